@@ -1,0 +1,2 @@
+//! The configuration file, checked.
+#![forbid(unsafe_code)]

@@ -1,0 +1,113 @@
+//! The immutable merged view that readers hold, and the cell they clone it from.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::packet::Skip;
+use crate::time::UnixNanos;
+
+/// The state of the windows at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Civil time of the last tick that is in it.
+    pub taken_at: UnixNanos,
+    /// What was counted since the start.
+    pub accounting: Accounting,
+    /// Hosts that sent at least `chart_bytes_min` in the window, most bytes first.
+    pub hosts: Vec<HostRow>,
+}
+
+/// What one host did in the window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostRow {
+    /// Its address.
+    pub addr: IpAddr,
+    /// Packets sent.
+    pub packets: u64,
+    /// Bytes sent.
+    pub ip_bytes: u64,
+    /// Hosts contacted.
+    pub contacted_hosts: u32,
+    /// Ports contacted in the port window; 0 where ports are not analysed.
+    pub contacted_ports: u32,
+    /// Where the bytes went, most first; at most [`DESTINATIONS_MAX`](super::DESTINATIONS_MAX).
+    pub destinations: Vec<PeerBytes>,
+}
+
+/// Bytes sent to one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerBytes {
+    /// The peer.
+    pub addr: IpAddr,
+    /// Bytes sent to it in the window.
+    pub ip_bytes: u64,
+}
+
+/// Every frame in exactly one place: `frames = ip_packets + sum(skipped)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accounting {
+    /// Frames read from the rings or the capture.
+    pub frames: u64,
+    /// IP packets counted.
+    pub ip_packets: u64,
+    /// Their bytes.
+    pub ip_bytes: u64,
+    /// Frames that were not counted, by [`Skip`].
+    pub skipped: [u64; Skip::COUNT],
+    /// Packets whose frame was shorter than their header declared; they are counted.
+    pub length_mismatch_packets: u64,
+    /// Packets that are in the totals and that no table had room for.
+    pub spilled_packets: u64,
+    /// Their bytes.
+    pub spilled_bytes: u64,
+    /// Exchanges of which nobody can say who began them, for want of room.
+    pub undecided_exchanges: u64,
+    /// What the kernel says of the packet sockets; zeros in replay.
+    pub kernel: KernelCounts,
+}
+
+/// The packet sockets' own statistics (`PACKET_STATISTICS`), added up since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KernelCounts {
+    /// Frames that passed the filter, the dropped ones included (`tp_packets`).
+    pub tp_packets: u64,
+    /// Frames dropped because the ring was full (`tp_drops`).
+    pub tp_drops: u64,
+    /// Times the ring froze (`tp_freeze_q_cnt`).
+    pub tp_freezes: u64,
+}
+
+impl Accounting {
+    /// Frames that were announced as IP and are not.
+    pub fn malformed_ip_packets(&self) -> u64 {
+        Skip::ALL.iter().filter(|skip| skip.is_malformed_ip()).map(|&skip| self.skipped[skip as usize]).sum()
+    }
+
+    /// Frames that were not counted, for whatever reason.
+    pub fn skipped_frames(&self) -> u64 {
+        self.skipped.iter().sum()
+    }
+}
+
+/// A value that one thread replaces and many read. Readers clone an `Arc` and never make the writer wait.
+#[derive(Debug)]
+pub struct Published<T>(ArcSwap<T>);
+
+impl<T> Published<T> {
+    /// Publishes the first value.
+    pub fn new(first: T) -> Self {
+        Self(ArcSwap::from_pointee(first))
+    }
+
+    /// Replaces the value; readers of the old one keep it.
+    pub fn publish(&self, next: T) {
+        self.0.store(Arc::new(next));
+    }
+
+    /// The current value.
+    pub fn read(&self) -> Arc<T> {
+        self.0.load_full()
+    }
+}

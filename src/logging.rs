@@ -1,0 +1,1 @@
+//! How the program writes its log.

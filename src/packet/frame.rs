@@ -1,0 +1,61 @@
+//! What a capture source hands to the decoder.
+
+use crate::time::UnixNanos;
+
+/// A captured frame: the bytes that were kept and what is known about the whole.
+///
+/// It borrows its bytes from a ring block or a capture file and is `Copy`: passing it on costs nothing
+/// and keeps nothing alive longer than the source allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The captured bytes, from the link header on; at most `frame_len` of them mean anything.
+    pub bytes: &'a [u8],
+    /// Length of the whole frame in bytes (`tp_len`), before the filter or a snap length cut it.
+    pub frame_len: u32,
+    /// When the frame was seen: the kernel's stamp, or the capture file's. For display and for who spoke
+    /// first; live, windows turn on another clock.
+    pub seen_at: UnixNanos,
+    /// Index of the interface (`sll_ifindex`, or the interface number of a capture file); 0 is unknown.
+    pub ifindex: u32,
+    /// How `bytes` begins.
+    pub link: LinkKind,
+    /// Which way the frame crossed the interface.
+    pub direction: Direction,
+}
+
+/// Which way a frame crossed its interface (`sll_pkttype`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// It came in: HOST, BROADCAST, MULTICAST or OTHERHOST. Capture files say nothing better.
+    Entering,
+    /// It went out: OUTGOING.
+    Leaving,
+}
+
+/// How a frame begins: the link types of capture files (`LINKTYPE_*`, tcpdump.org/linktypes.html) and
+/// the hardware types of packet sockets (`ARPHRD_*`, linux/if_arp.h), as far as IP is carried in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LinkKind {
+    /// Ethernet: two addresses, then an EtherType or an 802.3 length. Also the loopback of Linux.
+    Ethernet,
+    /// No link header; the first four bits tell the IP version.
+    RawIp,
+    /// An IPv4 header at offset 0, whatever its version field says.
+    Ipv4,
+    /// An IPv6 header at offset 0, whatever its version field says.
+    Ipv6,
+    /// `LINKTYPE_LINUX_SLL`, the 16-byte cooked header.
+    LinuxSll,
+    /// `LINKTYPE_LINUX_SLL2`, the 20-byte cooked header.
+    LinuxSll2,
+    /// PPP, with or without the HDLC address and control bytes (RFC 1661, RFC 1662).
+    Ppp,
+    /// A PPPoE session header without Ethernet (`LINKTYPE_PPP_ETHER`).
+    PppoeSession,
+    /// BSD loopback: a 4-byte address family in either byte order.
+    BsdLoopback,
+    /// Cisco HDLC: address, control, EtherType.
+    CiscoHdlc,
+    /// Anything else, by its number. Such frames are skipped and say so.
+    Unsupported(u16),
+}
