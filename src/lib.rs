@@ -1,6 +1,7 @@
 //! TrafficAlerted watches the traffic that transits a Linux gateway.
 
 pub mod logging;
+pub mod privileges;
 pub mod sys;
 pub mod time;
 

@@ -7,6 +7,13 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixNanos(pub u64);
 
+impl UnixNanos {
+    /// The time `span` earlier; the first representable one where that is before it.
+    pub fn minus(self, span: Duration) -> UnixNanos {
+        UnixNanos(self.0.saturating_sub(nanos_of(span)))
+    }
+}
+
 /// A point of the engine's clock in nanoseconds; it never goes back. Live it is CLOCK_MONOTONIC, in replay
 /// the largest capture time so far. Windows, alerts and deadlines turn on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,7 +22,12 @@ pub struct Moment(pub u64);
 impl Moment {
     /// The moment `span` later; the last representable one where that overflows.
     pub fn plus(self, span: Duration) -> Moment {
-        Moment(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+        Moment(self.0.saturating_add(nanos_of(span)))
+    }
+
+    /// The moment `span` earlier; the first one where that is before it.
+    pub fn minus(self, span: Duration) -> Moment {
+        Moment(self.0.saturating_sub(nanos_of(span)))
     }
 
     /// The time from `earlier` to here; zero where `earlier` is later.
@@ -39,5 +51,9 @@ pub fn unix_now() -> UnixNanos {
 }
 
 fn nanos(time: nix::sys::time::TimeSpec) -> u64 {
-    u64::try_from(Duration::from(time).as_nanos()).unwrap_or(u64::MAX)
+    nanos_of(Duration::from(time))
+}
+
+fn nanos_of(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

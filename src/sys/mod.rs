@@ -1,2 +1,23 @@
-//! The unsafe room.
+//! The unsafe room: everything that talks to the kernel through raw pointers, and nothing else.
+//!
+//! | file | what is unsafe in it |
+//! | --- | --- |
+//! | [`abi`] | nothing; it asserts the layouts that the others rely on |
+//! | [`packet_socket`] | `setsockopt`, `getsockopt` and the address of `bind` |
+//! | [`ring`] | the block status and the bytes of a block in memory shared with the kernel |
+//! | [`poller`] | pushing a poll request on the io_uring submission queue |
+//! | [`waker`], [`synthetic`] | nothing |
+//!
+//! Rules: one operation per `unsafe` block, with the argument why it holds; no file here decides anything
+//! about packets; what comes out is safe to use in any order. The walk over a block is plain safe code over
+//! a byte slice ([`ring::frames_in_block`]), so hostile bytes can be tried on it without a kernel.
+//!
+//! It knows nothing of interfaces, policies or counting. Failures are `errno`, for the caller to explain.
 #![allow(unsafe_code, reason = "the one room that talks to the kernel through shared memory")]
+
+pub mod abi;
+pub mod packet_socket;
+pub mod poller;
+pub mod ring;
+pub mod synthetic;
+pub mod waker;

@@ -1,0 +1,65 @@
+//! The kernel's structures as [`libc`] has them, the constants it lacks, and proof that they are laid out as
+//! the walk over a block assumes.
+//!
+//! Source: `include/uapi/linux/if_packet.h`, `Documentation/networking/packet_mmap.rst`. All of it is stable
+//! ABI in host byte order, the socket address' protocol excepted. A layout that differs fails the build.
+
+use std::mem::{align_of, offset_of, size_of};
+
+pub use libc::{
+    ETH_P_ALL, PACKET_FANOUT, PACKET_FANOUT_FLAG_UNIQUEID, PACKET_FANOUT_HASH, PACKET_OUTGOING,
+    PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION, SO_ATTACH_FILTER, SOL_PACKET, SOL_SOCKET,
+    TP_STATUS_KERNEL, TP_STATUS_USER, TP_STATUS_VLAN_VALID, TPACKET3_HDRLEN, sock_filter, sock_fprog,
+    sockaddr_ll, tpacket_block_desc, tpacket_hdr_v1, tpacket_req3, tpacket_stats_v3, tpacket3_hdr,
+};
+
+/// `TPACKET_V3`, the value of the option `PACKET_VERSION`.
+pub const TPACKET_V3: libc::c_int = libc::tpacket_versions::TPACKET_V3 as libc::c_int;
+
+/// Bytes of a block's own description; the first frame starts at or behind it.
+pub const BLOCK_HEADER_BYTES: usize = size_of::<tpacket_block_desc>();
+/// Offset of `block_status`, the word that says whose block it is.
+pub const BLOCK_STATUS_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, block_status);
+/// Offset of `num_pkts`, the number of frames in the block.
+pub const BLOCK_FRAMES_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, num_pkts);
+/// Offset of `offset_to_first_pkt`, from the start of the block.
+pub const BLOCK_FIRST_FRAME_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, offset_to_first_pkt);
+
+/// Bytes of a frame's description: the header, then the link-layer address.
+pub const FRAME_HEADER_BYTES: usize = TPACKET3_HDRLEN;
+/// Offset of the link-layer address in a frame's description (`TPACKET_ALIGN(sizeof(struct tpacket3_hdr))`).
+pub const FRAME_ADDRESS_AT: usize = size_of::<tpacket3_hdr>();
+
+const BLOCK_V1_AT: usize = offset_of!(tpacket_block_desc, hdr);
+
+// What the walk reads, field by field. `tpacket_block_desc` is version, offset_to_priv, then the union.
+const _: () = {
+    assert!(BLOCK_HEADER_BYTES == 48);
+    assert!(BLOCK_STATUS_AT == 8);
+    assert!(BLOCK_FRAMES_AT == 12);
+    assert!(BLOCK_FIRST_FRAME_AT == 16);
+    // The status is read and written as one atomic word; blocks start on a page.
+    assert!(BLOCK_STATUS_AT.is_multiple_of(align_of::<std::sync::atomic::AtomicU32>()));
+
+    assert!(size_of::<tpacket3_hdr>() == 48);
+    assert!(FRAME_ADDRESS_AT.is_multiple_of(libc::TPACKET_ALIGNMENT));
+    assert!(offset_of!(tpacket3_hdr, tp_next_offset) == 0);
+    assert!(offset_of!(tpacket3_hdr, tp_sec) == 4);
+    assert!(offset_of!(tpacket3_hdr, tp_nsec) == 8);
+    assert!(offset_of!(tpacket3_hdr, tp_snaplen) == 12);
+    assert!(offset_of!(tpacket3_hdr, tp_len) == 16);
+    assert!(offset_of!(tpacket3_hdr, tp_status) == 20);
+    assert!(offset_of!(tpacket3_hdr, tp_mac) == 24);
+    assert!(offset_of!(tpacket3_hdr, hv1) == 28);
+    assert!(offset_of!(libc::tpacket_hdr_variant1, tp_vlan_tci) == 4);
+
+    assert!(size_of::<sockaddr_ll>() == 20);
+    assert!(offset_of!(sockaddr_ll, sll_ifindex) == 4);
+    assert!(offset_of!(sockaddr_ll, sll_hatype) == 8);
+    assert!(offset_of!(sockaddr_ll, sll_pkttype) == 10);
+    assert!(FRAME_HEADER_BYTES == FRAME_ADDRESS_AT + size_of::<sockaddr_ll>());
+
+    assert!(size_of::<tpacket_req3>() == 28);
+    assert!(size_of::<tpacket_stats_v3>() == 12);
+    assert!(size_of::<sock_filter>() == 8);
+};

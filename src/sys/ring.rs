@@ -1,0 +1,411 @@
+//! The receive ring: blocks of frames in memory that the kernel fills and we read.
+//!
+//! ```text
+//!        next_block()                     Block dropped
+//!   KERNEL ----------> (not ours: None)
+//!   USER   ----------> Block --frames()-->  status := KERNEL, the kernel may refill it
+//!
+//!   block:  | tpacket_block_desc (48) | frame | frame | ... |          status at byte 8
+//!   frame:  | tpacket3_hdr (48) | sockaddr_ll (20) | pad | link header, packet ... | pad |
+//!             tp_next_offset: from this frame to the next       tp_mac: from the frame to its bytes
+//! ```
+//!
+//! It owns the mapping and who may touch which block. It does not know what a frame means, never allocates
+//! after [`Ring::allocate`] and makes no system call.
+//!
+//! **Who owns a block.** The kernel writes a block while its status is KERNEL, then stores USER and leaves it
+//! alone (`net/packet/af_packet.c`, `prb_flush_block` with its write barrier; `prb_dispatch_next_block` freezes
+//! rather than touch a USER block). We read after an Acquire load that saw USER and give back with a Release
+//! store of KERNEL. Between the two nothing but our shared reads happens there, so a `&[u8]` is honest.
+
+use std::marker::PhantomData;
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, AsRawFd};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use memmap2::{MmapOptions, MmapRaw};
+use nix::errno::Errno;
+
+use super::abi;
+use super::packet_socket::PacketSocket;
+
+/// Sizes of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingSize {
+    /// Bytes of a block; a multiple of the page size and of 2,048.
+    pub block_bytes: NonZeroU32,
+    /// Number of blocks.
+    pub blocks: NonZeroU32,
+}
+
+impl RingSize {
+    /// Bytes of all blocks together.
+    pub fn bytes(self) -> u64 {
+        u64::from(self.block_bytes.get()) * u64::from(self.blocks.get())
+    }
+}
+
+/// A packet socket with its receive ring mapped into this process.
+#[derive(Debug)]
+pub struct Ring {
+    // Above the socket, so that it is unmapped first: the kernel frees a ring when its socket closes.
+    memory: MmapRaw,
+    socket: Arc<PacketSocket>,
+    block_bytes: usize,
+    blocks: usize,
+    /// The block that the kernel closes next; it goes round.
+    next: usize,
+}
+
+impl Ring {
+    /// Gives `socket` a ring and maps it. The kernel closes a block that is not empty after
+    /// `block_retire_ms` milliseconds, full or not.
+    ///
+    /// # Errors
+    /// `ENOMEM` without memory for the ring; `EINVAL` for sizes that the kernel does not take; `EBUSY` when the
+    /// socket has a ring.
+    pub fn allocate(socket: Arc<PacketSocket>, size: RingSize, block_retire_ms: u32) -> nix::Result<Self> {
+        let request = request(size, block_retire_ms).ok_or(Errno::EINVAL)?;
+        let bytes = usize::try_from(size.bytes()).map_err(|_| Errno::EINVAL)?;
+        socket.use_tpacket_v3()?;
+        socket.allocate_ring(&request)?;
+        // Not locked: the pages are the kernel's and never swapped, and locking would fail over RLIMIT_MEMLOCK.
+        let memory = MmapOptions::new().len(bytes).map_raw(socket.as_fd().as_raw_fd()).map_err(|error| {
+            // memmap2 passes on what mmap(2) said.
+            Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL))
+        })?;
+        Ok(Self {
+            memory,
+            socket,
+            block_bytes: size.block_bytes.get() as usize,
+            blocks: size.blocks.get() as usize,
+            next: 0,
+        })
+    }
+
+    /// The socket, for its options and for waiting on it.
+    pub fn socket(&self) -> &Arc<PacketSocket> {
+        &self.socket
+    }
+
+    /// The oldest block that the kernel has closed, if there is one; never waits.
+    ///
+    /// Take blocks until there is none before waiting on the socket: it becomes readable when a block closes,
+    /// not while one is left over.
+    pub fn next_block(&mut self) -> Option<Block<'_>> {
+        let offset = self.next * self.block_bytes;
+        // SAFETY: `next` is below `blocks`, so the offset stays inside the `blocks * block_bytes` bytes of the
+        // mapping, which is one allocation.
+        let start = unsafe { self.memory.as_mut_ptr().add(offset) };
+        let start = NonNull::new(start).expect("a mapping does not lie at address 0");
+        let place = Place { start, len: self.block_bytes, ring: PhantomData };
+        // Acquire: pairs with the kernel's barrier before it stores USER; its writes to the frames are seen.
+        if place.status().load(Ordering::Acquire) & abi::TP_STATUS_USER == 0 {
+            return None;
+        }
+        self.next = (self.next + 1) % self.blocks;
+        Some(Block(place))
+    }
+}
+
+/// A closed block of the ring. It goes back to the kernel when dropped.
+///
+/// Forgetting one keeps its memory from the kernel, which then drops frames when it comes round to it. It is
+/// wasteful and nothing worse.
+#[derive(Debug)]
+pub struct Block<'ring>(Place<'ring>);
+
+impl Block<'_> {
+    /// The frames in order of arrival. They borrow the guard, so none outlives the hand-back.
+    pub fn frames(&self) -> Frames<'_> {
+        frames_in_block(self.bytes())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: `start` and `len` are one block of the mapping that the guard borrows. The block is ours: the
+        // status was USER when the guard was made, and until `drop` the kernel does not write to it, nor do we.
+        unsafe { std::slice::from_raw_parts(self.0.start.as_ptr(), self.0.len) }
+    }
+}
+
+impl Drop for Block<'_> {
+    fn drop(&mut self) {
+        // Release: our reads of the frames end before the kernel sees KERNEL and refills. Pairs with the barrier
+        // after its read of the status in `prb_curr_blk_in_use`.
+        self.0.status().store(abi::TP_STATUS_KERNEL, Ordering::Release);
+    }
+}
+
+/// Where a block lies, whoever owns it now. Made by [`Ring::next_block`] alone.
+#[derive(Debug)]
+struct Place<'ring> {
+    start: NonNull<u8>,
+    len: usize,
+    // Borrows the ring mutably: there is one guard at a time, and it does not outlive the mapping.
+    ring: PhantomData<&'ring mut Ring>,
+}
+
+impl Place<'_> {
+    fn status(&self) -> &AtomicU32 {
+        // SAFETY: every block is longer than its 48-byte description, so byte 8 is inside it.
+        let status = unsafe { self.start.as_ptr().add(abi::BLOCK_STATUS_AT) };
+        // SAFETY: blocks start on a page and the offset is a multiple of 4 (asserted in abi.rs); the mapping
+        // outlives `self`. The kernel touches this word only as a whole, and so do we wherever it may change.
+        unsafe { AtomicU32::from_ptr(status.cast()) }
+    }
+}
+
+/// One frame as the ring describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawFrame<'a> {
+    /// What was captured, from the link header on; `tp_snaplen` bytes.
+    pub bytes: &'a [u8],
+    /// Length of the whole frame, before the filter cut it.
+    pub tp_len: u32,
+    /// When it was received or sent: nanoseconds since 1970-01-01 UTC.
+    pub seen_at_ns: u64,
+    /// The interface (`sll_ifindex`); never 0.
+    pub ifindex: NonZeroU32,
+    /// `PACKET_HOST` to `PACKET_OUTGOING` (`sll_pkttype`).
+    pub pkttype: u8,
+    /// `ARPHRD_*` (`sll_hatype`): how the bytes begin.
+    pub hatype: u16,
+    /// The outermost VLAN tag, if the kernel took it out of the bytes: priority, DEI and VLAN ID.
+    pub stripped_vlan_tci: Option<u16>,
+}
+
+/// A frame's description points outside its block, or is no description. The kernel writes no such block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Corrupt;
+
+/// Walks the frames of a block; see [`frames_in_block`].
+#[derive(Clone, Debug)]
+pub struct Frames<'a> {
+    block: &'a [u8],
+    /// Where the next frame's description begins.
+    at: usize,
+    /// How many frames the block says are left.
+    left: u32,
+}
+
+/// Walks the frames of a block given as bytes, its description first.
+///
+/// Every offset is checked, so any bytes may be given. A description that points outside ends the walk with one
+/// [`Corrupt`]. The walk goes forward only: of `n` bytes it makes at most `n / 68` frames.
+///
+/// ```
+/// use traffic_alerted::sys::ring::{Corrupt, frames_in_block};
+///
+/// assert_eq!(frames_in_block(&[0; 4096]).count(), 0);
+/// assert_eq!(frames_in_block(&[1; 4096]).next(), Some(Err(Corrupt)));
+/// assert_eq!(frames_in_block(&[1; 4096]).count(), 1);
+/// ```
+pub fn frames_in_block(block: &[u8]) -> Frames<'_> {
+    let Some(description) = block.first_chunk::<{ abi::BLOCK_HEADER_BYTES }>() else {
+        // Not even the description: one frame that cannot be read.
+        return Frames { block: &[], at: 0, left: 1 };
+    };
+    Frames {
+        block,
+        at: u32_at(description, abi::BLOCK_FIRST_FRAME_AT) as usize,
+        left: u32_at(description, abi::BLOCK_FRAMES_AT),
+    }
+}
+
+impl<'a> Frames<'a> {
+    /// The frame at `at`, and how far the next one is.
+    fn read(&self) -> Option<(RawFrame<'a>, usize)> {
+        let frame = self.block.get(self.at..)?;
+        let header = frame.first_chunk::<{ abi::FRAME_HEADER_BYTES }>()?;
+        let mac = usize::from(u16_at(header, field::TP_MAC));
+        let bytes = frame.get(mac..)?.get(..u32_at(header, field::TP_SNAPLEN) as usize)?;
+        let has_tag = u32_at(header, field::TP_STATUS) & abi::TP_STATUS_VLAN_VALID != 0;
+        let raw = RawFrame {
+            bytes,
+            tp_len: u32_at(header, field::TP_LEN),
+            seen_at_ns: u64::from(u32_at(header, field::TP_SEC)) * 1_000_000_000
+                + u64::from(u32_at(header, field::TP_NSEC)),
+            ifindex: NonZeroU32::new(u32_at(header, field::SLL_IFINDEX))?,
+            pkttype: header[field::SLL_PKTTYPE],
+            hatype: u16_at(header, field::SLL_HATYPE),
+            // The field is 32 bits wide and the tag is its low half.
+            stripped_vlan_tci: has_tag.then(|| u32_at(header, field::TP_VLAN_TCI) as u16),
+        };
+        Some((raw, u32_at(header, field::TP_NEXT_OFFSET) as usize))
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Result<RawFrame<'a>, Corrupt>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let Some((frame, distance)) = self.read() else {
+            self.left = 0;
+            return Some(Err(Corrupt));
+        };
+        // The last frame's distance is 0 and is not followed. Any other that does not go past this frame's own
+        // description would lead in circles: the next step reports it.
+        self.at =
+            if distance >= abi::FRAME_HEADER_BYTES { self.at.saturating_add(distance) } else { usize::MAX };
+        Some(Ok(frame))
+    }
+}
+
+/// The kernel's arithmetic needs a frame size although TPACKET_V3 packs frames without one.
+const NOMINAL_FRAME_BYTES: u32 = 2048;
+
+fn request(size: RingSize, block_retire_ms: u32) -> Option<abi::tpacket_req3> {
+    let frames_per_block = size.block_bytes.get() / NOMINAL_FRAME_BYTES;
+    Some(abi::tpacket_req3 {
+        tp_block_size: size.block_bytes.get(),
+        tp_block_nr: size.blocks.get(),
+        tp_frame_size: NOMINAL_FRAME_BYTES,
+        tp_frame_nr: frames_per_block.checked_mul(size.blocks.get())?,
+        tp_retire_blk_tov: block_retire_ms,
+        tp_sizeof_priv: 0,
+        tp_feature_req_word: 0,
+    })
+}
+
+/// Where the fields of a frame's description are, from its start.
+pub(super) mod field {
+    use std::mem::offset_of;
+
+    use super::abi;
+
+    pub(in crate::sys) const TP_NEXT_OFFSET: usize = offset_of!(abi::tpacket3_hdr, tp_next_offset);
+    pub(in crate::sys) const TP_SEC: usize = offset_of!(abi::tpacket3_hdr, tp_sec);
+    pub(in crate::sys) const TP_NSEC: usize = offset_of!(abi::tpacket3_hdr, tp_nsec);
+    pub(in crate::sys) const TP_SNAPLEN: usize = offset_of!(abi::tpacket3_hdr, tp_snaplen);
+    pub(in crate::sys) const TP_LEN: usize = offset_of!(abi::tpacket3_hdr, tp_len);
+    pub(in crate::sys) const TP_STATUS: usize = offset_of!(abi::tpacket3_hdr, tp_status);
+    pub(in crate::sys) const TP_MAC: usize = offset_of!(abi::tpacket3_hdr, tp_mac);
+    pub(in crate::sys) const TP_VLAN_TCI: usize =
+        offset_of!(abi::tpacket3_hdr, hv1) + offset_of!(libc::tpacket_hdr_variant1, tp_vlan_tci);
+    pub(in crate::sys) const SLL_IFINDEX: usize =
+        abi::FRAME_ADDRESS_AT + offset_of!(abi::sockaddr_ll, sll_ifindex);
+    pub(in crate::sys) const SLL_HATYPE: usize =
+        abi::FRAME_ADDRESS_AT + offset_of!(abi::sockaddr_ll, sll_hatype);
+    pub(in crate::sys) const SLL_PKTTYPE: usize =
+        abi::FRAME_ADDRESS_AT + offset_of!(abi::sockaddr_ll, sll_pkttype);
+}
+
+/// A field in host byte order. The offsets are constants below `N`, so the bounds check goes away.
+#[inline]
+fn u32_at<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
+    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[inline]
+fn u16_at<const N: usize>(bytes: &[u8; N], at: usize) -> u16 {
+    u16::from_ne_bytes([bytes[at], bytes[at + 1]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame description with its bytes, padded to the kernel's alignment.
+    fn frame(next_offset: u32, mac: u16, snaplen: u32, bytes: &[u8]) -> Vec<u8> {
+        let mut out = vec![0; abi::FRAME_HEADER_BYTES];
+        out[field::TP_NEXT_OFFSET..][..4].copy_from_slice(&next_offset.to_ne_bytes());
+        out[field::TP_SEC..][..4].copy_from_slice(&3u32.to_ne_bytes());
+        out[field::TP_NSEC..][..4].copy_from_slice(&7u32.to_ne_bytes());
+        out[field::TP_SNAPLEN..][..4].copy_from_slice(&snaplen.to_ne_bytes());
+        out[field::TP_LEN..][..4].copy_from_slice(&1514u32.to_ne_bytes());
+        out[field::TP_MAC..][..2].copy_from_slice(&mac.to_ne_bytes());
+        out[field::SLL_IFINDEX..][..4].copy_from_slice(&70_000u32.to_ne_bytes());
+        out[field::SLL_HATYPE..][..2].copy_from_slice(&libc::ARPHRD_ETHER.to_ne_bytes());
+        out[field::SLL_PKTTYPE] = abi::PACKET_OUTGOING;
+        out.resize(usize::from(mac).max(out.len()), 0);
+        out.extend_from_slice(bytes);
+        out.resize(out.len().next_multiple_of(8), 0);
+        out
+    }
+
+    fn block(frames: u32, first: u32, body: &[u8]) -> Vec<u8> {
+        let mut out = vec![0; abi::BLOCK_HEADER_BYTES];
+        out[abi::BLOCK_FRAMES_AT..][..4].copy_from_slice(&frames.to_ne_bytes());
+        out[abi::BLOCK_FIRST_FRAME_AT..][..4].copy_from_slice(&first.to_ne_bytes());
+        out.extend_from_slice(body);
+        out
+    }
+
+    #[test]
+    fn reads_every_field() {
+        let mut body = frame(0, 82, 3, b"abc");
+        body[field::TP_STATUS..][..4].copy_from_slice(&abi::TP_STATUS_VLAN_VALID.to_ne_bytes());
+        body[field::TP_VLAN_TCI..][..4].copy_from_slice(&0x6064u32.to_ne_bytes());
+        let block = block(1, 48, &body);
+        let frames: Vec<_> = frames_in_block(&block).collect();
+        assert_eq!(
+            frames,
+            [Ok(RawFrame {
+                bytes: b"abc",
+                tp_len: 1514,
+                seen_at_ns: 3_000_000_007,
+                ifindex: NonZeroU32::new(70_000).unwrap(),
+                pkttype: abi::PACKET_OUTGOING,
+                hatype: libc::ARPHRD_ETHER,
+                stripped_vlan_tci: Some(0x6064),
+            })]
+        );
+    }
+
+    #[test]
+    fn walks_by_count_and_distance() {
+        let one = frame(96, 82, 5, b"first");
+        assert_eq!(one.len(), 88);
+        let mut body = one;
+        body.resize(96, 0);
+        // The last frame's distance is 0, as the kernel leaves it.
+        body.extend(frame(0, 82, 6, b"second"));
+        let block = block(2, 48, &body);
+        let seen: Vec<_> = frames_in_block(&block).map(|frame| frame.unwrap().bytes).collect();
+        assert_eq!(seen, [b"first".as_slice(), b"second"]);
+    }
+
+    #[test]
+    fn a_frame_that_points_outside_ends_the_walk_with_one_report() {
+        let whole = |frames, first, body: &[u8]| block(frames, first, body);
+        let cases: [(&str, Vec<u8>, usize); 9] = [
+            ("empty memory", vec![], 0),
+            ("half a block description", vec![0; 40], 0),
+            ("first frame behind the block", whole(1, 1 << 20, &frame(0, 82, 0, b"")), 0),
+            ("first frame at the very end", whole(1, 48 + 82 + 6, &frame(0, 82, 0, b"")), 0),
+            ("captured length beyond the block", whole(1, 48, &frame(0, 82, u32::MAX, b"abc")), 0),
+            ("bytes beyond the block", whole(1, 48, &frame(0, 82, 3, b"")[..70]), 0),
+            ("a distance into itself", whole(u32::MAX, 48, &frame(8, 82, 3, b"abc")), 1),
+            ("a distance of nothing", whole(2, 48, &frame(0, 82, 3, b"abc")), 1),
+            ("a distance beyond everything", whole(2, 48, &frame(u32::MAX, 82, 3, b"abc")), 1),
+        ];
+        for (name, block, good) in cases {
+            let frames: Vec<_> = frames_in_block(&block).collect();
+            assert_eq!(frames.len(), good + 1, "{name}");
+            assert!(frames[..good].iter().all(Result::is_ok), "{name}");
+            assert_eq!(frames[good], Err(Corrupt), "{name}");
+        }
+    }
+
+    #[test]
+    fn interface_zero_is_no_interface() {
+        let mut body = frame(0, 82, 3, b"abc");
+        body[field::SLL_IFINDEX..][..4].fill(0);
+        assert_eq!(frames_in_block(&block(1, 48, &body)).next(), Some(Err(Corrupt)));
+    }
+
+    #[test]
+    fn the_request_adds_up_as_the_kernel_demands() {
+        let size = |block_bytes, blocks| RingSize {
+            block_bytes: NonZeroU32::new(block_bytes).unwrap(),
+            blocks: NonZeroU32::new(blocks).unwrap(),
+        };
+        let fits = request(size(1 << 20, 64), 20).unwrap();
+        assert_eq!(fits.tp_frame_nr, fits.tp_block_size / fits.tp_frame_size * fits.tp_block_nr);
+        assert!(request(size(1 << 20, u32::MAX), 20).is_none(), "more frames than 32 bits can say");
+    }
+}
