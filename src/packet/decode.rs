@@ -1,12 +1,141 @@
 //! From a frame to a [`Summary`].
 
-use super::{Frame, Skip, Summary};
-
+use super::link::{Family, locate_ip};
+use super::{Frame, Skip, Summary, fast, ipv4, ipv6};
 /// Decodes one frame.
+///
+/// ```
+/// use std::net::IpAddr;
+/// use traffic_alerted::packet::{Direction, Frame, LinkKind, Skip, Transport, decode};
+/// use traffic_alerted::time::UnixNanos;
+///
+/// let dns_query = [
+///     0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0, // IPv4, 28 bytes, UDP
+///     10, 0, 0, 1, 10, 0, 0, 2, // from, to
+///     0x90, 0x01, 0, 53, 0, 8, 0, 0, // ports 36865 and 53
+/// ];
+/// let mut frame = Frame {
+///     bytes: &dns_query,
+///     frame_len: 28,
+///     seen_at: UnixNanos(0),
+///     ifindex: 1,
+///     link: LinkKind::RawIp,
+///     direction: Direction::Entering,
+/// };
+/// let summary = decode(&frame)?;
+/// assert_eq!(summary.endpoints.src(), IpAddr::from([10, 0, 0, 1]));
+/// assert_eq!(summary.ip_bytes, 28);
+/// assert_eq!(summary.transport, Transport::Ports { src_port: 36865, dst_port: 53 });
+///
+/// // Cut by a snap length it counts the same; without its fixed IP header it does not count.
+/// frame.bytes = &dns_query[..24];
+/// assert_eq!(decode(&frame), Ok(summary));
+/// frame.bytes = &dns_query[..19];
+/// assert_eq!(decode(&frame), Err(Skip::IpTruncated));
+/// # Ok::<(), Skip>(())
+/// ```
 ///
 /// # Errors
 /// The reason why the frame holds no IP packet that could be counted.
+#[inline]
 pub fn decode(frame: &Frame<'_>) -> Result<Summary, Skip> {
-    let _ = frame;
-    Err(Skip::NotIp)
+    match fast::summarize(frame) {
+        Some(summary) => Ok(summary),
+        None => decode_general(frame),
+    }
+}
+
+/// Decodes one frame without the short cut for plain ones: every link, every header, the same answer. The
+/// tests and the fuzzer hold [`decode`] against it.
+///
+/// ```
+/// # use traffic_alerted::packet::{Direction, Frame, LinkKind, decode, decode_general};
+/// # use traffic_alerted::time::UnixNanos;
+/// # let frame = Frame {
+/// #     bytes: &[0; 60],
+/// #     frame_len: 60,
+/// #     seen_at: UnixNanos(0),
+/// #     ifindex: 1,
+/// #     link: LinkKind::Ethernet,
+/// #     direction: Direction::Entering,
+/// # };
+/// assert_eq!(decode_general(&frame), decode(&frame));
+/// ```
+///
+/// # Errors
+/// The reason why the frame holds no IP packet that could be counted.
+pub fn decode_general(frame: &Frame<'_>) -> Result<Summary, Skip> {
+    let captured = frame.captured();
+    let (family, from_header) = locate_ip(frame.link, captured)?;
+    // It fits: `captured` is no longer than the frame, whose length is a u32.
+    let link_len = (captured.len() - from_header.len()) as u32;
+    let in_frame = frame.frame_len - link_len;
+    match family {
+        Family::V4 => ipv4::summarize(from_header, in_frame),
+        Family::V6 => ipv6::summarize(from_header, in_frame),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::{Direction, LinkKind};
+    use crate::time::UnixNanos;
+
+    /// An Ethernet frame of 60 bytes: a TCP segment of 40 and 6 bytes of padding.
+    const ACK: [u8; 60] = {
+        let mut frame = [0; 60];
+        let header = [
+            2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00, // Ethernet
+            0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, // IPv4, total length 40
+            192, 0, 2, 1, 198, 51, 100, 1, // addresses
+            0xc0, 0x00, 0x01, 0xbb, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x10, 1, 0, 0, 0, 0, 0, // TCP, ACK
+        ];
+        let mut at = 0;
+        while at < header.len() {
+            frame[at] = header[at];
+            at += 1;
+        }
+        frame
+    };
+
+    fn frame(bytes: &[u8]) -> Frame<'_> {
+        Frame {
+            bytes,
+            frame_len: bytes.len() as u32,
+            seen_at: UnixNanos(7),
+            ifindex: 3,
+            link: LinkKind::Ethernet,
+            direction: Direction::Leaving,
+        }
+    }
+
+    #[test]
+    fn padding_does_not_count_on_either_path() {
+        assert_eq!(decode(&frame(&ACK)).map(|summary| summary.ip_bytes), Ok(40));
+        assert_eq!(decode(&frame(&ACK)), decode_general(&frame(&ACK)));
+        assert!(fast::summarize(&frame(&ACK)).is_some(), "the plainest of frames is fast");
+    }
+
+    #[test]
+    fn every_cut_agrees_on_both_paths_and_counts_in_full() {
+        for captured in 0..=ACK.len() {
+            let cut = Frame { frame_len: 60, ..frame(&ACK[..captured]) };
+            assert_eq!(decode(&cut), decode_general(&cut), "{captured} bytes captured");
+            match captured {
+                0..14 => assert_eq!(decode(&cut), Err(Skip::LinkTruncated)),
+                14..34 => assert_eq!(decode(&cut), Err(Skip::IpTruncated)),
+                _ => assert_eq!(decode(&cut).map(|summary| summary.ip_bytes), Ok(40)),
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_past_the_frame_mean_nothing() {
+        for frame_len in 0..60 {
+            let longer = Frame { frame_len, ..frame(&ACK) };
+            let exact = frame(&ACK[..frame_len as usize]);
+            assert_eq!(decode(&longer), decode(&exact), "frame of {frame_len} bytes");
+        }
+    }
 }

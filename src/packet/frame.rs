@@ -23,6 +23,29 @@ pub struct Frame<'a> {
     pub direction: Direction,
 }
 
+impl<'a> Frame<'a> {
+    /// The captured bytes that belong to the frame: `bytes` without what goes past `frame_len`.
+    ///
+    /// ```
+    /// use traffic_alerted::packet::{Direction, Frame, LinkKind};
+    /// # use traffic_alerted::time::UnixNanos;
+    /// let frame = Frame {
+    ///     bytes: &[0x45, 0, 0],
+    ///     frame_len: 2,
+    ///     seen_at: UnixNanos(0),
+    ///     ifindex: 1,
+    ///     link: LinkKind::RawIp,
+    ///     direction: Direction::Entering,
+    /// };
+    /// assert_eq!(frame.captured(), [0x45, 0]);
+    /// ```
+    #[inline]
+    pub fn captured(&self) -> &'a [u8] {
+        let len = usize::try_from(self.frame_len).unwrap_or(usize::MAX);
+        self.bytes.get(..len).unwrap_or(self.bytes)
+    }
+}
+
 /// Which way a frame crossed its interface (`sll_pkttype`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {

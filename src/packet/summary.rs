@@ -23,6 +23,23 @@ pub enum Endpoints {
 }
 
 impl Endpoints {
+    /// A pair of addresses; `None` when they are of two families.
+    pub fn new(src: IpAddr, dst: IpAddr) -> Option<Self> {
+        match (src, dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => Some(Self::V4 { src, dst }),
+            (IpAddr::V6(src), IpAddr::V6(dst)) => Some(Self::V6 { src, dst }),
+            _ => None,
+        }
+    }
+
+    /// The same packet's answer: source and destination swapped.
+    pub fn reversed(&self) -> Self {
+        match *self {
+            Self::V4 { src, dst } => Self::V4 { src: dst, dst: src },
+            Self::V6 { src, dst } => Self::V6 { src: dst, dst: src },
+        }
+    }
+
     /// The source address.
     pub fn src(&self) -> IpAddr {
         match *self {
@@ -45,7 +62,7 @@ impl Endpoints {
 pub struct Summary {
     /// Addresses of the outermost IP header.
     pub endpoints: Endpoints,
-    /// Bytes of the packet by the rule of [`decode`](super::decode): IP header and payload, no link header, no padding.
+    /// Bytes of the packet by the rule of [this module](super): IP header and payload, no link header, no padding.
     pub ip_bytes: u32,
     /// The frame said less than the IP header declared, so the frame was believed.
     pub length_mismatch: bool,

@@ -1,0 +1,44 @@
+//! How a frame is written down as input of the `decode` fuzzer, and read from it.
+//!
+//! ```text
+//! link kind (1) | bytes the frame had beyond the captured ones (4, signed, little-endian) | captured bytes
+//! ```
+
+use traffic_alerted::packet::{Direction, Frame, LinkKind};
+use traffic_alerted::time::UnixNanos;
+
+/// Link kinds by the number that stands for them; every number stands for one.
+pub(crate) const LINKS: [LinkKind; 12] = [
+    LinkKind::Ethernet,
+    LinkKind::RawIp,
+    LinkKind::Ipv4,
+    LinkKind::Ipv6,
+    LinkKind::LinuxSll,
+    LinkKind::LinuxSll2,
+    LinkKind::Ppp,
+    LinkKind::PppoeSession,
+    LinkKind::BsdLoopback,
+    LinkKind::CiscoHdlc,
+    LinkKind::Unsupported(10),
+    LinkKind::Ethernet,
+];
+
+/// The frame in `input`; `None` where it is too short to be one.
+pub(crate) fn frame_of(input: &[u8]) -> Option<Frame<'_>> {
+    let (&[link, b0, b1, b2, b3], bytes) = input.split_first_chunk()?;
+    let beyond = i64::from(i32::from_le_bytes([b0, b1, b2, b3]));
+    let frame_len = (bytes.len() as i64 + beyond).clamp(0, i64::from(u32::MAX)) as u32;
+    Some(frame(LINKS[usize::from(link) % LINKS.len()], frame_len, bytes))
+}
+
+/// The input that stands for a frame.
+pub(crate) fn input_of(frame: &Frame<'_>) -> Vec<u8> {
+    let link = LINKS.iter().position(|&link| link == frame.link).expect("every link kind has a number");
+    let beyond = (i64::from(frame.frame_len) - frame.bytes.len() as i64) as i32;
+    [&[link as u8], &beyond.to_le_bytes()[..], frame.bytes].concat()
+}
+
+/// A frame of which nothing matters but its bytes.
+pub(crate) fn frame(link: LinkKind, frame_len: u32, bytes: &[u8]) -> Frame<'_> {
+    Frame { bytes, frame_len, seen_at: UnixNanos(0), ifindex: 1, link, direction: Direction::Entering }
+}
