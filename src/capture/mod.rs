@@ -1,9 +1,46 @@
-//! Frames from the kernel or from capture files.
+//! Frames from the kernel or from capture files, and what each is for.
+//!
+//! ```text
+//!   open() --> LiveSeed --start()--> Live --next_batch()--> LiveBatch --frames()--> Frame
+//!     |         (ring, Send)          |        (a block)        |--standing()--> Standing
+//!     |                               '--wait()                 '--drop--> the kernel has its block back
+//!     '------> Watcher --run()--> new table into each mailbox, new filter on each socket
+//! ```
+//!
+//! It owns the packet sockets, the list of interfaces, and the rule by which a packet counts once ([`Standing`]). It
+//! does not know what is in a frame, what is counted, or which thread runs what. Lengths are bytes, times are
+//! nanoseconds since 1970-01-01 UTC as the kernel stamped them.
+//!
+//! **What counts as a drop.** A frame that passed the filter and found no room in its ring; the kernel counts it
+//! (`tp_drops`), and it is in `tp_packets` too. A frame that the filter turned away was never offered: it is in
+//! neither. What the kernel lost before any socket saw it (`/proc/net/softnet_stat`) is in no number here.
+//!
+//! Opening fails with a named remedy ([`OpenError`]). Once open, interfaces may come, go and fail without any error.
 #![forbid(unsafe_code)]
 
+mod error;
+mod filter;
+mod interfaces;
+mod live;
+mod netlink;
+mod open;
+mod replay;
 mod source;
+mod topology;
+mod watcher;
 
-pub use source::{Batch, FrameSource};
+pub use error::{CaptureError, NetlinkError, OpenError};
+pub use interfaces::InterfaceName;
+pub use live::{Live, LiveBatch, LiveFrames, SocketStatistics};
+pub use open::{LiveSeed, Opened, RING_BYTES_MIN, open};
+pub use replay::{BLOCK_BYTES_MAX, Replay, ReplayBatch, ReplayError, ReplayFrames};
+pub use source::{Batch, FrameSource, Standing};
+pub use topology::{InterfaceTable, Row};
+pub use watcher::Watcher;
+
+// What a worker needs of the floor below to be woken and to say what it waits on.
+pub use crate::sys::poller::{Mechanism, WaitPoint};
+pub use crate::sys::waker::Waker;
 
 /// What live capture needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! One shape for live capture and replay: lend the next batch of frames.
 
-use crate::packet::Frame;
+use std::net::IpAddr;
+
+use crate::packet::{Frame, Skip};
 
 /// Something that lends frames, a batch at a time.
 pub trait FrameSource {
@@ -28,4 +30,29 @@ pub trait Batch {
 
     /// The frames; they borrow the batch, so none outlives the hand-back.
     fn frames(&self) -> Self::Frames<'_>;
+
+    /// What a frame of this batch is for. A capture file has one vantage point, so there every frame counts.
+    fn standing(&self, frame: &Frame<'_>) -> Standing {
+        let _ = frame;
+        Standing::Counts
+    }
+
+    /// Whether `addr` is an address of this host, as [`Standing::CountsIfOwn`] asks.
+    fn is_own(&self, addr: IpAddr) -> bool {
+        let _ = addr;
+        false
+    }
+}
+
+/// What a frame is for, by where and which way it was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is counted.
+    Counts,
+    /// It is counted if its source is an address of this host, and evidence otherwise; see [`Batch::is_own`].
+    CountsIfOwn,
+    /// It tells who answered whom and is counted elsewhere: [`Skip::Leaving`] in the sums.
+    Evidence,
+    /// It is not looked at.
+    Skipped(Skip),
 }

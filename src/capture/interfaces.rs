@@ -1,0 +1,374 @@
+//! What interfaces there are, how they lie on each other, whether this host forwards, and its own addresses.
+//!
+//! Read over rtnetlink, so it works where a hardened unit hides /proc/sys. Names are bytes: the kernel allows
+//! anything but `/`, white space and NUL in them. Attributes are therefore read one by one instead of through the
+//! typed messages of netlink-packet-route, which refuse a whole link for a name that is not UTF-8.
+//!
+//! Sources: rtnetlink(7); `include/uapi/linux/{if_link,if_addr,netconf}.h`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use netlink_packet_core::{Emitable, NlaBuffer, NlasIterator};
+use netlink_packet_route::address::{AddressHeader, AddressMessage};
+use netlink_packet_route::link::LinkHeader;
+
+use super::error::NetlinkError;
+use super::netlink::{Inquiry, Question};
+
+/// The network of this namespace at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Interfaces {
+    /// Every interface, in the order of the kernel's list.
+    pub(super) links: Vec<Link>,
+    /// Whether IPv4 or IPv6 forwarding is on anywhere.
+    pub(super) ip_forwarding: bool,
+    /// Addresses of this host, sorted.
+    pub(super) own_addresses: Vec<IpAddr>,
+}
+
+/// One interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    /// Its number, from 1.
+    pub(super) ifindex: u32,
+    /// Its name.
+    pub(super) name: InterfaceName,
+    /// `ARPHRD_*`.
+    pub(super) hatype: u16,
+    /// What made it (`IFLA_INFO_KIND`): `vlan`, `bridge`, `veth`; `None` for hardware and lo.
+    pub(super) kind: Option<String>,
+    /// The interface that it is a port of.
+    pub(super) master: Option<u32>,
+    /// The interface that it lies on, or the other end of a veth, if that is in this namespace.
+    pub(super) lower: Option<u32>,
+    /// The VLAN that a VLAN device stands for.
+    pub(super) vlan_id: Option<u16>,
+}
+
+/// The name of an interface: at most 15 bytes, of any encoding.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InterfaceName(Vec<u8>);
+
+impl InterfaceName {
+    /// A name as the kernel has it, without the NUL.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for InterfaceName {
+    /// Escapes what is not printable: the name goes into the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for char in chunk.valid().chars() {
+                if char.is_control() { write!(f, "{}", char.escape_default())? } else { write!(f, "{char}")? }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Interfaces {
+    /// Reads everything anew.
+    pub(super) fn read(inquiry: &mut Inquiry) -> Result<Self, NetlinkError> {
+        let links = inquiry.list(&links_question(), Vec::new, |links, body| {
+            links.push(parse_link(body)?);
+            Ok(())
+        })?;
+        let mut own_addresses = inquiry.list(&addresses_question(), Vec::new, |addresses, body| {
+            addresses.extend(parse_address(body)?);
+            Ok(())
+        })?;
+        own_addresses.sort_unstable();
+        own_addresses.dedup();
+        let ip_forwarding =
+            forwards(inquiry, libc::AF_INET as u8)? || forwards(inquiry, libc::AF_INET6 as u8)?;
+        Ok(Self { links, ip_forwarding, own_addresses })
+    }
+}
+
+fn links_question() -> Question<'static> {
+    // An empty `struct ifinfomsg`: every family, every interface.
+    const HEADER: [u8; 16] = [0; 16];
+    debug_assert_eq!(LinkHeader::default().buffer_len(), HEADER.len());
+    Question { what: "interfaces", ask: libc::RTM_GETLINK, answer: libc::RTM_NEWLINK, header: &HEADER }
+}
+
+fn addresses_question() -> Question<'static> {
+    // An empty `struct ifaddrmsg`: every family, every interface.
+    const HEADER: [u8; 8] = [0; 8];
+    debug_assert_eq!(AddressMessage::default().header.buffer_len(), HEADER.len());
+    Question { what: "addresses", ask: libc::RTM_GETADDR, answer: libc::RTM_NEWADDR, header: &HEADER }
+}
+
+/// Whether any interface, present or to come by the `all` setting, forwards packets of this family.
+fn forwards(inquiry: &mut Inquiry, family: u8) -> Result<bool, NetlinkError> {
+    let header = [family];
+    let question = Question {
+        what: "forwarding settings",
+        ask: libc::RTM_GETNETCONF,
+        answer: libc::RTM_NEWNETCONF,
+        header: &header,
+    };
+    let answer = inquiry.list(
+        &question,
+        || false,
+        |any, body| {
+            *any |= parse_forwarding(body)?;
+            Ok(())
+        },
+    );
+    match answer {
+        // A kernel without this family, such as one started with ipv6.disable=1, forwards none of it.
+        Err(NetlinkError::Refused { source, .. })
+            if matches!(
+                source.raw_os_error(),
+                Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPFNOSUPPORT)
+            ) =>
+        {
+            Ok(false)
+        }
+        other => other,
+    }
+}
+
+fn parse_link(body: &[u8]) -> Result<Link, String> {
+    let header = LinkHeader::parse(body).map_err(|error| error.to_string())?;
+    let mut link = Link {
+        ifindex: header.index,
+        name: InterfaceName(Vec::new()),
+        hatype: header.link_layer_type.into(),
+        kind: None,
+        master: None,
+        lower: None,
+        vlan_id: None,
+    };
+    let mut elsewhere = false;
+    for attribute in attributes(body, header.buffer_len()) {
+        let attribute = attribute?;
+        match attribute.kind() {
+            IFLA_IFNAME => link.name = InterfaceName::new(without_nul(attribute.value())),
+            IFLA_MASTER => link.master = nonzero(attribute.value()),
+            IFLA_LINK => link.lower = nonzero(attribute.value()),
+            IFLA_LINK_NETNSID => elsewhere = true,
+            IFLA_LINKINFO => parse_link_info(attribute.value(), &mut link)?,
+            _ => {}
+        }
+    }
+    if elsewhere {
+        // IFLA_LINK is a number of another namespace, where it means another interface.
+        link.lower = None;
+    }
+    Ok(link)
+}
+
+fn parse_link_info(body: &[u8], link: &mut Link) -> Result<(), String> {
+    let mut data = Vec::new();
+    for attribute in attributes(body, 0) {
+        let attribute = attribute?;
+        match attribute.kind() {
+            IFLA_INFO_KIND => {
+                link.kind = Some(String::from_utf8_lossy(without_nul(attribute.value())).into_owned());
+            }
+            IFLA_INFO_DATA => data = attribute.value().to_vec(),
+            _ => {}
+        }
+    }
+    if link.kind.as_deref() == Some("vlan") {
+        for attribute in attributes(&data, 0) {
+            let attribute = attribute?;
+            if attribute.kind() == IFLA_VLAN_ID
+                && let Some(&id) = attribute.value().first_chunk()
+            {
+                link.vlan_id = Some(u16::from_ne_bytes(id));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn parse_address(body: &[u8]) -> Result<Option<IpAddr>, String> {
+    let header = AddressHeader::parse(body).map_err(|error| error.to_string())?;
+    let (mut local, mut address) = (None, None);
+    for attribute in attributes(body, header.buffer_len()) {
+        let attribute = attribute?;
+        match attribute.kind() {
+            libc::IFA_LOCAL => local = ip(attribute.value()),
+            libc::IFA_ADDRESS => address = ip(attribute.value()),
+            _ => {}
+        }
+    }
+    // On a point-to-point link IFA_ADDRESS is the peer's; IFA_LOCAL, where given, is always ours.
+    Ok(local.or(address))
+}
+
+fn parse_forwarding(body: &[u8]) -> Result<bool, String> {
+    let (mut ifindex, mut forwarding) = (0, 0);
+    // `struct netconfmsg` is one byte, padded to 4.
+    for attribute in attributes(body, 4) {
+        let attribute = attribute?;
+        let value = attribute.value().first_chunk().map_or(0, |&bytes| i32::from_ne_bytes(bytes));
+        match attribute.kind() {
+            NETCONFA_IFINDEX => ifindex = value,
+            NETCONFA_FORWARDING => forwarding = value,
+            _ => {}
+        }
+    }
+    Ok(forwarding != 0 && ifindex != NETCONFA_IFINDEX_DEFAULT)
+}
+
+/// The attributes behind a fixed header of `header_len` bytes.
+fn attributes(body: &[u8], header_len: usize) -> impl Iterator<Item = Result<NlaBuffer<&[u8]>, String>> {
+    NlasIterator::new(body.get(header_len..).unwrap_or_default())
+        .map(|attribute| attribute.map_err(|error| error.to_string()))
+}
+
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(bytes)
+        .map(|v4| IpAddr::V4(Ipv4Addr::from(v4)))
+        .or_else(|_| <[u8; 16]>::try_from(bytes).map(|v6| IpAddr::V6(Ipv6Addr::from(v6))))
+        .ok()
+}
+
+fn nonzero(bytes: &[u8]) -> Option<u32> {
+    bytes.first_chunk().map(|&bytes| u32::from_ne_bytes(bytes)).filter(|&ifindex| ifindex != 0)
+}
+
+fn without_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
+// include/uapi/linux/if_link.h
+const IFLA_IFNAME: u16 = 3;
+const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_LINK_NETNSID: u16 = 37;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const IFLA_VLAN_ID: u16 = 1;
+// include/uapi/linux/netconf.h
+const NETCONFA_IFINDEX: u16 = 1;
+const NETCONFA_FORWARDING: u16 = 2;
+/// The setting that new interfaces begin with; no packet goes by it.
+const NETCONFA_IFINDEX_DEFAULT: i32 = -2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let mut out = (value.len() as u16 + 4).to_ne_bytes().to_vec();
+        out.extend(kind.to_ne_bytes());
+        out.extend(value);
+        out.resize(out.len().next_multiple_of(4), 0);
+        out
+    }
+
+    fn link_message(ifindex: u32, hatype: u16, attributes: &[Vec<u8>]) -> Vec<u8> {
+        let mut out = vec![0, 0];
+        out.extend(hatype.to_ne_bytes());
+        out.extend(ifindex.to_ne_bytes());
+        out.extend([0; 8]);
+        out.extend(attributes.concat());
+        out
+    }
+
+    #[test]
+    fn a_link_is_read_with_a_name_that_is_no_text() {
+        let info = [
+            attribute(IFLA_INFO_KIND, b"vlan\0"),
+            attribute(IFLA_INFO_DATA, &attribute(IFLA_VLAN_ID, &100u16.to_ne_bytes())),
+        ];
+        let message = link_message(
+            70_000,
+            libc::ARPHRD_ETHER,
+            &[
+                attribute(IFLA_IFNAME, b"lan\xff\x01\0"),
+                attribute(IFLA_LINK, &2u32.to_ne_bytes()),
+                attribute(IFLA_MASTER, &9u32.to_ne_bytes()),
+                attribute(IFLA_LINKINFO, &info.concat()),
+                attribute(999, b"from a later kernel"),
+            ],
+        );
+        let link = parse_link(&message).unwrap();
+        assert_eq!(
+            link,
+            Link {
+                ifindex: 70_000,
+                name: InterfaceName::new(b"lan\xff\x01"),
+                hatype: 1,
+                kind: Some("vlan".into()),
+                master: Some(9),
+                lower: Some(2),
+                vlan_id: Some(100),
+            }
+        );
+        assert_eq!(link.name.to_string(), "lan\\xff\\u{1}");
+    }
+
+    #[test]
+    fn the_other_end_in_another_namespace_is_no_interface_of_ours() {
+        let message = link_message(
+            5,
+            libc::ARPHRD_ETHER,
+            &[attribute(IFLA_LINK, &5u32.to_ne_bytes()), attribute(IFLA_LINK_NETNSID, &0u32.to_ne_bytes())],
+        );
+        assert_eq!(parse_link(&message).unwrap().lower, None);
+    }
+
+    #[test]
+    fn a_cut_message_is_an_error_and_no_panic() {
+        let message = link_message(5, 1, &[attribute(IFLA_IFNAME, b"eth0\0")]);
+        assert!(parse_link(&message[..12]).is_err());
+        assert!(parse_link(&message[..18]).is_err());
+        assert!(parse_link(&message[..22]).is_err());
+        assert!(parse_address(&[2, 24]).is_err());
+    }
+
+    #[test]
+    fn of_a_point_to_point_address_ours_is_taken() {
+        let mut message = vec![libc::AF_INET as u8, 32, 0, 0, 3, 0, 0, 0];
+        message.extend(attribute(libc::IFA_ADDRESS, &[10, 0, 0, 2]));
+        assert_eq!(parse_address(&message).unwrap(), Some(IpAddr::from([10, 0, 0, 2])));
+        message.extend(attribute(libc::IFA_LOCAL, &[10, 0, 0, 1]));
+        assert_eq!(parse_address(&message).unwrap(), Some(IpAddr::from([10, 0, 0, 1])));
+    }
+
+    #[test]
+    fn forwarding_is_on_where_a_packet_goes_by_it() {
+        let message = |ifindex: i32, forwarding: i32| {
+            let mut out = vec![libc::AF_INET as u8, 0, 0, 0];
+            out.extend(attribute(NETCONFA_IFINDEX, &ifindex.to_ne_bytes()));
+            out.extend(attribute(NETCONFA_FORWARDING, &forwarding.to_ne_bytes()));
+            out
+        };
+        for (ifindex, forwarding, expected) in
+            [(3, 1, true), (-1, 1, true), (-2, 1, false), (3, 0, false), (-1, 0, false)]
+        {
+            assert_eq!(
+                parse_forwarding(&message(ifindex, forwarding)),
+                Ok(expected),
+                "{ifindex} {forwarding}"
+            );
+        }
+    }
+
+    #[test]
+    fn this_host_is_read() {
+        let mut inquiry = Inquiry::open().unwrap();
+        let interfaces = Interfaces::read(&mut inquiry).unwrap();
+        let lo = interfaces.links.iter().find(|link| link.name.as_bytes() == b"lo").unwrap();
+        assert_eq!(lo.hatype, libc::ARPHRD_LOOPBACK);
+        assert_eq!(lo.lower, None);
+    }
+}

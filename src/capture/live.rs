@@ -1,0 +1,355 @@
+//! One ring as a source of frames: batches are blocks, and the wait is on the ring or a bell.
+//!
+//! It owns the ring, the table that says what its frames are for, and the wait. It does not count, decode or know
+//! who drives it. Between two waits it makes no system call, except for the first frame of an interface that the
+//! table does not have, whose name it asks for once.
+//!
+//! **Contract: take batches until there is none before waiting**, see [`poller`](crate::sys::poller).
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::CaptureError;
+use super::interfaces::InterfaceName;
+use super::source::{Batch, FrameSource, Standing};
+use super::topology::{InterfaceTable, Row};
+use super::watcher::Mailbox;
+use crate::packet::{Direction, Frame, LinkKind, Skip};
+use crate::sys::abi;
+use crate::sys::poller::{Poller, WaitPoint};
+use crate::sys::ring::{self, Block, Corrupt, RawFrame, Ring};
+use crate::time::UnixNanos;
+
+/// A ring with its wait, on the thread of its worker.
+#[derive(Debug)]
+pub struct Live {
+    ring: Ring,
+    poller: Poller,
+    mailbox: Arc<Mailbox>,
+    interfaces: KnownInterfaces,
+}
+
+impl Live {
+    pub(super) fn new(ring: Ring, poller: Poller, mailbox: Arc<Mailbox>, table: Box<InterfaceTable>) -> Self {
+        Self { ring, poller, mailbox, interfaces: KnownInterfaces::new(table) }
+    }
+
+    /// Waits until a block is there, the waker rings, `timeout` has passed or a signal comes; `None` waits without
+    /// end. It may return with nothing to do. Take batches until there is none before waiting.
+    ///
+    /// An error of the socket, such as an interface that went down, is taken note of and passes.
+    ///
+    /// # Errors
+    /// The wait cannot work any more.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<(), CaptureError> {
+        let ready = self.poller.wait(timeout).map_err(|source| {
+            let mechanism = self.poller.wait_point().mechanism.name();
+            CaptureError::Wait { mechanism, source }
+        })?;
+        if ready.socket_error {
+            // Reading it clears it; the socket receives again by itself when the interface is up.
+            let error = self.ring.socket().take_error().map_err(option("SO_ERROR"))?;
+            tracing::debug!(error, "the packet socket reported an error and goes on");
+        }
+        Ok(())
+    }
+
+    /// What the socket was offered and lost since the last call. The kernel forgets it by telling it: one caller,
+    /// who adds up. In total, `tp_packets` is what batches held, what was dropped and what is still in the ring.
+    ///
+    /// # Errors
+    /// The option cannot be read.
+    pub fn statistics(&mut self) -> Result<SocketStatistics, CaptureError> {
+        let statistics = self.ring.socket().take_statistics().map_err(option("PACKET_STATISTICS"))?;
+        Ok(SocketStatistics {
+            tp_packets: u64::from(statistics.tp_packets),
+            tp_drops: u64::from(statistics.tp_drops),
+            tp_freezes: u64::from(statistics.tp_freeze_q_cnt),
+        })
+    }
+
+    /// Whether interfaces came or changed since the last call.
+    pub fn take_changed(&mut self) -> bool {
+        self.interfaces.changed.take()
+    }
+
+    /// What [`wait`](Self::wait) waits on, and why it is not io_uring if that was tried.
+    pub fn wait_point(&self) -> &WaitPoint {
+        self.poller.wait_point()
+    }
+
+    /// The table that batches go by.
+    pub fn table(&self) -> &InterfaceTable {
+        &self.interfaces.table
+    }
+}
+
+/// What the kernel says of one packet socket (`PACKET_STATISTICS`) since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketStatistics {
+    /// Frames that passed the filter, the dropped ones included.
+    pub tp_packets: u64,
+    /// Frames dropped because the ring was full.
+    pub tp_drops: u64,
+    /// Times the ring was found full.
+    pub tp_freezes: u64,
+}
+
+impl FrameSource for Live {
+    type Batch<'s> = LiveBatch<'s>;
+    type Error = CaptureError;
+
+    /// The next closed block. It never fails.
+    fn next_batch(&mut self) -> Result<Option<LiveBatch<'_>>, CaptureError> {
+        let Some(block) = self.ring.next_block() else { return Ok(None) };
+        if let Some(table) = self.mailbox.take() {
+            self.interfaces.replace(table);
+        }
+        Ok(Some(LiveBatch { block, interfaces: &self.interfaces }))
+    }
+}
+
+/// The frames of one block; dropping it gives the block back to the kernel.
+#[derive(Debug)]
+pub struct LiveBatch<'s> {
+    block: Block<'s>,
+    interfaces: &'s KnownInterfaces,
+}
+
+impl Batch for LiveBatch<'_> {
+    type Frames<'b>
+        = LiveFrames<'b>
+    where
+        Self: 'b;
+
+    /// The frames in order of arrival. If the ring describes one outside its block, a frame without bytes and with
+    /// interface 0 stands for it, of standing [`Skip::RingCorrupt`], and is the last.
+    fn frames(&self) -> LiveFrames<'_> {
+        LiveFrames(self.block.frames())
+    }
+
+    fn standing(&self, frame: &Frame<'_>) -> Standing {
+        self.interfaces.standing(frame.ifindex, frame.direction)
+    }
+
+    fn is_own(&self, addr: IpAddr) -> bool {
+        self.interfaces.table.is_own(addr)
+    }
+}
+
+/// Walks the frames of a [`LiveBatch`].
+#[derive(Clone, Debug)]
+pub struct LiveFrames<'b>(ring::Frames<'b>);
+
+impl<'b> Iterator for LiveFrames<'b> {
+    type Item = Frame<'b>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Frame<'b>> {
+        Some(match self.0.next()? {
+            Ok(raw) => frame(&raw),
+            Err(Corrupt) => UNREADABLE,
+        })
+    }
+}
+
+/// Stands for a frame whose description cannot be read. No frame that can be has interface 0.
+const UNREADABLE: Frame<'static> = Frame {
+    bytes: &[],
+    frame_len: 0,
+    seen_at: UnixNanos(0),
+    ifindex: 0,
+    link: LinkKind::Unsupported(libc::ARPHRD_VOID),
+    direction: Direction::Entering,
+};
+
+#[inline]
+fn frame<'b>(raw: &RawFrame<'b>) -> Frame<'b> {
+    Frame {
+        bytes: raw.bytes,
+        frame_len: raw.tp_len,
+        seen_at: UnixNanos(raw.seen_at_ns),
+        ifindex: raw.ifindex.get(),
+        link: link_kind(raw.hatype),
+        direction: if raw.pkttype == abi::PACKET_OUTGOING { Direction::Leaving } else { Direction::Entering },
+    }
+}
+
+/// How frames of a hardware type begin on a packet socket. Devices without a link header of their own hand over
+/// the IP packet, PPP among them.
+#[inline]
+fn link_kind(hatype: u16) -> LinkKind {
+    match hatype {
+        libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => LinkKind::Ethernet,
+        libc::ARPHRD_NONE
+        | ARPHRD_RAWIP
+        | libc::ARPHRD_PPP
+        | libc::ARPHRD_TUNNEL
+        | libc::ARPHRD_TUNNEL6
+        | libc::ARPHRD_SIT
+        | libc::ARPHRD_IPGRE
+        | ARPHRD_IP6GRE => LinkKind::RawIp,
+        libc::ARPHRD_CISCO => LinkKind::CiscoHdlc,
+        other => LinkKind::Unsupported(other),
+    }
+}
+
+// include/uapi/linux/if_arp.h; libc lacks these.
+const ARPHRD_RAWIP: u16 = 519;
+const ARPHRD_IP6GRE: u16 = 823;
+
+/// The table, and the interfaces that appeared since it was made.
+#[derive(Debug)]
+struct KnownInterfaces {
+    table: Box<InterfaceTable>,
+    // Interior mutability: a frame is asked about while its batch is lent.
+    newcomers: RefCell<HashMap<u32, Row>>,
+    /// Since it was last asked: traffic that was going on elsewhere may be met in the middle.
+    changed: Cell<bool>,
+}
+
+impl KnownInterfaces {
+    fn new(table: Box<InterfaceTable>) -> Self {
+        Self { table, newcomers: RefCell::default(), changed: Cell::default() }
+    }
+
+    /// Goes by another table. A new address of this host shows no other traffic.
+    fn replace(&mut self, table: Box<InterfaceTable>) {
+        let changed = self.changed.get() || !table.shows_the_same(&self.table);
+        *self = Self { changed: Cell::new(changed), ..Self::new(table) };
+    }
+
+    #[inline]
+    fn standing(&self, ifindex: u32, direction: Direction) -> Standing {
+        match self.table.standing(ifindex, direction) {
+            Some(standing) => standing,
+            None if ifindex == UNREADABLE.ifindex => Standing::Skipped(Skip::RingCorrupt),
+            None => self.newcomer(ifindex, direction),
+        }
+    }
+
+    /// Off the path of a frame: once per interface, until a table with it arrives.
+    #[cold]
+    fn newcomer(&self, ifindex: u32, direction: Direction) -> Standing {
+        self.changed.set(true);
+        let mut newcomers = self.newcomers.borrow_mut();
+        if newcomers.len() >= NEWCOMERS_MAX {
+            newcomers.clear();
+        }
+        let row = newcomers.entry(ifindex).or_insert_with(|| {
+            // An interface that is gone already has no name left to be excluded by.
+            let name = nix::net::if_::if_indextoname(ifindex).ok();
+            self.table.newcomer(name.map(|name| InterfaceName::new(name.into_bytes())))
+        });
+        row.standing(direction)
+    }
+}
+
+/// A table with them follows within milliseconds; this bounds what a storm of short-lived interfaces may cost.
+const NEWCOMERS_MAX: usize = 1024;
+
+/// Names the option that an error came from.
+fn option(option: &'static str) -> impl Fn(nix::errno::Errno) -> CaptureError {
+    move |source| CaptureError::Option { option, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::interfaces::Interfaces;
+    use super::super::topology::Policy;
+    use super::*;
+    use crate::capture::{DirectionPolicy, Options};
+
+    fn raw(pkttype: u8, hatype: u16) -> RawFrame<'static> {
+        RawFrame {
+            bytes: b"bytes",
+            tp_len: 1500,
+            seen_at_ns: 7,
+            ifindex: std::num::NonZeroU32::new(3).unwrap(),
+            pkttype,
+            hatype,
+            stripped_vlan_tci: None,
+        }
+    }
+
+    fn policy(excluded: &str) -> Policy {
+        let options = Options {
+            workers: 1,
+            ring_memory_bytes: 0,
+            excluded_interfaces: vec![excluded.to_owned()],
+            direction: DirectionPolicy::In,
+            event_loop: Default::default(),
+        };
+        Policy::new(&options)
+    }
+
+    fn known(excluded: &str) -> KnownInterfaces {
+        KnownInterfaces::new(Box::new(InterfaceTable::new(&Interfaces::default(), &policy(excluded))))
+    }
+
+    #[test]
+    fn only_outgoing_frames_leave() {
+        for pkttype in
+            [libc::PACKET_HOST, libc::PACKET_BROADCAST, libc::PACKET_MULTICAST, libc::PACKET_OTHERHOST]
+        {
+            assert_eq!(frame(&raw(pkttype, 1)).direction, Direction::Entering, "{pkttype}");
+        }
+        assert_eq!(frame(&raw(libc::PACKET_OUTGOING, 1)).direction, Direction::Leaving);
+    }
+
+    #[test]
+    fn the_hardware_type_says_how_a_frame_begins() {
+        let cases = [
+            (libc::ARPHRD_ETHER, LinkKind::Ethernet),
+            (libc::ARPHRD_LOOPBACK, LinkKind::Ethernet),
+            (libc::ARPHRD_NONE, LinkKind::RawIp),
+            (libc::ARPHRD_PPP, LinkKind::RawIp),
+            (libc::ARPHRD_IEEE80211_RADIOTAP, LinkKind::Unsupported(803)),
+        ];
+        for (hatype, link) in cases {
+            assert_eq!(frame(&raw(0, hatype)).link, link, "{hatype}");
+        }
+    }
+
+    #[test]
+    fn an_unreadable_frame_is_skipped_as_such() {
+        let standing = known("lo").standing(UNREADABLE.ifindex, UNREADABLE.direction);
+        assert_eq!(standing, Standing::Skipped(Skip::RingCorrupt));
+    }
+
+    #[test]
+    fn an_unknown_interface_is_excluded_by_the_name_it_has_now() {
+        // Interface 1 of every namespace is lo.
+        let excluded = Standing::Skipped(Skip::ExcludedInterface);
+        assert_eq!(known("lo").standing(1, Direction::Entering), excluded);
+        assert_eq!(known("eth0").standing(1, Direction::Entering), Standing::Counts);
+        // No such interface: it was there when the frame was.
+        assert_eq!(known("lo").standing(u32::MAX, Direction::Entering), Standing::Counts);
+    }
+
+    #[test]
+    fn only_a_table_that_shows_other_frames_is_a_change() {
+        let table = |interfaces: &Interfaces, excluded: &str| {
+            Box::new(InterfaceTable::new(interfaces, &policy(excluded)))
+        };
+        let own_addresses = vec![IpAddr::from([10, 0, 0, 1])];
+        let mut known = known("lo");
+        known.replace(table(&Interfaces { own_addresses, ..Interfaces::default() }, "lo"));
+        assert!(!known.changed.get(), "an address came");
+        known.standing(1_000_000, Direction::Entering);
+        known.replace(table(&Interfaces::default(), "lo"));
+        assert!(known.changed.take(), "an interface was met before its table");
+    }
+
+    #[test]
+    fn newcomers_are_bounded() {
+        let known = known("lo");
+        for ifindex in 1_000_000..1_000_000 + 3 * NEWCOMERS_MAX as u32 {
+            known.standing(ifindex, Direction::Entering);
+        }
+        assert!(known.newcomers.borrow().len() <= NEWCOMERS_MAX);
+    }
+}

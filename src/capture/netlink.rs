@@ -1,0 +1,177 @@
+//! Asks the kernel for a list over rtnetlink and hands out its messages. No capability is needed for that.
+//!
+//! It knows the framing (RFC 3549; `struct nlmsghdr`, 16 bytes, messages aligned to 4) and nothing of what is in
+//! a message. It blocks for as long as the kernel takes to answer; the kernel answers in the call itself.
+
+use std::io;
+
+use netlink_packet_core::{
+    ErrorBuffer, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_ALIGNTO, NLMSG_DONE, NLMSG_ERROR,
+    NetlinkBuffer,
+};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+use super::error::NetlinkError;
+
+/// A netlink socket for questions.
+pub(super) struct Inquiry {
+    socket: Socket,
+    /// Tells the answers to this question from what is left of an abandoned one.
+    sequence: u32,
+}
+
+impl Inquiry {
+    /// Opens the socket.
+    pub(super) fn open() -> Result<Self, NetlinkError> {
+        let mut socket = Socket::new(NETLINK_ROUTE).map_err(call("socket(AF_NETLINK)"))?;
+        socket.bind_auto().map_err(call("bind"))?;
+        Ok(Self { socket, sequence: 0 })
+    }
+
+    /// Dumps a list and gives the body of each of its messages to `take`. If the list changes meanwhile it is
+    /// read again, so `begin` is called before each reading and must forget what came before.
+    pub(super) fn list<S>(
+        &mut self,
+        question: &Question<'_>,
+        begin: impl Fn() -> S,
+        mut take: impl FnMut(&mut S, &[u8]) -> Result<(), String>,
+    ) -> Result<S, NetlinkError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let mut list = begin();
+            if self.read_once(question, &mut |body| take(&mut list, body))? {
+                return Ok(list);
+            }
+        }
+        Err(NetlinkError::Unstable { what: question.what, attempts: ATTEMPTS_MAX })
+    }
+
+    /// Whether the list held still while it was read.
+    fn read_once(
+        &mut self,
+        question: &Question<'_>,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<bool, NetlinkError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = question.request(self.sequence);
+        self.socket.send_to(&request, &SocketAddr::new(0, 0), 0).map_err(call("sendto"))?;
+
+        let malformed = |reason| NetlinkError::Malformed { what: question.what, reason };
+        let mut stable = true;
+        let mut datagram = Vec::with_capacity(DATAGRAM_BYTES_MAX);
+        loop {
+            datagram.clear();
+            match self.socket.recv(&mut datagram, 0) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Answers were lost for want of buffer memory: begin again.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return Ok(false),
+                Err(error) => return Err(call("recv")(error)),
+            }
+            for message in messages(&datagram) {
+                let message = message.map_err(malformed)?;
+                if message.sequence_number() != self.sequence {
+                    continue;
+                }
+                stable &= message.flags() & NLM_F_DUMP_INTR == 0;
+                match message.message_type() {
+                    NLMSG_DONE => return Ok(stable),
+                    NLMSG_ERROR => {
+                        let error = ErrorBuffer::new_checked(message.payload())
+                            .map_err(|error| malformed(error.to_string()))?;
+                        let code = error.code().map_or(0, |code| code.get().saturating_abs());
+                        let source = io::Error::from_raw_os_error(code);
+                        return Err(NetlinkError::Refused { what: question.what, source });
+                    }
+                    answer if answer == question.answer => take(message.payload()).map_err(malformed)?,
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// What to ask for.
+pub(super) struct Question<'a> {
+    /// In words, for errors.
+    pub(super) what: &'static str,
+    /// The message type that asks (`RTM_GET*`).
+    pub(super) ask: u16,
+    /// The message type of the answers (`RTM_NEW*`).
+    pub(super) answer: u16,
+    /// The fixed header that the type begins with.
+    pub(super) header: &'a [u8],
+}
+
+impl Question<'_> {
+    fn request(&self, sequence: u32) -> Vec<u8> {
+        let len = NETLINK_HEADER_BYTES + self.header.len();
+        let mut request = vec![0; len.next_multiple_of(usize::from(NLMSG_ALIGNTO))];
+        let mut message = NetlinkBuffer::new(&mut request);
+        message.set_length(len as u32);
+        message.set_message_type(self.ask);
+        message.set_flags(NLM_F_REQUEST | NLM_F_DUMP);
+        message.set_sequence_number(sequence);
+        request[NETLINK_HEADER_BYTES..len].copy_from_slice(self.header);
+        request
+    }
+}
+
+/// The messages of a datagram, up to the first that is none.
+fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Result<NetlinkBuffer<&[u8]>, String>> {
+    std::iter::from_fn(move || {
+        if datagram.is_empty() {
+            return None;
+        }
+        match NetlinkBuffer::new_checked(datagram) {
+            Ok(message) => {
+                let len = (message.length() as usize).next_multiple_of(usize::from(NLMSG_ALIGNTO));
+                datagram = datagram.get(len..).unwrap_or_default();
+                Some(Ok(message))
+            }
+            Err(error) => {
+                datagram = &[];
+                Some(Err(error.to_string()))
+            }
+        }
+    })
+}
+
+/// `struct nlmsghdr`.
+const NETLINK_HEADER_BYTES: usize = 16;
+/// The kernel puts at most 32 KiB of a list into one datagram (`netlink_dump`).
+const DATAGRAM_BYTES_MAX: usize = 64 * 1024;
+/// How often a list that changes while it is read is begun again.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// Names the call that an I/O error came from.
+pub(super) fn call(call: &'static str) -> impl Fn(io::Error) -> NetlinkError {
+    move |source| NetlinkError::Call { call, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_a_netlink_message() {
+        let header = [2];
+        let question = Question { what: "forwarding", ask: 82, answer: 80, header: &header };
+        let request = question.request(7);
+        assert_eq!(request.len(), 20, "padded to 4 bytes");
+        let message = NetlinkBuffer::new_checked(request.as_slice()).unwrap();
+        assert_eq!((message.length(), message.message_type(), message.sequence_number()), (17, 82, 7));
+        assert_eq!(message.payload(), [2]);
+    }
+
+    #[test]
+    fn messages_are_walked_and_rubbish_ends_the_walk() {
+        let question = Question { what: "", ask: 16, answer: 16, header: &[1, 2, 3] };
+        let mut datagram = question.request(1);
+        datagram.extend(question.request(2));
+        datagram.extend([9; 5]);
+        let seen: Vec<_> = messages(&datagram).map(|message| message.map(|m| m.sequence_number())).collect();
+        assert_eq!(seen.len(), 3);
+        assert_eq!(seen[..2], [Ok(1), Ok(2)]);
+        assert!(seen[2].is_err());
+    }
+}

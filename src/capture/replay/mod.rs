@@ -1,0 +1,266 @@
+//! Capture files as a source of frames: pcap and pcapng, from a path, a pipe or standard input.
+//!
+//! # What it owns
+//! The framing of the two formats, the buffer they are read through, and what a record says of its frame:
+//! link type, original length, time, interface. It lends batches of up to 256 frames out of the buffer,
+//! without copying them.
+//!
+//! # What it refuses to know
+//! What is in a frame. It reads forward only, with plain reads, so that a pipe works as well as a file.
+//!
+//! # Units
+//! Times are nanoseconds since 1970, whatever the resolution of the file, and end at the last that fits.
+//! Lengths are bytes. Interfaces of pcapng are numbered from 1 over the whole file; pcap has no numbers,
+//! so its frames have interface 0, unknown.
+//!
+//! # Failure
+//! All that stands before a fault is lent; then [`ReplayError`] says the file, the byte, what was expected
+//! and the remedy, on every further call. No file makes it panic, nor allocate more than
+//! [`BLOCK_BYTES_MAX`] (and twice that while the buffer grows).
+//!
+//! # Sources
+//! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; the limits are libpcap's. Records and blocks are
+//! parsed by pcap-parser, with three exceptions that it gets wrong or leaves out: the obsolete packet
+//! block, binary time resolutions, and time offsets in big-endian sections.
+
+mod error;
+mod input;
+mod pcap;
+mod pcapng;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::Path;
+
+pub use error::ReplayError;
+pub use pcapng::BLOCK_BYTES_MAX;
+
+use self::input::Input;
+use self::pcap::Pcap;
+use self::pcapng::Pcapng;
+use super::{Batch, FrameSource};
+use crate::packet::{Direction, Frame, LinkKind};
+use crate::time::UnixNanos;
+
+/// A capture file that lends its frames in order.
+///
+/// ```
+/// use traffic_alerted::capture::{Batch, FrameSource, Replay};
+///
+/// // A pcap header in little-endian order, Ethernet; then one frame of 60 bytes, cut to 2.
+/// let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+/// file.extend([1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 60, 0, 0, 0, 0xff, 0xff]);
+///
+/// let mut replay = Replay::from_reader("example", std::io::Cursor::new(file))?;
+/// let mut lengths = Vec::new();
+/// while let Some(batch) = replay.next_batch()? {
+///     lengths.extend(batch.frames().map(|frame| (frame.bytes.len(), frame.frame_len)));
+/// }
+/// assert_eq!(lengths, [(2, 60)]);
+/// # Ok::<(), traffic_alerted::capture::ReplayError>(())
+/// ```
+#[derive(Debug)]
+pub struct Replay {
+    input: Input,
+    format: Format,
+    records: Vec<Record>,
+}
+
+impl Replay {
+    /// Opens a capture file; `-` is standard input.
+    ///
+    /// # Errors
+    /// The file cannot be opened or read, is empty, or is no capture.
+    pub fn open(path: &Path) -> Result<Self, ReplayError> {
+        if path == Path::new("-") {
+            return Self::from_reader("standard input", io::stdin());
+        }
+        let name = path.display().to_string();
+        match File::open(path) {
+            Ok(file) => Self::from_reader(name, file),
+            Err(source) => Err(ReplayError::Open { name, source }),
+        }
+    }
+
+    /// Reads a capture from anything that can be read; `name` is what errors call it. Reads are large, so
+    /// the reader needs no buffer of its own.
+    ///
+    /// # Errors
+    /// The reader fails, has nothing to read, or does not begin like a capture.
+    pub fn from_reader(
+        name: impl Into<String>,
+        reader: impl Read + Send + 'static,
+    ) -> Result<Self, ReplayError> {
+        let mut input = Input::new(name.into(), Box::new(reader));
+        let format = Format::recognize(&mut input)?;
+        Ok(Self { input, format, records: Vec::with_capacity(BATCH_FRAMES_MAX) })
+    }
+
+    /// Collects records until the batch is full or the buffer holds no whole one. Only an empty batch
+    /// reads on, for that moves the bytes that a collected record points at.
+    fn collect(&mut self) -> Result<(), ReplayError> {
+        self.records.clear();
+        while self.records.len() < BATCH_FRAMES_MAX {
+            match self.format.step(self.input.available()) {
+                Ok(Step::Record { record, len }) => {
+                    let start = self.input.position();
+                    let bytes = start + record.bytes.start..start + record.bytes.end;
+                    self.records.push(Record { bytes, ..record });
+                    self.input.consume(len);
+                }
+                Ok(Step::Other { len }) => self.input.consume(len),
+                Ok(Step::Incomplete { .. }) | Err(_) if !self.records.is_empty() => break,
+                Ok(Step::Incomplete { what, needed }) => {
+                    if self.input.is_at_end()? {
+                        break;
+                    }
+                    self.input.require(what, needed)?;
+                }
+                Err(fault) => return Err(self.input.corrupt(fault)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FrameSource for Replay {
+    type Batch<'s> = ReplayBatch<'s>;
+    type Error = ReplayError;
+
+    /// The next frames; `None` at the end of the file. It waits for the file or pipe to be read.
+    fn next_batch(&mut self) -> Result<Option<ReplayBatch<'_>>, ReplayError> {
+        self.collect()?;
+        if self.records.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(ReplayBatch { buffer: self.input.buffer(), records: &self.records }))
+    }
+}
+
+/// Frames in the buffer of a [`Replay`].
+#[derive(Clone, Copy, Debug)]
+pub struct ReplayBatch<'s> {
+    buffer: &'s [u8],
+    records: &'s [Record],
+}
+
+impl Batch for ReplayBatch<'_> {
+    type Frames<'b>
+        = ReplayFrames<'b>
+    where
+        Self: 'b;
+
+    fn frames(&self) -> ReplayFrames<'_> {
+        ReplayFrames { buffer: self.buffer, records: self.records.iter() }
+    }
+}
+
+/// Walks the frames of a [`ReplayBatch`].
+#[derive(Clone, Debug)]
+pub struct ReplayFrames<'b> {
+    buffer: &'b [u8],
+    records: std::slice::Iter<'b, Record>,
+}
+
+impl<'b> Iterator for ReplayFrames<'b> {
+    type Item = Frame<'b>;
+
+    fn next(&mut self) -> Option<Frame<'b>> {
+        let record = self.records.next()?;
+        Some(Frame {
+            bytes: self.buffer.get(record.bytes.clone()).unwrap_or(&[]),
+            frame_len: record.frame_len,
+            seen_at: record.seen_at,
+            ifindex: record.ifindex,
+            link: record.link,
+            direction: Direction::Entering,
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.records.size_hint()
+    }
+}
+
+/// What a record says of its frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Record {
+    /// Where the captured bytes stand: from the record's beginning, and once collected, in the buffer.
+    bytes: Range<usize>,
+    frame_len: u32,
+    seen_at: UnixNanos,
+    ifindex: u32,
+    link: LinkKind,
+}
+
+/// What the bytes at hand begin with. Lengths count from there.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// A frame.
+    Record { record: Record, len: usize },
+    /// Something else, to be passed over.
+    Other { len: usize },
+    /// The beginning of something that needs this many bytes in all.
+    Incomplete { what: &'static str, needed: usize },
+}
+
+/// Why the bytes at hand cannot be what the format calls for: what was expected, what stands there.
+#[derive(Debug, PartialEq, Eq)]
+struct Fault {
+    expected: &'static str,
+    found: String,
+}
+
+#[derive(Debug)]
+enum Format {
+    Pcap(Pcap),
+    Pcapng(Pcapng),
+}
+
+impl Format {
+    fn recognize(input: &mut Input) -> Result<Self, ReplayError> {
+        if input.is_at_end()? {
+            return Err(input.empty());
+        }
+        input.require("the magic number of a capture", 4)?;
+        if pcapng::is_section_header(input.available()) {
+            return Ok(Self::Pcapng(Pcapng::default()));
+        }
+        if !pcap::is_magic(input.available()) {
+            return Err(input.not_a_capture());
+        }
+        input.require("a pcap header", pcap::FILE_HEADER_LEN)?;
+        let pcap = Pcap::parse(input.available()).map_err(|fault| input.corrupt(fault))?;
+        input.consume(pcap::FILE_HEADER_LEN);
+        Ok(Self::Pcap(pcap))
+    }
+
+    fn step(&mut self, bytes: &[u8]) -> Result<Step, Fault> {
+        match self {
+            Self::Pcap(pcap) => pcap.step(bytes),
+            Self::Pcapng(pcapng) => pcapng.step(bytes),
+        }
+    }
+}
+
+/// The link type of a capture file, by its number (tcpdump.org/linktypes.html).
+fn link_kind(link_type: u16) -> LinkKind {
+    match link_type {
+        0 | 108 => LinkKind::BsdLoopback,
+        1 => LinkKind::Ethernet,
+        9 | 50 => LinkKind::Ppp,
+        // 101, and what some systems write by mistake: their own numbers for it.
+        12 | 14 | 101 => LinkKind::RawIp,
+        51 => LinkKind::PppoeSession,
+        104 => LinkKind::CiscoHdlc,
+        113 => LinkKind::LinuxSll,
+        228 => LinkKind::Ipv4,
+        229 => LinkKind::Ipv6,
+        276 => LinkKind::LinuxSll2,
+        other => LinkKind::Unsupported(other),
+    }
+}
+
+/// Most frames in one batch.
+const BATCH_FRAMES_MAX: usize = 256;

@@ -1,0 +1,515 @@
+//! Where a packet counts: once, on one of the interfaces that see it.
+//!
+//! A packet crosses several interfaces of a gateway and is seen on each. From what [`Interfaces`] says, a policy of
+//! pure functions gives every (interface, direction) a [`Standing`]:
+//!
+//! * A host that forwards counts what enters; what leaves is evidence. One that does not counts both ways.
+//!   Forwarding is IP forwarding on any interface, or a bridge with two ports or more.
+//! * A device on top of another (VLAN, bond, bridge, macvlan) repeats what the lower one has shown: it is skipped
+//!   while a lower one is monitored. Tunnels are no such devices: below them other packets travel.
+//! * A veth with both ends in this namespace is a wire inside: both ends are skipped.
+//! * What leaves on lo comes in on lo: it never counts.
+//!
+//! It owns the policy and its result, the [`InterfaceTable`], which is immutable and asked once per frame. It does
+//! not know how the table reaches a worker, nor what the kernel filters of it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use super::interfaces::{InterfaceName, Interfaces, Link};
+use super::source::Standing;
+use super::{DirectionPolicy, Options};
+use crate::packet::{Direction, Skip};
+
+/// What the operator decided, apart from what the machine is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Policy {
+    excluded: Vec<InterfaceName>,
+    direction: DirectionPolicy,
+}
+
+impl Policy {
+    pub(super) fn new(options: &Options) -> Self {
+        let excluded = options.excluded_interfaces.iter().map(|name| InterfaceName::new(name.as_bytes()));
+        Self { excluded: excluded.collect(), direction: options.direction }
+    }
+
+    fn excludes(&self, name: &InterfaceName) -> bool {
+        self.excluded.contains(name)
+    }
+
+    /// The standing of frames that leave through an ordinary interface.
+    fn leaving(&self, forwards: bool) -> Standing {
+        match self.direction {
+            DirectionPolicy::Auto if forwards => Standing::Evidence,
+            DirectionPolicy::Auto | DirectionPolicy::Both => Standing::Counts,
+            DirectionPolicy::In => Standing::Evidence,
+            DirectionPolicy::InAndOwn => Standing::CountsIfOwn,
+        }
+    }
+}
+
+/// What a frame is for, by its interface and direction; made anew when the interfaces change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceTable {
+    rows: HashMap<u32, Row, foldhash::fast::FixedState>,
+    forwards: bool,
+    /// The standing of frames that leave through an ordinary interface.
+    leaving: Standing,
+    /// VLANs whose device is excluded, by the interface that carries them.
+    hidden_vlans: Vec<(u32, u16)>,
+    /// Sorted.
+    own_addresses: Vec<IpAddr>,
+    policy: Policy,
+}
+
+/// One interface of an [`InterfaceTable`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its name; `None` where it was gone before anybody could ask.
+    pub name: Option<InterfaceName>,
+    /// What a frame that comes in is for.
+    pub entering: Standing,
+    /// What a frame that goes out is for.
+    pub leaving: Standing,
+}
+
+impl Row {
+    /// What a frame of this direction is for.
+    pub fn standing(&self, direction: Direction) -> Standing {
+        match direction {
+            Direction::Entering => self.entering,
+            Direction::Leaving => self.leaving,
+        }
+    }
+
+    /// Why nothing of the interface is looked at, or `None` if it is monitored.
+    pub fn skipped(&self) -> Option<Skip> {
+        match self.entering {
+            Standing::Skipped(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+impl InterfaceTable {
+    pub(super) fn new(interfaces: &Interfaces, policy: &Policy) -> Self {
+        let stack = Stack::new(interfaces, policy);
+        let forwards = interfaces.ip_forwarding || stack.bridges();
+        let leaving = policy.leaving(forwards);
+        let rows = interfaces.links.iter().map(|link| {
+            let ordinary = Row { name: Some(link.name.clone()), entering: Standing::Counts, leaving };
+            let row = match stack.skip(link) {
+                Some(reason) => Row {
+                    entering: Standing::Skipped(reason),
+                    leaving: Standing::Skipped(reason),
+                    ..ordinary
+                },
+                None if link.hatype == libc::ARPHRD_LOOPBACK => {
+                    Row { leaving: Standing::Skipped(Skip::Leaving), ..ordinary }
+                }
+                None => ordinary,
+            };
+            (link.ifindex, row)
+        });
+        Self {
+            rows: rows.collect(),
+            forwards,
+            leaving,
+            hidden_vlans: stack.hidden_vlans(),
+            own_addresses: interfaces.own_addresses.clone(),
+            policy: policy.clone(),
+        }
+    }
+
+    /// What a frame is for; `None` if the interface is not in the table.
+    #[inline]
+    pub fn standing(&self, ifindex: u32, direction: Direction) -> Option<Standing> {
+        self.rows.get(&ifindex).map(|row| row.standing(direction))
+    }
+
+    /// The row of an interface that appeared after the table was made: all that is known is its name, so it is an
+    /// ordinary interface unless its name is excluded.
+    pub(super) fn newcomer(&self, name: Option<InterfaceName>) -> Row {
+        let excluded = name.as_ref().is_some_and(|name| self.policy.excludes(name));
+        let skipped = Standing::Skipped(Skip::ExcludedInterface);
+        let (entering, leaving) =
+            if excluded { (skipped, skipped) } else { (Standing::Counts, self.leaving) };
+        Row { name, entering, leaving }
+    }
+
+    /// Whether every frame is for the same as in `other`.
+    pub(super) fn shows_the_same(&self, other: &Self) -> bool {
+        self.rows == other.rows && self.leaving == other.leaving && self.hidden_vlans == other.hidden_vlans
+    }
+
+    /// Whether `addr` is an address of this host.
+    pub fn is_own(&self, addr: IpAddr) -> bool {
+        self.own_addresses.binary_search(&addr).is_ok()
+    }
+
+    /// Whether this host forwards packets.
+    pub fn forwards(&self) -> bool {
+        self.forwards
+    }
+
+    /// The interfaces with their numbers, in ascending order.
+    pub fn interfaces(&self) -> Vec<(u32, &Row)> {
+        let mut rows: Vec<_> = self.rows.iter().map(|(&ifindex, row)| (ifindex, row)).collect();
+        rows.sort_unstable_by_key(|&(ifindex, _)| ifindex);
+        rows
+    }
+
+    /// How many interfaces are monitored; none is a state, not an error.
+    pub fn monitored(&self) -> usize {
+        self.rows.values().filter(|row| row.skipped().is_none()).count()
+    }
+
+    /// The standing of frames that leave through an ordinary interface.
+    pub(super) fn leaving(&self) -> Standing {
+        self.leaving
+    }
+
+    /// VLANs whose device is excluded, by the interface that carries them.
+    pub(super) fn hidden_vlans(&self) -> &[(u32, u16)] {
+        &self.hidden_vlans
+    }
+}
+
+/// One line for the log: what is monitored, what is not and why, and which way counts.
+impl fmt::Display for InterfaceTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |row: &Row| row.name.as_ref().map_or_else(|| "?".to_owned(), InterfaceName::to_string);
+        let (mut monitored, mut skipped) = (Vec::new(), Vec::new());
+        for (_, row) in self.interfaces() {
+            match row.skipped() {
+                None => monitored.push(name(row)),
+                Some(reason) => skipped.push(format!("{} ({reason})", name(row))),
+            }
+        }
+        match &monitored[..] {
+            [] => f.write_str("no interface is monitored")?,
+            names => write!(f, "monitoring {}", shortened(names))?,
+        }
+        if !skipped.is_empty() {
+            write!(f, "; not {}", shortened(&skipped))?;
+        }
+        let forwards = if self.forwards { "forwards" } else { "does not forward" };
+        let counts = match self.leaving {
+            Standing::Counts => "packets count entering and leaving",
+            Standing::CountsIfOwn => "packets count entering, and leaving from an own address",
+            Standing::Evidence | Standing::Skipped(_) => "packets count entering",
+        };
+        write!(f, "; this host {forwards}, {counts}")
+    }
+}
+
+/// As many names as a log line should hold.
+fn shortened(names: &[String]) -> String {
+    const NAMES_MAX: usize = 16;
+    match names.len().checked_sub(NAMES_MAX) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..NAMES_MAX].join(", ")),
+    }
+}
+
+/// The interfaces as they lie on each other.
+struct Stack<'a> {
+    links: &'a [Link],
+    by_ifindex: HashMap<u32, &'a Link>,
+    /// The ports of each master.
+    ports: HashMap<u32, Vec<&'a Link>>,
+    policy: &'a Policy,
+}
+
+impl<'a> Stack<'a> {
+    fn new(interfaces: &'a Interfaces, policy: &'a Policy) -> Self {
+        let links = &interfaces.links[..];
+        let mut ports: HashMap<u32, Vec<&Link>> = HashMap::new();
+        for link in links {
+            if let Some(master) = link.master {
+                ports.entry(master).or_default().push(link);
+            }
+        }
+        let by_ifindex = links.iter().map(|link| (link.ifindex, link)).collect();
+        Self { links, by_ifindex, ports, policy }
+    }
+
+    /// Why frames of this interface are not looked at, if they are not.
+    fn skip(&self, link: &Link) -> Option<Skip> {
+        if self.policy.excludes(&link.name) {
+            Some(Skip::ExcludedInterface)
+        } else if self.is_internal_wire(link) {
+            Some(Skip::InternalWire)
+        } else if self.lowers(link).any(|lower| self.is_seen(lower)) {
+            Some(Skip::UpperDevice)
+        } else {
+            None
+        }
+    }
+
+    /// Whether its frames are seen: on it, or on the lower device that makes it be skipped.
+    fn is_seen(&self, link: &Link) -> bool {
+        !self.policy.excludes(&link.name) && !self.is_internal_wire(link)
+    }
+
+    /// Both ends of a veth in this namespace. The other end's number alone proves nothing: it could be of another
+    /// namespace, so the ends must name each other.
+    fn is_internal_wire(&self, link: &Link) -> bool {
+        let is_veth = |link: &Link| link.kind.as_deref() == Some("veth");
+        let other = link.lower.and_then(|lower| self.by_ifindex.get(&lower));
+        is_veth(link) && other.is_some_and(|other| is_veth(other) && other.lower == Some(link.ifindex))
+    }
+
+    /// The devices whose frames this one repeats. Never those of a tunnel or of a switch chip's port: their lower
+    /// device carries other packets.
+    fn lowers(&self, link: &Link) -> impl Iterator<Item = &'a Link> {
+        let kind = link.kind.as_deref();
+        let below =
+            link.lower.filter(|_| matches!(kind, Some("vlan" | "macvlan" | "macvtap" | "ipvlan" | "ipvtap")));
+        let is_master = matches!(kind, Some("bridge" | "bond" | "team" | "vrf"));
+        let ports = if is_master { self.ports(link) } else { &[] };
+        below.and_then(|lower| self.by_ifindex.get(&lower).copied()).into_iter().chain(ports.iter().copied())
+    }
+
+    fn ports(&self, master: &Link) -> &[&'a Link] {
+        self.ports.get(&master.ifindex).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a bridge has something to forward between.
+    fn bridges(&self) -> bool {
+        let is_bridge = |link: &&Link| matches!(link.kind.as_deref(), Some("bridge" | "openvswitch"));
+        self.links.iter().filter(is_bridge).any(|bridge| self.ports(bridge).len() >= 2)
+    }
+
+    /// The VLANs of excluded VLAN devices, on each device below that shows their frames with the tag.
+    fn hidden_vlans(&self) -> Vec<(u32, u16)> {
+        let mut hidden = Vec::new();
+        for link in self.links.iter().filter(|link| self.policy.excludes(&link.name)) {
+            let Some(vlan_id) = link.vlan_id else { continue };
+            let mut below: Vec<&Link> = self.lowers(link).collect();
+            // Each turn goes one device down; a stack is never deeper than there are devices.
+            for _ in 0..self.links.len() {
+                // Below another VLAN device the tag is not the outermost one.
+                hidden.extend(below.iter().map(|lower| (lower.ifindex, vlan_id)));
+                let next =
+                    below.iter().filter(|lower| lower.vlan_id.is_none()).flat_map(|lower| self.lowers(lower));
+                below = next.collect();
+                if below.is_empty() {
+                    break;
+                }
+            }
+        }
+        hidden.sort_unstable();
+        hidden.dedup();
+        hidden
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COUNTS: Standing = Standing::Counts;
+    const EXCLUDED: Standing = Standing::Skipped(Skip::ExcludedInterface);
+    const UPPER: Standing = Standing::Skipped(Skip::UpperDevice);
+    const WIRE: Standing = Standing::Skipped(Skip::InternalWire);
+
+    fn link(ifindex: u32, name: &str, kind: &str) -> Link {
+        Link {
+            ifindex,
+            name: InterfaceName::new(name.as_bytes()),
+            hatype: if name == "lo" { libc::ARPHRD_LOOPBACK } else { libc::ARPHRD_ETHER },
+            kind: (!kind.is_empty()).then(|| kind.to_owned()),
+            master: None,
+            lower: None,
+            vlan_id: None,
+        }
+    }
+
+    fn on(lower: u32, link: Link) -> Link {
+        Link { lower: Some(lower), ..link }
+    }
+
+    fn port_of(master: u32, link: Link) -> Link {
+        Link { master: Some(master), ..link }
+    }
+
+    fn table(links: Vec<Link>, excluded: &[&str], direction: DirectionPolicy) -> InterfaceTable {
+        let excluded = excluded.iter().map(|name| InterfaceName::new(name.as_bytes())).collect();
+        let interfaces = Interfaces { links, ..Interfaces::default() };
+        InterfaceTable::new(&interfaces, &Policy { excluded, direction })
+    }
+
+    fn entering(links: Vec<Link>, excluded: &[&str]) -> Vec<Standing> {
+        table(links, excluded, DirectionPolicy::Auto)
+            .interfaces()
+            .iter()
+            .map(|(_, row)| row.entering)
+            .collect()
+    }
+
+    #[test]
+    fn an_upper_device_is_skipped_while_a_lower_one_is_monitored() {
+        let eth = || link(1, "eth0", "");
+        /// Name, links, excluded names, what each link's entering frames are for.
+        type Case = (&'static str, Vec<Link>, &'static [&'static str], Vec<Standing>);
+        let cases: Vec<Case> = vec![
+            ("vlan", vec![eth(), on(1, link(2, "eth0.5", "vlan"))], &[], vec![COUNTS, UPPER]),
+            (
+                "vlan, lower excluded",
+                vec![eth(), on(1, link(2, "eth0.5", "vlan"))],
+                &["eth0"],
+                vec![EXCLUDED, COUNTS],
+            ),
+            ("macvtap", vec![eth(), on(1, link(2, "tap", "macvtap"))], &[], vec![COUNTS, UPPER]),
+            (
+                "bridge with ports",
+                vec![port_of(3, eth()), port_of(3, link(2, "eth1", "")), link(3, "br0", "bridge")],
+                &[],
+                vec![COUNTS, COUNTS, UPPER],
+            ),
+            ("bridge without ports", vec![eth(), link(3, "br0", "bridge")], &[], vec![COUNTS, COUNTS]),
+            (
+                "bridge, every port excluded",
+                vec![port_of(3, eth()), link(3, "br0", "bridge")],
+                &["eth0"],
+                vec![EXCLUDED, COUNTS],
+            ),
+            (
+                "vlan on bond on hardware",
+                vec![port_of(2, eth()), link(2, "bond0", "bond"), on(2, link(3, "bond0.7", "vlan"))],
+                &[],
+                vec![COUNTS, UPPER, UPPER],
+            ),
+            (
+                "vlan on bond, hardware excluded",
+                vec![port_of(2, eth()), link(2, "bond0", "bond"), on(2, link(3, "bond0.7", "vlan"))],
+                &["eth0"],
+                vec![EXCLUDED, COUNTS, UPPER],
+            ),
+            ("tunnel", vec![eth(), on(1, link(2, "vx0", "vxlan"))], &[], vec![COUNTS, COUNTS]),
+            ("port of a switch chip", vec![eth(), on(1, link(2, "lan1", "dsa"))], &[], vec![COUNTS, COUNTS]),
+            ("encrypted", vec![eth(), on(1, link(2, "ms0", "macsec"))], &[], vec![COUNTS, COUNTS]),
+            ("lower gone", vec![on(9, link(2, "eth0.5", "vlan"))], &[], vec![COUNTS]),
+        ];
+        for (name, links, excluded, expected) in cases {
+            assert_eq!(entering(links, excluded), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_wire_inside_is_skipped_on_both_ends() {
+        let pair = || vec![on(2, link(1, "a", "veth")), on(1, link(2, "b", "veth"))];
+        assert_eq!(entering(pair(), &[]), [WIRE, WIRE]);
+        assert_eq!(entering(pair(), &["a"]), [EXCLUDED, WIRE]);
+        // The other end is in another namespace: IFLA_LINK was dropped with the namespace's mark.
+        assert_eq!(entering(vec![link(1, "a", "veth")], &[]), [COUNTS]);
+        // Numbers that happen to point at each other one way only.
+        assert_eq!(entering(vec![on(2, link(1, "a", "veth")), link(2, "eth0", "")], &[]), [COUNTS, COUNTS]);
+        // A bridge that only wires inside feed is where their packets are seen.
+        let mut bridged = pair();
+        bridged[0].master = Some(3);
+        bridged.push(link(3, "br0", "bridge"));
+        assert_eq!(entering(bridged, &[]), [WIRE, WIRE, COUNTS]);
+    }
+
+    #[test]
+    fn what_leaves_counts_by_policy_and_by_forwarding() {
+        use DirectionPolicy::{Auto, Both, In, InAndOwn};
+        let bridge = |kind, ports: u32| {
+            let mut links = vec![link(1, "br0", kind)];
+            links.extend((0..ports).map(|port| port_of(1, link(10 + port, "port", ""))));
+            links
+        };
+        /// Name, links, IP forwarding, policy; then whether it forwards, and what leaving frames are for.
+        type Case = (&'static str, Vec<Link>, bool, DirectionPolicy, bool, Standing);
+        let cases: Vec<Case> = vec![
+            ("a host", vec![], false, Auto, false, COUNTS),
+            ("a router", vec![], true, Auto, true, Standing::Evidence),
+            ("a router, both", vec![], true, Both, true, COUNTS),
+            ("a router, in+own", vec![], true, InAndOwn, true, Standing::CountsIfOwn),
+            ("a host, in", vec![], false, In, false, Standing::Evidence),
+            ("a bridge with one port", bridge("bridge", 1), false, Auto, false, COUNTS),
+            ("a bridge with two ports", bridge("bridge", 2), false, Auto, true, Standing::Evidence),
+            ("Open vSwitch", bridge("openvswitch", 2), false, Auto, true, Standing::Evidence),
+            ("a bond with two ports", bridge("bond", 2), false, Auto, false, COUNTS),
+        ];
+        for (name, mut links, ip_forwarding, direction, forwards, leaving) in cases {
+            links.push(link(99, "eth0", ""));
+            let interfaces = Interfaces { links, ip_forwarding, own_addresses: vec![] };
+            let table = InterfaceTable::new(&interfaces, &Policy { excluded: vec![], direction });
+            assert_eq!(table.forwards(), forwards, "{name}");
+            assert_eq!(table.standing(99, Direction::Leaving), Some(leaving), "{name}");
+            assert_eq!(table.standing(99, Direction::Entering), Some(COUNTS), "{name}");
+        }
+    }
+
+    #[test]
+    fn lo_counts_what_comes_in_and_never_what_goes_out() {
+        for direction in [DirectionPolicy::Auto, DirectionPolicy::Both, DirectionPolicy::InAndOwn] {
+            let table = table(vec![link(1, "lo", "")], &[], direction);
+            assert_eq!(table.standing(1, Direction::Entering), Some(COUNTS));
+            assert_eq!(table.standing(1, Direction::Leaving), Some(Standing::Skipped(Skip::Leaving)));
+        }
+        assert_eq!(entering(vec![link(1, "lo", "")], &["lo"]), [EXCLUDED]);
+    }
+
+    #[test]
+    fn a_newcomer_is_judged_by_its_name() {
+        let table = table(vec![], &["dummy0"], DirectionPolicy::In);
+        assert_eq!(table.standing(7, Direction::Entering), None);
+        let excluded = table.newcomer(Some(InterfaceName::new(*b"dummy0")));
+        assert_eq!((excluded.entering, excluded.leaving), (EXCLUDED, EXCLUDED));
+        for name in [Some(InterfaceName::new(*b"dummy")), None] {
+            let row = table.newcomer(name);
+            assert_eq!((row.entering, row.leaving), (COUNTS, Standing::Evidence));
+        }
+    }
+
+    #[test]
+    fn an_excluded_vlan_device_hides_its_vlan_below() {
+        let vlan = |id, link| Link { vlan_id: Some(id), ..link };
+        let links = vec![
+            port_of(2, link(1, "eth0", "")),
+            link(2, "bond0", "bond"),
+            vlan(7, on(2, link(3, "guest", "vlan"))),
+            // A VLAN inside a VLAN: its tag is the second one on everything below guest.
+            vlan(20, on(3, link(4, "inner", "vlan"))),
+            vlan(8, on(2, link(5, "office", "vlan"))),
+        ];
+        let hidden = |excluded: &[&str]| table(links.clone(), excluded, DirectionPolicy::Auto).hidden_vlans;
+        assert_eq!(hidden(&["guest"]), [(1, 7), (2, 7)]);
+        assert_eq!(hidden(&["inner"]), [(3, 20)]);
+        assert_eq!(hidden(&[]), []);
+    }
+
+    #[test]
+    fn own_addresses_are_known_and_numbers_may_be_large() {
+        let interfaces = Interfaces {
+            links: (0..700).map(|i| link(4_000_000_000 + i, "c", "")).collect(),
+            ip_forwarding: false,
+            own_addresses: vec![IpAddr::from([10, 0, 0, 1]), "fd00::1".parse().unwrap()],
+        };
+        let policy = Policy { excluded: vec![], direction: DirectionPolicy::InAndOwn };
+        let table = InterfaceTable::new(&interfaces, &policy);
+        assert!(table.is_own([10, 0, 0, 1].into()) && !table.is_own([10, 0, 0, 2].into()));
+        assert_eq!(table.monitored(), 700);
+        assert_eq!(table.standing(4_000_000_699, Direction::Entering), Some(COUNTS));
+        assert!(table.to_string().contains("and 684 more"), "{table}");
+    }
+
+    #[test]
+    fn the_log_line_says_what_is_monitored() {
+        let links = vec![link(1, "lo", ""), link(2, "eth0", ""), on(2, link(3, "eth0.5", "vlan"))];
+        assert_eq!(
+            table(links, &["lo"], DirectionPolicy::Auto).to_string(),
+            "monitoring eth0; not lo (excluded_interface), eth0.5 (upper_device); \
+             this host does not forward, packets count entering and leaving"
+        );
+        assert!(
+            table(vec![], &[], DirectionPolicy::In).to_string().starts_with("no interface is monitored; ")
+        );
+    }
+}

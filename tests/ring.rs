@@ -1,0 +1,693 @@
+//! Live capture on a real kernel: real rings, real interfaces, known frames.
+//!
+//! Each test runs itself again inside a user and network namespace of its own (`unshare -Urn`), so it needs no
+//! privilege and touches nothing of the machine. Frames are sent from a further namespace over a veth pair. Where
+//! namespaces are refused the tests fail and say what to allow: a test that did not run is not a test that passed.
+//!
+//! Nothing here sleeps: each wait ends when the condition holds, or fails at [`DEADLINE`].
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers outside #[test] included")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fmt::Debug;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, sendto, socket};
+use traffic_alerted::capture::{
+    self, Batch, DirectionPolicy, EventLoop, FrameSource, Live, Options, SocketStatistics, Standing, Waker,
+    Watcher,
+};
+use traffic_alerted::packet::{Direction, Skip};
+use traffic_alerted::sys::packet_socket::PacketSocket;
+use traffic_alerted::sys::poller::{Choice, Poller};
+use traffic_alerted::sys::ring::{Ring, RingSize};
+
+/// How long a condition may take to hold before the test fails.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// Frames that may be under way at once: beyond 1,000 (`net.core.netdev_max_backlog`) the kernel may lose some before
+/// any socket sees them.
+const BACKLOG_SAFE: u32 = 500;
+/// One turn of waiting for a condition.
+const TURN: Duration = Duration::from_millis(25);
+
+#[test]
+fn the_ring_hands_over_what_was_sent() {
+    in_namespace("the_ring_hands_over_what_was_sent", || {
+        let peer = Peer::new("r0");
+        for choice in [Choice::Auto, Choice::Epoll] {
+            let mut ring = bare_ring();
+            let waker = Waker::new().unwrap();
+            let mut poller = Poller::new(Arc::clone(ring.socket()), waker, choice).unwrap();
+
+            let own = mac_of("r0");
+            let addresses = [own, [0xff; 6], [0x01, 0, 0x5e, 0, 0, 1], [0x02, 9, 9, 9, 9, 9]];
+            let pkttypes =
+                [libc::PACKET_HOST, libc::PACKET_BROADCAST, libc::PACKET_MULTICAST, libc::PACKET_OTHERHOST];
+            let frames: Vec<Vec<u8>> =
+                (0..1472).map(|n| udp_frame(addresses[n % 4], n as u32, 42 + n)).collect();
+
+            let r0 = nix::net::if_::if_nametoindex("r0").unwrap();
+            let mut seen = BTreeMap::new();
+            for batch in frames.chunks(BACKLOG_SAFE as usize) {
+                batch.iter().for_each(|frame| peer.send(frame));
+                let sent = seen.len() + batch.len();
+                until("every frame is read", || {
+                    while let Some(block) = ring.next_block() {
+                        for frame in block.frames() {
+                            let frame = frame.expect("the kernel's own blocks are sound");
+                            let Some(number) = number_of(frame.bytes) else { continue };
+                            assert_eq!(frame.bytes, frames[number as usize], "frame {number}");
+                            assert_eq!(frame.tp_len as usize, frame.bytes.len());
+                            assert_eq!(frame.pkttype, pkttypes[number as usize % 4], "frame {number}");
+                            assert_eq!((frame.ifindex.get(), frame.hatype), (r0, libc::ARPHRD_ETHER));
+                            assert_eq!(frame.stripped_vlan_tci, None);
+                            assert_eq!(seen.insert(number, frame.seen_at_ns), None, "frame {number} twice");
+                        }
+                    }
+                    let done = seen.len() == sent;
+                    if !done {
+                        poller.wait(Some(TURN)).unwrap();
+                    }
+                    done
+                });
+            }
+            let now = traffic_alerted::time::unix_now().0;
+            assert!(
+                seen.values().all(|&at| at <= now && now - at < 60_000_000_000),
+                "stamps are the clock's"
+            );
+        }
+    });
+}
+
+#[test]
+fn an_outer_tag_is_taken_out_and_told() {
+    in_namespace("an_outer_tag_is_taken_out_and_told", || {
+        let peer = Peer::new("r0");
+        let mut ring = bare_ring();
+        let plain = udp_frame([0x02, 9, 9, 9, 9, 9], 7, 100);
+        let mut tagged = plain.clone();
+        tagged.splice(12..12, [0x81, 0x00, 0x60, 0x64]);
+        peer.send(&tagged);
+        until("the tagged frame is read", || {
+            while let Some(block) = ring.next_block() {
+                for frame in block.frames().map(Result::unwrap) {
+                    if number_of(frame.bytes) == Some(7) {
+                        assert_eq!(frame.stripped_vlan_tci, Some(0x6064));
+                        assert_eq!(frame.bytes, plain);
+                        return true;
+                    }
+                }
+            }
+            thread::yield_now();
+            false
+        });
+    });
+}
+
+#[test]
+fn two_rings_share_the_frames_and_the_sums_agree() {
+    in_namespace("two_rings_share_the_frames_and_the_sums_agree", || {
+        let peer = Peer::new("r0");
+        let mut capture = Capture::open(&options(2, 16 << 20));
+        let count = 4000;
+        for number in 0..count {
+            // A frame that is cut, one that just fits and a short one: the length is that of the whole.
+            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, [1514, 192, 60][number as usize % 3]));
+            if (number + 1) % BACKLOG_SAFE == 0 {
+                let sent = number as usize + 1;
+                capture.until("every frame is read", |capture| capture.numbers().len() == sent);
+            }
+        }
+
+        for frame in capture.seen.iter().filter(|frame| frame.number.is_some()) {
+            let number = frame.number.unwrap();
+            let len = [1514, 192, 60][number as usize % 3];
+            assert_eq!((frame.frame_len, frame.captured_len), (len, len.min(192)), "frame {number}");
+            assert_eq!((frame.direction, frame.standing), (Direction::Entering, Standing::Counts));
+        }
+        let shares: Vec<usize> = (0..2)
+            .map(|ring| capture.seen.iter().filter(|f| f.ring == ring && f.number.is_some()).count())
+            .collect();
+        assert_eq!(shares.iter().sum::<usize>(), count as usize, "each frame is on one ring only");
+        assert!(shares.iter().all(|&share| share > count as usize / 4), "flows spread: {shares:?}");
+        capture.assert_sums_agree();
+        assert_eq!(capture.statistics.tp_drops, 0);
+    });
+}
+
+#[test]
+fn a_full_ring_drops_and_says_how_many() {
+    in_namespace("a_full_ring_drops_and_says_how_many", || {
+        let peer = Peer::new("r0");
+        let mut capture = Capture::open(&options(1, 512 << 10));
+        // Nobody reads, so the ring overflows sooner or later.
+        let mut number = 0;
+        until("the kernel has dropped", || {
+            (0..BACKLOG_SAFE).for_each(|n| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number + n, 200)));
+            number += BACKLOG_SAFE;
+            capture.add_statistics();
+            capture.statistics.tp_drops > 100
+        });
+        capture.assert_sums_agree();
+        assert!(!capture.seen.is_empty() && capture.statistics.tp_freezes > 0);
+
+        // It goes on where there is room again.
+        peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1_000_000, 200));
+        capture.until("a later frame is read", |capture| capture.numbers().contains(&1_000_000));
+    });
+}
+
+#[test]
+fn an_excluded_interface_is_not_offered() {
+    in_namespace("an_excluded_interface_is_not_offered", || {
+        let (kept, excluded) = (Peer::new("r0"), Peer::new("x0"));
+        let mut options = options(2, 8 << 20);
+        options.excluded_interfaces = vec!["lo".into(), "x0".into()];
+        let mut capture = Capture::open(&options);
+        for number in 0..200 {
+            excluded.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1000 + number, 100));
+            kept.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
+        }
+        capture.until("every frame of the other one is read", |capture| {
+            (0..200).all(|number| capture.numbers().contains(&number))
+        });
+        assert_eq!(capture.numbers(), (0..200).collect::<BTreeSet<_>>());
+        capture.assert_sums_agree();
+    });
+}
+
+#[test]
+fn interfaces_come_and_go_while_it_runs() {
+    in_namespace("interfaces_come_and_go_while_it_runs", || {
+        let first = Peer::new("r0");
+        let mut options = options(2, 8 << 20);
+        options.excluded_interfaces = vec!["lo".into(), "x0".into()];
+        let mut capture = Capture::open(&options);
+        capture.watch();
+
+        first.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
+        capture.until("the first interface is seen", |capture| capture.numbers().contains(&1));
+        ip(["link", "set", "r0", "down"]);
+        ip(["link", "del", "r0"]);
+
+        // A name that is no text, and one that is excluded before it exists.
+        let odd = Peer::new(OsStr::from_bytes(b"r\xfe\x01"));
+        let excluded = Peer::new("x0");
+        let mut number = 10;
+        capture.until("workers know all interfaces", |capture| {
+            number += 1;
+            excluded.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 100_000 + number, 100));
+            odd.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
+            capture.lives.iter().all(|live| {
+                let names: Vec<_> = live
+                    .table()
+                    .interfaces()
+                    .iter()
+                    .filter_map(|(_, row)| row.name.as_ref().map(|name| name.as_bytes().to_vec()))
+                    .collect();
+                names.contains(&b"r\xfe\x01".to_vec())
+                    && names.contains(&b"x0".to_vec())
+                    && !names.contains(&b"r0".to_vec())
+            })
+        });
+        capture.until("every frame of the new one is read", |capture| {
+            (11..=number).all(|number| capture.numbers().contains(&number))
+        });
+        for frame in &capture.seen {
+            let expected = match frame.number {
+                // Before the filter knew it, the worker asked for its name.
+                Some(100_000..) => Standing::Skipped(Skip::ExcludedInterface),
+                _ => Standing::Counts,
+            };
+            assert_eq!(frame.standing, expected, "{frame:?}");
+        }
+        capture.assert_sums_agree();
+    });
+}
+
+#[test]
+fn what_leaves_is_evidence_once_the_host_forwards() {
+    in_namespace("what_leaves_is_evidence_once_the_host_forwards", || {
+        let peer = Peer::new("r0");
+        let leaving = Sender::open("r0");
+        let mut capture = Capture::open(&options(1, 8 << 20));
+        capture.watch();
+        assert!(!capture.lives[0].table().forwards());
+        leaving.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
+        capture.until("a leaving frame is read", |capture| capture.numbers().contains(&1));
+        assert_eq!(capture.standing_of(1), (Direction::Leaving, Standing::Counts));
+
+        std::fs::write("/proc/sys/net/ipv4/conf/r0/forwarding", "1").unwrap();
+        let mut number = 10;
+        capture.until("the worker knows that the host forwards", |capture| {
+            number += 1;
+            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
+            capture.lives[0].table().forwards()
+        });
+
+        // The table reached the worker, and the filter follows it: send until the filter has changed.
+        const ACK: u8 = 0x10;
+        const SYN: u8 = 0x02;
+        let mut number = 1000;
+        capture.until("mid-stream segments are left out", |capture| {
+            let before = capture.numbers().range(1000..).count();
+            assert!(before <= 2 * (number as usize - 1000));
+            number += 2;
+            leaving.send(&tcp_frame(number, ACK));
+            leaving.send(&tcp_frame(number + 1, SYN));
+            capture.numbers().contains(&(number - 1)) && !capture.numbers().contains(&(number - 2))
+        });
+        for ending in [SYN, 0x14, 0x11] {
+            number += 2;
+            leaving.send(&tcp_frame(number, ACK));
+            leaving.send(&tcp_frame(number + 1, ending));
+            let expected = number + 1;
+            capture.until("the segment that tells something is read", |capture| {
+                capture.numbers().contains(&expected)
+            });
+            assert_eq!(capture.standing_of(expected), (Direction::Leaving, Standing::Evidence));
+            assert!(!capture.numbers().contains(&number), "a segment in mid-stream was offered");
+        }
+        // What enters counts as before, whatever it is.
+        peer.send(&tcp_frame(5000, ACK));
+        capture.until("the entering segment is read", |capture| capture.numbers().contains(&5000));
+        assert_eq!(capture.standing_of(5000), (Direction::Entering, Standing::Counts));
+        capture.assert_sums_agree();
+    });
+}
+
+#[test]
+fn hundreds_of_interfaces_are_told_apart_in_the_kernel_or_here() {
+    in_namespace("hundreds_of_interfaces_are_told_apart_in_the_kernel_or_here", || {
+        let peer = Peer::new("r0");
+        // Wires inside: 260 pairs are 520 interfaces, more than the filter holds; with 249 it holds them, and lo.
+        let pairs: Vec<String> =
+            (0..260).map(|pair| format!("link add a{pair} type veth peer name b{pair}\n")).collect();
+        ip_batch(&pairs.concat());
+        ip_batch("link set a0 up\nlink set b0 up\n");
+        wait_until_up("a0");
+        let wire = Sender::open("a0");
+        let mut capture = Capture::open(&options(1, 8 << 20));
+        assert_eq!(capture.lives[0].table().interfaces().len(), 522);
+        assert_eq!(capture.lives[0].table().monitored(), 1, "{}", capture.lives[0].table());
+
+        wire.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
+        capture.until("both ends of the wire show the frame", |capture| {
+            capture.seen.iter().filter(|frame| frame.number == Some(1)).count() == 2
+        });
+        for frame in capture.seen.iter().filter(|frame| frame.number == Some(1)) {
+            assert_eq!(frame.standing, Standing::Skipped(Skip::InternalWire));
+        }
+
+        capture.watch();
+        let removed: Vec<String> = (249..260).map(|pair| format!("link del a{pair}\n")).collect();
+        ip_batch(&removed.concat());
+        let mut number = 10;
+        capture.until("the kernel leaves out what is on the wire", |capture| {
+            // Frames cross in order, so what is missing before one that came was filtered.
+            let came = capture.numbers();
+            let filtered = number > 10 && came.contains(&(number + 1)) && !came.contains(&number);
+            number += 2;
+            wire.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
+            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number + 1, 100));
+            filtered
+        });
+        capture.assert_sums_agree();
+    });
+}
+
+#[test]
+fn a_wait_ends_by_its_bell_or_its_timeout() {
+    in_namespace("a_wait_ends_by_its_bell_or_its_timeout", || {
+        for event_loop in [EventLoop::Auto, EventLoop::Epoll] {
+            // A thread for each, as a worker has: an io_uring that is taken down interrupts its thread's next wait.
+            thread::spawn(move || wait_ends(event_loop)).join().unwrap();
+        }
+    });
+}
+
+fn wait_ends(event_loop: EventLoop) {
+    let opened = capture::open(&Options { event_loop, ..options(1, 1 << 20) }).unwrap();
+    let waker = Waker::new().unwrap();
+    let mut live = opened.rings.into_iter().next().unwrap().start(waker.clone()).unwrap();
+
+    let begun = Instant::now();
+    live.wait(Some(Duration::from_millis(30))).unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(30), "{}", live.wait_point());
+
+    // Rung before the wait, twice: it ends at once, and is silent then.
+    waker.wake();
+    waker.wake();
+    live.wait(None).unwrap();
+    let begun = Instant::now();
+    live.wait(Some(Duration::from_millis(30))).unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(30), "{}", live.wait_point());
+
+    // Rung from another thread, again and again: each ends a wait that has no other end.
+    for _ in 0..100 {
+        let waker = waker.clone();
+        let ringer = thread::spawn(move || waker.wake());
+        live.wait(None).unwrap();
+        ringer.join().unwrap();
+    }
+    if event_loop == EventLoop::Epoll {
+        assert_eq!(live.wait_point().to_string(), "epoll");
+    }
+}
+
+#[test]
+fn too_little_ring_memory_is_named() {
+    in_namespace("too_little_ring_memory_is_named", || {
+        let error = capture::open(&options(1, 100_000)).err().unwrap();
+        assert!(error.to_string().contains("Raise RingMemory to 131072"), "{error}");
+    });
+}
+
+#[test]
+fn a_missing_capability_is_named() {
+    in_namespace_as(User::Nobody, "a_missing_capability_is_named", || {
+        let error = capture::open(&options(1, 1 << 20)).err().unwrap();
+        let program = std::env::current_exe().unwrap();
+        assert!(
+            error.to_string().contains(&format!("setcap cap_net_raw+ep {}", program.display())),
+            "{error}"
+        );
+    });
+}
+
+/// A frame as it came out of a batch.
+#[derive(Debug)]
+struct Seen {
+    ring: usize,
+    number: Option<u32>,
+    frame_len: u32,
+    captured_len: u32,
+    direction: Direction,
+    standing: Standing,
+}
+
+/// Live capture on this thread: all rings in turn.
+struct Capture {
+    lives: Vec<Live>,
+    watcher: Option<Watcher>,
+    following: Option<(Waker, thread::JoinHandle<()>)>,
+    seen: Vec<Seen>,
+    statistics: SocketStatistics,
+}
+
+impl Capture {
+    fn open(options: &Options) -> Self {
+        let opened = capture::open(options).unwrap_or_else(|error| panic!("{error}"));
+        let start = |seed: capture::LiveSeed| seed.start(Waker::new().unwrap()).unwrap();
+        Self {
+            lives: opened.rings.into_iter().map(start).collect(),
+            watcher: Some(opened.watcher),
+            following: None,
+            seen: Vec::new(),
+            statistics: SocketStatistics::default(),
+        }
+    }
+
+    /// Lets the watcher run.
+    fn watch(&mut self) {
+        let watcher = self.watcher.take().expect("it runs once");
+        let stop = Waker::new().unwrap();
+        let bell = stop.clone();
+        let thread = thread::spawn(move || watcher.run(&bell).unwrap());
+        self.following = Some((stop, thread));
+    }
+
+    /// Reads what is there until the condition holds. It may send something each time it is asked.
+    fn until(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        until(what, || {
+            self.read();
+            let holds = holds(self);
+            if !holds {
+                // Several rings on one thread: the wait on one must not keep the others from being read.
+                let patience = if self.lives.len() == 1 { TURN } else { Duration::from_millis(1) };
+                self.lives.iter_mut().for_each(|live| live.wait(Some(patience)).unwrap());
+            }
+            holds
+        });
+    }
+
+    fn read(&mut self) {
+        for (ring, live) in self.lives.iter_mut().enumerate() {
+            while let Some(batch) = live.next_batch().unwrap() {
+                for frame in batch.frames() {
+                    self.seen.push(Seen {
+                        ring,
+                        number: number_of(frame.bytes),
+                        frame_len: frame.frame_len,
+                        captured_len: frame.bytes.len() as u32,
+                        direction: frame.direction,
+                        standing: batch.standing(&frame),
+                    });
+                }
+            }
+        }
+        self.add_statistics();
+    }
+
+    fn add_statistics(&mut self) {
+        for live in &mut self.lives {
+            let more = live.statistics().unwrap();
+            self.statistics.tp_packets += more.tp_packets;
+            self.statistics.tp_drops += more.tp_drops;
+            self.statistics.tp_freezes += more.tp_freezes;
+        }
+    }
+
+    fn numbers(&self) -> BTreeSet<u32> {
+        self.seen.iter().filter_map(|frame| frame.number).collect()
+    }
+
+    fn standing_of(&self, number: u32) -> (Direction, Standing) {
+        let frame = self.seen.iter().find(|frame| frame.number == Some(number)).unwrap();
+        (frame.direction, frame.standing)
+    }
+
+    /// What the sockets were offered is what was read and what was dropped, once the rings are empty.
+    fn assert_sums_agree(&mut self) {
+        self.until("tp_packets = read + dropped", |capture| {
+            capture.statistics.tp_packets == capture.seen.len() as u64 + capture.statistics.tp_drops
+        });
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.following.take() {
+            stop.wake();
+            let ended = thread.join();
+            if !thread::panicking() {
+                ended.expect("the watcher ends when it is told to");
+            }
+        }
+    }
+}
+
+/// The far end of a veth pair, in a namespace of its own; what it sends enters here.
+struct Peer(Sender);
+
+impl Peer {
+    /// Makes the pair; the end in this namespace has the given name.
+    fn new(name: impl AsRef<OsStr>) -> Self {
+        let name = name.as_ref().to_owned();
+        let here = std::process::id().to_string();
+        let (made, is_made) = mpsc::channel();
+        // A thread may have a network namespace of its own; the socket keeps it alive after the thread.
+        let sender = thread::spawn({
+            let name = name.clone();
+            move || {
+                unshare(CloneFlags::CLONE_NEWNET).expect("a namespace inside ours");
+                quiet();
+                let pair = ["link", "add", "t0", "type", "veth", "peer", "name"].map(OsStr::new);
+                ip(pair.into_iter().chain([name.as_os_str(), OsStr::new("netns"), OsStr::new(&here)]));
+                ip(["link", "set", "t0", "up"]);
+                made.send(()).unwrap();
+                wait_until_up("t0");
+                Sender::open("t0")
+            }
+        });
+        is_made.recv().expect("the pair is made");
+        ip([OsStr::new("link"), OsStr::new("set"), &name, OsStr::new("up")]);
+        wait_until_up(&name);
+        Self(sender.join().unwrap())
+    }
+
+    fn send(&self, frame: &[u8]) {
+        self.0.send(frame);
+    }
+}
+
+/// Sends whole frames out of one interface of the namespace it was opened in.
+struct Sender {
+    socket: OwnedFd,
+    interface: LinkAddr,
+}
+
+impl Sender {
+    fn open(name: &str) -> Self {
+        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::empty(), None).unwrap();
+        Self { socket, interface: link_address(name) }
+    }
+
+    fn send(&self, frame: &[u8]) {
+        let sent = sendto(self.socket.as_raw_fd(), frame, &self.interface, MsgFlags::empty()).unwrap();
+        assert_eq!(sent, frame.len());
+    }
+}
+
+fn link_address(name: &str) -> LinkAddr {
+    nix::ifaddrs::getifaddrs()
+        .unwrap()
+        .filter(|address| address.interface_name == name)
+        .find_map(|address| address.address?.as_link_addr().copied())
+        .unwrap_or_else(|| panic!("{name} has no link address"))
+}
+
+fn mac_of(name: &str) -> [u8; 6] {
+    link_address(name).addr().unwrap()
+}
+
+/// A packet socket with a ring and nothing else: every frame, whole.
+fn bare_ring() -> Ring {
+    let socket = Arc::new(PacketSocket::open().unwrap());
+    let size = RingSize { block_bytes: (256 << 10).try_into().unwrap(), blocks: 16.try_into().unwrap() };
+    let ring = Ring::allocate(socket, size, 20).unwrap();
+    ring.socket().bind_to_all_interfaces().unwrap();
+    ring
+}
+
+fn options(workers: usize, ring_memory_bytes: u64) -> Options {
+    Options {
+        workers,
+        ring_memory_bytes,
+        excluded_interfaces: vec!["lo".into()],
+        direction: DirectionPolicy::Auto,
+        event_loop: EventLoop::Auto,
+    }
+}
+
+/// Marks our frames among whatever the kernel sends by itself.
+const MARK: [u8; 4] = *b"mark";
+/// Where the mark is: behind Ethernet and IPv4, in the place of the ports, and then the number.
+const NUMBER_AT: usize = 14 + 20 + 8;
+
+/// A UDP packet of `len` bytes on the wire; every number is a flow of its own.
+fn udp_frame(to: [u8; 6], number: u32, len: usize) -> Vec<u8> {
+    let mut frame = ipv4_frame(to, 17, number, len.max(NUMBER_AT + 8));
+    frame[34..38].copy_from_slice(&number.to_be_bytes());
+    frame
+}
+
+fn tcp_frame(number: u32, flags: u8) -> Vec<u8> {
+    // The number is where TCP has its acknowledgment and more; nothing here minds.
+    let mut frame = ipv4_frame([0x02, 9, 9, 9, 9, 9], 6, number, 100);
+    frame[14 + 20 + 13] = flags;
+    frame
+}
+
+fn ipv4_frame(to: [u8; 6], protocol: u8, number: u32, len: usize) -> Vec<u8> {
+    let mut frame = to.to_vec();
+    frame.extend([0x02, 0, 0, 0, 0, 1, 0x08, 0x00]);
+    frame.extend([0x45, 0]);
+    frame.extend((len as u16 - 14).to_be_bytes());
+    frame.extend([0, 0, 0, 0, 64, protocol, 0, 0]);
+    // 198.18.0.0/15 is for benchmarks (RFC 2544); nobody routes it.
+    frame.extend([198, 18, 0, 1, 198, 19, 0, 1]);
+    frame.resize(len, 0);
+    frame[38..42].copy_from_slice(&MARK);
+    frame[NUMBER_AT..NUMBER_AT + 4].copy_from_slice(&number.to_be_bytes());
+    frame
+}
+
+fn number_of(bytes: &[u8]) -> Option<u32> {
+    let body = bytes.get(38..NUMBER_AT + 4)?;
+    let number = body.strip_prefix(&MARK)?;
+    number.first_chunk().map(|&number| u32::from_be_bytes(number))
+}
+
+/// Runs a condition until it holds.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < DEADLINE, "after {DEADLINE:?} it still does not hold that {what}");
+    }
+}
+
+/// Who a test is in its namespace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum User {
+    /// Has every capability over the namespace.
+    Root,
+    /// Has none.
+    Nobody,
+}
+
+/// Runs `body` as root of a new user and network namespace: this test, started again by `unshare`.
+fn in_namespace(test: &str, body: impl FnOnce()) {
+    in_namespace_as(User::Root, test, || {
+        quiet();
+        ip(["link", "set", "lo", "up"]);
+        body();
+    });
+}
+
+fn in_namespace_as(user: User, test: &str, body: impl FnOnce()) {
+    const INSIDE: &str = "TRAFFIC_ALERTED_TEST_INSIDE";
+    if std::env::var_os(INSIDE).is_some_and(|inside| inside == test) {
+        return body();
+    }
+    let mut again = Command::new("unshare");
+    again.args(["--user", "--net"]);
+    if user == User::Root {
+        again.arg("--map-root-user");
+    }
+    again.arg("--").arg(std::env::current_exe().unwrap());
+    again.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(INSIDE, test);
+    let help = "this test needs `unshare` (util-linux), `ip` (iproute2) and the right to make user and network \
+                namespaces: sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0, \
+                kernel.apparmor_restrict_unprivileged_userns=0, and in a container a seccomp profile that allows \
+                unshare";
+    let output = again.output().unwrap_or_else(|error| panic!("cannot run unshare: {error}; {help}"));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains("running 1 test"), "the namespace was refused: {err}\n{help}");
+    assert!(output.status.success(), "inside the namespace:\n{out}\n{err}");
+}
+
+/// Keeps IPv6 from sending anything by itself; where there is no IPv6 there is nothing to keep.
+fn quiet() {
+    for which in ["all", "default"] {
+        let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6"), "1");
+    }
+}
+
+/// Until then the kernel throws away what is sent: a link comes up a moment after it was told to.
+fn wait_until_up(name: impl AsRef<OsStr>) {
+    until("the link is up", || {
+        let shown = ip([OsStr::new("link"), OsStr::new("show"), name.as_ref()]);
+        shown.windows(8).any(|words| words == b"state UP")
+    });
+}
+
+fn ip<S: AsRef<OsStr> + Debug>(arguments: impl IntoIterator<Item = S>) -> Vec<u8> {
+    let mut ip = Command::new("ip");
+    let output = ip.args(arguments).output().expect("iproute2 is installed");
+    assert!(output.status.success(), "{ip:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+fn ip_batch(commands: &str) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), commands).unwrap();
+    ip([OsStr::new("-batch"), file.path().as_os_str()]);
+}
