@@ -1,11 +1,57 @@
-//! Counting, merging, windows and snapshots.
+//! Counting, merging, windows and snapshots. Pure: no I/O, no clock, no thread of its own.
+//!
+//! Everything that is counted is a sum, so adding up is the only operation: workers add packets to a
+//! [`Delta`], the analyst adds deltas to a [`Window`], and the window subtracts what has become too old.
+//!
+//! ```text
+//!   Summary -> Delta (one worker, one tick) -> handover -> Window (all workers, sliding) -> Snapshot
+//! ```
+//!
+//! * **pair**: (source, destination), directed. **host**: an address seen as a source or destination.
+//! * **contact**: an initiation by a host, not an answer ([`opening`], and `roles` for protocols that do not
+//!   say it themselves).
+//! * **slot, window**: a step of, and the whole of, the span that a limit applies to.
+//!
+//! Bytes are IP header and payload (IPFIX octetDeltaCount, RFC 5102 5.10.1). Counters are `u64`. Every table
+//! has a limit; what it refuses is in the totals all the same, and counted as spilled.
 #![forbid(unsafe_code)]
 
+mod contact;
+mod delta;
+mod handover;
+mod hash;
+mod hosts;
+mod limits;
+mod pairs;
+mod ports;
+mod roles;
+mod rows;
+mod services;
+mod slots;
 mod snapshot;
+mod table;
+mod window;
 
 use std::time::Duration;
 
+pub use contact::{Opening, opening};
+pub use delta::{Delta, DeltaLimits, FirstWord, PairDelta, PortDelta, PortKey};
+pub use handover::{AnalystEnd, Settled, WorkerEnd, handover};
+pub use hash::Seed;
+pub use limits::Limits;
+pub use slots::slot_span;
 pub use snapshot::{Accounting, HostRow, KernelCounts, PeerBytes, Published, Snapshot};
+pub use table::{Row, Table};
+pub use window::{HostCounts, Window};
+
+/// Destinations listed of one host, the largest first.
+pub const DESTINATIONS_MAX: usize = 100;
+
+/// Hosts in a snapshot, the largest first.
+pub const SNAPSHOT_HOSTS_MAX: usize = 50_000;
+
+/// Ports listed of one host, the lowest first.
+pub const PORTS_MAX: usize = 1000;
 
 /// What is counted, over which spans, and how much memory it may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +65,3 @@ pub struct Options {
     /// Bytes that all tables together may take, rings excepted.
     pub memory_bytes_max: u64,
 }
-
-/// Destinations listed of one host, the largest first.
-pub const DESTINATIONS_MAX: usize = 100;

@@ -15,8 +15,11 @@ pub struct Snapshot {
     pub taken_at: UnixNanos,
     /// What was counted since the start.
     pub accounting: Accounting,
-    /// Hosts that sent at least `chart_bytes_min` in the window, most bytes first.
+    /// Hosts that sent at least `chart_bytes_min` in the window, most bytes first; at most
+    /// [`SNAPSHOT_HOSTS_MAX`](super::SNAPSHOT_HOSTS_MAX).
     pub hosts: Vec<HostRow>,
+    /// Hosts that sent as much and found no room in `hosts`.
+    pub hosts_omitted: usize,
 }
 
 /// What one host did in the window.
@@ -62,7 +65,9 @@ pub struct Accounting {
     pub spilled_packets: u64,
     /// Their bytes.
     pub spilled_bytes: u64,
-    /// Exchanges of which nobody can say who began them, for want of room.
+    /// Contacted ports that no table had room for.
+    pub spilled_ports: u64,
+    /// Exchanges of which nobody can say who began them.
     pub undecided_exchanges: u64,
     /// What the kernel says of the packet sockets; zeros in replay.
     pub kernel: KernelCounts,
@@ -79,10 +84,40 @@ pub struct KernelCounts {
     pub tp_freezes: u64,
 }
 
+impl KernelCounts {
+    /// Adds another socket's, or a later reading.
+    pub fn add(&mut self, other: &KernelCounts) {
+        self.tp_packets += other.tp_packets;
+        self.tp_drops += other.tp_drops;
+        self.tp_freezes += other.tp_freezes;
+    }
+}
+
 impl Accounting {
+    /// Adds another worker's, or a later tick.
+    pub fn add(&mut self, other: &Accounting) {
+        self.frames += other.frames;
+        self.ip_packets += other.ip_packets;
+        self.ip_bytes += other.ip_bytes;
+        for (mine, theirs) in self.skipped.iter_mut().zip(&other.skipped) {
+            *mine += theirs;
+        }
+        self.length_mismatch_packets += other.length_mismatch_packets;
+        self.spilled_packets += other.spilled_packets;
+        self.spilled_bytes += other.spilled_bytes;
+        self.spilled_ports += other.spilled_ports;
+        self.undecided_exchanges += other.undecided_exchanges;
+        self.kernel.add(&other.kernel);
+    }
+
     /// Frames that were announced as IP and are not.
     pub fn malformed_ip_packets(&self) -> u64 {
         Skip::ALL.iter().filter(|skip| skip.is_malformed_ip()).map(|&skip| self.skipped[skip as usize]).sum()
+    }
+
+    /// Frames that the kernel took and nobody read yet, or at the end at all.
+    pub fn frames_in_rings(&self) -> u64 {
+        self.kernel.tp_packets.saturating_sub(self.kernel.tp_drops).saturating_sub(self.frames)
     }
 
     /// Frames that were not counted, for whatever reason.

@@ -1,0 +1,174 @@
+//! What one packet says about who began: the part that a worker can tell from the packet alone.
+//!
+//! A contact is an initiation, not an answer. TCP, SCTP and ICMP say it themselves; for UDP and the rest it
+//! is whoever spoke first, which only the analyst can see (see [`roles`](super::roles)).
+
+use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
+
+/// ICMP, IGMP, TCP and ICMPv6 by their IANA numbers.
+const ICMP: u8 = 1;
+const IGMP: u8 = 2;
+const TCP: u8 = 6;
+const ICMPV6: u8 = 58;
+/// IPv6 with no upper layer at all (RFC 8200, 4.7).
+const IPV6_NO_NEXT: u8 = 59;
+/// SCTP, whose chunks say who began.
+const SCTP: u8 = 132;
+
+/// RFC 792, RFC 4443 4.1.
+const ICMP_ECHO_REQUEST: u8 = 8;
+const ICMPV6_ECHO_REQUEST: u8 = 128;
+/// RFC 9260 3.3.2.
+const SCTP_INIT: u8 = 1;
+
+/// What one packet says about who began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// It begins nothing, or cannot say.
+    None,
+    /// Its sender contacts its destination, at `port` where the protocol has ports.
+    Contact {
+        /// Destination port.
+        port: Option<u16>,
+    },
+    /// It begins something only if nobody spoke before. Protocols without ports show 0.
+    Unsaid {
+        /// Source port.
+        src_port: u16,
+        /// Destination port.
+        dst_port: u16,
+    },
+}
+
+/// Reads what a packet says about who began.
+///
+/// TCP: a SYN without ACK, and the probe shapes that no stack sends (NULL, FIN alone, XMAS; nmap's -sN, -sF,
+/// -sX). SCTP: INIT. ICMP: an echo request. Nothing that goes to many at once, no answer, no error, no
+/// neighbour discovery, no later fragment.
+///
+/// ```
+/// use traffic_alerted::flow::{Opening, opening};
+/// use traffic_alerted::packet::{Endpoints, Summary, TcpFlags, Transport};
+/// let syn = Summary {
+///     endpoints: Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() },
+///     ip_bytes: 60, length_mismatch: false, protocol: 6,
+///     transport: Transport::Tcp { src_port: 40000, dst_port: 22, flags: Some(TcpFlags(TcpFlags::SYN)) },
+/// };
+/// assert_eq!(opening(&syn), Opening::Contact { port: Some(22) });
+/// ```
+pub fn opening(summary: &Summary) -> Opening {
+    if is_to_many(&summary.endpoints) {
+        return Opening::None;
+    }
+    match summary.transport {
+        Transport::Tcp { dst_port, flags: Some(flags), .. } if begins(flags) => {
+            Opening::Contact { port: Some(dst_port) }
+        }
+        Transport::Sctp { dst_port, chunk: Some(SCTP_INIT), .. } => Opening::Contact { port: Some(dst_port) },
+        Transport::Icmp { kind } => match (summary.protocol, kind) {
+            (ICMP, ICMP_ECHO_REQUEST) | (ICMPV6, ICMPV6_ECHO_REQUEST) => Opening::Contact { port: None },
+            _ => Opening::None,
+        },
+        Transport::Ports { src_port, dst_port } => Opening::Unsaid { src_port, dst_port },
+        // A cut header says nothing; a protocol that is known to have answers of its own is not guessed at.
+        Transport::Other if !matches!(summary.protocol, ICMP | IGMP | TCP | ICMPV6 | IPV6_NO_NEXT | SCTP) => {
+            Opening::Unsaid { src_port: 0, dst_port: 0 }
+        }
+        Transport::Tcp { .. } | Transport::Sctp { .. } | Transport::LaterFragment | Transport::Other => {
+            Opening::None
+        }
+    }
+}
+
+fn begins(flags: TcpFlags) -> bool {
+    const XMAS: u8 = TcpFlags::FIN | TcpFlags::PSH | TcpFlags::URG;
+    // ECE and CWR are negotiation, not shape (RFC 3168).
+    let shape = flags.0 & 0x3f;
+    let is_syn = flags.has(TcpFlags::SYN) && !flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::RST);
+    is_syn || matches!(shape, 0 | TcpFlags::FIN | XMAS)
+}
+
+fn is_to_many(endpoints: &Endpoints) -> bool {
+    match endpoints {
+        Endpoints::V4 { dst, .. } => dst.is_multicast() || dst.is_broadcast(),
+        Endpoints::V6 { dst, .. } => dst.is_multicast(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(protocol: u8, transport: Transport) -> Summary {
+        let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };
+        Summary { endpoints, ip_bytes: 60, length_mismatch: false, protocol, transport }
+    }
+
+    fn tcp(flags: Option<u8>) -> Summary {
+        let flags = flags.map(TcpFlags);
+        summary(TCP, Transport::Tcp { src_port: 50_000, dst_port: 443, flags })
+    }
+
+    #[test]
+    fn tcp_says_it_by_its_flags() {
+        let contact = Opening::Contact { port: Some(443) };
+        for (name, flags, want) in [
+            ("SYN", Some(0x02), contact),
+            ("SYN ECE CWR", Some(0xc2), contact),
+            ("SYN PSH, as some scanners send it", Some(0x0a), contact),
+            ("SYN ACK", Some(0x12), Opening::None),
+            ("SYN RST", Some(0x06), Opening::None),
+            ("NULL", Some(0x00), contact),
+            ("FIN", Some(0x01), contact),
+            ("XMAS", Some(0x29), contact),
+            ("ACK", Some(0x10), Opening::None),
+            ("FIN ACK", Some(0x11), Opening::None),
+            ("RST", Some(0x04), Opening::None),
+            ("flags not captured", None, Opening::None),
+        ] {
+            assert_eq!(opening(&tcp(flags)), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn others_say_it_or_leave_it_open() {
+        let ports = Transport::Ports { src_port: 5353, dst_port: 53 };
+        let unsaid = Opening::Unsaid { src_port: 5353, dst_port: 53 };
+        let silent = Opening::Unsaid { src_port: 0, dst_port: 0 };
+        let sctp = |chunk| Transport::Sctp { src_port: 1, dst_port: 2, chunk };
+        for (name, protocol, transport, want) in [
+            ("UDP", 17, ports, unsaid),
+            ("GRE", 47, Transport::Other, silent),
+            ("ESP", 50, Transport::Other, silent),
+            ("TCP cut before its ports", TCP, Transport::Other, Opening::None),
+            ("IGMP", IGMP, Transport::Other, Opening::None),
+            ("SCTP INIT", SCTP, sctp(Some(1)), Opening::Contact { port: Some(2) }),
+            ("SCTP INIT ACK", SCTP, sctp(Some(2)), Opening::None),
+            ("SCTP cut", SCTP, sctp(None), Opening::None),
+            ("echo request", ICMP, Transport::Icmp { kind: 8 }, Opening::Contact { port: None }),
+            ("echo reply", ICMP, Transport::Icmp { kind: 0 }, Opening::None),
+            ("unreachable", ICMP, Transport::Icmp { kind: 3 }, Opening::None),
+            ("ICMPv6 echo request", ICMPV6, Transport::Icmp { kind: 128 }, Opening::Contact { port: None }),
+            ("ICMPv6 type 8 is none", ICMPV6, Transport::Icmp { kind: 8 }, Opening::None),
+            ("neighbour solicitation", ICMPV6, Transport::Icmp { kind: 135 }, Opening::None),
+            ("later fragment", 17, Transport::LaterFragment, Opening::None),
+        ] {
+            assert_eq!(opening(&summary(protocol, transport)), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_to_many_is_a_contact() {
+        let src = "fe80::1".parse().expect("an address");
+        let dst = "ff02::fb".parse().expect("an address");
+        let mdns = Summary {
+            endpoints: Endpoints::V6 { src, dst },
+            ..summary(17, Transport::Ports { src_port: 5353, dst_port: 5353 })
+        };
+        assert_eq!(opening(&mdns), Opening::None);
+        for dst in [[224, 0, 0, 251], [255, 255, 255, 255]] {
+            let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: dst.into() };
+            assert_eq!(opening(&Summary { endpoints, ..tcp(Some(2)) }), Opening::None);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What one worker counted since its last hand-over.
+//!
+//! Everything in here is a sum, or a first time that merges by minimum, so deltas add up in any order. A
+//! delta never grows: its tables refuse what they have no room for, and the totals count it all the same.
+
+use crate::packet::{Endpoints, Skip, Summary};
+use crate::time::{Moment, UnixNanos};
+
+use super::contact::{Opening, opening};
+use super::hash::Seed;
+use super::snapshot::{Accounting, KernelCounts};
+use super::table::Table;
+
+/// One worker's counts of one tick.
+#[derive(Debug)]
+pub struct Delta {
+    /// Directed pairs of hosts.
+    pub pairs: Table<Endpoints, PairDelta>,
+    /// Ports that packets went to; empty where ports are not analysed.
+    pub ports: Table<PortKey, PortDelta>,
+    /// Sums over everything, the frames included that no table had room for.
+    pub totals: Accounting,
+    /// When it was handed over.
+    pub handed_over_at: Moment,
+    /// Something began or was lost in it that hides who spoke first: a new interface, a burst of drops.
+    pub is_disturbed: bool,
+    seed: Seed,
+    counts_ports: bool,
+}
+
+/// Sums over one direction of a pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PairDelta {
+    /// Packets counted.
+    pub packets: u64,
+    /// Their bytes.
+    pub ip_bytes: u64,
+    /// At least one of them was an initiation by its own words.
+    pub is_contact: bool,
+    /// The earliest packet of a protocol in which whoever spoke first is the one who began.
+    pub first_word: Option<FirstWord>,
+}
+
+/// The earliest packet that began something if nobody spoke before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstWord {
+    /// When it was seen.
+    pub at: UnixNanos,
+    /// Its protocol.
+    pub protocol: u8,
+    /// Its source port; 0 without ports.
+    pub src_port: u16,
+    /// Its destination port; 0 without ports.
+    pub dst_port: u16,
+}
+
+/// A port that one host sent to at another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortKey {
+    /// Who sent, and to whom.
+    pub endpoints: Endpoints,
+    /// The protocol that the ports belong to.
+    pub protocol: u8,
+    /// The sender's port; 0 where the packet says by itself that it is a contact.
+    pub src_port: u16,
+    /// The port it was sent to.
+    pub dst_port: u16,
+}
+
+/// What is known of a [`PortKey`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortDelta {
+    /// The packets said by themselves that they are contacts.
+    pub is_contact: bool,
+}
+
+/// Room in one delta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeltaLimits {
+    /// Directed pairs.
+    pub pairs_max: usize,
+    /// Ports; 0 where ports are not analysed.
+    pub ports_max: usize,
+}
+
+impl Delta {
+    /// An empty delta. All its memory is taken here; the system gives it pages as they are first used.
+    pub fn new(limits: DeltaLimits, seed: Seed) -> Self {
+        Self {
+            pairs: Table::new(limits.pairs_max),
+            ports: Table::new(limits.ports_max),
+            totals: Accounting::default(),
+            handed_over_at: Moment::default(),
+            is_disturbed: false,
+            seed,
+            counts_ports: limits.ports_max > 0,
+        }
+    }
+
+    /// Counts a packet.
+    #[inline]
+    pub fn count(&mut self, summary: &Summary, seen_at: UnixNanos) {
+        let bytes = u64::from(summary.ip_bytes);
+        self.totals.frames += 1;
+        self.totals.ip_packets += 1;
+        self.totals.ip_bytes += bytes;
+        self.totals.length_mismatch_packets += u64::from(summary.length_mismatch);
+
+        let hash = self.seed.pair(&summary.endpoints);
+        let opening = opening(summary);
+        let Some(pair) = self.pairs.entry(hash, summary.endpoints) else {
+            self.totals.spilled_packets += 1;
+            self.totals.spilled_bytes += bytes;
+            return;
+        };
+        pair.packets += 1;
+        pair.ip_bytes += bytes;
+        match opening {
+            Opening::None => {}
+            Opening::Contact { port } => {
+                pair.is_contact = true;
+                if let (true, Some(dst_port)) = (self.counts_ports, port) {
+                    self.note_port(summary, 0, dst_port, true);
+                }
+            }
+            Opening::Unsaid { src_port, dst_port } => {
+                pair.hear(FirstWord { at: seen_at, protocol: summary.protocol, src_port, dst_port });
+                if self.counts_ports && dst_port != 0 {
+                    self.note_port(summary, src_port, dst_port, false);
+                }
+            }
+        }
+    }
+
+    /// Takes a packet that is counted elsewhere as evidence of who spoke first; the frame counts as skipped.
+    #[inline]
+    pub fn note_evidence(&mut self, summary: &Summary, seen_at: UnixNanos, skip: Skip) {
+        self.skip(skip);
+        if let Opening::Unsaid { src_port, dst_port } = opening(summary) {
+            let hash = self.seed.pair(&summary.endpoints);
+            if let Some(pair) = self.pairs.entry(hash, summary.endpoints) {
+                pair.hear(FirstWord { at: seen_at, protocol: summary.protocol, src_port, dst_port });
+            }
+        }
+    }
+
+    /// Counts a frame that is no IP packet, or not one to be counted.
+    #[inline]
+    pub fn skip(&mut self, skip: Skip) {
+        self.totals.frames += 1;
+        self.totals.skipped[skip as usize] += 1;
+    }
+
+    /// Adds what the packet socket said since the last hand-over.
+    pub fn add_kernel(&mut self, counts: KernelCounts) {
+        self.totals.kernel.add(&counts);
+    }
+
+    /// Whether nothing happened since it was last cleared.
+    pub fn is_empty(&self) -> bool {
+        self.totals.frames == 0 && self.totals.kernel == KernelCounts::default()
+    }
+
+    /// Whether it should be handed over before its tick.
+    #[inline]
+    pub fn is_half_full(&self) -> bool {
+        self.pairs.is_half_full() || (self.counts_ports && self.ports.is_half_full())
+    }
+
+    /// Makes it empty and keeps the memory.
+    pub fn clear(&mut self) {
+        self.pairs.clear();
+        self.ports.clear();
+        self.totals = Accounting::default();
+        self.handed_over_at = Moment::default();
+        self.is_disturbed = false;
+    }
+
+    fn note_port(&mut self, summary: &Summary, src_port: u16, dst_port: u16, is_contact: bool) {
+        let key = PortKey { endpoints: summary.endpoints, protocol: summary.protocol, src_port, dst_port };
+        let hash = self.seed.of((self.seed.pair(&key.endpoints), key.protocol, src_port, dst_port));
+        match self.ports.entry(hash, key) {
+            Some(port) => port.is_contact |= is_contact,
+            None => self.totals.spilled_ports += 1,
+        }
+    }
+}
+
+impl PairDelta {
+    fn hear(&mut self, word: FirstWord) {
+        if self.first_word.is_none_or(|first| word.at < first.at) {
+            self.first_word = Some(word);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::packet::Transport;
+
+    use super::*;
+
+    fn udp(src: u8, dst: u8, ip_bytes: u32) -> Summary {
+        Summary {
+            endpoints: Endpoints::V4 { src: [10, 0, 0, src].into(), dst: [10, 0, 0, dst].into() },
+            ip_bytes,
+            length_mismatch: false,
+            protocol: 17,
+            transport: Transport::Ports { src_port: 1000 + u16::from(src), dst_port: 53 },
+        }
+    }
+
+    #[test]
+    fn a_full_delta_still_counts_everything() {
+        let mut delta = Delta::new(DeltaLimits { pairs_max: 4, ports_max: 2 }, Seed::default());
+        assert!(delta.is_empty());
+        for src in 0..6 {
+            delta.count(&udp(src, 9, 100), UnixNanos(1));
+        }
+        delta.skip(Skip::NotIp);
+        assert!(delta.is_half_full() && !delta.is_empty());
+        let totals = &delta.totals;
+        assert_eq!((totals.frames, totals.ip_packets, totals.ip_bytes), (7, 6, 600));
+        assert_eq!((totals.spilled_packets, totals.spilled_bytes, totals.spilled_ports), (2, 200, 2));
+        let in_rows: u64 = delta.pairs.rows().iter().map(|row| row.value.ip_bytes).sum();
+        assert_eq!(in_rows + totals.spilled_bytes, totals.ip_bytes);
+        delta.clear();
+        assert!(delta.is_empty() && delta.pairs.rows().is_empty() && delta.ports.rows().is_empty());
+    }
+
+    #[test]
+    fn the_first_word_is_the_earliest_and_evidence_counts_no_bytes() {
+        let mut delta = Delta::new(DeltaLimits { pairs_max: 4, ports_max: 0 }, Seed::default());
+        delta.count(&udp(1, 2, 50), UnixNanos(30));
+        delta.note_evidence(&udp(1, 2, 50), UnixNanos(20), Skip::Leaving);
+        delta.note_evidence(&udp(2, 1, 70), UnixNanos(40), Skip::Leaving);
+        let rows = delta.pairs.rows();
+        assert_eq!(rows[0].value.first_word.map(|word| word.at), Some(UnixNanos(20)));
+        assert_eq!((rows[0].value.packets, rows[0].value.ip_bytes), (1, 50));
+        assert_eq!((rows[1].value.packets, rows[1].value.ip_bytes), (0, 0));
+        assert_eq!(delta.totals.skipped[Skip::Leaving as usize], 2);
+        assert_eq!(delta.totals.frames, 3);
+    }
+}

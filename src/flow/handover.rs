@@ -1,0 +1,195 @@
+//! Two boxed deltas per worker going round in two lock-free cells.
+//!
+//! ```text
+//!              full -->  [cell]  --> taken by the analyst, folded, cleared
+//!   worker                                                        |
+//!              spare <-- [cell]  <---------------------------------
+//! ```
+//!
+//! Ownership moves with the box, so neither side can see the other's counts and no ordering is ours to
+//! argue: `AtomicCell` on a pointer-sized value is one atomic swap (asserted below). Neither end ever waits.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+use crossbeam_utils::atomic::AtomicCell;
+
+use crate::time::Moment;
+
+use super::delta::Delta;
+
+const _: () = assert!(AtomicCell::<Option<Box<Delta>>>::is_lock_free(), "the hand-over would lock");
+
+/// What `settled` says while a worker holds nothing and its ring was empty when it looked.
+const IDLE: u64 = u64::MAX;
+
+struct Cells {
+    full: CachePadded<AtomicCell<Option<Box<Delta>>>>,
+    spare: CachePadded<AtomicCell<Option<Box<Delta>>>>,
+    settled: CachePadded<AtomicU64>,
+}
+
+impl fmt::Debug for Cells {
+    /// Without the deltas: looking at them would take them out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cells").field("settled", &self.settled).finish_non_exhaustive()
+    }
+}
+
+/// The worker's end.
+#[derive(Debug)]
+pub struct WorkerEnd(Arc<Cells>);
+
+/// The analyst's end.
+#[derive(Debug)]
+pub struct AnalystEnd(Arc<Cells>);
+
+/// Up to when a worker has handed over all that it read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Up to its last hand-over.
+    Until(Moment),
+    /// It holds nothing, and its ring was empty when it last looked.
+    Idle,
+}
+
+/// Makes the two ends of a worker's hand-over. `spare` is the delta that waits for the first swap.
+pub fn handover(spare: Box<Delta>) -> (WorkerEnd, AnalystEnd) {
+    let cells = Arc::new(Cells {
+        full: CachePadded::new(AtomicCell::new(None)),
+        spare: CachePadded::new(AtomicCell::new(Some(spare))),
+        settled: CachePadded::new(AtomicU64::new(IDLE)),
+    });
+    (WorkerEnd(Arc::clone(&cells)), AnalystEnd(cells))
+}
+
+impl WorkerEnd {
+    /// Takes the empty delta, if the analyst has given it back. Without it the worker keeps counting into the
+    /// one it has: the tick gets longer, nothing is lost. Never blocks, never allocates.
+    pub fn take_spare(&self) -> Option<Box<Delta>> {
+        self.0.spare.take()
+    }
+
+    /// Gives a delta away, once its spare is taken. Never blocks, never allocates.
+    ///
+    /// # Panics
+    /// Where the spare was not taken first.
+    pub fn give(&self, mut delta: Box<Delta>, now: Moment) {
+        delta.handed_over_at = now;
+        // Two boxes circulate: the spare was in its cell, so nothing can be waiting in the other.
+        let unread = self.0.full.swap(Some(delta));
+        assert!(unread.is_none(), "a third delta is in circulation");
+        self.say_busy(now);
+    }
+
+    /// Says that the worker holds nothing and found its ring empty, before it waits.
+    pub fn say_idle(&self) {
+        self.0.settled.store(IDLE, Ordering::Release);
+    }
+
+    /// Says that what came since `now` may be in the worker's hands, and nothing older.
+    pub fn say_busy(&self, now: Moment) {
+        // Release: whoever reads this value finds the delta that came before it.
+        self.0.settled.store(now.0.min(IDLE - 1), Ordering::Release);
+    }
+}
+
+impl AnalystEnd {
+    /// Up to when everything is handed over. Read it before [`take`](Self::take).
+    pub fn settled(&self) -> Settled {
+        // Acquire: pairs with the stores of the worker's end; see `say_busy`.
+        match self.0.settled.load(Ordering::Acquire) {
+            IDLE => Settled::Idle,
+            until => Settled::Until(Moment(until)),
+        }
+    }
+
+    /// The delta that waits to be folded.
+    pub fn take(&self) -> Option<Box<Delta>> {
+        self.0.full.take()
+    }
+
+    /// Gives a folded delta back, cleared.
+    pub fn give_back(&self, mut delta: Box<Delta>) {
+        delta.clear();
+        let extra = self.0.spare.swap(Some(delta));
+        assert!(extra.is_none(), "a third delta is in circulation");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::thread;
+
+    use crate::flow::DeltaLimits;
+    use crate::flow::hash::Seed;
+    use crate::packet::{Endpoints, Summary, Transport};
+    use crate::time::UnixNanos;
+
+    use super::*;
+
+    fn empty() -> Box<Delta> {
+        Box::new(Delta::new(DeltaLimits { pairs_max: 8, ports_max: 0 }, Seed::default()))
+    }
+
+    fn packet(dst: u32) -> Summary {
+        let endpoints = Endpoints::V4 { src: Ipv4Addr::new(10, 0, 0, 1), dst: Ipv4Addr::from_bits(dst % 4) };
+        let transport = Transport::Other;
+        Summary { endpoints, ip_bytes: 20, length_mismatch: false, protocol: 47, transport }
+    }
+
+    #[test]
+    fn without_a_spare_the_worker_keeps_its_delta() {
+        let (worker, analyst) = handover(empty());
+        assert_eq!(analyst.settled(), Settled::Idle);
+        let mut delta = empty();
+        delta.count(&packet(1), UnixNanos(1));
+        let mut second = worker.take_spare().expect("the spare is there");
+        worker.give(delta, Moment(5));
+        assert_eq!(analyst.settled(), Settled::Until(Moment(5)));
+        second.count(&packet(2), UnixNanos(2));
+        assert!(worker.take_spare().is_none(), "both deltas are out");
+        let taken = analyst.take().expect("the first delta waits");
+        assert_eq!(taken.handed_over_at, Moment(5));
+        analyst.give_back(taken);
+        assert!(worker.take_spare().expect("the spare is back").is_empty());
+    }
+
+    /// Two real threads: whatever the interleaving, every packet arrives once.
+    #[test]
+    fn nothing_is_lost_or_doubled_between_threads() {
+        const PACKETS: u32 = 200_000;
+        let (worker, analyst) = handover(empty());
+        let counting = thread::spawn(move || {
+            let mut delta = empty();
+            for n in 0..PACKETS {
+                delta.count(&packet(n), UnixNanos(u64::from(n)));
+                if let Some(spare) = worker.take_spare() {
+                    worker.give(std::mem::replace(&mut delta, spare), Moment(u64::from(n)));
+                }
+            }
+            delta
+        });
+        let mut packets = 0;
+        let mut rows = 0;
+        let mut fold = |delta: &Delta| {
+            packets += delta.totals.ip_packets;
+            rows += delta.pairs.rows().iter().map(|row| row.value.packets).sum::<u64>();
+        };
+        while !counting.is_finished() {
+            if let Some(delta) = analyst.take() {
+                fold(&delta);
+                analyst.give_back(delta);
+            }
+            thread::yield_now();
+        }
+        fold(&counting.join().expect("the counting thread"));
+        if let Some(delta) = analyst.take() {
+            fold(&delta);
+        }
+        assert_eq!((packets, rows), (u64::from(PACKETS), u64::from(PACKETS)));
+    }
+}

@@ -1,0 +1,107 @@
+//! From one number of bytes to a limit for each table.
+
+use super::delta::DeltaLimits;
+
+/// Room in every table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Addresses in the window.
+    pub hosts_max: usize,
+    /// Directed pairs in the window.
+    pub pairs_max: usize,
+    /// (host, protocol, port) in the port window.
+    pub ports_max: usize,
+    /// Exchanges that may wait to be decided, and ports that wait with them.
+    pub pending_max: usize,
+    /// Services remembered, in each of two generations.
+    pub services_max: usize,
+    /// Room in each delta.
+    pub delta: DeltaLimits,
+}
+
+/// Bytes of a pair that is active in every slot: its row, its items, its place in the index, the host that a
+/// flood brings along with each, and its share of what waits and of services.
+const PAIR_BYTES: u64 =
+    104 + 10 * 16 + 10 + HOST_BYTES + 2 * 96 / PAIRS_PER_PENDING + 2 * 32 / PAIRS_PER_SERVICE;
+const HOST_BYTES: u64 = 80 + 10;
+const PAIRS_PER_PENDING: u64 = 8;
+const PAIRS_PER_SERVICE: u64 = 4;
+/// Bytes of a port that is active in every slot.
+const PORT_BYTES: u64 = 32 + 10 * 4 + 10;
+/// Bytes of a delta's row and its place in the index.
+const DELTA_PAIR_BYTES: u64 = 120 + 10;
+const DELTA_PORT_BYTES: u64 = 56 + 10;
+
+/// More rows than this in a delta only make the caches colder: a worker hands over when half of them are used,
+/// at 1.5 M packets/s every 40 ms or later.
+const DELTA_PAIRS_MAX: u64 = 1 << 17;
+const DELTA_PAIRS_MIN: u64 = 1 << 10;
+
+/// Fewer pairs than this are no window.
+const PAIRS_MIN: u64 = 1 << 10;
+
+impl Limits {
+    /// Divides `memory_bytes` among the deltas of `workers` (two each) and the window.
+    ///
+    /// An eighth goes to the deltas, of the rest an eighth to ports where they are analysed. `None` where so
+    /// little is left that the window would be useless.
+    pub fn from_memory(memory_bytes: u64, workers: usize, counts_ports: bool) -> Option<Self> {
+        let deltas = 2 * workers.max(1) as u64;
+        let row_bytes = DELTA_PAIR_BYTES + if counts_ports { DELTA_PORT_BYTES } else { 0 };
+        let rows = (memory_bytes / 8 / deltas / row_bytes).clamp(DELTA_PAIRS_MIN, DELTA_PAIRS_MAX);
+        let window_bytes = memory_bytes.saturating_sub(deltas * rows * row_bytes);
+        let ports_bytes = if counts_ports { window_bytes / 8 } else { 0 };
+        let pairs = (window_bytes - ports_bytes) / PAIR_BYTES;
+        (pairs >= PAIRS_MIN).then(|| Self {
+            hosts_max: rows_of(pairs),
+            pairs_max: rows_of(pairs),
+            ports_max: rows_of(ports_bytes / PORT_BYTES),
+            pending_max: rows_of(pairs / PAIRS_PER_PENDING),
+            services_max: rows_of(pairs / PAIRS_PER_SERVICE),
+            delta: DeltaLimits::new(rows, counts_ports),
+        })
+    }
+
+    /// As much as row numbers can tell apart: for the totals of a capture, which has an end.
+    pub fn none(counts_ports: bool) -> Self {
+        let all = rows_of(u64::MAX);
+        let delta = DeltaLimits::new(DELTA_PAIRS_MAX, counts_ports);
+        Self { hosts_max: all, pairs_max: all, ports_max: all, pending_max: all, services_max: all, delta }
+    }
+}
+
+impl DeltaLimits {
+    fn new(rows: u64, counts_ports: bool) -> Self {
+        Self { pairs_max: rows_of(rows), ports_max: if counts_ports { rows_of(rows) } else { 0 } }
+    }
+}
+
+/// Row numbers have 32 bits, of which one value means none.
+fn rows_of(rows: u64) -> usize {
+    rows.min(u64::from(u32::MAX - 1)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_are_no_more_than_the_whole() {
+        for memory in [16 << 20, 64 << 20, 256 << 20, 4 << 30u64] {
+            for (workers, counts_ports) in [(1, false), (1, true), (4, true), (16, true)] {
+                let limits = Limits::from_memory(memory, workers, counts_ports).expect("enough memory");
+                let delta = limits.delta.pairs_max as u64 * DELTA_PAIR_BYTES
+                    + limits.delta.ports_max as u64 * DELTA_PORT_BYTES;
+                let window = limits.pairs_max as u64 * PAIR_BYTES + limits.ports_max as u64 * PORT_BYTES;
+                assert!(2 * workers as u64 * delta + window <= memory, "{memory} {workers} {limits:?}");
+                assert_eq!(limits.ports_max > 0, counts_ports);
+            }
+        }
+    }
+
+    #[test]
+    fn too_little_memory_is_refused() {
+        assert_eq!(Limits::from_memory(16 << 20, 64, true), None);
+        assert_eq!(Limits::from_memory(0, 1, false), None);
+    }
+}

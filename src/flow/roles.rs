@@ -1,0 +1,236 @@
+//! Who spoke first, where packets do not say it themselves (UDP and protocols without handshake).
+//!
+//! An exchange is born when a pair of hosts that was silent for a whole window speaks. Whose word was the
+//! earlier one can be told only when every worker has handed over past that time, since the two directions
+//! may be counted by two workers. Until then the exchange is pending; afterwards its roles stay as long as
+//! it lives. This file decides and remembers; [`window`](super::window) owns the rows and acts on it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::time::Moment;
+
+use super::delta::{FirstWord, PortKey};
+
+/// How long after a disturbance the order of words proves nothing: exchanges that were going on before are
+/// met in the middle.
+const UNCERTAIN: Duration = Duration::from_secs(10);
+
+/// What one direction of a pair is in its exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// No exchange.
+    None,
+    /// Born, and not yet decided; the number of its [`Pending`].
+    Pending(u64),
+    /// This direction's source began.
+    Began,
+    /// This direction's source answered.
+    Answered,
+    /// Nobody can say.
+    Undecided,
+}
+
+impl Role {
+    /// What the other direction is.
+    pub(super) fn opposite(self) -> Role {
+        match self {
+            Role::Began => Role::Answered,
+            Role::Answered => Role::Began,
+            same => same,
+        }
+    }
+}
+
+/// An exchange that waits for its decision. "Here" is the direction that was heard of first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending {
+    /// The row of the direction that was heard of first.
+    pub(super) pair: u32,
+    /// The slot of its birth.
+    pub(super) slot: u64,
+    /// Everything seen up to here must be handed over first.
+    pub(super) born_by: Moment,
+    pub(super) here: FirstWord,
+    pub(super) there: Option<FirstWord>,
+}
+
+/// A port that was sent to in an exchange that waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WaitingPort {
+    /// Decided once all exchanges below this number are.
+    behind: u64,
+    pub(super) key: PortKey,
+    /// Hash of the key's pair.
+    pub(super) pair_hash: u64,
+}
+
+/// Which direction began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Here,
+    There,
+}
+
+impl Side {
+    pub(super) fn other(self) -> Side {
+        match self {
+            Side::Here => Side::There,
+            Side::There => Side::Here,
+        }
+    }
+}
+
+/// The exchanges that wait, in order of birth.
+#[derive(Debug)]
+pub(super) struct Roles {
+    pending: VecDeque<Pending>,
+    /// The number of the first of them.
+    first: u64,
+    ports: VecDeque<WaitingPort>,
+    /// Room in each of the two queues.
+    pending_max: usize,
+    uncertain_until: Moment,
+}
+
+impl Roles {
+    /// Nothing waits, and `pending_max` exchanges may.
+    pub(super) fn new(pending_max: usize) -> Self {
+        let uncertain_until = Moment::default();
+        Self { pending: VecDeque::new(), first: 0, ports: VecDeque::new(), pending_max, uncertain_until }
+    }
+
+    /// From `now` on, and for a while, exchanges may be met in the middle.
+    pub(super) fn be_uncertain(&mut self, now: Moment) {
+        self.uncertain_until = now.plus(UNCERTAIN);
+    }
+
+    /// Adds an exchange; `None` without room.
+    pub(super) fn add(&mut self, pending: Pending) -> Option<Role> {
+        if self.pending.len() >= self.pending_max {
+            return None;
+        }
+        self.pending.push_back(pending);
+        Some(Role::Pending(self.first + self.pending.len() as u64 - 1))
+    }
+
+    /// The exchange of a number, while it waits.
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Pending> {
+        let at = number.checked_sub(self.first)?;
+        self.pending.get_mut(usize::try_from(at).ok()?)
+    }
+
+    /// Whether the exchange of a number waits.
+    pub(super) fn waits(&self, number: u64) -> bool {
+        number >= self.first
+    }
+
+    /// Lets a port wait for the decision of the exchanges born so far. False without room.
+    pub(super) fn add_port(&mut self, key: PortKey, pair_hash: u64) -> bool {
+        if self.ports.len() >= self.pending_max {
+            return false;
+        }
+        self.ports.push_back(WaitingPort { behind: self.first + self.pending.len() as u64, key, pair_hash });
+        true
+    }
+
+    /// The next exchange that can be decided, with its number, when everything seen before `settled` is
+    /// handed over.
+    pub(super) fn next_settled(&mut self, settled: Moment) -> Option<(u64, Pending)> {
+        if self.pending.front()?.born_by > settled {
+            return None;
+        }
+        let number = self.first;
+        self.first += 1;
+        self.pending.pop_front().map(|pending| (number, pending))
+    }
+
+    /// The next port whose exchange no longer waits.
+    pub(super) fn next_port(&mut self) -> Option<WaitingPort> {
+        self.ports.pop_front_if(|port| port.behind <= self.first)
+    }
+
+    /// Whether anything waits.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.pending.is_empty() || !self.ports.is_empty()
+    }
+
+    /// Who began; `None` when nobody can say.
+    pub(super) fn who_began(&self, exchange: &Pending) -> Option<Side> {
+        let Pending { here, there, born_by, .. } = exchange;
+        match there {
+            _ if *born_by < self.uncertain_until => by_port(here),
+            None => Some(Side::Here),
+            Some(there) if here.at < there.at => Some(Side::Here),
+            Some(there) if here.at > there.at => Some(Side::There),
+            Some(_) => by_port(here),
+        }
+    }
+}
+
+/// Clients use the higher port, as a rule (RFC 6335, 6).
+fn by_port(here: &FirstWord) -> Option<Side> {
+    match here.src_port.cmp(&here.dst_port) {
+        std::cmp::Ordering::Greater => Some(Side::Here),
+        std::cmp::Ordering::Less => Some(Side::There),
+        std::cmp::Ordering::Equal => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::time::UnixNanos;
+
+    use super::*;
+
+    fn word(at: u64, src_port: u16, dst_port: u16) -> FirstWord {
+        FirstWord { at: UnixNanos(at), protocol: 17, src_port, dst_port }
+    }
+
+    #[test]
+    fn the_earlier_word_began_and_at_the_start_the_higher_port() {
+        let mut roles = Roles::new(2);
+        roles.be_uncertain(Moment(0));
+        let early = Moment(9_999_999_999);
+        let late = Moment(10_000_000_000);
+        for (name, born_by, here, there, want) in [
+            ("alone", late, word(5, 53, 4000), None, Some(Side::Here)),
+            ("earlier here", late, word(5, 53, 4000), Some(word(6, 4000, 53)), Some(Side::Here)),
+            ("earlier there", late, word(7, 53, 4000), Some(word(6, 4000, 53)), Some(Side::There)),
+            ("at once, by port", late, word(7, 53, 4000), Some(word(7, 4000, 53)), Some(Side::There)),
+            ("at once, same port", late, word(7, 123, 123), Some(word(7, 123, 123)), None),
+            ("at the start", early, word(5, 53, 4000), Some(word(6, 4000, 53)), Some(Side::There)),
+            ("at the start, alone", early, word(5, 4000, 53), None, Some(Side::Here)),
+            ("at the start, same port", early, word(5, 0, 0), None, None),
+        ] {
+            let exchange = Pending { pair: 0, slot: 0, born_by, here, there };
+            assert_eq!(roles.who_began(&exchange), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn decisions_come_in_order_of_birth_and_ports_behind_them() {
+        let mut roles = Roles::new(2);
+        let key = PortKey {
+            endpoints: crate::packet::Endpoints::V4 { src: [1; 4].into(), dst: [2; 4].into() },
+            protocol: 17,
+            src_port: 1,
+            dst_port: 2,
+        };
+        let birth = |at| Pending { pair: 7, slot: 0, born_by: Moment(at), here: word(1, 2, 3), there: None };
+        assert_eq!(roles.add(birth(10)), Some(Role::Pending(0)));
+        assert!(roles.add_port(key, 1));
+        assert_eq!(roles.add(birth(20)), Some(Role::Pending(1)));
+        assert!(roles.add_port(key, 2));
+        assert!(roles.next_settled(Moment(9)).is_none() && roles.next_port().is_none());
+        assert_eq!(roles.next_settled(Moment(10)).map(|(number, _)| number), Some(0));
+        assert!(roles.next_settled(Moment(10)).is_none());
+        assert_eq!(roles.next_port().map(|port| port.pair_hash), Some(1));
+        assert!(roles.next_port().is_none() && roles.is_waiting());
+        assert!(roles.get_mut(0).is_none() && roles.get_mut(1).is_some() && roles.get_mut(2).is_none());
+        assert!(roles.next_settled(Moment(20)).is_some() && roles.next_port().is_some());
+        assert!(!roles.is_waiting());
+        assert!(roles.add(birth(30)).is_some() && roles.add(birth(31)).is_some());
+        assert_eq!(roles.add(birth(32)), None, "there is room for two");
+    }
+}

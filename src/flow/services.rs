@@ -1,0 +1,96 @@
+//! Services: a (host, protocol, port) that somebody contacted. What a service sends is an answer, to anyone.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hashbrown::HashTable;
+
+use crate::time::Moment;
+
+use super::hash::Seed;
+
+/// A service is remembered at least this long after its last contact.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// Two generations of services: the younger one takes what is contacted, and becomes the older one when it
+/// is 10 minutes old or full. Nothing is stamped, nothing is searched for what may be forgotten.
+#[derive(Debug)]
+pub(super) struct Services {
+    younger: HashTable<Service>,
+    older: HashTable<Service>,
+    turned_at: Moment,
+    generation_max: usize,
+    seed: Seed,
+}
+
+/// Somebody contacted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Service {
+    pub(super) host: IpAddr,
+    pub(super) protocol: u8,
+    pub(super) port: u16,
+}
+
+impl Services {
+    pub(super) fn new(generation_max: usize, seed: Seed) -> Self {
+        let (younger, older) = (HashTable::new(), HashTable::new());
+        Self { younger, older, turned_at: Moment::default(), generation_max, seed }
+    }
+
+    /// Remembers a service that is contacted at `now`. Port 0 is none.
+    pub(super) fn contacted(&mut self, service: Service, now: Moment) {
+        if service.port == 0 {
+            return;
+        }
+        if now.since(self.turned_at) >= REMEMBERED || self.younger.len() >= self.generation_max {
+            self.older = std::mem::take(&mut self.younger);
+            self.turned_at = now;
+        }
+        let hash = self.seed.of(service);
+        if self.younger.find(hash, |known| *known == service).is_none() {
+            let seed = &self.seed;
+            self.younger.insert_unique(hash, service, |known| seed.of(known));
+        }
+    }
+
+    /// Whether a service was contacted within the last 10 minutes (up to 20, while others were).
+    pub(super) fn knows(&self, service: &Service) -> bool {
+        let hash = self.seed.of(service);
+        [&self.younger, &self.older].iter().any(|table| table.find(hash, |known| known == service).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(port: u16) -> Service {
+        Service { host: [10, 0, 0, 1].into(), protocol: 17, port }
+    }
+
+    #[test]
+    fn a_service_is_remembered_ten_minutes_after_its_last_contact() {
+        let at = |seconds: u64| Moment(seconds * 1_000_000_000);
+        let mut services = Services::new(8, Seed::default());
+        services.contacted(service(53), at(1_000));
+        services.contacted(service(123), at(1_599));
+        assert!(
+            services.knows(&service(53)) && services.knows(&service(123)) && !services.knows(&service(0))
+        );
+        services.contacted(service(443), at(1_700));
+        assert!(services.knows(&service(123)), "101 seconds old");
+        services.contacted(service(123), at(2_200));
+        services.contacted(service(80), at(2_400));
+        assert!(services.knows(&service(123)) && !services.knows(&service(53)));
+    }
+
+    #[test]
+    fn a_full_generation_forgets_the_oldest_first() {
+        let mut services = Services::new(100, Seed::default());
+        for port in 1..=300 {
+            services.contacted(service(port), Moment(1));
+        }
+        assert!(!services.knows(&service(1)) && services.knows(&service(300)));
+        assert!(services.younger.len() + services.older.len() <= 200);
+    }
+}

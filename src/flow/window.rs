@@ -1,0 +1,333 @@
+//! The merged state: deltas are added to the current slot, and a slot that leaves is subtracted.
+//!
+//! Per live slot there is one item for each pair that was active in it; a host's sums are the sums over its
+//! pairs' live items. A row lives as long as an item names it, so memory follows the traffic of the window.
+//! One thread owns a window; it never reads a clock.
+
+mod exchanges;
+
+use std::net::IpAddr;
+
+use crate::packet::Endpoints;
+use crate::time::Moment;
+
+use super::delta::{Delta, PairDelta};
+use super::hash::Seed;
+use super::hosts::{Host, HostId, Hosts};
+use super::pairs::Pairs;
+use super::ports::PortWindow;
+use super::roles::Roles;
+use super::services::Services;
+use super::slots::Slots;
+use super::snapshot::{Accounting, HostRow, PeerBytes};
+use super::{DESTINATIONS_MAX, Limits, Options, PORTS_MAX};
+
+/// What a pair did in one slot: 16 bytes.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    pair: u32,
+    /// Packets, and in the highest bit whether there was a contact.
+    packets_and_contact: u32,
+    ip_bytes: u64,
+}
+
+const CONTACT: u32 = 1 << 31;
+
+/// Sums over one host, for the detectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostCounts {
+    /// Its address.
+    pub addr: IpAddr,
+    /// Packets sent in the traffic window.
+    pub packets: u64,
+    /// Bytes sent in the traffic window.
+    pub ip_bytes: u64,
+    /// Hosts contacted in the traffic window.
+    pub contacted_hosts: u32,
+    /// Ports contacted in the port window.
+    pub contacted_ports: u32,
+}
+
+impl HostCounts {
+    fn of(host: &Host) -> Self {
+        Self {
+            addr: host.addr,
+            packets: host.packets,
+            ip_bytes: host.ip_bytes,
+            contacted_hosts: host.contacted_hosts,
+            contacted_ports: host.contacted_ports,
+        }
+    }
+}
+
+/// The traffic window and the port window, merged over all workers.
+#[derive(Debug)]
+pub struct Window {
+    hosts: Hosts,
+    pairs: Pairs,
+    slots: Slots<Item>,
+    ports: Option<PortWindow>,
+    roles: Roles,
+    services: Services,
+    accounting: Accounting,
+    seed: Seed,
+}
+
+impl Window {
+    /// An empty window. `seed` must be the one that the deltas were made with.
+    pub fn new(options: &Options, limits: &Limits, seed: Seed) -> Self {
+        Self::with_intervals(options, limits, seed, false)
+    }
+
+    /// A window that never forgets: the totals of a whole capture.
+    pub fn unbounded(options: &Options, limits: &Limits, seed: Seed) -> Self {
+        Self::with_intervals(options, limits, seed, true)
+    }
+
+    fn with_intervals(options: &Options, limits: &Limits, seed: Seed, forever: bool) -> Self {
+        let ports = options
+            .port_interval
+            .map(|interval| PortWindow::new((!forever).then_some(interval), limits.ports_max, seed.clone()));
+        Self {
+            hosts: Hosts::new(limits.hosts_max, options.chart_bytes_min, seed.clone()),
+            pairs: Pairs::new(limits.pairs_max),
+            slots: Slots::new((!forever).then_some(options.traffic_interval)),
+            ports,
+            roles: Roles::new(limits.pending_max),
+            services: Services::new(limits.services_max, seed.clone()),
+            accounting: Accounting::default(),
+            seed,
+        }
+    }
+
+    /// Says when counting began: for a while, exchanges are met in the middle.
+    pub fn begin(&mut self, now: Moment) {
+        self.roll(now);
+        self.roles.be_uncertain(now);
+    }
+
+    /// Adds what a worker counted to the slot of its hand-over, or to the current one if that is later.
+    pub fn fold(&mut self, delta: &Delta) {
+        let at = delta.handed_over_at;
+        self.roll(at);
+        self.accounting.add(&delta.totals);
+        if delta.is_disturbed {
+            self.roles.be_uncertain(at);
+        }
+        for row in delta.pairs.rows() {
+            self.fold_pair(row.hash, &row.key, &row.value, at);
+        }
+        for row in delta.ports.rows() {
+            let hash = self.seed.pair(&row.key.endpoints);
+            self.fold_port(hash, &row.key, row.value.is_contact, at);
+        }
+    }
+
+    /// Turns the windows to `now`: what is older than they are leaves.
+    pub fn roll(&mut self, now: Moment) {
+        let number = self.slots.number(now);
+        while let Some(leaving) = self.slots.roll_towards(number) {
+            for item in leaving {
+                self.subtract(item);
+            }
+        }
+        if let Some(ports) = &mut self.ports {
+            ports.roll(now, &mut self.hosts);
+        }
+    }
+
+    /// Decides who began the exchanges that were born before `settled`; by then every worker has handed over.
+    pub fn decide(&mut self, settled: Moment) {
+        while let Some((number, exchange)) = self.roles.next_settled(settled) {
+            self.decide_exchange(number, &exchange);
+        }
+        while let Some(port) = self.roles.next_port() {
+            self.fold_port(port.pair_hash, &port.key, false, settled);
+        }
+    }
+
+    /// Whether an exchange waits to be decided.
+    pub fn is_waiting(&self) -> bool {
+        self.roles.is_waiting()
+    }
+
+    /// Gives the counts of each host whose sums grew since the last call.
+    pub fn take_touched(&mut self, out: &mut Vec<HostCounts>) {
+        self.hosts.take_touched(|host| out.push(HostCounts::of(host)));
+    }
+
+    /// The counts of a host, if it is in the window.
+    pub fn counts(&self, addr: &IpAddr) -> Option<HostCounts> {
+        self.hosts.find(addr).map(|id| HostCounts::of(self.hosts.get(id)))
+    }
+
+    /// What a host did, if it is in the window.
+    pub fn host(&self, addr: &IpAddr) -> Option<HostRow> {
+        self.hosts.find(addr).map(|id| self.host_row(id))
+    }
+
+    /// The lowest ports that a host contacted, ascending.
+    pub fn ports_of(&self, addr: &IpAddr) -> Vec<u16> {
+        match (&self.ports, self.hosts.find(addr)) {
+            (Some(ports), Some(id)) => ports.of(id, &self.hosts, PORTS_MAX),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The hosts with at least `chart_bytes_min`, most bytes first, at most `hosts_max`; and how many more
+    /// there are.
+    pub fn charted(&self, hosts_max: usize) -> (Vec<HostRow>, usize) {
+        let by_bytes = |&a: &HostId, &b: &HostId| {
+            let (a, b) = (self.hosts.get(a), self.hosts.get(b));
+            b.ip_bytes.cmp(&a.ip_bytes).then(a.addr.cmp(&b.addr))
+        };
+        let mut ids: Vec<HostId> = self.hosts.charted().collect();
+        let omitted = ids.len().saturating_sub(hosts_max);
+        if omitted > 0 {
+            ids.select_nth_unstable_by(hosts_max, by_bytes);
+            ids.truncate(hosts_max);
+        }
+        ids.sort_unstable_by(by_bytes);
+        (ids.into_iter().map(|id| self.host_row(id)).collect(), omitted)
+    }
+
+    /// Every host that is in the window, as a source or a destination. In no order.
+    pub fn hosts(&self) -> impl Iterator<Item = HostCounts> {
+        self.hosts.iter().map(HostCounts::of)
+    }
+
+    /// Every pair that is in the window: source, destination, packets, bytes. In no order.
+    pub fn pairs(&self) -> impl Iterator<Item = (IpAddr, IpAddr, u64, u64)> {
+        self.pairs.iter().map(|pair| {
+            let (src, dst) = (self.hosts.get(pair.src).addr, self.hosts.get(pair.dst).addr);
+            (src, dst, pair.packets, pair.ip_bytes)
+        })
+    }
+
+    /// What was counted since the start.
+    pub fn accounting(&self) -> &Accounting {
+        &self.accounting
+    }
+
+    /// Hosts and pairs that are in the window.
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.hosts.len(), self.pairs.len())
+    }
+
+    fn fold_pair(&mut self, hash: u64, endpoints: &Endpoints, delta: &PairDelta, at: Moment) {
+        let Some(pair) = self.pairs.find_or_insert(hash, endpoints, &mut self.hosts) else {
+            self.accounting.spilled_packets += delta.packets;
+            self.accounting.spilled_bytes += delta.ip_bytes;
+            self.accounting.undecided_exchanges += u64::from(delta.first_word.is_some());
+            return;
+        };
+        self.add(pair, delta.packets, delta.ip_bytes);
+        if delta.is_contact {
+            self.contact(pair, self.slots.current());
+        }
+        if let Some(word) = delta.first_word {
+            self.hear(pair, word, at);
+        }
+    }
+
+    /// Adds to the pair's item of the current slot. A pair of which there is only evidence gets an empty one.
+    fn add(&mut self, at: u32, mut packets: u64, mut ip_bytes: u64) {
+        let current = self.slots.current();
+        let pair = self.pairs.get_mut(at);
+        pair.packets += packets;
+        pair.ip_bytes += ip_bytes;
+        self.hosts.add_sent(pair.src, packets, ip_bytes);
+
+        let items = self.slots.items(current);
+        if pair.item_slot == current {
+            let item = &mut items[pair.item_at as usize];
+            let room = u64::from(!CONTACT - (item.packets_and_contact & !CONTACT));
+            if packets <= room {
+                item.packets_and_contact += packets as u32;
+                item.ip_bytes += ip_bytes;
+                return;
+            }
+        }
+        // More than 2^31 packets of one pair in one slot take a further item.
+        loop {
+            let part = packets.min(u64::from(!CONTACT));
+            pair.item_slot = current;
+            // Fits: a slot has fewer items than 2^32, since each is of another pair or holds 2^31 packets.
+            pair.item_at = items.len() as u32;
+            pair.items_live += 1;
+            items.push(Item { pair: at, packets_and_contact: part as u32, ip_bytes });
+            packets -= part;
+            ip_bytes = 0;
+            if packets == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Counts a contact of the pair's source in a live slot, once per slot.
+    fn contact(&mut self, at: u32, slot: u64) {
+        let pair = self.pairs.get_mut(at);
+        let slot = slot.max(self.slots.oldest());
+        let items = self.slots.items(slot);
+        if pair.item_slot == slot {
+            let item = &mut items[pair.item_at as usize];
+            if item.packets_and_contact & CONTACT != 0 {
+                return;
+            }
+            item.packets_and_contact |= CONTACT;
+        } else {
+            pair.items_live += 1;
+            items.push(Item { pair: at, packets_and_contact: CONTACT, ip_bytes: 0 });
+        }
+        pair.contacts_live += 1;
+        if pair.contacts_live == 1 {
+            self.hosts.get_mut(pair.src).contacted_hosts += 1;
+            self.hosts.touch(pair.src);
+        }
+    }
+
+    fn subtract(&mut self, item: Item) {
+        let packets = u64::from(item.packets_and_contact & !CONTACT);
+        let pair = self.pairs.get_mut(item.pair);
+        pair.packets -= packets;
+        pair.ip_bytes -= item.ip_bytes;
+        self.hosts.subtract_sent(pair.src, packets, item.ip_bytes);
+        if item.packets_and_contact & CONTACT != 0 {
+            pair.contacts_live -= 1;
+            if pair.contacts_live == 0 {
+                self.hosts.get_mut(pair.src).contacted_hosts -= 1;
+            }
+        }
+        pair.items_live -= 1;
+        if pair.items_live == 0 {
+            self.pairs.remove(item.pair, &mut self.hosts);
+        }
+    }
+
+    fn host_row(&self, id: HostId) -> HostRow {
+        let host = self.hosts.get(id);
+        let mut destinations: Vec<PeerBytes> = self
+            .pairs
+            .of(id, &self.hosts)
+            .filter(|pair| pair.packets > 0)
+            .map(|pair| PeerBytes { addr: self.hosts.get(pair.dst).addr, ip_bytes: pair.ip_bytes })
+            .collect();
+        let by_bytes = |a: &PeerBytes, b: &PeerBytes| b.ip_bytes.cmp(&a.ip_bytes).then(a.addr.cmp(&b.addr));
+        if destinations.len() > DESTINATIONS_MAX {
+            destinations.select_nth_unstable_by(DESTINATIONS_MAX, by_bytes);
+            destinations.truncate(DESTINATIONS_MAX);
+        }
+        destinations.sort_unstable_by(by_bytes);
+        HostRow {
+            addr: host.addr,
+            packets: host.packets,
+            ip_bytes: host.ip_bytes,
+            contacted_hosts: host.contacted_hosts,
+            contacted_ports: host.contacted_ports,
+            destinations,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,317 @@
+//! The window against a model that keeps every packet and adds up what is live.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::flow::slots::SLOTS_LIVE;
+use crate::packet::{Skip, Summary, TcpFlags, Transport};
+use crate::time::UnixNanos;
+
+use super::*;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn options(interval_s: u64, port_interval_s: Option<u64>) -> Options {
+    Options {
+        traffic_interval: Duration::from_secs(interval_s),
+        port_interval: port_interval_s.map(Duration::from_secs),
+        chart_bytes_min: 1000,
+        memory_bytes_max: 64 << 20,
+    }
+}
+
+/// A window with the deltas that feed it, one for each of two workers.
+struct Bench {
+    window: Window,
+    deltas: [Delta; 2],
+}
+
+impl Bench {
+    fn new(options: &Options) -> Self {
+        let limits = Limits::from_memory(64 << 20, 2, options.port_interval.is_some()).expect("enough");
+        Self::with_limits(options, &limits)
+    }
+
+    fn with_limits(options: &Options, limits: &Limits) -> Self {
+        let seed = Seed::default();
+        let deltas = [Delta::new(limits.delta, seed.clone()), Delta::new(limits.delta, seed.clone())];
+        Self { window: Window::new(options, limits, seed), deltas }
+    }
+
+    /// Both workers hand over at `seconds`, and everything before is settled.
+    fn tick(&mut self, nanos: u64) {
+        for delta in &mut self.deltas {
+            delta.handed_over_at = Moment(nanos);
+            self.window.fold(delta);
+            delta.clear();
+        }
+        self.window.decide(Moment(nanos));
+    }
+
+    fn counts(&self, host: u8) -> (u64, u32, u32) {
+        let row = self.window.host(&addr(host));
+        row.map_or((0, 0, 0), |row| (row.ip_bytes, row.contacted_hosts, row.contacted_ports))
+    }
+}
+
+fn addr(host: u8) -> IpAddr {
+    [10, 0, 0, host].into()
+}
+
+fn packet(src: u8, dst: u8, ip_bytes: u32, protocol: u8, transport: Transport) -> Summary {
+    let endpoints = Endpoints::new(addr(src), addr(dst)).expect("one family");
+    Summary { endpoints, ip_bytes, length_mismatch: false, protocol, transport }
+}
+
+fn tcp(src: u8, dst: u8, dst_port: u16, flags: u8) -> Summary {
+    packet(src, dst, 40, 6, Transport::Tcp { src_port: 40_000, dst_port, flags: Some(TcpFlags(flags)) })
+}
+
+fn udp(src: u8, src_port: u16, dst: u8, dst_port: u16) -> Summary {
+    packet(src, dst, 100, 17, Transport::Ports { src_port, dst_port })
+}
+
+proptest! {
+    /// Bytes, packets and contacts of every host, on the chart and off it, equal the sum over what the live
+    /// slots saw, at every tick, over any gaps.
+    #[test]
+    fn equals_a_model_that_keeps_everything(
+        ticks in prop::collection::vec(
+            (0u64..40, prop::collection::vec((0u8..4, 0u8..4, 1u32..2000, any::<bool>(), 0usize..2), 0..6)),
+            1..60,
+        )
+    ) {
+        let mut bench = Bench::new(&options(10, None));
+        let mut seen: Vec<(u64, u8, u8, u32, bool)> = Vec::new();
+        let mut now = 100 * SECOND;
+        for (quarters, packets) in ticks {
+            now += quarters * SECOND / 4;
+            for (src, dst, bytes, is_syn, worker) in packets {
+                let flags = if is_syn { TcpFlags::SYN } else { TcpFlags::ACK };
+                let transport = Transport::Tcp { src_port: 9, dst_port: 80, flags: Some(TcpFlags(flags)) };
+                bench.deltas[worker].count(&packet(src, dst, bytes, 6, transport), UnixNanos(now));
+                seen.push((now / SECOND, src, dst, bytes, is_syn));
+            }
+            bench.tick(now);
+
+            let live = |slot: u64| slot + SLOTS_LIVE as u64 > now / SECOND;
+            seen.retain(|&(slot, ..)| live(slot));
+            let mut bytes: BTreeMap<u8, u64> = BTreeMap::new();
+            let mut contacts: BTreeMap<u8, BTreeSet<u8>> = BTreeMap::new();
+            for &(_, src, dst, size, is_syn) in &seen {
+                *bytes.entry(src).or_default() += u64::from(size);
+                if is_syn {
+                    contacts.entry(src).or_default().insert(dst);
+                }
+            }
+            for host in 0..4 {
+                let want = (
+                    bytes.get(&host).copied().unwrap_or(0),
+                    contacts.get(&host).map_or(0, |dsts| dsts.len() as u32),
+                    0,
+                );
+                prop_assert_eq!(bench.counts(host), want, "host {} at {}", host, now);
+            }
+            let charted: Vec<(IpAddr, u64)> =
+                bench.window.charted(3).0.iter().map(|row| (row.addr, row.ip_bytes)).collect();
+            let mut want: Vec<(IpAddr, u64)> =
+                bytes.iter().filter(|&(_, &sum)| sum >= 1000).map(|(&host, &sum)| (addr(host), sum)).collect();
+            want.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+            prop_assert_eq!(bench.window.charted(3).1, want.len().saturating_sub(3));
+            want.truncate(3);
+            prop_assert_eq!(charted, want);
+            let pairs: BTreeSet<(u8, u8)> = seen.iter().map(|&(_, src, dst, ..)| (src, dst)).collect();
+            prop_assert_eq!(bench.window.sizes().1, pairs.len(), "rows live as long as their items");
+        }
+        bench.tick(now + 100 * SECOND);
+        bench.window.take_touched(&mut Vec::new());
+        prop_assert_eq!(bench.window.sizes(), (0, 0));
+    }
+}
+
+#[test]
+fn a_burst_across_slot_boundaries_is_seen_whole() {
+    let mut bench = Bench::new(&options(10, None));
+    let mut touched = Vec::new();
+    // Nine seconds of a ten-second window: whatever the phase, all of it is live at its end.
+    for phase in 0..4 {
+        let start = (1000 + phase * 100) * SECOND + phase * SECOND / 4;
+        for quarter in 0..=36 {
+            bench.deltas[0].count(&tcp(1, 2, 80, TcpFlags::ACK), UnixNanos(0));
+            bench.tick(start + quarter * SECOND / 4);
+        }
+        assert_eq!(bench.counts(1).0, 37 * 40, "phase {phase}");
+        bench.window.take_touched(&mut touched);
+        assert!(touched.iter().any(|row| row.addr == addr(1) && row.ip_bytes == 37 * 40));
+        touched.clear();
+    }
+}
+
+#[test]
+fn whoever_spoke_first_is_told_across_workers() {
+    let mut bench = Bench::new(&options(10, Some(20)));
+    bench.tick(1000 * SECOND);
+    // 60 clients ask one server; the answers are folded first, by the other worker.
+    for client in 1..=60 {
+        let asked = UnixNanos(5000 + u64::from(client) * 10);
+        bench.deltas[1].count(&udp(client, 5000 + u16::from(client), 200, 53), asked);
+        bench.deltas[0].count(&udp(200, 53, client, 5000 + u16::from(client)), UnixNanos(asked.0 + 5));
+    }
+    bench.tick(1001 * SECOND);
+    assert_eq!(bench.counts(200), (6000, 0, 0), "the server contacted nobody");
+    for client in 1..=60 {
+        assert_eq!(bench.counts(client), (100, 1, 1), "client {client}");
+    }
+    // The roles stay: further questions from other ports, and their answers, are no new contacts.
+    for client in 1..=60 {
+        bench.deltas[0].count(&udp(200, 53, client, 7000), UnixNanos(9000));
+        bench.deltas[1].count(&udp(client, 7000, 200, 53), UnixNanos(9001));
+    }
+    bench.tick(1008 * SECOND);
+    assert_eq!(bench.counts(200), (12_000, 0, 0));
+    assert_eq!(bench.counts(1), (200, 1, 1));
+}
+
+#[test]
+fn an_answer_whose_question_was_lost_is_an_answer() {
+    let mut bench = Bench::new(&options(10, Some(20)));
+    bench.tick(1000 * SECOND);
+    bench.deltas[0].count(&udp(1, 5000, 200, 53), UnixNanos(10));
+    bench.tick(1001 * SECOND);
+    for client in 2..=40 {
+        bench.deltas[0].count(&udp(200, 53, client, 6000), UnixNanos(20));
+    }
+    bench.tick(1002 * SECOND);
+    assert_eq!(bench.counts(200), (3900, 0, 0), "port 53 of it is a known service");
+}
+
+#[test]
+fn a_scan_of_ports_counts_and_its_answers_do_not() {
+    let mut bench = Bench::new(&options(10, Some(20)));
+    bench.tick(1000 * SECOND);
+    for port in 1..=300 {
+        bench.deltas[0].count(&udp(1, 40_000, 2, port), UnixNanos(u64::from(port) * 10));
+        bench.deltas[0].count(&udp(2, port, 1, 40_000), UnixNanos(u64::from(port) * 10 + 5));
+        bench.deltas[1].count(&tcp(3, 2, port, TcpFlags::SYN), UnixNanos(1));
+        bench.deltas[1].count(&tcp(2, 3, port, TcpFlags::RST | TcpFlags::ACK), UnixNanos(2));
+    }
+    bench.tick(1001 * SECOND);
+    assert_eq!((bench.counts(1), bench.counts(3)), ((30_000, 1, 300), (12_000, 1, 300)));
+    assert_eq!((bench.counts(2).1, bench.counts(2).2), (0, 0));
+    assert_eq!(bench.window.ports_of(&addr(3)), (1..=300).collect::<Vec<u16>>());
+    // Ports stay for their own, longer, interval; the bytes are gone by then.
+    bench.tick(1012 * SECOND);
+    assert_eq!(bench.counts(3), (0, 0, 300));
+    bench.tick(1021 * SECOND);
+    assert_eq!(bench.counts(3), (0, 0, 0));
+}
+
+#[test]
+fn evidence_behind_nat_accuses_nobody() {
+    let mut bench = Bench::new(&options(10, Some(20)));
+    bench.tick(1000 * SECOND);
+    let (client, public, resolver) = (1, 100, 200);
+    for n in 0..300u16 {
+        let at = u64::from(n) * 100;
+        let delta = &mut bench.deltas[usize::from(n % 2)];
+        delta.count(&udp(client, 10_000 + n, resolver, 53), UnixNanos(at));
+        delta.note_evidence(&udp(public, 20_000 + n, resolver, 53), UnixNanos(at + 1), Skip::Leaving);
+        delta.count(&udp(resolver, 53, public, 20_000 + n), UnixNanos(at + 2));
+        delta.note_evidence(&udp(resolver, 53, client, 10_000 + n), UnixNanos(at + 3), Skip::Leaving);
+    }
+    bench.tick(1001 * SECOND);
+    assert_eq!(bench.counts(client), (30_000, 1, 1));
+    assert_eq!(bench.counts(resolver), (30_000, 0, 0));
+    assert_eq!(bench.counts(public), (0, 0, 0));
+}
+
+#[test]
+fn at_the_start_nobody_is_accused_of_what_was_going_on() {
+    let mut bench = Bench::new(&options(10, Some(20)));
+    bench.window.begin(Moment(1000 * SECOND));
+    for client in 1..=40 {
+        // The first that is seen of a long exchange is an answer; of a tunnel, either side.
+        bench.deltas[0].count(&udp(200, 53, client, 6000), UnixNanos(20));
+        bench.deltas[0].count(&packet(201, client, 50, 47, Transport::Other), UnixNanos(20));
+    }
+    bench.tick(1001 * SECOND);
+    assert_eq!((bench.counts(200).1, bench.counts(201).1), (0, 0));
+    assert_eq!(bench.window.accounting().undecided_exchanges, 40, "the tunnels");
+}
+
+#[test]
+fn a_contact_decided_late_belongs_to_the_slot_of_its_birth() {
+    let mut bench = Bench::new(&options(10, None));
+    bench.tick(1000 * SECOND);
+    bench.deltas[0].count(&udp(1, 5000, 2, 53), UnixNanos(10));
+    bench.deltas[0].handed_over_at = Moment(1001 * SECOND);
+    bench.window.fold(&bench.deltas[0]);
+    bench.deltas[0].clear();
+    assert_eq!(bench.counts(1).1, 0, "not yet decided");
+    assert!(bench.window.is_waiting());
+    bench.tick(1003 * SECOND);
+    assert_eq!(bench.counts(1).1, 1);
+    bench.tick(1010 * SECOND + SECOND / 2);
+    assert_eq!(bench.counts(1).1, 1);
+    bench.tick(1011 * SECOND);
+    assert_eq!(bench.counts(1), (0, 0, 0), "it left with its slot");
+}
+
+#[test]
+fn an_exchange_that_is_settled_after_its_rows_left_is_undecided() {
+    let mut bench = Bench::new(&options(10, Some(20)));
+    bench.tick(1000 * SECOND);
+    for (seconds, word) in [(1001, udp(1, 5000, 2, 7000)), (1006, udp(2, 7000, 1, 5000))] {
+        bench.deltas[0].count(&word, UnixNanos(seconds));
+        bench.deltas[0].handed_over_at = Moment(seconds * SECOND);
+        bench.window.fold(&bench.deltas[0]);
+        bench.deltas[0].clear();
+    }
+    // A worker stood still for a whole window: the question has left, the answer and its port still wait.
+    bench.tick(1011 * SECOND + SECOND / 2);
+    assert!(!bench.window.is_waiting());
+    assert_eq!((bench.counts(1), bench.counts(2)), ((0, 0, 0), (100, 0, 0)));
+    assert_eq!(bench.window.accounting().undecided_exchanges, 1);
+    bench.deltas[0].count(&udp(2, 7000, 1, 5000), UnixNanos(1012));
+    bench.tick(1012 * SECOND);
+    assert_eq!(bench.counts(2), (200, 0, 0));
+}
+
+#[test]
+fn full_tables_spill_and_the_totals_stay_exact() {
+    let mut limits = Limits::from_memory(64 << 20, 2, false).expect("enough");
+    limits.pairs_max = 5;
+    limits.hosts_max = 4;
+    let mut bench = Bench::with_limits(&options(10, None), &limits);
+    for dst in 0..20 {
+        bench.deltas[0].count(&tcp(100, dst, 80, TcpFlags::SYN), UnixNanos(1));
+    }
+    bench.tick(1000 * SECOND);
+    let accounting = bench.window.accounting();
+    assert_eq!((accounting.ip_packets, accounting.spilled_packets), (20, 17));
+    assert_eq!(accounting.spilled_bytes, 17 * 40);
+    assert_eq!(bench.counts(100), (3 * 40, 3, 0));
+    bench.tick(2000 * SECOND);
+    bench.window.take_touched(&mut Vec::new());
+    assert_eq!(bench.window.sizes(), (0, 0), "a full table becomes empty again");
+}
+
+#[test]
+fn counts_beyond_an_item_take_another() {
+    let mut bench = Bench::new(&options(10, None));
+    let pair = bench.window.pairs.find_or_insert(
+        1,
+        &Endpoints::new(addr(1), addr(2)).expect("one family"),
+        &mut bench.window.hosts,
+    );
+    let pair = pair.expect("room");
+    for _ in 0..3 {
+        bench.window.add(pair, u64::from(u32::MAX), 1 << 40);
+    }
+    assert_eq!(bench.window.pairs.get(pair).packets, 3 * u64::from(u32::MAX));
+    bench.tick(1000 * SECOND);
+    bench.window.take_touched(&mut Vec::new());
+    assert_eq!(bench.window.sizes(), (0, 0));
+}
