@@ -1,9 +1,22 @@
 //! What is said, when, and to whom.
+//!
+//! ```text
+//!   Finding (every tick) -> Ledger (once when it opens, once when it closes) -> Notice -> Sink
+//! ```
+//!
+//! A sink has a bounded queue and a thread of its own: one that hangs delays neither the analyst nor
+//! another sink, and what it had no room for is counted.
 #![forbid(unsafe_code)]
 
+mod ledger;
+mod line;
 mod record;
+mod sink;
 
-pub use record::{ActiveHost, Alert, AlertKind, Report};
+pub use ledger::{Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
+pub use line::Line;
+pub use record::{ActiveHost, Alert, AlertKind, Notice, Report};
+pub use sink::{LINES_MAX, LogSink};
 
 /// How alerts are worded.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

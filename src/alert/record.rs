@@ -2,30 +2,9 @@
 
 use std::net::IpAddr;
 
+pub use crate::detect::FindingKind as AlertKind;
 use crate::flow::{HostRow, PeerBytes, Snapshot};
 use crate::time::UnixNanos;
-
-/// What an alert is about. The order is the one in which several are named together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AlertKind {
-    /// A host sent more bytes than the limit.
-    Traffic,
-    /// A host contacted more hosts than the limit.
-    Scanning,
-    /// A host contacted more ports than the limit.
-    ScanningPort,
-}
-
-impl AlertKind {
-    /// The word of the log line and of JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            AlertKind::Traffic => "TRAFFIC",
-            AlertKind::Scanning => "SCANNING",
-            AlertKind::ScanningPort => "SCANNING_PORT",
-        }
-    }
-}
 
 /// A finding that was said: once when it opened, once when it closes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,4 +49,13 @@ pub struct Report {
     pub alerts: Vec<Alert>,
     /// Their hosts, ordered by address.
     pub active: Vec<ActiveHost>,
+}
+
+/// What the ledger wants said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// An alert opened.
+    Opened(Alert),
+    /// It closed.
+    Closed(Alert),
 }

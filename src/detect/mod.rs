@@ -1,13 +1,64 @@
-//! Pure judgement: rows in, findings out.
+//! Pure judgement: what the hosts did, and what they may do, in; findings out.
+//!
+//! A detector has no memory and no clock: the same rows give the same findings, every tick again. Whether a
+//! finding has been said is the ledger's business. A value at the limit is within it; one more is a finding.
 #![forbid(unsafe_code)]
+
+mod finding;
+mod host_scan;
+mod port_scan;
+mod volume;
+
+pub use finding::{Finding, FindingKind};
+
+use crate::flow::HostCounts;
 
 /// What a host may do before it is reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes in the traffic window; more raises a volume finding.
+    /// Bytes sent in the traffic window.
     pub ip_bytes_max: u64,
     /// Hosts contacted in the traffic window; `None` turns the detector off.
     pub contacted_hosts_max: Option<u32>,
     /// Ports contacted in the port window; `None` turns the detector off.
     pub contacted_ports_max: Option<u32>,
+}
+
+/// Judges each host and appends what exceeds a limit to `findings`.
+pub fn run(hosts: &[HostCounts], limits: &Limits, findings: &mut Vec<Finding>) {
+    volume::judge(hosts, limits, findings);
+    host_scan::judge(hosts, limits, findings);
+    port_scan::judge(hosts, limits, findings);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// At the limit nothing is said, one beyond it everything that is turned on.
+    #[test]
+    fn a_limit_is_exceeded_by_one_more() {
+        let limits =
+            Limits { ip_bytes_max: 1000, contacted_hosts_max: Some(15), contacted_ports_max: Some(100) };
+        let off = Limits { contacted_hosts_max: None, contacted_ports_max: None, ..limits.clone() };
+        let at = |ip_bytes, contacted_hosts, contacted_ports| HostCounts {
+            addr: [10, 0, 0, 1].into(),
+            packets: 1,
+            ip_bytes,
+            contacted_hosts,
+            contacted_ports,
+        };
+        let kinds = |host: HostCounts, limits: &Limits| {
+            let mut findings = Vec::new();
+            run(&[host], limits, &mut findings);
+            findings.iter().map(|finding| (finding.kind, finding.measured, finding.limit)).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(at(1000, 15, 100), &limits), []);
+        assert_eq!(kinds(at(1001, 15, 100), &limits), [(FindingKind::Traffic, 1001, 1000)]);
+        assert_eq!(kinds(at(0, 16, 100), &limits), [(FindingKind::Scanning, 16, 15)]);
+        assert_eq!(kinds(at(0, 15, 101), &limits), [(FindingKind::ScanningPort, 101, 100)]);
+        assert_eq!(kinds(at(1001, 16, 101), &limits).len(), 3);
+        assert_eq!(kinds(at(1000, u32::MAX, u32::MAX), &off), []);
+        assert_eq!(kinds(at(u64::MAX, 0, 0), &off), [(FindingKind::Traffic, u64::MAX, 1000)]);
+    }
 }
