@@ -1,5 +1,44 @@
-//! Threads and lifecycle.
+//! Threads and lifecycle: what joins capture to flow, and flow to detection and alerts.
+//!
+//! Starting, in this order, and stopping in the reverse:
+//!
+//! 1. [`Engine::open`]: every ring is bound and its group complete; nothing is read yet.
+//! 2. [`drop_all`](crate::privileges::drop_all): from here on nothing needs a capability.
+//! 3. [`Engine::start`]: the log's thread, the analyst, the workers, the watcher of interfaces.
+//! 4. [`Running::stop`]: watcher and workers end, each worker's last delta is folded, the alerts that follow
+//!    from it are said, the log is written.
+//!
+//! ```text
+//!   worker 0 (ring 0) --delta--> \
+//!   worker 1 (ring 1) --delta-->  merge (analyst) --Report--> readers
+//!   ...                          /         \--Notice--> log
+//!   interfaces (rtnetlink) --new table, new filter--> workers, sockets
+//! ```
+//!
+//! A worker that cannot go on ends the process: a dead worker must not look like a quiet network.
 #![forbid(unsafe_code)]
+
+mod analyst;
+mod intake;
+mod live;
+mod merge;
+mod replay;
+mod signals;
+mod threads;
+mod worker;
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+pub use live::{Engine, Running, StartError, Summary};
+pub use replay::{Replayed, replay};
+pub use signals::Signals;
+
+use crate::{alert, detect, flow};
+
+/// How often a worker hands over what it counted, if it counted anything.
+pub const TICK: Duration = Duration::from_millis(250);
 
 /// How the threads are laid out.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -18,4 +57,36 @@ pub enum PinCores {
     Auto,
     /// These cores, the first worker on the first; as many as there are workers.
     List(Vec<usize>),
+}
+
+/// What is counted and what is said of it: the same live and in replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Windows and memory.
+    pub flow: flow::Options,
+    /// Limits.
+    pub detect: detect::Limits,
+    /// Wording.
+    pub alert: alert::Options,
+}
+
+impl Rules {
+    /// Room for each table.
+    fn limits(&self, workers: usize) -> Result<flow::Limits, MemoryError> {
+        let memory_bytes = self.flow.memory_bytes_max;
+        flow::Limits::from_memory(memory_bytes, workers, self.flow.port_interval.is_some())
+            .ok_or(MemoryError { memory_bytes, workers })
+    }
+}
+
+/// The configuration allows less memory than any window needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{memory_bytes} bytes of memory are too few for the tables of {workers} workers: raise MemoryLimit, or lower Workers"
+)]
+pub struct MemoryError {
+    /// What was configured.
+    pub memory_bytes: u64,
+    /// Workers that share it.
+    pub workers: usize,
 }

@@ -1,0 +1,141 @@
+//! What happens to the counts: fold, decide, judge, say, report. Without threads and clocks, so that replay
+//! and live run the same; [`merge`](super::merge) turns it live.
+
+use std::time::Duration;
+
+use crate::alert::{ActiveHost, Evidence, Ledger, Notice, QuietTimes, Report};
+use crate::detect::{self, Finding};
+use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, SNAPSHOT_HOSTS_MAX, Seed, Snapshot, Window};
+use crate::time::{Moment, UnixNanos};
+
+use super::Rules;
+
+/// The windows, the ledger, and what they are judged by.
+#[derive(Debug)]
+pub(super) struct Analyst {
+    window: Window,
+    ledger: Ledger,
+    limits: detect::Limits,
+    hides_destinations: bool,
+    hosts: Vec<HostCounts>,
+    findings: Vec<Finding>,
+}
+
+impl Analyst {
+    pub(super) fn new(rules: &Rules, limits: &flow::Limits, seed: Seed) -> Self {
+        let quiet = QuietTimes {
+            traffic: rules.flow.traffic_interval,
+            ports: rules.flow.port_interval.unwrap_or(Duration::ZERO),
+        };
+        Self {
+            window: Window::new(&rules.flow, limits, seed),
+            ledger: Ledger::new(quiet),
+            limits: rules.detect.clone(),
+            hides_destinations: rules.alert.hide_destinations,
+            hosts: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// Says when counting began.
+    pub(super) fn begin(&mut self, now: Moment) {
+        self.window.begin(now);
+    }
+
+    /// Adds what a worker counted.
+    pub(super) fn fold(&mut self, delta: &Delta) {
+        self.window.fold(delta);
+    }
+
+    /// Decides what is settled, turns the windows to `now`, judges the hosts that did something and those
+    /// with an open alert, and appends what is to be said.
+    pub(super) fn judge(
+        &mut self,
+        now: Moment,
+        civil: UnixNanos,
+        settled: Moment,
+        notices: &mut Vec<Notice>,
+    ) {
+        // Before the window turns: after a stall, what waits is not to lose its rows first.
+        self.window.decide(settled);
+        self.window.roll(now);
+        // First, so that a host that was quiet for a whole window and begins again has a new alert.
+        self.ledger.close_quiet(now, civil, notices);
+
+        self.hosts.clear();
+        self.window.take_touched(&mut self.hosts);
+        let window = &self.window;
+        self.hosts.extend(self.ledger.open_sources().filter_map(|source| window.counts(&source)));
+        self.findings.clear();
+        detect::run(&self.hosts, &self.limits, &mut self.findings);
+        for finding in &self.findings {
+            let evidence = || evidence(window, finding, self.hides_destinations);
+            notices.extend(self.ledger.note(finding, now, civil, evidence));
+        }
+    }
+
+    /// Whether an exchange waits to be decided.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.window.is_waiting()
+    }
+
+    pub(super) fn accounting(&self) -> &Accounting {
+        self.window.accounting()
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The view of this moment that readers get.
+    pub(super) fn report(&self, civil: UnixNanos) -> Report {
+        let hide = |mut row: HostRow| {
+            if self.hides_destinations {
+                row.destinations.clear();
+            }
+            row
+        };
+        let mut active: Vec<ActiveHost> = Vec::new();
+        for alert in self.ledger.open() {
+            match active.last_mut() {
+                Some(last) if last.row.addr == alert.source => last.kinds.push(alert.kind),
+                _ => {
+                    let row = self.window.host(&alert.source).map_or_else(|| silent(alert.source), hide);
+                    active.push(ActiveHost { kinds: vec![alert.kind], row });
+                }
+            }
+        }
+        let mut alerts: Vec<_> = self.ledger.open().cloned().collect();
+        alerts.sort_by_key(|alert| alert.opened_at);
+        let (hosts, hosts_omitted) = self.window.charted(SNAPSHOT_HOSTS_MAX);
+        let snapshot = Snapshot {
+            taken_at: civil,
+            accounting: self.window.accounting().clone(),
+            hosts: hosts.into_iter().map(hide).collect(),
+            hosts_omitted,
+        };
+        Report { snapshot, alerts, active }
+    }
+}
+
+/// A host whose alert is still open and that did nothing in the window.
+fn silent(addr: std::net::IpAddr) -> HostRow {
+    HostRow {
+        addr,
+        packets: 0,
+        ip_bytes: 0,
+        contacted_hosts: 0,
+        contacted_ports: 0,
+        destinations: Vec::new(),
+    }
+}
+
+fn evidence(window: &Window, finding: &Finding, hides_destinations: bool) -> Evidence {
+    let row = window.host(&finding.source).unwrap_or_else(|| silent(finding.source));
+    let ports = match finding.kind {
+        detect::FindingKind::ScanningPort => window.ports_of(&finding.source),
+        detect::FindingKind::Traffic | detect::FindingKind::Scanning => Vec::new(),
+    };
+    let destinations = if hides_destinations { Vec::new() } else { row.destinations };
+    Evidence { ip_bytes: row.ip_bytes, destinations, ports }
+}

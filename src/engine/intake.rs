@@ -1,0 +1,64 @@
+//! From a frame to the delta, for live capture and replay alike: decode some, then count them together.
+
+use crate::capture::{Batch, Standing};
+use crate::flow::Delta;
+use crate::packet::{Frame, Skip, Summary, decode};
+use crate::time::UnixNanos;
+
+/// Frames that are decoded before they are counted. Their summaries stay in the first-level cache while
+/// neither half of the work evicts the other's code.
+const TOGETHER: usize = 64;
+
+/// Decoded packets on their way into a delta.
+#[derive(Debug)]
+pub(super) struct Intake {
+    decoded: Vec<Decoded>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Decoded {
+    summary: Summary,
+    seen_at: UnixNanos,
+    is_evidence: bool,
+}
+
+impl Intake {
+    pub(super) fn new() -> Self {
+        Self { decoded: Vec::with_capacity(TOGETHER) }
+    }
+
+    /// Takes a frame of `batch`. It is in `delta` at the latest after [`flush`](Self::flush).
+    #[inline]
+    pub(super) fn take<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) {
+        let standing = batch.standing(frame);
+        if let Standing::Skipped(skip) = standing {
+            return delta.skip(skip);
+        }
+        let summary = match decode(frame) {
+            Ok(summary) => summary,
+            // Malformed or not, what leaves is judged where it entered.
+            Err(_) if standing == Standing::Evidence => return delta.skip(Skip::Leaving),
+            Err(skip) => return delta.skip(skip),
+        };
+        let is_evidence = match standing {
+            Standing::Counts | Standing::Skipped(_) => false,
+            Standing::CountsIfOwn => !batch.is_own(summary.endpoints.src()),
+            Standing::Evidence => true,
+        };
+        self.decoded.push(Decoded { summary, seen_at: frame.seen_at, is_evidence });
+        if self.decoded.len() == TOGETHER {
+            self.flush(delta);
+        }
+    }
+
+    /// Counts what was decoded.
+    pub(super) fn flush(&mut self, delta: &mut Delta) {
+        for Decoded { summary, seen_at, is_evidence } in self.decoded.drain(..) {
+            if is_evidence {
+                delta.note_evidence(&summary, seen_at, Skip::Leaving);
+            } else {
+                delta.count(&summary, seen_at);
+            }
+        }
+    }
+}

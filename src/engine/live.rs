@@ -1,0 +1,260 @@
+//! Live capture from its opening to its end: the threads and the order of their coming and going.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use thiserror::Error;
+use tracing::{error, info};
+
+use crate::alert::{LogSink, Report};
+use crate::capture::{self, CaptureError, LiveSeed, OpenError, Opened, Waker, Watcher};
+use crate::flow::{self, Accounting, AnalystEnd, Delta, Published, Seed, WorkerEnd, handover};
+
+use super::analyst::Analyst;
+use super::merge::Merge;
+use super::worker::Worker;
+use super::{MemoryError, Options, Rules, threads};
+
+/// Patience with a log that does not take its last lines.
+const LAST_LINES: Duration = Duration::from_millis(300);
+
+/// The engine could not be opened or started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The kernel gave no ring.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A ring cannot be waited for.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The tables do not fit.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The system gives no further thread or descriptor.
+    #[error(
+        "cannot start the thread or eventfd of {what}: raise the limits on tasks and open files (TasksMax, LimitNOFILE)"
+    )]
+    Resources {
+        /// Whose it is.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Rings that are bound, and rules; nothing runs yet.
+pub struct Engine {
+    opened: Opened,
+    options: Options,
+    rules: Rules,
+    limits: flow::Limits,
+    report: Arc<Published<Report>>,
+}
+
+impl Engine {
+    /// Opens a ring for each worker. Needs CAP_NET_RAW, and nothing after it does.
+    ///
+    /// # Errors
+    /// The kernel refuses a ring, or the tables do not fit the memory that the rules allow.
+    pub fn open(capture: &capture::Options, options: &Options, rules: Rules) -> Result<Self, StartError> {
+        let limits = rules.limits(capture.workers)?;
+        let opened = capture::open(capture)?;
+        let report = Arc::new(Published::new(Report::default()));
+        Ok(Self { opened, options: options.clone(), rules, limits, report })
+    }
+
+    /// The cell that reports are published in.
+    pub fn report(&self) -> Arc<Published<Report>> {
+        Arc::clone(&self.report)
+    }
+
+    /// Starts all threads; `log` takes the alerts.
+    ///
+    /// # Errors
+    /// The system refuses a thread or a wait point. What was started ends with the process.
+    pub fn start(self, log: LogSink) -> Result<Running, StartError> {
+        let Opened { rings, watcher } = self.opened;
+        info!("{}", watcher.table());
+        let seed = Seed::default();
+        let failure = waker("the end")?;
+        let stop_merge = Arc::new(AtomicBool::new(false));
+        let stop_workers = Arc::new(AtomicBool::new(false));
+        let (last_deltas_in, last_deltas) = channel();
+
+        let (worker_ends, analyst_ends): (Vec<WorkerEnd>, Vec<AnalystEnd>) =
+            rings.iter().map(|_| handover(Box::new(Delta::new(self.limits.delta, seed.clone())))).unzip();
+        let merge = Merge {
+            analyst: Analyst::new(&self.rules, &self.limits, seed.clone()),
+            ends: analyst_ends,
+            last_deltas,
+            report: self.report,
+            log,
+            stop: Arc::clone(&stop_merge),
+        };
+        let merge = spawn("analyst", move || merge.run())?;
+
+        let cores = threads::cores(&self.options.pin_cores, rings.len());
+        let mut workers = Vec::new();
+        for (number, ((ring, end), core)) in rings.into_iter().zip(worker_ends).zip(cores).enumerate() {
+            let start = WorkerStart {
+                number,
+                core,
+                ring,
+                end,
+                delta: Box::new(Delta::new(self.limits.delta, seed.clone())),
+                analyst: merge.thread().clone(),
+                stop: Arc::clone(&stop_workers),
+                bell: waker("a worker")?,
+                failure: failure.clone(),
+            };
+            workers.push(start.spawn()?);
+        }
+        let watcher = spawn_watcher(watcher, failure.clone())?;
+        Ok(Running { workers, watcher, merge, last_deltas_in, stop_workers, stop_merge, failure })
+    }
+}
+
+/// What a worker's thread begins with.
+struct WorkerStart {
+    number: usize,
+    core: Option<usize>,
+    ring: LiveSeed,
+    end: WorkerEnd,
+    delta: Box<Delta>,
+    analyst: thread::Thread,
+    stop: Arc<AtomicBool>,
+    bell: Waker,
+    failure: Waker,
+}
+
+impl WorkerStart {
+    fn spawn(self) -> Result<Handle<Result<Box<Delta>, CaptureError>>, StartError> {
+        let bell = self.bell.clone();
+        let failure = self.failure.clone();
+        let thread = spawn(&format!("worker-{}", self.number), move || {
+            let result = self.run();
+            if result.is_err() {
+                failure.wake();
+            }
+            result
+        })?;
+        Ok(Handle { thread, bell })
+    }
+
+    fn run(self) -> Result<Box<Delta>, CaptureError> {
+        threads::pin(self.number, self.core);
+        // On its own thread: an io_uring belongs to whoever submits.
+        let live = self.ring.start(self.bell)?;
+        if self.number == 0 {
+            info!("workers wait on {}", live.wait_point());
+        }
+        let Self { end, delta, analyst, stop, .. } = self;
+        Worker { live, end, delta, analyst, stop }.run()
+    }
+}
+
+/// A thread, and the bell that wakes it.
+#[derive(Debug)]
+struct Handle<T> {
+    thread: JoinHandle<T>,
+    bell: Waker,
+}
+
+/// The engine at work.
+#[derive(Debug)]
+pub struct Running {
+    workers: Vec<Handle<Result<Box<Delta>, CaptureError>>>,
+    watcher: Handle<Result<(), CaptureError>>,
+    merge: JoinHandle<(Analyst, LogSink)>,
+    last_deltas_in: Sender<Box<Delta>>,
+    stop_workers: Arc<AtomicBool>,
+    stop_merge: Arc<AtomicBool>,
+    failure: Waker,
+}
+
+/// How it went.
+#[derive(Debug)]
+pub struct Summary {
+    /// Everything that was counted, skipped, dropped.
+    pub accounting: Accounting,
+    /// Findings that could not open an alert because too many were open.
+    pub refused_findings: u64,
+    /// Alerts that the log did not take; `None` when it did not take its last lines in time.
+    pub undelivered_alerts: Option<u64>,
+    /// Why a thread ended before it was asked to.
+    pub failure: Option<CaptureError>,
+}
+
+impl Running {
+    /// Stops in the reverse order of the start. Nothing that was counted is lost, but by a worker that failed,
+    /// and every alert that follows from it is said.
+    pub fn stop(self) -> Summary {
+        let mut failure = None;
+        self.watcher.bell.wake();
+        self.stop_workers.store(true, Ordering::Release);
+        self.workers.iter().for_each(|worker| worker.bell.wake());
+        failure = join(self.watcher.thread).err().or(failure);
+        for worker in self.workers {
+            match join(worker.thread) {
+                Ok(delta) => {
+                    // The receiver lives as long as the analyst, which is joined below.
+                    let _ = self.last_deltas_in.send(delta);
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        self.stop_merge.store(true, Ordering::Release);
+        self.merge.thread().unpark();
+        let (analyst, log) = join(self.merge);
+        Summary {
+            accounting: analyst.accounting().clone(),
+            refused_findings: analyst.ledger().refused_findings(),
+            undelivered_alerts: log.finish(LAST_LINES),
+            failure,
+        }
+    }
+}
+
+impl AsFd for Running {
+    /// Becomes readable when a thread has ended that should not have.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.failure.as_fd()
+    }
+}
+
+fn spawn_watcher(watcher: Watcher, failure: Waker) -> Result<Handle<Result<(), CaptureError>>, StartError> {
+    let bell = waker("interfaces")?;
+    let stop = bell.clone();
+    let thread = spawn("interfaces", move || {
+        let result = watcher.run(&stop);
+        if let Err(error) = &result {
+            error!("interfaces are no longer followed: {error}");
+            failure.wake();
+        }
+        result
+    })?;
+    Ok(Handle { thread, bell })
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, StartError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|source| StartError::Resources { what: name.to_owned(), source })
+}
+
+fn waker(what: &str) -> Result<Waker, StartError> {
+    Waker::new().map_err(|source| StartError::Resources { what: what.to_owned(), source })
+}
+
+fn join<T>(thread: JoinHandle<T>) -> T {
+    thread.join().expect("a panic ends the whole process, so a thread that can be joined has returned")
+}

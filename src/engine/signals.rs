@@ -1,0 +1,50 @@
+//! Being asked to stop: SIGTERM and SIGINT as something that can be waited for beside a failure.
+
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// The signals that end the program, taken out of the hands of their default actions.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// Blocks the signals for this thread and those that it starts from here on; so call it first.
+    ///
+    /// # Errors
+    /// What the kernel says of `sigprocmask` or `signalfd4`.
+    pub fn block() -> nix::Result<Self> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGTERM);
+        set.add(Signal::SIGINT);
+        set.thread_block()?;
+        Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
+    }
+
+    /// Waits for a signal, or for `other` to become readable. Gives the signal's name.
+    ///
+    /// # Errors
+    /// What the kernel says of `poll`.
+    pub fn wait(&self, other: &impl AsFd) -> nix::Result<Option<&'static str>> {
+        loop {
+            let mut both = [
+                PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
+                PollFd::new(other.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut both, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                result => result?,
+            };
+            if let Some(signal) = self.0.read_signal()? {
+                let number = i32::try_from(signal.ssi_signo).unwrap_or_default();
+                return Ok(Some(Signal::try_from(number).map_or("signal", Signal::as_str)));
+            }
+            if both[1].any() == Some(true) {
+                return Ok(None);
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! One worker: block -> summaries -> delta, and the delta handed over at the tick.
+//!
+//! After its start it allocates nothing, takes no lock and makes no system call for a packet: one clock read
+//! for a block, one `getsockopt` for a hand-over, one wait when the ring is empty. An idle worker with nothing
+//! in its hands does not wake.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
+use std::time::Duration;
+
+use crate::capture::{Batch, CaptureError, FrameSource, Live};
+use crate::flow::{Delta, KernelCounts, WorkerEnd};
+use crate::time::{Moment, monotonic_now};
+
+use super::TICK;
+use super::intake::Intake;
+
+/// Frames lost within a tick from which on nobody can be sure who spoke first.
+const BURST_OF_DROPS: u64 = 100;
+
+/// How long after being asked to stop a worker still takes what the kernel holds back in an open block.
+const LAST_BLOCK: Duration = Duration::from_millis(60);
+
+/// Everything that one worker owns or needs.
+pub(super) struct Worker {
+    pub(super) live: Live,
+    pub(super) end: WorkerEnd,
+    pub(super) delta: Box<Delta>,
+    /// To be woken when a delta is handed over.
+    pub(super) analyst: Thread,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+impl Worker {
+    /// Counts until asked to stop; gives back what it had not handed over.
+    ///
+    /// # Errors
+    /// The ring can no longer be read or waited for.
+    pub(super) fn run(mut self) -> Result<Box<Delta>, CaptureError> {
+        let mut intake = Intake::new();
+        let mut tick_ends = Moment::default();
+        let mut stops_at = None;
+        loop {
+            let (now, is_drained) = match self.live.next_batch()? {
+                None => (monotonic_now(), true),
+                Some(batch) => {
+                    let now = monotonic_now();
+                    if self.delta.is_empty() {
+                        self.end.say_busy(now);
+                        tick_ends = now.plus(TICK);
+                    }
+                    for frame in batch.frames() {
+                        intake.take(&batch, &frame, &mut self.delta);
+                    }
+                    intake.flush(&mut self.delta);
+                    (now, false)
+                }
+            };
+            let is_due = now >= tick_ends || self.delta.is_half_full();
+            if is_due && !self.delta.is_empty() && self.hand_over(now)? {
+                tick_ends = now.plus(TICK);
+            }
+            if stops_at.is_none() && self.stop.load(Ordering::Acquire) {
+                stops_at = Some(now.plus(LAST_BLOCK));
+            }
+            if stops_at.is_some_and(|at| now >= at) {
+                return self.finish(now);
+            }
+            if is_drained {
+                self.wait(now, tick_ends, stops_at)?;
+            }
+        }
+    }
+
+    /// Waits for a block, the end of the tick if anything was counted, or the end.
+    fn wait(&mut self, now: Moment, tick_ends: Moment, stops_at: Option<Moment>) -> Result<(), CaptureError> {
+        let deadline = if self.delta.is_empty() {
+            self.end.say_idle();
+            stops_at
+        } else if tick_ends <= now {
+            // Due, and the analyst still has the spare: it is late, so look again before long.
+            Some(now.plus(TICK / 10))
+        } else {
+            Some(stops_at.map_or(tick_ends, |at| at.min(tick_ends)))
+        };
+        self.live.wait(deadline.map(|at| at.since(now)))
+    }
+
+    /// Hands over what was counted, if the analyst has given the spare back.
+    fn hand_over(&mut self, now: Moment) -> Result<bool, CaptureError> {
+        let Some(spare) = self.end.take_spare() else { return Ok(false) };
+        self.note_statistics()?;
+        self.end.give(std::mem::replace(&mut self.delta, spare), now);
+        self.analyst.unpark();
+        Ok(true)
+    }
+
+    fn finish(mut self, now: Moment) -> Result<Box<Delta>, CaptureError> {
+        self.note_statistics()?;
+        self.delta.handed_over_at = now;
+        Ok(self.delta)
+    }
+
+    fn note_statistics(&mut self) -> Result<(), CaptureError> {
+        let statistics = self.live.statistics()?;
+        let is_disturbed = self.live.take_changed() || statistics.tp_drops >= BURST_OF_DROPS;
+        self.delta.is_disturbed |= is_disturbed;
+        self.delta.add_kernel(KernelCounts {
+            tp_packets: statistics.tp_packets,
+            tp_drops: statistics.tp_drops,
+            tp_freezes: statistics.tp_freezes,
+        });
+        Ok(())
+    }
+}
