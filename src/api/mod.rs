@@ -1,14 +1,46 @@
-//! HTTP, JSON views and the dashboard.
+//! HTTP: the original's JSON, our own JSON, and the dashboard.
+//!
+//! * **Owns** the listening socket, one thread named `api`, and every byte of JSON and HTML that leaves the
+//!   program. It alone uses hyper, tokio and serde.
+//! * **Refuses to know** threads, rings and tables. It reads one [`Report`](crate::alert::Report) from the cell
+//!   that the analyst publishes into, and copies what it needs into a view. Nothing it does can make the
+//!   analyst wait: reading the cell clones an `Arc`.
+//! * **Units** are those of the report: bytes of IP packets, unscaled.
+//! * **Fails** only at the start, with an [`ApiError`] that names the address and the remedy. Afterwards a bad
+//!   client gets the right 4xx or is cut, within the [`Bounds`], and nobody else notices.
+//! * **Follows** RFC 9110 and RFC 9112 (HTTP), RFC 9457 (problem details), and the original's JSON.
+//!
+//! One request meets the files in this order: `server` accepts it, `wire` watches the clock over its socket,
+//! `site` finds who answers, `guard` says whether at all, `legacy`, `v1` or `assets` answer, `reply` puts the
+//! headers on.
+//!
+//! There is no token, so there is no listening on anything but loopback. Loopback is not private either: any
+//! page that a browser on this machine has open can send requests here. Such a page cannot read the answers
+//! (no CORS header is ever sent), and a name of its own that it points at 127.0.0.1 is refused by the check of
+//! the `Host` header.
 #![forbid(unsafe_code)]
 
+mod assets;
+mod guard;
+mod legacy;
+mod replayed;
+mod reply;
+mod server;
+mod site;
+mod v1;
 pub mod view;
+mod wire;
 
 use std::net::SocketAddr;
+
+pub use guard::Bounds;
+pub use replayed::write_replayed;
+pub use server::{ApiError, Running, Server};
 
 /// What the HTTP server needs to know.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The loopback address and port that it listens on.
+    /// The loopback address and port that it listens on; port 0 lets the kernel choose.
     pub listen: SocketAddr,
     /// The limits in force, as `/capabilities` shows them.
     pub capabilities: view::Capabilities,

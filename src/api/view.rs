@@ -1,6 +1,14 @@
-//! The JSON shapes.
+//! The JSON shapes. Domain types are copied into them, so a field renamed elsewhere changes no answer.
 
-use serde::Serialize;
+use std::net::IpAddr;
+
+use hyper::body::Bytes;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::alert::AlertKind;
+use crate::flow::{HostRow, Snapshot};
+use crate::packet::Skip;
 
 /// `/capabilities`: the limits in force, with the original's names in the original's order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,4 +36,129 @@ pub struct Capabilities {
     pub chart_min_bytes: u64,
     /// Interfaces that are not monitored.
     pub excluded_interfaces: Vec<String>,
+}
+
+/// One element of `/active` and `/all`.
+#[derive(Debug, Serialize)]
+pub(super) struct LegacyHost {
+    #[serde(rename = "EventType")]
+    kinds: String,
+    #[serde(rename = "SourceIP")]
+    source: IpAddr,
+    #[serde(rename = "DestinationIP")]
+    destinations: Vec<LegacyDestination>,
+    #[serde(rename = "TotalBytes")]
+    ip_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct LegacyDestination {
+    #[serde(rename = "IP")]
+    addr: IpAddr,
+    #[serde(rename = "Bytes")]
+    ip_bytes: u64,
+}
+
+impl LegacyHost {
+    pub(super) fn of(row: &HostRow, kinds: &[AlertKind], hide_destinations: bool) -> Self {
+        let shown = if hide_destinations { &[] } else { row.destinations.as_slice() };
+        Self {
+            kinds: kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join("+"),
+            source: row.addr,
+            destinations: shown
+                .iter()
+                .map(|peer| LegacyDestination { addr: peer.addr, ip_bytes: peer.ip_bytes })
+                .collect(),
+            ip_bytes: row.ip_bytes,
+        }
+    }
+}
+
+/// `/api/v1/accounting`: every frame in exactly one place, `frames = ip_packets + sum(skipped)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Accounting {
+    frames: u64,
+    ip_packets: u64,
+    ip_bytes: u64,
+    skipped: Skipped,
+    malformed_ip_packets: u64,
+    length_mismatch_packets: u64,
+    spilled_packets: u64,
+    spilled_bytes: u64,
+    spilled_ports: u64,
+    undecided_exchanges: u64,
+    /// Hosts that `/all` has no room for.
+    hosts_omitted: usize,
+    kernel: Kernel,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Kernel {
+    tp_packets: u64,
+    tp_drops: u64,
+    tp_freezes: u64,
+}
+
+impl From<&Snapshot> for Accounting {
+    fn from(snapshot: &Snapshot) -> Self {
+        let counted = &snapshot.accounting;
+        Self {
+            frames: counted.frames,
+            ip_packets: counted.ip_packets,
+            ip_bytes: counted.ip_bytes,
+            skipped: Skipped(counted.skipped),
+            malformed_ip_packets: counted.malformed_ip_packets(),
+            length_mismatch_packets: counted.length_mismatch_packets,
+            spilled_packets: counted.spilled_packets,
+            spilled_bytes: counted.spilled_bytes,
+            spilled_ports: counted.spilled_ports,
+            undecided_exchanges: counted.undecided_exchanges,
+            hosts_omitted: snapshot.hosts_omitted,
+            kernel: Kernel {
+                tp_packets: counted.kernel.tp_packets,
+                tp_drops: counted.kernel.tp_drops,
+                tp_freezes: counted.kernel.tp_freezes,
+            },
+        }
+    }
+}
+
+/// Skipped frames by the name of the reason; reasons that did not occur are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped(pub [u64; Skip::COUNT]);
+
+impl Serialize for Skipped {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (reason, &frames) in Skip::ALL.iter().zip(&self.0) {
+            if frames > 0 {
+                map.serialize_entry(reason.name(), &frames)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// Problem details (RFC 9457).
+#[derive(Debug, Serialize)]
+pub(super) struct Problem {
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) title: &'static str,
+    pub(super) status: u16,
+    pub(super) detail: &'static str,
+}
+
+/// Writes one view.
+pub(super) fn json<T: Serialize>(view: &T) -> Bytes {
+    serde_json::to_vec(view).expect("views are structs of numbers and text with string keys").into()
+}
+
+/// Writes an array whose elements are copied one at a time, so that a large report never exists twice.
+pub(super) fn json_array<T: Serialize>(views: impl Iterator<Item = T>) -> Bytes {
+    let mut body = Vec::new();
+    serde_json::Serializer::new(&mut body)
+        .collect_seq(views)
+        .expect("views are structs of numbers and text, and writing to memory cannot fail");
+    body.into()
 }

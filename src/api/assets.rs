@@ -1,0 +1,127 @@
+//! The files of the dashboard, from the binary itself.
+
+use hyper::HeaderMap;
+
+use super::reply::Reply;
+
+/// The dashboard's file `name`; the page itself for the empty name.
+#[cfg(feature = "dashboard")]
+pub(super) fn answer(name: &str, headers: &HeaderMap) -> Reply {
+    embedded::answer(name, headers)
+}
+
+/// Says that this program was built without its dashboard.
+#[cfg(not(feature = "dashboard"))]
+pub(super) fn answer(_name: &str, _headers: &HeaderMap) -> Reply {
+    use super::guard::Refusal;
+
+    super::reply::refusal(Refusal {
+        status: hyper::StatusCode::NOT_FOUND,
+        detail: "this program was built without its dashboard (the cargo feature `dashboard`); \
+                 /active, /all and /capabilities have the data",
+    })
+}
+
+#[cfg(feature = "dashboard")]
+mod embedded {
+    use std::borrow::Cow;
+    use std::fmt::Write;
+
+    use hyper::body::Bytes;
+    use hyper::header::{HeaderValue, IF_NONE_MATCH};
+    use hyper::{HeaderMap, StatusCode};
+    use rust_embed::Embed;
+
+    use crate::api::guard::Refusal;
+    use crate::api::reply::{self, Reply};
+
+    /// What `build.rs` bundled.
+    #[derive(Embed)]
+    #[folder = "$OUT_DIR/dashboard"]
+    struct Files;
+
+    pub(super) fn answer(name: &str, headers: &HeaderMap) -> Reply {
+        let name = if name.is_empty() { "index.html" } else { name };
+        let (Some(file), Some(content_type)) = (Files::get(name), content_type(name)) else {
+            return reply::refusal(NO_SUCH_FILE);
+        };
+        let etag = etag(&file.metadata.sha256_hash());
+        if headers.get_all(IF_NONE_MATCH).iter().any(|known| names(known, &etag)) {
+            return reply::not_modified(etag);
+        }
+        let body = match file.data {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        };
+        reply::file(content_type, etag, body)
+    }
+
+    /// Types of the files that the build makes; anything else it leaves there is not served.
+    fn content_type(name: &str) -> Option<&'static str> {
+        Some(match name.rsplit_once('.')?.1 {
+            "html" => "text/html; charset=utf-8",
+            "js" => "text/javascript; charset=utf-8",
+            "css" => "text/css; charset=utf-8",
+            "svg" => "image/svg+xml",
+            "txt" => "text/plain; charset=utf-8",
+            _ => return None,
+        })
+    }
+
+    fn etag(sha256: &[u8; 32]) -> HeaderValue {
+        let mut text = String::from("\"");
+        for byte in &sha256[..ETAG_BYTES] {
+            write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        }
+        text.push('"');
+        HeaderValue::try_from(text).expect("quotes and hexadecimal digits are allowed in a header")
+    }
+
+    /// Whether an `If-None-Match` names the tag: `*`, or a list with it (RFC 9110, 13.1.2: compared weakly).
+    /// Our tags hold no comma, so splitting at commas cannot make a false match.
+    fn names(known: &HeaderValue, etag: &HeaderValue) -> bool {
+        known
+            .as_bytes()
+            .split(|&b| b == b',')
+            .map(<[u8]>::trim_ascii)
+            .any(|item| item == b"*" || item.strip_prefix(b"W/").unwrap_or(item) == etag.as_bytes())
+    }
+
+    const NO_SUCH_FILE: Refusal = Refusal {
+        status: StatusCode::NOT_FOUND,
+        detail: "the dashboard has no such file; it begins at /dashboard/",
+    };
+
+    /// Bytes of the hash in an ETag: 128 bits tell any two versions apart.
+    const ETAG_BYTES: usize = 16;
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn if_none_match_is_a_list_compared_weakly() {
+            let etag = HeaderValue::from_static("\"abc\"");
+            for (known, expected) in [
+                ("\"abc\"", true),
+                ("W/\"abc\"", true),
+                ("\"x\", \"abc\"", true),
+                ("\"x\",W/\"abc\" ", true),
+                ("*", true),
+                ("\"x\"", false),
+                ("abc", false),
+                ("", false),
+                ("\"abcd\"", false),
+            ] {
+                assert_eq!(names(&HeaderValue::from_static(known), &etag), expected, "{known}");
+            }
+        }
+
+        #[test]
+        fn every_embedded_file_has_a_type() {
+            for name in Files::iter() {
+                assert!(content_type(&name).is_some(), "{name}");
+            }
+        }
+    }
+}

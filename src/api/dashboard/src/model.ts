@@ -1,0 +1,109 @@
+// What the server tells, checked once where it comes in. Everything else trusts these types.
+
+/** Bytes sent to one peer. */
+export interface Peer {
+  readonly address: string;
+  readonly bytes: number;
+}
+
+/** One element of `/active` or `/all`. */
+export interface Host {
+  /** Kinds of open alerts joined with `+`, such as `TRAFFIC+SCANNING`; empty where none is open. */
+  readonly kinds: string;
+  readonly address: string;
+  readonly peers: readonly Peer[];
+  readonly bytes: number;
+}
+
+/** `/capabilities`, as far as it is shown. */
+export interface Limits {
+  readonly trafficSeconds: number;
+  readonly bytesMax: number;
+  readonly chartBytesMin: number;
+  readonly destinationsHidden: boolean;
+  readonly hostsMax: number | null;
+  readonly portsMax: number | null;
+  readonly portSeconds: number;
+}
+
+/** One answer to each question, taken together. */
+export interface Report {
+  readonly active: readonly Host[];
+  readonly all: readonly Host[];
+  readonly limits: Limits;
+}
+
+/** Asks the server everything. The addresses are relative to the page, so that a proxy may move both. */
+export async function fetchReport(signal: AbortSignal): Promise<Report> {
+  const [active, all, limits] = await Promise.all([
+    fetchJson("../active", signal),
+    fetchJson("../all", signal),
+    fetchJson("../capabilities", signal),
+  ]);
+  return { active: parseHosts(active), all: parseHosts(all), limits: parseLimits(limits) };
+}
+
+async function fetchJson(address: string, signal: AbortSignal): Promise<unknown> {
+  const response = await fetch(address, { signal, cache: "no-store" });
+  if (!response.ok) throw new Error(`${address} answered ${response.status}`);
+  return response.json();
+}
+
+export function parseHosts(value: unknown): Host[] {
+  return list(value, "hosts").map((item) => {
+    const host = record(item, "host");
+    return {
+      kinds: text(host, "EventType"),
+      address: text(host, "SourceIP"),
+      peers: list(host["DestinationIP"], "DestinationIP").map((peer) => ({
+        address: text(record(peer, "destination"), "IP"),
+        bytes: number(record(peer, "destination"), "Bytes"),
+      })),
+      bytes: number(host, "TotalBytes"),
+    };
+  });
+}
+
+export function parseLimits(value: unknown): Limits {
+  const limits = record(value, "capabilities");
+  const hidden = flag(limits, "NoDestinations");
+  return {
+    trafficSeconds: number(limits, "TrafficInterval"),
+    bytesMax: number(limits, "ByteLimit"),
+    chartBytesMin: number(limits, "ChartMinBytes"),
+    destinationsHidden: hidden,
+    hostsMax: flag(limits, "ContactedIPsAnalyze") && !hidden ? number(limits, "NumberContactedIPs") : null,
+    portsMax: flag(limits, "AnalyzePorts") ? number(limits, "NumContactedPorts") : null,
+    portSeconds: number(limits, "PortInterval"),
+  };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function list(value: unknown, what: string): unknown[] {
+  if (!Array.isArray(value)) throw new Error(`${what}: not a list`);
+  return value;
+}
+
+function record(value: unknown, what: string): Fields {
+  if (typeof value !== "object" || value === null) throw new Error(`${what}: not an object`);
+  return value as Fields;
+}
+
+function text(fields: Fields, name: string): string {
+  const value = fields[name];
+  if (typeof value !== "string") throw new Error(`${name}: not a text`);
+  return value;
+}
+
+function number(fields: Fields, name: string): number {
+  const value = fields[name];
+  if (typeof value !== "number") throw new Error(`${name}: not a number`);
+  return value;
+}
+
+function flag(fields: Fields, name: string): boolean {
+  const value = fields[name];
+  if (typeof value !== "boolean") throw new Error(`${name}: neither true nor false`);
+  return value;
+}

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { compareAddresses } from "../src/address.ts";
+import type { Limits } from "../src/model.ts";
+import { limitSentences, megabytes, roundMegabytes } from "../src/words.ts";
+
+const limits: Limits = {
+  trafficSeconds: 170,
+  bytesMax: 1_000_000_000,
+  chartBytesMin: 5_000_000,
+  destinationsHidden: false,
+  hostsMax: 15,
+  portsMax: 100,
+  portSeconds: 600,
+};
+
+test("megabytes have three decimals", () => {
+  for (const [bytes, expected] of [
+    [0, "0.000"],
+    [499, "0.000"],
+    [500, "0.001"],
+    [30_840_000, "30.840"],
+    [1_000_000_000_000, "1000000.000"],
+  ] as const) {
+    assert.equal(megabytes(bytes), expected);
+  }
+});
+
+test("limits are as short as they are", () => {
+  for (const [bytes, expected] of [
+    [1_000_000_000, "1000MB"],
+    [1_500_000, "1.5MB"],
+    [20_000, "0.02MB"],
+    [1, "0.000001MB"],
+  ] as const) {
+    assert.equal(roundMegabytes(bytes), expected);
+  }
+});
+
+test("limits are said in words", () => {
+  assert.deepEqual(limitSentences(limits), [
+    "Traffic Alert: More than 1000MB per 170 seconds",
+    "Scanning Alert: More than 15 hosts contacted per 170 seconds",
+    "Port Scanning Alert: More than 100 ports contacted per 600 seconds",
+  ]);
+});
+
+test("detectors that are off say so, and one of something is singular", () => {
+  assert.deepEqual(limitSentences({ ...limits, trafficSeconds: 1, hostsMax: 1, portsMax: null }), [
+    "Traffic Alert: More than 1000MB per 1 second",
+    "Scanning Alert: More than 1 host contacted per 1 second",
+    "Port Scanning Alert: off",
+  ]);
+  assert.equal(limitSentences({ ...limits, hostsMax: null })[1], "Scanning Alert: off");
+});
+
+test("addresses are ordered by what they stand for", () => {
+  const ordered = [
+    "9.255.255.255",
+    "10.0.0.9",
+    "10.0.0.10",
+    "10.0.1.0",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::2:0",
+    "::ffff:10.0.0.1",
+    "64:ff9b::1",
+    "2001:db8::1",
+    "2001:db8::a",
+    "2001:db8::10",
+    "2001:db8:0:1::",
+    "fe80::1",
+    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+  ];
+  for (const [i, a] of ordered.entries()) {
+    for (const [j, b] of ordered.entries()) {
+      assert.equal(Math.sign(compareAddresses(a, b)), Math.sign(i - j), `${a} against ${b}`);
+    }
+  }
+});

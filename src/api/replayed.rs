@@ -1,0 +1,180 @@
+//! The JSON object that `replay --json` writes.
+
+use std::io;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::alert::{Alert, AlertKind};
+use crate::flow::{self, HostCounts, Window};
+use crate::time::UnixNanos;
+
+use super::view::Skipped;
+
+/// What captures hold and what would have been said of it, with the field names that tools read.
+#[derive(Serialize)]
+struct Replayed<'a> {
+    accounting: Accounting,
+    #[serde(serialize_with = "hosts")]
+    hosts: &'a Window,
+    #[serde(serialize_with = "pairs")]
+    pairs: Pairs<'a>,
+    #[serde(serialize_with = "alerts")]
+    alerts: &'a [Alert],
+}
+
+#[derive(Serialize)]
+struct Accounting {
+    frames: u64,
+    ip_packets: u64,
+    ip_bytes: u64,
+    skipped: Skipped,
+    malformed_ip_packets: u64,
+    length_mismatch_packets: u64,
+    dropped_frames: u64,
+    spilled_packets: u64,
+    spilled_bytes: u64,
+    spilled_ports: u64,
+    undecided_exchanges: u64,
+}
+
+/// The window, and whether its pairs may be shown.
+struct Pairs<'a> {
+    window: &'a Window,
+    are_hidden: bool,
+}
+
+#[derive(Serialize)]
+struct Host {
+    ip: IpAddr,
+    packets: u64,
+    ip_bytes: u64,
+    contacted_ips: u32,
+    contacted_ports: u32,
+}
+
+#[derive(Serialize)]
+struct Pair {
+    src: IpAddr,
+    dst: IpAddr,
+    packets: u64,
+    ip_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Peer {
+    ip: IpAddr,
+    ip_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct AlertView<'a> {
+    id: &'a str,
+    kind: &'static str,
+    source: IpAddr,
+    opened_at: String,
+    closed_at: Option<String>,
+    measured: u64,
+    limit: u64,
+    evidence: EvidenceView<'a>,
+}
+
+#[derive(Serialize)]
+struct EvidenceView<'a> {
+    ip_bytes: u64,
+    destinations: Vec<Peer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ports: Option<&'a [u16]>,
+}
+
+/// Writes the result of a replay as one JSON object, hosts and pairs in order of their addresses.
+///
+/// # Errors
+/// What `out` says.
+pub fn write_replayed(
+    out: impl io::Write,
+    totals: &Window,
+    alerts: &[Alert],
+    hide_destinations: bool,
+) -> io::Result<()> {
+    let view = Replayed {
+        accounting: Accounting::of(totals.accounting()),
+        hosts: totals,
+        pairs: Pairs { window: totals, are_hidden: hide_destinations },
+        alerts,
+    };
+    serde_json::to_writer(out, &view).map_err(io::Error::from)
+}
+
+impl Accounting {
+    fn of(counted: &flow::Accounting) -> Self {
+        Self {
+            frames: counted.frames,
+            ip_packets: counted.ip_packets,
+            ip_bytes: counted.ip_bytes,
+            skipped: Skipped(counted.skipped),
+            malformed_ip_packets: counted.malformed_ip_packets(),
+            length_mismatch_packets: counted.length_mismatch_packets,
+            dropped_frames: counted.kernel.tp_drops,
+            spilled_packets: counted.spilled_packets,
+            spilled_bytes: counted.spilled_bytes,
+            spilled_ports: counted.spilled_ports,
+            undecided_exchanges: counted.undecided_exchanges,
+        }
+    }
+}
+
+fn hosts<S: Serializer>(window: &Window, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut hosts: Vec<HostCounts> = window.hosts().filter(|host| host.packets > 0).collect();
+    hosts.sort_unstable_by_key(|host| host.addr);
+    serializer.collect_seq(hosts.iter().map(|host| Host {
+        ip: host.addr,
+        packets: host.packets,
+        ip_bytes: host.ip_bytes,
+        contacted_ips: host.contacted_hosts,
+        contacted_ports: host.contacted_ports,
+    }))
+}
+
+fn pairs<S: Serializer>(pairs: &Pairs<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+    if pairs.are_hidden {
+        return serializer.collect_seq(std::iter::empty::<Pair>());
+    }
+    let mut rows: Vec<_> = pairs.window.pairs().filter(|&(_, _, packets, _)| packets > 0).collect();
+    rows.sort_unstable();
+    serializer.collect_seq(rows.into_iter().map(|(src, dst, packets, ip_bytes)| Pair {
+        src,
+        dst,
+        packets,
+        ip_bytes,
+    }))
+}
+
+fn alerts<S: Serializer>(alerts: &[Alert], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(alerts.iter().map(|alert| {
+        AlertView {
+            id: &alert.id,
+            kind: alert.kind.name(),
+            source: alert.source,
+            opened_at: rfc3339(alert.opened_at),
+            closed_at: alert.closed_at.map(rfc3339),
+            measured: alert.measured,
+            limit: alert.limit,
+            evidence: EvidenceView {
+                ip_bytes: alert.ip_bytes,
+                destinations: alert
+                    .destinations
+                    .iter()
+                    .map(|peer| Peer { ip: peer.addr, ip_bytes: peer.ip_bytes })
+                    .collect(),
+                ports: (alert.kind == AlertKind::ScanningPort).then_some(&alert.ports),
+            },
+        }
+    }))
+}
+
+/// A stamp that RFC 3339 has no year for shows the last one that it has.
+fn rfc3339(at: UnixNanos) -> String {
+    Timestamp::from_nanosecond(i128::from(at.0)).unwrap_or(Timestamp::MAX).to_string()
+}

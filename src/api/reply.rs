@@ -1,0 +1,101 @@
+//! Answers, and the headers that every one of them carries.
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use hyper::{Response, StatusCode};
+
+use super::guard::Refusal;
+use super::view;
+
+/// An answer, with its body in memory.
+pub(super) type Reply = Response<Full<Bytes>>;
+
+/// 200 with JSON, which is out of date at once.
+pub(super) fn json(body: Bytes) -> Reply {
+    answer(StatusCode::OK, "application/json", body)
+}
+
+/// 200 with a word for whoever asks whether we live.
+pub(super) fn text(body: &'static str) -> Reply {
+    answer(StatusCode::OK, PLAIN_TEXT, Bytes::from_static(body.as_bytes()))
+}
+
+/// Sends the client to `target`, a path of this server.
+pub(super) fn redirect(status: StatusCode, target: &'static str) -> Reply {
+    let mut reply = answer(status, PLAIN_TEXT, Bytes::from_static(target.as_bytes()));
+    reply.headers_mut().insert(LOCATION, HeaderValue::from_static(target));
+    reply
+}
+
+/// Problem details (RFC 9457). The connection closes after those that leave a body unread.
+pub(super) fn refusal(Refusal { status, detail }: Refusal) -> Reply {
+    let problem = view::Problem {
+        kind: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        detail,
+    };
+    let mut reply = answer(status, "application/problem+json", view::json(&problem));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    if matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::PAYLOAD_TOO_LARGE) {
+        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    reply
+}
+
+/// A file of the dashboard. It may be kept, and must be asked about each time: its name says nothing about
+/// its version.
+#[cfg(feature = "dashboard")]
+pub(super) fn file(content_type: &'static str, etag: HeaderValue, body: Bytes) -> Reply {
+    let mut reply = answer(StatusCode::OK, content_type, body);
+    let headers = reply.headers_mut();
+    headers.insert(hyper::header::ETAG, etag);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    reply
+}
+
+/// 304: what the client has is what there is.
+#[cfg(feature = "dashboard")]
+pub(super) fn not_modified(etag: HeaderValue) -> Reply {
+    let mut reply = file(PLAIN_TEXT, etag, Bytes::new());
+    *reply.status_mut() = StatusCode::NOT_MODIFIED;
+    reply.headers_mut().remove(CONTENT_TYPE);
+    reply
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(body));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    for (name, value) in ALWAYS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    reply
+}
+
+/// What is asked for is what the type says, it is shown in nobody's frame, no other site gets it, it is not kept.
+const ALWAYS: [(HeaderName, &str); 6] = [
+    (CACHE_CONTROL, "no-store"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (REFERRER_POLICY, "no-referrer"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (X_FRAME_OPTIONS, "DENY"),
+];
+
+/// The dashboard consists of its own files and talks to its own server. No inline script or style, no `eval`,
+/// nothing from elsewhere.
+#[cfg(feature = "dashboard")]
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+    require-trusted-types-for 'script'; trusted-types 'none'";
+
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";

@@ -1,0 +1,261 @@
+//! The listening socket, the thread behind it, and its end.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn, ready};
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Semaphore, oneshot};
+
+use super::guard::Bounds;
+use super::site::Site;
+use super::wire::{Wire, turn_away};
+use super::{Options, view};
+use crate::alert::Report;
+use crate::flow::Published;
+
+/// A server that holds its port and does not answer yet.
+///
+/// Binding is apart from starting so that a port in use stops the program before it has touched anything
+/// else, and so that the first answer means that counting has begun.
+#[derive(Debug)]
+pub struct Server {
+    runtime: Runtime,
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    capabilities: view::Capabilities,
+    bounds: Bounds,
+}
+
+impl Server {
+    /// Takes the port. Connections made from here on wait in the kernel until [`start`](Self::start).
+    ///
+    /// # Errors
+    /// [`ApiError::NotLoopback`] for an address that others can reach, [`ApiError::InUse`] and
+    /// [`ApiError::Listen`] where the kernel refuses the address, [`ApiError::Runtime`] where it refuses
+    /// the descriptors to wait on.
+    pub fn bind(options: &Options) -> Result<Server, ApiError> {
+        let addr = options.listen;
+        if !addr.ip().is_loopback() {
+            return Err(ApiError::NotLoopback { addr });
+        }
+        let refused = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => ApiError::InUse { addr, port: addr.port(), source },
+            kind => ApiError::Listen { addr, remedy: remedy(kind), source },
+        };
+        let listener = StdListener::bind(addr).map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
+        let local_addr = listener.local_addr().map_err(refused)?;
+
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|source| ApiError::Runtime { source })?;
+        let listener = {
+            let _inside = runtime.enter();
+            TcpListener::from_std(listener).map_err(|source| ApiError::Runtime { source })?
+        };
+        let capabilities = options.capabilities.clone();
+        Ok(Server { runtime, listener, local_addr, capabilities, bounds: Bounds::default() })
+    }
+
+    /// Replaces the bounds, for a test that cannot wait as long as a client may.
+    #[must_use]
+    pub fn bounded_by(self, bounds: Bounds) -> Server {
+        Server { bounds, ..self }
+    }
+
+    /// The address that it listens on, with the port that the kernel chose if it was asked to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Begins to answer from `report`, on a thread of its own named `api`.
+    ///
+    /// # Errors
+    /// [`ApiError::Thread`] where the machine refuses the thread.
+    pub fn start(self, report: Arc<Published<Report>>) -> Result<Running, ApiError> {
+        let Server { runtime, listener, local_addr, capabilities, bounds } = self;
+        let site = Arc::new(Site::new(capabilities, report));
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("api".into())
+            .spawn(move || runtime.block_on(serve(listener, site, bounds, stopped)))
+            .map_err(|source| ApiError::Thread { source })?;
+        Ok(Running { stop, thread, local_addr })
+    }
+}
+
+/// A server that answers. Dropped without [`stop`](Self::stop) it ends as well, only unwatched.
+#[derive(Debug)]
+pub struct Running {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+    local_addr: SocketAddr,
+}
+
+impl Running {
+    /// The address that it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Stops accepting, lets answers under way finish for at most [`Bounds::stop_grace`], and cuts the rest.
+    /// Returns when the thread is gone.
+    pub fn stop(self) {
+        // An error here means that the thread has ended already, which is what is wanted.
+        let _ = self.stop.send(());
+        if self.thread.join().is_err() {
+            tracing::error!("the API thread panicked; please report this");
+        }
+    }
+}
+
+/// Why there is no HTTP server.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The address can be reached from other machines.
+    #[error(
+        "ListenAddress {addr} is not a loopback address, and without a token anybody who reaches it could read \
+         whom this network talks to; use 127.0.0.1:{port} or [::1]:{port}, and an SSH tunnel from elsewhere",
+        port = .addr.port()
+    )]
+    NotLoopback {
+        /// The address asked for.
+        addr: SocketAddr,
+    },
+    /// Somebody else has the port.
+    #[error(
+        "cannot listen on {addr}: another program has the port; `ss -ltnp 'sport = :{port}'` shows which one. \
+         Stop it, or choose another port with ListenAddress"
+    )]
+    InUse {
+        /// The address asked for.
+        addr: SocketAddr,
+        /// Its port.
+        port: u16,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The kernel refuses the address for another reason.
+    #[error("cannot listen on {addr}: {remedy}")]
+    Listen {
+        /// The address asked for.
+        addr: SocketAddr,
+        /// What to do about it.
+        remedy: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// No epoll instance or eventfd for the server's thread.
+    #[error("cannot set up the API's event loop; is the limit of open files reached (`ulimit -n`)?")]
+    Runtime {
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// No thread.
+    #[error("cannot start the API's thread; is the limit of tasks reached (`ulimit -u`, TasksMax=)?")]
+    Thread {
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+fn remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::PermissionDenied => {
+            "a port below 1024 needs CAP_NET_BIND_SERVICE; choose a higher one with ListenAddress"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; is lo up (`ip addr show lo`), is IPv6 on? \
+             Choose another one with ListenAddress"
+        }
+        _ => "choose another address with ListenAddress",
+    }
+}
+
+/// Accepts until `stopped`, then lets the connections end. Runs as the whole life of the thread.
+async fn serve(listener: TcpListener, site: Arc<Site>, bounds: Bounds, mut stopped: oneshot::Receiver<()>) {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(bounds.connections_max));
+    let refusals = Arc::new(Semaphore::new(bounds.refusals_max));
+    let http = http(&bounds);
+    let mut refused_by_kernel = false;
+
+    loop {
+        let accepted = poll_fn(|cx| match Pin::new(&mut stopped).poll(cx) {
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending => listener.poll_accept(cx).map(Some),
+        });
+        let stream = match accepted.await {
+            None => break,
+            Some(Ok((stream, _))) => stream,
+            Some(Err(error)) => {
+                // Out of descriptors or memory: the connection stays in the kernel's queue and would be
+                // reported again at once. Said once per run of failures, since strangers can cause it.
+                if !std::mem::replace(&mut refused_by_kernel, true) {
+                    tracing::warn!(%error, "the API cannot accept connections; it goes on trying");
+                }
+                tokio::time::sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
+        refused_by_kernel = false;
+
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            let connection = graceful.watch(connection(&http, stream, &site, &bounds));
+            tokio::spawn(async move {
+                // An error is the client's doing (cut, late, gone) and has been answered as far as it can be.
+                let _ = connection.await;
+                drop(place);
+            });
+        } else if let Ok(refusal) = Arc::clone(&refusals).try_acquire_owned() {
+            let farewell = turn_away(Wire::new(stream, &bounds));
+            tokio::spawn(async move {
+                farewell.await;
+                drop(refusal);
+            });
+        }
+        // Beyond both bounds the stream is dropped here: closed without a word.
+    }
+
+    drop(listener);
+    // Whoever has not finished by then is cut when the runtime is dropped.
+    let _ = tokio::time::timeout(bounds.stop_grace, graceful.shutdown()).await;
+}
+
+fn http(bounds: &Bounds) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(bounds.head_timeout)
+        .max_buf_size(bounds.head_bytes_max)
+        .max_header_size(bounds.head_bytes_max)
+        .max_headers(bounds.headers_max);
+    http
+}
+
+fn connection(
+    http: &http1::Builder,
+    stream: TcpStream,
+    site: &Arc<Site>,
+    bounds: &Bounds,
+) -> impl hyper_util::server::graceful::GracefulConnection + use<> {
+    let site = Arc::clone(site);
+    let service = service_fn(move |request| ready(Ok::<_, Infallible>(site.answer(&request))));
+    http.serve_connection(TokioIo::new(Wire::new(stream, bounds)), service)
+}
+
+/// Pause after the kernel refused to hand out a connection.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);

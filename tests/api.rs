@@ -1,0 +1,744 @@
+//! The HTTP server over real sockets: exact bodies, and every way in which a client can misbehave.
+//!
+//! Nothing here sleeps. Where time matters the server gets short bounds and the client waits for what must
+//! happen, with a deadline after which the test fails.
+#![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test, in helpers as well")]
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use traffic_alerted::alert::{ActiveHost, AlertKind, Report};
+use traffic_alerted::api::view::Capabilities;
+use traffic_alerted::api::{ApiError, Bounds, Options, Running, Server};
+use traffic_alerted::flow::{HostRow, KernelCounts, PeerBytes, Published};
+use traffic_alerted::packet::Skip;
+
+#[test]
+fn without_data_the_lists_are_empty() {
+    let served = Served::with(Report::default());
+    assert_eq!(served.get("/active").text(), "[]");
+    assert_eq!(served.get("/all").text(), "[]");
+}
+
+#[test]
+fn the_lists_are_the_originals() {
+    let served = Served::with(small_report());
+    let active = served.get("/active");
+    assert_eq!((active.status, active.header("content-type")), (200, Some("application/json")));
+    assert_eq!(
+        active.text(),
+        concat!(
+            r#"[{"EventType":"TRAFFIC+SCANNING+SCANNING_PORT","SourceIP":"10.1.1.1","#,
+            r#""DestinationIP":[{"IP":"10.9.9.9","Bytes":30000},{"IP":"10.9.9.8","Bytes":840}],"TotalBytes":30840},"#,
+            r#"{"EventType":"SCANNING","SourceIP":"fd00::1","#,
+            r#""DestinationIP":[{"IP":"fd00::2","Bytes":50}],"TotalBytes":1000}]"#
+        )
+    );
+    assert_eq!(
+        served.get("/all").text(),
+        concat!(
+            r#"[{"EventType":"","SourceIP":"10.1.1.7","DestinationIP":[],"TotalBytes":18446744073709551615},"#,
+            r#"{"EventType":"TRAFFIC+SCANNING+SCANNING_PORT","SourceIP":"10.1.1.1","#,
+            r#""DestinationIP":[{"IP":"10.9.9.9","Bytes":30000},{"IP":"10.9.9.8","Bytes":840}],"TotalBytes":30840}]"#
+        )
+    );
+}
+
+#[test]
+fn hidden_destinations_are_hidden_everywhere() {
+    let mut options = options();
+    options.capabilities.no_destinations = true;
+    let served = Served::bound(&options, Bounds::default(), small_report());
+    for path in ["/active", "/all"] {
+        let text = served.get(path).text();
+        assert!(text.contains(r#""DestinationIP":[],"TotalBytes":30840"#), "{text}");
+        assert!(!text.contains("10.9.9.9") && !text.contains("fd00::2"), "{text}");
+    }
+}
+
+#[test]
+fn capabilities_have_the_originals_names_and_order() {
+    let served = Served::with(Report::default());
+    assert_eq!(
+        served.get("/capabilities").text(),
+        concat!(
+            r#"{"TrafficInterval":170,"ByteLimit":20000,"NoDestinations":false,"ContactedIPsAnalyze":true,"#,
+            r#""NumberContactedIPs":15,"AnalyzePorts":false,"NumContactedPorts":100,"PortInterval":600,"#,
+            r#""ChartMinBytes":1,"ExcludedInterfaces":["lo"]}"#
+        )
+    );
+}
+
+#[test]
+fn accounting_names_every_place_a_frame_can_be_in() {
+    let mut report = Report::default();
+    report.snapshot.hosts_omitted = 9;
+    let counted = &mut report.snapshot.accounting;
+    counted.frames = 100;
+    counted.ip_packets = 90;
+    counted.ip_bytes = 12_345;
+    counted.skipped[Skip::NotIp as usize] = 6;
+    counted.skipped[Skip::IpVersion as usize] = 3;
+    counted.skipped[Skip::IpTruncated as usize] = 1;
+    counted.length_mismatch_packets = 2;
+    counted.spilled_packets = 5;
+    counted.spilled_bytes = 500;
+    counted.spilled_ports = 4;
+    counted.undecided_exchanges = 7;
+    counted.kernel = KernelCounts { tp_packets: 108, tp_drops: 8, tp_freezes: 1 };
+    let served = Served::with(report);
+    assert_eq!(
+        served.get("/api/v1/accounting").text(),
+        concat!(
+            r#"{"frames":100,"ip_packets":90,"ip_bytes":12345,"#,
+            r#""skipped":{"not_ip":6,"ip_truncated":1,"ip_version":3},"malformed_ip_packets":4,"#,
+            r#""length_mismatch_packets":2,"spilled_packets":5,"spilled_bytes":500,"spilled_ports":4,"#,
+            r#""undecided_exchanges":7,"hosts_omitted":9,"#,
+            r#""kernel":{"tp_packets":108,"tp_drops":8,"tp_freezes":1}}"#
+        )
+    );
+}
+
+#[test]
+fn a_new_report_is_served_at_once() {
+    let served = Served::with(small_report());
+    assert_ne!(served.get("/all").text(), "[]");
+    served.report.publish(Report::default());
+    assert_eq!(served.get("/all").text(), "[]");
+    assert_eq!(served.get("/active").text(), "[]");
+}
+
+#[test]
+fn health_and_ways_to_the_dashboard() {
+    let served = Served::with(Report::default());
+    let health = served.get("/healthz");
+    assert_eq!((health.status, health.text().as_str()), (200, "ok"));
+    for (path, status) in [("/dashboard", 308), ("/", 307), ("/?from=somewhere", 307)] {
+        let reply = served.get(path);
+        assert_eq!((reply.status, reply.header("location")), (status, Some("/dashboard/")), "{path}");
+    }
+}
+
+#[test]
+fn every_answer_carries_the_headers_that_protect_it() {
+    let served = Served::with(Report::default());
+    for path in ["/active", "/all", "/capabilities", "/healthz", "/api/v1/accounting", "/", "/nothing"] {
+        let reply = served.get(path);
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(reply.header("x-frame-options"), Some("DENY"), "{path}");
+        assert_eq!(reply.header("referrer-policy"), Some("no-referrer"), "{path}");
+        assert_eq!(reply.header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
+        let policy = reply.header("content-security-policy").unwrap_or_default();
+        assert!(policy.starts_with("default-src 'none'"), "{path}: {policy}");
+        assert_eq!(reply.header("access-control-allow-origin"), None, "{path}");
+    }
+}
+
+#[test]
+fn each_request_gets_its_status() {
+    let served = Served::with(small_report());
+    let host = format!("Host: {}\r\n", served.addr);
+    let port = served.addr.port();
+    let cases: &[(String, u16)] = &[
+        (format!("GET /nothing HTTP/1.1\r\n{host}"), 404),
+        (format!("GET /activex HTTP/1.1\r\n{host}"), 404),
+        (format!("GET //active HTTP/1.1\r\n{host}"), 404),
+        (format!("GET /dashboard/../active HTTP/1.1\r\n{host}"), 404),
+        (format!("GET /dashboard/..%2factive HTTP/1.1\r\n{host}"), 404),
+        (format!("GET /%61ctive HTTP/1.1\r\n{host}"), 404),
+        (format!("POST /active HTTP/1.1\r\n{host}"), 405),
+        (format!("DELETE /nothing HTTP/1.1\r\n{host}"), 405),
+        (format!("OPTIONS * HTTP/1.1\r\n{host}"), 405),
+        (format!("TRACE /active HTTP/1.1\r\n{host}"), 405),
+        (format!("CONNECT localhost:{port} HTTP/1.1\r\n{host}"), 405),
+        (format!("PRI /active HTTP/1.1\r\n{host}"), 405),
+        ("GET /active HTTP/1.1\r\n".into(), 400),
+        ("GET /active HTTP/1.0\r\n".into(), 400),
+        ("GET /active HTTP/1.1\r\nHost:\r\n".into(), 421),
+        ("GET /active HTTP/1.1\r\nHost: evil.example\r\n".into(), 421),
+        (format!("GET /active HTTP/1.1\r\nHost: evil.example:{port}\r\n"), 421),
+        ("GET /active HTTP/1.1\r\nHost: localhost\r\n".into(), 200),
+        ("GET /active HTTP/1.1\r\nHost: localhost:1\r\n".into(), 200),
+        (format!("GET /active HTTP/1.1\r\n{host}{host}"), 400),
+        (format!("GET http://evil.example/active HTTP/1.1\r\n{host}"), 421),
+        (format!("GET https://localhost:{port}/active HTTP/1.1\r\n{host}"), 421),
+        (format!("GET active HTTP/1.1\r\n{host}"), 400),
+        (format!("GET  /active HTTP/1.1\r\n{host}"), 400),
+        (format!("GET /act\u{1}ive HTTP/1.1\r\n{host}"), 400),
+        (format!("GET /active HTTP/3.7\r\n{host}"), 400),
+        (format!("GET /active\r\n{host}"), 400),
+        (format!("GET /active HTTP/1.1\r\n{host}Broken Name: x\r\n"), 400),
+        (format!("GET /active HTTP/1.1\r\n{host}Content-Length: 1\r\nContent-Length: 2\r\n"), 400),
+        (format!("GET /active HTTP/1.1\r\n{host}Content-Length: -1\r\n"), 400),
+        (format!("GET /active HTTP/1.1\r\n{host}Content-Length: 5\r\n"), 413),
+        (format!("GET /active HTTP/1.1\r\n{host}Transfer-Encoding: chunked\r\n"), 413),
+        ("\u{16}\u{3}\u{1} this is a TLS hello, more or less\r\n".into(), 400),
+    ];
+    for (head, expected) in cases {
+        let reply = served.exchange(format!("{head}Connection: close\r\n\r\n").as_bytes());
+        assert_eq!(reply.status, *expected, "{head:?}");
+        if reply.status == 405 {
+            assert_eq!(reply.header("allow"), Some("GET, HEAD"), "{head:?}");
+        }
+    }
+    assert_eq!(served.get("/healthz").status, 200, "nothing else changes");
+}
+
+#[test]
+fn a_refusal_is_a_problem_document() {
+    let served = Served::with(Report::default());
+    let reply = served.get("/nothing");
+    assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+    let problem: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(problem["type"], "about:blank");
+    assert_eq!(problem["title"], "Not Found");
+    assert_eq!(problem["status"], 404);
+    assert!(problem["detail"].as_str().unwrap().contains("/active"), "{problem}");
+}
+
+#[test]
+fn other_right_ways_to_ask() {
+    let served = Served::with(Report::default());
+    let port = served.addr.port();
+    for head in [
+        format!("GET http://127.0.0.1:{port}/active HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"),
+        format!("GET /active?refresh=1 HTTP/1.1\r\nHost: LOCALHOST:{port}\r\n"),
+        format!("GET /active HTTP/1.1\r\nHost: [::1]:{port}\r\n"),
+        format!("GET /active HTTP/1.0\r\nHost: localhost:{port}\r\n"),
+        format!("GET /active HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Length: 0\r\n"),
+    ] {
+        let reply = served.exchange(format!("{head}Connection: close\r\n\r\n").as_bytes());
+        assert_eq!((reply.status, reply.text().as_str()), (200, "[]"), "{head:?}");
+    }
+}
+
+#[test]
+fn head_has_the_headers_of_get_and_no_body() {
+    let served = Served::with(small_report());
+    for path in ["/active", "/all", "/capabilities", "/nothing", "/"] {
+        let get = served.get(path);
+        let head = format!("HEAD {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", served.addr);
+        let mut raw = served.connect();
+        raw.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        raw.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, "", "{path}");
+        assert!(head.starts_with(&format!("HTTP/1.1 {} ", get.status)), "{path}: {head}");
+        let length = format!("content-length: {}", get.body.len());
+        assert!(head.lines().any(|line| line.eq_ignore_ascii_case(&length)), "{path}: {head}");
+    }
+}
+
+#[test]
+fn a_pipeline_is_answered_in_order() {
+    let served = Served::with(small_report());
+    let mut client = served.connect();
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr);
+    let paths = ["/healthz", "/all", "/nothing", "/active", "/healthz"];
+    let all_at_once: String = paths.iter().map(|path| ask(path)).collect();
+    client.write_all(all_at_once.as_bytes()).unwrap();
+    let mut reader = BufReader::new(client);
+    let statuses: Vec<u16> = paths.iter().map(|_| Reply::read(&mut reader).status).collect();
+    assert_eq!(statuses, [200, 200, 404, 200, 200]);
+}
+
+#[test]
+fn a_head_in_single_bytes_is_a_head() {
+    let served = Served::with(Report::default());
+    let mut client = served.connect();
+    client.set_nodelay(true).unwrap();
+    for byte in format!("GET /healthz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", served.addr).bytes()
+    {
+        client.write_all(&[byte]).unwrap();
+    }
+    assert_eq!(Reply::read(&mut BufReader::new(client)).text(), "ok");
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let served = Served::with(Report::default());
+    let host = served.addr;
+    let long_header =
+        format!("GET /active HTTP/1.1\r\nHost: {host}\r\nCookie: {}\r\n\r\n", "x".repeat(20_000));
+    let long_target = format!("GET /{} HTTP/1.1\r\nHost: {host}\r\n\r\n", "x".repeat(20_000));
+    let many_headers = format!("GET /active HTTP/1.1\r\nHost: {host}\r\n{}\r\n", "A: b\r\n".repeat(100));
+    let endless = "x".repeat(1 << 20);
+    for (name, head) in
+        [("header", long_header), ("target", long_target), ("count", many_headers), ("endless", endless)]
+    {
+        assert_eq!(served.exchange_as_far_as_taken(head.as_bytes()).status, 431, "{name}");
+    }
+    let fits = format!(
+        "GET /healthz HTTP/1.1\r\nHost: {host}\r\nCookie: {}\r\nConnection: close\r\n\r\n",
+        "x".repeat(8000)
+    );
+    assert_eq!(served.exchange(fits.as_bytes()).status, 200);
+}
+
+#[test]
+fn a_body_is_refused_and_the_refusal_arrives() {
+    let served = Served::with(Report::default());
+    // Far more than any socket buffer holds, so the server must answer before it was sent.
+    let body = vec![b'x'; 32 << 20];
+    for (method, expected) in [("POST", 405), ("GET", 413)] {
+        let head = format!(
+            "{method} /active HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n",
+            served.addr,
+            body.len()
+        );
+        // The client of a server that closes early sees the answer if it reads as it writes.
+        let mut client = served.connect();
+        client.write_all(head.as_bytes()).unwrap();
+        let mut writer = client.try_clone().unwrap();
+        let sent = std::thread::scope(|scope| {
+            let sending = scope.spawn(|| {
+                body.chunks(4096)
+                    .map_while(|chunk| writer.write_all(chunk).ok().map(|()| chunk.len()))
+                    .sum::<usize>()
+            });
+            assert_eq!(Reply::read(&mut BufReader::new(client)).status, expected, "{method}");
+            sending.join().unwrap()
+        });
+        assert!(sent < body.len(), "{method}: the server took a body of {sent} bytes");
+    }
+}
+
+#[test]
+fn a_client_that_writes_before_it_reads_gets_its_answer() {
+    let served = Served::bounded(Bounds { linger_timeout: PATIENCE, ..Bounds::default() });
+    let body = vec![b'x'; 200 << 10];
+    let head =
+        format!("POST /active HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n", served.addr, body.len());
+    let mut client = served.connect();
+    client.write_all(head.as_bytes()).unwrap();
+    // The server has answered, and would have closed by now; the body is still to come.
+    assert!(wait_for(&client, PollFlags::POLLIN | PollFlags::POLLHUP, PATIENCE));
+    for chunk in body.chunks(4096) {
+        client.write_all(chunk).expect("the server reads on");
+    }
+    let mut reader = BufReader::new(client);
+    assert_eq!(Reply::read(&mut reader).status, 405);
+    assert_eq!(rest(&mut reader), b"");
+}
+
+#[test]
+fn a_small_body_that_came_along_does_not_become_the_next_request() {
+    let served = Served::with(Report::default());
+    let smuggled = format!("GET /all HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr);
+    let request = format!(
+        "GET /active HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{smuggled}",
+        served.addr,
+        smuggled.len()
+    );
+    let mut client = served.connect();
+    client.write_all(request.as_bytes()).unwrap();
+    let mut reader = BufReader::new(client);
+    assert_eq!(Reply::read(&mut reader).status, 413);
+    assert_eq!(rest(&mut reader), b"", "one answer, then the end");
+}
+
+#[test]
+fn a_slow_head_is_cut_and_nobody_else_waits() {
+    let limit = Duration::from_secs(1);
+    let served = Served::bounded(Bounds { head_timeout: limit, ..Bounds::default() });
+    let begun = Instant::now();
+    let mut slow = served.connect();
+    slow.write_all(b"GET /active HTTP/1.1\r\nHost: loc").unwrap();
+    let silent = served.connect();
+    assert_eq!(served.get("/healthz").status, 200);
+    for client in [slow, silent] {
+        assert_eq!(rest(&mut BufReader::new(client)), b"");
+        assert!(begun.elapsed() >= limit, "cut after {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn an_idle_connection_is_closed() {
+    let served = Served::bounded(Bounds { head_timeout: Duration::from_secs(1), ..Bounds::default() });
+    let mut client = served.connect();
+    client.write_all(format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr).as_bytes()).unwrap();
+    let mut reader = BufReader::new(client);
+    assert_eq!(Reply::read(&mut reader).text(), "ok");
+    assert_eq!(rest(&mut reader), b"");
+}
+
+#[test]
+fn connections_beyond_the_limit_are_told_so() {
+    let served = Served::bounded(Bounds { connections_max: 2, refusals_max: 1, ..Bounds::default() });
+    let ask = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr);
+    // An answer on each proves that both hold a place.
+    let mut holders: Vec<_> = (0..2).map(|_| BufReader::new(served.connect())).collect();
+    for holder in &mut holders {
+        holder.get_mut().write_all(ask.as_bytes()).unwrap();
+        assert_eq!(Reply::read(holder).text(), "ok");
+    }
+    let mut third = BufReader::new(served.connect());
+    third.get_mut().write_all(ask.as_bytes()).unwrap();
+    let refused = Reply::read(&mut third);
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert!(refused.text().starts_with("too many connections"), "{}", refused.text());
+    assert_eq!(rest(&mut third), b"");
+
+    // A place that becomes free is given away again. The server notices the end of the first connection
+    // when the kernel tells it so; until then it may go on refusing.
+    drop(holders.remove(0));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut next = BufReader::new(served.connect());
+        next.get_mut().write_all(ask.as_bytes()).unwrap();
+        if Reply::read_if_any(&mut next).is_some_and(|reply| reply.status == 200) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the free place was never given away");
+    }
+}
+
+#[test]
+fn a_slow_reader_is_cut_and_nobody_else_waits() {
+    let served = Served::bound(
+        &options(),
+        Bounds { answer_timeout: Duration::from_millis(300), ..Bounds::default() },
+        large_report(),
+    );
+    let mut slow = served.connect();
+    slow.write_all(format!("GET /all HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr).as_bytes()).unwrap();
+    assert!(wait_for(&slow, PollFlags::POLLIN, PATIENCE), "the answer begins");
+    // Asked for with HEAD: whoever reads it all may be slow as well on a busy machine.
+    let length = served.head_length("/all");
+    assert!(length > 16 << 20, "only {length} bytes: the socket buffers may hold that");
+    assert_eq!(served.get("/healthz").status, 200);
+    assert!(wait_for(&slow, PollFlags::POLLERR | PollFlags::POLLHUP, PATIENCE), "the slow reader is not cut");
+    let mut taken = Vec::new();
+    let end = slow.read_to_end(&mut taken);
+    assert!(end.is_err() && taken.len() < length, "{end:?} after {} bytes", taken.len());
+    assert_eq!(served.get("/healthz").status, 200);
+}
+
+#[test]
+fn a_reader_that_takes_its_time_within_the_bound_gets_everything() {
+    let served = Served::bound(&options(), Bounds::default(), large_report());
+    let expected = served.get("/all").body;
+    let mut client = served.connect();
+    client
+        .write_all(
+            format!("GET /all HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", served.addr).as_bytes(),
+        )
+        .unwrap();
+    let mut reader = BufReader::with_capacity(1 << 10, client);
+    assert_eq!(Reply::read(&mut reader).body, expected);
+}
+
+#[test]
+fn requests_whose_answers_are_not_read_stay_unread() {
+    let served = Served::bounded(Bounds { answer_timeout: PATIENCE * 3, ..Bounds::default() });
+    let mut client = served.connect();
+    client.set_nonblocking(true).unwrap();
+    let ask = format!("HEAD /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr);
+    let asks = ask.repeat(1000);
+    let mut taken = 0;
+    while wait_for(&client, PollFlags::POLLOUT, Duration::from_millis(700)) {
+        match client.write(&asks.as_bytes()[taken % ask.len()..]) {
+            Ok(n) => taken += n,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+        assert!(taken < 64 << 20, "the server read {taken} bytes of requests and nobody reads its answers");
+    }
+    // Reading makes room again: the requests are answered after all.
+    client.set_nonblocking(false).unwrap();
+    let mut reader = BufReader::new(client);
+    for _ in 0..taken / ask.len() {
+        assert_eq!(Reply::read_head(&mut reader).unwrap().0, 200);
+    }
+}
+
+#[test]
+fn stopping_frees_the_port_and_waits_for_nobody() {
+    let served = Served::bound(
+        &options(),
+        Bounds { stop_grace: Duration::from_millis(200), ..Bounds::default() },
+        large_report(),
+    );
+    let mut idle = BufReader::new(served.connect());
+    idle.get_mut()
+        .write_all(format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr).as_bytes())
+        .unwrap();
+    assert_eq!(Reply::read(&mut idle).text(), "ok");
+    let mut reading = served.connect();
+    reading.write_all(format!("GET /all HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr).as_bytes()).unwrap();
+    assert!(wait_for(&reading, PollFlags::POLLIN, PATIENCE));
+    let mut asking = served.connect();
+    asking.write_all(b"GET /active HTTP/1.1\r\nHo").unwrap();
+
+    let Served { running, addr, .. } = served;
+    let begun = Instant::now();
+    running.stop();
+    assert!(begun.elapsed() < Duration::from_secs(3), "stopping took {:?}", begun.elapsed());
+    assert_eq!(rest(&mut idle), b"");
+    let again = Server::bind(&Options { listen: addr, ..options() }).unwrap();
+    assert_eq!(again.local_addr(), addr);
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_remedy() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let addr = taken.local_addr().unwrap();
+    let error = Server::bind(&Options { listen: addr, ..options() }).unwrap_err();
+    assert!(matches!(error, ApiError::InUse { .. }), "{error:?}");
+    let text = error.to_string();
+    for part in [addr.to_string(), format!("ss -ltnp 'sport = :{}'", addr.port()), "ListenAddress".into()] {
+        assert!(text.contains(&part), "{text}");
+    }
+}
+
+#[test]
+fn addresses_that_others_can_reach_are_refused() {
+    for listen in ["0.0.0.0:0", "[::]:0", "10.0.0.1:8698", "[fd00::1]:8698", "[::ffff:127.0.0.1]:0"] {
+        let listen: SocketAddr = listen.parse().unwrap();
+        let error = Server::bind(&Options { listen, ..options() }).unwrap_err();
+        assert!(matches!(error, ApiError::NotLoopback { .. }), "{listen}: {error:?}");
+        let text = error.to_string();
+        assert!(text.contains(&listen.to_string()) && text.contains("ListenAddress"), "{text}");
+    }
+}
+
+#[cfg(feature = "dashboard")]
+#[test]
+fn the_dashboard_is_served_with_its_policy_and_tags() {
+    let served = Served::with(Report::default());
+    let page = served.get("/dashboard/");
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.text().starts_with("<!doctype html>"));
+    assert_eq!(page.body, served.get("/dashboard/index.html").body);
+    for (file, content_type) in [
+        ("main.js", "text/javascript; charset=utf-8"),
+        ("style.css", "text/css; charset=utf-8"),
+        ("favicon.svg", "image/svg+xml"),
+        ("licenses.txt", "text/plain; charset=utf-8"),
+    ] {
+        let reply = served.get(&format!("/dashboard/{file}"));
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some(content_type)), "{file}");
+        assert!(!reply.body.is_empty(), "{file}");
+        let policy = reply.header("content-security-policy").unwrap();
+        assert!(policy.contains("script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(reply.header("cache-control"), Some("no-cache"), "{file}");
+
+        let etag = reply.header("etag").unwrap();
+        let again =
+            served.ask("GET", &format!("/dashboard/{file}"), &format!("If-None-Match: W/\"x\", {etag}\r\n"));
+        assert_eq!((again.status, again.body.len(), again.header("etag")), (304, 0, Some(etag)), "{file}");
+        let other = served.ask("GET", &format!("/dashboard/{file}"), "If-None-Match: \"other\"\r\n");
+        assert_eq!(other.status, 200, "{file}");
+    }
+    assert_eq!(served.get("/dashboard/nothing.js").status, 404);
+}
+
+#[cfg(not(feature = "dashboard"))]
+#[test]
+fn without_the_dashboard_its_path_says_so() {
+    let served = Served::with(Report::default());
+    let reply = served.get("/dashboard/");
+    assert_eq!(reply.status, 404);
+    assert!(reply.text().contains("built without its dashboard"), "{}", reply.text());
+}
+
+/// A server on a port of its own.
+struct Served {
+    running: Running,
+    report: Arc<Published<Report>>,
+    addr: SocketAddr,
+}
+
+impl Served {
+    fn with(report: Report) -> Self {
+        Self::bound(&options(), Bounds::default(), report)
+    }
+
+    fn bounded(bounds: Bounds) -> Self {
+        Self::bound(&options(), bounds, Report::default())
+    }
+
+    fn bound(options: &Options, bounds: Bounds, report: Report) -> Self {
+        let report = Arc::new(Published::new(report));
+        let server = Server::bind(options).unwrap().bounded_by(bounds);
+        let addr = server.local_addr();
+        Self { running: server.start(Arc::clone(&report)).unwrap(), report, addr }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let client = TcpStream::connect(self.addr).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.set_write_timeout(Some(PATIENCE)).unwrap();
+        client
+    }
+
+    fn get(&self, path: &str) -> Reply {
+        self.ask("GET", path, "")
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &str) -> Reply {
+        let host = self.addr;
+        self.exchange(
+            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Connection: close\r\n\r\n")
+                .as_bytes(),
+        )
+    }
+
+    /// Bytes of the answer, without the answer.
+    fn head_length(&self, path: &str) -> usize {
+        let mut client = self.connect();
+        write!(client, "HEAD {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.addr).unwrap();
+        let (_, headers) = Reply::read_head(&mut BufReader::new(client)).unwrap();
+        headers.iter().find(|(name, _)| name == "content-length").unwrap().1.parse().unwrap()
+    }
+
+    fn exchange(&self, request: &[u8]) -> Reply {
+        let mut client = self.connect();
+        client.write_all(request).unwrap();
+        Reply::read(&mut BufReader::new(client))
+    }
+
+    /// Sends what the server is ready to take; it may stop reading in the middle.
+    fn exchange_as_far_as_taken(&self, request: &[u8]) -> Reply {
+        let mut client = self.connect();
+        let _ = client.write_all(request);
+        Reply::read(&mut BufReader::new(client))
+    }
+}
+
+struct Reply {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    fn read(from: &mut impl BufRead) -> Self {
+        Self::read_if_any(from).expect("an answer")
+    }
+
+    /// `None` where the connection ends without an answer.
+    fn read_if_any(from: &mut impl BufRead) -> Option<Self> {
+        let (status, headers) = Self::read_head(from)?;
+        let mut reply = Reply { status, headers, body: Vec::new() };
+        let length: usize = reply.header("content-length").unwrap_or("0").parse().unwrap();
+        reply.body.resize(if status == 304 { 0 } else { length }, 0);
+        from.read_exact(&mut reply.body).unwrap();
+        Some(reply)
+    }
+
+    fn read_head(from: &mut impl BufRead) -> Option<(u16, Vec<(String, String)>)> {
+        let mut line = || {
+            let mut line = String::new();
+            let n = from.read_line(&mut line).unwrap_or(0);
+            (n > 0).then(|| line.trim_end().to_owned())
+        };
+        let status_line = line()?;
+        let status = status_line.strip_prefix("HTTP/1.")?.get(2..5)?.parse().unwrap();
+        let mut headers = Vec::new();
+        while let Some(header) = line().filter(|header| !header.is_empty()) {
+            let (name, value) = header.split_once(':').unwrap();
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        Some((status, headers))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+}
+
+/// What comes until the connection ends. Being cut is an end as well; a server that goes on is not.
+fn rest(from: &mut impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match from.read_to_end(&mut bytes) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("still open: {error}"),
+        _ => bytes,
+    }
+}
+
+/// Whether the socket reports one of `flags` within `limit`.
+fn wait_for(socket: &TcpStream, flags: PollFlags, limit: Duration) -> bool {
+    let mut fds = [PollFd::new(socket.as_fd(), flags)];
+    poll(&mut fds, PollTimeout::try_from(limit).unwrap()).unwrap();
+    fds[0].revents().is_some_and(|seen| seen.intersects(flags))
+}
+
+fn options() -> Options {
+    Options {
+        listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        capabilities: Capabilities {
+            traffic_interval: 170,
+            byte_limit: 20_000,
+            no_destinations: false,
+            contacted_ips_analyze: true,
+            number_contacted_ips: 15,
+            analyze_ports: false,
+            num_contacted_ports: 100,
+            port_interval: 600,
+            chart_min_bytes: 1,
+            excluded_interfaces: vec!["lo".into()],
+        },
+    }
+}
+
+fn row(addr: &str, ip_bytes: u64, destinations: &[(&str, u64)]) -> HostRow {
+    HostRow {
+        addr: addr.parse().unwrap(),
+        packets: 1,
+        ip_bytes,
+        contacted_hosts: 0,
+        contacted_ports: 0,
+        destinations: destinations
+            .iter()
+            .map(|&(addr, ip_bytes)| PeerBytes { addr: addr.parse().unwrap(), ip_bytes })
+            .collect(),
+    }
+}
+
+/// A host on the chart without an alert and without known destinations, one with every alert, and one with an
+/// alert that is too small for the chart.
+fn small_report() -> Report {
+    let loud = row("10.1.1.1", 30_840, &[("10.9.9.9", 30_000), ("10.9.9.8", 840)]);
+    let mut report = Report::default();
+    report.snapshot.hosts = vec![row("10.1.1.7", u64::MAX, &[]), loud.clone()];
+    report.active = vec![
+        ActiveHost {
+            kinds: vec![AlertKind::Traffic, AlertKind::Scanning, AlertKind::ScanningPort],
+            row: loud,
+        },
+        ActiveHost { kinds: vec![AlertKind::Scanning], row: row("fd00::1", 1000, &[("fd00::2", 50)]) },
+    ];
+    report
+}
+
+/// More JSON than the buffers of two loopback sockets hold.
+fn large_report() -> Report {
+    let addr = |n: u32| IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + n));
+    let destinations: Vec<_> =
+        (0..100).map(|n| PeerBytes { addr: addr(n), ip_bytes: 1_000_000_000 }).collect();
+    let mut report = Report::default();
+    report.snapshot.hosts = (0..5000)
+        .map(|n| HostRow {
+            addr: addr(n),
+            packets: 1,
+            ip_bytes: 100_000_000_000,
+            contacted_hosts: 100,
+            contacted_ports: 0,
+            destinations: destinations.clone(),
+        })
+        .collect();
+    report
+}
+
+/// How long a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(20);
