@@ -1,2 +1,210 @@
-//! The process.
-fn main() {}
+//! The process: read the command line and the configuration, do what was asked, say how it ended.
+//!
+//! Exit codes: 0 asked to stop, 1 failure, 2 bad usage or configuration.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use tracing::{Level, info, warn};
+use traffic_alerted::alert::{self, LogSink, Notice, OPEN_ALERTS_MAX};
+use traffic_alerted::api::{self, Server};
+use traffic_alerted::config::{Config, ConfigError};
+use traffic_alerted::engine::{self, Engine, Replayed, Rules, Signals};
+use traffic_alerted::logging::{self, LinePrefix};
+use traffic_alerted::packet::Skip;
+use traffic_alerted::privileges;
+use traffic_alerted::time::unix_now;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Watches all traffic that transits this host; alerts on volume and on scanning.
+#[derive(Debug, Parser)]
+#[command(name = "TrafficAlerted", version, arg_required_else_help = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = "Exit status: 0 asked to stop, 1 failure, 2 bad usage or configuration.")]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Monitor with this configuration until asked to stop.
+    #[arg(value_name = "CONFIG", required = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a configuration and print what is in force.
+    Check {
+        /// The configuration file.
+        #[arg(value_name = "CONFIG")]
+        config: PathBuf,
+    },
+    /// Run the same engine over capture files (pcap, pcapng).
+    Replay(Replay),
+}
+
+#[derive(Args, Debug)]
+struct Replay {
+    /// The configuration file; without it, every key has its default.
+    #[arg(long, value_name = "CONFIG")]
+    config: Option<PathBuf>,
+    /// Write the result as one JSON object to this file, or to standard output for `-`.
+    #[arg(long, value_name = "OUT|-")]
+    json: Option<PathBuf>,
+    /// The capture files, read in this order.
+    #[arg(value_name = "CAPTURE", required = true)]
+    captures: Vec<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let prefix = LinePrefix::detect();
+    let code = match obey(CommandLine::parse(), &prefix) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error, &prefix),
+    };
+    // Without success there is nobody to say it to.
+    let _ = logging::finish(LAST_RECORDS);
+    code
+}
+
+/// Patience at the end with a stderr that does not take its last lines.
+const LAST_RECORDS: Duration = Duration::from_millis(100);
+
+fn obey(line: CommandLine, prefix: &LinePrefix) -> anyhow::Result<()> {
+    match (line.command, line.config) {
+        (Some(Command::Check { config }), _) => check(&Config::load(config)?),
+        (Some(Command::Replay(what)), _) => {
+            logging::init(prefix.clone())?;
+            let config = what.config.as_ref().map_or_else(|| Ok(Config::default()), Config::load)?;
+            replay(&config, &what)
+        }
+        (None, Some(config)) => {
+            // Before any thread is started: they inherit it.
+            let signals = Signals::block().context("cannot take over SIGTERM and SIGINT")?;
+            logging::init(prefix.clone())?;
+            run(&Config::load(config)?, &signals, prefix)
+        }
+        (None, None) => unreachable!("clap requires a subcommand or a configuration"),
+    }
+}
+
+fn check(config: &Config) -> anyhow::Result<()> {
+    match write!(io::stdout().lock(), "{config}") {
+        // Whoever read it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// Monitors until asked to stop.
+fn run(config: &Config, signals: &Signals, prefix: &LinePrefix) -> anyhow::Result<()> {
+    let server = Server::bind(&config.api_options())?;
+    let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(config))?;
+    privileges::drop_all()?;
+    let report = engine.report();
+    let log = LogSink::start(io::stderr(), prefix.clone()).context("cannot start the thread of the log")?;
+    let running = engine.start(log)?;
+    let server = server.start(report)?;
+    info!("listening on http://{}/dashboard/", server.local_addr());
+
+    let signal = signals.wait(&running).context("cannot wait for a signal")?;
+    server.stop();
+    let summary = running.stop();
+    let counted = &summary.accounting;
+    info!(
+        "{}: {} packets, {} bytes counted, {} frames skipped, {} dropped by the kernel, {} left in the rings, \
+         {} packets spilled",
+        signal.unwrap_or("failure"),
+        counted.ip_packets,
+        counted.ip_bytes,
+        counted.skipped_frames(),
+        counted.kernel.tp_drops,
+        counted.frames_in_rings(),
+        counted.spilled_packets,
+    );
+    if summary.refused_findings > 0 {
+        warn!("alerts are missing: {OPEN_ALERTS_MAX} were open at once, so the limits are too low");
+    }
+    match summary.undelivered_alerts {
+        Some(0) => {}
+        Some(lost) => warn!("{lost} alerts were not written: the log took them too slowly"),
+        None => warn!("the last alerts were not written: the log took nothing"),
+    }
+    summary.failure.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+/// Counts what is in capture files, and says what would have been said of it.
+fn replay(config: &Config, what: &Replay) -> anyhow::Result<()> {
+    let outcome = engine::replay(&what.captures, &rules(config))?;
+    let hide_destinations = config.alert_options().hide_destinations;
+    let write = |out: &mut dyn Write| {
+        api::write_replayed(&mut *out, &outcome.totals, &outcome.alerts, hide_destinations)?;
+        writeln!(out)?;
+        out.flush()
+    };
+    match what.json.as_deref() {
+        None => print_replayed(&outcome)?,
+        Some(path) if path == Path::new("-") => {
+            write(&mut BufWriter::new(io::stdout().lock())).context("cannot write to standard output")?;
+        }
+        Some(path) => File::create(path)
+            .and_then(|file| write(&mut BufWriter::new(file)))
+            .with_context(|| format!("cannot write {}", path.display()))?,
+    }
+    match outcome.broken {
+        Some(broken) => Err(broken.into()),
+        None => Ok(()),
+    }
+}
+
+/// Prints the sums and the alerts for a reader.
+fn print_replayed(outcome: &Replayed) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let counted = outcome.totals.accounting();
+    writeln!(
+        out,
+        "{} frames: {} IP packets, {} bytes",
+        counted.frames, counted.ip_packets, counted.ip_bytes
+    )?;
+    for (reason, frames) in Skip::ALL.iter().zip(counted.skipped).filter(|(_, frames)| *frames > 0) {
+        writeln!(out, "skipped as {reason}: {frames}")?;
+    }
+    for alert in &outcome.alerts {
+        writeln!(out, "{}", alert::Line(&Notice::Opened(alert.clone())))?;
+    }
+    Ok(())
+}
+
+/// What is counted and said, live and in replay.
+fn rules(config: &Config) -> Rules {
+    Rules { flow: config.flow_options(), detect: config.detect_limits(), alert: config.alert_options() }
+}
+
+/// Says on stderr why it ended, and with which code it must end.
+fn complain(error: &anyhow::Error, prefix: &LinePrefix) -> ExitCode {
+    let (report, code) = match error.downcast_ref::<ConfigError>() {
+        Some(error) => (error.render(wants_colour()), ExitCode::from(2)),
+        None => (format!("error: {error:#}"), ExitCode::FAILURE),
+    };
+    // On a terminal the report stands alone; the journal files each line under its level.
+    let prefix = match prefix {
+        LinePrefix::Clock(_) => String::new(),
+        LinePrefix::Journal => prefix.at(unix_now(), Level::ERROR).to_string(),
+    };
+    let lines: String = report.lines().map(|line| format!("{prefix}{line}\n")).collect();
+    // If stderr is gone, the exit code is all that is left to say.
+    let _ = logging::stderr().write_all(lines.as_bytes());
+    code
+}
+
+/// Colours are for terminals, unless their reader does not want them (no-color.org).
+fn wants_colour() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    io::stderr().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+}

@@ -1,0 +1,321 @@
+//! From bytes to settings: lines of `Key: value`, and where in the text each of them stands.
+//!
+//! ```text
+//!       # a comment on a line of its own, or behind white space
+//!       ByteLimit: 1G
+//!       ^^^^^^^^^  ^^ key and value; the white space around them means nothing
+//! ```
+//!
+//! Knows the names of the keys and nothing about their values. A byte order mark and CRLF line ends are
+//! read over. Every line that is not understood becomes one [`Problem`], and the reading goes on.
+
+use std::ops::Range;
+
+use super::error::Problem;
+use super::key::Key;
+
+/// A file as text, with a mark in place of what is no UTF-8.
+#[derive(Debug)]
+pub(super) struct Text {
+    /// The text, without a byte order mark.
+    pub(super) text: String,
+    /// Where in it U+FFFD stands for bytes that are no UTF-8, in ascending order.
+    undecodable: Vec<Range<usize>>,
+}
+
+impl Text {
+    /// Decodes UTF-8.
+    pub(super) fn decode(bytes: &[u8]) -> Self {
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+        let mut text = String::with_capacity(bytes.len());
+        let mut undecodable = Vec::new();
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            if !chunk.invalid().is_empty() {
+                let start = text.len();
+                text.push(char::REPLACEMENT_CHARACTER);
+                undecodable.push(start..text.len());
+            }
+        }
+        Self { text, undecodable }
+    }
+}
+
+/// The settings of a file: known keys, each once, values not yet looked at.
+#[derive(Debug, Default)]
+pub(super) struct RawConfig<'t> {
+    settings: Vec<Setting<'t>>,
+}
+
+/// One `Key: value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Setting<'t> {
+    /// The key.
+    pub(super) key: Key,
+    /// Where the key stands in the text.
+    pub(super) key_span: Range<usize>,
+    /// What follows the colon, without the white space around it.
+    pub(super) value: &'t str,
+    /// Where the value stands in the text; empty and behind the colon where there is none.
+    pub(super) value_span: Range<usize>,
+}
+
+impl<'t> RawConfig<'t> {
+    /// Reads all lines. What is wrong with a line is added to `problems`, and the line is left out.
+    pub(super) fn read(source: &'t Text, problems: &mut Vec<Problem>) -> Self {
+        let mut raw = Self::default();
+        let mut undecodable = source.undecodable.iter().peekable();
+        let mut line_start = 0;
+        for line in source.text.split_inclusive('\n') {
+            let line_end = line_start + line.len();
+            let mut first_mark = None;
+            while let Some(mark) = undecodable.next_if(|mark| mark.start < line_end) {
+                first_mark.get_or_insert(mark.clone());
+            }
+            let setting = match first_mark {
+                Some(mark) => Err(no_utf8(mark)),
+                None => Span::within(line, line_start).setting(),
+            };
+            match setting.and_then(|setting| raw.add(setting)) {
+                Ok(()) => {}
+                Err(problem) => problems.push(problem),
+            }
+            line_start = line_end;
+        }
+        raw
+    }
+
+    /// The setting of this key, if the file has one.
+    pub(super) fn get(&self, key: Key) -> Option<&Setting<'t>> {
+        self.settings.iter().find(|setting| setting.key == key)
+    }
+
+    fn add(&mut self, setting: Option<Setting<'t>>) -> Result<(), Problem> {
+        let Some(setting) = setting else { return Ok(()) };
+        if let Some(first) = self.get(setting.key) {
+            return Err(Problem {
+                title: format!("`{}` is set twice", setting.key),
+                span: setting.key_span,
+                label: "set again here".to_owned(),
+                context: Some((first.key_span.clone(), "first set here")),
+                help: "keep one of the two lines".to_owned(),
+            });
+        }
+        self.settings.push(setting);
+        Ok(())
+    }
+}
+
+/// A part of the text that knows where it stands.
+#[derive(Clone, Copy)]
+struct Span<'t> {
+    text: &'t str,
+    start: usize,
+}
+
+impl<'t> Span<'t> {
+    /// `text`, which begins at `start`, without the white space and the comment around it.
+    fn within(text: &'t str, start: usize) -> Self {
+        Self { text: without_comment(text), start }.trimmed()
+    }
+
+    fn trimmed(self) -> Self {
+        let text = self.text.trim_start();
+        let start = self.start + (self.text.len() - text.len());
+        Self { text: text.trim_end(), start }
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start..self.start + self.text.len()
+    }
+
+    /// The setting on this line; `None` where the line is blank.
+    fn setting(self) -> Result<Option<Setting<'t>>, Problem> {
+        if self.text.is_empty() {
+            return Ok(None);
+        }
+        let Some((name, value)) = self.text.split_once(':') else { return Err(missing_colon(self)) };
+        let value = Span { text: value, start: self.start + name.len() + 1 };
+        // Without a value, point right behind the colon and not at the end of the line.
+        let value = if value.text.is_empty() { value } else { value.trimmed() };
+        let name = Span { text: name, start: self.start }.trimmed();
+        let key = Key::named(name.text).ok_or_else(|| unknown_key(name))?;
+        Ok(Some(Setting { key, key_span: name.range(), value: value.text, value_span: value.range() }))
+    }
+}
+
+/// The line up to a `#` that begins it or follows white space outside of quotes: a `#` within a word may be
+/// part of an interface name.
+fn without_comment(line: &str) -> &str {
+    let mut quoted = false;
+    let mut after_space = true;
+    for (at, c) in line.char_indices() {
+        match c {
+            '#' if after_space && !quoted => return &line[..at],
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        after_space = c.is_whitespace();
+    }
+    line
+}
+
+fn unknown_key(name: Span<'_>) -> Problem {
+    if name.text.is_empty() {
+        return Problem {
+            title: "missing key".to_owned(),
+            span: name.start..name.start + 1,
+            label: "nothing before the colon".to_owned(),
+            context: None,
+            help: format!("write `Key: value`; the keys are {}", all_keys()),
+        };
+    }
+    let help = match Key::nearest(name.text) {
+        Some(key) if key.name().eq_ignore_ascii_case(name.text) => {
+            format!("keys are written in exact case: `{key}`")
+        }
+        Some(key) => format!("did you mean `{key}`?"),
+        None => format!("the keys are {}", all_keys()),
+    };
+    Problem {
+        title: "unknown key".to_owned(),
+        span: name.range(),
+        label: "no setting has this name".to_owned(),
+        context: None,
+        help,
+    }
+}
+
+fn missing_colon(line: Span<'_>) -> Problem {
+    let first_word = line.text.split(|c: char| c.is_whitespace() || c == '=').next().unwrap_or_default();
+    let help = match Key::nearest(first_word) {
+        Some(key) => format!("a setting is written `Key: value`; did you mean `{key}: ...`?"),
+        None => "a setting is written `Key: value`, and a comment begins with `#`".to_owned(),
+    };
+    Problem {
+        title: "missing colon".to_owned(),
+        span: line.range(),
+        label: "neither a setting nor a comment".to_owned(),
+        context: None,
+        help,
+    }
+}
+
+fn no_utf8(mark: Range<usize>) -> Problem {
+    Problem {
+        title: "not UTF-8".to_owned(),
+        span: mark,
+        label: "this is no character".to_owned(),
+        context: None,
+        help: "save the file as UTF-8 (or plain ASCII)".to_owned(),
+    }
+}
+
+fn all_keys() -> String {
+    Key::ALL.iter().map(|key| key.name()).collect::<Vec<_>>().join(", ")
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys with their values, and titles of problems with the offending text.
+    type Read = (Vec<(Key, String)>, Vec<(String, String)>);
+
+    fn read(bytes: &[u8]) -> Read {
+        let source = Text::decode(bytes);
+        let mut problems = Vec::new();
+        let raw = RawConfig::read(&source, &mut problems);
+        for setting in &raw.settings {
+            assert_eq!(&source.text[setting.key_span.clone()], setting.key.name());
+            assert_eq!(&source.text[setting.value_span.clone()], setting.value);
+        }
+        let settings = raw.settings.iter().map(|setting| (setting.key, setting.value.to_owned())).collect();
+        let problems = problems
+            .into_iter()
+            .map(|problem| (problem.title, source.text[problem.span].to_owned()))
+            .collect();
+        (settings, problems)
+    }
+
+    #[test]
+    fn settings_are_found_whatever_surrounds_them() {
+        let cases: [&[u8]; 12] = [
+            b"ByteLimit: 1G",
+            b"ByteLimit:1G\n",
+            b"      ByteLimit: 1G\n      \n",
+            b"\tByteLimit :\t1G\t\n",
+            b"ByteLimit: 1G\r\n\r\n",
+            b"\xEF\xBB\xBFByteLimit: 1G\r\n",
+            b"# ByteLimit: 2G\nByteLimit: 1G\n",
+            b"      # ByteLimit: 2G\n      ByteLimit: 1G\n",
+            b"ByteLimit: 1G # and not 2G\n",
+            b"ByteLimit: 1G #\n",
+            b"#\n##\n#:\nByteLimit: 1G",
+            b"ByteLimit: 1G\n# \"an open quote\nByteLimit:",
+        ];
+        for bytes in &cases[..11] {
+            let text = String::from_utf8_lossy(bytes);
+            assert_eq!(read(bytes), (vec![(Key::ByteLimit, "1G".to_owned())], vec![]), "{text:?}");
+        }
+        let (settings, problems) = read(cases[11]);
+        assert_eq!((settings.len(), problems.len()), (1, 1), "an open quote in a comment ends with its line");
+    }
+
+    #[test]
+    fn a_hash_within_a_word_or_in_quotes_is_no_comment() {
+        let (settings, problems) = read(b"ExcludedInterfaces: a#b,\"c #d\" # e");
+        assert_eq!(settings, [(Key::ExcludedInterfaces, r#"a#b,"c #d""#.to_owned())]);
+        assert_eq!(problems, []);
+    }
+
+    #[test]
+    fn values_may_hold_colons_and_may_be_missing() {
+        let (settings, problems) = read(b"ListenAddress: [::1]:8698\nExcludedInterfaces:\nByteLimit:   ");
+        let expected = [
+            (Key::ListenAddress, "[::1]:8698".to_owned()),
+            (Key::ExcludedInterfaces, String::new()),
+            (Key::ByteLimit, String::new()),
+        ];
+        assert_eq!(settings, expected);
+        assert_eq!(problems, []);
+    }
+
+    #[test]
+    fn each_bad_line_is_one_problem_and_reading_goes_on() {
+        let cases: [(&[u8], &str, &str); 9] = [
+            (b"bytelimit: 1G", "unknown key", "bytelimit"),
+            (b"  Pass word : 1G", "unknown key", "Pass word"),
+            (b": 1G", "missing key", ":"),
+            (b"ByteLimit 1G # ten", "missing colon", "ByteLimit 1G"),
+            (b"ByteLimit=1G", "missing colon", "ByteLimit=1G"),
+            (b"Byte\xffLimit\xfe: 1G", "not UTF-8", "\u{fffd}"),
+            (b"# Gr\xfc\xdfe", "not UTF-8", "\u{fffd}"),
+            (b"Workers: 2", "`Workers` is set twice", "Workers"),
+            (b"\0", "missing colon", "\0"),
+        ];
+        for (line, title, offending) in cases {
+            let file = [b"Workers: 1\n", line, b"\nByteLimit: 1G\n"].concat();
+            let text = String::from_utf8_lossy(&file).into_owned();
+            let (settings, problems) = read(&file);
+            assert_eq!(problems, [(title.to_owned(), offending.to_owned())], "{text:?}");
+            let expected = [(Key::Workers, "1".to_owned()), (Key::ByteLimit, "1G".to_owned())];
+            assert_eq!(settings, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_answered_with_the_nearest() {
+        let help = |line: &str| {
+            let mut problems = Vec::new();
+            RawConfig::read(&Text::decode(line.as_bytes()), &mut problems);
+            problems.remove(0).help
+        };
+        assert_eq!(help("Bytelimit: 1"), "keys are written in exact case: `ByteLimit`");
+        assert_eq!(help("ByteLimits: 1"), "did you mean `ByteLimit`?");
+        assert_eq!(help("ByteLimit 1"), "a setting is written `Key: value`; did you mean `ByteLimit: ...`?");
+        assert!(help("Password: 1").starts_with("the keys are TrafficInterval, ByteLimit, "));
+    }
+}

@@ -1,0 +1,186 @@
+//! The configuration as each floor wants it.
+
+use std::time::Duration;
+
+use super::Config;
+use crate::api::view::Capabilities;
+use crate::{alert, api, capture, detect, engine, flow};
+
+impl Config {
+    /// What live capture needs to know.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    ///
+    /// let config = Config::parse("my.conf", "Workers: 2\nExcludedInterfaces: lo,wg0")?;
+    /// assert_eq!(config.capture_options().workers, 2);
+    /// assert_eq!(config.capture_options().excluded_interfaces, ["lo", "wg0"]);
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    pub fn capture_options(&self) -> capture::Options {
+        capture::Options {
+            workers: self.workers.count(),
+            ring_memory_bytes: self.ring_memory_bytes,
+            excluded_interfaces: self.excluded_interfaces.clone(),
+            direction: self.direction,
+            event_loop: self.event_loop,
+        }
+    }
+
+    /// What is counted, over which spans, and in how much memory.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    ///
+    /// // Nobody asks about ports, so no port window is kept.
+    /// assert_eq!(Config::default().flow_options().port_interval, None);
+    /// ```
+    pub fn flow_options(&self) -> flow::Options {
+        flow::Options {
+            traffic_interval: Duration::from_secs(self.traffic_interval_s),
+            port_interval: self.judge_contacted_ports.then(|| Duration::from_secs(self.port_interval_s)),
+            chart_bytes_min: self.chart_bytes_min,
+            memory_bytes_max: self.memory_bytes_max,
+        }
+    }
+
+    /// What a host may do before it is reported.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    ///
+    /// let config = Config::parse("my.conf", "NoDestinations: true\nAnalyzePorts: true")?;
+    /// assert_eq!(config.detect_limits().contacted_hosts_max, None);
+    /// assert_eq!(config.detect_limits().contacted_ports_max, Some(100));
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    pub fn detect_limits(&self) -> detect::Limits {
+        detect::Limits {
+            ip_bytes_max: self.ip_bytes_max,
+            contacted_hosts_max: self.judge_contacted_hosts.then_some(self.contacted_hosts_max),
+            contacted_ports_max: self.judge_contacted_ports.then_some(self.contacted_ports_max),
+        }
+    }
+
+    /// How alerts are worded.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    ///
+    /// assert!(!Config::default().alert_options().hide_destinations);
+    /// ```
+    pub fn alert_options(&self) -> alert::Options {
+        alert::Options { hide_destinations: self.hide_destinations }
+    }
+
+    /// How the threads are laid out.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    /// use traffic_alerted::engine::PinCores;
+    ///
+    /// assert_eq!(Config::default().engine_options().pin_cores, PinCores::None);
+    /// ```
+    pub fn engine_options(&self) -> engine::Options {
+        engine::Options { pin_cores: self.pin_cores.clone() }
+    }
+
+    /// Where HTTP listens, and what it says of the limits in force.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    ///
+    /// let options = Config::default().api_options();
+    /// assert_eq!(options.listen.to_string(), "127.0.0.1:8698");
+    /// assert_eq!(options.capabilities.byte_limit, 1_000_000_000);
+    /// ```
+    pub fn api_options(&self) -> api::Options {
+        api::Options {
+            listen: self.listen,
+            capabilities: Capabilities {
+                traffic_interval: self.traffic_interval_s,
+                byte_limit: self.ip_bytes_max,
+                no_destinations: self.hide_destinations,
+                contacted_ips_analyze: self.judge_contacted_hosts,
+                number_contacted_ips: self.contacted_hosts_max,
+                analyze_ports: self.judge_contacted_ports,
+                num_contacted_ports: self.contacted_ports_max,
+                port_interval: self.port_interval_s,
+                chart_min_bytes: self.chart_bytes_min,
+                excluded_interfaces: self.excluded_interfaces.clone(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{DirectionPolicy, EventLoop};
+    use crate::config::tests::two_cores;
+    use crate::engine::PinCores;
+
+    /// Every key with a value that is not its default.
+    const ALL_SET: &str = "\
+TrafficInterval: 60
+ByteLimit: 1.5G
+NoDestinations: true
+ChartMinBytes: 0
+ExcludedInterfaces:
+ContactedIPsAnalyze: true
+NumberContactedIPs: 20
+AnalyzePorts: true
+NumContactedPorts: 50
+PortInterval: 300
+ScanEvidence: contacts
+Direction: in+own
+Workers: 2
+PinCores: 3,2
+EventLoop: epoll
+RingMemory: 8M
+MemoryLimit: 1G
+ListenAddress: [::1]:80
+";
+
+    #[test]
+    fn every_setting_arrives_on_its_floor() {
+        let config = Config::parse_on("it", ALL_SET.as_bytes(), &two_cores())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let capture = capture::Options {
+            workers: 2,
+            ring_memory_bytes: 8_000_000,
+            excluded_interfaces: vec![],
+            direction: DirectionPolicy::InAndOwn,
+            event_loop: EventLoop::Epoll,
+        };
+        assert_eq!(config.capture_options(), capture);
+        let flow = flow::Options {
+            traffic_interval: Duration::from_secs(60),
+            port_interval: Some(Duration::from_secs(300)),
+            chart_bytes_min: 0,
+            memory_bytes_max: 1_000_000_000,
+        };
+        assert_eq!(config.flow_options(), flow);
+        let limits = detect::Limits {
+            ip_bytes_max: 1_500_000_000,
+            // Destinations are hidden, so nobody is accused of having too many.
+            contacted_hosts_max: None,
+            contacted_ports_max: Some(50),
+        };
+        assert_eq!(config.detect_limits(), limits);
+        assert_eq!(config.alert_options(), alert::Options { hide_destinations: true });
+        assert_eq!(config.engine_options(), engine::Options { pin_cores: PinCores::List(vec![3, 2]) });
+        assert_eq!(config.api_options().listen.to_string(), "[::1]:80");
+    }
+
+    #[test]
+    fn capabilities_are_the_original_s_json() {
+        let text = "ByteLimit: 20000\nChartMinBytes: 1\n";
+        let config = Config::parse("it", text).unwrap_or_else(|error| panic!("{error}"));
+        let json = serde_json::to_string(&config.api_options().capabilities).expect("a view becomes JSON");
+        assert_eq!(
+            json,
+            r#"{"TrafficInterval":170,"ByteLimit":20000,"NoDestinations":false,"ContactedIPsAnalyze":true,"NumberContactedIPs":15,"AnalyzePorts":false,"NumContactedPorts":100,"PortInterval":600,"ChartMinBytes":1,"ExcludedInterfaces":["lo"]}"#
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! What is in force, written as a configuration file.
+
+use std::fmt;
+
+use super::key::Key;
+use super::units::Bytes;
+use super::word::Word;
+use super::{Config, Workers};
+use crate::engine::PinCores;
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for &key in Key::ALL {
+            if let Some(comment) = self.comment(key) {
+                writeln!(f, "# {comment}")?;
+            }
+            write!(f, "{key}:")?;
+            match self.value(key) {
+                value if value.is_empty() => writeln!(f)?,
+                value => writeln!(f, " {value}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    fn value(&self, key: Key) -> String {
+        match key {
+            Key::TrafficInterval => self.traffic_interval_s.to_string(),
+            Key::ByteLimit => Bytes(self.ip_bytes_max).to_string(),
+            Key::NoDestinations => self.hide_destinations.word().to_owned(),
+            Key::ChartMinBytes => Bytes(self.chart_bytes_min).to_string(),
+            Key::ExcludedInterfaces => {
+                let quoted: Vec<String> =
+                    self.excluded_interfaces.iter().map(|name| format!("\"{name}\"")).collect();
+                quoted.join(",")
+            }
+            Key::ContactedIPsAnalyze => self.judge_contacted_hosts.word().to_owned(),
+            Key::NumberContactedIPs => self.contacted_hosts_max.to_string(),
+            Key::AnalyzePorts => self.judge_contacted_ports.word().to_owned(),
+            Key::NumContactedPorts => self.contacted_ports_max.to_string(),
+            Key::PortInterval => self.port_interval_s.to_string(),
+            Key::ScanEvidence => self.scan_evidence.word().to_owned(),
+            Key::Direction => self.direction.word().to_owned(),
+            Key::Workers => match self.workers {
+                Workers::Auto { .. } => "auto".to_owned(),
+                Workers::Count(count) => count.to_string(),
+            },
+            Key::PinCores => match &self.pin_cores {
+                PinCores::None => "none".to_owned(),
+                PinCores::Auto => "auto".to_owned(),
+                PinCores::List(cores) => cores.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
+            },
+            Key::EventLoop => self.event_loop.word().to_owned(),
+            Key::RingMemory => Bytes(self.ring_memory_bytes).to_string(),
+            Key::MemoryLimit => Bytes(self.memory_bytes_max).to_string(),
+            Key::ListenAddress => self.listen.to_string(),
+        }
+    }
+
+    /// What the value alone does not say.
+    fn comment(&self, key: Key) -> Option<String> {
+        match (key, self.workers) {
+            (Key::ContactedIPsAnalyze, _) if self.hide_destinations => {
+                Some("off, because destinations are hidden".to_owned())
+            }
+            (Key::ExcludedInterfaces, _) if self.excluded_interfaces.is_empty() => {
+                Some("none: every interface is monitored".to_owned())
+            }
+            (Key::Workers, Workers::Auto { here }) => Some(format!("one for each usable CPU, here {here}")),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::two_cores;
+
+    #[test]
+    fn every_key_is_printed_in_the_original_s_syntax() {
+        let config = Config::parse_on("it", b"", &two_cores()).unwrap_or_else(|error| panic!("{error}"));
+        let expected = "\
+TrafficInterval: 170
+ByteLimit: 1G
+NoDestinations: false
+ChartMinBytes: 5M
+ExcludedInterfaces: \"lo\"
+ContactedIPsAnalyze: true
+NumberContactedIPs: 15
+AnalyzePorts: false
+NumContactedPorts: 100
+PortInterval: 600
+ScanEvidence: contacts
+Direction: auto
+# one for each usable CPU, here 2
+Workers: auto
+PinCores: none
+EventLoop: auto
+RingMemory: 64M
+MemoryLimit: 256M
+ListenAddress: 127.0.0.1:8698
+";
+        assert_eq!(config.to_string(), expected);
+    }
+
+    #[test]
+    fn what_is_printed_reads_back_the_same() {
+        let files = [
+            "",
+            "NoDestinations: true\n",
+            "ExcludedInterfaces:\n",
+            "ExcludedInterfaces: \"a#b\",\"c,d\"\n",
+            "ByteLimit: 1.5G\nChartMinBytes: 0\nRingMemory: 1234567\n",
+            "Workers: 2\nPinCores: 3,2\n",
+            "Workers: auto\nPinCores: auto\n",
+            "Direction: both\nEventLoop: io_uring\nListenAddress: [::1]:0\n",
+            "Direction: in\nEventLoop: epoll\nAnalyzePorts: true\n",
+        ];
+        for text in files {
+            let read = |text: &str| {
+                Config::parse_on("it", text.as_bytes(), &two_cores())
+                    .unwrap_or_else(|error| panic!("{error}"))
+            };
+            let config = read(text);
+            assert_eq!(read(&config.to_string()), config, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The values of the file: numbers, byte sums, flags and lists, each exact or an error.
+//!
+//! K, M and G are powers of 1000, in either case. A sum is computed digit by digit in `u64`, never in
+//! floating point, so `1.5G` is 1500000000 and `5G` is not what is left of it in 32 bits.
+
+use std::fmt;
+use std::ops::{Range, RangeInclusive};
+
+/// Why a text is no number. The wording stands under the offending text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NumberError {
+    /// Something else than digits where digits belong.
+    #[error("not a number")]
+    NotANumber,
+    /// A point in a number that counts things.
+    #[error("not a whole number")]
+    Fraction,
+    /// A sum that ends within a byte, such as `1.5` or `1.0005K`.
+    #[error("not a whole number of bytes")]
+    PartOfAByte,
+    /// Letters after the digits that are not K, M or G.
+    #[error("unknown unit")]
+    UnknownUnit,
+    /// Below what the setting allows.
+    #[error("too small")]
+    TooSmall,
+    /// Above what the setting allows, or more than 64 bits hold.
+    #[error("too large")]
+    TooLarge,
+}
+
+/// Reads digits and nothing else.
+pub(super) fn whole(text: &str) -> Result<u64, NumberError> {
+    match digits(text) {
+        Err(NumberError::NotANumber) if is_decimal(text) => Err(NumberError::Fraction),
+        result => result,
+    }
+}
+
+/// Reads a number of bytes: `500000`, `5M`, `1.5G`.
+pub(super) fn bytes(text: &str) -> Result<u64, NumberError> {
+    let number_len = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(number_len);
+    if number.is_empty() {
+        return Err(NumberError::NotANumber);
+    }
+    let zeros = match unit {
+        "" => 0,
+        "K" | "k" => 3,
+        "M" | "m" => 6,
+        "G" | "g" => 9,
+        _ if unit.bytes().all(|b| b.is_ascii_alphabetic()) => return Err(NumberError::UnknownUnit),
+        _ => return Err(NumberError::NotANumber),
+    };
+    let (units, fraction) = match number.split_once('.') {
+        None => (digits(number)?, 0),
+        Some((units, fraction)) => (digits(units)?, part(fraction, zeros)?),
+    };
+    let scaled = units.checked_mul(10_u64.pow(zeros)).and_then(|sum| sum.checked_add(fraction));
+    scaled.ok_or(NumberError::TooLarge)
+}
+
+/// What the digits behind the point are worth when the unit has this many zeros.
+fn part(fraction: &str, zeros: u32) -> Result<u64, NumberError> {
+    digits(fraction.get(..1).unwrap_or_default())?;
+    let significant = fraction.trim_end_matches('0');
+    if significant.is_empty() {
+        return Ok(0);
+    }
+    let places = u32::try_from(significant.len()).unwrap_or(u32::MAX);
+    let missing = zeros.checked_sub(places).ok_or(NumberError::PartOfAByte)?;
+    // At most nine digits are left here, so the product is below 10^9.
+    Ok(digits(significant)? * 10_u64.pow(missing))
+}
+
+/// `str::parse` would let a sign through.
+fn digits(text: &str) -> Result<u64, NumberError> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(NumberError::NotANumber);
+    }
+    text.parse().map_err(|_| NumberError::TooLarge)
+}
+
+fn is_decimal(text: &str) -> bool {
+    text.split_once('.').is_some_and(|(units, part)| {
+        digits(units) != Err(NumberError::NotANumber) && digits(part) != Err(NumberError::NotANumber)
+    })
+}
+
+/// The number, if the setting allows it.
+pub(super) fn within<T: TryFrom<u64> + PartialOrd>(
+    number: u64,
+    range: &RangeInclusive<T>,
+) -> Result<T, NumberError> {
+    match T::try_from(number) {
+        Ok(number) if number < *range.start() => Err(NumberError::TooSmall),
+        Ok(number) if number <= *range.end() => Ok(number),
+        _ => Err(NumberError::TooLarge),
+    }
+}
+
+/// A number of bytes in the shortest form that [`bytes`] reads back to the same number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bytes(pub(super) u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, letter) = match self.0 {
+            n if n == 0 || n % 1_000 != 0 => (1, ""),
+            n if n % 1_000_000 != 0 => (1_000, "K"),
+            n if n % 1_000_000_000 != 0 => (1_000_000, "M"),
+            _ => (1_000_000_000, "G"),
+        };
+        write!(f, "{}{letter}", self.0 / unit)
+    }
+}
+
+/// One item of a list, without its quotes, and where it stands in the list's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Item<'a> {
+    /// The item.
+    pub(super) text: &'a str,
+    /// Its bytes in the text that [`list`] was given, quotes included.
+    pub(super) span: Range<usize>,
+}
+
+/// Why a text is no list, and the bytes that show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ListError {
+    /// What is wrong with them; stands under the offending text.
+    pub(super) what: &'static str,
+    /// The bytes.
+    pub(super) span: Range<usize>,
+}
+
+/// Reads items between commas, each with or without double quotes; a comma within quotes belongs to the item.
+/// No text, or one pair of quotes with nothing between them, is a list of nothing.
+pub(super) fn list(text: &str) -> Result<Vec<Item<'_>>, ListError> {
+    let mut items = Vec::new();
+    if matches!(text, "" | "\"\"") {
+        return Ok(items);
+    }
+    let mut quoted = false;
+    let mut start = 0;
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => {
+                items.push(item(text, start..at)?);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    items.push(item(text, start..text.len())?);
+    Ok(items)
+}
+
+fn item(text: &str, between_commas: Range<usize>) -> Result<Item<'_>, ListError> {
+    let padded = &text[between_commas.clone()];
+    let trimmed = padded.trim();
+    if trimmed.is_empty() {
+        // Point at a comma where there is no text to point at.
+        let comma = between_commas.start.saturating_sub(1);
+        return Err(ListError { what: "nothing on one side of this comma", span: comma..comma + 1 });
+    }
+    let start = between_commas.start + (padded.len() - padded.trim_start().len());
+    let span = start..start + trimmed.len();
+    let bare = match trimmed.strip_prefix('"') {
+        None => trimmed,
+        Some(rest) => match rest.strip_suffix('"') {
+            None => return Err(ListError { what: "a quote that does not close, or text behind one", span }),
+            Some(inner) => inner,
+        },
+    };
+    if bare.contains('"') {
+        return Err(ListError { what: "a quote within an item", span });
+    }
+    if bare.trim().is_empty() {
+        return Err(ListError { what: "an empty item", span });
+    }
+    Ok(Item { text: bare, span })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_exact_or_an_error() {
+        let cases = [
+            ("0", Ok(0)),
+            ("170", Ok(170)),
+            ("007", Ok(7)),
+            ("1G", Ok(1_000_000_000)),
+            ("1g", Ok(1_000_000_000)),
+            ("5G", Ok(5_000_000_000)),
+            ("10G", Ok(10_000_000_000)),
+            ("1.5G", Ok(1_500_000_000)),
+            ("1.50m", Ok(1_500_000)),
+            ("1.0", Ok(1)),
+            ("0.001K", Ok(1)),
+            ("1.123456789G", Ok(1_123_456_789)),
+            ("1.1234567890000000000000000000000G", Ok(1_123_456_789)),
+            ("18446744073709551615", Ok(u64::MAX)),
+            ("18446744073.709551615G", Ok(u64::MAX)),
+            ("18446744073.709551616G", Err(NumberError::TooLarge)),
+            ("18446744073709551616", Err(NumberError::TooLarge)),
+            ("18446744074G", Err(NumberError::TooLarge)),
+            ("99999999999999999999999999999999G", Err(NumberError::TooLarge)),
+            ("1.5", Err(NumberError::PartOfAByte)),
+            ("1.0005K", Err(NumberError::PartOfAByte)),
+            ("1.1234567891G", Err(NumberError::PartOfAByte)),
+            ("1GB", Err(NumberError::UnknownUnit)),
+            ("1GiB", Err(NumberError::UnknownUnit)),
+            ("5T", Err(NumberError::UnknownUnit)),
+            ("1 G", Err(NumberError::NotANumber)),
+            ("1.5.5G", Err(NumberError::NotANumber)),
+            (".5G", Err(NumberError::NotANumber)),
+            ("5.G", Err(NumberError::NotANumber)),
+            ("1,5G", Err(NumberError::NotANumber)),
+            ("+5", Err(NumberError::NotANumber)),
+            ("-5", Err(NumberError::NotANumber)),
+            ("G", Err(NumberError::NotANumber)),
+            (".", Err(NumberError::NotANumber)),
+            ("", Err(NumberError::NotANumber)),
+            ("٣", Err(NumberError::NotANumber)),
+            ("1é", Err(NumberError::NotANumber)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(bytes(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_have_digits_only() {
+        let cases = [
+            ("600", Ok(600)),
+            ("0.5", Err(NumberError::Fraction)),
+            ("1K", Err(NumberError::NotANumber)),
+            ("-1", Err(NumberError::NotANumber)),
+            ("", Err(NumberError::NotANumber)),
+            ("18446744073709551616", Err(NumberError::TooLarge)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(whole(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_range_holds_its_ends_and_nothing_beyond() {
+        let cases = [
+            (0, Err(NumberError::TooSmall)),
+            (1, Ok(1)),
+            (65_535, Ok(65_535)),
+            (65_536, Err(NumberError::TooLarge)),
+            (u64::MAX, Err(NumberError::TooLarge)),
+        ];
+        for (number, expected) in cases {
+            assert_eq!(within::<u16>(number, &(1..=65_535)), expected, "{number}");
+            assert_eq!(within::<u32>(number, &(1..=65_535)), expected.map(u32::from), "{number}");
+        }
+    }
+
+    #[test]
+    fn printed_bytes_are_short_and_read_back_the_same() {
+        let cases = [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1K"),
+            (23_644, "23644"),
+            (1_500_000_000, "1500M"),
+            (1_000_000_000, "1G"),
+            (1_000_000_000_000, "1000G"),
+            (u64::MAX, "18446744073709551615"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(Bytes(number).to_string(), text);
+            assert_eq!(bytes(text), Ok(number));
+        }
+    }
+
+    #[test]
+    fn lists_take_items_with_and_without_quotes() {
+        let cases: [(&str, &[&str]); 9] = [
+            (r#""lo","dummy0""#, &["lo", "dummy0"]),
+            ("lo,rx0", &["lo", "rx0"]),
+            (r#"lo, "rx0" ,eth0"#, &["lo", "rx0", "eth0"]),
+            ("lo", &["lo"]),
+            (r#""lo""#, &["lo"]),
+            (r#""a,b",c"#, &["a,b", "c"]),
+            ("0,1", &["0", "1"]),
+            ("", &[]),
+            (r#""""#, &[]),
+        ];
+        for (text, expected) in cases {
+            let items = list(text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
+            assert_eq!(items.iter().map(|item| item.text).collect::<Vec<_>>(), expected, "{text:?}");
+            for item in items {
+                assert_eq!(text[item.span].trim_matches('"'), item.text, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_list_is_pointed_at() {
+        let cases = [
+            ("lo,", 2..3),
+            (",lo", 0..1),
+            ("lo,,rx0", 2..3),
+            (r#"lo,"rx0"#, 3..7),
+            (r#""lo"x,y"#, 0..5),
+            (r#"l"o"#, 0..3),
+            (r#"lo,"""#, 3..5),
+            (r#"lo,"""""#, 3..7),
+            (r#"""#, 0..1),
+            (",", 0..1),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(list(text).map_err(|error| error.span), Err(expected), "{text:?}");
+        }
+    }
+}

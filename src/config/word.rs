@@ -1,0 +1,102 @@
+//! Settings that are one word out of a few.
+
+use super::ScanEvidence;
+use crate::capture::{DirectionPolicy, EventLoop};
+
+/// A value with one word for each of its states.
+pub(super) trait Word: Copy + 'static {
+    /// Every state, in the order in which errors name them.
+    const ALL: &'static [Self];
+
+    /// How the state is written.
+    fn word(self) -> &'static str;
+
+    /// The state that is written so.
+    fn read(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|state| state.word() == text)
+    }
+
+    /// All words, for a sentence that says what may be written.
+    fn choices() -> String {
+        let words: Vec<String> = Self::ALL.iter().map(|state| format!("`{}`", state.word())).collect();
+        match words.as_slice() {
+            [] => String::new(),
+            [only] => format!("{only}, the only value so far"),
+            [init @ .., last] => format!("{} or {last}", init.join(", ")),
+        }
+    }
+}
+
+impl Word for bool {
+    const ALL: &'static [Self] = &[true, false];
+
+    fn word(self) -> &'static str {
+        match self {
+            true => "true",
+            false => "false",
+        }
+    }
+}
+
+impl Word for DirectionPolicy {
+    const ALL: &'static [Self] = &[Self::Auto, Self::In, Self::InAndOwn, Self::Both];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::In => "in",
+            Self::InAndOwn => "in+own",
+            Self::Both => "both",
+        }
+    }
+}
+
+impl Word for EventLoop {
+    const ALL: &'static [Self] = &[Self::Auto, Self::IoUring, Self::Epoll];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::IoUring => "io_uring",
+            Self::Epoll => "epoll",
+        }
+    }
+}
+
+impl Word for ScanEvidence {
+    const ALL: &'static [Self] = &[Self::Contacts];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Contacts => "contacts",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads_what_it_writes<T: Word + PartialEq + std::fmt::Debug>() {
+        for &state in T::ALL {
+            assert_eq!(T::read(state.word()), Some(state));
+            assert_eq!(T::read(&state.word().to_uppercase()), None);
+        }
+        assert_eq!(T::read(""), None);
+    }
+
+    #[test]
+    fn each_word_is_read_back_in_exact_case() {
+        reads_what_it_writes::<bool>();
+        reads_what_it_writes::<DirectionPolicy>();
+        reads_what_it_writes::<EventLoop>();
+        reads_what_it_writes::<ScanEvidence>();
+    }
+
+    #[test]
+    fn choices_make_a_sentence() {
+        assert_eq!(bool::choices(), "`true` or `false`");
+        assert_eq!(DirectionPolicy::choices(), "`auto`, `in`, `in+own` or `both`");
+        assert_eq!(ScanEvidence::choices(), "`contacts`, the only value so far");
+    }
+}

@@ -1,0 +1,198 @@
+//! Captures through the real binary: golden results, limits at exactly N, files that break off.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use packets::build::{IPV4, TCP, UDP, ethernet, ipv4, tcp, udp};
+use packets::capture_file::{LITTLE, MICROSECONDS};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+mod packets;
+
+/// 2026-09-21T14:13:20Z.
+const START: u32 = 1_790_000_000;
+
+/// A capture in the making: frames between 10.0.0.0/8 addresses.
+struct Capture {
+    bytes: Vec<u8>,
+}
+
+impl Capture {
+    fn new() -> Self {
+        Self { bytes: LITTLE.pcap_header(MICROSECONDS, 1) }
+    }
+
+    /// Adds an IPv4 packet that was seen `at` microseconds after the start.
+    fn packet(&mut self, at: u32, src: [u8; 4], dst: [u8; 4], protocol: u8, payload: &[u8]) -> &mut Self {
+        let mut packet = ipv4(protocol, payload);
+        packet[12..16].copy_from_slice(&src);
+        packet[16..20].copy_from_slice(&dst);
+        let frame = ethernet(IPV4, &packet);
+        let len = frame.len() as u32;
+        self.bytes.extend(LITTLE.pcap_record(START + at / 1_000_000, at % 1_000_000, len, &frame));
+        self
+    }
+
+    fn save(&self, folder: &TempDir, name: &str) -> String {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &self.bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+fn replay(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_TrafficAlerted")).arg("replay").args(arguments).output().unwrap()
+}
+
+fn replayed(config: &str, capture: &Capture) -> Value {
+    let folder = TempDir::new().unwrap();
+    let config_path = folder.path().join("test.conf");
+    std::fs::write(&config_path, config).unwrap();
+    let capture = capture.save(&folder, "capture.pcap");
+    let output = replay(&["--config", config_path.to_str().unwrap(), "--json", "-", &capture]);
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+const A: [u8; 4] = [10, 0, 0, 1];
+const B: [u8; 4] = [10, 0, 0, 2];
+
+#[test]
+fn a_small_capture_gives_the_recorded_result() {
+    let mut capture = Capture::new();
+    capture
+        .packet(0, A, B, TCP, &tcp(40_000, 80, 0x02, 0))
+        .packet(1_000, B, A, TCP, &tcp(80, 40_000, 0x12, 0))
+        .packet(2_000, A, B, UDP, &udp(5000, 53, 20))
+        .packet(3_000, B, A, UDP, &udp(53, 5000, 172));
+    capture.bytes.extend(LITTLE.pcap_record(START, 4_000, 60, &ethernet(0x0806, &[0; 46])));
+    assert_eq!(
+        replayed("ByteLimit: 199\nAnalyzePorts: true\n", &capture),
+        json!({
+            "accounting": {
+                "frames": 5, "ip_packets": 4, "ip_bytes": 328, "skipped": {"not_ip": 1},
+                "malformed_ip_packets": 0, "length_mismatch_packets": 0, "dropped_frames": 0,
+                "spilled_packets": 0, "spilled_bytes": 0, "spilled_ports": 0, "undecided_exchanges": 0,
+            },
+            "hosts": [
+                {"ip": "10.0.0.1", "packets": 2, "ip_bytes": 88, "contacted_ips": 1, "contacted_ports": 2},
+                {"ip": "10.0.0.2", "packets": 2, "ip_bytes": 240, "contacted_ips": 0, "contacted_ports": 0},
+            ],
+            "pairs": [
+                {"src": "10.0.0.1", "dst": "10.0.0.2", "packets": 2, "ip_bytes": 88},
+                {"src": "10.0.0.2", "dst": "10.0.0.1", "packets": 2, "ip_bytes": 240},
+            ],
+            "alerts": [{
+                "id": "1790000000-1", "kind": "TRAFFIC", "source": "10.0.0.2",
+                "opened_at": "2026-09-21T14:13:20.004Z", "closed_at": null,
+                "measured": 240, "limit": 199,
+                "evidence": {"ip_bytes": 240, "destinations": [{"ip": "10.0.0.1", "ip_bytes": 240}]},
+            }],
+        })
+    );
+}
+
+/// Every limit: the value itself is within it, one more is not, and the other hosts stay out of it.
+#[test]
+fn limits_hold_at_exactly_their_value() {
+    let kinds = |count: u8, config: &str| {
+        let mut capture = Capture::new();
+        for n in 0..count {
+            let at = u32::from(n) * 1_000_000;
+            let target = [10, 9, 0, n];
+            capture.packet(at, A, target, TCP, &tcp(40_000, 1000 + u16::from(n), 0x02, 0));
+            capture.packet(at + 10, target, A, TCP, &tcp(1000 + u16::from(n), 40_000, 0x14, 0));
+        }
+        let alerts = replayed(config, &capture)["alerts"].as_array().unwrap().clone();
+        assert!(alerts.iter().all(|alert| alert["source"] == "10.0.0.1"), "{alerts:?}");
+        alerts.iter().map(|alert| alert["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let hosts = "NumberContactedIPs: 15\n";
+    assert_eq!((kinds(15, hosts), kinds(16, hosts)), (vec![], vec!["SCANNING".to_owned()]));
+    let ports = "ContactedIPsAnalyze: false\nAnalyzePorts: true\nNumContactedPorts: 15\n";
+    assert_eq!((kinds(15, ports), kinds(16, ports)), (vec![], vec!["SCANNING_PORT".to_owned()]));
+    let bytes = "ContactedIPsAnalyze: false\nByteLimit: 400\n";
+    assert_eq!((kinds(10, bytes), kinds(11, bytes)), (vec![], vec!["TRAFFIC".to_owned()]));
+    let off = "ContactedIPsAnalyze: false\n";
+    assert_eq!(kinds(100, off), Vec::<String>::new());
+}
+
+/// What the original's reset of its counters hides: a burst that is longer than no interval, at any phase.
+#[test]
+fn a_burst_is_seen_whole_at_any_phase_and_ends_a_window_later() {
+    for phase in [0, 3_300_000, 9_999_999] {
+        let mut capture = Capture::new();
+        for n in 0..11 {
+            capture.packet(phase + n * 800_000, A, B, UDP, &udp(1, 2, 72));
+        }
+        // Somebody else keeps time going.
+        capture.packet(phase + 60_000_000, B, [10, 0, 0, 3], UDP, &udp(1, 2, 0));
+        capture.packet(phase + 61_000_000, B, [10, 0, 0, 3], UDP, &udp(1, 2, 0));
+        let result = replayed("TrafficInterval: 10\nByteLimit: 1000\n", &capture);
+        let alerts = result["alerts"].as_array().unwrap();
+        assert_eq!(alerts.len(), 1, "phase {phase}: {alerts:?}");
+        assert_eq!((&alerts[0]["measured"], &alerts[0]["source"]), (&json!(1100), &json!("10.0.0.1")));
+        let time = |field: &str| alerts[0][field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        let seconds = time("closed_at").duration_since(time("opened_at")).as_secs_f64();
+        assert!((10.0..=20.0).contains(&seconds), "phase {phase}: open for {seconds} s");
+    }
+}
+
+#[test]
+fn destinations_are_hidden_when_asked() {
+    let mut capture = Capture::new();
+    for n in 0..30 {
+        capture.packet(u32::from(n), A, [10, 9, 0, n], TCP, &tcp(40_000, 80, 0x02, 0));
+    }
+    let result = replayed("NoDestinations: true\nByteLimit: 500\n", &capture);
+    assert_eq!(result["pairs"], json!([]));
+    assert_eq!(result["alerts"].as_array().unwrap().len(), 1, "bytes, and no scan of hosts");
+    assert_eq!(result["alerts"][0]["evidence"]["destinations"], json!([]));
+}
+
+#[test]
+fn a_file_that_breaks_off_counts_up_to_there() {
+    let folder = TempDir::new().unwrap();
+    let mut capture = Capture::new();
+    for n in 0..5 {
+        capture.packet(n, A, B, UDP, &udp(1, 2, 0));
+    }
+    let whole = capture.save(&folder, "whole.pcap");
+    capture.bytes.truncate(capture.bytes.len() - 3);
+    let cut = capture.save(&folder, "cut.pcap");
+    let frames = |output: &Output| {
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        result["accounting"]["frames"].as_u64().unwrap()
+    };
+
+    let output = replay(&["--json", "-", &whole, &cut]);
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!((output.status.code(), frames(&output)), (Some(1), 9));
+    assert!(said.contains("cut.pcap is cut short at byte"), "{said}");
+
+    let result = folder.path().join("result.json");
+    let output = replay(&["--json", result.to_str().unwrap(), &whole, &whole]);
+    assert_eq!((output.status.code(), output.stdout.len(), output.stderr.len()), (Some(0), 0, 0));
+    let written: Value = serde_json::from_slice(&std::fs::read(&result).unwrap()).unwrap();
+    assert_eq!(written["accounting"]["frames"], 10);
+
+    let nowhere = Path::new("/nonexistent/result.json");
+    let output = replay(&["--json", nowhere.to_str().unwrap(), &whole]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("/nonexistent/result.json"));
+}
+
+#[test]
+fn without_json_the_sums_and_alerts_are_printed() {
+    let folder = TempDir::new().unwrap();
+    let mut capture = Capture::new();
+    for n in 0..16 {
+        capture.packet(u32::from(n), A, [10, 9, 0, n], TCP, &tcp(40_000, 80, 0x02, 0));
+    }
+    let output = replay(&[&capture.save(&folder, "scan.pcap")]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("16 frames: 16 IP packets, 640 bytes\n"), "{said}");
+    assert!(said.contains("EVENT=SCANNING SRC=10.0.0.1 TOTALBYTES=640 | DSTINFO=[{10.9.0.0 40} "), "{said}");
+}
