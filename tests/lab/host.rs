@@ -1,0 +1,158 @@
+//! A host of the lab: a network namespace, and the wires between two of them.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+use std::panic;
+use std::process::{self, Command};
+use std::sync::Arc;
+use std::thread;
+
+use nix::sched::{CloneFlags, setns, unshare};
+use serde_json::Value;
+
+use crate::injector::Injector;
+use crate::inside::is_inside;
+use crate::tool::{run, tool};
+
+/// A network namespace. Clones are the same host; it is gone with the last clone and the last process in it.
+#[derive(Clone)]
+pub(crate) struct Host(Arc<File>);
+
+/// What a host sent or an interface saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Host {
+    /// A host without wires that forwards nothing. It speaks no IPv6, so that nothing is on a wire but what the test
+    /// puts there.
+    pub(crate) fn new() -> Self {
+        assert!(
+            is_inside(),
+            "a scenario is written as `inside(|| ...)`: here it would be on the real machine"
+        );
+        let namespace = thread::spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET).expect("the test is root of its namespaces");
+            File::open("/proc/thread-self/ns/net").expect("every thread has a network namespace")
+        });
+        let namespace = namespace.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+        let host = Self(Arc::new(namespace));
+        host.set("net/ipv6/conf/all/disable_ipv6", "1");
+        host.set("net/ipv6/conf/default/disable_ipv6", "1");
+        host.ip("link set lo up");
+        host
+    }
+
+    /// A host that forwards.
+    pub(crate) fn router() -> Self {
+        let host = Self::new();
+        host.set("net/ipv4/ip_forward", "1");
+        host
+    }
+
+    /// Runs `work` on this host: its sockets and the processes it starts belong to the namespace.
+    pub(crate) fn on<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let visit = || {
+            self.enter();
+            work()
+        };
+        thread::scope(|scope| scope.spawn(visit).join()).unwrap_or_else(|panic| panic::resume_unwind(panic))
+    }
+
+    /// Runs `work` on this host for as long as it likes, or until the test ends.
+    pub(crate) fn serve(&self, work: impl FnOnce() + Send + 'static) {
+        let host = self.clone();
+        thread::spawn(move || {
+            host.enter();
+            work();
+        });
+    }
+
+    /// Puts the calling thread into the namespace.
+    fn enter(&self) {
+        setns(&*self.0, CloneFlags::CLONE_NEWNET).expect("the test is root of its namespaces");
+    }
+
+    /// Lays a wire from `end` of this host to `other_end` of another one. Both ends are up.
+    pub(crate) fn plug(&self, end: &str, other: &Host, other_end: &str) {
+        let there = format!("/proc/{}/fd/{}", process::id(), other.0.as_raw_fd());
+        self.ip(&format!("link add name {end} type veth peer name {other_end} netns {there}"));
+        // One packet of TCP is one packet on the wire, so that netfilter counts here what crosses it.
+        self.ip(&format!("link set {end} up gso_max_segs 1"));
+        other.ip(&format!("link set {other_end} up gso_max_segs 1"));
+    }
+
+    /// Runs ip(8): `host.ip("route add default via 10.0.0.1")`.
+    pub(crate) fn ip(&self, arguments: &str) {
+        self.run(tool("ip", "iproute2").args(arguments.split_whitespace()));
+    }
+
+    /// Sets a sysctl: `host.set("net/ipv4/ip_forward", "1")`.
+    pub(crate) fn set(&self, sysctl: &str, value: &str) {
+        let file = format!("/proc/sys/{sysctl}");
+        self.on(|| {
+            fs::write(&file, value)
+                .unwrap_or_else(|error| panic!("{file} must be writable, in a container too: {error}"));
+        });
+    }
+
+    /// Adds rules to nftables.
+    pub(crate) fn nft(&self, rules: &str) {
+        self.run(tool("nft", "nftables").arg(rules));
+    }
+
+    /// Runs a command here and gives what it printed.
+    pub(crate) fn run(&self, command: &mut Command) -> String {
+        self.on(|| run(command))
+    }
+
+    /// A hand on an interface that puts frames onto its wire.
+    pub(crate) fn injector(&self, interface: &str) -> Injector {
+        self.on(|| Injector::on(interface))
+    }
+
+    /// Begins to count what each address of this host sends.
+    pub(crate) fn count_sent(&self) {
+        self.nft(
+            "table ip lab {
+                set sent { type ipv4_addr; size 4096; flags dynamic; counter; }
+                chain leaving {
+                    type filter hook postrouting priority 1000; policy accept;
+                    oifname != \"lo\" add @sent { ip saddr }
+                }
+            }",
+        );
+    }
+
+    /// What each address has sent since [`count_sent`](Self::count_sent): IP packets, from header to end.
+    pub(crate) fn sent(&self) -> HashMap<IpAddr, Sum> {
+        let printed = self.run(tool("nft", "nftables").args(["--json", "list", "set", "ip", "lab", "sent"]));
+        let json: Value = serde_json::from_str(&printed).expect("nft prints JSON");
+        let sets = json["nftables"].as_array().into_iter().flatten();
+        let elements = sets.filter_map(|object| object["set"]["elem"].as_array()).flatten();
+        let number = |value: &Value| value.as_u64().expect("nft counts in numbers");
+        elements
+            .map(|element| {
+                let (addr, counter) = (&element["elem"]["val"], &element["elem"]["counter"]);
+                let addr = addr.as_str().and_then(|addr| addr.parse().ok()).expect("an address");
+                (addr, Sum { packets: number(&counter["packets"]), bytes: number(&counter["bytes"]) })
+            })
+            .collect()
+    }
+
+    /// Frames that the kernel took from the wire of an interface since it was laid.
+    pub(crate) fn frames_received(&self, interface: &str) -> u64 {
+        let table =
+            self.on(|| fs::read_to_string("/proc/thread-self/net/dev").expect("the kernel has /proc"));
+        let columns = table.lines().find_map(|line| {
+            let (name, columns) = line.split_once(':')?;
+            (name.trim() == interface).then_some(columns)
+        });
+        let columns = columns.unwrap_or_else(|| panic!("there is no {interface} in\n{table}"));
+        columns.split_whitespace().nth(1).and_then(|packets| packets.parse().ok()).expect("proc(5)")
+    }
+}

@@ -1,0 +1,87 @@
+//! Frames made by hand, put onto a wire one by one or at a rate.
+
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, bind, send, socket};
+
+/// A UDP packet without payload worth reading, in an Ethernet frame to a station that does not exist: whoever is
+/// there hears it, nobody answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Udp {
+    pub(crate) src: Ipv4Addr,
+    pub(crate) dst: Ipv4Addr,
+    pub(crate) dst_port: u16,
+    /// IP header and all behind it.
+    pub(crate) ip_bytes: u16,
+}
+
+impl Udp {
+    pub(crate) fn frame(&self) -> Vec<u8> {
+        const NOBODY: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
+        const SENDER: [u8; 6] = [2, 0, 0, 0, 0, 1];
+        let mut frame = Vec::with_capacity(14 + usize::from(self.ip_bytes));
+        frame.extend(NOBODY);
+        frame.extend(SENDER);
+        frame.extend(0x0800_u16.to_be_bytes());
+        // Version and header length, type of service, length; identification, no fragment; TTL, UDP, no checksum.
+        frame.extend([0x45, 0]);
+        frame.extend(self.ip_bytes.to_be_bytes());
+        frame.extend([0, 0, 0, 0, 64, 17, 0, 0]);
+        frame.extend(self.src.octets());
+        frame.extend(self.dst.octets());
+        frame.extend(40_000_u16.to_be_bytes());
+        frame.extend(self.dst_port.to_be_bytes());
+        frame.extend((self.ip_bytes - 20).to_be_bytes());
+        frame.extend([0, 0]);
+        frame.resize(14 + usize::from(self.ip_bytes), 0);
+        frame
+    }
+}
+
+/// A packet socket on one interface that only sends.
+pub(crate) struct Injector(OwnedFd);
+
+impl Injector {
+    /// On an interface of the namespace of the calling thread.
+    pub(crate) fn on(interface: &str) -> Self {
+        let mut interfaces = getifaddrs().expect("the kernel lists its interfaces");
+        let link = interfaces.find_map(|entry| {
+            let address = entry.address.filter(|address| address.as_link_addr().is_some())?;
+            (entry.interface_name == interface).then_some(address)
+        });
+        let link = link.unwrap_or_else(|| panic!("there is no interface {interface}"));
+        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
+            .expect("the test is root of its namespaces");
+        bind(socket.as_raw_fd(), &link).expect("the interface is there");
+        Self(socket)
+    }
+
+    /// Sends one frame; it is on the other end of the wire when this returns.
+    pub(crate) fn send(&self, frame: &[u8]) {
+        loop {
+            match send(self.0.as_raw_fd(), frame, MsgFlags::empty()) {
+                Ok(_) => return,
+                // The other end had no room and has not seen it.
+                Err(Errno::ENOBUFS) => {}
+                Err(error) => panic!("a frame of {} bytes cannot be sent: {error}", frame.len()),
+            }
+        }
+    }
+
+    /// Sends frames, at most `per_second` of them. Returns how long that took.
+    pub(crate) fn send_at_rate(&self, frames: &[impl AsRef<[u8]>], per_second: u32) -> Duration {
+        let began = Instant::now();
+        for (number, frame) in frames.iter().enumerate() {
+            let due = began + Duration::from_secs(1).mul_f64(number as f64 / f64::from(per_second));
+            while Instant::now() < due {
+                std::hint::spin_loop();
+            }
+            self.send(frame.as_ref());
+        }
+        began.elapsed()
+    }
+}

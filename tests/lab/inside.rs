@@ -1,0 +1,120 @@
+//! Takes a test into namespaces of its own.
+//!
+//! A process with threads cannot enter a user namespace, and libtest has threads. So the test runs its own
+//! executable again through `unshare`, asks it for this one test, and judges how that went.
+
+use std::process::Command;
+use std::sync::OnceLock;
+use std::{any, env};
+
+use crate::tool::tool;
+
+/// Runs `scenario` as root of a network of its own.
+pub(crate) fn inside<S: FnOnce()>(scenario: S) {
+    enter(Identity::Root, scenario);
+}
+
+/// Runs `scenario` as uid 65534, with all capabilities over a network of its own.
+pub(crate) fn inside_as_nobody<S: FnOnce()>(scenario: S) {
+    enter(Identity::Nobody, scenario);
+}
+
+/// The user and group that own nothing.
+pub(crate) const NOBODY: u32 = 65534;
+
+#[derive(Clone, Copy)]
+enum Identity {
+    Root,
+    Nobody,
+}
+
+fn enter<S: FnOnce()>(identity: Identity, scenario: S) {
+    if is_inside() {
+        return scenario();
+    }
+    let name = test_name::<S>();
+    let output = walls()
+        .command(identity)
+        .arg(env::current_exe().expect("a running test has an executable"))
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(INSIDE, "yes")
+        .output()
+        .expect("unshare has just worked");
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "inside its namespaces the test failed ({}):\n{said}", output.status);
+    // Otherwise a name that matches no test would pass.
+    assert!(said.contains("test result: ok. 1 passed"), "{name} was not run inside:\n{said}");
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Whether this is the process of one test, with namespaces of its own.
+pub(crate) fn is_inside() -> bool {
+    env::var_os(INSIDE).is_some()
+}
+
+/// Set in that process.
+const INSIDE: &str = "TRAFFIC_ALERTED_LAB_INSIDE";
+
+/// The name by which libtest knows the function that `S` is a closure of: `lab::scans::a_test::{{closure}}`.
+fn test_name<S>() -> &'static str {
+    let path = any::type_name::<S>();
+    let path = path.split_once("::").map_or(path, |(_, path)| path);
+    path.split_once("::{{").map_or(path, |(function, _)| function)
+}
+
+/// What keeps a test apart from the machine.
+#[derive(Clone, Copy)]
+enum Walls {
+    /// A user namespace: needs no privilege.
+    User,
+    /// Plain namespaces, for a root to whom user namespaces are refused.
+    Root,
+}
+
+impl Walls {
+    fn command(self, identity: Identity) -> Command {
+        let mut unshare = tool("unshare", "util-linux");
+        // The process is the first one of its namespace: when it ends, the kernel ends the others.
+        unshare.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+        match (self, identity) {
+            (Walls::Root, _) => {}
+            (Walls::User, Identity::Root) => {
+                unshare.args(["--user", "--map-root-user"]);
+            }
+            (Walls::User, Identity::Nobody) => {
+                unshare.args(["--user", "--keep-caps"]);
+                unshare.arg(format!("--map-user={NOBODY}")).arg(format!("--map-group={NOBODY}"));
+            }
+        }
+        unshare
+    }
+
+    /// Whether the machine grants them, and what it says if not.
+    fn stand(self) -> Result<(), String> {
+        let output = match self.command(Identity::Root).arg("true").output() {
+            Ok(output) => output,
+            Err(error) => panic!("unshare cannot be run ({error}): apt-get install util-linux"),
+        };
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        }
+    }
+}
+
+/// The walls that this machine grants.
+fn walls() -> Walls {
+    static WALLS: OnceLock<Walls> = OnceLock::new();
+    *WALLS.get_or_init(|| {
+        let Err(refusal) = Walls::User.stand() else { return Walls::User };
+        if nix::unistd::geteuid().is_root() && Walls::Root.stand().is_ok() {
+            return Walls::Root;
+        }
+        panic!(
+            "this machine refuses the namespaces that the lab is made of ({refusal}). What helps: \
+             sysctl user.max_user_namespaces=10000; on Ubuntu sysctl kernel.apparmor_restrict_unprivileged_userns=0; \
+             on old Debian sysctl kernel.unprivileged_userns_clone=1; in a container --privileged"
+        )
+    })
+}

@@ -1,0 +1,367 @@
+//! The program under test: its life, what it says and what it serves.
+
+use std::fmt::Debug;
+use std::fs;
+use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
+use std::net::{IpAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+pub(crate) use nix::sys::signal::Signal;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::host::{Host, Sum};
+use crate::tool::{LOOK, end_within};
+
+/// What a lab configuration begins with where nothing else is wanted: every host is on the chart.
+pub(crate) const EVERY_HOST: &str = "ChartMinBytes: 1\n";
+
+/// Patience with what must happen. Far more than it takes, since the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running TrafficAlerted.
+pub(crate) struct Program {
+    host: Host,
+    child: Child,
+    log: Arc<Log>,
+    reader: Option<JoinHandle<()>>,
+    unread_log: Option<PipeReader>,
+    /// When it was seen to listen.
+    pub(crate) listening_since: Instant,
+    _config: TempDir,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    /// From the signal to the end of the process.
+    pub(crate) took: Duration,
+    pub(crate) lines: Vec<Line>,
+}
+
+/// A line that it wrote, and when that arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) text: String,
+    pub(crate) at: Instant,
+}
+
+/// `/api/v1/accounting`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(crate) struct Accounting {
+    pub(crate) frames: u64,
+    pub(crate) ip_packets: u64,
+    pub(crate) ip_bytes: u64,
+    pub(crate) skipped: std::collections::BTreeMap<String, u64>,
+    pub(crate) kernel: Kernel,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(crate) struct Kernel {
+    pub(crate) tp_packets: u64,
+    pub(crate) tp_drops: u64,
+}
+
+impl Accounting {
+    pub(crate) fn counted(&self) -> Sum {
+        Sum { packets: self.ip_packets, bytes: self.ip_bytes }
+    }
+
+    /// Every frame is in exactly one place. Holds when nothing is in a ring or on its way to the analyst.
+    pub(crate) fn adds_up(&self) -> bool {
+        self.frames == self.ip_packets + self.skipped.values().sum::<u64>()
+            && self.kernel.tp_packets == self.frames + self.kernel.tp_drops
+    }
+}
+
+/// An element of `/all` or `/active`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Listed {
+    pub(crate) event_type: String,
+    #[serde(rename = "SourceIP")]
+    pub(crate) source: IpAddr,
+    #[serde(rename = "DestinationIP")]
+    pub(crate) destinations: Vec<Destination>,
+    pub(crate) total_bytes: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub(crate) struct Destination {
+    #[serde(rename = "IP")]
+    pub(crate) addr: IpAddr,
+    #[serde(rename = "Bytes")]
+    pub(crate) bytes: u64,
+}
+
+impl Program {
+    /// Starts it on a host and waits until it listens: then it counts.
+    pub(crate) fn start(host: &Host, config: &str) -> Self {
+        Self::start_as(Command::new(BINARY), host, config)
+    }
+
+    /// The same through a command that takes the program and its arguments as further arguments.
+    pub(crate) fn start_as(command: Command, host: &Host, config: &str) -> Self {
+        let mut program = Self::launch(command, host, config, Stdio::piped());
+        match program.line("listening on http://") {
+            Some(line) => program.listening_since = line.at,
+            None => panic!("it does not listen:\n{}", program.log.text()),
+        }
+        program
+    }
+
+    /// Starts it with a log that takes nothing: a full pipe that nobody reads before it ends.
+    pub(crate) fn start_with_hanging_log(host: &Host, config: &str) -> Self {
+        let (log, mut stderr) = io::pipe().expect("a pipe");
+        let has_room = |pipe: &PipeWriter| {
+            let mut pipe = [PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)];
+            poll(&mut pipe, PollTimeout::ZERO).expect("it is a pipe") > 0
+        };
+        while has_room(&stderr) {
+            stderr.write_all(&[b'.'; libc::PIPE_BUF]).expect("its other end is here");
+        }
+        let mut program = Self::launch(Command::new(BINARY), host, config, stderr.into());
+        program.unread_log = Some(log);
+        let listens = |_: &Self| host.on(|| TcpStream::connect(("127.0.0.1", PORT)).is_ok());
+        program.wait_for("it listens", listens, |&listens| listens);
+        // It listens before it counts, and counts before it answers.
+        assert_eq!(program.get("/healthz"), "ok");
+        program
+    }
+
+    /// Starts it where it cannot, and waits for its end.
+    pub(crate) fn fail(command: Command, host: &Host, config: &str) -> Ended {
+        Self::launch(command, host, config, Stdio::piped()).ended(Instant::now())
+    }
+
+    fn launch(mut command: Command, host: &Host, config: &str, stderr: Stdio) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        // It may run as a user who owns nothing.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        fs::write(folder.path().join("lab.conf"), config).expect("it is ours");
+        command
+            .arg("lab.conf")
+            .current_dir(folder.path())
+            .env_remove("JOURNAL_STREAM")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr);
+        let mut child = host.on(|| command.spawn().expect("the binary starts"));
+        let log = Arc::new(Log::default());
+        let reader = child.stderr.take().map(|stderr| {
+            let log = Arc::clone(&log);
+            let lines = BufReader::new(stderr).lines().map_while(Result::ok);
+            thread::spawn(move || lines.for_each(|text| log.add(text)))
+        });
+        Self {
+            host: host.clone(),
+            child,
+            log,
+            reader,
+            unread_log: None,
+            listening_since: Instant::now(),
+            _config: folder,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a line that contains `needle`; `None` when patience or the program has ended.
+    pub(crate) fn line(&mut self, needle: &str) -> Option<Line> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            // Looked at before the lines: what it wrote before its end is there.
+            let is_over = self.child.try_wait().expect("it is our child").is_some();
+            if let Some(line) = self.log.find(needle, if is_over { PATIENCE / 10 } else { LOOK * 10 }) {
+                return Some(line);
+            }
+            if is_over {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Waits for the line that opens an alert.
+    pub(crate) fn alert(&mut self, kind: &str, source: impl std::fmt::Display) -> Line {
+        let needle = format!("EVENT={kind} SRC={source} ");
+        self.line(&needle).unwrap_or_else(|| panic!("no {needle:?} in\n{}", self.log.text()))
+    }
+
+    /// Asks until the answer is what is wanted.
+    pub(crate) fn wait_for<T: Debug>(
+        &self,
+        what: &str,
+        ask: impl Fn(&Self) -> T,
+        is_wanted: impl Fn(&T) -> bool,
+    ) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = ask(self);
+            if is_wanted(&answer) {
+                return answer;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "not in time: {what}; the last answer was {answer:?}, and it said\n{}",
+                self.log.text()
+            );
+            thread::sleep(LOOK * 5);
+        }
+    }
+
+    /// Waits until exactly this much was counted.
+    pub(crate) fn wait_for_counted(&self, expected: Sum) -> Accounting {
+        self.wait_for(&format!("{expected:?} counted"), Self::accounting, |accounting| {
+            accounting.counted() == expected && accounting.adds_up()
+        })
+    }
+
+    /// Waits until a host has sent exactly this much in the window.
+    pub(crate) fn wait_for_bytes(&self, source: impl Into<IpAddr>, bytes: u64) {
+        let source = source.into();
+        let ask = |program: &Self| program.bytes_of(source);
+        self.wait_for(&format!("{bytes} bytes of {source}"), ask, |&counted| counted == bytes);
+    }
+
+    pub(crate) fn accounting(&self) -> Accounting {
+        self.get_json("/api/v1/accounting")
+    }
+
+    /// `/all`.
+    pub(crate) fn all(&self) -> Vec<Listed> {
+        self.get_json("/all")
+    }
+
+    /// `/active`.
+    pub(crate) fn active(&self) -> Vec<Listed> {
+        self.get_json("/active")
+    }
+
+    /// Bytes of a host in `/all`; 0 if it is not listed.
+    pub(crate) fn bytes_of(&self, source: IpAddr) -> u64 {
+        self.all().iter().filter(|listed| listed.source == source).map(|listed| listed.total_bytes).sum()
+    }
+
+    fn get_json<T: for<'a> Deserialize<'a> + Send>(&self, path: &str) -> T {
+        let body = self.get(path);
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error} in {body:?}"))
+    }
+
+    /// The body of an answer.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let answer = self.host.on(|| {
+            let mut stream = TcpStream::connect(("127.0.0.1", PORT)).expect("it listens");
+            stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost:{PORT}\r\nConnection: close\r\n\r\n")
+                .expect("it reads");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("it answers");
+            answer
+        });
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+        assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {head}");
+        body.to_owned()
+    }
+
+    /// Sends a signal and waits for the end.
+    pub(crate) fn stop(self, signal: Signal) -> Ended {
+        let pid = i32::try_from(self.child.id()).expect("the kernel's process ids are positive");
+        let asked = Instant::now();
+        kill(Pid::from_raw(pid), signal).expect("it runs");
+        self.ended(asked)
+    }
+
+    fn ended(mut self, asked: Instant) -> Ended {
+        let status = end_within(&mut self.child, PATIENCE);
+        let took = asked.elapsed();
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("it only reads");
+        }
+        let status = status.unwrap_or_else(|| panic!("it does not end:\n{}", self.log.text()));
+        Ended { code: status.code(), took, lines: self.log.lines() }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It has ended already, unless the test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// The alerts that it opened, without date and time.
+    pub(crate) fn alerts(&self) -> Vec<&str> {
+        let alerts = self.lines.iter().filter_map(|line| line.text.find("EVENT=").map(|at| &line.text[at..]));
+        alerts.collect()
+    }
+
+    /// Everything that it wrote.
+    pub(crate) fn text(&self) -> String {
+        self.lines.iter().map(|line| format!("{}\n", line.text)).collect()
+    }
+
+    /// What its last words say was counted, and checks that it ended as it was asked to.
+    pub(crate) fn last_words(&self) -> Sum {
+        assert_eq!(self.code, Some(0), "{}", self.text());
+        let last = self.lines.iter().rev().find(|line| line.text.contains(" packets, "));
+        let last = last.unwrap_or_else(|| panic!("no last words in\n{}", self.text()));
+        let mut words = last.text.split(' ').filter_map(|word| word.parse().ok());
+        match (words.next(), words.next()) {
+            (Some(packets), Some(bytes)) => Sum { packets, bytes },
+            _ => panic!("no numbers in {}", last.text),
+        }
+    }
+}
+
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_TrafficAlerted");
+
+/// Where it listens unless it is told otherwise.
+pub(crate) const PORT: u16 = 8698;
+
+/// The lines that a program has written until now.
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<Line>>,
+    grown: Condvar,
+}
+
+impl Log {
+    fn add(&self, text: String) {
+        let at = Instant::now();
+        self.lines.lock().expect("nobody panics with it").push(Line { text, at });
+        self.grown.notify_all();
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        self.lines.lock().expect("nobody panics with it").clone()
+    }
+
+    fn text(&self) -> String {
+        self.lines().into_iter().map(|line| line.text + "\n").collect()
+    }
+
+    /// The first line that contains `needle`, or the first to come within `patience`.
+    fn find(&self, needle: &str, patience: Duration) -> Option<Line> {
+        let find = |lines: &[Line]| lines.iter().find(|line| line.text.contains(needle)).cloned();
+        let lines = self.lines.lock().expect("nobody panics with it");
+        let (lines, _) = self
+            .grown
+            .wait_timeout_while(lines, patience, |lines| find(lines).is_none())
+            .expect("nobody panics with it");
+        find(&lines)
+    }
+}
