@@ -1,0 +1,23 @@
+//! Hostile bytes in the place of a ring block: the walk ends, stays inside, and reports damage once.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use traffic_alerted::sys::abi::FRAME_HEADER_BYTES;
+use traffic_alerted::sys::ring::frames_in_block;
+
+fuzz_target!(|block: &[u8]| {
+    let inside = block.as_ptr_range();
+    let mut frames = frames_in_block(block);
+    let mut count = 0;
+    while let Some(frame) = frames.next() {
+        count += 1;
+        match frame {
+            Ok(frame) => {
+                let bytes = frame.bytes.as_ptr_range();
+                assert!(inside.start <= bytes.start && bytes.end <= inside.end, "bytes outside the block");
+            }
+            Err(_) => assert!(frames.next().is_none(), "the walk went on behind damage"),
+        }
+    }
+    assert!(count <= block.len() / FRAME_HEADER_BYTES + 1, "frames overlap their descriptions");
+});

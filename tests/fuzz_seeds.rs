@@ -1,0 +1,131 @@
+//! The seeds of the fuzzers are built by code and committed. This holds the two together; with
+//! `UPDATE_SEEDS=1` in the environment it writes them.
+
+mod packets;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use packets::capture_file::{BIG, LITTLE, MICROSECONDS, MODIFIED, NANOSECONDS, Order};
+use packets::catalogue::{Sample, catalogue, sample};
+use packets::seed;
+
+type Seeds = BTreeMap<String, Vec<u8>>;
+
+#[test]
+fn decode_seeds_are_the_catalogue() {
+    let seeds = catalogue().iter().map(|s| (s.name.to_owned(), seed::input_of(&s.frame()))).collect();
+    hold_together("decode", &seeds);
+    for (name, input) in &seeds {
+        let (frame, expected) = (seed::frame_of(input).unwrap(), sample(name));
+        assert_eq!((frame.link, frame.frame_len, frame.bytes), {
+            let frame = expected.frame();
+            (frame.link, frame.frame_len, frame.bytes)
+        });
+    }
+}
+
+#[test]
+fn capture_seeds_have_every_variant() {
+    let ethernet = [sample("ipv4_tcp"), sample("vlan_ipv6_udp"), sample("ipv4_tcp_snapped")];
+    let raw = [sample("raw_ipv4"), sample("raw_ipv6")];
+    let mut seeds = Seeds::new();
+    let mut add = |name: &str, file: Vec<u8>| seeds.insert(name.to_owned(), file);
+
+    add("pcap_empty", LITTLE.pcap_header(MICROSECONDS, 1));
+    add("pcap_little", pcap(LITTLE, MICROSECONDS, 1, &ethernet));
+    add("pcap_big", pcap(BIG, MICROSECONDS, 1, &ethernet));
+    add("pcap_little_nanos", pcap(LITTLE, NANOSECONDS, 101, &raw));
+    add("pcap_big_nanos", pcap(BIG, NANOSECONDS, 101, &raw));
+    add("pcap_modified", {
+        let mut record = record(LITTLE, &raw[0]);
+        record.splice(16..16, [0; 8]);
+        [LITTLE.pcap_header(MODIFIED, 101), record.clone(), record].concat()
+    });
+    add("pcap_cut", {
+        let mut file = pcap(LITTLE, MICROSECONDS, 1, &ethernet);
+        file.truncate(file.len() - 9);
+        file
+    });
+    add("pcap_oversized_record", {
+        let oversized = LITTLE.u32s(&[1, 0, 262_145, 262_145]);
+        [pcap(LITTLE, MICROSECONDS, 101, &raw), oversized].concat()
+    });
+    for (name, order) in [("pcapng_little", LITTLE), ("pcapng_big", BIG)] {
+        add(name, pcapng(order, &ethernet));
+    }
+    add("pcapng_sections", [pcapng(LITTLE, &ethernet), pcapng(BIG, &ethernet)].concat());
+    add("pcapng_clocks", {
+        let clock =
+            [LITTLE.option(9, &[0x80 | 20]), LITTLE.option(14, &LITTLE.i64(-3600)), vec![0; 4]].concat();
+        let start = [LITTLE.section(), LITTLE.interface(101, 0, &clock)].concat();
+        [start, LITTLE.enhanced(0, 1 << 40, raw[0].frame_len, &raw[0].bytes)].concat()
+    });
+    add("pcapng_unknown_interface", {
+        [LITTLE.section(), LITTLE.enhanced(3, 0, raw[0].frame_len, &raw[0].bytes)].concat()
+    });
+    hold_together("capture", &seeds);
+}
+
+fn pcap(order: Order, magic: u32, link_type: u32, samples: &[Sample]) -> Vec<u8> {
+    let records = samples.iter().flat_map(|sample| record(order, sample));
+    order.pcap_header(magic, link_type).into_iter().chain(records).collect()
+}
+
+fn record(order: Order, sample: &Sample) -> Vec<u8> {
+    order.pcap_record(1_000_000_000, 999_999, sample.frame_len, &sample.bytes)
+}
+
+/// A section with all kinds of packet blocks and one that is none.
+fn pcapng(order: Order, samples: &[Sample; 3]) -> Vec<u8> {
+    let [first, second, third] = samples;
+    let options = [order.option(2, b"eth0"), order.option(9, &[9]), vec![0; 4]].concat();
+    [
+        order.section(),
+        order.interface(1, 96, &[]),
+        order.interface(1, 0, &options),
+        order.enhanced(1, 1_000_000_000_000_000_000, first.frame_len, &first.bytes),
+        order.simple(second.frame_len, &second.bytes),
+        order.block(5, &[0; 12]),
+        order.obsolete(0, 1_000_000_000_000_000, third.frame_len, &third.bytes),
+    ]
+    .concat()
+}
+
+fn hold_together(target: &str, seeds: &Seeds) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    if std::env::var_os("UPDATE_SEEDS").is_some() {
+        write(&folder, seeds);
+    }
+    for (name, seed) in seeds {
+        let path = folder.join(name);
+        let committed = fs::read(&path).unwrap_or_default();
+        assert!(
+            committed == *seed,
+            "{} is not what the code builds; run `UPDATE_SEEDS=1 cargo test --test fuzz_seeds`",
+            path.display()
+        );
+    }
+    for path in named_seeds(&folder) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        assert!(seeds.contains_key(&*name), "{} is built by no code; remove it", path.display());
+    }
+}
+
+fn write(folder: &Path, seeds: &Seeds) {
+    fs::create_dir_all(folder).expect("the folder of the seeds can be made");
+    for path in named_seeds(folder) {
+        fs::remove_file(path).expect("a seed can be removed");
+    }
+    for (name, seed) in seeds {
+        fs::write(folder.join(name), seed).expect("a seed can be written");
+    }
+}
+
+/// The files that are committed: the fuzzer names what it finds by 40 hexadecimal digits.
+fn named_seeds(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder of the seeds is there");
+    let paths = entries.map(|entry| entry.expect("an entry of the folder").path());
+    paths.filter(|path| path.file_name().is_some_and(|name| name.len() != 40)).collect()
+}
