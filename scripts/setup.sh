@@ -1,0 +1,144 @@
+# Installs what scripts/run and scripts/test need, and says what. Sourced by both.
+#
+# Made for Debian 12 and 13. A tool that is there in a good version is left alone; what cannot be installed ends the
+# script with the remedy. Packages need root or sudo, everything else goes into the home directory or target/.
+# shellcheck shell=bash
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# What cargo installs comes first; a user's path often lacks the directories of setcap and nft.
+export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH:/usr/sbin:/sbin"
+
+# The oldest compiler that the package accepts.
+RUST_MIN=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+# build.mjs asks for import.meta.dirname, the browser test for Node.js 20.
+NODE_MIN=20.11
+# What is installed where Debian's is older.
+NODE_VERSION=22.23.3
+
+say() { printf '\n==> %s\n' "$*"; }
+
+fail() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+has() { command -v "$1" >/dev/null; }
+
+# at_least HAVE WANT: whether a version is WANT or later.
+at_least() { printf '%s\n%s\n' "$2" "$1" | sort -VC; }
+
+as_root() {
+  if [[ $EUID -eq 0 ]]; then
+    "$@"
+  elif has sudo; then
+    sudo "$@"
+  else
+    fail "this needs root, and there is no sudo. Run it as root: $*"
+  fi
+}
+
+# need_packages COMMAND:PACKAGE...: the Debian package of each command that is missing.
+need_packages() {
+  local pair missing=()
+  for pair in "$@"; do
+    has "${pair%%:*}" || missing+=("${pair#*:}")
+  done
+  if [[ ${#missing[@]} -eq 0 ]]; then
+    return
+  fi
+  has apt-get || fail "there is no apt-get here. Install what this system calls ${missing[*]}, then run again"
+  say "Installing the Debian packages ${missing[*]}"
+  as_root apt-get update || fail "apt-get cannot read its package lists: check the network and /etc/apt"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}" ||
+    fail "apt-get cannot install ${missing[*]}: see what it says above"
+}
+
+# Node.js: Debian's package, or the official build out of the npm registry where that is too old (Debian 12).
+need_node() {
+  need_packages node:nodejs npm:npm
+  if at_least "$(node --version | tr -d v)" "$NODE_MIN"; then
+    return
+  fi
+  local arch package
+  case $(uname -m) in
+    x86_64) arch=x64 ;;
+    aarch64) arch=arm64 ;;
+    *) fail "Node.js $NODE_MIN is needed, and $(node --version) is here: install a later one from https://nodejs.org" ;;
+  esac
+  package=node-linux-$arch
+  if [[ ! -x target/node/node_modules/$package/bin/node ]]; then
+    say "Node.js $(node --version) is older than $NODE_MIN: installing $package@$NODE_VERSION into target/node"
+    npm install --prefix target/node --no-save --ignore-scripts --no-audit --no-fund "$package@$NODE_VERSION" ||
+      fail "npm cannot install Node.js: check the network, or install $NODE_MIN or later from https://nodejs.org"
+  fi
+  PATH="$PWD/target/node/node_modules/$package/bin:$PATH"
+}
+
+# Where cargo is missing or too old: the stable toolchain.
+need_rust() {
+  if at_least "$(cargo --version 2>/dev/null | cut -d' ' -f2)" "$RUST_MIN"; then
+    return
+  fi
+  need_rustup
+  need_toolchain stable
+  # For this run alone: which toolchain is the default is not ours to change.
+  export RUSTUP_TOOLCHAIN=stable
+  at_least "$(cargo --version | cut -d' ' -f2)" "$RUST_MIN" ||
+    fail "$(command -v cargo) is $(cargo --version), and $RUST_MIN is needed: let rustup's cargo come first in PATH"
+}
+
+need_rustup() {
+  if has rustup; then
+    return
+  fi
+  # Debian's package would replace a cargo of Debian's own.
+  if ! has cargo && has apt-cache && [[ -n $(apt-cache search --names-only '^rustup$') ]]; then
+    need_packages rustup:rustup
+    return
+  fi
+  say "Installing rustup from https://sh.rustup.rs into ${CARGO_HOME:-$HOME/.cargo}"
+  local installer
+  installer=$(mktemp)
+  curl --proto '=https' --tlsv1.2 -sSf -o "$installer" https://sh.rustup.rs ||
+    fail "cannot fetch https://sh.rustup.rs: check the network, or install Rust $RUST_MIN with rustup by other means"
+  sh "$installer" -y --no-modify-path --default-toolchain none ||
+    fail "rustup cannot be installed: see what it says above"
+  rm -f "$installer"
+}
+
+# need_toolchain NAME: the latest of it.
+need_toolchain() {
+  say "Installing Rust $1 with rustup"
+  rustup toolchain install "$1" --profile minimal --no-self-update ||
+    fail "rustup cannot install the $1 toolchain: check the network; it comes from https://static.rust-lang.org"
+}
+
+# What checks style, and comes with a full toolchain.
+need_clippy_and_rustfmt() {
+  if cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1; then
+    return
+  fi
+  has rustup || fail "cargo has no clippy or no rustfmt: install the packages that belong to your cargo"
+  say "Installing clippy and rustfmt with rustup"
+  rustup component add clippy rustfmt || fail "rustup cannot add clippy and rustfmt: check the network"
+}
+
+# What cargo fuzz is built with; the rest of the project is built with stable.
+need_nightly() {
+  need_rustup
+  if ! rustup run nightly cargo --version >/dev/null 2>&1; then
+    need_toolchain nightly
+  fi
+}
+
+# need_cargo_tool NAME...: programs from crates.io.
+need_cargo_tool() {
+  local tool
+  for tool in "$@"; do
+    if ! has "$tool"; then
+      say "Installing $tool with cargo"
+      cargo install --locked "$tool" || fail "cargo cannot install $tool: check the network, and what it says above"
+    fi
+  done
+}
