@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::alert::{Alert, AlertKind};
-use crate::flow::{self, HostCounts, Window};
+use crate::flow::{HostCounts, Window};
 use crate::time::UnixNanos;
 
-use super::view::Skipped;
+use super::view::Counted;
 
 /// What captures hold and what would have been said of it, with the field names that tools read.
 #[derive(Serialize)]
@@ -26,17 +26,9 @@ struct Replayed<'a> {
 
 #[derive(Serialize)]
 struct Accounting {
-    frames: u64,
-    ip_packets: u64,
-    ip_bytes: u64,
-    skipped: Skipped,
-    malformed_ip_packets: u64,
-    length_mismatch_packets: u64,
+    #[serde(flatten)]
+    counted: Counted,
     dropped_frames: u64,
-    spilled_packets: u64,
-    spilled_bytes: u64,
-    spilled_ports: u64,
-    undecided_exchanges: u64,
 }
 
 /// The window, and whether its pairs may be shown.
@@ -99,30 +91,15 @@ pub fn write_replayed(
     hide_destinations: bool,
 ) -> io::Result<()> {
     let view = Replayed {
-        accounting: Accounting::of(totals.accounting()),
+        accounting: Accounting {
+            counted: Counted::of(totals.accounting()),
+            dropped_frames: totals.accounting().kernel.tp_drops,
+        },
         hosts: totals,
         pairs: Pairs { window: totals, are_hidden: hide_destinations },
         alerts,
     };
     serde_json::to_writer(out, &view).map_err(io::Error::from)
-}
-
-impl Accounting {
-    fn of(counted: &flow::Accounting) -> Self {
-        Self {
-            frames: counted.frames,
-            ip_packets: counted.ip_packets,
-            ip_bytes: counted.ip_bytes,
-            skipped: Skipped(counted.skipped),
-            malformed_ip_packets: counted.malformed_ip_packets(),
-            length_mismatch_packets: counted.length_mismatch_packets,
-            dropped_frames: counted.kernel.tp_drops,
-            spilled_packets: counted.spilled_packets,
-            spilled_bytes: counted.spilled_bytes,
-            spilled_ports: counted.spilled_ports,
-            undecided_exchanges: counted.undecided_exchanges,
-        }
-    }
 }
 
 fn hosts<S: Serializer>(window: &Window, serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::alert::AlertKind;
-use crate::flow::{HostRow, Snapshot};
+use crate::flow::{self, HostRow, KernelCounts, Snapshot};
 use crate::packet::Skip;
 
 /// `/capabilities`: the limits in force, with the original's names in the original's order.
@@ -74,9 +74,9 @@ impl LegacyHost {
     }
 }
 
-/// `/api/v1/accounting`: every frame in exactly one place, `frames = ip_packets + sum(skipped)`.
+/// Every frame in exactly one place, `frames = ip_packets + sum(skipped)`; live and in replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Accounting {
+pub(super) struct Counted {
     frames: u64,
     ip_packets: u64,
     ip_bytes: u64,
@@ -87,6 +87,30 @@ pub struct Accounting {
     spilled_bytes: u64,
     spilled_ports: u64,
     undecided_exchanges: u64,
+}
+
+impl Counted {
+    pub(super) fn of(counted: &flow::Accounting) -> Self {
+        Self {
+            frames: counted.frames,
+            ip_packets: counted.ip_packets,
+            ip_bytes: counted.ip_bytes,
+            skipped: Skipped(counted.skipped),
+            malformed_ip_packets: counted.malformed_ip_packets(),
+            length_mismatch_packets: counted.length_mismatch_packets,
+            spilled_packets: counted.spilled_packets,
+            spilled_bytes: counted.spilled_bytes,
+            spilled_ports: counted.spilled_ports,
+            undecided_exchanges: counted.undecided_exchanges,
+        }
+    }
+}
+
+/// `/api/v1/accounting`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Accounting {
+    #[serde(flatten)]
+    counted: Counted,
     /// Hosts that `/all` has no room for.
     hosts_omitted: usize,
     kernel: Kernel,
@@ -99,33 +123,20 @@ struct Kernel {
     tp_freezes: u64,
 }
 
-impl From<&Snapshot> for Accounting {
-    fn from(snapshot: &Snapshot) -> Self {
-        let counted = &snapshot.accounting;
+impl Accounting {
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        let KernelCounts { tp_packets, tp_drops, tp_freezes } = snapshot.accounting.kernel;
         Self {
-            frames: counted.frames,
-            ip_packets: counted.ip_packets,
-            ip_bytes: counted.ip_bytes,
-            skipped: Skipped(counted.skipped),
-            malformed_ip_packets: counted.malformed_ip_packets(),
-            length_mismatch_packets: counted.length_mismatch_packets,
-            spilled_packets: counted.spilled_packets,
-            spilled_bytes: counted.spilled_bytes,
-            spilled_ports: counted.spilled_ports,
-            undecided_exchanges: counted.undecided_exchanges,
+            counted: Counted::of(&snapshot.accounting),
             hosts_omitted: snapshot.hosts_omitted,
-            kernel: Kernel {
-                tp_packets: counted.kernel.tp_packets,
-                tp_drops: counted.kernel.tp_drops,
-                tp_freezes: counted.kernel.tp_freezes,
-            },
+            kernel: Kernel { tp_packets, tp_drops, tp_freezes },
         }
     }
 }
 
 /// Skipped frames by the name of the reason; reasons that did not occur are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped(pub [u64; Skip::COUNT]);
+struct Skipped([u64; Skip::COUNT]);
 
 impl Serialize for Skipped {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
