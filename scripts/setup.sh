@@ -48,6 +48,7 @@ need_packages() {
     return
   fi
   has apt-get || fail "there is no apt-get here. Install what this system calls ${missing[*]}, then run again"
+  [[ $EUID -eq 0 ]] || has sudo || fail "there is no sudo here. Run as root: apt-get install ${missing[*]}"
   say "Installing the Debian packages ${missing[*]}"
   as_root apt-get update || fail "apt-get cannot read its package lists: check the network and /etc/apt"
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}" ||
