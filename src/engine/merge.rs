@@ -69,8 +69,9 @@ impl Merge {
                 self.report.publish(self.analyst.report(civil));
                 pace = Pace::after(now, monotonic_now());
             }
+            let look = if self.analyst.is_waiting() { LOOK_WAITING } else { LOOK };
             // A worker that hands over, and whoever asks to stop, ends this wait.
-            thread::park_timeout(if self.analyst.is_waiting() { LOOK_WAITING } else { LOOK });
+            thread::park_timeout(look.min(pace.due_at().since(monotonic_now())));
         }
     }
 
@@ -112,8 +113,12 @@ impl Pace {
         Self { has_news: false, with_news_at, at: with_news_at.max(began.plus(PUBLISH)) }
     }
 
+    fn due_at(&self) -> Moment {
+        if self.has_news { self.with_news_at } else { self.at }
+    }
+
     fn is_due(&self, now: Moment) -> bool {
-        now >= if self.has_news { self.with_news_at } else { self.at }
+        now >= self.due_at()
     }
 }
 
