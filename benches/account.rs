@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use traffic_alerted::flow::{Delta, DeltaLimits, Seed};
+use traffic_alerted::flow::{Crossing, Delta, DeltaLimits, Seed};
 use traffic_alerted::time::UnixNanos;
 
 mod packets;
@@ -20,13 +20,14 @@ fn account(criterion: &mut Criterion) {
         ("udp, 1k pairs, ports", 1024, 1 << 17),
     ] {
         let summaries: Vec<_> = (0..PACKETS).map(|n| packets::udp(n % pairs)).collect();
-        let mut delta = Delta::new(DeltaLimits { pairs_max: 1 << 17, ports_max }, Seed::default());
+        let mut delta =
+            Delta::new(DeltaLimits { pairs_max: 1 << 17, ports_max, interfaces_max: 16 }, Seed::default());
         group.bench_function(name, |bencher| {
             bencher.iter_batched_ref(
                 || (),
                 |()| {
                     for summary in &summaries {
-                        delta.count(black_box(summary), UnixNanos(1));
+                        delta.count(Crossing::default(), black_box(summary), UnixNanos(1));
                     }
                     delta.clear();
                 },

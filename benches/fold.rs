@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use traffic_alerted::flow::{Delta, Limits, Options, Seed, Window};
+use traffic_alerted::flow::{Crossing, Delta, Limits, Options, Seed, Window};
 use traffic_alerted::time::{Moment, UnixNanos};
 
 mod packets;
@@ -34,7 +34,7 @@ fn fold(criterion: &mut Criterion) {
     let fill = |delta: &mut Delta, at: u64| {
         delta.clear();
         for n in 0..PAIRS {
-            delta.count(&packets::udp(n), UnixNanos(at));
+            delta.count(Crossing::default(), &packets::udp(n), UnixNanos(at));
         }
         delta.handed_over_at = Moment(at);
     };

@@ -75,16 +75,19 @@ fn capabilities_have_the_originals_names_and_order() {
 
 #[test]
 fn accounting_names_every_place_a_frame_can_be_in() {
-    let mut report = Report::default();
+    let mut report = Report { is_wire_exact: true, ..Report::default() };
     report.snapshot.hosts_omitted = 9;
     let counted = &mut report.snapshot.accounting;
     counted.frames = 100;
-    counted.ip_packets = 90;
+    counted.counted_frames = 90;
+    counted.ip_packets = 290;
     counted.ip_bytes = 12_345;
     counted.skipped[Skip::NotIp as usize] = 6;
     counted.skipped[Skip::IpVersion as usize] = 3;
     counted.skipped[Skip::IpTruncated as usize] = 1;
     counted.length_mismatch_packets = 2;
+    counted.super_frames = 3;
+    counted.super_frames_as_one = 1;
     counted.spilled_packets = 5;
     counted.spilled_bytes = 500;
     counted.spilled_ports = 4;
@@ -94,9 +97,9 @@ fn accounting_names_every_place_a_frame_can_be_in() {
     assert_eq!(
         served.get("/api/v1/accounting").text(),
         concat!(
-            r#"{"frames":100,"ip_packets":90,"ip_bytes":12345,"#,
+            r#"{"wire_exact":true,"frames":100,"counted_frames":90,"ip_packets":290,"ip_bytes":12345,"#,
             r#""skipped":{"not_ip":6,"ip_truncated":1,"ip_version":3},"malformed_ip_packets":4,"#,
-            r#""length_mismatch_packets":2,"spilled_packets":5,"spilled_bytes":500,"spilled_ports":4,"#,
+            r#""length_mismatch_packets":2,"super_frames":3,"super_frames_as_one":1,"spilled_packets":5,"spilled_bytes":500,"spilled_ports":4,"#,
             r#""undecided_exchanges":7,"hosts_omitted":9,"#,
             r#""kernel":{"tp_packets":108,"tp_drops":8,"tp_freezes":1}}"#
         )

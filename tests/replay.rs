@@ -7,7 +7,7 @@ use std::path::Path;
 
 use packets::capture_file::{BIG, LITTLE, MICROSECONDS, MODIFIED, NANOSECONDS};
 use traffic_alerted::capture::{Batch, FrameSource, Replay, ReplayError};
-use traffic_alerted::packet::{Direction, Frame, LinkKind};
+use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation};
 
 /// What a test compares of a frame: interface, link, time, original length, captured bytes.
 type Seen = (u32, LinkKind, u64, u32, Vec<u8>);
@@ -19,7 +19,8 @@ fn read_all(mut replay: Replay) -> (Vec<Seen>, Result<(), ReplayError>) {
             Ok(Some(batch)) => {
                 assert!((1..=256).contains(&batch.frames().count()));
                 seen.extend(batch.frames().map(|frame| {
-                    let Frame { bytes, frame_len, seen_at, ifindex, link, direction } = frame;
+                    let Frame { bytes, frame_len, seen_at, ifindex, link, direction, segmentation } = frame;
+                    assert_eq!(segmentation, Segmentation::None);
                     assert_eq!(direction, Direction::Entering);
                     (ifindex, link, seen_at.0, frame_len, bytes.to_vec())
                 }));

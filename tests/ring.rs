@@ -21,12 +21,12 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, sendto, socket};
 use traffic_alerted::capture::{
     self, Batch, DirectionPolicy, EventLoop, FrameSource, Live, Options, SocketStatistics, Standing, Waker,
-    Watcher,
+    Watcher, WireExact,
 };
 use traffic_alerted::packet::{Direction, Skip};
 use traffic_alerted::sys::packet_socket::PacketSocket;
 use traffic_alerted::sys::poller::{Choice, Poller};
-use traffic_alerted::sys::ring::{Ring, RingSize};
+use traffic_alerted::sys::ring::{Preamble, Ring, RingSize};
 
 /// How long a condition may take to hold before the test fails.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -562,7 +562,7 @@ fn mac_of(name: &str) -> [u8; 6] {
 fn bare_ring() -> Ring {
     let socket = Arc::new(PacketSocket::open().unwrap());
     let size = RingSize { block_bytes: (256 << 10).try_into().unwrap(), blocks: 16.try_into().unwrap() };
-    let ring = Ring::allocate(socket, size, 20).unwrap();
+    let ring = Ring::allocate(socket, size, 20, Preamble::None).unwrap();
     ring.socket().bind_to_all_interfaces().unwrap();
     ring
 }
@@ -574,6 +574,7 @@ fn options(workers: usize, ring_memory_bytes: u64) -> Options {
         excluded_interfaces: vec!["lo".into()],
         direction: DirectionPolicy::Auto,
         event_loop: EventLoop::Auto,
+        wire_exact: WireExact::Off,
     }
 }
 

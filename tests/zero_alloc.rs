@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use traffic_alerted::flow::{Delta, DeltaLimits, Seed, handover};
-use traffic_alerted::packet::{Direction, Frame, LinkKind, decode};
+use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, decode};
 use traffic_alerted::time::{Moment, UnixNanos};
 
 struct Counting;
@@ -31,7 +31,7 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn a_million_packets_take_no_memory() {
-    let limits = DeltaLimits { pairs_max: 1 << 12, ports_max: 1 << 12 };
+    let limits = DeltaLimits { pairs_max: 1 << 12, ports_max: 1 << 12, interfaces_max: 16 };
     let seed = Seed::default();
     let (worker, analyst) = handover(Box::new(Delta::new(limits, seed.clone())));
     let mut delta = Box::new(Delta::new(limits, seed));
@@ -49,17 +49,19 @@ fn a_million_packets_take_no_memory() {
             bytes: &bytes,
             frame_len: 64,
             seen_at: UnixNanos(u64::from(n)),
-            ifindex: 1,
+            ifindex: 1 + n % 3,
             link: LinkKind::Ethernet,
             direction: Direction::Entering,
+            segmentation: Segmentation::None,
         };
         let summary = decode(&frame).expect("a packet");
-        delta.count(&summary, frame.seen_at);
+        let crossing = delta.crossing(frame.ifindex, frame.direction);
+        delta.count(crossing, &summary, frame.seen_at);
         if delta.is_half_full() {
             let spare = worker.take_spare().expect("it was given back");
             worker.give(std::mem::replace(&mut delta, spare), Moment(u64::from(n)));
             let full = analyst.take().expect("it was handed over");
-            assert!(full.totals.ip_packets > 0);
+            assert!(full.accounting().ip_packets > 0);
             analyst.give_back(full);
         }
     }

@@ -8,11 +8,6 @@ use traffic_alerted::packet::{Endpoints, Summary, Transport};
 pub(crate) fn udp(n: u32) -> Summary {
     let src = Ipv4Addr::from_bits(0x0a00_0000 + n % 250);
     let dst = Ipv4Addr::from_bits(0xc612_0000 + n / 250);
-    Summary {
-        endpoints: Endpoints::V4 { src, dst },
-        ip_bytes: 50,
-        length_mismatch: false,
-        protocol: 17,
-        transport: Transport::Ports { src_port: 40_000, dst_port: 53 },
-    }
+    let transport = Transport::Ports { src_port: 40_000, dst_port: 53 };
+    Summary::plain(Endpoints::V4 { src, dst }, 50, 17, transport)
 }

@@ -3,11 +3,16 @@
 
 use libfuzzer_sys::fuzz_target;
 use traffic_alerted::sys::abi::FRAME_HEADER_BYTES;
-use traffic_alerted::sys::ring::frames_in_block;
+use traffic_alerted::sys::ring::{Preamble, frames_in_block};
 
 fuzz_target!(|block: &[u8]| {
+    walk(block, Preamble::None);
+    walk(block, Preamble::Vnet);
+});
+
+fn walk(block: &[u8], preamble: Preamble) {
     let inside = block.as_ptr_range();
-    let mut frames = frames_in_block(block);
+    let mut frames = frames_in_block(block, preamble);
     let mut count = 0;
     while let Some(frame) = frames.next() {
         count += 1;
@@ -20,4 +25,4 @@ fuzz_target!(|block: &[u8]| {
         }
     }
     assert!(count <= block.len() / FRAME_HEADER_BYTES + 1, "frames overlap their descriptions");
-});
+}

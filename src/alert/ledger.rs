@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::detect::Finding;
-use crate::flow::PeerBytes;
+use crate::flow::{KernelCounts, PeerBytes};
 use crate::time::{Moment, UnixNanos};
 
 use super::record::{Alert, AlertKind, Notice};
@@ -17,7 +17,7 @@ pub const OPEN_ALERTS_MAX: usize = 10_000;
 /// How long a host must have been within its limit before its alert closes: the window of that limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuietTimes {
-    /// For bytes and hosts contacted.
+    /// For bytes, hosts contacted and losses.
     pub traffic: Duration,
     /// For ports contacted.
     pub ports: Duration,
@@ -26,7 +26,7 @@ pub struct QuietTimes {
 impl QuietTimes {
     fn of(self, kind: AlertKind) -> Duration {
         match kind {
-            AlertKind::Traffic | AlertKind::Scanning => self.traffic,
+            AlertKind::Traffic | AlertKind::Scanning | AlertKind::Loss => self.traffic,
             AlertKind::ScanningPort => self.ports,
         }
     }
@@ -41,12 +41,14 @@ pub struct Evidence {
     pub destinations: Vec<PeerBytes>,
     /// Ports contacted, ascending.
     pub ports: Vec<u16>,
+    /// What the kernel offered and lost in the traffic window.
+    pub loss: KernelCounts,
 }
 
 /// The alerts that are open, one for each host and kind.
 #[derive(Debug)]
 pub struct Ledger {
-    open: BTreeMap<(IpAddr, AlertKind), OpenAlert>,
+    open: BTreeMap<(Option<IpAddr>, AlertKind), OpenAlert>,
     quiet: QuietTimes,
     opened: u64,
     refused_findings: u64,
@@ -84,7 +86,7 @@ impl Ledger {
             return None;
         }
         self.opened += 1;
-        let Evidence { ip_bytes, destinations, ports } = evidence();
+        let Evidence { ip_bytes, destinations, ports, loss } = evidence();
         let alert = Alert {
             id: format!("{}-{}", civil.0 / 1_000_000_000, self.opened),
             kind: finding.kind,
@@ -96,6 +98,7 @@ impl Ledger {
             ip_bytes,
             destinations,
             ports,
+            loss,
         };
         self.open.insert(key, OpenAlert { alert: alert.clone(), exceeded_at: now });
         Some(Notice::Opened(alert))
@@ -124,7 +127,8 @@ impl Ledger {
         let mut last = None;
         self.open
             .keys()
-            .filter_map(move |&(source, _)| (last.replace(source) != Some(source)).then_some(source))
+            .filter_map(|&(source, _)| source)
+            .filter(move |&source| last.replace(source) != Some(source))
     }
 
     /// Findings that could not open an alert because [`OPEN_ALERTS_MAX`] were open. A host that stays over its
@@ -141,7 +145,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn finding(host: u8, kind: AlertKind, measured: u64) -> Finding {
-        Finding { kind, source: [10, 0, 0, host].into(), measured, limit: 100 }
+        Finding { kind, source: Some([10, 0, 0, host].into()), measured, limit: 100 }
     }
 
     fn ledger() -> Ledger {
@@ -187,11 +191,15 @@ mod tests {
             assert!(note(&mut ledger, &finding(2, kind, 200), 1000).is_some());
         }
         assert!(note(&mut ledger, &finding(1, AlertKind::Traffic, 200), 1000).is_some());
-        let open: Vec<_> = ledger.open().map(|alert| (alert.source.to_string(), alert.kind.name())).collect();
+        let open: Vec<_> =
+            ledger.open().filter_map(|alert| Some((alert.source?.to_string(), alert.kind.name()))).collect();
         let of = |host: &str, kind| (format!("10.0.0.{host}"), kind);
         assert_eq!(open, [of("1", "TRAFFIC"), of("2", "TRAFFIC"), of("2", "SCANNING_PORT")]);
         assert_eq!(ledger.open_sources().count(), 2);
-        assert_eq!(close(&mut ledger, 1010).len(), 2, "both about traffic");
+        let loss = Finding { kind: AlertKind::Loss, source: None, measured: 7, limit: 1 };
+        assert!(note(&mut ledger, &loss, 1000).is_some());
+        assert_eq!(ledger.open_sources().count(), 2, "a loss is of no host");
+        assert_eq!(close(&mut ledger, 1010).len(), 3, "two about traffic, one about losses");
         assert_eq!(close(&mut ledger, 1059).len(), 0);
         assert_eq!(close(&mut ledger, 1060).len(), 1);
     }
@@ -200,7 +208,7 @@ mod tests {
     fn more_alerts_than_anyone_reads_are_counted() {
         let mut ledger = ledger();
         for n in 0..OPEN_ALERTS_MAX as u32 + 5 {
-            let source = n.to_be_bytes().into();
+            let source = Some(n.to_be_bytes().into());
             note(&mut ledger, &Finding { source, ..finding(1, AlertKind::Traffic, 200) }, 1000);
         }
         assert_eq!((ledger.open().count(), ledger.refused_findings()), (OPEN_ALERTS_MAX, 5));

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use super::record::{Alert, AlertKind, Notice};
+use crate::detect::Share;
+use crate::flow::KernelCounts;
 
 /// Displays a notice as one line without its end.
 ///
@@ -10,11 +12,14 @@ use super::record::{Alert, AlertKind, Notice};
 /// EVENT=TRAFFIC SRC=10.0.0.5 TOTALBYTES=1000000123 | DSTINFO=[{10.9.0.1 999000000} {10.9.0.2 1000123}]
 /// EVENT=SCANNING SRC=10.0.0.7 TOTALBYTES=4400 | DSTINFO=[{10.9.0.1 44} {10.9.0.2 44}]
 /// EVENT=SCANNING_PORT SRC=10.0.0.8 PORTS=[22 23 80]
+/// EVENT=LOSS DROPPED=1234 OFFERED=56793 SHARE=2.1729% LIMIT=0.1%
 /// CLOSED=TRAFFIC SRC=10.0.0.5 PEAK=1200000000 LIMIT=1000000000 SECONDS=212
+/// CLOSED=LOSS PEAK=2.1729% LIMIT=0.1% SECONDS=340
 /// ```
 ///
 /// The original never said that something ended; the line that does so begins with another word, so that
-/// whoever counts `EVENT=` counts what it counted.
+/// whoever counts `EVENT=` counts what it counted. A line about a host that was opened while frames were lost says so at
+/// its end (`| LOST=2.1729%`): the true values are larger.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a>(pub &'a Notice);
 
@@ -28,9 +33,19 @@ impl fmt::Display for Line<'_> {
 }
 
 fn opened(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "EVENT={} SRC={}", alert.kind.name(), alert.source)?;
+    let lost = Share::of_a_million(alert.loss.dropped_ppm());
+    let Some(source) = alert.source else {
+        let KernelCounts { tp_packets, tp_drops, .. } = alert.loss;
+        let limit = Share::of_a_million(alert.limit);
+        return write!(
+            f,
+            "EVENT={} DROPPED={tp_drops} OFFERED={tp_packets} SHARE={lost} LIMIT={limit}",
+            alert.kind.name()
+        );
+    };
+    write!(f, "EVENT={} SRC={source}", alert.kind.name())?;
     match alert.kind {
-        AlertKind::Traffic | AlertKind::Scanning => {
+        AlertKind::Traffic | AlertKind::Scanning | AlertKind::Loss => {
             write!(f, " TOTALBYTES={} | DSTINFO=[", alert.ip_bytes)?;
             for (at, peer) in alert.destinations.iter().enumerate() {
                 let gap = if at == 0 { "" } else { " " };
@@ -45,14 +60,23 @@ fn opened(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             }
         }
     }
-    f.write_str("]")
+    f.write_str("]")?;
+    if lost > Share(0) { write!(f, " | LOST={lost}") } else { Ok(()) }
 }
 
 fn closed(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let closed_at = alert.closed_at.unwrap_or(alert.opened_at);
     let seconds = closed_at.0.saturating_sub(alert.opened_at.0) / 1_000_000_000;
-    let Alert { kind, source, measured, limit, .. } = alert;
-    write!(f, "CLOSED={} SRC={source} PEAK={measured} LIMIT={limit} SECONDS={seconds}", kind.name())
+    let &Alert { kind, source, measured, limit, .. } = alert;
+    match source {
+        Some(source) => {
+            write!(f, "CLOSED={} SRC={source} PEAK={measured} LIMIT={limit} SECONDS={seconds}", kind.name())
+        }
+        None => {
+            let (peak, limit) = (Share::of_a_million(measured), Share::of_a_million(limit));
+            write!(f, "CLOSED={} PEAK={peak} LIMIT={limit} SECONDS={seconds}", kind.name())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -68,7 +92,7 @@ mod tests {
         let alert = |kind, destinations, ports| Alert {
             id: "1-1".to_owned(),
             kind,
-            source: [10, 1, 1, 1].into(),
+            source: Some([10, 1, 1, 1].into()),
             opened_at: UnixNanos(1_000_000_000),
             closed_at: None,
             measured: 23_644,
@@ -76,13 +100,22 @@ mod tests {
             ip_bytes: 23_644,
             destinations,
             ports,
+            loss: KernelCounts::default(),
         };
         let traffic = alert(AlertKind::Traffic, vec![peer(9, 23_644)], vec![]);
         let scanning = Alert {
-            source: "fd00::1".parse().expect("an address"),
+            source: "fd00::1".parse().ok(),
             ..alert(AlertKind::Scanning, vec![peer(0, 50), peer(2, 1), peer(1, 1)], vec![])
         };
         let closed = Alert { closed_at: Some(UnixNanos(213_900_000_000)), ..traffic.clone() };
+        let loss = KernelCounts { tp_packets: 56_793, tp_drops: 1234, tp_freezes: 1 };
+        let lost = Alert {
+            source: None,
+            measured: 21_728,
+            limit: 1_000,
+            loss,
+            ..alert(AlertKind::Loss, vec![], vec![])
+        };
         for (notice, want) in [
             (
                 Notice::Opened(traffic.clone()),
@@ -93,12 +126,21 @@ mod tests {
                 "EVENT=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[]",
             ),
             (
-                Notice::Opened(scanning),
+                Notice::Opened(scanning.clone()),
                 "EVENT=SCANNING SRC=fd00::1 TOTALBYTES=23644 | DSTINFO=[{10.9.8.0 50} {10.9.8.2 1} {10.9.8.1 1}]",
             ),
             (
                 Notice::Opened(alert(AlertKind::ScanningPort, vec![], vec![1000, 1001, 1002, 1003])),
                 "EVENT=SCANNING_PORT SRC=10.1.1.1 PORTS=[1000 1001 1002 1003]",
+            ),
+            (
+                Notice::Opened(Alert { loss, destinations: vec![], ..scanning }),
+                "EVENT=SCANNING SRC=fd00::1 TOTALBYTES=23644 | DSTINFO=[] | LOST=2.1729%",
+            ),
+            (Notice::Opened(lost.clone()), "EVENT=LOSS DROPPED=1234 OFFERED=56793 SHARE=2.1729% LIMIT=0.1%"),
+            (
+                Notice::Closed(Alert { measured: 30_000, closed_at: Some(UnixNanos(2_000_000_000)), ..lost }),
+                "CLOSED=LOSS PEAK=3% LIMIT=0.1% SECONDS=1",
             ),
             (Notice::Closed(closed), "CLOSED=TRAFFIC SRC=10.1.1.1 PEAK=23644 LIMIT=20000 SECONDS=212"),
         ] {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 pub use crate::detect::FindingKind as AlertKind;
-use crate::flow::{HostRow, PeerBytes, Snapshot};
+use crate::flow::{HostRow, KernelCounts, PeerBytes, Snapshot};
 use crate::time::UnixNanos;
 
 /// A finding that was said: once when it opened, once when it closes.
@@ -13,13 +13,13 @@ pub struct Alert {
     pub id: String,
     /// What it is about.
     pub kind: AlertKind,
-    /// The host it is about.
-    pub source: IpAddr,
+    /// The host it is about; `None` where it is about the capture itself.
+    pub source: Option<IpAddr>,
     /// When it opened.
     pub opened_at: UnixNanos,
     /// When it closed; `None` while it is open.
     pub closed_at: Option<UnixNanos>,
-    /// The largest value measured so far: bytes, hosts or ports.
+    /// The largest value measured so far: bytes, hosts, ports, or lost frames of a million.
     pub measured: u64,
     /// The limit that `measured` exceeded.
     pub limit: u64,
@@ -29,6 +29,9 @@ pub struct Alert {
     pub destinations: Vec<PeerBytes>,
     /// Ports contacted, ascending and bounded; empty unless the alert is about ports.
     pub ports: Vec<u16>,
+    /// What the kernel offered and lost in the window when the alert opened: with losses, the true values are larger
+    /// than the measured ones.
+    pub loss: KernelCounts,
 }
 
 /// A host with at least one open alert, as it is now.
@@ -49,6 +52,8 @@ pub struct Report {
     pub alerts: Vec<Alert>,
     /// Their hosts, ordered by address.
     pub active: Vec<ActiveHost>,
+    /// Packets that the kernel has joined are told apart.
+    pub is_wire_exact: bool,
 }
 
 /// What the ledger wants said.

@@ -106,7 +106,7 @@ mod tests {
         Notice::Opened(Alert {
             id: n.to_string(),
             kind: AlertKind::ScanningPort,
-            source: [10, 0, 0, 1].into(),
+            source: Some([10, 0, 0, 1].into()),
             opened_at: UnixNanos(0),
             closed_at: None,
             measured: n,
@@ -114,6 +114,7 @@ mod tests {
             ip_bytes: 0,
             destinations: Vec::new(),
             ports: vec![n as u16],
+            loss: Default::default(),
         })
     }
 

@@ -64,7 +64,7 @@ struct Peer {
 struct AlertView<'a> {
     id: &'a str,
     kind: &'static str,
-    source: IpAddr,
+    source: Option<IpAddr>,
     opened_at: String,
     closed_at: Option<String>,
     measured: u64,
@@ -78,6 +78,8 @@ struct EvidenceView<'a> {
     destinations: Vec<Peer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ports: Option<&'a [u16]>,
+    /// Frames lost in the window when the alert opened: with losses, what was measured is too little.
+    dropped_frames: u64,
 }
 
 /// Writes the result of a replay as one JSON object, hosts and pairs in order of their addresses.
@@ -146,6 +148,7 @@ fn alerts<S: Serializer>(alerts: &[Alert], serializer: S) -> Result<S::Ok, S::Er
                     .map(|peer| Peer { ip: peer.addr, ip_bytes: peer.ip_bytes })
                     .collect(),
                 ports: (alert.kind == AlertKind::ScanningPort).then_some(&alert.ports),
+                dropped_frames: alert.loss.tp_drops,
             },
         }
     }))

@@ -7,5 +7,5 @@ use crate::alert::Report;
 
 /// `/api/v1/accounting`: where every frame went since the start.
 pub(super) fn accounting(report: &Report) -> Bytes {
-    view::json(&view::Accounting::of(&report.snapshot))
+    view::json(&view::Accounting::of(report))
 }

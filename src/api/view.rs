@@ -6,8 +6,8 @@ use hyper::body::Bytes;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::alert::AlertKind;
-use crate::flow::{self, HostRow, KernelCounts, Snapshot};
+use crate::alert::{AlertKind, Report};
+use crate::flow::{self, HostRow, KernelCounts};
 use crate::packet::Skip;
 
 /// `/capabilities`: the limits in force, with the original's names in the original's order.
@@ -74,15 +74,21 @@ impl LegacyHost {
     }
 }
 
-/// Every frame in exactly one place, `frames = ip_packets + sum(skipped)`; live and in replay.
+/// Every frame in exactly one place, `frames = counted_frames + sum(skipped)`; live and in replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Counted {
     frames: u64,
+    counted_frames: u64,
+    /// Packets of the wire that the counted frames stand for.
     ip_packets: u64,
     ip_bytes: u64,
     skipped: Skipped,
     malformed_ip_packets: u64,
     length_mismatch_packets: u64,
+    /// Counted frames that stand for several packets of the wire.
+    super_frames: u64,
+    /// Those of them that count as one packet, since nothing says how many they are.
+    super_frames_as_one: u64,
     spilled_packets: u64,
     spilled_bytes: u64,
     spilled_ports: u64,
@@ -93,11 +99,14 @@ impl Counted {
     pub(super) fn of(counted: &flow::Accounting) -> Self {
         Self {
             frames: counted.frames,
+            counted_frames: counted.counted_frames,
             ip_packets: counted.ip_packets,
             ip_bytes: counted.ip_bytes,
             skipped: Skipped(counted.skipped),
             malformed_ip_packets: counted.malformed_ip_packets(),
             length_mismatch_packets: counted.length_mismatch_packets,
+            super_frames: counted.super_frames,
+            super_frames_as_one: counted.super_frames_as_one,
             spilled_packets: counted.spilled_packets,
             spilled_bytes: counted.spilled_bytes,
             spilled_ports: counted.spilled_ports,
@@ -109,6 +118,8 @@ impl Counted {
 /// `/api/v1/accounting`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Accounting {
+    /// Frames that stand for several packets of the wire are told apart.
+    wire_exact: bool,
     #[serde(flatten)]
     counted: Counted,
     /// Hosts that `/all` has no room for.
@@ -124,9 +135,11 @@ struct Kernel {
 }
 
 impl Accounting {
-    pub(super) fn of(snapshot: &Snapshot) -> Self {
+    pub(super) fn of(report: &Report) -> Self {
+        let snapshot = &report.snapshot;
         let KernelCounts { tp_packets, tp_drops, tp_freezes } = snapshot.accounting.kernel;
         Self {
+            wire_exact: report.is_wire_exact,
             counted: Counted::of(&snapshot.accounting),
             hosts_omitted: snapshot.hosts_omitted,
             kernel: Kernel { tp_packets, tp_drops, tp_freezes },

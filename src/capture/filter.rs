@@ -328,6 +328,7 @@ mod tests {
             excluded_interfaces: excluded.iter().map(|&name| name.to_owned()).collect(),
             direction,
             event_loop: Default::default(),
+            wire_exact: Default::default(),
         };
         InterfaceTable::new(&Interfaces { links, ..Interfaces::default() }, &Policy::new(&options))
     }

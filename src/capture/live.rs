@@ -9,6 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::interfaces::InterfaceName;
 use super::source::{Batch, FrameSource, Standing};
 use super::topology::{InterfaceTable, Row};
 use super::watcher::Mailbox;
-use crate::packet::{Direction, Frame, LinkKind, Skip};
+use crate::packet::{Direction, Frame, LinkKind, Segmentation, Segments, Skip, Transported};
 use crate::sys::abi;
 use crate::sys::poller::{Poller, WaitPoint};
 use crate::sys::ring::{self, Block, Corrupt, RawFrame, Ring};
@@ -164,6 +165,7 @@ const UNREADABLE: Frame<'static> = Frame {
     ifindex: 0,
     link: LinkKind::Unsupported(libc::ARPHRD_VOID),
     direction: Direction::Entering,
+    segmentation: Segmentation::None,
 };
 
 #[inline]
@@ -175,7 +177,28 @@ fn frame<'b>(raw: &RawFrame<'b>) -> Frame<'b> {
         ifindex: raw.ifindex.get(),
         link: link_kind(raw.hatype),
         direction: if raw.pkttype == abi::PACKET_OUTGOING { Direction::Leaving } else { Direction::Entering },
+        segmentation: segmentation(raw),
     }
+}
+
+/// Into how many packets the wire cuts a frame, as far as the kernel says.
+#[inline]
+fn segmentation(raw: &RawFrame<'_>) -> Segmentation {
+    let Some(vnet) = &raw.vnet else {
+        return if raw.is_gso_tcp { Segmentation::Unknown } else { Segmentation::None };
+    };
+    if vnet.gso_type == 0 {
+        return Segmentation::None;
+    }
+    let transported = match vnet.gso_type & !abi::VIRTIO_NET_HDR_GSO_ECN {
+        abi::VIRTIO_NET_HDR_GSO_TCPV4 | abi::VIRTIO_NET_HDR_GSO_TCPV6 => Transported::Tcp,
+        abi::VIRTIO_NET_HDR_GSO_UDP_L4 => Transported::Udp,
+        _ => return Segmentation::Unknown,
+    };
+    let Some(payload_bytes) = NonZeroU16::new(vnet.gso_size) else { return Segmentation::Unknown };
+    let has_transport = vnet.flags & abi::VIRTIO_NET_HDR_F_NEEDS_CSUM != 0;
+    let transport_at = has_transport.then_some(vnet.csum_start);
+    Segmentation::Into(Segments { transported, payload_bytes, transport_at })
 }
 
 /// How frames of a hardware type begin on a packet socket. Devices without a link header of their own hand over
@@ -272,6 +295,8 @@ mod tests {
             pkttype,
             hatype,
             stripped_vlan_tci: None,
+            is_gso_tcp: false,
+            vnet: None,
         }
     }
 
@@ -282,6 +307,7 @@ mod tests {
             excluded_interfaces: vec![excluded.to_owned()],
             direction: DirectionPolicy::In,
             event_loop: Default::default(),
+            wire_exact: Default::default(),
         };
         Policy::new(&options)
     }
@@ -311,6 +337,32 @@ mod tests {
         ];
         for (hatype, link) in cases {
             assert_eq!(frame(&raw(0, hatype)).link, link, "{hatype}");
+        }
+    }
+
+    #[test]
+    fn segments_are_what_the_kernel_says() {
+        use abi::virtio_net_hdr;
+        let header = |flags, gso_type, gso_size| {
+            Some(virtio_net_hdr { flags, gso_type, hdr_len: 66, gso_size, csum_start: 34, csum_offset: 16 })
+        };
+        let into = |transported, transport_at| {
+            let payload_bytes = NonZeroU16::new(1448).unwrap();
+            Segmentation::Into(Segments { transported, payload_bytes, transport_at })
+        };
+        let cases = [
+            ("no header", None, false, Segmentation::None),
+            ("no header, and the status says so", None, true, Segmentation::Unknown),
+            ("one packet", header(1, 0, 0), false, Segmentation::None),
+            ("TCP over IPv4", header(1, 1, 1448), true, into(Transported::Tcp, Some(34))),
+            ("with ECN", header(1, 0x81, 1448), true, into(Transported::Tcp, Some(34))),
+            ("TCP over IPv6, checked", header(0, 4, 1448), true, into(Transported::Tcp, None)),
+            ("UDP", header(1, 5, 1448), false, into(Transported::Udp, Some(34))),
+            ("UDP fragments", header(1, 3, 1448), false, Segmentation::Unknown),
+            ("no size", header(1, 1, 0), false, Segmentation::Unknown),
+        ];
+        for (name, vnet, is_gso_tcp, expected) in cases {
+            assert_eq!(frame(&RawFrame { vnet, is_gso_tcp, ..raw(0, 1) }).segmentation, expected, "{name}");
         }
     }
 

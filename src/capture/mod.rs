@@ -55,6 +55,8 @@ pub struct Options {
     pub direction: DirectionPolicy,
     /// What a worker waits on.
     pub event_loop: EventLoop,
+    /// Whether frames that stand for several packets are told apart.
+    pub wire_exact: WireExact,
 }
 
 /// Which way a packet must cross an interface to count.
@@ -69,6 +71,16 @@ pub enum DirectionPolicy {
     InAndOwn,
     /// Both ways.
     Both,
+}
+
+/// Whether the kernel is asked into how many packets the wire cuts a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WireExact {
+    /// Where the kernel can say it of every kind of frame, from Linux 6.2 on.
+    #[default]
+    Auto,
+    /// Never: such a frame counts as one packet.
+    Off,
 }
 
 /// What a worker waits on.

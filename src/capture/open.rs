@@ -1,7 +1,8 @@
 //! Opens live capture: sockets, rings, filters and the fanout group, in the order in which no stray frame gets in.
 //!
 //! 1. A netlink socket follows the interfaces; the table and the filter are made from what is there.
-//! 2. For each worker: a packet socket that receives nothing (protocol 0); its ring; a filter that drops everything.
+//! 2. For each worker: a packet socket that receives nothing (protocol 0); its ring, with what the kernel knows of
+//!    segments if that is to be had; a filter that drops everything.
 //! 3. Each is bound to all interfaces and joins one fanout group. Between these two steps a socket would receive every
 //!    frame and not only its share, which is what the filter of step 2 is for. Binding after joining is an error.
 //! 4. Once all have joined, what is in the rings is discarded, the statistics begin at zero, and each socket gets the
@@ -15,15 +16,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::errno::Errno;
+use nix::sys::utsname::uname;
+use tracing::info;
 
 use super::error::{CaptureError, OpenError};
 use super::live::Live;
 use super::topology::{InterfaceTable, Policy};
 use super::watcher::{Mailbox, Watcher};
-use super::{EventLoop, Options, filter};
+use super::{EventLoop, Options, WireExact, filter};
 use crate::sys::packet_socket::PacketSocket;
 use crate::sys::poller::{self, Poller};
-use crate::sys::ring::{Ring, RingSize};
+use crate::sys::ring::{Preamble, Ring, RingSize};
 use crate::sys::waker::Waker;
 
 /// Everything that needed a capability, done.
@@ -32,6 +35,8 @@ pub struct Opened {
     pub rings: Vec<LiveSeed>,
     /// Follows the interfaces; run it on a thread of its own.
     pub watcher: Watcher,
+    /// Whether frames that stand for several packets are told apart.
+    pub is_wire_exact: bool,
 }
 
 /// A ring on the way to the thread of its worker. Frames gather in it already.
@@ -68,12 +73,13 @@ impl LiveSeed {
 pub fn open(options: &Options) -> Result<Opened, OpenError> {
     let size = ring_size(options)?;
     let mut watcher = Watcher::open(Policy::new(options))?;
+    let preamble = preamble(options.wire_exact);
 
     let mut rings = Vec::with_capacity(options.workers);
     let mut group = None;
     for worker in 0..options.workers {
         let socket = Arc::new(PacketSocket::open().map_err(socket_error(worker, "socket(AF_PACKET)"))?);
-        let ring = Ring::allocate(Arc::clone(&socket), size, BLOCK_RETIRE_MS)
+        let ring = Ring::allocate(Arc::clone(&socket), size, BLOCK_RETIRE_MS, preamble)
             .map_err(socket_error(worker, "setsockopt(PACKET_RX_RING)"))?;
         socket
             .attach_filter(&filter::drop_all())
@@ -100,7 +106,33 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
         table: Box::new(watcher.table().clone()),
         event_loop: options.event_loop,
     };
-    Ok(Opened { rings: rings.into_iter().map(seed).collect(), watcher })
+    let is_wire_exact = preamble == Preamble::Vnet;
+    Ok(Opened { rings: rings.into_iter().map(seed).collect(), watcher, is_wire_exact })
+}
+
+/// What every ring has before its frames.
+fn preamble(wire_exact: WireExact) -> Preamble {
+    match wire_exact {
+        WireExact::Off => Preamble::None,
+        WireExact::Auto if kernel_expresses_every_frame() => Preamble::Vnet,
+        WireExact::Auto => {
+            info!("the kernel is older than Linux 6.2: frames joined by GRO count as one packet");
+            Preamble::None
+        }
+    }
+}
+
+/// A kernel that cannot say how a frame is cut drops it once it is asked to. Since 6.2 all that GRO makes of TCP and
+/// UDP can be said (`VIRTIO_NET_HDR_GSO_UDP_L4` in `virtio_net_hdr_from_skb`).
+fn kernel_expresses_every_frame() -> bool {
+    let release = uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default();
+    version(&release) >= Some((6, 2))
+}
+
+/// The first two numbers of a kernel's release.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
 /// How long the kernel keeps a block that is not full. It bounds how late a frame is seen, which is to be little
@@ -187,7 +219,23 @@ mod tests {
             excluded_interfaces: vec![],
             direction: Default::default(),
             event_loop: Default::default(),
+            wire_exact: Default::default(),
         }
+    }
+
+    #[test]
+    fn kernels_are_told_apart_by_their_first_two_numbers() {
+        for (release, expected) in [
+            ("6.18.5", Some((6, 18))),
+            ("5.10.0-33-amd64", Some((5, 10))),
+            ("6.2-rc1", Some((6, 2))),
+            ("6", None),
+            ("", None),
+            ("next", None),
+        ] {
+            assert_eq!(version(release), expected, "{release}");
+        }
+        assert!(Some((6, 18)) >= Some((6, 2)) && Some((5, 19)) < Some((6, 2)) && None < Some((6, 2)));
     }
 
     #[test]

@@ -11,9 +11,10 @@ use super::units::{self, Bytes, Item, NumberError, within};
 use super::word::Word;
 use super::{
     CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S, LIMIT_BYTES,
-    MEMORY_BYTES, Machine, RING_MEMORY_BYTES, WORKERS, Workers,
+    LOSS_PPM, MEMORY_BYTES, Machine, RING_MEMORY_BYTES, WORKERS, Workers,
 };
 use crate::capture::RING_BYTES_MIN;
+use crate::detect::Share;
 use crate::engine::PinCores;
 
 /// Reads all settings; `None` where one of them is wrong, which `problems` then tells.
@@ -40,6 +41,8 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let scan_evidence = file.read(Key::ScanEvidence, defaults.scan_evidence, word);
 
     let direction = file.read(Key::Direction, defaults.direction, word);
+    let wire_exact = file.read(Key::WireExact, defaults.wire_exact, word);
+    let loss_ppm_max = file.read(Key::LossLimit, defaults.loss_ppm_max, loss_limit);
     let workers = file.read(Key::Workers, defaults.workers, |value| self::workers(value, machine));
     // Where the number of workers is wrong, nothing is held against it.
     let worker_count = workers.map(Workers::count);
@@ -66,6 +69,8 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         port_interval_s: port_interval_s?,
         scan_evidence: scan_evidence?,
         direction: direction?,
+        wire_exact: wire_exact?,
+        loss_ppm_max: loss_ppm_max?,
         workers: workers?,
         pin_cores: pin_cores?,
         event_loop: event_loop?,
@@ -166,6 +171,16 @@ fn bytes(value: &str, range: &RangeInclusive<u64>) -> Result<u64, Complaint> {
             "write bytes from {min} to {max}, such as 500000, 5M or 1.5G; K, M and G are powers of 1000"
         );
         Complaint::new(error, help)
+    })
+}
+
+fn loss_limit(value: &str) -> Result<Option<u32>, Complaint> {
+    if value == "off" {
+        return Ok(None);
+    }
+    units::percent(value).and_then(|ppm| within(ppm, &LOSS_PPM)).map(Some).map_err(|error| {
+        let (min, max) = (Share(*LOSS_PPM.start()), Share(*LOSS_PPM.end()));
+        Complaint::new(error, format!("write `off`, or a percentage from {min} to {max} such as 0.1%"))
     })
 }
 
@@ -340,6 +355,8 @@ mod tests {
             "NumberContactedIPs: 1000000000\nNumContactedPorts: 65535",
             "ExcludedInterfaces: lo,eth0.100,wg-a_b,ppp0,lo",
             "ExcludedInterfaces: \"\"",
+            "LossLimit: off\nWireExact: off",
+            "LossLimit: 100%",
             "Workers: 256",
             "Workers: auto\nPinCores: auto",
             "Workers: 1\nPinCores: 3",
@@ -392,6 +409,10 @@ mod tests {
             ("ExcludedInterfaces: lo,»\"rx0«", "a quote that does not close", "interface names"),
             ("ScanEvidence: »suspicious«", "not one of its values", "`contacts`, the only value so far"),
             ("Direction: »out«", "not one of its values", "`auto`, `in`, `in+own` or `both`"),
+            ("WireExact: »on«", "not one of its values", "`auto` or `off`"),
+            ("LossLimit: »0.1«", "no percent sign", "`off`, or a percentage from 0.0001% to 100%"),
+            ("LossLimit: »0%«", "too small", "0.1%"),
+            ("LossLimit: »101%«", "too large", "100%"),
             ("EventLoop: »select«", "not one of its values", "`auto`, `io_uring` or `epoll`"),
             ("Workers: »0«", "too small", "`auto` or a whole number from 1 to 256"),
             ("Workers: »257«", "too large", "256"),

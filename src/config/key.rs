@@ -34,6 +34,8 @@ keys! {
     PortInterval
     ScanEvidence
     Direction
+    WireExact
+    LossLimit
     Workers
     PinCores
     EventLoop

@@ -31,7 +31,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use crate::capture::{DirectionPolicy, EventLoop};
+use crate::capture::{DirectionPolicy, EventLoop, WireExact};
 use crate::engine::PinCores;
 
 pub use error::{ConfigError, Problems};
@@ -53,6 +53,9 @@ pub struct Config {
     port_interval_s: u64,
     scan_evidence: ScanEvidence,
     direction: DirectionPolicy,
+    wire_exact: WireExact,
+    /// `None`: losses raise no alert.
+    loss_ppm_max: Option<u32>,
     workers: Workers,
     /// Of a list: as many as there are workers, each once, all of them in the affinity mask.
     pin_cores: PinCores,
@@ -131,6 +134,8 @@ impl Config {
             port_interval_s: 600,
             scan_evidence: ScanEvidence::Contacts,
             direction: DirectionPolicy::Auto,
+            wire_exact: WireExact::Auto,
+            loss_ppm_max: Some(1_000),
             workers: Workers::Auto { here: machine.workers() },
             pin_cores: PinCores::None,
             event_loop: EventLoop::Auto,
@@ -212,6 +217,9 @@ const CONTACTED_HOSTS: RangeInclusive<u32> = 1..=1_000_000_000;
 
 /// There are 65536 ports, and one more than the limit must be possible.
 const CONTACTED_PORTS: RangeInclusive<u32> = 1..=65_535;
+
+/// Lost frames of a million from which on an alert is raised: from a ten-thousandth of a percent to all.
+const LOSS_PPM: RangeInclusive<u32> = 1..=1_000_000;
 
 /// A fanout group has at most 256 sockets unless it was made for more (`fanout_add` of
 /// net/packet/af_packet.c).

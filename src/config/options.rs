@@ -24,6 +24,7 @@ impl Config {
             excluded_interfaces: self.excluded_interfaces.clone(),
             direction: self.direction,
             event_loop: self.event_loop,
+            wire_exact: self.wire_exact,
         }
     }
 
@@ -59,6 +60,7 @@ impl Config {
             ip_bytes_max: self.ip_bytes_max,
             contacted_hosts_max: self.judge_contacted_hosts.then_some(self.contacted_hosts_max),
             contacted_ports_max: self.judge_contacted_ports.then_some(self.contacted_ports_max),
+            loss_ppm_max: self.loss_ppm_max,
         }
     }
 
@@ -116,7 +118,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::{DirectionPolicy, EventLoop};
+    use crate::capture::{DirectionPolicy, EventLoop, WireExact};
     use crate::config::tests::two_cores;
     use crate::engine::PinCores;
 
@@ -134,6 +136,8 @@ NumContactedPorts: 50
 PortInterval: 300
 ScanEvidence: contacts
 Direction: in+own
+WireExact: off
+LossLimit: 5%
 Workers: 2
 PinCores: 3,2
 EventLoop: epoll
@@ -152,6 +156,7 @@ ListenAddress: [::1]:80
             excluded_interfaces: vec![],
             direction: DirectionPolicy::InAndOwn,
             event_loop: EventLoop::Epoll,
+            wire_exact: WireExact::Off,
         };
         assert_eq!(config.capture_options(), capture);
         let flow = flow::Options {
@@ -166,6 +171,7 @@ ListenAddress: [::1]:80
             // Destinations are hidden, so nobody is accused of having too many.
             contacted_hosts_max: None,
             contacted_ports_max: Some(50),
+            loss_ppm_max: Some(50_000),
         };
         assert_eq!(config.detect_limits(), limits);
         assert_eq!(config.alert_options(), alert::Options { hide_destinations: true });

@@ -6,6 +6,7 @@ use super::key::Key;
 use super::units::Bytes;
 use super::word::Word;
 use super::{Config, Workers};
+use crate::detect::Share;
 use crate::engine::PinCores;
 
 impl fmt::Display for Config {
@@ -43,6 +44,10 @@ impl Config {
             Key::PortInterval => self.port_interval_s.to_string(),
             Key::ScanEvidence => self.scan_evidence.word().to_owned(),
             Key::Direction => self.direction.word().to_owned(),
+            Key::WireExact => self.wire_exact.word().to_owned(),
+            Key::LossLimit => {
+                self.loss_ppm_max.map_or_else(|| "off".to_owned(), |ppm| Share(ppm).to_string())
+            }
             Key::Workers => match self.workers {
                 Workers::Auto { .. } => "auto".to_owned(),
                 Workers::Count(count) => count.to_string(),
@@ -95,6 +100,8 @@ NumContactedPorts: 100
 PortInterval: 600
 ScanEvidence: contacts
 Direction: auto
+WireExact: auto
+LossLimit: 0.1%
 # one for each usable CPU, here 2
 Workers: auto
 PinCores: none
@@ -117,6 +124,8 @@ ListenAddress: 127.0.0.1:8698
             "Workers: 2\nPinCores: 3,2\n",
             "Workers: auto\nPinCores: auto\n",
             "Direction: both\nEventLoop: io_uring\nListenAddress: [::1]:0\n",
+            "WireExact: off\nLossLimit: off\n",
+            "LossLimit: 12.3456%\n",
             "Direction: in\nEventLoop: epoll\nAnalyzePorts: true\n",
         ];
         for text in files {

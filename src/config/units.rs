@@ -18,6 +18,12 @@ pub(super) enum NumberError {
     /// A sum that ends within a byte, such as `1.5` or `1.0005K`.
     #[error("not a whole number of bytes")]
     PartOfAByte,
+    /// More than four places behind the point of a percentage.
+    #[error("too fine: at most four places")]
+    TooFine,
+    /// A percentage without its sign.
+    #[error("no percent sign")]
+    NoPercentSign,
     /// Letters after the digits that are not K, M or G.
     #[error("unknown unit")]
     UnknownUnit,
@@ -52,23 +58,35 @@ pub(super) fn bytes(text: &str) -> Result<u64, NumberError> {
         _ if unit.bytes().all(|b| b.is_ascii_alphabetic()) => return Err(NumberError::UnknownUnit),
         _ => return Err(NumberError::NotANumber),
     };
+    scaled(number, zeros, NumberError::PartOfAByte)
+}
+
+/// Reads a percentage such as `0.1%` in millionths.
+pub(super) fn percent(text: &str) -> Result<u64, NumberError> {
+    let (number, zeros) = (text.strip_suffix('%').unwrap_or(text), 4);
+    let millionths = scaled(number.trim_end(), zeros, NumberError::TooFine)?;
+    if text.ends_with('%') { Ok(millionths) } else { Err(NumberError::NoPercentSign) }
+}
+
+/// Reads digits with at most one point, in units that have this many zeros.
+fn scaled(number: &str, zeros: u32, too_fine: NumberError) -> Result<u64, NumberError> {
     let (units, fraction) = match number.split_once('.') {
         None => (digits(number)?, 0),
-        Some((units, fraction)) => (digits(units)?, part(fraction, zeros)?),
+        Some((units, fraction)) => (digits(units)?, part(fraction, zeros, too_fine)?),
     };
     let scaled = units.checked_mul(10_u64.pow(zeros)).and_then(|sum| sum.checked_add(fraction));
     scaled.ok_or(NumberError::TooLarge)
 }
 
 /// What the digits behind the point are worth when the unit has this many zeros.
-fn part(fraction: &str, zeros: u32) -> Result<u64, NumberError> {
+fn part(fraction: &str, zeros: u32, too_fine: NumberError) -> Result<u64, NumberError> {
     digits(fraction.get(..1).unwrap_or_default())?;
     let significant = fraction.trim_end_matches('0');
     if significant.is_empty() {
         return Ok(0);
     }
     let places = u32::try_from(significant.len()).unwrap_or(u32::MAX);
-    let missing = zeros.checked_sub(places).ok_or(NumberError::PartOfAByte)?;
+    let missing = zeros.checked_sub(places).ok_or(too_fine)?;
     // At most nine digits are left here, so the product is below 10^9.
     Ok(digits(significant)? * 10_u64.pow(missing))
 }
@@ -185,6 +203,7 @@ fn item(text: &str, between_commas: Range<usize>) -> Result<Item<'_>, ListError>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::Share;
 
     #[test]
     fn bytes_are_exact_or_an_error() {
@@ -229,6 +248,27 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(bytes(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn percentages_are_read_in_millionths_and_printed_back() {
+        for (text, ppm) in
+            [("0.1%", 1_000), ("100%", 1_000_000), ("0.0001%", 1), ("12.3456%", 123_456), ("5%", 50_000)]
+        {
+            assert_eq!(percent(text), Ok(u64::from(ppm)), "{text}");
+            assert_eq!(Share(ppm).to_string(), text);
+        }
+        assert_eq!((percent("1.50 %"), percent("007%")), (Ok(15_000), Ok(70_000)));
+        for (text, error) in [
+            ("0.1", NumberError::NoPercentSign),
+            ("0.00001%", NumberError::TooFine),
+            ("%", NumberError::NotANumber),
+            ("1,5%", NumberError::NotANumber),
+            ("-1%", NumberError::NotANumber),
+            ("99999999999999999999%", NumberError::TooLarge),
+        ] {
+            assert_eq!(percent(text), Err(error), "{text}");
         }
     }
 

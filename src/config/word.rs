@@ -1,7 +1,7 @@
 //! Settings that are one word out of a few.
 
 use super::ScanEvidence;
-use crate::capture::{DirectionPolicy, EventLoop};
+use crate::capture::{DirectionPolicy, EventLoop, WireExact};
 
 /// A value with one word for each of its states.
 pub(super) trait Word: Copy + 'static {
@@ -51,6 +51,17 @@ impl Word for DirectionPolicy {
     }
 }
 
+impl Word for WireExact {
+    const ALL: &'static [Self] = &[Self::Auto, Self::Off];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Off => "off",
+        }
+    }
+}
+
 impl Word for EventLoop {
     const ALL: &'static [Self] = &[Self::Auto, Self::IoUring, Self::Epoll];
 
@@ -89,6 +100,7 @@ mod tests {
     fn each_word_is_read_back_in_exact_case() {
         reads_what_it_writes::<bool>();
         reads_what_it_writes::<DirectionPolicy>();
+        reads_what_it_writes::<WireExact>();
         reads_what_it_writes::<EventLoop>();
         reads_what_it_writes::<ScanEvidence>();
     }

@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-/// A host exceeds a limit, now. Pure data; it may repeat every tick.
+/// A limit is exceeded, now. Pure data; it may repeat every tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Which limit.
     pub kind: FindingKind,
-    /// The host.
-    pub source: IpAddr,
-    /// What was measured: bytes, hosts or ports.
+    /// The host that exceeds it; `None` where it is about the capture itself.
+    pub source: Option<IpAddr>,
+    /// What was measured: bytes, hosts, ports, or lost frames of a million.
     pub measured: u64,
     /// The limit that it exceeds, in the same unit.
     pub limit: u64,
@@ -24,6 +24,8 @@ pub enum FindingKind {
     Scanning,
     /// Ports contacted in the port window.
     ScanningPort,
+    /// Frames that the kernel dropped in the traffic window, because a ring was full.
+    Loss,
 }
 
 impl FindingKind {
@@ -33,6 +35,7 @@ impl FindingKind {
             FindingKind::Traffic => "TRAFFIC",
             FindingKind::Scanning => "SCANNING",
             FindingKind::ScanningPort => "SCANNING_PORT",
+            FindingKind::Loss => "LOSS",
         }
     }
 }

@@ -9,7 +9,7 @@ pub(super) fn judge(hosts: &[HostCounts], limits: &Limits, findings: &mut Vec<Fi
     let Some(limit) = limits.contacted_hosts_max else { return };
     findings.extend(hosts.iter().filter(|host| host.contacted_hosts > limit).map(|host| Finding {
         kind: FindingKind::Scanning,
-        source: host.addr,
+        source: Some(host.addr),
         measured: u64::from(host.contacted_hosts),
         limit: u64::from(limit),
     }));

@@ -1,4 +1,4 @@
-//! Pure judgement: what the hosts did, and what they may do, in; findings out.
+//! Pure judgement: what the hosts did and what was lost, and what may be, in; findings out.
 //!
 //! A detector has no memory and no clock: the same rows give the same findings, every tick again. Whether a
 //! finding has been said is the ledger's business. A value at the limit is within it; one more is a finding.
@@ -6,12 +6,14 @@
 
 mod finding;
 mod host_scan;
+mod loss;
 mod port_scan;
 mod volume;
 
 pub use finding::{Finding, FindingKind};
+pub use loss::Share;
 
-use crate::flow::HostCounts;
+use crate::flow::{HostCounts, KernelCounts};
 
 /// What a host may do before it is reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,10 +24,13 @@ pub struct Limits {
     pub contacted_hosts_max: Option<u32>,
     /// Ports contacted in the port window; `None` turns the detector off.
     pub contacted_ports_max: Option<u32>,
+    /// Frames of a million that may be lost in the traffic window; `None` turns the detector off.
+    pub loss_ppm_max: Option<u32>,
 }
 
-/// Judges each host and appends what exceeds a limit to `findings`.
-pub fn run(hosts: &[HostCounts], limits: &Limits, findings: &mut Vec<Finding>) {
+/// Judges what was lost and each host, and appends what exceeds a limit to `findings`.
+pub fn run(loss: &KernelCounts, hosts: &[HostCounts], limits: &Limits, findings: &mut Vec<Finding>) {
+    loss::judge(loss, limits, findings);
     volume::judge(hosts, limits, findings);
     host_scan::judge(hosts, limits, findings);
     port_scan::judge(hosts, limits, findings);
@@ -38,8 +43,12 @@ mod tests {
     /// At the limit nothing is said, one beyond it everything that is turned on.
     #[test]
     fn a_limit_is_exceeded_by_one_more() {
-        let limits =
-            Limits { ip_bytes_max: 1000, contacted_hosts_max: Some(15), contacted_ports_max: Some(100) };
+        let limits = Limits {
+            ip_bytes_max: 1000,
+            contacted_hosts_max: Some(15),
+            contacted_ports_max: Some(100),
+            loss_ppm_max: None,
+        };
         let off = Limits { contacted_hosts_max: None, contacted_ports_max: None, ..limits.clone() };
         let at = |ip_bytes, contacted_hosts, contacted_ports| HostCounts {
             addr: [10, 0, 0, 1].into(),
@@ -50,7 +59,7 @@ mod tests {
         };
         let kinds = |host: HostCounts, limits: &Limits| {
             let mut findings = Vec::new();
-            run(&[host], limits, &mut findings);
+            run(&KernelCounts::default(), &[host], limits, &mut findings);
             findings.iter().map(|finding| (finding.kind, finding.measured, finding.limit)).collect::<Vec<_>>()
         };
         assert_eq!(kinds(at(1000, 15, 100), &limits), []);
@@ -60,5 +69,35 @@ mod tests {
         assert_eq!(kinds(at(1001, 16, 101), &limits).len(), 3);
         assert_eq!(kinds(at(1000, u32::MAX, u32::MAX), &off), []);
         assert_eq!(kinds(at(u64::MAX, 0, 0), &off), [(FindingKind::Traffic, u64::MAX, 1000)]);
+    }
+
+    #[test]
+    fn a_loss_is_a_share_of_what_was_offered() {
+        let limits = |loss_ppm_max| Limits {
+            ip_bytes_max: u64::MAX,
+            contacted_hosts_max: None,
+            contacted_ports_max: None,
+            loss_ppm_max,
+        };
+        for (tp_drops, tp_packets, limit, expected) in [
+            (0, 0, Some(1), None),
+            (0, 1_000_000, Some(1), None),
+            (1_000, 1_000_000, Some(1_000), None),
+            (1_001, 1_000_000, Some(1_000), Some(1_001)),
+            // Rounded up: one frame of ten million is not nothing.
+            (11, 10_000_000, Some(1), Some(2)),
+            (u64::MAX, u64::MAX, Some(1_000_000), None),
+            (7, 7, Some(999_999), Some(1_000_000)),
+            (7, 7, None, None),
+        ] {
+            let mut findings = Vec::new();
+            run(&KernelCounts { tp_packets, tp_drops, tp_freezes: 0 }, &[], &limits(limit), &mut findings);
+            let found = findings.first().map(|finding| (finding.kind, finding.source, finding.measured));
+            assert_eq!(
+                found,
+                expected.map(|ppm| (FindingKind::Loss, None, ppm)),
+                "{tp_drops} of {tp_packets}"
+            );
+        }
     }
 }

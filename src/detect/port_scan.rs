@@ -9,7 +9,7 @@ pub(super) fn judge(hosts: &[HostCounts], limits: &Limits, findings: &mut Vec<Fi
     let Some(limit) = limits.contacted_ports_max else { return };
     findings.extend(hosts.iter().filter(|host| host.contacted_ports > limit).map(|host| Finding {
         kind: FindingKind::ScanningPort,
-        source: host.addr,
+        source: Some(host.addr),
         measured: u64::from(host.contacted_ports),
         limit: u64::from(limit),
     }));

@@ -9,7 +9,7 @@ pub(super) fn judge(hosts: &[HostCounts], limits: &Limits, findings: &mut Vec<Fi
     let limit = limits.ip_bytes_max;
     findings.extend(hosts.iter().filter(|host| host.ip_bytes > limit).map(|host| Finding {
         kind: FindingKind::Traffic,
-        source: host.addr,
+        source: Some(host.addr),
         measured: host.ip_bytes,
         limit,
     }));

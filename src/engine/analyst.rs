@@ -67,7 +67,7 @@ impl Analyst {
         let window = &self.window;
         self.hosts.extend(self.ledger.open_sources().filter_map(|source| window.counts(&source)));
         self.findings.clear();
-        detect::run(&self.hosts, &self.limits, &mut self.findings);
+        detect::run(&window.loss(), &self.hosts, &self.limits, &mut self.findings);
         for finding in &self.findings {
             let evidence = || evidence(window, finding, self.hides_destinations);
             notices.extend(self.ledger.note(finding, now, civil, evidence));
@@ -97,10 +97,11 @@ impl Analyst {
         };
         let mut active: Vec<ActiveHost> = Vec::new();
         for alert in self.ledger.open() {
+            let Some(source) = alert.source else { continue };
             match active.last_mut() {
-                Some(last) if last.row.addr == alert.source => last.kinds.push(alert.kind),
+                Some(last) if last.row.addr == source => last.kinds.push(alert.kind),
                 _ => {
-                    let row = self.window.host(&alert.source).map_or_else(|| silent(alert.source), hide);
+                    let row = self.window.host(&source).map_or_else(|| silent(source), hide);
                     active.push(ActiveHost { kinds: vec![alert.kind], row });
                 }
             }
@@ -113,8 +114,15 @@ impl Analyst {
             accounting: self.window.accounting().clone(),
             hosts: hosts.into_iter().map(hide).collect(),
             hosts_omitted,
+            interfaces: self
+                .window
+                .interfaces()
+                .iter()
+                .map(|(&ifindex, counts)| (ifindex, *counts))
+                .collect(),
+            loss: self.window.loss(),
         };
-        Report { snapshot, alerts, active }
+        Report { snapshot, alerts, active, ..Report::default() }
     }
 }
 
@@ -131,11 +139,15 @@ fn silent(addr: std::net::IpAddr) -> HostRow {
 }
 
 fn evidence(window: &Window, finding: &Finding, hides_destinations: bool) -> Evidence {
-    let row = window.host(&finding.source).unwrap_or_else(|| silent(finding.source));
+    let loss = window.loss();
+    let Some(source) = finding.source else { return Evidence { loss, ..Evidence::default() } };
+    let row = window.host(&source).unwrap_or_else(|| silent(source));
     let ports = match finding.kind {
-        detect::FindingKind::ScanningPort => window.ports_of(&finding.source),
-        detect::FindingKind::Traffic | detect::FindingKind::Scanning => Vec::new(),
+        detect::FindingKind::ScanningPort => window.ports_of(&source),
+        detect::FindingKind::Traffic | detect::FindingKind::Scanning | detect::FindingKind::Loss => {
+            Vec::new()
+        }
     };
     let destinations = if hides_destinations { Vec::new() } else { row.destinations };
-    Evidence { ip_bytes: row.ip_bytes, destinations, ports }
+    Evidence { ip_bytes: row.ip_bytes, destinations, ports, loss }
 }

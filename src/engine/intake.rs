@@ -1,7 +1,7 @@
 //! From a frame to the delta, for live capture and replay alike: decode some, then count them together.
 
 use crate::capture::{Batch, Standing};
-use crate::flow::Delta;
+use crate::flow::{Crossing, Delta};
 use crate::packet::{Frame, Skip, Summary, decode};
 use crate::time::UnixNanos;
 
@@ -17,6 +17,7 @@ pub(super) struct Intake {
 
 #[derive(Clone, Copy, Debug)]
 struct Decoded {
+    crossing: Crossing,
     summary: Summary,
     seen_at: UnixNanos,
     is_evidence: bool,
@@ -31,21 +32,22 @@ impl Intake {
     #[inline]
     pub(super) fn take<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) {
         let standing = batch.standing(frame);
+        let crossing = delta.crossing(frame.ifindex, frame.direction);
         if let Standing::Skipped(skip) = standing {
-            return delta.skip(skip);
+            return delta.skip(crossing, skip);
         }
         let summary = match decode(frame) {
             Ok(summary) => summary,
             // Malformed or not, what leaves is judged where it entered.
-            Err(_) if standing == Standing::Evidence => return delta.skip(Skip::Leaving),
-            Err(skip) => return delta.skip(skip),
+            Err(_) if standing == Standing::Evidence => return delta.skip(crossing, Skip::Leaving),
+            Err(skip) => return delta.skip(crossing, skip),
         };
         let is_evidence = match standing {
             Standing::Counts | Standing::Skipped(_) => false,
             Standing::CountsIfOwn => !batch.is_own(summary.endpoints.src()),
             Standing::Evidence => true,
         };
-        self.decoded.push(Decoded { summary, seen_at: frame.seen_at, is_evidence });
+        self.decoded.push(Decoded { crossing, summary, seen_at: frame.seen_at, is_evidence });
         if self.decoded.len() == TOGETHER {
             self.flush(delta);
         }
@@ -53,11 +55,11 @@ impl Intake {
 
     /// Counts what was decoded.
     pub(super) fn flush(&mut self, delta: &mut Delta) {
-        for Decoded { summary, seen_at, is_evidence } in self.decoded.drain(..) {
+        for Decoded { crossing, summary, seen_at, is_evidence } in self.decoded.drain(..) {
             if is_evidence {
-                delta.note_evidence(&summary, seen_at, Skip::Leaving);
+                delta.note_evidence(crossing, &summary, seen_at, Skip::Leaving);
             } else {
-                delta.count(&summary, seen_at);
+                delta.count(crossing, &summary, seen_at);
             }
         }
     }

@@ -37,6 +37,7 @@ pub(super) struct Merge {
     /// The deltas that the workers held when they ended.
     pub(super) last_deltas: Receiver<Box<Delta>>,
     pub(super) report: Arc<Published<Report>>,
+    pub(super) is_wire_exact: bool,
     pub(super) log: LogSink,
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -66,7 +67,8 @@ impl Merge {
                 return (self.analyst, self.log);
             }
             if pace.is_due(now) {
-                self.report.publish(self.analyst.report(civil));
+                let report = self.analyst.report(civil);
+                self.report.publish(Report { is_wire_exact: self.is_wire_exact, ..report });
                 pace = Pace::after(now, monotonic_now());
             }
             let look = if self.analyst.is_waiting() { LOOK_WAITING } else { LOOK };

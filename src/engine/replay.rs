@@ -190,6 +190,7 @@ mod tests {
                 ip_bytes_max: 1000,
                 contacted_hosts_max: None,
                 contacted_ports_max: None,
+                loss_ppm_max: None,
             },
             alert: alert::Options::default(),
         };
@@ -199,9 +200,8 @@ mod tests {
             run.turn(seen_at);
             let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };
             let transport = Transport::Other;
-            let burst =
-                Summary { endpoints, ip_bytes: 1001, length_mismatch: false, protocol: 47, transport };
-            run.delta.count(&burst, seen_at);
+            let burst = Summary::plain(endpoints, 1001, 47, transport);
+            run.delta.count(flow::Crossing::default(), &burst, seen_at);
         }
         run.cut(Moment::default());
         let lasted = |alert: &Alert| alert.closed_at.map(|end| (end.0 - alert.opened_at.0) / SECOND);

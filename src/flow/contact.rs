@@ -49,11 +49,9 @@ pub enum Opening {
 /// ```
 /// use traffic_alerted::flow::{Opening, opening};
 /// use traffic_alerted::packet::{Endpoints, Summary, TcpFlags, Transport};
-/// let syn = Summary {
-///     endpoints: Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() },
-///     ip_bytes: 60, length_mismatch: false, protocol: 6,
-///     transport: Transport::Tcp { src_port: 40000, dst_port: 22, flags: Some(TcpFlags(TcpFlags::SYN)) },
-/// };
+/// let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };
+/// let flags = Some(TcpFlags(TcpFlags::SYN));
+/// let syn = Summary::plain(endpoints, 60, 6, Transport::Tcp { src_port: 40000, dst_port: 22, flags });
 /// assert_eq!(opening(&syn), Opening::Contact { port: Some(22) });
 /// ```
 pub fn opening(summary: &Summary) -> Opening {
@@ -101,7 +99,7 @@ mod tests {
 
     fn summary(protocol: u8, transport: Transport) -> Summary {
         let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };
-        Summary { endpoints, ip_bytes: 60, length_mismatch: false, protocol, transport }
+        Summary::plain(endpoints, 60, protocol, transport)
     }
 
     fn tcp(flags: Option<u8>) -> Summary {

@@ -3,11 +3,12 @@
 //! Everything in here is a sum, or a first time that merges by minimum, so deltas add up in any order. A
 //! delta never grows: its tables refuse what they have no room for, and the totals count it all the same.
 
-use crate::packet::{Endpoints, Skip, Summary};
+use crate::packet::{Direction, Endpoints, Skip, Summary};
 use crate::time::{Moment, UnixNanos};
 
 use super::contact::{Opening, opening};
 use super::hash::Seed;
+use super::interfaces::{Crossing, InterfaceCounts, InterfaceTable};
 use super::snapshot::{Accounting, KernelCounts};
 use super::table::Table;
 
@@ -18,8 +19,9 @@ pub struct Delta {
     pub pairs: Table<Endpoints, PairDelta>,
     /// Ports that packets went to; empty where ports are not analysed.
     pub ports: Table<PortKey, PortDelta>,
-    /// Sums over everything, the frames included that no table had room for.
-    pub totals: Accounting,
+    interfaces: InterfaceTable,
+    /// Sums over everything but what the interfaces' rows add up to.
+    rest: Accounting,
     /// When it was handed over.
     pub handed_over_at: Moment,
     /// Something began or was lost in it that hides who spoke first: a new interface, a burst of drops.
@@ -81,6 +83,8 @@ pub struct DeltaLimits {
     pub pairs_max: usize,
     /// Ports; 0 where ports are not analysed.
     pub ports_max: usize,
+    /// Interfaces; those beyond are counted together.
+    pub interfaces_max: usize,
 }
 
 impl Delta {
@@ -89,7 +93,8 @@ impl Delta {
         Self {
             pairs: Table::new(limits.pairs_max),
             ports: Table::new(limits.ports_max),
-            totals: Accounting::default(),
+            interfaces: InterfaceTable::new(limits.interfaces_max),
+            rest: Accounting::default(),
             handed_over_at: Moment::default(),
             is_disturbed: false,
             seed,
@@ -97,23 +102,30 @@ impl Delta {
         }
     }
 
-    /// Counts a packet.
+    /// Where a frame belongs that crossed an interface, for the calls that follow.
     #[inline]
-    pub fn count(&mut self, summary: &Summary, seen_at: UnixNanos) {
-        let bytes = u64::from(summary.ip_bytes);
-        self.totals.frames += 1;
-        self.totals.ip_packets += 1;
-        self.totals.ip_bytes += bytes;
-        self.totals.length_mismatch_packets += u64::from(summary.length_mismatch);
+    pub fn crossing(&mut self, ifindex: u32, direction: Direction) -> Crossing {
+        self.interfaces.crossing(ifindex, direction)
+    }
+
+    /// Counts a packet, or as many as its frame stands for.
+    #[inline]
+    pub fn count(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos) {
+        let (packets, bytes) = (u64::from(summary.segments), u64::from(summary.ip_bytes));
+        self.rest.frames += 1;
+        self.rest.length_mismatch_packets += u64::from(summary.length_mismatch);
+        self.rest.super_frames += u64::from(summary.segments > 1 || summary.segments_unknown);
+        self.rest.super_frames_as_one += u64::from(summary.segments_unknown);
+        self.interfaces.count(crossing, summary);
 
         let hash = self.seed.pair(&summary.endpoints);
         let opening = opening(summary);
         let Some(pair) = self.pairs.entry(hash, summary.endpoints) else {
-            self.totals.spilled_packets += 1;
-            self.totals.spilled_bytes += bytes;
+            self.rest.spilled_packets += packets;
+            self.rest.spilled_bytes += bytes;
             return;
         };
-        pair.packets += 1;
+        pair.packets += packets;
         pair.ip_bytes += bytes;
         match opening {
             Opening::None => {}
@@ -134,8 +146,8 @@ impl Delta {
 
     /// Takes a packet that is counted elsewhere as evidence of who spoke first; the frame counts as skipped.
     #[inline]
-    pub fn note_evidence(&mut self, summary: &Summary, seen_at: UnixNanos, skip: Skip) {
-        self.skip(skip);
+    pub fn note_evidence(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos, skip: Skip) {
+        self.skip(crossing, skip);
         if let Opening::Unsaid { src_port, dst_port } = opening(summary) {
             let hash = self.seed.pair(&summary.endpoints);
             if let Some(pair) = self.pairs.entry(hash, summary.endpoints) {
@@ -146,19 +158,36 @@ impl Delta {
 
     /// Counts a frame that is no IP packet, or not one to be counted.
     #[inline]
-    pub fn skip(&mut self, skip: Skip) {
-        self.totals.frames += 1;
-        self.totals.skipped[skip as usize] += 1;
+    pub fn skip(&mut self, crossing: Crossing, skip: Skip) {
+        self.rest.frames += 1;
+        self.interfaces.skip(crossing, skip);
     }
 
     /// Adds what the packet socket said since the last hand-over.
     pub fn add_kernel(&mut self, counts: KernelCounts) {
-        self.totals.kernel.add(&counts);
+        self.rest.kernel.add(&counts);
+    }
+
+    /// What the packet socket said since the last hand-over.
+    pub fn kernel(&self) -> &KernelCounts {
+        &self.rest.kernel
+    }
+
+    /// The interfaces that frames crossed, with what was seen there. A frame is in exactly one of them.
+    pub fn interfaces(&self) -> impl Iterator<Item = (u32, &InterfaceCounts)> {
+        self.interfaces.rows()
+    }
+
+    /// Sums over everything, the frames included that no table had room for.
+    pub fn accounting(&self) -> Accounting {
+        let mut sums = self.rest.clone();
+        self.interfaces().for_each(|(_, counts)| counts.add_to(&mut sums));
+        sums
     }
 
     /// Whether nothing happened since it was last cleared.
     pub fn is_empty(&self) -> bool {
-        self.totals.frames == 0 && self.totals.kernel == KernelCounts::default()
+        self.rest.frames == 0 && self.rest.kernel == KernelCounts::default()
     }
 
     /// Whether it should be handed over before its tick.
@@ -171,7 +200,8 @@ impl Delta {
     pub fn clear(&mut self) {
         self.pairs.clear();
         self.ports.clear();
-        self.totals = Accounting::default();
+        self.interfaces.clear();
+        self.rest = Accounting::default();
         self.handed_over_at = Moment::default();
         self.is_disturbed = false;
     }
@@ -181,7 +211,7 @@ impl Delta {
         let hash = self.seed.of((self.seed.pair(&key.endpoints), key.protocol, src_port, dst_port));
         match self.ports.entry(hash, key) {
             Some(port) => port.is_contact |= is_contact,
-            None => self.totals.spilled_ports += 1,
+            None => self.rest.spilled_ports += 1,
         }
     }
 }
@@ -201,25 +231,23 @@ mod tests {
     use super::*;
 
     fn udp(src: u8, dst: u8, ip_bytes: u32) -> Summary {
-        Summary {
-            endpoints: Endpoints::V4 { src: [10, 0, 0, src].into(), dst: [10, 0, 0, dst].into() },
-            ip_bytes,
-            length_mismatch: false,
-            protocol: 17,
-            transport: Transport::Ports { src_port: 1000 + u16::from(src), dst_port: 53 },
-        }
+        let endpoints = Endpoints::V4 { src: [10, 0, 0, src].into(), dst: [10, 0, 0, dst].into() };
+        let transport = Transport::Ports { src_port: 1000 + u16::from(src), dst_port: 53 };
+        Summary::plain(endpoints, ip_bytes, 17, transport)
     }
 
     #[test]
     fn a_full_delta_still_counts_everything() {
-        let mut delta = Delta::new(DeltaLimits { pairs_max: 4, ports_max: 2 }, Seed::default());
+        let mut delta =
+            Delta::new(DeltaLimits { pairs_max: 4, ports_max: 2, interfaces_max: 2 }, Seed::default());
         assert!(delta.is_empty());
         for src in 0..6 {
-            delta.count(&udp(src, 9, 100), UnixNanos(1));
+            let crossing = delta.crossing(u32::from(src), Direction::Entering);
+            delta.count(crossing, &udp(src, 9, 100), UnixNanos(1));
         }
-        delta.skip(Skip::NotIp);
+        delta.skip(Crossing::default(), Skip::NotIp);
         assert!(delta.is_half_full() && !delta.is_empty());
-        let totals = &delta.totals;
+        let totals = delta.accounting();
         assert_eq!((totals.frames, totals.ip_packets, totals.ip_bytes), (7, 6, 600));
         assert_eq!((totals.spilled_packets, totals.spilled_bytes, totals.spilled_ports), (2, 200, 2));
         let in_rows: u64 = delta.pairs.rows().iter().map(|row| row.value.ip_bytes).sum();
@@ -229,16 +257,33 @@ mod tests {
     }
 
     #[test]
+    fn a_super_frame_counts_as_the_packets_of_the_wire_and_is_one_frame() {
+        let mut delta =
+            Delta::new(DeltaLimits { pairs_max: 4, ports_max: 0, interfaces_max: 2 }, Seed::default());
+        let crossing = delta.crossing(7, Direction::Entering);
+        delta.count(crossing, &Summary { segments: 45, ..udp(1, 2, 65_000) }, UnixNanos(1));
+        delta.count(crossing, &Summary { segments_unknown: true, ..udp(1, 2, 5000) }, UnixNanos(1));
+        let totals = delta.accounting();
+        assert_eq!((totals.frames, totals.counted_frames), (2, 2));
+        assert_eq!((totals.ip_packets, totals.ip_bytes), (46, 70_000));
+        assert_eq!((totals.super_frames, totals.super_frames_as_one), (2, 1));
+        assert_eq!(delta.pairs.rows()[0].value.packets, 46);
+    }
+
+    #[test]
     fn the_first_word_is_the_earliest_and_evidence_counts_no_bytes() {
-        let mut delta = Delta::new(DeltaLimits { pairs_max: 4, ports_max: 0 }, Seed::default());
-        delta.count(&udp(1, 2, 50), UnixNanos(30));
-        delta.note_evidence(&udp(1, 2, 50), UnixNanos(20), Skip::Leaving);
-        delta.note_evidence(&udp(2, 1, 70), UnixNanos(40), Skip::Leaving);
+        let mut delta =
+            Delta::new(DeltaLimits { pairs_max: 4, ports_max: 0, interfaces_max: 2 }, Seed::default());
+        let crossing = Crossing::default();
+        delta.count(crossing, &udp(1, 2, 50), UnixNanos(30));
+        delta.note_evidence(crossing, &udp(1, 2, 50), UnixNanos(20), Skip::Leaving);
+        delta.note_evidence(crossing, &udp(2, 1, 70), UnixNanos(40), Skip::Leaving);
         let rows = delta.pairs.rows();
         assert_eq!(rows[0].value.first_word.map(|word| word.at), Some(UnixNanos(20)));
         assert_eq!((rows[0].value.packets, rows[0].value.ip_bytes), (1, 50));
         assert_eq!((rows[1].value.packets, rows[1].value.ip_bytes), (0, 0));
-        assert_eq!(delta.totals.skipped[Skip::Leaving as usize], 2);
-        assert_eq!(delta.totals.frames, 3);
+        let totals = delta.accounting();
+        assert_eq!(totals.skipped[Skip::Leaving as usize], 2);
+        assert_eq!((totals.frames, totals.counted_frames), (3, 1));
     }
 }

@@ -124,21 +124,21 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::thread;
 
-    use crate::flow::DeltaLimits;
     use crate::flow::hash::Seed;
+    use crate::flow::{Crossing, DeltaLimits};
     use crate::packet::{Endpoints, Summary, Transport};
     use crate::time::UnixNanos;
 
     use super::*;
 
     fn empty() -> Box<Delta> {
-        Box::new(Delta::new(DeltaLimits { pairs_max: 8, ports_max: 0 }, Seed::default()))
+        Box::new(Delta::new(DeltaLimits { pairs_max: 8, ports_max: 0, interfaces_max: 1 }, Seed::default()))
     }
 
     fn packet(dst: u32) -> Summary {
         let endpoints = Endpoints::V4 { src: Ipv4Addr::new(10, 0, 0, 1), dst: Ipv4Addr::from_bits(dst % 4) };
         let transport = Transport::Other;
-        Summary { endpoints, ip_bytes: 20, length_mismatch: false, protocol: 47, transport }
+        Summary::plain(endpoints, 20, 47, transport)
     }
 
     #[test]
@@ -146,11 +146,11 @@ mod tests {
         let (worker, analyst) = handover(empty());
         assert_eq!(analyst.settled(), Settled::Idle);
         let mut delta = empty();
-        delta.count(&packet(1), UnixNanos(1));
+        delta.count(Crossing::default(), &packet(1), UnixNanos(1));
         let mut second = worker.take_spare().expect("the spare is there");
         worker.give(delta, Moment(5));
         assert_eq!(analyst.settled(), Settled::Until(Moment(5)));
-        second.count(&packet(2), UnixNanos(2));
+        second.count(Crossing::default(), &packet(2), UnixNanos(2));
         assert!(worker.take_spare().is_none(), "both deltas are out");
         let taken = analyst.take().expect("the first delta waits");
         assert_eq!(taken.handed_over_at, Moment(5));
@@ -166,7 +166,7 @@ mod tests {
         let counting = thread::spawn(move || {
             let mut delta = empty();
             for n in 0..PACKETS {
-                delta.count(&packet(n), UnixNanos(u64::from(n)));
+                delta.count(Crossing::default(), &packet(n), UnixNanos(u64::from(n)));
                 if let Some(spare) = worker.take_spare() {
                     worker.give(std::mem::replace(&mut delta, spare), Moment(u64::from(n)));
                 }
@@ -176,7 +176,7 @@ mod tests {
         let mut packets = 0;
         let mut rows = 0;
         let mut fold = |delta: &Delta| {
-            packets += delta.totals.ip_packets;
+            packets += delta.accounting().ip_packets;
             rows += delta.pairs.rows().iter().map(|row| row.value.packets).sum::<u64>();
         };
         while !counting.is_finished() {

@@ -37,6 +37,9 @@ const DELTA_PORT_BYTES: u64 = 56 + 10;
 const DELTA_PAIRS_MAX: u64 = 1 << 17;
 const DELTA_PAIRS_MIN: u64 = 1 << 10;
 
+/// Interfaces that a worker tells apart in one tick: 320 bytes each, and only those that frames cross.
+const DELTA_INTERFACES_MAX: usize = 512;
+
 /// Fewer pairs than this are no window.
 const PAIRS_MIN: u64 = 1 << 10;
 
@@ -72,7 +75,8 @@ impl Limits {
 
 impl DeltaLimits {
     fn new(rows: u64, counts_ports: bool) -> Self {
-        Self { pairs_max: rows_of(rows), ports_max: if counts_ports { rows_of(rows) } else { 0 } }
+        let ports_max = if counts_ports { rows_of(rows) } else { 0 };
+        Self { pairs_max: rows_of(rows), ports_max, interfaces_max: DELTA_INTERFACES_MAX }
     }
 }
 

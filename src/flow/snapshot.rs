@@ -8,6 +8,8 @@ use arc_swap::ArcSwap;
 use crate::packet::Skip;
 use crate::time::UnixNanos;
 
+use super::interfaces::InterfaceCounts;
+
 /// The state of the windows at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -20,6 +22,11 @@ pub struct Snapshot {
     pub hosts: Vec<HostRow>,
     /// Hosts that sent as much and found no room in `hosts`.
     pub hosts_omitted: usize,
+    /// What was seen on each interface since the start, ascending by number; those of no interface that can be
+    /// named are under [`ELSEWHERE`](super::ELSEWHERE).
+    pub interfaces: Vec<(u32, InterfaceCounts)>,
+    /// What the kernel offered and lost in the traffic window.
+    pub loss: KernelCounts,
 }
 
 /// What one host did in the window.
@@ -48,12 +55,14 @@ pub struct PeerBytes {
     pub ip_bytes: u64,
 }
 
-/// Every frame in exactly one place: `frames = ip_packets + sum(skipped)`.
+/// Every frame in exactly one place: `frames = counted_frames + sum(skipped)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accounting {
     /// Frames read from the rings or the capture.
     pub frames: u64,
-    /// IP packets counted.
+    /// Frames that were counted.
+    pub counted_frames: u64,
+    /// IP packets of the wire that they stand for.
     pub ip_packets: u64,
     /// Their bytes.
     pub ip_bytes: u64,
@@ -61,6 +70,10 @@ pub struct Accounting {
     pub skipped: [u64; Skip::COUNT],
     /// Packets whose frame was shorter than their header declared; they are counted.
     pub length_mismatch_packets: u64,
+    /// Counted frames that stand for several packets of the wire.
+    pub super_frames: u64,
+    /// Those of them that count as one packet, because nothing said how many they are.
+    pub super_frames_as_one: u64,
     /// Packets that are in the totals and that no table had room for.
     pub spilled_packets: u64,
     /// Their bytes.
@@ -91,18 +104,36 @@ impl KernelCounts {
         self.tp_drops += other.tp_drops;
         self.tp_freezes += other.tp_freezes;
     }
+
+    /// Takes away what was added before.
+    pub(super) fn subtract(&mut self, other: &KernelCounts) {
+        self.tp_packets -= other.tp_packets;
+        self.tp_drops -= other.tp_drops;
+        self.tp_freezes -= other.tp_freezes;
+    }
+
+    /// The dropped share of what was offered, in frames of a million; rounded up, so that any drop shows.
+    pub fn dropped_ppm(&self) -> u64 {
+        match self.tp_packets {
+            0 => 0,
+            offered => (u128::from(self.tp_drops) * 1_000_000).div_ceil(u128::from(offered)) as u64,
+        }
+    }
 }
 
 impl Accounting {
     /// Adds another worker's, or a later tick.
     pub fn add(&mut self, other: &Accounting) {
         self.frames += other.frames;
+        self.counted_frames += other.counted_frames;
         self.ip_packets += other.ip_packets;
         self.ip_bytes += other.ip_bytes;
         for (mine, theirs) in self.skipped.iter_mut().zip(&other.skipped) {
             *mine += theirs;
         }
         self.length_mismatch_packets += other.length_mismatch_packets;
+        self.super_frames += other.super_frames;
+        self.super_frames_as_one += other.super_frames_as_one;
         self.spilled_packets += other.spilled_packets;
         self.spilled_bytes += other.spilled_bytes;
         self.spilled_ports += other.spilled_ports;

@@ -38,22 +38,34 @@ impl<K: Copy + Eq, V: Default> Table<K, V> {
     /// The value of `key`, a new default one if the key is new; `None` when it is new and the table full.
     #[inline]
     pub fn entry(&mut self, hash: u64, key: K) -> Option<&mut V> {
+        let at = self.find_or_insert(hash, key)?;
+        Some(self.value_mut(at))
+    }
+
+    /// The number of the row of `key`, good until the table is cleared; otherwise as [`entry`](Self::entry).
+    #[inline]
+    pub fn find_or_insert(&mut self, hash: u64, key: K) -> Option<u32> {
         let rows = &mut self.rows;
-        let found = self.index.find(hash, |&at| rows[at as usize].key == key).copied();
-        let at = match found {
-            Some(at) => at as usize,
-            None => {
-                let at = rows.len();
-                if at == self.rows_max {
-                    return None;
-                }
-                rows.push(Row { hash, key, value: V::default() });
-                // Fits: `new` has checked that every index below `rows_max` does.
-                self.index.insert_unique(hash, at as u32, |&at| rows[at as usize].hash);
-                at
-            }
-        };
-        Some(&mut self.rows[at].value)
+        if let Some(&at) = self.index.find(hash, |&at| rows[at as usize].key == key) {
+            return Some(at);
+        }
+        if rows.len() == self.rows_max {
+            return None;
+        }
+        // Fits: `new` has checked that every index below `rows_max` does.
+        let at = rows.len() as u32;
+        rows.push(Row { hash, key, value: V::default() });
+        self.index.insert_unique(hash, at, |&at| rows[at as usize].hash);
+        Some(at)
+    }
+
+    /// The value of a row by its number.
+    ///
+    /// # Panics
+    /// Where the table has no such row.
+    #[inline]
+    pub fn value_mut(&mut self, at: u32) -> &mut V {
+        &mut self.rows[at as usize].value
     }
 
     /// The rows, in the order in which their keys first came.

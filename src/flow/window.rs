@@ -6,6 +6,7 @@
 
 mod exchanges;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::packet::Endpoints;
@@ -14,12 +15,14 @@ use crate::time::Moment;
 use super::delta::{Delta, PairDelta};
 use super::hash::Seed;
 use super::hosts::{Host, HostId, Hosts};
+use super::interfaces::{ELSEWHERE, InterfaceCounts};
+use super::loss::LossWindow;
 use super::pairs::Pairs;
 use super::ports::PortWindow;
 use super::roles::Roles;
 use super::services::Services;
 use super::slots::Slots;
-use super::snapshot::{Accounting, HostRow, PeerBytes};
+use super::snapshot::{Accounting, HostRow, KernelCounts, PeerBytes};
 use super::{DESTINATIONS_MAX, Limits, Options, PORTS_MAX};
 
 /// What a pair did in one slot: 16 bytes.
@@ -32,6 +35,9 @@ struct Item {
 }
 
 const CONTACT: u32 = 1 << 31;
+
+/// Interfaces that are told apart; what is seen on further ones is counted together.
+const INTERFACES_MAX: usize = 4096;
 
 /// Sums over one host, for the detectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +76,8 @@ pub struct Window {
     roles: Roles,
     services: Services,
     accounting: Accounting,
+    interfaces: BTreeMap<u32, InterfaceCounts>,
+    loss: LossWindow,
     seed: Seed,
 }
 
@@ -96,6 +104,8 @@ impl Window {
             roles: Roles::new(limits.pending_max),
             services: Services::new(limits.services_max, seed.clone()),
             accounting: Accounting::default(),
+            interfaces: BTreeMap::new(),
+            loss: LossWindow::new((!forever).then_some(options.traffic_interval)),
             seed,
         }
     }
@@ -110,7 +120,7 @@ impl Window {
     pub fn fold(&mut self, delta: &Delta) {
         let at = delta.handed_over_at;
         self.roll(at);
-        self.accounting.add(&delta.totals);
+        self.fold_sums(delta);
         if delta.is_disturbed {
             self.roles.be_uncertain(at);
         }
@@ -134,6 +144,7 @@ impl Window {
         if let Some(ports) = &mut self.ports {
             ports.roll(now, &mut self.hosts);
         }
+        self.loss.roll(now);
     }
 
     /// Decides who began the exchanges that were born before `settled`; by then every worker has handed over.
@@ -209,9 +220,38 @@ impl Window {
         &self.accounting
     }
 
+    /// What was seen on each interface since the start, ascending by number.
+    pub fn interfaces(&self) -> &BTreeMap<u32, InterfaceCounts> {
+        &self.interfaces
+    }
+
+    /// Moves what was seen on an interface to [`ELSEWHERE`], because its number means nothing any more.
+    pub fn retire_interface(&mut self, ifindex: u32) {
+        if let Some(counts) = self.interfaces.remove(&ifindex) {
+            self.interfaces.entry(ELSEWHERE).or_default().add(&counts);
+        }
+    }
+
+    /// What the kernel offered and lost in the traffic window.
+    pub fn loss(&self) -> KernelCounts {
+        self.loss.sum()
+    }
+
     /// Hosts and pairs that are in the window.
     pub fn sizes(&self) -> (usize, usize) {
         (self.hosts.len(), self.pairs.len())
+    }
+
+    fn fold_sums(&mut self, delta: &Delta) {
+        self.accounting.add(&delta.accounting());
+        if *delta.kernel() != KernelCounts::default() {
+            self.loss.add(delta.kernel());
+        }
+        for (ifindex, counts) in delta.interfaces() {
+            let has_row = self.interfaces.len() < INTERFACES_MAX || self.interfaces.contains_key(&ifindex);
+            let ifindex = if has_row { ifindex } else { ELSEWHERE };
+            self.interfaces.entry(ifindex).or_default().add(counts);
+        }
     }
 
     fn fold_pair(&mut self, hash: u64, endpoints: &Endpoints, delta: &PairDelta, at: Moment) {

@@ -1,12 +1,13 @@
 //! From a frame to a [`Summary`].
 
 use super::link::{Family, locate_ip};
-use super::{Frame, Skip, Summary, fast, ipv4, ipv6};
+use super::{Frame, Segmentation, Skip, Summary, fast, ipv4, ipv6, segments};
+
 /// Decodes one frame.
 ///
 /// ```
 /// use std::net::IpAddr;
-/// use traffic_alerted::packet::{Direction, Frame, LinkKind, Skip, Transport, decode};
+/// use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, Skip, Transport, decode};
 /// use traffic_alerted::time::UnixNanos;
 ///
 /// let dns_query = [
@@ -21,6 +22,7 @@ use super::{Frame, Skip, Summary, fast, ipv4, ipv6};
 ///     ifindex: 1,
 ///     link: LinkKind::RawIp,
 ///     direction: Direction::Entering,
+///     segmentation: Segmentation::None,
 /// };
 /// let summary = decode(&frame)?;
 /// assert_eq!(summary.endpoints.src(), IpAddr::from([10, 0, 0, 1]));
@@ -49,7 +51,7 @@ pub fn decode(frame: &Frame<'_>) -> Result<Summary, Skip> {
 /// tests and the fuzzer hold [`decode`] against it.
 ///
 /// ```
-/// # use traffic_alerted::packet::{Direction, Frame, LinkKind, decode, decode_general};
+/// # use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, decode, decode_general};
 /// # use traffic_alerted::time::UnixNanos;
 /// # let frame = Frame {
 /// #     bytes: &[0; 60],
@@ -58,6 +60,7 @@ pub fn decode(frame: &Frame<'_>) -> Result<Summary, Skip> {
 /// #     ifindex: 1,
 /// #     link: LinkKind::Ethernet,
 /// #     direction: Direction::Entering,
+/// #     segmentation: Segmentation::None,
 /// # };
 /// assert_eq!(decode_general(&frame), decode(&frame));
 /// ```
@@ -70,10 +73,17 @@ pub fn decode_general(frame: &Frame<'_>) -> Result<Summary, Skip> {
     // It fits: `captured` is no longer than the frame, whose length is a u32.
     let link_len = (captured.len() - from_header.len()) as u32;
     let in_frame = frame.frame_len - link_len;
-    match family {
+    let summary = match family {
         Family::V4 => ipv4::summarize(from_header, in_frame),
         Family::V6 => ipv6::summarize(from_header, in_frame),
-    }
+    }?;
+    Ok(match &frame.segmentation {
+        Segmentation::None => summary,
+        Segmentation::Unknown => Summary { segments_unknown: true, ..summary },
+        Segmentation::Into(cut) => {
+            segments::on_the_wire(summary, cut, family, from_header, link_len as usize)
+        }
+    })
 }
 
 #[cfg(test)]
@@ -107,6 +117,7 @@ mod tests {
             ifindex: 3,
             link: LinkKind::Ethernet,
             direction: Direction::Leaving,
+            segmentation: Segmentation::None,
         }
     }
 

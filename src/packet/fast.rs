@@ -1,5 +1,6 @@
 //! The straight line: what nearly every frame is, Ethernet with at most one VLAN tag, IPv4 without options
-//! or fragments or IPv6 without extension headers, TCP or UDP, all of it captured and no length lying.
+//! or fragments or IPv6 without extension headers, TCP or UDP, all of it captured, no length lying and no segments
+//! joined.
 //!
 //! It answers only where the general path would say the same, and leaves everything else to it. Fixed-size
 //! patterns take the bounds checks out of the field reads. All of it is inlined into the caller, since a
@@ -9,12 +10,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::ipv4::IPV4_HEADER_LEN_MIN;
 use super::transport::TCP_DATA_OFFSET_MIN;
-use super::{Endpoints, Frame, LinkKind, Summary, TcpFlags, Transport};
+use super::{Endpoints, Frame, LinkKind, Segmentation, Summary, TcpFlags, Transport};
 
 /// Summarises a plain frame; `None` where it is not plain enough.
 #[inline(always)]
 pub(super) fn summarize(frame: &Frame<'_>) -> Option<Summary> {
-    if frame.link != LinkKind::Ethernet {
+    if frame.link != LinkKind::Ethernet || frame.segmentation != Segmentation::None {
         return None;
     }
     let captured = frame.captured();
@@ -48,7 +49,7 @@ fn ipv4(from_header: &[u8], in_frame: u32) -> Option<Summary> {
     // A declared length below the header's, 0 among them, is for the general path to judge.
     let transport = transport(protocol, payload, ip_bytes.checked_sub(20)?)?;
     let endpoints = Endpoints::V4 { src: Ipv4Addr::from(*src), dst: Ipv4Addr::from(*dst.first_chunk()?) };
-    Some(Summary { endpoints, ip_bytes, length_mismatch: false, protocol, transport })
+    Some(Summary::plain(endpoints, ip_bytes, protocol, transport))
 }
 
 #[inline(always)]
@@ -64,7 +65,7 @@ fn ipv6(from_header: &[u8], in_frame: u32) -> Option<Summary> {
     // A payload length of 0 is too short for either protocol: so much for jumbo options.
     let transport = transport(protocol, payload, payload_len)?;
     let endpoints = Endpoints::V6 { src: Ipv6Addr::from(*src), dst: Ipv6Addr::from(*dst.first_chunk()?) };
-    Some(Summary { endpoints, ip_bytes, length_mismatch: false, protocol, transport })
+    Some(Summary::plain(endpoints, ip_bytes, protocol, transport))
 }
 
 /// `payload_len` is how much of `payload` belongs to the packet; padding may follow.

@@ -1,5 +1,7 @@
 //! What a capture source hands to the decoder.
 
+use std::num::NonZeroU16;
+
 use crate::time::UnixNanos;
 
 /// A captured frame: the bytes that were kept and what is known about the whole.
@@ -21,13 +23,15 @@ pub struct Frame<'a> {
     pub link: LinkKind,
     /// Which way the frame crossed the interface.
     pub direction: Direction,
+    /// How many packets of the wire it stands for.
+    pub segmentation: Segmentation,
 }
 
 impl<'a> Frame<'a> {
     /// The captured bytes that belong to the frame: `bytes` without what goes past `frame_len`.
     ///
     /// ```
-    /// use traffic_alerted::packet::{Direction, Frame, LinkKind};
+    /// use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation};
     /// # use traffic_alerted::time::UnixNanos;
     /// let frame = Frame {
     ///     bytes: &[0x45, 0, 0],
@@ -36,6 +40,7 @@ impl<'a> Frame<'a> {
     ///     ifindex: 1,
     ///     link: LinkKind::RawIp,
     ///     direction: Direction::Entering,
+    ///     segmentation: Segmentation::None,
     /// };
     /// assert_eq!(frame.captured(), [0x45, 0]);
     /// ```
@@ -53,6 +58,39 @@ pub enum Direction {
     Entering,
     /// It went out: OUTGOING.
     Leaving,
+}
+
+/// How many packets of the wire a frame stands for. The kernel joins segments that it receives (GRO), and hands large
+/// packets to the network card to be cut (TSO, UDP segmentation).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Segmentation {
+    /// One. Capture files say nothing better.
+    #[default]
+    None,
+    /// Several, and nothing says how many.
+    Unknown,
+    /// Several, by this measure.
+    Into(Segments),
+}
+
+/// The measure by which a frame is cut into the packets of the wire (`struct virtio_net_hdr`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segments {
+    /// What is cut.
+    pub transported: Transported,
+    /// Bytes behind the headers in each packet, the last excepted (`gso_size`).
+    pub payload_bytes: NonZeroU16,
+    /// Where the innermost transport header stands in the frame, if the source knows (`csum_start`).
+    pub transport_at: Option<u16>,
+}
+
+/// Whose payload is cut into segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transported {
+    /// The innermost transport header is TCP's.
+    Tcp,
+    /// It is UDP's.
+    Udp,
 }
 
 /// How a frame begins: the link types of capture files (`LINKTYPE_*`, tcpdump.org/linktypes.html) and

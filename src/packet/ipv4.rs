@@ -49,13 +49,17 @@ pub(super) fn summarize(from_header: &[u8], in_frame: u32) -> Result<Summary, Sk
     };
 
     let [s3, s2, s1, s0, d3, d2, d1, d0] = *addresses;
-    Ok(Summary {
-        endpoints: Endpoints::V4 { src: Ipv4Addr::new(s3, s2, s1, s0), dst: Ipv4Addr::new(d3, d2, d1, d0) },
-        ip_bytes: length.ip_bytes,
-        length_mismatch: length.mismatch,
-        protocol,
-        transport,
-    })
+    let endpoints = Endpoints::V4 { src: Ipv4Addr::new(s3, s2, s1, s0), dst: Ipv4Addr::new(d3, d2, d1, d0) };
+    let plain = Summary::plain(endpoints, length.ip_bytes, protocol, transport);
+    Ok(Summary { length_mismatch: length.mismatch, ..plain })
+}
+
+/// Where the header above IP begins in a packet that [`summarize`] takes, and its protocol; `None` in a fragment
+/// that is not the first.
+pub(super) fn upper_layer(from_header: &[u8]) -> Option<(usize, u8)> {
+    let &[version_ihl, _, _, _, _, _, frag1, frag0, _, protocol, ..] = from_header else { return None };
+    let later_fragment = u16::from_be_bytes([frag1, frag0]) & FRAGMENT_OFFSET_MASK != 0;
+    (!later_fragment).then_some((usize::from(version_ihl & 0x0f) * 4, protocol))
 }
 
 /// Bytes of an IPv4 header without options.
@@ -89,13 +93,8 @@ mod tests {
 
     #[test]
     fn reads_a_plain_packet() {
-        let summary = Summary {
-            endpoints: Endpoints::V4 { src: Ipv4Addr::new(10, 0, 0, 1), dst: Ipv4Addr::new(10, 0, 0, 2) },
-            ip_bytes: 28,
-            length_mismatch: false,
-            protocol: 17,
-            transport: Transport::Ports { src_port: 1024, dst_port: 53 },
-        };
+        let endpoints = Endpoints::V4 { src: Ipv4Addr::new(10, 0, 0, 1), dst: Ipv4Addr::new(10, 0, 0, 2) };
+        let summary = Summary::plain(endpoints, 28, 17, Transport::Ports { src_port: 1024, dst_port: 53 });
         assert_eq!(summarize(&UDP, 28), Ok(summary));
         assert_eq!(summarize(&UDP, 46), Ok(summary), "padding does not count");
         assert_eq!(summarize(&UDP[..24], 28), Ok(summary), "the ports are the last that is needed");

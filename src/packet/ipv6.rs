@@ -44,13 +44,9 @@ pub(super) fn summarize(from_header: &[u8], in_frame: u32) -> Result<Summary, Sk
         transport::read(upper.protocol, upper.payload)
     };
 
-    Ok(Summary {
-        endpoints: Endpoints::V6 { src: header.source_addr(), dst: header.destination_addr() },
-        ip_bytes: length.ip_bytes,
-        length_mismatch: length.mismatch,
-        protocol: upper.protocol,
-        transport,
-    })
+    let endpoints = Endpoints::V6 { src: header.source_addr(), dst: header.destination_addr() };
+    let plain = Summary::plain(endpoints, length.ip_bytes, upper.protocol, transport);
+    Ok(Summary { length_mismatch: length.mismatch, ..plain })
 }
 
 /// The length that a jumbo payload option declares: in the hop-by-hop header, which must come first, and
@@ -60,7 +56,7 @@ pub(super) fn summarize(from_header: &[u8], in_frame: u32) -> Result<Summary, Sk
 /// hop-by-hop header   next | length / 8 - 1 | options
 /// option              0 (one byte of padding), or kind | length | value
 /// ```
-fn jumbo_payload_len(next_header: u8, after_header: &[u8]) -> Option<u32> {
+pub(super) fn jumbo_payload_len(next_header: u8, after_header: &[u8]) -> Option<u32> {
     if IpNumber(next_header) != IpNumber::IPV6_HEADER_HOP_BY_HOP {
         return None;
     }
@@ -80,6 +76,9 @@ fn jumbo_payload_len(next_header: u8, after_header: &[u8]) -> Option<u32> {
         };
     }
 }
+
+/// Bytes of the fixed header.
+pub(super) const HEADER_LEN: usize = Ipv6Header::LEN;
 
 const OPTION_PAD1: u8 = 0;
 const OPTION_JUMBO: u8 = 0xc2;
@@ -108,16 +107,11 @@ mod tests {
     #[test]
     fn reads_a_plain_packet() {
         let echo = packet(8, ICMPV6, &[128, 0, 0, 0, 0, 1, 0, 1]);
-        let summary = Summary {
-            endpoints: Endpoints::V6 {
-                src: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1),
-                dst: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2),
-            },
-            ip_bytes: 48,
-            length_mismatch: false,
-            protocol: ICMPV6,
-            transport: Transport::Icmp { kind: 128 },
+        let endpoints = Endpoints::V6 {
+            src: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1),
+            dst: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2),
         };
+        let summary = Summary::plain(endpoints, 48, ICMPV6, Transport::Icmp { kind: 128 });
         assert_eq!(summarize(&echo, 48), Ok(summary));
         assert_eq!(summarize(&echo, 52), Ok(summary), "the frame check sequence does not count");
     }

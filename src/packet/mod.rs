@@ -23,6 +23,12 @@
 //! (a packet for the network card to segment), W counts. Where D is more than W, W counts and the summary
 //! says so ([`Summary::length_mismatch`]). Else D counts.
 //!
+//! # Segments
+//! A frame may stand for several packets of the wire: GRO joins what is received, and the network card cuts what is
+//! sent. Where the source says how ([`Segmentation`]), packets and bytes are those of the wire, with the headers that
+//! each packet has there; where it does not, the frame is one packet and the summary says so
+//! ([`Summary::segments_unknown`]).
+//!
 //! # Truncation
 //! A frame may be cut anywhere (the ring's filter cuts it on purpose), and a packet still counts in full: lengths
 //! come from the frame length and the headers, never from the captured length. A packet needs its fixed
@@ -49,11 +55,12 @@ mod ipv4;
 mod ipv6;
 mod length;
 mod link;
+mod segments;
 mod summary;
 mod transport;
 
 pub use decode::{decode, decode_general};
 pub use extension::IPV6_EXTENSIONS_MAX;
-pub use frame::{Direction, Frame, LinkKind};
+pub use frame::{Direction, Frame, LinkKind, Segmentation, Segments, Transported};
 pub use link::LINK_HEADERS_MAX;
 pub use summary::{Endpoints, Skip, Summary, TcpFlags, Transport};

@@ -62,8 +62,12 @@ impl Endpoints {
 pub struct Summary {
     /// Addresses of the outermost IP header.
     pub endpoints: Endpoints,
-    /// Bytes of the packet by the rule of [this module](super): IP header and payload, no link header, no padding.
+    /// Packets of the wire that the frame stands for; at least 1.
+    pub segments: u32,
+    /// Their bytes by the rule of [this module](super): IP header and payload, no link header, no padding.
     pub ip_bytes: u32,
+    /// The frame stands for more packets than one, and how many cannot be said: it counts as one.
+    pub segments_unknown: bool,
     /// The frame said less than the IP header declared, so the frame was believed.
     pub length_mismatch: bool,
     /// IANA number of the upper-layer protocol, IPv6 extension headers and AH looked through; of a fragment
@@ -71,6 +75,15 @@ pub struct Summary {
     pub protocol: u8,
     /// What the captured part of the upper-layer header tells.
     pub transport: Transport,
+}
+
+impl Summary {
+    /// One packet whose frame says the same of its length as its header.
+    #[inline(always)]
+    pub fn plain(endpoints: Endpoints, ip_bytes: u32, protocol: u8, transport: Transport) -> Self {
+        let (length_mismatch, segments_unknown) = (false, false);
+        Self { endpoints, segments: 1, ip_bytes, segments_unknown, length_mismatch, protocol, transport }
+    }
 }
 
 /// The upper-layer header, as far as it was captured and belongs to the packet.

@@ -8,13 +8,48 @@ use std::mem::{align_of, offset_of, size_of};
 
 pub use libc::{
     ETH_P_ALL, PACKET_FANOUT, PACKET_FANOUT_FLAG_UNIQUEID, PACKET_FANOUT_HASH, PACKET_OUTGOING,
-    PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION, SO_ATTACH_FILTER, SOL_PACKET, SOL_SOCKET,
-    TP_STATUS_KERNEL, TP_STATUS_USER, TP_STATUS_VLAN_VALID, TPACKET3_HDRLEN, sock_filter, sock_fprog,
-    sockaddr_ll, tpacket_block_desc, tpacket_hdr_v1, tpacket_req3, tpacket_stats_v3, tpacket3_hdr,
+    PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION, PACKET_VNET_HDR, SO_ATTACH_FILTER, SOL_PACKET,
+    SOL_SOCKET, TP_STATUS_KERNEL, TP_STATUS_USER, TP_STATUS_VLAN_VALID, TPACKET3_HDRLEN, sock_filter,
+    sock_fprog, sockaddr_ll, tpacket_block_desc, tpacket_hdr_v1, tpacket_req3, tpacket_stats_v3,
+    tpacket3_hdr,
 };
 
 /// `TPACKET_V3`, the value of the option `PACKET_VERSION`.
 pub const TPACKET_V3: libc::c_int = libc::tpacket_versions::TPACKET_V3 as libc::c_int;
+
+/// `TP_STATUS_GSO_TCP`: the frame stands for several TCP segments (Linux 6.3 and later say so).
+pub const TP_STATUS_GSO_TCP: u32 = 1 << 8;
+
+/// `struct virtio_net_hdr` (`include/uapi/linux/virtio_net.h`), in the byte order of this machine, as
+/// `PACKET_VNET_HDR` puts it right before the bytes of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(non_camel_case_types, reason = "the kernel's name, like those that libc has")]
+#[repr(C)]
+pub struct virtio_net_hdr {
+    /// `VIRTIO_NET_HDR_F_*`.
+    pub flags: u8,
+    /// `VIRTIO_NET_HDR_GSO_*`.
+    pub gso_type: u8,
+    /// The linear part of the frame; a hint and no more.
+    pub hdr_len: u16,
+    /// Bytes that each segment carries behind its headers.
+    pub gso_size: u16,
+    /// Where the checksum begins, from the start of the frame: at the innermost transport header.
+    pub csum_start: u16,
+    /// Where the checksum goes, from there.
+    pub csum_offset: u16,
+}
+
+/// `VIRTIO_NET_HDR_F_NEEDS_CSUM`: `csum_start` is valid.
+pub const VIRTIO_NET_HDR_F_NEEDS_CSUM: u8 = 1;
+/// `VIRTIO_NET_HDR_GSO_TCPV4`.
+pub const VIRTIO_NET_HDR_GSO_TCPV4: u8 = 1;
+/// `VIRTIO_NET_HDR_GSO_TCPV6`.
+pub const VIRTIO_NET_HDR_GSO_TCPV6: u8 = 4;
+/// `VIRTIO_NET_HDR_GSO_UDP_L4`, which packet sockets know since Linux 6.2.
+pub const VIRTIO_NET_HDR_GSO_UDP_L4: u8 = 5;
+/// `VIRTIO_NET_HDR_GSO_ECN`, a bit beside the type.
+pub const VIRTIO_NET_HDR_GSO_ECN: u8 = 0x80;
 
 /// Bytes of a block's own description; the first frame starts at or behind it.
 pub const BLOCK_HEADER_BYTES: usize = size_of::<tpacket_block_desc>();
@@ -58,6 +93,10 @@ const _: () = {
     assert!(offset_of!(sockaddr_ll, sll_hatype) == 8);
     assert!(offset_of!(sockaddr_ll, sll_pkttype) == 10);
     assert!(FRAME_HEADER_BYTES == FRAME_ADDRESS_AT + size_of::<sockaddr_ll>());
+
+    assert!(size_of::<virtio_net_hdr>() == 10);
+    assert!(offset_of!(virtio_net_hdr, gso_size) == 4);
+    assert!(offset_of!(virtio_net_hdr, csum_start) == 6);
 
     assert!(size_of::<tpacket_req3>() == 28);
     assert!(size_of::<tpacket_stats_v3>() == 12);

@@ -40,6 +40,15 @@ impl PacketSocket {
         setsockopt(self, PacketVersion, &abi::TPACKET_V3)
     }
 
+    /// Has the kernel put a [`virtio_net_hdr`](abi::virtio_net_hdr) before each frame. From here on it drops, and
+    /// counts as dropped, frames whose kind of segmentation that header cannot express.
+    ///
+    /// # Errors
+    /// `EBUSY` when the socket has a ring.
+    pub(super) fn use_vnet_headers(&self) -> nix::Result<()> {
+        setsockopt(self, PacketVnetHdr, &1)
+    }
+
     /// Has the kernel allocate a receive ring.
     ///
     /// # Errors
@@ -144,6 +153,19 @@ impl SetSockOpt for PacketVersion {
     fn set<F: AsFd>(&self, fd: &F, version: &libc::c_int) -> nix::Result<()> {
         // SAFETY: `c_int` holds no pointer.
         unsafe { set(fd, abi::SOL_PACKET, abi::PACKET_VERSION, version) }
+    }
+}
+
+/// `PACKET_VNET_HDR`.
+#[derive(Clone)]
+struct PacketVnetHdr;
+
+impl SetSockOpt for PacketVnetHdr {
+    type Val = libc::c_int;
+
+    fn set<F: AsFd>(&self, fd: &F, is_on: &libc::c_int) -> nix::Result<()> {
+        // SAFETY: `c_int` holds no pointer.
+        unsafe { set(fd, abi::SOL_PACKET, abi::PACKET_VNET_HDR, is_on) }
     }
 }
 

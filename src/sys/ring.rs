@@ -6,8 +6,8 @@
 //!   USER   ----------> Block --frames()-->  status := KERNEL, the kernel may refill it
 //!
 //!   block:  | tpacket_block_desc (48) | frame | frame | ... |          status at byte 8
-//!   frame:  | tpacket3_hdr (48) | sockaddr_ll (20) | pad | link header, packet ... | pad |
-//!             tp_next_offset: from this frame to the next       tp_mac: from the frame to its bytes
+//!   frame:  | tpacket3_hdr (48) | sockaddr_ll (20) | pad | virtio_net_hdr (10), if asked for | link header, packet ... | pad |
+//!             tp_next_offset: from this frame to the next         tp_mac: from the frame to its link header
 //! ```
 //!
 //! It owns the mapping and who may touch which block. It does not know what a frame means, never allocates
@@ -19,6 +19,7 @@
 //! store of KERNEL. Between the two nothing but our shared reads happens there, so a `&[u8]` is honest.
 
 use std::marker::PhantomData;
+use std::mem::offset_of;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::NonNull;
@@ -47,6 +48,16 @@ impl RingSize {
     }
 }
 
+/// What the kernel writes right before the bytes of each frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preamble {
+    /// Nothing.
+    #[default]
+    None,
+    /// A [`virtio_net_hdr`](abi::virtio_net_hdr): into how many packets the wire cuts the frame (`PACKET_VNET_HDR`).
+    Vnet,
+}
+
 /// A packet socket with its receive ring mapped into this process.
 #[derive(Debug)]
 pub struct Ring {
@@ -55,6 +66,7 @@ pub struct Ring {
     socket: Arc<PacketSocket>,
     block_bytes: usize,
     blocks: usize,
+    preamble: Preamble,
     /// The block that the kernel closes next; it goes round.
     next: usize,
 }
@@ -66,10 +78,18 @@ impl Ring {
     /// # Errors
     /// `ENOMEM` without memory for the ring; `EINVAL` for sizes that the kernel does not take; `EBUSY` when the
     /// socket has a ring.
-    pub fn allocate(socket: Arc<PacketSocket>, size: RingSize, block_retire_ms: u32) -> nix::Result<Self> {
+    pub fn allocate(
+        socket: Arc<PacketSocket>,
+        size: RingSize,
+        block_retire_ms: u32,
+        preamble: Preamble,
+    ) -> nix::Result<Self> {
         let request = request(size, block_retire_ms).ok_or(Errno::EINVAL)?;
         let bytes = usize::try_from(size.bytes()).map_err(|_| Errno::EINVAL)?;
         socket.use_tpacket_v3()?;
+        if preamble == Preamble::Vnet {
+            socket.use_vnet_headers()?;
+        }
         socket.allocate_ring(&request)?;
         // Not locked: the pages are the kernel's and never swapped, and locking would fail over RLIMIT_MEMLOCK.
         let memory = MmapOptions::new().len(bytes).map_raw(socket.as_fd().as_raw_fd()).map_err(|error| {
@@ -81,6 +101,7 @@ impl Ring {
             socket,
             block_bytes: size.block_bytes.get() as usize,
             blocks: size.blocks.get() as usize,
+            preamble,
             next: 0,
         })
     }
@@ -100,7 +121,7 @@ impl Ring {
         // mapping, which is one allocation.
         let start = unsafe { self.memory.as_mut_ptr().add(offset) };
         let start = NonNull::new(start).expect("a mapping does not lie at address 0");
-        let place = Place { start, len: self.block_bytes, ring: PhantomData };
+        let place = Place { start, len: self.block_bytes, preamble: self.preamble, ring: PhantomData };
         // Acquire: pairs with the kernel's barrier before it stores USER; its writes to the frames are seen.
         if place.status().load(Ordering::Acquire) & abi::TP_STATUS_USER == 0 {
             return None;
@@ -120,7 +141,7 @@ pub struct Block<'ring>(Place<'ring>);
 impl Block<'_> {
     /// The frames in order of arrival. They borrow the guard, so none outlives the hand-back.
     pub fn frames(&self) -> Frames<'_> {
-        frames_in_block(self.bytes())
+        frames_in_block(self.bytes(), self.0.preamble)
     }
 
     fn bytes(&self) -> &[u8] {
@@ -143,6 +164,7 @@ impl Drop for Block<'_> {
 struct Place<'ring> {
     start: NonNull<u8>,
     len: usize,
+    preamble: Preamble,
     // Borrows the ring mutably: there is one guard at a time, and it does not outlive the mapping.
     ring: PhantomData<&'ring mut Ring>,
 }
@@ -174,6 +196,10 @@ pub struct RawFrame<'a> {
     pub hatype: u16,
     /// The outermost VLAN tag, if the kernel took it out of the bytes: priority, DEI and VLAN ID.
     pub stripped_vlan_tci: Option<u16>,
+    /// The frame stands for several TCP segments; `false` also where the kernel does not say (before Linux 6.3).
+    pub is_gso_tcp: bool,
+    /// What stands before the bytes, if that was asked for.
+    pub vnet: Option<abi::virtio_net_hdr>,
 }
 
 /// A frame's description points outside its block, or is no description. The kernel writes no such block.
@@ -184,6 +210,7 @@ pub struct Corrupt;
 #[derive(Clone, Debug)]
 pub struct Frames<'a> {
     block: &'a [u8],
+    preamble: Preamble,
     /// Where the next frame's description begins.
     at: usize,
     /// How many frames the block says are left.
@@ -196,19 +223,20 @@ pub struct Frames<'a> {
 /// [`Corrupt`]. The walk goes forward only: of `n` bytes it makes at most `n / 68` frames.
 ///
 /// ```
-/// use traffic_alerted::sys::ring::{Corrupt, frames_in_block};
+/// use traffic_alerted::sys::ring::{Corrupt, Preamble, frames_in_block};
 ///
-/// assert_eq!(frames_in_block(&[0; 4096]).count(), 0);
-/// assert_eq!(frames_in_block(&[1; 4096]).next(), Some(Err(Corrupt)));
-/// assert_eq!(frames_in_block(&[1; 4096]).count(), 1);
+/// assert_eq!(frames_in_block(&[0; 4096], Preamble::None).count(), 0);
+/// assert_eq!(frames_in_block(&[1; 4096], Preamble::Vnet).next(), Some(Err(Corrupt)));
+/// assert_eq!(frames_in_block(&[1; 4096], Preamble::Vnet).count(), 1);
 /// ```
-pub fn frames_in_block(block: &[u8]) -> Frames<'_> {
+pub fn frames_in_block(block: &[u8], preamble: Preamble) -> Frames<'_> {
     let Some(description) = block.first_chunk::<{ abi::BLOCK_HEADER_BYTES }>() else {
         // Not even the description: one frame that cannot be read.
-        return Frames { block: &[], at: 0, left: 1 };
+        return Frames { block: &[], preamble, at: 0, left: 1 };
     };
     Frames {
         block,
+        preamble,
         at: u32_at(description, abi::BLOCK_FIRST_FRAME_AT) as usize,
         left: u32_at(description, abi::BLOCK_FRAMES_AT),
     }
@@ -221,7 +249,12 @@ impl<'a> Frames<'a> {
         let header = frame.first_chunk::<{ abi::FRAME_HEADER_BYTES }>()?;
         let mac = usize::from(u16_at(header, field::TP_MAC));
         let bytes = frame.get(mac..)?.get(..u32_at(header, field::TP_SNAPLEN) as usize)?;
-        let has_tag = u32_at(header, field::TP_STATUS) & abi::TP_STATUS_VLAN_VALID != 0;
+        let vnet = match self.preamble {
+            Preamble::None => None,
+            Preamble::Vnet => Some(vnet_header(frame.get(..mac)?.last_chunk()?)),
+        };
+        let status = u32_at(header, field::TP_STATUS);
+        let has_tag = status & abi::TP_STATUS_VLAN_VALID != 0;
         let raw = RawFrame {
             bytes,
             tp_len: u32_at(header, field::TP_LEN),
@@ -232,6 +265,8 @@ impl<'a> Frames<'a> {
             hatype: u16_at(header, field::SLL_HATYPE),
             // The field is 32 bits wide and the tag is its low half.
             stripped_vlan_tci: has_tag.then(|| u32_at(header, field::TP_VLAN_TCI) as u16),
+            is_gso_tcp: status & abi::TP_STATUS_GSO_TCP != 0,
+            vnet,
         };
         Some((raw, u32_at(header, field::TP_NEXT_OFFSET) as usize))
     }
@@ -252,6 +287,17 @@ impl<'a> Iterator for Frames<'a> {
         self.at =
             if distance >= abi::FRAME_HEADER_BYTES { self.at.saturating_add(distance) } else { usize::MAX };
         Some(Ok(frame))
+    }
+}
+
+fn vnet_header(bytes: &[u8; size_of::<abi::virtio_net_hdr>()]) -> abi::virtio_net_hdr {
+    abi::virtio_net_hdr {
+        flags: bytes[offset_of!(abi::virtio_net_hdr, flags)],
+        gso_type: bytes[offset_of!(abi::virtio_net_hdr, gso_type)],
+        hdr_len: u16_at(bytes, offset_of!(abi::virtio_net_hdr, hdr_len)),
+        gso_size: u16_at(bytes, offset_of!(abi::virtio_net_hdr, gso_size)),
+        csum_start: u16_at(bytes, offset_of!(abi::virtio_net_hdr, csum_start)),
+        csum_offset: u16_at(bytes, offset_of!(abi::virtio_net_hdr, csum_offset)),
     }
 }
 
@@ -341,7 +387,7 @@ mod tests {
         body[field::TP_STATUS..][..4].copy_from_slice(&abi::TP_STATUS_VLAN_VALID.to_ne_bytes());
         body[field::TP_VLAN_TCI..][..4].copy_from_slice(&0x6064u32.to_ne_bytes());
         let block = block(1, 48, &body);
-        let frames: Vec<_> = frames_in_block(&block).collect();
+        let frames: Vec<_> = frames_in_block(&block, Preamble::None).collect();
         assert_eq!(
             frames,
             [Ok(RawFrame {
@@ -352,8 +398,36 @@ mod tests {
                 pkttype: abi::PACKET_OUTGOING,
                 hatype: libc::ARPHRD_ETHER,
                 stripped_vlan_tci: Some(0x6064),
+                is_gso_tcp: false,
+                vnet: None,
             })]
         );
+    }
+
+    #[test]
+    fn the_preamble_is_what_stands_before_the_bytes() {
+        let mut body = frame(0, 92, 3, b"abc");
+        body[field::TP_STATUS..][..4].copy_from_slice(&abi::TP_STATUS_GSO_TCP.to_ne_bytes());
+        let vnet = [1, 0x81, 66, 0, 0xb0, 0x05, 34, 0, 16, 0];
+        body[82..92].copy_from_slice(&vnet);
+        let block = block(1, 48, &body);
+        let walked = |preamble| frames_in_block(&block, preamble).next().and_then(Result::ok);
+        let raw = walked(Preamble::Vnet).unwrap();
+        assert_eq!((raw.bytes, raw.is_gso_tcp), (b"abc".as_slice(), true));
+        let read = |at: usize| u16::from_ne_bytes([vnet[at], vnet[at + 1]]);
+        let (hdr_len, gso_size, csum_start, csum_offset) = (read(2), read(4), read(6), read(8));
+        let header =
+            abi::virtio_net_hdr { flags: 1, gso_type: 0x81, hdr_len, gso_size, csum_start, csum_offset };
+        assert_eq!(raw.vnet, Some(header));
+        assert_eq!(walked(Preamble::None).unwrap().vnet, None);
+    }
+
+    #[test]
+    fn a_frame_without_room_for_its_preamble_is_corrupt() {
+        let mut body = frame(0, 82, 0, b"");
+        body[field::TP_MAC..][..2].copy_from_slice(&9u16.to_ne_bytes());
+        let block = block(1, 48, &body);
+        assert_eq!(frames_in_block(&block, Preamble::Vnet).next(), Some(Err(Corrupt)));
     }
 
     #[test]
@@ -365,7 +439,8 @@ mod tests {
         // The last frame's distance is 0, as the kernel leaves it.
         body.extend(frame(0, 82, 6, b"second"));
         let block = block(2, 48, &body);
-        let seen: Vec<_> = frames_in_block(&block).map(|frame| frame.unwrap().bytes).collect();
+        let seen: Vec<_> =
+            frames_in_block(&block, Preamble::None).map(|frame| frame.unwrap().bytes).collect();
         assert_eq!(seen, [b"first".as_slice(), b"second"]);
     }
 
@@ -384,7 +459,7 @@ mod tests {
             ("a distance beyond everything", whole(2, 48, &frame(u32::MAX, 82, 3, b"abc")), 1),
         ];
         for (name, block, good) in cases {
-            let frames: Vec<_> = frames_in_block(&block).collect();
+            let frames: Vec<_> = frames_in_block(&block, Preamble::None).collect();
             assert_eq!(frames.len(), good + 1, "{name}");
             assert!(frames[..good].iter().all(Result::is_ok), "{name}");
             assert_eq!(frames[good], Err(Corrupt), "{name}");
@@ -395,7 +470,7 @@ mod tests {
     fn interface_zero_is_no_interface() {
         let mut body = frame(0, 82, 3, b"abc");
         body[field::SLL_IFINDEX..][..4].fill(0);
-        assert_eq!(frames_in_block(&block(1, 48, &body)).next(), Some(Err(Corrupt)));
+        assert_eq!(frames_in_block(&block(1, 48, &body), Preamble::None).next(), Some(Err(Corrupt)));
     }
 
     #[test]

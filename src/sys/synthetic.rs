@@ -5,14 +5,15 @@
 use super::abi;
 use super::ring::{RawFrame, field};
 
-/// Lays frames out in one block of at least `block_bytes`; the block grows if they do not fit.
+/// Lays frames out in one block of at least `block_bytes`; the block grows if they do not fit. A frame with a
+/// [`vnet`](RawFrame::vnet) header has it before its bytes.
 ///
 /// ```
-/// use traffic_alerted::sys::{ring::frames_in_block, synthetic};
+/// use traffic_alerted::sys::{ring::{Preamble, frames_in_block}, synthetic};
 ///
 /// let frame = synthetic::frame(&[0xff; 60]);
 /// let block = synthetic::block(&[frame, frame], 4096);
-/// assert!(frames_in_block(&block).eq([Ok(frame), Ok(frame)]));
+/// assert!(frames_in_block(&block, Preamble::None).eq([Ok(frame), Ok(frame)]));
 /// ```
 pub fn block(frames: &[RawFrame<'_>], block_bytes: usize) -> Vec<u8> {
     let mut block = vec![0; abi::BLOCK_HEADER_BYTES];
@@ -21,7 +22,7 @@ pub fn block(frames: &[RawFrame<'_>], block_bytes: usize) -> Vec<u8> {
     put(&mut block, abi::BLOCK_FIRST_FRAME_AT, abi::BLOCK_HEADER_BYTES as u32);
     for (index, frame) in frames.iter().enumerate() {
         let start = block.len();
-        block.resize(start + usize::from(MAC_AT), 0);
+        block.resize(start + usize::from(mac_at(frame)), 0);
         block.extend_from_slice(frame.bytes);
         block.resize(block.len().next_multiple_of(FRAME_ALIGNMENT), 0);
         let distance = block.len() - start;
@@ -42,6 +43,8 @@ pub fn frame(bytes: &[u8]) -> RawFrame<'_> {
         pkttype: libc::PACKET_HOST,
         hatype: libc::ARPHRD_ETHER,
         stripped_vlan_tci: None,
+        is_gso_tcp: false,
+        vnet: None,
     }
 }
 
@@ -53,10 +56,19 @@ fn describe(out: &mut [u8], frame: &RawFrame<'_>, distance: u32) {
     put(out, field::TP_SNAPLEN, frame.bytes.len() as u32);
     put(out, field::TP_LEN, frame.tp_len);
     let tag_status = if frame.stripped_vlan_tci.is_some() { abi::TP_STATUS_VLAN_VALID } else { 0 };
-    put(out, field::TP_STATUS, abi::TP_STATUS_USER | tag_status);
+    let gso_status = if frame.is_gso_tcp { abi::TP_STATUS_GSO_TCP } else { 0 };
+    put(out, field::TP_STATUS, abi::TP_STATUS_USER | tag_status | gso_status);
     put(out, field::TP_VLAN_TCI, u32::from(frame.stripped_vlan_tci.unwrap_or(0)));
     put(out, field::SLL_IFINDEX, frame.ifindex.get());
-    out[field::TP_MAC..][..2].copy_from_slice(&MAC_AT.to_ne_bytes());
+    let mac_at = mac_at(frame);
+    out[field::TP_MAC..][..2].copy_from_slice(&mac_at.to_ne_bytes());
+    if let Some(vnet) = &frame.vnet {
+        out[usize::from(mac_at - VNET_BYTES)..][..2].copy_from_slice(&[vnet.flags, vnet.gso_type]);
+        let words = [vnet.hdr_len, vnet.gso_size, vnet.csum_start, vnet.csum_offset];
+        for (word, at) in words.into_iter().zip((usize::from(mac_at - VNET_BYTES) + 2..).step_by(2)) {
+            out[at..][..2].copy_from_slice(&word.to_ne_bytes());
+        }
+    }
     out[field::SLL_HATYPE..][..2].copy_from_slice(&frame.hatype.to_ne_bytes());
     out[field::SLL_PKTTYPE] = frame.pkttype;
 }
@@ -65,14 +77,20 @@ fn put(out: &mut [u8], at: usize, value: u32) {
     out[at..][..4].copy_from_slice(&value.to_ne_bytes());
 }
 
-/// Where the kernel puts the link header of an Ethernet frame: the IP header behind it is aligned to 16.
-const MAC_AT: u16 = 82;
+/// Where the kernel puts the link header of an Ethernet frame: the IP header behind it is aligned to 16, and a
+/// preamble moves both.
+fn mac_at(frame: &RawFrame<'_>) -> u16 {
+    const MAC_AT: u16 = 82;
+    if frame.vnet.is_some() { MAC_AT + VNET_BYTES } else { MAC_AT }
+}
+
+const VNET_BYTES: u16 = size_of::<abi::virtio_net_hdr>() as u16;
 /// `V3_ALIGNMENT`.
 const FRAME_ALIGNMENT: usize = 8;
 
 #[cfg(test)]
 mod tests {
-    use super::super::ring::{Corrupt, frames_in_block};
+    use super::super::ring::{Corrupt, Preamble, frames_in_block};
     use super::*;
     use proptest::prelude::*;
     use std::num::NonZeroU32;
@@ -83,12 +101,19 @@ mod tests {
             bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..40),
             seen_at_ns in 0..u64::from(u32::MAX) * 1_000_000_000,
             tp_len: u32, ifindex: NonZeroU32, pkttype: u8, hatype: u16, stripped_vlan_tci: Option<u16>,
+            is_gso_tcp: bool, vnet: Option<[u16; 5]>,
         ) {
-            let frames: Vec<_> = bodies
-                .iter()
-                .map(|bytes| RawFrame { bytes, tp_len, seen_at_ns, ifindex, pkttype, hatype, stripped_vlan_tci })
-                .collect();
-            let walked: Result<Vec<_>, Corrupt> = frames_in_block(&block(&frames, 0)).map(|f| f.map(own)).collect();
+            let vnet = vnet.map(|[kind, hdr_len, gso_size, csum_start, csum_offset]| {
+                let [flags, gso_type] = kind.to_be_bytes();
+                abi::virtio_net_hdr { flags, gso_type, hdr_len, gso_size, csum_start, csum_offset }
+            });
+            let preamble = if vnet.is_some() { Preamble::Vnet } else { Preamble::None };
+            let like = RawFrame {
+                bytes: &[], tp_len, seen_at_ns, ifindex, pkttype, hatype, stripped_vlan_tci, is_gso_tcp, vnet,
+            };
+            let frames: Vec<_> = bodies.iter().map(|bytes| RawFrame { bytes, ..like }).collect();
+            let block = block(&frames, 0);
+            let walked: Result<Vec<_>, Corrupt> = frames_in_block(&block, preamble).map(|f| f.map(own)).collect();
             prop_assert_eq!(walked, Ok(frames.iter().copied().map(own).collect()));
         }
 
@@ -104,9 +129,11 @@ mod tests {
                     bytes[at] = value;
                 }
             }
-            let walked: Vec<_> = frames_in_block(&bytes).collect();
-            prop_assert!(walked.len() <= bytes.len() / abi::FRAME_HEADER_BYTES + 1);
-            prop_assert!(walked.iter().rev().skip(1).all(Result::is_ok), "only the last may be corrupt");
+            for preamble in [Preamble::None, Preamble::Vnet] {
+                let walked: Vec<_> = frames_in_block(&bytes, preamble).collect();
+                prop_assert!(walked.len() <= bytes.len() / abi::FRAME_HEADER_BYTES + 1);
+                prop_assert!(walked.iter().rev().skip(1).all(Result::is_ok), "only the last may be corrupt");
+            }
         }
     }
 
@@ -122,12 +149,15 @@ mod tests {
         let tagged = RawFrame { stripped_vlan_tci: Some(0x6064), ..frame(&short) };
         let cut = RawFrame { tp_len: 65_000, pkttype: abi::PACKET_OUTGOING, ..frame(&long) };
         let raw_ip = RawFrame { hatype: libc::ARPHRD_NONE, ..frame(&long[..40]) };
+        let vnet = abi::virtio_net_hdr { flags: 1, gso_type: 1, gso_size: 1448, ..Default::default() };
+        let joined = RawFrame { tp_len: 65_000, is_gso_tcp: true, vnet: Some(vnet), ..frame(&long) };
         let mut too_many = block(&[frame(&short)], 0);
         put(&mut too_many, abi::BLOCK_FRAMES_AT, u32::MAX);
         vec![
             ("empty", block(&[], 0)),
             ("one", block(&[frame(&short)], 0)),
             ("mixed", block(&[frame(&short), tagged, cut, raw_ip, frame(&[])], 2048)),
+            ("joined", block(&[joined, joined], 0)),
             ("too_many", too_many),
         ]
     }

@@ -27,6 +27,12 @@ pub(crate) struct Sum {
     pub(crate) bytes: u64,
 }
 
+impl Sum {
+    pub(crate) fn and(self, other: Sum) -> Sum {
+        Sum { packets: self.packets + other.packets, bytes: self.bytes + other.bytes }
+    }
+}
+
 impl Host {
     /// A host without wires that forwards nothing. It speaks no IPv6, so that nothing is on a wire but what the test
     /// puts there.
@@ -128,9 +134,31 @@ impl Host {
         );
     }
 
+    /// Begins to count what this host receives of each address.
+    pub(crate) fn count_received(&self) {
+        self.nft(
+            "table ip lab {
+                set received { type ipv4_addr; size 4096; flags dynamic; counter; }
+                chain entering {
+                    type filter hook prerouting priority -1000; policy accept;
+                    iifname != \"lo\" add @received { ip saddr }
+                }
+            }",
+        );
+    }
+
     /// What each address has sent since [`count_sent`](Self::count_sent): IP packets, from header to end.
     pub(crate) fn sent(&self) -> HashMap<IpAddr, Sum> {
-        let printed = self.run(tool("nft", "nftables").args(["--json", "list", "set", "ip", "lab", "sent"]));
+        self.counted("sent")
+    }
+
+    /// What was received of each address since [`count_received`](Self::count_received).
+    pub(crate) fn received(&self) -> HashMap<IpAddr, Sum> {
+        self.counted("received")
+    }
+
+    fn counted(&self, set: &str) -> HashMap<IpAddr, Sum> {
+        let printed = self.run(tool("nft", "nftables").args(["--json", "list", "set", "ip", "lab", set]));
         let json: Value = serde_json::from_str(&printed).expect("nft prints JSON");
         let sets = json["nftables"].as_array().into_iter().flatten();
         let elements = sets.filter_map(|object| object["set"]["elem"].as_array()).flatten();

@@ -38,3 +38,4 @@ mod scans;
 mod stopping;
 mod volume;
 mod waiting;
+mod wire_exact;

@@ -59,8 +59,12 @@ pub(crate) struct Line {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 pub(crate) struct Accounting {
     pub(crate) frames: u64,
+    pub(crate) counted_frames: u64,
     pub(crate) ip_packets: u64,
     pub(crate) ip_bytes: u64,
+    pub(crate) wire_exact: bool,
+    pub(crate) super_frames: u64,
+    pub(crate) super_frames_as_one: u64,
     pub(crate) skipped: std::collections::BTreeMap<String, u64>,
     pub(crate) kernel: Kernel,
 }
@@ -78,7 +82,7 @@ impl Accounting {
 
     /// Every frame is in exactly one place. Holds when nothing is in a ring or on its way to the analyst.
     pub(crate) fn adds_up(&self) -> bool {
-        self.frames == self.ip_packets + self.skipped.values().sum::<u64>()
+        self.frames == self.counted_frames + self.skipped.values().sum::<u64>()
             && self.kernel.tp_packets == self.frames + self.kernel.tp_drops
     }
 }

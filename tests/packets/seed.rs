@@ -4,7 +4,7 @@
 //! link kind (1) | bytes the frame had beyond the captured ones (4, signed, little-endian) | captured bytes
 //! ```
 
-use traffic_alerted::packet::{Direction, Frame, LinkKind};
+use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation};
 use traffic_alerted::time::UnixNanos;
 
 /// Link kinds by the number that stands for them; every number stands for one.
@@ -40,5 +40,13 @@ pub(crate) fn input_of(frame: &Frame<'_>) -> Vec<u8> {
 
 /// A frame of which nothing matters but its bytes.
 pub(crate) fn frame(link: LinkKind, frame_len: u32, bytes: &[u8]) -> Frame<'_> {
-    Frame { bytes, frame_len, seen_at: UnixNanos(0), ifindex: 1, link, direction: Direction::Entering }
+    Frame {
+        bytes,
+        frame_len,
+        seen_at: UnixNanos(0),
+        ifindex: 1,
+        link,
+        direction: Direction::Entering,
+        segmentation: Segmentation::None,
+    }
 }

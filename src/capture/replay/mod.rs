@@ -40,7 +40,7 @@ use self::input::Input;
 use self::pcap::Pcap;
 use self::pcapng::Pcapng;
 use super::{Batch, FrameSource};
-use crate::packet::{Direction, Frame, LinkKind};
+use crate::packet::{Direction, Frame, LinkKind, Segmentation};
 use crate::time::UnixNanos;
 
 /// A capture file that lends its frames in order.
@@ -175,6 +175,7 @@ impl<'b> Iterator for ReplayFrames<'b> {
             ifindex: record.ifindex,
             link: record.link,
             direction: Direction::Entering,
+            segmentation: Segmentation::None,
         })
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::flow::Crossing;
 use crate::flow::slots::SLOTS_LIVE;
 use crate::packet::{Skip, Summary, TcpFlags, Transport};
 use crate::time::UnixNanos;
@@ -62,7 +63,7 @@ fn addr(host: u8) -> IpAddr {
 
 fn packet(src: u8, dst: u8, ip_bytes: u32, protocol: u8, transport: Transport) -> Summary {
     let endpoints = Endpoints::new(addr(src), addr(dst)).expect("one family");
-    Summary { endpoints, ip_bytes, length_mismatch: false, protocol, transport }
+    Summary::plain(endpoints, ip_bytes, protocol, transport)
 }
 
 fn tcp(src: u8, dst: u8, dst_port: u16, flags: u8) -> Summary {
@@ -91,7 +92,7 @@ proptest! {
             for (src, dst, bytes, is_syn, worker) in packets {
                 let flags = if is_syn { TcpFlags::SYN } else { TcpFlags::ACK };
                 let transport = Transport::Tcp { src_port: 9, dst_port: 80, flags: Some(TcpFlags(flags)) };
-                bench.deltas[worker].count(&packet(src, dst, bytes, 6, transport), UnixNanos(now));
+                bench.deltas[worker].count(Crossing::default(), &packet(src, dst, bytes, 6, transport), UnixNanos(now));
                 seen.push((now / SECOND, src, dst, bytes, is_syn));
             }
             bench.tick(now);
@@ -139,7 +140,7 @@ fn a_burst_across_slot_boundaries_is_seen_whole() {
     for phase in 0..4 {
         let start = (1000 + phase * 100) * SECOND + phase * SECOND / 4;
         for quarter in 0..=36 {
-            bench.deltas[0].count(&tcp(1, 2, 80, TcpFlags::ACK), UnixNanos(0));
+            bench.deltas[0].count(Crossing::default(), &tcp(1, 2, 80, TcpFlags::ACK), UnixNanos(0));
             bench.tick(start + quarter * SECOND / 4);
         }
         assert_eq!(bench.counts(1).0, 37 * 40, "phase {phase}");
@@ -156,8 +157,12 @@ fn whoever_spoke_first_is_told_across_workers() {
     // 60 clients ask one server; the answers are folded first, by the other worker.
     for client in 1..=60 {
         let asked = UnixNanos(5000 + u64::from(client) * 10);
-        bench.deltas[1].count(&udp(client, 5000 + u16::from(client), 200, 53), asked);
-        bench.deltas[0].count(&udp(200, 53, client, 5000 + u16::from(client)), UnixNanos(asked.0 + 5));
+        bench.deltas[1].count(Crossing::default(), &udp(client, 5000 + u16::from(client), 200, 53), asked);
+        bench.deltas[0].count(
+            Crossing::default(),
+            &udp(200, 53, client, 5000 + u16::from(client)),
+            UnixNanos(asked.0 + 5),
+        );
     }
     bench.tick(1001 * SECOND);
     assert_eq!(bench.counts(200), (6000, 0, 0), "the server contacted nobody");
@@ -166,8 +171,8 @@ fn whoever_spoke_first_is_told_across_workers() {
     }
     // The roles stay: further questions from other ports, and their answers, are no new contacts.
     for client in 1..=60 {
-        bench.deltas[0].count(&udp(200, 53, client, 7000), UnixNanos(9000));
-        bench.deltas[1].count(&udp(client, 7000, 200, 53), UnixNanos(9001));
+        bench.deltas[0].count(Crossing::default(), &udp(200, 53, client, 7000), UnixNanos(9000));
+        bench.deltas[1].count(Crossing::default(), &udp(client, 7000, 200, 53), UnixNanos(9001));
     }
     bench.tick(1008 * SECOND);
     assert_eq!(bench.counts(200), (12_000, 0, 0));
@@ -178,10 +183,10 @@ fn whoever_spoke_first_is_told_across_workers() {
 fn an_answer_whose_question_was_lost_is_an_answer() {
     let mut bench = Bench::new(&options(10, Some(20)));
     bench.tick(1000 * SECOND);
-    bench.deltas[0].count(&udp(1, 5000, 200, 53), UnixNanos(10));
+    bench.deltas[0].count(Crossing::default(), &udp(1, 5000, 200, 53), UnixNanos(10));
     bench.tick(1001 * SECOND);
     for client in 2..=40 {
-        bench.deltas[0].count(&udp(200, 53, client, 6000), UnixNanos(20));
+        bench.deltas[0].count(Crossing::default(), &udp(200, 53, client, 6000), UnixNanos(20));
     }
     bench.tick(1002 * SECOND);
     assert_eq!(bench.counts(200), (3900, 0, 0), "port 53 of it is a known service");
@@ -192,10 +197,18 @@ fn a_scan_of_ports_counts_and_its_answers_do_not() {
     let mut bench = Bench::new(&options(10, Some(20)));
     bench.tick(1000 * SECOND);
     for port in 1..=300 {
-        bench.deltas[0].count(&udp(1, 40_000, 2, port), UnixNanos(u64::from(port) * 10));
-        bench.deltas[0].count(&udp(2, port, 1, 40_000), UnixNanos(u64::from(port) * 10 + 5));
-        bench.deltas[1].count(&tcp(3, 2, port, TcpFlags::SYN), UnixNanos(1));
-        bench.deltas[1].count(&tcp(2, 3, port, TcpFlags::RST | TcpFlags::ACK), UnixNanos(2));
+        bench.deltas[0].count(Crossing::default(), &udp(1, 40_000, 2, port), UnixNanos(u64::from(port) * 10));
+        bench.deltas[0].count(
+            Crossing::default(),
+            &udp(2, port, 1, 40_000),
+            UnixNanos(u64::from(port) * 10 + 5),
+        );
+        bench.deltas[1].count(Crossing::default(), &tcp(3, 2, port, TcpFlags::SYN), UnixNanos(1));
+        bench.deltas[1].count(
+            Crossing::default(),
+            &tcp(2, 3, port, TcpFlags::RST | TcpFlags::ACK),
+            UnixNanos(2),
+        );
     }
     bench.tick(1001 * SECOND);
     assert_eq!((bench.counts(1), bench.counts(3)), ((30_000, 1, 300), (12_000, 1, 300)));
@@ -216,10 +229,20 @@ fn evidence_behind_nat_accuses_nobody() {
     for n in 0..300u16 {
         let at = u64::from(n) * 100;
         let delta = &mut bench.deltas[usize::from(n % 2)];
-        delta.count(&udp(client, 10_000 + n, resolver, 53), UnixNanos(at));
-        delta.note_evidence(&udp(public, 20_000 + n, resolver, 53), UnixNanos(at + 1), Skip::Leaving);
-        delta.count(&udp(resolver, 53, public, 20_000 + n), UnixNanos(at + 2));
-        delta.note_evidence(&udp(resolver, 53, client, 10_000 + n), UnixNanos(at + 3), Skip::Leaving);
+        delta.count(Crossing::default(), &udp(client, 10_000 + n, resolver, 53), UnixNanos(at));
+        delta.note_evidence(
+            Crossing::default(),
+            &udp(public, 20_000 + n, resolver, 53),
+            UnixNanos(at + 1),
+            Skip::Leaving,
+        );
+        delta.count(Crossing::default(), &udp(resolver, 53, public, 20_000 + n), UnixNanos(at + 2));
+        delta.note_evidence(
+            Crossing::default(),
+            &udp(resolver, 53, client, 10_000 + n),
+            UnixNanos(at + 3),
+            Skip::Leaving,
+        );
     }
     bench.tick(1001 * SECOND);
     assert_eq!(bench.counts(client), (30_000, 1, 1));
@@ -233,8 +256,12 @@ fn at_the_start_nobody_is_accused_of_what_was_going_on() {
     bench.window.begin(Moment(1000 * SECOND));
     for client in 1..=40 {
         // The first that is seen of a long exchange is an answer; of a tunnel, either side.
-        bench.deltas[0].count(&udp(200, 53, client, 6000), UnixNanos(20));
-        bench.deltas[0].count(&packet(201, client, 50, 47, Transport::Other), UnixNanos(20));
+        bench.deltas[0].count(Crossing::default(), &udp(200, 53, client, 6000), UnixNanos(20));
+        bench.deltas[0].count(
+            Crossing::default(),
+            &packet(201, client, 50, 47, Transport::Other),
+            UnixNanos(20),
+        );
     }
     bench.tick(1001 * SECOND);
     assert_eq!((bench.counts(200).1, bench.counts(201).1), (0, 0));
@@ -245,7 +272,7 @@ fn at_the_start_nobody_is_accused_of_what_was_going_on() {
 fn a_contact_decided_late_belongs_to_the_slot_of_its_birth() {
     let mut bench = Bench::new(&options(10, None));
     bench.tick(1000 * SECOND);
-    bench.deltas[0].count(&udp(1, 5000, 2, 53), UnixNanos(10));
+    bench.deltas[0].count(Crossing::default(), &udp(1, 5000, 2, 53), UnixNanos(10));
     bench.deltas[0].handed_over_at = Moment(1001 * SECOND);
     bench.window.fold(&bench.deltas[0]);
     bench.deltas[0].clear();
@@ -264,7 +291,7 @@ fn an_exchange_that_is_settled_after_its_rows_left_is_undecided() {
     let mut bench = Bench::new(&options(10, Some(20)));
     bench.tick(1000 * SECOND);
     for (seconds, word) in [(1001, udp(1, 5000, 2, 7000)), (1006, udp(2, 7000, 1, 5000))] {
-        bench.deltas[0].count(&word, UnixNanos(seconds));
+        bench.deltas[0].count(Crossing::default(), &word, UnixNanos(seconds));
         bench.deltas[0].handed_over_at = Moment(seconds * SECOND);
         bench.window.fold(&bench.deltas[0]);
         bench.deltas[0].clear();
@@ -274,7 +301,7 @@ fn an_exchange_that_is_settled_after_its_rows_left_is_undecided() {
     assert!(!bench.window.is_waiting());
     assert_eq!((bench.counts(1), bench.counts(2)), ((0, 0, 0), (100, 0, 0)));
     assert_eq!(bench.window.accounting().undecided_exchanges, 1);
-    bench.deltas[0].count(&udp(2, 7000, 1, 5000), UnixNanos(1012));
+    bench.deltas[0].count(Crossing::default(), &udp(2, 7000, 1, 5000), UnixNanos(1012));
     bench.tick(1012 * SECOND);
     assert_eq!(bench.counts(2), (200, 0, 0));
 }
@@ -286,7 +313,7 @@ fn full_tables_spill_and_the_totals_stay_exact() {
     limits.hosts_max = 4;
     let mut bench = Bench::with_limits(&options(10, None), &limits);
     for dst in 0..20 {
-        bench.deltas[0].count(&tcp(100, dst, 80, TcpFlags::SYN), UnixNanos(1));
+        bench.deltas[0].count(Crossing::default(), &tcp(100, dst, 80, TcpFlags::SYN), UnixNanos(1));
     }
     bench.tick(1000 * SECOND);
     let accounting = bench.window.accounting();

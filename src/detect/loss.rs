@@ -1,0 +1,42 @@
+//! The share of frames that the kernel dropped over the traffic window.
+
+use std::fmt;
+
+use crate::flow::KernelCounts;
+
+use super::{Finding, FindingKind, Limits};
+
+/// A share in millionths; displayed as a percentage.
+///
+/// ```
+/// use traffic_alerted::detect::Share;
+/// assert_eq!(Share(1_000).to_string(), "0.1%");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Share(pub u32);
+
+impl Share {
+    /// The share of so many of a million; all of it where there are more.
+    pub fn of_a_million(millionths: u64) -> Self {
+        Self(millionths.min(1_000_000) as u32)
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, part) = (self.0 / 10_000, self.0 % 10_000);
+        match format!("{part:04}").trim_end_matches('0') {
+            "" => write!(f, "{whole}%"),
+            places => write!(f, "{whole}.{places}%"),
+        }
+    }
+}
+
+/// Finds that more than `loss_ppm_max` frames of a million were lost.
+pub(super) fn judge(loss: &KernelCounts, limits: &Limits, findings: &mut Vec<Finding>) {
+    let Some(limit) = limits.loss_ppm_max else { return };
+    let measured = loss.dropped_ppm();
+    if measured > u64::from(limit) {
+        findings.push(Finding { kind: FindingKind::Loss, source: None, measured, limit: u64::from(limit) });
+    }
+}

@@ -1,0 +1,168 @@
+//! What was seen on each interface, and which way: every frame once, so that the rows add up to the whole.
+
+use crate::packet::{Direction, Skip, Summary};
+
+use super::snapshot::Accounting;
+use super::table::Table;
+
+/// What was seen of one interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceCounts {
+    /// Frames that came in through it.
+    pub entering: Crossed,
+    /// Frames that went out through it, as far as the filter in the kernel lets them pass.
+    pub leaving: Crossed,
+}
+
+/// Frames that crossed an interface in one direction, each of them counted or skipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Crossed {
+    /// Frames that were counted.
+    pub counted_frames: u64,
+    /// Packets of the wire that they stand for.
+    pub ip_packets: u64,
+    /// Their bytes.
+    pub ip_bytes: u64,
+    /// Frames that were not counted, by [`Skip`].
+    pub skipped: [u64; Skip::COUNT],
+}
+
+impl Crossed {
+    /// All frames, counted or not.
+    pub fn frames(&self) -> u64 {
+        self.counted_frames + self.skipped.iter().sum::<u64>()
+    }
+
+    fn add(&mut self, other: &Crossed) {
+        self.counted_frames += other.counted_frames;
+        self.ip_packets += other.ip_packets;
+        self.ip_bytes += other.ip_bytes;
+        for (mine, theirs) in self.skipped.iter_mut().zip(&other.skipped) {
+            *mine += theirs;
+        }
+    }
+}
+
+impl InterfaceCounts {
+    /// Adds another worker's, or a later tick.
+    pub fn add(&mut self, other: &InterfaceCounts) {
+        self.entering.add(&other.entering);
+        self.leaving.add(&other.leaving);
+    }
+
+    /// Adds both directions to sums over all interfaces.
+    pub(super) fn add_to(&self, sums: &mut Accounting) {
+        for crossed in [&self.entering, &self.leaving] {
+            sums.counted_frames += crossed.counted_frames;
+            sums.ip_packets += crossed.ip_packets;
+            sums.ip_bytes += crossed.ip_bytes;
+            for (sum, frames) in sums.skipped.iter_mut().zip(&crossed.skipped) {
+                *sum += frames;
+            }
+        }
+    }
+}
+
+/// Where and which way a frame crossed, as a place in one delta. It is good until that delta is cleared.
+#[derive(Clone, Copy, Debug)]
+pub struct Crossing {
+    row: u32,
+    direction: Direction,
+}
+
+impl Default for Crossing {
+    /// Into this host, nobody knows where.
+    fn default() -> Self {
+        Self { row: ELSEWHERE_ROW, direction: Direction::Entering }
+    }
+}
+
+/// The rows of one delta. Interfaces beyond the room share the row of interface 0, which is none.
+#[derive(Debug)]
+pub(super) struct InterfaceTable {
+    rows: Table<u32, InterfaceCounts>,
+    /// The interface of the last frame and its row: most frames come from where the one before came from.
+    last: (u32, u32),
+}
+
+impl InterfaceTable {
+    pub(super) fn new(rows_max: usize) -> Self {
+        let mut table = Self { rows: Table::new(rows_max.max(1)), last: (ELSEWHERE, 0) };
+        table.clear();
+        table
+    }
+
+    #[inline]
+    pub(super) fn crossing(&mut self, ifindex: u32, direction: Direction) -> Crossing {
+        if self.last.0 != ifindex {
+            // Spread over the high bits too, where the table looks first. Nobody chooses these keys.
+            let hash = u64::from(ifindex).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let row = self.rows.find_or_insert(hash, ifindex).unwrap_or(ELSEWHERE_ROW);
+            self.last = (ifindex, row);
+        }
+        Crossing { row: self.last.1, direction }
+    }
+
+    #[inline]
+    pub(super) fn count(&mut self, crossing: Crossing, summary: &Summary) {
+        let crossed = self.crossed(crossing);
+        crossed.counted_frames += 1;
+        crossed.ip_packets += u64::from(summary.segments);
+        crossed.ip_bytes += u64::from(summary.ip_bytes);
+    }
+
+    #[inline]
+    pub(super) fn skip(&mut self, crossing: Crossing, skip: Skip) {
+        self.crossed(crossing).skipped[skip as usize] += 1;
+    }
+
+    /// The interfaces that frames crossed, with what was seen.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (u32, &InterfaceCounts)> {
+        self.rows.rows().iter().map(|row| (row.key, &row.value))
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.rows.clear();
+        self.rows.find_or_insert(0, ELSEWHERE);
+        self.last = (ELSEWHERE, ELSEWHERE_ROW);
+    }
+
+    #[inline]
+    fn crossed(&mut self, Crossing { row, direction }: Crossing) -> &mut Crossed {
+        let counts = self.rows.value_mut(row);
+        match direction {
+            Direction::Entering => &mut counts.entering,
+            Direction::Leaving => &mut counts.leaving,
+        }
+    }
+}
+
+/// No interface has this number; what has no row of its own is counted under it.
+pub const ELSEWHERE: u32 = 0;
+
+/// It is made first.
+const ELSEWHERE_ROW: u32 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(table: &InterfaceTable) -> Vec<(u32, u64)> {
+        table.rows().map(|(ifindex, counts)| (ifindex, counts.entering.frames())).collect()
+    }
+
+    #[test]
+    fn interfaces_without_room_share_a_row_and_every_frame_is_in_one() {
+        let mut table = InterfaceTable::new(3);
+        for ifindex in [7, 7, 9, 7, 11, 12, 9, 0] {
+            let crossing = table.crossing(ifindex, Direction::Entering);
+            table.skip(crossing, Skip::NotIp);
+        }
+        assert_eq!(rows(&table), [(ELSEWHERE, 3), (7, 3), (9, 2)]);
+        let leaving = table.crossing(9, Direction::Leaving);
+        table.skip(leaving, Skip::Leaving);
+        assert_eq!(rows(&table), [(ELSEWHERE, 3), (7, 3), (9, 2)], "the other direction");
+        table.clear();
+        assert_eq!(rows(&table), [(ELSEWHERE, 0)]);
+    }
+}

@@ -1,0 +1,70 @@
+//! What the kernel offered and lost, over the traffic window: sums that enter and leave with its slots.
+
+use std::time::Duration;
+
+use crate::time::Moment;
+
+use super::slots::Slots;
+use super::snapshot::KernelCounts;
+
+/// The packet sockets' statistics of the window.
+#[derive(Debug)]
+pub(super) struct LossWindow {
+    /// One item for each slot in which anything was said.
+    slots: Slots<KernelCounts>,
+    sum: KernelCounts,
+}
+
+impl LossWindow {
+    /// A window of `interval`; without one, nothing ever leaves.
+    pub(super) fn new(interval: Option<Duration>) -> Self {
+        Self { slots: Slots::new(interval), sum: KernelCounts::default() }
+    }
+
+    /// Adds to the current slot.
+    pub(super) fn add(&mut self, counts: &KernelCounts) {
+        self.sum.add(counts);
+        let items = self.slots.items(self.slots.current());
+        match items.last_mut() {
+            Some(item) => item.add(counts),
+            None => items.push(*counts),
+        }
+    }
+
+    /// Turns to `now`.
+    pub(super) fn roll(&mut self, now: Moment) {
+        let number = self.slots.number(now);
+        while let Some(leaving) = self.slots.roll_towards(number) {
+            for item in leaving {
+                self.sum.subtract(&item);
+            }
+        }
+    }
+
+    /// What was offered and lost in the window.
+    pub(super) fn sum(&self) -> KernelCounts {
+        self.sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_leave_with_their_slot() {
+        const SECOND: u64 = 1_000_000_000;
+        let mut window = LossWindow::new(Some(Duration::from_secs(10)));
+        let counts = |tp_packets, tp_drops| KernelCounts { tp_packets, tp_drops, tp_freezes: 1 };
+        window.roll(Moment(100 * SECOND));
+        window.add(&counts(100, 10));
+        window.add(&counts(50, 0));
+        window.roll(Moment(105 * SECOND));
+        window.add(&counts(7, 0));
+        assert_eq!(window.sum(), KernelCounts { tp_packets: 157, tp_drops: 10, tp_freezes: 3 });
+        window.roll(Moment(110 * SECOND));
+        assert_eq!(window.sum(), counts(7, 0));
+        window.roll(Moment(1_000 * SECOND));
+        assert_eq!(window.sum(), KernelCounts::default());
+    }
+}

@@ -1,0 +1,169 @@
+//! What the kernel joins on the way in (GRO), or does not cut before the wire (TSO, UDP segmentation), counts as the
+//! packets that the wire has, to the packet and to the byte.
+//!
+//! What the wire has is counted by netfilter, on a host that neither joins nor leaves uncut.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsFd;
+use std::process::{Child, Stdio};
+
+use nix::sys::socket::{setsockopt, sockopt};
+
+use crate::host::{Host, Sum};
+use crate::inside::inside;
+use crate::office::{CLIENT, Office, SERVER};
+use crate::program::{Accounting, EVERY_HOST, Program, Signal};
+use crate::tool::{end_within, tool};
+
+const GIBIBYTE: u64 = 1 << 30;
+
+#[test]
+fn a_gibibyte_that_gro_has_joined_is_what_the_wire_had() {
+    inside(|| {
+        let office = Office::routed();
+        // The client cuts right before the wire, so that segments come in bursts, and the router joins them again.
+        uncut(&office.client, "lan0");
+        offload(&office.client, "lan0", &["tso", "off"]);
+        offload(&office.router, "lan", &["gro", "on"]);
+        let before = office.router.frames_received("lan");
+        let (program, counted) = transfer_counted_behind(&office, SERVER, GIBIBYTE);
+        let on_the_wire = office.router.frames_received("lan") - before;
+        assert!(
+            counted.frames < on_the_wire / 2,
+            "little was joined: {on_the_wire} frames became {counted:?}"
+        );
+        assert_eq!(program.stop(Signal::SIGTERM).last_words(), counted.counted());
+    });
+}
+
+#[test]
+fn tcp_that_its_sender_leaves_for_the_wire_to_cut_is_what_the_wire_had() {
+    inside(|| {
+        let office = Office::routed();
+        uncut(&office.client, "lan0");
+        let (program, counted) = transfer_counted_behind(&office, SERVER, GIBIBYTE / 4);
+        assert!(counted.super_frames > 100, "nothing was left uncut: {counted:?}");
+        assert_eq!(program.stop(Signal::SIGTERM).last_words(), counted.counted());
+    });
+}
+
+#[test]
+fn tcp_in_a_tunnel_is_cut_with_the_headers_of_the_tunnel() {
+    const INNER_CLIENT: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+    const INNER_SERVER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
+    inside(|| {
+        let office = Office::routed();
+        uncut(&office.client, "lan0");
+        for (host, inner, outer, there) in
+            [(&office.client, INNER_CLIENT, CLIENT, SERVER), (&office.server, INNER_SERVER, SERVER, CLIENT)]
+        {
+            host.ip(&format!("link add vx0 type vxlan id 7 local {outer} remote {there} dstport 4789"));
+            host.ip(&format!("addr add {inner}/24 dev vx0"));
+            host.ip("link set vx0 up");
+        }
+        let (program, counted) = transfer_counted_behind(&office, INNER_SERVER, GIBIBYTE / 4);
+        assert!(counted.super_frames > 100, "nothing was left uncut: {counted:?}");
+        assert_eq!(program.stop(Signal::SIGTERM).last_words(), counted.counted());
+    });
+}
+
+#[test]
+fn datagrams_that_were_sent_as_one_are_counted_one_by_one() {
+    const SENDS: u64 = 50;
+    const EACH: u64 = 40;
+    const PAYLOAD: u64 = 1000;
+    inside(|| {
+        let office = Office::routed();
+        uncut(&office.client, "lan0");
+        let _server = office.server.on(|| UdpSocket::bind((SERVER, 9000)).expect("the port is free"));
+        let program = Program::start(&office.router, EVERY_HOST);
+        let client = office.client.on(|| UdpSocket::bind((CLIENT, 0)).expect("the port is free"));
+        client.connect((SERVER, 9000)).expect("there is a route");
+        setsockopt(&client.as_fd(), sockopt::UdpGsoSegment, &(PAYLOAD as i32)).expect("Linux 4.18");
+        // The last one of each is half as long.
+        let together = vec![0; (EACH * PAYLOAD - PAYLOAD / 2) as usize];
+        (0..SENDS).for_each(|_| assert_eq!(client.send(&together).expect("it is sent"), together.len()));
+
+        let (packets, bytes) = (SENDS * EACH, SENDS * (together.len() as u64 + EACH * 28));
+        let counted = program.wait_for_counted(Sum { packets, bytes });
+        assert_eq!((counted.super_frames, counted.super_frames_as_one), (SENDS, 0), "{counted:?}");
+        assert_eq!(program.stop(Signal::SIGTERM).last_words(), Sum { packets, bytes });
+    });
+}
+
+#[test]
+fn without_it_a_joined_frame_is_one_packet_and_that_is_said() {
+    inside(|| {
+        let office = Office::routed();
+        uncut(&office.client, "lan0");
+        office.server.count_received();
+        let program = Program::start(&office.router, &format!("{EVERY_HOST}WireExact: off\n"));
+        transfer(&office, SERVER, 16 << 20);
+        let wire = office.server.received()[&CLIENT.into()];
+        let counted = program.wait_for("it was counted", Program::accounting, |accounting| {
+            accounting.adds_up() && accounting.ip_bytes > 16 << 20
+        });
+        assert!(!counted.wire_exact, "{counted:?}");
+        assert!(
+            counted.super_frames > 10 && counted.super_frames == counted.super_frames_as_one,
+            "{counted:?}"
+        );
+        assert_eq!(counted.counted_frames, counted.ip_packets, "{counted:?}");
+        assert!(program.bytes_of(CLIENT.into()) < wire.bytes, "the headers of joined segments are missing");
+        assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
+    });
+}
+
+/// Sends `bytes` to `server` and waits until what crossed the router is what the server's wire had: the router cuts
+/// what it sends on, and the server joins nothing. Gives what was counted.
+fn transfer_counted_behind(office: &Office, server: Ipv4Addr, bytes: u64) -> (Program, Accounting) {
+    office.server.count_received();
+    office.server.count_sent();
+    let program = Program::start(&office.router, EVERY_HOST);
+    transfer(office, server, bytes);
+    let up = office.server.received()[&CLIENT.into()];
+    let down = office.server.sent()[&SERVER.into()];
+    let counted = program.wait_for_counted(up.and(down));
+    program.wait_for_bytes(CLIENT, up.bytes);
+    eprintln!(
+        "the wire had {up:?} and {down:?}; here were {} frames, of them {} of several packets",
+        counted.frames, counted.super_frames
+    );
+    assert!(counted.wire_exact && counted.super_frames_as_one == 0, "{counted:?}");
+    (program, counted)
+}
+
+/// Sends `bytes` over TCP from the client to `server`, and waits for the end of both connections.
+fn transfer(office: &Office, server: Ipv4Addr, bytes: u64) {
+    let mut listener = office.server.on(listen);
+    let mut client = tool("iperf3", "iperf3");
+    let amount = bytes.to_string();
+    office.client.run(client.args(["-c", &server.to_string(), "-n", &amount, "-l", "1M"]));
+    assert!(end_within(&mut listener, PATIENCE).is_some_and(|status| status.success()), "iperf3 ends");
+}
+
+/// Starts a server for one transfer, and waits until it listens.
+fn listen() -> Child {
+    let mut server = tool("iperf3", "iperf3");
+    server.args(["-s", "-1", "--forceflush"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut server = server.spawn().expect("it starts");
+    let said = BufReader::new(server.stdout.take().expect("it is piped"));
+    let mut lines = said.lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("Server listening")), "iperf3 does not listen");
+    // It says more than a pipe holds, and ends when nobody hears it.
+    std::thread::spawn(move || lines.for_each(drop));
+    server
+}
+
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Turns work that an interface does on segments on or off.
+fn offload(host: &Host, interface: &str, switches: &[&str]) {
+    host.run(tool("ethtool", "ethtool").args(["-K", interface]).args(switches));
+}
+
+/// Has an interface send large packets as they are, for the wire to cut.
+fn uncut(host: &Host, interface: &str) {
+    host.ip(&format!("link set {interface} gso_max_segs 65535"));
+}
