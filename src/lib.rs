@@ -44,7 +44,8 @@
 //!  3  detect             pure functions: counts -> findings
 //!  2  capture     flow   frames from kernel or file |  counting, merging, windows
 //!  1  packet             bytes -> Summary
-//!  0  sys  time  logging  privileges: the unsafe room, two kinds of time, the log's form
+//!  0  sys  time  logging  privileges  published: the unsafe room, two kinds of time, the log's form, a cell to show
+//!                                      a value in
 //! ```
 //!
 //! Unsafe code is in [`sys`] alone; every other floor forbids it.
@@ -52,6 +53,7 @@
 // Floor 0.
 pub mod logging;
 pub mod privileges;
+pub mod published;
 pub mod sys;
 pub mod time;
 

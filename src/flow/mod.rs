@@ -43,9 +43,12 @@ pub use hash::Seed;
 pub use interfaces::{Crossed, Crossing, ELSEWHERE, InterfaceCounts};
 pub use limits::Limits;
 pub use slots::slot_span;
-pub use snapshot::{Accounting, HostRow, KernelCounts, PeerBytes, Published, Snapshot};
+pub use snapshot::{Accounting, HostRow, KernelCounts, PeerBytes, Snapshot};
 pub use table::{Row, Table};
 pub use window::{HostCounts, Window};
+
+// Snapshots travel in it.
+pub use crate::published::Published;
 
 /// Destinations listed of one host, the largest first.
 pub const DESTINATIONS_MAX: usize = 100;

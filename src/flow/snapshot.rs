@@ -1,9 +1,6 @@
-//! The immutable merged view that readers hold, and the cell they clone it from.
+//! The immutable merged view that readers hold.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-
-use arc_swap::ArcSwap;
 
 use crate::packet::Skip;
 use crate::time::UnixNanos;
@@ -154,26 +151,5 @@ impl Accounting {
     /// Frames that were not counted, for whatever reason.
     pub fn skipped_frames(&self) -> u64 {
         self.skipped.iter().sum()
-    }
-}
-
-/// A value that one thread replaces and many read. Readers clone an `Arc` and never make the writer wait.
-#[derive(Debug)]
-pub struct Published<T>(ArcSwap<T>);
-
-impl<T> Published<T> {
-    /// Publishes the first value.
-    pub fn new(first: T) -> Self {
-        Self(ArcSwap::from_pointee(first))
-    }
-
-    /// Replaces the value; readers of the old one keep it.
-    pub fn publish(&self, next: T) {
-        self.0.store(Arc::new(next));
-    }
-
-    /// The current value.
-    pub fn read(&self) -> Arc<T> {
-        self.0.load_full()
     }
 }
