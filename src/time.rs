@@ -43,6 +43,13 @@ pub fn monotonic_now() -> Moment {
     Moment(nanos(now))
 }
 
+/// Reads how long the calling thread has run on a CPU (CLOCK_THREAD_CPUTIME_ID).
+pub fn thread_cpu_time() -> Duration {
+    let spent = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .expect("CLOCK_THREAD_CPUTIME_ID exists on every Linux");
+    Duration::from(spent)
+}
+
 /// Reads CLOCK_REALTIME.
 pub fn unix_now() -> UnixNanos {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME)

@@ -20,10 +20,11 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, sendto, socket};
 use traffic_alerted::capture::{
-    self, Batch, DirectionPolicy, EventLoop, FrameSource, Live, Options, SocketStatistics, Standing, Waker,
-    Watcher, WireExact,
+    self, Batch, DirectionPolicy, EventLoop, FrameSource, InterfaceView, KernelView, Live, Options,
+    SocketStatistics, Standing, Waker, Watcher, WireExact,
 };
 use traffic_alerted::packet::{Direction, Skip};
+use traffic_alerted::published::Published;
 use traffic_alerted::sys::packet_socket::PacketSocket;
 use traffic_alerted::sys::poller::{Choice, Poller};
 use traffic_alerted::sys::ring::{Preamble, Ring, RingSize};
@@ -324,6 +325,50 @@ fn hundreds_of_interfaces_are_told_apart_in_the_kernel_or_here() {
 }
 
 #[test]
+fn what_the_kernel_counts_is_shown() {
+    in_namespace("what_the_kernel_counts_is_shown", || {
+        let peer = Peer::new("r0");
+        (0..5).for_each(|number| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100)));
+        let mut capture = Capture::open(&options(1, 8 << 20));
+        let views = Arc::clone(&capture.views);
+        let find = |view: &KernelView, name: &str| -> Option<InterfaceView> {
+            view.interfaces.iter().find(|link| link.name.as_bytes() == name.as_bytes()).cloned()
+        };
+        let first = views.read();
+        assert_eq!((first.changes.count, first.forwards), (0, false));
+        assert!(first.backlog.is_some(), "this machine has /proc");
+        assert_eq!(find(&first, "lo").unwrap().skipped, Some(Skip::ExcludedInterface));
+        let r0 = find(&first, "r0").unwrap();
+        assert_eq!((r0.skipped, r0.leaving), (None, Standing::Counts));
+        assert_eq!((r0.counters.rx_packets, r0.since_start().rx_packets), (5, 0));
+
+        capture.watch();
+        (0..200).for_each(|number| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100)));
+        let later = |name: &str, packets: u64| {
+            until("the view shows what was sent", || {
+                thread::sleep(TURN);
+                find(&views.read(), name).is_some_and(|link| link.since_start().rx_packets == packets)
+            });
+            views.read()
+        };
+        let second = later("r0", 200);
+        assert_eq!(find(&second, "r0").unwrap().counters.rx_packets, 205);
+        assert!(second.read_at > first.read_at);
+
+        let newer = Peer::new("new0");
+        later("new0", 0);
+        ip(["link", "set", "r0", "down"]);
+        ip(["link", "set", "r0", "name", "old0"]);
+        (0..50).for_each(|number| newer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100)));
+        let third = later("new0", 50);
+        assert_eq!(find(&third, "r0"), None);
+        assert_eq!(find(&third, "old0").unwrap().ifindex, r0.ifindex);
+        let changes = third.changes;
+        assert!(changes.count >= 2 && !changes.max.is_zero() && changes.last <= changes.max, "{changes:?}");
+    });
+}
+
+#[test]
 fn a_wait_ends_by_its_bell_or_its_timeout() {
     in_namespace("a_wait_ends_by_its_bell_or_its_timeout", || {
         for event_loop in [EventLoop::Auto, EventLoop::Epoll] {
@@ -397,6 +442,7 @@ struct Seen {
 struct Capture {
     lives: Vec<Live>,
     watcher: Option<Watcher>,
+    views: Arc<Published<KernelView>>,
     following: Option<(Waker, thread::JoinHandle<()>)>,
     seen: Vec<Seen>,
     statistics: SocketStatistics,
@@ -409,6 +455,7 @@ impl Capture {
         Self {
             lives: opened.rings.into_iter().map(start).collect(),
             watcher: Some(opened.watcher),
+            views: opened.kernel_view,
             following: None,
             seen: Vec::new(),
             statistics: SocketStatistics::default(),

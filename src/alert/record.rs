@@ -1,7 +1,9 @@
 //! The alert and the report: what readers are shown.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use crate::capture::KernelView;
 pub use crate::detect::FindingKind as AlertKind;
 use crate::flow::{HostRow, KernelCounts, PeerBytes, Snapshot};
 use crate::time::UnixNanos;
@@ -54,6 +56,8 @@ pub struct Report {
     pub active: Vec<ActiveHost>,
     /// Packets that the kernel has joined are told apart.
     pub is_wire_exact: bool,
+    /// The interfaces as the kernel has them.
+    pub kernel: Arc<KernelView>,
 }
 
 /// What the ledger wants said.

@@ -9,12 +9,12 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use netlink_packet_core::{Emitable, NlaBuffer, NlasIterator};
+use netlink_packet_core::Emitable;
 use netlink_packet_route::address::{AddressHeader, AddressMessage};
 use netlink_packet_route::link::LinkHeader;
 
 use super::error::NetlinkError;
-use super::netlink::{Inquiry, Question};
+use super::netlink::{Inquiry, Question, attributes};
 
 /// The network of this namespace at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -224,12 +224,6 @@ fn parse_forwarding(body: &[u8]) -> Result<bool, String> {
         }
     }
     Ok(forwarding != 0 && ifindex != NETCONFA_IFINDEX_DEFAULT)
-}
-
-/// The attributes behind a fixed header of `header_len` bytes.
-fn attributes(body: &[u8], header_len: usize) -> impl Iterator<Item = Result<NlaBuffer<&[u8]>, String>> {
-    NlasIterator::new(body.get(header_len..).unwrap_or_default())
-        .map(|attribute| attribute.map_err(|error| error.to_string()))
 }
 
 fn ip(bytes: &[u8]) -> Option<IpAddr> {

@@ -4,7 +4,7 @@
 //!   open() --> LiveSeed --start()--> Live --next_batch()--> LiveBatch --frames()--> Frame
 //!     |         (ring, Send)          |        (a block)        |--standing()--> Standing
 //!     |                               '--wait()                 '--drop--> the kernel has its block back
-//!     '------> Watcher --run()--> new table into each mailbox, new filter on each socket
+//!     '------> Watcher --run()--> new table into each mailbox, new filter on each socket; KernelView for readers
 //! ```
 //!
 //! It owns the packet sockets, the list of interfaces, and the rule by which a packet counts once ([`Standing`]). It
@@ -13,14 +13,18 @@
 //!
 //! **What counts as a drop.** A frame that passed the filter and found no room in its ring; the kernel counts it
 //! (`tp_drops`), and it is in `tp_packets` too. A frame that the filter turned away was never offered: it is in
-//! neither. What the kernel lost before any socket saw it (`/proc/net/softnet_stat`) is in no number here.
+//! neither. What the kernel lost before any socket saw it is in neither too; the [`KernelView`] shows it
+//! ([`BacklogCounts`]).
 //!
 //! Opening fails with a named remedy ([`OpenError`]). Once open, interfaces may come, go and fail without any error.
 #![forbid(unsafe_code)]
 
+mod backlog;
+mod counters;
 mod error;
 mod filter;
 mod interfaces;
+mod kernel_view;
 mod live;
 mod netlink;
 mod open;
@@ -29,8 +33,11 @@ mod source;
 mod topology;
 mod watcher;
 
+pub use backlog::BacklogCounts;
+pub use counters::LinkCounters;
 pub use error::{CaptureError, NetlinkError, OpenError};
 pub use interfaces::InterfaceName;
+pub use kernel_view::{ChangeLatency, InterfaceView, KernelView};
 pub use live::{Live, LiveBatch, LiveFrames, SocketStatistics};
 pub use open::{LiveSeed, Opened, RING_BYTES_MIN, open};
 pub use replay::{BLOCK_BYTES_MAX, Replay, ReplayBatch, ReplayError, ReplayFrames};

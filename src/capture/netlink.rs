@@ -7,7 +7,7 @@ use std::io;
 
 use netlink_packet_core::{
     ErrorBuffer, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_ALIGNTO, NLMSG_DONE, NLMSG_ERROR,
-    NetlinkBuffer,
+    NetlinkBuffer, NlaBuffer, NlasIterator,
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
@@ -43,6 +43,15 @@ impl Inquiry {
             }
         }
         Err(NetlinkError::Unstable { what: question.what, attempts: ATTEMPTS_MAX })
+    }
+
+    /// Dumps a list once. Where it changes meanwhile, what comes or goes may be missing.
+    pub(super) fn glance(
+        &mut self,
+        question: &Question<'_>,
+        mut take: impl FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<(), NetlinkError> {
+        self.read_once(question, &mut take).map(|_held_still| ())
     }
 
     /// Whether the list held still while it was read.
@@ -134,6 +143,15 @@ fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Result<NetlinkBuffer<&[
             }
         }
     })
+}
+
+/// The attributes behind a fixed header of `header_len` bytes.
+pub(super) fn attributes(
+    body: &[u8],
+    header_len: usize,
+) -> impl Iterator<Item = Result<NlaBuffer<&[u8]>, String>> {
+    NlasIterator::new(body.get(header_len..).unwrap_or_default())
+        .map(|attribute| attribute.map_err(|error| error.to_string()))
 }
 
 /// `struct nlmsghdr`.

@@ -20,10 +20,12 @@ use nix::sys::utsname::uname;
 use tracing::info;
 
 use super::error::{CaptureError, OpenError};
+use super::kernel_view::KernelView;
 use super::live::Live;
 use super::topology::{InterfaceTable, Policy};
 use super::watcher::{Mailbox, Watcher};
 use super::{EventLoop, Options, WireExact, filter};
+use crate::published::Published;
 use crate::sys::packet_socket::PacketSocket;
 use crate::sys::poller::{self, Poller};
 use crate::sys::ring::{Preamble, Ring, RingSize};
@@ -37,6 +39,8 @@ pub struct Opened {
     pub watcher: Watcher,
     /// Whether frames that stand for several packets are told apart.
     pub is_wire_exact: bool,
+    /// What the kernel says of the interfaces and of its losses; the watcher publishes a new view every second.
+    pub kernel_view: Arc<Published<KernelView>>,
 }
 
 /// A ring on the way to the thread of its worker. Frames gather in it already.
@@ -106,8 +110,10 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
         table: Box::new(watcher.table().clone()),
         event_loop: options.event_loop,
     };
+    let rings = rings.into_iter().map(seed).collect();
+    let kernel_view = watcher.views();
     let is_wire_exact = preamble == Preamble::Vnet;
-    Ok(Opened { rings: rings.into_iter().map(seed).collect(), watcher, is_wire_exact })
+    Ok(Opened { rings, watcher, is_wire_exact, kernel_view })
 }
 
 /// What every ring has before its frames.

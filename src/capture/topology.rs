@@ -23,7 +23,7 @@ use super::{DirectionPolicy, Options};
 use crate::packet::{Direction, Skip};
 
 /// What the operator decided, apart from what the machine is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Policy {
     excluded: Vec<InterfaceName>,
     direction: DirectionPolicy,
@@ -159,6 +159,11 @@ impl InterfaceTable {
         let mut rows: Vec<_> = self.rows.iter().map(|(&ifindex, row)| (ifindex, row)).collect();
         rows.sort_unstable_by_key(|&(ifindex, _)| ifindex);
         rows
+    }
+
+    /// Whether the table has an interface of this number.
+    pub fn has(&self, ifindex: u32) -> bool {
+        self.rows.contains_key(&ifindex)
     }
 
     /// How many interfaces are monitored; none is a state, not an error.

@@ -1,8 +1,12 @@
 //! Follows the interfaces: when they change, every socket gets a new filter and every worker a new table.
 //!
 //! It runs on a thread of its own, asleep until the kernel says that a link, an address or a forwarding setting has
-//! changed. What the notice says is not read: many of them make one new reading of everything, at most one per
-//! [`READING_GAP_MS`]. A notice lost for want of buffer memory is a change like any other.
+//! changed. What the notice says is not read: many of them make one new reading of everything. A notice lost for want
+//! of buffer memory is a change like any other. Between two readings lies [`GAP_FACTOR`] times what the last one
+//! cost, at least [`GAP_MIN`] and at most [`GAP_MAX`]: so a change is in force within milliseconds, and a storm of
+//! changes takes a fifth of a core, more only where a reading costs more than a fifth of [`GAP_MAX`].
+//!
+//! Once a second it reads what the kernel counts and publishes a new [`KernelView`].
 //!
 //! A table travels through a [`Mailbox`], a cell that holds at most one; a newer one replaces one that was not
 //! fetched. No lock, and no worker is woken for it: it looks when it takes a block.
@@ -14,6 +18,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_utils::atomic::AtomicCell;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -24,10 +29,13 @@ use tracing::{info, warn};
 use super::error::{CaptureError, NetlinkError};
 use super::filter;
 use super::interfaces::Interfaces;
+use super::kernel_view::{ChangeLatency, KernelView, Meter};
 use super::netlink::{Inquiry, call};
 use super::topology::{InterfaceTable, Policy};
+use crate::published::Published;
 use crate::sys::packet_socket::PacketSocket;
 use crate::sys::waker::Waker;
+use crate::time::{Moment, monotonic_now, thread_cpu_time};
 
 /// Carries the newest table to one worker.
 #[derive(Default)]
@@ -61,6 +69,8 @@ pub struct Watcher {
     /// The filter of the table could not be put on every socket.
     filters_are_behind: bool,
     audience: Vec<(Arc<PacketSocket>, Arc<Mailbox>)>,
+    meter: Meter,
+    changes: ChangeLatency,
 }
 
 impl Watcher {
@@ -69,12 +79,28 @@ impl Watcher {
         let notices = subscribe()?;
         let mut inquiry = Inquiry::open()?;
         let table = InterfaceTable::new(&Interfaces::read(&mut inquiry)?, &policy);
-        Ok(Self { notices, inquiry, policy, table, filters_are_behind: false, audience: Vec::new() })
+        let meter = Meter::begin(&mut inquiry);
+        Ok(Self {
+            notices,
+            inquiry,
+            policy,
+            table,
+            filters_are_behind: false,
+            audience: Vec::new(),
+            meter,
+            changes: ChangeLatency::default(),
+        })
     }
 
     /// The table in force.
     pub fn table(&self) -> &InterfaceTable {
         &self.table
+    }
+
+    /// The cell in which views of what the kernel says are published; the first one is there.
+    pub(super) fn views(&mut self) -> Arc<Published<KernelView>> {
+        self.meter.publish(&self.table, self.changes);
+        self.meter.published()
     }
 
     /// Adds a socket that is to have every new filter, with the mailbox of its worker.
@@ -105,21 +131,37 @@ impl Watcher {
     /// # Errors
     /// The wait itself fails. What was set up stays in force.
     pub fn run(mut self, stop: &Waker) -> Result<(), CaptureError> {
-        let mut patience = PollTimeout::NONE;
+        let mut pace = Pace::begin(monotonic_now());
         loop {
-            if rings(stop, Some(self.notices.as_fd()), patience)? {
+            let patience = pace.due_at().since(monotonic_now());
+            if rings(stop, self.notices.as_fd(), patience)? {
                 return Ok(());
             }
-            self.discard_notices()?;
-            patience = if self.follow() { PollTimeout::NONE } else { PollTimeout::from(RETRY_AFTER_MS) };
-            if rings(stop, None, PollTimeout::from(READING_GAP_MS))? {
-                return Ok(());
+            let now = monotonic_now();
+            if self.discard_notices()? {
+                pace.changed(now);
+            }
+            if let Some(changed_at) = pace.take_change(now) {
+                let cpu_before = thread_cpu_time();
+                let is_followed = self.follow(changed_at);
+                pace.read(monotonic_now(), thread_cpu_time().saturating_sub(cpu_before));
+                if !is_followed {
+                    pace.retry(changed_at, now);
+                }
+                // Whatever was said during the reading may be in it or not, and may be as old as it.
+                if self.discard_notices()? {
+                    pace.changed(now);
+                }
+            }
+            if pace.counters_are_due(monotonic_now()) {
+                self.meter.read(&mut self.inquiry);
+                self.meter.publish(&self.table, self.changes);
             }
         }
     }
 
     /// Reads the interfaces and, if they differ from the table, makes the new one known. Whether that worked.
-    fn follow(&mut self) -> bool {
+    fn follow(&mut self, changed_at: Moment) -> bool {
         let table = match Interfaces::read(&mut self.inquiry) {
             Ok(interfaces) => InterfaceTable::new(&interfaces, &self.policy),
             Err(error) => {
@@ -144,23 +186,85 @@ impl Watcher {
             warn!(%error, "setsockopt(SO_ATTACH_FILTER) failed: the filter before stays in force");
         }
         self.filters_are_behind = attached.is_err();
+        if attached.is_ok() {
+            self.changes.add(monotonic_now().since(changed_at));
+        }
+        if self.meter.lacks_any_of(&self.table) {
+            self.meter.read(&mut self.inquiry);
+        }
+        self.meter.publish(&self.table, self.changes);
         attached.is_ok()
     }
 
-    /// Empties the notice socket. What is in it does not matter: everything is read anew.
-    fn discard_notices(&mut self) -> Result<(), CaptureError> {
+    /// Empties the notice socket; whether anything was in it. What it was does not matter: everything is read anew.
+    fn discard_notices(&mut self) -> Result<bool, CaptureError> {
         let mut notice = Vec::with_capacity(NOTICE_BYTES);
+        let mut any = false;
         loop {
             notice.clear();
             match self.notices.recv(&mut notice, libc::MSG_DONTWAIT) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Ok(_) => any = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(any),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Notices were lost: a change like any other.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => any = true,
                 Err(error) => return Err(call("recv")(error).into()),
             }
         }
+    }
+}
+
+/// When to read what.
+#[derive(Debug)]
+struct Pace {
+    /// When the oldest change came that no reading has answered.
+    changed_at: Option<Moment>,
+    /// The next reading comes no earlier.
+    reading_from: Moment,
+    counters_at: Moment,
+}
+
+impl Pace {
+    fn begin(now: Moment) -> Self {
+        Self { changed_at: None, reading_from: now, counters_at: now.plus(COUNTERS_EVERY) }
+    }
+
+    /// Something has changed at `at`.
+    fn changed(&mut self, at: Moment) {
+        self.changed_at = Some(self.changed_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// When there is something to do.
+    fn due_at(&self) -> Moment {
+        match self.changed_at {
+            Some(_) => self.reading_from.min(self.counters_at),
+            None => self.counters_at,
+        }
+    }
+
+    /// Since when a change waits, if it is time to read.
+    fn take_change(&mut self, now: Moment) -> Option<Moment> {
+        if now < self.reading_from { None } else { self.changed_at.take() }
+    }
+
+    /// A reading has ended at `now` that cost this much.
+    fn read(&mut self, now: Moment, cost: Duration) {
+        self.reading_from = now.plus((cost * GAP_FACTOR).clamp(GAP_MIN, GAP_MAX));
+    }
+
+    /// The reading of a change did not work.
+    fn retry(&mut self, changed_at: Moment, now: Moment) {
+        self.changed(changed_at);
+        self.reading_from = now.plus(RETRY_AFTER);
+    }
+
+    /// Whether it is time for the counters; then the next time is a second later.
+    fn counters_are_due(&mut self, now: Moment) -> bool {
+        let is_due = now >= self.counters_at;
+        if is_due {
+            self.counters_at = self.counters_at.plus(COUNTERS_EVERY).max(now);
+        }
+        is_due
     }
 }
 
@@ -174,15 +278,13 @@ fn subscribe() -> Result<Socket, NetlinkError> {
 }
 
 /// Waits until `stop` rings (true), or `notices` has something, or time is up (false).
-fn rings(stop: &Waker, notices: Option<BorrowedFd<'_>>, patience: PollTimeout) -> Result<bool, CaptureError> {
-    let polled = [Some(stop.as_fd()), notices].into_iter().flatten();
-    let mut polled: Vec<_> = polled.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-    loop {
-        match poll(&mut polled, patience) {
-            Ok(_) => return Ok(polled[0].any().unwrap_or(true)),
-            Err(Errno::EINTR) => {}
-            Err(error) => return Err(call("poll")(error.into()).into()),
-        }
+fn rings(stop: &Waker, notices: BorrowedFd<'_>, patience: Duration) -> Result<bool, CaptureError> {
+    let mut polled = [stop.as_fd(), notices].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    // A part of a millisecond is a whole one, or the wait would be over before its time.
+    let patience = u16::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
+    match poll(&mut polled, PollTimeout::from(patience)) {
+        Ok(_) | Err(Errno::EINTR) => Ok(polled[0].any().unwrap_or(true)),
+        Err(error) => Err(call("poll")(error.into()).into()),
     }
 }
 
@@ -194,10 +296,16 @@ const GROUPS: [u32; 5] = [
     libc::RTNLGRP_IPV6_NETCONF,
 ];
 
-/// Least time between two readings: starting a hundred containers makes a thousand notices.
-const READING_GAP_MS: u16 = 50;
+/// A reading takes a fifth of the time: starting a hundred containers makes a thousand notices.
+const GAP_FACTOR: u32 = 4;
+/// Notices come in handfuls: making one interface takes two or three.
+const GAP_MIN: Duration = Duration::from_millis(3);
+/// A change is to be in force within a tenth of a second, however many interfaces there are.
+const GAP_MAX: Duration = Duration::from_millis(50);
 /// When to try again after a reading that failed.
-const RETRY_AFTER_MS: u16 = 1000;
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often the counters are read.
+const COUNTERS_EVERY: Duration = Duration::from_secs(1);
 /// More than any notice needs; what is longer is cut, which does no harm to something nobody reads.
 const NOTICE_BYTES: usize = 4096;
 
@@ -208,5 +316,51 @@ mod tests {
     #[test]
     fn a_table_travels_without_a_lock() {
         assert!(AtomicCell::<Option<Box<InterfaceTable>>>::is_lock_free());
+    }
+
+    #[test]
+    fn readings_leave_four_times_what_they_cost_between_them() {
+        let ms = |ms: u64| Moment(1_000_000 * ms);
+        // What a reading costs, and when the next one may be.
+        for (cost_us, due_ms) in [(0, 103), (500, 103), (2_000, 108), (10_000, 140), (100_000, 150)] {
+            let mut pace = Pace::begin(ms(0));
+            assert_eq!((pace.due_at(), pace.take_change(ms(0))), (ms(1000), None), "nothing has changed");
+            pace.changed(ms(90));
+            assert_eq!(pace.take_change(ms(90)), Some(ms(90)), "the first one is read at once");
+            pace.read(ms(100), Duration::from_micros(cost_us));
+            pace.changed(ms(102));
+            pace.changed(ms(101));
+            assert_eq!(pace.due_at(), ms(due_ms), "{cost_us}");
+            assert_eq!(pace.take_change(ms(due_ms - 1)), None, "{cost_us}");
+            assert_eq!(pace.take_change(ms(due_ms)), Some(ms(101)), "{cost_us}: the oldest change counts");
+        }
+    }
+
+    #[test]
+    fn a_reading_that_failed_is_tried_again() {
+        let mut pace = Pace::begin(Moment(0));
+        pace.read(Moment(5), Duration::ZERO);
+        pace.retry(Moment(1), Moment(5));
+        pace.changed(Moment(7));
+        let again = Moment(5).plus(RETRY_AFTER);
+        assert_eq!(pace.take_change(again.minus(Duration::from_nanos(1))), None);
+        assert_eq!(pace.take_change(again), Some(Moment(1)));
+    }
+
+    #[test]
+    fn counters_are_read_once_a_second() {
+        let mut pace = Pace::begin(Moment(0));
+        let mut readings = 0;
+        let mut now = Moment(0);
+        for _ in 0..100 {
+            now = now.max(pace.due_at()).plus(Duration::from_millis(3));
+            readings += u32::from(pace.counters_are_due(now));
+        }
+        assert_eq!(readings, 100, "each wake-up has its reading");
+        assert!(now <= Moment(0).plus(Duration::from_millis(100_003)), "lateness does not add up");
+        // After a standstill there is one reading and not many.
+        now = now.plus(Duration::from_secs(60));
+        assert!(pace.counters_are_due(now));
+        assert!(pace.due_at() >= now);
     }
 }

@@ -78,7 +78,7 @@ impl Engine {
     /// # Errors
     /// The system refuses a thread or a wait point. What was started ends with the process.
     pub fn start(self, log: LogSink) -> Result<Running, StartError> {
-        let Opened { rings, watcher, is_wire_exact } = self.opened;
+        let Opened { rings, watcher, is_wire_exact, kernel_view } = self.opened;
         info!("{}", watcher.table());
         let seed = Seed::default();
         let failure = waker("the end")?;
@@ -94,6 +94,7 @@ impl Engine {
             last_deltas,
             report: self.report,
             is_wire_exact,
+            kernel_view,
             log,
             stop: Arc::clone(&stop_merge),
         };

@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::alert::{LogSink, Notice, Report};
-use crate::flow::{AnalystEnd, Delta, Published, Settled};
+use crate::capture::KernelView;
+use crate::flow::{AnalystEnd, Delta, Settled};
+use crate::published::Published;
 use crate::time::{Moment, monotonic_now, unix_now};
 
 use super::analyst::Analyst;
@@ -38,6 +40,7 @@ pub(super) struct Merge {
     pub(super) last_deltas: Receiver<Box<Delta>>,
     pub(super) report: Arc<Published<Report>>,
     pub(super) is_wire_exact: bool,
+    pub(super) kernel_view: Arc<Published<KernelView>>,
     pub(super) log: LogSink,
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -68,7 +71,8 @@ impl Merge {
             }
             if pace.is_due(now) {
                 let report = self.analyst.report(civil);
-                self.report.publish(Report { is_wire_exact: self.is_wire_exact, ..report });
+                let (is_wire_exact, kernel) = (self.is_wire_exact, self.kernel_view.read());
+                self.report.publish(Report { is_wire_exact, kernel, ..report });
                 pace = Pace::after(now, monotonic_now());
             }
             let look = if self.analyst.is_waiting() { LOOK_WAITING } else { LOOK };

@@ -1,0 +1,130 @@
+//! Frames that the kernel lost between a driver and the packet sockets, which no socket counts.
+//!
+//! Each CPU puts received frames into a queue of its own before it works on them; one that is full
+//! (`net.core.netdev_max_backlog`) drops. `/proc/net/softnet_stat` has a line of hexadecimal columns for each CPU:
+//! the second counts those drops, the third how often the CPU had to stop with work left
+//! (`net.core.netdev_budget`). Both are of the whole machine, whatever the namespace.
+//!
+//! Source: `softnet_seq_show` of `net/core/net-procfs.c`.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// What the machine lost or put off since the program began to look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BacklogCounts {
+    /// Frames dropped before any socket saw them, of all interfaces and namespaces.
+    pub drops: u64,
+    /// Times a CPU stopped receiving with frames left, because its budget was used up.
+    pub time_squeezes: u64,
+}
+
+/// Adds up what each CPU has counted. The kernel's counters have 32 bits and wrap.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    // Open from the start: what is allowed then may not be so later.
+    file: File,
+    /// The last reading of each CPU: drops and squeezes.
+    cpus: HashMap<u32, [u32; 2]>,
+    counts: BacklogCounts,
+}
+
+impl Backlog {
+    /// Begins to count at what the kernel says now.
+    pub(super) fn open() -> io::Result<Self> {
+        // Not /proc/net: a unit with ProcSubset=pid has this one only.
+        let file = File::open("/proc/self/net/softnet_stat")?;
+        let mut backlog = Self { file, cpus: HashMap::new(), counts: BacklogCounts::default() };
+        backlog.cpus = lines(&backlog.text()?).collect();
+        Ok(backlog)
+    }
+
+    /// Reads the counters anew.
+    pub(super) fn read(&mut self) -> io::Result<()> {
+        let text = self.text()?;
+        self.add(&text);
+        Ok(())
+    }
+
+    /// What was lost up to the last reading.
+    pub(super) fn counts(&self) -> BacklogCounts {
+        self.counts
+    }
+
+    fn add(&mut self, text: &str) {
+        for (cpu, counters @ [drops, squeezes]) in lines(text) {
+            // A CPU that came after the start begins at zero.
+            let [drops_before, squeezes_before] = self.cpus.insert(cpu, counters).unwrap_or_default();
+            self.counts.drops += u64::from(drops.wrapping_sub(drops_before));
+            self.counts.time_squeezes += u64::from(squeezes.wrapping_sub(squeezes_before));
+        }
+    }
+
+    fn text(&self) -> io::Result<String> {
+        let mut text = Vec::new();
+        let mut part = [0; 4096];
+        loop {
+            match self.file.read_at(&mut part, text.len() as u64) {
+                Ok(0) => return Ok(String::from_utf8_lossy(&text).into_owned()),
+                Ok(count) => text.extend_from_slice(&part[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Number, drops and squeezes of each CPU. Linux 5.10 and later say the number; a CPU that is off has no line.
+fn lines(text: &str) -> impl Iterator<Item = (u32, [u32; 2])> {
+    text.lines().zip(0..).filter_map(|(line, nth)| {
+        let mut columns = line.split_ascii_whitespace().map(|column| u32::from_str_radix(column, 16).ok());
+        let (_, drops, squeezes) = (columns.next()?, columns.next()??, columns.next()??);
+        let cpu = columns.nth(CPU_COLUMN - 3).flatten().unwrap_or(nth);
+        Some((cpu, [drops, squeezes]))
+    })
+}
+
+/// From 0.
+const CPU_COLUMN: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(drops: u32, squeezes: u32, cpu: Option<u32>) -> String {
+        let cpu = cpu.map_or_else(String::new, |cpu| format!(" {cpu:08x} 00000007 00000000"));
+        format!("ffffffff {drops:08x} {squeezes:08x}{}{cpu}\n", " 00000000".repeat(9))
+    }
+
+    #[test]
+    fn cpus_add_up_and_wrap_each_for_itself() {
+        let mut backlog = Backlog::open().unwrap();
+        backlog.cpus = lines(&[line(u32::MAX, 0x10, Some(0)), line(3, 0, Some(2))].concat()).collect();
+        backlog.counts = BacklogCounts::default();
+        // The first wraps, another one is on now, the last one does nothing.
+        backlog.add(&[line(1, 0x12, Some(0)), line(5, 1, Some(1)), line(3, 0, Some(2))].concat());
+        assert_eq!(backlog.counts, BacklogCounts { drops: 7, time_squeezes: 3 });
+        // The first two are off for a while: their counters go on where they were.
+        backlog.add(&line(4, 0, Some(2)));
+        backlog.add(&[line(1, 0x12, Some(0)), line(6, 1, Some(1))].concat());
+        assert_eq!(backlog.counts, BacklogCounts { drops: 9, time_squeezes: 3 });
+    }
+
+    #[test]
+    fn without_numbers_cpus_are_told_apart_by_their_line() {
+        let text = [line(1, 2, None), "".to_owned(), line(3, 4, None)].concat();
+        assert_eq!(lines(&text).collect::<Vec<_>>(), [(0, [1, 2]), (1, [3, 4])]);
+        assert_eq!(lines("no numbers at all\n\n00 01\n").count(), 0);
+    }
+
+    #[test]
+    fn this_machine_has_one_line_for_each_cpu() {
+        let mut backlog = Backlog::open().unwrap();
+        let cpus = backlog.cpus.len();
+        assert!(cpus >= 1);
+        backlog.read().unwrap();
+        assert_eq!(backlog.cpus.len(), cpus);
+    }
+}
