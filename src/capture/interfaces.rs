@@ -80,7 +80,7 @@ impl fmt::Display for InterfaceName {
 impl Interfaces {
     /// Reads everything anew.
     pub(super) fn read(inquiry: &mut Inquiry) -> Result<Self, NetlinkError> {
-        let links = inquiry.list(&links_question(), Vec::new, |links, body| {
+        let links = inquiry.list(&links_question(&links_header()), Vec::new, |links, body| {
             links.push(parse_link(body)?);
             Ok(())
         })?;
@@ -96,11 +96,18 @@ impl Interfaces {
     }
 }
 
-fn links_question() -> Question<'static> {
-    // An empty `struct ifinfomsg`: every family, every interface.
-    const HEADER: [u8; 16] = [0; 16];
-    debug_assert_eq!(LinkHeader::default().buffer_len(), HEADER.len());
-    Question { what: "interfaces", ask: libc::RTM_GETLINK, answer: libc::RTM_NEWLINK, header: &HEADER }
+/// An empty `struct ifinfomsg`, for every family and every interface, and IFLA_EXT_MASK: without statistics, which the
+/// kernel would add up over all CPUs for each interface.
+fn links_header() -> [u8; 24] {
+    let mut header = [0; 24];
+    header[16..18].copy_from_slice(&8u16.to_ne_bytes());
+    header[18..20].copy_from_slice(&IFLA_EXT_MASK.to_ne_bytes());
+    header[20..].copy_from_slice(&RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+    header
+}
+
+fn links_question(header: &[u8; 24]) -> Question<'_> {
+    Question { what: "interfaces", ask: libc::RTM_GETLINK, answer: libc::RTM_NEWLINK, header }
 }
 
 fn addresses_question() -> Question<'static> {
@@ -246,10 +253,13 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_EXT_MASK: u16 = 29;
 const IFLA_LINK_NETNSID: u16 = 37;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_VLAN_ID: u16 = 1;
+// include/uapi/linux/rtnetlink.h
+const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 // include/uapi/linux/netconf.h
 const NETCONFA_IFINDEX: u16 = 1;
 const NETCONFA_FORWARDING: u16 = 2;
