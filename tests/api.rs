@@ -101,7 +101,11 @@ fn accounting_names_every_place_a_frame_can_be_in() {
             r#""skipped":{"not_ip":6,"ip_truncated":1,"ip_version":3},"malformed_ip_packets":4,"#,
             r#""length_mismatch_packets":2,"super_frames":3,"super_frames_as_one":1,"spilled_packets":5,"spilled_bytes":500,"spilled_ports":4,"#,
             r#""undecided_exchanges":7,"hosts_omitted":9,"#,
-            r#""kernel":{"tp_packets":108,"tp_drops":8,"tp_freezes":1}}"#
+            r#""kernel":{"tp_packets":108,"tp_drops":8,"tp_freezes":1,"frames_in_rings":0,"#,
+            r#""backlog_drops":null,"time_squeezes":null},"#,
+            r#""loss":{"tp_packets":0,"tp_drops":0,"dropped":0.0,"alert_since":null},"interfaces":[],"#,
+            r#""topology":{"forwards":false,"local_networks":[],"#,
+            r#""changes":{"count":0,"last_ms":0.0,"max_ms":0.0}}}"#
         )
     );
 }

@@ -15,7 +15,7 @@ mod sink;
 
 pub use ledger::{Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
 pub use line::Line;
-pub use record::{ActiveHost, Alert, AlertKind, Notice, Report};
+pub use record::{ActiveHost, Alert, AlertKind, InterfaceReport, Notice, Report};
 pub use sink::{LINES_MAX, LogSink};
 
 /// How alerts are worded.

@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::capture::KernelView;
+use crate::capture::{InterfaceName, KernelView, LinkCounters};
 pub use crate::detect::FindingKind as AlertKind;
-use crate::flow::{HostRow, KernelCounts, PeerBytes, Snapshot};
+use crate::detect::Sight;
+use crate::flow::{HostRow, InterfaceCounts, KernelCounts, PeerBytes, Snapshot};
+use crate::packet::Skip;
 use crate::time::UnixNanos;
 
 /// A finding that was said: once when it opened, once when it closes.
@@ -56,8 +58,31 @@ pub struct Report {
     pub active: Vec<ActiveHost>,
     /// Packets that the kernel has joined are told apart.
     pub is_wire_exact: bool,
-    /// The interfaces as the kernel has them.
+    /// What the kernel says of the whole machine.
     pub kernel: Arc<KernelView>,
+    /// Every interface, by ascending number.
+    pub interfaces: Vec<InterfaceReport>,
+}
+
+/// What was seen of one interface since the start, beside what the kernel counted on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceReport {
+    /// Its number; 0 for what was seen on interfaces that are gone and forgotten.
+    pub ifindex: u32,
+    /// Its name; `None` where nobody could say.
+    pub name: Option<InterfaceName>,
+    /// It is not there any more.
+    pub is_gone: bool,
+    /// Why nothing of it is looked at, or `None` if it is monitored.
+    pub skipped: Option<Skip>,
+    /// What was seen.
+    pub counted: InterfaceCounts,
+    /// What the kernel counted.
+    pub kernel: LinkCounters,
+    /// Both beside each other; `None` where not everything that comes in is looked at.
+    pub entering: Option<Sight>,
+    /// As `entering`, of what goes out.
+    pub leaving: Option<Sight>,
 }
 
 /// What the ledger wants said.

@@ -20,6 +20,7 @@
 //! the `Host` header.
 #![forbid(unsafe_code)]
 
+mod accounting;
 mod assets;
 mod guard;
 mod legacy;

@@ -3,19 +3,17 @@
 use std::io;
 use std::net::IpAddr;
 
-use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::alert::{Alert, AlertKind};
 use crate::flow::{HostCounts, Window};
-use crate::time::UnixNanos;
 
-use super::view::Counted;
+use super::view::{Counted, rfc3339};
 
 /// What captures hold and what would have been said of it, with the field names that tools read.
 #[derive(Serialize)]
 struct Replayed<'a> {
-    accounting: Accounting,
+    accounting: Accounting<'a>,
     #[serde(serialize_with = "hosts")]
     hosts: &'a Window,
     #[serde(serialize_with = "pairs")]
@@ -25,9 +23,9 @@ struct Replayed<'a> {
 }
 
 #[derive(Serialize)]
-struct Accounting {
+struct Accounting<'a> {
     #[serde(flatten)]
-    counted: Counted,
+    counted: Counted<'a>,
     dropped_frames: u64,
 }
 
@@ -152,9 +150,4 @@ fn alerts<S: Serializer>(alerts: &[Alert], serializer: S) -> Result<S::Ok, S::Er
             },
         }
     }))
-}
-
-/// A stamp that RFC 3339 has no year for shows the last one that it has.
-fn rfc3339(at: UnixNanos) -> String {
-    Timestamp::from_nanosecond(i128::from(at.0)).unwrap_or(Timestamp::MAX).to_string()
 }

@@ -3,12 +3,14 @@
 use std::net::IpAddr;
 
 use hyper::body::Bytes;
+use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::alert::{AlertKind, Report};
-use crate::flow::{self, HostRow, KernelCounts};
+use crate::alert::AlertKind;
+use crate::flow::{self, HostRow};
 use crate::packet::Skip;
+use crate::time::UnixNanos;
 
 /// `/capabilities`: the limits in force, with the original's names in the original's order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,14 +77,14 @@ impl LegacyHost {
 }
 
 /// Every frame in exactly one place, `frames = counted_frames + sum(skipped)`; live and in replay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Counted {
+#[derive(Debug, Serialize)]
+pub(super) struct Counted<'a> {
     frames: u64,
     counted_frames: u64,
     /// Packets of the wire that the counted frames stand for.
     ip_packets: u64,
     ip_bytes: u64,
-    skipped: Skipped,
+    skipped: Skipped<'a>,
     malformed_ip_packets: u64,
     length_mismatch_packets: u64,
     /// Counted frames that stand for several packets of the wire.
@@ -95,14 +97,14 @@ pub(super) struct Counted {
     undecided_exchanges: u64,
 }
 
-impl Counted {
-    pub(super) fn of(counted: &flow::Accounting) -> Self {
+impl<'a> Counted<'a> {
+    pub(super) fn of(counted: &'a flow::Accounting) -> Self {
         Self {
             frames: counted.frames,
             counted_frames: counted.counted_frames,
             ip_packets: counted.ip_packets,
             ip_bytes: counted.ip_bytes,
-            skipped: Skipped(counted.skipped),
+            skipped: Skipped(&counted.skipped),
             malformed_ip_packets: counted.malformed_ip_packets(),
             length_mismatch_packets: counted.length_mismatch_packets,
             super_frames: counted.super_frames,
@@ -115,52 +117,25 @@ impl Counted {
     }
 }
 
-/// `/api/v1/accounting`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Accounting {
-    /// Frames that stand for several packets of the wire are told apart.
-    wire_exact: bool,
-    #[serde(flatten)]
-    counted: Counted,
-    /// Hosts that `/all` has no room for.
-    hosts_omitted: usize,
-    kernel: Kernel,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Kernel {
-    tp_packets: u64,
-    tp_drops: u64,
-    tp_freezes: u64,
-}
-
-impl Accounting {
-    pub(super) fn of(report: &Report) -> Self {
-        let snapshot = &report.snapshot;
-        let KernelCounts { tp_packets, tp_drops, tp_freezes } = snapshot.accounting.kernel;
-        Self {
-            wire_exact: report.is_wire_exact,
-            counted: Counted::of(&snapshot.accounting),
-            hosts_omitted: snapshot.hosts_omitted,
-            kernel: Kernel { tp_packets, tp_drops, tp_freezes },
-        }
-    }
-}
-
 /// Skipped frames by the name of the reason; reasons that did not occur are left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Skipped([u64; Skip::COUNT]);
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Skipped<'a>(pub(super) &'a [u64; Skip::COUNT]);
 
-impl Serialize for Skipped {
+impl Serialize for Skipped<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (reason, &frames) in Skip::ALL.iter().zip(&self.0) {
+        for (reason, &frames) in Skip::ALL.iter().zip(self.0) {
             if frames > 0 {
                 map.serialize_entry(reason.name(), &frames)?;
             }
         }
         map.end()
     }
+}
+
+/// A stamp that RFC 3339 has no year for shows the last one that it has.
+pub(super) fn rfc3339(at: UnixNanos) -> String {
+    Timestamp::from_nanosecond(i128::from(at.0)).unwrap_or(Timestamp::MAX).to_string()
 }
 
 /// Problem details (RFC 9457).

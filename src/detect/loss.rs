@@ -16,6 +16,14 @@ use super::{Finding, FindingKind, Limits};
 pub struct Share(pub u32);
 
 impl Share {
+    /// The share of `part` in `whole`, rounded down; all of it where there is no less.
+    pub fn of(part: u64, whole: u64) -> Self {
+        match u128::from(part) * 1_000_000 / u128::from(whole.max(1)) {
+            millionths @ 0..1_000_000 => Self(millionths as u32),
+            _ => Self(1_000_000),
+        }
+    }
+
     /// The share of so many of a million; all of it where there are more.
     pub fn of_a_million(millionths: u64) -> Self {
         Self(millionths.min(1_000_000) as u32)

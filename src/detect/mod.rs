@@ -8,10 +8,12 @@ mod finding;
 mod host_scan;
 mod loss;
 mod port_scan;
+mod unexplained;
 mod volume;
 
 pub use finding::{Finding, FindingKind};
 pub use loss::Share;
+pub use unexplained::Sight;
 
 use crate::flow::{HostCounts, KernelCounts};
 

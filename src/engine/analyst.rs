@@ -1,14 +1,17 @@
 //! What happens to the counts: fold, decide, judge, say, report. Without threads and clocks, so that replay
 //! and live run the same; [`merge`](super::merge) turns it live.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::{ActiveHost, Evidence, Ledger, Notice, QuietTimes, Report};
+use crate::capture::KernelView;
 use crate::detect::{self, Finding};
 use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, SNAPSHOT_HOSTS_MAX, Seed, Snapshot, Window};
 use crate::time::{Moment, UnixNanos};
 
 use super::Rules;
+use super::interfaces::InterfaceBook;
 
 /// The windows, the ledger, and what they are judged by.
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub(super) struct Analyst {
     ledger: Ledger,
     limits: detect::Limits,
     hides_destinations: bool,
+    interfaces: InterfaceBook,
     hosts: Vec<HostCounts>,
     findings: Vec<Finding>,
 }
@@ -32,6 +36,7 @@ impl Analyst {
             ledger: Ledger::new(quiet),
             limits: rules.detect.clone(),
             hides_destinations: rules.alert.hide_destinations,
+            interfaces: InterfaceBook::default(),
             hosts: Vec::new(),
             findings: Vec::new(),
         }
@@ -74,6 +79,11 @@ impl Analyst {
         }
     }
 
+    /// Takes what the kernel says of the interfaces.
+    pub(super) fn note_interfaces(&mut self, view: &Arc<KernelView>) {
+        self.interfaces.turn(Arc::clone(view), &mut self.window);
+    }
+
     /// Whether an exchange waits to be decided.
     pub(super) fn is_waiting(&self) -> bool {
         self.window.is_waiting()
@@ -88,7 +98,7 @@ impl Analyst {
     }
 
     /// The view of this moment that readers get.
-    pub(super) fn report(&self, civil: UnixNanos) -> Report {
+    pub(super) fn report(&mut self, civil: UnixNanos) -> Report {
         let hide = |mut row: HostRow| {
             if self.hides_destinations {
                 row.destinations.clear();
@@ -114,15 +124,10 @@ impl Analyst {
             accounting: self.window.accounting().clone(),
             hosts: hosts.into_iter().map(hide).collect(),
             hosts_omitted,
-            interfaces: self
-                .window
-                .interfaces()
-                .iter()
-                .map(|(&ifindex, counts)| (ifindex, *counts))
-                .collect(),
             loss: self.window.loss(),
         };
-        Report { snapshot, alerts, active, ..Report::default() }
+        let interfaces = self.interfaces.report(self.window.interfaces());
+        Report { snapshot, alerts, active, interfaces, ..Report::default() }
     }
 }
 

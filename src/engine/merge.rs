@@ -70,8 +70,10 @@ impl Merge {
                 return (self.analyst, self.log);
             }
             if pace.is_due(now) {
+                let kernel = self.kernel_view.read();
+                self.analyst.note_interfaces(&kernel);
                 let report = self.analyst.report(civil);
-                let (is_wire_exact, kernel) = (self.is_wire_exact, self.kernel_view.read());
+                let is_wire_exact = self.is_wire_exact;
                 self.report.publish(Report { is_wire_exact, kernel, ..report });
                 pace = Pace::after(now, monotonic_now());
             }

@@ -20,6 +20,7 @@
 
 mod analyst;
 mod intake;
+mod interfaces;
 mod live;
 mod merge;
 mod replay;

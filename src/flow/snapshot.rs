@@ -5,8 +5,6 @@ use std::net::IpAddr;
 use crate::packet::Skip;
 use crate::time::UnixNanos;
 
-use super::interfaces::InterfaceCounts;
-
 /// The state of the windows at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -19,9 +17,6 @@ pub struct Snapshot {
     pub hosts: Vec<HostRow>,
     /// Hosts that sent as much and found no room in `hosts`.
     pub hosts_omitted: usize,
-    /// What was seen on each interface since the start, ascending by number; those of no interface that can be
-    /// named are under [`ELSEWHERE`](super::ELSEWHERE).
-    pub interfaces: Vec<(u32, InterfaceCounts)>,
     /// What the kernel offered and lost in the traffic window.
     pub loss: KernelCounts,
 }

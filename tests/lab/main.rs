@@ -32,6 +32,7 @@ mod accounting;
 mod answers;
 mod counted_once;
 mod interfaces;
+mod loss;
 mod masquerade;
 mod one_capability;
 mod scans;

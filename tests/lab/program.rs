@@ -1,5 +1,6 @@
 //! The program under test: its life, what it says and what it serves.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fs;
 use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
@@ -65,8 +66,43 @@ pub(crate) struct Accounting {
     pub(crate) wire_exact: bool,
     pub(crate) super_frames: u64,
     pub(crate) super_frames_as_one: u64,
-    pub(crate) skipped: std::collections::BTreeMap<String, u64>,
+    pub(crate) skipped: BTreeMap<String, u64>,
     pub(crate) kernel: Kernel,
+    pub(crate) loss: Loss,
+    pub(crate) interfaces: Vec<Interface>,
+}
+
+/// What was lost in the window.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(crate) struct Loss {
+    pub(crate) tp_packets: u64,
+    pub(crate) tp_drops: u64,
+    pub(crate) alert_since: Option<String>,
+}
+
+/// One interface of it.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(crate) struct Interface {
+    pub(crate) name: Option<String>,
+    pub(crate) gone: bool,
+    pub(crate) monitored: bool,
+    pub(crate) reason: Option<String>,
+    pub(crate) entering: Way,
+    pub(crate) kernel: Link,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) frames: u64,
+    pub(crate) counted_frames: u64,
+    pub(crate) ip_bytes: u64,
+    pub(crate) skipped: BTreeMap<String, u64>,
+    pub(crate) unexplained: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) rx_packets: u64,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -78,6 +114,12 @@ pub(crate) struct Kernel {
 impl Accounting {
     pub(crate) fn counted(&self) -> Sum {
         Sum { packets: self.ip_packets, bytes: self.ip_bytes }
+    }
+
+    /// The interface of a name.
+    pub(crate) fn interface(&self, name: &str) -> &Interface {
+        let named = |interface: &&Interface| interface.name.as_deref() == Some(name) && !interface.gone;
+        self.interfaces.iter().find(named).unwrap_or_else(|| panic!("there is no {name} in {self:?}"))
     }
 
     /// Every frame is in exactly one place. Holds when nothing is in a ring or on its way to the analyst.
@@ -279,11 +321,35 @@ impl Program {
         body.to_owned()
     }
 
+    /// Does something while no thread of the program runs.
+    pub(crate) fn while_stopped(&self, work: impl FnOnce()) {
+        self.signal(Signal::SIGSTOP);
+        // The kernel stops its threads one by one.
+        let is_stopped = |state: &Vec<char>| state.iter().all(|&state| state == 'T');
+        self.wait_for("it stands still", |program| program.thread_states(), is_stopped);
+        work();
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// The state of each of its threads, as proc(5) has it.
+    fn thread_states(&self) -> Vec<char> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.id())).expect("it runs");
+        let state = |stat: String| stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+        threads
+            .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok())
+            .filter_map(state)
+            .collect()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).expect("the kernel's process ids are positive");
+        kill(Pid::from_raw(pid), signal).expect("it runs");
+    }
+
     /// Sends a signal and waits for the end.
     pub(crate) fn stop(self, signal: Signal) -> Ended {
-        let pid = i32::try_from(self.child.id()).expect("the kernel's process ids are positive");
         let asked = Instant::now();
-        kill(Pid::from_raw(pid), signal).expect("it runs");
+        self.signal(signal);
         self.ended(asked)
     }
 

@@ -1,0 +1,201 @@
+//! `/api/v1/accounting`: where every frame went since the start, in total and by interface, beside what the kernel
+//! says. The numbers are for proof, so each is in exactly one place and nothing is rounded.
+
+use serde::Serialize;
+
+use super::view::{Counted, Skipped, rfc3339};
+use crate::alert::{AlertKind, InterfaceReport, Report};
+use crate::capture::LinkCounters;
+use crate::detect::Sight;
+use crate::flow::{Crossed, KernelCounts};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Accounting<'a> {
+    /// Frames that stand for several packets of the wire are told apart.
+    wire_exact: bool,
+    #[serde(flatten)]
+    counted: Counted<'a>,
+    /// Hosts that `/all` has no room for.
+    hosts_omitted: usize,
+    kernel: Kernel,
+    loss: Loss,
+    interfaces: Vec<Interface<'a>>,
+    topology: Topology,
+}
+
+/// `tp_packets = frames + tp_drops + frames_in_rings`.
+#[derive(Debug, Serialize)]
+struct Kernel {
+    tp_packets: u64,
+    tp_drops: u64,
+    tp_freezes: u64,
+    /// Offered and not lost, and read by nobody yet.
+    frames_in_rings: u64,
+    /// Lost before any socket saw them, on the whole machine; `null` where the kernel does not tell.
+    backlog_drops: Option<u64>,
+    time_squeezes: Option<u64>,
+}
+
+/// The traffic window alone.
+#[derive(Debug, Serialize)]
+struct Loss {
+    tp_packets: u64,
+    tp_drops: u64,
+    /// In percent.
+    dropped: f64,
+    /// Since when an alert about it is open.
+    alert_since: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Interface<'a> {
+    ifindex: u32,
+    /// `null` for what was seen on interfaces that are gone and forgotten.
+    name: Option<String>,
+    gone: bool,
+    monitored: bool,
+    /// Why it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    entering: Way<'a>,
+    leaving: Way<'a>,
+    kernel: Link,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Way<'a> {
+    frames: u64,
+    counted_frames: u64,
+    ip_packets: u64,
+    ip_bytes: u64,
+    skipped: Skipped<'a>,
+    /// What the kernel has counted more than was seen, or less if negative; `null` where the filter in the kernel
+    /// lets only some of it through.
+    unexplained: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Link {
+    rx_packets: u64,
+    rx_bytes: u64,
+    rx_dropped: u64,
+    rx_errors: u64,
+    rx_missed: u64,
+    tx_packets: u64,
+    tx_bytes: u64,
+    tx_dropped: u64,
+    tx_errors: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Topology {
+    forwards: bool,
+    local_networks: Vec<String>,
+    changes: Changes,
+}
+
+/// How long a change of interfaces took to be in force.
+#[derive(Debug, Serialize)]
+struct Changes {
+    count: u64,
+    last_ms: f64,
+    max_ms: f64,
+}
+
+impl<'a> Accounting<'a> {
+    pub(super) fn of(report: &'a Report) -> Self {
+        let sums = &report.snapshot.accounting;
+        let KernelCounts { tp_packets, tp_drops, tp_freezes } = sums.kernel;
+        let kernel = &report.kernel;
+        Self {
+            wire_exact: report.is_wire_exact,
+            counted: Counted::of(sums),
+            hosts_omitted: report.snapshot.hosts_omitted,
+            kernel: Kernel {
+                tp_packets,
+                tp_drops,
+                tp_freezes,
+                frames_in_rings: sums.frames_in_rings(),
+                backlog_drops: kernel.backlog.map(|backlog| backlog.drops),
+                time_squeezes: kernel.backlog.map(|backlog| backlog.time_squeezes),
+            },
+            loss: Loss::of(report),
+            interfaces: report.interfaces.iter().map(Interface::of).collect(),
+            topology: Topology {
+                forwards: kernel.forwards,
+                local_networks: kernel.local_networks.iter().map(ToString::to_string).collect(),
+                changes: Changes {
+                    count: kernel.changes.count,
+                    last_ms: kernel.changes.last.as_secs_f64() * 1e3,
+                    max_ms: kernel.changes.max.as_secs_f64() * 1e3,
+                },
+            },
+        }
+    }
+}
+
+impl Loss {
+    fn of(report: &Report) -> Self {
+        let KernelCounts { tp_packets, tp_drops, .. } = report.snapshot.loss;
+        let alert = report.alerts.iter().find(|alert| alert.kind == AlertKind::Loss);
+        Self {
+            tp_packets,
+            tp_drops,
+            dropped: report.snapshot.loss.dropped_ppm() as f64 / 1e4,
+            alert_since: alert.map(|alert| rfc3339(alert.opened_at)),
+        }
+    }
+}
+
+impl<'a> Interface<'a> {
+    fn of(row: &'a InterfaceReport) -> Self {
+        let name = row.name.as_ref().map(ToString::to_string);
+        let suspicion = row.entering.and_then(|sight| sight.suspicion());
+        let note = suspicion.zip(name.as_deref());
+        Self {
+            ifindex: row.ifindex,
+            gone: row.is_gone,
+            monitored: row.skipped.is_none() && !row.is_gone,
+            reason: row.skipped.map(|skip| skip.name()),
+            entering: Way::of(&row.counted.entering, row.entering),
+            leaving: Way::of(&row.counted.leaving, row.leaving),
+            kernel: Link::of(&row.kernel),
+            note: note
+                .map(|(seen, name)| format!("offload suspected: we see {seen} of what {name} receives")),
+            name,
+        }
+    }
+}
+
+impl<'a> Way<'a> {
+    fn of(crossed: &'a Crossed, sight: Option<Sight>) -> Self {
+        Self {
+            frames: crossed.frames(),
+            counted_frames: crossed.counted_frames,
+            ip_packets: crossed.ip_packets,
+            ip_bytes: crossed.ip_bytes,
+            skipped: Skipped(&crossed.skipped),
+            unexplained: sight.map(|sight| sight.unexplained()),
+        }
+    }
+}
+
+impl Link {
+    fn of(counters: &LinkCounters) -> Self {
+        let &LinkCounters { rx_packets, rx_bytes, rx_dropped, rx_errors, rx_missed, .. } = counters;
+        let &LinkCounters { tx_packets, tx_bytes, tx_dropped, tx_errors, .. } = counters;
+        Self {
+            rx_packets,
+            rx_bytes,
+            rx_dropped,
+            rx_errors,
+            rx_missed,
+            tx_packets,
+            tx_bytes,
+            tx_dropped,
+            tx_errors,
+        }
+    }
+}
