@@ -234,6 +234,103 @@ fn interfaces_come_and_go_while_it_runs() {
 }
 
 #[test]
+fn what_came_and_went_is_judged_by_the_names_it_had() {
+    in_namespace("what_came_and_went_is_judged_by_the_names_it_had", || {
+        let mut options = options(1, 8 << 20);
+        options.excluded_interfaces = vec!["lo".into(), "x0".into()];
+        // Nobody watches: the worker knows what it asks for itself.
+        let mut capture = Capture::open(&options);
+        let show = |number: u32, names: &[&str]| {
+            let [first, later @ ..] = names else { panic!("a name") };
+            let peer = Peer::new(first);
+            let mut now = *first;
+            for name in later {
+                ip(["link", "set", now, "down"]);
+                ip(["link", "set", now, "name", name]);
+                ip(["link", "set", name, "up"]);
+                wait_until_up(name);
+                now = name;
+            }
+            (0..10).for_each(|n| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number + n, 100)));
+            ip(["link", "del", now]);
+        };
+        const EXCLUDED: Standing = Standing::Skipped(Skip::ExcludedInterface);
+        let cases: [(&[&str], Standing); 5] = [
+            (&["x0"], EXCLUDED),
+            (&["y0"], Standing::Counts),
+            (&["y0", "x0"], EXCLUDED),
+            (&["x0", "y0"], EXCLUDED),
+            (&["y0", "z0"], Standing::Counts),
+        ];
+        for ((names, _), number) in cases.iter().zip((0..).step_by(10)) {
+            show(number, names);
+        }
+        capture.until("all is read", |capture| capture.numbers().len() == 50);
+        for ((names, expected), number) in cases.iter().zip((0..).step_by(10)) {
+            for number in number..number + 10 {
+                assert_eq!(capture.standing_of(number).1, *expected, "{names:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn every_kind_of_interface_is_known_from_birth() {
+    in_namespace("every_kind_of_interface_is_known_from_birth", || {
+        let _peer = Peer::new("r0");
+        let mut options = options(1, 8 << 20);
+        options.excluded_interfaces = vec!["lo".into(), "x0".into()];
+        let mut capture = Capture::open(&options);
+        let kinds = [
+            "type veth peer name other0\nlink set other0 up",
+            "link r0 type macvlan",
+            "type bridge\nlink set r0 master NAME",
+            "type vxlan id 5 dstport 4789",
+            "type ifb",
+        ];
+        let excluded = Standing::Skipped(Skip::ExcludedInterface);
+        for (kind, number) in kinds.iter().zip((0..).step_by(2)) {
+            for (name, number, expected) in [("x0", number, excluded), ("y0", number + 1, Standing::Counts)] {
+                ip_batch(&format!("link add name NAME up {kind}\n").replace("NAME", name));
+                wait_until_it_sends(name);
+                Sender::open(name).send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
+                ip(["link", "del", name]);
+                capture.until("the frame is read", |capture| capture.numbers().contains(&number));
+                assert_eq!(capture.standing_of(number).1, expected, "{name} {kind}");
+            }
+        }
+    });
+}
+
+#[test]
+fn when_notices_are_lost_nothing_counts_that_may_be_excluded() {
+    in_namespace("when_notices_are_lost_nothing_counts_that_may_be_excluded", || {
+        let changes: Vec<String> = (0..2000).map(|n| format!("link set lo mtu {}\n", 1500 + n)).collect();
+        for (excluded, expected) in
+            [("x0", Standing::Skipped(Skip::UnknownInterface)), ("lo", Standing::Counts)]
+        {
+            let mut options = options(1, 8 << 20);
+            options.excluded_interfaces = vec!["lo".into(), excluded.into()];
+            let mut capture = Capture::open(&options);
+            let peer = Peer::new("x0");
+            // More notices than any queue of this process holds.
+            ip_batch(&changes.concat());
+            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
+            ip(["link", "del", "x0"]);
+            capture.until("the frame is read", |capture| capture.numbers().contains(&1));
+            assert_eq!(capture.standing_of(1).1, expected, "{excluded}");
+
+            // What comes after that is known again.
+            let peer = Peer::new("y0");
+            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 2, 100));
+            ip(["link", "del", "y0"]);
+            capture.until("the frame is read", |capture| capture.numbers().contains(&2));
+            assert_eq!(capture.standing_of(2).1, Standing::Counts, "{excluded}");
+        }
+    });
+}
+
+#[test]
 fn what_leaves_is_evidence_once_the_host_forwards() {
     in_namespace("what_leaves_is_evidence_once_the_host_forwards", || {
         let peer = Peer::new("r0");
@@ -724,6 +821,15 @@ fn wait_until_up(name: impl AsRef<OsStr>) {
     until("the link is up", || {
         let shown = ip([OsStr::new("link"), OsStr::new("show"), name.as_ref()]);
         shown.windows(8).any(|words| words == b"state UP")
+    });
+}
+
+/// As [`wait_until_up`], for devices that do not tell whether they are up.
+fn wait_until_it_sends(name: &str) {
+    until("the link sends", || {
+        let shown = ip(["-details", "link", "show", name]);
+        let shown = String::from_utf8_lossy(&shown);
+        shown.contains("LOWER_UP") && !shown.contains("qdisc noop ")
     });
 }
 

@@ -56,6 +56,11 @@ impl InterfaceName {
         Self(bytes.into())
     }
 
+    /// The name in a netlink attribute, up to its NUL.
+    pub(super) fn from_c_string(bytes: &[u8]) -> Self {
+        Self::new(without_nul(bytes))
+    }
+
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -163,7 +168,7 @@ fn parse_link(body: &[u8]) -> Result<Link, String> {
     for attribute in attributes(body, header.buffer_len()) {
         let attribute = attribute?;
         match attribute.kind() {
-            IFLA_IFNAME => link.name = InterfaceName::new(without_nul(attribute.value())),
+            IFLA_IFNAME => link.name = InterfaceName::from_c_string(attribute.value()),
             IFLA_MASTER => link.master = nonzero(attribute.value()),
             IFLA_LINK => link.lower = nonzero(attribute.value()),
             IFLA_LINK_NETNSID => elsewhere = true,

@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod backlog;
+mod births;
 mod counters;
 mod error;
 mod filter;

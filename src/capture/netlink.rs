@@ -1,4 +1,5 @@
-//! Asks the kernel for a list over rtnetlink and hands out its messages. No capability is needed for that.
+//! Asks the kernel for a list over rtnetlink and hands out its messages, or listens to what it says by itself. No
+//! capability is needed for either.
 //!
 //! It knows the framing (RFC 3549; `struct nlmsghdr`, 16 bytes, messages aligned to 4) and nothing of what is in
 //! a message. It blocks for as long as the kernel takes to answer; the kernel answers in the call itself.
@@ -99,6 +100,16 @@ impl Inquiry {
     }
 }
 
+/// A netlink socket on which the kernel says what changes, of these groups (`RTNLGRP_*`).
+pub(super) fn subscribe(groups: &[u32]) -> Result<Socket, NetlinkError> {
+    let mut socket = Socket::new(NETLINK_ROUTE).map_err(call("socket(AF_NETLINK)"))?;
+    socket.bind(&SocketAddr::new(0, 0)).map_err(call("bind"))?;
+    for &group in groups {
+        socket.add_membership(group).map_err(call("setsockopt(NETLINK_ADD_MEMBERSHIP)"))?;
+    }
+    Ok(socket)
+}
+
 /// What to ask for.
 pub(super) struct Question<'a> {
     /// In words, for errors.
@@ -126,7 +137,7 @@ impl Question<'_> {
 }
 
 /// The messages of a datagram, up to the first that is none.
-fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Result<NetlinkBuffer<&[u8]>, String>> {
+pub(super) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Result<NetlinkBuffer<&[u8]>, String>> {
     std::iter::from_fn(move || {
         if datagram.is_empty() {
             return None;

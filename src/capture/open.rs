@@ -21,8 +21,8 @@ use tracing::info;
 
 use super::error::{CaptureError, OpenError};
 use super::kernel_view::KernelView;
-use super::live::Live;
-use super::topology::{InterfaceTable, Policy};
+use super::live::{KnownInterfaces, Live};
+use super::topology::Policy;
 use super::watcher::{Mailbox, Watcher};
 use super::{EventLoop, Options, WireExact, filter};
 use crate::published::Published;
@@ -48,7 +48,7 @@ pub struct Opened {
 pub struct LiveSeed {
     ring: Ring,
     mailbox: Arc<Mailbox>,
-    table: Box<InterfaceTable>,
+    interfaces: KnownInterfaces,
     event_loop: EventLoop,
 }
 
@@ -66,7 +66,7 @@ impl LiveSeed {
         };
         let poller = Poller::new(Arc::clone(self.ring.socket()), waker, choice)
             .map_err(|source| CaptureError::WaitSetUp { wanted, source })?;
-        Ok(Live::new(self.ring, poller, self.mailbox, self.table))
+        Ok(Live::new(self.ring, poller, self.mailbox, self.interfaces))
     }
 }
 
@@ -107,7 +107,7 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
     let seed = |(ring, mailbox)| LiveSeed {
         ring,
         mailbox,
-        table: Box::new(watcher.table().clone()),
+        interfaces: KnownInterfaces::new(Arc::clone(watcher.table()), Arc::clone(watcher.births())),
         event_loop: options.event_loop,
     };
     let rings = rings.into_iter().map(seed).collect();

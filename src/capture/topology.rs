@@ -9,6 +9,8 @@
 //!   while a lower one is monitored. Tunnels are no such devices: below them other packets travel.
 //! * A veth with both ends in this namespace is a wire inside: both ends are skipped.
 //! * What leaves on lo comes in on lo: it never counts.
+//! * Frames of an interface that is gone are for what they were for before. One that came after the table was made is
+//!   judged by its names alone: no frame of an excluded name counts.
 //!
 //! It owns the policy and its result, the [`InterfaceTable`], which is immutable and asked once per frame. It does
 //! not know how the table reaches a worker, nor what the kernel filters of it.
@@ -54,6 +56,8 @@ impl Policy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceTable {
     rows: HashMap<u32, Row, foldhash::fast::FixedState>,
+    /// Interfaces that were in a table before and are in none now, the longest gone first.
+    gone: Vec<(u32, Row)>,
     forwards: bool,
     /// The standing of frames that leave through an ordinary interface.
     leaving: Standing,
@@ -61,6 +65,8 @@ pub struct InterfaceTable {
     hidden_vlans: Vec<(u32, u16)>,
     /// Sorted.
     own_addresses: Vec<IpAddr>,
+    /// Whether the name of an interface that nobody knows may be an excluded one. That of lo is not: lo stays.
+    excludes_strangers: bool,
     policy: Policy,
 }
 
@@ -113,12 +119,17 @@ impl InterfaceTable {
             };
             (link.ifindex, row)
         });
+        let is_lo = |name: &InterfaceName| {
+            interfaces.links.iter().any(|link| link.hatype == libc::ARPHRD_LOOPBACK && link.name == *name)
+        };
         Self {
             rows: rows.collect(),
+            gone: Vec::new(),
             forwards,
             leaving,
             hidden_vlans: stack.hidden_vlans(),
             own_addresses: interfaces.own_addresses.clone(),
+            excludes_strangers: policy.excluded.iter().any(|name| !is_lo(name)),
             policy: policy.clone(),
         }
     }
@@ -129,14 +140,39 @@ impl InterfaceTable {
         self.rows.get(&ifindex).map(|row| row.standing(direction))
     }
 
-    /// The row of an interface that appeared after the table was made: all that is known is its name, so it is an
-    /// ordinary interface unless its name is excluded.
-    pub(super) fn newcomer(&self, name: Option<InterfaceName>) -> Row {
-        let excluded = name.as_ref().is_some_and(|name| self.policy.excludes(name));
-        let skipped = Standing::Skipped(Skip::ExcludedInterface);
-        let (entering, leaving) =
-            if excluded { (skipped, skipped) } else { (Standing::Counts, self.leaving) };
-        Row { name, entering, leaving }
+    /// The same table, which also remembers what has gone since `before`: frames may still lie in a ring.
+    pub(super) fn following(mut self, before: &Self) -> Self {
+        let mut gone = before.gone.clone();
+        let mut latest: Vec<_> = before.rows.iter().map(|(&ifindex, row)| (ifindex, row.clone())).collect();
+        latest.sort_unstable_by_key(|&(ifindex, _)| ifindex);
+        gone.extend(latest);
+        gone.retain(|(ifindex, _)| !self.rows.contains_key(ifindex));
+        gone.drain(..gone.len().saturating_sub(GONE_MAX));
+        self.gone = gone;
+        self
+    }
+
+    /// The row of an interface that the table does not have: it has gone, or has come after the table was made.
+    /// `names` are the names that it is known to have had since it came, the latest last.
+    ///
+    /// One of them that is excluded excludes it, since the frame may have been seen under that name. Where none is
+    /// known and any may be excluded, nothing of it is counted. For the rest it is what it was before, or an ordinary
+    /// interface.
+    pub(super) fn stranger(&self, ifindex: u32, names: &[InterfaceName]) -> Row {
+        let name = names.last().cloned();
+        let skipped = |reason| {
+            let standing = Standing::Skipped(reason);
+            Row { name: name.clone(), entering: standing, leaving: standing }
+        };
+        if names.iter().any(|name| self.policy.excludes(name)) {
+            return skipped(Skip::ExcludedInterface);
+        }
+        let gone = self.gone.iter().rfind(|&&(number, _)| number == ifindex);
+        match gone {
+            Some((_, row)) => row.clone(),
+            None if name.is_none() && self.excludes_strangers => skipped(Skip::UnknownInterface),
+            None => Row { name, entering: Standing::Counts, leaving: self.leaving },
+        }
     }
 
     /// Whether every frame is for the same as in `other`.
@@ -218,6 +254,9 @@ fn shortened(names: &[String]) -> String {
         Some(more) => format!("{} and {more} more", names[..NAMES_MAX].join(", ")),
     }
 }
+
+/// Interfaces that are remembered when they have gone.
+const GONE_MAX: usize = 1024;
 
 /// The interfaces as they lie on each other.
 struct Stack<'a> {
@@ -461,16 +500,66 @@ mod tests {
         assert_eq!(entering(vec![link(1, "lo", "")], &["lo"]), [EXCLUDED]);
     }
 
+    fn names(names: &[&str]) -> Vec<InterfaceName> {
+        names.iter().map(|name| InterfaceName::new(name.as_bytes())).collect()
+    }
+
     #[test]
-    fn a_newcomer_is_judged_by_its_name() {
-        let table = table(vec![], &["dummy0"], DirectionPolicy::In);
+    fn a_stranger_is_judged_by_all_of_its_names() {
+        const UNKNOWN: Standing = Standing::Skipped(Skip::UnknownInterface);
+        let table = table(vec![link(1, "lo", "")], &["lo", "dummy0"], DirectionPolicy::In);
         assert_eq!(table.standing(7, Direction::Entering), None);
-        let excluded = table.newcomer(Some(InterfaceName::new(*b"dummy0")));
-        assert_eq!((excluded.entering, excluded.leaving), (EXCLUDED, EXCLUDED));
-        for name in [Some(InterfaceName::new(*b"dummy")), None] {
-            let row = table.newcomer(name);
-            assert_eq!((row.entering, row.leaving), (COUNTS, Standing::Evidence));
+        let cases = [
+            (&["dummy0"][..], EXCLUDED, EXCLUDED),
+            (&["eth7", "dummy0", "eth8"], EXCLUDED, EXCLUDED),
+            (&["dummy"], COUNTS, Standing::Evidence),
+            (&["eth7", "eth8"], COUNTS, Standing::Evidence),
+            (&[], UNKNOWN, UNKNOWN),
+        ];
+        for (given, entering, leaving) in cases {
+            let row = table.stranger(7, &names(given));
+            assert_eq!((row.entering, row.leaving), (entering, leaving), "{given:?}");
+            assert_eq!(row.name, names(given).last().cloned());
         }
+    }
+
+    #[test]
+    fn a_stranger_without_a_name_counts_where_its_name_cannot_matter() {
+        let lo = || vec![link(1, "lo", "")];
+        for (excluded, links, counts) in
+            [(&[][..], vec![], true), (&["lo"], lo(), true), (&["lo"], vec![], false), (&["x"], lo(), false)]
+        {
+            let row = table(links, excluded, DirectionPolicy::In).stranger(7, &[]);
+            assert_eq!(row.entering == COUNTS, counts, "{excluded:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_gone_is_what_it_was() {
+        let excluded = &["secret"];
+        let at = |links| table(links, excluded, DirectionPolicy::In);
+        let all = vec![link(1, "eth0", ""), on(1, link(2, "eth0.5", "vlan")), link(3, "secret", "")];
+        let before = at(all.clone());
+        let after = at(vec![link(4, "eth4", "")]).following(&before);
+        let row =
+            |table: &InterfaceTable, ifindex, given: &[&str]| table.stranger(ifindex, &names(given)).entering;
+        assert_eq!([1, 2, 3].map(|ifindex| row(&after, ifindex, &[])), [COUNTS, UPPER, EXCLUDED]);
+        // It has come back under another name, and the next table is not here yet.
+        assert_eq!(row(&after, 1, &["secret"]), EXCLUDED);
+        assert_eq!(row(&after, 2, &["open"]), UPPER);
+        // Nothing has changed since; then everything is back.
+        assert_eq!(at(vec![link(4, "eth4", "")]).following(&after), after);
+        assert!(at(all).following(&after).gone.iter().map(|(ifindex, _)| ifindex).eq(&[4]));
+    }
+
+    #[test]
+    fn what_is_remembered_of_the_gone_is_bounded() {
+        let many = |from: u32| (from..from + 700).map(|i| link(i, "c", "")).collect();
+        let first = table(many(1000), &[], DirectionPolicy::In);
+        let second = table(many(2000), &[], DirectionPolicy::In).following(&first);
+        let third = table(vec![], &[], DirectionPolicy::In).following(&second);
+        assert_eq!((second.gone.len(), third.gone.len()), (700, GONE_MAX));
+        assert!(third.gone.iter().any(|&(ifindex, _)| ifindex == 2699), "the longest gone go first");
     }
 
     #[test]

@@ -8,6 +8,9 @@
 //!
 //! Once a second it reads what the kernel counts and publishes a new [`KernelView`].
 //!
+//! Names are another matter: the notices of new and renamed interfaces are read in [`Births`] too, so that a worker can
+//! tell by which name to judge a frame whose interface is gone again.
+//!
 //! A table travels through a [`Mailbox`], a cell that holds at most one; a newer one replaces one that was not
 //! fetched. No lock, and no worker is woken for it: it looks when it takes a block.
 //!
@@ -21,16 +24,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_utils::atomic::AtomicCell;
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::Socket;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::{info, warn};
 
+use super::births::Births;
 use super::error::{CaptureError, NetlinkError};
 use super::filter;
 use super::interfaces::Interfaces;
 use super::kernel_view::{ChangeLatency, KernelView, Meter};
-use super::netlink::{Inquiry, call};
+use super::netlink::{Inquiry, call, subscribe};
 use super::topology::{InterfaceTable, Policy};
 use crate::published::Published;
 use crate::sys::packet_socket::PacketSocket;
@@ -39,16 +43,16 @@ use crate::time::{Moment, monotonic_now, thread_cpu_time};
 
 /// Carries the newest table to one worker.
 #[derive(Default)]
-pub(super) struct Mailbox(AtomicCell<Option<Box<InterfaceTable>>>);
+pub(super) struct Mailbox(AtomicCell<Option<Arc<InterfaceTable>>>);
 
 impl Mailbox {
     /// Puts a table in, in the place of one that was not fetched.
-    fn put(&self, table: Box<InterfaceTable>) {
+    fn put(&self, table: Arc<InterfaceTable>) {
         self.0.store(Some(table));
     }
 
     /// Fetches the table, if there is a new one.
-    pub(super) fn take(&self) -> Option<Box<InterfaceTable>> {
+    pub(super) fn take(&self) -> Option<Arc<InterfaceTable>> {
         self.0.take()
     }
 }
@@ -64,8 +68,9 @@ impl fmt::Debug for Mailbox {
 pub struct Watcher {
     notices: Socket,
     inquiry: Inquiry,
+    births: Arc<Births>,
     policy: Policy,
-    table: InterfaceTable,
+    table: Arc<InterfaceTable>,
     /// The filter of the table could not be put on every socket.
     filters_are_behind: bool,
     audience: Vec<(Arc<PacketSocket>, Arc<Mailbox>)>,
@@ -76,13 +81,15 @@ pub struct Watcher {
 impl Watcher {
     /// Subscribes to changes, then reads what there is now, so that no change falls between the two.
     pub(super) fn open(policy: Policy) -> Result<Self, NetlinkError> {
-        let notices = subscribe()?;
+        let notices = subscribe(&GROUPS)?;
+        let births = Arc::new(Births::subscribe()?);
         let mut inquiry = Inquiry::open()?;
-        let table = InterfaceTable::new(&Interfaces::read(&mut inquiry)?, &policy);
-        let meter = Meter::begin(&mut inquiry);
+        let table = Arc::new(InterfaceTable::new(&Interfaces::read(&mut inquiry)?, &policy));
+        let meter = Meter::begin(&mut inquiry, &births);
         Ok(Self {
             notices,
             inquiry,
+            births,
             policy,
             table,
             filters_are_behind: false,
@@ -93,8 +100,13 @@ impl Watcher {
     }
 
     /// The table in force.
-    pub fn table(&self) -> &InterfaceTable {
+    pub fn table(&self) -> &Arc<InterfaceTable> {
         &self.table
+    }
+
+    /// What is known of interfaces that came after the table was made.
+    pub(super) fn births(&self) -> &Arc<Births> {
+        &self.births
     }
 
     /// The cell in which views of what the kernel says are published; the first one is there.
@@ -154,7 +166,7 @@ impl Watcher {
                 }
             }
             if pace.counters_are_due(monotonic_now()) {
-                self.meter.read(&mut self.inquiry);
+                self.meter.read(&mut self.inquiry, &self.births);
                 self.meter.publish(&self.table, self.changes);
             }
         }
@@ -163,19 +175,19 @@ impl Watcher {
     /// Reads the interfaces and, if they differ from the table, makes the new one known. Whether that worked.
     fn follow(&mut self, changed_at: Moment) -> bool {
         let table = match Interfaces::read(&mut self.inquiry) {
-            Ok(interfaces) => InterfaceTable::new(&interfaces, &self.policy),
+            Ok(interfaces) => InterfaceTable::new(&interfaces, &self.policy).following(&self.table),
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "the interfaces cannot be read");
                 return false;
             }
         };
-        if table != self.table {
+        if table != *self.table {
             if table.to_string() != self.table.to_string() {
                 info!("{table}");
             }
-            self.table = table;
+            self.table = Arc::new(table);
             for (_, mailbox) in &self.audience {
-                mailbox.put(Box::new(self.table.clone()));
+                mailbox.put(Arc::clone(&self.table));
             }
         } else if !self.filters_are_behind {
             return true;
@@ -190,14 +202,16 @@ impl Watcher {
             self.changes.add(monotonic_now().since(changed_at));
         }
         if self.meter.lacks_any_of(&self.table) {
-            self.meter.read(&mut self.inquiry);
+            self.meter.read(&mut self.inquiry, &self.births);
         }
         self.meter.publish(&self.table, self.changes);
         attached.is_ok()
     }
 
-    /// Empties the notice socket; whether anything was in it. What it was does not matter: everything is read anew.
+    /// Empties the notice socket; whether anything was in it. What it was matters for births only: everything else is
+    /// read anew.
     fn discard_notices(&mut self) -> Result<bool, CaptureError> {
+        self.births.catch_up();
         let mut notice = Vec::with_capacity(NOTICE_BYTES);
         let mut any = false;
         loop {
@@ -268,15 +282,6 @@ impl Pace {
     }
 }
 
-fn subscribe() -> Result<Socket, NetlinkError> {
-    let mut socket = Socket::new(NETLINK_ROUTE).map_err(call("socket(AF_NETLINK)"))?;
-    socket.bind(&SocketAddr::new(0, 0)).map_err(call("bind"))?;
-    for group in GROUPS {
-        socket.add_membership(group).map_err(call("setsockopt(NETLINK_ADD_MEMBERSHIP)"))?;
-    }
-    Ok(socket)
-}
-
 /// Waits until `stop` rings (true), or `notices` has something, or time is up (false).
 fn rings(stop: &Waker, notices: BorrowedFd<'_>, patience: Duration) -> Result<bool, CaptureError> {
     let mut polled = [stop.as_fd(), notices].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
@@ -315,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_table_travels_without_a_lock() {
-        assert!(AtomicCell::<Option<Box<InterfaceTable>>>::is_lock_free());
+        assert!(AtomicCell::<Option<Arc<InterfaceTable>>>::is_lock_free());
     }
 
     #[test]
