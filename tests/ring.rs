@@ -131,7 +131,7 @@ fn two_rings_share_the_frames_and_the_sums_agree() {
             let number = frame.number.unwrap();
             let len = [1514, 192, 60][number as usize % 3];
             assert_eq!((frame.frame_len, frame.captured_len), (len, len.min(192)), "frame {number}");
-            assert_eq!((frame.direction, frame.standing), (Direction::Entering, Standing::Counts));
+            assert_eq!((frame.direction, frame.standing), (Direction::Overheard, Standing::Counts));
         }
         let shares: Vec<usize> = (0..2)
             .map(|ring| capture.seen.iter().filter(|f| f.ring == ring && f.number.is_some()).count())
@@ -376,7 +376,7 @@ fn what_leaves_is_evidence_once_the_host_forwards() {
         // What enters counts as before, whatever it is.
         peer.send(&tcp_frame(5000, ACK));
         capture.until("the entering segment is read", |capture| capture.numbers().contains(&5000));
-        assert_eq!(capture.standing_of(5000), (Direction::Entering, Standing::Counts));
+        assert_eq!(capture.standing_of(5000), (Direction::Overheard, Standing::Counts));
         capture.assert_sums_agree();
     });
 }

@@ -19,7 +19,9 @@ use super::interfaces::InterfaceName;
 use super::source::{Batch, FrameSource, Standing};
 use super::topology::{InterfaceTable, Row};
 use super::watcher::Mailbox;
-use crate::packet::{Direction, Frame, LinkKind, Segmentation, Segments, Skip, Transported};
+use crate::packet::{
+    Direction, Frame, LinkKind, Segmentation, Segments, Skip, Transported, is_pppoe_session,
+};
 use crate::sys::abi;
 use crate::sys::poller::{Poller, WaitPoint};
 use crate::sys::ring::{self, Block, Corrupt, RawFrame, Ring};
@@ -143,6 +145,13 @@ impl Batch for LiveBatch<'_> {
         self.interfaces.standing(frame.ifindex, frame.direction)
     }
 
+    #[inline]
+    fn is_own_pppoe(&self, frame: &Frame<'_>) -> bool {
+        self.interfaces.table.terminates_pppoe()
+            && frame.direction != Direction::Overheard
+            && is_pppoe_session(frame)
+    }
+
     fn is_own(&self, addr: IpAddr) -> bool {
         self.interfaces.table.is_own(addr)
     }
@@ -183,7 +192,11 @@ fn frame<'b>(raw: &RawFrame<'b>) -> Frame<'b> {
         seen_at: UnixNanos(raw.seen_at_ns),
         ifindex: raw.ifindex.get(),
         link: link_kind(raw.hatype),
-        direction: if raw.pkttype == abi::PACKET_OUTGOING { Direction::Leaving } else { Direction::Entering },
+        direction: match raw.pkttype {
+            abi::PACKET_OUTGOING => Direction::Leaving,
+            libc::PACKET_OTHERHOST => Direction::Overheard,
+            _ => Direction::Entering,
+        },
         segmentation: segmentation(raw),
     }
 }
@@ -340,13 +353,17 @@ mod tests {
     }
 
     #[test]
-    fn only_outgoing_frames_leave() {
-        for pkttype in
-            [libc::PACKET_HOST, libc::PACKET_BROADCAST, libc::PACKET_MULTICAST, libc::PACKET_OTHERHOST]
-        {
-            assert_eq!(frame(&raw(pkttype, 1)).direction, Direction::Entering, "{pkttype}");
+    fn the_kernel_says_which_way_a_frame_went() {
+        let cases = [
+            (libc::PACKET_HOST, Direction::Entering),
+            (libc::PACKET_BROADCAST, Direction::Entering),
+            (libc::PACKET_MULTICAST, Direction::Entering),
+            (libc::PACKET_OTHERHOST, Direction::Overheard),
+            (libc::PACKET_OUTGOING, Direction::Leaving),
+        ];
+        for (pkttype, direction) in cases {
+            assert_eq!(frame(&raw(pkttype, 1)).direction, direction, "{pkttype}");
         }
-        assert_eq!(frame(&raw(libc::PACKET_OUTGOING, 1)).direction, Direction::Leaving);
     }
 
     #[test]

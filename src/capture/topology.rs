@@ -8,6 +8,8 @@
 //! * A device on top of another (VLAN, bond, bridge, macvlan) repeats what the lower one has shown: it is skipped
 //!   while a lower one is monitored. Tunnels are no such devices: below them other packets travel.
 //! * A veth with both ends in this namespace is a wire inside: both ends are skipped.
+//! * A PPPoE session that ends here is seen on the Ethernet device and its packets again on the PPP interface, so its
+//!   frames are skipped while one is monitored. Which interface lies on which session rtnetlink does not tell.
 //! * What leaves on lo comes in on lo: it never counts.
 //! * Frames of an interface that is gone are for what they were for before. One that came after the table was made is
 //!   judged by its names alone: no frame of an excluded name counts.
@@ -67,6 +69,8 @@ pub struct InterfaceTable {
     own_addresses: Vec<IpAddr>,
     /// Whether the name of an interface that nobody knows may be an excluded one. That of lo is not: lo stays.
     excludes_strangers: bool,
+    /// A PPP interface is monitored.
+    terminates_pppoe: bool,
     policy: Policy,
 }
 
@@ -85,7 +89,7 @@ impl Row {
     /// What a frame of this direction is for.
     pub fn standing(&self, direction: Direction) -> Standing {
         match direction {
-            Direction::Entering => self.entering,
+            Direction::Entering | Direction::Overheard => self.entering,
             Direction::Leaving => self.leaving,
         }
     }
@@ -129,6 +133,10 @@ impl InterfaceTable {
             leaving,
             hidden_vlans: stack.hidden_vlans(),
             own_addresses: interfaces.own_addresses.clone(),
+            terminates_pppoe: interfaces
+                .links
+                .iter()
+                .any(|link| link.hatype == libc::ARPHRD_PPP && stack.skip(link).is_none()),
             excludes_strangers: policy.excluded.iter().any(|name| !is_lo(name)),
             policy: policy.clone(),
         }
@@ -183,6 +191,12 @@ impl InterfaceTable {
     /// Whether `addr` is an address of this host.
     pub fn is_own(&self, addr: IpAddr) -> bool {
         self.own_addresses.binary_search(&addr).is_ok()
+    }
+
+    /// Whether a PPP interface shows the packets of PPPoE sessions that end here.
+    #[inline]
+    pub fn terminates_pppoe(&self) -> bool {
+        self.terminates_pppoe
     }
 
     /// Whether this host forwards packets.
@@ -487,6 +501,19 @@ mod tests {
             assert_eq!(table.forwards(), forwards, "{name}");
             assert_eq!(table.standing(99, Direction::Leaving), Some(leaving), "{name}");
             assert_eq!(table.standing(99, Direction::Entering), Some(COUNTS), "{name}");
+        }
+    }
+
+    #[test]
+    fn pppoe_ends_here_while_a_ppp_interface_is_monitored() {
+        let ppp = || Link { hatype: libc::ARPHRD_PPP, ..link(2, "ppp0", "ppp") };
+        for (links, excluded, expected) in [
+            (vec![link(1, "eth0", "")], &[][..], false),
+            (vec![link(1, "eth0", ""), ppp()], &[], true),
+            (vec![link(1, "eth0", ""), ppp()], &["ppp0"], false),
+        ] {
+            let table = table(links, excluded, DirectionPolicy::Auto);
+            assert_eq!(table.terminates_pppoe(), expected, "{table}");
         }
     }
 

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_utils::atomic::AtomicCell;
+use libc::sock_filter;
 use netlink_sys::Socket;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -71,8 +72,8 @@ pub struct Watcher {
     births: Arc<Births>,
     policy: Policy,
     table: Arc<InterfaceTable>,
-    /// The filter of the table could not be put on every socket.
-    filters_are_behind: bool,
+    /// The filter that is on every socket; `None` where not all have the one of the table.
+    attached: Option<Vec<sock_filter>>,
     audience: Vec<(Arc<PacketSocket>, Arc<Mailbox>)>,
     meter: Meter,
     changes: ChangeLatency,
@@ -92,7 +93,7 @@ impl Watcher {
             births,
             policy,
             table,
-            filters_are_behind: false,
+            attached: None,
             audience: Vec::new(),
             meter,
             changes: ChangeLatency::default(),
@@ -123,8 +124,12 @@ impl Watcher {
     }
 
     /// Puts the filter in force on every socket.
-    pub(super) fn attach_filters(&self) -> nix::Result<()> {
+    pub(super) fn attach_filters(&mut self) -> nix::Result<()> {
         let program = filter::program(&self.table);
+        if self.attached.as_ref() == Some(&program) {
+            return Ok(());
+        }
+        self.attached = None;
         self.audience.iter().try_for_each(|(socket, _)| match socket.attach_filter(&program) {
             Err(Errno::ENOMEM) => {
                 warn!(
@@ -135,7 +140,9 @@ impl Watcher {
                 socket.attach_filter(&filter::program_for_any_interface(&self.table))
             }
             other => other,
-        })
+        })?;
+        self.attached = Some(program);
+        Ok(())
     }
 
     /// Follows the interfaces until `stop` rings; leaves it ringing.
@@ -189,7 +196,7 @@ impl Watcher {
             for (_, mailbox) in &self.audience {
                 mailbox.put(Arc::clone(&self.table));
             }
-        } else if !self.filters_are_behind {
+        } else if self.attached.is_some() {
             return true;
         }
         let attached = self.attach_filters();
@@ -197,7 +204,6 @@ impl Watcher {
             // Workers have the new table, so what they count is right; what the old filter drops is not.
             warn!(%error, "setsockopt(SO_ATTACH_FILTER) failed: the filter before stays in force");
         }
-        self.filters_are_behind = attached.is_err();
         if attached.is_ok() {
             self.changes.add(monotonic_now().since(changed_at));
         }
