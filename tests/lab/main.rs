@@ -20,6 +20,9 @@
 //! when the program has ended, since its last act is to say every alert that follows from what it has seen.
 #![forbid(unsafe_code)]
 
+#[path = "../packets/mod.rs"]
+mod packets;
+
 mod host;
 mod injector;
 mod inside;
@@ -32,6 +35,7 @@ mod accounting;
 mod answers;
 mod counted_once;
 mod interfaces;
+mod links;
 mod loss;
 mod masquerade;
 mod one_capability;
