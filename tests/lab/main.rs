@@ -39,6 +39,7 @@ mod links;
 mod loss;
 mod masquerade;
 mod one_capability;
+mod pppoe;
 mod scans;
 mod stopping;
 mod volume;
