@@ -5,8 +5,8 @@
 //!
 //! * A host that forwards counts what enters; what leaves is evidence. One that does not counts both ways.
 //!   Forwarding is IP forwarding on any interface, or a bridge with two ports or more.
-//! * A device on top of another (VLAN, bond, bridge, macvlan) repeats what the lower one has shown: it is skipped
-//!   while a lower one is monitored. Tunnels are no such devices: below them other packets travel.
+//! * A device on top of another (VLAN, bond, bridge, macvlan, what Open vSwitch makes) repeats what the lower one has
+//!   shown: it is skipped while a lower one is monitored. Tunnels are no such devices: below them other packets travel.
 //! * A veth with both ends in this namespace is a wire inside: both ends are skipped.
 //! * A PPPoE session that ends here is seen on the Ethernet device and its packets again on the PPP interface, so its
 //!   frames are skipped while one is monitored. Which interface lies on which session rtnetlink does not tell.
@@ -269,6 +269,9 @@ fn shortened(names: &[String]) -> String {
     }
 }
 
+/// The kind of what Open vSwitch makes: its datapath `ovs-system`, its bridges and their internal ports.
+const OPEN_VSWITCH: &str = "openvswitch";
+
 /// Interfaces that are remembered when they have gone.
 const GONE_MAX: usize = 1024;
 
@@ -278,6 +281,9 @@ struct Stack<'a> {
     by_ifindex: HashMap<u32, &'a Link>,
     /// The ports of each master.
     ports: HashMap<u32, Vec<&'a Link>>,
+    /// The ports of Open vSwitch that are devices of their own. Its other ports do not say which datapath they are
+    /// of, and there is one: the kernel's is shared by all bridges.
+    switch_ports: Vec<&'a Link>,
     policy: &'a Policy,
 }
 
@@ -290,8 +296,14 @@ impl<'a> Stack<'a> {
                 ports.entry(master).or_default().push(link);
             }
         }
-        let by_ifindex = links.iter().map(|link| (link.ifindex, link)).collect();
-        Self { links, by_ifindex, ports, policy }
+        let by_ifindex: HashMap<u32, &Link> = links.iter().map(|link| (link.ifindex, link)).collect();
+        let is_switch = |link: &Link| link.kind.as_deref() == Some(OPEN_VSWITCH);
+        let is_switched = |link: &&Link| {
+            let master = link.master.and_then(|master| by_ifindex.get(&master));
+            !is_switch(link) && master.is_some_and(|master| is_switch(master))
+        };
+        let switch_ports = links.iter().filter(is_switched).collect();
+        Self { links, by_ifindex, ports, switch_ports, policy }
     }
 
     /// Why frames of this interface are not looked at, if they are not.
@@ -326,8 +338,11 @@ impl<'a> Stack<'a> {
         let kind = link.kind.as_deref();
         let below =
             link.lower.filter(|_| matches!(kind, Some("vlan" | "macvlan" | "macvtap" | "ipvlan" | "ipvtap")));
-        let is_master = matches!(kind, Some("bridge" | "bond" | "team" | "vrf"));
-        let ports = if is_master { self.ports(link) } else { &[] };
+        let ports = match kind {
+            Some("bridge" | "bond" | "team" | "vrf") => self.ports(link),
+            Some(OPEN_VSWITCH) => &self.switch_ports,
+            _ => &[],
+        };
         below.and_then(|lower| self.by_ifindex.get(&lower).copied()).into_iter().chain(ports.iter().copied())
     }
 
@@ -337,7 +352,7 @@ impl<'a> Stack<'a> {
 
     /// Whether a bridge has something to forward between.
     fn bridges(&self) -> bool {
-        let is_bridge = |link: &&Link| matches!(link.kind.as_deref(), Some("bridge" | "openvswitch"));
+        let is_bridge = |link: &&Link| matches!(link.kind.as_deref(), Some("bridge" | OPEN_VSWITCH));
         self.links.iter().filter(is_bridge).any(|bridge| self.ports(bridge).len() >= 2)
     }
 
@@ -446,6 +461,42 @@ mod tests {
                 vec![port_of(2, eth()), link(2, "bond0", "bond"), on(2, link(3, "bond0.7", "vlan"))],
                 &["eth0"],
                 vec![EXCLUDED, COUNTS, UPPER],
+            ),
+            (
+                "Open vSwitch with a physical port",
+                vec![
+                    port_of(2, eth()),
+                    link(2, "ovs-system", "openvswitch"),
+                    link(3, "br0", "openvswitch"),
+                    port_of(2, link(4, "internal0", "openvswitch")),
+                    port_of(2, link(5, "vnet0", "tun")),
+                    port_of(2, link(6, "vx0", "vxlan")),
+                ],
+                &[],
+                vec![COUNTS, UPPER, UPPER, UPPER, COUNTS, COUNTS],
+            ),
+            (
+                "Open vSwitch, its only physical port excluded",
+                vec![port_of(2, eth()), link(2, "ovs-system", "openvswitch"), link(3, "br0", "openvswitch")],
+                &["eth0"],
+                vec![EXCLUDED, COUNTS, COUNTS],
+            ),
+            (
+                "Open vSwitch without ports",
+                vec![eth(), link(2, "ovs-system", "openvswitch"), link(3, "br0", "openvswitch")],
+                &[],
+                vec![COUNTS, COUNTS, COUNTS],
+            ),
+            (
+                "vlan on a bridge of Open vSwitch",
+                vec![
+                    port_of(2, eth()),
+                    link(2, "ovs-system", "openvswitch"),
+                    link(3, "br0", "openvswitch"),
+                    on(3, link(4, "br0.7", "vlan")),
+                ],
+                &[],
+                vec![COUNTS, UPPER, UPPER, UPPER],
             ),
             ("tunnel", vec![eth(), on(1, link(2, "vx0", "vxlan"))], &[], vec![COUNTS, COUNTS]),
             ("port of a switch chip", vec![eth(), on(1, link(2, "lan1", "dsa"))], &[], vec![COUNTS, COUNTS]),
