@@ -34,6 +34,7 @@ mod tool;
 mod accounting;
 mod answers;
 mod counted_once;
+mod devices;
 mod interfaces;
 mod links;
 mod loss;
