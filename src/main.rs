@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tracing::{Level, info, warn};
-use traffic_alerted::alert::{self, LogSink, Notice, OPEN_ALERTS_MAX};
+use traffic_alerted::alert::{self, Finished, Notice, OPEN_ALERTS_MAX, Outlets, SinkName};
 use traffic_alerted::api::{self, Server};
 use traffic_alerted::config::{Config, ConfigError};
 use traffic_alerted::engine::{self, Engine, Replayed, Rules, Signals};
@@ -108,8 +108,9 @@ fn run(config: &Config, signals: &Signals, prefix: &LinePrefix) -> anyhow::Resul
     let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(config))?;
     privileges::drop_all()?;
     let report = engine.report();
-    let log = LogSink::start(io::stderr(), prefix.clone()).context("cannot start the thread of the log")?;
-    let running = engine.start(log)?;
+    let outlets = Outlets::start(io::stderr(), prefix.clone(), &config.sink_options())
+        .context("cannot start the threads of the sinks: raise the limits on tasks and open files")?;
+    let running = engine.start(outlets)?;
     let server = server.start(report)?;
     info!("listening on http://{}/dashboard/", server.local_addr());
 
@@ -131,12 +132,23 @@ fn run(config: &Config, signals: &Signals, prefix: &LinePrefix) -> anyhow::Resul
     if summary.refused_findings > 0 {
         warn!("alerts are missing: {OPEN_ALERTS_MAX} were open at once, so the limits are too low");
     }
-    match summary.undelivered_alerts {
-        Some(0) => {}
-        Some(lost) => warn!("{lost} alerts were not written: the log took them too slowly"),
-        None => warn!("the last alerts were not written: the log took nothing"),
-    }
+    summary.sinks.iter().for_each(say_lost);
     summary.failure.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+/// Says what a sink has not delivered.
+fn say_lost(Finished { sink, counts, in_time }: &Finished) {
+    let lost = counts.lost();
+    match (sink, lost) {
+        (_, 0) => {}
+        (SinkName::Log, _) => warn!("{lost} alerts were not written: the log took them too slowly"),
+        _ => warn!("{sink}: {lost} alerts were not delivered"),
+    }
+    match sink {
+        _ if *in_time => {}
+        SinkName::Log => warn!("the last alerts were not written: the log took nothing"),
+        _ => warn!("{sink}: the last alerts, {} of them, were not delivered in time", counts.waiting()),
+    }
 }
 
 /// Counts what is in capture files, and says what would have been said of it.

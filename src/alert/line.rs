@@ -13,22 +13,23 @@ use super::record::{Alert, AlertKind, Notice};
 /// CLOSED=TRAFFIC SRC=10.0.0.5 PEAK=1200000000 LIMIT=1000000000 SECONDS=212
 /// ```
 ///
-/// The original never said that something ended; the line that does so begins with another word, so that
-/// whoever counts `EVENT=` counts what it counted.
+/// The original never said that something ended; the line that does so begins with another word, and so does
+/// a sample (`TEST=`), so that whoever counts `EVENT=` counts what it counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a>(pub &'a Notice);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Notice::Opened(alert) => opened(alert, f),
+            Notice::Opened(alert) => opened("EVENT", alert, f),
+            Notice::Test(alert) => opened("TEST", alert, f),
             Notice::Closed(alert) => closed(alert, f),
         }
     }
 }
 
-fn opened(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "EVENT={} SRC={}", alert.kind.name(), alert.source)?;
+fn opened(word: &str, alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{word}={} SRC={}", alert.kind.name(), alert.source)?;
     match alert.kind {
         AlertKind::Traffic | AlertKind::Scanning => {
             write!(f, " TOTALBYTES={} | DSTINFO=[", alert.ip_bytes)?;
@@ -87,6 +88,10 @@ mod tests {
             (
                 Notice::Opened(traffic.clone()),
                 "EVENT=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[{10.9.8.9 23644}]",
+            ),
+            (
+                Notice::Test(traffic.clone()),
+                "TEST=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[{10.9.8.9 23644}]",
             ),
             (
                 Notice::Opened(Alert { destinations: vec![], ..traffic }),

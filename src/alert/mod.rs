@@ -1,22 +1,29 @@
 //! What is said, when, and to whom.
 //!
 //! ```text
-//!   Finding (every tick) -> Ledger (once when it opens, once when it closes) -> Notice -> Sink
+//!   Finding (every tick) -> Ledger (once when it opens, once when it closes) -> Notice -> Outlets -> each sink
 //! ```
 //!
 //! A sink has a bounded queue and a thread of its own: one that hangs delays neither the analyst nor
-//! another sink, and what it had no room for is counted.
+//! another sink, and what it had no room for is counted. What an alert looks like is decided here once for
+//! everybody: as a log line ([`Line`]), as a JSON object ([`json()`]), as a sentence.
 #![forbid(unsafe_code)]
 
+mod json;
 mod ledger;
 mod line;
 mod record;
+#[cfg(test)]
+mod sample;
 mod sink;
 
+pub use json::json;
 pub use ledger::{Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
 pub use line::Line;
-pub use record::{ActiveHost, Alert, AlertKind, Notice, Report};
-pub use sink::{LINES_MAX, LogSink};
+pub use record::{ActiveHost, Alert, AlertKind, Notice, Report, State};
+pub use sink::{
+    Counts, FileOptions, Finished, Outlets, Patience, Receipt, Retry, SinkCounters, SinkName, SinkOptions,
+};
 
 /// How alerts are worded.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
 
 use super::error::Problem;
 use super::file::RawConfig;
@@ -10,8 +11,9 @@ use super::key::Key;
 use super::units::{self, Bytes, Item, NumberError, within};
 use super::word::Word;
 use super::{
-    CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S, LIMIT_BYTES,
-    MEMORY_BYTES, Machine, RING_MEMORY_BYTES, WORKERS, Workers,
+    ALERT_FILE_BYTES, ALERT_FILE_KEEP, CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, Config,
+    INTERFACE_NAME_BYTES_MAX, INTERVAL_S, LIMIT_BYTES, MEMORY_BYTES, Machine, RING_MEMORY_BYTES, WORKERS,
+    Workers,
 };
 use crate::capture::RING_BYTES_MIN;
 use crate::engine::PinCores;
@@ -50,6 +52,11 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         file.read(Key::RingMemory, defaults.ring_memory_bytes, |value| ring_memory(value, worker_count));
     let memory_bytes_max =
         file.read(Key::MemoryLimit, defaults.memory_bytes_max, |value| bytes(value, &MEMORY_BYTES));
+    let alert_file = file.read(Key::AlertFile, defaults.alert_file, optional_path);
+    let alert_file_bytes_max = file
+        .read(Key::AlertFileMaxSize, defaults.alert_file_bytes_max, |value| bytes(value, &ALERT_FILE_BYTES));
+    let alert_file_keep =
+        file.read(Key::AlertFileKeep, defaults.alert_file_keep, |value| whole(value, &ALERT_FILE_KEEP));
     let listen = file.read(Key::ListenAddress, defaults.listen, listen_address);
 
     let hide_destinations = hide_destinations?;
@@ -71,6 +78,9 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         event_loop: event_loop?,
         ring_memory_bytes: ring_memory_bytes?,
         memory_bytes_max: memory_bytes_max?,
+        alert_file: alert_file?,
+        alert_file_bytes_max: alert_file_bytes_max?,
+        alert_file_keep: alert_file_keep?,
         listen: listen?,
     })
 }
@@ -167,6 +177,34 @@ fn bytes(value: &str, range: &RangeInclusive<u64>) -> Result<u64, Complaint> {
         );
         Complaint::new(error, help)
     })
+}
+
+/// A number that needs no explanation.
+fn whole(value: &str, range: &RangeInclusive<u32>) -> Result<u32, Complaint> {
+    units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
+        let (min, max) = (range.start(), range.end());
+        Complaint::new(error, format!("write a whole number from {min} to {max}"))
+    })
+}
+
+/// The path of a file, or nothing.
+fn optional_path(value: &str) -> Result<Option<PathBuf>, Complaint> {
+    if value.is_empty() { Ok(None) } else { path(value).map(Some) }
+}
+
+/// An absolute path: the program's folder is not its operator's.
+fn path(value: &str) -> Result<PathBuf, Complaint> {
+    let form =
+        "write an absolute path such as /var/log/TrafficAlerted/alerts.jsonl, in quotes if it has spaces";
+    let bare = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    let label = match bare {
+        _ if bare.contains('"') => "a quote within a path",
+        _ if bare.contains(char::is_control) => "a control character within a path",
+        _ if !bare.starts_with('/') => "not an absolute path",
+        _ if bare.ends_with('/') => "a folder, not a file",
+        _ => return Ok(PathBuf::from(bare)),
+    };
+    Err(Complaint::new(label, form))
 }
 
 fn word<T: Word>(value: &str) -> Result<T, Complaint> {
@@ -348,6 +386,9 @@ mod tests {
             "Workers: 8\nPinCores: none\nRingMemory: 1049K",
             "RingMemory: 4G",
             "MemoryLimit: 32M",
+            "AlertFile: /a.jsonl\nAlertFileMaxSize: 10K\nAlertFileKeep: 0",
+            "AlertFile: \"/with space #1/a.jsonl\"",
+            "AlertFile:",
             "ListenAddress: 127.8.9.10:1",
             "ListenAddress: [::1]:8698",
             "ListenAddress: [::ffff:127.0.0.1]:8698",
@@ -409,6 +450,13 @@ mod tests {
             ("RingMemory: »5G«", "too large", "4G"),
             ("Workers: 9\nRingMemory: »1M«", "too little for 9 workers", "at least 1179648"),
             ("MemoryLimit: »31M«", "too small", "bytes from 32M to 1000G"),
+            ("AlertFile: »alerts.jsonl«", "not an absolute path", "/var/log/TrafficAlerted"),
+            ("AlertFile: »\"\"«", "not an absolute path", "/var/log/TrafficAlerted"),
+            ("AlertFile: »/var/log/«", "a folder, not a file", "/var/log/TrafficAlerted"),
+            ("AlertFile: »/var/\"log«", "a quote within a path", "in quotes if it has spaces"),
+            ("AlertFileMaxSize: »1K«", "too small", "bytes from 10K to 100G"),
+            ("AlertFileKeep: »1001«", "too large", "from 0 to 1000"),
+            ("AlertFileKeep: »all«", "not a number", "a whole number"),
             ("ListenAddress: »127.0.0.1«", "no port", "127.0.0.1:8698"),
             ("ListenAddress: »::1«", "no port", "[::1]:8698"),
             ("ListenAddress: »8698«", "not an address and a port", "127.0.0.1:8698"),

@@ -39,6 +39,9 @@ keys! {
     EventLoop
     RingMemory
     MemoryLimit
+    AlertFile
+    AlertFileMaxSize
+    AlertFileKeep
     ListenAddress
 }
 

@@ -29,7 +29,7 @@ use std::fs::File;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::capture::{DirectionPolicy, EventLoop};
 use crate::engine::PinCores;
@@ -59,6 +59,9 @@ pub struct Config {
     event_loop: EventLoop,
     ring_memory_bytes: u64,
     memory_bytes_max: u64,
+    alert_file: Option<PathBuf>,
+    alert_file_bytes_max: u64,
+    alert_file_keep: u32,
     listen: SocketAddr,
 }
 
@@ -136,6 +139,9 @@ impl Config {
             event_loop: EventLoop::Auto,
             ring_memory_bytes: 64_000_000,
             memory_bytes_max: 256_000_000,
+            alert_file: None,
+            alert_file_bytes_max: 10_000_000,
+            alert_file_keep: 5,
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8698),
         }
     }
@@ -225,6 +231,12 @@ const RING_MEMORY_BYTES: RangeInclusive<u64> = 1_000_000..=4_000_000_000;
 /// of them beside what the workers have not handed over yet.
 const MEMORY_BYTES: RangeInclusive<u64> = 32_000_000..=1_000_000_000_000;
 
+/// Bytes of a file of alerts: from a handful of alerts to what nobody wants to read any more.
+const ALERT_FILE_BYTES: RangeInclusive<u64> = 10_000..=100_000_000_000;
+
+/// Files of alerts that were put aside.
+const ALERT_FILE_KEEP: RangeInclusive<u32> = 0..=1000;
+
 /// Bytes of an interface name (`IFNAMSIZ` of linux/if.h without the final zero).
 const INTERFACE_NAME_BYTES_MAX: usize = 15;
 
@@ -253,7 +265,7 @@ mod tests {
     fn the_shipped_file_names_every_key() {
         let shipped = include_str!("../../TrafficAlerted.conf");
         for key in key::Key::ALL {
-            let line = format!("\n{key}: ");
+            let line = format!("\n{key}:");
             assert!(shipped.contains(&line), "{key} is missing");
         }
     }

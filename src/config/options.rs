@@ -73,6 +73,25 @@ impl Config {
         alert::Options { hide_destinations: self.hide_destinations }
     }
 
+    /// Whom alerts are told besides the log.
+    ///
+    /// ```
+    /// use traffic_alerted::alert::SinkOptions;
+    /// use traffic_alerted::config::Config;
+    ///
+    /// assert_eq!(Config::default().sink_options(), SinkOptions::default());
+    /// ```
+    pub fn sink_options(&self) -> alert::SinkOptions {
+        alert::SinkOptions {
+            retry: alert::Retry::default(),
+            file: self.alert_file.clone().map(|path| alert::FileOptions {
+                path,
+                bytes_max: self.alert_file_bytes_max,
+                keep: self.alert_file_keep,
+            }),
+        }
+    }
+
     /// How the threads are laid out.
     ///
     /// ```
@@ -139,6 +158,9 @@ PinCores: 3,2
 EventLoop: epoll
 RingMemory: 8M
 MemoryLimit: 1G
+AlertFile: /var/log/alerts.jsonl
+AlertFileMaxSize: 1M
+AlertFileKeep: 2
 ListenAddress: [::1]:80
 ";
 
@@ -169,6 +191,15 @@ ListenAddress: [::1]:80
         };
         assert_eq!(config.detect_limits(), limits);
         assert_eq!(config.alert_options(), alert::Options { hide_destinations: true });
+        let sinks = alert::SinkOptions {
+            retry: alert::Retry::default(),
+            file: Some(alert::FileOptions {
+                path: "/var/log/alerts.jsonl".into(),
+                bytes_max: 1_000_000,
+                keep: 2,
+            }),
+        };
+        assert_eq!(config.sink_options(), sinks);
         assert_eq!(config.engine_options(), engine::Options { pin_cores: PinCores::List(vec![3, 2]) });
         assert_eq!(config.api_options().listen.to_string(), "[::1]:80");
     }

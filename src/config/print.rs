@@ -55,6 +55,11 @@ impl Config {
             Key::EventLoop => self.event_loop.word().to_owned(),
             Key::RingMemory => Bytes(self.ring_memory_bytes).to_string(),
             Key::MemoryLimit => Bytes(self.memory_bytes_max).to_string(),
+            Key::AlertFile => {
+                optional(self.alert_file.as_deref().map(|path| quoted(&path.to_string_lossy())))
+            }
+            Key::AlertFileMaxSize => Bytes(self.alert_file_bytes_max).to_string(),
+            Key::AlertFileKeep => self.alert_file_keep.to_string(),
             Key::ListenAddress => self.listen.to_string(),
         }
     }
@@ -71,6 +76,19 @@ impl Config {
             (Key::Workers, Workers::Auto { here }) => Some(format!("one for each usable CPU, here {here}")),
             _ => None,
         }
+    }
+}
+
+fn optional(value: Option<String>) -> String {
+    value.unwrap_or_default()
+}
+
+/// In quotes where a `#` or white space would end the value.
+fn quoted(text: &str) -> String {
+    if text.contains(|c: char| c.is_whitespace() || c == '#') {
+        format!("\"{text}\"")
+    } else {
+        text.to_owned()
     }
 }
 
@@ -101,6 +119,9 @@ PinCores: none
 EventLoop: auto
 RingMemory: 64M
 MemoryLimit: 256M
+AlertFile:
+AlertFileMaxSize: 10M
+AlertFileKeep: 5
 ListenAddress: 127.0.0.1:8698
 ";
         assert_eq!(config.to_string(), expected);
@@ -117,6 +138,7 @@ ListenAddress: 127.0.0.1:8698
             "Workers: 2\nPinCores: 3,2\n",
             "Workers: auto\nPinCores: auto\n",
             "Direction: both\nEventLoop: io_uring\nListenAddress: [::1]:0\n",
+            "AlertFile: \"/a b #/c\"\nAlertFileMaxSize: 20K\nAlertFileKeep: 9\n",
             "Direction: in\nEventLoop: epoll\nAnalyzePorts: true\n",
         ];
         for text in files {

@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
-use crate::alert::{LogSink, Notice, Report};
+use crate::alert::{Notice, Outlets, Report};
 use crate::flow::{AnalystEnd, Delta, Published, Settled};
 use crate::time::{Moment, monotonic_now, unix_now};
 
@@ -37,13 +37,13 @@ pub(super) struct Merge {
     /// The deltas that the workers held when they ended.
     pub(super) last_deltas: Receiver<Box<Delta>>,
     pub(super) report: Arc<Published<Report>>,
-    pub(super) log: LogSink,
+    pub(super) outlets: Outlets,
     pub(super) stop: Arc<AtomicBool>,
 }
 
 impl Merge {
     /// Turns until asked to stop, then once more over what the workers left.
-    pub(super) fn run(mut self) -> (Analyst, LogSink) {
+    pub(super) fn run(mut self) -> (Analyst, Outlets) {
         let mut pace = Pace::default();
         let mut notices: Vec<Notice> = Vec::new();
         self.analyst.begin(monotonic_now());
@@ -59,11 +59,11 @@ impl Merge {
             self.analyst.judge(now, civil, settled, &mut notices);
             pace.has_news |= !notices.is_empty();
             for notice in notices.drain(..) {
-                self.log.say(civil, notice);
+                self.outlets.say(civil, notice);
             }
             if is_last {
                 // Whoever serves reports has ended before.
-                return (self.analyst, self.log);
+                return (self.analyst, self.outlets);
             }
             if pace.is_due(now) {
                 self.report.publish(self.analyst.report(civil));

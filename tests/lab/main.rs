@@ -29,6 +29,7 @@ mod services;
 mod tool;
 
 mod accounting;
+mod alert_file;
 mod answers;
 mod counted_once;
 mod interfaces;
