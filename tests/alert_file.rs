@@ -103,7 +103,7 @@ impl Writing {
 
 fn write_until_killed(path: &Path, life: &str) {
     let file = FileOptions { path: path.to_owned(), bytes_max: 1_000_000, keep: 1000 };
-    let options = SinkOptions { file: Some(file), retry: Retry::default() };
+    let options = SinkOptions { file: Some(file), retry: Retry::default(), ..SinkOptions::default() };
     let mut outlets =
         Outlets::start(io::sink(), LinePrefix::Journal, &options).expect("the system gives threads");
     let mut said = 0;

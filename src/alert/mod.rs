@@ -16,13 +16,15 @@ mod record;
 #[cfg(test)]
 mod sample;
 mod sink;
+mod text;
 
 pub use json::json;
 pub use ledger::{Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
 pub use line::Line;
 pub use record::{ActiveHost, Alert, AlertKind, Notice, Report, State};
 pub use sink::{
-    Counts, FileOptions, Finished, Outlets, Patience, Receipt, Retry, SinkCounters, SinkName, SinkOptions,
+    CommandOptions, Counts, FileOptions, Finished, Outlets, Patience, Receipt, Retry, SinkCounters, SinkName,
+    SinkOptions,
 };
 
 /// How alerts are worded.

@@ -11,9 +11,9 @@ use super::key::Key;
 use super::units::{self, Bytes, Item, NumberError, within};
 use super::word::Word;
 use super::{
-    ALERT_FILE_BYTES, ALERT_FILE_KEEP, CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, Config,
-    INTERFACE_NAME_BYTES_MAX, INTERVAL_S, LIMIT_BYTES, MEMORY_BYTES, Machine, RING_MEMORY_BYTES, WORKERS,
-    Workers,
+    ALERT_COMMAND_TIMEOUT_S, ALERT_FILE_BYTES, ALERT_FILE_KEEP, CHART_BYTES, CONTACTED_HOSTS,
+    CONTACTED_PORTS, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S, LIMIT_BYTES, MEMORY_BYTES, Machine,
+    RING_MEMORY_BYTES, WORKERS, Workers,
 };
 use crate::capture::RING_BYTES_MIN;
 use crate::engine::PinCores;
@@ -57,6 +57,11 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         .read(Key::AlertFileMaxSize, defaults.alert_file_bytes_max, |value| bytes(value, &ALERT_FILE_BYTES));
     let alert_file_keep =
         file.read(Key::AlertFileKeep, defaults.alert_file_keep, |value| whole(value, &ALERT_FILE_KEEP));
+    let alert_command = file.read(Key::AlertCommand, defaults.alert_command, command);
+    let alert_command_timeout_s =
+        file.read(Key::AlertCommandTimeout, defaults.alert_command_timeout_s, |value| {
+            seconds_within(value, &ALERT_COMMAND_TIMEOUT_S)
+        });
     let listen = file.read(Key::ListenAddress, defaults.listen, listen_address);
 
     let hide_destinations = hide_destinations?;
@@ -81,6 +86,8 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         alert_file: alert_file?,
         alert_file_bytes_max: alert_file_bytes_max?,
         alert_file_keep: alert_file_keep?,
+        alert_command: alert_command?,
+        alert_command_timeout_s: alert_command_timeout_s?,
         listen: listen?,
     })
 }
@@ -160,6 +167,13 @@ fn seconds(value: &str) -> Result<u64, Complaint> {
     })
 }
 
+fn seconds_within(value: &str, range: &RangeInclusive<u64>) -> Result<u64, Complaint> {
+    units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
+        let (min, max) = (range.start(), range.end());
+        Complaint::new(error, format!("write whole seconds from {min} to {max}, without a unit"))
+    })
+}
+
 /// A number of things, of which `off` does without.
 fn count(value: &str, range: &RangeInclusive<u32>, off: Key) -> Result<u32, Complaint> {
     units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
@@ -205,6 +219,20 @@ fn path(value: &str) -> Result<PathBuf, Complaint> {
         _ => return Ok(PathBuf::from(bare)),
     };
     Err(Complaint::new(label, form))
+}
+
+/// A program and its arguments, or nothing.
+fn command(value: &str) -> Result<Vec<String>, Complaint> {
+    let form = "write the absolute path of a program and its arguments, with quotes around what has spaces: \
+                /usr/local/bin/notify --to \"the operator\"; no shell reads it";
+    let words = units::words(value).map_err(|error| Complaint::new(error.what, form).at(error.span))?;
+    if words.iter().any(|word| word.contains(char::is_control)) {
+        return Err(Complaint::new("a control character", form));
+    }
+    match words.first() {
+        Some(program) if !program.starts_with('/') => Err(Complaint::new("not an absolute path", form)),
+        _ => Ok(words),
+    }
 }
 
 fn word<T: Word>(value: &str) -> Result<T, Complaint> {
@@ -389,6 +417,8 @@ mod tests {
             "AlertFile: /a.jsonl\nAlertFileMaxSize: 10K\nAlertFileKeep: 0",
             "AlertFile: \"/with space #1/a.jsonl\"",
             "AlertFile:",
+            "AlertCommand:",
+            "AlertCommand: \"/a b\" \"\" c # d\nAlertCommandTimeout: 600",
             "ListenAddress: 127.8.9.10:1",
             "ListenAddress: [::1]:8698",
             "ListenAddress: [::ffff:127.0.0.1]:8698",
@@ -457,6 +487,11 @@ mod tests {
             ("AlertFileMaxSize: »1K«", "too small", "bytes from 10K to 100G"),
             ("AlertFileKeep: »1001«", "too large", "from 0 to 1000"),
             ("AlertFileKeep: »all«", "not a number", "a whole number"),
+            ("AlertCommand: »notify me«", "not an absolute path", "no shell reads it"),
+            ("AlertCommand: »\"\"«", "not an absolute path", "no shell reads it"),
+            ("AlertCommand: /bin/a »\"b«", "a quote that does not close", "no shell reads it"),
+            ("AlertCommand: »/bin/a b\u{1}«", "a control character", "no shell reads it"),
+            ("AlertCommandTimeout: »0«", "too small", "whole seconds from 1 to 600"),
             ("ListenAddress: »127.0.0.1«", "no port", "127.0.0.1:8698"),
             ("ListenAddress: »::1«", "no port", "[::1]:8698"),
             ("ListenAddress: »8698«", "not an address and a port", "127.0.0.1:8698"),

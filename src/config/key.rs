@@ -42,6 +42,8 @@ keys! {
     AlertFile
     AlertFileMaxSize
     AlertFileKeep
+    AlertCommand
+    AlertCommandTimeout
     ListenAddress
 }
 

@@ -62,6 +62,9 @@ pub struct Config {
     alert_file: Option<PathBuf>,
     alert_file_bytes_max: u64,
     alert_file_keep: u32,
+    /// The program by its absolute path, then its arguments; empty: none.
+    alert_command: Vec<String>,
+    alert_command_timeout_s: u64,
     listen: SocketAddr,
 }
 
@@ -142,6 +145,8 @@ impl Config {
             alert_file: None,
             alert_file_bytes_max: 10_000_000,
             alert_file_keep: 5,
+            alert_command: Vec::new(),
+            alert_command_timeout_s: 10,
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8698),
         }
     }
@@ -236,6 +241,9 @@ const ALERT_FILE_BYTES: RangeInclusive<u64> = 10_000..=100_000_000_000;
 
 /// Files of alerts that were put aside.
 const ALERT_FILE_KEEP: RangeInclusive<u32> = 0..=1000;
+
+/// Seconds that a program may take for an alert, while the next ones wait.
+const ALERT_COMMAND_TIMEOUT_S: RangeInclusive<u64> = 1..=600;
 
 /// Bytes of an interface name (`IFNAMSIZ` of linux/if.h without the final zero).
 const INTERFACE_NAME_BYTES_MAX: usize = 15;

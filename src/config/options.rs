@@ -89,6 +89,11 @@ impl Config {
                 bytes_max: self.alert_file_bytes_max,
                 keep: self.alert_file_keep,
             }),
+            command: self.alert_command.split_first().map(|(program, arguments)| alert::CommandOptions {
+                program: program.into(),
+                arguments: arguments.to_vec(),
+                time_limit: Duration::from_secs(self.alert_command_timeout_s),
+            }),
         }
     }
 
@@ -161,6 +166,8 @@ MemoryLimit: 1G
 AlertFile: /var/log/alerts.jsonl
 AlertFileMaxSize: 1M
 AlertFileKeep: 2
+AlertCommand: /bin/notify \"the operator\"
+AlertCommandTimeout: 5
 ListenAddress: [::1]:80
 ";
 
@@ -197,6 +204,11 @@ ListenAddress: [::1]:80
                 path: "/var/log/alerts.jsonl".into(),
                 bytes_max: 1_000_000,
                 keep: 2,
+            }),
+            command: Some(alert::CommandOptions {
+                program: "/bin/notify".into(),
+                arguments: vec!["the operator".to_owned()],
+                time_limit: Duration::from_secs(5),
             }),
         };
         assert_eq!(config.sink_options(), sinks);

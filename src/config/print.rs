@@ -60,6 +60,11 @@ impl Config {
             }
             Key::AlertFileMaxSize => Bytes(self.alert_file_bytes_max).to_string(),
             Key::AlertFileKeep => self.alert_file_keep.to_string(),
+            Key::AlertCommand => {
+                let words: Vec<String> = self.alert_command.iter().map(|word| quoted(word)).collect();
+                words.join(" ")
+            }
+            Key::AlertCommandTimeout => self.alert_command_timeout_s.to_string(),
             Key::ListenAddress => self.listen.to_string(),
         }
     }
@@ -83,9 +88,9 @@ fn optional(value: Option<String>) -> String {
     value.unwrap_or_default()
 }
 
-/// In quotes where a `#` or white space would end the value.
+/// In quotes where a `#` or white space would end it, or nothing would be seen of it.
 fn quoted(text: &str) -> String {
-    if text.contains(|c: char| c.is_whitespace() || c == '#') {
+    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c == '#') {
         format!("\"{text}\"")
     } else {
         text.to_owned()
@@ -122,6 +127,8 @@ MemoryLimit: 256M
 AlertFile:
 AlertFileMaxSize: 10M
 AlertFileKeep: 5
+AlertCommand:
+AlertCommandTimeout: 10
 ListenAddress: 127.0.0.1:8698
 ";
         assert_eq!(config.to_string(), expected);
@@ -139,6 +146,7 @@ ListenAddress: 127.0.0.1:8698
             "Workers: auto\nPinCores: auto\n",
             "Direction: both\nEventLoop: io_uring\nListenAddress: [::1]:0\n",
             "AlertFile: \"/a b #/c\"\nAlertFileMaxSize: 20K\nAlertFileKeep: 9\n",
+            "AlertCommand: \"/a b\" \"\" --c=\"d #e\" f\nAlertCommandTimeout: 1\n",
             "Direction: in\nEventLoop: epoll\nAnalyzePorts: true\n",
         ];
         for text in files {

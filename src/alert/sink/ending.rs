@@ -43,6 +43,31 @@ impl Ending {
     pub(super) fn pause(&self, pause: Duration) {
         wait(&[self.last_attempts.as_fd()], pause);
     }
+
+    /// Waits for a descriptor, for at most so long and not beyond the end. Whether the descriptor is readable.
+    pub(super) fn wait_for(&self, descriptor: BorrowedFd<'_>, longest: Duration) -> Waited {
+        match wait(&[descriptor, self.now.as_fd()], longest)[..] {
+            [true, _] => Waited::Ready,
+            [_, true] => Waited::End,
+            _ => Waited::TooLong,
+        }
+    }
+}
+
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// The descriptor is readable.
+    Ready,
+    /// Time was up.
+    TooLong,
+    /// The program ends.
+    End,
+}
+
+/// Waits for a descriptor, whatever the program does. Whether it is readable.
+pub(super) fn is_readable(descriptor: BorrowedFd<'_>, longest: Duration) -> bool {
+    wait(&[descriptor], longest)[0]
 }
 
 /// Which of the descriptors are readable, after at most `longest`; none where poll itself fails, which it has
@@ -63,10 +88,16 @@ mod tests {
     #[test]
     fn a_bell_that_rang_is_heard_by_who_comes_later() {
         let ending = Ending::new().expect("descriptors");
+        let other = Waker::new().expect("a descriptor");
         assert!(!ending.is_near());
-        ending.pause(Duration::from_millis(1));
+        assert_eq!(ending.wait_for(other.as_fd(), Duration::ZERO), Waited::TooLong);
         ending.clone().last_attempts();
         assert!(ending.is_near());
         ending.pause(Duration::MAX);
+        assert_eq!(ending.wait_for(other.as_fd(), Duration::from_millis(1)), Waited::TooLong);
+        ending.now();
+        assert_eq!(ending.wait_for(other.as_fd(), Duration::MAX), Waited::End);
+        other.wake();
+        assert_eq!(ending.wait_for(other.as_fd(), Duration::MAX), Waited::Ready);
     }
 }

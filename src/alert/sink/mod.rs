@@ -13,6 +13,7 @@
 //!
 //! [`Outlets::start`] after capabilities are dropped and signals are blocked: the threads inherit both.
 
+mod command;
 mod counters;
 mod ending;
 mod file;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+pub use command::CommandOptions;
 pub use counters::{Counts, SinkCounters, SinkName};
 pub use file::FileOptions;
 pub use retry::Retry;
@@ -33,6 +35,7 @@ use crate::logging::LinePrefix;
 use crate::time::{UnixNanos, monotonic_now};
 
 use super::record::Notice;
+use command::AlertCommand;
 use file::AlertFile;
 use log::Log;
 use outlet::{Outlet, Said, Sink};
@@ -44,6 +47,8 @@ pub struct SinkOptions {
     pub retry: Retry,
     /// Where alerts are kept.
     pub file: Option<FileOptions>,
+    /// What is run.
+    pub command: Option<CommandOptions>,
 }
 
 impl SinkOptions {
@@ -52,6 +57,9 @@ impl SinkOptions {
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Log::new(out, prefix))];
         if let Some(file) = &self.file {
             sinks.push(Box::new(AlertFile::new(file.clone(), self.retry)));
+        }
+        if let Some(command) = &self.command {
+            sinks.push(Box::new(AlertCommand::new(command.clone(), self.retry)));
         }
         sinks
     }

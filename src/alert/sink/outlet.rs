@@ -261,8 +261,9 @@ impl Voice {
 
     fn fails(&mut self, failure: &Failure) {
         self.failures += 1;
+        let consequence = if failure.is_passing { "; alerts wait until it works" } else { "" };
         if self.failures == 1 {
-            warn!("{}: {}; alerts wait and are tried again", self.name, failure.why);
+            warn!("{}: {}{consequence}", self.name, failure.why);
         }
     }
 
