@@ -23,8 +23,8 @@ pub use ledger::{Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
 pub use line::Line;
 pub use record::{ActiveHost, Alert, AlertKind, Notice, Report, State};
 pub use sink::{
-    CommandOptions, Counts, FileOptions, Finished, Outlets, Patience, Receipt, Retry, SinkCounters, SinkName,
-    SinkOptions,
+    CommandOptions, Counts, FileOptions, Finished, Outlets, Patience, Receipt, Retry, Secret, SinkCounters,
+    SinkName, SinkOptions, WebhookFormat, WebhookOptions, why_no_token, why_no_webhook,
 };
 
 /// How alerts are worded.

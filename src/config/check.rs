@@ -15,6 +15,7 @@ use super::{
     CONTACTED_PORTS, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S, LIMIT_BYTES, MEMORY_BYTES, Machine,
     RING_MEMORY_BYTES, WORKERS, Workers,
 };
+use crate::alert::{self, Secret};
 use crate::capture::RING_BYTES_MIN;
 use crate::engine::PinCores;
 
@@ -62,6 +63,13 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         file.read(Key::AlertCommandTimeout, defaults.alert_command_timeout_s, |value| {
             seconds_within(value, &ALERT_COMMAND_TIMEOUT_S)
         });
+    let webhook_url = file.read(Key::WebhookURL, defaults.webhook_url, webhook_url);
+    let webhook_format = file.read(Key::WebhookFormat, defaults.webhook_format, word);
+    let webhook_token = file.read(Key::WebhookToken, defaults.webhook_token, webhook_token);
+    // Where the token is wrong, nothing is held against it.
+    let has_token = matches!(webhook_token, Some(Some(_)));
+    let webhook_token_file =
+        file.read(Key::WebhookTokenFile, None, |value| webhook_token_file(value, has_token));
     let listen = file.read(Key::ListenAddress, defaults.listen, listen_address);
 
     let hide_destinations = hide_destinations?;
@@ -88,6 +96,9 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         alert_file_keep: alert_file_keep?,
         alert_command: alert_command?,
         alert_command_timeout_s: alert_command_timeout_s?,
+        webhook_url: webhook_url?,
+        webhook_format: webhook_format?,
+        webhook_token: webhook_token_file?.or(webhook_token?),
         listen: listen?,
     })
 }
@@ -232,6 +243,45 @@ fn command(value: &str) -> Result<Vec<String>, Complaint> {
     match words.first() {
         Some(program) if !program.starts_with('/') => Err(Complaint::new("not an absolute path", form)),
         _ => Ok(words),
+    }
+}
+
+/// An address, the file that it stands in, or nothing.
+fn webhook_url(value: &str) -> Result<Option<Secret>, Complaint> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    if value.starts_with('/') || value.starts_with('"') {
+        return path(value).map(|path| Some(Secret::InFile(path)));
+    }
+    match alert::why_no_webhook(value) {
+        None => Ok(Some(Secret::Here(value.to_owned()))),
+        Some(why) => {
+            let form =
+                "write https://host/path or http://host/path, or the absolute path of a file that holds it";
+            Err(Complaint::new(why, form))
+        }
+    }
+}
+
+/// A token, or nothing.
+fn webhook_token(value: &str) -> Result<Option<Secret>, Complaint> {
+    match alert::why_no_token(value) {
+        _ if value.is_empty() => Ok(None),
+        None => Ok(Some(Secret::Here(value.to_owned()))),
+        Some(why) => Err(Complaint::new(why, "write the token alone, without `Bearer` and without quotes")),
+    }
+}
+
+/// The file that a token stands in, or nothing.
+fn webhook_token_file(value: &str, has_token: bool) -> Result<Option<Secret>, Complaint> {
+    match optional_path(value)? {
+        Some(_) if has_token => {
+            let help = "keep one of the two; a file need not be readable for everybody";
+            let complaint = Complaint::new("a second token", help);
+            Err(complaint.against(Key::WebhookToken, "the first"))
+        }
+        path => Ok(path.map(Secret::InFile)),
     }
 }
 
@@ -418,6 +468,9 @@ mod tests {
             "AlertFile: \"/with space #1/a.jsonl\"",
             "AlertFile:",
             "AlertCommand:",
+            "WebhookURL: https://hooks.example/T0/B0?x=y#z\nWebhookFormat: slack\nWebhookToken: a=",
+            "WebhookURL: /run/credentials/TrafficAlerted.service/url\nWebhookTokenFile: /a",
+            "WebhookURL:\nWebhookToken:\nWebhookTokenFile:",
             "AlertCommand: \"/a b\" \"\" c # d\nAlertCommandTimeout: 600",
             "ListenAddress: 127.8.9.10:1",
             "ListenAddress: [::1]:8698",
@@ -492,6 +545,12 @@ mod tests {
             ("AlertCommand: /bin/a »\"b«", "a quote that does not close", "no shell reads it"),
             ("AlertCommand: »/bin/a b\u{1}«", "a control character", "no shell reads it"),
             ("AlertCommandTimeout: »0«", "too small", "whole seconds from 1 to 600"),
+            ("WebhookURL: »hooks.example/a«", "neither http:// nor https://", "the absolute path of a file"),
+            ("WebhookURL: »https://a b/«", "not an address", "https://host/path"),
+            ("WebhookFormat: »teams«", "not one of its values", "`ntfy` or `alertmanager`"),
+            ("WebhookToken: »Bearer abc«", "a character that no token has", "without `Bearer`"),
+            ("WebhookTokenFile: »token«", "not an absolute path", "absolute path"),
+            ("WebhookToken: a\nWebhookTokenFile: »/a«", "a second token", "keep one of the two"),
             ("ListenAddress: »127.0.0.1«", "no port", "127.0.0.1:8698"),
             ("ListenAddress: »::1«", "no port", "[::1]:8698"),
             ("ListenAddress: »8698«", "not an address and a port", "127.0.0.1:8698"),

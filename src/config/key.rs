@@ -44,6 +44,10 @@ keys! {
     AlertFileKeep
     AlertCommand
     AlertCommandTimeout
+    WebhookURL
+    WebhookFormat
+    WebhookToken
+    WebhookTokenFile
     ListenAddress
 }
 

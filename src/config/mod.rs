@@ -31,6 +31,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use crate::alert::{Secret, WebhookFormat};
 use crate::capture::{DirectionPolicy, EventLoop};
 use crate::engine::PinCores;
 
@@ -65,6 +66,9 @@ pub struct Config {
     /// The program by its absolute path, then its arguments; empty: none.
     alert_command: Vec<String>,
     alert_command_timeout_s: u64,
+    webhook_url: Option<Secret>,
+    webhook_format: WebhookFormat,
+    webhook_token: Option<Secret>,
     listen: SocketAddr,
 }
 
@@ -147,6 +151,9 @@ impl Config {
             alert_file_keep: 5,
             alert_command: Vec::new(),
             alert_command_timeout_s: 10,
+            webhook_url: None,
+            webhook_format: WebhookFormat::Json,
+            webhook_token: None,
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8698),
         }
     }

@@ -94,6 +94,10 @@ impl Config {
                 arguments: arguments.to_vec(),
                 time_limit: Duration::from_secs(self.alert_command_timeout_s),
             }),
+            webhook: self
+                .webhook_url
+                .clone()
+                .map(|url| alert::WebhookOptions::new(url, self.webhook_format, self.webhook_token.clone())),
         }
     }
 
@@ -168,6 +172,9 @@ AlertFileMaxSize: 1M
 AlertFileKeep: 2
 AlertCommand: /bin/notify \"the operator\"
 AlertCommandTimeout: 5
+WebhookURL: https://host/path
+WebhookFormat: slack
+WebhookTokenFile: /etc/token
 ListenAddress: [::1]:80
 ";
 
@@ -210,6 +217,11 @@ ListenAddress: [::1]:80
                 arguments: vec!["the operator".to_owned()],
                 time_limit: Duration::from_secs(5),
             }),
+            webhook: Some(alert::WebhookOptions::new(
+                alert::Secret::Here("https://host/path".to_owned()),
+                alert::WebhookFormat::Slack,
+                Some(alert::Secret::InFile("/etc/token".into())),
+            )),
         };
         assert_eq!(config.sink_options(), sinks);
         assert_eq!(config.engine_options(), engine::Options { pin_cores: PinCores::List(vec![3, 2]) });

@@ -6,6 +6,7 @@ use super::key::Key;
 use super::units::Bytes;
 use super::word::Word;
 use super::{Config, Workers};
+use crate::alert::Secret;
 use crate::engine::PinCores;
 
 impl fmt::Display for Config {
@@ -65,6 +66,16 @@ impl Config {
                 words.join(" ")
             }
             Key::AlertCommandTimeout => self.alert_command_timeout_s.to_string(),
+            Key::WebhookURL => optional(self.webhook_url.as_ref().map(secret)),
+            Key::WebhookFormat => self.webhook_format.word().to_owned(),
+            Key::WebhookToken => match &self.webhook_token {
+                Some(token @ Secret::Here(_)) => secret(token),
+                _ => String::new(),
+            },
+            Key::WebhookTokenFile => match &self.webhook_token {
+                Some(token @ Secret::InFile(_)) => secret(token),
+                _ => String::new(),
+            },
             Key::ListenAddress => self.listen.to_string(),
         }
     }
@@ -86,6 +97,14 @@ impl Config {
 
 fn optional(value: Option<String>) -> String {
     value.unwrap_or_default()
+}
+
+/// As it stands in the file, since what is printed reads back the same.
+fn secret(secret: &Secret) -> String {
+    match secret {
+        Secret::Here(value) => value.clone(),
+        Secret::InFile(path) => quoted(&path.to_string_lossy()),
+    }
 }
 
 /// In quotes where a `#` or white space would end it, or nothing would be seen of it.
@@ -129,6 +148,10 @@ AlertFileMaxSize: 10M
 AlertFileKeep: 5
 AlertCommand:
 AlertCommandTimeout: 10
+WebhookURL:
+WebhookFormat: json
+WebhookToken:
+WebhookTokenFile:
 ListenAddress: 127.0.0.1:8698
 ";
         assert_eq!(config.to_string(), expected);
@@ -147,6 +170,8 @@ ListenAddress: 127.0.0.1:8698
             "Direction: both\nEventLoop: io_uring\nListenAddress: [::1]:0\n",
             "AlertFile: \"/a b #/c\"\nAlertFileMaxSize: 20K\nAlertFileKeep: 9\n",
             "AlertCommand: \"/a b\" \"\" --c=\"d #e\" f\nAlertCommandTimeout: 1\n",
+            "WebhookURL: https://a/b#c\nWebhookFormat: ntfy\nWebhookToken: a\n",
+            "WebhookURL: \"/a #b\"\nWebhookTokenFile: /c\n",
             "Direction: in\nEventLoop: epoll\nAnalyzePorts: true\n",
         ];
         for text in files {

@@ -1,6 +1,7 @@
 //! Settings that are one word out of a few.
 
 use super::ScanEvidence;
+use crate::alert::WebhookFormat;
 use crate::capture::{DirectionPolicy, EventLoop};
 
 /// A value with one word for each of its states.
@@ -63,6 +64,22 @@ impl Word for EventLoop {
     }
 }
 
+impl Word for WebhookFormat {
+    const ALL: &'static [Self] =
+        &[Self::Json, Self::Slack, Self::Discord, Self::Mattermost, Self::Ntfy, Self::Alertmanager];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Slack => "slack",
+            Self::Discord => "discord",
+            Self::Mattermost => "mattermost",
+            Self::Ntfy => "ntfy",
+            Self::Alertmanager => "alertmanager",
+        }
+    }
+}
+
 impl Word for ScanEvidence {
     const ALL: &'static [Self] = &[Self::Contacts];
 
@@ -90,6 +107,7 @@ mod tests {
         reads_what_it_writes::<bool>();
         reads_what_it_writes::<DirectionPolicy>();
         reads_what_it_writes::<EventLoop>();
+        reads_what_it_writes::<WebhookFormat>();
         reads_what_it_writes::<ScanEvidence>();
     }
 

@@ -13,23 +13,32 @@
 //!
 //! [`Outlets::start`] after capabilities are dropped and signals are blocked: the threads inherit both.
 
+mod body;
 mod command;
 mod counters;
 mod ending;
 mod file;
 mod log;
+mod lookup;
 mod outlet;
 mod retry;
+mod secret;
+mod webhook;
 
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+pub use body::WebhookFormat;
 pub use command::CommandOptions;
 pub use counters::{Counts, SinkCounters, SinkName};
 pub use file::FileOptions;
 pub use retry::Retry;
+pub use secret::Secret;
+pub use webhook::{WebhookOptions, why_no_token, why_no_webhook};
+
+use nix::unistd::gethostname;
 
 use crate::logging::LinePrefix;
 use crate::time::{UnixNanos, monotonic_now};
@@ -39,6 +48,7 @@ use command::AlertCommand;
 use file::AlertFile;
 use log::Log;
 use outlet::{Outlet, Said, Sink};
+use webhook::Webhook;
 
 /// The sinks besides the log, each if it is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -49,6 +59,8 @@ pub struct SinkOptions {
     pub file: Option<FileOptions>,
     /// What is run.
     pub command: Option<CommandOptions>,
+    /// Where alerts are posted.
+    pub webhook: Option<WebhookOptions>,
 }
 
 impl SinkOptions {
@@ -60,6 +72,9 @@ impl SinkOptions {
         }
         if let Some(command) = &self.command {
             sinks.push(Box::new(AlertCommand::new(command.clone(), self.retry)));
+        }
+        if let Some(webhook) = &self.webhook {
+            sinks.push(Box::new(Webhook::new(webhook.clone(), self.retry)));
         }
         sinks
     }
@@ -167,6 +182,14 @@ pub struct Patience {
     pub log: Duration,
     /// For sinks that wait for a disk, a program or a network.
     pub others: Duration,
+}
+
+/// How this machine calls itself, to receivers that hear of several.
+fn gateway_name() -> String {
+    let name = gethostname().unwrap_or_default();
+    // What a header, a label and a line can hold.
+    let name: String = name.to_string_lossy().chars().filter(char::is_ascii_graphic).collect();
+    if name.is_empty() { "gateway".to_owned() } else { name }
 }
 
 #[cfg(test)]
