@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tracing::{Level, info, warn};
-use traffic_alerted::alert::{self, Finished, Notice, OPEN_ALERTS_MAX, Outlets, SinkName};
+use traffic_alerted::alert::{self, Finished, Notice, OPEN_ALERTS_MAX, Outlets, SinkName, Trial};
 use traffic_alerted::api::{self, Server};
 use traffic_alerted::config::{Config, ConfigError};
 use traffic_alerted::engine::{self, Engine, Replayed, Rules, Signals};
@@ -41,6 +41,12 @@ struct CommandLine {
 enum Command {
     /// Check a configuration and print what is in force.
     Check {
+        /// The configuration file.
+        #[arg(value_name = "CONFIG")]
+        config: PathBuf,
+    },
+    /// Send a sample to every place that alerts go to, and say what came of it.
+    TestAlert {
         /// The configuration file.
         #[arg(value_name = "CONFIG")]
         config: PathBuf,
@@ -79,6 +85,10 @@ const LAST_RECORDS: Duration = Duration::from_millis(100);
 fn obey(line: CommandLine, prefix: &LinePrefix) -> anyhow::Result<()> {
     match (line.command, line.config) {
         (Some(Command::Check { config }), _) => check(&Config::load(config)?),
+        (Some(Command::TestAlert { config }), _) => {
+            logging::init(prefix.clone())?;
+            test_alert(&Config::load(config)?, prefix)
+        }
         (Some(Command::Replay(what)), _) => {
             logging::init(prefix.clone())?;
             let config = what.config.as_ref().map_or_else(|| Ok(Config::default()), Config::load)?;
@@ -100,6 +110,28 @@ fn check(config: &Config) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
     }
+}
+
+/// Sends a sample to every sink, with the rights that alerts are sent with.
+fn test_alert(config: &Config, prefix: &LinePrefix) -> anyhow::Result<()> {
+    privileges::drop_all()?;
+    let trials = config
+        .sink_options()
+        .try_out(io::stderr(), prefix.clone())
+        .context("cannot start the threads of the sinks: raise the limits on tasks and open files")?;
+    let mut out = io::stdout().lock();
+    for Trial { sink, outcome, caveat } in &trials {
+        match outcome {
+            Ok(took) => {
+                let caveat = caveat.map_or_else(String::new, |caveat| format!(" ({caveat})"));
+                writeln!(out, "{sink}: delivered in {} ms{caveat}", took.as_millis())?;
+            }
+            Err(why) => writeln!(out, "{sink}: failed: {why}")?,
+        }
+    }
+    let failed = trials.iter().filter(|trial| trial.outcome.is_err()).count();
+    anyhow::ensure!(failed == 0, "the sample did not arrive at {failed} of {} places", trials.len());
+    Ok(())
 }
 
 /// Monitors until asked to stop.

@@ -13,7 +13,6 @@ mod json;
 mod ledger;
 mod line;
 mod record;
-#[cfg(test)]
 mod sample;
 mod sink;
 mod text;
@@ -24,7 +23,7 @@ pub use line::Line;
 pub use record::{ActiveHost, Alert, AlertKind, Notice, Report, State};
 pub use sink::{
     CommandOptions, Counts, FileOptions, Finished, Outlets, Patience, Receipt, Retry, Secret, SinkCounters,
-    SinkName, SinkOptions, WebhookFormat, WebhookOptions, why_no_token, why_no_webhook,
+    SinkName, SinkOptions, Trial, WebhookFormat, WebhookOptions, why_no_token, why_no_webhook,
 };
 
 /// How alerts are worded.

@@ -28,6 +28,7 @@ pub(super) fn alert(at: UnixNanos) -> Alert {
 }
 
 /// The same for tests that compare texts.
+#[cfg(test)]
 pub(super) fn traffic() -> Alert {
     alert(UnixNanos(1_790_000_000_000_000_000))
 }

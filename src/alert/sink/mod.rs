@@ -23,6 +23,7 @@ mod lookup;
 mod outlet;
 mod retry;
 mod secret;
+mod trial;
 mod webhook;
 
 use std::io::{self, Write};
@@ -36,6 +37,7 @@ pub use counters::{Counts, SinkCounters, SinkName};
 pub use file::FileOptions;
 pub use retry::Retry;
 pub use secret::Secret;
+pub use trial::Trial;
 pub use webhook::{WebhookOptions, why_no_token, why_no_webhook};
 
 use nix::unistd::gethostname;

@@ -51,6 +51,11 @@ pub(super) trait Sink: Send {
         1
     }
 
+    /// What a delivery does not say.
+    fn caveat(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Makes ready what needs no notice, on the thread that delivers; what fails here is said and tried again
     /// with the first notice.
     ///

@@ -10,7 +10,7 @@
 //! Certificates are held against the authorities that the system trusts. A proxy is taken from the environment
 //! (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`). Addresses and tokens are secrets, so no failure quotes them.
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -218,8 +218,10 @@ const ADDRESSES_MAX: usize = 16;
 
 /// No answer came. All of it may be over soon, a certificate that has expired included.
 fn unreachable(host: &str, error: &ureq::Error) -> Failure {
+    // ureq wraps what rustls says into an error of the connection.
+    let is_of_tls = |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
     let remedy = match error {
-        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
+        ureq::Error::Io(error) if is_of_tls(error) => {
             "; its certificate must be signed by an authority that this system trusts"
         }
         ureq::Error::HostNotFound => "; check the name and the name servers",
