@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -220,6 +221,47 @@ fn a_secure_webhook_must_be_signed_by_a_known_authority() {
     fs::write(place.path("authority.pem"), "").expect("it is ours");
     let answer = place.test_alert(&config);
     assert!(answer.of("WebhookURL").ends_with("install ca-certificates"), "{answer:?}");
+}
+
+#[test]
+fn each_kind_of_collector_gets_a_message() {
+    let place = Place::new();
+    let end = "TEST=TRAFFIC SRC=192.0.2.1 TOTALBYTES=1200000000 | DSTINFO=[{198.51.100.1 1200000000}]";
+    let datagram = |receive: &dyn Fn(&mut [u8]) -> std::io::Result<usize>| {
+        let mut bytes = [0; 4096];
+        let length = receive(&mut bytes).expect("it came");
+        String::from_utf8(bytes[..length].to_vec()).expect("text")
+    };
+
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
+    udp.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    let port = udp.local_addr().expect("it is bound").port();
+    let answer = place.test_alert(&format!("Syslog: udp://127.0.0.1:{port}\nSyslogFacility: local0\n"));
+    assert!(answer.of("Syslog").ends_with("(sent; nothing tells whether a datagram arrives)"), "{answer:?}");
+    let text = datagram(&|bytes| udp.recv(bytes));
+    assert!(text.starts_with("<134>1 2") && text.ends_with(end), "{text}");
+    assert!(text.contains(" TRAFFIC [alert@32473 id=\"test-"), "{text}");
+
+    let (tcp, port) = listen();
+    let answer = place.test_alert(&format!("Syslog: tcp://127.0.0.1:{port}\n"));
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    let mut text = String::new();
+    accept(&tcp).read_to_string(&mut text).expect("it came and ended");
+    let (length, message) = text.split_once(' ').expect("a length");
+    assert_eq!(length.parse(), Ok(message.len()));
+    assert!(message.starts_with("<30>1 2") && message.ends_with(end), "{text}");
+
+    let unix = UnixDatagram::bind(place.path("log")).expect("it is ours");
+    unix.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    let answer = place.test_alert(&format!("Syslog: unix:{}\n", place.path("log")));
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    let text = datagram(&|bytes| unix.recv(bytes));
+    assert!(text.starts_with("<30>") && text.ends_with(&format!("]: {end}")), "{text}");
+
+    drop(udp);
+    let answer = place.test_alert(&format!("Syslog: unix:{}\n", place.path("none")));
+    assert_eq!(answer.code, Some(1), "{answer:?}");
+    assert!(answer.of("Syslog").contains("no daemon has made this socket"), "{answer:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::{
     CONTACTED_PORTS, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S, LIMIT_BYTES, MEMORY_BYTES, Machine,
     RING_MEMORY_BYTES, WORKERS, Workers,
 };
-use crate::alert::{self, Secret};
+use crate::alert::{self, Secret, SyslogTarget};
 use crate::capture::RING_BYTES_MIN;
 use crate::engine::PinCores;
 
@@ -70,6 +70,8 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let has_token = matches!(webhook_token, Some(Some(_)));
     let webhook_token_file =
         file.read(Key::WebhookTokenFile, None, |value| webhook_token_file(value, has_token));
+    let syslog = file.read(Key::Syslog, defaults.syslog, syslog_target);
+    let syslog_facility = file.read(Key::SyslogFacility, defaults.syslog_facility, word);
     let listen = file.read(Key::ListenAddress, defaults.listen, listen_address);
 
     let hide_destinations = hide_destinations?;
@@ -99,6 +101,8 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         webhook_url: webhook_url?,
         webhook_format: webhook_format?,
         webhook_token: webhook_token_file?.or(webhook_token?),
+        syslog: syslog?,
+        syslog_facility: syslog_facility?,
         listen: listen?,
     })
 }
@@ -285,6 +289,18 @@ fn webhook_token_file(value: &str, has_token: bool) -> Result<Option<Secret>, Co
     }
 }
 
+/// A collector of logs, or nothing.
+fn syslog_target(value: &str) -> Result<Option<SyslogTarget>, Complaint> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let form = "write udp://host:port, tcp://host:port or unix:/dev/log";
+    if value.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return Err(Complaint::new("white space or a control character", form));
+    }
+    SyslogTarget::parse(value).map(Some).map_err(|why| Complaint::new(why, form))
+}
+
 fn word<T: Word>(value: &str) -> Result<T, Complaint> {
     T::read(value).ok_or_else(|| Complaint::new("not one of its values", format!("write {}", T::choices())))
 }
@@ -468,6 +484,9 @@ mod tests {
             "AlertFile: \"/with space #1/a.jsonl\"",
             "AlertFile:",
             "AlertCommand:",
+            "Syslog: udp://127.0.0.1:514\nSyslogFacility: local7",
+            "Syslog: unix:/dev/log",
+            "Syslog:",
             "WebhookURL: https://hooks.example/T0/B0?x=y#z\nWebhookFormat: slack\nWebhookToken: a=",
             "WebhookURL: /run/credentials/TrafficAlerted.service/url\nWebhookTokenFile: /a",
             "WebhookURL:\nWebhookToken:\nWebhookTokenFile:",
@@ -551,6 +570,9 @@ mod tests {
             ("WebhookToken: »Bearer abc«", "a character that no token has", "without `Bearer`"),
             ("WebhookTokenFile: »token«", "not an absolute path", "absolute path"),
             ("WebhookToken: a\nWebhookTokenFile: »/a«", "a second token", "keep one of the two"),
+            ("Syslog: »127.0.0.1:514«", "neither udp://, tcp:// nor unix:", "unix:/dev/log"),
+            ("Syslog: »unix:/dev/a b«", "white space", "unix:/dev/log"),
+            ("SyslogFacility: »kern«", "not one of its values", "`local6` or `local7`"),
             ("ListenAddress: »127.0.0.1«", "no port", "127.0.0.1:8698"),
             ("ListenAddress: »::1«", "no port", "[::1]:8698"),
             ("ListenAddress: »8698«", "not an address and a port", "127.0.0.1:8698"),

@@ -48,6 +48,8 @@ keys! {
     WebhookFormat
     WebhookToken
     WebhookTokenFile
+    Syslog
+    SyslogFacility
     ListenAddress
 }
 

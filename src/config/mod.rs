@@ -31,7 +31,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use crate::alert::{Secret, WebhookFormat};
+use crate::alert::{Facility, Secret, SyslogTarget, WebhookFormat};
 use crate::capture::{DirectionPolicy, EventLoop};
 use crate::engine::PinCores;
 
@@ -69,6 +69,8 @@ pub struct Config {
     webhook_url: Option<Secret>,
     webhook_format: WebhookFormat,
     webhook_token: Option<Secret>,
+    syslog: Option<SyslogTarget>,
+    syslog_facility: Facility,
     listen: SocketAddr,
 }
 
@@ -154,6 +156,8 @@ impl Config {
             webhook_url: None,
             webhook_format: WebhookFormat::Json,
             webhook_token: None,
+            syslog: None,
+            syslog_facility: Facility::DAEMON,
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8698),
         }
     }

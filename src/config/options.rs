@@ -98,6 +98,7 @@ impl Config {
                 .webhook_url
                 .clone()
                 .map(|url| alert::WebhookOptions::new(url, self.webhook_format, self.webhook_token.clone())),
+            syslog: self.syslog.clone().map(|target| alert::SyslogOptions::new(target, self.syslog_facility)),
         }
     }
 
@@ -175,6 +176,8 @@ AlertCommandTimeout: 5
 WebhookURL: https://host/path
 WebhookFormat: slack
 WebhookTokenFile: /etc/token
+Syslog: udp://host:514
+SyslogFacility: daemon
 ListenAddress: [::1]:80
 ";
 
@@ -221,6 +224,10 @@ ListenAddress: [::1]:80
                 alert::Secret::Here("https://host/path".to_owned()),
                 alert::WebhookFormat::Slack,
                 Some(alert::Secret::InFile("/etc/token".into())),
+            )),
+            syslog: Some(alert::SyslogOptions::new(
+                alert::SyslogTarget::Udp("host:514".to_owned()),
+                alert::Facility::DAEMON,
             )),
         };
         assert_eq!(config.sink_options(), sinks);

@@ -76,6 +76,8 @@ impl Config {
                 Some(token @ Secret::InFile(_)) => secret(token),
                 _ => String::new(),
             },
+            Key::Syslog => optional(self.syslog.as_ref().map(ToString::to_string)),
+            Key::SyslogFacility => self.syslog_facility.word().to_owned(),
             Key::ListenAddress => self.listen.to_string(),
         }
     }
@@ -152,6 +154,8 @@ WebhookURL:
 WebhookFormat: json
 WebhookToken:
 WebhookTokenFile:
+Syslog:
+SyslogFacility: daemon
 ListenAddress: 127.0.0.1:8698
 ";
         assert_eq!(config.to_string(), expected);
@@ -172,6 +176,8 @@ ListenAddress: 127.0.0.1:8698
             "AlertCommand: \"/a b\" \"\" --c=\"d #e\" f\nAlertCommandTimeout: 1\n",
             "WebhookURL: https://a/b#c\nWebhookFormat: ntfy\nWebhookToken: a\n",
             "WebhookURL: \"/a #b\"\nWebhookTokenFile: /c\n",
+            "Syslog: tcp://[::1]:514\nSyslogFacility: user\n",
+            "Syslog: unix:/dev/log\n",
             "Direction: in\nEventLoop: epoll\nAnalyzePorts: true\n",
         ];
         for text in files {

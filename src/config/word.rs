@@ -1,7 +1,7 @@
 //! Settings that are one word out of a few.
 
 use super::ScanEvidence;
-use crate::alert::WebhookFormat;
+use crate::alert::{Facility, WebhookFormat};
 use crate::capture::{DirectionPolicy, EventLoop};
 
 /// A value with one word for each of its states.
@@ -80,6 +80,14 @@ impl Word for WebhookFormat {
     }
 }
 
+impl Word for Facility {
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn word(self) -> &'static str {
+        self.name()
+    }
+}
+
 impl Word for ScanEvidence {
     const ALL: &'static [Self] = &[Self::Contacts];
 
@@ -107,6 +115,7 @@ mod tests {
         reads_what_it_writes::<bool>();
         reads_what_it_writes::<DirectionPolicy>();
         reads_what_it_writes::<EventLoop>();
+        reads_what_it_writes::<Facility>();
         reads_what_it_writes::<WebhookFormat>();
         reads_what_it_writes::<ScanEvidence>();
     }

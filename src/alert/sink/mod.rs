@@ -23,6 +23,7 @@ mod lookup;
 mod outlet;
 mod retry;
 mod secret;
+mod syslog;
 mod trial;
 mod webhook;
 
@@ -37,6 +38,7 @@ pub use counters::{Counts, SinkCounters, SinkName};
 pub use file::FileOptions;
 pub use retry::Retry;
 pub use secret::Secret;
+pub use syslog::{Facility, SyslogOptions, SyslogTarget};
 pub use trial::Trial;
 pub use webhook::{WebhookOptions, why_no_token, why_no_webhook};
 
@@ -50,6 +52,7 @@ use command::AlertCommand;
 use file::AlertFile;
 use log::Log;
 use outlet::{Outlet, Said, Sink};
+use syslog::Syslog;
 use webhook::Webhook;
 
 /// The sinks besides the log, each if it is configured.
@@ -63,6 +66,8 @@ pub struct SinkOptions {
     pub command: Option<CommandOptions>,
     /// Where alerts are posted.
     pub webhook: Option<WebhookOptions>,
+    /// Who collects logs.
+    pub syslog: Option<SyslogOptions>,
 }
 
 impl SinkOptions {
@@ -77,6 +82,9 @@ impl SinkOptions {
         }
         if let Some(webhook) = &self.webhook {
             sinks.push(Box::new(Webhook::new(webhook.clone(), self.retry)));
+        }
+        if let Some(syslog) = &self.syslog {
+            sinks.push(Box::new(Syslog::new(syslog.clone(), self.retry)));
         }
         sinks
     }
