@@ -16,7 +16,7 @@ use traffic_alerted::alert::{self, Finished, Notice, OPEN_ALERTS_MAX, Outlets, S
 use traffic_alerted::api::{self, Server};
 use traffic_alerted::config::{Config, ConfigError};
 use traffic_alerted::engine::{self, Engine, Replayed, Rules, Signals};
-use traffic_alerted::logging::{self, LinePrefix};
+use traffic_alerted::logging::{self, Format, LinePrefix};
 use traffic_alerted::packet::Skip;
 use traffic_alerted::privileges;
 use traffic_alerted::time::unix_now;
@@ -69,10 +69,9 @@ struct Replay {
 }
 
 fn main() -> ExitCode {
-    let prefix = LinePrefix::detect();
-    let code = match obey(CommandLine::parse(), &prefix) {
+    let code = match obey(CommandLine::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&error, &prefix),
+        Err(error) => complain(&error),
     };
     // Without success there is nobody to say it to.
     let _ = logging::finish(LAST_RECORDS);
@@ -82,26 +81,34 @@ fn main() -> ExitCode {
 /// Patience at the end with a stderr that does not take its last lines.
 const LAST_RECORDS: Duration = Duration::from_millis(100);
 
-fn obey(line: CommandLine, prefix: &LinePrefix) -> anyhow::Result<()> {
+fn obey(line: CommandLine) -> anyhow::Result<()> {
     match (line.command, line.config) {
         (Some(Command::Check { config }), _) => check(&Config::load(config)?),
         (Some(Command::TestAlert { config }), _) => {
-            logging::init(prefix.clone())?;
-            test_alert(&Config::load(config)?, prefix)
+            let config = Config::load(config)?;
+            test_alert(&config, begin_log(&config)?)
         }
         (Some(Command::Replay(what)), _) => {
-            logging::init(prefix.clone())?;
             let config = what.config.as_ref().map_or_else(|| Ok(Config::default()), Config::load)?;
+            begin_log(&config)?;
             replay(&config, &what)
         }
         (None, Some(config)) => {
             // Before any thread is started: they inherit it.
             let signals = Signals::block().context("cannot take over SIGTERM and SIGINT")?;
-            logging::init(prefix.clone())?;
-            run(&Config::load(config)?, &signals, prefix)
+            let config = Config::load(config)?;
+            let prefix = begin_log(&config)?;
+            run(&config, &signals, prefix)
         }
         (None, None) => unreachable!("clap requires a subcommand or a configuration"),
     }
+}
+
+/// Begins to write the log in the form that the configuration wants.
+fn begin_log(config: &Config) -> anyhow::Result<LinePrefix> {
+    let prefix = LinePrefix::detect(config.log_format());
+    logging::init(prefix.clone())?;
+    Ok(prefix)
 }
 
 fn check(config: &Config) -> anyhow::Result<()> {
@@ -113,11 +120,11 @@ fn check(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Sends a sample to every sink, with the rights that alerts are sent with.
-fn test_alert(config: &Config, prefix: &LinePrefix) -> anyhow::Result<()> {
+fn test_alert(config: &Config, prefix: LinePrefix) -> anyhow::Result<()> {
     privileges::drop_all()?;
     let trials = config
         .sink_options()
-        .try_out(io::stderr(), prefix.clone())
+        .try_out(io::stderr(), prefix)
         .context("cannot start the threads of the sinks: raise the limits on tasks and open files")?;
     let mut out = io::stdout().lock();
     for Trial { sink, outcome, caveat } in &trials {
@@ -135,12 +142,12 @@ fn test_alert(config: &Config, prefix: &LinePrefix) -> anyhow::Result<()> {
 }
 
 /// Monitors until asked to stop.
-fn run(config: &Config, signals: &Signals, prefix: &LinePrefix) -> anyhow::Result<()> {
+fn run(config: &Config, signals: &Signals, prefix: LinePrefix) -> anyhow::Result<()> {
     let server = Server::bind(&config.api_options())?;
     let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(config))?;
     privileges::drop_all()?;
     let report = engine.report();
-    let outlets = Outlets::start(io::stderr(), prefix.clone(), &config.sink_options())
+    let outlets = Outlets::start(io::stderr(), prefix, &config.sink_options())
         .context("cannot start the threads of the sinks: raise the limits on tasks and open files")?;
     let running = engine.start(outlets)?;
     let server = server.start(report)?;
@@ -231,17 +238,22 @@ fn rules(config: &Config) -> Rules {
 }
 
 /// Says on stderr why it ended, and with which code it must end.
-fn complain(error: &anyhow::Error, prefix: &LinePrefix) -> ExitCode {
+fn complain(error: &anyhow::Error) -> ExitCode {
     let (report, code) = match error.downcast_ref::<ConfigError>() {
         Some(error) => (error.render(wants_colour()), ExitCode::from(2)),
         None => (format!("error: {error:#}"), ExitCode::FAILURE),
     };
-    // On a terminal the report stands alone; the journal files each line under its level.
-    let prefix = match prefix {
-        LinePrefix::Clock(_) => String::new(),
-        LinePrefix::Journal => prefix.at(unix_now(), Level::ERROR).to_string(),
+    // Without a configuration there is no log yet, and its format is not known.
+    let prefix = logging::prefix().unwrap_or_else(|| LinePrefix::detect(Format::Text));
+    let lines: String = match prefix {
+        LinePrefix::Json { .. } => prefix.line(unix_now(), Level::ERROR, &format!("{error:#}")),
+        // On a terminal the report stands alone; the journal files each line under its level.
+        LinePrefix::Clock(_) => format!("{report}\n"),
+        LinePrefix::Journal => {
+            let level = prefix.at(unix_now(), Level::ERROR).to_string();
+            report.lines().map(|line| format!("{level}{line}\n")).collect()
+        }
     };
-    let lines: String = report.lines().map(|line| format!("{prefix}{line}\n")).collect();
     // If stderr is gone, the exit code is all that is left to say.
     let _ = logging::stderr().write_all(lines.as_bytes());
     code

@@ -162,6 +162,19 @@ fn without_any_sink_the_log_has_the_sample() {
 }
 
 #[test]
+fn a_log_for_programs_is_json_to_its_last_line() {
+    let place = Place::new();
+    let config = format!("LogFormat: json\nAlertFile: {}\n", place.path("none/alerts.jsonl"));
+    let answer = place.test_alert(&config);
+    assert_eq!(answer.code, Some(1), "{answer:?}");
+    let lines: Vec<Value> =
+        answer.stderr.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let [alert, error] = lines.as_slice() else { panic!("{answer:?}") };
+    assert_eq!((&alert["state"], &error["level"]), (&"test".into(), &"error".into()));
+    assert_eq!(error["message"], "the sample did not arrive at 1 of 2 places");
+}
+
+#[test]
 fn a_file_a_program_and_a_webhook_get_the_same_sample() {
     let place = Place::new();
     let script = place.script("program", "cat > \"$1\"; echo \"$TA_SOURCE $TA_STATE\" >> \"$1\"");

@@ -53,6 +53,7 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         file.read(Key::RingMemory, defaults.ring_memory_bytes, |value| ring_memory(value, worker_count));
     let memory_bytes_max =
         file.read(Key::MemoryLimit, defaults.memory_bytes_max, |value| bytes(value, &MEMORY_BYTES));
+    let log_format = file.read(Key::LogFormat, defaults.log_format, word);
     let alert_file = file.read(Key::AlertFile, defaults.alert_file, optional_path);
     let alert_file_bytes_max = file
         .read(Key::AlertFileMaxSize, defaults.alert_file_bytes_max, |value| bytes(value, &ALERT_FILE_BYTES));
@@ -93,6 +94,7 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         event_loop: event_loop?,
         ring_memory_bytes: ring_memory_bytes?,
         memory_bytes_max: memory_bytes_max?,
+        log_format: log_format?,
         alert_file: alert_file?,
         alert_file_bytes_max: alert_file_bytes_max?,
         alert_file_keep: alert_file_keep?,
@@ -552,6 +554,7 @@ mod tests {
             ("RingMemory: »5G«", "too large", "4G"),
             ("Workers: 9\nRingMemory: »1M«", "too little for 9 workers", "at least 1179648"),
             ("MemoryLimit: »31M«", "too small", "bytes from 32M to 1000G"),
+            ("LogFormat: »JSON«", "not one of its values", "`text` or `json`"),
             ("AlertFile: »alerts.jsonl«", "not an absolute path", "/var/log/TrafficAlerted"),
             ("AlertFile: »\"\"«", "not an absolute path", "/var/log/TrafficAlerted"),
             ("AlertFile: »/var/log/«", "a folder, not a file", "/var/log/TrafficAlerted"),

@@ -39,6 +39,7 @@ keys! {
     EventLoop
     RingMemory
     MemoryLimit
+    LogFormat
     AlertFile
     AlertFileMaxSize
     AlertFileKeep

@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 use crate::alert::{Facility, Secret, SyslogTarget, WebhookFormat};
 use crate::capture::{DirectionPolicy, EventLoop};
 use crate::engine::PinCores;
+use crate::logging::Format;
 
 pub use error::{ConfigError, Problems};
 
@@ -60,6 +61,7 @@ pub struct Config {
     event_loop: EventLoop,
     ring_memory_bytes: u64,
     memory_bytes_max: u64,
+    log_format: Format,
     alert_file: Option<PathBuf>,
     alert_file_bytes_max: u64,
     alert_file_keep: u32,
@@ -148,6 +150,7 @@ impl Config {
             event_loop: EventLoop::Auto,
             ring_memory_bytes: 64_000_000,
             memory_bytes_max: 256_000_000,
+            log_format: Format::Text,
             alert_file: None,
             alert_file_bytes_max: 10_000_000,
             alert_file_keep: 5,

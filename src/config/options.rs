@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Config;
 use crate::api::view::Capabilities;
+use crate::logging::Format;
 use crate::{alert, api, capture, detect, engine, flow};
 
 impl Config {
@@ -71,6 +72,19 @@ impl Config {
     /// ```
     pub fn alert_options(&self) -> alert::Options {
         alert::Options { hide_destinations: self.hide_destinations }
+    }
+
+    /// What a line of the log is.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    /// use traffic_alerted::logging::Format;
+    ///
+    /// assert_eq!(Config::parse("my.conf", "LogFormat: json")?.log_format(), Format::Json);
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    pub fn log_format(&self) -> Format {
+        self.log_format
     }
 
     /// Whom alerts are told besides the log.
@@ -168,6 +182,7 @@ PinCores: 3,2
 EventLoop: epoll
 RingMemory: 8M
 MemoryLimit: 1G
+LogFormat: json
 AlertFile: /var/log/alerts.jsonl
 AlertFileMaxSize: 1M
 AlertFileKeep: 2
@@ -208,6 +223,7 @@ ListenAddress: [::1]:80
         };
         assert_eq!(config.detect_limits(), limits);
         assert_eq!(config.alert_options(), alert::Options { hide_destinations: true });
+        assert_eq!(config.log_format(), Format::Json);
         let sinks = alert::SinkOptions {
             retry: alert::Retry::default(),
             file: Some(alert::FileOptions {

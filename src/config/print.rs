@@ -56,6 +56,7 @@ impl Config {
             Key::EventLoop => self.event_loop.word().to_owned(),
             Key::RingMemory => Bytes(self.ring_memory_bytes).to_string(),
             Key::MemoryLimit => Bytes(self.memory_bytes_max).to_string(),
+            Key::LogFormat => self.log_format.word().to_owned(),
             Key::AlertFile => {
                 optional(self.alert_file.as_deref().map(|path| quoted(&path.to_string_lossy())))
             }
@@ -145,6 +146,7 @@ PinCores: none
 EventLoop: auto
 RingMemory: 64M
 MemoryLimit: 256M
+LogFormat: text
 AlertFile:
 AlertFileMaxSize: 10M
 AlertFileKeep: 5
@@ -178,6 +180,7 @@ ListenAddress: 127.0.0.1:8698
             "WebhookURL: \"/a #b\"\nWebhookTokenFile: /c\n",
             "Syslog: tcp://[::1]:514\nSyslogFacility: user\n",
             "Syslog: unix:/dev/log\n",
+            "LogFormat: json\n",
             "Direction: in\nEventLoop: epoll\nAnalyzePorts: true\n",
         ];
         for text in files {

@@ -3,6 +3,7 @@
 use super::ScanEvidence;
 use crate::alert::{Facility, WebhookFormat};
 use crate::capture::{DirectionPolicy, EventLoop};
+use crate::logging::Format;
 
 /// A value with one word for each of its states.
 pub(super) trait Word: Copy + 'static {
@@ -64,6 +65,17 @@ impl Word for EventLoop {
     }
 }
 
+impl Word for Format {
+    const ALL: &'static [Self] = &[Self::Text, Self::Json];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
 impl Word for WebhookFormat {
     const ALL: &'static [Self] =
         &[Self::Json, Self::Slack, Self::Discord, Self::Mattermost, Self::Ntfy, Self::Alertmanager];
@@ -115,6 +127,7 @@ mod tests {
         reads_what_it_writes::<bool>();
         reads_what_it_writes::<DirectionPolicy>();
         reads_what_it_writes::<EventLoop>();
+        reads_what_it_writes::<Format>();
         reads_what_it_writes::<Facility>();
         reads_what_it_writes::<WebhookFormat>();
         reads_what_it_writes::<ScanEvidence>();

@@ -1,4 +1,4 @@
-//! The log as a sink: one line for each notice, on stderr.
+//! The log as a sink: one line for each notice, on stderr, as text or as a JSON object.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use crate::alert::json;
 use crate::alert::ledger::OPEN_ALERTS_MAX;
 use crate::alert::line::Line;
 use crate::logging::LinePrefix;
@@ -48,7 +49,11 @@ impl<W: Write + Send> Sink for Log<W> {
     fn deliver(&mut self, batch: &[Arc<Said>], _: &Ending) -> Result<usize, Failure> {
         let Said { at, notice, .. } = &*batch[0];
         // One write per line, so that two writers to one log never mix theirs.
-        let line = format!("{}{}\n", self.prefix.at(*at, Level::WARN), Line(notice));
+        let prefix = self.prefix.at(*at, Level::WARN);
+        let line = match self.prefix.is_json() {
+            true => format!("{prefix}{}\n", json::text(notice)),
+            false => format!("{prefix}{}\n", Line(notice)),
+        };
         match self.out.write_all(line.as_bytes()) {
             Ok(()) => Ok(1),
             Err(error) => Err(Failure::lasting(format!("a line cannot be written to stderr: {error}"))),

@@ -108,6 +108,21 @@ fn a_log_that_hangs_delays_nobody_and_what_it_lost_is_known() {
 }
 
 #[test]
+fn a_log_for_programs_has_the_object_of_the_alert() {
+    let slow = Slow::default();
+    let prefix = LinePrefix::Json { for_journal: true };
+    let mut outlets = Outlets::start_sinks(vec![log(&slow, prefix)]).expect("a thread");
+    outlets.say(UnixNanos(0), notice(7));
+    outlets.finish(PATIENT);
+    let text = slow.text();
+    assert!(
+        text.starts_with(r#"<4>{"id":"test-1790000000","kind":"SCANNING_PORT","state":"open""#),
+        "{text}"
+    );
+    assert!(text.ends_with("}\n"), "{text}");
+}
+
+#[test]
 fn the_end_waits_for_a_hanging_log_only_so_long() {
     let slow = Slow::default();
     let mut outlets = Outlets::start_sinks(vec![log(&slow, LinePrefix::Journal)]).expect("a thread");
