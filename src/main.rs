@@ -177,16 +177,18 @@ fn run(config: &Config, signals: &Signals, prefix: LinePrefix) -> anyhow::Result
 
 /// Says what a sink has not delivered.
 fn say_lost(Finished { sink, counts, in_time }: &Finished) {
-    let lost = counts.lost();
-    match (sink, lost) {
-        (_, 0) => {}
-        (SinkName::Log, _) => warn!("{lost} alerts were not written: the log took them too slowly"),
-        _ => warn!("{sink}: {lost} alerts were not delivered"),
+    let (lost, waiting) = (counts.lost(), counts.waiting());
+    match sink {
+        SinkName::Log if lost > 0 => {
+            warn!("{lost} alerts were not written: the log took them too slowly");
+        }
+        _ if lost > 0 => warn!("{sink}: {lost} alerts were not delivered"),
+        _ => {}
     }
     match sink {
-        _ if *in_time => {}
-        SinkName::Log => warn!("the last alerts were not written: the log took nothing"),
-        _ => warn!("{sink}: the last alerts, {} of them, were not delivered in time", counts.waiting()),
+        SinkName::Log if !in_time => warn!("the last alerts were not written: the log took nothing"),
+        _ if waiting > 0 => warn!("{sink}: {waiting} alerts were still waiting at the end"),
+        _ => {}
     }
 }
 

@@ -35,6 +35,7 @@ mod counted_once;
 mod interfaces;
 mod masquerade;
 mod one_capability;
+mod outlets;
 mod scans;
 mod stopping;
 mod volume;
