@@ -41,6 +41,18 @@ keys! {
     EventLoop
     RingMemory
     MemoryLimit
+    LogFormat
+    AlertFile
+    AlertFileMaxSize
+    AlertFileKeep
+    AlertCommand
+    AlertCommandTimeout
+    WebhookURL
+    WebhookFormat
+    WebhookToken
+    WebhookTokenFile
+    Syslog
+    SyslogFacility
     ListenAddress
 }
 

@@ -6,6 +6,7 @@ use super::key::Key;
 use super::units::Bytes;
 use super::word::Word;
 use super::{Config, Workers};
+use crate::alert::Secret;
 use crate::detect::Share;
 use crate::engine::PinCores;
 
@@ -60,6 +61,29 @@ impl Config {
             Key::EventLoop => self.event_loop.word().to_owned(),
             Key::RingMemory => Bytes(self.ring_memory_bytes).to_string(),
             Key::MemoryLimit => Bytes(self.memory_bytes_max).to_string(),
+            Key::LogFormat => self.log_format.word().to_owned(),
+            Key::AlertFile => {
+                optional(self.alert_file.as_deref().map(|path| quoted(&path.to_string_lossy())))
+            }
+            Key::AlertFileMaxSize => Bytes(self.alert_file_bytes_max).to_string(),
+            Key::AlertFileKeep => self.alert_file_keep.to_string(),
+            Key::AlertCommand => {
+                let words: Vec<String> = self.alert_command.iter().map(|word| quoted(word)).collect();
+                words.join(" ")
+            }
+            Key::AlertCommandTimeout => self.alert_command_timeout_s.to_string(),
+            Key::WebhookURL => optional(self.webhook_url.as_ref().map(secret)),
+            Key::WebhookFormat => self.webhook_format.word().to_owned(),
+            Key::WebhookToken => match &self.webhook_token {
+                Some(token @ Secret::Here(_)) => secret(token),
+                _ => String::new(),
+            },
+            Key::WebhookTokenFile => match &self.webhook_token {
+                Some(token @ Secret::InFile(_)) => secret(token),
+                _ => String::new(),
+            },
+            Key::Syslog => optional(self.syslog.as_ref().map(ToString::to_string)),
+            Key::SyslogFacility => self.syslog_facility.word().to_owned(),
             Key::ListenAddress => self.listen.to_string(),
         }
     }
@@ -76,6 +100,27 @@ impl Config {
             (Key::Workers, Workers::Auto { here }) => Some(format!("one for each usable CPU, here {here}")),
             _ => None,
         }
+    }
+}
+
+fn optional(value: Option<String>) -> String {
+    value.unwrap_or_default()
+}
+
+/// As it stands in the file, since what is printed reads back the same.
+fn secret(secret: &Secret) -> String {
+    match secret {
+        Secret::Here(value) => value.clone(),
+        Secret::InFile(path) => quoted(&path.to_string_lossy()),
+    }
+}
+
+/// In quotes where a `#` or white space would end it, or nothing would be seen of it.
+fn quoted(text: &str) -> String {
+    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c == '#') {
+        format!("\"{text}\"")
+    } else {
+        text.to_owned()
     }
 }
 
@@ -108,6 +153,18 @@ PinCores: none
 EventLoop: auto
 RingMemory: 64M
 MemoryLimit: 256M
+LogFormat: text
+AlertFile:
+AlertFileMaxSize: 10M
+AlertFileKeep: 5
+AlertCommand:
+AlertCommandTimeout: 10
+WebhookURL:
+WebhookFormat: json
+WebhookToken:
+WebhookTokenFile:
+Syslog:
+SyslogFacility: daemon
 ListenAddress: 127.0.0.1:8698
 ";
         assert_eq!(config.to_string(), expected);
@@ -126,6 +183,13 @@ ListenAddress: 127.0.0.1:8698
             "Direction: both\nEventLoop: io_uring\nListenAddress: [::1]:0\n",
             "WireExact: off\nLossLimit: off\n",
             "LossLimit: 12.3456%\n",
+            "AlertFile: \"/a b #/c\"\nAlertFileMaxSize: 20K\nAlertFileKeep: 9\n",
+            "AlertCommand: \"/a b\" \"\" --c=\"d #e\" f\nAlertCommandTimeout: 1\n",
+            "WebhookURL: https://a/b#c\nWebhookFormat: ntfy\nWebhookToken: a\n",
+            "WebhookURL: \"/a #b\"\nWebhookTokenFile: /c\n",
+            "Syslog: tcp://[::1]:514\nSyslogFacility: user\n",
+            "Syslog: unix:/dev/log\n",
+            "LogFormat: json\n",
             "Direction: in\nEventLoop: epoll\nAnalyzePorts: true\n",
         ];
         for text in files {

@@ -149,7 +149,7 @@ impl Run {
         self.analyst.judge(now, UnixNanos(now.0), now, &mut self.notices);
         for notice in self.notices.drain(..) {
             match notice {
-                Notice::Opened(alert) => self.alerts.push(alert),
+                Notice::Opened(alert) | Notice::Test(alert) => self.alerts.push(alert),
                 Notice::Closed(closed) => {
                     // Few are open at once, and those opened last.
                     if let Some(open) = self.alerts.iter_mut().rev().find(|alert| alert.id == closed.id) {

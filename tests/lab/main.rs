@@ -32,6 +32,7 @@ mod services;
 mod tool;
 
 mod accounting;
+mod alert_file;
 mod answers;
 mod counted_once;
 mod devices;
@@ -40,6 +41,7 @@ mod links;
 mod loss;
 mod masquerade;
 mod one_capability;
+mod outlets;
 mod pppoe;
 mod scans;
 mod stopping;
