@@ -20,10 +20,11 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, sendto, socket};
 use traffic_alerted::capture::{
-    self, Batch, DirectionPolicy, EventLoop, FrameSource, InterfaceView, KernelView, Live, Options,
-    SocketStatistics, Standing, Waker, Watcher, WireExact,
+    self, Batch, DirectionPolicy, EventLoop, FrameSource, InterfaceView, KernelView, Live, LocalNetworks,
+    Options, SocketStatistics, Standing, Waker, Watcher, WireExact,
 };
 use traffic_alerted::packet::{Direction, Skip};
+use traffic_alerted::privileges;
 use traffic_alerted::published::Published;
 use traffic_alerted::sys::packet_socket::PacketSocket;
 use traffic_alerted::sys::poller::{Choice, Poller};
@@ -238,6 +239,7 @@ fn what_came_and_went_is_judged_by_the_names_it_had() {
     in_namespace("what_came_and_went_is_judged_by_the_names_it_had", || {
         let mut options = options(1, 8 << 20);
         options.excluded_interfaces = vec!["lo".into(), "x0".into()];
+        const PROBE: u32 = 1_000_000;
         // Nobody watches: the worker knows what it asks for itself.
         let mut capture = Capture::open(&options);
         let show = |number: u32, names: &[&str]| {
@@ -248,9 +250,14 @@ fn what_came_and_went_is_judged_by_the_names_it_had() {
                 ip(["link", "set", now, "down"]);
                 ip(["link", "set", now, "name", name]);
                 ip(["link", "set", name, "up"]);
-                wait_until_up(name);
                 now = name;
             }
+            // The other end of the wire comes up by itself, a moment later.
+            let before = frames_received(now);
+            until("frames pass", || {
+                peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], PROBE, 100));
+                frames_received(now) > before
+            });
             (0..10).for_each(|n| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number + n, 100)));
             ip(["link", "del", now]);
         };
@@ -265,7 +272,7 @@ fn what_came_and_went_is_judged_by_the_names_it_had() {
         for ((names, _), number) in cases.iter().zip((0..).step_by(10)) {
             show(number, names);
         }
-        capture.until("all is read", |capture| capture.numbers().len() == 50);
+        capture.until("all is read", |capture| (0..50).all(|number| capture.numbers().contains(&number)));
         for ((names, expected), number) in cases.iter().zip((0..).step_by(10)) {
             for number in number..number + 10 {
                 assert_eq!(capture.standing_of(number).1, *expected, "{names:?}");
@@ -466,6 +473,81 @@ fn what_the_kernel_counts_is_shown() {
 }
 
 #[test]
+fn local_networks_follow_addresses_and_routes() {
+    in_namespace("local_networks_follow_addresses_and_routes", || {
+        let _peers = [Peer::new("lan"), Peer::new("wan")];
+        ip(["addr", "add", "192.168.7.1/24", "dev", "lan"]);
+        ip(["addr", "add", "203.0.113.9/24", "dev", "wan"]);
+        ip(["route", "add", "default", "via", "203.0.113.1"]);
+        let mut capture = Capture::open(&options(1, 8 << 20));
+        let views = Arc::clone(&capture.views);
+        let local = || views.read().local_networks.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(local(), ["192.168.7.0/24", "203.0.113.9/32"], "before anything is read");
+
+        capture.watch();
+        let wait_for = |expected: &[&str]| {
+            until("the networks are known", || {
+                thread::sleep(TURN);
+                local() == expected
+            });
+        };
+        // Some that matter among some that do not.
+        for route in [
+            "10.1.0.0/16 via 192.168.7.2",
+            "198.18.0.0/15 via 192.168.7.2",
+            "10.2.0.0/16 via 203.0.113.1",
+            "198.51.100.0/24 dev lan",
+            "blackhole 10.9.0.0/16",
+            "10.3.0.0/16 dev lan table 100",
+        ] {
+            ip(["route", "add"].into_iter().chain(route.split(' ')));
+        }
+        wait_for(&["10.1.0.0/16", "192.168.7.0/24", "198.51.100.0/24", "203.0.113.9/32"]);
+        ip(["route", "del", "10.1.0.0/16"]);
+        wait_for(&["192.168.7.0/24", "198.51.100.0/24", "203.0.113.9/32"]);
+        // The kernel takes its routes away without a word.
+        ip(["link", "set", "lan", "down"]);
+        wait_for(&["192.168.7.0/24", "203.0.113.9/32"]);
+        ip(["addr", "del", "203.0.113.9/24", "dev", "wan"]);
+        wait_for(&["192.168.7.0/24"]);
+        drop(capture);
+
+        let configured = Options {
+            local_networks: LocalNetworks::List(vec![
+                "10.0.0.0/9".parse().unwrap(),
+                "10.128.0.0/9".parse().unwrap(),
+            ]),
+            ..options(1, 8 << 20)
+        };
+        let capture = Capture::open(&configured);
+        let table = capture.lives[0].table();
+        assert_eq!(table.local_networks(), ["10.0.0.0/8".parse().unwrap()]);
+        assert!(table.is_local([10, 200, 1, 1].into()) && !table.is_local([192, 168, 7, 1].into()));
+    });
+}
+
+#[test]
+fn a_mirror_port_receives_what_is_for_others() {
+    in_namespace("a_mirror_port_receives_what_is_for_others", || {
+        let _plain = Peer::new("r0");
+        let _first = Peer::new("span0");
+        let options = Options { promiscuous: vec!["span0".into(), "later0".into()], ..options(2, 8 << 20) };
+        let mut capture = Capture::open(&options);
+        let is_promiscuous = |name: &str| {
+            let shown = ip(["-details", "link", "show", name]);
+            !String::from_utf8_lossy(&shown).contains("promiscuity 0 ")
+        };
+        assert!(is_promiscuous("span0") && !is_promiscuous("r0"));
+
+        capture.watch();
+        ip(["link", "set", "r0", "name", "later0"]);
+        until("the renamed one receives all", || is_promiscuous("later0"));
+        ip(["link", "set", "span0", "name", "r0"]);
+        until("what is called otherwise does no more", || !is_promiscuous("r0"));
+    });
+}
+
+#[test]
 fn a_wait_ends_by_its_bell_or_its_timeout() {
     in_namespace("a_wait_ends_by_its_bell_or_its_timeout", || {
         for event_loop in [EventLoop::Auto, EventLoop::Epoll] {
@@ -559,12 +641,15 @@ impl Capture {
         }
     }
 
-    /// Lets the watcher run.
+    /// Lets the watcher run, without a capability as in the program.
     fn watch(&mut self) {
         let watcher = self.watcher.take().expect("it runs once");
         let stop = Waker::new().unwrap();
         let bell = stop.clone();
-        let thread = thread::spawn(move || watcher.run(&bell).unwrap());
+        let thread = thread::spawn(move || {
+            privileges::drop_all().unwrap();
+            watcher.run(&bell).unwrap();
+        });
         self.following = Some((stop, thread));
     }
 
@@ -698,6 +783,14 @@ fn link_address(name: &str) -> LinkAddr {
         .unwrap_or_else(|| panic!("{name} has no link address"))
 }
 
+/// Frames that an interface has received since it was made.
+fn frames_received(name: &str) -> u64 {
+    let table = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    let line = table.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'));
+    let columns = line.unwrap_or_else(|| panic!("there is no {name}"));
+    columns.split_whitespace().nth(1).and_then(|packets| packets.parse().ok()).unwrap()
+}
+
 fn mac_of(name: &str) -> [u8; 6] {
     link_address(name).addr().unwrap()
 }
@@ -716,6 +809,8 @@ fn options(workers: usize, ring_memory_bytes: u64) -> Options {
         workers,
         ring_memory_bytes,
         excluded_interfaces: vec!["lo".into()],
+        promiscuous: vec![],
+        local_networks: LocalNetworks::Auto,
         direction: DirectionPolicy::Auto,
         event_loop: EventLoop::Auto,
         wire_exact: WireExact::Off,

@@ -188,7 +188,7 @@ impl Meter {
             read_at,
             interfaces: interfaces.collect(),
             backlog: self.backlog.as_ref().map(Backlog::counts),
-            local_networks: Vec::new(),
+            local_networks: table.local_networks().to_vec(),
             forwards: table.forwards(),
             changes,
         });
@@ -214,6 +214,7 @@ mod tests {
             master: None,
             lower: None,
             vlan_id: None,
+            is_promiscuous: false,
         };
         let interfaces = Interfaces { links: ifindexes.iter().map(link).collect(), ..Interfaces::default() };
         InterfaceTable::new(&interfaces, &Policy::default())

@@ -316,7 +316,7 @@ fn option(option: &'static str) -> impl Fn(nix::errno::Errno) -> CaptureError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::interfaces::Interfaces;
+    use super::super::interfaces::{Interfaces, OwnAddress};
     use super::super::topology::Policy;
     use super::*;
     use crate::capture::{DirectionPolicy, Options};
@@ -340,6 +340,8 @@ mod tests {
             workers: 1,
             ring_memory_bytes: 0,
             excluded_interfaces: vec![excluded.to_owned()],
+            promiscuous: vec![],
+            local_networks: Default::default(),
             direction: DirectionPolicy::In,
             event_loop: Default::default(),
             wire_exact: Default::default(),
@@ -428,7 +430,8 @@ mod tests {
         let table = |interfaces: &Interfaces, excluded: &str| {
             Arc::new(InterfaceTable::new(interfaces, &policy(excluded)))
         };
-        let own_addresses = vec![IpAddr::from([10, 0, 0, 1])];
+        let addr = IpAddr::from([10, 0, 0, 1]);
+        let own_addresses = vec![OwnAddress { addr, ifindex: 1, prefix: None }];
         let mut known = known("lo");
         known.replace(table(&Interfaces { own_addresses, ..Interfaces::default() }, "lo"));
         assert!(!known.changed.get(), "an address came");

@@ -103,6 +103,7 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
         ring.socket().take_statistics().map_err(socket_error(worker, "getsockopt(PACKET_STATISTICS)"))?;
     }
     watcher.attach_filters().map_err(socket_error(0, "setsockopt(SO_ATTACH_FILTER)"))?;
+    watcher.ask_for_all();
 
     let seed = |(ring, mailbox)| LiveSeed {
         ring,
@@ -223,6 +224,8 @@ mod tests {
             workers,
             ring_memory_bytes,
             excluded_interfaces: vec![],
+            promiscuous: vec![],
+            local_networks: Default::default(),
             direction: Default::default(),
             event_loop: Default::default(),
             wire_exact: Default::default(),

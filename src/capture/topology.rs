@@ -21,7 +21,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::interfaces::{InterfaceName, Interfaces, Link};
+use super::local_networks::{LocalNetworks, Networks};
 use super::source::Standing;
 use super::{DirectionPolicy, Options};
 use crate::packet::{Direction, Skip};
@@ -30,17 +33,34 @@ use crate::packet::{Direction, Skip};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Policy {
     excluded: Vec<InterfaceName>,
+    promiscuous: Vec<InterfaceName>,
+    local_networks: LocalNetworks,
     direction: DirectionPolicy,
 }
 
 impl Policy {
     pub(super) fn new(options: &Options) -> Self {
-        let excluded = options.excluded_interfaces.iter().map(|name| InterfaceName::new(name.as_bytes()));
-        Self { excluded: excluded.collect(), direction: options.direction }
+        let names = |names: &[String]| names.iter().map(|name| InterfaceName::new(name.as_bytes())).collect();
+        Self {
+            excluded: names(&options.excluded_interfaces),
+            promiscuous: names(&options.promiscuous),
+            local_networks: options.local_networks.clone(),
+            direction: options.direction,
+        }
     }
 
     fn excludes(&self, name: &InterfaceName) -> bool {
         self.excluded.contains(name)
+    }
+
+    /// How the local networks are known.
+    pub(super) fn local_networks(&self) -> &LocalNetworks {
+        &self.local_networks
+    }
+
+    /// Whether an interface of this name is to receive what is for other stations too.
+    pub(super) fn wants_all_of(&self, name: &InterfaceName) -> bool {
+        self.promiscuous.contains(name)
     }
 
     /// The standing of frames that leave through an ordinary interface.
@@ -67,6 +87,7 @@ pub struct InterfaceTable {
     hidden_vlans: Vec<(u32, u16)>,
     /// Sorted.
     own_addresses: Vec<IpAddr>,
+    local_networks: Networks,
     /// Whether the name of an interface that nobody knows may be an excluded one. That of lo is not: lo stays.
     excludes_strangers: bool,
     /// A PPP interface is monitored.
@@ -126,13 +147,17 @@ impl InterfaceTable {
         let is_lo = |name: &InterfaceName| {
             interfaces.links.iter().any(|link| link.hatype == libc::ARPHRD_LOOPBACK && link.name == *name)
         };
+        let mut own_addresses: Vec<_> = interfaces.own_addresses.iter().map(|own| own.addr).collect();
+        own_addresses.sort_unstable();
+        own_addresses.dedup();
         Self {
             rows: rows.collect(),
             gone: Vec::new(),
             forwards,
             leaving,
             hidden_vlans: stack.hidden_vlans(),
-            own_addresses: interfaces.own_addresses.clone(),
+            own_addresses,
+            local_networks: Networks::default(),
             terminates_pppoe: interfaces
                 .links
                 .iter()
@@ -146,6 +171,11 @@ impl InterfaceTable {
     #[inline]
     pub fn standing(&self, ifindex: u32, direction: Direction) -> Option<Standing> {
         self.rows.get(&ifindex).map(|row| row.standing(direction))
+    }
+
+    /// The same table with these local networks.
+    pub(super) fn with_local_networks(self, local_networks: Networks) -> Self {
+        Self { local_networks, ..self }
     }
 
     /// The same table, which also remembers what has gone since `before`: frames may still lie in a ring.
@@ -193,6 +223,16 @@ impl InterfaceTable {
         self.own_addresses.binary_search(&addr).is_ok()
     }
 
+    /// Networks that this host is attached to or that lie behind it, without overlap and in ascending order.
+    pub fn local_networks(&self) -> &[IpNet] {
+        self.local_networks.as_slice()
+    }
+
+    /// Whether `addr` is in a local network.
+    pub fn is_local(&self, addr: IpAddr) -> bool {
+        self.local_networks.contains(addr)
+    }
+
     /// Whether a PPP interface shows the packets of PPPoE sessions that end here.
     #[inline]
     pub fn terminates_pppoe(&self) -> bool {
@@ -232,7 +272,7 @@ impl InterfaceTable {
     }
 }
 
-/// One line for the log: what is monitored, what is not and why, and which way counts.
+/// One line for the log: what is monitored, what is not and why, which way counts, and what is local.
 impl fmt::Display for InterfaceTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |row: &Row| row.name.as_ref().map_or_else(|| "?".to_owned(), InterfaceName::to_string);
@@ -256,7 +296,14 @@ impl fmt::Display for InterfaceTable {
             Standing::CountsIfOwn => "packets count entering, and leaving from an own address",
             Standing::Evidence | Standing::Skipped(_) => "packets count entering",
         };
-        write!(f, "; this host {forwards}, {counts}")
+        write!(f, "; this host {forwards}, {counts}")?;
+        match self.local_networks() {
+            [] => Ok(()),
+            networks => {
+                let networks: Vec<_> = networks.iter().map(IpNet::to_string).collect();
+                write!(f, "; local networks are {}", shortened(&networks))
+            }
+        }
     }
 }
 
@@ -382,6 +429,7 @@ impl<'a> Stack<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::interfaces::OwnAddress;
     use super::*;
 
     const COUNTS: Standing = Standing::Counts;
@@ -398,6 +446,7 @@ mod tests {
             master: None,
             lower: None,
             vlan_id: None,
+            is_promiscuous: false,
         }
     }
 
@@ -412,7 +461,7 @@ mod tests {
     fn table(links: Vec<Link>, excluded: &[&str], direction: DirectionPolicy) -> InterfaceTable {
         let excluded = excluded.iter().map(|name| InterfaceName::new(name.as_bytes())).collect();
         let interfaces = Interfaces { links, ..Interfaces::default() };
-        InterfaceTable::new(&interfaces, &Policy { excluded, direction })
+        InterfaceTable::new(&interfaces, &Policy { excluded, direction, ..Policy::default() })
     }
 
     fn entering(links: Vec<Link>, excluded: &[&str]) -> Vec<Standing> {
@@ -548,7 +597,7 @@ mod tests {
         for (name, mut links, ip_forwarding, direction, forwards, leaving) in cases {
             links.push(link(99, "eth0", ""));
             let interfaces = Interfaces { links, ip_forwarding, own_addresses: vec![] };
-            let table = InterfaceTable::new(&interfaces, &Policy { excluded: vec![], direction });
+            let table = InterfaceTable::new(&interfaces, &Policy { direction, ..Policy::default() });
             assert_eq!(table.forwards(), forwards, "{name}");
             assert_eq!(table.standing(99, Direction::Leaving), Some(leaving), "{name}");
             assert_eq!(table.standing(99, Direction::Entering), Some(COUNTS), "{name}");
@@ -659,12 +708,14 @@ mod tests {
 
     #[test]
     fn own_addresses_are_known_and_numbers_may_be_large() {
+        let own = |addr| OwnAddress { addr, ifindex: 1, prefix: None };
+        let addresses = ["fd00::1", "10.0.0.1", "fd00::1"].map(|addr| own(addr.parse().unwrap()));
         let interfaces = Interfaces {
             links: (0..700).map(|i| link(4_000_000_000 + i, "c", "")).collect(),
             ip_forwarding: false,
-            own_addresses: vec![IpAddr::from([10, 0, 0, 1]), "fd00::1".parse().unwrap()],
+            own_addresses: addresses.to_vec(),
         };
-        let policy = Policy { excluded: vec![], direction: DirectionPolicy::InAndOwn };
+        let policy = Policy { direction: DirectionPolicy::InAndOwn, ..Policy::default() };
         let table = InterfaceTable::new(&interfaces, &policy);
         assert!(table.is_own([10, 0, 0, 1].into()) && !table.is_own([10, 0, 0, 2].into()));
         assert_eq!(table.monitored(), 700);
@@ -683,5 +734,8 @@ mod tests {
         assert!(
             table(vec![], &[], DirectionPolicy::In).to_string().starts_with("no interface is monitored; ")
         );
+        let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap());
+        let table = table(vec![], &[], DirectionPolicy::In).with_local_networks(Networks::new(&networks));
+        assert!(table.to_string().ends_with("entering; local networks are 10.0.0.0/8, fd00::/8"), "{table}");
     }
 }

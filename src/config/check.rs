@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 use super::error::Problem;
 use super::file::RawConfig;
 use super::key::Key;
@@ -16,7 +18,7 @@ use super::{
     Machine, RING_MEMORY_BYTES, WORKERS, Workers,
 };
 use crate::alert::{self, Secret, SyslogTarget};
-use crate::capture::RING_BYTES_MIN;
+use crate::capture::{LocalNetworks, RING_BYTES_MIN};
 use crate::detect::Share;
 use crate::engine::PinCores;
 
@@ -46,6 +48,10 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let direction = file.read(Key::Direction, defaults.direction, word);
     let wire_exact = file.read(Key::WireExact, defaults.wire_exact, word);
     let loss_ppm_max = file.read(Key::LossLimit, defaults.loss_ppm_max, loss_limit);
+    let promiscuous = file.read(Key::Promiscuous, defaults.promiscuous, |value| {
+        self::promiscuous(value, excluded_interfaces.as_deref().unwrap_or_default())
+    });
+    let local_networks = file.read(Key::LocalNetworks, defaults.local_networks, self::local_networks);
     let workers = file.read(Key::Workers, defaults.workers, |value| self::workers(value, machine));
     // Where the number of workers is wrong, nothing is held against it.
     let worker_count = workers.map(Workers::count);
@@ -94,6 +100,8 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         direction: direction?,
         wire_exact: wire_exact?,
         loss_ppm_max: loss_ppm_max?,
+        promiscuous: promiscuous?,
+        local_networks: local_networks?,
         workers: workers?,
         pin_cores: pin_cores?,
         event_loop: event_loop?,
@@ -341,6 +349,49 @@ fn interfaces(value: &str) -> Result<Vec<String>, Complaint> {
     Ok(names)
 }
 
+/// Interfaces that receive everything, none of which is excluded.
+fn promiscuous(value: &str, excluded: &[String]) -> Result<Vec<String>, Complaint> {
+    let names = interfaces(value)?;
+    match names.iter().find(|name| excluded.contains(name)) {
+        None => Ok(names),
+        Some(name) => {
+            let label = format!("`{name}` is not monitored");
+            let help = format!("remove `{name}` here, or from `{}`", Key::ExcludedInterfaces);
+            Err(Complaint::new(label, help).against(Key::ExcludedInterfaces, "it is excluded here"))
+        }
+    }
+}
+
+fn local_networks(value: &str) -> Result<LocalNetworks, Complaint> {
+    if value == "auto" {
+        return Ok(LocalNetworks::Auto);
+    }
+    let form = "write `auto`, or networks with commas between them, such as 10.0.0.0/8, fd00::/8, or nothing";
+    let mut networks: Vec<IpNet> = Vec::new();
+    for Item { text, span } in items(value, form)? {
+        let complain = |label: &str, help: String| Complaint::new(label, help).at(span.clone());
+        let network: IpNet = match (text.parse(), text.parse::<IpAddr>()) {
+            (Ok(network), _) => network,
+            (Err(_), Ok(addr)) => {
+                let host = IpNet::from(addr);
+                return Err(complain("no prefix length", format!("write {host} for one address; {form}")));
+            }
+            (Err(_), Err(_)) => return Err(complain("not a network", form.to_owned())),
+        };
+        if network.prefix_len() == 0 {
+            return Err(complain("everything is in it", form.to_owned()));
+        }
+        if network.trunc() != network {
+            let help = format!("write {} for the network with this address", network.trunc());
+            return Err(complain("bits are set behind the prefix", help));
+        }
+        if !networks.contains(&network) {
+            networks.push(network);
+        }
+    }
+    Ok(LocalNetworks::List(networks))
+}
+
 /// Why the kernel would refuse this name (`dev_valid_name` of net/core/dev.c). Its rules are about bytes and
 /// ours about characters, so a name with exotic white space cannot be excluded.
 fn why_no_interface(name: &str) -> Option<String> {
@@ -491,6 +542,11 @@ mod tests {
             "ExcludedInterfaces: \"\"",
             "LossLimit: off\nWireExact: off",
             "LossLimit: 100%",
+            "Promiscuous: eth0, \"span0\"",
+            "Promiscuous: \"\"",
+            "LocalNetworks: auto",
+            "LocalNetworks: 10.0.0.0/8,fd00::/8, \"192.0.2.1/32\"",
+            "LocalNetworks: \"\"",
             "Workers: 256",
             "Workers: auto\nPinCores: auto",
             "Workers: 1\nPinCores: 3",
@@ -558,6 +614,19 @@ mod tests {
             ("LossLimit: »0.1«", "no percent sign", "`off`, or a percentage from 0.0001% to 100%"),
             ("LossLimit: »0%«", "too small", "0.1%"),
             ("LossLimit: »101%«", "too large", "100%"),
+            ("Promiscuous: »a/b«", "no interface can have this name", "interface names"),
+            (
+                "ExcludedInterfaces: eth1,span0\nPromiscuous: »eth0,span0«",
+                "`span0` is not monitored",
+                "from `Ex",
+            ),
+            ("Promiscuous: »lo«", "`lo` is not monitored", "remove `lo` here"),
+            ("LocalNetworks: »all«", "not a network", "`auto`"),
+            ("LocalNetworks: 10.0.0.0/8, »fd00::1«", "no prefix length", "write fd00::1/128"),
+            ("LocalNetworks: »10.0.0.1/8«", "bits are set behind", "write 10.0.0.0/8"),
+            ("LocalNetworks: »10.0.0.0/33«", "not a network", "fd00::/8"),
+            ("LocalNetworks: »0.0.0.0/0«", "everything is in it", "10.0.0.0/8"),
+            ("LocalNetworks: »auto«,10.0.0.0/8", "not a network", "`auto`"),
             ("EventLoop: »select«", "not one of its values", "`auto`, `io_uring` or `epoll`"),
             ("Workers: »0«", "too small", "`auto` or a whole number from 1 to 256"),
             ("Workers: »257«", "too large", "256"),

@@ -36,6 +36,8 @@ keys! {
     Direction
     WireExact
     LossLimit
+    Promiscuous
+    LocalNetworks
     Workers
     PinCores
     EventLoop

@@ -32,7 +32,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::alert::{Facility, Secret, SyslogTarget, WebhookFormat};
-use crate::capture::{DirectionPolicy, EventLoop, WireExact};
+use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
 use crate::engine::PinCores;
 use crate::logging::Format;
 
@@ -58,6 +58,9 @@ pub struct Config {
     wire_exact: WireExact,
     /// `None`: losses raise no alert.
     loss_ppm_max: Option<u32>,
+    /// None of them is excluded.
+    promiscuous: Vec<String>,
+    local_networks: LocalNetworks,
     workers: Workers,
     /// Of a list: as many as there are workers, each once, all of them in the affinity mask.
     pin_cores: PinCores,
@@ -150,6 +153,8 @@ impl Config {
             direction: DirectionPolicy::Auto,
             wire_exact: WireExact::Auto,
             loss_ppm_max: Some(1_000),
+            promiscuous: Vec::new(),
+            local_networks: LocalNetworks::Auto,
             workers: Workers::Auto { here: machine.workers() },
             pin_cores: PinCores::None,
             event_loop: EventLoop::Auto,

@@ -23,6 +23,8 @@ impl Config {
             workers: self.workers.count(),
             ring_memory_bytes: self.ring_memory_bytes,
             excluded_interfaces: self.excluded_interfaces.clone(),
+            promiscuous: self.promiscuous.clone(),
+            local_networks: self.local_networks.clone(),
             direction: self.direction,
             event_loop: self.event_loop,
             wire_exact: self.wire_exact,
@@ -161,7 +163,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::{DirectionPolicy, EventLoop, WireExact};
+    use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
     use crate::config::tests::two_cores;
     use crate::engine::PinCores;
 
@@ -181,6 +183,8 @@ ScanEvidence: contacts
 Direction: in+own
 WireExact: off
 LossLimit: 5%
+Promiscuous: mirror0
+LocalNetworks: 10.0.0.0/8
 Workers: 2
 PinCores: 3,2
 EventLoop: epoll
@@ -208,6 +212,8 @@ ListenAddress: [::1]:80
             workers: 2,
             ring_memory_bytes: 8_000_000,
             excluded_interfaces: vec![],
+            promiscuous: vec!["mirror0".to_owned()],
+            local_networks: LocalNetworks::List(vec!["10.0.0.0/8".parse().expect("a network")]),
             direction: DirectionPolicy::InAndOwn,
             event_loop: EventLoop::Epoll,
             wire_exact: WireExact::Off,

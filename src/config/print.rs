@@ -7,6 +7,7 @@ use super::units::Bytes;
 use super::word::Word;
 use super::{Config, Workers};
 use crate::alert::Secret;
+use crate::capture::LocalNetworks;
 use crate::detect::Share;
 use crate::engine::PinCores;
 
@@ -33,11 +34,7 @@ impl Config {
             Key::ByteLimit => Bytes(self.ip_bytes_max).to_string(),
             Key::NoDestinations => self.hide_destinations.word().to_owned(),
             Key::ChartMinBytes => Bytes(self.chart_bytes_min).to_string(),
-            Key::ExcludedInterfaces => {
-                let quoted: Vec<String> =
-                    self.excluded_interfaces.iter().map(|name| format!("\"{name}\"")).collect();
-                quoted.join(",")
-            }
+            Key::ExcludedInterfaces => quoted(&self.excluded_interfaces),
             Key::ContactedIPsAnalyze => self.judge_contacted_hosts.word().to_owned(),
             Key::NumberContactedIPs => self.contacted_hosts_max.to_string(),
             Key::AnalyzePorts => self.judge_contacted_ports.word().to_owned(),
@@ -49,6 +46,11 @@ impl Config {
             Key::LossLimit => {
                 self.loss_ppm_max.map_or_else(|| "off".to_owned(), |ppm| Share(ppm).to_string())
             }
+            Key::Promiscuous => quoted(&self.promiscuous),
+            Key::LocalNetworks => match &self.local_networks {
+                LocalNetworks::Auto => "auto".to_owned(),
+                LocalNetworks::List(networks) => joined(networks),
+            },
             Key::Workers => match self.workers {
                 Workers::Auto { .. } => "auto".to_owned(),
                 Workers::Count(count) => count.to_string(),
@@ -56,19 +58,17 @@ impl Config {
             Key::PinCores => match &self.pin_cores {
                 PinCores::None => "none".to_owned(),
                 PinCores::Auto => "auto".to_owned(),
-                PinCores::List(cores) => cores.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
+                PinCores::List(cores) => joined(cores),
             },
             Key::EventLoop => self.event_loop.word().to_owned(),
             Key::RingMemory => Bytes(self.ring_memory_bytes).to_string(),
             Key::MemoryLimit => Bytes(self.memory_bytes_max).to_string(),
             Key::LogFormat => self.log_format.word().to_owned(),
-            Key::AlertFile => {
-                optional(self.alert_file.as_deref().map(|path| quoted(&path.to_string_lossy())))
-            }
+            Key::AlertFile => optional(self.alert_file.as_deref().map(|path| word(&path.to_string_lossy()))),
             Key::AlertFileMaxSize => Bytes(self.alert_file_bytes_max).to_string(),
             Key::AlertFileKeep => self.alert_file_keep.to_string(),
             Key::AlertCommand => {
-                let words: Vec<String> = self.alert_command.iter().map(|word| quoted(word)).collect();
+                let words: Vec<String> = self.alert_command.iter().map(|each| word(each)).collect();
                 words.join(" ")
             }
             Key::AlertCommandTimeout => self.alert_command_timeout_s.to_string(),
@@ -97,6 +97,9 @@ impl Config {
             (Key::ExcludedInterfaces, _) if self.excluded_interfaces.is_empty() => {
                 Some("none: every interface is monitored".to_owned())
             }
+            (Key::Promiscuous, _) if self.promiscuous.is_empty() => {
+                Some("none: every interface receives what is for this host".to_owned())
+            }
             (Key::Workers, Workers::Auto { here }) => Some(format!("one for each usable CPU, here {here}")),
             _ => None,
         }
@@ -111,17 +114,27 @@ fn optional(value: Option<String>) -> String {
 fn secret(secret: &Secret) -> String {
     match secret {
         Secret::Here(value) => value.clone(),
-        Secret::InFile(path) => quoted(&path.to_string_lossy()),
+        Secret::InFile(path) => word(&path.to_string_lossy()),
     }
 }
 
 /// In quotes where a `#` or white space would end it, or nothing would be seen of it.
-fn quoted(text: &str) -> String {
+fn word(text: &str) -> String {
     if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c == '#') {
         format!("\"{text}\"")
     } else {
         text.to_owned()
     }
+}
+
+fn quoted(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    quoted.join(",")
+}
+
+fn joined(items: &[impl fmt::Display]) -> String {
+    let written: Vec<String> = items.iter().map(ToString::to_string).collect();
+    written.join(",")
 }
 
 #[cfg(test)]
@@ -147,6 +160,9 @@ ScanEvidence: contacts
 Direction: auto
 WireExact: auto
 LossLimit: 0.1%
+# none: every interface receives what is for this host
+Promiscuous:
+LocalNetworks: auto
 # one for each usable CPU, here 2
 Workers: auto
 PinCores: none
@@ -190,6 +206,8 @@ ListenAddress: 127.0.0.1:8698
             "Syslog: tcp://[::1]:514\nSyslogFacility: user\n",
             "Syslog: unix:/dev/log\n",
             "LogFormat: json\n",
+            "Promiscuous: \"span0\", span1\nLocalNetworks: 10.0.0.0/8, fd00::/8\n",
+            "LocalNetworks:\n",
             "Direction: in\nEventLoop: epoll\nAnalyzePorts: true\n",
         ];
         for text in files {
