@@ -23,6 +23,7 @@
 #[path = "../packets/mod.rs"]
 mod packets;
 
+mod exactly;
 mod host;
 mod injector;
 mod inside;

@@ -6,8 +6,6 @@ use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::host::Host;
 use crate::inside::inside;
 use crate::office::wait_for_bytes_sent;
@@ -61,7 +59,7 @@ fn a_session_in_transit_is_looked_through_and_counted() {
         // A session of its own, which has nothing to do with those that it passes on.
         let own = Host::new();
         bridge.plug("uplink", &own, "access");
-        let _own = session(&bridge, "uplink", "ppp0", &mac(&own, "access"));
+        let _own = session(&bridge, "uplink", "ppp0", &own.mac("access"));
         let line = Line::between(subscriber, gateway);
         let program = Program::start(&bridge, EVERY_HOST);
         line.surf(&program);
@@ -91,8 +89,8 @@ impl Line {
         let server = Host::new();
         gateway.plug("lan", &server, "wan0");
         let ends = [
-            session(&subscriber, "line", "ppp0", &mac(&gateway, "dsl")),
-            session(&gateway, "dsl", "ppp0", &mac(&subscriber, "line")),
+            session(&subscriber, "line", "ppp0", &gateway.mac("dsl")),
+            session(&gateway, "dsl", "ppp0", &subscriber.mac("line")),
         ];
         subscriber.ip(&format!("addr add {SUBSCRIBER}/32 dev ppp0"));
         subscriber.ip("route add default dev ppp0");
@@ -118,26 +116,15 @@ impl Line {
 /// Ends a session on an Ethernet interface; its packets cross the PPP interface.
 fn session(host: &Host, ethernet: &str, ppp: &str, peer_mac: &str) -> Daemon {
     host.ip(&format!("tuntap add dev {ppp} mode tun"));
-    let ifindex = link(host, ethernet)["ifindex"].to_string();
+    let ifindex = host.link(ethernet)["ifindex"].to_string();
     let mut perl = tool("perl", "perl-base");
-    perl.args([SCRIPT, ppp, &ifindex, &mac(host, ethernet), peer_mac]);
+    perl.args([SCRIPT, ppp, &ifindex, &host.mac(ethernet), peer_mac]);
     let daemon = host.on(|| Daemon::start(&mut perl));
     let deadline = Instant::now() + Duration::from_secs(20);
-    while link(host, ppp)["link_type"] != "ppp" {
+    while host.link(ppp)["link_type"] != "ppp" {
         assert!(Instant::now() < deadline, "no session: is {SCRIPT} allowed to open /dev/net/tun?");
         thread::sleep(LOOK);
     }
     host.ip(&format!("link set {ppp} up mtu 1492 gso_max_segs 1"));
     daemon
-}
-
-fn mac(host: &Host, interface: &str) -> String {
-    link(host, interface)["address"].as_str().expect("Ethernet has an address").to_owned()
-}
-
-/// What ip(8) says of an interface.
-fn link(host: &Host, interface: &str) -> Value {
-    let printed = host.run(tool("ip", "iproute2").args(["-json", "link", "show", "dev", interface]));
-    let mut links: Vec<Value> = serde_json::from_str(&printed).expect("ip prints JSON");
-    links.pop().expect("the interface is there")
 }
