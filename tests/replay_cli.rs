@@ -72,8 +72,9 @@ fn a_small_capture_gives_the_recorded_result() {
         replayed("ByteLimit: 199\nAnalyzePorts: true\n", &capture),
         json!({
             "accounting": {
-                "frames": 5, "ip_packets": 4, "ip_bytes": 328, "skipped": {"not_ip": 1},
+                "frames": 5, "counted_frames": 4, "ip_packets": 4, "ip_bytes": 328, "skipped": {"not_ip": 1},
                 "malformed_ip_packets": 0, "length_mismatch_packets": 0, "dropped_frames": 0,
+                "super_frames": 0, "super_frames_as_one": 0,
                 "spilled_packets": 0, "spilled_bytes": 0, "spilled_ports": 0, "undecided_exchanges": 0,
             },
             "hosts": [
@@ -88,7 +89,9 @@ fn a_small_capture_gives_the_recorded_result() {
                 "id": "1790000000-1", "kind": "TRAFFIC", "state": "open", "source": "10.0.0.2",
                 "opened_at": "2026-09-21T14:13:20.004Z", "closed_at": null,
                 "measured": 240, "limit": 199,
-                "evidence": {"ip_bytes": 240, "destinations": [{"ip": "10.0.0.1", "ip_bytes": 240}]},
+                "evidence": {
+                    "ip_bytes": 240, "destinations": [{"ip": "10.0.0.1", "ip_bytes": 240}], "dropped_frames": 0,
+                },
             }],
         })
     );
