@@ -52,6 +52,8 @@ pub struct InterfaceView {
     pub skipped: Option<Skip>,
     /// What a frame that goes out is for.
     pub leaving: Standing,
+    /// Frames of some VLANs are sorted out of it in the kernel, since their devices are excluded.
+    pub hides_vlans: bool,
     /// What the kernel has counted since the interface was made.
     pub counters: LinkCounters,
     /// What it had counted when this program first saw the interface.
@@ -180,6 +182,7 @@ impl Meter {
                 name: row.name.clone().unwrap_or_else(|| InterfaceName::new([])),
                 skipped: row.skipped(),
                 leaving: row.leaving,
+                hides_vlans: table.hidden_vlans().iter().any(|&(below, _)| below == ifindex),
                 counters: metered.now,
                 counters_at_start: metered.at_start,
             }

@@ -74,7 +74,8 @@ impl InterfaceBook {
         let kernel = link.since_start();
         let before =
             find(&self.before, link.ifindex).map_or_else(LinkCounters::default, InterfaceView::since_start);
-        let is_monitored = link.skipped.is_none();
+        // Elsewhere the kernel sorts out some or all of it before anybody could see it.
+        let is_whole = link.skipped.is_none() && !link.hides_vlans;
         // Of what leaves, only some is let through to tell who answered whom.
         let all_leaving_is_seen = matches!(link.leaving, Standing::Counts | Standing::CountsIfOwn);
         let sight = |crossed: &crate::flow::Crossed, kernel_before, kernel_now| Sight {
@@ -90,8 +91,8 @@ impl InterfaceBook {
             skipped: link.skipped,
             counted,
             kernel,
-            entering: is_monitored.then(|| sight(&counted.entering, before.rx_packets, kernel.rx_packets)),
-            leaving: (is_monitored && all_leaving_is_seen)
+            entering: is_whole.then(|| sight(&counted.entering, before.rx_packets, kernel.rx_packets)),
+            leaving: (is_whole && all_leaving_is_seen)
                 .then(|| sight(&counted.leaving, before.tx_packets, kernel.tx_packets)),
         }
     }
@@ -138,6 +139,7 @@ mod tests {
             name: InterfaceName::new(format!("eth{ifindex}")),
             skipped: None,
             leaving: Standing::Evidence,
+            hides_vlans: false,
             counters: LinkCounters { rx_packets, ..LinkCounters::default() },
             counters_at_start: LinkCounters::default(),
         }
