@@ -181,7 +181,7 @@ fn a_file_a_program_and_a_webhook_get_the_same_sample() {
     let (heard, port) = http();
     fs::write(place.path("token"), "t0ken\n").expect("it is ours");
     let answer = place.test_alert(&format!(
-        "AlertFile: {}\nAlertCommand: {script} \"{}\"\nWebhookURL: http://127.0.0.1:{port}/hook\nWebhookTokenFile: {}\n",
+        "ReverseDNS: true\nAlertFile: {}\nAlertCommand: {script} \"{}\"\nWebhookURL: http://127.0.0.1:{port}/hook\nWebhookTokenFile: {}\n",
         place.path("alerts.jsonl"),
         place.path("a b"),
         place.path("token"),

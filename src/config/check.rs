@@ -73,6 +73,7 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         file.read(Key::WebhookTokenFile, None, |value| webhook_token_file(value, has_token));
     let syslog = file.read(Key::Syslog, defaults.syslog, syslog_target);
     let syslog_facility = file.read(Key::SyslogFacility, defaults.syslog_facility, word);
+    let reverse_dns = file.read(Key::ReverseDNS, defaults.reverse_dns, word);
     let listen = file.read(Key::ListenAddress, defaults.listen, listen_address);
 
     let hide_destinations = hide_destinations?;
@@ -105,6 +106,7 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         webhook_token: webhook_token_file?.or(webhook_token?),
         syslog: syslog?,
         syslog_facility: syslog_facility?,
+        reverse_dns: reverse_dns?,
         listen: listen?,
     })
 }

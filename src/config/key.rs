@@ -51,6 +51,7 @@ keys! {
     WebhookTokenFile
     Syslog
     SyslogFacility
+    ReverseDNS
     ListenAddress
 }
 

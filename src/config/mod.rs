@@ -73,6 +73,7 @@ pub struct Config {
     webhook_token: Option<Secret>,
     syslog: Option<SyslogTarget>,
     syslog_facility: Facility,
+    reverse_dns: bool,
     listen: SocketAddr,
 }
 
@@ -161,6 +162,7 @@ impl Config {
             webhook_token: None,
             syslog: None,
             syslog_facility: Facility::DAEMON,
+            reverse_dns: false,
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8698),
         }
     }

@@ -98,6 +98,7 @@ impl Config {
     pub fn sink_options(&self) -> alert::SinkOptions {
         alert::SinkOptions {
             retry: alert::Retry::default(),
+            names: self.reverse_dns.then(alert::NameOptions::default),
             file: self.alert_file.clone().map(|path| alert::FileOptions {
                 path,
                 bytes_max: self.alert_file_bytes_max,
@@ -193,6 +194,7 @@ WebhookFormat: slack
 WebhookTokenFile: /etc/token
 Syslog: udp://host:514
 SyslogFacility: daemon
+ReverseDNS: true
 ListenAddress: [::1]:80
 ";
 
@@ -226,6 +228,7 @@ ListenAddress: [::1]:80
         assert_eq!(config.log_format(), Format::Json);
         let sinks = alert::SinkOptions {
             retry: alert::Retry::default(),
+            names: Some(alert::NameOptions::default()),
             file: Some(alert::FileOptions {
                 path: "/var/log/alerts.jsonl".into(),
                 bytes_max: 1_000_000,

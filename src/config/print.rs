@@ -79,6 +79,7 @@ impl Config {
             },
             Key::Syslog => optional(self.syslog.as_ref().map(ToString::to_string)),
             Key::SyslogFacility => self.syslog_facility.word().to_owned(),
+            Key::ReverseDNS => self.reverse_dns.word().to_owned(),
             Key::ListenAddress => self.listen.to_string(),
         }
     }
@@ -158,6 +159,7 @@ WebhookToken:
 WebhookTokenFile:
 Syslog:
 SyslogFacility: daemon
+ReverseDNS: false
 ListenAddress: 127.0.0.1:8698
 ";
         assert_eq!(config.to_string(), expected);
@@ -179,7 +181,7 @@ ListenAddress: 127.0.0.1:8698
             "WebhookURL: https://a/b#c\nWebhookFormat: ntfy\nWebhookToken: a\n",
             "WebhookURL: \"/a #b\"\nWebhookTokenFile: /c\n",
             "Syslog: tcp://[::1]:514\nSyslogFacility: user\n",
-            "Syslog: unix:/dev/log\n",
+            "Syslog: unix:/dev/log\nReverseDNS: true\n",
             "LogFormat: json\n",
             "Direction: in\nEventLoop: epoll\nAnalyzePorts: true\n",
         ];
