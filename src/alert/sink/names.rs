@@ -217,6 +217,8 @@ mod tests {
                 let (length, from) = socket.recv_from(&mut bytes).expect("a question");
                 let query = Packet::parse(&bytes[..length]).expect("it is well-formed");
                 let question = query.questions[0].qname.to_string();
+                // Before the answer: whoever has that looks here.
+                let _ = heard.send(question.clone());
                 // From somebody who guesses first.
                 let mut forged = Packet::new_reply(query.id().wrapping_add(1));
                 forged.answers.push(record(&question, "forged.example"));
@@ -226,7 +228,6 @@ mod tests {
                 reply.questions.clone_from(&query.questions);
                 reply.answers.extend(name.map(|name| record(&question, name)));
                 socket.send_to(&reply.build_bytes_vec().expect("it is small"), from).expect("loopback");
-                let _ = heard.send(question);
             }
             // Deaf from here on, and still there.
             loop {
