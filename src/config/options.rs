@@ -96,25 +96,7 @@ impl Config {
     /// assert_eq!(Config::default().sink_options(), SinkOptions::default());
     /// ```
     pub fn sink_options(&self) -> alert::SinkOptions {
-        alert::SinkOptions {
-            retry: alert::Retry::default(),
-            names: self.reverse_dns.then(alert::NameOptions::default),
-            file: self.alert_file.clone().map(|path| alert::FileOptions {
-                path,
-                bytes_max: self.alert_file_bytes_max,
-                keep: self.alert_file_keep,
-            }),
-            command: self.alert_command.split_first().map(|(program, arguments)| alert::CommandOptions {
-                program: program.into(),
-                arguments: arguments.to_vec(),
-                time_limit: Duration::from_secs(self.alert_command_timeout_s),
-            }),
-            webhook: self
-                .webhook_url
-                .clone()
-                .map(|url| alert::WebhookOptions::new(url, self.webhook_format, self.webhook_token.clone())),
-            syslog: self.syslog.clone().map(|target| alert::SyslogOptions::new(target, self.syslog_facility)),
-        }
+        self.places.options()
     }
 
     /// How the threads are laid out.

@@ -58,28 +58,28 @@ impl Config {
             Key::MemoryLimit => Bytes(self.memory_bytes_max).to_string(),
             Key::LogFormat => self.log_format.word().to_owned(),
             Key::AlertFile => {
-                optional(self.alert_file.as_deref().map(|path| quoted(&path.to_string_lossy())))
+                optional(self.places.file.as_deref().map(|path| quoted(&path.to_string_lossy())))
             }
-            Key::AlertFileMaxSize => Bytes(self.alert_file_bytes_max).to_string(),
-            Key::AlertFileKeep => self.alert_file_keep.to_string(),
+            Key::AlertFileMaxSize => Bytes(self.places.file_bytes_max).to_string(),
+            Key::AlertFileKeep => self.places.file_keep.to_string(),
             Key::AlertCommand => {
-                let words: Vec<String> = self.alert_command.iter().map(|word| quoted(word)).collect();
+                let words: Vec<String> = self.places.command.iter().map(|word| quoted(word)).collect();
                 words.join(" ")
             }
-            Key::AlertCommandTimeout => self.alert_command_timeout_s.to_string(),
-            Key::WebhookURL => optional(self.webhook_url.as_ref().map(secret)),
-            Key::WebhookFormat => self.webhook_format.word().to_owned(),
-            Key::WebhookToken => match &self.webhook_token {
+            Key::AlertCommandTimeout => self.places.command_timeout_s.to_string(),
+            Key::WebhookURL => optional(self.places.webhook_url.as_ref().map(secret)),
+            Key::WebhookFormat => self.places.webhook_format.word().to_owned(),
+            Key::WebhookToken => match &self.places.webhook_token {
                 Some(token @ Secret::Here(_)) => secret(token),
                 _ => String::new(),
             },
-            Key::WebhookTokenFile => match &self.webhook_token {
+            Key::WebhookTokenFile => match &self.places.webhook_token {
                 Some(token @ Secret::InFile(_)) => secret(token),
                 _ => String::new(),
             },
-            Key::Syslog => optional(self.syslog.as_ref().map(ToString::to_string)),
-            Key::SyslogFacility => self.syslog_facility.word().to_owned(),
-            Key::ReverseDNS => self.reverse_dns.word().to_owned(),
+            Key::Syslog => optional(self.places.syslog.as_ref().map(ToString::to_string)),
+            Key::SyslogFacility => self.places.syslog_facility.word().to_owned(),
+            Key::ReverseDNS => self.places.reverse_dns.word().to_owned(),
             Key::ListenAddress => self.listen.to_string(),
         }
     }
