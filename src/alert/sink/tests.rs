@@ -18,6 +18,7 @@ const PATIENT: Patience = Patience { log: Duration::from_secs(60), others: Durat
 pub(super) const SOON: Retry = Retry {
     first_pause: Duration::from_millis(1),
     longest_pause: Duration::from_millis(1),
+    longest_asked_for: Duration::from_millis(1),
     give_up_after: Some(Duration::from_secs(3600)),
 };
 
@@ -196,7 +197,7 @@ fn what_is_too_old_is_given_up() {
 fn the_end_cuts_a_pause_short_and_allows_one_attempt_each() {
     let hour = Duration::from_secs(3600);
     let (told, attempted, orders) =
-        Told::new(Retry { first_pause: hour, longest_pause: hour, give_up_after: None });
+        Told::new(Retry { first_pause: hour, longest_pause: hour, give_up_after: None, ..SOON });
     let mut outlets = Outlets::start_sinks(vec![Box::new(told)], None).expect("a thread");
     outlets.say(UnixNanos(0), notice(1));
     outlets.say(UnixNanos(0), notice(2));
