@@ -181,7 +181,7 @@ fn a_file_a_program_and_a_webhook_get_the_same_sample() {
     let (heard, port) = http();
     fs::write(place.path("token"), "t0ken\n").expect("it is ours");
     let answer = place.test_alert(&format!(
-        "AlertFile: {}\nAlertCommand: {script} \"{}\"\nWebhookURL: http://127.0.0.1:{port}/hook\nWebhookTokenFile: {}\n",
+        "ReverseDNS: true\nAlertFile: {}\nAlertCommand: {script} \"{}\"\nWebhookURL: http://127.0.0.1:{port}/hook\nWebhookTokenFile: {}\n",
         place.path("alerts.jsonl"),
         place.path("a b"),
         place.path("token"),
@@ -302,10 +302,10 @@ fn what_fails_says_why_and_does_not_keep_the_others() {
 fn a_program_that_hangs_is_ended_with_what_it_started() {
     let place = Place::new();
     let script = place.script("program", "sleep 3600 & echo $! > \"$1\"; wait");
-    let config = format!("AlertCommand: {script} {}\nAlertCommandTimeout: 1\n", place.path("id"));
+    let config = format!("AlertCommand: {script} {}\nAlertCommandTimeout: 3\n", place.path("id"));
     let answer = place.test_alert(&config);
     assert_eq!(answer.code, Some(1), "{answer:?}");
-    assert!(answer.of("AlertCommand").contains("was ended after 1 second"), "{answer:?}");
+    assert!(answer.of("AlertCommand").contains("was ended after 3 second"), "{answer:?}");
     let id = place.read("id");
     let is_asleep = || {
         let line = fs::read_to_string(format!("/proc/{}/stat", id.trim()));

@@ -26,6 +26,8 @@ struct View<'a> {
     kind: &'static str,
     state: &'static str,
     source: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_name: Option<&'a str>,
     opened_at: String,
     closed_at: Option<String>,
     measured: u64,
@@ -51,11 +53,16 @@ struct Peer {
 
 /// The object of an alert that is in this state.
 pub fn json(alert: &Alert, state: State) -> impl Serialize + '_ {
+    named(alert, state, None)
+}
+
+fn named<'a>(alert: &'a Alert, state: State, source_name: Option<&'a str>) -> View<'a> {
     View {
         id: &alert.id,
         kind: alert.kind.name(),
         state: state.word(),
         source: alert.source,
+        source_name,
         opened_at: rfc3339(alert.opened_at),
         closed_at: alert.closed_at.map(rfc3339),
         measured: alert.measured,
@@ -73,9 +80,10 @@ pub fn json(alert: &Alert, state: State) -> impl Serialize + '_ {
     }
 }
 
-/// The object of what is said of an alert, as text on one line without its end.
-pub(super) fn text(notice: &Notice) -> String {
-    serde_json::to_string(&json(notice.alert(), notice.state()))
+/// The object of what is said of an alert, as text on one line without its end. The name of its source is in it
+/// if it is known.
+pub(super) fn text(notice: &Notice, source_name: Option<&str>) -> String {
+    serde_json::to_string(&named(notice.alert(), notice.state(), source_name))
         .expect("the view is numbers and text, with text as keys")
 }
 
@@ -109,7 +117,9 @@ mod tests {
             ),
         ];
         for (notice, want) in cases {
-            assert_eq!(text(&notice), want);
+            assert_eq!(text(&notice, None), want);
+            let named = want.replace(r#","opened_at""#, r#","source_name":"a.example","opened_at""#);
+            assert_eq!(text(&notice, Some("a.example")), named);
         }
     }
 }

@@ -22,9 +22,9 @@ pub use ledger::{Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
 pub use line::Line;
 pub use record::{ActiveHost, Alert, AlertKind, InterfaceReport, Notice, Report, State};
 pub use sink::{
-    CommandOptions, Counts, Facility, FileOptions, Finished, Outlets, Patience, Receipt, Retry, Secret,
-    SinkCounters, SinkName, SinkOptions, SyslogOptions, SyslogTarget, Trial, WebhookFormat, WebhookOptions,
-    why_no_token, why_no_webhook,
+    CommandOptions, Counts, Facility, FileOptions, Finished, NameOptions, Outlets, Patience, Receipt, Retry,
+    Secret, SinkCounters, SinkName, SinkOptions, SyslogOptions, SyslogTarget, Trial, WebhookFormat,
+    WebhookOptions, why_no_token, why_no_webhook,
 };
 
 /// How alerts are worded.

@@ -8,13 +8,17 @@ use crate::detect::Share;
 /// Displays what happened, to whom and by how much.
 ///
 /// ```text
-/// TRAFFIC: 10.0.0.5 sent 1200000000 bytes, the limit is 1000000000
+/// TRAFFIC: 10.0.0.5 (laptop.lan) sent 1200000000 bytes, the limit is 1000000000
 /// SCANNING is over: 10.0.0.7 contacted up to 40 hosts, the limit is 15
 /// LOSS: this gateway lost 2.1729% of the frames it was to watch, the limit is 0.1%
 /// TEST, nothing happened: 192.0.2.1 sent 1200000000 bytes, the limit is 1000000000
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sentence<'a>(pub(super) &'a Notice);
+pub(super) struct Sentence<'a> {
+    pub(super) notice: &'a Notice,
+    /// The name of the source, if it is known.
+    pub(super) source_name: Option<&'a str>,
+}
 
 /// Displays the words before the colon: the shortest that can be said of it.
 #[derive(Clone, Copy, Debug)]
@@ -22,24 +26,29 @@ struct Title<'a>(&'a Notice);
 
 impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let &Alert { kind, source, measured, limit, .. } = self.0.alert();
-        let up_to = if self.0.state() == State::Closed { "up to " } else { "" };
+        let &Alert { kind, source, measured, limit, .. } = self.notice.alert();
+        let up_to = if self.notice.state() == State::Closed { "up to " } else { "" };
         let Some(source) = source else {
             let (lost, limit) = (Share::of_a_million(measured), Share::of_a_million(limit));
             let what = "of the frames it was to watch";
             return write!(
                 f,
                 "{}: this gateway lost {up_to}{lost} {what}, the limit is {limit}",
-                Title(self.0)
+                Title(self.notice)
             );
         };
+        let name = self.source_name.map_or_else(String::new, |name| format!(" ({name})"));
         let (verb, unit) = match kind {
             AlertKind::Traffic => ("sent", "bytes"),
             AlertKind::Scanning => ("contacted", "hosts"),
             AlertKind::ScanningPort => ("contacted", "ports"),
             AlertKind::Loss => ("lost", "frames of a million"),
         };
-        write!(f, "{}: {source} {verb} {up_to}{measured} {unit}, the limit is {limit}", Title(self.0))
+        write!(
+            f,
+            "{}: {source}{name} {verb} {up_to}{measured} {unit}, the limit is {limit}",
+            Title(self.notice)
+        )
     }
 }
 
@@ -83,7 +92,10 @@ mod tests {
             ),
         ];
         for (notice, want) in cases {
-            assert_eq!(Sentence(&notice).to_string(), want);
+            let sentence = Sentence { notice: &notice, source_name: None };
+            assert_eq!(sentence.to_string(), want);
+            let named = Sentence { source_name: Some("a.example"), ..sentence };
+            assert_eq!(named.to_string(), want.replace("192.0.2.1", "192.0.2.1 (a.example)"));
         }
     }
 }

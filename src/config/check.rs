@@ -3,21 +3,19 @@
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
-use std::path::PathBuf;
 
 use ipnet::IpNet;
 
 use super::error::Problem;
 use super::file::RawConfig;
 use super::key::Key;
+use super::places::Places;
 use super::units::{self, Bytes, Item, NumberError, within};
 use super::word::Word;
 use super::{
-    ALERT_COMMAND_TIMEOUT_S, ALERT_FILE_BYTES, ALERT_FILE_KEEP, CHART_BYTES, CONTACTED_HOSTS,
-    CONTACTED_PORTS, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S, LIMIT_BYTES, LOSS_PPM, MEMORY_BYTES,
-    Machine, RING_MEMORY_BYTES, WORKERS, Workers,
+    CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S, LIMIT_BYTES,
+    LOSS_PPM, MEMORY_BYTES, Machine, RING_MEMORY_BYTES, WORKERS, Workers,
 };
-use crate::alert::{self, Secret, SyslogTarget};
 use crate::capture::{LocalNetworks, RING_BYTES_MIN};
 use crate::detect::Share;
 use crate::engine::PinCores;
@@ -63,25 +61,7 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let memory_bytes_max =
         file.read(Key::MemoryLimit, defaults.memory_bytes_max, |value| bytes(value, &MEMORY_BYTES));
     let log_format = file.read(Key::LogFormat, defaults.log_format, word);
-    let alert_file = file.read(Key::AlertFile, defaults.alert_file, optional_path);
-    let alert_file_bytes_max = file
-        .read(Key::AlertFileMaxSize, defaults.alert_file_bytes_max, |value| bytes(value, &ALERT_FILE_BYTES));
-    let alert_file_keep =
-        file.read(Key::AlertFileKeep, defaults.alert_file_keep, |value| whole(value, &ALERT_FILE_KEEP));
-    let alert_command = file.read(Key::AlertCommand, defaults.alert_command, command);
-    let alert_command_timeout_s =
-        file.read(Key::AlertCommandTimeout, defaults.alert_command_timeout_s, |value| {
-            seconds_within(value, &ALERT_COMMAND_TIMEOUT_S)
-        });
-    let webhook_url = file.read(Key::WebhookURL, defaults.webhook_url, webhook_url);
-    let webhook_format = file.read(Key::WebhookFormat, defaults.webhook_format, word);
-    let webhook_token = file.read(Key::WebhookToken, defaults.webhook_token, webhook_token);
-    // Where the token is wrong, nothing is held against it.
-    let has_token = matches!(webhook_token, Some(Some(_)));
-    let webhook_token_file =
-        file.read(Key::WebhookTokenFile, None, |value| webhook_token_file(value, has_token));
-    let syslog = file.read(Key::Syslog, defaults.syslog, syslog_target);
-    let syslog_facility = file.read(Key::SyslogFacility, defaults.syslog_facility, word);
+    let places = Places::read(&mut file, defaults.places);
     let listen = file.read(Key::ListenAddress, defaults.listen, listen_address);
 
     let hide_destinations = hide_destinations?;
@@ -108,29 +88,20 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         ring_memory_bytes: ring_memory_bytes?,
         memory_bytes_max: memory_bytes_max?,
         log_format: log_format?,
-        alert_file: alert_file?,
-        alert_file_bytes_max: alert_file_bytes_max?,
-        alert_file_keep: alert_file_keep?,
-        alert_command: alert_command?,
-        alert_command_timeout_s: alert_command_timeout_s?,
-        webhook_url: webhook_url?,
-        webhook_format: webhook_format?,
-        webhook_token: webhook_token_file?.or(webhook_token?),
-        syslog: syslog?,
-        syslog_facility: syslog_facility?,
+        places: places?,
         listen: listen?,
     })
 }
 
 /// Takes settings out of a file and notes what is wrong with them.
-struct Checker<'a, 't> {
+pub(super) struct Checker<'a, 't> {
     raw: &'a RawConfig<'t>,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Checker<'_, '_> {
     /// The value of a setting, or the default where the file has none; `None` where the value is wrong.
-    fn read<T>(
+    pub(super) fn read<T>(
         &mut self,
         key: Key,
         default: T,
@@ -165,7 +136,7 @@ impl Checker<'_, '_> {
 }
 
 /// What is wrong with a value.
-struct Complaint {
+pub(super) struct Complaint {
     /// The bytes of the value that are wrong; `None` for all of them.
     at: Option<Range<usize>>,
     /// What they are.
@@ -177,15 +148,15 @@ struct Complaint {
 }
 
 impl Complaint {
-    fn new(label: impl Display, help: impl Into<String>) -> Self {
+    pub(super) fn new(label: impl Display, help: impl Into<String>) -> Self {
         Self { at: None, label: label.to_string(), against: None, help: help.into() }
     }
 
-    fn at(self, at: Range<usize>) -> Self {
+    pub(super) fn at(self, at: Range<usize>) -> Self {
         Self { at: Some(at), ..self }
     }
 
-    fn against(self, key: Key, label: &'static str) -> Self {
+    pub(super) fn against(self, key: Key, label: &'static str) -> Self {
         Self { against: Some((key, label)), ..self }
     }
 }
@@ -194,13 +165,6 @@ fn seconds(value: &str) -> Result<u64, Complaint> {
     units::whole(value).and_then(|number| within(number, &INTERVAL_S)).map_err(|error| {
         let (min, max) = INTERVAL_S.into_inner();
         Complaint::new(error, format!("write whole seconds from {min} to {max} (30 days), without a unit"))
-    })
-}
-
-fn seconds_within(value: &str, range: &RangeInclusive<u64>) -> Result<u64, Complaint> {
-    units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
-        let (min, max) = (range.start(), range.end());
-        Complaint::new(error, format!("write whole seconds from {min} to {max}, without a unit"))
     })
 }
 
@@ -213,7 +177,7 @@ fn count(value: &str, range: &RangeInclusive<u32>, off: Key) -> Result<u32, Comp
     })
 }
 
-fn bytes(value: &str, range: &RangeInclusive<u64>) -> Result<u64, Complaint> {
+pub(super) fn bytes(value: &str, range: &RangeInclusive<u64>) -> Result<u64, Complaint> {
     units::bytes(value).and_then(|number| within(number, range)).map_err(|error| {
         let (min, max) = (Bytes(*range.start()), Bytes(*range.end()));
         let help = format!(
@@ -233,100 +197,7 @@ fn loss_limit(value: &str) -> Result<Option<u32>, Complaint> {
     })
 }
 
-/// A number that needs no explanation.
-fn whole(value: &str, range: &RangeInclusive<u32>) -> Result<u32, Complaint> {
-    units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
-        let (min, max) = (range.start(), range.end());
-        Complaint::new(error, format!("write a whole number from {min} to {max}"))
-    })
-}
-
-/// The path of a file, or nothing.
-fn optional_path(value: &str) -> Result<Option<PathBuf>, Complaint> {
-    if value.is_empty() { Ok(None) } else { path(value).map(Some) }
-}
-
-/// An absolute path: the program's folder is not its operator's.
-fn path(value: &str) -> Result<PathBuf, Complaint> {
-    let form =
-        "write an absolute path such as /var/log/TrafficAlerted/alerts.jsonl, in quotes if it has spaces";
-    let bare = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
-    let label = match bare {
-        _ if bare.contains('"') => "a quote within a path",
-        _ if bare.contains(char::is_control) => "a control character within a path",
-        _ if !bare.starts_with('/') => "not an absolute path",
-        _ if bare.ends_with('/') => "a folder, not a file",
-        _ => return Ok(PathBuf::from(bare)),
-    };
-    Err(Complaint::new(label, form))
-}
-
-/// A program and its arguments, or nothing.
-fn command(value: &str) -> Result<Vec<String>, Complaint> {
-    let form = "write the absolute path of a program and its arguments, with quotes around what has spaces: \
-                /usr/local/bin/notify --to \"the operator\"; no shell reads it";
-    let words = units::words(value).map_err(|error| Complaint::new(error.what, form).at(error.span))?;
-    if words.iter().any(|word| word.contains(char::is_control)) {
-        return Err(Complaint::new("a control character", form));
-    }
-    match words.first() {
-        Some(program) if !program.starts_with('/') => Err(Complaint::new("not an absolute path", form)),
-        _ => Ok(words),
-    }
-}
-
-/// An address, the file that it stands in, or nothing.
-fn webhook_url(value: &str) -> Result<Option<Secret>, Complaint> {
-    if value.is_empty() {
-        return Ok(None);
-    }
-    if value.starts_with('/') || value.starts_with('"') {
-        return path(value).map(|path| Some(Secret::InFile(path)));
-    }
-    match alert::why_no_webhook(value) {
-        None => Ok(Some(Secret::Here(value.to_owned()))),
-        Some(why) => {
-            let form =
-                "write https://host/path or http://host/path, or the absolute path of a file that holds it";
-            Err(Complaint::new(why, form))
-        }
-    }
-}
-
-/// A token, or nothing.
-fn webhook_token(value: &str) -> Result<Option<Secret>, Complaint> {
-    match alert::why_no_token(value) {
-        _ if value.is_empty() => Ok(None),
-        None => Ok(Some(Secret::Here(value.to_owned()))),
-        Some(why) => Err(Complaint::new(why, "write the token alone, without `Bearer` and without quotes")),
-    }
-}
-
-/// The file that a token stands in, or nothing.
-fn webhook_token_file(value: &str, has_token: bool) -> Result<Option<Secret>, Complaint> {
-    match optional_path(value)? {
-        Some(_) if has_token => {
-            let help = "keep one of the two; a file need not be readable for everybody";
-            let complaint = Complaint::new("a second token", help);
-            Err(complaint.against(Key::WebhookToken, "the first"))
-        }
-        path => Ok(path.map(Secret::InFile)),
-    }
-}
-
-/// A collector of logs, or nothing.
-fn syslog_target(value: &str) -> Result<Option<SyslogTarget>, Complaint> {
-    if value.is_empty() {
-        return Ok(None);
-    }
-    let form = "write udp://host:port, tcp://host:port or unix:/dev/log";
-    if value.contains(|c: char| c.is_control() || c.is_whitespace()) {
-        return Err(Complaint::new("white space or a control character", form));
-    }
-    SyslogTarget::parse(value).map(Some).map_err(|why| Complaint::new(why, form))
-}
-
-fn word<T: Word>(value: &str) -> Result<T, Complaint> {
+pub(super) fn word<T: Word>(value: &str) -> Result<T, Complaint> {
     T::read(value).ok_or_else(|| Complaint::new("not one of its values", format!("write {}", T::choices())))
 }
 

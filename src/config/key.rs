@@ -55,6 +55,7 @@ keys! {
     WebhookTokenFile
     Syslog
     SyslogFacility
+    ReverseDNS
     ListenAddress
 }
 

@@ -21,6 +21,7 @@ mod error;
 mod file;
 mod key;
 mod options;
+mod places;
 mod print;
 mod units;
 mod word;
@@ -29,14 +30,15 @@ use std::fs::File;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::alert::{Facility, Secret, SyslogTarget, WebhookFormat};
+use crate::alert::{Facility, WebhookFormat};
 use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
 use crate::engine::PinCores;
 use crate::logging::Format;
 
 pub use error::{ConfigError, Problems};
+use places::Places;
 
 /// A configuration that passed every check. Its `Display` is a file that reads back as the same
 /// configuration and names every key.
@@ -68,17 +70,7 @@ pub struct Config {
     ring_memory_bytes: u64,
     memory_bytes_max: u64,
     log_format: Format,
-    alert_file: Option<PathBuf>,
-    alert_file_bytes_max: u64,
-    alert_file_keep: u32,
-    /// The program by its absolute path, then its arguments; empty: none.
-    alert_command: Vec<String>,
-    alert_command_timeout_s: u64,
-    webhook_url: Option<Secret>,
-    webhook_format: WebhookFormat,
-    webhook_token: Option<Secret>,
-    syslog: Option<SyslogTarget>,
-    syslog_facility: Facility,
+    places: Places,
     listen: SocketAddr,
 }
 
@@ -161,16 +153,19 @@ impl Config {
             ring_memory_bytes: 64_000_000,
             memory_bytes_max: 256_000_000,
             log_format: Format::Text,
-            alert_file: None,
-            alert_file_bytes_max: 10_000_000,
-            alert_file_keep: 5,
-            alert_command: Vec::new(),
-            alert_command_timeout_s: 10,
-            webhook_url: None,
-            webhook_format: WebhookFormat::Json,
-            webhook_token: None,
-            syslog: None,
-            syslog_facility: Facility::DAEMON,
+            places: Places {
+                file: None,
+                file_bytes_max: 10_000_000,
+                file_keep: 5,
+                command: Vec::new(),
+                command_timeout_s: 10,
+                webhook_url: None,
+                webhook_format: WebhookFormat::Json,
+                webhook_token: None,
+                syslog: None,
+                syslog_facility: Facility::DAEMON,
+                reverse_dns: false,
+            },
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8698),
         }
     }
@@ -262,15 +257,6 @@ const RING_MEMORY_BYTES: RangeInclusive<u64> = 1_000_000..=4_000_000_000;
 /// Bytes of all tables. At some 200 bytes for a pair that stays active, the minimum holds a hundred thousand
 /// of them beside what the workers have not handed over yet.
 const MEMORY_BYTES: RangeInclusive<u64> = 32_000_000..=1_000_000_000_000;
-
-/// Bytes of a file of alerts: from a handful of alerts to what nobody wants to read any more.
-const ALERT_FILE_BYTES: RangeInclusive<u64> = 10_000..=100_000_000_000;
-
-/// Files of alerts that were put aside.
-const ALERT_FILE_KEEP: RangeInclusive<u32> = 0..=1000;
-
-/// Seconds that a program may take for an alert, while the next ones wait.
-const ALERT_COMMAND_TIMEOUT_S: RangeInclusive<u64> = 1..=600;
 
 /// Bytes of an interface name (`IFNAMSIZ` of linux/if.h without the final zero).
 const INTERFACE_NAME_BYTES_MAX: usize = 15;

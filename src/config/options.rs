@@ -100,24 +100,7 @@ impl Config {
     /// assert_eq!(Config::default().sink_options(), SinkOptions::default());
     /// ```
     pub fn sink_options(&self) -> alert::SinkOptions {
-        alert::SinkOptions {
-            retry: alert::Retry::default(),
-            file: self.alert_file.clone().map(|path| alert::FileOptions {
-                path,
-                bytes_max: self.alert_file_bytes_max,
-                keep: self.alert_file_keep,
-            }),
-            command: self.alert_command.split_first().map(|(program, arguments)| alert::CommandOptions {
-                program: program.into(),
-                arguments: arguments.to_vec(),
-                time_limit: Duration::from_secs(self.alert_command_timeout_s),
-            }),
-            webhook: self
-                .webhook_url
-                .clone()
-                .map(|url| alert::WebhookOptions::new(url, self.webhook_format, self.webhook_token.clone())),
-            syslog: self.syslog.clone().map(|target| alert::SyslogOptions::new(target, self.syslog_facility)),
-        }
+        self.places.options()
     }
 
     /// How the threads are laid out.
@@ -201,6 +184,7 @@ WebhookFormat: slack
 WebhookTokenFile: /etc/token
 Syslog: udp://host:514
 SyslogFacility: daemon
+ReverseDNS: true
 ListenAddress: [::1]:80
 ";
 
@@ -238,6 +222,7 @@ ListenAddress: [::1]:80
         assert_eq!(config.log_format(), Format::Json);
         let sinks = alert::SinkOptions {
             retry: alert::Retry::default(),
+            names: Some(alert::NameOptions::default()),
             file: Some(alert::FileOptions {
                 path: "/var/log/alerts.jsonl".into(),
                 bytes_max: 1_000_000,

@@ -64,26 +64,27 @@ impl Config {
             Key::RingMemory => Bytes(self.ring_memory_bytes).to_string(),
             Key::MemoryLimit => Bytes(self.memory_bytes_max).to_string(),
             Key::LogFormat => self.log_format.word().to_owned(),
-            Key::AlertFile => optional(self.alert_file.as_deref().map(|path| word(&path.to_string_lossy()))),
-            Key::AlertFileMaxSize => Bytes(self.alert_file_bytes_max).to_string(),
-            Key::AlertFileKeep => self.alert_file_keep.to_string(),
+            Key::AlertFile => optional(self.places.file.as_deref().map(|path| word(&path.to_string_lossy()))),
+            Key::AlertFileMaxSize => Bytes(self.places.file_bytes_max).to_string(),
+            Key::AlertFileKeep => self.places.file_keep.to_string(),
             Key::AlertCommand => {
-                let words: Vec<String> = self.alert_command.iter().map(|each| word(each)).collect();
+                let words: Vec<String> = self.places.command.iter().map(|each| word(each)).collect();
                 words.join(" ")
             }
-            Key::AlertCommandTimeout => self.alert_command_timeout_s.to_string(),
-            Key::WebhookURL => optional(self.webhook_url.as_ref().map(secret)),
-            Key::WebhookFormat => self.webhook_format.word().to_owned(),
-            Key::WebhookToken => match &self.webhook_token {
+            Key::AlertCommandTimeout => self.places.command_timeout_s.to_string(),
+            Key::WebhookURL => optional(self.places.webhook_url.as_ref().map(secret)),
+            Key::WebhookFormat => self.places.webhook_format.word().to_owned(),
+            Key::WebhookToken => match &self.places.webhook_token {
                 Some(token @ Secret::Here(_)) => secret(token),
                 _ => String::new(),
             },
-            Key::WebhookTokenFile => match &self.webhook_token {
+            Key::WebhookTokenFile => match &self.places.webhook_token {
                 Some(token @ Secret::InFile(_)) => secret(token),
                 _ => String::new(),
             },
-            Key::Syslog => optional(self.syslog.as_ref().map(ToString::to_string)),
-            Key::SyslogFacility => self.syslog_facility.word().to_owned(),
+            Key::Syslog => optional(self.places.syslog.as_ref().map(ToString::to_string)),
+            Key::SyslogFacility => self.places.syslog_facility.word().to_owned(),
+            Key::ReverseDNS => self.places.reverse_dns.word().to_owned(),
             Key::ListenAddress => self.listen.to_string(),
         }
     }
@@ -181,6 +182,7 @@ WebhookToken:
 WebhookTokenFile:
 Syslog:
 SyslogFacility: daemon
+ReverseDNS: false
 ListenAddress: 127.0.0.1:8698
 ";
         assert_eq!(config.to_string(), expected);
@@ -204,7 +206,7 @@ ListenAddress: 127.0.0.1:8698
             "WebhookURL: https://a/b#c\nWebhookFormat: ntfy\nWebhookToken: a\n",
             "WebhookURL: \"/a #b\"\nWebhookTokenFile: /c\n",
             "Syslog: tcp://[::1]:514\nSyslogFacility: user\n",
-            "Syslog: unix:/dev/log\n",
+            "Syslog: unix:/dev/log\nReverseDNS: true\n",
             "LogFormat: json\n",
             "Promiscuous: \"span0\", span1\nLocalNetworks: 10.0.0.0/8, fd00::/8\n",
             "LocalNetworks:\n",

@@ -1,4 +1,5 @@
-//! `AlertFile` on a disk that is full: nothing is lost, nothing else waits, and both ends are said.
+//! `AlertFile` where something is missing. On a full disk nothing is lost, nothing else waits, and both ends are
+//! said; without io_uring it is written as well.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -12,6 +13,7 @@ use crate::injector::Udp;
 use crate::inside::inside;
 use crate::program::{EVERY_HOST, Program, Signal};
 use crate::tool::{run, tool};
+use crate::waiting::refuse_io_uring;
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 
@@ -43,6 +45,34 @@ fn a_full_disk_delays_the_file_and_nothing_else() {
         let text = fs::read_to_string(&path).expect("it was made");
         let alert: Value = serde_json::from_str(&text).expect("one line, whole");
         assert_eq!((&alert["source"], &alert["state"]), (&HEAVY.to_string().into(), &"open".into()));
+    });
+}
+
+#[test]
+fn without_io_uring_the_file_is_written_all_the_same() {
+    inside(|| {
+        let (far, router) = (Host::new(), Host::router());
+        far.plug("far0", &router, "near0");
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("alerts.jsonl");
+        // What a crash left behind.
+        fs::write(&path, "{\"id\":\"1-1\"}\n{\"id\":\"1-").expect("it is ours");
+        let config = format!("{EVERY_HOST}ByteLimit: 100K\nAlertFile: {}\n", path.display());
+        let mut program = router.on(|| {
+            refuse_io_uring();
+            Program::start(&router, &config)
+        });
+        program.line("AlertFile is written without io_uring: ").expect("it says so");
+        program.line("AlertFile: cut off 9 bytes").expect("it says that too");
+        let packet = Udp { src: HEAVY, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 };
+        far.injector("far0").send_at_rate(&vec![packet.frame(); 101], 50_000);
+        program.alert("TRAFFIC", HEAVY);
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.code, Some(0), "{}", ended.text());
+        let text = fs::read_to_string(&path).expect("it is there");
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert_eq!((&lines[0]["id"], &lines[1]["source"]), (&"1-1".into(), &HEAVY.to_string().into()));
     });
 }
 

@@ -51,7 +51,7 @@ fn count(router: &Host, start: impl FnOnce(&str) -> Program, expected: &str) {
 }
 
 /// From here on io_uring_setup(2) fails in this thread and in what it starts, as it does in containers.
-fn refuse_io_uring() {
+pub(crate) fn refuse_io_uring() {
     let refused = SeccompAction::Errno(libc::EPERM.cast_unsigned());
     let architecture: TargetArch = std::env::consts::ARCH.try_into().expect("seccomp knows this machine");
     let rules = BTreeMap::from([(libc::SYS_io_uring_setup, Vec::new())]);

@@ -8,9 +8,11 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::alert::json;
-use crate::alert::record::{Notice, State};
+use crate::alert::record::State;
 use crate::alert::text::Sentence;
 use crate::time::UnixNanos;
+
+use super::outlet::Said;
 
 /// Who reads what a webhook is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -38,14 +40,16 @@ pub(super) struct Body {
 }
 
 /// What is sent about an alert by the gateway of this name.
-pub(super) fn body(format: WebhookFormat, notice: &Notice, gateway: &str) -> Body {
-    let line = format!("{gateway}: {}", Sentence(notice));
+pub(super) fn body(format: WebhookFormat, said: &Said, gateway: &str) -> Body {
+    let sentence = sentence(said);
+    let notice = &said.notice;
+    let line = format!("{gateway}: {sentence}");
     let of_json = |value: Value| Body {
         headers: vec![("Content-Type", "application/json".to_owned())],
         text: value.to_string(),
     };
     match format {
-        WebhookFormat::Json => Body { text: json::text(notice), ..of_json(Value::Null) },
+        WebhookFormat::Json => Body { text: json::text(notice, said.source_name()), ..of_json(Value::Null) },
         WebhookFormat::Slack => of_json(json!({ "text": escaped(&line) })),
         WebhookFormat::Mattermost => of_json(json!({ "username": NAME, "text": line })),
         WebhookFormat::Discord => {
@@ -65,17 +69,22 @@ pub(super) fn body(format: WebhookFormat, notice: &Notice, gateway: &str) -> Bod
                 ("Tags", tag),
             ];
             let headers = headers.map(|(name, value)| (name, value.to_owned())).to_vec();
-            Body { headers, text: Sentence(notice).to_string() }
+            Body { headers, text: sentence }
         }
-        WebhookFormat::Alertmanager => of_json(Value::Array(vec![alertmanager(notice, gateway)])),
+        WebhookFormat::Alertmanager => of_json(Value::Array(vec![alertmanager(said, gateway)])),
     }
+}
+
+fn sentence(said: &Said) -> String {
+    Sentence { notice: &said.notice, source_name: said.source_name() }.to_string()
 }
 
 /// How it signs.
 const NAME: &str = "TrafficAlerted";
 
 /// The labels name the alert: the same when it opens and when it closes.
-fn alertmanager(notice: &Notice, gateway: &str) -> Value {
+fn alertmanager(said: &Said, gateway: &str) -> Value {
+    let notice = &said.notice;
     let alert = notice.alert();
     let text = |value: &str| Value::String(value.to_owned());
     let mut labels = Map::new();
@@ -95,7 +104,7 @@ fn alertmanager(notice: &Notice, gateway: &str) -> Value {
     json!({
         "labels": labels,
         "annotations": {
-            "summary": Sentence(notice).to_string(),
+            "summary": sentence(said),
             "id": alert.id,
             "measured": alert.measured.to_string(),
             "limit": alert.limit.to_string(),
@@ -118,9 +127,14 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::alert::record::Notice;
     use crate::alert::{Alert, sample};
 
     use super::*;
+
+    fn said(notice: &Notice) -> Said {
+        Said::new(1, UnixNanos(0), notice.clone())
+    }
 
     #[test]
     fn each_receiver_gets_its_own_words() {
@@ -141,9 +155,13 @@ mod tests {
             (WebhookFormat::Alertmanager, notice.clone(), body)
         };
         let test = Notice::Test(sample::traffic());
-        let tested = Sentence(&test).to_string();
+        let tested = super::sentence(&said(&test));
         let cases = [
-            (WebhookFormat::Json, open.clone(), serde_json::from_str(&json::text(&open)).expect("JSON")),
+            (
+                WebhookFormat::Json,
+                open.clone(),
+                serde_json::from_str(&json::text(&open, None)).expect("JSON"),
+            ),
             (WebhookFormat::Slack, open.clone(), json!({"text": format!("gw: {sentence}")})),
             (WebhookFormat::Slack, closed.clone(), json!({"text": format!("gw: {closing}")})),
             (
@@ -161,12 +179,12 @@ mod tests {
             manager(&test, "TEST", tested, "2026-09-21T14:14:20Z"),
         ];
         for (format, notice, want) in cases {
-            let Body { headers, text } = body(format, &notice, "gw");
+            let Body { headers, text } = body(format, &said(&notice), "gw");
             assert_eq!(headers, [("Content-Type", "application/json".to_owned())]);
             assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), want, "{format:?}");
         }
         assert_eq!(escaped("<!here> & co"), "&lt;!here&gt; &amp; co");
-        let Body { headers, text } = body(WebhookFormat::Ntfy, &open, "gw");
+        let Body { headers, text } = body(WebhookFormat::Ntfy, &said(&open), "gw");
         assert_eq!(text, sentence);
         assert_eq!(
             headers[1..3],

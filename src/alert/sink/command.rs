@@ -27,7 +27,6 @@ use nix::unistd::{AccessFlags, Pid, access};
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::alert::json;
-use crate::alert::record::Notice;
 use crate::alert::text::Sentence;
 use crate::privileges;
 
@@ -76,15 +75,15 @@ impl AlertCommand {
         self.failure(&format!("cannot be started: {error}: {remedy}"))
     }
 
-    fn spawn(&self, notice: &Notice) -> Result<Child, Failure> {
+    fn spawn(&self, said: &Said) -> Result<Child, Failure> {
         let starved = |error| Failure::passing(format!("no descriptor or memory for a program: {error}"));
-        let input = standard_input(notice).map_err(starved)?;
+        let input = standard_input(said).map_err(starved)?;
         let output = File::options().write(true).open("/dev/null").map_err(starved)?;
         let program = path_of(&self.options.program);
         let words = self.options.arguments.iter().map(|word| word.clone().into_bytes());
         let arguments: Vec<CString> = [program.clone()].into_iter().chain(words.map(c_string)).collect();
         let spawned = actions(&input, &output).and_then(|actions| {
-            posix_spawn(program.as_c_str(), &actions, &attributes()?, &arguments, &environment(notice))
+            posix_spawn(program.as_c_str(), &actions, &attributes()?, &arguments, &environment(said))
         });
         let id = spawned.map_err(|error| self.refused(error))?;
         Child::of(id).map_err(|error| self.failure(&format!("cannot be waited for: {error}")))
@@ -108,7 +107,7 @@ impl Sink for AlertCommand {
 
     fn deliver(&mut self, batch: &[Arc<Said>], ending: &Ending) -> Result<usize, Failure> {
         let limit = self.options.time_limit;
-        let child = self.spawn(&batch[0].notice)?;
+        let child = self.spawn(&batch[0])?;
         match ending.wait_for(child.ended.as_fd(), limit) {
             Waited::Ready => match child.reap() {
                 Some(WaitStatus::Exited(_, 0)) => Ok(1),
@@ -178,9 +177,9 @@ impl Child {
 }
 
 /// A file in memory and not a pipe: a program that does not read cannot keep the writer.
-fn standard_input(notice: &Notice) -> io::Result<OwnedFd> {
+fn standard_input(said: &Said) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create(c"alert", MFdFlags::MFD_CLOEXEC)?);
-    writeln!(file, "{}", json::text(notice))?;
+    writeln!(file, "{}", json::text(&said.notice, said.source_name()))?;
     file.rewind()?;
     Ok(file.into())
 }
@@ -208,7 +207,9 @@ fn attributes() -> nix::Result<PosixSpawnAttr> {
 }
 
 /// The environment of this program and the alert, without what speaks to this process alone.
-fn environment(notice: &Notice) -> Vec<CString> {
+fn environment(said: &Said) -> Vec<CString> {
+    let Said { notice, .. } = said;
+    let source_name = said.source_name();
     let alert = notice.alert();
     let mut all = vec![
         ("TA_ID", alert.id.clone()),
@@ -218,9 +219,10 @@ fn environment(notice: &Notice) -> Vec<CString> {
         ("TA_LIMIT", alert.limit.to_string()),
         ("TA_IP_BYTES", alert.ip_bytes.to_string()),
         ("TA_OPENED_AT", json::rfc3339(alert.opened_at)),
-        ("TA_TEXT", Sentence(notice).to_string()),
+        ("TA_TEXT", Sentence { notice, source_name }.to_string()),
     ];
     all.extend(alert.source.map(|source| ("TA_SOURCE", source.to_string())));
+    all.extend(source_name.map(|name| ("TA_SOURCE_NAME", name.to_owned())));
     all.extend(alert.closed_at.map(|at| ("TA_CLOSED_AT", json::rfc3339(at))));
     let own = std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
@@ -258,8 +260,9 @@ mod tests {
 
     use serde_json::Value;
 
+    use crate::alert::record::Notice;
     use crate::alert::sample;
-    use crate::time::{Moment, UnixNanos};
+    use crate::time::UnixNanos;
 
     use super::*;
 
@@ -273,7 +276,7 @@ mod tests {
 
     fn deliver(mut command: AlertCommand) -> Result<usize, Failure> {
         let notice = Notice::Test(sample::traffic());
-        let said = Said { number: 1, at: UnixNanos(0), since: Moment(0), notice };
+        let said = Said::new(1, UnixNanos(0), notice);
         command.deliver(&[Arc::new(said)], &Ending::new().expect("descriptors"))
     }
 
@@ -357,8 +360,8 @@ mod tests {
         let words = [ids.to_str().expect("text"), &format!("{}.ready", ids.display())];
         let began = Instant::now();
         let failure =
-            deliver(command(script, &words, Duration::from_secs(1))).expect_err("it takes too long");
-        assert!(failure.why.contains("was ended after 1 seconds"), "{}", failure.why);
+            deliver(command(script, &words, Duration::from_secs(3))).expect_err("it takes too long");
+        assert!(failure.why.contains("was ended after 3 seconds"), "{}", failure.why);
         assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
         let text = fs::read_to_string(&ids).expect("it was written");
         let group: i32 = text.split(' ').next().and_then(|id| id.parse().ok()).expect("a number");
@@ -381,8 +384,7 @@ mod tests {
     fn the_end_of_the_program_is_the_end_of_what_it_runs() {
         let mut command = command("trap '' TERM; sleep 3600", &[], HOUR);
         let ending = Ending::new().expect("descriptors");
-        let said =
-            Said { number: 1, at: UnixNanos(0), since: Moment(0), notice: Notice::Opened(sample::traffic()) };
+        let said = Said::new(1, UnixNanos(0), Notice::Opened(sample::traffic()));
         ending.now();
         let failure = command.deliver(&[Arc::new(said)], &ending).expect_err("it does not end by itself");
         assert!(failure.why.contains("since the program ends"), "{}", failure.why);

@@ -120,7 +120,8 @@ impl Sink for AlertFile {
     }
 
     fn deliver(&mut self, batch: &[Arc<Said>], _: &Ending) -> Result<usize, Failure> {
-        let lines: Vec<String> = batch.iter().map(|said| format!("{}\n", json::text(&said.notice))).collect();
+        let lines: Vec<String> =
+            batch.iter().map(|said| format!("{}\n", json::text(&said.notice, said.source_name()))).collect();
         self.append(&lines).map_err(|error| self.failure(&error))
     }
 }

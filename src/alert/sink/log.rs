@@ -51,7 +51,7 @@ impl<W: Write + Send> Sink for Log<W> {
         // One write per line, so that two writers to one log never mix theirs.
         let prefix = self.prefix.at(*at, Level::WARN);
         let line = match self.prefix.is_json() {
-            true => format!("{prefix}{}\n", json::text(notice)),
+            true => format!("{prefix}{}\n", json::text(notice, None)),
             false => format!("{prefix}{}\n", Line(notice)),
         };
         match self.out.write_all(line.as_bytes()) {

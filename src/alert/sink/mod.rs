@@ -20,6 +20,7 @@ mod ending;
 mod file;
 mod log;
 mod lookup;
+mod names;
 mod outlet;
 mod retry;
 mod secret;
@@ -36,6 +37,7 @@ pub use body::WebhookFormat;
 pub use command::CommandOptions;
 pub use counters::{Counts, SinkCounters, SinkName};
 pub use file::FileOptions;
+pub use names::NameOptions;
 pub use retry::Retry;
 pub use secret::Secret;
 pub use syslog::{Facility, SyslogOptions, SyslogTarget};
@@ -45,12 +47,13 @@ pub use webhook::{WebhookOptions, why_no_token, why_no_webhook};
 use nix::unistd::gethostname;
 
 use crate::logging::LinePrefix;
-use crate::time::{UnixNanos, monotonic_now};
+use crate::time::UnixNanos;
 
 use super::record::Notice;
 use command::AlertCommand;
 use file::AlertFile;
 use log::Log;
+use names::Names;
 use outlet::{Outlet, Said, Sink};
 use syslog::Syslog;
 use webhook::Webhook;
@@ -60,6 +63,8 @@ use webhook::Webhook;
 pub struct SinkOptions {
     /// Pauses between attempts.
     pub retry: Retry,
+    /// Whether, and where, names are asked for.
+    pub names: Option<NameOptions>,
     /// Where alerts are kept.
     pub file: Option<FileOptions>,
     /// What is run.
@@ -130,10 +135,11 @@ impl Outlets {
         prefix: LinePrefix,
         options: &SinkOptions,
     ) -> io::Result<Self> {
-        Self::start_sinks(options.sinks(out, prefix))
+        Self::start_sinks(options.sinks(out, prefix), options.names.clone())
     }
 
-    fn start_sinks(sinks: Vec<Box<dyn Sink>>) -> io::Result<Self> {
+    fn start_sinks(sinks: Vec<Box<dyn Sink>>, names: Option<NameOptions>) -> io::Result<Self> {
+        let names = names.map(|options| Arc::new(Names::new(options)));
         let counters = SinkCounters::new(sinks.iter().map(|sink| sink.name()));
         let mut filed = None;
         let mut outlets = Vec::new();
@@ -142,7 +148,7 @@ impl Outlets {
             if sink.name() == SinkName::File {
                 filed = Some(Arc::clone(&acknowledged));
             }
-            outlets.push(Outlet::start(sink, counters.of(place), acknowledged)?);
+            outlets.push(Outlet::start(sink, counters.of(place), acknowledged, names.clone())?);
         }
         Ok(Self { outlets, counters, said: 0, filed })
     }
@@ -150,7 +156,7 @@ impl Outlets {
     /// Queues a notice for every sink. Never waits: where there is no room it is counted as dropped.
     pub fn say(&mut self, at: UnixNanos, notice: Notice) -> Receipt {
         self.said += 1;
-        let said = Arc::new(Said { number: self.said, at, since: monotonic_now(), notice });
+        let said = Arc::new(Said::new(self.said, at, notice));
         let mut is_for_file = false;
         for outlet in &self.outlets {
             let is_taken = outlet.say(Arc::clone(&said));

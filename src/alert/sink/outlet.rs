@@ -7,9 +7,9 @@
 //! ```
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use crate::time::{Moment, UnixNanos, monotonic_now};
 
 use super::counters::{Counts, SinkCell, SinkName};
 use super::ending::Ending;
+use super::names::Names;
 use super::retry::Retry;
 
 /// A notice on its way to every sink.
@@ -32,6 +33,24 @@ pub(super) struct Said {
     /// The same, on the clock that its age is measured with.
     pub(super) since: Moment,
     pub(super) notice: Notice,
+    /// The name of the source, once a sink has asked for it.
+    name: OnceLock<Option<String>>,
+}
+
+impl Said {
+    pub(super) fn new(number: u64, at: UnixNanos, notice: Notice) -> Self {
+        Self { number, at, since: monotonic_now(), notice, name: OnceLock::new() }
+    }
+
+    /// Asks for the name of the source, unless another sink has done it or does it just now.
+    pub(super) fn ask_for_name(&self, names: &Names) {
+        self.name.get_or_init(|| names.of(self.notice.alert().source?));
+    }
+
+    /// The name of the source, if it is known.
+    pub(super) fn source_name(&self) -> Option<&str> {
+        self.name.get()?.as_deref()
+    }
 }
 
 /// A place that notices are taken to, by a thread of its own.
@@ -119,6 +138,7 @@ impl Outlet {
         mut sink: Box<dyn Sink>,
         counters: SinkCell,
         acknowledged: Arc<AtomicU64>,
+        names: Option<Arc<Names>>,
     ) -> io::Result<Self> {
         let name = sink.name();
         let (queue, waiting) = sync_channel(sink.queue_max());
@@ -131,6 +151,8 @@ impl Outlet {
             ending: ending.clone(),
             acknowledged,
             has_gap: false,
+            // The log is there at once, whoever hangs.
+            names: names.filter(|_| name != SinkName::Log),
         };
         let run = move || thread.run(sink.as_mut(), &waiting, &done);
         thread::Builder::new().name(name.name().to_owned()).spawn(run)?;
@@ -194,6 +216,7 @@ struct Thread {
     acknowledged: Arc<AtomicU64>,
     /// A notice was given up, so that nothing after it is acknowledged: that would speak for it too.
     has_gap: bool,
+    names: Option<Arc<Names>>,
 }
 
 impl Thread {
@@ -205,6 +228,7 @@ impl Thread {
         while let Ok(first) = waiting.recv() {
             batch.push(first);
             batch.extend(waiting.try_iter().take(sink.batch_max() - 1));
+            self.ask_for_names(&batch);
             while !batch.is_empty() {
                 let settled = self.settle(sink, &batch);
                 batch.drain(..settled);
@@ -212,6 +236,16 @@ impl Thread {
         }
         // Nobody waits for this any more when the deadline has passed.
         let _ = done.send(());
+    }
+
+    /// Asks for names, but not for so long that the last of a batch waits for those of all before it.
+    fn ask_for_names(&self, batch: &[Arc<Said>]) {
+        let Some(names) = &self.names else { return };
+        let began = Instant::now();
+        batch
+            .iter()
+            .take_while(|_| began.elapsed() < names.within())
+            .for_each(|said| said.ask_for_name(names));
     }
 
     /// Delivers the first notices of a batch or gives them up, after as many attempts as it takes. Gives their

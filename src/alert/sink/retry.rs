@@ -7,8 +7,10 @@ use std::time::Duration;
 pub struct Retry {
     /// The pause after the first failure.
     pub first_pause: Duration,
-    /// No pause is longer, whatever the other side asks for.
+    /// Pauses do not double beyond this.
     pub longest_pause: Duration,
+    /// A pause that the other side asks for is not longer, whatever it asks for.
+    pub longest_asked_for: Duration,
     /// A notice is given up when it would be older than this at the next attempt; `None`: never.
     pub give_up_after: Option<Duration>,
 }
@@ -18,6 +20,7 @@ impl Default for Retry {
         Self {
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(60),
+            longest_asked_for: Duration::from_secs(600),
             give_up_after: Some(Duration::from_secs(3600)),
         }
     }
@@ -27,7 +30,7 @@ impl Retry {
     /// The pause after this many failures in a row, or the one that the other side asked for if that is longer.
     pub(super) fn pause(&self, failures: u32, asked_for: Option<Duration>) -> Duration {
         let doubled = self.first_pause.saturating_mul(1 << failures.saturating_sub(1).min(20));
-        doubled.max(asked_for.unwrap_or_default()).min(self.longest_pause)
+        doubled.min(self.longest_pause).max(asked_for.unwrap_or_default().min(self.longest_asked_for))
     }
 
     /// Whether a notice that is `age` old is worth another attempt after `pause`.
@@ -51,7 +54,8 @@ mod tests {
             (u32::MAX, None, 60),
             (1, Some(7), 7),
             (5, Some(7), 16),
-            (1, Some(86_400), 60),
+            (1, Some(120), 120),
+            (1, Some(86_400), 600),
         ];
         for (failures, asked_for, want) in cases {
             let pause = retry.pause(failures, asked_for.map(Duration::from_secs));

@@ -365,14 +365,14 @@ mod tests {
 
     use crate::alert::record::Notice;
     use crate::alert::sample;
-    use crate::time::{Moment, UnixNanos};
+    use crate::time::UnixNanos;
 
     use super::*;
 
     const AT: UnixNanos = UnixNanos(1_790_000_000_250_000_000);
 
     fn said(notice: Notice) -> Said {
-        Said { number: 1, at: AT, since: Moment(0), notice }
+        Said::new(1, AT, notice)
     }
 
     fn syslog(target: SyslogTarget) -> Syslog {

@@ -18,6 +18,7 @@ const PATIENT: Patience = Patience { log: Duration::from_secs(60), others: Durat
 pub(super) const SOON: Retry = Retry {
     first_pause: Duration::from_millis(1),
     longest_pause: Duration::from_millis(1),
+    longest_asked_for: Duration::from_millis(1),
     give_up_after: Some(Duration::from_secs(3600)),
 };
 
@@ -88,7 +89,7 @@ fn counts(outlets: &Outlets, sink: SinkName) -> Counts {
 fn a_log_that_hangs_delays_nobody_and_what_it_lost_is_known() {
     let slow = Slow::default();
     let prefix = LinePrefix::Clock(TimeZone::UTC);
-    let mut outlets = Outlets::start_sinks(vec![log(&slow, prefix)]).expect("a thread");
+    let mut outlets = Outlets::start_sinks(vec![log(&slow, prefix)], None).expect("a thread");
     let held = slow.0.lock().expect("no writer panicked");
     // One line may be in the writer's hands; the queue holds the rest.
     for n in 0..LOCAL_QUEUE_MAX as u64 + 10 {
@@ -111,7 +112,7 @@ fn a_log_that_hangs_delays_nobody_and_what_it_lost_is_known() {
 fn a_log_for_programs_has_the_object_of_the_alert() {
     let slow = Slow::default();
     let prefix = LinePrefix::Json { for_journal: true };
-    let mut outlets = Outlets::start_sinks(vec![log(&slow, prefix)]).expect("a thread");
+    let mut outlets = Outlets::start_sinks(vec![log(&slow, prefix)], None).expect("a thread");
     outlets.say(UnixNanos(0), notice(7));
     outlets.finish(PATIENT);
     let text = slow.text();
@@ -125,7 +126,7 @@ fn a_log_for_programs_has_the_object_of_the_alert() {
 #[test]
 fn the_end_waits_for_a_hanging_log_only_so_long() {
     let slow = Slow::default();
-    let mut outlets = Outlets::start_sinks(vec![log(&slow, LinePrefix::Journal)]).expect("a thread");
+    let mut outlets = Outlets::start_sinks(vec![log(&slow, LinePrefix::Journal)], None).expect("a thread");
     let _held = slow.0.lock().expect("no writer panicked");
     outlets.say(UnixNanos(0), notice(1));
     let finished = outlets.finish(Patience { log: Duration::from_millis(1), ..PATIENT });
@@ -137,7 +138,7 @@ fn while_one_hangs_the_others_deliver_and_memory_has_a_bound() {
     let slow = Slow::default();
     let (told, attempted, orders) = Told::new(SOON);
     let sinks = vec![log(&slow, LinePrefix::Journal), Box::new(told) as Box<dyn Sink>];
-    let mut outlets = Outlets::start_sinks(sinks).expect("threads");
+    let mut outlets = Outlets::start_sinks(sinks, None).expect("threads");
     outlets.say(UnixNanos(0), notice(0));
     assert_eq!(attempted.recv(), Ok(1), "it is in its hands, where it stays");
     let said = REMOTE_QUEUE_MAX as u64 + 5;
@@ -159,7 +160,7 @@ fn while_one_hangs_the_others_deliver_and_memory_has_a_bound() {
 #[test]
 fn what_fails_is_tried_again_in_order_and_acknowledged_when_it_arrived() {
     let (told, attempted, orders) = Told::new(SOON);
-    let mut outlets = Outlets::start_sinks(vec![Box::new(told)]).expect("a thread");
+    let mut outlets = Outlets::start_sinks(vec![Box::new(told)], None).expect("a thread");
     for n in 1..=3 {
         assert_eq!(outlets.say(UnixNanos(0), notice(n)), Receipt { number: n, is_for_file: true });
     }
@@ -184,7 +185,7 @@ fn what_fails_is_tried_again_in_order_and_acknowledged_when_it_arrived() {
 #[test]
 fn what_is_too_old_is_given_up() {
     let (told, attempted, orders) = Told::new(Retry { give_up_after: Some(Duration::ZERO), ..SOON });
-    let mut outlets = Outlets::start_sinks(vec![Box::new(told)]).expect("a thread");
+    let mut outlets = Outlets::start_sinks(vec![Box::new(told)], None).expect("a thread");
     outlets.say(UnixNanos(0), notice(1));
     assert_eq!(attempted.recv(), Ok(1));
     orders.send(Err(Failure::passing("busy"))).expect("it waits for orders");
@@ -196,8 +197,8 @@ fn what_is_too_old_is_given_up() {
 fn the_end_cuts_a_pause_short_and_allows_one_attempt_each() {
     let hour = Duration::from_secs(3600);
     let (told, attempted, orders) =
-        Told::new(Retry { first_pause: hour, longest_pause: hour, give_up_after: None });
-    let mut outlets = Outlets::start_sinks(vec![Box::new(told)]).expect("a thread");
+        Told::new(Retry { first_pause: hour, longest_pause: hour, give_up_after: None, ..SOON });
+    let mut outlets = Outlets::start_sinks(vec![Box::new(told)], None).expect("a thread");
     outlets.say(UnixNanos(0), notice(1));
     outlets.say(UnixNanos(0), notice(2));
     assert_eq!(attempted.recv(), Ok(1));
@@ -210,4 +211,25 @@ fn the_end_cuts_a_pause_short_and_allows_one_attempt_each() {
     }
     let want = Counts { queued: 2, delivered: 1, retried: 1, failed: 1, dropped: 0 };
     assert_eq!(outlets.finish(PATIENT), [Finished { sink: SinkName::File, counts: want, in_time: true }]);
+}
+
+#[test]
+fn a_name_server_that_is_deaf_delays_a_sink_and_not_the_log() {
+    let slow = Slow::default();
+    let deaf = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
+    let servers = Some(vec![deaf.local_addr().expect("it is bound")]);
+    let (told, attempted, orders) = Told::new(SOON);
+    let sinks = vec![log(&slow, LinePrefix::Journal), Box::new(told) as Box<dyn Sink>];
+    let within = Duration::from_secs(3600);
+    let mut outlets = Outlets::start_sinks(sinks, Some(NameOptions { servers, within })).expect("threads");
+    outlets.say(UnixNanos(0), notice(1));
+    while counts(&outlets, SinkName::Log).delivered == 0 {
+        std::thread::yield_now();
+    }
+    // It has asked, and waits for its hour.
+    deaf.recv(&mut [0; 512]).expect("a question");
+    assert_eq!(attempted.try_recv().ok(), None);
+    drop(orders);
+    let finished = outlets.finish(Patience { others: Duration::ZERO, ..PATIENT });
+    assert_eq!((finished[0].in_time, finished[1].in_time), (true, false));
 }

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use crate::alert::record::Notice;
 use crate::alert::sample;
 use crate::logging::LinePrefix;
-use crate::time::{monotonic_now, unix_now};
+use crate::time::unix_now;
 
 use super::SinkOptions;
 use super::counters::SinkName;
 use super::ending::Ending;
+use super::names::Names;
 use super::outlet::{Said, Sink};
 
 /// What came of a sample.
@@ -36,7 +37,10 @@ impl SinkOptions {
     pub fn try_out(&self, out: impl Write + Send + 'static, prefix: LinePrefix) -> io::Result<Vec<Trial>> {
         let at = unix_now();
         let notice = Notice::Test(sample::alert(at));
-        let said = Arc::new(Said { number: 1, at, since: monotonic_now(), notice });
+        let said = Arc::new(Said::new(1, at, notice));
+        if let Some(names) = &self.names {
+            said.ask_for_name(&Names::new(names.clone()));
+        }
         let ending = Ending::new()?;
         let begun: Vec<_> = self
             .sinks(out, prefix)

@@ -125,7 +125,7 @@ impl Webhook {
         if let Some(why) = token.as_deref().and_then(why_no_token) {
             return Err(Failure::passing(format!("the token has {why}: write the token alone")));
         }
-        let body = body(self.options.format, &said.notice, &self.gateway);
+        let body = body(self.options.format, said, &self.gateway);
         let host = url.host().unwrap_or_default().to_owned();
         let mut request = self.agent(&url)?.post(url);
         for (name, value) in body.headers {

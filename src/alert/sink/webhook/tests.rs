@@ -7,7 +7,7 @@ use crate::alert::sink::tests::SOON;
 use crate::alert::sink::{Counts, Outlets, Patience, SinkOptions};
 use crate::alert::{Notice, sample};
 use crate::logging::LinePrefix;
-use crate::time::{Moment, UnixNanos};
+use crate::time::UnixNanos;
 
 use super::*;
 
@@ -70,8 +70,7 @@ fn read_request(stream: &TcpStream) -> Request {
 }
 
 fn deliver(options: WebhookOptions) -> Result<usize, Failure> {
-    let said =
-        Said { number: 1, at: UnixNanos(0), since: Moment(0), notice: Notice::Opened(sample::traffic()) };
+    let said = Said::new(1, UnixNanos(0), Notice::Opened(sample::traffic()));
     let ending = Ending::new().expect("descriptors");
     Webhook::new(options, SOON).deliver(&[Arc::new(said)], &ending)
 }
