@@ -35,6 +35,7 @@ mod tool;
 mod accounting;
 mod alert_file;
 mod answers;
+mod changes;
 mod counted_once;
 mod devices;
 mod interfaces;
