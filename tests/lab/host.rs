@@ -8,13 +8,14 @@ use std::panic;
 use std::process::{self, Command};
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use serde_json::Value;
 
 use crate::injector::Injector;
 use crate::inside::is_inside;
-use crate::tool::{run, tool};
+use crate::tool::{LOOK, run, tool};
 
 /// A network namespace. Clones are the same host; it is gone with the last clone and the last process in it.
 #[derive(Clone)]
@@ -85,16 +86,36 @@ impl Host {
 
     /// Lays a wire from `end` of this host to `other_end` of another one. Both ends are up.
     pub(crate) fn plug(&self, end: &str, other: &Host, other_end: &str) {
-        let there = format!("/proc/{}/fd/{}", process::id(), other.0.as_raw_fd());
-        self.ip(&format!("link add name {end} type veth peer name {other_end} netns {there}"));
+        self.ip(&format!("link add name {end} type veth peer name {other_end} netns {}", other.path()));
         // One packet of TCP is one packet on the wire, so that netfilter counts here what crosses it.
         self.ip(&format!("link set {end} up gso_max_segs 1"));
         other.ip(&format!("link set {other_end} up gso_max_segs 1"));
     }
 
+    /// By which ip(8) finds the host: `host.ip(&format!("link set eth0 netns {}", other.path()))`.
+    pub(crate) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", process::id(), self.0.as_raw_fd())
+    }
+
+    /// Waits until an interface sends what it is given: it comes up a moment after its other end.
+    pub(crate) fn wait_until_up(&self, interface: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.link(interface)["operstate"] != "UP" {
+            assert!(Instant::now() < deadline, "{interface} does not come up");
+            thread::sleep(LOOK);
+        }
+    }
+
     /// Runs ip(8): `host.ip("route add default via 10.0.0.1")`.
     pub(crate) fn ip(&self, arguments: &str) {
         self.run(tool("ip", "iproute2").args(arguments.split_whitespace()));
+    }
+
+    /// Runs several commands of ip(8) in one process: no more than microseconds lie between two.
+    pub(crate) fn ip_batch(&self, commands: &[&str]) {
+        let file = tempfile::NamedTempFile::new().expect("a file for the test");
+        fs::write(file.path(), commands.join("\n")).expect("it is ours");
+        self.run(tool("ip", "iproute2").arg("-batch").arg(file.path()));
     }
 
     /// Sets a sysctl: `host.set("net/ipv4/ip_forward", "1")`.

@@ -48,16 +48,21 @@ pub(crate) struct Injector(OwnedFd);
 impl Injector {
     /// On an interface of the namespace of the calling thread.
     pub(crate) fn on(interface: &str) -> Self {
+        Self::try_on(interface).unwrap_or_else(|| panic!("there is no interface {interface}"))
+    }
+
+    /// The same, if there is such an interface.
+    pub(crate) fn try_on(interface: &str) -> Option<Self> {
         let mut interfaces = getifaddrs().expect("the kernel lists its interfaces");
         let link = interfaces.find_map(|entry| {
             let address = entry.address.filter(|address| address.as_link_addr().is_some())?;
             (entry.interface_name == interface).then_some(address)
-        });
-        let link = link.unwrap_or_else(|| panic!("there is no interface {interface}"));
+        })?;
         let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
             .expect("the test is root of its namespaces");
-        bind(socket.as_raw_fd(), &link).expect("the interface is there");
-        Self(socket)
+        // It may have gone by now.
+        bind(socket.as_raw_fd(), &link).ok()?;
+        Some(Self(socket))
     }
 
     /// Sends one frame; it is on the other end of the wire when this returns.
@@ -69,6 +74,14 @@ impl Injector {
                 Err(Errno::ENOBUFS) => {}
                 Err(error) => panic!("a frame of {} bytes cannot be sent: {error}", frame.len()),
             }
+        }
+    }
+
+    /// Sends one frame to whoever is there. Whether there is an interface to send it on, up or down.
+    pub(crate) fn try_send(&self, frame: &[u8]) -> bool {
+        match send(self.0.as_raw_fd(), frame, MsgFlags::empty()) {
+            Ok(_) | Err(Errno::ENOBUFS | Errno::ENETDOWN) => true,
+            Err(_) => false,
         }
     }
 

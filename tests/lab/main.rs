@@ -47,6 +47,7 @@ mod outlets;
 mod pppoe;
 mod scans;
 mod stopping;
+mod storm;
 mod volume;
 mod waiting;
 mod wire_exact;

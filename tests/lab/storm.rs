@@ -1,0 +1,177 @@
+//! Two hundred interfaces come and go within seconds; half of them are renamed, leave for another namespace, come back
+//! and go down and up. Meanwhile packets cross another one: nothing is lost there, nothing excluded is counted, nothing
+//! leaks.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::host::{Host, Sum};
+use crate::injector::{Injector, Udp};
+use crate::inside::inside;
+use crate::program::{EVERY_HOST, Program, Signal};
+
+const IP_BYTES: u16 = 200;
+/// What crosses the interface that stays.
+const LOAD: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const LOAD_EVERY: Duration = Duration::from_micros(100);
+/// What crosses interfaces of the excluded name, and what crosses others that live as short.
+const SECRET: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 66);
+const OPEN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
+
+const ROUNDS: u64 = 100;
+/// Rounds after which memory and open files are held against the end.
+const WARM_UP: u64 = 20;
+/// What the memory of the process may grow by meanwhile.
+const RSS_GROWTH_MAX: u64 = 4 << 20;
+
+#[test]
+fn in_a_storm_of_interfaces_nothing_is_lost_nothing_excluded_counts_and_nothing_leaks() {
+    inside(|| {
+        let (router, far, elsewhere) = (Host::router(), Host::new(), Host::new());
+        router.plug("stays", &far, "far0");
+        let program =
+            Program::start(&router, &format!("{EVERY_HOST}ExcludedInterfaces: lo, secret, secret2\n"));
+        let is_over = AtomicBool::new(false);
+        let (load, open, (descriptors, rss)) = thread::scope(|scope| {
+            let load = scope.spawn(|| send_until(&far, &is_over));
+            scope.spawn(|| lie_in_wait(&router, &is_over));
+            // Also when this fails: the scope waits for its threads.
+            let over = Over(&is_over);
+            let (mut open, mut before) = (0, (0, 0));
+            let began = Instant::now();
+            for round in 0..ROUNDS {
+                if round == WARM_UP {
+                    before = (program.descriptors(), program.rss());
+                }
+                open += turn(&router, &far, &elsewhere);
+            }
+            let (took, cpu) = (began.elapsed(), program.cpu_of("interfaces"));
+            eprintln!("{ROUNDS} rounds in {took:?}, in which following them took {cpu:?} of CPU time");
+            drop(over);
+            (load.join().expect("it only sends"), open, before)
+        });
+
+        let packets = load + open;
+        let expected = Sum { packets, bytes: packets * u64::from(IP_BYTES) };
+        let accounting = program.wait_for_counted(expected);
+        eprintln!("sent {expected:?}, counted {:?}, skipped {:?}", accounting.counted(), accounting.skipped);
+        program.wait_for_bytes(LOAD, load * u64::from(IP_BYTES));
+        program.wait_for_bytes(OPEN, open * u64::from(IP_BYTES));
+        assert_eq!(program.bytes_of(SECRET.into()), 0);
+        assert!(open >= ROUNDS, "{open} packets crossed interfaces that count");
+        // Seen, before the filter knew the interface, and told by its name.
+        assert!(accounting.skipped["excluded_interface"] > 0, "{accounting:?}");
+
+        let rss_now = program.rss();
+        eprintln!("memory {rss} to {rss_now} bytes, {descriptors} open files");
+        assert!(rss_now <= rss + RSS_GROWTH_MAX);
+        // A connection that has just been closed may still be there.
+        program.wait_for("as many open files as before", Program::descriptors, |&now| now == descriptors);
+
+        router.plug("last", &far, "far9");
+        let ended = program.stop_after_line("monitoring stays, last;");
+        assert_eq!(ended.last_words(), expected);
+    });
+}
+
+/// Says at its end that it is over.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// One of everything that may happen to an interface. How many packets have crossed one whose name was not excluded.
+fn turn(router: &Host, far: &Host, elsewhere: &Host) -> u64 {
+    // Gone before anybody can ask: a wire on which somebody sends as soon as it is there.
+    router.ip_batch(&[
+        "link add name secret up type veth peer name secret2",
+        "link set secret2 up",
+        "link del secret",
+    ]);
+    // One that counts,
+    router.plug("eth7", far, "far2");
+    far.wait_until_up("far2");
+    let injector = far.injector("far2");
+    (0..5).for_each(|_| injector.send(&packet_from(OPEN)));
+    let open = router.frames_received("eth7");
+    // that is renamed, goes elsewhere, and comes back with the name that does not.
+    let (there, here) = (format!("link set eth8 netns {}", elsewhere.path()), router.path());
+    router.ip_batch(&["link set eth7 down", "link set eth7 name eth8", "link set eth8 up", &there]);
+    elsewhere.ip_batch(&["link set eth8 name secret", &format!("link set secret netns {here}")]);
+    router.ip_batch(&["link set secret up"]);
+    (0..5).for_each(|_| injector.send(&packet_from(SECRET)));
+    router.ip_batch(&["link set secret down", "link set secret up", "link del secret"]);
+    open
+}
+
+/// Sends from [`SECRET`] whenever there is an interface called `secret`, from its first moment on.
+fn lie_in_wait(router: &Host, is_over: &AtomicBool) {
+    router.on(|| {
+        let frame = packet_from(SECRET);
+        while !is_over.load(Ordering::Relaxed) {
+            match Injector::try_on("secret") {
+                // It ends with the interface.
+                Some(injector) => while injector.try_send(&frame) {},
+                None => thread::sleep(Duration::from_micros(50)),
+            }
+        }
+    });
+}
+
+/// Sends from [`LOAD`] until told to stop. How many there were.
+fn send_until(far: &Host, is_over: &AtomicBool) -> u64 {
+    let injector = far.injector("far0");
+    let frame = packet_from(LOAD);
+    let mut sent = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        injector.send(&frame);
+        sent += 1;
+        thread::sleep(LOAD_EVERY);
+    }
+    sent
+}
+
+fn packet_from(src: Ipv4Addr) -> Vec<u8> {
+    Udp { src, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: IP_BYTES }.frame()
+}
+
+impl Program {
+    /// Files that it has open.
+    fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.id())).expect("it runs, as the same user").count()
+    }
+
+    /// Bytes of memory that it has.
+    fn rss(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        1024 * kib.and_then(|kib| kib.parse::<u64>().ok()).expect("proc(5)")
+    }
+
+    /// CPU time of a thread of it, by the thread's name.
+    fn cpu_of(&self, thread: &str) -> Duration {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.id())).expect("it runs");
+        let stats = threads.map(|task| {
+            let stat = task.expect("its threads live as long as it does").path().join("stat");
+            fs::read_to_string(stat).expect("its threads live as long as it does")
+        });
+        let stat = stats.into_iter().find(|stat| stat.contains(&format!("({thread})")));
+        let stat = stat.unwrap_or_else(|| panic!("no thread {thread}"));
+        // In user and kernel mode, in clock ticks: the 14th and 15th field of proc_pid_stat(5).
+        let fields = stat.split_whitespace().skip(13).take(2);
+        const TICK: Duration = Duration::from_millis(10);
+        TICK * fields.map(|ticks| ticks.parse::<u32>().expect("proc(5)")).sum::<u32>()
+    }
+
+    /// Waits for a line, then ends it.
+    fn stop_after_line(mut self, needle: &str) -> crate::program::Ended {
+        self.line(needle).unwrap_or_else(|| panic!("no {needle:?}"));
+        self.stop(Signal::SIGTERM)
+    }
+}
