@@ -59,10 +59,11 @@ impl PortWindow {
     /// Notes that a host contacted a port in the current slot, and how that was answered so far. False when there is
     /// no room.
     pub(super) fn add(&mut self, contact: &PortContact, hosts: &mut Hosts) -> bool {
-        let at = match self.find(contact) {
+        let hash = self.hash(contact);
+        let at = match self.find(hash, contact) {
             Some(at) => at,
             None if !self.rows.has_room() => return false,
-            None => self.insert(contact, hosts),
+            None => self.insert(hash, contact, hosts),
         };
         self.rows[at].signs |= contact.signs;
         let current = self.slots.current();
@@ -77,7 +78,7 @@ impl PortWindow {
 
     /// Notes how a contact was answered. False where there is none.
     pub(super) fn answer(&mut self, contact: &PortContact) -> bool {
-        let found = self.find(contact);
+        let found = self.find(self.hash(contact), contact);
         if let Some(at) = found {
             self.rows[at].signs |= contact.signs;
         }
@@ -119,18 +120,16 @@ impl PortWindow {
         })
     }
 
-    fn find(&self, &PortContact { host, protocol, port, .. }: &PortContact) -> Option<u32> {
-        let hash = self.hash(host, protocol, port);
+    fn find(&self, hash: u64, &PortContact { host, protocol, port, .. }: &PortContact) -> Option<u32> {
         self.index.find(hash, |&at| self.rows[at].is(host, protocol, port)).copied()
     }
 
-    fn hash(&self, host: HostId, protocol: u8, port: u16) -> u64 {
+    fn hash(&self, &PortContact { host, protocol, port, .. }: &PortContact) -> u64 {
         self.seed.of((host, protocol, port))
     }
 
-    fn insert(&mut self, contact: &PortContact, hosts: &mut Hosts) -> u32 {
+    fn insert(&mut self, hash: u64, contact: &PortContact, hosts: &mut Hosts) -> u32 {
         let PortContact { host: id, protocol, port, at: contacted_at, .. } = *contact;
-        let hash = self.hash(id, protocol, port);
         let host = hosts.get_mut(id);
         host.references += 1;
         host.contacted_ports += 1;
@@ -162,7 +161,7 @@ impl PortWindow {
 
     fn remove(&mut self, at: u32, hosts: &mut Hosts) {
         let PortRow { host, port, protocol, previous, next, .. } = self.rows[at];
-        let hash = self.hash(host, protocol, port);
+        let hash = self.seed.of((host, protocol, port));
         let entry = self.index.find_entry(hash, |&other| other == at).expect("every port is indexed");
         entry.remove();
         match previous {

@@ -146,21 +146,21 @@ impl Window {
     fn contact_port(&mut self, row: u32, port: &WaitingPort) {
         let Some(ports) = &mut self.ports else { return };
         let WaitingPort { key, signs, at, .. } = port;
-        if key.src_port != 0 {
+        let pair = self.pairs.get_mut(row);
+        let at = Stamp::of(*at);
+        // The first port of an exchange is known since it was decided.
+        let is_known =
+            pair.contacted_at == at && pair.contacted.lowest() == Some((key.protocol, key.dst_port));
+        if key.src_port != 0 && !is_known {
             let service = Service { host: key.endpoints.dst(), protocol: key.protocol, port: key.dst_port };
-            self.new_services.push((service, *at));
+            self.new_services.push((service, port.at));
         }
         if !signs.has(Signs::OPENED) {
             // Those that say it themselves are in the pair's delta.
-            self.pairs.get_mut(row).contacted.add(key.protocol, key.dst_port, self.mix);
+            pair.contacted.add(key.protocol, key.dst_port, self.mix);
         }
-        let contact = PortContact {
-            host: self.pairs.get(row).src,
-            protocol: key.protocol,
-            port: key.dst_port,
-            signs: *signs,
-            at: Stamp::of(*at),
-        };
+        let contact =
+            PortContact { host: pair.src, protocol: key.protocol, port: key.dst_port, signs: *signs, at };
         if !ports.add(&contact, &mut self.hosts) {
             self.accounting.spilled_ports += 1;
         }
