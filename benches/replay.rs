@@ -22,6 +22,7 @@ fn replay(criterion: &mut Criterion) {
             ip_bytes_max: 1_000_000_000,
             contacted_hosts_max: Some(15),
             contacted_ports_max: Some(100),
+            scan_rule: detect::ScanRule::Contacts,
         },
         alert: alert::Options::default(),
     };

@@ -76,6 +76,7 @@ mod tests {
             ip_bytes: 23_644,
             destinations,
             ports,
+            scan: None,
         };
         let traffic = alert(AlertKind::Traffic, vec![peer(9, 23_644)], vec![]);
         let scanning = Alert {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 pub use crate::detect::FindingKind as AlertKind;
+use crate::detect::ScanEvidence;
 use crate::flow::{HostRow, PeerBytes, Snapshot};
 use crate::time::UnixNanos;
 
@@ -29,6 +30,8 @@ pub struct Alert {
     pub destinations: Vec<PeerBytes>,
     /// Ports contacted, ascending and bounded; empty unless the alert is about ports.
     pub ports: Vec<u16>,
+    /// Of an alert about scanning, what speaks for it.
+    pub scan: Option<ScanEvidence>,
 }
 
 /// A host with at least one open alert, as it is now.

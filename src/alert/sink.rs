@@ -114,6 +114,7 @@ mod tests {
             ip_bytes: 0,
             destinations: Vec::new(),
             ports: vec![n as u16],
+            scan: None,
         })
     }
 

@@ -25,6 +25,7 @@ mod guard;
 mod legacy;
 mod replayed;
 mod reply;
+mod scan;
 mod server;
 mod site;
 mod v1;

@@ -10,6 +10,7 @@ use crate::alert::{Alert, AlertKind};
 use crate::flow::{HostCounts, Window};
 use crate::time::UnixNanos;
 
+use super::scan::Scan;
 use super::view::Counted;
 
 /// What captures hold and what would have been said of it, with the field names that tools read.
@@ -78,6 +79,8 @@ struct EvidenceView<'a> {
     destinations: Vec<Peer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ports: Option<&'a [u16]>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    scan: Option<Scan<'a>>,
 }
 
 /// Writes the result of a replay as one JSON object, hosts and pairs in order of their addresses.
@@ -146,6 +149,7 @@ fn alerts<S: Serializer>(alerts: &[Alert], serializer: S) -> Result<S::Ok, S::Er
                     .map(|peer| Peer { ip: peer.addr, ip_bytes: peer.ip_bytes })
                     .collect(),
                 ports: (alert.kind == AlertKind::ScanningPort).then_some(&alert.ports),
+                scan: alert.scan.as_ref().map(Scan::of),
             },
         }
     }))

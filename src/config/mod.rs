@@ -32,6 +32,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use crate::capture::{DirectionPolicy, EventLoop};
+use crate::detect::ScanRule;
 use crate::engine::PinCores;
 
 pub use error::{ConfigError, Problems};
@@ -51,7 +52,7 @@ pub struct Config {
     judge_contacted_ports: bool,
     contacted_ports_max: u32,
     port_interval_s: u64,
-    scan_evidence: ScanEvidence,
+    scan_rule: ScanRule,
     direction: DirectionPolicy,
     workers: Workers,
     /// Of a list: as many as there are workers, each once, all of them in the affinity mask.
@@ -69,13 +70,6 @@ enum Workers {
     Auto { here: usize },
     /// This many.
     Count(usize),
-}
-
-/// What makes a host a scanner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ScanEvidence {
-    /// The number of its contacts.
-    Contacts,
 }
 
 impl Config {
@@ -129,7 +123,7 @@ impl Config {
             judge_contacted_ports: false,
             contacted_ports_max: 100,
             port_interval_s: 600,
-            scan_evidence: ScanEvidence::Contacts,
+            scan_rule: ScanRule::Contacts,
             direction: DirectionPolicy::Auto,
             workers: Workers::Auto { here: machine.workers() },
             pin_cores: PinCores::None,

@@ -59,6 +59,7 @@ impl Config {
             ip_bytes_max: self.ip_bytes_max,
             contacted_hosts_max: self.judge_contacted_hosts.then_some(self.contacted_hosts_max),
             contacted_ports_max: self.judge_contacted_ports.then_some(self.contacted_ports_max),
+            scan_rule: self.scan_rule,
         }
     }
 
@@ -118,6 +119,7 @@ mod tests {
     use super::*;
     use crate::capture::{DirectionPolicy, EventLoop};
     use crate::config::tests::two_cores;
+    use crate::detect::ScanRule;
     use crate::engine::PinCores;
 
     /// Every key with a value that is not its default.
@@ -132,7 +134,7 @@ NumberContactedIPs: 20
 AnalyzePorts: true
 NumContactedPorts: 50
 PortInterval: 300
-ScanEvidence: contacts
+ScanEvidence: suspicious
 Direction: in+own
 Workers: 2
 PinCores: 3,2
@@ -166,6 +168,7 @@ ListenAddress: [::1]:80
             // Destinations are hidden, so nobody is accused of having too many.
             contacted_hosts_max: None,
             contacted_ports_max: Some(50),
+            scan_rule: ScanRule::Suspicious,
         };
         assert_eq!(config.detect_limits(), limits);
         assert_eq!(config.alert_options(), alert::Options { hide_destinations: true });

@@ -41,7 +41,7 @@ impl Config {
             Key::AnalyzePorts => self.judge_contacted_ports.word().to_owned(),
             Key::NumContactedPorts => self.contacted_ports_max.to_string(),
             Key::PortInterval => self.port_interval_s.to_string(),
-            Key::ScanEvidence => self.scan_evidence.word().to_owned(),
+            Key::ScanEvidence => self.scan_rule.word().to_owned(),
             Key::Direction => self.direction.word().to_owned(),
             Key::Workers => match self.workers {
                 Workers::Auto { .. } => "auto".to_owned(),
@@ -118,6 +118,7 @@ ListenAddress: 127.0.0.1:8698
             "Workers: auto\nPinCores: auto\n",
             "Direction: both\nEventLoop: io_uring\nListenAddress: [::1]:0\n",
             "Direction: in\nEventLoop: epoll\nAnalyzePorts: true\n",
+            "ScanEvidence: suspicious\n",
         ];
         for text in files {
             let read = |text: &str| {

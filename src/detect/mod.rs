@@ -7,9 +7,12 @@
 mod finding;
 mod host_scan;
 mod port_scan;
+mod scan;
 mod volume;
+mod why;
 
 pub use finding::{Finding, FindingKind};
+pub use scan::{Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole, judge_hosts, judge_ports};
 
 use crate::flow::HostCounts;
 
@@ -22,6 +25,18 @@ pub struct Limits {
     pub contacted_hosts_max: Option<u32>,
     /// Ports contacted in the port window; `None` turns the detector off.
     pub contacted_ports_max: Option<u32>,
+    /// What makes a scanner of a host over one of these two.
+    pub scan_rule: ScanRule,
+}
+
+/// What makes a host a scanner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ScanRule {
+    /// The number of its contacts.
+    #[default]
+    Contacts,
+    /// Their number, and that they look like a scan ([`judge_hosts`], [`judge_ports`]).
+    Suspicious,
 }
 
 /// Judges each host and appends what exceeds a limit to `findings`.
@@ -38,8 +53,12 @@ mod tests {
     /// At the limit nothing is said, one beyond it everything that is turned on.
     #[test]
     fn a_limit_is_exceeded_by_one_more() {
-        let limits =
-            Limits { ip_bytes_max: 1000, contacted_hosts_max: Some(15), contacted_ports_max: Some(100) };
+        let limits = Limits {
+            ip_bytes_max: 1000,
+            contacted_hosts_max: Some(15),
+            contacted_ports_max: Some(100),
+            scan_rule: ScanRule::Contacts,
+        };
         let off = Limits { contacted_hosts_max: None, contacted_ports_max: None, ..limits.clone() };
         let at = |ip_bytes, contacted_hosts, contacted_ports| HostCounts {
             addr: [10, 0, 0, 1].into(),

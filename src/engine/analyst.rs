@@ -9,6 +9,7 @@ use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, SNAPSHOT_HOSTS_M
 use crate::time::{Moment, UnixNanos};
 
 use super::Rules;
+use super::suspects::{Suspects, scan_evidence};
 
 /// The windows, the ledger, and what they are judged by.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(super) struct Analyst {
     window: Window,
     ledger: Ledger,
     limits: detect::Limits,
+    suspects: Suspects,
     hides_destinations: bool,
     hosts: Vec<HostCounts>,
     findings: Vec<Finding>,
@@ -31,6 +33,7 @@ impl Analyst {
             window: Window::new(&rules.flow, limits, seed),
             ledger: Ledger::new(quiet),
             limits: rules.detect.clone(),
+            suspects: Suspects::new(rules.detect.scan_rule),
             hides_destinations: rules.alert.hide_destinations,
             hosts: Vec::new(),
             findings: Vec::new(),
@@ -64,19 +67,25 @@ impl Analyst {
 
         self.hosts.clear();
         self.window.take_touched(&mut self.hosts);
+        self.suspects.turn(now);
         let window = &self.window;
         self.hosts.extend(self.ledger.open_sources().filter_map(|source| window.counts(&source)));
+        self.hosts.extend(self.suspects.due(now).filter_map(|source| window.counts(&source)));
         self.findings.clear();
         detect::run(&self.hosts, &self.limits, &mut self.findings);
         for finding in &self.findings {
-            let evidence = || evidence(window, finding, self.hides_destinations);
+            let is_said = self.ledger.is_open(finding.source, finding.kind);
+            if !is_said && !self.suspects.accuses(finding, window, &self.limits, now) {
+                continue;
+            }
+            let evidence = || evidence(window, finding, &self.limits, now, self.hides_destinations);
             notices.extend(self.ledger.note(finding, now, civil, evidence));
         }
     }
 
-    /// Whether an exchange waits to be decided.
+    /// Whether something waits to be decided.
     pub(super) fn is_waiting(&self) -> bool {
-        self.window.is_waiting()
+        self.window.is_waiting() || self.suspects.is_waiting()
     }
 
     pub(super) fn accounting(&self) -> &Accounting {
@@ -130,12 +139,25 @@ fn silent(addr: std::net::IpAddr) -> HostRow {
     }
 }
 
-fn evidence(window: &Window, finding: &Finding, hides_destinations: bool) -> Evidence {
+fn evidence(
+    window: &Window,
+    finding: &Finding,
+    limits: &detect::Limits,
+    now: Moment,
+    hides_destinations: bool,
+) -> Evidence {
     let row = window.host(&finding.source).unwrap_or_else(|| silent(finding.source));
     let ports = match finding.kind {
         detect::FindingKind::ScanningPort => window.ports_of(&finding.source),
         detect::FindingKind::Traffic | detect::FindingKind::Scanning => Vec::new(),
     };
-    let destinations = if hides_destinations { Vec::new() } else { row.destinations };
-    Evidence { ip_bytes: row.ip_bytes, destinations, ports }
+    let mut scan = scan_evidence(window, finding, limits, now).map(|(scan, _)| scan);
+    let mut destinations = row.destinations;
+    if hides_destinations {
+        destinations.clear();
+        if let Some(scan) = &mut scan {
+            scan.targets.clear();
+        }
+    }
+    Evidence { ip_bytes: row.ip_bytes, destinations, ports, scan }
 }

@@ -19,8 +19,10 @@ pub enum Outcome {
     Refused,
     /// Nothing came back, although answers to this host pass here and had the time to.
     Silent,
-    /// Nothing came back yet, or answers to this host do not pass here.
-    Unknown,
+    /// Answers to this host do not pass here, or not one did yet.
+    Unseen,
+    /// There was not yet time for an answer.
+    Early,
 }
 
 /// How many contacts came to what.
@@ -32,8 +34,10 @@ pub struct Outcomes {
     pub refused: u32,
     /// Those that nothing came back for.
     pub silent: u32,
-    /// Those of which nothing is known.
-    pub unknown: u32,
+    /// Those whose answers, if there are any, do not pass here.
+    pub unseen: u32,
+    /// Those that are too young to tell.
+    pub early: u32,
 }
 
 impl Outcomes {
@@ -43,7 +47,8 @@ impl Outcomes {
             Outcome::Answered => &mut self.answered,
             Outcome::Refused => &mut self.refused,
             Outcome::Silent => &mut self.silent,
-            Outcome::Unknown => &mut self.unknown,
+            Outcome::Unseen => &mut self.unseen,
+            Outcome::Early => &mut self.early,
         };
         *sum += 1;
     }
@@ -55,7 +60,7 @@ impl Outcomes {
 
     /// All of them.
     pub fn total(&self) -> u32 {
-        self.answered + self.failed() + self.unknown
+        self.answered + self.failed() + self.unseen + self.early
     }
 }
 
@@ -85,16 +90,19 @@ pub struct PortHosts {
     pub neighbours: u32,
 }
 
-/// How fast contacts were made.
+/// How fast contacts were made: in the fastest run of them, so that what a host did before does not hide it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// Contacts that are looked at.
+    /// Contacts of the run; at most [`RUN_MAX`](Self::RUN_MAX).
     pub contacts: u32,
-    /// From the first of them to the last, and at least a tick.
+    /// From the first of them to the last, and a tick.
     pub over: Duration,
 }
 
 impl Pace {
+    /// Contacts of a run. A web page has fewer.
+    pub const RUN_MAX: usize = 100;
+
     /// Contacts per second.
     pub fn per_second(&self) -> f64 {
         if self.over.is_zero() { 0.0 } else { f64::from(self.contacts) / self.over.as_secs_f64() }
@@ -116,10 +124,14 @@ pub struct ContactSample {
     pub ports_at_one_host: u32,
     /// The host with the most ports.
     pub widest: Option<IpAddr>,
+    /// Bytes of an average packet to it.
+    pub packet_bytes: u64,
     /// How fast it went.
     pub pace: Pace,
     /// Hosts that this host only answered, and of whom a contact was seen.
     pub asked_by: u32,
+    /// Those of them that went no further than the SYN, although it was answered.
+    pub half_open: u32,
     /// Hosts that it answered without being seen to be asked.
     pub unasked_answers: u32,
     /// Examples, the latest first.
@@ -135,6 +147,8 @@ pub struct PortSample {
     pub contacted: u32,
     /// What became of those that were looked at, at whichever hosts.
     pub outcomes: Outcomes,
-    /// Of them, ports that traceroute sends to.
+    /// How fast it went.
+    pub pace: Pace,
+    /// Ports beside them that traceroute sends to.
     pub traceroute: u32,
 }

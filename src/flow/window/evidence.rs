@@ -49,7 +49,7 @@ impl Window {
         };
         let now = Stamp::of(now);
         let mut ports: HashMap<Option<(u8, u16)>, Tally> = HashMap::new();
-        let (mut first, mut last) = (None, None);
+        let mut ages = Vec::new();
         for at in self.pairs.rows_of(id, &self.hosts).take(ROWS_MAX) {
             sample.rows += 1;
             let pair = self.pairs.get(at);
@@ -59,8 +59,9 @@ impl Window {
                 ports.entry(asked.contacted.lowest()).or_default().served += 1;
             }
             if pair.contacts_live == 0 {
-                sample.asked_by += u32::from(asked.is_some());
                 let is_answer = !pair.signs.answers().is_empty();
+                sample.asked_by += u32::from(asked.is_some());
+                sample.half_open += u32::from(is_answer && asked.is_some_and(is_half_open));
                 sample.unasked_answers += u32::from(reverse.is_none() && is_answer);
                 continue;
             }
@@ -80,17 +81,11 @@ impl Window {
             let width = pair.contacted.ports();
             if (width, Some(target)) > (sample.ports_at_one_host, sample.widest) {
                 (sample.ports_at_one_host, sample.widest) = (width, Some(target));
+                sample.packet_bytes = pair.ip_bytes / pair.packets.max(1);
             }
-            if first.is_none_or(|first| pair.contacted_at.is_before(first)) {
-                first = Some(pair.contacted_at);
-            }
-            if last.is_none_or(|last: Stamp| last.is_before(pair.contacted_at)) {
-                last = Some(pair.contacted_at);
-            }
+            ages.push(now.since(pair.contacted_at));
         }
-        if let (Some(first), Some(last)) = (first, last) {
-            sample.pace = Pace { contacts: sample.outcomes.total(), over: last.since(first) + TICK };
-        }
+        sample.pace = fastest_run(ages);
         sample.ports = by_hosts(ports);
         Some(sample)
     }
@@ -102,22 +97,22 @@ impl Window {
         let mut sample =
             PortSample { contacted: self.hosts.get(id).contacted_ports, ..PortSample::default() };
         let now = Stamp::of(now);
+        let mut ages = Vec::new();
         for row in ports.rows_of(id, &self.hosts).take(ROWS_MAX) {
             if row.protocol == UDP && TRACEROUTE_PORTS.contains(&row.port) {
                 sample.traceroute += 1;
                 continue;
             }
-            let is_late = now.since(row.contacted_at) >= ANSWERS_WITHIN;
+            ages.push(now.since(row.contacted_at));
             sample.outcomes.add(if row.signs.has(Signs::ACCEPTED) {
                 Outcome::Answered
             } else if row.signs.has_any(Signs::RESET | Signs::UNREACHABLE) {
                 Outcome::Refused
-            } else if answers_visible && is_late {
-                Outcome::Silent
             } else {
-                Outcome::Unknown
+                unanswered(row.contacted_at, answers_visible, now)
             });
         }
+        sample.pace = fastest_run(ages);
         Some(sample)
     }
 
@@ -139,8 +134,29 @@ fn outcome(pair: &Pair, reverse: Option<&Pair>, answers_visible: bool, now: Stam
     if is_reset || pair.signs.has(Signs::UNREACHABLE) {
         return Outcome::Refused;
     }
-    let is_late = now.since(pair.contacted_at) >= ANSWERS_WITHIN;
-    if answers_visible && is_late { Outcome::Silent } else { Outcome::Unknown }
+    unanswered(pair.contacted_at, answers_visible, now)
+}
+
+fn unanswered(contacted_at: Stamp, answers_visible: bool, now: Stamp) -> Outcome {
+    match (now.since(contacted_at) >= ANSWERS_WITHIN, answers_visible) {
+        (false, _) => Outcome::Early,
+        (true, true) => Outcome::Silent,
+        (true, false) => Outcome::Unseen,
+    }
+}
+
+/// The run of contacts that took the least time, of how long ago they were.
+fn fastest_run(mut ages: Vec<Duration>) -> Pace {
+    ages.sort_unstable();
+    let run = ages.len().min(Pace::RUN_MAX);
+    let spans = ages.windows(run.max(1)).map(|run| run[run.len() - 1] - run[0]);
+    // Fits: it is at most the length of a run.
+    spans.min().map_or_else(Pace::default, |span| Pace { contacts: run as u32, over: span + TICK })
+}
+
+/// Nothing followed the SYN: whoever sent it is not there, or did not mean it.
+fn is_half_open(asked: &Pair) -> bool {
+    asked.signs.has(Signs::OPENED) && !asked.signs.has_any(Signs::TALKED | Signs::PROBED)
 }
 
 fn spoke(pair: &Pair) -> bool {

@@ -1,6 +1,6 @@
 //! What contacts came to, and that it does not matter who saw what first.
 
-use crate::flow::evidence::{ContactSample, PortSample};
+use crate::flow::evidence::{ContactSample, Outcomes, PortSample};
 use crate::packet::Quoted;
 
 use super::*;
@@ -37,16 +37,19 @@ impl Bench {
         self.window.contacted_ports_of(&addr(host), Moment(1003 * SECOND)).expect("it did something")
     }
 
-    /// Answered, refused, silent and unknown.
+    /// Answered, refused, silent and unseen.
     fn outcomes(&self, host: u8) -> [u32; 4] {
-        let outcomes = self.sample(host).outcomes;
-        [outcomes.answered, outcomes.refused, outcomes.silent, outcomes.unknown]
+        four(self.sample(host).outcomes)
     }
 
     fn port_outcomes(&self, host: u8) -> [u32; 4] {
-        let outcomes = self.ports(host).outcomes;
-        [outcomes.answered, outcomes.refused, outcomes.silent, outcomes.unknown]
+        four(self.ports(host).outcomes)
     }
+}
+
+fn four(outcomes: Outcomes) -> [u32; 4] {
+    assert_eq!(outcomes.early, 0);
+    [outcomes.answered, outcomes.refused, outcomes.silent, outcomes.unseen]
 }
 
 #[test]
@@ -72,7 +75,7 @@ fn a_contact_is_answered_refused_or_silent() {
     let [ssh] = sample.ports[..] else { panic!("one port: {sample:?}") };
     assert_eq!((ssh.protocol, ssh.port, ssh.outcomes, ssh.neighbours), (6, 22, sample.outcomes, 20));
     let soon = bench.window.contacts_of(&addr(1), Moment(1001 * SECOND + SECOND / 4)).expect("it is there");
-    assert_eq!((soon.outcomes.silent, soon.outcomes.unknown), (0, 11), "answers had no time yet");
+    assert_eq!((soon.outcomes.silent, soon.outcomes.early), (0, 11), "answers had no time yet");
     // Of the ports: there is but one, and it was answered.
     assert_eq!(bench.port_outcomes(1), [1, 0, 0, 0]);
 }
