@@ -23,6 +23,7 @@ fn replay(criterion: &mut Criterion) {
             contacted_hosts_max: Some(15),
             contacted_ports_max: Some(100),
             loss_ppm_max: None,
+            scan_rule: detect::ScanRule::Contacts,
         },
         alert: alert::Options::default(),
     };

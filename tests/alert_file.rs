@@ -143,5 +143,6 @@ fn large_alert(id: String) -> Alert {
         destinations: (0..100).map(peer).collect(),
         ports: (0..1000).collect(),
         loss: Default::default(),
+        scan: None,
     }
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use packets::build::{IPV4, TCP, UDP, ethernet, ipv4, tcp, udp};
+use packets::build::{ICMP, IPV4, TCP, UDP, ethernet, ipv4, tcp, udp};
 use packets::capture_file::{LITTLE, MICROSECONDS};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -143,6 +143,74 @@ fn a_burst_is_seen_whole_at_any_phase_and_ends_a_window_later() {
     }
 }
 
+/// A sweep of 20 hosts: two answer, five refuse, and a router says that one cannot be reached.
+fn sweep() -> Capture {
+    let mut capture = Capture::new();
+    for n in 0..20 {
+        let (at, target) = (u32::from(n) * 10_000, [10, 9, 0, n]);
+        capture.packet(at, A, target, TCP, &tcp(40_000, 23, 0x02, 0));
+        match n {
+            0..2 => capture.packet(at + 10, target, A, TCP, &tcp(23, 40_000, 0x12, 0)),
+            2..7 => capture.packet(at + 10, target, A, TCP, &tcp(23, 40_000, 0x14, 0)),
+            7 => {
+                let mut error = vec![3, 1, 0, 0, 0, 0, 0, 0, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, TCP, 0, 0];
+                error.extend([A, target].concat());
+                error.extend(&tcp(40_000, 23, 0x02, 0)[..8]);
+                capture.packet(at + 10, B, A, ICMP, &error)
+            }
+            _ => &mut capture,
+        };
+    }
+    capture
+}
+
+#[test]
+fn a_scan_comes_with_its_evidence() {
+    for rule in ["contacts", "suspicious"] {
+        let alerts = &replayed(&format!("ScanEvidence: {rule}\n"), &sweep())["alerts"];
+        let mut evidence = alerts[0]["evidence"].clone();
+        assert_eq!(
+            (alerts.as_array().map(Vec::len), &alerts[0]["kind"]),
+            (Some(1), &json!("SCANNING")),
+            "{rule}"
+        );
+        let targets = evidence["targets"].take();
+        assert_eq!(targets.as_array().map(Vec::len), Some(10));
+        let silent = json!({"ip": "10.9.0.19", "protocol": 6, "port": 23, "outcome": "silent"});
+        assert!(targets.as_array().unwrap().contains(&silent), "{targets}");
+        evidence["destinations"].take();
+        assert_eq!(
+            evidence,
+            json!({
+                "ip_bytes": 800, "destinations": null, "role": "scanner", "class": "sweep", "confidence": "medium",
+                "why": "contacted 20 hosts at TCP port 23, 18 in vain (6 refused, 12 silent) and 2 answered",
+                "contacted": 20, "answered": 2, "refused": 6, "silent": 12, "unseen": 0, "early": 0,
+                "answers": "visible",
+                "busiest_ports": [{
+                    "protocol": 6, "port": 23, "hosts": 20,
+                    "answered": 2, "refused": 6, "silent": 12, "unseen": 0, "early": 0,
+                }],
+                "ports_at_one_host": 1, "targets": null, "contacts_per_second": 80.0,
+            }),
+            "{rule}"
+        );
+    }
+}
+
+#[test]
+fn a_busy_client_is_accused_by_its_count_only() {
+    let mut capture = Capture::new();
+    for n in 0..40 {
+        let (at, target) = (u32::from(n) * 10_000, [10, 9, 0, n]);
+        capture.packet(at, A, target, TCP, &tcp(40_000, 443, 0x02, 0));
+        capture.packet(at + 10, target, A, TCP, &tcp(443, 40_000, 0x12, 0));
+    }
+    let alerts = |rule: &str| replayed(&format!("ScanEvidence: {rule}\n"), &capture)["alerts"].clone();
+    assert_eq!(alerts("suspicious"), json!([]));
+    let evidence = &alerts("contacts")[0]["evidence"];
+    assert_eq!((&evidence["role"], &evidence["confidence"]), (&json!("client"), &json!("low")));
+}
+
 #[test]
 fn destinations_are_hidden_when_asked() {
     let mut capture = Capture::new();
@@ -153,6 +221,15 @@ fn destinations_are_hidden_when_asked() {
     assert_eq!(result["pairs"], json!([]));
     assert_eq!(result["alerts"].as_array().unwrap().len(), 1, "bytes, and no scan of hosts");
     assert_eq!(result["alerts"][0]["evidence"]["destinations"], json!([]));
+
+    let mut capture = Capture::new();
+    for n in 0..30_u16 {
+        capture.packet(u32::from(n), A, B, TCP, &tcp(40_000, 1000 + n, 0x02, 0));
+    }
+    let config = "NoDestinations: true\nAnalyzePorts: true\nNumContactedPorts: 15\n";
+    let evidence = &replayed(config, &capture)["alerts"][0]["evidence"];
+    assert_eq!((&evidence["role"], &evidence["targets"]), (&json!("scanner"), &json!([])));
+    assert!(!evidence.to_string().contains("10.0.0.2"), "{evidence}");
 }
 
 #[test]

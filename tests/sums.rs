@@ -251,6 +251,7 @@ fn rules() -> Rules {
         contacted_hosts_max: None,
         contacted_ports_max: None,
         loss_ppm_max: None,
+        scan_rule: detect::ScanRule::Contacts,
     };
     let flow = flow::Options {
         traffic_interval: Duration::from_secs(10),

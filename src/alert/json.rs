@@ -11,6 +11,8 @@
 //! `api/view.rs`, because sinks and API both write it and neither knows the other; the record is copied into
 //! it, so that a field renamed there changes nothing here.
 
+mod scan;
+
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -19,6 +21,7 @@ use serde::Serialize;
 use crate::time::UnixNanos;
 
 use super::record::{Alert, AlertKind, Notice, State};
+use scan::Scan;
 
 #[derive(Serialize)]
 struct View<'a> {
@@ -43,6 +46,8 @@ struct Evidence<'a> {
     ports: Option<&'a [u16]>,
     /// Frames lost in the window when the alert opened: with losses, what was measured is too little.
     dropped_frames: u64,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    scan: Option<Scan<'a>>,
 }
 
 #[derive(Serialize)]
@@ -76,6 +81,7 @@ fn named<'a>(alert: &'a Alert, state: State, source_name: Option<&'a str>) -> Vi
                 .collect(),
             ports: (alert.kind == AlertKind::ScanningPort).then_some(&alert.ports),
             dropped_frames: alert.loss.tp_drops,
+            scan: alert.scan.as_ref().map(Scan::of),
         },
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::detect::Finding;
+use crate::detect::{Finding, ScanEvidence};
 use crate::flow::{KernelCounts, PeerBytes};
 use crate::time::{Moment, UnixNanos};
 
@@ -32,7 +32,8 @@ impl QuietTimes {
     }
 }
 
-/// What an alert tells about its host besides the number, gathered only when it opens.
+/// What an alert tells about its host besides the number, gathered when it opens. What speaks for a scan is gathered
+/// again each time that the number has doubled, and then once more when all contacts had the time to be answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// Bytes sent in the traffic window.
@@ -43,6 +44,8 @@ pub struct Evidence {
     pub ports: Vec<u16>,
     /// What the kernel offered and lost in the traffic window.
     pub loss: KernelCounts,
+    /// What speaks for a scan.
+    pub scan: Option<ScanEvidence>,
 }
 
 /// The alerts that are open, one for each host and kind.
@@ -58,6 +61,32 @@ pub struct Ledger {
 struct OpenAlert {
     alert: Alert,
     exceeded_at: Moment,
+    /// The value at which its evidence is gathered again.
+    grows_at: u64,
+    /// When it is, since it was too early to tell.
+    ripe_at: Option<Moment>,
+}
+
+impl OpenAlert {
+    /// Gathers what speaks for a scan again. What is less certain than before, since too much of it is too young to
+    /// tell, is left alone.
+    fn gather(&mut self, measured: u64, now: Moment, evidence: impl FnOnce() -> Evidence) {
+        let has_grown = measured >= self.grows_at;
+        self.grows_at = self.grows_at.max(measured.saturating_mul(2));
+        self.ripe_at = None;
+        let Some(before) = &mut self.alert.scan else { return };
+        let Some(scan) = evidence().scan else { return };
+        self.ripe_at = if has_grown { ripe_at(&scan, now) } else { None };
+        if scan.confidence >= before.confidence {
+            *before = scan;
+        }
+    }
+}
+
+/// When more is known of contacts that were too young.
+fn ripe_at(scan: &ScanEvidence, now: Moment) -> Option<Moment> {
+    const ANSWERED_BY_THEN: Duration = Duration::from_secs(1);
+    (scan.outcomes.early > 0).then(|| now.plus(ANSWERED_BY_THEN))
 }
 
 impl Ledger {
@@ -79,6 +108,9 @@ impl Ledger {
         if let Some(open) = self.open.get_mut(&key) {
             open.exceeded_at = now;
             open.alert.measured = open.alert.measured.max(finding.measured);
+            if finding.measured >= open.grows_at || open.ripe_at.is_some_and(|at| now >= at) {
+                open.gather(finding.measured, now, evidence);
+            }
             return None;
         }
         if self.open.len() >= OPEN_ALERTS_MAX {
@@ -86,7 +118,7 @@ impl Ledger {
             return None;
         }
         self.opened += 1;
-        let Evidence { ip_bytes, destinations, ports, loss } = evidence();
+        let Evidence { ip_bytes, destinations, ports, loss, scan } = evidence();
         let alert = Alert {
             id: format!("{}-{}", civil.0 / 1_000_000_000, self.opened),
             kind: finding.kind,
@@ -99,8 +131,11 @@ impl Ledger {
             destinations,
             ports,
             loss,
+            scan,
         };
-        self.open.insert(key, OpenAlert { alert: alert.clone(), exceeded_at: now });
+        let grows_at = finding.measured.saturating_mul(2);
+        let ripe_at = alert.scan.as_ref().and_then(|scan| ripe_at(scan, now));
+        self.open.insert(key, OpenAlert { alert: alert.clone(), exceeded_at: now, grows_at, ripe_at });
         Some(Notice::Opened(alert))
     }
 
@@ -120,6 +155,16 @@ impl Ledger {
     /// The open alerts, ordered by host and kind.
     pub fn open(&self) -> impl Iterator<Item = &Alert> {
         self.open.values().map(|open| &open.alert)
+    }
+
+    /// Whether an alert of a kind is open about a host, or about the capture itself.
+    pub fn is_open(&self, source: Option<IpAddr>, kind: AlertKind) -> bool {
+        self.open.contains_key(&(source, kind))
+    }
+
+    /// Whether the evidence of an open alert is to be gathered again soon.
+    pub fn is_ripening(&self) -> bool {
+        self.open.values().any(|open| open.ripe_at.is_some())
     }
 
     /// The hosts with open alerts, in order, each once.

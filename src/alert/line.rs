@@ -102,6 +102,7 @@ mod tests {
             destinations,
             ports,
             loss: KernelCounts::default(),
+            scan: None,
         };
         let traffic = alert(AlertKind::Traffic, vec![peer(9, 23_644)], vec![]);
         let scanning = Alert {

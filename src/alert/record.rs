@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::capture::{InterfaceName, KernelView, LinkCounters};
 pub use crate::detect::FindingKind as AlertKind;
-use crate::detect::Sight;
+use crate::detect::{ScanEvidence, Sight};
 use crate::flow::{HostRow, InterfaceCounts, KernelCounts, PeerBytes, Snapshot};
 use crate::packet::Skip;
 use crate::time::UnixNanos;
@@ -36,6 +36,8 @@ pub struct Alert {
     /// What the kernel offered and lost in the window when the alert opened: with losses, the true values are larger
     /// than the measured ones.
     pub loss: KernelCounts,
+    /// Of an alert about scanning, what speaks for it.
+    pub scan: Option<ScanEvidence>,
 }
 
 /// A host with at least one open alert, as it is now.

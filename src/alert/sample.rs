@@ -25,6 +25,7 @@ pub(super) fn alert(at: UnixNanos) -> Alert {
         destinations: vec![PeerBytes { addr: DESTINATION.into(), ip_bytes }],
         ports: Vec::new(),
         loss: KernelCounts::default(),
+        scan: None,
     }
 }
 

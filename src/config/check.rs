@@ -41,7 +41,7 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         count(value, &CONTACTED_PORTS, Key::AnalyzePorts)
     });
     let port_interval_s = file.read(Key::PortInterval, defaults.port_interval_s, seconds);
-    let scan_evidence = file.read(Key::ScanEvidence, defaults.scan_evidence, word);
+    let scan_rule = file.read(Key::ScanEvidence, defaults.scan_rule, word);
 
     let direction = file.read(Key::Direction, defaults.direction, word);
     let wire_exact = file.read(Key::WireExact, defaults.wire_exact, word);
@@ -76,7 +76,7 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         judge_contacted_ports: judge_contacted_ports?,
         contacted_ports_max: contacted_ports_max?,
         port_interval_s: port_interval_s?,
-        scan_evidence: scan_evidence?,
+        scan_rule: scan_rule?,
         direction: direction?,
         wire_exact: wire_exact?,
         loss_ppm_max: loss_ppm_max?,
@@ -479,7 +479,7 @@ mod tests {
             ("ExcludedInterfaces: »abcdefghijklmnop«,lo", "at most 15 bytes", "interface names"),
             ("ExcludedInterfaces: lo»,«", "nothing on one side of this comma", "interface names"),
             ("ExcludedInterfaces: lo,»\"rx0«", "a quote that does not close", "interface names"),
-            ("ScanEvidence: »suspicious«", "not one of its values", "`contacts`, the only value so far"),
+            ("ScanEvidence: »certain«", "not one of its values", "`contacts` or `suspicious`"),
             ("Direction: »out«", "not one of its values", "`auto`, `in`, `in+own` or `both`"),
             ("WireExact: »on«", "not one of its values", "`auto` or `off`"),
             ("LossLimit: »0.1«", "no percent sign", "`off`, or a percentage from 0.0001% to 100%"),

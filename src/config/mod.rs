@@ -34,6 +34,7 @@ use std::path::Path;
 
 use crate::alert::{Facility, WebhookFormat};
 use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
+use crate::detect::ScanRule;
 use crate::engine::PinCores;
 use crate::logging::Format;
 
@@ -55,7 +56,7 @@ pub struct Config {
     judge_contacted_ports: bool,
     contacted_ports_max: u32,
     port_interval_s: u64,
-    scan_evidence: ScanEvidence,
+    scan_rule: ScanRule,
     direction: DirectionPolicy,
     wire_exact: WireExact,
     /// `None`: losses raise no alert.
@@ -81,13 +82,6 @@ enum Workers {
     Auto { here: usize },
     /// This many.
     Count(usize),
-}
-
-/// What makes a host a scanner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ScanEvidence {
-    /// The number of its contacts.
-    Contacts,
 }
 
 impl Config {
@@ -141,7 +135,7 @@ impl Config {
             judge_contacted_ports: false,
             contacted_ports_max: 100,
             port_interval_s: 600,
-            scan_evidence: ScanEvidence::Contacts,
+            scan_rule: ScanRule::Contacts,
             direction: DirectionPolicy::Auto,
             wire_exact: WireExact::Auto,
             loss_ppm_max: Some(1_000),

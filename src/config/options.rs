@@ -64,6 +64,7 @@ impl Config {
             contacted_hosts_max: self.judge_contacted_hosts.then_some(self.contacted_hosts_max),
             contacted_ports_max: self.judge_contacted_ports.then_some(self.contacted_ports_max),
             loss_ppm_max: self.loss_ppm_max,
+            scan_rule: self.scan_rule,
         }
     }
 
@@ -148,6 +149,7 @@ mod tests {
     use super::*;
     use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
     use crate::config::tests::two_cores;
+    use crate::detect::ScanRule;
     use crate::engine::PinCores;
 
     /// Every key with a value that is not its default.
@@ -162,7 +164,7 @@ NumberContactedIPs: 20
 AnalyzePorts: true
 NumContactedPorts: 50
 PortInterval: 300
-ScanEvidence: contacts
+ScanEvidence: suspicious
 Direction: in+own
 WireExact: off
 LossLimit: 5%
@@ -216,6 +218,7 @@ ListenAddress: [::1]:80
             contacted_hosts_max: None,
             contacted_ports_max: Some(50),
             loss_ppm_max: Some(50_000),
+            scan_rule: ScanRule::Suspicious,
         };
         assert_eq!(config.detect_limits(), limits);
         assert_eq!(config.alert_options(), alert::Options { hide_destinations: true });

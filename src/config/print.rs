@@ -40,7 +40,7 @@ impl Config {
             Key::AnalyzePorts => self.judge_contacted_ports.word().to_owned(),
             Key::NumContactedPorts => self.contacted_ports_max.to_string(),
             Key::PortInterval => self.port_interval_s.to_string(),
-            Key::ScanEvidence => self.scan_evidence.word().to_owned(),
+            Key::ScanEvidence => self.scan_rule.word().to_owned(),
             Key::Direction => self.direction.word().to_owned(),
             Key::WireExact => self.wire_exact.word().to_owned(),
             Key::LossLimit => {
@@ -211,6 +211,7 @@ ListenAddress: 127.0.0.1:8698
             "Promiscuous: \"span0\", span1\nLocalNetworks: 10.0.0.0/8, fd00::/8\n",
             "LocalNetworks:\n",
             "Direction: in\nEventLoop: epoll\nAnalyzePorts: true\n",
+            "ScanEvidence: suspicious\n",
         ];
         for text in files {
             let read = |text: &str| {

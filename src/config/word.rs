@@ -1,8 +1,8 @@
 //! Settings that are one word out of a few.
 
-use super::ScanEvidence;
 use crate::alert::{Facility, WebhookFormat};
 use crate::capture::{DirectionPolicy, EventLoop, WireExact};
+use crate::detect::ScanRule;
 use crate::logging::Format;
 
 /// A value with one word for each of its states.
@@ -23,7 +23,7 @@ pub(super) trait Word: Copy + 'static {
         let words: Vec<String> = Self::ALL.iter().map(|state| format!("`{}`", state.word())).collect();
         match words.as_slice() {
             [] => String::new(),
-            [only] => format!("{only}, the only value so far"),
+            [only] => only.clone(),
             [init @ .., last] => format!("{} or {last}", init.join(", ")),
         }
     }
@@ -111,12 +111,13 @@ impl Word for Facility {
     }
 }
 
-impl Word for ScanEvidence {
-    const ALL: &'static [Self] = &[Self::Contacts];
+impl Word for ScanRule {
+    const ALL: &'static [Self] = &[Self::Contacts, Self::Suspicious];
 
     fn word(self) -> &'static str {
         match self {
             Self::Contacts => "contacts",
+            Self::Suspicious => "suspicious",
         }
     }
 }
@@ -142,13 +143,13 @@ mod tests {
         reads_what_it_writes::<Format>();
         reads_what_it_writes::<Facility>();
         reads_what_it_writes::<WebhookFormat>();
-        reads_what_it_writes::<ScanEvidence>();
+        reads_what_it_writes::<ScanRule>();
     }
 
     #[test]
     fn choices_make_a_sentence() {
         assert_eq!(bool::choices(), "`true` or `false`");
         assert_eq!(DirectionPolicy::choices(), "`auto`, `in`, `in+own` or `both`");
-        assert_eq!(ScanEvidence::choices(), "`contacts`, the only value so far");
+        assert_eq!(ScanRule::choices(), "`contacts` or `suspicious`");
     }
 }

@@ -8,11 +8,14 @@ mod finding;
 mod host_scan;
 mod loss;
 mod port_scan;
+mod scan;
 mod unexplained;
 mod volume;
+mod why;
 
 pub use finding::{Finding, FindingKind};
 pub use loss::Share;
+pub use scan::{Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole, judge_hosts, judge_ports};
 pub use unexplained::Sight;
 
 use crate::flow::{HostCounts, KernelCounts};
@@ -28,6 +31,18 @@ pub struct Limits {
     pub contacted_ports_max: Option<u32>,
     /// Frames of a million that may be lost in the traffic window; `None` turns the detector off.
     pub loss_ppm_max: Option<u32>,
+    /// What makes a scanner of a host over one of these two.
+    pub scan_rule: ScanRule,
+}
+
+/// What makes a host a scanner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ScanRule {
+    /// The number of its contacts.
+    #[default]
+    Contacts,
+    /// Their number, and that they look like a scan ([`judge_hosts`], [`judge_ports`]).
+    Suspicious,
 }
 
 /// Judges what was lost and each host, and appends what exceeds a limit to `findings`.
@@ -50,6 +65,7 @@ mod tests {
             contacted_hosts_max: Some(15),
             contacted_ports_max: Some(100),
             loss_ppm_max: None,
+            scan_rule: ScanRule::Contacts,
         };
         let off = Limits { contacted_hosts_max: None, contacted_ports_max: None, ..limits.clone() };
         let at = |ip_bytes, contacted_hosts, contacted_ports| HostCounts {
@@ -80,6 +96,7 @@ mod tests {
             contacted_hosts_max: None,
             contacted_ports_max: None,
             loss_ppm_max,
+            scan_rule: ScanRule::Contacts,
         };
         for (tp_drops, tp_packets, limit, expected) in [
             (0, 0, Some(1), None),

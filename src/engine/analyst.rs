@@ -12,6 +12,7 @@ use crate::time::{Moment, UnixNanos};
 
 use super::Rules;
 use super::interfaces::InterfaceBook;
+use super::suspects::{Suspects, scan_evidence};
 
 /// The windows, the ledger, and what they are judged by.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(super) struct Analyst {
     window: Window,
     ledger: Ledger,
     limits: detect::Limits,
+    suspects: Suspects,
     hides_destinations: bool,
     interfaces: InterfaceBook,
     hosts: Vec<HostCounts>,
@@ -35,6 +37,7 @@ impl Analyst {
             window: Window::new(&rules.flow, limits, seed),
             ledger: Ledger::new(quiet),
             limits: rules.detect.clone(),
+            suspects: Suspects::new(rules.detect.scan_rule),
             hides_destinations: rules.alert.hide_destinations,
             interfaces: InterfaceBook::default(),
             hosts: Vec::new(),
@@ -69,12 +72,18 @@ impl Analyst {
 
         self.hosts.clear();
         self.window.take_touched(&mut self.hosts);
+        self.suspects.turn(now);
         let window = &self.window;
         self.hosts.extend(self.ledger.open_sources().filter_map(|source| window.counts(&source)));
+        self.hosts.extend(self.suspects.due(now).filter_map(|source| window.counts(&source)));
         self.findings.clear();
         detect::run(&window.loss(), &self.hosts, &self.limits, &mut self.findings);
         for finding in &self.findings {
-            let evidence = || evidence(window, finding, self.hides_destinations);
+            let is_said = self.ledger.is_open(finding.source, finding.kind);
+            if !is_said && !self.suspects.accuses(finding, window, &self.limits, now) {
+                continue;
+            }
+            let evidence = || evidence(window, finding, &self.limits, now, self.hides_destinations);
             notices.extend(self.ledger.note(finding, now, civil, evidence));
         }
     }
@@ -84,9 +93,9 @@ impl Analyst {
         self.interfaces.turn(Arc::clone(view), &mut self.window);
     }
 
-    /// Whether an exchange waits to be decided.
+    /// Whether something waits to be decided.
     pub(super) fn is_waiting(&self) -> bool {
-        self.window.is_waiting()
+        self.window.is_waiting() || self.suspects.is_waiting()
     }
 
     pub(super) fn accounting(&self) -> &Accounting {
@@ -143,7 +152,13 @@ fn silent(addr: std::net::IpAddr) -> HostRow {
     }
 }
 
-fn evidence(window: &Window, finding: &Finding, hides_destinations: bool) -> Evidence {
+fn evidence(
+    window: &Window,
+    finding: &Finding,
+    limits: &detect::Limits,
+    now: Moment,
+    hides_destinations: bool,
+) -> Evidence {
     let loss = window.loss();
     let Some(source) = finding.source else { return Evidence { loss, ..Evidence::default() } };
     let row = window.host(&source).unwrap_or_else(|| silent(source));
@@ -153,6 +168,13 @@ fn evidence(window: &Window, finding: &Finding, hides_destinations: bool) -> Evi
             Vec::new()
         }
     };
-    let destinations = if hides_destinations { Vec::new() } else { row.destinations };
-    Evidence { ip_bytes: row.ip_bytes, destinations, ports, loss }
+    let mut scan = scan_evidence(window, finding, limits, now).map(|(scan, _)| scan);
+    let mut destinations = row.destinations;
+    if hides_destinations {
+        destinations.clear();
+        if let Some(scan) = &mut scan {
+            scan.targets.clear();
+        }
+    }
+    Evidence { ip_bytes: row.ip_bytes, destinations, ports, loss, scan }
 }

@@ -2,7 +2,7 @@
 
 use crate::capture::{Batch, Standing};
 use crate::flow::{Crossing, Delta};
-use crate::packet::{Frame, Skip, Summary, decode};
+use crate::packet::{Frame, Skip, Summary, decode, decode_quoted, is_unreachable};
 use crate::time::UnixNanos;
 
 /// Frames that are decoded before they are counted. Their summaries stay in the first-level cache while
@@ -45,6 +45,11 @@ impl Intake {
             Err(_) if standing == Standing::Evidence => return delta.skip(crossing, Skip::Leaving),
             Err(skip) => return delta.skip(crossing, skip),
         };
+        if is_unreachable(&summary)
+            && let Some(quoted) = decode_quoted(frame)
+        {
+            delta.note_unreachable(&quoted);
+        }
         let is_evidence = match standing {
             Standing::Counts | Standing::Skipped(_) => false,
             Standing::CountsIfOwn => !batch.is_own(summary.endpoints.src()),

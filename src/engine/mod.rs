@@ -26,6 +26,7 @@ mod live;
 mod merge;
 mod replay;
 mod signals;
+mod suspects;
 mod threads;
 mod worker;
 

@@ -32,6 +32,15 @@ pub fn replay(captures: &[PathBuf], rules: &Rules) -> Result<Replayed, MemoryErr
     let mut run = Run::new(rules)?;
     let broken = captures.iter().find_map(|path| run.capture(path).err());
     run.cut(Moment::default());
+    run.settle(None);
+    for open in run.analyst.ledger().open() {
+        // It has grown since it opened.
+        run.alerts
+            .iter_mut()
+            .rev()
+            .filter(|alert| alert.id == open.id)
+            .for_each(|alert| *alert = open.clone());
+    }
     Ok(Replayed { totals: run.totals, alerts: run.alerts, broken })
 }
 
@@ -98,9 +107,26 @@ impl Run {
         if at >= self.cut_at {
             self.intake.flush(&mut self.delta);
             self.cut(self.cut_after(at));
+            self.settle(Some(at));
             self.pass(now, at);
         }
         self.now = Some(now.max(at));
+    }
+
+    /// Judges tick by tick until `to`, while something waits to be decided or is too young to tell: live, it would not
+    /// wait for the next frame.
+    fn settle(&mut self, to: Option<Moment>) {
+        // Half a second until a contact is overdue, and one from an alert until all are.
+        const TICKS_MAX: u32 = 8;
+        let Some(now) = self.now else { return };
+        for tick in 1..=TICKS_MAX {
+            let at = now.plus(TICK * tick);
+            let is_waiting = self.analyst.is_waiting() || self.analyst.ledger().is_ripening();
+            if !is_waiting || to.is_some_and(|to| at >= to) {
+                return;
+            }
+            self.judge(at);
+        }
     }
 
     /// Judges where slots end between two frames: what a host did leaves the window slot by slot, and its
@@ -191,6 +217,7 @@ mod tests {
                 contacted_hosts_max: None,
                 contacted_ports_max: None,
                 loss_ppm_max: None,
+                scan_rule: detect::ScanRule::Contacts,
             },
             alert: alert::Options::default(),
         };

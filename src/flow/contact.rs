@@ -6,20 +6,23 @@
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 
 /// ICMP, IGMP, TCP and ICMPv6 by their IANA numbers.
-const ICMP: u8 = 1;
+pub(super) const ICMP: u8 = 1;
 const IGMP: u8 = 2;
 const TCP: u8 = 6;
-const ICMPV6: u8 = 58;
+pub(super) const ICMPV6: u8 = 58;
 /// IPv6 with no upper layer at all (RFC 8200, 4.7).
 const IPV6_NO_NEXT: u8 = 59;
 /// SCTP, whose chunks say who began.
 const SCTP: u8 = 132;
 
-/// RFC 792, RFC 4443 4.1.
+/// RFC 792, RFC 950, RFC 4443 4.1: what asks for a reply, which is the next number of ICMP each time.
 const ICMP_ECHO_REQUEST: u8 = 8;
+pub(super) const ICMP_TIMESTAMP_REQUEST: u8 = 13;
+pub(super) const ICMP_INFORMATION_REQUEST: u8 = 15;
+pub(super) const ICMP_MASK_REQUEST: u8 = 17;
 const ICMPV6_ECHO_REQUEST: u8 = 128;
 /// RFC 9260 3.3.2.
-const SCTP_INIT: u8 = 1;
+pub(super) const SCTP_INIT: u8 = 1;
 
 /// What one packet says about who began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +45,9 @@ pub enum Opening {
 
 /// Reads what a packet says about who began.
 ///
-/// TCP: a SYN without ACK, and the probe shapes that no stack sends (NULL, FIN alone, XMAS; nmap's -sN, -sF,
-/// -sX). SCTP: INIT. ICMP: an echo request. Nothing that goes to many at once, no answer, no error, no
+/// TCP: a SYN without ACK, and the shapes that no stack sends, which have neither ACK nor RST (NULL, FIN alone, XMAS;
+/// nmap's -sN, -sF, -sX): a connection has an ACK in each segment but the first (RFC 9293, 3.1). SCTP: INIT. ICMP:
+/// a request (echo, timestamp, information, mask; nmap's -PE, -PP, -PM). Nothing that goes to many at once, no answer, no error, no
 /// neighbour discovery, no later fragment.
 ///
 /// ```
@@ -64,7 +68,11 @@ pub fn opening(summary: &Summary) -> Opening {
         }
         Transport::Sctp { dst_port, chunk: Some(SCTP_INIT), .. } => Opening::Contact { port: Some(dst_port) },
         Transport::Icmp { kind } => match (summary.protocol, kind) {
-            (ICMP, ICMP_ECHO_REQUEST) | (ICMPV6, ICMPV6_ECHO_REQUEST) => Opening::Contact { port: None },
+            (
+                ICMP,
+                ICMP_ECHO_REQUEST | ICMP_TIMESTAMP_REQUEST | ICMP_INFORMATION_REQUEST | ICMP_MASK_REQUEST,
+            )
+            | (ICMPV6, ICMPV6_ECHO_REQUEST) => Opening::Contact { port: None },
             _ => Opening::None,
         },
         Transport::Ports { src_port, dst_port } => Opening::Unsaid { src_port, dst_port },
@@ -78,12 +86,9 @@ pub fn opening(summary: &Summary) -> Opening {
     }
 }
 
-fn begins(flags: TcpFlags) -> bool {
-    const XMAS: u8 = TcpFlags::FIN | TcpFlags::PSH | TcpFlags::URG;
-    // ECE and CWR are negotiation, not shape (RFC 3168).
-    let shape = flags.0 & 0x3f;
-    let is_syn = flags.has(TcpFlags::SYN) && !flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::RST);
-    is_syn || matches!(shape, 0 | TcpFlags::FIN | XMAS)
+/// Whether a segment belongs to no connection that is under way.
+pub(super) fn begins(flags: TcpFlags) -> bool {
+    !flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::RST)
 }
 
 fn is_to_many(endpoints: &Endpoints) -> bool {
@@ -119,6 +124,7 @@ mod tests {
             ("NULL", Some(0x00), contact),
             ("FIN", Some(0x01), contact),
             ("XMAS", Some(0x29), contact),
+            ("PSH alone", Some(0x08), contact),
             ("ACK", Some(0x10), Opening::None),
             ("FIN ACK", Some(0x11), Opening::None),
             ("RST", Some(0x04), Opening::None),
@@ -144,6 +150,7 @@ mod tests {
             ("SCTP INIT ACK", SCTP, sctp(Some(2)), Opening::None),
             ("SCTP cut", SCTP, sctp(None), Opening::None),
             ("echo request", ICMP, Transport::Icmp { kind: 8 }, Opening::Contact { port: None }),
+            ("timestamp request", ICMP, Transport::Icmp { kind: 13 }, Opening::Contact { port: None }),
             ("echo reply", ICMP, Transport::Icmp { kind: 0 }, Opening::None),
             ("unreachable", ICMP, Transport::Icmp { kind: 3 }, Opening::None),
             ("ICMPv6 echo request", ICMPV6, Transport::Icmp { kind: 128 }, Opening::Contact { port: None }),

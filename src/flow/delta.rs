@@ -3,12 +3,14 @@
 //! Everything in here is a sum, or a first time that merges by minimum, so deltas add up in any order. A
 //! delta never grows: its tables refuse what they have no room for, and the totals count it all the same.
 
-use crate::packet::{Direction, Endpoints, Skip, Summary};
+use crate::packet::{Direction, Endpoints, Quoted, Skip, Summary, Transport};
 use crate::time::{Moment, UnixNanos};
 
 use super::contact::{Opening, opening};
+use super::contacted::{Contacted, PortMix};
 use super::hash::Seed;
 use super::interfaces::{Crossing, InterfaceCounts, InterfaceTable};
+use super::signs::{Signs, signs};
 use super::snapshot::{Accounting, KernelCounts};
 use super::table::Table;
 
@@ -27,6 +29,7 @@ pub struct Delta {
     /// Something began or was lost in it that hides who spoke first: a new interface, a burst of drops.
     pub is_disturbed: bool,
     seed: Seed,
+    mix: PortMix,
     counts_ports: bool,
 }
 
@@ -37,8 +40,10 @@ pub struct PairDelta {
     pub packets: u64,
     /// Their bytes.
     pub ip_bytes: u64,
-    /// At least one of them was an initiation by its own words.
-    pub is_contact: bool,
+    /// What they showed, and what was shown of them.
+    pub signs: Signs,
+    /// The ports of those that were an initiation by their own words.
+    pub contacted: Contacted,
     /// The earliest packet of a protocol in which whoever spoke first is the one who began.
     pub first_word: Option<FirstWord>,
 }
@@ -63,7 +68,7 @@ pub struct PortKey {
     pub endpoints: Endpoints,
     /// The protocol that the ports belong to.
     pub protocol: u8,
-    /// The sender's port; 0 where the packet says by itself that it is a contact.
+    /// The sender's port; 0 where the packet says by itself that it is a contact, or the answer to one.
     pub src_port: u16,
     /// The port it was sent to.
     pub dst_port: u16,
@@ -72,8 +77,8 @@ pub struct PortKey {
 /// What is known of a [`PortKey`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortDelta {
-    /// The packets said by themselves that they are contacts.
-    pub is_contact: bool,
+    /// Whether packets said by themselves that they are contacts, and how those were answered.
+    pub signs: Signs,
 }
 
 /// Room in one delta.
@@ -97,6 +102,7 @@ impl Delta {
             rest: Accounting::default(),
             handed_over_at: Moment::default(),
             is_disturbed: false,
+            mix: PortMix::new(&seed),
             seed,
             counts_ports: limits.ports_max > 0,
         }
@@ -120,6 +126,7 @@ impl Delta {
 
         let hash = self.seed.pair(&summary.endpoints);
         let opening = opening(summary);
+        let mut signs = signs(summary);
         let Some(pair) = self.pairs.entry(hash, summary.endpoints) else {
             self.rest.spilled_packets += packets;
             self.rest.spilled_bytes += bytes;
@@ -128,31 +135,58 @@ impl Delta {
         pair.packets += packets;
         pair.ip_bytes += bytes;
         match opening {
-            Opening::None => {}
             Opening::Contact { port } => {
-                pair.is_contact = true;
-                if let (true, Some(dst_port)) = (self.counts_ports, port) {
-                    self.note_port(summary, 0, dst_port, true);
+                signs |= Signs::OPENED;
+                pair.contacted.add(summary.protocol, port.unwrap_or(0), self.mix);
+            }
+            // If it turns out to be a contact, this is where.
+            Opening::None if signs.has(Signs::PROBED) => {
+                if let Transport::Tcp { dst_port, .. } = summary.transport {
+                    pair.contacted.add(summary.protocol, dst_port, self.mix);
                 }
             }
             Opening::Unsaid { src_port, dst_port } => {
+                signs |= Signs::SPOKE;
                 pair.hear(FirstWord { at: seen_at, protocol: summary.protocol, src_port, dst_port });
-                if self.counts_ports && dst_port != 0 {
-                    self.note_port(summary, src_port, dst_port, false);
-                }
             }
+            Opening::None => {}
+        }
+        pair.signs |= signs;
+        if self.counts_ports {
+            self.note_ports(summary, opening, signs);
         }
     }
 
-    /// Takes a packet that is counted elsewhere as evidence of who spoke first; the frame counts as skipped.
+    /// Takes a packet that is counted elsewhere as evidence of who spoke first and what was answered; the frame
+    /// counts as skipped. Behind NAT it alone names the client.
     #[inline]
     pub fn note_evidence(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos, skip: Skip) {
         self.skip(crossing, skip);
-        if let Opening::Unsaid { src_port, dst_port } = opening(summary) {
-            let hash = self.seed.pair(&summary.endpoints);
-            if let Some(pair) = self.pairs.entry(hash, summary.endpoints) {
-                pair.hear(FirstWord { at: seen_at, protocol: summary.protocol, src_port, dst_port });
-            }
+        let answers = signs(summary).answers();
+        let opening = opening(summary);
+        let is_unsaid = matches!(opening, Opening::Unsaid { .. });
+        if answers.is_empty() && !is_unsaid {
+            return;
+        }
+        let hash = self.seed.pair(&summary.endpoints);
+        let Some(pair) = self.pairs.entry(hash, summary.endpoints) else { return };
+        pair.signs |= answers;
+        if let Opening::Unsaid { src_port, dst_port } = opening {
+            pair.hear(FirstWord { at: seen_at, protocol: summary.protocol, src_port, dst_port });
+        }
+        if self.counts_ports {
+            self.note_ports(summary, Opening::None, answers);
+        }
+    }
+
+    /// Takes from an ICMP error that a packet could not be delivered.
+    pub fn note_unreachable(&mut self, quoted: &Quoted) {
+        let Quoted { endpoints, protocol, dst_port } = *quoted;
+        if let Some(pair) = self.pairs.entry(self.seed.pair(&endpoints), endpoints) {
+            pair.signs |= Signs::UNREACHABLE;
+        }
+        if let (true, Some(dst_port)) = (self.counts_ports, dst_port) {
+            self.note_port(PortKey { endpoints, protocol, src_port: 0, dst_port }, Signs::UNREACHABLE);
         }
     }
 
@@ -206,11 +240,32 @@ impl Delta {
         self.is_disturbed = false;
     }
 
-    fn note_port(&mut self, summary: &Summary, src_port: u16, dst_port: u16, is_contact: bool) {
-        let key = PortKey { endpoints: summary.endpoints, protocol: summary.protocol, src_port, dst_port };
-        let hash = self.seed.of((self.seed.pair(&key.endpoints), key.protocol, src_port, dst_port));
+    fn note_ports(&mut self, summary: &Summary, opening: Opening, signs: Signs) {
+        let Summary { endpoints, protocol, .. } = *summary;
+        match opening {
+            Opening::Contact { port: Some(dst_port) } => {
+                self.note_port(PortKey { endpoints, protocol, src_port: 0, dst_port }, Signs::OPENED);
+            }
+            Opening::Unsaid { src_port, dst_port } if dst_port != 0 => {
+                self.note_port(PortKey { endpoints, protocol, src_port, dst_port }, Signs::default());
+            }
+            Opening::Contact { .. } | Opening::Unsaid { .. } | Opening::None => {}
+        }
+        let answers = signs.answers();
+        if answers.is_empty() {
+            return;
+        }
+        // In the row of what it answers.
+        if let Transport::Tcp { src_port, .. } | Transport::Sctp { src_port, .. } = summary.transport {
+            let endpoints = endpoints.reversed();
+            self.note_port(PortKey { endpoints, protocol, src_port: 0, dst_port: src_port }, answers);
+        }
+    }
+
+    fn note_port(&mut self, key: PortKey, signs: Signs) {
+        let hash = self.seed.of((self.seed.pair(&key.endpoints), key.protocol, key.src_port, key.dst_port));
         match self.ports.entry(hash, key) {
-            Some(port) => port.is_contact |= is_contact,
+            Some(port) => port.signs |= signs,
             None => self.rest.spilled_ports += 1,
         }
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use hashbrown::HashTable;
 
 use super::hash::Seed;
+use super::networks::{Networks, are_neighbours};
 use super::rows::{NONE, Rows};
 
 /// The number of a host while anything in a window speaks of it.
@@ -21,6 +22,8 @@ pub(super) struct Host {
     pub(super) contacted_hosts: u32,
     /// Ports of this source in the port window.
     pub(super) contacted_ports: u32,
+    /// Pairs to it from other networks.
+    heard_from: u32,
     /// Rows that name this host; it is freed with the last.
     pub(super) references: u32,
     /// Chains through the rows of this source.
@@ -38,6 +41,7 @@ pub(super) struct Hosts {
     rows: Rows<Host>,
     index: HashTable<u32>,
     seed: Seed,
+    networks: Networks,
     chart_bytes_min: u64,
     charted: Vec<u32>,
     touched: Vec<HostId>,
@@ -48,6 +52,7 @@ impl Hosts {
         Self {
             rows: Rows::new(hosts_max),
             index: HashTable::new(),
+            networks: Networks::new(seed.clone()),
             seed,
             // A host that sent nothing is on no chart.
             chart_bytes_min: chart_bytes_min.max(1),
@@ -72,6 +77,7 @@ impl Hosts {
                     ip_bytes: 0,
                     contacted_hosts: 0,
                     contacted_ports: 0,
+                    heard_from: 0,
                     references: 0,
                     first_pair: NONE,
                     first_port: NONE,
@@ -104,6 +110,33 @@ impl Hosts {
         let entry = self.index.find_entry(hash, |&at| at == id.0).expect("every host is indexed");
         entry.remove();
         self.rows.free(id.0);
+    }
+
+    /// Notes that a pair leads from one host to another.
+    pub(super) fn join(&mut self, src: HostId, dst: HostId) {
+        let (from, to) = (self.rows[src.0].addr, &mut self.rows[dst.0]);
+        if !are_neighbours(&from, &to.addr) {
+            to.heard_from += 1;
+            if to.heard_from == 1 {
+                self.networks.add(&to.addr);
+            }
+        }
+    }
+
+    /// Notes that the pair is gone.
+    pub(super) fn part(&mut self, src: HostId, dst: HostId) {
+        let (from, to) = (self.rows[src.0].addr, &mut self.rows[dst.0]);
+        if !are_neighbours(&from, &to.addr) {
+            to.heard_from -= 1;
+            if to.heard_from == 0 {
+                self.networks.subtract(&to.addr);
+            }
+        }
+    }
+
+    /// Whether anything came from elsewhere for a host's network: then its answers pass here, if there are any.
+    pub(super) fn is_answered_here(&self, id: HostId) -> bool {
+        self.networks.hears(&self.rows[id.0].addr)
     }
 
     /// The host of an address.

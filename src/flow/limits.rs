@@ -11,7 +11,7 @@ pub struct Limits {
     pub pairs_max: usize,
     /// (host, protocol, port) in the port window.
     pub ports_max: usize,
-    /// Exchanges that may wait to be decided, and ports that wait with them.
+    /// Exchanges that may wait to be decided, and as many ports, answers and probes.
     pub pending_max: usize,
     /// Services remembered, in each of two generations.
     pub services_max: usize,
@@ -22,8 +22,11 @@ pub struct Limits {
 /// Bytes of a pair that is active in every slot: its row, its items, its place in the index, the host that a
 /// flood brings along with each, and its share of what waits and of services.
 const PAIR_BYTES: u64 =
-    104 + 10 * 16 + 10 + HOST_BYTES + 2 * 96 / PAIRS_PER_PENDING + 2 * 32 / PAIRS_PER_SERVICE;
-const HOST_BYTES: u64 = 80 + 10;
+    96 + 10 * 16 + 10 + HOST_BYTES + PENDING_BYTES / PAIRS_PER_PENDING + 2 * 32 / PAIRS_PER_SERVICE;
+/// Its row, and its network if it is alone in it.
+const HOST_BYTES: u64 = 80 + 10 + 32;
+/// An exchange that waits, two ports and a probe.
+const PENDING_BYTES: u64 = 72 + 2 * 80 + 32;
 const PAIRS_PER_PENDING: u64 = 8;
 const PAIRS_PER_SERVICE: u64 = 4;
 /// Bytes of a port that is active in every slot.

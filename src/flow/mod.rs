@@ -9,7 +9,7 @@
 //!
 //! * **pair**: (source, destination), directed. **host**: an address seen as a source or destination.
 //! * **contact**: an initiation by a host, not an answer ([`opening`], and `roles` for protocols that do not
-//!   say it themselves).
+//!   say it themselves). What became of it is in the [`Signs`] of the other direction.
 //! * **slot, window**: a step of, and the whole of, the span that a limit applies to.
 //!
 //! Bytes are IP header and payload (IPFIX octetDeltaCount, RFC 5102 5.10.1). Counters are `u64`. Every table
@@ -17,31 +17,42 @@
 #![forbid(unsafe_code)]
 
 mod contact;
+mod contacted;
 mod delta;
+mod evidence;
 mod handover;
 mod hash;
 mod hosts;
 mod interfaces;
 mod limits;
 mod loss;
+mod networks;
 mod pairs;
 mod ports;
 mod roles;
 mod rows;
 mod services;
+mod signs;
 mod slots;
 mod snapshot;
+mod stamp;
 mod table;
+mod waiting;
 mod window;
 
 use std::time::Duration;
 
 pub use contact::{Opening, opening};
+pub use contacted::Contacted;
 pub use delta::{Delta, DeltaLimits, FirstWord, PairDelta, PortDelta, PortKey};
+pub use evidence::{
+    ContactSample, Outcome, Outcomes, Pace, PortHosts, PortSample, SAMPLE_MAX, TARGETS_MAX, Target,
+};
 pub use handover::{AnalystEnd, Settled, WorkerEnd, handover};
 pub use hash::Seed;
 pub use interfaces::{Crossed, Crossing, ELSEWHERE, InterfaceCounts};
 pub use limits::Limits;
+pub use signs::{Signs, signs};
 pub use slots::slot_span;
 pub use snapshot::{Accounting, HostRow, KernelCounts, PeerBytes, Snapshot};
 pub use table::{Row, Table};

@@ -4,10 +4,13 @@ use hashbrown::HashTable;
 
 use crate::packet::Endpoints;
 
+use super::contacted::Contacted;
 use super::hash::Seed;
 use super::hosts::{HostId, Hosts};
 use super::roles::Role;
 use super::rows::{NONE, Rows};
+use super::signs::Signs;
+use super::stamp::Stamp;
 
 /// A slot number that no slot has.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -21,20 +24,41 @@ pub(super) struct Pair {
     pub(super) dst: HostId,
     pub(super) packets: u64,
     pub(super) ip_bytes: u64,
-    /// Items of live slots that name this row; it is freed with the last.
-    pub(super) items_live: u32,
+    /// Items of live slots that name this row; it is freed with the last. Ten, and one more for each 2^31 packets.
+    pub(super) items_live: u16,
     /// Those of them that are a contact.
-    pub(super) contacts_live: u32,
+    pub(super) contacts_live: u16,
     /// The slot that its latest item is in, and where.
     pub(super) item_slot: u64,
     pub(super) item_at: u32,
     /// What its source is in the exchange with its destination, and the last slot with a word of it.
     pub(super) role: Role,
     pub(super) heard_slot: u64,
+    /// What it showed while the row lives, and which ports it contacted.
+    pub(super) signs: Signs,
+    pub(super) contacted: Contacted,
+    /// When the first of its live contacts was counted.
+    pub(super) contacted_at: Stamp,
+    /// Whether its bare ACKs are probes.
+    pub(super) probe: Probe,
     /// The row of the other direction, once both were there.
     reverse: u32,
     previous: u32,
     next: u32,
+}
+
+// Memory is bounded by the number of rows.
+const _: () = assert!(size_of::<Pair>() <= 96);
+
+/// What is known of the bare ACKs of a direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// Nothing; they may be part of a connection.
+    Unknown,
+    /// They were reset, and it is not yet decided.
+    Waits,
+    /// They were reset and belong to no connection.
+    Is,
 }
 
 /// All pairs.
@@ -90,6 +114,7 @@ impl Pairs {
             hosts.release(src);
             return None;
         };
+        hosts.join(src, dst);
         let next = hosts.get(src).first_pair;
         let at = self.rows.insert(Pair {
             hash,
@@ -103,6 +128,10 @@ impl Pairs {
             item_at: 0,
             role: Role::None,
             heard_slot: NEVER,
+            signs: Signs::default(),
+            contacted: Contacted::default(),
+            contacted_at: Stamp::default(),
+            probe: Probe::Unknown,
             reverse: NONE,
             previous: NONE,
             next,
@@ -133,32 +162,44 @@ impl Pairs {
         }
         // Whatever still waits for this row must not find its role in it.
         self.rows[at].role = Role::None;
+        self.rows[at].probe = Probe::Unknown;
         self.rows.free(at);
+        hosts.part(src, dst);
         hosts.release(src);
         hosts.release(dst);
     }
 
     /// The row of the other direction.
     pub(super) fn reverse(&mut self, at: u32, hosts: &Hosts, seed: &Seed) -> Option<u32> {
-        let pair = &self.rows[at];
-        if pair.reverse != NONE {
-            return Some(pair.reverse);
-        }
-        let there = endpoints(hosts, pair.dst, pair.src)?;
-        let reverse = self.find(seed.pair(&there), &there, hosts)?;
+        let reverse = self.peek_reverse(at, hosts, seed)?;
         self.rows[at].reverse = reverse;
         self.rows[reverse].reverse = at;
         Some(reverse)
     }
 
-    /// The pairs of one source.
+    /// The same without remembering it.
+    pub(super) fn peek_reverse(&self, at: u32, hosts: &Hosts, seed: &Seed) -> Option<u32> {
+        let pair = &self.rows[at];
+        if pair.reverse != NONE {
+            return Some(pair.reverse);
+        }
+        let there = endpoints(hosts, pair.dst, pair.src)?;
+        self.find(seed.pair(&there), &there, hosts)
+    }
+
+    /// The pairs of one source, the latest first.
     pub(super) fn of(&self, host: HostId, hosts: &Hosts) -> impl Iterator<Item = &Pair> {
+        self.rows_of(host, hosts).map(|at| &self.rows[at])
+    }
+
+    /// Their numbers.
+    pub(super) fn rows_of(&self, host: HostId, hosts: &Hosts) -> impl Iterator<Item = u32> {
         let mut at = hosts.get(host).first_pair;
         std::iter::from_fn(move || {
             (at != NONE).then(|| {
-                let pair = &self.rows[at];
-                at = pair.next;
-                pair
+                let this = at;
+                at = self.rows[this].next;
+                this
             })
         })
     }

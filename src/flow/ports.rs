@@ -9,19 +9,37 @@ use crate::time::Moment;
 use super::hash::Seed;
 use super::hosts::{HostId, Hosts};
 use super::rows::{NONE, Rows};
+use super::signs::Signs;
 use super::slots::Slots;
+use super::stamp::Stamp;
 
 /// One (host, protocol, port) that was contacted in a live slot.
 #[derive(Debug)]
-struct PortRow {
+pub(super) struct PortRow {
     host: HostId,
-    port: u16,
-    protocol: u8,
+    pub(super) port: u16,
+    pub(super) protocol: u8,
+    /// How it was answered, at whichever hosts.
+    pub(super) signs: Signs,
+    /// When it was first contacted.
+    pub(super) contacted_at: Stamp,
     slots_live: u16,
     /// The slot that its latest item is in.
     item_slot: u64,
     previous: u32,
     next: u32,
+}
+
+const _: () = assert!(size_of::<PortRow>() <= 32);
+
+/// What is said of a host and a port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PortContact {
+    pub(super) host: HostId,
+    pub(super) protocol: u8,
+    pub(super) port: u16,
+    pub(super) signs: Signs,
+    pub(super) at: Stamp,
 }
 
 /// Contacted ports, counted once per slot.
@@ -38,16 +56,16 @@ impl PortWindow {
         Self { rows: Rows::new(ports_max), index: HashTable::new(), slots: Slots::new(interval), seed }
     }
 
-    /// Notes that a host contacted a port in the current slot. False when there is no room.
-    pub(super) fn add(&mut self, host: HostId, protocol: u8, port: u16, hosts: &mut Hosts) -> bool {
-        let hash = self.hash(host, protocol, port);
-        let rows = &self.rows;
-        let found = self.index.find(hash, |&at| rows[at].is(host, protocol, port)).copied();
-        let at = match found {
+    /// Notes that a host contacted a port in the current slot, and how that was answered so far. False when there is
+    /// no room.
+    pub(super) fn add(&mut self, contact: &PortContact, hosts: &mut Hosts) -> bool {
+        let hash = self.hash(contact);
+        let at = match self.find(hash, contact) {
             Some(at) => at,
             None if !self.rows.has_room() => return false,
-            None => self.insert(hash, host, protocol, port, hosts),
+            None => self.insert(hash, contact, hosts),
         };
+        self.rows[at].signs |= contact.signs;
         let current = self.slots.current();
         let row = &mut self.rows[at];
         if row.item_slot != current || row.slots_live == 0 {
@@ -56,6 +74,15 @@ impl PortWindow {
             self.slots.items(current).push(at);
         }
         true
+    }
+
+    /// Notes how a contact was answered. False where there is none.
+    pub(super) fn answer(&mut self, contact: &PortContact) -> bool {
+        let found = self.find(self.hash(contact), contact);
+        if let Some(at) = found {
+            self.rows[at].signs |= contact.signs;
+        }
+        found.is_some()
     }
 
     /// Turns the window to `moment`.
@@ -74,23 +101,35 @@ impl PortWindow {
 
     /// The lowest ports that a host contacted, ascending, each once, at most `ports_max`.
     pub(super) fn of(&self, host: HostId, hosts: &Hosts, ports_max: usize) -> Vec<u16> {
-        let mut ports = Vec::new();
-        let mut at = hosts.get(host).first_port;
-        while at != NONE {
-            ports.push(self.rows[at].port);
-            at = self.rows[at].next;
-        }
+        let mut ports: Vec<u16> = self.rows_of(host, hosts).map(|row| row.port).collect();
         ports.sort_unstable();
         ports.dedup();
         ports.truncate(ports_max);
         ports
     }
 
-    fn hash(&self, host: HostId, protocol: u8, port: u16) -> u64 {
+    /// The ports that a host contacted, the latest first.
+    pub(super) fn rows_of(&self, host: HostId, hosts: &Hosts) -> impl Iterator<Item = &PortRow> {
+        let mut at = hosts.get(host).first_port;
+        std::iter::from_fn(move || {
+            (at != NONE).then(|| {
+                let row = &self.rows[at];
+                at = row.next;
+                row
+            })
+        })
+    }
+
+    fn find(&self, hash: u64, &PortContact { host, protocol, port, .. }: &PortContact) -> Option<u32> {
+        self.index.find(hash, |&at| self.rows[at].is(host, protocol, port)).copied()
+    }
+
+    fn hash(&self, &PortContact { host, protocol, port, .. }: &PortContact) -> u64 {
         self.seed.of((host, protocol, port))
     }
 
-    fn insert(&mut self, hash: u64, id: HostId, protocol: u8, port: u16, hosts: &mut Hosts) -> u32 {
+    fn insert(&mut self, hash: u64, contact: &PortContact, hosts: &mut Hosts) -> u32 {
+        let PortContact { host: id, protocol, port, at: contacted_at, .. } = *contact;
         let host = hosts.get_mut(id);
         host.references += 1;
         host.contacted_ports += 1;
@@ -99,6 +138,8 @@ impl PortWindow {
             host: id,
             port,
             protocol,
+            signs: Signs::default(),
+            contacted_at,
             slots_live: 0,
             item_slot: self.slots.current(),
             previous: NONE,
@@ -120,7 +161,7 @@ impl PortWindow {
 
     fn remove(&mut self, at: u32, hosts: &mut Hosts) {
         let PortRow { host, port, protocol, previous, next, .. } = self.rows[at];
-        let hash = self.hash(host, protocol, port);
+        let hash = self.seed.of((host, protocol, port));
         let entry = self.index.find_entry(hash, |&other| other == at).expect("every port is indexed");
         entry.remove();
         match previous {

@@ -8,9 +8,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::time::Moment;
+use crate::time::{Moment, UnixNanos};
 
-use super::delta::{FirstWord, PortKey};
+use super::delta::FirstWord;
 
 /// How long after a disturbance the order of words proves nothing: exchanges that were going on before are
 /// met in the middle.
@@ -21,8 +21,8 @@ const UNCERTAIN: Duration = Duration::from_secs(10);
 pub(super) enum Role {
     /// No exchange.
     None,
-    /// Born, and not yet decided; the number of its [`Pending`].
-    Pending(u64),
+    /// Born, and not yet decided; the number of its [`Pending`], which begins again after 2^32 of them.
+    Pending(u32),
     /// This direction's source began.
     Began,
     /// This direction's source answered.
@@ -55,14 +55,11 @@ pub(super) struct Pending {
     pub(super) there: Option<FirstWord>,
 }
 
-/// A port that was sent to in an exchange that waits.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct WaitingPort {
-    /// Decided once all exchanges below this number are.
-    behind: u64,
-    pub(super) key: PortKey,
-    /// Hash of the key's pair.
-    pub(super) pair_hash: u64,
+impl Pending {
+    /// When its first word was seen.
+    pub(super) fn began_at(&self) -> UnixNanos {
+        self.there.map_or(self.here.at, |there| there.at.min(self.here.at))
+    }
 }
 
 /// Which direction began.
@@ -86,9 +83,7 @@ impl Side {
 pub(super) struct Roles {
     pending: VecDeque<Pending>,
     /// The number of the first of them.
-    first: u64,
-    ports: VecDeque<WaitingPort>,
-    /// Room in each of the two queues.
+    first: u32,
     pending_max: usize,
     uncertain_until: Moment,
 }
@@ -97,7 +92,7 @@ impl Roles {
     /// Nothing waits, and `pending_max` exchanges may.
     pub(super) fn new(pending_max: usize) -> Self {
         let uncertain_until = Moment::default();
-        Self { pending: VecDeque::new(), first: 0, ports: VecDeque::new(), pending_max, uncertain_until }
+        Self { pending: VecDeque::new(), first: 0, pending_max, uncertain_until }
     }
 
     /// From `now` on, and for a while, exchanges may be met in the middle.
@@ -110,49 +105,36 @@ impl Roles {
         if self.pending.len() >= self.pending_max {
             return None;
         }
+        // Fits: there is room for fewer than 2^32.
+        let number = self.first.wrapping_add(self.pending.len() as u32);
         self.pending.push_back(pending);
-        Some(Role::Pending(self.first + self.pending.len() as u64 - 1))
+        Some(Role::Pending(number))
     }
 
     /// The exchange of a number, while it waits.
-    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Pending> {
-        let at = number.checked_sub(self.first)?;
-        self.pending.get_mut(usize::try_from(at).ok()?)
+    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Pending> {
+        self.pending.get_mut(number.wrapping_sub(self.first) as usize)
     }
 
     /// Whether the exchange of a number waits.
-    pub(super) fn waits(&self, number: u64) -> bool {
-        number >= self.first
-    }
-
-    /// Lets a port wait for the decision of the exchanges born so far. False without room.
-    pub(super) fn add_port(&mut self, key: PortKey, pair_hash: u64) -> bool {
-        if self.ports.len() >= self.pending_max {
-            return false;
-        }
-        self.ports.push_back(WaitingPort { behind: self.first + self.pending.len() as u64, key, pair_hash });
-        true
+    pub(super) fn waits(&self, number: u32) -> bool {
+        (number.wrapping_sub(self.first) as usize) < self.pending.len()
     }
 
     /// The next exchange that can be decided, with its number, when everything seen before `settled` is
     /// handed over.
-    pub(super) fn next_settled(&mut self, settled: Moment) -> Option<(u64, Pending)> {
+    pub(super) fn next_settled(&mut self, settled: Moment) -> Option<(u32, Pending)> {
         if self.pending.front()?.born_by > settled {
             return None;
         }
         let number = self.first;
-        self.first += 1;
+        self.first = self.first.wrapping_add(1);
         self.pending.pop_front().map(|pending| (number, pending))
     }
 
-    /// The next port whose exchange no longer waits.
-    pub(super) fn next_port(&mut self) -> Option<WaitingPort> {
-        self.ports.pop_front_if(|port| port.behind <= self.first)
-    }
-
-    /// Whether anything waits.
+    /// Whether an exchange waits.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.pending.is_empty() || !self.ports.is_empty()
+        !self.pending.is_empty()
     }
 
     /// Who began; `None` when nobody can say.
@@ -160,6 +142,8 @@ impl Roles {
         let Pending { here, there, born_by, .. } = exchange;
         match there {
             _ if *born_by < self.uncertain_until => by_port(here),
+            // The answer to a question that went another way.
+            None if here.src_port < SYSTEM_PORTS && here.dst_port >= SYSTEM_PORTS => by_port(here),
             None => Some(Side::Here),
             Some(there) if here.at < there.at => Some(Side::Here),
             Some(there) if here.at > there.at => Some(Side::There),
@@ -167,6 +151,10 @@ impl Roles {
         }
     }
 }
+
+/// The ports below are those of services (RFC 6335, 6): nothing asks from one of them at a port above, and a protocol
+/// between two services uses two of them. Without ports both are 0.
+const SYSTEM_PORTS: u16 = 1024;
 
 /// Clients use the higher port, as a rule (RFC 6335, 6).
 fn by_port(here: &FirstWord) -> Option<Side> {
@@ -179,8 +167,6 @@ fn by_port(here: &FirstWord) -> Option<Side> {
 
 #[cfg(test)]
 mod tests {
-    use crate::time::UnixNanos;
-
     use super::*;
 
     fn word(at: u64, src_port: u16, dst_port: u16) -> FirstWord {
@@ -194,7 +180,11 @@ mod tests {
         let early = Moment(9_999_999_999);
         let late = Moment(10_000_000_000);
         for (name, born_by, here, there, want) in [
-            ("alone", late, word(5, 53, 4000), None, Some(Side::Here)),
+            ("alone", late, word(5, 4000, 53), None, Some(Side::Here)),
+            ("alone, between high ports", late, word(5, 4000, 50_000), None, Some(Side::Here)),
+            ("alone, between low ports", late, word(5, 53, 123), None, Some(Side::Here)),
+            ("alone, without ports", late, word(5, 0, 0), None, Some(Side::Here)),
+            ("alone, an answer", late, word(5, 53, 4000), None, Some(Side::There)),
             ("earlier here", late, word(5, 53, 4000), Some(word(6, 4000, 53)), Some(Side::Here)),
             ("earlier there", late, word(7, 53, 4000), Some(word(6, 4000, 53)), Some(Side::There)),
             ("at once, by port", late, word(7, 53, 4000), Some(word(7, 4000, 53)), Some(Side::There)),
@@ -209,26 +199,19 @@ mod tests {
     }
 
     #[test]
-    fn decisions_come_in_order_of_birth_and_ports_behind_them() {
+    fn decisions_come_in_order_of_birth() {
         let mut roles = Roles::new(2);
-        let key = PortKey {
-            endpoints: crate::packet::Endpoints::V4 { src: [1; 4].into(), dst: [2; 4].into() },
-            protocol: 17,
-            src_port: 1,
-            dst_port: 2,
-        };
+        roles.first = u32::MAX;
         let birth = |at| Pending { pair: 7, slot: 0, born_by: Moment(at), here: word(1, 2, 3), there: None };
-        assert_eq!(roles.add(birth(10)), Some(Role::Pending(0)));
-        assert!(roles.add_port(key, 1));
-        assert_eq!(roles.add(birth(20)), Some(Role::Pending(1)));
-        assert!(roles.add_port(key, 2));
-        assert!(roles.next_settled(Moment(9)).is_none() && roles.next_port().is_none());
-        assert_eq!(roles.next_settled(Moment(10)).map(|(number, _)| number), Some(0));
+        // Numbers go round.
+        assert_eq!(roles.add(birth(10)), Some(Role::Pending(u32::MAX)));
+        assert_eq!(roles.add(birth(20)), Some(Role::Pending(0)));
+        assert!(roles.next_settled(Moment(9)).is_none());
+        assert_eq!(roles.next_settled(Moment(10)).map(|(number, _)| number), Some(u32::MAX));
         assert!(roles.next_settled(Moment(10)).is_none());
-        assert_eq!(roles.next_port().map(|port| port.pair_hash), Some(1));
-        assert!(roles.next_port().is_none() && roles.is_waiting());
-        assert!(roles.get_mut(0).is_none() && roles.get_mut(1).is_some() && roles.get_mut(2).is_none());
-        assert!(roles.next_settled(Moment(20)).is_some() && roles.next_port().is_some());
+        assert!(roles.is_waiting() && roles.waits(0) && !roles.waits(1) && !roles.waits(u32::MAX));
+        assert!(roles.get_mut(u32::MAX).is_none() && roles.get_mut(0).is_some());
+        assert!(roles.next_settled(Moment(20)).is_some());
         assert!(!roles.is_waiting());
         assert!(roles.add(birth(30)).is_some() && roles.add(birth(31)).is_some());
         assert_eq!(roles.add(birth(32)), None, "there is room for two");

@@ -4,6 +4,8 @@
 //! pairs' live items. A row lives as long as an item names it, so memory follows the traffic of the window.
 //! One thread owns a window; it never reads a clock.
 
+mod answers;
+mod evidence;
 mod exchanges;
 
 use std::collections::BTreeMap;
@@ -12,6 +14,7 @@ use std::net::IpAddr;
 use crate::packet::Endpoints;
 use crate::time::Moment;
 
+use super::contacted::PortMix;
 use super::delta::{Delta, PairDelta};
 use super::hash::Seed;
 use super::hosts::{Host, HostId, Hosts};
@@ -20,10 +23,15 @@ use super::loss::LossWindow;
 use super::pairs::Pairs;
 use super::ports::PortWindow;
 use super::roles::Roles;
-use super::services::Services;
+use super::services::{Service, Services};
+use super::signs::Signs;
 use super::slots::Slots;
 use super::snapshot::{Accounting, HostRow, KernelCounts, PeerBytes};
+use super::stamp::Stamp;
+use super::waiting::Waiting;
 use super::{DESTINATIONS_MAX, Limits, Options, PORTS_MAX};
+
+use answers::{WaitingPort, WaitingProbe};
 
 /// What a pair did in one slot: 16 bytes.
 #[derive(Clone, Copy, Debug)]
@@ -74,10 +82,17 @@ pub struct Window {
     slots: Slots<Item>,
     ports: Option<PortWindow>,
     roles: Roles,
+    /// Ports of exchanges that are not yet decided, and answers whose contact was not yet folded.
+    waiting_ports: Waiting<WaitingPort>,
+    waiting_answers: Waiting<WaitingPort>,
+    waiting_probes: Waiting<WaitingProbe>,
     services: Services,
+    /// Known from the next decision on, so that the order of folding does not matter.
+    new_services: Vec<(Service, Moment)>,
     accounting: Accounting,
     interfaces: BTreeMap<u32, InterfaceCounts>,
     loss: LossWindow,
+    mix: PortMix,
     seed: Seed,
 }
 
@@ -102,10 +117,15 @@ impl Window {
             slots: Slots::new((!forever).then_some(options.traffic_interval)),
             ports,
             roles: Roles::new(limits.pending_max),
+            waiting_ports: Waiting::new(limits.pending_max),
+            waiting_answers: Waiting::new(limits.pending_max),
+            waiting_probes: Waiting::new(limits.pending_max),
             services: Services::new(limits.services_max, seed.clone()),
+            new_services: Vec::new(),
             accounting: Accounting::default(),
             interfaces: BTreeMap::new(),
             loss: LossWindow::new((!forever).then_some(options.traffic_interval)),
+            mix: PortMix::new(&seed),
             seed,
         }
     }
@@ -129,7 +149,7 @@ impl Window {
         }
         for row in delta.ports.rows() {
             let hash = self.seed.pair(&row.key.endpoints);
-            self.fold_port(hash, &row.key, row.value.is_contact, at);
+            self.fold_port(hash, &row.key, row.value.signs, at);
         }
     }
 
@@ -147,19 +167,29 @@ impl Window {
         self.loss.roll(now);
     }
 
-    /// Decides who began the exchanges that were born before `settled`; by then every worker has handed over.
+    /// Decides who began the exchanges that were born before `settled`, and what was answered by then; every worker
+    /// has handed over what it saw until that moment.
     pub fn decide(&mut self, settled: Moment) {
-        while let Some((number, exchange)) = self.roles.next_settled(settled) {
+        let mut exchanges = Vec::new();
+        exchanges.extend(std::iter::from_fn(|| self.roles.next_settled(settled)));
+        // In the order of their first words, whichever worker was folded first: one exchange makes a service known, and
+        // that decides the next one.
+        exchanges.sort_by_key(|(_, exchange)| exchange.began_at());
+        for (number, exchange) in exchanges {
             self.decide_exchange(number, &exchange);
         }
-        while let Some(port) = self.roles.next_port() {
-            self.fold_port(port.pair_hash, &port.key, false, settled);
+        while let Some(probe) = self.waiting_probes.next_settled(settled) {
+            self.decide_probe(&probe);
         }
+        self.decide_ports(settled);
     }
 
-    /// Whether an exchange waits to be decided.
+    /// Whether something waits to be decided.
     pub fn is_waiting(&self) -> bool {
         self.roles.is_waiting()
+            || !self.waiting_ports.is_empty()
+            || !self.waiting_answers.is_empty()
+            || !self.waiting_probes.is_empty()
     }
 
     /// Gives the counts of each host whose sums grew since the last call.
@@ -262,11 +292,21 @@ impl Window {
             return;
         };
         self.add(pair, delta.packets, delta.ip_bytes);
-        if delta.is_contact {
-            self.contact(pair, self.slots.current());
+        let had_begun = self.has_begun(pair);
+        let row = self.pairs.get_mut(pair);
+        row.signs |= delta.signs;
+        row.contacted.merge(&delta.contacted);
+        if delta.signs.has(Signs::OPENED) {
+            self.contact(pair, self.slots.current(), at);
+        }
+        if delta.signs.has_any(Signs::PROBED | Signs::BARE_RESET) {
+            self.note_probe(pair, delta.signs, at);
         }
         if let Some(word) = delta.first_word {
             self.hear(pair, word, at);
+        }
+        if !had_begun && self.has_begun(pair) {
+            self.contact(pair, self.slots.current(), at);
         }
     }
 
@@ -305,8 +345,12 @@ impl Window {
     }
 
     /// Counts a contact of the pair's source in a live slot, once per slot.
-    fn contact(&mut self, at: u32, slot: u64) {
+    fn contact(&mut self, at: u32, slot: u64, contacted_at: Moment) {
         let pair = self.pairs.get_mut(at);
+        let contacted_at = Stamp::of(contacted_at);
+        if pair.contacts_live == 0 || contacted_at.is_before(pair.contacted_at) {
+            pair.contacted_at = contacted_at;
+        }
         let slot = slot.max(self.slots.oldest());
         let items = self.slots.items(slot);
         if pair.item_slot == slot {

@@ -3,7 +3,8 @@
 //! # What it owns
 //! The way from a [`Frame`] to the IP header ([`LinkKind`], tags, labels), the IP header itself, and
 //! what a detector needs of the header above it: addresses, bytes, protocol, ports, TCP flags, the ICMP
-//! type, the first SCTP chunk. [`decode()`] answers for one frame.
+//! type, the first SCTP chunk. [`decode()`] answers for one frame; [`decode_quoted`] reads what an ICMP error
+//! quotes.
 //!
 //! # What it refuses to know
 //! Where frames come from, what is counted where, clocks, tables. It does no I/O, keeps no state and
@@ -55,6 +56,7 @@ mod ipv4;
 mod ipv6;
 mod length;
 mod link;
+mod quoted;
 mod segments;
 mod summary;
 mod transport;
@@ -63,4 +65,5 @@ pub use decode::{decode, decode_general};
 pub use extension::IPV6_EXTENSIONS_MAX;
 pub use frame::{Direction, Frame, LinkKind, Segmentation, Segments, Transported};
 pub use link::{LINK_HEADERS_MAX, is_pppoe_session};
+pub use quoted::{Quoted, decode_quoted, is_unreachable};
 pub use summary::{Endpoints, Skip, Summary, TcpFlags, Transport};

@@ -22,6 +22,16 @@ pub(super) fn read(protocol: u8, payload: &[u8]) -> Transport {
     }
 }
 
+/// The destination port, of protocols with ports.
+pub(super) fn dst_port(transport: &Transport) -> Option<u16> {
+    match *transport {
+        Transport::Tcp { dst_port, .. }
+        | Transport::Ports { dst_port, .. }
+        | Transport::Sctp { dst_port, .. } => Some(dst_port),
+        Transport::Icmp { .. } | Transport::LaterFragment | Transport::Other => None,
+    }
+}
+
 fn tcp(header: &[u8]) -> Transport {
     let Some((src_port, dst_port)) = ports(header) else { return Transport::Other };
     let flags = match *header {

@@ -1,10 +1,11 @@
 //! Exchanges in the window: born of a first word after silence, decided when every worker has handed over, then
 //! a contact of whoever began. [`roles`](crate::flow::roles) has the rule and the queue.
 
-use crate::flow::delta::{FirstWord, PortKey};
+use crate::flow::delta::FirstWord;
 use crate::flow::pairs::NEVER;
 use crate::flow::roles::{Pending, Role, Side};
 use crate::flow::services::Service;
+use crate::flow::signs::Signs;
 use crate::flow::slots::SLOTS_LIVE;
 use crate::time::Moment;
 
@@ -33,9 +34,6 @@ impl Window {
         if self.pairs.get(here).role == Role::None {
             let role = there.map_or(Role::Undecided, |there| self.pairs.get(there).role.opposite());
             self.pairs.get_mut(here).role = role;
-            if role == Role::Began {
-                self.count_beginning(here, self.slots.current());
-            }
         }
         let Role::Pending(number) = self.pairs.get(here).role else { return };
         match self.roles.get_mut(number) {
@@ -55,7 +53,7 @@ impl Window {
     }
 
     /// Gives an exchange its roles, and whoever began it a contact.
-    pub(super) fn decide_exchange(&mut self, number: u64, exchange: &Pending) {
+    pub(super) fn decide_exchange(&mut self, number: u32, exchange: &Pending) {
         let here = exchange.pair;
         if self.pairs.get(here).role != Role::Pending(number) {
             // The row left the window, or is another pair's by now.
@@ -82,7 +80,10 @@ impl Window {
             Side::There => there,
         };
         if let Some(began) = began {
-            self.count_beginning(began, exchange.slot);
+            self.pairs.get_mut(began).contacted.add(service.protocol, service.port, self.mix);
+            if self.has_begun(began) {
+                self.contact(began, exchange.slot, exchange.born_by);
+            }
         }
     }
 
@@ -119,44 +120,10 @@ impl Window {
         Role::Undecided
     }
 
-    /// Counts the contact of whoever began an exchange, unless only leaving frames speak of it: behind NAT
-    /// those carry this gateway's address and not the client's.
-    fn count_beginning(&mut self, pair: u32, slot: u64) {
-        if self.pairs.get(pair).packets > 0 {
-            self.contact(pair, slot);
-        }
-    }
-
-    /// Counts a contacted port if it is one by its own words, or of the side that began.
-    pub(super) fn fold_port(&mut self, pair_hash: u64, key: &PortKey, is_contact: bool, now: Moment) {
-        let Some(ports) = &mut self.ports else { return };
-        let Some(at) = self.pairs.find(pair_hash, &key.endpoints, &self.hosts) else { return };
-        let pair = self.pairs.get(at);
-        let is_contact = is_contact
-            || match pair.role {
-                Role::Began => {
-                    let sender =
-                        Service { host: key.endpoints.src(), protocol: key.protocol, port: key.src_port };
-                    !self.services.knows(&sender)
-                }
-                Role::Pending(number) if self.roles.waits(number) => {
-                    if !self.roles.add_port(*key, pair_hash) {
-                        self.accounting.spilled_ports += 1;
-                    }
-                    false
-                }
-                // Of an exchange that was settled after the row that it was born of had left, nobody knows.
-                Role::None | Role::Pending(_) | Role::Answered | Role::Undecided => false,
-            };
-        if !is_contact {
-            return;
-        }
-        if key.src_port != 0 {
-            let service = Service { host: key.endpoints.dst(), protocol: key.protocol, port: key.dst_port };
-            self.services.contacted(service, now);
-        }
-        if !ports.add(pair.src, key.protocol, key.dst_port, &mut self.hosts) {
-            self.accounting.spilled_ports += 1;
-        }
+    /// Whether a direction began its exchange, and not only in leaving frames: behind NAT those carry this gateway's
+    /// address and not the client's.
+    pub(super) fn has_begun(&self, pair: u32) -> bool {
+        let pair = self.pairs.get(pair);
+        pair.role == Role::Began && pair.signs.has(Signs::SPOKE)
     }
 }

@@ -12,6 +12,8 @@ use crate::time::UnixNanos;
 
 use super::*;
 
+mod answers;
+
 const SECOND: u64 = 1_000_000_000;
 
 fn options(interval_s: u64, port_interval_s: Option<u64>) -> Options {
@@ -36,9 +38,18 @@ impl Bench {
     }
 
     fn with_limits(options: &Options, limits: &Limits) -> Self {
-        let seed = Seed::default();
+        Self::with_seed(options, limits, &Seed::default())
+    }
+
+    /// Two benches of one seed choose the same bits for the same ports.
+    fn seeded(seed: &Seed) -> Self {
+        let limits = Limits::from_memory(64 << 20, 2, true).expect("enough");
+        Self::with_seed(&options(10, Some(20)), &limits, seed)
+    }
+
+    fn with_seed(options: &Options, limits: &Limits, seed: &Seed) -> Self {
         let deltas = [Delta::new(limits.delta, seed.clone()), Delta::new(limits.delta, seed.clone())];
-        Self { window: Window::new(options, limits, seed), deltas }
+        Self { window: Window::new(options, limits, seed.clone()), deltas }
     }
 
     /// Both workers hand over at `seconds`, and everything before is settled.

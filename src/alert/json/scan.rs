@@ -1,0 +1,103 @@
+//! The evidence of an alert about scanning, as JSON.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::detect::ScanEvidence;
+use crate::flow::{Outcome, Outcomes, PortHosts, Target};
+
+/// What the host is, what became of its contacts, and why that looks like a scan or not.
+#[derive(Serialize)]
+pub(super) struct Scan<'a> {
+    role: &'static str,
+    /// `sweep`, `vertical` or `mixed`; `null` for who is no scanner.
+    class: Option<&'static str>,
+    confidence: &'static str,
+    why: &'a str,
+    contacted: u32,
+    #[serde(flatten)]
+    outcomes: OutcomesView,
+    /// `visible`, or `not visible`: then nothing is known of what became of the contacts.
+    answers: &'static str,
+    busiest_ports: Vec<PortView>,
+    ports_at_one_host: u32,
+    targets: Vec<TargetView>,
+    contacts_per_second: f64,
+}
+
+#[derive(Serialize)]
+struct OutcomesView {
+    answered: u32,
+    refused: u32,
+    silent: u32,
+    unseen: u32,
+    early: u32,
+}
+
+#[derive(Serialize)]
+struct PortView {
+    protocol: u8,
+    port: u16,
+    hosts: u32,
+    #[serde(flatten)]
+    outcomes: OutcomesView,
+}
+
+#[derive(Serialize)]
+struct TargetView {
+    ip: IpAddr,
+    protocol: Option<u8>,
+    port: Option<u16>,
+    outcome: &'static str,
+}
+
+impl<'a> Scan<'a> {
+    pub(super) fn of(scan: &'a ScanEvidence) -> Self {
+        Self {
+            role: scan.role.name(),
+            class: scan.class.map(|class| class.name()),
+            confidence: scan.confidence.name(),
+            why: &scan.why,
+            contacted: scan.contacted,
+            outcomes: OutcomesView::of(scan.outcomes),
+            answers: if scan.answers_visible { "visible" } else { "not visible" },
+            busiest_ports: scan.ports.iter().map(PortView::of).collect(),
+            ports_at_one_host: scan.ports_at_one_host,
+            targets: scan.targets.iter().map(TargetView::of).collect(),
+            // Two digits are as much as a tick tells.
+            contacts_per_second: (scan.pace.per_second() * 100.0).round() / 100.0,
+        }
+    }
+}
+
+impl OutcomesView {
+    fn of(outcomes: Outcomes) -> Self {
+        let Outcomes { answered, refused, silent, unseen, early } = outcomes;
+        Self { answered, refused, silent, unseen, early }
+    }
+}
+
+impl PortView {
+    fn of(port: &PortHosts) -> Self {
+        let PortHosts { protocol, port, outcomes, .. } = *port;
+        Self { protocol, port, hosts: outcomes.total(), outcomes: OutcomesView::of(outcomes) }
+    }
+}
+
+impl TargetView {
+    fn of(target: &Target) -> Self {
+        Self {
+            ip: target.addr,
+            protocol: target.port.map(|(protocol, _)| protocol),
+            port: target.port.map(|(_, port)| port),
+            outcome: match target.outcome {
+                Outcome::Answered => "answered",
+                Outcome::Refused => "refused",
+                Outcome::Silent => "silent",
+                Outcome::Unseen => "unseen",
+                Outcome::Early => "early",
+            },
+        }
+    }
+}

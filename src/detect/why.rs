@@ -1,0 +1,76 @@
+//! The one sentence that says why a host is, or is not, taken for a scanner. It names no address, so that it can be
+//! said where destinations are hidden.
+
+use crate::flow::{ContactSample, Contacted, Outcomes, PortHosts, PortSample};
+
+use super::scan::{EXTREME, Reason, ScanRole, port_name};
+
+/// What speaks for a scan of a host over `limit`.
+pub(super) fn accused(sample: &ContactSample, reason: Reason, limit: u32) -> String {
+    match reason {
+        Reason::Failures(port) => format!("contacted {}, {}", hosts(&port), in_vain(port.outcomes)),
+        Reason::Pings(port) => {
+            format!("asked {} whether they are there, {}", hosts(&port), in_vain(port.outcomes))
+        }
+        Reason::FanOut(port) => format!(
+            "contacted {} that it does not offer itself, more than {EXTREME} times the limit of {limit}",
+            hosts(&port)
+        ),
+        Reason::Unseen(port) => format!(
+            "contacted {}, {} of them in one network and {:.1} per second; answers not visible",
+            hosts(&port),
+            port.neighbours,
+            sample.pace.per_second()
+        ),
+        Reason::PortsInVain(outcomes) => {
+            format!("contacted {} at one host; of all its ports {}", width(sample), in_vain(outcomes))
+        }
+        Reason::PortsUnseen => format!("contacted {} at one host; answers not visible", width(sample)),
+    }
+}
+
+/// What a host over a limit is if it is no scanner. `ports` is there where the limit is one of ports.
+pub(super) fn excused(sample: &ContactSample, ports: Option<&PortSample>, role: ScanRole) -> String {
+    let ContactSample { unasked_answers, half_open, .. } = sample;
+    let (what, outcomes) = match ports {
+        Some(ports) => (format!("{} ports", ports.contacted), ports.outcomes),
+        None => (format!("{} hosts", sample.contacted), sample.outcomes),
+    };
+    match role {
+        ScanRole::Backscatter => {
+            format!(
+                "answers {unasked_answers} hosts that were not seen to ask; somebody uses their addresses"
+            )
+        }
+        ScanRole::Victim => format!("answers {half_open} hosts that went no further, and contacted {what}"),
+        ScanRole::Peer => format!("contacted {what}, most hosts at ports of their own, as peers do"),
+        _ if !sample.answers_visible => format!("contacted {what}; answers not visible"),
+        _ => {
+            let busiest = match (ports, sample.ports.first()) {
+                (None, Some(port)) => format!(", {} of them {}", port.outcomes.total(), port_name(port)),
+                _ => String::new(),
+            };
+            let Outcomes { answered, .. } = outcomes;
+            format!(
+                "contacted {what}, {answered} of {} answered{busiest}: many, as a busy client",
+                outcomes.total()
+            )
+        }
+    }
+}
+
+fn hosts(port: &PortHosts) -> String {
+    format!("{} hosts {}", port.outcomes.total(), port_name(port))
+}
+
+fn in_vain(outcomes: Outcomes) -> String {
+    let Outcomes { answered, refused, silent, .. } = outcomes;
+    format!("{} in vain ({refused} refused, {silent} silent) and {answered} answered", outcomes.failed())
+}
+
+fn width(sample: &ContactSample) -> String {
+    match sample.ports_at_one_host {
+        Contacted::PORTS_MAX => format!("{} ports or more", Contacted::PORTS_MAX),
+        about => format!("about {about} ports"),
+    }
+}

@@ -1,0 +1,277 @@
+//! Hosts over a limit of contacts that do not look like scanners yet, and when to look at them again.
+//!
+//! A look costs a walk over the host's latest contacts, so it is taken again only when the contacts have grown by an
+//! eighth, or when answers that were due have had the time to come; and no turn looks at more than
+//! [`ROWS_PER_TURN_MAX`] rows. Whoever has to wait for a turn is looked at in the next one.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::detect::{
+    Finding, FindingKind, Limits, ScanEvidence, ScanRole, ScanRule, judge_hosts, judge_ports,
+};
+use crate::flow::{SAMPLE_MAX, Window};
+use crate::time::Moment;
+
+/// Rows that one turn of the analyst looks at: some 5 ms.
+const ROWS_PER_TURN_MAX: usize = 32 * SAMPLE_MAX;
+
+/// Hosts that are remembered. Those beyond are looked at each time.
+const SUSPECTS_MAX: usize = 10_000;
+
+/// How soon a host is looked at again of whose contacts something is still unknown.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// A host that was not found over its limit for so long is forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(5);
+
+/// The hosts, by what they are over the limit of.
+#[derive(Debug)]
+pub(super) struct Suspects {
+    rule: ScanRule,
+    seen: HashMap<(IpAddr, FindingKind), Suspect>,
+    rows_left: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    measured: u64,
+    looked_at: Moment,
+    /// Nothing more is to come of the contacts that it had then.
+    is_settled: bool,
+}
+
+impl Suspects {
+    pub(super) fn new(rule: ScanRule) -> Self {
+        Self { rule, seen: HashMap::new(), rows_left: 0 }
+    }
+
+    /// Begins a turn: forgets who is no longer over a limit.
+    pub(super) fn turn(&mut self, now: Moment) {
+        self.rows_left = ROWS_PER_TURN_MAX;
+        self.seen.retain(|_, suspect| now.since(suspect.looked_at) < FORGOTTEN);
+    }
+
+    /// Who is to be looked at again although it did nothing.
+    pub(super) fn due(&self, now: Moment) -> impl Iterator<Item = IpAddr> + '_ {
+        self.seen.iter().filter(move |(_, suspect)| suspect.is_due(now)).map(|(&(host, _), _)| host)
+    }
+
+    /// Whether somebody has to be looked at again soon.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.seen.values().any(|suspect| !suspect.is_settled)
+    }
+
+    /// Whether a finding that has no open alert is to become one.
+    pub(super) fn accuses(
+        &mut self,
+        finding: &Finding,
+        window: &Window,
+        limits: &Limits,
+        now: Moment,
+    ) -> bool {
+        let (Some(source), FindingKind::Scanning | FindingKind::ScanningPort) =
+            (finding.source, finding.kind)
+        else {
+            return true;
+        };
+        if self.rule == ScanRule::Contacts {
+            return true;
+        }
+        let key = (source, finding.kind);
+        if self.seen.get(&key).is_some_and(|suspect| !suspect.is_due(now) && !suspect.has_grown(finding)) {
+            return false;
+        }
+        if self.rows_left == 0 {
+            // In the next turn: it does not count as looked at.
+            self.remember(key, Suspect { measured: 0, looked_at: now, is_settled: false });
+            return false;
+        }
+        let Some((evidence, rows)) = scan_evidence(window, finding, limits, now) else { return false };
+        self.rows_left = self.rows_left.saturating_sub(rows);
+        if evidence.role == ScanRole::Scanner {
+            self.seen.remove(&key);
+            return true;
+        }
+        let is_settled = evidence.outcomes.early == 0;
+        self.remember(key, Suspect { measured: finding.measured, looked_at: now, is_settled });
+        false
+    }
+
+    fn remember(&mut self, key: (IpAddr, FindingKind), suspect: Suspect) {
+        if self.seen.len() < SUSPECTS_MAX || self.seen.contains_key(&key) {
+            self.seen.insert(key, suspect);
+        }
+    }
+}
+
+impl Suspect {
+    fn is_due(&self, now: Moment) -> bool {
+        !self.is_settled && now.since(self.looked_at) >= LOOK_AGAIN
+    }
+
+    fn has_grown(&self, finding: &Finding) -> bool {
+        finding.measured > self.measured + self.measured / 8
+    }
+}
+
+/// The evidence of a finding about scanning, and the rows that it took; `None` of another finding, or where the host
+/// has left the window.
+pub(super) fn scan_evidence(
+    window: &Window,
+    finding: &Finding,
+    limits: &Limits,
+    now: Moment,
+) -> Option<(ScanEvidence, usize)> {
+    let source = finding.source?;
+    let sample = window.contacts_of(&source, now)?;
+    let evidence = match finding.kind {
+        FindingKind::Traffic | FindingKind::Loss => return None,
+        FindingKind::Scanning => judge_hosts(&sample, limits.contacted_hosts_max?),
+        FindingKind::ScanningPort => {
+            let ports = window.contacted_ports_of(&source, now)?;
+            judge_ports(&sample, &ports, limits.contacted_ports_max?)
+        }
+    };
+    Some((evidence, sample.rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::alert::{self, Notice};
+    use crate::engine::Rules;
+    use crate::engine::analyst::Analyst;
+    use crate::flow::{self, Crossing, Delta, Seed};
+    use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
+    use crate::time::UnixNanos;
+
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+    const MEMORY_BYTES: u64 = 1 << 30;
+    const SYN: u8 = TcpFlags::SYN;
+    const SYN_ACK: u8 = TcpFlags::SYN | TcpFlags::ACK;
+
+    /// An analyst with one worker, whose limits are 15 hosts in 10 s and 15 ports.
+    struct Office {
+        analyst: Analyst,
+        delta: Delta,
+    }
+
+    impl Office {
+        fn new(scan_rule: ScanRule) -> Self {
+            let rules = Rules {
+                flow: flow::Options {
+                    traffic_interval: Duration::from_secs(10),
+                    port_interval: Some(Duration::from_secs(10)),
+                    chart_bytes_min: 0,
+                    memory_bytes_max: MEMORY_BYTES,
+                },
+                detect: Limits {
+                    ip_bytes_max: 1 << 40,
+                    contacted_hosts_max: Some(15),
+                    contacted_ports_max: Some(15),
+                    scan_rule,
+                    loss_ppm_max: None,
+                },
+                alert: alert::Options::default(),
+            };
+            let limits = flow::Limits::from_memory(MEMORY_BYTES, 1, true).expect("enough memory");
+            let seed = Seed::default();
+            let analyst = Analyst::new(&rules, &limits, seed.clone());
+            Self { analyst, delta: Delta::new(limits.delta, seed) }
+        }
+
+        fn tcp(&mut self, ends: [u32; 2], ports: [u16; 2], flags: u8) {
+            let [src, dst] = ends.map(|host| (0x0a00_0000 + host).into());
+            let [src_port, dst_port] = ports;
+            let transport = Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags(flags)) };
+            let endpoints = Endpoints::V4 { src, dst };
+            let summary = Summary::plain(endpoints, 40, 6, transport);
+            self.delta.count(Crossing::default(), &summary, UnixNanos(1));
+        }
+
+        /// Folds and judges; gives the hosts and kinds that were accused.
+        fn turn(&mut self, ms: u64) -> Vec<(IpAddr, FindingKind)> {
+            let now = Moment(ms * MS);
+            self.delta.handed_over_at = now;
+            self.analyst.fold(&self.delta);
+            self.delta.clear();
+            let mut notices = Vec::new();
+            self.analyst.judge(now, UnixNanos(now.0), now, &mut notices);
+            let opened = notices.into_iter().filter_map(|notice| match notice {
+                Notice::Opened(alert) => Some((alert.source?, alert.kind)),
+                _ => None,
+            });
+            opened.collect()
+        }
+    }
+
+    fn host(host: u32) -> IpAddr {
+        IpAddr::V4((0x0a00_0000 + host).into())
+    }
+
+    #[test]
+    fn a_sweep_is_accused_when_its_answers_are_overdue_and_a_client_never() {
+        let mut office = Office::new(ScanRule::Suspicious);
+        office.turn(100_000);
+        for n in 0..40 {
+            office.tcp([1, 0x1000 + n], [40_000, 23], SYN);
+            office.tcp([2, 0x2000 + n], [40_000, 443], SYN);
+        }
+        office.tcp([0x1000, 1], [23, 40_000], SYN_ACK);
+        assert_eq!(office.turn(100_250), [], "answers are on their way");
+        assert!(office.analyst.is_waiting());
+        for n in 0..40 {
+            office.tcp([0x2000 + n, 2], [443, 40_000], SYN_ACK);
+        }
+        assert_eq!(office.turn(100_500), []);
+        // Nothing further happens, and still it is looked at again.
+        assert_eq!(office.turn(100_800), [(host(1), FindingKind::Scanning)]);
+        assert!(!office.analyst.is_waiting(), "nobody else is in doubt");
+        assert_eq!(office.turn(101_000), [], "said once");
+    }
+
+    #[test]
+    fn by_contacts_the_count_decides_and_the_alert_tells_what_it_is() {
+        let mut office = Office::new(ScanRule::Contacts);
+        office.turn(100_000);
+        for n in 0..16 {
+            office.tcp([2, 0x2000 + n], [40_000, 443], SYN);
+            office.tcp([0x2000 + n, 2], [443, 40_000], SYN_ACK);
+        }
+        assert_eq!(office.turn(100_250), [(host(2), FindingKind::Scanning)]);
+        let evidence = |office: &Office| {
+            let alert = office.analyst.ledger().open().next().expect("it is open");
+            alert.scan.clone().expect("it is about scanning")
+        };
+        let client = evidence(&office);
+        assert_eq!((client.role, client.outcomes.answered), (ScanRole::Client, 16));
+        // It begins to scan: when the number has doubled, the evidence is gathered again, and then once more.
+        for n in 0..30 {
+            office.tcp([2, 0x3000 + n], [40_000, 23], SYN);
+        }
+        office.turn(100_500);
+        assert_eq!(evidence(&office).role, ScanRole::Client, "answers are on their way");
+        office.turn(101_750);
+        let scanner = evidence(&office);
+        assert_eq!((scanner.role, scanner.outcomes.silent), (ScanRole::Scanner, 30));
+    }
+
+    #[test]
+    fn a_turn_has_an_end_and_everybody_gets_one() {
+        let mut office = Office::new(ScanRule::Suspicious);
+        office.turn(100_000);
+        // A hundred hosts, with more contacts each than a look takes.
+        for source in 0..100 {
+            for n in 0..1100 {
+                office.tcp([source, 0x10_0000 + (source << 12) + n], [40_000, 23], SYN);
+            }
+            office.tcp([0x10_0000 + (source << 12), source], [23, 40_000], SYN_ACK);
+        }
+        let accused: Vec<usize> = (0..5).map(|n| office.turn(100_250 + n * 150).len()).collect();
+        assert_eq!(accused.iter().sum::<usize>(), 100, "{accused:?}");
+        assert!(accused[0] < 40, "{accused:?}");
+    }
+}

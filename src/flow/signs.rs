@@ -1,0 +1,181 @@
+//! What the packets of one direction of a pair showed: bits that are joined by OR, whoever saw them and in whatever
+//! order.
+//!
+//! They live as long as the row they are in. Whether a contact was taken up is read off the bits of the other
+//! direction.
+
+use std::ops::{BitOr, BitOrAssign};
+
+use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
+
+use super::contact::{
+    ICMP, ICMP_INFORMATION_REQUEST, ICMP_MASK_REQUEST, ICMP_TIMESTAMP_REQUEST, ICMPV6, SCTP_INIT, begins,
+};
+
+/// A set of signs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signs(pub(super) u8);
+
+impl Signs {
+    /// It contacted its peer, by its own words.
+    pub const OPENED: Self = Self(0x01);
+    /// A bare TCP ACK to a lower port: a probe if nothing but a reset comes of it (nmap -sA, hping3 -A).
+    pub const PROBED: Self = Self(0x02);
+    /// A TCP segment of a connection that is under way.
+    pub const TALKED: Self = Self(0x04);
+    /// It took up a contact of its peer: SYN ACK, SCTP INIT ACK, ICMP reply.
+    pub const ACCEPTED: Self = Self(0x08);
+    /// It refused or broke off: TCP RST, SCTP ABORT.
+    pub const RESET: Self = Self(0x10);
+    /// A reset without ACK, which answers nothing but a segment with ACK (RFC 9293, 3.10.7.1).
+    pub const BARE_RESET: Self = Self(0x20);
+    /// An ICMP error said that it could not be delivered to its peer.
+    pub const UNREACHABLE: Self = Self(0x40);
+    /// A counted packet of a protocol in which whoever spoke first began.
+    pub const SPOKE: Self = Self(0x80);
+
+    /// Whether all of `signs` are among them.
+    pub fn has(self, signs: Self) -> bool {
+        self.0 & signs.0 == signs.0
+    }
+
+    /// Whether one of `signs` is among them.
+    pub fn has_any(self, signs: Self) -> bool {
+        self.0 & signs.0 != 0
+    }
+
+    /// Those that say what became of a contact of the peer.
+    pub fn answers(self) -> Self {
+        Self(self.0 & (Self::ACCEPTED | Self::RESET | Self::BARE_RESET).0)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl BitOr for Signs {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Signs {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// The signs of one packet, without [`Signs::OPENED`] and [`Signs::SPOKE`], which [`opening`](super::opening) tells.
+///
+/// ```
+/// use traffic_alerted::flow::{Signs, signs};
+/// use traffic_alerted::packet::{Endpoints, Summary, TcpFlags, Transport};
+/// let refused = Summary {
+///     endpoints: Endpoints::V4 { src: [10, 0, 0, 2].into(), dst: [10, 0, 0, 1].into() },
+///     ip_bytes: 40, length_mismatch: false, protocol: 6,
+///     transport: Transport::Tcp { src_port: 22, dst_port: 40000, flags: Some(TcpFlags(0x14)) },
+/// };
+/// assert_eq!(signs(&refused), Signs::RESET);
+/// ```
+#[inline]
+pub fn signs(summary: &Summary) -> Signs {
+    match summary.transport {
+        Transport::Tcp { src_port, dst_port, flags: Some(flags) } => {
+            // No data and no options. Stacks that agreed on timestamps put them into every segment (RFC 7323, 3.2).
+            let bare_bytes = match summary.endpoints {
+                Endpoints::V4 { .. } => 40,
+                Endpoints::V6 { .. } => 60,
+            };
+            tcp(flags, src_port > dst_port && summary.ip_bytes == bare_bytes)
+        }
+        Transport::Icmp { kind } => match (summary.protocol, kind) {
+            (ICMP, 0 | ICMP_TIMESTAMP_REPLY | ICMP_INFORMATION_REPLY | ICMP_MASK_REPLY)
+            | (ICMPV6, ICMPV6_ECHO_REPLY) => Signs::ACCEPTED,
+            _ => Signs::default(),
+        },
+        Transport::Sctp { chunk: Some(SCTP_INIT_ACK), .. } => Signs::ACCEPTED,
+        Transport::Sctp { chunk: Some(SCTP_ABORT), .. } => Signs::RESET,
+        _ => Signs::default(),
+    }
+}
+
+#[inline]
+fn tcp(flags: TcpFlags, may_be_probe: bool) -> Signs {
+    if flags.has(TcpFlags::RST) {
+        return if flags.has(TcpFlags::ACK) { Signs::RESET } else { Signs::RESET | Signs::BARE_RESET };
+    }
+    if begins(flags) {
+        return Signs::default();
+    }
+    if flags.has(TcpFlags::SYN) {
+        return Signs::ACCEPTED;
+    }
+    if may_be_probe && flags.0 & 0x3f == TcpFlags::ACK { Signs::PROBED } else { Signs::TALKED }
+}
+
+const ICMP_TIMESTAMP_REPLY: u8 = ICMP_TIMESTAMP_REQUEST + 1;
+const ICMP_INFORMATION_REPLY: u8 = ICMP_INFORMATION_REQUEST + 1;
+const ICMP_MASK_REPLY: u8 = ICMP_MASK_REQUEST + 1;
+const ICMPV6_ECHO_REPLY: u8 = 129;
+/// RFC 9260, 3.3.3 and 3.3.7.
+const SCTP_INIT_ACK: u8 = SCTP_INIT + 1;
+const SCTP_ABORT: u8 = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(protocol: u8, ip_bytes: u32, transport: Transport) -> Summary {
+        let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };
+        Summary::plain(endpoints, ip_bytes, protocol, transport)
+    }
+
+    #[test]
+    fn tcp_shows_by_its_flags_what_became_of_it() {
+        let reset = Signs::RESET | Signs::BARE_RESET;
+        for (name, flags, ip_bytes, ports, want) in [
+            ("SYN", 0x02, 60, (40_000, 22), Signs::default()),
+            ("NULL", 0x00, 40, (40_000, 22), Signs::default()),
+            ("SYN ACK", 0x12, 60, (22, 40_000), Signs::ACCEPTED),
+            ("SYN ACK with ECE", 0x52, 60, (22, 40_000), Signs::ACCEPTED),
+            ("RST", 0x04, 40, (22, 40_000), reset),
+            ("RST ACK", 0x14, 40, (22, 40_000), Signs::RESET),
+            ("bare ACK", 0x10, 40, (40_000, 22), Signs::PROBED),
+            ("bare ACK of the server", 0x10, 40, (22, 40_000), Signs::TALKED),
+            ("ACK with timestamps", 0x10, 52, (40_000, 22), Signs::TALKED),
+            ("data", 0x18, 500, (40_000, 22), Signs::TALKED),
+            ("FIN ACK", 0x11, 40, (40_000, 22), Signs::TALKED),
+        ] {
+            let (src_port, dst_port) = ports;
+            let transport = Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags(flags)) };
+            assert_eq!(signs(&summary(6, ip_bytes, transport)), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn replies_take_up_and_aborts_refuse() {
+        let sctp = |chunk| Transport::Sctp { src_port: 1, dst_port: 2, chunk };
+        for (name, protocol, transport, want) in [
+            ("echo reply", 1, Transport::Icmp { kind: 0 }, Signs::ACCEPTED),
+            ("timestamp reply", 1, Transport::Icmp { kind: 14 }, Signs::ACCEPTED),
+            ("echo request", 1, Transport::Icmp { kind: 8 }, Signs::default()),
+            ("ICMPv6 echo reply", 58, Transport::Icmp { kind: 129 }, Signs::ACCEPTED),
+            ("ICMPv6 type 0 is none", 58, Transport::Icmp { kind: 0 }, Signs::default()),
+            ("INIT ACK", 132, sctp(Some(2)), Signs::ACCEPTED),
+            ("ABORT", 132, sctp(Some(6)), Signs::RESET),
+            ("UDP says nothing", 17, Transport::Ports { src_port: 53, dst_port: 1 }, Signs::default()),
+            (
+                "flags not captured",
+                6,
+                Transport::Tcp { src_port: 1, dst_port: 2, flags: None },
+                Signs::default(),
+            ),
+        ] {
+            assert_eq!(signs(&summary(protocol, 40, transport)), want, "{name}");
+        }
+    }
+}

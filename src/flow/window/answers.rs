@@ -1,0 +1,212 @@
+//! What was answered: ports in the port window, and bare ACKs that were reset.
+//!
+//! An answer may be folded before the contact that it answers, since two workers may have seen them. So what finds
+//! no contact yet waits until every worker has handed over.
+
+use crate::flow::delta::PortKey;
+use crate::flow::hosts::HostId;
+use crate::flow::pairs::{Pair, Probe};
+use crate::flow::ports::PortContact;
+use crate::flow::roles::Role;
+use crate::flow::services::Service;
+use crate::flow::signs::Signs;
+use crate::flow::stamp::Stamp;
+use crate::time::Moment;
+
+use super::Window;
+
+/// A port of which it is not yet decided whether it was contacted, or of what it answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WaitingPort {
+    key: PortKey,
+    /// Hash of the key's pair.
+    pair_hash: u64,
+    signs: Signs,
+    at: Moment,
+}
+
+/// A pair whose bare ACKs were reset.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WaitingProbe {
+    pair: u32,
+    slot: u64,
+    at: Moment,
+}
+
+/// What a port row of a delta is.
+enum PortRole {
+    Contact,
+    /// How a contact was answered that this or another row is of.
+    Answered,
+    /// The answer to a contact of the other direction, from the port that was contacted.
+    Answer,
+    /// Part of an exchange that is not yet decided.
+    Undecided,
+    /// Of an exchange that was settled after the row that it was born of had left, nobody knows.
+    Unknown,
+}
+
+/// What came of taking a port row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Take {
+    Done,
+    /// Its exchange is not yet decided.
+    Undecided,
+    /// It answers something that was not yet folded.
+    Unasked,
+}
+
+impl Window {
+    /// Counts a contacted port if it is one by its own words, or of the side that began; and what it answered.
+    pub(super) fn fold_port(&mut self, pair_hash: u64, key: &PortKey, signs: Signs, at: Moment) {
+        if self.ports.is_none() {
+            return;
+        }
+        let port = WaitingPort { key: *key, pair_hash, signs, at };
+        // A bare reset may answer a probe, and then it alone names the port that was contacted.
+        if signs.has(Signs::BARE_RESET) && !signs.has(Signs::OPENED) {
+            return self.wait_for_question(port);
+        }
+        match self.take_port(&port) {
+            Take::Done => {}
+            Take::Undecided => self.accounting.spilled_ports += u64::from(!self.waiting_ports.add(at, port)),
+            Take::Unasked => self.wait_for_question(port),
+        }
+    }
+
+    /// Takes the ports that waited: contacts first, since answers ask for them.
+    pub(super) fn decide_ports(&mut self, settled: Moment) {
+        while let Some(port) = self.waiting_ports.next_settled(settled) {
+            if self.take_port(&port) == Take::Unasked {
+                self.wait_for_question(port);
+            }
+        }
+        // The reset of a probe is a contact, which others may answer.
+        let mut unasked = Vec::new();
+        while let Some(port) = self.waiting_answers.next_settled(settled) {
+            if self.take_port(&port) == Take::Unasked {
+                unasked.push(port);
+            }
+        }
+        for port in unasked {
+            // What still finds no contact answers none that was seen.
+            self.take_port(&port);
+        }
+        for (service, at) in self.new_services.drain(..) {
+            self.services.contacted(service, at);
+        }
+    }
+
+    fn wait_for_question(&mut self, answer: WaitingPort) {
+        // Without room its contact is silent, as if the answer had been lost on the way.
+        let _ = self.waiting_answers.add(answer.at, answer);
+    }
+
+    fn take_port(&mut self, port: &WaitingPort) -> Take {
+        let WaitingPort { key, pair_hash, signs, at } = port;
+        let Some(row) = self.pairs.find(*pair_hash, &key.endpoints, &self.hosts) else {
+            // An answer may be folded before what it answers; of a contact, the pair found no room.
+            let is_answer = key.src_port == 0 && !signs.has(Signs::OPENED);
+            return if is_answer { Take::Unasked } else { Take::Done };
+        };
+        let pair = self.pairs.get(row);
+        let (src, dst) = (pair.src, pair.dst);
+        match self.port_role(pair, key, *signs) {
+            PortRole::Contact => self.contact_port(row, port),
+            PortRole::Undecided => return Take::Undecided,
+            PortRole::Unknown => {}
+            PortRole::Answered => return self.answer_port(src, key.protocol, key.dst_port, *signs, *at),
+            PortRole::Answer => {
+                return self.answer_port(dst, key.protocol, key.src_port, Signs::ACCEPTED, *at);
+            }
+        }
+        Take::Done
+    }
+
+    fn port_role(&self, pair: &Pair, key: &PortKey, signs: Signs) -> PortRole {
+        if signs.has(Signs::OPENED) {
+            return PortRole::Contact;
+        }
+        if key.src_port == 0 {
+            let is_probe = pair.probe == Probe::Is && signs.has(Signs::BARE_RESET);
+            return if is_probe { PortRole::Contact } else { PortRole::Answered };
+        }
+        match pair.role {
+            Role::Began => {
+                let sender =
+                    Service { host: key.endpoints.src(), protocol: key.protocol, port: key.src_port };
+                if self.services.knows(&sender) { PortRole::Answer } else { PortRole::Contact }
+            }
+            Role::Answered => PortRole::Answer,
+            Role::Pending(number) if self.roles.waits(number) => PortRole::Undecided,
+            Role::None | Role::Pending(_) | Role::Undecided => PortRole::Unknown,
+        }
+    }
+
+    fn contact_port(&mut self, row: u32, port: &WaitingPort) {
+        let Some(ports) = &mut self.ports else { return };
+        let WaitingPort { key, signs, at, .. } = port;
+        let pair = self.pairs.get_mut(row);
+        let at = Stamp::of(*at);
+        // The first port of an exchange is known since it was decided.
+        let is_known =
+            pair.contacted_at == at && pair.contacted.lowest() == Some((key.protocol, key.dst_port));
+        if key.src_port != 0 && !is_known {
+            let service = Service { host: key.endpoints.dst(), protocol: key.protocol, port: key.dst_port };
+            self.new_services.push((service, port.at));
+        }
+        if !signs.has(Signs::OPENED) {
+            // Those that say it themselves are in the pair's delta.
+            pair.contacted.add(key.protocol, key.dst_port, self.mix);
+        }
+        let contact =
+            PortContact { host: pair.src, protocol: key.protocol, port: key.dst_port, signs: *signs, at };
+        if !ports.add(&contact, &mut self.hosts) {
+            self.accounting.spilled_ports += 1;
+        }
+    }
+
+    /// Notes how a contact was answered, if it was folded.
+    fn answer_port(&mut self, host: HostId, protocol: u8, port: u16, signs: Signs, at: Moment) -> Take {
+        let contact = PortContact { host, protocol, port, signs, at: Stamp::of(at) };
+        let is_known = self.ports.as_mut().is_none_or(|ports| ports.answer(&contact));
+        if is_known { Take::Done } else { Take::Unasked }
+    }
+
+    /// Takes a bare ACK of a pair, or a bare reset for one: together, and of no connection, they are a contact.
+    pub(super) fn note_probe(&mut self, row: u32, signs: Signs, at: Moment) {
+        let Some(reverse) = self.pairs.reverse(row, &self.hosts, &self.seed) else { return };
+        let directions = [(Signs::PROBED, row, reverse), (Signs::BARE_RESET, reverse, row)];
+        for (sign, prober, target) in directions {
+            let (probed, reset) = (self.pairs.get(prober), self.pairs.get(target));
+            let may_be = signs.has(sign)
+                && probed.signs.has(Signs::PROBED)
+                && reset.signs.has(Signs::BARE_RESET)
+                && probed.probe != Probe::Waits;
+            if may_be {
+                let probe = WaitingProbe { pair: prober, slot: self.slots.current(), at };
+                if self.waiting_probes.add(at, probe) {
+                    self.pairs.get_mut(prober).probe = Probe::Waits;
+                }
+            }
+        }
+    }
+
+    /// Decides whether bare ACKs were probes: neither side said anything that belongs to a connection.
+    pub(super) fn decide_probe(&mut self, probe: &WaitingProbe) {
+        const CONNECTED: Signs = Signs(Signs::OPENED.0 | Signs::TALKED.0 | Signs::ACCEPTED.0);
+        // The row may have left the window, or be another pair's by now.
+        if self.pairs.get(probe.pair).probe != Probe::Waits {
+            return;
+        }
+        let reverse = self.pairs.reverse(probe.pair, &self.hosts, &self.seed);
+        let is_connected = [Some(probe.pair), reverse]
+            .into_iter()
+            .flatten()
+            .any(|row| self.pairs.get(row).signs.has_any(CONNECTED));
+        self.pairs.get_mut(probe.pair).probe = if is_connected { Probe::Unknown } else { Probe::Is };
+        if !is_connected {
+            self.contact(probe.pair, probe.slot, probe.at);
+        }
+    }
+}

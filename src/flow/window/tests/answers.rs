@@ -1,0 +1,288 @@
+//! What contacts came to, and that it does not matter who saw what first.
+
+use crate::flow::evidence::{ContactSample, Outcomes, PortSample};
+use crate::packet::Quoted;
+
+use super::*;
+
+const BARE_ACK: u8 = TcpFlags::ACK;
+const RESET: u8 = TcpFlags::RST;
+const RESET_ACK: u8 = TcpFlags::RST | TcpFlags::ACK;
+const SYN_ACK: u8 = TcpFlags::SYN | TcpFlags::ACK;
+
+/// From a port of a service back to the client's.
+fn back(src: u8, src_port: u16, dst: u8, flags: u8) -> Summary {
+    let transport = Transport::Tcp { src_port, dst_port: 40_000, flags: Some(TcpFlags(flags)) };
+    packet(src, dst, 40, 6, transport)
+}
+
+fn port_unreachable(asker: u8, target: u8, protocol: u8, dst_port: u16) -> Quoted {
+    let endpoints = Endpoints::new(addr(asker), addr(target)).expect("one family");
+    Quoted { endpoints, protocol, dst_port: Some(dst_port) }
+}
+
+impl Bench {
+    fn started() -> Self {
+        let mut bench = Self::new(&options(10, Some(20)));
+        bench.tick(1000 * SECOND);
+        bench
+    }
+
+    /// The contacts of a host two seconds after all of them.
+    fn sample(&self, host: u8) -> ContactSample {
+        self.window.contacts_of(&addr(host), Moment(1003 * SECOND)).expect("it did something")
+    }
+
+    fn ports(&self, host: u8) -> PortSample {
+        self.window.contacted_ports_of(&addr(host), Moment(1003 * SECOND)).expect("it did something")
+    }
+
+    /// Answered, refused, silent and unseen.
+    fn outcomes(&self, host: u8) -> [u32; 4] {
+        four(self.sample(host).outcomes)
+    }
+
+    fn port_outcomes(&self, host: u8) -> [u32; 4] {
+        four(self.ports(host).outcomes)
+    }
+}
+
+fn four(outcomes: Outcomes) -> [u32; 4] {
+    assert_eq!(outcomes.early, 0);
+    [outcomes.answered, outcomes.refused, outcomes.silent, outcomes.unseen]
+}
+
+#[test]
+fn a_contact_is_answered_refused_or_silent() {
+    let mut bench = Bench::started();
+    // The answers are folded first, by the other worker.
+    let [answers, contacts] = &mut bench.deltas;
+    for target in 10..30 {
+        contacts.count(Crossing::default(), &tcp(1, target, 22, TcpFlags::SYN), UnixNanos(1));
+    }
+    for target in 10..13 {
+        answers.count(Crossing::default(), &back(target, 22, 1, SYN_ACK), UnixNanos(2));
+    }
+    for target in 13..18 {
+        answers.count(Crossing::default(), &back(target, 22, 1, RESET_ACK), UnixNanos(2));
+    }
+    answers.note_unreachable(&port_unreachable(1, 18, 6, 22));
+    bench.tick(1001 * SECOND);
+    assert_eq!(bench.outcomes(1), [3, 6, 11, 0]);
+    let sample = bench.sample(1);
+    assert!(sample.answers_visible);
+    assert_eq!((sample.contacted, sample.ports_at_one_host), (20, 1));
+    let [ssh] = sample.ports[..] else { panic!("one port: {sample:?}") };
+    assert_eq!((ssh.protocol, ssh.port, ssh.outcomes, ssh.neighbours), (6, 22, sample.outcomes, 20));
+    let soon = bench.window.contacts_of(&addr(1), Moment(1001 * SECOND + SECOND / 4)).expect("it is there");
+    assert_eq!((soon.outcomes.silent, soon.outcomes.early), (0, 11), "answers had no time yet");
+    // Of the ports: there is but one, and it was answered.
+    assert_eq!(bench.port_outcomes(1), [1, 0, 0, 0]);
+}
+
+#[test]
+fn where_no_answer_passes_nothing_is_silent() {
+    let mut bench = Bench::started();
+    for target in 10..30 {
+        bench.deltas[0].count(Crossing::default(), &tcp(1, target, 22, TcpFlags::SYN), UnixNanos(1));
+    }
+    bench.tick(1001 * SECOND);
+    assert!(!bench.sample(1).answers_visible);
+    assert_eq!((bench.outcomes(1), bench.port_outcomes(1)), ([0, 0, 0, 20], [0, 0, 0, 1]));
+    // An answer to a neighbour, from elsewhere, shows that answers to this network pass here.
+    let there = Endpoints::new([192, 0, 2, 1].into(), addr(77)).expect("one family");
+    bench.deltas[1].count(
+        Crossing::default(),
+        &Summary { endpoints: there, ..back(0, 443, 77, SYN_ACK) },
+        UnixNanos(3),
+    );
+    bench.tick(1002 * SECOND);
+    assert_eq!((bench.outcomes(1), bench.port_outcomes(1)), ([0, 0, 20, 0], [0, 0, 1, 0]));
+}
+
+#[test]
+fn an_ack_that_is_reset_is_a_contact_unless_it_is_of_a_connection() {
+    let mut bench = Bench::started();
+    let [one, other] = &mut bench.deltas;
+    for target in 10..20 {
+        for port in 1..=30 {
+            one.count(Crossing::default(), &tcp(1, target, port, BARE_ACK), UnixNanos(1));
+            other.count(Crossing::default(), &back(target, port, 1, RESET), UnixNanos(2));
+        }
+        // Not reset; reset as a SYN is; a segment of a connection beside it; from the server's side.
+        one.count(Crossing::default(), &tcp(2, target, 80, BARE_ACK), UnixNanos(1));
+        one.count(Crossing::default(), &tcp(3, target, 80, BARE_ACK), UnixNanos(1));
+        other.count(Crossing::default(), &back(target, 80, 3, RESET_ACK), UnixNanos(2));
+        one.count(Crossing::default(), &tcp(4, target, 80, BARE_ACK), UnixNanos(1));
+        one.count(Crossing::default(), &tcp(4, target, 80, TcpFlags::ACK | TcpFlags::PSH), UnixNanos(1));
+        other.count(Crossing::default(), &back(target, 80, 4, RESET), UnixNanos(2));
+        one.count(Crossing::default(), &back(5, 80, target, BARE_ACK), UnixNanos(1));
+        other.count(Crossing::default(), &tcp(target, 5, 80, RESET), UnixNanos(2));
+    }
+    bench.tick(1001 * SECOND);
+    assert_eq!((bench.counts(1).1, bench.counts(1).2), (10, 30));
+    assert_eq!((bench.outcomes(1), bench.port_outcomes(1)), ([0, 10, 0, 0], [0, 30, 0, 0]));
+    for host in 2..=5 {
+        assert_eq!((bench.counts(host).1, bench.counts(host).2), (0, 0), "host {host}");
+    }
+}
+
+#[test]
+fn a_datagram_is_answered_by_a_word_and_refused_by_an_error() {
+    let mut bench = Bench::started();
+    let [one, other] = &mut bench.deltas;
+    for port in 1..=30 {
+        let at = UnixNanos(u64::from(port) * 10);
+        one.count(Crossing::default(), &udp(1, 40_000, 2, port), at);
+        match port {
+            1..=4 => other.count(Crossing::default(), &udp(2, port, 1, 40_000), UnixNanos(at.0 + 1)),
+            5..=10 => other.note_unreachable(&port_unreachable(1, 2, 17, port)),
+            _ => {}
+        }
+        one.count(Crossing::default(), &udp(3, 40_000, 2, 33_433 + port), at);
+    }
+    bench.tick(1001 * SECOND);
+    assert_eq!(bench.outcomes(1), [1, 0, 0, 0]);
+    assert_eq!(bench.port_outcomes(1), [4, 6, 20, 0]);
+    assert!((20..45).contains(&bench.sample(1).ports_at_one_host), "{:?}", bench.sample(1));
+    assert_eq!((bench.ports(3).contacted, bench.ports(3).traceroute), (30, 30));
+}
+
+#[test]
+fn behind_nat_what_leaves_tells_the_answer() {
+    let mut bench = Bench::started();
+    let (client, public) = (1, 100);
+    for target in 10..30 {
+        let [one, other] = &mut bench.deltas;
+        let syn = tcp(client, target, 22, TcpFlags::SYN);
+        one.count(Crossing::default(), &syn, UnixNanos(1));
+        one.note_evidence(
+            Crossing::default(),
+            &tcp(public, target, 22, TcpFlags::SYN),
+            UnixNanos(2),
+            Skip::Leaving,
+        );
+        let flags = if target < 15 { SYN_ACK } else { RESET_ACK };
+        other.count(Crossing::default(), &back(target, 22, public, flags), UnixNanos(3));
+        other.note_evidence(
+            Crossing::default(),
+            &back(target, 22, client, flags),
+            UnixNanos(4),
+            Skip::Leaving,
+        );
+    }
+    bench.tick(1001 * SECOND);
+    assert_eq!((bench.outcomes(client), bench.port_outcomes(client)), ([5, 15, 0, 0], [1, 0, 0, 0]));
+    assert_eq!((bench.counts(client).1, bench.counts(public).1), (20, 0));
+}
+
+#[test]
+fn answers_whose_questions_went_another_way_are_no_contacts() {
+    let mut bench = Bench::started();
+    for client in 1..=60 {
+        bench.deltas[0].count(
+            Crossing::default(),
+            &udp(200, 53, client, 30_000 + u16::from(client)),
+            UnixNanos(1),
+        );
+        bench.deltas[0].count(Crossing::default(), &back(201, 443, client, SYN_ACK), UnixNanos(1));
+    }
+    bench.tick(1001 * SECOND);
+    for server in [200, 201] {
+        assert_eq!((bench.counts(server).1, bench.counts(server).2), (0, 0));
+    }
+    assert_eq!(bench.sample(201).unasked_answers, 60, "backscatter");
+}
+
+#[test]
+fn who_answers_what_it_is_asked_says_so() {
+    let mut bench = Bench::started();
+    for peer in 10..40 {
+        bench.deltas[0].count(Crossing::default(), &udp(peer, 5000, 1, 53), UnixNanos(1));
+        bench.deltas[0].count(Crossing::default(), &udp(1, 53, peer, 5000), UnixNanos(2));
+        bench.deltas[0].count(Crossing::default(), &udp(1, 6000, 100 + peer, 53), UnixNanos(3));
+        bench.deltas[0].count(Crossing::default(), &udp(100 + peer, 53, 1, 6000), UnixNanos(4));
+    }
+    bench.tick(1001 * SECOND);
+    let sample = bench.sample(1);
+    assert_eq!((sample.contacted, sample.asked_by), (30, 30));
+    let [names] = sample.ports[..] else { panic!("one port: {sample:?}") };
+    assert_eq!((names.port, names.served, names.outcomes.answered), (53, 30, 30));
+}
+
+/// One packet of a small world: who, to whom, what, and which worker sees it.
+type Step = (u8, u8, usize, usize, usize);
+
+/// The packets that a step may be; each with ports of a few services.
+fn take_step(bench: &mut Bench, (src, dst, kind, port, _): Step, worker: usize, seen_at: UnixNanos) {
+    let service = [22, 80, 443, 5000][port];
+    let delta = &mut bench.deltas[worker];
+    match kind {
+        0 => delta.count(Crossing::default(), &tcp(src, dst, service, TcpFlags::SYN), seen_at),
+        1 => delta.count(Crossing::default(), &back(src, service, dst, SYN_ACK), seen_at),
+        2 => delta.count(Crossing::default(), &back(src, service, dst, RESET_ACK), seen_at),
+        3 => delta.count(Crossing::default(), &tcp(src, dst, service, BARE_ACK), seen_at),
+        4 => delta.count(Crossing::default(), &back(src, service, dst, RESET), seen_at),
+        5 => {
+            delta.count(Crossing::default(), &tcp(src, dst, service, TcpFlags::ACK | TcpFlags::PSH), seen_at);
+        }
+        6 => delta.count(Crossing::default(), &udp(src, 40_000, dst, service), seen_at),
+        7 => delta.count(Crossing::default(), &udp(src, service, dst, 40_000), seen_at),
+        8 => delta.note_unreachable(&port_unreachable(src, dst, 17, service)),
+        9 => {
+            delta.note_evidence(Crossing::default(), &udp(src, service, dst, 40_000), seen_at, Skip::Leaving);
+        }
+        _ => delta.note_evidence(
+            Crossing::default(),
+            &back(src, service, dst, SYN_ACK),
+            seen_at,
+            Skip::Leaving,
+        ),
+    }
+}
+
+/// Everything that is known of a host, in an order of its own.
+fn known(
+    bench: &Bench,
+    host: u8,
+    now: u64,
+) -> (Option<HostCounts>, Option<ContactSample>, Option<PortSample>) {
+    let sample = bench.window.contacts_of(&addr(host), Moment(now)).map(|mut sample| {
+        sample.targets.sort_by_key(|target| target.addr);
+        sample
+    });
+    let ports = bench.window.contacted_ports_of(&addr(host), Moment(now));
+    (bench.window.counts(&addr(host)), sample, ports)
+}
+
+proptest! {
+    /// Whichever worker saw a packet, and whichever delta is folded first, contacts and evidence are the same.
+    #[test]
+    fn it_does_not_matter_who_saw_what(
+        ticks in prop::collection::vec(
+            prop::collection::vec((0u8..4, 0u8..4, 0usize..11, 0usize..4, 0usize..2), 0..12),
+            1..8,
+        )
+    ) {
+        let seed = Seed::default();
+        let (mut one, mut two) = (Bench::seeded(&seed), Bench::seeded(&seed));
+        let mut now = 1000 * SECOND;
+        for bench in [&mut one, &mut two] {
+            bench.tick(now);
+        }
+        for steps in ticks {
+            now += SECOND / 4;
+            for (n, &step) in steps.iter().enumerate() {
+                let seen_at = UnixNanos(now + n as u64);
+                take_step(&mut one, step, 0, seen_at);
+                take_step(&mut two, step, step.4, seen_at);
+            }
+            one.tick(now);
+            two.deltas.reverse();
+            two.tick(now);
+            for host in 0..4 {
+                prop_assert_eq!(known(&one, host, now + SECOND), known(&two, host, now + SECOND), "host {}", host);
+            }
+        }
+    }
+}
