@@ -182,7 +182,7 @@ fn a_scan_comes_with_its_evidence() {
         assert_eq!(
             evidence,
             json!({
-                "ip_bytes": 800, "destinations": null, "role": "scanner", "class": "sweep", "confidence": "medium",
+                "ip_bytes": 800, "destinations": null, "dropped_frames": 0, "role": "scanner", "class": "sweep", "confidence": "medium",
                 "why": "contacted 20 hosts at TCP port 23, 18 in vain (6 refused, 12 silent) and 2 answered",
                 "contacted": 20, "answered": 2, "refused": 6, "silent": 12, "unseen": 0, "early": 0,
                 "answers": "visible",
