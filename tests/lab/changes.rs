@@ -2,7 +2,7 @@
 //! happens, each from an address of its own, so the program's own list says which was judged by which rule.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::injector::{Injector, Udp};
 use crate::inside::inside;
 use crate::program::{EVERY_HOST, Program, Signal};
-use crate::tool::tool;
+use crate::tool::{LOOK, tool};
 
 /// What is promised.
 const IN_FORCE_WITHIN: Duration = Duration::from_millis(100);
@@ -18,9 +18,9 @@ const IN_FORCE_WITHIN: Duration = Duration::from_millis(100);
 const ROUNDS: u8 = 7;
 /// Several a millisecond.
 const PROBES_EVERY: Duration = Duration::from_micros(250);
-/// How long probes cross before and after the change.
-const BEFORE: Duration = Duration::from_millis(30);
-const AFTER: Duration = Duration::from_millis(150);
+/// How many probes cross before the change, so that some are not in the ring any more, and for how long after it.
+const BEFORE: usize = 200;
+const AFTER: Duration = Duration::from_millis(200);
 
 const CONFIG: &str = "Workers: 1\nExcludedInterfaces: lo, secret\n";
 
@@ -116,18 +116,21 @@ impl Lab {
 
     /// Sends probes before, during and after a change, and finds out which of them were counted.
     fn probe(&self, injector: Injector, round: u8, change: impl FnOnce()) -> Probes {
-        let is_over = AtomicBool::new(false);
+        let (is_over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
         let (sent, changed_at) = thread::scope(|scope| {
             let prober = scope.spawn(|| {
                 let mut sent = Vec::new();
                 while !is_over.load(Ordering::Relaxed) {
                     injector.send(&probe_from(source(round, sent.len())).frame());
                     sent.push(Instant::now());
+                    count.store(sent.len(), Ordering::Relaxed);
                     thread::sleep(PROBES_EVERY);
                 }
                 sent
             });
-            thread::sleep(BEFORE);
+            while count.load(Ordering::Relaxed) < BEFORE {
+                thread::sleep(LOOK);
+            }
             let changed_at = Instant::now();
             change();
             thread::sleep(AFTER);

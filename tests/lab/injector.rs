@@ -6,7 +6,12 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, bind, send, socket};
+use nix::sys::socket::sockopt::ReceiveTimeout;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, recv, send, setsockopt,
+    socket,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
 
 /// A UDP packet without payload worth reading, in an Ethernet frame to a station that does not exist: whoever is
 /// there hears it, nobody answers.
@@ -42,6 +47,27 @@ impl Udp {
     }
 }
 
+/// A packet socket on one interface that only hears: what it has heard, others on that interface have heard too.
+pub(crate) struct Ear(OwnedFd);
+
+impl Ear {
+    /// On an interface of the namespace of the calling thread.
+    pub(crate) fn on(interface: &str) -> Self {
+        let protocol = Some(SockProtocol::EthAll);
+        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)
+            .expect("the test is root of its namespaces");
+        setsockopt(&socket, ReceiveTimeout, &TimeVal::seconds(20)).expect("not negative");
+        let link = link_address(interface).unwrap_or_else(|| panic!("there is no interface {interface}"));
+        bind(socket.as_raw_fd(), &link).expect("the interface is there");
+        Self(socket)
+    }
+
+    /// Waits for one more frame.
+    pub(crate) fn hear(&self) {
+        recv(self.0.as_raw_fd(), &mut [0], MsgFlags::empty()).expect("a frame comes");
+    }
+}
+
 /// A packet socket on one interface that only sends.
 pub(crate) struct Injector(OwnedFd);
 
@@ -53,11 +79,7 @@ impl Injector {
 
     /// The same, if there is such an interface.
     pub(crate) fn try_on(interface: &str) -> Option<Self> {
-        let mut interfaces = getifaddrs().expect("the kernel lists its interfaces");
-        let link = interfaces.find_map(|entry| {
-            let address = entry.address.filter(|address| address.as_link_addr().is_some())?;
-            (entry.interface_name == interface).then_some(address)
-        })?;
+        let link = link_address(interface)?;
         let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
             .expect("the test is root of its namespaces");
         // It may have gone by now.
@@ -97,4 +119,12 @@ impl Injector {
         }
         began.elapsed()
     }
+}
+
+fn link_address(interface: &str) -> Option<SockaddrStorage> {
+    let mut interfaces = getifaddrs().expect("the kernel lists its interfaces");
+    interfaces.find_map(|entry| {
+        let address = entry.address.filter(|address| address.as_link_addr().is_some())?;
+        (entry.interface_name == interface).then_some(address)
+    })
 }
