@@ -282,6 +282,41 @@ fn what_came_and_went_is_judged_by_the_names_it_had() {
 }
 
 #[test]
+fn what_is_renamed_at_once_is_judged_by_its_first_name_for_a_while() {
+    in_namespace("what_is_renamed_at_once_is_judged_by_its_first_name_for_a_while", || {
+        let mut options = options(1, 8 << 20);
+        options.excluded_interfaces = vec!["lo".into(), "x0".into()];
+        let mut capture = Capture::open(&options);
+        let views = Arc::clone(&capture.views);
+        let peer = Peer::new("x0");
+        peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
+        ip(["link", "set", "x0", "down"]);
+        ip(["link", "set", "x0", "name", "y0"]);
+        ip(["link", "set", "y0", "up"]);
+        // Only now: no table ever had the name under which the frame came.
+        capture.watch();
+        let skipped = || {
+            let view = views.read();
+            view.interfaces.iter().find(|link| link.name.as_bytes() == b"y0").map(|link| link.skipped)
+        };
+        until("the table has the interface", || skipped().is_some());
+        capture.until("the frame is read", |capture| capture.numbers().contains(&1));
+        assert_eq!(capture.standing_of(1).1, Standing::Skipped(Skip::ExcludedInterface));
+
+        until("it is monitored", || {
+            thread::sleep(TURN);
+            skipped() == Some(None)
+        });
+        let mut number = 1;
+        capture.until("its frames count", |capture| {
+            number += 1;
+            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
+            capture.seen.iter().any(|frame| frame.standing == Standing::Counts)
+        });
+    });
+}
+
+#[test]
 fn every_kind_of_interface_is_known_from_birth() {
     in_namespace("every_kind_of_interface_is_known_from_birth", || {
         let _peer = Peer::new("r0");

@@ -15,7 +15,7 @@
 //! queue stays short, and a worker for the first frame of a block from an interface that its table does not have.
 //! Neither holds it for longer than it takes to read what is queued.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::{fmt, io};
 
@@ -25,6 +25,7 @@ use super::counters::LinkCounters;
 use super::error::NetlinkError;
 use super::interfaces::InterfaceName;
 use super::netlink::{attributes, messages, subscribe};
+use crate::time::{Moment, monotonic_now};
 
 /// What is known of interfaces that came after the start.
 pub(super) struct Births(Mutex<Queue>);
@@ -59,6 +60,17 @@ impl Births {
         queue.register.names_of(ifindex).cloned().collect()
     }
 
+    /// Interfaces that came after `since`, with every name that each has had.
+    pub(super) fn after(&self, since: Moment) -> HashMap<u32, Vec<InterfaceName>> {
+        let mut queue = self.queue();
+        queue.catch_up();
+        let mut young: HashMap<_, Vec<_>> = HashMap::new();
+        for birth in queue.register.0.iter().filter(|birth| birth.heard_at >= since) {
+            young.entry(birth.ifindex).or_default().extend(birth.names.clone());
+        }
+        young
+    }
+
     /// What had been counted on an interface when it came, if it came after the start.
     pub(super) fn counters_of(&self, ifindex: u32) -> Option<LinkCounters> {
         self.queue().register.counters_of(ifindex)
@@ -83,7 +95,7 @@ impl Queue {
         loop {
             buffer.clear();
             match notices.recv(buffer, libc::MSG_DONTWAIT) {
-                Ok(_) => register.hear(buffer),
+                Ok(_) => register.hear(buffer, monotonic_now()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // It has overflown, or the kernel had no memory for a notice. It says so before it hands out what was
                 // queued earlier, and takes in nothing until the queue is empty.
@@ -110,6 +122,8 @@ struct Birth {
     names: Vec<InterfaceName>,
     /// What had been counted by then.
     counters: LinkCounters,
+    /// When it was heard of.
+    heard_at: Moment,
 }
 
 impl Register {
@@ -126,14 +140,14 @@ impl Register {
     }
 
     /// Takes in the notices of one datagram.
-    fn hear(&mut self, datagram: &[u8]) {
+    fn hear(&mut self, datagram: &[u8], now: Moment) {
         for message in messages(datagram) {
             let notice = message.and_then(|message| match message.message_type() {
                 libc::RTM_NEWLINK => Notice::parse(message.payload()),
                 _ => Ok(None),
             });
             match notice {
-                Ok(Some(notice)) => self.note(notice),
+                Ok(Some(notice)) => self.note(notice, now),
                 Ok(None) => {}
                 // It was cut: what it said is lost.
                 Err(_) => self.forget(),
@@ -141,13 +155,13 @@ impl Register {
         }
     }
 
-    fn note(&mut self, notice: Notice) {
+    fn note(&mut self, notice: Notice, now: Moment) {
         let Notice { ifindex, is_birth, name, counters } = notice;
         if is_birth {
             if self.0.len() == BIRTHS_MAX {
                 self.0.pop_front();
             }
-            return self.0.push_back(Birth { ifindex, names: vec![name], counters });
+            return self.0.push_back(Birth { ifindex, names: vec![name], counters, heard_at: now });
         }
         let Some(at) = self.0.iter().rposition(|birth| birth.ifindex == ifindex) else { return };
         let names = &mut self.0[at].names;
@@ -244,29 +258,29 @@ mod tests {
     #[test]
     fn an_interface_keeps_every_name_since_its_birth() {
         let mut register = Register::default();
-        register.hear(&[notice(7, "eth7", BIRTH), notice(8, "veth8", BIRTH)].concat());
-        register.hear(&notice(7, "eth7", CHANGE));
-        register.hear(&notice(7, "secret", CHANGE));
-        register.hear(&notice(7, "open", CHANGE));
+        register.hear(&[notice(7, "eth7", BIRTH), notice(8, "veth8", BIRTH)].concat(), Moment(1));
+        register.hear(&notice(7, "eth7", CHANGE), Moment(1));
+        register.hear(&notice(7, "secret", CHANGE), Moment(1));
+        register.hear(&notice(7, "open", CHANGE), Moment(1));
         assert_eq!(names(&register, 7), ["eth7", "secret", "open"]);
         assert_eq!(names(&register, 8), ["veth8"]);
         // It comes back, or another one gets its number.
-        register.hear(&notice(7, "back", BIRTH));
-        register.hear(&notice(7, "again", CHANGE));
+        register.hear(&notice(7, "back", BIRTH), Moment(1));
+        register.hear(&notice(7, "again", CHANGE), Moment(1));
         assert_eq!(names(&register, 7), ["eth7", "secret", "open", "back", "again"]);
     }
 
     #[test]
     fn without_a_birth_no_name_is_known() {
         let mut register = Register::default();
-        register.hear(&notice(7, "open", CHANGE));
+        register.hear(&notice(7, "open", CHANGE), Moment(1));
         assert!(names(&register, 7).is_empty(), "it had others before");
-        register.hear(&notice(8, "eth8", BIRTH));
+        register.hear(&notice(8, "eth8", BIRTH), Moment(1));
         register.forget();
-        register.hear(&notice(8, "open", CHANGE));
+        register.hear(&notice(8, "open", CHANGE), Moment(1));
         assert!(names(&register, 8).is_empty());
-        register.hear(&notice(9, "eth9", BIRTH));
-        register.hear(&notice(10, "cut", BIRTH)[..30]);
+        register.hear(&notice(9, "eth9", BIRTH), Moment(1));
+        register.hear(&notice(10, "cut", BIRTH)[..30], Moment(1));
         assert!(names(&register, 9).is_empty(), "whatever the cut notice said may have been about it");
     }
 
@@ -274,15 +288,15 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut register = Register::default();
         for ifindex in 0..BIRTHS_MAX as u32 + 10 {
-            register.hear(&notice(ifindex, "veth", BIRTH));
+            register.hear(&notice(ifindex, "veth", BIRTH), Moment(1));
         }
         assert_eq!(register.0.len(), BIRTHS_MAX);
         assert!(names(&register, 9).is_empty() && !names(&register, 10).is_empty(), "the oldest go first");
         for n in 1..NAMES_MAX {
-            register.hear(&notice(20, &format!("name{n}"), CHANGE));
+            register.hear(&notice(20, &format!("name{n}"), CHANGE), Moment(1));
         }
         assert_eq!(names(&register, 20).len(), NAMES_MAX);
-        register.hear(&notice(20, "one too many", CHANGE));
+        register.hear(&notice(20, "one too many", CHANGE), Moment(1));
         assert!(names(&register, 20).is_empty());
     }
 
@@ -295,7 +309,7 @@ mod tests {
         let len = message.len() as u32;
         message[..4].copy_from_slice(&len.to_ne_bytes());
         let mut register = Register::default();
-        register.hear(&message);
+        register.hear(&message, Moment(1));
         assert_eq!(register.counters_of(7).map(|counters| counters.tx_packets), Some(2));
         assert_eq!(register.counters_of(8), None);
     }

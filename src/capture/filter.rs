@@ -344,6 +344,7 @@ mod tests {
             master: None,
             lower: None,
             vlan_id: None,
+            former_names: vec![],
             is_promiscuous: false,
         }
     }

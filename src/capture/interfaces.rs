@@ -56,6 +56,8 @@ pub(super) struct Link {
     pub(super) lower: Option<u32>,
     /// The VLAN that a VLAN device stands for.
     pub(super) vlan_id: Option<u16>,
+    /// Names that it had before, if it came a moment ago: frames of that time may still lie in a ring.
+    pub(super) former_names: Vec<InterfaceName>,
     /// Whether it receives what is for other stations too, whoever asked for that.
     pub(super) is_promiscuous: bool,
 }
@@ -168,6 +170,7 @@ fn parse_link(body: &[u8]) -> Result<Link, String> {
         master: None,
         lower: None,
         vlan_id: None,
+        former_names: Vec::new(),
         is_promiscuous: false,
     };
     let mut elsewhere = false;
@@ -324,6 +327,7 @@ mod tests {
                 master: Some(9),
                 lower: Some(2),
                 vlan_id: Some(100),
+                former_names: vec![],
                 is_promiscuous: true,
             }
         );

@@ -217,6 +217,7 @@ mod tests {
             master: None,
             lower: None,
             vlan_id: None,
+            former_names: vec![],
             is_promiscuous: false,
         };
         let interfaces = Interfaces { links: ifindexes.iter().map(link).collect(), ..Interfaces::default() };

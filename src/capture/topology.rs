@@ -53,6 +53,16 @@ impl Policy {
         self.excluded.contains(name)
     }
 
+    /// Whether frames of this interface may have been seen under an excluded name.
+    fn excludes_link(&self, link: &Link) -> bool {
+        self.excludes(&link.name) || self.excludes_former_name_of(link)
+    }
+
+    /// Whether that is so only for a while, since it has another name now.
+    pub(super) fn excludes_former_name_of(&self, link: &Link) -> bool {
+        !self.excludes(&link.name) && link.former_names.iter().any(|name| self.excludes(name))
+    }
+
     /// How the local networks are known.
     pub(super) fn local_networks(&self) -> &LocalNetworks {
         &self.local_networks
@@ -355,7 +365,7 @@ impl<'a> Stack<'a> {
 
     /// Why frames of this interface are not looked at, if they are not.
     fn skip(&self, link: &Link) -> Option<Skip> {
-        if self.policy.excludes(&link.name) {
+        if self.policy.excludes_link(link) {
             Some(Skip::ExcludedInterface)
         } else if self.is_internal_wire(link) {
             Some(Skip::InternalWire)
@@ -368,7 +378,7 @@ impl<'a> Stack<'a> {
 
     /// Whether its frames are seen: on it, or on the lower device that makes it be skipped.
     fn is_seen(&self, link: &Link) -> bool {
-        !self.policy.excludes(&link.name) && !self.is_internal_wire(link)
+        !self.policy.excludes_link(link) && !self.is_internal_wire(link)
     }
 
     /// Both ends of a veth in this namespace. The other end's number alone proves nothing: it could be of another
@@ -406,7 +416,7 @@ impl<'a> Stack<'a> {
     /// The VLANs of excluded VLAN devices, on each device below that shows their frames with the tag.
     fn hidden_vlans(&self) -> Vec<(u32, u16)> {
         let mut hidden = Vec::new();
-        for link in self.links.iter().filter(|link| self.policy.excludes(&link.name)) {
+        for link in self.links.iter().filter(|link| self.policy.excludes_link(link)) {
             let Some(vlan_id) = link.vlan_id else { continue };
             let mut below: Vec<&Link> = self.lowers(link).collect();
             // Each turn goes one device down; a stack is never deeper than there are devices.
@@ -446,6 +456,7 @@ mod tests {
             master: None,
             lower: None,
             vlan_id: None,
+            former_names: vec![],
             is_promiscuous: false,
         }
     }
@@ -658,6 +669,21 @@ mod tests {
         {
             let row = table(links, excluded, DirectionPolicy::In).stranger(7, &[]);
             assert_eq!(row.entering == COUNTS, counts, "{excluded:?}");
+        }
+    }
+
+    #[test]
+    fn what_came_a_moment_ago_is_excluded_by_the_names_that_it_had_too() {
+        let named = |name, former: &[&str]| Link { former_names: names(former), ..link(2, name, "") };
+        for (link, expected, in_passing) in [
+            (named("eth2", &[]), COUNTS, false),
+            (named("eth2", &["eth0"]), COUNTS, false),
+            (named("eth2", &["secret", "eth0"]), EXCLUDED, true),
+            (named("secret", &["eth0"]), EXCLUDED, false),
+        ] {
+            let policy = Policy { excluded: names(&["secret"]), ..Policy::default() };
+            assert_eq!(policy.excludes_former_name_of(&link), in_passing, "{link:?}");
+            assert_eq!(entering(vec![link.clone()], &["secret"]), [expected], "{link:?}");
         }
     }
 

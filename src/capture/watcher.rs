@@ -211,6 +211,10 @@ impl Watcher {
             if pace.counters_are_due(monotonic_now()) {
                 self.meter.read(&mut self.inquiry, &self.births);
                 self.meter.publish(&self.table, self.changes);
+                // That they are excluded in passing ends without a notice.
+                if self.interfaces.links.iter().any(|link| self.policy.excludes_former_name_of(link)) {
+                    pace.changed(monotonic_now());
+                }
                 if let Some(routes) = &mut self.routes
                     && routes.take_changed()?
                 {
@@ -240,10 +244,22 @@ impl Watcher {
                 return false;
             }
         }
+        self.recall_former_names();
         let is_new = self.renew_table();
         let is_in_force = (!is_new && self.attached.is_some()) || self.finish_change(changed_at);
         self.ask_for_all();
         is_in_force
+    }
+
+    /// Gives interfaces that came a moment ago the names that they had before. Later there is no need: a filter was in
+    /// force by the time they got another one.
+    fn recall_former_names(&mut self) {
+        let young = self.births.after(monotonic_now().minus(YOUNG));
+        for link in &mut self.interfaces.links {
+            if let Some(names) = young.get(&link.ifindex) {
+                link.former_names.clone_from(names);
+            }
+        }
     }
 
     /// Puts the filter of a new table in force and shows what has changed. Whether that worked.
@@ -345,6 +361,9 @@ const GROUPS: [u32; 5] = [
     libc::RTNLGRP_IPV6_NETCONF,
 ];
 
+/// For how long after its coming an interface is judged by all of its names: longer than a frame lies in a ring, also
+/// where a worker is late.
+const YOUNG: Duration = Duration::from_secs(1);
 /// How long the first reading of routes may keep the program from its start.
 const FIRST_ROUTES: Duration = Duration::from_millis(50);
 /// More than any notice needs; what is longer is cut, which does no harm to something nobody reads.
