@@ -35,6 +35,7 @@ mod promiscuous;
 mod replay;
 mod routes;
 mod source;
+mod stack;
 mod topology;
 mod watcher;
 
