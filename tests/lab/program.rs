@@ -116,11 +116,6 @@ impl Accounting {
         Sum { packets: self.ip_packets, bytes: self.ip_bytes }
     }
 
-    /// Whether there is an interface of a name, as far as the program knows.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.interfaces.iter().any(|interface| interface.name.as_deref() == Some(name) && !interface.gone)
-    }
-
     /// The interface of a name.
     pub(crate) fn interface(&self, name: &str) -> &Interface {
         let named = |interface: &&Interface| interface.name.as_deref() == Some(name) && !interface.gone;
