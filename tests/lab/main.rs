@@ -27,14 +27,18 @@ mod office;
 mod program;
 mod services;
 mod tool;
+mod witness;
 
 mod accounting;
 mod answers;
+mod busy_hosts;
 mod counted_once;
 mod interfaces;
 mod masquerade;
+mod mass_scanners;
 mod one_capability;
 mod scans;
 mod stopping;
+mod techniques;
 mod volume;
 mod waiting;
