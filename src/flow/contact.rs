@@ -45,10 +45,10 @@ pub enum Opening {
 
 /// Reads what a packet says about who began.
 ///
-/// TCP: a SYN without ACK, and the shapes that no stack sends, which have neither ACK nor RST (NULL, FIN alone, XMAS;
-/// nmap's -sN, -sF, -sX): a connection has an ACK in each segment but the first (RFC 9293, 3.1). SCTP: INIT. ICMP:
-/// a request (echo, timestamp, information, mask; nmap's -PE, -PP, -PM). Nothing that goes to many at once, no answer, no error, no
-/// neighbour discovery, no later fragment.
+/// TCP: a SYN without ACK, and the shapes that no stack sends: those with neither ACK nor RST (NULL, FIN alone, XMAS;
+/// nmap's -sN, -sF, -sX), since a connection has an ACK in each segment but the first (RFC 9293, 3.1), and those that
+/// hide their flags in a further fragment (-f). SCTP: INIT. ICMP: a request (echo, timestamp, information, mask;
+/// -PE, -PP, -PM). Nothing that goes to many at once, no answer, no error, no neighbour discovery, no later fragment.
 ///
 /// ```
 /// use traffic_alerted::flow::{Opening, opening};
@@ -64,6 +64,9 @@ pub fn opening(summary: &Summary) -> Opening {
     }
     match summary.transport {
         Transport::Tcp { dst_port, flags: Some(flags), .. } if begins(flags) => {
+            Opening::Contact { port: Some(dst_port) }
+        }
+        Transport::Tcp { dst_port, flags: None, .. } if hides_flags(summary) => {
             Opening::Contact { port: Some(dst_port) }
         }
         Transport::Sctp { dst_port, chunk: Some(SCTP_INIT), .. } => Opening::Contact { port: Some(dst_port) },
@@ -84,6 +87,18 @@ pub fn opening(summary: &Summary) -> Opening {
             Opening::None
         }
     }
+}
+
+/// Whether the flags are not cut off by the capture, but put into a further fragment, to hide them: no stack makes
+/// fragments so small (RFC 1858, 3.1; nmap's -f).
+fn hides_flags(summary: &Summary) -> bool {
+    const TO_FLAGS: u32 = 14;
+    let headers = match summary.endpoints {
+        Endpoints::V4 { .. } => 20,
+        // With the one that says that it is a fragment.
+        Endpoints::V6 { .. } => 40 + 8,
+    };
+    !summary.length_mismatch && summary.ip_bytes < headers + TO_FLAGS
 }
 
 /// Whether a segment belongs to no connection that is under way.
@@ -131,6 +146,20 @@ mod tests {
             ("flags not captured", None, Opening::None),
         ] {
             assert_eq!(opening(&tcp(flags)), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_fragment_too_small_for_its_flags_hides_them() {
+        let contact = Opening::Contact { port: Some(443) };
+        for (name, ip_bytes, length_mismatch, want) in [
+            ("eight bytes of TCP", 28, false, contact),
+            ("without the byte of the flags", 33, false, contact),
+            ("cut by the capture", 34, false, Opening::None),
+            ("of a frame that lies", 28, true, Opening::None),
+        ] {
+            let summary = Summary { ip_bytes, length_mismatch, ..tcp(None) };
+            assert_eq!(opening(&summary), want, "{name}");
         }
     }
 

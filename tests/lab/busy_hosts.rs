@@ -1,0 +1,175 @@
+//! Hosts that contact many and look for nothing: over every limit, and not accused where a scan must look like one.
+
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::thread;
+use std::time::Duration;
+
+use crate::host::Host;
+use crate::inside::inside;
+use crate::office::{CLIENT, Office, SERVER};
+use crate::program::{Program, Signal};
+use crate::services::{fetch, resolve, serve_names, serve_web};
+
+const CONFIG: &str =
+    "ScanEvidence: suspicious\nNumberContactedIPs: 15\nAnalyzePorts: true\nNumContactedPorts: 15\n";
+
+/// An alert would come within this time after the last packet.
+const OVERDUE: Duration = Duration::from_millis(1200);
+
+#[test]
+fn a_browser_of_two_hundred_sites_is_no_scanner() {
+    inside(|| {
+        let office = office();
+        serve_web(&office.server);
+        let program = Program::start(&office.router, CONFIG);
+        (0..200).for_each(|n| fetch(&office.client, CLIENT, outside(n)));
+        no_alert(program);
+    });
+}
+
+#[test]
+fn two_hundred_clients_who_browse_are_no_scanners() {
+    inside(|| {
+        let office = office();
+        serve_web(&office.server);
+        let program = Program::start(&office.router, CONFIG);
+        for client in 0..200 {
+            fetch(&office.client, local(client), SERVER);
+            fetch(&office.client, local(client), outside(client));
+        }
+        // One of them has more than the limit.
+        (0..30).for_each(|n| fetch(&office.client, local(7), outside(n)));
+        no_alert(program);
+    });
+}
+
+#[test]
+fn a_resolver_with_five_hundred_clients_is_no_scanner() {
+    inside(|| {
+        let office = office();
+        let _resolver = serve_names(&office.server, None);
+        let _authorities = serve_names(&office.client, None);
+        let program = Program::start(&office.router, CONFIG);
+        for n in 0..500 {
+            resolve(&office.client, local(n), SERVER);
+            if n % 5 == 0 {
+                // Who knows the answer is another host than who asked.
+                resolve(&office.server, SERVER, local(500 + n));
+            }
+        }
+        no_alert(program);
+    });
+}
+
+#[test]
+fn a_mail_relay_with_three_hundred_peers_is_no_scanner() {
+    inside(|| {
+        let office = office();
+        greet(&office.server, 25);
+        let program = Program::start(&office.router, CONFIG);
+        office.client.on(|| (0..300).for_each(|n| assert!(greeted(outside(n), 25))));
+        no_alert(program);
+    });
+}
+
+/// Each peer has a port of its own. A third answers, a third refuses, and a third is gone.
+#[test]
+fn a_peer_of_many_ports_is_no_scanner() {
+    inside(|| {
+        let office = office();
+        greet(&office.server, 9000);
+        let echo = office.server.on(|| UdpSocket::bind(("0.0.0.0", 9000)).expect("the port is free"));
+        office.server.serve(move || {
+            let mut datagram = [0; 64];
+            while let Ok((len, from)) = echo.recv_from(&mut datagram) {
+                // Whoever has gone meanwhile gets nothing.
+                let _ = echo.send_to(&datagram[..len], from);
+            }
+        });
+        // Those below .128 answer at every port of a peer; the rest of the first network refuses.
+        office.server.nft(
+            "table ip peers {
+                chain entering {
+                    type nat hook prerouting priority dstnat; policy accept;
+                    ip daddr 198.51.100.0/25 meta l4proto { tcp, udp } th dport 10000-65535 redirect to :9000
+                }
+            }",
+        );
+        office.server.ip("route add blackhole 192.0.2.0/24");
+        office.router.ip("route add 192.0.2.0/24 via 203.0.113.2");
+        let program = Program::start(&office.router, CONFIG);
+        office.client.on(|| {
+            let mut answered = 0;
+            for n in 0..100 {
+                let peers = [outside(n), outside(128 + n), Ipv4Addr::new(192, 0, 2, n as u8)];
+                for (peer, port) in peers.into_iter().zip([10_007, 20_011, 30_013]) {
+                    let port = port + n * 97;
+                    answered += u32::from(greeted(peer, port)) + u32::from(echoed(peer, port));
+                }
+            }
+            assert!(answered >= 190, "{answered} of 200 answers");
+        });
+        no_alert(program);
+    });
+}
+
+fn no_alert(program: Program) {
+    thread::sleep(OVERDUE);
+    let ended = program.stop(Signal::SIGTERM);
+    assert!(ended.last_words().packets > 1000, "{}", ended.text());
+    assert!(ended.alerts().is_empty(), "{}", ended.text());
+}
+
+/// An office whose client has 1024 addresses more, and whose server 512.
+fn office() -> Office {
+    let office = Office::routed();
+    office.client.ip("route add local 192.168.8.0/22 dev lo");
+    office.router.ip("route add 192.168.8.0/22 via 192.168.7.2");
+    office.server.ip("route add local 198.51.100.0/23 dev lo");
+    office.router.ip("route add 198.51.100.0/23 via 203.0.113.2");
+    office
+}
+
+fn local(n: u16) -> Ipv4Addr {
+    let [high, low] = n.to_be_bytes();
+    Ipv4Addr::new(192, 168, 8 + high, low)
+}
+
+fn outside(n: u16) -> Ipv4Addr {
+    let [high, low] = n.to_be_bytes();
+    Ipv4Addr::new(198, 51, 100 + high, low)
+}
+
+/// Greets whoever connects.
+fn greet(host: &Host, port: u16) {
+    let listener = host.on(|| TcpListener::bind(("0.0.0.0", port)).expect("the port is free"));
+    host.serve(move || {
+        for stream in listener.incoming() {
+            let greeting = b"220 lab\r\n";
+            // Whoever has gone meanwhile is not greeted.
+            let _ = stream.and_then(|mut stream| std::io::Write::write_all(&mut stream, greeting));
+        }
+    });
+}
+
+/// How long a client waits for those who are gone.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Whether somebody answers there.
+fn greeted(peer: Ipv4Addr, port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect_timeout(&SocketAddrV4::new(peer, port).into(), PATIENCE) else {
+        return false;
+    };
+    let mut greeting = [0; 3];
+    stream.read_exact(&mut greeting).is_ok()
+}
+
+fn echoed(peer: Ipv4Addr, port: u16) -> bool {
+    let socket = UdpSocket::bind((CLIENT, 0)).expect("it is an address of this host");
+    socket.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    socket.connect((peer, port)).expect("there is a route");
+    // An error tells of an earlier datagram.
+    let _ = socket.send(b"peer");
+    socket.recv(&mut [0; 64]).is_ok()
+}
