@@ -2,6 +2,7 @@
 
 import { compareAddresses } from "./address.ts";
 import { FlowChart, type Palette, canDraw } from "./chart.ts";
+import { any, button, element, table } from "./elements.ts";
 import { FLOWS_MAX, type Flow, flowGraph, listFlows } from "./flows.ts";
 import { type Host, type Limits, type Peer, type Report, fetchReport } from "./model.ts";
 import { refreshForever } from "./refresh.ts";
@@ -12,16 +13,6 @@ const REFRESH_MS = 3000;
 const DEADLINE_MS = 10_000;
 /** Lines of the list view. The chart shows no more either. */
 const LIST_MAX = FLOWS_MAX;
-
-function element<E extends HTMLElement>(id: string, type: new () => E): E {
-  const found = document.getElementById(id);
-  if (!(found instanceof type)) throw new Error(`the page has no ${type.name} with the id ${id}`);
-  return found;
-}
-
-const button = (id: string) => element(id, HTMLButtonElement);
-const table = (id: string) => element(id, HTMLTableElement);
-const any = (id: string) => element(id, HTMLElement);
 
 // ---- Tables -----------------------------------------------------------------------------------------------------
 

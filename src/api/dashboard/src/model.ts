@@ -1,5 +1,7 @@
 // What the server tells, checked once where it comes in. Everything else trusts these types.
 
+import { flag, list, number, record, text } from "./fields.ts";
+
 /** Bytes sent to one peer. */
 export interface Peer {
   readonly address: string;
@@ -76,34 +78,4 @@ export function parseLimits(value: unknown): Limits {
     portsMax: flag(limits, "AnalyzePorts") ? number(limits, "NumContactedPorts") : null,
     portSeconds: number(limits, "PortInterval"),
   };
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function list(value: unknown, what: string): unknown[] {
-  if (!Array.isArray(value)) throw new Error(`${what}: not a list`);
-  return value;
-}
-
-function record(value: unknown, what: string): Fields {
-  if (typeof value !== "object" || value === null) throw new Error(`${what}: not an object`);
-  return value as Fields;
-}
-
-function text(fields: Fields, name: string): string {
-  const value = fields[name];
-  if (typeof value !== "string") throw new Error(`${name}: not a text`);
-  return value;
-}
-
-function number(fields: Fields, name: string): number {
-  const value = fields[name];
-  if (typeof value !== "number") throw new Error(`${name}: not a number`);
-  return value;
-}
-
-function flag(fields: Fields, name: string): boolean {
-  const value = fields[name];
-  if (typeof value !== "boolean") throw new Error(`${name}: neither true nor false`);
-  return value;
 }
