@@ -9,3 +9,8 @@ export function element<E extends HTMLElement>(id: string, type: new () => E): E
 export const button = (id: string) => element(id, HTMLButtonElement);
 export const table = (id: string) => element(id, HTMLTableElement);
 export const any = (id: string) => element(id, HTMLElement);
+
+/** Hides or shows an element, and leaves alone what is so already: touching what is read out might repeat it. */
+export function setHidden(element: HTMLElement, hidden: boolean): void {
+  if (element.hidden !== hidden) element.hidden = hidden;
+}

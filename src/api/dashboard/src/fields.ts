@@ -29,3 +29,8 @@ export function flag(fields: Fields, name: string): boolean {
   if (typeof value !== "boolean") throw new Error(`${name}: neither true nor false`);
   return value;
 }
+
+/** `null` where the field is null or missing, otherwise what `read` makes of it. */
+export function optional<T>(fields: Fields, name: string, read: (fields: Fields, name: string) => T): T | null {
+  return fields[name] === undefined || fields[name] === null ? null : read(fields, name);
+}

@@ -1,5 +1,6 @@
 // What the server tells, checked once where it comes in. Everything else trusts these types.
 
+import { type Accounting, parseAccounting } from "./accounting.ts";
 import { flag, list, number, record, text } from "./fields.ts";
 
 /** Bytes sent to one peer. */
@@ -33,16 +34,32 @@ export interface Report {
   readonly active: readonly Host[];
   readonly all: readonly Host[];
   readonly limits: Limits;
+  /** `null` where the server did not tell; nothing else depends on it. */
+  readonly accounting: Accounting | null;
 }
 
 /** Asks the server everything. The addresses are relative to the page, so that a proxy may move both. */
 export async function fetchReport(signal: AbortSignal): Promise<Report> {
-  const [active, all, limits] = await Promise.all([
+  const [active, all, limits, accounting] = await Promise.all([
     fetchJson("../active", signal),
     fetchJson("../all", signal),
     fetchJson("../capabilities", signal),
+    fetchAccounting(signal),
   ]);
-  return { active: parseHosts(active), all: parseHosts(all), limits: parseLimits(limits) };
+  return { active: parseHosts(active), all: parseHosts(all), limits: parseLimits(limits), accounting };
+}
+
+/** The rest of the page waits no longer for it than this. */
+const ACCOUNTING_DEADLINE_MS = 2000;
+
+async function fetchAccounting(signal: AbortSignal): Promise<Accounting | null> {
+  try {
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(ACCOUNTING_DEADLINE_MS)]);
+    return parseAccounting(await fetchJson("../api/v1/accounting", inTime));
+  } catch (error) {
+    console.warn("no accounting from the server", error);
+    return null;
+  }
 }
 
 async function fetchJson(address: string, signal: AbortSignal): Promise<unknown> {
