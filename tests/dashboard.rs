@@ -12,10 +12,14 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::{fs, io};
 
-use traffic_alerted::alert::{ActiveHost, AlertKind, Report};
+use traffic_alerted::alert::{ActiveHost, Alert, AlertKind, InterfaceReport, Report};
 use traffic_alerted::api::view::Capabilities;
 use traffic_alerted::api::{Options, Running, Server};
-use traffic_alerted::flow::{HostRow, PeerBytes, Published};
+use traffic_alerted::capture::{BacklogCounts, InterfaceName, KernelView, LinkCounters};
+use traffic_alerted::detect::Sight;
+use traffic_alerted::flow::{Crossed, HostRow, InterfaceCounts, KernelCounts, PeerBytes, Published};
+use traffic_alerted::packet::Skip;
+use traffic_alerted::time::UnixNanos;
 
 #[test]
 fn types_are_strict() {
@@ -63,6 +67,11 @@ fn the_page_works_in_a_browser() {
             "publish few" => report.publish(few()),
             "publish few changed" => report.publish(few_changed()),
             "publish crowd" => report.publish(crowd()),
+            "publish losing" => report.publish(losing(214_321)),
+            "publish losing more" => report.publish(losing(314_321)),
+            "publish lost" => report.publish(lost()),
+            "publish lost before" => report.publish(lost_before()),
+            "publish server" => report.publish(server_report()),
             "stop" => server.take().expect("it runs").stop(),
             "start" => server = Some(serve(addr, &report)),
             other => {
@@ -74,6 +83,15 @@ fn the_page_works_in_a_browser() {
     }
     let status = script.wait().unwrap();
     assert!(status.success(), "the browser test failed: {status}; pictures are in {}", pictures.display());
+}
+
+/// A reason without words would be shown by its bare name.
+#[test]
+fn every_reason_has_words() {
+    let words = fs::read_to_string(source().join("src/reasons.ts")).unwrap();
+    for skip in Skip::ALL {
+        assert!(words.contains(&format!("\n  {}: \"", skip.name())), "{skip} has no words in reasons.ts");
+    }
 }
 
 fn serve(listen: SocketAddr, report: &Arc<Published<Report>>) -> Running {
@@ -139,6 +157,145 @@ fn crowd() -> Report {
     let alerting: Vec<(&HostRow, &[AlertKind])> =
         rows.iter().step_by(9).map(|row| (row, &[AlertKind::Traffic][..])).collect();
     report(&rows.iter().collect::<Vec<_>>(), &alerting)
+}
+
+/// A gateway that cannot keep up: so many frames dropped in the traffic window, with an alert about it.
+fn losing(tp_drops: u64) -> Report {
+    let mut report = lost();
+    report.snapshot.loss.tp_drops = tp_drops;
+    report.alerts = vec![Alert {
+        id: "1".into(),
+        kind: AlertKind::Loss,
+        source: None,
+        opened_at: UnixNanos(1_735_732_800_000_000_000),
+        closed_at: None,
+        measured: 21_700,
+        limit: 1_000,
+        ip_bytes: 0,
+        destinations: Vec::new(),
+        ports: Vec::new(),
+        loss: report.snapshot.loss,
+    }];
+    report
+}
+
+/// The same gateway with a few frames lost, too few for an alert.
+fn lost() -> Report {
+    let mut report = few();
+    report.is_wire_exact = true;
+    let eth0 =
+        Crossed { ip_packets: 54_134_567, ..crossed(40_000_000, 52_771_223_344, &[(Skip::NotIp, 12_034)]) };
+    let evidence = |frames| crossed(0, 0, &[(Skip::Leaving, frames)]);
+    let sight = |seen: &Crossed, kernel| {
+        let packets = seen.frames() - seen.counted_frames + seen.ip_packets;
+        Some(Sight { frames: seen.frames(), packets, kernel_before: kernel, kernel_now: kernel })
+    };
+    let monitored = |ifindex, name, entering: Crossed, leaving, rx_packets, tx_packets| InterfaceReport {
+        entering: sight(&entering, rx_packets),
+        ..interface(ifindex, name, InterfaceCounts { entering, leaving }, rx_packets, tx_packets)
+    };
+    let skipped = |ifindex, name, reason, packets| InterfaceReport {
+        skipped: Some(reason),
+        ..interface(ifindex, name, InterfaceCounts::default(), packets, packets)
+    };
+    let past = |ifindex, name: Option<&str>, frames| InterfaceReport {
+        is_gone: true,
+        name: name.map(InterfaceName::new),
+        counted: InterfaceCounts {
+            entering: crossed(frames, frames * 500, &[]),
+            ..InterfaceCounts::default()
+        },
+        ..interface(ifindex, "", InterfaceCounts::default(), frames, 0)
+    };
+    let eth1 = crossed(7_100_000, 5_999_000_000, &[(Skip::IpVersion, 77)]);
+    report.interfaces = vec![
+        past(0, None, 4),
+        skipped(1, "lo", Skip::ExcludedInterface, 1200),
+        monitored(2, "eth0", eth0, evidence(1_000_000), 54_147_805, 43_098_712),
+        monitored(3, "eth1", eth1, evidence(98_001), 7_100_065, 2_098_712),
+        monitored(4, "eth10", crossed(21, 1000, &[]), evidence(0), 980_022, 0),
+        skipped(5, "br-lan", Skip::UpperDevice, 7_099_988),
+        skipped(6, "veth3f2a1b9", Skip::InternalWire, 12),
+        past(9, Some("ppp7"), 900),
+    ];
+    report.interfaces[2].kernel.rx_missed = 4211;
+    account(&mut report, KernelCounts { tp_packets: 5120, tp_drops: 1_069_321, tp_freezes: 91 });
+    let counted = &mut report.snapshot.accounting;
+    (counted.super_frames, counted.super_frames_as_one) = (3_000_000, 12);
+    (counted.spilled_packets, counted.spilled_bytes, counted.undecided_exchanges) = (1204, 900_123, 4);
+    report.snapshot.loss = KernelCounts { tp_packets: 9_876_543, tp_drops: 31, tp_freezes: 1 };
+    report.kernel = backlog(17);
+    report
+}
+
+/// A moment later nothing of the window is lost any more, but some before the sockets.
+fn lost_before() -> Report {
+    let mut report = lost();
+    report.snapshot.loss.tp_drops = 0;
+    report.kernel = backlog(1217);
+    report
+}
+
+/// A host that does not forward: what leaves counts as well. It has lost nothing, and joined frames are not told
+/// apart.
+fn server_report() -> Report {
+    let mut report = few();
+    let counted =
+        InterfaceCounts { entering: crossed(5000, 900_000, &[]), leaving: crossed(4000, 6_000_000, &[]) };
+    let sight =
+        |frames, kernel| Some(Sight { frames, packets: frames, kernel_before: kernel, kernel_now: kernel });
+    report.interfaces = vec![InterfaceReport {
+        entering: sight(5000, 5000),
+        leaving: sight(4000, 3990),
+        ..interface(2, "ens3", counted, 5000, 3990)
+    }];
+    account(&mut report, KernelCounts::default());
+    report
+}
+
+/// Adds the interfaces up; `besides` is what the kernel offered and lost or has still in the rings (`tp_packets`).
+fn account(report: &mut Report, besides: KernelCounts) {
+    let counted = &mut report.snapshot.accounting;
+    for crossed in report.interfaces.iter().flat_map(|row| [row.counted.entering, row.counted.leaving]) {
+        counted.frames += crossed.frames();
+        counted.counted_frames += crossed.counted_frames;
+        counted.ip_packets += crossed.ip_packets;
+        counted.ip_bytes += crossed.ip_bytes;
+        for (sum, frames) in counted.skipped.iter_mut().zip(crossed.skipped) {
+            *sum += frames;
+        }
+    }
+    let tp_packets = counted.frames + besides.tp_packets + besides.tp_drops;
+    counted.kernel = KernelCounts { tp_packets, ..besides };
+}
+
+fn crossed(frames: u64, ip_bytes: u64, skipped: &[(Skip, u64)]) -> Crossed {
+    let mut crossed = Crossed { counted_frames: frames, ip_packets: frames, ip_bytes, ..Crossed::default() };
+    for &(reason, frames) in skipped {
+        crossed.skipped[reason as usize] = frames;
+    }
+    crossed
+}
+
+fn interface(
+    ifindex: u32,
+    name: &str,
+    counted: InterfaceCounts,
+    rx_packets: u64,
+    tx_packets: u64,
+) -> InterfaceReport {
+    InterfaceReport {
+        ifindex,
+        name: Some(InterfaceName::new(name)),
+        counted,
+        kernel: LinkCounters { rx_packets, tx_packets, ..LinkCounters::default() },
+        ..InterfaceReport::default()
+    }
+}
+
+fn backlog(drops: u64) -> Arc<KernelView> {
+    let backlog = Some(BacklogCounts { drops, time_squeezes: 3 });
+    Arc::new(KernelView { backlog, forwards: true, ..KernelView::default() })
 }
 
 fn report(rows: &[&HostRow], active: &[(&HostRow, &[AlertKind])]) -> Report {

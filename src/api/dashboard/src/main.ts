@@ -2,8 +2,10 @@
 
 import { compareAddresses } from "./address.ts";
 import { FlowChart, type Palette, canDraw } from "./chart.ts";
+import { any, button, element, setHidden, table } from "./elements.ts";
 import { FLOWS_MAX, type Flow, flowGraph, listFlows } from "./flows.ts";
 import { type Host, type Limits, type Peer, type Report, fetchReport } from "./model.ts";
+import { showAccounting } from "./proof.ts";
 import { refreshForever } from "./refresh.ts";
 import { type Column, SortableTable, setText } from "./table.ts";
 import { limitSentences, megabytes, roundMegabytes, seconds } from "./words.ts";
@@ -12,16 +14,6 @@ const REFRESH_MS = 3000;
 const DEADLINE_MS = 10_000;
 /** Lines of the list view. The chart shows no more either. */
 const LIST_MAX = FLOWS_MAX;
-
-function element<E extends HTMLElement>(id: string, type: new () => E): E {
-  const found = document.getElementById(id);
-  if (!(found instanceof type)) throw new Error(`the page has no ${type.name} with the id ${id}`);
-  return found;
-}
-
-const button = (id: string) => element(id, HTMLButtonElement);
-const table = (id: string) => element(id, HTMLTableElement);
-const any = (id: string) => element(id, HTMLElement);
 
 // ---- Tables -----------------------------------------------------------------------------------------------------
 
@@ -226,6 +218,9 @@ new ResizeObserver(() => chart?.resize()).observe(chartBox);
 function setFull(full: boolean): void {
   document.documentElement.classList.toggle("has-full", full);
   flows.classList.toggle("full", full);
+  // Nothing but the chart is seen then, and a chart that lacks something must say so.
+  if (full) flows.prepend(any("banners"));
+  else document.querySelector("main")?.before(any("banners"));
   button("full-screen").setAttribute("aria-pressed", String(full));
   chart?.repaint(paletteNow());
   chart?.resize();
@@ -252,7 +247,7 @@ function showReport(report: Report): void {
   latest = report;
   latestAt = new Date().toLocaleTimeString();
   if (first) document.body.classList.remove("loading");
-  any("outage").hidden = true;
+  setHidden(any("outage"), true);
   any("updated").textContent = `Updated ${latestAt}`;
   document.body.dataset["state"] = "live";
   const open = report.active.length;
@@ -266,6 +261,7 @@ function showReport(report: Report): void {
   any("no-alerts").hidden = open !== 0;
   if (dialog.open) showDestinations();
   showLimits(report.limits);
+  showAccounting(report.accounting, report.limits.trafficSeconds, latestAt);
 }
 
 function showLimits(limits: Limits): void {

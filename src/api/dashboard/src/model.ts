@@ -1,5 +1,8 @@
 // What the server tells, checked once where it comes in. Everything else trusts these types.
 
+import { type Accounting, parseAccounting } from "./accounting.ts";
+import { flag, list, number, record, text } from "./fields.ts";
+
 /** Bytes sent to one peer. */
 export interface Peer {
   readonly address: string;
@@ -31,16 +34,32 @@ export interface Report {
   readonly active: readonly Host[];
   readonly all: readonly Host[];
   readonly limits: Limits;
+  /** `null` where the server did not tell; nothing else depends on it. */
+  readonly accounting: Accounting | null;
 }
 
 /** Asks the server everything. The addresses are relative to the page, so that a proxy may move both. */
 export async function fetchReport(signal: AbortSignal): Promise<Report> {
-  const [active, all, limits] = await Promise.all([
+  const [active, all, limits, accounting] = await Promise.all([
     fetchJson("../active", signal),
     fetchJson("../all", signal),
     fetchJson("../capabilities", signal),
+    fetchAccounting(signal),
   ]);
-  return { active: parseHosts(active), all: parseHosts(all), limits: parseLimits(limits) };
+  return { active: parseHosts(active), all: parseHosts(all), limits: parseLimits(limits), accounting };
+}
+
+/** The rest of the page waits no longer for it than this. */
+const ACCOUNTING_DEADLINE_MS = 2000;
+
+async function fetchAccounting(signal: AbortSignal): Promise<Accounting | null> {
+  try {
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(ACCOUNTING_DEADLINE_MS)]);
+    return parseAccounting(await fetchJson("../api/v1/accounting", inTime));
+  } catch (error) {
+    console.warn("no accounting from the server", error);
+    return null;
+  }
 }
 
 async function fetchJson(address: string, signal: AbortSignal): Promise<unknown> {
@@ -76,34 +95,4 @@ export function parseLimits(value: unknown): Limits {
     portsMax: flag(limits, "AnalyzePorts") ? number(limits, "NumContactedPorts") : null,
     portSeconds: number(limits, "PortInterval"),
   };
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function list(value: unknown, what: string): unknown[] {
-  if (!Array.isArray(value)) throw new Error(`${what}: not a list`);
-  return value;
-}
-
-function record(value: unknown, what: string): Fields {
-  if (typeof value !== "object" || value === null) throw new Error(`${what}: not an object`);
-  return value as Fields;
-}
-
-function text(fields: Fields, name: string): string {
-  const value = fields[name];
-  if (typeof value !== "string") throw new Error(`${name}: not a text`);
-  return value;
-}
-
-function number(fields: Fields, name: string): number {
-  const value = fields[name];
-  if (typeof value !== "number") throw new Error(`${name}: not a number`);
-  return value;
-}
-
-function flag(fields: Fields, name: string): boolean {
-  const value = fields[name];
-  if (typeof value !== "boolean") throw new Error(`${name}: neither true nor false`);
-  return value;
 }

@@ -70,7 +70,12 @@ export class SortableTable<Row> {
     const known = this.#lines.get(key);
     if (known !== undefined) return known;
     const line = document.createElement("tr");
-    for (const column of this.#columns) line.insertCell().classList.toggle("number", column.numeric === true);
+    for (const column of this.#columns) {
+      const cell = line.insertCell();
+      cell.classList.toggle("number", column.numeric === true);
+      // Where a line is too wide for the screen, each cell names itself.
+      cell.dataset["title"] = column.title;
+    }
     this.#lines.set(key, line);
     return line;
   }
@@ -78,6 +83,7 @@ export class SortableTable<Row> {
   #header(head: HTMLTableRowElement, column: Column<Row>, index: number): HTMLTableCellElement {
     const header = document.createElement("th");
     header.scope = "col";
+    header.dataset["title"] = column.title;
     header.classList.toggle("number", column.numeric === true);
     if (column.compare === undefined) {
       header.textContent = column.title;
@@ -124,4 +130,10 @@ export function sortedRows<Row>(
 /** Puts text into a cell only where it differs, so that a selection in it survives. */
 export function setText(cell: HTMLElement, text: string): void {
   if (cell.textContent !== text) cell.textContent = text;
+}
+
+/** As `setText`, with what a pointer at rest on the element is told. */
+export function setTextAndTitle(element: HTMLElement, text: string, title: string): void {
+  setText(element, text);
+  if (element.title !== title) element.title = title;
 }

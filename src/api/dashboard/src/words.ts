@@ -14,6 +14,49 @@ export function roundMegabytes(bytes: number): string {
   return `${Number((bytes / BYTES_PER_MB).toFixed(6))}MB`;
 }
 
+/** Thousands in groups, such as `1,234,567`. */
+export function grouped(n: number): string {
+  return GROUPS.format(n);
+}
+
+const GROUPS = new Intl.NumberFormat("en-GB");
+
+/** Three digits and a unit of powers of 1000, such as `30.8 MB`; exact below 1000. */
+export function readableBytes(bytes: number): string {
+  let [value, unit] = [bytes, 0];
+  // What would be rounded to 1000 is 1 of the next unit.
+  while (value >= (unit === 0 ? 1000 : 999.5) && unit < UNITS.length - 1) {
+    value = Math.max(1, value / 1000);
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toPrecision(3)}\u00a0${UNITS[unit]}`;
+}
+
+const UNITS = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+
+/** Every byte of it, as long as a number here can say so. */
+export function exactBytes(bytes: number): string {
+  const words = groupedCount(bytes, "byte");
+  return Number.isSafeInteger(bytes) ? words : `about ${words}`;
+}
+
+/** Two decimals; neither a little nor nearly all is rounded away. */
+export function percent(value: number): string {
+  return `${twoDecimals(value)}\u00a0%`;
+}
+
+function twoDecimals(value: number): string {
+  if (value === 0 || value === 100) return String(value);
+  if (value < 0.01) return "<\u00a00.01";
+  if (value > 99.99) return ">\u00a099.99";
+  return value.toFixed(2);
+}
+
+/** The share of `part` in `whole`; nothing of nothing is none. */
+export function share(part: number, whole: number): string {
+  return percent(whole === 0 ? 0 : (part / whole) * 100);
+}
+
 /** One sentence per detector, saying when it alerts. */
 export function limitSentences(limits: Limits): string[] {
   const { bytesMax, trafficSeconds, hostsMax, portsMax, portSeconds } = limits;
@@ -28,9 +71,18 @@ export function limitSentences(limits: Limits): string[] {
   ];
 }
 
-/** `1 host`, `2 hosts`. */
+/** `1 host`, `2000 hosts`. */
 export function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+  return `${n} ${plural(n, noun)}`;
+}
+
+/** `1 frame`, `2,000 frames`. */
+export function groupedCount(n: number, noun: string): string {
+  return `${grouped(n)} ${plural(n, noun)}`;
+}
+
+function plural(n: number, noun: string): string {
+  return n === 1 ? noun : `${noun}s`;
 }
 
 export function seconds(n: number): string {

@@ -65,6 +65,55 @@ async function inBrowser(flags, job) {
 const texts = (page, selector) => page.locator(selector).allTextContents();
 const picture = (page, name) => page.screenshot({ path: path.join(pictures, `${name}.png`), fullPage: true });
 
+/** Ids of the banners that are seen. */
+const banners = (page) =>
+  page.evaluate(() => [...document.querySelectorAll("#banners p")].filter((p) => p.checkVisibility()).map((p) => p.id));
+
+/** What a reader sees of the spaces that must not be broken. */
+const plain = (text) => text.replaceAll("\u00a0", " ");
+
+/** Every text below `selector` that is seen and has less contrast than WCAG 2 asks for (1.4.3, level AA). */
+const tooFaint = (page, selector) =>
+  page.evaluate((selector) => {
+    const channels = (color) => color.match(/[\d.]+/g).map(Number);
+    const luminance = (color) => {
+      const [r, g, b] = channels(color)
+        .slice(0, 3)
+        .map((part) => part / 255)
+        .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const isOpaque = (color) => (channels(color)[3] ?? 1) === 1;
+    const ground = (element) => {
+      const color = getComputedStyle(element).backgroundColor;
+      return isOpaque(color) || element.parentElement === null ? color : ground(element.parentElement);
+    };
+    const faint = [];
+    for (const root of document.querySelectorAll(selector)) {
+      const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+      while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        if (walker.currentNode.data.trim() === "" || !element.checkVisibility()) continue;
+        const [a, b] = [getComputedStyle(element).color, ground(element)].map(luminance);
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (contrast < 4.5) faint.push(`${walker.currentNode.data.trim()}: ${contrast.toFixed(2)}`);
+      }
+    }
+    return faint;
+  }, selector);
+
+/** Cells below `selector` whose text leaves them. */
+const spilling = (page, selector) =>
+  page.evaluate(
+    (selector) =>
+      [...document.querySelectorAll(selector)]
+        .filter((cell) => cell.checkVisibility() && cell.scrollWidth > cell.clientWidth)
+        .map((cell) => cell.textContent),
+    selector,
+  );
+
+const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+
 async function loaded(page) {
   await page.goto(address);
   await page.waitForSelector("body[data-state=live]:not(.loading)");
@@ -96,6 +145,8 @@ const tests = {
       "Scanning Alert: More than 15 hosts contacted per 170 seconds",
       "Port Scanning Alert: More than 100 ports contacted per 600 seconds",
     ]);
+    assert.deepEqual(await banners(page), []);
+    assert.equal(await page.textContent("#verdict"), "No frame has been offered yet.");
     await picture(page, "nothing");
   },
 
@@ -237,10 +288,217 @@ const tests = {
     }
     await page.emulateMedia({ colorScheme: "light" });
     await page.setViewportSize({ width: 380, height: 800 });
-    const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    assert.ok((await overflow()) <= 0, "a narrow page scrolls sideways");
+    assert.ok((await overflow(page)) <= 0, "a narrow page scrolls sideways");
     await picture(page, "crowd-narrow");
     await page.setViewportSize({ width: 1280, height: 900 });
+  },
+
+  async "losses are said on top, once, and every frame is accounted for"(page) {
+    await page.setViewportSize({ width: 1400, height: 1000 });
+    await order("publish losing");
+    await loaded(page);
+    assert.deepEqual(await banners(page), ["losing"]);
+    assert.equal(
+      plain(await page.textContent("#losing")),
+      "Frames are being lost: 2.17 % of the frames of the last 170 seconds. Every number here is too small. " +
+        "Raise RingMemory or Workers.",
+    );
+    assert.equal(await page.getAttribute(":has(> #losing)", "role"), "alert");
+    assert.equal(await page.getAttribute(":has(> #lost)", "role"), "status");
+    assert.equal(
+      plain(await page.textContent("#verdict")),
+      "49,285,478 frames offered, 1,069,321 of them dropped (2.17 %).",
+    );
+    const cells = (await texts(page, "#frame-table tbody td, #frame-table tfoot td")).map(plain);
+    assert.deepEqual(cells, [
+      "Counted, as 61,235,492 IP packets with 58.8 GB", "47,100,925", "95.57 %",
+      "Skipped: not IP, such as ARP, spanning tree or LLDP", "12,034", "0.02 %",
+      "Skipped: malformed IP, another version than announced", "77", "< 0.01 %",
+      "Skipped: leaving, where only entering packets count", "1,098,001", "2.23 %",
+      "Dropped by the kernel, because a ring was full", "1,069,321", "2.17 %",
+      "In the rings, not read yet", "5,120", "0.01 %",
+      "49,285,478", "",
+      "49,285,478", "adds up",
+    ]);
+    // What is shown adds up, not only what was meant to be shown.
+    const shown = cells.filter((_, index) => index % 3 === 1).slice(0, 6).map((words) => Number(words.replaceAll(",", "")));
+    assert.equal(shown.reduce((sum, frames) => sum + frames), 49_285_478);
+    assert.deepEqual((await texts(page, "#remarks li")).map(plain), [
+      "Wire exact: where the kernel has joined packets to one frame, the packets of the wire are counted.",
+      "3,000,000 counted frames stood for several packets.",
+      "12 joined frames counted as one packet, because nothing says how many they were.",
+      "Spilled: 1,204 packets with 900 kB counted here and under no host, because a table was full. Raise MemoryLimit.",
+      "Undecided: 4 exchanges of which nobody can say who began.",
+      "17 frames dropped on this machine before any socket saw them; they are not among those offered.",
+    ]);
+    const widths = await page.evaluate(() =>
+      [...document.querySelectorAll("#frame-bar > *")].map((part) => part.getBoundingClientRect().width),
+    );
+    assert.ok(widths[0] > 1000 && widths.every((width) => width >= 4), `parts of the bar: ${widths}`);
+  },
+
+  async "a new number in a banner is no new banner"(page) {
+    await page.evaluate(() => {
+      window.touched = [];
+      const note = (records) => {
+        for (const { target, type } of records) {
+          const element = target instanceof Element ? target : target.parentElement;
+          window.touched.push(`${type} ${element.closest("[aria-live=off]") === null ? "spoken" : "silent"}`);
+        }
+      };
+      const all = { attributes: true, characterData: true, childList: true, subtree: true };
+      new MutationObserver(note).observe(document.getElementById("banners"), all);
+    });
+    // A refresh with the same numbers, and one with another.
+    const answer = page.waitForResponse("**/accounting");
+    await (await answer).finished();
+    await order("publish losing more");
+    await page.waitForFunction(() => document.querySelector("#losing .figure").textContent === "3.18\u00a0%");
+    assert.deepEqual(await page.evaluate(() => window.touched), ["childList silent"]);
+  },
+
+  async "interfaces are listed with why, and sorted"(page) {
+    assert.equal(await page.textContent("#interfaces-brief"), "3 monitored, 3 not, 2 gone");
+    const seen = () => page.locator("#interface-table td:visible").allTextContents();
+    assert.deepEqual((await seen()).map(plain), [
+      "eth0", "yes", "54,134,567", "52.8 GB", "54,147,805\n4,211 missed", "43,098,712", "1,204 (< 0.01 %)",
+      "eth1", "yes", "7,100,000", "6.00 GB", "7,100,065", "2,098,712", "−12 (< 0.01 %)",
+      "eth10", "yesoffload suspected: we see 0.0021% of what eth10 receives", "21", "1.00 kB", "980,022", "0",
+      "980,001 (> 99.99 %)",
+      "lo", "no, excluded by the configuration", "–", "–", "1,200", "1,200", "–",
+      "br-lan", "no, upper device: its packets are counted on the device below", "–", "–", "7,099,988", "7,099,988", "–",
+      "veth3f2a1b9", "no, wire inside: both ends of this veth pair are on this host", "–", "–", "12", "12", "–",
+    ]);
+    const titles = (await texts(page, "#interface-table thead th")).join();
+    assert.ok(!/drop|filter/i.test(titles), titles);
+    assert.equal(await page.getAttribute("#interface-table td[data-title='Bytes in']", "title"), "52,771,223,344 bytes");
+    const names = () => texts(page, "#interface-table td:nth-child(1)");
+    await page.click("#interface-table th[data-title='Interface'] button");
+    assert.deepEqual(await names(), ["br-lan", "eth0", "eth1", "eth10", "lo", "veth3f2a1b9"]);
+    await page.click("#interface-table th[data-title='Unexplained'] button");
+    assert.deepEqual((await names()).slice(0, 3), ["eth10", "eth0", "eth1"]);
+    await page.click("#interface-table th[data-title='Bytes in'] button");
+
+    assert.ok(!(await page.isVisible("#gone-table")), "what is gone is folded away");
+    assert.equal(await page.textContent("#gone-brief"), "2 interfaces that are gone");
+    await page.focus("#gone > summary");
+    const outline = () => page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+    await page.keyboard.press("Enter");
+    assert.ok(await page.isVisible("#gone-table"));
+    assert.equal(await outline(), "solid", "where the focus is can be seen");
+    assert.deepEqual((await page.locator("#gone-table td:visible").allTextContents()).map(plain), [
+      "ppp7", "900", "450 kB", "900", "0",
+      "older ones together", "4", "2.00 kB", "4", "0",
+    ]);
+  },
+
+  async "the proof can be read on every screen"(page) {
+    for (const width of [1400, 800, 390]) {
+      await page.setViewportSize({ width, height: 1000 });
+      assert.ok((await overflow(page)) <= 0, `${width} pixels scroll sideways`);
+      assert.deepEqual(await spilling(page, "#proof td, #interfaces td"), [], `at ${width} pixels`);
+      for (const scheme of ["light", "dark"]) {
+        await page.emulateMedia({ colorScheme: scheme });
+        assert.deepEqual(await tooFaint(page, "#banners, #proof, #interfaces"), [], `${scheme} at ${width}`);
+        await picture(page, `losing-${width}-${scheme}`);
+      }
+    }
+    await page.reload();
+    await page.waitForSelector("body[data-state=live]");
+    for (const [id, table] of [["proof-details", "frame-table"], ["interface-details", "interface-table"]]) {
+      assert.ok(!(await page.isVisible(`#${table}`)), "a phone shows the verdicts only");
+      await page.focus(`#${id} > summary`);
+      await page.keyboard.press("Space");
+      assert.ok(await page.isVisible(`#${table}`));
+      await page.keyboard.press("Space");
+    }
+    assert.ok(await page.isVisible("#verdict"));
+    for (const scheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: scheme });
+      await picture(page, `losing-390-${scheme}-folded`);
+    }
+    await page.emulateMedia({ colorScheme: "light" });
+    await page.setViewportSize({ width: 1280, height: 900 });
+  },
+
+  async "full screen keeps the banner"(page) {
+    await page.click("#full-screen");
+    await page.waitForSelector("#flows.full");
+    assert.ok(await page.isVisible("#flows #losing"));
+    assert.deepEqual(await tooFaint(page, "#banners"), []);
+    await picture(page, "losing-full-screen");
+    await page.click("#full-screen");
+    await page.waitForSelector("#flows:not(.full)");
+    assert.ok(await page.isVisible("body > #banners #losing"));
+  },
+
+  async "a few losses are said calmly, and those before the sockets once they grow"(page) {
+    await order("publish lost");
+    await page.waitForSelector("#lost:not([hidden])");
+    assert.deepEqual(await banners(page), ["lost"]);
+    assert.equal(
+      plain(await page.textContent("#lost")),
+      "Some frames of the last 170 seconds were lost: 31 of 9,876,543 (< 0.01 %). The traffic shown here lacks them.",
+    );
+    await order("publish lost before");
+    await page.waitForSelector("#lost-before:not([hidden])");
+    assert.deepEqual(await banners(page), ["lost-before"]);
+    assert.match(await page.textContent("#lost-before"), /^Since this page was opened, 1,200 frames of this machine/);
+    for (const scheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: scheme });
+      assert.deepEqual(await tooFaint(page, "#banners"), [], scheme);
+    }
+    await page.emulateMedia({ colorScheme: "light" });
+    await picture(page, "lost-before");
+  },
+
+  async "without losses nothing is said on top"(page) {
+    await page.setViewportSize({ width: 1400, height: 1000 });
+    await order("publish server");
+    await loaded(page);
+    assert.deepEqual(await banners(page), []);
+    assert.equal(
+      await page.textContent("#verdict"),
+      "9,000 frames offered, every one accounted for, none dropped.",
+    );
+    assert.match(await page.textContent("#remarks"), /^Not wire exact/);
+    assert.deepEqual((await page.locator("#interface-table td:visible").allTextContents()).map(plain), [
+      "ens3", "yes", "5,000", "900 kB", "4,000", "6.00 MB", "5,000", "3,990", "−10 out (0.25 %)",
+    ]);
+    for (const scheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: scheme });
+      await picture(page, `no-losses-1400-${scheme}`);
+    }
+    await page.emulateMedia({ colorScheme: "light" });
+    await page.setViewportSize({ width: 1280, height: 900 });
+  },
+
+  async "without the accounting the rest goes on"(page, complaints) {
+    await page.route("**/accounting", (route) => route.fulfill({ status: 404, body: "" }));
+    await order("publish few");
+    await page.waitForSelector("#proof-stale:not([hidden])");
+    assert.match(await page.textContent("#proof-stale"), /^The server does not tell at present; this is what it told at/);
+    assert.ok(await page.isVisible("#frame-table"), "the last numbers stay");
+    await page.reload();
+    await page.waitForSelector("body[data-state=live]");
+    assert.equal(await page.textContent("#proof-stale"), "The server does not tell where its frames went.");
+    assert.ok(!(await page.isVisible("#interfaces")) && !(await page.isVisible("#outage")));
+    assert.equal((await texts(page, "#alert-table tbody tr")).length, 2);
+    // An accounting of another server is as good as none.
+    await page.unroute("**/accounting");
+    await page.route("**/accounting", (route) => route.fulfill({ json: { frames: 1 } }));
+    await (await page.waitForResponse("**/accounting")).finished();
+    assert.ok(await page.isVisible("#proof-stale"));
+    // One that never comes holds nothing up for long.
+    await page.unroute("**/accounting");
+    await page.route("**/accounting", () => {});
+    await order("publish few changed");
+    await becomes(page, "#alert-table td:nth-child(2)", ["10.1.1.10", "10.1.1.1"]);
+    await page.unroute("**/accounting");
+    await page.waitForSelector("#proof-stale", { state: "hidden" });
+    await page.waitForSelector("#interfaces", { state: "visible" });
+    const missing = (text) => /status of 404/.test(text);
+    complaints.splice(0, complaints.length, ...complaints.filter((text) => !missing(text)));
   },
 
   async "a server that is gone is said to be gone, and its return is noticed"(page, complaints) {

@@ -2,7 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { compareAddresses } from "../src/address.ts";
 import type { Limits } from "../src/model.ts";
-import { limitSentences, megabytes, roundMegabytes } from "../src/words.ts";
+import {
+  exactBytes,
+  groupedCount,
+  limitSentences,
+  megabytes,
+  percent,
+  readableBytes,
+  roundMegabytes,
+  share,
+} from "../src/words.ts";
 
 const limits: Limits = {
   trafficSeconds: 170,
@@ -35,6 +44,45 @@ test("limits are as short as they are", () => {
   ] as const) {
     assert.equal(roundMegabytes(bytes), expected);
   }
+});
+
+test("bytes are readable in three digits, and exact beside", () => {
+  for (const [bytes, readable, exact] of [
+    [0, "0\u00a0B", "0 bytes"],
+    [1, "1\u00a0B", "1 byte"],
+    [999, "999\u00a0B", "999 bytes"],
+    [1000, "1.00\u00a0kB", "1,000 bytes"],
+    [999_499, "999\u00a0kB", "999,499 bytes"],
+    [999_500, "1.00\u00a0MB", "999,500 bytes"],
+    [30_840_000, "30.8\u00a0MB", "30,840,000 bytes"],
+    [58_771_223_344, "58.8\u00a0GB", "58,771,223,344 bytes"],
+    [2e15, "2.00\u00a0PB", "2,000,000,000,000,000 bytes"],
+    [2e16, "20.0\u00a0PB", "about 20,000,000,000,000,000 bytes"],
+  ] as const) {
+    assert.equal(readableBytes(bytes), readable);
+    assert.equal(exactBytes(bytes), exact);
+  }
+});
+
+test("shares round neither a little to nothing nor nearly all to everything", () => {
+  for (const [value, expected] of [
+    [0, "0\u00a0%"],
+    [0.0001, "<\u00a00.01\u00a0%"],
+    [0.01, "0.01\u00a0%"],
+    [2.1699, "2.17\u00a0%"],
+    [99.995, ">\u00a099.99\u00a0%"],
+    [100, "100\u00a0%"],
+  ] as const) {
+    assert.equal(percent(value), expected);
+  }
+  assert.equal(share(1, 3), "33.33\u00a0%");
+  assert.equal(share(0, 0), "0\u00a0%");
+});
+
+test("counts have their thousands in groups", () => {
+  assert.equal(groupedCount(1, "frame"), "1 frame");
+  assert.equal(groupedCount(1_234_567, "frame"), "1,234,567 frames");
+  assert.equal(groupedCount(0, "frame"), "0 frames");
 });
 
 test("limits are said in words", () => {

@@ -1,0 +1,135 @@
+// What `/api/v1/accounting` tells, as far as it is shown. All counts are since the server's start, but for `loss`.
+
+import { type Fields, flag, list, number, optional, record, text } from "./fields.ts";
+
+/** Every frame that the kernel offered is in exactly one of the places of the first four fields. */
+export interface Accounting {
+  readonly countedFrames: number;
+  readonly skipped: Skipped;
+  readonly droppedFrames: number;
+  readonly framesInRings: number;
+  /** Dropped ones included (`tp_packets`). */
+  readonly offeredFrames: number;
+  /** What the counted frames stand for. */
+  readonly ipPackets: number;
+  readonly ipBytes: number;
+  readonly wireExact: boolean;
+  readonly superFrames: number;
+  readonly superFramesAsOne: number;
+  readonly lengthMismatchPackets: number;
+  readonly spilledPackets: number;
+  readonly spilledBytes: number;
+  readonly spilledPorts: number;
+  readonly undecidedExchanges: number;
+  readonly hostsOmitted: number;
+  /** Lost before any socket saw them; `null` where the kernel does not tell. */
+  readonly backlogDrops: number | null;
+  readonly loss: Loss;
+  readonly interfaces: readonly Interface[];
+}
+
+/** Frames by the name of the reason. */
+export type Skipped = ReadonlyMap<string, number>;
+
+/** Of the traffic window alone. */
+export interface Loss {
+  readonly offeredFrames: number;
+  readonly droppedFrames: number;
+  readonly droppedPercent: number;
+  readonly hasAlert: boolean;
+}
+
+export interface Interface {
+  /** 0 for what was seen on interfaces that are gone and forgotten. */
+  readonly ifindex: number;
+  readonly name: string | null;
+  readonly isGone: boolean;
+  readonly isMonitored: boolean;
+  /** Why it is not. */
+  readonly reason: string | null;
+  readonly entering: Way;
+  readonly leaving: Way;
+  readonly rxPackets: number;
+  readonly rxDropped: number;
+  readonly rxErrors: number;
+  readonly rxMissed: number;
+  readonly txPackets: number;
+  readonly note: string | null;
+}
+
+/** One direction of an interface. */
+export interface Way {
+  readonly frames: number;
+  readonly ipPackets: number;
+  readonly ipBytes: number;
+  /** What the kernel counted more, or less if negative; `null` where not everything is looked at. */
+  readonly unexplained: number | null;
+}
+
+export function parseAccounting(value: unknown): Accounting {
+  const fields = record(value, "accounting");
+  const kernel = record(fields["kernel"], "kernel");
+  return {
+    countedFrames: number(fields, "counted_frames"),
+    skipped: parseSkipped(fields["skipped"]),
+    droppedFrames: number(kernel, "tp_drops"),
+    framesInRings: number(kernel, "frames_in_rings"),
+    offeredFrames: number(kernel, "tp_packets"),
+    ipPackets: number(fields, "ip_packets"),
+    ipBytes: number(fields, "ip_bytes"),
+    wireExact: flag(fields, "wire_exact"),
+    superFrames: number(fields, "super_frames"),
+    superFramesAsOne: number(fields, "super_frames_as_one"),
+    lengthMismatchPackets: number(fields, "length_mismatch_packets"),
+    spilledPackets: number(fields, "spilled_packets"),
+    spilledBytes: number(fields, "spilled_bytes"),
+    spilledPorts: number(fields, "spilled_ports"),
+    undecidedExchanges: number(fields, "undecided_exchanges"),
+    hostsOmitted: number(fields, "hosts_omitted"),
+    backlogDrops: optional(kernel, "backlog_drops", number),
+    loss: parseLoss(record(fields["loss"], "loss")),
+    interfaces: list(fields["interfaces"], "interfaces").map((item) => parseInterface(record(item, "interface"))),
+  };
+}
+
+function parseLoss(loss: Fields): Loss {
+  return {
+    offeredFrames: number(loss, "tp_packets"),
+    droppedFrames: number(loss, "tp_drops"),
+    droppedPercent: number(loss, "dropped"),
+    hasAlert: optional(loss, "alert_since", text) !== null,
+  };
+}
+
+function parseInterface(row: Fields): Interface {
+  const kernel = record(row["kernel"], "kernel");
+  return {
+    ifindex: number(row, "ifindex"),
+    name: optional(row, "name", text),
+    isGone: flag(row, "gone"),
+    isMonitored: flag(row, "monitored"),
+    reason: optional(row, "reason", text),
+    entering: parseWay(record(row["entering"], "entering")),
+    leaving: parseWay(record(row["leaving"], "leaving")),
+    rxPackets: number(kernel, "rx_packets"),
+    rxDropped: number(kernel, "rx_dropped"),
+    rxErrors: number(kernel, "rx_errors"),
+    rxMissed: number(kernel, "rx_missed"),
+    txPackets: number(kernel, "tx_packets"),
+    note: optional(row, "note", text),
+  };
+}
+
+function parseWay(way: Fields): Way {
+  return {
+    frames: number(way, "frames"),
+    ipPackets: number(way, "ip_packets"),
+    ipBytes: number(way, "ip_bytes"),
+    unexplained: optional(way, "unexplained", number),
+  };
+}
+
+function parseSkipped(value: unknown): Skipped {
+  const fields = record(value, "skipped");
+  return new Map(Object.keys(fields).map((reason) => [reason, number(fields, reason)]));
+}

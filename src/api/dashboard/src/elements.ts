@@ -1,0 +1,16 @@
+// The elements that the page has from the start, by their id.
+
+export function element<E extends HTMLElement>(id: string, type: new () => E): E {
+  const found = document.getElementById(id);
+  if (!(found instanceof type)) throw new Error(`the page has no ${type.name} with the id ${id}`);
+  return found;
+}
+
+export const button = (id: string) => element(id, HTMLButtonElement);
+export const table = (id: string) => element(id, HTMLTableElement);
+export const any = (id: string) => element(id, HTMLElement);
+
+/** Hides or shows an element, and leaves alone what is so already: touching what is read out might repeat it. */
+export function setHidden(element: HTMLElement, hidden: boolean): void {
+  if (element.hidden !== hidden) element.hidden = hidden;
+}

@@ -1,0 +1,36 @@
+// What comes in is checked field by field; a refusal names the field.
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+export function list(value: unknown, what: string): unknown[] {
+  if (!Array.isArray(value)) throw new Error(`${what}: not a list`);
+  return value;
+}
+
+export function record(value: unknown, what: string): Fields {
+  if (typeof value !== "object" || value === null) throw new Error(`${what}: not an object`);
+  return value as Fields;
+}
+
+export function text(fields: Fields, name: string): string {
+  const value = fields[name];
+  if (typeof value !== "string") throw new Error(`${name}: not a text`);
+  return value;
+}
+
+export function number(fields: Fields, name: string): number {
+  const value = fields[name];
+  if (typeof value !== "number") throw new Error(`${name}: not a number`);
+  return value;
+}
+
+export function flag(fields: Fields, name: string): boolean {
+  const value = fields[name];
+  if (typeof value !== "boolean") throw new Error(`${name}: neither true nor false`);
+  return value;
+}
+
+/** `null` where the field is null or missing, otherwise what `read` makes of it. */
+export function optional<T>(fields: Fields, name: string, read: (fields: Fields, name: string) => T): T | null {
+  return fields[name] === undefined || fields[name] === null ? null : read(fields, name);
+}
