@@ -175,6 +175,7 @@ fn losing(tp_drops: u64) -> Report {
         destinations: Vec::new(),
         ports: Vec::new(),
         loss: report.snapshot.loss,
+        scan: None,
     }];
     report
 }
