@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::record::{Alert, AlertKind, Notice};
+use super::record::{Alert, AlertKind, Life, Notice};
 use crate::detect::Share;
 use crate::flow::KernelCounts;
 
@@ -13,11 +13,13 @@ use crate::flow::KernelCounts;
 /// EVENT=SCANNING SRC=10.0.0.7 TOTALBYTES=4400 | DSTINFO=[{10.9.0.1 44} {10.9.0.2 44}]
 /// EVENT=SCANNING_PORT SRC=10.0.0.8 PORTS=[22 23 80]
 /// EVENT=LOSS DROPPED=1234 OFFERED=56793 SHARE=2.1729% LIMIT=0.1%
+/// GROWN=TRAFFIC SRC=10.0.0.5 TOTALBYTES=5000000123 LIMIT=1000000000 TIMES=5
+/// GROWN=SCANNING SRC=10.0.0.7 CONTACTED=31 LIMIT=15 TIMES=2
 /// CLOSED=TRAFFIC SRC=10.0.0.5 PEAK=1200000000 LIMIT=1000000000 SECONDS=212
 /// CLOSED=LOSS PEAK=2.1729% LIMIT=0.1% SECONDS=340
 /// ```
 ///
-/// The original never said that something ended; the line that does so begins with another word, so that
+/// The original never said that something grew or ended; the lines that do so begin with other words, so that
 /// whoever counts `EVENT=` counts what it counted. A line about a host that was opened while frames were lost says so at
 /// its end (`| LOST=2.1729%`): the true values are larger.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,7 @@ impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Notice::Opened(alert) => opened(alert, f),
+            Notice::Grown(alert, times) => grown(alert, *times, f),
             Notice::Closed(alert) => closed(alert, f),
         }
     }
@@ -62,6 +65,19 @@ fn opened(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     f.write_str("]")?;
     if lost > Share(0) { write!(f, " | LOST={lost}") } else { Ok(()) }
+}
+
+fn grown(alert: &Alert, times: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let &Alert { kind, source, limit, life: Life { last, .. }, .. } = alert;
+    let Some(source) = source else {
+        let (share, limit) = (Share::of_a_million(last), Share::of_a_million(limit));
+        return write!(f, "GROWN={} SHARE={share} LIMIT={limit} TIMES={times}", kind.name());
+    };
+    let word = match kind {
+        AlertKind::Traffic | AlertKind::Loss => "TOTALBYTES",
+        AlertKind::Scanning | AlertKind::ScanningPort => "CONTACTED",
+    };
+    write!(f, "GROWN={} SRC={source} {word}={last} LIMIT={limit} TIMES={times}", kind.name())
 }
 
 fn closed(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,6 +117,7 @@ mod tests {
             destinations,
             ports,
             loss: KernelCounts::default(),
+            life: Life { last: 47_288, ..Life::default() },
         };
         let traffic = alert(AlertKind::Traffic, vec![peer(9, 23_644)], vec![]);
         let scanning = Alert {
@@ -121,6 +138,15 @@ mod tests {
                 Notice::Opened(traffic.clone()),
                 "EVENT=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[{10.9.8.9 23644}]",
             ),
+            (
+                Notice::Grown(traffic.clone(), 2),
+                "GROWN=TRAFFIC SRC=10.1.1.1 TOTALBYTES=47288 LIMIT=20000 TIMES=2",
+            ),
+            (
+                Notice::Grown(scanning.clone(), 2),
+                "GROWN=SCANNING SRC=fd00::1 CONTACTED=47288 LIMIT=20000 TIMES=2",
+            ),
+            (Notice::Grown(lost.clone(), 10), "GROWN=LOSS SHARE=4.7288% LIMIT=0.1% TIMES=10"),
             (
                 Notice::Opened(Alert { destinations: vec![], ..traffic }),
                 "EVENT=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[]",

@@ -10,7 +10,7 @@ use crate::flow::{HostRow, InterfaceCounts, KernelCounts, PeerBytes, Snapshot};
 use crate::packet::Skip;
 use crate::time::UnixNanos;
 
-/// A finding that was said: once when it opened, once when it closes.
+/// A finding that was said: when it opened, when it grew, when it closes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     /// Stable name of this alert.
@@ -36,6 +36,19 @@ pub struct Alert {
     /// What the kernel offered and lost in the window when the alert opened: with losses, the true values are larger
     /// than the measured ones.
     pub loss: KernelCounts,
+    /// How it has gone since it opened.
+    pub life: Life,
+}
+
+/// What changes of an alert while it lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// The latest value that exceeded the limit.
+    pub last: u64,
+    /// When that was.
+    pub exceeded_at: UnixNanos,
+    /// How many times it has closed and opened again within the cooldown.
+    pub reopened: u32,
 }
 
 /// A host with at least one open alert, as it is now.
@@ -88,8 +101,10 @@ pub struct InterfaceReport {
 /// What the ledger wants said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// An alert opened.
+    /// An alert opened, for the first time or again.
     Opened(Alert),
+    /// It has reached this many times its limit.
+    Grown(Alert, u64),
     /// It closed.
     Closed(Alert),
 }

@@ -115,6 +115,7 @@ mod tests {
             destinations: Vec::new(),
             ports: vec![n as u16],
             loss: Default::default(),
+            life: Default::default(),
         })
     }
 

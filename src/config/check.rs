@@ -10,8 +10,8 @@ use super::key::Key;
 use super::units::{self, Bytes, Item, NumberError, within};
 use super::word::Word;
 use super::{
-    CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S, LIMIT_BYTES,
-    LOSS_PPM, MEMORY_BYTES, Machine, RING_MEMORY_BYTES, WORKERS, Workers,
+    CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, COOLDOWN_S, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S,
+    LIMIT_BYTES, LOSS_PPM, MEMORY_BYTES, Machine, RING_MEMORY_BYTES, WORKERS, Workers,
 };
 use crate::capture::RING_BYTES_MIN;
 use crate::detect::Share;
@@ -22,7 +22,7 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let defaults = Config::defaults(machine);
     let mut file = Checker { raw, problems };
 
-    let traffic_interval_s = file.read(Key::TrafficInterval, defaults.traffic_interval_s, seconds);
+    let traffic_interval_s = file.read(Key::TrafficInterval, defaults.traffic_interval_s, interval);
     let ip_bytes_max = file.read(Key::ByteLimit, defaults.ip_bytes_max, |value| bytes(value, &LIMIT_BYTES));
     let hide_destinations = file.read(Key::NoDestinations, defaults.hide_destinations, word);
     let chart_bytes_min =
@@ -37,8 +37,10 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let contacted_ports_max = file.read(Key::NumContactedPorts, defaults.contacted_ports_max, |value| {
         count(value, &CONTACTED_PORTS, Key::AnalyzePorts)
     });
-    let port_interval_s = file.read(Key::PortInterval, defaults.port_interval_s, seconds);
+    let port_interval_s = file.read(Key::PortInterval, defaults.port_interval_s, interval);
     let scan_evidence = file.read(Key::ScanEvidence, defaults.scan_evidence, word);
+    let alert_cooldown_s =
+        file.read(Key::AlertCooldown, defaults.alert_cooldown_s, |value| seconds(value, &COOLDOWN_S));
 
     let direction = file.read(Key::Direction, defaults.direction, word);
     let wire_exact = file.read(Key::WireExact, defaults.wire_exact, word);
@@ -68,6 +70,7 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         contacted_ports_max: contacted_ports_max?,
         port_interval_s: port_interval_s?,
         scan_evidence: scan_evidence?,
+        alert_cooldown_s: alert_cooldown_s?,
         direction: direction?,
         wire_exact: wire_exact?,
         loss_ppm_max: loss_ppm_max?,
@@ -148,9 +151,13 @@ impl Complaint {
     }
 }
 
-fn seconds(value: &str) -> Result<u64, Complaint> {
-    units::whole(value).and_then(|number| within(number, &INTERVAL_S)).map_err(|error| {
-        let (min, max) = INTERVAL_S.into_inner();
+fn interval(value: &str) -> Result<u64, Complaint> {
+    seconds(value, &INTERVAL_S)
+}
+
+fn seconds(value: &str, range: &RangeInclusive<u64>) -> Result<u64, Complaint> {
+    units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
+        let (min, max) = (range.start(), range.end());
         Complaint::new(error, format!("write whole seconds from {min} to {max} (30 days), without a unit"))
     })
 }
@@ -357,6 +364,7 @@ mod tests {
             "ExcludedInterfaces: \"\"",
             "LossLimit: off\nWireExact: off",
             "LossLimit: 100%",
+            "AlertCooldown: 0",
             "Workers: 256",
             "Workers: auto\nPinCores: auto",
             "Workers: 1\nPinCores: 3",
@@ -389,6 +397,7 @@ mod tests {
             ("TrafficInterval: »2592001«", "too large", "30 days"),
             ("PortInterval: »-1«", "not a number", "whole seconds"),
             ("PortInterval: »99999999999999999999«", "too large", "2592000"),
+            ("AlertCooldown: »2592001«", "too large", "from 0 to 2592000 (30 days)"),
             ("ByteLimit: »0«", "too small", "bytes from 1 to 1000000000G"),
             ("ByteLimit: »5T«", "unknown unit", "K, M and G are powers of 1000"),
             ("ByteLimit: »20000000000G«", "too large", "1000000000G"),

@@ -33,6 +33,7 @@ keys! {
     NumContactedPorts
     PortInterval
     ScanEvidence
+    AlertCooldown
     Direction
     WireExact
     LossLimit

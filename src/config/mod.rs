@@ -52,6 +52,7 @@ pub struct Config {
     contacted_ports_max: u32,
     port_interval_s: u64,
     scan_evidence: ScanEvidence,
+    alert_cooldown_s: u64,
     direction: DirectionPolicy,
     wire_exact: WireExact,
     /// `None`: losses raise no alert.
@@ -133,6 +134,7 @@ impl Config {
             contacted_ports_max: 100,
             port_interval_s: 600,
             scan_evidence: ScanEvidence::Contacts,
+            alert_cooldown_s: 170,
             direction: DirectionPolicy::Auto,
             wire_exact: WireExact::Auto,
             loss_ppm_max: Some(1_000),
@@ -205,6 +207,9 @@ pub const FILE_BYTES_MAX: usize = 1 << 16;
 /// Seconds that an interval may last: slots are a tenth of it and at least 100 ms; a month is the longest
 /// span that anybody bills.
 const INTERVAL_S: RangeInclusive<u64> = 1..=30 * 24 * 3600;
+
+/// Seconds within which an alert that is exceeded again is the same; 0 is a new one each time.
+const COOLDOWN_S: RangeInclusive<u64> = 0..=*INTERVAL_S.end();
 
 /// Bytes that a limit may have: an exabyte, which leaves room for sums of such sums in 64 bits.
 const LIMIT_BYTES: RangeInclusive<u64> = 1..=1_000_000_000_000_000_000;

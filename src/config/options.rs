@@ -72,7 +72,10 @@ impl Config {
     /// assert!(!Config::default().alert_options().hide_destinations);
     /// ```
     pub fn alert_options(&self) -> alert::Options {
-        alert::Options { hide_destinations: self.hide_destinations }
+        alert::Options {
+            hide_destinations: self.hide_destinations,
+            cooldown: Duration::from_secs(self.alert_cooldown_s),
+        }
     }
 
     /// How the threads are laid out.
@@ -135,6 +138,7 @@ AnalyzePorts: true
 NumContactedPorts: 50
 PortInterval: 300
 ScanEvidence: contacts
+AlertCooldown: 90
 Direction: in+own
 WireExact: off
 LossLimit: 5%
@@ -174,7 +178,8 @@ ListenAddress: [::1]:80
             loss_ppm_max: Some(50_000),
         };
         assert_eq!(config.detect_limits(), limits);
-        assert_eq!(config.alert_options(), alert::Options { hide_destinations: true });
+        let alert = alert::Options { hide_destinations: true, cooldown: Duration::from_secs(90) };
+        assert_eq!(config.alert_options(), alert);
         assert_eq!(config.engine_options(), engine::Options { pin_cores: PinCores::List(vec![3, 2]) });
         assert_eq!(config.api_options().listen.to_string(), "[::1]:80");
     }

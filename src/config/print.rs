@@ -43,6 +43,7 @@ impl Config {
             Key::NumContactedPorts => self.contacted_ports_max.to_string(),
             Key::PortInterval => self.port_interval_s.to_string(),
             Key::ScanEvidence => self.scan_evidence.word().to_owned(),
+            Key::AlertCooldown => self.alert_cooldown_s.to_string(),
             Key::Direction => self.direction.word().to_owned(),
             Key::WireExact => self.wire_exact.word().to_owned(),
             Key::LossLimit => {
@@ -99,6 +100,7 @@ AnalyzePorts: false
 NumContactedPorts: 100
 PortInterval: 600
 ScanEvidence: contacts
+AlertCooldown: 170
 Direction: auto
 WireExact: auto
 LossLimit: 0.1%

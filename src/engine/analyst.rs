@@ -33,7 +33,7 @@ impl Analyst {
         };
         Self {
             window: Window::new(&rules.flow, limits, seed),
-            ledger: Ledger::new(quiet),
+            ledger: Ledger::new(quiet, rules.alert.cooldown),
             limits: rules.detect.clone(),
             hides_destinations: rules.alert.hide_destinations,
             interfaces: InterfaceBook::default(),
@@ -64,7 +64,7 @@ impl Analyst {
         // Before the window turns: after a stall, what waits is not to lose its rows first.
         self.window.decide(settled);
         self.window.roll(now);
-        // First, so that a host that was quiet for a whole window and begins again has a new alert.
+        // First, so that a host that was quiet for a whole window and begins again is said again.
         self.ledger.close_quiet(now, civil, notices);
 
         self.hosts.clear();
@@ -156,3 +156,6 @@ fn evidence(window: &Window, finding: &Finding, hides_destinations: bool) -> Evi
     let destinations = if hides_destinations { Vec::new() } else { row.destinations };
     Evidence { ip_bytes: row.ip_bytes, destinations, ports, loss }
 }
+
+#[cfg(test)]
+mod tests;

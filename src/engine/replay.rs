@@ -148,14 +148,11 @@ impl Run {
         // There is one worker, and it has read everything up to now.
         self.analyst.judge(now, UnixNanos(now.0), now, &mut self.notices);
         for notice in self.notices.drain(..) {
-            match notice {
-                Notice::Opened(alert) => self.alerts.push(alert),
-                Notice::Closed(closed) => {
-                    // Few are open at once, and those opened last.
-                    if let Some(open) = self.alerts.iter_mut().rev().find(|alert| alert.id == closed.id) {
-                        *open = closed;
-                    }
-                }
+            let (Notice::Opened(alert) | Notice::Grown(alert, _) | Notice::Closed(alert)) = notice;
+            // Few are open at once, and those opened last. One that opens again has been there before.
+            match self.alerts.iter_mut().rev().find(|known| known.id == alert.id) {
+                Some(known) => *known = alert,
+                None => self.alerts.push(alert),
             }
         }
     }
@@ -178,7 +175,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     /// Seconds between its opening and its end of each alert about a host that bursts at these seconds.
-    fn alerts(bursts: &[u64]) -> Vec<Option<u64>> {
+    fn alerts(bursts: &[u64], cooldown_s: u64) -> Vec<Option<u64>> {
         let rules = Rules {
             flow: flow::Options {
                 traffic_interval: Duration::from_secs(10),
@@ -192,7 +189,7 @@ mod tests {
                 contacted_ports_max: None,
                 loss_ppm_max: None,
             },
-            alert: alert::Options::default(),
+            alert: alert::Options { cooldown: Duration::from_secs(cooldown_s), ..alert::Options::default() },
         };
         let mut run = Run::new(&rules).expect("enough memory");
         for second in bursts {
@@ -212,10 +209,17 @@ mod tests {
     /// anything else was captured meanwhile.
     #[test]
     fn a_gap_closes_an_alert_when_it_would_have_closed_live() {
-        assert_eq!(alerts(&[1000]), [None]);
-        assert_eq!(alerts(&[1000, 1015]), [None], "five seconds under the limit");
-        assert_eq!(alerts(&[1000, 1018, 1036]), [None]);
-        assert_eq!(alerts(&[1000, 1020]), [Some(19), None]);
-        assert_eq!(alerts(&[1000, 1_000_000_000]), [Some(19), None], "years later");
+        assert_eq!(alerts(&[1000], 0), [None]);
+        assert_eq!(alerts(&[1000, 1015], 0), [None], "five seconds under the limit");
+        assert_eq!(alerts(&[1000, 1018, 1036], 0), [None]);
+        assert_eq!(alerts(&[1000, 1020], 0), [Some(19), None]);
+        assert_eq!(alerts(&[1000, 1_000_000_000], 0), [Some(19), None], "years later");
+    }
+
+    #[test]
+    fn an_alert_that_opens_again_within_the_cooldown_is_one() {
+        assert_eq!(alerts(&[1000, 1023], 5), [None]);
+        assert_eq!(alerts(&[1000, 1024], 5), [Some(19), None]);
+        assert_eq!(alerts(&[1000, 1022, 1060], 5), [Some(41), None]);
     }
 }
