@@ -4,10 +4,10 @@
 //! # The life of a packet
 //!
 //! ```text
-//!  kernel ring block -> frames -> Summary -> a worker's Delta -> Window -> findings -> alerts -> log, HTTP
+//!  kernel ring block -> frames -> Summary -> a worker's Delta -> Window -> findings -> alerts -> sinks, HTTP
 //!   sys/ring            packet/   packet/     flow/delta          flow/     detect/     alert/
 //!                       decode    summary     flow/table          window    volume      ledger, line
-//!  |--------------- worker thread, one per ring, nothing shared ---------| |--- analyst thread ---| |- readers
+//!  |--------------- worker thread, one per ring, nothing shared ---------| |--- analyst thread ---| |- one thread each
 //! ```
 //!
 //! Read `sys/ring.rs`, `engine/worker.rs` (with `intake.rs`), `packet/decode.rs`, `flow/delta.rs` over
@@ -20,7 +20,7 @@
 //! and a sliding window is addition of the newest slot and subtraction of the oldest. So workers share nothing:
 //! each counts into a table of its own and, four times a second, gives the table away and takes an empty one
 //! back ([`flow::handover`]). One thread, the analyst, adds up what it is given, judges the hosts that did
-//! something, and publishes a report that readers clone a pointer to. A slow reader, a slow log or a slow analyst
+//! something, and publishes a report that readers clone a pointer to. A slow reader, a slow sink or a slow analyst
 //! makes nobody before it wait; the tick gets longer, and nothing is lost.
 //!
 //! # The promises
@@ -40,7 +40,7 @@
 //! ```text
 //!  6  config             file -> checked Config -> one Options or Limits for each floor
 //!  5  engine      api    threads and lifecycle      |  HTTP, JSON, dashboard
-//!  4  alert              ledger, alert, log sink
+//!  4  alert              ledger, alert, its JSON, sinks
 //!  3  detect             pure functions: counts -> findings
 //!  2  capture     flow   frames from kernel or file |  counting, merging, windows
 //!  1  packet             bytes -> Summary

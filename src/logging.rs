@@ -12,6 +12,12 @@
 //! level that `sd-daemon(3)` describes: `<4>warning: ...`. Alert lines are not log records, they are written
 //! by their own floor with the same [`LinePrefix`].
 //!
+//! With [`Format::Json`] each line is a JSON object instead, behind the level where stderr is the journal:
+//!
+//! ```text
+//! {"level":"warning","message":"io_uring is refused here, using epoll","time":"2006-01-02T15:04:05Z"}
+//! ```
+//!
 //! Control characters of a record are written as escapes: a record is one line, and nothing that a stranger
 //! sent can forge another. A stderr that is gone fails in silence; there is nobody left to tell.
 //!
@@ -41,19 +47,63 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::privileges;
 use crate::time::{UnixNanos, unix_now};
 
-/// What a line begins with.
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Text for people, and for watchers of the original's log.
+    #[default]
+    Text,
+    /// A JSON object for programs.
+    Json,
+}
+
+/// What a line begins with, and what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinePrefix {
-    /// Date and time in this zone: `2006/01/02 15:04:05 `.
+    /// Date and time in this zone, then text: `2006/01/02 15:04:05 `.
     Clock(TimeZone),
-    /// The level for the journal: `<6>`.
+    /// The level for the journal, then text: `<6>`.
     Journal,
+    /// A JSON object, behind the level if the journal gets it.
+    Json {
+        /// Whether it does.
+        for_journal: bool,
+    },
 }
 
 impl LinePrefix {
     /// The prefix that suits this process: where its stderr leads, and its local time.
-    pub fn detect() -> Self {
-        if stderr_is_journal() { Self::Journal } else { Self::Clock(TimeZone::system()) }
+    pub fn detect(format: Format) -> Self {
+        match (format, stderr_is_journal()) {
+            (Format::Json, for_journal) => Self::Json { for_journal },
+            (Format::Text, true) => Self::Journal,
+            (Format::Text, false) => Self::Clock(TimeZone::system()),
+        }
+    }
+
+    /// Whether what follows the prefix is a JSON object.
+    pub fn is_json(&self) -> bool {
+        matches!(self, Self::Json { .. })
+    }
+
+    /// A record as a whole line. Its control characters become escapes.
+    pub fn line(&self, at: UnixNanos, level: Level, text: &str) -> String {
+        let prefix = self.at(at, level);
+        if self.is_json() {
+            let record = serde_json::json!({
+                "time": timestamp(at).to_string(),
+                "level": word(level),
+                "message": text,
+            });
+            return format!("{prefix}{record}\n");
+        }
+        let said = if level <= Level::WARN { format!("{}: ", word(level)) } else { String::new() };
+        let mut line = format!("{prefix}{said}");
+        for c in text.chars() {
+            if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+        }
+        line.push('\n');
+        line
     }
 
     /// The prefix of a line that was written at `at`; it formats into anything.
@@ -96,6 +146,11 @@ pub fn finish(patience: Duration) -> bool {
     QUEUE.get().is_none_or(|queue| queue.finish(patience))
 }
 
+/// How the records of this process begin, if they are written.
+pub fn prefix() -> Option<LinePrefix> {
+    QUEUE.get().map(|queue| queue.prefix.clone())
+}
+
 /// Stderr for whole lines that are no records: behind the records that wait, or at once where [`init`] was not
 /// called.
 pub fn stderr() -> Box<dyn Write> {
@@ -127,6 +182,7 @@ const LINES_MAX: usize = 1024;
 struct Queue {
     waiting: SyncSender<Message>,
     lost: Arc<AtomicU64>,
+    prefix: LinePrefix,
 }
 
 enum Message {
@@ -139,7 +195,7 @@ impl Queue {
     fn start(out: impl Write + Send + 'static, prefix: LinePrefix) -> io::Result<Self> {
         let (waiting, messages) = sync_channel(LINES_MAX);
         let lost = Arc::new(AtomicU64::new(0));
-        let queue = Self { waiting, lost: Arc::clone(&lost) };
+        let queue = Self { waiting, lost: Arc::clone(&lost), prefix: prefix.clone() };
         let write = move || {
             // It starts before the rings are open and needs none; whoever opens them says why it failed.
             let _ = privileges::drop_all();
@@ -180,9 +236,8 @@ fn write_messages(messages: &Receiver<Message>, mut out: impl Write, lost: &Atom
         };
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let prefix = prefix.at(unix_now(), Level::WARN);
-            let _ =
-                out.write_all(format!("{prefix}warning: {lost} lines found no room in the log\n").as_bytes());
+            let text = format!("{lost} lines found no room in the log");
+            let _ = out.write_all(prefix.line(unix_now(), Level::WARN, &text).as_bytes());
         }
     }
 }
@@ -196,15 +251,32 @@ struct Prefix<'a> {
 impl fmt::Display for Prefix<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.prefix {
-            LinePrefix::Journal => write!(f, "<{}>", syslog_level(self.level)),
+            LinePrefix::Json { for_journal: false } => Ok(()),
+            LinePrefix::Journal | LinePrefix::Json { for_journal: true } => {
+                write!(f, "<{}>", syslog_level(self.level))
+            }
             LinePrefix::Clock(zone) => {
-                let at = Timestamp::from_nanosecond(i128::from(self.at.0))
-                    .expect("64 bits of nanoseconds end in 2554, and this holds years up to 9999");
+                let at = timestamp(self.at);
                 let at = zone.to_datetime(at);
                 write!(f, "{:04}/{:02}/{:02} ", at.year(), at.month(), at.day())?;
                 write!(f, "{:02}:{:02}:{:02} ", at.hour(), at.minute(), at.second())
             }
         }
+    }
+}
+
+fn timestamp(at: UnixNanos) -> Timestamp {
+    Timestamp::from_nanosecond(i128::from(at.0))
+        .expect("64 bits of nanoseconds end in 2554, and this holds years up to 9999")
+}
+
+/// How a level is called in a line.
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warning",
+        Level::INFO => "info",
+        Level::DEBUG | Level::TRACE => "debug",
     }
 }
 
@@ -246,23 +318,10 @@ where
         record: &Record<'_>,
     ) -> fmt::Result {
         let level = *record.metadata().level();
-        write!(out, "{}", self.prefix.at(unix_now(), level))?;
-        out.write_str(match level {
-            Level::ERROR => "error: ",
-            Level::WARN => "warning: ",
-            _ => "",
-        })?;
         let mut text = String::new();
         ctx.field_format().format_fields(Writer::new(&mut text), record)?;
-        write_line(&mut out, &text)
+        out.write_str(&self.prefix.line(unix_now(), level, &text))
     }
-}
-
-fn write_line(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
-    for c in text.chars() {
-        if c.is_control() { write!(out, "{}", c.escape_default())? } else { out.write_char(c)? }
-    }
-    out.write_char('\n')
 }
 
 #[cfg(test)]
@@ -328,6 +387,25 @@ mod tests {
                         <4>warning: over\\x1b[31mrun\\r\\n<0>forged interface=\"a\\nb\" drops=3\n\
                         <3>error: gone\n";
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_record_is_one_object_if_a_program_reads_it() {
+        let lines = record(LinePrefix::Json { for_journal: false }, || {
+            tracing::warn!(drops = 3, "over\u{1b}run \"a\"\n");
+            tracing::info!("listening");
+        });
+        let records: Vec<serde_json::Value> =
+            lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!(records.len(), 2, "{lines}");
+        assert_eq!(records[0]["level"], "warning");
+        assert_eq!(records[0]["message"], "over\\x1brun \"a\"\n drops=3");
+        assert!(records[1]["time"].as_str().is_some_and(|time| time.parse::<Timestamp>().is_ok()), "{lines}");
+        let line = LinePrefix::Json { for_journal: true }.line(GO_LAYOUT, Level::ERROR, "gone");
+        assert_eq!(
+            line,
+            "<3>{\"level\":\"error\",\"message\":\"gone\",\"time\":\"2006-01-02T15:04:05.999999999Z\"}\n"
+        );
     }
 
     /// A stderr that takes nothing while its lock is held.

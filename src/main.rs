@@ -12,11 +12,11 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tracing::{Level, info, warn};
-use traffic_alerted::alert::{self, LogSink, Notice, OPEN_ALERTS_MAX};
+use traffic_alerted::alert::{self, Finished, Notice, OPEN_ALERTS_MAX, Outlets, SinkName, Trial};
 use traffic_alerted::api::{self, Server};
 use traffic_alerted::config::{Config, ConfigError};
 use traffic_alerted::engine::{self, Engine, Replayed, Rules, Signals};
-use traffic_alerted::logging::{self, LinePrefix};
+use traffic_alerted::logging::{self, Format, LinePrefix};
 use traffic_alerted::packet::Skip;
 use traffic_alerted::privileges;
 use traffic_alerted::time::unix_now;
@@ -45,6 +45,12 @@ enum Command {
         #[arg(value_name = "CONFIG")]
         config: PathBuf,
     },
+    /// Send a sample to every place that alerts go to, and say what came of it.
+    TestAlert {
+        /// The configuration file.
+        #[arg(value_name = "CONFIG")]
+        config: PathBuf,
+    },
     /// Run the same engine over capture files (pcap, pcapng).
     Replay(Replay),
 }
@@ -63,10 +69,9 @@ struct Replay {
 }
 
 fn main() -> ExitCode {
-    let prefix = LinePrefix::detect();
-    let code = match obey(CommandLine::parse(), &prefix) {
+    let code = match obey(CommandLine::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&error, &prefix),
+        Err(error) => complain(&error),
     };
     // Without success there is nobody to say it to.
     let _ = logging::finish(LAST_RECORDS);
@@ -76,22 +81,34 @@ fn main() -> ExitCode {
 /// Patience at the end with a stderr that does not take its last lines.
 const LAST_RECORDS: Duration = Duration::from_millis(100);
 
-fn obey(line: CommandLine, prefix: &LinePrefix) -> anyhow::Result<()> {
+fn obey(line: CommandLine) -> anyhow::Result<()> {
     match (line.command, line.config) {
         (Some(Command::Check { config }), _) => check(&Config::load(config)?),
+        (Some(Command::TestAlert { config }), _) => {
+            let config = Config::load(config)?;
+            test_alert(&config, begin_log(&config)?)
+        }
         (Some(Command::Replay(what)), _) => {
-            logging::init(prefix.clone())?;
             let config = what.config.as_ref().map_or_else(|| Ok(Config::default()), Config::load)?;
+            begin_log(&config)?;
             replay(&config, &what)
         }
         (None, Some(config)) => {
             // Before any thread is started: they inherit it.
             let signals = Signals::block().context("cannot take over SIGTERM and SIGINT")?;
-            logging::init(prefix.clone())?;
-            run(&Config::load(config)?, &signals, prefix)
+            let config = Config::load(config)?;
+            let prefix = begin_log(&config)?;
+            run(&config, &signals, prefix)
         }
         (None, None) => unreachable!("clap requires a subcommand or a configuration"),
     }
+}
+
+/// Begins to write the log in the form that the configuration wants.
+fn begin_log(config: &Config) -> anyhow::Result<LinePrefix> {
+    let prefix = LinePrefix::detect(config.log_format());
+    logging::init(prefix.clone())?;
+    Ok(prefix)
 }
 
 fn check(config: &Config) -> anyhow::Result<()> {
@@ -102,14 +119,37 @@ fn check(config: &Config) -> anyhow::Result<()> {
     }
 }
 
+/// Sends a sample to every sink, with the rights that alerts are sent with.
+fn test_alert(config: &Config, prefix: LinePrefix) -> anyhow::Result<()> {
+    privileges::drop_all()?;
+    let trials = config
+        .sink_options()
+        .try_out(io::stderr(), prefix)
+        .context("cannot start the threads of the sinks: raise the limits on tasks and open files")?;
+    let mut out = io::stdout().lock();
+    for Trial { sink, outcome, caveat } in &trials {
+        match outcome {
+            Ok(took) => {
+                let caveat = caveat.map_or_else(String::new, |caveat| format!(" ({caveat})"));
+                writeln!(out, "{sink}: delivered in {} ms{caveat}", took.as_millis())?;
+            }
+            Err(why) => writeln!(out, "{sink}: failed: {why}")?,
+        }
+    }
+    let failed = trials.iter().filter(|trial| trial.outcome.is_err()).count();
+    anyhow::ensure!(failed == 0, "the sample did not arrive at {failed} of {} places", trials.len());
+    Ok(())
+}
+
 /// Monitors until asked to stop.
-fn run(config: &Config, signals: &Signals, prefix: &LinePrefix) -> anyhow::Result<()> {
+fn run(config: &Config, signals: &Signals, prefix: LinePrefix) -> anyhow::Result<()> {
     let server = Server::bind(&config.api_options())?;
     let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(config))?;
     privileges::drop_all()?;
     let report = engine.report();
-    let log = LogSink::start(io::stderr(), prefix.clone()).context("cannot start the thread of the log")?;
-    let running = engine.start(log)?;
+    let outlets = Outlets::start(io::stderr(), prefix, &config.sink_options())
+        .context("cannot start the threads of the sinks: raise the limits on tasks and open files")?;
+    let running = engine.start(outlets)?;
     let server = server.start(report)?;
     info!("listening on http://{}/dashboard/", server.local_addr());
 
@@ -131,12 +171,25 @@ fn run(config: &Config, signals: &Signals, prefix: &LinePrefix) -> anyhow::Resul
     if summary.refused_findings > 0 {
         warn!("alerts are missing: {OPEN_ALERTS_MAX} were open at once, so the limits are too low");
     }
-    match summary.undelivered_alerts {
-        Some(0) => {}
-        Some(lost) => warn!("{lost} alerts were not written: the log took them too slowly"),
-        None => warn!("the last alerts were not written: the log took nothing"),
-    }
+    summary.sinks.iter().for_each(say_lost);
     summary.failure.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+/// Says what a sink has not delivered.
+fn say_lost(Finished { sink, counts, in_time }: &Finished) {
+    let (lost, waiting) = (counts.lost(), counts.waiting());
+    match sink {
+        SinkName::Log if lost > 0 => {
+            warn!("{lost} alerts were not written: the log took them too slowly");
+        }
+        _ if lost > 0 => warn!("{sink}: {lost} alerts were not delivered"),
+        _ => {}
+    }
+    match sink {
+        SinkName::Log if !in_time => warn!("the last alerts were not written: the log took nothing"),
+        _ if waiting > 0 => warn!("{sink}: {waiting} alerts were still waiting at the end"),
+        _ => {}
+    }
 }
 
 /// Counts what is in capture files, and says what would have been said of it.
@@ -187,17 +240,22 @@ fn rules(config: &Config) -> Rules {
 }
 
 /// Says on stderr why it ended, and with which code it must end.
-fn complain(error: &anyhow::Error, prefix: &LinePrefix) -> ExitCode {
+fn complain(error: &anyhow::Error) -> ExitCode {
     let (report, code) = match error.downcast_ref::<ConfigError>() {
         Some(error) => (error.render(wants_colour()), ExitCode::from(2)),
         None => (format!("error: {error:#}"), ExitCode::FAILURE),
     };
-    // On a terminal the report stands alone; the journal files each line under its level.
-    let prefix = match prefix {
-        LinePrefix::Clock(_) => String::new(),
-        LinePrefix::Journal => prefix.at(unix_now(), Level::ERROR).to_string(),
+    // Without a configuration there is no log yet, and its format is not known.
+    let prefix = logging::prefix().unwrap_or_else(|| LinePrefix::detect(Format::Text));
+    let lines: String = match prefix {
+        LinePrefix::Json { .. } => prefix.line(unix_now(), Level::ERROR, &format!("{error:#}")),
+        // On a terminal the report stands alone; the journal files each line under its level.
+        LinePrefix::Clock(_) => format!("{report}\n"),
+        LinePrefix::Journal => {
+            let level = prefix.at(unix_now(), Level::ERROR).to_string();
+            report.lines().map(|line| format!("{level}{line}\n")).collect()
+        }
     };
-    let lines: String = report.lines().map(|line| format!("{prefix}{line}\n")).collect();
     // If stderr is gone, the exit code is all that is left to say.
     let _ = logging::stderr().write_all(lines.as_bytes());
     code

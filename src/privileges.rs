@@ -29,3 +29,12 @@ pub fn drop_all() -> Result<(), PrivilegeError> {
     }
     Ok(())
 }
+
+/// Makes sure that nothing that this thread starts has a privilege that it lacks itself: not by a setuid program,
+/// nor by being root, to whom a new program would give all capabilities back.
+///
+/// # Errors
+/// The kernel refuses, which only a sandbox can cause.
+pub fn gain_none() -> nix::Result<()> {
+    nix::sys::prctl::set_no_new_privs()
+}

@@ -85,7 +85,7 @@ fn a_small_capture_gives_the_recorded_result() {
                 {"src": "10.0.0.2", "dst": "10.0.0.1", "packets": 2, "ip_bytes": 240},
             ],
             "alerts": [{
-                "id": "1790000000-1", "kind": "TRAFFIC", "source": "10.0.0.2",
+                "id": "1790000000-1", "kind": "TRAFFIC", "state": "open", "source": "10.0.0.2",
                 "opened_at": "2026-09-21T14:13:20.004Z", "closed_at": null,
                 "measured": 240, "limit": 199,
                 "evidence": {"ip_bytes": 240, "destinations": [{"ip": "10.0.0.1", "ip_bytes": 240}]},

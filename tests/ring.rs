@@ -20,10 +20,11 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, sendto, socket};
 use traffic_alerted::capture::{
-    self, Batch, DirectionPolicy, EventLoop, FrameSource, InterfaceView, KernelView, Live, Options,
-    SocketStatistics, Standing, Waker, Watcher, WireExact,
+    self, Batch, DirectionPolicy, EventLoop, FrameSource, InterfaceView, KernelView, Live, LocalNetworks,
+    Options, SocketStatistics, Standing, Waker, Watcher, WireExact,
 };
 use traffic_alerted::packet::{Direction, Skip};
+use traffic_alerted::privileges;
 use traffic_alerted::published::Published;
 use traffic_alerted::sys::packet_socket::PacketSocket;
 use traffic_alerted::sys::poller::{Choice, Poller};
@@ -131,7 +132,7 @@ fn two_rings_share_the_frames_and_the_sums_agree() {
             let number = frame.number.unwrap();
             let len = [1514, 192, 60][number as usize % 3];
             assert_eq!((frame.frame_len, frame.captured_len), (len, len.min(192)), "frame {number}");
-            assert_eq!((frame.direction, frame.standing), (Direction::Entering, Standing::Counts));
+            assert_eq!((frame.direction, frame.standing), (Direction::Overheard, Standing::Counts));
         }
         let shares: Vec<usize> = (0..2)
             .map(|ring| capture.seen.iter().filter(|f| f.ring == ring && f.number.is_some()).count())
@@ -234,6 +235,109 @@ fn interfaces_come_and_go_while_it_runs() {
 }
 
 #[test]
+fn what_came_and_went_is_judged_by_the_names_it_had() {
+    in_namespace("what_came_and_went_is_judged_by_the_names_it_had", || {
+        let mut options = options(1, 8 << 20);
+        options.excluded_interfaces = vec!["lo".into(), "x0".into()];
+        const PROBE: u32 = 1_000_000;
+        // Nobody watches: the worker knows what it asks for itself.
+        let mut capture = Capture::open(&options);
+        let show = |number: u32, names: &[&str]| {
+            let [first, later @ ..] = names else { panic!("a name") };
+            let peer = Peer::new(first);
+            let mut now = *first;
+            for name in later {
+                ip(["link", "set", now, "down"]);
+                ip(["link", "set", now, "name", name]);
+                ip(["link", "set", name, "up"]);
+                now = name;
+            }
+            // The other end of the wire comes up by itself, a moment later.
+            let before = frames_received(now);
+            until("frames pass", || {
+                peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], PROBE, 100));
+                frames_received(now) > before
+            });
+            (0..10).for_each(|n| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number + n, 100)));
+            ip(["link", "del", now]);
+        };
+        const EXCLUDED: Standing = Standing::Skipped(Skip::ExcludedInterface);
+        let cases: [(&[&str], Standing); 5] = [
+            (&["x0"], EXCLUDED),
+            (&["y0"], Standing::Counts),
+            (&["y0", "x0"], EXCLUDED),
+            (&["x0", "y0"], EXCLUDED),
+            (&["y0", "z0"], Standing::Counts),
+        ];
+        for ((names, _), number) in cases.iter().zip((0..).step_by(10)) {
+            show(number, names);
+        }
+        capture.until("all is read", |capture| (0..50).all(|number| capture.numbers().contains(&number)));
+        for ((names, expected), number) in cases.iter().zip((0..).step_by(10)) {
+            for number in number..number + 10 {
+                assert_eq!(capture.standing_of(number).1, *expected, "{names:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn every_kind_of_interface_is_known_from_birth() {
+    in_namespace("every_kind_of_interface_is_known_from_birth", || {
+        let _peer = Peer::new("r0");
+        let mut options = options(1, 8 << 20);
+        options.excluded_interfaces = vec!["lo".into(), "x0".into()];
+        let mut capture = Capture::open(&options);
+        let kinds = [
+            "type veth peer name other0\nlink set other0 up",
+            "link r0 type macvlan",
+            "type bridge\nlink set r0 master NAME",
+            "type vxlan id 5 dstport 4789",
+            "type ifb",
+        ];
+        let excluded = Standing::Skipped(Skip::ExcludedInterface);
+        for (kind, number) in kinds.iter().zip((0..).step_by(2)) {
+            for (name, number, expected) in [("x0", number, excluded), ("y0", number + 1, Standing::Counts)] {
+                ip_batch(&format!("link add name NAME up {kind}\n").replace("NAME", name));
+                wait_until_it_sends(name);
+                Sender::open(name).send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
+                ip(["link", "del", name]);
+                capture.until("the frame is read", |capture| capture.numbers().contains(&number));
+                assert_eq!(capture.standing_of(number).1, expected, "{name} {kind}");
+            }
+        }
+    });
+}
+
+#[test]
+fn when_notices_are_lost_nothing_counts_that_may_be_excluded() {
+    in_namespace("when_notices_are_lost_nothing_counts_that_may_be_excluded", || {
+        let changes: Vec<String> = (0..2000).map(|n| format!("link set lo mtu {}\n", 1500 + n)).collect();
+        for (excluded, expected) in
+            [("x0", Standing::Skipped(Skip::UnknownInterface)), ("lo", Standing::Counts)]
+        {
+            let mut options = options(1, 8 << 20);
+            options.excluded_interfaces = vec!["lo".into(), excluded.into()];
+            let mut capture = Capture::open(&options);
+            let peer = Peer::new("x0");
+            // More notices than any queue of this process holds.
+            ip_batch(&changes.concat());
+            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
+            ip(["link", "del", "x0"]);
+            capture.until("the frame is read", |capture| capture.numbers().contains(&1));
+            assert_eq!(capture.standing_of(1).1, expected, "{excluded}");
+
+            // What comes after that is known again.
+            let peer = Peer::new("y0");
+            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 2, 100));
+            ip(["link", "del", "y0"]);
+            capture.until("the frame is read", |capture| capture.numbers().contains(&2));
+            assert_eq!(capture.standing_of(2).1, Standing::Counts, "{excluded}");
+        }
+    });
+}
+
+#[test]
 fn what_leaves_is_evidence_once_the_host_forwards() {
     in_namespace("what_leaves_is_evidence_once_the_host_forwards", || {
         let peer = Peer::new("r0");
@@ -279,7 +383,7 @@ fn what_leaves_is_evidence_once_the_host_forwards() {
         // What enters counts as before, whatever it is.
         peer.send(&tcp_frame(5000, ACK));
         capture.until("the entering segment is read", |capture| capture.numbers().contains(&5000));
-        assert_eq!(capture.standing_of(5000), (Direction::Entering, Standing::Counts));
+        assert_eq!(capture.standing_of(5000), (Direction::Overheard, Standing::Counts));
         capture.assert_sums_agree();
     });
 }
@@ -365,6 +469,81 @@ fn what_the_kernel_counts_is_shown() {
         assert_eq!(find(&third, "old0").unwrap().ifindex, r0.ifindex);
         let changes = third.changes;
         assert!(changes.count >= 2 && !changes.max.is_zero() && changes.last <= changes.max, "{changes:?}");
+    });
+}
+
+#[test]
+fn local_networks_follow_addresses_and_routes() {
+    in_namespace("local_networks_follow_addresses_and_routes", || {
+        let _peers = [Peer::new("lan"), Peer::new("wan")];
+        ip(["addr", "add", "192.168.7.1/24", "dev", "lan"]);
+        ip(["addr", "add", "203.0.113.9/24", "dev", "wan"]);
+        ip(["route", "add", "default", "via", "203.0.113.1"]);
+        let mut capture = Capture::open(&options(1, 8 << 20));
+        let views = Arc::clone(&capture.views);
+        let local = || views.read().local_networks.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(local(), ["192.168.7.0/24", "203.0.113.9/32"], "before anything is read");
+
+        capture.watch();
+        let wait_for = |expected: &[&str]| {
+            until("the networks are known", || {
+                thread::sleep(TURN);
+                local() == expected
+            });
+        };
+        // Some that matter among some that do not.
+        for route in [
+            "10.1.0.0/16 via 192.168.7.2",
+            "198.18.0.0/15 via 192.168.7.2",
+            "10.2.0.0/16 via 203.0.113.1",
+            "198.51.100.0/24 dev lan",
+            "blackhole 10.9.0.0/16",
+            "10.3.0.0/16 dev lan table 100",
+        ] {
+            ip(["route", "add"].into_iter().chain(route.split(' ')));
+        }
+        wait_for(&["10.1.0.0/16", "192.168.7.0/24", "198.51.100.0/24", "203.0.113.9/32"]);
+        ip(["route", "del", "10.1.0.0/16"]);
+        wait_for(&["192.168.7.0/24", "198.51.100.0/24", "203.0.113.9/32"]);
+        // The kernel takes its routes away without a word.
+        ip(["link", "set", "lan", "down"]);
+        wait_for(&["192.168.7.0/24", "203.0.113.9/32"]);
+        ip(["addr", "del", "203.0.113.9/24", "dev", "wan"]);
+        wait_for(&["192.168.7.0/24"]);
+        drop(capture);
+
+        let configured = Options {
+            local_networks: LocalNetworks::List(vec![
+                "10.0.0.0/9".parse().unwrap(),
+                "10.128.0.0/9".parse().unwrap(),
+            ]),
+            ..options(1, 8 << 20)
+        };
+        let capture = Capture::open(&configured);
+        let table = capture.lives[0].table();
+        assert_eq!(table.local_networks(), ["10.0.0.0/8".parse().unwrap()]);
+        assert!(table.is_local([10, 200, 1, 1].into()) && !table.is_local([192, 168, 7, 1].into()));
+    });
+}
+
+#[test]
+fn a_mirror_port_receives_what_is_for_others() {
+    in_namespace("a_mirror_port_receives_what_is_for_others", || {
+        let _plain = Peer::new("r0");
+        let _first = Peer::new("span0");
+        let options = Options { promiscuous: vec!["span0".into(), "later0".into()], ..options(2, 8 << 20) };
+        let mut capture = Capture::open(&options);
+        let is_promiscuous = |name: &str| {
+            let shown = ip(["-details", "link", "show", name]);
+            !String::from_utf8_lossy(&shown).contains("promiscuity 0 ")
+        };
+        assert!(is_promiscuous("span0") && !is_promiscuous("r0"));
+
+        capture.watch();
+        ip(["link", "set", "r0", "name", "later0"]);
+        until("the renamed one receives all", || is_promiscuous("later0"));
+        ip(["link", "set", "span0", "name", "r0"]);
+        until("what is called otherwise does no more", || !is_promiscuous("r0"));
     });
 }
 
@@ -462,12 +641,15 @@ impl Capture {
         }
     }
 
-    /// Lets the watcher run.
+    /// Lets the watcher run, without a capability as in the program.
     fn watch(&mut self) {
         let watcher = self.watcher.take().expect("it runs once");
         let stop = Waker::new().unwrap();
         let bell = stop.clone();
-        let thread = thread::spawn(move || watcher.run(&bell).unwrap());
+        let thread = thread::spawn(move || {
+            privileges::drop_all().unwrap();
+            watcher.run(&bell).unwrap();
+        });
         self.following = Some((stop, thread));
     }
 
@@ -601,6 +783,14 @@ fn link_address(name: &str) -> LinkAddr {
         .unwrap_or_else(|| panic!("{name} has no link address"))
 }
 
+/// Frames that an interface has received since it was made.
+fn frames_received(name: &str) -> u64 {
+    let table = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    let line = table.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'));
+    let columns = line.unwrap_or_else(|| panic!("there is no {name}"));
+    columns.split_whitespace().nth(1).and_then(|packets| packets.parse().ok()).unwrap()
+}
+
 fn mac_of(name: &str) -> [u8; 6] {
     link_address(name).addr().unwrap()
 }
@@ -619,6 +809,8 @@ fn options(workers: usize, ring_memory_bytes: u64) -> Options {
         workers,
         ring_memory_bytes,
         excluded_interfaces: vec!["lo".into()],
+        promiscuous: vec![],
+        local_networks: LocalNetworks::Auto,
         direction: DirectionPolicy::Auto,
         event_loop: EventLoop::Auto,
         wire_exact: WireExact::Off,
@@ -724,6 +916,15 @@ fn wait_until_up(name: impl AsRef<OsStr>) {
     until("the link is up", || {
         let shown = ip([OsStr::new("link"), OsStr::new("show"), name.as_ref()]);
         shown.windows(8).any(|words| words == b"state UP")
+    });
+}
+
+/// As [`wait_until_up`], for devices that do not tell whether they are up.
+fn wait_until_it_sends(name: &str) {
+    until("the link sends", || {
+        let shown = ip(["-details", "link", "show", name]);
+        let shown = String::from_utf8_lossy(&shown);
+        shown.contains("LOWER_UP") && !shown.contains("qdisc noop ")
     });
 }
 

@@ -369,6 +369,7 @@ mod tests {
                         Notice::Opened(alert) => (alert, 1),
                         Notice::Grown(alert, times) => (alert, times),
                         Notice::Closed(alert) => (alert, 0),
+                        Notice::Test(alert) => panic!("nobody asked for {alert:?}"),
                     };
                     let subject = (alert.source, alert.kind);
                     let (whose, before) = *known.entry(alert.id.clone()).or_insert((subject, 0));

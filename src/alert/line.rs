@@ -19,34 +19,35 @@ use crate::flow::KernelCounts;
 /// CLOSED=LOSS PEAK=2.1729% LIMIT=0.1% SECONDS=340
 /// ```
 ///
-/// The original never said that something grew or ended; the lines that do so begin with other words, so that
-/// whoever counts `EVENT=` counts what it counted. A line about a host that was opened while frames were lost says so at
-/// its end (`| LOST=2.1729%`): the true values are larger.
+/// The original never said that something grew or ended; the lines that do so begin with other words, and so does a
+/// sample (`TEST=`), so that whoever counts `EVENT=` counts what it counted. A line about a host that was opened
+/// while frames were lost says so at its end (`| LOST=2.1729%`): the true values are larger.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a>(pub &'a Notice);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Notice::Opened(alert) => opened(alert, f),
+            Notice::Opened(alert) => opened("EVENT", alert, f),
+            Notice::Test(alert) => opened("TEST", alert, f),
             Notice::Grown(alert, times) => grown(alert, *times, f),
             Notice::Closed(alert) => closed(alert, f),
         }
     }
 }
 
-fn opened(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn opened(word: &str, alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let lost = Share::of_a_million(alert.loss.dropped_ppm());
     let Some(source) = alert.source else {
         let KernelCounts { tp_packets, tp_drops, .. } = alert.loss;
         let limit = Share::of_a_million(alert.limit);
         return write!(
             f,
-            "EVENT={} DROPPED={tp_drops} OFFERED={tp_packets} SHARE={lost} LIMIT={limit}",
+            "{word}={} DROPPED={tp_drops} OFFERED={tp_packets} SHARE={lost} LIMIT={limit}",
             alert.kind.name()
         );
     };
-    write!(f, "EVENT={} SRC={source}", alert.kind.name())?;
+    write!(f, "{word}={} SRC={source}", alert.kind.name())?;
     match alert.kind {
         AlertKind::Traffic | AlertKind::Scanning | AlertKind::Loss => {
             write!(f, " TOTALBYTES={} | DSTINFO=[", alert.ip_bytes)?;
@@ -147,6 +148,10 @@ mod tests {
                 "GROWN=SCANNING SRC=fd00::1 CONTACTED=47288 LIMIT=20000 TIMES=2",
             ),
             (Notice::Grown(lost.clone(), 10), "GROWN=LOSS SHARE=4.7288% LIMIT=0.1% TIMES=10"),
+            (
+                Notice::Test(traffic.clone()),
+                "TEST=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[{10.9.8.9 23644}]",
+            ),
             (
                 Notice::Opened(Alert { destinations: vec![], ..traffic }),
                 "EVENT=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[]",

@@ -1,24 +1,33 @@
 //! What is said, when, and to whom.
 //!
 //! ```text
-//!   Finding (every tick) -> Ledger (when it opens, grows, closes) -> Notice -> Sink
+//!   Finding (every tick) -> Ledger (when it opens, grows, closes) -> Notice -> Outlets -> each sink
 //! ```
 //!
 //! A sink has a bounded queue and a thread of its own: one that hangs delays neither the analyst nor
-//! another sink, and what it had no room for is counted.
+//! another sink, and what it had no room for is counted. What an alert looks like is decided here once for
+//! everybody: as a log line ([`Line`]), as a JSON object ([`json()`]), as a sentence.
 #![forbid(unsafe_code)]
 
+mod json;
 mod ledger;
 mod line;
 mod record;
+mod sample;
 mod sink;
+mod text;
 
 use std::time::Duration;
 
+pub use json::json;
 pub use ledger::{Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
 pub use line::Line;
-pub use record::{ActiveHost, Alert, AlertKind, InterfaceReport, Life, Notice, Report};
-pub use sink::{LINES_MAX, LogSink};
+pub use record::{ActiveHost, Alert, AlertKind, InterfaceReport, Life, Notice, Report, State};
+pub use sink::{
+    CommandOptions, Counts, Facility, FileOptions, Finished, Outlets, Patience, Receipt, Retry, Secret,
+    SinkCounters, SinkName, SinkOptions, SyslogOptions, SyslogTarget, Trial, WebhookFormat, WebhookOptions,
+    why_no_token, why_no_webhook,
+};
 
 /// How alerts are worded, and when one is a new one.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

@@ -98,13 +98,67 @@ pub struct InterfaceReport {
     pub leaving: Option<Sight>,
 }
 
-/// What the ledger wants said.
+/// What is to be said of an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// An alert opened, for the first time or again.
+    /// It opened, for the first time or again.
     Opened(Alert),
     /// It has reached this many times its limit.
     Grown(Alert, u64),
     /// It closed.
     Closed(Alert),
+    /// It is about nobody: the operator asked whether alerts arrive.
+    Test(Alert),
+}
+
+impl Notice {
+    /// The alert, as it is at this point of its life.
+    pub fn alert(&self) -> &Alert {
+        match self {
+            Self::Opened(alert) | Self::Grown(alert, _) | Self::Closed(alert) | Self::Test(alert) => alert,
+        }
+    }
+
+    /// The alert alone.
+    pub fn into_alert(self) -> Alert {
+        match self {
+            Self::Opened(alert) | Self::Grown(alert, _) | Self::Closed(alert) | Self::Test(alert) => alert,
+        }
+    }
+
+    /// Where in its life it is.
+    pub fn state(&self) -> State {
+        match self {
+            Self::Opened(_) | Self::Grown(..) => State::Open,
+            Self::Closed(_) => State::Closed,
+            Self::Test(_) => State::Test,
+        }
+    }
+}
+
+/// Where in its life an alert is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The host is over its limit, or was within the last window.
+    Open,
+    /// It is over.
+    Closed,
+    /// It never was: a sample.
+    Test,
+}
+
+impl State {
+    /// How an alert is, seen without the notice that tells.
+    pub fn of(alert: &Alert) -> Self {
+        if alert.closed_at.is_some() { Self::Closed } else { Self::Open }
+    }
+
+    /// The word for it in JSON and in the environment of programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Test => "test",
+        }
+    }
 }

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
-use crate::alert::{Alert, AlertKind};
+use crate::alert::{self, Alert, State};
 use crate::flow::{HostCounts, Window};
 
-use super::view::{Counted, rfc3339};
+use super::view::Counted;
 
 /// What captures hold and what would have been said of it, with the field names that tools read.
 #[derive(Serialize)]
@@ -50,34 +50,6 @@ struct Pair {
     dst: IpAddr,
     packets: u64,
     ip_bytes: u64,
-}
-
-#[derive(Serialize)]
-struct Peer {
-    ip: IpAddr,
-    ip_bytes: u64,
-}
-
-#[derive(Serialize)]
-struct AlertView<'a> {
-    id: &'a str,
-    kind: &'static str,
-    source: Option<IpAddr>,
-    opened_at: String,
-    closed_at: Option<String>,
-    measured: u64,
-    limit: u64,
-    evidence: EvidenceView<'a>,
-}
-
-#[derive(Serialize)]
-struct EvidenceView<'a> {
-    ip_bytes: u64,
-    destinations: Vec<Peer>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ports: Option<&'a [u16]>,
-    /// Frames lost in the window when the alert opened: with losses, what was measured is too little.
-    dropped_frames: u64,
 }
 
 /// Writes the result of a replay as one JSON object, hosts and pairs in order of their addresses.
@@ -129,25 +101,5 @@ fn pairs<S: Serializer>(pairs: &Pairs<'_>, serializer: S) -> Result<S::Ok, S::Er
 }
 
 fn alerts<S: Serializer>(alerts: &[Alert], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(alerts.iter().map(|alert| {
-        AlertView {
-            id: &alert.id,
-            kind: alert.kind.name(),
-            source: alert.source,
-            opened_at: rfc3339(alert.opened_at),
-            closed_at: alert.closed_at.map(rfc3339),
-            measured: alert.measured,
-            limit: alert.limit,
-            evidence: EvidenceView {
-                ip_bytes: alert.ip_bytes,
-                destinations: alert
-                    .destinations
-                    .iter()
-                    .map(|peer| Peer { ip: peer.addr, ip_bytes: peer.ip_bytes })
-                    .collect(),
-                ports: (alert.kind == AlertKind::ScanningPort).then_some(&alert.ports),
-                dropped_frames: alert.loss.tp_drops,
-            },
-        }
-    }))
+    serializer.collect_seq(alerts.iter().map(|alert| alert::json(alert, State::of(alert))))
 }

@@ -100,6 +100,16 @@ pub enum NetlinkError {
     },
 }
 
+impl NetlinkError {
+    /// Whether the kernel lacks a family of addresses, such as one started with `ipv6.disable=1`.
+    pub(super) fn is_missing_family(&self) -> bool {
+        matches!(self, Self::Refused { source, .. } if matches!(
+            source.raw_os_error(),
+            Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPFNOSUPPORT)
+        ))
+    }
+}
+
 /// Why live capture cannot go on.
 #[derive(Debug, Error)]
 pub enum CaptureError {

@@ -165,7 +165,7 @@ fn drop_vlan(ifindex: u32, vlan_id: u16) -> Vec<sock_filter> {
     program
 }
 
-const DROP: u32 = 0;
+pub(super) const DROP: u32 = 0;
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 
@@ -175,25 +175,25 @@ fn load_ancillary(field: i32) -> sock_filter {
 }
 
 /// Loads from the frame; a negative offset names another origin than its start.
-fn load(size: u32, offset: i32) -> sock_filter {
+pub(super) fn load(size: u32, offset: i32) -> sock_filter {
     stmt(BPF_LD | BPF_ABS | size, offset.cast_unsigned())
 }
 
 /// Goes over `count` instructions if the comparison holds.
-fn skip_if(comparison: u32, value: u32, count: u8) -> sock_filter {
+pub(super) fn skip_if(comparison: u32, value: u32, count: u8) -> sock_filter {
     sock_filter { code: code(BPF_JMP | BPF_K | comparison), jt: count, jf: 0, k: value }
 }
 
 /// Goes over `count` instructions unless the comparison holds.
-fn skip_unless(comparison: u32, value: u32, count: u8) -> sock_filter {
+pub(super) fn skip_unless(comparison: u32, value: u32, count: u8) -> sock_filter {
     sock_filter { code: code(BPF_JMP | BPF_K | comparison), jt: 0, jf: count, k: value }
 }
 
-fn ret(snap_len: u32) -> sock_filter {
+pub(super) fn ret(snap_len: u32) -> sock_filter {
     stmt(BPF_RET | BPF_K, snap_len)
 }
 
-fn stmt(operation: u32, value: u32) -> sock_filter {
+pub(super) fn stmt(operation: u32, value: u32) -> sock_filter {
     sock_filter { code: code(operation), jt: 0, jf: 0, k: value }
 }
 
@@ -326,6 +326,8 @@ mod tests {
             workers: 1,
             ring_memory_bytes: 1 << 20,
             excluded_interfaces: excluded.iter().map(|&name| name.to_owned()).collect(),
+            promiscuous: vec![],
+            local_networks: Default::default(),
             direction,
             event_loop: Default::default(),
             wire_exact: Default::default(),
@@ -342,6 +344,7 @@ mod tests {
             master: None,
             lower: None,
             vlan_id: None,
+            is_promiscuous: false,
         }
     }
 

@@ -7,14 +7,15 @@
 //! Sources: rtnetlink(7); `include/uapi/linux/{if_link,if_addr,netconf}.h`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use netlink_packet_core::Emitable;
 use netlink_packet_route::address::{AddressHeader, AddressMessage};
 use netlink_packet_route::link::LinkHeader;
 
 use super::error::NetlinkError;
-use super::netlink::{Inquiry, Question, attributes};
+use super::netlink::{Inquiry, Question, attributes, ip};
 
 /// The network of this namespace at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,8 +24,19 @@ pub(super) struct Interfaces {
     pub(super) links: Vec<Link>,
     /// Whether IPv4 or IPv6 forwarding is on anywhere.
     pub(super) ip_forwarding: bool,
-    /// Addresses of this host, sorted.
-    pub(super) own_addresses: Vec<IpAddr>,
+    /// Addresses of this host, in the order of the kernel's list.
+    pub(super) own_addresses: Vec<OwnAddress>,
+}
+
+/// An address of this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OwnAddress {
+    /// The address.
+    pub(super) addr: IpAddr,
+    /// The interface that has it.
+    pub(super) ifindex: u32,
+    /// What is attached to the interface: its network, or the other end.
+    pub(super) prefix: Option<IpNet>,
 }
 
 /// One interface.
@@ -44,6 +56,8 @@ pub(super) struct Link {
     pub(super) lower: Option<u32>,
     /// The VLAN that a VLAN device stands for.
     pub(super) vlan_id: Option<u16>,
+    /// Whether it receives what is for other stations too, whoever asked for that.
+    pub(super) is_promiscuous: bool,
 }
 
 /// The name of an interface: at most 15 bytes, of any encoding.
@@ -54,6 +68,11 @@ impl InterfaceName {
     /// A name as the kernel has it, without the NUL.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
+    }
+
+    /// The name in a netlink attribute, up to its NUL.
+    pub(super) fn from_c_string(bytes: &[u8]) -> Self {
+        Self::new(without_nul(bytes))
     }
 
     /// Its bytes.
@@ -84,12 +103,10 @@ impl Interfaces {
             links.push(parse_link(body)?);
             Ok(())
         })?;
-        let mut own_addresses = inquiry.list(&addresses_question(), Vec::new, |addresses, body| {
+        let own_addresses = inquiry.list(&addresses_question(), Vec::new, |addresses, body| {
             addresses.extend(parse_address(body)?);
             Ok(())
         })?;
-        own_addresses.sort_unstable();
-        own_addresses.dedup();
         let ip_forwarding =
             forwards(inquiry, libc::AF_INET as u8)? || forwards(inquiry, libc::AF_INET6 as u8)?;
         Ok(Self { links, ip_forwarding, own_addresses })
@@ -135,15 +152,8 @@ fn forwards(inquiry: &mut Inquiry, family: u8) -> Result<bool, NetlinkError> {
         },
     );
     match answer {
-        // A kernel without this family, such as one started with ipv6.disable=1, forwards none of it.
-        Err(NetlinkError::Refused { source, .. })
-            if matches!(
-                source.raw_os_error(),
-                Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPFNOSUPPORT)
-            ) =>
-        {
-            Ok(false)
-        }
+        // A kernel without this family forwards none of it.
+        Err(error) if error.is_missing_family() => Ok(false),
         other => other,
     }
 }
@@ -158,15 +168,17 @@ fn parse_link(body: &[u8]) -> Result<Link, String> {
         master: None,
         lower: None,
         vlan_id: None,
+        is_promiscuous: false,
     };
     let mut elsewhere = false;
     for attribute in attributes(body, header.buffer_len()) {
         let attribute = attribute?;
         match attribute.kind() {
-            IFLA_IFNAME => link.name = InterfaceName::new(without_nul(attribute.value())),
+            IFLA_IFNAME => link.name = InterfaceName::from_c_string(attribute.value()),
             IFLA_MASTER => link.master = nonzero(attribute.value()),
             IFLA_LINK => link.lower = nonzero(attribute.value()),
             IFLA_LINK_NETNSID => elsewhere = true,
+            IFLA_PROMISCUITY => link.is_promiscuous = nonzero(attribute.value()).is_some(),
             IFLA_LINKINFO => parse_link_info(attribute.value(), &mut link)?,
             _ => {}
         }
@@ -203,7 +215,7 @@ fn parse_link_info(body: &[u8], link: &mut Link) -> Result<(), String> {
     Ok(())
 }
 
-fn parse_address(body: &[u8]) -> Result<Option<IpAddr>, String> {
+fn parse_address(body: &[u8]) -> Result<Option<OwnAddress>, String> {
     let header = AddressHeader::parse(body).map_err(|error| error.to_string())?;
     let (mut local, mut address) = (None, None);
     for attribute in attributes(body, header.buffer_len()) {
@@ -215,7 +227,9 @@ fn parse_address(body: &[u8]) -> Result<Option<IpAddr>, String> {
         }
     }
     // On a point-to-point link IFA_ADDRESS is the peer's; IFA_LOCAL, where given, is always ours.
-    Ok(local.or(address))
+    let prefix = address.or(local).and_then(|address| IpNet::new(address, header.prefix_len).ok());
+    let prefix = prefix.map(|prefix| prefix.trunc());
+    Ok(local.or(address).map(|addr| OwnAddress { addr, ifindex: header.index, prefix }))
 }
 
 fn parse_forwarding(body: &[u8]) -> Result<bool, String> {
@@ -233,13 +247,6 @@ fn parse_forwarding(body: &[u8]) -> Result<bool, String> {
     Ok(forwarding != 0 && ifindex != NETCONFA_IFINDEX_DEFAULT)
 }
 
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    <[u8; 4]>::try_from(bytes)
-        .map(|v4| IpAddr::V4(Ipv4Addr::from(v4)))
-        .or_else(|_| <[u8; 16]>::try_from(bytes).map(|v6| IpAddr::V6(Ipv6Addr::from(v6))))
-        .ok()
-}
-
 fn nonzero(bytes: &[u8]) -> Option<u32> {
     bytes.first_chunk().map(|&bytes| u32::from_ne_bytes(bytes)).filter(|&ifindex| ifindex != 0)
 }
@@ -254,6 +261,7 @@ const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_EXT_MASK: u16 = 29;
+const IFLA_PROMISCUITY: u16 = 30;
 const IFLA_LINK_NETNSID: u16 = 37;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
@@ -301,6 +309,7 @@ mod tests {
                 attribute(IFLA_LINK, &2u32.to_ne_bytes()),
                 attribute(IFLA_MASTER, &9u32.to_ne_bytes()),
                 attribute(IFLA_LINKINFO, &info.concat()),
+                attribute(IFLA_PROMISCUITY, &2u32.to_ne_bytes()),
                 attribute(999, b"from a later kernel"),
             ],
         );
@@ -315,6 +324,7 @@ mod tests {
                 master: Some(9),
                 lower: Some(2),
                 vlan_id: Some(100),
+                is_promiscuous: true,
             }
         );
         assert_eq!(link.name.to_string(), "lan\\xff\\u{1}");
@@ -341,11 +351,22 @@ mod tests {
 
     #[test]
     fn of_a_point_to_point_address_ours_is_taken() {
-        let mut message = vec![libc::AF_INET as u8, 32, 0, 0, 3, 0, 0, 0];
-        message.extend(attribute(libc::IFA_ADDRESS, &[10, 0, 0, 2]));
-        assert_eq!(parse_address(&message).unwrap(), Some(IpAddr::from([10, 0, 0, 2])));
-        message.extend(attribute(libc::IFA_LOCAL, &[10, 0, 0, 1]));
-        assert_eq!(parse_address(&message).unwrap(), Some(IpAddr::from([10, 0, 0, 1])));
+        let own = |addr: [u8; 4], prefix: &str| {
+            Ok(Some(OwnAddress { addr: addr.into(), ifindex: 3, prefix: prefix.parse().ok() }))
+        };
+        let mut header = [libc::AF_INET as u8, 24, 0, 0].to_vec();
+        header.extend(3u32.to_ne_bytes());
+        let address = |kind, value| attribute(kind, value);
+        let (ours, peers) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+        let message = |attributes: &[Vec<u8>]| [header.clone(), attributes.concat()].concat();
+        let plain = message(&[address(libc::IFA_ADDRESS, &ours)]);
+        assert_eq!(parse_address(&plain), own(ours, "10.0.0.0/24"));
+        let same = message(&[address(libc::IFA_ADDRESS, &ours), address(libc::IFA_LOCAL, &ours)]);
+        assert_eq!(parse_address(&same), own(ours, "10.0.0.0/24"));
+        header[1] = 32;
+        let message = |attributes: &[Vec<u8>]| [header.clone(), attributes.concat()].concat();
+        let pointed = message(&[address(libc::IFA_ADDRESS, &peers), address(libc::IFA_LOCAL, &ours)]);
+        assert_eq!(parse_address(&pointed), own(ours, "10.0.0.2/32"));
     }
 
     #[test]

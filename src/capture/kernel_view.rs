@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use tracing::warn;
 
 use super::backlog::{Backlog, BacklogCounts};
+use super::births::Births;
 use super::counters::{self, LinkCounters};
 use super::error::NetlinkError;
 use super::interfaces::InterfaceName;
@@ -105,7 +106,7 @@ struct Metered {
 
 impl Meter {
     /// Takes what the kernel says now for the beginning.
-    pub(super) fn begin(inquiry: &mut Inquiry) -> Self {
+    pub(super) fn begin(inquiry: &mut Inquiry, births: &Births) -> Self {
         let backlog = Backlog::open().inspect_err(|error| {
             warn!(%error, "/proc/self/net/softnet_stat: what is lost before the sockets will not be known");
         });
@@ -116,7 +117,7 @@ impl Meter {
             read_at: Moment::default(),
             is_failing: false,
         };
-        meter.read(inquiry);
+        meter.read(inquiry, births);
         meter
     }
 
@@ -126,9 +127,9 @@ impl Meter {
     }
 
     /// Reads all counters anew. Where that fails the old ones stay, and the log says so once.
-    pub(super) fn read(&mut self, inquiry: &mut Inquiry) {
+    pub(super) fn read(&mut self, inquiry: &mut Inquiry, births: &Births) {
         match counters::read(inquiry) {
-            Ok(counters) => self.take(&counters, monotonic_now()),
+            Ok(counters) => self.take(&counters, monotonic_now(), |ifindex| births.counters_of(ifindex)),
             Err(error) => self.complain(&error),
         }
         if let Some(Err(error)) = self.backlog.as_mut().map(Backlog::read) {
@@ -137,11 +138,20 @@ impl Meter {
         }
     }
 
-    fn take(&mut self, counters: &[(u32, LinkCounters)], read_at: Moment) {
+    fn take(
+        &mut self,
+        counters: &[(u32, LinkCounters)],
+        read_at: Moment,
+        at_birth: impl Fn(u32) -> Option<LinkCounters>,
+    ) {
         self.is_failing = false;
         self.read_at = read_at;
         for &(ifindex, now) in counters {
-            let metered = self.links.entry(ifindex).or_insert(Metered { at_start: now, now, read_at });
+            let metered = self.links.entry(ifindex).or_insert_with(|| {
+                // One that came after the start may have counted since then.
+                let at_start = at_birth(ifindex).unwrap_or(now);
+                Metered { at_start, now, read_at }
+            });
             (metered.now, metered.read_at) = (now, read_at);
         }
     }
@@ -178,7 +188,7 @@ impl Meter {
             read_at,
             interfaces: interfaces.collect(),
             backlog: self.backlog.as_ref().map(Backlog::counts),
-            local_networks: Vec::new(),
+            local_networks: table.local_networks().to_vec(),
             forwards: table.forwards(),
             changes,
         });
@@ -204,6 +214,7 @@ mod tests {
             master: None,
             lower: None,
             vlan_id: None,
+            is_promiscuous: false,
         };
         let interfaces = Interfaces { links: ifindexes.iter().map(link).collect(), ..Interfaces::default() };
         InterfaceTable::new(&interfaces, &Policy::default())
@@ -211,12 +222,12 @@ mod tests {
 
     #[test]
     fn counters_begin_where_an_interface_was_first_seen() {
-        let mut meter = Meter::begin(&mut Inquiry::open().unwrap());
+        let mut meter = Meter::begin(&mut Inquiry::open().unwrap(), &Births::subscribe().unwrap());
         meter.links.clear();
         let mut at = 0;
         let mut turn = |read: &[(u32, LinkCounters)], there: &[u32]| {
             at += 1;
-            meter.take(read, Moment(at));
+            meter.take(read, Moment(at), |ifindex| (ifindex == 5).then(|| counters(2)));
             meter.publish(&table(there), ChangeLatency::default());
             let view = meter.published().read();
             assert_eq!(view.read_at, Moment(at));
@@ -233,7 +244,9 @@ mod tests {
         // Another one has the number 2.
         let read = [(1, counters(131)), (2, counters(4)), (3, counters(60))];
         assert_eq!(turn(&read, &[1, 2, 3]), [(1, 31), (2, 0), (3, 10)]);
-        assert!(!meter.lacks_any_of(&table(&[1, 2, 3])) && meter.lacks_any_of(&table(&[1, 4])));
+        // One that came after the start began with 2.
+        assert_eq!(turn(&[(1, counters(131)), (5, counters(9))], &[1, 5]), [(1, 31), (5, 7)]);
+        assert!(!meter.lacks_any_of(&table(&[1, 5])) && meter.lacks_any_of(&table(&[1, 4])));
     }
 
     #[test]

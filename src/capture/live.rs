@@ -1,8 +1,8 @@
 //! One ring as a source of frames: batches are blocks, and the wait is on the ring or a bell.
 //!
 //! It owns the ring, the table that says what its frames are for, and the wait. It does not count, decode or know
-//! who drives it. Between two waits it makes no system call, except for the first frame of an interface that the
-//! table does not have, whose name it asks for once.
+//! who drives it. Between two waits it makes no system call, except for interfaces that the table does not have: it
+//! asks for the name of such a one, once for each block that has frames of it.
 //!
 //! **Contract: take batches until there is none before waiting**, see [`poller`](crate::sys::poller).
 
@@ -13,12 +13,15 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::births::Births;
 use super::error::CaptureError;
 use super::interfaces::InterfaceName;
 use super::source::{Batch, FrameSource, Standing};
 use super::topology::{InterfaceTable, Row};
 use super::watcher::Mailbox;
-use crate::packet::{Direction, Frame, LinkKind, Segmentation, Segments, Skip, Transported};
+use crate::packet::{
+    Direction, Frame, LinkKind, Segmentation, Segments, Skip, Transported, is_pppoe_session,
+};
 use crate::sys::abi;
 use crate::sys::poller::{Poller, WaitPoint};
 use crate::sys::ring::{self, Block, Corrupt, RawFrame, Ring};
@@ -34,8 +37,13 @@ pub struct Live {
 }
 
 impl Live {
-    pub(super) fn new(ring: Ring, poller: Poller, mailbox: Arc<Mailbox>, table: Box<InterfaceTable>) -> Self {
-        Self { ring, poller, mailbox, interfaces: KnownInterfaces::new(table) }
+    pub(super) fn new(
+        ring: Ring,
+        poller: Poller,
+        mailbox: Arc<Mailbox>,
+        interfaces: KnownInterfaces,
+    ) -> Self {
+        Self { ring, poller, mailbox, interfaces }
     }
 
     /// Waits until a block is there, the waker rings, `timeout` has passed or a signal comes; `None` waits without
@@ -109,6 +117,7 @@ impl FrameSource for Live {
         if let Some(table) = self.mailbox.take() {
             self.interfaces.replace(table);
         }
+        self.interfaces.begin_batch();
         Ok(Some(LiveBatch { block, interfaces: &self.interfaces }))
     }
 }
@@ -134,6 +143,13 @@ impl Batch for LiveBatch<'_> {
 
     fn standing(&self, frame: &Frame<'_>) -> Standing {
         self.interfaces.standing(frame.ifindex, frame.direction)
+    }
+
+    #[inline]
+    fn is_own_pppoe(&self, frame: &Frame<'_>) -> bool {
+        self.interfaces.table.terminates_pppoe()
+            && frame.direction != Direction::Overheard
+            && is_pppoe_session(frame)
     }
 
     fn is_own(&self, addr: IpAddr) -> bool {
@@ -176,7 +192,11 @@ fn frame<'b>(raw: &RawFrame<'b>) -> Frame<'b> {
         seen_at: UnixNanos(raw.seen_at_ns),
         ifindex: raw.ifindex.get(),
         link: link_kind(raw.hatype),
-        direction: if raw.pkttype == abi::PACKET_OUTGOING { Direction::Leaving } else { Direction::Entering },
+        direction: match raw.pkttype {
+            abi::PACKET_OUTGOING => Direction::Leaving,
+            libc::PACKET_OTHERHOST => Direction::Overheard,
+            _ => Direction::Entering,
+        },
         segmentation: segmentation(raw),
     }
 }
@@ -224,25 +244,37 @@ fn link_kind(hatype: u16) -> LinkKind {
 const ARPHRD_RAWIP: u16 = 519;
 const ARPHRD_IP6GRE: u16 = 823;
 
-/// The table, and the interfaces that appeared since it was made.
+/// The table, and what was found out about interfaces that it does not have.
 #[derive(Debug)]
-struct KnownInterfaces {
-    table: Box<InterfaceTable>,
+pub(super) struct KnownInterfaces {
+    table: Arc<InterfaceTable>,
+    births: Arc<Births>,
+    /// Found out for the batch at hand: its frames were seen before anybody asked, and so had one of the names that
+    /// were known then. A later frame may be one of another interface with that number.
     // Interior mutability: a frame is asked about while its batch is lent.
-    newcomers: RefCell<HashMap<u32, Row>>,
+    strangers: RefCell<HashMap<u32, Row>>,
     /// Since it was last asked: traffic that was going on elsewhere may be met in the middle.
     changed: Cell<bool>,
 }
 
 impl KnownInterfaces {
-    fn new(table: Box<InterfaceTable>) -> Self {
-        Self { table, newcomers: RefCell::default(), changed: Cell::default() }
+    pub(super) fn new(table: Arc<InterfaceTable>, births: Arc<Births>) -> Self {
+        Self { table, births, strangers: RefCell::default(), changed: Cell::default() }
     }
 
     /// Goes by another table. A new address of this host shows no other traffic.
-    fn replace(&mut self, table: Box<InterfaceTable>) {
-        let changed = self.changed.get() || !table.shows_the_same(&self.table);
-        *self = Self { changed: Cell::new(changed), ..Self::new(table) };
+    fn replace(&mut self, table: Arc<InterfaceTable>) {
+        if !table.shows_the_same(&self.table) {
+            self.changed.set(true);
+        }
+        self.table = table;
+    }
+
+    fn begin_batch(&mut self) {
+        let strangers = self.strangers.get_mut();
+        if !strangers.is_empty() {
+            strangers.clear();
+        }
     }
 
     #[inline]
@@ -250,29 +282,32 @@ impl KnownInterfaces {
         match self.table.standing(ifindex, direction) {
             Some(standing) => standing,
             None if ifindex == UNREADABLE.ifindex => Standing::Skipped(Skip::RingCorrupt),
-            None => self.newcomer(ifindex, direction),
+            None => self.stranger(ifindex, direction),
         }
     }
 
-    /// Off the path of a frame: once per interface, until a table with it arrives.
+    /// Off the path of a frame: it finds out once per interface and batch, until a table with it arrives.
     #[cold]
-    fn newcomer(&self, ifindex: u32, direction: Direction) -> Standing {
-        self.changed.set(true);
-        let mut newcomers = self.newcomers.borrow_mut();
-        if newcomers.len() >= NEWCOMERS_MAX {
-            newcomers.clear();
-        }
-        let row = newcomers.entry(ifindex).or_insert_with(|| {
-            // An interface that is gone already has no name left to be excluded by.
-            let name = nix::net::if_::if_indextoname(ifindex).ok();
-            self.table.newcomer(name.map(|name| InterfaceName::new(name.into_bytes())))
+    fn stranger(&self, ifindex: u32, direction: Direction) -> Standing {
+        let mut strangers = self.strangers.borrow_mut();
+        let row = strangers.entry(ifindex).or_insert_with(|| {
+            self.changed.set(true);
+            // In this order: what is gone now has all of its names behind it, and they are on record.
+            let present = present_name(ifindex);
+            let mut names = self.births.names_of(ifindex);
+            names.extend(present);
+            self.table.stranger(ifindex, &names)
         });
         row.standing(direction)
     }
 }
 
-/// A table with them follows within milliseconds; this bounds what a storm of short-lived interfaces may cost.
-const NEWCOMERS_MAX: usize = 1024;
+/// The name of an interface, if there is one of this number now.
+fn present_name(ifindex: u32) -> Option<InterfaceName> {
+    let name = nix::net::if_::if_indextoname(ifindex).ok()?.into_bytes();
+    // nix 0.31 takes the failure of if_indextoname(3), a null pointer, for success.
+    (!name.is_empty()).then(|| InterfaceName::new(name))
+}
 
 /// Names the option that an error came from.
 fn option(option: &'static str) -> impl Fn(nix::errno::Errno) -> CaptureError {
@@ -281,7 +316,7 @@ fn option(option: &'static str) -> impl Fn(nix::errno::Errno) -> CaptureError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::interfaces::Interfaces;
+    use super::super::interfaces::{Interfaces, OwnAddress};
     use super::super::topology::Policy;
     use super::*;
     use crate::capture::{DirectionPolicy, Options};
@@ -305,6 +340,8 @@ mod tests {
             workers: 1,
             ring_memory_bytes: 0,
             excluded_interfaces: vec![excluded.to_owned()],
+            promiscuous: vec![],
+            local_networks: Default::default(),
             direction: DirectionPolicy::In,
             event_loop: Default::default(),
             wire_exact: Default::default(),
@@ -313,17 +350,22 @@ mod tests {
     }
 
     fn known(excluded: &str) -> KnownInterfaces {
-        KnownInterfaces::new(Box::new(InterfaceTable::new(&Interfaces::default(), &policy(excluded))))
+        let table = InterfaceTable::new(&Interfaces::default(), &policy(excluded));
+        KnownInterfaces::new(Arc::new(table), Arc::new(Births::subscribe().unwrap()))
     }
 
     #[test]
-    fn only_outgoing_frames_leave() {
-        for pkttype in
-            [libc::PACKET_HOST, libc::PACKET_BROADCAST, libc::PACKET_MULTICAST, libc::PACKET_OTHERHOST]
-        {
-            assert_eq!(frame(&raw(pkttype, 1)).direction, Direction::Entering, "{pkttype}");
+    fn the_kernel_says_which_way_a_frame_went() {
+        let cases = [
+            (libc::PACKET_HOST, Direction::Entering),
+            (libc::PACKET_BROADCAST, Direction::Entering),
+            (libc::PACKET_MULTICAST, Direction::Entering),
+            (libc::PACKET_OTHERHOST, Direction::Overheard),
+            (libc::PACKET_OUTGOING, Direction::Leaving),
+        ];
+        for (pkttype, direction) in cases {
+            assert_eq!(frame(&raw(pkttype, 1)).direction, direction, "{pkttype}");
         }
-        assert_eq!(frame(&raw(libc::PACKET_OUTGOING, 1)).direction, Direction::Leaving);
     }
 
     #[test]
@@ -378,16 +420,18 @@ mod tests {
         let excluded = Standing::Skipped(Skip::ExcludedInterface);
         assert_eq!(known("lo").standing(1, Direction::Entering), excluded);
         assert_eq!(known("eth0").standing(1, Direction::Entering), Standing::Counts);
-        // No such interface: it was there when the frame was.
-        assert_eq!(known("lo").standing(u32::MAX, Direction::Entering), Standing::Counts);
+        // No such interface, and nobody knows what it was.
+        let unknown = Standing::Skipped(Skip::UnknownInterface);
+        assert_eq!(known("eth0").standing(u32::MAX, Direction::Entering), unknown);
     }
 
     #[test]
     fn only_a_table_that_shows_other_frames_is_a_change() {
         let table = |interfaces: &Interfaces, excluded: &str| {
-            Box::new(InterfaceTable::new(interfaces, &policy(excluded)))
+            Arc::new(InterfaceTable::new(interfaces, &policy(excluded)))
         };
-        let own_addresses = vec![IpAddr::from([10, 0, 0, 1])];
+        let addr = IpAddr::from([10, 0, 0, 1]);
+        let own_addresses = vec![OwnAddress { addr, ifindex: 1, prefix: None }];
         let mut known = known("lo");
         known.replace(table(&Interfaces { own_addresses, ..Interfaces::default() }, "lo"));
         assert!(!known.changed.get(), "an address came");
@@ -397,11 +441,11 @@ mod tests {
     }
 
     #[test]
-    fn newcomers_are_bounded() {
-        let known = known("lo");
-        for ifindex in 1_000_000..1_000_000 + 3 * NEWCOMERS_MAX as u32 {
-            known.standing(ifindex, Direction::Entering);
-        }
-        assert!(known.newcomers.borrow().len() <= NEWCOMERS_MAX);
+    fn what_was_found_out_holds_for_one_batch() {
+        let mut known = known("lo");
+        known.standing(1, Direction::Entering);
+        assert_eq!(known.strangers.borrow().len(), 1);
+        known.begin_batch();
+        assert!(known.strangers.borrow().is_empty());
     }
 }

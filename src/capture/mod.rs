@@ -20,15 +20,20 @@
 #![forbid(unsafe_code)]
 
 mod backlog;
+mod births;
 mod counters;
 mod error;
 mod filter;
 mod interfaces;
 mod kernel_view;
 mod live;
+mod local_networks;
 mod netlink;
 mod open;
+mod pace;
+mod promiscuous;
 mod replay;
+mod routes;
 mod source;
 mod topology;
 mod watcher;
@@ -39,6 +44,7 @@ pub use error::{CaptureError, NetlinkError, OpenError};
 pub use interfaces::InterfaceName;
 pub use kernel_view::{ChangeLatency, InterfaceView, KernelView};
 pub use live::{Live, LiveBatch, LiveFrames, SocketStatistics};
+pub use local_networks::LocalNetworks;
 pub use open::{LiveSeed, Opened, RING_BYTES_MIN, open};
 pub use replay::{BLOCK_BYTES_MAX, Replay, ReplayBatch, ReplayError, ReplayFrames};
 pub use source::{Batch, FrameSource, Standing};
@@ -58,6 +64,10 @@ pub struct Options {
     pub ring_memory_bytes: u64,
     /// Names of interfaces that are not monitored.
     pub excluded_interfaces: Vec<String>,
+    /// Names of interfaces that are to receive what is for other stations too, such as mirror ports.
+    pub promiscuous: Vec<String>,
+    /// How the local networks are known.
+    pub local_networks: LocalNetworks,
     /// Which way a packet must cross an interface to count.
     pub direction: DirectionPolicy,
     /// What a worker waits on.

@@ -1,9 +1,11 @@
-//! Asks the kernel for a list over rtnetlink and hands out its messages. No capability is needed for that.
+//! Asks the kernel for a list over rtnetlink and hands out its messages, or listens to what it says by itself. No
+//! capability is needed for either.
 //!
 //! It knows the framing (RFC 3549; `struct nlmsghdr`, 16 bytes, messages aligned to 4) and nothing of what is in
 //! a message. It blocks for as long as the kernel takes to answer; the kernel answers in the call itself.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_core::{
     ErrorBuffer, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_ALIGNTO, NLMSG_DONE, NLMSG_ERROR,
@@ -61,42 +63,120 @@ impl Inquiry {
         take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<bool, NetlinkError> {
         self.sequence = self.sequence.wrapping_add(1);
-        let request = question.request(self.sequence);
-        self.socket.send_to(&request, &SocketAddr::new(0, 0), 0).map_err(call("sendto"))?;
-
-        let malformed = |reason| NetlinkError::Malformed { what: question.what, reason };
-        let mut stable = true;
+        question.ask_on(&self.socket, self.sequence)?;
+        let answer = Answer { sequence: self.sequence, what: question.what, kind: question.answer };
+        let mut held_still = true;
         let mut datagram = Vec::with_capacity(DATAGRAM_BYTES_MAX);
         loop {
-            datagram.clear();
-            match self.socket.recv(&mut datagram, 0) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // Answers were lost for want of buffer memory: begin again.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return Ok(false),
-                Err(error) => return Err(call("recv")(error)),
-            }
-            for message in messages(&datagram) {
-                let message = message.map_err(malformed)?;
-                if message.sequence_number() != self.sequence {
-                    continue;
-                }
-                stable &= message.flags() & NLM_F_DUMP_INTR == 0;
-                match message.message_type() {
-                    NLMSG_DONE => return Ok(stable),
-                    NLMSG_ERROR => {
-                        let error = ErrorBuffer::new_checked(message.payload())
-                            .map_err(|error| malformed(error.to_string()))?;
-                        let code = error.code().map_or(0, |code| code.get().saturating_abs());
-                        let source = io::Error::from_raw_os_error(code);
-                        return Err(NetlinkError::Refused { what: question.what, source });
-                    }
-                    answer if answer == question.answer => take(message.payload()).map_err(malformed)?,
-                    _ => {}
-                }
+            match answer.read(&self.socket, &mut datagram, take)? {
+                Read::Part { interrupted } => held_still &= !interrupted,
+                Read::End { interrupted } => return Ok(held_still && !interrupted),
+                Read::Lost => return Ok(false),
             }
         }
     }
+}
+
+/// A list that is read a datagram at a time, on a socket of its own: dropping it ends it. What changes meanwhile may
+/// be in it or not.
+pub(super) struct Listing {
+    socket: Socket,
+    answer: Answer,
+    datagram: Vec<u8>,
+}
+
+impl Listing {
+    /// Asks for the list. The kernel is to hold the question's header against what it knows, and to leave out what
+    /// does not match it.
+    pub(super) fn begin(question: &Question<'_>) -> Result<Self, NetlinkError> {
+        let mut socket = Socket::new(NETLINK_ROUTE).map_err(call("socket(AF_NETLINK)"))?;
+        socket.bind_auto().map_err(call("bind"))?;
+        socket.set_netlink_get_strict_chk(true).map_err(call("setsockopt(NETLINK_GET_STRICT_CHK)"))?;
+        question.ask_on(&socket, 1)?;
+        let answer = Answer { sequence: 1, what: question.what, kind: question.answer };
+        Ok(Self { socket, answer, datagram: Vec::with_capacity(DATAGRAM_BYTES_MAX) })
+    }
+
+    /// Gives the bodies of some further messages to `take`. Whether that was all.
+    pub(super) fn step(
+        &mut self,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<bool, NetlinkError> {
+        match self.answer.read(&self.socket, &mut self.datagram, take)? {
+            Read::Part { .. } => Ok(false),
+            Read::End { .. } => Ok(true),
+            Read::Lost => Err(call("recv")(io::Error::from_raw_os_error(libc::ENOBUFS))),
+        }
+    }
+}
+
+/// How the answer to a question is told from anything else.
+struct Answer {
+    sequence: u32,
+    what: &'static str,
+    kind: u16,
+}
+
+/// What a datagram was of an answer.
+enum Read {
+    /// More is to come. `interrupted`: the list has changed since it was begun.
+    Part { interrupted: bool },
+    /// The last of it.
+    End { interrupted: bool },
+    /// Some of it was lost for want of buffer memory.
+    Lost,
+}
+
+impl Answer {
+    /// Reads one datagram.
+    fn read(
+        &self,
+        socket: &Socket,
+        datagram: &mut Vec<u8>,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<Read, NetlinkError> {
+        let malformed = |reason| NetlinkError::Malformed { what: self.what, reason };
+        loop {
+            datagram.clear();
+            match socket.recv(datagram, 0) {
+                Ok(_) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return Ok(Read::Lost),
+                Err(error) => return Err(call("recv")(error)),
+            }
+        }
+        let mut interrupted = false;
+        for message in messages(datagram) {
+            let message = message.map_err(malformed)?;
+            if message.sequence_number() != self.sequence {
+                continue;
+            }
+            interrupted |= message.flags() & NLM_F_DUMP_INTR != 0;
+            match message.message_type() {
+                NLMSG_DONE => return Ok(Read::End { interrupted }),
+                NLMSG_ERROR => {
+                    let error = ErrorBuffer::new_checked(message.payload())
+                        .map_err(|error| malformed(error.to_string()))?;
+                    let code = error.code().map_or(0, |code| code.get().saturating_abs());
+                    let source = io::Error::from_raw_os_error(code);
+                    return Err(NetlinkError::Refused { what: self.what, source });
+                }
+                kind if kind == self.kind => take(message.payload()).map_err(malformed)?,
+                _ => {}
+            }
+        }
+        Ok(Read::Part { interrupted })
+    }
+}
+
+/// A netlink socket on which the kernel says what changes, of these groups (`RTNLGRP_*`).
+pub(super) fn subscribe(groups: &[u32]) -> Result<Socket, NetlinkError> {
+    let mut socket = Socket::new(NETLINK_ROUTE).map_err(call("socket(AF_NETLINK)"))?;
+    socket.bind(&SocketAddr::new(0, 0)).map_err(call("bind"))?;
+    for &group in groups {
+        socket.add_membership(group).map_err(call("setsockopt(NETLINK_ADD_MEMBERSHIP)"))?;
+    }
+    Ok(socket)
 }
 
 /// What to ask for.
@@ -112,6 +192,11 @@ pub(super) struct Question<'a> {
 }
 
 impl Question<'_> {
+    fn ask_on(&self, socket: &Socket, sequence: u32) -> Result<(), NetlinkError> {
+        let request = self.request(sequence);
+        socket.send_to(&request, &SocketAddr::new(0, 0), 0).map(drop).map_err(call("sendto"))
+    }
+
     fn request(&self, sequence: u32) -> Vec<u8> {
         let len = NETLINK_HEADER_BYTES + self.header.len();
         let mut request = vec![0; len.next_multiple_of(usize::from(NLMSG_ALIGNTO))];
@@ -126,7 +211,7 @@ impl Question<'_> {
 }
 
 /// The messages of a datagram, up to the first that is none.
-fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Result<NetlinkBuffer<&[u8]>, String>> {
+pub(super) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Result<NetlinkBuffer<&[u8]>, String>> {
     std::iter::from_fn(move || {
         if datagram.is_empty() {
             return None;
@@ -152,6 +237,14 @@ pub(super) fn attributes(
 ) -> impl Iterator<Item = Result<NlaBuffer<&[u8]>, String>> {
     NlasIterator::new(body.get(header_len..).unwrap_or_default())
         .map(|attribute| attribute.map_err(|error| error.to_string()))
+}
+
+/// The address in an attribute.
+pub(super) fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(bytes)
+        .map(|v4| IpAddr::V4(Ipv4Addr::from(v4)))
+        .or_else(|_| <[u8; 16]>::try_from(bytes).map(|v6| IpAddr::V6(Ipv6Addr::from(v6))))
+        .ok()
 }
 
 /// `struct nlmsghdr`.

@@ -21,8 +21,8 @@ use tracing::info;
 
 use super::error::{CaptureError, OpenError};
 use super::kernel_view::KernelView;
-use super::live::Live;
-use super::topology::{InterfaceTable, Policy};
+use super::live::{KnownInterfaces, Live};
+use super::topology::Policy;
 use super::watcher::{Mailbox, Watcher};
 use super::{EventLoop, Options, WireExact, filter};
 use crate::published::Published;
@@ -48,7 +48,7 @@ pub struct Opened {
 pub struct LiveSeed {
     ring: Ring,
     mailbox: Arc<Mailbox>,
-    table: Box<InterfaceTable>,
+    interfaces: KnownInterfaces,
     event_loop: EventLoop,
 }
 
@@ -66,7 +66,7 @@ impl LiveSeed {
         };
         let poller = Poller::new(Arc::clone(self.ring.socket()), waker, choice)
             .map_err(|source| CaptureError::WaitSetUp { wanted, source })?;
-        Ok(Live::new(self.ring, poller, self.mailbox, self.table))
+        Ok(Live::new(self.ring, poller, self.mailbox, self.interfaces))
     }
 }
 
@@ -103,11 +103,12 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
         ring.socket().take_statistics().map_err(socket_error(worker, "getsockopt(PACKET_STATISTICS)"))?;
     }
     watcher.attach_filters().map_err(socket_error(0, "setsockopt(SO_ATTACH_FILTER)"))?;
+    watcher.ask_for_all();
 
     let seed = |(ring, mailbox)| LiveSeed {
         ring,
         mailbox,
-        table: Box::new(watcher.table().clone()),
+        interfaces: KnownInterfaces::new(Arc::clone(watcher.table()), Arc::clone(watcher.births())),
         event_loop: options.event_loop,
     };
     let rings = rings.into_iter().map(seed).collect();
@@ -223,6 +224,8 @@ mod tests {
             workers,
             ring_memory_bytes,
             excluded_interfaces: vec![],
+            promiscuous: vec![],
+            local_networks: Default::default(),
             direction: Default::default(),
             event_loop: Default::default(),
             wire_exact: Default::default(),

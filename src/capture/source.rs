@@ -37,6 +37,13 @@ pub trait Batch {
         Standing::Counts
     }
 
+    /// Whether the packet in a frame of this batch is seen once more on a PPP interface that is monitored: the frame is
+    /// of a PPPoE session, and came for this host or left it.
+    fn is_own_pppoe(&self, frame: &Frame<'_>) -> bool {
+        let _ = frame;
+        false
+    }
+
     /// Whether `addr` is an address of this host, as [`Standing::CountsIfOwn`] asks.
     fn is_own(&self, addr: IpAddr) -> bool {
         let _ = addr;

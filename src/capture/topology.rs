@@ -5,10 +5,14 @@
 //!
 //! * A host that forwards counts what enters; what leaves is evidence. One that does not counts both ways.
 //!   Forwarding is IP forwarding on any interface, or a bridge with two ports or more.
-//! * A device on top of another (VLAN, bond, bridge, macvlan) repeats what the lower one has shown: it is skipped
-//!   while a lower one is monitored. Tunnels are no such devices: below them other packets travel.
+//! * A device on top of another (VLAN, bond, bridge, macvlan, what Open vSwitch makes) repeats what the lower one has
+//!   shown: it is skipped while a lower one is monitored. Tunnels are no such devices: below them other packets travel.
 //! * A veth with both ends in this namespace is a wire inside: both ends are skipped.
+//! * A PPPoE session that ends here is seen on the Ethernet device and its packets again on the PPP interface, so its
+//!   frames are skipped while one is monitored. Which interface lies on which session rtnetlink does not tell.
 //! * What leaves on lo comes in on lo: it never counts.
+//! * Frames of an interface that is gone are for what they were for before. One that came after the table was made is
+//!   judged by its names alone: no frame of an excluded name counts.
 //!
 //! It owns the policy and its result, the [`InterfaceTable`], which is immutable and asked once per frame. It does
 //! not know how the table reaches a worker, nor what the kernel filters of it.
@@ -17,7 +21,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::interfaces::{InterfaceName, Interfaces, Link};
+use super::local_networks::{LocalNetworks, Networks};
 use super::source::Standing;
 use super::{DirectionPolicy, Options};
 use crate::packet::{Direction, Skip};
@@ -26,17 +33,34 @@ use crate::packet::{Direction, Skip};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Policy {
     excluded: Vec<InterfaceName>,
+    promiscuous: Vec<InterfaceName>,
+    local_networks: LocalNetworks,
     direction: DirectionPolicy,
 }
 
 impl Policy {
     pub(super) fn new(options: &Options) -> Self {
-        let excluded = options.excluded_interfaces.iter().map(|name| InterfaceName::new(name.as_bytes()));
-        Self { excluded: excluded.collect(), direction: options.direction }
+        let names = |names: &[String]| names.iter().map(|name| InterfaceName::new(name.as_bytes())).collect();
+        Self {
+            excluded: names(&options.excluded_interfaces),
+            promiscuous: names(&options.promiscuous),
+            local_networks: options.local_networks.clone(),
+            direction: options.direction,
+        }
     }
 
     fn excludes(&self, name: &InterfaceName) -> bool {
         self.excluded.contains(name)
+    }
+
+    /// How the local networks are known.
+    pub(super) fn local_networks(&self) -> &LocalNetworks {
+        &self.local_networks
+    }
+
+    /// Whether an interface of this name is to receive what is for other stations too.
+    pub(super) fn wants_all_of(&self, name: &InterfaceName) -> bool {
+        self.promiscuous.contains(name)
     }
 
     /// The standing of frames that leave through an ordinary interface.
@@ -54,6 +78,8 @@ impl Policy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceTable {
     rows: HashMap<u32, Row, foldhash::fast::FixedState>,
+    /// Interfaces that were in a table before and are in none now, the longest gone first.
+    gone: Vec<(u32, Row)>,
     forwards: bool,
     /// The standing of frames that leave through an ordinary interface.
     leaving: Standing,
@@ -61,6 +87,11 @@ pub struct InterfaceTable {
     hidden_vlans: Vec<(u32, u16)>,
     /// Sorted.
     own_addresses: Vec<IpAddr>,
+    local_networks: Networks,
+    /// Whether the name of an interface that nobody knows may be an excluded one. That of lo is not: lo stays.
+    excludes_strangers: bool,
+    /// A PPP interface is monitored.
+    terminates_pppoe: bool,
     policy: Policy,
 }
 
@@ -79,7 +110,7 @@ impl Row {
     /// What a frame of this direction is for.
     pub fn standing(&self, direction: Direction) -> Standing {
         match direction {
-            Direction::Entering => self.entering,
+            Direction::Entering | Direction::Overheard => self.entering,
             Direction::Leaving => self.leaving,
         }
     }
@@ -113,12 +144,25 @@ impl InterfaceTable {
             };
             (link.ifindex, row)
         });
+        let is_lo = |name: &InterfaceName| {
+            interfaces.links.iter().any(|link| link.hatype == libc::ARPHRD_LOOPBACK && link.name == *name)
+        };
+        let mut own_addresses: Vec<_> = interfaces.own_addresses.iter().map(|own| own.addr).collect();
+        own_addresses.sort_unstable();
+        own_addresses.dedup();
         Self {
             rows: rows.collect(),
+            gone: Vec::new(),
             forwards,
             leaving,
             hidden_vlans: stack.hidden_vlans(),
-            own_addresses: interfaces.own_addresses.clone(),
+            own_addresses,
+            local_networks: Networks::default(),
+            terminates_pppoe: interfaces
+                .links
+                .iter()
+                .any(|link| link.hatype == libc::ARPHRD_PPP && stack.skip(link).is_none()),
+            excludes_strangers: policy.excluded.iter().any(|name| !is_lo(name)),
             policy: policy.clone(),
         }
     }
@@ -129,14 +173,44 @@ impl InterfaceTable {
         self.rows.get(&ifindex).map(|row| row.standing(direction))
     }
 
-    /// The row of an interface that appeared after the table was made: all that is known is its name, so it is an
-    /// ordinary interface unless its name is excluded.
-    pub(super) fn newcomer(&self, name: Option<InterfaceName>) -> Row {
-        let excluded = name.as_ref().is_some_and(|name| self.policy.excludes(name));
-        let skipped = Standing::Skipped(Skip::ExcludedInterface);
-        let (entering, leaving) =
-            if excluded { (skipped, skipped) } else { (Standing::Counts, self.leaving) };
-        Row { name, entering, leaving }
+    /// The same table with these local networks.
+    pub(super) fn with_local_networks(self, local_networks: Networks) -> Self {
+        Self { local_networks, ..self }
+    }
+
+    /// The same table, which also remembers what has gone since `before`: frames may still lie in a ring.
+    pub(super) fn following(mut self, before: &Self) -> Self {
+        let mut gone = before.gone.clone();
+        let mut latest: Vec<_> = before.rows.iter().map(|(&ifindex, row)| (ifindex, row.clone())).collect();
+        latest.sort_unstable_by_key(|&(ifindex, _)| ifindex);
+        gone.extend(latest);
+        gone.retain(|(ifindex, _)| !self.rows.contains_key(ifindex));
+        gone.drain(..gone.len().saturating_sub(GONE_MAX));
+        self.gone = gone;
+        self
+    }
+
+    /// The row of an interface that the table does not have: it has gone, or has come after the table was made.
+    /// `names` are the names that it is known to have had since it came, the latest last.
+    ///
+    /// One of them that is excluded excludes it, since the frame may have been seen under that name. Where none is
+    /// known and any may be excluded, nothing of it is counted. For the rest it is what it was before, or an ordinary
+    /// interface.
+    pub(super) fn stranger(&self, ifindex: u32, names: &[InterfaceName]) -> Row {
+        let name = names.last().cloned();
+        let skipped = |reason| {
+            let standing = Standing::Skipped(reason);
+            Row { name: name.clone(), entering: standing, leaving: standing }
+        };
+        if names.iter().any(|name| self.policy.excludes(name)) {
+            return skipped(Skip::ExcludedInterface);
+        }
+        let gone = self.gone.iter().rfind(|&&(number, _)| number == ifindex);
+        match gone {
+            Some((_, row)) => row.clone(),
+            None if name.is_none() && self.excludes_strangers => skipped(Skip::UnknownInterface),
+            None => Row { name, entering: Standing::Counts, leaving: self.leaving },
+        }
     }
 
     /// Whether every frame is for the same as in `other`.
@@ -147,6 +221,22 @@ impl InterfaceTable {
     /// Whether `addr` is an address of this host.
     pub fn is_own(&self, addr: IpAddr) -> bool {
         self.own_addresses.binary_search(&addr).is_ok()
+    }
+
+    /// Networks that this host is attached to or that lie behind it, without overlap and in ascending order.
+    pub fn local_networks(&self) -> &[IpNet] {
+        self.local_networks.as_slice()
+    }
+
+    /// Whether `addr` is in a local network.
+    pub fn is_local(&self, addr: IpAddr) -> bool {
+        self.local_networks.contains(addr)
+    }
+
+    /// Whether a PPP interface shows the packets of PPPoE sessions that end here.
+    #[inline]
+    pub fn terminates_pppoe(&self) -> bool {
+        self.terminates_pppoe
     }
 
     /// Whether this host forwards packets.
@@ -182,7 +272,7 @@ impl InterfaceTable {
     }
 }
 
-/// One line for the log: what is monitored, what is not and why, and which way counts.
+/// One line for the log: what is monitored, what is not and why, which way counts, and what is local.
 impl fmt::Display for InterfaceTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |row: &Row| row.name.as_ref().map_or_else(|| "?".to_owned(), InterfaceName::to_string);
@@ -206,7 +296,14 @@ impl fmt::Display for InterfaceTable {
             Standing::CountsIfOwn => "packets count entering, and leaving from an own address",
             Standing::Evidence | Standing::Skipped(_) => "packets count entering",
         };
-        write!(f, "; this host {forwards}, {counts}")
+        write!(f, "; this host {forwards}, {counts}")?;
+        match self.local_networks() {
+            [] => Ok(()),
+            networks => {
+                let networks: Vec<_> = networks.iter().map(IpNet::to_string).collect();
+                write!(f, "; local networks are {}", shortened(&networks))
+            }
+        }
     }
 }
 
@@ -219,12 +316,21 @@ fn shortened(names: &[String]) -> String {
     }
 }
 
+/// The kind of what Open vSwitch makes: its datapath `ovs-system`, its bridges and their internal ports.
+const OPEN_VSWITCH: &str = "openvswitch";
+
+/// Interfaces that are remembered when they have gone.
+const GONE_MAX: usize = 1024;
+
 /// The interfaces as they lie on each other.
 struct Stack<'a> {
     links: &'a [Link],
     by_ifindex: HashMap<u32, &'a Link>,
     /// The ports of each master.
     ports: HashMap<u32, Vec<&'a Link>>,
+    /// The ports of Open vSwitch that are devices of their own. Its other ports do not say which datapath they are
+    /// of, and there is one: the kernel's is shared by all bridges.
+    switch_ports: Vec<&'a Link>,
     policy: &'a Policy,
 }
 
@@ -237,8 +343,14 @@ impl<'a> Stack<'a> {
                 ports.entry(master).or_default().push(link);
             }
         }
-        let by_ifindex = links.iter().map(|link| (link.ifindex, link)).collect();
-        Self { links, by_ifindex, ports, policy }
+        let by_ifindex: HashMap<u32, &Link> = links.iter().map(|link| (link.ifindex, link)).collect();
+        let is_switch = |link: &Link| link.kind.as_deref() == Some(OPEN_VSWITCH);
+        let is_switched = |link: &&Link| {
+            let master = link.master.and_then(|master| by_ifindex.get(&master));
+            !is_switch(link) && master.is_some_and(|master| is_switch(master))
+        };
+        let switch_ports = links.iter().filter(is_switched).collect();
+        Self { links, by_ifindex, ports, switch_ports, policy }
     }
 
     /// Why frames of this interface are not looked at, if they are not.
@@ -273,8 +385,11 @@ impl<'a> Stack<'a> {
         let kind = link.kind.as_deref();
         let below =
             link.lower.filter(|_| matches!(kind, Some("vlan" | "macvlan" | "macvtap" | "ipvlan" | "ipvtap")));
-        let is_master = matches!(kind, Some("bridge" | "bond" | "team" | "vrf"));
-        let ports = if is_master { self.ports(link) } else { &[] };
+        let ports = match kind {
+            Some("bridge" | "bond" | "team" | "vrf") => self.ports(link),
+            Some(OPEN_VSWITCH) => &self.switch_ports,
+            _ => &[],
+        };
         below.and_then(|lower| self.by_ifindex.get(&lower).copied()).into_iter().chain(ports.iter().copied())
     }
 
@@ -284,7 +399,7 @@ impl<'a> Stack<'a> {
 
     /// Whether a bridge has something to forward between.
     fn bridges(&self) -> bool {
-        let is_bridge = |link: &&Link| matches!(link.kind.as_deref(), Some("bridge" | "openvswitch"));
+        let is_bridge = |link: &&Link| matches!(link.kind.as_deref(), Some("bridge" | OPEN_VSWITCH));
         self.links.iter().filter(is_bridge).any(|bridge| self.ports(bridge).len() >= 2)
     }
 
@@ -314,6 +429,7 @@ impl<'a> Stack<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::interfaces::OwnAddress;
     use super::*;
 
     const COUNTS: Standing = Standing::Counts;
@@ -330,6 +446,7 @@ mod tests {
             master: None,
             lower: None,
             vlan_id: None,
+            is_promiscuous: false,
         }
     }
 
@@ -344,7 +461,7 @@ mod tests {
     fn table(links: Vec<Link>, excluded: &[&str], direction: DirectionPolicy) -> InterfaceTable {
         let excluded = excluded.iter().map(|name| InterfaceName::new(name.as_bytes())).collect();
         let interfaces = Interfaces { links, ..Interfaces::default() };
-        InterfaceTable::new(&interfaces, &Policy { excluded, direction })
+        InterfaceTable::new(&interfaces, &Policy { excluded, direction, ..Policy::default() })
     }
 
     fn entering(links: Vec<Link>, excluded: &[&str]) -> Vec<Standing> {
@@ -393,6 +510,42 @@ mod tests {
                 vec![port_of(2, eth()), link(2, "bond0", "bond"), on(2, link(3, "bond0.7", "vlan"))],
                 &["eth0"],
                 vec![EXCLUDED, COUNTS, UPPER],
+            ),
+            (
+                "Open vSwitch with a physical port",
+                vec![
+                    port_of(2, eth()),
+                    link(2, "ovs-system", "openvswitch"),
+                    link(3, "br0", "openvswitch"),
+                    port_of(2, link(4, "internal0", "openvswitch")),
+                    port_of(2, link(5, "vnet0", "tun")),
+                    port_of(2, link(6, "vx0", "vxlan")),
+                ],
+                &[],
+                vec![COUNTS, UPPER, UPPER, UPPER, COUNTS, COUNTS],
+            ),
+            (
+                "Open vSwitch, its only physical port excluded",
+                vec![port_of(2, eth()), link(2, "ovs-system", "openvswitch"), link(3, "br0", "openvswitch")],
+                &["eth0"],
+                vec![EXCLUDED, COUNTS, COUNTS],
+            ),
+            (
+                "Open vSwitch without ports",
+                vec![eth(), link(2, "ovs-system", "openvswitch"), link(3, "br0", "openvswitch")],
+                &[],
+                vec![COUNTS, COUNTS, COUNTS],
+            ),
+            (
+                "vlan on a bridge of Open vSwitch",
+                vec![
+                    port_of(2, eth()),
+                    link(2, "ovs-system", "openvswitch"),
+                    link(3, "br0", "openvswitch"),
+                    on(3, link(4, "br0.7", "vlan")),
+                ],
+                &[],
+                vec![COUNTS, UPPER, UPPER, UPPER],
             ),
             ("tunnel", vec![eth(), on(1, link(2, "vx0", "vxlan"))], &[], vec![COUNTS, COUNTS]),
             ("port of a switch chip", vec![eth(), on(1, link(2, "lan1", "dsa"))], &[], vec![COUNTS, COUNTS]),
@@ -444,10 +597,23 @@ mod tests {
         for (name, mut links, ip_forwarding, direction, forwards, leaving) in cases {
             links.push(link(99, "eth0", ""));
             let interfaces = Interfaces { links, ip_forwarding, own_addresses: vec![] };
-            let table = InterfaceTable::new(&interfaces, &Policy { excluded: vec![], direction });
+            let table = InterfaceTable::new(&interfaces, &Policy { direction, ..Policy::default() });
             assert_eq!(table.forwards(), forwards, "{name}");
             assert_eq!(table.standing(99, Direction::Leaving), Some(leaving), "{name}");
             assert_eq!(table.standing(99, Direction::Entering), Some(COUNTS), "{name}");
+        }
+    }
+
+    #[test]
+    fn pppoe_ends_here_while_a_ppp_interface_is_monitored() {
+        let ppp = || Link { hatype: libc::ARPHRD_PPP, ..link(2, "ppp0", "ppp") };
+        for (links, excluded, expected) in [
+            (vec![link(1, "eth0", "")], &[][..], false),
+            (vec![link(1, "eth0", ""), ppp()], &[], true),
+            (vec![link(1, "eth0", ""), ppp()], &["ppp0"], false),
+        ] {
+            let table = table(links, excluded, DirectionPolicy::Auto);
+            assert_eq!(table.terminates_pppoe(), expected, "{table}");
         }
     }
 
@@ -461,16 +627,66 @@ mod tests {
         assert_eq!(entering(vec![link(1, "lo", "")], &["lo"]), [EXCLUDED]);
     }
 
+    fn names(names: &[&str]) -> Vec<InterfaceName> {
+        names.iter().map(|name| InterfaceName::new(name.as_bytes())).collect()
+    }
+
     #[test]
-    fn a_newcomer_is_judged_by_its_name() {
-        let table = table(vec![], &["dummy0"], DirectionPolicy::In);
+    fn a_stranger_is_judged_by_all_of_its_names() {
+        const UNKNOWN: Standing = Standing::Skipped(Skip::UnknownInterface);
+        let table = table(vec![link(1, "lo", "")], &["lo", "dummy0"], DirectionPolicy::In);
         assert_eq!(table.standing(7, Direction::Entering), None);
-        let excluded = table.newcomer(Some(InterfaceName::new(*b"dummy0")));
-        assert_eq!((excluded.entering, excluded.leaving), (EXCLUDED, EXCLUDED));
-        for name in [Some(InterfaceName::new(*b"dummy")), None] {
-            let row = table.newcomer(name);
-            assert_eq!((row.entering, row.leaving), (COUNTS, Standing::Evidence));
+        let cases = [
+            (&["dummy0"][..], EXCLUDED, EXCLUDED),
+            (&["eth7", "dummy0", "eth8"], EXCLUDED, EXCLUDED),
+            (&["dummy"], COUNTS, Standing::Evidence),
+            (&["eth7", "eth8"], COUNTS, Standing::Evidence),
+            (&[], UNKNOWN, UNKNOWN),
+        ];
+        for (given, entering, leaving) in cases {
+            let row = table.stranger(7, &names(given));
+            assert_eq!((row.entering, row.leaving), (entering, leaving), "{given:?}");
+            assert_eq!(row.name, names(given).last().cloned());
         }
+    }
+
+    #[test]
+    fn a_stranger_without_a_name_counts_where_its_name_cannot_matter() {
+        let lo = || vec![link(1, "lo", "")];
+        for (excluded, links, counts) in
+            [(&[][..], vec![], true), (&["lo"], lo(), true), (&["lo"], vec![], false), (&["x"], lo(), false)]
+        {
+            let row = table(links, excluded, DirectionPolicy::In).stranger(7, &[]);
+            assert_eq!(row.entering == COUNTS, counts, "{excluded:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_gone_is_what_it_was() {
+        let excluded = &["secret"];
+        let at = |links| table(links, excluded, DirectionPolicy::In);
+        let all = vec![link(1, "eth0", ""), on(1, link(2, "eth0.5", "vlan")), link(3, "secret", "")];
+        let before = at(all.clone());
+        let after = at(vec![link(4, "eth4", "")]).following(&before);
+        let row =
+            |table: &InterfaceTable, ifindex, given: &[&str]| table.stranger(ifindex, &names(given)).entering;
+        assert_eq!([1, 2, 3].map(|ifindex| row(&after, ifindex, &[])), [COUNTS, UPPER, EXCLUDED]);
+        // It has come back under another name, and the next table is not here yet.
+        assert_eq!(row(&after, 1, &["secret"]), EXCLUDED);
+        assert_eq!(row(&after, 2, &["open"]), UPPER);
+        // Nothing has changed since; then everything is back.
+        assert_eq!(at(vec![link(4, "eth4", "")]).following(&after), after);
+        assert!(at(all).following(&after).gone.iter().map(|(ifindex, _)| ifindex).eq(&[4]));
+    }
+
+    #[test]
+    fn what_is_remembered_of_the_gone_is_bounded() {
+        let many = |from: u32| (from..from + 700).map(|i| link(i, "c", "")).collect();
+        let first = table(many(1000), &[], DirectionPolicy::In);
+        let second = table(many(2000), &[], DirectionPolicy::In).following(&first);
+        let third = table(vec![], &[], DirectionPolicy::In).following(&second);
+        assert_eq!((second.gone.len(), third.gone.len()), (700, GONE_MAX));
+        assert!(third.gone.iter().any(|&(ifindex, _)| ifindex == 2699), "the longest gone go first");
     }
 
     #[test]
@@ -492,12 +708,14 @@ mod tests {
 
     #[test]
     fn own_addresses_are_known_and_numbers_may_be_large() {
+        let own = |addr| OwnAddress { addr, ifindex: 1, prefix: None };
+        let addresses = ["fd00::1", "10.0.0.1", "fd00::1"].map(|addr| own(addr.parse().unwrap()));
         let interfaces = Interfaces {
             links: (0..700).map(|i| link(4_000_000_000 + i, "c", "")).collect(),
             ip_forwarding: false,
-            own_addresses: vec![IpAddr::from([10, 0, 0, 1]), "fd00::1".parse().unwrap()],
+            own_addresses: addresses.to_vec(),
         };
-        let policy = Policy { excluded: vec![], direction: DirectionPolicy::InAndOwn };
+        let policy = Policy { direction: DirectionPolicy::InAndOwn, ..Policy::default() };
         let table = InterfaceTable::new(&interfaces, &policy);
         assert!(table.is_own([10, 0, 0, 1].into()) && !table.is_own([10, 0, 0, 2].into()));
         assert_eq!(table.monitored(), 700);
@@ -516,5 +734,8 @@ mod tests {
         assert!(
             table(vec![], &[], DirectionPolicy::In).to_string().starts_with("no interface is monitored; ")
         );
+        let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap());
+        let table = table(vec![], &[], DirectionPolicy::In).with_local_networks(Networks::new(&networks));
+        assert!(table.to_string().ends_with("entering; local networks are 10.0.0.0/8, fd00::/8"), "{table}");
     }
 }

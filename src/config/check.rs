@@ -3,6 +3,9 @@
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
 
 use super::error::Problem;
 use super::file::RawConfig;
@@ -10,10 +13,12 @@ use super::key::Key;
 use super::units::{self, Bytes, Item, NumberError, within};
 use super::word::Word;
 use super::{
-    CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, COOLDOWN_S, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S,
-    LIMIT_BYTES, LOSS_PPM, MEMORY_BYTES, Machine, RING_MEMORY_BYTES, WORKERS, Workers,
+    ALERT_COMMAND_TIMEOUT_S, ALERT_FILE_BYTES, ALERT_FILE_KEEP, CHART_BYTES, CONTACTED_HOSTS,
+    CONTACTED_PORTS, COOLDOWN_S, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S, LIMIT_BYTES, LOSS_PPM,
+    MEMORY_BYTES, Machine, RING_MEMORY_BYTES, WORKERS, Workers,
 };
-use crate::capture::RING_BYTES_MIN;
+use crate::alert::{self, Secret, SyslogTarget};
+use crate::capture::{LocalNetworks, RING_BYTES_MIN};
 use crate::detect::Share;
 use crate::engine::PinCores;
 
@@ -45,6 +50,10 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let direction = file.read(Key::Direction, defaults.direction, word);
     let wire_exact = file.read(Key::WireExact, defaults.wire_exact, word);
     let loss_ppm_max = file.read(Key::LossLimit, defaults.loss_ppm_max, loss_limit);
+    let promiscuous = file.read(Key::Promiscuous, defaults.promiscuous, |value| {
+        self::promiscuous(value, excluded_interfaces.as_deref().unwrap_or_default())
+    });
+    let local_networks = file.read(Key::LocalNetworks, defaults.local_networks, self::local_networks);
     let workers = file.read(Key::Workers, defaults.workers, |value| self::workers(value, machine));
     // Where the number of workers is wrong, nothing is held against it.
     let worker_count = workers.map(Workers::count);
@@ -55,6 +64,26 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         file.read(Key::RingMemory, defaults.ring_memory_bytes, |value| ring_memory(value, worker_count));
     let memory_bytes_max =
         file.read(Key::MemoryLimit, defaults.memory_bytes_max, |value| bytes(value, &MEMORY_BYTES));
+    let log_format = file.read(Key::LogFormat, defaults.log_format, word);
+    let alert_file = file.read(Key::AlertFile, defaults.alert_file, optional_path);
+    let alert_file_bytes_max = file
+        .read(Key::AlertFileMaxSize, defaults.alert_file_bytes_max, |value| bytes(value, &ALERT_FILE_BYTES));
+    let alert_file_keep =
+        file.read(Key::AlertFileKeep, defaults.alert_file_keep, |value| whole(value, &ALERT_FILE_KEEP));
+    let alert_command = file.read(Key::AlertCommand, defaults.alert_command, command);
+    let alert_command_timeout_s =
+        file.read(Key::AlertCommandTimeout, defaults.alert_command_timeout_s, |value| {
+            seconds_within(value, &ALERT_COMMAND_TIMEOUT_S)
+        });
+    let webhook_url = file.read(Key::WebhookURL, defaults.webhook_url, webhook_url);
+    let webhook_format = file.read(Key::WebhookFormat, defaults.webhook_format, word);
+    let webhook_token = file.read(Key::WebhookToken, defaults.webhook_token, webhook_token);
+    // Where the token is wrong, nothing is held against it.
+    let has_token = matches!(webhook_token, Some(Some(_)));
+    let webhook_token_file =
+        file.read(Key::WebhookTokenFile, None, |value| webhook_token_file(value, has_token));
+    let syslog = file.read(Key::Syslog, defaults.syslog, syslog_target);
+    let syslog_facility = file.read(Key::SyslogFacility, defaults.syslog_facility, word);
     let listen = file.read(Key::ListenAddress, defaults.listen, listen_address);
 
     let hide_destinations = hide_destinations?;
@@ -74,11 +103,24 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         direction: direction?,
         wire_exact: wire_exact?,
         loss_ppm_max: loss_ppm_max?,
+        promiscuous: promiscuous?,
+        local_networks: local_networks?,
         workers: workers?,
         pin_cores: pin_cores?,
         event_loop: event_loop?,
         ring_memory_bytes: ring_memory_bytes?,
         memory_bytes_max: memory_bytes_max?,
+        log_format: log_format?,
+        alert_file: alert_file?,
+        alert_file_bytes_max: alert_file_bytes_max?,
+        alert_file_keep: alert_file_keep?,
+        alert_command: alert_command?,
+        alert_command_timeout_s: alert_command_timeout_s?,
+        webhook_url: webhook_url?,
+        webhook_format: webhook_format?,
+        webhook_token: webhook_token_file?.or(webhook_token?),
+        syslog: syslog?,
+        syslog_facility: syslog_facility?,
         listen: listen?,
     })
 }
@@ -162,6 +204,13 @@ fn seconds(value: &str, range: &RangeInclusive<u64>) -> Result<u64, Complaint> {
     })
 }
 
+fn seconds_within(value: &str, range: &RangeInclusive<u64>) -> Result<u64, Complaint> {
+    units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
+        let (min, max) = (range.start(), range.end());
+        Complaint::new(error, format!("write whole seconds from {min} to {max}, without a unit"))
+    })
+}
+
 /// A number of things, of which `off` does without.
 fn count(value: &str, range: &RangeInclusive<u32>, off: Key) -> Result<u32, Complaint> {
     units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
@@ -191,6 +240,99 @@ fn loss_limit(value: &str) -> Result<Option<u32>, Complaint> {
     })
 }
 
+/// A number that needs no explanation.
+fn whole(value: &str, range: &RangeInclusive<u32>) -> Result<u32, Complaint> {
+    units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
+        let (min, max) = (range.start(), range.end());
+        Complaint::new(error, format!("write a whole number from {min} to {max}"))
+    })
+}
+
+/// The path of a file, or nothing.
+fn optional_path(value: &str) -> Result<Option<PathBuf>, Complaint> {
+    if value.is_empty() { Ok(None) } else { path(value).map(Some) }
+}
+
+/// An absolute path: the program's folder is not its operator's.
+fn path(value: &str) -> Result<PathBuf, Complaint> {
+    let form =
+        "write an absolute path such as /var/log/TrafficAlerted/alerts.jsonl, in quotes if it has spaces";
+    let bare = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    let label = match bare {
+        _ if bare.contains('"') => "a quote within a path",
+        _ if bare.contains(char::is_control) => "a control character within a path",
+        _ if !bare.starts_with('/') => "not an absolute path",
+        _ if bare.ends_with('/') => "a folder, not a file",
+        _ => return Ok(PathBuf::from(bare)),
+    };
+    Err(Complaint::new(label, form))
+}
+
+/// A program and its arguments, or nothing.
+fn command(value: &str) -> Result<Vec<String>, Complaint> {
+    let form = "write the absolute path of a program and its arguments, with quotes around what has spaces: \
+                /usr/local/bin/notify --to \"the operator\"; no shell reads it";
+    let words = units::words(value).map_err(|error| Complaint::new(error.what, form).at(error.span))?;
+    if words.iter().any(|word| word.contains(char::is_control)) {
+        return Err(Complaint::new("a control character", form));
+    }
+    match words.first() {
+        Some(program) if !program.starts_with('/') => Err(Complaint::new("not an absolute path", form)),
+        _ => Ok(words),
+    }
+}
+
+/// An address, the file that it stands in, or nothing.
+fn webhook_url(value: &str) -> Result<Option<Secret>, Complaint> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    if value.starts_with('/') || value.starts_with('"') {
+        return path(value).map(|path| Some(Secret::InFile(path)));
+    }
+    match alert::why_no_webhook(value) {
+        None => Ok(Some(Secret::Here(value.to_owned()))),
+        Some(why) => {
+            let form =
+                "write https://host/path or http://host/path, or the absolute path of a file that holds it";
+            Err(Complaint::new(why, form))
+        }
+    }
+}
+
+/// A token, or nothing.
+fn webhook_token(value: &str) -> Result<Option<Secret>, Complaint> {
+    match alert::why_no_token(value) {
+        _ if value.is_empty() => Ok(None),
+        None => Ok(Some(Secret::Here(value.to_owned()))),
+        Some(why) => Err(Complaint::new(why, "write the token alone, without `Bearer` and without quotes")),
+    }
+}
+
+/// The file that a token stands in, or nothing.
+fn webhook_token_file(value: &str, has_token: bool) -> Result<Option<Secret>, Complaint> {
+    match optional_path(value)? {
+        Some(_) if has_token => {
+            let help = "keep one of the two; a file need not be readable for everybody";
+            let complaint = Complaint::new("a second token", help);
+            Err(complaint.against(Key::WebhookToken, "the first"))
+        }
+        path => Ok(path.map(Secret::InFile)),
+    }
+}
+
+/// A collector of logs, or nothing.
+fn syslog_target(value: &str) -> Result<Option<SyslogTarget>, Complaint> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let form = "write udp://host:port, tcp://host:port or unix:/dev/log";
+    if value.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return Err(Complaint::new("white space or a control character", form));
+    }
+    SyslogTarget::parse(value).map(Some).map_err(|why| Complaint::new(why, form))
+}
+
 fn word<T: Word>(value: &str) -> Result<T, Complaint> {
     T::read(value).ok_or_else(|| Complaint::new("not one of its values", format!("write {}", T::choices())))
 }
@@ -212,6 +354,49 @@ fn interfaces(value: &str) -> Result<Vec<String>, Complaint> {
         }
     }
     Ok(names)
+}
+
+/// Interfaces that receive everything, none of which is excluded.
+fn promiscuous(value: &str, excluded: &[String]) -> Result<Vec<String>, Complaint> {
+    let names = interfaces(value)?;
+    match names.iter().find(|name| excluded.contains(name)) {
+        None => Ok(names),
+        Some(name) => {
+            let label = format!("`{name}` is not monitored");
+            let help = format!("remove `{name}` here, or from `{}`", Key::ExcludedInterfaces);
+            Err(Complaint::new(label, help).against(Key::ExcludedInterfaces, "it is excluded here"))
+        }
+    }
+}
+
+fn local_networks(value: &str) -> Result<LocalNetworks, Complaint> {
+    if value == "auto" {
+        return Ok(LocalNetworks::Auto);
+    }
+    let form = "write `auto`, or networks with commas between them, such as 10.0.0.0/8, fd00::/8, or nothing";
+    let mut networks: Vec<IpNet> = Vec::new();
+    for Item { text, span } in items(value, form)? {
+        let complain = |label: &str, help: String| Complaint::new(label, help).at(span.clone());
+        let network: IpNet = match (text.parse(), text.parse::<IpAddr>()) {
+            (Ok(network), _) => network,
+            (Err(_), Ok(addr)) => {
+                let host = IpNet::from(addr);
+                return Err(complain("no prefix length", format!("write {host} for one address; {form}")));
+            }
+            (Err(_), Err(_)) => return Err(complain("not a network", form.to_owned())),
+        };
+        if network.prefix_len() == 0 {
+            return Err(complain("everything is in it", form.to_owned()));
+        }
+        if network.trunc() != network {
+            let help = format!("write {} for the network with this address", network.trunc());
+            return Err(complain("bits are set behind the prefix", help));
+        }
+        if !networks.contains(&network) {
+            networks.push(network);
+        }
+    }
+    Ok(LocalNetworks::List(networks))
 }
 
 /// Why the kernel would refuse this name (`dev_valid_name` of net/core/dev.c). Its rules are about bytes and
@@ -365,6 +550,11 @@ mod tests {
             "LossLimit: off\nWireExact: off",
             "LossLimit: 100%",
             "AlertCooldown: 0",
+            "Promiscuous: eth0, \"span0\"",
+            "Promiscuous: \"\"",
+            "LocalNetworks: auto",
+            "LocalNetworks: 10.0.0.0/8,fd00::/8, \"192.0.2.1/32\"",
+            "LocalNetworks: \"\"",
             "Workers: 256",
             "Workers: auto\nPinCores: auto",
             "Workers: 1\nPinCores: 3",
@@ -373,6 +563,17 @@ mod tests {
             "Workers: 8\nPinCores: none\nRingMemory: 1049K",
             "RingMemory: 4G",
             "MemoryLimit: 32M",
+            "AlertFile: /a.jsonl\nAlertFileMaxSize: 10K\nAlertFileKeep: 0",
+            "AlertFile: \"/with space #1/a.jsonl\"",
+            "AlertFile:",
+            "AlertCommand:",
+            "Syslog: udp://127.0.0.1:514\nSyslogFacility: local7",
+            "Syslog: unix:/dev/log",
+            "Syslog:",
+            "WebhookURL: https://hooks.example/T0/B0?x=y#z\nWebhookFormat: slack\nWebhookToken: a=",
+            "WebhookURL: /run/credentials/TrafficAlerted.service/url\nWebhookTokenFile: /a",
+            "WebhookURL:\nWebhookToken:\nWebhookTokenFile:",
+            "AlertCommand: \"/a b\" \"\" c # d\nAlertCommandTimeout: 600",
             "ListenAddress: 127.8.9.10:1",
             "ListenAddress: [::1]:8698",
             "ListenAddress: [::ffff:127.0.0.1]:8698",
@@ -422,6 +623,19 @@ mod tests {
             ("LossLimit: »0.1«", "no percent sign", "`off`, or a percentage from 0.0001% to 100%"),
             ("LossLimit: »0%«", "too small", "0.1%"),
             ("LossLimit: »101%«", "too large", "100%"),
+            ("Promiscuous: »a/b«", "no interface can have this name", "interface names"),
+            (
+                "ExcludedInterfaces: eth1,span0\nPromiscuous: »eth0,span0«",
+                "`span0` is not monitored",
+                "from `Ex",
+            ),
+            ("Promiscuous: »lo«", "`lo` is not monitored", "remove `lo` here"),
+            ("LocalNetworks: »all«", "not a network", "`auto`"),
+            ("LocalNetworks: 10.0.0.0/8, »fd00::1«", "no prefix length", "write fd00::1/128"),
+            ("LocalNetworks: »10.0.0.1/8«", "bits are set behind", "write 10.0.0.0/8"),
+            ("LocalNetworks: »10.0.0.0/33«", "not a network", "fd00::/8"),
+            ("LocalNetworks: »0.0.0.0/0«", "everything is in it", "10.0.0.0/8"),
+            ("LocalNetworks: »auto«,10.0.0.0/8", "not a network", "`auto`"),
             ("EventLoop: »select«", "not one of its values", "`auto`, `io_uring` or `epoll`"),
             ("Workers: »0«", "too small", "`auto` or a whole number from 1 to 256"),
             ("Workers: »257«", "too large", "256"),
@@ -439,6 +653,28 @@ mod tests {
             ("RingMemory: »5G«", "too large", "4G"),
             ("Workers: 9\nRingMemory: »1M«", "too little for 9 workers", "at least 1179648"),
             ("MemoryLimit: »31M«", "too small", "bytes from 32M to 1000G"),
+            ("LogFormat: »JSON«", "not one of its values", "`text` or `json`"),
+            ("AlertFile: »alerts.jsonl«", "not an absolute path", "/var/log/TrafficAlerted"),
+            ("AlertFile: »\"\"«", "not an absolute path", "/var/log/TrafficAlerted"),
+            ("AlertFile: »/var/log/«", "a folder, not a file", "/var/log/TrafficAlerted"),
+            ("AlertFile: »/var/\"log«", "a quote within a path", "in quotes if it has spaces"),
+            ("AlertFileMaxSize: »1K«", "too small", "bytes from 10K to 100G"),
+            ("AlertFileKeep: »1001«", "too large", "from 0 to 1000"),
+            ("AlertFileKeep: »all«", "not a number", "a whole number"),
+            ("AlertCommand: »notify me«", "not an absolute path", "no shell reads it"),
+            ("AlertCommand: »\"\"«", "not an absolute path", "no shell reads it"),
+            ("AlertCommand: /bin/a »\"b«", "a quote that does not close", "no shell reads it"),
+            ("AlertCommand: »/bin/a b\u{1}«", "a control character", "no shell reads it"),
+            ("AlertCommandTimeout: »0«", "too small", "whole seconds from 1 to 600"),
+            ("WebhookURL: »hooks.example/a«", "neither http:// nor https://", "the absolute path of a file"),
+            ("WebhookURL: »https://a b/«", "not an address", "https://host/path"),
+            ("WebhookFormat: »teams«", "not one of its values", "`ntfy` or `alertmanager`"),
+            ("WebhookToken: »Bearer abc«", "a character that no token has", "without `Bearer`"),
+            ("WebhookTokenFile: »token«", "not an absolute path", "absolute path"),
+            ("WebhookToken: a\nWebhookTokenFile: »/a«", "a second token", "keep one of the two"),
+            ("Syslog: »127.0.0.1:514«", "neither udp://, tcp:// nor unix:", "unix:/dev/log"),
+            ("Syslog: »unix:/dev/a b«", "white space", "unix:/dev/log"),
+            ("SyslogFacility: »kern«", "not one of its values", "`local6` or `local7`"),
             ("ListenAddress: »127.0.0.1«", "no port", "127.0.0.1:8698"),
             ("ListenAddress: »::1«", "no port", "[::1]:8698"),
             ("ListenAddress: »8698«", "not an address and a port", "127.0.0.1:8698"),

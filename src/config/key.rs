@@ -37,11 +37,25 @@ keys! {
     Direction
     WireExact
     LossLimit
+    Promiscuous
+    LocalNetworks
     Workers
     PinCores
     EventLoop
     RingMemory
     MemoryLimit
+    LogFormat
+    AlertFile
+    AlertFileMaxSize
+    AlertFileKeep
+    AlertCommand
+    AlertCommandTimeout
+    WebhookURL
+    WebhookFormat
+    WebhookToken
+    WebhookTokenFile
+    Syslog
+    SyslogFacility
     ListenAddress
 }
 

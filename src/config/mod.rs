@@ -29,10 +29,12 @@ use std::fs::File;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::capture::{DirectionPolicy, EventLoop, WireExact};
+use crate::alert::{Facility, Secret, SyslogTarget, WebhookFormat};
+use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
 use crate::engine::PinCores;
+use crate::logging::Format;
 
 pub use error::{ConfigError, Problems};
 
@@ -57,12 +59,27 @@ pub struct Config {
     wire_exact: WireExact,
     /// `None`: losses raise no alert.
     loss_ppm_max: Option<u32>,
+    /// None of them is excluded.
+    promiscuous: Vec<String>,
+    local_networks: LocalNetworks,
     workers: Workers,
     /// Of a list: as many as there are workers, each once, all of them in the affinity mask.
     pin_cores: PinCores,
     event_loop: EventLoop,
     ring_memory_bytes: u64,
     memory_bytes_max: u64,
+    log_format: Format,
+    alert_file: Option<PathBuf>,
+    alert_file_bytes_max: u64,
+    alert_file_keep: u32,
+    /// The program by its absolute path, then its arguments; empty: none.
+    alert_command: Vec<String>,
+    alert_command_timeout_s: u64,
+    webhook_url: Option<Secret>,
+    webhook_format: WebhookFormat,
+    webhook_token: Option<Secret>,
+    syslog: Option<SyslogTarget>,
+    syslog_facility: Facility,
     listen: SocketAddr,
 }
 
@@ -138,11 +155,24 @@ impl Config {
             direction: DirectionPolicy::Auto,
             wire_exact: WireExact::Auto,
             loss_ppm_max: Some(1_000),
+            promiscuous: Vec::new(),
+            local_networks: LocalNetworks::Auto,
             workers: Workers::Auto { here: machine.workers() },
             pin_cores: PinCores::None,
             event_loop: EventLoop::Auto,
             ring_memory_bytes: 64_000_000,
             memory_bytes_max: 256_000_000,
+            log_format: Format::Text,
+            alert_file: None,
+            alert_file_bytes_max: 10_000_000,
+            alert_file_keep: 5,
+            alert_command: Vec::new(),
+            alert_command_timeout_s: 10,
+            webhook_url: None,
+            webhook_format: WebhookFormat::Json,
+            webhook_token: None,
+            syslog: None,
+            syslog_facility: Facility::DAEMON,
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8698),
         }
     }
@@ -238,6 +268,15 @@ const RING_MEMORY_BYTES: RangeInclusive<u64> = 1_000_000..=4_000_000_000;
 /// of them beside what the workers have not handed over yet.
 const MEMORY_BYTES: RangeInclusive<u64> = 32_000_000..=1_000_000_000_000;
 
+/// Bytes of a file of alerts: from a handful of alerts to what nobody wants to read any more.
+const ALERT_FILE_BYTES: RangeInclusive<u64> = 10_000..=100_000_000_000;
+
+/// Files of alerts that were put aside.
+const ALERT_FILE_KEEP: RangeInclusive<u32> = 0..=1000;
+
+/// Seconds that a program may take for an alert, while the next ones wait.
+const ALERT_COMMAND_TIMEOUT_S: RangeInclusive<u64> = 1..=600;
+
 /// Bytes of an interface name (`IFNAMSIZ` of linux/if.h without the final zero).
 const INTERFACE_NAME_BYTES_MAX: usize = 15;
 
@@ -266,7 +305,7 @@ mod tests {
     fn the_shipped_file_names_every_key() {
         let shipped = include_str!("../../TrafficAlerted.conf");
         for key in key::Key::ALL {
-            let line = format!("\n{key}: ");
+            let line = format!("\n{key}:");
             assert!(shipped.contains(&line), "{key} is missing");
         }
     }

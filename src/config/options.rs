@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Config;
 use crate::api::view::Capabilities;
+use crate::logging::Format;
 use crate::{alert, api, capture, detect, engine, flow};
 
 impl Config {
@@ -22,6 +23,8 @@ impl Config {
             workers: self.workers.count(),
             ring_memory_bytes: self.ring_memory_bytes,
             excluded_interfaces: self.excluded_interfaces.clone(),
+            promiscuous: self.promiscuous.clone(),
+            local_networks: self.local_networks.clone(),
             direction: self.direction,
             event_loop: self.event_loop,
             wire_exact: self.wire_exact,
@@ -78,6 +81,48 @@ impl Config {
         }
     }
 
+    /// What a line of the log is.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    /// use traffic_alerted::logging::Format;
+    ///
+    /// assert_eq!(Config::parse("my.conf", "LogFormat: json")?.log_format(), Format::Json);
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    pub fn log_format(&self) -> Format {
+        self.log_format
+    }
+
+    /// Whom alerts are told besides the log.
+    ///
+    /// ```
+    /// use traffic_alerted::alert::SinkOptions;
+    /// use traffic_alerted::config::Config;
+    ///
+    /// assert_eq!(Config::default().sink_options(), SinkOptions::default());
+    /// ```
+    pub fn sink_options(&self) -> alert::SinkOptions {
+        alert::SinkOptions {
+            retry: alert::Retry::default(),
+            file: self.alert_file.clone().map(|path| alert::FileOptions {
+                path,
+                bytes_max: self.alert_file_bytes_max,
+                keep: self.alert_file_keep,
+            }),
+            command: self.alert_command.split_first().map(|(program, arguments)| alert::CommandOptions {
+                program: program.into(),
+                arguments: arguments.to_vec(),
+                time_limit: Duration::from_secs(self.alert_command_timeout_s),
+            }),
+            webhook: self
+                .webhook_url
+                .clone()
+                .map(|url| alert::WebhookOptions::new(url, self.webhook_format, self.webhook_token.clone())),
+            syslog: self.syslog.clone().map(|target| alert::SyslogOptions::new(target, self.syslog_facility)),
+        }
+    }
+
     /// How the threads are laid out.
     ///
     /// ```
@@ -121,7 +166,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::{DirectionPolicy, EventLoop, WireExact};
+    use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
     use crate::config::tests::two_cores;
     use crate::engine::PinCores;
 
@@ -142,11 +187,24 @@ AlertCooldown: 90
 Direction: in+own
 WireExact: off
 LossLimit: 5%
+Promiscuous: mirror0
+LocalNetworks: 10.0.0.0/8
 Workers: 2
 PinCores: 3,2
 EventLoop: epoll
 RingMemory: 8M
 MemoryLimit: 1G
+LogFormat: json
+AlertFile: /var/log/alerts.jsonl
+AlertFileMaxSize: 1M
+AlertFileKeep: 2
+AlertCommand: /bin/notify \"the operator\"
+AlertCommandTimeout: 5
+WebhookURL: https://host/path
+WebhookFormat: slack
+WebhookTokenFile: /etc/token
+Syslog: udp://host:514
+SyslogFacility: daemon
 ListenAddress: [::1]:80
 ";
 
@@ -158,6 +216,8 @@ ListenAddress: [::1]:80
             workers: 2,
             ring_memory_bytes: 8_000_000,
             excluded_interfaces: vec![],
+            promiscuous: vec!["mirror0".to_owned()],
+            local_networks: LocalNetworks::List(vec!["10.0.0.0/8".parse().expect("a network")]),
             direction: DirectionPolicy::InAndOwn,
             event_loop: EventLoop::Epoll,
             wire_exact: WireExact::Off,
@@ -180,6 +240,30 @@ ListenAddress: [::1]:80
         assert_eq!(config.detect_limits(), limits);
         let alert = alert::Options { hide_destinations: true, cooldown: Duration::from_secs(90) };
         assert_eq!(config.alert_options(), alert);
+        assert_eq!(config.log_format(), Format::Json);
+        let sinks = alert::SinkOptions {
+            retry: alert::Retry::default(),
+            file: Some(alert::FileOptions {
+                path: "/var/log/alerts.jsonl".into(),
+                bytes_max: 1_000_000,
+                keep: 2,
+            }),
+            command: Some(alert::CommandOptions {
+                program: "/bin/notify".into(),
+                arguments: vec!["the operator".to_owned()],
+                time_limit: Duration::from_secs(5),
+            }),
+            webhook: Some(alert::WebhookOptions::new(
+                alert::Secret::Here("https://host/path".to_owned()),
+                alert::WebhookFormat::Slack,
+                Some(alert::Secret::InFile("/etc/token".into())),
+            )),
+            syslog: Some(alert::SyslogOptions::new(
+                alert::SyslogTarget::Udp("host:514".to_owned()),
+                alert::Facility::DAEMON,
+            )),
+        };
+        assert_eq!(config.sink_options(), sinks);
         assert_eq!(config.engine_options(), engine::Options { pin_cores: PinCores::List(vec![3, 2]) });
         assert_eq!(config.api_options().listen.to_string(), "[::1]:80");
     }

@@ -6,6 +6,8 @@ use super::key::Key;
 use super::units::Bytes;
 use super::word::Word;
 use super::{Config, Workers};
+use crate::alert::Secret;
+use crate::capture::LocalNetworks;
 use crate::detect::Share;
 use crate::engine::PinCores;
 
@@ -32,11 +34,7 @@ impl Config {
             Key::ByteLimit => Bytes(self.ip_bytes_max).to_string(),
             Key::NoDestinations => self.hide_destinations.word().to_owned(),
             Key::ChartMinBytes => Bytes(self.chart_bytes_min).to_string(),
-            Key::ExcludedInterfaces => {
-                let quoted: Vec<String> =
-                    self.excluded_interfaces.iter().map(|name| format!("\"{name}\"")).collect();
-                quoted.join(",")
-            }
+            Key::ExcludedInterfaces => quoted(&self.excluded_interfaces),
             Key::ContactedIPsAnalyze => self.judge_contacted_hosts.word().to_owned(),
             Key::NumberContactedIPs => self.contacted_hosts_max.to_string(),
             Key::AnalyzePorts => self.judge_contacted_ports.word().to_owned(),
@@ -49,6 +47,11 @@ impl Config {
             Key::LossLimit => {
                 self.loss_ppm_max.map_or_else(|| "off".to_owned(), |ppm| Share(ppm).to_string())
             }
+            Key::Promiscuous => quoted(&self.promiscuous),
+            Key::LocalNetworks => match &self.local_networks {
+                LocalNetworks::Auto => "auto".to_owned(),
+                LocalNetworks::List(networks) => joined(networks),
+            },
             Key::Workers => match self.workers {
                 Workers::Auto { .. } => "auto".to_owned(),
                 Workers::Count(count) => count.to_string(),
@@ -56,11 +59,32 @@ impl Config {
             Key::PinCores => match &self.pin_cores {
                 PinCores::None => "none".to_owned(),
                 PinCores::Auto => "auto".to_owned(),
-                PinCores::List(cores) => cores.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
+                PinCores::List(cores) => joined(cores),
             },
             Key::EventLoop => self.event_loop.word().to_owned(),
             Key::RingMemory => Bytes(self.ring_memory_bytes).to_string(),
             Key::MemoryLimit => Bytes(self.memory_bytes_max).to_string(),
+            Key::LogFormat => self.log_format.word().to_owned(),
+            Key::AlertFile => optional(self.alert_file.as_deref().map(|path| word(&path.to_string_lossy()))),
+            Key::AlertFileMaxSize => Bytes(self.alert_file_bytes_max).to_string(),
+            Key::AlertFileKeep => self.alert_file_keep.to_string(),
+            Key::AlertCommand => {
+                let words: Vec<String> = self.alert_command.iter().map(|each| word(each)).collect();
+                words.join(" ")
+            }
+            Key::AlertCommandTimeout => self.alert_command_timeout_s.to_string(),
+            Key::WebhookURL => optional(self.webhook_url.as_ref().map(secret)),
+            Key::WebhookFormat => self.webhook_format.word().to_owned(),
+            Key::WebhookToken => match &self.webhook_token {
+                Some(token @ Secret::Here(_)) => secret(token),
+                _ => String::new(),
+            },
+            Key::WebhookTokenFile => match &self.webhook_token {
+                Some(token @ Secret::InFile(_)) => secret(token),
+                _ => String::new(),
+            },
+            Key::Syslog => optional(self.syslog.as_ref().map(ToString::to_string)),
+            Key::SyslogFacility => self.syslog_facility.word().to_owned(),
             Key::ListenAddress => self.listen.to_string(),
         }
     }
@@ -74,10 +98,44 @@ impl Config {
             (Key::ExcludedInterfaces, _) if self.excluded_interfaces.is_empty() => {
                 Some("none: every interface is monitored".to_owned())
             }
+            (Key::Promiscuous, _) if self.promiscuous.is_empty() => {
+                Some("none: every interface receives what is for this host".to_owned())
+            }
             (Key::Workers, Workers::Auto { here }) => Some(format!("one for each usable CPU, here {here}")),
             _ => None,
         }
     }
+}
+
+fn optional(value: Option<String>) -> String {
+    value.unwrap_or_default()
+}
+
+/// As it stands in the file, since what is printed reads back the same.
+fn secret(secret: &Secret) -> String {
+    match secret {
+        Secret::Here(value) => value.clone(),
+        Secret::InFile(path) => word(&path.to_string_lossy()),
+    }
+}
+
+/// In quotes where a `#` or white space would end it, or nothing would be seen of it.
+fn word(text: &str) -> String {
+    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c == '#') {
+        format!("\"{text}\"")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    quoted.join(",")
+}
+
+fn joined(items: &[impl fmt::Display]) -> String {
+    let written: Vec<String> = items.iter().map(ToString::to_string).collect();
+    written.join(",")
 }
 
 #[cfg(test)]
@@ -104,12 +162,27 @@ AlertCooldown: 170
 Direction: auto
 WireExact: auto
 LossLimit: 0.1%
+# none: every interface receives what is for this host
+Promiscuous:
+LocalNetworks: auto
 # one for each usable CPU, here 2
 Workers: auto
 PinCores: none
 EventLoop: auto
 RingMemory: 64M
 MemoryLimit: 256M
+LogFormat: text
+AlertFile:
+AlertFileMaxSize: 10M
+AlertFileKeep: 5
+AlertCommand:
+AlertCommandTimeout: 10
+WebhookURL:
+WebhookFormat: json
+WebhookToken:
+WebhookTokenFile:
+Syslog:
+SyslogFacility: daemon
 ListenAddress: 127.0.0.1:8698
 ";
         assert_eq!(config.to_string(), expected);
@@ -128,6 +201,15 @@ ListenAddress: 127.0.0.1:8698
             "Direction: both\nEventLoop: io_uring\nListenAddress: [::1]:0\n",
             "WireExact: off\nLossLimit: off\n",
             "LossLimit: 12.3456%\n",
+            "AlertFile: \"/a b #/c\"\nAlertFileMaxSize: 20K\nAlertFileKeep: 9\n",
+            "AlertCommand: \"/a b\" \"\" --c=\"d #e\" f\nAlertCommandTimeout: 1\n",
+            "WebhookURL: https://a/b#c\nWebhookFormat: ntfy\nWebhookToken: a\n",
+            "WebhookURL: \"/a #b\"\nWebhookTokenFile: /c\n",
+            "Syslog: tcp://[::1]:514\nSyslogFacility: user\n",
+            "Syslog: unix:/dev/log\n",
+            "LogFormat: json\n",
+            "Promiscuous: \"span0\", span1\nLocalNetworks: 10.0.0.0/8, fd00::/8\n",
+            "LocalNetworks:\n",
             "Direction: in\nEventLoop: epoll\nAnalyzePorts: true\n",
         ];
         for text in files {

@@ -200,6 +200,30 @@ fn item(text: &str, between_commas: Range<usize>) -> Result<Item<'_>, ListError>
     Ok(Item { text: bare, span })
 }
 
+/// Reads words between white space; double quotes keep it, wherever in a word they are. An empty pair of quotes
+/// is an empty word.
+pub(super) fn words(text: &str) -> Result<Vec<String>, ListError> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted_from = None;
+    for (at, c) in text.char_indices() {
+        match (c, quoted_from) {
+            ('"', Some(_)) => quoted_from = None,
+            ('"', None) => {
+                quoted_from = Some(at);
+                word.get_or_insert_default();
+            }
+            (c, None) if c.is_whitespace() => words.extend(word.take()),
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    if let Some(start) = quoted_from {
+        return Err(ListError { what: "a quote that does not close", span: start..text.len() });
+    }
+    words.extend(word);
+    Ok(words)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,6 +364,23 @@ mod tests {
                 assert_eq!(text[item.span].trim_matches('"'), item.text, "{text:?}");
             }
         }
+    }
+
+    #[test]
+    fn words_keep_white_space_in_quotes() {
+        let cases: [(&str, &[&str]); 6] = [
+            ("/bin/a", &["/bin/a"]),
+            ("/bin/a  b\tc ", &["/bin/a", "b", "c"]),
+            (r#"/bin/a "arg two""#, &["/bin/a", "arg two"]),
+            (r#""/a b" --c="d e" "" 'f"#, &["/a b", "--c=d e", "", "'f"]),
+            (r"/bin/a \n $x", &["/bin/a", r"\n", "$x"]),
+            ("", &[]),
+        ];
+        for (text, expected) in cases {
+            let read = words(text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
+            assert_eq!(read, expected, "{text:?}");
+        }
+        assert_eq!(words(r#"/a "b c"#).map_err(|error| error.span), Err(3..7));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Settings that are one word out of a few.
 
 use super::ScanEvidence;
+use crate::alert::{Facility, WebhookFormat};
 use crate::capture::{DirectionPolicy, EventLoop, WireExact};
+use crate::logging::Format;
 
 /// A value with one word for each of its states.
 pub(super) trait Word: Copy + 'static {
@@ -74,6 +76,41 @@ impl Word for EventLoop {
     }
 }
 
+impl Word for Format {
+    const ALL: &'static [Self] = &[Self::Text, Self::Json];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl Word for WebhookFormat {
+    const ALL: &'static [Self] =
+        &[Self::Json, Self::Slack, Self::Discord, Self::Mattermost, Self::Ntfy, Self::Alertmanager];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Slack => "slack",
+            Self::Discord => "discord",
+            Self::Mattermost => "mattermost",
+            Self::Ntfy => "ntfy",
+            Self::Alertmanager => "alertmanager",
+        }
+    }
+}
+
+impl Word for Facility {
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn word(self) -> &'static str {
+        self.name()
+    }
+}
+
 impl Word for ScanEvidence {
     const ALL: &'static [Self] = &[Self::Contacts];
 
@@ -102,6 +139,9 @@ mod tests {
         reads_what_it_writes::<DirectionPolicy>();
         reads_what_it_writes::<WireExact>();
         reads_what_it_writes::<EventLoop>();
+        reads_what_it_writes::<Format>();
+        reads_what_it_writes::<Facility>();
+        reads_what_it_writes::<WebhookFormat>();
         reads_what_it_writes::<ScanEvidence>();
     }
 

@@ -36,6 +36,9 @@ impl Intake {
         if let Standing::Skipped(skip) = standing {
             return delta.skip(crossing, skip);
         }
+        if batch.is_own_pppoe(frame) {
+            return delta.skip(crossing, Skip::PppoeTerminatedHere);
+        }
         let summary = match decode(frame) {
             Ok(summary) => summary,
             // Malformed or not, what leaves is judged where it entered.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::{error, info};
 
-use crate::alert::{LogSink, Report};
+use crate::alert::{Finished, Outlets, Patience, Report};
 use crate::capture::{self, CaptureError, LiveSeed, OpenError, Opened, Waker, Watcher};
 use crate::flow::{self, Accounting, AnalystEnd, Delta, Published, Seed, WorkerEnd, handover};
 
@@ -20,8 +20,9 @@ use super::merge::Merge;
 use super::worker::Worker;
 use super::{MemoryError, Options, Rules, threads};
 
-/// Patience with a log that does not take its last lines.
-const LAST_LINES: Duration = Duration::from_millis(300);
+/// Patience with sinks that do not take the last alerts.
+const LAST_ALERTS: Patience =
+    Patience { log: Duration::from_millis(300), others: Duration::from_millis(2500) };
 
 /// The engine could not be opened or started.
 #[derive(Debug, Error)]
@@ -73,11 +74,11 @@ impl Engine {
         Arc::clone(&self.report)
     }
 
-    /// Starts all threads; `log` takes the alerts.
+    /// Starts all threads; `outlets` takes the alerts.
     ///
     /// # Errors
     /// The system refuses a thread or a wait point. What was started ends with the process.
-    pub fn start(self, log: LogSink) -> Result<Running, StartError> {
+    pub fn start(self, outlets: Outlets) -> Result<Running, StartError> {
         let Opened { rings, watcher, is_wire_exact, kernel_view } = self.opened;
         info!("{}", watcher.table());
         let seed = Seed::default();
@@ -95,7 +96,7 @@ impl Engine {
             report: self.report,
             is_wire_exact,
             kernel_view,
-            log,
+            outlets,
             stop: Arc::clone(&stop_merge),
         };
         let merge = spawn("analyst", move || merge.run())?;
@@ -172,7 +173,7 @@ struct Handle<T> {
 pub struct Running {
     workers: Vec<Handle<Result<Box<Delta>, CaptureError>>>,
     watcher: Handle<Result<(), CaptureError>>,
-    merge: JoinHandle<(Analyst, LogSink)>,
+    merge: JoinHandle<(Analyst, Outlets)>,
     last_deltas_in: Sender<Box<Delta>>,
     stop_workers: Arc<AtomicBool>,
     stop_merge: Arc<AtomicBool>,
@@ -186,8 +187,8 @@ pub struct Summary {
     pub accounting: Accounting,
     /// Findings that could not open an alert because too many were open.
     pub refused_findings: u64,
-    /// Alerts that the log did not take; `None` when it did not take its last lines in time.
-    pub undelivered_alerts: Option<u64>,
+    /// What each sink has done.
+    pub sinks: Vec<Finished>,
     /// Why a thread ended before it was asked to.
     pub failure: Option<CaptureError>,
 }
@@ -212,11 +213,11 @@ impl Running {
         }
         self.stop_merge.store(true, Ordering::Release);
         self.merge.thread().unpark();
-        let (analyst, log) = join(self.merge);
+        let (analyst, outlets) = join(self.merge);
         Summary {
             accounting: analyst.accounting().clone(),
             refused_findings: analyst.ledger().refused_findings(),
-            undelivered_alerts: log.finish(LAST_LINES),
+            sinks: outlets.finish(LAST_ALERTS),
             failure,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
-use crate::alert::{LogSink, Notice, Report};
+use crate::alert::{Notice, Outlets, Report};
 use crate::capture::KernelView;
 use crate::flow::{AnalystEnd, Delta, Settled};
 use crate::published::Published;
@@ -41,13 +41,13 @@ pub(super) struct Merge {
     pub(super) report: Arc<Published<Report>>,
     pub(super) is_wire_exact: bool,
     pub(super) kernel_view: Arc<Published<KernelView>>,
-    pub(super) log: LogSink,
+    pub(super) outlets: Outlets,
     pub(super) stop: Arc<AtomicBool>,
 }
 
 impl Merge {
     /// Turns until asked to stop, then once more over what the workers left.
-    pub(super) fn run(mut self) -> (Analyst, LogSink) {
+    pub(super) fn run(mut self) -> (Analyst, Outlets) {
         let mut pace = Pace::default();
         let mut notices: Vec<Notice> = Vec::new();
         self.analyst.begin(monotonic_now());
@@ -63,11 +63,11 @@ impl Merge {
             self.analyst.judge(now, civil, settled, &mut notices);
             pace.has_news |= !notices.is_empty();
             for notice in notices.drain(..) {
-                self.log.say(civil, notice);
+                self.outlets.say(civil, notice);
             }
             if is_last {
                 // Whoever serves reports has ended before.
-                return (self.analyst, self.log);
+                return (self.analyst, self.outlets);
             }
             if pace.is_due(now) {
                 let kernel = self.kernel_view.read();

@@ -4,14 +4,14 @@
 //!
 //! 1. [`Engine::open`]: every ring is bound and its group complete; nothing is read yet.
 //! 2. [`drop_all`](crate::privileges::drop_all): from here on nothing needs a capability.
-//! 3. [`Engine::start`]: the log's thread, the analyst, the workers, the watcher of interfaces.
+//! 3. [`Engine::start`]: the sinks, which `main` has started, are handed over; the analyst, the workers, the watcher of interfaces.
 //! 4. [`Running::stop`]: watcher and workers end, each worker's last delta is folded, the alerts that follow
-//!    from it are said, the log is written.
+//!    from it are said, the sinks finish.
 //!
 //! ```text
 //!   worker 0 (ring 0) --delta--> \
 //!   worker 1 (ring 1) --delta-->  merge (analyst) --Report--> readers
-//!   ...                          /         \--Notice--> log
+//!   ...                          /         \--Notice--> sinks
 //!   interfaces (rtnetlink) --new table, new filter--> workers, sockets
 //! ```
 //!

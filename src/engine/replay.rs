@@ -148,7 +148,7 @@ impl Run {
         // There is one worker, and it has read everything up to now.
         self.analyst.judge(now, UnixNanos(now.0), now, &mut self.notices);
         for notice in self.notices.drain(..) {
-            let (Notice::Opened(alert) | Notice::Grown(alert, _) | Notice::Closed(alert)) = notice;
+            let alert = notice.into_alert();
             // Few are open at once, and those opened last. One that opens again has been there before.
             match self.alerts.iter_mut().rev().find(|known| known.id == alert.id) {
                 Some(known) => *known = alert,

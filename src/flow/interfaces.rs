@@ -131,7 +131,7 @@ impl InterfaceTable {
     fn crossed(&mut self, Crossing { row, direction }: Crossing) -> &mut Crossed {
         let counts = self.rows.value_mut(row);
         match direction {
-            Direction::Entering => &mut counts.entering,
+            Direction::Entering | Direction::Overheard => &mut counts.entering,
             Direction::Leaving => &mut counts.leaving,
         }
     }

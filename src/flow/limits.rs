@@ -37,8 +37,9 @@ const DELTA_PORT_BYTES: u64 = 56 + 10;
 const DELTA_PAIRS_MAX: u64 = 1 << 17;
 const DELTA_PAIRS_MIN: u64 = 1 << 10;
 
-/// Interfaces that a worker tells apart in one tick: 320 bytes each, and only those that frames cross.
-const DELTA_INTERFACES_MAX: usize = 512;
+/// Interfaces that a worker tells apart in one tick, and bytes of each: its row and its place in the index.
+const DELTA_INTERFACES_MAX: usize = 256;
+const DELTA_INTERFACE_BYTES: u64 = 352 + 10;
 
 /// Fewer pairs than this are no window.
 const PAIRS_MIN: u64 = 1 << 10;
@@ -52,7 +53,8 @@ impl Limits {
         let deltas = 2 * workers.max(1) as u64;
         let row_bytes = DELTA_PAIR_BYTES + if counts_ports { DELTA_PORT_BYTES } else { 0 };
         let rows = (memory_bytes / 8 / deltas / row_bytes).clamp(DELTA_PAIRS_MIN, DELTA_PAIRS_MAX);
-        let window_bytes = memory_bytes.saturating_sub(deltas * rows * row_bytes);
+        let interfaces_bytes = DELTA_INTERFACES_MAX as u64 * DELTA_INTERFACE_BYTES;
+        let window_bytes = memory_bytes.saturating_sub(deltas * (rows * row_bytes + interfaces_bytes));
         let ports_bytes = if counts_ports { window_bytes / 8 } else { 0 };
         let pairs = (window_bytes - ports_bytes) / PAIR_BYTES;
         (pairs >= PAIRS_MIN).then(|| Self {
@@ -95,12 +97,19 @@ mod tests {
             for (workers, counts_ports) in [(1, false), (1, true), (4, true), (16, true)] {
                 let limits = Limits::from_memory(memory, workers, counts_ports).expect("enough memory");
                 let delta = limits.delta.pairs_max as u64 * DELTA_PAIR_BYTES
-                    + limits.delta.ports_max as u64 * DELTA_PORT_BYTES;
+                    + limits.delta.ports_max as u64 * DELTA_PORT_BYTES
+                    + limits.delta.interfaces_max as u64 * DELTA_INTERFACE_BYTES;
                 let window = limits.pairs_max as u64 * PAIR_BYTES + limits.ports_max as u64 * PORT_BYTES;
                 assert!(2 * workers as u64 * delta + window <= memory, "{memory} {workers} {limits:?}");
                 assert_eq!(limits.ports_max > 0, counts_ports);
             }
         }
+    }
+
+    #[test]
+    fn a_row_takes_what_was_allowed_for_it() {
+        let row = std::mem::size_of::<crate::flow::Row<u32, crate::flow::InterfaceCounts>>() as u64;
+        assert!(row <= DELTA_INTERFACE_BYTES - 10, "{row}");
     }
 
     #[test]

@@ -54,8 +54,10 @@ impl<'a> Frame<'a> {
 /// Which way a frame crossed its interface (`sll_pkttype`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// It came in: HOST, BROADCAST, MULTICAST or OTHERHOST. Capture files say nothing better.
+    /// It came in for this host, or for all: HOST, BROADCAST or MULTICAST. Capture files say nothing better.
     Entering,
+    /// It came in for another station: OTHERHOST. A bridge passes it on; a mirror port shows nothing else.
+    Overheard,
     /// It went out: OUTGOING.
     Leaving,
 }

@@ -17,7 +17,7 @@
 
 use etherparse::{EtherType, Ethernet2Header, Ethernet2HeaderSlice, SingleVlanHeader, SingleVlanHeaderSlice};
 
-use super::{LinkKind, Skip};
+use super::{Frame, LinkKind, Skip};
 
 /// Most link headers in one frame, each tag and label counted. Far more than any network nests; a frame
 /// with more is [`Skip::LinkTooDeep`].
@@ -49,6 +49,38 @@ pub(super) fn locate_ip(link: LinkKind, frame: &[u8]) -> Result<(Family, &[u8]),
         };
     }
     Err(Skip::LinkTooDeep)
+}
+
+/// Whether the frame is one of a PPPoE session (RFC 2516, EtherType 8864), VLAN tags looked through. What it carries,
+/// a packet or PPP's own talk, does not matter.
+///
+/// ```
+/// use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, is_pppoe_session};
+/// # use traffic_alerted::time::UnixNanos;
+/// let mut bytes = [0; 18];
+/// bytes[12..].copy_from_slice(&[0x81, 0x00, 0, 7, 0x88, 0x64]);
+/// let frame = Frame {
+///     bytes: &bytes,
+///     frame_len: 60,
+///     seen_at: UnixNanos(0),
+///     ifindex: 1,
+///     link: LinkKind::Ethernet,
+///     direction: Direction::Entering,
+///     segmentation: Segmentation::None,
+/// };
+/// assert!(is_pppoe_session(&frame));
+/// assert!(!is_pppoe_session(&Frame { bytes: &bytes[..16], ..frame }));
+/// ```
+pub fn is_pppoe_session(frame: &Frame<'_>) -> bool {
+    let mut step = enter(frame.link, frame.captured());
+    for _ in 0..LINK_HEADERS_MAX {
+        let Ok((Layer::Typed(ether_type), rest)) = step else { return false };
+        if ether_type == PPPOE_SESSION {
+            return true;
+        }
+        step = after_ether_type(ether_type, rest);
+    }
+    false
 }
 
 /// What the bytes that are left begin with.
@@ -232,6 +264,8 @@ const CISCO_MULTICAST: u8 = 0x8f;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::{Direction, Segmentation};
+    use crate::time::UnixNanos;
 
     const ETHERNET: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
     const IP4: [u8; 4] = [0x45, 0, 0, 20];
@@ -371,6 +405,51 @@ mod tests {
             (LinkKind::CiscoHdlc, 4),
         ] {
             assert_eq!(locate_ip(link, &vec![0; header_len - 1]), Err(Skip::LinkTruncated), "{link:?}");
+        }
+    }
+
+    #[test]
+    fn a_pppoe_session_is_told_from_what_looks_like_one() {
+        let cases: [(&str, LinkKind, Vec<u8>, bool); 7] = [
+            (
+                "with a packet",
+                LinkKind::Ethernet,
+                ethernet(&[&[0x88, 0x64], &[0x11, 0, 0, 1, 0, 6, 0, 0x21], &IP4]),
+                true,
+            ),
+            (
+                "with LCP",
+                LinkKind::Ethernet,
+                ethernet(&[&[0x88, 0x64], &[0x11, 0, 0, 1, 0, 6, 0xc0, 0x21]]),
+                true,
+            ),
+            (
+                "in two VLANs",
+                LinkKind::Ethernet,
+                ethernet(&[&[0x88, 0xa8, 0, 1, 0x81, 0, 0, 2, 0x88, 0x64]]),
+                true,
+            ),
+            ("cut behind its type", LinkKind::Ethernet, ethernet(&[&[0x88, 0x64]]), true),
+            ("discovery", LinkKind::Ethernet, ethernet(&[&[0x88, 0x63], &[0x11, 9, 0, 0, 0, 0]]), false),
+            (
+                "a packet with those bytes in it",
+                LinkKind::Ethernet,
+                ethernet(&[&[0x08, 0x00], &[0x88, 0x64]]),
+                false,
+            ),
+            ("no Ethernet", LinkKind::RawIp, vec![0x45, 0, 0x88, 0x64], false),
+        ];
+        for (name, link, bytes, expected) in cases {
+            let frame = Frame {
+                bytes: &bytes,
+                frame_len: bytes.len() as u32,
+                seen_at: UnixNanos(0),
+                ifindex: 1,
+                link,
+                direction: Direction::Entering,
+                segmentation: Segmentation::None,
+            };
+            assert_eq!(is_pppoe_session(&frame), expected, "{name}");
         }
     }
 

@@ -62,5 +62,5 @@ mod transport;
 pub use decode::{decode, decode_general};
 pub use extension::IPV6_EXTENSIONS_MAX;
 pub use frame::{Direction, Frame, LinkKind, Segmentation, Segments, Transported};
-pub use link::LINK_HEADERS_MAX;
+pub use link::{LINK_HEADERS_MAX, is_pppoe_session};
 pub use summary::{Endpoints, Skip, Summary, TcpFlags, Transport};

@@ -197,6 +197,10 @@ skips! {
     UpperDevice = "upper_device",
     /// Seen on a veth pair with both ends in this namespace.
     InternalWire = "internal_wire",
+    /// In a PPPoE session that ends at this host, whose packets are counted on the PPP interface.
+    PppoeTerminatedHere = "pppoe_terminated_here",
+    /// Seen on an interface that was gone before its name could be known, while names are excluded.
+    UnknownInterface = "unknown_interface",
     /// The ring's own description of the frame points outside its block.
     RingCorrupt = "ring_corrupt",
 }

@@ -7,11 +7,11 @@
 use std::mem::{align_of, offset_of, size_of};
 
 pub use libc::{
-    ETH_P_ALL, PACKET_FANOUT, PACKET_FANOUT_FLAG_UNIQUEID, PACKET_FANOUT_HASH, PACKET_OUTGOING,
-    PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION, PACKET_VNET_HDR, SO_ATTACH_FILTER, SOL_PACKET,
-    SOL_SOCKET, TP_STATUS_KERNEL, TP_STATUS_USER, TP_STATUS_VLAN_VALID, TPACKET3_HDRLEN, sock_filter,
-    sock_fprog, sockaddr_ll, tpacket_block_desc, tpacket_hdr_v1, tpacket_req3, tpacket_stats_v3,
-    tpacket3_hdr,
+    ETH_P_ALL, PACKET_ADD_MEMBERSHIP, PACKET_DROP_MEMBERSHIP, PACKET_FANOUT, PACKET_FANOUT_FLAG_UNIQUEID,
+    PACKET_FANOUT_HASH, PACKET_MR_PROMISC, PACKET_OUTGOING, PACKET_RX_RING, PACKET_STATISTICS,
+    PACKET_VERSION, PACKET_VNET_HDR, SO_ATTACH_FILTER, SOL_PACKET, SOL_SOCKET, TP_STATUS_KERNEL,
+    TP_STATUS_USER, TP_STATUS_VLAN_VALID, TPACKET3_HDRLEN, packet_mreq, sock_filter, sock_fprog, sockaddr_ll,
+    tpacket_block_desc, tpacket_hdr_v1, tpacket_req3, tpacket_stats_v3, tpacket3_hdr,
 };
 
 /// `TPACKET_V3`, the value of the option `PACKET_VERSION`.
@@ -100,5 +100,6 @@ const _: () = {
 
     assert!(size_of::<tpacket_req3>() == 28);
     assert!(size_of::<tpacket_stats_v3>() == 12);
+    assert!(size_of::<packet_mreq>() == 16);
     assert!(size_of::<sock_filter>() == 8);
 };

@@ -6,6 +6,7 @@
 //! | [`packet_socket`] | `setsockopt`, `getsockopt` and the address of `bind` |
 //! | [`ring`] | the block status and the bytes of a block in memory shared with the kernel |
 //! | [`poller`] | pushing a poll request on the io_uring submission queue |
+//! | [`file_writer`] | pushing a write of bytes on the io_uring submission queue |
 //! | [`waker`], [`synthetic`] | nothing |
 //!
 //! Rules: one operation per `unsafe` block, with the argument why it holds; no file here decides anything
@@ -16,6 +17,7 @@
 #![allow(unsafe_code, reason = "the one room that talks to the kernel through shared memory")]
 
 pub mod abi;
+pub mod file_writer;
 pub mod packet_socket;
 pub mod poller;
 pub mod ring;

@@ -93,6 +93,23 @@ impl PacketSocket {
         setsockopt(self, PacketFanout, &(u32::from(group) | abi::PACKET_FANOUT_HASH << 16))
     }
 
+    /// Has an interface receive what is for other stations too, for as long as the socket and the interface live. Any
+    /// socket will do, and no capability is needed. Twice is as good as once.
+    ///
+    /// # Errors
+    /// `ENODEV` when there is no such interface; what its driver says.
+    pub fn receive_all_of(&self, ifindex: u32) -> nix::Result<()> {
+        setsockopt(self, PacketMembership(abi::PACKET_ADD_MEMBERSHIP), &promiscuous(ifindex)?)
+    }
+
+    /// Takes one [`receive_all_of`](Self::receive_all_of) back.
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL` where there is nothing to take back.
+    pub fn receive_no_more_of(&self, ifindex: u32) -> nix::Result<()> {
+        setsockopt(self, PacketMembership(abi::PACKET_DROP_MEMBERSHIP), &promiscuous(ifindex)?)
+    }
+
     /// What the socket was offered since the last call. **Reading resets it**, so there is one reader per
     /// socket, and it adds up.
     ///
@@ -141,6 +158,28 @@ fn all_interfaces() -> LinkAddr {
     // outlives the call, with its own size. `from_raw` copies it and checks the family.
     let address = unsafe { LinkAddr::from_raw(from_ref(&address).cast(), Some(len)) };
     address.expect("the family and the length are those of a link-layer address")
+}
+
+fn promiscuous(ifindex: u32) -> nix::Result<abi::packet_mreq> {
+    Ok(abi::packet_mreq {
+        mr_ifindex: i32::try_from(ifindex).map_err(|_| Errno::ENODEV)?,
+        mr_type: abi::PACKET_MR_PROMISC as u16,
+        mr_alen: 0,
+        mr_address: [0; 8],
+    })
+}
+
+/// `PACKET_ADD_MEMBERSHIP` or `PACKET_DROP_MEMBERSHIP`.
+#[derive(Clone)]
+struct PacketMembership(libc::c_int);
+
+impl SetSockOpt for PacketMembership {
+    type Val = abi::packet_mreq;
+
+    fn set<F: AsFd>(&self, fd: &F, request: &abi::packet_mreq) -> nix::Result<()> {
+        // SAFETY: `packet_mreq` is integers and an array of bytes.
+        unsafe { set(fd, abi::SOL_PACKET, self.0, request) }
+    }
 }
 
 /// `PACKET_VERSION`.

@@ -259,7 +259,7 @@ const COMPLETION_ENTRIES: u32 = 64;
 
 /// The leanest mode that this kernel has: completions run when we ask for them (6.1), or without an interrupt
 /// (5.19), or as they come.
-fn setup_leanest() -> io::Result<IoUring> {
+pub(super) fn setup_leanest() -> io::Result<IoUring> {
     let lean = IoUring::builder()
         .setup_cqsize(COMPLETION_ENTRIES)
         .setup_single_issuer()
@@ -284,7 +284,7 @@ fn setup_leanest() -> io::Result<IoUring> {
 }
 
 /// An io_uring failure with its likely cause.
-fn explain(error: &io::Error) -> String {
+pub(super) fn explain(error: &io::Error) -> String {
     let cause = match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => "a sandbox, or kernel.io_uring_disabled, forbids it",
         Some(libc::ENOSYS) => "this kernel was built without it",

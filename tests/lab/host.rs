@@ -172,6 +172,18 @@ impl Host {
             .collect()
     }
 
+    /// What ip(8) says of an interface.
+    pub(crate) fn link(&self, interface: &str) -> Value {
+        let printed = self.run(tool("ip", "iproute2").args(["-json", "link", "show", "dev", interface]));
+        let mut links: Vec<Value> = serde_json::from_str(&printed).expect("ip prints JSON");
+        links.pop().expect("the interface is there")
+    }
+
+    /// The link address of an Ethernet interface.
+    pub(crate) fn mac(&self, interface: &str) -> String {
+        self.link(interface)["address"].as_str().expect("Ethernet has an address").to_owned()
+    }
+
     /// Frames that the kernel took from the wire of an interface since it was laid.
     pub(crate) fn frames_received(&self, interface: &str) -> u64 {
         let table =

@@ -20,6 +20,10 @@
 //! when the program has ended, since its last act is to say every alert that follows from what it has seen.
 #![forbid(unsafe_code)]
 
+#[path = "../packets/mod.rs"]
+mod packets;
+
+mod exactly;
 mod host;
 mod injector;
 mod inside;
@@ -29,12 +33,17 @@ mod services;
 mod tool;
 
 mod accounting;
+mod alert_file;
 mod answers;
 mod counted_once;
+mod devices;
 mod interfaces;
+mod links;
 mod loss;
 mod masquerade;
 mod one_capability;
+mod outlets;
+mod pppoe;
 mod scans;
 mod stopping;
 mod volume;

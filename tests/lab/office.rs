@@ -42,6 +42,17 @@ impl Office {
         office
     }
 
+    /// Lays a tunnel from the client to the server, with an address of one network at each end.
+    pub(crate) fn vxlan(&self, client: Ipv4Addr, server: Ipv4Addr) {
+        for (host, inner, outer, there) in
+            [(&self.client, client, CLIENT, SERVER), (&self.server, server, SERVER, CLIENT)]
+        {
+            host.ip(&format!("link add vx0 type vxlan id 7 local {outer} remote {there} dstport 4789"));
+            host.ip(&format!("addr add {inner}/24 dev vx0"));
+            host.ip("link set vx0 up");
+        }
+    }
+
     fn without_way_back() -> Self {
         let office = Self { client: Host::new(), router: Host::router(), server: Host::new() };
         office.router.plug("lan", &office.client, "lan0");

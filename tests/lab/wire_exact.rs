@@ -55,13 +55,7 @@ fn tcp_in_a_tunnel_is_cut_with_the_headers_of_the_tunnel() {
     inside(|| {
         let office = Office::routed();
         uncut(&office.client, "lan0");
-        for (host, inner, outer, there) in
-            [(&office.client, INNER_CLIENT, CLIENT, SERVER), (&office.server, INNER_SERVER, SERVER, CLIENT)]
-        {
-            host.ip(&format!("link add vx0 type vxlan id 7 local {outer} remote {there} dstport 4789"));
-            host.ip(&format!("addr add {inner}/24 dev vx0"));
-            host.ip("link set vx0 up");
-        }
+        office.vxlan(INNER_CLIENT, INNER_SERVER);
         let (program, counted) = transfer_counted_behind(&office, INNER_SERVER, GIBIBYTE / 4);
         assert!(counted.super_frames > 100, "nothing was left uncut: {counted:?}");
         assert_eq!(program.stop(Signal::SIGTERM).last_words(), counted.counted());

@@ -1,0 +1,115 @@
+//! The JSON object of an alert: one shape for the file, programs, webhooks, the JSON log and the API.
+//!
+//! ```text
+//! {"id":"1790000000-1","kind":"TRAFFIC","state":"open","source":"10.0.0.5","opened_at":"2026-09-21T14:13:20Z",
+//!  "closed_at":null,"measured":1000000123,"limit":1000000000,
+//!  "evidence":{"ip_bytes":1000000123,"destinations":[{"ip":"10.9.0.1","ip_bytes":999000000}],
+//!  "dropped_frames":0}}
+//! ```
+//!
+//! Field names are fixed: programs of others read them. Fields may be added. It stands on this floor, below
+//! `api/view.rs`, because sinks and API both write it and neither knows the other; the record is copied into
+//! it, so that a field renamed there changes nothing here.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::time::UnixNanos;
+
+use super::record::{Alert, AlertKind, Notice, State};
+
+#[derive(Serialize)]
+struct View<'a> {
+    id: &'a str,
+    kind: &'static str,
+    state: &'static str,
+    source: Option<IpAddr>,
+    opened_at: String,
+    closed_at: Option<String>,
+    measured: u64,
+    limit: u64,
+    evidence: Evidence<'a>,
+}
+
+#[derive(Serialize)]
+struct Evidence<'a> {
+    ip_bytes: u64,
+    destinations: Vec<Peer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ports: Option<&'a [u16]>,
+    /// Frames lost in the window when the alert opened: with losses, what was measured is too little.
+    dropped_frames: u64,
+}
+
+#[derive(Serialize)]
+struct Peer {
+    ip: IpAddr,
+    ip_bytes: u64,
+}
+
+/// The object of an alert that is in this state.
+pub fn json(alert: &Alert, state: State) -> impl Serialize + '_ {
+    View {
+        id: &alert.id,
+        kind: alert.kind.name(),
+        state: state.word(),
+        source: alert.source,
+        opened_at: rfc3339(alert.opened_at),
+        closed_at: alert.closed_at.map(rfc3339),
+        measured: alert.measured,
+        limit: alert.limit,
+        evidence: Evidence {
+            ip_bytes: alert.ip_bytes,
+            destinations: alert
+                .destinations
+                .iter()
+                .map(|peer| Peer { ip: peer.addr, ip_bytes: peer.ip_bytes })
+                .collect(),
+            ports: (alert.kind == AlertKind::ScanningPort).then_some(&alert.ports),
+            dropped_frames: alert.loss.tp_drops,
+        },
+    }
+}
+
+/// The object of what is said of an alert, as text on one line without its end.
+pub(super) fn text(notice: &Notice) -> String {
+    serde_json::to_string(&json(notice.alert(), notice.state()))
+        .expect("the view is numbers and text, with text as keys")
+}
+
+/// A stamp that RFC 3339 has no year for shows the last one that it has.
+pub(super) fn rfc3339(at: UnixNanos) -> String {
+    timestamp(at).to_string()
+}
+
+/// The same for whoever calculates with it.
+pub(super) fn timestamp(at: UnixNanos) -> Timestamp {
+    Timestamp::from_nanosecond(i128::from(at.0)).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::alert::sample;
+
+    use super::*;
+
+    #[test]
+    fn field_names_and_their_order_are_fixed() {
+        let alert = Alert { closed_at: Some(UnixNanos(1_790_000_060_500_000_000)), ..sample::traffic() };
+        let cases = [
+            (
+                Notice::Test(sample::traffic()),
+                r#"{"id":"test-1790000000","kind":"TRAFFIC","state":"test","source":"192.0.2.1","opened_at":"2026-09-21T14:13:20Z","closed_at":null,"measured":1200000000,"limit":1000000000,"evidence":{"ip_bytes":1200000000,"destinations":[{"ip":"198.51.100.1","ip_bytes":1200000000}],"dropped_frames":0}}"#,
+            ),
+            (
+                Notice::Closed(Alert { kind: AlertKind::ScanningPort, ports: vec![22, 23], ..alert }),
+                r#"{"id":"test-1790000000","kind":"SCANNING_PORT","state":"closed","source":"192.0.2.1","opened_at":"2026-09-21T14:13:20Z","closed_at":"2026-09-21T14:14:20.5Z","measured":1200000000,"limit":1000000000,"evidence":{"ip_bytes":1200000000,"destinations":[{"ip":"198.51.100.1","ip_bytes":1200000000}],"ports":[22,23],"dropped_frames":0}}"#,
+            ),
+        ];
+        for (notice, want) in cases {
+            assert_eq!(text(&notice), want);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The alert that is sent to see whether alerts arrive: about an address of documentation (RFC 5737).
+
+use std::net::Ipv4Addr;
+
+use crate::flow::{KernelCounts, PeerBytes};
+use crate::time::UnixNanos;
+
+use super::record::{Alert, AlertKind, Life};
+
+const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const DESTINATION: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+
+/// An alert that opened at `at`, and that can be told from every real one by its id.
+pub(super) fn alert(at: UnixNanos) -> Alert {
+    let ip_bytes = 1_200_000_000;
+    Alert {
+        id: format!("test-{}", at.0 / 1_000_000_000),
+        kind: AlertKind::Traffic,
+        source: Some(SOURCE.into()),
+        opened_at: at,
+        closed_at: None,
+        measured: ip_bytes,
+        limit: 1_000_000_000,
+        ip_bytes,
+        destinations: vec![PeerBytes { addr: DESTINATION.into(), ip_bytes }],
+        ports: Vec::new(),
+        loss: KernelCounts::default(),
+        life: Life { last: ip_bytes, exceeded_at: at, ..Life::default() },
+    }
+}
+
+/// The same for tests that compare texts.
+#[cfg(test)]
+pub(super) fn traffic() -> Alert {
+    alert(UnixNanos(1_790_000_000_000_000_000))
+}

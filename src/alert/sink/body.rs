@@ -1,0 +1,176 @@
+//! What a webhook is sent, in the words that each kind of receiver understands.
+//!
+//! Sources: api.slack.com/messaging/webhooks, discord.com/developers/docs/resources/webhook,
+//! developers.mattermost.com/integrate/webhooks/incoming, docs.ntfy.sh/publish, Alertmanager's `api/v2/openapi.yaml`.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::alert::json;
+use crate::alert::record::{Notice, State};
+use crate::alert::text::Sentence;
+use crate::time::UnixNanos;
+
+/// Who reads what a webhook is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WebhookFormat {
+    /// A program: the JSON object of the alert.
+    #[default]
+    Json,
+    /// Slack: a line of text.
+    Slack,
+    /// Discord: the same.
+    Discord,
+    /// Mattermost: the same.
+    Mattermost,
+    /// ntfy: a notification with title and priority. The address ends with the topic.
+    Ntfy,
+    /// Prometheus' Alertmanager, whose address ends with `/api/v2/alerts`.
+    Alertmanager,
+}
+
+/// A request without its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Body {
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) text: String,
+}
+
+/// What is sent about an alert by the gateway of this name.
+pub(super) fn body(format: WebhookFormat, notice: &Notice, gateway: &str) -> Body {
+    let line = format!("{gateway}: {}", Sentence(notice));
+    let of_json = |value: Value| Body {
+        headers: vec![("Content-Type", "application/json".to_owned())],
+        text: value.to_string(),
+    };
+    match format {
+        WebhookFormat::Json => Body { text: json::text(notice), ..of_json(Value::Null) },
+        WebhookFormat::Slack => of_json(json!({ "text": escaped(&line) })),
+        WebhookFormat::Mattermost => of_json(json!({ "username": NAME, "text": line })),
+        WebhookFormat::Discord => {
+            // Nobody is called by name, whatever the line says.
+            of_json(json!({ "username": NAME, "content": line, "allowed_mentions": { "parse": [] } }))
+        }
+        WebhookFormat::Ntfy => {
+            let (priority, tag) = match notice.state() {
+                State::Open => ("high", "warning"),
+                State::Closed => ("default", "white_check_mark"),
+                State::Test => ("low", "test_tube"),
+            };
+            let headers = [
+                ("Content-Type", "text/plain; charset=utf-8"),
+                ("Title", &format!("{NAME} on {gateway}")),
+                ("Priority", priority),
+                ("Tags", tag),
+            ];
+            let headers = headers.map(|(name, value)| (name, value.to_owned())).to_vec();
+            Body { headers, text: Sentence(notice).to_string() }
+        }
+        WebhookFormat::Alertmanager => of_json(Value::Array(vec![alertmanager(notice, gateway)])),
+    }
+}
+
+/// How it signs.
+const NAME: &str = "TrafficAlerted";
+
+/// The labels name the alert: the same when it opens and when it closes.
+fn alertmanager(notice: &Notice, gateway: &str) -> Value {
+    let alert = notice.alert();
+    let text = |value: &str| Value::String(value.to_owned());
+    let mut labels = Map::new();
+    let name = match notice.state() {
+        State::Test => "TEST",
+        State::Open | State::Closed => alert.kind.name(),
+    };
+    labels.insert("alertname".to_owned(), text(name));
+    labels.insert("job".to_owned(), text(NAME));
+    labels.insert("instance".to_owned(), text(gateway));
+    labels.insert("severity".to_owned(), text("warning"));
+    labels.extend(alert.source.map(|source| ("source".to_owned(), text(&source.to_string()))));
+    let ends_at = alert.closed_at.unwrap_or_else(|| {
+        let lasts = if notice.state() == State::Test { TEST_LASTS } else { OPEN_LASTS };
+        UnixNanos(alert.opened_at.0.saturating_add(lasts.as_nanos() as u64))
+    });
+    json!({
+        "labels": labels,
+        "annotations": {
+            "summary": Sentence(notice).to_string(),
+            "id": alert.id,
+            "measured": alert.measured.to_string(),
+            "limit": alert.limit.to_string(),
+        },
+        "startsAt": json::rfc3339(alert.opened_at),
+        "endsAt": json::rfc3339(ends_at),
+    })
+}
+
+/// Without an end Alertmanager takes an alert for over after five minutes of silence, and an alert is said once:
+/// this is longer than any lasts, and ends those whose end it never heard of.
+const OPEN_LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
+/// A sample is over soon.
+const TEST_LASTS: Duration = Duration::from_secs(60);
+
+/// Slack reads these three characters as its own.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::alert::{Alert, sample};
+
+    use super::*;
+
+    #[test]
+    fn each_receiver_gets_its_own_words() {
+        let open = Notice::Opened(sample::traffic());
+        let closed = Notice::Closed(Alert {
+            closed_at: Some(UnixNanos(1_790_000_060_000_000_000)),
+            ..sample::traffic()
+        });
+        let sentence = "TRAFFIC: 192.0.2.1 sent 1200000000 bytes, the limit is 1000000000";
+        let closing = "TRAFFIC is over: 192.0.2.1 sent up to 1200000000 bytes, the limit is 1000000000";
+        let manager = |notice: &Notice, name: &str, summary: String, ends_at: &str| {
+            let body = json!([{
+                "labels": {"alertname": name, "instance": "gw", "job": "TrafficAlerted", "severity": "warning", "source": "192.0.2.1"},
+                "annotations": {"summary": summary, "id": "test-1790000000", "measured": "1200000000", "limit": "1000000000"},
+                "startsAt": "2026-09-21T14:13:20Z",
+                "endsAt": ends_at,
+            }]);
+            (WebhookFormat::Alertmanager, notice.clone(), body)
+        };
+        let test = Notice::Test(sample::traffic());
+        let tested = Sentence(&test).to_string();
+        let cases = [
+            (WebhookFormat::Json, open.clone(), serde_json::from_str(&json::text(&open)).expect("JSON")),
+            (WebhookFormat::Slack, open.clone(), json!({"text": format!("gw: {sentence}")})),
+            (WebhookFormat::Slack, closed.clone(), json!({"text": format!("gw: {closing}")})),
+            (
+                WebhookFormat::Mattermost,
+                open.clone(),
+                json!({"username": "TrafficAlerted", "text": format!("gw: {sentence}")}),
+            ),
+            (
+                WebhookFormat::Discord,
+                open.clone(),
+                json!({"username": "TrafficAlerted", "content": format!("gw: {sentence}"), "allowed_mentions": {"parse": []}}),
+            ),
+            manager(&open, "TRAFFIC", sentence.to_owned(), "2026-09-28T14:13:20Z"),
+            manager(&closed, "TRAFFIC", closing.to_owned(), "2026-09-21T14:14:20Z"),
+            manager(&test, "TEST", tested, "2026-09-21T14:14:20Z"),
+        ];
+        for (format, notice, want) in cases {
+            let Body { headers, text } = body(format, &notice, "gw");
+            assert_eq!(headers, [("Content-Type", "application/json".to_owned())]);
+            assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), want, "{format:?}");
+        }
+        assert_eq!(escaped("<!here> & co"), "&lt;!here&gt; &amp; co");
+        let Body { headers, text } = body(WebhookFormat::Ntfy, &open, "gw");
+        assert_eq!(text, sentence);
+        assert_eq!(
+            headers[1..3],
+            [("Title", "TrafficAlerted on gw".to_owned()), ("Priority", "high".to_owned())]
+        );
+    }
+}

@@ -1,0 +1,390 @@
+//! `AlertCommand`: a program that is run for each alert, one at a time, and ended when it takes too long.
+//!
+//! No shell is between: the words of the configuration are the arguments. The alert is on its standard input
+//! as JSON and in its environment (`TA_ID`, `TA_KIND`, ...), standard output goes nowhere, and what it
+//! complains of on standard error is in the log of this program. It leads a process group of its own, so that
+//! the time limit ends what it has started too. It has no capability and can get none, not even by a setuid
+//! program: whatever a stranger makes it do, he is no further than its user.
+//!
+//! `posix_spawn(3)` and not `fork(2)`: a copy of this process' page tables, even for a moment, would cost the
+//! workers a fault for each page that they write next.
+
+use std::ffi::{CString, OsString};
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{AccessFlags, Pid, access};
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use crate::alert::json;
+use crate::alert::record::Notice;
+use crate::alert::text::Sentence;
+use crate::privileges;
+
+use super::counters::SinkName;
+use super::ending::{Ending, Waited, is_readable};
+use super::outlet::{Failure, Said, Sink};
+use super::retry::Retry;
+
+/// What is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandOptions {
+    /// The program, by an absolute path.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// How long it may take.
+    pub time_limit: Duration,
+}
+
+pub(super) struct AlertCommand {
+    options: CommandOptions,
+    retry: Retry,
+}
+
+impl AlertCommand {
+    pub(super) fn new(options: CommandOptions, retry: Retry) -> Self {
+        Self { options, retry }
+    }
+
+    fn failure(&self, what: &str) -> Failure {
+        Failure::lasting(format!("{} {what}", self.options.program.display()))
+    }
+
+    /// The answer to a program that cannot be started.
+    fn refused(&self, error: Errno) -> Failure {
+        let remedy = match error {
+            Errno::ENOENT => "check the path, and the interpreter in the first line of a script",
+            Errno::EACCES => "make it executable for the user that runs TrafficAlerted",
+            Errno::ENOEXEC => "begin a script with a line such as #!/bin/sh",
+            Errno::EAGAIN | Errno::ENOMEM => {
+                let why = format!("{} cannot be started now: {error}", self.options.program.display());
+                return Failure::passing(why);
+            }
+            _ => "see whether a sandbox forbids it",
+        };
+        self.failure(&format!("cannot be started: {error}: {remedy}"))
+    }
+
+    fn spawn(&self, notice: &Notice) -> Result<Child, Failure> {
+        let starved = |error| Failure::passing(format!("no descriptor or memory for a program: {error}"));
+        let input = standard_input(notice).map_err(starved)?;
+        let output = File::options().write(true).open("/dev/null").map_err(starved)?;
+        let program = path_of(&self.options.program);
+        let words = self.options.arguments.iter().map(|word| word.clone().into_bytes());
+        let arguments: Vec<CString> = [program.clone()].into_iter().chain(words.map(c_string)).collect();
+        let spawned = actions(&input, &output).and_then(|actions| {
+            posix_spawn(program.as_c_str(), &actions, &attributes()?, &arguments, &environment(notice))
+        });
+        let id = spawned.map_err(|error| self.refused(error))?;
+        Child::of(id).map_err(|error| self.failure(&format!("cannot be waited for: {error}")))
+    }
+}
+
+impl Sink for AlertCommand {
+    fn name(&self) -> SinkName {
+        SinkName::Command
+    }
+
+    fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        let forbidden = privileges::gain_none().map_err(|error| error.to_string());
+        forbidden.map_err(|error| self.failure(&error))?;
+        access(&self.options.program, AccessFlags::X_OK).map_err(|error| self.refused(error))
+    }
+
+    fn deliver(&mut self, batch: &[Arc<Said>], ending: &Ending) -> Result<usize, Failure> {
+        let limit = self.options.time_limit;
+        let child = self.spawn(&batch[0].notice)?;
+        match ending.wait_for(child.ended.as_fd(), limit) {
+            Waited::Ready => match child.reap() {
+                Some(WaitStatus::Exited(_, 0)) => Ok(1),
+                Some(WaitStatus::Exited(_, code)) => Err(self.failure(&format!("exited with {code}"))),
+                Some(WaitStatus::Signaled(_, signal, _)) => {
+                    Err(self.failure(&format!("was ended by {signal}")))
+                }
+                status => Err(self.failure(&format!("ended in an unknown way: {status:?}"))),
+            },
+            Waited::TooLong => {
+                child.end_group(GRACE);
+                let seconds = limit.as_secs_f32();
+                Err(self.failure(&format!(
+                    "was ended after {seconds} seconds: make it faster, or raise AlertCommandTimeout"
+                )))
+            }
+            Waited::End => {
+                child.end_group(GRACE_AT_THE_END);
+                Err(self.failure("was ended, since the program ends"))
+            }
+        }
+    }
+}
+
+/// From SIGTERM to SIGKILL.
+const GRACE: Duration = Duration::from_secs(1);
+/// The same where the end of the program waits for it.
+const GRACE_AT_THE_END: Duration = Duration::from_millis(50);
+
+/// A program that runs, and leads its group. It stays a zombie, and its number its own, until it is reaped.
+struct Child {
+    id: Pid,
+    /// Readable when it has ended.
+    ended: OwnedFd,
+}
+
+impl Child {
+    fn of(id: Pid) -> io::Result<Self> {
+        let number = rustix::process::Pid::from_raw(id.as_raw()).expect("spawned processes are not number 0");
+        match pidfd_open(number, PidfdFlags::empty()) {
+            Ok(ended) => Ok(Self { id, ended }),
+            Err(error) => {
+                // Without a deadline it must not run at all.
+                let _ = killpg(id, Signal::SIGKILL);
+                let _ = waitpid(id, None);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// How it ended; `None` where it has not.
+    fn reap(self) -> Option<WaitStatus> {
+        waitpid(self.id, Some(WaitPidFlag::WNOHANG)).ok()
+    }
+
+    /// Asks everything in its group to end, then ends it.
+    fn end_group(self, grace: Duration) {
+        // A group that is gone is what was asked for.
+        let _ = killpg(self.id, Signal::SIGTERM);
+        is_readable(self.ended.as_fd(), grace);
+        // Also when the leader has gone: it is not reaped, so the group's number is still its own.
+        let _ = killpg(self.id, Signal::SIGKILL);
+        // Longer takes only what hangs in a system call; it stays a zombie until this program ends.
+        is_readable(self.ended.as_fd(), grace);
+        self.reap();
+    }
+}
+
+/// A file in memory and not a pipe: a program that does not read cannot keep the writer.
+fn standard_input(notice: &Notice) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create(c"alert", MFdFlags::MFD_CLOEXEC)?);
+    writeln!(file, "{}", json::text(notice))?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+fn actions(input: &OwnedFd, output: &File) -> nix::Result<PosixSpawnFileActions> {
+    let mut actions = PosixSpawnFileActions::init()?;
+    actions.add_dup2(input.as_raw_fd(), 0)?;
+    actions.add_dup2(output.as_raw_fd(), 1)?;
+    Ok(actions)
+}
+
+/// A group of its own, and signals as a program expects them: this thread has blocked some, and Rust ignores
+/// SIGPIPE.
+fn attributes() -> nix::Result<PosixSpawnAttr> {
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_pgroup(Pid::from_raw(0))?;
+    attributes.set_sigmask(&SigSet::empty())?;
+    attributes.set_sigdefault(&Signal::SIGPIPE.into())?;
+    attributes.set_flags(
+        PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
+            | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
+            | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF,
+    )?;
+    Ok(attributes)
+}
+
+/// The environment of this program and the alert, without what speaks to this process alone.
+fn environment(notice: &Notice) -> Vec<CString> {
+    let alert = notice.alert();
+    let mut all = vec![
+        ("TA_ID", alert.id.clone()),
+        ("TA_KIND", alert.kind.name().to_owned()),
+        ("TA_STATE", notice.state().word().to_owned()),
+        ("TA_MEASURED", alert.measured.to_string()),
+        ("TA_LIMIT", alert.limit.to_string()),
+        ("TA_IP_BYTES", alert.ip_bytes.to_string()),
+        ("TA_OPENED_AT", json::rfc3339(alert.opened_at)),
+        ("TA_TEXT", Sentence(notice).to_string()),
+    ];
+    all.extend(alert.source.map(|source| ("TA_SOURCE", source.to_string())));
+    all.extend(alert.closed_at.map(|at| ("TA_CLOSED_AT", json::rfc3339(at))));
+    let own = std::env::vars_os().filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        !["NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "TA_"].iter().any(|start| name.starts_with(start))
+    });
+    let own = own.map(|(name, value)| {
+        let mut variable = name;
+        variable.push("=");
+        variable.push(value);
+        c_string(variable.into_vec())
+    });
+    own.chain(all.into_iter().map(|(name, value)| c_string(format!("{name}={value}").into_bytes()))).collect()
+}
+
+fn path_of(path: &std::path::Path) -> CString {
+    c_string(OsString::from(path).into_vec())
+}
+
+/// The configuration has no NUL, nor has what the system gave as text; if one were there, what follows it is
+/// left out.
+fn c_string(bytes: Vec<u8>) -> CString {
+    CString::new(bytes).unwrap_or_else(|error| {
+        let end = error.nul_position();
+        let mut bytes = error.into_vec();
+        bytes.truncate(end);
+        CString::new(bytes).expect("it ends before its first NUL")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::time::Instant;
+
+    use serde_json::Value;
+
+    use crate::alert::sample;
+    use crate::time::{Moment, UnixNanos};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn command(script: &str, words: &[&str], time_limit: Duration) -> AlertCommand {
+        let arguments = ["-c", script, "sh"].iter().chain(words).map(|word| (*word).to_owned()).collect();
+        let options = CommandOptions { program: "/bin/sh".into(), arguments, time_limit };
+        AlertCommand::new(options, Retry::default())
+    }
+
+    fn deliver(mut command: AlertCommand) -> Result<usize, Failure> {
+        let notice = Notice::Test(sample::traffic());
+        let said = Said { number: 1, at: UnixNanos(0), since: Moment(0), notice };
+        command.deliver(&[Arc::new(said)], &Ending::new().expect("descriptors"))
+    }
+
+    #[test]
+    fn a_program_has_the_alert_on_its_input_and_in_its_environment() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = |name: &str| folder.path().join(name);
+        let script = "cd \"$1\" && cat > input && env > environment && printf %s \"$2\" > word \
+                      && grep -E 'SigBlk|SigIgn' /proc/self/status > signals && ls -l /proc/self/fd > descriptors";
+        let words = [folder.path().to_str().expect("text"), "a \"b\" $(c) #d"];
+        let _open = File::create(path("kept-here")).expect("it is ours");
+        // As a thread of the program has it.
+        SigSet::from(Signal::SIGTERM).thread_block().expect("a thread may");
+        deliver(command(script, &words, HOUR)).unwrap_or_else(|failure| panic!("{}", failure.why));
+
+        let read = |name: &str| fs::read_to_string(path(name)).expect("it was written");
+        let alert: Value = serde_json::from_str(&read("input")).expect("JSON");
+        assert_eq!((&alert["state"], &alert["source"]), (&"test".into(), &"192.0.2.1".into()));
+        let environment = read("environment");
+        for line in [
+            "TA_ID=test-1790000000",
+            "TA_KIND=TRAFFIC",
+            "TA_STATE=test",
+            "TA_SOURCE=192.0.2.1",
+            "TA_MEASURED=1200000000",
+            "TA_LIMIT=1000000000",
+            "TA_OPENED_AT=2026-09-21T14:13:20Z",
+        ] {
+            assert!(environment.lines().any(|there| there == line), "{line} in {environment}");
+        }
+        assert!(environment.contains("\nPATH=") || environment.starts_with("PATH="), "{environment}");
+        assert!(!environment.contains("TA_CLOSED_AT"), "{environment}");
+        assert_eq!(read("word"), "a \"b\" $(c) #d", "no shell has looked at it");
+        // The threads of the program block SIGTERM, and Rust ignores SIGPIPE; glibc ignores two of its own.
+        let signals = read("signals");
+        let set = |name: &str| {
+            let line = signals.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).expect("a set of signals")
+        };
+        assert_eq!((set("SigBlk:"), set("SigIgn:") & 0x7fff_ffff), (0, 0), "{signals}");
+        let descriptors = read("descriptors");
+        assert_eq!(descriptors.matches("memfd:alert").count(), 1, "{descriptors}");
+        assert!(!descriptors.contains("kept-here"), "{descriptors}");
+    }
+
+    #[test]
+    fn what_a_program_that_fails_did_is_said() {
+        let cases = [
+            ("exit 3", "exited with 3"),
+            ("kill -9 $$", "was ended by SIGKILL"),
+            ("exec /nowhere 2>/dev/null", "exited with 127"),
+        ];
+        for (script, want) in cases {
+            let failure = deliver(command(script, &[], HOUR)).expect_err("it fails");
+            assert!(failure.why.contains(want) && !failure.is_passing, "{}", failure.why);
+        }
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let plain = folder.path().join("plain");
+        fs::write(&plain, "text").expect("it is ours");
+        let cases = [
+            (Path::new("/nowhere/at/all"), "check the path"),
+            (&plain, "make it executable"),
+            (folder.path(), "make it executable"),
+        ];
+        for (program, want) in cases {
+            let program = program.to_owned();
+            let options = CommandOptions { program, arguments: vec![], time_limit: HOUR };
+            let failure =
+                deliver(AlertCommand::new(options, Retry::default())).expect_err("it is no program");
+            assert!(failure.why.contains(want) && !failure.is_passing, "{}", failure.why);
+        }
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended_with_all_that_it_has_started() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let ids = folder.path().join("ids");
+        // One child that hangs with it, and one that will not listen.
+        let script = "(trap '' TERM; echo ready > \"$2\"; sleep 3600) & sleep 3600 & \
+                      until [ -e \"$2\" ]; do :; done; echo $$ $! > \"$1\"; wait";
+        let words = [ids.to_str().expect("text"), &format!("{}.ready", ids.display())];
+        let began = Instant::now();
+        let failure =
+            deliver(command(script, &words, Duration::from_secs(1))).expect_err("it takes too long");
+        assert!(failure.why.contains("was ended after 1 seconds"), "{}", failure.why);
+        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+        let text = fs::read_to_string(&ids).expect("it was written");
+        let group: i32 = text.split(' ').next().and_then(|id| id.parse().ok()).expect("a number");
+        // Those that it has started are ended and reaped by whoever reaps orphans here.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while killpg(Pid::from_raw(group), None) != Err(Errno::ESRCH) {
+            let is_alive = |id: &str| {
+                fs::read_to_string(format!("/proc/{}/stat", id.trim()))
+                    .is_ok_and(|stat| !stat.contains(") Z "))
+            };
+            if !text.split(' ').any(is_alive) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{group} has members");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_program_is_the_end_of_what_it_runs() {
+        let mut command = command("trap '' TERM; sleep 3600", &[], HOUR);
+        let ending = Ending::new().expect("descriptors");
+        let said =
+            Said { number: 1, at: UnixNanos(0), since: Moment(0), notice: Notice::Opened(sample::traffic()) };
+        ending.now();
+        let failure = command.deliver(&[Arc::new(said)], &ending).expect_err("it does not end by itself");
+        assert!(failure.why.contains("since the program ends"), "{}", failure.why);
+    }
+}

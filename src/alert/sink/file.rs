@@ -1,0 +1,397 @@
+//! `AlertFile`: one JSON object per line, on the disk before it is acknowledged, whole whatever happens.
+//!
+//! * **Never torn.** A write that stopped half-way is cut off at once. What a kill or a power loss left behind
+//!   the last line end is cut off before anything is appended: it was never acknowledged. So every line is
+//!   whole, and none begins in the middle of another.
+//! * **Not alone.** Each write is made under `flock(2)`, and only while the path still leads to the open file.
+//!   So `test-alert` may write beside the running program, and logrotate(8) may take the file away.
+//! * **Not elsewhere.** A file that holds something else than lines of JSON is left alone.
+//! * **Full disk.** Nothing is given up: alerts wait in the queue until there is room.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use crate::alert::json;
+use crate::sys::file_writer::FileWriter;
+
+use super::counters::SinkName;
+use super::ending::Ending;
+use super::log::LOCAL_QUEUE_MAX;
+use super::outlet::{Failure, Said, Sink};
+use super::retry::Retry;
+
+/// Where lines are appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileOptions {
+    /// The file; its folder exists.
+    pub path: PathBuf,
+    /// A file that would grow beyond this many bytes is put aside, and a new one begun.
+    pub bytes_max: u64,
+    /// Files put aside that are kept: `path.1` is the youngest.
+    pub keep: u32,
+}
+
+pub(super) struct AlertFile {
+    options: FileOptions,
+    retry: Retry,
+    /// Built by the thread that writes.
+    writer: Option<FileWriter>,
+    open: Option<File>,
+}
+
+impl AlertFile {
+    pub(super) fn new(options: FileOptions, retry: Retry) -> Self {
+        // Nothing that this file is for gets too old.
+        Self { options, retry: Retry { give_up_after: None, ..retry }, writer: None, open: None }
+    }
+
+    /// Appends as many of the lines as belong into the current file, at least one.
+    fn append(&mut self, lines: &[String]) -> Result<usize, FileError> {
+        let path = &self.options.path;
+        let mut file = Locked::open(path, self.open.take())?;
+        let mut length = file.without_torn_end()?;
+        let first = lines.first().map_or(0, |line| line.len() as u64);
+        if length > 0 && length + first > self.options.bytes_max {
+            put_aside(path, self.options.keep)?;
+            file = Locked::open(path, None)?;
+            length = file.without_torn_end()?;
+        }
+        let room = self.options.bytes_max.saturating_sub(length).max(first);
+        let mut bytes = Vec::new();
+        let mut taken = 0;
+        for line in lines {
+            if taken > 0 && (bytes.len() + line.len()) as u64 > room {
+                break;
+            }
+            bytes.extend_from_slice(line.as_bytes());
+            taken += 1;
+        }
+        let writer = self.writer.get_or_insert_default();
+        writer.append(&file.0, bytes).map_err(|source| {
+            // Also what was written and not synced: after a failed sync nobody knows what the disk has.
+            // If it cannot be cut off now, it will be before the next line.
+            let _ = file.0.set_len(length);
+            FileError::Write(source)
+        })?;
+        self.open = Some(file.unlock());
+        Ok(taken)
+    }
+
+    fn failure(&self, error: &FileError) -> Failure {
+        Failure::passing(format!("cannot write {}: {error}", self.options.path.display()))
+    }
+}
+
+impl Sink for AlertFile {
+    fn name(&self) -> SinkName {
+        SinkName::File
+    }
+
+    fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    fn queue_max(&self) -> usize {
+        LOCAL_QUEUE_MAX
+    }
+
+    fn batch_max(&self) -> usize {
+        BATCH_MAX
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        let writer = self.writer.get_or_insert_default();
+        if let Some(refusal) = writer.refusal() {
+            info!("AlertFile is written without io_uring: {refusal}");
+        }
+        // A torn end is cut off when the program starts, not when the next alert comes.
+        let opened = Locked::open(&self.options.path, None).and_then(|mut file| {
+            file.without_torn_end()?;
+            Ok(file.unlock())
+        });
+        self.open = Some(opened.map_err(|error| self.failure(&error))?);
+        Ok(())
+    }
+
+    fn deliver(&mut self, batch: &[Arc<Said>], _: &Ending) -> Result<usize, Failure> {
+        let lines: Vec<String> = batch.iter().map(|said| format!("{}\n", json::text(&said.notice))).collect();
+        self.append(&lines).map_err(|error| self.failure(&error))
+    }
+}
+
+/// Lines that are written and synced together; a sync takes as long as many of them.
+const BATCH_MAX: usize = 64;
+
+/// A line is shorter: its lists have bounds.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+enum FileError {
+    #[error("{0}: {remedy}", remedy = remedy(.0))]
+    Open(io::Error),
+    #[error("it is no regular file: give the path of a file in a folder of its own")]
+    NotRegular,
+    #[error("it holds something else than alerts and is left as it is: give another path")]
+    Foreign,
+    #[error("another process holds its lock: end that process")]
+    Locked,
+    #[error("it was moved away again and again while it was opened")]
+    Moving,
+    #[error("{0}: {remedy}", remedy = remedy(.0))]
+    Write(io::Error),
+    #[error("the full file cannot be put aside: {0}: {remedy}", remedy = remedy(.0))]
+    PutAside(io::Error),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "make its folder (in the unit: LogsDirectory=)",
+        ErrorKind::PermissionDenied => {
+            "let the user that runs TrafficAlerted write there (in the unit: LogsDirectory=)"
+        }
+        ErrorKind::ReadOnlyFilesystem => "allow it in the unit with LogsDirectory= or ReadWritePaths=",
+        ErrorKind::StorageFull | ErrorKind::WriteZero | ErrorKind::QuotaExceeded => "make room on the disk",
+        _ => "see what the system's log says of the disk",
+    }
+}
+
+/// The file that the path leads to, under its lock.
+struct Locked(File);
+
+impl Locked {
+    /// Takes the file that is open already, if the path still leads to it.
+    fn open(path: &Path, mut open: Option<File>) -> Result<Self, FileError> {
+        // Whoever puts files aside does it under the lock, so one look after that is enough, and a few if not.
+        for _ in 0..4 {
+            let file = match open.take() {
+                Some(file) => file,
+                None => open_or_create(path)?,
+            };
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(FileError::Locked),
+                Err(TryLockError::Error(error)) => return Err(FileError::Open(error)),
+            }
+            let is_same = match (fs::metadata(path), file.metadata()) {
+                (Ok(there), Ok(here)) => (there.dev(), there.ino()) == (here.dev(), here.ino()),
+                _ => false,
+            };
+            if is_same {
+                return Ok(Self(file));
+            }
+        }
+        Err(FileError::Moving)
+    }
+
+    /// Cuts off what stands behind the last line end. Gives the length that is left.
+    fn without_torn_end(&mut self) -> Result<u64, FileError> {
+        let file = &self.0;
+        let length = file.metadata().map_err(FileError::Open)?.len();
+        if length == 0 {
+            return Ok(0);
+        }
+        let at = |offset| {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, offset).map_err(FileError::Open)?;
+            Ok(byte[0])
+        };
+        let whole = match at(length - 1)? {
+            b'\n' => length,
+            _ => line_end(file, length).map_err(FileError::Open)?.ok_or(FileError::Foreign)?,
+        };
+        let begins_a_line = |byte| matches!(byte, b'{' | b'\0');
+        if at(0)? != b'{' && whole > 0 || whole < length && !begins_a_line(at(whole)?) {
+            return Err(FileError::Foreign);
+        }
+        if whole < length {
+            file.set_len(whole).map_err(FileError::Write)?;
+            let torn = length - whole;
+            warn!("AlertFile: cut off {torn} bytes of a line that was not written to its end");
+        }
+        Ok(whole)
+    }
+
+    fn unlock(self) -> File {
+        // It cannot fail for a lock that is held, and ends with the file in any case.
+        let _ = self.0.unlock();
+        self.0
+    }
+}
+
+/// Where the last whole line ends; `None` where what follows it is longer than any line.
+fn line_end(file: &File, length: u64) -> io::Result<Option<u64>> {
+    let start = length.saturating_sub(LINE_BYTES_MAX);
+    // At most LINE_BYTES_MAX.
+    let mut tail = vec![0; (length - start) as usize];
+    file.read_exact_at(&mut tail, start)?;
+    Ok(match tail.iter().rposition(|byte| *byte == b'\n') {
+        Some(place) => Some(start + place as u64 + 1),
+        None if start == 0 => Some(0),
+        None => None,
+    })
+}
+
+fn open_or_create(path: &Path) -> Result<File, FileError> {
+    let mut options = OpenOptions::new();
+    // Not to wait for the other end of what turns out to be a pipe.
+    options.read(true).append(true).custom_flags(libc::O_NONBLOCK).mode(0o640);
+    let opened = match options.open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let created = options.create_new(true).open(path);
+            if created.is_ok() {
+                sync_folder(path).map_err(FileError::Open)?;
+            }
+            created
+        }
+        opened => opened,
+    };
+    let file = opened.map_err(FileError::Open)?;
+    if !file.metadata().map_err(FileError::Open)?.is_file() {
+        return Err(FileError::NotRegular);
+    }
+    Ok(file)
+}
+
+/// `path` becomes `path.1`, `path.1` becomes `path.2`, and the last one is gone.
+fn put_aside(path: &Path, keep: u32) -> Result<(), FileError> {
+    let numbered = |number: u32| {
+        let mut name = OsString::from(path);
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    for number in (1..keep).rev() {
+        match fs::rename(numbered(number), numbered(number + 1)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(FileError::PutAside(error)),
+            _ => {}
+        }
+    }
+    let moved = if keep == 0 { fs::remove_file(path) } else { fs::rename(path, numbered(1)) };
+    moved.and_then(|()| sync_folder(path)).map_err(FileError::PutAside)
+}
+
+/// Names are on the disk once their folder is.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: u64 = 100;
+
+    fn file(path: &Path, keep: u32) -> AlertFile {
+        let options = FileOptions { path: path.to_owned(), bytes_max: SMALL, keep };
+        AlertFile::new(options, Retry::default())
+    }
+
+    fn line(text: &str) -> String {
+        format!("{{\"{text}\":0}}\n")
+    }
+
+    fn read(path: &Path) -> String {
+        fs::read_to_string(path).unwrap_or_else(|error| format!("{error}"))
+    }
+
+    #[test]
+    fn a_torn_end_is_cut_off_and_nothing_else_is_touched() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("alerts.jsonl");
+        let whole = line("a") + &line("b");
+        let torn = [
+            ("", ""),
+            (whole.as_str(), whole.as_str()),
+            ("{\"to", ""),
+            ("\0\0\0", ""),
+            (&format!("{whole}{{"), &whole),
+            (&format!("{whole}{{\"torn\":0}}"), &whole),
+            (&format!("{whole}\0\0\0"), &whole),
+        ];
+        for (before, kept) in torn {
+            fs::write(&path, before).expect("it is ours");
+            file(&path, 1).begin().unwrap_or_else(|failure| panic!("{before:?}: {}", failure.why));
+            assert_eq!(read(&path), kept, "{before:?}");
+            assert_eq!(file(&path, 1).append(&[line("c")]).ok(), Some(1), "{before:?}");
+            assert_eq!(read(&path), format!("{kept}{}", line("c")), "{before:?}");
+        }
+        let long = "x".repeat(LINE_BYTES_MAX as usize + 1);
+        for foreign in ["root:x:0\n", "text", "{\"a\":0}\nEVENT=", "\n", &long] {
+            fs::write(&path, foreign).expect("it is ours");
+            let failure = file(&path, 1).begin().expect_err("it is another file");
+            assert!(failure.why.contains("is left as it is") && failure.is_passing, "{}", failure.why);
+            assert!(file(&path, 1).append(&[line("c")]).is_err());
+            assert_eq!(read(&path), foreign);
+        }
+    }
+
+    #[test]
+    fn a_full_file_is_put_aside_and_so_many_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        for keep in [0, 1, 3] {
+            let path = folder.path().join(format!("keep-{keep}"));
+            let mut file = file(&path, keep);
+            // Five lines of 20 bytes fill a file; one that is longer than a file has it for itself.
+            let text = |n: usize| line(&format!("{n:013}"));
+            let lines: Vec<String> = (0..22).map(text).chain([line(&"z".repeat(200)), text(99)]).collect();
+            let mut sizes = Vec::new();
+            let mut rest = lines.as_slice();
+            while !rest.is_empty() {
+                let taken = file.append(rest).unwrap_or_else(|error| panic!("{error}"));
+                sizes.push(taken);
+                rest = &rest[taken..];
+            }
+            assert_eq!(sizes, [5, 5, 5, 5, 2, 1, 1]);
+            let contents: Vec<String> =
+                (1..=4).map(|n| read(&folder.path().join(format!("keep-{keep}.{n}")))).collect();
+            let missing = "No such file or directory (os error 2)".to_owned();
+            let aside = [lines[22].clone(), lines[20..22].concat(), lines[15..20].concat()];
+            let want: Vec<String> = aside.into_iter().take(keep as usize).collect();
+            assert_eq!(contents[..keep as usize], want);
+            assert!(contents[keep as usize..].iter().all(|text| *text == missing), "{contents:?}");
+            assert_eq!(read(&path), lines[23]);
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_taken_away_is_made_again() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("alerts.jsonl");
+        let mut file = file(&path, 1);
+        file.append(&[line("a")]).unwrap_or_else(|error| panic!("{error}"));
+        fs::rename(&path, folder.path().join("elsewhere")).expect("it is ours");
+        file.append(&[line("b")]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((read(&path), read(&folder.path().join("elsewhere"))), (line("b"), line("a")));
+        let other = File::open(&path).expect("it is ours");
+        other.lock().expect("nobody holds it");
+        assert!(matches!(file.append(&[line("c")]), Err(FileError::Locked)));
+        drop(other);
+        file.append(&[line("c")]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(read(&path), line("b") + &line("c"));
+    }
+
+    #[test]
+    fn what_cannot_be_written_says_why_and_what_to_do() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("it is ours");
+        let cases = [
+            (folder.path().join("none/alerts.jsonl"), "make its folder"),
+            (folder.path().to_owned(), "Is a directory"),
+            (pipe, "no regular file"),
+            (PathBuf::from("/dev/full"), "no regular file"),
+            (PathBuf::from("/proc/alerts.jsonl"), "cannot write /proc/alerts.jsonl: "),
+        ];
+        for (path, want) in cases {
+            let failure = file(&path, 1).begin().expect_err("nothing can be written there");
+            assert!(failure.why.contains(want), "{}", failure.why);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The log as a sink: one line for each notice, on stderr, as text or as a JSON object.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Level;
+
+use crate::alert::json;
+use crate::alert::ledger::OPEN_ALERTS_MAX;
+use crate::alert::line::Line;
+use crate::logging::LinePrefix;
+
+use super::counters::SinkName;
+use super::ending::Ending;
+use super::outlet::{Failure, Said, Sink};
+use super::retry::Retry;
+
+/// Notices that may wait for a place on this machine: as many as one turn of the analyst can open, since it
+/// queues them all before the first is written.
+pub(super) const LOCAL_QUEUE_MAX: usize = OPEN_ALERTS_MAX;
+
+/// Writes notices as lines.
+pub(super) struct Log<W> {
+    out: W,
+    prefix: LinePrefix,
+}
+
+impl<W: Write + Send> Log<W> {
+    pub(super) fn new(out: W, prefix: LinePrefix) -> Self {
+        Self { out, prefix }
+    }
+}
+
+impl<W: Write + Send> Sink for Log<W> {
+    fn name(&self) -> SinkName {
+        SinkName::Log
+    }
+
+    fn retry(&self) -> Retry {
+        // A line of which a part is written must not be written again.
+        Retry { give_up_after: Some(Duration::ZERO), ..Retry::default() }
+    }
+
+    fn queue_max(&self) -> usize {
+        LOCAL_QUEUE_MAX
+    }
+
+    fn deliver(&mut self, batch: &[Arc<Said>], _: &Ending) -> Result<usize, Failure> {
+        let Said { at, notice, .. } = &*batch[0];
+        // One write per line, so that two writers to one log never mix theirs.
+        let prefix = self.prefix.at(*at, Level::WARN);
+        let line = match self.prefix.is_json() {
+            true => format!("{prefix}{}\n", json::text(notice)),
+            false => format!("{prefix}{}\n", Line(notice)),
+        };
+        match self.out.write_all(line.as_bytes()) {
+            Ok(()) => Ok(1),
+            Err(error) => Err(Failure::lasting(format!("a line cannot be written to stderr: {error}"))),
+        }
+    }
+}

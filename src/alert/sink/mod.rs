@@ -1,0 +1,206 @@
+//! Whom alerts are told, side by side: log, file, program, webhook, syslog.
+//!
+//! ```text
+//!                      /--> [queue] --> thread --> stderr
+//!   analyst --Notice--+---> [queue] --> thread --> AlertFile
+//!                      \--> [queue] --> thread --> WebhookURL ...
+//! ```
+//!
+//! A sink has a bounded queue, a thread and deadlines of its own, so one that hangs or fails delays neither
+//! the analyst nor another sink. All queues hold the same notice, not copies of it: what waits takes no more
+//! memory than the longest queue with the largest alert. What a sink could not deliver is tried again after a
+//! pause that doubles; what it had no room for, or gave up, is counted ([`SinkCounters`]) and said.
+//!
+//! [`Outlets::start`] after capabilities are dropped and signals are blocked: the threads inherit both.
+
+mod body;
+mod command;
+mod counters;
+mod ending;
+mod file;
+mod log;
+mod lookup;
+mod outlet;
+mod retry;
+mod secret;
+mod syslog;
+mod trial;
+mod webhook;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+pub use body::WebhookFormat;
+pub use command::CommandOptions;
+pub use counters::{Counts, SinkCounters, SinkName};
+pub use file::FileOptions;
+pub use retry::Retry;
+pub use secret::Secret;
+pub use syslog::{Facility, SyslogOptions, SyslogTarget};
+pub use trial::Trial;
+pub use webhook::{WebhookOptions, why_no_token, why_no_webhook};
+
+use nix::unistd::gethostname;
+
+use crate::logging::LinePrefix;
+use crate::time::{UnixNanos, monotonic_now};
+
+use super::record::Notice;
+use command::AlertCommand;
+use file::AlertFile;
+use log::Log;
+use outlet::{Outlet, Said, Sink};
+use syslog::Syslog;
+use webhook::Webhook;
+
+/// The sinks besides the log, each if it is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct SinkOptions {
+    /// Pauses between attempts.
+    pub retry: Retry,
+    /// Where alerts are kept.
+    pub file: Option<FileOptions>,
+    /// What is run.
+    pub command: Option<CommandOptions>,
+    /// Where alerts are posted.
+    pub webhook: Option<WebhookOptions>,
+    /// Who collects logs.
+    pub syslog: Option<SyslogOptions>,
+}
+
+impl SinkOptions {
+    /// Every sink, the log first.
+    fn sinks(&self, out: impl Write + Send + 'static, prefix: LinePrefix) -> Vec<Box<dyn Sink>> {
+        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Log::new(out, prefix))];
+        if let Some(file) = &self.file {
+            sinks.push(Box::new(AlertFile::new(file.clone(), self.retry)));
+        }
+        if let Some(command) = &self.command {
+            sinks.push(Box::new(AlertCommand::new(command.clone(), self.retry)));
+        }
+        if let Some(webhook) = &self.webhook {
+            sinks.push(Box::new(Webhook::new(webhook.clone(), self.retry)));
+        }
+        if let Some(syslog) = &self.syslog {
+            sinks.push(Box::new(Syslog::new(syslog.clone(), self.retry)));
+        }
+        sinks
+    }
+}
+
+/// All sinks at work. Dropping it without [`finish`](Self::finish) loses what waits.
+#[derive(Debug)]
+pub struct Outlets {
+    outlets: Vec<Outlet>,
+    counters: SinkCounters,
+    said: u64,
+    filed: Option<Arc<AtomicU64>>,
+}
+
+/// What a sink had done when the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Which one.
+    pub sink: SinkName,
+    /// What it had done.
+    pub counts: Counts,
+    /// Whether it had settled everything that it was given; if not, what waited is lost.
+    pub in_time: bool,
+}
+
+/// What became of a notice at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The number of the notice, from 1 in the order in which they are said.
+    pub number: u64,
+    /// Whether the queue of `AlertFile` took it. Once [`Outlets::filed`] gives its number or a larger one, it
+    /// is in the file, whole.
+    pub is_for_file: bool,
+}
+
+impl Outlets {
+    /// Starts a thread for each sink; the log's writes to `out`, each line behind the prefix of the log.
+    ///
+    /// # Errors
+    /// When the system gives no thread or descriptor. What was started ends by itself.
+    pub fn start(
+        out: impl Write + Send + 'static,
+        prefix: LinePrefix,
+        options: &SinkOptions,
+    ) -> io::Result<Self> {
+        Self::start_sinks(options.sinks(out, prefix))
+    }
+
+    fn start_sinks(sinks: Vec<Box<dyn Sink>>) -> io::Result<Self> {
+        let counters = SinkCounters::new(sinks.iter().map(|sink| sink.name()));
+        let mut filed = None;
+        let mut outlets = Vec::new();
+        for (place, sink) in sinks.into_iter().enumerate() {
+            let acknowledged = Arc::new(AtomicU64::new(0));
+            if sink.name() == SinkName::File {
+                filed = Some(Arc::clone(&acknowledged));
+            }
+            outlets.push(Outlet::start(sink, counters.of(place), acknowledged)?);
+        }
+        Ok(Self { outlets, counters, said: 0, filed })
+    }
+
+    /// Queues a notice for every sink. Never waits: where there is no room it is counted as dropped.
+    pub fn say(&mut self, at: UnixNanos, notice: Notice) -> Receipt {
+        self.said += 1;
+        let said = Arc::new(Said { number: self.said, at, since: monotonic_now(), notice });
+        let mut is_for_file = false;
+        for outlet in &self.outlets {
+            let is_taken = outlet.say(Arc::clone(&said));
+            is_for_file |= is_taken && outlet.name == SinkName::File;
+        }
+        Receipt { number: self.said, is_for_file }
+    }
+
+    /// Of the notices that the queue of `AlertFile` took, the number of the last that is on the disk; those
+    /// before it are too. 0 before the first, and without an `AlertFile`.
+    pub fn filed(&self) -> u64 {
+        self.filed.as_ref().map_or(0, |filed| filed.load(Ordering::Acquire))
+    }
+
+    /// The counters of all sinks, for whoever shows them.
+    pub fn counters(&self) -> SinkCounters {
+        self.counters.clone()
+    }
+
+    /// Gives each notice that waits one attempt, all sinks at the same time, and waits for them with bounded
+    /// patience.
+    pub fn finish(self, patience: Patience) -> Vec<Finished> {
+        let began = Instant::now();
+        let closing: Vec<_> = self.outlets.into_iter().map(Outlet::close).collect();
+        let finished = closing.into_iter().map(|closing| {
+            let sink = closing.name;
+            let longest = if sink == SinkName::Log { patience.log } else { patience.others };
+            let (counts, in_time) = closing.wait(began + longest);
+            Finished { sink, counts, in_time }
+        });
+        finished.collect()
+    }
+}
+
+/// How long the end waits for the sinks, from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For the log, which takes its lines at once or not at all.
+    pub log: Duration,
+    /// For sinks that wait for a disk, a program or a network.
+    pub others: Duration,
+}
+
+/// How this machine calls itself, to receivers that hear of several.
+fn gateway_name() -> String {
+    let name = gethostname().unwrap_or_default();
+    // What a header, a label and a line can hold.
+    let name: String = name.to_string_lossy().chars().filter(char::is_ascii_graphic).collect();
+    if name.is_empty() { "gateway".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! When a delivery that failed is tried again, and when it is given up.
+
+use std::time::Duration;
+
+/// Pauses that double, up to a longest one, until the notice is too old to matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// The pause after the first failure.
+    pub first_pause: Duration,
+    /// No pause is longer, whatever the other side asks for.
+    pub longest_pause: Duration,
+    /// A notice is given up when it would be older than this at the next attempt; `None`: never.
+    pub give_up_after: Option<Duration>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(60),
+            give_up_after: Some(Duration::from_secs(3600)),
+        }
+    }
+}
+
+impl Retry {
+    /// The pause after this many failures in a row, or the one that the other side asked for if that is longer.
+    pub(super) fn pause(&self, failures: u32, asked_for: Option<Duration>) -> Duration {
+        let doubled = self.first_pause.saturating_mul(1 << failures.saturating_sub(1).min(20));
+        doubled.max(asked_for.unwrap_or_default()).min(self.longest_pause)
+    }
+
+    /// Whether a notice that is `age` old is worth another attempt after `pause`.
+    pub(super) fn is_worth(&self, age: Duration, pause: Duration) -> bool {
+        self.give_up_after.is_none_or(|longest| age.saturating_add(pause) <= longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_heed_the_other_side() {
+        let retry = Retry::default();
+        let cases = [
+            (1, None, 1),
+            (2, None, 2),
+            (6, None, 32),
+            (7, None, 60),
+            (u32::MAX, None, 60),
+            (1, Some(7), 7),
+            (5, Some(7), 16),
+            (1, Some(86_400), 60),
+        ];
+        for (failures, asked_for, want) in cases {
+            let pause = retry.pause(failures, asked_for.map(Duration::from_secs));
+            assert_eq!(pause, Duration::from_secs(want), "{failures} {asked_for:?}");
+        }
+    }
+
+    #[test]
+    fn an_old_notice_is_given_up_unless_it_may_never_be() {
+        let retry = Retry::default();
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        assert!(retry.is_worth(minutes(59), minutes(1)));
+        assert!(!retry.is_worth(minutes(60), minutes(1)));
+        assert!(Retry { give_up_after: None, ..retry }.is_worth(Duration::MAX, minutes(1)));
+    }
+}

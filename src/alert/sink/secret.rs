@@ -1,0 +1,81 @@
+//! A value that not everybody may read: written in the configuration, or in a file of its own.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+/// Where the value stands.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// This is it.
+    Here(String),
+    /// It is the first line of this file, which is read again each time, so that a new value takes no restart.
+    InFile(PathBuf),
+}
+
+impl Secret {
+    pub(super) fn read(&self) -> Result<String, String> {
+        let path = match self {
+            Self::Here(value) => return Ok(value.clone()),
+            Self::InFile(path) => path,
+        };
+        let mut text = String::new();
+        let read = File::open(path).and_then(|file| file.take(BYTES_MAX).read_to_string(&mut text));
+        read.map_err(|error| format!("cannot read {}: {error}: {}", path.display(), remedy(&error)))?;
+        let line = text.lines().next().unwrap_or_default().trim();
+        if line.is_empty() { Err(format!("{} is empty", path.display())) } else { Ok(line.to_owned()) }
+    }
+}
+
+impl fmt::Debug for Secret {
+    /// Without the value: it would be in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Here(_) => f.write_str("Here(...)"),
+            Self::InFile(path) => f.debug_tuple("InFile").field(path).finish(),
+        }
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "let the user that runs TrafficAlerted read it (in the unit: LoadCredential=)"
+        }
+        io::ErrorKind::InvalidData => "it must be text",
+        _ => "give the path of a readable file",
+    }
+}
+
+/// Bytes of a file that are looked at.
+const BYTES_MAX: u64 = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_first_line_of_a_file_is_the_value() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("token");
+        for (text, want) in [
+            ("abc", Ok("abc")),
+            (" abc \r\nsecond\n", Ok("abc")),
+            ("", Err("is empty")),
+            ("\nabc", Err("is empty")),
+        ] {
+            fs::write(&path, text).expect("it is ours");
+            match (Secret::InFile(path.clone()).read(), want) {
+                (Ok(value), Ok(want)) => assert_eq!(value, want, "{text:?}"),
+                (Err(why), Err(want)) => assert!(why.contains(want), "{why}"),
+                (read, _) => panic!("{text:?}: {read:?}"),
+            }
+        }
+        let why = Secret::InFile(folder.path().join("none")).read().expect_err("it is not there");
+        assert!(why.contains("give the path of a readable file"), "{why}");
+        assert_eq!(format!("{:?}", Secret::Here("abc".to_owned())), "Here(...)");
+    }
+}

@@ -1,0 +1,81 @@
+//! Whether alerts arrive: one sample to each sink, one attempt each, and what came of it.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::alert::record::Notice;
+use crate::alert::sample;
+use crate::logging::LinePrefix;
+use crate::time::{monotonic_now, unix_now};
+
+use super::SinkOptions;
+use super::counters::SinkName;
+use super::ending::Ending;
+use super::outlet::{Said, Sink};
+
+/// What came of a sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Where it was sent.
+    pub sink: SinkName,
+    /// How long that took, or why it did not arrive and what helps.
+    pub outcome: Result<Duration, String>,
+    /// What success does not say there.
+    pub caveat: Option<&'static str>,
+}
+
+impl SinkOptions {
+    /// Sends a sample to every sink, at the same time and with the deadlines that are in force, and waits for
+    /// all of them.
+    ///
+    /// # Errors
+    /// When the system gives no thread or descriptor.
+    pub fn try_out(&self, out: impl Write + Send + 'static, prefix: LinePrefix) -> io::Result<Vec<Trial>> {
+        let at = unix_now();
+        let notice = Notice::Test(sample::alert(at));
+        let said = Arc::new(Said { number: 1, at, since: monotonic_now(), notice });
+        let ending = Ending::new()?;
+        let begun: Vec<_> = self
+            .sinks(out, prefix)
+            .into_iter()
+            .map(|sink| Ok((sink.name(), sink.caveat(), begin(sink, &said, &ending)?)))
+            .collect::<io::Result<_>>()?;
+        let patience = self.patience();
+        let deadline = Instant::now() + patience;
+        let trials = begun.into_iter().map(|(sink, caveat, outcome)| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let outcome = outcome
+                .recv_timeout(left)
+                .unwrap_or_else(|_| Err(format!("nothing came of it in {} seconds", patience.as_secs())));
+            Trial { sink, outcome, caveat }
+        });
+        let trials = trials.collect();
+        ending.now();
+        Ok(trials)
+    }
+
+    /// Longer than each deadline, for a disk that hangs.
+    fn patience(&self) -> Duration {
+        let command = self.command.as_ref().map_or(Duration::ZERO, |command| command.time_limit);
+        PATIENCE + command
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Outcome = Result<Duration, String>;
+
+fn begin(mut sink: Box<dyn Sink>, said: &Arc<Said>, ending: &Ending) -> io::Result<Receiver<Outcome>> {
+    let (done, outcome) = channel();
+    let (said, ending) = (Arc::clone(said), ending.clone());
+    thread::Builder::new().name(sink.name().name().to_owned()).spawn(move || {
+        let began = Instant::now();
+        let delivered = sink.begin().and_then(|()| sink.deliver(&[said], &ending));
+        // Nobody waits for it any more when patience has ended.
+        let _ = done.send(delivered.map(|_| began.elapsed()).map_err(|failure| failure.why));
+    })?;
+    Ok(outcome)
+}

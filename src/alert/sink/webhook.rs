@@ -1,0 +1,275 @@
+//! `WebhookURL`: a POST for each alert, over HTTP or HTTPS.
+//!
+//! | answer | what follows |
+//! | --- | --- |
+//! | 2xx | delivered |
+//! | none in time, no connection, 408, 425, 429, 5xx | tried again, not before `Retry-After` |
+//! | 3xx | given up: an alert goes where it was sent, and nowhere else |
+//! | any other | given up: it would be the same again |
+//!
+//! Certificates are held against the authorities that the system trusts. A proxy is taken from the environment
+//! (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`). Addresses and tokens are secrets, so no failure quotes them.
+
+use std::io::{self, ErrorKind, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::fmt::rfc2822;
+use ureq::config::Config;
+use ureq::http::{HeaderMap, Response, Uri, header};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Body as Answer};
+
+use crate::alert::json::timestamp;
+use crate::time::unix_now;
+
+use super::body::{WebhookFormat, body};
+use super::counters::SinkName;
+use super::ending::Ending;
+use super::gateway_name;
+use super::lookup::lookup;
+use super::outlet::{Failure, Said, Sink};
+use super::retry::Retry;
+use super::secret::Secret;
+
+/// Where alerts are posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookOptions {
+    /// The address.
+    pub url: Secret,
+    /// What is sent there.
+    pub format: WebhookFormat,
+    /// Sent as `Authorization: Bearer`.
+    pub token: Option<Secret>,
+    /// How long a connection may take to stand.
+    pub connect_within: Duration,
+    /// How long everything may take, from the name to the end of the answer.
+    pub answer_within: Duration,
+}
+
+impl WebhookOptions {
+    /// With the deadlines that suit the Internet.
+    pub fn new(url: Secret, format: WebhookFormat, token: Option<Secret>) -> Self {
+        let connect_within = Duration::from_secs(5);
+        Self { url, format, token, connect_within, answer_within: 2 * connect_within }
+    }
+}
+
+/// Why an address cannot be posted to; `None` where it can.
+pub fn why_no_webhook(url: &str) -> Option<&'static str> {
+    if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Some("neither http:// nor https://");
+    }
+    let Ok(uri) = url.parse::<Uri>() else { return Some("not an address") };
+    match uri.authority() {
+        Some(authority) if authority.as_str().contains('@') => Some("a user name within an address"),
+        Some(authority) if !authority.host().is_empty() => None,
+        _ => Some("no host"),
+    }
+}
+
+/// Why a text cannot be a token; `None` where it can.
+pub fn why_no_token(token: &str) -> Option<&'static str> {
+    // RFC 6750, section 2.1, as far as it matters: what a header can hold, and no white space.
+    let is_visible = |byte: u8| byte.is_ascii_graphic();
+    (!token.bytes().all(is_visible)).then_some("a character that no token has")
+}
+
+/// Whether an agent knows the authorities of this system.
+type IsSecure = bool;
+
+pub(super) struct Webhook {
+    options: WebhookOptions,
+    retry: Retry,
+    gateway: String,
+    /// Made by the thread that uses it: reading the certificates takes a while, and only HTTPS needs them.
+    agent: Option<(Agent, IsSecure)>,
+}
+
+impl Webhook {
+    pub(super) fn new(options: WebhookOptions, retry: Retry) -> Self {
+        Self { options, retry, gateway: gateway_name(), agent: None }
+    }
+
+    fn url(&self) -> Result<Uri, Failure> {
+        let url = self.options.url.read().map_err(Failure::passing)?;
+        match (why_no_webhook(&url), url.parse()) {
+            (None, Ok(uri)) => Ok(uri),
+            (why, _) => {
+                let why = why.unwrap_or("not an address");
+                Err(Failure::passing(format!(
+                    "the address is {why}: write http://host/path or https://host/path"
+                )))
+            }
+        }
+    }
+
+    fn agent(&mut self, url: &Uri) -> Result<&Agent, Failure> {
+        let is_secure = url.scheme_str() == Some("https");
+        let fitting = self.agent.take().filter(|(_, secure)| *secure || !is_secure);
+        let (agent, _) = self.agent.insert(match fitting {
+            Some(fitting) => fitting,
+            None => {
+                let roots = if is_secure { authorities()? } else { Vec::new() };
+                (agent(&self.options, &roots), is_secure)
+            }
+        });
+        Ok(agent)
+    }
+
+    fn post(&mut self, said: &Said) -> Result<Response<Answer>, Failure> {
+        let url = self.url()?;
+        let token = self.options.token.as_ref().map(Secret::read).transpose().map_err(Failure::passing)?;
+        if let Some(why) = token.as_deref().and_then(why_no_token) {
+            return Err(Failure::passing(format!("the token has {why}: write the token alone")));
+        }
+        let body = body(self.options.format, &said.notice, &self.gateway);
+        let host = url.host().unwrap_or_default().to_owned();
+        let mut request = self.agent(&url)?.post(url);
+        for (name, value) in body.headers {
+            request = request.header(name, value);
+        }
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        request.send(body.text).map_err(|error| unreachable(&host, &error))
+    }
+}
+
+impl Sink for Webhook {
+    fn name(&self) -> SinkName {
+        SinkName::Webhook
+    }
+
+    fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        let url = self.url()?;
+        self.agent(&url).map(drop)
+    }
+
+    fn deliver(&mut self, batch: &[Arc<Said>], _: &Ending) -> Result<usize, Failure> {
+        let answer = self.post(&batch[0])?;
+        if answer.status().is_success() { Ok(1) } else { Err(refused(answer)) }
+    }
+}
+
+fn agent(options: &WebhookOptions, authorities: &[Certificate<'static>]) -> Agent {
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(authorities))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
+    let config = Agent::config_builder()
+        .tls_config(tls)
+        .user_agent(concat!("TrafficAlerted/", env!("CARGO_PKG_VERSION")))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_connect(Some(options.connect_within))
+        .timeout_global(Some(options.answer_within))
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), Names)
+}
+
+fn authorities() -> Result<Vec<Certificate<'static>>, Failure> {
+    let loaded = rustls_native_certs::load_native_certs();
+    if loaded.certs.is_empty() {
+        let cause = loaded.errors.first().map_or_else(String::new, |error| format!(" ({error})"));
+        return Err(Failure::passing(format!(
+            "this system trusts no certificate authority{cause}: install ca-certificates"
+        )));
+    }
+    Ok(loaded.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect())
+}
+
+/// Names are looked up without `std::thread::spawn`, which ends the whole program where the system has no
+/// thread left.
+#[derive(Debug)]
+struct Names;
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(ureq::Error::HostNotFound);
+        };
+        let name = DefaultResolver::host_and_port(scheme, authority).ok_or(ureq::Error::HostNotFound)?;
+        let found = lookup(&name, *timeout.after).map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => ureq::Error::Timeout(timeout.reason),
+            _ => ureq::Error::Io(error),
+        })?;
+        let mut addresses = self.empty();
+        for address in found.into_iter().take(ADDRESSES_MAX) {
+            addresses.push(address);
+        }
+        if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses) }
+    }
+}
+
+/// Addresses of one host that are tried; the room that ureq has for them.
+const ADDRESSES_MAX: usize = 16;
+
+/// No answer came. All of it may be over soon, a certificate that has expired included.
+fn unreachable(host: &str, error: &ureq::Error) -> Failure {
+    // ureq wraps what rustls says into an error of the connection.
+    let is_of_tls = |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    let remedy = match error {
+        ureq::Error::Io(error) if is_of_tls(error) => {
+            "; its certificate must be signed by an authority that this system trusts"
+        }
+        ureq::Error::HostNotFound => "; check the name and the name servers",
+        _ => "",
+    };
+    Failure::passing(format!("{host} cannot be reached: {error}{remedy}"))
+}
+
+/// The answer was no.
+fn refused(mut answer: Response<Answer>) -> Failure {
+    let status = answer.status();
+    let remedy = match status.as_u16() {
+        300..400 => "redirects are not followed: write the address that it leads to",
+        400 | 415 | 422 => "does WebhookFormat suit the receiver?",
+        401 | 403 => "check WebhookToken",
+        404 | 405 | 410 => "check WebhookURL",
+        429 => "it wants fewer alerts",
+        500..600 => "the receiver has failed",
+        _ => "ask whoever runs the receiver",
+    };
+    let asked_for = asked_for(answer.headers());
+    let said = excerpt(answer.body_mut());
+    let why = format!("the receiver answered {status}{said}: {remedy}");
+    let is_passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
+    Failure { asked_for, ..if is_passing { Failure::passing(why) } else { Failure::lasting(why) } }
+}
+
+/// The first words of an answer, which often name the cause.
+fn excerpt(answer: &mut Answer) -> String {
+    let mut text = Vec::new();
+    // What does not come in time says nothing.
+    let _ = answer.as_reader().take(EXCERPT_BYTES_MAX).read_to_end(&mut text);
+    let text: String = String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control()).collect();
+    if text.trim().is_empty() { String::new() } else { format!(" ({})", text.trim()) }
+}
+
+/// Bytes of an answer that are worth a place in the log.
+const EXCERPT_BYTES_MAX: u64 = 120;
+
+/// `Retry-After` of RFC 9110, section 10.2.3: seconds or a date.
+fn asked_for(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = rfc2822::parse(value).ok()?.timestamp();
+    Duration::try_from(at.duration_since(timestamp(unix_now()))).ok()
+}
+
+#[cfg(test)]
+mod tests;

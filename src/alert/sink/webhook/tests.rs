@@ -1,0 +1,201 @@
+use std::io::{BufRead, BufReader, Write, sink};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use crate::alert::sink::tests::SOON;
+use crate::alert::sink::{Counts, Outlets, Patience, SinkOptions};
+use crate::alert::{Notice, sample};
+use crate::logging::LinePrefix;
+use crate::time::{Moment, UnixNanos};
+
+use super::*;
+
+/// What a receiver does with the requests it gets, one connection each: answers in these words, or never.
+struct Receiving {
+    address: SocketAddr,
+    requests: Receiver<Request>,
+}
+
+#[derive(Debug)]
+struct Request {
+    head: String,
+    body: String,
+}
+
+impl Receiving {
+    fn start(answers: &'static [Option<&'static str>]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let (heard, requests) = channel();
+        thread::spawn(move || {
+            let mut hanging = Vec::new();
+            for answer in answers {
+                let (stream, _) = listener.accept().expect("it listens");
+                let _ = heard.send(read_request(&stream));
+                match answer {
+                    Some(answer) => write!(&stream, "HTTP/1.1 {answer}\r\nConnection: close\r\n\r\n")
+                        .expect("the other end waits"),
+                    None => hanging.push(stream),
+                }
+            }
+            // Nobody is answered after the last, and nobody is hung up on.
+            drop(listener.accept());
+        });
+        Self { address, requests }
+    }
+
+    fn options(&self) -> WebhookOptions {
+        let url = Secret::Here(format!("http://{}/hooks/secret", self.address));
+        WebhookOptions::new(url, WebhookFormat::Json, None)
+    }
+
+    /// Requests that came until now.
+    fn count(&self) -> usize {
+        self.requests.try_iter().count()
+    }
+}
+
+fn read_request(stream: &TcpStream) -> Request {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut head).expect("a request") > 0, "{head}");
+    }
+    let length = head.to_lowercase();
+    let length = length.lines().find_map(|line| line.strip_prefix("content-length: ").map(str::to_owned));
+    let mut body = vec![0; length.and_then(|length| length.parse().ok()).expect("a length")];
+    reader.read_exact(&mut body).expect("a body");
+    Request { head, body: String::from_utf8(body).expect("text") }
+}
+
+fn deliver(options: WebhookOptions) -> Result<usize, Failure> {
+    let said =
+        Said { number: 1, at: UnixNanos(0), since: Moment(0), notice: Notice::Opened(sample::traffic()) };
+    let ending = Ending::new().expect("descriptors");
+    Webhook::new(options, SOON).deliver(&[Arc::new(said)], &ending)
+}
+
+/// What the counters say when one alert has been settled.
+fn settle(options: WebhookOptions, retry: Retry) -> Counts {
+    let options = SinkOptions { retry, webhook: Some(options), ..SinkOptions::default() };
+    let mut outlets = Outlets::start(sink(), LinePrefix::Journal, &options).expect("threads");
+    outlets.say(UnixNanos(0), Notice::Opened(sample::traffic()));
+    let counters = outlets.counters();
+    let of_webhook =
+        || counters.each().find(|(sink, _)| *sink == SinkName::Webhook).expect("it is configured").1;
+    while of_webhook().waiting() > 0 {
+        thread::yield_now();
+    }
+    let patience = Duration::from_secs(60);
+    outlets.finish(Patience { log: patience, others: patience });
+    of_webhook()
+}
+
+#[test]
+fn an_alert_is_posted_with_its_token() {
+    let receiver = Receiving::start(&[Some("204 No Content\r\nContent-Length: 0")]);
+    let token = Some(Secret::Here("abc.DEF-1".to_owned()));
+    assert_eq!(deliver(WebhookOptions { token, ..receiver.options() }).ok(), Some(1));
+    let Request { head, body } = receiver.requests.recv().expect("it came");
+    assert!(head.starts_with("POST /hooks/secret HTTP/1.1\r\n"), "{head}");
+    let head = head.to_lowercase();
+    for line in ["authorization: bearer abc.def-1", "content-type: application/json"] {
+        assert!(head.lines().any(|header| header == line), "{line} in {head}");
+    }
+    assert!(body.starts_with(r#"{"id":"test-1790000000","kind":"TRAFFIC","state":"open""#), "{body}");
+}
+
+#[test]
+fn what_may_pass_is_tried_again_until_it_arrives() {
+    let receiver = Receiving::start(&[
+        Some("500 Internal Server Error\r\nContent-Length: 0"),
+        Some("503 Service Unavailable\r\nRetry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0"),
+        Some("429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0"),
+        Some("200 OK\r\nContent-Length: 0"),
+    ]);
+    let want = Counts { queued: 1, delivered: 1, retried: 3, ..Counts::default() };
+    assert_eq!(settle(receiver.options(), SOON), want);
+    assert_eq!(receiver.count(), 4);
+}
+
+#[test]
+fn what_will_not_pass_is_sent_once() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    elsewhere.set_nonblocking(true).expect("a socket may");
+    let port = elsewhere.local_addr().expect("it is bound").port();
+    let location = format!("302 Found\r\nLocation: http://127.0.0.1:{port}/\r\nContent-Length: 0");
+    let cases: [(&'static [Option<&'static str>], &str); 4] = [
+        (
+            &[Some("404 Not Found\r\nContent-Length: 10\r\n\r\nno_\r\nhook\x07")],
+            "(no_hook): check WebhookURL",
+        ),
+        (&[Some("403 Forbidden\r\nContent-Length: 0")], "check WebhookToken"),
+        (&[Some("400 Bad Request\r\nContent-Length: 0")], "does WebhookFormat suit"),
+        (Box::leak(Box::new([Some(&*location.leak())])), "redirects are not followed"),
+    ];
+    for (answers, want) in cases {
+        let receiver = Receiving::start(answers);
+        let failure = deliver(receiver.options()).expect_err("it was refused");
+        assert!(failure.why.contains(want) && !failure.is_passing, "{}", failure.why);
+        assert!(!failure.why.contains("secret"), "{}", failure.why);
+        assert_eq!(receiver.count(), 1);
+    }
+    let accepted = elsewhere.accept().map_err(|error| error.kind());
+    assert_eq!(accepted.err(), Some(ErrorKind::WouldBlock), "nobody went where the redirect led");
+}
+
+#[test]
+fn who_never_answers_is_left_at_the_deadline() {
+    let receiver = Receiving::start(&[None]);
+    let answer_within = Duration::from_millis(200);
+    let failure = deliver(WebhookOptions { answer_within, ..receiver.options() }).expect_err("no answer");
+    assert!(failure.is_passing && failure.why.contains("timeout"), "{}", failure.why);
+    assert!(failure.why.contains("127.0.0.1") && !failure.why.contains("secret"), "{}", failure.why);
+    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let url = Secret::Here(format!("http://{}/", nobody.expect("it was bound")));
+    let failure = deliver(WebhookOptions { url, ..receiver.options() }).expect_err("nobody listens");
+    assert!(failure.is_passing && failure.why.contains("refused"), "{}", failure.why);
+}
+
+#[test]
+fn an_alert_that_nobody_takes_is_given_up_when_it_is_too_old() {
+    let receiver = Receiving::start(&[Some("500 Internal Server Error\r\nContent-Length: 0")]);
+    let retry = Retry { give_up_after: Some(Duration::ZERO), ..SOON };
+    let want = Counts { queued: 1, failed: 1, ..Counts::default() };
+    assert_eq!(settle(receiver.options(), retry), want);
+}
+
+#[test]
+fn a_pause_that_is_asked_for_is_seconds_or_a_date() {
+    let asked = |value: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static(value));
+        asked_for(&headers)
+    };
+    assert_eq!(asked("120"), Some(Duration::from_secs(120)));
+    assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), None, "that is over");
+    assert!(asked("Thu, 31 Dec 2099 23:59:59 GMT").is_some_and(|pause| pause > Duration::from_secs(3600)));
+    assert_eq!(asked("soon"), None);
+    assert_eq!(asked_for(&HeaderMap::new()), None);
+}
+
+#[test]
+fn addresses_and_tokens_are_looked_at_before_they_are_used() {
+    let cases = [
+        ("https://hooks.example/services/T0/B0/x", None),
+        ("http://[::1]:9093/api/v2/alerts", None),
+        ("ftp://example/", Some("neither http:// nor https://")),
+        ("hooks.example", Some("neither http:// nor https://")),
+        ("https://user:pass@example/", Some("a user name within an address")),
+        ("https://", Some("not an address")),
+        ("https://a b/", Some("not an address")),
+    ];
+    for (url, want) in cases {
+        assert_eq!(why_no_webhook(url), want, "{url}");
+    }
+    assert_eq!(why_no_token("abc~+/=._-"), None);
+    for token in ["a b", "a\r\nX: y", "ä"] {
+        assert!(why_no_token(token).is_some(), "{token:?}");
+    }
+}

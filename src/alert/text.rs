@@ -1,0 +1,89 @@
+//! An alert as one sentence, for people who read it on a telephone.
+
+use std::fmt;
+
+use super::record::{Alert, AlertKind, Notice, State};
+use crate::detect::Share;
+
+/// Displays what happened, to whom and by how much.
+///
+/// ```text
+/// TRAFFIC: 10.0.0.5 sent 1200000000 bytes, the limit is 1000000000
+/// SCANNING is over: 10.0.0.7 contacted up to 40 hosts, the limit is 15
+/// LOSS: this gateway lost 2.1729% of the frames it was to watch, the limit is 0.1%
+/// TEST, nothing happened: 192.0.2.1 sent 1200000000 bytes, the limit is 1000000000
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sentence<'a>(pub(super) &'a Notice);
+
+/// Displays the words before the colon: the shortest that can be said of it.
+#[derive(Clone, Copy, Debug)]
+struct Title<'a>(&'a Notice);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let &Alert { kind, source, measured, limit, .. } = self.0.alert();
+        let up_to = if self.0.state() == State::Closed { "up to " } else { "" };
+        let Some(source) = source else {
+            let (lost, limit) = (Share::of_a_million(measured), Share::of_a_million(limit));
+            let what = "of the frames it was to watch";
+            return write!(
+                f,
+                "{}: this gateway lost {up_to}{lost} {what}, the limit is {limit}",
+                Title(self.0)
+            );
+        };
+        let (verb, unit) = match kind {
+            AlertKind::Traffic => ("sent", "bytes"),
+            AlertKind::Scanning => ("contacted", "hosts"),
+            AlertKind::ScanningPort => ("contacted", "ports"),
+            AlertKind::Loss => ("lost", "frames of a million"),
+        };
+        write!(f, "{}: {source} {verb} {up_to}{measured} {unit}, the limit is {limit}", Title(self.0))
+    }
+}
+
+impl fmt::Display for Title<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.state() {
+            State::Open => f.write_str(self.0.alert().kind.name()),
+            State::Closed => write!(f, "{} is over", self.0.alert().kind.name()),
+            State::Test => f.write_str("TEST, nothing happened"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::alert::sample;
+
+    use super::*;
+
+    #[test]
+    fn sentences_say_who_did_how_much_and_whether_it_is_over() {
+        let scan = Alert { kind: AlertKind::Scanning, measured: 40, limit: 15, ..sample::traffic() };
+        let ports = Alert { kind: AlertKind::ScanningPort, ..scan.clone() };
+        let loss =
+            Alert { kind: AlertKind::Loss, source: None, measured: 21_729, limit: 1_000, ..scan.clone() };
+        let bytes = "192.0.2.1 sent 1200000000 bytes, the limit is 1000000000";
+        let cases = [
+            (Notice::Opened(sample::traffic()), format!("TRAFFIC: {bytes}")),
+            (Notice::Test(sample::traffic()), format!("TEST, nothing happened: {bytes}")),
+            (
+                Notice::Closed(scan),
+                "SCANNING is over: 192.0.2.1 contacted up to 40 hosts, the limit is 15".to_owned(),
+            ),
+            (
+                Notice::Opened(loss),
+                "LOSS: this gateway lost 2.1729% of the frames it was to watch, the limit is 0.1%".to_owned(),
+            ),
+            (
+                Notice::Opened(ports),
+                "SCANNING_PORT: 192.0.2.1 contacted 40 ports, the limit is 15".to_owned(),
+            ),
+        ];
+        for (notice, want) in cases {
+            assert_eq!(Sentence(&notice).to_string(), want);
+        }
+    }
+}

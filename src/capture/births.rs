@@ -1,0 +1,302 @@
+//! The names of interfaces that came after the start, those that are gone again among them.
+//!
+//! A frame may lie in a ring for longer than its interface lives. Whether it counts goes by the name of the interface,
+//! which the kernel has forgotten by then. So the notices of new and renamed interfaces are kept here, and read at the
+//! latest when somebody asks.
+//!
+//! **Why that is exact.** Making, renaming and removing an interface happen one after the other under one lock of the
+//! kernel (RTNL). A new interface is announced (RTM_NEWLINK with all bits of `ifi_change` set) and so is each new
+//! name, and the notice is in our queue before the lock is given up (`rtnl_configure_link`, `register_netdevice`,
+//! `__dev_change_net_namespace`, `rtnetlink_event`). Whoever finds an interface gone, and *then* reads the queue, has
+//! every name that it had since it came. When the queue overflows, everything is forgotten: what is known here is
+//! known from birth on, or not at all.
+//!
+//! There is a lock, as two kinds of threads read from the queue: the watcher whenever it wakes, so that the
+//! queue stays short, and a worker for the first frame of a block from an interface that its table does not have.
+//! Neither holds it for longer than it takes to read what is queued.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
+use std::{fmt, io};
+
+use netlink_sys::Socket;
+
+use super::counters::LinkCounters;
+use super::error::NetlinkError;
+use super::interfaces::InterfaceName;
+use super::netlink::{attributes, messages, subscribe};
+
+/// What is known of interfaces that came after the start.
+pub(super) struct Births(Mutex<Queue>);
+
+/// The queue of notices, and what was in it.
+struct Queue {
+    notices: Socket,
+    buffer: Vec<u8>,
+    register: Register,
+}
+
+impl Births {
+    /// Begins to listen: what comes from now on will be known.
+    pub(super) fn subscribe() -> Result<Self, NetlinkError> {
+        let notices = subscribe(&[libc::RTNLGRP_LINK])?;
+        // Refused or cut to what the system allows, it only overflows sooner.
+        let _ = notices.set_rx_buf_sz(QUEUE_BYTES);
+        let buffer = Vec::with_capacity(NOTICE_BYTES);
+        Ok(Self(Mutex::new(Queue { notices, buffer, register: Register::default() })))
+    }
+
+    /// Reads what the kernel has said since the last time.
+    pub(super) fn catch_up(&self) {
+        self.queue().catch_up();
+    }
+
+    /// Every name that the interface has had since it came, the latest last; none where that is not known. If more
+    /// than one interface had this number, the names of all of them.
+    pub(super) fn names_of(&self, ifindex: u32) -> Vec<InterfaceName> {
+        let mut queue = self.queue();
+        queue.catch_up();
+        queue.register.names_of(ifindex).cloned().collect()
+    }
+
+    /// What had been counted on an interface when it came, if it came after the start.
+    pub(super) fn counters_of(&self, ifindex: u32) -> Option<LinkCounters> {
+        self.queue().register.counters_of(ifindex)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().expect("a panic ends the whole process, so nobody has panicked with it")
+    }
+}
+
+impl fmt::Debug for Births {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Looking inside would wait for the lock.
+        f.write_str("Births")
+    }
+}
+
+impl Queue {
+    fn catch_up(&mut self) {
+        let Self { notices, buffer, register } = self;
+        let mut lost = false;
+        loop {
+            buffer.clear();
+            match notices.recv(buffer, libc::MSG_DONTWAIT) {
+                Ok(_) => register.hear(buffer),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // It has overflown, or the kernel had no memory for a notice. It says so before it hands out what was
+                // queued earlier, and takes in nothing until the queue is empty.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => lost = true,
+                Err(error) => {
+                    if lost || error.kind() != io::ErrorKind::WouldBlock {
+                        register.forget();
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Interfaces that were made, or moved here from another namespace, the oldest first.
+#[derive(Debug, Default)]
+struct Register(VecDeque<Birth>);
+
+#[derive(Debug)]
+struct Birth {
+    ifindex: u32,
+    /// Every name since then, the latest last.
+    names: Vec<InterfaceName>,
+    /// What had been counted by then.
+    counters: LinkCounters,
+}
+
+impl Register {
+    fn names_of(&self, ifindex: u32) -> impl Iterator<Item = &InterfaceName> {
+        self.0.iter().filter(move |birth| birth.ifindex == ifindex).flat_map(|birth| &birth.names)
+    }
+
+    fn counters_of(&self, ifindex: u32) -> Option<LinkCounters> {
+        self.0.iter().rfind(|birth| birth.ifindex == ifindex).map(|birth| birth.counters)
+    }
+
+    fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    /// Takes in the notices of one datagram.
+    fn hear(&mut self, datagram: &[u8]) {
+        for message in messages(datagram) {
+            let notice = message.and_then(|message| match message.message_type() {
+                libc::RTM_NEWLINK => Notice::parse(message.payload()),
+                _ => Ok(None),
+            });
+            match notice {
+                Ok(Some(notice)) => self.note(notice),
+                Ok(None) => {}
+                // It was cut: what it said is lost.
+                Err(_) => self.forget(),
+            }
+        }
+    }
+
+    fn note(&mut self, notice: Notice) {
+        let Notice { ifindex, is_birth, name, counters } = notice;
+        if is_birth {
+            if self.0.len() == BIRTHS_MAX {
+                self.0.pop_front();
+            }
+            return self.0.push_back(Birth { ifindex, names: vec![name], counters });
+        }
+        let Some(at) = self.0.iter().rposition(|birth| birth.ifindex == ifindex) else { return };
+        let names = &mut self.0[at].names;
+        if names.last() == Some(&name) {
+            return;
+        }
+        if names.len() < NAMES_MAX {
+            names.push(name);
+        } else {
+            // Not all of its names can be known, so none is.
+            self.0.remove(at);
+        }
+    }
+}
+
+/// RTM_NEWLINK as far as it matters here.
+#[derive(Debug, PartialEq, Eq)]
+struct Notice {
+    ifindex: u32,
+    is_birth: bool,
+    name: InterfaceName,
+    counters: LinkCounters,
+}
+
+impl Notice {
+    /// `None` for a notice that names nobody.
+    fn parse(body: &[u8]) -> Result<Option<Self>, String> {
+        // `struct ifinfomsg`: family, type, number, flags, and which of them have changed.
+        let (&header, _) =
+            body.split_first_chunk::<LINK_HEADER_BYTES>().ok_or("a link without its header")?;
+        let [_, _, _, _, i0, i1, i2, i3, _, _, _, _, change @ ..] = header;
+        let (mut name, mut counters) = (None, LinkCounters::default());
+        for attribute in attributes(body, LINK_HEADER_BYTES) {
+            let attribute = attribute?;
+            match attribute.kind() {
+                IFLA_IFNAME => name = Some(InterfaceName::from_c_string(attribute.value())),
+                IFLA_STATS64 => counters = LinkCounters::parse(attribute.value()).unwrap_or_default(),
+                _ => {}
+            }
+        }
+        Ok(name.map(|name| Self {
+            ifindex: u32::from_ne_bytes([i0, i1, i2, i3]),
+            is_birth: u32::from_ne_bytes(change) == u32::MAX,
+            name,
+            counters,
+        }))
+    }
+}
+
+/// Interfaces that are remembered. A thousand containers that start at once are two thousand.
+const BIRTHS_MAX: usize = 4096;
+/// Names that are remembered of one interface. Nothing renames one twice.
+const NAMES_MAX: usize = 16;
+/// Room for some hundred notices; the system cuts it to `net.core.rmem_max`.
+const QUEUE_BYTES: libc::c_int = 1 << 20;
+/// A notice takes two kilobytes, and longer ones are parsed as cut.
+const NOTICE_BYTES: usize = 32 * 1024;
+
+// include/uapi/linux/rtnetlink.h
+const LINK_HEADER_BYTES: usize = 16;
+// include/uapi/linux/if_link.h
+const IFLA_IFNAME: u16 = 3;
+const IFLA_STATS64: u16 = 23;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BIRTH: u32 = u32::MAX;
+    const CHANGE: u32 = 0;
+
+    fn notice(ifindex: u32, name: &str, change: u32) -> Vec<u8> {
+        let mut body = vec![0, 0, 1, 0];
+        body.extend(ifindex.to_ne_bytes());
+        body.extend([0; 4]);
+        body.extend(change.to_ne_bytes());
+        let mut value = name.as_bytes().to_vec();
+        value.push(0);
+        body.extend((value.len() as u16 + 4).to_ne_bytes());
+        body.extend(IFLA_IFNAME.to_ne_bytes());
+        body.extend(value);
+        body.resize(body.len().next_multiple_of(4), 0);
+        let mut message = (body.len() as u32 + 16).to_ne_bytes().to_vec();
+        message.extend(libc::RTM_NEWLINK.to_ne_bytes());
+        message.extend([0; 10]);
+        message.extend(body);
+        message
+    }
+
+    fn names(register: &Register, ifindex: u32) -> Vec<String> {
+        register.names_of(ifindex).map(InterfaceName::to_string).collect()
+    }
+
+    #[test]
+    fn an_interface_keeps_every_name_since_its_birth() {
+        let mut register = Register::default();
+        register.hear(&[notice(7, "eth7", BIRTH), notice(8, "veth8", BIRTH)].concat());
+        register.hear(&notice(7, "eth7", CHANGE));
+        register.hear(&notice(7, "secret", CHANGE));
+        register.hear(&notice(7, "open", CHANGE));
+        assert_eq!(names(&register, 7), ["eth7", "secret", "open"]);
+        assert_eq!(names(&register, 8), ["veth8"]);
+        // It comes back, or another one gets its number.
+        register.hear(&notice(7, "back", BIRTH));
+        register.hear(&notice(7, "again", CHANGE));
+        assert_eq!(names(&register, 7), ["eth7", "secret", "open", "back", "again"]);
+    }
+
+    #[test]
+    fn without_a_birth_no_name_is_known() {
+        let mut register = Register::default();
+        register.hear(&notice(7, "open", CHANGE));
+        assert!(names(&register, 7).is_empty(), "it had others before");
+        register.hear(&notice(8, "eth8", BIRTH));
+        register.forget();
+        register.hear(&notice(8, "open", CHANGE));
+        assert!(names(&register, 8).is_empty());
+        register.hear(&notice(9, "eth9", BIRTH));
+        register.hear(&notice(10, "cut", BIRTH)[..30]);
+        assert!(names(&register, 9).is_empty(), "whatever the cut notice said may have been about it");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut register = Register::default();
+        for ifindex in 0..BIRTHS_MAX as u32 + 10 {
+            register.hear(&notice(ifindex, "veth", BIRTH));
+        }
+        assert_eq!(register.0.len(), BIRTHS_MAX);
+        assert!(names(&register, 9).is_empty() && !names(&register, 10).is_empty(), "the oldest go first");
+        for n in 1..NAMES_MAX {
+            register.hear(&notice(20, &format!("name{n}"), CHANGE));
+        }
+        assert_eq!(names(&register, 20).len(), NAMES_MAX);
+        register.hear(&notice(20, "one too many", CHANGE));
+        assert!(names(&register, 20).is_empty());
+    }
+
+    #[test]
+    fn a_notice_says_what_was_counted_before() {
+        let mut message = notice(7, "moved0", BIRTH);
+        message.extend((4 + 25 * 8u16).to_ne_bytes());
+        message.extend(IFLA_STATS64.to_ne_bytes());
+        message.extend((1..=25u64).flat_map(u64::to_ne_bytes));
+        let len = message.len() as u32;
+        message[..4].copy_from_slice(&len.to_ne_bytes());
+        let mut register = Register::default();
+        register.hear(&message);
+        assert_eq!(register.counters_of(7).map(|counters| counters.tx_packets), Some(2));
+        assert_eq!(register.counters_of(8), None);
+    }
+}

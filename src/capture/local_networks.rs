@@ -1,0 +1,320 @@
+//! Which networks are local: the ones that this host is attached to or that lie behind it.
+//!
+//! They are configured, or found from addresses and routes:
+//!
+//! * An address of this host is local, and so is its prefix, and what a route of the main table reaches without a
+//!   gateway. Not so a public prefix on an uplink: what the provider's other customers have is not behind this host.
+//! * What a route reaches through a gateway is local if it is private and the gateway is in a local network, or is a
+//!   link-local address that is not on an uplink. What goes the way of a default route is not behind this host.
+//! * Never: a default route, multicast, link-local and loopback.
+//!
+//! An **uplink** is an interface through which a default route leaves. A route to more than a /8 (IPv4) or a /16 (IPv6)
+//! is a default route, as 0.0.0.0/1 and 2000::/3 are used for. **Private** is RFC 1918, RFC 6598 (100.64.0.0/10) and
+//! RFC 4193 (fc00::/7); anything else is public.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::interfaces::OwnAddress;
+use super::routes::{Hop, Route};
+
+/// How the local networks are known.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum LocalNetworks {
+    /// From addresses and routes.
+    #[default]
+    Auto,
+    /// These.
+    List(Vec<IpNet>),
+}
+
+/// Disjoint networks in ascending order, so that an address is found in a few steps.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(super) struct Networks(Vec<IpNet>);
+
+impl Networks {
+    /// Joins what overlaps or makes a larger network together.
+    pub(super) fn new(networks: &[IpNet]) -> Self {
+        let mut joined = IpNet::aggregate(&networks.to_vec());
+        joined.sort_unstable();
+        if joined.len() > NETWORKS_MAX {
+            // The largest stay.
+            joined.sort_by_key(|network| network.max_prefix_len() - network.prefix_len());
+            joined.drain(..joined.len() - NETWORKS_MAX);
+            joined.sort_unstable();
+        }
+        Self(joined)
+    }
+
+    /// What is local by addresses and routes.
+    pub(super) fn find(addresses: &[OwnAddress], routes: &[Route]) -> Self {
+        let uplinks = Uplinks::new(routes);
+        let mut networks: Vec<IpNet> = Vec::new();
+        for own in addresses {
+            networks.extend(IpNet::new(own.addr, if own.addr.is_ipv4() { 32 } else { 128 }).ok());
+            networks.extend(own.prefix.filter(|prefix| uplinks.may_be_attached(prefix, own.ifindex)));
+        }
+        let attached = routes.iter().filter(|route| {
+            let mut hops = route.hops.iter();
+            hops.all(|hop| hop.gateway.is_none() && uplinks.may_be_attached(&route.destination, hop.ifindex))
+        });
+        networks.extend(attached.map(|route| route.destination));
+        networks.retain(|network| !is_special(network));
+        // Behind a gateway that is behind another there is nothing that the first one's network does not tell.
+        let attached = Self::new(&networks);
+        let behind = routes.iter().filter(|route| {
+            let is_behind = |hop: &Hop| uplinks.may_be_behind(hop, &attached);
+            is_private(&route.destination) && route.hops.iter().all(is_behind)
+        });
+        networks.extend(behind.map(|route| route.destination));
+        Self::new(&networks)
+    }
+
+    /// Whether an address is in one of them.
+    pub(super) fn contains(&self, addr: IpAddr) -> bool {
+        let behind = self.0.partition_point(|network| network.network() <= addr);
+        self.0[..behind].last().is_some_and(|network| network.contains(&addr))
+    }
+
+    /// The networks.
+    pub(super) fn as_slice(&self) -> &[IpNet] {
+        &self.0
+    }
+}
+
+/// The ways that default routes go.
+struct Uplinks {
+    ifindexes: Vec<u32>,
+    gateways: Vec<IpAddr>,
+}
+
+impl Uplinks {
+    fn new(routes: &[Route]) -> Self {
+        let hops =
+            || routes.iter().filter(|route| is_default(&route.destination)).flat_map(|route| &route.hops);
+        Self {
+            ifindexes: hops().map(|hop| hop.ifindex).collect(),
+            gateways: hops().filter_map(|hop| hop.gateway).collect(),
+        }
+    }
+
+    /// Whether a network that is reached through this interface without a gateway is local.
+    fn may_be_attached(&self, network: &IpNet, ifindex: u32) -> bool {
+        !is_default(network) && (is_private(network) || !self.ifindexes.contains(&ifindex))
+    }
+
+    /// Whether what is reached this way may be behind this host.
+    fn may_be_behind(&self, hop: &Hop, attached: &Networks) -> bool {
+        let Some(gateway) = hop.gateway else { return false };
+        let is_near = match gateway {
+            IpAddr::V6(gateway) if gateway.is_unicast_link_local() => !self.ifindexes.contains(&hop.ifindex),
+            gateway => attached.contains(gateway),
+        };
+        is_near && !self.gateways.contains(&gateway)
+    }
+}
+
+/// A route to so much is one to the rest of the world.
+pub(super) fn is_default(network: &IpNet) -> bool {
+    let prefix_len_min = if network.addr().is_ipv4() { 8 } else { 16 };
+    // fc00::/7 is larger and no default route.
+    network.prefix_len() < prefix_len_min && !is_private(network)
+}
+
+/// Whether all of it is private.
+pub(super) fn is_private(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => PRIVATE_V4.iter().any(|private| private.contains(network)),
+        IpNet::V6(network) => PRIVATE_V6.contains(network),
+    }
+}
+
+/// Whether it is no network of hosts, or of this host alone.
+fn is_special(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => SPECIAL_V4.iter().any(|special| special.contains(network)),
+        IpNet::V6(network) => SPECIAL_V6.iter().any(|special| special.contains(network)),
+    }
+}
+
+const PRIVATE_V4: [Ipv4Net; 4] =
+    [v4([10, 0, 0, 0], 8), v4([172, 16, 0, 0], 12), v4([192, 168, 0, 0], 16), v4([100, 64, 0, 0], 10)];
+const PRIVATE_V6: Ipv6Net = v6(0xfc00, 7);
+/// "This network", loopback, link-local, multicast and what is behind it.
+const SPECIAL_V4: [Ipv4Net; 4] =
+    [v4([0, 0, 0, 0], 8), v4([127, 0, 0, 0], 8), v4([169, 254, 0, 0], 16), v4([224, 0, 0, 0], 3)];
+/// Unspecified and loopback (::/127), link-local, multicast.
+const SPECIAL_V6: [Ipv6Net; 3] = [v6(0, 127), v6(0xfe80, 10), v6(0xff00, 8)];
+
+/// Networks that are kept; a provider's access router has one for each customer at most.
+const NETWORKS_MAX: usize = 4096;
+
+const fn v4([a, b, c, d]: [u8; 4], prefix_len: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix_len)
+}
+
+const fn v6(first: u16, prefix_len: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0), prefix_len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAN: u32 = 2;
+    const WAN: u32 = 3;
+
+    fn own(ifindex: u32, addr_and_prefix: &str) -> OwnAddress {
+        let network: IpNet = addr_and_prefix.parse().unwrap();
+        OwnAddress { addr: network.addr(), ifindex, prefix: Some(network.trunc()) }
+    }
+
+    fn route(destination: &str, hops: &[(u32, &str)]) -> Route {
+        let hop = |&(ifindex, gateway): &(u32, &str)| Hop { ifindex, gateway: gateway.parse().ok() };
+        Route { destination: destination.parse().unwrap(), hops: hops.iter().map(hop).collect() }
+    }
+
+    fn found(addresses: &[OwnAddress], routes: &[Route]) -> Vec<String> {
+        Networks::find(addresses, routes).as_slice().iter().map(IpNet::to_string).collect()
+    }
+
+    #[test]
+    fn local_is_what_is_attached_or_behind() {
+        let office = || vec![own(LAN, "192.168.7.1/24"), own(WAN, "203.0.113.9/24")];
+        let default = || route("0.0.0.0/0", &[(WAN, "203.0.113.1")]);
+        /// Name, addresses, routes, what is local.
+        type Case = (&'static str, Vec<OwnAddress>, Vec<Route>, &'static [&'static str]);
+        let cases: Vec<Case> = vec![
+            ("nothing", vec![], vec![], &[]),
+            ("an office", office(), vec![default()], &["192.168.7.0/24", "203.0.113.9/32"]),
+            ("no default route", office(), vec![], &["192.168.7.0/24", "203.0.113.0/24"]),
+            (
+                "a public network inside",
+                vec![own(LAN, "198.51.100.1/24"), own(WAN, "203.0.113.9/24")],
+                vec![default()],
+                &["198.51.100.0/24", "203.0.113.9/32"],
+            ),
+            (
+                "one interface for all",
+                vec![own(WAN, "192.168.1.20/24")],
+                vec![route("0.0.0.0/0", &[(WAN, "192.168.1.1")])],
+                &["192.168.1.0/24"],
+            ),
+            (
+                "the office, and networks behind routers in it",
+                office(),
+                vec![
+                    default(),
+                    route("10.1.0.0/16", &[(LAN, "192.168.7.2")]),
+                    route("10.2.0.0/16", &[(LAN, "192.168.7.2"), (LAN, "192.168.7.3")]),
+                    route("fd00:1::/48", &[(LAN, "fe80::2")]),
+                    // What is public is somebody else's, and what is behind another router may be anything.
+                    route("198.18.0.0/15", &[(LAN, "192.168.7.2")]),
+                    route("10.3.0.0/16", &[(LAN, "10.1.0.1")]),
+                ],
+                &["10.1.0.0/16", "10.2.0.0/16", "192.168.7.0/24", "203.0.113.9/32", "fd00:1::/48"],
+            ),
+            (
+                "private networks that are reached over the uplink",
+                vec![own(LAN, "192.168.7.1/24"), own(WAN, "10.0.0.9/24")],
+                vec![
+                    route("0.0.0.0/0", &[(WAN, "10.0.0.1")]),
+                    route("172.16.0.0/12", &[(WAN, "10.0.0.1")]),
+                    route("fd00:2::/48", &[(WAN, "fe80::1")]),
+                    route("::/0", &[(WAN, "fe80::1")]),
+                ],
+                &["10.0.0.0/24", "192.168.7.0/24"],
+            ),
+            (
+                "subscribers of an access router",
+                vec![own(WAN, "203.0.113.9/24"), own(10, "198.51.100.1/32")],
+                vec![
+                    default(),
+                    route("198.51.100.2/32", &[(10, "")]),
+                    route("198.51.100.3/32", &[(11, "")]),
+                    route("2001:db8:1::/56", &[(11, "")]),
+                ],
+                &["198.51.100.1/32", "198.51.100.2/31", "203.0.113.9/32", "2001:db8:1::/56"],
+            ),
+            (
+                "half of the world through a tunnel",
+                vec![own(7, "10.8.0.2/24")],
+                vec![
+                    route("0.0.0.0/1", &[(7, "")]),
+                    route("128.0.0.0/1", &[(7, "10.8.0.1")]),
+                    route("2000::/3", &[(7, "")]),
+                ],
+                &["10.8.0.0/24"],
+            ),
+            (
+                "a peer on a point-to-point uplink",
+                vec![OwnAddress {
+                    addr: [198, 51, 100, 7].into(),
+                    ifindex: WAN,
+                    prefix: "203.0.113.1/32".parse().ok(),
+                }],
+                vec![route("0.0.0.0/0", &[(WAN, "")]), route("203.0.113.1/32", &[(WAN, "")])],
+                &["198.51.100.7/32"],
+            ),
+            (
+                "addresses that are no network's",
+                vec![
+                    own(1, "127.0.0.1/8"),
+                    own(1, "::1/128"),
+                    own(LAN, "169.254.3.4/16"),
+                    own(LAN, "fe80::7/64"),
+                ],
+                vec![
+                    route("224.0.0.0/4", &[(LAN, "")]),
+                    route("ff00::/8", &[(LAN, "")]),
+                    route("fe80::/64", &[(LAN, "")]),
+                ],
+                &[],
+            ),
+            (
+                "a whole private range",
+                vec![own(LAN, "10.0.0.1/8"), own(LAN, "fd00::1/8")],
+                vec![route("fc00::/7", &[(LAN, "")])],
+                &["10.0.0.0/8", "fc00::/7"],
+            ),
+        ];
+        for (name, addresses, routes, expected) in cases {
+            assert_eq!(found(&addresses, &routes), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_found_among_many_networks() {
+        let networks =
+            ["10.0.0.0/8", "10.1.0.0/16", "192.0.2.0/25", "192.0.2.128/25", "fd00::/8", "2001:db8::/64"];
+        let networks = Networks::new(&networks.map(|network| network.parse().unwrap()));
+        assert_eq!(networks.as_slice().len(), 4, "{networks:?}");
+        for (addr, expected) in [
+            ("9.255.255.255", false),
+            ("10.0.0.0", true),
+            ("10.255.255.255", true),
+            ("11.0.0.0", false),
+            ("192.0.2.255", true),
+            ("192.0.3.0", false),
+            ("255.255.255.255", false),
+            ("::", false),
+            ("2001:db8::ffff", true),
+            ("2001:db8:0:1::", false),
+            ("fdff::1", true),
+            ("fe80::1", false),
+        ] {
+            assert_eq!(networks.contains(addr.parse().unwrap()), expected, "{addr}");
+        }
+    }
+
+    #[test]
+    fn of_too_many_networks_the_largest_stay() {
+        // Every other /30, so that none join, and one that is larger.
+        let many = (0..5000u32).map(|n| IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::from_bits(8 * n), 30)));
+        let large: IpNet = "10.0.0.0/8".parse().unwrap();
+        let networks = Networks::new(&many.chain([large]).collect::<Vec<_>>());
+        assert_eq!(networks.as_slice().len(), NETWORKS_MAX);
+        assert!(networks.contains([10, 1, 2, 3].into()));
+    }
+}

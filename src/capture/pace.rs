@@ -1,0 +1,186 @@
+//! When the watcher reads what: changes soon, counters once a second, and never more than a share of a core.
+//!
+//! It knows no clock but the moments that it is given.
+
+use std::time::Duration;
+
+use crate::time::Moment;
+
+/// A reading of the interfaces takes a fifth of the time: starting a hundred containers makes a thousand notices.
+pub(super) const GAP_FACTOR: u32 = 4;
+/// Notices come in handfuls: making one interface takes two or three.
+pub(super) const GAP_MIN: Duration = Duration::from_millis(3);
+/// A change is to be in force within a tenth of a second, however many interfaces there are.
+pub(super) const GAP_MAX: Duration = Duration::from_millis(50);
+/// When to try again after a reading that failed.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often the counters are read.
+const COUNTERS_EVERY: Duration = Duration::from_secs(1);
+/// How long the routes are read at a stretch: changes of interfaces wait as long.
+pub(super) const ROUTES_STEP: Duration = Duration::from_millis(2);
+/// Least time between two readings of the routes,
+const ROUTES_GAP_MIN: Duration = Duration::from_secs(1);
+/// and how many times of what the last one cost: a twentieth of a core while they change.
+const ROUTES_GAP_FACTOR: u32 = 19;
+
+/// When to read what.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// When the oldest change came that no reading has answered.
+    changed_at: Option<Moment>,
+    /// The next reading comes no earlier.
+    reading_from: Moment,
+    counters_at: Moment,
+    /// Routes may have changed, or are being read.
+    wants_routes: bool,
+    /// The next step comes no earlier.
+    routes_from: Moment,
+    /// What the steps of this reading have cost.
+    routes_cost: Duration,
+}
+
+impl Pace {
+    pub(super) fn begin(now: Moment) -> Self {
+        Self {
+            changed_at: None,
+            reading_from: now,
+            counters_at: now.plus(COUNTERS_EVERY),
+            wants_routes: false,
+            routes_from: now,
+            routes_cost: Duration::ZERO,
+        }
+    }
+
+    /// When there is something to do.
+    pub(super) fn due_at(&self) -> Moment {
+        let reading = self.changed_at.map(|_| self.reading_from);
+        let routes = self.wants_routes.then_some(self.routes_from);
+        [reading, routes].into_iter().flatten().fold(self.counters_at, Moment::min)
+    }
+
+    /// Something has changed at `at`.
+    pub(super) fn changed(&mut self, at: Moment) {
+        self.changed_at = Some(self.changed_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Since when a change waits, if it is time to read the interfaces.
+    pub(super) fn take_change(&mut self, now: Moment) -> Option<Moment> {
+        if now < self.reading_from { None } else { self.changed_at.take() }
+    }
+
+    /// A reading has ended at `now` that cost this much.
+    pub(super) fn read(&mut self, now: Moment, cost: Duration) {
+        self.reading_from = now.plus((cost * GAP_FACTOR).clamp(GAP_MIN, GAP_MAX));
+    }
+
+    /// The reading of a change did not work.
+    pub(super) fn retry(&mut self, changed_at: Moment, now: Moment) {
+        self.changed(changed_at);
+        self.reading_from = now.plus(RETRY_AFTER);
+    }
+
+    /// Whether it is time for the counters; then the next time is a second later.
+    pub(super) fn counters_are_due(&mut self, now: Moment) -> bool {
+        let is_due = now >= self.counters_at;
+        if is_due {
+            self.counters_at = self.counters_at.plus(COUNTERS_EVERY).max(now);
+        }
+        is_due
+    }
+
+    /// The routes are to be read, soon.
+    pub(super) fn want_routes(&mut self) {
+        self.wants_routes = true;
+    }
+
+    /// Whether it is time to read routes, or to go on with that.
+    pub(super) fn routes_are_due(&self, now: Moment) -> bool {
+        self.wants_routes && now >= self.routes_from
+    }
+
+    /// A step has ended at `now` that cost this much; `is_over` if it was the last, or the reading was given up.
+    pub(super) fn stepped(&mut self, now: Moment, cost: Duration, is_over: bool) {
+        self.routes_cost += cost;
+        let gap = if is_over {
+            self.wants_routes = false;
+            (std::mem::take(&mut self.routes_cost) * ROUTES_GAP_FACTOR).max(ROUTES_GAP_MIN)
+        } else {
+            (cost * GAP_FACTOR).max(GAP_MIN)
+        };
+        self.routes_from = now.plus(gap);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Moment {
+        Moment(1_000_000 * ms)
+    }
+
+    #[test]
+    fn readings_leave_four_times_what_they_cost_between_them() {
+        // What a reading costs, and when the next one may be.
+        for (cost_us, due_ms) in [(0, 103), (500, 103), (2_000, 108), (10_000, 140), (100_000, 150)] {
+            let mut pace = Pace::begin(ms(0));
+            assert_eq!((pace.due_at(), pace.take_change(ms(0))), (ms(1000), None), "nothing has changed");
+            pace.changed(ms(90));
+            assert_eq!(pace.take_change(ms(90)), Some(ms(90)), "the first one is read at once");
+            pace.read(ms(100), Duration::from_micros(cost_us));
+            pace.changed(ms(102));
+            pace.changed(ms(101));
+            assert_eq!(pace.due_at(), ms(due_ms), "{cost_us}");
+            assert_eq!(pace.take_change(ms(due_ms - 1)), None, "{cost_us}");
+            assert_eq!(pace.take_change(ms(due_ms)), Some(ms(101)), "{cost_us}: the oldest change counts");
+        }
+    }
+
+    #[test]
+    fn a_reading_that_failed_is_tried_again() {
+        let mut pace = Pace::begin(ms(0));
+        pace.read(ms(5), Duration::ZERO);
+        pace.retry(ms(1), ms(5));
+        pace.changed(ms(7));
+        assert_eq!(pace.take_change(ms(1004)), None);
+        assert_eq!(pace.take_change(ms(1005)), Some(ms(1)));
+    }
+
+    #[test]
+    fn counters_are_read_once_a_second() {
+        let mut pace = Pace::begin(ms(0));
+        let mut now = ms(0);
+        for _ in 0..100 {
+            now = now.max(pace.due_at()).plus(Duration::from_millis(3));
+            assert!(pace.counters_are_due(now), "each wake-up has its reading");
+        }
+        assert_eq!(now, ms(100_003), "lateness does not add up");
+        // After a standstill there is one reading and not many.
+        now = now.plus(Duration::from_secs(60));
+        assert!(pace.counters_are_due(now));
+        assert!(!pace.counters_are_due(pace.due_at().minus(Duration::from_nanos(1))) && pace.due_at() >= now);
+    }
+
+    #[test]
+    fn routes_are_read_in_steps_and_then_left_alone() {
+        let mut pace = Pace::begin(ms(0));
+        assert!(!pace.routes_are_due(ms(10)), "nobody wants them");
+        pace.want_routes();
+        assert_eq!(pace.due_at(), ms(0));
+        // Fifty steps of 2 ms, each followed by a rest of 8.
+        let mut now = ms(100);
+        for step in 1..=50 {
+            assert!(pace.routes_are_due(now));
+            pace.stepped(now, ROUTES_STEP, step == 50);
+            now = now.plus(Duration::from_millis(8));
+        }
+        assert!(!pace.routes_are_due(ms(3000)), "nobody wants them any more");
+        pace.want_routes();
+        let last = 100 + 49 * 8;
+        assert_eq!([2391, 2392].map(|at| pace.routes_are_due(ms(at))), [false, true], "{last} + 19 * 100");
+        // A short one leaves a second.
+        pace.stepped(ms(3000), Duration::from_micros(50), true);
+        pace.want_routes();
+        assert_eq!([3999, 4000].map(|at| pace.routes_are_due(ms(at))), [false, true]);
+    }
+}

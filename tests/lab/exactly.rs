@@ -1,0 +1,47 @@
+//! Ten million bytes of IP, sent by a host's own stack: a figure that shows at a glance how often it was counted.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::host::{Host, Sum};
+use crate::program::Program;
+
+/// What [`send_exactly`] sends: IP headers and all behind them.
+pub(crate) const TEN_MILLION: Sum = Sum { packets: 10_000, bytes: 10_000_000 };
+
+/// Sends [`TEN_MILLION`] over UDP, at 50,000 packets a second, to whoever is there; nobody answers.
+pub(crate) fn send_exactly(host: &Host, from: impl Into<IpAddr>, to: impl Into<IpAddr>) {
+    const PER_SECOND: u32 = 50_000;
+    const UDP_HEADER: u64 = 8;
+    let (from, to) = (from.into(), to.into());
+    let ip_header = if from.is_ipv4() { 20 } else { 40 };
+    let payload = vec![0; (TEN_MILLION.bytes / TEN_MILLION.packets - UDP_HEADER - ip_header) as usize];
+    host.on(|| {
+        let socket = UdpSocket::bind(SocketAddr::new(from, 0)).expect("it is an address of this host");
+        let began = Instant::now();
+        for number in 0..TEN_MILLION.packets {
+            let due = began + Duration::from_secs(number) / PER_SECOND;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            let sent = socket.send_to(&payload, SocketAddr::new(to, DISCARD)).expect("there is a route");
+            assert_eq!(sent, payload.len());
+        }
+    });
+}
+
+/// Takes what [`send_exactly`] sends, so that nobody says that the port is closed.
+pub(crate) fn take(host: &Host, at: impl Into<IpAddr>) -> UdpSocket {
+    let at = SocketAddr::new(at.into(), DISCARD);
+    host.on(|| UdpSocket::bind(at).expect("the port is free"))
+}
+
+/// RFC 863.
+const DISCARD: u16 = 9;
+
+/// Waits until the program has counted [`TEN_MILLION`] for each of `sources`, and says what it has counted.
+pub(crate) fn wait_for_ten_million(program: &Program, what: &str, sources: &[IpAddr]) {
+    for &source in sources {
+        program.wait_for_bytes(source, TEN_MILLION.bytes);
+        eprintln!("{what}: sent {}, counted {} for {source}", TEN_MILLION.bytes, program.bytes_of(source));
+    }
+}

@@ -1,0 +1,110 @@
+//! Every place that alerts go to at once, on the running program: one that hangs delays no other, has no
+//! privilege, and does not keep the end.
+
+use std::fs;
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::host::Host;
+use crate::injector::Udp;
+use crate::inside::inside;
+use crate::program::{EVERY_HOST, Program, Signal};
+
+const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
+/// What the product promises, and what the log and our reading of it may take.
+const SOON: Duration = Duration::from_millis(1100);
+/// The end waits for sinks that hang, and then says so.
+const END: Duration = Duration::from_secs(5);
+
+#[test]
+fn what_hangs_delays_no_other_and_ends_with_the_program() {
+    inside(|| {
+        let (far, router) = (Host::new(), Host::router());
+        far.plug("far0", &router, "near0");
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = |name: &str| folder.path().join(name);
+        let script = path("hangs");
+        fs::write(
+            &script,
+            "#!/bin/sh\ncat /proc/self/status > \"$1\"\nsleep 3600 &\necho $! > \"$2\"\nwait\n",
+        )
+        .and_then(|()| fs::set_permissions(&script, fs::Permissions::from_mode(0o755)))
+        .expect("it is ours");
+        // Accepts, reads, and never answers.
+        let (silent, collector) = router.on(|| {
+            let silent = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+            (silent, UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port"))
+        });
+        let port = |address: std::io::Result<std::net::SocketAddr>| address.expect("it is bound").port();
+        let config = format!(
+            "{EVERY_HOST}ByteLimit: 100K\nAlertFile: {file}\nAlertCommand: {script} {status} {id}\n\
+             AlertCommandTimeout: 600\nWebhookURL: http://127.0.0.1:{webhook}/\nSyslog: udp://127.0.0.1:{syslog}\n",
+            file = path("alerts.jsonl").display(),
+            script = script.display(),
+            status = path("status").display(),
+            id = path("id").display(),
+            webhook = port(silent.local_addr()),
+            syslog = port(collector.local_addr()),
+        );
+        let (heard, posted) = channel();
+        std::thread::spawn(move || {
+            let (mut stream, _) = silent.accept().expect("it listens");
+            let mut bytes = [0; 16_384];
+            let length = stream.read(&mut bytes).expect("a request");
+            let _ = heard.send(String::from_utf8_lossy(&bytes[..length]).into_owned());
+            // Until the other end has had enough.
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+
+        let mut program = Program::start(&router, &config);
+        let packet = Udp { src: HEAVY, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 };
+        let sent_at = Instant::now();
+        far.injector("far0").send_at_rate(&vec![packet.frame(); 101], 50_000);
+        let line = program.alert("TRAFFIC", HEAVY);
+        assert!(line.at - sent_at < SOON, "{:?}", line.at - sent_at);
+
+        assert!(posted.recv().expect("it is posted").starts_with("POST / HTTP/1.1\r\n"));
+        let file = wait_for(&program, &path("alerts.jsonl"));
+        let alert: Value = serde_json::from_str(&file).expect("one line, whole");
+        assert_eq!((&alert["source"], &alert["state"]), (&HEAVY.to_string().into(), &"open".into()));
+        let mut datagram = [0; 4096];
+        collector.set_read_timeout(Some(Duration::from_secs(30))).expect("not zero");
+        let length = collector.recv(&mut datagram).expect("it came");
+        assert!(
+            String::from_utf8_lossy(&datagram[..length]).contains(&format!("EVENT=TRAFFIC SRC={HEAVY} "))
+        );
+
+        // It is root here, and a program of root gets all capabilities, unless it can gain nothing.
+        let id = wait_for(&program, &path("id"));
+        let status = fs::read_to_string(path("status")).expect("it was written before");
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+            let line = status.lines().find_map(|line| line.strip_prefix(set)).expect("the kernel has them");
+            assert_eq!(line.trim(), "0".repeat(16), "{set}");
+        }
+
+        let ended = program.stop(Signal::SIGTERM);
+        eprintln!("with a webhook and a program that hang: {:?}", ended.took);
+        assert_eq!(ended.code, Some(0), "{}", ended.text());
+        assert!(ended.took < END, "{:?}\n{}", ended.took, ended.text());
+        for said in ["AlertCommand: 1 alerts were not delivered", "WebhookURL: 1 alerts were still waiting"] {
+            assert!(ended.text().contains(said), "{said} in\n{}", ended.text());
+        }
+        for unsaid in ["AlertFile: ", "Syslog: ", "the log took nothing"] {
+            assert!(!ended.text().contains(unsaid), "{unsaid} in\n{}", ended.text());
+        }
+        let stat = fs::read_to_string(format!("/proc/{}/stat", id.trim()));
+        assert!(!stat.is_ok_and(|stat| stat.contains("(sleep) S")), "what it started has ended too");
+    });
+}
+
+/// What is in a file, as soon as there is a line in it.
+fn wait_for(program: &Program, path: &Path) -> String {
+    let what = path.display().to_string();
+    program.wait_for(&what, |_| fs::read_to_string(path).unwrap_or_default(), |text| text.ends_with('\n'))
+}
