@@ -88,6 +88,7 @@ fn serve(listen: SocketAddr, report: &Arc<Published<Report>>) -> Running {
         port_interval: 600,
         chart_min_bytes: 5_000_000,
         excluded_interfaces: vec!["lo".into()],
+        further: Vec::new(),
     };
     Server::bind(&Options { listen, capabilities }).unwrap().start(Arc::clone(report)).unwrap()
 }

@@ -813,6 +813,7 @@ fn options(workers: usize, ring_memory_bytes: u64) -> Options {
         local_networks: LocalNetworks::Auto,
         direction: DirectionPolicy::Auto,
         event_loop: EventLoop::Auto,
+        counts_received: false,
         wire_exact: WireExact::Off,
     }
 }

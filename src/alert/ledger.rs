@@ -27,7 +27,7 @@ const GROWTH: [u64; 3] = [2, 5, 10];
 /// How long a host must have been within its limit before its alert closes: the window of that limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuietTimes {
-    /// For bytes, hosts contacted and losses.
+    /// For everything else: bytes, hosts contacted, rates, losses.
     pub traffic: Duration,
     /// For ports contacted.
     pub ports: Duration,
@@ -36,8 +36,8 @@ pub struct QuietTimes {
 impl QuietTimes {
     fn of(self, kind: AlertKind) -> Duration {
         match kind {
-            AlertKind::Traffic | AlertKind::Scanning | AlertKind::Loss => self.traffic,
             AlertKind::ScanningPort => self.ports,
+            _ => self.traffic,
         }
     }
 }

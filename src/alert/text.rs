@@ -37,6 +37,9 @@ impl fmt::Display for Sentence<'_> {
             AlertKind::Traffic => ("sent", "bytes"),
             AlertKind::Scanning => ("contacted", "hosts"),
             AlertKind::ScanningPort => ("contacted", "ports"),
+            AlertKind::PacketRate => ("sent", "packets in a second"),
+            AlertKind::ContactRate => ("contacted", "new hosts in a second"),
+            AlertKind::Received => ("received", "bytes"),
             AlertKind::Loss => ("lost", "frames of a million"),
         };
         write!(f, "{}: {source} {verb} {up_to}{measured} {unit}, the limit is {limit}", Title(self.0))

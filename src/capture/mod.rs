@@ -70,6 +70,8 @@ pub struct Options {
     pub local_networks: LocalNetworks,
     /// Which way a packet must cross an interface to count.
     pub direction: DirectionPolicy,
+    /// Whether received bytes are counted: then every frame that leaves is looked at.
+    pub counts_received: bool,
     /// What a worker waits on.
     pub event_loop: EventLoop,
     /// Whether frames that stand for several packets are told apart.

@@ -33,6 +33,12 @@ keys! {
     NumContactedPorts
     PortInterval
     ScanEvidence
+    PacketRateLimit
+    ContactRateLimit
+    ReceivedByteLimit
+    LimitFor
+    IgnoredSources
+    GroupIPv6
     AlertCooldown
     Direction
     WireExact
@@ -63,6 +69,11 @@ impl Key {
     /// The key of exactly this name.
     pub(super) fn named(name: &str) -> Option<Key> {
         Self::ALL.iter().copied().find(|key| key.name() == name)
+    }
+
+    /// Whether a file may have it several times.
+    pub(super) fn may_repeat(self) -> bool {
+        self == Self::LimitFor
     }
 
     /// The key that somebody who wrote this most likely meant.

@@ -20,6 +20,7 @@ mod check;
 mod error;
 mod file;
 mod key;
+mod limit_for;
 mod options;
 mod print;
 mod units;
@@ -32,6 +33,9 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::alert::{Facility, Secret, SyslogTarget, WebhookFormat};
+use ipnet::IpNet;
+
+use self::limit_for::LimitFor;
 use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
 use crate::engine::PinCores;
 use crate::logging::Format;
@@ -54,6 +58,15 @@ pub struct Config {
     contacted_ports_max: u32,
     port_interval_s: u64,
     scan_evidence: ScanEvidence,
+    /// `None`: no limit.
+    packets_per_s_max: Option<u32>,
+    contacts_per_s_max: Option<u32>,
+    received_bytes_max: Option<u64>,
+    /// Each network once.
+    limits_for: Vec<LimitFor>,
+    ignored_sources: Vec<IpNet>,
+    /// `None`: each IPv6 host is for itself. No network of the two above is smaller than a group.
+    group_ipv6: Option<u8>,
     alert_cooldown_s: u64,
     direction: DirectionPolicy,
     wire_exact: WireExact,
@@ -106,7 +119,7 @@ impl Config {
     /// use traffic_alerted::config::Config;
     ///
     /// let config = Config::parse("my.conf", "TrafficInterval: 60\nByteLimit: 1.5G\n")?;
-    /// assert_eq!(config.detect_limits().ip_bytes_max, 1_500_000_000);
+    /// assert_eq!(config.detect_limits().hosts.ip_bytes_max, Some(1_500_000_000));
     /// # Ok::<(), traffic_alerted::config::ConfigError>(())
     /// ```
     ///
@@ -151,6 +164,12 @@ impl Config {
             contacted_ports_max: 100,
             port_interval_s: 600,
             scan_evidence: ScanEvidence::Contacts,
+            packets_per_s_max: None,
+            contacts_per_s_max: None,
+            received_bytes_max: None,
+            limits_for: Vec::new(),
+            ignored_sources: Vec::new(),
+            group_ipv6: None,
             alert_cooldown_s: 170,
             direction: DirectionPolicy::Auto,
             wire_exact: WireExact::Auto,
@@ -252,6 +271,12 @@ const CONTACTED_HOSTS: RangeInclusive<u32> = 1..=1_000_000_000;
 
 /// There are 65536 ports, and one more than the limit must be possible.
 const CONTACTED_PORTS: RangeInclusive<u32> = 1..=65_535;
+
+/// Packets or contacts that a host may make in a second.
+const RATES: RangeInclusive<u32> = 1..=1_000_000_000;
+
+/// Prefix lengths by which IPv6 hosts are taken for one: from what a provider gets to what a network has.
+const GROUP_IPV6: RangeInclusive<u8> = 32..=64;
 
 /// Lost frames of a million from which on an alert is raised: from a ten-thousandth of a percent to all.
 const LOSS_PPM: RangeInclusive<u32> = 1..=1_000_000;

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::warn;
+
 use crate::alert::{ActiveHost, Evidence, Ledger, Notice, QuietTimes, Report};
 use crate::capture::KernelView;
 use crate::detect::{self, Finding};
@@ -21,6 +23,8 @@ pub(super) struct Analyst {
     limits: detect::Limits,
     hides_destinations: bool,
     interfaces: InterfaceBook,
+    /// It was said that received bytes find no room.
+    said_full: bool,
     hosts: Vec<HostCounts>,
     findings: Vec<Finding>,
 }
@@ -37,6 +41,7 @@ impl Analyst {
             limits: rules.detect.clone(),
             hides_destinations: rules.alert.hide_destinations,
             interfaces: InterfaceBook::default(),
+            said_full: false,
             hosts: Vec::new(),
             findings: Vec::new(),
         }
@@ -67,6 +72,10 @@ impl Analyst {
         // First, so that a host that was quiet for a whole window and begins again is said again.
         self.ledger.close_quiet(now, civil, notices);
 
+        if self.window.received_bytes_lost() > 0 && !self.said_full {
+            self.said_full = true;
+            warn!("the table of received bytes is full, so some are not judged: raise MemoryLimit");
+        }
         self.hosts.clear();
         self.window.take_touched(&mut self.hosts);
         let window = &self.window;
@@ -149,9 +158,7 @@ fn evidence(window: &Window, finding: &Finding, hides_destinations: bool) -> Evi
     let row = window.host(&source).unwrap_or_else(|| silent(source));
     let ports = match finding.kind {
         detect::FindingKind::ScanningPort => window.ports_of(&source),
-        detect::FindingKind::Traffic | detect::FindingKind::Scanning | detect::FindingKind::Loss => {
-            Vec::new()
-        }
+        _ => Vec::new(),
     };
     let destinations = if hides_destinations { Vec::new() } else { row.destinations };
     Evidence { ip_bytes: row.ip_bytes, destinations, ports, loss }

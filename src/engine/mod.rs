@@ -75,8 +75,12 @@ impl Rules {
     /// Room for each table.
     fn limits(&self, workers: usize) -> Result<flow::Limits, MemoryError> {
         let memory_bytes = self.flow.memory_bytes_max;
-        flow::Limits::from_memory(memory_bytes, workers, self.flow.port_interval.is_some())
-            .ok_or(MemoryError { memory_bytes, workers })
+        let counts_ports = self.flow.port_interval.is_some();
+        let limits = match self.flow.group_ipv6 {
+            Some(_) => flow::Limits::from_memory_with_groups(memory_bytes, workers, counts_ports),
+            None => flow::Limits::from_memory(memory_bytes, workers, counts_ports),
+        };
+        limits.ok_or(MemoryError { memory_bytes, workers })
     }
 }
 

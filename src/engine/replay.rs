@@ -60,7 +60,7 @@ impl Run {
             totals: Window::unbounded(&rules.flow, &Limits::none(counts_ports), seed.clone()),
             analyst: Analyst::new(rules, &limits, seed.clone()),
             delta: Delta::new(limits.delta, seed),
-            intake: Intake::new(),
+            intake: Intake::new(rules.detect.need_received_bytes()),
             intervals: [Some(rules.flow.traffic_interval), rules.flow.port_interval],
             slot_span: slot_span(rules.flow.traffic_interval),
             now: None,
@@ -100,7 +100,9 @@ impl Run {
             self.cut(self.cut_after(at));
             self.pass(now, at);
         }
-        self.now = Some(now.max(at));
+        let now = now.max(at);
+        self.delta.began_at.get_or_insert(now);
+        self.now = Some(now);
     }
 
     /// Judges where slots end between two frames: what a host did leaves the window slot by slot, and its
@@ -181,13 +183,12 @@ mod tests {
                 traffic_interval: Duration::from_secs(10),
                 port_interval: None,
                 chart_bytes_min: 0,
+                group_ipv6: None,
                 memory_bytes_max: 64 << 20,
             },
             detect: detect::Limits {
-                ip_bytes_max: 1000,
-                contacted_hosts_max: None,
-                contacted_ports_max: None,
-                loss_ppm_max: None,
+                hosts: detect::HostLimits { ip_bytes_max: Some(1000), ..Default::default() },
+                ..Default::default()
             },
             alert: alert::Options { cooldown: Duration::from_secs(cooldown_s), ..alert::Options::default() },
         };

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use hashbrown::HashTable;
 
 use super::hash::Seed;
+use super::rates::Recent;
 use super::rows::{NONE, Rows};
 
 /// The number of a host while anything in a window speaks of it.
@@ -17,6 +18,9 @@ pub(super) struct Host {
     pub(super) addr: IpAddr,
     pub(super) packets: u64,
     pub(super) ip_bytes: u64,
+    /// Bytes received, as far as they are counted.
+    pub(super) received_bytes: u64,
+    pub(super) recent: Recent,
     /// Pairs of this source with a contact in a live slot.
     pub(super) contacted_hosts: u32,
     /// Ports of this source in the port window.
@@ -70,6 +74,8 @@ impl Hosts {
                     addr,
                     packets: 0,
                     ip_bytes: 0,
+                    received_bytes: 0,
+                    recent: Recent::default(),
                     contacted_hosts: 0,
                     contacted_ports: 0,
                     references: 0,
@@ -85,6 +91,12 @@ impl Hosts {
         };
         self.rows[at].references += 1;
         Some(HostId(at))
+    }
+
+    /// The same host with one more reference.
+    pub(super) fn refer_again(&mut self, id: HostId) -> HostId {
+        self.rows[id.0].references += 1;
+        id
     }
 
     /// Takes one reference back.

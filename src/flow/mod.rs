@@ -18,6 +18,7 @@
 
 mod contact;
 mod delta;
+mod groups;
 mod handover;
 mod hash;
 mod hosts;
@@ -26,6 +27,8 @@ mod limits;
 mod loss;
 mod pairs;
 mod ports;
+mod rates;
+mod received;
 mod roles;
 mod rows;
 mod services;
@@ -68,6 +71,8 @@ pub struct Options {
     pub port_interval: Option<Duration>,
     /// Hosts with at least this many bytes in the window are in the snapshot.
     pub chart_bytes_min: u64,
+    /// Length of the prefix by which IPv6 hosts are taken for one; `None` where each is for itself.
+    pub group_ipv6: Option<u8>,
     /// Bytes that all tables together may take, rings excepted.
     pub memory_bytes_max: u64,
 }

@@ -38,6 +38,7 @@ mod answers;
 mod counted_once;
 mod devices;
 mod interfaces;
+mod limits;
 mod links;
 mod loss;
 mod masquerade;

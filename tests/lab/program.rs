@@ -241,7 +241,8 @@ impl Program {
 
     /// Waits for the line that opens an alert.
     pub(crate) fn alert(&mut self, kind: &str, source: impl std::fmt::Display) -> Line {
-        let needle = format!("EVENT={kind} SRC={source} ");
+        let role = if kind == "RECEIVED" { "DST" } else { "SRC" };
+        let needle = format!("EVENT={kind} {role}={source} ");
         self.line(&needle).unwrap_or_else(|| panic!("no {needle:?} in\n{}", self.log.text()))
     }
 

@@ -22,13 +22,16 @@ fn rules() -> Rules {
             traffic_interval: Duration::from_nanos(INTERVAL),
             port_interval: None,
             chart_bytes_min: 0,
+            group_ipv6: None,
             memory_bytes_max: 64 << 20,
         },
         detect: detect::Limits {
-            ip_bytes_max: BYTES_MAX,
-            contacted_hosts_max: Some(5),
-            contacted_ports_max: None,
-            loss_ppm_max: None,
+            hosts: detect::HostLimits {
+                ip_bytes_max: Some(BYTES_MAX),
+                contacted_hosts_max: Some(5),
+                ..detect::HostLimits::default()
+            },
+            ..detect::Limits::default()
         },
         alert: alert::Options { hide_destinations: false, cooldown: Duration::ZERO },
     }
@@ -76,6 +79,41 @@ impl Bench {
             _ => None,
         };
         self.said.iter().filter_map(opened).collect()
+    }
+}
+
+/// The largest limit is exceeded by one packet or contact more, wherever within a second it falls.
+#[test]
+fn rates_are_judged_over_a_second() {
+    for (is_contact, kind) in
+        [(false, detect::FindingKind::PacketRate), (true, detect::FindingKind::ContactRate)]
+    {
+        for first in (0..250).step_by(10) {
+            for extra in [0, 1] {
+                let mut rules = rules();
+                rules.detect.hosts = detect::HostLimits {
+                    packets_per_s_max: (!is_contact).then_some(90),
+                    contacts_per_s_max: is_contact.then_some(90),
+                    ..detect::HostLimits::default()
+                };
+                let mut bench = Bench::new(&rules);
+                let mut at = 10 * SECOND + first * SECOND / 1000;
+                for (part, packets) in [30, 30 + extra, 30].into_iter().enumerate() {
+                    for n in 0..packets {
+                        let flags = if is_contact { TcpFlags::SYN } else { TcpFlags::ACK };
+                        // Again contacting the first host is nothing new.
+                        bench.send(1, part as u8 * 40 + n, 40, flags);
+                        if is_contact {
+                            bench.send(1, 0, 40, flags);
+                        }
+                    }
+                    bench.turn(at);
+                    at += SECOND / 4;
+                }
+                let expected: &[_] = if extra == 1 { &[(kind, 91)] } else { &[] };
+                assert_eq!(bench.opened(), expected, "{kind:?} {first}");
+            }
+        }
     }
 }
 

@@ -155,7 +155,7 @@ impl Window {
             let service = Service { host: key.endpoints.dst(), protocol: key.protocol, port: key.dst_port };
             self.services.contacted(service, now);
         }
-        if !ports.add(pair.src, key.protocol, key.dst_port, &mut self.hosts) {
+        if !ports.add(pair.owner, key.protocol, key.dst_port, &mut self.hosts) {
             self.accounting.spilled_ports += 1;
         }
     }
