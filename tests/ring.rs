@@ -21,7 +21,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, sendto, socket};
 use traffic_alerted::capture::{
     self, Batch, DirectionPolicy, EventLoop, FrameSource, InterfaceView, KernelView, Live, LocalNetworks,
-    Options, SocketStatistics, Standing, Waker, Watcher, WireExact,
+    Options, Orders, SocketStatistics, Standing, Waker, Watcher, WireExact,
 };
 use traffic_alerted::packet::{Direction, Skip};
 use traffic_alerted::privileges;
@@ -622,7 +622,7 @@ struct Capture {
     lives: Vec<Live>,
     watcher: Option<Watcher>,
     views: Arc<Published<KernelView>>,
-    following: Option<(Waker, thread::JoinHandle<()>)>,
+    following: Option<(Orders, thread::JoinHandle<()>)>,
     seen: Vec<Seen>,
     statistics: SocketStatistics,
 }
@@ -644,13 +644,13 @@ impl Capture {
     /// Lets the watcher run, without a capability as in the program.
     fn watch(&mut self) {
         let watcher = self.watcher.take().expect("it runs once");
-        let stop = Waker::new().unwrap();
-        let bell = stop.clone();
+        let orders = Orders::new().unwrap();
+        let given = orders.clone();
         let thread = thread::spawn(move || {
             privileges::drop_all().unwrap();
-            watcher.run(&bell).unwrap();
+            watcher.run(&given).unwrap();
         });
-        self.following = Some((stop, thread));
+        self.following = Some((orders, thread));
     }
 
     /// Reads what is there until the condition holds. It may send something each time it is asked.
@@ -714,7 +714,7 @@ impl Capture {
 impl Drop for Capture {
     fn drop(&mut self) {
         if let Some((stop, thread)) = self.following.take() {
-            stop.wake();
+            stop.stop();
             let ended = thread.join();
             if !thread::panicking() {
                 ended.expect("the watcher ends when it is told to");

@@ -90,6 +90,11 @@ impl Ledger {
         Self { open, closed, quiet, cooldown, opened: 0, refused_findings: 0 }
     }
 
+    /// Changes the cooldown, also of what has closed already.
+    pub fn set_cooldown(&mut self, cooldown: Duration) {
+        self.cooldown = cooldown;
+    }
+
     /// Takes a finding. The first of its host and kind opens an alert and asks for evidence; further ones
     /// keep it open, raise its peak, and say so at some multiples of the limit.
     pub fn note(

@@ -88,13 +88,14 @@ impl Server {
     /// [`ApiError::Thread`] where the machine refuses the thread.
     pub fn start(self, report: Arc<Published<Report>>) -> Result<Running, ApiError> {
         let Server { runtime, listener, local_addr, capabilities, bounds } = self;
-        let site = Arc::new(Site::new(capabilities, report));
+        let capabilities = Arc::new(Published::new(capabilities));
+        let site = Arc::new(Site::new(Arc::clone(&capabilities), report));
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("api".into())
             .spawn(move || runtime.block_on(serve(listener, site, bounds, stopped)))
             .map_err(|source| ApiError::Thread { source })?;
-        Ok(Running { stop, thread, local_addr })
+        Ok(Running { stop, thread, local_addr, capabilities })
     }
 }
 
@@ -104,9 +105,15 @@ pub struct Running {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
     local_addr: SocketAddr,
+    capabilities: Arc<Published<view::Capabilities>>,
 }
 
 impl Running {
+    /// Shows other limits as those in force, and hides destinations if they say so.
+    pub fn show(&self, capabilities: view::Capabilities) {
+        self.capabilities.publish(capabilities);
+    }
+
     /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr

@@ -15,23 +15,16 @@ use crate::flow::Published;
 /// Everything that can be asked for.
 #[derive(Debug)]
 pub(super) struct Site {
-    /// `/capabilities`: it cannot change while the program runs, so it is written once.
-    capabilities: Bytes,
-    hide_destinations: bool,
+    /// `/capabilities`: the limits in force.
+    capabilities: Arc<Published<Capabilities>>,
     report: Arc<Published<Report>>,
     active: PerReport,
     all: PerReport,
 }
 
 impl Site {
-    pub(super) fn new(capabilities: Capabilities, report: Arc<Published<Report>>) -> Self {
-        Self {
-            hide_destinations: capabilities.no_destinations,
-            capabilities: view::json(&capabilities),
-            report,
-            active: PerReport::default(),
-            all: PerReport::default(),
-        }
+    pub(super) fn new(capabilities: Arc<Published<Capabilities>>, report: Arc<Published<Report>>) -> Self {
+        Self { capabilities, report, active: PerReport::default(), all: PerReport::default() }
     }
 
     /// Answers one request, whatever it is. Its body is never read.
@@ -39,11 +32,12 @@ impl Site {
         if let Err(refusal) = guard::admit(request) {
             return reply::refusal(refusal);
         }
-        let hide = self.hide_destinations;
+        let capabilities = self.capabilities.read();
+        let hide = capabilities.no_destinations;
         match request.uri().path() {
             "/active" => reply::json(self.active.of(&self.report, |report| legacy::active(report, hide))),
             "/all" => reply::json(self.all.of(&self.report, |report| legacy::all(report, hide))),
-            "/capabilities" => reply::json(self.capabilities.clone()),
+            "/capabilities" => reply::json(view::json(&*capabilities)),
             "/healthz" => reply::text("ok"),
             "/api/v1/accounting" => reply::json(v1::accounting(&self.report.read())),
             "/dashboard" => reply::redirect(StatusCode::PERMANENT_REDIRECT, "/dashboard/"),

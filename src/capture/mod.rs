@@ -49,7 +49,7 @@ pub use open::{LiveSeed, Opened, RING_BYTES_MIN, open};
 pub use replay::{BLOCK_BYTES_MAX, Replay, ReplayBatch, ReplayError, ReplayFrames};
 pub use source::{Batch, FrameSource, Standing};
 pub use topology::{InterfaceTable, Row};
-pub use watcher::Watcher;
+pub use watcher::{Orders, Watcher};
 
 // What a worker needs of the floor below to be woken and to say what it waits on.
 pub use crate::sys::poller::{Mechanism, WaitPoint};

@@ -23,6 +23,7 @@ mod key;
 mod limit_for;
 mod options;
 mod print;
+mod reload;
 mod units;
 mod word;
 

@@ -180,15 +180,9 @@ impl Config {
     }
 }
 
+/// Every key with a value that is not its default.
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
-    use crate::config::tests::two_cores;
-    use crate::engine::PinCores;
-
-    /// Every key with a value that is not its default.
-    const ALL_SET: &str = "\
+pub(super) const ALL_SET: &str = "\
 TrafficInterval: 60
 ByteLimit: 1.5G
 NoDestinations: true
@@ -230,6 +224,13 @@ Syslog: udp://host:514
 SyslogFacility: daemon
 ListenAddress: [::1]:80
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
+    use crate::config::tests::two_cores;
+    use crate::engine::PinCores;
 
     #[test]
     fn every_setting_arrives_on_its_floor() {

@@ -35,7 +35,7 @@ impl fmt::Display for Config {
 }
 
 impl Config {
-    fn value(&self, key: Key) -> String {
+    pub(super) fn value(&self, key: Key) -> String {
         match key {
             Key::TrafficInterval => self.traffic_interval_s.to_string(),
             Key::ByteLimit => Bytes(self.ip_bytes_max).to_string(),

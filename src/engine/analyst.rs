@@ -47,6 +47,16 @@ impl Analyst {
         }
     }
 
+    /// Goes by other limits and other words from here on. Windows and memory stay as they are.
+    pub(super) fn apply(&mut self, rules: Rules) {
+        self.limits = rules.detect;
+        self.hides_destinations = rules.alert.hide_destinations;
+        self.ledger.set_cooldown(rules.alert.cooldown);
+        self.window.chart_from(rules.flow.chart_bytes_min);
+        // Who is quiet now may have been too loud for them.
+        self.window.touch_all();
+    }
+
     /// Says when counting began.
     pub(super) fn begin(&mut self, now: Moment) {
         self.window.begin(now);

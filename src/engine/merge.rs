@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::flow::{AnalystEnd, Delta, Settled};
 use crate::published::Published;
 use crate::time::{Moment, monotonic_now, unix_now};
 
+use super::Rules;
 use super::analyst::Analyst;
 
 /// A frame is read at the latest this long after it was seen: the time in which the kernel retires a block,
@@ -31,6 +32,15 @@ const PUBLISH: Duration = Duration::from_millis(500);
 /// analyst from its work, and it is the first thing that a late analyst leaves out.
 const RESTS_BETWEEN: u32 = 4;
 
+/// What others want of the analyst; it is taken before the next judgement.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Other limits and words.
+    Rules(Box<Rules>),
+    /// Other sinks; the ones before go back, with what waits in them.
+    Outlets(Box<Outlets>, Sender<Outlets>),
+}
+
 /// Everything that the thread needs.
 #[derive(Debug)]
 pub(super) struct Merge {
@@ -42,6 +52,7 @@ pub(super) struct Merge {
     pub(super) is_wire_exact: bool,
     pub(super) kernel_view: Arc<Published<KernelView>>,
     pub(super) outlets: Outlets,
+    pub(super) orders: Receiver<Order>,
     pub(super) stop: Arc<AtomicBool>,
 }
 
@@ -57,6 +68,7 @@ impl Merge {
             // Before the deltas are taken: whatever is settled by now is in them.
             let settled = self.settled(monotonic_now());
             self.fold();
+            self.obey();
             let now = monotonic_now();
             let civil = unix_now();
             let settled = if is_last { now } else { settled };
@@ -78,8 +90,20 @@ impl Merge {
                 pace = Pace::after(now, monotonic_now());
             }
             let look = if self.analyst.is_waiting() { LOOK_WAITING } else { LOOK };
-            // A worker that hands over, and whoever asks to stop, ends this wait.
+            // A worker that hands over, and whoever orders something or asks to stop, ends this wait.
             thread::park_timeout(look.min(pace.due_at().since(monotonic_now())));
+        }
+    }
+
+    fn obey(&mut self) {
+        for order in self.orders.try_iter() {
+            match order {
+                Order::Rules(rules) => self.analyst.apply(*rules),
+                Order::Outlets(outlets, before) => {
+                    // Whoever gave the order waits for them.
+                    let _ = before.send(std::mem::replace(&mut self.outlets, *outlets));
+                }
+            }
         }
     }
 

@@ -15,6 +15,9 @@
 //!   interfaces (rtnetlink) --new table, new filter--> workers, sockets
 //! ```
 //!
+//! While it runs, [`Running::apply`] gives the analyst other rules and the watcher another policy; each takes them at
+//! its next turn.
+//!
 //! A worker that cannot go on ends the process: a dead worker must not look like a quiet network.
 #![forbid(unsafe_code)]
 
@@ -32,9 +35,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use live::{Engine, Running, StartError, Summary};
+pub use live::{Engine, LAST_ALERTS, Running, StartError, Summary};
 pub use replay::{Replayed, replay};
-pub use signals::Signals;
+pub use signals::{Signals, Woken};
 
 use crate::{alert, detect, flow};
 

@@ -60,6 +60,22 @@ impl Hosts {
         }
     }
 
+    /// Changes from which bytes on a host is on the chart.
+    pub(super) fn chart_from(&mut self, chart_bytes_min: u64) {
+        self.chart_bytes_min = chart_bytes_min.max(1);
+        for at in self.charted.drain(..) {
+            self.rows[at].chart_at = NONE;
+        }
+        for &at in &self.index {
+            let host = &mut self.rows[at];
+            if host.ip_bytes >= self.chart_bytes_min {
+                // Fits: there are fewer charted hosts than rows.
+                host.chart_at = self.charted.len() as u32;
+                self.charted.push(at);
+            }
+        }
+    }
+
     /// The host of an address, with one more reference; `None` when it is new and there is no room.
     pub(super) fn refer(&mut self, addr: IpAddr) -> Option<HostId> {
         let hash = self.seed.addr(&addr);
@@ -164,6 +180,17 @@ impl Hosts {
         if !host.is_touched {
             host.is_touched = true;
             self.touched.push(id);
+        }
+    }
+
+    /// Notes that every host is to be judged anew.
+    pub(super) fn touch_all(&mut self) {
+        for &at in &self.index {
+            let host = &mut self.rows[at];
+            if !host.is_touched {
+                host.is_touched = true;
+                self.touched.push(HostId(at));
+            }
         }
     }
 

@@ -143,6 +143,11 @@ impl Window {
         }
     }
 
+    /// Changes from which bytes on a host is in snapshots.
+    pub fn chart_from(&mut self, chart_bytes_min: u64) {
+        self.hosts.chart_from(chart_bytes_min);
+    }
+
     /// Says when counting began: for a while, exchanges are met in the middle.
     pub fn begin(&mut self, now: Moment) {
         self.roll(now);
@@ -196,6 +201,11 @@ impl Window {
     /// Whether an exchange waits to be decided.
     pub fn is_waiting(&self) -> bool {
         self.roles.is_waiting()
+    }
+
+    /// Has every host be among the next touched ones, since other limits are in force.
+    pub fn touch_all(&mut self) {
+        self.hosts.touch_all();
     }
 
     /// Gives the counts of each host whose sums grew since the last call.

@@ -45,6 +45,7 @@ mod masquerade;
 mod one_capability;
 mod outlets;
 mod pppoe;
+mod reload;
 mod scans;
 mod stopping;
 mod volume;

@@ -37,7 +37,7 @@ pub(crate) struct Program {
     unread_log: Option<PipeReader>,
     /// When it was seen to listen.
     pub(crate) listening_since: Instant,
-    _config: TempDir,
+    folder: TempDir,
 }
 
 /// How it ended.
@@ -215,8 +215,29 @@ impl Program {
             reader,
             unread_log: None,
             listening_since: Instant::now(),
-            _config: folder,
+            folder,
         }
+    }
+
+    /// Puts another configuration in the place of the one before and asks to reload it. Waits until the program says
+    /// what came of it, as often as it has been asked.
+    pub(crate) fn reload(&self, config: &str) {
+        let answers = |program: &Self| {
+            let is_answer = |line: &Line| {
+                line.text.ends_with("lab.conf is in force")
+                    || line.text.contains("lab.conf is wrong, so nothing changes")
+            };
+            program.log.lines().iter().filter(|line| is_answer(line)).count()
+        };
+        let before = answers(self);
+        fs::write(self.folder.path().join("lab.conf"), config).expect("it is ours");
+        self.signal(Signal::SIGHUP);
+        self.wait_for("it has read its configuration again", answers, |&now| now == before + 1);
+    }
+
+    /// Everything that it has written so far.
+    pub(crate) fn said(&self) -> String {
+        self.log.text()
     }
 
     pub(crate) fn id(&self) -> u32 {

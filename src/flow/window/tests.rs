@@ -327,6 +327,23 @@ fn full_tables_spill_and_the_totals_stay_exact() {
 }
 
 #[test]
+fn the_chart_follows_another_threshold() {
+    let mut bench = Bench::new(&options(10, None));
+    for (src, bytes) in [(1, 500), (2, 1500), (3, 2500)] {
+        bench.deltas[0].count(Crossing::default(), &packet(src, 9, bytes, 6, Transport::Other), UnixNanos(1));
+    }
+    bench.tick(100 * SECOND);
+    let charted = |bench: &Bench| bench.window.charted(9).0.len();
+    assert_eq!(charted(&bench), 2);
+    for (bytes, hosts) in [(2000, 1), (0, 3), (501, 2), (5000, 0), (500, 3)] {
+        bench.window.chart_from(bytes);
+        assert_eq!(charted(&bench), hosts, "{bytes}");
+    }
+    bench.tick(200 * SECOND);
+    assert_eq!(charted(&bench), 0);
+}
+
+#[test]
 fn counts_beyond_an_item_take_another() {
     let mut bench = Bench::new(&options(10, None));
     let pair = bench.window.pairs.find_or_insert(
