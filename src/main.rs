@@ -150,7 +150,7 @@ fn run(mut config: Config, path: &Path, signals: &Signals, prefix: &LinePrefix) 
     privileges::drop_all()?;
     let report = engine.report();
     let running = engine.start(start_outlets(&config, prefix)?)?;
-    let server = server.start(report)?;
+    let server = server.with_mutes(running.mute_desk()).start(report)?;
     info!("listening on http://{}/dashboard/", server.local_addr());
     supervisor::ready();
 

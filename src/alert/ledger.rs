@@ -6,6 +6,8 @@
 //!            Opened      | 2, 5, 10 times the limit: Grown         Closed
 //!                                       finding: Opened again
 //! ```
+//!
+//! What is muted lives the same life, without a word: when its mute ends and it is still open, it is said then.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,6 +17,7 @@ use crate::detect::Finding;
 use crate::flow::{KernelCounts, PeerBytes};
 use crate::time::{Moment, UnixNanos};
 
+use super::mute::{Mute, Mutes, NewMute, TooManyMutes};
 use super::record::{Alert, AlertKind, Life, Notice};
 
 /// Alerts that may be open at once. A host must exceed a limit to get here, so this many at once mean that
@@ -63,6 +66,7 @@ type Subject = (Option<IpAddr>, AlertKind);
 pub struct Ledger {
     open: BTreeMap<Subject, OpenAlert>,
     closed: BTreeMap<Subject, ClosedAlert>,
+    mutes: Mutes,
     quiet: QuietTimes,
     cooldown: Duration,
     opened: u64,
@@ -75,6 +79,8 @@ struct OpenAlert {
     exceeded_at: Moment,
     /// The largest multiple of the limit that has been said.
     times_said: u64,
+    /// That it is open has been said.
+    is_said: bool,
 }
 
 #[derive(Debug)]
@@ -87,7 +93,7 @@ impl Ledger {
     /// Nothing has been said. An alert that is exceeded again within `cooldown` of its end is the same one.
     pub fn new(quiet: QuietTimes, cooldown: Duration) -> Self {
         let (open, closed) = (BTreeMap::new(), BTreeMap::new());
-        Self { open, closed, quiet, cooldown, opened: 0, refused_findings: 0 }
+        Self { open, closed, mutes: Mutes::default(), quiet, cooldown, opened: 0, refused_findings: 0 }
     }
 
     /// Changes the cooldown, also of what has closed already.
@@ -105,6 +111,7 @@ impl Ledger {
         evidence: impl FnOnce() -> Evidence,
     ) -> Option<Notice> {
         let subject = (finding.source, finding.kind);
+        let is_muted = self.mutes.cover(finding.source, finding.kind);
         if let Some(open) = self.open.get_mut(&subject) {
             return open.exceed(finding, now, civil);
         }
@@ -132,11 +139,56 @@ impl Ledger {
             destinations,
             ports,
             loss,
-            life: Life { last: finding.measured, exceeded_at: civil, reopened },
+            life: Life { last: finding.measured, exceeded_at: civil, reopened, is_muted },
         };
         let times_said = times(finding);
-        self.open.insert(subject, OpenAlert { alert: alert.clone(), exceeded_at: now, times_said });
-        Some(Notice::Opened(alert))
+        let open = OpenAlert { alert: alert.clone(), exceeded_at: now, times_said, is_said: !is_muted };
+        self.open.insert(subject, open);
+        (!is_muted).then_some(Notice::Opened(alert))
+    }
+
+    /// Mutes alerts from here on. What has been said of them is closed aloud all the same.
+    ///
+    /// # Errors
+    /// As many as there may be are in force.
+    pub fn mute(&mut self, new: NewMute, now: Moment, civil: UnixNanos) -> Result<Mute, TooManyMutes> {
+        let mute = self.mutes.add(new, now, civil)?;
+        self.heed_mutes(&mut Vec::new());
+        Ok(mute)
+    }
+
+    /// Takes a mute back, and says what it kept quiet and is still open. Whether it was in force.
+    pub fn unmute(&mut self, id: u64, notices: &mut Vec<Notice>) -> bool {
+        let was_there = self.mutes.remove(id);
+        if was_there {
+            self.heed_mutes(notices);
+        }
+        was_there
+    }
+
+    /// Forgets the mutes whose time has passed, and says what they kept quiet and is still open. Whether there were
+    /// any.
+    pub fn expire_mutes(&mut self, now: Moment, notices: &mut Vec<Notice>) -> bool {
+        let any = self.mutes.expire(now);
+        if any {
+            self.heed_mutes(notices);
+        }
+        any
+    }
+
+    /// The mutes in force, the oldest first.
+    pub fn mutes(&self) -> impl Iterator<Item = &Mute> {
+        self.mutes.list()
+    }
+
+    fn heed_mutes(&mut self, notices: &mut Vec<Notice>) {
+        for (&(source, kind), open) in &mut self.open {
+            open.alert.life.is_muted = self.mutes.cover(source, kind);
+            if !open.is_said && !open.alert.life.is_muted {
+                open.is_said = true;
+                notices.push(Notice::Opened(open.alert.clone()));
+            }
+        }
     }
 
     /// Closes the alerts whose host has been within its limit for a whole window, and forgets those that have
@@ -155,7 +207,9 @@ impl Ledger {
             if late < cooldown && self.closed.len() < OPEN_ALERTS_MAX {
                 self.closed.insert(subject, ClosedAlert { alert: alert.clone(), closed_at: at });
             }
-            notices.push(Notice::Closed(alert));
+            if open.is_said {
+                notices.push(Notice::Closed(alert));
+            }
         }
     }
 
@@ -199,10 +253,11 @@ impl OpenAlert {
             alert.limit = finding.limit;
             self.times_said = times;
         }
-        if times <= self.times_said {
+        let has_grown = times > self.times_said;
+        self.times_said = self.times_said.max(times);
+        if alert.life.is_muted || !has_grown {
             return None;
         }
-        self.times_said = times;
         Some(Notice::Grown(alert.clone(), times))
     }
 }
@@ -258,7 +313,7 @@ mod tests {
         assert_eq!(close(&mut ledger, 1018), []);
         // Looked at late, and still it ended when its window had passed.
         let closed = close(&mut ledger, 1500);
-        let life = Life { last: 120, exceeded_at: UnixNanos(1009 * SECOND), reopened: 0 };
+        let life = Life { last: 120, exceeded_at: UnixNanos(1009 * SECOND), ..Life::default() };
         let want = Alert { measured: 150, closed_at: Some(UnixNanos(1019 * SECOND)), life, ..opened };
         assert_eq!(closed, [Notice::Closed(want)]);
         assert_eq!(close(&mut ledger, 2000), []);
@@ -305,6 +360,53 @@ mod tests {
         assert_eq!(note(&mut ledger, &finding(2, AlertKind::Traffic, 460), 1001), None);
         let grown = note(&mut ledger, &finding(2, AlertKind::Traffic, 510), 1002);
         assert!(matches!(grown, Some(Notice::Grown(_, 5))), "{grown:?}");
+    }
+
+    fn mute(ledger: &mut Ledger, source: &str, seconds: u64, at: u64) -> u64 {
+        let source = source.parse().expect("a network");
+        let new = NewMute { source, kind: None, span: Duration::from_secs(seconds), reason: String::new() };
+        ledger.mute(new, Moment(at * SECOND), UnixNanos(at * SECOND)).expect("room").id
+    }
+
+    #[test]
+    fn what_is_muted_opens_without_a_word_and_is_said_when_the_mute_ends() {
+        let said = |notices: &[Notice]| match notices {
+            [Notice::Opened(alert)] => alert.life.last,
+            other => panic!("one opening and not {other:?}"),
+        };
+        // By its time, or taken back before.
+        for is_taken_back in [false, true] {
+            let mut ledger = ledger();
+            let id = mute(&mut ledger, "10.0.0.0/24", 8, 1000);
+            for (second, measured) in [(1001, 110), (1002, 250), (1003, 120)] {
+                assert_eq!(note(&mut ledger, &finding(1, AlertKind::Traffic, measured), second), None);
+            }
+            assert!(ledger.open().all(|alert| alert.life.is_muted));
+            let mut notices = Vec::new();
+            assert!(!ledger.expire_mutes(Moment(1007 * SECOND), &mut notices));
+            assert_eq!(notices, []);
+            match is_taken_back {
+                true => assert!(ledger.unmute(id, &mut notices)),
+                false => assert!(ledger.expire_mutes(Moment(1008 * SECOND), &mut notices)),
+            }
+            assert_eq!(said(&notices), 120);
+            assert!(ledger.open().all(|alert| !alert.life.is_muted && alert.measured == 250));
+            assert_eq!(note(&mut ledger, &finding(1, AlertKind::Traffic, 130), 1009), None, "it was said");
+            assert_eq!(close(&mut ledger, 1019).len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_was_said_is_closed_aloud_and_what_was_not_is_not() {
+        let mut ledger = ledger();
+        note(&mut ledger, &finding(1, AlertKind::Traffic, 110), 1000);
+        mute(&mut ledger, "10.0.0.0/24", 1000, 1001);
+        assert_eq!(note(&mut ledger, &finding(1, AlertKind::Traffic, 500), 1002), None, "it grows quietly");
+        assert_eq!(note(&mut ledger, &finding(2, AlertKind::Traffic, 110), 1002), None);
+        let closed = close(&mut ledger, 1100);
+        let [Notice::Closed(alert)] = &closed[..] else { panic!("one was said: {closed:?}") };
+        assert_eq!(alert.source, Some([10, 0, 0, 1].into()));
+        assert_eq!(ledger.open().count(), 0);
     }
 
     #[test]

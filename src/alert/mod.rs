@@ -12,6 +12,7 @@
 mod json;
 mod ledger;
 mod line;
+mod mute;
 mod record;
 mod sample;
 mod sink;
@@ -19,9 +20,12 @@ mod text;
 
 use std::time::Duration;
 
-pub use json::json;
+pub use json::{json, rfc3339};
 pub use ledger::{Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
 pub use line::Line;
+pub use mute::{
+    Answer, MUTE_MAX, MUTES_MAX, Mute, MuteDesk, MuteOrder, NewMute, REASON_CHARS_MAX, TooManyMutes,
+};
 pub use record::{ActiveHost, Alert, AlertKind, InterfaceReport, Life, Notice, Report, State};
 pub use sink::{
     CommandOptions, Counts, Facility, FileOptions, Finished, Outlets, Patience, Receipt, Retry, Secret,

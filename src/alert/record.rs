@@ -49,6 +49,8 @@ pub struct Life {
     pub exceeded_at: UnixNanos,
     /// How many times it has closed and opened again within the cooldown.
     pub reopened: u32,
+    /// Nothing is said of it, by wish of the operator.
+    pub is_muted: bool,
 }
 
 /// A host with at least one open alert, as it is now.

@@ -147,12 +147,12 @@ pub(super) fn rfc3339(at: UnixNanos) -> String {
 
 /// Problem details (RFC 9457).
 #[derive(Debug, Serialize)]
-pub(super) struct Problem {
+pub(super) struct Problem<'a> {
     #[serde(rename = "type")]
     pub(super) kind: &'static str,
     pub(super) title: &'static str,
     pub(super) status: u16,
-    pub(super) detail: &'static str,
+    pub(super) detail: &'a str,
 }
 
 /// Writes one view.

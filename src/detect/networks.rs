@@ -43,8 +43,14 @@ impl<T> ByNetwork<T> {
 
     /// The value of the smallest network that an address lies in.
     pub fn of(&self, addr: &IpAddr) -> Option<&T> {
+        self.all_of(addr).next()
+    }
+
+    /// The values of all networks that an address lies in, the smallest first.
+    pub fn all_of(&self, addr: &IpAddr) -> impl Iterator<Item = &T> {
+        let addr = *addr;
         let family = if addr.is_ipv4() { &self.v4 } else { &self.v6 };
-        family.iter().find_map(|(len, networks)| networks.get(&IpNet::new(*addr, *len).ok()?.trunc()))
+        family.iter().filter_map(move |(len, networks)| networks.get(&IpNet::new(addr, *len).ok()?.trunc()))
     }
 
     /// The values, in no order.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::alert::{ActiveHost, Evidence, Ledger, Notice, QuietTimes, Report};
+use crate::alert::{ActiveHost, Evidence, Ledger, Mute, NewMute, Notice, QuietTimes, Report, TooManyMutes};
 use crate::capture::KernelView;
 use crate::detect::{self, Finding};
 use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, SNAPSHOT_HOSTS_MAX, Seed, Snapshot, Window};
@@ -23,6 +23,8 @@ pub(super) struct Analyst {
     limits: detect::Limits,
     hides_destinations: bool,
     interfaces: InterfaceBook,
+    /// Since they were last listed.
+    mutes_changed: bool,
     /// It was said that received bytes find no room.
     said_full: bool,
     hosts: Vec<HostCounts>,
@@ -41,6 +43,7 @@ impl Analyst {
             limits: rules.detect.clone(),
             hides_destinations: rules.alert.hide_destinations,
             interfaces: InterfaceBook::default(),
+            mutes_changed: false,
             said_full: false,
             hosts: Vec::new(),
             findings: Vec::new(),
@@ -55,6 +58,25 @@ impl Analyst {
         self.window.chart_from(rules.flow.chart_bytes_min);
         // Who is quiet now may have been too loud for them.
         self.window.touch_all();
+    }
+
+    /// Changes the mutes; the answer is due once they are listed.
+    pub(super) fn mute(&mut self, new: NewMute, now: Moment, civil: UnixNanos) -> Result<Mute, TooManyMutes> {
+        let mute = self.ledger.mute(new, now, civil);
+        self.mutes_changed |= mute.is_ok();
+        mute
+    }
+
+    /// Takes a mute back, and appends what is to be said then. Whether it was in force.
+    pub(super) fn unmute(&mut self, id: u64, notices: &mut Vec<Notice>) -> bool {
+        let was_there = self.ledger.unmute(id, notices);
+        self.mutes_changed |= was_there;
+        was_there
+    }
+
+    /// The mutes in force, if they have changed since the last call.
+    pub(super) fn take_mutes(&mut self) -> Option<Vec<Mute>> {
+        std::mem::take(&mut self.mutes_changed).then(|| self.ledger.mutes().cloned().collect())
     }
 
     /// Says when counting began.
@@ -81,6 +103,7 @@ impl Analyst {
         self.window.roll(now);
         // First, so that a host that was quiet for a whole window and begins again is said again.
         self.ledger.close_quiet(now, civil, notices);
+        self.mutes_changed |= self.ledger.expire_mutes(now, notices);
 
         if self.window.received_bytes_lost() > 0 && !self.said_full {
             self.said_full = true;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::{error, info};
 
-use crate::alert::{Finished, Outlets, Patience, Report};
+use crate::alert::{Finished, MuteDesk, Outlets, Patience, Report};
 use crate::capture::{self, CaptureError, LiveSeed, OpenError, Opened, Waker, Watcher};
 use crate::flow::{self, Accounting, AnalystEnd, Delta, Published, Seed, WorkerEnd, handover};
 
@@ -90,6 +90,8 @@ impl Engine {
         let stop_workers = Arc::new(AtomicBool::new(false));
         let (last_deltas_in, last_deltas) = channel();
         let (orders_in, orders) = sync_channel(ORDERS_MAX);
+        let (mutes_in, mute_orders) = sync_channel(ORDERS_MAX);
+        let mutes = Arc::new(Published::new(Vec::new()));
 
         let (worker_ends, analyst_ends): (Vec<WorkerEnd>, Vec<AnalystEnd>) =
             rings.iter().map(|_| handover(Box::new(Delta::new(self.limits.delta, seed.clone())))).unzip();
@@ -102,9 +104,12 @@ impl Engine {
             kernel_view,
             outlets,
             orders,
+            mute_orders,
+            mutes: Arc::clone(&mutes),
             stop: Arc::clone(&stop_merge),
         };
         let merge = spawn("analyst", move || merge.run())?;
+        let mute_desk = MuteDesk::new(mutes_in, merge.thread().clone(), mutes);
 
         let cores = threads::cores(&self.options.pin_cores, rings.len());
         let mut workers = Vec::new();
@@ -130,6 +135,7 @@ impl Engine {
             merge,
             last_deltas_in,
             orders_in,
+            mute_desk,
             stop_workers,
             stop_merge,
             failure,
@@ -192,6 +198,7 @@ pub struct Running {
     merge: JoinHandle<(Analyst, Outlets)>,
     last_deltas_in: Sender<Box<Delta>>,
     orders_in: SyncSender<Order>,
+    mute_desk: MuteDesk,
     stop_workers: Arc<AtomicBool>,
     stop_merge: Arc<AtomicBool>,
     failure: Waker,
@@ -225,6 +232,11 @@ impl Running {
         let (before_in, before) = channel();
         self.order(Order::Outlets(Box::new(outlets), before_in));
         before.recv().ok()
+    }
+
+    /// Where mutes are ordered and listed.
+    pub fn mute_desk(&self) -> MuteDesk {
+        self.mute_desk.clone()
     }
 
     fn order(&self, order: Order) {

@@ -6,11 +6,11 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
-use crate::alert::{Notice, Outlets, Report};
+use crate::alert::{Mute, MuteOrder, Notice, Outlets, Report};
 use crate::capture::KernelView;
 use crate::flow::{AnalystEnd, Delta, Settled};
 use crate::published::Published;
-use crate::time::{Moment, monotonic_now, unix_now};
+use crate::time::{Moment, UnixNanos, monotonic_now, unix_now};
 
 use super::Rules;
 use super::analyst::Analyst;
@@ -53,6 +53,8 @@ pub(super) struct Merge {
     pub(super) kernel_view: Arc<Published<KernelView>>,
     pub(super) outlets: Outlets,
     pub(super) orders: Receiver<Order>,
+    pub(super) mute_orders: Receiver<MuteOrder>,
+    pub(super) mutes: Arc<Published<Vec<Mute>>>,
     pub(super) stop: Arc<AtomicBool>,
 }
 
@@ -72,7 +74,13 @@ impl Merge {
             let now = monotonic_now();
             let civil = unix_now();
             let settled = if is_last { now } else { settled };
+            let answers = self.take_mute_orders(now, civil, &mut notices);
             self.analyst.judge(now, civil, settled, &mut notices);
+            if let Some(mutes) = self.analyst.take_mutes() {
+                self.mutes.publish(mutes);
+            }
+            // Whoever is answered finds it in the list.
+            answers.into_iter().for_each(|answer| answer());
             pace.has_news |= !notices.is_empty();
             for notice in notices.drain(..) {
                 self.outlets.say(civil, notice);
@@ -105,6 +113,29 @@ impl Merge {
                 }
             }
         }
+    }
+
+    /// Changes the mutes as asked; gives what is to be called when they are listed.
+    fn take_mute_orders(
+        &mut self,
+        now: Moment,
+        civil: UnixNanos,
+        notices: &mut Vec<Notice>,
+    ) -> Vec<Box<dyn FnOnce()>> {
+        let mut answers: Vec<Box<dyn FnOnce()>> = Vec::new();
+        for order in self.mute_orders.try_iter() {
+            match order {
+                MuteOrder::Add(new, answer) => {
+                    let mute = self.analyst.mute(new, now, civil);
+                    answers.push(Box::new(move || answer.give(mute)));
+                }
+                MuteOrder::Remove(id, answer) => {
+                    let was_there = self.analyst.unmute(id, notices);
+                    answers.push(Box::new(move || answer.give(was_there)));
+                }
+            }
+        }
+        answers
     }
 
     fn fold(&mut self) {

@@ -42,6 +42,7 @@ mod limits;
 mod links;
 mod loss;
 mod masquerade;
+mod mutes;
 mod one_capability;
 mod outlets;
 mod pppoe;

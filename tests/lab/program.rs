@@ -329,18 +329,27 @@ impl Program {
 
     /// The body of an answer.
     pub(crate) fn get(&self, path: &str) -> String {
+        let (status, body) = self.ask(&format!("GET {path} HTTP/1.1\r\n"), "");
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Status and body of the answer to a request: its first line and headers, without Host and the length of its body.
+    pub(crate) fn ask(&self, head: &str, body: &str) -> (u16, String) {
+        let length = body.len();
         let answer = self.host.on(|| {
             let mut stream = TcpStream::connect(("127.0.0.1", PORT)).expect("it listens");
             stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
-            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost:{PORT}\r\nConnection: close\r\n\r\n")
+            let length = if length > 0 { format!("Content-Length: {length}\r\n") } else { String::new() };
+            write!(stream, "{head}Host: localhost:{PORT}\r\n{length}Connection: close\r\n\r\n{body}")
                 .expect("it reads");
             let mut answer = String::new();
             stream.read_to_string(&mut answer).expect("it answers");
             answer
         });
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
-        assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {head}");
-        body.to_owned()
+        let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+        (status.unwrap_or_else(|| panic!("no status: {head}")), body.to_owned())
     }
 
     /// Does something while no thread of the program runs.
