@@ -15,6 +15,7 @@ fn options() -> Options {
         traffic_interval: Duration::from_secs(10),
         port_interval: None,
         chart_bytes_min: 5_000_000,
+        group_ipv6: None,
         memory_bytes_max: 1 << 30,
     }
 }

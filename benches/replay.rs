@@ -16,14 +16,17 @@ fn replay(criterion: &mut Criterion) {
             traffic_interval: Duration::from_secs(170),
             port_interval: Some(Duration::from_secs(600)),
             chart_bytes_min: 5_000_000,
+            group_ipv6: None,
             memory_bytes_max: 256 << 20,
         },
         detect: detect::Limits {
-            ip_bytes_max: 1_000_000_000,
-            contacted_hosts_max: Some(15),
-            contacted_ports_max: Some(100),
-            loss_ppm_max: None,
-            scan_rule: detect::ScanRule::Contacts,
+            hosts: detect::HostLimits {
+                ip_bytes_max: Some(1_000_000_000),
+                contacted_hosts_max: Some(15),
+                contacted_ports_max: Some(100),
+                ..detect::HostLimits::default()
+            },
+            ..detect::Limits::default()
         },
         alert: alert::Options::default(),
     };

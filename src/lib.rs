@@ -44,8 +44,8 @@
 //!  3  detect             pure functions: counts -> findings
 //!  2  capture     flow   frames from kernel or file |  counting, merging, windows
 //!  1  packet             bytes -> Summary
-//!  0  sys  time  logging  privileges  published: the unsafe room, two kinds of time, the log's form, a cell to show
-//!                                      a value in
+//!  0  sys  time  logging  privileges  published  supervisor: the unsafe room, two kinds of time, the log's form, a
+//!                                      cell to show a value in, systemd
 //! ```
 //!
 //! Unsafe code is in [`sys`] alone; every other floor forbids it.
@@ -54,6 +54,7 @@
 pub mod logging;
 pub mod privileges;
 pub mod published;
+pub mod supervisor;
 pub mod sys;
 pub mod time;
 

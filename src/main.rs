@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use tracing::{Level, info, warn};
+use tracing::{Level, error, info, warn};
 use traffic_alerted::alert::{self, Finished, Notice, OPEN_ALERTS_MAX, Outlets, SinkName, Trial};
 use traffic_alerted::api::{self, Server};
 use traffic_alerted::config::{Config, ConfigError};
-use traffic_alerted::engine::{self, Engine, Replayed, Rules, Signals};
+use traffic_alerted::engine::{self, Engine, LAST_ALERTS, Replayed, Rules, Signals, Woken};
 use traffic_alerted::logging::{self, Format, LinePrefix};
 use traffic_alerted::packet::Skip;
 use traffic_alerted::privileges;
+use traffic_alerted::supervisor;
 use traffic_alerted::time::unix_now;
 
 #[global_allocator]
@@ -95,10 +96,11 @@ fn obey(line: CommandLine) -> anyhow::Result<()> {
         }
         (None, Some(config)) => {
             // Before any thread is started: they inherit it.
-            let signals = Signals::block().context("cannot take over SIGTERM and SIGINT")?;
-            let config = Config::load(config)?;
+            let signals = Signals::block().context("cannot take over SIGTERM, SIGINT and SIGHUP")?;
+            let path = config;
+            let config = Config::load(&path)?;
             let prefix = begin_log(&config)?;
-            run(&config, &signals, prefix)
+            run(config, &path, &signals, &prefix)
         }
         (None, None) => unreachable!("clap requires a subcommand or a configuration"),
     }
@@ -141,26 +143,32 @@ fn test_alert(config: &Config, prefix: LinePrefix) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Monitors until asked to stop.
-fn run(config: &Config, signals: &Signals, prefix: LinePrefix) -> anyhow::Result<()> {
+/// Monitors until asked to stop; asked to reload, goes by what `path` says then.
+fn run(mut config: Config, path: &Path, signals: &Signals, prefix: &LinePrefix) -> anyhow::Result<()> {
     let server = Server::bind(&config.api_options())?;
-    let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(config))?;
+    let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(&config))?;
     privileges::drop_all()?;
     let report = engine.report();
-    let outlets = Outlets::start(io::stderr(), prefix, &config.sink_options())
-        .context("cannot start the threads of the sinks: raise the limits on tasks and open files")?;
-    let running = engine.start(outlets)?;
-    let server = server.start(report)?;
+    let running = engine.start(start_outlets(&config, prefix)?)?;
+    let server = server.with_mutes(running.mute_desk()).start(report)?;
     info!("listening on http://{}/dashboard/", server.local_addr());
+    supervisor::ready();
 
-    let signal = signals.wait(&running).context("cannot wait for a signal")?;
+    let reason = loop {
+        match signals.wait(&running).context("cannot wait for a signal")? {
+            Woken::Reload => config = reload(config, path, &running, &server, prefix),
+            Woken::Stop(signal) => break signal,
+            Woken::Other => break "failure",
+        }
+    };
+    supervisor::stopping();
     server.stop();
     let summary = running.stop();
     let counted = &summary.accounting;
     info!(
         "{}: {} packets, {} bytes counted, {} frames skipped, {} dropped by the kernel, {} left in the rings, \
          {} packets spilled",
-        signal.unwrap_or("failure"),
+        reason,
         counted.ip_packets,
         counted.ip_bytes,
         counted.skipped_frames(),
@@ -173,6 +181,59 @@ fn run(config: &Config, signals: &Signals, prefix: LinePrefix) -> anyhow::Result
     }
     summary.sinks.iter().for_each(say_lost);
     summary.failure.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+/// Starts every sink that is configured.
+fn start_outlets(config: &Config, prefix: &LinePrefix) -> anyhow::Result<Outlets> {
+    Outlets::start(io::stderr(), prefix.clone(), &config.sink_options())
+        .context("cannot start the threads of the sinks: raise the limits on tasks and open files")
+}
+
+/// Reads the configuration again and puts in force what takes no restart. Gives what is in force then: the same as
+/// before where the file is wrong.
+fn reload(
+    config: Config,
+    path: &Path,
+    running: &engine::Running,
+    server: &api::Running,
+    prefix: &LinePrefix,
+) -> Config {
+    supervisor::reloading();
+    let in_force = match Config::load(path) {
+        Err(error) => {
+            error!("{} is wrong, so nothing changes:", path.display());
+            error.render(false).lines().for_each(|line| error!("{line}"));
+            config
+        }
+        Ok(new) => {
+            let (in_force, later) = config.reload(new);
+            running.apply(rules(&in_force), &in_force.capture_options());
+            server.show(in_force.api_options().capabilities);
+            reload_outlets(&config, &in_force, running, prefix);
+            info!("{} is in force", path.display());
+            if !later.is_empty() {
+                warn!("not before a restart: {}", later.join(", "));
+            }
+            in_force
+        }
+    };
+    supervisor::ready();
+    in_force
+}
+
+/// Tells alerts to other sinks where they have changed. The ones before finish what waits in them.
+fn reload_outlets(before: &Config, now: &Config, running: &engine::Running, prefix: &LinePrefix) {
+    if before.sink_options() == now.sink_options() {
+        return;
+    }
+    match start_outlets(now, prefix) {
+        Ok(outlets) => {
+            if let Some(before) = running.replace_outlets(outlets) {
+                before.finish(LAST_ALERTS).iter().for_each(say_lost);
+            }
+        }
+        Err(error) => error!("alerts go where they went before: {error:#}"),
+    }
 }
 
 /// Says what a sink has not delivered.

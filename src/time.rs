@@ -8,6 +8,11 @@ use std::time::Duration;
 pub struct UnixNanos(pub u64);
 
 impl UnixNanos {
+    /// The time `span` later; the last representable one where that overflows.
+    pub fn plus(self, span: Duration) -> UnixNanos {
+        UnixNanos(self.0.saturating_add(nanos_of(span)))
+    }
+
     /// The time `span` earlier; the first representable one where that is before it.
     pub fn minus(self, span: Duration) -> UnixNanos {
         UnixNanos(self.0.saturating_sub(nanos_of(span)))

@@ -694,6 +694,7 @@ fn options() -> Options {
             port_interval: 600,
             chart_min_bytes: 1,
             excluded_interfaces: vec!["lo".into()],
+            further: Vec::new(),
         },
     }
 }

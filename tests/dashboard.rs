@@ -106,6 +106,7 @@ fn serve(listen: SocketAddr, report: &Arc<Published<Report>>) -> Running {
         port_interval: 600,
         chart_min_bytes: 5_000_000,
         excluded_interfaces: vec!["lo".into()],
+        further: Vec::new(),
     };
     Server::bind(&Options { listen, capabilities }).unwrap().start(Arc::clone(report)).unwrap()
 }
@@ -176,6 +177,7 @@ fn losing(tp_drops: u64) -> Report {
         ports: Vec::new(),
         loss: report.snapshot.loss,
         scan: None,
+        life: traffic_alerted::alert::Life::default(),
     }];
     report
 }

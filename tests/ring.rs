@@ -21,7 +21,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, sendto, socket};
 use traffic_alerted::capture::{
     self, Batch, DirectionPolicy, EventLoop, FrameSource, InterfaceView, KernelView, Live, LocalNetworks,
-    Options, SocketStatistics, Standing, Waker, Watcher, WireExact,
+    Options, Orders, SocketStatistics, Standing, Waker, Watcher, WireExact,
 };
 use traffic_alerted::packet::{Direction, Skip};
 use traffic_alerted::privileges;
@@ -657,7 +657,7 @@ struct Capture {
     lives: Vec<Live>,
     watcher: Option<Watcher>,
     views: Arc<Published<KernelView>>,
-    following: Option<(Waker, thread::JoinHandle<()>)>,
+    following: Option<(Orders, thread::JoinHandle<()>)>,
     seen: Vec<Seen>,
     statistics: SocketStatistics,
 }
@@ -679,13 +679,13 @@ impl Capture {
     /// Lets the watcher run, without a capability as in the program.
     fn watch(&mut self) {
         let watcher = self.watcher.take().expect("it runs once");
-        let stop = Waker::new().unwrap();
-        let bell = stop.clone();
+        let orders = Orders::new().unwrap();
+        let given = orders.clone();
         let thread = thread::spawn(move || {
             privileges::drop_all().unwrap();
-            watcher.run(&bell).unwrap();
+            watcher.run(&given).unwrap();
         });
-        self.following = Some((stop, thread));
+        self.following = Some((orders, thread));
     }
 
     /// Reads what is there until the condition holds. It may send something each time it is asked.
@@ -749,7 +749,7 @@ impl Capture {
 impl Drop for Capture {
     fn drop(&mut self) {
         if let Some((stop, thread)) = self.following.take() {
-            stop.wake();
+            stop.stop();
             let ended = thread.join();
             if !thread::panicking() {
                 ended.expect("the watcher ends when it is told to");
@@ -848,6 +848,7 @@ fn options(workers: usize, ring_memory_bytes: u64) -> Options {
         local_networks: LocalNetworks::Auto,
         direction: DirectionPolicy::Auto,
         event_loop: EventLoop::Auto,
+        counts_received: false,
         wire_exact: WireExact::Off,
     }
 }

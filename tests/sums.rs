@@ -246,17 +246,12 @@ impl Model {
 }
 
 fn rules() -> Rules {
-    let detect = detect::Limits {
-        ip_bytes_max: u64::MAX,
-        contacted_hosts_max: None,
-        contacted_ports_max: None,
-        loss_ppm_max: None,
-        scan_rule: detect::ScanRule::Contacts,
-    };
+    let detect = detect::Limits::default();
     let flow = flow::Options {
         traffic_interval: Duration::from_secs(10),
         port_interval: None,
         chart_bytes_min: 0,
+        group_ipv6: None,
         memory_bytes_max: 64 << 20,
     };
     Rules { flow, detect, alert: alert::Options::default() }

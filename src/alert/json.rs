@@ -35,6 +35,9 @@ struct View<'a> {
     closed_at: Option<String>,
     measured: u64,
     limit: u64,
+    /// There where it is: what is muted is only shown.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    muted: bool,
     evidence: Evidence<'a>,
 }
 
@@ -72,6 +75,7 @@ fn named<'a>(alert: &'a Alert, state: State, source_name: Option<&'a str>) -> Vi
         closed_at: alert.closed_at.map(rfc3339),
         measured: alert.measured,
         limit: alert.limit,
+        muted: alert.life.is_muted,
         evidence: Evidence {
             ip_bytes: alert.ip_bytes,
             destinations: alert
@@ -94,7 +98,7 @@ pub(super) fn text(notice: &Notice, source_name: Option<&str>) -> String {
 }
 
 /// A stamp that RFC 3339 has no year for shows the last one that it has.
-pub(super) fn rfc3339(at: UnixNanos) -> String {
+pub fn rfc3339(at: UnixNanos) -> String {
     timestamp(at).to_string()
 }
 

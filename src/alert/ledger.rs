@@ -1,4 +1,13 @@
 //! What has been said, when it may be said again, when it ended.
+//!
+//! ```text
+//!            finding                     quiet for a whole window            cooldown over
+//!   (none) ----------> open, same id <--------------------------> closed -------------------> (none)
+//!            Opened      | 2, 5, 10 times the limit: Grown         Closed
+//!                                       finding: Opened again
+//! ```
+//!
+//! What is muted lives the same life, without a word: when its mute ends and it is still open, it is said then.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,16 +17,20 @@ use crate::detect::{Finding, ScanEvidence};
 use crate::flow::{KernelCounts, PeerBytes};
 use crate::time::{Moment, UnixNanos};
 
-use super::record::{Alert, AlertKind, Notice};
+use super::mute::{Mute, Mutes, NewMute, TooManyMutes};
+use super::record::{Alert, AlertKind, Life, Notice};
 
 /// Alerts that may be open at once. A host must exceed a limit to get here, so this many at once mean that
-/// the limits are wrong; what comes beyond is counted.
+/// the limits are wrong; what comes beyond is counted. As many closed ones are remembered.
 pub const OPEN_ALERTS_MAX: usize = 10_000;
+
+/// Growth is said when it reaches one of these multiples of the limit.
+const GROWTH: [u64; 3] = [2, 5, 10];
 
 /// How long a host must have been within its limit before its alert closes: the window of that limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuietTimes {
-    /// For bytes, hosts contacted and losses.
+    /// For everything else: bytes, hosts contacted, rates, losses.
     pub traffic: Duration,
     /// For ports contacted.
     pub ports: Duration,
@@ -26,8 +39,8 @@ pub struct QuietTimes {
 impl QuietTimes {
     fn of(self, kind: AlertKind) -> Duration {
         match kind {
-            AlertKind::Traffic | AlertKind::Scanning | AlertKind::Loss => self.traffic,
             AlertKind::ScanningPort => self.ports,
+            _ => self.traffic,
         }
     }
 }
@@ -48,11 +61,17 @@ pub struct Evidence {
     pub scan: Option<ScanEvidence>,
 }
 
-/// The alerts that are open, one for each host and kind.
+/// A host, or none where it is about the capture itself, and a limit.
+type Subject = (Option<IpAddr>, AlertKind);
+
+/// The alerts that are open, one for each host and kind, and those that have closed a short while ago.
 #[derive(Debug)]
 pub struct Ledger {
-    open: BTreeMap<(Option<IpAddr>, AlertKind), OpenAlert>,
+    open: BTreeMap<Subject, OpenAlert>,
+    closed: BTreeMap<Subject, ClosedAlert>,
+    mutes: Mutes,
     quiet: QuietTimes,
+    cooldown: Duration,
     opened: u64,
     refused_findings: u64,
 }
@@ -65,38 +84,32 @@ struct OpenAlert {
     grows_at: u64,
     /// When it is, since it was too early to tell.
     ripe_at: Option<Moment>,
+    /// The largest multiple of the limit that has been said.
+    times_said: u64,
+    /// That it is open has been said.
+    is_said: bool,
 }
 
-impl OpenAlert {
-    /// Gathers what speaks for a scan again. What is less certain than before, since too much of it is too young to
-    /// tell, is left alone.
-    fn gather(&mut self, measured: u64, now: Moment, evidence: impl FnOnce() -> Evidence) {
-        let has_grown = measured >= self.grows_at;
-        self.grows_at = self.grows_at.max(measured.saturating_mul(2));
-        self.ripe_at = None;
-        let Some(before) = &mut self.alert.scan else { return };
-        let Some(scan) = evidence().scan else { return };
-        self.ripe_at = if has_grown { ripe_at(&scan, now) } else { None };
-        if scan.confidence >= before.confidence {
-            *before = scan;
-        }
-    }
-}
-
-/// When more is known of contacts that were too young.
-fn ripe_at(scan: &ScanEvidence, now: Moment) -> Option<Moment> {
-    const ANSWERED_BY_THEN: Duration = Duration::from_secs(1);
-    (scan.outcomes.early > 0).then(|| now.plus(ANSWERED_BY_THEN))
+#[derive(Debug)]
+struct ClosedAlert {
+    alert: Alert,
+    closed_at: Moment,
 }
 
 impl Ledger {
-    /// Nothing has been said.
-    pub fn new(quiet: QuietTimes) -> Self {
-        Self { open: BTreeMap::new(), quiet, opened: 0, refused_findings: 0 }
+    /// Nothing has been said. An alert that is exceeded again within `cooldown` of its end is the same one.
+    pub fn new(quiet: QuietTimes, cooldown: Duration) -> Self {
+        let (open, closed) = (BTreeMap::new(), BTreeMap::new());
+        Self { open, closed, mutes: Mutes::default(), quiet, cooldown, opened: 0, refused_findings: 0 }
+    }
+
+    /// Changes the cooldown, also of what has closed already.
+    pub fn set_cooldown(&mut self, cooldown: Duration) {
+        self.cooldown = cooldown;
     }
 
     /// Takes a finding. The first of its host and kind opens an alert and asks for evidence; further ones
-    /// keep it open and raise its peak.
+    /// keep it open, raise its peak, and say so at some multiples of the limit.
     pub fn note(
         &mut self,
         finding: &Finding,
@@ -104,52 +117,117 @@ impl Ledger {
         civil: UnixNanos,
         evidence: impl FnOnce() -> Evidence,
     ) -> Option<Notice> {
-        let key = (finding.source, finding.kind);
-        if let Some(open) = self.open.get_mut(&key) {
-            open.exceeded_at = now;
-            open.alert.measured = open.alert.measured.max(finding.measured);
+        let subject = (finding.source, finding.kind);
+        let is_muted = self.mutes.cover(finding.source, finding.kind);
+        if let Some(open) = self.open.get_mut(&subject) {
             if finding.measured >= open.grows_at || open.ripe_at.is_some_and(|at| now >= at) {
                 open.gather(finding.measured, now, evidence);
             }
-            return None;
+            return open.exceed(finding, now, civil);
         }
         if self.open.len() >= OPEN_ALERTS_MAX {
             self.refused_findings += 1;
             return None;
         }
-        self.opened += 1;
+        let known = self.closed.remove(&subject).filter(|closed| now.since(closed.closed_at) < self.cooldown);
+        let (id, opened_at, peak, reopened) = match known {
+            Some(ClosedAlert { alert, .. }) => {
+                (alert.id, alert.opened_at, alert.measured, alert.life.reopened.saturating_add(1))
+            }
+            None => (self.next_id(civil), civil, 0, 0),
+        };
         let Evidence { ip_bytes, destinations, ports, loss, scan } = evidence();
         let alert = Alert {
-            id: format!("{}-{}", civil.0 / 1_000_000_000, self.opened),
+            id,
             kind: finding.kind,
             source: finding.source,
-            opened_at: civil,
+            opened_at,
             closed_at: None,
-            measured: finding.measured,
+            measured: peak.max(finding.measured),
             limit: finding.limit,
             ip_bytes,
             destinations,
             ports,
             loss,
             scan,
+            life: Life { last: finding.measured, exceeded_at: civil, reopened, is_muted },
         };
-        let grows_at = finding.measured.saturating_mul(2);
-        let ripe_at = alert.scan.as_ref().and_then(|scan| ripe_at(scan, now));
-        self.open.insert(key, OpenAlert { alert: alert.clone(), exceeded_at: now, grows_at, ripe_at });
-        Some(Notice::Opened(alert))
+        let open = OpenAlert {
+            exceeded_at: now,
+            grows_at: finding.measured.saturating_mul(2),
+            ripe_at: alert.scan.as_ref().and_then(|scan| ripe_at(scan, now)),
+            times_said: times(finding),
+            is_said: !is_muted,
+            alert: alert.clone(),
+        };
+        self.open.insert(subject, open);
+        (!is_muted).then_some(Notice::Opened(alert))
     }
 
-    /// Closes the alerts whose host has been within its limit for a whole window.
+    /// Mutes alerts from here on. What has been said of them is closed aloud all the same.
+    ///
+    /// # Errors
+    /// As many as there may be are in force.
+    pub fn mute(&mut self, new: NewMute, now: Moment, civil: UnixNanos) -> Result<Mute, TooManyMutes> {
+        let mute = self.mutes.add(new, now, civil)?;
+        self.heed_mutes(&mut Vec::new());
+        Ok(mute)
+    }
+
+    /// Takes a mute back, and says what it kept quiet and is still open. Whether it was in force.
+    pub fn unmute(&mut self, id: u64, notices: &mut Vec<Notice>) -> bool {
+        let was_there = self.mutes.remove(id);
+        if was_there {
+            self.heed_mutes(notices);
+        }
+        was_there
+    }
+
+    /// Forgets the mutes whose time has passed, and says what they kept quiet and is still open. Whether there were
+    /// any.
+    pub fn expire_mutes(&mut self, now: Moment, notices: &mut Vec<Notice>) -> bool {
+        let any = self.mutes.expire(now);
+        if any {
+            self.heed_mutes(notices);
+        }
+        any
+    }
+
+    /// The mutes in force, the oldest first.
+    pub fn mutes(&self) -> impl Iterator<Item = &Mute> {
+        self.mutes.list()
+    }
+
+    fn heed_mutes(&mut self, notices: &mut Vec<Notice>) {
+        for (&(source, kind), open) in &mut self.open {
+            open.alert.life.is_muted = self.mutes.cover(source, kind);
+            if !open.is_said && !open.alert.life.is_muted {
+                open.is_said = true;
+                notices.push(Notice::Opened(open.alert.clone()));
+            }
+        }
+    }
+
+    /// Closes the alerts whose host has been within its limit for a whole window, and forgets those that have
+    /// been closed for the cooldown.
     pub fn close_quiet(&mut self, now: Moment, civil: UnixNanos, notices: &mut Vec<Notice>) {
-        let quiet = self.quiet;
+        let (quiet, cooldown) = (self.quiet, self.cooldown);
+        self.closed.retain(|_, closed| now.since(closed.closed_at) < cooldown);
         let closing =
             self.open.extract_if(.., |(_, kind), open| now.since(open.exceeded_at) >= quiet.of(*kind));
-        notices.extend(closing.map(|((_, kind), open)| {
+        for (subject, open) in closing {
             // In replay the next look may come long after the window has passed.
-            let late = now.since(open.exceeded_at) - quiet.of(kind);
+            let at = open.exceeded_at.plus(quiet.of(subject.1));
+            let late = now.since(at);
             let closed_at = civil.minus(late).max(open.alert.opened_at);
-            Notice::Closed(Alert { closed_at: Some(closed_at), ..open.alert })
-        }));
+            let alert = Alert { closed_at: Some(closed_at), ..open.alert };
+            if late < cooldown && self.closed.len() < OPEN_ALERTS_MAX {
+                self.closed.insert(subject, ClosedAlert { alert: alert.clone(), closed_at: at });
+            }
+            if open.is_said {
+                notices.push(Notice::Closed(alert));
+            }
+        }
     }
 
     /// The open alerts, ordered by host and kind.
@@ -181,10 +259,68 @@ impl Ledger {
     pub fn refused_findings(&self) -> u64 {
         self.refused_findings
     }
+
+    fn next_id(&mut self, civil: UnixNanos) -> String {
+        self.opened += 1;
+        format!("{}-{}", civil.0 / 1_000_000_000, self.opened)
+    }
+}
+
+impl OpenAlert {
+    /// Takes a further finding of the same host and kind.
+    fn exceed(&mut self, finding: &Finding, now: Moment, civil: UnixNanos) -> Option<Notice> {
+        let alert = &mut self.alert;
+        self.exceeded_at = now;
+        alert.measured = alert.measured.max(finding.measured);
+        alert.life.last = finding.measured;
+        alert.life.exceeded_at = civil;
+        let times = times(finding);
+        if finding.limit != alert.limit {
+            // Another limit is in force since: that is no growth of the host.
+            alert.limit = finding.limit;
+            self.times_said = times;
+        }
+        let has_grown = times > self.times_said;
+        self.times_said = self.times_said.max(times);
+        if alert.life.is_muted || !has_grown {
+            return None;
+        }
+        Some(Notice::Grown(alert.clone(), times))
+    }
+
+    /// Gathers what speaks for a scan again. What is less certain than before, since too much of it is too young to
+    /// tell, is left alone.
+    fn gather(&mut self, measured: u64, now: Moment, evidence: impl FnOnce() -> Evidence) {
+        let has_grown = measured >= self.grows_at;
+        self.grows_at = self.grows_at.max(measured.saturating_mul(2));
+        self.ripe_at = None;
+        let Some(before) = &mut self.alert.scan else { return };
+        let Some(scan) = evidence().scan else { return };
+        self.ripe_at = if has_grown { ripe_at(&scan, now) } else { None };
+        if scan.confidence >= before.confidence {
+            *before = scan;
+        }
+    }
+}
+
+/// When more is known of contacts that were too young.
+fn ripe_at(scan: &ScanEvidence, now: Moment) -> Option<Moment> {
+    const ANSWERED_BY_THEN: Duration = Duration::from_secs(1);
+    (scan.outcomes.early > 0).then(|| now.plus(ANSWERED_BY_THEN))
+}
+
+/// The largest multiple that is said and that a finding has reached; 1 before the first.
+fn times(finding: &Finding) -> u64 {
+    let is_reached = |times: &u64| finding.measured >= finding.limit.saturating_mul(*times);
+    GROWTH.into_iter().rev().find(is_reached).unwrap_or(1)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
@@ -193,8 +329,10 @@ mod tests {
         Finding { kind, source: Some([10, 0, 0, host].into()), measured, limit: 100 }
     }
 
+    /// Ten seconds of quiet for traffic, sixty for ports, and twenty of cooldown.
     fn ledger() -> Ledger {
-        Ledger::new(QuietTimes { traffic: Duration::from_secs(10), ports: Duration::from_secs(60) })
+        let quiet = QuietTimes { traffic: Duration::from_secs(10), ports: Duration::from_secs(60) };
+        Ledger::new(quiet, Duration::from_secs(20))
     }
 
     fn note(ledger: &mut Ledger, finding: &Finding, seconds: u64) -> Option<Notice> {
@@ -222,11 +360,111 @@ mod tests {
         assert_eq!(close(&mut ledger, 1018), []);
         // Looked at late, and still it ended when its window had passed.
         let closed = close(&mut ledger, 1500);
-        let want = Alert { measured: 150, closed_at: Some(UnixNanos(1019 * SECOND)), ..opened };
+        let life = Life { last: 120, exceeded_at: UnixNanos(1009 * SECOND), ..Life::default() };
+        let want = Alert { measured: 150, closed_at: Some(UnixNanos(1019 * SECOND)), life, ..opened };
         assert_eq!(closed, [Notice::Closed(want)]);
         assert_eq!(close(&mut ledger, 2000), []);
         let again = note(&mut ledger, &finding(1, AlertKind::Traffic, 101), 3000);
         assert!(matches!(again, Some(Notice::Opened(alert)) if alert.id == "3000-2"));
+    }
+
+    #[test]
+    fn within_the_cooldown_an_alert_opens_again_and_keeps_its_name() {
+        // When the host exceeds its limit again, and whether that is the same alert. It closes at 1010.
+        for (second, is_same) in [(1010, true), (1029, true), (1030, false), (1500, false)] {
+            let mut ledger = ledger();
+            note(&mut ledger, &finding(1, AlertKind::Traffic, 300), 1000);
+            assert_eq!(close(&mut ledger, 1010).len(), 1);
+            close(&mut ledger, second);
+            let Some(Notice::Opened(again)) = note(&mut ledger, &finding(1, AlertKind::Traffic, 120), second)
+            else {
+                panic!("it is over the limit again, so it is said again")
+            };
+            let (id, opened_at, peak, reopened) = match is_same {
+                true => ("1000-1".to_owned(), 1000, 300, 1),
+                false => (format!("{second}-2"), second, 120, 0),
+            };
+            assert_eq!((again.id, again.opened_at), (id, UnixNanos(opened_at * SECOND)), "{second}");
+            assert_eq!((again.measured, again.life.last, again.closed_at), (peak, 120, None), "{second}");
+            assert_eq!(again.life.reopened, reopened, "{second}");
+        }
+    }
+
+    #[test]
+    fn growth_is_said_at_two_five_and_ten_times_the_limit() {
+        let mut ledger = ledger();
+        let mut said = Vec::new();
+        for (second, measured) in [101, 199, 200, 150, 200, 499, 500, 999, 1000, 100_000].iter().enumerate() {
+            match note(&mut ledger, &finding(1, AlertKind::Traffic, *measured), 1000 + second as u64) {
+                Some(Notice::Opened(alert)) => said.push((1, alert.life.last)),
+                Some(Notice::Grown(alert, times)) => said.push((times, alert.life.last)),
+                other => assert_eq!(other, None),
+            }
+        }
+        assert_eq!(said, [(1, 101), (2, 200), (5, 500), (10, 1000)]);
+        // What it has reached when it opens is in the line that opens it.
+        note(&mut ledger, &finding(2, AlertKind::Traffic, 450), 1000);
+        assert_eq!(note(&mut ledger, &finding(2, AlertKind::Traffic, 460), 1001), None);
+        let grown = note(&mut ledger, &finding(2, AlertKind::Traffic, 510), 1002);
+        assert!(matches!(grown, Some(Notice::Grown(_, 5))), "{grown:?}");
+    }
+
+    fn mute(ledger: &mut Ledger, source: &str, seconds: u64, at: u64) -> u64 {
+        let source = source.parse().expect("a network");
+        let new = NewMute { source, kind: None, span: Duration::from_secs(seconds), reason: String::new() };
+        ledger.mute(new, Moment(at * SECOND), UnixNanos(at * SECOND)).expect("room").id
+    }
+
+    #[test]
+    fn what_is_muted_opens_without_a_word_and_is_said_when_the_mute_ends() {
+        let said = |notices: &[Notice]| match notices {
+            [Notice::Opened(alert)] => alert.life.last,
+            other => panic!("one opening and not {other:?}"),
+        };
+        // By its time, or taken back before.
+        for is_taken_back in [false, true] {
+            let mut ledger = ledger();
+            let id = mute(&mut ledger, "10.0.0.0/24", 8, 1000);
+            for (second, measured) in [(1001, 110), (1002, 250), (1003, 120)] {
+                assert_eq!(note(&mut ledger, &finding(1, AlertKind::Traffic, measured), second), None);
+            }
+            assert!(ledger.open().all(|alert| alert.life.is_muted));
+            let mut notices = Vec::new();
+            assert!(!ledger.expire_mutes(Moment(1007 * SECOND), &mut notices));
+            assert_eq!(notices, []);
+            match is_taken_back {
+                true => assert!(ledger.unmute(id, &mut notices)),
+                false => assert!(ledger.expire_mutes(Moment(1008 * SECOND), &mut notices)),
+            }
+            assert_eq!(said(&notices), 120);
+            assert!(ledger.open().all(|alert| !alert.life.is_muted && alert.measured == 250));
+            assert_eq!(note(&mut ledger, &finding(1, AlertKind::Traffic, 130), 1009), None, "it was said");
+            assert_eq!(close(&mut ledger, 1019).len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_was_said_is_closed_aloud_and_what_was_not_is_not() {
+        let mut ledger = ledger();
+        note(&mut ledger, &finding(1, AlertKind::Traffic, 110), 1000);
+        mute(&mut ledger, "10.0.0.0/24", 1000, 1001);
+        assert_eq!(note(&mut ledger, &finding(1, AlertKind::Traffic, 500), 1002), None, "it grows quietly");
+        assert_eq!(note(&mut ledger, &finding(2, AlertKind::Traffic, 110), 1002), None);
+        let closed = close(&mut ledger, 1100);
+        let [Notice::Closed(alert)] = &closed[..] else { panic!("one was said: {closed:?}") };
+        assert_eq!(alert.source, Some([10, 0, 0, 1].into()));
+        assert_eq!(ledger.open().count(), 0);
+    }
+
+    #[test]
+    fn another_limit_is_no_growth() {
+        let mut ledger = ledger();
+        note(&mut ledger, &finding(1, AlertKind::Traffic, 300), 1000);
+        let lowered = |measured| Finding { limit: 10, ..finding(1, AlertKind::Traffic, measured) };
+        assert_eq!(note(&mut ledger, &lowered(60), 1001), None);
+        assert_eq!(ledger.open().next().map(|alert| alert.limit), Some(10));
+        let grown = note(&mut ledger, &lowered(100), 1002);
+        assert!(matches!(grown, Some(Notice::Grown(_, 10))), "{grown:?}");
     }
 
     #[test]
@@ -257,5 +495,51 @@ mod tests {
             note(&mut ledger, &Finding { source, ..finding(1, AlertKind::Traffic, 200) }, 1000);
         }
         assert_eq!((ledger.open().count(), ledger.refused_findings()), (OPEN_ALERTS_MAX, 5));
+    }
+
+    proptest! {
+        /// Whatever is found and however often it is looked: of one name, opening and closing take turns, growth
+        /// lies between them and only rises, and no two hosts or kinds share a name.
+        #[test]
+        fn the_life_of_an_alert_has_an_order(
+            turns in prop::collection::vec(
+                (0u64..12, prop::collection::vec((0u8..3, any::<bool>(), 101u64..2000), 0..4)),
+                1..80,
+            )
+        ) {
+            let mut ledger = ledger();
+            let mut now = 1000;
+            // For each name: whose it is, and the multiple that was said since it opened, 0 while it is closed.
+            let mut known: BTreeMap<String, (Subject, u64)> = BTreeMap::new();
+            for (seconds, findings) in turns {
+                now += seconds;
+                let mut notices = close(&mut ledger, now);
+                for (host, is_ports, measured) in findings {
+                    let kind = if is_ports { AlertKind::ScanningPort } else { AlertKind::Traffic };
+                    notices.extend(note(&mut ledger, &finding(host, kind, measured), now));
+                }
+                for notice in notices {
+                    let (alert, said) = match notice {
+                        Notice::Opened(alert) => (alert, 1),
+                        Notice::Grown(alert, times) => (alert, times),
+                        Notice::Closed(alert) => (alert, 0),
+                        Notice::Test(alert) => panic!("nobody asked for {alert:?}"),
+                    };
+                    let subject = (alert.source, alert.kind);
+                    let (whose, before) = *known.entry(alert.id.clone()).or_insert((subject, 0));
+                    prop_assert_eq!(whose, subject, "{} is of two", alert.id);
+                    match said {
+                        0 => prop_assert!(before > 0, "{} closed twice", alert.id),
+                        1 => prop_assert_eq!(before, 0, "{} opened twice", alert.id),
+                        times => prop_assert!(before > 0 && before < times, "{} grew from {before}", alert.id),
+                    }
+                    prop_assert!(alert.measured >= alert.life.last && alert.opened_at <= alert.life.exceeded_at);
+                    known.insert(alert.id, (whose, said));
+                }
+                let said_open: BTreeSet<_> = known.values().filter(|(_, said)| *said > 0).map(|(whose, _)| *whose).collect();
+                let open: BTreeSet<_> = ledger.open().map(|alert| (alert.source, alert.kind)).collect();
+                prop_assert_eq!(open, said_open);
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::record::{Alert, AlertKind, Notice};
+use super::record::{Alert, AlertKind, Life, Notice};
 use crate::detect::Share;
 use crate::flow::KernelCounts;
 
@@ -12,14 +12,22 @@ use crate::flow::KernelCounts;
 /// EVENT=TRAFFIC SRC=10.0.0.5 TOTALBYTES=1000000123 | DSTINFO=[{10.9.0.1 999000000} {10.9.0.2 1000123}]
 /// EVENT=SCANNING SRC=10.0.0.7 TOTALBYTES=4400 | DSTINFO=[{10.9.0.1 44} {10.9.0.2 44}]
 /// EVENT=SCANNING_PORT SRC=10.0.0.8 PORTS=[22 23 80]
+/// EVENT=PACKET_RATE SRC=10.0.0.5 RATE=12000 TOTALBYTES=4400000 | DSTINFO=[{10.9.0.1 4400000}]
+/// EVENT=CONTACT_RATE SRC=10.0.0.7 RATE=110 TOTALBYTES=4400 | DSTINFO=[{10.9.0.1 44} {10.9.0.2 44}]
+/// EVENT=RECEIVED DST=10.0.0.9 TOTALBYTES=20000000123
 /// EVENT=LOSS DROPPED=1234 OFFERED=56793 SHARE=2.1729% LIMIT=0.1%
+/// GROWN=TRAFFIC SRC=10.0.0.5 TOTALBYTES=5000000123 LIMIT=1000000000 TIMES=5
+/// GROWN=SCANNING SRC=10.0.0.7 CONTACTED=31 LIMIT=15 TIMES=2
 /// CLOSED=TRAFFIC SRC=10.0.0.5 PEAK=1200000000 LIMIT=1000000000 SECONDS=212
 /// CLOSED=LOSS PEAK=2.1729% LIMIT=0.1% SECONDS=340
 /// ```
 ///
-/// The original never said that something ended; the line that does so begins with another word, and so does
-/// a sample (`TEST=`), so that whoever counts `EVENT=` counts what it counted. A line about a host that was opened
+/// The original never said that something grew or ended; the lines that do so begin with other words, and so does a
+/// sample (`TEST=`), so that whoever counts `EVENT=` counts what it counted. A line about a host that was opened
 /// while frames were lost says so at its end (`| LOST=2.1729%`): the true values are larger.
+///
+/// A host that receives too much is a victim and no source: its lines say `DST=`, so that nobody who blocks each `SRC=`
+/// blocks it.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a>(pub &'a Notice);
 
@@ -28,6 +36,7 @@ impl fmt::Display for Line<'_> {
         match self.0 {
             Notice::Opened(alert) => opened("EVENT", alert, f),
             Notice::Test(alert) => opened("TEST", alert, f),
+            Notice::Grown(alert, times) => grown(alert, *times, f),
             Notice::Closed(alert) => closed(alert, f),
         }
     }
@@ -44,25 +53,56 @@ fn opened(word: &str, alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result 
             alert.kind.name()
         );
     };
-    write!(f, "{word}={} SRC={source}", alert.kind.name())?;
+    write!(f, "{word}={} {}={source}", alert.kind.name(), role(alert.kind))?;
     match alert.kind {
-        AlertKind::Traffic | AlertKind::Scanning | AlertKind::Loss => {
-            write!(f, " TOTALBYTES={} | DSTINFO=[", alert.ip_bytes)?;
-            for (at, peer) in alert.destinations.iter().enumerate() {
-                let gap = if at == 0 { "" } else { " " };
-                write!(f, "{gap}{{{} {}}}", peer.addr, peer.ip_bytes)?;
-            }
+        AlertKind::ScanningPort => write_list(f, " PORTS=[", &alert.ports)?,
+        AlertKind::Received => write!(f, " TOTALBYTES={}", alert.life.last)?,
+        AlertKind::PacketRate | AlertKind::ContactRate => {
+            write!(f, " RATE={}", alert.life.last)?;
+            write_destinations(alert, f)?;
         }
-        AlertKind::ScanningPort => {
-            f.write_str(" PORTS=[")?;
-            for (at, port) in alert.ports.iter().enumerate() {
-                let gap = if at == 0 { "" } else { " " };
-                write!(f, "{gap}{port}")?;
-            }
-        }
+        AlertKind::Traffic | AlertKind::Scanning | AlertKind::Loss => write_destinations(alert, f)?,
     }
-    f.write_str("]")?;
     if lost > Share(0) { write!(f, " | LOST={lost}") } else { Ok(()) }
+}
+
+fn write_destinations(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, " TOTALBYTES={}", alert.ip_bytes)?;
+    let peers = alert.destinations.iter().map(|peer| format!("{{{} {}}}", peer.addr, peer.ip_bytes));
+    write_list(f, " | DSTINFO=[", peers)
+}
+
+/// Items with a space between them, as Go writes a slice.
+fn write_list<T: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    opening: &str,
+    items: impl IntoIterator<Item = T>,
+) -> fmt::Result {
+    f.write_str(opening)?;
+    for (at, item) in items.into_iter().enumerate() {
+        let gap = if at == 0 { "" } else { " " };
+        write!(f, "{gap}{item}")?;
+    }
+    f.write_str("]")
+}
+
+/// What the host is that an alert is about.
+fn role(kind: AlertKind) -> &'static str {
+    if kind == AlertKind::Received { "DST" } else { "SRC" }
+}
+
+fn grown(alert: &Alert, times: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let &Alert { kind, source, limit, life: Life { last, .. }, .. } = alert;
+    let Some(source) = source else {
+        let (share, limit) = (Share::of_a_million(last), Share::of_a_million(limit));
+        return write!(f, "GROWN={} SHARE={share} LIMIT={limit} TIMES={times}", kind.name());
+    };
+    let word = match kind {
+        AlertKind::Traffic | AlertKind::Received | AlertKind::Loss => "TOTALBYTES",
+        AlertKind::Scanning | AlertKind::ScanningPort => "CONTACTED",
+        AlertKind::PacketRate | AlertKind::ContactRate => "RATE",
+    };
+    write!(f, "GROWN={} {}={source} {word}={last} LIMIT={limit} TIMES={times}", kind.name(), role(kind))
 }
 
 fn closed(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,7 +111,8 @@ fn closed(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let &Alert { kind, source, measured, limit, .. } = alert;
     match source {
         Some(source) => {
-            write!(f, "CLOSED={} SRC={source} PEAK={measured} LIMIT={limit} SECONDS={seconds}", kind.name())
+            let (name, role) = (kind.name(), role(kind));
+            write!(f, "CLOSED={name} {role}={source} PEAK={measured} LIMIT={limit} SECONDS={seconds}")
         }
         None => {
             let (peak, limit) = (Share::of_a_million(measured), Share::of_a_million(limit));
@@ -103,6 +144,7 @@ mod tests {
             ports,
             loss: KernelCounts::default(),
             scan: None,
+            life: Life { last: 47_288, ..Life::default() },
         };
         let traffic = alert(AlertKind::Traffic, vec![peer(9, 23_644)], vec![]);
         let scanning = Alert {
@@ -123,6 +165,31 @@ mod tests {
                 Notice::Opened(traffic.clone()),
                 "EVENT=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[{10.9.8.9 23644}]",
             ),
+            (
+                Notice::Grown(traffic.clone(), 2),
+                "GROWN=TRAFFIC SRC=10.1.1.1 TOTALBYTES=47288 LIMIT=20000 TIMES=2",
+            ),
+            (
+                Notice::Grown(scanning.clone(), 2),
+                "GROWN=SCANNING SRC=fd00::1 CONTACTED=47288 LIMIT=20000 TIMES=2",
+            ),
+            (
+                Notice::Opened(alert(AlertKind::PacketRate, vec![peer(9, 23_644)], vec![])),
+                "EVENT=PACKET_RATE SRC=10.1.1.1 RATE=47288 TOTALBYTES=23644 | DSTINFO=[{10.9.8.9 23644}]",
+            ),
+            (
+                Notice::Grown(alert(AlertKind::ContactRate, vec![], vec![]), 2),
+                "GROWN=CONTACT_RATE SRC=10.1.1.1 RATE=47288 LIMIT=20000 TIMES=2",
+            ),
+            (
+                Notice::Opened(alert(AlertKind::Received, vec![], vec![])),
+                "EVENT=RECEIVED DST=10.1.1.1 TOTALBYTES=47288",
+            ),
+            (
+                Notice::Closed(alert(AlertKind::Received, vec![], vec![])),
+                "CLOSED=RECEIVED DST=10.1.1.1 PEAK=23644 LIMIT=20000 SECONDS=0",
+            ),
+            (Notice::Grown(lost.clone(), 10), "GROWN=LOSS SHARE=4.7288% LIMIT=0.1% TIMES=10"),
             (
                 Notice::Test(traffic.clone()),
                 "TEST=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[{10.9.8.9 23644}]",

@@ -1,7 +1,7 @@
 //! What is said, when, and to whom.
 //!
 //! ```text
-//!   Finding (every tick) -> Ledger (once when it opens, once when it closes) -> Notice -> Outlets -> each sink
+//!   Finding (every tick) -> Ledger (when it opens, grows, closes) -> Notice -> Outlets -> each sink
 //! ```
 //!
 //! A sink has a bounded queue and a thread of its own: one that hangs delays neither the analyst nor
@@ -12,24 +12,32 @@
 mod json;
 mod ledger;
 mod line;
+mod mute;
 mod record;
 mod sample;
 mod sink;
 mod text;
 
-pub use json::json;
+use std::time::Duration;
+
+pub use json::{json, rfc3339};
 pub use ledger::{Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
 pub use line::Line;
-pub use record::{ActiveHost, Alert, AlertKind, InterfaceReport, Notice, Report, State};
+pub use mute::{
+    Answer, MUTE_MAX, MUTES_MAX, Mute, MuteDesk, MuteOrder, NewMute, REASON_CHARS_MAX, TooManyMutes,
+};
+pub use record::{ActiveHost, Alert, AlertKind, InterfaceReport, Life, Notice, Report, State};
 pub use sink::{
     CommandOptions, Counts, Facility, FileOptions, Finished, NameOptions, Outlets, Patience, Receipt, Retry,
     Secret, SinkCounters, SinkName, SinkOptions, SyslogOptions, SyslogTarget, Trial, WebhookFormat,
     WebhookOptions, why_no_token, why_no_webhook,
 };
 
-/// How alerts are worded.
+/// How alerts are worded, and when one is a new one.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Options {
     /// Leave destinations out of everything that is said or served.
     pub hide_destinations: bool,
+    /// An alert whose host exceeds its limit again within this time of its end opens again and is no new one.
+    pub cooldown: Duration,
 }

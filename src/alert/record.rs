@@ -10,7 +10,7 @@ use crate::flow::{HostRow, InterfaceCounts, KernelCounts, PeerBytes, Snapshot};
 use crate::packet::Skip;
 use crate::time::UnixNanos;
 
-/// A finding that was said: once when it opened, once when it closes.
+/// A finding that was said: when it opened, when it grew, when it closes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     /// Stable name of this alert.
@@ -38,6 +38,21 @@ pub struct Alert {
     pub loss: KernelCounts,
     /// Of an alert about scanning, what speaks for it.
     pub scan: Option<ScanEvidence>,
+    /// How it has gone since it opened.
+    pub life: Life,
+}
+
+/// What changes of an alert while it lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// The latest value that exceeded the limit.
+    pub last: u64,
+    /// When that was.
+    pub exceeded_at: UnixNanos,
+    /// How many times it has closed and opened again within the cooldown.
+    pub reopened: u32,
+    /// Nothing is said of it, by wish of the operator.
+    pub is_muted: bool,
 }
 
 /// A host with at least one open alert, as it is now.
@@ -90,8 +105,10 @@ pub struct InterfaceReport {
 /// What is to be said of an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// It opened.
+    /// It opened, for the first time or again.
     Opened(Alert),
+    /// It has reached this many times its limit.
+    Grown(Alert, u64),
     /// It closed.
     Closed(Alert),
     /// It is about nobody: the operator asked whether alerts arrive.
@@ -102,14 +119,21 @@ impl Notice {
     /// The alert, as it is at this point of its life.
     pub fn alert(&self) -> &Alert {
         match self {
-            Self::Opened(alert) | Self::Closed(alert) | Self::Test(alert) => alert,
+            Self::Opened(alert) | Self::Grown(alert, _) | Self::Closed(alert) | Self::Test(alert) => alert,
+        }
+    }
+
+    /// The alert alone.
+    pub fn into_alert(self) -> Alert {
+        match self {
+            Self::Opened(alert) | Self::Grown(alert, _) | Self::Closed(alert) | Self::Test(alert) => alert,
         }
     }
 
     /// Where in its life it is.
     pub fn state(&self) -> State {
         match self {
-            Self::Opened(_) => State::Open,
+            Self::Opened(_) | Self::Grown(..) => State::Open,
             Self::Closed(_) => State::Closed,
             Self::Test(_) => State::Test,
         }

@@ -42,6 +42,9 @@ impl fmt::Display for Sentence<'_> {
             AlertKind::Traffic => ("sent", "bytes"),
             AlertKind::Scanning => ("contacted", "hosts"),
             AlertKind::ScanningPort => ("contacted", "ports"),
+            AlertKind::PacketRate => ("sent", "packets in a second"),
+            AlertKind::ContactRate => ("contacted", "new hosts in a second"),
+            AlertKind::Received => ("received", "bytes"),
             AlertKind::Loss => ("lost", "frames of a million"),
         };
         write!(

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use hyper::body::Body;
-use hyper::header::{HOST, HeaderMap};
+use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, Request, StatusCode, Uri};
 
 /// How much of the program's time and memory clients can use. The defaults are the named constants below.
@@ -21,6 +21,12 @@ pub struct Bounds {
     /// Time to send a whole head, counted from the connection or the previous answer. It is also how long an
     /// idle connection is kept.
     pub head_timeout: Duration,
+    /// Time to send a body, counted from its head.
+    pub body_timeout: Duration,
+    /// Bytes of a body.
+    pub body_bytes_max: usize,
+    /// Time for the analyst to take an order.
+    pub order_timeout: Duration,
     /// Time for a client to read a whole answer.
     pub answer_timeout: Duration,
     /// How long a closing connection waits for the client's own end, so that the last answer arrives.
@@ -39,6 +45,9 @@ impl Default for Bounds {
             head_bytes_max: HEAD_BYTES_MAX,
             headers_max: HEADERS_MAX,
             head_timeout: HEAD_TIMEOUT,
+            body_timeout: BODY_TIMEOUT,
+            body_bytes_max: BODY_BYTES_MAX,
+            order_timeout: ORDER_TIMEOUT,
             answer_timeout: ANSWER_TIMEOUT,
             linger_timeout: LINGER_TIMEOUT,
             linger_bytes_max: LINGER_BYTES_MAX,
@@ -54,6 +63,10 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 /// Longer than the dashboard's refresh, so that it keeps its connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+const BODY_BYTES_MAX: usize = 4096;
+/// The analyst turns twice a second at least.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const LINGER_TIMEOUT: Duration = Duration::from_millis(250);
 const LINGER_BYTES_MAX: usize = 256 * 1024;
@@ -80,10 +93,31 @@ pub(super) struct Refusal {
     pub(super) detail: &'static str,
 }
 
-/// Checks everything about a request that does not depend on what it asks for.
-pub(super) fn admit<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
+/// Checks that a request means this server.
+pub(super) fn check_address<B>(request: &Request<B>) -> Result<(), Refusal> {
     check_target(request.method(), request.uri())?;
-    check_host(request.headers())?;
+    check_host(request.headers())
+}
+
+/// Checks that no other web page sends the request. A browser says where it comes from (`Sec-Fetch-Site`, Fetch Metadata;
+/// `Origin`, RFC 6454), and a page cannot change that; what is no browser says neither.
+pub(super) fn check_same_origin(headers: &HeaderMap) -> Result<(), Refusal> {
+    let foreign = Refusal {
+        status: StatusCode::FORBIDDEN,
+        detail: "orders are taken from this server's own page and from programs, not from other web pages",
+    };
+    let is_ours = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+    if !headers.get_all("sec-fetch-site").iter().all(is_ours) {
+        return Err(foreign);
+    }
+    let host = headers.get(HOST).map_or(&b""[..], HeaderValue::as_bytes);
+    let is_here = |origin: &HeaderValue| origin.as_bytes().strip_prefix(b"http://") == Some(host);
+    if headers.get_all(ORIGIN).iter().all(is_here) { Ok(()) } else { Err(foreign) }
+}
+
+/// Checks everything about a request to read that does not depend on what it asks for.
+pub(super) fn admit<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
+    check_address(request)?;
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Refusal {
             status: StatusCode::METHOD_NOT_ALLOWED,
@@ -231,6 +265,32 @@ mod tests {
         let request =
             Request::get("/").header(HOST, &b"local\xffhost"[..]).body(Empty::<Bytes>::new()).unwrap();
         assert_eq!(admit(&request).unwrap_err().status, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn orders_come_from_no_other_page() {
+        let cases: &[(&[(&str, &str)], bool)] = &[
+            (&[], true),
+            (&[("sec-fetch-site", "same-origin"), ("origin", "http://localhost:8698")], true),
+            (&[("sec-fetch-site", "none")], true),
+            (&[("origin", "http://localhost:8698")], true),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("sec-fetch-site", "cross-site")], false),
+            (&[("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")], false),
+            (&[("origin", "http://localhost:8699")], false),
+            (&[("origin", "https://localhost:8698")], false),
+            (&[("origin", "http://evil.example")], false),
+            (&[("origin", "null")], false),
+            (&[("origin", "http://localhost:8698"), ("origin", "null")], false),
+        ];
+        for (headers, expected) in cases {
+            let mut request = Request::get("/").header(HOST, "localhost:8698");
+            for (name, value) in *headers {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(()).unwrap();
+            assert_eq!(check_same_origin(request.headers()).is_ok(), *expected, "{headers:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@
 //! `site` finds who answers, `guard` says whether at all, `legacy`, `v1` or `assets` answer, `reply` puts the
 //! headers on.
 //!
+//! Reading is all that most paths allow; `mutes` takes orders, which are checked to come from no other web page.
+//!
 //! There is no token, so there is no listening on anything but loopback. Loopback is not private either: any
 //! page that a browser on this machine has open can send requests here. Such a page cannot read the answers
 //! (no CORS header is ever sent), and a name of its own that it points at 127.0.0.1 is refused by the check of
@@ -24,6 +26,7 @@ mod accounting;
 mod assets;
 mod guard;
 mod legacy;
+mod mutes;
 mod replayed;
 mod reply;
 mod server;

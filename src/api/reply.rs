@@ -31,6 +31,39 @@ pub(super) fn redirect(status: StatusCode, target: &'static str) -> Reply {
     reply
 }
 
+/// 201 with what was made, and where it is.
+pub(super) fn created(location: &str, body: Bytes) -> Reply {
+    let mut reply = answer(StatusCode::CREATED, "application/json", body);
+    if let Ok(location) = HeaderValue::try_from(location) {
+        reply.headers_mut().insert(LOCATION, location);
+    }
+    reply
+}
+
+/// 204: it was done, and there is nothing to tell.
+pub(super) fn done() -> Reply {
+    let mut reply = answer(StatusCode::NO_CONTENT, PLAIN_TEXT, Bytes::new());
+    reply.headers_mut().remove(CONTENT_TYPE);
+    reply
+}
+
+/// 405 where other methods than to read are understood.
+pub(super) fn other_method(allowed: &'static str) -> Reply {
+    let detail = "this path does not understand the method; the Allow header has those that it does";
+    let mut reply = refusal(Refusal { status: StatusCode::METHOD_NOT_ALLOWED, detail });
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    reply
+}
+
+/// Problem details whose words depend on what was sent. The connection closes, since a body may be unread.
+pub(super) fn problem(status: StatusCode, detail: &str) -> Reply {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let problem = view::Problem { kind: "about:blank", title, status: status.as_u16(), detail };
+    let mut reply = answer(status, "application/problem+json", view::json(&problem));
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    reply
+}
+
 /// Problem details (RFC 9457). The connection closes after those that leave a body unread.
 pub(super) fn refusal(Refusal { status, detail }: Refusal) -> Reply {
     let problem = view::Problem {

@@ -1,7 +1,7 @@
 //! The listening socket, the thread behind it, and its end.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn, ready};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::pin::Pin;
@@ -19,10 +19,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::guard::Bounds;
+use super::mutes::Mutes;
 use super::site::Site;
 use super::wire::{Wire, turn_away};
 use super::{Options, view};
-use crate::alert::Report;
+use crate::alert::{MuteDesk, Report};
 use crate::flow::Published;
 
 /// A server that holds its port and does not answer yet.
@@ -36,6 +37,7 @@ pub struct Server {
     local_addr: SocketAddr,
     capabilities: view::Capabilities,
     bounds: Bounds,
+    desk: Option<MuteDesk>,
 }
 
 impl Server {
@@ -68,13 +70,19 @@ impl Server {
             TcpListener::from_std(listener).map_err(|source| ApiError::Runtime { source })?
         };
         let capabilities = options.capabilities.clone();
-        Ok(Server { runtime, listener, local_addr, capabilities, bounds: Bounds::default() })
+        Ok(Server { runtime, listener, local_addr, capabilities, bounds: Bounds::default(), desk: None })
     }
 
     /// Replaces the bounds, for a test that cannot wait as long as a client may.
     #[must_use]
     pub fn bounded_by(self, bounds: Bounds) -> Server {
         Server { bounds, ..self }
+    }
+
+    /// Takes orders about mutes for this desk.
+    #[must_use]
+    pub fn with_mutes(self, desk: MuteDesk) -> Server {
+        Server { desk: Some(desk), ..self }
     }
 
     /// The address that it listens on, with the port that the kernel chose if it was asked to.
@@ -87,14 +95,19 @@ impl Server {
     /// # Errors
     /// [`ApiError::Thread`] where the machine refuses the thread.
     pub fn start(self, report: Arc<Published<Report>>) -> Result<Running, ApiError> {
-        let Server { runtime, listener, local_addr, capabilities, bounds } = self;
-        let site = Arc::new(Site::new(capabilities, report));
+        let Server { runtime, listener, local_addr, capabilities, bounds, desk } = self;
+        let capabilities = Arc::new(Published::new(capabilities));
+        let mut site = Site::new(Arc::clone(&capabilities), report);
+        if let Some(desk) = desk {
+            site = site.with_mutes(Mutes::new(desk, &bounds));
+        }
+        let site = Arc::new(site);
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("api".into())
             .spawn(move || runtime.block_on(serve(listener, site, bounds, stopped)))
             .map_err(|source| ApiError::Thread { source })?;
-        Ok(Running { stop, thread, local_addr })
+        Ok(Running { stop, thread, local_addr, capabilities })
     }
 }
 
@@ -104,9 +117,15 @@ pub struct Running {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
     local_addr: SocketAddr,
+    capabilities: Arc<Published<view::Capabilities>>,
 }
 
 impl Running {
+    /// Shows other limits as those in force, and hides destinations if they say so.
+    pub fn show(&self, capabilities: view::Capabilities) {
+        self.capabilities.publish(capabilities);
+    }
+
     /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
@@ -253,7 +272,10 @@ fn connection(
     bounds: &Bounds,
 ) -> impl hyper_util::server::graceful::GracefulConnection + use<> {
     let site = Arc::clone(site);
-    let service = service_fn(move |request| ready(Ok::<_, Infallible>(site.answer(&request))));
+    let service = service_fn(move |request| {
+        let site = Arc::clone(&site);
+        async move { Ok::<_, Infallible>(site.serve(request).await) }
+    });
     http.serve_connection(TokioIo::new(Wire::new(stream, bounds)), service)
 }
 

@@ -7,6 +7,7 @@ use hyper::body::{Body, Bytes};
 use hyper::{Request, Response, StatusCode};
 
 use super::guard::{self, Refusal};
+use super::mutes::{self, Mutes};
 use super::view::{self, Capabilities};
 use super::{assets, legacy, reply, v1};
 use crate::alert::Report;
@@ -15,36 +16,53 @@ use crate::flow::Published;
 /// Everything that can be asked for.
 #[derive(Debug)]
 pub(super) struct Site {
-    /// `/capabilities`: it cannot change while the program runs, so it is written once.
-    capabilities: Bytes,
-    hide_destinations: bool,
+    /// `/capabilities`: the limits in force.
+    capabilities: Arc<Published<Capabilities>>,
     report: Arc<Published<Report>>,
     active: PerReport,
     all: PerReport,
+    alerts: PerReport,
+    mutes: Option<Mutes>,
 }
 
 impl Site {
-    pub(super) fn new(capabilities: Capabilities, report: Arc<Published<Report>>) -> Self {
-        Self {
-            hide_destinations: capabilities.no_destinations,
-            capabilities: view::json(&capabilities),
-            report,
-            active: PerReport::default(),
-            all: PerReport::default(),
+    pub(super) fn new(capabilities: Arc<Published<Capabilities>>, report: Arc<Published<Report>>) -> Self {
+        let [active, all, alerts] = Default::default();
+        Self { capabilities, report, active, all, alerts, mutes: None }
+    }
+
+    /// The same with a desk that takes orders about mutes.
+    pub(super) fn with_mutes(self, mutes: Mutes) -> Self {
+        Self { mutes: Some(mutes), ..self }
+    }
+
+    /// Answers one request, whatever it is.
+    pub(super) async fn serve<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        match (&self.mutes, request.uri().path().strip_prefix(mutes::PATH)) {
+            (Some(mutes), Some(rest)) if rest.is_empty() || rest.starts_with('/') => {
+                mutes.answer(request).await
+            }
+            _ => self.answer(&request),
         }
     }
 
-    /// Answers one request, whatever it is. Its body is never read.
-    pub(super) fn answer<B: Body>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    /// Answers a request to read. Its body is never read.
+    fn answer<B: Body>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if let Err(refusal) = guard::admit(request) {
             return reply::refusal(refusal);
         }
-        let hide = self.hide_destinations;
+        let capabilities = self.capabilities.read();
+        let hide = capabilities.no_destinations;
         match request.uri().path() {
             "/active" => reply::json(self.active.of(&self.report, |report| legacy::active(report, hide))),
             "/all" => reply::json(self.all.of(&self.report, |report| legacy::all(report, hide))),
-            "/capabilities" => reply::json(self.capabilities.clone()),
+            "/capabilities" => reply::json(view::json(&*capabilities)),
             "/healthz" => reply::text("ok"),
+            "/api/v1/alerts" => reply::json(self.alerts.of(&self.report, v1::alerts)),
             "/api/v1/accounting" => reply::json(v1::accounting(&self.report.read())),
             "/dashboard" => reply::redirect(StatusCode::PERMANENT_REDIRECT, "/dashboard/"),
             "/" => reply::redirect(StatusCode::TEMPORARY_REDIRECT, "/dashboard/"),
@@ -76,7 +94,7 @@ impl PerReport {
 
 const NOT_FOUND: Refusal = Refusal {
     status: StatusCode::NOT_FOUND,
-    detail: "there are /active, /all, /capabilities, /healthz, /api/v1/accounting and /dashboard/",
+    detail: "there are /active, /all, /capabilities, /healthz, /api/v1/accounting, /api/v1/alerts, /api/v1/mutes and /dashboard/",
 };
 
 #[cfg(test)]

@@ -4,9 +4,14 @@ use hyper::body::Bytes;
 
 use super::accounting::Accounting;
 use super::view;
-use crate::alert::Report;
+use crate::alert::{self, Report, State};
 
 /// `/api/v1/accounting`: where every frame went since the start.
 pub(super) fn accounting(report: &Report) -> Bytes {
     view::json(&Accounting::of(report))
+}
+
+/// `/api/v1/alerts`: the open alerts, the oldest first, muted ones marked as such.
+pub(super) fn alerts(report: &Report) -> Bytes {
+    view::json_array(report.alerts.iter().map(|alert| alert::json(alert, State::Open)))
 }

@@ -38,6 +38,13 @@ pub struct Capabilities {
     pub chart_min_bytes: u64,
     /// Interfaces that are not monitored.
     pub excluded_interfaces: Vec<String>,
+    /// Limits that the original does not have, each by the name and value of its key; those that are off are left out.
+    #[serde(flatten, serialize_with = "map")]
+    pub further: Vec<(&'static str, String)>,
+}
+
+fn map<S: Serializer>(entries: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(entries.iter().map(|(name, value)| (name, value)))
 }
 
 /// One element of `/active` and `/all`.
@@ -140,12 +147,12 @@ pub(super) fn rfc3339(at: UnixNanos) -> String {
 
 /// Problem details (RFC 9457).
 #[derive(Debug, Serialize)]
-pub(super) struct Problem {
+pub(super) struct Problem<'a> {
     #[serde(rename = "type")]
     pub(super) kind: &'static str,
     pub(super) title: &'static str,
     pub(super) status: u16,
-    pub(super) detail: &'static str,
+    pub(super) detail: &'a str,
 }
 
 /// Writes one view.

@@ -6,7 +6,7 @@
 //!
 //! 1. frames of interfaces that are not monitored, up to [`INTERFACES_MAX`] of them, and of hidden VLANs;
 //! 2. frames that leave on lo, which come in again;
-//! 3. where leaving frames are evidence, those of them that tell nothing: TCP segments in mid-stream, and what is
+//! 3. where leaving frames are evidence and received bytes are not counted, those of them that tell nothing: TCP segments in mid-stream, and what is
 //!    no IP packet;
 //!
 //! and cuts the rest to [`SNAP_LEN`] bytes. A leaving packet with IPv4 options, a later fragment, extension headers
@@ -60,13 +60,13 @@ pub(super) fn program(table: &InterfaceTable) -> Vec<sock_filter> {
             program.extend(drop_vlan(ifindex, vlan_id));
         }
     }
-    program.extend(judge_direction(table.leaving()));
+    program.extend(judge_direction(table));
     program
 }
 
 /// The program without the interfaces: user space skips those that are not monitored.
 pub(super) fn program_for_any_interface(table: &InterfaceTable) -> Vec<sock_filter> {
-    judge_direction(table.leaving())
+    judge_direction(table)
 }
 
 /// The program that lets nothing pass: for sockets that are not all ready yet.
@@ -74,7 +74,7 @@ pub(super) fn drop_all() -> [sock_filter; 1] {
     [ret(DROP)]
 }
 
-fn judge_direction(leaving: Standing) -> Vec<sock_filter> {
+fn judge_direction(table: &InterfaceTable) -> Vec<sock_filter> {
     let mut program = vec![
         load_ancillary(SKF_AD_PKTTYPE),
         skip_if(BPF_JEQ, u32::from(libc::PACKET_OUTGOING), 1),
@@ -83,7 +83,9 @@ fn judge_direction(leaving: Standing) -> Vec<sock_filter> {
         skip_unless(BPF_JEQ, u32::from(libc::ARPHRD_LOOPBACK), 1),
         ret(DROP),
     ];
-    match leaving {
+    match table.leaving() {
+        // What leaves shows who receives it.
+        Standing::Evidence if table.needs_all_leaving() => program.push(ret(SNAP_LEN)),
         Standing::Counts | Standing::CountsIfOwn => program.push(ret(SNAP_LEN)),
         Standing::Evidence => program.extend(pass_evidence()),
         Standing::Skipped(_) => program.push(ret(DROP)),
@@ -331,6 +333,7 @@ mod tests {
             direction,
             event_loop: Default::default(),
             wire_exact: Default::default(),
+            counts_received: false,
         };
         InterfaceTable::new(&Interfaces { links, ..Interfaces::default() }, &Policy::new(&options))
     }

@@ -152,6 +152,10 @@ impl Batch for LiveBatch<'_> {
             && is_pppoe_session(frame)
     }
 
+    fn arrives(&self, frame: &Frame<'_>) -> bool {
+        self.interfaces.table.arrives(frame.direction)
+    }
+
     fn is_own(&self, addr: IpAddr) -> bool {
         self.interfaces.table.is_own(addr)
     }
@@ -344,6 +348,7 @@ mod tests {
             local_networks: Default::default(),
             direction: DirectionPolicy::In,
             event_loop: Default::default(),
+            counts_received: false,
             wire_exact: Default::default(),
         };
         Policy::new(&options)

@@ -50,7 +50,7 @@ pub use open::{LiveSeed, Opened, RING_BYTES_MIN, open};
 pub use replay::{BLOCK_BYTES_MAX, Replay, ReplayBatch, ReplayError, ReplayFrames};
 pub use source::{Batch, FrameSource, Standing};
 pub use topology::{InterfaceTable, Row};
-pub use watcher::Watcher;
+pub use watcher::{Orders, Watcher};
 
 // What a worker needs of the floor below to be woken and to say what it waits on.
 pub use crate::sys::poller::{Mechanism, WaitPoint};
@@ -71,6 +71,8 @@ pub struct Options {
     pub local_networks: LocalNetworks,
     /// Which way a packet must cross an interface to count.
     pub direction: DirectionPolicy,
+    /// Whether received bytes are counted: then every frame that leaves is looked at.
+    pub counts_received: bool,
     /// What a worker waits on.
     pub event_loop: EventLoop,
     /// Whether frames that stand for several packets are told apart.

@@ -228,6 +228,7 @@ mod tests {
             local_networks: Default::default(),
             direction: Default::default(),
             event_loop: Default::default(),
+            counts_received: false,
             wire_exact: Default::default(),
         }
     }

@@ -44,6 +44,13 @@ pub trait Batch {
         false
     }
 
+    /// Whether a frame shows what its destination receives, if that is asked for: once for each packet. In a capture
+    /// file every frame does.
+    fn arrives(&self, frame: &Frame<'_>) -> bool {
+        let _ = frame;
+        true
+    }
+
     /// Whether `addr` is an address of this host, as [`Standing::CountsIfOwn`] asks.
     fn is_own(&self, addr: IpAddr) -> bool {
         let _ = addr;

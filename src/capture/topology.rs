@@ -37,6 +37,7 @@ pub(super) struct Policy {
     promiscuous: Vec<InterfaceName>,
     local_networks: LocalNetworks,
     direction: DirectionPolicy,
+    counts_received: bool,
 }
 
 impl Policy {
@@ -47,6 +48,7 @@ impl Policy {
             promiscuous: names(&options.promiscuous),
             local_networks: options.local_networks.clone(),
             direction: options.direction,
+            counts_received: options.counts_received,
         }
     }
 
@@ -248,6 +250,19 @@ impl InterfaceTable {
     #[inline]
     pub fn terminates_pppoe(&self) -> bool {
         self.terminates_pppoe
+    }
+
+    /// Whether a frame of this direction shows what its destination receives, if that is counted. Where leaving frames
+    /// are told from entering ones, those that leave do: behind NAT they alone name the host that gets them. Where
+    /// all frames count, each of them does.
+    #[inline]
+    pub fn arrives(&self, direction: Direction) -> bool {
+        self.policy.counts_received && (direction == Direction::Leaving || self.leaving == Standing::Counts)
+    }
+
+    /// Whether every frame that leaves must be looked at.
+    pub(super) fn needs_all_leaving(&self) -> bool {
+        self.policy.counts_received
     }
 
     /// Whether this host forwards packets.

@@ -23,6 +23,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_utils::atomic::AtomicCell;
@@ -32,6 +33,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::{info, warn};
 
+use super::Options;
 use super::births::Births;
 use super::error::{CaptureError, NetlinkError};
 use super::filter;
@@ -68,6 +70,57 @@ impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Looking inside would take the table out.
         f.write_str("Mailbox")
+    }
+}
+
+/// What others want of the watcher: another policy, or its end. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Orders(Arc<OrderCells>);
+
+struct OrderCells {
+    bell: Waker,
+    policy: AtomicCell<Option<Box<Policy>>>,
+    is_over: AtomicBool,
+}
+
+impl fmt::Debug for OrderCells {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Looking inside would take the policy out.
+        f.debug_struct("OrderCells").field("is_over", &self.is_over).finish_non_exhaustive()
+    }
+}
+
+impl Orders {
+    /// None yet.
+    ///
+    /// # Errors
+    /// `eventfd(2)` was refused, for want of descriptors.
+    pub fn new() -> io::Result<Self> {
+        let (policy, is_over) = (AtomicCell::new(None), AtomicBool::new(false));
+        Ok(Self(Arc::new(OrderCells { bell: Waker::new()?, policy, is_over })))
+    }
+
+    /// Has the watcher go by what these options say of interfaces, directions and networks.
+    pub fn apply(&self, options: &Options) {
+        self.0.policy.store(Some(Box::new(Policy::new(options))));
+        self.0.bell.wake();
+    }
+
+    /// Ends the watcher.
+    pub fn stop(&self) {
+        // Release: pairs with the load in `is_over`; the bell rings after it.
+        self.0.is_over.store(true, Ordering::Release);
+        self.0.bell.wake();
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_over.load(Ordering::Acquire)
+    }
+
+    /// Silences the bell and takes the policy that waits, in this order: one that comes in between rings again.
+    fn take(&self) -> Option<Box<Policy>> {
+        self.0.bell.clear();
+        self.0.policy.take()
     }
 }
 
@@ -179,21 +232,29 @@ impl Watcher {
         }
     }
 
-    /// Follows the interfaces until `stop` rings; leaves it ringing.
+    /// Follows the interfaces until `orders` say that it is over.
     ///
     /// # Errors
     /// The wait itself fails. What was set up stays in force.
-    pub fn run(mut self, stop: &Waker) -> Result<(), CaptureError> {
+    pub fn run(mut self, orders: &Orders) -> Result<(), CaptureError> {
         let mut pace = Pace::begin(monotonic_now());
         if self.routes.as_ref().is_some_and(Routes::is_reading) {
             pace.want_routes();
         }
         loop {
             let patience = pace.due_at().since(monotonic_now());
-            if rings(stop, self.notices.as_fd(), patience)? {
+            let is_ordered = rings(&orders.0.bell, self.notices.as_fd(), patience)?;
+            if orders.is_over() {
                 return Ok(());
             }
             let now = monotonic_now();
+            if is_ordered && let Some(policy) = orders.take() {
+                self.go_by(*policy);
+                pace.changed(now);
+                if self.routes.is_some() {
+                    pace.want_routes();
+                }
+            }
             self.hear(&mut pace, now)?;
             if let Some(changed_at) = pace.take_change(now) {
                 let cpu_before = thread_cpu_time();
@@ -222,6 +283,23 @@ impl Watcher {
                 }
             }
         }
+    }
+
+    /// Takes another policy; what follows from it is in force after the next reading.
+    fn go_by(&mut self, policy: Policy) {
+        let wants_routes = *policy.local_networks() == LocalNetworks::Auto;
+        if !wants_routes {
+            self.routes = None;
+        } else if self.routes.is_none() {
+            match Routes::subscribe() {
+                Ok(routes) => self.routes = Some(routes),
+                Err(error) => warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the routes cannot be read: networks are local by addresses alone"
+                ),
+            }
+        }
+        self.policy = policy;
     }
 
     /// Takes note that something has changed at `at`, if the kernel has said so.
@@ -342,9 +420,9 @@ fn local_networks(policy: &Policy, interfaces: &Interfaces, routes: Option<&Rout
     }
 }
 
-/// Waits until `stop` rings (true), or `notices` has something, or time is up (false).
-fn rings(stop: &Waker, notices: BorrowedFd<'_>, patience: Duration) -> Result<bool, CaptureError> {
-    let mut polled = [stop.as_fd(), notices].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+/// Waits until the bell rings (true), or `notices` has something, or time is up (false).
+fn rings(bell: &Waker, notices: BorrowedFd<'_>, patience: Duration) -> Result<bool, CaptureError> {
+    let mut polled = [bell.as_fd(), notices].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     // A part of a millisecond is a whole one, or the wait would be over before its time.
     let patience = u16::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
     match poll(&mut polled, PollTimeout::from(patience)) {

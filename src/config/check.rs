@@ -1,5 +1,7 @@
 //! From settings to a [`Config`]: every value read, every range held, every problem named.
 
+mod limits;
+
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
@@ -7,14 +9,14 @@ use std::ops::{Range, RangeInclusive};
 use ipnet::IpNet;
 
 use super::error::Problem;
-use super::file::RawConfig;
+use super::file::{RawConfig, Setting};
 use super::key::Key;
 use super::places::Places;
 use super::units::{self, Bytes, Item, NumberError, within};
 use super::word::Word;
 use super::{
-    CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S, LIMIT_BYTES,
-    LOSS_PPM, MEMORY_BYTES, Machine, RING_MEMORY_BYTES, WORKERS, Workers,
+    CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, COOLDOWN_S, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S,
+    LIMIT_BYTES, LOSS_PPM, MEMORY_BYTES, Machine, RING_MEMORY_BYTES, WORKERS, Workers,
 };
 use crate::capture::{LocalNetworks, RING_BYTES_MIN};
 use crate::detect::Share;
@@ -25,7 +27,7 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let defaults = Config::defaults(machine);
     let mut file = Checker { raw, problems };
 
-    let traffic_interval_s = file.read(Key::TrafficInterval, defaults.traffic_interval_s, seconds);
+    let traffic_interval_s = file.read(Key::TrafficInterval, defaults.traffic_interval_s, interval);
     let ip_bytes_max = file.read(Key::ByteLimit, defaults.ip_bytes_max, |value| bytes(value, &LIMIT_BYTES));
     let hide_destinations = file.read(Key::NoDestinations, defaults.hide_destinations, word);
     let chart_bytes_min =
@@ -40,8 +42,22 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let contacted_ports_max = file.read(Key::NumContactedPorts, defaults.contacted_ports_max, |value| {
         count(value, &CONTACTED_PORTS, Key::AnalyzePorts)
     });
-    let port_interval_s = file.read(Key::PortInterval, defaults.port_interval_s, seconds);
+    let port_interval_s = file.read(Key::PortInterval, defaults.port_interval_s, interval);
     let scan_rule = file.read(Key::ScanEvidence, defaults.scan_rule, word);
+    let packets_per_s_max = file.read(Key::PacketRateLimit, defaults.packets_per_s_max, limits::rate);
+    let contacts_per_s_max = file.read(Key::ContactRateLimit, defaults.contacts_per_s_max, limits::rate);
+    let received_bytes_max =
+        file.read(Key::ReceivedByteLimit, defaults.received_bytes_max, limits::byte_limit);
+    let group_ipv6 = file.read(Key::GroupIPv6, defaults.group_ipv6, limits::group_ipv6);
+    // Where that is wrong, nothing is held against it.
+    let group = group_ipv6.flatten();
+    let analyses_ports = judge_contacted_ports != Some(false);
+    let limits_for = file
+        .read_each(Key::LimitFor, |value, before| limits::limit_for(value, group, analyses_ports, before));
+    let ignored_sources =
+        file.read(Key::IgnoredSources, defaults.ignored_sources, |value| limits::sources(value, group));
+    let alert_cooldown_s =
+        file.read(Key::AlertCooldown, defaults.alert_cooldown_s, |value| seconds(value, &COOLDOWN_S));
 
     let direction = file.read(Key::Direction, defaults.direction, word);
     let wire_exact = file.read(Key::WireExact, defaults.wire_exact, word);
@@ -77,6 +93,13 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         contacted_ports_max: contacted_ports_max?,
         port_interval_s: port_interval_s?,
         scan_rule: scan_rule?,
+        packets_per_s_max: packets_per_s_max?,
+        contacts_per_s_max: contacts_per_s_max?,
+        received_bytes_max: received_bytes_max?,
+        limits_for: limits_for?,
+        ignored_sources: ignored_sources?,
+        group_ipv6: group_ipv6?,
+        alert_cooldown_s: alert_cooldown_s?,
         direction: direction?,
         wire_exact: wire_exact?,
         loss_ppm_max: loss_ppm_max?,
@@ -107,7 +130,35 @@ impl Checker<'_, '_> {
         default: T,
         convert: impl FnOnce(&str) -> Result<T, Complaint>,
     ) -> Option<T> {
-        let Some(setting) = self.raw.get(key) else { return Some(default) };
+        match self.raw.get(key) {
+            Some(setting) => self.convert(setting, convert),
+            None => Some(default),
+        }
+    }
+
+    /// The values of a setting that may be there several times; `convert` is given those before it as well.
+    fn read_each<T>(
+        &mut self,
+        key: Key,
+        convert: impl Fn(&str, &[T]) -> Result<T, Complaint>,
+    ) -> Option<Vec<T>> {
+        let mut values = Vec::new();
+        let mut are_right = true;
+        for setting in self.raw.all(key).filter(|setting| !setting.value.is_empty()) {
+            match self.convert(setting, |value| convert(value, &values)) {
+                Some(value) => values.push(value),
+                None => are_right = false,
+            }
+        }
+        are_right.then_some(values)
+    }
+
+    fn convert<T>(
+        &mut self,
+        setting: &Setting<'_>,
+        convert: impl FnOnce(&str) -> Result<T, Complaint>,
+    ) -> Option<T> {
+        let key = setting.key;
         let complaint = match convert(setting.value) {
             Ok(value) => return Some(value),
             Err(_) if setting.value.is_empty() => Complaint::new(
@@ -161,9 +212,14 @@ impl Complaint {
     }
 }
 
-fn seconds(value: &str) -> Result<u64, Complaint> {
-    units::whole(value).and_then(|number| within(number, &INTERVAL_S)).map_err(|error| {
-        let (min, max) = INTERVAL_S.into_inner();
+fn interval(value: &str) -> Result<u64, Complaint> {
+    seconds(value, &INTERVAL_S)
+}
+
+/// Seconds of which a month is the most.
+fn seconds(value: &str, range: &RangeInclusive<u64>) -> Result<u64, Complaint> {
+    units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
+        let (min, max) = (range.start(), range.end());
         Complaint::new(error, format!("write whole seconds from {min} to {max} (30 days), without a unit"))
     })
 }
@@ -413,6 +469,13 @@ mod tests {
             "ExcludedInterfaces: \"\"",
             "LossLimit: off\nWireExact: off",
             "LossLimit: 100%",
+            "AlertCooldown: 0",
+            "PacketRateLimit: 1.5M\nContactRateLimit: 10\nReceivedByteLimit: 5G",
+            "PacketRateLimit: off\nContactRateLimit: off\nReceivedByteLimit: off\nGroupIPv6: off",
+            "LimitFor: 10.0.5.0/24 ByteLimit 20G, PacketRateLimit off\nLimitFor: 10.0.5.1 ByteLimit 1G",
+            "GroupIPv6: 64\nLimitFor: fd00::/64 NumberContactedIPs 9\nIgnoredSources: fd00:0:0:1::/64,10.0.0.1",
+            "IgnoredSources: 10.0.0.5, 10.0.9.0/24, fd00::1",
+            "IgnoredSources:",
             "Promiscuous: eth0, \"span0\"",
             "Promiscuous: \"\"",
             "LocalNetworks: auto",
@@ -461,6 +524,27 @@ mod tests {
             ("TrafficInterval: »2592001«", "too large", "30 days"),
             ("PortInterval: »-1«", "not a number", "whole seconds"),
             ("PortInterval: »99999999999999999999«", "too large", "2592000"),
+            ("PacketRateLimit: »0«", "too small", "from 1 to 1G"),
+            ("PacketRateLimit: »1.0001K«", "not a whole number", "or `off`"),
+            ("ContactRateLimit: »fast«", "not a number", "or `off`"),
+            ("ReceivedByteLimit: »0«", "too small", "1000000000G"),
+            ("GroupIPv6: »65«", "too large", "from 32 to 64"),
+            ("IgnoredSources: 10.0.0.5,»10.0.0.5/24«", "bits are set", "10.0.0.0/24"),
+            ("IgnoredSources: »router«", "neither an address", "10.0.9.0/24"),
+            ("GroupIPv6: 64\nIgnoredSources: »fd00::1«", "smaller than a host", "first 64 bits"),
+            ("LimitFor: »10.0.0.0/8«", "without a limit", "ByteLimit 20G"),
+            ("LimitFor: 10.0.0.0/8 »ByteLimit 0«", "too small", "or `off`"),
+            ("LimitFor: 10.0.0.0/8 ByteLimit 1G, »ByteLimit 2G«", "set already", "a network and its limits"),
+            (
+                "LimitFor: 10.0.0.0/8 ByteLimit 1G\nLimitFor: »10.0.0.0/8« ByteLimit 2G",
+                "limits already",
+                "commas",
+            ),
+            ("LimitFor: 10.0.0.0/8 »ByteLimit«", "without a value", "ByteLimit 20G"),
+            ("LimitFor: 10.0.0.0/8 ByteLimit 1G, »Workers 2«", "not a limit of hosts", "PacketRateLimit"),
+            ("LimitFor: 10.0.0.0/8 »NumContactedPorts 9«", "no ports are counted", "AnalyzePorts: true"),
+            ("LimitFor: 10.0.0.0/8 »PacketRateLimit many«", "not a number", "or `off`"),
+            ("AlertCooldown: »2592001«", "too large", "from 0 to 2592000 (30 days)"),
             ("ByteLimit: »0«", "too small", "bytes from 1 to 1000000000G"),
             ("ByteLimit: »5T«", "unknown unit", "K, M and G are powers of 1000"),
             ("ByteLimit: »20000000000G«", "too large", "1000000000G"),

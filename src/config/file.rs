@@ -41,7 +41,7 @@ impl Text {
     }
 }
 
-/// The settings of a file: known keys, each once, values not yet looked at.
+/// The settings of a file: known keys, each once unless it may repeat, values not yet looked at.
 #[derive(Debug, Default)]
 pub(super) struct RawConfig<'t> {
     settings: Vec<Setting<'t>>,
@@ -90,9 +90,14 @@ impl<'t> RawConfig<'t> {
         self.settings.iter().find(|setting| setting.key == key)
     }
 
+    /// All settings of this key, in the order of the file.
+    pub(super) fn all(&self, key: Key) -> impl Iterator<Item = &Setting<'t>> {
+        self.settings.iter().filter(move |setting| setting.key == key)
+    }
+
     fn add(&mut self, setting: Option<Setting<'t>>) -> Result<(), Problem> {
         let Some(setting) = setting else { return Ok(()) };
-        if let Some(first) = self.get(setting.key) {
+        if let Some(first) = self.get(setting.key).filter(|first| !first.key.may_repeat()) {
             return Err(Problem {
                 title: format!("`{}` is set twice", setting.key),
                 span: setting.key_span,

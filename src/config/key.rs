@@ -33,6 +33,13 @@ keys! {
     NumContactedPorts
     PortInterval
     ScanEvidence
+    PacketRateLimit
+    ContactRateLimit
+    ReceivedByteLimit
+    LimitFor
+    IgnoredSources
+    GroupIPv6
+    AlertCooldown
     Direction
     WireExact
     LossLimit
@@ -63,6 +70,11 @@ impl Key {
     /// The key of exactly this name.
     pub(super) fn named(name: &str) -> Option<Key> {
         Self::ALL.iter().copied().find(|key| key.name() == name)
+    }
+
+    /// Whether a file may have it several times.
+    pub(super) fn may_repeat(self) -> bool {
+        self == Self::LimitFor
     }
 
     /// The key that somebody who wrote this most likely meant.

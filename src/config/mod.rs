@@ -20,9 +20,11 @@ mod check;
 mod error;
 mod file;
 mod key;
+mod limit_for;
 mod options;
 mod places;
 mod print;
+mod reload;
 mod units;
 mod word;
 
@@ -33,6 +35,9 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use crate::alert::{Facility, WebhookFormat};
+use ipnet::IpNet;
+
+use self::limit_for::LimitFor;
 use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
 use crate::detect::ScanRule;
 use crate::engine::PinCores;
@@ -57,6 +62,16 @@ pub struct Config {
     contacted_ports_max: u32,
     port_interval_s: u64,
     scan_rule: ScanRule,
+    /// `None`: no limit.
+    packets_per_s_max: Option<u32>,
+    contacts_per_s_max: Option<u32>,
+    received_bytes_max: Option<u64>,
+    /// Each network once.
+    limits_for: Vec<LimitFor>,
+    ignored_sources: Vec<IpNet>,
+    /// `None`: each IPv6 host is for itself. No network of the two above is smaller than a group.
+    group_ipv6: Option<u8>,
+    alert_cooldown_s: u64,
     direction: DirectionPolicy,
     wire_exact: WireExact,
     /// `None`: losses raise no alert.
@@ -91,7 +106,7 @@ impl Config {
     /// use traffic_alerted::config::Config;
     ///
     /// let config = Config::parse("my.conf", "TrafficInterval: 60\nByteLimit: 1.5G\n")?;
-    /// assert_eq!(config.detect_limits().ip_bytes_max, 1_500_000_000);
+    /// assert_eq!(config.detect_limits().hosts.ip_bytes_max, Some(1_500_000_000));
     /// # Ok::<(), traffic_alerted::config::ConfigError>(())
     /// ```
     ///
@@ -136,6 +151,13 @@ impl Config {
             contacted_ports_max: 100,
             port_interval_s: 600,
             scan_rule: ScanRule::Contacts,
+            packets_per_s_max: None,
+            contacts_per_s_max: None,
+            received_bytes_max: None,
+            limits_for: Vec::new(),
+            ignored_sources: Vec::new(),
+            group_ipv6: None,
+            alert_cooldown_s: 170,
             direction: DirectionPolicy::Auto,
             wire_exact: WireExact::Auto,
             loss_ppm_max: Some(1_000),
@@ -225,6 +247,9 @@ pub const FILE_BYTES_MAX: usize = 1 << 16;
 /// span that anybody bills.
 const INTERVAL_S: RangeInclusive<u64> = 1..=30 * 24 * 3600;
 
+/// Seconds within which an alert that is exceeded again is the same; 0 is a new one each time.
+const COOLDOWN_S: RangeInclusive<u64> = 0..=*INTERVAL_S.end();
+
 /// Bytes that a limit may have: an exabyte, which leaves room for sums of such sums in 64 bits.
 const LIMIT_BYTES: RangeInclusive<u64> = 1..=1_000_000_000_000_000_000;
 
@@ -236,6 +261,12 @@ const CONTACTED_HOSTS: RangeInclusive<u32> = 1..=1_000_000_000;
 
 /// There are 65536 ports, and one more than the limit must be possible.
 const CONTACTED_PORTS: RangeInclusive<u32> = 1..=65_535;
+
+/// Packets or contacts that a host may make in a second.
+const RATES: RangeInclusive<u32> = 1..=1_000_000_000;
+
+/// Prefix lengths by which IPv6 hosts are taken for one: from what a provider gets to what a network has.
+const GROUP_IPV6: RangeInclusive<u8> = 32..=64;
 
 /// Lost frames of a million from which on an alert is raised: from a ten-thousandth of a percent to all.
 const LOSS_PPM: RangeInclusive<u32> = 1..=1_000_000;

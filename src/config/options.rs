@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Config;
 use crate::api::view::Capabilities;
+use crate::detect::{ByNetwork, Exception, HostLimits};
 use crate::logging::Format;
 use crate::{alert, api, capture, detect, engine, flow};
 
@@ -26,6 +27,7 @@ impl Config {
             promiscuous: self.promiscuous.clone(),
             local_networks: self.local_networks.clone(),
             direction: self.direction,
+            counts_received: self.detect_limits().need_received_bytes(),
             event_loop: self.event_loop,
             wire_exact: self.wire_exact,
         }
@@ -44,6 +46,7 @@ impl Config {
             traffic_interval: Duration::from_secs(self.traffic_interval_s),
             port_interval: self.judge_contacted_ports.then(|| Duration::from_secs(self.port_interval_s)),
             chart_bytes_min: self.chart_bytes_min,
+            group_ipv6: self.group_ipv6,
             memory_bytes_max: self.memory_bytes_max,
         }
     }
@@ -54,18 +57,36 @@ impl Config {
     /// use traffic_alerted::config::Config;
     ///
     /// let config = Config::parse("my.conf", "NoDestinations: true\nAnalyzePorts: true")?;
-    /// assert_eq!(config.detect_limits().contacted_hosts_max, None);
-    /// assert_eq!(config.detect_limits().contacted_ports_max, Some(100));
+    /// assert_eq!(config.detect_limits().hosts.contacted_hosts_max, None);
+    /// assert_eq!(config.detect_limits().hosts.contacted_ports_max, Some(100));
     /// # Ok::<(), traffic_alerted::config::ConfigError>(())
     /// ```
     pub fn detect_limits(&self) -> detect::Limits {
-        detect::Limits {
-            ip_bytes_max: self.ip_bytes_max,
+        let hosts = HostLimits {
+            ip_bytes_max: Some(self.ip_bytes_max),
             contacted_hosts_max: self.judge_contacted_hosts.then_some(self.contacted_hosts_max),
             contacted_ports_max: self.judge_contacted_ports.then_some(self.contacted_ports_max),
+            packets_per_s_max: self.packets_per_s_max,
+            contacts_per_s_max: self.contacts_per_s_max,
+            received_bytes_max: self.received_bytes_max,
+        };
+        let ignored = ByNetwork::new(self.ignored_sources.iter().map(|network| (*network, ())));
+        // Where destinations are hidden, nobody is reported for having many.
+        let applies = |exception: &Exception| {
+            !(self.hide_destinations && matches!(exception, Exception::ContactedHosts(_)))
+        };
+        let networks = self
+            .limits_for
+            .iter()
+            .map(|limit| (limit.network, limit.exceptions.iter().copied().filter(applies).collect()));
+        detect::Limits {
+            hosts,
+            ignored,
             loss_ppm_max: self.loss_ppm_max,
             scan_rule: self.scan_rule,
+            ..detect::Limits::default()
         }
+        .with_exceptions(networks.collect())
     }
 
     /// How alerts are worded.
@@ -76,7 +97,10 @@ impl Config {
     /// assert!(!Config::default().alert_options().hide_destinations);
     /// ```
     pub fn alert_options(&self) -> alert::Options {
-        alert::Options { hide_destinations: self.hide_destinations }
+        alert::Options {
+            hide_destinations: self.hide_destinations,
+            cooldown: Duration::from_secs(self.alert_cooldown_s),
+        }
     }
 
     /// What a line of the log is.
@@ -139,21 +163,15 @@ impl Config {
                 port_interval: self.port_interval_s,
                 chart_min_bytes: self.chart_bytes_min,
                 excluded_interfaces: self.excluded_interfaces.clone(),
+                further: self.further_limits(),
             },
         }
     }
 }
 
+/// Every key with a value that is not its default.
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
-    use crate::config::tests::two_cores;
-    use crate::detect::ScanRule;
-    use crate::engine::PinCores;
-
-    /// Every key with a value that is not its default.
-    const ALL_SET: &str = "\
+pub(super) const ALL_SET: &str = "\
 TrafficInterval: 60
 ByteLimit: 1.5G
 NoDestinations: true
@@ -165,6 +183,13 @@ AnalyzePorts: true
 NumContactedPorts: 50
 PortInterval: 300
 ScanEvidence: suspicious
+PacketRateLimit: 10K
+ContactRateLimit: 20
+ReceivedByteLimit: 3G
+LimitFor: 10.0.5.0/24 ByteLimit 20G, PacketRateLimit off, NumberContactedIPs 5
+IgnoredSources: 10.0.0.9, fd00::/32
+GroupIPv6: 56
+AlertCooldown: 90
 Direction: in+own
 WireExact: off
 LossLimit: 5%
@@ -190,6 +215,14 @@ ReverseDNS: true
 ListenAddress: [::1]:80
 ";
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
+    use crate::config::tests::two_cores;
+    use crate::detect::ScanRule;
+    use crate::engine::PinCores;
+
     #[test]
     fn every_setting_arrives_on_its_floor() {
         let config = Config::parse_on("it", ALL_SET.as_bytes(), &two_cores())
@@ -203,25 +236,42 @@ ListenAddress: [::1]:80
             direction: DirectionPolicy::InAndOwn,
             event_loop: EventLoop::Epoll,
             wire_exact: WireExact::Off,
+            counts_received: true,
         };
         assert_eq!(config.capture_options(), capture);
         let flow = flow::Options {
             traffic_interval: Duration::from_secs(60),
             port_interval: Some(Duration::from_secs(300)),
             chart_bytes_min: 0,
+            group_ipv6: Some(56),
             memory_bytes_max: 1_000_000_000,
         };
         assert_eq!(config.flow_options(), flow);
-        let limits = detect::Limits {
-            ip_bytes_max: 1_500_000_000,
+        let hosts = HostLimits {
+            ip_bytes_max: Some(1_500_000_000),
             // Destinations are hidden, so nobody is accused of having too many.
             contacted_hosts_max: None,
             contacted_ports_max: Some(50),
+            packets_per_s_max: Some(10_000),
+            contacts_per_s_max: Some(20),
+            received_bytes_max: Some(3_000_000_000),
+        };
+        let network = |text: &str| text.parse().expect("a network");
+        let ignored = ByNetwork::new([(network("10.0.0.9/32"), ()), (network("fd00::/32"), ())]);
+        let limits = detect::Limits {
+            hosts,
+            ignored,
             loss_ppm_max: Some(50_000),
             scan_rule: ScanRule::Suspicious,
-        };
+            ..Default::default()
+        }
+        .with_exceptions(vec![(
+            network("10.0.5.0/24"),
+            vec![Exception::IpBytes(Some(20_000_000_000)), Exception::PacketsPerS(None)],
+        )]);
         assert_eq!(config.detect_limits(), limits);
-        assert_eq!(config.alert_options(), alert::Options { hide_destinations: true });
+        let alert = alert::Options { hide_destinations: true, cooldown: Duration::from_secs(90) };
+        assert_eq!(config.alert_options(), alert);
         assert_eq!(config.log_format(), Format::Json);
         let sinks = alert::SinkOptions {
             retry: alert::Retry::default(),
@@ -260,5 +310,12 @@ ListenAddress: [::1]:80
             json,
             r#"{"TrafficInterval":170,"ByteLimit":20000,"NoDestinations":false,"ContactedIPsAnalyze":true,"NumberContactedIPs":15,"AnalyzePorts":false,"NumContactedPorts":100,"PortInterval":600,"ChartMinBytes":1,"ExcludedInterfaces":["lo"]}"#
         );
+        let text =
+            "PacketRateLimit: 10K\nLimitFor: 10.0.0.0/8 ByteLimit 2G\nLimitFor: fd00::/8 ByteLimit off\n";
+        let config = Config::parse("it", text).unwrap_or_else(|error| panic!("{error}"));
+        let json = serde_json::to_string(&config.api_options().capabilities).expect("a view becomes JSON");
+        let further =
+            r#","PacketRateLimit":"10K","LimitFor":"10.0.0.0/8 ByteLimit 2G; fd00::/8 ByteLimit off"}"#;
+        assert!(json.ends_with(further), "{json}");
     }
 }

@@ -96,7 +96,7 @@ fn seconds_within(value: &str, range: &RangeInclusive<u64>) -> Result<u64, Compl
 }
 
 /// A number that needs no explanation.
-fn whole(value: &str, range: &RangeInclusive<u32>) -> Result<u32, Complaint> {
+pub(super) fn whole(value: &str, range: &RangeInclusive<u32>) -> Result<u32, Complaint> {
     units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
         let (min, max) = (range.start(), range.end());
         Complaint::new(error, format!("write a whole number from {min} to {max}"))

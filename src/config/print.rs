@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::key::Key;
-use super::units::Bytes;
+use super::units::{Amount, Bytes};
 use super::word::Word;
 use super::{Config, Workers};
 use crate::alert::Secret;
@@ -17,10 +17,17 @@ impl fmt::Display for Config {
             if let Some(comment) = self.comment(key) {
                 writeln!(f, "# {comment}")?;
             }
-            write!(f, "{key}:")?;
-            match self.value(key) {
-                value if value.is_empty() => writeln!(f)?,
-                value => writeln!(f, " {value}")?,
+            let values = match key {
+                Key::LimitFor if !self.limits_for.is_empty() => {
+                    self.limits_for.iter().map(ToString::to_string).collect()
+                }
+                _ => vec![self.value(key)],
+            };
+            for value in values {
+                match value.as_str() {
+                    "" => writeln!(f, "{key}:")?,
+                    value => writeln!(f, "{key}: {value}")?,
+                }
             }
         }
         Ok(())
@@ -28,7 +35,7 @@ impl fmt::Display for Config {
 }
 
 impl Config {
-    fn value(&self, key: Key) -> String {
+    pub(super) fn value(&self, key: Key) -> String {
         match key {
             Key::TrafficInterval => self.traffic_interval_s.to_string(),
             Key::ByteLimit => Bytes(self.ip_bytes_max).to_string(),
@@ -41,6 +48,14 @@ impl Config {
             Key::NumContactedPorts => self.contacted_ports_max.to_string(),
             Key::PortInterval => self.port_interval_s.to_string(),
             Key::ScanEvidence => self.scan_rule.word().to_owned(),
+            Key::PacketRateLimit => or_off(self.packets_per_s_max.map(|max| Amount(u64::from(max)))),
+            Key::ContactRateLimit => or_off(self.contacts_per_s_max.map(|max| Amount(u64::from(max)))),
+            Key::ReceivedByteLimit => or_off(self.received_bytes_max.map(Bytes)),
+            // One line each, and this one where there is none.
+            Key::LimitFor => String::new(),
+            Key::IgnoredSources => joined(&self.ignored_sources),
+            Key::GroupIPv6 => or_off(self.group_ipv6),
+            Key::AlertCooldown => self.alert_cooldown_s.to_string(),
             Key::Direction => self.direction.word().to_owned(),
             Key::WireExact => self.wire_exact.word().to_owned(),
             Key::LossLimit => {
@@ -89,6 +104,27 @@ impl Config {
         }
     }
 
+    /// The limits that the original does not have and that are not off, as the file has them.
+    pub(super) fn further_limits(&self) -> Vec<(&'static str, String)> {
+        let keys = [
+            Key::PacketRateLimit,
+            Key::ContactRateLimit,
+            Key::ReceivedByteLimit,
+            Key::LimitFor,
+            Key::IgnoredSources,
+            Key::GroupIPv6,
+        ];
+        let values = keys.into_iter().map(|key| match key {
+            // Several lines, and one name.
+            Key::LimitFor => {
+                let lines: Vec<String> = self.limits_for.iter().map(ToString::to_string).collect();
+                (key.name(), lines.join("; "))
+            }
+            _ => (key.name(), self.value(key)),
+        });
+        values.filter(|(_, value)| !matches!(value.as_str(), "" | "off")).collect()
+    }
+
     /// What the value alone does not say.
     fn comment(&self, key: Key) -> Option<String> {
         match (key, self.workers) {
@@ -128,6 +164,10 @@ fn word(text: &str) -> String {
     }
 }
 
+fn or_off(limit: Option<impl fmt::Display>) -> String {
+    limit.map_or_else(|| "off".to_owned(), |limit| limit.to_string())
+}
+
 fn quoted(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
     quoted.join(",")
@@ -158,6 +198,13 @@ AnalyzePorts: false
 NumContactedPorts: 100
 PortInterval: 600
 ScanEvidence: contacts
+PacketRateLimit: off
+ContactRateLimit: off
+ReceivedByteLimit: off
+LimitFor:
+IgnoredSources:
+GroupIPv6: off
+AlertCooldown: 170
 Direction: auto
 WireExact: auto
 LossLimit: 0.1%
@@ -193,6 +240,10 @@ ListenAddress: 127.0.0.1:8698
         let files = [
             "",
             "NoDestinations: true\n",
+            "PacketRateLimit: 1500\nContactRateLimit: 2K\nReceivedByteLimit: 1.5G\nGroupIPv6: 48\n",
+            "LimitFor: 10.0.0.0/8 ByteLimit 20G, PacketRateLimit 1K,NumberContactedIPs off\nLimitFor: fd00::/8 \
+             ReceivedByteLimit off\n",
+            "IgnoredSources: 10.0.0.1, fd00::/8\n",
             "ExcludedInterfaces:\n",
             "ExcludedInterfaces: \"a#b\",\"c,d\"\n",
             "ByteLimit: 1.5G\nChartMinBytes: 0\nRingMemory: 1234567\n",

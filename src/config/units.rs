@@ -45,6 +45,16 @@ pub(super) fn whole(text: &str) -> Result<u64, NumberError> {
 
 /// Reads a number of bytes: `500000`, `5M`, `1.5G`.
 pub(super) fn bytes(text: &str) -> Result<u64, NumberError> {
+    suffixed(text, NumberError::PartOfAByte)
+}
+
+/// Reads a number of things that may be many: `500`, `10K`, `1.5M`.
+pub(super) fn amount(text: &str) -> Result<u64, NumberError> {
+    suffixed(text, NumberError::Fraction)
+}
+
+/// Reads a number with K, M or G behind it, or nothing.
+fn suffixed(text: &str, too_fine: NumberError) -> Result<u64, NumberError> {
     let number_len = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(number_len);
     if number.is_empty() {
@@ -58,7 +68,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, NumberError> {
         _ if unit.bytes().all(|b| b.is_ascii_alphabetic()) => return Err(NumberError::UnknownUnit),
         _ => return Err(NumberError::NotANumber),
     };
-    scaled(number, zeros, NumberError::PartOfAByte)
+    scaled(number, zeros, too_fine)
 }
 
 /// Reads a percentage such as `0.1%` in millionths.
@@ -117,11 +127,21 @@ pub(super) fn within<T: TryFrom<u64> + PartialOrd>(
     }
 }
 
-/// A number of bytes in the shortest form that [`bytes`] reads back to the same number.
+/// A number in the shortest form that [`amount`] and [`bytes`] read back to the same number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Amount(pub(super) u64);
+
+/// The same of bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bytes(pub(super) u64);
 
 impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Amount(self.0).fmt(f)
+    }
+}
+
+impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, letter) = match self.0 {
             n if n == 0 || n % 1_000 != 0 => (1, ""),

@@ -7,9 +7,9 @@ use std::net::IpAddr;
 pub struct Finding {
     /// Which limit.
     pub kind: FindingKind,
-    /// The host that exceeds it; `None` where it is about the capture itself.
+    /// The host that exceeds it, or receives too much; `None` where it is about the capture itself.
     pub source: Option<IpAddr>,
-    /// What was measured: bytes, hosts, ports, or lost frames of a million.
+    /// What was measured: bytes, hosts, ports, packets or contacts of a second, or lost frames of a million.
     pub measured: u64,
     /// The limit that it exceeds, in the same unit.
     pub limit: u64,
@@ -24,17 +24,42 @@ pub enum FindingKind {
     Scanning,
     /// Ports contacted in the port window.
     ScanningPort,
+    /// Packets sent in a second.
+    PacketRate,
+    /// Hosts newly contacted in a second.
+    ContactRate,
+    /// Bytes received in the traffic window.
+    Received,
     /// Frames that the kernel dropped in the traffic window, because a ring was full.
     Loss,
 }
 
 impl FindingKind {
+    /// Every kind, in order.
+    pub const ALL: [Self; 7] = [
+        Self::Traffic,
+        Self::Scanning,
+        Self::ScanningPort,
+        Self::PacketRate,
+        Self::ContactRate,
+        Self::Received,
+        Self::Loss,
+    ];
+
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The word of the log line and of JSON.
     pub fn name(self) -> &'static str {
         match self {
             FindingKind::Traffic => "TRAFFIC",
             FindingKind::Scanning => "SCANNING",
             FindingKind::ScanningPort => "SCANNING_PORT",
+            FindingKind::PacketRate => "PACKET_RATE",
+            FindingKind::ContactRate => "CONTACT_RATE",
+            FindingKind::Received => "RECEIVED",
             FindingKind::Loss => "LOSS",
         }
     }

@@ -4,36 +4,28 @@
 //! finding has been said is the ledger's business. A value at the limit is within it; one more is a finding.
 #![forbid(unsafe_code)]
 
+mod contact_rate;
 mod finding;
 mod host_scan;
+mod limits;
 mod loss;
+mod networks;
+mod packet_rate;
 mod port_scan;
+mod received;
 mod scan;
 mod unexplained;
 mod volume;
 mod why;
 
 pub use finding::{Finding, FindingKind};
+pub use limits::{Exception, HostLimits, Limits};
 pub use loss::Share;
+pub use networks::ByNetwork;
 pub use scan::{Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole, judge_hosts, judge_ports};
 pub use unexplained::Sight;
 
 use crate::flow::{HostCounts, KernelCounts};
-
-/// What a host may do before it is reported.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes sent in the traffic window.
-    pub ip_bytes_max: u64,
-    /// Hosts contacted in the traffic window; `None` turns the detector off.
-    pub contacted_hosts_max: Option<u32>,
-    /// Ports contacted in the port window; `None` turns the detector off.
-    pub contacted_ports_max: Option<u32>,
-    /// Frames of a million that may be lost in the traffic window; `None` turns the detector off.
-    pub loss_ppm_max: Option<u32>,
-    /// What makes a scanner of a host over one of these two.
-    pub scan_rule: ScanRule,
-}
 
 /// What makes a host a scanner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -48,56 +40,75 @@ pub enum ScanRule {
 /// Judges what was lost and each host, and appends what exceeds a limit to `findings`.
 pub fn run(loss: &KernelCounts, hosts: &[HostCounts], limits: &Limits, findings: &mut Vec<Finding>) {
     loss::judge(loss, limits, findings);
-    volume::judge(hosts, limits, findings);
-    host_scan::judge(hosts, limits, findings);
-    port_scan::judge(hosts, limits, findings);
+    for host in hosts {
+        let Some(limits) = limits.of(&host.addr) else { continue };
+        volume::judge(host, limits, findings);
+        host_scan::judge(host, limits, findings);
+        port_scan::judge(host, limits, findings);
+        packet_rate::judge(host, limits, findings);
+        contact_rate::judge(host, limits, findings);
+        received::judge(host, limits, findings);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// At the limit nothing is said, one beyond it everything that is turned on.
+    /// At the limit nothing is said, one beyond it what is turned on.
     #[test]
     fn a_limit_is_exceeded_by_one_more() {
-        let limits = Limits {
-            ip_bytes_max: 1000,
-            contacted_hosts_max: Some(15),
-            contacted_ports_max: Some(100),
-            loss_ppm_max: None,
-            scan_rule: ScanRule::Contacts,
-        };
-        let off = Limits { contacted_hosts_max: None, contacted_ports_max: None, ..limits.clone() };
-        let at = |ip_bytes, contacted_hosts, contacted_ports| HostCounts {
-            addr: [10, 0, 0, 1].into(),
+        let host = HostCounts::nothing([10, 0, 0, 1].into());
+        let exceptions = [
+            (Exception::IpBytes(Some(10)), FindingKind::Traffic),
+            (Exception::ContactedHosts(Some(10)), FindingKind::Scanning),
+            (Exception::ContactedPorts(Some(10)), FindingKind::ScanningPort),
+            (Exception::PacketsPerS(Some(10)), FindingKind::PacketRate),
+            (Exception::ContactsPerS(Some(10)), FindingKind::ContactRate),
+            (Exception::ReceivedBytes(Some(10)), FindingKind::Received),
+        ];
+        let doing = |amount: u32| HostCounts {
             packets: 1,
-            ip_bytes,
-            contacted_hosts,
-            contacted_ports,
+            ip_bytes: u64::from(amount),
+            received_bytes: u64::from(amount),
+            contacted_hosts: amount,
+            contacted_ports: amount,
+            packets_per_s: amount,
+            contacts_per_s: amount,
+            ..host
         };
-        let kinds = |host: HostCounts, limits: &Limits| {
+        let judge = |host: HostCounts, limits: HostLimits| {
             let mut findings = Vec::new();
-            run(&KernelCounts::default(), &[host], limits, &mut findings);
+            let limits = Limits { hosts: limits, ..Limits::default() };
+            run(&KernelCounts::default(), &[host], &limits, &mut findings);
             findings.iter().map(|finding| (finding.kind, finding.measured, finding.limit)).collect::<Vec<_>>()
         };
-        assert_eq!(kinds(at(1000, 15, 100), &limits), []);
-        assert_eq!(kinds(at(1001, 15, 100), &limits), [(FindingKind::Traffic, 1001, 1000)]);
-        assert_eq!(kinds(at(0, 16, 100), &limits), [(FindingKind::Scanning, 16, 15)]);
-        assert_eq!(kinds(at(0, 15, 101), &limits), [(FindingKind::ScanningPort, 101, 100)]);
-        assert_eq!(kinds(at(1001, 16, 101), &limits).len(), 3);
-        assert_eq!(kinds(at(1000, u32::MAX, u32::MAX), &off), []);
-        assert_eq!(kinds(at(u64::MAX, 0, 0), &off), [(FindingKind::Traffic, u64::MAX, 1000)]);
+        for (exception, kind) in exceptions {
+            let limits = HostLimits::default().with(exception);
+            assert_eq!(judge(doing(10), limits), []);
+            assert_eq!(judge(doing(11), limits), [(kind, 11, 10)]);
+        }
+        let all =
+            exceptions.iter().fold(HostLimits::default(), |limits, (exception, _)| limits.with(*exception));
+        assert_eq!(judge(doing(11), all).len(), exceptions.len());
+        assert_eq!(judge(doing(u32::MAX), HostLimits::default()), []);
+    }
+
+    #[test]
+    fn an_ignored_host_is_never_found() {
+        let ignored = ByNetwork::new([("10.0.0.0/24".parse().expect("a network"), ())]);
+        let hosts = HostLimits::default().with(Exception::IpBytes(Some(1)));
+        let limits = Limits { hosts, ignored, ..Limits::default() };
+        let sent = |addr: [u8; 4]| HostCounts { ip_bytes: 2, ..HostCounts::nothing(addr.into()) };
+        let mut findings = Vec::new();
+        run(&KernelCounts::default(), &[sent([10, 0, 0, 9]), sent([10, 0, 1, 9])], &limits, &mut findings);
+        let sources: Vec<_> = findings.iter().map(|finding| finding.source).collect();
+        assert_eq!(sources, [Some([10, 0, 1, 9].into())]);
     }
 
     #[test]
     fn a_loss_is_a_share_of_what_was_offered() {
-        let limits = |loss_ppm_max| Limits {
-            ip_bytes_max: u64::MAX,
-            contacted_hosts_max: None,
-            contacted_ports_max: None,
-            loss_ppm_max,
-            scan_rule: ScanRule::Contacts,
-        };
+        let limits = |loss_ppm_max| Limits { loss_ppm_max, ..Limits::default() };
         for (tp_drops, tp_packets, limit, expected) in [
             (0, 0, Some(1), None),
             (0, 1_000_000, Some(1), None),

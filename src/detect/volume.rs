@@ -2,15 +2,17 @@
 
 use crate::flow::HostCounts;
 
-use super::{Finding, FindingKind, Limits};
+use super::{Finding, FindingKind, HostLimits};
 
-/// Finds hosts that sent more than `ip_bytes_max`.
-pub(super) fn judge(hosts: &[HostCounts], limits: &Limits, findings: &mut Vec<Finding>) {
-    let limit = limits.ip_bytes_max;
-    findings.extend(hosts.iter().filter(|host| host.ip_bytes > limit).map(|host| Finding {
-        kind: FindingKind::Traffic,
-        source: Some(host.addr),
-        measured: host.ip_bytes,
-        limit,
-    }));
+/// Finds that a host sent more than `ip_bytes_max`.
+pub(super) fn judge(host: &HostCounts, limits: &HostLimits, findings: &mut Vec<Finding>) {
+    let Some(limit) = limits.ip_bytes_max else { return };
+    if host.ip_bytes > limit {
+        findings.push(Finding {
+            kind: FindingKind::Traffic,
+            source: Some(host.addr),
+            measured: host.ip_bytes,
+            limit,
+        });
+    }
 }

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::alert::{ActiveHost, Evidence, Ledger, Notice, QuietTimes, Report};
+use tracing::warn;
+
+use crate::alert::{ActiveHost, Evidence, Ledger, Mute, NewMute, Notice, QuietTimes, Report, TooManyMutes};
 use crate::capture::KernelView;
 use crate::detect::{self, Finding};
 use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, SNAPSHOT_HOSTS_MAX, Seed, Snapshot, Window};
@@ -23,6 +25,10 @@ pub(super) struct Analyst {
     suspects: Suspects,
     hides_destinations: bool,
     interfaces: InterfaceBook,
+    /// Since they were last listed.
+    mutes_changed: bool,
+    /// It was said that received bytes find no room.
+    said_full: bool,
     hosts: Vec<HostCounts>,
     findings: Vec<Finding>,
 }
@@ -35,14 +41,47 @@ impl Analyst {
         };
         Self {
             window: Window::new(&rules.flow, limits, seed),
-            ledger: Ledger::new(quiet),
+            ledger: Ledger::new(quiet, rules.alert.cooldown),
             limits: rules.detect.clone(),
             suspects: Suspects::new(rules.detect.scan_rule),
             hides_destinations: rules.alert.hide_destinations,
             interfaces: InterfaceBook::default(),
+            mutes_changed: false,
+            said_full: false,
             hosts: Vec::new(),
             findings: Vec::new(),
         }
+    }
+
+    /// Goes by other limits and other words from here on. Windows and memory stay as they are.
+    pub(super) fn apply(&mut self, rules: Rules) {
+        self.limits = rules.detect;
+        // What they were let off for may be too much now.
+        self.suspects = Suspects::new(self.limits.scan_rule);
+        self.hides_destinations = rules.alert.hide_destinations;
+        self.ledger.set_cooldown(rules.alert.cooldown);
+        self.window.chart_from(rules.flow.chart_bytes_min);
+        // Who is quiet now may have been too loud for them.
+        self.window.touch_all();
+    }
+
+    /// Changes the mutes; the answer is due once they are listed.
+    pub(super) fn mute(&mut self, new: NewMute, now: Moment, civil: UnixNanos) -> Result<Mute, TooManyMutes> {
+        let mute = self.ledger.mute(new, now, civil);
+        self.mutes_changed |= mute.is_ok();
+        mute
+    }
+
+    /// Takes a mute back, and appends what is to be said then. Whether it was in force.
+    pub(super) fn unmute(&mut self, id: u64, notices: &mut Vec<Notice>) -> bool {
+        let was_there = self.ledger.unmute(id, notices);
+        self.mutes_changed |= was_there;
+        was_there
+    }
+
+    /// The mutes in force, if they have changed since the last call.
+    pub(super) fn take_mutes(&mut self) -> Option<Vec<Mute>> {
+        std::mem::take(&mut self.mutes_changed).then(|| self.ledger.mutes().cloned().collect())
     }
 
     /// Says when counting began.
@@ -67,9 +106,14 @@ impl Analyst {
         // Before the window turns: after a stall, what waits is not to lose its rows first.
         self.window.decide(settled);
         self.window.roll(now);
-        // First, so that a host that was quiet for a whole window and begins again has a new alert.
+        // First, so that a host that was quiet for a whole window and begins again is said again.
         self.ledger.close_quiet(now, civil, notices);
+        self.mutes_changed |= self.ledger.expire_mutes(now, notices);
 
+        if self.window.received_bytes_lost() > 0 && !self.said_full {
+            self.said_full = true;
+            warn!("the table of received bytes is full, so some are not judged: raise MemoryLimit");
+        }
         self.hosts.clear();
         self.window.take_touched(&mut self.hosts);
         self.suspects.turn(now);
@@ -80,10 +124,10 @@ impl Analyst {
         detect::run(&window.loss(), &self.hosts, &self.limits, &mut self.findings);
         for finding in &self.findings {
             let is_said = self.ledger.is_open(finding.source, finding.kind);
-            if !is_said && !self.suspects.accuses(finding, window, &self.limits, now) {
+            if !is_said && !self.suspects.accuses(finding, window, now) {
                 continue;
             }
-            let evidence = || evidence(window, finding, &self.limits, now, self.hides_destinations);
+            let evidence = || evidence(window, finding, now, self.hides_destinations);
             notices.extend(self.ledger.note(finding, now, civil, evidence));
         }
     }
@@ -152,23 +196,15 @@ fn silent(addr: std::net::IpAddr) -> HostRow {
     }
 }
 
-fn evidence(
-    window: &Window,
-    finding: &Finding,
-    limits: &detect::Limits,
-    now: Moment,
-    hides_destinations: bool,
-) -> Evidence {
+fn evidence(window: &Window, finding: &Finding, now: Moment, hides_destinations: bool) -> Evidence {
     let loss = window.loss();
     let Some(source) = finding.source else { return Evidence { loss, ..Evidence::default() } };
     let row = window.host(&source).unwrap_or_else(|| silent(source));
     let ports = match finding.kind {
         detect::FindingKind::ScanningPort => window.ports_of(&source),
-        detect::FindingKind::Traffic | detect::FindingKind::Scanning | detect::FindingKind::Loss => {
-            Vec::new()
-        }
+        _ => Vec::new(),
     };
-    let mut scan = scan_evidence(window, finding, limits, now).map(|(scan, _)| scan);
+    let mut scan = scan_evidence(window, finding, now).map(|(scan, _)| scan);
     let mut destinations = row.destinations;
     if hides_destinations {
         destinations.clear();
@@ -178,3 +214,6 @@ fn evidence(
     }
     Evidence { ip_bytes: row.ip_bytes, destinations, ports, loss, scan }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ const TOGETHER: usize = 64;
 #[derive(Debug)]
 pub(super) struct Intake {
     decoded: Vec<Decoded>,
+    counts_received: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -21,11 +22,13 @@ struct Decoded {
     summary: Summary,
     seen_at: UnixNanos,
     is_evidence: bool,
+    is_received: bool,
 }
 
 impl Intake {
-    pub(super) fn new() -> Self {
-        Self { decoded: Vec::with_capacity(TOGETHER) }
+    /// With `counts_received`, what arrives by the word of its batch is counted as received.
+    pub(super) fn new(counts_received: bool) -> Self {
+        Self { decoded: Vec::with_capacity(TOGETHER), counts_received }
     }
 
     /// Takes a frame of `batch`. It is in `delta` at the latest after [`flush`](Self::flush).
@@ -55,7 +58,9 @@ impl Intake {
             Standing::CountsIfOwn => !batch.is_own(summary.endpoints.src()),
             Standing::Evidence => true,
         };
-        self.decoded.push(Decoded { crossing, summary, seen_at: frame.seen_at, is_evidence });
+        let is_received = self.counts_received && batch.arrives(frame);
+        let seen_at = frame.seen_at;
+        self.decoded.push(Decoded { crossing, summary, seen_at, is_evidence, is_received });
         if self.decoded.len() == TOGETHER {
             self.flush(delta);
         }
@@ -63,11 +68,14 @@ impl Intake {
 
     /// Counts what was decoded.
     pub(super) fn flush(&mut self, delta: &mut Delta) {
-        for Decoded { crossing, summary, seen_at, is_evidence } in self.decoded.drain(..) {
+        for Decoded { crossing, summary, seen_at, is_evidence, is_received } in self.decoded.drain(..) {
             if is_evidence {
                 delta.note_evidence(crossing, &summary, seen_at, Skip::Leaving);
             } else {
                 delta.count(crossing, &summary, seen_at);
+            }
+            if is_received {
+                delta.receive(&summary);
             }
         }
     }

@@ -161,6 +161,7 @@ mod tests {
                 traffic_interval: Duration::from_secs(10),
                 port_interval: None,
                 chart_bytes_min: 0,
+                group_ipv6: None,
                 memory_bytes_max: 64 << 20,
             };
             let seed = Seed::default();

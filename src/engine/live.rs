@@ -4,25 +4,28 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use thiserror::Error;
 use tracing::{error, info};
 
-use crate::alert::{Finished, Outlets, Patience, Report};
+use crate::alert::{Finished, MuteDesk, Outlets, Patience, Report};
 use crate::capture::{self, CaptureError, LiveSeed, OpenError, Opened, Waker, Watcher};
 use crate::flow::{self, Accounting, AnalystEnd, Delta, Published, Seed, WorkerEnd, handover};
 
 use super::analyst::Analyst;
-use super::merge::Merge;
+use super::merge::{Merge, Order};
 use super::worker::Worker;
 use super::{MemoryError, Options, Rules, threads};
 
 /// Patience with sinks that do not take the last alerts.
-const LAST_ALERTS: Patience =
+pub const LAST_ALERTS: Patience =
     Patience { log: Duration::from_millis(300), others: Duration::from_millis(2500) };
+
+/// Orders that may wait for the analyst's next turn; whoever gives more waits with them.
+const ORDERS_MAX: usize = 64;
 
 /// The engine could not be opened or started.
 #[derive(Debug, Error)]
@@ -86,6 +89,9 @@ impl Engine {
         let stop_merge = Arc::new(AtomicBool::new(false));
         let stop_workers = Arc::new(AtomicBool::new(false));
         let (last_deltas_in, last_deltas) = channel();
+        let (orders_in, orders) = sync_channel(ORDERS_MAX);
+        let (mutes_in, mute_orders) = sync_channel(ORDERS_MAX);
+        let mutes = Arc::new(Published::new(Vec::new()));
 
         let (worker_ends, analyst_ends): (Vec<WorkerEnd>, Vec<AnalystEnd>) =
             rings.iter().map(|_| handover(Box::new(Delta::new(self.limits.delta, seed.clone())))).unzip();
@@ -97,9 +103,13 @@ impl Engine {
             is_wire_exact,
             kernel_view,
             outlets,
+            orders,
+            mute_orders,
+            mutes: Arc::clone(&mutes),
             stop: Arc::clone(&stop_merge),
         };
         let merge = spawn("analyst", move || merge.run())?;
+        let mute_desk = MuteDesk::new(mutes_in, merge.thread().clone(), mutes);
 
         let cores = threads::cores(&self.options.pin_cores, rings.len());
         let mut workers = Vec::new();
@@ -117,8 +127,19 @@ impl Engine {
             };
             workers.push(start.spawn()?);
         }
-        let watcher = spawn_watcher(watcher, failure.clone())?;
-        Ok(Running { workers, watcher, merge, last_deltas_in, stop_workers, stop_merge, failure })
+        let (watcher, watcher_orders) = spawn_watcher(watcher, failure.clone())?;
+        Ok(Running {
+            workers,
+            watcher,
+            watcher_orders,
+            merge,
+            last_deltas_in,
+            orders_in,
+            mute_desk,
+            stop_workers,
+            stop_merge,
+            failure,
+        })
     }
 }
 
@@ -172,9 +193,12 @@ struct Handle<T> {
 #[derive(Debug)]
 pub struct Running {
     workers: Vec<Handle<Result<Box<Delta>, CaptureError>>>,
-    watcher: Handle<Result<(), CaptureError>>,
+    watcher: WatcherThread,
+    watcher_orders: capture::Orders,
     merge: JoinHandle<(Analyst, Outlets)>,
     last_deltas_in: Sender<Box<Delta>>,
+    orders_in: SyncSender<Order>,
+    mute_desk: MuteDesk,
     stop_workers: Arc<AtomicBool>,
     stop_merge: Arc<AtomicBool>,
     failure: Waker,
@@ -194,14 +218,41 @@ pub struct Summary {
 }
 
 impl Running {
+    /// Goes by other rules, and by what the options say of interfaces, directions and networks, from the analyst's
+    /// and the watcher's next turn on. Nothing that was counted is lost; windows, memory, workers and rings stay as
+    /// they were opened.
+    pub fn apply(&self, rules: Rules, capture: &capture::Options) {
+        self.order(Order::Rules(Box::new(rules)));
+        self.watcher_orders.apply(capture);
+    }
+
+    /// Tells alerts to other sinks from the analyst's next turn on. Gives the ones before, with what waits in them;
+    /// `None` where the analyst has ended.
+    pub fn replace_outlets(&self, outlets: Outlets) -> Option<Outlets> {
+        let (before_in, before) = channel();
+        self.order(Order::Outlets(Box::new(outlets), before_in));
+        before.recv().ok()
+    }
+
+    /// Where mutes are ordered and listed.
+    pub fn mute_desk(&self) -> MuteDesk {
+        self.mute_desk.clone()
+    }
+
+    fn order(&self, order: Order) {
+        // The analyst ends before this only by a panic, which ends the process.
+        let _ = self.orders_in.send(order);
+        self.merge.thread().unpark();
+    }
+
     /// Stops in the reverse order of the start. Nothing that was counted is lost, but by a worker that failed,
     /// and every alert that follows from it is said.
     pub fn stop(self) -> Summary {
         let mut failure = None;
-        self.watcher.bell.wake();
+        self.watcher_orders.stop();
         self.stop_workers.store(true, Ordering::Release);
         self.workers.iter().for_each(|worker| worker.bell.wake());
-        failure = join(self.watcher.thread).err().or(failure);
+        failure = join(self.watcher).err().or(failure);
         for worker in self.workers {
             match join(worker.thread) {
                 Ok(delta) => {
@@ -230,18 +281,22 @@ impl AsFd for Running {
     }
 }
 
-fn spawn_watcher(watcher: Watcher, failure: Waker) -> Result<Handle<Result<(), CaptureError>>, StartError> {
-    let bell = waker("interfaces")?;
-    let stop = bell.clone();
-    let thread = spawn("interfaces", move || {
-        let result = watcher.run(&stop);
+type WatcherThread = JoinHandle<Result<(), CaptureError>>;
+
+fn spawn_watcher(watcher: Watcher, failure: Waker) -> Result<(WatcherThread, capture::Orders), StartError> {
+    let what = "interfaces";
+    let orders =
+        capture::Orders::new().map_err(|source| StartError::Resources { what: what.to_owned(), source })?;
+    let given = orders.clone();
+    let thread = spawn(what, move || {
+        let result = watcher.run(&given);
         if let Err(error) = &result {
             error!("interfaces are no longer followed: {error}");
             failure.wake();
         }
         result
     })?;
-    Ok(Handle { thread, bell })
+    Ok((thread, orders))
 }
 
 fn spawn<T: Send + 'static>(

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
-use crate::alert::{Notice, Outlets, Report};
+use crate::alert::{Mute, MuteOrder, Notice, Outlets, Report};
 use crate::capture::KernelView;
 use crate::flow::{AnalystEnd, Delta, Settled};
 use crate::published::Published;
-use crate::time::{Moment, monotonic_now, unix_now};
+use crate::time::{Moment, UnixNanos, monotonic_now, unix_now};
 
+use super::Rules;
 use super::analyst::Analyst;
 
 /// A frame is read at the latest this long after it was seen: the time in which the kernel retires a block,
@@ -31,6 +32,15 @@ const PUBLISH: Duration = Duration::from_millis(500);
 /// analyst from its work, and it is the first thing that a late analyst leaves out.
 const RESTS_BETWEEN: u32 = 4;
 
+/// What others want of the analyst; it is taken before the next judgement.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Other limits and words.
+    Rules(Box<Rules>),
+    /// Other sinks; the ones before go back, with what waits in them.
+    Outlets(Box<Outlets>, Sender<Outlets>),
+}
+
 /// Everything that the thread needs.
 #[derive(Debug)]
 pub(super) struct Merge {
@@ -42,6 +52,9 @@ pub(super) struct Merge {
     pub(super) is_wire_exact: bool,
     pub(super) kernel_view: Arc<Published<KernelView>>,
     pub(super) outlets: Outlets,
+    pub(super) orders: Receiver<Order>,
+    pub(super) mute_orders: Receiver<MuteOrder>,
+    pub(super) mutes: Arc<Published<Vec<Mute>>>,
     pub(super) stop: Arc<AtomicBool>,
 }
 
@@ -57,10 +70,17 @@ impl Merge {
             // Before the deltas are taken: whatever is settled by now is in them.
             let settled = self.settled(monotonic_now());
             self.fold();
+            self.obey();
             let now = monotonic_now();
             let civil = unix_now();
             let settled = if is_last { now } else { settled };
+            let answers = self.take_mute_orders(now, civil, &mut notices);
             self.analyst.judge(now, civil, settled, &mut notices);
+            if let Some(mutes) = self.analyst.take_mutes() {
+                self.mutes.publish(mutes);
+            }
+            // Whoever is answered finds it in the list.
+            answers.into_iter().for_each(|answer| answer());
             pace.has_news |= !notices.is_empty();
             for notice in notices.drain(..) {
                 self.outlets.say(civil, notice);
@@ -78,9 +98,44 @@ impl Merge {
                 pace = Pace::after(now, monotonic_now());
             }
             let look = if self.analyst.is_waiting() { LOOK_WAITING } else { LOOK };
-            // A worker that hands over, and whoever asks to stop, ends this wait.
+            // A worker that hands over, and whoever orders something or asks to stop, ends this wait.
             thread::park_timeout(look.min(pace.due_at().since(monotonic_now())));
         }
+    }
+
+    fn obey(&mut self) {
+        for order in self.orders.try_iter() {
+            match order {
+                Order::Rules(rules) => self.analyst.apply(*rules),
+                Order::Outlets(outlets, before) => {
+                    // Whoever gave the order waits for them.
+                    let _ = before.send(std::mem::replace(&mut self.outlets, *outlets));
+                }
+            }
+        }
+    }
+
+    /// Changes the mutes as asked; gives what is to be called when they are listed.
+    fn take_mute_orders(
+        &mut self,
+        now: Moment,
+        civil: UnixNanos,
+        notices: &mut Vec<Notice>,
+    ) -> Vec<Box<dyn FnOnce()>> {
+        let mut answers: Vec<Box<dyn FnOnce()>> = Vec::new();
+        for order in self.mute_orders.try_iter() {
+            match order {
+                MuteOrder::Add(new, answer) => {
+                    let mute = self.analyst.mute(new, now, civil);
+                    answers.push(Box::new(move || answer.give(mute)));
+                }
+                MuteOrder::Remove(id, answer) => {
+                    let was_there = self.analyst.unmute(id, notices);
+                    answers.push(Box::new(move || answer.give(was_there)));
+                }
+            }
+        }
+        answers
     }
 
     fn fold(&mut self) {

@@ -16,6 +16,9 @@
 //!   interfaces (rtnetlink) --new table, new filter--> workers, sockets
 //! ```
 //!
+//! While it runs, [`Running::apply`] gives the analyst other rules and the watcher another policy; each takes them at
+//! its next turn.
+//!
 //! A worker that cannot go on ends the process: a dead worker must not look like a quiet network.
 #![forbid(unsafe_code)]
 
@@ -34,9 +37,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use live::{Engine, Running, StartError, Summary};
+pub use live::{Engine, LAST_ALERTS, Running, StartError, Summary};
 pub use replay::{Replayed, replay};
-pub use signals::Signals;
+pub use signals::{Signals, Woken};
 
 use crate::{alert, detect, flow};
 
@@ -77,8 +80,12 @@ impl Rules {
     /// Room for each table.
     fn limits(&self, workers: usize) -> Result<flow::Limits, MemoryError> {
         let memory_bytes = self.flow.memory_bytes_max;
-        flow::Limits::from_memory(memory_bytes, workers, self.flow.port_interval.is_some())
-            .ok_or(MemoryError { memory_bytes, workers })
+        let counts_ports = self.flow.port_interval.is_some();
+        let limits = match self.flow.group_ipv6 {
+            Some(_) => flow::Limits::from_memory_with_groups(memory_bytes, workers, counts_ports),
+            None => flow::Limits::from_memory(memory_bytes, workers, counts_ports),
+        };
+        limits.ok_or(MemoryError { memory_bytes, workers })
     }
 }
 

@@ -69,7 +69,7 @@ impl Run {
             totals: Window::unbounded(&rules.flow, &Limits::none(counts_ports), seed.clone()),
             analyst: Analyst::new(rules, &limits, seed.clone()),
             delta: Delta::new(limits.delta, seed),
-            intake: Intake::new(),
+            intake: Intake::new(rules.detect.need_received_bytes()),
             intervals: [Some(rules.flow.traffic_interval), rules.flow.port_interval],
             slot_span: slot_span(rules.flow.traffic_interval),
             now: None,
@@ -110,7 +110,9 @@ impl Run {
             self.settle(Some(at));
             self.pass(now, at);
         }
-        self.now = Some(now.max(at));
+        let now = now.max(at);
+        self.delta.began_at.get_or_insert(now);
+        self.now = Some(now);
     }
 
     /// Judges tick by tick until `to`, while something waits to be decided or is too young to tell: live, it would not
@@ -174,14 +176,11 @@ impl Run {
         // There is one worker, and it has read everything up to now.
         self.analyst.judge(now, UnixNanos(now.0), now, &mut self.notices);
         for notice in self.notices.drain(..) {
-            match notice {
-                Notice::Opened(alert) | Notice::Test(alert) => self.alerts.push(alert),
-                Notice::Closed(closed) => {
-                    // Few are open at once, and those opened last.
-                    if let Some(open) = self.alerts.iter_mut().rev().find(|alert| alert.id == closed.id) {
-                        *open = closed;
-                    }
-                }
+            let alert = notice.into_alert();
+            // Few are open at once, and those opened last. One that opens again has been there before.
+            match self.alerts.iter_mut().rev().find(|known| known.id == alert.id) {
+                Some(known) => *known = alert,
+                None => self.alerts.push(alert),
             }
         }
     }
@@ -204,22 +203,20 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     /// Seconds between its opening and its end of each alert about a host that bursts at these seconds.
-    fn alerts(bursts: &[u64]) -> Vec<Option<u64>> {
+    fn alerts(bursts: &[u64], cooldown_s: u64) -> Vec<Option<u64>> {
         let rules = Rules {
             flow: flow::Options {
                 traffic_interval: Duration::from_secs(10),
                 port_interval: None,
                 chart_bytes_min: 0,
+                group_ipv6: None,
                 memory_bytes_max: 64 << 20,
             },
             detect: detect::Limits {
-                ip_bytes_max: 1000,
-                contacted_hosts_max: None,
-                contacted_ports_max: None,
-                loss_ppm_max: None,
-                scan_rule: detect::ScanRule::Contacts,
+                hosts: detect::HostLimits { ip_bytes_max: Some(1000), ..Default::default() },
+                ..Default::default()
             },
-            alert: alert::Options::default(),
+            alert: alert::Options { cooldown: Duration::from_secs(cooldown_s), ..alert::Options::default() },
         };
         let mut run = Run::new(&rules).expect("enough memory");
         for second in bursts {
@@ -239,10 +236,17 @@ mod tests {
     /// anything else was captured meanwhile.
     #[test]
     fn a_gap_closes_an_alert_when_it_would_have_closed_live() {
-        assert_eq!(alerts(&[1000]), [None]);
-        assert_eq!(alerts(&[1000, 1015]), [None], "five seconds under the limit");
-        assert_eq!(alerts(&[1000, 1018, 1036]), [None]);
-        assert_eq!(alerts(&[1000, 1020]), [Some(19), None]);
-        assert_eq!(alerts(&[1000, 1_000_000_000]), [Some(19), None], "years later");
+        assert_eq!(alerts(&[1000], 0), [None]);
+        assert_eq!(alerts(&[1000, 1015], 0), [None], "five seconds under the limit");
+        assert_eq!(alerts(&[1000, 1018, 1036], 0), [None]);
+        assert_eq!(alerts(&[1000, 1020], 0), [Some(19), None]);
+        assert_eq!(alerts(&[1000, 1_000_000_000], 0), [Some(19), None], "years later");
+    }
+
+    #[test]
+    fn an_alert_that_opens_again_within_the_cooldown_is_one() {
+        assert_eq!(alerts(&[1000, 1023], 5), [None]);
+        assert_eq!(alerts(&[1000, 1024], 5), [Some(19), None]);
+        assert_eq!(alerts(&[1000, 1022, 1060], 5), [Some(41), None]);
     }
 }

@@ -1,4 +1,5 @@
-//! Being asked to stop: SIGTERM and SIGINT as something that can be waited for beside a failure.
+//! Being asked to stop or to read the configuration again: SIGTERM, SIGINT and SIGHUP as something that can be waited
+//! for beside a failure.
 
 use std::os::fd::AsFd;
 
@@ -7,9 +8,20 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// The signals that end the program, taken out of the hands of their default actions.
+/// The signals that the program listens to, taken out of the hands of their default actions.
 #[derive(Debug)]
 pub struct Signals(SignalFd);
+
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The signal of this name asks to stop.
+    Stop(&'static str),
+    /// SIGHUP asks to read the configuration again.
+    Reload,
+    /// The other descriptor is readable.
+    Other,
+}
 
 impl Signals {
     /// Blocks the signals for this thread and those that it starts from here on; so call it first.
@@ -20,15 +32,16 @@ impl Signals {
         let mut set = SigSet::empty();
         set.add(Signal::SIGTERM);
         set.add(Signal::SIGINT);
+        set.add(Signal::SIGHUP);
         set.thread_block()?;
         Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
     }
 
-    /// Waits for a signal, or for `other` to become readable. Gives the signal's name.
+    /// Waits for a signal, or for `other` to become readable.
     ///
     /// # Errors
     /// What the kernel says of `poll`.
-    pub fn wait(&self, other: &impl AsFd) -> nix::Result<Option<&'static str>> {
+    pub fn wait(&self, other: &impl AsFd) -> nix::Result<Woken> {
         loop {
             let mut both = [
                 PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
@@ -40,10 +53,13 @@ impl Signals {
             };
             if let Some(signal) = self.0.read_signal()? {
                 let number = i32::try_from(signal.ssi_signo).unwrap_or_default();
-                return Ok(Some(Signal::try_from(number).map_or("signal", Signal::as_str)));
+                return Ok(match Signal::try_from(number) {
+                    Ok(Signal::SIGHUP) => Woken::Reload,
+                    signal => Woken::Stop(signal.map_or("signal", Signal::as_str)),
+                });
             }
             if both[1].any() == Some(true) {
-                return Ok(None);
+                return Ok(Woken::Other);
             }
         }
     }

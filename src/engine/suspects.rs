@@ -8,9 +8,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::detect::{
-    Finding, FindingKind, Limits, ScanEvidence, ScanRole, ScanRule, judge_hosts, judge_ports,
-};
+use crate::detect::{Finding, FindingKind, ScanEvidence, ScanRole, ScanRule, judge_hosts, judge_ports};
 use crate::flow::{SAMPLE_MAX, Window};
 use crate::time::Moment;
 
@@ -64,13 +62,7 @@ impl Suspects {
     }
 
     /// Whether a finding that has no open alert is to become one.
-    pub(super) fn accuses(
-        &mut self,
-        finding: &Finding,
-        window: &Window,
-        limits: &Limits,
-        now: Moment,
-    ) -> bool {
+    pub(super) fn accuses(&mut self, finding: &Finding, window: &Window, now: Moment) -> bool {
         let (Some(source), FindingKind::Scanning | FindingKind::ScanningPort) =
             (finding.source, finding.kind)
         else {
@@ -88,7 +80,7 @@ impl Suspects {
             self.remember(key, Suspect { measured: 0, looked_at: now, is_settled: false });
             return false;
         }
-        let Some((evidence, rows)) = scan_evidence(window, finding, limits, now) else { return false };
+        let Some((evidence, rows)) = scan_evidence(window, finding, now) else { return false };
         self.rows_left = self.rows_left.saturating_sub(rows);
         if evidence.role == ScanRole::Scanner {
             self.seen.remove(&key);
@@ -121,18 +113,18 @@ impl Suspect {
 pub(super) fn scan_evidence(
     window: &Window,
     finding: &Finding,
-    limits: &Limits,
     now: Moment,
 ) -> Option<(ScanEvidence, usize)> {
     let source = finding.source?;
+    let limit = u32::try_from(finding.limit).unwrap_or(u32::MAX);
     let sample = window.contacts_of(&source, now)?;
     let evidence = match finding.kind {
-        FindingKind::Traffic | FindingKind::Loss => return None,
-        FindingKind::Scanning => judge_hosts(&sample, limits.contacted_hosts_max?),
+        FindingKind::Scanning => judge_hosts(&sample, limit),
         FindingKind::ScanningPort => {
             let ports = window.contacted_ports_of(&source, now)?;
-            judge_ports(&sample, &ports, limits.contacted_ports_max?)
+            judge_ports(&sample, &ports, limit)
         }
+        _ => return None,
     };
     Some((evidence, sample.rows))
 }
@@ -140,6 +132,7 @@ pub(super) fn scan_evidence(
 #[cfg(test)]
 mod tests {
     use crate::alert::{self, Notice};
+    use crate::detect;
     use crate::engine::Rules;
     use crate::engine::analyst::Analyst;
     use crate::flow::{self, Crossing, Delta, Seed};
@@ -167,13 +160,16 @@ mod tests {
                     port_interval: Some(Duration::from_secs(10)),
                     chart_bytes_min: 0,
                     memory_bytes_max: MEMORY_BYTES,
+                    group_ipv6: None,
                 },
-                detect: Limits {
-                    ip_bytes_max: 1 << 40,
-                    contacted_hosts_max: Some(15),
-                    contacted_ports_max: Some(15),
+                detect: detect::Limits {
+                    hosts: detect::HostLimits {
+                        contacted_hosts_max: Some(15),
+                        contacted_ports_max: Some(15),
+                        ..detect::HostLimits::default()
+                    },
                     scan_rule,
-                    loss_ppm_max: None,
+                    ..detect::Limits::default()
                 },
                 alert: alert::Options::default(),
             };

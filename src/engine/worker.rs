@@ -38,7 +38,7 @@ impl Worker {
     /// # Errors
     /// The ring can no longer be read or waited for.
     pub(super) fn run(mut self) -> Result<Box<Delta>, CaptureError> {
-        let mut intake = Intake::new();
+        let mut intake = Intake::new(true);
         let mut tick_ends = Moment::default();
         let mut stops_at = None;
         loop {
@@ -48,6 +48,7 @@ impl Worker {
                     let now = monotonic_now();
                     if self.delta.is_empty() {
                         self.end.say_busy(now);
+                        self.delta.began_at = Some(now);
                         tick_ends = now.plus(TICK);
                     }
                     for frame in batch.frames() {

@@ -24,6 +24,8 @@ pub struct Delta {
     interfaces: InterfaceTable,
     /// Sums over everything but what the interfaces' rows add up to.
     rest: Accounting,
+    /// When its first frame was taken; `None` where nobody said.
+    pub began_at: Option<Moment>,
     /// When it was handed over.
     pub handed_over_at: Moment,
     /// Something began or was lost in it that hides who spoke first: a new interface, a burst of drops.
@@ -40,6 +42,8 @@ pub struct PairDelta {
     pub packets: u64,
     /// Their bytes.
     pub ip_bytes: u64,
+    /// Bytes that arrived at the destination, where received bytes are counted.
+    pub received_bytes: u64,
     /// What they showed, and what was shown of them.
     pub signs: Signs,
     /// The ports of those that were an initiation by their own words.
@@ -100,6 +104,7 @@ impl Delta {
             ports: Table::new(limits.ports_max),
             interfaces: InterfaceTable::new(limits.interfaces_max),
             rest: Accounting::default(),
+            began_at: None,
             handed_over_at: Moment::default(),
             is_disturbed: false,
             mix: PortMix::new(&seed),
@@ -190,6 +195,15 @@ impl Delta {
         }
     }
 
+    /// Counts what the destination of a packet receives by it. The frame itself is counted or skipped besides.
+    #[inline]
+    pub fn receive(&mut self, summary: &Summary) {
+        let hash = self.seed.pair(&summary.endpoints);
+        if let Some(pair) = self.pairs.entry(hash, summary.endpoints) {
+            pair.received_bytes += u64::from(summary.ip_bytes);
+        }
+    }
+
     /// Counts a frame that is no IP packet, or not one to be counted.
     #[inline]
     pub fn skip(&mut self, crossing: Crossing, skip: Skip) {
@@ -236,6 +250,7 @@ impl Delta {
         self.ports.clear();
         self.interfaces.clear();
         self.rest = Accounting::default();
+        self.began_at = None;
         self.handed_over_at = Moment::default();
         self.is_disturbed = false;
     }

@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 
 use super::hash::Seed;
 use super::networks::{Networks, are_neighbours};
+use super::rates::Recent;
 use super::rows::{NONE, Rows};
 
 /// The number of a host while anything in a window speaks of it.
@@ -18,6 +19,9 @@ pub(super) struct Host {
     pub(super) addr: IpAddr,
     pub(super) packets: u64,
     pub(super) ip_bytes: u64,
+    /// Bytes received, as far as they are counted.
+    pub(super) received_bytes: u64,
+    pub(super) recent: Recent,
     /// Pairs of this source with a contact in a live slot.
     pub(super) contacted_hosts: u32,
     /// Ports of this source in the port window.
@@ -61,6 +65,22 @@ impl Hosts {
         }
     }
 
+    /// Changes from which bytes on a host is on the chart.
+    pub(super) fn chart_from(&mut self, chart_bytes_min: u64) {
+        self.chart_bytes_min = chart_bytes_min.max(1);
+        for at in self.charted.drain(..) {
+            self.rows[at].chart_at = NONE;
+        }
+        for &at in &self.index {
+            let host = &mut self.rows[at];
+            if host.ip_bytes >= self.chart_bytes_min {
+                // Fits: there are fewer charted hosts than rows.
+                host.chart_at = self.charted.len() as u32;
+                self.charted.push(at);
+            }
+        }
+    }
+
     /// The host of an address, with one more reference; `None` when it is new and there is no room.
     pub(super) fn refer(&mut self, addr: IpAddr) -> Option<HostId> {
         let hash = self.seed.addr(&addr);
@@ -75,6 +95,8 @@ impl Hosts {
                     addr,
                     packets: 0,
                     ip_bytes: 0,
+                    received_bytes: 0,
+                    recent: Recent::default(),
                     contacted_hosts: 0,
                     contacted_ports: 0,
                     heard_from: 0,
@@ -91,6 +113,12 @@ impl Hosts {
         };
         self.rows[at].references += 1;
         Some(HostId(at))
+    }
+
+    /// The same host with one more reference.
+    pub(super) fn refer_again(&mut self, id: HostId) -> HostId {
+        self.rows[id.0].references += 1;
+        id
     }
 
     /// Takes one reference back.
@@ -185,6 +213,17 @@ impl Hosts {
         if !host.is_touched {
             host.is_touched = true;
             self.touched.push(id);
+        }
+    }
+
+    /// Notes that every host is to be judged anew.
+    pub(super) fn touch_all(&mut self) {
+        for &at in &self.index {
+            let host = &mut self.rows[at];
+            if !host.is_touched {
+                host.is_touched = true;
+                self.touched.push(HostId(at));
+            }
         }
     }
 

@@ -22,17 +22,19 @@ pub struct Limits {
 /// Bytes of a pair that is active in every slot: its row, its items, its place in the index, the host that a
 /// flood brings along with each, and its share of what waits and of services.
 const PAIR_BYTES: u64 =
-    96 + 10 * 16 + 10 + HOST_BYTES + PENDING_BYTES / PAIRS_PER_PENDING + 2 * 32 / PAIRS_PER_SERVICE;
-/// Its row, and its network if it is alone in it.
-const HOST_BYTES: u64 = 80 + 10 + 32;
+    104 + 10 * 16 + 10 + HOST_BYTES + PENDING_BYTES / PAIRS_PER_PENDING + 2 * 32 / PAIRS_PER_SERVICE;
+/// Its row, its network if it is alone in it, its place in the index, and one item of received bytes with its place.
+const HOST_BYTES: u64 = 128 + 10 + 32 + 32;
 /// An exchange that waits, two ports and a probe.
 const PENDING_BYTES: u64 = 72 + 2 * 80 + 32;
+/// Bytes of a contact of a group.
+const GROUP_BYTES: u64 = 24;
 const PAIRS_PER_PENDING: u64 = 8;
 const PAIRS_PER_SERVICE: u64 = 4;
 /// Bytes of a port that is active in every slot.
 const PORT_BYTES: u64 = 32 + 10 * 4 + 10;
 /// Bytes of a delta's row and its place in the index.
-const DELTA_PAIR_BYTES: u64 = 120 + 10;
+const DELTA_PAIR_BYTES: u64 = 128 + 10;
 const DELTA_PORT_BYTES: u64 = 56 + 10;
 
 /// More rows than this in a delta only make the caches colder: a worker hands over when half of them are used,
@@ -68,6 +70,12 @@ impl Limits {
             services_max: rows_of(pairs / PAIRS_PER_SERVICE),
             delta: DeltaLimits::new(rows, counts_ports),
         })
+    }
+
+    /// The same where the contacts of groups need room as well.
+    pub fn from_memory_with_groups(memory_bytes: u64, workers: usize, counts_ports: bool) -> Option<Self> {
+        let groups_bytes = memory_bytes / (PAIR_BYTES + GROUP_BYTES) * GROUP_BYTES;
+        Self::from_memory(memory_bytes - groups_bytes, workers, counts_ports)
     }
 
     /// As much as row numbers can tell apart: for the totals of a capture, which has an end.

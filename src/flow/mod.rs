@@ -20,6 +20,7 @@ mod contact;
 mod contacted;
 mod delta;
 mod evidence;
+mod groups;
 mod handover;
 mod hash;
 mod hosts;
@@ -29,6 +30,8 @@ mod loss;
 mod networks;
 mod pairs;
 mod ports;
+mod rates;
+mod received;
 mod roles;
 mod rows;
 mod services;
@@ -79,6 +82,8 @@ pub struct Options {
     pub port_interval: Option<Duration>,
     /// Hosts with at least this many bytes in the window are in the snapshot.
     pub chart_bytes_min: u64,
+    /// Length of the prefix by which IPv6 hosts are taken for one; `None` where each is for itself.
+    pub group_ipv6: Option<u8>,
     /// Bytes that all tables together may take, rings excepted.
     pub memory_bytes_max: u64,
 }

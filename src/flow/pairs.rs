@@ -1,5 +1,7 @@
 //! Directed pairs of hosts while they are in the window.
 
+use std::net::IpAddr;
+
 use hashbrown::HashTable;
 
 use crate::packet::Endpoints;
@@ -22,6 +24,8 @@ pub(super) struct Pair {
     hash: u64,
     pub(super) src: HostId,
     pub(super) dst: HostId,
+    /// Whose sums it is in: its source, or the group of that.
+    pub(super) owner: HostId,
     pub(super) packets: u64,
     pub(super) ip_bytes: u64,
     /// Items of live slots that name this row; it is freed with the last. Ten, and one more for each 2^31 packets.
@@ -48,7 +52,7 @@ pub(super) struct Pair {
 }
 
 // Memory is bounded by the number of rows.
-const _: () = assert!(size_of::<Pair>() <= 96);
+const _: () = assert!(size_of::<Pair>() <= 104);
 
 /// What is known of the bare ACKs of a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,12 +100,13 @@ impl Pairs {
         self.index.find(hash, is_it).copied()
     }
 
-    /// The row of a pair, a new one if it is new; `None` when there is no room for it or one of its hosts.
+    /// The row of a pair, a new one if it is new, with the sums of `owner`; `None` when there is no room for it or one of its hosts.
     pub(super) fn find_or_insert(
         &mut self,
         hash: u64,
         endpoints: &Endpoints,
         hosts: &mut Hosts,
+        owner: IpAddr,
     ) -> Option<u32> {
         if let Some(at) = self.find(hash, endpoints, hosts) {
             return Some(at);
@@ -114,12 +119,18 @@ impl Pairs {
             hosts.release(src);
             return None;
         };
+        let Some(owner) = hosts.refer(owner) else {
+            hosts.release(src);
+            hosts.release(dst);
+            return None;
+        };
         hosts.join(src, dst);
-        let next = hosts.get(src).first_pair;
+        let next = hosts.get(owner).first_pair;
         let at = self.rows.insert(Pair {
             hash,
             src,
             dst,
+            owner,
             packets: 0,
             ip_bytes: 0,
             items_live: 0,
@@ -136,7 +147,7 @@ impl Pairs {
             previous: NONE,
             next,
         });
-        hosts.get_mut(src).first_pair = at;
+        hosts.get_mut(owner).first_pair = at;
         if next != NONE {
             self.rows[next].previous = at;
         }
@@ -147,11 +158,11 @@ impl Pairs {
 
     /// Frees a row and what it refers to.
     pub(super) fn remove(&mut self, at: u32, hosts: &mut Hosts) {
-        let Pair { hash, src, dst, reverse, previous, next, .. } = self.rows[at];
+        let Pair { hash, src, dst, owner, reverse, previous, next, .. } = self.rows[at];
         let entry = self.index.find_entry(hash, |&other| other == at).expect("every pair is indexed");
         entry.remove();
         match previous {
-            NONE => hosts.get_mut(src).first_pair = next,
+            NONE => hosts.get_mut(owner).first_pair = next,
             previous => self.rows[previous].next = next,
         }
         if next != NONE {
@@ -167,6 +178,7 @@ impl Pairs {
         hosts.part(src, dst);
         hosts.release(src);
         hosts.release(dst);
+        hosts.release(owner);
     }
 
     /// The row of the other direction.
@@ -187,7 +199,7 @@ impl Pairs {
         self.find(seed.pair(&there), &there, hosts)
     }
 
-    /// The pairs of one source, the latest first.
+    /// The pairs of one source or group, the latest first.
     pub(super) fn of(&self, host: HostId, hosts: &Hosts) -> impl Iterator<Item = &Pair> {
         self.rows_of(host, hosts).map(|at| &self.rows[at])
     }

@@ -16,12 +16,15 @@ use crate::time::Moment;
 
 use super::contacted::PortMix;
 use super::delta::{Delta, PairDelta};
+use super::groups::Groups;
 use super::hash::Seed;
 use super::hosts::{Host, HostId, Hosts};
 use super::interfaces::{ELSEWHERE, InterfaceCounts};
 use super::loss::LossWindow;
 use super::pairs::Pairs;
 use super::ports::PortWindow;
+use super::rates::RateClock;
+use super::received::ReceivedWindow;
 use super::roles::Roles;
 use super::services::{Service, Services};
 use super::signs::Signs;
@@ -56,18 +59,42 @@ pub struct HostCounts {
     pub packets: u64,
     /// Bytes sent in the traffic window.
     pub ip_bytes: u64,
+    /// Bytes received in the traffic window, as far as they are counted.
+    pub received_bytes: u64,
     /// Hosts contacted in the traffic window.
     pub contacted_hosts: u32,
     /// Ports contacted in the port window.
     pub contacted_ports: u32,
+    /// Packets sent in the last second.
+    pub packets_per_s: u32,
+    /// Hosts contacted in the last second that had not been contacted in the traffic window.
+    pub contacts_per_s: u32,
 }
 
 impl HostCounts {
-    fn of(host: &Host) -> Self {
+    /// Those of a host that did nothing.
+    pub fn nothing(addr: IpAddr) -> Self {
+        Self {
+            addr,
+            packets: 0,
+            ip_bytes: 0,
+            received_bytes: 0,
+            contacted_hosts: 0,
+            contacted_ports: 0,
+            packets_per_s: 0,
+            contacts_per_s: 0,
+        }
+    }
+
+    fn of(host: &Host, clock: &RateClock) -> Self {
+        let (packets_per_s, contacts_per_s) = host.recent.per_second(clock);
         Self {
             addr: host.addr,
             packets: host.packets,
             ip_bytes: host.ip_bytes,
+            received_bytes: host.received_bytes,
+            packets_per_s,
+            contacts_per_s,
             contacted_hosts: host.contacted_hosts,
             contacted_ports: host.contacted_ports,
         }
@@ -93,6 +120,9 @@ pub struct Window {
     interfaces: BTreeMap<u32, InterfaceCounts>,
     loss: LossWindow,
     mix: PortMix,
+    rates: RateClock,
+    received: ReceivedWindow,
+    groups: Groups,
     seed: Seed,
 }
 
@@ -126,8 +156,16 @@ impl Window {
             interfaces: BTreeMap::new(),
             loss: LossWindow::new((!forever).then_some(options.traffic_interval)),
             mix: PortMix::new(&seed),
+            rates: RateClock::default(),
+            received: ReceivedWindow::new((!forever).then_some(options.traffic_interval), limits.hosts_max),
+            groups: Groups::new(options.group_ipv6),
             seed,
         }
+    }
+
+    /// Changes from which bytes on a host is in snapshots.
+    pub fn chart_from(&mut self, chart_bytes_min: u64) {
+        self.hosts.chart_from(chart_bytes_min);
     }
 
     /// Says when counting began: for a while, exchanges are met in the middle.
@@ -140,6 +178,7 @@ impl Window {
     pub fn fold(&mut self, delta: &Delta) {
         let at = delta.handed_over_at;
         self.roll(at);
+        self.rates.note(delta.began_at, at);
         self.fold_sums(delta);
         if delta.is_disturbed {
             self.roles.be_uncertain(at);
@@ -164,7 +203,9 @@ impl Window {
         if let Some(ports) = &mut self.ports {
             ports.roll(now, &mut self.hosts);
         }
+        self.received.roll(now, &mut self.hosts);
         self.loss.roll(now);
+        self.rates.roll(now);
     }
 
     /// Decides who began the exchanges that were born before `settled`, and what was answered by then; every worker
@@ -192,14 +233,20 @@ impl Window {
             || !self.waiting_probes.is_empty()
     }
 
+    /// Has every host be among the next touched ones, since other limits are in force.
+    pub fn touch_all(&mut self) {
+        self.hosts.touch_all();
+    }
+
     /// Gives the counts of each host whose sums grew since the last call.
     pub fn take_touched(&mut self, out: &mut Vec<HostCounts>) {
-        self.hosts.take_touched(|host| out.push(HostCounts::of(host)));
+        let rates = &self.rates;
+        self.hosts.take_touched(|host| out.push(HostCounts::of(host, rates)));
     }
 
     /// The counts of a host, if it is in the window.
     pub fn counts(&self, addr: &IpAddr) -> Option<HostCounts> {
-        self.hosts.find(addr).map(|id| HostCounts::of(self.hosts.get(id)))
+        self.hosts.find(addr).map(|id| HostCounts::of(self.hosts.get(id), &self.rates))
     }
 
     /// What a host did, if it is in the window.
@@ -234,7 +281,7 @@ impl Window {
 
     /// Every host that is in the window, as a source or a destination. In no order.
     pub fn hosts(&self) -> impl Iterator<Item = HostCounts> {
-        self.hosts.iter().map(HostCounts::of)
+        self.hosts.iter().map(|host| HostCounts::of(host, &self.rates))
     }
 
     /// Every pair that is in the window: source, destination, packets, bytes. In no order.
@@ -267,6 +314,11 @@ impl Window {
         self.loss.sum()
     }
 
+    /// Received bytes since the start that no table had room for: limits on them are not judged for these.
+    pub fn received_bytes_lost(&self) -> u64 {
+        self.received.lost_bytes()
+    }
+
     /// Hosts and pairs that are in the window.
     pub fn sizes(&self) -> (usize, usize) {
         (self.hosts.len(), self.pairs.len())
@@ -285,13 +337,17 @@ impl Window {
     }
 
     fn fold_pair(&mut self, hash: u64, endpoints: &Endpoints, delta: &PairDelta, at: Moment) {
-        let Some(pair) = self.pairs.find_or_insert(hash, endpoints, &mut self.hosts) else {
+        let owner = self.groups.owner(endpoints.src());
+        let Some(pair) = self.pairs.find_or_insert(hash, endpoints, &mut self.hosts, owner) else {
             self.accounting.spilled_packets += delta.packets;
             self.accounting.spilled_bytes += delta.ip_bytes;
             self.accounting.undecided_exchanges += u64::from(delta.first_word.is_some());
             return;
         };
         self.add(pair, delta.packets, delta.ip_bytes);
+        if delta.received_bytes > 0 {
+            self.receive(pair, delta.received_bytes);
+        }
         let had_begun = self.has_begun(pair);
         let row = self.pairs.get_mut(pair);
         row.signs |= delta.signs;
@@ -316,7 +372,8 @@ impl Window {
         let pair = self.pairs.get_mut(at);
         pair.packets += packets;
         pair.ip_bytes += ip_bytes;
-        self.hosts.add_sent(pair.src, packets, ip_bytes);
+        self.hosts.add_sent(pair.owner, packets, ip_bytes);
+        self.hosts.get_mut(pair.owner).recent.add(&self.rates, packets, 0);
 
         let items = self.slots.items(current);
         if pair.item_slot == current {
@@ -365,8 +422,26 @@ impl Window {
         }
         pair.contacts_live += 1;
         if pair.contacts_live == 1 {
-            self.hosts.get_mut(pair.src).contacted_hosts += 1;
-            self.hosts.touch(pair.src);
+            let (owner, dst) = (pair.owner, pair.dst);
+            let is_group = self.groups.is_group(self.hosts.get(owner).addr);
+            if !is_group || self.groups.add_contact(owner, dst) {
+                let host = self.hosts.get_mut(owner);
+                host.contacted_hosts += 1;
+                host.recent.add(&self.rates, 0, 1);
+                self.hosts.touch(owner);
+            }
+        }
+    }
+
+    /// Counts bytes that the pair's destination received.
+    fn receive(&mut self, at: u32, ip_bytes: u64) {
+        let dst = self.pairs.get(at).dst;
+        let addr = self.hosts.get(dst).addr;
+        let owner = self.groups.owner(addr);
+        let receiver =
+            if owner == addr { Some(self.hosts.refer_again(dst)) } else { self.hosts.refer(owner) };
+        if let Some(receiver) = receiver {
+            self.received.add(receiver, ip_bytes, &mut self.hosts);
         }
     }
 
@@ -375,11 +450,14 @@ impl Window {
         let pair = self.pairs.get_mut(item.pair);
         pair.packets -= packets;
         pair.ip_bytes -= item.ip_bytes;
-        self.hosts.subtract_sent(pair.src, packets, item.ip_bytes);
+        self.hosts.subtract_sent(pair.owner, packets, item.ip_bytes);
         if item.packets_and_contact & CONTACT != 0 {
             pair.contacts_live -= 1;
             if pair.contacts_live == 0 {
-                self.hosts.get_mut(pair.src).contacted_hosts -= 1;
+                let is_group = self.groups.is_group(self.hosts.get(pair.owner).addr);
+                if !is_group || self.groups.remove_contact(pair.owner, pair.dst) {
+                    self.hosts.get_mut(pair.owner).contacted_hosts -= 1;
+                }
             }
         }
         pair.items_live -= 1;
@@ -396,6 +474,16 @@ impl Window {
             .filter(|pair| pair.packets > 0)
             .map(|pair| PeerBytes { addr: self.hosts.get(pair.dst).addr, ip_bytes: pair.ip_bytes })
             .collect();
+        if self.groups.is_group(host.addr) {
+            destinations.sort_unstable_by_key(|peer| peer.addr);
+            destinations.dedup_by(|next, peer| {
+                let is_same = next.addr == peer.addr;
+                if is_same {
+                    peer.ip_bytes += next.ip_bytes;
+                }
+                is_same
+            });
+        }
         let by_bytes = |a: &PeerBytes, b: &PeerBytes| b.ip_bytes.cmp(&a.ip_bytes).then(a.addr.cmp(&b.addr));
         if destinations.len() > DESTINATIONS_MAX {
             destinations.select_nth_unstable_by(DESTINATIONS_MAX, by_bytes);

@@ -37,7 +37,7 @@ pub(crate) struct Program {
     unread_log: Option<PipeReader>,
     /// When it was seen to listen.
     pub(crate) listening_since: Instant,
-    _config: TempDir,
+    folder: TempDir,
 }
 
 /// How it ended.
@@ -215,8 +215,29 @@ impl Program {
             reader,
             unread_log: None,
             listening_since: Instant::now(),
-            _config: folder,
+            folder,
         }
+    }
+
+    /// Puts another configuration in the place of the one before and asks to reload it. Waits until the program says
+    /// what came of it, as often as it has been asked.
+    pub(crate) fn reload(&self, config: &str) {
+        let answers = |program: &Self| {
+            let is_answer = |line: &Line| {
+                line.text.ends_with("lab.conf is in force")
+                    || line.text.contains("lab.conf is wrong, so nothing changes")
+            };
+            program.log.lines().iter().filter(|line| is_answer(line)).count()
+        };
+        let before = answers(self);
+        fs::write(self.folder.path().join("lab.conf"), config).expect("it is ours");
+        self.signal(Signal::SIGHUP);
+        self.wait_for("it has read its configuration again", answers, |&now| now == before + 1);
+    }
+
+    /// Everything that it has written so far.
+    pub(crate) fn said(&self) -> String {
+        self.log.text()
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -241,7 +262,8 @@ impl Program {
 
     /// Waits for the line that opens an alert.
     pub(crate) fn alert(&mut self, kind: &str, source: impl std::fmt::Display) -> Line {
-        let needle = format!("EVENT={kind} SRC={source} ");
+        let role = if kind == "RECEIVED" { "DST" } else { "SRC" };
+        let needle = format!("EVENT={kind} {role}={source} ");
         self.line(&needle).unwrap_or_else(|| panic!("no {needle:?} in\n{}", self.log.text()))
     }
 
@@ -307,18 +329,27 @@ impl Program {
 
     /// The body of an answer.
     pub(crate) fn get(&self, path: &str) -> String {
+        let (status, body) = self.ask(&format!("GET {path} HTTP/1.1\r\n"), "");
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Status and body of the answer to a request: its first line and headers, without Host and the length of its body.
+    pub(crate) fn ask(&self, head: &str, body: &str) -> (u16, String) {
+        let length = body.len();
         let answer = self.host.on(|| {
             let mut stream = TcpStream::connect(("127.0.0.1", PORT)).expect("it listens");
             stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
-            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost:{PORT}\r\nConnection: close\r\n\r\n")
+            let length = if length > 0 { format!("Content-Length: {length}\r\n") } else { String::new() };
+            write!(stream, "{head}Host: localhost:{PORT}\r\n{length}Connection: close\r\n\r\n{body}")
                 .expect("it reads");
             let mut answer = String::new();
             stream.read_to_string(&mut answer).expect("it answers");
             answer
         });
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
-        assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {head}");
-        body.to_owned()
+        let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+        (status.unwrap_or_else(|| panic!("no status: {head}")), body.to_owned())
     }
 
     /// Does something while no thread of the program runs.

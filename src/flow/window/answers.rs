@@ -110,14 +110,17 @@ impl Window {
             return if is_answer { Take::Unasked } else { Take::Done };
         };
         let pair = self.pairs.get(row);
-        let (src, dst) = (pair.src, pair.dst);
+        let (owner, dst) = (pair.owner, pair.dst);
         match self.port_role(pair, key, *signs) {
             PortRole::Contact => self.contact_port(row, port),
             PortRole::Undecided => return Take::Undecided,
             PortRole::Unknown => {}
-            PortRole::Answered => return self.answer_port(src, key.protocol, key.dst_port, *signs, *at),
+            PortRole::Answered => return self.answer_port(owner, key.protocol, key.dst_port, *signs, *at),
             PortRole::Answer => {
-                return self.answer_port(dst, key.protocol, key.src_port, Signs::ACCEPTED, *at);
+                // Its contacts are those of its group, if it is in one.
+                let group = self.groups.owner(self.hosts.get(dst).addr);
+                let asker = self.hosts.find(&group).unwrap_or(dst);
+                return self.answer_port(asker, key.protocol, key.src_port, Signs::ACCEPTED, *at);
             }
         }
         Take::Done
@@ -160,7 +163,7 @@ impl Window {
             pair.contacted.add(key.protocol, key.dst_port, self.mix);
         }
         let contact =
-            PortContact { host: pair.src, protocol: key.protocol, port: key.dst_port, signs: *signs, at };
+            PortContact { host: pair.owner, protocol: key.protocol, port: key.dst_port, signs: *signs, at };
         if !ports.add(&contact, &mut self.hosts) {
             self.accounting.spilled_ports += 1;
         }

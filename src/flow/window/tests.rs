@@ -21,6 +21,7 @@ fn options(interval_s: u64, port_interval_s: Option<u64>) -> Options {
         traffic_interval: Duration::from_secs(interval_s),
         port_interval: port_interval_s.map(Duration::from_secs),
         chart_bytes_min: 1000,
+        group_ipv6: None,
         memory_bytes_max: 64 << 20,
     }
 }
@@ -337,12 +338,30 @@ fn full_tables_spill_and_the_totals_stay_exact() {
 }
 
 #[test]
+fn the_chart_follows_another_threshold() {
+    let mut bench = Bench::new(&options(10, None));
+    for (src, bytes) in [(1, 500), (2, 1500), (3, 2500)] {
+        bench.deltas[0].count(Crossing::default(), &packet(src, 9, bytes, 6, Transport::Other), UnixNanos(1));
+    }
+    bench.tick(100 * SECOND);
+    let charted = |bench: &Bench| bench.window.charted(9).0.len();
+    assert_eq!(charted(&bench), 2);
+    for (bytes, hosts) in [(2000, 1), (0, 3), (501, 2), (5000, 0), (500, 3)] {
+        bench.window.chart_from(bytes);
+        assert_eq!(charted(&bench), hosts, "{bytes}");
+    }
+    bench.tick(200 * SECOND);
+    assert_eq!(charted(&bench), 0);
+}
+
+#[test]
 fn counts_beyond_an_item_take_another() {
     let mut bench = Bench::new(&options(10, None));
     let pair = bench.window.pairs.find_or_insert(
         1,
         &Endpoints::new(addr(1), addr(2)).expect("one family"),
         &mut bench.window.hosts,
+        addr(1),
     );
     let pair = pair.expect("room");
     for _ in 0..3 {
@@ -352,4 +371,82 @@ fn counts_beyond_an_item_take_another() {
     bench.tick(1000 * SECOND);
     bench.window.take_touched(&mut Vec::new());
     assert_eq!(bench.window.sizes(), (0, 0));
+}
+
+proptest! {
+    /// Received bytes of every host equal what the live slots saw arrive, at every tick, over any gaps.
+    #[test]
+    fn received_bytes_equal_a_model(
+        ticks in prop::collection::vec(
+            (0u64..40, prop::collection::vec((0u8..4, 0u8..4, 1u32..2000, 0usize..2), 0..6)),
+            1..60,
+        )
+    ) {
+        let mut bench = Bench::new(&options(10, None));
+        let mut seen: Vec<(u64, u8, u32)> = Vec::new();
+        let mut now = 100 * SECOND;
+        for (quarters, packets) in ticks {
+            now += quarters * SECOND / 4;
+            for (src, dst, bytes, worker) in packets {
+                bench.deltas[worker].receive(&packet(src, dst, bytes, 6, Transport::Other));
+                seen.push((now / SECOND, dst, bytes));
+            }
+            bench.tick(now);
+            seen.retain(|&(slot, ..)| slot + SLOTS_LIVE as u64 > now / SECOND);
+            for host in 0..4 {
+                let want: u64 = seen.iter().filter(|seen| seen.1 == host).map(|seen| u64::from(seen.2)).sum();
+                let counted = bench.window.counts(&addr(host)).map_or(0, |counts| counts.received_bytes);
+                prop_assert_eq!(counted, want, "host {} at {}", host, now);
+            }
+        }
+        bench.tick(now + 100 * SECOND);
+        bench.window.take_touched(&mut Vec::new());
+        prop_assert_eq!(bench.window.sizes(), (0, 0), "nothing is left of what has passed");
+    }
+
+    /// A group is one host: what its members sent, and the distinct hosts that they contacted together.
+    #[test]
+    fn a_group_equals_a_model_of_one_host(
+        ticks in prop::collection::vec(
+            (0u64..40, prop::collection::vec((0u8..3, 0u8..3, 0u8..3, 1u32..2000, any::<bool>()), 0..6)),
+            1..60,
+        )
+    ) {
+        let grouped = Options { group_ipv6: Some(64), ..options(10, None) };
+        let mut bench = Bench::new(&grouped);
+        let member = |network: u8, host: u8| {
+            std::net::Ipv6Addr::from([0x2001, 0xdb8, 0, u16::from(network), 0, 0, 0, u16::from(host)])
+        };
+        let mut seen: Vec<(u64, u8, u8, u32, bool)> = Vec::new();
+        let mut now = 100 * SECOND;
+        for (quarters, packets) in ticks {
+            now += quarters * SECOND / 4;
+            for (network, host, dst, bytes, is_syn) in packets {
+                let flags = if is_syn { TcpFlags::SYN } else { TcpFlags::ACK };
+                let endpoints = Endpoints::V6 { src: member(network, host), dst: member(9, dst) };
+                let transport = Transport::Tcp { src_port: 9, dst_port: 80, flags: Some(TcpFlags(flags)) };
+                let sent = Summary::plain(endpoints, bytes, 6, transport);
+                bench.deltas[0].count(Crossing::default(), &sent, UnixNanos(now));
+                seen.push((now / SECOND, network, dst, bytes, is_syn));
+            }
+            bench.tick(now);
+            seen.retain(|&(slot, ..)| slot + SLOTS_LIVE as u64 > now / SECOND);
+            for network in 0..3 {
+                let live = || seen.iter().filter(|seen| seen.1 == network);
+                let bytes: u64 = live().map(|seen| u64::from(seen.3)).sum();
+                let contacts: BTreeSet<u8> = live().filter(|seen| seen.4).map(|seen| seen.2).collect();
+                let row = bench.window.host(&member(network, 0).into());
+                let counted = row.as_ref().map_or((0, 0), |row| (row.ip_bytes, row.contacted_hosts as usize));
+                prop_assert_eq!(counted, (bytes, contacts.len()), "network {} at {}", network, now);
+                let listed: Vec<IpAddr> = row.map_or_else(Vec::new, |row| {
+                    row.destinations.iter().map(|peer| peer.addr).collect()
+                });
+                let sent_to: BTreeSet<u8> = live().map(|seen| seen.2).collect();
+                prop_assert_eq!(listed.len(), sent_to.len(), "each destination once");
+            }
+        }
+        bench.tick(now + 100 * SECOND);
+        bench.window.take_touched(&mut Vec::new());
+        prop_assert_eq!(bench.window.sizes(), (0, 0), "nothing is left of what has passed");
+    }
 }

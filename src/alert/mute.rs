@@ -1,0 +1,239 @@
+//! Hosts and networks about which nothing is said for a while.
+//!
+//! A mute holds until a time of the calendar, as people think of it; it is counted down on the engine's clock, so
+//! that a clock that is set meanwhile changes nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::thread::Thread;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::detect::ByNetwork;
+use crate::published::Published;
+use crate::time::{Moment, UnixNanos};
+
+use super::record::AlertKind;
+
+/// Mutes that may be in force at once.
+pub const MUTES_MAX: usize = 1000;
+
+/// The longest time for which something is muted.
+pub const MUTE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Characters of a reason.
+pub const REASON_CHARS_MAX: usize = 200;
+
+/// What is to be muted, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMute {
+    /// The hosts.
+    pub source: IpNet,
+    /// Alerts of this kind alone; `None` is all of them.
+    pub kind: Option<AlertKind>,
+    /// For how long; at most [`MUTE_MAX`].
+    pub span: Duration,
+    /// Why, for whoever asks later; at most [`REASON_CHARS_MAX`] characters.
+    pub reason: String,
+}
+
+/// A mute in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mute {
+    /// Its number.
+    pub id: u64,
+    /// The hosts.
+    pub source: IpNet,
+    /// Alerts of this kind alone; `None` is all of them.
+    pub kind: Option<AlertKind>,
+    /// Since when.
+    pub made_at: UnixNanos,
+    /// Until when.
+    pub until: UnixNanos,
+    /// Why.
+    pub reason: String,
+}
+
+/// [`MUTES_MAX`] mutes are in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyMutes;
+
+/// All mutes in force.
+#[derive(Debug, Default)]
+pub(super) struct Mutes {
+    in_force: BTreeMap<u64, (Mute, Moment)>,
+    by_network: ByNetwork<Vec<Option<AlertKind>>>,
+    last_id: u64,
+}
+
+impl Mutes {
+    /// Adds one that holds from `now` on.
+    pub(super) fn add(&mut self, new: NewMute, now: Moment, civil: UnixNanos) -> Result<Mute, TooManyMutes> {
+        if self.in_force.len() >= MUTES_MAX {
+            return Err(TooManyMutes);
+        }
+        let NewMute { source, kind, span, reason } = new;
+        let until = civil.plus(span.min(MUTE_MAX));
+        self.last_id += 1;
+        let mute = Mute { id: self.last_id, source, kind, made_at: civil, until, reason };
+        self.in_force.insert(mute.id, (mute.clone(), now.plus(span.min(MUTE_MAX))));
+        self.index();
+        Ok(mute)
+    }
+
+    /// Takes one back. Whether it was in force.
+    pub(super) fn remove(&mut self, id: u64) -> bool {
+        let was_there = self.in_force.remove(&id).is_some();
+        if was_there {
+            self.index();
+        }
+        was_there
+    }
+
+    /// Forgets those whose time has passed. Whether there were any.
+    pub(super) fn expire(&mut self, now: Moment) -> bool {
+        let before = self.in_force.len();
+        self.in_force.retain(|_, (_, ends)| now < *ends);
+        let any = self.in_force.len() < before;
+        if any {
+            self.index();
+        }
+        any
+    }
+
+    /// Whether alerts of this kind about a host are muted. What is about the capture itself never is.
+    pub(super) fn cover(&self, source: Option<IpAddr>, kind: AlertKind) -> bool {
+        let Some(source) = source else { return false };
+        let is_it = |muted: &Option<AlertKind>| muted.is_none_or(|muted| muted == kind);
+        self.by_network.all_of(&source).any(|kinds| kinds.iter().any(is_it))
+    }
+
+    /// Those in force, the oldest first.
+    pub(super) fn list(&self) -> impl Iterator<Item = &Mute> {
+        self.in_force.values().map(|(mute, _)| mute)
+    }
+
+    fn index(&mut self) {
+        let mut kinds: BTreeMap<IpNet, Vec<Option<AlertKind>>> = BTreeMap::new();
+        for (mute, _) in self.in_force.values() {
+            kinds.entry(mute.source.trunc()).or_default().push(mute.kind);
+        }
+        self.by_network = ByNetwork::new(kinds);
+    }
+}
+
+/// What somebody wants of the mutes, and where the answer goes.
+#[derive(Debug)]
+pub enum MuteOrder {
+    /// Another one.
+    Add(NewMute, Answer<Result<Mute, TooManyMutes>>),
+    /// One less; whether it was there.
+    Remove(u64, Answer<bool>),
+}
+
+/// Takes one answer, on the analyst's thread: it must not wait.
+pub struct Answer<T>(Box<dyn FnOnce(T) + Send>);
+
+impl<T> Answer<T> {
+    /// Calls `take` with the answer.
+    pub fn new(take: impl FnOnce(T) + Send + 'static) -> Self {
+        Self(Box::new(take))
+    }
+
+    /// Gives the answer.
+    pub fn give(self, answer: T) {
+        (self.0)(answer);
+    }
+}
+
+impl<T> fmt::Debug for Answer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer")
+    }
+}
+
+/// Where mutes are ordered and listed. Neither makes the analyst wait, nor waits for it.
+#[derive(Clone, Debug)]
+pub struct MuteDesk {
+    queue: SyncSender<MuteOrder>,
+    analyst: Thread,
+    list: Arc<Published<Vec<Mute>>>,
+}
+
+impl MuteDesk {
+    /// A desk whose orders go into `queue`, for the thread that empties it and publishes what is in force.
+    pub fn new(queue: SyncSender<MuteOrder>, analyst: Thread, list: Arc<Published<Vec<Mute>>>) -> Self {
+        Self { queue, analyst, list }
+    }
+
+    /// Puts an order into the analyst's queue. Whether there was room.
+    pub fn order(&self, order: MuteOrder) -> bool {
+        match self.queue.try_send(order) {
+            Ok(()) => {
+                self.analyst.unpark();
+                true
+            }
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+
+    /// Those in force, the oldest first. An order that was answered is in it.
+    pub fn list(&self) -> Arc<Vec<Mute>> {
+        self.list.read()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn new(source: &str, kind: Option<AlertKind>, seconds: u64) -> NewMute {
+        let source = source.parse().expect("a network");
+        NewMute { source, kind, span: Duration::from_secs(seconds), reason: String::new() }
+    }
+
+    #[test]
+    fn a_mute_covers_its_network_and_kind_until_its_end() {
+        let mut mutes = Mutes::default();
+        let at = |second: u64| Moment(second * SECOND);
+        let first =
+            mutes.add(new("10.0.0.0/8", Some(AlertKind::Traffic), 60), at(100), UnixNanos(7 * SECOND));
+        assert_eq!(first.map(|mute| (mute.id, mute.until)), Ok((1, UnixNanos(67 * SECOND))));
+        mutes.add(new("10.0.5.0/24", Some(AlertKind::Scanning), 30), at(100), UnixNanos(0)).expect("room");
+        mutes.add(new("fd00::1/128", None, 90), at(100), UnixNanos(0)).expect("room");
+        let covers = |mutes: &Mutes, source: &str, kind| mutes.cover(source.parse().ok(), kind);
+        // The smaller network has a mute of another kind: the larger one counts all the same.
+        assert!(
+            covers(&mutes, "10.0.5.1", AlertKind::Traffic) && covers(&mutes, "10.0.5.1", AlertKind::Scanning)
+        );
+        assert!(!covers(&mutes, "10.9.5.1", AlertKind::Scanning));
+        assert!(
+            covers(&mutes, "fd00::1", AlertKind::ScanningPort) && !covers(&mutes, "fd00::2", AlertKind::Loss)
+        );
+        assert!(!mutes.cover(None, AlertKind::Loss), "a loss is of no host");
+        assert!(!mutes.expire(at(129)));
+        assert!(mutes.expire(at(130)));
+        assert!(!covers(&mutes, "10.0.5.1", AlertKind::Scanning));
+        assert!(mutes.remove(1) && !mutes.remove(1));
+        assert!(!covers(&mutes, "10.0.5.1", AlertKind::Traffic));
+        assert_eq!(mutes.list().map(|mute| mute.id).collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn mutes_are_bounded_in_number_and_time() {
+        let mut mutes = Mutes::default();
+        for _ in 0..MUTES_MAX {
+            let mute = mutes.add(new("10.0.0.1/32", None, u64::MAX), Moment(0), UnixNanos(0)).expect("room");
+            assert_eq!(mute.until, UnixNanos(0).plus(MUTE_MAX));
+        }
+        assert_eq!(mutes.add(new("10.0.0.1/32", None, 1), Moment(0), UnixNanos(0)), Err(TooManyMutes));
+        assert!(mutes.expire(Moment(0).plus(MUTE_MAX)));
+        assert_eq!(mutes.list().count(), 0);
+    }
+}

@@ -1,0 +1,143 @@
+//! Reads limits that may be off, limits of networks, and lists of networks.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::super::places::whole;
+use super::{Complaint, bytes, items};
+use crate::config::key::Key;
+use crate::config::limit_for::{self, LimitFor};
+use crate::config::units::{self, Amount, Item, within};
+use crate::config::{CONTACTED_HOSTS, CONTACTED_PORTS, GROUP_IPV6, LIMIT_BYTES, RATES};
+use crate::detect::Exception;
+
+/// A limit in bytes, or none.
+pub(super) fn byte_limit(value: &str) -> Result<Option<u64>, Complaint> {
+    unless_off(value, |value| bytes(value, &LIMIT_BYTES))
+}
+
+/// A limit of things in a second, or none.
+pub(super) fn rate(value: &str) -> Result<Option<u32>, Complaint> {
+    unless_off(value, |value| {
+        units::amount(value).and_then(|number| within(number, &RATES)).map_err(|error| {
+            let (min, max) = (Amount(u64::from(*RATES.start())), Amount(u64::from(*RATES.end())));
+            let help = format!("a number from {min} to {max}, such as 500, 10K or 1.5M");
+            Complaint::new(error, format!("write {help}"))
+        })
+    })
+}
+
+/// The prefix that IPv6 hosts are taken for one by, or none.
+pub(super) fn group_ipv6(value: &str) -> Result<Option<u8>, Complaint> {
+    unless_off(value, |value| {
+        units::whole(value).and_then(|number| within(number, &GROUP_IPV6)).map_err(|error| {
+            let (min, max) = (GROUP_IPV6.start(), GROUP_IPV6.end());
+            Complaint::new(error, format!("write a prefix length from {min} to {max}, such as 64"))
+        })
+    })
+}
+
+fn unless_off<T>(
+    value: &str,
+    read: impl FnOnce(&str) -> Result<T, Complaint>,
+) -> Result<Option<T>, Complaint> {
+    if value == "off" {
+        return Ok(None);
+    }
+    read(value)
+        .map(Some)
+        .map_err(|complaint| Complaint { help: format!("{}; or `off`", complaint.help), ..complaint })
+}
+
+/// Addresses and networks, each once.
+pub(super) fn sources(value: &str, group: Option<u8>) -> Result<Vec<IpNet>, Complaint> {
+    let form =
+        "write addresses and networks with commas between them, such as 10.0.0.5, 10.0.9.0/24, or nothing";
+    let mut networks = Vec::new();
+    for Item { text, span } in items(value, form)? {
+        let network = network(text, group, form).map_err(|complaint| complaint.at(span))?;
+        if !networks.contains(&network) {
+            networks.push(network);
+        }
+    }
+    Ok(networks)
+}
+
+/// `NETWORK KEY VALUE, KEY VALUE`.
+pub(super) fn limit_for(
+    value: &str,
+    group: Option<u8>,
+    analyses_ports: bool,
+    before: &[LimitFor],
+) -> Result<LimitFor, Complaint> {
+    let form = "write a network and its limits, such as 10.0.5.0/24 ByteLimit 20G, PacketRateLimit off";
+    let Some((place, limits)) = value.split_once(char::is_whitespace) else {
+        return Err(Complaint::new("a network without a limit", form));
+    };
+    let network = network(place, group, form).map_err(|complaint| complaint.at(0..place.len()))?;
+    if before.iter().any(|earlier| earlier.network == network) {
+        let help = "write all limits of a network behind each other, with commas between them";
+        return Err(Complaint::new("this network has limits already", help).at(0..place.len()));
+    }
+    let start = place.len() + 1;
+    let moved = |span: std::ops::Range<usize>| span.start + start..span.end + start;
+    let limits =
+        units::list(limits).map_err(|error| Complaint::new(error.what, form).at(moved(error.span)))?;
+    let mut exceptions: Vec<Exception> = Vec::new();
+    for Item { text, span } in limits {
+        let exception = exception(text, form).map_err(|complaint| complaint.at(moved(span.clone())))?;
+        let key = limit_for::key(exception);
+        if exceptions.iter().any(|&earlier| limit_for::key(earlier) == key) {
+            return Err(Complaint::new("this limit is set already", form).at(moved(span)));
+        }
+        if key == Key::NumContactedPorts && !analyses_ports {
+            let complaint = Complaint::new("no ports are counted", "write `AnalyzePorts: true` as well");
+            return Err(complaint.at(moved(span)).against(Key::AnalyzePorts, "off"));
+        }
+        exceptions.push(exception);
+    }
+    Ok(LimitFor { network, exceptions })
+}
+
+fn exception(text: &str, form: &str) -> Result<Exception, Complaint> {
+    let (name, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let value = value.trim();
+    let count = |range, value: &str| unless_off(value, |value| whole(value, range));
+    let key = Key::named(name);
+    if key.is_some() && value.is_empty() {
+        return Err(Complaint::new("a limit without a value", form));
+    }
+    match key {
+        Some(Key::ByteLimit) => byte_limit(value).map(Exception::IpBytes),
+        Some(Key::ReceivedByteLimit) => byte_limit(value).map(Exception::ReceivedBytes),
+        Some(Key::NumberContactedIPs) => count(&CONTACTED_HOSTS, value).map(Exception::ContactedHosts),
+        Some(Key::NumContactedPorts) => count(&CONTACTED_PORTS, value).map(Exception::ContactedPorts),
+        Some(Key::PacketRateLimit) => rate(value).map(Exception::PacketsPerS),
+        Some(Key::ContactRateLimit) => rate(value).map(Exception::ContactsPerS),
+        _ => {
+            let help = "it may be ByteLimit, ReceivedByteLimit, NumberContactedIPs, NumContactedPorts, \
+                        PacketRateLimit or ContactRateLimit";
+            Err(Complaint::new("not a limit of hosts", help))
+        }
+    }
+}
+
+/// A network, or an address as the network of itself alone.
+fn network(text: &str, group: Option<u8>, form: &str) -> Result<IpNet, Complaint> {
+    let network: IpNet = match (text.parse(), text.parse::<IpAddr>().map(IpNet::from)) {
+        (Ok(network), _) | (Err(_), Ok(network)) => network,
+        (Err(_), Err(_)) => return Err(Complaint::new("neither an address nor a network", form)),
+    };
+    if network.trunc() != network {
+        let help = format!("write {} for the network with this address", network.trunc());
+        return Err(Complaint::new("bits are set behind the prefix", help));
+    }
+    match group {
+        Some(len) if network.addr().is_ipv6() && network.prefix_len() > len => {
+            let help = format!("IPv6 hosts are told apart by their first {len} bits: write a shorter prefix");
+            Err(Complaint::new("smaller than a host", help).against(Key::GroupIPv6, "what one host is"))
+        }
+        _ => Ok(network),
+    }
+}

@@ -1,0 +1,51 @@
+//! Limits of some networks: `LimitFor: 10.0.5.0/24 ByteLimit 20G, PacketRateLimit off`.
+
+use std::fmt;
+
+use ipnet::IpNet;
+
+use super::key::Key;
+use super::units::{Amount, Bytes};
+use crate::detect::Exception;
+
+/// One line of the file: a network, and what is other for its hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LimitFor {
+    pub(super) network: IpNet,
+    /// At least one, each limit once.
+    pub(super) exceptions: Vec<Exception>,
+}
+
+/// The key whose value an exception replaces.
+pub(super) fn key(exception: Exception) -> Key {
+    match exception {
+        Exception::IpBytes(_) => Key::ByteLimit,
+        Exception::ContactedHosts(_) => Key::NumberContactedIPs,
+        Exception::ContactedPorts(_) => Key::NumContactedPorts,
+        Exception::PacketsPerS(_) => Key::PacketRateLimit,
+        Exception::ContactsPerS(_) => Key::ContactRateLimit,
+        Exception::ReceivedBytes(_) => Key::ReceivedByteLimit,
+    }
+}
+
+impl fmt::Display for LimitFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.network)?;
+        for (at, &exception) in self.exceptions.iter().enumerate() {
+            let value = match exception {
+                Exception::IpBytes(max) | Exception::ReceivedBytes(max) => {
+                    max.map(|max| Bytes(max).to_string())
+                }
+                Exception::ContactedHosts(max) | Exception::ContactedPorts(max) => {
+                    max.map(|max| max.to_string())
+                }
+                Exception::PacketsPerS(max) | Exception::ContactsPerS(max) => {
+                    max.map(|max| Amount(u64::from(max)).to_string())
+                }
+            };
+            let gap = if at == 0 { "" } else { "," };
+            write!(f, "{gap} {} {}", key(exception), value.as_deref().unwrap_or("off"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! What a running program takes over from a configuration that has changed.
+
+use super::Config;
+use super::key::Key;
+
+/// Settings of which memory, threads, sockets or windows were made when the program started.
+const AT_START: [Key; 12] = [
+    Key::TrafficInterval,
+    Key::AnalyzePorts,
+    Key::PortInterval,
+    Key::GroupIPv6,
+    Key::WireExact,
+    Key::Workers,
+    Key::PinCores,
+    Key::EventLoop,
+    Key::RingMemory,
+    Key::MemoryLimit,
+    Key::LogFormat,
+    Key::ListenAddress,
+];
+
+impl Config {
+    /// What is in force once a program that runs by this configuration has read `new`, and the keys whose new
+    /// values take a restart.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    ///
+    /// let running = Config::parse("my.conf", "Workers: 1\nByteLimit: 1G")?;
+    /// let (in_force, later) = running.reload(Config::parse("my.conf", "Workers: 2\nByteLimit: 2G")?);
+    /// assert_eq!(in_force.detect_limits().hosts.ip_bytes_max, Some(2_000_000_000));
+    /// assert_eq!(in_force.capture_options().workers, 1);
+    /// assert_eq!(later, ["Workers"]);
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn reload(&self, new: Config) -> (Config, Vec<&'static str>) {
+        let differs = |key: &&Key| self.value(**key) != new.value(**key);
+        let later = AT_START.iter().filter(differs).map(|key| key.name()).collect();
+        let in_force = Config {
+            traffic_interval_s: self.traffic_interval_s,
+            judge_contacted_ports: self.judge_contacted_ports,
+            port_interval_s: self.port_interval_s,
+            group_ipv6: self.group_ipv6,
+            wire_exact: self.wire_exact,
+            workers: self.workers,
+            pin_cores: self.pin_cores.clone(),
+            event_loop: self.event_loop,
+            ring_memory_bytes: self.ring_memory_bytes,
+            memory_bytes_max: self.memory_bytes_max,
+            log_format: self.log_format,
+            listen: self.listen,
+            ..new
+        };
+        (in_force, later)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::two_cores;
+
+    #[test]
+    fn each_key_is_either_taken_over_or_named() {
+        let parse = |text: &str| {
+            Config::parse_on("it", text.as_bytes(), &two_cores()).unwrap_or_else(|error| panic!("{error}"))
+        };
+        let running = parse("");
+        let new = parse(crate::config::options::ALL_SET);
+        let (in_force, later) = running.reload(new.clone());
+        for &key in Key::ALL {
+            let (before, after) = (running.value(key), new.value(key));
+            let is_later = later.contains(&key.name());
+            assert_eq!(is_later, AT_START.contains(&key) && before != after, "{key}");
+            assert_eq!(in_force.value(key), if is_later { before } else { after }, "{key}");
+        }
+        assert_eq!(later.len(), AT_START.len(), "each is set in that file: {later:?}");
+        let (same, later) = in_force.reload(in_force.clone());
+        assert_eq!((same, later), (in_force, vec![]));
+    }
+}

@@ -1,0 +1,18 @@
+//! Packets per host over a second.
+
+use crate::flow::HostCounts;
+
+use super::{Finding, FindingKind, HostLimits};
+
+/// Finds that a host sent more than `packets_per_s_max`.
+pub(super) fn judge(host: &HostCounts, limits: &HostLimits, findings: &mut Vec<Finding>) {
+    let Some(limit) = limits.packets_per_s_max else { return };
+    if host.packets_per_s > limit {
+        findings.push(Finding {
+            kind: FindingKind::PacketRate,
+            source: Some(host.addr),
+            measured: u64::from(host.packets_per_s),
+            limit: u64::from(limit),
+        });
+    }
+}

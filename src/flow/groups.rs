@@ -1,0 +1,79 @@
+//! Hosts that are taken for one: the addresses of an IPv6 network, of which a single machine may use any number.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::hosts::HostId;
+
+/// By which prefix IPv6 hosts are taken for one, and whom they contacted together.
+#[derive(Debug)]
+pub(super) struct Groups {
+    prefix_len: Option<u8>,
+    /// Pairs of members with a live contact, by group and destination.
+    contacts: HashMap<(HostId, HostId), u32, foldhash::fast::FixedState>,
+}
+
+impl Groups {
+    /// Groups by this prefix length, or none.
+    pub(super) fn new(prefix_len: Option<u8>) -> Self {
+        Self { prefix_len, contacts: HashMap::default() }
+    }
+
+    /// The address that stands for the host of `addr`: the network's where it belongs to a group, or itself.
+    /// Link-local addresses are each for itself: all of them share one prefix.
+    pub(super) fn owner(&self, addr: IpAddr) -> IpAddr {
+        match (self.prefix_len, addr) {
+            (Some(prefix_len), IpAddr::V6(addr)) if !addr.is_unicast_link_local() => {
+                let host_bits = u128::BITS - u32::from(prefix_len);
+                IpAddr::V6(Ipv6Addr::from_bits(
+                    addr.to_bits() & u128::MAX.checked_shl(host_bits).unwrap_or(0),
+                ))
+            }
+            _ => addr,
+        }
+    }
+
+    /// Whether the sums of this address are those of a group.
+    pub(super) fn is_group(&self, addr: IpAddr) -> bool {
+        matches!((self.prefix_len, addr), (Some(_), IpAddr::V6(addr)) if !addr.is_unicast_link_local())
+    }
+
+    /// One more member contacts `dst`; whether it is the first.
+    pub(super) fn add_contact(&mut self, group: HostId, dst: HostId) -> bool {
+        let members = self.contacts.entry((group, dst)).or_default();
+        *members += 1;
+        *members == 1
+    }
+
+    /// One member less; whether it was the last.
+    pub(super) fn remove_contact(&mut self, group: HostId, dst: HostId) -> bool {
+        let Some(members) = self.contacts.get_mut(&(group, dst)) else { return false };
+        *members -= 1;
+        let is_last = *members == 0;
+        if is_last {
+            self.contacts.remove(&(group, dst));
+        }
+        is_last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_a_network_are_one_host() {
+        let groups = Groups::new(Some(64));
+        for (addr, owner) in [
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2::", "2001:db8:1:2::"),
+            ("2001:db8:1:3::6", "2001:db8:1:3::"),
+            ("fe80::1", "fe80::1"),
+            ("10.0.0.1", "10.0.0.1"),
+        ] {
+            let addr: IpAddr = addr.parse().expect("an address");
+            assert_eq!(groups.owner(addr).to_string(), owner);
+            assert_eq!(Groups::new(None).owner(addr), addr);
+        }
+    }
+}

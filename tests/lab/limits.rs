@@ -1,0 +1,77 @@
+//! Limits beside bytes sent and hosts contacted: what a host receives, how fast it is, where it is.
+
+use std::net::{Ipv4Addr, UdpSocket};
+
+use crate::host::Host;
+use crate::injector::Udp;
+use crate::inside::inside;
+use crate::office::{CLIENT, Office, ROUTER_OUTSIDE, SERVER};
+use crate::program::{EVERY_HOST, Program, Signal};
+
+const DATAGRAM: [u8; 1000] = [0; 1000];
+const DATAGRAM_IP_BYTES: u64 = 1028;
+
+#[test]
+fn who_receives_too_much_is_named_by_its_own_address_behind_masquerading() {
+    inside(|| {
+        let office = Office::masqueraded();
+        let server = office.server.on(|| UdpSocket::bind((SERVER, 9000)).expect("the port is free"));
+        let client = office.client.on(|| UdpSocket::bind((CLIENT, 0)).expect("the port is free"));
+        client.connect((SERVER, 9000)).expect("there is a route");
+        let limit = 500 * DATAGRAM_IP_BYTES;
+        let mut program =
+            Program::start(&office.router, &format!("{EVERY_HOST}ReceivedByteLimit: {limit}\n"));
+
+        client.send(b"?").expect("the socket sends");
+        let (_, translated) = server.recv_from(&mut [0; 10]).expect("it arrives");
+        assert_eq!(translated.ip(), ROUTER_OUTSIDE, "the server sees the gateway's address");
+        let answer = || {
+            server.send_to(&DATAGRAM, translated).expect("the socket sends");
+            client.recv(&mut [0; 1000]).expect("it arrives");
+        };
+        (0..500).for_each(|_| answer());
+        // All of the limit, and no more.
+        program.wait_for_bytes(SERVER, limit);
+        answer();
+        let line = program.alert("RECEIVED", CLIENT);
+        assert!(line.text.ends_with(&format!("TOTALBYTES={}", limit + DATAGRAM_IP_BYTES)), "{}", line.text);
+
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.alerts().len(), 1, "and nobody else received as much:\n{}", ended.text());
+    });
+}
+
+#[test]
+fn rates_networks_and_ignored_sources_hold_for_packets_of_a_wire() {
+    const FAST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
+    const ALLOWED: Ipv4Addr = Ipv4Addr::new(10, 0, 5, 5);
+    const IGNORED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
+    const SLOW: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);
+    inside(|| {
+        let (far, router) = (Host::new(), Host::router());
+        far.plug("far0", &router, "near0");
+        let injector = far.injector("far0");
+        let config = format!(
+            "{EVERY_HOST}PacketRateLimit: 2K\nLimitFor: 10.0.5.0/24 PacketRateLimit off, ByteLimit 1M\n\
+             IgnoredSources: {IGNORED}\n"
+        );
+        let mut program = Program::start(&router, &config);
+        let frame = |src, ip_bytes| Udp { src, dst: SERVER, dst_port: 9000, ip_bytes }.frame();
+
+        // Some seconds at less than the limit, then a burst of a part of a second.
+        injector.send_at_rate(&vec![frame(SLOW, 100); 5_400], 1_800);
+        for src in [ALLOWED, IGNORED, FAST] {
+            injector.send_at_rate(&vec![frame(src, 100); 2_500], 10_000);
+        }
+        let line = program.alert("PACKET_RATE", FAST);
+        let rate = line.text.split_once(" RATE=").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+        let rate: u64 = rate.unwrap_or_else(|| panic!("no rate in {}", line.text));
+        assert!((2_001..=2_500).contains(&rate), "{}", line.text);
+        // Over the limit of its network, far below that of everybody.
+        injector.send_at_rate(&vec![frame(ALLOWED, 1000); 751], 5_000);
+        program.alert("TRAFFIC", ALLOWED);
+
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.alerts().len(), 2, "{}", ended.text());
+    });
+}

@@ -1,0 +1,126 @@
+//! What is muted over HTTP is shown and not said; orders are taken from programs and from no other web page.
+
+use std::net::Ipv4Addr;
+
+use serde_json::{Value, json};
+
+use crate::host::Host;
+use crate::injector::Udp;
+use crate::inside::inside;
+use crate::program::{EVERY_HOST, Program, Signal};
+
+const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
+const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 9, 6);
+const JSON: &str = "Content-Type: application/json\r\n";
+
+fn frame(src: Ipv4Addr) -> Vec<u8> {
+    Udp { src, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 }.frame()
+}
+
+fn post(program: &Program, headers: &str, body: &str) -> (u16, Value) {
+    let (status, body) = program.ask(&format!("POST /api/v1/mutes HTTP/1.1\r\n{headers}"), body);
+    (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error} in {body:?}")))
+}
+
+fn mutes(program: &Program) -> Value {
+    serde_json::from_str(&program.get("/api/v1/mutes")).expect("it is JSON")
+}
+
+#[test]
+fn what_is_muted_is_shown_and_said_when_its_mute_is_taken_back() {
+    inside(|| {
+        let (far, router) = (Host::new(), Host::router());
+        far.plug("far0", &router, "near0");
+        let injector = far.injector("far0");
+        let mut program = Program::start(&router, &format!("{EVERY_HOST}ByteLimit: 5K\n"));
+        assert_eq!(mutes(&program), json!([]));
+
+        let wanted = r#"{"source":"10.0.0.0/24","kind":"TRAFFIC","minutes":60,"reason":"the backup \u2713"}"#;
+        let (status, mute) = post(&program, JSON, wanted);
+        assert_eq!(status, 201, "{mute}");
+        for (field, value) in [
+            ("id", json!(1)),
+            ("source", json!("10.0.0.0/24")),
+            ("kind", json!("TRAFFIC")),
+            ("reason", json!("the backup \u{2713}")),
+        ] {
+            assert_eq!(mute[field], value, "{mute}");
+        }
+        assert_eq!(mutes(&program), json!([mute]), "what was answered is listed");
+
+        (0..6).for_each(|_| injector.send(&frame(HEAVY)));
+        program.wait_for("the alert is open", Program::active, |active| active.len() == 1);
+        let alerts: Value = serde_json::from_str(&program.get("/api/v1/alerts")).expect("it is JSON");
+        assert_eq!(
+            (&alerts[0]["source"], &alerts[0]["muted"]),
+            (&json!("10.0.0.5"), &json!(true)),
+            "{alerts}"
+        );
+        // Of another network: it is said, and so it is after what was muted has been judged.
+        (0..6).for_each(|_| injector.send(&frame(OTHER)));
+        program.alert("TRAFFIC", OTHER);
+        assert!(!program.said().contains("SRC=10.0.0.5"), "{}", program.said());
+
+        assert_eq!(program.ask("DELETE /api/v1/mutes/1 HTTP/1.1\r\n", ""), (204, String::new()));
+        program.alert("TRAFFIC", HEAVY);
+        assert_eq!(mutes(&program), json!([]));
+        assert_eq!(program.ask("DELETE /api/v1/mutes/1 HTTP/1.1\r\n", "").0, 404);
+        assert_eq!(program.stop(Signal::SIGTERM).alerts().len(), 2);
+    });
+}
+
+#[test]
+fn an_order_that_is_wrong_or_comes_from_another_page_changes_nothing() {
+    inside(|| {
+        let program = Program::start(&Host::router(), "");
+        let good = r#"{"source":"10.0.0.5","minutes":1}"#;
+        let long = format!(r#"{{"source":"10.0.0.5","minutes":1,"reason":"{}"}}"#, "x".repeat(201));
+        let huge = format!(r#"{{"source":"10.0.0.5","minutes":1,"reason":"{}"}}"#, "x".repeat(5000));
+        let with = |header: &str| format!("{JSON}{header}\r\n");
+        let cases = [
+            (String::new(), good, 415, "Content-Type"),
+            ("Content-Type: text/plain\r\n".to_owned(), good, 415, "application/json"),
+            (with("Origin: http://evil.example"), good, 403, "other web pages"),
+            (with("Origin: null"), good, 403, "other web pages"),
+            (with("Origin: http://localhost:1"), good, 403, "other web pages"),
+            (with("Sec-Fetch-Site: cross-site"), good, 403, "other web pages"),
+            (with("Sec-Fetch-Site: same-site"), good, 403, "other web pages"),
+            (JSON.to_owned(), "", 400, "not such an object"),
+            (JSON.to_owned(), "[]", 400, "not such an object"),
+            (JSON.to_owned(), r#"{"source":"10.0.0.5"}"#, 400, "minutes"),
+            (JSON.to_owned(), r#"{"source":"10.0.0.5","minutes":1,"more":1}"#, 400, "more"),
+            (JSON.to_owned(), r#"{"source":"10.0.0.5","minutes":0}"#, 400, "from 1 to 43200"),
+            (JSON.to_owned(), r#"{"source":"10.0.0.5","minutes":43201}"#, 400, "from 1 to 43200"),
+            (JSON.to_owned(), r#"{"source":"10.0.0.5/24","minutes":1}"#, 400, "10.0.0.0/24"),
+            (JSON.to_owned(), r#"{"source":"router","minutes":1}"#, 400, "an address or a network"),
+            (JSON.to_owned(), r#"{"source":"10.0.0.5","minutes":1,"kind":"LOSS"}"#, 400, "kind"),
+            (JSON.to_owned(), r#"{"source":"10.0.0.5","minutes":1,"reason":"a\nb"}"#, 400, "reason"),
+            (JSON.to_owned(), &long, 400, "200 characters"),
+            (JSON.to_owned(), &huge, 413, "4096 bytes"),
+        ];
+        for (headers, body, status, detail) in &cases {
+            let (answered, problem) = post(&program, headers, body);
+            assert_eq!(answered, *status, "{headers:?} {body}: {problem}");
+            assert_eq!(problem["status"], json!(status));
+            assert!(problem["detail"].as_str().is_some_and(|text| text.contains(detail)), "{problem}");
+        }
+        for (head, status) in [
+            ("PUT /api/v1/mutes HTTP/1.1\r\n", 405),
+            ("OPTIONS /api/v1/mutes HTTP/1.1\r\n", 405),
+            ("GET /api/v1/mutes/1 HTTP/1.1\r\n", 405),
+            ("GET /api/v1/mutes/x HTTP/1.1\r\n", 404),
+            ("DELETE /api/v1/mutes/1 HTTP/1.1\r\nOrigin: http://evil.example\r\n", 403),
+            ("DELETE /api/v1/mutes/99999999999999999999 HTTP/1.1\r\n", 404),
+            ("GET /api/v1/mutesx HTTP/1.1\r\n", 404),
+        ] {
+            assert_eq!(program.ask(head, "").0, status, "{head:?}");
+        }
+        assert_eq!(mutes(&program), json!([]));
+
+        for _ in 0..1000 {
+            assert_eq!(post(&program, JSON, good).0, 201);
+        }
+        assert_eq!(post(&program, JSON, good).0, 409);
+        assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
+    });
+}

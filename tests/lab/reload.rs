@@ -1,0 +1,150 @@
+//! Asked to reload, the program goes by what the file says then, and counts on.
+
+use std::net::Ipv4Addr;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::thread;
+
+use crate::host::{Host, Sum};
+use crate::injector::Udp;
+use crate::inside::inside;
+use crate::program::{BINARY, EVERY_HOST, Program, Signal};
+
+const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
+const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);
+const TARGET: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+
+fn frame(src: Ipv4Addr) -> Vec<u8> {
+    Udp { src, dst: TARGET, dst_port: 53, ip_bytes: 1000 }.frame()
+}
+
+#[test]
+fn fifty_reloads_under_load_lose_no_packet() {
+    const FRAMES: usize = 60_000;
+    inside(|| {
+        let (far, router) = (Host::new(), Host::router());
+        far.plug("far0", &router, "near0");
+        far.plug("far1", &router, "near1");
+        let program = Program::start(&router, &format!("{EVERY_HOST}Workers: 2\n"));
+        let injector = far.injector("far0");
+        let load = thread::spawn(move || injector.send_at_rate(&vec![frame(HEAVY); FRAMES], 12_000));
+        for round in 0..50 {
+            let policy = match round % 4 {
+                0 => "ExcludedInterfaces: lo, near1\nByteLimit: 2G\n",
+                1 => "Direction: in+own\nLocalNetworks: 10.0.0.0/8\n",
+                2 => "ReceivedByteLimit: 5G\nPromiscuous: near1\nChartMinBytes: 1K\n",
+                _ => "LimitFor: 10.0.0.0/24 ByteLimit 3G\nIgnoredSources: 10.0.0.9\n",
+            };
+            let chart = if policy.contains("ChartMinBytes") { "" } else { EVERY_HOST };
+            program.reload(&format!("{chart}Workers: 2\n{policy}"));
+        }
+        load.join().expect("it only sends");
+        let sent = Sum { packets: FRAMES as u64, bytes: FRAMES as u64 * 1000 };
+        program.wait_for_counted(sent);
+        program.wait_for_bytes(HEAVY, sent.bytes);
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.last_words(), sent);
+        assert!(ended.alerts().is_empty(), "{}", ended.text());
+    });
+}
+
+#[test]
+fn other_limits_and_interfaces_are_in_force_at_once_and_the_rest_is_named() {
+    inside(|| {
+        let (far, router) = (Host::new(), Host::router());
+        far.plug("far0", &router, "near0");
+        far.plug("far1", &router, "near1");
+        let (first, second) = (far.injector("far0"), far.injector("far1"));
+        let mut program = Program::start(&router, &format!("{EVERY_HOST}Workers: 1\n"));
+        (0..10).for_each(|_| first.send(&frame(HEAVY)));
+        program.wait_for_bytes(HEAVY, 10_000);
+
+        // What is wrong with a file is said, and nothing changes.
+        program.reload("ByteLimit: 5T\n");
+        let said = program.said();
+        for part in ["bad value for `ByteLimit`", "lab.conf:1:12", "K, M and G are powers of 1000"] {
+            assert!(said.contains(part), "{part:?} is not in {said}");
+        }
+        assert!(program.get("/capabilities").contains(r#""ByteLimit":1000000000,"#));
+
+        // Who sent too much for the new limit is named, although it is quiet by now.
+        program.reload(&format!(
+            "{EVERY_HOST}Workers: 3\nTrafficInterval: 60\nByteLimit: 9999\nExcludedInterfaces: lo, near1\n"
+        ));
+        program.alert("TRAFFIC", HEAVY);
+        let capabilities = program.get("/capabilities");
+        for part in [r#""TrafficInterval":170,"ByteLimit":9999,"#, r#""ExcludedInterfaces":["lo","near1"]"#] {
+            assert!(capabilities.contains(part), "{part} is not in {capabilities}");
+        }
+        assert!(
+            program.said().contains("not before a restart: TrafficInterval, Workers"),
+            "{}",
+            program.said()
+        );
+        let is_out = |program: &Program| program.accounting().interface("near1").monitored;
+        program.wait_for("near1 is out", is_out, |&monitored| !monitored);
+        (0..20).for_each(|_| second.send(&frame(OTHER)));
+        (0..10).for_each(|_| first.send(&frame(HEAVY)));
+        program.wait_for_bytes(HEAVY, 20_000);
+        assert_eq!(program.bytes_of(OTHER.into()), 0);
+
+        // And in again.
+        program.reload(&format!("{EVERY_HOST}Workers: 1\nNoDestinations: true\n"));
+        program.wait_for("near1 is in", is_out, |&monitored| monitored);
+        second.send(&frame(OTHER));
+        program.wait_for_bytes(OTHER, 1000);
+        assert!(program.all().iter().all(|host| host.destinations.is_empty()));
+
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.alerts().len(), 1, "{}", ended.text());
+    });
+}
+
+#[test]
+fn alerts_go_to_the_sinks_that_are_in_force() {
+    inside(|| {
+        let (far, router) = (Host::new(), Host::router());
+        far.plug("far0", &router, "near0");
+        let injector = far.injector("far0");
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let file = |name: &str| folder.path().join(name);
+        let config = |name: &str| format!("ByteLimit: 5K\nAlertFile: {}\n", file(name).display());
+        let mut program = Program::start(&router, &config("one"));
+        (0..6).for_each(|_| injector.send(&frame(HEAVY)));
+        program.alert("TRAFFIC", HEAVY);
+        program.reload(&config("two"));
+        (0..6).for_each(|_| injector.send(&frame(OTHER)));
+        program.alert("TRAFFIC", OTHER);
+        assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
+        for (name, host) in [("one", HEAVY), ("two", OTHER)] {
+            let lines = std::fs::read_to_string(file(name)).expect("it was written");
+            assert_eq!(lines.lines().count(), 1, "{name}: {lines}");
+            assert!(lines.contains(&format!("\"source\":\"{host}\"")), "{name}: {lines}");
+        }
+    });
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    inside(|| {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("notify");
+        let manager = UnixDatagram::bind(&path).expect("the folder is ours");
+        let heard = || {
+            let mut bytes = [0; 200];
+            let len = manager.recv(&mut bytes).expect("it is told");
+            String::from_utf8_lossy(&bytes[..len]).into_owned()
+        };
+        let router = Host::router();
+        let mut command = Command::new(BINARY);
+        command.env("NOTIFY_SOCKET", &path);
+        let program = Program::start_as(command, &router, "");
+        assert_eq!(heard().trim_end(), "READY=1");
+        program.reload("ByteLimit: 5K\n");
+        let reloading = heard();
+        assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+        assert_eq!(heard().trim_end(), "READY=1");
+        assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
+        assert_eq!(heard().trim_end(), "STOPPING=1");
+    });
+}
