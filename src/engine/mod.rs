@@ -24,6 +24,7 @@
 mod analyst;
 mod intake;
 mod interfaces;
+mod keeper;
 mod live;
 mod merge;
 mod replay;

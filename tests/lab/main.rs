@@ -48,6 +48,7 @@ mod outlets;
 mod pppoe;
 mod reload;
 mod scans;
+mod state;
 mod stopping;
 mod volume;
 mod waiting;
