@@ -12,7 +12,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tracing::{Level, error, info, warn};
-use traffic_alerted::alert::{self, Finished, Notice, OPEN_ALERTS_MAX, Outlets, SinkName, Trial};
+use traffic_alerted::alert::{
+    self, Finished, Memory, Notice, OPEN_ALERTS_MAX, Outlets, SinkName, StateFile, Trial,
+};
 use traffic_alerted::api::{self, Server};
 use traffic_alerted::config::{Config, ConfigError};
 use traffic_alerted::engine::{self, Engine, LAST_ALERTS, Replayed, Rules, Signals, Woken};
@@ -149,7 +151,8 @@ fn run(mut config: Config, path: &Path, signals: &Signals, prefix: &LinePrefix) 
     let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(&config))?;
     privileges::drop_all()?;
     let report = engine.report();
-    let running = engine.start(start_outlets(&config, prefix)?)?;
+    let state = open_state(&config)?;
+    let running = engine.start(start_outlets(&config, prefix)?, state)?;
     let server = server.with_mutes(running.mute_desk()).start(report)?;
     info!("listening on http://{}/dashboard/", server.local_addr());
     supervisor::ready();
@@ -181,6 +184,18 @@ fn run(mut config: Config, path: &Path, signals: &Signals, prefix: &LinePrefix) 
     }
     summary.sinks.iter().for_each(say_lost);
     summary.failure.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+/// Opens the file that keeps alerts and mutes, if there is to be one.
+fn open_state(config: &Config) -> anyhow::Result<Option<(Memory, StateFile)>> {
+    // Several folders have colons between them (systemd.exec(5)); ours is the first.
+    let provided = std::env::var("STATE_DIRECTORY").ok();
+    let provided = provided.iter().flat_map(|folders| folders.split(':')).find(|folder| !folder.is_empty());
+    let path =
+        config.state_file().map(Path::to_owned).or_else(|| Some(Path::new(provided?).join("state.json")));
+    path.map(StateFile::open)
+        .transpose()
+        .context("cannot start the thread of the state: raise the limit on tasks")
 }
 
 /// Starts every sink that is configured.

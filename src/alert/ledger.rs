@@ -17,6 +17,7 @@ use crate::detect::{Finding, ScanEvidence};
 use crate::flow::{KernelCounts, PeerBytes};
 use crate::time::{Moment, UnixNanos};
 
+use super::memory::{Memory, Remembered};
 use super::mute::{Mute, Mutes, NewMute, TooManyMutes};
 use super::record::{Alert, AlertKind, Life, Notice};
 
@@ -74,6 +75,16 @@ pub struct Ledger {
     cooldown: Duration,
     opened: u64,
     refused_findings: u64,
+    changes: Changes,
+}
+
+/// How often what a [`Memory`] holds has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Something was said or muted, or an alert opened, closed or was forgotten.
+    pub told: u64,
+    /// A peak rose.
+    pub peaks: u64,
 }
 
 #[derive(Debug)]
@@ -88,6 +99,8 @@ struct OpenAlert {
     times_said: u64,
     /// That it is open has been said.
     is_said: bool,
+    /// It was open before a restart, and its evidence is gone.
+    lacks_evidence: bool,
 }
 
 #[derive(Debug)]
@@ -100,7 +113,8 @@ impl Ledger {
     /// Nothing has been said. An alert that is exceeded again within `cooldown` of its end is the same one.
     pub fn new(quiet: QuietTimes, cooldown: Duration) -> Self {
         let (open, closed) = (BTreeMap::new(), BTreeMap::new());
-        Self { open, closed, mutes: Mutes::default(), quiet, cooldown, opened: 0, refused_findings: 0 }
+        let (mutes, changes) = (Mutes::default(), Changes::default());
+        Self { open, closed, mutes, quiet, cooldown, opened: 0, refused_findings: 0, changes }
     }
 
     /// Changes the cooldown, also of what has closed already.
@@ -120,10 +134,17 @@ impl Ledger {
         let subject = (finding.source, finding.kind);
         let is_muted = self.mutes.cover(finding.source, finding.kind);
         if let Some(open) = self.open.get_mut(&subject) {
-            if finding.measured >= open.grows_at || open.ripe_at.is_some_and(|at| now >= at) {
+            let peak = open.alert.measured;
+            let was_said = (open.is_said, open.times_said);
+            if std::mem::take(&mut open.lacks_evidence) {
+                open.take_evidence(evidence(), now);
+            } else if finding.measured >= open.grows_at || open.ripe_at.is_some_and(|at| now >= at) {
                 open.gather(finding.measured, now, evidence);
             }
-            return open.exceed(finding, now, civil);
+            let notice = open.exceed(finding, now, civil);
+            self.changes.peaks += u64::from(open.alert.measured > peak);
+            self.changes.told += u64::from((open.is_said, open.times_said) != was_said);
+            return notice;
         }
         if self.open.len() >= OPEN_ALERTS_MAX {
             self.refused_findings += 1;
@@ -158,9 +179,11 @@ impl Ledger {
             ripe_at: alert.scan.as_ref().and_then(|scan| ripe_at(scan, now)),
             times_said: times(finding),
             is_said: !is_muted,
+            lacks_evidence: false,
             alert: alert.clone(),
         };
         self.open.insert(subject, open);
+        self.changes.told += 1;
         (!is_muted).then_some(Notice::Opened(alert))
     }
 
@@ -199,6 +222,7 @@ impl Ledger {
     }
 
     fn heed_mutes(&mut self, notices: &mut Vec<Notice>) {
+        self.changes.told += 1;
         for (&(source, kind), open) in &mut self.open {
             open.alert.life.is_muted = self.mutes.cover(source, kind);
             if !open.is_said && !open.alert.life.is_muted {
@@ -212,10 +236,13 @@ impl Ledger {
     /// been closed for the cooldown.
     pub fn close_quiet(&mut self, now: Moment, civil: UnixNanos, notices: &mut Vec<Notice>) {
         let (quiet, cooldown) = (self.quiet, self.cooldown);
+        let before = self.closed.len();
         self.closed.retain(|_, closed| now.since(closed.closed_at) < cooldown);
+        self.changes.told += u64::from(self.closed.len() < before);
         let closing =
             self.open.extract_if(.., |(_, kind), open| now.since(open.exceeded_at) >= quiet.of(*kind));
         for (subject, open) in closing {
+            self.changes.told += 1;
             // In replay the next look may come long after the window has passed.
             let at = open.exceeded_at.plus(quiet.of(subject.1));
             let late = now.since(at);
@@ -228,6 +255,70 @@ impl Ledger {
                 notices.push(Notice::Closed(alert));
             }
         }
+    }
+
+    /// What must be known after a restart.
+    pub fn memory(&self) -> Memory {
+        let without_evidence = |alert: &Alert| Alert {
+            id: alert.id.clone(),
+            destinations: Vec::new(),
+            ports: Vec::new(),
+            scan: None,
+            loss: KernelCounts::default(),
+            // That follows from the mutes.
+            life: Life { is_muted: false, ..alert.life.clone() },
+            ..*alert
+        };
+        let open = self.open.values().map(|open| Remembered {
+            alert: without_evidence(&open.alert),
+            times_said: open.times_said,
+            is_said: open.is_said,
+        });
+        Memory {
+            opened: self.opened,
+            last_mute: self.mutes.last_id(),
+            open: open.collect(),
+            closed: self.closed.values().map(|closed| without_evidence(&closed.alert)).collect(),
+            mutes: self.mutes.list().cloned().collect(),
+        }
+    }
+
+    /// Goes on where a process before this one ended. What it has said is not said again; an alert whose host stays
+    /// quiet closes after a whole window from now on.
+    pub fn recall(&mut self, memory: Memory, now: Moment, civil: UnixNanos, notices: &mut Vec<Notice>) {
+        let Memory { opened, last_mute, open, closed, mutes } = memory;
+        self.opened = opened;
+        self.mutes.recall(mutes, last_mute, now, civil);
+        let quiet = self.quiet;
+        // Of what is not counted any more nobody could say that it is over.
+        let is_judged = |alert: &Alert| quiet.of(alert.kind) > Duration::ZERO;
+        self.open = open
+            .into_iter()
+            .filter(|known| is_judged(&known.alert))
+            .map(|Remembered { alert, times_said, is_said }| {
+                let subject = (alert.source, alert.kind);
+                let grows_at = alert.measured.saturating_mul(2);
+                let (exceeded_at, ripe_at, lacks_evidence) = (now, None, true);
+                (
+                    subject,
+                    OpenAlert { alert, exceeded_at, grows_at, ripe_at, times_said, is_said, lacks_evidence },
+                )
+            })
+            .collect();
+        self.closed = closed
+            .into_iter()
+            .map(|alert| {
+                let ago = civil.0.saturating_sub(alert.closed_at.unwrap_or(civil).0);
+                let closed_at = now.minus(Duration::from_nanos(ago));
+                ((alert.source, alert.kind), ClosedAlert { alert, closed_at })
+            })
+            .collect();
+        self.heed_mutes(notices);
+    }
+
+    /// How often what [`memory`](Self::memory) gives has changed.
+    pub fn changes(&self) -> Changes {
+        self.changes
     }
 
     /// The open alerts, ordered by host and kind.
@@ -261,12 +352,23 @@ impl Ledger {
     }
 
     fn next_id(&mut self, civil: UnixNanos) -> String {
-        self.opened += 1;
+        self.opened = self.opened.saturating_add(1);
         format!("{}-{}", civil.0 / 1_000_000_000, self.opened)
     }
 }
 
 impl OpenAlert {
+    /// Takes evidence in the place of what it had.
+    fn take_evidence(&mut self, evidence: Evidence, now: Moment) {
+        let Evidence { ip_bytes, destinations, ports, loss, scan } = evidence;
+        self.ripe_at = scan.as_ref().and_then(|scan| ripe_at(scan, now));
+        self.alert.scan = scan;
+        self.alert.ip_bytes = ip_bytes;
+        self.alert.destinations = destinations;
+        self.alert.ports = ports;
+        self.alert.loss = loss;
+    }
+
     /// Takes a further finding of the same host and kind.
     fn exceed(&mut self, finding: &Finding, now: Moment, civil: UnixNanos) -> Option<Notice> {
         let alert = &mut self.alert;
@@ -454,6 +556,52 @@ mod tests {
         let [Notice::Closed(alert)] = &closed[..] else { panic!("one was said: {closed:?}") };
         assert_eq!(alert.source, Some([10, 0, 0, 1].into()));
         assert_eq!(ledger.open().count(), 0);
+    }
+
+    #[test]
+    fn after_a_restart_nothing_is_said_twice_and_what_is_over_closes() {
+        let mut before = ledger();
+        for (host, measured) in [(1, 210), (2, 110), (3, 110)] {
+            note(&mut before, &finding(host, AlertKind::Traffic, measured), 1000);
+        }
+        // The third closes, the first two go on; a fourth is muted.
+        for second in [1005, 1012] {
+            note(&mut before, &finding(1, AlertKind::Traffic, 120), second);
+            note(&mut before, &finding(2, AlertKind::Traffic, 120), second);
+            close(&mut before, second);
+        }
+        mute(&mut before, "10.0.0.4/32", 30, 1012);
+        note(&mut before, &finding(4, AlertKind::Traffic, 110), 1012);
+        let memory = Memory::from_json(&before.memory().to_json()).expect("it was just written");
+        assert_eq!(memory, before.memory());
+
+        // Another process, on a clock that began anew: ten seconds later by the calendar.
+        let mut after = ledger();
+        let mut notices = Vec::new();
+        after.recall(memory, Moment(50 * SECOND), UnixNanos(1022 * SECOND), &mut notices);
+        assert_eq!(notices, []);
+        let note = |ledger: &mut Ledger, host: u8, measured: u64, second: u64| {
+            let finding = finding(host, AlertKind::Traffic, measured);
+            let evidence = || Evidence { ip_bytes: measured, ..Evidence::default() };
+            ledger.note(&finding, Moment(second * SECOND), UnixNanos((second + 972) * SECOND), evidence)
+        };
+        assert_eq!(note(&mut after, 1, 220, 51), None, "that and twice the limit were said");
+        assert_eq!(after.open().next().map(|alert| alert.ip_bytes), Some(220), "evidence is gathered anew");
+        assert!(
+            matches!(note(&mut after, 1, 500, 52), Some(Notice::Grown(alert, 5)) if alert.id == "1000-1")
+        );
+        assert_eq!(note(&mut after, 4, 120, 53), None, "it is muted still");
+        let reopened = note(&mut after, 3, 130, 53);
+        assert!(matches!(&reopened, Some(Notice::Opened(alert)) if alert.id == "1000-3"), "{reopened:?}");
+        let new = note(&mut after, 9, 130, 53);
+        assert!(matches!(&new, Some(Notice::Opened(alert)) if alert.id == "1025-5"), "{new:?}");
+        // The second one stays quiet for a whole window from the restart on.
+        assert_eq!(close(&mut after, 59), []);
+        let closed = close(&mut after, 60);
+        assert!(matches!(&closed[..], [Notice::Closed(alert)] if alert.id == "1000-2"), "{closed:?}");
+        // Thirty seconds after it was made by the calendar, the mute is over: twenty after the restart.
+        assert!(!after.expire_mutes(Moment(69 * SECOND), &mut notices));
+        assert!(after.expire_mutes(Moment(70 * SECOND), &mut notices));
     }
 
     #[test]

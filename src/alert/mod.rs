@@ -12,17 +12,20 @@
 mod json;
 mod ledger;
 mod line;
+mod memory;
 mod mute;
 mod record;
 mod sample;
 mod sink;
+mod state_file;
 mod text;
 
 use std::time::Duration;
 
 pub use json::{json, rfc3339};
-pub use ledger::{Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
+pub use ledger::{Changes, Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
 pub use line::Line;
+pub use memory::{Memory, MemoryFault};
 pub use mute::{
     Answer, MUTE_MAX, MUTES_MAX, Mute, MuteDesk, MuteOrder, NewMute, REASON_CHARS_MAX, TooManyMutes,
 };
@@ -32,6 +35,8 @@ pub use sink::{
     Secret, SinkCounters, SinkName, SinkOptions, SyslogOptions, SyslogTarget, Trial, WebhookFormat,
     WebhookOptions, why_no_token, why_no_webhook,
 };
+
+pub use state_file::StateFile;
 
 /// How alerts are worded, and when one is a new one.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

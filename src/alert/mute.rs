@@ -78,11 +78,25 @@ impl Mutes {
         }
         let NewMute { source, kind, span, reason } = new;
         let until = civil.plus(span.min(MUTE_MAX));
-        self.last_id += 1;
+        self.last_id = self.last_id.saturating_add(1);
         let mute = Mute { id: self.last_id, source, kind, made_at: civil, until, reason };
         self.in_force.insert(mute.id, (mute.clone(), now.plus(span.min(MUTE_MAX))));
         self.index();
         Ok(mute)
+    }
+
+    /// Takes over those that were in force before a restart and still are.
+    pub(super) fn recall(&mut self, mutes: Vec<Mute>, last_id: u64, now: Moment, civil: UnixNanos) {
+        let left = |mute: &Mute| Duration::from_nanos(mute.until.0.saturating_sub(civil.0)).min(MUTE_MAX);
+        let live = mutes.into_iter().filter(|mute| left(mute) > Duration::ZERO);
+        self.in_force = live.map(|mute| (mute.id, (mute.clone(), now.plus(left(&mute))))).collect();
+        self.last_id = last_id;
+        self.index();
+    }
+
+    /// The number of the last one that was made.
+    pub(super) fn last_id(&self) -> u64 {
+        self.last_id
     }
 
     /// Takes one back. Whether it was in force.

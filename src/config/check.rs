@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::error::Problem;
 use super::file::{RawConfig, Setting};
 use super::key::Key;
-use super::places::Places;
+use super::places::{Places, optional_path};
 use super::units::{self, Bytes, Item, NumberError, within};
 use super::word::Word;
 use super::{
@@ -59,6 +59,8 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let alert_cooldown_s =
         file.read(Key::AlertCooldown, defaults.alert_cooldown_s, |value| seconds(value, &COOLDOWN_S));
 
+    let state_file = file.read(Key::StateFile, defaults.state_file, optional_path);
+
     let direction = file.read(Key::Direction, defaults.direction, word);
     let wire_exact = file.read(Key::WireExact, defaults.wire_exact, word);
     let loss_ppm_max = file.read(Key::LossLimit, defaults.loss_ppm_max, loss_limit);
@@ -100,6 +102,7 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         ignored_sources: ignored_sources?,
         group_ipv6: group_ipv6?,
         alert_cooldown_s: alert_cooldown_s?,
+        state_file: state_file?,
         direction: direction?,
         wire_exact: wire_exact?,
         loss_ppm_max: loss_ppm_max?,
@@ -544,6 +547,7 @@ mod tests {
             ("LimitFor: 10.0.0.0/8 ByteLimit 1G, »Workers 2«", "not a limit of hosts", "PacketRateLimit"),
             ("LimitFor: 10.0.0.0/8 »NumContactedPorts 9«", "no ports are counted", "AnalyzePorts: true"),
             ("LimitFor: 10.0.0.0/8 »PacketRateLimit many«", "not a number", "or `off`"),
+            ("StateFile: »state.json«", "not an absolute path", "absolute path"),
             ("AlertCooldown: »2592001«", "too large", "from 0 to 2592000 (30 days)"),
             ("ByteLimit: »0«", "too small", "bytes from 1 to 1000000000G"),
             ("ByteLimit: »5T«", "unknown unit", "K, M and G are powers of 1000"),

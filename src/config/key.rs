@@ -40,6 +40,7 @@ keys! {
     IgnoredSources
     GroupIPv6
     AlertCooldown
+    StateFile
     Direction
     WireExact
     LossLimit

@@ -32,7 +32,7 @@ use std::fs::File;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::alert::{Facility, WebhookFormat};
 use ipnet::IpNet;
@@ -72,6 +72,7 @@ pub struct Config {
     /// `None`: each IPv6 host is for itself. No network of the two above is smaller than a group.
     group_ipv6: Option<u8>,
     alert_cooldown_s: u64,
+    state_file: Option<PathBuf>,
     direction: DirectionPolicy,
     wire_exact: WireExact,
     /// `None`: losses raise no alert.
@@ -158,6 +159,7 @@ impl Config {
             ignored_sources: Vec::new(),
             group_ipv6: None,
             alert_cooldown_s: 170,
+            state_file: None,
             direction: DirectionPolicy::Auto,
             wire_exact: WireExact::Auto,
             loss_ppm_max: Some(1_000),

@@ -1,5 +1,6 @@
 //! The configuration as each floor wants it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::Config;
@@ -103,6 +104,19 @@ impl Config {
         }
     }
 
+    /// Where alerts and mutes are kept over a restart; without a path, the service manager may have a folder for it.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    ///
+    /// let config = Config::parse("my.conf", "StateFile: /var/lib/TrafficAlerted/state.json")?;
+    /// assert!(config.state_file().is_some());
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    pub fn state_file(&self) -> Option<&Path> {
+        self.state_file.as_deref()
+    }
+
     /// What a line of the log is.
     ///
     /// ```
@@ -190,6 +204,7 @@ LimitFor: 10.0.5.0/24 ByteLimit 20G, PacketRateLimit off, NumberContactedIPs 5
 IgnoredSources: 10.0.0.9, fd00::/32
 GroupIPv6: 56
 AlertCooldown: 90
+StateFile: /var/lib/TrafficAlerted/state.json
 Direction: in+own
 WireExact: off
 LossLimit: 5%

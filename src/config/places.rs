@@ -104,7 +104,7 @@ pub(super) fn whole(value: &str, range: &RangeInclusive<u32>) -> Result<u32, Com
 }
 
 /// The path of a file, or nothing.
-fn optional_path(value: &str) -> Result<Option<PathBuf>, Complaint> {
+pub(super) fn optional_path(value: &str) -> Result<Option<PathBuf>, Complaint> {
     if value.is_empty() { Ok(None) } else { path(value).map(Some) }
 }
 

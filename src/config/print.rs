@@ -56,6 +56,7 @@ impl Config {
             Key::IgnoredSources => joined(&self.ignored_sources),
             Key::GroupIPv6 => or_off(self.group_ipv6),
             Key::AlertCooldown => self.alert_cooldown_s.to_string(),
+            Key::StateFile => optional(self.state_file.as_deref().map(|path| word(&path.to_string_lossy()))),
             Key::Direction => self.direction.word().to_owned(),
             Key::WireExact => self.wire_exact.word().to_owned(),
             Key::LossLimit => {
@@ -205,6 +206,7 @@ LimitFor:
 IgnoredSources:
 GroupIPv6: off
 AlertCooldown: 170
+StateFile:
 Direction: auto
 WireExact: auto
 LossLimit: 0.1%

@@ -4,7 +4,7 @@ use super::Config;
 use super::key::Key;
 
 /// Settings of which memory, threads, sockets or windows were made when the program started.
-const AT_START: [Key; 12] = [
+const AT_START: [Key; 13] = [
     Key::TrafficInterval,
     Key::AnalyzePorts,
     Key::PortInterval,
@@ -16,6 +16,7 @@ const AT_START: [Key; 12] = [
     Key::RingMemory,
     Key::MemoryLimit,
     Key::LogFormat,
+    Key::StateFile,
     Key::ListenAddress,
 ];
 
@@ -49,6 +50,7 @@ impl Config {
             ring_memory_bytes: self.ring_memory_bytes,
             memory_bytes_max: self.memory_bytes_max,
             log_format: self.log_format,
+            state_file: self.state_file.clone(),
             listen: self.listen,
             ..new
         };

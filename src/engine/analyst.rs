@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::alert::{ActiveHost, Evidence, Ledger, Mute, NewMute, Notice, QuietTimes, Report, TooManyMutes};
+use crate::alert::{
+    ActiveHost, Evidence, Ledger, Memory, Mute, NewMute, Notice, QuietTimes, Report, TooManyMutes,
+};
 use crate::capture::KernelView;
 use crate::detect::{self, Finding};
 use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, SNAPSHOT_HOSTS_MAX, Seed, Snapshot, Window};
@@ -63,6 +65,18 @@ impl Analyst {
         self.window.chart_from(rules.flow.chart_bytes_min);
         // Who is quiet now may have been too loud for them.
         self.window.touch_all();
+    }
+
+    /// Goes on where a process before this one ended, and appends what is to be said then.
+    pub(super) fn recall(
+        &mut self,
+        memory: Memory,
+        now: Moment,
+        civil: UnixNanos,
+        notices: &mut Vec<Notice>,
+    ) {
+        self.ledger.recall(memory, now, civil, notices);
+        self.mutes_changed = true;
     }
 
     /// Changes the mutes; the answer is due once they are listed.

@@ -9,13 +9,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use thiserror::Error;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use crate::alert::{Finished, MuteDesk, Outlets, Patience, Report};
+use crate::alert::{Finished, Memory, MuteDesk, Outlets, Patience, Report, StateFile};
 use crate::capture::{self, CaptureError, LiveSeed, OpenError, Opened, Waker, Watcher};
 use crate::flow::{self, Accounting, AnalystEnd, Delta, Published, Seed, WorkerEnd, handover};
 
 use super::analyst::Analyst;
+use super::keeper::Keeper;
 use super::merge::{Merge, Order};
 use super::worker::Worker;
 use super::{MemoryError, Options, Rules, threads};
@@ -77,11 +78,12 @@ impl Engine {
         Arc::clone(&self.report)
     }
 
-    /// Starts all threads; `outlets` takes the alerts.
+    /// Starts all threads; `outlets` takes the alerts. With a state file, alerts and mutes go on as it knows them, and
+    /// what becomes of them is kept there.
     ///
     /// # Errors
     /// The system refuses a thread or a wait point. What was started ends with the process.
-    pub fn start(self, outlets: Outlets) -> Result<Running, StartError> {
+    pub fn start(self, outlets: Outlets, state: Option<(Memory, StateFile)>) -> Result<Running, StartError> {
         let Opened { rings, watcher, is_wire_exact, kernel_view } = self.opened;
         info!("{}", watcher.table());
         let seed = Seed::default();
@@ -95,6 +97,10 @@ impl Engine {
 
         let (worker_ends, analyst_ends): (Vec<WorkerEnd>, Vec<AnalystEnd>) =
             rings.iter().map(|_| handover(Box::new(Delta::new(self.limits.delta, seed.clone())))).unzip();
+        let (memory, keeper) = match state {
+            Some((memory, file)) => (memory, Some(Keeper::new(file))),
+            None => (Memory::default(), None),
+        };
         let merge = Merge {
             analyst: Analyst::new(&self.rules, &self.limits, seed.clone()),
             ends: analyst_ends,
@@ -103,6 +109,8 @@ impl Engine {
             is_wire_exact,
             kernel_view,
             outlets,
+            memory,
+            keeper,
             orders,
             mute_orders,
             mutes: Arc::clone(&mutes),
@@ -195,7 +203,7 @@ pub struct Running {
     workers: Vec<Handle<Result<Box<Delta>, CaptureError>>>,
     watcher: WatcherThread,
     watcher_orders: capture::Orders,
-    merge: JoinHandle<(Analyst, Outlets)>,
+    merge: JoinHandle<(Analyst, Outlets, Option<Keeper>)>,
     last_deltas_in: Sender<Box<Delta>>,
     orders_in: SyncSender<Order>,
     mute_desk: MuteDesk,
@@ -264,7 +272,10 @@ impl Running {
         }
         self.stop_merge.store(true, Ordering::Release);
         self.merge.thread().unpark();
-        let (analyst, outlets) = join(self.merge);
+        let (analyst, outlets, keeper) = join(self.merge);
+        if keeper.is_some_and(|keeper| !keeper.finish(analyst.ledger())) {
+            warn!("the last state was not written in time: some alerts may be said again after the restart");
+        }
         Summary {
             accounting: analyst.accounting().clone(),
             refused_findings: analyst.ledger().refused_findings(),

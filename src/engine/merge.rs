@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
-use crate::alert::{Mute, MuteOrder, Notice, Outlets, Report};
+use crate::alert::{Memory, Mute, MuteOrder, Notice, Outlets, Report};
 use crate::capture::KernelView;
 use crate::flow::{AnalystEnd, Delta, Settled};
 use crate::published::Published;
@@ -14,6 +14,7 @@ use crate::time::{Moment, UnixNanos, monotonic_now, unix_now};
 
 use super::Rules;
 use super::analyst::Analyst;
+use super::keeper::Keeper;
 
 /// A frame is read at the latest this long after it was seen: the time in which the kernel retires a block,
 /// and what a worker needs to be woken on a busy machine.
@@ -52,6 +53,9 @@ pub(super) struct Merge {
     pub(super) is_wire_exact: bool,
     pub(super) kernel_view: Arc<Published<KernelView>>,
     pub(super) outlets: Outlets,
+    /// What a process before this one knew, and where it is kept.
+    pub(super) memory: Memory,
+    pub(super) keeper: Option<Keeper>,
     pub(super) orders: Receiver<Order>,
     pub(super) mute_orders: Receiver<MuteOrder>,
     pub(super) mutes: Arc<Published<Vec<Mute>>>,
@@ -60,10 +64,12 @@ pub(super) struct Merge {
 
 impl Merge {
     /// Turns until asked to stop, then once more over what the workers left.
-    pub(super) fn run(mut self) -> (Analyst, Outlets) {
+    pub(super) fn run(mut self) -> (Analyst, Outlets, Option<Keeper>) {
         let mut pace = Pace::default();
         let mut notices: Vec<Notice> = Vec::new();
         self.analyst.begin(monotonic_now());
+        let memory = std::mem::take(&mut self.memory);
+        self.analyst.recall(memory, monotonic_now(), unix_now(), &mut notices);
         loop {
             // Read first: what the workers left is there before they say so.
             let is_last = self.stop.load(Ordering::Acquire);
@@ -87,7 +93,10 @@ impl Merge {
             }
             if is_last {
                 // Whoever serves reports has ended before.
-                return (self.analyst, self.outlets);
+                return (self.analyst, self.outlets, self.keeper);
+            }
+            if let Some(keeper) = &mut self.keeper {
+                keeper.turn(self.analyst.ledger(), now);
             }
             if pace.is_due(now) {
                 let kernel = self.kernel_view.read();

@@ -25,6 +25,7 @@
 mod analyst;
 mod intake;
 mod interfaces;
+mod keeper;
 mod live;
 mod merge;
 mod replay;

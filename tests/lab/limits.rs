@@ -58,15 +58,16 @@ fn rates_networks_and_ignored_sources_hold_for_packets_of_a_wire() {
         let mut program = Program::start(&router, &config);
         let frame = |src, ip_bytes| Udp { src, dst: SERVER, dst_port: 9000, ip_bytes }.frame();
 
-        // Some seconds at less than the limit, then a burst of a part of a second.
-        injector.send_at_rate(&vec![frame(SLOW, 100); 5_400], 1_800);
+        // Some seconds far below the limit, since a sender that was held up sends faster afterwards. Then bursts of a
+        // part of a second.
+        injector.send_at_rate(&vec![frame(SLOW, 100); 1_500], 500);
         for src in [ALLOWED, IGNORED, FAST] {
-            injector.send_at_rate(&vec![frame(src, 100); 2_500], 10_000);
+            injector.send_at_rate(&vec![frame(src, 100); 6_000], 20_000);
         }
         let line = program.alert("PACKET_RATE", FAST);
         let rate = line.text.split_once(" RATE=").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
         let rate: u64 = rate.unwrap_or_else(|| panic!("no rate in {}", line.text));
-        assert!((2_001..=2_500).contains(&rate), "{}", line.text);
+        assert!((2_001..=6_000).contains(&rate), "{}", line.text);
         // Over the limit of its network, far below that of everybody.
         injector.send_at_rate(&vec![frame(ALLOWED, 1000); 751], 5_000);
         program.alert("TRAFFIC", ALLOWED);

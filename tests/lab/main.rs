@@ -52,6 +52,7 @@ mod outlets;
 mod pppoe;
 mod reload;
 mod scans;
+mod state;
 mod stopping;
 mod storm;
 mod techniques;

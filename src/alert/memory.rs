@@ -1,0 +1,348 @@
+//! What the ledger must know after a restart, and its form in a file: one JSON object.
+//!
+//! A file is somebody else's word: everything in it is checked, and one fault refuses it as a whole. Destinations and
+//! ports are not in it, they would make it large; an alert that goes on gathers them anew.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::ledger::OPEN_ALERTS_MAX;
+use super::mute::{MUTES_MAX, Mute, REASON_CHARS_MAX};
+use super::record::{Alert, AlertKind, Life};
+use crate::flow::KernelCounts;
+use crate::time::UnixNanos;
+
+/// The only form so far.
+const VERSION: u32 = 1;
+
+/// Characters of an id; ours have 31 at most.
+const ID_CHARS_MAX: usize = 64;
+
+/// Everything that outlives the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Alerts that ever opened.
+    pub(super) opened: u64,
+    /// The number of the last mute.
+    pub(super) last_mute: u64,
+    /// Alerts that are open.
+    pub(super) open: Vec<Remembered>,
+    /// Alerts that may open again.
+    pub(super) closed: Vec<Alert>,
+    /// Mutes in force.
+    pub(super) mutes: Vec<Mute>,
+}
+
+/// An open alert, and what has been said of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Remembered {
+    pub(super) alert: Alert,
+    pub(super) times_said: u64,
+    pub(super) is_said: bool,
+}
+
+/// Why a file is no memory.
+#[derive(Debug, Error)]
+pub enum MemoryFault {
+    /// It is no JSON object of this form.
+    #[error("it is not of this form: {0}")]
+    Form(#[from] serde_json::Error),
+    /// Another program wrote it, or another version of this one.
+    #[error("its version is {0}, and this program knows {VERSION}")]
+    Version(u32),
+    /// It says what cannot be.
+    #[error("it cannot be true: {0}")]
+    Wrong(&'static str),
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct View {
+    version: u32,
+    opened: u64,
+    last_mute: u64,
+    open: Vec<AlertView>,
+    closed: Vec<AlertView>,
+    mutes: Vec<MuteView>,
+}
+
+/// Times are nanoseconds since 1970.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlertView {
+    id: String,
+    kind: String,
+    source: Option<IpAddr>,
+    opened_at: u64,
+    closed_at: Option<u64>,
+    measured: u64,
+    limit: u64,
+    ip_bytes: u64,
+    last: u64,
+    exceeded_at: u64,
+    reopened: u32,
+    times_said: u64,
+    is_said: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MuteView {
+    id: u64,
+    source: String,
+    kind: Option<String>,
+    made_at: u64,
+    until: u64,
+    reason: String,
+}
+
+impl Memory {
+    /// The form in the file.
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        let open = |known: &Remembered| AlertView::of(&known.alert, known.times_said, known.is_said);
+        let view = View {
+            version: VERSION,
+            opened: self.opened,
+            last_mute: self.last_mute,
+            open: self.open.iter().map(open).collect(),
+            closed: self.closed.iter().map(|alert| AlertView::of(alert, 1, true)).collect(),
+            mutes: self.mutes.iter().map(MuteView::of).collect(),
+        };
+        serde_json::to_vec(&view).expect("views are structs of numbers and text with string keys")
+    }
+
+    /// Reads the form in the file.
+    ///
+    /// # Errors
+    /// It has another form or version, or says what cannot be; then nothing of it is taken.
+    pub fn from_json(json: &[u8]) -> Result<Self, MemoryFault> {
+        let Versioned { version } = serde_json::from_slice(json)?;
+        if version != VERSION {
+            return Err(MemoryFault::Version(version));
+        }
+        let View { opened, last_mute, open, closed, mutes, .. } = serde_json::from_slice(json)?;
+        if open.len() > OPEN_ALERTS_MAX || closed.len() > OPEN_ALERTS_MAX || mutes.len() > MUTES_MAX {
+            return Err(MemoryFault::Wrong("more alerts or mutes than there may be"));
+        }
+        let mut subjects = BTreeSet::new();
+        let mut ids = BTreeSet::new();
+        let mut check = |view: AlertView, is_open: bool| {
+            let known = view.check()?;
+            if known.alert.closed_at.is_none() != is_open {
+                return Err(MemoryFault::Wrong("an alert that is open and closed"));
+            }
+            let is_new = subjects.insert((known.alert.source, known.alert.kind));
+            if !is_new || !ids.insert(known.alert.id.clone()) {
+                return Err(MemoryFault::Wrong("an alert that is there twice"));
+            }
+            Ok(known)
+        };
+        let open = open.into_iter().map(|view| check(view, true)).collect::<Result<_, _>>()?;
+        let closed = closed.into_iter().map(|view| check(view, false).map(|known| known.alert));
+        let closed = closed.collect::<Result<_, _>>()?;
+        let mutes: Vec<Mute> = mutes.into_iter().map(MuteView::check).collect::<Result<_, _>>()?;
+        let numbers: BTreeSet<u64> = mutes.iter().map(|mute| mute.id).collect();
+        if numbers.len() < mutes.len() || numbers.last().is_some_and(|&id| id > last_mute) {
+            return Err(MemoryFault::Wrong("the numbers of mutes"));
+        }
+        Ok(Self { opened, last_mute, open, closed, mutes })
+    }
+}
+
+impl AlertView {
+    fn of(alert: &Alert, times_said: u64, is_said: bool) -> Self {
+        Self {
+            id: alert.id.clone(),
+            kind: alert.kind.name().to_owned(),
+            source: alert.source,
+            opened_at: alert.opened_at.0,
+            closed_at: alert.closed_at.map(|at| at.0),
+            measured: alert.measured,
+            limit: alert.limit,
+            ip_bytes: alert.ip_bytes,
+            last: alert.life.last,
+            exceeded_at: alert.life.exceeded_at.0,
+            reopened: alert.life.reopened,
+            times_said,
+            is_said,
+        }
+    }
+
+    fn check(self) -> Result<Remembered, MemoryFault> {
+        let kind = AlertKind::named(&self.kind).ok_or(MemoryFault::Wrong("the kind of an alert"))?;
+        let is_id =
+            (1..=ID_CHARS_MAX).contains(&self.id.len()) && self.id.bytes().all(|b| b.is_ascii_graphic());
+        if !is_id {
+            return Err(MemoryFault::Wrong("the id of an alert"));
+        }
+        if self.source.is_none() != (kind == AlertKind::Loss) {
+            return Err(MemoryFault::Wrong("the source of an alert"));
+        }
+        if self.limit == 0 || self.measured < self.last {
+            return Err(MemoryFault::Wrong("the limit or peak of an alert"));
+        }
+        let life = Life {
+            last: self.last,
+            exceeded_at: UnixNanos(self.exceeded_at),
+            reopened: self.reopened,
+            is_muted: false,
+        };
+        let alert = Alert {
+            id: self.id,
+            kind,
+            source: self.source,
+            opened_at: UnixNanos(self.opened_at),
+            closed_at: self.closed_at.map(UnixNanos),
+            measured: self.measured,
+            limit: self.limit,
+            ip_bytes: self.ip_bytes,
+            destinations: Vec::new(),
+            scan: None,
+            ports: Vec::new(),
+            loss: KernelCounts::default(),
+            life,
+        };
+        Ok(Remembered { alert, times_said: self.times_said, is_said: self.is_said })
+    }
+}
+
+impl MuteView {
+    fn of(mute: &Mute) -> Self {
+        Self {
+            id: mute.id,
+            source: mute.source.to_string(),
+            kind: mute.kind.map(|kind| kind.name().to_owned()),
+            made_at: mute.made_at.0,
+            until: mute.until.0,
+            reason: mute.reason.clone(),
+        }
+    }
+
+    fn check(self) -> Result<Mute, MemoryFault> {
+        let kind = match self.kind.as_deref().map(AlertKind::named) {
+            None => None,
+            Some(Some(kind)) => Some(kind),
+            Some(None) => return Err(MemoryFault::Wrong("the kind of a mute")),
+        };
+        let source: IpNet = self.source.parse().map_err(|_| MemoryFault::Wrong("the source of a mute"))?;
+        if source.trunc() != source {
+            return Err(MemoryFault::Wrong("the source of a mute"));
+        }
+        if self.reason.chars().count() > REASON_CHARS_MAX || self.reason.contains(char::is_control) {
+            return Err(MemoryFault::Wrong("the reason of a mute"));
+        }
+        let (made_at, until) = (UnixNanos(self.made_at), UnixNanos(self.until));
+        Ok(Mute { id: self.id, source, kind, made_at, until, reason: self.reason })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(in crate::alert) fn sample() -> Memory {
+        let alert = |id: &str, kind: AlertKind, source: Option<[u8; 4]>| Alert {
+            id: id.to_owned(),
+            kind,
+            source: source.map(IpAddr::from),
+            opened_at: UnixNanos(1_790_000_000_000_000_001),
+            closed_at: None,
+            measured: 300,
+            limit: 100,
+            ip_bytes: 300,
+            destinations: Vec::new(),
+            scan: None,
+            ports: Vec::new(),
+            loss: KernelCounts::default(),
+            life: Life { last: 200, exceeded_at: UnixNanos(7), reopened: 1, is_muted: false },
+        };
+        let open = Remembered {
+            alert: alert("1790000000-1", AlertKind::Traffic, Some([10, 0, 0, 1])),
+            times_said: 2,
+            is_said: true,
+        };
+        let loss =
+            Remembered { alert: alert("1790000000-2", AlertKind::Loss, None), times_said: 1, is_said: true };
+        let closed = Alert {
+            closed_at: Some(UnixNanos(9)),
+            ..alert("1790000000-3", AlertKind::Scanning, Some([10, 0, 0, 1]))
+        };
+        let mute = Mute {
+            id: 4,
+            source: "10.0.0.0/24".parse().expect("a network"),
+            kind: Some(AlertKind::Received),
+            made_at: UnixNanos(1),
+            until: UnixNanos(2),
+            reason: "the backup".to_owned(),
+        };
+        Memory { opened: 3, last_mute: 4, open: vec![open, loss], closed: vec![closed], mutes: vec![mute] }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for memory in [Memory::default(), sample()] {
+            assert_eq!(Memory::from_json(&memory.to_json()).ok(), Some(memory));
+        }
+    }
+
+    #[test]
+    fn one_fault_refuses_the_whole() {
+        let json = String::from_utf8(sample().to_json()).expect("JSON is text");
+        let cases = [
+            (r#""version":1"#, r#""version":2"#, "its version is 2"),
+            (r#""opened":3"#, r#""opened":-3"#, "not of this form"),
+            (r#""opened":3"#, r#""opened":3,"more":1"#, "unknown field"),
+            (r#""kind":"TRAFFIC""#, r#""kind":"SPAM""#, "the kind of an alert"),
+            ("1790000000-1", "", "the id of an alert"),
+            ("1790000000-1", "a b", "the id of an alert"),
+            ("1790000000-1", "1790000000-2", "there twice"),
+            (r#""source":"10.0.0.1""#, r#""source":null"#, "the source of an alert"),
+            (r#""source":"10.0.0.1""#, r#""source":"10.0.0.999""#, "not of this form"),
+            (r#""closed_at":null"#, r#""closed_at":5"#, "open and closed"),
+            (r#""closed_at":9"#, r#""closed_at":null"#, "open and closed"),
+            (r#""limit":100"#, r#""limit":0"#, "the limit or peak"),
+            (r#""measured":300"#, r#""measured":199"#, "the limit or peak"),
+            ("10.0.0.0/24", "10.0.0.1/24", "the source of a mute"),
+            ("the backup", "the\\nbackup", "the reason of a mute"),
+            (r#""last_mute":4"#, r#""last_mute":3"#, "the numbers of mutes"),
+            (r#"{"version""#, r#"[{"version""#, "not of this form"),
+        ];
+        for (from, to, why) in cases {
+            assert!(json.contains(from), "{from}");
+            let fault = Memory::from_json(json.replacen(from, to, 1).as_bytes()).expect_err(to).to_string();
+            assert!(fault.contains(why), "{to}: {fault}");
+        }
+    }
+
+    proptest! {
+        /// Whatever the bytes are, and wherever a good file is broken or changed: a memory or a refusal, and what is
+        /// taken is written again to the same.
+        #[test]
+        fn hostile_bytes_are_refused_or_harmless(
+            noise in prop::collection::vec(any::<u8>(), 0..200),
+            at in 0usize..1200,
+            byte in any::<u8>(),
+            cut in 0usize..1200,
+        ) {
+            prop_assert!(Memory::from_json(&noise).is_err());
+            let mut json = sample().to_json();
+            let (at, cut) = (at % json.len(), cut % json.len());
+            prop_assert!(Memory::from_json(&json[..cut]).is_err());
+            json[at] = byte;
+            if let Ok(memory) = Memory::from_json(&json) {
+                prop_assert_eq!(Memory::from_json(&memory.to_json()).ok(), Some(memory));
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What was said is not said again by the process that comes after, however the one before has ended.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::host::Host;
+use crate::injector::Udp;
+use crate::inside::inside;
+use crate::program::{BINARY, EVERY_HOST, Program, Signal};
+
+const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
+const MUTED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);
+const MUTE: &str = r#"{"source":"10.0.0.6","minutes":60}"#;
+
+fn frame(src: Ipv4Addr) -> Vec<u8> {
+    Udp { src, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 }.frame()
+}
+
+/// The ids of open alerts, by host.
+fn ids(program: &Program) -> Vec<(String, String)> {
+    let alerts: Value = serde_json::from_str(&program.get("/api/v1/alerts")).expect("it is JSON");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let all = alerts.as_array().into_iter().flatten();
+    all.map(|alert| (text(&alert["source"]), text(&alert["id"]))).collect()
+}
+
+#[test]
+fn a_killed_program_is_followed_by_one_that_knows() {
+    inside(|| {
+        let (far, router) = (Host::new(), Host::router());
+        far.plug("far0", &router, "near0");
+        let injector = far.injector("far0");
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("state.json");
+        let config =
+            format!("{EVERY_HOST}ByteLimit: 5K\nTrafficInterval: 5\nStateFile: {}\n", path.display());
+
+        let mut program = Program::start(&router, &config);
+        let post = "POST /api/v1/mutes HTTP/1.1\r\nContent-Type: application/json\r\n";
+        assert_eq!(program.ask(post, MUTE).0, 201);
+        for host in [HEAVY, MUTED] {
+            (0..6).for_each(|_| injector.send(&frame(host)));
+        }
+        program.alert("TRAFFIC", HEAVY);
+        let open = program.wait_for("both are open", ids, |ids| ids.len() == 2);
+        let mutes = program.get("/api/v1/mutes");
+        let is_kept =
+            |_: &Program| fs::read_to_string(&path).is_ok_and(|kept| kept.contains("10.0.0.6\",\"opened_at"));
+        program.wait_for("both are in the file", is_kept, |&kept| kept);
+        assert_eq!(program.stop(Signal::SIGKILL).code, None);
+
+        let mut program = Program::start(&router, &config);
+        let known = program.wait_for("both are known", ids, |ids| ids.len() == 2);
+        assert_eq!((known, program.get("/api/v1/mutes")), (open, mutes));
+        (0..6).for_each(|_| injector.send(&frame(HEAVY)));
+        program.wait_for_bytes(HEAVY, 6000);
+        // Both are quiet for a whole interval, and the one that was said is closed aloud.
+        program.line("CLOSED=TRAFFIC SRC=10.0.0.5 ").expect("it closes");
+        program.wait_for("none is open", ids, Vec::is_empty);
+        let ended = program.stop(Signal::SIGTERM);
+        assert!(ended.alerts().is_empty(), "it was said before:\n{}", ended.text());
+        assert!(!ended.text().contains("10.0.0.6 "), "it was muted:\n{}", ended.text());
+    });
+}
+
+#[test]
+fn a_file_that_is_of_no_use_is_set_aside_and_the_unit_s_folder_is_used() {
+    inside(|| {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("state.json");
+        let start = || {
+            let mut command = Command::new(BINARY);
+            command.env("STATE_DIRECTORY", folder.path());
+            Program::start_as(command, &Host::router(), "")
+        };
+        for useless in ["{\"version\":2}", "", "not JSON at all"] {
+            fs::write(&path, useless).expect("the folder is ours");
+            let program = start();
+            assert!(program.said().contains("is of no use"), "{}", program.said());
+            let bad = fs::read_to_string(folder.path().join("state.json.bad")).expect("it was set aside");
+            assert_eq!(bad, useless);
+            assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
+            let kept = fs::read_to_string(&path).expect("it was written");
+            assert!(kept.starts_with("{\"version\":1,"), "{kept}");
+        }
+        // And one that cannot be written.
+        fs::remove_file(&path).expect("it was written");
+        fs::create_dir(&path).expect("the folder is ours");
+        let program = start();
+        assert!(program.said().contains("cannot be read"), "{}", program.said());
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.code, Some(0));
+        assert!(ended.text().contains("the state cannot be kept"), "{}", ended.text());
+    });
+}
