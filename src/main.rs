@@ -3,23 +3,21 @@
 //! Exit codes: 0 asked to stop, 1 failure, 2 bad usage or configuration.
 #![forbid(unsafe_code)]
 
-use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+mod replaying;
+
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use tracing::{Level, error, info, warn};
-use traffic_alerted::alert::{
-    self, Finished, Memory, Notice, OPEN_ALERTS_MAX, Outlets, SinkName, StateFile, Trial,
-};
+use traffic_alerted::alert::{Finished, Memory, OPEN_ALERTS_MAX, Outlets, SinkName, StateFile, Trial};
 use traffic_alerted::api::{self, Server};
 use traffic_alerted::config::{Config, ConfigError};
-use traffic_alerted::engine::{self, Engine, LAST_ALERTS, Replayed, Rules, Signals, Woken};
+use traffic_alerted::engine::{self, Engine, LAST_ALERTS, Rules, Signals, Woken};
 use traffic_alerted::logging::{self, Format, LinePrefix};
-use traffic_alerted::packet::Skip;
 use traffic_alerted::privileges;
 use traffic_alerted::supervisor;
 use traffic_alerted::time::unix_now;
@@ -55,20 +53,7 @@ enum Command {
         config: PathBuf,
     },
     /// Run the same engine over capture files (pcap, pcapng).
-    Replay(Replay),
-}
-
-#[derive(Args, Debug)]
-struct Replay {
-    /// The configuration file; without it, every key has its default.
-    #[arg(long, value_name = "CONFIG")]
-    config: Option<PathBuf>,
-    /// Write the result as one JSON object to this file, or to standard output for `-`.
-    #[arg(long, value_name = "OUT|-")]
-    json: Option<PathBuf>,
-    /// The capture files, read in this order.
-    #[arg(value_name = "CAPTURE", required = true)]
-    captures: Vec<PathBuf>,
+    Replay(replaying::Replay),
 }
 
 fn main() -> ExitCode {
@@ -91,11 +76,7 @@ fn obey(line: CommandLine) -> anyhow::Result<()> {
             let config = Config::load(config)?;
             test_alert(&config, begin_log(&config)?)
         }
-        (Some(Command::Replay(what)), _) => {
-            let config = what.config.as_ref().map_or_else(|| Ok(Config::default()), Config::load)?;
-            begin_log(&config)?;
-            replay(&config, &what)
-        }
+        (Some(Command::Replay(what)), _) => what.run(|config| begin_log(config).map(drop)),
         (None, Some(config)) => {
             // Before any thread is started: they inherit it.
             let signals = Signals::block().context("cannot take over SIGTERM, SIGINT and SIGHUP")?;
@@ -266,48 +247,6 @@ fn say_lost(Finished { sink, counts, in_time }: &Finished) {
         _ if waiting > 0 => warn!("{sink}: {waiting} alerts were still waiting at the end"),
         _ => {}
     }
-}
-
-/// Counts what is in capture files, and says what would have been said of it.
-fn replay(config: &Config, what: &Replay) -> anyhow::Result<()> {
-    let outcome = engine::replay(&what.captures, &rules(config))?;
-    let hide_destinations = config.alert_options().hide_destinations;
-    let write = |out: &mut dyn Write| {
-        api::write_replayed(&mut *out, &outcome.totals, &outcome.alerts, hide_destinations)?;
-        writeln!(out)?;
-        out.flush()
-    };
-    match what.json.as_deref() {
-        None => print_replayed(&outcome)?,
-        Some(path) if path == Path::new("-") => {
-            write(&mut BufWriter::new(io::stdout().lock())).context("cannot write to standard output")?;
-        }
-        Some(path) => File::create(path)
-            .and_then(|file| write(&mut BufWriter::new(file)))
-            .with_context(|| format!("cannot write {}", path.display()))?,
-    }
-    match outcome.broken {
-        Some(broken) => Err(broken.into()),
-        None => Ok(()),
-    }
-}
-
-/// Prints the sums and the alerts for a reader.
-fn print_replayed(outcome: &Replayed) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    let counted = outcome.totals.accounting();
-    writeln!(
-        out,
-        "{} frames: {} IP packets, {} bytes",
-        counted.frames, counted.ip_packets, counted.ip_bytes
-    )?;
-    for (reason, frames) in Skip::ALL.iter().zip(counted.skipped).filter(|(_, frames)| *frames > 0) {
-        writeln!(out, "skipped as {reason}: {frames}")?;
-    }
-    for alert in &outcome.alerts {
-        writeln!(out, "{}", alert::Line(&Notice::Opened(alert.clone())))?;
-    }
-    Ok(())
 }
 
 /// What is counted and said, live and in replay.

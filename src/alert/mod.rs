@@ -9,6 +9,7 @@
 //! everybody: as a log line ([`Line`]), as a JSON object ([`json()`]), as a sentence.
 #![forbid(unsafe_code)]
 
+mod comparison;
 mod json;
 mod ledger;
 mod line;
@@ -22,6 +23,7 @@ mod text;
 
 use std::time::Duration;
 
+pub use comparison::Comparison;
 pub use json::{json, rfc3339};
 pub use ledger::{Changes, Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
 pub use line::Line;

@@ -38,7 +38,7 @@ mod wire;
 use std::net::SocketAddr;
 
 pub use guard::Bounds;
-pub use replayed::write_replayed;
+pub use replayed::{write_compared, write_replayed};
 pub use server::{ApiError, Running, Server};
 
 /// What the HTTP server needs to know.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
-use crate::alert::{self, Alert, State};
+use crate::alert::{self, Alert, Comparison, State};
 use crate::flow::{HostCounts, Window};
 
 use super::view::Counted;
@@ -72,6 +72,37 @@ pub fn write_replayed(
         alerts,
     };
     serde_json::to_writer(out, &view).map_err(io::Error::from)
+}
+
+/// Writes what two configurations say of the same captures as one JSON object.
+///
+/// # Errors
+/// What `out` says.
+pub fn write_compared(out: impl io::Write, comparison: &Comparison<'_>) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Compared<One, Both> {
+        only_first: Vec<One>,
+        only_second: Vec<One>,
+        both: Vec<Both>,
+    }
+
+    #[derive(Serialize)]
+    struct Both<One> {
+        first: One,
+        second: One,
+    }
+
+    fn view(alert: &Alert) -> impl Serialize + '_ {
+        alert::json(alert, State::of(alert))
+    }
+
+    let Comparison { only_first, only_second, both } = comparison;
+    let compared = Compared {
+        only_first: only_first.iter().map(|alert| view(alert)).collect(),
+        only_second: only_second.iter().map(|alert| view(alert)).collect(),
+        both: both.iter().map(|(first, second)| Both { first: view(first), second: view(second) }).collect(),
+    };
+    serde_json::to_writer(out, &compared).map_err(io::Error::from)
 }
 
 fn hosts<S: Serializer>(window: &Window, serializer: S) -> Result<S::Ok, S::Error> {

@@ -41,7 +41,8 @@ impl PacketSocket {
     }
 
     /// Has the kernel put a [`virtio_net_hdr`](abi::virtio_net_hdr) before each frame. From here on it drops, and
-    /// counts as dropped, frames whose kind of segmentation that header cannot express.
+    /// counts as dropped, frames whose kind of segmentation that header cannot express; they leave a gap in their
+    /// block.
     ///
     /// # Errors
     /// `EBUSY` when the socket has a ring.

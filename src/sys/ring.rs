@@ -219,6 +219,11 @@ pub struct Frames<'a> {
 
 /// Walks the frames of a block given as bytes, its description first.
 ///
+/// A frame that the kernel has begun and then dropped, since it could not say how it is cut, keeps its place in the
+/// block without ever being marked as ours: what lies there is of an earlier frame, so it is passed over. The kernel
+/// has it among its drops (`tpacket_rcv` marks a frame after `virtio_net_hdr_from_skb`, and counts it in the block
+/// before).
+///
 /// Every offset is checked, so any bytes may be given. A description that points outside ends the walk with one
 /// [`Corrupt`]. The walk goes forward only: of `n` bytes it makes at most `n / 68` frames.
 ///
@@ -243,17 +248,21 @@ pub fn frames_in_block(block: &[u8], preamble: Preamble) -> Frames<'_> {
 }
 
 impl<'a> Frames<'a> {
-    /// The frame at `at`, and how far the next one is.
-    fn read(&self) -> Option<(RawFrame<'a>, usize)> {
+    /// The frame at `at` unless it was dropped, and how far the next one is.
+    fn read(&self) -> Option<(Option<RawFrame<'a>>, usize)> {
         let frame = self.block.get(self.at..)?;
         let header = frame.first_chunk::<{ abi::FRAME_HEADER_BYTES }>()?;
+        let distance = u32_at(header, field::TP_NEXT_OFFSET) as usize;
+        let status = u32_at(header, field::TP_STATUS);
+        if status & abi::TP_STATUS_USER == 0 {
+            return Some((None, distance));
+        }
         let mac = usize::from(u16_at(header, field::TP_MAC));
         let bytes = frame.get(mac..)?.get(..u32_at(header, field::TP_SNAPLEN) as usize)?;
         let vnet = match self.preamble {
             Preamble::None => None,
             Preamble::Vnet => Some(vnet_header(frame.get(..mac)?.last_chunk()?)),
         };
-        let status = u32_at(header, field::TP_STATUS);
         let has_tag = status & abi::TP_STATUS_VLAN_VALID != 0;
         let raw = RawFrame {
             bytes,
@@ -268,7 +277,7 @@ impl<'a> Frames<'a> {
             is_gso_tcp: status & abi::TP_STATUS_GSO_TCP != 0,
             vnet,
         };
-        Some((raw, u32_at(header, field::TP_NEXT_OFFSET) as usize))
+        Some((Some(raw), distance))
     }
 }
 
@@ -277,16 +286,23 @@ impl<'a> Iterator for Frames<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let Some((frame, distance)) = self.read() else {
-            self.left = 0;
-            return Some(Err(Corrupt));
-        };
-        // The last frame's distance is 0 and is not followed. Any other that does not go past this frame's own
-        // description would lead in circles: the next step reports it.
-        self.at =
-            if distance >= abi::FRAME_HEADER_BYTES { self.at.saturating_add(distance) } else { usize::MAX };
-        Some(Ok(frame))
+        loop {
+            self.left = self.left.checked_sub(1)?;
+            let Some((frame, distance)) = self.read() else {
+                self.left = 0;
+                return Some(Err(Corrupt));
+            };
+            // The last frame's distance is 0 and is not followed. Any other that does not go past this frame's own
+            // description would lead in circles: the next step reports it.
+            self.at = if distance >= abi::FRAME_HEADER_BYTES {
+                self.at.saturating_add(distance)
+            } else {
+                usize::MAX
+            };
+            if let Some(frame) = frame {
+                return Some(Ok(frame));
+            }
+        }
     }
 }
 
@@ -363,6 +379,7 @@ mod tests {
         out[field::TP_NSEC..][..4].copy_from_slice(&7u32.to_ne_bytes());
         out[field::TP_SNAPLEN..][..4].copy_from_slice(&snaplen.to_ne_bytes());
         out[field::TP_LEN..][..4].copy_from_slice(&1514u32.to_ne_bytes());
+        out[field::TP_STATUS..][..4].copy_from_slice(&abi::TP_STATUS_USER.to_ne_bytes());
         out[field::TP_MAC..][..2].copy_from_slice(&mac.to_ne_bytes());
         out[field::SLL_IFINDEX..][..4].copy_from_slice(&70_000u32.to_ne_bytes());
         out[field::SLL_HATYPE..][..2].copy_from_slice(&libc::ARPHRD_ETHER.to_ne_bytes());
@@ -384,7 +401,8 @@ mod tests {
     #[test]
     fn reads_every_field() {
         let mut body = frame(0, 82, 3, b"abc");
-        body[field::TP_STATUS..][..4].copy_from_slice(&abi::TP_STATUS_VLAN_VALID.to_ne_bytes());
+        body[field::TP_STATUS..][..4]
+            .copy_from_slice(&(abi::TP_STATUS_USER | abi::TP_STATUS_VLAN_VALID).to_ne_bytes());
         body[field::TP_VLAN_TCI..][..4].copy_from_slice(&0x6064u32.to_ne_bytes());
         let block = block(1, 48, &body);
         let frames: Vec<_> = frames_in_block(&block, Preamble::None).collect();
@@ -407,7 +425,8 @@ mod tests {
     #[test]
     fn the_preamble_is_what_stands_before_the_bytes() {
         let mut body = frame(0, 92, 3, b"abc");
-        body[field::TP_STATUS..][..4].copy_from_slice(&abi::TP_STATUS_GSO_TCP.to_ne_bytes());
+        body[field::TP_STATUS..][..4]
+            .copy_from_slice(&(abi::TP_STATUS_USER | abi::TP_STATUS_GSO_TCP).to_ne_bytes());
         let vnet = [1, 0x81, 66, 0, 0xb0, 0x05, 34, 0, 16, 0];
         body[82..92].copy_from_slice(&vnet);
         let block = block(1, 48, &body);
@@ -428,6 +447,22 @@ mod tests {
         body[field::TP_MAC..][..2].copy_from_slice(&9u16.to_ne_bytes());
         let block = block(1, 48, &body);
         assert_eq!(frames_in_block(&block, Preamble::Vnet).next(), Some(Err(Corrupt)));
+    }
+
+    #[test]
+    fn a_frame_that_the_kernel_has_given_up_is_passed_over() {
+        let mut body = frame(96, 82, 5, b"first");
+        body.resize(96, 0);
+        // What an earlier frame has left there, whole and wrong.
+        let mut given_up = frame(96, 82, 5, b"ghost");
+        given_up[field::TP_STATUS..][..4].copy_from_slice(&abi::TP_STATUS_VLAN_VALID.to_ne_bytes());
+        given_up.resize(96, 0);
+        body.extend(given_up);
+        body.extend(frame(0, 82, 5, b"third"));
+        let block = block(3, 48, &body);
+        let seen: Vec<_> =
+            frames_in_block(&block, Preamble::None).map(|frame| frame.unwrap().bytes).collect();
+        assert_eq!(seen, [b"first", b"third"]);
     }
 
     #[test]

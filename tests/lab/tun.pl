@@ -1,15 +1,18 @@
 # A device without a link header of its own, of whatever hardware type: PPP, GRE, WireGuard and other tunnels look like it.
 # Packets come in through it as they are given, one in each line of hexadecimal digits; it goes away with the input.
 #
-# tun.pl INTERFACE ARPHRD_TYPE
+# With a third argument, each packet has a virtio_net_hdr before it, which says how the wire is to cut it.
+#
+# tun.pl INTERFACE ARPHRD_TYPE [vnet]
 use strict;
 use warnings;
 
-my ($name, $type) = @ARGV;
-my ($TUNSETIFF, $TUNSETLINK, $IFF_TUN, $IFF_NO_PI) = (0x400454ca, 0x400454cd, 0x0001, 0x1000);
+my ($name, $type, $vnet) = @ARGV;
+my ($TUNSETIFF, $TUNSETLINK) = (0x400454ca, 0x400454cd);
+my ($IFF_TUN, $IFF_NO_PI, $IFF_VNET_HDR) = (0x0001, 0x1000, 0x4000);
 
 open(my $tun, '+<', '/dev/net/tun') or die "/dev/net/tun: $!";
-ioctl($tun, $TUNSETIFF, pack('a16 S x22', $name, $IFF_TUN | $IFF_NO_PI)) or die "TUNSETIFF: $!";
+ioctl($tun, $TUNSETIFF, pack('a16 S x22', $name, $IFF_TUN | $IFF_NO_PI | ($vnet ? $IFF_VNET_HDR : 0))) or die "TUNSETIFF: $!";
 # Only while it is down.
 ioctl($tun, $TUNSETLINK, $type + 0) or die "TUNSETLINK: $!";
 $| = 1;

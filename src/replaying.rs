@@ -1,0 +1,130 @@
+//! The command `replay`: what capture files hold, what would have been said of it, and what other limits would say.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use traffic_alerted::alert::{Alert, Comparison, Line, Notice};
+use traffic_alerted::api;
+use traffic_alerted::config::Config;
+use traffic_alerted::engine::{self, Replayed};
+use traffic_alerted::packet::Skip;
+
+/// What to replay, and how to say it.
+#[derive(Args, Debug)]
+pub(crate) struct Replay {
+    /// The configuration file; without it, every key has its default. Given twice, what the second would say
+    /// differently is said.
+    #[arg(long, value_name = "CONFIG")]
+    config: Vec<PathBuf>,
+    /// Write the result as one JSON object to this file, or to standard output for `-`.
+    #[arg(long, value_name = "OUT|-")]
+    json: Option<PathBuf>,
+    /// The capture files, read in this order.
+    #[arg(value_name = "CAPTURE", required = true)]
+    captures: Vec<PathBuf>,
+}
+
+impl Replay {
+    /// Replays by one configuration, or by two and compares. `begin` is called with the first before anything is read.
+    pub(crate) fn run(&self, begin: impl FnOnce(&Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        match &self.config[..] {
+            [] => {
+                let config = Config::default();
+                begin(&config)?;
+                self.by(&config)
+            }
+            [path] => {
+                let config = Config::load(path)?;
+                begin(&config)?;
+                self.by(&config)
+            }
+            [first, second] => {
+                let (first, second) = (Config::load(first)?, Config::load(second)?);
+                begin(&first)?;
+                self.by_both(&first, &second)
+            }
+            _ => anyhow::bail!("two configurations can be compared, and {} are given", self.config.len()),
+        }
+    }
+
+    /// Counts what is in the captures, and says what would have been said of it.
+    fn by(&self, config: &Config) -> anyhow::Result<()> {
+        let outcome = engine::replay(&self.captures, &crate::rules(config))?;
+        let hide_destinations = config.alert_options().hide_destinations;
+        self.say(
+            |out| api::write_replayed(out, &outcome.totals, &outcome.alerts, hide_destinations),
+            |out| print_replayed(out, &outcome),
+        )?;
+        outcome.broken.map_or(Ok(()), |broken| Err(broken.into()))
+    }
+
+    /// Says which alerts one configuration would raise and the other would not.
+    fn by_both(&self, first: &Config, second: &Config) -> anyhow::Result<()> {
+        let replay = |config| engine::replay(&self.captures, &crate::rules(config));
+        let (first, second) = (replay(first)?, replay(second)?);
+        let comparison = Comparison::of(&first.alerts, &second.alerts);
+        self.say(|out| api::write_compared(out, &comparison), |out| self.print_compared(out, &comparison))?;
+        first.broken.map_or(Ok(()), |broken| Err(broken.into()))
+    }
+
+    /// Writes JSON where that is wanted, and else text for a reader.
+    fn say(
+        &self,
+        json: impl Fn(&mut dyn Write) -> io::Result<()>,
+        text: impl Fn(&mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        let json = |out: &mut dyn Write| {
+            json(out)?;
+            writeln!(out)?;
+            out.flush()
+        };
+        match self.json.as_deref() {
+            None => text(&mut io::stdout().lock())?,
+            Some(path) if path == Path::new("-") => {
+                json(&mut BufWriter::new(io::stdout().lock())).context("cannot write to standard output")?;
+            }
+            Some(path) => File::create(path)
+                .and_then(|file| json(&mut BufWriter::new(file)))
+                .with_context(|| format!("cannot write {}", path.display()))?,
+        }
+        Ok(())
+    }
+
+    fn print_compared(&self, out: &mut dyn Write, comparison: &Comparison<'_>) -> io::Result<()> {
+        let Comparison { only_first, only_second, both } = comparison;
+        let line = |alert: &Alert| Line(&Notice::Opened(alert.clone())).to_string();
+        for (path, alone) in self.config.iter().zip([only_first, only_second]) {
+            writeln!(out, "{} alerts with {} alone:", alone.len(), path.display())?;
+            alone.iter().try_for_each(|alert| writeln!(out, "  {}", line(alert)))?;
+        }
+        writeln!(out, "{} alerts with both:", both.len())?;
+        for (first, second) in both {
+            let later = (second.opened_at.0 as i128 - first.opened_at.0 as i128) as f64 / 1e9;
+            writeln!(out, "  {}", line(first))?;
+            if later != 0.0 {
+                writeln!(out, "    {later:+.3} s with the second")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Prints the sums and the alerts for a reader.
+fn print_replayed(out: &mut dyn Write, outcome: &Replayed) -> io::Result<()> {
+    let counted = outcome.totals.accounting();
+    writeln!(
+        out,
+        "{} frames: {} IP packets, {} bytes",
+        counted.frames, counted.ip_packets, counted.ip_bytes
+    )?;
+    for (reason, frames) in Skip::ALL.iter().zip(counted.skipped).filter(|(_, frames)| *frames > 0) {
+        writeln!(out, "skipped as {reason}: {frames}")?;
+    }
+    for alert in &outcome.alerts {
+        writeln!(out, "{}", Line(&Notice::Opened(alert.clone())))?;
+    }
+    Ok(())
+}
