@@ -272,6 +272,7 @@ fn rules(config: &Config) -> Rules {
 fn complain(error: &anyhow::Error) -> ExitCode {
     let (report, code) = match error.downcast_ref::<ConfigError>() {
         Some(error) => (error.render(wants_colour()), ExitCode::from(2)),
+        None if error.is::<clap::Error>() => (error.to_string(), ExitCode::from(2)),
         None => (format!("error: {error:#}"), ExitCode::FAILURE),
     };
     // Without a configuration there is no log yet, and its format is not known.

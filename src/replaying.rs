@@ -46,7 +46,11 @@ impl Replay {
                 begin(&first)?;
                 self.by_both(&first, &second)
             }
-            _ => anyhow::bail!("two configurations can be compared, and {} are given", self.config.len()),
+            more => {
+                let text =
+                    format!("--config is given {} times: two configurations can be compared", more.len());
+                Err(clap::Error::raw(clap::error::ErrorKind::TooManyValues, text).into())
+            }
         }
     }
 
@@ -102,7 +106,7 @@ impl Replay {
         }
         writeln!(out, "{} alerts with both:", both.len())?;
         for (first, second) in both {
-            let later = (second.opened_at.0 as i128 - first.opened_at.0 as i128) as f64 / 1e9;
+            let later = (i128::from(second.opened_at.0) - i128::from(first.opened_at.0)) as f64 / 1e9;
             writeln!(out, "  {}", line(first))?;
             if later != 0.0 {
                 writeln!(out, "    {later:+.3} s with the second")?;

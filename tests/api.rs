@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use traffic_alerted::alert::{ActiveHost, AlertKind, Report};
+use traffic_alerted::alert::{ActiveHost, AlertKind, Counts, Report, SinkName};
 use traffic_alerted::api::view::Capabilities;
 use traffic_alerted::api::{ApiError, Bounds, Options, Running, Server};
 use traffic_alerted::flow::{HostRow, KernelCounts, PeerBytes, Published};
@@ -106,6 +106,20 @@ fn accounting_names_every_place_a_frame_can_be_in() {
             r#""loss":{"tp_packets":0,"tp_drops":0,"dropped":0.0,"alert_since":null},"interfaces":[],"#,
             r#""topology":{"forwards":false,"local_networks":[],"#,
             r#""changes":{"count":0,"last_ms":0.0,"max_ms":0.0}}}"#
+        )
+    );
+}
+
+#[test]
+fn sinks_say_where_every_alert_is() {
+    let mut report = Report::default();
+    let counts = Counts { queued: 9, delivered: 5, retried: 7, failed: 1, dropped: 2 };
+    report.sinks = vec![(SinkName::Log, Counts::default()), (SinkName::Webhook, counts)];
+    assert_eq!(
+        Served::with(report).get("/api/v1/sinks").text(),
+        concat!(
+            r#"[{"name":"log","queued":0,"delivered":0,"retried":0,"failed":0,"dropped":0,"waiting":0},"#,
+            r#"{"name":"WebhookURL","queued":9,"delivered":5,"retried":7,"failed":1,"dropped":2,"waiting":3}]"#
         )
     );
 }

@@ -276,3 +276,44 @@ fn without_json_the_sums_and_alerts_are_printed() {
     assert!(said.starts_with("16 frames: 16 IP packets, 640 bytes\n"), "{said}");
     assert!(said.contains("EVENT=SCANNING SRC=10.0.0.1 TOTALBYTES=640 | DSTINFO=[{10.9.0.0 40} "), "{said}");
 }
+
+#[test]
+fn two_configurations_are_compared_alert_by_alert() {
+    let folder = TempDir::new().unwrap();
+    let mut capture = Capture::new();
+    for n in 0..16 {
+        capture.packet(u32::from(n), A, [10, 9, 0, n], TCP, &tcp(40_000, 80, 0x02, 0));
+    }
+    capture.packet(20, B, A, UDP, &udp(5000, 53, 1000));
+    let capture = capture.save(&folder, "day.pcap");
+    let config = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let first = config("now.conf", "NumberContactedIPs: 15\nByteLimit: 1M\n");
+    let second = config("then.conf", "NumberContactedIPs: 10\nByteLimit: 1000\n");
+
+    let output = replay(&["--config", &first, "--config", &second, "--json", "-", &capture]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let compared: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(compared["only_first"], json!([]));
+    let what = |alert: &Value| (alert["kind"].clone(), alert["source"].clone(), alert["limit"].clone());
+    let seconds: Vec<_> = compared["only_second"].as_array().unwrap().iter().map(what).collect();
+    assert_eq!(seconds, [(json!("TRAFFIC"), json!("10.0.0.2"), json!(1000))]);
+    let both = compared["both"].as_array().unwrap();
+    assert_eq!(both.len(), 1);
+    assert_eq!(what(&both[0]["first"]), (json!("SCANNING"), json!("10.0.0.1"), json!(15)));
+    assert_eq!(what(&both[0]["second"]), (json!("SCANNING"), json!("10.0.0.1"), json!(10)));
+
+    let output = replay(&["--config", &first, "--config", &second, &capture]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.starts_with(&format!("0 alerts with {first} alone:\n1 alerts with {second} alone:\n")),
+        "{said}"
+    );
+    assert!(said.contains("1 alerts with both:\n"), "{said}");
+
+    let output = replay(&["--config", &first, "--config", &second, "--config", &first, &capture]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}

@@ -146,7 +146,8 @@ impl Ledger {
             self.changes.told += u64::from((open.is_said, open.times_said) != was_said);
             return notice;
         }
-        if self.open.len() >= OPEN_ALERTS_MAX {
+        // That frames are lost is said however many hosts are too loud.
+        if self.open.len() >= OPEN_ALERTS_MAX && finding.source.is_some() {
             self.refused_findings += 1;
             return None;
         }
@@ -643,6 +644,8 @@ mod tests {
             note(&mut ledger, &Finding { source, ..finding(1, AlertKind::Traffic, 200) }, 1000);
         }
         assert_eq!((ledger.open().count(), ledger.refused_findings()), (OPEN_ALERTS_MAX, 5));
+        let loss = Finding { kind: AlertKind::Loss, source: None, measured: 7, limit: 1 };
+        assert!(note(&mut ledger, &loss, 1000).is_some(), "a loss is said all the same");
     }
 
     proptest! {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use crate::capture::{InterfaceName, KernelView, LinkCounters};
 pub use crate::detect::FindingKind as AlertKind;
-use crate::detect::{ScanEvidence, Sight};
+use crate::detect::{ScanEvidence, Share, Sight};
 use crate::flow::{HostRow, InterfaceCounts, KernelCounts, PeerBytes, Snapshot};
 use crate::packet::Skip;
 use crate::time::UnixNanos;
+
+use super::sink::{Counts, SinkName};
 
 /// A finding that was said: when it opened, when it grew, when it closes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +81,8 @@ pub struct Report {
     pub kernel: Arc<KernelView>,
     /// Every interface, by ascending number.
     pub interfaces: Vec<InterfaceReport>,
+    /// What each place that alerts go to was given, and what became of it.
+    pub sinks: Vec<(SinkName, Counts)>,
 }
 
 /// What was seen of one interface since the start, beside what the kernel counted on it.
@@ -100,6 +104,8 @@ pub struct InterfaceReport {
     pub entering: Option<Sight>,
     /// As `entering`, of what goes out.
     pub leaving: Option<Sight>,
+    /// The share of what came in lately that was seen, where it is so small that packets must pass us by.
+    pub suspicion: Option<Share>,
 }
 
 /// What is to be said of an alert.

@@ -152,8 +152,7 @@ impl Loss {
 impl<'a> Interface<'a> {
     fn of(row: &'a InterfaceReport) -> Self {
         let name = row.name.as_ref().map(ToString::to_string);
-        let suspicion = row.entering.and_then(|sight| sight.suspicion());
-        let note = suspicion.zip(name.as_deref());
+        let note = row.suspicion.zip(name.as_deref());
         Self {
             ifindex: row.ifindex,
             gone: row.is_gone,

@@ -30,6 +30,7 @@ mod mutes;
 mod replayed;
 mod reply;
 mod server;
+mod sinks;
 mod site;
 mod v1;
 pub mod view;

@@ -63,6 +63,7 @@ impl Site {
             "/capabilities" => reply::json(view::json(&*capabilities)),
             "/healthz" => reply::text("ok"),
             "/api/v1/alerts" => reply::json(self.alerts.of(&self.report, v1::alerts)),
+            "/api/v1/sinks" => reply::json(v1::sinks(&self.report.read())),
             "/api/v1/accounting" => reply::json(v1::accounting(&self.report.read())),
             "/dashboard" => reply::redirect(StatusCode::PERMANENT_REDIRECT, "/dashboard/"),
             "/" => reply::redirect(StatusCode::TEMPORARY_REDIRECT, "/dashboard/"),
@@ -94,7 +95,7 @@ impl PerReport {
 
 const NOT_FOUND: Refusal = Refusal {
     status: StatusCode::NOT_FOUND,
-    detail: "there are /active, /all, /capabilities, /healthz, /api/v1/accounting, /api/v1/alerts, /api/v1/mutes and /dashboard/",
+    detail: "there are /active, /all, /capabilities, /healthz, /api/v1/accounting, /api/v1/alerts, /api/v1/mutes, /api/v1/sinks and /dashboard/",
 };
 
 #[cfg(test)]

@@ -3,12 +3,18 @@
 use hyper::body::Bytes;
 
 use super::accounting::Accounting;
+use super::sinks::Sink;
 use super::view;
 use crate::alert::{self, Report, State};
 
 /// `/api/v1/accounting`: where every frame went since the start.
 pub(super) fn accounting(report: &Report) -> Bytes {
     view::json(&Accounting::of(report))
+}
+
+/// `/api/v1/sinks`: the log first.
+pub(super) fn sinks(report: &Report) -> Bytes {
+    view::json_array(report.sinks.iter().map(Sink::of))
 }
 
 /// `/api/v1/alerts`: the open alerts, the oldest first, muted ones marked as such.

@@ -146,11 +146,6 @@ impl Analyst {
         }
     }
 
-    /// Takes what the kernel says of the interfaces.
-    pub(super) fn note_interfaces(&mut self, view: &Arc<KernelView>) {
-        self.interfaces.turn(Arc::clone(view), &mut self.window);
-    }
-
     /// Whether something waits to be decided.
     pub(super) fn is_waiting(&self) -> bool {
         self.window.is_waiting() || self.suspects.is_waiting()
@@ -165,7 +160,13 @@ impl Analyst {
     }
 
     /// The view of this moment that readers get.
-    pub(super) fn report(&mut self, civil: UnixNanos) -> Report {
+    pub(super) fn report(
+        &mut self,
+        civil: UnixNanos,
+        kernel: Arc<KernelView>,
+        is_wire_exact: bool,
+    ) -> Report {
+        self.interfaces.turn(Arc::clone(&kernel), &mut self.window);
         let hide = |mut row: HostRow| {
             if self.hides_destinations {
                 row.destinations.clear();
@@ -193,8 +194,8 @@ impl Analyst {
             hosts_omitted,
             loss: self.window.loss(),
         };
-        let interfaces = self.interfaces.report(self.window.interfaces());
-        Report { snapshot, alerts, active, interfaces, ..Report::default() }
+        let interfaces = self.interfaces.report(&self.window, is_wire_exact);
+        Report { snapshot, alerts, active, is_wire_exact, kernel, interfaces, sinks: Vec::new() }
     }
 }
 

@@ -99,11 +99,9 @@ impl Merge {
                 keeper.turn(self.analyst.ledger(), now);
             }
             if pace.is_due(now) {
-                let kernel = self.kernel_view.read();
-                self.analyst.note_interfaces(&kernel);
-                let report = self.analyst.report(civil);
-                let is_wire_exact = self.is_wire_exact;
-                self.report.publish(Report { is_wire_exact, kernel, ..report });
+                let report = self.analyst.report(civil, self.kernel_view.read(), self.is_wire_exact);
+                let sinks = self.outlets.counters().each().collect();
+                self.report.publish(Report { sinks, ..report });
                 pace = Pace::after(now, monotonic_now());
             }
             let look = if self.analyst.is_waiting() { LOOK_WAITING } else { LOOK };

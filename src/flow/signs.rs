@@ -74,11 +74,9 @@ impl BitOrAssign for Signs {
 /// ```
 /// use traffic_alerted::flow::{Signs, signs};
 /// use traffic_alerted::packet::{Endpoints, Summary, TcpFlags, Transport};
-/// let refused = Summary {
-///     endpoints: Endpoints::V4 { src: [10, 0, 0, 2].into(), dst: [10, 0, 0, 1].into() },
-///     ip_bytes: 40, length_mismatch: false, protocol: 6,
-///     transport: Transport::Tcp { src_port: 22, dst_port: 40000, flags: Some(TcpFlags(0x14)) },
-/// };
+/// let endpoints = Endpoints::V4 { src: [10, 0, 0, 2].into(), dst: [10, 0, 0, 1].into() };
+/// let reset = Transport::Tcp { src_port: 22, dst_port: 40000, flags: Some(TcpFlags(0x14)) };
+/// let refused = Summary::plain(endpoints, 40, 6, reset);
 /// assert_eq!(signs(&refused), Signs::RESET);
 /// ```
 #[inline]

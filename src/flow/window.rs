@@ -118,6 +118,8 @@ pub struct Window {
     new_services: Vec<(Service, Moment)>,
     accounting: Accounting,
     interfaces: BTreeMap<u32, InterfaceCounts>,
+    /// Something was seen on interfaces that there was no row for.
+    interfaces_without_row: bool,
     loss: LossWindow,
     mix: PortMix,
     rates: RateClock,
@@ -154,6 +156,7 @@ impl Window {
             new_services: Vec::new(),
             accounting: Accounting::default(),
             interfaces: BTreeMap::new(),
+            interfaces_without_row: false,
             loss: LossWindow::new((!forever).then_some(options.traffic_interval)),
             mix: PortMix::new(&seed),
             rates: RateClock::default(),
@@ -302,6 +305,11 @@ impl Window {
         &self.interfaces
     }
 
+    /// Whether everything that was seen since the start is in the row of its interface, or was before that was retired.
+    pub fn every_interface_has_a_row(&self) -> bool {
+        !self.interfaces_without_row
+    }
+
     /// Moves what was seen on an interface to [`ELSEWHERE`], because its number means nothing any more.
     pub fn retire_interface(&mut self, ifindex: u32) {
         if let Some(counts) = self.interfaces.remove(&ifindex) {
@@ -332,6 +340,7 @@ impl Window {
         for (ifindex, counts) in delta.interfaces() {
             let has_row = self.interfaces.len() < INTERFACES_MAX || self.interfaces.contains_key(&ifindex);
             let ifindex = if has_row { ifindex } else { ELSEWHERE };
+            self.interfaces_without_row |= ifindex == ELSEWHERE && *counts != InterfaceCounts::default();
             self.interfaces.entry(ifindex).or_default().add(counts);
         }
     }

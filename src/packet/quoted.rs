@@ -27,10 +27,8 @@ pub struct Quoted {
 /// ```
 /// use traffic_alerted::packet::{Endpoints, Summary, Transport, is_unreachable};
 ///
-/// let mut summary = Summary {
-///     endpoints: Endpoints::V4 { src: [10, 0, 0, 9].into(), dst: [10, 0, 0, 1].into() },
-///     ip_bytes: 56, length_mismatch: false, protocol: 1, transport: Transport::Icmp { kind: 3 },
-/// };
+/// let endpoints = Endpoints::V4 { src: [10, 0, 0, 9].into(), dst: [10, 0, 0, 1].into() };
+/// let mut summary = Summary::plain(endpoints, 56, 1, Transport::Icmp { kind: 3 });
 /// assert!(is_unreachable(&summary));
 /// summary.transport = Transport::Icmp { kind: 11 };
 /// assert!(!is_unreachable(&summary), "time exceeded tells of the way, not of the target");
@@ -49,7 +47,7 @@ pub fn is_unreachable(summary: &Summary) -> bool {
 /// that others could not deliver. `None` also for "fragmentation needed", where the target can be reached.
 ///
 /// ```
-/// use traffic_alerted::packet::{Direction, Frame, LinkKind, decode_quoted};
+/// use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, decode_quoted};
 /// # use traffic_alerted::time::UnixNanos;
 ///
 /// #[rustfmt::skip]
@@ -66,6 +64,7 @@ pub fn is_unreachable(summary: &Summary) -> bool {
 /// #   ifindex: 1,
 ///     link: LinkKind::RawIp,
 ///     direction: Direction::Entering,
+///     segmentation: Segmentation::None,
 /// };
 /// let quoted = decode_quoted(&frame).expect("a quoted packet");
 /// assert_eq!(quoted.endpoints.src(), std::net::IpAddr::from([10, 0, 0, 1]));
