@@ -13,7 +13,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tracing::{Level, error, info, warn};
-use traffic_alerted::alert::{Finished, Memory, OPEN_ALERTS_MAX, Outlets, SinkName, StateFile, Trial};
+use traffic_alerted::alert::{
+    Finished, Memory, OPEN_ALERTS_MAX, Origins, Outlets, SinkName, StateFile, Trial,
+};
 use traffic_alerted::api::{self, Server};
 use traffic_alerted::config::{Config, ConfigError};
 use traffic_alerted::engine::{self, Engine, LAST_ALERTS, Rules, Signals, Woken};
@@ -133,14 +135,16 @@ fn run(mut config: Config, path: &Path, signals: &Signals, prefix: &LinePrefix) 
     privileges::drop_all()?;
     let report = engine.report();
     let state = open_state(&config)?;
-    let running = engine.start(start_outlets(&config, prefix)?, state)?;
+    let outlets = start_outlets(&config, prefix)?;
+    let mut origins = outlets.origins();
+    let running = engine.start(outlets, state)?;
     let server = server.with_mutes(running.mute_desk()).start(report)?;
     info!("listening on http://{}/dashboard/", server.local_addr());
     supervisor::ready();
 
     let reason = loop {
         match signals.wait(&running).context("cannot wait for a signal")? {
-            Woken::Reload => config = reload(config, path, &running, &server, prefix),
+            Woken::Reload => config = reload(config, path, &running, &server, &mut origins, prefix),
             Woken::Stop(signal) => break signal,
             Woken::Other => break "failure",
         }
@@ -192,6 +196,7 @@ fn reload(
     path: &Path,
     running: &engine::Running,
     server: &api::Running,
+    origins: &mut Origins,
     prefix: &LinePrefix,
 ) -> Config {
     supervisor::reloading();
@@ -205,7 +210,7 @@ fn reload(
             let (in_force, later) = config.reload(new);
             running.apply(rules(&in_force), &in_force.capture_options());
             server.show(in_force.api_options().capabilities);
-            reload_outlets(&config, &in_force, running, prefix);
+            reload_outlets(&config, &in_force, running, origins, prefix);
             info!("{} is in force", path.display());
             if !later.is_empty() {
                 warn!("not before a restart: {}", later.join(", "));
@@ -217,13 +222,22 @@ fn reload(
     in_force
 }
 
-/// Tells alerts to other sinks where they have changed. The ones before finish what waits in them.
-fn reload_outlets(before: &Config, now: &Config, running: &engine::Running, prefix: &LinePrefix) {
+/// Tells alerts to other sinks where they have changed. The ones before finish what waits in them. Where nothing has
+/// changed, the files that tell where hosts come from may have.
+fn reload_outlets(
+    before: &Config,
+    now: &Config,
+    running: &engine::Running,
+    origins: &mut Origins,
+    prefix: &LinePrefix,
+) {
     if before.sink_options() == now.sink_options() {
+        origins.read_again();
         return;
     }
     match start_outlets(now, prefix) {
         Ok(outlets) => {
+            *origins = outlets.origins();
             if let Some(before) = running.replace_outlets(outlets) {
                 before.finish(LAST_ALERTS).iter().for_each(say_lost);
             }

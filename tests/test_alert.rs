@@ -17,6 +17,9 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "../src/alert/sink/origin/sample.rs"]
+mod origin;
+
 /// Longer than anything here takes, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -196,6 +199,59 @@ fn a_file_a_program_and_a_webhook_get_the_same_sample() {
     assert!(request.starts_with("POST /hook HTTP/1.1\r\n"), "{request}");
     assert!(request.to_lowercase().contains("\r\nauthorization: bearer t0ken\r\n"), "{request}");
     assert!(request.ends_with(&format!("\r\n\r\n{}", line.trim_end())), "{request}");
+}
+
+#[test]
+fn country_and_autonomous_system_are_sent_along_except_to_the_log() {
+    let place = Place::new();
+    let country = origin::database(&origin::country("NL"));
+    fs::write(place.path("country.mmdb"), &country).expect("it is ours");
+    fs::write(place.path("asn.mmdb"), origin::database(&origin::asn(64_500, "Example"))).expect("it is ours");
+    let script = place.script("program", "echo \"$TA_SOURCE_COUNTRY $TA_SOURCE_ASN $TA_TEXT\" > \"$1\"");
+    let run = || {
+        // Each run appends.
+        let _ = fs::remove_file(place.path("alerts.jsonl"));
+        let answer = place.test_alert(&format!(
+            "LogFormat: json\nAlertFile: {}\nAlertCommand: {script} {}\nCountryDatabase: {}\nAsnDatabase: {}\n",
+            place.path("alerts.jsonl"),
+            place.path("said"),
+            place.path("country.mmdb"),
+            place.path("asn.mmdb"),
+        ));
+        assert_eq!(answer.code, Some(0), "{answer:?}");
+        let alert: Value = serde_json::from_str(&place.read("alerts.jsonl")).expect("one line of JSON");
+        (answer.stderr, alert, place.read("said"))
+    };
+    let (log, alert, said) = run();
+    assert_eq!(alert["source_country"], "NL", "{alert}");
+    assert_eq!(alert["source_asn"], 64_500, "{alert}");
+    assert_eq!(alert["source_as_organization"], "Example", "{alert}");
+    let sentence = |who: &str| {
+        format!("TEST, nothing happened: 192.0.2.1{who} sent 1200000000 bytes, the limit is 1000000000\n")
+    };
+    assert_eq!(said, format!("NL 64500 {}", sentence(" (NL, AS64500)")));
+    assert!(log.lines().count() == 1 && !log.contains("source_"), "{log}");
+
+    // Cut off in the middle, and gone.
+    fs::write(place.path("country.mmdb"), &country[..country.len() / 2]).expect("it is ours");
+    fs::remove_file(place.path("asn.mmdb")).expect("it is ours");
+    let (log, alert, said) = run();
+    let fields = alert.as_object().expect("an object");
+    assert!(!fields.keys().any(|key| key.starts_with("source_")), "{alert}");
+    assert_eq!(said, format!("  {}", sentence("")));
+    let warnings: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|line: &Value| line["level"] == "warning")
+        .collect();
+    let [country, asn] = warnings.as_slice() else { panic!("{log}") };
+    for (warning, key, remedy) in
+        [(country, "CountryDatabase", "download it again"), (asn, "AsnDatabase", "put it there")]
+    {
+        let message = warning["message"].as_str().expect("text");
+        assert!(message.starts_with(&format!("{key}: cannot use /")), "{message}");
+        assert!(message.contains(remedy) && message.ends_with("; alerts go without it"), "{message}");
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ use serde::Serialize;
 use crate::time::UnixNanos;
 
 use super::record::{Alert, AlertKind, Notice, State};
+use super::source::Source;
 use scan::Scan;
 
 #[derive(Serialize)]
@@ -31,6 +32,12 @@ struct View<'a> {
     source: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_country: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_asn: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_as_organization: Option<&'a str>,
     opened_at: String,
     closed_at: Option<String>,
     measured: u64,
@@ -61,16 +68,19 @@ struct Peer {
 
 /// The object of an alert that is in this state.
 pub fn json(alert: &Alert, state: State) -> impl Serialize + '_ {
-    named(alert, state, None)
+    known(alert, state, Source::default())
 }
 
-fn named<'a>(alert: &'a Alert, state: State, source_name: Option<&'a str>) -> View<'a> {
+fn known<'a>(alert: &'a Alert, state: State, source: Source<'a>) -> View<'a> {
     View {
         id: &alert.id,
         kind: alert.kind.name(),
         state: state.word(),
         source: alert.source,
-        source_name,
+        source_name: source.name,
+        source_country: source.country,
+        source_asn: source.asn,
+        source_as_organization: source.as_organization,
         opened_at: rfc3339(alert.opened_at),
         closed_at: alert.closed_at.map(rfc3339),
         measured: alert.measured,
@@ -90,10 +100,10 @@ fn named<'a>(alert: &'a Alert, state: State, source_name: Option<&'a str>) -> Vi
     }
 }
 
-/// The object of what is said of an alert, as text on one line without its end. The name of its source is in it
-/// if it is known.
-pub(super) fn text(notice: &Notice, source_name: Option<&str>) -> String {
-    serde_json::to_string(&named(notice.alert(), notice.state(), source_name))
+/// The object of what is said of an alert, as text on one line without its end, with what is known
+/// of its source.
+pub(super) fn text(notice: &Notice, source: Source<'_>) -> String {
+    serde_json::to_string(&known(notice.alert(), notice.state(), source))
         .expect("the view is numbers and text, with text as keys")
 }
 
@@ -127,9 +137,17 @@ mod tests {
             ),
         ];
         for (notice, want) in cases {
-            assert_eq!(text(&notice, None), want);
+            assert_eq!(text(&notice, Source::default()), want);
             let named = want.replace(r#","opened_at""#, r#","source_name":"a.example","opened_at""#);
-            assert_eq!(text(&notice, Some("a.example")), named);
+            assert_eq!(text(&notice, Source { name: Some("a.example"), ..Source::default() }), named);
+            let all = r#","source_name":"a.example","source_country":"NL","source_asn":64500,"source_as_organization":"Example","opened_at""#;
+            let source = Source {
+                name: Some("a.example"),
+                country: Some("NL"),
+                asn: Some(64_500),
+                as_organization: Some("Example"),
+            };
+            assert_eq!(text(&notice, source), want.replace(r#","opened_at""#, all));
         }
     }
 }

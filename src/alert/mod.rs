@@ -18,6 +18,7 @@ mod mute;
 mod record;
 mod sample;
 mod sink;
+mod source;
 mod state_file;
 mod text;
 
@@ -33,9 +34,9 @@ pub use mute::{
 };
 pub use record::{ActiveHost, Alert, AlertKind, InterfaceReport, Life, Notice, Report, State};
 pub use sink::{
-    CommandOptions, Counts, Facility, FileOptions, Finished, NameOptions, Outlets, Patience, Receipt, Retry,
-    Secret, SinkCounters, SinkName, SinkOptions, SyslogOptions, SyslogTarget, Trial, WebhookFormat,
-    WebhookOptions, why_no_token, why_no_webhook,
+    CommandOptions, Counts, Facility, FileOptions, Finished, NameOptions, OriginOptions, Origins, Outlets,
+    Patience, Receipt, Retry, Secret, SinkCounters, SinkName, SinkOptions, SyslogOptions, SyslogTarget,
+    Trial, WebhookFormat, WebhookOptions, why_no_token, why_no_webhook,
 };
 
 pub use state_file::StateFile;

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use super::record::{Alert, AlertKind, Notice, State};
+use super::source::Source;
 use crate::detect::Share;
 
 /// Displays what happened, to whom and by how much.
 ///
 /// ```text
-/// TRAFFIC: 10.0.0.5 (laptop.lan) sent 1200000000 bytes, the limit is 1000000000
+/// TRAFFIC: 10.0.0.5 (laptop.lan, NL, AS64500) sent 1200000000 bytes, the limit is 1000000000
 /// SCANNING is over: 10.0.0.7 contacted up to 40 hosts, the limit is 15
 /// LOSS: this gateway lost 2.1729% of the frames it was to watch, the limit is 0.1%
 /// TEST, nothing happened: 192.0.2.1 sent 1200000000 bytes, the limit is 1000000000
@@ -16,8 +17,8 @@ use crate::detect::Share;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sentence<'a> {
     pub(super) notice: &'a Notice,
-    /// The name of the source, if it is known.
-    pub(super) source_name: Option<&'a str>,
+    /// What is known of the source.
+    pub(super) source: Source<'a>,
 }
 
 /// Displays the words before the colon: the shortest that can be said of it.
@@ -37,7 +38,7 @@ impl fmt::Display for Sentence<'_> {
                 Title(self.notice)
             );
         };
-        let name = self.source_name.map_or_else(String::new, |name| format!(" ({name})"));
+        let known = self.source;
         let (verb, unit) = match kind {
             AlertKind::Traffic => ("sent", "bytes"),
             AlertKind::Scanning => ("contacted", "hosts"),
@@ -49,7 +50,7 @@ impl fmt::Display for Sentence<'_> {
         };
         write!(
             f,
-            "{}: {source}{name} {verb} {up_to}{measured} {unit}, the limit is {limit}",
+            "{}: {source}{known} {verb} {up_to}{measured} {unit}, the limit is {limit}",
             Title(self.notice)
         )
     }
@@ -95,10 +96,19 @@ mod tests {
             ),
         ];
         for (notice, want) in cases {
-            let sentence = Sentence { notice: &notice, source_name: None };
+            let sentence = Sentence { notice: &notice, source: Source::default() };
             assert_eq!(sentence.to_string(), want);
-            let named = Sentence { source_name: Some("a.example"), ..sentence };
-            assert_eq!(named.to_string(), want.replace("192.0.2.1", "192.0.2.1 (a.example)"));
+            let name = Source { name: Some("a.example"), ..Source::default() };
+            let origin = Source { country: Some("NL"), asn: Some(64_500), ..Source::default() };
+            let cases = [
+                (name, "192.0.2.1 (a.example)"),
+                (origin, "192.0.2.1 (NL, AS64500)"),
+                (Source { as_organization: Some("@all"), ..Source::default() }, "192.0.2.1"),
+                (Source { name: name.name, ..origin }, "192.0.2.1 (a.example, NL, AS64500)"),
+            ];
+            for (source, who) in cases {
+                assert_eq!(Sentence { source, ..sentence }.to_string(), want.replace("192.0.2.1", who));
+            }
         }
     }
 }

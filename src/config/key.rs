@@ -64,6 +64,8 @@ keys! {
     Syslog
     SyslogFacility
     ReverseDNS
+    CountryDatabase
+    AsnDatabase
     ListenAddress
 }
 

@@ -183,6 +183,8 @@ impl Config {
                 syslog: None,
                 syslog_facility: Facility::DAEMON,
                 reverse_dns: false,
+                country_database: None,
+                asn_database: None,
             },
             listen: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8698),
         }

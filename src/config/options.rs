@@ -227,6 +227,8 @@ WebhookTokenFile: /etc/token
 Syslog: udp://host:514
 SyslogFacility: daemon
 ReverseDNS: true
+CountryDatabase: /usr/share/GeoIP/country.mmdb
+AsnDatabase: /usr/share/GeoIP/asn.mmdb
 ListenAddress: [::1]:80
 ";
 
@@ -291,6 +293,10 @@ mod tests {
         let sinks = alert::SinkOptions {
             retry: alert::Retry::default(),
             names: Some(alert::NameOptions::default()),
+            origins: alert::OriginOptions {
+                country_database: Some("/usr/share/GeoIP/country.mmdb".into()),
+                asn_database: Some("/usr/share/GeoIP/asn.mmdb".into()),
+            },
             file: Some(alert::FileOptions {
                 path: "/var/log/alerts.jsonl".into(),
                 bytes_max: 1_000_000,

@@ -24,6 +24,8 @@ pub(super) struct Places {
     pub(super) syslog: Option<SyslogTarget>,
     pub(super) syslog_facility: Facility,
     pub(super) reverse_dns: bool,
+    pub(super) country_database: Option<PathBuf>,
+    pub(super) asn_database: Option<PathBuf>,
 }
 
 impl Places {
@@ -48,6 +50,8 @@ impl Places {
         let syslog = from.read(Key::Syslog, defaults.syslog, syslog_target);
         let syslog_facility = from.read(Key::SyslogFacility, defaults.syslog_facility, word);
         let reverse_dns = from.read(Key::ReverseDNS, defaults.reverse_dns, word);
+        let country_database = from.read(Key::CountryDatabase, defaults.country_database, optional_path);
+        let asn_database = from.read(Key::AsnDatabase, defaults.asn_database, optional_path);
         Some(Self {
             file: file?,
             file_bytes_max: file_bytes_max?,
@@ -60,6 +64,8 @@ impl Places {
             syslog: syslog?,
             syslog_facility: syslog_facility?,
             reverse_dns: reverse_dns?,
+            country_database: country_database?,
+            asn_database: asn_database?,
         })
     }
 
@@ -68,6 +74,10 @@ impl Places {
         alert::SinkOptions {
             retry: alert::Retry::default(),
             names: self.reverse_dns.then(alert::NameOptions::default),
+            origins: alert::OriginOptions {
+                country_database: self.country_database.clone(),
+                asn_database: self.asn_database.clone(),
+            },
             file: self.file.clone().map(|path| alert::FileOptions {
                 path,
                 bytes_max: self.file_bytes_max,

@@ -1,6 +1,7 @@
 //! What is in force, written as a configuration file.
 
 use std::fmt;
+use std::path::Path;
 
 use super::key::Key;
 use super::units::{Amount, Bytes};
@@ -56,7 +57,7 @@ impl Config {
             Key::IgnoredSources => joined(&self.ignored_sources),
             Key::GroupIPv6 => or_off(self.group_ipv6),
             Key::AlertCooldown => self.alert_cooldown_s.to_string(),
-            Key::StateFile => optional(self.state_file.as_deref().map(|path| word(&path.to_string_lossy()))),
+            Key::StateFile => file(self.state_file.as_deref()),
             Key::Direction => self.direction.word().to_owned(),
             Key::WireExact => self.wire_exact.word().to_owned(),
             Key::LossLimit => {
@@ -80,7 +81,7 @@ impl Config {
             Key::RingMemory => Bytes(self.ring_memory_bytes).to_string(),
             Key::MemoryLimit => Bytes(self.memory_bytes_max).to_string(),
             Key::LogFormat => self.log_format.word().to_owned(),
-            Key::AlertFile => optional(self.places.file.as_deref().map(|path| word(&path.to_string_lossy()))),
+            Key::AlertFile => file(self.places.file.as_deref()),
             Key::AlertFileMaxSize => Bytes(self.places.file_bytes_max).to_string(),
             Key::AlertFileKeep => self.places.file_keep.to_string(),
             Key::AlertCommand => {
@@ -101,6 +102,8 @@ impl Config {
             Key::Syslog => optional(self.places.syslog.as_ref().map(ToString::to_string)),
             Key::SyslogFacility => self.places.syslog_facility.word().to_owned(),
             Key::ReverseDNS => self.places.reverse_dns.word().to_owned(),
+            Key::CountryDatabase => file(self.places.country_database.as_deref()),
+            Key::AsnDatabase => file(self.places.asn_database.as_deref()),
             Key::ListenAddress => self.listen.to_string(),
         }
     }
@@ -142,6 +145,11 @@ impl Config {
             _ => None,
         }
     }
+}
+
+/// A path, or nothing.
+fn file(path: Option<&Path>) -> String {
+    optional(path.map(|path| word(&path.to_string_lossy())))
 }
 
 fn optional(value: Option<String>) -> String {
@@ -232,6 +240,8 @@ WebhookTokenFile:
 Syslog:
 SyslogFacility: daemon
 ReverseDNS: false
+CountryDatabase:
+AsnDatabase:
 ListenAddress: 127.0.0.1:8698
 ";
         assert_eq!(config.to_string(), expected);
@@ -260,6 +270,7 @@ ListenAddress: 127.0.0.1:8698
             "WebhookURL: \"/a #b\"\nWebhookTokenFile: /c\n",
             "Syslog: tcp://[::1]:514\nSyslogFacility: user\n",
             "Syslog: unix:/dev/log\nReverseDNS: true\n",
+            "CountryDatabase: \"/a b/c.mmdb\"\nAsnDatabase: /a.mmdb\n",
             "LogFormat: json\n",
             "Promiscuous: \"span0\", span1\nLocalNetworks: 10.0.0.0/8, fd00::/8\n",
             "LocalNetworks:\n",

@@ -49,7 +49,7 @@ pub(super) fn body(format: WebhookFormat, said: &Said, gateway: &str) -> Body {
         text: value.to_string(),
     };
     match format {
-        WebhookFormat::Json => Body { text: json::text(notice, said.source_name()), ..of_json(Value::Null) },
+        WebhookFormat::Json => Body { text: json::text(notice, said.source()), ..of_json(Value::Null) },
         WebhookFormat::Slack => of_json(json!({ "text": escaped(&line) })),
         WebhookFormat::Mattermost => of_json(json!({ "username": NAME, "text": line })),
         WebhookFormat::Discord => {
@@ -76,7 +76,7 @@ pub(super) fn body(format: WebhookFormat, said: &Said, gateway: &str) -> Body {
 }
 
 fn sentence(said: &Said) -> String {
-    Sentence { notice: &said.notice, source_name: said.source_name() }.to_string()
+    Sentence { notice: &said.notice, source: said.source() }.to_string()
 }
 
 /// How it signs.
@@ -128,6 +128,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use crate::alert::record::Notice;
+    use crate::alert::source::Source;
     use crate::alert::{Alert, sample};
 
     use super::*;
@@ -160,7 +161,7 @@ mod tests {
             (
                 WebhookFormat::Json,
                 open.clone(),
-                serde_json::from_str(&json::text(&open, None)).expect("JSON"),
+                serde_json::from_str(&json::text(&open, Source::default())).expect("JSON"),
             ),
             (WebhookFormat::Slack, open.clone(), json!({"text": format!("gw: {sentence}")})),
             (WebhookFormat::Slack, closed.clone(), json!({"text": format!("gw: {closing}")})),

@@ -179,7 +179,7 @@ impl Child {
 /// A file in memory and not a pipe: a program that does not read cannot keep the writer.
 fn standard_input(said: &Said) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create(c"alert", MFdFlags::MFD_CLOEXEC)?);
-    writeln!(file, "{}", json::text(&said.notice, said.source_name()))?;
+    writeln!(file, "{}", json::text(&said.notice, said.source()))?;
     file.rewind()?;
     Ok(file.into())
 }
@@ -209,7 +209,7 @@ fn attributes() -> nix::Result<PosixSpawnAttr> {
 /// The environment of this program and the alert, without what speaks to this process alone.
 fn environment(said: &Said) -> Vec<CString> {
     let Said { notice, .. } = said;
-    let source_name = said.source_name();
+    let source = said.source();
     let alert = notice.alert();
     let mut all = vec![
         ("TA_ID", alert.id.clone()),
@@ -219,10 +219,12 @@ fn environment(said: &Said) -> Vec<CString> {
         ("TA_LIMIT", alert.limit.to_string()),
         ("TA_IP_BYTES", alert.ip_bytes.to_string()),
         ("TA_OPENED_AT", json::rfc3339(alert.opened_at)),
-        ("TA_TEXT", Sentence { notice, source_name }.to_string()),
+        ("TA_TEXT", Sentence { notice, source }.to_string()),
     ];
     all.extend(alert.source.map(|source| ("TA_SOURCE", source.to_string())));
-    all.extend(source_name.map(|name| ("TA_SOURCE_NAME", name.to_owned())));
+    all.extend(source.name.map(|name| ("TA_SOURCE_NAME", name.to_owned())));
+    all.extend(source.country.map(|country| ("TA_SOURCE_COUNTRY", country.to_owned())));
+    all.extend(source.asn.map(|number| ("TA_SOURCE_ASN", number.to_string())));
     all.extend(alert.closed_at.map(|at| ("TA_CLOSED_AT", json::rfc3339(at))));
     let own = std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();

@@ -121,7 +121,7 @@ impl Sink for AlertFile {
 
     fn deliver(&mut self, batch: &[Arc<Said>], _: &Ending) -> Result<usize, Failure> {
         let lines: Vec<String> =
-            batch.iter().map(|said| format!("{}\n", json::text(&said.notice, said.source_name()))).collect();
+            batch.iter().map(|said| format!("{}\n", json::text(&said.notice, said.source()))).collect();
         self.append(&lines).map_err(|error| self.failure(&error))
     }
 }

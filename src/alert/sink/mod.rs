@@ -21,6 +21,7 @@ mod file;
 mod log;
 mod lookup;
 mod names;
+mod origin;
 mod outlet;
 mod retry;
 mod secret;
@@ -38,6 +39,7 @@ pub use command::CommandOptions;
 pub use counters::{Counts, SinkCounters, SinkName};
 pub use file::FileOptions;
 pub use names::NameOptions;
+pub use origin::{OriginOptions, Origins};
 pub use retry::Retry;
 pub use secret::Secret;
 pub use syslog::{Facility, SyslogOptions, SyslogTarget};
@@ -65,6 +67,8 @@ pub struct SinkOptions {
     pub retry: Retry,
     /// Whether, and where, names are asked for.
     pub names: Option<NameOptions>,
+    /// Which files tell where a host comes from.
+    pub origins: OriginOptions,
     /// Where alerts are kept.
     pub file: Option<FileOptions>,
     /// What is run.
@@ -100,6 +104,7 @@ impl SinkOptions {
 pub struct Outlets {
     outlets: Vec<Outlet>,
     counters: SinkCounters,
+    origins: Origins,
     said: u64,
     filed: Option<Arc<AtomicU64>>,
 }
@@ -135,10 +140,18 @@ impl Outlets {
         prefix: LinePrefix,
         options: &SinkOptions,
     ) -> io::Result<Self> {
-        Self::start_sinks(options.sinks(out, prefix), options.names.clone())
+        Self::start_sinks(
+            options.sinks(out, prefix),
+            options.names.clone(),
+            Origins::read(options.origins.clone()),
+        )
     }
 
-    fn start_sinks(sinks: Vec<Box<dyn Sink>>, names: Option<NameOptions>) -> io::Result<Self> {
+    fn start_sinks(
+        sinks: Vec<Box<dyn Sink>>,
+        names: Option<NameOptions>,
+        origins: Origins,
+    ) -> io::Result<Self> {
         let names = names.map(|options| Arc::new(Names::new(options)));
         let counters = SinkCounters::new(sinks.iter().map(|sink| sink.name()));
         let mut filed = None;
@@ -148,9 +161,15 @@ impl Outlets {
             if sink.name() == SinkName::File {
                 filed = Some(Arc::clone(&acknowledged));
             }
-            outlets.push(Outlet::start(sink, counters.of(place), acknowledged, names.clone())?);
+            outlets.push(Outlet::start(
+                sink,
+                counters.of(place),
+                acknowledged,
+                names.clone(),
+                origins.clone(),
+            )?);
         }
-        Ok(Self { outlets, counters, said: 0, filed })
+        Ok(Self { outlets, counters, origins, said: 0, filed })
     }
 
     /// Queues a notice for every sink. Never waits: where there is no room it is counted as dropped.
@@ -174,6 +193,11 @@ impl Outlets {
     /// The counters of all sinks, for whoever shows them.
     pub fn counters(&self) -> SinkCounters {
         self.counters.clone()
+    }
+
+    /// The files that tell where hosts come from, for whoever has them read again.
+    pub fn origins(&self) -> Origins {
+        self.origins.clone()
     }
 
     /// Gives each notice that waits one attempt, all sinks at the same time, and waits for them with bounded

@@ -16,11 +16,13 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use crate::alert::record::Notice;
+use crate::alert::source::Source;
 use crate::time::{Moment, UnixNanos, monotonic_now};
 
 use super::counters::{Counts, SinkCell, SinkName};
 use super::ending::Ending;
 use super::names::Names;
+use super::origin::{Origin, Origins};
 use super::retry::Retry;
 
 /// A notice on its way to every sink.
@@ -35,11 +37,13 @@ pub(super) struct Said {
     pub(super) notice: Notice,
     /// The name of the source, once a sink has asked for it.
     name: OnceLock<Option<String>>,
+    /// Where the source comes from, once a sink has looked.
+    origin: OnceLock<Origin>,
 }
 
 impl Said {
     pub(super) fn new(number: u64, at: UnixNanos, notice: Notice) -> Self {
-        Self { number, at, since: monotonic_now(), notice, name: OnceLock::new() }
+        Self { number, at, since: monotonic_now(), notice, name: OnceLock::new(), origin: OnceLock::new() }
     }
 
     /// Asks for the name of the source, unless another sink has done it or does it just now.
@@ -47,9 +51,22 @@ impl Said {
         self.name.get_or_init(|| names.of(self.notice.alert().source?));
     }
 
-    /// The name of the source, if it is known.
-    pub(super) fn source_name(&self) -> Option<&str> {
-        self.name.get()?.as_deref()
+    /// Looks up where the source comes from, unless another sink has done it.
+    pub(super) fn look_up_origin(&self, origins: &Origins) {
+        self.origin.get_or_init(|| {
+            self.notice.alert().source.map_or_else(Origin::default, |source| origins.of(source))
+        });
+    }
+
+    /// What is known of the source.
+    pub(super) fn source(&self) -> Source<'_> {
+        let origin = self.origin.get();
+        Source {
+            name: self.name.get().and_then(Option::as_deref),
+            country: origin.and_then(|origin| origin.country.as_deref()),
+            asn: origin.and_then(|origin| origin.asn),
+            as_organization: origin.and_then(|origin| origin.as_organization.as_deref()),
+        }
     }
 }
 
@@ -139,6 +156,7 @@ impl Outlet {
         counters: SinkCell,
         acknowledged: Arc<AtomicU64>,
         names: Option<Arc<Names>>,
+        origins: Origins,
     ) -> io::Result<Self> {
         let name = sink.name();
         let (queue, waiting) = sync_channel(sink.queue_max());
@@ -153,6 +171,7 @@ impl Outlet {
             has_gap: false,
             // The log is there at once, whoever hangs.
             names: names.filter(|_| name != SinkName::Log),
+            origins: Some(origins).filter(|_| name != SinkName::Log),
         };
         let run = move || thread.run(sink.as_mut(), &waiting, &done);
         thread::Builder::new().name(name.name().to_owned()).spawn(run)?;
@@ -217,6 +236,7 @@ struct Thread {
     /// A notice was given up, so that nothing after it is acknowledged: that would speak for it too.
     has_gap: bool,
     names: Option<Arc<Names>>,
+    origins: Option<Origins>,
 }
 
 impl Thread {
@@ -228,6 +248,7 @@ impl Thread {
         while let Ok(first) = waiting.recv() {
             batch.push(first);
             batch.extend(waiting.try_iter().take(sink.batch_max() - 1));
+            self.look_up_origins(&batch);
             self.ask_for_names(&batch);
             while !batch.is_empty() {
                 let settled = self.settle(sink, &batch);
@@ -236,6 +257,11 @@ impl Thread {
         }
         // Nobody waits for this any more when the deadline has passed.
         let _ = done.send(());
+    }
+
+    fn look_up_origins(&self, batch: &[Arc<Said>]) {
+        let Some(origins) = &self.origins else { return };
+        batch.iter().for_each(|said| said.look_up_origin(origins));
     }
 
     /// Asks for names, but not for so long that the last of a batch waits for those of all before it.

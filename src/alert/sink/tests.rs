@@ -76,6 +76,11 @@ fn log(log: &Slow, prefix: LinePrefix) -> Box<dyn Sink> {
     Box::new(Log::new(log.clone(), prefix))
 }
 
+/// No file tells where anybody comes from.
+fn nowhere() -> Origins {
+    Origins::read(OriginOptions::default())
+}
+
 fn notice(n: u64) -> Notice {
     let alert = sample::traffic();
     Notice::Opened(Alert { kind: AlertKind::ScanningPort, measured: n, ports: vec![n as u16], ..alert })
@@ -89,7 +94,7 @@ fn counts(outlets: &Outlets, sink: SinkName) -> Counts {
 fn a_log_that_hangs_delays_nobody_and_what_it_lost_is_known() {
     let slow = Slow::default();
     let prefix = LinePrefix::Clock(TimeZone::UTC);
-    let mut outlets = Outlets::start_sinks(vec![log(&slow, prefix)], None).expect("a thread");
+    let mut outlets = Outlets::start_sinks(vec![log(&slow, prefix)], None, nowhere()).expect("a thread");
     let held = slow.0.lock().expect("no writer panicked");
     // One line may be in the writer's hands; the queue holds the rest.
     for n in 0..LOCAL_QUEUE_MAX as u64 + 10 {
@@ -112,7 +117,7 @@ fn a_log_that_hangs_delays_nobody_and_what_it_lost_is_known() {
 fn a_log_for_programs_has_the_object_of_the_alert() {
     let slow = Slow::default();
     let prefix = LinePrefix::Json { for_journal: true };
-    let mut outlets = Outlets::start_sinks(vec![log(&slow, prefix)], None).expect("a thread");
+    let mut outlets = Outlets::start_sinks(vec![log(&slow, prefix)], None, nowhere()).expect("a thread");
     outlets.say(UnixNanos(0), notice(7));
     outlets.finish(PATIENT);
     let text = slow.text();
@@ -126,7 +131,8 @@ fn a_log_for_programs_has_the_object_of_the_alert() {
 #[test]
 fn the_end_waits_for_a_hanging_log_only_so_long() {
     let slow = Slow::default();
-    let mut outlets = Outlets::start_sinks(vec![log(&slow, LinePrefix::Journal)], None).expect("a thread");
+    let mut outlets =
+        Outlets::start_sinks(vec![log(&slow, LinePrefix::Journal)], None, nowhere()).expect("a thread");
     let _held = slow.0.lock().expect("no writer panicked");
     outlets.say(UnixNanos(0), notice(1));
     let finished = outlets.finish(Patience { log: Duration::from_millis(1), ..PATIENT });
@@ -138,7 +144,7 @@ fn while_one_hangs_the_others_deliver_and_memory_has_a_bound() {
     let slow = Slow::default();
     let (told, attempted, orders) = Told::new(SOON);
     let sinks = vec![log(&slow, LinePrefix::Journal), Box::new(told) as Box<dyn Sink>];
-    let mut outlets = Outlets::start_sinks(sinks, None).expect("threads");
+    let mut outlets = Outlets::start_sinks(sinks, None, nowhere()).expect("threads");
     outlets.say(UnixNanos(0), notice(0));
     assert_eq!(attempted.recv(), Ok(1), "it is in its hands, where it stays");
     let said = REMOTE_QUEUE_MAX as u64 + 5;
@@ -160,7 +166,7 @@ fn while_one_hangs_the_others_deliver_and_memory_has_a_bound() {
 #[test]
 fn what_fails_is_tried_again_in_order_and_acknowledged_when_it_arrived() {
     let (told, attempted, orders) = Told::new(SOON);
-    let mut outlets = Outlets::start_sinks(vec![Box::new(told)], None).expect("a thread");
+    let mut outlets = Outlets::start_sinks(vec![Box::new(told)], None, nowhere()).expect("a thread");
     for n in 1..=3 {
         assert_eq!(outlets.say(UnixNanos(0), notice(n)), Receipt { number: n, is_for_file: true });
     }
@@ -185,7 +191,7 @@ fn what_fails_is_tried_again_in_order_and_acknowledged_when_it_arrived() {
 #[test]
 fn what_is_too_old_is_given_up() {
     let (told, attempted, orders) = Told::new(Retry { give_up_after: Some(Duration::ZERO), ..SOON });
-    let mut outlets = Outlets::start_sinks(vec![Box::new(told)], None).expect("a thread");
+    let mut outlets = Outlets::start_sinks(vec![Box::new(told)], None, nowhere()).expect("a thread");
     outlets.say(UnixNanos(0), notice(1));
     assert_eq!(attempted.recv(), Ok(1));
     orders.send(Err(Failure::passing("busy"))).expect("it waits for orders");
@@ -198,7 +204,7 @@ fn the_end_cuts_a_pause_short_and_allows_one_attempt_each() {
     let hour = Duration::from_secs(3600);
     let (told, attempted, orders) =
         Told::new(Retry { first_pause: hour, longest_pause: hour, give_up_after: None, ..SOON });
-    let mut outlets = Outlets::start_sinks(vec![Box::new(told)], None).expect("a thread");
+    let mut outlets = Outlets::start_sinks(vec![Box::new(told)], None, nowhere()).expect("a thread");
     outlets.say(UnixNanos(0), notice(1));
     outlets.say(UnixNanos(0), notice(2));
     assert_eq!(attempted.recv(), Ok(1));
@@ -221,7 +227,8 @@ fn a_name_server_that_is_deaf_delays_a_sink_and_not_the_log() {
     let (told, attempted, orders) = Told::new(SOON);
     let sinks = vec![log(&slow, LinePrefix::Journal), Box::new(told) as Box<dyn Sink>];
     let within = Duration::from_secs(3600);
-    let mut outlets = Outlets::start_sinks(sinks, Some(NameOptions { servers, within })).expect("threads");
+    let mut outlets =
+        Outlets::start_sinks(sinks, Some(NameOptions { servers, within }), nowhere()).expect("threads");
     outlets.say(UnixNanos(0), notice(1));
     while counts(&outlets, SinkName::Log).delivered == 0 {
         std::thread::yield_now();
@@ -232,4 +239,35 @@ fn a_name_server_that_is_deaf_delays_a_sink_and_not_the_log() {
     drop(orders);
     let finished = outlets.finish(Patience { others: Duration::ZERO, ..PATIENT });
     assert_eq!((finished[0].in_time, finished[1].in_time), (true, false));
+}
+
+#[test]
+fn a_sink_is_told_where_the_source_comes_from_and_the_log_is_not() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (countries, alerts) = (folder.path().join("country.mmdb"), folder.path().join("alerts.jsonl"));
+    let database = origin::sample::database(&origin::sample::country("NL"));
+    std::fs::write(&countries, database).expect("it is ours");
+    let options = SinkOptions {
+        origins: OriginOptions { country_database: Some(countries.clone()), asn_database: None },
+        file: Some(FileOptions { path: alerts.clone(), bytes_max: 1_000_000, keep: 0 }),
+        ..SinkOptions::default()
+    };
+    let slow = Slow::default();
+    let mut outlets = Outlets::start(slow.clone(), LinePrefix::Json { for_journal: false }, &options)
+        .expect("the system gives threads");
+    let filed = |outlets: &mut Outlets, n| {
+        let number = outlets.say(UnixNanos(0), notice(n)).number;
+        while outlets.filed() < number {
+            std::thread::yield_now();
+        }
+        std::fs::read_to_string(&alerts).expect("it is ours").lines().last().map(str::to_owned)
+    };
+    let field = r#""source_country":"NL""#;
+    assert!(filed(&mut outlets, 1).is_some_and(|line| line.contains(field)));
+    std::fs::remove_file(countries).expect("it is ours");
+    outlets.origins().read_again();
+    assert!(filed(&mut outlets, 2).is_some_and(|line| !line.contains("source_country")));
+    outlets.finish(PATIENT);
+    assert_eq!(slow.text().lines().count(), 2);
+    assert!(!slow.text().contains("source_country"), "{}", slow.text());
 }

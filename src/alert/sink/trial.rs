@@ -15,6 +15,7 @@ use super::SinkOptions;
 use super::counters::SinkName;
 use super::ending::Ending;
 use super::names::Names;
+use super::origin::Origins;
 use super::outlet::{Said, Sink};
 
 /// What came of a sample.
@@ -41,6 +42,7 @@ impl SinkOptions {
         if let Some(names) = &self.names {
             said.ask_for_name(&Names::new(names.clone()));
         }
+        said.look_up_origin(&Origins::read(self.origins.clone()));
         let ending = Ending::new()?;
         let begun: Vec<_> = self
             .sinks(out, prefix)

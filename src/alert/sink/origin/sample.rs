@@ -1,0 +1,74 @@
+//! Databases for tests, written by hand after MaxMind's description of the format, version 2.0
+//! (maxmind.github.io/MaxMind-DB): a search tree, sixteen zeros, data, and behind a marker what they are.
+
+/// A database that knows this of 192.0.2.0/24, and nothing of any other address.
+pub(crate) fn database(data: &[u8]) -> Vec<u8> {
+    let network: [u8; 3] = [192, 0, 2];
+    let bits: Vec<bool> =
+        network.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect();
+    // A record that is the number of nodes is of nothing, and one that is larger by n + 16 is of byte n of the data.
+    let nodes = bits.len() as u32;
+    let mut file = Vec::new();
+    for (node, is_right) in (0..).zip(bits) {
+        let inside = if node + 1 == nodes { nodes + 16 } else { node + 1 };
+        for record in if is_right { [nodes, inside] } else { [inside, nodes] } {
+            file.extend_from_slice(&record.to_be_bytes()[1..]);
+        }
+    }
+    file.extend_from_slice(&[0; 16]);
+    file.extend_from_slice(data);
+    file.extend_from_slice(b"\xab\xcd\xefMaxMind.com");
+    file.extend(map(&[
+        ("binary_format_major_version", unsigned_16(2)),
+        ("binary_format_minor_version", unsigned_16(0)),
+        // An unsigned integer of 64 bits, and an array: types that do not fit into the first byte.
+        ("build_epoch", vec![0, 9 - 7]),
+        ("languages", vec![0, 11 - 7]),
+        ("database_type", text("Test")),
+        ("description", map(&[])),
+        ("ip_version", unsigned_16(4)),
+        ("node_count", unsigned_32(nodes)),
+        ("record_size", unsigned_16(24)),
+    ]));
+    file
+}
+
+/// What a database of countries has of an address.
+pub(crate) fn country(iso_code: &str) -> Vec<u8> {
+    map(&[("country", map(&[("iso_code", text(iso_code))]))])
+}
+
+/// What a database of autonomous systems has of an address.
+pub(crate) fn asn(number: u32, organization: &str) -> Vec<u8> {
+    map(&[
+        ("autonomous_system_number", unsigned_32(number)),
+        ("autonomous_system_organization", text(organization)),
+    ])
+}
+
+/// The type in the upper three bits, then the size, of which 29 and more are in the byte that follows.
+fn head(kind: u8, size: usize) -> Vec<u8> {
+    assert!(size < 29 + 256, "longer than anything in a test");
+    if size < 29 { vec![kind << 5 | size as u8] } else { vec![kind << 5 | 29, (size - 29) as u8] }
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [head(2, text.len()), text.as_bytes().to_vec()].concat()
+}
+
+fn unsigned_16(number: u16) -> Vec<u8> {
+    [head(5, 2), number.to_be_bytes().to_vec()].concat()
+}
+
+fn unsigned_32(number: u32) -> Vec<u8> {
+    [head(6, 4), number.to_be_bytes().to_vec()].concat()
+}
+
+fn map(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut all = head(7, entries.len());
+    for (key, value) in entries {
+        all.extend(text(key));
+        all.extend_from_slice(value);
+    }
+    all
+}
