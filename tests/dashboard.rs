@@ -195,6 +195,7 @@ fn lost() -> Report {
     };
     let monitored = |ifindex, name, entering: Crossed, leaving, rx_packets, tx_packets| InterfaceReport {
         entering: sight(&entering, rx_packets),
+        suspicion: sight(&entering, rx_packets).as_ref().and_then(Sight::suspicion),
         ..interface(ifindex, name, InterfaceCounts { entering, leaving }, rx_packets, tx_packets)
     };
     let skipped = |ifindex, name, reason, packets| InterfaceReport {
