@@ -20,7 +20,7 @@ use ureq::http::{HeaderMap, Response, Uri, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, Body as Answer};
+use ureq::{Agent, Body as Answer, Timeout};
 
 use crate::alert::json::timestamp;
 use crate::time::unix_now;
@@ -227,7 +227,13 @@ fn unreachable(host: &str, error: &ureq::Error) -> Failure {
         ureq::Error::HostNotFound => "; check the name and the name servers",
         _ => "",
     };
-    Failure::passing(format!("{host} cannot be reached: {error}{remedy}"))
+    match error {
+        // Sending and answering share one deadline, so this may be a host that took the alert and is slow.
+        ureq::Error::Timeout(Timeout::Global) => Failure::passing(format!(
+            "{host} did not answer in time; does something that speaks HTTP listen there?"
+        )),
+        _ => Failure::passing(format!("{host} cannot be reached: {error}{remedy}")),
+    }
 }
 
 /// The answer was no.
