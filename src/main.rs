@@ -138,7 +138,7 @@ fn run(mut config: Config, path: &Path, signals: &Signals, prefix: &LinePrefix) 
     let outlets = start_outlets(&config, prefix)?;
     let mut origins = outlets.origins();
     let running = engine.start(outlets, state)?;
-    let server = server.with_mutes(running.mute_desk()).start(report)?;
+    let server = server.with_mutes(running.mute_desk()).with_origins(origins.clone()).start(report)?;
     info!("listening on http://{}/dashboard/", server.local_addr());
     supervisor::ready();
 
@@ -210,7 +210,7 @@ fn reload(
             let (in_force, later) = config.reload(new);
             running.apply(rules(&in_force), &in_force.capture_options());
             server.show(in_force.api_options().capabilities);
-            reload_outlets(&config, &in_force, running, origins, prefix);
+            reload_outlets(&config, &in_force, running, server, origins, prefix);
             info!("{} is in force", path.display());
             if !later.is_empty() {
                 warn!("not before a restart: {}", later.join(", "));
@@ -228,6 +228,7 @@ fn reload_outlets(
     before: &Config,
     now: &Config,
     running: &engine::Running,
+    server: &api::Running,
     origins: &mut Origins,
     prefix: &LinePrefix,
 ) {
@@ -238,6 +239,7 @@ fn reload_outlets(
     match start_outlets(now, prefix) {
         Ok(outlets) => {
             *origins = outlets.origins();
+            server.look_up_in(origins.clone());
             if let Some(before) = running.replace_outlets(outlets) {
                 before.finish(LAST_ALERTS).iter().for_each(say_lost);
             }

@@ -11,11 +11,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use traffic_alerted::alert::{ActiveHost, AlertKind, Counts, Report, SinkName};
+use tempfile::TempDir;
+use traffic_alerted::alert::{
+    ActiveHost, Alert, AlertKind, Counts, Life, OriginOptions, Origins, Report, SinkName,
+};
 use traffic_alerted::api::view::Capabilities;
 use traffic_alerted::api::{ApiError, Bounds, Options, Running, Server};
 use traffic_alerted::flow::{HostRow, KernelCounts, PeerBytes, Published};
 use traffic_alerted::packet::Skip;
+use traffic_alerted::time::UnixNanos;
+
+#[path = "../src/alert/sink/origin/sample.rs"]
+mod origin;
 
 #[test]
 fn without_data_the_lists_are_empty() {
@@ -58,6 +65,54 @@ fn hidden_destinations_are_hidden_everywhere() {
         assert!(text.contains(r#""DestinationIP":[],"TotalBytes":30840"#), "{text}");
         assert!(!text.contains("10.9.9.9") && !text.contains("fd00::2"), "{text}");
     }
+}
+
+#[test]
+fn alerts_say_where_their_hosts_come_from() {
+    let folder = TempDir::new().unwrap();
+    let origins = |code: &str, asn: u32| {
+        let save = |name: String, data: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, origin::database(data)).unwrap();
+            Some(path)
+        };
+        Origins::read(OriginOptions {
+            country_database: save(format!("{code}.mmdb"), &origin::country(code)),
+            asn_database: save(format!("{asn}.mmdb"), &origin::asn(asn, "Example")),
+        })
+    };
+    let alert = |source: [u8; 4]| Alert {
+        id: "1".into(),
+        kind: AlertKind::Traffic,
+        source: Some(source.into()),
+        opened_at: UnixNanos(1_790_000_000_000_000_000),
+        closed_at: None,
+        measured: 2,
+        limit: 1,
+        ip_bytes: 2,
+        destinations: Vec::new(),
+        ports: Vec::new(),
+        loss: KernelCounts::default(),
+        scan: None,
+        life: Life::default(),
+    };
+    let of = |alerts: Vec<Alert>| Report { alerts, ..Report::default() };
+    let report = Arc::new(Published::new(of(vec![alert([192, 0, 2, 1]), alert([10, 0, 0, 5])])));
+    let server = Server::bind(&options()).unwrap().with_origins(origins("NL", 64_500));
+    let addr = server.local_addr();
+    let served = Served { running: server.start(Arc::clone(&report)).unwrap(), report, addr };
+    let told = || {
+        let alerts: serde_json::Value = serde_json::from_str(&served.get("/api/v1/alerts").text()).unwrap();
+        let of = |alert: &serde_json::Value| {
+            ["source_country", "source_asn", "source_as_organization"].map(|key| alert[key].clone())
+        };
+        (of(&alerts[0]), of(&alerts[1]))
+    };
+    let nothing = || [const { serde_json::Value::Null }; 3];
+    assert_eq!(told(), (["NL".into(), 64_500.into(), "Example".into()], nothing()));
+    served.running.look_up_in(origins("BE", 64_501));
+    served.report.publish(of(vec![alert([192, 0, 2, 1]), alert([10, 0, 0, 5])]));
+    assert_eq!(told(), (["BE".into(), 64_501.into(), "Example".into()], nothing()));
 }
 
 #[test]

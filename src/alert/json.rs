@@ -16,11 +16,12 @@ mod scan;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::time::UnixNanos;
 
 use super::record::{Alert, AlertKind, Notice, State};
+use super::sink::{Origin, Origins};
 use super::source::Source;
 use scan::Scan;
 
@@ -97,6 +98,23 @@ fn known<'a>(alert: &'a Alert, state: State, source: Source<'a>) -> View<'a> {
             dropped_frames: alert.loss.tp_drops,
             scan: alert.scan.as_ref().map(Scan::of),
         },
+    }
+}
+
+/// The same with what `origins` know of the source of the alert.
+pub fn json_with_origin<'a>(alert: &'a Alert, state: State, origins: &Origins) -> impl Serialize + use<'a> {
+    WithOrigin { alert, state, origin: alert.source.map(|source| origins.of(source)).unwrap_or_default() }
+}
+
+struct WithOrigin<'a> {
+    alert: &'a Alert,
+    state: State,
+    origin: Origin,
+}
+
+impl Serialize for WithOrigin<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        known(self.alert, self.state, self.origin.source(None)).serialize(serializer)
     }
 }
 

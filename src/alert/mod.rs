@@ -25,7 +25,7 @@ mod text;
 use std::time::Duration;
 
 pub use comparison::Comparison;
-pub use json::{json, rfc3339};
+pub use json::{json, json_with_origin, rfc3339};
 pub use ledger::{Changes, Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
 pub use line::Line;
 pub use memory::{Memory, MemoryFault};

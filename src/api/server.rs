@@ -23,7 +23,7 @@ use super::mutes::Mutes;
 use super::site::Site;
 use super::wire::{Wire, turn_away};
 use super::{Options, view};
-use crate::alert::{MuteDesk, Report};
+use crate::alert::{MuteDesk, Origins, Report};
 use crate::flow::Published;
 
 /// A server that holds its port and does not answer yet.
@@ -38,6 +38,7 @@ pub struct Server {
     capabilities: view::Capabilities,
     bounds: Bounds,
     desk: Option<MuteDesk>,
+    origins: Origins,
 }
 
 impl Server {
@@ -70,7 +71,15 @@ impl Server {
             TcpListener::from_std(listener).map_err(|source| ApiError::Runtime { source })?
         };
         let capabilities = options.capabilities.clone();
-        Ok(Server { runtime, listener, local_addr, capabilities, bounds: Bounds::default(), desk: None })
+        Ok(Server {
+            runtime,
+            listener,
+            local_addr,
+            capabilities,
+            bounds: Bounds::default(),
+            desk: None,
+            origins: Origins::default(),
+        })
     }
 
     /// Replaces the bounds, for a test that cannot wait as long as a client may.
@@ -85,6 +94,12 @@ impl Server {
         Server { desk: Some(desk), ..self }
     }
 
+    /// Says of alerts where their hosts come from.
+    #[must_use]
+    pub fn with_origins(self, origins: Origins) -> Server {
+        Server { origins, ..self }
+    }
+
     /// The address that it listens on, with the port that the kernel chose if it was asked to.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
@@ -95,9 +110,10 @@ impl Server {
     /// # Errors
     /// [`ApiError::Thread`] where the machine refuses the thread.
     pub fn start(self, report: Arc<Published<Report>>) -> Result<Running, ApiError> {
-        let Server { runtime, listener, local_addr, capabilities, bounds, desk } = self;
+        let Server { runtime, listener, local_addr, capabilities, bounds, desk, origins } = self;
         let capabilities = Arc::new(Published::new(capabilities));
-        let mut site = Site::new(Arc::clone(&capabilities), report);
+        let origins = Arc::new(Published::new(origins));
+        let mut site = Site::new(Arc::clone(&capabilities), report, Arc::clone(&origins));
         if let Some(desk) = desk {
             site = site.with_mutes(Mutes::new(desk, &bounds));
         }
@@ -107,7 +123,7 @@ impl Server {
             .name("api".into())
             .spawn(move || runtime.block_on(serve(listener, site, bounds, stopped)))
             .map_err(|source| ApiError::Thread { source })?;
-        Ok(Running { stop, thread, local_addr, capabilities })
+        Ok(Running { stop, thread, local_addr, capabilities, origins })
     }
 }
 
@@ -118,12 +134,18 @@ pub struct Running {
     thread: JoinHandle<()>,
     local_addr: SocketAddr,
     capabilities: Arc<Published<view::Capabilities>>,
+    origins: Arc<Published<Origins>>,
 }
 
 impl Running {
     /// Shows other limits as those in force, and hides destinations if they say so.
     pub fn show(&self, capabilities: view::Capabilities) {
         self.capabilities.publish(capabilities);
+    }
+
+    /// Looks up in others from now on where hosts come from.
+    pub fn look_up_in(&self, origins: Origins) {
+        self.origins.publish(origins);
     }
 
     /// The address that it listens on.

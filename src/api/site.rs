@@ -10,7 +10,7 @@ use super::guard::{self, Refusal};
 use super::mutes::{self, Mutes};
 use super::view::{self, Capabilities};
 use super::{assets, legacy, reply, v1};
-use crate::alert::Report;
+use crate::alert::{Origins, Report};
 use crate::flow::Published;
 
 /// Everything that can be asked for.
@@ -19,6 +19,7 @@ pub(super) struct Site {
     /// `/capabilities`: the limits in force.
     capabilities: Arc<Published<Capabilities>>,
     report: Arc<Published<Report>>,
+    origins: Arc<Published<Origins>>,
     active: PerReport,
     all: PerReport,
     alerts: PerReport,
@@ -26,9 +27,13 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) fn new(capabilities: Arc<Published<Capabilities>>, report: Arc<Published<Report>>) -> Self {
+    pub(super) fn new(
+        capabilities: Arc<Published<Capabilities>>,
+        report: Arc<Published<Report>>,
+        origins: Arc<Published<Origins>>,
+    ) -> Self {
         let [active, all, alerts] = Default::default();
-        Self { capabilities, report, active, all, alerts, mutes: None }
+        Self { capabilities, report, origins, active, all, alerts, mutes: None }
     }
 
     /// The same with a desk that takes orders about mutes.
@@ -62,7 +67,10 @@ impl Site {
             "/all" => reply::json(self.all.of(&self.report, |report| legacy::all(report, hide))),
             "/capabilities" => reply::json(view::json(&*capabilities)),
             "/healthz" => reply::text("ok"),
-            "/api/v1/alerts" => reply::json(self.alerts.of(&self.report, v1::alerts)),
+            "/api/v1/alerts" => {
+                let origins = self.origins.read();
+                reply::json(self.alerts.of(&self.report, |report| v1::alerts(report, &origins)))
+            }
             "/api/v1/sinks" => reply::json(v1::sinks(&self.report.read())),
             "/api/v1/accounting" => reply::json(v1::accounting(&self.report.read())),
             "/dashboard" => reply::redirect(StatusCode::PERMANENT_REDIRECT, "/dashboard/"),

@@ -5,7 +5,7 @@ use hyper::body::Bytes;
 use super::accounting::Accounting;
 use super::sinks::Sink;
 use super::view;
-use crate::alert::{self, Report, State};
+use crate::alert::{self, Origins, Report, State};
 
 /// `/api/v1/accounting`: where every frame went since the start.
 pub(super) fn accounting(report: &Report) -> Bytes {
@@ -18,6 +18,6 @@ pub(super) fn sinks(report: &Report) -> Bytes {
 }
 
 /// `/api/v1/alerts`: the open alerts, the oldest first, muted ones marked as such.
-pub(super) fn alerts(report: &Report) -> Bytes {
-    view::json_array(report.alerts.iter().map(|alert| alert::json(alert, State::Open)))
+pub(super) fn alerts(report: &Report, origins: &Origins) -> Bytes {
+    view::json_array(report.alerts.iter().map(|alert| alert::json_with_origin(alert, State::Open, origins)))
 }

@@ -39,6 +39,7 @@ pub use command::CommandOptions;
 pub use counters::{Counts, SinkCounters, SinkName};
 pub use file::FileOptions;
 pub use names::NameOptions;
+pub(super) use origin::Origin;
 pub use origin::{OriginOptions, Origins};
 pub use retry::Retry;
 pub use secret::Secret;

@@ -60,13 +60,8 @@ impl Said {
 
     /// What is known of the source.
     pub(super) fn source(&self) -> Source<'_> {
-        let origin = self.origin.get();
-        Source {
-            name: self.name.get().and_then(Option::as_deref),
-            country: origin.and_then(|origin| origin.country.as_deref()),
-            asn: origin.and_then(|origin| origin.asn),
-            as_organization: origin.and_then(|origin| origin.as_organization.as_deref()),
-        }
+        let name = self.name.get().and_then(Option::as_deref);
+        self.origin.get().map_or(Source { name, ..Source::default() }, |origin| origin.source(name))
     }
 }
 

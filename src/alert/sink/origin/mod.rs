@@ -21,6 +21,7 @@ use maxminddb::{MaxMindDbError, PathElement, Reader};
 use serde::Deserialize;
 use tracing::warn;
 
+use crate::alert::source::Source;
 use crate::published::Published;
 
 /// The files, each if it is configured.
@@ -34,10 +35,18 @@ pub struct OriginOptions {
 
 /// What is known of an address.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub(super) struct Origin {
-    pub(super) country: Option<String>,
-    pub(super) asn: Option<u32>,
-    pub(super) as_organization: Option<String>,
+pub(in crate::alert) struct Origin {
+    country: Option<String>,
+    asn: Option<u32>,
+    as_organization: Option<String>,
+}
+
+impl Origin {
+    /// The same, beside the name that the address has.
+    pub(in crate::alert) fn source<'a>(&'a self, name: Option<&'a str>) -> Source<'a> {
+        let (country, as_organization) = (self.country.as_deref(), self.as_organization.as_deref());
+        Source { name, country, asn: self.asn, as_organization }
+    }
 }
 
 /// The files as they were when they were read last. Its clones are the same.
@@ -53,9 +62,16 @@ struct Databases {
     asn: Option<Database>,
 }
 
+/// Those of no file: nobody's origin is known.
+impl Default for Origins {
+    fn default() -> Self {
+        Self::read(OriginOptions::default())
+    }
+}
+
 impl Origins {
     /// Reads the files. What cannot be used is said, and missing from then on.
-    pub(super) fn read(options: OriginOptions) -> Self {
+    pub fn read(options: OriginOptions) -> Self {
         let databases = Arc::new(Published::new(Databases::read(&options)));
         Self { options, databases }
     }
@@ -66,7 +82,7 @@ impl Origins {
     }
 
     /// What is known of an address.
-    pub(super) fn of(&self, address: IpAddr) -> Origin {
+    pub(in crate::alert) fn of(&self, address: IpAddr) -> Origin {
         let databases = self.databases.read();
         let address = address.to_canonical();
         let country = databases.country.as_ref();
