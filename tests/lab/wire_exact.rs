@@ -56,7 +56,7 @@ fn tcp_in_a_tunnel_is_cut_with_the_headers_of_the_tunnel() {
         let office = Office::routed();
         uncut(&office.client, "lan0");
         office.vxlan(INNER_CLIENT, INNER_SERVER);
-        let (program, counted) = transfer_counted_behind(&office, INNER_SERVER, GIBIBYTE / 4);
+        let (program, counted) = transfer_counted_behind(&office, INNER_SERVER, GIBIBYTE / 8);
         assert!(counted.super_frames > 100, "nothing was left uncut: {counted:?}");
         assert_eq!(program.stop(Signal::SIGTERM).last_words(), counted.counted());
     });
@@ -111,7 +111,8 @@ fn without_it_a_joined_frame_is_one_packet_and_that_is_said() {
 fn transfer_counted_behind(office: &Office, server: Ipv4Addr, bytes: u64) -> (Program, Accounting) {
     office.server.count_received();
     office.server.count_sent();
-    let program = Program::start(&office.router, EVERY_HOST);
+    // Room for most of what comes and goes: how soon a busy machine lets the workers run is not what is tested.
+    let program = Program::start(&office.router, &format!("{EVERY_HOST}RingMemory: 512M\n"));
     transfer(office, server, bytes);
     let up = office.server.received()[&CLIENT.into()];
     let down = office.server.sent()[&SERVER.into()];
