@@ -339,17 +339,7 @@ mod tests {
     }
 
     fn link(ifindex: u32, name: &str) -> Link {
-        Link {
-            ifindex,
-            name: InterfaceName::new(name),
-            hatype: libc::ARPHRD_ETHER,
-            kind: None,
-            master: None,
-            lower: None,
-            vlan_id: None,
-            former_names: vec![],
-            is_promiscuous: false,
-        }
+        Link::alone(ifindex, InterfaceName::new(name), libc::ARPHRD_ETHER)
     }
 
     #[test]

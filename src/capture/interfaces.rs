@@ -62,6 +62,23 @@ pub(super) struct Link {
     pub(super) is_promiscuous: bool,
 }
 
+impl Link {
+    /// One that stands alone and of which nothing else is known.
+    pub(super) fn alone(ifindex: u32, name: InterfaceName, hatype: u16) -> Self {
+        Self {
+            ifindex,
+            name,
+            hatype,
+            kind: None,
+            master: None,
+            lower: None,
+            vlan_id: None,
+            former_names: Vec::new(),
+            is_promiscuous: false,
+        }
+    }
+}
+
 /// The name of an interface: at most 15 bytes, of any encoding.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InterfaceName(Vec<u8>);
@@ -162,17 +179,7 @@ fn forwards(inquiry: &mut Inquiry, family: u8) -> Result<bool, NetlinkError> {
 
 fn parse_link(body: &[u8]) -> Result<Link, String> {
     let header = LinkHeader::parse(body).map_err(|error| error.to_string())?;
-    let mut link = Link {
-        ifindex: header.index,
-        name: InterfaceName(Vec::new()),
-        hatype: header.link_layer_type.into(),
-        kind: None,
-        master: None,
-        lower: None,
-        vlan_id: None,
-        former_names: Vec::new(),
-        is_promiscuous: false,
-    };
+    let mut link = Link::alone(header.index, InterfaceName(Vec::new()), header.link_layer_type.into());
     let mut elsewhere = false;
     for attribute in attributes(body, header.buffer_len()) {
         let attribute = attribute?;
@@ -280,14 +287,7 @@ const NETCONFA_IFINDEX_DEFAULT: i32 = -2;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let mut out = (value.len() as u16 + 4).to_ne_bytes().to_vec();
-        out.extend(kind.to_ne_bytes());
-        out.extend(value);
-        out.resize(out.len().next_multiple_of(4), 0);
-        out
-    }
+    use crate::capture::netlink::sample::attribute;
 
     fn link_message(ifindex: u32, hatype: u16, attributes: &[Vec<u8>]) -> Vec<u8> {
         let mut out = vec![0, 0];

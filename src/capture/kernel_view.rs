@@ -209,16 +209,8 @@ mod tests {
     }
 
     fn table(ifindexes: &[u32]) -> InterfaceTable {
-        let link = |&ifindex: &u32| Link {
-            ifindex,
-            name: InterfaceName::new(format!("eth{ifindex}")),
-            hatype: libc::ARPHRD_ETHER,
-            kind: None,
-            master: None,
-            lower: None,
-            vlan_id: None,
-            former_names: vec![],
-            is_promiscuous: false,
+        let link = |&ifindex: &u32| {
+            Link::alone(ifindex, InterfaceName::new(format!("eth{ifindex}")), libc::ARPHRD_ETHER)
         };
         let interfaces = Interfaces { links: ifindexes.iter().map(link).collect(), ..Interfaces::default() };
         InterfaceTable::new(&interfaces, &Policy::default())

@@ -179,6 +179,24 @@ pub(super) fn subscribe(groups: &[u32]) -> Result<Socket, NetlinkError> {
     Ok(socket)
 }
 
+/// Empties a socket of [`subscribe`]; whether anything was in it.
+pub(super) fn discard(notices: &Socket) -> Result<bool, NetlinkError> {
+    // What does not fit is cut off, and nobody looks at it.
+    let mut notice = Vec::with_capacity(NETLINK_HEADER_BYTES);
+    let mut any = false;
+    loop {
+        notice.clear();
+        match notices.recv(&mut notice, libc::MSG_DONTWAIT) {
+            Ok(_) => any = true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(any),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Notices were lost: a change like any other.
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => any = true,
+            Err(error) => return Err(call("recv")(error)),
+        }
+    }
+}
+
 /// What to ask for.
 pub(super) struct Question<'a> {
     /// In words, for errors.
@@ -284,5 +302,18 @@ mod tests {
         assert_eq!(seen.len(), 3);
         assert_eq!(seen[..2], [Ok(1), Ok(2)]);
         assert!(seen[2].is_err());
+    }
+}
+
+/// What the kernel would write, for tests.
+#[cfg(test)]
+pub(super) mod sample {
+    /// An attribute (`struct nlattr`): its length, its type, its value, and zeros up to a multiple of 4.
+    pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let mut out = (value.len() as u16 + 4).to_ne_bytes().to_vec();
+        out.extend(kind.to_ne_bytes());
+        out.extend(value);
+        out.resize(out.len().next_multiple_of(4), 0);
+        out
     }
 }

@@ -14,7 +14,6 @@
 //!
 //! Sources: rtnetlink(7); `include/uapi/linux/rtnetlink.h`; `inet_dump_fib`, `inet6_dump_fib`.
 
-use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ use netlink_sys::Socket;
 use super::error::NetlinkError;
 use super::filter::{DROP, load, ret, skip_if, skip_unless, stmt};
 use super::local_networks::{is_default, is_private};
-use super::netlink::{Listing, Question, attributes, call, ip, subscribe};
+use super::netlink::{Listing, Question, attributes, call, discard, ip, subscribe};
 use crate::sys::packet_socket::attach_filter;
 use crate::time::monotonic_now;
 
@@ -81,18 +80,7 @@ impl Routes {
 
     /// Whether such a route has come or gone since the last call.
     pub(super) fn take_changed(&mut self) -> Result<bool, NetlinkError> {
-        let mut notice = Vec::with_capacity(NOTICE_BYTES);
-        let mut any = false;
-        loop {
-            notice.clear();
-            match self.notices.recv(&mut notice, libc::MSG_DONTWAIT) {
-                Ok(_) => any = true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(any),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => any = true,
-                Err(error) => return Err(call("recv")(error)),
-            }
-        }
+        discard(&self.notices)
     }
 
     /// Whether a reading is under way.
@@ -284,8 +272,6 @@ fn drop_with(attribute: u16) -> Vec<sock_filter> {
 
 /// Routes that are kept: of one customer each, all that a provider's access router has.
 const ROUTES_MAX: usize = 16_384;
-/// What is longer is cut, which does no harm to something nobody reads.
-const NOTICE_BYTES: usize = 1024;
 /// As many bytes as there are.
 const PASS: u32 = u32::MAX;
 
@@ -303,14 +289,7 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     use super::*;
-
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let mut out = (value.len() as u16 + 4).to_ne_bytes().to_vec();
-        out.extend(kind.to_ne_bytes());
-        out.extend(value);
-        out.resize(out.len().next_multiple_of(4), 0);
-        out
-    }
+    use crate::capture::netlink::sample::attribute;
 
     /// A unicast route of the main table; `None` for an attribute leaves it out.
     fn route(destination: &str, gateway: Option<&str>, more: &[Vec<u8>]) -> Vec<u8> {

@@ -356,17 +356,9 @@ mod tests {
     const WIRE: Standing = Standing::Skipped(Skip::InternalWire);
 
     fn link(ifindex: u32, name: &str, kind: &str) -> Link {
-        Link {
-            ifindex,
-            name: InterfaceName::new(name.as_bytes()),
-            hatype: if name == "lo" { libc::ARPHRD_LOOPBACK } else { libc::ARPHRD_ETHER },
-            kind: (!kind.is_empty()).then(|| kind.to_owned()),
-            master: None,
-            lower: None,
-            vlan_id: None,
-            former_names: vec![],
-            is_promiscuous: false,
-        }
+        let hatype = if name == "lo" { libc::ARPHRD_LOOPBACK } else { libc::ARPHRD_ETHER };
+        let kind = (!kind.is_empty()).then(|| kind.to_owned());
+        Link { kind, ..Link::alone(ifindex, InterfaceName::new(name.as_bytes()), hatype) }
     }
 
     fn on(lower: u32, link: Link) -> Link {

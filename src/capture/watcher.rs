@@ -40,7 +40,7 @@ use super::filter;
 use super::interfaces::Interfaces;
 use super::kernel_view::{ChangeLatency, KernelView, Meter};
 use super::local_networks::{LocalNetworks, Networks};
-use super::netlink::{Inquiry, call, subscribe};
+use super::netlink::{Inquiry, call, discard, subscribe};
 use super::pace::{Pace, ROUTES_STEP};
 use super::promiscuous::Promiscuous;
 use super::routes::Routes;
@@ -396,19 +396,7 @@ impl Watcher {
     /// read anew.
     fn discard_notices(&mut self) -> Result<bool, CaptureError> {
         self.births.catch_up();
-        let mut notice = Vec::with_capacity(NOTICE_BYTES);
-        let mut any = false;
-        loop {
-            notice.clear();
-            match self.notices.recv(&mut notice, libc::MSG_DONTWAIT) {
-                Ok(_) => any = true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(any),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Notices were lost: a change like any other.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => any = true,
-                Err(error) => return Err(call("recv")(error).into()),
-            }
-        }
+        Ok(discard(&self.notices)?)
     }
 }
 
@@ -444,8 +432,6 @@ const GROUPS: [u32; 5] = [
 const YOUNG: Duration = Duration::from_secs(1);
 /// How long the first reading of routes may keep the program from its start.
 const FIRST_ROUTES: Duration = Duration::from_millis(50);
-/// More than any notice needs; what is longer is cut, which does no harm to something nobody reads.
-const NOTICE_BYTES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
