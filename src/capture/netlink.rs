@@ -25,8 +25,7 @@ pub(super) struct Inquiry {
 impl Inquiry {
     /// Opens the socket.
     pub(super) fn open() -> Result<Self, NetlinkError> {
-        let mut socket = Socket::new(NETLINK_ROUTE).map_err(call("socket(AF_NETLINK)"))?;
-        socket.bind_auto().map_err(call("bind"))?;
+        let socket = bound_socket()?;
         Ok(Self { socket, sequence: 0 })
     }
 
@@ -89,8 +88,7 @@ impl Listing {
     /// Asks for the list. The kernel is to hold the question's header against what it knows, and to leave out what
     /// does not match it.
     pub(super) fn begin(question: &Question<'_>) -> Result<Self, NetlinkError> {
-        let mut socket = Socket::new(NETLINK_ROUTE).map_err(call("socket(AF_NETLINK)"))?;
-        socket.bind_auto().map_err(call("bind"))?;
+        let socket = bound_socket()?;
         socket.set_netlink_get_strict_chk(true).map_err(call("setsockopt(NETLINK_GET_STRICT_CHK)"))?;
         question.ask_on(&socket, 1)?;
         let answer = Answer { sequence: 1, what: question.what, kind: question.answer };
@@ -169,10 +167,15 @@ impl Answer {
     }
 }
 
+fn bound_socket() -> Result<Socket, NetlinkError> {
+    let mut socket = Socket::new(NETLINK_ROUTE).map_err(call("socket(AF_NETLINK)"))?;
+    socket.bind_auto().map_err(call("bind"))?;
+    Ok(socket)
+}
+
 /// A netlink socket on which the kernel says what changes, of these groups (`RTNLGRP_*`).
 pub(super) fn subscribe(groups: &[u32]) -> Result<Socket, NetlinkError> {
-    let mut socket = Socket::new(NETLINK_ROUTE).map_err(call("socket(AF_NETLINK)"))?;
-    socket.bind(&SocketAddr::new(0, 0)).map_err(call("bind"))?;
+    let socket = bound_socket()?;
     for &group in groups {
         socket.add_membership(group).map_err(call("setsockopt(NETLINK_ADD_MEMBERSHIP)"))?;
     }

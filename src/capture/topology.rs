@@ -193,11 +193,13 @@ impl InterfaceTable {
 
     /// The same table, which also remembers what has gone since `before`: frames may still lie in a ring.
     pub(super) fn following(mut self, before: &Self) -> Self {
+        let has_gone = |ifindex: &u32| !self.rows.contains_key(ifindex);
         let mut gone = before.gone.clone();
-        let mut latest: Vec<_> = before.rows.iter().map(|(&ifindex, row)| (ifindex, row.clone())).collect();
+        gone.retain(|(ifindex, _)| has_gone(ifindex));
+        let latest = before.rows.iter().filter(|&(ifindex, _)| has_gone(ifindex));
+        let mut latest: Vec<_> = latest.map(|(&ifindex, row)| (ifindex, row.clone())).collect();
         latest.sort_unstable_by_key(|&(ifindex, _)| ifindex);
         gone.extend(latest);
-        gone.retain(|(ifindex, _)| !self.rows.contains_key(ifindex));
         gone.drain(..gone.len().saturating_sub(GONE_MAX));
         self.gone = gone;
         self

@@ -158,11 +158,7 @@ impl Watcher {
             // Where they take longer, the rest is read while packets are counted already.
             routes.step(FIRST_ROUTES)?;
         }
-        let table = InterfaceTable::new(&interfaces, &policy).with_local_networks(local_networks(
-            &policy,
-            &interfaces,
-            routes.as_ref(),
-        ));
+        let table = table(&policy, &interfaces, routes.as_ref());
         let meter = Meter::begin(&mut inquiry, &births);
         Ok(Self {
             notices,
@@ -251,9 +247,7 @@ impl Watcher {
             if is_ordered && let Some(policy) = orders.take() {
                 self.go_by(*policy);
                 pace.changed(now);
-                if self.routes.is_some() {
-                    pace.want_routes();
-                }
+                pace.want_routes();
             }
             self.hear(&mut pace, now)?;
             if let Some(changed_at) = pace.take_change(now) {
@@ -306,9 +300,7 @@ impl Watcher {
     fn hear(&mut self, pace: &mut Pace, at: Moment) -> Result<(), CaptureError> {
         if self.discard_notices()? {
             pace.changed(at);
-            if self.routes.is_some() {
-                pace.want_routes();
-            }
+            pace.want_routes();
         }
         Ok(())
     }
@@ -359,7 +351,10 @@ impl Watcher {
 
     /// Goes on reading routes; what was found is in force when all are read.
     fn read_routes(&mut self, pace: &mut Pace) {
-        let Some(routes) = &mut self.routes else { return };
+        let Some(routes) = &mut self.routes else {
+            // The configuration lists the networks, perhaps only since the reading was wanted.
+            return pace.stepped(monotonic_now(), Duration::ZERO, true);
+        };
         let cpu_before = thread_cpu_time();
         let is_over = routes.step(ROUTES_STEP).unwrap_or_else(|error| {
             warn!(
@@ -376,9 +371,7 @@ impl Watcher {
 
     /// Makes a new table known to every worker if what was read last gives another one than before. Whether it does.
     fn renew_table(&mut self) -> bool {
-        let table = InterfaceTable::new(&self.interfaces, &self.policy)
-            .with_local_networks(local_networks(&self.policy, &self.interfaces, self.routes.as_ref()))
-            .following(&self.table);
+        let table = table(&self.policy, &self.interfaces, self.routes.as_ref()).following(&self.table);
         if table == *self.table {
             return false;
         }
@@ -400,12 +393,13 @@ impl Watcher {
     }
 }
 
-/// The networks that are local by what was read.
-fn local_networks(policy: &Policy, interfaces: &Interfaces, routes: Option<&Routes>) -> Networks {
-    match policy.local_networks() {
+/// The table that follows from what was read.
+fn table(policy: &Policy, interfaces: &Interfaces, routes: Option<&Routes>) -> InterfaceTable {
+    let networks = match policy.local_networks() {
         LocalNetworks::List(networks) => Networks::new(networks),
         LocalNetworks::Auto => Networks::find(&interfaces.own_addresses, routes.map_or(&[], Routes::known)),
-    }
+    };
+    InterfaceTable::new(interfaces, policy).with_local_networks(networks)
 }
 
 /// Waits until the bell rings (true), or `notices` has something, or time is up (false).
@@ -440,5 +434,30 @@ mod tests {
     #[test]
     fn a_table_travels_without_a_lock() {
         assert!(AtomicCell::<Option<Arc<InterfaceTable>>>::is_lock_free());
+    }
+
+    /// What is wanted and never done keeps the thread awake.
+    #[test]
+    fn a_reading_of_routes_that_are_not_read_any_more_is_over() {
+        let policy = |local_networks| {
+            Policy::new(&Options {
+                workers: 1,
+                ring_memory_bytes: 1 << 20,
+                excluded_interfaces: vec![],
+                promiscuous: vec![],
+                local_networks,
+                direction: Default::default(),
+                event_loop: Default::default(),
+                wire_exact: Default::default(),
+                counts_received: false,
+            })
+        };
+        let mut watcher = Watcher::open(policy(LocalNetworks::Auto)).expect("netlink needs no capability");
+        let mut pace = Pace::begin(monotonic_now());
+        pace.want_routes();
+        watcher.go_by(policy(LocalNetworks::List(vec![])));
+        watcher.read_routes(&mut pace);
+        assert!(!pace.routes_are_due(monotonic_now().plus(Duration::from_secs(3600))));
+        assert!(pace.due_at() > monotonic_now(), "it sleeps until the counters are due");
     }
 }
