@@ -158,7 +158,7 @@ impl Delta {
         }
         pair.signs |= signs;
         if self.counts_ports {
-            self.note_ports(summary, opening, signs);
+            self.note_ports(hash, summary, opening, signs);
         }
     }
 
@@ -180,18 +180,19 @@ impl Delta {
             pair.hear(FirstWord { at: seen_at, protocol: summary.protocol, src_port, dst_port });
         }
         if self.counts_ports {
-            self.note_ports(summary, Opening::None, answers);
+            self.note_ports(hash, summary, Opening::None, answers);
         }
     }
 
     /// Takes from an ICMP error that a packet could not be delivered.
     pub fn note_unreachable(&mut self, quoted: &Quoted) {
         let Quoted { endpoints, protocol, dst_port } = *quoted;
-        if let Some(pair) = self.pairs.entry(self.seed.pair(&endpoints), endpoints) {
+        let hash = self.seed.pair(&endpoints);
+        if let Some(pair) = self.pairs.entry(hash, endpoints) {
             pair.signs |= Signs::UNREACHABLE;
         }
         if let (true, Some(dst_port)) = (self.counts_ports, dst_port) {
-            self.note_port(PortKey { endpoints, protocol, src_port: 0, dst_port }, Signs::UNREACHABLE);
+            self.note_port(hash, PortKey { endpoints, protocol, src_port: 0, dst_port }, Signs::UNREACHABLE);
         }
     }
 
@@ -255,14 +256,23 @@ impl Delta {
         self.is_disturbed = false;
     }
 
-    fn note_ports(&mut self, summary: &Summary, opening: Opening, signs: Signs) {
+    /// `pair_hash` is that of the packet's endpoints.
+    fn note_ports(&mut self, pair_hash: u64, summary: &Summary, opening: Opening, signs: Signs) {
         let Summary { endpoints, protocol, .. } = *summary;
         match opening {
             Opening::Contact { port: Some(dst_port) } => {
-                self.note_port(PortKey { endpoints, protocol, src_port: 0, dst_port }, Signs::OPENED);
+                self.note_port(
+                    pair_hash,
+                    PortKey { endpoints, protocol, src_port: 0, dst_port },
+                    Signs::OPENED,
+                );
             }
             Opening::Unsaid { src_port, dst_port } if dst_port != 0 => {
-                self.note_port(PortKey { endpoints, protocol, src_port, dst_port }, Signs::default());
+                self.note_port(
+                    pair_hash,
+                    PortKey { endpoints, protocol, src_port, dst_port },
+                    Signs::default(),
+                );
             }
             Opening::Contact { .. } | Opening::Unsaid { .. } | Opening::None => {}
         }
@@ -273,12 +283,13 @@ impl Delta {
         // In the row of what it answers.
         if let Transport::Tcp { src_port, .. } | Transport::Sctp { src_port, .. } = summary.transport {
             let endpoints = endpoints.reversed();
-            self.note_port(PortKey { endpoints, protocol, src_port: 0, dst_port: src_port }, answers);
+            let key = PortKey { endpoints, protocol, src_port: 0, dst_port: src_port };
+            self.note_port(self.seed.pair(&endpoints), key, answers);
         }
     }
 
-    fn note_port(&mut self, key: PortKey, signs: Signs) {
-        let hash = self.seed.of((self.seed.pair(&key.endpoints), key.protocol, key.src_port, key.dst_port));
+    fn note_port(&mut self, pair_hash: u64, key: PortKey, signs: Signs) {
+        let hash = self.seed.of((pair_hash, key.protocol, key.src_port, key.dst_port));
         match self.ports.entry(hash, key) {
             Some(port) => port.signs |= signs,
             None => self.rest.spilled_ports += 1,

@@ -115,10 +115,14 @@ impl Hosts {
         Some(HostId(at))
     }
 
-    /// The same host with one more reference.
-    pub(super) fn refer_again(&mut self, id: HostId) -> HostId {
-        self.rows[id.0].references += 1;
-        id
+    /// Takes a reference to the host that `owner` is, which is the one of `id` unless addresses are grouped.
+    pub(super) fn refer_owner(&mut self, id: HostId, owner: IpAddr) -> Option<HostId> {
+        let host = &mut self.rows[id.0];
+        if host.addr != owner {
+            return self.refer(owner);
+        }
+        host.references += 1;
+        Some(id)
     }
 
     /// Takes one reference back.

@@ -119,7 +119,7 @@ impl Pairs {
             hosts.release(src);
             return None;
         };
-        let Some(owner) = hosts.refer(owner) else {
+        let Some(owner) = hosts.refer_owner(src, owner) else {
             hosts.release(src);
             hosts.release(dst);
             return None;

@@ -447,9 +447,7 @@ impl Window {
         let dst = self.pairs.get(at).dst;
         let addr = self.hosts.get(dst).addr;
         let owner = self.groups.owner(addr);
-        let receiver =
-            if owner == addr { Some(self.hosts.refer_again(dst)) } else { self.hosts.refer(owner) };
-        if let Some(receiver) = receiver {
+        if let Some(receiver) = self.hosts.refer_owner(dst, owner) {
             self.received.add(receiver, ip_bytes, &mut self.hosts);
         }
     }

@@ -77,7 +77,7 @@ pub fn decode_quoted(frame: &Frame<'_>) -> Option<Quoted> {
     match family {
         Family::V4 => {
             let told = ipv4::summarize(packet, in_frame).ok()?;
-            let error = packet.get(usize::from(packet.first()? & 0x0f) * 4..)?;
+            let error = packet.get(ipv4::upper_layer(packet)?.0..)?;
             let &[ICMP_UNREACHABLE, code, _, _, _, _, _, _, ref quoted @ ..] = error else { return None };
             if code == FRAGMENTATION_NEEDED {
                 return None;
@@ -87,12 +87,12 @@ pub fn decode_quoted(frame: &Frame<'_>) -> Option<Quoted> {
         }
         Family::V6 => {
             let told = ipv6::summarize(packet, in_frame).ok()?;
-            let upper = extension::walk(*packet.get(6)?, packet.get(IPV6_HEADER_LEN..)?);
+            let upper = extension::walk(*packet.get(6)?, packet.get(ipv6::HEADER_LEN..)?);
             let &[ICMPV6_UNREACHABLE, _, _, _, _, _, _, _, ref quoted @ ..] = upper.payload else {
                 return None;
             };
             let len = u16::from_be_bytes([*quoted.get(4)?, *quoted.get(5)?]);
-            let whole = quoted_len(len.saturating_add(IPV6_HEADER_LEN as u16), quoted);
+            let whole = quoted_len(len.saturating_add(ipv6::HEADER_LEN as u16), quoted);
             of_receiver(&told, ipv6::summarize(quoted, whole).ok()?)
         }
     }
@@ -118,7 +118,6 @@ const ICMP_UNREACHABLE: u8 = 3;
 const ICMPV6_UNREACHABLE: u8 = 1;
 /// RFC 792, destination unreachable.
 const FRAGMENTATION_NEEDED: u8 = 4;
-const IPV6_HEADER_LEN: usize = 40;
 
 #[cfg(test)]
 mod tests {
