@@ -31,13 +31,8 @@ impl Replay {
     /// Replays by one configuration, or by two and compares. `begin` is called with the first before anything is read.
     pub(crate) fn run(&self, begin: impl FnOnce(&Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
         match &self.config[..] {
-            [] => {
-                let config = Config::default();
-                begin(&config)?;
-                self.by(&config)
-            }
-            [path] => {
-                let config = Config::load(path)?;
+            [] | [_] => {
+                let config = self.config.first().map_or(Ok(Config::default()), |path| Config::load(path))?;
                 begin(&config)?;
                 self.by(&config)
             }

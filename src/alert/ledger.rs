@@ -132,7 +132,6 @@ impl Ledger {
         evidence: impl FnOnce() -> Evidence,
     ) -> Option<Notice> {
         let subject = (finding.source, finding.kind);
-        let is_muted = self.mutes.cover(finding.source, finding.kind);
         if let Some(open) = self.open.get_mut(&subject) {
             let peak = open.alert.measured;
             let was_said = (open.is_said, open.times_said);
@@ -151,6 +150,7 @@ impl Ledger {
             self.refused_findings += 1;
             return None;
         }
+        let is_muted = self.mutes.cover(finding.source, finding.kind);
         let known = self.closed.remove(&subject).filter(|closed| now.since(closed.closed_at) < self.cooldown);
         let (id, opened_at, peak, reopened) = match known {
             Some(ClosedAlert { alert, .. }) => {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::ledger::OPEN_ALERTS_MAX;
-use super::mute::{MUTES_MAX, Mute, REASON_CHARS_MAX};
+use super::mute::{MUTES_MAX, Mute, is_reason};
 use super::record::{Alert, AlertKind, Life};
 use crate::flow::KernelCounts;
 use crate::time::UnixNanos;
@@ -237,7 +237,7 @@ impl MuteView {
         if source.trunc() != source {
             return Err(MemoryFault::Wrong("the source of a mute"));
         }
-        if self.reason.chars().count() > REASON_CHARS_MAX || self.reason.contains(char::is_control) {
+        if !is_reason(&self.reason) {
             return Err(MemoryFault::Wrong("the reason of a mute"));
         }
         let (made_at, until) = (UnixNanos(self.made_at), UnixNanos(self.until));

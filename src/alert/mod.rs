@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod comparison;
+mod disk;
 mod json;
 mod ledger;
 mod line;
@@ -31,6 +32,7 @@ pub use line::Line;
 pub use memory::{Memory, MemoryFault};
 pub use mute::{
     Answer, MUTE_MAX, MUTES_MAX, Mute, MuteDesk, MuteOrder, NewMute, REASON_CHARS_MAX, TooManyMutes,
+    is_reason,
 };
 pub use record::{ActiveHost, Alert, AlertKind, InterfaceReport, Life, Notice, Report, State};
 pub use sink::{

@@ -28,6 +28,11 @@ pub const MUTE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Characters of a reason.
 pub const REASON_CHARS_MAX: usize = 200;
 
+/// Whether this can be the reason of a mute: one line that is not too long.
+pub fn is_reason(text: &str) -> bool {
+    text.chars().count() <= REASON_CHARS_MAX && !text.contains(char::is_control)
+}
+
 /// What is to be muted, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewMute {

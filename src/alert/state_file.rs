@@ -3,7 +3,7 @@
 //! A new file is written beside the old one, forced to the disk and put in its place, so that whatever happens
 //! there is a whole one. What cannot be read as a memory is set aside (`.bad`) and said; the program starts without.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use std::time::Duration;
 use crossbeam_utils::atomic::AtomicCell;
 use tracing::{info, warn};
 
+use super::disk::sync_folder;
 use super::memory::{Memory, MemoryFault};
 
 /// Bytes of a file; the largest memory has less.
@@ -107,9 +108,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    // The rename itself is on the disk once the folder is.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    sync_folder(path)
 }
 
 /// What the file holds; nothing where there is none or it is wrong.

@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-use super::view::{Counted, Skipped, rfc3339};
-use crate::alert::{AlertKind, InterfaceReport, Report};
+use super::view::{Counted, Skipped};
+use crate::alert::{AlertKind, InterfaceReport, Report, rfc3339};
 use crate::capture::LinkCounters;
 use crate::detect::Sight;
 use crate::flow::{Crossed, KernelCounts};

@@ -1,7 +1,7 @@
 //! HTTP: the original's JSON, our own JSON, and the dashboard.
 //!
-//! * **Owns** the listening socket, one thread named `api`, and every byte of JSON and HTML that leaves the
-//!   program. It alone uses hyper, tokio and serde.
+//! * **Owns** the listening socket, one thread named `api`, and every byte that leaves
+//!   through it. It alone uses hyper and tokio.
 //! * **Refuses to know** threads, rings and tables. It reads one [`Report`](crate::alert::Report) from the cell
 //!   that the analyst publishes into, and copies what it needs into a view. Nothing it does can make the
 //!   analyst wait: reading the cell clones an `Arc`.

@@ -27,7 +27,7 @@ use super::reply::{self, Reply};
 use super::view;
 use crate::alert::{
     AlertKind, Answer, MUTE_MAX, MUTES_MAX, Mute, MuteDesk, MuteOrder, NewMute, REASON_CHARS_MAX,
-    TooManyMutes, rfc3339,
+    TooManyMutes, is_reason, rfc3339,
 };
 
 /// Where it all is.
@@ -212,7 +212,7 @@ impl Wanted {
         if !(1..=minutes_max).contains(&self.minutes) {
             return Err(bad(format!("`minutes` is from 1 to {minutes_max} (30 days)")));
         }
-        if self.reason.chars().count() > REASON_CHARS_MAX || self.reason.contains(char::is_control) {
+        if !is_reason(&self.reason) {
             return Err(bad(format!("`reason` is one line of at most {REASON_CHARS_MAX} characters")));
         }
         Ok(NewMute { source, kind, span: Duration::from_secs(self.minutes * 60), reason: self.reason })

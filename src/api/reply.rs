@@ -55,24 +55,22 @@ pub(super) fn other_method(allowed: &'static str) -> Reply {
     reply
 }
 
-/// Problem details whose words depend on what was sent. The connection closes, since a body may be unread.
-pub(super) fn problem(status: StatusCode, detail: &str) -> Reply {
+fn details(status: StatusCode, detail: &str) -> Reply {
     let title = status.canonical_reason().unwrap_or("Error");
     let problem = view::Problem { kind: "about:blank", title, status: status.as_u16(), detail };
-    let mut reply = answer(status, "application/problem+json", view::json(&problem));
+    answer(status, "application/problem+json", view::json(&problem))
+}
+
+/// Problem details whose words depend on what was sent. The connection closes, since a body may be unread.
+pub(super) fn problem(status: StatusCode, detail: &str) -> Reply {
+    let mut reply = details(status, detail);
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     reply
 }
 
 /// Problem details (RFC 9457). The connection closes after those that leave a body unread.
 pub(super) fn refusal(Refusal { status, detail }: Refusal) -> Reply {
-    let problem = view::Problem {
-        kind: "about:blank",
-        title: status.canonical_reason().unwrap_or("Error"),
-        status: status.as_u16(),
-        detail,
-    };
-    let mut reply = answer(status, "application/problem+json", view::json(&problem));
+    let mut reply = details(status, detail);
     if status == StatusCode::METHOD_NOT_ALLOWED {
         reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }

@@ -3,14 +3,12 @@
 use std::net::IpAddr;
 
 use hyper::body::Bytes;
-use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::alert::AlertKind;
 use crate::flow::{self, HostRow};
 use crate::packet::Skip;
-use crate::time::UnixNanos;
 
 /// `/capabilities`: the limits in force, with the original's names in the original's order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -138,11 +136,6 @@ impl Serialize for Skipped<'_> {
         }
         map.end()
     }
-}
-
-/// A stamp that RFC 3339 has no year for shows the last one that it has.
-pub(super) fn rfc3339(at: UnixNanos) -> String {
-    Timestamp::from_nanosecond(i128::from(at.0)).unwrap_or(Timestamp::MAX).to_string()
 }
 
 /// Problem details (RFC 9457).

@@ -116,6 +116,10 @@ pub(super) fn scan_evidence(
     now: Moment,
 ) -> Option<(ScanEvidence, usize)> {
     let source = finding.source?;
+    // The walk over the contacts is long, and most findings are about something else.
+    if !matches!(finding.kind, FindingKind::Scanning | FindingKind::ScanningPort) {
+        return None;
+    }
     let limit = u32::try_from(finding.limit).unwrap_or(u32::MAX);
     let sample = window.contacts_of(&source, now)?;
     let evidence = match finding.kind {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
+use crate::alert::disk::sync_folder;
 use crate::alert::json;
 use crate::sys::file_writer::FileWriter;
 
@@ -275,12 +276,6 @@ fn put_aside(path: &Path, keep: u32) -> Result<(), FileError> {
     }
     let moved = if keep == 0 { fs::remove_file(path) } else { fs::rename(path, numbered(1)) };
     moved.and_then(|()| sync_folder(path)).map_err(FileError::PutAside)
-}
-
-/// Names are on the disk once their folder is.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
