@@ -32,7 +32,7 @@ impl Replay {
     pub(crate) fn run(&self, begin: impl FnOnce(&Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
         match &self.config[..] {
             [] | [_] => {
-                let config = self.config.first().map_or(Ok(Config::default()), |path| Config::load(path))?;
+                let config = self.config.first().map_or(Ok(Config::default()), Config::load)?;
                 begin(&config)?;
                 self.by(&config)
             }

@@ -36,29 +36,29 @@ fn a_kill_tears_no_line_and_loses_nothing_that_was_acknowledged() {
         child.kill();
         acknowledged.extend((1..=last).map(|number| format!("{life}-{number}")));
         // As the dead left it: at most the end is torn.
-        read(folder.path(), true);
+        read(folder.path());
     }
     // The next one that opens it cuts the end off.
     let mut child = Writing::start(&path, KILLED_AT.len());
     child.wait_for(1);
     child.kill();
-    let lines = read(folder.path(), true);
+    let lines = read(folder.path());
     for id in &acknowledged {
         assert_eq!(lines.get(id), Some(&1), "{id} was acknowledged");
     }
     assert!(lines.values().all(|times| *times == 1), "{lines:?}");
 }
 
-/// How often each id is in the files. Every line is an alert, but for what stands behind the last line end of
-/// the youngest file where `may_be_torn` says so.
-fn read(folder: &Path, may_be_torn: bool) -> BTreeMap<String, usize> {
+/// How often each id is in the files. Every line is an alert, but for what may stand behind the last line end of
+/// the youngest file.
+fn read(folder: &Path) -> BTreeMap<String, usize> {
     let mut ids = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("it is ours") {
         let path = entry.expect("it is ours").path();
         let text = fs::read_to_string(&path).expect("alerts are text");
         let is_youngest = path.extension().is_some_and(|extension| extension == "jsonl");
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        assert!(whole == text.len() || may_be_torn && is_youngest, "{}", path.display());
+        assert!(whole == text.len() || is_youngest, "{}", path.display());
         for line in text[..whole].lines() {
             let alert: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             let id = alert["id"].as_str().expect("an alert has an id").to_owned();

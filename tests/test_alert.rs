@@ -327,7 +327,6 @@ fn each_kind_of_collector_gets_a_message() {
     let text = datagram(&|bytes| unix.recv(bytes));
     assert!(text.starts_with("<30>") && text.ends_with(&format!("]: {end}")), "{text}");
 
-    drop(udp);
     let answer = place.test_alert(&format!("Syslog: unix:{}\n", place.path("none")));
     assert_eq!(answer.code, Some(1), "{answer:?}");
     assert!(answer.of("Syslog").contains("no daemon has made this socket"), "{answer:?}");
@@ -377,8 +376,9 @@ fn a_program_that_hangs_is_ended_with_what_it_started() {
 #[test]
 fn a_bad_configuration_is_exit_code_2() {
     let place = Place::new();
-    let answer = place.test_alert("WebhookURL: hooks.example\n");
+    let file = place.path("alerts.jsonl");
+    let answer = place.test_alert(&format!("AlertFile: {file}\nWebhookURL: hooks.example\n"));
     assert_eq!((answer.code, answer.stdout.as_str()), (Some(2), ""), "{answer:?}");
     assert!(answer.stderr.contains("neither http:// nor https://"), "{answer:?}");
-    assert!(!Path::new(&place.path("alerts.jsonl")).exists());
+    assert!(!Path::new(&file).exists());
 }

@@ -15,7 +15,7 @@ const CONFIG: &str =
     "ScanEvidence: suspicious\nNumberContactedIPs: 15\nAnalyzePorts: true\nNumContactedPorts: 15\n";
 
 /// An alert would come within this time after the last packet.
-const OVERDUE: Duration = Duration::from_millis(1200);
+pub(crate) const OVERDUE: Duration = Duration::from_millis(1200);
 
 #[test]
 fn a_browser_of_two_hundred_sites_is_no_scanner() {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::host::Host;
 use crate::injector::{Injector, Udp};
 use crate::inside::inside;
+use crate::over::Over;
 use crate::program::{EVERY_HOST, Program, Signal};
 use crate::tool::{LOOK, tool};
 
@@ -118,6 +119,7 @@ impl Lab {
     fn probe(&self, injector: Injector, round: u8, change: impl FnOnce()) -> Probes {
         let (is_over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
         let (sent, changed_at) = thread::scope(|scope| {
+            let over = Over(&is_over);
             let prober = scope.spawn(|| {
                 let mut sent = Vec::new();
                 while !is_over.load(Ordering::Relaxed) {
@@ -128,13 +130,13 @@ impl Lab {
                 }
                 sent
             });
-            while count.load(Ordering::Relaxed) < BEFORE {
+            while count.load(Ordering::Relaxed) < BEFORE && !prober.is_finished() {
                 thread::sleep(LOOK);
             }
             let changed_at = Instant::now();
             change();
             thread::sleep(AFTER);
-            is_over.store(true, Ordering::Relaxed);
+            drop(over);
             (prober.join().expect("it only sends"), changed_at)
         });
         // The ring is read in order: what crossed before this one is counted or is not.

@@ -24,6 +24,11 @@ pub(crate) struct Udp {
     pub(crate) ip_bytes: u16,
 }
 
+/// A packet of 1000 bytes from `src` to somebody whom nobody else in a test is.
+pub(crate) fn frame_from(src: Ipv4Addr) -> Vec<u8> {
+    Udp { src, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 }.frame()
+}
+
 impl Udp {
     pub(crate) fn frame(&self) -> Vec<u8> {
         const NOBODY: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];

@@ -17,7 +17,8 @@
 //! what to do about it.
 //!
 //! Nothing here sleeps for luck. What must happen is waited for, with a deadline; what must not happen is looked for
-//! when the program has ended, since its last act is to say every alert that follows from what it has seen.
+//! when the program has ended, since its last act is to say every alert that follows from what it has seen. Only that
+//! somebody stays silent is known no sooner than when an answer is overdue.
 #![forbid(unsafe_code)]
 
 #[path = "../packets/mod.rs"]
@@ -28,6 +29,7 @@ mod host;
 mod injector;
 mod inside;
 mod office;
+mod over;
 mod program;
 mod services;
 mod tool;

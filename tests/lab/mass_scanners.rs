@@ -1,7 +1,9 @@
 //! Scanners that are built for speed, and what they look like in a flood.
 
 use std::process::Command;
+use std::thread;
 
+use crate::busy_hosts::OVERDUE;
 use crate::inside::inside;
 use crate::office::{CLIENT, Office, SERVER};
 use crate::program::{Program, Signal};
@@ -65,6 +67,7 @@ fn a_flood_from_forged_addresses_accuses_neither_them_nor_the_victim() {
             }
             // Somebody honest among them is served.
             fetch(&office.client, CLIENT, SERVER);
+            thread::sleep(OVERDUE);
             let ended = program.stop(Signal::SIGTERM);
             assert!(ended.last_words().packets > 5000, "{}", ended.text());
             assert!(ended.alerts().is_empty(), "{rule}:\n{}", ended.text());
@@ -95,11 +98,9 @@ fn office() -> Office {
 
 /// It has a stack of its own, which is told the way.
 fn masscan(office: &Office, arguments: &str) -> Command {
-    let link = office.router.run(tool("ip", "iproute2").args(["-br", "link", "show", "lan"]));
-    let router = link.split_whitespace().find(|word| word.matches(':').count() == 5);
-    let router = router.unwrap_or_else(|| panic!("no address of Ethernet in {link}"));
+    let router = office.router.mac("lan");
     let mut masscan = tool("masscan", "masscan");
-    masscan.args(["--adapter", "lan0", "--router-mac", router, "--wait", "1", "--adapter-ip"]);
+    masscan.args(["--adapter", "lan0", "--router-mac", &router, "--wait", "1", "--adapter-ip"]);
     masscan.arg(CLIENT.to_string()).args(arguments.split(' '));
     masscan
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Value, json};
 
 use crate::host::Host;
-use crate::injector::Udp;
+use crate::injector::frame_from;
 use crate::inside::inside;
 use crate::program::{EVERY_HOST, Program, Signal};
 
@@ -13,17 +13,13 @@ const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 9, 6);
 const JSON: &str = "Content-Type: application/json\r\n";
 
-fn frame(src: Ipv4Addr) -> Vec<u8> {
-    Udp { src, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 }.frame()
-}
-
 fn post(program: &Program, headers: &str, body: &str) -> (u16, Value) {
     let (status, body) = program.ask(&format!("POST /api/v1/mutes HTTP/1.1\r\n{headers}"), body);
     (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error} in {body:?}")))
 }
 
 fn mutes(program: &Program) -> Value {
-    serde_json::from_str(&program.get("/api/v1/mutes")).expect("it is JSON")
+    program.get_json("/api/v1/mutes")
 }
 
 #[test]
@@ -48,16 +44,16 @@ fn what_is_muted_is_shown_and_said_when_its_mute_is_taken_back() {
         }
         assert_eq!(mutes(&program), json!([mute]), "what was answered is listed");
 
-        (0..6).for_each(|_| injector.send(&frame(HEAVY)));
+        (0..6).for_each(|_| injector.send(&frame_from(HEAVY)));
         program.wait_for("the alert is open", Program::active, |active| active.len() == 1);
-        let alerts: Value = serde_json::from_str(&program.get("/api/v1/alerts")).expect("it is JSON");
+        let alerts: Value = program.get_json("/api/v1/alerts");
         assert_eq!(
             (&alerts[0]["source"], &alerts[0]["muted"]),
             (&json!("10.0.0.5"), &json!(true)),
             "{alerts}"
         );
         // Of another network: it is said, and so it is after what was muted has been judged.
-        (0..6).for_each(|_| injector.send(&frame(OTHER)));
+        (0..6).for_each(|_| injector.send(&frame_from(OTHER)));
         program.alert("TRAFFIC", OTHER);
         assert!(!program.said().contains("SRC=10.0.0.5"), "{}", program.said());
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::host::Host;
 use crate::injector::Udp;
 use crate::inside::inside;
-use crate::program::{EVERY_HOST, Program, Signal};
+use crate::program::{EVERY_HOST, PATIENCE, Program, Signal};
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 /// What the product promises, and what the log and our reading of it may take.
@@ -69,7 +69,7 @@ fn what_hangs_delays_no_other_and_ends_with_the_program() {
         let line = program.alert("TRAFFIC", HEAVY);
         assert!(line.at - sent_at < SOON, "{:?}", line.at - sent_at);
 
-        assert!(posted.recv().expect("it is posted").starts_with("POST / HTTP/1.1\r\n"));
+        assert!(posted.recv_timeout(PATIENCE).expect("it is posted").starts_with("POST / HTTP/1.1\r\n"));
         let file = wait_for(&program, &path("alerts.jsonl"));
         let alert: Value = serde_json::from_str(&file).expect("one line, whole");
         assert_eq!((&alert["source"], &alert["state"]), (&HEAVY.to_string().into(), &"open".into()));

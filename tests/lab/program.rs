@@ -26,7 +26,7 @@ use crate::tool::{LOOK, end_within};
 pub(crate) const EVERY_HOST: &str = "ChartMinBytes: 1\n";
 
 /// Patience with what must happen. Far more than it takes, since the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running TrafficAlerted.
 pub(crate) struct Program {
@@ -322,7 +322,8 @@ impl Program {
         self.all().iter().filter(|listed| listed.source == source).map(|listed| listed.total_bytes).sum()
     }
 
-    fn get_json<T: for<'a> Deserialize<'a> + Send>(&self, path: &str) -> T {
+    /// What an answer says.
+    pub(crate) fn get_json<T: for<'a> Deserialize<'a> + Send>(&self, path: &str) -> T {
         let body = self.get(path);
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error} in {body:?}"))
     }

@@ -6,17 +6,12 @@ use std::process::Command;
 use std::thread;
 
 use crate::host::{Host, Sum};
-use crate::injector::Udp;
+use crate::injector::frame_from;
 use crate::inside::inside;
-use crate::program::{BINARY, EVERY_HOST, Program, Signal};
+use crate::program::{BINARY, EVERY_HOST, PATIENCE, Program, Signal};
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);
-const TARGET: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
-
-fn frame(src: Ipv4Addr) -> Vec<u8> {
-    Udp { src, dst: TARGET, dst_port: 53, ip_bytes: 1000 }.frame()
-}
 
 #[test]
 fn fifty_reloads_under_load_lose_no_packet() {
@@ -27,7 +22,7 @@ fn fifty_reloads_under_load_lose_no_packet() {
         far.plug("far1", &router, "near1");
         let program = Program::start(&router, &format!("{EVERY_HOST}Workers: 2\n"));
         let injector = far.injector("far0");
-        let load = thread::spawn(move || injector.send_at_rate(&vec![frame(HEAVY); FRAMES], 12_000));
+        let load = thread::spawn(move || injector.send_at_rate(&vec![frame_from(HEAVY); FRAMES], 12_000));
         for round in 0..50 {
             let policy = match round % 4 {
                 0 => "ExcludedInterfaces: lo, near1\nByteLimit: 2G\n",
@@ -56,7 +51,7 @@ fn other_limits_and_interfaces_are_in_force_at_once_and_the_rest_is_named() {
         far.plug("far1", &router, "near1");
         let (first, second) = (far.injector("far0"), far.injector("far1"));
         let mut program = Program::start(&router, &format!("{EVERY_HOST}Workers: 1\n"));
-        (0..10).for_each(|_| first.send(&frame(HEAVY)));
+        (0..10).for_each(|_| first.send(&frame_from(HEAVY)));
         program.wait_for_bytes(HEAVY, 10_000);
 
         // What is wrong with a file is said, and nothing changes.
@@ -83,15 +78,15 @@ fn other_limits_and_interfaces_are_in_force_at_once_and_the_rest_is_named() {
         );
         let is_out = |program: &Program| program.accounting().interface("near1").monitored;
         program.wait_for("near1 is out", is_out, |&monitored| !monitored);
-        (0..20).for_each(|_| second.send(&frame(OTHER)));
-        (0..10).for_each(|_| first.send(&frame(HEAVY)));
+        (0..20).for_each(|_| second.send(&frame_from(OTHER)));
+        (0..10).for_each(|_| first.send(&frame_from(HEAVY)));
         program.wait_for_bytes(HEAVY, 20_000);
         assert_eq!(program.bytes_of(OTHER.into()), 0);
 
         // And in again.
         program.reload(&format!("{EVERY_HOST}Workers: 1\nNoDestinations: true\n"));
         program.wait_for("near1 is in", is_out, |&monitored| monitored);
-        second.send(&frame(OTHER));
+        second.send(&frame_from(OTHER));
         program.wait_for_bytes(OTHER, 1000);
         assert!(program.all().iter().all(|host| host.destinations.is_empty()));
 
@@ -110,10 +105,10 @@ fn alerts_go_to_the_sinks_that_are_in_force() {
         let file = |name: &str| folder.path().join(name);
         let config = |name: &str| format!("ByteLimit: 5K\nAlertFile: {}\n", file(name).display());
         let mut program = Program::start(&router, &config("one"));
-        (0..6).for_each(|_| injector.send(&frame(HEAVY)));
+        (0..6).for_each(|_| injector.send(&frame_from(HEAVY)));
         program.alert("TRAFFIC", HEAVY);
         program.reload(&config("two"));
-        (0..6).for_each(|_| injector.send(&frame(OTHER)));
+        (0..6).for_each(|_| injector.send(&frame_from(OTHER)));
         program.alert("TRAFFIC", OTHER);
         assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
         for (name, host) in [("one", HEAVY), ("two", OTHER)] {
@@ -130,6 +125,7 @@ fn the_service_manager_is_told() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("notify");
         let manager = UnixDatagram::bind(&path).expect("the folder is ours");
+        manager.set_read_timeout(Some(PATIENCE)).expect("not zero");
         let heard = || {
             let mut bytes = [0; 200];
             let len = manager.recv(&mut bytes).expect("it is told");

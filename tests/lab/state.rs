@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::host::Host;
-use crate::injector::Udp;
+use crate::injector::frame_from;
 use crate::inside::inside;
 use crate::program::{BINARY, EVERY_HOST, Program, Signal};
 
@@ -15,13 +15,9 @@ const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const MUTED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);
 const MUTE: &str = r#"{"source":"10.0.0.6","minutes":60}"#;
 
-fn frame(src: Ipv4Addr) -> Vec<u8> {
-    Udp { src, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 }.frame()
-}
-
 /// The ids of open alerts, by host.
 fn ids(program: &Program) -> Vec<(String, String)> {
-    let alerts: Value = serde_json::from_str(&program.get("/api/v1/alerts")).expect("it is JSON");
+    let alerts: Value = program.get_json("/api/v1/alerts");
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let all = alerts.as_array().into_iter().flatten();
     all.map(|alert| (text(&alert["source"]), text(&alert["id"]))).collect()
@@ -42,7 +38,7 @@ fn a_killed_program_is_followed_by_one_that_knows() {
         let post = "POST /api/v1/mutes HTTP/1.1\r\nContent-Type: application/json\r\n";
         assert_eq!(program.ask(post, MUTE).0, 201);
         for host in [HEAVY, MUTED] {
-            (0..6).for_each(|_| injector.send(&frame(host)));
+            (0..6).for_each(|_| injector.send(&frame_from(host)));
         }
         program.alert("TRAFFIC", HEAVY);
         let open = program.wait_for("both are open", ids, |ids| ids.len() == 2);
@@ -55,7 +51,7 @@ fn a_killed_program_is_followed_by_one_that_knows() {
         let mut program = Program::start(&router, &config);
         let known = program.wait_for("both are known", ids, |ids| ids.len() == 2);
         assert_eq!((known, program.get("/api/v1/mutes")), (open, mutes));
-        (0..6).for_each(|_| injector.send(&frame(HEAVY)));
+        (0..6).for_each(|_| injector.send(&frame_from(HEAVY)));
         program.wait_for_bytes(HEAVY, 6000);
         // Both are quiet for a whole interval, and the one that was said is closed aloud.
         program.line("CLOSED=TRAFFIC SRC=10.0.0.5 ").expect("it closes");

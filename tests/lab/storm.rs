@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::host::{Host, Sum};
 use crate::injector::{Ear, Injector, Udp};
 use crate::inside::inside;
+use crate::over::Over;
 use crate::program::{EVERY_HOST, Program, Signal};
 
 const IP_BYTES: u16 = 200;
@@ -77,15 +78,6 @@ fn in_a_storm_of_interfaces_nothing_is_lost_nothing_excluded_counts_and_nothing_
         let ended = program.stop_after_line("monitoring stays, last;");
         assert_eq!(ended.last_words(), expected);
     });
-}
-
-/// Says at its end that it is over.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Packets that cross an interface before something happens to it.
