@@ -1,67 +1,54 @@
 //! The analyst's work: adding a delta to the window, and turning slots out.
+//!
+//! Rows are as many as a busy worker hands over at once, and a million, which is what a late analyst finds.
 
-use std::time::Duration;
-
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use traffic_alerted::flow::{Crossing, Delta, Limits, Options, Seed, Window};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use traffic_alerted::flow::{Delta, Window};
 use traffic_alerted::time::{Moment, UnixNanos};
 
 mod packets;
+mod windows;
 
-const SECOND: u64 = 1_000_000_000;
+use windows::{SECOND, window};
 
-fn options() -> Options {
-    Options {
-        traffic_interval: Duration::from_secs(10),
-        port_interval: None,
-        chart_bytes_min: 5_000_000,
-        group_ipv6: None,
-        memory_bytes_max: 1 << 30,
-    }
+/// Every pair of these once, in a delta that was handed over `at`.
+fn filled(pairs: u32, at: u64) -> Delta {
+    let mut delta = windows::delta(pairs);
+    windows::count(&mut delta, 0..pairs, UnixNanos(at));
+    delta.handed_over_at = Moment(at);
+    delta
 }
 
-fn window(seed: &Seed) -> (Window, Delta) {
-    let limits = Limits::from_memory(1 << 30, 1, false).expect("a gigabyte is enough");
-    (Window::new(&options(), &limits, seed.clone()), Delta::new(limits.delta, seed.clone()))
-}
-
-/// A delta of 64k pairs into a window that knows them, one that does not, and out again.
+/// Into a window that knows the pairs, one that does not, and out again.
 fn fold(criterion: &mut Criterion) {
-    const PAIRS: u32 = 65_000;
-    let seed = Seed::default();
+    const BEGAN: u64 = 1000 * SECOND;
     let mut group = criterion.benchmark_group("fold");
-    group.sample_size(20);
-    group.throughput(Throughput::Elements(u64::from(PAIRS)));
-    let fill = |delta: &mut Delta, at: u64| {
-        delta.clear();
-        for n in 0..PAIRS {
-            delta.count(Crossing::default(), &packets::udp(n), UnixNanos(at));
-        }
-        delta.handed_over_at = Moment(at);
-    };
-
-    let (mut window_of_known, mut delta) = window(&seed);
-    fill(&mut delta, 1000 * SECOND);
-    window_of_known.fold(&delta);
-    window_of_known.decide(Moment(1000 * SECOND));
-    group.bench_function("known pairs", |bencher| bencher.iter(|| window_of_known.fold(&delta)));
-
-    group.bench_function("new pairs", |bencher| {
-        bencher.iter_batched_ref(|| window(&seed).0, |window| window.fold(&delta), BatchSize::PerIteration);
-    });
-
-    group.bench_function("roll out", |bencher| {
-        let filled = || {
-            let (mut window, _) = window(&seed);
+    for pairs in [65_000, 1_000_000] {
+        group.sample_size(10);
+        group.throughput(Throughput::Elements(u64::from(pairs)));
+        let delta = filled(pairs, BEGAN);
+        let folded = || {
+            let mut window = window();
             window.fold(&delta);
             window
         };
-        bencher.iter_batched_ref(
-            filled,
-            |window| window.roll(Moment(1010 * SECOND)),
-            BatchSize::PerIteration,
-        );
-    });
+
+        let mut known = folded();
+        known.decide(Moment(BEGAN));
+        group.bench_function(BenchmarkId::new("known pairs", pairs), |bencher| {
+            bencher.iter(|| known.fold(&delta));
+        });
+        drop(known);
+
+        group.bench_function(BenchmarkId::new("new pairs", pairs), |bencher| {
+            bencher.iter_batched_ref(window, |window| window.fold(&delta), BatchSize::PerIteration);
+        });
+
+        group.bench_function(BenchmarkId::new("roll out", pairs), |bencher| {
+            let roll = |window: &mut Window| window.roll(Moment(BEGAN + 11 * SECOND));
+            bencher.iter_batched_ref(folded, roll, BatchSize::PerIteration);
+        });
+    }
     group.finish();
 }
 

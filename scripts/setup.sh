@@ -1,4 +1,4 @@
-# Installs what scripts/run and scripts/test need, and says what. Sourced by both.
+# Installs what scripts/run, scripts/test and scripts/bench need, and says what. Sourced by each of them.
 #
 # Made for Debian 12 and 13. A tool that is there in a good version is left alone; what cannot be installed ends the
 # script with the remedy. Packages need root or sudo, everything else goes into the home directory or target/.
@@ -142,4 +142,16 @@ need_cargo_tool() {
       cargo install --locked "$tool" || fail "cargo cannot install $tool: check the network, and what it says above"
     fi
   done
+}
+
+# What counts instructions for the benches. It works with the library of its own version alone.
+need_gungraun_runner() {
+  local version
+  version=$(sed -n '/^name = "gungraun"$/{n;s/^version = "\(.*\)"/\1/p}' Cargo.lock)
+  need_packages valgrind:valgrind
+  if [[ $(gungraun-runner --version 2>/dev/null) != *" $version" ]]; then
+    say "Installing gungraun-runner $version with cargo"
+    cargo install --locked --force --version "$version" gungraun-runner ||
+      fail "cargo cannot install gungraun-runner $version: check the network, and what it says above"
+  fi
 }

@@ -20,6 +20,11 @@ impl<T> Published<T> {
         self.0.store(Arc::new(next));
     }
 
+    /// Replaces the value and gives the old one, which readers may still hold.
+    pub fn replace(&self, next: T) -> Arc<T> {
+        self.0.swap(Arc::new(next))
+    }
+
     /// The current value.
     pub fn read(&self) -> Arc<T> {
         self.0.load_full()

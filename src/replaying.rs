@@ -9,7 +9,8 @@ use clap::Args;
 use traffic_alerted::alert::{Alert, Comparison, Line, Notice};
 use traffic_alerted::api;
 use traffic_alerted::config::Config;
-use traffic_alerted::engine::{self, Replayed};
+use traffic_alerted::engine::{self, ReplayOptions, Replayed};
+use traffic_alerted::flow::Seed;
 use traffic_alerted::packet::Skip;
 
 /// What to replay, and how to say it.
@@ -51,19 +52,28 @@ impl Replay {
 
     /// Counts what is in the captures, and says what would have been said of it.
     fn by(&self, config: &Config) -> anyhow::Result<()> {
-        let outcome = engine::replay(&self.captures, &crate::rules(config))?;
+        let outcome = self.replay(config, self.json.is_some())?;
         let hide_destinations = config.alert_options().hide_destinations;
         self.say(
-            |out| api::write_replayed(out, &outcome.totals, &outcome.alerts, hide_destinations),
+            |out| match &outcome.totals {
+                Some(totals) => api::write_replayed(out, totals, &outcome.alerts, hide_destinations),
+                None => Ok(()),
+            },
             |out| print_replayed(out, &outcome),
         )?;
         outcome.broken.map_or(Ok(()), |broken| Err(broken.into()))
     }
 
+    /// Only JSON shows hosts and pairs, so only then are totals kept.
+    fn replay(&self, config: &Config, keeps_totals: bool) -> anyhow::Result<Replayed> {
+        let workers = config.capture_options().workers;
+        let options = ReplayOptions { workers, keeps_totals, seed: Seed::default() };
+        Ok(engine::replay_by(&self.captures, &crate::rules(config), options)?)
+    }
+
     /// Says which alerts one configuration would raise and the other would not.
     fn by_both(&self, first: &Config, second: &Config) -> anyhow::Result<()> {
-        let replay = |config| engine::replay(&self.captures, &crate::rules(config));
-        let (first, second) = (replay(first)?, replay(second)?);
+        let (first, second) = (self.replay(first, false)?, self.replay(second, false)?);
         let comparison = Comparison::of(&first.alerts, &second.alerts);
         self.say(|out| api::write_compared(out, &comparison), |out| self.print_compared(out, &comparison))?;
         first.broken.map_or(Ok(()), |broken| Err(broken.into()))
@@ -113,7 +123,7 @@ impl Replay {
 
 /// Prints the sums and the alerts for a reader.
 fn print_replayed(out: &mut dyn Write, outcome: &Replayed) -> io::Result<()> {
-    let counted = outcome.totals.accounting();
+    let counted = &outcome.accounting;
     writeln!(
         out,
         "{} frames: {} IP packets, {} bytes",

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
 use traffic_alerted::alert::{
-    ActiveHost, Alert, AlertKind, Counts, Life, OriginOptions, Origins, Report, SinkName,
+    ActiveHost, Alert, AlertKind, Counts, Life, Longest, OriginOptions, Origins, Report, SinkName, Step,
 };
 use traffic_alerted::api::view::Capabilities;
 use traffic_alerted::api::{ApiError, Bounds, Options, Running, Server};
@@ -110,6 +110,15 @@ fn alerts_say_where_their_hosts_come_from() {
     };
     let nothing = || [const { serde_json::Value::Null }; 3];
     assert_eq!(told(), (["NL".into(), 64_500.into(), "Example".into()], nothing()));
+    // What is only possible is said to be that, and there is a list of it alone.
+    let mut possible = alert([192, 0, 2, 2]);
+    possible.life = Life { is_possible: true, error: 7, ..Life::default() };
+    served.report.publish(of(vec![alert([192, 0, 2, 1]), possible]));
+    let json = |path| -> serde_json::Value { serde_json::from_str(&served.get(path).text()).unwrap() };
+    let all = json("/api/v1/alerts");
+    assert_eq!((&all[0]["state"], &all[1]["state"]), (&"open".into(), &"possible".into()));
+    assert_eq!((&all[1]["evidence"]["possible"], &all[1]["evidence"]["up_to"]), (&true.into(), &9.into()));
+    assert_eq!(json("/api/v1/alerts/possible"), serde_json::Value::Array(vec![all[1].clone()]));
     served.running.look_up_in(origins("BE", 64_501));
     served.report.publish(of(vec![alert([192, 0, 2, 1]), alert([10, 0, 0, 5])]));
     assert_eq!(told(), (["BE".into(), 64_501.into(), "Example".into()], nothing()));
@@ -148,6 +157,10 @@ fn accounting_names_every_place_a_frame_can_be_in() {
     counted.spilled_ports = 4;
     counted.undecided_exchanges = 7;
     counted.kernel = KernelCounts { tp_packets: 108, tp_drops: 8, tp_freezes: 1 };
+    let us = Duration::from_micros;
+    report.lag.waited.max = us(12_500);
+    report.lag.steps[Step::Judge as usize] = Longest { lately: us(1500), max: us(3000) };
+    (report.lag.reports_put_off, report.lag.judgements_put_off) = (2, 1);
     let served = Served::with(report);
     assert_eq!(
         served.get("/api/v1/accounting").text(),
@@ -158,7 +171,11 @@ fn accounting_names_every_place_a_frame_can_be_in() {
             r#""undecided_exchanges":7,"hosts_omitted":9,"#,
             r#""kernel":{"tp_packets":108,"tp_drops":8,"tp_freezes":1,"frames_in_rings":0,"#,
             r#""backlog_drops":null,"time_squeezes":null},"#,
-            r#""loss":{"tp_packets":0,"tp_drops":0,"dropped":0.0,"alert_since":null},"interfaces":[],"#,
+            r#""loss":{"tp_packets":0,"tp_drops":0,"dropped":0.0,"alert_since":null},"#,
+            r#""analyst":{"waited":{"lately_ms":0.0,"max_ms":12.5},"steps":{"#,
+            r#""fold":{"lately_ms":0.0,"max_ms":0.0},"turn":{"lately_ms":0.0,"max_ms":0.0},"#,
+            r#""judge":{"lately_ms":1.5,"max_ms":3.0},"report":{"lately_ms":0.0,"max_ms":0.0}},"#,
+            r#""reports_put_off":2,"judgements_put_off":1},"interfaces":[],"#,
             r#""topology":{"forwards":false,"local_networks":[],"#,
             r#""changes":{"count":0,"last_ms":0.0,"max_ms":0.0}}}"#
         )
@@ -787,7 +804,7 @@ fn row(addr: &str, ip_bytes: u64, destinations: &[(&str, u64)]) -> HostRow {
 fn small_report() -> Report {
     let loud = row("10.1.1.1", 30_840, &[("10.9.9.9", 30_000), ("10.9.9.8", 840)]);
     let mut report = Report::default();
-    report.snapshot.hosts = vec![row("10.1.1.7", u64::MAX, &[]), loud.clone()];
+    report.snapshot.hosts = [row("10.1.1.7", u64::MAX, &[]), loud.clone()].into_iter().collect();
     report.active = vec![
         ActiveHost {
             kinds: vec![AlertKind::Traffic, AlertKind::Scanning, AlertKind::ScanningPort],

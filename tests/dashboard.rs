@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::{fs, io};
 
-use traffic_alerted::alert::{ActiveHost, Alert, AlertKind, InterfaceReport, Report};
+use traffic_alerted::alert::{ActiveHost, Alert, AlertKind, InterfaceReport, Life, Report};
 use traffic_alerted::api::view::Capabilities;
 use traffic_alerted::api::{Options, Running, Server};
 use traffic_alerted::capture::{BacklogCounts, InterfaceName, KernelView, LinkCounters};
@@ -65,6 +65,7 @@ fn the_page_works_in_a_browser() {
         match order.unwrap().as_str() {
             "publish nothing" => report.publish(Report::default()),
             "publish few" => report.publish(few()),
+            "publish possible" => report.publish(possible()),
             "publish few changed" => report.publish(few_changed()),
             "publish crowd" => report.publish(crowd()),
             "publish losing" => report.publish(losing(214_321)),
@@ -132,6 +133,32 @@ fn few_changed() -> Report {
     )
 }
 
+/// The same, and two hosts that may exceed a limit.
+fn possible() -> Report {
+    let mut report = few();
+    let alert = |kind, source: &str, measured, error| Alert {
+        id: source.into(),
+        kind,
+        source: source.parse().ok(),
+        opened_at: UnixNanos(1_735_732_800_000_000_000),
+        closed_at: None,
+        measured,
+        limit: 1_000_000_000,
+        ip_bytes: measured,
+        destinations: Vec::new(),
+        ports: Vec::new(),
+        loss: KernelCounts::default(),
+        scan: None,
+        life: Life { is_possible: true, error, ..Life::default() },
+    };
+    report.alerts = vec![
+        alert(AlertKind::Traffic, "10.1.1.10", 900_000_000, 200_000_000),
+        alert(AlertKind::Received, "fd00::9", 700_000_000, 500_500_000),
+        Alert { life: Life::default(), ..alert(AlertKind::Traffic, "10.1.1.1", 1_100_000_000, 0) },
+    ];
+    report
+}
+
 /// Forty sources and about as many destinations, bytes over six orders of magnitude.
 fn crowd() -> Report {
     let addr = |net: [u8; 3], host: u32| IpAddr::from([net[0], net[1], net[2], u8::try_from(host).unwrap()]);
@@ -177,7 +204,7 @@ fn losing(tp_drops: u64) -> Report {
         ports: Vec::new(),
         loss: report.snapshot.loss,
         scan: None,
-        life: traffic_alerted::alert::Life::default(),
+        life: Life::default(),
     }];
     report
 }

@@ -57,6 +57,12 @@ struct Evidence<'a> {
     ports: Option<&'a [u16]>,
     /// Frames lost in the window when the alert opened: with losses, what was measured is too little.
     dropped_frames: u64,
+    /// There where it is: nothing has shown for certain that the limit is exceeded.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    possible: bool,
+    /// The most that the largest true value can be, where that is more than `measured`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    up_to: Option<u64>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     scan: Option<Scan<'a>>,
 }
@@ -96,6 +102,8 @@ fn known<'a>(alert: &'a Alert, state: State, source: Source<'a>) -> View<'a> {
                 .collect(),
             ports: (alert.kind == AlertKind::ScanningPort).then_some(&alert.ports),
             dropped_frames: alert.loss.tp_drops,
+            possible: alert.life.is_possible,
+            up_to: (alert.life.error > 0).then(|| alert.up_to()),
             scan: alert.scan.as_ref().map(Scan::of),
         },
     }
@@ -137,6 +145,7 @@ pub(super) fn timestamp(at: UnixNanos) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use crate::alert::record::Life;
     use crate::alert::sample;
 
     use super::*;
@@ -154,6 +163,14 @@ mod tests {
                 r#"{"id":"test-1790000000","kind":"SCANNING_PORT","state":"closed","source":"192.0.2.1","opened_at":"2026-09-21T14:13:20Z","closed_at":"2026-09-21T14:14:20.5Z","measured":1200000000,"limit":1000000000,"evidence":{"ip_bytes":1200000000,"destinations":[{"ip":"198.51.100.1","ip_bytes":1200000000}],"ports":[22,23],"dropped_frames":0}}"#,
             ),
         ];
+        let is_possible = Life { is_possible: true, error: 300_000_000, ..Life::default() };
+        let possible = Alert { limit: 1_400_000_000, life: is_possible, ..sample::traffic() };
+        let (_, test) = &cases[0];
+        let limit = test.replace("1000000000,", "1400000000,");
+        let want = limit
+            .replace(r#""state":"test""#, r#""state":"possible""#)
+            .replace(r#""dropped_frames":0"#, r#""dropped_frames":0,"possible":true,"up_to":1500000000"#);
+        assert_eq!(text(&Notice::Opened(possible), Source::default()), want);
         for (notice, want) in cases {
             assert_eq!(text(&notice, Source::default()), want);
             let named = want.replace(r#","opened_at""#, r#","source_name":"a.example","opened_at""#);

@@ -3,9 +3,13 @@
 //! ```text
 //!            finding                     quiet for a whole window            cooldown over
 //!   (none) ----------> open, same id <--------------------------> closed -------------------> (none)
-//!            Opened      | 2, 5, 10 times the limit: Grown         Closed
+//!            Opened      | possible, then certain: Confirmed       Closed
+//!                        | 2, 5, 10 times the limit: Grown
 //!                                       finding: Opened again
 //! ```
+//!
+//! A finding that is only possible opens an alert as well. It grows into a certain one, which is Confirmed and stays
+//! certain until it closes.
 //!
 //! What is muted lives the same life, without a word: when its mute ends and it is still open, it is said then.
 
@@ -46,8 +50,9 @@ impl QuietTimes {
     }
 }
 
-/// What an alert tells about its host besides the number, gathered when it opens. What speaks for a scan is gathered
-/// again each time that the number has doubled, and then once more when all contacts had the time to be answered.
+/// What an alert tells about its host besides the number, gathered when it opens and when it is confirmed. What speaks
+/// for a scan is gathered again each time that the number has doubled, and then once more when all contacts had the
+/// time to be answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// Bytes sent in the traffic window.
@@ -83,7 +88,7 @@ pub struct Ledger {
 pub struct Changes {
     /// Something was said or muted, or an alert opened, closed or was forgotten.
     pub told: u64,
-    /// A peak rose.
+    /// A peak rose, or how much it may be.
     pub peaks: u64,
 }
 
@@ -99,6 +104,8 @@ struct OpenAlert {
     times_said: u64,
     /// That it is open has been said.
     is_said: bool,
+    /// And no more than that it is possible.
+    is_said_as_possible: bool,
     /// It was open before a restart, and its evidence is gone.
     lacks_evidence: bool,
 }
@@ -133,16 +140,17 @@ impl Ledger {
     ) -> Option<Notice> {
         let subject = (finding.source, finding.kind);
         if let Some(open) = self.open.get_mut(&subject) {
-            let peak = open.alert.measured;
-            let was_said = (open.is_said, open.times_said);
-            if std::mem::take(&mut open.lacks_evidence) {
+            let peak = (open.alert.measured, open.alert.life.error);
+            let was_said = open.said();
+            let is_confirmed = open.alert.life.is_possible && finding.is_certain();
+            if std::mem::take(&mut open.lacks_evidence) || is_confirmed {
                 open.take_evidence(evidence(), now);
             } else if finding.measured >= open.grows_at || open.ripe_at.is_some_and(|at| now >= at) {
                 open.gather(finding.measured, now, evidence);
             }
             let notice = open.exceed(finding, now, civil);
-            self.changes.peaks += u64::from(open.alert.measured > peak);
-            self.changes.told += u64::from((open.is_said, open.times_said) != was_said);
+            self.changes.peaks += u64::from((open.alert.measured, open.alert.life.error) != peak);
+            self.changes.told += u64::from(is_confirmed || open.said() != was_said);
             return notice;
         }
         // That frames are lost is said however many hosts are too loud.
@@ -152,12 +160,15 @@ impl Ledger {
         }
         let is_muted = self.mutes.cover(finding.source, finding.kind);
         let known = self.closed.remove(&subject).filter(|closed| now.since(closed.closed_at) < self.cooldown);
-        let (id, opened_at, peak, reopened) = match known {
+        let (id, opened_at, peak, up_to, reopened) = match known {
             Some(ClosedAlert { alert, .. }) => {
-                (alert.id, alert.opened_at, alert.measured, alert.life.reopened.saturating_add(1))
+                let (peak, up_to) = (alert.measured, alert.up_to());
+                (alert.id, alert.opened_at, peak, up_to, alert.life.reopened.saturating_add(1))
             }
-            None => (self.next_id(civil), civil, 0, 0),
+            None => (self.next_id(civil), civil, 0, 0, 0),
         };
+        let measured = peak.max(finding.measured);
+        let is_possible = !finding.is_certain();
         let Evidence { ip_bytes, destinations, ports, loss, scan } = evidence();
         let alert = Alert {
             id,
@@ -165,14 +176,21 @@ impl Ledger {
             source: finding.source,
             opened_at,
             closed_at: None,
-            measured: peak.max(finding.measured),
+            measured,
             limit: finding.limit,
             ip_bytes,
             destinations,
             ports,
             loss,
             scan,
-            life: Life { last: finding.measured, exceeded_at: civil, reopened, is_muted },
+            life: Life {
+                last: finding.measured,
+                exceeded_at: civil,
+                reopened,
+                is_muted,
+                is_possible,
+                error: up_to.max(finding.up_to()) - measured,
+            },
         };
         let open = OpenAlert {
             exceeded_at: now,
@@ -180,6 +198,7 @@ impl Ledger {
             ripe_at: alert.scan.as_ref().and_then(|scan| ripe_at(scan, now)),
             times_said: times(finding),
             is_said: !is_muted,
+            is_said_as_possible: !is_muted && is_possible,
             lacks_evidence: false,
             alert: alert.clone(),
         };
@@ -226,9 +245,15 @@ impl Ledger {
         self.changes.told += 1;
         for (&(source, kind), open) in &mut self.open {
             open.alert.life.is_muted = self.mutes.cover(source, kind);
-            if !open.is_said && !open.alert.life.is_muted {
+            if open.alert.life.is_muted {
+                continue;
+            }
+            if !open.is_said {
                 open.is_said = true;
+                open.is_said_as_possible = open.alert.life.is_possible;
                 notices.push(Notice::Opened(open.alert.clone()));
+            } else {
+                notices.extend(open.confirm());
             }
         }
     }
@@ -274,6 +299,7 @@ impl Ledger {
             alert: without_evidence(&open.alert),
             times_said: open.times_said,
             is_said: open.is_said,
+            is_said_as_possible: open.is_said_as_possible,
         });
         Memory {
             opened: self.opened,
@@ -296,14 +322,18 @@ impl Ledger {
         self.open = open
             .into_iter()
             .filter(|known| is_judged(&known.alert))
-            .map(|Remembered { alert, times_said, is_said }| {
-                let subject = (alert.source, alert.kind);
-                let grows_at = alert.measured.saturating_mul(2);
-                let (exceeded_at, ripe_at, lacks_evidence) = (now, None, true);
-                (
-                    subject,
-                    OpenAlert { alert, exceeded_at, grows_at, ripe_at, times_said, is_said, lacks_evidence },
-                )
+            .map(|Remembered { alert, times_said, is_said, is_said_as_possible }| {
+                let open = OpenAlert {
+                    exceeded_at: now,
+                    grows_at: alert.measured.saturating_mul(2),
+                    ripe_at: None,
+                    times_said,
+                    is_said,
+                    is_said_as_possible,
+                    lacks_evidence: true,
+                    alert,
+                };
+                ((open.alert.source, open.alert.kind), open)
             })
             .collect();
         self.closed = closed
@@ -325,6 +355,11 @@ impl Ledger {
     /// The open alerts, ordered by host and kind.
     pub fn open(&self) -> impl Iterator<Item = &Alert> {
         self.open.values().map(|open| &open.alert)
+    }
+
+    /// The open alert of a kind about a host, or about the capture itself.
+    pub fn find(&self, source: Option<IpAddr>, kind: AlertKind) -> Option<&Alert> {
+        self.open.get(&(source, kind)).map(|open| &open.alert)
     }
 
     /// Whether an alert of a kind is open about a host, or about the capture itself.
@@ -374,7 +409,10 @@ impl OpenAlert {
     fn exceed(&mut self, finding: &Finding, now: Moment, civil: UnixNanos) -> Option<Notice> {
         let alert = &mut self.alert;
         self.exceeded_at = now;
+        let up_to = alert.up_to().max(finding.up_to());
         alert.measured = alert.measured.max(finding.measured);
+        alert.life.error = up_to - alert.measured;
+        alert.life.is_possible &= !finding.is_certain();
         alert.life.last = finding.measured;
         alert.life.exceeded_at = civil;
         let times = times(finding);
@@ -385,10 +423,24 @@ impl OpenAlert {
         }
         let has_grown = times > self.times_said;
         self.times_said = self.times_said.max(times);
-        if alert.life.is_muted || !has_grown {
+        if alert.life.is_muted {
             return None;
         }
-        Some(Notice::Grown(alert.clone(), times))
+        // By how much it exceeds the limit is in what confirms it.
+        self.confirm().or_else(|| has_grown.then(|| Notice::Grown(self.alert.clone(), times)))
+    }
+
+    /// Says that it is certain, if it is and was said to be possible.
+    fn confirm(&mut self) -> Option<Notice> {
+        if !self.is_said_as_possible || self.alert.life.is_possible {
+            return None;
+        }
+        self.is_said_as_possible = false;
+        Some(Notice::Confirmed(self.alert.clone()))
+    }
+
+    fn said(&self) -> (bool, bool, u64) {
+        (self.is_said, self.is_said_as_possible, self.times_said)
     }
 
     /// Gathers what speaks for a scan again. What is less certain than before, since too much of it is too young to
@@ -429,7 +481,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn finding(host: u8, kind: AlertKind, measured: u64) -> Finding {
-        Finding { kind, source: Some([10, 0, 0, host].into()), measured, limit: 100 }
+        Finding { kind, source: Some([10, 0, 0, host].into()), measured, error: 0, limit: 100 }
     }
 
     /// Ten seconds of quiet for traffic, sixty for ports, and twenty of cooldown.
@@ -510,6 +562,95 @@ mod tests {
         assert_eq!(note(&mut ledger, &finding(2, AlertKind::Traffic, 460), 1001), None);
         let grown = note(&mut ledger, &finding(2, AlertKind::Traffic, 510), 1002);
         assert!(matches!(grown, Some(Notice::Grown(_, 5))), "{grown:?}");
+    }
+
+    /// The host has sent so much, and this may be missing.
+    fn blurred(host: u8, measured: u64, error: u64) -> Finding {
+        Finding { error, ..finding(host, AlertKind::Traffic, measured) }
+    }
+
+    #[test]
+    fn what_is_possible_grows_into_what_is_certain_and_is_not_said_twice() {
+        let mut ledger = ledger();
+        let Some(Notice::Opened(possible)) = note(&mut ledger, &blurred(1, 80, 50), 1000) else {
+            panic!("what is possible is said")
+        };
+        assert!(possible.life.is_possible);
+        assert_eq!((possible.measured, possible.up_to(), possible.limit), (80, 130, 100));
+        assert_eq!(note(&mut ledger, &blurred(1, 90, 45), 1001), None, "it is said once");
+        let bytes = |ip_bytes| move || Evidence { ip_bytes, ..Evidence::default() };
+        let at = |second: u64| (Moment(second * SECOND), UnixNanos(second * SECOND));
+        let (now, civil) = at(1002);
+        let Some(Notice::Confirmed(certain)) = ledger.note(&blurred(1, 101, 5), now, civil, bytes(101))
+        else {
+            panic!("it is certain now")
+        };
+        assert_eq!((&certain.id, certain.opened_at), (&possible.id, possible.opened_at));
+        assert_eq!((certain.measured, certain.up_to(), certain.ip_bytes), (101, 135, 101), "of now");
+        assert!(!certain.life.is_possible);
+        // It stays certain while nobody can say that it is over.
+        for (second, measured) in [(1003, 102), (1009, 60)] {
+            assert_eq!(note(&mut ledger, &blurred(1, measured, 50), second), None);
+            assert!(ledger.open().all(|alert| !alert.life.is_possible));
+        }
+        assert_eq!(close(&mut ledger, 1018), []);
+        let closed = close(&mut ledger, 1019);
+        assert!(
+            matches!(&closed[..], [Notice::Closed(alert)] if (alert.measured, alert.up_to()) == (102, 152)),
+            "{closed:?}"
+        );
+        // Opened again it is what it is then, and how much it was at most is kept.
+        let again = note(&mut ledger, &blurred(1, 70, 40), 1020);
+        assert!(
+            matches!(&again, Some(Notice::Opened(alert)) if alert.life.is_possible && alert.up_to() == 152),
+            "{again:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_certain_at_once_is_never_confirmed_and_what_stays_possible_closes() {
+        let mut ledger = ledger();
+        let opened = note(&mut ledger, &blurred(1, 101, 50), 1000);
+        assert!(matches!(opened, Some(Notice::Opened(alert)) if !alert.life.is_possible));
+        assert_eq!(note(&mut ledger, &blurred(1, 102, 50), 1001), None);
+        assert!(note(&mut ledger, &blurred(2, 60, 50), 1001).is_some());
+        let closed = close(&mut ledger, 1011);
+        let are_possible: Vec<_> = closed.iter().map(|notice| notice.alert().life.is_possible).collect();
+        assert_eq!(are_possible, [false, true]);
+    }
+
+    #[test]
+    fn what_becomes_certain_while_it_is_muted_or_after_a_restart_is_said() {
+        // It is possible aloud, and certain while a mute or nobody heeds it.
+        for restarts in [false, true] {
+            let mut ledger = ledger();
+            assert!(note(&mut ledger, &blurred(1, 80, 50), 1000).is_some());
+            mute(&mut ledger, "10.0.0.1/32", 5, 1001);
+            assert_eq!(note(&mut ledger, &blurred(1, 110, 5), 1002), None);
+            if restarts {
+                let memory = Memory::from_json(&ledger.memory().to_json()).expect("it was just written");
+                ledger = super::tests::ledger();
+                let mut notices = Vec::new();
+                ledger.recall(memory, Moment(1003 * SECOND), UnixNanos(1003 * SECOND), &mut notices);
+                assert_eq!(notices, [], "it is muted still");
+            }
+            let mut notices = Vec::new();
+            ledger.expire_mutes(Moment(1006 * SECOND), &mut notices);
+            assert!(
+                matches!(&notices[..], [Notice::Confirmed(alert)] if alert.measured == 110),
+                "{notices:?}"
+            );
+            assert_eq!(note(&mut ledger, &blurred(1, 120, 5), 1007), None, "that was said");
+        }
+        // What was never said is said as what it is.
+        let mut ledger = ledger();
+        mute(&mut ledger, "10.0.0.1/32", 5, 1000);
+        for (second, measured) in [(1001, 80), (1002, 110)] {
+            assert_eq!(note(&mut ledger, &blurred(1, measured, 50), second), None);
+        }
+        let mut notices = Vec::new();
+        ledger.expire_mutes(Moment(1005 * SECOND), &mut notices);
+        assert!(matches!(&notices[..], [Notice::Opened(alert)] if !alert.life.is_possible), "{notices:?}");
     }
 
     fn mute(ledger: &mut Ledger, source: &str, seconds: u64, at: u64) -> u64 {
@@ -628,7 +769,7 @@ mod tests {
         let of = |host: &str, kind| (format!("10.0.0.{host}"), kind);
         assert_eq!(open, [of("1", "TRAFFIC"), of("2", "TRAFFIC"), of("2", "SCANNING_PORT")]);
         assert_eq!(ledger.open_sources().count(), 2);
-        let loss = Finding { kind: AlertKind::Loss, source: None, measured: 7, limit: 1 };
+        let loss = Finding { kind: AlertKind::Loss, source: None, measured: 7, error: 0, limit: 1 };
         assert!(note(&mut ledger, &loss, 1000).is_some());
         assert_eq!(ledger.open_sources().count(), 2, "a loss is of no host");
         assert_eq!(close(&mut ledger, 1010).len(), 3, "two about traffic, one about losses");
@@ -644,7 +785,7 @@ mod tests {
             note(&mut ledger, &Finding { source, ..finding(1, AlertKind::Traffic, 200) }, 1000);
         }
         assert_eq!((ledger.open().count(), ledger.refused_findings()), (OPEN_ALERTS_MAX, 5));
-        let loss = Finding { kind: AlertKind::Loss, source: None, measured: 7, limit: 1 };
+        let loss = Finding { kind: AlertKind::Loss, source: None, measured: 7, error: 0, limit: 1 };
         assert!(note(&mut ledger, &loss, 1000).is_some(), "a loss is said all the same");
     }
 
@@ -654,25 +795,31 @@ mod tests {
         #[test]
         fn the_life_of_an_alert_has_an_order(
             turns in prop::collection::vec(
-                (0u64..12, prop::collection::vec((0u8..3, any::<bool>(), 101u64..2000), 0..4)),
+                (0u64..12, prop::collection::vec((0u8..3, any::<bool>(), 60u64..2000, 0u64..200), 0..4)),
                 1..80,
             )
         ) {
             let mut ledger = ledger();
             let mut now = 1000;
-            // For each name: whose it is, and the multiple that was said since it opened, 0 while it is closed.
+            // For each name: whose it is, and the multiple that was said since it opened, 0 while it is closed, and a
+            // half while it is no more than possible; so twice of each.
             let mut known: BTreeMap<String, (Subject, u64)> = BTreeMap::new();
             for (seconds, findings) in turns {
                 now += seconds;
                 let mut notices = close(&mut ledger, now);
-                for (host, is_ports, measured) in findings {
+                for (host, is_ports, measured, error) in findings {
                     let kind = if is_ports { AlertKind::ScanningPort } else { AlertKind::Traffic };
-                    notices.extend(note(&mut ledger, &finding(host, kind, measured), now));
+                    let found = Finding { error, ..finding(host, kind, measured) };
+                    if found.up_to() > found.limit {
+                        notices.extend(note(&mut ledger, &found, now));
+                    }
                 }
                 for notice in notices {
+                    let is_confirmed = matches!(notice, Notice::Confirmed(_));
                     let (alert, said) = match notice {
-                        Notice::Opened(alert) => (alert, 1),
-                        Notice::Grown(alert, times) => (alert, times),
+                        Notice::Opened(alert) if alert.life.is_possible => (alert, 1),
+                        Notice::Opened(alert) | Notice::Confirmed(alert) => (alert, 2),
+                        Notice::Grown(alert, times) => (alert, 2 * times),
                         Notice::Closed(alert) => (alert, 0),
                         Notice::Test(alert) => panic!("nobody asked for {alert:?}"),
                     };
@@ -681,9 +828,11 @@ mod tests {
                     prop_assert_eq!(whose, subject, "{} is of two", alert.id);
                     match said {
                         0 => prop_assert!(before > 0, "{} closed twice", alert.id),
-                        1 => prop_assert_eq!(before, 0, "{} opened twice", alert.id),
-                        times => prop_assert!(before > 0 && before < times, "{} grew from {before}", alert.id),
+                        2 if is_confirmed => prop_assert_eq!(before, 1, "{} was not possible", alert.id),
+                        1 | 2 => prop_assert_eq!(before, 0, "{} opened twice", alert.id),
+                        times => prop_assert!(before > 1 && before < times, "{} grew from {before}", alert.id),
                     }
+                    prop_assert!(alert.up_to() > alert.limit);
                     prop_assert!(alert.measured >= alert.life.last && alert.opened_at <= alert.life.exceeded_at);
                     known.insert(alert.id, (whose, said));
                 }

@@ -20,10 +20,12 @@ use crate::flow::KernelCounts;
 /// GROWN=SCANNING SRC=10.0.0.7 CONTACTED=31 LIMIT=15 TIMES=2
 /// CLOSED=TRAFFIC SRC=10.0.0.5 PEAK=1200000000 LIMIT=1000000000 SECONDS=212
 /// CLOSED=LOSS PEAK=2.1729% LIMIT=0.1% SECONDS=340
+/// POSSIBLE=TRAFFIC SRC=10.0.0.5 TOTALBYTES=900000000 | DSTINFO=[{10.9.0.1 900000000}] | UPTO=1200000000 LIMIT=1000000000
 /// ```
 ///
 /// The original never said that something grew or ended; the lines that do so begin with other words, and so does a
-/// sample (`TEST=`), so that whoever counts `EVENT=` counts what it counted. A line about a host that was opened
+/// sample (`TEST=`), so that whoever counts `EVENT=` counts what it counted. What is only possible (`POSSIBLE=`) says
+/// how much it is at most, and becomes an `EVENT=` of its own when it is certain. A line about a host that was opened
 /// while frames were lost says so at its end (`| LOST=2.1729%`): the true values are larger.
 ///
 /// A host that receives too much is a victim and no source: its lines say `DST=`, so that nobody who blocks each `SRC=`
@@ -34,7 +36,8 @@ pub struct Line<'a>(pub &'a Notice);
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Notice::Opened(alert) => opened("EVENT", alert, f),
+            Notice::Opened(alert) if alert.life.is_possible => opened("POSSIBLE", alert, f),
+            Notice::Opened(alert) | Notice::Confirmed(alert) => opened("EVENT", alert, f),
             Notice::Test(alert) => opened("TEST", alert, f),
             Notice::Grown(alert, times) => grown(alert, *times, f),
             Notice::Closed(alert) => closed(alert, f),
@@ -62,6 +65,9 @@ fn opened(word: &str, alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result 
             write_destinations(alert, f)?;
         }
         AlertKind::Traffic | AlertKind::Scanning | AlertKind::Loss => write_destinations(alert, f)?,
+    }
+    if alert.life.is_possible {
+        write!(f, " | UPTO={} LIMIT={}", alert.up_to(), alert.limit)?;
     }
     if lost > Share(0) { write!(f, " | LOST={lost}") } else { Ok(()) }
 }
@@ -112,7 +118,8 @@ fn closed(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match source {
         Some(source) => {
             let (name, role) = (kind.name(), role(kind));
-            write!(f, "CLOSED={name} {role}={source} PEAK={measured} LIMIT={limit} SECONDS={seconds}")
+            write!(f, "CLOSED={name} {role}={source} PEAK={measured} LIMIT={limit} SECONDS={seconds}")?;
+            if alert.life.error > 0 { write!(f, " | UPTO={}", alert.up_to()) } else { Ok(()) }
         }
         None => {
             let (peak, limit) = (Share::of_a_million(measured), Share::of_a_million(limit));
@@ -150,6 +157,11 @@ mod tests {
         let scanning = Alert {
             source: "fd00::1".parse().ok(),
             ..alert(AlertKind::Scanning, vec![peer(0, 50), peer(2, 1), peer(1, 1)], vec![])
+        };
+        let possible = Alert {
+            limit: 30_000,
+            life: Life { is_possible: true, error: 8000, ..traffic.life.clone() },
+            ..traffic.clone()
         };
         let closed = Alert { closed_at: Some(UnixNanos(213_900_000_000)), ..traffic.clone() };
         let loss = KernelCounts { tp_packets: 56_793, tp_drops: 1234, tp_freezes: 1 };
@@ -195,7 +207,7 @@ mod tests {
                 "TEST=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[{10.9.8.9 23644}]",
             ),
             (
-                Notice::Opened(Alert { destinations: vec![], ..traffic }),
+                Notice::Opened(Alert { destinations: vec![], ..traffic.clone() }),
                 "EVENT=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[]",
             ),
             (
@@ -214,6 +226,26 @@ mod tests {
             (
                 Notice::Closed(Alert { measured: 30_000, closed_at: Some(UnixNanos(2_000_000_000)), ..lost }),
                 "CLOSED=LOSS PEAK=3% LIMIT=0.1% SECONDS=1",
+            ),
+            (
+                Notice::Opened(possible.clone()),
+                "POSSIBLE=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[{10.9.8.9 23644}] | UPTO=31644 LIMIT=30000",
+            ),
+            (
+                Notice::Opened(Alert { kind: AlertKind::Received, loss, ..possible.clone() }),
+                "POSSIBLE=RECEIVED DST=10.1.1.1 TOTALBYTES=47288 | UPTO=31644 LIMIT=30000 | LOST=2.1729%",
+            ),
+            // An error changes nothing of the original's line.
+            (
+                Notice::Confirmed(Alert {
+                    life: Life { error: 8000, ..traffic.life.clone() },
+                    ..traffic.clone()
+                }),
+                "EVENT=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[{10.9.8.9 23644}]",
+            ),
+            (
+                Notice::Closed(possible),
+                "CLOSED=TRAFFIC SRC=10.1.1.1 PEAK=23644 LIMIT=30000 SECONDS=0 | UPTO=31644",
             ),
             (Notice::Closed(closed), "CLOSED=TRAFFIC SRC=10.1.1.1 PEAK=23644 LIMIT=20000 SECONDS=212"),
         ] {

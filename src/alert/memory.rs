@@ -43,6 +43,7 @@ pub(super) struct Remembered {
     pub(super) alert: Alert,
     pub(super) times_said: u64,
     pub(super) is_said: bool,
+    pub(super) is_said_as_possible: bool,
 }
 
 /// Why a file is no memory.
@@ -92,6 +93,17 @@ struct AlertView {
     reopened: u32,
     times_said: u64,
     is_said: bool,
+    // There where they are, so that a file of before is read, and one without them is read by a program of before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    error: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_possible: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_said_as_possible: bool,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,7 +120,10 @@ struct MuteView {
 impl Memory {
     /// The form in the file.
     pub(super) fn to_json(&self) -> Vec<u8> {
-        let open = |known: &Remembered| AlertView::of(&known.alert, known.times_said, known.is_said);
+        let open = |known: &Remembered| AlertView {
+            is_said_as_possible: known.is_said_as_possible,
+            ..AlertView::of(&known.alert, known.times_said, known.is_said)
+        };
         let view = View {
             version: VERSION,
             opened: self.opened,
@@ -174,6 +189,9 @@ impl AlertView {
             reopened: alert.life.reopened,
             times_said,
             is_said,
+            error: alert.life.error,
+            is_possible: alert.life.is_possible,
+            is_said_as_possible: false,
         }
     }
 
@@ -187,14 +205,19 @@ impl AlertView {
         if self.source.is_none() != (kind == AlertKind::Loss) {
             return Err(MemoryFault::Wrong("the source of an alert"));
         }
-        if self.limit == 0 || self.measured < self.last {
+        if self.limit == 0 || self.measured < self.last || self.measured.checked_add(self.error).is_none() {
             return Err(MemoryFault::Wrong("the limit or peak of an alert"));
+        }
+        if self.is_said_as_possible && !self.is_said {
+            return Err(MemoryFault::Wrong("what was said of an alert"));
         }
         let life = Life {
             last: self.last,
             exceeded_at: UnixNanos(self.exceeded_at),
             reopened: self.reopened,
             is_muted: false,
+            is_possible: self.is_possible,
+            error: self.error,
         };
         let alert = Alert {
             id: self.id,
@@ -211,7 +234,12 @@ impl AlertView {
             loss: KernelCounts::default(),
             life,
         };
-        Ok(Remembered { alert, times_said: self.times_said, is_said: self.is_said })
+        Ok(Remembered {
+            alert,
+            times_said: self.times_said,
+            is_said: self.is_said,
+            is_said_as_possible: self.is_said_as_possible,
+        })
     }
 }
 
@@ -265,15 +293,31 @@ pub(super) mod tests {
             scan: None,
             ports: Vec::new(),
             loss: KernelCounts::default(),
-            life: Life { last: 200, exceeded_at: UnixNanos(7), reopened: 1, is_muted: false },
+            life: Life { last: 200, exceeded_at: UnixNanos(7), reopened: 1, ..Life::default() },
         };
         let open = Remembered {
             alert: alert("1790000000-1", AlertKind::Traffic, Some([10, 0, 0, 1])),
             times_said: 2,
             is_said: true,
+            is_said_as_possible: false,
         };
-        let loss =
-            Remembered { alert: alert("1790000000-2", AlertKind::Loss, None), times_said: 1, is_said: true };
+        let loss = Remembered {
+            alert: alert("1790000000-2", AlertKind::Loss, None),
+            times_said: 1,
+            is_said: true,
+            is_said_as_possible: false,
+        };
+        let received = alert("1790000000-4", AlertKind::Received, Some([10, 0, 0, 1]));
+        let possible = Remembered {
+            alert: Alert {
+                measured: 80,
+                life: Life { last: 80, is_possible: true, error: 50, ..received.life },
+                ..received
+            },
+            times_said: 1,
+            is_said: true,
+            is_said_as_possible: true,
+        };
         let closed = Alert {
             closed_at: Some(UnixNanos(9)),
             ..alert("1790000000-3", AlertKind::Scanning, Some([10, 0, 0, 1]))
@@ -286,7 +330,13 @@ pub(super) mod tests {
             until: UnixNanos(2),
             reason: "the backup".to_owned(),
         };
-        Memory { opened: 3, last_mute: 4, open: vec![open, loss], closed: vec![closed], mutes: vec![mute] }
+        Memory {
+            opened: 4,
+            last_mute: 4,
+            open: vec![open, loss, possible],
+            closed: vec![closed],
+            mutes: vec![mute],
+        }
     }
 
     #[test]
@@ -296,13 +346,23 @@ pub(super) mod tests {
         }
     }
 
+    /// What has no error and is certain looks as it did before either was known.
+    #[test]
+    fn what_was_written_before_errors_were_known_is_read() {
+        let mut memory = sample();
+        memory.open.retain(|known| !known.alert.life.is_possible);
+        let json = String::from_utf8(memory.to_json()).expect("JSON is text");
+        assert!(json.contains(r#""times_said":2,"is_said":true}"#) && !json.contains("possible"), "{json}");
+        assert_eq!(Memory::from_json(json.as_bytes()).ok(), Some(memory));
+    }
+
     #[test]
     fn one_fault_refuses_the_whole() {
         let json = String::from_utf8(sample().to_json()).expect("JSON is text");
         let cases = [
             (r#""version":1"#, r#""version":2"#, "its version is 2"),
-            (r#""opened":3"#, r#""opened":-3"#, "not of this form"),
-            (r#""opened":3"#, r#""opened":3,"more":1"#, "unknown field"),
+            (r#""opened":4"#, r#""opened":-3"#, "not of this form"),
+            (r#""opened":4"#, r#""opened":4,"more":1"#, "unknown field"),
             (r#""kind":"TRAFFIC""#, r#""kind":"SPAM""#, "the kind of an alert"),
             ("1790000000-1", "", "the id of an alert"),
             ("1790000000-1", "a b", "the id of an alert"),
@@ -313,6 +373,8 @@ pub(super) mod tests {
             (r#""closed_at":9"#, r#""closed_at":null"#, "open and closed"),
             (r#""limit":100"#, r#""limit":0"#, "the limit or peak"),
             (r#""measured":300"#, r#""measured":199"#, "the limit or peak"),
+            (r#""error":50"#, r#""error":18446744073709551615"#, "the limit or peak"),
+            (r#""is_said":true,"error""#, r#""is_said":false,"error""#, "what was said"),
             ("10.0.0.0/24", "10.0.0.1/24", "the source of a mute"),
             ("the backup", "the\\nbackup", "the reason of a mute"),
             (r#""last_mute":4"#, r#""last_mute":3"#, "the numbers of mutes"),

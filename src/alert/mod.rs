@@ -12,6 +12,7 @@
 mod comparison;
 mod disk;
 mod json;
+mod lag;
 mod ledger;
 mod line;
 mod memory;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 pub use comparison::Comparison;
 pub use json::{json, json_with_origin, rfc3339};
+pub use lag::{Lag, Longest, Step};
 pub use ledger::{Changes, Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
 pub use line::Line;
 pub use memory::{Memory, MemoryFault};

@@ -10,9 +10,13 @@ use crate::flow::{HostRow, InterfaceCounts, KernelCounts, PeerBytes, Snapshot};
 use crate::packet::Skip;
 use crate::time::UnixNanos;
 
+use super::lag::Lag;
 use super::sink::{Counts, SinkName};
 
 /// A finding that was said: when it opened, when it grew, when it closes.
+///
+/// It is *possible* where only the error of what was measured reaches beyond the limit, and certain from the first
+/// finding on that exceeds the limit by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     /// Stable name of this alert.
@@ -27,7 +31,7 @@ pub struct Alert {
     pub closed_at: Option<UnixNanos>,
     /// The largest value measured so far: bytes, hosts, ports, or lost frames of a million.
     pub measured: u64,
-    /// The limit that `measured` exceeded.
+    /// The limit that `measured` exceeded, or may exceed.
     pub limit: u64,
     /// Bytes that the host sent in the window when the alert opened.
     pub ip_bytes: u64,
@@ -47,7 +51,7 @@ pub struct Alert {
 /// What changes of an alert while it lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Life {
-    /// The latest value that exceeded the limit.
+    /// The latest value that exceeded the limit, or may have.
     pub last: u64,
     /// When that was.
     pub exceeded_at: UnixNanos,
@@ -55,12 +59,23 @@ pub struct Life {
     pub reopened: u32,
     /// Nothing is said of it, by wish of the operator.
     pub is_muted: bool,
+    /// Since it opened, nothing has shown for certain that the limit is exceeded.
+    pub is_possible: bool,
+    /// How much larger than `measured` the largest true value may be, since the table had no room for all of it.
+    pub error: u64,
 }
 
-/// A host with at least one open alert, as it is now.
+impl Alert {
+    /// The most that the largest true value can be.
+    pub fn up_to(&self) -> u64 {
+        self.measured.saturating_add(self.life.error)
+    }
+}
+
+/// A host with at least one open alert that is certain, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActiveHost {
-    /// Kinds of its open alerts, in order.
+    /// Kinds of those alerts, in order.
     pub kinds: Vec<AlertKind>,
     /// What it did in the window.
     pub row: HostRow,
@@ -83,6 +98,8 @@ pub struct Report {
     pub interfaces: Vec<InterfaceReport>,
     /// What each place that alerts go to was given, and what became of it.
     pub sinks: Vec<(SinkName, Counts)>,
+    /// How far behind the analyst is.
+    pub lag: Lag,
 }
 
 /// What was seen of one interface since the start, beside what the kernel counted on it.
@@ -113,6 +130,8 @@ pub struct InterfaceReport {
 pub enum Notice {
     /// It opened, for the first time or again.
     Opened(Alert),
+    /// It was possible and is certain now.
+    Confirmed(Alert),
     /// It has reached this many times its limit.
     Grown(Alert, u64),
     /// It closed.
@@ -125,21 +144,29 @@ impl Notice {
     /// The alert, as it is at this point of its life.
     pub fn alert(&self) -> &Alert {
         match self {
-            Self::Opened(alert) | Self::Grown(alert, _) | Self::Closed(alert) | Self::Test(alert) => alert,
+            Self::Opened(alert)
+            | Self::Confirmed(alert)
+            | Self::Grown(alert, _)
+            | Self::Closed(alert)
+            | Self::Test(alert) => alert,
         }
     }
 
     /// The alert alone.
     pub fn into_alert(self) -> Alert {
         match self {
-            Self::Opened(alert) | Self::Grown(alert, _) | Self::Closed(alert) | Self::Test(alert) => alert,
+            Self::Opened(alert)
+            | Self::Confirmed(alert)
+            | Self::Grown(alert, _)
+            | Self::Closed(alert)
+            | Self::Test(alert) => alert,
         }
     }
 
     /// Where in its life it is.
     pub fn state(&self) -> State {
         match self {
-            Self::Opened(_) | Self::Grown(..) => State::Open,
+            Self::Opened(alert) | Self::Confirmed(alert) | Self::Grown(alert, _) => State::of(alert),
             Self::Closed(_) => State::Closed,
             Self::Test(_) => State::Test,
         }
@@ -151,6 +178,8 @@ impl Notice {
 pub enum State {
     /// The host is over its limit, or was within the last window.
     Open,
+    /// It may be, as far as the table had room to count it.
+    Possible,
     /// It is over.
     Closed,
     /// It never was: a sample.
@@ -160,13 +189,18 @@ pub enum State {
 impl State {
     /// How an alert is, seen without the notice that tells.
     pub fn of(alert: &Alert) -> Self {
-        if alert.closed_at.is_some() { Self::Closed } else { Self::Open }
+        match alert.closed_at {
+            Some(_) => Self::Closed,
+            None if alert.life.is_possible => Self::Possible,
+            None => Self::Open,
+        }
     }
 
     /// The word for it in JSON and in the environment of programs.
     pub fn word(self) -> &'static str {
         match self {
             Self::Open => "open",
+            Self::Possible => "possible",
             Self::Closed => "closed",
             Self::Test => "test",
         }

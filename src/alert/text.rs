@@ -12,6 +12,7 @@ use crate::detect::Share;
 /// TRAFFIC: 10.0.0.5 (laptop.lan, NL, AS64500) sent 1200000000 bytes, the limit is 1000000000
 /// SCANNING is over: 10.0.0.7 contacted up to 40 hosts, the limit is 15
 /// LOSS: this gateway lost 2.1729% of the frames it was to watch, the limit is 0.1%
+/// TRAFFIC is possible: 10.0.0.5 sent 900000000 bytes (1200000000 at most), the limit is 1000000000
 /// TEST, nothing happened: 192.0.2.1 sent 1200000000 bytes, the limit is 1000000000
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -48,19 +49,23 @@ impl fmt::Display for Sentence<'_> {
             AlertKind::Received => ("received", "bytes"),
             AlertKind::Loss => ("lost", "frames of a million"),
         };
-        write!(
-            f,
-            "{}: {source}{known} {verb} {up_to}{measured} {unit}, the limit is {limit}",
-            Title(self.notice)
-        )
+        write!(f, "{}: {source}{known} {verb} {up_to}{measured} {unit}", Title(self.notice))?;
+        let alert = self.notice.alert();
+        if alert.life.error > 0 {
+            write!(f, " ({} at most)", alert.up_to())?;
+        }
+        write!(f, ", the limit is {limit}")
     }
 }
 
 impl fmt::Display for Title<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let &Alert { kind, ref life, .. } = self.0.alert();
         match self.0.state() {
-            State::Open => f.write_str(self.0.alert().kind.name()),
-            State::Closed => write!(f, "{} is over", self.0.alert().kind.name()),
+            State::Open => f.write_str(kind.name()),
+            State::Possible => write!(f, "{} is possible", kind.name()),
+            State::Closed if life.is_possible => write!(f, "possible {} is over", kind.name()),
+            State::Closed => write!(f, "{} is over", kind.name()),
             State::Test => f.write_str("TEST, nothing happened"),
         }
     }
@@ -68,6 +73,7 @@ impl fmt::Display for Title<'_> {
 
 #[cfg(test)]
 mod tests {
+    use crate::alert::record::Life;
     use crate::alert::sample;
 
     use super::*;
@@ -79,6 +85,12 @@ mod tests {
         let loss =
             Alert { kind: AlertKind::Loss, source: None, measured: 21_729, limit: 1_000, ..scan.clone() };
         let bytes = "192.0.2.1 sent 1200000000 bytes, the limit is 1000000000";
+        let possible = Alert {
+            measured: 900_000_000,
+            life: Life { is_possible: true, error: 300_000_000, ..Life::default() },
+            ..sample::traffic()
+        };
+        let at_most = "192.0.2.1 sent 900000000 bytes (1200000000 at most), the limit is 1000000000";
         let cases = [
             (Notice::Opened(sample::traffic()), format!("TRAFFIC: {bytes}")),
             (Notice::Test(sample::traffic()), format!("TEST, nothing happened: {bytes}")),
@@ -89,6 +101,18 @@ mod tests {
             (
                 Notice::Opened(loss),
                 "LOSS: this gateway lost 2.1729% of the frames it was to watch, the limit is 0.1%".to_owned(),
+            ),
+            (Notice::Opened(possible.clone()), format!("TRAFFIC is possible: {at_most}")),
+            (
+                Notice::Closed(possible.clone()),
+                format!("possible TRAFFIC is over: {}", at_most.replace("sent", "sent up to")),
+            ),
+            (
+                Notice::Confirmed(Alert {
+                    life: Life { is_possible: false, ..possible.life.clone() },
+                    ..possible
+                }),
+                format!("TRAFFIC: {at_most}"),
             ),
             (
                 Notice::Opened(ports),

@@ -1,10 +1,13 @@
 //! `/api/v1/accounting`: where every frame went since the start, in total and by interface, beside what the kernel
 //! says. The numbers are for proof, so each is in exactly one place and nothing is rounded.
 
-use serde::Serialize;
+use std::time::Duration;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 use super::view::{Counted, Skipped};
-use crate::alert::{AlertKind, InterfaceReport, Report, rfc3339};
+use crate::alert::{AlertKind, InterfaceReport, Lag, Longest, Report, Step, rfc3339};
 use crate::capture::LinkCounters;
 use crate::detect::Sight;
 use crate::flow::{Crossed, KernelCounts};
@@ -19,6 +22,7 @@ pub(super) struct Accounting<'a> {
     hosts_omitted: usize,
     kernel: Kernel,
     loss: Loss,
+    analyst: Analyst<'a>,
     interfaces: Vec<Interface<'a>>,
     topology: Topology,
 }
@@ -46,6 +50,28 @@ struct Loss {
     /// Since when an alert about it is open.
     alert_since: Option<String>,
 }
+
+/// Whether the analyst keeps up with the workers. While it does not, reports come late first, and alerts after that.
+#[derive(Debug, Serialize)]
+struct Analyst<'a> {
+    /// From the hand-over of what a worker counted until it was added to the windows.
+    waited: Span,
+    /// What it does meanwhile; nothing is added to the windows while one step lasts.
+    steps: Steps<'a>,
+    reports_put_off: u64,
+    judgements_put_off: u64,
+}
+
+/// The longest of its kind, of the last minute or two and since the start.
+#[derive(Debug, Serialize)]
+struct Span {
+    lately_ms: f64,
+    max_ms: f64,
+}
+
+/// By the name of the step.
+#[derive(Debug)]
+struct Steps<'a>(&'a [Longest; Step::ALL.len()]);
 
 #[derive(Debug, Serialize)]
 struct Interface<'a> {
@@ -122,14 +148,15 @@ impl<'a> Accounting<'a> {
                 time_squeezes: kernel.backlog.map(|backlog| backlog.time_squeezes),
             },
             loss: Loss::of(report),
+            analyst: Analyst::of(&report.lag),
             interfaces: report.interfaces.iter().map(Interface::of).collect(),
             topology: Topology {
                 forwards: kernel.forwards,
                 local_networks: kernel.local_networks.iter().map(ToString::to_string).collect(),
                 changes: Changes {
                     count: kernel.changes.count,
-                    last_ms: kernel.changes.last.as_secs_f64() * 1e3,
-                    max_ms: kernel.changes.max.as_secs_f64() * 1e3,
+                    last_ms: millis(kernel.changes.last),
+                    max_ms: millis(kernel.changes.max),
                 },
             },
         }
@@ -147,6 +174,37 @@ impl Loss {
             alert_since: alert.map(|alert| rfc3339(alert.opened_at)),
         }
     }
+}
+
+impl<'a> Analyst<'a> {
+    fn of(lag: &'a Lag) -> Self {
+        Self {
+            waited: Span::of(&lag.waited),
+            steps: Steps(&lag.steps),
+            reports_put_off: lag.reports_put_off,
+            judgements_put_off: lag.judgements_put_off,
+        }
+    }
+}
+
+impl Span {
+    fn of(longest: &Longest) -> Self {
+        Self { lately_ms: millis(longest.lately), max_ms: millis(longest.max) }
+    }
+}
+
+impl Serialize for Steps<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (step, longest) in Step::ALL.iter().zip(self.0) {
+            map.serialize_entry(step.name(), &Span::of(longest))?;
+        }
+        map.end()
+    }
+}
+
+fn millis(span: Duration) -> f64 {
+    span.as_secs_f64() * 1e3
 }
 
 impl<'a> Interface<'a> {

@@ -6,25 +6,35 @@
 
 use std::collections::HashMap;
 
-use hyper::body::Bytes;
+use serde::Serialize;
 
-use super::view::{self, LegacyHost};
+use super::shared::Elements;
+use super::view::LegacyHost;
 use crate::alert::{AlertKind, Report};
 
 /// Hosts with an open alert, and which.
-pub(super) fn active(report: &Report, hide_destinations: bool) -> Bytes {
-    view::json_array(
-        report.active.iter().map(|host| LegacyHost::of(&host.row, &host.kinds, hide_destinations)),
-    )
+pub(super) struct Active {
+    pub(super) hides_destinations: bool,
 }
 
 /// Hosts on the chart, with the alerts that are open for them.
-pub(super) fn all(report: &Report, hide_destinations: bool) -> Bytes {
-    let kinds: HashMap<_, &[AlertKind]> =
-        report.active.iter().map(|host| (host.row.addr, host.kinds.as_slice())).collect();
-    view::json_array(
-        report.snapshot.hosts.iter().map(|row| {
-            LegacyHost::of(row, kinds.get(&row.addr).copied().unwrap_or_default(), hide_destinations)
-        }),
-    )
+pub(super) struct All {
+    pub(super) hides_destinations: bool,
+}
+
+impl Elements for Active {
+    fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
+        report.active.iter().map(|host| LegacyHost::of(host.row.view(), &host.kinds, self.hides_destinations))
+    }
+}
+
+impl Elements for All {
+    fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
+        let kinds: HashMap<_, &[AlertKind]> =
+            report.active.iter().map(|host| (host.row.addr, host.kinds.as_slice())).collect();
+        report.snapshot.hosts.iter().map(move |row| {
+            let kinds = kinds.get(&row.addr).copied().unwrap_or_default();
+            LegacyHost::of(row, kinds, self.hides_destinations)
+        })
+    }
 }

@@ -11,8 +11,8 @@
 //! * **Follows** RFC 9110 and RFC 9112 (HTTP), RFC 9457 (problem details), and the original's JSON.
 //!
 //! One request meets the files in this order: `server` accepts it, `wire` watches the clock over its socket,
-//! `site` finds who answers, `guard` says whether at all, `legacy`, `v1` or `assets` answer, `reply` puts the
-//! headers on.
+//! `site` finds who answers, `guard` says whether at all, `legacy`, `v1` or `assets` answer, `shared` keeps what
+//! they have written for those who ask next, `reply` puts the headers on.
 //!
 //! Reading is all that most paths allow; `mutes` takes orders, which are checked to come from no other web page.
 //!
@@ -30,6 +30,7 @@ mod mutes;
 mod replayed;
 mod reply;
 mod server;
+mod shared;
 mod sinks;
 mod site;
 mod v1;

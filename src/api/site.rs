@@ -1,6 +1,6 @@
 //! The map of the site: which path is answered by whom.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
@@ -8,6 +8,7 @@ use hyper::{Request, Response, StatusCode};
 
 use super::guard::{self, Refusal};
 use super::mutes::{self, Mutes};
+use super::shared::PerReport;
 use super::view::{self, Capabilities};
 use super::{assets, legacy, reply, v1};
 use crate::alert::{Origins, Report};
@@ -23,6 +24,7 @@ pub(super) struct Site {
     active: PerReport,
     all: PerReport,
     alerts: PerReport,
+    possible: PerReport,
     mutes: Option<Mutes>,
 }
 
@@ -32,8 +34,8 @@ impl Site {
         report: Arc<Published<Report>>,
         origins: Arc<Published<Origins>>,
     ) -> Self {
-        let [active, all, alerts] = Default::default();
-        Self { capabilities, report, origins, active, all, alerts, mutes: None }
+        let [active, all, alerts, possible] = Default::default();
+        Self { capabilities, report, origins, active, all, alerts, possible, mutes: None }
     }
 
     /// The same with a desk that takes orders about mutes.
@@ -51,25 +53,32 @@ impl Site {
             (Some(mutes), Some(rest)) if rest.is_empty() || rest.starts_with('/') => {
                 mutes.answer(request).await
             }
-            _ => self.answer(&request),
+            _ => self.answer(&request).await,
         }
     }
 
     /// Answers a request to read. Its body is never read.
-    fn answer<B: Body>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    async fn answer<B: Body>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if let Err(refusal) = guard::admit(request) {
             return reply::refusal(refusal);
         }
         let capabilities = self.capabilities.read();
-        let hide = capabilities.no_destinations;
+        let hides_destinations = capabilities.no_destinations;
         match request.uri().path() {
-            "/active" => reply::json(self.active.of(&self.report, |report| legacy::active(report, hide))),
-            "/all" => reply::json(self.all.of(&self.report, |report| legacy::all(report, hide))),
+            "/active" => {
+                reply::json(self.active.array(&self.report, &legacy::Active { hides_destinations }).await)
+            }
+            "/all" => reply::json(self.all.array(&self.report, &legacy::All { hides_destinations }).await),
             "/capabilities" => reply::json(view::json(&*capabilities)),
             "/healthz" => reply::text("ok"),
             "/api/v1/alerts" => {
                 let origins = self.origins.read();
-                reply::json(self.alerts.of(&self.report, |report| v1::alerts(report, &origins)))
+                reply::json(self.alerts.array(&self.report, &v1::Alerts { origins: &origins }).await)
+            }
+            "/api/v1/alerts/possible" => {
+                let origins = self.origins.read();
+                let possible = v1::PossibleAlerts { origins: &origins };
+                reply::json(self.possible.array(&self.report, &possible).await)
             }
             "/api/v1/sinks" => reply::json(v1::sinks(&self.report.read())),
             "/api/v1/accounting" => reply::json(v1::accounting(&self.report.read())),
@@ -83,58 +92,72 @@ impl Site {
     }
 }
 
-/// A body that is written once for a report and shared by everybody who asks while that report is current.
-#[derive(Debug, Default)]
-struct PerReport(Mutex<(Weak<Report>, Bytes)>);
-
-impl PerReport {
-    fn of(&self, report: &Published<Report>, write: impl FnOnce(&Report) -> Bytes) -> Bytes {
-        let report = report.read();
-        // One thread serves all connections, so nobody ever waits here.
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The weak reference keeps the address from being used again without keeping the report alive, so
-        // equal addresses are the same report.
-        if !std::ptr::eq(held.0.as_ptr(), Arc::as_ptr(&report)) {
-            *held = (Arc::downgrade(&report), write(&report));
-        }
-        held.1.clone()
-    }
-}
-
 const NOT_FOUND: Refusal = Refusal {
     status: StatusCode::NOT_FOUND,
-    detail: "there are /active, /all, /capabilities, /healthz, /api/v1/accounting, /api/v1/alerts, /api/v1/mutes, /api/v1/sinks and /dashboard/",
+    detail: "there are /active, /all, /capabilities, /healthz, /api/v1/accounting, /api/v1/alerts, /api/v1/alerts/possible, /api/v1/mutes, /api/v1/sinks and /dashboard/",
 };
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use http_body_util::BodyExt;
+    use hyper::header::HOST;
+
+    use crate::flow::{HostRow, PeerBytes};
+
     use super::*;
 
-    #[test]
-    fn a_body_is_written_once_per_report() {
-        let report = Published::new(Report::default());
-        let body = PerReport::default();
-        let mut written = 0;
-        let mut ask = |report: &Published<Report>| {
-            body.of(report, |_| {
-                written += 1;
-                Bytes::from(written.to_string())
+    /// 50,000 hosts with two destinations each.
+    fn large_report() -> Report {
+        let addr = |n: u32| Ipv4Addr::from_bits(0x0a00_0000 + n).into();
+        let mut report = Report::default();
+        report.snapshot.hosts = (0..50_000)
+            .map(|n| HostRow {
+                ip_bytes: 3000,
+                destinations: vec![
+                    PeerBytes { addr: addr(n + 1), ip_bytes: 2000 },
+                    PeerBytes { addr: addr(n + 2), ip_bytes: 1000 },
+                ],
+                ..HostRow::silent(addr(n))
             })
-        };
-        assert_eq!(ask(&report), "1");
-        assert_eq!(ask(&report), "1");
-        report.publish(Report::default());
-        assert_eq!(ask(&report), "2", "an equal report that is another one");
-        assert_eq!(ask(&report), "2");
+            .collect();
+        report
     }
 
     #[test]
-    fn the_cache_does_not_keep_an_old_report_alive() {
-        let report = Published::new(Report::default());
-        let body = PerReport::default();
-        body.of(&report, |_| Bytes::new());
-        let old = Arc::downgrade(&report.read());
-        report.publish(Report::default());
-        assert!(old.upgrade().is_none());
+    fn all_readers_of_a_large_report_share_one_body() {
+        let capabilities = Capabilities {
+            traffic_interval: 170,
+            byte_limit: 1,
+            no_destinations: false,
+            contacted_ips_analyze: true,
+            number_contacted_ips: 1,
+            analyze_ports: false,
+            num_contacted_ports: 1,
+            port_interval: 1,
+            chart_min_bytes: 1,
+            excluded_interfaces: Vec::new(),
+            further: Vec::new(),
+        };
+        let site = Site::new(
+            Arc::new(Published::new(capabilities)),
+            Arc::new(Published::new(large_report())),
+            Arc::new(Published::new(Origins::default())),
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let body = || {
+            let request = Request::get("/all").header(HOST, "localhost").body(Full::<Bytes>::default());
+            let answer = runtime.block_on(site.serve(request.expect("a request")));
+            assert_eq!(answer.status(), StatusCode::OK);
+            runtime.block_on(answer.into_body().collect()).expect("it is in memory").to_bytes()
+        };
+        let (first, second) = (body(), body());
+        assert_eq!((first.as_ptr(), first.len()), (second.as_ptr(), second.len()), "the same bytes");
+        let hosts: serde_json::Value = serde_json::from_slice(&first).expect("it is JSON");
+        let hosts = hosts.as_array().expect("it is an array");
+        assert_eq!(hosts.len(), 50_000);
+        assert_eq!(hosts[7]["SourceIP"], "10.0.0.7");
+        assert_eq!(hosts[7]["DestinationIP"][1]["Bytes"], 1000);
     }
 }

@@ -1,11 +1,13 @@
 //! `/api/v1`: our own JSON.
 
 use hyper::body::Bytes;
+use serde::Serialize;
 
 use super::accounting::Accounting;
+use super::shared::Elements;
 use super::sinks::Sink;
 use super::view;
-use crate::alert::{self, Origins, Report, State};
+use crate::alert::{self, Alert, Origins, Report, State};
 
 /// `/api/v1/accounting`: where every frame went since the start.
 pub(super) fn accounting(report: &Report) -> Bytes {
@@ -18,6 +20,27 @@ pub(super) fn sinks(report: &Report) -> Bytes {
 }
 
 /// `/api/v1/alerts`: the open alerts, the oldest first, muted ones marked as such.
-pub(super) fn alerts(report: &Report, origins: &Origins) -> Bytes {
-    view::json_array(report.alerts.iter().map(|alert| alert::json_with_origin(alert, State::Open, origins)))
+pub(super) struct Alerts<'o> {
+    pub(super) origins: &'o Origins,
+}
+
+/// `/api/v1/alerts/possible`: those of them that are no more than possible, which are in no list of the original's.
+pub(super) struct PossibleAlerts<'o> {
+    pub(super) origins: &'o Origins,
+}
+
+impl Elements for Alerts<'_> {
+    fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
+        report.alerts.iter().map(|alert| json(alert, self.origins))
+    }
+}
+
+impl Elements for PossibleAlerts<'_> {
+    fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
+        report.alerts.iter().filter(|alert| alert.life.is_possible).map(|alert| json(alert, self.origins))
+    }
+}
+
+fn json<'a>(alert: &'a Alert, origins: &'a Origins) -> impl Serialize + Send {
+    alert::json_with_origin(alert, State::of(alert), origins)
 }

@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::alert::AlertKind;
-use crate::flow::{self, HostRow};
+use crate::flow::{self, HostRow, PeerBytes};
 use crate::packet::Skip;
 
 /// `/capabilities`: the limits in force, with the original's names in the original's order.
@@ -67,8 +67,8 @@ struct LegacyDestination {
 }
 
 impl LegacyHost {
-    pub(super) fn of(row: &HostRow, kinds: &[AlertKind], hide_destinations: bool) -> Self {
-        let shown = if hide_destinations { &[] } else { row.destinations.as_slice() };
+    pub(super) fn of(row: HostRow<&[PeerBytes]>, kinds: &[AlertKind], hide_destinations: bool) -> Self {
+        let shown = if hide_destinations { &[] } else { row.destinations };
         Self {
             kinds: kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join("+"),
             source: row.addr,

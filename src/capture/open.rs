@@ -2,7 +2,8 @@
 //!
 //! 1. A netlink socket follows the interfaces; the table and the filter are made from what is there.
 //! 2. For each worker: a packet socket that receives nothing (protocol 0); its ring, with what the kernel knows of
-//!    segments if that is to be had; a filter that drops everything.
+//!    segments if that is to be had; a filter that drops everything. The kernel takes a ring's pages from the memory
+//!    node of the CPU that asks for them, so the ring is made on the core of its worker, if it has one.
 //! 3. Each is bound to all interfaces and joins one fanout group. Between these two steps a socket would receive every
 //!    frame and not only its share, which is what the filter of step 2 is for. Binding after joining is an error.
 //! 4. Once all have joined, what is in the rings is discarded, the statistics begin at zero, and each socket gets the
@@ -16,8 +17,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::utsname::uname;
-use tracing::info;
+use nix::unistd::Pid;
+use tracing::{debug, info};
 
 use super::error::{CaptureError, OpenError};
 use super::kernel_view::KernelView;
@@ -75,6 +78,15 @@ impl LiveSeed {
 /// # Errors
 /// CAP_NET_RAW is missing, the ring memory does not suffice, or a call failed; the message names the remedy.
 pub fn open(options: &Options) -> Result<Opened, OpenError> {
+    open_on(options, &[])
+}
+
+/// The same, with each ring in the memory that is nearest to the core of its worker; a worker without a core here runs
+/// anywhere.
+///
+/// # Errors
+/// As [`open`]. That a core cannot be used is none: the ring is then wherever this thread runs.
+pub fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<Opened, OpenError> {
     let size = ring_size(options)?;
     let mut watcher = Watcher::open(Policy::new(options))?;
     let preamble = preamble(options.wire_exact);
@@ -83,7 +95,8 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
     let mut group = None;
     for worker in 0..options.workers {
         let socket = Arc::new(PacketSocket::open().map_err(socket_error(worker, "socket(AF_PACKET)"))?);
-        let ring = Ring::allocate(Arc::clone(&socket), size, BLOCK_RETIRE_MS, preamble)
+        let core = cores.get(worker).copied().flatten();
+        let ring = on_core(core, || Ring::allocate(Arc::clone(&socket), size, BLOCK_RETIRE_MS, preamble))
             .map_err(socket_error(worker, "setsockopt(PACKET_RX_RING)"))?;
         socket
             .attach_filter(&filter::drop_all())
@@ -115,6 +128,24 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
     let kernel_view = watcher.views();
     let is_wire_exact = preamble == Preamble::Vnet;
     Ok(Opened { rings, watcher, is_wire_exact, kernel_view })
+}
+
+/// Does `work` on a core, and leaves the thread where it was allowed to run before.
+fn on_core<T>(core: Option<usize>, work: impl FnOnce() -> T) -> T {
+    const THIS_THREAD: Pid = Pid::from_raw(0);
+    let Some(core) = core else { return work() };
+    let moved = sched_getaffinity(THIS_THREAD).and_then(|before| {
+        let mut there = CpuSet::new();
+        there.set(core)?;
+        sched_setaffinity(THIS_THREAD, &there)?;
+        Ok(before)
+    });
+    let done = work();
+    // What fails here costs speed, not counts; a worker that cannot be pinned says so itself.
+    if let Err(error) = moved.and_then(|before| sched_setaffinity(THIS_THREAD, &before)) {
+        debug!("a ring was not made on core {core}: {error}");
+    }
+    done
 }
 
 /// What every ring has before its frames.
@@ -246,6 +277,21 @@ mod tests {
             assert_eq!(version(release), expected, "{release}");
         }
         assert!(Some((6, 18)) >= Some((6, 2)) && Some((5, 19)) < Some((6, 2)) && None < Some((6, 2)));
+    }
+
+    #[test]
+    fn a_ring_is_made_on_its_core_and_the_thread_is_free_again() {
+        const THIS_THREAD: Pid = Pid::from_raw(0);
+        let allowed = sched_getaffinity(THIS_THREAD).unwrap();
+        let is_allowed = |&core: &usize| allowed.is_set(core).unwrap_or_default();
+        for core in (0..CpuSet::count()).filter(is_allowed) {
+            assert_eq!(on_core(Some(core), || nix::sched::sched_getcpu().unwrap()), core);
+            assert_eq!(sched_getaffinity(THIS_THREAD).unwrap(), allowed);
+        }
+        // No machine has it: the ring is made all the same.
+        assert_eq!(on_core(Some(CpuSet::count() - 1), || 7), 7);
+        assert_eq!(on_core(None, || sched_getaffinity(THIS_THREAD).unwrap()), allowed);
+        assert_eq!(sched_getaffinity(THIS_THREAD).unwrap(), allowed);
     }
 
     #[test]

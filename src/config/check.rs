@@ -16,7 +16,7 @@ use super::units::{self, Bytes, Item, NumberError, within};
 use super::word::Word;
 use super::{
     CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, COOLDOWN_S, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S,
-    LIMIT_BYTES, LOSS_PPM, MEMORY_BYTES, Machine, RING_MEMORY_BYTES, WORKERS, Workers,
+    LIMIT_BYTES, LOSS_PPM, MEMORY_BYTES, Machine, MemoryLimit, RING_MEMORY_BYTES, WORKERS, Workers,
 };
 use crate::capture::{LocalNetworks, RING_BYTES_MIN};
 use crate::detect::Share;
@@ -76,8 +76,8 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let event_loop = file.read(Key::EventLoop, defaults.event_loop, word);
     let ring_memory_bytes =
         file.read(Key::RingMemory, defaults.ring_memory_bytes, |value| ring_memory(value, worker_count));
-    let memory_bytes_max =
-        file.read(Key::MemoryLimit, defaults.memory_bytes_max, |value| bytes(value, &MEMORY_BYTES));
+    let memory_limit =
+        file.read(Key::MemoryLimit, defaults.memory_limit, |value| self::memory_limit(value, machine));
     let log_format = file.read(Key::LogFormat, defaults.log_format, word);
     let places = Places::read(&mut file, defaults.places);
     let listen = file.read(Key::ListenAddress, defaults.listen, listen_address);
@@ -112,7 +112,7 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         pin_cores: pin_cores?,
         event_loop: event_loop?,
         ring_memory_bytes: ring_memory_bytes?,
-        memory_bytes_max: memory_bytes_max?,
+        memory_limit: memory_limit?,
         log_format: log_format?,
         places: places?,
         listen: listen?,
@@ -336,6 +336,13 @@ fn why_no_interface(name: &str) -> Option<String> {
     None
 }
 
+fn memory_limit(value: &str, machine: &Machine) -> Result<MemoryLimit, Complaint> {
+    if value == "auto" {
+        return Ok(MemoryLimit::Auto { here: machine.memory_limit() });
+    }
+    bytes(value, &MEMORY_BYTES).map(MemoryLimit::Bytes)
+}
+
 fn workers(value: &str, machine: &Machine) -> Result<Workers, Complaint> {
     if value == "auto" {
         return Ok(Workers::Auto { here: machine.workers() });
@@ -492,6 +499,7 @@ mod tests {
             "Workers: 8\nPinCores: none\nRingMemory: 1049K",
             "RingMemory: 4G",
             "MemoryLimit: 32M",
+            "MemoryLimit: auto",
             "AlertFile: /a.jsonl\nAlertFileMaxSize: 10K\nAlertFileKeep: 0",
             "AlertFile: \"/with space #1/a.jsonl\"",
             "AlertFile:",

@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 
 use crate::alert::{Facility, WebhookFormat};
 use ipnet::IpNet;
+use nix::sys::sysinfo::sysinfo;
 
 use self::limit_for::LimitFor;
 use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
@@ -85,7 +86,7 @@ pub struct Config {
     pin_cores: PinCores,
     event_loop: EventLoop,
     ring_memory_bytes: u64,
-    memory_bytes_max: u64,
+    memory_limit: MemoryLimit,
     log_format: Format,
     places: Places,
     listen: SocketAddr,
@@ -98,6 +99,15 @@ enum Workers {
     Auto { here: usize },
     /// This many.
     Count(usize),
+}
+
+/// How much memory the tables may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MemoryLimit {
+    /// A quarter of the machine's, within [`MEMORY_BYTES_AUTO`]; so many bytes here.
+    Auto { here: u64 },
+    /// These bytes.
+    Bytes(u64),
 }
 
 impl Config {
@@ -169,7 +179,7 @@ impl Config {
             pin_cores: PinCores::None,
             event_loop: EventLoop::Auto,
             ring_memory_bytes: 64_000_000,
-            memory_bytes_max: 256_000_000,
+            memory_limit: MemoryLimit::Auto { here: machine.memory_limit() },
             log_format: Format::Text,
             places: Places {
                 file: None,
@@ -220,22 +230,40 @@ impl Workers {
     }
 }
 
-/// What a configuration is held against: the CPUs that this process may run on, ascending and at least one.
+impl MemoryLimit {
+    fn bytes(self) -> u64 {
+        match self {
+            MemoryLimit::Auto { here } => here,
+            MemoryLimit::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// What a configuration is held against: the CPUs that this process may run on, ascending and at least one; and the
+/// memory of the machine.
 #[derive(Clone, Debug)]
 struct Machine {
     cores: Vec<usize>,
+    memory_bytes: u64,
 }
 
 impl Machine {
     fn here() -> Self {
         let mask = core_affinity::get_core_ids().unwrap_or_default();
-        let cores: Vec<usize> = mask.into_iter().map(|core| core.id).collect();
-        if !cores.is_empty() {
-            return Self { cores };
+        let mut cores: Vec<usize> = mask.into_iter().map(|core| core.id).collect();
+        if cores.is_empty() {
+            // The mask does not read where there are more CPUs than a `cpu_set_t` holds.
+            let count = std::thread::available_parallelism().map_or(1, usize::from);
+            cores = (0..count).collect();
         }
-        // The mask does not read where there are more CPUs than a `cpu_set_t` holds.
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { cores: (0..count).collect() }
+        // What cannot be read is taken for little.
+        Self { cores, memory_bytes: sysinfo().map_or(0, |machine| machine.ram_total()) }
+    }
+
+    /// The bytes that `MemoryLimit: auto` gives, in whole megabytes.
+    fn memory_limit(&self) -> u64 {
+        let bytes = (self.memory_bytes / 4).clamp(*MEMORY_BYTES_AUTO.start(), *MEMORY_BYTES_AUTO.end());
+        bytes / 1_000_000 * 1_000_000
     }
 
     /// The number of workers that `auto` gives.
@@ -283,9 +311,13 @@ const WORKERS: RangeInclusive<usize> = 1..=256;
 /// (`packet_set_ring` of net/packet/af_packet.c), and there may be one only.
 const RING_MEMORY_BYTES: RangeInclusive<u64> = 1_000_000..=4_000_000_000;
 
-/// Bytes of all tables. At some 200 bytes for a pair that stays active, the minimum holds a hundred thousand
-/// of them beside what the workers have not handed over yet.
+/// Bytes of all but the rings. At 430 bytes for a pair of hosts that is active all the time, and the host that comes with
+/// it, the minimum holds ten thousand of them, and then it forgets the smallest.
 const MEMORY_BYTES: RangeInclusive<u64> = 32_000_000..=1_000_000_000_000;
+
+/// What `auto` gives at least and at most: a router of 512 MB keeps three quarters for others, and more than the upper
+/// end holds 10 million pairs of hosts, however large the gateway is.
+const MEMORY_BYTES_AUTO: RangeInclusive<u64> = 64_000_000..=4_000_000_000;
 
 /// Bytes of an interface name (`IFNAMSIZ` of linux/if.h without the final zero).
 const INTERFACE_NAME_BYTES_MAX: usize = 15;
@@ -296,7 +328,7 @@ mod tests {
 
     /// The two CPUs of a machine that is not this one.
     pub(super) fn two_cores() -> Machine {
-        Machine { cores: vec![2, 3] }
+        Machine { cores: vec![2, 3], memory_bytes: 512_000_000 }
     }
 
     #[test]
@@ -323,7 +355,7 @@ mod tests {
     #[test]
     fn defaults_pass_every_check_on_any_machine() {
         for count in [1, 2, 64, 256, 1024] {
-            let machine = Machine { cores: (0..count).collect() };
+            let machine = Machine { cores: (0..count).collect(), memory_bytes: 0 };
             let defaults = Config::defaults(&machine);
             let written = defaults.to_string();
             let read = Config::parse_on("it", written.as_bytes(), &machine)

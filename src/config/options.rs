@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Config;
 use crate::api::view::Capabilities;
+use crate::capture::LocalNetworks;
 use crate::detect::{ByNetwork, Exception, HostLimits};
 use crate::logging::Format;
 use crate::{alert, api, capture, detect, engine, flow};
@@ -48,7 +49,7 @@ impl Config {
             port_interval: self.judge_contacted_ports.then(|| Duration::from_secs(self.port_interval_s)),
             chart_bytes_min: self.chart_bytes_min,
             group_ipv6: self.group_ipv6,
-            memory_bytes_max: self.memory_bytes_max,
+            memory_bytes_max: self.memory_limit.bytes(),
         }
     }
 
@@ -80,9 +81,15 @@ impl Config {
             .limits_for
             .iter()
             .map(|limit| (limit.network, limit.exceptions.iter().copied().filter(applies).collect()));
+        // What `auto` finds is no reason: anybody can forge a private address.
+        let protected = match &self.local_networks {
+            LocalNetworks::Auto => Vec::new(),
+            LocalNetworks::List(networks) => networks.clone(),
+        };
         detect::Limits {
             hosts,
             ignored,
+            protected,
             loss_ppm_max: self.loss_ppm_max,
             scan_rule: self.scan_rule,
             ..detect::Limits::default()
@@ -278,6 +285,7 @@ mod tests {
         let limits = detect::Limits {
             hosts,
             ignored,
+            protected: vec![network("10.0.0.0/8")],
             loss_ppm_max: Some(50_000),
             scan_rule: ScanRule::Suspicious,
             ..Default::default()

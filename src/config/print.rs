@@ -6,7 +6,7 @@ use std::path::Path;
 use super::key::Key;
 use super::units::{Amount, Bytes};
 use super::word::Word;
-use super::{Config, Workers};
+use super::{Config, MemoryLimit, Workers};
 use crate::alert::Secret;
 use crate::capture::LocalNetworks;
 use crate::detect::Share;
@@ -79,7 +79,10 @@ impl Config {
             },
             Key::EventLoop => self.event_loop.word().to_owned(),
             Key::RingMemory => Bytes(self.ring_memory_bytes).to_string(),
-            Key::MemoryLimit => Bytes(self.memory_bytes_max).to_string(),
+            Key::MemoryLimit => match self.memory_limit {
+                MemoryLimit::Auto { .. } => "auto".to_owned(),
+                MemoryLimit::Bytes(bytes) => Bytes(bytes).to_string(),
+            },
             Key::LogFormat => self.log_format.word().to_owned(),
             Key::AlertFile => file(self.places.file.as_deref()),
             Key::AlertFileMaxSize => Bytes(self.places.file_bytes_max).to_string(),
@@ -141,6 +144,12 @@ impl Config {
             (Key::Promiscuous, _) if self.promiscuous.is_empty() => {
                 Some("none: every interface receives what is for this host".to_owned())
             }
+            (Key::MemoryLimit, _) => match self.memory_limit {
+                MemoryLimit::Auto { here } => {
+                    Some(format!("a quarter of the memory from 64M to 4G, here {}", Bytes(here)))
+                }
+                MemoryLimit::Bytes(_) => None,
+            },
             (Key::Workers, Workers::Auto { here }) => Some(format!("one for each usable CPU, here {here}")),
             _ => None,
         }
@@ -226,7 +235,8 @@ Workers: auto
 PinCores: none
 EventLoop: auto
 RingMemory: 64M
-MemoryLimit: 256M
+# a quarter of the memory from 64M to 4G, here 128M
+MemoryLimit: auto
 LogFormat: text
 AlertFile:
 AlertFileMaxSize: 10M

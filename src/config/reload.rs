@@ -48,7 +48,7 @@ impl Config {
             pin_cores: self.pin_cores.clone(),
             event_loop: self.event_loop,
             ring_memory_bytes: self.ring_memory_bytes,
-            memory_bytes_max: self.memory_bytes_max,
+            memory_limit: self.memory_limit,
             log_format: self.log_format,
             state_file: self.state_file.clone(),
             listen: self.listen,

@@ -7,12 +7,5 @@ use super::{Finding, FindingKind, HostLimits};
 /// Finds that a host contacted more than `contacts_per_s_max` others anew.
 pub(super) fn judge(host: &HostCounts, limits: &HostLimits, findings: &mut Vec<Finding>) {
     let Some(limit) = limits.contacts_per_s_max else { return };
-    if host.contacts_per_s > limit {
-        findings.push(Finding {
-            kind: FindingKind::ContactRate,
-            source: Some(host.addr),
-            measured: u64::from(host.contacts_per_s),
-            limit: u64::from(limit),
-        });
-    }
+    findings.extend(Finding::of_count(FindingKind::ContactRate, host.addr, host.contacts_per_s, limit));
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// A limit is exceeded, now. Pure data; it may repeat every tick.
+/// A limit is exceeded, now, or may be. Pure data; it may repeat every tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Which limit.
@@ -11,8 +11,45 @@ pub struct Finding {
     pub source: Option<IpAddr>,
     /// What was measured: bytes, hosts, ports, packets or contacts of a second, or lost frames of a million.
     pub measured: u64,
-    /// The limit that it exceeds, in the same unit.
+    /// How much more it may be, since the table had no room for all that the host did.
+    pub error: u64,
+    /// The limit, in the same unit.
     pub limit: u64,
+}
+
+impl Finding {
+    /// What a sum of a host with this error says of its limit: that it exceeds it, that it may, or nothing.
+    ///
+    /// It may where the limit lies within the error, and at least half of it was counted: under a flood whoever has
+    /// just come has the error of everybody, and is not suspected for that alone.
+    pub(super) fn of_sum(
+        kind: FindingKind,
+        source: IpAddr,
+        measured: u64,
+        error: u64,
+        limit: u64,
+    ) -> Option<Self> {
+        let finding = Self { kind, source: Some(source), measured, error, limit };
+        let is_possible = finding.up_to() > limit && measured > 0 && measured >= limit.div_ceil(2);
+        (finding.is_certain() || is_possible).then_some(finding)
+    }
+
+    /// Of what was counted alone: a value above its limit.
+    pub(super) fn of_count(kind: FindingKind, source: IpAddr, measured: u32, limit: u32) -> Option<Self> {
+        let (measured, limit) = (u64::from(measured), u64::from(limit));
+        let source = Some(source);
+        (measured > limit).then_some(Self { kind, source, measured, error: 0, limit })
+    }
+
+    /// Whether the limit is exceeded by what was counted alone.
+    pub fn is_certain(&self) -> bool {
+        self.measured > self.limit
+    }
+
+    /// The most that the true value can be.
+    pub fn up_to(&self) -> u64 {
+        self.measured.saturating_add(self.error)
+    }
 }
 
 /// Which limit a finding is about. The order is the one in which several are named together.

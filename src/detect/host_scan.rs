@@ -7,12 +7,5 @@ use super::{Finding, FindingKind, HostLimits};
 /// Finds that a host contacted more than `contacted_hosts_max` others.
 pub(super) fn judge(host: &HostCounts, limits: &HostLimits, findings: &mut Vec<Finding>) {
     let Some(limit) = limits.contacted_hosts_max else { return };
-    if host.contacted_hosts > limit {
-        findings.push(Finding {
-            kind: FindingKind::Scanning,
-            source: Some(host.addr),
-            measured: u64::from(host.contacted_hosts),
-            limit: u64::from(limit),
-        });
-    }
+    findings.extend(Finding::of_count(FindingKind::Scanning, host.addr, host.contacted_hosts, limit));
 }

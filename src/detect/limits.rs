@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{ByNetwork, ScanRule};
+use crate::flow::{HostCounts, Sums};
+
+use super::{ByNetwork, FindingKind, ScanRule};
 
 /// What hosts may do, and what may be lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Limits {
     pub by_network: ByNetwork<HostLimits>,
     /// Hosts that are counted and never reported.
     pub ignored: ByNetwork<()>,
+    /// Networks whose hosts are forgotten last, where there is no room for all.
+    pub protected: Vec<IpNet>,
     /// Frames of a million that may be lost in the traffic window; `None` turns the detector off.
     pub loss_ppm_max: Option<u32>,
     /// What makes a scanner of a host that contacts too many hosts or ports.
@@ -36,6 +40,17 @@ pub struct HostLimits {
     pub contacts_per_s_max: Option<u32>,
     /// Bytes received in the traffic window.
     pub received_bytes_max: Option<u64>,
+}
+
+/// A limit that the error of a host's sum is too large for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blurred {
+    /// Which limit.
+    pub kind: FindingKind,
+    /// How much may be missing from the sum of a host.
+    pub error: u64,
+    /// The limit, in the same unit.
+    pub limit: u64,
 }
 
 /// One of the [`HostLimits`], with its value; `None` is no limit.
@@ -71,6 +86,31 @@ impl HostLimits {
     }
 }
 
+impl HostLimits {
+    /// Whether a host with these counts is over any of them, or may be.
+    #[inline]
+    pub fn are_exceeded_by(&self, host: &HostCounts) -> bool {
+        let is_over = |count: u64, limit: Option<u64>| limit.is_some_and(|limit| count > limit);
+        let are_over = |count: u32, limit: Option<u32>| limit.is_some_and(|limit| count > limit);
+        is_over(host.ip_bytes.saturating_add(host.ip_bytes_error), self.ip_bytes_max)
+            || are_over(host.contacted_hosts, self.contacted_hosts_max)
+            || are_over(host.contacted_ports, self.contacted_ports_max)
+            || are_over(host.packets_per_s, self.packets_per_s_max)
+            || are_over(host.contacts_per_s, self.contacts_per_s_max)
+            || is_over(host.received_bytes.saturating_add(host.received_bytes_error), self.received_bytes_max)
+    }
+
+    /// Whether anything is limited that is measured over a second.
+    pub fn need_rates(&self) -> bool {
+        self.packets_per_s_max.is_some() || self.contacts_per_s_max.is_some()
+    }
+}
+
+/// The lower of two limits, of which either may be none.
+fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    [one, other].into_iter().flatten().min()
+}
+
 impl Limits {
     /// The same with exceptions for some networks. What a network does not except is as in the next larger one
     /// that contains it, and at last as for all hosts.
@@ -89,11 +129,38 @@ impl Limits {
         self
     }
 
+    /// The lowest of each limit that anybody has: who is within these is within his own.
+    pub fn lowest(&self) -> HostLimits {
+        let lower = |one: HostLimits, other: &HostLimits| HostLimits {
+            ip_bytes_max: lower(one.ip_bytes_max, other.ip_bytes_max),
+            contacted_hosts_max: lower(one.contacted_hosts_max, other.contacted_hosts_max),
+            contacted_ports_max: lower(one.contacted_ports_max, other.contacted_ports_max),
+            packets_per_s_max: lower(one.packets_per_s_max, other.packets_per_s_max),
+            contacts_per_s_max: lower(one.contacts_per_s_max, other.contacts_per_s_max),
+            received_bytes_max: lower(one.received_bytes_max, other.received_bytes_max),
+        };
+        self.by_network.values().fold(self.hosts, lower)
+    }
+
     /// Whether bytes received are limited for anybody, so that they must be counted.
     pub fn need_received_bytes(&self) -> bool {
-        std::iter::once(&self.hosts)
-            .chain(self.by_network.values())
-            .any(|host| host.received_bytes_max.is_some())
+        self.all_hosts().any(|host| host.received_bytes_max.is_some())
+    }
+
+    /// The limits of which hosts with this error may have used more than half unseen, each with its error and the least
+    /// that it is for anybody: with these the table is too small for it.
+    pub fn blurred_by(&self, errors: Sums) -> impl Iterator<Item = Blurred> {
+        let least = |of: fn(&HostLimits) -> Option<u64>| self.all_hosts().filter_map(of).min();
+        let of = |kind, error, limit: Option<u64>| Some(Blurred { kind, error, limit: limit? });
+        let both = [
+            of(FindingKind::Traffic, errors.ip_bytes, least(|host| host.ip_bytes_max)),
+            of(FindingKind::Received, errors.received_bytes, least(|host| host.received_bytes_max)),
+        ];
+        both.into_iter().flatten().filter(|blurred| blurred.error > blurred.limit / 2)
+    }
+
+    fn all_hosts(&self) -> impl Iterator<Item = &HostLimits> {
+        std::iter::once(&self.hosts).chain(self.by_network.values())
     }
 
     /// What the host of an address may do; `None` if it is never reported.
@@ -128,5 +195,23 @@ mod tests {
         assert_eq!(of("10.0.5.1"), Some(smaller));
         assert_eq!(of("10.0.5.9"), None, "ignored");
         assert_eq!(of("fd00::1"), Some(HostLimits { received_bytes_max: Some(5), ..hosts }));
+    }
+
+    #[test]
+    fn a_limit_is_blurred_by_an_error_of_more_than_half_of_it() {
+        let network = |text: &str| text.parse::<IpNet>().expect("a network");
+        let hosts = HostLimits { ip_bytes_max: Some(100), ..HostLimits::default() };
+        let limits = Limits { hosts, ..Limits::default() }.with_exceptions(vec![
+            (network("10.0.0.0/24"), vec![Exception::IpBytes(Some(60)), Exception::ReceivedBytes(Some(9))]),
+            (network("10.0.1.0/24"), vec![Exception::IpBytes(None)]),
+        ]);
+        let of = |ip_bytes, received_bytes| {
+            limits.blurred_by(Sums { ip_bytes, received_bytes }).collect::<Vec<_>>()
+        };
+        assert_eq!(of(30, 4), []);
+        let traffic = Blurred { kind: FindingKind::Traffic, error: 31, limit: 60 };
+        assert_eq!(of(31, 4), [traffic]);
+        assert_eq!(of(31, 5), [traffic, Blurred { kind: FindingKind::Received, error: 5, limit: 9 }]);
+        assert_eq!(Limits::default().blurred_by(Sums { ip_bytes: 9, received_bytes: 9 }).count(), 0);
     }
 }

@@ -45,6 +45,12 @@ pub(super) fn judge(loss: &KernelCounts, limits: &Limits, findings: &mut Vec<Fin
     let Some(limit) = limits.loss_ppm_max else { return };
     let measured = loss.dropped_ppm();
     if measured > u64::from(limit) {
-        findings.push(Finding { kind: FindingKind::Loss, source: None, measured, limit: u64::from(limit) });
+        findings.push(Finding {
+            kind: FindingKind::Loss,
+            source: None,
+            measured,
+            error: 0,
+            limit: u64::from(limit),
+        });
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! A detector has no memory and no clock: the same rows give the same findings, every tick again. Whether a
 //! finding has been said is the ledger's business. A value at the limit is within it; one more is a finding.
+//!
+//! Where the table had no room for all that a host did, a sum has an error. The finding is certain where what was counted
+//! exceeds the limit, and possible where it may with the error. Contacts, ports and rates are judged by what was counted.
 #![forbid(unsafe_code)]
 
 mod contact_rate;
@@ -19,7 +22,7 @@ mod volume;
 mod why;
 
 pub use finding::{Finding, FindingKind};
-pub use limits::{Exception, HostLimits, Limits};
+pub use limits::{Blurred, Exception, HostLimits, Limits};
 pub use loss::Share;
 pub use networks::ByNetwork;
 pub use scan::{Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole, judge_hosts, judge_ports};
@@ -92,6 +95,51 @@ mod tests {
             exceptions.iter().fold(HostLimits::default(), |limits, (exception, _)| limits.with(*exception));
         assert_eq!(judge(doing(11), all).len(), exceptions.len());
         assert_eq!(judge(doing(u32::MAX), HostLimits::default()), []);
+    }
+
+    /// Where something may be missing, a limit may be exceeded: if half of it was counted.
+    #[test]
+    fn a_sum_with_an_error_may_exceed_its_limit() {
+        let limits = |max| HostLimits {
+            ip_bytes_max: Some(max),
+            received_bytes_max: Some(max),
+            contacted_hosts_max: Some(1),
+            ..HostLimits::default()
+        };
+        let (none, possible, certain) = (None, Some(false), Some(true));
+        for (measured, error, limit, expected) in [
+            (10, 0, 10, none),
+            (10, 1, 10, possible),
+            (11, 0, 10, certain),
+            (11, 5, 10, certain),
+            (6, 4, 10, none),
+            (6, 5, 10, possible),
+            (5, 5, 10, none),
+            (5, 6, 10, possible),
+            (4, 1000, 10, none),
+            // Of an odd limit, half is rounded up.
+            (5, 1000, 11, none),
+            (6, 1000, 11, possible),
+            (6, u64::MAX, 11, possible),
+            (0, 1000, 0, none),
+            (0, 1000, 1, none),
+            (1, 1000, 1, possible),
+        ] {
+            let nothing = HostCounts::nothing([10, 0, 0, 1].into());
+            let sent = HostCounts { ip_bytes: measured, ip_bytes_error: error, ..nothing };
+            let received = HostCounts { received_bytes: measured, received_bytes_error: error, ..nothing };
+            for (host, kind) in [(sent, FindingKind::Traffic), (received, FindingKind::Received)] {
+                let limits = Limits { hosts: limits(limit), ..Limits::default() };
+                let mut findings = Vec::new();
+                run(&KernelCounts::default(), &[host], &limits, &mut findings);
+                let case = format!("{kind:?} {measured}+{error} of {limit}");
+                assert_eq!(findings.first().map(Finding::is_certain), expected, "{case}");
+                for finding in findings {
+                    assert_eq!((finding.kind, finding.measured), (kind, measured), "{case}");
+                    assert_eq!(finding.up_to(), measured.saturating_add(error), "{case}");
+                }
+            }
+        }
     }
 
     #[test]

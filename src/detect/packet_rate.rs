@@ -7,12 +7,5 @@ use super::{Finding, FindingKind, HostLimits};
 /// Finds that a host sent more than `packets_per_s_max`.
 pub(super) fn judge(host: &HostCounts, limits: &HostLimits, findings: &mut Vec<Finding>) {
     let Some(limit) = limits.packets_per_s_max else { return };
-    if host.packets_per_s > limit {
-        findings.push(Finding {
-            kind: FindingKind::PacketRate,
-            source: Some(host.addr),
-            measured: u64::from(host.packets_per_s),
-            limit: u64::from(limit),
-        });
-    }
+    findings.extend(Finding::of_count(FindingKind::PacketRate, host.addr, host.packets_per_s, limit));
 }

@@ -7,12 +7,5 @@ use super::{Finding, FindingKind, HostLimits};
 /// Finds that a host contacted more than `contacted_ports_max` ports.
 pub(super) fn judge(host: &HostCounts, limits: &HostLimits, findings: &mut Vec<Finding>) {
     let Some(limit) = limits.contacted_ports_max else { return };
-    if host.contacted_ports > limit {
-        findings.push(Finding {
-            kind: FindingKind::ScanningPort,
-            source: Some(host.addr),
-            measured: u64::from(host.contacted_ports),
-            limit: u64::from(limit),
-        });
-    }
+    findings.extend(Finding::of_count(FindingKind::ScanningPort, host.addr, host.contacted_ports, limit));
 }

@@ -1,22 +1,26 @@
 //! What happens to the counts: fold, decide, judge, say, report. Without threads and clocks, so that replay
 //! and live run the same; [`merge`](super::merge) turns it live.
 
+use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::warn;
 
-use crate::alert::{
-    ActiveHost, Evidence, Ledger, Memory, Mute, NewMute, Notice, QuietTimes, Report, TooManyMutes,
-};
+use crate::alert::{Evidence, Ledger, Memory, Mute, NewMute, Notice, QuietTimes, Report, TooManyMutes};
 use crate::capture::KernelView;
-use crate::detect::{self, Finding};
-use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, SNAPSHOT_HOSTS_MAX, Seed, Snapshot, Window};
+use crate::detect::{self, Blurred, Finding, FindingKind};
+use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, ListingRoom, Seed, Snapshot, Sums, Window};
 use crate::time::{Moment, UnixNanos};
 
 use super::Rules;
 use super::interfaces::InterfaceBook;
+use super::reporter::Reporter;
 use super::suspects::{Suspects, scan_evidence};
+
+/// What is decided or rolled out in one part: a few milliseconds' worth.
+const PART_ITEMS: usize = 1 << 14;
 
 /// The windows, the ledger, and what they are judged by.
 #[derive(Debug)]
@@ -24,15 +28,22 @@ pub(super) struct Analyst {
     window: Window,
     ledger: Ledger,
     limits: detect::Limits,
+    /// Who is within these is looked at no further.
+    lowest_limits: detect::HostLimits,
     suspects: Suspects,
     hides_destinations: bool,
     interfaces: InterfaceBook,
+    reporter: Reporter,
     /// Since they were last listed.
     mutes_changed: bool,
     /// It was said that received bytes find no room.
     said_full: bool,
+    /// The limits of which it was said that the table is too small for them.
+    said_blurred: Vec<FindingKind>,
     hosts: Vec<HostCounts>,
     findings: Vec<Finding>,
+    /// The hosts with an open alert, for the window to forget last.
+    accused: HashSet<IpAddr>,
 }
 
 impl Analyst {
@@ -41,26 +52,40 @@ impl Analyst {
             traffic: rules.flow.traffic_interval,
             ports: rules.flow.port_interval.unwrap_or(Duration::ZERO),
         };
+        let lowest_limits = rules.detect.lowest();
+        let mut window = Window::new(&rules.flow, limits, seed);
+        go_by(&mut window, &rules.detect, &lowest_limits);
         Self {
-            window: Window::new(&rules.flow, limits, seed),
+            window,
             ledger: Ledger::new(quiet, rules.alert.cooldown),
             limits: rules.detect.clone(),
+            lowest_limits,
             suspects: Suspects::new(rules.detect.scan_rule),
             hides_destinations: rules.alert.hide_destinations,
             interfaces: InterfaceBook::default(),
+            reporter: Reporter::new(
+                ListingRoom::from_memory(rules.flow.memory_bytes_max),
+                rules.alert.hide_destinations,
+            ),
             mutes_changed: false,
             said_full: false,
+            said_blurred: Vec::new(),
             hosts: Vec::new(),
             findings: Vec::new(),
+            accused: HashSet::new(),
         }
     }
 
     /// Goes by other limits and other words from here on. Windows and memory stay as they are.
     pub(super) fn apply(&mut self, rules: Rules) {
         self.limits = rules.detect;
+        self.lowest_limits = self.limits.lowest();
+        go_by(&mut self.window, &self.limits, &self.lowest_limits);
+        self.said_blurred.clear();
         // What they were let off for may be too much now.
         self.suspects = Suspects::new(self.limits.scan_rule);
         self.hides_destinations = rules.alert.hide_destinations;
+        self.reporter.hide_destinations(self.hides_destinations);
         self.ledger.set_cooldown(rules.alert.cooldown);
         self.window.chart_from(rules.flow.chart_bytes_min);
         // Who is quiet now may have been too loud for them.
@@ -108,8 +133,7 @@ impl Analyst {
         self.window.fold(delta);
     }
 
-    /// Decides what is settled, turns the windows to `now`, judges the hosts that did something and those
-    /// with an open alert, and appends what is to be said.
+    /// Decides what is settled, turns the windows to `now`, and judges.
     pub(super) fn judge(
         &mut self,
         now: Moment,
@@ -117,9 +141,20 @@ impl Analyst {
         settled: Moment,
         notices: &mut Vec<Notice>,
     ) {
+        while !self.turn_part(now, settled) {}
+        self.judge_turned(now, civil, notices);
+    }
+
+    /// Does a part of deciding what is settled and of turning the windows to `now`; what is folded between two parts
+    /// does no harm. Whether both are done.
+    pub(super) fn turn_part(&mut self, now: Moment, settled: Moment) -> bool {
         // Before the window turns: after a stall, what waits is not to lose its rows first.
-        self.window.decide(settled);
-        self.window.roll(now);
+        self.window.decide_part(settled, PART_ITEMS) && self.window.roll_part(now, PART_ITEMS)
+    }
+
+    /// Judges the hosts that did something and those with an open alert, in windows that have turned to `now`, and
+    /// appends what is to be said.
+    pub(super) fn judge_turned(&mut self, now: Moment, civil: UnixNanos, notices: &mut Vec<Notice>) {
         // First, so that a host that was quiet for a whole window and begins again is said again.
         self.ledger.close_quiet(now, civil, notices);
         self.mutes_changed |= self.ledger.expire_mutes(now, notices);
@@ -129,13 +164,16 @@ impl Analyst {
             warn!("the table of received bytes is full, so some are not judged: raise MemoryLimit");
         }
         self.hosts.clear();
-        self.window.take_touched(&mut self.hosts);
+        self.window.take_touched(&mut self.hosts, |host| self.lowest_limits.are_exceeded_by(host));
         self.suspects.turn(now);
         let window = &self.window;
         self.hosts.extend(self.ledger.open_sources().filter_map(|source| window.counts(&source)));
         self.hosts.extend(self.suspects.due(now).filter_map(|source| window.counts(&source)));
+        say_blurred(window.largest_error(), &self.limits, &mut self.said_blurred);
         self.findings.clear();
         detect::run(&window.loss(), &self.hosts, &self.limits, &mut self.findings);
+        // In whatever order their hosts were counted.
+        self.findings.sort_unstable_by_key(|finding| (finding.source, finding.kind));
         for finding in &self.findings {
             let is_said = self.ledger.is_open(finding.source, finding.kind);
             if !is_said && !self.suspects.accuses(finding, window, now) {
@@ -143,6 +181,11 @@ impl Analyst {
             }
             let evidence = || evidence(window, finding, now, self.hides_destinations);
             notices.extend(self.ledger.note(finding, now, civil, evidence));
+        }
+        let accused: HashSet<IpAddr> = self.ledger.open_sources().collect();
+        if accused != self.accused {
+            self.window.protect(accused.clone());
+            self.accused = accused;
         }
     }
 
@@ -159,7 +202,22 @@ impl Analyst {
         &self.ledger
     }
 
-    /// The view of this moment that readers get.
+    /// Makes a part of the view that readers get, of which the first begins it. Whether it is whole.
+    pub(super) fn report_part(&mut self, civil: UnixNanos) -> bool {
+        self.reporter.part(&mut self.window, &self.ledger, civil)
+    }
+
+    /// Whether a view is in the making.
+    pub(super) fn is_reporting(&self) -> bool {
+        self.reporter.is_under_way()
+    }
+
+    /// Takes a view that was replaced.
+    pub(super) fn retire(&mut self, report: Arc<Report>) {
+        self.reporter.retire(report);
+    }
+
+    /// The view that is whole, with the totals of this moment.
     pub(super) fn report(
         &mut self,
         civil: UnixNanos,
@@ -167,54 +225,51 @@ impl Analyst {
         is_wire_exact: bool,
     ) -> Report {
         self.interfaces.turn(Arc::clone(&kernel), &mut self.window);
-        let hide = |mut row: HostRow| {
-            if self.hides_destinations {
-                row.destinations.clear();
-            }
-            row
-        };
-        let mut active: Vec<ActiveHost> = Vec::new();
-        for alert in self.ledger.open() {
-            let Some(source) = alert.source else { continue };
-            match active.last_mut() {
-                Some(last) if last.row.addr == source => last.kinds.push(alert.kind),
-                _ => {
-                    let row = self.window.host(&source).map_or_else(|| silent(source), hide);
-                    active.push(ActiveHost { kinds: vec![alert.kind], row });
-                }
-            }
-        }
-        let mut alerts: Vec<_> = self.ledger.open().cloned().collect();
-        alerts.sort_by_key(|alert| alert.opened_at);
-        let (hosts, hosts_omitted) = self.window.charted(SNAPSHOT_HOSTS_MAX);
+        let draft = self.reporter.take(&self.ledger);
         let snapshot = Snapshot {
             taken_at: civil,
             accounting: self.window.accounting().clone(),
-            hosts: hosts.into_iter().map(hide).collect(),
-            hosts_omitted,
+            hosts: draft.chart,
+            hosts_omitted: draft.hosts_omitted,
+            listed_since: draft.listed_since,
             loss: self.window.loss(),
         };
         let interfaces = self.interfaces.report(&self.window, is_wire_exact);
-        Report { snapshot, alerts, active, is_wire_exact, kernel, interfaces, sinks: Vec::new() }
+        let (alerts, active) = (draft.alerts, draft.active);
+        Report { snapshot, alerts, active, is_wire_exact, kernel, interfaces, ..Report::default() }
     }
 }
 
-/// A host whose alert is still open and that did nothing in the window.
-fn silent(addr: std::net::IpAddr) -> HostRow {
-    HostRow {
-        addr,
-        packets: 0,
-        ip_bytes: 0,
-        contacted_hosts: 0,
-        contacted_ports: 0,
-        destinations: Vec::new(),
+/// Has the window count what the limits need, and forget last whom they speak of.
+fn go_by(window: &mut Window, limits: &detect::Limits, lowest: &detect::HostLimits) {
+    let allowed = flow::Allowed {
+        ip_bytes: lowest.ip_bytes_max,
+        received_bytes: lowest.received_bytes_max,
+        contacted_hosts: lowest.contacted_hosts_max,
+        contacted_ports: lowest.contacted_ports_max,
+    };
+    window.go_by(&allowed, lowest.need_rates());
+    window.protect_networks(limits.protected.clone());
+}
+
+/// Says once of each limit that the errors of sums have grown too large for it.
+fn say_blurred(errors: Sums, limits: &detect::Limits, said: &mut Vec<FindingKind>) {
+    for Blurred { kind, error, limit } in limits.blurred_by(errors) {
+        if !said.contains(&kind) {
+            said.push(kind);
+            warn!(
+                "{}: up to {error} bytes of a host may be missing from its sum, more than half of the limit of \
+                 {limit}: the table is too small for this limit, raise MemoryLimit",
+                kind.name()
+            );
+        }
     }
 }
 
 fn evidence(window: &Window, finding: &Finding, now: Moment, hides_destinations: bool) -> Evidence {
     let loss = window.loss();
     let Some(source) = finding.source else { return Evidence { loss, ..Evidence::default() } };
-    let row = window.host(&source).unwrap_or_else(|| silent(source));
+    let row = window.host(&source).unwrap_or_else(|| HostRow::silent(source));
     let ports = match finding.kind {
         detect::FindingKind::ScanningPort => window.ports_of(&source),
         _ => Vec::new(),

@@ -1,12 +1,11 @@
 //! From a frame to the delta, for live capture and replay alike: decode some, then count them together.
 
 use crate::capture::{Batch, Standing};
-use crate::flow::{Crossing, Delta};
-use crate::packet::{Frame, Skip, Summary, decode, decode_quoted, is_unreachable};
-use crate::time::UnixNanos;
+use crate::flow::{Decoded, Delta};
+use crate::packet::{Frame, Skip, decode, decode_quoted, is_unreachable};
 
 /// Frames that are decoded before they are counted. Their summaries stay in the first-level cache while
-/// neither half of the work evicts the other's code.
+/// neither half of the work evicts the other's code, and what they need of the tables has time to arrive.
 const TOGETHER: usize = 64;
 
 /// Decoded packets on their way into a delta.
@@ -16,15 +15,6 @@ pub(super) struct Intake {
     counts_received: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Decoded {
-    crossing: Crossing,
-    summary: Summary,
-    seen_at: UnixNanos,
-    is_evidence: bool,
-    is_received: bool,
-}
-
 impl Intake {
     /// With `counts_received`, what arrives by the word of its batch is counted as received.
     pub(super) fn new(counts_received: bool) -> Self {
@@ -32,7 +22,7 @@ impl Intake {
     }
 
     /// Takes a frame of `batch`. It is in `delta` at the latest after [`flush`](Self::flush).
-    #[inline]
+    #[inline(always)]
     pub(super) fn take<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) {
         let standing = batch.standing(frame);
         let crossing = delta.crossing(frame.ifindex, frame.direction);
@@ -59,24 +49,17 @@ impl Intake {
             Standing::Evidence => true,
         };
         let is_received = self.counts_received && batch.arrives(frame);
-        let seen_at = frame.seen_at;
-        self.decoded.push(Decoded { crossing, summary, seen_at, is_evidence, is_received });
+        let packet = Decoded::new(delta, crossing, summary, frame.seen_at);
+        self.decoded.push(packet.as_evidence(is_evidence).as_received(is_received));
         if self.decoded.len() == TOGETHER {
             self.flush(delta);
         }
     }
 
     /// Counts what was decoded.
+    #[inline(never)]
     pub(super) fn flush(&mut self, delta: &mut Delta) {
-        for Decoded { crossing, summary, seen_at, is_evidence, is_received } in self.decoded.drain(..) {
-            if is_evidence {
-                delta.note_evidence(crossing, &summary, seen_at, Skip::Leaving);
-            } else {
-                delta.count(crossing, &summary, seen_at);
-            }
-            if is_received {
-                delta.receive(&summary);
-            }
-        }
+        delta.take_all(&mut self.decoded);
+        self.decoded.clear();
     }
 }

@@ -55,7 +55,8 @@ pub enum StartError {
 /// Rings that are bound, and rules; nothing runs yet.
 pub struct Engine {
     opened: Opened,
-    options: Options,
+    /// Of each worker, as far as it has one.
+    cores: Vec<Option<usize>>,
     rules: Rules,
     limits: flow::Limits,
     report: Arc<Published<Report>>,
@@ -68,9 +69,10 @@ impl Engine {
     /// The kernel refuses a ring, or the tables do not fit the memory that the rules allow.
     pub fn open(capture: &capture::Options, options: &Options, rules: Rules) -> Result<Self, StartError> {
         let limits = rules.limits(capture.workers)?;
-        let opened = capture::open(capture)?;
+        let cores = threads::cores(&options.pin_cores, capture.workers);
+        let opened = capture::open_on(capture, &cores)?;
         let report = Arc::new(Published::new(Report::default()));
-        Ok(Self { opened, options: options.clone(), rules, limits, report })
+        Ok(Self { opened, cores, rules, limits, report })
     }
 
     /// The cell that reports are published in.
@@ -119,9 +121,8 @@ impl Engine {
         let merge = spawn("analyst", move || merge.run())?;
         let mute_desk = MuteDesk::new(mutes_in, merge.thread().clone(), mutes);
 
-        let cores = threads::cores(&self.options.pin_cores, rings.len());
         let mut workers = Vec::new();
-        for (number, ((ring, end), core)) in rings.into_iter().zip(worker_ends).zip(cores).enumerate() {
+        for (number, ((ring, end), core)) in rings.into_iter().zip(worker_ends).zip(self.cores).enumerate() {
             let start = WorkerStart {
                 number,
                 core,
@@ -186,7 +187,7 @@ impl WorkerStart {
             info!("workers wait on {}", live.wait_point());
         }
         let Self { end, delta, analyst, stop, .. } = self;
-        Worker { live, end, delta, analyst, stop }.run()
+        Worker { live, end, delta, analyst, is_idle: true, stop }.run()
     }
 }
 

@@ -1,4 +1,8 @@
 //! The analyst's thread: take what the workers hand over, turn the analyst, publish, say.
+//!
+//! Whatever takes long is done in parts, and before each part what was handed over is folded: a worker never waits
+//! longer for its spare than the longest step takes. A late analyst leaves reports out first, judgements last, and
+//! folding never; [`lateness`](super::lateness) says when that is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,15 +10,16 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
-use crate::alert::{Memory, Mute, MuteOrder, Notice, Outlets, Report};
+use crate::alert::{Memory, Mute, MuteOrder, Notice, Outlets, Report, Step};
 use crate::capture::KernelView;
 use crate::flow::{AnalystEnd, Delta, Settled};
 use crate::published::Published;
 use crate::time::{Moment, UnixNanos, monotonic_now, unix_now};
 
-use super::Rules;
 use super::analyst::Analyst;
 use super::keeper::Keeper;
+use super::lateness::{Duty, Stopwatch};
+use super::{Rules, TICK};
 
 /// A frame is read at the latest this long after it was seen: the time in which the kernel retires a block,
 /// and what a worker needs to be woken on a busy machine.
@@ -22,6 +27,12 @@ const SETTLES_AFTER: Duration = Duration::from_millis(100);
 
 /// The analyst looks for itself this often, also when nothing is handed over: slots end, alerts close.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// A worker hands over so long after its tick: it looks at the clock once for each block.
+const HANDS_OVER_AFTER: Duration = Duration::from_millis(2);
+
+/// The analyst looks this often for a hand-over that is overdue.
+const LOOK_LATE: Duration = Duration::from_millis(5);
 
 /// And this often while an exchange waits to be decided.
 const LOOK_WAITING: Duration = Duration::from_millis(50);
@@ -62,56 +73,151 @@ pub(super) struct Merge {
     pub(super) stop: Arc<AtomicBool>,
 }
 
+/// When what is done at last, and how late that is.
+struct Turns {
+    stopwatch: Stopwatch,
+    reports: Duty,
+    judgements: Duty,
+    pace: Pace,
+    /// When the report in the making was begun, and how long it took so far.
+    report_began: Moment,
+    report_took: Duration,
+    /// A turn has begun and not everything has been judged.
+    is_turning: bool,
+    /// When to turn although nothing was handed over.
+    look_at: Moment,
+    notices: Vec<Notice>,
+}
+
+impl Turns {
+    fn new() -> Self {
+        Self {
+            stopwatch: Stopwatch::default(),
+            reports: Duty::to_report(),
+            judgements: Duty::to_judge(),
+            pace: Pace::default(),
+            report_began: Moment::default(),
+            report_took: Duration::ZERO,
+            is_turning: false,
+            look_at: Moment::default(),
+            notices: Vec::new(),
+        }
+    }
+}
+
 impl Merge {
     /// Turns until asked to stop, then once more over what the workers left.
     pub(super) fn run(mut self) -> (Analyst, Outlets, Option<Keeper>) {
-        let mut pace = Pace::default();
-        let mut notices: Vec<Notice> = Vec::new();
+        let mut turns = Turns::new();
         self.analyst.begin(monotonic_now());
         let memory = std::mem::take(&mut self.memory);
-        self.analyst.recall(memory, monotonic_now(), unix_now(), &mut notices);
+        self.analyst.recall(memory, monotonic_now(), unix_now(), &mut turns.notices);
         loop {
             // Read first: what the workers left is there before they say so.
             let is_last = self.stop.load(Ordering::Acquire);
             // Before the deltas are taken: whatever is settled by now is in them.
             let settled = self.settled(monotonic_now());
-            self.fold();
-            self.obey();
+            let waited = self.fold(&mut turns);
+            let is_ordered = self.obey(&mut turns.notices);
             let now = monotonic_now();
-            let civil = unix_now();
-            let settled = if is_last { now } else { settled };
-            let answers = self.take_mute_orders(now, civil, &mut notices);
-            self.analyst.judge(now, civil, settled, &mut notices);
-            if let Some(mutes) = self.analyst.take_mutes() {
-                self.mutes.publish(mutes);
+            let is_report_due = turns.pace.is_due(now) && !self.analyst.is_reporting() && !is_last;
+            // Awake for a report, it looks as well: then both are due at the same time again.
+            let is_look_due = is_report_due || now >= turns.look_at;
+            turns.is_turning |= is_last || is_ordered || waited.is_some() || is_look_due;
+            if turns.is_turning {
+                let settled = if is_last { now } else { settled };
+                self.turn(&mut turns, now, settled, waited.filter(|_| !is_last));
             }
-            // Whoever is answered finds it in the list.
-            answers.into_iter().for_each(|answer| answer());
-            pace.has_news |= !notices.is_empty();
-            for notice in notices.drain(..) {
-                self.outlets.say(civil, notice);
-            }
-            if is_last {
+            self.say(&mut turns);
+            if is_last && !turns.is_turning {
                 // Whoever serves reports has ended before.
                 return (self.analyst, self.outlets, self.keeper);
             }
             if let Some(keeper) = &mut self.keeper {
-                keeper.turn(self.analyst.ledger(), now);
+                turns.stopwatch.time(Step::Judge, || keeper.turn(self.analyst.ledger(), now));
             }
-            if pace.is_due(now) {
-                let report = self.analyst.report(civil, self.kernel_view.read(), self.is_wire_exact);
-                let sinks = self.outlets.counters().each().collect();
-                self.report.publish(Report { sinks, ..report });
-                pace = Pace::after(now, monotonic_now());
+            // Something may have been said just now.
+            if self.analyst.is_reporting() || (turns.pace.is_due(now) && !is_last) {
+                self.report(&mut turns, now, waited);
             }
-            let look = if self.analyst.is_waiting() { LOOK_WAITING } else { LOOK };
-            // A worker that hands over, and whoever orders something or asks to stop, ends this wait.
-            thread::park_timeout(look.min(pace.due_at().since(monotonic_now())));
+            if turns.is_turning || self.analyst.is_reporting() {
+                continue;
+            }
+            // A worker that begins to count, one that hands over early, and whoever orders something or asks to stop ends
+            // this wait.
+            let now = monotonic_now();
+            let until = turns.look_at.min(turns.pace.due_at()).min(self.next_hand_over(now));
+            thread::park_timeout(until.since(now));
         }
     }
 
-    fn obey(&mut self) {
+    /// When the next worker hands over, if it is on time.
+    fn next_hand_over(&self, now: Moment) -> Moment {
+        let expected = self.ends.iter().filter_map(|end| match end.settled() {
+            Settled::Idle => None,
+            Settled::Until(at) => Some(at.plus(TICK + HANDS_OVER_AFTER)),
+        });
+        expected.min().map_or(now.plus(LOOK), |at| at.max(now.plus(LOOK_LATE)))
+    }
+
+    /// Does a part of a turn, and judges when it was the last, unless that is put off.
+    fn turn(&mut self, turns: &mut Turns, now: Moment, settled: Moment, waited: Option<Duration>) {
+        let Turns { stopwatch, judgements, notices, .. } = turns;
+        let (is_turned, _) = stopwatch.time(Step::Turn, || self.analyst.turn_part(now, settled));
+        if !is_turned {
+            return;
+        }
+        turns.is_turning = false;
+        if !judgements.is_to_be_done(now, waited.unwrap_or_default()) {
+            turns.look_at = now;
+            return;
+        }
+        stopwatch.time(Step::Judge, || self.analyst.judge_turned(now, unix_now(), notices));
+        judgements.is_done(now);
+        let look = if self.analyst.is_waiting() { LOOK_WAITING } else { LOOK };
+        turns.look_at = now.plus(look);
+    }
+
+    /// Says what there is to be said.
+    fn say(&mut self, turns: &mut Turns) {
+        if let Some(mutes) = self.analyst.take_mutes() {
+            self.mutes.publish(mutes);
+        }
+        turns.pace.has_news |= !turns.notices.is_empty();
+        for notice in turns.notices.drain(..) {
+            self.outlets.say(unix_now(), notice);
+        }
+    }
+
+    /// Makes a part of a report, unless that is put off, and publishes it with the last.
+    fn report(&mut self, turns: &mut Turns, now: Moment, waited: Option<Duration>) {
+        if !turns.reports.is_to_be_done(now, waited.unwrap_or_default()) {
+            return;
+        }
+        if !self.analyst.is_reporting() {
+            turns.report_began = now;
+        }
+        let (is_whole, took) = turns.stopwatch.time(Step::Report, || self.analyst.report_part(unix_now()));
+        turns.report_took += took;
+        if !is_whole {
+            return;
+        }
+        let lag = turns.stopwatch.lag(now, &turns.reports, &turns.judgements);
+        let ((), took) = turns.stopwatch.time(Step::Report, || {
+            let report = self.analyst.report(unix_now(), self.kernel_view.read(), self.is_wire_exact);
+            let sinks = self.outlets.counters().each().collect();
+            self.analyst.retire(self.report.replace(Report { sinks, lag, ..report }));
+        });
+        let took = std::mem::take(&mut turns.report_took) + took;
+        turns.reports.is_done(now);
+        turns.pace = Pace::after(turns.report_began, monotonic_now(), took);
+    }
+
+    /// Does what was ordered; whether that was anything.
+    fn obey(&mut self, notices: &mut Vec<Notice>) -> bool {
+        let mut any = false;
         for order in self.orders.try_iter() {
+            any = true;
             match order {
                 Order::Rules(rules) => self.analyst.apply(*rules),
                 Order::Outlets(outlets, before) => {
@@ -120,6 +226,14 @@ impl Merge {
                 }
             }
         }
+        let answers = self.take_mute_orders(monotonic_now(), unix_now(), notices);
+        any |= !answers.is_empty();
+        if let Some(mutes) = self.analyst.take_mutes() {
+            self.mutes.publish(mutes);
+        }
+        // Whoever is answered finds it in the list.
+        answers.into_iter().for_each(|answer| answer());
+        any
     }
 
     /// Changes the mutes as asked; gives what is to be called when they are listed.
@@ -145,16 +259,26 @@ impl Merge {
         answers
     }
 
-    fn fold(&mut self) {
+    /// Folds what was handed over; gives the longest time that any of it had waited.
+    fn fold(&mut self, turns: &mut Turns) -> Option<Duration> {
+        let mut longest = None;
+        let mut fold = |analyst: &mut Analyst, delta: &Delta| {
+            turns.stopwatch.time(Step::Fold, || analyst.fold(delta));
+            let now = monotonic_now();
+            let waited = now.since(delta.handed_over_at);
+            turns.stopwatch.note_wait(waited, now);
+            longest = longest.max(Some(waited));
+        };
         for end in &self.ends {
             if let Some(delta) = end.take() {
-                self.analyst.fold(&delta);
+                fold(&mut self.analyst, &delta);
                 end.give_back(delta);
             }
         }
         for delta in self.last_deltas.try_iter() {
-            self.analyst.fold(&delta);
+            fold(&mut self.analyst, &delta);
         }
+        longest
     }
 
     /// Up to when every worker has handed over all that was seen.
@@ -177,9 +301,9 @@ struct Pace {
 }
 
 impl Pace {
-    /// After a report that was made from `began` to `ended`.
-    fn after(began: Moment, ended: Moment) -> Self {
-        let with_news_at = ended.plus(ended.since(began) * RESTS_BETWEEN);
+    /// After a report that was begun at `began`, ended at `ended`, and took so long in all its parts.
+    fn after(began: Moment, ended: Moment, took: Duration) -> Self {
+        let with_news_at = ended.plus(took * RESTS_BETWEEN);
         Self { has_news: false, with_news_at, at: with_news_at.max(began.plus(PUBLISH)) }
     }
 
@@ -203,7 +327,7 @@ mod tests {
         for (took_ms, due_ms, due_with_news_ms) in
             [(0, 1500, 1000), (1, 1500, 1005), (100, 1500, 1500), (300, 2500, 2500)]
         {
-            let mut pace = Pace::after(ms(1000), ms(1000 + took_ms));
+            let mut pace = Pace::after(ms(1000), ms(1000 + took_ms), Duration::from_millis(took_ms));
             for due_ms in [due_ms, due_with_news_ms] {
                 assert!(pace.is_due(ms(due_ms)), "{took_ms} {pace:?}");
                 assert!(!pace.is_due(ms(due_ms - 1)), "{took_ms} {pace:?}");

@@ -26,9 +26,11 @@ mod analyst;
 mod intake;
 mod interfaces;
 mod keeper;
+mod lateness;
 mod live;
 mod merge;
 mod replay;
+mod reporter;
 mod signals;
 mod suspects;
 mod threads;
@@ -39,13 +41,16 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub use live::{Engine, LAST_ALERTS, Running, StartError, Summary};
-pub use replay::{Replayed, replay};
+pub use replay::{ReplayOptions, Replayed, replay, replay_by};
 pub use signals::{Signals, Woken};
 
 use crate::{alert, detect, flow};
 
 /// How often a worker hands over what it counted, if it counted anything.
 pub const TICK: Duration = Duration::from_millis(250);
+
+/// What the process takes whatever it counts: code, threads, the server, what the allocator holds back.
+const PROCESS_BYTES: u64 = 16_000_000;
 
 /// How the threads are laid out.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -78,13 +83,15 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Room for each table.
+    /// Room for each table: in what the process itself and its reports leave.
     fn limits(&self, workers: usize) -> Result<flow::Limits, MemoryError> {
         let memory_bytes = self.flow.memory_bytes_max;
+        let reports_bytes = flow::ListingRoom::from_memory(memory_bytes).bytes_max;
+        let tables_bytes = memory_bytes.saturating_sub(PROCESS_BYTES + reports_bytes);
         let counts_ports = self.flow.port_interval.is_some();
         let limits = match self.flow.group_ipv6 {
-            Some(_) => flow::Limits::from_memory_with_groups(memory_bytes, workers, counts_ports),
-            None => flow::Limits::from_memory(memory_bytes, workers, counts_ports),
+            Some(_) => flow::Limits::from_memory_with_groups(tables_bytes, workers, counts_ports),
+            None => flow::Limits::from_memory(tables_bytes, workers, counts_ports),
         };
         limits.ok_or(MemoryError { memory_bytes, workers })
     }

@@ -1,26 +1,51 @@
 //! Captures through the same intake, windows and ledger as live traffic, in capture time.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod clock;
+mod crew;
+mod judge;
 
-use crate::alert::{Alert, Notice};
+use std::path::PathBuf;
+
+use crate::alert::Alert;
 use crate::capture::{Batch, FrameSource, Replay, ReplayError};
-use crate::flow::{Delta, Limits, Seed, Window, slot_span};
-use crate::time::{Moment, UnixNanos};
+use crate::flow::{Accounting, Delta, DeltaLimits, Seed, Window, slot_span};
 
-use super::analyst::Analyst;
 use super::intake::Intake;
-use super::{MemoryError, Rules, TICK};
+use super::{MemoryError, Rules};
+
+use clock::Clock;
+use judge::Judge;
 
 /// What captures hold, and what would have been said of it.
 #[derive(Debug)]
 pub struct Replayed {
-    /// Everything in the captures, without expiry.
-    pub totals: Window,
+    /// Sums over everything in the captures.
+    pub accounting: Accounting,
+    /// Everything in the captures, host by host and pair by pair without expiry, where that was asked for.
+    pub totals: Option<Window>,
     /// The alerts in the order in which they opened; those that were open at the end have no end.
     pub alerts: Vec<Alert>,
     /// Where a capture broke off. Everything before was counted; the captures after it were not read.
     pub broken: Option<ReplayError>,
+}
+
+/// How captures are replayed. The result is the same for any number of workers.
+#[derive(Clone, Debug)]
+pub struct ReplayOptions {
+    /// Threads that decode and count. With one, all is done on the thread of the caller.
+    pub workers: usize,
+    /// Whether the totals are kept, which takes memory for every pair of the captures.
+    pub keeps_totals: bool,
+    /// What numbers of ports at one host are estimated with, where they are in evidence.
+    pub seed: Seed,
+}
+
+/// Replays captures with their totals, on this thread; see [`replay_by`].
+///
+/// # Errors
+/// When the rules allow less memory than a window needs. What is wrong with a capture is in the result.
+pub fn replay(captures: &[PathBuf], rules: &Rules) -> Result<Replayed, MemoryError> {
+    replay_by(captures, rules, ReplayOptions { workers: 1, keeps_totals: true, seed: Seed::default() })
 }
 
 /// Replays captures one after the other, as one stream. Time never goes back: a frame that is stamped
@@ -28,174 +53,65 @@ pub struct Replayed {
 ///
 /// # Errors
 /// When the rules allow less memory than a window needs. What is wrong with a capture is in the result.
-pub fn replay(captures: &[PathBuf], rules: &Rules) -> Result<Replayed, MemoryError> {
-    let mut run = Run::new(rules)?;
-    let broken = captures.iter().find_map(|path| run.capture(path).err());
-    run.cut(Moment::default());
-    run.settle(None);
-    for open in run.analyst.ledger().open() {
-        // It has grown since it opened.
-        run.alerts
-            .iter_mut()
-            .rev()
-            .filter(|alert| alert.id == open.id)
-            .for_each(|alert| *alert = open.clone());
-    }
-    Ok(Replayed { totals: run.totals, alerts: run.alerts, broken })
+pub fn replay_by(
+    captures: &[PathBuf],
+    rules: &Rules,
+    options: ReplayOptions,
+) -> Result<Replayed, MemoryError> {
+    // The room is that of one worker: what finds none of it must not depend on how many there are.
+    let limits = rules.limits(1)?;
+    let ReplayOptions { workers, keeps_totals, seed } = options;
+    // A frame makes two rows at most, of which one is what an ICMP error quotes, and no tick has more frames than this:
+    // a delta holds a tick, whoever counts how much of it. Rows take memory only as they are used.
+    let frames_max = (limits.delta.pairs_max / 2).max(1) as u32;
+    let delta_limits = DeltaLimits { pairs_max: limits.delta.pairs_max * 2, ..limits.delta };
+    let new_delta = || Delta::new(delta_limits, seed.clone());
+    let clock = Clock::new(slot_span(rules.flow.traffic_interval), frames_max);
+    let counts_received = rules.detect.need_received_bytes();
+    let mut judge = Judge::new(rules, &limits, seed.clone(), keeps_totals);
+    let broken = match workers {
+        0 | 1 => alone(captures, clock, new_delta(), counts_received, &mut judge),
+        workers => crew::replay(captures, workers, clock, &new_delta, counts_received, &mut judge),
+    };
+    Ok(judge.finish(broken))
 }
 
-struct Run {
-    totals: Window,
-    analyst: Analyst,
-    delta: Delta,
-    intake: Intake,
-    /// Of the traffic window, and of the port window if there is one.
-    intervals: [Option<Duration>; 2],
-    slot_span: Duration,
-    /// The largest capture time so far.
-    now: Option<Moment>,
-    /// When the delta in hand must be folded.
-    cut_at: Moment,
-    notices: Vec<Notice>,
-    alerts: Vec<Alert>,
-}
-
-impl Run {
-    fn new(rules: &Rules) -> Result<Self, MemoryError> {
-        let counts_ports = rules.flow.port_interval.is_some();
-        let limits = rules.limits(1)?;
-        let seed = Seed::default();
-        Ok(Self {
-            totals: Window::unbounded(&rules.flow, &Limits::none(counts_ports), seed.clone()),
-            analyst: Analyst::new(rules, &limits, seed.clone()),
-            delta: Delta::new(limits.delta, seed),
-            intake: Intake::new(rules.detect.need_received_bytes()),
-            intervals: [Some(rules.flow.traffic_interval), rules.flow.port_interval],
-            slot_span: slot_span(rules.flow.traffic_interval),
-            now: None,
-            cut_at: Moment::default(),
-            notices: Vec::new(),
-            alerts: Vec::new(),
-        })
-    }
-
-    fn capture(&mut self, path: &Path) -> Result<(), ReplayError> {
+/// Replays on this thread: a delta is folded where it is counted, and nothing is copied.
+fn alone(
+    captures: &[PathBuf],
+    mut clock: Clock,
+    mut delta: Delta,
+    counts_received: bool,
+    judge: &mut Judge,
+) -> Option<ReplayError> {
+    let mut intake = Intake::new(counts_received);
+    let mut replay = |path: &PathBuf| -> Result<(), ReplayError> {
         let mut source = Replay::open(path)?;
         while let Some(batch) = source.next_batch()? {
             for frame in batch.frames() {
-                self.turn(frame.seen_at);
-                self.intake.take(&batch, &frame, &mut self.delta);
+                if let Some(tick) = clock.turn(frame.seen_at) {
+                    intake.flush(&mut delta);
+                    judge.end(&mut delta, &tick);
+                }
+                intake.take(&batch, &frame, &mut delta);
             }
-            self.intake.flush(&mut self.delta);
-            if self.delta.is_half_full() {
-                self.cut(self.cut_at);
-            }
+            intake.flush(&mut delta);
         }
         Ok(())
+    };
+    let broken = captures.iter().find_map(|path| replay(path).err());
+    if let Some(tick) = clock.end(None) {
+        judge.end(&mut delta, &tick);
     }
-
-    /// Moves on to the time of the next frame; what came before the end of a tick or slot is folded first.
-    fn turn(&mut self, seen_at: UnixNanos) {
-        let at = Moment(seen_at.0);
-        let Some(now) = self.now else {
-            self.totals.begin(at);
-            self.analyst.begin(at);
-            self.cut_at = self.cut_after(at);
-            self.now = Some(at);
-            return;
-        };
-        if at >= self.cut_at {
-            self.intake.flush(&mut self.delta);
-            self.cut(self.cut_after(at));
-            self.settle(Some(at));
-            self.pass(now, at);
-        }
-        let now = now.max(at);
-        self.delta.began_at.get_or_insert(now);
-        self.now = Some(now);
-    }
-
-    /// Judges tick by tick until `to`, while something waits to be decided or is too young to tell: live, it would not
-    /// wait for the next frame.
-    fn settle(&mut self, to: Option<Moment>) {
-        // Half a second until a contact is overdue, and one from an alert until all are.
-        const TICKS_MAX: u32 = 8;
-        let Some(now) = self.now else { return };
-        for tick in 1..=TICKS_MAX {
-            let at = now.plus(TICK * tick);
-            let is_waiting = self.analyst.is_waiting() || self.analyst.ledger().is_ripening();
-            if !is_waiting || to.is_some_and(|to| at >= to) {
-                return;
-            }
-            self.judge(at);
-        }
-    }
-
-    /// Judges where slots end between two frames: what a host did leaves the window slot by slot, and its
-    /// alert stays open until a whole interval after that, as it would live. After one turn of a window there
-    /// is nothing left of it to judge.
-    fn pass(&mut self, from: Moment, to: Moment) {
-        if self.analyst.ledger().open().next().is_none() {
-            return;
-        }
-        let mut ends: Vec<Moment> = Vec::new();
-        for interval in self.intervals.into_iter().flatten() {
-            let span = slot_span(interval);
-            let until = to.min(from.plus(interval));
-            let mut end = slot_end(from, span);
-            while end < until {
-                ends.push(end);
-                end = end.plus(span);
-            }
-        }
-        ends.sort_unstable();
-        for end in ends {
-            self.judge(end);
-        }
-    }
-
-    /// The end of the tick that begins at `at`, or of its slot if that is earlier.
-    fn cut_after(&self, at: Moment) -> Moment {
-        at.plus(TICK).min(slot_end(at, self.slot_span))
-    }
-
-    /// Folds the delta in hand and judges; the next one lasts until `next`.
-    fn cut(&mut self, next: Moment) {
-        let Some(now) = self.now else { return };
-        self.delta.handed_over_at = now;
-        self.totals.fold(&self.delta);
-        self.analyst.fold(&self.delta);
-        self.totals.decide(now);
-        self.delta.clear();
-        self.cut_at = next;
-        self.judge(now);
-    }
-
-    /// Judges at `now`, and keeps what is to be said.
-    fn judge(&mut self, now: Moment) {
-        // There is one worker, and it has read everything up to now.
-        self.analyst.judge(now, UnixNanos(now.0), now, &mut self.notices);
-        for notice in self.notices.drain(..) {
-            let alert = notice.into_alert();
-            // Few are open at once, and those opened last. One that opens again has been there before.
-            match self.alerts.iter_mut().rev().find(|known| known.id == alert.id) {
-                Some(known) => *known = alert,
-                None => self.alerts.push(alert),
-            }
-        }
-    }
-}
-
-/// The end of the slot that `at` is in.
-fn slot_end(at: Moment, span: Duration) -> Moment {
-    // Fits: an interval is at most a month.
-    let span = span.as_nanos() as u64;
-    Moment((at.0 / span + 1).saturating_mul(span))
+    broken
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::packet::{Endpoints, Summary, Transport};
+    use crate::time::UnixNanos;
     use crate::{alert, detect, flow};
 
     use super::*;
@@ -218,18 +134,24 @@ mod tests {
             },
             alert: alert::Options { cooldown: Duration::from_secs(cooldown_s), ..alert::Options::default() },
         };
-        let mut run = Run::new(&rules).expect("enough memory");
+        let limits = rules.limits(1).expect("enough memory");
+        let seed = Seed::default();
+        let mut clock = Clock::new(slot_span(rules.flow.traffic_interval), u32::MAX);
+        let mut delta = Delta::new(limits.delta, seed.clone());
+        let mut judge = Judge::new(&rules, &limits, seed, false);
         for second in bursts {
             let seen_at = UnixNanos(second * SECOND);
-            run.turn(seen_at);
+            if let Some(tick) = clock.turn(seen_at) {
+                judge.end(&mut delta, &tick);
+            }
             let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };
             let transport = Transport::Other;
             let burst = Summary::plain(endpoints, 1001, 47, transport);
-            run.delta.count(flow::Crossing::default(), &burst, seen_at);
+            delta.count(flow::Crossing::default(), &burst, seen_at);
         }
-        run.cut(Moment::default());
+        judge.end(&mut delta, &clock.end(None).expect("something came"));
         let lasted = |alert: &Alert| alert.closed_at.map(|end| (end.0 - alert.opened_at.0) / SECOND);
-        run.alerts.iter().map(lasted).collect()
+        judge.alerts().iter().map(lasted).collect()
     }
 
     /// Bytes are in the window for nine to ten seconds, and the alert closes ten seconds later, whether or not

@@ -58,6 +58,7 @@ pub enum Opening {
 /// let syn = Summary::plain(endpoints, 60, 6, Transport::Tcp { src_port: 40000, dst_port: 22, flags });
 /// assert_eq!(opening(&syn), Opening::Contact { port: Some(22) });
 /// ```
+#[inline(always)]
 pub fn opening(summary: &Summary) -> Opening {
     if is_to_many(&summary.endpoints) {
         return Opening::None;
@@ -91,6 +92,7 @@ pub fn opening(summary: &Summary) -> Opening {
 
 /// Whether the flags are not cut off by the capture, but put into a further fragment, to hide them: no stack makes
 /// fragments so small (RFC 1858, 3.1; nmap's -f).
+#[inline]
 fn hides_flags(summary: &Summary) -> bool {
     const TO_FLAGS: u32 = 14;
     let headers = match summary.endpoints {
@@ -102,10 +104,12 @@ fn hides_flags(summary: &Summary) -> bool {
 }
 
 /// Whether a segment belongs to no connection that is under way.
+#[inline]
 pub(super) fn begins(flags: TcpFlags) -> bool {
     !flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::RST)
 }
 
+#[inline]
 fn is_to_many(endpoints: &Endpoints) -> bool {
     match endpoints {
         Endpoints::V4 { dst, .. } => dst.is_multicast() || dst.is_broadcast(),

@@ -177,7 +177,7 @@ mod tests {
         let mut rows = 0;
         let mut fold = |delta: &Delta| {
             packets += delta.accounting().ip_packets;
-            rows += delta.pairs.rows().iter().map(|row| row.value.packets).sum::<u64>();
+            rows += delta.pairs_v4().iter().map(|row| row.value.packets()).sum::<u64>();
         };
         while !counting.is_finished() {
             if let Some(delta) = analyst.take() {

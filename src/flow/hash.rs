@@ -9,36 +9,62 @@ use crate::packet::Endpoints;
 
 /// The random seed of this process. Workers and analyst share one, so that a hash computed on the hot
 /// path is good in every table; nobody outside can choose addresses that collide.
-#[derive(Clone, Debug, Default)]
-pub struct Seed(RandomState);
+#[derive(Clone, Debug)]
+pub struct Seed {
+    state: RandomState,
+    /// Secret numbers of [`scramble`](Self::scramble): one to begin with, two odd ones to multiply by.
+    start: u64,
+    factors: [u64; 2],
+}
+
+impl Default for Seed {
+    /// A new one, which nobody can guess.
+    fn default() -> Self {
+        let state = RandomState::default();
+        let [start, one, other] = ["start", "one", "other"].map(|name| state.hash_one(name));
+        Self { state, start, factors: [one | 1, other | 1] }
+    }
+}
 
 impl Seed {
-    /// Hash of a directed pair.
+    /// Hash of a pair of hosts, the same in both directions: the two lie side by side in an index.
+    ///
+    /// Of two IPv4 pairs that differ in more than direction the hashes differ too, so that they need not be compared.
     ///
     /// ```
     /// use traffic_alerted::{flow::Seed, packet::Endpoints};
     /// let seed = Seed::default();
     /// let there = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };
     /// assert_eq!(seed.pair(&there), seed.clone().pair(&there));
-    /// assert_ne!(seed.pair(&there), seed.pair(&there.reversed()));
+    /// assert_eq!(seed.pair(&there), seed.pair(&there.reversed()));
     /// ```
+    #[inline]
     pub fn pair(&self, endpoints: &Endpoints) -> u64 {
-        let mut hasher = self.0.build_hasher();
         match endpoints {
             Endpoints::V4 { src, dst } => {
-                hasher.write_u64(u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits()));
+                let (src, dst) = (src.to_bits(), dst.to_bits());
+                self.scramble(u64::from(src.min(dst)) << 32 | u64::from(src.max(dst)))
             }
             Endpoints::V6 { src, dst } => {
-                hasher.write_u128(src.to_bits());
-                hasher.write_u128(dst.to_bits());
+                let mut hasher = self.state.build_hasher();
+                hasher.write_u128(src.min(dst).to_bits());
+                hasher.write_u128(src.max(dst).to_bits());
+                hasher.finish()
             }
         }
-        hasher.finish()
+    }
+
+    /// Hash of a port of a pair, from the pair's hash by one multiplication.
+    #[inline]
+    pub(super) fn port(&self, pair_hash: u64, protocol: u8, src_port: u16, dst_port: u16) -> u64 {
+        let port = u64::from(protocol) << 32 | u64::from(src_port) << 16 | u64::from(dst_port);
+        let bits = (pair_hash ^ port).wrapping_mul(self.factors[0]);
+        bits ^ bits >> 32
     }
 
     /// Hash of one address.
     pub fn addr(&self, addr: &IpAddr) -> u64 {
-        let mut hasher = self.0.build_hasher();
+        let mut hasher = self.state.build_hasher();
         match addr {
             IpAddr::V4(v4) => hasher.write_u64(u64::from(v4.to_bits())),
             IpAddr::V6(v6) => hasher.write_u128(v6.to_bits()),
@@ -48,6 +74,39 @@ impl Seed {
 
     /// Hash of a small key that holds no address.
     pub(super) fn of(&self, key: impl Hash) -> u64 {
-        self.0.hash_one(key)
+        self.state.hash_one(key)
+    }
+
+    /// Maps 64 bits to 64 bits one to one: each step can be taken back, a multiplication because its factor is odd.
+    #[inline]
+    pub(super) fn scramble(&self, bits: u64) -> u64 {
+        let [one, other] = self.factors;
+        let mut bits = (bits ^ self.start).wrapping_mul(one);
+        bits = (bits ^ bits >> 32).wrapping_mul(other);
+        bits ^ bits >> 32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_pairs_of_ipv4_hosts_share_a_hash_and_every_bit_is_used() {
+        let seed = Seed::default();
+        let (mut hashes, mut tops, mut bottoms) = (HashSet::new(), HashSet::new(), HashSet::new());
+        for n in 0..0x2_0000_u32 {
+            let (src, dst) = (0x0a00_0000 + (n & 0xff), 0xc000_0200 + (n >> 8));
+            let hash = seed.pair(&Endpoints::V4 { src: src.into(), dst: dst.into() });
+            assert!(hashes.insert(hash), "{n}");
+            tops.insert(hash >> 48);
+            bottoms.insert(hash as u16);
+        }
+        // Of 2^16 values, 2^17 random draws leave one in e^2 out and draw 56,666.
+        for seen in [tops.len(), bottoms.len()] {
+            assert!(seen > 50_000, "{seen}");
+        }
     }
 }

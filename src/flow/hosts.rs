@@ -1,67 +1,198 @@
 //! Addresses, each kept once, with the sums of what they did.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
-use hashbrown::HashTable;
+use ipnet::IpNet;
 
+use super::chunks::Chunks;
 use super::hash::Seed;
+use super::index::{Index, Place};
 use super::networks::{Networks, are_neighbours};
-use super::rates::Recent;
-use super::rows::{NONE, Rows};
+use super::rank::Allowed;
+use super::rates::{RateClock, Recent};
+use super::rows::{Chained, NONE, Rows};
 
 /// The number of a host while anything in a window speaks of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct HostId(pub(super) u32);
 
-/// One address.
+/// One address: a cache line.
 #[derive(Debug)]
 pub(super) struct Host {
-    pub(super) addr: IpAddr,
+    /// Its bits; those of IPv4 in the lowest 32.
+    addr: u128,
     pub(super) packets: u64,
     pub(super) ip_bytes: u64,
-    /// Bytes received, as far as they are counted.
-    pub(super) received_bytes: u64,
-    pub(super) recent: Recent,
     /// Pairs of this source with a contact in a live slot.
     pub(super) contacted_hosts: u32,
-    /// Ports of this source in the port window.
-    pub(super) contacted_ports: u32,
     /// Pairs to it from other networks.
     heard_from: u32,
     /// Rows that name this host; it is freed with the last.
-    pub(super) references: u32,
-    /// Chains through the rows of this source.
+    references: u32,
+    /// The chain through the rows of this source.
     pub(super) first_pair: u32,
-    pub(super) first_port: u32,
+    /// Whose sums its pairs are in: its own, or its group's.
+    pub(super) owner: HostId,
     /// Its place in the list of charted hosts.
-    pub(super) chart_at: u32,
-    /// It is in the list of hosts whose sums grew since the last judgement.
-    pub(super) is_touched: bool,
+    chart_at: u32,
+    /// The traffic slot in which it entered as a source, cut to 32 bits, and the pass of eviction.
+    entered: u32,
+    entered_in_pass: u8,
+    flags: u8,
 }
+
+/// Its address is one of IPv4.
+const IPV4: u8 = 1;
+/// It is in the list of hosts whose sums grew since the last judgement.
+const TOUCHED: u8 = 2;
+/// It is evicted last of all: somebody asked for it, or for its network.
+const PROTECTED: u8 = 4;
+const LOCAL: u8 = 8;
+
+const _: () = assert!(size_of::<Host>() == 64);
+
+impl Host {
+    fn new(addr: u128, flags: u8) -> Self {
+        Self {
+            addr,
+            packets: 0,
+            ip_bytes: 0,
+            contacted_hosts: 0,
+            heard_from: 0,
+            references: 0,
+            first_pair: NONE,
+            owner: HostId(NONE),
+            chart_at: NONE,
+            entered: 0,
+            entered_in_pass: 0,
+            flags,
+        }
+    }
+
+    /// Its address.
+    #[inline]
+    pub(super) fn addr(&self) -> IpAddr {
+        if self.has(IPV4) {
+            // Fits: it was put in from 32 bits.
+            IpAddr::V4((self.addr as u32).into())
+        } else {
+            IpAddr::V6(self.addr.into())
+        }
+    }
+
+    /// Whether it is evicted last of all.
+    pub(super) fn is_protected(&self) -> bool {
+        self.has(PROTECTED | LOCAL)
+    }
+
+    /// Whether it has enough bytes to be shown.
+    pub(super) fn is_charted(&self) -> bool {
+        self.chart_at != NONE
+    }
+
+    /// Whether its number is still its own.
+    pub(super) fn is_there(&self) -> bool {
+        self.references > 0
+    }
+
+    /// Whether anything is to be had by evicting it: it is there, and has sent something.
+    pub(super) fn is_source(&self) -> bool {
+        self.references > 0 && self.first_pair != NONE
+    }
+
+    /// About how many pairs it has as a source: each takes a reference for its source and one for its owner.
+    pub(super) fn pairs_about(&self) -> u32 {
+        self.references.saturating_sub(self.heard_from) / 2
+    }
+
+    #[inline]
+    fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    #[inline]
+    fn is(&self, addr: &IpAddr) -> bool {
+        match addr {
+            IpAddr::V4(addr) => self.has(IPV4) && self.addr == u128::from(addr.to_bits()),
+            IpAddr::V6(addr) => !self.has(IPV4) && self.addr == addr.to_bits(),
+        }
+    }
+}
+
+impl Chained for Host {
+    fn link(&mut self) -> &mut u32 {
+        &mut self.first_pair
+    }
+}
+
+/// From which sums on a host is touched: below, no limit can speak of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Watch {
+    ip_bytes: u64,
+    received_bytes: u64,
+    contacted_hosts: u32,
+    contacted_ports: u32,
+}
+
+/// Room in the list of touched hosts, however few there may be.
+const TOUCHED_MIN: usize = 4096;
 
 /// All hosts.
 #[derive(Debug)]
 pub(super) struct Hosts {
     rows: Rows<Host>,
-    index: HashTable<u32>,
+    index: Index,
     seed: Seed,
     networks: Networks,
     chart_bytes_min: u64,
     charted: Vec<u32>,
-    touched: Vec<HostId>,
+    touched: Chunks<HostId>,
+    /// What each did within the last second, where a limit asks for it.
+    recent: Option<Chunks<Recent>>,
+    /// The slot that hosts enter in, and the pass of eviction.
+    slot: u64,
+    pass: u8,
+    other: Option<HostId>,
+    protected: HashSet<IpAddr>,
+    local: Vec<IpNet>,
+    touched_max: usize,
+    watch: Watch,
 }
 
 impl Hosts {
     pub(super) fn new(hosts_max: usize, chart_bytes_min: u64, seed: Seed) -> Self {
         Self {
             rows: Rows::new(hosts_max),
-            index: HashTable::new(),
+            index: Index::new(),
             networks: Networks::new(seed.clone()),
             seed,
             // A host that sent nothing is on no chart.
             chart_bytes_min: chart_bytes_min.max(1),
             charted: Vec::new(),
-            touched: Vec::new(),
+            touched: Chunks::default(),
+            recent: None,
+            slot: 0,
+            pass: 0,
+            other: None,
+            protected: HashSet::new(),
+            local: Vec::new(),
+            watch: Watch::default(),
+            touched_max: hosts_max.saturating_mul(2).max(TOUCHED_MIN),
+        }
+    }
+
+    /// Says which traffic slot is current.
+    pub(super) fn enter_in(&mut self, slot: u64) {
+        self.slot = slot;
+    }
+
+    /// Keeps what each host did within the last second, or no longer.
+    pub(super) fn count_rates(&mut self, is_wanted: bool) {
+        if !is_wanted {
+            self.recent = None;
+        } else if self.recent.is_none() {
+            self.recent = Some(Chunks::default());
         }
     }
 
@@ -71,7 +202,7 @@ impl Hosts {
         for at in self.charted.drain(..) {
             self.rows[at].chart_at = NONE;
         }
-        for &at in &self.index {
+        for at in self.index.iter() {
             let host = &mut self.rows[at];
             if host.ip_bytes >= self.chart_bytes_min {
                 // Fits: there are fewer charted hosts than rows.
@@ -81,99 +212,116 @@ impl Hosts {
         }
     }
 
+    /// Has the place fetched where an address is looked for.
+    #[inline]
+    pub(super) fn prefetch_addr(&self, addr: &IpAddr) {
+        self.index.prefetch(self.place(addr));
+    }
+
+    /// Has a host fetched that is read soon.
+    #[inline]
+    pub(super) fn prefetch(&self, id: HostId) {
+        self.rows.prefetch(id.0);
+    }
+
     /// The host of an address, with one more reference; `None` when it is new and there is no room.
     pub(super) fn refer(&mut self, addr: IpAddr) -> Option<HostId> {
-        let hash = self.seed.addr(&addr);
+        let place = self.place(&addr);
         let rows = &self.rows;
-        let at = match self.index.find(hash, |&at| rows[at].addr == addr) {
-            Some(&at) => at,
-            None => {
-                if !self.rows.has_room() {
-                    return None;
-                }
-                let at = self.rows.insert(Host {
-                    addr,
-                    packets: 0,
-                    ip_bytes: 0,
-                    received_bytes: 0,
-                    recent: Recent::default(),
-                    contacted_hosts: 0,
-                    contacted_ports: 0,
-                    heard_from: 0,
-                    references: 0,
-                    first_pair: NONE,
-                    first_port: NONE,
-                    chart_at: NONE,
-                    is_touched: false,
-                });
-                let (rows, seed) = (&self.rows, &self.seed);
-                self.index.insert_unique(hash, at, |&at| seed.addr(&rows[at].addr));
-                at
-            }
+        let at = match self.index.find(place, |at| rows[at].is(&addr)) {
+            Some(at) => at,
+            None if !self.rows.has_room() => return None,
+            None => self.insert(place, addr),
         };
         self.rows[at].references += 1;
         Some(HostId(at))
     }
 
+    fn insert(&mut self, place: Place, addr: IpAddr) -> u32 {
+        let (bits, flags) = match addr {
+            IpAddr::V4(addr) => (u128::from(addr.to_bits()), IPV4),
+            IpAddr::V6(addr) => (addr.to_bits(), 0),
+        };
+        let flags = flags | self.protection_of(&addr);
+        let at = self.rows.insert(Host::new(bits, flags));
+        self.index.insert(place, at);
+        if let Some(recent) = &mut self.recent
+            && (at as usize) < recent.len()
+        {
+            recent[at] = Recent::default();
+        }
+        at
+    }
+
+    #[inline]
+    fn place(&self, addr: &IpAddr) -> Place {
+        Place::of(self.seed.addr(addr), false)
+    }
+
     /// Takes a reference to the host that `owner` is, which is the one of `id` unless addresses are grouped.
     pub(super) fn refer_owner(&mut self, id: HostId, owner: IpAddr) -> Option<HostId> {
         let host = &mut self.rows[id.0];
-        if host.addr != owner {
+        if !host.is(&owner) {
             return self.refer(owner);
         }
         host.references += 1;
         Some(id)
     }
 
+    /// Takes a further reference.
+    pub(super) fn hold(&mut self, id: HostId) {
+        self.rows[id.0].references += 1;
+    }
+
     /// Takes one reference back.
     pub(super) fn release(&mut self, id: HostId) {
         let host = &mut self.rows[id.0];
         host.references -= 1;
-        if host.references > 0 || host.is_touched {
-            return;
+        if host.references == 0 {
+            self.remove(id);
         }
-        self.remove(id);
     }
 
     fn remove(&mut self, id: HostId) {
         let host = &self.rows[id.0];
         debug_assert!(host.ip_bytes == 0 && host.chart_at == NONE, "a host left with bytes in the window");
-        let hash = self.seed.addr(&host.addr);
-        let entry = self.index.find_entry(hash, |&at| at == id.0).expect("every host is indexed");
-        entry.remove();
+        let place = self.place(&host.addr());
+        self.index.remove(place, id.0);
+        // If it is in the list of touched hosts, it is passed over there.
+        self.rows[id.0].flags = 0;
         self.rows.free(id.0);
     }
 
     /// Notes that a pair leads from one host to another.
     pub(super) fn join(&mut self, src: HostId, dst: HostId) {
-        let (from, to) = (self.rows[src.0].addr, &mut self.rows[dst.0]);
-        if !are_neighbours(&from, &to.addr) {
+        let (from, to) = (self.rows[src.0].addr(), &mut self.rows[dst.0]);
+        if !are_neighbours(&from, &to.addr()) {
             to.heard_from += 1;
             if to.heard_from == 1 {
-                self.networks.add(&to.addr);
+                self.networks.add(&to.addr());
             }
         }
     }
 
     /// Notes that the pair is gone.
     pub(super) fn part(&mut self, src: HostId, dst: HostId) {
-        let (from, to) = (self.rows[src.0].addr, &mut self.rows[dst.0]);
-        if !are_neighbours(&from, &to.addr) {
+        let (from, to) = (self.rows[src.0].addr(), &mut self.rows[dst.0]);
+        if !are_neighbours(&from, &to.addr()) {
             to.heard_from -= 1;
             if to.heard_from == 0 {
-                self.networks.subtract(&to.addr);
+                self.networks.subtract(&to.addr());
             }
         }
     }
 
     /// Whether anything came from elsewhere for a host's network: then its answers pass here, if there are any.
     pub(super) fn is_answered_here(&self, id: HostId) -> bool {
-        self.networks.hears(&self.rows[id.0].addr)
+        self.networks.hears(&self.rows[id.0].addr())
     }
 
     /// The host of an address.
     pub(super) fn find(&self, addr: &IpAddr) -> Option<HostId> {
-        self.index.find(self.seed.addr(addr), |&at| self.rows[at].addr == *addr).map(|&at| HostId(at))
+        self.index.find(self.place(addr), |at| self.rows[at].is(addr)).map(HostId)
     }
 
     pub(super) fn get(&self, id: HostId) -> &Host {
@@ -194,7 +342,48 @@ impl Hosts {
             host.chart_at = self.charted.len() as u32;
             self.charted.push(id.0);
         }
-        self.touch(id);
+        if host.ip_bytes >= self.watch.ip_bytes {
+            self.touch(id);
+        }
+    }
+
+    /// One more host is contacted.
+    pub(super) fn add_contact(&mut self, id: HostId) {
+        let host = &mut self.rows[id.0];
+        host.contacted_hosts += 1;
+        if host.contacted_hosts >= self.watch.contacted_hosts {
+            self.touch(id);
+        }
+    }
+
+    /// Notes how many ports a host has contacted by now.
+    pub(super) fn note_ports(&mut self, id: HostId, contacted_ports: u32) {
+        if contacted_ports >= self.watch.contacted_ports {
+            self.touch(id);
+        }
+    }
+
+    /// Notes how much a host has received by now.
+    pub(super) fn note_received(&mut self, id: HostId, received_bytes: u64) {
+        if received_bytes >= self.watch.received_bytes {
+            self.touch(id);
+        }
+    }
+
+    /// Has only hosts touched of which one of these limits may speak: over it, or over half of it, since sums may have
+    /// errors as large. Where rates are counted, whoever does anything is.
+    pub(super) fn watch(&mut self, allowed: &Allowed) {
+        let half = |limit: Option<u64>| limit.map_or(u64::MAX, |limit| limit / 2);
+        let over = |limit: Option<u32>| limit.map_or(u32::MAX, |limit| limit.saturating_add(1));
+        self.watch = match self.recent {
+            Some(_) => Watch::default(),
+            None => Watch {
+                ip_bytes: half(allowed.ip_bytes),
+                received_bytes: half(allowed.received_bytes),
+                contacted_hosts: over(allowed.contacted_hosts),
+                contacted_ports: over(allowed.contacted_ports),
+            },
+        };
     }
 
     /// Subtracts what left the window.
@@ -212,39 +401,139 @@ impl Hosts {
     }
 
     /// Notes that a host did something that a limit may speak of.
-    pub(super) fn touch(&mut self, id: HostId) {
+    fn touch(&mut self, id: HostId) {
         let host = &mut self.rows[id.0];
-        if !host.is_touched {
-            host.is_touched = true;
+        if !host.has(TOUCHED) {
+            host.flags |= TOUCHED;
             self.touched.push(id);
+            if self.touched.len() >= self.touched_max {
+                // Most of them are gone by now.
+                self.touch_all();
+            }
         }
     }
 
     /// Notes that every host is to be judged anew.
     pub(super) fn touch_all(&mut self) {
-        for &at in &self.index {
-            let host = &mut self.rows[at];
-            if !host.is_touched {
-                host.is_touched = true;
-                self.touched.push(HostId(at));
-            }
+        self.touched = Chunks::default();
+        for at in self.index.iter() {
+            self.rows[at].flags |= TOUCHED;
+            self.touched.push(HostId(at));
         }
     }
 
-    /// Calls `see` for each host touched since the last call.
-    pub(super) fn take_touched(&mut self, mut see: impl FnMut(&Host)) {
-        let mut touched = std::mem::take(&mut self.touched);
-        for id in touched.drain(..) {
+    /// The next host that was touched and not taken since, if it is still there.
+    pub(super) fn take_touched(&mut self) -> Option<HostId> {
+        while let Some(id) = self.touched.pop() {
             let host = &mut self.rows[id.0];
-            host.is_touched = false;
-            if host.references == 0 {
-                self.remove(id);
-            } else {
-                see(host);
+            if host.has(TOUCHED) {
+                host.flags &= !TOUCHED;
+                return Some(id);
             }
         }
-        // Keep the memory.
-        self.touched = touched;
+        None
+    }
+
+    /// Adds what a source did within the last moments, if anybody asks for it.
+    pub(super) fn add_recent(&mut self, id: HostId, clock: &RateClock, packets: u64, contacts: u32) {
+        let Some(recent) = &mut self.recent else { return };
+        while recent.len() <= id.0 as usize {
+            recent.push(Recent::default());
+        }
+        recent[id.0].add(clock, packets, contacts);
+    }
+
+    /// Packets and contacts of the last second; zero where nobody asks for them.
+    pub(super) fn per_second(&self, id: HostId, clock: &RateClock) -> (u32, u32) {
+        let recent = self.recent.as_ref().filter(|recent| (id.0 as usize) < recent.len());
+        recent.map_or((0, 0), |recent| recent[id.0].per_second(clock))
+    }
+
+    /// Has these hosts evicted last of all, and no others.
+    pub(super) fn protect(&mut self, protected: HashSet<IpAddr>) {
+        let before = std::mem::replace(&mut self.protected, protected);
+        for addr in &before {
+            if let Some(id) = self.find(addr) {
+                self.rows[id.0].flags &= !PROTECTED;
+            }
+        }
+        let now = std::mem::take(&mut self.protected);
+        for addr in &now {
+            if let Some(id) = self.find(addr) {
+                self.rows[id.0].flags |= PROTECTED;
+            }
+        }
+        self.protected = now;
+    }
+
+    /// Has the hosts of these networks evicted last of all, and of no others.
+    pub(super) fn protect_networks(&mut self, networks: Vec<IpNet>) {
+        self.local = networks;
+        for at in self.index.iter() {
+            let flags = self.protection_of(&self.rows[at].addr());
+            let host = &mut self.rows[at];
+            host.flags = host.flags & !(PROTECTED | LOCAL) | flags;
+        }
+    }
+
+    fn protection_of(&self, addr: &IpAddr) -> u8 {
+        let is_local = self.local.iter().any(|network| network.contains(addr));
+        (u8::from(self.protected.contains(addr)) * PROTECTED) | (u8::from(is_local) * LOCAL)
+    }
+
+    /// Notes that a host enters as a source, in the current slot and in a pass of eviction.
+    pub(super) fn enter(&mut self, id: HostId) {
+        let host = &mut self.rows[id.0];
+        (host.entered, host.entered_in_pass) = (self.slot as u32, self.pass);
+    }
+
+    /// The slot in which a source entered.
+    pub(super) fn entered(&self, id: HostId) -> u64 {
+        // Cut on purpose: it is not long ago, or long enough to be the same.
+        let ago = (self.slot as u32).wrapping_sub(self.rows[id.0].entered);
+        self.slot.saturating_sub(u64::from(ago))
+    }
+
+    /// Begins a pass of eviction: whoever enters from here on is not evicted in it.
+    pub(super) fn begin_pass(&mut self) {
+        self.pass = self.pass.wrapping_add(1);
+    }
+
+    /// Whether a host entered in this pass.
+    pub(super) fn is_new(&self, id: HostId) -> bool {
+        self.rows[id.0].entered_in_pass == self.pass
+    }
+
+    /// How many more hosts there is room for.
+    #[inline]
+    pub(super) fn room(&self) -> usize {
+        self.rows.room()
+    }
+
+    /// Numbers that rows have or had: every host has one below.
+    pub(super) fn numbers(&self) -> u32 {
+        self.rows.numbers()
+    }
+
+    /// The seeded hash of the address of a host.
+    pub(super) fn hash(&self, id: HostId) -> u64 {
+        self.seed.addr(&self.rows[id.0].addr())
+    }
+
+    /// A host that is none: it stands for those that are no longer told apart, and is in no list. `None` where there is
+    /// no room for it.
+    pub(super) fn other(&mut self) -> Option<HostId> {
+        if self.other.is_none() && self.rows.has_room() {
+            let at = self.rows.insert(Host { references: 1, ..Host::new(0, 0) });
+            self.other = Some(HostId(at));
+        }
+        self.other
+    }
+
+    /// Whether this is the host that stands for those that are no longer told apart.
+    #[inline]
+    pub(super) fn is_other(&self, id: HostId) -> bool {
+        self.other == Some(id)
     }
 
     /// The hosts with enough bytes to be shown, in no order.
@@ -253,11 +542,11 @@ impl Hosts {
     }
 
     /// All hosts, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Host> {
-        self.index.iter().map(|&at| &self.rows[at])
+    pub(super) fn iter(&self) -> impl Iterator<Item = HostId> + '_ {
+        self.index.iter().map(HostId)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.rows.len()
+        self.rows.len() - usize::from(self.other.is_some())
     }
 }

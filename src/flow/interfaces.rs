@@ -1,6 +1,6 @@
 //! What was seen on each interface, and which way: every frame once, so that the rows add up to the whole.
 
-use crate::packet::{Direction, Skip, Summary};
+use crate::packet::{Direction, Skip};
 
 use super::snapshot::Accounting;
 use super::table::Table;
@@ -64,7 +64,7 @@ impl InterfaceCounts {
 }
 
 /// Where and which way a frame crossed, as a place in one delta. It is good until that delta is cleared.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crossing {
     row: u32,
     direction: Direction,
@@ -103,12 +103,13 @@ impl InterfaceTable {
         Crossing { row: self.last.1, direction }
     }
 
+    /// Counts frames that crossed in a row.
     #[inline]
-    pub(super) fn count(&mut self, crossing: Crossing, summary: &Summary) {
+    pub(super) fn count(&mut self, crossing: Crossing, frames: u64, ip_packets: u64, ip_bytes: u64) {
         let crossed = self.crossed(crossing);
-        crossed.counted_frames += 1;
-        crossed.ip_packets += u64::from(summary.segments);
-        crossed.ip_bytes += u64::from(summary.ip_bytes);
+        crossed.counted_frames += frames;
+        crossed.ip_packets += ip_packets;
+        crossed.ip_bytes += ip_bytes;
     }
 
     #[inline]
@@ -119,6 +120,14 @@ impl InterfaceTable {
     /// The interfaces that frames crossed, with what was seen.
     pub(super) fn rows(&self) -> impl Iterator<Item = (u32, &InterfaceCounts)> {
         self.rows.rows().iter().map(|row| (row.key, &row.value))
+    }
+
+    /// Adds another worker's.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (ifindex, counts) in other.rows() {
+            let row = self.crossing(ifindex, Direction::Entering).row;
+            self.rows.value_mut(row).add(counts);
+        }
     }
 
     pub(super) fn clear(&mut self) {

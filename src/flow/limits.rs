@@ -1,6 +1,7 @@
 //! From one number of bytes to a limit for each table.
 
 use super::delta::DeltaLimits;
+use super::items::PLACES_MAX;
 
 /// Room in every table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Limits {
     pub pending_max: usize,
     /// Services remembered, in each of two generations.
     pub services_max: usize,
+    /// Bytes of traces that evicted hosts leave.
+    pub trace_bytes: usize,
     /// Room in each delta.
     pub delta: DeltaLimits,
 }
@@ -22,52 +25,60 @@ pub struct Limits {
 /// Bytes of a pair that is active in every slot: its row, its items, its place in the index, the host that a
 /// flood brings along with each, and its share of what waits and of services.
 const PAIR_BYTES: u64 =
-    104 + 10 * 16 + 10 + HOST_BYTES + PENDING_BYTES / PAIRS_PER_PENDING + 2 * 32 / PAIRS_PER_SERVICE;
-/// Its row, its network if it is alone in it, its place in the index, and one item of received bytes with its place.
-const HOST_BYTES: u64 = 128 + 10 + 32 + 32;
+    72 + 10 * 16 + 13 + HOST_BYTES + PENDING_BYTES / PAIRS_PER_PENDING + 2 * 32 / PAIRS_PER_SERVICE;
+/// Its row and its place in the index, two places in the list of touched hosts, the network that it may be alone in, and
+/// one item of received bytes with its place.
+const HOST_BYTES: u64 = 64 + 13 + 8 + 48 + 32;
 /// An exchange that waits, two ports and a probe.
 const PENDING_BYTES: u64 = 72 + 2 * 80 + 32;
 /// Bytes of a contact of a group.
 const GROUP_BYTES: u64 = 24;
 const PAIRS_PER_PENDING: u64 = 8;
 const PAIRS_PER_SERVICE: u64 = 4;
-/// Bytes of a port that is active in every slot.
-const PORT_BYTES: u64 = 32 + 10 * 4 + 10;
-/// Bytes of a delta's row and its place in the index.
-const DELTA_PAIR_BYTES: u64 = 128 + 10;
-const DELTA_PORT_BYTES: u64 = 56 + 10;
+/// Bytes of a port that is active in every slot, and of its host, which may have nothing else in the window.
+const PORT_BYTES: u64 = 28 + 10 * 4 + 13 + 8 + HOST_BYTES;
+/// Bytes of a delta's row and its place in the index, and of half a row of IPv6 hosts.
+const DELTA_PAIR_BYTES: u64 = 64 + 16 + (88 + 16) / 2;
+const DELTA_PORT_BYTES: u64 = 24 + 16 + (48 + 16) / 2;
+
+/// The share of the whole for the traces of hosts that were evicted.
+const TRACES_OF: u64 = 4;
 
 /// More rows than this in a delta only make the caches colder: a worker hands over when half of them are used,
-/// at 1.5 M packets/s every 40 ms or later.
-const DELTA_PAIRS_MAX: u64 = 1 << 17;
+/// at 1.5 M packets/s every 20 ms or later. And folding a delta is one step of the analyst.
+const DELTA_PAIRS_MAX: u64 = 1 << 16;
 const DELTA_PAIRS_MIN: u64 = 1 << 10;
 
 /// Interfaces that a worker tells apart in one tick, and bytes of each: its row and its place in the index.
 const DELTA_INTERFACES_MAX: usize = 256;
-const DELTA_INTERFACE_BYTES: u64 = 352 + 10;
+const DELTA_INTERFACE_BYTES: u64 = 352 + 16;
 
 /// Fewer pairs than this are no window.
 const PAIRS_MIN: u64 = 1 << 10;
 
 impl Limits {
-    /// Divides `memory_bytes` among the deltas of `workers` (two each) and the window.
+    /// Divides `memory_bytes` among the deltas of `workers` (two each), traces and the window.
     ///
-    /// An eighth goes to the deltas, of the rest an eighth to ports where they are analysed. `None` where so
-    /// little is left that the window would be useless.
+    /// A quarter goes to traces; of the rest an eighth to the deltas, and of what is left then an eighth to ports where
+    /// they are analysed. `None` where so little is left that the window would be useless.
     pub fn from_memory(memory_bytes: u64, workers: usize, counts_ports: bool) -> Option<Self> {
+        let traces_bytes = memory_bytes / TRACES_OF;
+        let table_bytes = memory_bytes - traces_bytes;
         let deltas = 2 * workers.max(1) as u64;
         let row_bytes = DELTA_PAIR_BYTES + if counts_ports { DELTA_PORT_BYTES } else { 0 };
-        let rows = (memory_bytes / 8 / deltas / row_bytes).clamp(DELTA_PAIRS_MIN, DELTA_PAIRS_MAX);
+        let rows = (table_bytes / 8 / deltas / row_bytes).clamp(DELTA_PAIRS_MIN, DELTA_PAIRS_MAX);
         let interfaces_bytes = DELTA_INTERFACES_MAX as u64 * DELTA_INTERFACE_BYTES;
-        let window_bytes = memory_bytes.saturating_sub(deltas * (rows * row_bytes + interfaces_bytes));
+        let window_bytes = table_bytes.saturating_sub(deltas * (rows * row_bytes + interfaces_bytes));
         let ports_bytes = if counts_ports { window_bytes / 8 } else { 0 };
-        let pairs = (window_bytes - ports_bytes) / PAIR_BYTES;
+        let ports = ports_bytes / PORT_BYTES;
+        let pairs = ((window_bytes - ports_bytes) / PAIR_BYTES).min(PLACES_MAX as u64);
         (pairs >= PAIRS_MIN).then(|| Self {
-            hosts_max: rows_of(pairs),
+            hosts_max: rows_of(pairs + ports),
             pairs_max: rows_of(pairs),
-            ports_max: rows_of(ports_bytes / PORT_BYTES),
+            ports_max: rows_of(ports),
             pending_max: rows_of(pairs / PAIRS_PER_PENDING),
             services_max: rows_of(pairs / PAIRS_PER_SERVICE),
+            trace_bytes: usize::try_from(traces_bytes).unwrap_or(usize::MAX),
             delta: DeltaLimits::new(rows, counts_ports),
         })
     }
@@ -82,7 +93,15 @@ impl Limits {
     pub fn none(counts_ports: bool) -> Self {
         let all = rows_of(u64::MAX);
         let delta = DeltaLimits::new(DELTA_PAIRS_MAX, counts_ports);
-        Self { hosts_max: all, pairs_max: all, ports_max: all, pending_max: all, services_max: all, delta }
+        Self {
+            hosts_max: all,
+            pairs_max: PLACES_MAX,
+            ports_max: all,
+            pending_max: all,
+            services_max: all,
+            trace_bytes: 0,
+            delta,
+        }
     }
 }
 
@@ -111,7 +130,8 @@ mod tests {
                     + limits.delta.ports_max as u64 * DELTA_PORT_BYTES
                     + limits.delta.interfaces_max as u64 * DELTA_INTERFACE_BYTES;
                 let window = limits.pairs_max as u64 * PAIR_BYTES + limits.ports_max as u64 * PORT_BYTES;
-                assert!(2 * workers as u64 * delta + window <= memory, "{memory} {workers} {limits:?}");
+                let tables = 2 * workers as u64 * delta + window + limits.trace_bytes as u64;
+                assert!(tables <= memory, "{memory} {workers} {limits:?}");
                 assert_eq!(limits.ports_max > 0, counts_ports);
             }
         }
@@ -119,13 +139,17 @@ mod tests {
 
     #[test]
     fn a_row_takes_what_was_allowed_for_it() {
-        use crate::flow::{InterfaceCounts, PairDelta, PortDelta, PortKey, Row};
-        use crate::packet::Endpoints;
-        // Beside each row, its place in the index.
-        let row = |bytes: usize| bytes as u64 + 10;
+        use crate::flow::{InterfaceCounts, PairDelta, PortDelta, PortOf, Row, V4Pair, V6Pair};
+        // Beside each row, its place in the index: two slots to four, as its size is rounded up.
+        let row = |bytes: usize| bytes as u64 + 16;
         assert!(row(size_of::<Row<u32, InterfaceCounts>>()) <= DELTA_INTERFACE_BYTES);
-        assert!(row(size_of::<Row<Endpoints, PairDelta>>()) <= DELTA_PAIR_BYTES);
-        assert!(row(size_of::<Row<PortKey, PortDelta>>()) <= DELTA_PORT_BYTES);
+        // Of IPv6 hosts there are half as many rows.
+        let both = |v4: usize, v6: usize| row(v4) + row(v6) / 2;
+        let pairs = both(size_of::<Row<V4Pair, PairDelta>>(), size_of::<Row<V6Pair, PairDelta>>());
+        assert!(pairs <= DELTA_PAIR_BYTES, "{pairs}");
+        let ports =
+            both(size_of::<Row<PortOf<V4Pair>, PortDelta>>(), size_of::<Row<PortOf<V6Pair>, PortDelta>>());
+        assert!(ports <= DELTA_PORT_BYTES, "{ports}");
     }
 
     #[test]

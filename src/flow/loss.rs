@@ -27,17 +27,17 @@ impl LossWindow {
         let items = self.slots.items(self.slots.current());
         match items.last_mut() {
             Some(item) => item.add(counts),
-            None => items.push(*counts),
+            None => {
+                items.push(*counts);
+            }
         }
     }
 
     /// Turns to `now`.
     pub(super) fn roll(&mut self, now: Moment) {
-        let number = self.slots.number(now);
-        while let Some(leaving) = self.slots.roll_towards(number) {
-            for item in leaving {
-                self.sum.subtract(&item);
-            }
+        self.slots.advance(self.slots.number(now));
+        while let Some(item) = self.slots.take_left() {
+            self.sum.subtract(&item);
         }
     }
 

@@ -16,20 +16,30 @@
 //! has a limit; what it refuses is in the totals all the same, and counted as spilled.
 #![forbid(unsafe_code)]
 
+mod bounds;
+mod chart;
+mod chunks;
 mod contact;
 mod contacted;
+mod decoded;
 mod delta;
 mod evidence;
+mod family;
 mod groups;
 mod handover;
 mod hash;
 mod hosts;
+mod index;
 mod interfaces;
+mod items;
 mod limits;
 mod loss;
 mod networks;
+mod pair_delta;
+mod pair_key;
 mod pairs;
 mod ports;
+mod rank;
 mod rates;
 mod received;
 mod roles;
@@ -40,14 +50,19 @@ mod slots;
 mod snapshot;
 mod stamp;
 mod table;
+mod table_index;
+mod traces;
 mod waiting;
 mod window;
 
 use std::time::Duration;
 
+pub use bounds::{Bounds, Sums};
+pub use chart::Chart;
 pub use contact::{Opening, opening};
 pub use contacted::Contacted;
-pub use delta::{Delta, DeltaLimits, FirstWord, PairDelta, PortDelta, PortKey};
+pub use decoded::Decoded;
+pub use delta::{Delta, DeltaLimits, RowMarks};
 pub use evidence::{
     ContactSample, Outcome, Outcomes, Pace, PortHosts, PortSample, SAMPLE_MAX, TARGETS_MAX, Target,
 };
@@ -55,11 +70,15 @@ pub use handover::{AnalystEnd, Settled, WorkerEnd, handover};
 pub use hash::Seed;
 pub use interfaces::{Crossed, Crossing, ELSEWHERE, InterfaceCounts};
 pub use limits::Limits;
+pub use pair_delta::{FirstWord, PairDelta, PortDelta};
+pub use pair_key::{PairKey, PortKey, PortOf, V4Pair, V6Pair};
+pub use rank::Allowed;
 pub use signs::{Signs, signs};
 pub use slots::slot_span;
-pub use snapshot::{Accounting, HostRow, KernelCounts, PeerBytes, Snapshot};
-pub use table::{Row, Table};
-pub use window::{HostCounts, Window};
+pub use snapshot::{Accounting, HostRow, KernelCounts, PeerBytes, Snapshot, WorkerCounts};
+pub use table::{Key, Row, Table};
+pub use traces::{Trace, Traces};
+pub use window::{HostCounts, HostListing, LIST_PART_ROWS, Listing, ListingRoom, Other, Window};
 
 // Snapshots travel in it.
 pub use crate::published::Published;
@@ -67,7 +86,7 @@ pub use crate::published::Published;
 /// Destinations listed of one host, the largest first.
 pub const DESTINATIONS_MAX: usize = 100;
 
-/// Hosts in a snapshot, the largest first.
+/// Hosts in a snapshot, the largest first; fewer where `MemoryLimit` is small.
 pub const SNAPSHOT_HOSTS_MAX: usize = 50_000;
 
 /// Ports listed of one host, the lowest first.

@@ -2,57 +2,60 @@
 
 use std::net::IpAddr;
 
-use hashbrown::HashTable;
-
 use crate::packet::Endpoints;
 
 use super::contacted::Contacted;
 use super::hash::Seed;
 use super::hosts::{HostId, Hosts};
+use super::index::{Index, Place, rest};
+use super::items::{ItemAt, Items};
 use super::roles::Role;
-use super::rows::{NONE, Rows};
+use super::rows::{Chained, NONE, Rows};
 use super::signs::Signs;
+use super::slots::SLOTS_LIVE;
 use super::stamp::Stamp;
 
 /// A slot number that no slot has.
-pub(super) const NEVER: u64 = u64::MAX;
+const NEVER: u32 = u32::MAX;
 
-/// One direction between two hosts.
+/// One direction between two hosts. What every packet changes comes first, in one cache line as a rule; the rest is for
+/// contacts and for rows that come and go.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Pair {
-    /// The hash that its deltas carry.
-    hash: u64,
-    pub(super) src: HostId,
-    pub(super) dst: HostId,
-    /// Whose sums it is in: its source, or the group of that.
-    pub(super) owner: HostId,
     pub(super) packets: u64,
     pub(super) ip_bytes: u64,
-    /// Items of live slots that name this row; it is freed with the last. Ten, and one more for each 2^31 packets.
-    pub(super) items_live: u16,
-    /// Those of them that are a contact.
-    pub(super) contacts_live: u16,
-    /// The slot that its latest item is in, and where.
-    pub(super) item_slot: u64,
-    pub(super) item_at: u32,
-    /// What its source is in the exchange with its destination, and the last slot with a word of it.
-    pub(super) role: Role,
-    pub(super) heard_slot: u64,
+    /// What its hash has beside its place in the index, and whether it is IPv6.
+    check: u32,
+    pub(super) src: HostId,
+    pub(super) dst: HostId,
+    /// The slot that its latest item is in, cut to 32 bits, and where.
+    item_slot: u32,
+    item_at: u32,
+    /// The last slot with a word of its exchange; while that is pending, its number.
+    heard: u32,
     /// What it showed while the row lives, and which ports it contacted.
     pub(super) signs: Signs,
+    /// What its source is in the exchange with its destination, and whether its bare ACKs are probes.
+    state: State,
+    /// Items of live slots that are a contact.
+    pub(super) contacts_live: u16,
+    /// Items of live slots that name this row; it is freed with the last. Ten, and one more for each
+    /// [`Item`](super::items::Item) that was full.
+    pub(super) items_live: u32,
     pub(super) contacted: Contacted,
     /// When the first of its live contacts was counted.
     pub(super) contacted_at: Stamp,
-    /// Whether its bare ACKs are probes.
-    pub(super) probe: Probe,
-    /// The row of the other direction, once both were there.
-    reverse: u32,
     previous: u32,
     next: u32,
 }
 
 // Memory is bounded by the number of rows.
-const _: () = assert!(size_of::<Pair>() <= 104);
+const _: () = assert!(size_of::<Pair>() == 72);
+
+/// A role in the lowest three bits, a probe in the two above them.
+#[derive(Clone, Copy, Debug)]
+struct State(u8);
 
 /// What is known of the bare ACKs of a direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +68,139 @@ pub(super) enum Probe {
     Is,
 }
 
+impl Pair {
+    /// What its source is in the exchange with its destination.
+    #[inline]
+    pub(super) fn role(&self) -> Role {
+        match self.state.0 & 7 {
+            0 => Role::None,
+            1 => Role::Pending(self.heard),
+            2 => Role::Began,
+            3 => Role::Answered,
+            _ => Role::Undecided,
+        }
+    }
+
+    /// Changes the role of an exchange that is not pending, nor becomes so.
+    pub(super) fn set_role(&mut self, role: Role) {
+        let bits = match role {
+            Role::None => 0,
+            Role::Pending(number) => {
+                self.heard = number;
+                1
+            }
+            Role::Began => 2,
+            Role::Answered => 3,
+            Role::Undecided => 4,
+        };
+        self.state.0 = self.state.0 & !7 | bits;
+    }
+
+    /// Gives a pending exchange its role, and the slot of its last word if there was one.
+    pub(super) fn settle(&mut self, role: Role, heard: Option<u64>) {
+        self.set_role(role);
+        self.heard = heard.map_or(NEVER, cut);
+    }
+
+    /// Notes a word of its exchange. While that is pending, it is the exchange that remembers.
+    pub(super) fn note_heard(&mut self, slot: u64) {
+        if !matches!(self.role(), Role::Pending(_)) {
+            self.heard = cut(slot);
+        }
+    }
+
+    /// Whether a word of its exchange is in the window.
+    #[inline]
+    pub(super) fn is_heard(&self, current: u64) -> bool {
+        matches!(self.role(), Role::Pending(_))
+            || self.heard != NEVER && cut(current).wrapping_sub(self.heard) < SLOTS_LIVE as u32
+    }
+
+    /// Whether any word of it was heard while the row lives.
+    pub(super) fn spoke(&self) -> bool {
+        matches!(self.role(), Role::Pending(_)) || self.heard != NEVER
+    }
+
+    /// Whether its bare ACKs are probes.
+    pub(super) fn probe(&self) -> Probe {
+        match self.state.0 >> 3 {
+            0 => Probe::Unknown,
+            1 => Probe::Waits,
+            _ => Probe::Is,
+        }
+    }
+
+    pub(super) fn set_probe(&mut self, probe: Probe) {
+        self.state.0 = self.state.0 & 7 | (probe as u8) << 3;
+    }
+
+    /// Where its latest item is, if that is live.
+    #[inline]
+    pub(super) fn latest(&self, items: &Items) -> Option<ItemAt> {
+        let current = items.current();
+        // The bits that were cut off are those of the current slot, or of one not long ago.
+        let slot = current.wrapping_sub(u64::from(cut(current).wrapping_sub(self.item_slot)));
+        (self.items_live > 0 && slot >= items.oldest()).then_some(ItemAt { slot, at: self.item_at })
+    }
+
+    /// Notes where its latest item is.
+    #[inline]
+    pub(super) fn set_latest(&mut self, item: ItemAt) {
+        self.item_slot = cut(item.slot);
+        self.item_at = item.at;
+    }
+}
+
+impl Chained for Pair {
+    fn link(&mut self) -> &mut u32 {
+        &mut self.next
+    }
+}
+
+/// A slot number in 32 bits. A row lives for ten slots after its last item, so equal ones are the same.
+#[inline]
+fn cut(slot: u64) -> u32 {
+    slot as u32
+}
+
+/// What is looked for: where, and what must be equal there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sought {
+    place: Place,
+    check: u32,
+    pub(super) endpoints: Endpoints,
+}
+
+impl Sought {
+    /// A pair by its hash.
+    #[inline]
+    pub(super) fn new(hash: u64, endpoints: &Endpoints) -> Self {
+        let (side, is_ipv6) = match endpoints {
+            Endpoints::V4 { src, dst } => (src > dst, 0),
+            Endpoints::V6 { src, dst } => (src > dst, 1),
+        };
+        Self { place: Place::of(hash, side), check: rest(hash) | is_ipv6, endpoints: *endpoints }
+    }
+
+    /// The other direction.
+    pub(super) fn reversed(&self) -> Self {
+        Self { place: self.place.opposite(), endpoints: self.endpoints.reversed(), ..*self }
+    }
+}
+
 /// All pairs.
 #[derive(Debug)]
 pub(super) struct Pairs {
     rows: Rows<Pair>,
-    index: HashTable<u32>,
+    index: Index,
+    seed: Seed,
+    /// The next row of a walk that is made in parts.
+    walk_at: u32,
 }
 
 impl Pairs {
-    pub(super) fn new(pairs_max: usize) -> Self {
-        Self { rows: Rows::new(pairs_max), index: HashTable::new() }
+    pub(super) fn new(pairs_max: usize, seed: Seed) -> Self {
+        Self { rows: Rows::new(pairs_max), index: Index::new(), seed, walk_at: NONE }
     }
 
     pub(super) fn get(&self, at: u32) -> &Pair {
@@ -89,33 +215,49 @@ impl Pairs {
         self.rows.len()
     }
 
-    /// The row of a pair whose hash is known.
-    pub(super) fn find(&self, hash: u64, endpoints: &Endpoints, hosts: &Hosts) -> Option<u32> {
-        let is_it = |&at: &u32| {
-            let pair = &self.rows[at];
-            pair.hash == hash
-                && hosts.get(pair.src).addr == endpoints.src()
-                && hosts.get(pair.dst).addr == endpoints.dst()
-        };
-        self.index.find(hash, is_it).copied()
+    /// Has the place fetched where a pair is looked for.
+    #[inline]
+    pub(super) fn prefetch_place(&self, sought: &Sought) {
+        self.index.prefetch(sought.place);
     }
 
-    /// The row of a pair, a new one if it is new, with the sums of `owner`; `None` when there is no room for it or one of its hosts.
-    pub(super) fn find_or_insert(
-        &mut self,
-        hash: u64,
-        endpoints: &Endpoints,
-        hosts: &mut Hosts,
-        owner: IpAddr,
-    ) -> Option<u32> {
-        if let Some(at) = self.find(hash, endpoints, hosts) {
-            return Some(at);
-        }
+    /// Has a row fetched that is read soon.
+    #[inline]
+    pub(super) fn prefetch(&self, at: u32) {
+        self.rows.prefetch(at);
+    }
+
+    /// The row that a pair has if it has any, to be fetched before [`find`](Self::find) asks whether it is the one.
+    #[inline]
+    pub(super) fn candidate(&self, sought: &Sought) -> Option<u32> {
+        self.index.first(sought.place)
+    }
+
+    /// The row of a pair.
+    #[inline]
+    pub(super) fn find(&self, sought: &Sought, hosts: &Hosts) -> Option<u32> {
+        self.index.find(sought.place, |at| {
+            let pair = &self.rows[at];
+            pair.check == sought.check
+                && match sought.endpoints {
+                    // Place and check are all of the hash, which no other IPv4 pair has.
+                    Endpoints::V4 { .. } => true,
+                    Endpoints::V6 { src, dst } => {
+                        hosts.get(pair.src).addr() == IpAddr::V6(src)
+                            && hosts.get(pair.dst).addr() == IpAddr::V6(dst)
+                    }
+                }
+        })
+    }
+
+    /// A new row for a pair that has none, with the sums of `owner`; `None` when there is no room for it or one of its
+    /// hosts.
+    pub(super) fn insert(&mut self, sought: &Sought, hosts: &mut Hosts, owner: IpAddr) -> Option<u32> {
         if !self.rows.has_room() {
             return None;
         }
-        let src = hosts.refer(endpoints.src())?;
-        let Some(dst) = hosts.refer(endpoints.dst()) else {
+        let src = hosts.refer(sought.endpoints.src())?;
+        let Some(dst) = hosts.refer(sought.endpoints.dst()) else {
             hosts.release(src);
             return None;
         };
@@ -124,26 +266,46 @@ impl Pairs {
             hosts.release(dst);
             return None;
         };
+        hosts.get_mut(src).owner = owner;
         hosts.join(src, dst);
+        let at = self.put(src, dst, sought.check, hosts);
+        self.index.insert(sought.place, at);
+        Some(at)
+    }
+
+    /// A row for what a source sent to hosts that are no longer told apart, which `other` stands for; in no index.
+    pub(super) fn insert_rest(&mut self, owner: HostId, other: HostId, hosts: &mut Hosts) -> Option<u32> {
+        if !self.rows.has_room() {
+            return None;
+        }
+        // The references that a pair takes: of its source, its destination and its owner.
+        [owner, other, owner].into_iter().for_each(|host| hosts.hold(host));
+        hosts.get_mut(owner).owner = owner;
+        Some(self.put(owner, other, 0, hosts))
+    }
+
+    /// Puts a row in front of those of its owner.
+    fn put(&mut self, src: HostId, dst: HostId, check: u32, hosts: &mut Hosts) -> u32 {
+        let owner = hosts.get(src).owner;
         let next = hosts.get(owner).first_pair;
+        if next == NONE {
+            hosts.enter(owner);
+        }
         let at = self.rows.insert(Pair {
-            hash,
-            src,
-            dst,
-            owner,
             packets: 0,
             ip_bytes: 0,
-            items_live: 0,
-            contacts_live: 0,
-            item_slot: NEVER,
+            check,
+            src,
+            dst,
+            item_slot: 0,
             item_at: 0,
-            role: Role::None,
-            heard_slot: NEVER,
+            heard: NEVER,
             signs: Signs::default(),
+            state: State(0),
+            contacts_live: 0,
+            items_live: 0,
             contacted: Contacted::default(),
             contacted_at: Stamp::default(),
-            probe: Probe::Unknown,
-            reverse: NONE,
             previous: NONE,
             next,
         });
@@ -151,16 +313,25 @@ impl Pairs {
         if next != NONE {
             self.rows[next].previous = at;
         }
-        let rows = &self.rows;
-        self.index.insert_unique(hash, at, |&at| rows[at].hash);
-        Some(at)
+        at
     }
 
     /// Frees a row and what it refers to.
     pub(super) fn remove(&mut self, at: u32, hosts: &mut Hosts) {
-        let Pair { hash, src, dst, owner, reverse, previous, next, .. } = self.rows[at];
-        let entry = self.index.find_entry(hash, |&other| other == at).expect("every pair is indexed");
-        entry.remove();
+        self.index.remove(self.sought(at, hosts).place, at);
+        let Pair { src, dst, .. } = self.rows[at];
+        hosts.part(src, dst);
+        self.take_out(at, hosts);
+    }
+
+    /// Frees a row that is in no index.
+    pub(super) fn remove_rest(&mut self, at: u32, hosts: &mut Hosts) {
+        self.take_out(at, hosts);
+    }
+
+    fn take_out(&mut self, at: u32, hosts: &mut Hosts) {
+        let Pair { src, dst, previous, next, .. } = self.rows[at];
+        let owner = hosts.get(src).owner;
         match previous {
             NONE => hosts.get_mut(owner).first_pair = next,
             previous => self.rows[previous].next = next,
@@ -168,35 +339,39 @@ impl Pairs {
         if next != NONE {
             self.rows[next].previous = previous;
         }
-        if reverse != NONE {
-            self.rows[reverse].reverse = NONE;
+        if self.walk_at == at {
+            self.walk_at = next;
         }
         // Whatever still waits for this row must not find its role in it.
-        self.rows[at].role = Role::None;
-        self.rows[at].probe = Probe::Unknown;
+        self.rows[at].state = State(0);
         self.rows.free(at);
-        hosts.part(src, dst);
         hosts.release(src);
         hosts.release(dst);
         hosts.release(owner);
     }
 
-    /// The row of the other direction.
-    pub(super) fn reverse(&mut self, at: u32, hosts: &Hosts, seed: &Seed) -> Option<u32> {
-        let reverse = self.peek_reverse(at, hosts, seed)?;
-        self.rows[at].reverse = reverse;
-        self.rows[reverse].reverse = at;
-        Some(reverse)
+    /// How many more rows there is room for.
+    #[inline]
+    pub(super) fn room(&self) -> usize {
+        self.rows.room()
     }
 
-    /// The same without remembering it.
-    pub(super) fn peek_reverse(&self, at: u32, hosts: &Hosts, seed: &Seed) -> Option<u32> {
+    /// The row after one in the chain of its owner.
+    pub(super) fn next_of(&self, at: u32) -> u32 {
+        self.rows[at].next
+    }
+
+    /// What a row is found by.
+    pub(super) fn sought(&self, at: u32, hosts: &Hosts) -> Sought {
         let pair = &self.rows[at];
-        if pair.reverse != NONE {
-            return Some(pair.reverse);
-        }
-        let there = endpoints(hosts, pair.dst, pair.src)?;
-        self.find(seed.pair(&there), &there, hosts)
+        let endpoints = Endpoints::new(hosts.get(pair.src).addr(), hosts.get(pair.dst).addr())
+            .expect("both ends were in one header");
+        Sought::new(self.seed.pair(&endpoints), &endpoints)
+    }
+
+    /// The row of the other direction.
+    pub(super) fn reverse(&self, at: u32, hosts: &Hosts) -> Option<u32> {
+        self.find(&self.sought(at, hosts).reversed(), hosts)
     }
 
     /// The pairs of one source or group, the latest first.
@@ -204,24 +379,30 @@ impl Pairs {
         self.rows_of(host, hosts).map(|at| &self.rows[at])
     }
 
-    /// Their numbers.
+    /// Their numbers, without that of what is no longer told apart.
     pub(super) fn rows_of(&self, host: HostId, hosts: &Hosts) -> impl Iterator<Item = u32> {
-        let mut at = hosts.get(host).first_pair;
-        std::iter::from_fn(move || {
-            (at != NONE).then(|| {
-                let this = at;
-                at = self.rows[this].next;
-                this
-            })
+        let first = Some(hosts.get(host).first_pair).filter(|&at| at != NONE);
+        let rows = std::iter::successors(first, |&at| Some(self.rows[at].next).filter(|&at| at != NONE));
+        rows.filter(|&at| !hosts.is_other(self.rows[at].dst))
+    }
+
+    /// Begins a walk over the pairs of a host, or over none, that may be made in parts. It ends the one before.
+    pub(super) fn begin_walk(&mut self, host: Option<HostId>, hosts: &Hosts) {
+        self.walk_at = host.map_or(NONE, |host| hosts.get(host).first_pair);
+    }
+
+    /// The next pair of the walk. What is freed between two calls is left out, and what is new as well.
+    pub(super) fn walk_on(&mut self) -> Option<&Pair> {
+        let at = self.walk_at;
+        (at != NONE).then(|| {
+            let pair = &self.rows[at];
+            self.walk_at = pair.next;
+            pair
         })
     }
 
     /// All pairs, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Pair> {
-        self.index.iter().map(|&at| &self.rows[at])
+        self.index.iter().map(|at| &self.rows[at])
     }
-}
-
-fn endpoints(hosts: &Hosts, src: HostId, dst: HostId) -> Option<Endpoints> {
-    Endpoints::new(hosts.get(src).addr, hosts.get(dst).addr)
 }

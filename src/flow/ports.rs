@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use hashbrown::HashTable;
-
 use crate::time::Moment;
 
+use super::chunks::Chunks;
 use super::hash::Seed;
 use super::hosts::{HostId, Hosts};
-use super::rows::{NONE, Rows};
+use super::index::{Index, Place};
+use super::rows::{Chained, NONE, Rows};
 use super::signs::Signs;
 use super::slots::Slots;
 use super::stamp::Stamp;
@@ -23,14 +23,28 @@ pub(super) struct PortRow {
     pub(super) signs: Signs,
     /// When it was first contacted.
     pub(super) contacted_at: Stamp,
+    /// The slot that its latest item is in, cut to 32 bits: the row lives for ten slots after it.
+    item_slot: u32,
     slots_live: u16,
-    /// The slot that its latest item is in.
-    item_slot: u64,
     previous: u32,
     next: u32,
 }
 
-const _: () = assert!(size_of::<PortRow>() <= 32);
+const _: () = assert!(size_of::<PortRow>() <= 28);
+
+impl Chained for PortRow {
+    fn link(&mut self) -> &mut u32 {
+        &mut self.next
+    }
+}
+
+/// The rows of one host.
+#[derive(Clone, Copy, Debug)]
+struct HostPorts {
+    count: u32,
+    /// The chain through them.
+    first: u32,
+}
 
 /// What is said of a host and a port.
 #[derive(Clone, Copy, Debug)]
@@ -46,62 +60,85 @@ pub(super) struct PortContact {
 #[derive(Debug)]
 pub(super) struct PortWindow {
     rows: Rows<PortRow>,
-    index: HashTable<u32>,
+    /// By the number of the host.
+    hosts: Chunks<HostPorts>,
+    index: Index,
     slots: Slots<u32>,
     seed: Seed,
 }
 
 impl PortWindow {
     pub(super) fn new(interval: Option<Duration>, ports_max: usize, seed: Seed) -> Self {
-        Self { rows: Rows::new(ports_max), index: HashTable::new(), slots: Slots::new(interval), seed }
+        Self {
+            rows: Rows::new(ports_max),
+            hosts: Chunks::default(),
+            index: Index::new(),
+            slots: Slots::new(interval),
+            seed,
+        }
+    }
+
+    /// Has the place fetched where the port of a host is looked for.
+    #[inline]
+    pub(super) fn prefetch(&self, host: HostId, protocol: u8, port: u16) {
+        self.index.prefetch(self.place(host, protocol, port));
     }
 
     /// Notes that a host contacted a port in the current slot, and how that was answered so far. False when there is
     /// no room.
     pub(super) fn add(&mut self, contact: &PortContact, hosts: &mut Hosts) -> bool {
-        let hash = self.hash(contact);
-        let at = match self.find(hash, contact) {
+        let at = match self.find(contact) {
             Some(at) => at,
             None if !self.rows.has_room() => return false,
-            None => self.insert(hash, contact, hosts),
+            None => self.insert(contact, hosts),
         };
-        self.rows[at].signs |= contact.signs;
-        let current = self.slots.current();
+        // Cut on purpose.
+        let current = self.slots.current() as u32;
         let row = &mut self.rows[at];
+        row.signs |= contact.signs;
         if row.item_slot != current || row.slots_live == 0 {
             row.item_slot = current;
             row.slots_live += 1;
-            self.slots.items(current).push(at);
+            self.slots.items(self.slots.current()).push(at);
         }
         true
     }
 
     /// Notes how a contact was answered. False where there is none.
     pub(super) fn answer(&mut self, contact: &PortContact) -> bool {
-        let found = self.find(self.hash(contact), contact);
+        let found = self.find(contact);
         if let Some(at) = found {
             self.rows[at].signs |= contact.signs;
         }
         found.is_some()
     }
 
-    /// Turns the window to `moment`.
-    pub(super) fn roll(&mut self, moment: Moment, hosts: &mut Hosts) {
-        let number = self.slots.number(moment);
-        while let Some(leaving) = self.slots.roll_towards(number) {
-            for at in leaving {
-                let row = &mut self.rows[at];
-                row.slots_live -= 1;
-                if row.slots_live == 0 {
-                    self.remove(at, hosts);
-                }
+    /// Makes the slot of `now` the current one.
+    pub(super) fn advance(&mut self, now: Moment) {
+        self.slots.advance(self.slots.number(now));
+    }
+
+    /// Takes back what has left the window, at most `items_max` items of it; gives how many more it could be.
+    pub(super) fn drain(&mut self, items_max: usize, hosts: &mut Hosts) -> usize {
+        for left in (0..items_max).rev() {
+            let Some(at) = self.slots.take_left() else { return left + 1 };
+            let row = &mut self.rows[at];
+            row.slots_live -= 1;
+            if row.slots_live == 0 {
+                self.remove(at, hosts);
             }
         }
+        0
+    }
+
+    /// How many ports a host contacted.
+    pub(super) fn count(&self, host: HostId) -> u32 {
+        self.ports_of(host).count
     }
 
     /// The lowest ports that a host contacted, ascending, each once, at most `ports_max`.
-    pub(super) fn of(&self, host: HostId, hosts: &Hosts, ports_max: usize) -> Vec<u16> {
-        let mut ports: Vec<u16> = self.rows_of(host, hosts).map(|row| row.port).collect();
+    pub(super) fn of(&self, host: HostId, ports_max: usize) -> Vec<u16> {
+        let mut ports: Vec<u16> = self.rows_of(host).map(|row| row.port).collect();
         ports.sort_unstable();
         ports.dedup();
         ports.truncate(ports_max);
@@ -109,8 +146,8 @@ impl PortWindow {
     }
 
     /// The ports that a host contacted, the latest first.
-    pub(super) fn rows_of(&self, host: HostId, hosts: &Hosts) -> impl Iterator<Item = &PortRow> {
-        let mut at = hosts.get(host).first_port;
+    pub(super) fn rows_of(&self, host: HostId) -> impl Iterator<Item = &PortRow> {
+        let mut at = self.ports_of(host).first;
         std::iter::from_fn(move || {
             (at != NONE).then(|| {
                 let row = &self.rows[at];
@@ -120,61 +157,74 @@ impl PortWindow {
         })
     }
 
-    fn find(&self, hash: u64, &PortContact { host, protocol, port, .. }: &PortContact) -> Option<u32> {
-        self.index.find(hash, |&at| self.rows[at].is(host, protocol, port)).copied()
+    fn find(&self, &PortContact { host, protocol, port, .. }: &PortContact) -> Option<u32> {
+        self.index.find(self.place(host, protocol, port), |at| self.rows[at].is(host, protocol, port))
     }
 
-    fn hash(&self, &PortContact { host, protocol, port, .. }: &PortContact) -> u64 {
-        self.seed.of((host, protocol, port))
+    #[inline]
+    fn place(&self, host: HostId, protocol: u8, port: u16) -> Place {
+        let key = u64::from(host.0) << 24 | u64::from(protocol) << 16 | u64::from(port);
+        Place::of(self.seed.scramble(key), false)
     }
 
-    fn insert(&mut self, hash: u64, contact: &PortContact, hosts: &mut Hosts) -> u32 {
-        let PortContact { host: id, protocol, port, at: contacted_at, .. } = *contact;
-        let host = hosts.get_mut(id);
-        host.references += 1;
-        host.contacted_ports += 1;
-        let next = host.first_port;
+    fn ports_of(&self, host: HostId) -> HostPorts {
+        let has_any = (host.0 as usize) < self.hosts.len();
+        if has_any { self.hosts[host.0] } else { HostPorts::NONE }
+    }
+
+    fn ports_of_mut(&mut self, host: HostId) -> &mut HostPorts {
+        while self.hosts.len() <= host.0 as usize {
+            self.hosts.push(HostPorts::NONE);
+        }
+        &mut self.hosts[host.0]
+    }
+
+    fn insert(&mut self, contact: &PortContact, hosts: &mut Hosts) -> u32 {
+        let PortContact { host, protocol, port, at: contacted_at, .. } = *contact;
+        let next = self.ports_of(host).first;
         let row = PortRow {
-            host: id,
+            host,
             port,
             protocol,
             signs: Signs::default(),
             contacted_at,
             slots_live: 0,
-            item_slot: self.slots.current(),
+            item_slot: 0,
             previous: NONE,
             next,
         };
         let at = self.rows.insert(row);
-        host.first_port = at;
+        let ports = self.ports_of_mut(host);
+        ports.first = at;
+        ports.count += 1;
+        let count = ports.count;
         if next != NONE {
             self.rows[next].previous = at;
         }
-        let (rows, seed) = (&self.rows, &self.seed);
-        self.index.insert_unique(hash, at, |&at| {
-            let row = &rows[at];
-            seed.of((row.host, row.protocol, row.port))
-        });
-        hosts.touch(id);
+        self.index.insert(self.place(host, protocol, port), at);
+        hosts.hold(host);
+        hosts.note_ports(host, count);
         at
     }
 
     fn remove(&mut self, at: u32, hosts: &mut Hosts) {
         let PortRow { host, port, protocol, previous, next, .. } = self.rows[at];
-        let hash = self.seed.of((host, protocol, port));
-        let entry = self.index.find_entry(hash, |&other| other == at).expect("every port is indexed");
-        entry.remove();
+        self.index.remove(self.place(host, protocol, port), at);
         match previous {
-            NONE => hosts.get_mut(host).first_port = next,
+            NONE => self.hosts[host.0].first = next,
             previous => self.rows[previous].next = next,
         }
         if next != NONE {
             self.rows[next].previous = previous;
         }
         self.rows.free(at);
-        hosts.get_mut(host).contacted_ports -= 1;
+        self.hosts[host.0].count -= 1;
         hosts.release(host);
     }
+}
+
+impl HostPorts {
+    const NONE: Self = Self { count: 0, first: NONE };
 }
 
 impl PortRow {

@@ -4,6 +4,7 @@
 //! the table. What finds no room is counted, so that somebody can say it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use crate::time::Moment;
@@ -23,6 +24,8 @@ pub(super) struct ReceivedWindow {
     slots: Slots<Item>,
     /// Where in the current slot the item of a host is.
     here: HashMap<HostId, u32, foldhash::fast::FixedState>,
+    /// What each host received in the window.
+    sums: HashMap<HostId, u64, foldhash::fast::FixedState>,
     items: usize,
     items_max: usize,
     lost_bytes: u64,
@@ -31,7 +34,14 @@ pub(super) struct ReceivedWindow {
 impl ReceivedWindow {
     /// An empty window of `interval`; without one, nothing ever leaves.
     pub(super) fn new(interval: Option<Duration>, items_max: usize) -> Self {
-        Self { slots: Slots::new(interval), here: HashMap::default(), items: 0, items_max, lost_bytes: 0 }
+        Self {
+            slots: Slots::new(interval),
+            here: HashMap::default(),
+            sums: HashMap::default(),
+            items: 0,
+            items_max,
+            lost_bytes: 0,
+        }
     }
 
     /// Adds to the current slot. `host` brings a reference along, which the item keeps.
@@ -39,7 +49,7 @@ impl ReceivedWindow {
         let items = self.slots.items(self.slots.current());
         match self.here.get(&host) {
             Some(&at) => {
-                items[at as usize].ip_bytes += ip_bytes;
+                items[at].ip_bytes += ip_bytes;
                 hosts.release(host);
             }
             None if self.items >= self.items_max => {
@@ -47,29 +57,43 @@ impl ReceivedWindow {
                 return hosts.release(host);
             }
             None => {
-                // Fits: there are fewer items than rows, and row numbers have 32 bits.
-                self.here.insert(host, items.len() as u32);
-                items.push(Item { host, ip_bytes });
+                self.here.insert(host, items.push(Item { host, ip_bytes }));
                 self.items += 1;
             }
         }
-        hosts.get_mut(host).received_bytes += ip_bytes;
-        hosts.touch(host);
+        let sum = self.sums.entry(host).or_default();
+        *sum += ip_bytes;
+        hosts.note_received(host, *sum);
     }
 
-    /// Turns the window to `now`.
-    pub(super) fn roll(&mut self, now: Moment, hosts: &mut Hosts) {
+    /// What a host received in the window.
+    pub(super) fn of(&self, host: HostId) -> u64 {
+        self.sums.get(&host).copied().unwrap_or(0)
+    }
+
+    /// Makes the slot of `now` the current one.
+    pub(super) fn advance(&mut self, now: Moment) {
         let number = self.slots.number(now);
         if number > self.slots.current() {
             self.here = HashMap::default();
         }
-        while let Some(leaving) = self.slots.roll_towards(number) {
-            self.items -= leaving.len();
-            for Item { host, ip_bytes } in leaving {
-                hosts.get_mut(host).received_bytes -= ip_bytes;
-                hosts.release(host);
+        self.slots.advance(number);
+    }
+
+    /// Takes back what has left the window, at most `items_max` items of it; gives how many more it could be.
+    pub(super) fn drain(&mut self, items_max: usize, hosts: &mut Hosts) -> usize {
+        for left in (0..items_max).rev() {
+            let Some(Item { host, ip_bytes }) = self.slots.take_left() else { return left + 1 };
+            self.items -= 1;
+            if let Entry::Occupied(mut sum) = self.sums.entry(host) {
+                *sum.get_mut() -= ip_bytes;
+                if *sum.get() == 0 {
+                    sum.remove();
+                }
             }
+            hosts.release(host);
         }
+        0
     }
 
     /// Bytes that found no room since the start.

@@ -10,11 +10,14 @@ use std::time::Duration;
 
 use crate::time::{Moment, UnixNanos};
 
-use super::delta::FirstWord;
+use super::pair_delta::FirstWord;
 
 /// How long after a disturbance the order of words proves nothing: exchanges that were going on before are
 /// met in the middle.
 const UNCERTAIN: Duration = Duration::from_secs(10);
+
+/// Room that an empty queue keeps.
+const KEPT: usize = 4096;
 
 /// What one direction of a pair is in its exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,11 @@ pub(super) enum Role {
 }
 
 impl Role {
+    /// Whether nothing that is heard further changes it while its exchange lives.
+    pub(super) fn is_settled(self) -> bool {
+        matches!(self, Role::Began | Role::Answered | Role::Undecided)
+    }
+
     /// What the other direction is.
     pub(super) fn opposite(self) -> Role {
         match self {
@@ -47,8 +55,11 @@ impl Role {
 pub(super) struct Pending {
     /// The row of the direction that was heard of first.
     pub(super) pair: u32,
-    /// The slot of its birth.
+    /// That of the other direction, or [`NONE`](super::rows::NONE) as long as it is not known.
+    pub(super) reverse: u32,
+    /// The slot of its birth, and that of its last word.
     pub(super) slot: u64,
+    pub(super) heard_slot: u64,
     /// Everything seen up to here must be handed over first.
     pub(super) born_by: Moment,
     pub(super) here: FirstWord,
@@ -84,6 +95,10 @@ pub(super) struct Roles {
     pending: VecDeque<Pending>,
     /// The number of the first of them.
     first: u32,
+    /// When those began that can be decided, and their places in the queue; the last one is the next.
+    ordered: Vec<(UnixNanos, u32)>,
+    /// How many are to leave the queue when all of these are decided.
+    due: usize,
     pending_max: usize,
     uncertain_until: Moment,
 }
@@ -92,7 +107,7 @@ impl Roles {
     /// Nothing waits, and `pending_max` exchanges may.
     pub(super) fn new(pending_max: usize) -> Self {
         let uncertain_until = Moment::default();
-        Self { pending: VecDeque::new(), first: 0, pending_max, uncertain_until }
+        Self { pending: VecDeque::new(), first: 0, ordered: Vec::new(), due: 0, pending_max, uncertain_until }
     }
 
     /// From `now` on, and for a while, exchanges may be met in the middle.
@@ -121,15 +136,39 @@ impl Roles {
         (number.wrapping_sub(self.first) as usize) < self.pending.len()
     }
 
-    /// The next exchange that can be decided, with its number, when everything seen before `settled` is
-    /// handed over.
-    pub(super) fn next_settled(&mut self, settled: Moment) -> Option<(u32, Pending)> {
-        if self.pending.front()?.born_by > settled {
-            return None;
+    /// Puts the exchanges in order that can be decided when everything seen before `settled` is handed over, unless some
+    /// are in order still.
+    ///
+    /// It is the order of their first words, whichever worker was folded first: one exchange makes a service known, and
+    /// that decides the next one.
+    pub(super) fn order(&mut self, settled: Moment) {
+        if self.due > 0 {
+            return;
         }
-        let number = self.first;
-        self.first = self.first.wrapping_add(1);
-        self.pending.pop_front().map(|pending| (number, pending))
+        let due = self.pending.iter().take_while(|exchange| exchange.born_by <= settled);
+        // Fits: there is room for fewer than 2^32.
+        let places = 0_u32..;
+        self.ordered.extend(places.zip(due).map(|(at, exchange)| (exchange.began_at(), at)));
+        self.due = self.ordered.len();
+        // The last one is taken first.
+        self.ordered.sort_unstable_by(|one, other| other.cmp(one));
+    }
+
+    /// The next exchanges in order, with their numbers. Those before must have been decided: they wait no more.
+    pub(super) fn next_in_order(&mut self, exchanges_max: usize, next: &mut Vec<(u32, Pending)>) {
+        next.clear();
+        for (_, at) in self.ordered.drain(self.ordered.len().saturating_sub(exchanges_max)..).rev() {
+            next.push((self.first.wrapping_add(at), self.pending[at as usize]));
+        }
+        if next.is_empty() {
+            // Fits: there is room for fewer than 2^32.
+            self.first = self.first.wrapping_add(self.due as u32);
+            self.pending.drain(..std::mem::take(&mut self.due));
+            if self.pending.is_empty() && self.pending.capacity() > KEPT {
+                // The memory of a flood is not kept.
+                (self.pending, self.ordered) = (VecDeque::new(), Vec::new());
+            }
+        }
     }
 
     /// Whether an exchange waits.
@@ -193,7 +232,7 @@ mod tests {
             ("at the start, alone", early, word(5, 4000, 53), None, Some(Side::Here)),
             ("at the start, same port", early, word(5, 0, 0), None, None),
         ] {
-            let exchange = Pending { pair: 0, slot: 0, born_by, here, there };
+            let exchange = Pending { pair: 0, reverse: 1, slot: 0, heard_slot: 0, born_by, here, there };
             assert_eq!(roles.who_began(&exchange), want, "{name}");
         }
     }
@@ -202,17 +241,38 @@ mod tests {
     fn decisions_come_in_order_of_birth() {
         let mut roles = Roles::new(2);
         roles.first = u32::MAX;
-        let birth = |at| Pending { pair: 7, slot: 0, born_by: Moment(at), here: word(1, 2, 3), there: None };
+        let birth = |at| Pending {
+            pair: 7,
+            reverse: 8,
+            slot: 0,
+            heard_slot: 0,
+            born_by: Moment(at),
+            here: word(1, 2, 3),
+            there: None,
+        };
         // Numbers go round.
         assert_eq!(roles.add(birth(10)), Some(Role::Pending(u32::MAX)));
         assert_eq!(roles.add(birth(20)), Some(Role::Pending(0)));
-        assert!(roles.next_settled(Moment(9)).is_none());
-        assert_eq!(roles.next_settled(Moment(10)).map(|(number, _)| number), Some(u32::MAX));
-        assert!(roles.next_settled(Moment(10)).is_none());
+        let decided = |roles: &mut Roles, settled| -> Vec<u32> {
+            let (mut next, mut numbers) = (Vec::new(), Vec::new());
+            roles.order(Moment(settled));
+            loop {
+                roles.next_in_order(1, &mut next);
+                match next[..] {
+                    [(number, _)] => numbers.push(number),
+                    _ => return numbers,
+                }
+            }
+        };
+        assert!(decided(&mut roles, 9).is_empty());
+        assert_eq!(decided(&mut roles, 10), [u32::MAX]);
         assert!(roles.is_waiting() && roles.waits(0) && !roles.waits(1) && !roles.waits(u32::MAX));
         assert!(roles.get_mut(u32::MAX).is_none() && roles.get_mut(0).is_some());
-        assert!(roles.next_settled(Moment(20)).is_some());
+        assert_eq!(decided(&mut roles, 20), [0]);
         assert!(!roles.is_waiting());
+        let spoke = |at| Pending { here: word(at, 2, 3), ..birth(30) };
+        assert!(roles.add(spoke(7)).is_some() && roles.add(spoke(6)).is_some());
+        assert_eq!(decided(&mut roles, 30), [2, 1], "whoever spoke first");
         assert!(roles.add(birth(30)).is_some() && roles.add(birth(31)).is_some());
         assert_eq!(roles.add(birth(32)), None, "there is room for two");
     }

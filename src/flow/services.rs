@@ -24,11 +24,17 @@ pub(super) struct Services {
 }
 
 /// Somebody contacted it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Service {
     pub(super) host: IpAddr,
     pub(super) protocol: u8,
     pub(super) port: u16,
+}
+
+impl Service {
+    fn hash(&self, seed: &Seed) -> u64 {
+        seed.scramble(seed.addr(&self.host) ^ (u64::from(self.protocol) << 16 | u64::from(self.port)))
+    }
 }
 
 impl Services {
@@ -46,16 +52,16 @@ impl Services {
             self.older = std::mem::take(&mut self.younger);
             self.turned_at = now;
         }
-        let hash = self.seed.of(service);
+        let hash = service.hash(&self.seed);
         if self.younger.find(hash, |known| *known == service).is_none() {
             let seed = &self.seed;
-            self.younger.insert_unique(hash, service, |known| seed.of(known));
+            self.younger.insert_unique(hash, service, |known| known.hash(seed));
         }
     }
 
     /// Whether a service was contacted within the last 10 minutes (up to 20, while others were).
     pub(super) fn knows(&self, service: &Service) -> bool {
-        let hash = self.seed.of(service);
+        let hash = service.hash(&self.seed);
         [&self.younger, &self.older].iter().any(|table| table.find(hash, |known| known == service).is_some())
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::time::Moment;
 
+use super::chunks::Chunks;
+
 /// Slots that are live at once: the current one, not yet complete, and the nine before it. A slot is a
 /// tenth of the window, so what is reported spans between 0.9 and 1.0 of it and never more.
 pub(super) const SLOTS_LIVE: usize = 10;
@@ -12,7 +14,9 @@ pub(super) const SLOTS_LIVE: usize = 10;
 /// The live slots of one window. Slot numbers grow with time; they are moments divided by the slot's span.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
-    ring: [Vec<T>; SLOTS_LIVE],
+    ring: [Chunks<T>; SLOTS_LIVE],
+    /// What has left the window and was not yet taken back.
+    leaving: Vec<Chunks<T>>,
     current: u64,
     /// `None` where nothing ever leaves.
     span_nanos: Option<NonZeroU64>,
@@ -31,7 +35,7 @@ impl<T> Slots<T> {
             // At least one: a window of zero would divide by it.
             NonZeroU64::new(span).unwrap_or(NonZeroU64::MIN)
         });
-        Self { ring: std::array::from_fn(|_| Vec::new()), current: 0, span_nanos }
+        Self { ring: std::array::from_fn(|_| Chunks::default()), leaving: Vec::new(), current: 0, span_nanos }
     }
 
     /// The number of the slot that `moment` belongs to.
@@ -50,22 +54,44 @@ impl<T> Slots<T> {
     }
 
     /// The items of a live slot.
-    pub(super) fn items(&mut self, number: u64) -> &mut Vec<T> {
+    pub(super) fn items(&mut self, number: u64) -> &mut Chunks<T> {
         debug_assert!((self.oldest()..=self.current).contains(&number), "slot {number} is not live");
         &mut self.ring[(number % SLOTS_LIVE as u64) as usize]
     }
 
-    /// Takes the next slot that must leave before `number` can be the current one; `None` when `number` is
-    /// current. A gap of more than a whole window passes in one turn of the ring. Never goes back.
-    pub(super) fn roll_towards(&mut self, number: u64) -> Option<Vec<T>> {
-        if number <= self.current {
-            return None;
+    /// Has an item of a live slot fetched that is read soon.
+    #[inline]
+    pub(super) fn prefetch(&self, number: u64, at: u32) {
+        self.ring[(number % SLOTS_LIVE as u64) as usize].prefetch(at);
+    }
+
+    /// Makes `number` the current slot; those that are too old then are leaving. Never goes back. A gap of more than a
+    /// whole window passes in one turn of the ring.
+    pub(super) fn advance(&mut self, number: u64) {
+        while self.current < number {
+            // Slots that the gap skips entirely hold nothing once each of the ring has left.
+            self.current = (self.current + 1).max(number.saturating_sub(SLOTS_LIVE as u64 - 1)).min(number);
+            let slot = &mut self.ring[(self.current % SLOTS_LIVE as u64) as usize];
+            if !slot.is_empty() {
+                self.leaving.push(std::mem::take(slot));
+            }
         }
-        // Slots that the gap skips entirely hold nothing once each of the ring has left.
-        self.current = (self.current + 1).max(number.saturating_sub(SLOTS_LIVE as u64 - 1)).min(number);
-        let leaving = (self.current % SLOTS_LIVE as u64) as usize;
-        // The memory of a slot goes back with it: after a flood, the next slots are small again.
-        Some(std::mem::take(&mut self.ring[leaving]))
+    }
+
+    /// Takes the next item that has left the window; its memory goes with it.
+    #[inline]
+    pub(super) fn take_left(&mut self) -> Option<T> {
+        let slot = self.leaving.last_mut()?;
+        let item = slot.pop();
+        if slot.is_empty() {
+            self.leaving.pop();
+        }
+        item
+    }
+
+    /// Some of the items that are taken next, at most `items_max`.
+    pub(super) fn leaving(&self, items_max: usize) -> &[T] {
+        self.leaving.last().map_or(&[], |slot| slot.last(items_max))
     }
 }
 
@@ -78,11 +104,9 @@ mod tests {
     }
 
     fn roll(slots: &mut Slots<u64>, moment: u64) -> Vec<u64> {
-        let number = slots.number(Moment(moment));
-        let mut left = Vec::new();
-        while let Some(items) = slots.roll_towards(number) {
-            left.extend(items);
-        }
+        slots.advance(slots.number(Moment(moment)));
+        let left = std::iter::from_fn(|| slots.take_left()).collect();
+        assert!(slots.leaving(1).is_empty());
         left
     }
 

@@ -5,25 +5,33 @@ use std::net::IpAddr;
 use crate::packet::Skip;
 use crate::time::UnixNanos;
 
-/// The state of the windows at one moment.
+use super::chart::Chart;
+
+/// The state of the windows.
+///
+/// Totals and losses are of the moment at which it was published. The rows were made in parts just before, each of one
+/// moment since `listed_since`, so the totals are never behind a row. A row of so many destinations that it was made
+/// in several parts has its sums of the moment at which it was whole.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Civil time of the last tick that is in it.
     pub taken_at: UnixNanos,
     /// What was counted since the start.
     pub accounting: Accounting,
-    /// Hosts that sent at least `chart_bytes_min` in the window, most bytes first; at most
-    /// [`SNAPSHOT_HOSTS_MAX`](super::SNAPSHOT_HOSTS_MAX).
-    pub hosts: Vec<HostRow>,
+    /// Hosts that sent at least `chart_bytes_min` in the window, most bytes first; as many as there is
+    /// [room](super::ListingRoom) for.
+    pub hosts: Chart,
     /// Hosts that sent as much and found no room in `hosts`.
     pub hosts_omitted: usize,
+    /// When the first row was made.
+    pub listed_since: UnixNanos,
     /// What the kernel offered and lost in the traffic window.
     pub loss: KernelCounts,
 }
 
-/// What one host did in the window.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostRow {
+/// What one host did in the window, with its destinations or a reference to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostRow<Destinations = Vec<PeerBytes>> {
     /// Its address.
     pub addr: IpAddr,
     /// Packets sent.
@@ -35,7 +43,28 @@ pub struct HostRow {
     /// Ports contacted in the port window; 0 where ports are not analysed.
     pub contacted_ports: u32,
     /// Where the bytes went, most first; at most [`DESTINATIONS_MAX`](super::DESTINATIONS_MAX).
-    pub destinations: Vec<PeerBytes>,
+    pub destinations: Destinations,
+}
+
+impl<Destinations> HostRow<Destinations> {
+    /// The same host with its destinations in another form.
+    pub fn with<Others>(&self, destinations: Others) -> HostRow<Others> {
+        let &Self { addr, packets, ip_bytes, contacted_hosts, contacted_ports, .. } = self;
+        HostRow { addr, packets, ip_bytes, contacted_hosts, contacted_ports, destinations }
+    }
+}
+
+impl HostRow {
+    /// A host that does nothing.
+    pub fn silent(addr: IpAddr) -> Self {
+        let destinations = Vec::new();
+        Self { addr, packets: 0, ip_bytes: 0, contacted_hosts: 0, contacted_ports: 0, destinations }
+    }
+
+    /// The same host with a reference to its destinations.
+    pub fn view(&self) -> HostRow<&[PeerBytes]> {
+        self.with(&self.destinations)
+    }
 }
 
 /// Bytes sent to one peer.
@@ -76,6 +105,32 @@ pub struct Accounting {
     pub undecided_exchanges: u64,
     /// What the kernel says of the packet sockets; zeros in replay.
     pub kernel: KernelCounts,
+    /// What the workers asked of the system, which is nothing for a packet; zeros in replay.
+    pub worker: WorkerCounts,
+}
+
+/// What workers did beside counting, added up since the start: all system calls of theirs but one clock read per block,
+/// which is none where the clock is in the vDSO.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerCounts {
+    /// Blocks that were read.
+    pub blocks: u64,
+    /// Waits, each for want of a block. Under load there is none.
+    pub waits: u64,
+    /// Deltas that were handed over, each with one reading of the socket's statistics.
+    pub handovers: u64,
+    /// Times that a delta was due and the analyst still had the other one.
+    pub handovers_late: u64,
+}
+
+impl WorkerCounts {
+    /// Adds another worker's, or a later tick.
+    pub fn add(&mut self, other: &WorkerCounts) {
+        self.blocks += other.blocks;
+        self.waits += other.waits;
+        self.handovers += other.handovers;
+        self.handovers_late += other.handovers_late;
+    }
 }
 
 /// The packet sockets' own statistics (`PACKET_STATISTICS`), added up since the start.
@@ -131,6 +186,7 @@ impl Accounting {
         self.spilled_ports += other.spilled_ports;
         self.undecided_exchanges += other.undecided_exchanges;
         self.kernel.add(&other.kernel);
+        self.worker.add(&other.worker);
     }
 
     /// Frames that were announced as IP and are not.

@@ -11,6 +11,9 @@ pub(super) struct Waiting<T> {
     items_max: usize,
 }
 
+/// Room that an empty queue keeps.
+const KEPT: usize = 4096;
+
 impl<T> Waiting<T> {
     pub(super) fn new(items_max: usize) -> Self {
         Self { items: VecDeque::new(), items_max }
@@ -27,7 +30,12 @@ impl<T> Waiting<T> {
 
     /// The next item that is settled. One that came later waits behind it, even where its moment is earlier.
     pub(super) fn next_settled(&mut self, settled: Moment) -> Option<T> {
-        self.items.pop_front_if(|(by, _)| *by <= settled).map(|(_, item)| item)
+        let item = self.items.pop_front_if(|(by, _)| *by <= settled).map(|(_, item)| item);
+        if self.items.is_empty() && self.items.capacity() > KEPT {
+            // The memory of a flood is not kept.
+            self.items = VecDeque::new();
+        }
+        item
     }
 
     pub(super) fn is_empty(&self) -> bool {

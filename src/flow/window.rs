@@ -5,47 +5,51 @@
 //! One thread owns a window; it never reads a clock.
 
 mod answers;
+mod eviction;
 mod evidence;
 mod exchanges;
+mod listing;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::packet::Endpoints;
 use crate::time::Moment;
 
 use super::contacted::PortMix;
-use super::delta::{Delta, PairDelta};
+use super::delta::Delta;
 use super::groups::Groups;
 use super::hash::Seed;
-use super::hosts::{Host, HostId, Hosts};
+use super::hosts::{HostId, Hosts};
 use super::interfaces::{ELSEWHERE, InterfaceCounts};
+use super::items::{Item, Items};
 use super::loss::LossWindow;
-use super::pairs::Pairs;
+use super::pair_delta::{PairDelta, PortDelta};
+use super::pair_key::{PairKey, PortOf};
+use super::pairs::{Pairs, Sought};
 use super::ports::PortWindow;
 use super::rates::RateClock;
 use super::received::ReceivedWindow;
-use super::roles::Roles;
+use super::roles::{Pending, Roles};
+use super::rows::NONE;
 use super::services::{Service, Services};
 use super::signs::Signs;
 use super::slots::Slots;
-use super::snapshot::{Accounting, HostRow, KernelCounts, PeerBytes};
+use super::snapshot::{Accounting, KernelCounts};
 use super::stamp::Stamp;
+use super::table::Row;
 use super::waiting::Waiting;
-use super::{DESTINATIONS_MAX, Limits, Options, PORTS_MAX};
+use super::{Limits, Options};
+
+pub use listing::{HostListing, LIST_PART_ROWS, Listing, ListingRoom};
 
 use answers::{WaitingPort, WaitingProbe};
+use eviction::Eviction;
 
-/// What a pair did in one slot: 16 bytes.
-#[derive(Clone, Copy, Debug)]
-struct Item {
-    pair: u32,
-    /// Packets, and in the highest bit whether there was a contact.
-    packets_and_contact: u32,
-    ip_bytes: u64,
-}
+pub use eviction::Other;
 
-const CONTACT: u32 = 1 << 31;
+/// Rows that are looked up together: what each of them needs is fetched while the others are worked on. More than a
+/// processor has requests under way at once bring nothing.
+const TOGETHER: usize = 32;
 
 /// Interfaces that are told apart; what is seen on further ones is counted together.
 const INTERFACES_MAX: usize = 4096;
@@ -69,6 +73,10 @@ pub struct HostCounts {
     pub packets_per_s: u32,
     /// Hosts contacted in the last second that had not been contacted in the traffic window.
     pub contacts_per_s: u32,
+    /// Bytes sent that may be missing from `ip_bytes`, because what the host did before was evicted.
+    pub ip_bytes_error: u64,
+    /// The same of `received_bytes`.
+    pub received_bytes_error: u64,
 }
 
 impl HostCounts {
@@ -83,20 +91,8 @@ impl HostCounts {
             contacted_ports: 0,
             packets_per_s: 0,
             contacts_per_s: 0,
-        }
-    }
-
-    fn of(host: &Host, clock: &RateClock) -> Self {
-        let (packets_per_s, contacts_per_s) = host.recent.per_second(clock);
-        Self {
-            addr: host.addr,
-            packets: host.packets,
-            ip_bytes: host.ip_bytes,
-            received_bytes: host.received_bytes,
-            packets_per_s,
-            contacts_per_s,
-            contacted_hosts: host.contacted_hosts,
-            contacted_ports: host.contacted_ports,
+            ip_bytes_error: 0,
+            received_bytes_error: 0,
         }
     }
 }
@@ -106,13 +102,17 @@ impl HostCounts {
 pub struct Window {
     hosts: Hosts,
     pairs: Pairs,
-    slots: Slots<Item>,
+    items: Items,
     ports: Option<PortWindow>,
     roles: Roles,
     /// Ports of exchanges that are not yet decided, and answers whose contact was not yet folded.
     waiting_ports: Waiting<WaitingPort>,
     waiting_answers: Waiting<WaitingPort>,
     waiting_probes: Waiting<WaitingProbe>,
+    /// Answers that found no contact yet, until all contacts are decided.
+    unasked: Vec<WaitingPort>,
+    /// Exchanges that are decided together.
+    deciding: Vec<(u32, Pending)>,
     services: Services,
     /// Known from the next decision on, so that the order of folding does not matter.
     new_services: Vec<(Service, Moment)>,
@@ -125,6 +125,7 @@ pub struct Window {
     rates: RateClock,
     received: ReceivedWindow,
     groups: Groups,
+    eviction: Eviction,
     seed: Seed,
 }
 
@@ -145,13 +146,15 @@ impl Window {
             .map(|interval| PortWindow::new((!forever).then_some(interval), limits.ports_max, seed.clone()));
         Self {
             hosts: Hosts::new(limits.hosts_max, options.chart_bytes_min, seed.clone()),
-            pairs: Pairs::new(limits.pairs_max),
-            slots: Slots::new((!forever).then_some(options.traffic_interval)),
+            pairs: Pairs::new(limits.pairs_max, seed.clone()),
+            items: Items::new(Slots::new((!forever).then_some(options.traffic_interval))),
             ports,
             roles: Roles::new(limits.pending_max),
             waiting_ports: Waiting::new(limits.pending_max),
             waiting_answers: Waiting::new(limits.pending_max),
             waiting_probes: Waiting::new(limits.pending_max),
+            unasked: Vec::new(),
+            deciding: Vec::new(),
             services: Services::new(limits.services_max, seed.clone()),
             new_services: Vec::new(),
             accounting: Accounting::default(),
@@ -162,6 +165,7 @@ impl Window {
             rates: RateClock::default(),
             received: ReceivedWindow::new((!forever).then_some(options.traffic_interval), limits.hosts_max),
             groups: Groups::new(options.group_ipv6),
+            eviction: Eviction::new(Slots::new((!forever).then_some(options.traffic_interval)), limits),
             seed,
         }
     }
@@ -180,52 +184,98 @@ impl Window {
     /// Adds what a worker counted to the slot of its hand-over, or to the current one if that is later.
     pub fn fold(&mut self, delta: &Delta) {
         let at = delta.handed_over_at;
-        self.roll(at);
+        self.advance(at);
         self.rates.note(delta.began_at, at);
         self.fold_sums(delta);
         if delta.is_disturbed {
             self.roles.be_uncertain(at);
         }
-        for row in delta.pairs.rows() {
-            self.fold_pair(row.hash, &row.key, &row.value, at);
-        }
-        for row in delta.ports.rows() {
-            let hash = self.seed.pair(&row.key.endpoints);
-            self.fold_port(hash, &row.key, row.value.signs, at);
-        }
+        self.fold_pairs(delta.pairs_v4(), at);
+        self.fold_pairs(delta.pairs_v6(), at);
+        self.fold_ports(delta.ports_v4(), at);
+        self.fold_ports(delta.ports_v6(), at);
     }
 
     /// Turns the windows to `now`: what is older than they are leaves.
     pub fn roll(&mut self, now: Moment) {
-        let number = self.slots.number(now);
-        while let Some(leaving) = self.slots.roll_towards(number) {
-            for item in leaving {
-                self.subtract(item);
-            }
-        }
+        while !self.roll_part(now, usize::MAX) {}
+    }
+
+    /// Turns the windows to `now`, and takes back at most `items_max` items of what is too old for them. Whether that was
+    /// all of it; before, the sums of hosts are too large.
+    pub fn roll_part(&mut self, now: Moment, items_max: usize) -> bool {
+        self.advance(now);
+        let left = self.drain(items_max);
+        let left = self.ports.as_mut().map_or(left, |ports| ports.drain(left, &mut self.hosts));
+        self.received.drain(left, &mut self.hosts) > 0
+    }
+
+    /// Makes the slots of `now` the current ones.
+    fn advance(&mut self, now: Moment) {
+        self.items.advance(now);
+        self.hosts.enter_in(self.items.current());
         if let Some(ports) = &mut self.ports {
-            ports.roll(now, &mut self.hosts);
+            ports.advance(now);
         }
-        self.received.roll(now, &mut self.hosts);
+        self.received.advance(now);
+        self.eviction.advance(now);
         self.loss.roll(now);
         self.rates.roll(now);
+    }
+
+    /// Takes back items that have left the window; gives how many more it could be.
+    fn drain(&mut self, items_max: usize) -> usize {
+        let mut left = items_max;
+        while left > 0 {
+            let items = self.items.leaving(TOGETHER.min(left));
+            if items.is_empty() {
+                break;
+            }
+            let count = items.len();
+            let pairs = || items.iter().map(|item| item.pair).filter(|&pair| pair != NONE);
+            pairs().for_each(|pair| self.pairs.prefetch(pair));
+            pairs().for_each(|pair| self.hosts.prefetch(self.pairs.get(pair).src));
+            for _ in 0..count {
+                let Some(item) = self.items.take_left() else { break };
+                if item.pair != NONE {
+                    self.subtract(item);
+                }
+            }
+            left -= count;
+        }
+        left
     }
 
     /// Decides who began the exchanges that were born before `settled`, and what was answered by then; every worker
     /// has handed over what it saw until that moment.
     pub fn decide(&mut self, settled: Moment) {
-        let mut exchanges = Vec::new();
-        exchanges.extend(std::iter::from_fn(|| self.roles.next_settled(settled)));
-        // In the order of their first words, whichever worker was folded first: one exchange makes a service known, and
-        // that decides the next one.
-        exchanges.sort_by_key(|(_, exchange)| exchange.began_at());
-        for (number, exchange) in exchanges {
-            self.decide_exchange(number, &exchange);
+        while !self.decide_part(settled, usize::MAX) {}
+    }
+
+    /// Decides at most `items_max` of them. Whether those were all.
+    pub fn decide_part(&mut self, settled: Moment, items_max: usize) -> bool {
+        let mut left = items_max;
+        self.roles.order(settled);
+        let mut exchanges = std::mem::take(&mut self.deciding);
+        while left > 0 {
+            self.roles.next_in_order(TOGETHER.min(left), &mut exchanges);
+            if exchanges.is_empty() {
+                break;
+            }
+            left -= exchanges.len();
+            exchanges.iter().for_each(|(_, exchange)| self.prefetch_exchange(exchange));
+            for (number, exchange) in &exchanges {
+                self.decide_exchange(*number, exchange);
+            }
         }
-        while let Some(probe) = self.waiting_probes.next_settled(settled) {
+        self.deciding = exchanges;
+        while left > 0
+            && let Some(probe) = self.waiting_probes.next_settled(settled)
+        {
+            left -= 1;
             self.decide_probe(&probe);
         }
-        self.decide_ports(settled);
+        self.decide_ports(settled, left)
     }
 
     /// Whether something waits to be decided.
@@ -241,56 +291,53 @@ impl Window {
         self.hosts.touch_all();
     }
 
-    /// Gives the counts of each host whose sums grew since the last call.
-    pub fn take_touched(&mut self, out: &mut Vec<HostCounts>) {
-        let rates = &self.rates;
-        self.hosts.take_touched(|host| out.push(HostCounts::of(host, rates)));
+    /// Gives the counts of the hosts whose sums grew since the last call, as far as they are wanted: those that may be over
+    /// a limit of [`go_by`](Self::go_by), or all of them before it was called.
+    pub fn take_touched(&mut self, out: &mut Vec<HostCounts>, is_wanted: impl Fn(&HostCounts) -> bool) {
+        while let Some(id) = self.hosts.take_touched() {
+            let counts = self.counts_of(id);
+            if is_wanted(&counts) {
+                out.push(counts);
+            }
+        }
     }
 
     /// The counts of a host, if it is in the window.
     pub fn counts(&self, addr: &IpAddr) -> Option<HostCounts> {
-        self.hosts.find(addr).map(|id| HostCounts::of(self.hosts.get(id), &self.rates))
+        self.hosts.find(addr).map(|id| self.counts_of(id))
     }
 
-    /// What a host did, if it is in the window.
-    pub fn host(&self, addr: &IpAddr) -> Option<HostRow> {
-        self.hosts.find(addr).map(|id| self.host_row(id))
+    fn ports_count(&self, id: HostId) -> u32 {
+        self.ports.as_ref().map_or(0, |ports| ports.count(id))
     }
 
-    /// The lowest ports that a host contacted, ascending.
-    pub fn ports_of(&self, addr: &IpAddr) -> Vec<u16> {
-        match (&self.ports, self.hosts.find(addr)) {
-            (Some(ports), Some(id)) => ports.of(id, &self.hosts, PORTS_MAX),
-            _ => Vec::new(),
+    fn counts_of(&self, id: HostId) -> HostCounts {
+        let host = self.hosts.get(id);
+        let (packets_per_s, contacts_per_s) = self.hosts.per_second(id, &self.rates);
+        let error = self.eviction.bounds.error(self.hosts.entered(id));
+        HostCounts {
+            addr: host.addr(),
+            packets: host.packets,
+            ip_bytes: host.ip_bytes,
+            received_bytes: self.received.of(id),
+            contacted_hosts: host.contacted_hosts,
+            contacted_ports: self.ports_count(id),
+            packets_per_s,
+            contacts_per_s,
+            ip_bytes_error: error.ip_bytes,
+            received_bytes_error: error.received_bytes,
         }
-    }
-
-    /// The hosts with at least `chart_bytes_min`, most bytes first, at most `hosts_max`; and how many more
-    /// there are.
-    pub fn charted(&self, hosts_max: usize) -> (Vec<HostRow>, usize) {
-        let by_bytes = |&a: &HostId, &b: &HostId| {
-            let (a, b) = (self.hosts.get(a), self.hosts.get(b));
-            b.ip_bytes.cmp(&a.ip_bytes).then(a.addr.cmp(&b.addr))
-        };
-        let mut ids: Vec<HostId> = self.hosts.charted().collect();
-        let omitted = ids.len().saturating_sub(hosts_max);
-        if omitted > 0 {
-            ids.select_nth_unstable_by(hosts_max, by_bytes);
-            ids.truncate(hosts_max);
-        }
-        ids.sort_unstable_by(by_bytes);
-        (ids.into_iter().map(|id| self.host_row(id)).collect(), omitted)
     }
 
     /// Every host that is in the window, as a source or a destination. In no order.
     pub fn hosts(&self) -> impl Iterator<Item = HostCounts> {
-        self.hosts.iter().map(|host| HostCounts::of(host, &self.rates))
+        self.hosts.iter().map(|id| self.counts_of(id))
     }
 
     /// Every pair that is in the window: source, destination, packets, bytes. In no order.
     pub fn pairs(&self) -> impl Iterator<Item = (IpAddr, IpAddr, u64, u64)> {
         self.pairs.iter().map(|pair| {
-            let (src, dst) = (self.hosts.get(pair.src).addr, self.hosts.get(pair.dst).addr);
+            let (src, dst) = (self.hosts.get(pair.src).addr(), self.hosts.get(pair.dst).addr());
             (src, dst, pair.packets, pair.ip_bytes)
         })
     }
@@ -345,15 +392,47 @@ impl Window {
         }
     }
 
-    fn fold_pair(&mut self, hash: u64, endpoints: &Endpoints, delta: &PairDelta, at: Moment) {
-        let owner = self.groups.owner(endpoints.src());
-        let Some(pair) = self.pairs.find_or_insert(hash, endpoints, &mut self.hosts, owner) else {
-            self.accounting.spilled_packets += delta.packets;
-            self.accounting.spilled_bytes += delta.ip_bytes;
-            self.accounting.undecided_exchanges += u64::from(delta.first_word.is_some());
+    fn fold_pairs<P: PairKey>(&mut self, rows: &[Row<P, PairDelta>], at: Moment) {
+        let current = self.items.current();
+        for rows in rows.chunks(TOGETHER) {
+            let mut candidates = [None; TOGETHER];
+            for row in rows {
+                self.pairs.prefetch_place(&Sought::new(row.hash, &row.key.endpoints()));
+            }
+            for (row, candidate) in rows.iter().zip(&mut candidates) {
+                *candidate = self.pairs.candidate(&Sought::new(row.hash, &row.key.endpoints()));
+                match candidate {
+                    Some(pair) => self.pairs.prefetch(*pair),
+                    None => self.hosts.prefetch_addr(&row.key.endpoints().src()),
+                }
+            }
+            for pair in candidates.iter().flatten() {
+                let pair = self.pairs.get(*pair);
+                self.hosts.prefetch(pair.src);
+                if let Some(item) = pair.latest(&self.items)
+                    && item.slot == current
+                {
+                    self.items.prefetch(item);
+                }
+            }
+            self.have_room();
+            for row in rows {
+                self.fold_pair(&Sought::new(row.hash, &row.key.endpoints()), &row.value, at);
+            }
+        }
+    }
+
+    fn fold_pair(&mut self, sought: &Sought, delta: &PairDelta, at: Moment) {
+        let found = self.pairs.find(sought, &self.hosts).or_else(|| {
+            let owner = self.groups.owner(sought.endpoints.src());
+            self.pairs.insert(sought, &mut self.hosts, owner)
+        });
+        let Some(pair) = found else {
+            self.spill(delta.packets(), delta.ip_bytes);
+            self.accounting.undecided_exchanges += u64::from(delta.first_word().is_some());
             return;
         };
-        self.add(pair, delta.packets, delta.ip_bytes);
+        self.add(pair, delta.packets(), delta.ip_bytes);
         if delta.received_bytes > 0 {
             self.receive(pair, delta.received_bytes);
         }
@@ -362,49 +441,74 @@ impl Window {
         row.signs |= delta.signs;
         row.contacted.merge(&delta.contacted);
         if delta.signs.has(Signs::OPENED) {
-            self.contact(pair, self.slots.current(), at);
+            self.contact(pair, self.items.current(), at);
         }
         if delta.signs.has_any(Signs::PROBED | Signs::BARE_RESET) {
-            self.note_probe(pair, delta.signs, at);
+            self.note_probe(pair, sought, delta.signs, at);
         }
-        if let Some(word) = delta.first_word {
-            self.hear(pair, word, at);
+        if let Some(word) = delta.first_word() {
+            self.hear(pair, sought, word, at);
         }
         if !had_begun && self.has_begun(pair) {
-            self.contact(pair, self.slots.current(), at);
+            self.contact(pair, self.items.current(), at);
+        }
+    }
+
+    fn fold_ports<P: PairKey>(&mut self, rows: &[Row<PortOf<P>, PortDelta>], at: Moment) {
+        if self.ports.is_none() {
+            return;
+        }
+        for rows in rows.chunks(TOGETHER) {
+            let sought = |row: &Row<PortOf<P>, PortDelta>| {
+                let endpoints = row.key.pair.endpoints();
+                Sought::new(self.seed.pair(&endpoints), &endpoints)
+            };
+            for row in rows {
+                self.pairs.prefetch_place(&sought(row));
+            }
+            for row in rows {
+                if let Some(pair) = self.pairs.candidate(&sought(row)) {
+                    self.pairs.prefetch(pair);
+                }
+            }
+            if let Some(ports) = &self.ports {
+                for row in rows {
+                    // Whose port it is, unless he is one of a group.
+                    if let Some(pair) = self.pairs.candidate(&sought(row)) {
+                        ports.prefetch(self.pairs.get(pair).src, row.key.protocol, row.key.dst_port);
+                    }
+                }
+            }
+            for row in rows {
+                let pair_hash = self.seed.pair(&row.key.pair.endpoints());
+                self.fold_port(pair_hash, &row.key.key(), row.value.signs, at);
+            }
         }
     }
 
     /// Adds to the pair's item of the current slot. A pair of which there is only evidence gets an empty one.
     fn add(&mut self, at: u32, mut packets: u64, mut ip_bytes: u64) {
-        let current = self.slots.current();
+        let current = self.items.current();
         let pair = self.pairs.get_mut(at);
         pair.packets += packets;
         pair.ip_bytes += ip_bytes;
-        self.hosts.add_sent(pair.owner, packets, ip_bytes);
-        self.hosts.get_mut(pair.owner).recent.add(&self.rates, packets, 0);
+        let owner = self.hosts.get(pair.src).owner;
+        self.hosts.add_sent(owner, packets, ip_bytes);
+        self.hosts.add_recent(owner, &self.rates, packets, 0);
 
-        let items = self.slots.items(current);
-        if pair.item_slot == current {
-            let item = &mut items[pair.item_at as usize];
-            let room = u64::from(!CONTACT - (item.packets_and_contact & !CONTACT));
-            if packets <= room {
-                item.packets_and_contact += packets as u32;
-                item.ip_bytes += ip_bytes;
-                return;
-            }
+        let latest = pair.latest(&self.items);
+        if let Some(item) = latest
+            && item.slot == current
+            && self.items.get(item).add(packets, ip_bytes)
+        {
+            return;
         }
-        // More than 2^31 packets of one pair in one slot take a further item.
         loop {
-            let part = packets.min(u64::from(!CONTACT));
-            pair.item_slot = current;
-            // Fits: a slot has fewer items than 2^32, since each is of another pair or holds 2^31 packets.
-            pair.item_at = items.len() as u32;
+            let item = Item::of(at, &mut packets, &mut ip_bytes);
+            let before = pair.latest(&self.items);
+            pair.set_latest(self.items.put(current, item, before));
             pair.items_live += 1;
-            items.push(Item { pair: at, packets_and_contact: part as u32, ip_bytes });
-            packets -= part;
-            ip_bytes = 0;
-            if packets == 0 {
+            if packets == 0 && ip_bytes == 0 {
                 return;
             }
         }
@@ -417,93 +521,81 @@ impl Window {
         if pair.contacts_live == 0 || contacted_at.is_before(pair.contacted_at) {
             pair.contacted_at = contacted_at;
         }
-        let slot = slot.max(self.slots.oldest());
-        let items = self.slots.items(slot);
-        if pair.item_slot == slot {
-            let item = &mut items[pair.item_at as usize];
-            if item.packets_and_contact & CONTACT != 0 {
-                return;
-            }
-            item.packets_and_contact |= CONTACT;
-        } else {
-            pair.items_live += 1;
-            items.push(Item { pair: at, packets_and_contact: CONTACT, ip_bytes: 0 });
+        if self.contact_in(at, slot) {
+            let pair = self.pairs.get(at);
+            let (src, dst) = (pair.src, pair.dst);
+            let owner = self.hosts.get(src).owner;
+            self.credit(owner, src, dst);
         }
+    }
+
+    /// The same without when; whether it is the only one of the pair.
+    fn contact_in(&mut self, at: u32, slot: u64) -> bool {
+        let slot = slot.max(self.items.oldest());
+        let (before, after) = self.around(at, slot);
+        match before {
+            Some(item) if item.slot == slot => {
+                if !self.items.get(item).make_contact() {
+                    return false;
+                }
+            }
+            before => self.chain(at, slot, Item::contact(at), before, after),
+        }
+        let pair = self.pairs.get_mut(at);
         pair.contacts_live += 1;
-        if pair.contacts_live == 1 {
-            let (owner, dst) = (pair.owner, pair.dst);
-            let is_group = self.groups.is_group(self.hosts.get(owner).addr);
-            if !is_group || self.groups.add_contact(owner, dst) {
-                let host = self.hosts.get_mut(owner);
-                host.contacted_hosts += 1;
-                host.recent.add(&self.rates, 0, 1);
-                self.hosts.touch(owner);
-            }
+        if pair.contacts_live > 1 {
+            return false;
         }
+        let (src, dst) = (pair.src, pair.dst);
+        let owner = self.hosts.get(src).owner;
+        let is_group = self.groups.is_group(self.hosts.get(owner).addr());
+        if !is_group || self.groups.add_contact(owner, dst) {
+            self.hosts.add_recent(owner, &self.rates, 0, 1);
+            self.hosts.add_contact(owner);
+        }
+        true
     }
 
     /// Counts bytes that the pair's destination received.
     fn receive(&mut self, at: u32, ip_bytes: u64) {
         let dst = self.pairs.get(at).dst;
-        let addr = self.hosts.get(dst).addr;
+        let addr = self.hosts.get(dst).addr();
         let owner = self.groups.owner(addr);
         if let Some(receiver) = self.hosts.refer_owner(dst, owner) {
             self.received.add(receiver, ip_bytes, &mut self.hosts);
         }
     }
 
+    /// Subtracts an item that has left the window; its pair goes with the last one.
     fn subtract(&mut self, item: Item) {
-        let packets = u64::from(item.packets_and_contact & !CONTACT);
-        let pair = self.pairs.get_mut(item.pair);
-        pair.packets -= packets;
-        pair.ip_bytes -= item.ip_bytes;
-        self.hosts.subtract_sent(pair.owner, packets, item.ip_bytes);
-        if item.packets_and_contact & CONTACT != 0 {
-            pair.contacts_live -= 1;
-            if pair.contacts_live == 0 {
-                let is_group = self.groups.is_group(self.hosts.get(pair.owner).addr);
-                if !is_group || self.groups.remove_contact(pair.owner, pair.dst) {
-                    self.hosts.get_mut(pair.owner).contacted_hosts -= 1;
-                }
-            }
-        }
-        pair.items_live -= 1;
-        if pair.items_live == 0 {
-            self.pairs.remove(item.pair, &mut self.hosts);
+        self.take_back(&item);
+        if self.pairs.get(item.pair).items_live == 0 {
+            self.remove_pair(item.pair);
         }
     }
 
-    fn host_row(&self, id: HostId) -> HostRow {
-        let host = self.hosts.get(id);
-        let mut destinations: Vec<PeerBytes> = self
-            .pairs
-            .of(id, &self.hosts)
-            .filter(|pair| pair.packets > 0)
-            .map(|pair| PeerBytes { addr: self.hosts.get(pair.dst).addr, ip_bytes: pair.ip_bytes })
-            .collect();
-        if self.groups.is_group(host.addr) {
-            destinations.sort_unstable_by_key(|peer| peer.addr);
-            destinations.dedup_by(|next, peer| {
-                let is_same = next.addr == peer.addr;
-                if is_same {
-                    peer.ip_bytes += next.ip_bytes;
-                }
-                is_same
-            });
+    /// Takes the sums of an item back from its pair and host.
+    fn take_back(&mut self, item: &Item) {
+        let pair = self.pairs.get_mut(item.pair);
+        pair.packets -= item.packets();
+        pair.ip_bytes -= item.ip_bytes();
+        pair.items_live -= 1;
+        let is_last_contact = item.is_contact() && pair.contacts_live == 1;
+        pair.contacts_live -= u16::from(item.is_contact());
+        let owner = self.hosts.get(pair.src).owner;
+        self.hosts.subtract_sent(owner, item.packets(), item.ip_bytes());
+        if is_last_contact {
+            self.uncount_contact(item.pair);
         }
-        let by_bytes = |a: &PeerBytes, b: &PeerBytes| b.ip_bytes.cmp(&a.ip_bytes).then(a.addr.cmp(&b.addr));
-        if destinations.len() > DESTINATIONS_MAX {
-            destinations.select_nth_unstable_by(DESTINATIONS_MAX, by_bytes);
-            destinations.truncate(DESTINATIONS_MAX);
-        }
-        destinations.sort_unstable_by(by_bytes);
-        HostRow {
-            addr: host.addr,
-            packets: host.packets,
-            ip_bytes: host.ip_bytes,
-            contacted_hosts: host.contacted_hosts,
-            contacted_ports: host.contacted_ports,
-            destinations,
+    }
+
+    /// A pair has no contact any more.
+    fn uncount_contact(&mut self, at: u32) {
+        let pair = self.pairs.get(at);
+        let owner = self.hosts.get(pair.src).owner;
+        let is_group = self.groups.is_group(self.hosts.get(owner).addr());
+        if !is_group || self.groups.remove_contact(owner, pair.dst) {
+            self.hosts.get_mut(owner).contacted_hosts -= 1;
         }
     }
 }

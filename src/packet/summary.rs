@@ -84,6 +84,12 @@ impl Summary {
         let (length_mismatch, segments_unknown) = (false, false);
         Self { endpoints, segments: 1, ip_bytes, segments_unknown, length_mismatch, protocol, transport }
     }
+
+    /// Whether its frame stands for several packets, or for none that could be believed as it was.
+    #[inline(always)]
+    pub(crate) fn is_odd(&self) -> bool {
+        (self.segments != 1) | self.segments_unknown | self.length_mismatch
+    }
 }
 
 /// The upper-layer header, as far as it was captured and belongs to the packet.

@@ -7,6 +7,7 @@
 //! | [`ring`] | the block status and the bytes of a block in memory shared with the kernel |
 //! | [`poller`] | pushing a poll request on the io_uring submission queue |
 //! | [`file_writer`] | pushing a write of bytes on the io_uring submission queue |
+//! | [`prefetch`](mod@prefetch) | the instruction that fetches a cache line |
 //! | [`waker`], [`synthetic`] | nothing |
 //!
 //! Rules: one operation per `unsafe` block, with the argument why it holds; no file here decides anything
@@ -20,6 +21,7 @@ pub mod abi;
 pub mod file_writer;
 pub mod packet_socket;
 pub mod poller;
+pub mod prefetch;
 pub mod ring;
 pub mod synthetic;
 pub mod waker;

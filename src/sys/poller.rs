@@ -102,9 +102,9 @@ impl Poller {
     pub fn new(socket: Arc<PacketSocket>, waker: Waker, choice: Choice) -> io::Result<Self> {
         let mut refusal = None;
         let backend = match choice {
-            Choice::IoUring => Backend::IoUring(Box::new(UringWait::new(&socket, &waker)?)),
+            Choice::IoUring => Backend::IoUring(Box::new(uring_wait(&socket, &waker)?)),
             Choice::Epoll => Backend::Epoll(EpollWait::new(&socket, &waker)?),
-            Choice::Auto => match UringWait::new(&socket, &waker) {
+            Choice::Auto => match uring_wait(&socket, &waker) {
                 Ok(uring) => Backend::IoUring(Box::new(uring)),
                 Err(error) => {
                     refusal = Some(explain(&error));
@@ -164,6 +164,11 @@ const WAKER: u64 = 1;
 /// Added to a mark: the completion belongs to a poll that was to stay armed.
 const MULTISHOT: u64 = 2;
 
+/// The leanest that this kernel has.
+fn uring_wait(socket: &PacketSocket, waker: &Waker) -> io::Result<UringWait> {
+    UringWait::new(setup_leanest()?, socket.as_fd().as_raw_fd(), waker.as_fd().as_raw_fd())
+}
+
 struct UringWait {
     ring: IoUring,
     /// Whether the poll of the socket and of the waker is in the kernel, by mark.
@@ -173,15 +178,14 @@ struct UringWait {
 }
 
 impl UringWait {
-    fn new(socket: &PacketSocket, waker: &Waker) -> io::Result<Self> {
-        let ring = setup_leanest()?;
+    fn new(ring: IoUring, socket: RawFd, waker: RawFd) -> io::Result<Self> {
         if !ring.params().is_feature_ext_arg() {
             // Without it the timeout would be a request of its own, to be cancelled: epoll is simpler.
             return Err(io::Error::other("Linux before 5.11 has no timeout in io_uring_enter"));
         }
         let mut uring = Self { ring, armed: [false; 2], multishot: true };
         // Sent now and not at the first wait: a sandbox may allow the set-up and refuse the entry.
-        uring.arm([socket.as_fd().as_raw_fd(), waker.as_fd().as_raw_fd()])?;
+        uring.arm([socket, waker])?;
         uring.ring.submit()?;
         Ok(uring)
     }
@@ -257,30 +261,49 @@ const SUBMISSION_ENTRIES: u32 = 8;
 /// Completions wait here while the worker walks blocks; one per closed block.
 const COMPLETION_ENTRIES: u32 = 64;
 
-/// The leanest mode that this kernel has: completions run when we ask for them (6.1), or without an interrupt
-/// (5.19), or as they come.
+/// How completions come about: the modes of io_uring from the leanest on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// When they are asked for, and by one thread alone (Linux 6.1).
+    Deferred,
+    /// Without an interrupt (5.19).
+    Cooperative,
+    /// As they come.
+    Plain,
+}
+
+impl Mode {
+    const LADDER: [Self; 3] = [Self::Deferred, Self::Cooperative, Self::Plain];
+
+    fn set_up(self) -> io::Result<IoUring> {
+        let mut builder = IoUring::builder();
+        builder.setup_cqsize(COMPLETION_ENTRIES);
+        match self {
+            Self::Deferred => builder.setup_single_issuer().setup_defer_taskrun().setup_submit_all(),
+            Self::Cooperative => builder.setup_coop_taskrun().setup_submit_all(),
+            Self::Plain => &mut builder,
+        };
+        builder.build(SUBMISSION_ENTRIES)
+    }
+}
+
+/// The leanest mode that this kernel has.
 pub(super) fn setup_leanest() -> io::Result<IoUring> {
-    let lean = IoUring::builder()
-        .setup_cqsize(COMPLETION_ENTRIES)
-        .setup_single_issuer()
-        .setup_defer_taskrun()
-        .setup_submit_all()
-        .build(SUBMISSION_ENTRIES);
-    let cooperative = || {
-        IoUring::builder()
-            .setup_cqsize(COMPLETION_ENTRIES)
-            .setup_coop_taskrun()
-            .setup_submit_all()
-            .build(SUBMISSION_ENTRIES)
-    };
-    let plain = || IoUring::builder().setup_cqsize(COMPLETION_ENTRIES).build(SUBMISSION_ENTRIES);
-    // EINVAL alone means that a flag is unknown. Anything else would be said of every mode.
-    let unknown_flag = |error: io::Error| match error.raw_os_error() {
-        Some(libc::EINVAL) => Ok(()),
-        _ => Err(error),
-    };
-    lean.or_else(|error| unknown_flag(error).and_then(|()| cooperative()))
-        .or_else(|error| unknown_flag(error).and_then(|()| plain()))
+    climb_down(Mode::set_up)
+}
+
+/// The first mode of which `set_up` does not say that a flag is unknown (`EINVAL`). Anything else would be said of
+/// every mode.
+fn climb_down<T>(set_up: impl Fn(Mode) -> io::Result<T>) -> io::Result<T> {
+    let is_unknown = |error: &io::Error| error.raw_os_error() == Some(libc::EINVAL);
+    let [leaner @ .., plain] = Mode::LADDER;
+    for mode in leaner {
+        match set_up(mode) {
+            Err(error) if is_unknown(&error) => {}
+            settled => return settled,
+        }
+    }
+    set_up(plain)
 }
 
 /// An io_uring failure with its likely cause.
@@ -335,6 +358,64 @@ fn epoll_timeout(timeout: Option<Duration>) -> EpollTimeout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ladder_is_climbed_down_while_flags_are_unknown() {
+        let unknown = || io::Error::from_raw_os_error(libc::EINVAL);
+        for (known, expected) in Mode::LADDER.iter().enumerate() {
+            let set_up = |mode| if mode == Mode::LADDER[known] { Ok(mode) } else { Err(unknown()) };
+            assert_eq!(climb_down(set_up).unwrap(), *expected);
+        }
+        assert_eq!(climb_down(|_| Err::<Mode, _>(unknown())).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+        // What forbids one forbids all.
+        let tried = std::cell::Cell::new(0);
+        let forbidden = climb_down(|_| {
+            tried.set(tried.get() + 1);
+            Err::<Mode, _>(io::Error::from_raw_os_error(libc::EPERM))
+        });
+        assert_eq!((forbidden.unwrap_err().raw_os_error(), tried.get()), (Some(libc::EPERM), 1));
+    }
+
+    /// Every step of the ladder, and polls that must be armed again each time, as before Linux 5.13. A second bell
+    /// stands for the packet socket.
+    #[test]
+    fn every_mode_waits_the_same() {
+        const LONG: Option<Duration> = Some(Duration::from_secs(20));
+        const SHORT: Option<Duration> = Some(Duration::from_millis(1));
+        for (mode, multishot) in Mode::LADDER.into_iter().flat_map(|mode| [(mode, true), (mode, false)]) {
+            let (socket, waker) = (Waker::new().unwrap(), Waker::new().unwrap());
+            let fds = [socket.as_fd().as_raw_fd(), waker.as_fd().as_raw_fd()];
+            let mut uring = match mode.set_up() {
+                Ok(ring) => UringWait::new(ring, fds[0], fds[1]).unwrap(),
+                // The ladder would go on from here.
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) && mode != Mode::Plain => continue,
+                Err(error) => panic!("{mode:?}: {}", explain(&error)),
+            };
+            uring.multishot = multishot;
+            for turn in 0..3 {
+                let about = format!("{mode:?} {multishot} {turn}");
+                assert_eq!(
+                    uring.wait(fds[0], fds[1], SHORT).unwrap(),
+                    Ready::default(),
+                    "{about}: time is up"
+                );
+                socket.wake();
+                let ready = uring.wait(fds[0], fds[1], LONG).unwrap();
+                assert_eq!(ready, Ready { ring: true, ..Ready::default() }, "{about}: the ring");
+                socket.clear();
+                let other = waker.clone();
+                let rings = std::thread::spawn(move || other.wake());
+                let mut ready = Ready::default();
+                while !ready.woken {
+                    ready = uring.wait(fds[0], fds[1], LONG).unwrap();
+                }
+                rings.join().unwrap();
+                waker.clear();
+                // A poll that is not multishot sees the bell once more if it was armed while it rang.
+                while uring.wait(fds[0], fds[1], SHORT).unwrap() != Ready::default() {}
+            }
+        }
+    }
 
     #[test]
     fn epoll_waits_at_least_as_long_as_asked() {

@@ -40,6 +40,7 @@ mod alert_file;
 mod answers;
 mod busy_hosts;
 mod changes;
+mod cores;
 mod counted_once;
 mod devices;
 mod interfaces;

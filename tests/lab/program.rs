@@ -244,6 +244,18 @@ impl Program {
         self.child.id()
     }
 
+    /// The folder of proc(5) of a thread of it, by the thread's name, which it has from its first step on.
+    pub(crate) fn thread(&self, name: &str) -> String {
+        let is_named =
+            |task: &String| fs::read_to_string(format!("{task}/comm")).is_ok_and(|comm| comm.trim() == name);
+        let find = |program: &Self| {
+            let tasks = fs::read_dir(format!("/proc/{}/task", program.id())).expect("it runs");
+            let mut tasks = tasks.filter_map(|task| task.ok()?.path().into_os_string().into_string().ok());
+            tasks.find(is_named)
+        };
+        self.wait_for(&format!("there is a thread {name}"), find, Option::is_some).expect("it was waited for")
+    }
+
     /// Waits for a line that contains `needle`; `None` when patience or the program has ended.
     pub(crate) fn line(&mut self, needle: &str) -> Option<Line> {
         let deadline = Instant::now() + PATIENCE;

@@ -1,14 +1,19 @@
-//! Where io_uring is refused, the same is counted with epoll.
+//! What workers wait on and how often. Where io_uring is refused, the same is counted with epoll.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::Ipv4Addr;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
 use crate::host::{Host, Sum};
 use crate::injector::Udp;
 use crate::inside::inside;
-use crate::program::{EVERY_HOST, Program, Signal};
+use crate::program::{EVERY_HOST, PATIENCE, Program, Signal};
+use crate::tool::{end_within, tool};
 
 #[test]
 fn epoll_counts_the_same_if_it_is_configured() {
@@ -30,6 +35,104 @@ fn epoll_counts_the_same_if_io_uring_is_refused() {
         };
         count(&router, start, "epoll (io_uring was refused: ");
     });
+}
+
+#[test]
+fn an_idle_worker_wakes_at_most_twice_a_second() {
+    inside(|| {
+        for event_loop in EVENT_LOOPS {
+            const SPAN: Duration = Duration::from_secs(4);
+            const WORKERS: u64 = 2;
+            let router = Host::router();
+            let far = Host::new();
+            far.plug("far0", &router, "near0");
+            let program = Program::start(
+                &router,
+                &format!("{EVERY_HOST}Workers: {WORKERS}\nEventLoop: {event_loop}\n"),
+            );
+            // Idle is what comes after work, too.
+            let src = Ipv4Addr::new(10, 0, 0, 1);
+            let frames: Vec<_> = (0..100)
+                .map(|n| Udp { src, dst: Ipv4Addr::new(198, 18, 0, n), dst_port: 53, ip_bytes: 100 }.frame())
+                .collect();
+            far.injector("far0").send_at_rate(&frames, 10_000);
+            program.wait_for_counted(Sum { packets: 100, bytes: 100 * 100 });
+
+            let workers: Vec<_> =
+                (0..WORKERS).map(|worker| program.thread(&format!("worker-{worker}"))).collect();
+            let before: Vec<_> = workers.iter().map(|task| wake_ups(task)).collect();
+            thread::sleep(SPAN);
+            for (task, before) in workers.iter().zip(before) {
+                let woken = wake_ups(task) - before;
+                assert!(woken <= 2 * SPAN.as_secs(), "{event_loop}: {task} woke {woken} times in {SPAN:?}");
+            }
+            program.stop(Signal::SIGTERM).last_words();
+        }
+    });
+}
+
+/// Every system call of a worker is seen from outside: it makes one when its ring is empty and a few at each tick, and
+/// none for a packet.
+#[test]
+fn under_load_a_worker_makes_no_system_call_for_a_packet() {
+    inside(|| {
+        for (event_loop, wait) in EVENT_LOOPS.into_iter().zip(["io_uring_enter", "epoll_"]) {
+            const FRAMES: u64 = 200_000;
+            let router = Host::router();
+            let far = Host::new();
+            far.plug("far0", &router, "near0");
+            let program =
+                Program::start(&router, &format!("{EVERY_HOST}Workers: 1\nEventLoop: {event_loop}\n"));
+            let folder = tempfile::tempdir().expect("a folder for the test");
+            let calls = folder.path().join("calls");
+            let worker = program.thread("worker-0");
+            let mut strace = tool("strace", "strace");
+            let id = worker.rsplit('/').next().expect("the last part of a path is there");
+            strace.arg("-o").arg(&calls).args(["-p", id]).stderr(Stdio::null());
+            let mut strace = strace.spawn().expect("it starts");
+            program.wait_for(
+                "somebody watches the worker",
+                |_| status(&worker, "TracerPid:"),
+                |&tracer| tracer > 0,
+            );
+
+            let frame = Udp {
+                src: Ipv4Addr::new(10, 0, 0, 1),
+                dst: Ipv4Addr::new(198, 18, 0, 1),
+                dst_port: 53,
+                ip_bytes: 100,
+            };
+            far.injector("far0").send_at_rate(&vec![&frame.frame(); FRAMES as usize], u32::MAX);
+            program.wait_for_counted(Sum { packets: FRAMES, bytes: FRAMES * 100 });
+            program.stop(Signal::SIGTERM).last_words();
+            end_within(&mut strace, PATIENCE).expect("strace ends with what it watches");
+
+            let calls = fs::read_to_string(&calls).expect("strace has written it");
+            let count = |name: &str| calls.lines().filter(|call| call.starts_with(name)).count() as u64;
+            let (waits, others) = (count(wait), count("") - count(wait));
+            // Each hand-over asks for the statistics: otherwise something else was watched.
+            assert!(waits > 0 && count("getsockopt") > 0, "{event_loop}: {calls}");
+            assert!(waits < FRAMES / 200, "{event_loop}: {waits} waits for {FRAMES} packets");
+            assert!(
+                others < FRAMES / 200,
+                "{event_loop}: {others} further calls for {FRAMES} packets: {calls}"
+            );
+        }
+    });
+}
+
+const EVENT_LOOPS: [&str; 2] = ["io_uring", "epoll"];
+
+/// How often a thread has left the CPU to wait.
+fn wake_ups(task: &str) -> u64 {
+    status(task, "voluntary_ctxt_switches:")
+}
+
+/// A number of proc_pid_status(5).
+fn status(task: &str, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("{task}/status")).expect("the thread lives");
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    line.and_then(|number| number.trim().parse().ok()).unwrap_or_else(|| panic!("no {field} in {status}"))
 }
 
 /// Starts the program, and checks what it says it waits on and what it counts.

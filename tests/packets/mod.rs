@@ -5,5 +5,6 @@
 pub(crate) mod build;
 pub(crate) mod capture_file;
 pub(crate) mod catalogue;
+pub(crate) mod flood;
 pub(crate) mod lax;
 pub(crate) mod seed;

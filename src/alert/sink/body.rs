@@ -59,6 +59,7 @@ pub(super) fn body(format: WebhookFormat, said: &Said, gateway: &str) -> Body {
         WebhookFormat::Ntfy => {
             let (priority, tag) = match notice.state() {
                 State::Open => ("high", "warning"),
+                State::Possible => ("default", "grey_question"),
                 State::Closed => ("default", "white_check_mark"),
                 State::Test => ("low", "test_tube"),
             };
@@ -90,7 +91,7 @@ fn alertmanager(said: &Said, gateway: &str) -> Value {
     let mut labels = Map::new();
     let name = match notice.state() {
         State::Test => "TEST",
-        State::Open | State::Closed => alert.kind.name(),
+        State::Open | State::Possible | State::Closed => alert.kind.name(),
     };
     labels.insert("alertname".to_owned(), text(name));
     labels.insert("job".to_owned(), text(NAME));
@@ -101,14 +102,17 @@ fn alertmanager(said: &Said, gateway: &str) -> Value {
         let lasts = if notice.state() == State::Test { TEST_LASTS } else { OPEN_LASTS };
         UnixNanos(alert.opened_at.0.saturating_add(lasts.as_nanos() as u64))
     });
+    let mut annotations = Map::new();
+    annotations.insert("summary".to_owned(), Value::String(sentence(said)));
+    annotations.insert("id".to_owned(), text(&alert.id));
+    annotations.insert("measured".to_owned(), text(&alert.measured.to_string()));
+    annotations.insert("limit".to_owned(), text(&alert.limit.to_string()));
+    if alert.life.error > 0 {
+        annotations.insert("up_to".to_owned(), text(&alert.up_to().to_string()));
+    }
     json!({
         "labels": labels,
-        "annotations": {
-            "summary": sentence(said),
-            "id": alert.id,
-            "measured": alert.measured.to_string(),
-            "limit": alert.limit.to_string(),
-        },
+        "annotations": annotations,
         "startsAt": json::rfc3339(alert.opened_at),
         "endsAt": json::rfc3339(ends_at),
     })
@@ -127,7 +131,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::alert::record::Notice;
+    use crate::alert::record::{Life, Notice};
     use crate::alert::source::Source;
     use crate::alert::{Alert, sample};
 
@@ -184,6 +188,21 @@ mod tests {
             assert_eq!(headers, [("Content-Type", "application/json".to_owned())]);
             assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), want, "{format:?}");
         }
+        // What is only possible has the same labels, so that the alert stays one when it is certain.
+        let life = Life { is_possible: true, error: 300_000_000, ..Life::default() };
+        let possible = Notice::Opened(Alert { limit: 1_400_000_000, life, ..sample::traffic() });
+        let alert = |notice: &Notice| -> Value {
+            let text = body(WebhookFormat::Alertmanager, &said(notice), "gw").text;
+            serde_json::from_str::<Value>(&text).expect("JSON")[0].take()
+        };
+        assert_eq!(alert(&possible)["labels"], alert(&open)["labels"]);
+        let annotations = json!({
+            "summary": super::sentence(&said(&possible)), "id": "test-1790000000", "measured": "1200000000",
+            "limit": "1400000000", "up_to": "1500000000",
+        });
+        assert_eq!(alert(&possible)["annotations"], annotations);
+        let Body { headers, .. } = body(WebhookFormat::Ntfy, &said(&possible), "gw");
+        assert_eq!(headers[2..], [("Priority", "default".to_owned()), ("Tags", "grey_question".to_owned())]);
         assert_eq!(escaped("<!here> & co"), "&lt;!here&gt; &amp; co");
         let Body { headers, text } = body(WebhookFormat::Ntfy, &said(&open), "gw");
         assert_eq!(text, sentence);

@@ -222,6 +222,7 @@ fn environment(said: &Said) -> Vec<CString> {
         ("TA_TEXT", Sentence { notice, source }.to_string()),
     ];
     all.extend(alert.source.map(|source| ("TA_SOURCE", source.to_string())));
+    all.extend((alert.life.error > 0).then(|| ("TA_UP_TO", alert.up_to().to_string())));
     all.extend(source.name.map(|name| ("TA_SOURCE_NAME", name.to_owned())));
     all.extend(source.country.map(|country| ("TA_SOURCE_COUNTRY", country.to_owned())));
     all.extend(source.asn.map(|number| ("TA_SOURCE_ASN", number.to_string())));
@@ -262,7 +263,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use crate::alert::record::Notice;
+    use crate::alert::record::{Alert, Life, Notice};
     use crate::alert::sample;
     use crate::time::UnixNanos;
 
@@ -380,6 +381,18 @@ mod tests {
             assert!(Instant::now() < deadline, "{group} has members");
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn what_is_only_possible_says_how_much_it_is_at_most() {
+        let life = Life { is_possible: true, error: 7, ..Life::default() };
+        let possible = Alert { life, ..sample::traffic() };
+        let of = |alert: Alert| environment(&Said::new(1, UnixNanos(0), Notice::Opened(alert)));
+        for line in [c"TA_STATE=possible", c"TA_UP_TO=1200000007"] {
+            assert!(of(possible.clone()).iter().any(|there| there.as_c_str() == line), "{line:?}");
+        }
+        let has_error = |there: &CString| there.as_bytes().starts_with(b"TA_UP_TO=");
+        assert!(!of(sample::traffic()).iter().any(has_error));
     }
 
     #[test]

@@ -150,7 +150,7 @@ impl Facility {
     fn priority(self, state: State) -> u8 {
         let severity = match state {
             State::Open => WARNING,
-            State::Closed => NOTICE,
+            State::Possible | State::Closed => NOTICE,
             State::Test => INFORMATIONAL,
         };
         self.code * 8 + severity
@@ -333,6 +333,7 @@ fn network_message(priority: u8, said: &Said, gateway: &str) -> String {
         alert.source.map(|source| ("source", source.to_string())),
         Some(("measured", alert.measured.to_string())),
         Some(("limit", alert.limit.to_string())),
+        (alert.life.error > 0).then(|| ("up_to", alert.up_to().to_string())),
     ]
     .into_iter()
     .flatten()
@@ -363,7 +364,7 @@ fn bounded(mut message: String, bytes_max: usize) -> String {
 mod tests {
     use std::net::TcpListener;
 
-    use crate::alert::record::Notice;
+    use crate::alert::record::{Alert, Life, Notice};
     use crate::alert::sample;
     use crate::time::UnixNanos;
 
@@ -468,9 +469,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_possible_says_how_much_it_is_at_most() {
+        let life = Life { is_possible: true, error: 300_000_000, ..Life::default() };
+        let possible = said(Notice::Opened(Alert { limit: 1_400_000_000, life, ..sample::traffic() }));
+        let message = network_message(29, &possible, "gw");
+        let end = "state=\"possible\" source=\"192.0.2.1\" measured=\"1200000000\" limit=\"1400000000\" \
+                   up_to=\"1500000000\"] POSSIBLE=TRAFFIC SRC=192.0.2.1 TOTALBYTES=1200000000 | \
+                   DSTINFO=[{198.51.100.1 1200000000}] | UPTO=1500000000 LIMIT=1400000000";
+        assert!(message.ends_with(end), "{message}");
+    }
+
+    #[test]
     fn severities_follow_the_state_and_long_datagrams_lose_their_end() {
         let priority = |state| Facility::ALL[11].priority(state);
-        assert_eq!([State::Open, State::Closed, State::Test].map(priority), [188, 189, 190]);
+        assert_eq!(
+            [State::Open, State::Possible, State::Closed, State::Test].map(priority),
+            [188, 189, 189, 190]
+        );
         assert_eq!(bounded("é".repeat(5), 5), "éé");
         assert_eq!(escaped(r#"a"b\c]d"#), r#"a\"b\\c\]d"#);
     }

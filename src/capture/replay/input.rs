@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 
 use super::{Fault, ReplayError};
+use crate::sys::prefetch::prefetch;
 
 /// A reader with a window on it: the bytes that are read and not yet consumed.
 ///
@@ -42,11 +43,32 @@ impl Input {
         &self.buffer[self.start..self.end]
     }
 
+    /// Has what lies some records ahead be fetched into the first-level cache.
+    #[inline(always)]
+    pub(super) fn prefetch(&self) {
+        for ahead in [AHEAD_BYTES, AHEAD_BYTES + CACHE_LINE_BYTES] {
+            if let Some(byte) = self.buffer.get(self.start + ahead) {
+                prefetch(byte);
+            }
+        }
+    }
+
     /// Gives up the first `len` available bytes. They stay in the buffer until the next read.
     pub(super) fn consume(&mut self, len: usize) {
         let len = len.min(self.end - self.start);
         self.start += len;
         self.offset += len as u64;
+    }
+
+    /// Leaves the buffer with all that was consumed of it, and goes on in another one.
+    pub(super) fn change_buffer(&mut self, other: &mut Vec<u8>) {
+        let left = self.end - self.start;
+        if other.len() < left.max(BUFFER_BYTES) {
+            other.resize(left.max(BUFFER_BYTES), 0);
+        }
+        other[..left].copy_from_slice(&self.buffer[self.start..self.end]);
+        std::mem::swap(&mut self.buffer, other);
+        (self.start, self.end) = (0, left);
     }
 
     /// Whether nothing is left, which it reads to find out.
@@ -129,7 +151,11 @@ impl fmt::Debug for Input {
 
 /// Room for a batch of ordinary frames, and small enough to stay in the cache. It grows for blocks that
 /// need more.
-const BUFFER_BYTES: usize = 1 << 18;
+const BUFFER_BYTES: usize = 1 << 16;
+
+/// The first bytes of a record ahead, and those of the packet in it.
+const AHEAD_BYTES: usize = 512;
+const CACHE_LINE_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {

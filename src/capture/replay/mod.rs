@@ -19,9 +19,9 @@
 //! [`BLOCK_BYTES_MAX`] (and twice that while the buffer grows).
 //!
 //! # Sources
-//! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; the limits are libpcap's. Records and blocks are
+//! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; the limits are libpcap's. File headers and blocks are
 //! parsed by pcap-parser, with three exceptions that it gets wrong or leaves out: the obsolete packet
-//! block, binary time resolutions, and time offsets in big-endian sections.
+//! block, binary time resolutions, and time offsets in big-endian sections. Records of pcap are read here.
 
 mod error;
 mod input;
@@ -41,6 +41,7 @@ use self::pcap::Pcap;
 use self::pcapng::Pcapng;
 use super::{Batch, FrameSource};
 use crate::packet::{Direction, Frame, LinkKind, Segmentation};
+use crate::sys::prefetch::prefetch;
 use crate::time::UnixNanos;
 
 /// A capture file that lends its frames in order.
@@ -99,9 +100,10 @@ impl Replay {
 
     /// Collects records until the batch is full or the buffer holds no whole one. Only an empty batch
     /// reads on, for that moves the bytes that a collected record points at.
-    fn collect(&mut self) -> Result<(), ReplayError> {
+    fn collect(&mut self, frames_max: usize) -> Result<(), ReplayError> {
         self.records.clear();
-        while self.records.len() < BATCH_FRAMES_MAX {
+        while self.records.len() < frames_max {
+            self.input.prefetch();
             match self.format.step(self.input.available()) {
                 Ok(Step::Record { record, len }) => {
                     let start = self.input.position();
@@ -122,6 +124,40 @@ impl Replay {
         }
         Ok(())
     }
+
+    /// Puts the next frames into `chunk`, as many as are read at once; false at the end of the file. What was in it is
+    /// overwritten.
+    ///
+    /// # Errors
+    /// The same as [`next_batch`](FrameSource::next_batch).
+    pub fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, ReplayError> {
+        self.collect(usize::MAX)?;
+        std::mem::swap(&mut self.records, &mut chunk.records);
+        if chunk.records.is_empty() {
+            return Ok(false);
+        }
+        self.input.change_buffer(&mut chunk.buffer);
+        Ok(true)
+    }
+}
+
+/// Frames that own their bytes, so that another thread may decode them while the file is read on.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    buffer: Vec<u8>,
+    records: Vec<Record>,
+}
+
+impl Chunk {
+    /// Some of its frames, by their order. What goes beyond is left out.
+    pub fn part(&self, frames: Range<usize>) -> ReplayBatch<'_> {
+        ReplayBatch { buffer: &self.buffer, records: self.records.get(frames).unwrap_or(&[]) }
+    }
+
+    /// When each of its frames was seen.
+    pub fn times(&self) -> impl ExactSizeIterator<Item = UnixNanos> {
+        self.records.iter().map(|record| record.seen_at)
+    }
 }
 
 impl FrameSource for Replay {
@@ -130,7 +166,7 @@ impl FrameSource for Replay {
 
     /// The next frames; `None` at the end of the file. It waits for the file or pipe to be read.
     fn next_batch(&mut self) -> Result<Option<ReplayBatch<'_>>, ReplayError> {
-        self.collect()?;
+        self.collect(BATCH_FRAMES_MAX)?;
         if self.records.is_empty() {
             return Ok(None);
         }
@@ -166,7 +202,13 @@ pub struct ReplayFrames<'b> {
 impl<'b> Iterator for ReplayFrames<'b> {
     type Item = Frame<'b>;
 
+    #[inline]
     fn next(&mut self) -> Option<Frame<'b>> {
+        if let Some(ahead) = self.records.as_slice().get(FRAMES_AHEAD)
+            && let Some(byte) = self.buffer.get(ahead.bytes.start + IP_ADDRESSES_AT)
+        {
+            prefetch(byte);
+        }
         let record = self.records.next()?;
         Some(Frame {
             bytes: self.buffer.get(record.bytes.clone()).unwrap_or(&[]),
@@ -237,6 +279,7 @@ impl Format {
         Ok(Self::Pcap(pcap))
     }
 
+    #[inline]
     fn step(&mut self, bytes: &[u8]) -> Result<Step, Fault> {
         match self {
             Self::Pcap(pcap) => pcap.step(bytes),
@@ -265,3 +308,8 @@ fn link_kind(link_type: u16) -> LinkKind {
 
 /// Most frames in one batch.
 const BATCH_FRAMES_MAX: usize = 256;
+
+/// Frames whose packet is fetched into the first-level cache while another one is decoded, and where in an Ethernet
+/// frame the addresses of IPv4 begin.
+const FRAMES_AHEAD: usize = 8;
+const IP_ADDRESSES_AT: usize = 26;

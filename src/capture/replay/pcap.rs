@@ -7,12 +7,10 @@
 //!
 //! The magic number gives the byte order and the unit of the fraction. The "modified" variant of some old
 //! Linux distributions has 8 more bytes in each record header; it is read in little-endian order.
+//!
+//! The file header goes to the parser; a record is four words, which are read here.
 
-use pcap_parser::nom::{self, Needed};
-use pcap_parser::{
-    LegacyPcapBlock, PcapError, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified,
-    parse_pcap_header,
-};
+use pcap_parser::parse_pcap_header;
 
 use super::{Fault, Record, Step, link_kind};
 use crate::packet::LinkKind;
@@ -21,14 +19,12 @@ use crate::time::UnixNanos;
 /// What the file header tells about the records.
 #[derive(Debug)]
 pub(super) struct Pcap {
-    parse: ParseRecord,
+    big_endian: bool,
     record_header_len: usize,
     /// Nanoseconds in one unit of the fraction.
     fraction_nanos: u64,
     link: LinkKind,
 }
-
-type ParseRecord = fn(&[u8]) -> nom::IResult<&[u8], LegacyPcapBlock<'_>, PcapError<&[u8]>>;
 
 /// Whether a file begins like one of the variants.
 pub(super) fn is_magic(bytes: &[u8]) -> bool {
@@ -48,56 +44,84 @@ impl Pcap {
         let Ok((_, header)) = parse_pcap_header(bytes) else {
             return Err(Fault { expected: "a pcap header", found: "something else".into() });
         };
-        let (parse, record_header_len): (ParseRecord, usize) =
-            match (header.is_modified_format(), header.is_bigendian()) {
-                (true, _) => (parse_pcap_frame_modified, 24),
-                (false, true) => (parse_pcap_frame_be, 16),
-                (false, false) => (parse_pcap_frame, 16),
-            };
+        let is_modified = header.is_modified_format();
         // The upper half may tell the length of the frame check sequence, which is no traffic.
         let link_type = (header.network.0 & 0xffff) as u16;
         Ok(Self {
-            parse,
-            record_header_len,
+            big_endian: header.is_bigendian() && !is_modified,
+            record_header_len: RECORD_HEADER_LEN + if is_modified { 8 } else { 0 },
             fraction_nanos: if header.is_nanosecond_precision() { 1 } else { 1000 },
             link: link_kind(link_type),
         })
     }
 
     /// Reads what `bytes` begin with.
+    #[inline]
     pub(super) fn step(&self, bytes: &[u8]) -> Result<Step, Fault> {
-        let needed = match (self.parse)(bytes) {
-            Ok((rest, block)) if block.data.len() <= CAPTURED_LEN_MAX => {
-                let len = bytes.len() - rest.len();
-                return Ok(Step::Record { record: self.record(&block, len), len });
-            }
-            Ok((rest, _)) => bytes.len() - rest.len(),
-            Err(nom::Err::Incomplete(Needed::Size(more))) => bytes.len().saturating_add(more.get()),
-            Err(_) => return Err(Fault { expected: "a record", found: "something else".into() }),
+        let header = bytes.first_chunk().filter(|_| bytes.len() >= self.record_header_len);
+        let Some(&[s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, o0, o1, o2, o3]) = header else {
+            return Ok(Step::Incomplete { what: "the header of a record", needed: self.record_header_len });
         };
-        if needed > self.record_header_len + CAPTURED_LEN_MAX {
-            let found = format!("one of {}", needed - self.record_header_len);
-            return Err(Fault { expected: "a record of at most 262144 captured bytes", found });
+        let [seconds, fraction, captured, original] =
+            [[s0, s1, s2, s3], [f0, f1, f2, f3], [c0, c1, c2, c3], [o0, o1, o2, o3]]
+                .map(|word| self.word(word));
+        let captured = captured as usize;
+        if captured > CAPTURED_LEN_MAX {
+            return Err(too_long(captured));
         }
-        let what = if bytes.len() < self.record_header_len { "the header of a record" } else { "a record" };
-        Ok(Step::Incomplete { what, needed })
-    }
-
-    fn record(&self, block: &LegacyPcapBlock<'_>, len: usize) -> Record {
-        let fraction = u64::from(block.ts_usec) * self.fraction_nanos;
-        Record {
+        let len = self.record_header_len + captured;
+        if bytes.len() < len {
+            return Ok(Step::Incomplete { what: "a record", needed: len });
+        }
+        // It fits: both factors are below 2^32 and 2^30.
+        let seen_at = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.fraction_nanos;
+        let record = Record {
             bytes: self.record_header_len..len,
-            frame_len: block.origlen,
-            // It fits: both factors are below 2^32 and 2^30.
-            seen_at: UnixNanos(u64::from(block.ts_sec) * 1_000_000_000 + fraction),
+            frame_len: original,
+            seen_at: UnixNanos(seen_at),
             ifindex: 0,
             link: self.link,
-        }
+        };
+        Ok(Step::Record { record, len })
     }
+
+    #[inline(always)]
+    fn word(&self, bytes: [u8; 4]) -> u32 {
+        if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    }
+}
+
+#[cold]
+fn too_long(captured: usize) -> Fault {
+    let expected = "a record of at most 262144 captured bytes";
+    Fault { expected, found: format!("one of {captured}") }
 }
 
 /// Bytes before the first record.
 pub(super) const FILE_HEADER_LEN: usize = 24;
 
+/// Bytes of a record before those that were captured.
+const RECORD_HEADER_LEN: usize = 16;
+
 /// The longest that libpcap reads (`MAXIMUM_SNAPLEN`): what claims more is no record.
 const CAPTURED_LEN_MAX: usize = 262_144;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise it depends on how the bytes arrive what is said of a file that ends within a header.
+    #[test]
+    fn a_record_is_judged_when_its_header_is_whole() {
+        let mut file = vec![0x34, 0xcd, 0xb2, 0xa1, 2, 0, 4, 0];
+        file.extend([0; 12]);
+        file.extend([1, 0, 0, 0]);
+        let modified = Pcap::parse(&file).expect("a header of the modified variant");
+        let record = [0xff; 24];
+        for len in 0..24 {
+            let step = modified.step(&record[..len]);
+            assert_eq!(step, Ok(Step::Incomplete { what: "the header of a record", needed: 24 }), "{len}");
+        }
+        assert!(modified.step(&record).is_err(), "it claims four gigabytes");
+    }
+}

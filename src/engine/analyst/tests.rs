@@ -117,6 +117,23 @@ fn rates_are_judged_over_a_second() {
     }
 }
 
+/// A table that is too small for a limit is complained of once, and again where other limits are in force.
+#[test]
+fn that_errors_are_too_large_for_a_limit_is_said_once() {
+    let mut bench = Bench::new(&rules());
+    let mut said = |error| {
+        let Analyst { limits, said_blurred, .. } = &mut bench.analyst;
+        say_blurred(flow::Sums { ip_bytes: error, received_bytes: 0 }, limits, said_blurred);
+        said_blurred.clone()
+    };
+    assert_eq!(said(BYTES_MAX / 2), []);
+    for error in [BYTES_MAX / 2 + 1, BYTES_MAX] {
+        assert_eq!(said(error), [detect::FindingKind::Traffic]);
+    }
+    bench.analyst.apply(rules());
+    assert_eq!(bench.analyst.said_blurred, []);
+}
+
 /// Cuts `total` into parts at the given shares, none of them larger than a packet's length allows.
 fn parts(total: u64, cuts: &[u64]) -> Vec<u32> {
     let mut ends: Vec<u64> = cuts.iter().map(|cut| cut % (total + 1)).collect();
@@ -177,4 +194,91 @@ proptest! {
         let expected: &[_] = if is_over { &[(detect::FindingKind::Scanning, 6)] } else { &[] };
         prop_assert_eq!(bench.opened(), expected);
     }
+}
+
+/// A whole report.
+fn report(bench: &mut Bench) -> Report {
+    while !bench.analyst.report_part(UnixNanos(1)) {}
+    bench.analyst.report(UnixNanos(2), Arc::default(), true)
+}
+
+#[test]
+fn a_report_has_what_happened_while_it_was_made() {
+    let mut bench = Bench::new(&rules());
+    for src in 1..=3 {
+        bench.send(src, 9, 1000 * u32::from(src), TcpFlags::ACK);
+    }
+    bench.send(4, 9, BYTES_MAX as u32 + 1, TcpFlags::ACK);
+    bench.turn(SECOND);
+    // It begins while one alert is open, and ends while that one and another are.
+    assert!(!bench.analyst.report_part(UnixNanos(1)) && bench.analyst.is_reporting());
+    for part in 0..50 {
+        if part == 2 {
+            bench.send(3, 8, BYTES_MAX as u32, TcpFlags::ACK);
+            bench.turn(SECOND + 1);
+        }
+        if bench.analyst.report_part(UnixNanos(1)) {
+            break;
+        }
+    }
+    let first = bench.analyst.report(UnixNanos(2), Arc::default(), true);
+    assert!(!bench.analyst.is_reporting());
+    let sources = |report: &Report| report.active.iter().map(|host| host.row.addr).collect::<Vec<_>>();
+    let addr = |n: u8| std::net::IpAddr::from([10, 0, 0, n]);
+    assert_eq!(sources(&first), [addr(3), addr(4)]);
+    assert_eq!(first.alerts.len(), 2);
+    assert_eq!(first.active[0].row.destinations.len(), 2, "{:?}", first.active[0]);
+    assert_eq!((first.snapshot.taken_at, first.snapshot.listed_since), (UnixNanos(2), UnixNanos(1)));
+    let listed: u64 = first.snapshot.hosts.iter().map(|row| row.ip_bytes).sum();
+    assert!(listed <= first.snapshot.accounting.ip_bytes);
+    assert_eq!(first.snapshot.hosts.len(), 4);
+
+    // An alert that closes on the way is in neither list.
+    assert!(!bench.analyst.report_part(UnixNanos(1)));
+    bench.look(SECOND + 2 * INTERVAL);
+    let second = report(&mut bench);
+    assert_eq!((second.alerts.len(), second.active.len()), (0, 0));
+    assert!(second.snapshot.hosts.is_empty());
+}
+
+#[test]
+fn reports_that_nobody_reads_are_made_anew_and_those_that_are_read_stay() {
+    let mut bench = Bench::new(&rules());
+    for src in 1..100 {
+        bench.send(src, 9, 1000 + u32::from(src), TcpFlags::ACK);
+    }
+    bench.turn(SECOND);
+    let first_peer =
+        |report: &Report| report.snapshot.hosts.iter().next().expect("a host").destinations.as_ptr();
+    let (read, unread) = (Arc::new(report(&mut bench)), Arc::new(report(&mut bench)));
+    let unread_at = first_peer(&unread);
+    assert_ne!(first_peer(&read), unread_at);
+    let reader = Arc::clone(&read);
+    bench.analyst.retire(read);
+    bench.analyst.retire(unread);
+    let third = report(&mut bench);
+    assert_eq!(first_peer(&third), unread_at, "made where the one was that nobody read");
+    let rows = |report: &Report| {
+        let row = |row: HostRow<&[flow::PeerBytes]>| (row.addr, row.ip_bytes, row.destinations.to_vec());
+        report.snapshot.hosts.iter().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&reader), rows(&third));
+}
+
+#[test]
+fn hidden_destinations_are_in_no_report_from_the_next_on() {
+    let mut bench = Bench::new(&rules());
+    bench.send(4, 9, BYTES_MAX as u32 + 1, TcpFlags::ACK);
+    bench.turn(SECOND);
+    let shown = |report: &Report| {
+        let listed = report.snapshot.hosts.iter().map(|row| row.destinations.len()).sum::<usize>();
+        (listed, report.active[0].row.destinations.len())
+    };
+    assert_eq!(shown(&report(&mut bench)), (1, 1));
+    // In the middle of one.
+    (0..4).for_each(|_| assert!(!bench.analyst.report_part(UnixNanos(1))));
+    let mut hiding = rules();
+    hiding.alert.hide_destinations = true;
+    bench.analyst.apply(hiding);
+    assert_eq!(shown(&report(&mut bench)), (0, 0));
 }

@@ -3,9 +3,9 @@
 //! An answer may be folded before the contact that it answers, since two workers may have seen them. So what finds
 //! no contact yet waits until every worker has handed over.
 
-use crate::flow::delta::PortKey;
 use crate::flow::hosts::HostId;
-use crate::flow::pairs::{Pair, Probe};
+use crate::flow::pair_key::PortKey;
+use crate::flow::pairs::{Pair, Probe, Sought};
 use crate::flow::ports::PortContact;
 use crate::flow::roles::Role;
 use crate::flow::services::Service;
@@ -74,27 +74,38 @@ impl Window {
         }
     }
 
-    /// Takes the ports that waited: contacts first, since answers ask for them.
-    pub(super) fn decide_ports(&mut self, settled: Moment) {
-        while let Some(port) = self.waiting_ports.next_settled(settled) {
+    /// Takes at most `items_max` of the ports that waited, contacts first, since answers ask for them. Whether those were
+    /// all.
+    pub(super) fn decide_ports(&mut self, settled: Moment, items_max: usize) -> bool {
+        let mut left = items_max;
+        while left > 0
+            && let Some(port) = self.waiting_ports.next_settled(settled)
+        {
+            left -= 1;
             if self.take_port(&port) == Take::Unasked {
                 self.wait_for_question(port);
             }
         }
         // The reset of a probe is a contact, which others may answer.
-        let mut unasked = Vec::new();
-        while let Some(port) = self.waiting_answers.next_settled(settled) {
+        while left > 0
+            && let Some(port) = self.waiting_answers.next_settled(settled)
+        {
+            left -= 1;
             if self.take_port(&port) == Take::Unasked {
-                unasked.push(port);
+                self.unasked.push(port);
             }
         }
-        for port in unasked {
+        if left == 0 {
+            return false;
+        }
+        for port in std::mem::take(&mut self.unasked) {
             // What still finds no contact answers none that was seen.
             self.take_port(&port);
         }
         for (service, at) in self.new_services.drain(..) {
             self.services.contacted(service, at);
         }
+        true
     }
 
     fn wait_for_question(&mut self, answer: WaitingPort) {
@@ -104,13 +115,13 @@ impl Window {
 
     fn take_port(&mut self, port: &WaitingPort) -> Take {
         let WaitingPort { key, pair_hash, signs, at } = port;
-        let Some(row) = self.pairs.find(*pair_hash, &key.endpoints, &self.hosts) else {
+        let Some(row) = self.pairs.find(&Sought::new(*pair_hash, &key.endpoints), &self.hosts) else {
             // An answer may be folded before what it answers; of a contact, the pair found no room.
             let is_answer = key.src_port == 0 && !signs.has(Signs::OPENED);
             return if is_answer { Take::Unasked } else { Take::Done };
         };
         let pair = self.pairs.get(row);
-        let (owner, dst) = (pair.owner, pair.dst);
+        let (owner, dst) = (self.hosts.get(pair.src).owner, pair.dst);
         match self.port_role(pair, key, *signs) {
             PortRole::Contact => self.contact_port(row, port),
             PortRole::Undecided => return Take::Undecided,
@@ -118,7 +129,7 @@ impl Window {
             PortRole::Answered => return self.answer_port(owner, key.protocol, key.dst_port, *signs, *at),
             PortRole::Answer => {
                 // Its contacts are those of its group, if it is in one.
-                let group = self.groups.owner(self.hosts.get(dst).addr);
+                let group = self.groups.owner(self.hosts.get(dst).addr());
                 let asker = self.hosts.find(&group).unwrap_or(dst);
                 return self.answer_port(asker, key.protocol, key.src_port, Signs::ACCEPTED, *at);
             }
@@ -131,10 +142,10 @@ impl Window {
             return PortRole::Contact;
         }
         if key.src_port == 0 {
-            let is_probe = pair.probe == Probe::Is && signs.has(Signs::BARE_RESET);
+            let is_probe = pair.probe() == Probe::Is && signs.has(Signs::BARE_RESET);
             return if is_probe { PortRole::Contact } else { PortRole::Answered };
         }
-        match pair.role {
+        match pair.role() {
             Role::Began => {
                 let sender =
                     Service { host: key.endpoints.src(), protocol: key.protocol, port: key.src_port };
@@ -162,8 +173,8 @@ impl Window {
             // Those that say it themselves are in the pair's delta.
             pair.contacted.add(key.protocol, key.dst_port, self.mix);
         }
-        let contact =
-            PortContact { host: pair.owner, protocol: key.protocol, port: key.dst_port, signs: *signs, at };
+        let host = self.hosts.get(pair.src).owner;
+        let contact = PortContact { host, protocol: key.protocol, port: key.dst_port, signs: *signs, at };
         if !ports.add(&contact, &mut self.hosts) {
             self.accounting.spilled_ports += 1;
         }
@@ -177,19 +188,19 @@ impl Window {
     }
 
     /// Takes a bare ACK of a pair, or a bare reset for one: together, and of no connection, they are a contact.
-    pub(super) fn note_probe(&mut self, row: u32, signs: Signs, at: Moment) {
-        let Some(reverse) = self.pairs.reverse(row, &self.hosts, &self.seed) else { return };
+    pub(super) fn note_probe(&mut self, row: u32, sought: &Sought, signs: Signs, at: Moment) {
+        let Some(reverse) = self.pairs.find(&sought.reversed(), &self.hosts) else { return };
         let directions = [(Signs::PROBED, row, reverse), (Signs::BARE_RESET, reverse, row)];
         for (sign, prober, target) in directions {
             let (probed, reset) = (self.pairs.get(prober), self.pairs.get(target));
             let may_be = signs.has(sign)
                 && probed.signs.has(Signs::PROBED)
                 && reset.signs.has(Signs::BARE_RESET)
-                && probed.probe != Probe::Waits;
+                && probed.probe() != Probe::Waits;
             if may_be {
-                let probe = WaitingProbe { pair: prober, slot: self.slots.current(), at };
+                let probe = WaitingProbe { pair: prober, slot: self.items.current(), at };
                 if self.waiting_probes.add(at, probe) {
-                    self.pairs.get_mut(prober).probe = Probe::Waits;
+                    self.pairs.get_mut(prober).set_probe(Probe::Waits);
                 }
             }
         }
@@ -199,15 +210,15 @@ impl Window {
     pub(super) fn decide_probe(&mut self, probe: &WaitingProbe) {
         const CONNECTED: Signs = Signs(Signs::OPENED.0 | Signs::TALKED.0 | Signs::ACCEPTED.0);
         // The row may have left the window, or be another pair's by now.
-        if self.pairs.get(probe.pair).probe != Probe::Waits {
+        if self.pairs.get(probe.pair).probe() != Probe::Waits {
             return;
         }
-        let reverse = self.pairs.reverse(probe.pair, &self.hosts, &self.seed);
+        let reverse = self.pairs.reverse(probe.pair, &self.hosts);
         let is_connected = [Some(probe.pair), reverse]
             .into_iter()
             .flatten()
             .any(|row| self.pairs.get(row).signs.has_any(CONNECTED));
-        self.pairs.get_mut(probe.pair).probe = if is_connected { Probe::Unknown } else { Probe::Is };
+        self.pairs.get_mut(probe.pair).set_probe(if is_connected { Probe::Unknown } else { Probe::Is });
         if !is_connected {
             self.contact(probe.pair, probe.slot, probe.at);
         }

@@ -8,7 +8,7 @@ use crate::flow::evidence::{
     ContactSample, Outcome, Outcomes, Pace, PortHosts, PortSample, SAMPLE_MAX, TARGETS_MAX, Target,
 };
 use crate::flow::hosts::HostId;
-use crate::flow::pairs::{NEVER, Pair};
+use crate::flow::pairs::Pair;
 use crate::flow::signs::Signs;
 use crate::flow::stamp::Stamp;
 use crate::time::Moment;
@@ -53,7 +53,7 @@ impl Window {
         for at in self.pairs.rows_of(id, &self.hosts).take(ROWS_MAX) {
             sample.rows += 1;
             let pair = self.pairs.get(at);
-            let reverse = self.pairs.peek_reverse(at, &self.hosts, &self.seed).map(|at| self.pairs.get(at));
+            let reverse = self.pairs.reverse(at, &self.hosts).map(|at| self.pairs.get(at));
             let asked = reverse.filter(|reverse| reverse.contacts_live > 0);
             if let Some(asked) = asked {
                 ports.entry(asked.contacted.lowest()).or_default().served += 1;
@@ -69,7 +69,7 @@ impl Window {
                 continue;
             }
             let outcome = outcome(pair, reverse, sample.answers_visible, now);
-            let target = self.hosts.get(pair.dst).addr;
+            let target = self.hosts.get(pair.dst).addr();
             let port = pair.contacted.lowest();
             let tally = ports.entry(port).or_default();
             tally.outcomes.add(outcome);
@@ -94,11 +94,10 @@ impl Window {
     pub fn contacted_ports_of(&self, addr: &IpAddr, now: Moment) -> Option<PortSample> {
         let (ports, id) = (self.ports.as_ref()?, self.hosts.find(addr)?);
         let answers_visible = self.hosts.is_answered_here(id) || self.is_answered(id);
-        let mut sample =
-            PortSample { contacted: self.hosts.get(id).contacted_ports, ..PortSample::default() };
+        let mut sample = PortSample { contacted: ports.count(id), ..PortSample::default() };
         let now = Stamp::of(now);
         let mut ages = Vec::new();
-        for row in ports.rows_of(id, &self.hosts).take(ROWS_MAX) {
+        for row in ports.rows_of(id).take(ROWS_MAX) {
             if row.protocol == UDP && TRACEROUTE_PORTS.contains(&row.port) {
                 sample.traceroute += 1;
                 continue;
@@ -120,13 +119,14 @@ impl Window {
     fn is_answered(&self, id: HostId) -> bool {
         const PEERS_MAX: usize = 64;
         let mut rows = self.pairs.rows_of(id, &self.hosts).take(PEERS_MAX);
-        rows.any(|at| self.pairs.peek_reverse(at, &self.hosts, &self.seed).is_some())
+        rows.any(|at| self.pairs.reverse(at, &self.hosts).is_some())
     }
 }
 
 fn outcome(pair: &Pair, reverse: Option<&Pair>, answers_visible: bool, now: Stamp) -> Outcome {
     // A word of a protocol in which only the first says who began is an answer to the one who did.
-    let is_accepted = |reverse: &Pair| reverse.signs.has(Signs::ACCEPTED) || (spoke(pair) && spoke(reverse));
+    let is_accepted =
+        |reverse: &Pair| reverse.signs.has(Signs::ACCEPTED) || (pair.spoke() && reverse.spoke());
     if reverse.is_some_and(is_accepted) {
         return Outcome::Answered;
     }
@@ -157,10 +157,6 @@ fn fastest_run(mut ages: Vec<Duration>) -> Pace {
 /// Nothing followed the SYN: whoever sent it is not there, or did not mean it.
 fn is_half_open(asked: &Pair) -> bool {
     asked.signs.has(Signs::OPENED) && !asked.signs.has_any(Signs::TALKED | Signs::PROBED)
-}
-
-fn spoke(pair: &Pair) -> bool {
-    pair.heard_slot != NEVER
 }
 
 /// The network that a sweep goes through host by host.

@@ -25,6 +25,7 @@ export interface Accounting {
   /** Lost before any socket saw them; `null` where the kernel does not tell. */
   readonly backlogDrops: number | null;
   readonly loss: Loss;
+  readonly analyst: Analyst;
   readonly interfaces: readonly Interface[];
 }
 
@@ -37,6 +38,18 @@ export interface Loss {
   readonly droppedFrames: number;
   readonly droppedPercent: number;
   readonly hasAlert: boolean;
+}
+
+/** How far what is shown is behind what was counted, at worst, in the last minute or two. */
+export interface Analyst {
+  /** Until what a worker had counted was added to the rest. */
+  readonly waitedMs: number;
+  /** The longest step, and what was done in it; nothing is added meanwhile. */
+  readonly stepMs: number;
+  readonly step: string;
+  /** Since the server's start. */
+  readonly reportsPutOff: number;
+  readonly judgementsPutOff: number;
 }
 
 export interface Interface {
@@ -88,6 +101,7 @@ export function parseAccounting(value: unknown): Accounting {
     hostsOmitted: number(fields, "hosts_omitted"),
     backlogDrops: optional(kernel, "backlog_drops", number),
     loss: parseLoss(record(fields["loss"], "loss")),
+    analyst: parseAnalyst(record(fields["analyst"], "analyst")),
     interfaces: list(fields["interfaces"], "interfaces").map((item) => parseInterface(record(item, "interface"))),
   };
 }
@@ -98,6 +112,21 @@ function parseLoss(loss: Fields): Loss {
     droppedFrames: number(loss, "tp_drops"),
     droppedPercent: number(loss, "dropped"),
     hasAlert: optional(loss, "alert_since", text) !== null,
+  };
+}
+
+function parseAnalyst(analyst: Fields): Analyst {
+  const latelyMs = (of: Fields, name: string) => number(record(of[name], name), "lately_ms");
+  const steps = record(analyst["steps"], "steps");
+  const [step, stepMs] = Object.keys(steps)
+    .map((name): [string, number] => [name, latelyMs(steps, name)])
+    .reduce((longest, next) => (next[1] > longest[1] ? next : longest), ["", 0]);
+  return {
+    waitedMs: latelyMs(analyst, "waited"),
+    stepMs,
+    step,
+    reportsPutOff: number(analyst, "reports_put_off"),
+    judgementsPutOff: number(analyst, "judgements_put_off"),
   };
 }
 

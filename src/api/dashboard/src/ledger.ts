@@ -1,8 +1,8 @@
 // The proof: what the kernel offered, and where all of it is.
 
-import type { Accounting } from "./accounting.ts";
+import type { Accounting, Analyst } from "./accounting.ts";
 import { whyFramesAreSkipped } from "./reasons.ts";
-import { exactBytes, grouped, groupedCount, readableBytes, share } from "./words.ts";
+import { exactBytes, grouped, groupedCount, milliseconds, readableBytes, share } from "./words.ts";
 
 /** A place that a frame can be in. */
 export type Place = "counted" | "skipped" | "dropped" | "waiting";
@@ -108,6 +108,26 @@ export function remarks(accounting: Accounting): string[] {
       (n) =>
         `${groupedCount(n, "frame")} dropped on this machine before any socket saw them; ` +
         "they are not among those offered.",
+    ),
+    ...lateness(accounting.analyst),
+  ];
+}
+
+/** How late these numbers are, and what was left out for that. */
+function lateness({ waitedMs, stepMs, step, reportsPutOff, judgementsPutOff }: Analyst): string[] {
+  const [waited, longest] = [milliseconds(waitedMs), milliseconds(stepMs)];
+  return [
+    ...when(
+      waitedMs,
+      () => `What the workers handed over lately was added up within ${waited}; the longest step (${step}) took ${longest}.`,
+    ),
+    ...when(
+      reportsPutOff,
+      (n) => `Late: ${groupedCount(n, "time")} there was too much to add up, and these numbers had to wait.`,
+    ),
+    ...when(
+      judgementsPutOff,
+      (n) => `Late: ${groupedCount(n, "time")} there was too much to add up, and alerts had to wait for up to a second.`,
     ),
   ];
 }

@@ -4,7 +4,7 @@ import { compareAddresses } from "./address.ts";
 import { FlowChart, type Palette, canDraw } from "./chart.ts";
 import { any, button, element, setHidden, table } from "./elements.ts";
 import { FLOWS_MAX, type Flow, flowGraph, listFlows } from "./flows.ts";
-import { type Host, type Limits, type Peer, type Report, fetchReport } from "./model.ts";
+import { type Host, type Limits, type Peer, type Possible, type Report, fetchReport } from "./model.ts";
 import { showAccounting } from "./proof.ts";
 import { refreshForever } from "./refresh.ts";
 import { type Column, SortableTable, setText } from "./table.ts";
@@ -26,6 +26,19 @@ const alerts = new SortableTable<Host>(
     bytesColumn("Total MB"),
   ],
   (host) => host.address,
+  { column: 3, descending: true },
+);
+
+const possible = new SortableTable<Possible>(
+  table("possible-table"),
+  [
+    { title: "Event", compare: (a, b) => compareText(a.kind, b.kind), fill: (cell, { kind }) => fillBadges(cell, kind) },
+    addressColumn("Host", ({ address }) => address),
+    megabytesColumn("Counted MB", ({ counted }) => counted),
+    megabytesColumn("At most MB", ({ atMost }) => atMost),
+    megabytesColumn("Limit MB", ({ limit }) => limit),
+  ],
+  ({ kind, address }) => `${kind} ${address}`,
   { column: 3, descending: true },
 );
 
@@ -61,11 +74,15 @@ function addressColumn<Row>(title: string, address: (row: Row) => string): Colum
 }
 
 function bytesColumn<Row extends { readonly bytes: number }>(title: string): Column<Row> {
+  return megabytesColumn(title, ({ bytes }) => bytes);
+}
+
+function megabytesColumn<Row>(title: string, bytes: (row: Row) => number): Column<Row> {
   return {
     title,
     numeric: true,
-    compare: (a, b) => a.bytes - b.bytes,
-    fill: (cell, row) => setText(cell, megabytes(row.bytes)),
+    compare: (a, b) => bytes(a) - bytes(b),
+    fill: (cell, row) => setText(cell, megabytes(bytes(row))),
   };
 }
 
@@ -73,12 +90,16 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : Number(a > b);
 }
 
-/** One badge per kind, with the plus signs between them. */
 function fillKinds(cell: HTMLTableCellElement, host: Host): void {
-  if (cell.textContent === host.kinds) return;
+  fillBadges(cell, host.kinds);
+}
+
+/** One badge per kind, with the plus signs between them. */
+function fillBadges(cell: HTMLTableCellElement, kinds: string): void {
+  if (cell.textContent === kinds) return;
   cell.classList.add("kinds");
   cell.replaceChildren();
-  host.kinds.split("+").forEach((kind, index) => {
+  kinds.split("+").forEach((kind, index) => {
     if (index > 0) cell.append("+", document.createElement("wbr"));
     const badge = document.createElement("span");
     badge.className = "badge";
@@ -259,6 +280,8 @@ function showReport(report: Report): void {
   alerts.show(report.active);
   table("alert-table").hidden = open === 0;
   any("no-alerts").hidden = open !== 0;
+  possible.show(report.possible);
+  setHidden(any("possible"), report.possible.length === 0);
   if (dialog.open) showDestinations();
   showLimits(report.limits);
   showAccounting(report.accounting, report.limits.trafficSeconds, latestAt);

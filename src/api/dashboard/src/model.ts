@@ -1,7 +1,7 @@
 // What the server tells, checked once where it comes in. Everything else trusts these types.
 
 import { type Accounting, parseAccounting } from "./accounting.ts";
-import { flag, list, number, record, text } from "./fields.ts";
+import { flag, list, number, optional, record, text } from "./fields.ts";
 
 /** Bytes sent to one peer. */
 export interface Peer {
@@ -16,6 +16,15 @@ export interface Host {
   readonly address: string;
   readonly peers: readonly Peer[];
   readonly bytes: number;
+}
+
+/** One element of `/api/v1/alerts/possible`: what may exceed its limit, since the table had no room for all of it. */
+export interface Possible {
+  readonly kind: string;
+  readonly address: string;
+  readonly counted: number;
+  readonly atMost: number;
+  readonly limit: number;
 }
 
 /** `/capabilities`, as far as it is shown. */
@@ -34,19 +43,27 @@ export interface Report {
   readonly active: readonly Host[];
   readonly all: readonly Host[];
   readonly limits: Limits;
+  readonly possible: readonly Possible[];
   /** `null` where the server did not tell; nothing else depends on it. */
   readonly accounting: Accounting | null;
 }
 
 /** Asks the server everything. The addresses are relative to the page, so that a proxy may move both. */
 export async function fetchReport(signal: AbortSignal): Promise<Report> {
-  const [active, all, limits, accounting] = await Promise.all([
+  const [active, all, limits, possible, accounting] = await Promise.all([
     fetchJson("../active", signal),
     fetchJson("../all", signal),
     fetchJson("../capabilities", signal),
+    fetchJson("../api/v1/alerts/possible", signal),
     fetchAccounting(signal),
   ]);
-  return { active: parseHosts(active), all: parseHosts(all), limits: parseLimits(limits), accounting };
+  return {
+    active: parseHosts(active),
+    all: parseHosts(all),
+    limits: parseLimits(limits),
+    possible: parsePossible(possible),
+    accounting,
+  };
 }
 
 /** The rest of the page waits no longer for it than this. */
@@ -79,6 +96,20 @@ export function parseHosts(value: unknown): Host[] {
         bytes: number(record(peer, "destination"), "Bytes"),
       })),
       bytes: number(host, "TotalBytes"),
+    };
+  });
+}
+
+export function parsePossible(value: unknown): Possible[] {
+  return list(value, "alerts").map((item) => {
+    const alert = record(item, "alert");
+    const counted = number(alert, "measured");
+    return {
+      kind: text(alert, "kind"),
+      address: text(alert, "source"),
+      counted,
+      atMost: optional(record(alert["evidence"], "evidence"), "up_to", number) ?? counted,
+      limit: number(alert, "limit"),
     };
   });
 }

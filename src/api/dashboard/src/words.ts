@@ -40,6 +40,12 @@ export function exactBytes(bytes: number): string {
   return Number.isSafeInteger(bytes) ? words : `about ${words}`;
 }
 
+/** Such as `0.3 ms`, `12 ms` or `1,200 ms`. */
+export function milliseconds(ms: number): string {
+  const words = ms < 0.1 ? "<\u00a00.1" : ms < 10 ? ms.toFixed(1) : grouped(Math.round(ms));
+  return `${words}\u00a0ms`;
+}
+
 /** Two decimals; neither a little nor nearly all is rounded away. */
 export function percent(value: number): string {
   return `${twoDecimals(value)}\u00a0%`;

@@ -52,6 +52,12 @@ const answer = {
     time_squeezes: null,
   },
   loss: { tp_packets: 50, tp_drops: 8, dropped: 16, alert_since: "2026-01-01T00:00:00Z" },
+  analyst: {
+    waited: { lately_ms: 0, max_ms: 900 },
+    steps: { fold: { lately_ms: 3.21, max_ms: 8 }, report: { lately_ms: 4.5, max_ms: 5 } },
+    reports_put_off: 0,
+    judgements_put_off: 0,
+  },
   interfaces: [
     {
       ifindex: 2,
@@ -98,6 +104,13 @@ test("the accounting is read, and what is null is nobody's zero", () => {
   assert.equal(accounting.backlogDrops, null);
   assert.equal(parseAccounting({ ...answer, kernel: { ...answer.kernel, backlog_drops: 0 } }).backlogDrops, 0);
   assert.deepEqual(accounting.loss, { offeredFrames: 50, droppedFrames: 8, droppedPercent: 16, hasAlert: true });
+  assert.deepEqual(accounting.analyst, {
+    waitedMs: 0,
+    stepMs: 4.5,
+    step: "report",
+    reportsPutOff: 0,
+    judgementsPutOff: 0,
+  });
   assert.deepEqual(accounting.interfaces, [
     {
       ...eth0,
@@ -117,6 +130,8 @@ test("an accounting of another shape is refused by name", () => {
     [null, /accounting: not an object/],
     [{ ...answer, kernel: undefined }, /kernel: not an object/],
     [{ ...answer, loss: undefined }, /loss: not an object/],
+    [{ ...answer, analyst: undefined }, /analyst: not an object/],
+    [{ ...answer, analyst: { ...answer.analyst, steps: { fold: { max_ms: 1 } } } }, /lately_ms: not a number/],
     [{ ...answer, interfaces: undefined }, /interfaces: not a list/],
     [{ ...answer, skipped: { not_ip: "6" } }, /not_ip: not a number/],
     [{ ...answer, wire_exact: 1 }, /wire_exact: neither true nor false/],
@@ -182,6 +197,7 @@ test("remarks are made of what is not zero", () => {
     undecidedExchanges: 4,
     hostsOmitted: 5,
     backlogDrops: 17,
+    analyst: { waitedMs: 261.4, stepMs: 4.5, step: "report", reportsPutOff: 1200, judgementsPutOff: 1 },
   };
   assert.deepEqual(remarks(odd).map(plain), [
     "Not wire exact: what the kernel has joined to one frame is counted as one packet.",
@@ -193,6 +209,9 @@ test("remarks are made of what is not zero", () => {
     "Undecided: 4 exchanges of which nobody can say who began.",
     "5 hosts for which the list of hosts had no room.",
     "17 frames dropped on this machine before any socket saw them; they are not among those offered.",
+    "What the workers handed over lately was added up within 261 ms; the longest step (report) took 4.5 ms.",
+    "Late: 1,200 times there was too much to add up, and these numbers had to wait.",
+    "Late: 1 time there was too much to add up, and alerts had to wait for up to a second.",
   ]);
 });
 

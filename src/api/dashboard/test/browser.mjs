@@ -139,6 +139,7 @@ const tests = {
     assert.equal(await page.title(), "TrafficAlerted");
     assert.equal(await page.textContent("#no-alerts"), "No events found");
     assert.ok(await page.isVisible("#no-alerts"));
+    assert.ok(!(await page.isVisible("#possible")));
     assert.equal(await page.textContent("#nothing"), "No host has sent 5MB or more in the last 170 seconds.");
     assert.deepEqual(await texts(page, "#limits li"), [
       "Traffic Alert: More than 1000MB per 170 seconds",
@@ -182,6 +183,25 @@ const tests = {
     await page.keyboard.press("Enter");
     assert.equal(await page.getAttribute("#alert-table th:nth-child(4)", "aria-sort"), "descending");
     assert.deepEqual((await texts(page, "#alert-table td:nth-child(4)")), ["32.070", "5.000"]);
+  },
+
+  async "what is possible is apart from what is certain"(page) {
+    await order("publish possible");
+    await loaded(page);
+    await becomes(page, "#possible-table td", [
+      "RECEIVED", "fd00::9", "700.000", "1200.500", "1000.000",
+      "TRAFFIC", "10.1.1.10", "900.000", "1100.000", "1000.000",
+    ]);
+    assert.deepEqual(await texts(page, "#possible-table thead th"), [
+      "Event", "Host", "Counted MB", "At most MB", "Limit MB",
+    ]);
+    assert.match(await page.textContent("#possible .note"), /may exceed a limit/);
+    assert.deepEqual(await texts(page, "#alert-table td:nth-child(2)"), ["10.1.1.1", "fd00::1"]);
+    assert.equal(await page.title(), "(2) TrafficAlerted");
+    assert.deepEqual(await tooFaint(page, "#possible"), []);
+    await picture(page, "possible");
+    await order("publish few");
+    await page.waitForSelector("#possible", { state: "hidden" });
   },
 
   async "the list view has every flow"(page) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseHosts, parseLimits } from "../src/model.ts";
+import { parseHosts, parseLimits, parsePossible } from "../src/model.ts";
 
 const host = {
   EventType: "TRAFFIC",
@@ -43,6 +43,16 @@ test("what has another shape is refused by name", () => {
     assert.throws(() => parseHosts(value), expected);
   }
   assert.throws(() => parseLimits({ ...capabilities, AnalyzePorts: "no" }), /AnalyzePorts: neither true nor false/);
+});
+
+test("what is possible is read as far as it is shown", () => {
+  const alert = { kind: "TRAFFIC", state: "possible", source: "10.1.1.1", measured: 80, limit: 100 };
+  const read = { kind: "TRAFFIC", address: "10.1.1.1", counted: 80, atMost: 130, limit: 100 };
+  assert.deepEqual(parsePossible([{ ...alert, evidence: { possible: true, up_to: 130 } }]), [read]);
+  assert.deepEqual(parsePossible([{ ...alert, evidence: {} }]), [{ ...read, atMost: 80 }]);
+  assert.deepEqual(parsePossible([]), []);
+  assert.throws(() => parsePossible([alert]), /evidence: not an object/);
+  assert.throws(() => parsePossible([{ ...alert, source: null, evidence: {} }]), /source: not a text/);
 });
 
 test("a detector that is off has no limit", () => {

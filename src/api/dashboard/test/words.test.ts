@@ -7,6 +7,7 @@ import {
   groupedCount,
   limitSentences,
   megabytes,
+  milliseconds,
   percent,
   readableBytes,
   roundMegabytes,
@@ -61,6 +62,18 @@ test("bytes are readable in three digits, and exact beside", () => {
   ] as const) {
     assert.equal(readableBytes(bytes), readable);
     assert.equal(exactBytes(bytes), exact);
+  }
+});
+
+test("milliseconds have as many digits as matter", () => {
+  for (const [ms, expected] of [
+    [0.04, "<\u00a00.1\u00a0ms"],
+    [0.14, "0.1\u00a0ms"],
+    [9.87, "9.9\u00a0ms"],
+    [261.4, "261\u00a0ms"],
+    [1200, "1,200\u00a0ms"],
+  ] as const) {
+    assert.equal(milliseconds(ms), expected);
   }
 });
 

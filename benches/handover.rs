@@ -1,0 +1,131 @@
+//! What a hand-over costs a worker: alone, and while the analyst folds what it was given before into a large window.
+//!
+//! The second is a distribution and no average, so it is printed as percentiles: the bar is 5 microseconds at the
+//! 99.9th. The swap is all that the worker waits for; waking the analyst is a system call that hands it a CPU, and where
+//! fewer than two are free it may be the worker's.
+
+use std::hint::black_box;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group};
+use traffic_alerted::flow::{AnalystEnd, Delta, WorkerEnd, handover};
+use traffic_alerted::time::{Moment, UnixNanos};
+
+mod packets;
+mod windows;
+
+use windows::{SECOND, count, delta, window};
+
+fn alone(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("handover");
+    let (worker, analyst) = handover(Box::new(delta(1024)));
+    let mut full = Box::new(delta(1024));
+    // Both ends on one thread: two swaps of each cell.
+    group.bench_function("there and back", |bencher| {
+        bencher.iter(|| {
+            let spare = worker.take_spare().expect("it was given back");
+            worker.give(std::mem::replace(&mut full, spare), Moment(1));
+            analyst.give_back(black_box(analyst.take().expect("it was given")));
+        });
+    });
+    group.finish();
+}
+
+/// Rows of each delta that goes round: some milliseconds of folding.
+const ROWS: u32 = 16_384;
+/// Pairs of the window that they are folded into.
+const PAIRS: u32 = 1_000_000;
+
+/// Times every hand-over of a worker that counts without rest: the swap, and that with the wake-up.
+fn while_folding(handovers: usize, pairs: u32) {
+    let (worker, analyst) = handover(Box::new(delta(ROWS)));
+    let over = Arc::new(AtomicBool::new(false));
+    let folding = thread::spawn({
+        let over = Arc::clone(&over);
+        move || fold_all(&analyst, pairs, &over)
+    });
+    let took = hand_over(&worker, folding.thread(), handovers, pairs);
+    over.store(true, Ordering::Release);
+    folding.thread().unpark();
+    folding.join().expect("the analyst only folds");
+
+    let (swapped, woken) = took.into_iter().unzip();
+    print("the swap", swapped);
+    print("and waking the analyst", woken);
+}
+
+fn print(of: &str, mut took: Vec<Duration>) {
+    took.sort();
+    let at = |per_mille: usize| took[(took.len() * per_mille / 1000).min(took.len() - 1)];
+    let verdict = if at(999) < Duration::from_micros(5) { "held" } else { "MISSED" };
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "handover/while folding, {of}: median {:?}, 99 % {:?}, 99.9 % {:?} (must be under 5 us: {verdict}), {} times",
+        at(500),
+        at(990),
+        at(999),
+        took.len()
+    )
+    .expect("standard output takes it");
+}
+
+fn hand_over(
+    worker: &WorkerEnd,
+    analyst: &thread::Thread,
+    handovers: usize,
+    pairs: u32,
+) -> Vec<(Duration, Duration)> {
+    let mut took = Vec::with_capacity(handovers);
+    let mut held = Box::new(delta(ROWS));
+    let mut next = 0;
+    while took.len() < handovers {
+        count(&mut held, (next..next + ROWS / 2).map(|n| n % pairs), UnixNanos(SECOND));
+        next = (next + ROWS / 2) % pairs;
+        let began = Instant::now();
+        let Some(spare) = worker.take_spare() else {
+            // The analyst is late: the tick gets longer, and the delta must not overflow.
+            if held.is_half_full() {
+                held.clear();
+            }
+            continue;
+        };
+        worker.give(std::mem::replace(&mut held, spare), Moment(SECOND));
+        let swapped = began.elapsed();
+        analyst.unpark();
+        took.push((swapped, began.elapsed()));
+    }
+    took
+}
+
+fn fold_all(analyst: &AnalystEnd, pairs: u32, over: &AtomicBool) {
+    let mut window = window();
+    let mut known: Delta = delta(pairs);
+    count(&mut known, 0..pairs, UnixNanos(SECOND));
+    window.fold(&known);
+    drop(known);
+    while !over.load(Ordering::Acquire) {
+        match analyst.take() {
+            Some(delta) => {
+                window.fold(&delta);
+                analyst.give_back(delta);
+            }
+            None => thread::park(),
+        }
+    }
+}
+
+criterion_group!(benches, alone);
+
+fn main() {
+    benches();
+    // As criterion has it: `cargo bench` says so, and for `cargo test` it is enough that it works.
+    let is_measured = std::env::args().any(|argument| argument == "--bench");
+    let (handovers, pairs) = if is_measured { (5000, PAIRS) } else { (20, 10_000) };
+    while_folding(handovers, pairs);
+    Criterion::default().configure_from_args().final_summary();
+}

@@ -1,0 +1,135 @@
+//! Processes that are measured: their time and memory by the kernel's own account.
+
+use std::fs;
+use std::io::{Read, stdin};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::time::TimeValLike;
+use nix::unistd::Pid;
+
+/// What a process that has ended took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Took {
+    /// In user mode and in the kernel, all threads.
+    pub(crate) cpu: Duration,
+    /// From its start to its end.
+    pub(crate) elapsed: Duration,
+}
+
+/// `command`, on these CPUs alone.
+pub(crate) fn pinned(cpus: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", cpus]).arg(program);
+    command
+}
+
+/// Runs a command to its end. Nothing else may end meanwhile.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<Took> {
+    let before = time_of_children()?;
+    let began = Instant::now();
+    let output = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .with_context(|| format!("cannot run {command:?}"))?;
+    let elapsed = began.elapsed();
+    ensure!(
+        output.status.success(),
+        "{command:?} failed ({}): {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(Took { cpu: time_of_children()? - before, elapsed })
+}
+
+fn time_of_children() -> anyhow::Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(micros.try_into().context("the kernel says that time was negative")?))
+}
+
+/// A process that runs until it is told to end; it is gone with this.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
+        Ok(Self(command.spawn().with_context(|| format!("cannot run {command:?}"))?))
+    }
+
+    /// CPU time until now of all threads that live. In nanoseconds (`schedstat`): the ticks of `stat` are too coarse for
+    /// a load of seconds.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let tasks = format!("/proc/{}/task", self.0.id());
+        let mut nanos = 0;
+        for task in fs::read_dir(&tasks).with_context(|| format!("cannot read {tasks}"))? {
+            let path = task?.path().join("schedstat");
+            let text = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}: is CONFIG_SCHED_INFO off?", path.display()))?;
+            let run = text.split(' ').next().and_then(|run| run.parse::<u64>().ok());
+            nanos += run.with_context(|| format!("no time in {text:?}"))?;
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
+    /// Bytes of memory now (`VmRSS`) or at most until now (`VmHWM`), rings included.
+    pub(crate) fn memory(&self, field: &str) -> anyhow::Result<u64> {
+        let status = self.proc("status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let kib = line.and_then(|kib| kib.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        Ok(1024 * kib.with_context(|| format!("no {field} in {status:?}"))?)
+    }
+
+    /// Bytes of packet rings that count in its memory.
+    pub(crate) fn rings(&self) -> anyhow::Result<u64> {
+        let mut is_ring = false;
+        let mut kib = 0;
+        for line in self.proc("smaps")?.lines() {
+            match line.split_whitespace().collect::<Vec<_>>()[..] {
+                ["Rss:", rss, "kB"] if is_ring => kib += rss.parse::<u64>()?,
+                [range, _, _, _, _, ref name @ ..] if range.contains('-') => {
+                    is_ring = name.first().is_some_and(|name| name.starts_with("socket:"));
+                }
+                _ => {}
+            }
+        }
+        Ok(1024 * kib)
+    }
+
+    fn proc(&self, file: &str) -> anyhow::Result<String> {
+        let path = format!("/proc/{}/{file}", self.0.id());
+        fs::read_to_string(&path).with_context(|| format!("cannot read {path}: has the process ended?"))
+    }
+
+    /// Asks it to end, and gives what it printed.
+    pub(crate) fn stop(mut self) -> anyhow::Result<String> {
+        // Whoever listens to its input ends by that, everybody else by the signal.
+        if self.0.stdin.take().is_none() {
+            kill(Pid::from_raw(self.0.id().try_into()?), Signal::SIGTERM)?;
+        }
+        let mut printed = String::new();
+        if let Some(mut output) = self.0.stdout.take() {
+            output.read_to_string(&mut printed)?;
+        }
+        self.0.wait()?;
+        Ok(printed)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already, unless something went wrong.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Does nothing for as long as whoever started this lives.
+pub(crate) fn wait_for_end_of_input() -> anyhow::Result<()> {
+    stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! The table that is printed, row by row as it is measured.
+
+use std::io::{Write, stdout};
+
+/// What a ratio or a figure must be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bar {
+    AtLeast(f64),
+    AtMost(f64),
+    /// Only shown.
+    None,
+}
+
+impl Bar {
+    fn is_met(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
+            Self::None => true,
+        }
+    }
+}
+
+/// Rows with a verdict each.
+pub(crate) struct Table {
+    missed: u32,
+}
+
+impl Table {
+    pub(crate) fn begin(runs: u32) -> Self {
+        say(&format!("Medians of {runs} runs. Ratios are of what ran in turn.\n"));
+        Self { missed: 0 }
+    }
+
+    /// A heading, with what the columns are.
+    pub(crate) fn heading(&mut self, what: &str, ours: &str, other: &str) {
+        say(&format!("\n{what:<52} {ours:>12} {other:>12} {:>9}  {:<15}\n", "ratio", "must be"));
+    }
+
+    /// Ours beside another's. `ratio` is what the bar is about.
+    pub(crate) fn row(&mut self, what: &str, ours: &str, other: &str, ratio: f64, bar: Bar) {
+        let must_be = match bar {
+            Bar::AtLeast(least) => format!("at least {least}"),
+            Bar::AtMost(most) => format!("at most {most}"),
+            Bar::None => String::new(),
+        };
+        let verdict = match bar {
+            Bar::None => "",
+            _ if bar.is_met(ratio) => "held",
+            _ => "MISSED",
+        };
+        self.missed += u32::from(!bar.is_met(ratio));
+        say(&format!("{what:<52} {ours:>12} {other:>12} {ratio:>9.3}  {must_be:<15} {verdict}\n"));
+    }
+
+    /// A line of its own.
+    pub(crate) fn note(&mut self, text: &str) {
+        say(&format!("  {text}\n"));
+    }
+
+    pub(crate) fn end(self) {
+        say(&match self.missed {
+            0 => "\nEvery bar is held.\n".to_owned(),
+            missed => format!("\n{missed} bars are missed.\n"),
+        });
+    }
+}
+
+fn say(text: &str) {
+    let mut out = stdout().lock();
+    // Whoever reads it may have seen enough.
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+/// The one in the middle; of an even number the higher of the two.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}

@@ -1,0 +1,137 @@
+//! A wire in namespaces of its own: the generator is on one end, what is measured on the other.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use nix::ifaddrs::getifaddrs;
+
+use crate::flows::Load;
+use crate::process::{Running, pinned};
+use crate::send::Send;
+
+/// The CPU of the generator, which the kernel's part of receiving also runs on.
+const GENERATOR_CPU: &str = "0";
+/// The CPU of what is measured.
+pub(crate) const RECEIVER_CPU: &str = "1";
+/// The end on which is measured, in the namespace of this process.
+pub(crate) const NEAR: &str = "near0";
+const FAR: &str = "far0";
+
+/// A pair of veth devices. The namespace of the far end is that of a process that waits, and ends with it.
+pub(crate) struct Wire {
+    far: Running,
+}
+
+/// What a generator did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(crate) packets: u64,
+    pub(crate) seconds: f64,
+}
+
+impl Sent {
+    pub(crate) fn per_second(self) -> f64 {
+        self.packets as f64 / self.seconds
+    }
+}
+
+/// Who puts packets onto the wire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Generator<'a> {
+    /// This program, by sendmmsg(2).
+    Socket,
+    /// `genxdp` of this folder, by XDP at the near end: some two to three times as many.
+    Xdp(&'a Path),
+}
+
+impl Wire {
+    pub(crate) fn lay() -> anyhow::Result<Self> {
+        let others = getifaddrs()?.filter(|entry| entry.interface_name != "lo").count();
+        ensure!(others == 0, "this is no network namespace of its own: start it through scripts/bench");
+        let mut hold = Command::new("unshare");
+        hold.arg("--net").arg(std::env::current_exe()?).arg("hold").stdin(Stdio::piped());
+        let far = Running::start(&mut hold)?;
+        let wire = Self { far };
+        let ours = fs::read_link("/proc/self/ns/net")?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while fs::read_link(wire.namespace()).is_ok_and(|theirs| theirs == ours) {
+            ensure!(Instant::now() < deadline, "unshare makes no network namespace");
+            thread::sleep(Duration::from_millis(5));
+        }
+        // IPv6 would send packets of its own.
+        const QUIET: &str =
+            "for each in all default; do echo 1 >/proc/sys/net/ipv6/conf/$each/disable_ipv6 || exit; done";
+        call(Command::new("sh").args(["-c", QUIET]))?;
+        call(wire.on_far(Command::new("sh").args(["-c", QUIET])))?;
+        let peer = wire.far.0.id().to_string();
+        ip(&["link", "add", "name", NEAR, "type", "veth", "peer", "name", FAR, "netns", &peer])?;
+        ip(&["link", "set", "lo", "up"])?;
+        ip(&["link", "set", NEAR, "up"])?;
+        call(wire.on_far(Command::new("ip").args(["link", "set", FAR, "up"])))?;
+        Ok(wire)
+    }
+
+    fn namespace(&self) -> String {
+        format!("/proc/{}/ns/net", self.far.0.id())
+    }
+
+    /// The same command at the far end.
+    fn on_far(&self, command: &Command) -> Command {
+        let mut there = Command::new("nsenter");
+        there.arg(format!("--net={}", self.namespace())).arg(command.get_program()).args(command.get_args());
+        there
+    }
+
+    /// Puts a load onto the wire, until its packets or its seconds are over.
+    pub(crate) fn send(&self, generator: Generator<'_>, what: &Send) -> anyhow::Result<Sent> {
+        let Load { pairs, sources, spread } = what.load;
+        let mut command = match generator {
+            Generator::Socket => {
+                let mut send = pinned(GENERATOR_CPU, std::env::current_exe()?);
+                send.args(["send", FAR, "--pairs", &pairs.to_string(), "--sources", &sources.to_string()]);
+                send.args(["--spread", spread.name(), "--rate", &what.rate.to_string()]);
+                send.args(["--seconds", &what.seconds.to_string(), "--packets", &what.packets.to_string()]);
+                self.on_far(&send)
+            }
+            Generator::Xdp(folder) => {
+                let mut send = pinned(GENERATOR_CPU, folder.join("genxdp"));
+                send.args(["-i", NEAR, "-f", &pairs.to_string(), "-s", &sources.to_string()]);
+                send.args(["-r", &what.rate.to_string(), "-t", &what.seconds.to_string()])
+                    .current_dir(folder);
+                send
+            }
+        };
+        let printed = call(&mut command)?;
+        sent(&printed).with_context(|| format!("the generator printed {printed:?}"))
+    }
+}
+
+/// `sent N ... seconds S`, or `sent=N ... secs=S`.
+fn sent(printed: &str) -> Option<Sent> {
+    let mut words = printed.split([' ', '=', '\n']);
+    let mut behind = |names: &[&str]| {
+        words.find(|word| names.contains(word))?;
+        words.next()
+    };
+    Some(Sent {
+        packets: behind(&["sent"])?.parse().ok()?,
+        seconds: behind(&["seconds", "secs"])?.parse().ok()?,
+    })
+}
+
+fn ip(arguments: &[&str]) -> anyhow::Result<String> {
+    call(Command::new("ip").args(arguments))
+}
+
+/// Runs a command to its end and gives what it printed.
+fn call(mut command: impl std::borrow::BorrowMut<Command>) -> anyhow::Result<String> {
+    let command = command.borrow_mut();
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?} failed ({}): {}", output.status, complaint.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

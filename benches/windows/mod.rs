@@ -1,0 +1,52 @@
+//! Windows and deltas for the benches, filled with the pairs of [`packets`](crate::packets).
+
+use std::time::Duration;
+
+use traffic_alerted::flow::{Crossing, Delta, DeltaLimits, Limits, Options, Seed, Window};
+use traffic_alerted::time::UnixNanos;
+
+use crate::packets;
+
+/// Nanoseconds.
+#[allow(dead_code, reason = "not every bench needs every part")]
+pub(crate) const SECOND: u64 = 1_000_000_000;
+
+/// Room for two million pairs.
+const MEMORY_BYTES: u64 = 1 << 30;
+
+/// A window of ten seconds, without anything in it.
+#[allow(dead_code, reason = "not every bench needs every part")]
+pub(crate) fn window() -> Window {
+    window_within(MEMORY_BYTES)
+}
+
+/// The same with less room.
+pub(crate) fn window_within(memory_bytes_max: u64) -> Window {
+    let options = Options {
+        traffic_interval: Duration::from_secs(10),
+        port_interval: None,
+        chart_bytes_min: 1,
+        group_ipv6: None,
+        memory_bytes_max,
+    };
+    let limits = Limits::from_memory(memory_bytes_max, 1, false).expect("it is enough");
+    Window::new(&options, &limits, seed())
+}
+
+/// An empty delta with room for so many pairs.
+pub(crate) fn delta(pairs: u32) -> Delta {
+    Delta::new(DeltaLimits { pairs_max: pairs as usize, ports_max: 0, interfaces_max: 16 }, seed())
+}
+
+/// Counts one packet of each of these pairs.
+pub(crate) fn count(delta: &mut Delta, pairs: impl Iterator<Item = u32>, seen_at: UnixNanos) {
+    for pair in pairs {
+        delta.count(Crossing::default(), &packets::udp(pair), seen_at);
+    }
+}
+
+/// Windows and deltas that meet must have the same.
+fn seed() -> Seed {
+    static SEED: std::sync::OnceLock<Seed> = std::sync::OnceLock::new();
+    SEED.get_or_init(Seed::default).clone()
+}

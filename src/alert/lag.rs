@@ -1,0 +1,54 @@
+//! How far behind the analyst is: part of the report, so that a number that is late does not look like one that is not.
+
+use std::time::Duration;
+
+/// What the analyst does between two looks at what the workers hand over. A late one leaves reports out first and
+/// judgements last, and never leaves a delta unfolded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A delta is added to the windows.
+    Fold,
+    /// A part of what turning the windows and deciding who began takes.
+    Turn,
+    /// Hosts are judged, and what follows is said.
+    Judge,
+    /// A part of a report.
+    Report,
+}
+
+impl Step {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Step; 4] = [Step::Fold, Step::Turn, Step::Judge, Step::Report];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fold => "fold",
+            Self::Turn => "turn",
+            Self::Judge => "judge",
+            Self::Report => "report",
+        }
+    }
+}
+
+/// The longest of its kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Longest {
+    /// Of the last minute or two.
+    pub lately: Duration,
+    /// Since the start.
+    pub max: Duration,
+}
+
+/// How far behind the analyst is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// From a hand-over until the delta was folded.
+    pub waited: Longest,
+    /// Steps, by [`Step`]. While one lasts, nothing is folded.
+    pub steps: [Longest; Step::ALL.len()],
+    /// Times that a report was put off, because deltas had waited for it.
+    pub reports_put_off: u64,
+    /// Times that judging was put off.
+    pub judgements_put_off: u64,
+}

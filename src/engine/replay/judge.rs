@@ -1,0 +1,142 @@
+//! What is said of a capture: fold, judge, and keep the alerts, tick by tick.
+
+use std::time::Duration;
+
+use crate::alert::{Alert, Notice};
+use crate::capture::ReplayError;
+use crate::engine::analyst::Analyst;
+use crate::engine::{Rules, TICK};
+use crate::flow::{Delta, Limits, Seed, Window, slot_span};
+use crate::time::{Moment, UnixNanos};
+
+use super::Replayed;
+use super::clock::{Tick, slot_end};
+
+/// The analyst of a capture.
+#[derive(Debug)]
+pub(super) struct Judge {
+    totals: Option<Window>,
+    analyst: Analyst,
+    /// Of the traffic window, and of the port window if there is one.
+    intervals: [Option<Duration>; 2],
+    /// The end of the last tick; `None` before it.
+    now: Option<Moment>,
+    notices: Vec<Notice>,
+    alerts: Vec<Alert>,
+}
+
+impl Judge {
+    pub(super) fn new(rules: &Rules, limits: &Limits, seed: Seed, keeps_totals: bool) -> Self {
+        let counts_ports = rules.flow.port_interval.is_some();
+        let totals =
+            keeps_totals.then(|| Window::unbounded(&rules.flow, &Limits::none(counts_ports), seed.clone()));
+        Self {
+            totals,
+            analyst: Analyst::new(rules, limits, seed),
+            intervals: [Some(rules.flow.traffic_interval), rules.flow.port_interval],
+            now: None,
+            notices: Vec::new(),
+            alerts: Vec::new(),
+        }
+    }
+
+    /// Folds what was counted in a tick, which is then empty, and judges up to the frame that ended it.
+    pub(super) fn end(&mut self, delta: &mut Delta, tick: &Tick) {
+        let Tick { began_at, ended_at, next_at } = *tick;
+        if self.now.is_none() {
+            self.analyst.begin(began_at);
+            if let Some(totals) = &mut self.totals {
+                totals.begin(began_at);
+            }
+        }
+        self.now = Some(ended_at);
+        delta.began_at = Some(began_at);
+        delta.handed_over_at = ended_at;
+        if let Some(totals) = &mut self.totals {
+            totals.fold(delta);
+            totals.decide(ended_at);
+        }
+        self.analyst.fold(delta);
+        delta.clear();
+        self.judge(ended_at);
+        if let Some(next_at) = next_at {
+            self.settle(ended_at, Some(next_at));
+            self.pass(ended_at, next_at);
+        }
+    }
+
+    /// What came of it, once everything was counted.
+    pub(super) fn finish(mut self, broken: Option<ReplayError>) -> Replayed {
+        if let Some(now) = self.now {
+            self.settle(now, None);
+        }
+        for open in self.analyst.ledger().open() {
+            // It has grown since it opened.
+            self.alerts
+                .iter_mut()
+                .rev()
+                .filter(|alert| alert.id == open.id)
+                .for_each(|alert| *alert = open.clone());
+        }
+        let accounting = self.analyst.accounting().clone();
+        Replayed { accounting, totals: self.totals, alerts: self.alerts, broken }
+    }
+
+    /// The alerts so far.
+    #[cfg(test)]
+    pub(super) fn alerts(&self) -> &[Alert] {
+        &self.alerts
+    }
+
+    /// Judges tick by tick until `to`, while something waits to be decided or is too young to tell: live, it would not
+    /// wait for the next frame.
+    fn settle(&mut self, now: Moment, to: Option<Moment>) {
+        // Half a second until a contact is overdue, and one from an alert until all are.
+        const TICKS_MAX: u32 = 8;
+        for tick in 1..=TICKS_MAX {
+            let at = now.plus(TICK * tick);
+            let is_waiting = self.analyst.is_waiting() || self.analyst.ledger().is_ripening();
+            if !is_waiting || to.is_some_and(|to| at >= to) {
+                return;
+            }
+            self.judge(at);
+        }
+    }
+
+    /// Judges where slots end between two frames: what a host did leaves the window slot by slot, and its
+    /// alert stays open until a whole interval after that, as it would live. After one turn of a window there
+    /// is nothing left of it to judge.
+    fn pass(&mut self, from: Moment, to: Moment) {
+        if self.analyst.ledger().open().next().is_none() {
+            return;
+        }
+        let mut ends: Vec<Moment> = Vec::new();
+        for interval in self.intervals.into_iter().flatten() {
+            let span = slot_span(interval);
+            let until = to.min(from.plus(interval));
+            let mut end = slot_end(from, span);
+            while end < until {
+                ends.push(end);
+                end = end.plus(span);
+            }
+        }
+        ends.sort_unstable();
+        for end in ends {
+            self.judge(end);
+        }
+    }
+
+    /// Judges at `now`, and keeps what is to be said.
+    fn judge(&mut self, now: Moment) {
+        // Every worker has counted everything up to now.
+        self.analyst.judge(now, UnixNanos(now.0), now, &mut self.notices);
+        for notice in self.notices.drain(..) {
+            let alert = notice.into_alert();
+            // Few are open at once, and those opened last. One that opens again has been there before.
+            match self.alerts.iter_mut().rev().find(|known| known.id == alert.id) {
+                Some(known) => *known = alert,
+                None => self.alerts.push(alert),
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Makes reports in parts between which the analyst folds, and takes back what readers have let go of.
+//!
+//! ```text
+//!   Resting --> Listing (hosts of the chart) --> Alerts (open ones, and what their hosts do) --> whole --> Resting
+//! ```
+//!
+//! Two reports go round like the deltas of a worker: the next one is made in the memory of the last but one. Whoever
+//! still reads that one keeps it, and frees it; then the next one is made in new memory.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::alert::{ActiveHost, Alert, AlertKind, Ledger, Report};
+use crate::flow::{Chart, HostListing, HostRow, LIST_PART_ROWS, Listing, ListingRoom, Window};
+use crate::time::UnixNanos;
+
+/// Alerts that are copied or freed in one part. Each has up to a hundred destinations and a thousand ports.
+const PART_ALERTS: usize = 128;
+
+/// Reports that are waited for because somebody reads them; older ones are left to their readers.
+const RETIRED_MAX: usize = 4;
+
+type Subject = (Option<IpAddr>, AlertKind);
+
+/// A report in the making.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    stage: Stage,
+    hides_destinations: bool,
+    listing: Listing,
+    listed_since: UnixNanos,
+    /// Open alerts that are not copied yet, the next one last.
+    asked: Vec<Subject>,
+    alerts: BTreeMap<Subject, Alert>,
+    /// What their hosts did.
+    rows: BTreeMap<IpAddr, Option<HostRow>>,
+    row: Option<HostListing>,
+    /// Reports that were replaced.
+    retired: Vec<Arc<Report>>,
+    /// What nobody reads and nothing is made in.
+    waste: Waste,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Resting,
+    Listing,
+    Alerts,
+    Whole,
+}
+
+#[derive(Debug, Default)]
+struct Waste {
+    alerts: Vec<Alert>,
+    active: Vec<ActiveHost>,
+    charts: Vec<Chart>,
+}
+
+/// What was made in parts.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) chart: Chart,
+    pub(super) hosts_omitted: usize,
+    pub(super) listed_since: UnixNanos,
+    /// The oldest first.
+    pub(super) alerts: Vec<Alert>,
+    /// Ordered by address.
+    pub(super) active: Vec<ActiveHost>,
+}
+
+impl Reporter {
+    pub(super) fn new(room: ListingRoom, hides_destinations: bool) -> Self {
+        Self {
+            stage: Stage::Resting,
+            hides_destinations,
+            listing: Listing::new(room, hides_destinations),
+            listed_since: UnixNanos::default(),
+            asked: Vec::new(),
+            alerts: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            row: None,
+            retired: Vec::new(),
+            waste: Waste::default(),
+        }
+    }
+
+    /// Shows destinations or hides them from here on. What was made of a report is made anew.
+    pub(super) fn hide_destinations(&mut self, hides: bool) {
+        self.hides_destinations = hides;
+        self.listing.hide_destinations(hides);
+        self.stage = Stage::Resting;
+        self.asked.clear();
+        self.rows.clear();
+        self.row = None;
+        self.waste.alerts.extend(std::mem::take(&mut self.alerts).into_values());
+    }
+
+    /// Whether a report is in the making.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.stage != Stage::Resting
+    }
+
+    /// Makes a part of a report, of which the first begins it. Whether it is whole.
+    pub(super) fn part(&mut self, window: &mut Window, ledger: &Ledger, civil: UnixNanos) -> bool {
+        self.waste.free_part();
+        match self.stage {
+            Stage::Resting => {
+                self.reclaim();
+                self.listing.begin();
+                self.listed_since = civil;
+                self.stage = Stage::Listing;
+            }
+            Stage::Listing => {
+                if window.list_part(&mut self.listing) {
+                    self.stage = Stage::Alerts;
+                }
+            }
+            Stage::Alerts => self.copy_alerts(window, ledger),
+            Stage::Whole => {}
+        }
+        self.stage == Stage::Whole
+    }
+
+    /// Gives what was made and rests. Alerts that were closed on the way are not in it.
+    pub(super) fn take(&mut self, ledger: &Ledger) -> Draft {
+        self.stage = Stage::Resting;
+        let mut rows = std::mem::take(&mut self.rows);
+        let mut active: Vec<ActiveHost> = Vec::new();
+        let mut alerts = Vec::new();
+        for ((source, kind), alert) in std::mem::take(&mut self.alerts) {
+            if !ledger.is_open(source, kind) {
+                continue;
+            }
+            let is_possible = alert.life.is_possible;
+            alerts.push(alert);
+            // Whoever acts on this list acts on what is certain.
+            let Some(source) = source.filter(|_| !is_possible) else { continue };
+            match active.last_mut() {
+                Some(last) if last.row.addr == source => last.kinds.push(kind),
+                _ => {
+                    let row = rows.remove(&source).flatten().unwrap_or_else(|| HostRow::silent(source));
+                    active.push(ActiveHost { kinds: vec![kind], row });
+                }
+            }
+        }
+        alerts.sort_by_key(|alert| alert.opened_at);
+        let (chart, hosts_omitted) = self.listing.take();
+        Draft { chart, hosts_omitted, listed_since: self.listed_since, alerts, active }
+    }
+
+    /// Takes a report that was replaced.
+    pub(super) fn retire(&mut self, report: Arc<Report>) {
+        if self.retired.len() == RETIRED_MAX {
+            self.retired.remove(0);
+        }
+        self.retired.push(report);
+    }
+
+    fn copy_alerts(&mut self, window: &mut Window, ledger: &Ledger) {
+        let mut rows_left = LIST_PART_ROWS;
+        for _ in 0..PART_ALERTS {
+            let Some(&(source, kind)) = self.asked.last() else {
+                // Some may have opened on the way.
+                let is_new = |subject: &Subject| !self.alerts.contains_key(subject);
+                self.asked.extend(ledger.open().map(|alert| (alert.source, alert.kind)).filter(is_new));
+                if self.asked.is_empty() {
+                    self.stage = Stage::Whole;
+                }
+                return;
+            };
+            if let Some(source) = source.filter(|source| !self.rows.contains_key(source)) {
+                let hides = self.hides_destinations;
+                let row = self.row.get_or_insert_with(|| HostListing::new(source, hides));
+                if !window.list_host(row, &mut rows_left) {
+                    return;
+                }
+                self.rows.insert(source, row.take());
+                self.row = None;
+            }
+            if let Some(alert) = ledger.find(source, kind) {
+                self.alerts.insert((source, kind), alert.clone());
+            }
+            self.asked.pop();
+        }
+    }
+
+    /// Takes apart what nobody reads any more.
+    fn reclaim(&mut self) {
+        for report in std::mem::take(&mut self.retired) {
+            match Arc::try_unwrap(report) {
+                Ok(Report { snapshot, alerts, active, .. }) => {
+                    self.waste.alerts.extend(alerts);
+                    self.waste.active.extend(active);
+                    self.waste.charts.push(snapshot.hosts);
+                }
+                Err(report) => self.retired.push(report),
+            }
+        }
+        if let Some(chart) = self.waste.charts.pop() {
+            self.listing.reuse(chart);
+        }
+    }
+}
+
+impl Waste {
+    fn free_part(&mut self) {
+        self.alerts.truncate(self.alerts.len().saturating_sub(PART_ALERTS));
+        self.active.truncate(self.active.len().saturating_sub(PART_ALERTS));
+        if self.charts.last_mut().is_some_and(Chart::free_part) {
+            self.charts.pop();
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! How much may be missing from a host's sums, because what it did before was evicted.
+//!
+//! ```text
+//!   slot        90  91  92  93  94  95  96  97  98  99      bounds that a host has that entered in
+//!   evicted      .   3   .   .   2   .   .   .   5   .      89: none    91: 3    97: 3 + 2    99: 3 + 2 + 5
+//! ```
+//!
+//! A pass of eviction takes each host once at most, so what it took of any one is no more than the largest value that
+//! it took. That value is added to the bound of the slot of the pass. What a host lost there was sent in that slot or
+//! before, so it is out of the window when the slot is, and the bound leaves with it. A host can only have lost what it
+//! had before it entered: of a host present for a whole window nothing is missing.
+//!
+//! What was spilled is of nobody knows whom, so it may be missing from every host while its slot is live.
+//!
+//! With it, for every host and every limit: counted <= true <= counted + error.
+
+use super::slots::SLOTS_LIVE;
+
+/// The sums of a host that a limit speaks of and that eviction takes: one for each such limit.
+///
+/// Contacts, ports and rates are not among them: they alert on what was counted alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Bytes sent in the traffic window.
+    pub ip_bytes: u64,
+    /// Bytes received in the traffic window.
+    pub received_bytes: u64,
+}
+
+/// The bounds of the live slots. Never allocates.
+#[derive(Clone, Debug, Default)]
+pub struct Bounds {
+    /// By slot number, as a ring.
+    slots: [Slot; SLOTS_LIVE],
+    current: u64,
+    /// The largest values that the pass has taken so far in the current slot; they are in its bound.
+    pass: Sums,
+    /// The errors of a host by the live slot in which it entered, the oldest first.
+    errors: [Sums; SLOTS_LIVE],
+    /// The error of a host that entered before them all.
+    spilled: Sums,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    evicted: Sums,
+    spilled: Sums,
+}
+
+impl Bounds {
+    /// Begins a pass, which may go on in parts. Within one, each host may be evicted once.
+    pub fn begin_pass(&mut self) {
+        self.pass = Sums::default();
+    }
+
+    /// Notes what a host had in the window when it was evicted, in the current slot.
+    ///
+    /// ```
+    /// use traffic_alerted::flow::{Bounds, Sums};
+    /// let mut bounds = Bounds::default();
+    /// bounds.roll(7);
+    /// for ip_bytes in [40, 60, 50] {
+    ///     bounds.evict(Sums { ip_bytes, received_bytes: 0 });
+    /// }
+    /// assert_eq!(bounds.error(7).ip_bytes, 60, "that of another host that enters now");
+    /// assert_eq!(bounds.error(6).ip_bytes, 0, "it was there before, and still is");
+    /// ```
+    pub fn evict(&mut self, had: Sums) {
+        let larger = self.pass.max(had);
+        if larger != self.pass {
+            let more = larger.minus(self.pass);
+            self.pass = larger;
+            let slot = &mut self.slots[place(self.current)];
+            slot.evicted = slot.evicted.plus(more);
+            self.add_up();
+        }
+    }
+
+    /// Notes what was counted in the current slot for nobody, since there was no room.
+    pub fn spill(&mut self, sums: Sums) {
+        let slot = &mut self.slots[place(self.current)];
+        slot.spilled = slot.spilled.plus(sums);
+        self.add_up();
+    }
+
+    /// Makes `number` the current slot: the bounds of the slots that leave by that are gone. Never goes back.
+    pub fn roll(&mut self, number: u64) {
+        if number <= self.current {
+            return;
+        }
+        let leaving = (number - self.current).min(SLOTS_LIVE as u64);
+        for ago in 0..leaving {
+            self.slots[place(number - ago)] = Slot::default();
+        }
+        self.current = number;
+        // What the pass has yet to take is taken in another slot.
+        self.begin_pass();
+        self.add_up();
+    }
+
+    /// How much may be missing at most from the sums of a host that is there since the slot `entered`.
+    #[inline]
+    pub fn error(&self, entered: u64) -> Sums {
+        let oldest = self.oldest();
+        match entered.checked_sub(oldest) {
+            None => self.spilled,
+            // It cannot have entered later than now.
+            Some(after) => self.errors[after.min(self.current - oldest) as usize],
+        }
+    }
+
+    /// The error of whoever enters now, the largest of all.
+    pub fn largest(&self) -> Sums {
+        self.error(self.current)
+    }
+
+    fn oldest(&self) -> u64 {
+        self.current.saturating_sub(SLOTS_LIVE as u64 - 1)
+    }
+
+    /// Asking is frequent and change is rare, so the sums are kept.
+    fn add_up(&mut self) {
+        let slots = &self.slots;
+        self.spilled = slots.iter().fold(Sums::default(), |sum, slot| sum.plus(slot.spilled));
+        let mut sum = self.spilled;
+        for (number, error) in (self.oldest()..=self.current).zip(&mut self.errors) {
+            sum = sum.plus(slots[place(number)].evicted);
+            *error = sum;
+        }
+    }
+}
+
+fn place(number: u64) -> usize {
+    (number % SLOTS_LIVE as u64) as usize
+}
+
+impl Sums {
+    /// Bounds are allowed to be too large, and no flood makes them wrap.
+    fn plus(self, other: Self) -> Self {
+        Self {
+            ip_bytes: self.ip_bytes.saturating_add(other.ip_bytes),
+            received_bytes: self.received_bytes.saturating_add(other.received_bytes),
+        }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self {
+            ip_bytes: self.ip_bytes - other.ip_bytes,
+            received_bytes: self.received_bytes - other.received_bytes,
+        }
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self {
+            ip_bytes: self.ip_bytes.max(other.ip_bytes),
+            received_bytes: self.received_bytes.max(other.received_bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sums(ip_bytes: u64, received_bytes: u64) -> Sums {
+        Sums { ip_bytes, received_bytes }
+    }
+
+    #[test]
+    fn a_bound_is_for_those_who_entered_later_and_leaves_with_its_slot() {
+        let mut bounds = Bounds::default();
+        for (slot, ip_bytes) in [(91, 3), (94, 2), (98, 5)] {
+            bounds.roll(slot);
+            bounds.begin_pass();
+            bounds.evict(sums(ip_bytes, 0));
+        }
+        bounds.roll(99);
+        for (entered, error) in [(0, 0), (89, 0), (90, 0), (91, 3), (93, 3), (97, 5), (98, 10), (99, 10)] {
+            assert_eq!(bounds.error(entered).ip_bytes, error, "{entered}");
+        }
+        bounds.roll(101);
+        assert_eq!((bounds.error(94).ip_bytes, bounds.largest().ip_bytes), (2, 7));
+        bounds.roll(1000);
+        assert_eq!(bounds.largest(), Sums::default());
+    }
+
+    #[test]
+    fn a_pass_counts_for_its_largest_and_two_passes_for_both() {
+        let mut bounds = Bounds::default();
+        bounds.roll(5);
+        for (had, error) in [(sums(4, 0), sums(4, 0)), (sums(3, 7), sums(4, 7)), (sums(6, 2), sums(6, 7))] {
+            bounds.evict(had);
+            assert_eq!(bounds.largest(), error);
+        }
+        bounds.begin_pass();
+        bounds.evict(sums(1, 1));
+        assert_eq!(bounds.largest(), sums(7, 8));
+        // A pass that goes on in the next slot takes more of those who return there.
+        bounds.roll(6);
+        bounds.evict(sums(1, 0));
+        assert_eq!((bounds.error(5), bounds.error(6)), (sums(7, 8), sums(8, 8)));
+    }
+
+    #[test]
+    fn what_is_spilled_may_be_missing_from_everybody() {
+        let mut bounds = Bounds::default();
+        bounds.roll(20);
+        bounds.evict(sums(10, 0));
+        bounds.spill(sums(1, 2));
+        assert_eq!((bounds.error(0), bounds.error(20)), (sums(1, 2), sums(11, 2)));
+        bounds.spill(sums(u64::MAX, 0));
+        assert_eq!(bounds.largest(), sums(u64::MAX, 2));
+        bounds.roll(30);
+        assert_eq!(bounds.error(0), Sums::default());
+    }
+
+    /// One thing that happens to hosts that are named by number.
+    #[derive(Clone, Debug)]
+    enum Turn {
+        Send(u8, u64),
+        Spill(u8, u64),
+        /// A pass over these.
+        Evict(Vec<u8>),
+        /// The same pass goes on with these, unless it has had them.
+        EvictMore(Vec<u8>),
+        Roll(u64),
+    }
+
+    fn turns() -> impl Strategy<Value = Vec<Turn>> {
+        let hosts = || prop::collection::vec(0u8..6, 0..6);
+        let turn = prop_oneof![
+            8 => (0u8..6, 1u64..1000).prop_map(|(host, bytes)| Turn::Send(host, bytes)),
+            1 => (0u8..6, 1u64..1000).prop_map(|(host, bytes)| Turn::Spill(host, bytes)),
+            2 => hosts().prop_map(Turn::Evict),
+            1 => hosts().prop_map(Turn::EvictMore),
+            4 => (1u64..4).prop_map(Turn::Roll),
+            1 => (9u64..15).prop_map(Turn::Roll),
+        ];
+        prop::collection::vec(turn, 0..200)
+    }
+
+    /// Bytes by slot.
+    type BySlot = BTreeMap<u64, u64>;
+
+    fn live(bytes: &BySlot, now: u64) -> u64 {
+        bytes.range(now.saturating_sub(SLOTS_LIVE as u64 - 1)..).map(|(_, bytes)| bytes).sum()
+    }
+
+    proptest! {
+        /// Whoever sends, is evicted and returns: what is true lies between what was counted and that plus the error.
+        /// Of those who were there for a whole window, nothing is missing but what was spilled.
+        #[test]
+        fn the_truth_lies_within_the_error(turns in turns()) {
+            let mut bounds = Bounds::default();
+            let mut now = 0;
+            let mut truth: BTreeMap<u8, BySlot> = BTreeMap::new();
+            // Of those who are in the table: since which slot, and what was counted.
+            let mut counted: BTreeMap<u8, (u64, BySlot)> = BTreeMap::new();
+            let mut spilled = BySlot::new();
+            let mut taken: Vec<u8> = Vec::new();
+            for turn in turns {
+                match turn {
+                    Turn::Send(host, bytes) => {
+                        *truth.entry(host).or_default().entry(now).or_default() += bytes;
+                        let (_, by_slot) = counted.entry(host).or_insert((now, BySlot::new()));
+                        *by_slot.entry(now).or_default() += bytes;
+                    }
+                    Turn::Spill(host, bytes) => {
+                        *truth.entry(host).or_default().entry(now).or_default() += bytes;
+                        *spilled.entry(now).or_default() += bytes;
+                        bounds.spill(sums(bytes, bytes));
+                    }
+                    Turn::Evict(ref hosts) | Turn::EvictMore(ref hosts) => {
+                        if matches!(turn, Turn::Evict(_)) {
+                            bounds.begin_pass();
+                            taken.clear();
+                        }
+                        for host in hosts {
+                            if taken.contains(host) {
+                                continue;
+                            }
+                            if let Some((_, by_slot)) = counted.remove(host) {
+                                taken.push(*host);
+                                let had = live(&by_slot, now);
+                                bounds.evict(sums(had, had));
+                            }
+                        }
+                    }
+                    Turn::Roll(slots) => {
+                        now += slots;
+                        bounds.roll(now);
+                        // A host leaves with the last of its slots.
+                        counted.retain(|_, (_, by_slot)| live(by_slot, now) > 0);
+                        taken.clear();
+                    }
+                }
+                for (host, true_bytes) in &truth {
+                    let true_bytes = live(true_bytes, now);
+                    let Some((entered, by_slot)) = counted.get(host) else {
+                        prop_assert!(true_bytes <= bounds.largest().ip_bytes, "{host} is not there");
+                        continue;
+                    };
+                    let (counted, error) = (live(by_slot, now), bounds.error(*entered));
+                    prop_assert_eq!(error.ip_bytes, error.received_bytes);
+                    prop_assert!(counted <= true_bytes && true_bytes <= counted + error.ip_bytes,
+                        "{host}: {counted} of {true_bytes}, and {error:?}");
+                    if entered + SLOTS_LIVE as u64 <= now {
+                        prop_assert_eq!(error.ip_bytes, live(&spilled, now));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A vector in pieces: it grows without copying, and what it holds stays where it is.
+
+use std::ops::{Index, IndexMut};
+
+use crate::sys::prefetch::prefetch;
+
+/// Items in one piece, as a power of two: 4096 rows of a pair are 288 KiB.
+const BITS: u32 = 12;
+const ITEMS: usize = 1 << BITS;
+
+/// Items by their number, which is that of their coming.
+#[derive(Debug)]
+pub(super) struct Chunks<T> {
+    /// All but the last one are full; none is empty.
+    chunks: Vec<Vec<T>>,
+}
+
+impl<T> Default for Chunks<T> {
+    fn default() -> Self {
+        Self { chunks: Vec::new() }
+    }
+}
+
+impl<T> Chunks<T> {
+    pub(super) fn len(&self) -> usize {
+        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * ITEMS + last.len())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Adds an item, and gives its number.
+    ///
+    /// # Panics
+    /// At 2^32 items.
+    pub(super) fn push(&mut self, item: T) -> u32 {
+        let at = u32::try_from(self.len()).expect("whoever adds has a limit below 2^32 items");
+        match self.chunks.last_mut() {
+            Some(last) if last.len() < ITEMS => last.push(item),
+            Some(_) => {
+                let mut next = Vec::with_capacity(ITEMS);
+                next.push(item);
+                self.chunks.push(next);
+            }
+            // The first piece grows by itself: most of these vectors stay small.
+            None => self.chunks.push(vec![item]),
+        }
+        at
+    }
+
+    /// Takes the last item, and gives the memory of its piece back if that is empty then.
+    pub(super) fn pop(&mut self) -> Option<T> {
+        let last = self.chunks.last_mut()?;
+        let item = last.pop();
+        if last.is_empty() {
+            self.chunks.pop();
+        }
+        item
+    }
+
+    pub(super) fn last_mut(&mut self) -> Option<&mut T> {
+        self.chunks.last_mut()?.last_mut()
+    }
+
+    /// The last items, at most `items_max`: those of the last piece.
+    pub(super) fn last(&self, items_max: usize) -> &[T] {
+        self.chunks.last().map_or(&[], |last| &last[last.len().saturating_sub(items_max)..])
+    }
+
+    /// Has an item fetched that is read soon.
+    #[inline]
+    pub(super) fn prefetch(&self, at: u32) {
+        prefetch(&self[at]);
+    }
+}
+
+impl<T> Index<u32> for Chunks<T> {
+    type Output = T;
+
+    #[inline]
+    fn index(&self, at: u32) -> &T {
+        &self.chunks[at as usize >> BITS][at as usize & (ITEMS - 1)]
+    }
+}
+
+impl<T> IndexMut<u32> for Chunks<T> {
+    #[inline]
+    fn index_mut(&mut self, at: u32) -> &mut T {
+        &mut self.chunks[at as usize >> BITS][at as usize & (ITEMS - 1)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_keep_their_numbers_and_leave_from_the_end() {
+        let mut chunks = Chunks::default();
+        let count = 3 * ITEMS as u32 + 5;
+        for n in 0..count {
+            assert_eq!(chunks.push(n), n);
+        }
+        assert_eq!(
+            (chunks.len(), chunks[2 * ITEMS as u32], chunks.last(100)),
+            (count as usize, 2 * ITEMS as u32, &[12_288, 12_289, 12_290, 12_291, 12_292][..])
+        );
+        assert!((0..count).all(|n| chunks[n] == n));
+        for n in (0..count).rev() {
+            assert_eq!(chunks.pop(), Some(n));
+        }
+        assert!(chunks.is_empty() && chunks.pop().is_none());
+    }
+}

@@ -1,0 +1,239 @@
+//! What a pair did in one slot: of these there are most, so they are packed.
+//!
+//! The items of a pair are chained, the latest first, so that eviction finds them. A chain may end in a slot that has
+//! left: it is followed as long as it leads to live ones.
+
+use crate::time::Moment;
+
+use super::rows::NONE;
+use super::slots::{SLOTS_LIVE, Slots};
+
+/// Packets and bytes of one pair in one slot, and whether there was a contact: 16 bytes.
+///
+/// ```text
+/// pair 32 | contact 1 | packets 23 | bytes 40 | the item before it: slot modulo ten 4, place 28
+/// ```
+///
+/// What is more than fits goes into a further item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    /// The row of the pair; [`NONE`] where it was evicted.
+    pub(super) pair: u32,
+    // Two halves: as one field they would be aligned to 8 bytes.
+    sums: [u32; 2],
+    previous: u32,
+}
+
+const _: () = assert!(size_of::<Item>() == 16);
+
+/// Where an item is, while its slot lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ItemAt {
+    pub(super) slot: u64,
+    pub(super) at: u32,
+}
+
+/// Places in a slot, so that a link has room for the number of the slot.
+pub(super) const PLACES_MAX: usize = 1 << PLACE_BITS;
+const PLACE_BITS: u32 = 28;
+
+const BYTES_BITS: u32 = 40;
+const PACKETS_BITS: u32 = 23;
+/// Most packets of one item.
+const PACKETS_MAX: u64 = (1 << PACKETS_BITS) - 1;
+/// Most bytes of one item.
+const BYTES_MAX: u64 = (1 << BYTES_BITS) - 1;
+const CONTACT: u64 = 1 << (BYTES_BITS + PACKETS_BITS);
+
+impl Item {
+    /// Takes what fits of `packets` and `ip_bytes`, and leaves the rest in them.
+    pub(super) fn of(pair: u32, packets: &mut u64, ip_bytes: &mut u64) -> Self {
+        let (some, bytes) = ((*packets).min(PACKETS_MAX), (*ip_bytes).min(BYTES_MAX));
+        (*packets, *ip_bytes) = (*packets - some, *ip_bytes - bytes);
+        let mut item = Self { pair, sums: [0; 2], previous: NONE };
+        item.set(some << BYTES_BITS | bytes);
+        item
+    }
+
+    /// A contact without a packet.
+    pub(super) fn contact(pair: u32) -> Self {
+        let mut item = Self { pair, sums: [0; 2], previous: NONE };
+        item.set(CONTACT);
+        item
+    }
+
+    pub(super) fn packets(self) -> u64 {
+        self.bits() >> BYTES_BITS & PACKETS_MAX
+    }
+
+    pub(super) fn ip_bytes(self) -> u64 {
+        self.bits() & BYTES_MAX
+    }
+
+    pub(super) fn is_contact(self) -> bool {
+        self.bits() & CONTACT != 0
+    }
+
+    /// Adds to it if all of it fits; whether it did.
+    #[inline]
+    pub(super) fn add(&mut self, packets: u64, ip_bytes: u64) -> bool {
+        let fits = self.packets().saturating_add(packets) <= PACKETS_MAX
+            && self.ip_bytes().saturating_add(ip_bytes) <= BYTES_MAX;
+        if fits {
+            self.set(self.bits() + (packets << BYTES_BITS | ip_bytes));
+        }
+        fits
+    }
+
+    /// Makes it a contact; whether it was none before.
+    pub(super) fn make_contact(&mut self) -> bool {
+        let is_new = !self.is_contact();
+        self.set(self.bits() | CONTACT);
+        is_new
+    }
+
+    /// Makes it no contact any more; whether it was one.
+    pub(super) fn take_contact(&mut self) -> bool {
+        let was = self.is_contact();
+        self.set(self.bits() & !CONTACT);
+        was
+    }
+
+    #[inline]
+    fn bits(self) -> u64 {
+        u64::from(self.sums[1]) << 32 | u64::from(self.sums[0])
+    }
+
+    #[inline]
+    fn set(&mut self, bits: u64) {
+        // Each half is cut on purpose.
+        self.sums = [bits as u32, (bits >> 32) as u32];
+    }
+}
+
+/// The items of all live slots.
+#[derive(Debug)]
+pub(super) struct Items {
+    slots: Slots<Item>,
+    /// The first of the chain of places in the current slot whose item was evicted.
+    hole: u32,
+}
+
+impl Items {
+    pub(super) fn new(slots: Slots<Item>) -> Self {
+        Self { slots, hole: NONE }
+    }
+
+    /// The number of the current slot.
+    #[inline]
+    pub(super) fn current(&self) -> u64 {
+        self.slots.current()
+    }
+
+    /// The number of the oldest slot that is live.
+    pub(super) fn oldest(&self) -> u64 {
+        self.slots.oldest()
+    }
+
+    /// Makes the slot of `now` the current one.
+    pub(super) fn advance(&mut self, now: Moment) {
+        let number = self.slots.number(now);
+        if number > self.slots.current() {
+            self.hole = NONE;
+        }
+        self.slots.advance(number);
+    }
+
+    /// Has an item fetched that is read soon.
+    #[inline]
+    pub(super) fn prefetch(&self, ItemAt { slot, at }: ItemAt) {
+        self.slots.prefetch(slot, at);
+    }
+
+    #[inline]
+    pub(super) fn get(&mut self, ItemAt { slot, at }: ItemAt) -> &mut Item {
+        &mut self.slots.items(slot)[at]
+    }
+
+    /// Puts an item into a live slot, behind those of its pair that come after it in its chain: `before` is the one
+    /// before it.
+    pub(super) fn put(&mut self, slot: u64, item: Item, before: Option<ItemAt>) -> ItemAt {
+        let item = Item { previous: before.map_or(NONE, link_to), ..item };
+        if slot == self.current() && self.hole != NONE {
+            let at = self.hole;
+            let hole = &mut self.slots.items(slot)[at];
+            self.hole = hole.previous;
+            *hole = item;
+            return ItemAt { slot, at };
+        }
+        ItemAt { slot, at: self.slots.items(slot).push(item) }
+    }
+
+    /// Links an item to another one as the one before it.
+    pub(super) fn link(&mut self, item: ItemAt, before: Option<ItemAt>) {
+        self.get(item).previous = before.map_or(NONE, link_to);
+    }
+
+    /// The item before one in the chain of its pair, if its slot is live.
+    pub(super) fn before(&mut self, item: ItemAt) -> Option<ItemAt> {
+        let previous = self.get(item).previous;
+        if previous == NONE {
+            return None;
+        }
+        let ring = u64::from(previous >> PLACE_BITS);
+        // Chains go back, by less than a turn of the ring at a time: the row dies where none of its slots is live.
+        let back = (item.slot % SLOTS + SLOTS - ring) % SLOTS;
+        let slot = item.slot.checked_sub(back).filter(|&slot| slot >= self.oldest())?;
+        Some(ItemAt { slot, at: previous & (PLACES_MAX as u32 - 1) })
+    }
+
+    /// Takes an item out whose pair is evicted.
+    pub(super) fn evict(&mut self, item: ItemAt) -> Item {
+        let (is_current, hole) = (item.slot == self.current(), self.hole);
+        let place = self.get(item);
+        let evicted = std::mem::replace(place, Item { pair: NONE, sums: [0; 2], previous: hole });
+        if is_current {
+            self.hole = item.at;
+        }
+        evicted
+    }
+
+    /// Takes the next item that has left the window.
+    #[inline]
+    pub(super) fn take_left(&mut self) -> Option<Item> {
+        self.slots.take_left()
+    }
+
+    /// Some of the items that are taken next, at most `items_max`.
+    pub(super) fn leaving(&self, items_max: usize) -> &[Item] {
+        self.slots.leaving(items_max)
+    }
+}
+
+const SLOTS: u64 = SLOTS_LIVE as u64;
+
+fn link_to(ItemAt { slot, at }: ItemAt) -> u32 {
+    // Fits: it is less than ten.
+    ((slot % SLOTS) as u32) << PLACE_BITS | at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_left_for_a_further_item() {
+        let (mut packets, mut ip_bytes) = (PACKETS_MAX + 5, 3 * BYTES_MAX);
+        let mut first = Item::of(7, &mut packets, &mut ip_bytes);
+        assert_eq!((first.packets(), first.ip_bytes(), first.is_contact()), (PACKETS_MAX, BYTES_MAX, false));
+        assert_eq!((packets, ip_bytes), (5, 2 * BYTES_MAX));
+        assert!(!first.add(1, 0) && !first.add(0, 1) && first.add(0, 0));
+        assert!(first.make_contact() && !first.make_contact());
+        assert_eq!((first.pair, first.packets(), first.ip_bytes()), (7, PACKETS_MAX, BYTES_MAX));
+
+        let mut small = Item::contact(9);
+        assert!(small.is_contact() && small.add(2, 3000) && small.add(1, 40));
+        assert!(!small.add(u64::MAX, 0) && !small.add(0, u64::MAX));
+        assert_eq!((small.packets(), small.ip_bytes(), small.is_contact()), (3, 3040, true));
+    }
+}

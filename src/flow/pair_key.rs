@@ -1,0 +1,109 @@
+//! What the rows of a delta are found by: a pair of hosts, and a port of it, as compact as each family allows.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::packet::Endpoints;
+
+use super::table::Key;
+
+/// A directed pair of hosts of one family.
+pub trait PairKey: Key {
+    /// The same pair, of either family.
+    fn endpoints(&self) -> Endpoints;
+
+    /// The pair of the other direction.
+    fn reversed(&self) -> Self;
+}
+
+/// Two IPv4 hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct V4Pair {
+    /// Who sent.
+    pub src: Ipv4Addr,
+    /// To whom.
+    pub dst: Ipv4Addr,
+}
+
+/// Two IPv6 hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct V6Pair {
+    /// Who sent.
+    pub src: Ipv6Addr,
+    /// To whom.
+    pub dst: Ipv6Addr,
+}
+
+/// A port that one host sent to at another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortOf<P> {
+    /// Who sent, and to whom.
+    pub pair: P,
+    /// The sender's port; 0 where the packet says by itself that it is a contact, or the answer to one.
+    pub src_port: u16,
+    /// The port it was sent to.
+    pub dst_port: u16,
+    /// The protocol that the ports belong to.
+    pub protocol: u8,
+}
+
+/// A port that one host sent to at another, of either family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortKey {
+    /// Who sent, and to whom.
+    pub endpoints: Endpoints,
+    /// The protocol that the ports belong to.
+    pub protocol: u8,
+    /// The sender's port; 0 where the packet says by itself that it is a contact, or the answer to one.
+    pub src_port: u16,
+    /// The port it was sent to.
+    pub dst_port: u16,
+}
+
+impl Key for V4Pair {
+    #[inline(always)]
+    fn is_reversed(&self) -> bool {
+        self.src > self.dst
+    }
+}
+
+impl Key for V6Pair {
+    #[inline(always)]
+    fn is_reversed(&self) -> bool {
+        self.src > self.dst
+    }
+}
+
+impl PairKey for V4Pair {
+    fn endpoints(&self) -> Endpoints {
+        Endpoints::V4 { src: self.src, dst: self.dst }
+    }
+
+    fn reversed(&self) -> Self {
+        Self { src: self.dst, dst: self.src }
+    }
+}
+
+impl PairKey for V6Pair {
+    fn endpoints(&self) -> Endpoints {
+        Endpoints::V6 { src: self.src, dst: self.dst }
+    }
+
+    fn reversed(&self) -> Self {
+        Self { src: self.dst, dst: self.src }
+    }
+}
+
+impl<P: PairKey> Key for PortOf<P> {
+    #[inline(always)]
+    fn is_reversed(&self) -> bool {
+        self.pair.is_reversed()
+    }
+}
+
+impl<P: PairKey> PortOf<P> {
+    /// The same key, of either family.
+    pub fn key(&self) -> PortKey {
+        let Self { pair, src_port, dst_port, protocol } = *self;
+        PortKey { endpoints: pair.endpoints(), protocol, src_port, dst_port }
+    }
+}

@@ -1,0 +1,446 @@
+//! Full is a state, not a failure: what is evicted makes rows coarser and takes nothing from the sums.
+//!
+//! Of a host that is evicted nothing is left but what it did: in each live slot its sums are added to those of `other`,
+//! which leave with the slot like all the rest. So in every slot hosts and `other` make the total. What such a host may
+//! have had is in the error of whoever enters later ([`bounds`](crate::flow::Bounds)), since it may be the same one.
+//!
+//! A hand goes round the table of hosts and evicts those of the lowest ranks; which ranks those are is estimated from a
+//! sample. A round is a pass: nobody is evicted in the one in which he came. A host with one contact leaves a
+//! [trace](crate::flow::Traces) of it.
+//!
+//! A host with very many pairs keeps the latest and the largest of them. The others become one, its rest, in every live
+//! slot; their contacts are no longer counted, since they could not be told from new ones.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::flow::Limits;
+use crate::flow::bounds::{Bounds, Sums};
+use crate::flow::hosts::HostId;
+use crate::flow::items::{Item, ItemAt};
+use crate::flow::rank::{Allowed, Rank, Ranking};
+use crate::flow::rows::NONE;
+use crate::flow::slots::Slots;
+use crate::flow::traces::{Trace, Traces};
+use crate::time::Moment;
+
+use super::{TOGETHER, Window};
+
+/// Rows that are kept free for what is looked up together: a pair, and its source, destination and owner.
+const ROOM: usize = 3 * TOGETHER;
+
+/// And as many are made free at once, or an eighth of the table where that is less.
+const ROOM_MADE: usize = 1024;
+
+/// Hosts that are looked at to estimate who is of low rank, and the share of all of them that is evicted then.
+const SAMPLE: u32 = 1024;
+const SHARE: (usize, usize) = (1, 4);
+
+/// Calls for room after one that was in vain.
+const TRIED_EVERY: u32 = 1024;
+
+/// A host with more than twice as many pairs keeps this number of the latest, or a sixteenth of the table where that is
+/// less.
+const PAIRS_KEPT: u32 = 2048;
+
+/// Of the others it keeps those with more than this share of its bytes.
+const LARGE_OF: u64 = 256;
+
+/// What eviction needs to know and leaves behind.
+#[derive(Debug)]
+pub(super) struct Eviction {
+    pub(super) bounds: Bounds,
+    pub(super) traces: Traces,
+    other: Slots<Other>,
+    other_sum: Other,
+    ranking: Ranking,
+    room_made: usize,
+    pairs_kept: u32,
+    /// The next host that the hand comes to, and the highest rank that it takes.
+    hand: u32,
+    takes: Rank,
+    /// Hosts that it looked at since the last sample, and those of them that it took.
+    seen: usize,
+    taken: usize,
+    /// Calls for room that are passed over.
+    rests_for: u32,
+    /// What is left of pairs that were made one, by their source.
+    rests: HashMap<HostId, Rest, foldhash::fast::FixedState>,
+}
+
+/// Packets and bytes of hosts that were evicted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Other {
+    /// Their packets.
+    pub packets: u64,
+    /// Their bytes.
+    pub ip_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    pair: u32,
+    /// The contact that it has a credit for.
+    credit: Option<Trace>,
+}
+
+impl Eviction {
+    pub(super) fn new(slots: Slots<Other>, limits: &Limits) -> Self {
+        Self {
+            // Fits: it is at most 2048.
+            pairs_kept: (limits.pairs_max / 16).min(PAIRS_KEPT as usize) as u32,
+            room_made: (limits.pairs_max / 8).clamp(ROOM + 1, ROOM_MADE),
+            bounds: Bounds::default(),
+            traces: Traces::new(limits.trace_bytes),
+            other: slots,
+            other_sum: Other::default(),
+            ranking: Ranking::new(&Allowed::default()),
+            hand: 0,
+            takes: Rank::default(),
+            seen: 0,
+            taken: 0,
+            rests_for: 0,
+            rests: HashMap::default(),
+        }
+    }
+
+    /// Makes the slot of `now` the current one.
+    pub(super) fn advance(&mut self, now: Moment) {
+        let number = self.other.number(now);
+        self.other.advance(number);
+        while let Some(Other { packets, ip_bytes }) = self.other.take_left() {
+            self.other_sum.packets -= packets;
+            self.other_sum.ip_bytes -= ip_bytes;
+        }
+        self.bounds.roll(number);
+        self.traces.roll(number);
+    }
+
+    /// Adds what is of nobody any more to a live slot.
+    fn add(&mut self, slot: u64, packets: u64, ip_bytes: u64) {
+        self.other_sum.packets += packets;
+        self.other_sum.ip_bytes += ip_bytes;
+        let items = self.other.items(slot);
+        match items.last_mut() {
+            Some(other) => {
+                other.packets += packets;
+                other.ip_bytes += ip_bytes;
+            }
+            None => {
+                items.push(Other { packets, ip_bytes });
+            }
+        }
+    }
+}
+
+impl Window {
+    /// Says what hosts may do, and whether anything of it is measured over a second: whoever has used the least of it is
+    /// evicted first, and who cannot be over any of it is not looked at.
+    pub fn go_by(&mut self, allowed: &Allowed, counts_rates: bool) {
+        self.eviction.ranking = Ranking::new(allowed);
+        self.hosts.count_rates(counts_rates);
+        self.hosts.watch(allowed);
+    }
+
+    /// Has these hosts evicted last of all, and no others.
+    pub fn protect(&mut self, hosts: HashSet<IpAddr>) {
+        self.hosts.protect(hosts);
+    }
+
+    /// Has the hosts of these networks evicted last of all, and of no others.
+    pub fn protect_networks(&mut self, networks: Vec<IpNet>) {
+        self.hosts.protect_networks(networks);
+    }
+
+    /// What hosts that were evicted sent in the window. With the sums of all hosts it makes the total.
+    pub fn other(&self) -> Other {
+        self.eviction.other_sum
+    }
+
+    /// The error of whoever enters now, the largest of all.
+    pub fn largest_error(&self) -> Sums {
+        self.eviction.bounds.largest()
+    }
+
+    /// Counts in the current slot what there is no room for.
+    pub(super) fn spill(&mut self, packets: u64, ip_bytes: u64) {
+        self.accounting.spilled_packets += packets;
+        self.accounting.spilled_bytes += ip_bytes;
+        self.eviction.bounds.spill(Sums { ip_bytes, received_bytes: 0 });
+        self.eviction.add(self.items.current(), packets, ip_bytes);
+    }
+
+    /// Makes room for the pairs that are looked up together, where there is none.
+    #[inline]
+    pub(super) fn have_room(&mut self) {
+        if self.lacks(ROOM) {
+            match self.eviction.rests_for {
+                0 => self.make_room(),
+                _ => self.eviction.rests_for -= 1,
+            }
+        }
+    }
+
+    #[inline]
+    fn lacks(&self, room: usize) -> bool {
+        self.pairs.room() < room || self.hosts.room() < room
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        // What has left the window anyway comes first, and items of it must not be found in chains.
+        self.drain(usize::MAX);
+        // Twice round at most: the ranks that are taken rise with each sample, up to the highest.
+        let mut left = 3 * self.hosts.numbers() as usize;
+        while left > 0 && self.lacks(self.eviction.room_made) {
+            left -= 1;
+            self.turn_hand();
+        }
+        if left == 0 {
+            // Nothing is to be had: what finds no room is spilled, and this is not tried for every few rows.
+            self.eviction.rests_for = TRIED_EVERY;
+        }
+    }
+
+    /// Looks at the next host, and evicts it if its rank is among the lowest.
+    fn turn_hand(&mut self) {
+        let numbers = self.hosts.numbers();
+        let Eviction { seen, taken, .. } = self.eviction;
+        // When few are left of the ranks that are taken, a new sample tells which ones are.
+        if seen == 0 || (seen >= SAMPLE as usize && taken * 16 < seen) || seen >= numbers as usize {
+            self.take_sample();
+        }
+        if self.eviction.hand >= numbers {
+            self.eviction.hand = 0;
+            self.hosts.begin_pass();
+            self.eviction.bounds.begin_pass();
+        }
+        let id = HostId(self.eviction.hand);
+        self.eviction.hand += 1;
+        self.eviction.seen += 1;
+        self.hosts.prefetch(HostId((id.0 + 8).min(numbers - 1)));
+        let host = self.hosts.get(id);
+        if !host.is_source() {
+            return;
+        }
+        if self.rank(id) <= self.eviction.takes && !self.hosts.is_new(id) {
+            self.eviction.taken += 1;
+            self.evict(id);
+        } else if host.pairs_about() > 2 * self.eviction.pairs_kept {
+            self.make_coarser(id);
+        }
+    }
+
+    /// Estimates up to which rank hosts are to be evicted: the lowest quarter of those that can be.
+    fn take_sample(&mut self) {
+        let numbers = self.hosts.numbers();
+        let step = (numbers / SAMPLE).max(1);
+        let ids = (0..numbers).step_by(step as usize).map(HostId);
+        let mut ranks: Vec<Rank> =
+            ids.filter(|&id| self.hosts.get(id).is_source()).map(|id| self.rank(id)).collect();
+        ranks.sort_unstable();
+        let at = ranks.len() * SHARE.0 / SHARE.1;
+        // Last of all means when there are no others.
+        let others = ranks.iter().rposition(|&rank| rank < Rank::HIGHEST);
+        if let Some(&rank) = ranks.get(others.map_or(at, |last| at.min(last))) {
+            self.eviction.takes = rank;
+        }
+        (self.eviction.seen, self.eviction.taken) = (1, 0);
+    }
+
+    fn rank(&self, id: HostId) -> Rank {
+        self.eviction.ranking.of(self.hosts.get(id), self.ports_count(id))
+    }
+
+    /// Takes out all that a host sent.
+    fn evict(&mut self, id: HostId) {
+        let host = self.hosts.get(id);
+        self.eviction.bounds.evict(Sums { ip_bytes: host.ip_bytes, received_bytes: 0 });
+        let leaves_trace = host.contacted_hosts == 1;
+        // It goes with the last of them, unless others speak of it.
+        while self.hosts.get(id).is_source() {
+            let pair = self.hosts.get(id).first_pair;
+            self.evict_pair(pair, leaves_trace);
+        }
+    }
+
+    fn evict_pair(&mut self, at: u32, leaves_trace: bool) {
+        let pair = self.pairs.get(at);
+        let (src, dst) = (pair.src, pair.dst);
+        if leaves_trace && pair.contacts_live > 0 && !self.hosts.is_other(dst) {
+            let (source, target) = (self.hosts.hash(src), self.hosts.hash(dst));
+            let slot = self.slot_of_contact(at);
+            self.eviction.traces.leave(source, target, slot);
+        }
+        let mut next = self.pairs.get(at).latest(&self.items);
+        while let Some(item) = next {
+            next = self.items.before(item);
+            let evicted = self.items.evict(item);
+            self.eviction.add(item.slot, evicted.packets(), evicted.ip_bytes());
+            self.take_back(&evicted);
+        }
+        self.remove_pair(at);
+    }
+
+    /// The latest live slot with a contact of a pair.
+    fn slot_of_contact(&mut self, at: u32) -> u64 {
+        let mut next = self.pairs.get(at).latest(&self.items);
+        while let Some(item) = next.filter(|&item| !self.items.get(item).is_contact()) {
+            next = self.items.before(item);
+        }
+        next.map_or(self.items.current(), |item| item.slot)
+    }
+
+    /// Makes one of the pairs of a host, but for the latest and the largest.
+    fn make_coarser(&mut self, id: HostId) {
+        let Some(rest) = self.rest_of(id) else { return };
+        let large = self.hosts.get(id).ip_bytes / LARGE_OF;
+        let mut at = self.hosts.get(id).first_pair;
+        let (mut kept, mut added) = (0, 0);
+        while at != NONE && added < self.eviction.room_made {
+            let next = self.pairs.next_of(at);
+            let pair = self.pairs.get(at);
+            if kept >= self.eviction.pairs_kept && pair.ip_bytes <= large && !self.hosts.is_other(pair.dst) {
+                self.add_to_rest(rest, at);
+                added += 1;
+            } else {
+                kept += 1;
+            }
+            at = next;
+        }
+        if at != NONE {
+            // There is more to be had of it.
+            self.eviction.hand -= 1;
+        }
+    }
+
+    /// Moves what a pair did to the rest of its source, slot by slot.
+    fn add_to_rest(&mut self, rest: u32, at: u32) {
+        let mut next = self.pairs.get(at).latest(&self.items);
+        while let Some(item) = next {
+            next = self.items.before(item);
+            let evicted = self.items.evict(item);
+            self.take_back(&evicted);
+            let (mut packets, mut ip_bytes) = (evicted.packets(), evicted.ip_bytes());
+            let owner = self.hosts.get(self.pairs.get(rest).src).owner;
+            let row = self.pairs.get_mut(rest);
+            row.packets += packets;
+            row.ip_bytes += ip_bytes;
+            self.hosts.add_sent(owner, packets, ip_bytes);
+            while packets > 0 || ip_bytes > 0 {
+                self.put_at(rest, item.slot, &mut packets, &mut ip_bytes);
+            }
+        }
+        self.remove_pair(at);
+    }
+
+    /// Adds to an item of a pair in a live slot, or to a new one as much as fits.
+    fn put_at(&mut self, at: u32, slot: u64, packets: &mut u64, ip_bytes: &mut u64) {
+        let (before, after) = self.around(at, slot);
+        if let Some(item) = before
+            && item.slot == slot
+            && self.items.get(item).add(*packets, *ip_bytes)
+        {
+            (*packets, *ip_bytes) = (0, 0);
+            return;
+        }
+        let item = Item::of(at, packets, ip_bytes);
+        self.chain(at, slot, item, before, after);
+    }
+
+    /// Counts one contact of a host for which only a trace is left, if there is one.
+    pub(super) fn credit(&mut self, owner: HostId, src: HostId, dst: HostId) {
+        if self.eviction.traces.is_empty() || self.hosts.is_other(dst) {
+            return;
+        }
+        let target = self.hosts.hash(dst);
+        if let Some(rest) = self.eviction.rests.get(&owner).copied() {
+            // What it had the credit for may be counted now: it is one contact.
+            if rest.credit.is_some_and(|trace| trace.may_be_of(target)) {
+                self.take_credit(owner, rest);
+            }
+            return;
+        }
+        if self.hosts.get(owner).contacted_hosts > 1 {
+            return;
+        }
+        let Some(trace) = self.eviction.traces.find(self.hosts.hash(src), target) else { return };
+        let Some(rest) = self.rest_of(owner) else { return };
+        if let Some(rest) = self.eviction.rests.get_mut(&owner) {
+            rest.credit = Some(trace);
+        }
+        self.contact_in(rest, trace.slot);
+    }
+
+    fn take_credit(&mut self, owner: HostId, rest: Rest) {
+        let Rest { pair: at, credit } = rest;
+        let Some(trace) = credit else { return };
+        let (item, _) = self.around(at, trace.slot.max(self.items.oldest()));
+        if let Some(item) = item.filter(|item| item.slot == trace.slot)
+            && self.items.get(item).take_contact()
+        {
+            let pair = self.pairs.get_mut(at);
+            pair.contacts_live -= 1;
+            if pair.contacts_live == 0 {
+                self.uncount_contact(at);
+            }
+        }
+        if let Some(rest) = self.eviction.rests.get_mut(&owner) {
+            rest.credit = None;
+        }
+    }
+
+    /// The row for what a host sent to nobody in particular.
+    fn rest_of(&mut self, owner: HostId) -> Option<u32> {
+        if let Some(rest) = self.eviction.rests.get(&owner) {
+            return Some(rest.pair);
+        }
+        let other = self.hosts.other()?;
+        let pair = self.pairs.insert_rest(owner, other, &mut self.hosts)?;
+        self.eviction.rests.insert(owner, Rest { pair, credit: None });
+        // It has to have an item as long as it lives.
+        let current = self.items.current();
+        self.chain(pair, current, Item::of(pair, &mut 0, &mut 0), None, None);
+        Some(pair)
+    }
+
+    /// Frees the row of a pair that has no items any more.
+    pub(super) fn remove_pair(&mut self, at: u32) {
+        let pair = self.pairs.get(at);
+        if self.hosts.is_other(pair.dst) {
+            self.eviction.rests.remove(&pair.src);
+            self.pairs.remove_rest(at, &mut self.hosts);
+        } else {
+            self.pairs.remove(at, &mut self.hosts);
+        }
+    }
+
+    /// The latest item of a pair in a slot or before it, and the one after it.
+    pub(super) fn around(&mut self, at: u32, slot: u64) -> (Option<ItemAt>, Option<ItemAt>) {
+        let (mut item, mut after) = (self.pairs.get(at).latest(&self.items), None);
+        while let Some(later) = item.filter(|item| item.slot > slot) {
+            (item, after) = (self.items.before(later), Some(later));
+        }
+        (item, after)
+    }
+
+    /// Puts an item between two of its pair.
+    pub(super) fn chain(
+        &mut self,
+        at: u32,
+        slot: u64,
+        item: Item,
+        before: Option<ItemAt>,
+        after: Option<ItemAt>,
+    ) {
+        let item = self.items.put(slot, item, before);
+        let pair = self.pairs.get_mut(at);
+        pair.items_live += 1;
+        match after {
+            Some(after) => self.items.link(after, Some(item)),
+            None => pair.set_latest(item),
+        }
+    }
+}
