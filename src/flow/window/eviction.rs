@@ -192,7 +192,7 @@ impl Window {
     fn make_room(&mut self) {
         // What has left the window anyway comes first, and items of it must not be found in chains.
         self.drain(usize::MAX);
-        // Twice round at most: the ranks that are taken rise with each sample, up to the highest.
+        // Three times round at most: in the first one all may be new, and a sample may have taken too low a rank.
         let mut left = 3 * self.hosts.numbers() as usize;
         while left > 0 && self.lacks(self.eviction.room_made) {
             left -= 1;
