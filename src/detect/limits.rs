@@ -144,23 +144,19 @@ impl Limits {
 
     /// Whether bytes received are limited for anybody, so that they must be counted.
     pub fn need_received_bytes(&self) -> bool {
-        self.all_hosts().any(|host| host.received_bytes_max.is_some())
+        self.lowest().received_bytes_max.is_some()
     }
 
     /// The limits of which hosts with this error may have used more than half unseen, each with its error and the least
     /// that it is for anybody: with these the table is too small for it.
     pub fn blurred_by(&self, errors: Sums) -> impl Iterator<Item = Blurred> {
-        let least = |of: fn(&HostLimits) -> Option<u64>| self.all_hosts().filter_map(of).min();
+        let lowest = self.lowest();
         let of = |kind, error, limit: Option<u64>| Some(Blurred { kind, error, limit: limit? });
         let both = [
-            of(FindingKind::Traffic, errors.ip_bytes, least(|host| host.ip_bytes_max)),
-            of(FindingKind::Received, errors.received_bytes, least(|host| host.received_bytes_max)),
+            of(FindingKind::Traffic, errors.ip_bytes, lowest.ip_bytes_max),
+            of(FindingKind::Received, errors.received_bytes, lowest.received_bytes_max),
         ];
         both.into_iter().flatten().filter(|blurred| blurred.error > blurred.limit / 2)
-    }
-
-    fn all_hosts(&self) -> impl Iterator<Item = &HostLimits> {
-        std::iter::once(&self.hosts).chain(self.by_network.values())
     }
 
     /// What the host of an address may do; `None` if it is never reported.
