@@ -235,6 +235,11 @@ impl Program {
         self.wait_for("it has read its configuration again", answers, |&now| now == before + 1);
     }
 
+    /// Waits until it has written this. A line that is there says nothing of the next one.
+    pub(crate) fn says(&self, needle: &str) {
+        self.wait_for(&format!("it says {needle:?}"), Self::said, |said| said.contains(needle));
+    }
+
     /// Everything that it has written so far.
     pub(crate) fn said(&self) -> String {
         self.log.text()

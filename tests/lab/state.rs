@@ -75,7 +75,7 @@ fn a_file_that_is_of_no_use_is_set_aside_and_the_unit_s_folder_is_used() {
         for useless in ["{\"version\":2}", "", "not JSON at all"] {
             fs::write(&path, useless).expect("the folder is ours");
             let program = start();
-            assert!(program.said().contains("is of no use"), "{}", program.said());
+            program.says("is of no use");
             let bad = fs::read_to_string(folder.path().join("state.json.bad")).expect("it was set aside");
             assert_eq!(bad, useless);
             assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
@@ -86,7 +86,7 @@ fn a_file_that_is_of_no_use_is_set_aside_and_the_unit_s_folder_is_used() {
         fs::remove_file(&path).expect("it was written");
         fs::create_dir(&path).expect("the folder is ours");
         let program = start();
-        assert!(program.said().contains("cannot be read"), "{}", program.said());
+        program.says("cannot be read");
         let ended = program.stop(Signal::SIGTERM);
         assert_eq!(ended.code, Some(0));
         assert!(ended.text().contains("the state cannot be kept"), "{}", ended.text());
