@@ -1,8 +1,8 @@
 //! From a frame to the delta, for live capture and replay alike: decode some, then count them together.
 
 use crate::capture::{Batch, Standing};
-use crate::flow::{Decoded, Delta};
-use crate::packet::{Frame, Skip, decode, decode_quoted, is_unreachable};
+use crate::flow::{Crossing, Decoded, Delta};
+use crate::packet::{Frame, Skip, Summary, Take, decode_into, decode_quoted, is_unreachable};
 
 /// Frames that are decoded before they are counted. Their summaries stay in the first-level cache while
 /// neither half of the work evicts the other's code, and what they need of the tables has time to arrive.
@@ -32,27 +32,16 @@ impl Intake {
         if batch.is_own_pppoe(frame) {
             return delta.skip(crossing, Skip::PppoeTerminatedHere);
         }
-        let summary = match decode(frame) {
-            Ok(summary) => summary,
-            // Malformed or not, what leaves is judged where it entered.
-            Err(_) if standing == Standing::Evidence => return delta.skip(crossing, Skip::Leaving),
-            Err(skip) => return delta.skip(crossing, skip),
-        };
-        if is_unreachable(&summary)
-            && let Some(quoted) = decode_quoted(frame)
-        {
-            delta.note_unreachable(&quoted);
-        }
-        let is_evidence = match standing {
-            Standing::Counts | Standing::Skipped(_) => false,
-            Standing::CountsIfOwn => !batch.is_own(summary.endpoints.src()),
-            Standing::Evidence => true,
-        };
         let is_received = self.counts_received && batch.arrives(frame);
-        let packet = Decoded::new(delta, crossing, summary, frame.seen_at);
-        self.decoded.push(packet.as_evidence(is_evidence).as_received(is_received));
-        if self.decoded.len() == TOGETHER {
-            self.flush(delta);
+        let mut taking =
+            Taking { batch, frame, standing, crossing, is_received, delta, decoded: &mut self.decoded };
+        let decoded = decode_into(frame, &mut taking);
+        match decoded {
+            Ok(()) if self.decoded.len() == TOGETHER => self.flush(delta),
+            Ok(()) => {}
+            // Malformed or not, what leaves is judged where it entered.
+            Err(_) if standing == Standing::Evidence => delta.skip(crossing, Skip::Leaving),
+            Err(skip) => delta.skip(crossing, skip),
         }
     }
 
@@ -61,5 +50,41 @@ impl Intake {
     pub(super) fn flush(&mut self, delta: &mut Delta) {
         delta.take_all(&mut self.decoded);
         self.decoded.clear();
+    }
+}
+
+/// A frame whose summary is awaited.
+struct Taking<'t, 'f, B> {
+    batch: &'t B,
+    frame: &'t Frame<'f>,
+    standing: Standing,
+    crossing: Crossing,
+    is_received: bool,
+    delta: &'t mut Delta,
+    decoded: &'t mut Vec<Decoded>,
+}
+
+impl<B: Batch> Take for Taking<'_, '_, B> {
+    #[inline(always)]
+    fn take(&mut self, summary: Summary) {
+        if is_unreachable(&summary) {
+            self.note_unreachable();
+        }
+        let is_evidence = match self.standing {
+            Standing::Counts | Standing::Skipped(_) => false,
+            Standing::CountsIfOwn => !self.batch.is_own(summary.endpoints.src()),
+            Standing::Evidence => true,
+        };
+        let packet = Decoded::new(self.delta, self.crossing, summary, self.frame.seen_at);
+        self.decoded.push(packet.as_evidence(is_evidence).as_received(self.is_received));
+    }
+}
+
+impl<B> Taking<'_, '_, B> {
+    #[cold]
+    fn note_unreachable(&mut self) {
+        if let Some(quoted) = decode_quoted(self.frame) {
+            self.delta.note_unreachable(&quoted);
+        }
     }
 }

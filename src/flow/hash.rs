@@ -38,20 +38,23 @@ impl Seed {
     /// assert_eq!(seed.pair(&there), seed.clone().pair(&there));
     /// assert_eq!(seed.pair(&there), seed.pair(&there.reversed()));
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn pair(&self, endpoints: &Endpoints) -> u64 {
         match endpoints {
             Endpoints::V4 { src, dst } => {
                 let (src, dst) = (src.to_bits(), dst.to_bits());
                 self.scramble(u64::from(src.min(dst)) << 32 | u64::from(src.max(dst)))
             }
-            Endpoints::V6 { src, dst } => {
-                let mut hasher = self.state.build_hasher();
-                hasher.write_u128(src.min(dst).to_bits());
-                hasher.write_u128(src.max(dst).to_bits());
-                hasher.finish()
-            }
+            Endpoints::V6 { src, dst } => self.pair_v6(src.to_bits(), dst.to_bits()),
         }
+    }
+
+    #[inline]
+    fn pair_v6(&self, src: u128, dst: u128) -> u64 {
+        let mut hasher = self.state.build_hasher();
+        hasher.write_u128(src.min(dst));
+        hasher.write_u128(src.max(dst));
+        hasher.finish()
     }
 
     /// Hash of a port of a pair, from the pair's hash by one multiplication.

@@ -3,18 +3,21 @@
 //! joined.
 //!
 //! It answers only where the general path would say the same, and leaves everything else to it. Fixed-size
-//! patterns take the bounds checks out of the field reads. All of it is inlined into the caller, since a
-//! call makes the summary go through memory once more: 18.5 ns a frame against 9.5 (bench `batch/plain`).
+//! patterns take the bounds checks out of the field reads. All of it is inlined into the caller, once for each shape of
+//! packet, and goes on there with what it read: a summary that is given back goes through memory, where it is written
+//! in small pieces and read in large ones, and a processor waits for that (18.5 ns a frame against 9.5, bench
+//! `batch/plain`).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::decode::Take;
 use super::ipv4::IPV4_HEADER_LEN_MIN;
 use super::transport::TCP_DATA_OFFSET_MIN;
 use super::{Endpoints, Frame, LinkKind, Segmentation, Summary, TcpFlags, Transport};
 
-/// Summarises a plain frame; `None` where it is not plain enough.
+/// Summarises a plain frame for `taker`; `None` where it is not plain enough.
 #[inline(always)]
-pub(super) fn summarize(frame: &Frame<'_>) -> Option<Summary> {
+pub(super) fn summarize(frame: &Frame<'_>, taker: &mut impl Take) -> Option<()> {
     if frame.link != LinkKind::Ethernet || frame.segmentation != Segmentation::None {
         return None;
     }
@@ -29,14 +32,14 @@ pub(super) fn summarize(frame: &Frame<'_>) -> Option<Summary> {
     // No underflow: the link header was captured, and `captured` ends with the frame at the latest.
     let in_frame = frame.frame_len - link_len;
     match ether_type {
-        IPV4 => ipv4(from_header, in_frame),
-        IPV6 => ipv6(from_header, in_frame),
+        IPV4 => ipv4(from_header, in_frame, taker),
+        IPV6 => ipv6(from_header, in_frame, taker),
         _ => None,
     }
 }
 
 #[inline(always)]
-fn ipv4(from_header: &[u8], in_frame: u32) -> Option<Summary> {
+fn ipv4(from_header: &[u8], in_frame: u32, taker: &mut impl Take) -> Option<()> {
     let (header, payload) = from_header.split_first_chunk::<IPV4_HEADER_LEN_MIN>()?;
     let &[0x45, _, len1, len0, _, _, frag1, frag0, _, protocol, _, _, ref addresses @ ..] = header else {
         return None;
@@ -49,11 +52,12 @@ fn ipv4(from_header: &[u8], in_frame: u32) -> Option<Summary> {
     // A declared length below the header's, 0 among them, is for the general path to judge.
     let transport = transport(protocol, payload, ip_bytes.checked_sub(20)?)?;
     let endpoints = Endpoints::V4 { src: Ipv4Addr::from(*src), dst: Ipv4Addr::from(*dst.first_chunk()?) };
-    Some(Summary::plain(endpoints, ip_bytes, protocol, transport))
+    taker.take(Summary::plain(endpoints, ip_bytes, protocol, transport));
+    Some(())
 }
 
 #[inline(always)]
-fn ipv6(from_header: &[u8], in_frame: u32) -> Option<Summary> {
+fn ipv6(from_header: &[u8], in_frame: u32, taker: &mut impl Take) -> Option<()> {
     let (header, payload) = from_header.split_first_chunk::<40>()?;
     let &[version, _, _, _, len1, len0, protocol, _, ref addresses @ ..] = header;
     let (src, dst) = addresses.split_first_chunk::<16>()?;
@@ -65,7 +69,8 @@ fn ipv6(from_header: &[u8], in_frame: u32) -> Option<Summary> {
     // A payload length of 0 is too short for either protocol: so much for jumbo options.
     let transport = transport(protocol, payload, payload_len)?;
     let endpoints = Endpoints::V6 { src: Ipv6Addr::from(*src), dst: Ipv6Addr::from(*dst.first_chunk()?) };
-    Some(Summary::plain(endpoints, ip_bytes, protocol, transport))
+    taker.take(Summary::plain(endpoints, ip_bytes, protocol, transport));
+    Some(())
 }
 
 /// `payload_len` is how much of `payload` belongs to the packet; padding may follow.

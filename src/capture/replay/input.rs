@@ -33,6 +33,11 @@ impl Input {
         &self.buffer
     }
 
+    /// All of the buffer that was read into: what is available is its end.
+    pub(super) fn filled(&self) -> &[u8] {
+        &self.buffer[..self.end]
+    }
+
     /// Where [`available`](Self::available) begins in the buffer.
     pub(super) fn position(&self) -> usize {
         self.start
@@ -41,16 +46,6 @@ impl Input {
     /// What is read and not consumed.
     pub(super) fn available(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
-    }
-
-    /// Has what lies some records ahead be fetched into the first-level cache.
-    #[inline(always)]
-    pub(super) fn prefetch(&self) {
-        for ahead in [AHEAD_BYTES, AHEAD_BYTES + CACHE_LINE_BYTES] {
-            if let Some(byte) = self.buffer.get(self.start + ahead) {
-                prefetch(byte);
-            }
-        }
     }
 
     /// Gives up the first `len` available bytes. They stay in the buffer until the next read.
@@ -152,6 +147,16 @@ impl fmt::Debug for Input {
 /// Room for a batch of ordinary frames, and small enough to stay in the cache. It grows for blocks that
 /// need more.
 const BUFFER_BYTES: usize = 1 << 16;
+
+/// Has what lies some records ahead in `bytes` be fetched into the first-level cache.
+#[inline(always)]
+pub(super) fn prefetch_ahead(bytes: &[u8]) {
+    for ahead in [AHEAD_BYTES, AHEAD_BYTES + CACHE_LINE_BYTES] {
+        if let Some(byte) = bytes.get(ahead) {
+            prefetch(byte);
+        }
+    }
+}
 
 /// The first bytes of a record ahead, and those of the packet in it.
 const AHEAD_BYTES: usize = 512;

@@ -103,12 +103,17 @@ impl Replay {
     fn collect(&mut self, frames_max: usize) -> Result<(), ReplayError> {
         self.records.clear();
         while self.records.len() < frames_max {
-            self.input.prefetch();
+            if let Format::Pcap(pcap) = &self.format {
+                let (buffer, start) = (self.input.filled(), self.input.position());
+                let end = pcap.collect(buffer, start, frames_max, &mut self.records);
+                self.input.consume(end - start);
+                if self.records.len() == frames_max {
+                    break;
+                }
+            }
             match self.format.step(self.input.available()) {
                 Ok(Step::Record { record, len }) => {
-                    let start = self.input.position();
-                    let bytes = start + record.bytes.start..start + record.bytes.end;
-                    self.records.push(Record { bytes, ..record });
+                    self.records.push(record.behind(self.input.position()));
                     self.input.consume(len);
                 }
                 Ok(Step::Other { len }) => self.input.consume(len),
@@ -205,13 +210,13 @@ impl<'b> Iterator for ReplayFrames<'b> {
     #[inline]
     fn next(&mut self) -> Option<Frame<'b>> {
         if let Some(ahead) = self.records.as_slice().get(FRAMES_AHEAD)
-            && let Some(byte) = self.buffer.get(ahead.bytes.start + IP_ADDRESSES_AT)
+            && let Some(byte) = self.buffer.get(ahead.start as usize + IP_ADDRESSES_AT)
         {
             prefetch(byte);
         }
         let record = self.records.next()?;
         Some(Frame {
-            bytes: self.buffer.get(record.bytes.clone()).unwrap_or(&[]),
+            bytes: self.buffer.get(record.start as usize..record.end()).unwrap_or(&[]),
             frame_len: record.frame_len,
             seen_at: record.seen_at,
             ifindex: record.ifindex,
@@ -227,14 +232,30 @@ impl<'b> Iterator for ReplayFrames<'b> {
 }
 
 /// What a record says of its frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Record {
     /// Where the captured bytes stand: from the record's beginning, and once collected, in the buffer.
-    bytes: Range<usize>,
+    start: u32,
+    captured: u32,
     frame_len: u32,
     seen_at: UnixNanos,
     ifindex: u32,
     link: LinkKind,
+}
+
+impl Record {
+    /// The same record of a buffer in which it begins at `at`.
+    #[inline(always)]
+    fn behind(self, at: usize) -> Self {
+        // It fits: no buffer is longer than twice the longest block, and all of it is in the buffer.
+        Self { start: self.start + at as u32, ..self }
+    }
+
+    /// Where its captured bytes end, and if it is one of pcap, it as well.
+    #[inline(always)]
+    fn end(&self) -> usize {
+        self.start as usize + self.captured as usize
+    }
 }
 
 /// What the bytes at hand begin with. Lengths count from there.
@@ -279,7 +300,6 @@ impl Format {
         Ok(Self::Pcap(pcap))
     }
 
-    #[inline]
     fn step(&mut self, bytes: &[u8]) -> Result<Step, Fault> {
         match self {
             Self::Pcap(pcap) => pcap.step(bytes),

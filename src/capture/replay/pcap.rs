@@ -12,6 +12,7 @@
 
 use pcap_parser::parse_pcap_header;
 
+use super::input::prefetch_ahead;
 use super::{Fault, Record, Step, link_kind};
 use crate::packet::LinkKind;
 use crate::time::UnixNanos;
@@ -55,34 +56,68 @@ impl Pcap {
         })
     }
 
+    /// Adds whole records that begin at `start` in `buffer` until there are `records_max`, and gives where they end: there,
+    /// [`step`](Self::step) has something else to say.
+    pub(super) fn collect(
+        &self,
+        buffer: &[u8],
+        start: usize,
+        records_max: usize,
+        records: &mut Vec<Record>,
+    ) -> usize {
+        let mut at = start;
+        while records.len() < records_max
+            && let Some(bytes) = buffer.get(at..)
+            && let Some(record) = self.whole(bytes)
+        {
+            prefetch_ahead(bytes);
+            records.push(record.behind(at));
+            at += record.end();
+        }
+        at
+    }
+
     /// Reads what `bytes` begin with.
-    #[inline]
     pub(super) fn step(&self, bytes: &[u8]) -> Result<Step, Fault> {
-        let header = bytes.first_chunk().filter(|_| bytes.len() >= self.record_header_len);
-        let Some(&[s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, o0, o1, o2, o3]) = header else {
-            return Ok(Step::Incomplete { what: "the header of a record", needed: self.record_header_len });
-        };
-        let [seconds, fraction, captured, original] =
-            [[s0, s1, s2, s3], [f0, f1, f2, f3], [c0, c1, c2, c3], [o0, o1, o2, o3]]
-                .map(|word| self.word(word));
-        let captured = captured as usize;
-        if captured > CAPTURED_LEN_MAX {
-            return Err(too_long(captured));
+        if let Some(record) = self.whole(bytes) {
+            return Ok(Step::Record { record, len: record.end() });
         }
-        let len = self.record_header_len + captured;
-        if bytes.len() < len {
-            return Ok(Step::Incomplete { what: "a record", needed: len });
+        let needed = self.record_header_len;
+        match self.header(bytes) {
+            None => Ok(Step::Incomplete { what: "the header of a record", needed }),
+            Some(header) if header.captured > CAPTURED_LEN_MAX => Err(too_long(header.captured)),
+            Some(header) => {
+                Ok(Step::Incomplete { what: "a record", needed: needed + header.captured as usize })
+            }
         }
+    }
+
+    /// The record that `bytes` begin with, if it is one and all of it is there.
+    #[inline(always)]
+    fn whole(&self, bytes: &[u8]) -> Option<Record> {
+        let Header { seconds, fraction, captured, original } = self.header(bytes)?;
+        if captured > CAPTURED_LEN_MAX || bytes.len() < self.record_header_len + captured as usize {
+            return None;
+        }
+        // It is 16 or 24.
+        let start = self.record_header_len as u32;
         // It fits: both factors are below 2^32 and 2^30.
         let seen_at = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.fraction_nanos;
-        let record = Record {
-            bytes: self.record_header_len..len,
-            frame_len: original,
-            seen_at: UnixNanos(seen_at),
-            ifindex: 0,
-            link: self.link,
-        };
-        Ok(Step::Record { record, len })
+        let seen_at = UnixNanos(seen_at);
+        Some(Record { start, captured, frame_len: original, seen_at, ifindex: 0, link: self.link })
+    }
+
+    /// The words of a record header, if it is there.
+    #[inline(always)]
+    fn header(&self, bytes: &[u8]) -> Option<Header> {
+        let header = bytes.first_chunk().filter(|_| bytes.len() >= self.record_header_len)?;
+        let &[s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, o0, o1, o2, o3] = header;
+        Some(Header {
+            seconds: self.word([s0, s1, s2, s3]),
+            fraction: self.word([f0, f1, f2, f3]),
+            captured: self.word([c0, c1, c2, c3]),
+            original: self.word([o0, o1, o2, o3]),
+        })
     }
 
     #[inline(always)]
@@ -91,8 +126,16 @@ impl Pcap {
     }
 }
 
+/// What a record says of itself.
+struct Header {
+    seconds: u32,
+    fraction: u32,
+    captured: u32,
+    original: u32,
+}
+
 #[cold]
-fn too_long(captured: usize) -> Fault {
+fn too_long(captured: u32) -> Fault {
     let expected = "a record of at most 262144 captured bytes";
     Fault { expected, found: format!("one of {captured}") }
 }
@@ -104,7 +147,7 @@ pub(super) const FILE_HEADER_LEN: usize = 24;
 const RECORD_HEADER_LEN: usize = 16;
 
 /// The longest that libpcap reads (`MAXIMUM_SNAPLEN`): what claims more is no record.
-const CAPTURED_LEN_MAX: usize = 262_144;
+const CAPTURED_LEN_MAX: u32 = 262_144;
 
 #[cfg(test)]
 mod tests {

@@ -12,8 +12,6 @@
 //! The framing is checked here, and a whole block goes to the parser, so that a field that lies is told
 //! from a file that ends.
 
-use std::ops::Range;
-
 use pcap_parser::nom::IResult;
 use pcap_parser::{
     EnhancedPacketBlock, InterfaceDescriptionBlock, OptionCode, PcapError, SimplePacketBlock,
@@ -133,8 +131,7 @@ impl Pcapng {
         };
         let packet: EnhancedPacketBlock<'_> = parsed(result, "a packet that fits into its block")?;
         let units = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
-        let bytes = PACKET_HEADER_LEN..PACKET_HEADER_LEN + packet.caplen as usize;
-        self.timed_packet(packet.if_id, units, bytes, packet.origlen, block.len())
+        self.timed_packet(packet.if_id, units, [packet.caplen, packet.origlen], block.len())
     }
 
     fn obsolete_packet(&mut self, block: &[u8]) -> Result<Step, Fault> {
@@ -144,13 +141,12 @@ impl Pcapng {
         let word = |at: usize| u32_of([head[at], head[at + 1], head[at + 2], head[at + 3]], self.big_endian);
         let interface = if self.big_endian { word(8) >> 16 } else { word(8) & 0xffff };
         let units = u64::from(word(12)) << 32 | u64::from(word(16));
-        let (captured, original) = (word(20) as usize, word(24));
-        if captured > rest.len().saturating_sub(4) {
+        let (captured, original) = (word(20), word(24));
+        if captured as usize > rest.len().saturating_sub(4) {
             let found = format!("{captured} captured bytes in a block of {}", block.len());
             return Err(Fault { expected: "a packet that fits into its block", found });
         }
-        let bytes = PACKET_HEADER_LEN..PACKET_HEADER_LEN + captured;
-        self.timed_packet(interface, units, bytes, original, block.len())
+        self.timed_packet(interface, units, [captured, original], block.len())
     }
 
     fn simple_packet(&mut self, block: &[u8]) -> Result<Step, Fault> {
@@ -162,9 +158,11 @@ impl Pcapng {
         let packet: SimplePacketBlock<'_> = parsed(result, "a simple packet")?;
         let interface = self.interface(0)?;
         let snapped = if interface.snap_len == 0 { u32::MAX } else { interface.snap_len };
-        let captured = (packet.origlen.min(snapped) as usize).min(packet.data.len());
+        // It fits: a block is no longer than `BLOCK_BYTES_MAX`.
+        let captured = packet.origlen.min(snapped).min(packet.data.len() as u32);
         let record = Record {
-            bytes: SIMPLE_HEADER_LEN..SIMPLE_HEADER_LEN + captured,
+            start: SIMPLE_HEADER_LEN as u32,
+            captured,
             frame_len: packet.origlen,
             seen_at: self.last_seen_at,
             ifindex: self.ifindex(0),
@@ -177,14 +175,14 @@ impl Pcapng {
         &mut self,
         interface: u32,
         units: u64,
-        bytes: Range<usize>,
-        frame_len: u32,
+        [captured, frame_len]: [u32; 2],
         len: usize,
     ) -> Result<Step, Fault> {
         let Interface { link, clock, .. } = self.interface(interface)?;
         self.last_seen_at = clock.unix_nanos(units);
         let (seen_at, ifindex) = (self.last_seen_at, self.ifindex(interface));
-        Ok(Step::Record { record: Record { bytes, frame_len, seen_at, ifindex, link }, len })
+        let record = Record { start: PACKET_HEADER_LEN as u32, captured, frame_len, seen_at, ifindex, link };
+        Ok(Step::Record { record, len })
     }
 
     fn interface(&self, number: u32) -> Result<Interface, Fault> {
