@@ -59,6 +59,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // The allocator asks for huge pages for all of its memory, of which a program that waits uses little and here and
+    // there: 36 MiB instead of 8. A million pairs take 4 % longer without them. A kernel that refuses costs memory, no more.
+    let _ = nix::sys::prctl::set_thp_disable(true);
     let code = match obey(CommandLine::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error),

@@ -214,8 +214,16 @@ impl Hosts {
 
     /// Has the place fetched where an address is looked for.
     #[inline]
-    pub(super) fn prefetch_addr(&self, addr: &IpAddr) {
+    pub(super) fn prefetch_place(&self, addr: &IpAddr) {
         self.index.prefetch(self.place(addr));
+    }
+
+    /// Has the host fetched that an address has if it has any, once its place was.
+    #[inline]
+    pub(super) fn prefetch_candidate(&self, addr: &IpAddr) {
+        if let Some(at) = self.index.first(self.place(addr)) {
+            self.rows.prefetch(at);
+        }
     }
 
     /// Has a host fetched that is read soon.

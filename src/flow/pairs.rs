@@ -227,7 +227,8 @@ impl Pairs {
         self.rows.prefetch(at);
     }
 
-    /// The row that a pair has if it has any, to be fetched before [`find`](Self::find) asks whether it is the one.
+    /// The row that a pair has if it has any, to be fetched before [`find_from`](Self::find_from) asks whether it is the
+    /// one.
     #[inline]
     pub(super) fn candidate(&self, sought: &Sought) -> Option<u32> {
         self.index.first(sought.place)
@@ -236,18 +237,28 @@ impl Pairs {
     /// The row of a pair.
     #[inline]
     pub(super) fn find(&self, sought: &Sought, hosts: &Hosts) -> Option<u32> {
-        self.index.find(sought.place, |at| {
-            let pair = &self.rows[at];
-            pair.check == sought.check
-                && match sought.endpoints {
-                    // Place and check are all of the hash, which no other IPv4 pair has.
-                    Endpoints::V4 { .. } => true,
-                    Endpoints::V6 { src, dst } => {
-                        hosts.get(pair.src).addr() == IpAddr::V6(src)
-                            && hosts.get(pair.dst).addr() == IpAddr::V6(dst)
-                    }
+        self.index.find(sought.place, |at| self.is(at, sought, hosts))
+    }
+
+    /// The row of a pair, which a [`candidate`](Self::candidate) nearly always is.
+    #[inline]
+    pub(super) fn find_from(&self, candidate: u32, sought: &Sought, hosts: &Hosts) -> Option<u32> {
+        if self.is(candidate, sought, hosts) { Some(candidate) } else { self.find(sought, hosts) }
+    }
+
+    /// Whether the row at the place of a pair is its own.
+    #[inline]
+    fn is(&self, at: u32, sought: &Sought, hosts: &Hosts) -> bool {
+        let pair = &self.rows[at];
+        pair.check == sought.check
+            && match sought.endpoints {
+                // Place and check are all of the hash, which no other IPv4 pair has.
+                Endpoints::V4 { .. } => true,
+                Endpoints::V6 { src, dst } => {
+                    hosts.get(pair.src).addr() == IpAddr::V6(src)
+                        && hosts.get(pair.dst).addr() == IpAddr::V6(dst)
                 }
-        })
+            }
     }
 
     /// A new row for a pair that has none, with the sums of `owner`; `None` when there is no room for it or one of its

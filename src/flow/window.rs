@@ -263,7 +263,7 @@ impl Window {
                 break;
             }
             left -= exchanges.len();
-            exchanges.iter().for_each(|(_, exchange)| self.prefetch_exchange(exchange));
+            self.prefetch_exchanges(&exchanges);
             for (number, exchange) in &exchanges {
                 self.decide_exchange(*number, exchange);
             }
@@ -393,37 +393,55 @@ impl Window {
     }
 
     fn fold_pairs<P: PairKey>(&mut self, rows: &[Row<P, PairDelta>], at: Moment) {
-        let current = self.items.current();
         for rows in rows.chunks(TOGETHER) {
-            let mut candidates = [None; TOGETHER];
-            for row in rows {
-                self.pairs.prefetch_place(&Sought::new(row.hash, &row.key.endpoints()));
-            }
-            for (row, candidate) in rows.iter().zip(&mut candidates) {
-                *candidate = self.pairs.candidate(&Sought::new(row.hash, &row.key.endpoints()));
-                match candidate {
-                    Some(pair) => self.pairs.prefetch(*pair),
-                    None => self.hosts.prefetch_addr(&row.key.endpoints().src()),
-                }
-            }
-            for pair in candidates.iter().flatten() {
-                let pair = self.pairs.get(*pair);
-                self.hosts.prefetch(pair.src);
-                if let Some(item) = pair.latest(&self.items)
-                    && item.slot == current
-                {
-                    self.items.prefetch(item);
-                }
-            }
+            // First of all: it may take rows out that would be candidates.
             self.have_room();
-            for row in rows {
-                self.fold_pair(&Sought::new(row.hash, &row.key.endpoints()), &row.value, at);
+            let candidates = self.fetch(rows);
+            for (row, candidate) in rows.iter().zip(candidates) {
+                self.fold_pair(&Sought::new(row.hash, &row.key.endpoints()), candidate, &row.value, at);
             }
         }
     }
 
-    fn fold_pair(&mut self, sought: &Sought, delta: &PairDelta, at: Moment) {
-        let found = self.pairs.find(sought, &self.hosts).or_else(|| {
+    /// Has everything fetched that rows are folded into, step by step, since each step leads to the next. Gives the rows
+    /// that they may be of: none is sure, and where there is none the pair is new.
+    fn fetch<P: PairKey>(&self, rows: &[Row<P, PairDelta>]) -> [Option<u32>; TOGETHER] {
+        let mut candidates = [None; TOGETHER];
+        for row in rows {
+            self.pairs.prefetch_place(&Sought::new(row.hash, &row.key.endpoints()));
+        }
+        for (row, candidate) in rows.iter().zip(&mut candidates) {
+            let endpoints = row.key.endpoints();
+            *candidate = self.pairs.candidate(&Sought::new(row.hash, &endpoints));
+            match candidate {
+                Some(pair) => self.pairs.prefetch(*pair),
+                None => {
+                    [endpoints.src(), endpoints.dst()].iter().for_each(|addr| self.hosts.prefetch_place(addr))
+                }
+            }
+        }
+        let current = self.items.current();
+        for (row, candidate) in rows.iter().zip(&candidates) {
+            let Some(pair) = candidate else {
+                let endpoints = row.key.endpoints();
+                [endpoints.src(), endpoints.dst()]
+                    .iter()
+                    .for_each(|addr| self.hosts.prefetch_candidate(addr));
+                continue;
+            };
+            let pair = self.pairs.get(*pair);
+            self.hosts.prefetch(pair.src);
+            if let Some(item) = pair.latest(&self.items)
+                && item.slot == current
+            {
+                self.items.prefetch(item);
+            }
+        }
+        candidates
+    }
+
+    fn fold_pair(&mut self, sought: &Sought, candidate: Option<u32>, delta: &PairDelta, at: Moment) {
+        let found = candidate.and_then(|at| self.pairs.find_from(at, sought, &self.hosts)).or_else(|| {
             let owner = self.groups.owner(sought.endpoints.src());
             self.pairs.insert(sought, &mut self.hosts, owner)
         });
@@ -459,29 +477,29 @@ impl Window {
             return;
         }
         for rows in rows.chunks(TOGETHER) {
-            let sought = |row: &Row<PortOf<P>, PortDelta>| {
+            let mut hashes = [0; TOGETHER];
+            for (row, hash) in rows.iter().zip(&mut hashes) {
                 let endpoints = row.key.pair.endpoints();
-                Sought::new(self.seed.pair(&endpoints), &endpoints)
-            };
-            for row in rows {
-                self.pairs.prefetch_place(&sought(row));
+                *hash = self.seed.pair(&endpoints);
+                self.pairs.prefetch_place(&Sought::new(*hash, &endpoints));
             }
-            for row in rows {
-                if let Some(pair) = self.pairs.candidate(&sought(row)) {
-                    self.pairs.prefetch(pair);
+            let mut candidates = [None; TOGETHER];
+            for ((row, hash), candidate) in rows.iter().zip(hashes).zip(&mut candidates) {
+                *candidate = self.pairs.candidate(&Sought::new(hash, &row.key.pair.endpoints()));
+                if let Some(pair) = candidate {
+                    self.pairs.prefetch(*pair);
                 }
             }
             if let Some(ports) = &self.ports {
-                for row in rows {
+                for (row, pair) in rows.iter().zip(candidates) {
                     // Whose port it is, unless he is one of a group.
-                    if let Some(pair) = self.pairs.candidate(&sought(row)) {
+                    if let Some(pair) = pair {
                         ports.prefetch(self.pairs.get(pair).src, row.key.protocol, row.key.dst_port);
                     }
                 }
             }
-            for row in rows {
-                let pair_hash = self.seed.pair(&row.key.pair.endpoints());
-                self.fold_port(pair_hash, &row.key.key(), row.value.signs, at);
+            for (row, hash) in rows.iter().zip(hashes) {
+                self.fold_port(hash, &row.key.key(), row.value.signs, at);
             }
         }
     }

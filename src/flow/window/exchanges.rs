@@ -62,9 +62,17 @@ impl Window {
         }
     }
 
-    /// Has the rows fetched that a decision reads.
-    pub(super) fn prefetch_exchange(&self, exchange: &Pending) {
-        self.pairs.prefetch(exchange.pair);
+    /// Has everything fetched that decisions read.
+    pub(super) fn prefetch_exchanges(&self, exchanges: &[(u32, Pending)]) {
+        let rows = || exchanges.iter().map(|(_, exchange)| exchange.pair);
+        rows().for_each(|row| self.pairs.prefetch(row));
+        for row in rows() {
+            let pair = self.pairs.get(row);
+            [pair.src, pair.dst].into_iter().for_each(|host| self.hosts.prefetch(host));
+            if let Some(item) = pair.latest(&self.items) {
+                self.items.prefetch(item);
+            }
+        }
     }
 
     /// Gives an exchange its roles, and whoever began it a contact.
