@@ -415,18 +415,13 @@ impl Window {
             *candidate = self.pairs.candidate(&Sought::new(row.hash, &endpoints));
             match candidate {
                 Some(pair) => self.pairs.prefetch(*pair),
-                None => {
-                    [endpoints.src(), endpoints.dst()].iter().for_each(|addr| self.hosts.prefetch_place(addr))
-                }
+                None => endpoints.hosts().iter().for_each(|host| self.hosts.prefetch_place(host)),
             }
         }
         let current = self.items.current();
         for (row, candidate) in rows.iter().zip(&candidates) {
             let Some(pair) = candidate else {
-                let endpoints = row.key.endpoints();
-                [endpoints.src(), endpoints.dst()]
-                    .iter()
-                    .for_each(|addr| self.hosts.prefetch_candidate(addr));
+                row.key.endpoints().hosts().iter().for_each(|host| self.hosts.prefetch_candidate(host));
                 continue;
             };
             let pair = self.pairs.get(*pair);

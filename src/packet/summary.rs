@@ -40,6 +40,11 @@ impl Endpoints {
         }
     }
 
+    /// Source and destination.
+    pub fn hosts(&self) -> [IpAddr; 2] {
+        [self.src(), self.dst()]
+    }
+
     /// The source address.
     pub fn src(&self) -> IpAddr {
         match *self {
