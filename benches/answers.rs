@@ -23,7 +23,7 @@ fn report() -> Report {
     windows::count(&mut delta, 0..PAIRS, UnixNanos(windows::SECOND));
     window.fold(&delta);
     let mut listing = Listing::new(ListingRoom::from_memory(4_000_000_000), false);
-    listing.begin();
+    listing.begin(std::iter::empty());
     while !window.list_part(&mut listing) {}
     let (hosts, hosts_omitted) = listing.take();
     Report { snapshot: Snapshot { hosts, hosts_omitted, ..Snapshot::default() }, ..Report::default() }

@@ -19,7 +19,7 @@ fn snapshot(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("pairs", pairs), |bencher| {
             let mut listing = Listing::new(ListingRoom::from_memory(4_000_000_000), false);
             bencher.iter(|| {
-                listing.begin();
+                listing.begin(std::iter::empty());
                 // As the analyst makes it: in parts, and in the memory of the one before.
                 while !window.list_part(&mut listing) {}
                 let (chart, _) = listing.take();

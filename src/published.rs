@@ -2,31 +2,56 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
 /// A value that one thread replaces and many read. Readers clone an `Arc` and never make the writer wait.
 #[derive(Debug)]
-pub struct Published<T>(ArcSwap<T>);
+pub struct Published<T> {
+    value: ArcSwap<T>,
+    was_read: AtomicBool,
+}
 
 impl<T> Published<T> {
     /// Publishes the first value.
     pub fn new(first: T) -> Self {
-        Self(ArcSwap::from_pointee(first))
+        Self { value: ArcSwap::from_pointee(first), was_read: AtomicBool::new(false) }
     }
 
     /// Replaces the value; readers of the old one keep it.
     pub fn publish(&self, next: T) {
-        self.0.store(Arc::new(next));
+        self.value.store(Arc::new(next));
     }
 
     /// Replaces the value and gives the old one, which readers may still hold.
     pub fn replace(&self, next: T) -> Arc<T> {
-        self.0.swap(Arc::new(next))
+        self.value.swap(Arc::new(next))
     }
 
     /// The current value.
     pub fn read(&self) -> Arc<T> {
-        self.0.load_full()
+        self.was_read.store(true, Ordering::Relaxed);
+        self.value.load_full()
+    }
+
+    /// Whether anybody has read a value since this was last asked.
+    pub fn take_was_read(&self) -> bool {
+        self.was_read.swap(false, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whether_it_was_read_is_known_once() {
+        let published = Published::new(1);
+        assert!(!published.take_was_read());
+        assert_eq!((*published.read(), *published.read()), (1, 1));
+        assert!(published.take_was_read() && !published.take_was_read());
+        published.publish(2);
+        assert!(!published.take_was_read(), "whoever publishes does not read");
     }
 }

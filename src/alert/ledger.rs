@@ -67,6 +67,15 @@ pub struct Evidence {
     pub scan: Option<ScanEvidence>,
 }
 
+/// What of it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of it.
+    Everything,
+    /// What speaks for a scan: the rest may be left out.
+    Scan,
+}
+
 /// A host, or none where it is about the capture itself, and a limit.
 type Subject = (Option<IpAddr>, AlertKind);
 
@@ -136,7 +145,7 @@ impl Ledger {
         finding: &Finding,
         now: Moment,
         civil: UnixNanos,
-        evidence: impl FnOnce() -> Evidence,
+        evidence: impl FnOnce(Wanted) -> Evidence,
     ) -> Option<Notice> {
         let subject = (finding.source, finding.kind);
         if let Some(open) = self.open.get_mut(&subject) {
@@ -144,7 +153,7 @@ impl Ledger {
             let was_said = open.said();
             let is_confirmed = open.alert.life.is_possible && finding.is_certain();
             if std::mem::take(&mut open.lacks_evidence) || is_confirmed {
-                open.take_evidence(evidence(), now);
+                open.take_evidence(evidence(Wanted::Everything), now);
             } else if finding.measured >= open.grows_at || open.ripe_at.is_some_and(|at| now >= at) {
                 open.gather(finding.measured, now, evidence);
             }
@@ -169,7 +178,7 @@ impl Ledger {
         };
         let measured = peak.max(finding.measured);
         let is_possible = !finding.is_certain();
-        let Evidence { ip_bytes, destinations, ports, loss, scan } = evidence();
+        let Evidence { ip_bytes, destinations, ports, loss, scan } = evidence(Wanted::Everything);
         let alert = Alert {
             id,
             kind: finding.kind,
@@ -445,12 +454,12 @@ impl OpenAlert {
 
     /// Gathers what speaks for a scan again. What is less certain than before, since too much of it is too young to
     /// tell, is left alone.
-    fn gather(&mut self, measured: u64, now: Moment, evidence: impl FnOnce() -> Evidence) {
+    fn gather(&mut self, measured: u64, now: Moment, evidence: impl FnOnce(Wanted) -> Evidence) {
         let has_grown = measured >= self.grows_at;
         self.grows_at = self.grows_at.max(measured.saturating_mul(2));
         self.ripe_at = None;
         let Some(before) = &mut self.alert.scan else { return };
-        let Some(scan) = evidence().scan else { return };
+        let Some(scan) = evidence(Wanted::Scan).scan else { return };
         self.ripe_at = if has_grown { ripe_at(&scan, now) } else { None };
         if scan.confidence >= before.confidence {
             *before = scan;
@@ -491,7 +500,7 @@ mod tests {
     }
 
     fn note(ledger: &mut Ledger, finding: &Finding, seconds: u64) -> Option<Notice> {
-        ledger.note(finding, Moment(seconds * SECOND), UnixNanos(seconds * SECOND), Evidence::default)
+        ledger.note(finding, Moment(seconds * SECOND), UnixNanos(seconds * SECOND), |_| Evidence::default())
     }
 
     fn close(ledger: &mut Ledger, seconds: u64) -> Vec<Notice> {
@@ -578,7 +587,7 @@ mod tests {
         assert!(possible.life.is_possible);
         assert_eq!((possible.measured, possible.up_to(), possible.limit), (80, 130, 100));
         assert_eq!(note(&mut ledger, &blurred(1, 90, 45), 1001), None, "it is said once");
-        let bytes = |ip_bytes| move || Evidence { ip_bytes, ..Evidence::default() };
+        let bytes = |ip_bytes| move |_| Evidence { ip_bytes, ..Evidence::default() };
         let at = |second: u64| (Moment(second * SECOND), UnixNanos(second * SECOND));
         let (now, civil) = at(1002);
         let Some(Notice::Confirmed(certain)) = ledger.note(&blurred(1, 101, 5), now, civil, bytes(101))
@@ -724,7 +733,7 @@ mod tests {
         assert_eq!(notices, []);
         let note = |ledger: &mut Ledger, host: u8, measured: u64, second: u64| {
             let finding = finding(host, AlertKind::Traffic, measured);
-            let evidence = || Evidence { ip_bytes: measured, ..Evidence::default() };
+            let evidence = |_| Evidence { ip_bytes: measured, ..Evidence::default() };
             ledger.note(&finding, Moment(second * SECOND), UnixNanos((second + 972) * SECOND), evidence)
         };
         assert_eq!(note(&mut after, 1, 220, 51), None, "that and twice the limit were said");

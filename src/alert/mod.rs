@@ -29,7 +29,7 @@ use std::time::Duration;
 pub use comparison::Comparison;
 pub use json::{json, json_with_origin, rfc3339};
 pub use lag::{Lag, Longest, Step};
-pub use ledger::{Changes, Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes};
+pub use ledger::{Changes, Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes, Wanted};
 pub use line::Line;
 pub use memory::{Memory, MemoryFault};
 pub use mute::{

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::alert::{Evidence, Ledger, Memory, Mute, NewMute, Notice, QuietTimes, Report, TooManyMutes};
+use crate::alert::{
+    Evidence, Ledger, Memory, Mute, NewMute, Notice, QuietTimes, Report, TooManyMutes, Wanted,
+};
 use crate::capture::KernelView;
 use crate::detect::{self, Blurred, Finding, FindingKind};
 use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, ListingRoom, Seed, Snapshot, Sums, Window};
@@ -179,7 +181,7 @@ impl Analyst {
             if !is_said && !self.suspects.accuses(finding, window, now) {
                 continue;
             }
-            let evidence = || evidence(window, finding, now, self.hides_destinations);
+            let evidence = |wanted| evidence(window, finding, now, wanted, self.hides_destinations);
             notices.extend(self.ledger.note(finding, now, civil, evidence));
         }
         let accused: HashSet<IpAddr> = self.ledger.open_sources().collect();
@@ -266,23 +268,33 @@ fn say_blurred(errors: Sums, limits: &detect::Limits, said: &mut Vec<FindingKind
     }
 }
 
-fn evidence(window: &Window, finding: &Finding, now: Moment, hides_destinations: bool) -> Evidence {
+/// Pairs of a host that an alert's destinations are chosen of, the latest ones: what is gathered at once must not take
+/// longer than a few milliseconds, and reports show the destinations of all.
+const EVIDENCE_PAIRS_MAX: usize = 1 << 15;
+
+fn evidence(
+    window: &Window,
+    finding: &Finding,
+    now: Moment,
+    wanted: Wanted,
+    hides_destinations: bool,
+) -> Evidence {
     let loss = window.loss();
     let Some(source) = finding.source else { return Evidence { loss, ..Evidence::default() } };
-    let row = window.host(&source).unwrap_or_else(|| HostRow::silent(source));
+    let mut scan = scan_evidence(window, finding, now).map(|(scan, _)| scan);
+    if hides_destinations && let Some(scan) = &mut scan {
+        scan.targets.clear();
+    }
+    if wanted == Wanted::Scan {
+        return Evidence { loss, scan, ..Evidence::default() };
+    }
+    let pairs_max = if hides_destinations { 0 } else { EVIDENCE_PAIRS_MAX };
+    let row = window.host_by(&source, pairs_max).unwrap_or_else(|| HostRow::silent(source));
     let ports = match finding.kind {
         detect::FindingKind::ScanningPort => window.ports_of(&source),
         _ => Vec::new(),
     };
-    let mut scan = scan_evidence(window, finding, now).map(|(scan, _)| scan);
-    let mut destinations = row.destinations;
-    if hides_destinations {
-        destinations.clear();
-        if let Some(scan) = &mut scan {
-            scan.targets.clear();
-        }
-    }
-    Evidence { ip_bytes: row.ip_bytes, destinations, ports, loss, scan }
+    Evidence { ip_bytes: row.ip_bytes, destinations: row.destinations, ports, loss, scan }
 }
 
 #[cfg(test)]

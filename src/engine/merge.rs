@@ -44,6 +44,9 @@ const PUBLISH: Duration = Duration::from_millis(500);
 /// analyst from its work, and it is the first thing that a late analyst leaves out.
 const RESTS_BETWEEN: u32 = 4;
 
+/// The same where nobody has read a report since the last one was made, and nothing was said.
+const RESTS_UNREAD: u32 = 20;
+
 /// What others want of the analyst; it is taken before the next judgement.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -210,7 +213,7 @@ impl Merge {
         });
         let took = std::mem::take(&mut turns.report_took) + took;
         turns.reports.is_done(now);
-        turns.pace = Pace::after(turns.report_began, monotonic_now(), took);
+        turns.pace = Pace::after(turns.report_began, monotonic_now(), took, self.report.take_was_read());
     }
 
     /// Does what was ordered; whether that was anything.
@@ -301,10 +304,12 @@ struct Pace {
 }
 
 impl Pace {
-    /// After a report that was begun at `began`, ended at `ended`, and took so long in all its parts.
-    fn after(began: Moment, ended: Moment, took: Duration) -> Self {
+    /// After a report that was begun at `began`, ended at `ended`, and took so long in all its parts. With `is_read`,
+    /// somebody reads them.
+    fn after(began: Moment, ended: Moment, took: Duration, is_read: bool) -> Self {
         let with_news_at = ended.plus(took * RESTS_BETWEEN);
-        Self { has_news: false, with_news_at, at: with_news_at.max(began.plus(PUBLISH)) }
+        let rests = if is_read { RESTS_BETWEEN } else { RESTS_UNREAD };
+        Self { has_news: false, with_news_at, at: ended.plus(took * rests).max(began.plus(PUBLISH)) }
     }
 
     fn due_at(&self) -> Moment {
@@ -321,13 +326,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_take_a_fifth_of_the_time_at_most() {
+    fn reports_take_a_fifth_of_the_time_at_most_and_less_where_nobody_reads_them() {
         let ms = |ms: u64| Moment(1_000_000 * ms);
-        // How long the last report took, from 1000 on, and when the next one is due without and with news.
-        for (took_ms, due_ms, due_with_news_ms) in
-            [(0, 1500, 1000), (1, 1500, 1005), (100, 1500, 1500), (300, 2500, 2500)]
-        {
-            let mut pace = Pace::after(ms(1000), ms(1000 + took_ms), Duration::from_millis(took_ms));
+        // Whether somebody reads them, how long the last report took, from 1000 on, and when the next one is due without
+        // and with news.
+        for (is_read, took_ms, due_ms, due_with_news_ms) in [
+            (true, 0, 1500, 1000),
+            (true, 1, 1500, 1005),
+            (true, 100, 1500, 1500),
+            (true, 300, 2500, 2500),
+            (false, 1, 1500, 1005),
+            (false, 20, 1500, 1100),
+            (false, 300, 7300, 2500),
+        ] {
+            let took = Duration::from_millis(took_ms);
+            let mut pace = Pace::after(ms(1000), ms(1000 + took_ms), took, is_read);
             for due_ms in [due_ms, due_with_news_ms] {
                 assert!(pace.is_due(ms(due_ms)), "{took_ms} {pace:?}");
                 assert!(!pace.is_due(ms(due_ms - 1)), "{took_ms} {pace:?}");

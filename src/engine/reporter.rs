@@ -107,7 +107,7 @@ impl Reporter {
         match self.stage {
             Stage::Resting => {
                 self.reclaim();
-                self.listing.begin();
+                self.listing.begin(ledger.open_sources());
                 self.listed_since = civil;
                 self.stage = Stage::Listing;
             }
@@ -170,6 +170,10 @@ impl Reporter {
                 return;
             };
             if let Some(source) = source.filter(|source| !self.rows.contains_key(source)) {
+                if let Some(row) = self.listing.take_row(&source) {
+                    self.rows.insert(source, Some(row));
+                    continue;
+                }
                 let hides = self.hides_destinations;
                 let row = self.row.get_or_insert_with(|| HostListing::new(source, hides));
                 if !window.list_host(row, &mut rows_left) {

@@ -31,6 +31,7 @@ use nix::errno::Errno;
 
 use super::abi;
 use super::packet_socket::PacketSocket;
+use super::prefetch::prefetch;
 
 /// Sizes of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,8 +248,23 @@ pub fn frames_in_block(block: &[u8], preamble: Preamble) -> Frames<'_> {
     }
 }
 
+/// Frames whose description and headers are fetched ahead: the kernel wrote them on another core, as a rule.
+const FRAMES_AHEAD: usize = 6;
+
 impl<'a> Frames<'a> {
+    /// Has a frame be fetched that is thought to begin at `at`, if frames are as long as the last one: its description,
+    /// and the headers behind it.
+    #[inline(always)]
+    fn prefetch(&self, at: usize) {
+        for part in [0, 64, abi::FRAME_HEADER_BYTES + 60] {
+            if let Some(byte) = self.block.get(at.saturating_add(part)) {
+                prefetch(byte);
+            }
+        }
+    }
+
     /// The frame at `at` unless it was dropped, and how far the next one is.
+    #[inline(always)]
     fn read(&self) -> Option<(Option<RawFrame<'a>>, usize)> {
         let frame = self.block.get(self.at..)?;
         let header = frame.first_chunk::<{ abi::FRAME_HEADER_BYTES }>()?;
@@ -295,6 +311,7 @@ impl<'a> Iterator for Frames<'a> {
             // The last frame's distance is 0 and is not followed. Any other that does not go past this frame's own
             // description would lead in circles: the next step reports it.
             self.at = if distance >= abi::FRAME_HEADER_BYTES {
+                self.prefetch(self.at.saturating_add(FRAMES_AHEAD.saturating_mul(distance)));
                 self.at.saturating_add(distance)
             } else {
                 usize::MAX

@@ -5,7 +5,7 @@
 //! a row is of one moment, unless its host has so many destinations that they take several parts.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::flow::chart::{Chart, order_some};
@@ -64,6 +64,9 @@ pub struct Listing {
     bytes: u64,
     chart: Chart,
     hosts_omitted: usize,
+    /// Hosts whose rows are asked for by themselves, and those of them that were made.
+    asked: HashSet<IpAddr>,
+    found: HashMap<IpAddr, HostRow>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,6 +226,8 @@ impl Listing {
             bytes: 0,
             chart: Chart::default(),
             hosts_omitted: 0,
+            asked: HashSet::new(),
+            found: HashMap::new(),
         }
     }
 
@@ -231,10 +236,14 @@ impl Listing {
         self.hides_destinations = hides;
     }
 
-    /// Begins anew.
-    pub fn begin(&mut self) {
+    /// Begins anew. The rows of `asked` are kept by themselves besides, as far as they are on the list: to walk over
+    /// their pairs twice would take twice as long.
+    pub fn begin(&mut self, asked: impl Iterator<Item = IpAddr>) {
         self.stage = Stage::Begun;
         self.chart.clear();
+        self.asked.clear();
+        self.asked.extend(asked);
+        self.found.clear();
         self.walk.host = None;
         (self.bytes, self.hosts_omitted) = (0, 0);
     }
@@ -247,6 +256,11 @@ impl Listing {
     /// The list, and how many hosts would have been in it had there been room.
     pub fn take(&mut self) -> (Chart, usize) {
         (std::mem::take(&mut self.chart), self.hosts_omitted)
+    }
+
+    /// Takes the row of a host that was asked for, if it is on the list.
+    pub fn take_row(&mut self, addr: &IpAddr) -> Option<HostRow> {
+        self.found.remove(addr)
     }
 
     /// Takes a list back that nobody reads any more, for its memory.
@@ -263,10 +277,15 @@ impl Listing {
 impl Window {
     /// What a host did, if it is in the window.
     pub fn host(&self, addr: &IpAddr) -> Option<HostRow> {
+        self.host_by(addr, usize::MAX)
+    }
+
+    /// The same with destinations of its latest pairs only, at most so many.
+    pub fn host_by(&self, addr: &IpAddr, pairs_max: usize) -> Option<HostRow> {
         let id = self.hosts.find(addr)?;
         let mut walk = Walk::new();
         walk.begin(id, *addr, self.groups.is_group(*addr));
-        self.pairs.of(id, &self.hosts).for_each(|pair| walk.see(pair, &self.hosts));
+        self.pairs.of(id, &self.hosts).take(pairs_max).for_each(|pair| walk.see(pair, &self.hosts));
         walk.end(&self.hosts, |id| self.ports_count(id)).map(|row| row.with(row.destinations.to_vec()))
     }
 
@@ -359,6 +378,9 @@ impl Window {
             if listing.bytes > listing.room.bytes_max {
                 listing.omit_from(at);
                 break;
+            }
+            if listing.asked.contains(&row.addr) {
+                listing.found.insert(row.addr, row.with(row.destinations.to_vec()));
             }
             listing.chart.push(row);
         }
