@@ -67,7 +67,7 @@ pub struct Evidence {
     pub scan: Option<ScanEvidence>,
 }
 
-/// What of it is asked for.
+/// What of an [`Evidence`] is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// All of it.
