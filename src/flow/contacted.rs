@@ -1,21 +1,21 @@
-//! Which ports one host contacted at another: about how many, and the lowest. Twelve bytes, joined by OR and by
+//! Which ports one host contacted at another: about how many, and the lowest. Eleven bytes, joined by OR and by
 //! minimum, so that they add up in any order.
 
 use super::hash::Seed;
+use super::packed::Packed;
 
 /// Bits of the set. A port sets one of them, by a hash that is seeded: nobody outside can choose ports that share.
 const BITS: u32 = 64;
 
-/// No port.
-const NONE: u32 = u32::MAX;
+/// No port: protocol 255 is reserved and has none (RFC 5237).
+const NONE: Packed<3> = Packed::MAX;
 
 /// The ports that one host contacted at another. ICMP and protocols without ports show port 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contacted {
-    // Two halves, so that a row is no longer than its fields.
-    set: [u32; 2],
-    /// Protocol and port in 24 bits.
-    lowest: u32,
+    set: Packed<8>,
+    /// Protocol and port.
+    lowest: Packed<3>,
 }
 
 /// Chooses the bit of a port by a secret odd number. Scanners send to ports in a row, which one multiplication would
@@ -41,7 +41,7 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Default for Contacted {
     fn default() -> Self {
-        Self { set: [0; 2], lowest: NONE }
+        Self { set: Packed::ZERO, lowest: NONE }
     }
 }
 
@@ -52,27 +52,33 @@ impl Contacted {
     #[inline]
     pub(super) fn add(&mut self, protocol: u8, port: u16, mix: PortMix) {
         let port = u32::from(protocol) << 16 | u32::from(port);
-        let bit = mix.bit(port);
-        self.set[(bit / 32) as usize] |= 1 << (bit % 32);
-        self.lowest = self.lowest.min(port);
+        self.set = Packed::of(self.set.get() | 1 << mix.bit(port));
+        self.note_lowest(Packed::of(port.into()));
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        self.set[0] |= other.set[0];
-        self.set[1] |= other.set[1];
-        self.lowest = self.lowest.min(other.lowest);
+        self.set = Packed::of(self.set.get() | other.set.get());
+        self.note_lowest(other.lowest);
+    }
+
+    #[inline]
+    fn note_lowest(&mut self, port: Packed<3>) {
+        if port.get() < self.lowest.get() {
+            self.lowest = port;
+        }
     }
 
     /// The lowest protocol, and the lowest port of it; `None` where nothing was contacted.
     pub fn lowest(&self) -> Option<(u8, u16)> {
+        let lowest = self.lowest.get();
         // Fits: they were put together from these.
-        (self.lowest != NONE).then_some(((self.lowest >> 16) as u8, self.lowest as u16))
+        (self.lowest != NONE).then_some(((lowest >> 16) as u8, lowest as u16))
     }
 
     /// About how many ports they are, by linear counting (Whang et al. 1990): of 15 ports the standard error is one,
     /// of 100 it is ten. At most [`PORTS_MAX`](Self::PORTS_MAX).
     pub fn ports(&self) -> u32 {
-        let empty = self.set[0].count_zeros() + self.set[1].count_zeros();
+        let empty = self.set.get().count_zeros();
         if empty == 0 {
             return Self::PORTS_MAX;
         }

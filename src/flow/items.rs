@@ -19,9 +19,8 @@ use super::slots::{SLOTS_LIVE, Slots};
 pub(super) struct Item {
     /// The row of the pair; [`NONE`] where it was evicted.
     pub(super) pair: u32,
-    // Two halves: as one field they would be aligned to 8 bytes.
-    sums: [u32; 2],
     previous: u32,
+    sums: u64,
 }
 
 const _: () = assert!(size_of::<Item>() == 16);
@@ -50,28 +49,24 @@ impl Item {
     pub(super) fn of(pair: u32, packets: &mut u64, ip_bytes: &mut u64) -> Self {
         let (some, bytes) = ((*packets).min(PACKETS_MAX), (*ip_bytes).min(BYTES_MAX));
         (*packets, *ip_bytes) = (*packets - some, *ip_bytes - bytes);
-        let mut item = Self { pair, sums: [0; 2], previous: NONE };
-        item.set(some << BYTES_BITS | bytes);
-        item
+        Self { pair, previous: NONE, sums: some << BYTES_BITS | bytes }
     }
 
     /// A contact without a packet.
     pub(super) fn contact(pair: u32) -> Self {
-        let mut item = Self { pair, sums: [0; 2], previous: NONE };
-        item.set(CONTACT);
-        item
+        Self { pair, previous: NONE, sums: CONTACT }
     }
 
     pub(super) fn packets(self) -> u64 {
-        self.bits() >> BYTES_BITS & PACKETS_MAX
+        self.sums >> BYTES_BITS & PACKETS_MAX
     }
 
     pub(super) fn ip_bytes(self) -> u64 {
-        self.bits() & BYTES_MAX
+        self.sums & BYTES_MAX
     }
 
     pub(super) fn is_contact(self) -> bool {
-        self.bits() & CONTACT != 0
+        self.sums & CONTACT != 0
     }
 
     /// Adds to it if all of it fits; whether it did.
@@ -80,7 +75,7 @@ impl Item {
         let fits = self.packets().saturating_add(packets) <= PACKETS_MAX
             && self.ip_bytes().saturating_add(ip_bytes) <= BYTES_MAX;
         if fits {
-            self.set(self.bits() + (packets << BYTES_BITS | ip_bytes));
+            self.sums += packets << BYTES_BITS | ip_bytes;
         }
         fits
     }
@@ -88,26 +83,15 @@ impl Item {
     /// Makes it a contact; whether it was none before.
     pub(super) fn make_contact(&mut self) -> bool {
         let is_new = !self.is_contact();
-        self.set(self.bits() | CONTACT);
+        self.sums |= CONTACT;
         is_new
     }
 
     /// Makes it no contact any more; whether it was one.
     pub(super) fn take_contact(&mut self) -> bool {
         let was = self.is_contact();
-        self.set(self.bits() & !CONTACT);
+        self.sums &= !CONTACT;
         was
-    }
-
-    #[inline]
-    fn bits(self) -> u64 {
-        u64::from(self.sums[1]) << 32 | u64::from(self.sums[0])
-    }
-
-    #[inline]
-    fn set(&mut self, bits: u64) {
-        // Each half is cut on purpose.
-        self.sums = [bits as u32, (bits >> 32) as u32];
     }
 }
 
@@ -191,7 +175,7 @@ impl Items {
     pub(super) fn evict(&mut self, item: ItemAt) -> Item {
         let (is_current, hole) = (item.slot == self.current(), self.hole);
         let place = self.get(item);
-        let evicted = std::mem::replace(place, Item { pair: NONE, sums: [0; 2], previous: hole });
+        let evicted = std::mem::replace(place, Item { pair: NONE, previous: hole, sums: 0 });
         if is_current {
             self.hole = item.at;
         }
@@ -207,6 +191,11 @@ impl Items {
     /// Some of the items that are taken next, at most `items_max`.
     pub(super) fn leaving(&self, items_max: usize) -> &[Item] {
         self.slots.leaving(items_max)
+    }
+
+    /// How many slots ago the oldest one began of which something is still to be taken back.
+    pub(super) fn behind(&self) -> u64 {
+        self.slots.behind()
     }
 }
 

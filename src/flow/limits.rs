@@ -25,7 +25,7 @@ pub struct Limits {
 /// Bytes of a pair that is active in every slot: its row, its items, its place in the index, the host that a
 /// flood brings along with each, and its share of what waits and of services.
 const PAIR_BYTES: u64 =
-    72 + 10 * 16 + 13 + HOST_BYTES + PENDING_BYTES / PAIRS_PER_PENDING + 2 * 32 / PAIRS_PER_SERVICE;
+    64 + 10 * 16 + 13 + HOST_BYTES + PENDING_BYTES / PAIRS_PER_PENDING + 2 * 32 / PAIRS_PER_SERVICE;
 /// Its row and its place in the index, two places in the list of touched hosts, the network that it may be alone in, and
 /// one item of received bytes with its place.
 const HOST_BYTES: u64 = 64 + 13 + 8 + 48 + 32;

@@ -35,6 +35,7 @@ mod items;
 mod limits;
 mod loss;
 mod networks;
+mod packed;
 mod pair_delta;
 mod pair_key;
 mod pairs;

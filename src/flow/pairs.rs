@@ -8,7 +8,8 @@ use super::contacted::Contacted;
 use super::hash::Seed;
 use super::hosts::{HostId, Hosts};
 use super::index::{Index, Place, rest};
-use super::items::{ItemAt, Items};
+use super::items::{Item, ItemAt, Items};
+use super::packed::Packed;
 use super::roles::Role;
 use super::rows::{Chained, NONE, Rows};
 use super::signs::Signs;
@@ -18,40 +19,39 @@ use super::stamp::Stamp;
 /// A slot number that no slot has.
 const NEVER: u32 = u32::MAX;
 
-/// One direction between two hosts. What every packet changes comes first, in one cache line as a rule; the rest is for
-/// contacts and for rows that come and go.
+/// One direction between two hosts: a cache line.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(super) struct Pair {
-    pub(super) packets: u64,
     pub(super) ip_bytes: u64,
+    /// 2^48 of them are a month at a hundred million a second.
+    packets: Packed<6>,
+    /// What its source is in the exchange with its destination, and whether its bare ACKs are probes.
+    state: State,
+    /// The slot that its latest item is in, cut to 8 bits, and where.
+    item_slot: u8,
+    item_at: u32,
     /// What its hash has beside its place in the index, and whether it is IPv6.
     check: u32,
     pub(super) src: HostId,
     pub(super) dst: HostId,
-    /// The slot that its latest item is in, cut to 32 bits, and where.
-    item_slot: u32,
-    item_at: u32,
     /// The last slot with a word of its exchange; while that is pending, its number.
     heard: u32,
-    /// What it showed while the row lives, and which ports it contacted.
-    pub(super) signs: Signs,
-    /// What its source is in the exchange with its destination, and whether its bare ACKs are probes.
-    state: State,
-    /// Items of live slots that are a contact.
-    pub(super) contacts_live: u16,
-    /// Items of live slots that name this row; it is freed with the last. Ten, and one more for each
-    /// [`Item`](super::items::Item) that was full.
-    pub(super) items_live: u32,
+    /// Items that name this row and were not taken back; it is freed with the last. One for each slot, and one more for
+    /// each [`Item`](super::items::Item) that was full.
+    items: Packed<3>,
+    /// Those of them that are a contact: at most one for each slot.
+    pub(super) contacts_live: u8,
     pub(super) contacted: Contacted,
+    /// What it showed while the row lives.
+    pub(super) signs: Signs,
     /// When the first of its live contacts was counted.
     pub(super) contacted_at: Stamp,
     previous: u32,
     next: u32,
 }
 
-// Memory is bounded by the number of rows.
-const _: () = assert!(size_of::<Pair>() == 72);
+const _: () = assert!(size_of::<Pair>() == 64);
 
 /// A role in the lowest three bits, a probe in the two above them.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +69,40 @@ pub(super) enum Probe {
 }
 
 impl Pair {
+    /// Packets of its live items.
+    #[inline]
+    pub(super) fn packets(&self) -> u64 {
+        self.packets.get()
+    }
+
+    /// Adds what was sent.
+    #[inline]
+    pub(super) fn add(&mut self, packets: u64, ip_bytes: u64) {
+        self.packets = Packed::of(self.packets() + packets);
+        self.ip_bytes += ip_bytes;
+    }
+
+    /// Takes the sums of one of its items back, which is no longer among them.
+    #[inline]
+    pub(super) fn subtract(&mut self, item: &Item) {
+        self.packets = Packed::of(self.packets() - item.packets());
+        self.ip_bytes -= item.ip_bytes();
+        self.items = Packed::of(self.items.get() - 1);
+        self.contacts_live -= u8::from(item.is_contact());
+    }
+
+    /// Notes that there is one more item of it.
+    #[inline]
+    pub(super) fn add_item(&mut self) {
+        self.items = Packed::of(self.items.get() + 1);
+    }
+
+    /// Whether an item names it.
+    #[inline]
+    pub(super) fn has_items(&self) -> bool {
+        self.items != Packed::ZERO
+    }
+
     /// What its source is in the exchange with its destination.
     #[inline]
     pub(super) fn role(&self) -> Role {
@@ -138,15 +172,17 @@ impl Pair {
     #[inline]
     pub(super) fn latest(&self, items: &Items) -> Option<ItemAt> {
         let current = items.current();
-        // The bits that were cut off are those of the current slot, or of one not long ago.
-        let slot = current.wrapping_sub(u64::from(cut(current).wrapping_sub(self.item_slot)));
-        (self.items_live > 0 && slot >= items.oldest()).then_some(ItemAt { slot, at: self.item_at })
+        // Cut on purpose: what was cut off is that of the current slot, or of one not long ago. What has left the window
+        // is taken back before it is 256 slots old.
+        let slot = current.wrapping_sub(u64::from((current as u8).wrapping_sub(self.item_slot)));
+        (self.has_items() && slot >= items.oldest()).then_some(ItemAt { slot, at: self.item_at })
     }
 
     /// Notes where its latest item is.
     #[inline]
     pub(super) fn set_latest(&mut self, item: ItemAt) {
-        self.item_slot = cut(item.slot);
+        // Cut on purpose.
+        self.item_slot = item.slot as u8;
         self.item_at = item.at;
     }
 }
@@ -157,7 +193,7 @@ impl Chained for Pair {
     }
 }
 
-/// A slot number in 32 bits. A row lives for ten slots after its last item, so equal ones are the same.
+/// A slot number in 32 bits, of which there are enough for thirteen years of the shortest slots.
 #[inline]
 fn cut(slot: u64) -> u32 {
     slot as u32
@@ -303,19 +339,19 @@ impl Pairs {
             hosts.enter(owner);
         }
         let at = self.rows.insert(Pair {
-            packets: 0,
             ip_bytes: 0,
+            packets: Packed::ZERO,
+            state: State(0),
+            item_slot: 0,
+            item_at: 0,
             check,
             src,
             dst,
-            item_slot: 0,
-            item_at: 0,
             heard: NEVER,
-            signs: Signs::default(),
-            state: State(0),
+            items: Packed::ZERO,
             contacts_live: 0,
-            items_live: 0,
             contacted: Contacted::default(),
+            signs: Signs::default(),
             contacted_at: Stamp::default(),
             previous: NONE,
             next,

@@ -10,13 +10,14 @@ use super::chunks::Chunks;
 /// Slots that are live at once: the current one, not yet complete, and the nine before it. A slot is a
 /// tenth of the window, so what is reported spans between 0.9 and 1.0 of it and never more.
 pub(super) const SLOTS_LIVE: usize = 10;
+const RING: u64 = SLOTS_LIVE as u64;
 
 /// The live slots of one window. Slot numbers grow with time; they are moments divided by the slot's span.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
     ring: [Chunks<T>; SLOTS_LIVE],
-    /// What has left the window and was not yet taken back.
-    leaving: Vec<Chunks<T>>,
+    /// What has left the window and was not yet taken back, by the number of its slot: the oldest first.
+    leaving: Vec<(u64, Chunks<T>)>,
     current: u64,
     /// `None` where nothing ever leaves.
     span_nanos: Option<NonZeroU64>,
@@ -50,30 +51,32 @@ impl<T> Slots<T> {
 
     /// The number of the oldest slot that is live.
     pub(super) fn oldest(&self) -> u64 {
-        self.current.saturating_sub(SLOTS_LIVE as u64 - 1)
+        self.current.saturating_sub(RING - 1)
     }
 
     /// The items of a live slot.
     pub(super) fn items(&mut self, number: u64) -> &mut Chunks<T> {
         debug_assert!((self.oldest()..=self.current).contains(&number), "slot {number} is not live");
-        &mut self.ring[(number % SLOTS_LIVE as u64) as usize]
+        &mut self.ring[(number % RING) as usize]
     }
 
     /// Has an item of a live slot fetched that is read soon.
     #[inline]
     pub(super) fn prefetch(&self, number: u64, at: u32) {
-        self.ring[(number % SLOTS_LIVE as u64) as usize].prefetch(at);
+        self.ring[(number % RING) as usize].prefetch(at);
     }
 
     /// Makes `number` the current slot; those that are too old then are leaving. Never goes back. A gap of more than a
     /// whole window passes in one turn of the ring.
     pub(super) fn advance(&mut self, number: u64) {
+        let was = self.current;
         while self.current < number {
             // Slots that the gap skips entirely hold nothing once each of the ring has left.
-            self.current = (self.current + 1).max(number.saturating_sub(SLOTS_LIVE as u64 - 1)).min(number);
-            let slot = &mut self.ring[(self.current % SLOTS_LIVE as u64) as usize];
+            self.current = (self.current + 1).max(number.saturating_sub(RING - 1)).min(number);
+            let slot = &mut self.ring[(self.current % RING) as usize];
             if !slot.is_empty() {
-                self.leaving.push(std::mem::take(slot));
+                let ago = (was % RING + RING - self.current % RING) % RING;
+                self.leaving.push((was - ago, std::mem::take(slot)));
             }
         }
     }
@@ -81,7 +84,7 @@ impl<T> Slots<T> {
     /// Takes the next item that has left the window; its memory goes with it.
     #[inline]
     pub(super) fn take_left(&mut self) -> Option<T> {
-        let slot = self.leaving.last_mut()?;
+        let (_, slot) = self.leaving.last_mut()?;
         let item = slot.pop();
         if slot.is_empty() {
             self.leaving.pop();
@@ -91,7 +94,12 @@ impl<T> Slots<T> {
 
     /// Some of the items that are taken next, at most `items_max`.
     pub(super) fn leaving(&self, items_max: usize) -> &[T] {
-        self.leaving.last().map_or(&[], |slot| slot.last(items_max))
+        self.leaving.last().map_or(&[], |(_, slot)| slot.last(items_max))
+    }
+
+    /// How many slots ago the oldest one began of which something is still to be taken back.
+    pub(super) fn behind(&self) -> u64 {
+        self.leaving.first().map_or(0, |(number, _)| self.current - number)
     }
 }
 
@@ -124,7 +132,7 @@ mod tests {
     fn any_gap_empties_the_ring_in_one_turn() {
         for gap in [100, 101, 150, 1_000_000_000, u64::MAX / 2] {
             let mut slots = slots();
-            for number in 0..SLOTS_LIVE as u64 {
+            for number in 0..RING {
                 roll(&mut slots, number * 10);
                 slots.items(number).push(number);
             }

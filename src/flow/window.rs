@@ -51,6 +51,10 @@ pub use eviction::Other;
 /// processor has requests under way at once bring nothing.
 const TOGETHER: usize = 32;
 
+/// What has left the window is all taken back before it is so many slots old, however busy the analyst is or long the
+/// silence was: [`Pair::latest`](super::pairs::Pair::latest) tells 256 apart.
+const BEHIND_MAX: u64 = 128;
+
 /// Interfaces that are told apart; what is seen on further ones is counted together.
 const INTERFACES_MAX: usize = 4096;
 
@@ -213,6 +217,9 @@ impl Window {
     /// Makes the slots of `now` the current ones.
     fn advance(&mut self, now: Moment) {
         self.items.advance(now);
+        if self.items.behind() >= BEHIND_MAX {
+            self.drain(usize::MAX);
+        }
         self.hosts.enter_in(self.items.current());
         if let Some(ports) = &mut self.ports {
             ports.advance(now);
@@ -338,7 +345,7 @@ impl Window {
     pub fn pairs(&self) -> impl Iterator<Item = (IpAddr, IpAddr, u64, u64)> {
         self.pairs.iter().map(|pair| {
             let (src, dst) = (self.hosts.get(pair.src).addr(), self.hosts.get(pair.dst).addr());
-            (src, dst, pair.packets, pair.ip_bytes)
+            (src, dst, pair.packets(), pair.ip_bytes)
         })
     }
 
@@ -503,8 +510,7 @@ impl Window {
     fn add(&mut self, at: u32, mut packets: u64, mut ip_bytes: u64) {
         let current = self.items.current();
         let pair = self.pairs.get_mut(at);
-        pair.packets += packets;
-        pair.ip_bytes += ip_bytes;
+        pair.add(packets, ip_bytes);
         let owner = self.hosts.get(pair.src).owner;
         self.hosts.add_sent(owner, packets, ip_bytes);
         self.hosts.add_recent(owner, &self.rates, packets, 0);
@@ -518,9 +524,8 @@ impl Window {
         }
         loop {
             let item = Item::of(at, &mut packets, &mut ip_bytes);
-            let before = pair.latest(&self.items);
-            pair.set_latest(self.items.put(current, item, before));
-            pair.items_live += 1;
+            let before = self.pairs.get(at).latest(&self.items);
+            self.chain(at, current, item, before, None);
             if packets == 0 && ip_bytes == 0 {
                 return;
             }
@@ -582,7 +587,7 @@ impl Window {
     /// Subtracts an item that has left the window; its pair goes with the last one.
     fn subtract(&mut self, item: Item) {
         self.take_back(&item);
-        if self.pairs.get(item.pair).items_live == 0 {
+        if !self.pairs.get(item.pair).has_items() {
             self.remove_pair(item.pair);
         }
     }
@@ -590,11 +595,8 @@ impl Window {
     /// Takes the sums of an item back from its pair and host.
     fn take_back(&mut self, item: &Item) {
         let pair = self.pairs.get_mut(item.pair);
-        pair.packets -= item.packets();
-        pair.ip_bytes -= item.ip_bytes();
-        pair.items_live -= 1;
-        let is_last_contact = item.is_contact() && pair.contacts_live == 1;
-        pair.contacts_live -= u16::from(item.is_contact());
+        pair.subtract(item);
+        let is_last_contact = item.is_contact() && pair.contacts_live == 0;
         let owner = self.hosts.get(pair.src).owner;
         self.hosts.subtract_sent(owner, item.packets(), item.ip_bytes());
         if is_last_contact {

@@ -326,8 +326,7 @@ impl Window {
             let (mut packets, mut ip_bytes) = (evicted.packets(), evicted.ip_bytes());
             let owner = self.hosts.get(self.pairs.get(rest).src).owner;
             let row = self.pairs.get_mut(rest);
-            row.packets += packets;
-            row.ip_bytes += ip_bytes;
+            row.add(packets, ip_bytes);
             self.hosts.add_sent(owner, packets, ip_bytes);
             while packets > 0 || ip_bytes > 0 {
                 self.put_at(rest, item.slot, &mut packets, &mut ip_bytes);
@@ -426,18 +425,27 @@ impl Window {
         (item, after)
     }
 
-    /// Puts an item between two of its pair.
+    /// Puts an item between two of its pair. Of those in one slot it is the latest that may be a contact, so that none
+    /// is counted twice.
+    // Else the item goes through memory in small stores and large loads, for which the processor waits.
+    #[inline(always)]
     pub(super) fn chain(
         &mut self,
         at: u32,
         slot: u64,
-        item: Item,
+        mut item: Item,
         before: Option<ItemAt>,
         after: Option<ItemAt>,
     ) {
+        if let Some(full) = before
+            && full.slot == slot
+            && self.items.get(full).take_contact()
+        {
+            item.make_contact();
+        }
         let item = self.items.put(slot, item, before);
         let pair = self.pairs.get_mut(at);
-        pair.items_live += 1;
+        pair.add_item();
         match after {
             Some(after) => self.items.link(after, Some(item)),
             None => pair.set_latest(item),

@@ -81,7 +81,7 @@ impl Window {
             let width = pair.contacted.ports();
             if (width, Some(target)) > (sample.ports_at_one_host, sample.widest) {
                 (sample.ports_at_one_host, sample.widest) = (width, Some(target));
-                sample.packet_bytes = pair.ip_bytes / pair.packets.max(1);
+                sample.packet_bytes = pair.ip_bytes / pair.packets().max(1);
             }
             ages.push(now.since(pair.contacted_at));
         }

@@ -154,7 +154,7 @@ impl Walk {
 
     fn see(&mut self, pair: &Pair, hosts: &Hosts) {
         // What is no longer told apart has no address.
-        if pair.packets == 0 || hosts.is_other(pair.dst) {
+        if pair.packets() == 0 || hosts.is_other(pair.dst) {
             return;
         }
         let dst = || hosts.get(pair.dst).addr();
