@@ -248,6 +248,9 @@ fn link_kind(hatype: u16) -> LinkKind {
 const ARPHRD_RAWIP: u16 = 519;
 const ARPHRD_IP6GRE: u16 = 823;
 
+/// The interface of [`UNREADABLE`], and what that is for.
+const NO_INTERFACE: (u32, Standing) = (UNREADABLE.ifindex, Standing::Skipped(Skip::RingCorrupt));
+
 /// The table, and what was found out about interfaces that it does not have.
 #[derive(Debug)]
 pub(super) struct KnownInterfaces {
@@ -257,13 +260,16 @@ pub(super) struct KnownInterfaces {
     /// were known then. A later frame may be one of another interface with that number.
     // Interior mutability: a frame is asked about while its batch is lent.
     strangers: RefCell<HashMap<u32, Row>>,
+    /// What the table says of the interfaces that the last frames came in and went out by: the next ones mostly do so too.
+    latest: [Cell<(u32, Standing)>; 2],
     /// Since it was last asked: traffic that was going on elsewhere may be met in the middle.
     changed: Cell<bool>,
 }
 
 impl KnownInterfaces {
     pub(super) fn new(table: Arc<InterfaceTable>, births: Arc<Births>) -> Self {
-        Self { table, births, strangers: RefCell::default(), changed: Cell::default() }
+        let latest = [Cell::new(NO_INTERFACE), Cell::new(NO_INTERFACE)];
+        Self { table, births, strangers: RefCell::default(), latest, changed: Cell::default() }
     }
 
     /// Goes by another table. A new address of this host shows no other traffic.
@@ -272,6 +278,7 @@ impl KnownInterfaces {
             self.changed.set(true);
         }
         self.table = table;
+        self.latest.iter().for_each(|latest| latest.set(NO_INTERFACE));
     }
 
     fn begin_batch(&mut self) {
@@ -283,11 +290,15 @@ impl KnownInterfaces {
 
     #[inline]
     fn standing(&self, ifindex: u32, direction: Direction) -> Standing {
-        match self.table.standing(ifindex, direction) {
-            Some(standing) => standing,
-            None if ifindex == UNREADABLE.ifindex => Standing::Skipped(Skip::RingCorrupt),
-            None => self.stranger(ifindex, direction),
+        let latest = &self.latest[usize::from(direction == Direction::Leaving)];
+        if latest.get().0 != ifindex {
+            match self.table.standing(ifindex, direction) {
+                Some(standing) => latest.set((ifindex, standing)),
+                None if ifindex == UNREADABLE.ifindex => latest.set(NO_INTERFACE),
+                None => return self.stranger(ifindex, direction),
+            }
         }
+        latest.get().1
     }
 
     /// Off the path of a frame: it finds out once per interface and batch, until a table with it arrives.

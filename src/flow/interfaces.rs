@@ -81,26 +81,28 @@ impl Default for Crossing {
 #[derive(Debug)]
 pub(super) struct InterfaceTable {
     rows: Table<u32, InterfaceCounts>,
-    /// The interface of the last frame and its row: most frames come from where the one before came from.
-    last: (u32, u32),
+    /// The interfaces of the last frames that came in and went out, and their rows: most frames go the way of the one
+    /// before.
+    last: [(u32, u32); 2],
 }
 
 impl InterfaceTable {
     pub(super) fn new(rows_max: usize) -> Self {
-        let mut table = Self { rows: Table::new(rows_max.max(1)), last: (ELSEWHERE, 0) };
+        let mut table = Self { rows: Table::new(rows_max.max(1)), last: [NOWHERE; 2] };
         table.clear();
         table
     }
 
     #[inline]
     pub(super) fn crossing(&mut self, ifindex: u32, direction: Direction) -> Crossing {
-        if self.last.0 != ifindex {
+        let last = &mut self.last[usize::from(direction == Direction::Leaving)];
+        if last.0 != ifindex {
             // Spread over the high bits too, where the table looks first. Nobody chooses these keys.
             let hash = u64::from(ifindex).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let row = self.rows.find_or_insert(hash, ifindex).unwrap_or(ELSEWHERE_ROW);
-            self.last = (ifindex, row);
+            *last = (ifindex, row);
         }
-        Crossing { row: self.last.1, direction }
+        Crossing { row: last.1, direction }
     }
 
     /// Counts frames that crossed in a row.
@@ -133,7 +135,7 @@ impl InterfaceTable {
     pub(super) fn clear(&mut self) {
         self.rows.clear();
         self.rows.find_or_insert(0, ELSEWHERE);
-        self.last = (ELSEWHERE, ELSEWHERE_ROW);
+        self.last = [NOWHERE; 2];
     }
 
     #[inline]
@@ -151,6 +153,9 @@ pub const ELSEWHERE: u32 = 0;
 
 /// It is made first.
 const ELSEWHERE_ROW: u32 = 0;
+
+/// Before the first frame.
+const NOWHERE: (u32, u32) = (ELSEWHERE, ELSEWHERE_ROW);
 
 #[cfg(test)]
 mod tests {
