@@ -19,6 +19,7 @@ pub struct Decoded {
     pub(super) pair_hash: u64,
     pub(super) place: Place,
     /// Of the port that it is a word to, where ports are analysed.
+    pub(super) port_hash: u64,
     pub(super) port_place: Place,
     pub(super) is_evidence: bool,
     pub(super) is_received: bool,
@@ -36,6 +37,7 @@ impl Decoded {
             seen_at,
             pair_hash,
             place: Place::NONE,
+            port_hash: 0,
             port_place: Place::NONE,
             is_evidence: false,
             is_received: false,

@@ -122,8 +122,8 @@ impl Delta {
         if self.how.counts_ports {
             for packet in packets.iter_mut().filter(|packet| !packet.is_evidence) {
                 match packet.summary.endpoints {
-                    Endpoints::V4 { src, dst } => self.v4.place_port(V4Pair { src, dst }, packet, &self.how),
-                    Endpoints::V6 { src, dst } => self.v6.place_port(V6Pair { src, dst }, packet, &self.how),
+                    Endpoints::V4 { src, dst } => self.v4.place_port(V4Pair { src, dst }, packet),
+                    Endpoints::V6 { src, dst } => self.v6.place_port(V6Pair { src, dst }, packet),
                 }
             }
         }

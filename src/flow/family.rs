@@ -66,18 +66,19 @@ impl<P: PairKey> Family<P> {
         if how.counts_ports {
             packet.opening = opening(&packet.summary);
             if let Some((port, _)) = own_port(key, packet) {
-                self.ports.prefetch(how.port_hash(packet.pair_hash, &port));
+                packet.port_hash = how.port_hash(packet.pair_hash, &port);
+                self.ports.prefetch(packet.port_hash);
             }
         }
     }
 
     /// Finds the row of its port, where it has one and its pair has a row.
     #[inline]
-    pub(super) fn place_port(&mut self, key: P, packet: &mut Decoded, how: &How) {
+    pub(super) fn place_port(&mut self, key: P, packet: &mut Decoded) {
         if packet.place != Place::NONE
             && let Some((port, _)) = own_port(key, packet)
         {
-            packet.port_place = self.ports.place(how.port_hash(packet.pair_hash, &port), port);
+            packet.port_place = self.ports.place(packet.port_hash, port);
         }
     }
 
@@ -116,7 +117,7 @@ impl<P: PairKey> Family<P> {
         }
         if how.counts_ports {
             if let Some((port, signs)) = own_port(key, packet) {
-                match self.ports.at(packet.port_place, how.port_hash(pair_hash, &port), port) {
+                match self.ports.at(packet.port_place, packet.port_hash, port) {
                     Some(port) => port.signs |= signs,
                     None => sums.spilled_ports += 1,
                 }

@@ -84,6 +84,14 @@ impl PortWindow {
         self.index.prefetch(self.place(host, protocol, port));
     }
 
+    /// Has the row fetched that the port of a host has if it has any, once its place was.
+    #[inline]
+    pub(super) fn prefetch_candidate(&self, host: HostId, protocol: u8, port: u16) {
+        if let Some(at) = self.index.first(self.place(host, protocol, port)) {
+            self.rows.prefetch(at);
+        }
+    }
+
     /// Notes that a host contacted a port in the current slot, and how that was answered so far. False when there is
     /// no room.
     pub(super) fn add(&mut self, contact: &PortContact, hosts: &mut Hosts) -> bool {

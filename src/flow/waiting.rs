@@ -28,6 +28,12 @@ impl<T> Waiting<T> {
         has_room
     }
 
+    /// The next items that are settled, at most `items_max` of them.
+    pub(super) fn take_settled(&mut self, settled: Moment, items_max: usize, taken: &mut Vec<T>) {
+        taken.clear();
+        taken.extend(std::iter::from_fn(|| self.next_settled(settled)).take(items_max));
+    }
+
     /// The next item that is settled. One that came later waits behind it, even where its moment is earlier.
     pub(super) fn next_settled(&mut self, settled: Moment) -> Option<T> {
         let item = self.items.pop_front_if(|(by, _)| *by <= settled).map(|(_, item)| item);

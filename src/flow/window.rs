@@ -115,8 +115,9 @@ pub struct Window {
     waiting_probes: Waiting<WaitingProbe>,
     /// Answers that found no contact yet, until all contacts are decided.
     unasked: Vec<WaitingPort>,
-    /// Exchanges that are decided together.
+    /// Exchanges that are decided together, and ports that are taken together.
     deciding: Vec<(u32, Pending)>,
+    taking_ports: Vec<WaitingPort>,
     services: Services,
     /// Known from the next decision on, so that the order of folding does not matter.
     new_services: Vec<(Service, Moment)>,
@@ -159,6 +160,7 @@ impl Window {
             waiting_probes: Waiting::new(limits.pending_max),
             unasked: Vec::new(),
             deciding: Vec::new(),
+            taking_ports: Vec::new(),
             services: Services::new(limits.services_max, seed.clone()),
             new_services: Vec::new(),
             accounting: Accounting::default(),
@@ -478,32 +480,19 @@ impl Window {
         if self.ports.is_none() {
             return;
         }
+        let mut ports = std::mem::take(&mut self.taking_ports);
         for rows in rows.chunks(TOGETHER) {
-            let mut hashes = [0; TOGETHER];
-            for (row, hash) in rows.iter().zip(&mut hashes) {
-                let endpoints = row.key.pair.endpoints();
-                *hash = self.seed.pair(&endpoints);
-                self.pairs.prefetch_place(&Sought::new(*hash, &endpoints));
-            }
-            let mut candidates = [None; TOGETHER];
-            for ((row, hash), candidate) in rows.iter().zip(hashes).zip(&mut candidates) {
-                *candidate = self.pairs.candidate(&Sought::new(hash, &row.key.pair.endpoints()));
-                if let Some(pair) = candidate {
-                    self.pairs.prefetch(*pair);
-                }
-            }
-            if let Some(ports) = &self.ports {
-                for (row, pair) in rows.iter().zip(candidates) {
-                    // Whose port it is, unless he is one of a group.
-                    if let Some(pair) = pair {
-                        ports.prefetch(self.pairs.get(pair).src, row.key.protocol, row.key.dst_port);
-                    }
-                }
-            }
-            for (row, hash) in rows.iter().zip(hashes) {
-                self.fold_port(hash, &row.key.key(), row.value.signs, at);
+            ports.clear();
+            ports.extend(rows.iter().map(|row| {
+                let key = row.key.key();
+                WaitingPort::new(key, self.seed.pair(&key.endpoints), row.value.signs, at)
+            }));
+            self.fetch_ports(&ports);
+            for port in &ports {
+                self.fold_port(port);
             }
         }
+        self.taking_ports = ports;
     }
 
     /// Adds to the pair's item of the current slot. A pair of which there is only evidence gets an empty one.

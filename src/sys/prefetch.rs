@@ -6,7 +6,8 @@
 pub fn prefetch<T>(value: &T) {
     let first = std::ptr::from_ref(value).cast::<i8>();
     line(first);
-    if size_of::<T>() > LINE_BYTES {
+    // Side by side, values of other sizes begin in one line and end in the next, some of them or all.
+    if !LINE_BYTES.is_multiple_of(size_of::<T>().max(1)) {
         line(first.wrapping_add(size_of::<T>() - 1));
     }
 }

@@ -13,7 +13,7 @@ use crate::flow::signs::Signs;
 use crate::flow::stamp::Stamp;
 use crate::time::Moment;
 
-use super::Window;
+use super::{TOGETHER, Window};
 
 /// A port of which it is not yet decided whether it was contacted, or of what it answered.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,26 @@ pub(super) struct WaitingPort {
     pair_hash: u64,
     signs: Signs,
     at: Moment,
+}
+
+impl WaitingPort {
+    /// A port row of a delta; `pair_hash` is that of its pair.
+    pub(super) fn new(key: PortKey, pair_hash: u64, signs: Signs, at: Moment) -> Self {
+        Self { key, pair_hash, signs, at }
+    }
+
+    fn pair(&self) -> Sought {
+        Sought::new(self.pair_hash, &self.key.endpoints)
+    }
+
+    /// Whose port it is, and which one, unless he is one of a group: that of the receiver where the sender answers.
+    fn contact(&self, pair: &Pair) -> (HostId, u16) {
+        if self.key.src_port != 0 && pair.role() == Role::Answered {
+            (pair.dst, self.key.src_port)
+        } else {
+            (pair.src, self.key.dst_port)
+        }
+    }
 }
 
 /// A pair whose bare ACKs were reset.
@@ -58,19 +78,34 @@ enum Take {
 
 impl Window {
     /// Counts a contacted port if it is one by its own words, or of the side that began; and what it answered.
-    pub(super) fn fold_port(&mut self, pair_hash: u64, key: &PortKey, signs: Signs, at: Moment) {
-        if self.ports.is_none() {
-            return;
-        }
-        let port = WaitingPort { key: *key, pair_hash, signs, at };
+    pub(super) fn fold_port(&mut self, port: &WaitingPort) {
         // A bare reset may answer a probe, and then it alone names the port that was contacted.
-        if signs.has(Signs::BARE_RESET) && !signs.has(Signs::OPENED) {
-            return self.wait_for_question(port);
+        if port.signs.has(Signs::BARE_RESET) && !port.signs.has(Signs::OPENED) {
+            return self.wait_for_question(*port);
         }
-        match self.take_port(&port) {
+        match self.take_port(port) {
             Take::Done => {}
-            Take::Undecided => self.accounting.spilled_ports += u64::from(!self.waiting_ports.add(at, port)),
-            Take::Unasked => self.wait_for_question(port),
+            Take::Undecided => {
+                let has_room = self.waiting_ports.add(port.at, *port);
+                self.accounting.spilled_ports += u64::from(!has_room);
+            }
+            Take::Unasked => self.wait_for_question(*port),
+        }
+    }
+
+    /// Has everything fetched that ports are taken into, step by step, since each step leads to the next.
+    pub(super) fn fetch_ports(&self, ports: &[WaitingPort]) {
+        let Some(window) = &self.ports else { return };
+        ports.iter().for_each(|port| self.pairs.prefetch_place(&port.pair()));
+        let candidates = || ports.iter().filter_map(|port| Some((port, self.pairs.candidate(&port.pair())?)));
+        candidates().for_each(|(_, row)| self.pairs.prefetch(row));
+        let contacts = || candidates().map(|(port, row)| (port, port.contact(self.pairs.get(row))));
+        for (port, (host, number)) in contacts() {
+            self.hosts.prefetch(host);
+            window.prefetch(host, port.key.protocol, number);
+        }
+        for (port, (host, number)) in contacts() {
+            window.prefetch_candidate(host, port.key.protocol, number);
         }
     }
 
@@ -78,23 +113,35 @@ impl Window {
     /// all.
     pub(super) fn decide_ports(&mut self, settled: Moment, items_max: usize) -> bool {
         let mut left = items_max;
-        while left > 0
-            && let Some(port) = self.waiting_ports.next_settled(settled)
-        {
-            left -= 1;
-            if self.take_port(&port) == Take::Unasked {
-                self.wait_for_question(port);
+        let mut ports = std::mem::take(&mut self.taking_ports);
+        while left > 0 {
+            self.waiting_ports.take_settled(settled, TOGETHER.min(left), &mut ports);
+            if ports.is_empty() {
+                break;
+            }
+            left -= ports.len();
+            self.fetch_ports(&ports);
+            for port in &ports {
+                if self.take_port(port) == Take::Unasked {
+                    self.wait_for_question(*port);
+                }
             }
         }
         // The reset of a probe is a contact, which others may answer.
-        while left > 0
-            && let Some(port) = self.waiting_answers.next_settled(settled)
-        {
-            left -= 1;
-            if self.take_port(&port) == Take::Unasked {
-                self.unasked.push(port);
+        while left > 0 {
+            self.waiting_answers.take_settled(settled, TOGETHER.min(left), &mut ports);
+            if ports.is_empty() {
+                break;
+            }
+            left -= ports.len();
+            self.fetch_ports(&ports);
+            for port in &ports {
+                if self.take_port(port) == Take::Unasked {
+                    self.unasked.push(*port);
+                }
             }
         }
+        self.taking_ports = ports;
         if left == 0 {
             return false;
         }
@@ -114,8 +161,8 @@ impl Window {
     }
 
     fn take_port(&mut self, port: &WaitingPort) -> Take {
-        let WaitingPort { key, pair_hash, signs, at } = port;
-        let Some(row) = self.pairs.find(&Sought::new(*pair_hash, &key.endpoints), &self.hosts) else {
+        let WaitingPort { key, signs, at, .. } = port;
+        let Some(row) = self.pairs.find(&port.pair(), &self.hosts) else {
             // An answer may be folded before what it answers; of a contact, the pair found no room.
             let is_answer = key.src_port == 0 && !signs.has(Signs::OPENED);
             return if is_answer { Take::Unasked } else { Take::Done };
