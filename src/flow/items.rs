@@ -11,7 +11,7 @@ use super::slots::{SLOTS_LIVE, Slots};
 /// Packets and bytes of one pair in one slot, and whether there was a contact: 16 bytes.
 ///
 /// ```text
-/// pair 32 | contact 1 | packets 23 | bytes 40 | the item before it: slot modulo ten 4, place 28
+/// pair 32 | the item before it: slot modulo ten 4, place 28 | contact 1 | packets 23 | bytes 40
 /// ```
 ///
 /// What is more than fits goes into a further item.
