@@ -38,7 +38,7 @@ pub(super) struct Pair {
     /// The last slot with a word of its exchange; while that is pending, its number.
     heard: u32,
     /// Items that name this row and were not taken back; it is freed with the last. One for each slot, and one more for
-    /// each [`Item`](super::items::Item) that was full.
+    /// each [`Item`] that was full.
     items: Packed<3>,
     /// Those of them that are a contact: at most one for each slot.
     pub(super) contacts_live: u8,
