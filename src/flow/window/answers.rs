@@ -11,6 +11,7 @@ use crate::flow::roles::Role;
 use crate::flow::services::Service;
 use crate::flow::signs::Signs;
 use crate::flow::stamp::Stamp;
+use crate::flow::waiting::Waiting;
 use crate::time::Moment;
 
 use super::{TOGETHER, Window};
@@ -112,36 +113,19 @@ impl Window {
     /// Takes at most `items_max` of the ports that waited, contacts first, since answers ask for them. Whether those were
     /// all.
     pub(super) fn decide_ports(&mut self, settled: Moment, items_max: usize) -> bool {
-        let mut left = items_max;
-        let mut ports = std::mem::take(&mut self.taking_ports);
-        while left > 0 {
-            self.waiting_ports.take_settled(settled, TOGETHER.min(left), &mut ports);
-            if ports.is_empty() {
-                break;
-            }
-            left -= ports.len();
-            self.fetch_ports(&ports);
-            for port in &ports {
-                if self.take_port(port) == Take::Unasked {
-                    self.wait_for_question(*port);
-                }
-            }
-        }
+        let left = self.take_settled(
+            settled,
+            items_max,
+            |window| &mut window.waiting_ports,
+            Self::wait_for_question,
+        );
         // The reset of a probe is a contact, which others may answer.
-        while left > 0 {
-            self.waiting_answers.take_settled(settled, TOGETHER.min(left), &mut ports);
-            if ports.is_empty() {
-                break;
-            }
-            left -= ports.len();
-            self.fetch_ports(&ports);
-            for port in &ports {
-                if self.take_port(port) == Take::Unasked {
-                    self.unasked.push(*port);
-                }
-            }
-        }
-        self.taking_ports = ports;
+        let left = self.take_settled(
+            settled,
+            left,
+            |window| &mut window.waiting_answers,
+            |window, answer| window.unasked.push(answer),
+        );
         if left == 0 {
             return false;
         }
@@ -153,6 +137,34 @@ impl Window {
             self.services.contacted(service, at);
         }
         true
+    }
+
+    /// Takes what is settled of a queue, at most `items_max` of it, and does `unasked` with what answers nothing that was
+    /// folded. Gives how many more it could be.
+    fn take_settled(
+        &mut self,
+        settled: Moment,
+        items_max: usize,
+        queue: impl Fn(&mut Self) -> &mut Waiting<WaitingPort>,
+        unasked: impl Fn(&mut Self, WaitingPort),
+    ) -> usize {
+        let mut left = items_max;
+        let mut ports = std::mem::take(&mut self.taking_ports);
+        while left > 0 {
+            queue(self).take_settled(settled, TOGETHER.min(left), &mut ports);
+            if ports.is_empty() {
+                break;
+            }
+            left -= ports.len();
+            self.fetch_ports(&ports);
+            for port in &ports {
+                if self.take_port(port) == Take::Unasked {
+                    unasked(self, *port);
+                }
+            }
+        }
+        self.taking_ports = ports;
+        left
     }
 
     fn wait_for_question(&mut self, answer: WaitingPort) {
