@@ -99,11 +99,6 @@ impl HostLimits {
             || are_over(host.contacts_per_s, self.contacts_per_s_max)
             || is_over(host.received_bytes.saturating_add(host.received_bytes_error), self.received_bytes_max)
     }
-
-    /// Whether anything is limited that is measured over a second.
-    pub fn need_rates(&self) -> bool {
-        self.packets_per_s_max.is_some() || self.contacts_per_s_max.is_some()
-    }
 }
 
 /// The lower of two limits, of which either may be none.

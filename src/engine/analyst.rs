@@ -249,8 +249,10 @@ fn go_by(window: &mut Window, limits: &detect::Limits, lowest: &detect::HostLimi
         received_bytes: lowest.received_bytes_max,
         contacted_hosts: lowest.contacted_hosts_max,
         contacted_ports: lowest.contacted_ports_max,
+        packets_per_s: lowest.packets_per_s_max,
+        contacts_per_s: lowest.contacts_per_s_max,
     };
-    window.go_by(&allowed, lowest.need_rates());
+    window.go_by(&allowed);
     window.protect_networks(limits.protected.clone());
 }
 

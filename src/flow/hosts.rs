@@ -133,6 +133,8 @@ struct Watch {
     received_bytes: u64,
     contacted_hosts: u32,
     contacted_ports: u32,
+    packets_per_s: u64,
+    contacts_per_s: u64,
 }
 
 /// Room in the list of touched hosts, however few there may be.
@@ -187,15 +189,6 @@ impl Hosts {
         self.slot = slot;
     }
 
-    /// Keeps what each host did within the last second, or no longer.
-    pub(super) fn count_rates(&mut self, is_wanted: bool) {
-        if !is_wanted {
-            self.recent = None;
-        } else if self.recent.is_none() {
-            self.recent = Some(Chunks::default());
-        }
-    }
-
     /// Changes from which bytes on a host is on the chart.
     pub(super) fn chart_from(&mut self, chart_bytes_min: u64) {
         self.chart_bytes_min = chart_bytes_min.max(1);
@@ -222,7 +215,7 @@ impl Hosts {
     #[inline]
     pub(super) fn prefetch_candidate(&self, addr: &IpAddr) {
         if let Some(at) = self.index.first(self.place(addr)) {
-            self.rows.prefetch(at);
+            self.prefetch_active(HostId(at));
         }
     }
 
@@ -230,6 +223,17 @@ impl Hosts {
     #[inline]
     pub(super) fn prefetch(&self, id: HostId) {
         self.rows.prefetch(id.0);
+    }
+
+    /// The same with what it did within the last moments.
+    #[inline]
+    pub(super) fn prefetch_active(&self, id: HostId) {
+        self.rows.prefetch(id.0);
+        if let Some(recent) = &self.recent
+            && (id.0 as usize) < recent.len()
+        {
+            recent.prefetch(id.0);
+        }
     }
 
     /// The host of an address, with one more reference; `None` when it is new and there is no room.
@@ -379,19 +383,20 @@ impl Hosts {
     }
 
     /// Has only hosts touched of which one of these limits may speak: over it, or over half of it, since sums may have
-    /// errors as large. Where rates are counted, whoever does anything is.
+    /// errors as large. Counts what happens within a second where one of them asks for it.
     pub(super) fn watch(&mut self, allowed: &Allowed) {
         let half = |limit: Option<u64>| limit.map_or(u64::MAX, |limit| limit / 2);
         let over = |limit: Option<u32>| limit.map_or(u32::MAX, |limit| limit.saturating_add(1));
-        self.watch = match self.recent {
-            Some(_) => Watch::default(),
-            None => Watch {
-                ip_bytes: half(allowed.ip_bytes),
-                received_bytes: half(allowed.received_bytes),
-                contacted_hosts: over(allowed.contacted_hosts),
-                contacted_ports: over(allowed.contacted_ports),
-            },
+        let over_rate = |limit: Option<u32>| limit.map_or(u64::MAX, |limit| u64::from(limit) + 1);
+        self.watch = Watch {
+            ip_bytes: half(allowed.ip_bytes),
+            received_bytes: half(allowed.received_bytes),
+            contacted_hosts: over(allowed.contacted_hosts),
+            contacted_ports: over(allowed.contacted_ports),
+            packets_per_s: over_rate(allowed.packets_per_s),
+            contacts_per_s: over_rate(allowed.contacts_per_s),
         };
+        self.recent = allowed.needs_rates().then(|| self.recent.take().unwrap_or_default());
     }
 
     /// Subtracts what left the window.
@@ -448,7 +453,12 @@ impl Hosts {
         while recent.len() <= id.0 as usize {
             recent.push(Recent::default());
         }
-        recent[id.0].add(clock, packets, contacts);
+        let recent = &mut recent[id.0];
+        recent.add(clock, packets, contacts);
+        let (packets, contacts) = recent.counted();
+        if packets >= self.watch.packets_per_s || contacts >= self.watch.contacts_per_s {
+            self.touch(id);
+        }
     }
 
     /// Packets and contacts of the last second; zero where nobody asks for them.

@@ -26,9 +26,9 @@ pub struct Limits {
 /// flood brings along with each, and its share of what waits and of services.
 const PAIR_BYTES: u64 =
     64 + 10 * 16 + 13 + HOST_BYTES + PENDING_BYTES / PAIRS_PER_PENDING + 2 * 32 / PAIRS_PER_SERVICE;
-/// Its row and its place in the index, two places in the list of touched hosts, the network that it may be alone in, and
-/// one item of received bytes with its place.
-const HOST_BYTES: u64 = 64 + 13 + 8 + 48 + 32;
+/// Its row and its place in the index, two places in the list of touched hosts, the network that it may be alone in, one
+/// item of received bytes with its place, and what it did within a second.
+const HOST_BYTES: u64 = 64 + 13 + 8 + 48 + 32 + 32;
 /// An exchange that waits, two ports and a probe.
 const PENDING_BYTES: u64 = 72 + 2 * 80 + 32;
 /// Bytes of a contact of a group.

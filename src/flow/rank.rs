@@ -13,6 +13,17 @@ pub struct Allowed {
     pub contacted_hosts: Option<u32>,
     /// Ports contacted in the port window.
     pub contacted_ports: Option<u32>,
+    /// Packets sent in a second.
+    pub packets_per_s: Option<u32>,
+    /// Hosts contacted in a second that were not contacted in the traffic window before.
+    pub contacts_per_s: Option<u32>,
+}
+
+impl Allowed {
+    /// Whether anything is limited that is measured over a second.
+    pub(super) fn needs_rates(&self) -> bool {
+        self.packets_per_s.is_some() || self.contacts_per_s.is_some()
+    }
 }
 
 /// A rank: the largest share of any limit that a host has used, on a scale with eight steps to a power of two. Among
@@ -73,9 +84,9 @@ mod tests {
     fn the_largest_share_of_any_limit_is_the_rank() {
         let allowed = Allowed {
             ip_bytes: Some(1_000_000_000),
-            received_bytes: None,
             contacted_hosts: Some(15),
             contacted_ports: Some(100),
+            ..Allowed::default()
         };
         let ranking = Ranking::new(&allowed);
         let mut hosts = Hosts::new(9, 1, Seed::default());

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::time::Moment;
 
+use super::packed::Packed;
+
 const SLOTS: usize = 4;
 const SLOT: Duration = Duration::from_millis(250);
 const SECOND: Duration = Duration::from_secs(1);
@@ -15,13 +17,18 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A frame waits at most this long for its block: it may be older than the delta that it is in.
 const BLOCK: Duration = Duration::from_millis(20);
 
-/// The sums of one host, by the number of their slot modulo [`SLOTS`].
-#[derive(Clone, Copy, Debug, Default)]
+/// The sums of one host, by the number of their slot modulo [`SLOTS`]: half a cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(32))]
 pub(super) struct Recent {
-    slot: u64,
+    /// The slot that was current last, cut to 32 bits.
+    slot: u32,
     packets: [u32; SLOTS],
-    contacts: [u32; SLOTS],
+    /// Of a host with 2^24 contacts in a quarter of a second, any limit speaks.
+    contacts: [Packed<3>; SLOTS],
 }
+
+const _: () = assert!(size_of::<Recent>() == 32);
 
 /// The slot that is current, and which time the counts of the last four cover.
 #[derive(Debug, Default)]
@@ -38,23 +45,39 @@ impl Recent {
         self.turn(clock.slot);
         let at = place(clock.slot);
         self.packets[at] = self.packets[at].saturating_add(u32::try_from(packets).unwrap_or(u32::MAX));
-        self.contacts[at] = self.contacts[at].saturating_add(contacts);
+        let contacts = self.contacts[at].get() + u64::from(contacts);
+        self.contacts[at] = Packed::of(contacts.min(Packed::<3>::MAX.get()));
     }
 
     /// Packets and contacts of the last second.
     pub(super) fn per_second(mut self, clock: &RateClock) -> (u32, u32) {
         self.turn(clock.slot);
-        let sum = |counts: [u32; SLOTS]| counts.iter().map(|&count| u64::from(count)).sum();
-        (clock.per_second(sum(self.packets)), clock.per_second(sum(self.contacts)))
+        let (packets, contacts) = self.counted();
+        (clock.per_second(packets), clock.per_second(contacts))
     }
 
+    /// Packets and contacts of the slots up to the one that was current last, which are no fewer than those of a second.
+    #[inline]
+    pub(super) fn counted(&self) -> (u64, u64) {
+        let packets = self.packets.iter().map(|&count| u64::from(count)).sum();
+        (packets, self.contacts.iter().map(|count| count.get()).sum())
+    }
+
+    #[inline]
     fn turn(&mut self, slot: u64) {
-        let passed = slot.saturating_sub(self.slot).min(SLOTS as u64);
-        for left in 0..passed {
+        // Cut on purpose: a clock never goes back, and 2^32 slots are 34 years.
+        let passed = (slot as u32).wrapping_sub(self.slot).min(SLOTS as u32);
+        for left in 0..u64::from(passed) {
             let at = place(slot - left);
-            (self.packets[at], self.contacts[at]) = (0, 0);
+            (self.packets[at], self.contacts[at]) = (0, Packed::ZERO);
         }
-        self.slot = self.slot.max(slot);
+        self.slot = slot as u32;
+    }
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { slot: 0, packets: [0; SLOTS], contacts: [Packed::ZERO; SLOTS] }
     }
 }
 
@@ -157,5 +180,7 @@ mod tests {
         recent.add(&clock, u64::MAX, 1);
         recent.add(&clock, 1, 1);
         assert_eq!(recent.per_second(&clock), (u32::MAX, 2));
+        recent.add(&clock, 0, u32::MAX);
+        assert_eq!(recent.counted(), (u64::from(u32::MAX), (1 << 24) - 1));
     }
 }

@@ -434,7 +434,7 @@ impl Window {
                 continue;
             };
             let pair = self.pairs.get(*pair);
-            self.hosts.prefetch(pair.src);
+            self.hosts.prefetch_active(pair.src);
             if let Some(item) = pair.latest(&self.items)
                 && item.slot == current
             {

@@ -136,11 +136,10 @@ impl Eviction {
 }
 
 impl Window {
-    /// Says what hosts may do, and whether anything of it is measured over a second: whoever has used the least of it is
-    /// evicted first, and who cannot be over any of it is not looked at.
-    pub fn go_by(&mut self, allowed: &Allowed, counts_rates: bool) {
+    /// Says what hosts may do: whoever has used the least of it is evicted first, and who cannot be over any of it is not
+    /// looked at.
+    pub fn go_by(&mut self, allowed: &Allowed) {
         self.eviction.ranking = Ranking::new(allowed);
-        self.hosts.count_rates(counts_rates);
         self.hosts.watch(allowed);
     }
 

@@ -27,7 +27,7 @@ impl Flooded {
         let mut bench = Bench::with_limits(&options(10, None), &limits);
         let ip_bytes = Some(100_000);
         let allowed = Allowed { ip_bytes, contacted_hosts: Some(15), ..Allowed::default() };
-        bench.window.go_by(&allowed, false);
+        bench.window.go_by(&allowed);
         Self { bench, sent: Vec::new(), now: 100 * SECOND, leaves_traces: trace_bytes > 0 }
     }
 
