@@ -3,29 +3,41 @@
 //! An item for each host and slot; the host's sum is the sum over its live items, and each of them keeps it in
 //! the table. What finds no room is counted, so that somebody can say it.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use crate::time::Moment;
 
+use super::chunks::Chunks;
 use super::hosts::{HostId, Hosts};
 use super::slots::Slots;
 
+/// What one host received in one slot.
 #[derive(Clone, Copy, Debug)]
 struct Item {
     host: HostId,
     ip_bytes: u64,
 }
 
+/// What one host received in the window, and where its latest item is if that is anything.
+#[derive(Clone, Copy, Debug, Default)]
+struct Received {
+    ip_bytes: u64,
+    /// Cut to 32 bits: while it has a sum, this is a slot of the window, or one that just left it.
+    item_slot: u32,
+    item_at: u32,
+}
+
+const _: () = assert!(size_of::<Item>() + size_of::<Received>() == 32);
+
+/// Items that are taken back together, with what each of them needs fetched before.
+const TOGETHER: usize = 32;
+
 /// The traffic window of what was received.
 #[derive(Debug)]
 pub(super) struct ReceivedWindow {
     slots: Slots<Item>,
-    /// Where in the current slot the item of a host is.
-    here: HashMap<HostId, u32, foldhash::fast::FixedState>,
-    /// What each host received in the window.
-    sums: HashMap<HostId, u64, foldhash::fast::FixedState>,
+    /// By the number of the host. The last item that leaves makes a sum zero again, and only then the host may go.
+    sums: Chunks<Received>,
     items: usize,
     items_max: usize,
     lost_bytes: u64,
@@ -34,66 +46,73 @@ pub(super) struct ReceivedWindow {
 impl ReceivedWindow {
     /// An empty window of `interval`; without one, nothing ever leaves.
     pub(super) fn new(interval: Option<Duration>, items_max: usize) -> Self {
-        Self {
-            slots: Slots::new(interval),
-            here: HashMap::default(),
-            sums: HashMap::default(),
-            items: 0,
-            items_max,
-            lost_bytes: 0,
+        Self { slots: Slots::new(interval), sums: Chunks::default(), items: 0, items_max, lost_bytes: 0 }
+    }
+
+    /// Has what a host received fetched, which is added to soon.
+    #[inline]
+    pub(super) fn prefetch(&self, host: HostId) {
+        if (host.0 as usize) < self.sums.len() {
+            self.sums.prefetch(host.0);
         }
     }
 
     /// Adds to the current slot. `host` brings a reference along, which the item keeps.
     pub(super) fn add(&mut self, host: HostId, ip_bytes: u64, hosts: &mut Hosts) {
-        let items = self.slots.items(self.slots.current());
-        match self.here.get(&host) {
-            Some(&at) => {
-                items[at].ip_bytes += ip_bytes;
-                hosts.release(host);
-            }
-            None if self.items >= self.items_max => {
-                self.lost_bytes += ip_bytes;
-                return hosts.release(host);
-            }
-            None => {
-                self.here.insert(host, items.push(Item { host, ip_bytes }));
-                self.items += 1;
-            }
+        let current = self.slots.current();
+        let slot = self.slots.items(current);
+        while self.sums.len() <= host.0 as usize {
+            self.sums.push(Received::default());
         }
-        let sum = self.sums.entry(host).or_default();
-        *sum += ip_bytes;
-        hosts.note_received(host, *sum);
+        let received = &mut self.sums[host.0];
+        // Cut on purpose.
+        if received.ip_bytes > 0 && received.item_slot == current as u32 {
+            slot[received.item_at].ip_bytes += ip_bytes;
+            hosts.release(host);
+        } else if self.items < self.items_max {
+            (received.item_slot, received.item_at) = (current as u32, slot.push(Item { host, ip_bytes }));
+            self.items += 1;
+        } else {
+            self.lost_bytes += ip_bytes;
+            return hosts.release(host);
+        }
+        received.ip_bytes += ip_bytes;
+        hosts.note_received(host, received.ip_bytes);
     }
 
     /// What a host received in the window.
     pub(super) fn of(&self, host: HostId) -> u64 {
-        self.sums.get(&host).copied().unwrap_or(0)
+        let has_any = (host.0 as usize) < self.sums.len();
+        if has_any { self.sums[host.0].ip_bytes } else { 0 }
     }
 
     /// Makes the slot of `now` the current one.
     pub(super) fn advance(&mut self, now: Moment) {
-        let number = self.slots.number(now);
-        if number > self.slots.current() {
-            self.here = HashMap::default();
-        }
-        self.slots.advance(number);
+        self.slots.advance(self.slots.number(now));
     }
 
     /// Takes back what has left the window, at most `items_max` items of it; gives how many more it could be.
     pub(super) fn drain(&mut self, items_max: usize, hosts: &mut Hosts) -> usize {
-        for left in (0..items_max).rev() {
-            let Some(Item { host, ip_bytes }) = self.slots.take_left() else { return left + 1 };
-            self.items -= 1;
-            if let Entry::Occupied(mut sum) = self.sums.entry(host) {
-                *sum.get_mut() -= ip_bytes;
-                if *sum.get() == 0 {
-                    sum.remove();
-                }
+        let mut left = items_max;
+        while left > 0 {
+            let items = self.slots.leaving(TOGETHER.min(left));
+            if items.is_empty() {
+                break;
             }
-            hosts.release(host);
+            let count = items.len();
+            for item in items {
+                self.sums.prefetch(item.host.0);
+                hosts.prefetch(item.host);
+            }
+            for _ in 0..count {
+                let Some(Item { host, ip_bytes }) = self.slots.take_left() else { break };
+                self.sums[host.0].ip_bytes -= ip_bytes;
+                hosts.release(host);
+            }
+            self.items -= count;
+            left -= count;
         }
-        0
+        left
     }
 
     /// Bytes that found no room since the start.

@@ -435,6 +435,10 @@ impl Window {
             };
             let pair = self.pairs.get(*pair);
             self.hosts.prefetch_active(pair.src);
+            if row.value.received_bytes > 0 {
+                self.hosts.prefetch(pair.dst);
+                self.received.prefetch(pair.dst);
+            }
             if let Some(item) = pair.latest(&self.items)
                 && item.slot == current
             {

@@ -68,7 +68,8 @@ impl Window {
         rows().for_each(|row| self.pairs.prefetch(row));
         for row in rows() {
             let pair = self.pairs.get(row);
-            [pair.src, pair.dst].into_iter().for_each(|host| self.hosts.prefetch(host));
+            self.hosts.prefetch_active(pair.src);
+            self.hosts.prefetch(pair.dst);
             if let Some(item) = pair.latest(&self.items) {
                 self.items.prefetch(item);
             }
