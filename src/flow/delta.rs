@@ -303,6 +303,7 @@ struct Crossed {
 mod tests {
     use proptest::prelude::*;
 
+    use crate::flow::pair_key::PairKey;
     use crate::packet::{TcpFlags, Transport};
 
     use super::*;
@@ -386,6 +387,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_port_knows_the_row_of_its_pair_also_where_deltas_were_added_up() {
+        let limits = DeltaLimits { pairs_max: 9, ports_max: 9, interfaces_max: 2 };
+        let [mut one, mut other] = [(); 2].map(|()| Delta::new(limits, Seed::default()));
+        one.count(Crossing::default(), &udp(1, 9, 40), UnixNanos(1));
+        for src in [2, 3, 1] {
+            other.count(Crossing::default(), &udp(src, 9, 40), UnixNanos(2));
+        }
+        let pair_at = |delta: &Delta, src_port: u16| {
+            let port = delta.ports_v4().iter().find(|row| row.key.src_port == src_port).expect("it is there");
+            let pair = port.pair_among(delta.pairs_v4()).map(|pair| pair.key);
+            assert_eq!(pair, Some(port.key.pair));
+            port.value.pair_at
+        };
+        assert_eq!([2, 3, 1].map(|src| pair_at(&other, 1000 + src)), [0, 1, 2]);
+        one.add_rows(&other, RowMarks::default(), other.marks());
+        assert_eq!([1, 2, 3].map(|src| pair_at(&one, 1000 + src)), [0, 1, 2]);
+    }
+
+    /// The ports of a family, without the rows of their pairs.
+    fn ports_of<P: PairKey + std::fmt::Debug>(family: &Family<P>) -> String {
+        let ports: Vec<_> = family.ports.rows().iter().map(|row| (row.key, row.value.signs)).collect();
+        format!("{ports:?}")
+    }
+
     proptest! {
         /// Whoever counts which part of a stream: added up in its order, the rows are those of one worker.
         #[test]
@@ -416,7 +442,7 @@ mod tests {
             let rows = |delta: &Delta| {
                 let Delta { v4, v6, .. } = delta;
                 let pairs = format!("{:?} {:?}", v4.pairs.rows(), v6.pairs.rows());
-                format!("{pairs} {:?} {:?}", v4.ports.rows(), v6.ports.rows())
+                format!("{pairs} {} {}", ports_of(v4), ports_of(v6))
             };
             prop_assert_eq!(rows(&whole), rows(&alone));
         }

@@ -118,7 +118,10 @@ impl<P: PairKey> Family<P> {
         if how.counts_ports {
             if let Some((port, signs)) = own_port(key, packet) {
                 match self.ports.at(packet.port_place, packet.port_hash, port) {
-                    Some(port) => port.signs |= signs,
+                    Some(port) => {
+                        port.signs |= signs;
+                        port.pair_at = place.row();
+                    }
                     None => sums.spilled_ports += 1,
                 }
             }
@@ -209,7 +212,14 @@ impl<P: PairKey> Family<P> {
         }
         for row in &other.ports.rows()[from[1] as usize..to[1] as usize] {
             match self.ports.entry(row.hash, row.key) {
-                Some(port) => port.signs |= row.value.signs,
+                Some(port) => {
+                    port.signs |= row.value.signs;
+                    if let Some(pair) = row.pair_among(other.pairs.rows())
+                        && let Some(pair_at) = self.pairs.find(pair.hash, pair.key)
+                    {
+                        port.pair_at = pair_at;
+                    }
+                }
                 None => sums.spilled_ports += 1,
             }
         }

@@ -39,7 +39,7 @@ const PAIRS_PER_SERVICE: u64 = 4;
 const PORT_BYTES: u64 = 28 + 10 * 4 + 13 + 8 + HOST_BYTES;
 /// Bytes of a delta's row and its place in the index, and of half a row of IPv6 hosts.
 const DELTA_PAIR_BYTES: u64 = 64 + 16 + (88 + 16) / 2;
-const DELTA_PORT_BYTES: u64 = 24 + 16 + (48 + 16) / 2;
+const DELTA_PORT_BYTES: u64 = 32 + 16 + (56 + 16) / 2;
 
 /// The share of the whole for the traces of hosts that were evicted.
 const TRACES_OF: u64 = 4;

@@ -1,9 +1,10 @@
-//! What one delta knows of a pair and of a port: 48 bytes and one, so that a row of two IPv4 hosts is a cache line.
+//! What one delta knows of a pair and of a port: 48 bytes and eight, so that a row of two IPv4 hosts is a cache line, and
+//! that of a port half of one.
 
 use crate::time::UnixNanos;
 
 use super::contacted::Contacted;
-use super::pair_key::{PortOf, V4Pair};
+use super::pair_key::{PairKey, PortOf, V4Pair};
 use super::signs::Signs;
 use super::table::Row;
 
@@ -29,7 +30,7 @@ pub struct PairDelta {
 }
 
 const _: () = assert!(size_of::<Row<V4Pair, PairDelta>>() == 64);
-const _: () = assert!(size_of::<Row<PortOf<V4Pair>, PortDelta>>() == 24);
+const _: () = assert!(size_of::<Row<PortOf<V4Pair>, PortDelta>>() == 32);
 
 /// Later than any word.
 const UNHEARD: u64 = u64::MAX;
@@ -50,8 +51,18 @@ pub struct FirstWord {
 /// What is known of a port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortDelta {
+    /// The row that its pair has in the same delta, where that was known; the row says whether it is.
+    pub(super) pair_at: u32,
     /// Whether packets said by themselves that they are contacts, and how those were answered.
     pub signs: Signs,
+}
+
+impl<P: PairKey> Row<PortOf<P>, PortDelta> {
+    /// The row of its pair among those of the same delta, where that is known.
+    #[inline]
+    pub(super) fn pair_among<'a>(&self, pairs: &'a [Row<P, PairDelta>]) -> Option<&'a Row<P, PairDelta>> {
+        pairs.get(self.value.pair_at as usize).filter(|pair| pair.key == self.key.pair)
+    }
 }
 
 impl Default for PairDelta {

@@ -50,6 +50,12 @@ pub(super) struct Place(u32);
 impl Place {
     /// Nowhere: the table is full, or it was not asked.
     pub(super) const NONE: Self = Self(u32::MAX);
+
+    /// The number of the row that it leads to, if the key there is the one.
+    #[inline(always)]
+    pub(super) fn row(self) -> u32 {
+        self.0
+    }
 }
 
 impl<K: Key, V: Default> Table<K, V> {
@@ -70,6 +76,12 @@ impl<K: Key, V: Default> Table<K, V> {
     pub fn entry(&mut self, hash: u64, key: K) -> Option<&mut V> {
         let at = self.find_or_insert(hash, key)?;
         Some(self.value_mut(at))
+    }
+
+    /// The number of the row of `key`, if it has one; good until the table is cleared.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, key: K) -> Option<u32> {
+        self.index.find(hash, key.is_reversed(), |at| self.rows[at as usize].key == key).ok()
     }
 
     /// The number of the row of `key`, good until the table is cleared; otherwise as [`entry`](Self::entry).

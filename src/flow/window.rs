@@ -118,6 +118,8 @@ pub struct Window {
     /// Exchanges that are decided together, and ports that are taken together.
     deciding: Vec<(u32, Pending)>,
     taking_ports: Vec<WaitingPort>,
+    /// The rows that the pairs of a delta were folded into, or [`NONE`] of one that may have gone since.
+    folded: Vec<u32>,
     services: Services,
     /// Known from the next decision on, so that the order of folding does not matter.
     new_services: Vec<(Service, Moment)>,
@@ -161,6 +163,7 @@ impl Window {
             unasked: Vec::new(),
             deciding: Vec::new(),
             taking_ports: Vec::new(),
+            folded: Vec::new(),
             services: Services::new(limits.services_max, seed.clone()),
             new_services: Vec::new(),
             accounting: Accounting::default(),
@@ -196,10 +199,8 @@ impl Window {
         if delta.is_disturbed {
             self.roles.be_uncertain(at);
         }
-        self.fold_pairs(delta.pairs_v4(), at);
-        self.fold_pairs(delta.pairs_v6(), at);
-        self.fold_ports(delta.ports_v4(), at);
-        self.fold_ports(delta.ports_v6(), at);
+        self.fold_family(delta.pairs_v4(), delta.ports_v4(), at);
+        self.fold_family(delta.pairs_v6(), delta.ports_v6(), at);
     }
 
     /// Turns the windows to `now`: what is older than they are leaves.
@@ -401,15 +402,33 @@ impl Window {
         }
     }
 
-    fn fold_pairs<P: PairKey>(&mut self, rows: &[Row<P, PairDelta>], at: Moment) {
-        for rows in rows.chunks(TOGETHER) {
+    /// Folds pairs, and each port soon after its pair: what both of them need is still at hand.
+    fn fold_family<P: PairKey>(
+        &mut self,
+        pairs: &[Row<P, PairDelta>],
+        ports: &[Row<PortOf<P>, PortDelta>],
+        at: Moment,
+    ) {
+        let mut ports = if self.ports.is_some() { ports } else { &[] };
+        let mut folded = std::mem::take(&mut self.folded);
+        folded.clear();
+        for rows in pairs.chunks(TOGETHER) {
             // First of all: it may take rows out that would be candidates.
-            self.have_room();
+            if self.have_room() {
+                folded.fill(NONE);
+            }
             let candidates = self.fetch(rows);
             for (row, candidate) in rows.iter().zip(candidates) {
-                self.fold_pair(&Sought::new(row.hash, &row.key.endpoints()), candidate, &row.value, at);
+                let sought = Sought::new(row.hash, &row.key.endpoints());
+                folded.push(self.fold_pair(&sought, candidate, &row.value, at).unwrap_or(NONE));
             }
+            let are_folded = ports.iter().take_while(|port| (port.value.pair_at as usize) < folded.len());
+            let (ready, later) = ports.split_at(are_folded.count());
+            self.fold_ports(ready, pairs, &folded, at);
+            ports = later;
         }
+        self.fold_ports(ports, pairs, &folded, at);
+        self.folded = folded;
     }
 
     /// Has everything fetched that rows are folded into, step by step, since each step leads to the next. Gives the rows
@@ -448,7 +467,14 @@ impl Window {
         candidates
     }
 
-    fn fold_pair(&mut self, sought: &Sought, candidate: Option<u32>, delta: &PairDelta, at: Moment) {
+    /// Gives the row that a pair has then; `None` where there is no room for one.
+    fn fold_pair(
+        &mut self,
+        sought: &Sought,
+        candidate: Option<u32>,
+        delta: &PairDelta,
+        at: Moment,
+    ) -> Option<u32> {
         let found = candidate.and_then(|at| self.pairs.find_from(at, sought, &self.hosts)).or_else(|| {
             let owner = self.groups.owner(sought.endpoints.src());
             self.pairs.insert(sought, &mut self.hosts, owner)
@@ -456,7 +482,7 @@ impl Window {
         let Some(pair) = found else {
             self.spill(delta.packets(), delta.ip_bytes);
             self.accounting.undecided_exchanges += u64::from(delta.first_word().is_some());
-            return;
+            return None;
         };
         self.add(pair, delta.packets(), delta.ip_bytes);
         if delta.received_bytes > 0 {
@@ -478,22 +504,32 @@ impl Window {
         if !had_begun && self.has_begun(pair) {
             self.contact(pair, self.items.current(), at);
         }
+        Some(pair)
     }
 
-    fn fold_ports<P: PairKey>(&mut self, rows: &[Row<PortOf<P>, PortDelta>], at: Moment) {
-        if self.ports.is_none() {
-            return;
-        }
+    /// Folds ports of these pairs, of which the first were folded into these rows.
+    fn fold_ports<P: PairKey>(
+        &mut self,
+        rows: &[Row<PortOf<P>, PortDelta>],
+        pairs: &[Row<P, PairDelta>],
+        folded: &[u32],
+        at: Moment,
+    ) {
         let mut ports = std::mem::take(&mut self.taking_ports);
         for rows in rows.chunks(TOGETHER) {
             ports.clear();
-            ports.extend(rows.iter().map(|row| {
+            let mut candidates = [None; TOGETHER];
+            for (row, candidate) in rows.iter().zip(&mut candidates) {
+                let pair = row.pair_among(pairs);
+                let folded = pair.and_then(|_| folded.get(row.value.pair_at as usize).copied());
+                *candidate = folded.filter(|&pair| pair != NONE);
                 let key = row.key.key();
-                WaitingPort::new(key, self.seed.pair(&key.endpoints), row.value.signs, at)
-            }));
-            self.fetch_ports(&ports);
-            for port in &ports {
-                self.fold_port(port);
+                let pair_hash = pair.map_or_else(|| self.seed.pair(&key.endpoints), |pair| pair.hash);
+                ports.push(WaitingPort::new(key, pair_hash, row.value.signs, at));
+            }
+            self.fetch_ports(&ports, &mut candidates);
+            for (port, candidate) in ports.iter().zip(candidates) {
+                self.fold_port(port, candidate);
             }
         }
         self.taking_ports = ports;

@@ -79,12 +79,12 @@ enum Take {
 
 impl Window {
     /// Counts a contacted port if it is one by its own words, or of the side that began; and what it answered.
-    pub(super) fn fold_port(&mut self, port: &WaitingPort) {
+    pub(super) fn fold_port(&mut self, port: &WaitingPort, candidate: Option<u32>) {
         // A bare reset may answer a probe, and then it alone names the port that was contacted.
         if port.signs.has(Signs::BARE_RESET) && !port.signs.has(Signs::OPENED) {
             return self.wait_for_question(*port);
         }
-        match self.take_port(port) {
+        match self.take_port(port, candidate) {
             Take::Done => {}
             Take::Undecided => {
                 let has_room = self.waiting_ports.add(port.at, *port);
@@ -94,13 +94,21 @@ impl Window {
         }
     }
 
-    /// Has everything fetched that ports are taken into, step by step, since each step leads to the next.
-    pub(super) fn fetch_ports(&self, ports: &[WaitingPort]) {
+    /// Has everything fetched that ports are taken into, step by step, since each step leads to the next. Of those without
+    /// a candidate, gives the rows that their pairs may have.
+    pub(super) fn fetch_ports(&self, ports: &[WaitingPort], candidates: &mut [Option<u32>; TOGETHER]) {
         let Some(window) = &self.ports else { return };
-        ports.iter().for_each(|port| self.pairs.prefetch_place(&port.pair()));
-        let candidates = || ports.iter().filter_map(|port| Some((port, self.pairs.candidate(&port.pair())?)));
-        candidates().for_each(|(_, row)| self.pairs.prefetch(row));
-        let contacts = || candidates().map(|(port, row)| (port, port.contact(self.pairs.get(row))));
+        for (port, _) in ports.iter().zip(&*candidates).filter(|(_, candidate)| candidate.is_none()) {
+            self.pairs.prefetch_place(&port.pair());
+        }
+        for (port, candidate) in ports.iter().zip(&mut *candidates) {
+            *candidate = candidate.or_else(|| self.pairs.candidate(&port.pair()));
+            if let Some(row) = *candidate {
+                self.pairs.prefetch(row);
+            }
+        }
+        let rows = || ports.iter().zip(&*candidates).filter_map(|(port, row)| Some((port, (*row)?)));
+        let contacts = || rows().map(|(port, row)| (port, port.contact(self.pairs.get(row))));
         for (port, (host, number)) in contacts() {
             self.hosts.prefetch(host);
             window.prefetch(host, port.key.protocol, number);
@@ -131,7 +139,7 @@ impl Window {
         }
         for port in std::mem::take(&mut self.unasked) {
             // What still finds no contact answers none that was seen.
-            self.take_port(&port);
+            self.take_port(&port, None);
         }
         for (service, at) in self.new_services.drain(..) {
             self.services.contacted(service, at);
@@ -156,9 +164,10 @@ impl Window {
                 break;
             }
             left -= ports.len();
-            self.fetch_ports(&ports);
-            for port in &ports {
-                if self.take_port(port) == Take::Unasked {
+            let mut candidates = [None; TOGETHER];
+            self.fetch_ports(&ports, &mut candidates);
+            for (port, candidate) in ports.iter().zip(candidates) {
+                if self.take_port(port, candidate) == Take::Unasked {
                     unasked(self, *port);
                 }
             }
@@ -172,9 +181,14 @@ impl Window {
         let _ = self.waiting_answers.add(answer.at, answer);
     }
 
-    fn take_port(&mut self, port: &WaitingPort) -> Take {
+    fn take_port(&mut self, port: &WaitingPort, candidate: Option<u32>) -> Take {
         let WaitingPort { key, signs, at, .. } = port;
-        let Some(row) = self.pairs.find(&port.pair(), &self.hosts) else {
+        let sought = port.pair();
+        let found = match candidate {
+            Some(candidate) => self.pairs.find_from(candidate, &sought, &self.hosts),
+            None => self.pairs.find(&sought, &self.hosts),
+        };
+        let Some(row) = found else {
             // An answer may be folded before what it answers; of a contact, the pair found no room.
             let is_answer = key.src_port == 0 && !signs.has(Signs::OPENED);
             return if is_answer { Take::Unasked } else { Take::Done };

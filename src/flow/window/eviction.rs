@@ -171,15 +171,17 @@ impl Window {
         self.eviction.add(self.items.current(), packets, ip_bytes);
     }
 
-    /// Makes room for the pairs that are looked up together, where there is none.
+    /// Makes room for the pairs that are looked up together, where there is none. Whether rows may have gone for it.
     #[inline]
-    pub(super) fn have_room(&mut self) {
-        if self.lacks(ROOM) {
-            match self.eviction.rests_for {
-                0 => self.make_room(),
-                _ => self.eviction.rests_for -= 1,
-            }
+    pub(super) fn have_room(&mut self) -> bool {
+        if !self.lacks(ROOM) {
+            return false;
         }
+        match self.eviction.rests_for {
+            0 => self.make_room(),
+            _ => self.eviction.rests_for -= 1,
+        }
+        true
     }
 
     #[inline]
