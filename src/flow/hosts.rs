@@ -453,9 +453,7 @@ impl Hosts {
         while recent.len() <= id.0 as usize {
             recent.push(Recent::default());
         }
-        let recent = &mut recent[id.0];
-        recent.add(clock, packets, contacts);
-        let (packets, contacts) = recent.counted();
+        let (packets, contacts) = recent[id.0].add(clock, packets, contacts);
         if packets >= self.watch.packets_per_s || contacts >= self.watch.contacts_per_s {
             self.touch(id);
         }

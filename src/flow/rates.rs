@@ -40,38 +40,35 @@ pub(super) struct RateClock {
 }
 
 impl Recent {
-    /// Adds to the current slot.
-    pub(super) fn add(&mut self, clock: &RateClock, packets: u64, contacts: u32) {
-        self.turn(clock.slot);
-        let at = place(clock.slot);
-        self.packets[at] = self.packets[at].saturating_add(u32::try_from(packets).unwrap_or(u32::MAX));
-        let contacts = self.contacts[at].get() + u64::from(contacts);
-        self.contacts[at] = Packed::of(contacts.min(Packed::<3>::MAX.get()));
+    /// Adds to the current slot. Gives the packets and contacts of the slots up to that one, which are no fewer than those
+    /// of a second.
+    #[inline]
+    pub(super) fn add(&mut self, clock: &RateClock, packets: u64, contacts: u32) -> (u64, u64) {
+        let packets = u32::try_from(packets).unwrap_or(u32::MAX);
+        // Cut on purpose: a clock never goes back, and 2^32 slots are 34 years.
+        let slot = clock.slot as u32;
+        let (now, passed) = (place(clock.slot), slot.wrapping_sub(std::mem::replace(&mut self.slot, slot)));
+        // Each at its own place, and none is read again that was written just now.
+        let mut sums = (0, 0);
+        for at in 0..SLOTS {
+            let ago = (now + SLOTS - at) % SLOTS;
+            let (before, contacts_before) = match ago as u32 >= passed {
+                true => (self.packets[at], self.contacts[at].get()),
+                false => (0, 0),
+            };
+            let (more, contacts_more) = if ago == 0 { (packets, u64::from(contacts)) } else { (0, 0) };
+            let sum = before.saturating_add(more);
+            let contacts_sum = (contacts_before + contacts_more).min(Packed::<3>::MAX.get());
+            (self.packets[at], self.contacts[at]) = (sum, Packed::of(contacts_sum));
+            sums = (sums.0 + u64::from(sum), sums.1 + contacts_sum);
+        }
+        sums
     }
 
     /// Packets and contacts of the last second.
     pub(super) fn per_second(mut self, clock: &RateClock) -> (u32, u32) {
-        self.turn(clock.slot);
-        let (packets, contacts) = self.counted();
+        let (packets, contacts) = self.add(clock, 0, 0);
         (clock.per_second(packets), clock.per_second(contacts))
-    }
-
-    /// Packets and contacts of the slots up to the one that was current last, which are no fewer than those of a second.
-    #[inline]
-    pub(super) fn counted(&self) -> (u64, u64) {
-        let packets = self.packets.iter().map(|&count| u64::from(count)).sum();
-        (packets, self.contacts.iter().map(|count| count.get()).sum())
-    }
-
-    #[inline]
-    fn turn(&mut self, slot: u64) {
-        // Cut on purpose: a clock never goes back, and 2^32 slots are 34 years.
-        let passed = (slot as u32).wrapping_sub(self.slot).min(SLOTS as u32);
-        for left in 0..u64::from(passed) {
-            let at = place(slot - left);
-            (self.packets[at], self.contacts[at]) = (0, Packed::ZERO);
-        }
-        self.slot = slot as u32;
     }
 }
 
@@ -180,7 +177,6 @@ mod tests {
         recent.add(&clock, u64::MAX, 1);
         recent.add(&clock, 1, 1);
         assert_eq!(recent.per_second(&clock), (u32::MAX, 2));
-        recent.add(&clock, 0, u32::MAX);
-        assert_eq!(recent.counted(), (u64::from(u32::MAX), (1 << 24) - 1));
+        assert_eq!(recent.add(&clock, 0, u32::MAX), (u64::from(u32::MAX), (1 << 24) - 1));
     }
 }
