@@ -9,6 +9,7 @@ use crate::time::Moment;
 
 use super::chunks::Chunks;
 use super::hosts::{HostId, Hosts};
+use super::rows::TOGETHER;
 use super::slots::Slots;
 
 /// What one host received in one slot.
@@ -28,9 +29,6 @@ struct Received {
 }
 
 const _: () = assert!(size_of::<Item>() + size_of::<Received>() == 32);
-
-/// Items that are taken back together, with what each of them needs fetched before.
-const TOGETHER: usize = 32;
 
 /// The traffic window of what was received.
 #[derive(Debug)]

@@ -7,6 +7,10 @@ use super::chunks::Chunks;
 /// No row: the end of a chain, or a link that leads nowhere.
 pub(super) const NONE: u32 = u32::MAX;
 
+/// Rows that are looked up together: what each of them needs is fetched while the others are worked on. More than a
+/// processor has requests under way at once bring nothing.
+pub(super) const TOGETHER: usize = 32;
+
 /// A row with a link that means nothing once it is freed, so that freed rows can be chained by it.
 pub(super) trait Chained {
     fn link(&mut self) -> &mut u32;

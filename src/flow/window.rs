@@ -30,7 +30,7 @@ use super::ports::PortWindow;
 use super::rates::RateClock;
 use super::received::ReceivedWindow;
 use super::roles::{Pending, Roles};
-use super::rows::NONE;
+use super::rows::{NONE, TOGETHER};
 use super::services::{Service, Services};
 use super::signs::Signs;
 use super::slots::Slots;
@@ -46,10 +46,6 @@ use answers::{WaitingPort, WaitingProbe};
 use eviction::Eviction;
 
 pub use eviction::Other;
-
-/// Rows that are looked up together: what each of them needs is fetched while the others are worked on. More than a
-/// processor has requests under way at once bring nothing.
-const TOGETHER: usize = 32;
 
 /// What has left the window is all taken back before it is so many slots old, however busy the analyst is or long the
 /// silence was: [`Pair::latest`](super::pairs::Pair::latest) tells 256 apart.

@@ -8,13 +8,14 @@ use crate::flow::pair_key::PortKey;
 use crate::flow::pairs::{Pair, Probe, Sought};
 use crate::flow::ports::PortContact;
 use crate::flow::roles::Role;
+use crate::flow::rows::TOGETHER;
 use crate::flow::services::Service;
 use crate::flow::signs::Signs;
 use crate::flow::stamp::Stamp;
 use crate::flow::waiting::Waiting;
 use crate::time::Moment;
 
-use super::{TOGETHER, Window};
+use super::Window;
 
 /// A port of which it is not yet decided whether it was contacted, or of what it answered.
 #[derive(Clone, Copy, Debug)]
