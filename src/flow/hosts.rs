@@ -1,5 +1,8 @@
 //! Addresses, each kept once, with the sums of what they did.
 
+mod attention;
+mod eviction;
+
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -9,9 +12,10 @@ use super::chunks::Chunks;
 use super::hash::Seed;
 use super::index::{Index, Place};
 use super::networks::{Networks, are_neighbours};
-use super::rank::Allowed;
-use super::rates::{RateClock, Recent};
+use super::rates::Recent;
 use super::rows::{Chained, NONE, Rows};
+
+use attention::{TOUCHED_MIN, Watch};
 
 /// The number of a host while anything in a window speaks of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,20 +129,6 @@ impl Chained for Host {
         &mut self.first_pair
     }
 }
-
-/// From which sums on a host is touched: below, no limit can speak of it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Watch {
-    ip_bytes: u64,
-    received_bytes: u64,
-    contacted_hosts: u32,
-    contacted_ports: u32,
-    packets_per_s: u64,
-    contacts_per_s: u64,
-}
-
-/// Room in the list of touched hosts, however few there may be.
-const TOUCHED_MIN: usize = 4096;
 
 /// All hosts.
 #[derive(Debug)]
@@ -368,37 +358,6 @@ impl Hosts {
         }
     }
 
-    /// Notes how many ports a host has contacted by now.
-    pub(super) fn note_ports(&mut self, id: HostId, contacted_ports: u32) {
-        if contacted_ports >= self.watch.contacted_ports {
-            self.touch(id);
-        }
-    }
-
-    /// Notes how much a host has received by now.
-    pub(super) fn note_received(&mut self, id: HostId, received_bytes: u64) {
-        if received_bytes >= self.watch.received_bytes {
-            self.touch(id);
-        }
-    }
-
-    /// Has only hosts touched of which one of these limits may speak: over it, or over half of it, since sums may have
-    /// errors as large. Counts what happens within a second where one of them asks for it.
-    pub(super) fn watch(&mut self, allowed: &Allowed) {
-        let half = |limit: Option<u64>| limit.map_or(u64::MAX, |limit| limit / 2);
-        let over = |limit: Option<u32>| limit.map_or(u32::MAX, |limit| limit.saturating_add(1));
-        let over_rate = |limit: Option<u32>| limit.map_or(u64::MAX, |limit| u64::from(limit) + 1);
-        self.watch = Watch {
-            ip_bytes: half(allowed.ip_bytes),
-            received_bytes: half(allowed.received_bytes),
-            contacted_hosts: over(allowed.contacted_hosts),
-            contacted_ports: over(allowed.contacted_ports),
-            packets_per_s: over_rate(allowed.packets_per_s),
-            contacts_per_s: over_rate(allowed.contacts_per_s),
-        };
-        self.recent = allowed.needs_rates().then(|| self.recent.take().unwrap_or_default());
-    }
-
     /// Subtracts what left the window.
     pub(super) fn subtract_sent(&mut self, id: HostId, packets: u64, ip_bytes: u64) {
         let host = &mut self.rows[id.0];
@@ -411,145 +370,6 @@ impl Hosts {
                 self.rows[moved].chart_at = hole;
             }
         }
-    }
-
-    /// Notes that a host did something that a limit may speak of.
-    fn touch(&mut self, id: HostId) {
-        let host = &mut self.rows[id.0];
-        if !host.has(TOUCHED) {
-            host.flags |= TOUCHED;
-            self.touched.push(id);
-            if self.touched.len() >= self.touched_max {
-                // Most of them are gone by now.
-                self.touch_all();
-            }
-        }
-    }
-
-    /// Notes that every host is to be judged anew.
-    pub(super) fn touch_all(&mut self) {
-        self.touched = Chunks::default();
-        for at in self.index.iter() {
-            self.rows[at].flags |= TOUCHED;
-            self.touched.push(HostId(at));
-        }
-    }
-
-    /// The next host that was touched and not taken since, if it is still there.
-    pub(super) fn take_touched(&mut self) -> Option<HostId> {
-        while let Some(id) = self.touched.pop() {
-            let host = &mut self.rows[id.0];
-            if host.has(TOUCHED) {
-                host.flags &= !TOUCHED;
-                return Some(id);
-            }
-        }
-        None
-    }
-
-    /// Adds what a source did within the last moments, if anybody asks for it.
-    pub(super) fn add_recent(&mut self, id: HostId, clock: &RateClock, packets: u64, contacts: u32) {
-        let Some(recent) = &mut self.recent else { return };
-        while recent.len() <= id.0 as usize {
-            recent.push(Recent::default());
-        }
-        let (packets, contacts) = recent[id.0].add(clock, packets, contacts);
-        if packets >= self.watch.packets_per_s || contacts >= self.watch.contacts_per_s {
-            self.touch(id);
-        }
-    }
-
-    /// Packets and contacts of the last second; zero where nobody asks for them.
-    pub(super) fn per_second(&self, id: HostId, clock: &RateClock) -> (u32, u32) {
-        let recent = self.recent.as_ref().filter(|recent| (id.0 as usize) < recent.len());
-        recent.map_or((0, 0), |recent| recent[id.0].per_second(clock))
-    }
-
-    /// Has these hosts evicted last of all, and no others.
-    pub(super) fn protect(&mut self, protected: HashSet<IpAddr>) {
-        let before = std::mem::replace(&mut self.protected, protected);
-        for addr in &before {
-            if let Some(id) = self.find(addr) {
-                self.rows[id.0].flags &= !PROTECTED;
-            }
-        }
-        let now = std::mem::take(&mut self.protected);
-        for addr in &now {
-            if let Some(id) = self.find(addr) {
-                self.rows[id.0].flags |= PROTECTED;
-            }
-        }
-        self.protected = now;
-    }
-
-    /// Has the hosts of these networks evicted last of all, and of no others.
-    pub(super) fn protect_networks(&mut self, networks: Vec<IpNet>) {
-        self.local = networks;
-        for at in self.index.iter() {
-            let flags = self.protection_of(&self.rows[at].addr());
-            let host = &mut self.rows[at];
-            host.flags = host.flags & !(PROTECTED | LOCAL) | flags;
-        }
-    }
-
-    fn protection_of(&self, addr: &IpAddr) -> u8 {
-        let is_local = self.local.iter().any(|network| network.contains(addr));
-        (u8::from(self.protected.contains(addr)) * PROTECTED) | (u8::from(is_local) * LOCAL)
-    }
-
-    /// Notes that a host enters as a source, in the current slot and in a pass of eviction.
-    pub(super) fn enter(&mut self, id: HostId) {
-        let host = &mut self.rows[id.0];
-        (host.entered, host.entered_in_pass) = (self.slot as u32, self.pass);
-    }
-
-    /// The slot in which a source entered.
-    pub(super) fn entered(&self, id: HostId) -> u64 {
-        // Cut on purpose: it is not long ago, or long enough to be the same.
-        let ago = (self.slot as u32).wrapping_sub(self.rows[id.0].entered);
-        self.slot.saturating_sub(u64::from(ago))
-    }
-
-    /// Begins a pass of eviction: whoever enters from here on is not evicted in it.
-    pub(super) fn begin_pass(&mut self) {
-        self.pass = self.pass.wrapping_add(1);
-    }
-
-    /// Whether a host entered in this pass.
-    pub(super) fn is_new(&self, id: HostId) -> bool {
-        self.rows[id.0].entered_in_pass == self.pass
-    }
-
-    /// How many more hosts there is room for.
-    #[inline]
-    pub(super) fn room(&self) -> usize {
-        self.rows.room()
-    }
-
-    /// Numbers that rows have or had: every host has one below.
-    pub(super) fn numbers(&self) -> u32 {
-        self.rows.numbers()
-    }
-
-    /// The seeded hash of the address of a host.
-    pub(super) fn hash(&self, id: HostId) -> u64 {
-        self.seed.addr(&self.rows[id.0].addr())
-    }
-
-    /// A host that is none: it stands for those that are no longer told apart, and is in no list. `None` where there is
-    /// no room for it.
-    pub(super) fn other(&mut self) -> Option<HostId> {
-        if self.other.is_none() && self.rows.has_room() {
-            let at = self.rows.insert(Host { references: 1, ..Host::new(0, 0) });
-            self.other = Some(HostId(at));
-        }
-        self.other
-    }
-
-    /// Whether this is the host that stands for those that are no longer told apart.
-    #[inline]
-    pub(super) fn is_other(&self, id: HostId) -> bool {
-        self.other == Some(id)
     }
 
     /// The hosts with enough bytes to be shown, in no order.

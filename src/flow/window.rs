@@ -5,13 +5,14 @@
 //! One thread owns a window; it never reads a clock.
 
 mod answers;
+mod counts;
 mod eviction;
 mod evidence;
 mod exchanges;
+mod leaving;
 mod listing;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use crate::time::Moment;
 
@@ -19,7 +20,7 @@ use super::contacted::PortMix;
 use super::delta::Delta;
 use super::groups::Groups;
 use super::hash::Seed;
-use super::hosts::{HostId, Hosts};
+use super::hosts::Hosts;
 use super::interfaces::{ELSEWHERE, InterfaceCounts};
 use super::items::{Item, Items};
 use super::loss::LossWindow;
@@ -40,6 +41,7 @@ use super::table::Row;
 use super::waiting::Waiting;
 use super::{Limits, Options};
 
+pub use counts::HostCounts;
 pub use listing::{HostListing, LIST_PART_ROWS, Listing, ListingRoom};
 
 use answers::{WaitingPort, WaitingProbe};
@@ -47,55 +49,8 @@ use eviction::Eviction;
 
 pub use eviction::Other;
 
-/// What has left the window is all taken back before it is so many slots old, however busy the analyst is or long the
-/// silence was: [`Pair::latest`](super::pairs::Pair::latest) tells 256 apart.
-const BEHIND_MAX: u64 = 128;
-
 /// Interfaces that are told apart; what is seen on further ones is counted together.
 const INTERFACES_MAX: usize = 4096;
-
-/// Sums over one host, for the detectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostCounts {
-    /// Its address.
-    pub addr: IpAddr,
-    /// Packets sent in the traffic window.
-    pub packets: u64,
-    /// Bytes sent in the traffic window.
-    pub ip_bytes: u64,
-    /// Bytes received in the traffic window, as far as they are counted.
-    pub received_bytes: u64,
-    /// Hosts contacted in the traffic window.
-    pub contacted_hosts: u32,
-    /// Ports contacted in the port window.
-    pub contacted_ports: u32,
-    /// Packets sent in the last second.
-    pub packets_per_s: u32,
-    /// Hosts contacted in the last second that had not been contacted in the traffic window.
-    pub contacts_per_s: u32,
-    /// Bytes sent that may be missing from `ip_bytes`, because what the host did before was evicted.
-    pub ip_bytes_error: u64,
-    /// The same of `received_bytes`.
-    pub received_bytes_error: u64,
-}
-
-impl HostCounts {
-    /// Those of a host that did nothing.
-    pub fn nothing(addr: IpAddr) -> Self {
-        Self {
-            addr,
-            packets: 0,
-            ip_bytes: 0,
-            received_bytes: 0,
-            contacted_hosts: 0,
-            contacted_ports: 0,
-            packets_per_s: 0,
-            contacts_per_s: 0,
-            ip_bytes_error: 0,
-            received_bytes_error: 0,
-        }
-    }
-}
 
 /// The traffic window and the port window, merged over all workers.
 #[derive(Debug)]
@@ -199,59 +154,6 @@ impl Window {
         self.fold_family(delta.pairs_v6(), delta.ports_v6(), at);
     }
 
-    /// Turns the windows to `now`: what is older than they are leaves.
-    pub fn roll(&mut self, now: Moment) {
-        while !self.roll_part(now, usize::MAX) {}
-    }
-
-    /// Turns the windows to `now`, and takes back at most `items_max` items of what is too old for them. Whether that was
-    /// all of it; before, the sums of hosts are too large.
-    pub fn roll_part(&mut self, now: Moment, items_max: usize) -> bool {
-        self.advance(now);
-        let left = self.drain(items_max);
-        let left = self.ports.as_mut().map_or(left, |ports| ports.drain(left, &mut self.hosts));
-        self.received.drain(left, &mut self.hosts) > 0
-    }
-
-    /// Makes the slots of `now` the current ones.
-    fn advance(&mut self, now: Moment) {
-        self.items.advance(now);
-        if self.items.behind() >= BEHIND_MAX {
-            self.drain(usize::MAX);
-        }
-        self.hosts.enter_in(self.items.current());
-        if let Some(ports) = &mut self.ports {
-            ports.advance(now);
-        }
-        self.received.advance(now);
-        self.eviction.advance(now);
-        self.loss.roll(now);
-        self.rates.roll(now);
-    }
-
-    /// Takes back items that have left the window; gives how many more it could be.
-    fn drain(&mut self, items_max: usize) -> usize {
-        let mut left = items_max;
-        while left > 0 {
-            let items = self.items.leaving(TOGETHER.min(left));
-            if items.is_empty() {
-                break;
-            }
-            let count = items.len();
-            let pairs = || items.iter().map(|item| item.pair).filter(|&pair| pair != NONE);
-            pairs().for_each(|pair| self.pairs.prefetch(pair));
-            pairs().for_each(|pair| self.hosts.prefetch(self.pairs.get(pair).src));
-            for _ in 0..count {
-                let Some(item) = self.items.take_left() else { break };
-                if item.pair != NONE {
-                    self.subtract(item);
-                }
-            }
-            left -= count;
-        }
-        left
-    }
-
     /// Decides who began the exchanges that were born before `settled`, and what was answered by then; every worker
     /// has handed over what it saw until that moment.
     pub fn decide(&mut self, settled: Moment) {
@@ -290,99 +192,6 @@ impl Window {
             || !self.waiting_ports.is_empty()
             || !self.waiting_answers.is_empty()
             || !self.waiting_probes.is_empty()
-    }
-
-    /// Has every host be among the next touched ones, since other limits are in force.
-    pub fn touch_all(&mut self) {
-        self.hosts.touch_all();
-    }
-
-    /// Gives the counts of the hosts whose sums grew since the last call, as far as they are wanted: those that may be over
-    /// a limit of [`go_by`](Self::go_by), or all of them before it was called.
-    pub fn take_touched(&mut self, out: &mut Vec<HostCounts>, is_wanted: impl Fn(&HostCounts) -> bool) {
-        while let Some(id) = self.hosts.take_touched() {
-            let counts = self.counts_of(id);
-            if is_wanted(&counts) {
-                out.push(counts);
-            }
-        }
-    }
-
-    /// The counts of a host, if it is in the window.
-    pub fn counts(&self, addr: &IpAddr) -> Option<HostCounts> {
-        self.hosts.find(addr).map(|id| self.counts_of(id))
-    }
-
-    fn ports_count(&self, id: HostId) -> u32 {
-        self.ports.as_ref().map_or(0, |ports| ports.count(id))
-    }
-
-    fn counts_of(&self, id: HostId) -> HostCounts {
-        let host = self.hosts.get(id);
-        let (packets_per_s, contacts_per_s) = self.hosts.per_second(id, &self.rates);
-        let error = self.eviction.bounds.error(self.hosts.entered(id));
-        HostCounts {
-            addr: host.addr(),
-            packets: host.packets,
-            ip_bytes: host.ip_bytes,
-            received_bytes: self.received.of(id),
-            contacted_hosts: host.contacted_hosts,
-            contacted_ports: self.ports_count(id),
-            packets_per_s,
-            contacts_per_s,
-            ip_bytes_error: error.ip_bytes,
-            received_bytes_error: error.received_bytes,
-        }
-    }
-
-    /// Every host that is in the window, as a source or a destination. In no order.
-    pub fn hosts(&self) -> impl Iterator<Item = HostCounts> {
-        self.hosts.iter().map(|id| self.counts_of(id))
-    }
-
-    /// Every pair that is in the window: source, destination, packets, bytes. In no order.
-    pub fn pairs(&self) -> impl Iterator<Item = (IpAddr, IpAddr, u64, u64)> {
-        self.pairs.iter().map(|pair| {
-            let (src, dst) = (self.hosts.get(pair.src).addr(), self.hosts.get(pair.dst).addr());
-            (src, dst, pair.packets(), pair.ip_bytes)
-        })
-    }
-
-    /// What was counted since the start.
-    pub fn accounting(&self) -> &Accounting {
-        &self.accounting
-    }
-
-    /// What was seen on each interface since the start, ascending by number.
-    pub fn interfaces(&self) -> &BTreeMap<u32, InterfaceCounts> {
-        &self.interfaces
-    }
-
-    /// Whether everything that was seen since the start is in the row of its interface, or was before that was retired.
-    pub fn every_interface_has_a_row(&self) -> bool {
-        !self.interfaces_without_row
-    }
-
-    /// Moves what was seen on an interface to [`ELSEWHERE`], because its number means nothing any more.
-    pub fn retire_interface(&mut self, ifindex: u32) {
-        if let Some(counts) = self.interfaces.remove(&ifindex) {
-            self.interfaces.entry(ELSEWHERE).or_default().add(&counts);
-        }
-    }
-
-    /// What the kernel offered and lost in the traffic window.
-    pub fn loss(&self) -> KernelCounts {
-        self.loss.sum()
-    }
-
-    /// Received bytes since the start that no table had room for: limits on them are not judged for these.
-    pub fn received_bytes_lost(&self) -> u64 {
-        self.received.lost_bytes()
-    }
-
-    /// Hosts and pairs that are in the window.
-    pub fn sizes(&self) -> (usize, usize) {
-        (self.hosts.len(), self.pairs.len())
     }
 
     fn fold_sums(&mut self, delta: &Delta) {
@@ -606,36 +415,6 @@ impl Window {
         let owner = self.groups.owner(addr);
         if let Some(receiver) = self.hosts.refer_owner(dst, owner) {
             self.received.add(receiver, ip_bytes, &mut self.hosts);
-        }
-    }
-
-    /// Subtracts an item that has left the window; its pair goes with the last one.
-    fn subtract(&mut self, item: Item) {
-        self.take_back(&item);
-        if !self.pairs.get(item.pair).has_items() {
-            self.remove_pair(item.pair);
-        }
-    }
-
-    /// Takes the sums of an item back from its pair and host.
-    fn take_back(&mut self, item: &Item) {
-        let pair = self.pairs.get_mut(item.pair);
-        pair.subtract(item);
-        let is_last_contact = item.is_contact() && pair.contacts_live == 0;
-        let owner = self.hosts.get(pair.src).owner;
-        self.hosts.subtract_sent(owner, item.packets(), item.ip_bytes());
-        if is_last_contact {
-            self.uncount_contact(item.pair);
-        }
-    }
-
-    /// A pair has no contact any more.
-    fn uncount_contact(&mut self, at: u32) {
-        let pair = self.pairs.get(at);
-        let owner = self.hosts.get(pair.src).owner;
-        let is_group = self.groups.is_group(self.hosts.get(owner).addr());
-        if !is_group || self.groups.remove_contact(owner, pair.dst) {
-            self.hosts.get_mut(owner).contacted_hosts -= 1;
         }
     }
 }

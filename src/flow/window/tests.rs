@@ -1,6 +1,7 @@
 //! The window against a model that keeps every packet and adds up what is live.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -172,6 +173,40 @@ fn a_burst_across_slot_boundaries_is_seen_whole() {
         bench.window.take_touched(&mut touched, |_| true);
         assert!(touched.iter().any(|row| row.addr == addr(1) && row.ip_bytes == 37 * 40));
         touched.clear();
+    }
+}
+
+proptest! {
+    /// Whoever did something and is over a rate then is among the touched, and nobody is who stays below both.
+    #[test]
+    fn the_touched_are_those_over_a_rate(
+        ticks in prop::collection::vec((0u64..6, prop::collection::vec((0u8..4, 0u8..40, 1usize..9), 0..12)), 1..40)
+    ) {
+        let mut bench = Bench::new(&options(10, None));
+        let allowed = Allowed { packets_per_s: Some(20), contacts_per_s: Some(5), ..Allowed::default() };
+        bench.window.go_by(&allowed);
+        let mut now = 100 * SECOND;
+        let mut touched = Vec::new();
+        for (quarters, packets) in ticks {
+            now += quarters * SECOND / 4;
+            let mut active = BTreeSet::new();
+            for (src, dst, count) in packets {
+                for _ in 0..count {
+                    let syn = tcp(src, 100 + dst, 80, TcpFlags::SYN);
+                    bench.deltas[0].count(Crossing::default(), &syn, UnixNanos(now));
+                }
+                active.insert(src);
+            }
+            bench.tick(now);
+            touched.clear();
+            bench.window.take_touched(&mut touched, |_| true);
+            let counts = |src: u8| bench.window.counts(&addr(src)).expect("it sent something just now");
+            let over = active.iter().filter(|&&src| counts(src).packets_per_s > 20 || counts(src).contacts_per_s > 5);
+            // In one tick a quarter the counts are those of a second, so that both sets are the same.
+            let over: BTreeSet<IpAddr> = over.map(|&src| addr(src)).collect();
+            let touched: BTreeSet<IpAddr> = touched.iter().map(|row| row.addr).collect();
+            prop_assert_eq!(touched, over, "at {}", now);
+        }
     }
 }
 

@@ -1,0 +1,96 @@
+//! What leaves the window: items whose slot is too old are taken back, at most so many in one part.
+
+use crate::flow::items::Item;
+use crate::flow::rows::{NONE, TOGETHER};
+use crate::time::Moment;
+
+use super::Window;
+
+/// What has left the window is all taken back before it is so many slots old, however busy the analyst is or long the
+/// silence was: [`Pair::latest`](crate::flow::pairs::Pair::latest) tells 256 apart.
+const BEHIND_MAX: u64 = 128;
+
+impl Window {
+    /// Turns the windows to `now`: what is older than they are leaves.
+    pub fn roll(&mut self, now: Moment) {
+        while !self.roll_part(now, usize::MAX) {}
+    }
+
+    /// Turns the windows to `now`, and takes back at most `items_max` items of what is too old for them. Whether that was
+    /// all of it; before, the sums of hosts are too large.
+    pub fn roll_part(&mut self, now: Moment, items_max: usize) -> bool {
+        self.advance(now);
+        let left = self.drain(items_max);
+        let left = self.ports.as_mut().map_or(left, |ports| ports.drain(left, &mut self.hosts));
+        self.received.drain(left, &mut self.hosts) > 0
+    }
+
+    /// Makes the slots of `now` the current ones.
+    pub(super) fn advance(&mut self, now: Moment) {
+        self.items.advance(now);
+        if self.items.behind() >= BEHIND_MAX {
+            self.drain(usize::MAX);
+        }
+        self.hosts.enter_in(self.items.current());
+        if let Some(ports) = &mut self.ports {
+            ports.advance(now);
+        }
+        self.received.advance(now);
+        self.eviction.advance(now);
+        self.loss.roll(now);
+        self.rates.roll(now);
+    }
+
+    /// Takes back items that have left the window; gives how many more it could be.
+    pub(super) fn drain(&mut self, items_max: usize) -> usize {
+        let mut left = items_max;
+        while left > 0 {
+            let items = self.items.leaving(TOGETHER.min(left));
+            if items.is_empty() {
+                break;
+            }
+            let count = items.len();
+            let pairs = || items.iter().map(|item| item.pair).filter(|&pair| pair != NONE);
+            pairs().for_each(|pair| self.pairs.prefetch(pair));
+            pairs().for_each(|pair| self.hosts.prefetch(self.pairs.get(pair).src));
+            for _ in 0..count {
+                let Some(item) = self.items.take_left() else { break };
+                if item.pair != NONE {
+                    self.subtract(item);
+                }
+            }
+            left -= count;
+        }
+        left
+    }
+
+    /// Subtracts an item that has left the window; its pair goes with the last one.
+    pub(super) fn subtract(&mut self, item: Item) {
+        self.take_back(&item);
+        if !self.pairs.get(item.pair).has_items() {
+            self.remove_pair(item.pair);
+        }
+    }
+
+    /// Takes the sums of an item back from its pair and host.
+    pub(super) fn take_back(&mut self, item: &Item) {
+        let pair = self.pairs.get_mut(item.pair);
+        pair.subtract(item);
+        let is_last_contact = item.is_contact() && pair.contacts_live == 0;
+        let owner = self.hosts.get(pair.src).owner;
+        self.hosts.subtract_sent(owner, item.packets(), item.ip_bytes());
+        if is_last_contact {
+            self.uncount_contact(item.pair);
+        }
+    }
+
+    /// A pair has no contact any more.
+    pub(super) fn uncount_contact(&mut self, at: u32) {
+        let pair = self.pairs.get(at);
+        let owner = self.hosts.get(pair.src).owner;
+        let is_group = self.groups.is_group(self.hosts.get(owner).addr());
+        if !is_group || self.groups.remove_contact(owner, pair.dst) {
+            self.hosts.get_mut(owner).contacted_hosts -= 1;
+        }
+    }
+}
