@@ -97,6 +97,12 @@ impl Pair {
         self.items = Packed::of(self.items.get() + 1);
     }
 
+    /// Whether it is freed with the next item that is taken back.
+    #[inline]
+    pub(super) fn is_last_item(&self) -> bool {
+        self.items == Packed::of(1)
+    }
+
     /// Whether an item names it.
     #[inline]
     pub(super) fn has_items(&self) -> bool {
@@ -261,6 +267,13 @@ impl Pairs {
     #[inline]
     pub(super) fn prefetch(&self, at: u32) {
         self.rows.prefetch(at);
+    }
+
+    /// Has the rows fetched that are chained to one.
+    #[inline]
+    pub(super) fn prefetch_around(&self, at: u32) {
+        let Pair { previous, next, .. } = self.rows[at];
+        [previous, next].into_iter().filter(|&at| at != NONE).for_each(|at| self.rows.prefetch(at));
     }
 
     /// The row that a pair has if it has any, to be fetched before [`find_from`](Self::find_from) asks whether it is the

@@ -49,10 +49,8 @@ impl Window {
             if items.is_empty() {
                 break;
             }
+            self.fetch_leaving(items);
             let count = items.len();
-            let pairs = || items.iter().map(|item| item.pair).filter(|&pair| pair != NONE);
-            pairs().for_each(|pair| self.pairs.prefetch(pair));
-            pairs().for_each(|pair| self.hosts.prefetch(self.pairs.get(pair).src));
             for _ in 0..count {
                 let Some(item) = self.items.take_left() else { break };
                 if item.pair != NONE {
@@ -62,6 +60,24 @@ impl Window {
             left -= count;
         }
         left
+    }
+
+    /// Has everything fetched that these items are taken back from, step by step, since each step leads to the next.
+    fn fetch_leaving(&self, items: &[Item]) {
+        let pairs = || items.iter().map(|item| item.pair).filter(|&pair| pair != NONE);
+        let is_last = |pair: &u32| {
+            let pair = self.pairs.get(*pair);
+            pair.is_last_item() && !self.hosts.is_other(pair.dst)
+        };
+        pairs().for_each(|pair| self.pairs.prefetch(pair));
+        pairs().for_each(|pair| self.hosts.prefetch(self.pairs.get(pair).src));
+        for pair in pairs().filter(is_last) {
+            self.hosts.prefetch(self.pairs.get(pair).dst);
+            self.pairs.prefetch_around(pair);
+        }
+        for pair in pairs().filter(is_last) {
+            self.pairs.prefetch_place(&self.pairs.sought(pair, &self.hosts));
+        }
     }
 
     /// Subtracts an item that has left the window; its pair goes with the last one.
