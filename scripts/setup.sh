@@ -4,6 +4,12 @@
 # script with the remedy. Packages need root or sudo, everything else goes into the home directory or target/.
 # shellcheck shell=bash
 
+# What a script says of itself, for whoever asks.
+if [[ ${1:-} == -h || ${1:-} == --help ]]; then
+  sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+  exit
+fi
+
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # What cargo installs comes first; a user's path often lacks the directories of setcap and nft.
