@@ -1,26 +1,24 @@
 //! From settings to a [`Config`]: every value read, every range held, every problem named.
 
+mod interfaces;
 mod limits;
+mod resources;
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 
-use ipnet::IpNet;
-
 use super::error::Problem;
 use super::file::{RawConfig, Setting};
 use super::key::Key;
 use super::places::{Places, optional_path};
-use super::units::{self, Bytes, Item, NumberError, within};
+use super::units::{self, Bytes, Item, within};
 use super::word::Word;
 use super::{
-    CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, COOLDOWN_S, Config, INTERFACE_NAME_BYTES_MAX, INTERVAL_S,
-    LIMIT_BYTES, LOSS_PPM, MEMORY_BYTES, Machine, MemoryLimit, RING_MEMORY_BYTES, WORKERS, Workers,
+    CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, COOLDOWN_S, Config, INTERVAL_S, LIMIT_BYTES, LOSS_PPM,
+    Machine, Workers,
 };
-use crate::capture::{LocalNetworks, RING_BYTES_MIN};
 use crate::detect::Share;
-use crate::engine::PinCores;
 
 /// Reads all settings; `None` where one of them is wrong, which `problems` then tells.
 pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<Problem>) -> Option<Config> {
@@ -32,7 +30,8 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let hide_destinations = file.read(Key::NoDestinations, defaults.hide_destinations, word);
     let chart_bytes_min =
         file.read(Key::ChartMinBytes, defaults.chart_bytes_min, |value| bytes(value, &CHART_BYTES));
-    let excluded_interfaces = file.read(Key::ExcludedInterfaces, defaults.excluded_interfaces, interfaces);
+    let excluded_interfaces =
+        file.read(Key::ExcludedInterfaces, defaults.excluded_interfaces, interfaces::names);
 
     let judge_contacted_hosts = file.read(Key::ContactedIPsAnalyze, defaults.judge_contacted_hosts, word);
     let contacted_hosts_max = file.read(Key::NumberContactedIPs, defaults.contacted_hosts_max, |value| {
@@ -65,19 +64,20 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let wire_exact = file.read(Key::WireExact, defaults.wire_exact, word);
     let loss_ppm_max = file.read(Key::LossLimit, defaults.loss_ppm_max, loss_limit);
     let promiscuous = file.read(Key::Promiscuous, defaults.promiscuous, |value| {
-        self::promiscuous(value, excluded_interfaces.as_deref().unwrap_or_default())
+        interfaces::promiscuous(value, excluded_interfaces.as_deref().unwrap_or_default())
     });
-    let local_networks = file.read(Key::LocalNetworks, defaults.local_networks, self::local_networks);
-    let workers = file.read(Key::Workers, defaults.workers, |value| self::workers(value, machine));
+    let local_networks = file.read(Key::LocalNetworks, defaults.local_networks, interfaces::local_networks);
+    let workers = file.read(Key::Workers, defaults.workers, |value| resources::workers(value, machine));
     // Where the number of workers is wrong, nothing is held against it.
     let worker_count = workers.map(Workers::count);
-    let pin_cores =
-        file.read(Key::PinCores, defaults.pin_cores, |value| self::pin_cores(value, worker_count, machine));
+    let pin_cores = file
+        .read(Key::PinCores, defaults.pin_cores, |value| resources::pin_cores(value, worker_count, machine));
     let event_loop = file.read(Key::EventLoop, defaults.event_loop, word);
-    let ring_memory_bytes =
-        file.read(Key::RingMemory, defaults.ring_memory_bytes, |value| ring_memory(value, worker_count));
+    let ring_memory_bytes = file.read(Key::RingMemory, defaults.ring_memory_bytes, |value| {
+        resources::ring_memory(value, worker_count)
+    });
     let memory_limit =
-        file.read(Key::MemoryLimit, defaults.memory_limit, |value| self::memory_limit(value, machine));
+        file.read(Key::MemoryLimit, defaults.memory_limit, |value| resources::memory_limit(value, machine));
     let log_format = file.read(Key::LogFormat, defaults.log_format, word);
     let places = Places::read(&mut file, defaults.places);
     let listen = file.read(Key::ListenAddress, defaults.listen, listen_address);
@@ -265,160 +265,6 @@ fn items<'v>(value: &'v str, form: &str) -> Result<Vec<Item<'v>>, Complaint> {
     units::list(value).map_err(|error| Complaint::new(error.what, form).at(error.span))
 }
 
-fn interfaces(value: &str) -> Result<Vec<String>, Complaint> {
-    let form = "write interface names with commas between them, such as \"lo\",\"dummy0\", or nothing";
-    let mut names: Vec<String> = Vec::new();
-    for Item { text, span } in items(value, form)? {
-        if let Some(label) = why_no_interface(text) {
-            return Err(Complaint::new(label, form).at(span));
-        }
-        if !names.iter().any(|name| name == text) {
-            names.push(text.to_owned());
-        }
-    }
-    Ok(names)
-}
-
-/// Interfaces that receive everything, none of which is excluded.
-fn promiscuous(value: &str, excluded: &[String]) -> Result<Vec<String>, Complaint> {
-    let names = interfaces(value)?;
-    match names.iter().find(|name| excluded.contains(name)) {
-        None => Ok(names),
-        Some(name) => {
-            let label = format!("`{name}` is not monitored");
-            let help = format!("remove `{name}` here, or from `{}`", Key::ExcludedInterfaces);
-            Err(Complaint::new(label, help).against(Key::ExcludedInterfaces, "it is excluded here"))
-        }
-    }
-}
-
-fn local_networks(value: &str) -> Result<LocalNetworks, Complaint> {
-    if value == "auto" {
-        return Ok(LocalNetworks::Auto);
-    }
-    let form = "write `auto`, or networks with commas between them, such as 10.0.0.0/8, fd00::/8, or nothing";
-    let mut networks: Vec<IpNet> = Vec::new();
-    for Item { text, span } in items(value, form)? {
-        let complain = |label: &str, help: String| Complaint::new(label, help).at(span.clone());
-        let network: IpNet = match (text.parse(), text.parse::<IpAddr>()) {
-            (Ok(network), _) => network,
-            (Err(_), Ok(addr)) => {
-                let host = IpNet::from(addr);
-                return Err(complain("no prefix length", format!("write {host} for one address; {form}")));
-            }
-            (Err(_), Err(_)) => return Err(complain("not a network", form.to_owned())),
-        };
-        if network.prefix_len() == 0 {
-            return Err(complain("everything is in it", form.to_owned()));
-        }
-        if network.trunc() != network {
-            let help = format!("write {} for the network with this address", network.trunc());
-            return Err(complain("bits are set behind the prefix", help));
-        }
-        if !networks.contains(&network) {
-            networks.push(network);
-        }
-    }
-    Ok(LocalNetworks::List(networks))
-}
-
-/// Why the kernel would refuse this name (`dev_valid_name` of net/core/dev.c). Its rules are about bytes and
-/// ours about characters, so a name with exotic white space cannot be excluded.
-fn why_no_interface(name: &str) -> Option<String> {
-    if name.len() > INTERFACE_NAME_BYTES_MAX {
-        return Some(format!("an interface name has at most {INTERFACE_NAME_BYTES_MAX} bytes"));
-    }
-    if matches!(name, "." | "..")
-        || name.contains(|c: char| matches!(c, '/' | ':') || c.is_whitespace() || c.is_control())
-    {
-        return Some("no interface can have this name".to_owned());
-    }
-    None
-}
-
-fn memory_limit(value: &str, machine: &Machine) -> Result<MemoryLimit, Complaint> {
-    if value == "auto" {
-        return Ok(MemoryLimit::Auto { here: machine.memory_limit() });
-    }
-    bytes(value, &MEMORY_BYTES).map(MemoryLimit::Bytes)
-}
-
-fn workers(value: &str, machine: &Machine) -> Result<Workers, Complaint> {
-    if value == "auto" {
-        return Ok(Workers::Auto { here: machine.workers() });
-    }
-    units::whole(value).and_then(|number| within(number, &WORKERS)).map(Workers::Count).map_err(|error| {
-        let (min, max) = WORKERS.into_inner();
-        Complaint::new(error, format!("write `auto` or a whole number from {min} to {max}"))
-    })
-}
-
-fn pin_cores(value: &str, worker_count: Option<usize>, machine: &Machine) -> Result<PinCores, Complaint> {
-    let here = machine.cores.len();
-    match (value, worker_count) {
-        ("none", _) => Ok(PinCores::None),
-        ("auto", Some(workers)) if workers > here => {
-            let label = format!("{} here", counted(here, "usable CPU"));
-            let help = format!("{workers} workers need a CPU each: write `none`, or `Workers: {here}`");
-            Err(Complaint::new(label, help).against(Key::Workers, "more workers than that"))
-        }
-        ("auto", _) => Ok(PinCores::Auto),
-        _ => {
-            let cores = core_list(value, machine)?;
-            let listed = cores.len();
-            match worker_count {
-                Some(workers) if workers != listed => {
-                    let help =
-                        format!("each worker needs one CPU: list {workers}, or write `Workers: {listed}`");
-                    let complaint = Complaint::new(counted(listed, "CPU"), help);
-                    Err(complaint.against(Key::Workers, "another number of workers"))
-                }
-                _ => Ok(PinCores::List(cores)),
-            }
-        }
-    }
-}
-
-/// At least one CPU, each once, all of them usable here.
-fn core_list(value: &str, machine: &Machine) -> Result<Vec<usize>, Complaint> {
-    let usable = ranges(&machine.cores);
-    let form = format!("write `none`, `auto` or CPU numbers with commas between them; usable here: {usable}");
-    let mut cores = Vec::new();
-    for Item { text, span } in items(value, &form)? {
-        let complain = |label: &dyn Display| Complaint::new(label, &*form).at(span.clone());
-        let core = match units::whole(text) {
-            Ok(number) => usize::try_from(number).map_err(|_| complain(&"no such CPU"))?,
-            Err(NumberError::TooLarge) => return Err(complain(&"no such CPU")),
-            Err(error) => return Err(complain(&error)),
-        };
-        if !machine.cores.contains(&core) {
-            return Err(complain(&"this process may not run there"));
-        }
-        if cores.contains(&core) {
-            return Err(complain(&"listed twice"));
-        }
-        cores.push(core);
-    }
-    if cores.is_empty() { Err(Complaint::new("no CPU", form)) } else { Ok(cores) }
-}
-
-fn ring_memory(value: &str, worker_count: Option<usize>) -> Result<u64, Complaint> {
-    let bytes = bytes(value, &RING_MEMORY_BYTES)?;
-    let Some(workers) = worker_count else { return Ok(bytes) };
-    // There are at most 256 workers.
-    let needed = RING_BYTES_MIN.saturating_mul(workers as u64);
-    if bytes >= needed {
-        return Ok(bytes);
-    }
-    let label = format!("too little for {}", counted(workers, "worker"));
-    let help = format!(
-        "each ring needs {}: write at least {}, or fewer `Workers`",
-        Bytes(RING_BYTES_MIN),
-        Bytes(needed)
-    );
-    Err(Complaint::new(label, help).against(Key::Workers, "one ring for each of them"))
-}
-
 fn listen_address(value: &str) -> Result<SocketAddr, Complaint> {
     let form = "write an address and a port: 127.0.0.1:8698 or [::1]:8698";
     let address: SocketAddr = value.parse().map_err(|_| {
@@ -437,24 +283,6 @@ fn listen_address(value: &str) -> Result<SocketAddr, Complaint> {
     let help = "until the API can ask for a token it serves this machine only: write 127.0.0.1 or [::1], and \
                 reach it from elsewhere through ssh -L or a proxy that asks who it is";
     Err(Complaint::new("not a loopback address", help))
-}
-
-fn counted(number: usize, what: impl Display) -> String {
-    match number {
-        1 => format!("1 {what}"),
-        _ => format!("{number} {what}s"),
-    }
-}
-
-/// Ascending numbers the way the kernel writes CPU lists: `0-3,8`.
-fn ranges(cores: &[usize]) -> String {
-    let runs = cores.chunk_by(|left, right| left + 1 == *right);
-    let written = runs.map(|run| match run {
-        [first, .., last] => format!("{first}-{last}"),
-        [only] => only.to_string(),
-        [] => String::new(),
-    });
-    written.collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -682,12 +510,5 @@ mod tests {
     fn a_wrong_number_of_workers_accuses_nothing_else() {
         let Err(error) = parse("Workers: 0\nPinCores: 2,3\nRingMemory: 1M\n") else { panic!("it is wrong") };
         assert_eq!(error.to_string().matches("error: ").count(), 1, "{error}");
-    }
-
-    #[test]
-    fn cores_are_written_as_the_kernel_writes_them() {
-        assert_eq!(ranges(&[0]), "0");
-        assert_eq!(ranges(&[0, 1, 2, 3, 8]), "0-3,8");
-        assert_eq!(ranges(&[1, 3, 4]), "1,3-4");
     }
 }
