@@ -11,32 +11,38 @@ mod windows;
 
 use windows::{SECOND, window};
 
-/// Every pair of these once, in a delta that was handed over `at`.
-fn filled(pairs: u32, at: u64) -> Delta {
-    let mut delta = windows::delta(pairs);
-    windows::count(&mut delta, 0..pairs, UnixNanos(at));
-    delta.handed_over_at = Moment(at);
+/// Every pair of these once, in a delta that was handed over at [`BEGAN`].
+fn filled(pairs: impl ExactSizeIterator<Item = u32>) -> Delta {
+    let mut delta = windows::delta(pairs.len() as u32);
+    windows::count(&mut delta, pairs, UnixNanos(BEGAN));
+    delta.handed_over_at = Moment(BEGAN);
     delta
 }
 
+const BEGAN: u64 = 1000 * SECOND;
+
+/// A prime: its multiples meet all numbers below another one, far from each other.
+const STRIDE: u64 = 2_654_435_761;
+
 /// Into a window that knows the pairs, one that does not, and out again.
 fn fold(criterion: &mut Criterion) {
-    const BEGAN: u64 = 1000 * SECOND;
     let mut group = criterion.benchmark_group("fold");
     for pairs in [65_000, 1_000_000] {
         group.sample_size(10);
         group.throughput(Throughput::Elements(u64::from(pairs)));
-        let delta = filled(pairs, BEGAN);
+        let delta = filled(0..pairs);
         let folded = || {
             let mut window = window();
             window.fold(&delta);
             window
         };
 
+        // Those that are known come in any order.
+        let shuffled = filled((0..pairs).map(|n| (u64::from(n) * STRIDE % u64::from(pairs)) as u32));
         let mut known = folded();
         known.decide(Moment(BEGAN));
         group.bench_function(BenchmarkId::new("known pairs", pairs), |bencher| {
-            bencher.iter(|| known.fold(&delta));
+            bencher.iter(|| known.fold(&shuffled));
         });
         drop(known);
 

@@ -58,8 +58,8 @@ impl Input {
     /// Leaves the buffer with all that was consumed of it, and goes on in another one.
     pub(super) fn change_buffer(&mut self, other: &mut Vec<u8>) {
         let left = self.end - self.start;
-        if other.len() < left.max(BUFFER_BYTES) {
-            other.resize(left.max(BUFFER_BYTES), 0);
+        if other.len() < left.max(CHUNK_BYTES) {
+            other.resize(left.max(CHUNK_BYTES), 0);
         }
         other[..left].copy_from_slice(&self.buffer[self.start..self.end]);
         std::mem::swap(&mut self.buffer, other);
@@ -199,3 +199,7 @@ mod tests {
         assert_eq!(input.buffer().len(), 4 * BUFFER_BYTES);
     }
 }
+
+/// The same where another thread takes it: so much that to hand it on costs little, and it stays in the second-level
+/// cache.
+const CHUNK_BYTES: usize = 1 << 19;
