@@ -148,6 +148,10 @@ impl fmt::Debug for Input {
 /// need more.
 const BUFFER_BYTES: usize = 1 << 16;
 
+/// The same where another thread takes it: so much that to hand it on costs little, and it stays in the second-level
+/// cache.
+const CHUNK_BYTES: usize = 1 << 19;
+
 /// Has what lies some records ahead in `bytes` be fetched into the first-level cache.
 #[inline(always)]
 pub(super) fn prefetch_ahead(bytes: &[u8]) {
@@ -199,7 +203,3 @@ mod tests {
         assert_eq!(input.buffer().len(), 4 * BUFFER_BYTES);
     }
 }
-
-/// The same where another thread takes it: so much that to hand it on costs little, and it stays in the second-level
-/// cache.
-const CHUNK_BYTES: usize = 1 << 19;
