@@ -24,7 +24,7 @@ pub(super) struct Recent {
     /// The slot that was current last, cut to 32 bits.
     slot: u32,
     packets: [u32; SLOTS],
-    /// Of a host with 2^24 contacts in a quarter of a second, any limit speaks.
+    /// They end at 2^24 in a quarter of a second, which is far beyond what an analyst can fold.
     contacts: [Packed<3>; SLOTS],
 }
 
