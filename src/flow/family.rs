@@ -18,7 +18,31 @@ pub(super) struct Family<P> {
     pub(super) pairs: Table<P, PairDelta>,
     /// Ports that packets went to; empty where ports are not analysed.
     pub(super) ports: Table<PortOf<P>, PortDelta>,
+    /// By the row of a pair, which port its latest packet was a word to: most of its packets are one to the same.
+    latest_ports: Vec<LatestPort>,
 }
+
+/// A port of a pair, and where its row is.
+#[derive(Clone, Copy, Debug)]
+struct LatestPort {
+    place: Place,
+    src_port: u16,
+    dst_port: u16,
+    protocol: u8,
+}
+
+impl LatestPort {
+    const NONE: Self = Self { place: Place::NONE, src_port: 0, dst_port: 0, protocol: 0 };
+
+    #[inline(always)]
+    fn is<P>(&self, port: &PortOf<P>) -> bool {
+        (self.src_port, self.dst_port, self.protocol) == (port.src_port, port.dst_port, port.protocol)
+            && self.place != Place::NONE
+    }
+}
+
+/// Bytes that a row of a pair takes besides, where ports are analysed.
+pub(super) const LATEST_PORT_BYTES: u64 = size_of::<LatestPort>() as u64;
 
 /// How packets are counted, the same for both families.
 #[derive(Debug)]
@@ -56,18 +80,30 @@ pub(super) type Rows = [u32; 2];
 impl<P: PairKey> Family<P> {
     /// Empty tables for so many rows.
     pub(super) fn new(pairs_max: usize, ports_max: usize) -> Self {
-        Self { pairs: Table::new(pairs_max), ports: Table::new(ports_max) }
+        let latest_max = if ports_max > 0 { pairs_max } else { 0 };
+        Self {
+            pairs: Table::new(pairs_max),
+            ports: Table::new(ports_max),
+            latest_ports: Vec::with_capacity(latest_max),
+        }
     }
 
-    /// Finds the row of a packet's pair, and has the place of its port be fetched.
+    /// Finds the row of a packet's pair, and that of its port if it is the latest one; of another port it has the place be
+    /// fetched.
     #[inline(always)]
     pub(super) fn place(&mut self, key: P, packet: &mut Decoded, how: &How) {
         packet.place = self.pairs.place(packet.pair_hash, key);
         if how.counts_ports {
             packet.opening = opening(&packet.summary);
             if let Some((port, _)) = own_port(key, packet) {
-                packet.port_hash = how.port_hash(packet.pair_hash, &port);
-                self.ports.prefetch(packet.port_hash);
+                let latest = self.latest_ports.get(packet.place.row() as usize).unwrap_or(&LatestPort::NONE);
+                if latest.is(&port) {
+                    packet.port_place = latest.place;
+                    self.ports.prefetch_at(latest.place);
+                } else {
+                    packet.port_hash = how.port_hash(packet.pair_hash, &port);
+                    self.ports.prefetch(packet.port_hash);
+                }
             }
         }
     }
@@ -76,9 +112,17 @@ impl<P: PairKey> Family<P> {
     #[inline]
     pub(super) fn place_port(&mut self, key: P, packet: &mut Decoded) {
         if packet.place != Place::NONE
+            && packet.port_place == Place::NONE
             && let Some((port, _)) = own_port(key, packet)
         {
-            packet.port_place = self.ports.place(packet.port_hash, port);
+            let place = self.ports.place(packet.port_hash, port);
+            packet.port_place = place;
+            let pair_at = packet.place.row() as usize;
+            if pair_at >= self.latest_ports.len() {
+                self.latest_ports.resize(pair_at + 1, LatestPort::NONE);
+            }
+            let PortOf { src_port, dst_port, protocol, .. } = port;
+            self.latest_ports[pair_at] = LatestPort { place, src_port, dst_port, protocol };
         }
     }
 
@@ -117,12 +161,12 @@ impl<P: PairKey> Family<P> {
         }
         if how.counts_ports {
             if let Some((port, signs)) = own_port(key, packet) {
-                match self.ports.at(packet.port_place, packet.port_hash, port) {
+                match self.ports.at_place(packet.port_place, &port) {
                     Some(port) => {
                         port.signs |= signs;
                         port.pair_at = place.row();
                     }
-                    None => sums.spilled_ports += 1,
+                    None => self.note_port(pair_hash, port, signs, how, sums),
                 }
             }
             self.note_answer(key, packet, signs.answers(), how, sums);
@@ -235,5 +279,6 @@ impl<P: PairKey> Family<P> {
     pub(super) fn clear(&mut self) {
         self.pairs.clear();
         self.ports.clear();
+        self.latest_ports.clear();
     }
 }

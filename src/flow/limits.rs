@@ -1,6 +1,7 @@
 //! From one number of bytes to a limit for each table.
 
 use super::delta::DeltaLimits;
+use super::family::LATEST_PORT_BYTES;
 use super::items::PLACES_MAX;
 
 /// Room in every table.
@@ -37,9 +38,10 @@ const PAIRS_PER_PENDING: u64 = 8;
 const PAIRS_PER_SERVICE: u64 = 4;
 /// Bytes of a port that is active in every slot, and of its host, which may have nothing else in the window.
 const PORT_BYTES: u64 = 28 + 10 * 4 + 13 + 8 + HOST_BYTES;
-/// Bytes of a delta's row and its place in the index, and of half a row of IPv6 hosts.
+/// Bytes of a delta's row and its place in the index, and of half a row of IPv6 hosts; with ports, each row of a pair
+/// remembers the latest one.
 const DELTA_PAIR_BYTES: u64 = 64 + 16 + (88 + 16) / 2;
-const DELTA_PORT_BYTES: u64 = 32 + 16 + (56 + 16) / 2;
+const DELTA_PORT_BYTES: u64 = 32 + 16 + (56 + 16) / 2 + LATEST_PORT_BYTES * 3 / 2;
 
 /// The share of the whole for the traces of hosts that were evicted.
 const TRACES_OF: u64 = 4;
@@ -149,7 +151,7 @@ mod tests {
         assert!(pairs <= DELTA_PAIR_BYTES, "{pairs}");
         let ports =
             both(size_of::<Row<PortOf<V4Pair>, PortDelta>>(), size_of::<Row<PortOf<V6Pair>, PortDelta>>());
-        assert!(ports <= DELTA_PORT_BYTES, "{ports}");
+        assert!(ports + LATEST_PORT_BYTES * 3 / 2 <= DELTA_PORT_BYTES, "{ports}");
     }
 
     #[test]

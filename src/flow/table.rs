@@ -101,14 +101,20 @@ impl<K: Key, V: Default> Table<K, V> {
         self.index.prefetch(hash);
     }
 
+    /// Has the row be fetched that a place leads to.
+    #[inline(always)]
+    pub(super) fn prefetch_at(&self, Place(at): Place) {
+        if let Some(row) = self.rows.get(at as usize) {
+            prefetch(row);
+        }
+    }
+
     /// Looks for `key` in the index alone, has the row be fetched, and makes one if there is none.
     #[inline(always)]
     pub(super) fn place(&mut self, hash: u64, key: K) -> Place {
         match self.index.find(hash, key.is_reversed(), |_| true) {
             Ok(at) => {
-                if let Some(row) = self.rows.get(at as usize) {
-                    prefetch(row);
-                }
+                self.prefetch_at(Place(at));
                 Place(at)
             }
             Err(_) if self.rows.len() == self.rows_ready => {
@@ -147,6 +153,12 @@ impl<K: Key, V: Default> Table<K, V> {
             Some(row) if row.key == key => Some(&mut self.rows[at as usize].value),
             _ => self.entry_elsewhere(hash, key),
         }
+    }
+
+    /// The value of `key`, if the place leads to it.
+    #[inline(always)]
+    pub(super) fn at_place(&mut self, Place(at): Place, key: &K) -> Option<&mut V> {
+        self.rows.get_mut(at as usize).filter(|row| row.key == *key).map(|row| &mut row.value)
     }
 
     #[cold]

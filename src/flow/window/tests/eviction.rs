@@ -148,7 +148,8 @@ fn whoever_matters_stays_and_whoever_does_not_is_in_the_total() {
 
 #[test]
 fn a_scanner_that_is_evicted_between_its_contacts_is_found_by_its_traces() {
-    for (trace_bytes, is_found) in [(1 << 20, true), (0, false)] {
+    /// Contacts of 19 that are known at the end.
+    fn known(trace_bytes: usize) -> u32 {
         let mut flooded = Flooded::new(1000, 2000, trace_bytes);
         for n in 0..38_u32 {
             for source in 0..4000 {
@@ -160,9 +161,13 @@ fn a_scanner_that_is_evicted_between_its_contacts_is_found_by_its_traces() {
             flooded.tick(SECOND / 4);
         }
         flooded.check();
-        let contacts = flooded.counts(3).contacted_hosts;
-        assert_eq!(contacts > 15, is_found, "{contacts} contacts of 19 with {trace_bytes} bytes of traces");
+        flooded.counts(3).contacted_hosts
     }
+    // One seed in some hundreds puts its traces where many others are put as well.
+    let mut of_each = [(); 3].map(|()| known(1 << 20));
+    of_each.sort_unstable();
+    assert!(of_each[1] > 15, "{of_each:?} contacts of 19");
+    assert!(known(0) <= 15, "without traces");
 }
 
 #[test]
