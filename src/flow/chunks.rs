@@ -63,11 +63,6 @@ impl<T> Chunks<T> {
         self.chunks.last_mut()?.last_mut()
     }
 
-    /// The last items, at most `items_max`: those of the last piece.
-    pub(super) fn last(&self, items_max: usize) -> &[T] {
-        self.chunks.last().map_or(&[], |last| &last[last.len().saturating_sub(items_max)..])
-    }
-
     /// Has an item fetched that is read soon.
     #[inline]
     pub(super) fn prefetch(&self, at: u32) {
@@ -103,8 +98,12 @@ mod tests {
             assert_eq!(chunks.push(n), n);
         }
         assert_eq!(
-            (chunks.len(), chunks[2 * ITEMS as u32], chunks.last(100)),
-            (count as usize, 2 * ITEMS as u32, &[12_288, 12_289, 12_290, 12_291, 12_292][..])
+            (
+                chunks.len(),
+                chunks[2 * ITEMS as u32],
+                [12_288, 12_289, 12_290, 12_291, 12_292].map(|n| chunks[n])
+            ),
+            (count as usize, 2 * ITEMS as u32, [12_288, 12_289, 12_290, 12_291, 12_292])
         );
         assert!((0..count).all(|n| chunks[n] == n));
         for n in (0..count).rev() {

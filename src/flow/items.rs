@@ -182,15 +182,9 @@ impl Items {
         evicted
     }
 
-    /// Takes the next item that has left the window.
-    #[inline]
-    pub(super) fn take_left(&mut self) -> Option<Item> {
-        self.slots.take_left()
-    }
-
-    /// Some of the items that are taken next, at most `items_max`.
-    pub(super) fn leaving(&self, items_max: usize) -> &[Item] {
-        self.slots.leaving(items_max)
+    /// Takes the next items that have left the window; see [`Slots::take_together`].
+    pub(super) fn take_together(&mut self, left: &mut usize, taken: &mut Vec<Item>) -> bool {
+        self.slots.take_together(left, taken)
     }
 
     /// How many slots ago the oldest one began of which something is still to be taken back.

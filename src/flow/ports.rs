@@ -8,7 +8,7 @@ use super::chunks::Chunks;
 use super::hash::Seed;
 use super::hosts::{HostId, Hosts};
 use super::index::{Index, Place};
-use super::rows::{Chained, NONE, Rows, TOGETHER};
+use super::rows::{Chained, NONE, Rows};
 use super::signs::Signs;
 use super::slots::Slots;
 use super::stamp::Stamp;
@@ -128,28 +128,21 @@ impl PortWindow {
 
     /// Takes back what has left the window, at most `items_max` items of it; gives how many more it could be.
     pub(super) fn drain(&mut self, items_max: usize, hosts: &mut Hosts) -> usize {
-        let mut left = items_max;
-        while left > 0 {
-            let items = self.slots.leaving(TOGETHER.min(left));
-            if items.is_empty() {
-                break;
-            }
-            let count = items.len();
+        let (mut left, mut items) = (items_max, Vec::new());
+        while self.slots.take_together(&mut left, &mut items) {
             items.iter().for_each(|&at| self.rows.prefetch(at));
             for row in items.iter().map(|&at| &self.rows[at]).filter(|row| row.slots_live == 1) {
                 self.prefetch(row.host, row.protocol, row.port);
                 self.hosts.prefetch(row.host.0);
                 hosts.prefetch(row.host);
             }
-            for _ in 0..count {
-                let Some(at) = self.slots.take_left() else { break };
+            for &at in &items {
                 let row = &mut self.rows[at];
                 row.slots_live -= 1;
                 if row.slots_live == 0 {
                     self.remove(at, hosts);
                 }
             }
-            left -= count;
         }
         left
     }

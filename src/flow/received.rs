@@ -9,7 +9,6 @@ use crate::time::Moment;
 
 use super::chunks::Chunks;
 use super::hosts::{HostId, Hosts};
-use super::rows::TOGETHER;
 use super::slots::Slots;
 
 /// What one host received in one slot.
@@ -91,24 +90,17 @@ impl ReceivedWindow {
 
     /// Takes back what has left the window, at most `items_max` items of it; gives how many more it could be.
     pub(super) fn drain(&mut self, items_max: usize, hosts: &mut Hosts) -> usize {
-        let mut left = items_max;
-        while left > 0 {
-            let items = self.slots.leaving(TOGETHER.min(left));
-            if items.is_empty() {
-                break;
-            }
-            let count = items.len();
-            for item in items {
+        let (mut left, mut items) = (items_max, Vec::new());
+        while self.slots.take_together(&mut left, &mut items) {
+            for item in &items {
                 self.sums.prefetch(item.host.0);
                 hosts.prefetch(item.host);
             }
-            for _ in 0..count {
-                let Some(Item { host, ip_bytes }) = self.slots.take_left() else { break };
+            for &Item { host, ip_bytes } in &items {
                 self.sums[host.0].ip_bytes -= ip_bytes;
                 hosts.release(host);
             }
-            self.items -= count;
-            left -= count;
+            self.items -= items.len();
         }
         left
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::time::Moment;
 
 use super::chunks::Chunks;
+use super::rows::TOGETHER;
 
 /// Slots that are live at once: the current one, not yet complete, and the nine before it. A slot is a
 /// tenth of the window, so what is reported spans between 0.9 and 1.0 of it and never more.
@@ -92,9 +93,13 @@ impl<T> Slots<T> {
         item
     }
 
-    /// Some of the items that are taken next, at most `items_max`.
-    pub(super) fn leaving(&self, items_max: usize) -> &[T] {
-        self.leaving.last().map_or(&[], |(_, slot)| slot.last(items_max))
+    /// Takes as many of them as are looked up together, unless more than are `left` to be taken, which it counts down.
+    /// Whether there were any.
+    pub(super) fn take_together(&mut self, left: &mut usize, taken: &mut Vec<T>) -> bool {
+        taken.clear();
+        taken.extend(std::iter::from_fn(|| self.take_left()).take(TOGETHER.min(*left)));
+        *left -= taken.len();
+        !taken.is_empty()
     }
 
     /// How many slots ago the oldest one began of which something is still to be taken back.
@@ -114,7 +119,7 @@ mod tests {
     fn roll(slots: &mut Slots<u64>, moment: u64) -> Vec<u64> {
         slots.advance(slots.number(Moment(moment)));
         let left = std::iter::from_fn(|| slots.take_left()).collect();
-        assert!(slots.leaving(1).is_empty());
+        assert_eq!(slots.take_left(), None);
         left
     }
 

@@ -1,7 +1,7 @@
 //! What leaves the window: items whose slot is too old are taken back, at most so many in one part.
 
 use crate::flow::items::Item;
-use crate::flow::rows::{NONE, TOGETHER};
+use crate::flow::rows::NONE;
 use crate::time::Moment;
 
 use super::Window;
@@ -43,21 +43,12 @@ impl Window {
 
     /// Takes back items that have left the window; gives how many more it could be.
     pub(super) fn drain(&mut self, items_max: usize) -> usize {
-        let mut left = items_max;
-        while left > 0 {
-            let items = self.items.leaving(TOGETHER.min(left));
-            if items.is_empty() {
-                break;
+        let (mut left, mut items) = (items_max, Vec::new());
+        while self.items.take_together(&mut left, &mut items) {
+            self.fetch_leaving(&items);
+            for &item in items.iter().filter(|item| item.pair != NONE) {
+                self.subtract(item);
             }
-            self.fetch_leaving(items);
-            let count = items.len();
-            for _ in 0..count {
-                let Some(item) = self.items.take_left() else { break };
-                if item.pair != NONE {
-                    self.subtract(item);
-                }
-            }
-            left -= count;
         }
         left
     }
