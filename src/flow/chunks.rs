@@ -63,10 +63,30 @@ impl<T> Chunks<T> {
         self.chunks.last_mut()?.last_mut()
     }
 
-    /// Has an item fetched that is read soon.
+    /// An item, if there are so many.
+    #[inline]
+    pub(super) fn get(&self, at: u32) -> Option<&T> {
+        self.chunks.get(at as usize >> BITS)?.get(at as usize & (ITEMS - 1))
+    }
+
+    /// An item; where there are too few, default ones are added up to it.
+    #[inline]
+    pub(super) fn reach(&mut self, at: u32) -> &mut T
+    where
+        T: Default,
+    {
+        while self.len() <= at as usize {
+            self.push(T::default());
+        }
+        &mut self[at]
+    }
+
+    /// Has an item fetched that is read soon, if there are so many.
     #[inline]
     pub(super) fn prefetch(&self, at: u32) {
-        prefetch(&self[at]);
+        if let Some(item) = self.get(at) {
+            prefetch(item);
+        }
     }
 }
 

@@ -219,9 +219,7 @@ impl Hosts {
     #[inline]
     pub(super) fn prefetch_active(&self, id: HostId) {
         self.rows.prefetch(id.0);
-        if let Some(recent) = &self.recent
-            && (id.0 as usize) < recent.len()
-        {
+        if let Some(recent) = &self.recent {
             recent.prefetch(id.0);
         }
     }

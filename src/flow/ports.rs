@@ -184,15 +184,7 @@ impl PortWindow {
     }
 
     fn ports_of(&self, host: HostId) -> HostPorts {
-        let has_any = (host.0 as usize) < self.hosts.len();
-        if has_any { self.hosts[host.0] } else { HostPorts::NONE }
-    }
-
-    fn ports_of_mut(&mut self, host: HostId) -> &mut HostPorts {
-        while self.hosts.len() <= host.0 as usize {
-            self.hosts.push(HostPorts::NONE);
-        }
-        &mut self.hosts[host.0]
+        self.hosts.get(host.0).copied().unwrap_or_default()
     }
 
     fn insert(&mut self, contact: &PortContact, hosts: &mut Hosts) -> u32 {
@@ -210,7 +202,7 @@ impl PortWindow {
             next,
         };
         let at = self.rows.insert(row);
-        let ports = self.ports_of_mut(host);
+        let ports = self.hosts.reach(host.0);
         ports.first = at;
         ports.count += 1;
         let count = ports.count;
@@ -239,8 +231,10 @@ impl PortWindow {
     }
 }
 
-impl HostPorts {
-    const NONE: Self = Self { count: 0, first: NONE };
+impl Default for HostPorts {
+    fn default() -> Self {
+        Self { count: 0, first: NONE }
+    }
 }
 
 impl PortRow {

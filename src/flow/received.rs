@@ -49,19 +49,14 @@ impl ReceivedWindow {
     /// Has what a host received fetched, which is added to soon.
     #[inline]
     pub(super) fn prefetch(&self, host: HostId) {
-        if (host.0 as usize) < self.sums.len() {
-            self.sums.prefetch(host.0);
-        }
+        self.sums.prefetch(host.0);
     }
 
     /// Adds to the current slot. `host` brings a reference along, which the item keeps.
     pub(super) fn add(&mut self, host: HostId, ip_bytes: u64, hosts: &mut Hosts) {
         let current = self.slots.current();
         let slot = self.slots.items(current);
-        while self.sums.len() <= host.0 as usize {
-            self.sums.push(Received::default());
-        }
-        let received = &mut self.sums[host.0];
+        let received = self.sums.reach(host.0);
         // Cut on purpose.
         if received.ip_bytes > 0 && received.item_slot == current as u32 {
             slot[received.item_at].ip_bytes += ip_bytes;
@@ -79,8 +74,7 @@ impl ReceivedWindow {
 
     /// What a host received in the window.
     pub(super) fn of(&self, host: HostId) -> u64 {
-        let has_any = (host.0 as usize) < self.sums.len();
-        if has_any { self.sums[host.0].ip_bytes } else { 0 }
+        self.sums.get(host.0).map_or(0, |received| received.ip_bytes)
     }
 
     /// Makes the slot of `now` the current one.

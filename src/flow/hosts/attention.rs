@@ -2,7 +2,7 @@
 
 use crate::flow::chunks::Chunks;
 use crate::flow::rank::Allowed;
-use crate::flow::rates::{RateClock, Recent};
+use crate::flow::rates::RateClock;
 
 use super::{HostId, Hosts, TOUCHED};
 
@@ -55,10 +55,7 @@ impl Hosts {
     /// Adds what a source did within the last moments, if anybody asks for it.
     pub(in crate::flow) fn add_recent(&mut self, id: HostId, clock: &RateClock, packets: u64, contacts: u32) {
         let Some(recent) = &mut self.recent else { return };
-        while recent.len() <= id.0 as usize {
-            recent.push(Recent::default());
-        }
-        let (packets, contacts) = recent[id.0].add(clock, packets, contacts);
+        let (packets, contacts) = recent.reach(id.0).add(clock, packets, contacts);
         if packets >= self.watch.packets_per_s || contacts >= self.watch.contacts_per_s {
             self.touch(id);
         }
@@ -66,8 +63,8 @@ impl Hosts {
 
     /// Packets and contacts of the last second; zero where nobody asks for them.
     pub(in crate::flow) fn per_second(&self, id: HostId, clock: &RateClock) -> (u32, u32) {
-        let recent = self.recent.as_ref().filter(|recent| (id.0 as usize) < recent.len());
-        recent.map_or((0, 0), |recent| recent[id.0].per_second(clock))
+        let recent = self.recent.as_ref().and_then(|recent| recent.get(id.0));
+        recent.map_or((0, 0), |recent| recent.per_second(clock))
     }
 
     /// Notes that a host did something that a limit may speak of.
