@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use traffic_alerted::flow::{Decoded, Delta, DeltaLimits, Seed, handover};
+use traffic_alerted::flow::{Decoded, Delta, DeltaLimits, Purpose, Seed, handover};
 use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, decode};
 use traffic_alerted::time::{Moment, UnixNanos};
 
@@ -55,12 +55,11 @@ fn write_frame(bytes: &mut [u8; 80], n: u32) {
 
 #[test]
 fn a_million_packets_take_no_memory() {
-    const TOGETHER: usize = 64;
     let limits = DeltaLimits { pairs_max: 1 << 15, ports_max: 1 << 15, interfaces_max: 16 };
     let seed = Seed::default();
     let (worker, analyst) = handover(Box::new(Delta::new(limits, seed.clone())));
     let mut delta = Box::new(Delta::new(limits, seed));
-    let mut decoded: Vec<Decoded> = Vec::with_capacity(TOGETHER);
+    let mut decoded = Decoded::default();
     let (mut packets, mut handovers) = (0, 0);
     let mut bytes = [0_u8; 80];
     let before = ALLOCATIONS.load(Ordering::Relaxed);
@@ -77,13 +76,12 @@ fn a_million_packets_take_no_memory() {
         };
         let summary = decode(&frame).expect("a packet");
         let crossing = delta.crossing(frame.ifindex, frame.direction);
-        let packet = Decoded::new(&delta, crossing, summary, frame.seen_at);
-        decoded.push(packet.as_evidence(n.is_multiple_of(11)).as_received(n.is_multiple_of(2)));
-        if decoded.len() < TOGETHER {
+        let purpose = Purpose { is_evidence: n.is_multiple_of(11), is_received: n.is_multiple_of(2) };
+        decoded.push(&delta, crossing, &summary, frame.seen_at, purpose);
+        if !decoded.is_full() {
             continue;
         }
         delta.take_all(&mut decoded);
-        decoded.clear();
         if delta.is_half_full() {
             let spare = worker.take_spare().expect("it was given back");
             worker.give(std::mem::replace(&mut delta, spare), Moment(u64::from(n)));

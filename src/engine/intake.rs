@@ -1,24 +1,20 @@
 //! From a frame to the delta, for live capture and replay alike: decode some, then count them together.
 
 use crate::capture::{Batch, Standing};
-use crate::flow::{Crossing, Decoded, Delta};
+use crate::flow::{Crossing, Decoded, Delta, Purpose};
 use crate::packet::{Frame, Skip, Summary, Take, decode_into, decode_quoted, is_unreachable};
-
-/// Frames that are decoded before they are counted. Their summaries stay in the first-level cache while
-/// neither half of the work evicts the other's code, and what they need of the tables has time to arrive.
-const TOGETHER: usize = 64;
 
 /// Decoded packets on their way into a delta.
 #[derive(Debug)]
 pub(super) struct Intake {
-    decoded: Vec<Decoded>,
+    decoded: Decoded,
     counts_received: bool,
 }
 
 impl Intake {
     /// With `counts_received`, what arrives by the word of its batch is counted as received.
     pub(super) fn new(counts_received: bool) -> Self {
-        Self { decoded: Vec::with_capacity(TOGETHER), counts_received }
+        Self { decoded: Decoded::default(), counts_received }
     }
 
     /// Takes a frame of `batch`. It is in `delta` at the latest after [`flush`](Self::flush).
@@ -37,7 +33,7 @@ impl Intake {
             Taking { batch, frame, standing, crossing, is_received, delta, decoded: &mut self.decoded };
         let decoded = decode_into(frame, &mut taking);
         match decoded {
-            Ok(()) if self.decoded.len() == TOGETHER => self.flush(delta),
+            Ok(()) if self.decoded.is_full() => self.flush(delta),
             Ok(()) => {}
             // Malformed or not, what leaves is judged where it entered.
             Err(_) if standing == Standing::Evidence => delta.skip(crossing, Skip::Leaving),
@@ -49,7 +45,6 @@ impl Intake {
     #[inline(never)]
     pub(super) fn flush(&mut self, delta: &mut Delta) {
         delta.take_all(&mut self.decoded);
-        self.decoded.clear();
     }
 }
 
@@ -61,7 +56,7 @@ struct Taking<'t, 'f, B> {
     crossing: Crossing,
     is_received: bool,
     delta: &'t mut Delta,
-    decoded: &'t mut Vec<Decoded>,
+    decoded: &'t mut Decoded,
 }
 
 impl<B: Batch> Take for Taking<'_, '_, B> {
@@ -75,8 +70,8 @@ impl<B: Batch> Take for Taking<'_, '_, B> {
             Standing::CountsIfOwn => !self.batch.is_own(summary.endpoints.src()),
             Standing::Evidence => true,
         };
-        let packet = Decoded::new(self.delta, self.crossing, summary, self.frame.seen_at);
-        self.decoded.push(packet.as_evidence(is_evidence).as_received(self.is_received));
+        let purpose = Purpose { is_evidence, is_received: self.is_received };
+        self.decoded.push(self.delta, self.crossing, &summary, self.frame.seen_at, purpose);
     }
 }
 

@@ -1,60 +1,233 @@
-//! A decoded packet on its way into a delta.
+//! Decoded packets on their way into a delta.
+//!
+//! What a packet says about who began is read here, where its shape is known: this is compiled into each of the short
+//! cuts of [`decode_into`](crate::packet::decode_into), and most of it comes to nothing there.
 
-use crate::packet::Summary;
+use crate::packet::{Endpoints, Summary, Transport};
 use crate::time::UnixNanos;
 
-use super::contact::Opening;
+use super::contact::{Opening, opening};
 use super::delta::Delta;
 use super::interfaces::Crossing;
+use super::pair_key::{PortOf, V4Pair, V6Pair};
+use super::signs::{Signs, signs};
 use super::table::Place;
 
-/// A decoded packet, and what it is taken for. Several are counted together by [`Delta::take_all`].
-#[derive(Clone, Copy, Debug)]
+/// Packets of a family that are decoded before they are counted. They stay in the first-level cache while neither half
+/// of the work evicts the other's code, and what they need of the tables has time to arrive.
+const TOGETHER: usize = 64;
+
+/// Decoded packets, to be counted together by [`Delta::take_all`].
+#[derive(Debug)]
 pub struct Decoded {
-    pub(super) crossing: Crossing,
-    pub(super) summary: Summary,
-    pub(super) seen_at: UnixNanos,
-    /// What it says about who began, once that was read.
-    pub(super) opening: Opening,
+    pub(super) v4: Vec<Packet<V4Pair>>,
+    pub(super) v6: Vec<Packet<V6Pair>>,
+}
+
+/// What a decoded packet is taken for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purpose {
+    /// It is counted elsewhere, and evidence here; see [`Delta::take_all`].
+    pub is_evidence: bool,
+    /// Its destination receives it, which is counted besides.
+    pub is_received: bool,
+}
+
+impl Default for Decoded {
+    fn default() -> Self {
+        Self { v4: Vec::with_capacity(TOGETHER), v6: Vec::with_capacity(TOGETHER) }
+    }
+}
+
+impl Decoded {
+    /// Adds a packet that crossed here and was seen then, to be counted by `delta`, which has its memory be fetched.
+    #[inline(always)]
+    pub fn push(
+        &mut self,
+        delta: &Delta,
+        crossing: Crossing,
+        summary: &Summary,
+        seen_at: UnixNanos,
+        purpose: Purpose,
+    ) {
+        let pair_hash = delta.expect(&summary.endpoints);
+        match summary.endpoints {
+            Endpoints::V4 { src, dst } => {
+                self.v4.push(Packet::new(
+                    V4Pair { src, dst },
+                    pair_hash,
+                    crossing,
+                    summary,
+                    seen_at,
+                    purpose,
+                ));
+            }
+            Endpoints::V6 { src, dst } => {
+                self.v6.push(Packet::new(
+                    V6Pair { src, dst },
+                    pair_hash,
+                    crossing,
+                    summary,
+                    seen_at,
+                    purpose,
+                ));
+            }
+        }
+    }
+
+    /// Whether it is time to count them: for another one memory would have to be taken.
+    #[inline(always)]
+    pub fn is_full(&self) -> bool {
+        self.v4.len() >= TOGETHER || self.v6.len() >= TOGETHER
+    }
+}
+
+/// A decoded packet; of IPv4 it is a cache line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packet<P> {
+    pub(super) pair: P,
     pub(super) pair_hash: u64,
+    pub(super) seen_at: UnixNanos,
+    pub(super) segments: u32,
+    pub(super) ip_bytes: u32,
+    pub(super) crossing: Crossing,
+    /// Where the row of its pair is.
     pub(super) place: Place,
     /// Of the port that it is a word to, where ports are analysed.
     pub(super) port_hash: u64,
     pub(super) port_place: Place,
-    pub(super) is_evidence: bool,
-    pub(super) is_received: bool,
+    /// The row of that port has all that this packet says, unless its pair turns out to be elsewhere.
+    pub(super) is_port_known: bool,
+    /// 0 without ports. The source port of what is a contact by its own words does not matter, and is 0 too.
+    src_port: u16,
+    dst_port: u16,
+    pub(super) protocol: u8,
+    /// All that it shows, [`Signs::OPENED`] and [`Signs::SPOKE`] among it.
+    pub(super) signs: Signs,
+    flags: Flags,
 }
 
-impl Decoded {
-    /// A packet that crossed here and was seen then, to be counted by `delta`, which has its memory be fetched.
+const _: () = assert!(size_of::<Packet<V4Pair>>() == 64);
+
+impl<P: Copy> Packet<P> {
     #[inline(always)]
-    pub fn new(delta: &Delta, crossing: Crossing, summary: Summary, seen_at: UnixNanos) -> Self {
-        let pair_hash = delta.expect(&summary.endpoints);
+    fn new(
+        pair: P,
+        pair_hash: u64,
+        crossing: Crossing,
+        summary: &Summary,
+        seen_at: UnixNanos,
+        purpose: Purpose,
+    ) -> Self {
+        let Summary { segments, ip_bytes, protocol, length_mismatch, segments_unknown, .. } = *summary;
+        let ports = match summary.transport {
+            Transport::Tcp { src_port, dst_port, .. }
+            | Transport::Sctp { src_port, dst_port, .. }
+            | Transport::Ports { src_port, dst_port } => Some((src_port, dst_port)),
+            Transport::Icmp { .. } | Transport::LaterFragment | Transport::Other => None,
+        };
+        let (mut src_port, dst_port) = ports.unwrap_or((0, 0));
+        let mut signs = signs(summary);
+        let is_to_port = match opening(summary) {
+            Opening::Contact { port } => {
+                signs |= Signs::OPENED;
+                src_port = 0;
+                port.is_some()
+            }
+            Opening::Unsaid { .. } => {
+                signs |= Signs::SPOKE;
+                dst_port != 0
+            }
+            Opening::None => false,
+        };
+        let flags = Flags::EVIDENCE.when(purpose.is_evidence)
+            | Flags::RECEIVED.when(purpose.is_received)
+            | Flags::TO_PORT.when(is_to_port)
+            | Flags::PORTS.when(ports.is_some())
+            | Flags::ODD.when(summary.is_odd())
+            | Flags::MISMATCH.when(length_mismatch)
+            | Flags::UNKNOWN_SEGMENTS.when(segments_unknown);
         Self {
-            crossing,
-            opening: Opening::None,
-            summary,
-            seen_at,
+            pair,
             pair_hash,
+            seen_at,
+            segments,
+            ip_bytes,
+            crossing,
             place: Place::NONE,
             port_hash: 0,
             port_place: Place::NONE,
-            is_evidence: false,
-            is_received: false,
+            is_port_known: false,
+            src_port,
+            dst_port,
+            protocol,
+            signs,
+            flags: Flags(flags),
         }
     }
 
-    /// Whether it is counted elsewhere, and evidence here; see [`Delta::take_all`].
     #[inline(always)]
-    #[must_use]
-    pub fn as_evidence(self, is_evidence: bool) -> Self {
-        Self { is_evidence, ..self }
+    pub(super) fn is_evidence(&self) -> bool {
+        self.flags.has(Flags::EVIDENCE)
     }
 
-    /// Whether its destination receives it, which is counted besides.
     #[inline(always)]
-    #[must_use]
-    pub fn as_received(self, is_received: bool) -> Self {
-        Self { is_received, ..self }
+    pub(super) fn is_received(&self) -> bool {
+        self.flags.has(Flags::RECEIVED)
+    }
+
+    /// As [`Summary::is_odd`].
+    #[inline(always)]
+    pub(super) fn is_odd(&self) -> bool {
+        self.flags.has(Flags::ODD)
+    }
+
+    pub(super) fn has_length_mismatch(&self) -> bool {
+        self.flags.has(Flags::MISMATCH)
+    }
+
+    pub(super) fn has_unknown_segments(&self) -> bool {
+        self.flags.has(Flags::UNKNOWN_SEGMENTS)
+    }
+
+    /// The port that it is a word to: contacts it, or may turn out to.
+    #[inline(always)]
+    pub(super) fn own_port(&self) -> Option<PortOf<P>> {
+        let Self { pair, src_port, dst_port, protocol, .. } = *self;
+        self.flags.has(Flags::TO_PORT).then_some(PortOf { pair, src_port, dst_port, protocol })
+    }
+
+    /// Whether its protocol has ports that were captured.
+    pub(super) fn has_ports(&self) -> bool {
+        self.flags.has(Flags::PORTS)
+    }
+
+    /// Its ports; 0 without, and of what is a contact by its own words the source port is 0 too.
+    #[inline(always)]
+    pub(super) fn ports(&self) -> [u16; 2] {
+        [self.src_port, self.dst_port]
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Flags(u8);
+
+impl Flags {
+    const EVIDENCE: Self = Self(0x01);
+    const RECEIVED: Self = Self(0x02);
+    const TO_PORT: Self = Self(0x04);
+    const ODD: Self = Self(0x08);
+    const MISMATCH: Self = Self(0x10);
+    const UNKNOWN_SEGMENTS: Self = Self(0x20);
+    const PORTS: Self = Self(0x40);
+
+    #[inline(always)]
+    fn when(self, is_so: bool) -> u8 {
+        if is_so { self.0 } else { 0 }
+    }
+
+    #[inline(always)]
+    fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
     }
 }

@@ -10,12 +10,12 @@ use crate::packet::{Direction, Endpoints, Quoted, Skip, Summary};
 use crate::time::{Moment, UnixNanos};
 
 use super::contacted::PortMix;
-use super::decoded::Decoded;
+use super::decoded::{Decoded, Packet, Purpose};
 use super::family::{Family, How, Rows};
 use super::hash::Seed;
 use super::interfaces::{Crossing, InterfaceCounts, InterfaceTable};
 use super::pair_delta::{PairDelta, PortDelta};
-use super::pair_key::{PortOf, V4Pair, V6Pair};
+use super::pair_key::{PairKey, PortOf, V4Pair, V6Pair};
 use super::snapshot::{Accounting, KernelCounts, WorkerCounts};
 use super::table::Row;
 
@@ -24,9 +24,7 @@ use super::table::Row;
 pub struct Delta {
     v4: Family<V4Pair>,
     v6: Family<V6Pair>,
-    interfaces: InterfaceTable,
-    /// Sums over everything but what the interfaces' rows add up to.
-    rest: Accounting,
+    totals: Totals,
     /// When its first frame was taken; `None` where nobody said.
     pub began_at: Option<Moment>,
     /// When it was handed over.
@@ -61,8 +59,7 @@ impl Delta {
         Self {
             v4: Family::new(pairs_max, ports_max),
             v6: Family::new(pairs_max.div_ceil(2), ports_max.div_ceil(2)),
-            interfaces: InterfaceTable::new(interfaces_max),
-            rest: Accounting::default(),
+            totals: Totals { interfaces: InterfaceTable::new(interfaces_max), rest: Accounting::default() },
             began_at: None,
             handed_over_at: Moment::default(),
             is_disturbed: false,
@@ -93,7 +90,7 @@ impl Delta {
     /// Where a frame belongs that crossed an interface, for the calls that follow.
     #[inline]
     pub fn crossing(&mut self, ifindex: u32, direction: Direction) -> Crossing {
-        self.interfaces.crossing(ifindex, direction)
+        self.totals.interfaces.crossing(ifindex, direction)
     }
 
     /// The hash of a pair, whose place it has fetched.
@@ -107,61 +104,34 @@ impl Delta {
         hash
     }
 
-    /// Takes packets in the order in which they came. What is counted elsewhere is evidence of who spoke first and what
-    /// was answered, and its frame counts as skipped, as [`Skip::Leaving`]: behind NAT it alone names the client.
+    /// Takes packets, those of a family in the order in which they came, and leaves none behind. What is counted elsewhere
+    /// is evidence of who spoke first and what was answered, and its frame counts as skipped, as [`Skip::Leaving`]:
+    /// behind NAT it alone names the client.
     ///
     /// Together they cost less than one by one, as long as they stay in the first-level cache.
     #[inline]
-    pub fn take_all(&mut self, packets: &mut [Decoded]) {
-        for packet in packets.iter_mut().filter(|packet| !packet.is_evidence) {
-            match packet.summary.endpoints {
-                Endpoints::V4 { src, dst } => self.v4.place(V4Pair { src, dst }, packet, &self.how),
-                Endpoints::V6 { src, dst } => self.v6.place(V6Pair { src, dst }, packet, &self.how),
-            }
-        }
-        if self.how.counts_ports {
-            for packet in packets.iter_mut().filter(|packet| !packet.is_evidence) {
-                match packet.summary.endpoints {
-                    Endpoints::V4 { src, dst } => self.v4.place_port(V4Pair { src, dst }, packet),
-                    Endpoints::V6 { src, dst } => self.v6.place_port(V6Pair { src, dst }, packet),
-                }
-            }
-        }
-        let mut crossed = Crossed::default();
-        for packet in packets.iter() {
-            if packet.is_evidence {
-                self.take_evidence(packet, Skip::Leaving);
-                continue;
-            }
-            if packet.crossing != crossed.crossing {
-                self.count_crossed(&crossed);
-                crossed = Crossed { crossing: packet.crossing, ..Crossed::default() };
-            }
-            crossed.frames += 1;
-            crossed.packets += u64::from(packet.summary.segments);
-            crossed.ip_bytes += u64::from(packet.summary.ip_bytes);
-            if packet.summary.is_odd() {
-                self.count_odd(&packet.summary);
-            }
-            let (how, sums) = (&self.how, &mut self.rest);
-            match packet.summary.endpoints {
-                Endpoints::V4 { src, dst } => self.v4.count(V4Pair { src, dst }, packet, how, sums),
-                Endpoints::V6 { src, dst } => self.v6.count(V6Pair { src, dst }, packet, how, sums),
-            }
-        }
-        self.count_crossed(&crossed);
+    pub fn take_all(&mut self, decoded: &mut Decoded) {
+        let Self { v4, v6, totals, how, .. } = self;
+        totals.take(v4, &mut decoded.v4, how);
+        totals.take(v6, &mut decoded.v6, how);
+        decoded.v4.clear();
+        decoded.v6.clear();
     }
 
     /// Counts one packet, or as many as its frame stands for.
     pub fn count(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos) {
-        let packet = Decoded::new(self, crossing, *summary, seen_at);
-        self.take_all(&mut [packet]);
+        self.take_one(crossing, summary, seen_at, Purpose::default());
     }
 
     /// Takes one packet that is counted elsewhere as evidence; its frame counts as skipped.
-    pub fn note_evidence(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos, skip: Skip) {
-        let packet = Decoded::new(self, crossing, *summary, seen_at);
-        self.take_evidence(&packet, skip);
+    pub fn note_evidence(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos) {
+        self.take_one(crossing, summary, seen_at, Purpose { is_evidence: true, is_received: false });
+    }
+
+    fn take_one(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos, purpose: Purpose) {
+        let mut decoded = Decoded::default();
+        decoded.push(self, crossing, summary, seen_at, purpose);
+        self.take_all(&mut decoded);
     }
 
     /// Counts what the destination of a packet receives by it. The frame itself is counted or skipped besides.
@@ -179,7 +149,7 @@ impl Delta {
     /// Takes from an ICMP error that a packet could not be delivered.
     pub fn note_unreachable(&mut self, quoted: &Quoted) {
         let Quoted { endpoints, protocol, dst_port } = *quoted;
-        let (how, sums) = (&self.how, &mut self.rest);
+        let (how, sums) = (&self.how, &mut self.totals.rest);
         match endpoints {
             Endpoints::V4 { src, dst } => {
                 self.v4.note_unreachable(V4Pair { src, dst }, protocol, dst_port, how, sums);
@@ -193,40 +163,39 @@ impl Delta {
     /// Counts a frame that is no IP packet, or not one to be counted.
     #[inline]
     pub fn skip(&mut self, crossing: Crossing, skip: Skip) {
-        self.rest.frames += 1;
-        self.interfaces.skip(crossing, skip);
+        self.totals.skip(crossing, skip);
     }
 
     /// Adds what the packet socket said since the last hand-over.
     pub fn add_kernel(&mut self, counts: KernelCounts) {
-        self.rest.kernel.add(&counts);
+        self.totals.rest.kernel.add(&counts);
     }
 
     /// Adds what the worker itself did since the last hand-over.
     pub fn add_worker(&mut self, counts: WorkerCounts) {
-        self.rest.worker.add(&counts);
+        self.totals.rest.worker.add(&counts);
     }
 
     /// What the packet socket said since the last hand-over.
     pub fn kernel(&self) -> &KernelCounts {
-        &self.rest.kernel
+        &self.totals.rest.kernel
     }
 
     /// The interfaces that frames crossed, with what was seen there. A frame is in exactly one of them.
     pub fn interfaces(&self) -> impl Iterator<Item = (u32, &InterfaceCounts)> {
-        self.interfaces.rows()
+        self.totals.interfaces.rows()
     }
 
     /// Sums over everything, the frames included that no table had room for.
     pub fn accounting(&self) -> Accounting {
-        let mut sums = self.rest.clone();
+        let mut sums = self.totals.rest.clone();
         self.interfaces().for_each(|(_, counts)| counts.add_to(&mut sums));
         sums
     }
 
     /// Whether nothing happened since it was last cleared.
     pub fn is_empty(&self) -> bool {
-        self.rest.frames == 0 && self.rest.kernel == KernelCounts::default()
+        self.totals.rest.frames == 0 && self.totals.rest.kernel == KernelCounts::default()
     }
 
     /// Whether it should be handed over before its tick.
@@ -244,14 +213,14 @@ impl Delta {
     /// Adds the rows of another delta that lie between two of its marks. Several deltas, whose rows are added in the
     /// order of the packets that made them, become the delta that one worker would have made of those packets.
     pub fn add_rows(&mut self, other: &Delta, from: RowMarks, to: RowMarks) {
-        self.v4.add_rows(&other.v4, from.v4, to.v4, &mut self.rest);
-        self.v6.add_rows(&other.v6, from.v6, to.v6, &mut self.rest);
+        self.v4.add_rows(&other.v4, from.v4, to.v4, &mut self.totals.rest);
+        self.v6.add_rows(&other.v6, from.v6, to.v6, &mut self.totals.rest);
     }
 
     /// Adds all that another delta has beside its rows.
     pub fn add_sums(&mut self, other: &Delta) {
-        self.rest.add(&other.rest);
-        self.interfaces.add(&other.interfaces);
+        self.totals.rest.add(&other.totals.rest);
+        self.totals.interfaces.add(&other.totals.interfaces);
         self.is_disturbed |= other.is_disturbed;
     }
 
@@ -259,11 +228,53 @@ impl Delta {
     pub fn clear(&mut self) {
         self.v4.clear();
         self.v6.clear();
-        self.interfaces.clear();
-        self.rest = Accounting::default();
+        self.totals.interfaces.clear();
+        self.totals.rest = Accounting::default();
         self.began_at = None;
         self.handed_over_at = Moment::default();
         self.is_disturbed = false;
+    }
+}
+
+/// What a delta has beside its rows.
+#[derive(Debug)]
+struct Totals {
+    interfaces: InterfaceTable,
+    /// Sums over everything but what the interfaces' rows add up to.
+    rest: Accounting,
+}
+
+impl Totals {
+    /// Counts packets of a family in its rows and here.
+    #[inline(always)]
+    fn take<P: PairKey>(&mut self, family: &mut Family<P>, packets: &mut [Packet<P>], how: &How) {
+        family.place_all(packets, how);
+        let mut crossed = Crossed::default();
+        for packet in packets.iter() {
+            if packet.is_evidence() {
+                self.skip(packet.crossing, Skip::Leaving);
+                family.note_evidence(packet, how, &mut self.rest);
+                continue;
+            }
+            if packet.crossing != crossed.crossing {
+                self.count_crossed(&crossed);
+                crossed = Crossed { crossing: packet.crossing, ..Crossed::default() };
+            }
+            crossed.frames += 1;
+            crossed.packets += u64::from(packet.segments);
+            crossed.ip_bytes += u64::from(packet.ip_bytes);
+            if packet.is_odd() {
+                self.count_odd(packet);
+            }
+            family.count(packet, how, &mut self.rest);
+        }
+        self.count_crossed(&crossed);
+    }
+
+    #[inline]
+    fn skip(&mut self, crossing: Crossing, skip: Skip) {
+        self.rest.frames += 1;
+        self.interfaces.skip(crossing, skip);
     }
 
     #[inline]
@@ -274,19 +285,11 @@ impl Delta {
     }
 
     #[cold]
-    fn count_odd(&mut self, summary: &Summary) {
-        self.rest.length_mismatch_packets += u64::from(summary.length_mismatch);
-        self.rest.super_frames += u64::from(summary.segments > 1 || summary.segments_unknown);
-        self.rest.super_frames_as_one += u64::from(summary.segments_unknown);
-    }
-
-    fn take_evidence(&mut self, packet: &Decoded, skip: Skip) {
-        self.skip(packet.crossing, skip);
-        let (how, sums) = (&self.how, &mut self.rest);
-        match packet.summary.endpoints {
-            Endpoints::V4 { src, dst } => self.v4.note_evidence(V4Pair { src, dst }, packet, how, sums),
-            Endpoints::V6 { src, dst } => self.v6.note_evidence(V6Pair { src, dst }, packet, how, sums),
-        }
+    fn count_odd<P: Copy>(&mut self, packet: &Packet<P>) {
+        let is_unknown = packet.has_unknown_segments();
+        self.rest.length_mismatch_packets += u64::from(packet.has_length_mismatch());
+        self.rest.super_frames += u64::from(packet.segments > 1 || is_unknown);
+        self.rest.super_frames_as_one += u64::from(is_unknown);
     }
 }
 
@@ -303,7 +306,6 @@ struct Crossed {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::flow::pair_key::PairKey;
     use crate::packet::{TcpFlags, Transport};
 
     use super::*;
@@ -355,8 +357,8 @@ mod tests {
         let crossing = Crossing::default();
         delta.count(crossing, &udp(1, 2, 50), UnixNanos(30));
         for (summary, seen_at) in [(udp(1, 2, 50), 20), (udp(2, 1, 70), 40)] {
-            let leaving = Decoded::new(&delta, crossing, summary, UnixNanos(seen_at)).as_evidence(true);
-            delta.take_all(&mut [leaving.as_received(true)]);
+            let leaving = Purpose { is_evidence: true, is_received: true };
+            delta.take_one(crossing, &summary, UnixNanos(seen_at), leaving);
         }
         let rows = delta.pairs_v4();
         assert_eq!(rows[0].value.first_word().map(|word| word.at), Some(UnixNanos(20)));
@@ -426,13 +428,14 @@ mod tests {
             for (worker, part) in &parts {
                 let from = workers[*worker].marks();
                 for delta in [&mut alone, &mut workers[*worker]] {
-                    let mut packets = Vec::new();
+                    let mut decoded = Decoded::default();
                     for &(n, at) in part {
                         let crossing = delta.crossing(n % 3, Direction::Entering);
-                        let packet = Decoded::new(delta, crossing, packet(n), UnixNanos(at));
-                        packets.push(packet.as_evidence(n.is_multiple_of(7)).as_received(n.is_multiple_of(2)));
+                        let purpose =
+                            Purpose { is_evidence: n.is_multiple_of(7), is_received: n.is_multiple_of(2) };
+                        decoded.push(delta, crossing, &packet(n), UnixNanos(at), purpose);
                     }
-                    delta.take_all(&mut packets);
+                    delta.take_all(&mut decoded);
                 }
                 marks.push((*worker, from, workers[*worker].marks()));
             }

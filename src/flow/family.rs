@@ -1,14 +1,11 @@
 //! The tables of one address family: what one packet adds to the row of its pair and to those of its ports.
 
-use crate::packet::{Summary, Transport};
-
-use super::contact::{Opening, opening};
 use super::contacted::PortMix;
-use super::decoded::Decoded;
+use super::decoded::Packet;
 use super::hash::Seed;
 use super::pair_delta::{FirstWord, PairDelta, PortDelta};
 use super::pair_key::{PairKey, PortOf};
-use super::signs::{Signs, signs};
+use super::signs::Signs;
 use super::snapshot::Accounting;
 use super::table::{Place, Table};
 
@@ -18,26 +15,23 @@ pub(super) struct Family<P> {
     pub(super) pairs: Table<P, PairDelta>,
     /// Ports that packets went to; empty where ports are not analysed.
     pub(super) ports: Table<PortOf<P>, PortDelta>,
-    /// By the row of a pair, which port its latest packet was a word to: most of its packets are one to the same.
+    /// By the row of a pair, the port that its latest packet was a word to, whose row has all that such a packet says:
+    /// most packets of a pair are words to the same.
     latest_ports: Vec<LatestPort>,
 }
 
-/// A port of a pair, and where its row is.
-#[derive(Clone, Copy, Debug)]
-struct LatestPort {
-    place: Place,
-    src_port: u16,
-    dst_port: u16,
-    protocol: u8,
-}
+/// A port of a pair that is known, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LatestPort(u64);
 
 impl LatestPort {
-    const NONE: Self = Self { place: Place::NONE, src_port: 0, dst_port: 0, protocol: 0 };
+    /// No port is this one.
+    const NONE: Self = Self(0);
 
     #[inline(always)]
-    fn is<P>(&self, port: &PortOf<P>) -> bool {
-        (self.src_port, self.dst_port, self.protocol) == (port.src_port, port.dst_port, port.protocol)
-            && self.place != Place::NONE
+    fn of<P>(port: &PortOf<P>) -> Self {
+        let ports = u64::from(port.src_port) << 16 | u64::from(port.dst_port);
+        Self(1 << 40 | u64::from(port.protocol) << 32 | ports)
     }
 }
 
@@ -59,21 +53,6 @@ impl How {
     }
 }
 
-/// The port that a packet is a word to, and whether it is a contact by its own words.
-#[inline(always)]
-fn own_port<P>(pair: P, packet: &Decoded) -> Option<(PortOf<P>, Signs)> {
-    let protocol = packet.summary.protocol;
-    match packet.opening {
-        Opening::Contact { port: Some(dst_port) } => {
-            Some((PortOf { pair, protocol, src_port: 0, dst_port }, Signs::OPENED))
-        }
-        Opening::Unsaid { src_port, dst_port } if dst_port != 0 => {
-            Some((PortOf { pair, protocol, src_port, dst_port }, Signs::default()))
-        }
-        Opening::Contact { .. } | Opening::Unsaid { .. } | Opening::None => None,
-    }
-}
-
 /// Rows that a family had when it was asked: pairs, ports.
 pub(super) type Rows = [u32; 2];
 
@@ -88,111 +67,100 @@ impl<P: PairKey> Family<P> {
         }
     }
 
-    /// Finds the row of a packet's pair, and that of its port if it is the latest one; of another port it has the place be
-    /// fetched.
+    /// Finds the rows of packets that are to be counted, so that they have arrived by then.
     #[inline(always)]
-    pub(super) fn place(&mut self, key: P, packet: &mut Decoded, how: &How) {
-        packet.place = self.pairs.place(packet.pair_hash, key);
-        if how.counts_ports {
-            packet.opening = opening(&packet.summary);
-            if let Some((port, _)) = own_port(key, packet) {
-                let latest = self.latest_ports.get(packet.place.row() as usize).unwrap_or(&LatestPort::NONE);
-                if latest.is(&port) {
-                    packet.port_place = latest.place;
-                    self.ports.prefetch_at(latest.place);
-                } else {
+    pub(super) fn place_all(&mut self, packets: &mut [Packet<P>], how: &How) {
+        let mut is_port_new = false;
+        for packet in packets.iter_mut().filter(|packet| !packet.is_evidence()) {
+            packet.place = self.pairs.place(packet.pair_hash, packet.pair);
+            if how.counts_ports
+                && let Some(port) = packet.own_port()
+            {
+                packet.is_port_known = self.latest_port(packet.place) == LatestPort::of(&port);
+                if !packet.is_port_known {
                     packet.port_hash = how.port_hash(packet.pair_hash, &port);
                     self.ports.prefetch(packet.port_hash);
+                    is_port_new = true;
                 }
+            }
+        }
+        if is_port_new {
+            self.place_ports(packets);
+        }
+    }
+
+    #[inline(never)]
+    fn place_ports(&mut self, packets: &mut [Packet<P>]) {
+        for packet in packets {
+            if packet.place != Place::NONE
+                && !packet.is_port_known
+                && let Some(port) = packet.own_port()
+            {
+                packet.port_place = self.ports.place(packet.port_hash, port);
             }
         }
     }
 
-    /// Finds the row of its port, where it has one and its pair has a row.
-    #[inline]
-    pub(super) fn place_port(&mut self, key: P, packet: &mut Decoded) {
-        if packet.place != Place::NONE
-            && packet.port_place == Place::NONE
-            && let Some((port, _)) = own_port(key, packet)
-        {
-            let place = self.ports.place(packet.port_hash, port);
-            packet.port_place = place;
-            let pair_at = packet.place.row() as usize;
-            if pair_at >= self.latest_ports.len() {
-                self.latest_ports.resize(pair_at + 1, LatestPort::NONE);
-            }
-            let PortOf { src_port, dst_port, protocol, .. } = port;
-            self.latest_ports[pair_at] = LatestPort { place, src_port, dst_port, protocol };
-        }
+    #[inline(always)]
+    fn latest_port(&self, place: Place) -> LatestPort {
+        self.latest_ports.get(place.row() as usize).copied().unwrap_or(LatestPort::NONE)
     }
 
     /// Counts a packet in its rows, whose places were found.
     #[inline(always)]
-    pub(super) fn count(&mut self, key: P, packet: &Decoded, how: &How, sums: &mut Accounting) {
-        let Decoded { pair_hash, place, ref summary, seen_at, .. } = *packet;
-        let Some(pair) = self.pairs.at(place, pair_hash, key) else {
-            sums.spilled_packets += u64::from(summary.segments);
-            sums.spilled_bytes += u64::from(summary.ip_bytes);
+    pub(super) fn count(&mut self, packet: &Packet<P>, how: &How, sums: &mut Accounting) {
+        match self.pairs.at_place(packet.place, &packet.pair) {
+            Some(pair) => {
+                add_to_pair(pair, packet, how);
+                if how.counts_ports {
+                    if !packet.is_port_known
+                        && let Some(port) = packet.own_port()
+                    {
+                        self.count_port(packet.place.row(), port, packet, how, sums);
+                    }
+                    if !packet.signs.answers().is_empty() {
+                        self.note_answer(packet, how, sums);
+                    }
+                }
+            }
+            None => self.count_elsewhere(packet, how, sums),
+        }
+    }
+
+    /// Counts a packet whose row is not where it was thought to be, or that has none.
+    #[cold]
+    fn count_elsewhere(&mut self, packet: &Packet<P>, how: &How, sums: &mut Accounting) {
+        let Some(pair_at) = self.pairs.find_or_insert(packet.pair_hash, packet.pair) else {
+            sums.spilled_packets += u64::from(packet.segments);
+            sums.spilled_bytes += u64::from(packet.ip_bytes);
             return;
         };
-        pair.count(summary.segments, summary.ip_bytes);
-        let opening = if how.counts_ports { packet.opening } else { opening(summary) };
-        let mut signs = signs(summary);
-        match opening {
-            Opening::Contact { port } => {
-                signs |= Signs::OPENED;
-                pair.contacted.add(summary.protocol, port.unwrap_or(0), how.mix);
-            }
-            // If it turns out to be a contact, this is where.
-            Opening::None if signs.has(Signs::PROBED) => {
-                if let Transport::Tcp { dst_port, .. } = summary.transport {
-                    pair.contacted.add(summary.protocol, dst_port, how.mix);
-                }
-            }
-            Opening::Unsaid { src_port, dst_port } => {
-                signs |= Signs::SPOKE;
-                pair.hear(FirstWord { at: seen_at, protocol: summary.protocol, src_port, dst_port });
-            }
-            Opening::None => {}
-        }
-        pair.signs |= signs;
-        if packet.is_received {
-            pair.received_bytes += u64::from(summary.ip_bytes);
-        }
+        add_to_pair(self.pairs.value_mut(pair_at), packet, how);
         if how.counts_ports {
-            if let Some((port, signs)) = own_port(key, packet) {
-                match self.ports.at_place(packet.port_place, &port) {
-                    Some(port) => {
-                        port.signs |= signs;
-                        port.pair_at = place.row();
-                    }
-                    None => self.note_port(pair_hash, port, signs, how, sums),
-                }
+            if let Some(port) = packet.own_port() {
+                self.count_port(pair_at, port, packet, how, sums);
             }
-            self.note_answer(key, packet, signs.answers(), how, sums);
+            self.note_answer(packet, how, sums);
         }
     }
 
     /// Takes a packet that is counted elsewhere as evidence of who spoke first and what was answered.
-    pub(super) fn note_evidence(&mut self, key: P, packet: &Decoded, how: &How, sums: &mut Accounting) {
-        let Decoded { pair_hash, ref summary, seen_at, .. } = *packet;
-        let answers = signs(summary).answers();
-        let opening = opening(summary);
-        let is_unsaid = matches!(opening, Opening::Unsaid { .. });
-        if !answers.is_empty() || is_unsaid {
-            let Some(pair) = self.pairs.entry(pair_hash, key) else { return };
-            pair.signs |= answers;
-            if let Opening::Unsaid { src_port, dst_port } = opening {
-                pair.hear(FirstWord { at: seen_at, protocol: summary.protocol, src_port, dst_port });
-            }
-            if how.counts_ports {
-                self.note_answer(key, packet, answers, how, sums);
-            }
+    pub(super) fn note_evidence(&mut self, packet: &Packet<P>, how: &How, sums: &mut Accounting) {
+        let answers = packet.signs.answers();
+        let has_spoken = packet.signs.has(Signs::SPOKE);
+        if answers.is_empty() && !has_spoken && !packet.is_received() {
+            return;
         }
-        if packet.is_received
-            && let Some(pair) = self.pairs.entry(pair_hash, key)
-        {
-            pair.received_bytes += u64::from(summary.ip_bytes);
+        let Some(pair) = self.pairs.entry(packet.pair_hash, packet.pair) else { return };
+        pair.signs |= answers;
+        if has_spoken {
+            pair.hear(first_word(packet));
+        }
+        if packet.is_received() {
+            pair.received_bytes += u64::from(packet.ip_bytes);
+        }
+        if how.counts_ports {
+            self.note_answer(packet, how, sums);
         }
     }
 
@@ -215,18 +183,47 @@ impl<P: PairKey> Family<P> {
         }
     }
 
-    /// Notes what a packet answers, in the row of that.
+    /// Counts a packet in the row of its own port; from then on that port of the pair is known.
     #[inline]
-    fn note_answer(&mut self, pair: P, packet: &Decoded, answers: Signs, how: &How, sums: &mut Accounting) {
-        if answers.is_empty() {
+    fn count_port(
+        &mut self,
+        pair_at: u32,
+        port: PortOf<P>,
+        packet: &Packet<P>,
+        how: &How,
+        sums: &mut Accounting,
+    ) {
+        let row = match self.ports.at_place(packet.port_place, &port) {
+            Some(row) => row,
+            None => match self.ports.entry(how.port_hash(packet.pair_hash, &port), port) {
+                Some(row) => row,
+                None => {
+                    sums.spilled_ports += 1;
+                    return;
+                }
+            },
+        };
+        row.signs |= packet.signs & Signs::OPENED;
+        row.pair_at = pair_at;
+        let pair_at = pair_at as usize;
+        if pair_at >= self.latest_ports.len() {
+            self.latest_ports.resize(pair_at + 1, LatestPort::NONE);
+        }
+        self.latest_ports[pair_at] = LatestPort::of(&port);
+    }
+
+    /// Notes what a packet answers, in the row of that.
+    fn note_answer(&mut self, packet: &Packet<P>, how: &How, sums: &mut Accounting) {
+        let answers = packet.signs.answers();
+        // ICMP answers too, and has none.
+        if answers.is_empty() || !packet.has_ports() {
             return;
         }
-        let Summary { transport, protocol, .. } = packet.summary;
-        if let Transport::Tcp { src_port, .. } | Transport::Sctp { src_port, .. } = transport {
-            let port = PortOf { pair: pair.reversed(), protocol, src_port: 0, dst_port: src_port };
-            // The hash of a pair is that of the other direction too.
-            self.note_port(packet.pair_hash, port, answers, how, sums);
-        }
+        let [src_port, _] = packet.ports();
+        let pair = packet.pair.reversed();
+        let port = PortOf { pair, protocol: packet.protocol, src_port: 0, dst_port: src_port };
+        // The hash of a pair is that of the other direction too.
+        self.note_port(packet.pair_hash, port, answers, how, sums);
     }
 
     #[inline]
@@ -281,4 +278,28 @@ impl<P: PairKey> Family<P> {
         self.ports.clear();
         self.latest_ports.clear();
     }
+}
+
+/// Adds a counted packet to the row of its pair.
+#[inline(always)]
+fn add_to_pair<P: Copy>(pair: &mut PairDelta, packet: &Packet<P>, how: &How) {
+    let signs = packet.signs;
+    pair.count(packet.segments, packet.ip_bytes);
+    pair.signs |= signs;
+    if packet.is_received() {
+        pair.received_bytes += u64::from(packet.ip_bytes);
+    }
+    if signs.has(Signs::SPOKE) {
+        pair.hear(first_word(packet));
+    } else if signs.has_any(Signs::OPENED | Signs::PROBED) {
+        // If a probe turns out to be a contact, this is where.
+        let [_, dst_port] = packet.ports();
+        pair.contacted.add(packet.protocol, dst_port, how.mix);
+    }
+}
+
+#[inline(always)]
+fn first_word<P: Copy>(packet: &Packet<P>) -> FirstWord {
+    let [src_port, dst_port] = packet.ports();
+    FirstWord { at: packet.seen_at, protocol: packet.protocol, src_port, dst_port }
 }

@@ -65,15 +65,30 @@ impl InterfaceCounts {
 
 /// Where and which way a frame crossed, as a place in one delta. It is good until that delta is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crossing {
-    row: u32,
-    direction: Direction,
+pub struct Crossing(u32);
+
+impl Crossing {
+    /// Twice the row, which is below 2^31, and whether the frame left.
+    #[inline(always)]
+    fn new(row: u32, direction: Direction) -> Self {
+        Self(row << 1 | u32::from(direction == Direction::Leaving))
+    }
+
+    #[inline(always)]
+    fn row(self) -> u32 {
+        self.0 >> 1
+    }
+
+    #[inline(always)]
+    fn is_leaving(self) -> bool {
+        self.0 & 1 == 1
+    }
 }
 
 impl Default for Crossing {
     /// Into this host, nobody knows where.
     fn default() -> Self {
-        Self { row: ELSEWHERE_ROW, direction: Direction::Entering }
+        Self::new(ELSEWHERE_ROW, Direction::Entering)
     }
 }
 
@@ -88,7 +103,7 @@ pub(super) struct InterfaceTable {
 
 impl InterfaceTable {
     pub(super) fn new(rows_max: usize) -> Self {
-        let mut table = Self { rows: Table::new(rows_max.max(1)), last: [NOWHERE; 2] };
+        let mut table = Self { rows: Table::new(rows_max.clamp(1, ROWS_MAX)), last: [NOWHERE; 2] };
         table.clear();
         table
     }
@@ -102,7 +117,7 @@ impl InterfaceTable {
             let row = self.rows.find_or_insert(hash, ifindex).unwrap_or(ELSEWHERE_ROW);
             *last = (ifindex, row);
         }
-        Crossing { row: last.1, direction }
+        Crossing::new(last.1, direction)
     }
 
     /// Counts frames that crossed in a row.
@@ -127,7 +142,7 @@ impl InterfaceTable {
     /// Adds another worker's.
     pub(super) fn add(&mut self, other: &Self) {
         for (ifindex, counts) in other.rows() {
-            let row = self.crossing(ifindex, Direction::Entering).row;
+            let row = self.crossing(ifindex, Direction::Entering).row();
             self.rows.value_mut(row).add(counts);
         }
     }
@@ -139,17 +154,17 @@ impl InterfaceTable {
     }
 
     #[inline]
-    fn crossed(&mut self, Crossing { row, direction }: Crossing) -> &mut Crossed {
-        let counts = self.rows.value_mut(row);
-        match direction {
-            Direction::Entering | Direction::Overheard => &mut counts.entering,
-            Direction::Leaving => &mut counts.leaving,
-        }
+    fn crossed(&mut self, crossing: Crossing) -> &mut Crossed {
+        let counts = self.rows.value_mut(crossing.row());
+        if crossing.is_leaving() { &mut counts.leaving } else { &mut counts.entering }
     }
 }
 
 /// No interface has this number; what has no row of its own is counted under it.
 pub const ELSEWHERE: u32 = 0;
+
+/// So many are told apart at most: a [`Crossing`] needs a bit besides.
+const ROWS_MAX: usize = 1 << 30;
 
 /// It is made first.
 const ELSEWHERE_ROW: u32 = 0;

@@ -62,7 +62,7 @@ pub use bounds::{Bounds, Sums};
 pub use chart::Chart;
 pub use contact::{Opening, opening};
 pub use contacted::Contacted;
-pub use decoded::Decoded;
+pub use decoded::{Decoded, Purpose};
 pub use delta::{Delta, DeltaLimits, RowMarks};
 pub use evidence::{
     ContactSample, Outcome, Outcomes, Pace, PortHosts, PortSample, SAMPLE_MAX, TARGETS_MAX, Target,

@@ -4,7 +4,7 @@
 //! They live as long as the row they are in. Whether a contact was taken up is read off the bits of the other
 //! direction.
 
-use std::ops::{BitOr, BitOrAssign};
+use std::ops::{BitAnd, BitOr, BitOrAssign};
 
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 
@@ -63,6 +63,14 @@ impl BitOr for Signs {
     }
 }
 
+impl BitAnd for Signs {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
 impl BitOrAssign for Signs {
     fn bitor_assign(&mut self, other: Self) {
         self.0 |= other.0;
@@ -79,7 +87,7 @@ impl BitOrAssign for Signs {
 /// let refused = Summary::plain(endpoints, 40, 6, reset);
 /// assert_eq!(signs(&refused), Signs::RESET);
 /// ```
-#[inline]
+#[inline(always)]
 pub fn signs(summary: &Summary) -> Signs {
     match summary.transport {
         Transport::Tcp { src_port, dst_port, flags: Some(flags) } => {
@@ -101,7 +109,7 @@ pub fn signs(summary: &Summary) -> Signs {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn tcp(flags: TcpFlags, may_be_probe: bool) -> Signs {
     if flags.has(TcpFlags::RST) {
         return if flags.has(TcpFlags::ACK) { Signs::RESET } else { Signs::RESET | Signs::BARE_RESET };

@@ -5,7 +5,7 @@
 //! again. All memory is taken at the start and a full table refuses new keys.
 //!
 //! Many keys are looked up at once in three steps, each of which has the memory of the next fetched:
-//! [`prefetch`](Table::prefetch), [`place`](Table::place), [`at`](Table::at).
+//! [`prefetch`](Table::prefetch), [`place`](Table::place), [`at_place`](Table::at_place).
 
 use crate::sys::prefetch::prefetch;
 
@@ -43,7 +43,7 @@ pub struct Row<K, V> {
     pub value: V,
 }
 
-/// Where a key is, as far as the index knows; see [`Table::at`].
+/// Where a key is, as far as the index knows; see [`Table::at_place`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place(u32);
 
@@ -146,24 +146,10 @@ impl<K: Key, V: Default> Table<K, V> {
         Some(self.insert(hash, key, vacant))
     }
 
-    /// The value of `key`, whose place is this. As [`entry`](Self::entry) where another key has the same tag.
-    #[inline(always)]
-    pub(super) fn at(&mut self, Place(at): Place, hash: u64, key: K) -> Option<&mut V> {
-        match self.rows.get(at as usize) {
-            Some(row) if row.key == key => Some(&mut self.rows[at as usize].value),
-            _ => self.entry_elsewhere(hash, key),
-        }
-    }
-
-    /// The value of `key`, if the place leads to it.
+    /// The value of `key`, if the place leads to it; it does not where another key has the same tag.
     #[inline(always)]
     pub(super) fn at_place(&mut self, Place(at): Place, key: &K) -> Option<&mut V> {
         self.rows.get_mut(at as usize).filter(|row| row.key == *key).map(|row| &mut row.value)
-    }
-
-    #[cold]
-    fn entry_elsewhere(&mut self, hash: u64, key: K) -> Option<&mut V> {
-        self.entry(hash, key)
     }
 
     /// The value of a row by its number.
@@ -221,7 +207,8 @@ mod tests {
                 let value = if in_steps {
                     table.prefetch(hash);
                     let place = table.place(hash, key);
-                    table.at(place, hash, key)
+                    let is_there = table.at_place(place, &key).is_some();
+                    if is_there { table.at_place(place, &key) } else { table.entry(hash, key) }
                 } else {
                     table.entry(hash, key)
                 };

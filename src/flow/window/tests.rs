@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::flow::slots::SLOTS_LIVE;
 use crate::flow::{Allowed, Crossing};
-use crate::packet::{Endpoints, Skip, Summary, TcpFlags, Transport};
+use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 use crate::time::UnixNanos;
 
 use super::*;
@@ -290,19 +290,9 @@ fn evidence_behind_nat_accuses_nobody() {
         let at = u64::from(n) * 100;
         let delta = &mut bench.deltas[usize::from(n % 2)];
         delta.count(Crossing::default(), &udp(client, 10_000 + n, resolver, 53), UnixNanos(at));
-        delta.note_evidence(
-            Crossing::default(),
-            &udp(public, 20_000 + n, resolver, 53),
-            UnixNanos(at + 1),
-            Skip::Leaving,
-        );
+        delta.note_evidence(Crossing::default(), &udp(public, 20_000 + n, resolver, 53), UnixNanos(at + 1));
         delta.count(Crossing::default(), &udp(resolver, 53, public, 20_000 + n), UnixNanos(at + 2));
-        delta.note_evidence(
-            Crossing::default(),
-            &udp(resolver, 53, client, 10_000 + n),
-            UnixNanos(at + 3),
-            Skip::Leaving,
-        );
+        delta.note_evidence(Crossing::default(), &udp(resolver, 53, client, 10_000 + n), UnixNanos(at + 3));
     }
     bench.tick(1001 * SECOND);
     assert_eq!(bench.counts(client), (30_000, 1, 1));

@@ -156,20 +156,10 @@ fn behind_nat_what_leaves_tells_the_answer() {
         let [one, other] = &mut bench.deltas;
         let syn = tcp(client, target, 22, TcpFlags::SYN);
         one.count(Crossing::default(), &syn, UnixNanos(1));
-        one.note_evidence(
-            Crossing::default(),
-            &tcp(public, target, 22, TcpFlags::SYN),
-            UnixNanos(2),
-            Skip::Leaving,
-        );
+        one.note_evidence(Crossing::default(), &tcp(public, target, 22, TcpFlags::SYN), UnixNanos(2));
         let flags = if target < 15 { SYN_ACK } else { RESET_ACK };
         other.count(Crossing::default(), &back(target, 22, public, flags), UnixNanos(3));
-        other.note_evidence(
-            Crossing::default(),
-            &back(target, 22, client, flags),
-            UnixNanos(4),
-            Skip::Leaving,
-        );
+        other.note_evidence(Crossing::default(), &back(target, 22, client, flags), UnixNanos(4));
     }
     bench.tick(1001 * SECOND);
     assert_eq!((bench.outcomes(client), bench.port_outcomes(client)), ([5, 15, 0, 0], [1, 0, 0, 0]));
@@ -230,14 +220,9 @@ fn take_step(bench: &mut Bench, (src, dst, kind, port, _): Step, worker: usize, 
         7 => delta.count(Crossing::default(), &udp(src, service, dst, 40_000), seen_at),
         8 => delta.note_unreachable(&port_unreachable(src, dst, 17, service)),
         9 => {
-            delta.note_evidence(Crossing::default(), &udp(src, service, dst, 40_000), seen_at, Skip::Leaving);
+            delta.note_evidence(Crossing::default(), &udp(src, service, dst, 40_000), seen_at);
         }
-        _ => delta.note_evidence(
-            Crossing::default(),
-            &back(src, service, dst, SYN_ACK),
-            seen_at,
-            Skip::Leaving,
-        ),
+        _ => delta.note_evidence(Crossing::default(), &back(src, service, dst, SYN_ACK), seen_at),
     }
 }
 
