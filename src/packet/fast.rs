@@ -49,11 +49,10 @@ fn ipv4(from_header: &[u8], in_frame: u32, taker: &mut impl Take) -> Option<()> 
     if ip_bytes > in_frame || u16::from_be_bytes([frag1, frag0]) & MORE_OR_OFFSET != 0 {
         return None;
     }
-    // A declared length below the header's, 0 among them, is for the general path to judge.
-    let transport = transport(protocol, payload, ip_bytes.checked_sub(20)?)?;
     let endpoints = Endpoints::V4 { src: Ipv4Addr::from(*src), dst: Ipv4Addr::from(*dst.first_chunk()?) };
-    taker.take(Summary::plain(endpoints, ip_bytes, protocol, transport));
-    Some(())
+    // A declared length below the header's, 0 among them, is for the general path to judge.
+    let payload_len = ip_bytes.checked_sub(20)?;
+    transport(&Ip { endpoints, ip_bytes, protocol, payload_len }, payload, taker)
 }
 
 #[inline(always)]
@@ -66,34 +65,47 @@ fn ipv6(from_header: &[u8], in_frame: u32, taker: &mut impl Take) -> Option<()> 
     if version >> 4 != 6 || ip_bytes > in_frame {
         return None;
     }
-    // A payload length of 0 is too short for either protocol: so much for jumbo options.
-    let transport = transport(protocol, payload, payload_len)?;
     let endpoints = Endpoints::V6 { src: Ipv6Addr::from(*src), dst: Ipv6Addr::from(*dst.first_chunk()?) };
-    taker.take(Summary::plain(endpoints, ip_bytes, protocol, transport));
-    Some(())
+    // A payload length of 0 is too short for either protocol: so much for jumbo options.
+    transport(&Ip { endpoints, ip_bytes, protocol, payload_len }, payload, taker)
 }
 
-/// `payload_len` is how much of `payload` belongs to the packet; padding may follow.
-#[inline(always)]
-fn transport(protocol: u8, payload: &[u8], payload_len: u32) -> Option<Transport> {
-    match protocol {
-        TCP if payload_len >= 14 => {
-            let &[s1, s0, d1, d0, .., offset, flags] = payload.first_chunk::<14>()?;
-            (offset >> 4 >= TCP_DATA_OFFSET_MIN).then_some(Transport::Tcp {
-                src_port: u16::from_be_bytes([s1, s0]),
-                dst_port: u16::from_be_bytes([d1, d0]),
-                flags: Some(TcpFlags(flags)),
-            })
-        }
-        UDP if payload_len >= 4 => {
-            let &[s1, s0, d1, d0] = payload.first_chunk()?;
-            Some(Transport::Ports {
-                src_port: u16::from_be_bytes([s1, s0]),
-                dst_port: u16::from_be_bytes([d1, d0]),
-            })
-        }
-        _ => None,
+/// What the IP header says.
+struct Ip {
+    endpoints: Endpoints,
+    ip_bytes: u32,
+    protocol: u8,
+    /// How much of what follows belongs to the packet; it may be less, or padding besides.
+    payload_len: u32,
+}
+
+impl Ip {
+    /// Gives the whole on, in code of its own for each protocol: each then knows what it is about.
+    #[inline(always)]
+    fn give(&self, transport: Transport, taker: &mut impl Take) {
+        taker.take(Summary::plain(self.endpoints, self.ip_bytes, self.protocol, transport));
     }
+}
+
+#[inline(always)]
+fn transport(ip: &Ip, payload: &[u8], taker: &mut impl Take) -> Option<()> {
+    match ip.protocol {
+        TCP if ip.payload_len >= 14 => {
+            let &[s1, s0, d1, d0, .., offset, flags] = payload.first_chunk::<14>()?;
+            if offset >> 4 < TCP_DATA_OFFSET_MIN {
+                return None;
+            }
+            let (src_port, dst_port) = (u16::from_be_bytes([s1, s0]), u16::from_be_bytes([d1, d0]));
+            ip.give(Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags(flags)) }, taker);
+        }
+        UDP if ip.payload_len >= 4 => {
+            let &[s1, s0, d1, d0] = payload.first_chunk()?;
+            let (src_port, dst_port) = (u16::from_be_bytes([s1, s0]), u16::from_be_bytes([d1, d0]));
+            ip.give(Transport::Ports { src_port, dst_port }, taker);
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 const VLAN: u16 = 0x8100;
