@@ -82,32 +82,73 @@ impl Decoded {
     }
 }
 
-/// A decoded packet; of IPv4 it is a cache line.
+/// A decoded packet; of IPv4 it fits a cache line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packet<P> {
     pub(super) pair: P,
     pub(super) pair_hash: u64,
     pub(super) seen_at: UnixNanos,
+    pub(super) word: Word,
     pub(super) segments: u32,
     pub(super) ip_bytes: u32,
     pub(super) crossing: Crossing,
     /// Where the row of its pair is.
     pub(super) place: Place,
-    /// Of the port that it is a word to, where ports are analysed.
-    pub(super) port_hash: u64,
+    /// Where that of its own port is, if it has one that is not known.
     pub(super) port_place: Place,
-    /// The row of that port has all that this packet says, unless its pair turns out to be elsewhere.
+    /// The row of its own port has all that this packet says, unless its pair turns out to be elsewhere.
     pub(super) is_port_known: bool,
-    /// 0 without ports. The source port of what is a contact by its own words does not matter, and is 0 too.
-    src_port: u16,
-    dst_port: u16,
-    pub(super) protocol: u8,
     /// All that it shows, [`Signs::OPENED`] and [`Signs::SPOKE`] among it.
     pub(super) signs: Signs,
     flags: Flags,
 }
 
-const _: () = assert!(size_of::<Packet<V4Pair>>() == 64);
+const _: () = assert!(size_of::<Packet<V4Pair>>() <= 64);
+
+/// Protocol and ports of a packet, as one number.
+///
+/// ```text
+/// | 40: it is a word to its destination port | 32: protocol | 16: source port | 0: destination port |
+/// ```
+///
+/// A word to a port contacts it, or may turn out to. Ports are 0 without; the source port of what is a contact by its own
+/// words does not matter, and is 0 too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Word(u64);
+
+impl Word {
+    /// No packet's word to a port.
+    pub(super) const NONE: Self = Self(0);
+
+    const TO_PORT: u64 = 1 << 40;
+
+    #[inline(always)]
+    fn new(protocol: u8, src_port: u16, dst_port: u16, is_to_port: bool) -> Self {
+        let ports = u64::from(src_port) << 16 | u64::from(dst_port);
+        Self((if is_to_port { Self::TO_PORT } else { 0 }) | u64::from(protocol) << 32 | ports)
+    }
+
+    /// Whether its packet contacts a port, or may turn out to.
+    #[inline(always)]
+    pub(super) fn is_to_port(self) -> bool {
+        self.0 & Self::TO_PORT != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn protocol(self) -> u8 {
+        (self.0 >> 32) as u8
+    }
+
+    #[inline(always)]
+    pub(super) fn src_port(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    #[inline(always)]
+    pub(super) fn dst_port(self) -> u16 {
+        self.0 as u16
+    }
+}
 
 impl<P: Copy> Packet<P> {
     #[inline(always)]
@@ -142,7 +183,6 @@ impl<P: Copy> Packet<P> {
         };
         let flags = Flags::EVIDENCE.when(purpose.is_evidence)
             | Flags::RECEIVED.when(purpose.is_received)
-            | Flags::TO_PORT.when(is_to_port)
             | Flags::PORTS.when(ports.is_some())
             | Flags::ODD.when(summary.is_odd())
             | Flags::MISMATCH.when(length_mismatch)
@@ -151,16 +191,13 @@ impl<P: Copy> Packet<P> {
             pair,
             pair_hash,
             seen_at,
+            word: Word::new(protocol, src_port, dst_port, is_to_port),
             segments,
             ip_bytes,
             crossing,
             place: Place::NONE,
-            port_hash: 0,
             port_place: Place::NONE,
             is_port_known: false,
-            src_port,
-            dst_port,
-            protocol,
             signs,
             flags: Flags(flags),
         }
@@ -190,22 +227,17 @@ impl<P: Copy> Packet<P> {
         self.flags.has(Flags::UNKNOWN_SEGMENTS)
     }
 
-    /// The port that it is a word to: contacts it, or may turn out to.
+    /// The port that it contacts, or may turn out to.
     #[inline(always)]
     pub(super) fn own_port(&self) -> Option<PortOf<P>> {
-        let Self { pair, src_port, dst_port, protocol, .. } = *self;
-        self.flags.has(Flags::TO_PORT).then_some(PortOf { pair, src_port, dst_port, protocol })
+        let Self { pair, word, .. } = *self;
+        let (src_port, dst_port, protocol) = (word.src_port(), word.dst_port(), word.protocol());
+        word.is_to_port().then_some(PortOf { pair, src_port, dst_port, protocol })
     }
 
     /// Whether its protocol has ports that were captured.
     pub(super) fn has_ports(&self) -> bool {
         self.flags.has(Flags::PORTS)
-    }
-
-    /// Its ports; 0 without, and of what is a contact by its own words the source port is 0 too.
-    #[inline(always)]
-    pub(super) fn ports(&self) -> [u16; 2] {
-        [self.src_port, self.dst_port]
     }
 }
 
@@ -215,11 +247,10 @@ struct Flags(u8);
 impl Flags {
     const EVIDENCE: Self = Self(0x01);
     const RECEIVED: Self = Self(0x02);
-    const TO_PORT: Self = Self(0x04);
+    const PORTS: Self = Self(0x04);
     const ODD: Self = Self(0x08);
     const MISMATCH: Self = Self(0x10);
     const UNKNOWN_SEGMENTS: Self = Self(0x20);
-    const PORTS: Self = Self(0x40);
 
     #[inline(always)]
     fn when(self, is_so: bool) -> u8 {

@@ -1,7 +1,7 @@
 //! The tables of one address family: what one packet adds to the row of its pair and to those of its ports.
 
 use super::contacted::PortMix;
-use super::decoded::Packet;
+use super::decoded::{Packet, Word};
 use super::hash::Seed;
 use super::pair_delta::{FirstWord, PairDelta, PortDelta};
 use super::pair_key::{PairKey, PortOf};
@@ -15,28 +15,13 @@ pub(super) struct Family<P> {
     pub(super) pairs: Table<P, PairDelta>,
     /// Ports that packets went to; empty where ports are not analysed.
     pub(super) ports: Table<PortOf<P>, PortDelta>,
-    /// By the row of a pair, the port that its latest packet was a word to, whose row has all that such a packet says:
-    /// most packets of a pair are words to the same.
-    latest_ports: Vec<LatestPort>,
-}
-
-/// A port of a pair that is known, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct LatestPort(u64);
-
-impl LatestPort {
-    /// No port is this one.
-    const NONE: Self = Self(0);
-
-    #[inline(always)]
-    fn of<P>(port: &PortOf<P>) -> Self {
-        let ports = u64::from(port.src_port) << 16 | u64::from(port.dst_port);
-        Self(1 << 40 | u64::from(port.protocol) << 32 | ports)
-    }
+    /// By the row of a pair, its latest word to a port, whose row has all that such a packet says: most packets of a pair
+    /// are words to the same.
+    latest_words: Vec<Word>,
 }
 
 /// Bytes that a row of a pair takes besides, where ports are analysed.
-pub(super) const LATEST_PORT_BYTES: u64 = size_of::<LatestPort>() as u64;
+pub(super) const LATEST_WORD_BYTES: u64 = size_of::<Word>() as u64;
 
 /// How packets are counted, the same for both families.
 #[derive(Debug)]
@@ -63,7 +48,7 @@ impl<P: PairKey> Family<P> {
         Self {
             pairs: Table::new(pairs_max),
             ports: Table::new(ports_max),
-            latest_ports: Vec::with_capacity(latest_max),
+            latest_words: Vec::with_capacity(latest_max),
         }
     }
 
@@ -73,37 +58,36 @@ impl<P: PairKey> Family<P> {
         let mut is_port_new = false;
         for packet in packets.iter_mut().filter(|packet| !packet.is_evidence()) {
             packet.place = self.pairs.place(packet.pair_hash, packet.pair);
-            if how.counts_ports
-                && let Some(port) = packet.own_port()
-            {
-                packet.is_port_known = self.latest_port(packet.place) == LatestPort::of(&port);
-                if !packet.is_port_known {
-                    packet.port_hash = how.port_hash(packet.pair_hash, &port);
-                    self.ports.prefetch(packet.port_hash);
+            if how.counts_ports {
+                packet.is_port_known = self.latest_word(packet.place) == packet.word;
+                if !packet.is_port_known
+                    && let Some(port) = packet.own_port()
+                {
+                    self.ports.prefetch(how.port_hash(packet.pair_hash, &port));
                     is_port_new = true;
                 }
             }
         }
         if is_port_new {
-            self.place_ports(packets);
+            self.place_ports(packets, how);
         }
     }
 
     #[inline(never)]
-    fn place_ports(&mut self, packets: &mut [Packet<P>]) {
+    fn place_ports(&mut self, packets: &mut [Packet<P>], how: &How) {
         for packet in packets {
             if packet.place != Place::NONE
                 && !packet.is_port_known
                 && let Some(port) = packet.own_port()
             {
-                packet.port_place = self.ports.place(packet.port_hash, port);
+                packet.port_place = self.ports.place(how.port_hash(packet.pair_hash, &port), port);
             }
         }
     }
 
     #[inline(always)]
-    fn latest_port(&self, place: Place) -> LatestPort {
-        self.latest_ports.get(place.row() as usize).copied().unwrap_or(LatestPort::NONE)
+    fn latest_word(&self, place: Place) -> Word {
+        self.latest_words.get(place.row() as usize).copied().unwrap_or(Word::NONE)
     }
 
     /// Counts a packet in its rows, whose places were found.
@@ -206,10 +190,10 @@ impl<P: PairKey> Family<P> {
         row.signs |= packet.signs & Signs::OPENED;
         row.pair_at = pair_at;
         let pair_at = pair_at as usize;
-        if pair_at >= self.latest_ports.len() {
-            self.latest_ports.resize(pair_at + 1, LatestPort::NONE);
+        if pair_at >= self.latest_words.len() {
+            self.latest_words.resize(pair_at + 1, Word::NONE);
         }
-        self.latest_ports[pair_at] = LatestPort::of(&port);
+        self.latest_words[pair_at] = packet.word;
     }
 
     /// Notes what a packet answers, in the row of that.
@@ -219,9 +203,8 @@ impl<P: PairKey> Family<P> {
         if answers.is_empty() || !packet.has_ports() {
             return;
         }
-        let [src_port, _] = packet.ports();
-        let pair = packet.pair.reversed();
-        let port = PortOf { pair, protocol: packet.protocol, src_port: 0, dst_port: src_port };
+        let (pair, word) = (packet.pair.reversed(), packet.word);
+        let port = PortOf { pair, protocol: word.protocol(), src_port: 0, dst_port: word.src_port() };
         // The hash of a pair is that of the other direction too.
         self.note_port(packet.pair_hash, port, answers, how, sums);
     }
@@ -276,7 +259,7 @@ impl<P: PairKey> Family<P> {
     pub(super) fn clear(&mut self) {
         self.pairs.clear();
         self.ports.clear();
-        self.latest_ports.clear();
+        self.latest_words.clear();
     }
 }
 
@@ -293,13 +276,12 @@ fn add_to_pair<P: Copy>(pair: &mut PairDelta, packet: &Packet<P>, how: &How) {
         pair.hear(first_word(packet));
     } else if signs.has_any(Signs::OPENED | Signs::PROBED) {
         // If a probe turns out to be a contact, this is where.
-        let [_, dst_port] = packet.ports();
-        pair.contacted.add(packet.protocol, dst_port, how.mix);
+        pair.contacted.add(packet.word.protocol(), packet.word.dst_port(), how.mix);
     }
 }
 
 #[inline(always)]
 fn first_word<P: Copy>(packet: &Packet<P>) -> FirstWord {
-    let [src_port, dst_port] = packet.ports();
-    FirstWord { at: packet.seen_at, protocol: packet.protocol, src_port, dst_port }
+    let Packet { seen_at: at, word, .. } = *packet;
+    FirstWord { at, protocol: word.protocol(), src_port: word.src_port(), dst_port: word.dst_port() }
 }

@@ -7,6 +7,8 @@ use foldhash::fast::RandomState;
 
 use crate::packet::Endpoints;
 
+use super::pair_key::bits_as_they_lie;
+
 /// The random seed of this process. Workers and analyst share one, so that a hash computed on the hot
 /// path is good in every table; nobody outside can choose addresses that collide.
 #[derive(Clone, Debug)]
@@ -42,7 +44,7 @@ impl Seed {
     pub fn pair(&self, endpoints: &Endpoints) -> u64 {
         match endpoints {
             Endpoints::V4 { src, dst } => {
-                let (src, dst) = (src.to_bits(), dst.to_bits());
+                let (src, dst) = (bits_as_they_lie(*src), bits_as_they_lie(*dst));
                 self.scramble(u64::from(src.min(dst)) << 32 | u64::from(src.max(dst)))
             }
             Endpoints::V6 { src, dst } => self.pair_v6(src.to_bits(), dst.to_bits()),

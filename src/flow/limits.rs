@@ -1,7 +1,7 @@
 //! From one number of bytes to a limit for each table.
 
 use super::delta::DeltaLimits;
-use super::family::LATEST_PORT_BYTES;
+use super::family::LATEST_WORD_BYTES;
 use super::items::PLACES_MAX;
 
 /// Room in every table.
@@ -41,7 +41,7 @@ const PORT_BYTES: u64 = 28 + 10 * 4 + 13 + 8 + HOST_BYTES;
 /// Bytes of a delta's row and its place in the index, and of half a row of IPv6 hosts; with ports, each row of a pair
 /// remembers the latest one.
 const DELTA_PAIR_BYTES: u64 = 64 + 16 + (88 + 16) / 2;
-const DELTA_PORT_BYTES: u64 = 32 + 16 + (56 + 16) / 2 + LATEST_PORT_BYTES * 3 / 2;
+const DELTA_PORT_BYTES: u64 = 32 + 16 + (56 + 16) / 2 + LATEST_WORD_BYTES * 3 / 2;
 
 /// The share of the whole for the traces of hosts that were evicted.
 const TRACES_OF: u64 = 4;
@@ -151,7 +151,7 @@ mod tests {
         assert!(pairs <= DELTA_PAIR_BYTES, "{pairs}");
         let ports =
             both(size_of::<Row<PortOf<V4Pair>, PortDelta>>(), size_of::<Row<PortOf<V6Pair>, PortDelta>>());
-        assert!(ports + LATEST_PORT_BYTES * 3 / 2 <= DELTA_PORT_BYTES, "{ports}");
+        assert!(ports + LATEST_WORD_BYTES * 3 / 2 <= DELTA_PORT_BYTES, "{ports}");
     }
 
     #[test]

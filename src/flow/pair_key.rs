@@ -16,12 +16,29 @@ pub trait PairKey: Key {
 }
 
 /// Two IPv4 hosts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Eq)]
 pub struct V4Pair {
     /// Who sent.
     pub src: Ipv4Addr,
     /// To whom.
     pub dst: Ipv4Addr,
+}
+
+impl V4Pair {
+    /// As one number, read as it lies in memory.
+    #[inline(always)]
+    fn bits(self) -> u64 {
+        let [src, dst] = [self.src, self.dst].map(bits_as_they_lie);
+        u64::from(dst) << 32 | u64::from(src)
+    }
+}
+
+impl PartialEq for V4Pair {
+    /// In one step: the compiler takes four.
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
 }
 
 /// Two IPv6 hosts.
@@ -59,10 +76,16 @@ pub struct PortKey {
     pub dst_port: u16,
 }
 
+/// An address as a number, in the byte order of this machine: to tell addresses apart, for which it need not be swapped.
+#[inline(always)]
+pub(super) fn bits_as_they_lie(addr: Ipv4Addr) -> u32 {
+    u32::from_ne_bytes(addr.octets())
+}
+
 impl Key for V4Pair {
     #[inline(always)]
     fn is_reversed(&self) -> bool {
-        self.src > self.dst
+        bits_as_they_lie(self.src) > bits_as_they_lie(self.dst)
     }
 }
 
