@@ -29,8 +29,9 @@ impl Intake {
             return delta.skip(crossing, Skip::PppoeTerminatedHere);
         }
         let is_received = self.counts_received && batch.arrives(frame);
-        let mut taking =
-            Taking { batch, frame, standing, crossing, is_received, delta, decoded: &mut self.decoded };
+        let counts = standing == Standing::Counts;
+        let decoded = &mut self.decoded;
+        let mut taking = Taking { batch, frame, standing, counts, crossing, is_received, delta, decoded };
         let decoded = decode_into(frame, &mut taking);
         match decoded {
             Ok(()) if self.decoded.is_full() => self.flush(delta),
@@ -53,6 +54,8 @@ struct Taking<'t, 'f, B> {
     batch: &'t B,
     frame: &'t Frame<'f>,
     standing: Standing,
+    /// It is counted, whoever sent it.
+    counts: bool,
     crossing: Crossing,
     is_received: bool,
     delta: &'t mut Delta,
@@ -65,18 +68,23 @@ impl<B: Batch> Take for Taking<'_, '_, B> {
         if is_unreachable(&summary) {
             self.note_unreachable();
         }
-        let is_evidence = match self.standing {
-            Standing::Counts | Standing::Skipped(_) => false,
-            Standing::CountsIfOwn => !self.batch.is_own(summary.endpoints.src()),
-            Standing::Evidence => true,
-        };
+        let is_evidence = !self.counts && self.is_evidence(&summary);
         let purpose = Purpose { is_evidence, is_received: self.is_received };
         self.decoded.push(self.delta, self.crossing, &summary, self.frame.seen_at, purpose);
     }
 }
 
-impl<B> Taking<'_, '_, B> {
-    #[cold]
+impl<B: Batch> Taking<'_, '_, B> {
+    #[inline]
+    fn is_evidence(&self, summary: &Summary) -> bool {
+        match self.standing {
+            Standing::Counts | Standing::Skipped(_) => false,
+            Standing::CountsIfOwn => !self.batch.is_own(summary.endpoints.src()),
+            Standing::Evidence => true,
+        }
+    }
+
+    #[inline]
     fn note_unreachable(&mut self) {
         if let Some(quoted) = decode_quoted(self.frame) {
             self.delta.note_unreachable(&quoted);

@@ -1,7 +1,7 @@
 //! From a frame to a [`Summary`].
 
 use super::link::{Family, locate_ip};
-use super::{Frame, Segmentation, Skip, Summary, fast, ipv4, ipv6, segments};
+use super::{Frame, LinkKind, Segmentation, Skip, Summary, fast, ipv4, ipv6, segments};
 
 /// Decodes one frame.
 ///
@@ -67,7 +67,8 @@ impl Take for Option<Summary> {
 #[inline(always)]
 pub fn decode_into(frame: &Frame<'_>, taker: &mut impl Take) -> Result<(), Skip> {
     if fast::summarize(frame, taker).is_none() {
-        taker.take(decode_general(frame)?);
+        let Frame { frame_len, link, segmentation, .. } = *frame;
+        taker.take(decode_parts(frame.captured(), frame_len, link, segmentation)?);
     }
     Ok(())
 }
@@ -93,16 +94,26 @@ pub fn decode_into(frame: &Frame<'_>, taker: &mut impl Take) -> Result<(), Skip>
 /// # Errors
 /// The reason why the frame holds no IP packet that could be counted.
 pub fn decode_general(frame: &Frame<'_>) -> Result<Summary, Skip> {
-    let captured = frame.captured();
-    let (family, from_header) = locate_ip(frame.link, captured)?;
+    decode_parts(frame.captured(), frame.frame_len, frame.link, frame.segmentation)
+}
+
+/// It is given the parts that it needs: a frame whose address nobody is given stays in registers on the path of most.
+#[inline(never)]
+fn decode_parts(
+    captured: &[u8],
+    frame_len: u32,
+    link: LinkKind,
+    segmentation: Segmentation,
+) -> Result<Summary, Skip> {
+    let (family, from_header) = locate_ip(link, captured)?;
     // It fits: `captured` is no longer than the frame, whose length is a u32.
     let link_len = (captured.len() - from_header.len()) as u32;
-    let in_frame = frame.frame_len - link_len;
+    let in_frame = frame_len - link_len;
     let summary = match family {
         Family::V4 => ipv4::summarize(from_header, in_frame),
         Family::V6 => ipv6::summarize(from_header, in_frame),
     }?;
-    Ok(match &frame.segmentation {
+    Ok(match &segmentation {
         Segmentation::None => summary,
         Segmentation::Unknown => Summary { segments_unknown: true, ..summary },
         Segmentation::Into(cut) => {
@@ -114,7 +125,7 @@ pub fn decode_general(frame: &Frame<'_>) -> Result<Summary, Skip> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{Direction, LinkKind};
+    use crate::packet::Direction;
     use crate::time::UnixNanos;
 
     /// An Ethernet frame of 60 bytes: a TCP segment of 40 and 6 bytes of padding.

@@ -71,8 +71,14 @@ pub(super) fn locate_ip(link: LinkKind, frame: &[u8]) -> Result<(Family, &[u8]),
 /// assert!(is_pppoe_session(&frame));
 /// assert!(!is_pppoe_session(&Frame { bytes: &bytes[..16], ..frame }));
 /// ```
+#[inline]
 pub fn is_pppoe_session(frame: &Frame<'_>) -> bool {
-    let mut step = enter(frame.link, frame.captured());
+    leads_to_pppoe_session(frame.link, frame.captured())
+}
+
+#[inline(never)]
+fn leads_to_pppoe_session(link: LinkKind, frame: &[u8]) -> bool {
+    let mut step = enter(link, frame);
     for _ in 0..LINK_HEADERS_MAX {
         let Ok((Layer::Typed(ether_type), rest)) = step else { return false };
         if ether_type == PPPOE_SESSION {

@@ -8,7 +8,7 @@
 //! cut by whoever sends the error (RFC 792: 8 bytes behind its header), which is enough for its ports.
 
 use super::link::{Family, locate_ip};
-use super::{Endpoints, Frame, Summary, Transport, extension, ipv4, ipv6, transport};
+use super::{Endpoints, Frame, LinkKind, Summary, Transport, extension, ipv4, ipv6, transport};
 
 /// The head of a packet that could not be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +70,14 @@ pub fn is_unreachable(summary: &Summary) -> bool {
 /// assert_eq!(quoted.endpoints.src(), std::net::IpAddr::from([10, 0, 0, 1]));
 /// assert_eq!((quoted.protocol, quoted.dst_port), (17, Some(161)));
 /// ```
+#[inline]
 pub fn decode_quoted(frame: &Frame<'_>) -> Option<Quoted> {
-    let (family, packet) = locate_ip(frame.link, frame.captured()).ok()?;
+    decode_quoted_in(frame.link, frame.captured())
+}
+
+#[inline(never)]
+fn decode_quoted_in(link: LinkKind, frame: &[u8]) -> Option<Quoted> {
+    let (family, packet) = locate_ip(link, frame).ok()?;
     // Lengths were checked when the packet was counted; here whatever was captured is good enough.
     let in_frame = u32::try_from(packet.len()).ok()?;
     match family {

@@ -256,9 +256,11 @@ impl<'a> Frames<'a> {
     /// and the headers behind it.
     #[inline(always)]
     fn prefetch(&self, at: usize) {
-        for part in [0, 64, abi::FRAME_HEADER_BYTES + 60] {
-            if let Some(byte) = self.block.get(at.saturating_add(part)) {
-                prefetch(byte);
+        const LINES: usize = 3;
+        // A hint: where the sum wraps, nothing is fetched.
+        if let Some(lines) = self.block.get(at..at.wrapping_add(LINES * 64)) {
+            for line in 0..LINES {
+                prefetch(&lines[line * 64]);
             }
         }
     }
@@ -311,7 +313,7 @@ impl<'a> Iterator for Frames<'a> {
             // The last frame's distance is 0 and is not followed. Any other that does not go past this frame's own
             // description would lead in circles: the next step reports it.
             self.at = if distance >= abi::FRAME_HEADER_BYTES {
-                self.prefetch(self.at.saturating_add(FRAMES_AHEAD.saturating_mul(distance)));
+                self.prefetch(self.at.wrapping_add(FRAMES_AHEAD.wrapping_mul(distance)));
                 self.at.saturating_add(distance)
             } else {
                 usize::MAX
