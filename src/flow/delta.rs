@@ -370,6 +370,26 @@ mod tests {
         assert_eq!((totals.frames, totals.counted_frames), (3, 1));
     }
 
+    #[test]
+    fn pairs_that_share_a_hash_are_told_apart_and_so_are_their_ports() {
+        let mut delta =
+            Delta::new(DeltaLimits { pairs_max: 9, ports_max: 9, interfaces_max: 2 }, Seed::default());
+        for round in 1..4 {
+            let mut decoded = Decoded::default();
+            for src in [1, 2, 3] {
+                let packet = udp(src, 9, 40 + u32::from(src));
+                decoded.push(&delta, Crossing::default(), &packet, UnixNanos(1), Purpose::default());
+            }
+            // No two pairs of IPv4 hosts do, but those of IPv6 hosts may.
+            decoded.v4.iter_mut().for_each(|packet| packet.pair_hash = 0x0123_4567_89ab_cdef);
+            delta.take_all(&mut decoded);
+            let sums = delta.pairs_v4().iter().map(|row| (row.key.src.octets()[3], row.value.ip_bytes));
+            assert_eq!(sums.collect::<Vec<_>>(), [(1, 41 * round), (2, 42 * round), (3, 43 * round)]);
+            let ports = delta.ports_v4().iter().map(|row| (row.key.src_port, row.value.pair_at));
+            assert_eq!(ports.collect::<Vec<_>>(), [(1001, 0), (1002, 1), (1003, 2)]);
+        }
+    }
+
     /// A packet of few hosts, of either family, that says one thing or another about who began.
     fn packet(n: u32) -> Summary {
         let (src, dst) = (n % 5, n / 5 % 7);
