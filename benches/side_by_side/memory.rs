@@ -3,6 +3,7 @@
 use crate::Measure;
 use crate::flows::{Load, Spread};
 use crate::live::{load, settle, start_ours};
+use crate::replay::EVERY_DETECTOR;
 use crate::send::Send;
 use crate::table::{Bar, Table, median};
 use crate::wire::{Generator, Wire};
@@ -17,25 +18,40 @@ pub(crate) fn measure(measure: &Measure, wire: &Wire, table: &mut Table) -> anyh
 
 /// What a process takes when it has seen nothing, and what each of a million pairs adds.
 fn pairs(measure: &Measure, wire: &Wire, table: &mut Table) -> anyhow::Result<()> {
+    // Of seventeen seconds for each slot it is active in one, or in two where one begins meanwhile.
+    let (idle, each) = of_pairs(measure, wire, 170, 1, 200_000)?;
+    table.row("idle, without the ring, MiB", &format!("{idle:.1}"), "", idle, Bar::AtMost(16.0));
+    table.row("for each of 1 M pairs, bytes", &format!("{each:.0}"), "", each, Bar::AtMost(128.0));
+    // Slots of five seconds, each of which sees all of them, and one more for the one that was under way.
+    let (_, each) = of_pairs(measure, wire, 50, 14, 250_000)?;
+    table.row("active in every slot, bytes", &format!("{each:.0}"), "", each, Bar::None);
+    Ok(())
+}
+
+/// MiB of an idle process, and bytes that each of a million pairs adds that are sent so many times, at so many packets a
+/// second.
+fn of_pairs(
+    measure: &Measure,
+    wire: &Wire,
+    interval_s: u32,
+    rounds: u64,
+    rate: u32,
+) -> anyhow::Result<(f64, f64)> {
     const PAIRS: u32 = 1_000_000;
     let (mut idle, mut each) = (Vec::new(), Vec::new());
     for _ in 0..measure.runs {
-        // Seventeen seconds for each slot: all pairs are sent in one or two.
-        let running = start_ours(measure, "MemoryLimit: 1G\nTrafficInterval: 170\n")?;
+        let running = start_ours(measure, &format!("MemoryLimit: 1G\nTrafficInterval: {interval_s}\n"))?;
         settle();
         let before = running.memory("VmRSS")?;
         idle.push((before - running.rings()?) as f64 / MIB);
-        let once = Load { pairs: PAIRS, sources: 250_000, spread: Spread::InTurn };
-        let what = Send { packets: u64::from(PAIRS), ..load(once, 200_000, 30) };
+        let in_turn = Load { pairs: PAIRS, sources: 250_000, spread: Spread::InTurn };
+        let what = Send { packets: rounds * u64::from(PAIRS), ..load(in_turn, rate, 120) };
         wire.send(Generator::Socket, &what)?;
         settle();
         each.push((running.memory("VmRSS")?.saturating_sub(before)) as f64 / f64::from(PAIRS));
         running.stop()?;
     }
-    let (idle, each) = (median(idle), median(each));
-    table.row("idle, without the ring, MiB", &format!("{idle:.1}"), "", idle, Bar::AtMost(16.0));
-    table.row("for each of 1 M pairs, bytes", &format!("{each:.0}"), "", each, Bar::AtMost(128.0));
-    Ok(())
+    Ok((median(idle), median(each)))
 }
 
 /// The peak in a flood against what was allowed, once for each kind: it is a bound and no average.
@@ -45,16 +61,22 @@ fn floods(measure: &Measure, wire: &Wire, table: &mut Table) -> anyhow::Result<(
     const RING_BYTES: f64 = 64e6;
     // Time enough for ten million sources.
     const SECONDS: u32 = 20;
+    let kinds = [
+        ("10 M sources in turn", IN_TURN, ""),
+        ("random sources", SPOOFED, ""),
+        ("the same, every detector", SPOOFED, EVERY_DETECTOR),
+    ];
     for limit_mb in [256_u32, 64] {
-        for (name, flood) in [("10 M sources in turn", IN_TURN), ("random sources", SPOOFED)] {
-            let running = start_ours(measure, &format!("MemoryLimit: {limit_mb}M\nRingMemory: 64M\n"))?;
+        for (name, flood, detectors) in kinds {
+            let config = format!("MemoryLimit: {limit_mb}M\nRingMemory: 64M\n{detectors}");
+            let running = start_ours(measure, &config)?;
             wire.send(Generator::Socket, &load(flood, 0, SECONDS))?;
             settle();
             let peak = running.memory("VmHWM")? as f64;
             running.stop()?;
             let allowed = f64::from(limit_mb) * 1e6 + RING_BYTES;
             table.row(
-                &format!("peak in a flood, MemoryLimit {limit_mb}M, {name}, MB"),
+                &format!("flood, MemoryLimit {limit_mb}M, {name}, MB"),
                 &format!("{:.1}", peak / 1e6),
                 &format!("{:.1}", allowed / 1e6),
                 peak / allowed,

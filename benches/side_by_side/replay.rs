@@ -40,12 +40,11 @@ const KINDS: [Kind; 3] = [
 ];
 
 /// Every detector has a limit, far above what is sent.
-const EVERY_DETECTOR: &str = "\
+pub(crate) const EVERY_DETECTOR: &str = "\
 AnalyzePorts: true
 PacketRateLimit: 1M
 ContactRateLimit: 100K
 ReceivedByteLimit: 100G
-MemoryLimit: 1G
 ";
 
 /// Capture files, and what is run on them.
@@ -69,7 +68,7 @@ impl<'m> Captures<'m> {
 
     fn ours(&self, cpus: &str, workers: u32, capture: &Path) -> anyhow::Result<Command> {
         let config = self.measure.scratch.join(format!("replay-{workers}.conf"));
-        fs::write(&config, format!("Workers: {workers}\n{EVERY_DETECTOR}"))?;
+        fs::write(&config, format!("Workers: {workers}\nMemoryLimit: 1G\n{EVERY_DETECTOR}"))?;
         let mut command = pinned(cpus, &self.measure.program);
         command.arg("replay").arg("--config").arg(config).arg(capture);
         Ok(command)
