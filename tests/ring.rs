@@ -712,7 +712,7 @@ impl Capture {
                         frame_len: frame.frame_len,
                         captured_len: frame.bytes.len() as u32,
                         direction: frame.direction,
-                        standing: batch.standing(&frame),
+                        standing: batch.standing(frame.ifindex, frame.direction),
                     });
                 }
             }

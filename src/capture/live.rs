@@ -141,8 +141,8 @@ impl Batch for LiveBatch<'_> {
         LiveFrames(self.block.frames())
     }
 
-    fn standing(&self, frame: &Frame<'_>) -> Standing {
-        self.interfaces.standing(frame.ifindex, frame.direction)
+    fn standing(&self, ifindex: u32, direction: Direction) -> Standing {
+        self.interfaces.standing(ifindex, direction)
     }
 
     #[inline]
@@ -152,8 +152,8 @@ impl Batch for LiveBatch<'_> {
             && is_pppoe_session(frame)
     }
 
-    fn arrives(&self, frame: &Frame<'_>) -> bool {
-        self.interfaces.table.arrives(frame.direction)
+    fn arrives(&self, direction: Direction) -> bool {
+        self.interfaces.table.arrives(direction)
     }
 
     fn is_own(&self, addr: IpAddr) -> bool {
@@ -248,9 +248,6 @@ fn link_kind(hatype: u16) -> LinkKind {
 const ARPHRD_RAWIP: u16 = 519;
 const ARPHRD_IP6GRE: u16 = 823;
 
-/// The interface of [`UNREADABLE`], and what that is for.
-const NO_INTERFACE: (u32, Standing) = (UNREADABLE.ifindex, Standing::Skipped(Skip::RingCorrupt));
-
 /// The table, and what was found out about interfaces that it does not have.
 #[derive(Debug)]
 pub(super) struct KnownInterfaces {
@@ -260,16 +257,13 @@ pub(super) struct KnownInterfaces {
     /// were known then. A later frame may be one of another interface with that number.
     // Interior mutability: a frame is asked about while its batch is lent.
     strangers: RefCell<HashMap<u32, Row>>,
-    /// What the table says of the interfaces that the last frames came in and went out by: the next ones mostly do so too.
-    latest: [Cell<(u32, Standing)>; 2],
     /// Since it was last asked: traffic that was going on elsewhere may be met in the middle.
     changed: Cell<bool>,
 }
 
 impl KnownInterfaces {
     pub(super) fn new(table: Arc<InterfaceTable>, births: Arc<Births>) -> Self {
-        let latest = [Cell::new(NO_INTERFACE), Cell::new(NO_INTERFACE)];
-        Self { table, births, strangers: RefCell::default(), latest, changed: Cell::default() }
+        Self { table, births, strangers: RefCell::default(), changed: Cell::default() }
     }
 
     /// Goes by another table. A new address of this host shows no other traffic.
@@ -278,7 +272,6 @@ impl KnownInterfaces {
             self.changed.set(true);
         }
         self.table = table;
-        self.latest.iter().for_each(|latest| latest.set(NO_INTERFACE));
     }
 
     fn begin_batch(&mut self) {
@@ -288,21 +281,15 @@ impl KnownInterfaces {
         }
     }
 
-    #[inline]
     fn standing(&self, ifindex: u32, direction: Direction) -> Standing {
-        let latest = &self.latest[usize::from(direction == Direction::Leaving)];
-        if latest.get().0 != ifindex {
-            match self.table.standing(ifindex, direction) {
-                Some(standing) => latest.set((ifindex, standing)),
-                None if ifindex == UNREADABLE.ifindex => latest.set(NO_INTERFACE),
-                None => return self.stranger(ifindex, direction),
-            }
+        match self.table.standing(ifindex, direction) {
+            Some(standing) => standing,
+            None if ifindex == UNREADABLE.ifindex => Standing::Skipped(Skip::RingCorrupt),
+            None => self.stranger(ifindex, direction),
         }
-        latest.get().1
     }
 
-    /// Off the path of a frame: it finds out once per interface and batch, until a table with it arrives.
-    #[cold]
+    /// It finds out once per interface and batch, until a table with it arrives.
     fn stranger(&self, ifindex: u32, direction: Direction) -> Standing {
         let mut strangers = self.strangers.borrow_mut();
         let row = strangers.entry(ifindex).or_insert_with(|| {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::packet::{Frame, Skip};
+use crate::packet::{Direction, Frame, Skip};
 
 /// Something that lends frames, a batch at a time.
 pub trait FrameSource {
@@ -31,9 +31,10 @@ pub trait Batch {
     /// The frames; they borrow the batch, so none outlives the hand-back.
     fn frames(&self) -> Self::Frames<'_>;
 
-    /// What a frame of this batch is for. A capture file has one vantage point, so there every frame counts.
-    fn standing(&self, frame: &Frame<'_>) -> Standing {
-        let _ = frame;
+    /// What frames of this batch are for that crossed an interface in this direction. A capture file has one vantage
+    /// point, so there every frame counts.
+    fn standing(&self, ifindex: u32, direction: Direction) -> Standing {
+        let _ = (ifindex, direction);
         Standing::Counts
     }
 
@@ -44,10 +45,10 @@ pub trait Batch {
         false
     }
 
-    /// Whether a frame shows what its destination receives, if that is asked for: once for each packet. In a capture
-    /// file every frame does.
-    fn arrives(&self, frame: &Frame<'_>) -> bool {
-        let _ = frame;
+    /// Whether frames of this direction show what their destinations receive, if that is asked for: once for each packet.
+    /// In a capture file all of them do.
+    fn arrives(&self, direction: Direction) -> bool {
+        let _ = direction;
         true
     }
 

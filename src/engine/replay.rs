@@ -90,12 +90,12 @@ fn alone(
         while let Some(batch) = source.next_batch()? {
             for frame in batch.frames() {
                 if let Some(tick) = clock.turn(frame.seen_at) {
-                    intake.flush(&mut delta);
+                    intake.finish(&mut delta);
                     judge.end(&mut delta, &tick);
                 }
                 intake.take(&batch, &frame, &mut delta);
             }
-            intake.flush(&mut delta);
+            intake.finish(&mut delta);
         }
         Ok(())
     };

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
-use crate::capture::{Batch, CaptureError, FrameSource, Live};
+use crate::capture::{CaptureError, FrameSource, Live};
 use crate::flow::{Delta, KernelCounts, WorkerCounts, WorkerEnd};
 use crate::time::{Moment, monotonic_now};
 
@@ -59,10 +59,7 @@ impl Worker {
                         self.delta.began_at = Some(now);
                         tick_ends = now.plus(TICK);
                     }
-                    for frame in batch.frames() {
-                        intake.take(&batch, &frame, &mut self.delta);
-                    }
-                    intake.flush(&mut self.delta);
+                    intake.take_all(&batch, &mut self.delta);
                     (now, false)
                 }
             };

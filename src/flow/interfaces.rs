@@ -68,6 +68,9 @@ impl InterfaceCounts {
 pub struct Crossing(u32);
 
 impl Crossing {
+    /// Into this host, nobody knows where.
+    pub const ELSEWHERE: Self = Self(ELSEWHERE_ROW << 1);
+
     /// Twice the row, which is below 2^31, and whether the frame left.
     #[inline(always)]
     fn new(row: u32, direction: Direction) -> Self {
@@ -86,9 +89,8 @@ impl Crossing {
 }
 
 impl Default for Crossing {
-    /// Into this host, nobody knows where.
     fn default() -> Self {
-        Self::new(ELSEWHERE_ROW, Direction::Entering)
+        Self::ELSEWHERE
     }
 }
 
@@ -96,28 +98,19 @@ impl Default for Crossing {
 #[derive(Debug)]
 pub(super) struct InterfaceTable {
     rows: Table<u32, InterfaceCounts>,
-    /// The interfaces of the last frames that came in and went out, and their rows: most frames go the way of the one
-    /// before.
-    last: [(u32, u32); 2],
 }
 
 impl InterfaceTable {
     pub(super) fn new(rows_max: usize) -> Self {
-        let mut table = Self { rows: Table::new(rows_max.clamp(1, ROWS_MAX)), last: [NOWHERE; 2] };
+        let mut table = Self { rows: Table::new(rows_max.clamp(1, ROWS_MAX)) };
         table.clear();
         table
     }
 
-    #[inline]
     pub(super) fn crossing(&mut self, ifindex: u32, direction: Direction) -> Crossing {
-        let last = &mut self.last[usize::from(direction == Direction::Leaving)];
-        if last.0 != ifindex {
-            // Spread over the high bits too, where the table looks first. Nobody chooses these keys.
-            let hash = u64::from(ifindex).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let row = self.rows.find_or_insert(hash, ifindex).unwrap_or(ELSEWHERE_ROW);
-            *last = (ifindex, row);
-        }
-        Crossing::new(last.1, direction)
+        // Spread over the high bits too, where the table looks first. Nobody chooses these keys.
+        let hash = u64::from(ifindex).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Crossing::new(self.rows.find_or_insert(hash, ifindex).unwrap_or(ELSEWHERE_ROW), direction)
     }
 
     /// Counts frames that crossed in a row.
@@ -150,7 +143,6 @@ impl InterfaceTable {
     pub(super) fn clear(&mut self) {
         self.rows.clear();
         self.rows.find_or_insert(0, ELSEWHERE);
-        self.last = [NOWHERE; 2];
     }
 
     #[inline]
@@ -168,9 +160,6 @@ const ROWS_MAX: usize = 1 << 30;
 
 /// It is made first.
 const ELSEWHERE_ROW: u32 = 0;
-
-/// Before the first frame.
-const NOWHERE: (u32, u32) = (ELSEWHERE, ELSEWHERE_ROW);
 
 #[cfg(test)]
 mod tests {

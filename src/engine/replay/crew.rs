@@ -17,7 +17,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::capture::{Batch, Chunk, Replay, ReplayError};
+use crate::capture::{Chunk, Replay, ReplayError};
 use crate::engine::intake::Intake;
 use crate::flow::{Delta, RowMarks};
 
@@ -195,10 +195,7 @@ fn work(course: &Mutex<Course<'_>>, mut intake: Intake, mut hands: Hands<'_, imp
             let filled = filled.get_or_insert_with(|| hands.spare(*tick));
             let from = filled.delta.marks();
             let batch = portion.chunk.part(frames.clone());
-            for frame in batch.frames() {
-                intake.take(&batch, &frame, &mut filled.delta);
-            }
-            intake.flush(&mut filled.delta);
+            intake.take_all(&batch, &mut filled.delta);
             filled.parts.push(Part { chunk: portion.number, from, to: filled.delta.marks() });
         }
     }
