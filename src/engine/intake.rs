@@ -144,3 +144,73 @@ impl<B: Batch> Taking<'_, '_, B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::flow::{DeltaLimits, ELSEWHERE, Seed};
+    use crate::packet::{Direction, LinkKind, Segmentation};
+    use crate::time::UnixNanos;
+
+    use super::*;
+
+    /// Frames of these interfaces, those with an even number skipped or those with an odd one.
+    struct Turns {
+        interfaces: Vec<u32>,
+        skips_odd: bool,
+    }
+
+    const UDP: [u8; 28] = {
+        let mut packet = [0; 28];
+        [packet[0], packet[3], packet[9], packet[15], packet[19]] = [0x45, 28, 17, 1, 2];
+        packet
+    };
+
+    impl Batch for Turns {
+        type Frames<'b> = std::vec::IntoIter<Frame<'b>>;
+
+        fn frames(&self) -> Self::Frames<'_> {
+            let frame = |&ifindex: &u32| Frame {
+                bytes: &UDP,
+                frame_len: 28,
+                seen_at: UnixNanos(1),
+                ifindex,
+                link: LinkKind::Ipv4,
+                direction: if ifindex < 30 { Direction::Entering } else { Direction::Leaving },
+                segmentation: Segmentation::None,
+            };
+            self.interfaces.iter().map(frame).collect::<Vec<_>>().into_iter()
+        }
+
+        fn standing(&self, ifindex: u32, _: Direction) -> Standing {
+            let is_skipped = ifindex.is_multiple_of(2) != self.skips_odd;
+            if is_skipped { Standing::Skipped(Skip::ExcludedInterface) } else { Standing::Counts }
+        }
+    }
+
+    /// More interfaces take turns than are remembered; the next batch has other things to say of them, and the next
+    /// delta another order of rows.
+    #[test]
+    fn what_is_known_of_a_way_lasts_for_a_batch_and_a_delta() {
+        let limits = DeltaLimits { pairs_max: 9, ports_max: 0, interfaces_max: 64 };
+        let mut delta = Delta::new(limits, Seed::default());
+        let mut intake = Intake::new(false);
+        let there: Vec<u32> = (1..50).collect();
+        let back: Vec<u32> = there.iter().rev().copied().collect();
+        for (order, skips_odd) in [(&there, false), (&back, true), (&there, true)] {
+            let interfaces = [order.as_slice(), order].concat();
+            intake.take_all(&Turns { interfaces, skips_odd }, &mut delta);
+            let crossed = delta.interfaces().filter(|&(ifindex, _)| ifindex != ELSEWHERE);
+            let seen: BTreeMap<u32, [u64; 2]> = crossed
+                .map(|(ifindex, counts)| {
+                    let way = if ifindex < 30 { &counts.entering } else { &counts.leaving };
+                    (ifindex, [way.counted_frames, way.skipped[Skip::ExcludedInterface as usize]])
+                })
+                .collect();
+            let of = |ifindex: u32| if ifindex.is_multiple_of(2) == skips_odd { [2, 0] } else { [0, 2] };
+            assert_eq!(seen, there.iter().map(|&ifindex| (ifindex, of(ifindex))).collect());
+            delta.clear();
+        }
+    }
+}
