@@ -1,9 +1,9 @@
-//! Counting decoded packets into a delta: one table update and the totals.
+//! Counting decoded packets into a delta, as many together as a worker does: one table update and the totals.
 
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use traffic_alerted::flow::{Crossing, Delta, DeltaLimits, Seed};
+use traffic_alerted::flow::{Crossing, Decoded, Delta, DeltaLimits, Purpose, Seed};
 use traffic_alerted::time::UnixNanos;
 
 mod packets;
@@ -12,6 +12,7 @@ mod packets;
 fn account(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("account");
     const PACKETS: u32 = 16_384;
+    const CROSSING: Crossing = Crossing::ELSEWHERE;
     group.throughput(Throughput::Elements(u64::from(PACKETS)));
     for (name, pairs, ports_max) in [
         ("udp, 16 pairs", 16, 0),
@@ -22,13 +23,18 @@ fn account(criterion: &mut Criterion) {
         let summaries: Vec<_> = (0..PACKETS).map(|n| packets::udp(n % pairs)).collect();
         let mut delta =
             Delta::new(DeltaLimits { pairs_max: 1 << 17, ports_max, interfaces_max: 16 }, Seed::default());
+        let mut decoded = Decoded::default();
         group.bench_function(name, |bencher| {
             bencher.iter_batched_ref(
                 || (),
                 |()| {
                     for summary in &summaries {
-                        delta.count(Crossing::default(), black_box(summary), UnixNanos(1));
+                        decoded.push(&delta, CROSSING, black_box(summary), UnixNanos(1), Purpose::default());
+                        if decoded.is_full() {
+                            delta.take_all(&mut decoded);
+                        }
                     }
+                    delta.take_all(&mut decoded);
                     delta.clear();
                 },
                 BatchSize::PerIteration,

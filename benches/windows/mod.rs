@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use traffic_alerted::flow::{Crossing, Delta, DeltaLimits, Limits, Options, Seed, Window};
+use traffic_alerted::flow::{Crossing, Decoded, Delta, DeltaLimits, Limits, Options, Purpose, Seed, Window};
 use traffic_alerted::time::UnixNanos;
 
 use crate::packets;
@@ -40,9 +40,14 @@ pub(crate) fn delta(pairs: u32) -> Delta {
 
 /// Counts one packet of each of these pairs.
 pub(crate) fn count(delta: &mut Delta, pairs: impl Iterator<Item = u32>, seen_at: UnixNanos) {
+    let mut decoded = Decoded::default();
     for pair in pairs {
-        delta.count(Crossing::default(), &packets::udp(pair), seen_at);
+        decoded.push(delta, Crossing::ELSEWHERE, &packets::udp(pair), seen_at, Purpose::default());
+        if decoded.is_full() {
+            delta.take_all(&mut decoded);
+        }
     }
+    delta.take_all(&mut decoded);
 }
 
 /// Windows and deltas that meet must have the same.
