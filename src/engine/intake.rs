@@ -79,8 +79,8 @@ impl Intake {
     }
 }
 
-/// Interfaces that are busy at a time, times the directions of each.
-const WAYS: usize = 16;
+/// Four, of which a direction takes one, for each of sixteen interfaces whose numbers follow each other.
+const WAYS: usize = 64;
 
 /// What goes for all frames of a batch that cross an interface in one direction.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +88,7 @@ struct Way {
     /// Interface and direction.
     key: u64,
     standing: Standing,
-    /// They are counted, whoever sent them.
+    /// They are counted, whoever sent them. Each packet asks, and one bit is read faster than a standing is told.
     counts: bool,
     crossing: Crossing,
     is_received: bool,

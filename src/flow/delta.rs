@@ -3,8 +3,9 @@
 //! Everything in here is a sum, or a first time that merges by minimum, so deltas add up in any order. A
 //! delta never grows: its tables refuse what they have no room for, and the totals count it all the same.
 //!
-//! IPv4 and IPv6 have tables of their own, so that a row of the one is a cache line. Packets are counted many at a time
-//! ([`Delta::take_all`]): first all of them find their places, then all are added, and memory is fetched ahead of both.
+//! IPv4 and IPv6 have tables of their own, so that a row of the one is a cache line. Packets of a family are counted many
+//! at a time ([`Delta::take_all`]): first all of them find their places, then all are added, and memory is fetched ahead
+//! of both.
 
 use crate::packet::{Direction, Endpoints, Quoted, Skip, Summary};
 use crate::time::{Moment, UnixNanos};
@@ -118,12 +119,14 @@ impl Delta {
         decoded.v6.clear();
     }
 
-    /// Counts one packet, or as many as its frame stands for.
+    /// Counts one packet, or as many as its frame stands for. It takes memory for that, which
+    /// [`take_all`](Self::take_all) does not.
     pub fn count(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos) {
         self.take_one(crossing, summary, seen_at, Purpose::default());
     }
 
-    /// Takes one packet that is counted elsewhere as evidence; its frame counts as skipped.
+    /// Takes one packet that is counted elsewhere as evidence; its frame counts as skipped. It takes memory as
+    /// [`count`](Self::count) does.
     pub fn note_evidence(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos) {
         self.take_one(crossing, summary, seen_at, Purpose { is_evidence: true, is_received: false });
     }
@@ -306,6 +309,7 @@ struct Crossed {
 mod tests {
     use proptest::prelude::*;
 
+    use crate::flow::Signs;
     use crate::packet::{TcpFlags, Transport};
 
     use super::*;
@@ -435,6 +439,44 @@ mod tests {
     }
 
     proptest! {
+        /// The table of ports is small: what has no room for its row spills each time, and what has one is known.
+        #[test]
+        fn ports_are_a_map_with_an_end(
+            batches in prop::collection::vec(prop::collection::vec((0u8..3, 0u16..4, any::<bool>()), 0..20), 0..20),
+        ) {
+            const PORTS_MAX: usize = 4;
+            let limits = DeltaLimits { pairs_max: 9, ports_max: PORTS_MAX, interfaces_max: 2 };
+            let mut delta = Delta::new(limits, Seed::default());
+            let mut model: Vec<(u8, u8, u16)> = Vec::new();
+            let mut spilled = 0;
+            for batch in batches {
+                let mut decoded = Decoded::default();
+                for (src, dst_port, is_syn) in batch {
+                    let flags = Some(TcpFlags(TcpFlags::SYN));
+                    let packet = if is_syn {
+                        let transport = Transport::Tcp { src_port: 7, dst_port, flags };
+                        Summary { protocol: 6, transport, ..udp(src, 9, 40) }
+                    } else {
+                        Summary { transport: Transport::Ports { src_port: 7, dst_port }, ..udp(src, 9, 40) }
+                    };
+                    decoded.push(&delta, Crossing::default(), &packet, UnixNanos(1), Purpose::default());
+                    let port = (src, packet.protocol, dst_port);
+                    // Nobody speaks to port 0; a SYN says that it does.
+                    if (is_syn || dst_port != 0) && !model.contains(&port) {
+                        if model.len() < PORTS_MAX { model.push(port) } else { spilled += 1 }
+                    }
+                }
+                delta.take_all(&mut decoded);
+            }
+            prop_assert_eq!(delta.accounting().spilled_ports, spilled);
+            let rows = delta.ports_v4().iter().map(|row| {
+                let pair = row.pair_among(delta.pairs_v4()).expect("it knows its pair");
+                assert_eq!(row.value.signs.has(Signs::OPENED), row.key.protocol == 6);
+                (pair.key.src.octets()[3], row.key.protocol, row.key.dst_port)
+            });
+            prop_assert_eq!(rows.collect::<Vec<_>>(), model);
+        }
+
         /// Whoever counts which part of a stream: added up in its order, the rows are those of one worker.
         #[test]
         fn deltas_add_up_to_the_one_of_all_packets(

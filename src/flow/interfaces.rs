@@ -71,7 +71,7 @@ impl Crossing {
     /// Into this host, nobody knows where.
     pub const ELSEWHERE: Self = Self(ELSEWHERE_ROW << 1);
 
-    /// Twice the row, which is below 2^31, and whether the frame left.
+    /// Twice the row, which is below [`ROWS_MAX`], and whether the frame left.
     #[inline(always)]
     fn new(row: u32, direction: Direction) -> Self {
         Self(row << 1 | u32::from(direction == Direction::Leaving))

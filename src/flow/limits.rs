@@ -39,7 +39,7 @@ const PAIRS_PER_SERVICE: u64 = 4;
 /// Bytes of a port that is active in every slot, and of its host, which may have nothing else in the window.
 const PORT_BYTES: u64 = 28 + 10 * 4 + 13 + 8 + HOST_BYTES;
 /// Bytes of a delta's row and its place in the index, and of half a row of IPv6 hosts; with ports, each row of a pair
-/// remembers the latest one.
+/// remembers its latest word.
 const DELTA_PAIR_BYTES: u64 = 64 + 16 + (88 + 16) / 2;
 const DELTA_PORT_BYTES: u64 = 32 + 16 + (56 + 16) / 2 + LATEST_WORD_BYTES * 3 / 2;
 

@@ -103,7 +103,7 @@ impl<K: Key, V: Default> Table<K, V> {
 
     /// Has the row be fetched that a place leads to.
     #[inline(always)]
-    pub(super) fn prefetch_at(&self, Place(at): Place) {
+    fn prefetch_at(&self, Place(at): Place) {
         if let Some(row) = self.rows.get(at as usize) {
             prefetch(row);
         }

@@ -257,7 +257,7 @@ impl<'a> Frames<'a> {
     #[inline(always)]
     fn prefetch(&self, at: usize) {
         const LINES: usize = 3;
-        // A hint: where the sum wraps, nothing is fetched.
+        // A hint, so sums may wrap.
         if let Some(lines) = self.block.get(at..at.wrapping_add(LINES * 64)) {
             for line in 0..LINES {
                 prefetch(&lines[line * 64]);
