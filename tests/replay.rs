@@ -347,4 +347,14 @@ fn the_buffer_moves_and_grows_without_losing_a_frame() {
     for (index, (_, _, seen_at, _, bytes)) in seen.iter().enumerate() {
         assert_eq!((*seen_at, bytes), (index as u64 * 1000, &vec![index as u8; 40_000]));
     }
+    // A file is not read but mapped, part by part; that gives the same, and so does a pipe with a path.
+    let folder = tempfile::tempdir().unwrap();
+    let [path, fifo] = ["capture.pcapng", "pipe"].map(|name| folder.path().join(name));
+    std::fs::write(&path, &file).unwrap();
+    assert!(read_all(Replay::open(&path).unwrap()).0 == seen);
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| std::fs::write(&fifo, &file).unwrap());
+        assert!(read_all(Replay::open(&fifo).unwrap()).0 == seen);
+    });
 }

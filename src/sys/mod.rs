@@ -7,6 +7,7 @@
 //! | [`ring`] | the block status and the bytes of a block in memory shared with the kernel |
 //! | [`poller`] | pushing a poll request on the io_uring submission queue |
 //! | [`file_writer`] | pushing a write of bytes on the io_uring submission queue |
+//! | [`mapped_file`] | mapping part of a file that others may write to |
 //! | [`prefetch`](mod@prefetch) | the instruction that fetches a cache line |
 //! | [`waker`], [`synthetic`] | nothing |
 //!
@@ -19,6 +20,7 @@
 
 pub mod abi;
 pub mod file_writer;
+pub mod mapped_file;
 pub mod packet_socket;
 pub mod poller;
 pub mod prefetch;

@@ -1,12 +1,15 @@
-//! The buffer that a capture is read through. It knows offsets, not formats.
+//! The buffer that a capture is read through, or the part of its file that is mapped. It knows offsets, not formats.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Deref;
 
 use super::{Fault, ReplayError};
+use crate::sys::mapped_file::MappedFile;
 use crate::sys::prefetch::prefetch;
 
-/// A reader with a window on it: the bytes that are read and not yet consumed.
+/// A window on a capture: the bytes that are at hand and not yet consumed.
 ///
 /// ```text
 /// buffer   | consumed | available |   space   |
@@ -14,18 +17,41 @@ use crate::sys::prefetch::prefetch;
 /// ```
 pub(super) struct Input {
     name: String,
+    /// The file, as long as it is mapped part by part. At its end, or where it cannot be mapped, it becomes the reader.
+    file: Option<File>,
     reader: Box<dyn Read + Send>,
-    buffer: Vec<u8>,
+    buffer: Buffer,
     start: usize,
     end: usize,
     /// Where `start` is in the file.
     offset: u64,
 }
 
+/// Bytes that were read, or a part of the file in their place.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    read: Vec<u8>,
+    mapped: Option<MappedFile>,
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.mapped.as_deref().unwrap_or(&self.read)
+    }
+}
+
 impl Input {
     /// Reads nothing yet.
     pub(super) fn new(name: String, reader: Box<dyn Read + Send>) -> Self {
-        Self { name, reader, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, offset: 0 }
+        let buffer = Buffer { read: vec![0; BUFFER_BYTES], mapped: None };
+        Self { name, file: None, reader, buffer, start: 0, end: 0, offset: 0 }
+    }
+
+    /// The same of a file from its beginning, whose bytes are not copied if it can be mapped.
+    pub(super) fn of_file(name: String, file: File) -> Self {
+        Self { file: Some(file), ..Self::new(name, Box::new(io::empty())) }
     }
 
     /// All of the buffer: what positions count from.
@@ -43,7 +69,7 @@ impl Input {
         self.start
     }
 
-    /// What is read and not consumed.
+    /// What is at hand and not consumed.
     pub(super) fn available(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
@@ -56,14 +82,17 @@ impl Input {
     }
 
     /// Leaves the buffer with all that was consumed of it, and goes on in another one.
-    pub(super) fn change_buffer(&mut self, other: &mut Vec<u8>) {
-        let left = self.end - self.start;
-        if other.len() < left.max(CHUNK_BYTES) {
-            other.resize(left.max(CHUNK_BYTES), 0);
+    pub(super) fn change_buffer(&mut self, other: &mut Buffer) {
+        other.mapped = None;
+        let left = if self.buffer.mapped.is_some() { &[] } else { self.available() };
+        let len = left.len();
+        if other.read.len() < len.max(CHUNK_BYTES) && self.file.is_none() {
+            other.read.resize(len.max(CHUNK_BYTES), 0);
         }
-        other[..left].copy_from_slice(&self.buffer[self.start..self.end]);
+        other.read[..len].copy_from_slice(left);
         std::mem::swap(&mut self.buffer, other);
-        (self.start, self.end) = (0, left);
+        // What is left of a part of the file is mapped again.
+        (self.start, self.end) = (0, len);
     }
 
     /// Whether nothing is left, which it reads to find out.
@@ -84,33 +113,72 @@ impl Input {
         Ok(())
     }
 
-    /// Reads once, and says whether there was anything.
+    /// Reads or maps once, and says whether there was anything more.
     fn read_some(&mut self) -> Result<bool, ReplayError> {
+        if self.map_some() {
+            return Ok(true);
+        }
+        self.read_from_here().map_err(|source| self.unreadable(source))?;
         self.make_space();
         loop {
-            match self.reader.read(&mut self.buffer[self.end..]) {
+            match self.reader.read(&mut self.buffer.read[self.end..]) {
                 Ok(len) => {
                     self.end = (self.end + len).min(self.buffer.len());
                     return Ok(len > 0);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    let offset = self.offset + (self.end - self.start) as u64;
-                    return Err(ReplayError::Read { name: self.name.clone(), offset, source });
-                }
+                Err(source) => return Err(self.unreadable(source)),
             }
         }
     }
 
+    /// Puts the part of the file that begins with what is available into the place of the buffer, if it has more than that
+    /// and can be mapped.
+    fn map_some(&mut self) -> bool {
+        let left = self.end - self.start;
+        let Some(file) = &self.file else { return false };
+        // What is wrong with it, reading will tell.
+        let part = MappedFile::new(file, self.offset, MAPPED_BYTES.max(left * 2)).ok().flatten();
+        let Some(part) = part.filter(|part| part.len() > left) else { return false };
+        (self.start, self.end) = (0, part.len());
+        self.buffer.mapped = Some(part);
+        true
+    }
+
+    /// Has a file be read that was mapped so far, behind what is available.
+    fn read_from_here(&mut self) -> io::Result<()> {
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        let left = self.end - self.start;
+        let read_from = self.offset + left as u64;
+        // A pipe, which has a path too, cannot be sought in, nor mapped: it is still at its beginning.
+        if read_from > 0 {
+            file.seek(SeekFrom::Start(read_from))?;
+        }
+        if let Some(mapped) = self.buffer.mapped.take() {
+            self.buffer.read.clear();
+            self.buffer.read.extend_from_slice(&mapped[self.start..self.end]);
+        }
+        self.buffer.read.resize(left.max(BUFFER_BYTES), 0);
+        (self.start, self.end) = (0, left);
+        self.reader = Box::new(file);
+        Ok(())
+    }
+
     fn make_space(&mut self) {
+        let buffer = &mut self.buffer.read;
         if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
+            buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
         }
-        if self.end == self.buffer.len() {
-            self.buffer.resize(self.buffer.len() * 2, 0);
+        if self.end == buffer.len() {
+            buffer.resize(buffer.len() * 2, 0);
         }
+    }
+
+    fn unreadable(&self, source: io::Error) -> ReplayError {
+        let offset = self.offset + (self.end - self.start) as u64;
+        ReplayError::Read { name: self.name.clone(), offset, source }
     }
 
     pub(super) fn empty(&self) -> ReplayError {
@@ -152,6 +220,10 @@ const BUFFER_BYTES: usize = 1 << 16;
 /// cache.
 const CHUNK_BYTES: usize = 1 << 19;
 
+/// So much of a file is mapped at once: little enough that it is gone through in less than a millisecond, and enough
+/// for that to cost nothing.
+const MAPPED_BYTES: usize = 1 << 20;
+
 /// Has what lies some records ahead in `bytes` be fetched into the first-level cache.
 #[inline(always)]
 pub(super) fn prefetch_ahead(bytes: &[u8]) {
@@ -163,12 +235,13 @@ pub(super) fn prefetch_ahead(bytes: &[u8]) {
 }
 
 /// The first bytes of a record ahead, and those of the packet in it.
-const AHEAD_BYTES: usize = 512;
+const AHEAD_BYTES: usize = 2048;
 const CACHE_LINE_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
+    use std::io::{Cursor, Write};
+    use std::os::unix::fs::FileExt;
 
     use super::*;
 
@@ -201,5 +274,82 @@ mod tests {
         let mut input = input(&[7; 3 * BUFFER_BYTES]);
         input.require("a block", 2 * BUFFER_BYTES + 1).unwrap();
         assert_eq!(input.buffer().len(), 4 * BUFFER_BYTES);
+    }
+
+    fn file(bytes: &[u8]) -> (Input, File) {
+        let mut file = tempfile::tempfile().expect("room for a file");
+        file.write_all(bytes).unwrap();
+        file.rewind().unwrap();
+        (Input::of_file("test".into(), file.try_clone().unwrap()), file)
+    }
+
+    fn bytes(len: usize) -> Vec<u8> {
+        (0..len).map(|n| (n % 251) as u8).collect()
+    }
+
+    #[test]
+    fn a_file_is_gone_through_part_by_part() {
+        let bytes = bytes(3 * MAPPED_BYTES + 5);
+        for keeps_buffer in [true, false] {
+            let (mut input, _) = file(&bytes);
+            let mut other = Buffer::default();
+            for piece in bytes.chunks(MAPPED_BYTES / 3 + 7) {
+                input.require("a piece", piece.len()).unwrap();
+                assert!(input.buffer.mapped.is_some(), "nothing is copied");
+                assert_eq!(&input.available()[..piece.len()], piece);
+                input.consume(piece.len());
+                if !keeps_buffer {
+                    input.change_buffer(&mut other);
+                    assert!(other.len() >= piece.len(), "whoever took it still has it");
+                }
+            }
+            assert!(input.is_at_end().unwrap());
+            assert_eq!(input.offset, bytes.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_need_beyond_a_part_is_mapped_whole() {
+        let bytes = bytes(3 * MAPPED_BYTES);
+        let (mut input, _) = file(&bytes);
+        input.consume(5);
+        input.require("a block", 2 * MAPPED_BYTES + 1).unwrap();
+        assert!(input.buffer.mapped.is_some());
+        let error = input.require("a block", 4 * MAPPED_BYTES).unwrap_err();
+        let left = input.available().len();
+        assert!(
+            matches!(error, ReplayError::CutShort { left: l, .. } if l == left && l == bytes.len()),
+            "{error}"
+        );
+    }
+
+    /// What was there when its part was mapped counts; where a rotation cuts the rest off, that is said.
+    #[test]
+    fn a_file_that_is_cut_meanwhile_is_cut_short() {
+        let (mut input, file) = file(&bytes(3 * MAPPED_BYTES));
+        input.require("a piece", 9).unwrap();
+        input.consume(MAPPED_BYTES - 4);
+        file.set_len(MAPPED_BYTES as u64 + 1).unwrap();
+        let error = input.require("a piece", 9).unwrap_err();
+        let at = MAPPED_BYTES as u64 - 4;
+        assert!(
+            matches!(error, ReplayError::CutShort { offset, needed: 9, left: 5, .. } if offset == at),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_grows_meanwhile_is_read_on() {
+        let (mut input, file) = file(&bytes(100));
+        input.require("all of it", 100).unwrap();
+        input.consume(98);
+        file.write_all_at(&bytes(3), 100).unwrap();
+        input.require("what was added", 5).unwrap();
+        input.consume(5);
+        assert!(input.is_at_end().unwrap());
+        // From here on it is read.
+        file.write_all_at(&bytes(7), 103).unwrap();
+        assert!(!input.is_at_end().unwrap());
+        assert_eq!(input.available(), bytes(7));
     }
 }

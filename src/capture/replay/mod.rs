@@ -3,10 +3,10 @@
 //! # What it owns
 //! The framing of the two formats, the buffer they are read through, and what a record says of its frame:
 //! link type, original length, time, interface. It lends batches of up to 256 frames out of the buffer,
-//! without copying them.
+//! without copying them. A file is not even read where it can be mapped: a part of it is the buffer then.
 //!
 //! # What it refuses to know
-//! What is in a frame. It reads forward only, with plain reads, so that a pipe works as well as a file.
+//! What is in a frame. It goes forward only, so that a pipe works as well as a file.
 //!
 //! # Units
 //! Times are nanoseconds since 1970, whatever the resolution of the file, and end at the last that fits.
@@ -16,7 +16,9 @@
 //! # Failure
 //! All that stands before a fault is lent; then [`ReplayError`] says the file, the byte, what was expected
 //! and the remedy, on every further call. No file makes it panic, nor allocate more than
-//! [`BLOCK_BYTES_MAX`] (and twice that while the buffer grows).
+//! [`BLOCK_BYTES_MAX`] (and twice that while the buffer grows). A file may grow or be cut short meanwhile: what is there
+//! when it comes to it counts; only who cuts off the megabyte that is being counted ends the process, as
+//! [`MappedFile`](crate::sys::mapped_file::MappedFile) says.
 //!
 //! # Sources
 //! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; the limits are libpcap's. File headers and blocks are
@@ -36,7 +38,7 @@ use std::path::Path;
 pub use error::ReplayError;
 pub use pcapng::BLOCK_BYTES_MAX;
 
-use self::input::Input;
+use self::input::{Buffer, Input};
 use self::pcap::Pcap;
 use self::pcapng::Pcapng;
 use super::{Batch, FrameSource};
@@ -79,7 +81,7 @@ impl Replay {
         }
         let name = path.display().to_string();
         match File::open(path) {
-            Ok(file) => Self::from_reader(name, file),
+            Ok(file) => Self::from_input(Input::of_file(name, file)),
             Err(source) => Err(ReplayError::Open { name, source }),
         }
     }
@@ -93,7 +95,10 @@ impl Replay {
         name: impl Into<String>,
         reader: impl Read + Send + 'static,
     ) -> Result<Self, ReplayError> {
-        let mut input = Input::new(name.into(), Box::new(reader));
+        Self::from_input(Input::new(name.into(), Box::new(reader)))
+    }
+
+    fn from_input(mut input: Input) -> Result<Self, ReplayError> {
         let format = Format::recognize(&mut input)?;
         Ok(Self { input, format, records: Vec::with_capacity(BATCH_FRAMES_MAX) })
     }
@@ -149,7 +154,7 @@ impl Replay {
 /// Frames that own their bytes, so that another thread may decode them while the file is read on.
 #[derive(Debug, Default)]
 pub struct Chunk {
-    buffer: Vec<u8>,
+    buffer: Buffer,
     records: Vec<Record>,
 }
 
