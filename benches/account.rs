@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use traffic_alerted::flow::{Crossing, Decoded, Delta, DeltaLimits, Purpose, Seed};
+use traffic_alerted::flow::{Arrival, Crossing, Decoded, Delta, DeltaLimits, Purpose, Seed};
 use traffic_alerted::time::UnixNanos;
 
 mod packets;
@@ -12,7 +12,11 @@ mod packets;
 fn account(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("account");
     const PACKETS: u32 = 16_384;
-    const CROSSING: Crossing = Crossing::ELSEWHERE;
+    const ARRIVAL: Arrival = Arrival {
+        crossing: Crossing::ELSEWHERE,
+        seen_at: UnixNanos(1),
+        purpose: Purpose { is_evidence: false, is_received: false },
+    };
     group.throughput(Throughput::Elements(u64::from(PACKETS)));
     for (name, pairs, ports_max) in [
         ("udp, 16 pairs", 16, 0),
@@ -29,12 +33,13 @@ fn account(criterion: &mut Criterion) {
                 || (),
                 |()| {
                     for summary in &summaries {
-                        decoded.push(&delta, CROSSING, black_box(summary), UnixNanos(1), Purpose::default());
+                        decoded.push(&mut delta, black_box(summary), ARRIVAL);
                         if decoded.is_full() {
                             delta.take_all(&mut decoded);
                         }
                     }
                     delta.take_all(&mut decoded);
+                    delta.close();
                     delta.clear();
                 },
                 BatchSize::PerIteration,

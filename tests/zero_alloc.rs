@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use traffic_alerted::flow::{Decoded, Delta, DeltaLimits, Purpose, Seed, handover};
+use traffic_alerted::flow::{Arrival, Decoded, Delta, DeltaLimits, Purpose, Seed, handover};
 use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, decode};
 use traffic_alerted::time::{Moment, UnixNanos};
 
@@ -80,13 +80,14 @@ fn a_million_packets_take_no_memory() {
         let summary = decode(&frame).expect("a packet");
         let crossing = delta.crossing(frame.ifindex, frame.direction);
         let purpose = Purpose { is_evidence: n.is_multiple_of(11), is_received: n.is_multiple_of(2) };
-        decoded.push(&delta, crossing, &summary, frame.seen_at, purpose);
+        decoded.push(&mut delta, &summary, Arrival { crossing, seen_at: frame.seen_at, purpose });
         if !decoded.is_full() {
             continue;
         }
         delta.take_all(&mut decoded);
         if delta.is_half_full() {
             let spare = worker.take_spare().expect("it was given back");
+            delta.close();
             worker.give(std::mem::replace(&mut delta, spare), Moment(u64::from(n)));
             let full = analyst.take().expect("it was handed over");
             packets += full.accounting().ip_packets;
@@ -96,6 +97,7 @@ fn a_million_packets_take_no_memory() {
     }
     assert_eq!(ALLOCATIONS.get() - before, 0);
     delta.take_all(&mut decoded);
+    delta.close();
     packets += delta.accounting().ip_packets;
     assert_eq!(packets, 1_000_000 - 1_000_000_u64.div_ceil(11), "all but the evidence");
     assert!(handovers > 10, "the tables grew to their half and were cleared: {handovers}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use traffic_alerted::flow::{Crossing, Decoded, Delta, DeltaLimits, Limits, Options, Purpose, Seed, Window};
+use traffic_alerted::flow::{Arrival, Decoded, Delta, DeltaLimits, Limits, Options, Seed, Window};
 use traffic_alerted::time::UnixNanos;
 
 use crate::packets;
@@ -42,12 +42,13 @@ pub(crate) fn delta(pairs: u32) -> Delta {
 pub(crate) fn count(delta: &mut Delta, pairs: impl Iterator<Item = u32>, seen_at: UnixNanos) {
     let mut decoded = Decoded::default();
     for pair in pairs {
-        decoded.push(delta, Crossing::ELSEWHERE, &packets::udp(pair), seen_at, Purpose::default());
+        decoded.push(delta, &packets::udp(pair), Arrival { seen_at, ..Arrival::default() });
         if decoded.is_full() {
             delta.take_all(&mut decoded);
         }
     }
     delta.take_all(&mut decoded);
+    delta.close();
 }
 
 /// Windows and deltas that meet must have the same.

@@ -1,7 +1,7 @@
 //! From a frame to the delta, for live capture and replay alike: decode some, then count them together.
 
 use crate::capture::{Batch, Standing};
-use crate::flow::{Crossing, Decoded, Delta, Purpose};
+use crate::flow::{Arrival, Crossing, Decoded, Delta, Purpose};
 use crate::packet::{Frame, Skip, Summary, Take, decode_into, decode_quoted, is_unreachable};
 
 /// Decoded packets on their way into a delta, and what is known of the ways that frames of a batch take.
@@ -123,7 +123,8 @@ impl<B: Batch> Take for Taking<'_, '_, B> {
         let Way { counts, crossing, is_received, .. } = self.way;
         let is_evidence = !counts && self.is_evidence(&summary);
         let purpose = Purpose { is_evidence, is_received };
-        self.decoded.push(self.delta, crossing, &summary, self.frame.seen_at, purpose);
+        let arrival = Arrival { crossing, seen_at: self.frame.seen_at, purpose };
+        self.decoded.push(self.delta, &summary, arrival);
     }
 }
 

@@ -106,6 +106,7 @@ impl Worker {
         self.note_statistics()?;
         did.handovers += 1;
         self.delta.add_worker(std::mem::take(did));
+        self.delta.close();
         self.end.give(std::mem::replace(&mut self.delta, spare), now);
         if is_early {
             // It does not expect this one. Waking a thread takes 15 us, the swap one (bench `handover`); but then it
@@ -118,6 +119,7 @@ impl Worker {
     fn finish(mut self, now: Moment, did: WorkerCounts) -> Result<Box<Delta>, CaptureError> {
         self.note_statistics()?;
         self.delta.add_worker(did);
+        self.delta.close();
         self.delta.handed_over_at = now;
         Ok(self.delta)
     }

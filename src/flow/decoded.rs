@@ -8,6 +8,7 @@ use crate::time::UnixNanos;
 
 use super::contact::{Opening, opening};
 use super::delta::Delta;
+use super::exact_match::FlowId;
 use super::interfaces::Crossing;
 use super::pair_key::{PortOf, V4Pair, V6Pair};
 use super::signs::{Signs, signs};
@@ -22,6 +23,17 @@ const TOGETHER: usize = 64;
 pub struct Decoded {
     pub(super) v4: Vec<Packet<V4Pair>>,
     pub(super) v6: Vec<Packet<V6Pair>>,
+}
+
+/// How a packet came here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// Where, and which way.
+    pub crossing: Crossing,
+    /// When.
+    pub seen_at: UnixNanos,
+    /// What for.
+    pub purpose: Purpose,
 }
 
 /// What a decoded packet is taken for.
@@ -40,37 +52,25 @@ impl Default for Decoded {
 }
 
 impl Decoded {
-    /// Adds a packet that crossed here and was seen then, to be counted by `delta`, which has its memory be fetched.
+    /// Takes a packet, to be counted by `delta`, which has its memory be fetched; or has it counted there at once, where all
+    /// that it says is known.
     #[inline(always)]
-    pub fn push(
-        &mut self,
-        delta: &Delta,
-        crossing: Crossing,
-        summary: &Summary,
-        seen_at: UnixNanos,
-        purpose: Purpose,
-    ) {
-        let pair_hash = delta.expect(&summary.endpoints);
+    pub fn push(&mut self, delta: &mut Delta, summary: &Summary, arrival: Arrival) {
+        let id = FlowId::new(summary, arrival.purpose);
         match summary.endpoints {
             Endpoints::V4 { src, dst } => {
-                self.v4.push(Packet::new(
-                    V4Pair { src, dst },
-                    pair_hash,
-                    crossing,
-                    summary,
-                    seen_at,
-                    purpose,
-                ));
+                let pair = V4Pair { src, dst };
+                if !delta.v4.flows.count(&pair, id, summary.ip_bytes, arrival) {
+                    let pair_hash = delta.expect(&summary.endpoints);
+                    self.v4.push(Packet::new(pair, pair_hash, id, summary, arrival));
+                }
             }
             Endpoints::V6 { src, dst } => {
-                self.v6.push(Packet::new(
-                    V6Pair { src, dst },
-                    pair_hash,
-                    crossing,
-                    summary,
-                    seen_at,
-                    purpose,
-                ));
+                let pair = V6Pair { src, dst };
+                if !delta.v6.flows.count(&pair, id, summary.ip_bytes, arrival) {
+                    let pair_hash = delta.expect(&summary.endpoints);
+                    self.v6.push(Packet::new(pair, pair_hash, id, summary, arrival));
+                }
             }
         }
     }
@@ -89,6 +89,7 @@ pub(super) struct Packet<P> {
     pub(super) pair_hash: u64,
     pub(super) seen_at: UnixNanos,
     pub(super) word: Word,
+    pub(super) id: FlowId,
     pub(super) segments: u32,
     pub(super) ip_bytes: u32,
     pub(super) crossing: Crossing,
@@ -152,14 +153,8 @@ impl Word {
 
 impl<P: Copy> Packet<P> {
     #[inline(always)]
-    fn new(
-        pair: P,
-        pair_hash: u64,
-        crossing: Crossing,
-        summary: &Summary,
-        seen_at: UnixNanos,
-        purpose: Purpose,
-    ) -> Self {
+    fn new(pair: P, pair_hash: u64, id: FlowId, summary: &Summary, arrival: Arrival) -> Self {
+        let Arrival { crossing, seen_at, purpose } = arrival;
         let Summary { segments, ip_bytes, protocol, length_mismatch, segments_unknown, .. } = *summary;
         let ports = match summary.transport {
             Transport::Tcp { src_port, dst_port, .. }
@@ -192,6 +187,7 @@ impl<P: Copy> Packet<P> {
             pair_hash,
             seen_at,
             word: Word::new(protocol, src_port, dst_port, is_to_port),
+            id,
             segments,
             ip_bytes,
             crossing,

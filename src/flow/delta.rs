@@ -11,7 +11,8 @@ use crate::packet::{Direction, Endpoints, Quoted, Skip, Summary};
 use crate::time::{Moment, UnixNanos};
 
 use super::contacted::PortMix;
-use super::decoded::{Decoded, Packet, Purpose};
+use super::decoded::{Arrival, Decoded, Packet, Purpose};
+use super::exact_match::Flow;
 use super::family::{Family, How, Rows};
 use super::hash::Seed;
 use super::interfaces::{Crossing, InterfaceCounts, InterfaceTable};
@@ -23,8 +24,8 @@ use super::table::Row;
 /// One worker's counts of one tick.
 #[derive(Debug)]
 pub struct Delta {
-    v4: Family<V4Pair>,
-    v6: Family<V6Pair>,
+    pub(super) v4: Family<V4Pair>,
+    pub(super) v6: Family<V6Pair>,
     totals: Totals,
     /// When its first frame was taken; `None` where nobody said.
     pub began_at: Option<Moment>,
@@ -58,8 +59,8 @@ impl Delta {
     pub fn new(limits: DeltaLimits, seed: Seed) -> Self {
         let DeltaLimits { pairs_max, ports_max, interfaces_max } = limits;
         Self {
-            v4: Family::new(pairs_max, ports_max),
-            v6: Family::new(pairs_max.div_ceil(2), ports_max.div_ceil(2)),
+            v4: Family::new(pairs_max, ports_max, &seed),
+            v6: Family::new(pairs_max.div_ceil(2), ports_max.div_ceil(2), &seed),
             totals: Totals { interfaces: InterfaceTable::new(interfaces_max), rest: Accounting::default() },
             began_at: None,
             handed_over_at: Moment::default(),
@@ -119,6 +120,19 @@ impl Delta {
         decoded.v6.clear();
     }
 
+    /// Adds to the rows and sums what packets counted that were known through and through. Before it, a row may have too
+    /// little; after it, all that was taken is there.
+    pub fn close(&mut self) {
+        let Self { v4, v6, totals, .. } = self;
+        v4.close(|flow| totals.count_crossed(&Crossed::of(flow)));
+        v6.close(|flow| totals.count_crossed(&Crossed::of(flow)));
+    }
+
+    /// Whether nothing is missing in the rows and sums; see [`close`](Self::close).
+    pub fn is_closed(&self) -> bool {
+        self.v4.flows.is_empty() && self.v6.flows.is_empty()
+    }
+
     /// Counts one packet, or as many as its frame stands for. It takes memory for that, which
     /// [`take_all`](Self::take_all) does not.
     pub fn count(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos) {
@@ -133,8 +147,9 @@ impl Delta {
 
     fn take_one(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos, purpose: Purpose) {
         let mut decoded = Decoded::default();
-        decoded.push(self, crossing, summary, seen_at, purpose);
+        decoded.push(self, summary, Arrival { crossing, seen_at, purpose });
         self.take_all(&mut decoded);
+        self.close();
     }
 
     /// Counts what the destination of a packet receives by it. The frame itself is counted or skipped besides.
@@ -305,6 +320,13 @@ struct Crossed {
     ip_bytes: u64,
 }
 
+impl Crossed {
+    fn of<P>(flow: &Flow<P>) -> Self {
+        let packets = u64::from(flow.packets);
+        Self { crossing: flow.crossing, frames: packets, packets, ip_bytes: flow.ip_bytes.into() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -382,11 +404,12 @@ mod tests {
             let mut decoded = Decoded::default();
             for src in [1, 2, 3] {
                 let packet = udp(src, 9, 40 + u32::from(src));
-                decoded.push(&delta, Crossing::default(), &packet, UnixNanos(1), Purpose::default());
+                decoded.push(&mut delta, &packet, Arrival { seen_at: UnixNanos(1), ..Arrival::default() });
             }
             // No two pairs of IPv4 hosts do, but those of IPv6 hosts may.
             decoded.v4.iter_mut().for_each(|packet| packet.pair_hash = 0x0123_4567_89ab_cdef);
             delta.take_all(&mut decoded);
+            delta.close();
             let sums = delta.pairs_v4().iter().map(|row| (row.key.src.octets()[3], row.value.ip_bytes));
             assert_eq!(sums.collect::<Vec<_>>(), [(1, 41 * round), (2, 42 * round), (3, 43 * round)]);
             let ports = delta.ports_v4().iter().map(|row| (row.key.src_port, row.value.pair_at));
@@ -432,10 +455,44 @@ mod tests {
         assert_eq!([1, 2, 3].map(|src| pair_at(&one, 1000 + src)), [0, 1, 2]);
     }
 
+    /// A packet of few flows, some of which differ in one thing alone.
+    fn packet_of_few() -> impl Strategy<Value = Summary> {
+        let flags = [TcpFlags::SYN, TcpFlags::ACK, TcpFlags::SYN | TcpFlags::ACK, TcpFlags::RST];
+        let tcp = prop::sample::select(flags.map(|flags| Some(TcpFlags(flags))).to_vec());
+        let ports = prop::sample::select(vec![(7, 53), (53, 7), (7, 0)]);
+        let hosts = prop::sample::select(vec![(1u32, 2u32), (2, 1), (3, 1)]);
+        (0u8..6, hosts, ports, tcp, 0u8..9).prop_map(
+            |(kind, (src, dst), (src_port, dst_port), flags, oddity)| {
+                let v4 = Endpoints::V4 { src: src.into(), dst: dst.into() };
+                let v6 = Endpoints::V6 { src: u128::from(src).into(), dst: u128::from(dst).into() };
+                let endpoints = if kind.is_multiple_of(2) { v4 } else { v6 };
+                let (protocol, transport) = match kind {
+                    0 | 1 => (6, Transport::Tcp { src_port, dst_port, flags }),
+                    2 | 3 => (17, Transport::Ports { src_port, dst_port }),
+                    _ => (1, Transport::Icmp { kind: 8 }),
+                };
+                let ip_bytes = if oddity < 6 { 40 } else { 60 };
+                let length_mismatch = oddity == 0;
+                Summary { length_mismatch, ..Summary::plain(endpoints, ip_bytes, protocol, transport) }
+            },
+        )
+    }
+
+    /// How far the time of a packet is ahead: a few are, so that those which follow come too late.
+    fn mostly_now() -> impl Strategy<Value = u64> {
+        prop_oneof![9 => Just(0), 1 => 0u64..40]
+    }
+
     /// The ports of a family, without the rows of their pairs.
     fn ports_of<P: PairKey + std::fmt::Debug>(family: &Family<P>) -> String {
         let ports: Vec<_> = family.ports.rows().iter().map(|row| (row.key, row.value.signs)).collect();
         format!("{ports:?}")
+    }
+
+    fn rows_of(delta: &Delta) -> String {
+        let Delta { v4, v6, .. } = delta;
+        let pairs = format!("{:?} {:?}", v4.pairs.rows(), v6.pairs.rows());
+        format!("{pairs} {} {}", ports_of(v4), ports_of(v6))
     }
 
     proptest! {
@@ -459,7 +516,7 @@ mod tests {
                     } else {
                         Summary { transport: Transport::Ports { src_port: 7, dst_port }, ..udp(src, 9, 40) }
                     };
-                    decoded.push(&delta, Crossing::default(), &packet, UnixNanos(1), Purpose::default());
+                    decoded.push(&mut delta, &packet, Arrival { seen_at: UnixNanos(1), ..Arrival::default() });
                     let port = (src, packet.protocol, dst_port);
                     // Nobody speaks to port 0; a SYN says that it does.
                     if (is_syn || dst_port != 0) && !model.contains(&port) {
@@ -468,6 +525,7 @@ mod tests {
                 }
                 delta.take_all(&mut decoded);
             }
+            delta.close();
             prop_assert_eq!(delta.accounting().spilled_ports, spilled);
             let rows = delta.ports_v4().iter().map(|row| {
                 let pair = row.pair_among(delta.pairs_v4()).expect("it knows its pair");
@@ -495,21 +553,55 @@ mod tests {
                         let crossing = delta.crossing(n % 3, Direction::Entering);
                         let purpose =
                             Purpose { is_evidence: n.is_multiple_of(7), is_received: n.is_multiple_of(2) };
-                        decoded.push(delta, crossing, &packet(n), UnixNanos(at), purpose);
+                        let seen_at = UnixNanos(at);
+                        decoded.push(delta, &packet(n), Arrival { crossing, seen_at, purpose });
                     }
                     delta.take_all(&mut decoded);
                 }
                 marks.push((*worker, from, workers[*worker].marks()));
             }
+            workers.iter_mut().chain([&mut alone]).for_each(Delta::close);
             marks.iter().for_each(|&(worker, from, to)| whole.add_rows(&workers[worker], from, to));
             workers.iter().for_each(|delta| whole.add_sums(delta));
             prop_assert_eq!(whole.accounting(), alone.accounting());
-            let rows = |delta: &Delta| {
-                let Delta { v4, v6, .. } = delta;
-                let pairs = format!("{:?} {:?}", v4.pairs.rows(), v6.pairs.rows());
-                format!("{pairs} {} {}", ports_of(v4), ports_of(v6))
-            };
-            prop_assert_eq!(rows(&whole), rows(&alone));
+            prop_assert_eq!(rows_of(&whole), rows_of(&alone));
+        }
+
+        /// Packets of few flows, early and late, long and short, where tables are full and where they are not: what the
+        /// exact-match cache counts is what had been counted without it.
+        #[test]
+        fn what_is_known_of_a_flow_is_what_its_packets_say(
+            stream in prop::collection::vec((packet_of_few(), mostly_now(), 0u32..3, 0u8..9), 0..400),
+            (pairs_max, ports_max) in (1usize..20, 0usize..20),
+            (batch, tick) in (1usize..64, 1usize..200),
+        ) {
+            let limits = DeltaLimits { pairs_max, ports_max, interfaces_max: 2 };
+            let seed = Seed::default();
+            let mut deltas = [(); 2].map(|()| Delta::new(limits, seed.clone()));
+            let mut decoded = [(); 2].map(|()| Decoded::default());
+            let last = stream.len().saturating_sub(1);
+            for (at, (summary, ahead, ifindex, purpose)) in stream.iter().enumerate() {
+                let seen_at = UnixNanos(at as u64 + ahead);
+                let purpose = Purpose { is_evidence: *purpose == 0, is_received: *purpose < 4 };
+                let ends_tick = at % tick == 0 || at == last;
+                // Nothing is known to a delta that was closed just now.
+                deltas[1].close();
+                for (delta, decoded) in deltas.iter_mut().zip(&mut decoded) {
+                    let crossing = delta.crossing(*ifindex, Direction::Entering);
+                    decoded.push(delta, summary, Arrival { crossing, seen_at, purpose });
+                    if ends_tick || at % batch == 0 {
+                        delta.take_all(decoded);
+                    }
+                }
+                if ends_tick {
+                    deltas.iter_mut().for_each(Delta::close);
+                    let [cached, plain] = &deltas;
+                    prop_assert_eq!(cached.accounting(), plain.accounting());
+                    prop_assert!(cached.interfaces().eq(plain.interfaces()));
+                    prop_assert_eq!(rows_of(cached), rows_of(plain));
+                    deltas.iter_mut().for_each(Delta::clear);
+                }
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::contacted::PortMix;
 use super::decoded::{Packet, Word};
+use super::exact_match::{ExactMatch, Flow};
 use super::hash::Seed;
 use super::pair_delta::{FirstWord, PairDelta, PortDelta};
 use super::pair_key::{PairKey, PortOf};
@@ -15,6 +16,8 @@ pub(super) struct Family<P> {
     pub(super) pairs: Table<P, PairDelta>,
     /// Ports that packets went to; empty where ports are not analysed.
     pub(super) ports: Table<PortOf<P>, PortDelta>,
+    /// Flows whose next packet says nothing new.
+    pub(super) flows: ExactMatch<P>,
     /// By the row of a pair, its latest word to a port, whose row has all that such a packet says: most packets of a pair
     /// are words to the same.
     latest_words: Vec<Word>,
@@ -43,11 +46,12 @@ pub(super) type Rows = [u32; 2];
 
 impl<P: PairKey> Family<P> {
     /// Empty tables for so many rows.
-    pub(super) fn new(pairs_max: usize, ports_max: usize) -> Self {
+    pub(super) fn new(pairs_max: usize, ports_max: usize, seed: &Seed) -> Self {
         let latest_max = if ports_max > 0 { pairs_max } else { 0 };
         Self {
             pairs: Table::new(pairs_max),
             ports: Table::new(ports_max),
+            flows: ExactMatch::new(pairs_max, seed),
             latest_words: Vec::with_capacity(latest_max),
         }
     }
@@ -93,7 +97,8 @@ impl<P: PairKey> Family<P> {
     /// Counts a packet in its rows, whose places were found.
     #[inline(always)]
     pub(super) fn count(&mut self, packet: &Packet<P>, how: &How, sums: &mut Accounting) {
-        match self.pairs.at_place(packet.place, &packet.pair) {
+        let spilled_before = sums.spilled_ports;
+        let pair_at = match self.pairs.at_place(packet.place, &packet.pair) {
             Some(pair) => {
                 add_to_pair(pair, packet, how);
                 if how.counts_ports {
@@ -106,18 +111,26 @@ impl<P: PairKey> Family<P> {
                         self.note_answer(packet, how, sums);
                     }
                 }
+                packet.place.row()
             }
-            None => self.count_elsewhere(packet, how, sums),
+            None => match self.count_elsewhere(packet, how, sums) {
+                Some(pair_at) => pair_at,
+                None => return,
+            },
+        };
+        if sums.spilled_ports == spilled_before {
+            self.flows.note(packet, pair_at);
         }
     }
 
-    /// Counts a packet whose row is not where it was thought to be, or that has none.
+    /// Counts a packet whose row is not where it was thought to be, or that has none; gives the number of the one it has
+    /// then.
     #[cold]
-    fn count_elsewhere(&mut self, packet: &Packet<P>, how: &How, sums: &mut Accounting) {
+    fn count_elsewhere(&mut self, packet: &Packet<P>, how: &How, sums: &mut Accounting) -> Option<u32> {
         let Some(pair_at) = self.pairs.find_or_insert(packet.pair_hash, packet.pair) else {
             sums.spilled_packets += u64::from(packet.segments);
             sums.spilled_bytes += u64::from(packet.ip_bytes);
-            return;
+            return None;
         };
         add_to_pair(self.pairs.value_mut(pair_at), packet, how);
         if how.counts_ports {
@@ -125,6 +138,20 @@ impl<P: PairKey> Family<P> {
                 self.count_port(pair_at, port, packet, how, sums);
             }
             self.note_answer(packet, how, sums);
+        }
+        Some(pair_at)
+    }
+
+    /// Adds to the rows what was counted without them, and tells `sums` of it.
+    pub(super) fn close(&mut self, mut sums: impl FnMut(&Flow<P>)) {
+        let Self { pairs, flows, .. } = self;
+        for flow in flows.drain().filter(|flow| flow.packets > 0) {
+            let pair = pairs.value_mut(flow.row);
+            pair.count(flow.packets, flow.ip_bytes);
+            if flow.id.is_received() {
+                pair.received_bytes += u64::from(flow.ip_bytes);
+            }
+            sums(&flow);
         }
     }
 
@@ -260,6 +287,7 @@ impl<P: PairKey> Family<P> {
         self.pairs.clear();
         self.ports.clear();
         self.latest_words.clear();
+        self.flows.drain().for_each(drop);
     }
 }
 

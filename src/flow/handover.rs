@@ -72,11 +72,12 @@ impl WorkerEnd {
         self.0.spare.take()
     }
 
-    /// Gives a delta away, once its spare is taken. Never blocks, never allocates.
+    /// Gives a delta away that is closed, once its spare is taken. Never blocks, never allocates.
     ///
     /// # Panics
-    /// Where the spare was not taken first.
+    /// Where the spare was not taken first, or the delta is not closed.
     pub fn give(&self, mut delta: Box<Delta>, now: Moment) {
+        assert!(delta.is_closed(), "some of what it counted is not in its rows");
         delta.handed_over_at = now;
         // Two boxes circulate: the spare was in its cell, so nothing can be waiting in the other.
         let unread = self.0.full.swap(Some(delta));

@@ -1,6 +1,7 @@
 //! From one number of bytes to a limit for each table.
 
 use super::delta::DeltaLimits;
+use super::exact_match::FLOW_BYTES_PER_PAIR;
 use super::family::LATEST_WORD_BYTES;
 use super::items::PLACES_MAX;
 
@@ -38,9 +39,9 @@ const PAIRS_PER_PENDING: u64 = 8;
 const PAIRS_PER_SERVICE: u64 = 4;
 /// Bytes of a port that is active in every slot, and of its host, which may have nothing else in the window.
 const PORT_BYTES: u64 = 28 + 10 * 4 + 13 + 8 + HOST_BYTES;
-/// Bytes of a delta's row and its place in the index, and of half a row of IPv6 hosts; with ports, each row of a pair
-/// remembers its latest word.
-const DELTA_PAIR_BYTES: u64 = 64 + 16 + (88 + 16) / 2;
+/// Bytes of a delta's row and its place in the index, of half a row of IPv6 hosts, and of their flows; with ports, each row
+/// of a pair remembers its latest word.
+const DELTA_PAIR_BYTES: u64 = 64 + 16 + (88 + 16) / 2 + FLOW_BYTES_PER_PAIR;
 const DELTA_PORT_BYTES: u64 = 32 + 16 + (56 + 16) / 2 + LATEST_WORD_BYTES * 3 / 2;
 
 /// The share of the whole for the traces of hosts that were evicted.
@@ -148,7 +149,7 @@ mod tests {
         // Of IPv6 hosts there are half as many rows.
         let both = |v4: usize, v6: usize| row(v4) + row(v6) / 2;
         let pairs = both(size_of::<Row<V4Pair, PairDelta>>(), size_of::<Row<V6Pair, PairDelta>>());
-        assert!(pairs <= DELTA_PAIR_BYTES, "{pairs}");
+        assert!(pairs + FLOW_BYTES_PER_PAIR <= DELTA_PAIR_BYTES, "{pairs}");
         let ports =
             both(size_of::<Row<PortOf<V4Pair>, PortDelta>>(), size_of::<Row<PortOf<V6Pair>, PortDelta>>());
         assert!(ports + LATEST_WORD_BYTES * 3 / 2 <= DELTA_PORT_BYTES, "{ports}");

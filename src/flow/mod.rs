@@ -24,6 +24,7 @@ mod contacted;
 mod decoded;
 mod delta;
 mod evidence;
+mod exact_match;
 mod family;
 mod groups;
 mod handover;
@@ -62,7 +63,7 @@ pub use bounds::{Bounds, Sums};
 pub use chart::Chart;
 pub use contact::{Opening, opening};
 pub use contacted::Contacted;
-pub use decoded::{Decoded, Purpose};
+pub use decoded::{Arrival, Decoded, Purpose};
 pub use delta::{Delta, DeltaLimits, RowMarks};
 pub use evidence::{
     ContactSample, Outcome, Outcomes, Pace, PortHosts, PortSample, SAMPLE_MAX, TARGETS_MAX, Target,

@@ -13,6 +13,12 @@ pub trait PairKey: Key {
 
     /// The pair of the other direction.
     fn reversed(&self) -> Self;
+
+    /// No host to no host.
+    const UNSPECIFIED: Self;
+
+    /// Its bits as one number, upon each other where they are more; nothing secret is in it.
+    fn fold(&self) -> u64;
 }
 
 /// Two IPv4 hosts.
@@ -104,6 +110,13 @@ impl PairKey for V4Pair {
     fn reversed(&self) -> Self {
         Self { src: self.dst, dst: self.src }
     }
+
+    const UNSPECIFIED: Self = Self { src: Ipv4Addr::UNSPECIFIED, dst: Ipv4Addr::UNSPECIFIED };
+
+    #[inline(always)]
+    fn fold(&self) -> u64 {
+        self.bits()
+    }
 }
 
 impl PairKey for V6Pair {
@@ -113,6 +126,15 @@ impl PairKey for V6Pair {
 
     fn reversed(&self) -> Self {
         Self { src: self.dst, dst: self.src }
+    }
+
+    const UNSPECIFIED: Self = Self { src: Ipv6Addr::UNSPECIFIED, dst: Ipv6Addr::UNSPECIFIED };
+
+    #[inline(always)]
+    fn fold(&self) -> u64 {
+        // Turned, so that two hosts of one network do not cancel each other out.
+        let both = self.src.to_bits() ^ self.dst.to_bits().rotate_left(29);
+        (both >> 64) as u64 ^ both as u64
     }
 }
 

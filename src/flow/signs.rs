@@ -91,12 +91,7 @@ impl BitOrAssign for Signs {
 pub fn signs(summary: &Summary) -> Signs {
     match summary.transport {
         Transport::Tcp { src_port, dst_port, flags: Some(flags) } => {
-            // No data and no options. Stacks that agreed on timestamps put them into every segment (RFC 7323, 3.2).
-            let bare_bytes = match summary.endpoints {
-                Endpoints::V4 { .. } => 40,
-                Endpoints::V6 { .. } => 60,
-            };
-            tcp(flags, src_port > dst_port && summary.ip_bytes == bare_bytes)
+            tcp(flags, src_port > dst_port && is_bare(summary))
         }
         Transport::Icmp { kind } => match (summary.protocol, kind) {
             (ICMP, 0 | ICMP_TIMESTAMP_REPLY | ICMP_INFORMATION_REPLY | ICMP_MASK_REPLY)
@@ -107,6 +102,17 @@ pub fn signs(summary: &Summary) -> Signs {
         Transport::Sctp { chunk: Some(SCTP_ABORT), .. } => Signs::RESET,
         _ => Signs::default(),
     }
+}
+
+/// Whether a TCP segment has no data and no options. Stacks that agreed on timestamps put them into every segment (RFC
+/// 7323, 3.2).
+#[inline(always)]
+pub(super) fn is_bare(summary: &Summary) -> bool {
+    let bare_bytes = match summary.endpoints {
+        Endpoints::V4 { .. } => 40,
+        Endpoints::V6 { .. } => 60,
+    };
+    summary.ip_bytes == bare_bytes
 }
 
 #[inline(always)]

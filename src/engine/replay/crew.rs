@@ -203,7 +203,10 @@ fn work(course: &Mutex<Course<'_>>, mut intake: Intake, mut hands: Hands<'_, imp
 }
 
 impl<N: Fn() -> Delta> Hands<'_, N> {
-    fn tell(&self, past: u64, filled: Option<Filled>) {
+    fn tell(&self, past: u64, mut filled: Option<Filled>) {
+        if let Some(filled) = &mut filled {
+            filled.delta.close();
+        }
         // The analyst listens until every worker has ended.
         let _ = self.news.send(News { worker: self.worker, past, filled });
     }
