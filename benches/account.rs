@@ -33,8 +33,7 @@ fn account(criterion: &mut Criterion) {
                 || (),
                 |()| {
                     for summary in &summaries {
-                        decoded.push(&mut delta, black_box(summary), ARRIVAL);
-                        if decoded.is_full() {
+                        if decoded.push(&mut delta, black_box(summary), ARRIVAL) {
                             delta.take_all(&mut decoded);
                         }
                     }

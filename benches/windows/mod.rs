@@ -42,8 +42,7 @@ pub(crate) fn delta(pairs: u32) -> Delta {
 pub(crate) fn count(delta: &mut Delta, pairs: impl Iterator<Item = u32>, seen_at: UnixNanos) {
     let mut decoded = Decoded::default();
     for pair in pairs {
-        decoded.push(delta, &packets::udp(pair), Arrival { seen_at, ..Arrival::default() });
-        if decoded.is_full() {
+        if decoded.push(delta, &packets::udp(pair), Arrival { seen_at, ..Arrival::default() }) {
             delta.take_all(&mut decoded);
         }
     }

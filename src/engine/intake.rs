@@ -39,9 +39,7 @@ impl Intake {
             return delta.skip(way.crossing, Skip::PppoeTerminatedHere);
         }
         let mut taking = Taking { batch, frame, way, delta, decoded: &mut self.decoded };
-        let decoded = decode_into(frame, &mut taking);
-        match decoded {
-            Ok(()) if self.decoded.is_full() => self.flush(delta),
+        match decode_into(frame, &mut taking) {
             Ok(()) => {}
             // Malformed or not, what leaves is judged where it entered.
             Err(_) if way.standing == Standing::Evidence => delta.skip(way.crossing, Skip::Leaving),
@@ -51,13 +49,8 @@ impl Intake {
 
     /// Counts what was taken. What is known of its ways goes for no other batch and no other delta.
     pub(super) fn finish(&mut self, delta: &mut Delta) {
-        self.flush(delta);
+        flush(delta, &mut self.decoded);
         self.ways = [Way::NONE; WAYS];
-    }
-
-    #[inline(never)]
-    fn flush(&mut self, delta: &mut Delta) {
-        delta.take_all(&mut self.decoded);
     }
 
     #[inline(always)]
@@ -77,6 +70,12 @@ impl Intake {
         }
         *way
     }
+}
+
+/// Counts what was taken; its code would only be in the way of the decoder's.
+#[inline(never)]
+fn flush(delta: &mut Delta, decoded: &mut Decoded) {
+    delta.take_all(decoded);
 }
 
 /// Four, of which a direction takes one, for each of sixteen interfaces whose numbers follow each other.
@@ -124,7 +123,9 @@ impl<B: Batch> Take for Taking<'_, '_, B> {
         let is_evidence = !counts && self.is_evidence(&summary);
         let purpose = Purpose { is_evidence, is_received };
         let arrival = Arrival { crossing, seen_at: self.frame.seen_at, purpose };
-        self.decoded.push(self.delta, &summary, arrival);
+        if self.decoded.push(self.delta, &summary, arrival) {
+            flush(self.delta, self.decoded);
+        }
     }
 }
 

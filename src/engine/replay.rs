@@ -61,12 +61,15 @@ pub fn replay_by(
     // The room is that of one worker: what finds none of it must not depend on how many there are.
     let limits = rules.limits(1)?;
     let ReplayOptions { workers, keeps_totals, seed } = options;
-    // A frame makes two rows at most, of which one is what an ICMP error quotes, and no tick has more frames than this:
-    // a delta holds a tick, whoever counts how much of it. Rows take memory only as they are used.
-    let frames_max = (limits.delta.pairs_max / 2).max(1) as u32;
-    let delta_limits = DeltaLimits { pairs_max: limits.delta.pairs_max * 2, ..limits.delta };
+    // No tick has more frames than this, so that a delta holds it, whoever counts how much of it: a frame makes a row of
+    // its pair and one of what it quotes, and one of a port, and IPv6 has half the room. Rows take memory only as they are
+    // used. The longer the ticks, the less often is folded what few hosts do again and again.
+    let frames_max = limits.delta.pairs_max * 2;
+    let ports_max = if limits.delta.ports_max > 0 { frames_max * 2 } else { 0 };
+    let delta_limits = DeltaLimits { pairs_max: frames_max * 4, ports_max, ..limits.delta };
     let new_delta = || Delta::new(delta_limits, seed.clone());
-    let clock = Clock::new(slot_span(rules.flow.traffic_interval), frames_max);
+    // It fits: deltas are far smaller than what row numbers could tell apart.
+    let clock = Clock::new(slot_span(rules.flow.traffic_interval), frames_max as u32);
     let counts_received = rules.detect.need_received_bytes();
     let mut judge = Judge::new(rules, &limits, seed.clone(), keeps_totals);
     let broken = match workers {

@@ -53,32 +53,32 @@ impl Default for Decoded {
 
 impl Decoded {
     /// Takes a packet, to be counted by `delta`, which has its memory be fetched; or has it counted there at once, where all
-    /// that it says is known.
+    /// that it says is known. Gives whether it is time to count those that were taken: for another one memory would have to
+    /// be taken.
     #[inline(always)]
-    pub fn push(&mut self, delta: &mut Delta, summary: &Summary, arrival: Arrival) {
+    #[must_use]
+    pub fn push(&mut self, delta: &mut Delta, summary: &Summary, arrival: Arrival) -> bool {
         let id = FlowId::new(summary, arrival.purpose);
         match summary.endpoints {
             Endpoints::V4 { src, dst } => {
                 let pair = V4Pair { src, dst };
-                if !delta.v4.flows.count(&pair, id, summary.ip_bytes, arrival) {
-                    let pair_hash = delta.expect(&summary.endpoints);
-                    self.v4.push(Packet::new(pair, pair_hash, id, summary, arrival));
+                if delta.v4.flows.count(&pair, id, summary.ip_bytes, arrival) {
+                    return false;
                 }
+                let pair_hash = delta.expect(&summary.endpoints);
+                self.v4.push(Packet::new(pair, pair_hash, id, summary, arrival));
+                self.v4.len() >= TOGETHER
             }
             Endpoints::V6 { src, dst } => {
                 let pair = V6Pair { src, dst };
-                if !delta.v6.flows.count(&pair, id, summary.ip_bytes, arrival) {
-                    let pair_hash = delta.expect(&summary.endpoints);
-                    self.v6.push(Packet::new(pair, pair_hash, id, summary, arrival));
+                if delta.v6.flows.count(&pair, id, summary.ip_bytes, arrival) {
+                    return false;
                 }
+                let pair_hash = delta.expect(&summary.endpoints);
+                self.v6.push(Packet::new(pair, pair_hash, id, summary, arrival));
+                self.v6.len() >= TOGETHER
             }
         }
-    }
-
-    /// Whether it is time to count them: for another one memory would have to be taken.
-    #[inline(always)]
-    pub fn is_full(&self) -> bool {
-        self.v4.len() >= TOGETHER || self.v6.len() >= TOGETHER
     }
 }
 

@@ -147,7 +147,8 @@ impl Delta {
 
     fn take_one(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos, purpose: Purpose) {
         let mut decoded = Decoded::default();
-        decoded.push(self, summary, Arrival { crossing, seen_at, purpose });
+        // Whether it is enough or not.
+        let _ = decoded.push(self, summary, Arrival { crossing, seen_at, purpose });
         self.take_all(&mut decoded);
         self.close();
     }
@@ -404,7 +405,12 @@ mod tests {
             let mut decoded = Decoded::default();
             for src in [1, 2, 3] {
                 let packet = udp(src, 9, 40 + u32::from(src));
-                decoded.push(&mut delta, &packet, Arrival { seen_at: UnixNanos(1), ..Arrival::default() });
+                let is_full = decoded.push(
+                    &mut delta,
+                    &packet,
+                    Arrival { seen_at: UnixNanos(1), ..Arrival::default() },
+                );
+                assert!(!is_full);
             }
             // No two pairs of IPv4 hosts do, but those of IPv6 hosts may.
             decoded.v4.iter_mut().for_each(|packet| packet.pair_hash = 0x0123_4567_89ab_cdef);
@@ -516,7 +522,8 @@ mod tests {
                     } else {
                         Summary { transport: Transport::Ports { src_port: 7, dst_port }, ..udp(src, 9, 40) }
                     };
-                    decoded.push(&mut delta, &packet, Arrival { seen_at: UnixNanos(1), ..Arrival::default() });
+                    let arrival = Arrival { seen_at: UnixNanos(1), ..Arrival::default() };
+                    prop_assert!(!decoded.push(&mut delta, &packet, arrival), "it has room for twenty");
                     let port = (src, packet.protocol, dst_port);
                     // Nobody speaks to port 0; a SYN says that it does.
                     if (is_syn || dst_port != 0) && !model.contains(&port) {
@@ -554,7 +561,8 @@ mod tests {
                         let purpose =
                             Purpose { is_evidence: n.is_multiple_of(7), is_received: n.is_multiple_of(2) };
                         let seen_at = UnixNanos(at);
-                        decoded.push(delta, &packet(n), Arrival { crossing, seen_at, purpose });
+                        let is_full = decoded.push(delta, &packet(n), Arrival { crossing, seen_at, purpose });
+                        prop_assert!(!is_full, "it has room for forty");
                     }
                     delta.take_all(&mut decoded);
                 }
@@ -588,8 +596,8 @@ mod tests {
                 deltas[1].close();
                 for (delta, decoded) in deltas.iter_mut().zip(&mut decoded) {
                     let crossing = delta.crossing(*ifindex, Direction::Entering);
-                    decoded.push(delta, summary, Arrival { crossing, seen_at, purpose });
-                    if ends_tick || at % batch == 0 {
+                    let is_full = decoded.push(delta, summary, Arrival { crossing, seen_at, purpose });
+                    if is_full || ends_tick || at % batch == 0 {
                         delta.take_all(decoded);
                     }
                 }

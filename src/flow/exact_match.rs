@@ -25,6 +25,8 @@ pub(super) struct ExactMatch<P> {
     factor: u64,
     /// The latest of the packets that were looked for.
     latest_at: UnixNanos,
+    /// Packets to be noted until it shows whether this is of use here.
+    notes_left: usize,
 }
 
 /// Two flows that share a hash; a third one has to do without while both of them are more than a single packet.
@@ -62,6 +64,7 @@ impl<P: PairKey> ExactMatch<P> {
             shift: u64::BITS - bits,
             factor: seed.of("flows") | 1,
             latest_at: UnixNanos(0),
+            notes_left: 2 << bits,
         }
     }
 
@@ -97,7 +100,7 @@ impl<P: PairKey> ExactMatch<P> {
     #[inline(always)]
     pub(super) fn note(&mut self, packet: &Packet<P>, row: u32) {
         let Packet { pair, id, crossing, .. } = *packet;
-        if !id.is_some() {
+        if !id.is_some() || self.notes_left == 0 {
             return;
         }
         let at = self.bucket_of(&pair, id);
@@ -109,12 +112,33 @@ impl<P: PairKey> ExactMatch<P> {
             }
             *flow = Flow { pair, id, crossing, row, packets: 0, ip_bytes: 0 };
         }
+        self.notes_left -= 1;
+        if self.notes_left == 0 {
+            self.judge();
+        }
+    }
+
+    /// Looks whether so many notes were of use. A million flows in turn would only cost time here: there are no notes any
+    /// more then, and nobody looks for them, before the next tick.
+    #[cold]
+    fn judge(&mut self) {
+        let counted = self.buckets.iter().flat_map(|Bucket(flows)| flows).map(|flow| u64::from(flow.packets));
+        if counted.sum::<u64>() < (self.places() / PLACES_PER_USE) as u64 {
+            // No packet is later than that.
+            self.latest_at = UnixNanos(u64::MAX);
+        } else {
+            self.notes_left = usize::MAX;
+        }
+    }
+
+    fn places(&self) -> usize {
+        self.buckets.len() * 2
     }
 
     /// Takes all flows out.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Flow<P>> {
-        let Self { buckets, used, latest_at, .. } = self;
-        *latest_at = UnixNanos(0);
+        (self.latest_at, self.notes_left) = (UnixNanos(0), self.places());
+        let Self { buckets, used, .. } = self;
         used.drain(..).filter_map(|at| {
             let Bucket(flows) = buckets.get_mut(at as usize)?;
             let flow = flows.iter_mut().find(|flow| flow.id != FlowId::NONE)?;
@@ -187,6 +211,8 @@ impl FlowId {
 
 /// Pairs of a delta for each bucket, and most buckets: of IPv4 they are as many bytes as a second-level cache spares.
 const PAIRS_PER_BUCKET: usize = 32;
+/// So few packets are counted here for as many notes as there are places, that it is not worth it.
+const PLACES_PER_USE: usize = 4;
 /// A bucket is chosen by a bit at least.
 const BUCKETS_MIN: usize = 2;
 const BUCKETS_MAX: usize = 1 << 11;
