@@ -33,7 +33,7 @@ fn account(criterion: &mut Criterion) {
                 || (),
                 |()| {
                     for summary in &summaries {
-                        if decoded.push(&mut delta, black_box(summary), ARRIVAL) {
+                        if decoded.push(&delta, black_box(summary), ARRIVAL) {
                             delta.take_all(&mut decoded);
                         }
                     }

@@ -80,7 +80,7 @@ fn a_million_packets_take_no_memory() {
         let summary = decode(&frame).expect("a packet");
         let crossing = delta.crossing(frame.ifindex, frame.direction);
         let purpose = Purpose { is_evidence: n.is_multiple_of(11), is_received: n.is_multiple_of(2) };
-        if !decoded.push(&mut delta, &summary, Arrival { crossing, seen_at: frame.seen_at, purpose }) {
+        if !decoded.push(&delta, &summary, Arrival { crossing, seen_at: frame.seen_at, purpose }) {
             continue;
         }
         delta.take_all(&mut decoded);

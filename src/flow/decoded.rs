@@ -1,7 +1,7 @@
 //! Decoded packets on their way into a delta.
 //!
-//! What a packet says about who began is read here, where its shape is known: this is compiled into each of the short
-//! cuts of [`decode_into`](crate::packet::decode_into), and most of it comes to nothing there.
+//! Nearly every packet is plain: its flow and its length are all that there is to say of it, and all that is kept until
+//! somebody looks whether the flow is known. What else it says, about who began, is read where that is not so.
 
 use crate::packet::{Endpoints, Summary, Transport};
 use crate::time::UnixNanos;
@@ -9,8 +9,9 @@ use crate::time::UnixNanos;
 use super::contact::{Opening, opening};
 use super::delta::Delta;
 use super::exact_match::FlowId;
+use super::family::{Family, How};
 use super::interfaces::Crossing;
-use super::pair_key::{PortOf, V4Pair, V6Pair};
+use super::pair_key::{PairKey, PortOf, V4Pair, V6Pair};
 use super::signs::{Signs, signs};
 use super::table::Place;
 
@@ -19,10 +20,19 @@ use super::table::Place;
 const TOGETHER: usize = 64;
 
 /// Decoded packets, to be counted together by [`Delta::take_all`].
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Decoded {
-    pub(super) v4: Vec<Packet<V4Pair>>,
-    pub(super) v6: Vec<Packet<V6Pair>>,
+    pub(super) v4: Gathered<V4Pair>,
+    pub(super) v6: Gathered<V6Pair>,
+}
+
+/// Those of one family.
+#[derive(Debug)]
+pub(super) struct Gathered<P> {
+    /// Of which the exact-match cache may know all that they say.
+    pub(super) plain: Vec<Plain<P>>,
+    /// To be counted the long way. There is room for as many that turn out to be unknown.
+    pub(super) packets: Vec<Packet<P>>,
 }
 
 /// How a packet came here.
@@ -45,40 +55,64 @@ pub struct Purpose {
     pub is_received: bool,
 }
 
-impl Default for Decoded {
-    fn default() -> Self {
-        Self { v4: Vec::with_capacity(TOGETHER), v6: Vec::with_capacity(TOGETHER) }
+impl Decoded {
+    /// Takes a packet, to be counted by `delta`, which has its memory be fetched. Gives whether it is time to count those
+    /// that were taken: for another one memory would have to be taken.
+    #[inline(always)]
+    #[must_use]
+    pub fn push(&mut self, delta: &Delta, summary: &Summary, arrival: Arrival) -> bool {
+        let Delta { v4, v6, how, .. } = delta;
+        match summary.endpoints {
+            Endpoints::V4 { src, dst } => self.v4.push(v4, V4Pair { src, dst }, summary, arrival, how),
+            Endpoints::V6 { src, dst } => self.v6.push(v6, V6Pair { src, dst }, summary, arrival, how),
+        }
     }
 }
 
-impl Decoded {
-    /// Takes a packet, to be counted by `delta`, which has its memory be fetched; or has it counted there at once, where all
-    /// that it says is known. Gives whether it is time to count those that were taken: for another one memory would have to
-    /// be taken.
+impl<P: PairKey> Gathered<P> {
     #[inline(always)]
-    #[must_use]
-    pub fn push(&mut self, delta: &mut Delta, summary: &Summary, arrival: Arrival) -> bool {
-        let id = FlowId::new(summary, arrival.purpose);
-        match summary.endpoints {
-            Endpoints::V4 { src, dst } => {
-                let pair = V4Pair { src, dst };
-                if delta.v4.flows.count(&pair, id, summary.ip_bytes, arrival) {
-                    return false;
-                }
-                let pair_hash = delta.expect(&summary.endpoints);
-                self.v4.push(Packet::new(pair, pair_hash, id, summary, arrival));
-                self.v4.len() >= TOGETHER
+    fn push(&mut self, family: &Family<P>, pair: P, summary: &Summary, arrival: Arrival, how: &How) -> bool {
+        let Arrival { crossing, seen_at, purpose } = arrival;
+        match FlowId::new(summary, purpose) {
+            Some(id) => {
+                family.flows.prefetch(&pair, id);
+                self.plain.push(Plain { pair, id, seen_at, ip_bytes: summary.ip_bytes, crossing });
+                self.plain.len() >= TOGETHER
             }
-            Endpoints::V6 { src, dst } => {
-                let pair = V6Pair { src, dst };
-                if delta.v6.flows.count(&pair, id, summary.ip_bytes, arrival) {
-                    return false;
-                }
-                let pair_hash = delta.expect(&summary.endpoints);
-                self.v6.push(Packet::new(pair, pair_hash, id, summary, arrival));
-                self.v6.len() >= TOGETHER
+            None => {
+                let pair_hash = family.expect(&pair, how);
+                self.packets.push(Packet::new(pair, pair_hash, None, summary, arrival));
+                self.packets.len() >= TOGETHER
             }
         }
+    }
+}
+
+impl<P> Default for Gathered<P> {
+    fn default() -> Self {
+        Self { plain: Vec::with_capacity(TOGETHER), packets: Vec::with_capacity(2 * TOGETHER) }
+    }
+}
+
+/// A decoded packet that says nothing but its flow and its length: half of a cache line, of IPv4.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plain<P> {
+    pub(super) pair: P,
+    pub(super) id: FlowId,
+    pub(super) seen_at: UnixNanos,
+    pub(super) ip_bytes: u32,
+    pub(super) crossing: Crossing,
+}
+
+const _: () = assert!(size_of::<Plain<V4Pair>>() == 32);
+
+impl<P: PairKey> Plain<P> {
+    /// The packet as it was decoded.
+    #[inline(always)]
+    pub(super) fn packet(&self, pair_hash: u64) -> Packet<P> {
+        let Self { pair, id, seen_at, ip_bytes, crossing } = *self;
+        let arrival = Arrival { crossing, seen_at, purpose: id.purpose() };
+        Packet::new(pair, pair_hash, Some(id), &id.summary(pair.endpoints(), ip_bytes), arrival)
     }
 }
 
@@ -89,7 +123,8 @@ pub(super) struct Packet<P> {
     pub(super) pair_hash: u64,
     pub(super) seen_at: UnixNanos,
     pub(super) word: Word,
-    pub(super) id: FlowId,
+    /// Where it is plain.
+    pub(super) id: Option<FlowId>,
     pub(super) segments: u32,
     pub(super) ip_bytes: u32,
     pub(super) crossing: Crossing,
@@ -153,7 +188,13 @@ impl Word {
 
 impl<P: Copy> Packet<P> {
     #[inline(always)]
-    fn new(pair: P, pair_hash: u64, id: FlowId, summary: &Summary, arrival: Arrival) -> Self {
+    pub(super) fn new(
+        pair: P,
+        pair_hash: u64,
+        id: Option<FlowId>,
+        summary: &Summary,
+        arrival: Arrival,
+    ) -> Self {
         let Arrival { crossing, seen_at, purpose } = arrival;
         let Summary { segments, ip_bytes, protocol, length_mismatch, segments_unknown, .. } = *summary;
         let ports = match summary.transport {

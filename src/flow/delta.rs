@@ -4,14 +4,14 @@
 //! delta never grows: its tables refuse what they have no room for, and the totals count it all the same.
 //!
 //! IPv4 and IPv6 have tables of their own, so that a row of the one is a cache line. Packets of a family are counted many
-//! at a time ([`Delta::take_all`]): first all of them find their places, then all are added, and memory is fetched ahead
-//! of both.
+//! at a time ([`Delta::take_all`]): those that say nothing new in the exact-match cache, until the delta is closed; of the
+//! others, first all find their places, then all are added. Memory is fetched ahead of each step.
 
 use crate::packet::{Direction, Endpoints, Quoted, Skip, Summary};
 use crate::time::{Moment, UnixNanos};
 
 use super::contacted::PortMix;
-use super::decoded::{Arrival, Decoded, Packet, Purpose};
+use super::decoded::{Arrival, Decoded, Gathered, Packet, Purpose};
 use super::exact_match::Flow;
 use super::family::{Family, How, Rows};
 use super::hash::Seed;
@@ -33,7 +33,7 @@ pub struct Delta {
     pub handed_over_at: Moment,
     /// Something began or was lost in it that hides who spoke first: a new interface, a burst of drops.
     pub is_disturbed: bool,
-    how: How,
+    pub(super) how: How,
 }
 
 /// Room in one delta.
@@ -95,20 +95,8 @@ impl Delta {
         self.totals.interfaces.crossing(ifindex, direction)
     }
 
-    /// The hash of a pair, whose place it has fetched.
-    #[inline(always)]
-    pub(super) fn expect(&self, endpoints: &Endpoints) -> u64 {
-        let hash = self.how.seed.pair(endpoints);
-        match endpoints {
-            Endpoints::V4 { .. } => self.v4.pairs.prefetch(hash),
-            Endpoints::V6 { .. } => self.v6.pairs.prefetch(hash),
-        }
-        hash
-    }
-
-    /// Takes packets, those of a family in the order in which they came, and leaves none behind. What is counted elsewhere
-    /// is evidence of who spoke first and what was answered, and its frame counts as skipped, as [`Skip::Leaving`]:
-    /// behind NAT it alone names the client.
+    /// Takes packets, and leaves none behind. What is counted elsewhere is evidence of who spoke first and what was
+    /// answered, and its frame counts as skipped, as [`Skip::Leaving`]: behind NAT it alone names the client.
     ///
     /// Together they cost less than one by one, as long as they stay in the first-level cache.
     #[inline]
@@ -116,8 +104,6 @@ impl Delta {
         let Self { v4, v6, totals, how, .. } = self;
         totals.take(v4, &mut decoded.v4, how);
         totals.take(v6, &mut decoded.v6, how);
-        decoded.v4.clear();
-        decoded.v6.clear();
     }
 
     /// Adds to the rows and sums what packets counted that were known through and through. Before it, a row may have too
@@ -155,7 +141,7 @@ impl Delta {
 
     /// Counts what the destination of a packet receives by it. The frame itself is counted or skipped besides.
     pub fn receive(&mut self, summary: &Summary) {
-        let hash = self.expect(&summary.endpoints);
+        let hash = self.how.seed.pair(&summary.endpoints);
         let pair = match summary.endpoints {
             Endpoints::V4 { src, dst } => self.v4.pairs.entry(hash, V4Pair { src, dst }),
             Endpoints::V6 { src, dst } => self.v6.pairs.entry(hash, V6Pair { src, dst }),
@@ -266,10 +252,11 @@ struct Totals {
 impl Totals {
     /// Counts packets of a family in its rows and here.
     #[inline(always)]
-    fn take<P: PairKey>(&mut self, family: &mut Family<P>, packets: &mut [Packet<P>], how: &How) {
-        family.place_all(packets, how);
+    fn take<P: PairKey>(&mut self, family: &mut Family<P>, gathered: &mut Gathered<P>, how: &How) {
+        family.sift(gathered, how);
+        family.place_all(&mut gathered.packets, how);
         let mut crossed = Crossed::default();
-        for packet in packets.iter() {
+        for packet in &gathered.packets {
             if packet.is_evidence() {
                 self.skip(packet.crossing, Skip::Leaving);
                 family.note_evidence(packet, how, &mut self.rest);
@@ -288,6 +275,7 @@ impl Totals {
             family.count(packet, how, &mut self.rest);
         }
         self.count_crossed(&crossed);
+        gathered.packets.clear();
     }
 
     #[inline]
@@ -404,16 +392,13 @@ mod tests {
         for round in 1..4 {
             let mut decoded = Decoded::default();
             for src in [1, 2, 3] {
-                let packet = udp(src, 9, 40 + u32::from(src));
-                let is_full = decoded.push(
-                    &mut delta,
-                    &packet,
-                    Arrival { seen_at: UnixNanos(1), ..Arrival::default() },
-                );
-                assert!(!is_full);
+                // Odd, so that it is counted the long way.
+                let packet = Summary { length_mismatch: true, ..udp(src, 9, 40 + u32::from(src)) };
+                let arrival = Arrival { seen_at: UnixNanos(1), ..Arrival::default() };
+                assert!(!decoded.push(&delta, &packet, arrival), "it has room for three");
             }
             // No two pairs of IPv4 hosts do, but those of IPv6 hosts may.
-            decoded.v4.iter_mut().for_each(|packet| packet.pair_hash = 0x0123_4567_89ab_cdef);
+            decoded.v4.packets.iter_mut().for_each(|packet| packet.pair_hash = 0x0123_4567_89ab_cdef);
             delta.take_all(&mut decoded);
             delta.close();
             let sums = delta.pairs_v4().iter().map(|row| (row.key.src.octets()[3], row.value.ip_bytes));
@@ -523,7 +508,7 @@ mod tests {
                         Summary { transport: Transport::Ports { src_port: 7, dst_port }, ..udp(src, 9, 40) }
                     };
                     let arrival = Arrival { seen_at: UnixNanos(1), ..Arrival::default() };
-                    prop_assert!(!decoded.push(&mut delta, &packet, arrival), "it has room for twenty");
+                    prop_assert!(!decoded.push(&delta, &packet, arrival), "it has room for twenty");
                     let port = (src, packet.protocol, dst_port);
                     // Nobody speaks to port 0; a SYN says that it does.
                     if (is_syn || dst_port != 0) && !model.contains(&port) {

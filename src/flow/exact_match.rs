@@ -5,10 +5,13 @@
 //! nor noted any further; what they add up to goes into the rows when the delta is closed. A flow comes in here once a
 //! packet of it was counted in full and every table had room for what it says.
 
-use crate::packet::{Summary, TcpFlags, Transport};
+use std::num::NonZeroU64;
+
+use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
+use crate::sys::prefetch::prefetch;
 use crate::time::UnixNanos;
 
-use super::decoded::{Arrival, Packet, Purpose};
+use super::decoded::{Packet, Plain, Purpose};
 use super::hash::Seed;
 use super::interfaces::Crossing;
 use super::pair_key::{PairKey, V4Pair, V6Pair};
@@ -38,12 +41,19 @@ struct Bucket<P>([Flow<P>; 2]);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flow<P> {
     pair: P,
-    pub(super) id: FlowId,
+    id: Option<FlowId>,
     pub(super) crossing: Crossing,
     /// The row of its pair.
     pub(super) row: u32,
     pub(super) packets: u32,
     pub(super) ip_bytes: u32,
+}
+
+impl<P> Flow<P> {
+    /// Whether the destination receives its packets, which is counted besides.
+    pub(super) fn is_received(&self) -> bool {
+        self.id.is_some_and(|id| id.purpose().is_received)
+    }
 }
 
 impl<P: PairKey> ExactMatch<P> {
@@ -52,7 +62,7 @@ impl<P: PairKey> ExactMatch<P> {
         let bits = (pairs_max / PAIRS_PER_BUCKET).clamp(BUCKETS_MIN, BUCKETS_MAX).ilog2();
         let none = Flow {
             pair: P::UNSPECIFIED,
-            id: FlowId::NONE,
+            id: None,
             crossing: Crossing::ELSEWHERE,
             row: 0,
             packets: 0,
@@ -68,49 +78,53 @@ impl<P: PairKey> ExactMatch<P> {
         }
     }
 
+    /// Has the places be fetched where a flow may be.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, pair: &P, id: FlowId) {
+        if let Some(bucket) = self.buckets.get(self.bucket_of(pair, id)) {
+            prefetch(bucket);
+        }
+    }
+
     /// Counts a packet, if it says nothing but what is known; otherwise it remains to be counted.
     ///
     /// What is known goes for packets that are no earlier than those it is known from: who spoke first is a matter of
     /// time.
     #[inline(always)]
-    pub(super) fn count(&mut self, pair: &P, id: FlowId, ip_bytes: u32, arrival: Arrival) -> bool {
-        let Arrival { crossing, seen_at, .. } = arrival;
-        if seen_at < self.latest_at || !id.is_some() {
+    pub(super) fn count(&mut self, packet: &Plain<P>) -> bool {
+        let Plain { pair, id, seen_at, ip_bytes, crossing } = *packet;
+        if seen_at < self.latest_at {
             return false;
         }
         self.latest_at = seen_at;
-        let at = self.bucket_of(pair, id);
+        let at = self.bucket_of(&pair, id);
         let Some(Bucket(flows)) = self.buckets.get_mut(at) else { return false };
-        for flow in flows {
-            if flow.id == id && flow.pair == *pair && flow.crossing == crossing {
-                // What is more than 32 bits hold is counted the long way: 4 GiB in a tick.
-                let (Some(packets), Some(ip_bytes)) =
-                    (flow.packets.checked_add(1), flow.ip_bytes.checked_add(ip_bytes))
-                else {
-                    return false;
-                };
-                (flow.packets, flow.ip_bytes) = (packets, ip_bytes);
-                return true;
-            }
-        }
-        false
+        let is_it =
+            |flow: &&mut Flow<P>| flow.id == Some(id) && flow.pair == pair && flow.crossing == crossing;
+        let Some(flow) = flows.iter_mut().find(is_it) else { return false };
+        // What is more than 32 bits hold is counted the long way: 4 GiB in a tick.
+        let (Some(packets), Some(ip_bytes)) =
+            (flow.packets.checked_add(1), flow.ip_bytes.checked_add(ip_bytes))
+        else {
+            return false;
+        };
+        (flow.packets, flow.ip_bytes) = (packets, ip_bytes);
+        true
     }
 
     /// Takes a packet in that was counted in full, all of what it says being known in or by way of that row of its pair.
     #[inline(always)]
     pub(super) fn note(&mut self, packet: &Packet<P>, row: u32) {
-        let Packet { pair, id, crossing, .. } = *packet;
-        if !id.is_some() || self.notes_left == 0 {
-            return;
-        }
+        let Packet { pair, crossing, .. } = *packet;
+        let Some(id) = packet.id.filter(|_| self.notes_left > 0) else { return };
         let at = self.bucket_of(&pair, id);
         let Some(Bucket(flows)) = self.buckets.get_mut(at) else { return };
         if let Some(flow) = flows.iter_mut().find(|flow| flow.packets == 0) {
-            if flow.id == FlowId::NONE {
+            if flow.id.is_none() {
                 // It fits: there are far fewer buckets. Nor does it grow: each place in a bucket comes to it once.
                 self.used.push(at as u32);
             }
-            *flow = Flow { pair, id, crossing, row, packets: 0, ip_bytes: 0 };
+            *flow = Flow { pair, id: Some(id), crossing, row, packets: 0, ip_bytes: 0 };
         }
         self.notes_left -= 1;
         if self.notes_left == 0 {
@@ -141,9 +155,9 @@ impl<P: PairKey> ExactMatch<P> {
         let Self { buckets, used, .. } = self;
         used.drain(..).filter_map(|at| {
             let Bucket(flows) = buckets.get_mut(at as usize)?;
-            let flow = flows.iter_mut().find(|flow| flow.id != FlowId::NONE)?;
+            let flow = flows.iter_mut().find(|flow| flow.id.is_some())?;
             let taken = *flow;
-            flow.id = FlowId::NONE;
+            flow.id = None;
             flow.packets = 0;
             Some(taken)
         })
@@ -156,7 +170,7 @@ impl<P: PairKey> ExactMatch<P> {
 
     #[inline(always)]
     fn bucket_of(&self, pair: &P, id: FlowId) -> usize {
-        let mixed = (pair.fold().wrapping_mul(self.factor) ^ id.0).wrapping_mul(self.factor);
+        let mixed = (pair.fold().wrapping_mul(self.factor) ^ id.0.get()).wrapping_mul(self.factor);
         (mixed >> self.shift) as usize
     }
 }
@@ -164,48 +178,55 @@ impl<P: PairKey> ExactMatch<P> {
 /// All that a packet says beside its hosts and its length, as one number, where there is nothing unusual to it.
 ///
 /// ```text
-/// | 63: it is one | 49: it is received | 48: it is bare | 40: TCP flags | 32: protocol | 16: source port | 0: destination port |
+/// | 63: 1 | 50: it is of TCP | 49: received | 48: bare | 40: TCP flags | 32: protocol | 16: source port | 0: destination port |
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FlowId(u64);
+pub(super) struct FlowId(NonZeroU64);
 
 impl FlowId {
-    /// The packet is to be counted the long way.
-    const NONE: Self = Self(0);
+    const ONE: NonZeroU64 = NonZeroU64::new(1 << 63).expect("it is not 0");
+    const OF_TCP: u64 = 1 << 50;
+    const RECEIVED: u64 = 1 << 49;
+    const BARE: u64 = 1 << 48;
 
-    const SOME: u64 = 1 << 63;
-    const RECEIVED: u32 = 49;
-    const BARE: u32 = 48;
-    const TCP_FLAGS: u32 = 40;
-
-    /// What [`signs`](super::signs()) and [`opening`](super::opening()) go by, and how it is counted. Beside TCP and UDP there
-    /// are too few packets to make them fast.
+    /// What [`signs`](super::signs()) and [`opening`](super::opening()) go by, and how it is counted. Beside TCP and UDP
+    /// there are too few packets to make them fast.
     #[inline(always)]
-    pub(super) fn new(summary: &Summary, purpose: Purpose) -> Self {
+    pub(super) fn new(summary: &Summary, purpose: Purpose) -> Option<Self> {
         let (src_port, dst_port, of_tcp) = match summary.transport {
             Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags(flags)) } => {
-                let is_bare = u64::from(is_bare(summary)) << Self::BARE;
-                (src_port, dst_port, u64::from(flags) << Self::TCP_FLAGS | is_bare)
+                let is_bare = if is_bare(summary) { Self::BARE } else { 0 };
+                (src_port, dst_port, Self::OF_TCP | is_bare | u64::from(flags) << 40)
             }
             Transport::Ports { src_port, dst_port } => (src_port, dst_port, 0),
-            _ => return Self::NONE,
+            _ => return None,
         };
         if purpose.is_evidence || summary.is_odd() {
-            return Self::NONE;
+            return None;
         }
         let ports = u64::from(src_port) << 16 | u64::from(dst_port);
         let protocol = u64::from(summary.protocol) << 32;
-        Self(Self::SOME | u64::from(purpose.is_received) << Self::RECEIVED | of_tcp | protocol | ports)
+        let received = if purpose.is_received { Self::RECEIVED } else { 0 };
+        Some(Self(Self::ONE | (received | of_tcp | protocol | ports)))
     }
 
+    /// What it was made of. What is bare is so by its length.
     #[inline(always)]
-    fn is_some(self) -> bool {
-        self != Self::NONE
+    pub(super) fn summary(self, endpoints: Endpoints, ip_bytes: u32) -> Summary {
+        let bits = self.0.get();
+        let (src_port, dst_port) = ((bits >> 16) as u16, bits as u16);
+        let transport = if bits & Self::OF_TCP != 0 {
+            Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags((bits >> 40) as u8)) }
+        } else {
+            Transport::Ports { src_port, dst_port }
+        };
+        Summary::plain(endpoints, ip_bytes, (bits >> 32) as u8, transport)
     }
 
+    /// What it was taken for.
     #[inline(always)]
-    pub(super) fn is_received(self) -> bool {
-        self.0 >> Self::RECEIVED & 1 == 1
+    pub(super) fn purpose(self) -> Purpose {
+        Purpose { is_evidence: false, is_received: self.0.get() & Self::RECEIVED != 0 }
     }
 }
 
@@ -224,3 +245,93 @@ pub(super) const FLOW_BYTES_PER_PAIR: u64 = {
 };
 
 const _: () = assert!(size_of::<Bucket<V4Pair>>() == 64);
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const COUNTED: Purpose = Purpose { is_evidence: false, is_received: false };
+
+    fn endpoints(n: u32) -> Endpoints {
+        Endpoints::V4 { src: n.into(), dst: Ipv4Addr::LOCALHOST }
+    }
+
+    fn plain(n: u32, ip_bytes: u32) -> Plain<V4Pair> {
+        let transport = Transport::Ports { src_port: 7, dst_port: 53 };
+        let summary = Summary::plain(endpoints(n), ip_bytes, 17, transport);
+        let id = FlowId::new(&summary, COUNTED).expect("it is plain");
+        let pair = V4Pair { src: n.into(), dst: Ipv4Addr::LOCALHOST };
+        Plain { pair, id, seen_at: UnixNanos(9), ip_bytes, crossing: Crossing::ELSEWHERE }
+    }
+
+    #[test]
+    fn an_id_says_all_that_it_was_made_of() {
+        let v6 = Endpoints::V6 { src: 1u128.into(), dst: 2u128.into() };
+        let (src_port, dst_port) = (0xfedc, 0x0123);
+        let tcp = (0..=u8::MAX)
+            .map(|flags| (6, Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags(flags)) }));
+        let others = [17, 33, 136, 255].map(|protocol| (protocol, Transport::Ports { src_port, dst_port }));
+        for (protocol, transport) in tcp.chain(others) {
+            for (endpoints, ip_bytes) in [(endpoints(1), 40), (endpoints(1), 1500), (v6, 60), (v6, u32::MAX)]
+            {
+                for is_received in [false, true] {
+                    let summary = Summary::plain(endpoints, ip_bytes, protocol, transport);
+                    let purpose = Purpose { is_evidence: false, is_received };
+                    let id = FlowId::new(&summary, purpose).expect("it is plain");
+                    assert_eq!((id.summary(endpoints, ip_bytes), id.purpose()), (summary, purpose));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_unusual_has_no_id() {
+        let transport = Transport::Ports { src_port: 7, dst_port: 53 };
+        let plain = Summary::plain(endpoints(1), 40, 17, transport);
+        let cut = Transport::Tcp { src_port: 7, dst_port: 53, flags: None };
+        for summary in [
+            Summary { segments: 2, ..plain },
+            Summary { segments_unknown: true, ..plain },
+            Summary { length_mismatch: true, ..plain },
+            Summary { protocol: 6, transport: cut, ..plain },
+            Summary { protocol: 1, transport: Transport::Icmp { kind: 8 }, ..plain },
+            Summary { transport: Transport::LaterFragment, ..plain },
+            Summary { protocol: 47, transport: Transport::Other, ..plain },
+        ] {
+            assert_eq!(FlowId::new(&summary, COUNTED), None, "{summary:?}");
+        }
+        assert_eq!(FlowId::new(&plain, Purpose { is_evidence: true, ..COUNTED }), None);
+    }
+
+    #[test]
+    fn more_than_a_flow_has_bits_for_is_counted_the_long_way() {
+        let mut flows = ExactMatch::new(64, &Seed::default());
+        flows.note(&plain(1, 40).packet(0), 3);
+        assert!(flows.count(&plain(1, u32::MAX - 40)));
+        assert!(!flows.count(&plain(1, 41)), "it would overflow");
+        assert!(flows.count(&plain(1, 40)), "up to the last byte");
+        let counted: Vec<_> = flows.drain().map(|flow| (flow.row, flow.packets, flow.ip_bytes)).collect();
+        assert_eq!(counted, [(3, 2, u32::MAX)]);
+        assert!(flows.is_empty() && !flows.count(&plain(1, 40)));
+    }
+
+    #[test]
+    fn it_is_given_up_for_a_tick_in_which_no_flow_comes_again() {
+        let mut flows = ExactMatch::new(1 << 10, &Seed::default());
+        let places = flows.places() as u32;
+        for hits in [0, places / 4] {
+            // One that comes again as often, and as many notes as there are places.
+            for n in 0..places {
+                flows.note(&plain(n, 40).packet(0), n);
+                if n == 0 {
+                    (0..hits).for_each(|_| assert!(flows.count(&plain(0, 40))));
+                }
+            }
+            assert_eq!(flows.count(&plain(0, 40)), hits > 0);
+            let packets: u32 = flows.drain().map(|flow| flow.packets).sum();
+            assert_eq!(packets, if hits > 0 { hits + 1 } else { 0 });
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The tables of one address family: what one packet adds to the row of its pair and to those of its ports.
 
 use super::contacted::PortMix;
-use super::decoded::{Packet, Word};
+use super::decoded::{Gathered, Packet, Word};
 use super::exact_match::{ExactMatch, Flow};
 use super::hash::Seed;
 use super::pair_delta::{FirstWord, PairDelta, PortDelta};
@@ -53,6 +53,24 @@ impl<P: PairKey> Family<P> {
             ports: Table::new(ports_max),
             flows: ExactMatch::new(pairs_max, seed),
             latest_words: Vec::with_capacity(latest_max),
+        }
+    }
+
+    /// The hash of a pair, whose place it has fetched.
+    #[inline(always)]
+    pub(super) fn expect(&self, pair: &P, how: &How) -> u64 {
+        let hash = how.seed.pair(&pair.endpoints());
+        self.pairs.prefetch(hash);
+        hash
+    }
+
+    /// Counts the packets of which all is known; the others are to be counted the long way, as if nobody had looked.
+    #[inline(always)]
+    pub(super) fn sift(&mut self, gathered: &mut Gathered<P>, how: &How) {
+        for plain in gathered.plain.drain(..) {
+            if !self.flows.count(&plain) {
+                gathered.packets.push(plain.packet(self.expect(&plain.pair, how)));
+            }
         }
     }
 
@@ -148,7 +166,7 @@ impl<P: PairKey> Family<P> {
         for flow in flows.drain().filter(|flow| flow.packets > 0) {
             let pair = pairs.value_mut(flow.row);
             pair.count(flow.packets, flow.ip_bytes);
-            if flow.id.is_received() {
+            if flow.is_received() {
                 pair.received_bytes += u64::from(flow.ip_bytes);
             }
             sums(&flow);

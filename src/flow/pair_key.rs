@@ -103,6 +103,7 @@ impl Key for V6Pair {
 }
 
 impl PairKey for V4Pair {
+    #[inline(always)]
     fn endpoints(&self) -> Endpoints {
         Endpoints::V4 { src: self.src, dst: self.dst }
     }
@@ -120,6 +121,7 @@ impl PairKey for V4Pair {
 }
 
 impl PairKey for V6Pair {
+    #[inline(always)]
     fn endpoints(&self) -> Endpoints {
         Endpoints::V6 { src: self.src, dst: self.dst }
     }

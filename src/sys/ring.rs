@@ -249,7 +249,7 @@ pub fn frames_in_block(block: &[u8], preamble: Preamble) -> Frames<'_> {
 }
 
 /// Frames whose description and headers are fetched ahead: the kernel wrote them on another core, as a rule.
-const FRAMES_AHEAD: usize = 6;
+const FRAMES_AHEAD: usize = 12;
 
 impl<'a> Frames<'a> {
     /// Has a frame be fetched that is thought to begin at `at`, if frames are as long as the last one: its description,
