@@ -37,7 +37,7 @@ fn frame(n: u32, draws: &mut Draws) -> Vec<u8> {
     let target = 0xc612_0000 + draws.below(600);
     let client = 0x0a01_0000 + draws.below(3000);
     let port = 1 + draws.below(200) as u16;
-    let packet = match draws.below(10) {
+    let packet = match draws.below(11) {
         0 => v4(scanner, target, TCP, &tcp(40_000, port, 0x02, 0)),
         1 => v4(target, scanner, TCP, &tcp(port, 40_000, 0x14, 0)),
         2 => v4(heavy, target, UDP, &udp(9, 53, 1400)),
@@ -55,18 +55,21 @@ fn frame(n: u32, draws: &mut Draws) -> Vec<u8> {
             let quoted = v4(scanner, target, UDP, &udp(40_000, port, 8));
             v4(0x0a00_0004, scanner, ICMP, &join(&[&[3, 3, 0, 0, 0, 0, 0, 0], &quoted]))
         }
+        9 => v4(scanner, target, ICMP, &[8, 0, 0, 0, 0, 1, 0, 1]),
         _ => return ethernet(0x0806, &[0; 46]),
     };
     ethernet(IPV4, &packet)
 }
 
-/// Frames and their times in microseconds: ten seconds, some stamped too early, a long silence, and two seconds.
+/// Frames and their times in microseconds: ten seconds with a burst, some stamped too early, a long silence, and two
+/// seconds.
 fn traffic() -> Vec<(u64, Vec<u8>)> {
     let mut draws = Draws(7);
     let mut at = 1_790_000_000_000_000;
     (0..FRAMES)
         .map(|n| {
-            at += if n == FRAMES * 5 / 6 { 60_000_000 } else { u64::from(draws.below(400)) };
+            let gap_max = if (FRAMES / 3..FRAMES / 2).contains(&n) { 40 } else { 400 };
+            at += if n == FRAMES * 5 / 6 { 60_000_000 } else { u64::from(draws.below(gap_max)) };
             let early = if draws.below(50) == 0 { 3000 } else { 0 };
             (at - early, frame(n, &mut draws))
         })
@@ -96,7 +99,7 @@ fn rules() -> Rules {
         port_interval: Some(Duration::from_secs(20)),
         chart_bytes_min: 0,
         group_ipv6: Some(64),
-        // So little that some ticks end because they are full.
+        // So little that the ticks of the burst end because they are full.
         memory_bytes_max: 40_000_000,
     };
     let hosts = detect::HostLimits {

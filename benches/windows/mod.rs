@@ -40,6 +40,12 @@ pub(crate) fn delta(pairs: u32) -> Delta {
 
 /// Counts one packet of each of these pairs.
 pub(crate) fn count(delta: &mut Delta, pairs: impl Iterator<Item = u32>, seen_at: UnixNanos) {
+    take(delta, pairs, seen_at);
+    delta.close();
+}
+
+/// The same without closing the delta.
+pub(crate) fn take(delta: &mut Delta, pairs: impl Iterator<Item = u32>, seen_at: UnixNanos) {
     let mut decoded = Decoded::default();
     for pair in pairs {
         if decoded.push(delta, &packets::udp(pair), Arrival { seen_at, ..Arrival::default() }) {
@@ -47,7 +53,6 @@ pub(crate) fn count(delta: &mut Delta, pairs: impl Iterator<Item = u32>, seen_at
         }
     }
     delta.take_all(&mut decoded);
-    delta.close();
 }
 
 /// Windows and deltas that meet must have the same.

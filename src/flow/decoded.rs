@@ -15,7 +15,7 @@ use super::pair_key::{PairKey, PortOf, V4Pair, V6Pair};
 use super::signs::{Signs, signs};
 use super::table::Place;
 
-/// Packets of a family that are decoded before they are counted. They stay in the first-level cache while neither half
+/// Packets of a kind, of a family, that are decoded before they are counted. They stay in the first-level cache while neither half
 /// of the work evicts the other's code, and what they need of the tables has time to arrive.
 const TOGETHER: usize = 64;
 
@@ -31,7 +31,9 @@ pub struct Decoded {
 pub(super) struct Gathered<P> {
     /// Of which the exact-match cache may know all that they say.
     pub(super) plain: Vec<Plain<P>>,
-    /// To be counted the long way. There is room for as many that turn out to be unknown.
+    /// To be counted the long way, each with the number of plain ones before it.
+    pub(super) odd: Vec<(usize, Packet<P>)>,
+    /// All that are counted the long way, in the order in which they came. There is none before those are sifted.
     pub(super) packets: Vec<Packet<P>>,
 }
 
@@ -81,8 +83,9 @@ impl<P: PairKey> Gathered<P> {
             }
             None => {
                 let pair_hash = family.expect(&pair, how);
-                self.packets.push(Packet::new(pair, pair_hash, None, summary, arrival));
-                self.packets.len() >= TOGETHER
+                let packet = Packet::new(pair, pair_hash, None, summary, arrival);
+                self.odd.push((self.plain.len(), packet));
+                self.odd.len() >= TOGETHER
             }
         }
     }
@@ -90,7 +93,8 @@ impl<P: PairKey> Gathered<P> {
 
 impl<P> Default for Gathered<P> {
     fn default() -> Self {
-        Self { plain: Vec::with_capacity(TOGETHER), packets: Vec::with_capacity(2 * TOGETHER) }
+        let (plain, odd) = (Vec::with_capacity(TOGETHER), Vec::with_capacity(TOGETHER));
+        Self { plain, odd, packets: Vec::with_capacity(2 * TOGETHER) }
     }
 }
 

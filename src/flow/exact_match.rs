@@ -26,7 +26,7 @@ pub(super) struct ExactMatch<P> {
     shift: u32,
     /// An odd secret, so that flows which share a bucket are hard to choose. Whoever manages has them counted the long way.
     factor: u64,
-    /// The latest of the packets that were looked for.
+    /// The latest of the packets that were noted; [`NEVER`] once it is given up for this tick.
     latest_at: UnixNanos,
     /// Packets to be noted until it shows whether this is of use here.
     notes_left: usize,
@@ -49,7 +49,12 @@ pub(super) struct Flow<P> {
     pub(super) ip_bytes: u32,
 }
 
-impl<P> Flow<P> {
+impl<P: PairKey> Flow<P> {
+    #[inline(always)]
+    fn is(&self, pair: &P, id: FlowId, crossing: Crossing) -> bool {
+        self.id == Some(id) && self.pair == *pair && self.crossing == crossing
+    }
+
     /// Whether the destination receives its packets, which is counted besides.
     pub(super) fn is_received(&self) -> bool {
         self.id.is_some_and(|id| id.purpose().is_received)
@@ -89,19 +94,16 @@ impl<P: PairKey> ExactMatch<P> {
     /// Counts a packet, if it says nothing but what is known; otherwise it remains to be counted.
     ///
     /// What is known goes for packets that are no earlier than those it is known from: who spoke first is a matter of
-    /// time.
+    /// time. What comes too late for that is counted the long way.
     #[inline(always)]
     pub(super) fn count(&mut self, packet: &Plain<P>) -> bool {
         let Plain { pair, id, seen_at, ip_bytes, crossing } = *packet;
         if seen_at < self.latest_at {
             return false;
         }
-        self.latest_at = seen_at;
         let at = self.bucket_of(&pair, id);
         let Some(Bucket(flows)) = self.buckets.get_mut(at) else { return false };
-        let is_it =
-            |flow: &&mut Flow<P>| flow.id == Some(id) && flow.pair == pair && flow.crossing == crossing;
-        let Some(flow) = flows.iter_mut().find(is_it) else { return false };
+        let Some(flow) = flows.iter_mut().find(|flow| flow.is(&pair, id, crossing)) else { return false };
         // What is more than 32 bits hold is counted the long way: 4 GiB in a tick.
         let (Some(packets), Some(ip_bytes)) =
             (flow.packets.checked_add(1), flow.ip_bytes.checked_add(ip_bytes))
@@ -119,7 +121,15 @@ impl<P: PairKey> ExactMatch<P> {
         let Some(id) = packet.id.filter(|_| self.notes_left > 0) else { return };
         let at = self.bucket_of(&pair, id);
         let Some(Bucket(flows)) = self.buckets.get_mut(at) else { return };
-        if let Some(flow) = flows.iter_mut().find(|flow| flow.packets == 0) {
+        if flows.iter().any(|flow| flow.is(&pair, id, crossing)) {
+            return;
+        }
+        self.latest_at = self.latest_at.max(packet.seen_at);
+        // The empty place first, and then one that was of no use.
+        let [first, second] = flows;
+        let prefers_second = first.packets > 0 || (first.id.is_some() && second.id.is_none());
+        let flow = if prefers_second { second } else { first };
+        if flow.packets == 0 {
             if flow.id.is_none() {
                 // It fits: there are far fewer buckets. Nor does it grow: each place in a bucket comes to it once.
                 self.used.push(at as u32);
@@ -132,14 +142,13 @@ impl<P: PairKey> ExactMatch<P> {
         }
     }
 
-    /// Looks whether so many notes were of use. A million flows in turn would only cost time here: there are no notes any
-    /// more then, and nobody looks for them, before the next tick.
+    /// Looks whether as many notes as there are places were of use. A million flows in turn would only cost time here: there
+    /// are no notes any more then, and nobody looks for them, before the next tick.
     #[cold]
     fn judge(&mut self) {
         let counted = self.buckets.iter().flat_map(|Bucket(flows)| flows).map(|flow| u64::from(flow.packets));
         if counted.sum::<u64>() < (self.places() / PLACES_PER_USE) as u64 {
-            // No packet is later than that.
-            self.latest_at = UnixNanos(u64::MAX);
+            self.latest_at = NEVER;
         } else {
             self.notes_left = usize::MAX;
         }
@@ -232,8 +241,10 @@ impl FlowId {
 
 /// Pairs of a delta for each bucket, and most buckets: of IPv4 they are as many bytes as a second-level cache spares.
 const PAIRS_PER_BUCKET: usize = 32;
-/// So few packets are counted here for as many notes as there are places, that it is not worth it.
+/// Of as many notes at least one packet has to come that is counted here, or they are not worth it.
 const PLACES_PER_USE: usize = 4;
+/// No packet is later than that.
+const NEVER: UnixNanos = UnixNanos(u64::MAX);
 /// A bucket is chosen by a bit at least.
 const BUCKETS_MIN: usize = 2;
 const BUCKETS_MAX: usize = 1 << 11;
@@ -287,6 +298,15 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_segment_is_not_of_the_flow_of_others() {
+        let flags = Some(TcpFlags(TcpFlags::ACK));
+        let transport = Transport::Tcp { src_port: 53, dst_port: 7, flags };
+        let id = |ip_bytes| FlowId::new(&Summary::plain(endpoints(1), ip_bytes, 6, transport), COUNTED);
+        assert_eq!(id(41), id(1500));
+        assert_ne!(id(40), id(41));
+    }
+
+    #[test]
     fn what_is_unusual_has_no_id() {
         let transport = Transport::Ports { src_port: 7, dst_port: 53 };
         let plain = Summary::plain(endpoints(1), 40, 17, transport);
@@ -315,6 +335,40 @@ mod tests {
         let counted: Vec<_> = flows.drain().map(|flow| (flow.row, flow.packets, flow.ip_bytes)).collect();
         assert_eq!(counted, [(3, 2, u32::MAX)]);
         assert!(flows.is_empty() && !flows.count(&plain(1, 40)));
+    }
+
+    #[test]
+    fn two_flows_share_a_bucket_and_a_third_one_waits() {
+        let mut flows = ExactMatch::new(1, &Seed::default());
+        let at = |n: u32| flows.bucket_of(&plain(n, 40).pair, plain(n, 40).id);
+        let mut same = (0..).filter(|&n| at(n) == at(0));
+        let [a, b, c] = [(); 3].map(|()| same.next().expect("there are two buckets"));
+        drop(same);
+        for n in [a, b, a, b] {
+            flows.note(&plain(n, 40).packet(0), n);
+        }
+        assert!(flows.count(&plain(a, 40)) && flows.count(&plain(b, 40)), "neither pushed the other out");
+        flows.note(&plain(c, 40).packet(0), c);
+        assert!(!flows.count(&plain(c, 40)), "both are of use");
+        let mut rows: Vec<_> = flows.drain().map(|flow| flow.row).collect();
+        rows.sort();
+        assert_eq!(rows, [a, b]);
+        for n in [a, b, c] {
+            flows.note(&plain(n, 40).packet(0), n);
+        }
+        assert!(flows.count(&plain(c, 40)), "none was of use so far");
+        assert_eq!(flows.drain().count(), 2);
+    }
+
+    #[test]
+    fn a_packet_from_before_a_flow_was_known_is_counted_the_long_way() {
+        let mut flows = ExactMatch::new(64, &Seed::default());
+        flows.note(&plain(1, 40).packet(0), 3);
+        let early = Plain { seen_at: UnixNanos(8), ..plain(1, 40) };
+        assert!(!flows.count(&early));
+        flows.note(&early.packet(0), 3);
+        assert!(flows.count(&plain(1, 40)));
+        assert_eq!(flows.drain().count(), 1, "it is noted once");
     }
 
     #[test]

@@ -64,14 +64,20 @@ impl<P: PairKey> Family<P> {
         hash
     }
 
-    /// Counts the packets of which all is known; the others are to be counted the long way, as if nobody had looked.
+    /// Counts the packets of which all is known; the others are to be counted the long way, in the order in which they came.
     #[inline(always)]
     pub(super) fn sift(&mut self, gathered: &mut Gathered<P>, how: &How) {
-        for plain in gathered.plain.drain(..) {
+        let Gathered { plain, odd, packets } = gathered;
+        let mut odd = odd.drain(..).peekable();
+        for (at, plain) in plain.drain(..).enumerate() {
+            while let Some((_, packet)) = odd.next_if(|&(before, _)| before <= at) {
+                packets.push(packet);
+            }
             if !self.flows.count(&plain) {
-                gathered.packets.push(plain.packet(self.expect(&plain.pair, how)));
+                packets.push(plain.packet(self.expect(&plain.pair, how)));
             }
         }
+        packets.extend(odd.map(|(_, packet)| packet));
     }
 
     /// Finds the rows of packets that are to be counted, so that they have arrived by then.

@@ -142,7 +142,11 @@ impl Window {
     }
 
     /// Adds what a worker counted to the slot of its hand-over, or to the current one if that is later.
+    ///
+    /// # Panics
+    /// Where the delta is not closed.
     pub fn fold(&mut self, delta: &Delta) {
+        assert!(delta.is_closed(), "some of what it counted is not in its rows");
         let at = delta.handed_over_at;
         self.advance(at);
         self.rates.note(delta.began_at, at);

@@ -8,9 +8,9 @@ use memmap2::{Advice, Mmap, MmapOptions};
 
 /// Bytes of a regular file, as the page cache has them.
 ///
-/// Every page of it was there when it was made: a disk that fails is an error then and no signal later. Whoever cuts the
-/// file short while it is looked at takes pages away, and the system ends this process with `SIGBUS` where it touches
-/// one; so look at small parts, one after the other.
+/// Every page of it was there when it was made, so a disk that fails is an error then. What takes pages away later has the
+/// system end this process with `SIGBUS` where it touches one: whoever cuts the file short, or a disk that fails after the
+/// page had to make room. So look at small parts, one after the other.
 #[derive(Debug)]
 pub struct MappedFile(Mmap);
 
@@ -30,10 +30,10 @@ impl MappedFile {
         }
         let mut options = MmapOptions::new();
         options.offset(offset).len(len);
-        // SAFETY: it is mapped for reading and the pages are the file's own, inside its length. Another process could write
-        // to them meanwhile, which no system call prevents; a byte then has its old or its new value, of which either is
-        // hostile already to whoever parses a capture, and nothing here or there keeps what was true of a byte beside the
-        // byte for longer than a record.
+        // SAFETY: it is mapped for reading, inside the length of the file, and this process does not write to it. That no
+        // other one does is asked of whoever names the file, as it is of every reader that maps: no system call could make
+        // sure of it. Who writes all the same changes bytes under a parser to whom all bytes are hostile already, and who
+        // asks the slice itself for every part that it looks at.
         let mapping = unsafe { options.map(file) }?;
         mapping.advise(Advice::PopulateRead)?;
         Ok(Some(Self(mapping)))

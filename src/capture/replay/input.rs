@@ -83,16 +83,16 @@ impl Input {
 
     /// Leaves the buffer with all that was consumed of it, and goes on in another one.
     pub(super) fn change_buffer(&mut self, other: &mut Buffer) {
-        other.mapped = None;
-        let left = if self.buffer.mapped.is_some() { &[] } else { self.available() };
-        let len = left.len();
-        if other.read.len() < len.max(CHUNK_BYTES) && self.file.is_none() {
-            other.read.resize(len.max(CHUNK_BYTES), 0);
+        let left = self.available();
+        // What is mapped next has it too; but if the file is cut meanwhile, this is all that there is of it.
+        let space = if self.file.is_some() { left.len() } else { left.len().max(CHUNK_BYTES) };
+        if other.read.len() < space {
+            other.read.resize(space, 0);
         }
-        other.read[..len].copy_from_slice(left);
+        other.read[..left.len()].copy_from_slice(left);
+        other.mapped = None;
+        (self.start, self.end) = (0, left.len());
         std::mem::swap(&mut self.buffer, other);
-        // What is left of a part of the file is mapped again.
-        (self.start, self.end) = (0, len);
     }
 
     /// Whether nothing is left, which it reads to find out.
@@ -147,7 +147,7 @@ impl Input {
 
     /// Has a file be read that was mapped so far, behind what is available.
     fn read_from_here(&mut self) -> io::Result<()> {
-        let Some(mut file) = self.file.take() else { return Ok(()) };
+        let Some(file) = &mut self.file else { return Ok(()) };
         let left = self.end - self.start;
         let read_from = self.offset + left as u64;
         // A pipe, which has a path too, cannot be sought in, nor mapped: it is still at its beginning.
@@ -160,7 +160,9 @@ impl Input {
         }
         self.buffer.read.resize(left.max(BUFFER_BYTES), 0);
         (self.start, self.end) = (0, left);
-        self.reader = Box::new(file);
+        if let Some(file) = self.file.take() {
+            self.reader = Box::new(file);
+        }
         Ok(())
     }
 
@@ -220,8 +222,8 @@ const BUFFER_BYTES: usize = 1 << 16;
 /// cache.
 const CHUNK_BYTES: usize = 1 << 19;
 
-/// So much of a file is mapped at once: little enough that it is gone through in less than a millisecond, and enough
-/// for that to cost nothing.
+/// So much of a file is mapped at once, or what a longer record needs: few pages to be taken away by who cuts the file
+/// short, and enough for a system call to cost nothing.
 const MAPPED_BYTES: usize = 1 << 20;
 
 /// Has what lies some records ahead in `bytes` be fetched into the first-level cache.
@@ -295,7 +297,7 @@ mod tests {
             let mut other = Buffer::default();
             for piece in bytes.chunks(MAPPED_BYTES / 3 + 7) {
                 input.require("a piece", piece.len()).unwrap();
-                assert!(input.buffer.mapped.is_some(), "nothing is copied");
+                assert!(input.buffer.mapped.is_some() || !keeps_buffer, "nothing is copied");
                 assert_eq!(&input.available()[..piece.len()], piece);
                 input.consume(piece.len());
                 if !keeps_buffer {
@@ -336,6 +338,20 @@ mod tests {
             matches!(error, ReplayError::CutShort { offset, needed: 9, left: 5, .. } if offset == at),
             "{error}"
         );
+    }
+
+    /// Also if less is left than was gone through, and another thread has the part now.
+    #[test]
+    fn a_file_that_is_cut_before_what_is_at_hand_is_cut_short() {
+        let (mut input, file) = file(&bytes(3 * MAPPED_BYTES));
+        input.require("a piece", 9).unwrap();
+        input.consume(MAPPED_BYTES - 4);
+        let mut other = Buffer::default();
+        input.change_buffer(&mut other);
+        file.set_len(10).unwrap();
+        let error = input.require("a piece", 9).unwrap_err();
+        assert!(matches!(error, ReplayError::CutShort { needed: 9, left: 4, .. }), "{error}");
+        assert!(input.require("a piece", 9).is_err(), "it stays so");
     }
 
     #[test]

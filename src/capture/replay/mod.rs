@@ -17,7 +17,7 @@
 //! All that stands before a fault is lent; then [`ReplayError`] says the file, the byte, what was expected
 //! and the remedy, on every further call. No file makes it panic, nor allocate more than
 //! [`BLOCK_BYTES_MAX`] (and twice that while the buffer grows). A file may grow or be cut short meanwhile: what is there
-//! when it comes to it counts; only who cuts off the megabyte that is being counted ends the process, as
+//! when it comes to it counts; only who cuts off the part that is being counted ends the process, as
 //! [`MappedFile`](crate::sys::mapped_file::MappedFile) says.
 //!
 //! # Sources
@@ -151,7 +151,7 @@ impl Replay {
     }
 }
 
-/// Frames that own their bytes, so that another thread may decode them while the file is read on.
+/// Frames and what holds their bytes, so that another thread may decode them while the file is read on.
 #[derive(Debug, Default)]
 pub struct Chunk {
     buffer: Buffer,
