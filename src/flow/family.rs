@@ -68,16 +68,20 @@ impl<P: PairKey> Family<P> {
     #[inline(always)]
     pub(super) fn sift(&mut self, gathered: &mut Gathered<P>, how: &How) {
         let Gathered { plain, odd, packets } = gathered;
-        let mut odd = odd.drain(..).peekable();
+        // Not by way of an iterator that peeks: it would carry a whole packet along for each one that is looked at.
+        let mut odd_taken = 0;
         for (at, plain) in plain.drain(..).enumerate() {
-            while let Some((_, packet)) = odd.next_if(|&(before, _)| before <= at) {
-                packets.push(packet);
+            while let Some((before, packet)) = odd.get(odd_taken)
+                && *before <= at
+            {
+                packets.push(*packet);
+                odd_taken += 1;
             }
             if !self.flows.count(&plain) {
                 packets.push(plain.packet(self.expect(&plain.pair, how)));
             }
         }
-        packets.extend(odd.map(|(_, packet)| packet));
+        packets.extend(odd.drain(..).skip(odd_taken).map(|(_, packet)| packet));
     }
 
     /// Finds the rows of packets that are to be counted, so that they have arrived by then.
