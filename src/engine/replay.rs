@@ -94,7 +94,6 @@ fn alone(
             for frame in batch.frames() {
                 if let Some(tick) = clock.turn(frame.seen_at) {
                     intake.finish(&mut delta);
-                    delta.close();
                     judge.end(&mut delta, &tick);
                 }
                 intake.take(&batch, &frame, &mut delta);
@@ -105,7 +104,6 @@ fn alone(
     };
     let broken = captures.iter().find_map(|path| replay(path).err());
     if let Some(tick) = clock.end(None) {
-        delta.close();
         judge.end(&mut delta, &tick);
     }
     broken

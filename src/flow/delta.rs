@@ -1,8 +1,8 @@
 //! What one worker counted since its last hand-over.
 //!
 //! Everything in here is a sum, or a first time that merges by minimum, so deltas add up in any order once they are
-//! closed ([`Delta::close`]). A
-//! delta never grows: its tables refuse what they have no room for, and the totals count it all the same.
+//! closed ([`Delta::close`]). A delta never grows: its tables refuse what they have no room for, and the totals count it
+//! all the same.
 //!
 //! IPv4 and IPv6 have tables of their own, so that a row of the one is a cache line. Packets of a family are counted many
 //! at a time ([`Delta::take_all`]): those that say nothing new in the exact-match cache, until the delta is closed; of the

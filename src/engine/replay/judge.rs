@@ -42,6 +42,7 @@ impl Judge {
 
     /// Folds what was counted in a tick, which is then empty, and judges up to the frame that ended it.
     pub(super) fn end(&mut self, delta: &mut Delta, tick: &Tick) {
+        delta.close();
         let Tick { began_at, ended_at, next_at } = *tick;
         if self.now.is_none() {
             self.analyst.begin(began_at);
