@@ -14,6 +14,7 @@ use crate::alert::{Memory, Mute, MuteOrder, Notice, Outlets, Report, Step};
 use crate::capture::KernelView;
 use crate::flow::{AnalystEnd, Delta, Settled};
 use crate::published::Published;
+use crate::sys::allocator;
 use crate::time::{Moment, UnixNanos, monotonic_now, unix_now};
 
 use super::analyst::Analyst;
@@ -210,6 +211,8 @@ impl Merge {
             let report = self.analyst.report(unix_now(), self.kernel_view.read(), self.is_wire_exact);
             let sinks = self.outlets.counters().each().collect();
             self.analyst.retire(self.report.replace(Report { sinks, lag, ..report }));
+            // Now and then, and least where the analyst has much to do.
+            allocator::give_back();
         });
         let took = std::mem::take(&mut turns.report_took) + took;
         turns.reports.is_done(now);

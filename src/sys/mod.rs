@@ -3,6 +3,7 @@
 //! | file | what is unsafe in it |
 //! | --- | --- |
 //! | [`abi`] | nothing; it asserts the layouts that the others rely on |
+//! | [`allocator`] | asking mimalloc, which is written in C, to give memory back |
 //! | [`packet_socket`] | `setsockopt`, `getsockopt` and the address of `bind` |
 //! | [`ring`] | the block status and the bytes of a block in memory shared with the kernel |
 //! | [`poller`] | pushing a poll request on the io_uring submission queue |
@@ -19,6 +20,7 @@
 #![allow(unsafe_code, reason = "the one room that talks to the kernel through shared memory")]
 
 pub mod abi;
+pub mod allocator;
 pub mod file_writer;
 pub mod mapped_file;
 pub mod packet_socket;
