@@ -10,8 +10,9 @@
 //! Beside hashbrown and the same rows, in ticks of 65,536 packets: of 60,000 pairs a packet takes 13.8 ns, 64 looked up
 //! together, against 19.9; of 1000, which the caches hold either way, 6.1 against 5.5.
 //!
-//! Memory for all slots is taken at the start, and as many are in use as the rows call for: a thousand rows are found in
-//! the first-level cache, a hundred thousand grow into the rest, whose pages the system gives only then.
+//! Memory for all slots is taken at the start, and as many are in use as the rows of the time before called for: a
+//! thousand rows are found in the first-level cache, a hundred thousand grow into the rest, whose pages the system gives
+//! only then.
 
 use crate::sys::prefetch::prefetch;
 
@@ -27,8 +28,11 @@ pub(super) struct TableIndex {
 /// Slots in use while there are few rows: 32 KiB.
 const SLOTS_MIN: usize = 1 << 12;
 
-/// How much they grow by, so that few rows are put in more than once.
-const GROWTH: usize = 8;
+/// How much they grow by: rows are put in again, but slots that nothing needs would take caches and memory for long.
+const GROWTH: usize = 2;
+
+/// Slots are given up where a quarter of them would do, so that few more rows than the time before need none again.
+const SPARE: usize = 4;
 
 /// An empty slot, where a row of the hash that was looked for belongs.
 #[derive(Clone, Copy, Debug)]
@@ -100,8 +104,9 @@ impl TableIndex {
         if rows == 0 {
             return;
         }
-        let is_small = rows < self.rows_max() / (2 * GROWTH);
-        self.empty(if is_small { self.slots.len() / GROWTH } else { self.slots.len() });
+        // At most half full.
+        let needed = (rows * 2).next_power_of_two();
+        self.empty(if needed * SPARE <= self.slots.len() { needed * GROWTH } else { self.slots.len() });
     }
 
     /// Puts about so many slots into use, all of them empty. It takes no memory.
