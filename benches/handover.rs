@@ -62,26 +62,25 @@ fn while_folding(handovers: usize, pairs: u32) {
         times.iter_mut().zip(parts).for_each(|(times, part)| times.push(part));
     }
     let [closed, swapped, woken] = times;
-    print("closing the delta", closed, "");
-    print("the swap", swapped, BAR);
-    print("and waking the analyst", woken, "");
+    print("closing the delta", closed, None);
+    print("the swap", swapped, Some(SWAP_MAX));
+    print("and waking the analyst", woken, None);
 }
 
-/// Said of what must be under 5 us.
-const BAR: &str = " (must be under 5 us)";
+/// The 99.9th percentile of a swap must be under this.
+const SWAP_MAX: Duration = Duration::from_micros(5);
 
-fn print(of: &str, mut took: Vec<Duration>, bar: &str) {
+fn print(of: &str, mut took: Vec<Duration>, must_be_under: Option<Duration>) {
     took.sort();
     let at = |per_mille: usize| took[(took.len() * per_mille / 1000).min(took.len() - 1)];
-    let verdict = match bar {
-        "" => "",
-        _ if at(999) < Duration::from_micros(5) => ": held",
-        _ => ": MISSED",
-    };
+    let verdict = must_be_under.map_or(String::new(), |limit| {
+        let verdict = if at(999) < limit { "held" } else { "MISSED" };
+        format!(" (must be under {limit:?}: {verdict})")
+    });
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "handover/while folding, {of}: median {:?}, 99 % {:?}, 99.9 % {:?}{bar}{verdict}, {} times",
+        "handover/while folding, {of}: median {:?}, 99 % {:?}, 99.9 % {:?}{verdict}, {} times",
         at(500),
         at(990),
         at(999),

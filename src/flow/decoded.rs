@@ -15,8 +15,8 @@ use super::pair_key::{PairKey, PortOf, V4Pair, V6Pair};
 use super::signs::{Signs, signs};
 use super::table::Place;
 
-/// Packets of a kind, of a family, that are decoded before they are counted. They stay in the first-level cache while neither half
-/// of the work evicts the other's code, and what they need of the tables has time to arrive.
+/// Packets of a kind, of a family, that are decoded before they are counted. They stay in the first-level cache while
+/// neither half of the work evicts the other's code, and what they need of the tables has time to arrive.
 const TOGETHER: usize = 64;
 
 /// Decoded packets, to be counted together by [`Delta::take_all`].

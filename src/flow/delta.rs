@@ -96,8 +96,9 @@ impl Delta {
         self.totals.interfaces.crossing(ifindex, direction)
     }
 
-    /// Takes packets, those of a family in the order in which they came, and leaves none behind. What is counted elsewhere is evidence of who spoke first and what was
-    /// answered, and its frame counts as skipped, as [`Skip::Leaving`]: behind NAT it alone names the client.
+    /// Takes packets, those of a family in the order in which they came, and leaves none behind. What is counted elsewhere
+    /// is evidence of who spoke first and what was answered, and its frame counts as skipped, as [`Skip::Leaving`]:
+    /// behind NAT it alone names the client.
     ///
     /// Together they cost less than one by one, as long as they stay in the first-level cache.
     #[inline]

@@ -123,3 +123,39 @@ impl TableIndex {
         hash as usize & self.mask
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Puts so many rows in, as a table does.
+    fn fill(index: &mut TableIndex, rows: u32) {
+        let hash = |row: u32| u64::from(row).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for row in 0..rows {
+            if row as usize == index.rows_max() {
+                index.grow((0..row).map(|row| (hash(row), false)));
+            }
+            let vacant = index.find(hash(row), false, |_| false).expect_err("nothing is the one");
+            index.fill(vacant, row);
+        }
+    }
+
+    #[test]
+    fn as_many_slots_are_in_use_as_the_rows_before_called_for() {
+        let mut index = TableIndex::new(100_000);
+        for (rows, while_they_come, then) in [
+            (20_000, 65_536, 65_536),
+            // Half of them would do, which is kept for the next time; a quarter would, which is not.
+            (9_000, 65_536, 65_536),
+            (8_000, 65_536, 32_768),
+            (100_000, 262_144, 262_144),
+            (5, 262_144, SLOTS_MIN),
+        ] {
+            fill(&mut index, rows);
+            assert_eq!(index.slots.len(), while_they_come, "{rows} rows");
+            index.clear(rows as usize);
+            assert_eq!(index.slots.len(), then, "after {rows} rows");
+            assert!(index.slots.iter().all(|&slot| slot == 0));
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! The unsafe room: everything that talks to the kernel through raw pointers, and nothing else.
+//! The unsafe room: everything that talks to the kernel through raw pointers, the call of C and the instruction that
+//! have no safe form, and nothing else.
 //!
 //! | file | what is unsafe in it |
 //! | --- | --- |
