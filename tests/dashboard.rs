@@ -215,15 +215,15 @@ fn lost() -> Report {
     report.is_wire_exact = true;
     let eth0 =
         Crossed { ip_packets: 54_134_567, ..crossed(40_000_000, 52_771_223_344, &[(Skip::NotIp, 12_034)]) };
-    let evidence = |frames| crossed(0, 0, &[(Skip::Leaving, frames)]);
+    let evidence = |frames| crossed(0, 0, &[(Skip::Egress, frames)]);
     let sight = |seen: &Crossed, kernel| {
         let packets = seen.frames() - seen.counted_frames + seen.ip_packets;
         Some(Sight { frames: seen.frames(), packets, kernel_before: kernel, kernel_now: kernel })
     };
-    let monitored = |ifindex, name, entering: Crossed, leaving, rx_packets, tx_packets| InterfaceReport {
-        entering: sight(&entering, rx_packets),
-        suspicion: sight(&entering, rx_packets).as_ref().and_then(Sight::suspicion),
-        ..interface(ifindex, name, InterfaceCounts { entering, leaving }, rx_packets, tx_packets)
+    let monitored = |ifindex, name, ingress: Crossed, egress, rx_packets, tx_packets| InterfaceReport {
+        ingress: sight(&ingress, rx_packets),
+        suspicion: sight(&ingress, rx_packets).as_ref().and_then(Sight::suspicion),
+        ..interface(ifindex, name, InterfaceCounts { ingress, egress }, rx_packets, tx_packets)
     };
     let skipped = |ifindex, name, reason, packets| InterfaceReport {
         skipped: Some(reason),
@@ -233,7 +233,7 @@ fn lost() -> Report {
         is_gone: true,
         name: name.map(InterfaceName::new),
         counted: InterfaceCounts {
-            entering: crossed(frames, frames * 500, &[]),
+            ingress: crossed(frames, frames * 500, &[]),
             ..InterfaceCounts::default()
         },
         ..interface(ifindex, "", InterfaceCounts::default(), frames, 0)
@@ -272,12 +272,12 @@ fn lost_before() -> Report {
 fn server_report() -> Report {
     let mut report = few();
     let counted =
-        InterfaceCounts { entering: crossed(5000, 900_000, &[]), leaving: crossed(4000, 6_000_000, &[]) };
+        InterfaceCounts { ingress: crossed(5000, 900_000, &[]), egress: crossed(4000, 6_000_000, &[]) };
     let sight =
         |frames, kernel| Some(Sight { frames, packets: frames, kernel_before: kernel, kernel_now: kernel });
     report.interfaces = vec![InterfaceReport {
-        entering: sight(5000, 5000),
-        leaving: sight(4000, 3990),
+        ingress: sight(5000, 5000),
+        egress: sight(4000, 3990),
         ..interface(2, "ens3", counted, 5000, 3990)
     }];
     account(&mut report, KernelCounts::default());
@@ -287,7 +287,7 @@ fn server_report() -> Report {
 /// Adds the interfaces up; `besides` is what the kernel offered and lost or has still in the rings (`tp_packets`).
 fn account(report: &mut Report, besides: KernelCounts) {
     let counted = &mut report.snapshot.accounting;
-    for crossed in report.interfaces.iter().flat_map(|row| [row.counted.entering, row.counted.leaving]) {
+    for crossed in report.interfaces.iter().flat_map(|row| [row.counted.ingress, row.counted.egress]) {
         counted.frames += crossed.frames();
         counted.counted_frames += crossed.counted_frames;
         counted.ip_packets += crossed.ip_packets;

@@ -21,7 +21,7 @@ fn read_all(mut replay: Replay) -> (Vec<Seen>, Result<(), ReplayError>) {
                 seen.extend(batch.frames().map(|frame| {
                     let Frame { bytes, frame_len, seen_at, ifindex, link, direction, segmentation } = frame;
                     assert_eq!(segmentation, Segmentation::None);
-                    assert_eq!(direction, Direction::Entering);
+                    assert_eq!(direction, Direction::Ingress);
                     (ifindex, link, seen_at.0, frame_len, bytes.to_vec())
                 }));
             }

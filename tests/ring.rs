@@ -132,7 +132,7 @@ fn two_rings_share_the_frames_and_the_sums_agree() {
             let number = frame.number.unwrap();
             let len = [1514, 192, 60][number as usize % 3];
             assert_eq!((frame.frame_len, frame.captured_len), (len, len.min(192)), "frame {number}");
-            assert_eq!((frame.direction, frame.standing), (Direction::Overheard, Standing::Counts));
+            assert_eq!((frame.direction, frame.standing), (Direction::OtherHost, Standing::Counts));
         }
         let shares: Vec<usize> = (0..2)
             .map(|ring| capture.seen.iter().filter(|f| f.ring == ring && f.number.is_some()).count())
@@ -376,13 +376,13 @@ fn when_notices_are_lost_nothing_counts_that_may_be_excluded() {
 fn what_leaves_is_evidence_once_the_host_forwards() {
     in_namespace("what_leaves_is_evidence_once_the_host_forwards", || {
         let peer = Peer::new("r0");
-        let leaving = Sender::open("r0");
+        let egress = Sender::open("r0");
         let mut capture = Capture::open(&options(1, 8 << 20));
         capture.watch();
         assert!(!capture.lives[0].table().forwards());
-        leaving.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
+        egress.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
         capture.until("a leaving frame is read", |capture| capture.numbers().contains(&1));
-        assert_eq!(capture.standing_of(1), (Direction::Leaving, Standing::Counts));
+        assert_eq!(capture.standing_of(1), (Direction::Egress, Standing::Counts));
 
         std::fs::write("/proc/sys/net/ipv4/conf/r0/forwarding", "1").unwrap();
         let mut number = 10;
@@ -400,25 +400,25 @@ fn what_leaves_is_evidence_once_the_host_forwards() {
             let before = capture.numbers().range(1000..).count();
             assert!(before <= 2 * (number as usize - 1000));
             number += 2;
-            leaving.send(&tcp_frame(number, ACK));
-            leaving.send(&tcp_frame(number + 1, SYN));
+            egress.send(&tcp_frame(number, ACK));
+            egress.send(&tcp_frame(number + 1, SYN));
             capture.numbers().contains(&(number - 1)) && !capture.numbers().contains(&(number - 2))
         });
         for ending in [SYN, 0x14, 0x11] {
             number += 2;
-            leaving.send(&tcp_frame(number, ACK));
-            leaving.send(&tcp_frame(number + 1, ending));
+            egress.send(&tcp_frame(number, ACK));
+            egress.send(&tcp_frame(number + 1, ending));
             let expected = number + 1;
             capture.until("the segment that tells something is read", |capture| {
                 capture.numbers().contains(&expected)
             });
-            assert_eq!(capture.standing_of(expected), (Direction::Leaving, Standing::Evidence));
+            assert_eq!(capture.standing_of(expected), (Direction::Egress, Standing::Evidence));
             assert!(!capture.numbers().contains(&number), "a segment in mid-stream was offered");
         }
         // What enters counts as before, whatever it is.
         peer.send(&tcp_frame(5000, ACK));
         capture.until("the entering segment is read", |capture| capture.numbers().contains(&5000));
-        assert_eq!(capture.standing_of(5000), (Direction::Overheard, Standing::Counts));
+        assert_eq!(capture.standing_of(5000), (Direction::OtherHost, Standing::Counts));
         capture.assert_sums_agree();
     });
 }
@@ -478,7 +478,7 @@ fn what_the_kernel_counts_is_shown() {
         assert!(first.backlog.is_some(), "this machine has /proc");
         assert_eq!(find(&first, "lo").unwrap().skipped, Some(Skip::ExcludedInterface));
         let r0 = find(&first, "r0").unwrap();
-        assert_eq!((r0.skipped, r0.leaving), (None, Standing::Counts));
+        assert_eq!((r0.skipped, r0.egress), (None, Standing::Counts));
         assert_eq!((r0.counters.rx_packets, r0.since_start().rx_packets), (5, 0));
 
         capture.watch();

@@ -290,7 +290,7 @@ proptest! {
         let sums = totals.accounting();
         prop_assert_eq!(sums.frames, traffic.len() as u64);
         prop_assert_eq!(sums.frames, sums.counted_frames + sums.skipped_frames());
-        let rows: u64 = totals.interfaces().values().map(|row| row.entering.frames() + row.leaving.frames()).sum();
+        let rows: u64 = totals.interfaces().values().map(|row| row.ingress.frames() + row.egress.frames()).sum();
         prop_assert_eq!(rows, sums.frames);
     }
 
@@ -350,7 +350,7 @@ proptest! {
             seen_at: UnixNanos(0),
             ifindex: interface,
             link: LinkKind::Ethernet,
-            direction: Direction::Entering,
+            direction: Direction::Ingress,
             segmentation: Segmentation::Into(Segments { transported, payload_bytes, transport_at: Some(transport_at) }),
         };
         let summary = decode(&frame).expect("a packet");

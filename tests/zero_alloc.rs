@@ -74,7 +74,7 @@ fn a_million_packets_take_no_memory() {
             seen_at: UnixNanos(u64::from(n)),
             ifindex: 1 + n % 3,
             link: LinkKind::Ethernet,
-            direction: Direction::Entering,
+            direction: Direction::Ingress,
             segmentation: Segmentation::None,
         };
         let summary = decode(&frame).expect("a packet");

@@ -118,9 +118,9 @@ pub struct InterfaceReport {
     /// What the kernel counted.
     pub kernel: LinkCounters,
     /// Both beside each other; `None` where not everything that comes in is looked at.
-    pub entering: Option<Sight>,
-    /// As `entering`, of what goes out.
-    pub leaving: Option<Sight>,
+    pub ingress: Option<Sight>,
+    /// As `ingress`, of what goes out.
+    pub egress: Option<Sight>,
     /// The share of what came in lately that was seen, where it is so small that packets must pass us by.
     pub suspicion: Option<Share>,
 }

@@ -83,8 +83,10 @@ struct Interface<'a> {
     /// Why it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    entering: Way<'a>,
-    leaving: Way<'a>,
+    #[serde(rename = "entering")]
+    ingress: Way<'a>,
+    #[serde(rename = "leaving")]
+    egress: Way<'a>,
     kernel: Link,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
@@ -216,8 +218,8 @@ impl<'a> Interface<'a> {
             gone: row.is_gone,
             monitored: row.skipped.is_none() && !row.is_gone,
             reason: row.skipped.map(|skip| skip.name()),
-            entering: Way::of(&row.counted.entering, row.entering),
-            leaving: Way::of(&row.counted.leaving, row.leaving),
+            ingress: Way::of(&row.counted.ingress, row.ingress),
+            egress: Way::of(&row.counted.egress, row.egress),
             kernel: Link::of(&row.kernel),
             note: note
                 .map(|(seen, name)| format!("offload suspected: we see {seen} of what {name} receives")),

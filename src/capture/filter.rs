@@ -83,7 +83,7 @@ fn judge_direction(table: &InterfaceTable) -> Vec<sock_filter> {
         skip_unless(BPF_JEQ, u32::from(libc::ARPHRD_LOOPBACK), 1),
         ret(DROP),
     ];
-    match table.leaving() {
+    match table.egress() {
         // What leaves shows who receives it.
         Standing::Evidence if table.needs_all_leaving() => program.push(ret(SNAP_LEN)),
         Standing::Counts | Standing::CountsIfOwn => program.push(ret(SNAP_LEN)),
@@ -319,7 +319,7 @@ mod tests {
         header
     }
 
-    fn leaving(skb: Skb) -> Skb {
+    fn egress(skb: Skb) -> Skb {
         Skb { pkttype: libc::PACKET_OUTGOING, ..skb }
     }
 
@@ -379,10 +379,10 @@ mod tests {
         let own = program(&table(vec![], &[], DirectionPolicy::InAndOwn));
         for (name, skb, passes) in cases {
             let expected = if passes { SNAP_LEN } else { 0 };
-            assert_eq!(run(&evidence, &leaving(skb.clone())), expected, "{name}, leaving as evidence");
+            assert_eq!(run(&evidence, &egress(skb.clone())), expected, "{name}, leaving as evidence");
             assert_eq!(run(&evidence, &skb), SNAP_LEN, "{name}, entering");
-            assert_eq!(run(&all, &leaving(skb.clone())), SNAP_LEN, "{name}, both ways");
-            assert_eq!(run(&own, &leaving(skb)), SNAP_LEN, "{name}, leaving with an own address");
+            assert_eq!(run(&all, &egress(skb.clone())), SNAP_LEN, "{name}, both ways");
+            assert_eq!(run(&own, &egress(skb)), SNAP_LEN, "{name}, leaving with an own address");
         }
     }
 
@@ -406,7 +406,7 @@ mod tests {
             let program = program(&table(vec![], &[], direction));
             let mut skb = ethernet(0x0800, &ipv4(17, 0, &[0; 8]));
             skb.hatype = libc::ARPHRD_LOOPBACK;
-            assert_eq!(run(&program, &leaving(skb.clone())), 0);
+            assert_eq!(run(&program, &egress(skb.clone())), 0);
             assert_eq!(run(&program, &skb), SNAP_LEN);
         }
     }
@@ -449,8 +449,8 @@ mod tests {
         let cases = [
             ("taken out", taken_out(7), 0),
             ("another, taken out", taken_out(8), SNAP_LEN),
-            ("in the bytes", leaving(in_band(7)), 0),
-            ("another, in the bytes", leaving(in_band(8)), SNAP_LEN),
+            ("in the bytes", egress(in_band(7)), 0),
+            ("another, in the bytes", egress(in_band(8)), SNAP_LEN),
             ("inside another that was taken out", Skb { vlan_tci: Some(8), ..in_band(7) }, SNAP_LEN),
             ("untagged", ethernet(0x0800, &packet), SNAP_LEN),
             ("on another interface", elsewhere(taken_out(7)), SNAP_LEN),

@@ -51,7 +51,7 @@ pub struct InterfaceView {
     /// Why nothing of it is looked at, or `None` if it is monitored.
     pub skipped: Option<Skip>,
     /// What a frame that goes out is for.
-    pub leaving: Standing,
+    pub egress: Standing,
     /// Frames of some VLANs are sorted out of it in the kernel, since their devices are excluded.
     pub hides_vlans: bool,
     /// What the kernel has counted since the interface was made.
@@ -181,7 +181,7 @@ impl Meter {
                 ifindex,
                 name: row.name.clone().unwrap_or_else(|| InterfaceName::new([])),
                 skipped: row.skipped(),
-                leaving: row.leaving,
+                egress: row.egress,
                 hides_vlans: table.hidden_vlans().iter().any(|&(below, _)| below == ifindex),
                 counters: metered.now,
                 counters_at_start: metered.at_start,

@@ -148,7 +148,7 @@ impl Batch for LiveBatch<'_> {
     #[inline]
     fn is_own_pppoe(&self, frame: &Frame<'_>) -> bool {
         self.interfaces.table.terminates_pppoe()
-            && frame.direction != Direction::Overheard
+            && frame.direction != Direction::OtherHost
             && is_pppoe_session(frame)
     }
 
@@ -184,7 +184,7 @@ const UNREADABLE: Frame<'static> = Frame {
     seen_at: UnixNanos(0),
     ifindex: 0,
     link: LinkKind::Unsupported(libc::ARPHRD_VOID),
-    direction: Direction::Entering,
+    direction: Direction::Ingress,
     segmentation: Segmentation::None,
 };
 
@@ -197,9 +197,9 @@ fn frame<'b>(raw: &RawFrame<'b>) -> Frame<'b> {
         ifindex: raw.ifindex.get(),
         link: link_kind(raw.hatype),
         direction: match raw.pkttype {
-            abi::PACKET_OUTGOING => Direction::Leaving,
-            libc::PACKET_OTHERHOST => Direction::Overheard,
-            _ => Direction::Entering,
+            abi::PACKET_OUTGOING => Direction::Egress,
+            libc::PACKET_OTHERHOST => Direction::OtherHost,
+            _ => Direction::Ingress,
         },
         segmentation: segmentation(raw),
     }
@@ -360,11 +360,11 @@ mod tests {
     #[test]
     fn the_kernel_says_which_way_a_frame_went() {
         let cases = [
-            (libc::PACKET_HOST, Direction::Entering),
-            (libc::PACKET_BROADCAST, Direction::Entering),
-            (libc::PACKET_MULTICAST, Direction::Entering),
-            (libc::PACKET_OTHERHOST, Direction::Overheard),
-            (libc::PACKET_OUTGOING, Direction::Leaving),
+            (libc::PACKET_HOST, Direction::Ingress),
+            (libc::PACKET_BROADCAST, Direction::Ingress),
+            (libc::PACKET_MULTICAST, Direction::Ingress),
+            (libc::PACKET_OTHERHOST, Direction::OtherHost),
+            (libc::PACKET_OUTGOING, Direction::Egress),
         ];
         for (pkttype, direction) in cases {
             assert_eq!(frame(&raw(pkttype, 1)).direction, direction, "{pkttype}");
@@ -421,11 +421,11 @@ mod tests {
     fn an_unknown_interface_is_excluded_by_the_name_it_has_now() {
         // Interface 1 of every namespace is lo.
         let excluded = Standing::Skipped(Skip::ExcludedInterface);
-        assert_eq!(known("lo").standing(1, Direction::Entering), excluded);
-        assert_eq!(known("eth0").standing(1, Direction::Entering), Standing::Counts);
+        assert_eq!(known("lo").standing(1, Direction::Ingress), excluded);
+        assert_eq!(known("eth0").standing(1, Direction::Ingress), Standing::Counts);
         // No such interface, and nobody knows what it was.
         let unknown = Standing::Skipped(Skip::UnknownInterface);
-        assert_eq!(known("eth0").standing(u32::MAX, Direction::Entering), unknown);
+        assert_eq!(known("eth0").standing(u32::MAX, Direction::Ingress), unknown);
     }
 
     #[test]
@@ -438,7 +438,7 @@ mod tests {
         let mut known = known("lo");
         known.replace(table(&Interfaces { own_addresses, ..Interfaces::default() }, "lo"));
         assert!(!known.changed.get(), "an address came");
-        known.standing(1_000_000, Direction::Entering);
+        known.standing(1_000_000, Direction::Ingress);
         known.replace(table(&Interfaces::default(), "lo"));
         assert!(known.changed.take(), "an interface was met before its table");
     }
@@ -446,7 +446,7 @@ mod tests {
     #[test]
     fn what_was_found_out_holds_for_one_batch() {
         let mut known = known("lo");
-        known.standing(1, Direction::Entering);
+        known.standing(1, Direction::Ingress);
         assert_eq!(known.strangers.borrow().len(), 1);
         known.begin_batch();
         assert!(known.strangers.borrow().is_empty());

@@ -66,7 +66,7 @@ pub enum Standing {
     Counts,
     /// It is counted if its source is an address of this host, and evidence otherwise; see [`Batch::is_own`].
     CountsIfOwn,
-    /// It tells who answered whom and is counted elsewhere: [`Skip::Leaving`] in the sums.
+    /// It tells who answered whom and is counted elsewhere: [`Skip::Egress`] in the sums.
     Evidence,
     /// It is not looked at.
     Skipped(Skip),

@@ -77,7 +77,7 @@ impl Policy {
     }
 
     /// The standing of frames that leave through an ordinary interface.
-    fn leaving(&self, forwards: bool) -> Standing {
+    fn egress(&self, forwards: bool) -> Standing {
         match self.direction {
             DirectionPolicy::Auto if forwards => Standing::Evidence,
             DirectionPolicy::Auto | DirectionPolicy::Both => Standing::Counts,
@@ -95,7 +95,7 @@ pub struct InterfaceTable {
     gone: Vec<(u32, Row)>,
     forwards: bool,
     /// The standing of frames that leave through an ordinary interface.
-    leaving: Standing,
+    egress: Standing,
     /// VLANs whose device is excluded, by the interface that carries them.
     hidden_vlans: Vec<(u32, u16)>,
     /// Sorted.
@@ -114,23 +114,23 @@ pub struct Row {
     /// Its name; `None` where it was gone before anybody could ask.
     pub name: Option<InterfaceName>,
     /// What a frame that comes in is for.
-    pub entering: Standing,
+    pub ingress: Standing,
     /// What a frame that goes out is for.
-    pub leaving: Standing,
+    pub egress: Standing,
 }
 
 impl Row {
     /// What a frame of this direction is for.
     pub fn standing(&self, direction: Direction) -> Standing {
         match direction {
-            Direction::Entering | Direction::Overheard => self.entering,
-            Direction::Leaving => self.leaving,
+            Direction::Ingress | Direction::OtherHost => self.ingress,
+            Direction::Egress => self.egress,
         }
     }
 
     /// Why nothing of the interface is looked at, or `None` if it is monitored.
     pub fn skipped(&self) -> Option<Skip> {
-        match self.entering {
+        match self.ingress {
             Standing::Skipped(reason) => Some(reason),
             _ => None,
         }
@@ -141,17 +141,15 @@ impl InterfaceTable {
     pub(super) fn new(interfaces: &Interfaces, policy: &Policy) -> Self {
         let stack = Stack::new(interfaces, policy);
         let forwards = interfaces.ip_forwarding || stack.bridges();
-        let leaving = policy.leaving(forwards);
+        let egress = policy.egress(forwards);
         let rows = interfaces.links.iter().map(|link| {
-            let ordinary = Row { name: Some(link.name.clone()), entering: Standing::Counts, leaving };
+            let ordinary = Row { name: Some(link.name.clone()), ingress: Standing::Counts, egress };
             let row = match stack.skip(link) {
-                Some(reason) => Row {
-                    entering: Standing::Skipped(reason),
-                    leaving: Standing::Skipped(reason),
-                    ..ordinary
-                },
+                Some(reason) => {
+                    Row { ingress: Standing::Skipped(reason), egress: Standing::Skipped(reason), ..ordinary }
+                }
                 None if link.hatype == libc::ARPHRD_LOOPBACK => {
-                    Row { leaving: Standing::Skipped(Skip::Leaving), ..ordinary }
+                    Row { egress: Standing::Skipped(Skip::Egress), ..ordinary }
                 }
                 None => ordinary,
             };
@@ -167,7 +165,7 @@ impl InterfaceTable {
             rows: rows.collect(),
             gone: Vec::new(),
             forwards,
-            leaving,
+            egress,
             hidden_vlans: stack.hidden_vlans(),
             own_addresses,
             local_networks: Networks::default(),
@@ -215,7 +213,7 @@ impl InterfaceTable {
         let name = names.last().cloned();
         let skipped = |reason| {
             let standing = Standing::Skipped(reason);
-            Row { name: name.clone(), entering: standing, leaving: standing }
+            Row { name: name.clone(), ingress: standing, egress: standing }
         };
         if names.iter().any(|name| self.policy.excludes(name)) {
             return skipped(Skip::ExcludedInterface);
@@ -224,13 +222,13 @@ impl InterfaceTable {
         match gone {
             Some((_, row)) => row.clone(),
             None if name.is_none() && self.excludes_strangers => skipped(Skip::UnknownInterface),
-            None => Row { name, entering: Standing::Counts, leaving: self.leaving },
+            None => Row { name, ingress: Standing::Counts, egress: self.egress },
         }
     }
 
     /// Whether every frame is for the same as in `other`.
     pub(super) fn shows_the_same(&self, other: &Self) -> bool {
-        self.rows == other.rows && self.leaving == other.leaving && self.hidden_vlans == other.hidden_vlans
+        self.rows == other.rows && self.egress == other.egress && self.hidden_vlans == other.hidden_vlans
     }
 
     /// Whether `addr` is an address of this host.
@@ -259,7 +257,7 @@ impl InterfaceTable {
     /// all frames count, each of them does.
     #[inline]
     pub fn arrives(&self, direction: Direction) -> bool {
-        self.policy.counts_received && (direction == Direction::Leaving || self.leaving == Standing::Counts)
+        self.policy.counts_received && (direction == Direction::Egress || self.egress == Standing::Counts)
     }
 
     /// Whether every frame that leaves must be looked at.
@@ -290,8 +288,8 @@ impl InterfaceTable {
     }
 
     /// The standing of frames that leave through an ordinary interface.
-    pub(super) fn leaving(&self) -> Standing {
-        self.leaving
+    pub(super) fn egress(&self) -> Standing {
+        self.egress
     }
 
     /// VLANs whose device is excluded, by the interface that carries them.
@@ -319,7 +317,7 @@ impl fmt::Display for InterfaceTable {
             write!(f, "; not {}", shortened(&skipped))?;
         }
         let forwards = if self.forwards { "forwards" } else { "does not forward" };
-        let counts = match self.leaving {
+        let counts = match self.egress {
             Standing::Counts => "packets count entering and leaving",
             Standing::CountsIfOwn => "packets count entering, and leaving from an own address",
             Standing::Evidence | Standing::Skipped(_) => "packets count entering",
@@ -377,11 +375,11 @@ mod tests {
         InterfaceTable::new(&interfaces, &Policy { excluded, direction, ..Policy::default() })
     }
 
-    fn entering(links: Vec<Link>, excluded: &[&str]) -> Vec<Standing> {
+    fn ingress(links: Vec<Link>, excluded: &[&str]) -> Vec<Standing> {
         table(links, excluded, DirectionPolicy::Auto)
             .interfaces()
             .iter()
-            .map(|(_, row)| row.entering)
+            .map(|(_, row)| row.ingress)
             .collect()
     }
 
@@ -466,24 +464,24 @@ mod tests {
             ("lower gone", vec![on(9, link(2, "eth0.5", "vlan"))], &[], vec![COUNTS]),
         ];
         for (name, links, excluded, expected) in cases {
-            assert_eq!(entering(links, excluded), expected, "{name}");
+            assert_eq!(ingress(links, excluded), expected, "{name}");
         }
     }
 
     #[test]
     fn a_wire_inside_is_skipped_on_both_ends() {
         let pair = || vec![on(2, link(1, "a", "veth")), on(1, link(2, "b", "veth"))];
-        assert_eq!(entering(pair(), &[]), [WIRE, WIRE]);
-        assert_eq!(entering(pair(), &["a"]), [EXCLUDED, WIRE]);
+        assert_eq!(ingress(pair(), &[]), [WIRE, WIRE]);
+        assert_eq!(ingress(pair(), &["a"]), [EXCLUDED, WIRE]);
         // The other end is in another namespace: IFLA_LINK was dropped with the namespace's mark.
-        assert_eq!(entering(vec![link(1, "a", "veth")], &[]), [COUNTS]);
+        assert_eq!(ingress(vec![link(1, "a", "veth")], &[]), [COUNTS]);
         // Numbers that happen to point at each other one way only.
-        assert_eq!(entering(vec![on(2, link(1, "a", "veth")), link(2, "eth0", "")], &[]), [COUNTS, COUNTS]);
+        assert_eq!(ingress(vec![on(2, link(1, "a", "veth")), link(2, "eth0", "")], &[]), [COUNTS, COUNTS]);
         // A bridge that only wires inside feed is where their packets are seen.
         let mut bridged = pair();
         bridged[0].master = Some(3);
         bridged.push(link(3, "br0", "bridge"));
-        assert_eq!(entering(bridged, &[]), [WIRE, WIRE, COUNTS]);
+        assert_eq!(ingress(bridged, &[]), [WIRE, WIRE, COUNTS]);
     }
 
     #[test]
@@ -507,13 +505,13 @@ mod tests {
             ("Open vSwitch", bridge("openvswitch", 2), false, Auto, true, Standing::Evidence),
             ("a bond with two ports", bridge("bond", 2), false, Auto, false, COUNTS),
         ];
-        for (name, mut links, ip_forwarding, direction, forwards, leaving) in cases {
+        for (name, mut links, ip_forwarding, direction, forwards, egress) in cases {
             links.push(link(99, "eth0", ""));
             let interfaces = Interfaces { links, ip_forwarding, own_addresses: vec![] };
             let table = InterfaceTable::new(&interfaces, &Policy { direction, ..Policy::default() });
             assert_eq!(table.forwards(), forwards, "{name}");
-            assert_eq!(table.standing(99, Direction::Leaving), Some(leaving), "{name}");
-            assert_eq!(table.standing(99, Direction::Entering), Some(COUNTS), "{name}");
+            assert_eq!(table.standing(99, Direction::Egress), Some(egress), "{name}");
+            assert_eq!(table.standing(99, Direction::Ingress), Some(COUNTS), "{name}");
         }
     }
 
@@ -534,10 +532,10 @@ mod tests {
     fn lo_counts_what_comes_in_and_never_what_goes_out() {
         for direction in [DirectionPolicy::Auto, DirectionPolicy::Both, DirectionPolicy::InAndOwn] {
             let table = table(vec![link(1, "lo", "")], &[], direction);
-            assert_eq!(table.standing(1, Direction::Entering), Some(COUNTS));
-            assert_eq!(table.standing(1, Direction::Leaving), Some(Standing::Skipped(Skip::Leaving)));
+            assert_eq!(table.standing(1, Direction::Ingress), Some(COUNTS));
+            assert_eq!(table.standing(1, Direction::Egress), Some(Standing::Skipped(Skip::Egress)));
         }
-        assert_eq!(entering(vec![link(1, "lo", "")], &["lo"]), [EXCLUDED]);
+        assert_eq!(ingress(vec![link(1, "lo", "")], &["lo"]), [EXCLUDED]);
     }
 
     fn names(names: &[&str]) -> Vec<InterfaceName> {
@@ -548,7 +546,7 @@ mod tests {
     fn a_stranger_is_judged_by_all_of_its_names() {
         const UNKNOWN: Standing = Standing::Skipped(Skip::UnknownInterface);
         let table = table(vec![link(1, "lo", "")], &["lo", "dummy0"], DirectionPolicy::In);
-        assert_eq!(table.standing(7, Direction::Entering), None);
+        assert_eq!(table.standing(7, Direction::Ingress), None);
         let cases = [
             (&["dummy0"][..], EXCLUDED, EXCLUDED),
             (&["eth7", "dummy0", "eth8"], EXCLUDED, EXCLUDED),
@@ -556,9 +554,9 @@ mod tests {
             (&["eth7", "eth8"], COUNTS, Standing::Evidence),
             (&[], UNKNOWN, UNKNOWN),
         ];
-        for (given, entering, leaving) in cases {
+        for (given, ingress, egress) in cases {
             let row = table.stranger(7, &names(given));
-            assert_eq!((row.entering, row.leaving), (entering, leaving), "{given:?}");
+            assert_eq!((row.ingress, row.egress), (ingress, egress), "{given:?}");
             assert_eq!(row.name, names(given).last().cloned());
         }
     }
@@ -570,7 +568,7 @@ mod tests {
             [(&[][..], vec![], true), (&["lo"], lo(), true), (&["lo"], vec![], false), (&["x"], lo(), false)]
         {
             let row = table(links, excluded, DirectionPolicy::In).stranger(7, &[]);
-            assert_eq!(row.entering == COUNTS, counts, "{excluded:?}");
+            assert_eq!(row.ingress == COUNTS, counts, "{excluded:?}");
         }
     }
 
@@ -585,7 +583,7 @@ mod tests {
         ] {
             let policy = Policy { excluded: names(&["secret"]), ..Policy::default() };
             assert_eq!(policy.excludes_former_name_of(&link), in_passing, "{link:?}");
-            assert_eq!(entering(vec![link.clone()], &["secret"]), [expected], "{link:?}");
+            assert_eq!(ingress(vec![link.clone()], &["secret"]), [expected], "{link:?}");
         }
     }
 
@@ -597,7 +595,7 @@ mod tests {
         let before = at(all.clone());
         let after = at(vec![link(4, "eth4", "")]).following(&before);
         let row =
-            |table: &InterfaceTable, ifindex, given: &[&str]| table.stranger(ifindex, &names(given)).entering;
+            |table: &InterfaceTable, ifindex, given: &[&str]| table.stranger(ifindex, &names(given)).ingress;
         assert_eq!([1, 2, 3].map(|ifindex| row(&after, ifindex, &[])), [COUNTS, UPPER, EXCLUDED]);
         // It has come back under another name, and the next table is not here yet.
         assert_eq!(row(&after, 1, &["secret"]), EXCLUDED);
@@ -647,7 +645,7 @@ mod tests {
         let table = InterfaceTable::new(&interfaces, &policy);
         assert!(table.is_own([10, 0, 0, 1].into()) && !table.is_own([10, 0, 0, 2].into()));
         assert_eq!(table.monitored(), 700);
-        assert_eq!(table.standing(4_000_000_699, Direction::Entering), Some(COUNTS));
+        assert_eq!(table.standing(4_000_000_699, Direction::Ingress), Some(COUNTS));
         assert!(table.to_string().contains("and 684 more"), "{table}");
     }
 

@@ -2,7 +2,7 @@
 
 use crate::capture::{Batch, Standing};
 use crate::flow::{Arrival, Crossing, Decoded, Delta, Purpose};
-use crate::packet::{Frame, Skip, Summary, Take, decode_into, decode_quoted, is_unreachable};
+use crate::packet::{Frame, Skip, Summary, SummarySink, decode_into, decode_quoted, is_unreachable};
 
 /// Decoded packets on their way into a delta, and what is known of the ways that frames of a batch take.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Intake {
         match decode_into(frame, &mut taking) {
             Ok(()) => {}
             // Malformed or not, what leaves is judged where it entered.
-            Err(_) if way.standing == Standing::Evidence => delta.skip(way.crossing, Skip::Leaving),
+            Err(_) if way.standing == Standing::Evidence => delta.skip(way.crossing, Skip::Egress),
             Err(skip) => delta.skip(way.crossing, skip),
         }
     }
@@ -113,7 +113,7 @@ struct Taking<'t, 'f, B> {
     decoded: &'t mut Decoded,
 }
 
-impl<B: Batch> Take for Taking<'_, '_, B> {
+impl<B: Batch> SummarySink for Taking<'_, '_, B> {
     #[inline(always)]
     fn take(&mut self, summary: Summary) {
         if is_unreachable(&summary) {
@@ -179,7 +179,7 @@ mod tests {
                 seen_at: UnixNanos(1),
                 ifindex,
                 link: LinkKind::Ipv4,
-                direction: if ifindex < 30 { Direction::Entering } else { Direction::Leaving },
+                direction: if ifindex < 30 { Direction::Ingress } else { Direction::Egress },
                 segmentation: Segmentation::None,
             };
             self.interfaces.iter().map(frame).collect::<Vec<_>>().into_iter()
@@ -206,7 +206,7 @@ mod tests {
             let crossed = delta.interfaces().filter(|&(ifindex, _)| ifindex != ELSEWHERE);
             let seen: BTreeMap<u32, [u64; 2]> = crossed
                 .map(|(ifindex, counts)| {
-                    let way = if ifindex < 30 { &counts.entering } else { &counts.leaving };
+                    let way = if ifindex < 30 { &counts.ingress } else { &counts.egress };
                     (ifindex, [way.counted_frames, way.skipped[Skip::ExcludedInterface as usize]])
                 })
                 .collect();

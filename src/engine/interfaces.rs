@@ -40,7 +40,7 @@ struct Mark {
     at: Moment,
     tp_drops: u64,
     /// Packets seen coming in, and what the kernel had counted, of each interface.
-    entering: BTreeMap<u32, (u64, u64)>,
+    ingress: BTreeMap<u32, (u64, u64)>,
 }
 
 /// Gone interfaces that are still shown by name; what was seen on older ones is added up.
@@ -141,8 +141,8 @@ impl InterfaceBook {
     fn suspect(&mut self, rows: &mut [InterfaceReport], now: Moment, tp_drops: u64) {
         let [mark, next] = &self.marks;
         for row in rows.iter_mut().filter(|row| !row.is_gone) {
-            let Some(sight) = row.entering else { continue };
-            let (packets, kernel) = mark.entering.get(&row.ifindex).copied().unwrap_or_default();
+            let Some(sight) = row.ingress else { continue };
+            let (packets, kernel) = mark.ingress.get(&row.ifindex).copied().unwrap_or_default();
             // What we lost ourselves passed nobody by.
             let lost = tp_drops.saturating_sub(mark.tp_drops);
             row.suspicion = Sight {
@@ -161,11 +161,11 @@ impl InterfaceBook {
             }
         }
         if now.since(next.at) >= MARKS_APART {
-            let entering = rows.iter().filter_map(|row| {
-                let sight = row.entering?;
+            let ingress = rows.iter().filter_map(|row| {
+                let sight = row.ingress?;
                 Some((row.ifindex, (sight.packets, sight.kernel_before)))
             });
-            let newest = Mark { at: now, tp_drops, entering: entering.collect() };
+            let newest = Mark { at: now, tp_drops, ingress: ingress.collect() };
             self.marks = [std::mem::take(&mut self.marks[1]), newest];
         }
     }
@@ -182,7 +182,7 @@ fn row(
     // Elsewhere the kernel sorts out some or all of it before anybody could see it.
     let is_whole = is_comparable && link.skipped.is_none() && !link.hides_vlans;
     // Of what leaves, only some is let through to tell who answered whom.
-    let all_leaving_is_seen = matches!(link.leaving, Standing::Counts | Standing::CountsIfOwn);
+    let all_leaving_is_seen = matches!(link.egress, Standing::Counts | Standing::CountsIfOwn);
     let sight = |crossed: &Crossed, kernel_before, kernel_now| Sight {
         frames: crossed.frames(),
         packets: crossed.frames() - crossed.counted_frames + crossed.ip_packets,
@@ -196,9 +196,9 @@ fn row(
         skipped: link.skipped,
         counted,
         kernel,
-        entering: is_whole.then(|| sight(&counted.entering, before.rx_packets, kernel.rx_packets)),
-        leaving: (is_whole && all_leaving_is_seen)
-            .then(|| sight(&counted.leaving, before.tx_packets, kernel.tx_packets)),
+        ingress: is_whole.then(|| sight(&counted.ingress, before.rx_packets, kernel.rx_packets)),
+        egress: (is_whole && all_leaving_is_seen)
+            .then(|| sight(&counted.egress, before.tx_packets, kernel.tx_packets)),
         suspicion: None,
     }
 }
@@ -221,7 +221,7 @@ mod tests {
             ifindex,
             name: InterfaceName::new(format!("eth{ifindex}")),
             skipped: None,
-            leaving: Standing::Evidence,
+            egress: Standing::Evidence,
             hides_vlans: false,
             counters: LinkCounters { rx_packets, ..LinkCounters::default() },
             counters_at_start: LinkCounters::default(),
@@ -256,7 +256,7 @@ mod tests {
 
         fn see(&mut self, ifindex: u32, frames: u64) {
             for _ in 0..frames {
-                let crossing = self.delta.crossing(ifindex, Direction::Entering);
+                let crossing = self.delta.crossing(ifindex, Direction::Ingress);
                 self.delta.skip(crossing, Skip::NotIp);
             }
             self.window.fold(&self.delta);
@@ -266,8 +266,8 @@ mod tests {
         /// Number, whether it is gone, frames, and what is unexplained.
         fn rows(&mut self) -> Vec<(u32, bool, u64, Option<i64>)> {
             let row = |row: InterfaceReport| {
-                let unexplained = row.entering.map(|sight| sight.unexplained());
-                (row.ifindex, row.is_gone, row.counted.entering.frames(), unexplained)
+                let unexplained = row.ingress.map(|sight| sight.unexplained());
+                (row.ifindex, row.is_gone, row.counted.ingress.frames(), unexplained)
             };
             self.book.report(&self.window, true).into_iter().map(row).collect()
         }
@@ -352,7 +352,7 @@ mod tests {
     fn suspicions(bench: &mut Bench, seen: u64, interfaces: u32, is_wire_exact: bool) -> Vec<u32> {
         for ifindex in 1..=interfaces {
             for _ in 0..if ifindex == 1 { seen } else { 2000 } {
-                let crossing = bench.delta.crossing(ifindex, Direction::Entering);
+                let crossing = bench.delta.crossing(ifindex, Direction::Ingress);
                 bench.delta.skip(crossing, Skip::NotIp);
             }
         }

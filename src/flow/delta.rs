@@ -97,7 +97,7 @@ impl Delta {
     }
 
     /// Takes packets, those of a family in the order in which they came, and leaves none behind. What is counted elsewhere
-    /// is evidence of who spoke first and what was answered, and its frame counts as skipped, as [`Skip::Leaving`]:
+    /// is evidence of who spoke first and what was answered, and its frame counts as skipped, as [`Skip::Egress`]:
     /// behind NAT it alone names the client.
     ///
     /// Together they cost less than one by one, as long as they stay in the first-level cache.
@@ -264,7 +264,7 @@ impl Totals {
         let mut crossed = Crossed::default();
         for packet in &gathered.packets {
             if packet.is_evidence() {
-                self.skip(packet.crossing, Skip::Leaving);
+                self.skip(packet.crossing, Skip::Egress);
                 family.note_evidence(packet, how, &mut self.rest);
                 continue;
             }
@@ -343,7 +343,7 @@ mod tests {
             Delta::new(DeltaLimits { pairs_max: 4, ports_max: 2, interfaces_max: 2 }, Seed::default());
         assert!(delta.is_empty());
         for src in 0..6 {
-            let crossing = delta.crossing(u32::from(src), Direction::Entering);
+            let crossing = delta.crossing(u32::from(src), Direction::Ingress);
             delta.count(crossing, &udp(src, 9, 100), UnixNanos(1));
         }
         delta.skip(Crossing::default(), Skip::NotIp);
@@ -361,7 +361,7 @@ mod tests {
     fn a_super_frame_counts_as_the_packets_of_the_wire_and_is_one_frame() {
         let mut delta =
             Delta::new(DeltaLimits { pairs_max: 4, ports_max: 0, interfaces_max: 2 }, Seed::default());
-        let crossing = delta.crossing(7, Direction::Entering);
+        let crossing = delta.crossing(7, Direction::Ingress);
         delta.count(crossing, &Summary { segments: 45, ..udp(1, 2, 65_000) }, UnixNanos(1));
         delta.count(crossing, &Summary { segments_unknown: true, ..udp(1, 2, 5000) }, UnixNanos(1));
         let totals = delta.accounting();
@@ -378,8 +378,8 @@ mod tests {
         let crossing = Crossing::default();
         delta.count(crossing, &udp(1, 2, 50), UnixNanos(30));
         for (summary, seen_at) in [(udp(1, 2, 50), 20), (udp(2, 1, 70), 40)] {
-            let leaving = Purpose { is_evidence: true, is_received: true };
-            delta.take_one(crossing, &summary, UnixNanos(seen_at), leaving);
+            let egress = Purpose { is_evidence: true, is_received: true };
+            delta.take_one(crossing, &summary, UnixNanos(seen_at), egress);
         }
         let rows = delta.pairs_v4();
         assert_eq!(rows[0].value.first_word().map(|word| word.at), Some(UnixNanos(20)));
@@ -387,7 +387,7 @@ mod tests {
         assert_eq!((rows[1].value.packets(), rows[1].value.ip_bytes), (0, 0));
         assert_eq!((rows[0].value.received_bytes, rows[1].value.received_bytes), (50, 70));
         let totals = delta.accounting();
-        assert_eq!(totals.skipped[Skip::Leaving as usize], 2);
+        assert_eq!(totals.skipped[Skip::Egress as usize], 2);
         assert_eq!((totals.frames, totals.counted_frames), (3, 1));
     }
 
@@ -570,7 +570,7 @@ mod tests {
                 for delta in [&mut alone, &mut workers[*worker]] {
                     let mut decoded = Decoded::default();
                     for &(n, at) in part {
-                        let crossing = delta.crossing(n % 3, Direction::Entering);
+                        let crossing = delta.crossing(n % 3, Direction::Ingress);
                         let purpose =
                             Purpose { is_evidence: n.is_multiple_of(7), is_received: n.is_multiple_of(2) };
                         let seen_at = UnixNanos(at);
@@ -610,7 +610,7 @@ mod tests {
                 // Nothing is known to a delta that was closed just now.
                 deltas[1].close();
                 for (delta, decoded) in deltas.iter_mut().zip(&mut decoded) {
-                    let crossing = delta.crossing(*ifindex, Direction::Entering);
+                    let crossing = delta.crossing(*ifindex, Direction::Ingress);
                     let is_full = decoded.push(delta, &summary, Arrival { crossing, seen_at, purpose });
                     if is_full || ends_tick || at % batch == 0 {
                         delta.take_all(decoded);

@@ -9,9 +9,9 @@ use super::table::Table;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceCounts {
     /// Frames that came in through it.
-    pub entering: Crossed,
+    pub ingress: Crossed,
     /// Frames that went out through it, as far as the filter in the kernel lets them pass.
-    pub leaving: Crossed,
+    pub egress: Crossed,
 }
 
 /// Frames that crossed an interface in one direction, each of them counted or skipped.
@@ -46,13 +46,13 @@ impl Crossed {
 impl InterfaceCounts {
     /// Adds another worker's, or a later tick.
     pub fn add(&mut self, other: &InterfaceCounts) {
-        self.entering.add(&other.entering);
-        self.leaving.add(&other.leaving);
+        self.ingress.add(&other.ingress);
+        self.egress.add(&other.egress);
     }
 
     /// Adds both directions to sums over all interfaces.
     pub(super) fn add_to(&self, sums: &mut Accounting) {
-        for crossed in [&self.entering, &self.leaving] {
+        for crossed in [&self.ingress, &self.egress] {
             sums.counted_frames += crossed.counted_frames;
             sums.ip_packets += crossed.ip_packets;
             sums.ip_bytes += crossed.ip_bytes;
@@ -74,7 +74,7 @@ impl Crossing {
     /// Twice the row, which is below [`ROWS_MAX`], and whether the frame left.
     #[inline(always)]
     fn new(row: u32, direction: Direction) -> Self {
-        Self(row << 1 | u32::from(direction == Direction::Leaving))
+        Self(row << 1 | u32::from(direction == Direction::Egress))
     }
 
     #[inline(always)]
@@ -83,7 +83,7 @@ impl Crossing {
     }
 
     #[inline(always)]
-    fn is_leaving(self) -> bool {
+    fn is_egress(self) -> bool {
         self.0 & 1 == 1
     }
 }
@@ -135,7 +135,7 @@ impl InterfaceTable {
     /// Adds another worker's.
     pub(super) fn add(&mut self, other: &Self) {
         for (ifindex, counts) in other.rows() {
-            let row = self.crossing(ifindex, Direction::Entering).row();
+            let row = self.crossing(ifindex, Direction::Ingress).row();
             self.rows.value_mut(row).add(counts);
         }
     }
@@ -148,7 +148,7 @@ impl InterfaceTable {
     #[inline]
     fn crossed(&mut self, crossing: Crossing) -> &mut Crossed {
         let counts = self.rows.value_mut(crossing.row());
-        if crossing.is_leaving() { &mut counts.leaving } else { &mut counts.entering }
+        if crossing.is_egress() { &mut counts.egress } else { &mut counts.ingress }
     }
 }
 
@@ -166,19 +166,19 @@ mod tests {
     use super::*;
 
     fn rows(table: &InterfaceTable) -> Vec<(u32, u64)> {
-        table.rows().map(|(ifindex, counts)| (ifindex, counts.entering.frames())).collect()
+        table.rows().map(|(ifindex, counts)| (ifindex, counts.ingress.frames())).collect()
     }
 
     #[test]
     fn interfaces_without_room_share_a_row_and_every_frame_is_in_one() {
         let mut table = InterfaceTable::new(3);
         for ifindex in [7, 7, 9, 7, 11, 12, 9, 0] {
-            let crossing = table.crossing(ifindex, Direction::Entering);
+            let crossing = table.crossing(ifindex, Direction::Ingress);
             table.skip(crossing, Skip::NotIp);
         }
         assert_eq!(rows(&table), [(ELSEWHERE, 3), (7, 3), (9, 2)]);
-        let leaving = table.crossing(9, Direction::Leaving);
-        table.skip(leaving, Skip::Leaving);
+        let egress = table.crossing(9, Direction::Egress);
+        table.skip(egress, Skip::Egress);
         assert_eq!(rows(&table), [(ELSEWHERE, 3), (7, 3), (9, 2)], "the other direction");
         table.clear();
         assert_eq!(rows(&table), [(ELSEWHERE, 0)]);

@@ -1,6 +1,6 @@
 //! From a frame to a [`Summary`].
 
-use super::link::{Family, locate_ip};
+use super::link::{IpVersion, locate_ip};
 use super::{Frame, LinkKind, Segmentation, Skip, Summary, fast, ipv4, ipv6, segments};
 
 /// Decodes one frame.
@@ -48,27 +48,27 @@ pub fn decode(frame: &Frame<'_>) -> Result<Summary, Skip> {
 
 /// Who is given the summary of a frame. [`take`](Self::take) is compiled into each of the short cuts, so that what they
 /// read stays in registers; that it is marked `inline(always)` is up to whoever takes many.
-pub trait Take {
+pub trait SummarySink {
     /// Takes the summary of the frame that was decoded.
     fn take(&mut self, summary: Summary);
 }
 
-impl Take for Option<Summary> {
+impl SummarySink for Option<Summary> {
     #[inline(always)]
     fn take(&mut self, summary: Summary) {
         *self = Some(summary);
     }
 }
 
-/// Decodes one frame for `taker`: [`decode`] for the path of every packet.
+/// Decodes one frame for `sink`: [`decode`] for the path of every packet.
 ///
 /// # Errors
 /// As [`decode`], and nothing is taken.
 #[inline(always)]
-pub fn decode_into(frame: &Frame<'_>, taker: &mut impl Take) -> Result<(), Skip> {
-    if fast::summarize(frame, taker).is_none() {
+pub fn decode_into(frame: &Frame<'_>, sink: &mut impl SummarySink) -> Result<(), Skip> {
+    if fast::summarize(frame, sink).is_none() {
         let Frame { frame_len, link, segmentation, .. } = *frame;
-        taker.take(decode_parts(frame.captured(), frame_len, link, segmentation)?);
+        sink.take(decode_parts(frame.captured(), frame_len, link, segmentation)?);
     }
     Ok(())
 }
@@ -105,19 +105,19 @@ fn decode_parts(
     link: LinkKind,
     segmentation: Segmentation,
 ) -> Result<Summary, Skip> {
-    let (family, from_header) = locate_ip(link, captured)?;
+    let (ip_version, from_header) = locate_ip(link, captured)?;
     // It fits: `captured` is no longer than the frame, whose length is a u32.
     let link_len = (captured.len() - from_header.len()) as u32;
     let in_frame = frame_len - link_len;
-    let summary = match family {
-        Family::V4 => ipv4::summarize(from_header, in_frame),
-        Family::V6 => ipv6::summarize(from_header, in_frame),
+    let summary = match ip_version {
+        IpVersion::V4 => ipv4::summarize(from_header, in_frame),
+        IpVersion::V6 => ipv6::summarize(from_header, in_frame),
     }?;
     Ok(match &segmentation {
         Segmentation::None => summary,
         Segmentation::Unknown => Summary { segments_unknown: true, ..summary },
         Segmentation::Into(cut) => {
-            segments::on_the_wire(summary, cut, family, from_header, link_len as usize)
+            segments::on_the_wire(summary, cut, ip_version, from_header, link_len as usize)
         }
     })
 }
@@ -152,7 +152,7 @@ mod tests {
             seen_at: UnixNanos(7),
             ifindex: 3,
             link: LinkKind::Ethernet,
-            direction: Direction::Leaving,
+            direction: Direction::Egress,
             segmentation: Segmentation::None,
         }
     }

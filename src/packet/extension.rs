@@ -10,7 +10,7 @@ pub const IPV6_EXTENSIONS_MAX: usize = 64;
 
 /// Where the upper layer begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Upper<'a> {
+pub(super) struct UpperLayer<'a> {
     /// Its protocol number.
     pub(super) protocol: u8,
     /// It is the rest of a datagram that began in another packet: `payload` is no header.
@@ -27,7 +27,7 @@ pub(super) struct Upper<'a> {
 /// fragment                                 next | 0 | offset / 8, 2 bits, more | identification
 /// authentication                           next | length / 4 - 2 | ...
 /// ```
-pub(super) fn walk(mut protocol: u8, mut payload: &[u8]) -> Upper<'_> {
+pub(super) fn walk(mut protocol: u8, mut payload: &[u8]) -> UpperLayer<'_> {
     for _ in 0..IPV6_EXTENSIONS_MAX {
         let (next, header_len) = match (IpNumber(protocol), payload) {
             (
@@ -41,7 +41,7 @@ pub(super) fn walk(mut protocol: u8, mut payload: &[u8]) -> Upper<'_> {
             ) => (next, (usize::from(len) + 1) * 8),
             (IpNumber::IPV6_FRAGMENTATION_HEADER, &[next, _, offset1, offset0, ..]) => {
                 if u16::from_be_bytes([offset1, offset0]) & FRAGMENT_OFFSET_MASK != 0 {
-                    return Upper { protocol: next, later_fragment: true, payload: &[] };
+                    return UpperLayer { protocol: next, later_fragment: true, payload: &[] };
                 }
                 (next, FRAGMENT_HEADER_LEN)
             }
@@ -51,18 +51,18 @@ pub(super) fn walk(mut protocol: u8, mut payload: &[u8]) -> Upper<'_> {
         protocol = next;
         payload = payload.get(header_len..).unwrap_or(&[]);
     }
-    Upper { protocol, later_fragment: false, payload }
+    UpperLayer { protocol, later_fragment: false, payload }
 }
 
 /// Looks through the one authentication header that an IPv4 packet may carry (RFC 4302).
-pub(super) fn authenticated(protocol: u8, payload: &[u8]) -> Upper<'_> {
+pub(super) fn authenticated(protocol: u8, payload: &[u8]) -> UpperLayer<'_> {
     let (protocol, payload) = match (IpNumber(protocol), payload) {
         (IpNumber::AUTHENTICATION_HEADER, &[next, len, ..]) => {
             (next, payload.get(authentication_len(len)..).unwrap_or(&[]))
         }
         _ => (protocol, payload),
     };
-    Upper { protocol, later_fragment: false, payload }
+    UpperLayer { protocol, later_fragment: false, payload }
 }
 
 fn authentication_len(len: u8) -> usize {
@@ -80,8 +80,8 @@ mod tests {
 
     const TCP: u8 = 6;
 
-    fn upper(protocol: u8, payload: &[u8]) -> Upper<'_> {
-        Upper { protocol, later_fragment: false, payload }
+    fn upper(protocol: u8, payload: &[u8]) -> UpperLayer<'_> {
+        UpperLayer { protocol, later_fragment: false, payload }
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_later_fragment_has_no_header() {
-        let later = Upper { protocol: TCP, later_fragment: true, payload: &[] };
+        let later = UpperLayer { protocol: TCP, later_fragment: true, payload: &[] };
         assert_eq!(walk(44, &[TCP, 0, 0x05, 0xa8, 0, 0, 0, 7, 1, 2, 3, 4]), later);
         assert_eq!(walk(44, &[TCP, 0, 0x05, 0xa8]), later, "known from its first four bytes");
     }

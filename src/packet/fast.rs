@@ -10,14 +10,14 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::decode::Take;
+use super::decode::SummarySink;
 use super::ipv4::IPV4_HEADER_LEN_MIN;
 use super::transport::TCP_DATA_OFFSET_MIN;
 use super::{Endpoints, Frame, LinkKind, Segmentation, Summary, TcpFlags, Transport};
 
-/// Summarises a plain frame for `taker`; `None` where it is not plain enough.
+/// Summarises a plain frame for `sink`; `None` where it is not plain enough.
 #[inline(always)]
-pub(super) fn summarize(frame: &Frame<'_>, taker: &mut impl Take) -> Option<()> {
+pub(super) fn summarize(frame: &Frame<'_>, sink: &mut impl SummarySink) -> Option<()> {
     if frame.link != LinkKind::Ethernet || frame.segmentation != Segmentation::None {
         return None;
     }
@@ -32,14 +32,14 @@ pub(super) fn summarize(frame: &Frame<'_>, taker: &mut impl Take) -> Option<()> 
     // No underflow: the link header was captured, and `captured` ends with the frame at the latest.
     let in_frame = frame.frame_len - link_len;
     match ether_type {
-        IPV4 => ipv4(from_header, in_frame, taker),
-        IPV6 => ipv6(from_header, in_frame, taker),
+        IPV4 => ipv4(from_header, in_frame, sink),
+        IPV6 => ipv6(from_header, in_frame, sink),
         _ => None,
     }
 }
 
 #[inline(always)]
-fn ipv4(from_header: &[u8], in_frame: u32, taker: &mut impl Take) -> Option<()> {
+fn ipv4(from_header: &[u8], in_frame: u32, sink: &mut impl SummarySink) -> Option<()> {
     let (header, payload) = from_header.split_first_chunk::<IPV4_HEADER_LEN_MIN>()?;
     let &[0x45, _, len1, len0, _, _, frag1, frag0, _, protocol, _, _, ref addresses @ ..] = header else {
         return None;
@@ -52,11 +52,11 @@ fn ipv4(from_header: &[u8], in_frame: u32, taker: &mut impl Take) -> Option<()> 
     let endpoints = Endpoints::V4 { src: Ipv4Addr::from(*src), dst: Ipv4Addr::from(*dst.first_chunk()?) };
     // A declared length below the header's, 0 among them, is for the general path to judge.
     let payload_len = ip_bytes.checked_sub(20)?;
-    transport(&Ip { endpoints, ip_bytes, protocol, payload_len }, payload, taker)
+    transport(&Ip { endpoints, ip_bytes, protocol, payload_len }, payload, sink)
 }
 
 #[inline(always)]
-fn ipv6(from_header: &[u8], in_frame: u32, taker: &mut impl Take) -> Option<()> {
+fn ipv6(from_header: &[u8], in_frame: u32, sink: &mut impl SummarySink) -> Option<()> {
     let (header, payload) = from_header.split_first_chunk::<40>()?;
     let &[version, _, _, _, len1, len0, protocol, _, ref addresses @ ..] = header;
     let (src, dst) = addresses.split_first_chunk::<16>()?;
@@ -67,7 +67,7 @@ fn ipv6(from_header: &[u8], in_frame: u32, taker: &mut impl Take) -> Option<()> 
     }
     let endpoints = Endpoints::V6 { src: Ipv6Addr::from(*src), dst: Ipv6Addr::from(*dst.first_chunk()?) };
     // A payload length of 0 is too short for either protocol: so much for jumbo options.
-    transport(&Ip { endpoints, ip_bytes, protocol, payload_len }, payload, taker)
+    transport(&Ip { endpoints, ip_bytes, protocol, payload_len }, payload, sink)
 }
 
 /// What the IP header says.
@@ -82,13 +82,13 @@ struct Ip {
 impl Ip {
     /// Gives the whole on, in code of its own for each protocol: each then knows what it is about.
     #[inline(always)]
-    fn give(&self, transport: Transport, taker: &mut impl Take) {
-        taker.take(Summary::plain(self.endpoints, self.ip_bytes, self.protocol, transport));
+    fn give(&self, transport: Transport, sink: &mut impl SummarySink) {
+        sink.take(Summary::plain(self.endpoints, self.ip_bytes, self.protocol, transport));
     }
 }
 
 #[inline(always)]
-fn transport(ip: &Ip, payload: &[u8], taker: &mut impl Take) -> Option<()> {
+fn transport(ip: &Ip, payload: &[u8], sink: &mut impl SummarySink) -> Option<()> {
     match ip.protocol {
         TCP if ip.payload_len >= 14 => {
             let &[s1, s0, d1, d0, .., offset, flags] = payload.first_chunk::<14>()?;
@@ -96,12 +96,12 @@ fn transport(ip: &Ip, payload: &[u8], taker: &mut impl Take) -> Option<()> {
                 return None;
             }
             let (src_port, dst_port) = (u16::from_be_bytes([s1, s0]), u16::from_be_bytes([d1, d0]));
-            ip.give(Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags(flags)) }, taker);
+            ip.give(Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags(flags)) }, sink);
         }
         UDP if ip.payload_len >= 4 => {
             let &[s1, s0, d1, d0] = payload.first_chunk()?;
             let (src_port, dst_port) = (u16::from_be_bytes([s1, s0]), u16::from_be_bytes([d1, d0]));
-            ip.give(Transport::Ports { src_port, dst_port }, taker);
+            ip.give(Transport::Ports { src_port, dst_port }, sink);
         }
         _ => return None,
     }

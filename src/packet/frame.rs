@@ -55,11 +55,11 @@ impl<'a> Frame<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// It came in for this host, or for all: HOST, BROADCAST or MULTICAST. Capture files say nothing better.
-    Entering,
+    Ingress,
     /// It came in for another station: OTHERHOST. A bridge passes it on; a mirror port shows nothing else.
-    Overheard,
+    OtherHost,
     /// It went out: OUTGOING.
-    Leaving,
+    Egress,
 }
 
 /// How many packets of the wire a frame stands for. The kernel joins segments that it receives (GRO), and hands large

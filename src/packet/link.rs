@@ -25,7 +25,7 @@ pub const LINK_HEADERS_MAX: usize = 64;
 
 /// Which IP header the link announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
+pub(super) enum IpVersion {
     /// IPv4.
     V4,
     /// IPv6.
@@ -37,11 +37,11 @@ pub(super) enum Family {
 ///
 /// # Errors
 /// Why the frame leads to no IP header.
-pub(super) fn locate_ip(link: LinkKind, frame: &[u8]) -> Result<(Family, &[u8]), Skip> {
+pub(super) fn locate_ip(link: LinkKind, frame: &[u8]) -> Result<(IpVersion, &[u8]), Skip> {
     let (mut layer, mut rest) = enter(link, frame)?;
     for _ in 0..LINK_HEADERS_MAX {
         (layer, rest) = match layer {
-            Layer::Ip(family) => return Ok((family, rest)),
+            Layer::Ip(ip_version) => return Ok((ip_version, rest)),
             Layer::Typed(ether_type) => after_ether_type(ether_type, rest)?,
             Layer::Mpls => after_label(rest)?,
             Layer::Ppp => after_ppp_protocol(rest)?,
@@ -92,7 +92,7 @@ fn leads_to_pppoe_session(link: LinkKind, frame: &[u8]) -> bool {
 /// What the bytes that are left begin with.
 #[derive(Clone, Copy)]
 enum Layer {
-    Ip(Family),
+    Ip(IpVersion),
     /// What this EtherType stands for.
     Typed(EtherType),
     /// An MPLS label.
@@ -103,18 +103,18 @@ enum Layer {
     Llc,
 }
 
-type Step<'a> = Result<(Layer, &'a [u8]), Skip>;
+type LayerStep<'a> = Result<(Layer, &'a [u8]), Skip>;
 
 /// Takes the header that every frame of this kind has.
-fn enter(link: LinkKind, frame: &[u8]) -> Step<'_> {
+fn enter(link: LinkKind, frame: &[u8]) -> LayerStep<'_> {
     match link {
         LinkKind::Ethernet => {
             let header = Ethernet2HeaderSlice::from_slice(frame).map_err(|_| Skip::LinkTruncated)?;
             Ok((Layer::Typed(header.ether_type()), tail(frame, Ethernet2Header::LEN)))
         }
         LinkKind::RawIp => Ok((Layer::Ip(family_of(frame)?.ok_or(Skip::NotIp)?), frame)),
-        LinkKind::Ipv4 => Ok((Layer::Ip(Family::V4), frame)),
-        LinkKind::Ipv6 => Ok((Layer::Ip(Family::V6), frame)),
+        LinkKind::Ipv4 => Ok((Layer::Ip(IpVersion::V4), frame)),
+        LinkKind::Ipv6 => Ok((Layer::Ip(IpVersion::V6), frame)),
         LinkKind::LinuxSll => {
             let (&[_, _, h1, h0, .., t1, t0], rest) = take::<16>(frame)?;
             after_cooked(u16::from_be_bytes([h1, h0]), u16::from_be_bytes([t1, t0]), rest)
@@ -131,18 +131,18 @@ fn enter(link: LinkKind, frame: &[u8]) -> Step<'_> {
         },
         LinkKind::PppoeSession => pppoe(frame),
         LinkKind::BsdLoopback => {
-            let (&family, rest) = take::<4>(frame)?;
-            Ok((Layer::Ip(bsd_family(family).ok_or(Skip::NotIp)?), rest))
+            let (&ip_version, rest) = take::<4>(frame)?;
+            Ok((Layer::Ip(bsd_family(ip_version).ok_or(Skip::NotIp)?), rest))
         }
         LinkKind::CiscoHdlc => cisco_hdlc(frame),
         LinkKind::Unsupported(_) => Err(Skip::UnsupportedLink),
     }
 }
 
-fn after_ether_type(ether_type: EtherType, rest: &[u8]) -> Step<'_> {
+fn after_ether_type(ether_type: EtherType, rest: &[u8]) -> LayerStep<'_> {
     match ether_type {
-        EtherType::IPV4 => Ok((Layer::Ip(Family::V4), rest)),
-        EtherType::IPV6 => Ok((Layer::Ip(Family::V6), rest)),
+        EtherType::IPV4 => Ok((Layer::Ip(IpVersion::V4), rest)),
+        EtherType::IPV6 => Ok((Layer::Ip(IpVersion::V6), rest)),
         EtherType::VLAN_TAGGED_FRAME
         | EtherType::PROVIDER_BRIDGING
         | EtherType::VLAN_DOUBLE_TAGGED_FRAME
@@ -157,7 +157,7 @@ fn after_ether_type(ether_type: EtherType, rest: &[u8]) -> Step<'_> {
     }
 }
 
-fn after_label(rest: &[u8]) -> Step<'_> {
+fn after_label(rest: &[u8]) -> LayerStep<'_> {
     let (&[_, _, low, _], rest) = take::<4>(rest)?;
     if low & MPLS_BOTTOM_OF_STACK == 0 {
         return Ok((Layer::Mpls, rest));
@@ -166,27 +166,27 @@ fn after_label(rest: &[u8]) -> Step<'_> {
     Ok((Layer::Ip(family_of(rest)?.ok_or(Skip::MplsPseudowire)?), rest))
 }
 
-fn after_ppp_protocol(rest: &[u8]) -> Step<'_> {
+fn after_ppp_protocol(rest: &[u8]) -> LayerStep<'_> {
     let (protocol, rest) = match *rest {
         [low, ref rest @ ..] if low & 1 == 1 => (u16::from(low), rest),
         [high, low, ref rest @ ..] => (u16::from_be_bytes([high, low]), rest),
         _ => return Err(Skip::LinkTruncated),
     };
     match protocol {
-        0x0021 => Ok((Layer::Ip(Family::V4), rest)),
-        0x0057 => Ok((Layer::Ip(Family::V6), rest)),
+        0x0021 => Ok((Layer::Ip(IpVersion::V4), rest)),
+        0x0057 => Ok((Layer::Ip(IpVersion::V6), rest)),
         0x0281 | 0x0283 => Ok((Layer::Mpls, rest)),
         _ => Err(Skip::NotIp),
     }
 }
 
-fn after_llc(rest: &[u8]) -> Step<'_> {
+fn after_llc(rest: &[u8]) -> LayerStep<'_> {
     match *rest {
         // The organization is Ethernet's, or the one for bridged Ethernet (802.1H).
         [0xaa, 0xaa, 0x03, 0, 0, 0x00 | 0xf8, t1, t0, ref rest @ ..] => {
             typed_or_not_ip(u16::from_be_bytes([t1, t0]), rest)
         }
-        [0x06, 0x06, 0x03, ref rest @ ..] => Ok((Layer::Ip(Family::V4), rest)),
+        [0x06, 0x06, 0x03, ref rest @ ..] => Ok((Layer::Ip(IpVersion::V4), rest)),
         [] | [0xaa | 0x06] | [0xaa, 0xaa] | [0x06, 0x06] | [0xaa, 0xaa, 0x03] => Err(Skip::LinkTruncated),
         [0xaa, 0xaa, 0x03, ..] if rest.len() < SNAP_LEN => Err(Skip::LinkTruncated),
         _ => Err(Skip::NotIp),
@@ -195,7 +195,7 @@ fn after_llc(rest: &[u8]) -> Step<'_> {
 
 /// The protocol of a cooked header: an EtherType, except that netlink messages use the field for
 /// themselves and that small values are Linux's own (`ETH_P_802_2` is an 802.2 header).
-fn after_cooked(hardware_type: u16, protocol: u16, rest: &[u8]) -> Step<'_> {
+fn after_cooked(hardware_type: u16, protocol: u16, rest: &[u8]) -> LayerStep<'_> {
     match (hardware_type, protocol) {
         (ARPHRD_NETLINK, _) => Err(Skip::NotIp),
         (_, ETH_P_802_2) => Ok((Layer::Llc, rest)),
@@ -203,39 +203,40 @@ fn after_cooked(hardware_type: u16, protocol: u16, rest: &[u8]) -> Step<'_> {
     }
 }
 
-fn cisco_hdlc(frame: &[u8]) -> Step<'_> {
+fn cisco_hdlc(frame: &[u8]) -> LayerStep<'_> {
     let (&[_, _, t1, t0], rest) = take::<4>(frame)?;
     typed_or_not_ip(u16::from_be_bytes([t1, t0]), rest)
 }
 
 /// For headers whose type field is never a length.
-fn typed_or_not_ip(ether_type: u16, rest: &[u8]) -> Step<'_> {
+fn typed_or_not_ip(ether_type: u16, rest: &[u8]) -> LayerStep<'_> {
     if ether_type <= LENGTH_MAX {
         return Err(Skip::NotIp);
     }
     Ok((Layer::Typed(EtherType(ether_type)), rest))
 }
 
-fn pppoe(rest: &[u8]) -> Step<'_> {
+fn pppoe(rest: &[u8]) -> LayerStep<'_> {
     let (_, rest) = take::<6>(rest)?;
     Ok((Layer::Ppp, rest))
 }
 
 /// What the version field says, where nothing else does.
-fn family_of(packet: &[u8]) -> Result<Option<Family>, Skip> {
+fn family_of(packet: &[u8]) -> Result<Option<IpVersion>, Skip> {
     match packet.first().ok_or(Skip::LinkTruncated)? >> 4 {
-        4 => Ok(Some(Family::V4)),
-        6 => Ok(Some(Family::V6)),
+        4 => Ok(Some(IpVersion::V4)),
+        6 => Ok(Some(IpVersion::V6)),
         _ => Ok(None),
     }
 }
 
 /// The systems agree on the number for IPv4 and on nothing else; some put an EtherType there.
-fn bsd_family(field: [u8; 4]) -> Option<Family> {
-    [u32::from_be_bytes(field), u32::from_le_bytes(field)].into_iter().find_map(|family| match family {
-        2 | 0x0800 => Some(Family::V4),
+fn bsd_family(field: [u8; 4]) -> Option<IpVersion> {
+    [u32::from_be_bytes(field), u32::from_le_bytes(field)].into_iter().find_map(|ip_version| match ip_version
+    {
+        2 | 0x0800 => Some(IpVersion::V4),
         // Linux; Windows; NetBSD and OpenBSD; FreeBSD; macOS.
-        10 | 23 | 24 | 28 | 30 | 0x86dd => Some(Family::V6),
+        10 | 23 | 24 | 28 | 30 | 0x86dd => Some(IpVersion::V6),
         _ => None,
     })
 }
@@ -284,45 +285,45 @@ mod tests {
     #[test]
     fn ethernet_and_what_it_nests() {
         for (what, after_addresses, expected) in [
-            ("IPv4", vec![&[0x08, 0x00][..], &IP4], (Family::V4, &IP4)),
-            ("IPv6", vec![&[0x86, 0xdd], &IP6], (Family::V6, &IP6)),
-            ("VLAN", vec![&[0x81, 0x00, 0, 7, 0x08, 0x00], &IP4], (Family::V4, &IP4)),
+            ("IPv4", vec![&[0x08, 0x00][..], &IP4], (IpVersion::V4, &IP4)),
+            ("IPv6", vec![&[0x86, 0xdd], &IP6], (IpVersion::V6, &IP6)),
+            ("VLAN", vec![&[0x81, 0x00, 0, 7, 0x08, 0x00], &IP4], (IpVersion::V4, &IP4)),
             (
                 "four tags of four kinds",
                 vec![
                     &[0x88, 0xa8, 0, 7, 0x91, 0x00, 0, 8, 0x92, 0x00, 0, 9, 0x81, 0x00, 0, 1, 0x86, 0xdd],
                     &IP6,
                 ],
-                (Family::V6, &IP6),
+                (IpVersion::V6, &IP6),
             ),
-            ("two labels", vec![&[0x88, 0x47, 0, 1, 0, 64, 0, 2, 1, 64], &IP4], (Family::V4, &IP4)),
+            ("two labels", vec![&[0x88, 0x47, 0, 1, 0, 64, 0, 2, 1, 64], &IP4], (IpVersion::V4, &IP4)),
             (
                 "multicast label below a tag",
                 vec![&[0x81, 0x00, 0, 7, 0x88, 0x48, 0, 2, 1, 64], &IP6],
-                (Family::V6, &IP6),
+                (IpVersion::V6, &IP6),
             ),
-            ("PPPoE", vec![&[0x88, 0x64, 0x11, 0, 0, 1, 0, 22, 0x00, 0x21], &IP4], (Family::V4, &IP4)),
+            ("PPPoE", vec![&[0x88, 0x64, 0x11, 0, 0, 1, 0, 22, 0x00, 0x21], &IP4], (IpVersion::V4, &IP4)),
             (
                 "PPPoE, protocol field of one byte",
                 vec![&[0x88, 0x64, 0x11, 0, 0, 1, 0, 22, 0x57], &IP6],
-                (Family::V6, &IP6),
+                (IpVersion::V6, &IP6),
             ),
             (
                 "MPLS in PPP in PPPoE",
                 vec![&[0x88, 0x64, 0x11, 0, 0, 1, 0, 22, 0x02, 0x81, 0, 2, 1, 64], &IP4],
-                (Family::V4, &IP4),
+                (IpVersion::V4, &IP4),
             ),
-            ("SNAP", vec![&[0, 40, 0xaa, 0xaa, 3, 0, 0, 0, 0x08, 0x00], &IP4], (Family::V4, &IP4)),
+            ("SNAP", vec![&[0, 40, 0xaa, 0xaa, 3, 0, 0, 0, 0x08, 0x00], &IP4], (IpVersion::V4, &IP4)),
             (
                 "VLAN in SNAP for bridges",
                 vec![&[0, 40, 0xaa, 0xaa, 3, 0, 0, 0xf8, 0x81, 0x00, 0, 1, 0x86, 0xdd], &IP6],
-                (Family::V6, &IP6),
+                (IpVersion::V6, &IP6),
             ),
-            ("802.2", vec![&[0, 40, 6, 6, 3], &IP4], (Family::V4, &IP4)),
+            ("802.2", vec![&[0, 40, 6, 6, 3], &IP4], (IpVersion::V4, &IP4)),
         ] {
             let frame = ethernet(&after_addresses);
-            let (family, rest) = expected;
-            assert_eq!(locate_ip(LinkKind::Ethernet, &frame), Ok((family, &rest[..])), "{what}");
+            let (ip_version, rest) = expected;
+            assert_eq!(locate_ip(LinkKind::Ethernet, &frame), Ok((ip_version, &rest[..])), "{what}");
         }
     }
 
@@ -365,7 +366,7 @@ mod tests {
             header[8..10].copy_from_slice(&[3, hardware]);
             header
         };
-        let (v4, v6) = (Ok(Family::V4), Ok(Family::V6));
+        let (v4, v6) = (Ok(IpVersion::V4), Ok(IpVersion::V6));
         for (link, header, ip, expected) in [
             (LinkKind::RawIp, &[][..], IP4, v4),
             (LinkKind::RawIp, &[], IP6, v6),
@@ -393,7 +394,7 @@ mod tests {
             (LinkKind::Unsupported(10), &[], IP4, Err(Skip::UnsupportedLink)),
         ] {
             let frame = [header, &ip].concat();
-            let expected = expected.map(|family| (family, &ip[..]));
+            let expected = expected.map(|ip_version| (ip_version, &ip[..]));
             assert_eq!(locate_ip(link, &frame), expected, "{link:?} {header:02x?}");
         }
     }
@@ -452,7 +453,7 @@ mod tests {
                 seen_at: UnixNanos(0),
                 ifindex: 1,
                 link,
-                direction: Direction::Entering,
+                direction: Direction::Ingress,
                 segmentation: Segmentation::None,
             };
             assert_eq!(is_pppoe_session(&frame), expected, "{name}");

@@ -61,7 +61,7 @@ mod segments;
 mod summary;
 mod transport;
 
-pub use decode::{Take, decode, decode_general, decode_into};
+pub use decode::{SummarySink, decode, decode_general, decode_into};
 pub use extension::IPV6_EXTENSIONS_MAX;
 pub use frame::{Direction, Frame, LinkKind, Segmentation, Segments, Transported};
 pub use link::{LINK_HEADERS_MAX, is_pppoe_session};

@@ -7,7 +7,7 @@
 //! Errors are rare, so this reads the frame once more instead of making every summary longer. The quoted packet is
 //! cut by whoever sends the error (RFC 792: 8 bytes behind its header), which is enough for its ports.
 
-use super::link::{Family, locate_ip};
+use super::link::{IpVersion, locate_ip};
 use super::{Endpoints, Frame, LinkKind, Summary, Transport, extension, ipv4, ipv6, transport};
 
 /// The head of a packet that could not be delivered.
@@ -77,11 +77,11 @@ pub fn decode_quoted(frame: &Frame<'_>) -> Option<Quoted> {
 
 #[inline(never)]
 fn decode_quoted_in(link: LinkKind, frame: &[u8]) -> Option<Quoted> {
-    let (family, packet) = locate_ip(link, frame).ok()?;
+    let (ip_version, packet) = locate_ip(link, frame).ok()?;
     // Lengths were checked when the packet was counted; here whatever was captured is good enough.
     let in_frame = u32::try_from(packet.len()).ok()?;
-    match family {
-        Family::V4 => {
+    match ip_version {
+        IpVersion::V4 => {
             let told = ipv4::summarize(packet, in_frame).ok()?;
             let error = packet.get(ipv4::upper_layer(packet)?.0..)?;
             let &[ICMP_UNREACHABLE, code, _, _, _, _, _, _, ref quoted @ ..] = error else { return None };
@@ -91,7 +91,7 @@ fn decode_quoted_in(link: LinkKind, frame: &[u8]) -> Option<Quoted> {
             let whole = quoted_len(u16::from_be_bytes([*quoted.get(2)?, *quoted.get(3)?]), quoted);
             of_receiver(&told, ipv4::summarize(quoted, whole).ok()?)
         }
-        Family::V6 => {
+        IpVersion::V6 => {
             let told = ipv6::summarize(packet, in_frame).ok()?;
             let upper = extension::walk(*packet.get(6)?, packet.get(ipv6::HEADER_LEN..)?);
             let &[ICMPV6_UNREACHABLE, _, _, _, _, _, _, _, ref quoted @ ..] = upper.payload else {
@@ -138,7 +138,7 @@ mod tests {
             seen_at: UnixNanos(0),
             ifindex: 1,
             link: LinkKind::RawIp,
-            direction: Direction::Entering,
+            direction: Direction::Ingress,
             segmentation: Segmentation::None,
         }
     }

@@ -17,7 +17,7 @@
 use etherparse::IpNumber;
 
 use super::ipv6::{self, jumbo_payload_len};
-use super::link::Family;
+use super::link::IpVersion;
 use super::{Segments, Summary, Transported, extension, ipv4};
 
 /// Turns what a frame holds into what the wire carries. `from_header` are the captured bytes from the IP header on,
@@ -26,15 +26,15 @@ use super::{Segments, Summary, Transported, extension, ipv4};
 pub(super) fn on_the_wire(
     summary: Summary,
     segments: &Segments,
-    family: Family,
+    ip_version: IpVersion,
     from_header: &[u8],
     ip_at: usize,
 ) -> Summary {
     let uncut = Summary { segments_unknown: true, ..summary };
-    let Some(headers) = headers_len(segments, family, from_header, ip_at) else { return uncut };
+    let Some(headers) = headers_len(segments, ip_version, from_header, ip_at) else { return uncut };
     let Some(payload) = u64::from(summary.ip_bytes).checked_sub(headers) else { return uncut };
     let count = payload.div_ceil(u64::from(segments.payload_bytes.get())).max(1);
-    let off_the_wire = jumbo_header_len(family, from_header);
+    let off_the_wire = jumbo_header_len(ip_version, from_header);
     // No underflow: a jumbo header is one of the headers. It is in none of the packets that are cut.
     let ip_bytes = count * (headers - off_the_wire) + payload;
     match (u32::try_from(count), u32::try_from(ip_bytes)) {
@@ -44,8 +44,8 @@ pub(super) fn on_the_wire(
 }
 
 /// Bytes from the IP header to the end of the innermost transport header.
-fn headers_len(segments: &Segments, family: Family, from_header: &[u8], ip_at: usize) -> Option<u64> {
-    let own = upper_layer(family, from_header);
+fn headers_len(segments: &Segments, ip_version: IpVersion, from_header: &[u8], ip_at: usize) -> Option<u64> {
+    let own = upper_layer(ip_version, from_header);
     let told = segments.transport_at.and_then(|at| usize::from(at).checked_sub(ip_at));
     let at = match (own, told) {
         // Inside a tunnel, or where we would have looked.
@@ -62,10 +62,10 @@ fn headers_len(segments: &Segments, family: Family, from_header: &[u8], ip_at: u
 }
 
 /// Where the header above the outermost IP header begins, and its protocol.
-fn upper_layer(family: Family, from_header: &[u8]) -> Option<(usize, u8)> {
-    match family {
-        Family::V4 => ipv4::upper_layer(from_header),
-        Family::V6 => {
+fn upper_layer(ip_version: IpVersion, from_header: &[u8]) -> Option<(usize, u8)> {
+    match ip_version {
+        IpVersion::V4 => ipv4::upper_layer(from_header),
+        IpVersion::V6 => {
             let header = from_header.first_chunk::<{ ipv6::HEADER_LEN }>()?;
             let upper = extension::walk(header[6], from_header.get(ipv6::HEADER_LEN..)?);
             let is_there = !upper.later_fragment && !upper.payload.is_empty();
@@ -75,8 +75,8 @@ fn upper_layer(family: Family, from_header: &[u8]) -> Option<(usize, u8)> {
 }
 
 /// Bytes of the hop-by-hop header that BIG TCP puts into a joined frame and takes out of every packet.
-fn jumbo_header_len(family: Family, from_header: &[u8]) -> u64 {
-    let is_jumbo = family == Family::V6
+fn jumbo_header_len(ip_version: IpVersion, from_header: &[u8]) -> u64 {
+    let is_jumbo = ip_version == IpVersion::V6
         && from_header.get(4..7).is_some_and(|fixed| {
             fixed[..2] == [0, 0] && jumbo_payload_len(fixed[2], &from_header[ipv6::HEADER_LEN..]).is_some()
         });
@@ -120,7 +120,7 @@ mod tests {
             seen_at: UnixNanos(0),
             ifindex: 1,
             link,
-            direction: Direction::Entering,
+            direction: Direction::Ingress,
             segmentation,
         };
         let summary = decode(&frame).unwrap();

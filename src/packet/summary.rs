@@ -201,7 +201,7 @@ skips! {
     /// The declared total length is shorter than the header.
     IpTotalLength = "ip_total_length",
     /// Left through an interface: evidence of who answered, counted where it entered.
-    Leaving = "leaving",
+    Egress = "leaving",
     /// Seen on an interface that the configuration excludes.
     ExcludedInterface = "excluded_interface",
     /// Seen on a device whose lower device is monitored and has counted it.

@@ -66,7 +66,7 @@ pub(crate) fn frame(link: LinkKind, frame_len: u32, bytes: &[u8]) -> Frame<'_> {
         seen_at: UnixNanos(0),
         ifindex: 1,
         link,
-        direction: Direction::Entering,
+        direction: Direction::Ingress,
         segmentation: Segmentation::None,
     }
 }

@@ -226,7 +226,7 @@ impl<'b> Iterator for ReplayFrames<'b> {
             seen_at: record.seen_at,
             ifindex: record.ifindex,
             link: record.link,
-            direction: Direction::Entering,
+            direction: Direction::Ingress,
             segmentation: Segmentation::None,
         })
     }
