@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use traffic_alerted::sys::ring::{Preamble, frames_in_block};
+use traffic_alerted::sys::ring::{VnetHeader, frames_in_block};
 use traffic_alerted::sys::synthetic;
 
 /// A block of the size that live capture uses, full of frames of 64 bytes.
@@ -24,7 +24,7 @@ fn block_walk(criterion: &mut Criterion) {
     group.bench_function("64_byte_frames", |bencher| {
         bencher.iter(|| {
             // One byte of each frame is read, so that its cache line is fetched as a decoder would.
-            let walk = frames_in_block(black_box(&block), Preamble::None).map_while(Result::ok);
+            let walk = frames_in_block(black_box(&block), VnetHeader::None).map_while(Result::ok);
             walk.fold(0u64, |sum, frame| {
                 sum + u64::from(frame.tp_len) + u64::from(frame.bytes[12]) + u64::from(frame.ifindex.get())
             })

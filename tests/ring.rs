@@ -27,8 +27,8 @@ use traffic_alerted::packet::{Direction, Skip};
 use traffic_alerted::privileges;
 use traffic_alerted::published::Published;
 use traffic_alerted::sys::packet_socket::PacketSocket;
-use traffic_alerted::sys::poller::{Choice, Poller};
-use traffic_alerted::sys::ring::{Preamble, Ring, RingSize};
+use traffic_alerted::sys::poller::{Poller, PollerChoice};
+use traffic_alerted::sys::ring::{Ring, RingSize, VnetHeader};
 
 /// How long a condition may take to hold before the test fails.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -42,7 +42,7 @@ const TURN: Duration = Duration::from_millis(25);
 fn the_ring_hands_over_what_was_sent() {
     in_namespace("the_ring_hands_over_what_was_sent", || {
         let peer = Peer::new("r0");
-        for choice in [Choice::Auto, Choice::Epoll] {
+        for choice in [PollerChoice::Auto, PollerChoice::Epoll] {
             let mut ring = bare_ring();
             let waker = Waker::new().unwrap();
             let mut poller = Poller::new(Arc::clone(ring.socket()), waker, choice).unwrap();
@@ -834,7 +834,7 @@ fn mac_of(name: &str) -> [u8; 6] {
 fn bare_ring() -> Ring {
     let socket = Arc::new(PacketSocket::open().unwrap());
     let size = RingSize { block_bytes: (256 << 10).try_into().unwrap(), blocks: 16.try_into().unwrap() };
-    let ring = Ring::allocate(socket, size, 20, Preamble::None).unwrap();
+    let ring = Ring::allocate(socket, size, 20, VnetHeader::None).unwrap();
     ring.socket().bind_to_all_interfaces().unwrap();
     ring
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use traffic_alerted::sys::packet_socket::PacketSocket;
-use traffic_alerted::sys::ring::{Preamble, Ring, RingSize};
+use traffic_alerted::sys::ring::{Ring, RingSize, VnetHeader};
 
 use crate::pair_table::PairTable;
 
@@ -25,7 +25,7 @@ const ETHERNET_BYTES: usize = 14;
 /// Counts pairs until standard input ends, and says what it saw and what the kernel dropped.
 pub(crate) fn drain() -> anyhow::Result<()> {
     let socket = Arc::new(PacketSocket::open().context("cannot open a packet socket")?);
-    let mut ring = Ring::allocate(Arc::clone(&socket), RING, BLOCK_RETIRE_MS, Preamble::None)
+    let mut ring = Ring::allocate(Arc::clone(&socket), RING, BLOCK_RETIRE_MS, VnetHeader::None)
         .context("cannot allocate a ring of 64 MiB")?;
     socket.bind_to_all_interfaces()?;
     let mut table = PairTable::new(TABLE_BITS);

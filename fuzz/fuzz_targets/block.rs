@@ -3,16 +3,16 @@
 
 use libfuzzer_sys::fuzz_target;
 use traffic_alerted::sys::abi::FRAME_HEADER_BYTES;
-use traffic_alerted::sys::ring::{Preamble, frames_in_block};
+use traffic_alerted::sys::ring::{VnetHeader, frames_in_block};
 
 fuzz_target!(|block: &[u8]| {
-    walk(block, Preamble::None);
-    walk(block, Preamble::Vnet);
+    walk(block, VnetHeader::None);
+    walk(block, VnetHeader::Vnet);
 });
 
-fn walk(block: &[u8], preamble: Preamble) {
+fn walk(block: &[u8], vnet_header: VnetHeader) {
     let inside = block.as_ptr_range();
-    let mut frames = frames_in_block(block, preamble);
+    let mut frames = frames_in_block(block, vnet_header);
     let mut count = 0;
     while let Some(frame) = frames.next() {
         count += 1;

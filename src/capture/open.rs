@@ -31,7 +31,7 @@ use super::{EventLoop, Options, WireExact, filter};
 use crate::published::Published;
 use crate::sys::packet_socket::PacketSocket;
 use crate::sys::poller::{self, Poller};
-use crate::sys::ring::{Preamble, Ring, RingSize};
+use crate::sys::ring::{Ring, RingSize, VnetHeader};
 use crate::sys::waker::Waker;
 
 /// Everything that needed a capability, done.
@@ -63,9 +63,9 @@ impl LiveSeed {
     /// Neither io_uring nor epoll can be had, or the one that the options demand cannot.
     pub fn start(self, waker: Waker) -> Result<Live, CaptureError> {
         let (choice, wanted) = match self.event_loop {
-            EventLoop::Auto => (poller::Choice::Auto, "io_uring or epoll"),
-            EventLoop::IoUring => (poller::Choice::IoUring, "io_uring"),
-            EventLoop::Epoll => (poller::Choice::Epoll, "epoll"),
+            EventLoop::Auto => (poller::PollerChoice::Auto, "io_uring or epoll"),
+            EventLoop::IoUring => (poller::PollerChoice::IoUring, "io_uring"),
+            EventLoop::Epoll => (poller::PollerChoice::Epoll, "epoll"),
         };
         let poller = Poller::new(Arc::clone(self.ring.socket()), waker, choice)
             .map_err(|source| CaptureError::WaitSetUp { wanted, source })?;
@@ -89,14 +89,14 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
 pub fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<Opened, OpenError> {
     let size = ring_size(options)?;
     let mut watcher = Watcher::open(Policy::new(options))?;
-    let preamble = preamble(options.wire_exact);
+    let vnet_header = vnet_header(options.wire_exact);
 
     let mut rings = Vec::with_capacity(options.workers);
     let mut group = None;
     for worker in 0..options.workers {
         let socket = Arc::new(PacketSocket::open().map_err(socket_error(worker, "socket(AF_PACKET)"))?);
         let core = cores.get(worker).copied().flatten();
-        let ring = on_core(core, || Ring::allocate(Arc::clone(&socket), size, BLOCK_RETIRE_MS, preamble))
+        let ring = on_core(core, || Ring::allocate(Arc::clone(&socket), size, BLOCK_RETIRE_MS, vnet_header))
             .map_err(socket_error(worker, "setsockopt(PACKET_RX_RING)"))?;
         socket
             .attach_filter(&filter::drop_all())
@@ -126,7 +126,7 @@ pub fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<Opened, Ope
     };
     let rings = rings.into_iter().map(seed).collect();
     let kernel_view = watcher.views();
-    let is_wire_exact = preamble == Preamble::Vnet;
+    let is_wire_exact = vnet_header == VnetHeader::Vnet;
     Ok(Opened { rings, watcher, is_wire_exact, kernel_view })
 }
 
@@ -149,13 +149,13 @@ fn on_core<T>(core: Option<usize>, work: impl FnOnce() -> T) -> T {
 }
 
 /// What every ring has before its frames.
-fn preamble(wire_exact: WireExact) -> Preamble {
+fn vnet_header(wire_exact: WireExact) -> VnetHeader {
     match wire_exact {
-        WireExact::Off => Preamble::None,
-        WireExact::Auto if kernel_expresses_every_frame() => Preamble::Vnet,
+        WireExact::Off => VnetHeader::None,
+        WireExact::Auto if kernel_expresses_every_frame() => VnetHeader::Vnet,
         WireExact::Auto => {
             info!("the kernel is older than Linux 6.2: frames joined by GRO count as one packet");
-            Preamble::None
+            VnetHeader::None
         }
     }
 }

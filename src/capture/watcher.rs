@@ -78,7 +78,7 @@ impl fmt::Debug for Mailbox {
 pub struct Orders(Arc<OrderCells>);
 
 struct OrderCells {
-    bell: Waker,
+    waker: Waker,
     policy: AtomicCell<Option<Box<Policy>>>,
     is_over: AtomicBool,
 }
@@ -97,20 +97,20 @@ impl Orders {
     /// `eventfd(2)` was refused, for want of descriptors.
     pub fn new() -> io::Result<Self> {
         let (policy, is_over) = (AtomicCell::new(None), AtomicBool::new(false));
-        Ok(Self(Arc::new(OrderCells { bell: Waker::new()?, policy, is_over })))
+        Ok(Self(Arc::new(OrderCells { waker: Waker::new()?, policy, is_over })))
     }
 
     /// Has the watcher go by what these options say of interfaces, directions and networks.
     pub fn apply(&self, options: &Options) {
         self.0.policy.store(Some(Box::new(Policy::new(options))));
-        self.0.bell.wake();
+        self.0.waker.wake();
     }
 
     /// Ends the watcher.
     pub fn stop(&self) {
         // Release: pairs with the load in `is_over`; the bell rings after it.
         self.0.is_over.store(true, Ordering::Release);
-        self.0.bell.wake();
+        self.0.waker.wake();
     }
 
     fn is_over(&self) -> bool {
@@ -119,7 +119,7 @@ impl Orders {
 
     /// Silences the bell and takes the policy that waits, in this order: one that comes in between rings again.
     fn take(&self) -> Option<Box<Policy>> {
-        self.0.bell.clear();
+        self.0.waker.clear();
         self.0.policy.take()
     }
 }
@@ -239,7 +239,7 @@ impl Watcher {
         }
         loop {
             let patience = pace.due_at().since(monotonic_now());
-            let is_ordered = rings(&orders.0.bell, self.notices.as_fd(), patience)?;
+            let is_ordered = rings(&orders.0.waker, self.notices.as_fd(), patience)?;
             if orders.is_over() {
                 return Ok(());
             }
@@ -403,8 +403,8 @@ fn table(policy: &Policy, interfaces: &Interfaces, routes: Option<&Routes>) -> I
 }
 
 /// Waits until the bell rings (true), or `notices` has something, or time is up (false).
-fn rings(bell: &Waker, notices: BorrowedFd<'_>, patience: Duration) -> Result<bool, CaptureError> {
-    let mut polled = [bell.as_fd(), notices].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+fn rings(waker: &Waker, notices: BorrowedFd<'_>, patience: Duration) -> Result<bool, CaptureError> {
+    let mut polled = [waker.as_fd(), notices].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     // A part of a millisecond is a whole one, or the wait would be over before its time.
     let patience = u16::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
     match poll(&mut polled, PollTimeout::from(patience)) {

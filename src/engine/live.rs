@@ -131,7 +131,7 @@ impl Engine {
                 delta: Box::new(Delta::new(self.limits.delta, seed.clone())),
                 analyst: merge.thread().clone(),
                 stop: Arc::clone(&stop_workers),
-                bell: waker("a worker")?,
+                waker: waker("a worker")?,
                 failure: failure.clone(),
             };
             workers.push(start.spawn()?);
@@ -161,13 +161,13 @@ struct WorkerStart {
     delta: Box<Delta>,
     analyst: thread::Thread,
     stop: Arc<AtomicBool>,
-    bell: Waker,
+    waker: Waker,
     failure: Waker,
 }
 
 impl WorkerStart {
     fn spawn(self) -> Result<Handle<Result<Box<Delta>, CaptureError>>, StartError> {
-        let bell = self.bell.clone();
+        let waker = self.waker.clone();
         let failure = self.failure.clone();
         let thread = spawn(&format!("worker-{}", self.number), move || {
             let result = self.run();
@@ -176,13 +176,13 @@ impl WorkerStart {
             }
             result
         })?;
-        Ok(Handle { thread, bell })
+        Ok(Handle { thread, waker })
     }
 
     fn run(self) -> Result<Box<Delta>, CaptureError> {
         threads::pin(self.number, self.core);
         // On its own thread: an io_uring belongs to whoever submits.
-        let live = self.ring.start(self.bell)?;
+        let live = self.ring.start(self.waker)?;
         if self.number == 0 {
             info!("workers wait on {}", live.wait_point());
         }
@@ -195,7 +195,7 @@ impl WorkerStart {
 #[derive(Debug)]
 struct Handle<T> {
     thread: JoinHandle<T>,
-    bell: Waker,
+    waker: Waker,
 }
 
 /// The engine at work.
@@ -260,7 +260,7 @@ impl Running {
         let mut failure = None;
         self.watcher_orders.stop();
         self.stop_workers.store(true, Ordering::Release);
-        self.workers.iter().for_each(|worker| worker.bell.wake());
+        self.workers.iter().for_each(|worker| worker.waker.wake());
         failure = join(self.watcher).err().or(failure);
         for worker in self.workers {
             match join(worker.thread) {

@@ -212,7 +212,7 @@ impl Merge {
             let sinks = self.outlets.counters().each().collect();
             self.analyst.retire(self.report.replace(Report { sinks, lag, ..report }));
             // Now and then, and least where the analyst has much to do.
-            allocator::give_back();
+            allocator::purge();
         });
         let took = std::mem::take(&mut turns.report_took) + took;
         turns.reports.is_done(now);

@@ -53,7 +53,7 @@ impl FileWriter {
     /// [`WriteZero`](io::ErrorKind::WriteZero): a full disk says so only to the next one.
     pub fn append(&mut self, file: &File, bytes: Vec<u8>) -> io::Result<()> {
         let Some(ring) = &mut self.ring else { return append_plainly(file, &bytes) };
-        let mut results = Results::default();
+        let mut results = CompletionResults::default();
         match submit(ring, file, &bytes, &mut results) {
             Ok(()) => results.judge(bytes.len()),
             Err(error) => {
@@ -86,9 +86,9 @@ impl fmt::Debug for FileWriter {
 
 /// What the two requests said, as the kernel says it: a count or a negative errno.
 #[derive(Debug, Default)]
-struct Results([Option<i32>; 2]);
+struct CompletionResults([Option<i32>; 2]);
 
-impl Results {
+impl CompletionResults {
     fn is_complete(&self) -> bool {
         self.0.iter().all(Option::is_some)
     }
@@ -111,13 +111,13 @@ fn short(written: usize, expected: usize) -> io::Error {
     io::Error::new(io::ErrorKind::WriteZero, format!("{written} of {expected} bytes were taken"))
 }
 
-/// Marks the completion of the write and of the sync: their places in [`Results`].
+/// Marks the completion of the write and of the sync: their places in [`CompletionResults`].
 const WRITE: u64 = 0;
 const SYNC: u64 = 1;
 
 /// Gives both requests to the kernel and waits for both, whatever interrupts. After an error a request may
 /// still be under way.
-fn submit(ring: &mut IoUring, file: &File, bytes: &[u8], results: &mut Results) -> io::Result<()> {
+fn submit(ring: &mut IoUring, file: &File, bytes: &[u8], results: &mut CompletionResults) -> io::Result<()> {
     let fd = types::Fd(file.as_raw_fd());
     let length = u32::try_from(bytes.len())
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "more than 4 GiB at once"))?;
@@ -207,7 +207,7 @@ mod tests {
             ([Some(4), Some(-libc::EDQUOT)], Some(io::ErrorKind::QuotaExceeded)),
         ];
         for (results, want) in cases {
-            let judged = Results(results).judge(4).map_err(|error| error.kind());
+            let judged = CompletionResults(results).judge(4).map_err(|error| error.kind());
             assert_eq!(judged.err(), want, "{results:?}");
         }
     }

@@ -27,7 +27,7 @@ use super::waker::Waker;
 
 /// What to wait on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub enum PollerChoice {
     /// io_uring, and epoll where that is refused.
     Auto,
     /// io_uring or an error.
@@ -98,13 +98,13 @@ impl Poller {
     /// Sets up the wait, on the thread that is going to wait.
     ///
     /// # Errors
-    /// What the chosen mechanism's set-up said; with [`Choice::Auto`] what epoll said.
-    pub fn new(socket: Arc<PacketSocket>, waker: Waker, choice: Choice) -> io::Result<Self> {
+    /// What the chosen mechanism's set-up said; with [`PollerChoice::Auto`] what epoll said.
+    pub fn new(socket: Arc<PacketSocket>, waker: Waker, choice: PollerChoice) -> io::Result<Self> {
         let mut refusal = None;
         let backend = match choice {
-            Choice::IoUring => Backend::IoUring(Box::new(uring_wait(&socket, &waker)?)),
-            Choice::Epoll => Backend::Epoll(EpollWait::new(&socket, &waker)?),
-            Choice::Auto => match uring_wait(&socket, &waker) {
+            PollerChoice::IoUring => Backend::IoUring(Box::new(uring_wait(&socket, &waker)?)),
+            PollerChoice::Epoll => Backend::Epoll(EpollWait::new(&socket, &waker)?),
+            PollerChoice::Auto => match uring_wait(&socket, &waker) {
                 Ok(uring) => Backend::IoUring(Box::new(uring)),
                 Err(error) => {
                     refusal = Some(explain(&error));
@@ -263,7 +263,7 @@ const COMPLETION_ENTRIES: u32 = 64;
 
 /// How completions come about: the modes of io_uring from the leanest on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
+enum UringMode {
     /// When they are asked for, and by one thread alone (Linux 6.1).
     Deferred,
     /// Without an interrupt (5.19).
@@ -272,7 +272,7 @@ enum Mode {
     Plain,
 }
 
-impl Mode {
+impl UringMode {
     const LADDER: [Self; 3] = [Self::Deferred, Self::Cooperative, Self::Plain];
 
     fn set_up(self) -> io::Result<IoUring> {
@@ -289,14 +289,14 @@ impl Mode {
 
 /// The leanest mode that this kernel has.
 pub(super) fn setup_leanest() -> io::Result<IoUring> {
-    climb_down(Mode::set_up)
+    climb_down(UringMode::set_up)
 }
 
 /// The first mode of which `set_up` does not say that a flag is unknown (`EINVAL`). Anything else would be said of
 /// every mode.
-fn climb_down<T>(set_up: impl Fn(Mode) -> io::Result<T>) -> io::Result<T> {
+fn climb_down<T>(set_up: impl Fn(UringMode) -> io::Result<T>) -> io::Result<T> {
     let is_unknown = |error: &io::Error| error.raw_os_error() == Some(libc::EINVAL);
-    let [leaner @ .., plain] = Mode::LADDER;
+    let [leaner @ .., plain] = UringMode::LADDER;
     for mode in leaner {
         match set_up(mode) {
             Err(error) if is_unknown(&error) => {}
@@ -362,16 +362,19 @@ mod tests {
     #[test]
     fn the_ladder_is_climbed_down_while_flags_are_unknown() {
         let unknown = || io::Error::from_raw_os_error(libc::EINVAL);
-        for (known, expected) in Mode::LADDER.iter().enumerate() {
-            let set_up = |mode| if mode == Mode::LADDER[known] { Ok(mode) } else { Err(unknown()) };
+        for (known, expected) in UringMode::LADDER.iter().enumerate() {
+            let set_up = |mode| if mode == UringMode::LADDER[known] { Ok(mode) } else { Err(unknown()) };
             assert_eq!(climb_down(set_up).unwrap(), *expected);
         }
-        assert_eq!(climb_down(|_| Err::<Mode, _>(unknown())).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+        assert_eq!(
+            climb_down(|_| Err::<UringMode, _>(unknown())).unwrap_err().raw_os_error(),
+            Some(libc::EINVAL)
+        );
         // What forbids one forbids all.
         let tried = std::cell::Cell::new(0);
         let forbidden = climb_down(|_| {
             tried.set(tried.get() + 1);
-            Err::<Mode, _>(io::Error::from_raw_os_error(libc::EPERM))
+            Err::<UringMode, _>(io::Error::from_raw_os_error(libc::EPERM))
         });
         assert_eq!((forbidden.unwrap_err().raw_os_error(), tried.get()), (Some(libc::EPERM), 1));
     }
@@ -382,13 +385,16 @@ mod tests {
     fn every_mode_waits_the_same() {
         const LONG: Option<Duration> = Some(Duration::from_secs(20));
         const SHORT: Option<Duration> = Some(Duration::from_millis(1));
-        for (mode, multishot) in Mode::LADDER.into_iter().flat_map(|mode| [(mode, true), (mode, false)]) {
+        for (mode, multishot) in UringMode::LADDER.into_iter().flat_map(|mode| [(mode, true), (mode, false)])
+        {
             let (socket, waker) = (Waker::new().unwrap(), Waker::new().unwrap());
             let fds = [socket.as_fd().as_raw_fd(), waker.as_fd().as_raw_fd()];
             let mut uring = match mode.set_up() {
                 Ok(ring) => UringWait::new(ring, fds[0], fds[1]).unwrap(),
                 // The ladder would go on from here.
-                Err(error) if error.raw_os_error() == Some(libc::EINVAL) && mode != Mode::Plain => continue,
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) && mode != UringMode::Plain => {
+                    continue;
+                }
                 Err(error) => panic!("{mode:?}: {}", explain(&error)),
             };
             uring.multishot = multishot;

@@ -51,7 +51,7 @@ impl RingSize {
 
 /// What the kernel writes right before the bytes of each frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Preamble {
+pub enum VnetHeader {
     /// Nothing.
     #[default]
     None,
@@ -67,7 +67,7 @@ pub struct Ring {
     socket: Arc<PacketSocket>,
     block_bytes: usize,
     blocks: usize,
-    preamble: Preamble,
+    vnet_header: VnetHeader,
     /// The block that the kernel closes next; it goes round.
     next: usize,
 }
@@ -83,12 +83,12 @@ impl Ring {
         socket: Arc<PacketSocket>,
         size: RingSize,
         block_retire_ms: u32,
-        preamble: Preamble,
+        vnet_header: VnetHeader,
     ) -> nix::Result<Self> {
         let request = request(size, block_retire_ms).ok_or(Errno::EINVAL)?;
         let bytes = usize::try_from(size.bytes()).map_err(|_| Errno::EINVAL)?;
         socket.use_tpacket_v3()?;
-        if preamble == Preamble::Vnet {
+        if vnet_header == VnetHeader::Vnet {
             socket.use_vnet_headers()?;
         }
         socket.allocate_ring(&request)?;
@@ -102,7 +102,7 @@ impl Ring {
             socket,
             block_bytes: size.block_bytes.get() as usize,
             blocks: size.blocks.get() as usize,
-            preamble,
+            vnet_header,
             next: 0,
         })
     }
@@ -122,7 +122,8 @@ impl Ring {
         // mapping, which is one allocation.
         let start = unsafe { self.memory.as_mut_ptr().add(offset) };
         let start = NonNull::new(start).expect("a mapping does not lie at address 0");
-        let place = Place { start, len: self.block_bytes, preamble: self.preamble, ring: PhantomData };
+        let place =
+            BlockLocation { start, len: self.block_bytes, vnet_header: self.vnet_header, ring: PhantomData };
         // Acquire: pairs with the kernel's barrier before it stores USER; its writes to the frames are seen.
         if place.status().load(Ordering::Acquire) & abi::TP_STATUS_USER == 0 {
             return None;
@@ -137,12 +138,12 @@ impl Ring {
 /// Forgetting one keeps its memory from the kernel, which then drops frames when it comes round to it. It is
 /// wasteful and nothing worse.
 #[derive(Debug)]
-pub struct Block<'ring>(Place<'ring>);
+pub struct Block<'ring>(BlockLocation<'ring>);
 
 impl Block<'_> {
     /// The frames in order of arrival. They borrow the guard, so none outlives the hand-back.
     pub fn frames(&self) -> Frames<'_> {
-        frames_in_block(self.bytes(), self.0.preamble)
+        frames_in_block(self.bytes(), self.0.vnet_header)
     }
 
     fn bytes(&self) -> &[u8] {
@@ -162,15 +163,15 @@ impl Drop for Block<'_> {
 
 /// Where a block lies, whoever owns it now. Made by [`Ring::next_block`] alone.
 #[derive(Debug)]
-struct Place<'ring> {
+struct BlockLocation<'ring> {
     start: NonNull<u8>,
     len: usize,
-    preamble: Preamble,
+    vnet_header: VnetHeader,
     // Borrows the ring mutably: there is one guard at a time, and it does not outlive the mapping.
     ring: PhantomData<&'ring mut Ring>,
 }
 
-impl Place<'_> {
+impl BlockLocation<'_> {
     fn status(&self) -> &AtomicU32 {
         // SAFETY: every block is longer than its 48-byte description, so byte 8 is inside it.
         let status = unsafe { self.start.as_ptr().add(abi::BLOCK_STATUS_AT) };
@@ -211,7 +212,7 @@ pub struct Corrupt;
 #[derive(Clone, Debug)]
 pub struct Frames<'a> {
     block: &'a [u8],
-    preamble: Preamble,
+    vnet_header: VnetHeader,
     /// Where the next frame's description begins.
     at: usize,
     /// How many frames the block says are left.
@@ -229,20 +230,20 @@ pub struct Frames<'a> {
 /// [`Corrupt`]. The walk goes forward only: of `n` bytes it makes at most `n / 68` frames.
 ///
 /// ```
-/// use traffic_alerted::sys::ring::{Corrupt, Preamble, frames_in_block};
+/// use traffic_alerted::sys::ring::{Corrupt, VnetHeader, frames_in_block};
 ///
-/// assert_eq!(frames_in_block(&[0; 4096], Preamble::None).count(), 0);
-/// assert_eq!(frames_in_block(&[1; 4096], Preamble::Vnet).next(), Some(Err(Corrupt)));
-/// assert_eq!(frames_in_block(&[1; 4096], Preamble::Vnet).count(), 1);
+/// assert_eq!(frames_in_block(&[0; 4096], VnetHeader::None).count(), 0);
+/// assert_eq!(frames_in_block(&[1; 4096], VnetHeader::Vnet).next(), Some(Err(Corrupt)));
+/// assert_eq!(frames_in_block(&[1; 4096], VnetHeader::Vnet).count(), 1);
 /// ```
-pub fn frames_in_block(block: &[u8], preamble: Preamble) -> Frames<'_> {
+pub fn frames_in_block(block: &[u8], vnet_header: VnetHeader) -> Frames<'_> {
     let Some(description) = block.first_chunk::<{ abi::BLOCK_HEADER_BYTES }>() else {
         // Not even the description: one frame that cannot be read.
-        return Frames { block: &[], preamble, at: 0, left: 1 };
+        return Frames { block: &[], vnet_header, at: 0, left: 1 };
     };
     Frames {
         block,
-        preamble,
+        vnet_header,
         at: u32_at(description, abi::BLOCK_FIRST_FRAME_AT) as usize,
         left: u32_at(description, abi::BLOCK_FRAMES_AT),
     }
@@ -277,9 +278,9 @@ impl<'a> Frames<'a> {
         }
         let mac = usize::from(u16_at(header, field::TP_MAC));
         let bytes = frame.get(mac..)?.get(..u32_at(header, field::TP_SNAPLEN) as usize)?;
-        let vnet = match self.preamble {
-            Preamble::None => None,
-            Preamble::Vnet => Some(vnet_header(frame.get(..mac)?.last_chunk()?)),
+        let vnet = match self.vnet_header {
+            VnetHeader::None => None,
+            VnetHeader::Vnet => Some(vnet_header(frame.get(..mac)?.last_chunk()?)),
         };
         let has_tag = status & abi::TP_STATUS_VLAN_VALID != 0;
         let raw = RawFrame {
@@ -424,7 +425,7 @@ mod tests {
             .copy_from_slice(&(abi::TP_STATUS_USER | abi::TP_STATUS_VLAN_VALID).to_ne_bytes());
         body[field::TP_VLAN_TCI..][..4].copy_from_slice(&0x6064u32.to_ne_bytes());
         let block = block(1, 48, &body);
-        let frames: Vec<_> = frames_in_block(&block, Preamble::None).collect();
+        let frames: Vec<_> = frames_in_block(&block, VnetHeader::None).collect();
         assert_eq!(
             frames,
             [Ok(RawFrame {
@@ -449,15 +450,15 @@ mod tests {
         let vnet = [1, 0x81, 66, 0, 0xb0, 0x05, 34, 0, 16, 0];
         body[82..92].copy_from_slice(&vnet);
         let block = block(1, 48, &body);
-        let walked = |preamble| frames_in_block(&block, preamble).next().and_then(Result::ok);
-        let raw = walked(Preamble::Vnet).unwrap();
+        let walked = |vnet_header| frames_in_block(&block, vnet_header).next().and_then(Result::ok);
+        let raw = walked(VnetHeader::Vnet).unwrap();
         assert_eq!((raw.bytes, raw.is_gso_tcp), (b"abc".as_slice(), true));
         let read = |at: usize| u16::from_ne_bytes([vnet[at], vnet[at + 1]]);
         let (hdr_len, gso_size, csum_start, csum_offset) = (read(2), read(4), read(6), read(8));
         let header =
             abi::virtio_net_hdr { flags: 1, gso_type: 0x81, hdr_len, gso_size, csum_start, csum_offset };
         assert_eq!(raw.vnet, Some(header));
-        assert_eq!(walked(Preamble::None).unwrap().vnet, None);
+        assert_eq!(walked(VnetHeader::None).unwrap().vnet, None);
     }
 
     #[test]
@@ -465,7 +466,7 @@ mod tests {
         let mut body = frame(0, 82, 0, b"");
         body[field::TP_MAC..][..2].copy_from_slice(&9u16.to_ne_bytes());
         let block = block(1, 48, &body);
-        assert_eq!(frames_in_block(&block, Preamble::Vnet).next(), Some(Err(Corrupt)));
+        assert_eq!(frames_in_block(&block, VnetHeader::Vnet).next(), Some(Err(Corrupt)));
     }
 
     #[test]
@@ -480,7 +481,7 @@ mod tests {
         body.extend(frame(0, 82, 5, b"third"));
         let block = block(3, 48, &body);
         let seen: Vec<_> =
-            frames_in_block(&block, Preamble::None).map(|frame| frame.unwrap().bytes).collect();
+            frames_in_block(&block, VnetHeader::None).map(|frame| frame.unwrap().bytes).collect();
         assert_eq!(seen, [b"first", b"third"]);
     }
 
@@ -494,7 +495,7 @@ mod tests {
         body.extend(frame(0, 82, 6, b"second"));
         let block = block(2, 48, &body);
         let seen: Vec<_> =
-            frames_in_block(&block, Preamble::None).map(|frame| frame.unwrap().bytes).collect();
+            frames_in_block(&block, VnetHeader::None).map(|frame| frame.unwrap().bytes).collect();
         assert_eq!(seen, [b"first".as_slice(), b"second"]);
     }
 
@@ -513,7 +514,7 @@ mod tests {
             ("a distance beyond everything", whole(2, 48, &frame(u32::MAX, 82, 3, b"abc")), 1),
         ];
         for (name, block, good) in cases {
-            let frames: Vec<_> = frames_in_block(&block, Preamble::None).collect();
+            let frames: Vec<_> = frames_in_block(&block, VnetHeader::None).collect();
             assert_eq!(frames.len(), good + 1, "{name}");
             assert!(frames[..good].iter().all(Result::is_ok), "{name}");
             assert_eq!(frames[good], Err(Corrupt), "{name}");
@@ -524,7 +525,7 @@ mod tests {
     fn interface_zero_is_no_interface() {
         let mut body = frame(0, 82, 3, b"abc");
         body[field::SLL_IFINDEX..][..4].fill(0);
-        assert_eq!(frames_in_block(&block(1, 48, &body), Preamble::None).next(), Some(Err(Corrupt)));
+        assert_eq!(frames_in_block(&block(1, 48, &body), VnetHeader::None).next(), Some(Err(Corrupt)));
     }
 
     #[test]

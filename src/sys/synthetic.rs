@@ -9,11 +9,11 @@ use super::ring::{RawFrame, field};
 /// [`vnet`](RawFrame::vnet) header has it before its bytes.
 ///
 /// ```
-/// use traffic_alerted::sys::{ring::{Preamble, frames_in_block}, synthetic};
+/// use traffic_alerted::sys::{ring::{VnetHeader, frames_in_block}, synthetic};
 ///
 /// let frame = synthetic::frame(&[0xff; 60]);
 /// let block = synthetic::block(&[frame, frame], 4096);
-/// assert!(frames_in_block(&block, Preamble::None).eq([Ok(frame), Ok(frame)]));
+/// assert!(frames_in_block(&block, VnetHeader::None).eq([Ok(frame), Ok(frame)]));
 /// ```
 pub fn block(frames: &[RawFrame<'_>], block_bytes: usize) -> Vec<u8> {
     let mut block = vec![0; abi::BLOCK_HEADER_BYTES];
@@ -90,7 +90,7 @@ const FRAME_ALIGNMENT: usize = 8;
 
 #[cfg(test)]
 mod tests {
-    use super::super::ring::{Corrupt, Preamble, frames_in_block};
+    use super::super::ring::{Corrupt, VnetHeader, frames_in_block};
     use super::*;
     use proptest::prelude::*;
     use std::num::NonZeroU32;
@@ -107,13 +107,13 @@ mod tests {
                 let [flags, gso_type] = kind.to_be_bytes();
                 abi::virtio_net_hdr { flags, gso_type, hdr_len, gso_size, csum_start, csum_offset }
             });
-            let preamble = if vnet.is_some() { Preamble::Vnet } else { Preamble::None };
+            let vnet_header = if vnet.is_some() { VnetHeader::Vnet } else { VnetHeader::None };
             let like = RawFrame {
                 bytes: &[], tp_len, seen_at_ns, ifindex, pkttype, hatype, stripped_vlan_tci, is_gso_tcp, vnet,
             };
             let frames: Vec<_> = bodies.iter().map(|bytes| RawFrame { bytes, ..like }).collect();
             let block = block(&frames, 0);
-            let walked: Result<Vec<_>, Corrupt> = frames_in_block(&block, preamble).map(|f| f.map(own)).collect();
+            let walked: Result<Vec<_>, Corrupt> = frames_in_block(&block, vnet_header).map(|f| f.map(own)).collect();
             prop_assert_eq!(walked, Ok(frames.iter().copied().map(own).collect()));
         }
 
@@ -129,8 +129,8 @@ mod tests {
                     bytes[at] = value;
                 }
             }
-            for preamble in [Preamble::None, Preamble::Vnet] {
-                let walked: Vec<_> = frames_in_block(&bytes, preamble).collect();
+            for vnet_header in [VnetHeader::None, VnetHeader::Vnet] {
+                let walked: Vec<_> = frames_in_block(&bytes, vnet_header).collect();
                 prop_assert!(walked.len() <= bytes.len() / abi::FRAME_HEADER_BYTES + 1);
                 prop_assert!(walked.iter().rev().skip(1).all(Result::is_ok), "only the last may be corrupt");
             }

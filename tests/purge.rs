@@ -31,7 +31,7 @@ fn what_was_freed_goes_back_and_what_is_in_use_stays() {
 
         let kept = pieces.split_off(PIECES / 2);
         drop(pieces);
-        allocator::give_back();
+        allocator::purge();
         let left = resident() - before;
         assert!(left <= PIECES / 2 * PIECE * 11 / 10, "{left} bytes are left of {grown}");
         assert!(kept.iter().zip(PIECES / 2..).all(|(piece, n)| piece.iter().all(|&byte| byte == n as u8)));
