@@ -15,7 +15,7 @@ use std::{fs, io};
 use traffic_alerted::alert::{ActiveHost, Alert, AlertKind, InterfaceReport, Life, Report};
 use traffic_alerted::api::view::Capabilities;
 use traffic_alerted::api::{Options, Running, Server};
-use traffic_alerted::capture::{BacklogCounts, InterfaceName, KernelView, LinkCounters};
+use traffic_alerted::capture::{InterfaceName, KernelStats, LinkCounters, SoftnetStats};
 use traffic_alerted::detect::Sight;
 use traffic_alerted::flow::{Crossed, HostRow, InterfaceCounts, KernelCounts, PeerBytes, Published};
 use traffic_alerted::packet::Skip;
@@ -324,9 +324,9 @@ fn interface(
     }
 }
 
-fn backlog(drops: u64) -> Arc<KernelView> {
-    let backlog = Some(BacklogCounts { drops, time_squeezes: 3 });
-    Arc::new(KernelView { backlog, forwards: true, ..KernelView::default() })
+fn backlog(drops: u64) -> Arc<KernelStats> {
+    let backlog = Some(SoftnetStats { drops, time_squeezes: 3 });
+    Arc::new(KernelStats { softnet: backlog, forwards: true, ..KernelStats::default() })
 }
 
 fn report(rows: &[&HostRow], active: &[(&HostRow, &[AlertKind])]) -> Report {

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, sendto, socket};
 use traffic_alerted::capture::{
-    self, Batch, DirectionPolicy, EventLoop, FrameSource, InterfaceView, KernelView, Live, LocalNetworks,
-    Options, Orders, SocketStatistics, Standing, Waker, Watcher, WireExact,
+    self, Batch, DirectionPolicy, EventLoop, FrameSource, KernelStats, LinkMonitor, LinkStats, Live,
+    LocalNetworks, MonitorHandle, Options, SocketStatistics, Verdict, Waker, WireExact,
 };
 use traffic_alerted::packet::{Direction, Skip};
 use traffic_alerted::privileges;
@@ -132,7 +132,7 @@ fn two_rings_share_the_frames_and_the_sums_agree() {
             let number = frame.number.unwrap();
             let len = [1514, 192, 60][number as usize % 3];
             assert_eq!((frame.frame_len, frame.captured_len), (len, len.min(192)), "frame {number}");
-            assert_eq!((frame.direction, frame.standing), (Direction::OtherHost, Standing::Counts));
+            assert_eq!((frame.direction, frame.verdict), (Direction::OtherHost, Verdict::Count));
         }
         let shares: Vec<usize> = (0..2)
             .map(|ring| capture.seen.iter().filter(|f| f.ring == ring && f.number.is_some()).count())
@@ -225,10 +225,10 @@ fn interfaces_come_and_go_while_it_runs() {
         for frame in &capture.seen {
             let expected = match frame.number {
                 // Before the filter knew it, the worker asked for its name.
-                Some(100_000..) => Standing::Skipped(Skip::ExcludedInterface),
-                _ => Standing::Counts,
+                Some(100_000..) => Verdict::Skip(Skip::ExcludedInterface),
+                _ => Verdict::Count,
             };
-            assert_eq!(frame.standing, expected, "{frame:?}");
+            assert_eq!(frame.verdict, expected, "{frame:?}");
         }
         capture.assert_sums_agree();
     });
@@ -261,13 +261,13 @@ fn what_came_and_went_is_judged_by_the_names_it_had() {
             (0..10).for_each(|n| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number + n, 100)));
             ip(["link", "del", now]);
         };
-        const EXCLUDED: Standing = Standing::Skipped(Skip::ExcludedInterface);
-        let cases: [(&[&str], Standing); 5] = [
+        const EXCLUDED: Verdict = Verdict::Skip(Skip::ExcludedInterface);
+        let cases: [(&[&str], Verdict); 5] = [
             (&["x0"], EXCLUDED),
-            (&["y0"], Standing::Counts),
+            (&["y0"], Verdict::Count),
             (&["y0", "x0"], EXCLUDED),
             (&["x0", "y0"], EXCLUDED),
-            (&["y0", "z0"], Standing::Counts),
+            (&["y0", "z0"], Verdict::Count),
         ];
         for ((names, _), number) in cases.iter().zip((0..).step_by(10)) {
             show(number, names);
@@ -301,7 +301,7 @@ fn what_is_renamed_at_once_is_judged_by_its_first_name_for_a_while() {
         };
         until("the table has the interface", || skipped().is_some());
         capture.until("the frame is read", |capture| capture.numbers().contains(&1));
-        assert_eq!(capture.standing_of(1).1, Standing::Skipped(Skip::ExcludedInterface));
+        assert_eq!(capture.standing_of(1).1, Verdict::Skip(Skip::ExcludedInterface));
 
         until("it is monitored", || {
             thread::sleep(TURN);
@@ -311,7 +311,7 @@ fn what_is_renamed_at_once_is_judged_by_its_first_name_for_a_while() {
         capture.until("its frames count", |capture| {
             number += 1;
             peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
-            capture.seen.iter().any(|frame| frame.standing == Standing::Counts)
+            capture.seen.iter().any(|frame| frame.verdict == Verdict::Count)
         });
     });
 }
@@ -330,9 +330,9 @@ fn every_kind_of_interface_is_known_from_birth() {
             "type vxlan id 5 dstport 4789",
             "type ifb",
         ];
-        let excluded = Standing::Skipped(Skip::ExcludedInterface);
+        let excluded = Verdict::Skip(Skip::ExcludedInterface);
         for (kind, number) in kinds.iter().zip((0..).step_by(2)) {
-            for (name, number, expected) in [("x0", number, excluded), ("y0", number + 1, Standing::Counts)] {
+            for (name, number, expected) in [("x0", number, excluded), ("y0", number + 1, Verdict::Count)] {
                 ip_batch(&format!("link add name NAME up {kind}\n").replace("NAME", name));
                 wait_until_it_sends(name);
                 Sender::open(name).send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
@@ -348,9 +348,7 @@ fn every_kind_of_interface_is_known_from_birth() {
 fn when_notices_are_lost_nothing_counts_that_may_be_excluded() {
     in_namespace("when_notices_are_lost_nothing_counts_that_may_be_excluded", || {
         let changes: Vec<String> = (0..2000).map(|n| format!("link set lo mtu {}\n", 1500 + n)).collect();
-        for (excluded, expected) in
-            [("x0", Standing::Skipped(Skip::UnknownInterface)), ("lo", Standing::Counts)]
-        {
+        for (excluded, expected) in [("x0", Verdict::Skip(Skip::UnknownInterface)), ("lo", Verdict::Count)] {
             let mut options = options(1, 8 << 20);
             options.excluded_interfaces = vec!["lo".into(), excluded.into()];
             let mut capture = Capture::open(&options);
@@ -367,7 +365,7 @@ fn when_notices_are_lost_nothing_counts_that_may_be_excluded() {
             peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 2, 100));
             ip(["link", "del", "y0"]);
             capture.until("the frame is read", |capture| capture.numbers().contains(&2));
-            assert_eq!(capture.standing_of(2).1, Standing::Counts, "{excluded}");
+            assert_eq!(capture.standing_of(2).1, Verdict::Count, "{excluded}");
         }
     });
 }
@@ -382,7 +380,7 @@ fn what_leaves_is_evidence_once_the_host_forwards() {
         assert!(!capture.lives[0].table().forwards());
         egress.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
         capture.until("a leaving frame is read", |capture| capture.numbers().contains(&1));
-        assert_eq!(capture.standing_of(1), (Direction::Egress, Standing::Counts));
+        assert_eq!(capture.standing_of(1), (Direction::Egress, Verdict::Count));
 
         std::fs::write("/proc/sys/net/ipv4/conf/r0/forwarding", "1").unwrap();
         let mut number = 10;
@@ -412,13 +410,13 @@ fn what_leaves_is_evidence_once_the_host_forwards() {
             capture.until("the segment that tells something is read", |capture| {
                 capture.numbers().contains(&expected)
             });
-            assert_eq!(capture.standing_of(expected), (Direction::Egress, Standing::Evidence));
+            assert_eq!(capture.standing_of(expected), (Direction::Egress, Verdict::ObserveOnly));
             assert!(!capture.numbers().contains(&number), "a segment in mid-stream was offered");
         }
         // What enters counts as before, whatever it is.
         peer.send(&tcp_frame(5000, ACK));
         capture.until("the entering segment is read", |capture| capture.numbers().contains(&5000));
-        assert_eq!(capture.standing_of(5000), (Direction::OtherHost, Standing::Counts));
+        assert_eq!(capture.standing_of(5000), (Direction::OtherHost, Verdict::Count));
         capture.assert_sums_agree();
     });
 }
@@ -443,7 +441,7 @@ fn hundreds_of_interfaces_are_told_apart_in_the_kernel_or_here() {
             capture.seen.iter().filter(|frame| frame.number == Some(1)).count() == 2
         });
         for frame in capture.seen.iter().filter(|frame| frame.number == Some(1)) {
-            assert_eq!(frame.standing, Standing::Skipped(Skip::InternalWire));
+            assert_eq!(frame.verdict, Verdict::Skip(Skip::InternalWire));
         }
 
         capture.watch();
@@ -470,7 +468,7 @@ fn what_the_kernel_counts_is_shown() {
         (0..5).for_each(|number| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100)));
         let mut capture = Capture::open(&options(1, 8 << 20));
         let views = Arc::clone(&capture.views);
-        let find = |view: &KernelView, name: &str| -> Option<InterfaceView> {
+        let find = |view: &KernelStats, name: &str| -> Option<LinkStats> {
             view.interfaces.iter().find(|link| link.name.as_bytes() == name.as_bytes()).cloned()
         };
         let first = views.read();
@@ -478,7 +476,7 @@ fn what_the_kernel_counts_is_shown() {
         assert!(first.backlog.is_some(), "this machine has /proc");
         assert_eq!(find(&first, "lo").unwrap().skipped, Some(Skip::ExcludedInterface));
         let r0 = find(&first, "r0").unwrap();
-        assert_eq!((r0.skipped, r0.egress), (None, Standing::Counts));
+        assert_eq!((r0.skipped, r0.egress), (None, Verdict::Count));
         assert_eq!((r0.counters.rx_packets, r0.since_start().rx_packets), (5, 0));
 
         capture.watch();
@@ -649,15 +647,15 @@ struct Seen {
     frame_len: u32,
     captured_len: u32,
     direction: Direction,
-    standing: Standing,
+    verdict: Verdict,
 }
 
 /// Live capture on this thread: all rings in turn.
 struct Capture {
     lives: Vec<Live>,
-    watcher: Option<Watcher>,
-    views: Arc<Published<KernelView>>,
-    following: Option<(Orders, thread::JoinHandle<()>)>,
+    link_monitor: Option<LinkMonitor>,
+    views: Arc<Published<KernelStats>>,
+    following: Option<(MonitorHandle, thread::JoinHandle<()>)>,
     seen: Vec<Seen>,
     statistics: SocketStatistics,
 }
@@ -668,8 +666,8 @@ impl Capture {
         let start = |seed: capture::LiveSeed| seed.start(Waker::new().unwrap()).unwrap();
         Self {
             lives: opened.rings.into_iter().map(start).collect(),
-            watcher: Some(opened.watcher),
-            views: opened.kernel_view,
+            link_monitor: Some(opened.link_monitor),
+            views: opened.kernel_stats,
             following: None,
             seen: Vec::new(),
             statistics: SocketStatistics::default(),
@@ -678,12 +676,12 @@ impl Capture {
 
     /// Lets the watcher run, without a capability as in the program.
     fn watch(&mut self) {
-        let watcher = self.watcher.take().expect("it runs once");
-        let orders = Orders::new().unwrap();
+        let link_monitor = self.link_monitor.take().expect("it runs once");
+        let orders = MonitorHandle::new().unwrap();
         let given = orders.clone();
         let thread = thread::spawn(move || {
             privileges::drop_all().unwrap();
-            watcher.run(&given).unwrap();
+            link_monitor.run(&given).unwrap();
         });
         self.following = Some((orders, thread));
     }
@@ -712,7 +710,7 @@ impl Capture {
                         frame_len: frame.frame_len,
                         captured_len: frame.bytes.len() as u32,
                         direction: frame.direction,
-                        standing: batch.standing(frame.ifindex, frame.direction),
+                        verdict: batch.verdict(frame.ifindex, frame.direction),
                     });
                 }
             }
@@ -733,9 +731,9 @@ impl Capture {
         self.seen.iter().filter_map(|frame| frame.number).collect()
     }
 
-    fn standing_of(&self, number: u32) -> (Direction, Standing) {
+    fn standing_of(&self, number: u32) -> (Direction, Verdict) {
         let frame = self.seen.iter().find(|frame| frame.number == Some(number)).unwrap();
-        (frame.direction, frame.standing)
+        (frame.direction, frame.verdict)
     }
 
     /// What the sockets were offered is what was read and what was dropped, once the rings are empty.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::capture::{InterfaceName, KernelView, LinkCounters};
+use crate::capture::{InterfaceName, KernelStats, LinkCounters};
 pub use crate::detect::FindingKind as AlertKind;
 use crate::detect::{ScanEvidence, Share, Sight};
 use crate::flow::{HostRow, InterfaceCounts, KernelCounts, PeerBytes, Snapshot};
@@ -93,7 +93,7 @@ pub struct Report {
     /// Packets that the kernel has joined are told apart.
     pub is_wire_exact: bool,
     /// What the kernel says of the whole machine.
-    pub kernel: Arc<KernelView>,
+    pub kernel: Arc<KernelStats>,
     /// Every interface, by ascending number.
     pub interfaces: Vec<InterfaceReport>,
     /// What each place that alerts go to was given, and what became of it.

@@ -6,7 +6,7 @@
 //! have been the same since 2.6.35).
 
 use super::error::NetlinkError;
-use super::netlink::{Inquiry, Question, attributes};
+use super::netlink::{DumpRequest, NetlinkSocket, attributes};
 
 /// Counters of one interface (`struct rtnl_link_stats64`), in frames and bytes since it was made.
 ///
@@ -83,14 +83,14 @@ impl LinkCounters {
 }
 
 /// Reads the counters of every interface. One that comes or goes meanwhile may be missing.
-pub(super) fn read(inquiry: &mut Inquiry) -> Result<Vec<(u32, LinkCounters)>, NetlinkError> {
+pub(super) fn read(netlink: &mut NetlinkSocket) -> Result<Vec<(u32, LinkCounters)>, NetlinkError> {
     // `struct if_stats_msg`: every interface, and of the groups of counters this one.
     let mut header = [0; STATS_HEADER_BYTES];
     header[8..].copy_from_slice(&FILTER_LINK_64.to_ne_bytes());
-    let question =
-        Question { what: "interface counters", ask: RTM_GETSTATS, answer: RTM_NEWSTATS, header: &header };
+    let request =
+        DumpRequest { what: "interface counters", ask: RTM_GETSTATS, answer: RTM_NEWSTATS, header: &header };
     let mut counters = Vec::new();
-    inquiry.glance(&question, |body| {
+    netlink.dump_once(&request, |body| {
         counters.extend(parse_stats(body)?);
         Ok(())
     })?;
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn this_host_has_counters_for_lo() {
-        let counters = read(&mut Inquiry::open().unwrap()).unwrap();
+        let counters = read(&mut NetlinkSocket::open().unwrap()).unwrap();
         // Interface 1 of every namespace is lo.
         assert!(counters.iter().any(|&(ifindex, _)| ifindex == 1), "{counters:?}");
     }

@@ -1,6 +1,6 @@
 //! The classic BPF program on every packet socket: what the kernel need not copy into the rings.
 //!
-//! It saves work and decides nothing of its own but hidden VLANs: a worker asks the [`InterfaceTable`] about each
+//! It saves work and decides nothing of its own but hidden VLANs: a worker asks the [`VerdictTable`] about each
 //! frame again, so a program that lets too much pass costs time and counts nothing wrong. The tag of a VLAN does not
 //! reach the worker, so what is beyond the room for hidden VLANs is counted. It drops
 //!
@@ -25,8 +25,8 @@ use libc::{
     SKF_AD_VLAN_TAG, SKF_AD_VLAN_TAG_PRESENT, SKF_NET_OFF, sock_filter,
 };
 
-use super::source::Standing;
-use super::topology::InterfaceTable;
+use super::source::Verdict;
+use super::topology::VerdictTable;
 
 /// Bytes of a frame that are kept: Ethernet with two tags (22), an IPv4 header with all options (60) and a TCP
 /// header with all of its (60) fit, as does IPv6 with extension headers of 100 bytes. At 1,400
@@ -41,7 +41,7 @@ pub(super) const INTERFACES_MAX: usize = 500;
 const HIDDEN_VLANS_MAX: usize = 64;
 
 /// The program for a table.
-pub(super) fn program(table: &InterfaceTable) -> Vec<sock_filter> {
+pub(super) fn program(table: &VerdictTable) -> Vec<sock_filter> {
     let skipped: Vec<u32> = table
         .interfaces()
         .iter()
@@ -65,7 +65,7 @@ pub(super) fn program(table: &InterfaceTable) -> Vec<sock_filter> {
 }
 
 /// The program without the interfaces: user space skips those that are not monitored.
-pub(super) fn program_for_any_interface(table: &InterfaceTable) -> Vec<sock_filter> {
+pub(super) fn program_for_any_interface(table: &VerdictTable) -> Vec<sock_filter> {
     judge_direction(table)
 }
 
@@ -74,7 +74,7 @@ pub(super) fn drop_all() -> [sock_filter; 1] {
     [ret(DROP)]
 }
 
-fn judge_direction(table: &InterfaceTable) -> Vec<sock_filter> {
+fn judge_direction(table: &VerdictTable) -> Vec<sock_filter> {
     let mut program = vec![
         load_ancillary(SKF_AD_PKTTYPE),
         skip_if(BPF_JEQ, u32::from(libc::PACKET_OUTGOING), 1),
@@ -85,10 +85,10 @@ fn judge_direction(table: &InterfaceTable) -> Vec<sock_filter> {
     ];
     match table.egress() {
         // What leaves shows who receives it.
-        Standing::Evidence if table.needs_all_leaving() => program.push(ret(SNAP_LEN)),
-        Standing::Counts | Standing::CountsIfOwn => program.push(ret(SNAP_LEN)),
-        Standing::Evidence => program.extend(pass_evidence()),
-        Standing::Skipped(_) => program.push(ret(DROP)),
+        Verdict::ObserveOnly if table.needs_all_leaving() => program.push(ret(SNAP_LEN)),
+        Verdict::Count | Verdict::CountIfOwn => program.push(ret(SNAP_LEN)),
+        Verdict::ObserveOnly => program.extend(pass_evidence()),
+        Verdict::Skip(_) => program.push(ret(DROP)),
     }
     program
 }
@@ -323,7 +323,7 @@ mod tests {
         Skb { pkttype: libc::PACKET_OUTGOING, ..skb }
     }
 
-    fn table(links: Vec<Link>, excluded: &[&str], direction: DirectionPolicy) -> InterfaceTable {
+    fn table(links: Vec<Link>, excluded: &[&str], direction: DirectionPolicy) -> VerdictTable {
         let options = Options {
             workers: 1,
             ring_memory_bytes: 1 << 20,
@@ -335,7 +335,7 @@ mod tests {
             wire_exact: Default::default(),
             counts_received: false,
         };
-        InterfaceTable::new(&Interfaces { links, ..Interfaces::default() }, &Policy::new(&options))
+        VerdictTable::new(&Interfaces { links, ..Interfaces::default() }, &Policy::new(&options))
     }
 
     fn link(ifindex: u32, name: &str) -> Link {

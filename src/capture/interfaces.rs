@@ -15,7 +15,7 @@ use netlink_packet_route::address::{AddressHeader, AddressMessage};
 use netlink_packet_route::link::LinkHeader;
 
 use super::error::NetlinkError;
-use super::netlink::{Inquiry, Question, attributes, ip};
+use super::netlink::{DumpRequest, NetlinkSocket, attributes, ip};
 
 /// The network of this namespace at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,17 +117,17 @@ impl fmt::Display for InterfaceName {
 
 impl Interfaces {
     /// Reads everything anew.
-    pub(super) fn read(inquiry: &mut Inquiry) -> Result<Self, NetlinkError> {
-        let links = inquiry.list(&links_question(&links_header()), Vec::new, |links, body| {
+    pub(super) fn read(netlink: &mut NetlinkSocket) -> Result<Self, NetlinkError> {
+        let links = netlink.list(&links_question(&links_header()), Vec::new, |links, body| {
             links.push(parse_link(body)?);
             Ok(())
         })?;
-        let own_addresses = inquiry.list(&addresses_question(), Vec::new, |addresses, body| {
+        let own_addresses = netlink.list(&addresses_question(), Vec::new, |addresses, body| {
             addresses.extend(parse_address(body)?);
             Ok(())
         })?;
         let ip_forwarding =
-            forwards(inquiry, libc::AF_INET as u8)? || forwards(inquiry, libc::AF_INET6 as u8)?;
+            forwards(netlink, libc::AF_INET as u8)? || forwards(netlink, libc::AF_INET6 as u8)?;
         Ok(Self { links, ip_forwarding, own_addresses })
     }
 }
@@ -142,28 +142,28 @@ fn links_header() -> [u8; 24] {
     header
 }
 
-fn links_question(header: &[u8; 24]) -> Question<'_> {
-    Question { what: "interfaces", ask: libc::RTM_GETLINK, answer: libc::RTM_NEWLINK, header }
+fn links_question(header: &[u8; 24]) -> DumpRequest<'_> {
+    DumpRequest { what: "interfaces", ask: libc::RTM_GETLINK, answer: libc::RTM_NEWLINK, header }
 }
 
-fn addresses_question() -> Question<'static> {
+fn addresses_question() -> DumpRequest<'static> {
     // An empty `struct ifaddrmsg`: every family, every interface.
     const HEADER: [u8; 8] = [0; 8];
     debug_assert_eq!(AddressMessage::default().header.buffer_len(), HEADER.len());
-    Question { what: "addresses", ask: libc::RTM_GETADDR, answer: libc::RTM_NEWADDR, header: &HEADER }
+    DumpRequest { what: "addresses", ask: libc::RTM_GETADDR, answer: libc::RTM_NEWADDR, header: &HEADER }
 }
 
 /// Whether any interface, present or to come by the `all` setting, forwards packets of this family.
-fn forwards(inquiry: &mut Inquiry, family: u8) -> Result<bool, NetlinkError> {
+fn forwards(netlink: &mut NetlinkSocket, family: u8) -> Result<bool, NetlinkError> {
     let header = [family];
-    let question = Question {
+    let request = DumpRequest {
         what: "forwarding settings",
         ask: libc::RTM_GETNETCONF,
         answer: libc::RTM_NEWNETCONF,
         header: &header,
     };
-    let answer = inquiry.list(
-        &question,
+    let answer = netlink.list(
+        &request,
         || false,
         |any, body| {
             *any |= parse_forwarding(body)?;
@@ -394,8 +394,8 @@ mod tests {
 
     #[test]
     fn this_host_is_read() {
-        let mut inquiry = Inquiry::open().unwrap();
-        let interfaces = Interfaces::read(&mut inquiry).unwrap();
+        let mut netlink = NetlinkSocket::open().unwrap();
+        let interfaces = Interfaces::read(&mut netlink).unwrap();
         let lo = interfaces.links.iter().find(|link| link.name.as_bytes() == b"lo").unwrap();
         assert_eq!(lo.hatype, libc::ARPHRD_LOOPBACK);
         assert_eq!(lo.lower, None);

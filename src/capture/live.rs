@@ -13,12 +13,12 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::births::Births;
 use super::error::CaptureError;
 use super::interfaces::InterfaceName;
-use super::source::{Batch, FrameSource, Standing};
-use super::topology::{InterfaceTable, Row};
-use super::watcher::Mailbox;
+use super::link_history::LinkHistory;
+use super::link_monitor::Mailbox;
+use super::source::{Batch, FrameSource, Verdict};
+use super::topology::{InterfaceVerdicts, VerdictTable};
 use crate::packet::{
     Direction, Frame, LinkKind, Segmentation, Segments, Skip, Transported, is_pppoe_session,
 };
@@ -91,7 +91,7 @@ impl Live {
     }
 
     /// The table that batches go by.
-    pub fn table(&self) -> &InterfaceTable {
+    pub fn table(&self) -> &VerdictTable {
         &self.interfaces.table
     }
 }
@@ -141,8 +141,8 @@ impl Batch for LiveBatch<'_> {
         LiveFrames(self.block.frames())
     }
 
-    fn standing(&self, ifindex: u32, direction: Direction) -> Standing {
-        self.interfaces.standing(ifindex, direction)
+    fn verdict(&self, ifindex: u32, direction: Direction) -> Verdict {
+        self.interfaces.verdict(ifindex, direction)
     }
 
     #[inline]
@@ -251,23 +251,23 @@ const ARPHRD_IP6GRE: u16 = 823;
 /// The table, and what was found out about interfaces that it does not have.
 #[derive(Debug)]
 pub(super) struct KnownInterfaces {
-    table: Arc<InterfaceTable>,
-    births: Arc<Births>,
+    table: Arc<VerdictTable>,
+    link_history: Arc<LinkHistory>,
     /// Found out for the batch at hand: its frames were seen before anybody asked, and so had one of the names that
     /// were known then. A later frame may be one of another interface with that number.
     // Interior mutability: a frame is asked about while its batch is lent.
-    strangers: RefCell<HashMap<u32, Row>>,
+    unknown_interfaces: RefCell<HashMap<u32, InterfaceVerdicts>>,
     /// Since it was last asked: traffic that was going on elsewhere may be met in the middle.
     changed: Cell<bool>,
 }
 
 impl KnownInterfaces {
-    pub(super) fn new(table: Arc<InterfaceTable>, births: Arc<Births>) -> Self {
-        Self { table, births, strangers: RefCell::default(), changed: Cell::default() }
+    pub(super) fn new(table: Arc<VerdictTable>, link_history: Arc<LinkHistory>) -> Self {
+        Self { table, link_history, unknown_interfaces: RefCell::default(), changed: Cell::default() }
     }
 
     /// Goes by another table. A new address of this host shows no other traffic.
-    fn replace(&mut self, table: Arc<InterfaceTable>) {
+    fn replace(&mut self, table: Arc<VerdictTable>) {
         if !table.shows_the_same(&self.table) {
             self.changed.set(true);
         }
@@ -275,32 +275,32 @@ impl KnownInterfaces {
     }
 
     fn begin_batch(&mut self) {
-        let strangers = self.strangers.get_mut();
-        if !strangers.is_empty() {
-            strangers.clear();
+        let unknown_interfaces = self.unknown_interfaces.get_mut();
+        if !unknown_interfaces.is_empty() {
+            unknown_interfaces.clear();
         }
     }
 
-    fn standing(&self, ifindex: u32, direction: Direction) -> Standing {
-        match self.table.standing(ifindex, direction) {
-            Some(standing) => standing,
-            None if ifindex == UNREADABLE.ifindex => Standing::Skipped(Skip::RingCorrupt),
-            None => self.stranger(ifindex, direction),
+    fn verdict(&self, ifindex: u32, direction: Direction) -> Verdict {
+        match self.table.verdict(ifindex, direction) {
+            Some(verdict) => verdict,
+            None if ifindex == UNREADABLE.ifindex => Verdict::Skip(Skip::RingCorrupt),
+            None => self.unknown_interface(ifindex, direction),
         }
     }
 
     /// It finds out once per interface and batch, until a table with it arrives.
-    fn stranger(&self, ifindex: u32, direction: Direction) -> Standing {
-        let mut strangers = self.strangers.borrow_mut();
-        let row = strangers.entry(ifindex).or_insert_with(|| {
+    fn unknown_interface(&self, ifindex: u32, direction: Direction) -> Verdict {
+        let mut unknown_interfaces = self.unknown_interfaces.borrow_mut();
+        let row = unknown_interfaces.entry(ifindex).or_insert_with(|| {
             self.changed.set(true);
             // In this order: what is gone now has all of its names behind it, and they are on record.
             let present = present_name(ifindex);
-            let mut names = self.births.names_of(ifindex);
+            let mut names = self.link_history.names_of(ifindex);
             names.extend(present);
-            self.table.stranger(ifindex, &names)
+            self.table.unknown_interface(ifindex, &names)
         });
-        row.standing(direction)
+        row.verdict(direction)
     }
 }
 
@@ -353,8 +353,8 @@ mod tests {
     }
 
     fn known(excluded: &str) -> KnownInterfaces {
-        let table = InterfaceTable::new(&Interfaces::default(), &policy(excluded));
-        KnownInterfaces::new(Arc::new(table), Arc::new(Births::subscribe().unwrap()))
+        let table = VerdictTable::new(&Interfaces::default(), &policy(excluded));
+        KnownInterfaces::new(Arc::new(table), Arc::new(LinkHistory::subscribe().unwrap()))
     }
 
     #[test]
@@ -413,32 +413,32 @@ mod tests {
 
     #[test]
     fn an_unreadable_frame_is_skipped_as_such() {
-        let standing = known("lo").standing(UNREADABLE.ifindex, UNREADABLE.direction);
-        assert_eq!(standing, Standing::Skipped(Skip::RingCorrupt));
+        let verdict = known("lo").verdict(UNREADABLE.ifindex, UNREADABLE.direction);
+        assert_eq!(verdict, Verdict::Skip(Skip::RingCorrupt));
     }
 
     #[test]
     fn an_unknown_interface_is_excluded_by_the_name_it_has_now() {
         // Interface 1 of every namespace is lo.
-        let excluded = Standing::Skipped(Skip::ExcludedInterface);
-        assert_eq!(known("lo").standing(1, Direction::Ingress), excluded);
-        assert_eq!(known("eth0").standing(1, Direction::Ingress), Standing::Counts);
+        let excluded = Verdict::Skip(Skip::ExcludedInterface);
+        assert_eq!(known("lo").verdict(1, Direction::Ingress), excluded);
+        assert_eq!(known("eth0").verdict(1, Direction::Ingress), Verdict::Count);
         // No such interface, and nobody knows what it was.
-        let unknown = Standing::Skipped(Skip::UnknownInterface);
-        assert_eq!(known("eth0").standing(u32::MAX, Direction::Ingress), unknown);
+        let unknown = Verdict::Skip(Skip::UnknownInterface);
+        assert_eq!(known("eth0").verdict(u32::MAX, Direction::Ingress), unknown);
     }
 
     #[test]
     fn only_a_table_that_shows_other_frames_is_a_change() {
         let table = |interfaces: &Interfaces, excluded: &str| {
-            Arc::new(InterfaceTable::new(interfaces, &policy(excluded)))
+            Arc::new(VerdictTable::new(interfaces, &policy(excluded)))
         };
         let addr = IpAddr::from([10, 0, 0, 1]);
         let own_addresses = vec![OwnAddress { addr, ifindex: 1, prefix: None }];
         let mut known = known("lo");
         known.replace(table(&Interfaces { own_addresses, ..Interfaces::default() }, "lo"));
         assert!(!known.changed.get(), "an address came");
-        known.standing(1_000_000, Direction::Ingress);
+        known.verdict(1_000_000, Direction::Ingress);
         known.replace(table(&Interfaces::default(), "lo"));
         assert!(known.changed.take(), "an interface was met before its table");
     }
@@ -446,9 +446,9 @@ mod tests {
     #[test]
     fn what_was_found_out_holds_for_one_batch() {
         let mut known = known("lo");
-        known.standing(1, Direction::Ingress);
-        assert_eq!(known.strangers.borrow().len(), 1);
+        known.verdict(1, Direction::Ingress);
+        assert_eq!(known.unknown_interfaces.borrow().len(), 1);
         known.begin_batch();
-        assert!(known.strangers.borrow().is_empty());
+        assert!(known.unknown_interfaces.borrow().is_empty());
     }
 }

@@ -7,50 +7,50 @@
 //!     '------> Watcher --run()--> new table into each mailbox, new filter on each socket; KernelView for readers
 //! ```
 //!
-//! It owns the packet sockets, the list of interfaces, and the rule by which a packet counts once ([`Standing`]). It
+//! It owns the packet sockets, the list of interfaces, and the rule by which a packet counts once ([`Verdict`]). It
 //! does not know what is in a frame, what is counted, or which thread runs what. Lengths are bytes, times are
 //! nanoseconds since 1970-01-01 UTC as the kernel stamped them.
 //!
 //! **What counts as a drop.** A frame that passed the filter and found no room in its ring; the kernel counts it
 //! (`tp_drops`), and it is in `tp_packets` too. A frame that the filter turned away was never offered: it is in
-//! neither. What the kernel lost before any socket saw it is in neither too; the [`KernelView`] shows it
-//! ([`BacklogCounts`]).
+//! neither. What the kernel lost before any socket saw it is in neither too; the [`KernelStats`] shows it
+//! ([`SoftnetStats`]).
 //!
 //! Opening fails with a named remedy ([`OpenError`]). Once open, interfaces may come, go and fail without any error.
 #![forbid(unsafe_code)]
 
-mod backlog;
-mod births;
 mod counters;
+mod device_hierarchy;
 mod error;
 mod filter;
 mod interfaces;
-mod kernel_view;
+mod kernel_stats;
+mod link_history;
+mod link_monitor;
 mod live;
-mod local_networks;
+mod local_prefixes;
 mod netlink;
 mod open;
-mod pace;
 mod promiscuous;
+mod read_schedule;
 mod replay;
 mod routes;
+mod softnet;
 mod source;
-mod stack;
 mod topology;
-mod watcher;
 
-pub use backlog::BacklogCounts;
 pub use counters::LinkCounters;
 pub use error::{CaptureError, NetlinkError, OpenError};
 pub use interfaces::InterfaceName;
-pub use kernel_view::{ChangeLatency, InterfaceView, KernelView};
+pub use kernel_stats::{ChangeLatency, KernelStats, LinkStats};
+pub use link_monitor::{LinkMonitor, MonitorHandle};
 pub use live::{Live, LiveBatch, LiveFrames, SocketStatistics};
-pub use local_networks::LocalNetworks;
-pub use open::{LiveSeed, Opened, RING_BYTES_MIN, open, open_on};
+pub use local_prefixes::LocalNetworks;
+pub use open::{LiveSeed, OpenedCapture, RING_BYTES_MIN, open, open_on};
 pub use replay::{BLOCK_BYTES_MAX, Chunk, Replay, ReplayBatch, ReplayError, ReplayFrames};
-pub use source::{Batch, FrameSource, Standing};
-pub use topology::{InterfaceTable, Row};
-pub use watcher::{Orders, Watcher};
+pub use softnet::SoftnetStats;
+pub use source::{Batch, FrameSource, Verdict};
+pub use topology::{InterfaceVerdicts, VerdictTable};
 
 // What a worker needs of the floor below to be woken and to say what it waits on.
 pub use crate::sys::poller::{Mechanism, WaitPoint};

@@ -16,13 +16,13 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use super::error::NetlinkError;
 
 /// A netlink socket for questions.
-pub(super) struct Inquiry {
+pub(super) struct NetlinkSocket {
     socket: Socket,
     /// Tells the answers to this question from what is left of an abandoned one.
     sequence: u32,
 }
 
-impl Inquiry {
+impl NetlinkSocket {
     /// Opens the socket.
     pub(super) fn open() -> Result<Self, NetlinkError> {
         let socket = bound_socket()?;
@@ -33,7 +33,7 @@ impl Inquiry {
     /// read again, so `begin` is called before each reading and must forget what came before.
     pub(super) fn list<S>(
         &mut self,
-        question: &Question<'_>,
+        question: &DumpRequest<'_>,
         begin: impl Fn() -> S,
         mut take: impl FnMut(&mut S, &[u8]) -> Result<(), String>,
     ) -> Result<S, NetlinkError> {
@@ -47,9 +47,9 @@ impl Inquiry {
     }
 
     /// Dumps a list once. Where it changes meanwhile, what comes or goes may be missing.
-    pub(super) fn glance(
+    pub(super) fn dump_once(
         &mut self,
-        question: &Question<'_>,
+        question: &DumpRequest<'_>,
         mut take: impl FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<(), NetlinkError> {
         self.read_once(question, &mut take).map(|_held_still| ())
@@ -58,19 +58,19 @@ impl Inquiry {
     /// Whether the list held still while it was read.
     fn read_once(
         &mut self,
-        question: &Question<'_>,
+        question: &DumpRequest<'_>,
         take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<bool, NetlinkError> {
         self.sequence = self.sequence.wrapping_add(1);
-        question.ask_on(&self.socket, self.sequence)?;
-        let answer = Answer { sequence: self.sequence, what: question.what, kind: question.answer };
+        question.send_on(&self.socket, self.sequence)?;
+        let answer = DumpReply { sequence: self.sequence, what: question.what, kind: question.answer };
         let mut held_still = true;
         let mut datagram = Vec::with_capacity(DATAGRAM_BYTES_MAX);
         loop {
             match answer.read(&self.socket, &mut datagram, take)? {
-                Read::Part { interrupted } => held_still &= !interrupted,
-                Read::End { interrupted } => return Ok(held_still && !interrupted),
-                Read::Lost => return Ok(false),
+                DumpProgress::Part { interrupted } => held_still &= !interrupted,
+                DumpProgress::End { interrupted } => return Ok(held_still && !interrupted),
+                DumpProgress::Lost => return Ok(false),
             }
         }
     }
@@ -78,20 +78,20 @@ impl Inquiry {
 
 /// A list that is read a datagram at a time, on a socket of its own: dropping it ends it. What changes meanwhile may
 /// be in it or not.
-pub(super) struct Listing {
+pub(super) struct DumpStream {
     socket: Socket,
-    answer: Answer,
+    answer: DumpReply,
     datagram: Vec<u8>,
 }
 
-impl Listing {
+impl DumpStream {
     /// Asks for the list. The kernel is to hold the question's header against what it knows, and to leave out what
     /// does not match it.
-    pub(super) fn begin(question: &Question<'_>) -> Result<Self, NetlinkError> {
+    pub(super) fn begin(question: &DumpRequest<'_>) -> Result<Self, NetlinkError> {
         let socket = bound_socket()?;
         socket.set_netlink_get_strict_chk(true).map_err(call("setsockopt(NETLINK_GET_STRICT_CHK)"))?;
-        question.ask_on(&socket, 1)?;
-        let answer = Answer { sequence: 1, what: question.what, kind: question.answer };
+        question.send_on(&socket, 1)?;
+        let answer = DumpReply { sequence: 1, what: question.what, kind: question.answer };
         Ok(Self { socket, answer, datagram: Vec::with_capacity(DATAGRAM_BYTES_MAX) })
     }
 
@@ -101,22 +101,22 @@ impl Listing {
         take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<bool, NetlinkError> {
         match self.answer.read(&self.socket, &mut self.datagram, take)? {
-            Read::Part { .. } => Ok(false),
-            Read::End { .. } => Ok(true),
-            Read::Lost => Err(call("recv")(io::Error::from_raw_os_error(libc::ENOBUFS))),
+            DumpProgress::Part { .. } => Ok(false),
+            DumpProgress::End { .. } => Ok(true),
+            DumpProgress::Lost => Err(call("recv")(io::Error::from_raw_os_error(libc::ENOBUFS))),
         }
     }
 }
 
 /// How the answer to a question is told from anything else.
-struct Answer {
+struct DumpReply {
     sequence: u32,
     what: &'static str,
     kind: u16,
 }
 
 /// What a datagram was of an answer.
-enum Read {
+enum DumpProgress {
     /// More is to come. `interrupted`: the list has changed since it was begun.
     Part { interrupted: bool },
     /// The last of it.
@@ -125,21 +125,21 @@ enum Read {
     Lost,
 }
 
-impl Answer {
+impl DumpReply {
     /// Reads one datagram.
     fn read(
         &self,
         socket: &Socket,
         datagram: &mut Vec<u8>,
         take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
-    ) -> Result<Read, NetlinkError> {
+    ) -> Result<DumpProgress, NetlinkError> {
         let malformed = |reason| NetlinkError::Malformed { what: self.what, reason };
         loop {
             datagram.clear();
             match socket.recv(datagram, 0) {
                 Ok(_) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return Ok(Read::Lost),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return Ok(DumpProgress::Lost),
                 Err(error) => return Err(call("recv")(error)),
             }
         }
@@ -151,7 +151,7 @@ impl Answer {
             }
             interrupted |= message.flags() & NLM_F_DUMP_INTR != 0;
             match message.message_type() {
-                NLMSG_DONE => return Ok(Read::End { interrupted }),
+                NLMSG_DONE => return Ok(DumpProgress::End { interrupted }),
                 NLMSG_ERROR => {
                     let error = ErrorBuffer::new_checked(message.payload())
                         .map_err(|error| malformed(error.to_string()))?;
@@ -163,7 +163,7 @@ impl Answer {
                 _ => {}
             }
         }
-        Ok(Read::Part { interrupted })
+        Ok(DumpProgress::Part { interrupted })
     }
 }
 
@@ -201,7 +201,7 @@ pub(super) fn discard(notices: &Socket) -> Result<bool, NetlinkError> {
 }
 
 /// What to ask for.
-pub(super) struct Question<'a> {
+pub(super) struct DumpRequest<'a> {
     /// In words, for errors.
     pub(super) what: &'static str,
     /// The message type that asks (`RTM_GET*`).
@@ -212,8 +212,8 @@ pub(super) struct Question<'a> {
     pub(super) header: &'a [u8],
 }
 
-impl Question<'_> {
-    fn ask_on(&self, socket: &Socket, sequence: u32) -> Result<(), NetlinkError> {
+impl DumpRequest<'_> {
+    fn send_on(&self, socket: &Socket, sequence: u32) -> Result<(), NetlinkError> {
         let request = self.request(sequence);
         socket.send_to(&request, &SocketAddr::new(0, 0), 0).map(drop).map_err(call("sendto"))
     }
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn a_request_is_a_netlink_message() {
         let header = [2];
-        let question = Question { what: "forwarding", ask: 82, answer: 80, header: &header };
+        let question = DumpRequest { what: "forwarding", ask: 82, answer: 80, header: &header };
         let request = question.request(7);
         assert_eq!(request.len(), 20, "padded to 4 bytes");
         let message = NetlinkBuffer::new_checked(request.as_slice()).unwrap();
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn messages_are_walked_and_rubbish_ends_the_walk() {
-        let question = Question { what: "", ask: 16, answer: 16, header: &[1, 2, 3] };
+        let question = DumpRequest { what: "", ask: 16, answer: 16, header: &[1, 2, 3] };
         let mut datagram = question.request(1);
         datagram.extend(question.request(2));
         datagram.extend([9; 5]);

@@ -23,10 +23,10 @@ use nix::unistd::Pid;
 use tracing::{debug, info};
 
 use super::error::{CaptureError, OpenError};
-use super::kernel_view::KernelView;
+use super::kernel_stats::KernelStats;
+use super::link_monitor::{LinkMonitor, Mailbox};
 use super::live::{KnownInterfaces, Live};
 use super::topology::Policy;
-use super::watcher::{Mailbox, Watcher};
 use super::{EventLoop, Options, WireExact, filter};
 use crate::published::Published;
 use crate::sys::packet_socket::PacketSocket;
@@ -35,15 +35,15 @@ use crate::sys::ring::{Ring, RingSize, VnetHeader};
 use crate::sys::waker::Waker;
 
 /// Everything that needed a capability, done.
-pub struct Opened {
+pub struct OpenedCapture {
     /// One per worker.
     pub rings: Vec<LiveSeed>,
     /// Follows the interfaces; run it on a thread of its own.
-    pub watcher: Watcher,
+    pub link_monitor: LinkMonitor,
     /// Whether frames that stand for several packets are told apart.
     pub is_wire_exact: bool,
     /// What the kernel says of the interfaces and of its losses; the watcher publishes a new view every second.
-    pub kernel_view: Arc<Published<KernelView>>,
+    pub kernel_stats: Arc<Published<KernelStats>>,
 }
 
 /// A ring on the way to the thread of its worker. Frames gather in it already.
@@ -77,7 +77,7 @@ impl LiveSeed {
 ///
 /// # Errors
 /// CAP_NET_RAW is missing, the ring memory does not suffice, or a call failed; the message names the remedy.
-pub fn open(options: &Options) -> Result<Opened, OpenError> {
+pub fn open(options: &Options) -> Result<OpenedCapture, OpenError> {
     open_on(options, &[])
 }
 
@@ -86,9 +86,9 @@ pub fn open(options: &Options) -> Result<Opened, OpenError> {
 ///
 /// # Errors
 /// As [`open`]. That a core cannot be used is none: the ring is then wherever this thread runs.
-pub fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<Opened, OpenError> {
+pub fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<OpenedCapture, OpenError> {
     let size = ring_size(options)?;
-    let mut watcher = Watcher::open(Policy::new(options))?;
+    let mut link_monitor = LinkMonitor::open(Policy::new(options))?;
     let vnet_header = vnet_header(options.wire_exact);
 
     let mut rings = Vec::with_capacity(options.workers);
@@ -107,7 +107,7 @@ pub fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<Opened, Ope
             None => group = Some(socket.found_fanout_group().map_err(fanout)?),
             Some(group) => socket.join_fanout_group(group).map_err(fanout)?,
         }
-        let mailbox = watcher.inform(socket);
+        let mailbox = link_monitor.inform(socket);
         rings.push((ring, mailbox));
     }
 
@@ -115,19 +115,22 @@ pub fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<Opened, Ope
         while ring.next_block().is_some() {}
         ring.socket().take_statistics().map_err(socket_error(worker, "getsockopt(PACKET_STATISTICS)"))?;
     }
-    watcher.attach_filters().map_err(socket_error(0, "setsockopt(SO_ATTACH_FILTER)"))?;
-    watcher.ask_for_all();
+    link_monitor.attach_filters().map_err(socket_error(0, "setsockopt(SO_ATTACH_FILTER)"))?;
+    link_monitor.ask_for_all();
 
     let seed = |(ring, mailbox)| LiveSeed {
         ring,
         mailbox,
-        interfaces: KnownInterfaces::new(Arc::clone(watcher.table()), Arc::clone(watcher.births())),
+        interfaces: KnownInterfaces::new(
+            Arc::clone(link_monitor.table()),
+            Arc::clone(link_monitor.link_history()),
+        ),
         event_loop: options.event_loop,
     };
     let rings = rings.into_iter().map(seed).collect();
-    let kernel_view = watcher.views();
+    let kernel_stats = link_monitor.views();
     let is_wire_exact = vnet_header == VnetHeader::Vnet;
-    Ok(Opened { rings, watcher, is_wire_exact, kernel_view })
+    Ok(OpenedCapture { rings, link_monitor, is_wire_exact, kernel_stats })
 }
 
 /// Does `work` on a core, and leaves the thread where it was allowed to run before.
@@ -298,7 +301,7 @@ mod tests {
     fn what_is_opened_can_go_to_other_threads() {
         fn goes<T: Send + 'static>() {}
         goes::<LiveSeed>();
-        goes::<Watcher>();
+        goes::<LinkMonitor>();
         goes::<Waker>();
     }
 

@@ -26,8 +26,8 @@ use netlink_sys::Socket;
 
 use super::error::NetlinkError;
 use super::filter::{DROP, load, ret, skip_if, skip_unless, stmt};
-use super::local_networks::{is_default, is_private};
-use super::netlink::{Listing, Question, attributes, call, discard, ip, subscribe};
+use super::local_prefixes::{is_default, is_private};
+use super::netlink::{DumpRequest, DumpStream, attributes, call, discard, ip, subscribe};
 use crate::sys::packet_socket::attach_filter;
 use crate::time::monotonic_now;
 
@@ -59,7 +59,7 @@ pub(super) struct Routes {
 
 /// A reading under way.
 struct Reading {
-    listing: Listing,
+    listing: DumpStream,
     family: u8,
     found: Vec<Route>,
 }
@@ -126,11 +126,11 @@ impl Routes {
 }
 
 /// Asks for the unicast routes of the main table.
-fn list(family: u8) -> Result<Listing, NetlinkError> {
+fn list(family: u8) -> Result<DumpStream, NetlinkError> {
     // `struct rtmsg`: family, lengths and service, table, protocol, scope, type, flags.
     let header = [family, 0, 0, 0, libc::RT_TABLE_MAIN, 0, 0, libc::RTN_UNICAST, 0, 0, 0, 0];
     let (ask, answer) = (libc::RTM_GETROUTE, libc::RTM_NEWROUTE);
-    Listing::begin(&Question { what: "routes", ask, answer, header: &header })
+    DumpStream::begin(&DumpRequest { what: "routes", ask, answer, header: &header })
 }
 
 /// Whether a route may make a network local, or keep another from it.

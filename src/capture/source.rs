@@ -33,9 +33,9 @@ pub trait Batch {
 
     /// What frames of this batch are for that crossed an interface in this direction. A capture file has one vantage
     /// point, so there every frame counts.
-    fn standing(&self, ifindex: u32, direction: Direction) -> Standing {
+    fn verdict(&self, ifindex: u32, direction: Direction) -> Verdict {
         let _ = (ifindex, direction);
-        Standing::Counts
+        Verdict::Count
     }
 
     /// Whether the packet in a frame of this batch is seen once more on a PPP interface that is monitored: the frame is
@@ -52,7 +52,7 @@ pub trait Batch {
         true
     }
 
-    /// Whether `addr` is an address of this host, as [`Standing::CountsIfOwn`] asks.
+    /// Whether `addr` is an address of this host, as [`Verdict::CountIfOwn`] asks.
     fn is_own(&self, addr: IpAddr) -> bool {
         let _ = addr;
         false
@@ -61,13 +61,13 @@ pub trait Batch {
 
 /// What a frame is for, by where and which way it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Verdict {
     /// It is counted.
-    Counts,
+    Count,
     /// It is counted if its source is an address of this host, and evidence otherwise; see [`Batch::is_own`].
-    CountsIfOwn,
+    CountIfOwn,
     /// It tells who answered whom and is counted elsewhere: [`Skip::Egress`] in the sums.
-    Evidence,
+    ObserveOnly,
     /// It is not looked at.
-    Skipped(Skip),
+    Skip(Skip),
 }

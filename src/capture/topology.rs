@@ -1,7 +1,7 @@
 //! Where a packet counts: once, on one of the interfaces that see it.
 //!
 //! A packet crosses several interfaces of a gateway and is seen on each. From what [`Interfaces`] says, a policy of
-//! pure functions gives every (interface, direction) a [`Standing`]:
+//! pure functions gives every (interface, direction) a [`Verdict`]:
 //!
 //! * A host that forwards counts what enters; what leaves is evidence. One that does not counts both ways.
 //!   Forwarding is IP forwarding on any interface, or a bridge with two ports or more.
@@ -14,7 +14,7 @@
 //! * Frames of an interface that is gone are for what they were for before. One that came after the table was made is
 //!   judged by its names alone: no frame of an excluded name counts.
 //!
-//! It owns the policy and its result, the [`InterfaceTable`], which is immutable and asked once per frame. It does
+//! It owns the policy and its result, the [`VerdictTable`], which is immutable and asked once per frame. It does
 //! not know how the table reaches a worker, nor what the kernel filters of it.
 
 use std::collections::HashMap;
@@ -23,10 +23,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::device_hierarchy::DeviceHierarchy;
 use super::interfaces::{InterfaceName, Interfaces, Link};
-use super::local_networks::{LocalNetworks, Networks};
-use super::source::Standing;
-use super::stack::Stack;
+use super::local_prefixes::{LocalNetworks, LocalPrefixes};
+use super::source::Verdict;
 use super::{DirectionPolicy, Options};
 use crate::packet::{Direction, Skip};
 
@@ -77,51 +77,51 @@ impl Policy {
     }
 
     /// The standing of frames that leave through an ordinary interface.
-    fn egress(&self, forwards: bool) -> Standing {
+    fn egress(&self, forwards: bool) -> Verdict {
         match self.direction {
-            DirectionPolicy::Auto if forwards => Standing::Evidence,
-            DirectionPolicy::Auto | DirectionPolicy::Both => Standing::Counts,
-            DirectionPolicy::In => Standing::Evidence,
-            DirectionPolicy::InAndOwn => Standing::CountsIfOwn,
+            DirectionPolicy::Auto if forwards => Verdict::ObserveOnly,
+            DirectionPolicy::Auto | DirectionPolicy::Both => Verdict::Count,
+            DirectionPolicy::In => Verdict::ObserveOnly,
+            DirectionPolicy::InAndOwn => Verdict::CountIfOwn,
         }
     }
 }
 
 /// What a frame is for, by its interface and direction; made anew when the interfaces change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InterfaceTable {
-    rows: HashMap<u32, Row, foldhash::fast::FixedState>,
+pub struct VerdictTable {
+    rows: HashMap<u32, InterfaceVerdicts, foldhash::fast::FixedState>,
     /// Interfaces that were in a table before and are in none now, the longest gone first.
-    gone: Vec<(u32, Row)>,
+    gone: Vec<(u32, InterfaceVerdicts)>,
     forwards: bool,
     /// The standing of frames that leave through an ordinary interface.
-    egress: Standing,
+    egress: Verdict,
     /// VLANs whose device is excluded, by the interface that carries them.
     hidden_vlans: Vec<(u32, u16)>,
     /// Sorted.
     own_addresses: Vec<IpAddr>,
-    local_networks: Networks,
+    local_networks: LocalPrefixes,
     /// Whether the name of an interface that nobody knows may be an excluded one. That of lo is not: lo stays.
-    excludes_strangers: bool,
+    excludes_unknown: bool,
     /// A PPP interface is monitored.
     terminates_pppoe: bool,
     policy: Policy,
 }
 
-/// One interface of an [`InterfaceTable`].
+/// One interface of an [`VerdictTable`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct InterfaceVerdicts {
     /// Its name; `None` where it was gone before anybody could ask.
     pub name: Option<InterfaceName>,
     /// What a frame that comes in is for.
-    pub ingress: Standing,
+    pub ingress: Verdict,
     /// What a frame that goes out is for.
-    pub egress: Standing,
+    pub egress: Verdict,
 }
 
-impl Row {
+impl InterfaceVerdicts {
     /// What a frame of this direction is for.
-    pub fn standing(&self, direction: Direction) -> Standing {
+    pub fn verdict(&self, direction: Direction) -> Verdict {
         match direction {
             Direction::Ingress | Direction::OtherHost => self.ingress,
             Direction::Egress => self.egress,
@@ -131,25 +131,28 @@ impl Row {
     /// Why nothing of the interface is looked at, or `None` if it is monitored.
     pub fn skipped(&self) -> Option<Skip> {
         match self.ingress {
-            Standing::Skipped(reason) => Some(reason),
+            Verdict::Skip(reason) => Some(reason),
             _ => None,
         }
     }
 }
 
-impl InterfaceTable {
+impl VerdictTable {
     pub(super) fn new(interfaces: &Interfaces, policy: &Policy) -> Self {
-        let stack = Stack::new(interfaces, policy);
-        let forwards = interfaces.ip_forwarding || stack.bridges();
+        let device_hierarchy = DeviceHierarchy::new(interfaces, policy);
+        let forwards = interfaces.ip_forwarding || device_hierarchy.bridges();
         let egress = policy.egress(forwards);
         let rows = interfaces.links.iter().map(|link| {
-            let ordinary = Row { name: Some(link.name.clone()), ingress: Standing::Counts, egress };
-            let row = match stack.skip(link) {
-                Some(reason) => {
-                    Row { ingress: Standing::Skipped(reason), egress: Standing::Skipped(reason), ..ordinary }
-                }
+            let ordinary =
+                InterfaceVerdicts { name: Some(link.name.clone()), ingress: Verdict::Count, egress };
+            let row = match device_hierarchy.skip(link) {
+                Some(reason) => InterfaceVerdicts {
+                    ingress: Verdict::Skip(reason),
+                    egress: Verdict::Skip(reason),
+                    ..ordinary
+                },
                 None if link.hatype == libc::ARPHRD_LOOPBACK => {
-                    Row { egress: Standing::Skipped(Skip::Egress), ..ordinary }
+                    InterfaceVerdicts { egress: Verdict::Skip(Skip::Egress), ..ordinary }
                 }
                 None => ordinary,
             };
@@ -166,26 +169,26 @@ impl InterfaceTable {
             gone: Vec::new(),
             forwards,
             egress,
-            hidden_vlans: stack.hidden_vlans(),
+            hidden_vlans: device_hierarchy.hidden_vlans(),
             own_addresses,
-            local_networks: Networks::default(),
+            local_networks: LocalPrefixes::default(),
             terminates_pppoe: interfaces
                 .links
                 .iter()
-                .any(|link| link.hatype == libc::ARPHRD_PPP && stack.skip(link).is_none()),
-            excludes_strangers: policy.excluded.iter().any(|name| !is_lo(name)),
+                .any(|link| link.hatype == libc::ARPHRD_PPP && device_hierarchy.skip(link).is_none()),
+            excludes_unknown: policy.excluded.iter().any(|name| !is_lo(name)),
             policy: policy.clone(),
         }
     }
 
     /// What a frame is for; `None` if the interface is not in the table.
     #[inline]
-    pub fn standing(&self, ifindex: u32, direction: Direction) -> Option<Standing> {
-        self.rows.get(&ifindex).map(|row| row.standing(direction))
+    pub fn verdict(&self, ifindex: u32, direction: Direction) -> Option<Verdict> {
+        self.rows.get(&ifindex).map(|row| row.verdict(direction))
     }
 
     /// The same table with these local networks.
-    pub(super) fn with_local_networks(self, local_networks: Networks) -> Self {
+    pub(super) fn with_local_networks(self, local_networks: LocalPrefixes) -> Self {
         Self { local_networks, ..self }
     }
 
@@ -209,11 +212,11 @@ impl InterfaceTable {
     /// One of them that is excluded excludes it, since the frame may have been seen under that name. Where none is
     /// known and any may be excluded, nothing of it is counted. For the rest it is what it was before, or an ordinary
     /// interface.
-    pub(super) fn stranger(&self, ifindex: u32, names: &[InterfaceName]) -> Row {
+    pub(super) fn unknown_interface(&self, ifindex: u32, names: &[InterfaceName]) -> InterfaceVerdicts {
         let name = names.last().cloned();
         let skipped = |reason| {
-            let standing = Standing::Skipped(reason);
-            Row { name: name.clone(), ingress: standing, egress: standing }
+            let verdict = Verdict::Skip(reason);
+            InterfaceVerdicts { name: name.clone(), ingress: verdict, egress: verdict }
         };
         if names.iter().any(|name| self.policy.excludes(name)) {
             return skipped(Skip::ExcludedInterface);
@@ -221,8 +224,8 @@ impl InterfaceTable {
         let gone = self.gone.iter().rfind(|&&(number, _)| number == ifindex);
         match gone {
             Some((_, row)) => row.clone(),
-            None if name.is_none() && self.excludes_strangers => skipped(Skip::UnknownInterface),
-            None => Row { name, ingress: Standing::Counts, egress: self.egress },
+            None if name.is_none() && self.excludes_unknown => skipped(Skip::UnknownInterface),
+            None => InterfaceVerdicts { name, ingress: Verdict::Count, egress: self.egress },
         }
     }
 
@@ -257,7 +260,7 @@ impl InterfaceTable {
     /// all frames count, each of them does.
     #[inline]
     pub fn arrives(&self, direction: Direction) -> bool {
-        self.policy.counts_received && (direction == Direction::Egress || self.egress == Standing::Counts)
+        self.policy.counts_received && (direction == Direction::Egress || self.egress == Verdict::Count)
     }
 
     /// Whether every frame that leaves must be looked at.
@@ -271,7 +274,7 @@ impl InterfaceTable {
     }
 
     /// The interfaces with their numbers, in ascending order.
-    pub fn interfaces(&self) -> Vec<(u32, &Row)> {
+    pub fn interfaces(&self) -> Vec<(u32, &InterfaceVerdicts)> {
         let mut rows: Vec<_> = self.rows.iter().map(|(&ifindex, row)| (ifindex, row)).collect();
         rows.sort_unstable_by_key(|&(ifindex, _)| ifindex);
         rows
@@ -288,7 +291,7 @@ impl InterfaceTable {
     }
 
     /// The standing of frames that leave through an ordinary interface.
-    pub(super) fn egress(&self) -> Standing {
+    pub(super) fn egress(&self) -> Verdict {
         self.egress
     }
 
@@ -299,9 +302,11 @@ impl InterfaceTable {
 }
 
 /// One line for the log: what is monitored, what is not and why, which way counts, and what is local.
-impl fmt::Display for InterfaceTable {
+impl fmt::Display for VerdictTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |row: &Row| row.name.as_ref().map_or_else(|| "?".to_owned(), InterfaceName::to_string);
+        let name = |row: &InterfaceVerdicts| {
+            row.name.as_ref().map_or_else(|| "?".to_owned(), InterfaceName::to_string)
+        };
         let (mut monitored, mut skipped) = (Vec::new(), Vec::new());
         for (_, row) in self.interfaces() {
             match row.skipped() {
@@ -318,9 +323,9 @@ impl fmt::Display for InterfaceTable {
         }
         let forwards = if self.forwards { "forwards" } else { "does not forward" };
         let counts = match self.egress {
-            Standing::Counts => "packets count entering and leaving",
-            Standing::CountsIfOwn => "packets count entering, and leaving from an own address",
-            Standing::Evidence | Standing::Skipped(_) => "packets count entering",
+            Verdict::Count => "packets count entering and leaving",
+            Verdict::CountIfOwn => "packets count entering, and leaving from an own address",
+            Verdict::ObserveOnly | Verdict::Skip(_) => "packets count entering",
         };
         write!(f, "; this host {forwards}, {counts}")?;
         match self.local_networks() {
@@ -350,10 +355,10 @@ mod tests {
     use super::super::interfaces::OwnAddress;
     use super::*;
 
-    const COUNTS: Standing = Standing::Counts;
-    const EXCLUDED: Standing = Standing::Skipped(Skip::ExcludedInterface);
-    const UPPER: Standing = Standing::Skipped(Skip::UpperDevice);
-    const WIRE: Standing = Standing::Skipped(Skip::InternalWire);
+    const COUNTS: Verdict = Verdict::Count;
+    const EXCLUDED: Verdict = Verdict::Skip(Skip::ExcludedInterface);
+    const UPPER: Verdict = Verdict::Skip(Skip::UpperDevice);
+    const WIRE: Verdict = Verdict::Skip(Skip::InternalWire);
 
     fn link(ifindex: u32, name: &str, kind: &str) -> Link {
         let hatype = if name == "lo" { libc::ARPHRD_LOOPBACK } else { libc::ARPHRD_ETHER };
@@ -369,13 +374,13 @@ mod tests {
         Link { master: Some(master), ..link }
     }
 
-    fn table(links: Vec<Link>, excluded: &[&str], direction: DirectionPolicy) -> InterfaceTable {
+    fn table(links: Vec<Link>, excluded: &[&str], direction: DirectionPolicy) -> VerdictTable {
         let excluded = excluded.iter().map(|name| InterfaceName::new(name.as_bytes())).collect();
         let interfaces = Interfaces { links, ..Interfaces::default() };
-        InterfaceTable::new(&interfaces, &Policy { excluded, direction, ..Policy::default() })
+        VerdictTable::new(&interfaces, &Policy { excluded, direction, ..Policy::default() })
     }
 
-    fn ingress(links: Vec<Link>, excluded: &[&str]) -> Vec<Standing> {
+    fn ingress(links: Vec<Link>, excluded: &[&str]) -> Vec<Verdict> {
         table(links, excluded, DirectionPolicy::Auto)
             .interfaces()
             .iter()
@@ -387,7 +392,7 @@ mod tests {
     fn an_upper_device_is_skipped_while_a_lower_one_is_monitored() {
         let eth = || link(1, "eth0", "");
         /// Name, links, excluded names, what each link's entering frames are for.
-        type Case = (&'static str, Vec<Link>, &'static [&'static str], Vec<Standing>);
+        type Case = (&'static str, Vec<Link>, &'static [&'static str], Vec<Verdict>);
         let cases: Vec<Case> = vec![
             ("vlan", vec![eth(), on(1, link(2, "eth0.5", "vlan"))], &[], vec![COUNTS, UPPER]),
             (
@@ -493,25 +498,25 @@ mod tests {
             links
         };
         /// Name, links, IP forwarding, policy; then whether it forwards, and what leaving frames are for.
-        type Case = (&'static str, Vec<Link>, bool, DirectionPolicy, bool, Standing);
+        type Case = (&'static str, Vec<Link>, bool, DirectionPolicy, bool, Verdict);
         let cases: Vec<Case> = vec![
             ("a host", vec![], false, Auto, false, COUNTS),
-            ("a router", vec![], true, Auto, true, Standing::Evidence),
+            ("a router", vec![], true, Auto, true, Verdict::ObserveOnly),
             ("a router, both", vec![], true, Both, true, COUNTS),
-            ("a router, in+own", vec![], true, InAndOwn, true, Standing::CountsIfOwn),
-            ("a host, in", vec![], false, In, false, Standing::Evidence),
+            ("a router, in+own", vec![], true, InAndOwn, true, Verdict::CountIfOwn),
+            ("a host, in", vec![], false, In, false, Verdict::ObserveOnly),
             ("a bridge with one port", bridge("bridge", 1), false, Auto, false, COUNTS),
-            ("a bridge with two ports", bridge("bridge", 2), false, Auto, true, Standing::Evidence),
-            ("Open vSwitch", bridge("openvswitch", 2), false, Auto, true, Standing::Evidence),
+            ("a bridge with two ports", bridge("bridge", 2), false, Auto, true, Verdict::ObserveOnly),
+            ("Open vSwitch", bridge("openvswitch", 2), false, Auto, true, Verdict::ObserveOnly),
             ("a bond with two ports", bridge("bond", 2), false, Auto, false, COUNTS),
         ];
         for (name, mut links, ip_forwarding, direction, forwards, egress) in cases {
             links.push(link(99, "eth0", ""));
             let interfaces = Interfaces { links, ip_forwarding, own_addresses: vec![] };
-            let table = InterfaceTable::new(&interfaces, &Policy { direction, ..Policy::default() });
+            let table = VerdictTable::new(&interfaces, &Policy { direction, ..Policy::default() });
             assert_eq!(table.forwards(), forwards, "{name}");
-            assert_eq!(table.standing(99, Direction::Egress), Some(egress), "{name}");
-            assert_eq!(table.standing(99, Direction::Ingress), Some(COUNTS), "{name}");
+            assert_eq!(table.verdict(99, Direction::Egress), Some(egress), "{name}");
+            assert_eq!(table.verdict(99, Direction::Ingress), Some(COUNTS), "{name}");
         }
     }
 
@@ -532,8 +537,8 @@ mod tests {
     fn lo_counts_what_comes_in_and_never_what_goes_out() {
         for direction in [DirectionPolicy::Auto, DirectionPolicy::Both, DirectionPolicy::InAndOwn] {
             let table = table(vec![link(1, "lo", "")], &[], direction);
-            assert_eq!(table.standing(1, Direction::Ingress), Some(COUNTS));
-            assert_eq!(table.standing(1, Direction::Egress), Some(Standing::Skipped(Skip::Egress)));
+            assert_eq!(table.verdict(1, Direction::Ingress), Some(COUNTS));
+            assert_eq!(table.verdict(1, Direction::Egress), Some(Verdict::Skip(Skip::Egress)));
         }
         assert_eq!(ingress(vec![link(1, "lo", "")], &["lo"]), [EXCLUDED]);
     }
@@ -544,18 +549,18 @@ mod tests {
 
     #[test]
     fn a_stranger_is_judged_by_all_of_its_names() {
-        const UNKNOWN: Standing = Standing::Skipped(Skip::UnknownInterface);
+        const UNKNOWN: Verdict = Verdict::Skip(Skip::UnknownInterface);
         let table = table(vec![link(1, "lo", "")], &["lo", "dummy0"], DirectionPolicy::In);
-        assert_eq!(table.standing(7, Direction::Ingress), None);
+        assert_eq!(table.verdict(7, Direction::Ingress), None);
         let cases = [
             (&["dummy0"][..], EXCLUDED, EXCLUDED),
             (&["eth7", "dummy0", "eth8"], EXCLUDED, EXCLUDED),
-            (&["dummy"], COUNTS, Standing::Evidence),
-            (&["eth7", "eth8"], COUNTS, Standing::Evidence),
+            (&["dummy"], COUNTS, Verdict::ObserveOnly),
+            (&["eth7", "eth8"], COUNTS, Verdict::ObserveOnly),
             (&[], UNKNOWN, UNKNOWN),
         ];
         for (given, ingress, egress) in cases {
-            let row = table.stranger(7, &names(given));
+            let row = table.unknown_interface(7, &names(given));
             assert_eq!((row.ingress, row.egress), (ingress, egress), "{given:?}");
             assert_eq!(row.name, names(given).last().cloned());
         }
@@ -567,7 +572,7 @@ mod tests {
         for (excluded, links, counts) in
             [(&[][..], vec![], true), (&["lo"], lo(), true), (&["lo"], vec![], false), (&["x"], lo(), false)]
         {
-            let row = table(links, excluded, DirectionPolicy::In).stranger(7, &[]);
+            let row = table(links, excluded, DirectionPolicy::In).unknown_interface(7, &[]);
             assert_eq!(row.ingress == COUNTS, counts, "{excluded:?}");
         }
     }
@@ -594,8 +599,9 @@ mod tests {
         let all = vec![link(1, "eth0", ""), on(1, link(2, "eth0.5", "vlan")), link(3, "secret", "")];
         let before = at(all.clone());
         let after = at(vec![link(4, "eth4", "")]).following(&before);
-        let row =
-            |table: &InterfaceTable, ifindex, given: &[&str]| table.stranger(ifindex, &names(given)).ingress;
+        let row = |table: &VerdictTable, ifindex, given: &[&str]| {
+            table.unknown_interface(ifindex, &names(given)).ingress
+        };
         assert_eq!([1, 2, 3].map(|ifindex| row(&after, ifindex, &[])), [COUNTS, UPPER, EXCLUDED]);
         // It has come back under another name, and the next table is not here yet.
         assert_eq!(row(&after, 1, &["secret"]), EXCLUDED);
@@ -642,10 +648,10 @@ mod tests {
             own_addresses: addresses.to_vec(),
         };
         let policy = Policy { direction: DirectionPolicy::InAndOwn, ..Policy::default() };
-        let table = InterfaceTable::new(&interfaces, &policy);
+        let table = VerdictTable::new(&interfaces, &policy);
         assert!(table.is_own([10, 0, 0, 1].into()) && !table.is_own([10, 0, 0, 2].into()));
         assert_eq!(table.monitored(), 700);
-        assert_eq!(table.standing(4_000_000_699, Direction::Ingress), Some(COUNTS));
+        assert_eq!(table.verdict(4_000_000_699, Direction::Ingress), Some(COUNTS));
         assert!(table.to_string().contains("and 684 more"), "{table}");
     }
 
@@ -661,7 +667,8 @@ mod tests {
             table(vec![], &[], DirectionPolicy::In).to_string().starts_with("no interface is monitored; ")
         );
         let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap());
-        let table = table(vec![], &[], DirectionPolicy::In).with_local_networks(Networks::new(&networks));
+        let table =
+            table(vec![], &[], DirectionPolicy::In).with_local_networks(LocalPrefixes::new(&networks));
         assert!(table.to_string().ends_with("entering; local networks are 10.0.0.0/8, fd00::/8"), "{table}");
     }
 }

@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::alert::{
     Evidence, Ledger, Memory, Mute, NewMute, Notice, QuietTimes, Report, TooManyMutes, Wanted,
 };
-use crate::capture::KernelView;
+use crate::capture::KernelStats;
 use crate::detect::{self, Blurred, Finding, FindingKind};
 use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, ListingRoom, Seed, Snapshot, Sums, Window};
 use crate::time::{Moment, UnixNanos};
@@ -223,7 +223,7 @@ impl Analyst {
     pub(super) fn report(
         &mut self,
         civil: UnixNanos,
-        kernel: Arc<KernelView>,
+        kernel: Arc<KernelStats>,
         is_wire_exact: bool,
     ) -> Report {
         self.interfaces.turn(Arc::clone(&kernel), &mut self.window);

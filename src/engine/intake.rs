@@ -1,6 +1,6 @@
 //! From a frame to the delta, for live capture and replay alike: decode some, then count them together.
 
-use crate::capture::{Batch, Standing};
+use crate::capture::{Batch, Verdict};
 use crate::flow::{Arrival, Crossing, Decoded, Delta, Purpose};
 use crate::packet::{Frame, Skip, Summary, SummarySink, decode_into, decode_quoted, is_unreachable};
 
@@ -32,7 +32,7 @@ impl Intake {
     #[inline(always)]
     pub(super) fn take<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) {
         let way = self.way(batch, frame, delta);
-        if let Standing::Skipped(skip) = way.standing {
+        if let Verdict::Skip(skip) = way.verdict {
             return delta.skip(way.crossing, skip);
         }
         if batch.is_own_pppoe(frame) {
@@ -42,7 +42,7 @@ impl Intake {
         match decode_into(frame, &mut taking) {
             Ok(()) => {}
             // Malformed or not, what leaves is judged where it entered.
-            Err(_) if way.standing == Standing::Evidence => delta.skip(way.crossing, Skip::Egress),
+            Err(_) if way.verdict == Verdict::ObserveOnly => delta.skip(way.crossing, Skip::Egress),
             Err(skip) => delta.skip(way.crossing, skip),
         }
     }
@@ -59,11 +59,11 @@ impl Intake {
         // Cut on purpose.
         let way = &mut self.ways[key as usize % WAYS];
         if way.key != key {
-            let standing = batch.standing(frame.ifindex, frame.direction);
+            let verdict = batch.verdict(frame.ifindex, frame.direction);
             *way = Way {
                 key,
-                standing,
-                counts: standing == Standing::Counts,
+                verdict,
+                counts: verdict == Verdict::Count,
                 crossing: delta.crossing(frame.ifindex, frame.direction),
                 is_received: self.counts_received && batch.arrives(frame.direction),
             };
@@ -86,7 +86,7 @@ const WAYS: usize = 64;
 struct Way {
     /// Interface and direction.
     key: u64,
-    standing: Standing,
+    verdict: Verdict,
     /// They are counted, whoever sent them. Each packet asks, and one bit is read faster than a standing is told.
     counts: bool,
     crossing: Crossing,
@@ -97,7 +97,7 @@ impl Way {
     /// Its key is of no interface: theirs end far below.
     const NONE: Self = Self {
         key: u64::MAX,
-        standing: Standing::Counts,
+        verdict: Verdict::Count,
         counts: true,
         crossing: Crossing::ELSEWHERE,
         is_received: false,
@@ -132,10 +132,10 @@ impl<B: Batch> SummarySink for Taking<'_, '_, B> {
 impl<B: Batch> Taking<'_, '_, B> {
     #[inline]
     fn is_evidence(&self, summary: &Summary) -> bool {
-        match self.way.standing {
-            Standing::Counts | Standing::Skipped(_) => false,
-            Standing::CountsIfOwn => !self.batch.is_own(summary.endpoints.src()),
-            Standing::Evidence => true,
+        match self.way.verdict {
+            Verdict::Count | Verdict::Skip(_) => false,
+            Verdict::CountIfOwn => !self.batch.is_own(summary.endpoints.src()),
+            Verdict::ObserveOnly => true,
         }
     }
 
@@ -185,9 +185,9 @@ mod tests {
             self.interfaces.iter().map(frame).collect::<Vec<_>>().into_iter()
         }
 
-        fn standing(&self, ifindex: u32, _: Direction) -> Standing {
+        fn verdict(&self, ifindex: u32, _: Direction) -> Verdict {
             let is_skipped = ifindex.is_multiple_of(2) != self.skips_odd;
-            if is_skipped { Standing::Skipped(Skip::ExcludedInterface) } else { Standing::Counts }
+            if is_skipped { Verdict::Skip(Skip::ExcludedInterface) } else { Verdict::Count }
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::alert::InterfaceReport;
-use crate::capture::{InterfaceView, KernelView, LinkCounters, Standing};
+use crate::capture::{KernelStats, LinkCounters, LinkStats, Verdict};
 use crate::detect::Sight;
 use crate::flow::{Crossed, ELSEWHERE, InterfaceCounts, Window};
 use crate::time::Moment;
@@ -23,9 +23,9 @@ use crate::time::Moment;
 #[derive(Debug, Default)]
 pub(super) struct InterfaceBook {
     /// The newest reading at the end; the first is the one that what we have is held against.
-    readings: VecDeque<Arc<KernelView>>,
+    readings: VecDeque<Arc<KernelStats>>,
     /// The last thing known of each, the latest to go at the end.
-    gone: VecDeque<InterfaceView>,
+    gone: VecDeque<LinkStats>,
     /// Interfaces that were counted on and that the last view did not have. One more, and nobody will ask for them.
     nameless: BTreeSet<u32>,
     /// What had been counted a while ago, and what will be a while ago next.
@@ -56,7 +56,7 @@ const MARKS_APART: Duration = Duration::from_secs(60);
 impl InterfaceBook {
     /// Takes the newest view, if there is a newer one, and adds up what was counted on interfaces that nobody asks
     /// for any more.
-    pub(super) fn turn(&mut self, view: Arc<KernelView>, window: &mut Window) {
+    pub(super) fn turn(&mut self, view: Arc<KernelStats>, window: &mut Window) {
         let now = self.now();
         if view.read_at <= now.read_at && view.interfaces == now.interfaces {
             return;
@@ -81,7 +81,7 @@ impl InterfaceBook {
     }
 
     /// Adds a reading, and lets go of those that an older one makes needless.
-    fn read(&mut self, view: Arc<KernelView>) {
+    fn read(&mut self, view: Arc<KernelStats>) {
         let read_at = view.read_at;
         match self.readings.len().checked_sub(2).map(|before| self.readings[before].read_at) {
             // Of readings close to each other the newest will do.
@@ -97,14 +97,14 @@ impl InterfaceBook {
     }
 
     /// The newest view.
-    fn now(&self) -> Arc<KernelView> {
+    fn now(&self) -> Arc<KernelStats> {
         self.readings.back().cloned().unwrap_or_default()
     }
 
     /// The newest view that is old enough.
-    fn before(&self) -> Arc<KernelView> {
+    fn before(&self) -> Arc<KernelStats> {
         let (first, last) = (self.readings.front(), self.readings.back());
-        let is_old = |first: &&Arc<KernelView>| {
+        let is_old = |first: &&Arc<KernelStats>| {
             last.is_some_and(|last| last.read_at.since(first.read_at) >= HANDED_OVER_AFTER)
         };
         first.filter(is_old).cloned().unwrap_or_default()
@@ -121,7 +121,7 @@ impl InterfaceBook {
             let counted = counts.get(&link.ifindex).copied().unwrap_or_default();
             let is_gone = find(&now, link.ifindex).is_none();
             if !is_gone || counted != InterfaceCounts::default() {
-                let before = find(&before, link.ifindex).map(InterfaceView::since_start).unwrap_or_default();
+                let before = find(&before, link.ifindex).map(LinkStats::since_start).unwrap_or_default();
                 let row = row(link, counted, &before, is_comparable);
                 rows.insert(link.ifindex, InterfaceReport { is_gone, ..row });
             }
@@ -173,7 +173,7 @@ impl InterfaceBook {
 
 /// One interface, with what the kernel had counted on it a while ago.
 fn row(
-    link: &InterfaceView,
+    link: &LinkStats,
     counted: InterfaceCounts,
     before: &LinkCounters,
     is_comparable: bool,
@@ -182,7 +182,7 @@ fn row(
     // Elsewhere the kernel sorts out some or all of it before anybody could see it.
     let is_whole = is_comparable && link.skipped.is_none() && !link.hides_vlans;
     // Of what leaves, only some is let through to tell who answered whom.
-    let all_leaving_is_seen = matches!(link.egress, Standing::Counts | Standing::CountsIfOwn);
+    let all_leaving_is_seen = matches!(link.egress, Verdict::Count | Verdict::CountIfOwn);
     let sight = |crossed: &Crossed, kernel_before, kernel_now| Sight {
         frames: crossed.frames(),
         packets: crossed.frames() - crossed.counted_frames + crossed.ip_packets,
@@ -203,7 +203,7 @@ fn row(
     }
 }
 
-fn find(view: &KernelView, ifindex: u32) -> Option<&InterfaceView> {
+fn find(view: &KernelStats, ifindex: u32) -> Option<&LinkStats> {
     let at = view.interfaces.binary_search_by_key(&ifindex, |link| link.ifindex).ok()?;
     view.interfaces.get(at)
 }
@@ -216,21 +216,21 @@ mod tests {
     use crate::packet::{Direction, Skip};
     use crate::time::Moment;
 
-    fn link(ifindex: u32, rx_packets: u64) -> InterfaceView {
-        InterfaceView {
+    fn link(ifindex: u32, rx_packets: u64) -> LinkStats {
+        LinkStats {
             ifindex,
             name: InterfaceName::new(format!("eth{ifindex}")),
             skipped: None,
-            egress: Standing::Evidence,
+            egress: Verdict::ObserveOnly,
             hides_vlans: false,
             counters: LinkCounters { rx_packets, ..LinkCounters::default() },
             counters_at_start: LinkCounters::default(),
         }
     }
 
-    fn view(second: u64, interfaces: Vec<InterfaceView>) -> Arc<KernelView> {
+    fn view(second: u64, interfaces: Vec<LinkStats>) -> Arc<KernelStats> {
         let read_at = Moment(second * 1_000_000_000);
-        Arc::new(KernelView { read_at, interfaces, ..KernelView::default() })
+        Arc::new(KernelStats { read_at, interfaces, ..KernelStats::default() })
     }
 
     struct Bench {
@@ -310,7 +310,7 @@ mod tests {
         bench.book.turn(view(2, vec![]), &mut bench.window);
         let back = |rx_packets| {
             let at_start = LinkCounters { rx_packets: 100, ..LinkCounters::default() };
-            InterfaceView { counters_at_start: at_start, ..link(1, rx_packets) }
+            LinkStats { counters_at_start: at_start, ..link(1, rx_packets) }
         };
         bench.book.turn(view(3, vec![back(100)]), &mut bench.window);
         bench.see(1, 10);
@@ -335,10 +335,10 @@ mod tests {
     fn readings_are_few_however_many_changes_there_are() {
         let mut bench = Bench::new();
         for ms in 0..5000 {
-            let changed = Arc::new(KernelView {
+            let changed = Arc::new(KernelStats {
                 read_at: Moment(1_000_000_000 + ms * 1_000_000),
                 interfaces: vec![link(1, ms)],
-                ..KernelView::default()
+                ..KernelStats::default()
             });
             bench.book.turn(changed, &mut bench.window);
             assert!(bench.book.readings.len() <= 8, "{}", bench.book.readings.len());

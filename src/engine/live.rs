@@ -12,7 +12,7 @@ use thiserror::Error;
 use tracing::{error, info, warn};
 
 use crate::alert::{Finished, Memory, MuteDesk, Outlets, Patience, Report, StateFile};
-use crate::capture::{self, CaptureError, LiveSeed, OpenError, Opened, Waker, Watcher};
+use crate::capture::{self, CaptureError, LinkMonitor, LiveSeed, OpenError, OpenedCapture, Waker};
 use crate::flow::{self, Accounting, AnalystEnd, Delta, Published, Seed, WorkerEnd, handover};
 
 use super::analyst::Analyst;
@@ -54,7 +54,7 @@ pub enum StartError {
 
 /// Rings that are bound, and rules; nothing runs yet.
 pub struct Engine {
-    opened: Opened,
+    opened: OpenedCapture,
     /// Of each worker, as far as it has one.
     cores: Vec<Option<usize>>,
     rules: Rules,
@@ -86,8 +86,8 @@ impl Engine {
     /// # Errors
     /// The system refuses a thread or a wait point. What was started ends with the process.
     pub fn start(self, outlets: Outlets, state: Option<(Memory, StateFile)>) -> Result<Running, StartError> {
-        let Opened { rings, watcher, is_wire_exact, kernel_view } = self.opened;
-        info!("{}", watcher.table());
+        let OpenedCapture { rings, link_monitor, is_wire_exact, kernel_stats } = self.opened;
+        info!("{}", link_monitor.table());
         let seed = Seed::default();
         let failure = waker("the end")?;
         let stop_merge = Arc::new(AtomicBool::new(false));
@@ -109,7 +109,7 @@ impl Engine {
             last_deltas,
             report: self.report,
             is_wire_exact,
-            kernel_view,
+            kernel_stats,
             outlets,
             memory,
             keeper,
@@ -136,11 +136,11 @@ impl Engine {
             };
             workers.push(start.spawn()?);
         }
-        let (watcher, watcher_orders) = spawn_watcher(watcher, failure.clone())?;
+        let (link_monitor, monitor_handle) = spawn_link_monitor(link_monitor, failure.clone())?;
         Ok(Running {
             workers,
-            watcher,
-            watcher_orders,
+            link_monitor,
+            monitor_handle,
             merge,
             last_deltas_in,
             orders_in,
@@ -202,8 +202,8 @@ struct Handle<T> {
 #[derive(Debug)]
 pub struct Running {
     workers: Vec<Handle<Result<Box<Delta>, CaptureError>>>,
-    watcher: WatcherThread,
-    watcher_orders: capture::Orders,
+    link_monitor: MonitorThread,
+    monitor_handle: capture::MonitorHandle,
     merge: JoinHandle<(Analyst, Outlets, Option<Keeper>)>,
     last_deltas_in: Sender<Box<Delta>>,
     orders_in: SyncSender<Order>,
@@ -232,7 +232,7 @@ impl Running {
     /// they were opened.
     pub fn apply(&self, rules: Rules, capture: &capture::Options) {
         self.order(Order::Rules(Box::new(rules)));
-        self.watcher_orders.apply(capture);
+        self.monitor_handle.apply(capture);
     }
 
     /// Tells alerts to other sinks from the analyst's next turn on. Gives the ones before, with what waits in them;
@@ -258,10 +258,10 @@ impl Running {
     /// and every alert that follows from it is said.
     pub fn stop(self) -> Summary {
         let mut failure = None;
-        self.watcher_orders.stop();
+        self.monitor_handle.stop();
         self.stop_workers.store(true, Ordering::Release);
         self.workers.iter().for_each(|worker| worker.waker.wake());
-        failure = join(self.watcher).err().or(failure);
+        failure = join(self.link_monitor).err().or(failure);
         for worker in self.workers {
             match join(worker.thread) {
                 Ok(delta) => {
@@ -293,15 +293,18 @@ impl AsFd for Running {
     }
 }
 
-type WatcherThread = JoinHandle<Result<(), CaptureError>>;
+type MonitorThread = JoinHandle<Result<(), CaptureError>>;
 
-fn spawn_watcher(watcher: Watcher, failure: Waker) -> Result<(WatcherThread, capture::Orders), StartError> {
+fn spawn_link_monitor(
+    link_monitor: LinkMonitor,
+    failure: Waker,
+) -> Result<(MonitorThread, capture::MonitorHandle), StartError> {
     let what = "interfaces";
-    let orders =
-        capture::Orders::new().map_err(|source| StartError::Resources { what: what.to_owned(), source })?;
+    let orders = capture::MonitorHandle::new()
+        .map_err(|source| StartError::Resources { what: what.to_owned(), source })?;
     let given = orders.clone();
     let thread = spawn(what, move || {
-        let result = watcher.run(&given);
+        let result = link_monitor.run(&given);
         if let Err(error) = &result {
             error!("interfaces are no longer followed: {error}");
             failure.wake();

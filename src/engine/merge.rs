@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::alert::{Memory, Mute, MuteOrder, Notice, Outlets, Report, Step};
-use crate::capture::KernelView;
+use crate::capture::KernelStats;
 use crate::flow::{AnalystEnd, Delta, Settled};
 use crate::published::Published;
 use crate::sys::allocator;
@@ -66,7 +66,7 @@ pub(super) struct Merge {
     pub(super) last_deltas: Receiver<Box<Delta>>,
     pub(super) report: Arc<Published<Report>>,
     pub(super) is_wire_exact: bool,
-    pub(super) kernel_view: Arc<Published<KernelView>>,
+    pub(super) kernel_stats: Arc<Published<KernelStats>>,
     pub(super) outlets: Outlets,
     /// What a process before this one knew, and where it is kept.
     pub(super) memory: Memory,
@@ -208,7 +208,7 @@ impl Merge {
         }
         let lag = turns.stopwatch.lag(now, &turns.reports, &turns.judgements);
         let ((), took) = turns.stopwatch.time(Step::Report, || {
-            let report = self.analyst.report(unix_now(), self.kernel_view.read(), self.is_wire_exact);
+            let report = self.analyst.report(unix_now(), self.kernel_stats.read(), self.is_wire_exact);
             let sinks = self.outlets.counters().each().collect();
             self.analyst.retire(self.report.replace(Report { sinks, lag, ..report }));
             // Now and then, and least where the analyst has much to do.

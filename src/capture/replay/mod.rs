@@ -66,8 +66,8 @@ use crate::time::UnixNanos;
 #[derive(Debug)]
 pub struct Replay {
     input: Input,
-    format: Format,
-    records: Vec<Record>,
+    format: FileFormat,
+    records: Vec<CaptureRecord>,
 }
 
 impl Replay {
@@ -99,7 +99,7 @@ impl Replay {
     }
 
     fn from_input(mut input: Input) -> Result<Self, ReplayError> {
-        let format = Format::recognize(&mut input)?;
+        let format = FileFormat::recognize(&mut input)?;
         Ok(Self { input, format, records: Vec::with_capacity(BATCH_FRAMES_MAX) })
     }
 
@@ -108,7 +108,7 @@ impl Replay {
     fn collect(&mut self, frames_max: usize) -> Result<(), ReplayError> {
         self.records.clear();
         while self.records.len() < frames_max {
-            if let Format::Pcap(pcap) = &self.format {
+            if let FileFormat::Pcap(pcap) = &self.format {
                 let (buffer, start) = (self.input.filled(), self.input.position());
                 let end = pcap.collect(buffer, start, frames_max, &mut self.records);
                 self.input.consume(end - start);
@@ -117,13 +117,13 @@ impl Replay {
                 }
             }
             match self.format.step(self.input.available()) {
-                Ok(Step::Record { record, len }) => {
+                Ok(ReadStep::CaptureRecord { record, len }) => {
                     self.records.push(record.behind(self.input.position()));
                     self.input.consume(len);
                 }
-                Ok(Step::Other { len }) => self.input.consume(len),
-                Ok(Step::Incomplete { .. }) | Err(_) if !self.records.is_empty() => break,
-                Ok(Step::Incomplete { what, needed }) => {
+                Ok(ReadStep::Other { len }) => self.input.consume(len),
+                Ok(ReadStep::Incomplete { .. }) | Err(_) if !self.records.is_empty() => break,
+                Ok(ReadStep::Incomplete { what, needed }) => {
                     if self.input.is_at_end()? {
                         break;
                     }
@@ -155,7 +155,7 @@ impl Replay {
 #[derive(Debug, Default)]
 pub struct Chunk {
     buffer: Buffer,
-    records: Vec<Record>,
+    records: Vec<CaptureRecord>,
 }
 
 impl Chunk {
@@ -188,7 +188,7 @@ impl FrameSource for Replay {
 #[derive(Clone, Copy, Debug)]
 pub struct ReplayBatch<'s> {
     buffer: &'s [u8],
-    records: &'s [Record],
+    records: &'s [CaptureRecord],
 }
 
 impl Batch for ReplayBatch<'_> {
@@ -206,7 +206,7 @@ impl Batch for ReplayBatch<'_> {
 #[derive(Clone, Debug)]
 pub struct ReplayFrames<'b> {
     buffer: &'b [u8],
-    records: std::slice::Iter<'b, Record>,
+    records: std::slice::Iter<'b, CaptureRecord>,
 }
 
 impl<'b> Iterator for ReplayFrames<'b> {
@@ -238,7 +238,7 @@ impl<'b> Iterator for ReplayFrames<'b> {
 
 /// What a record says of its frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Record {
+struct CaptureRecord {
     /// Where the captured bytes stand: from the record's beginning, and once collected, in the buffer.
     start: u32,
     captured: u32,
@@ -248,7 +248,7 @@ struct Record {
     link: LinkKind,
 }
 
-impl Record {
+impl CaptureRecord {
     /// The same record of a buffer in which it begins at `at`.
     #[inline(always)]
     fn behind(self, at: usize) -> Self {
@@ -265,9 +265,9 @@ impl Record {
 
 /// What the bytes at hand begin with. Lengths count from there.
 #[derive(Debug, PartialEq, Eq)]
-enum Step {
+enum ReadStep {
     /// A frame.
-    Record { record: Record, len: usize },
+    CaptureRecord { record: CaptureRecord, len: usize },
     /// Something else, to be passed over.
     Other { len: usize },
     /// The beginning of something that needs this many bytes in all.
@@ -282,12 +282,12 @@ struct Fault {
 }
 
 #[derive(Debug)]
-enum Format {
+enum FileFormat {
     Pcap(Pcap),
     Pcapng(Pcapng),
 }
 
-impl Format {
+impl FileFormat {
     fn recognize(input: &mut Input) -> Result<Self, ReplayError> {
         if input.is_at_end()? {
             return Err(input.empty());
@@ -305,7 +305,7 @@ impl Format {
         Ok(Self::Pcap(pcap))
     }
 
-    fn step(&mut self, bytes: &[u8]) -> Result<Step, Fault> {
+    fn step(&mut self, bytes: &[u8]) -> Result<ReadStep, Fault> {
         match self {
             Self::Pcap(pcap) => pcap.step(bytes),
             Self::Pcapng(pcapng) => pcapng.step(bytes),

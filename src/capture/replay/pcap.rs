@@ -13,7 +13,7 @@
 use pcap_parser::parse_pcap_header;
 
 use super::input::prefetch_ahead;
-use super::{Fault, Record, Step, link_kind};
+use super::{CaptureRecord, Fault, ReadStep, link_kind};
 use crate::packet::LinkKind;
 use crate::time::UnixNanos;
 
@@ -63,7 +63,7 @@ impl Pcap {
         buffer: &[u8],
         start: usize,
         records_max: usize,
-        records: &mut Vec<Record>,
+        records: &mut Vec<CaptureRecord>,
     ) -> usize {
         let mut at = start;
         while records.len() < records_max
@@ -78,23 +78,23 @@ impl Pcap {
     }
 
     /// Reads what `bytes` begin with.
-    pub(super) fn step(&self, bytes: &[u8]) -> Result<Step, Fault> {
+    pub(super) fn step(&self, bytes: &[u8]) -> Result<ReadStep, Fault> {
         if let Some(record) = self.whole(bytes) {
-            return Ok(Step::Record { record, len: record.end() });
+            return Ok(ReadStep::CaptureRecord { record, len: record.end() });
         }
         let needed = self.record_header_len;
         match self.header(bytes) {
-            None => Ok(Step::Incomplete { what: "the header of a record", needed }),
+            None => Ok(ReadStep::Incomplete { what: "the header of a record", needed }),
             Some(header) if header.captured > CAPTURED_LEN_MAX => Err(too_long(header.captured)),
             Some(header) => {
-                Ok(Step::Incomplete { what: "a record", needed: needed + header.captured as usize })
+                Ok(ReadStep::Incomplete { what: "a record", needed: needed + header.captured as usize })
             }
         }
     }
 
     /// The record that `bytes` begin with, if it is one and all of it is there.
     #[inline(always)]
-    fn whole(&self, bytes: &[u8]) -> Option<Record> {
+    fn whole(&self, bytes: &[u8]) -> Option<CaptureRecord> {
         let Header { seconds, fraction, captured, original } = self.header(bytes)?;
         if captured > CAPTURED_LEN_MAX || bytes.len() < self.record_header_len + captured as usize {
             return None;
@@ -104,7 +104,7 @@ impl Pcap {
         // It fits: both factors are below 2^32 and 2^30.
         let seen_at = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.fraction_nanos;
         let seen_at = UnixNanos(seen_at);
-        Some(Record { start, captured, frame_len: original, seen_at, ifindex: 0, link: self.link })
+        Some(CaptureRecord { start, captured, frame_len: original, seen_at, ifindex: 0, link: self.link })
     }
 
     /// The words of a record header, if it is there.
@@ -163,7 +163,11 @@ mod tests {
         let record = [0xff; 24];
         for len in 0..24 {
             let step = modified.step(&record[..len]);
-            assert_eq!(step, Ok(Step::Incomplete { what: "the header of a record", needed: 24 }), "{len}");
+            assert_eq!(
+                step,
+                Ok(ReadStep::Incomplete { what: "the header of a record", needed: 24 }),
+                "{len}"
+            );
         }
         assert!(modified.step(&record).is_err(), "it claims four gigabytes");
     }

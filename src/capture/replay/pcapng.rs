@@ -19,7 +19,7 @@ use pcap_parser::{
     parse_interfacedescriptionblock_le, parse_simplepacketblock_be, parse_simplepacketblock_le,
 };
 
-use super::{Fault, Record, Step, link_kind};
+use super::{CaptureRecord, Fault, ReadStep, link_kind};
 use crate::packet::LinkKind;
 use crate::time::UnixNanos;
 
@@ -31,7 +31,7 @@ pub const BLOCK_BYTES_MAX: usize = 16 << 20;
 pub(super) struct Pcapng {
     big_endian: bool,
     /// Those of this section.
-    interfaces: Vec<Interface>,
+    interfaces: Vec<PcapngInterface>,
     /// Interfaces of the sections before.
     interfaces_before: u32,
     /// Of the last packet that had a time. Simple packets have none and take this one.
@@ -39,16 +39,16 @@ pub(super) struct Pcapng {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Interface {
+struct PcapngInterface {
     link: LinkKind,
     /// 0 is no limit.
     snap_len: u32,
-    clock: Clock,
+    clock: TimestampUnits,
 }
 
 /// How an interface writes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Clock {
+struct TimestampUnits {
     /// `if_tsresol`: units per second are 10 to this power; with the highest bit set, 2 to the rest.
     resolution: u8,
     /// `if_tsoffset`: seconds to be added.
@@ -62,10 +62,10 @@ pub(super) fn is_section_header(bytes: &[u8]) -> bool {
 
 impl Pcapng {
     /// Reads the block that `bytes` begin with.
-    pub(super) fn step(&mut self, bytes: &[u8]) -> Result<Step, Fault> {
+    pub(super) fn step(&mut self, bytes: &[u8]) -> Result<ReadStep, Fault> {
         // The type of a section header reads the same in both orders; its magic tells which one it is.
         let Some((head, _)) = bytes.split_first_chunk::<BLOCK_LEN_MIN>() else {
-            return Ok(Step::Incomplete { what: "a block", needed: BLOCK_LEN_MIN });
+            return Ok(ReadStep::Incomplete { what: "a block", needed: BLOCK_LEN_MIN });
         };
         let [t0, t1, t2, t3, l0, l1, l2, l3, magic @ ..] = *head;
         let begins_section = is_section_header(bytes);
@@ -86,7 +86,7 @@ impl Pcapng {
             });
         }
         let Some(block) = bytes.get(..len) else {
-            return Ok(Step::Incomplete { what: "a block", needed: len });
+            return Ok(ReadStep::Incomplete { what: "a block", needed: len });
         };
         self.big_endian = big_endian;
         match u32_of([t0, t1, t2, t3], big_endian) {
@@ -100,7 +100,7 @@ impl Pcapng {
             OBSOLETE_PACKET => return self.obsolete_packet(block),
             _ => {}
         }
-        Ok(Step::Other { len })
+        Ok(ReadStep::Other { len })
     }
 
     fn add_interface(&mut self, block: &[u8]) -> Result<(), Fault> {
@@ -114,7 +114,7 @@ impl Pcapng {
         if total >= INTERFACES_MAX {
             return Err(Fault { expected: "at most 65536 interfaces", found: "one more".into() });
         }
-        self.interfaces.push(Interface {
+        self.interfaces.push(PcapngInterface {
             // It fits: the field has 16 bits.
             link: link_kind(description.linktype.0 as u16),
             snap_len: description.snaplen,
@@ -123,7 +123,7 @@ impl Pcapng {
         Ok(())
     }
 
-    fn enhanced_packet(&mut self, block: &[u8]) -> Result<Step, Fault> {
+    fn enhanced_packet(&mut self, block: &[u8]) -> Result<ReadStep, Fault> {
         let result = if self.big_endian {
             parse_enhancedpacketblock_be(block)
         } else {
@@ -134,7 +134,7 @@ impl Pcapng {
         self.timed_packet(packet.if_id, units, [packet.caplen, packet.origlen], block.len())
     }
 
-    fn obsolete_packet(&mut self, block: &[u8]) -> Result<Step, Fault> {
+    fn obsolete_packet(&mut self, block: &[u8]) -> Result<ReadStep, Fault> {
         let Some((head, rest)) = block.split_first_chunk::<PACKET_HEADER_LEN>() else {
             return Err(Fault { expected: "a packet block", found: format!("{} bytes", block.len()) });
         };
@@ -149,7 +149,7 @@ impl Pcapng {
         self.timed_packet(interface, units, [captured, original], block.len())
     }
 
-    fn simple_packet(&mut self, block: &[u8]) -> Result<Step, Fault> {
+    fn simple_packet(&mut self, block: &[u8]) -> Result<ReadStep, Fault> {
         let result = if self.big_endian {
             parse_simplepacketblock_be(block)
         } else {
@@ -160,7 +160,7 @@ impl Pcapng {
         let snapped = if interface.snap_len == 0 { u32::MAX } else { interface.snap_len };
         // It fits: a block is no longer than `BLOCK_BYTES_MAX`.
         let captured = packet.origlen.min(snapped).min(packet.data.len() as u32);
-        let record = Record {
+        let record = CaptureRecord {
             start: SIMPLE_HEADER_LEN as u32,
             captured,
             frame_len: packet.origlen,
@@ -168,7 +168,7 @@ impl Pcapng {
             ifindex: self.ifindex(0),
             link: interface.link,
         };
-        Ok(Step::Record { record, len: block.len() })
+        Ok(ReadStep::CaptureRecord { record, len: block.len() })
     }
 
     fn timed_packet(
@@ -177,15 +177,16 @@ impl Pcapng {
         units: u64,
         [captured, frame_len]: [u32; 2],
         len: usize,
-    ) -> Result<Step, Fault> {
-        let Interface { link, clock, .. } = self.interface(interface)?;
+    ) -> Result<ReadStep, Fault> {
+        let PcapngInterface { link, clock, .. } = self.interface(interface)?;
         self.last_seen_at = clock.unix_nanos(units);
         let (seen_at, ifindex) = (self.last_seen_at, self.ifindex(interface));
-        let record = Record { start: PACKET_HEADER_LEN as u32, captured, frame_len, seen_at, ifindex, link };
-        Ok(Step::Record { record, len })
+        let record =
+            CaptureRecord { start: PACKET_HEADER_LEN as u32, captured, frame_len, seen_at, ifindex, link };
+        Ok(ReadStep::CaptureRecord { record, len })
     }
 
-    fn interface(&self, number: u32) -> Result<Interface, Fault> {
+    fn interface(&self, number: u32) -> Result<PcapngInterface, Fault> {
         self.interfaces.get(number as usize).copied().ok_or_else(|| Fault {
             expected: "a packet of an interface that was described",
             found: format!("interface {number} of {}", self.interfaces.len()),
@@ -198,7 +199,7 @@ impl Pcapng {
     }
 }
 
-impl Clock {
+impl TimestampUnits {
     /// The time that `units` stand for; the nearest that fits where it is out of range.
     fn unix_nanos(self, units: u64) -> UnixNanos {
         let exponent = self.resolution & 0x7f;
@@ -216,7 +217,7 @@ impl Clock {
 }
 
 /// The parser reads `if_tsoffset` in little-endian order always, so it is taken from the option itself.
-fn clock(description: &InterfaceDescriptionBlock<'_>, big_endian: bool) -> Clock {
+fn clock(description: &InterfaceDescriptionBlock<'_>, big_endian: bool) -> TimestampUnits {
     let offset = description
         .options
         .iter()
@@ -227,7 +228,7 @@ fn clock(description: &InterfaceDescriptionBlock<'_>, big_endian: bool) -> Clock
         Some(&bytes) => i64::from_le_bytes(bytes),
         None => 0,
     };
-    Clock { resolution: description.if_tsresol, offset_seconds }
+    TimestampUnits { resolution: description.if_tsresol, offset_seconds }
 }
 
 fn parsed<'b, T>(
@@ -270,7 +271,9 @@ mod tests {
 
     #[test]
     fn clocks_of_every_resolution() {
-        let at = |resolution, offset_seconds, units| Clock { resolution, offset_seconds }.unix_nanos(units).0;
+        let at = |resolution, offset_seconds, units| {
+            TimestampUnits { resolution, offset_seconds }.unix_nanos(units).0
+        };
         assert_eq!(at(6, 0, 1_340_954_905_298_858), 1_340_954_905_298_858_000);
         assert_eq!(at(9, 0, 1_340_954_905_298_858_123), 1_340_954_905_298_858_123);
         assert_eq!(at(0, 0, 7), 7_000_000_000);

@@ -2,7 +2,7 @@
 //! shown as one immutable view.
 //!
 //! **What is since when.** Counters of an interface are shown as the kernel has them, with those of the moment in
-//! which this program first saw it, so that [`InterfaceView::since_start`] lies beside what was counted here. What
+//! which this program first saw it, so that [`LinkStats::since_start`] lies beside what was counted here. What
 //! the whole machine lost is since the program opened its sockets.
 
 use std::collections::HashMap;
@@ -12,27 +12,27 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tracing::warn;
 
-use super::backlog::{Backlog, BacklogCounts};
-use super::births::Births;
 use super::counters::{self, LinkCounters};
 use super::error::NetlinkError;
 use super::interfaces::InterfaceName;
-use super::netlink::Inquiry;
-use super::source::Standing;
-use super::topology::InterfaceTable;
+use super::link_history::LinkHistory;
+use super::netlink::NetlinkSocket;
+use super::softnet::{SoftnetPoller, SoftnetStats};
+use super::source::Verdict;
+use super::topology::VerdictTable;
 use crate::packet::Skip;
 use crate::published::Published;
 use crate::time::{Moment, monotonic_now};
 
 /// The network as the kernel has it, at most a second old; newer where an interface has changed.
 #[derive(Clone, Debug, Default)]
-pub struct KernelView {
+pub struct KernelStats {
     /// When the counters were read, on CLOCK_MONOTONIC.
     pub read_at: Moment,
     /// Every interface, by ascending number.
-    pub interfaces: Vec<InterfaceView>,
+    pub interfaces: Vec<LinkStats>,
     /// What the machine lost before any socket saw it; `None` where /proc does not tell.
-    pub backlog: Option<BacklogCounts>,
+    pub softnet: Option<SoftnetStats>,
     /// Networks that are behind this host or attached to it.
     pub local_networks: Vec<IpNet>,
     /// Whether this host forwards packets.
@@ -43,7 +43,7 @@ pub struct KernelView {
 
 /// One interface: what becomes of its frames, and what the kernel counted on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InterfaceView {
+pub struct LinkStats {
     /// Its number.
     pub ifindex: u32,
     /// Its name.
@@ -51,7 +51,7 @@ pub struct InterfaceView {
     /// Why nothing of it is looked at, or `None` if it is monitored.
     pub skipped: Option<Skip>,
     /// What a frame that goes out is for.
-    pub egress: Standing,
+    pub egress: Verdict,
     /// Frames of some VLANs are sorted out of it in the kernel, since their devices are excluded.
     pub hides_vlans: bool,
     /// What the kernel has counted since the interface was made.
@@ -60,7 +60,7 @@ pub struct InterfaceView {
     pub counters_at_start: LinkCounters,
 }
 
-impl InterfaceView {
+impl LinkStats {
     /// What the kernel has counted since this program first saw the interface.
     pub fn since_start(&self) -> LinkCounters {
         self.counters.since(&self.counters_at_start)
@@ -89,10 +89,10 @@ impl ChangeLatency {
 }
 
 /// Reads the counters and publishes the view.
-pub(super) struct Meter {
-    published: Arc<Published<KernelView>>,
-    links: HashMap<u32, Metered>,
-    backlog: Option<Backlog>,
+pub(super) struct LinkStatsPoller {
+    published: Arc<Published<KernelStats>>,
+    links: HashMap<u32, PolledLink>,
+    softnet: Option<SoftnetPoller>,
     read_at: Moment,
     /// What could not be read was said once.
     is_failing: bool,
@@ -100,43 +100,45 @@ pub(super) struct Meter {
 
 /// The counters of one interface.
 #[derive(Clone, Copy, Default)]
-struct Metered {
+struct PolledLink {
     at_start: LinkCounters,
     now: LinkCounters,
     read_at: Moment,
 }
 
-impl Meter {
+impl LinkStatsPoller {
     /// Takes what the kernel says now for the beginning.
-    pub(super) fn begin(inquiry: &mut Inquiry, births: &Births) -> Self {
-        let backlog = Backlog::open().inspect_err(|error| {
+    pub(super) fn begin(netlink: &mut NetlinkSocket, link_history: &LinkHistory) -> Self {
+        let softnet = SoftnetPoller::open().inspect_err(|error| {
             warn!(%error, "/proc/self/net/softnet_stat: what is lost before the sockets will not be known");
         });
-        let mut meter = Self {
-            published: Arc::new(Published::new(KernelView::default())),
+        let mut link_stats_poller = Self {
+            published: Arc::new(Published::new(KernelStats::default())),
             links: HashMap::new(),
-            backlog: backlog.ok(),
+            softnet: softnet.ok(),
             read_at: Moment::default(),
             is_failing: false,
         };
-        meter.read(inquiry, births);
-        meter
+        link_stats_poller.read(netlink, link_history);
+        link_stats_poller
     }
 
     /// The cell in which views are published.
-    pub(super) fn published(&self) -> Arc<Published<KernelView>> {
+    pub(super) fn published(&self) -> Arc<Published<KernelStats>> {
         Arc::clone(&self.published)
     }
 
     /// Reads all counters anew. Where that fails the old ones stay, and the log says so once.
-    pub(super) fn read(&mut self, inquiry: &mut Inquiry, births: &Births) {
-        match counters::read(inquiry) {
-            Ok(counters) => self.take(&counters, monotonic_now(), |ifindex| births.counters_of(ifindex)),
+    pub(super) fn read(&mut self, netlink: &mut NetlinkSocket, link_history: &LinkHistory) {
+        match counters::read(netlink) {
+            Ok(counters) => {
+                self.take(&counters, monotonic_now(), |ifindex| link_history.counters_of(ifindex))
+            }
             Err(error) => self.complain(&error),
         }
-        if let Some(Err(error)) = self.backlog.as_mut().map(Backlog::read) {
+        if let Some(Err(error)) = self.softnet.as_mut().map(SoftnetPoller::read) {
             warn!(%error, "/proc/self/net/softnet_stat cannot be read any more");
-            self.backlog = None;
+            self.softnet = None;
         }
     }
 
@@ -152,7 +154,7 @@ impl Meter {
             let metered = self.links.entry(ifindex).or_insert_with(|| {
                 // One that came after the start may have counted since then.
                 let at_start = at_birth(ifindex).unwrap_or(now);
-                Metered { at_start, now, read_at }
+                PolledLink { at_start, now, read_at }
             });
             (metered.now, metered.read_at) = (now, read_at);
         }
@@ -166,18 +168,18 @@ impl Meter {
     }
 
     /// Whether the table has an interface whose counters were never read.
-    pub(super) fn lacks_any_of(&self, table: &InterfaceTable) -> bool {
+    pub(super) fn lacks_any_of(&self, table: &VerdictTable) -> bool {
         table.interfaces().iter().any(|(ifindex, _)| !self.links.contains_key(ifindex))
     }
 
     /// Publishes what was read last, with the table that is in force.
-    pub(super) fn publish(&mut self, table: &InterfaceTable, changes: ChangeLatency) {
+    pub(super) fn publish(&mut self, table: &VerdictTable, changes: ChangeLatency) {
         // A list that changed while it was read may have missed one that is still there.
         let read_at = self.read_at;
         self.links.retain(|&ifindex, metered| metered.read_at == read_at || table.has(ifindex));
         let interfaces = table.interfaces().into_iter().map(|(ifindex, row)| {
             let metered = self.links.get(&ifindex).copied().unwrap_or_default();
-            InterfaceView {
+            LinkStats {
                 ifindex,
                 name: row.name.clone().unwrap_or_else(|| InterfaceName::new([])),
                 skipped: row.skipped(),
@@ -187,10 +189,10 @@ impl Meter {
                 counters_at_start: metered.at_start,
             }
         });
-        self.published.publish(KernelView {
+        self.published.publish(KernelStats {
             read_at,
             interfaces: interfaces.collect(),
-            backlog: self.backlog.as_ref().map(Backlog::counts),
+            softnet: self.softnet.as_ref().map(SoftnetPoller::counts),
             local_networks: table.local_networks().to_vec(),
             forwards: table.forwards(),
             changes,
@@ -208,24 +210,25 @@ mod tests {
         LinkCounters { rx_packets, ..LinkCounters::default() }
     }
 
-    fn table(ifindexes: &[u32]) -> InterfaceTable {
+    fn table(ifindexes: &[u32]) -> VerdictTable {
         let link = |&ifindex: &u32| {
             Link::alone(ifindex, InterfaceName::new(format!("eth{ifindex}")), libc::ARPHRD_ETHER)
         };
         let interfaces = Interfaces { links: ifindexes.iter().map(link).collect(), ..Interfaces::default() };
-        InterfaceTable::new(&interfaces, &Policy::default())
+        VerdictTable::new(&interfaces, &Policy::default())
     }
 
     #[test]
     fn counters_begin_where_an_interface_was_first_seen() {
-        let mut meter = Meter::begin(&mut Inquiry::open().unwrap(), &Births::subscribe().unwrap());
-        meter.links.clear();
+        let mut link_stats_poller =
+            LinkStatsPoller::begin(&mut NetlinkSocket::open().unwrap(), &LinkHistory::subscribe().unwrap());
+        link_stats_poller.links.clear();
         let mut at = 0;
         let mut turn = |read: &[(u32, LinkCounters)], there: &[u32]| {
             at += 1;
-            meter.take(read, Moment(at), |ifindex| (ifindex == 5).then(|| counters(2)));
-            meter.publish(&table(there), ChangeLatency::default());
-            let view = meter.published().read();
+            link_stats_poller.take(read, Moment(at), |ifindex| (ifindex == 5).then(|| counters(2)));
+            link_stats_poller.publish(&table(there), ChangeLatency::default());
+            let view = link_stats_poller.published().read();
             assert_eq!(view.read_at, Moment(at));
             view.interfaces
                 .iter()
@@ -242,7 +245,10 @@ mod tests {
         assert_eq!(turn(&read, &[1, 2, 3]), [(1, 31), (2, 0), (3, 10)]);
         // One that came after the start began with 2.
         assert_eq!(turn(&[(1, counters(131)), (5, counters(9))], &[1, 5]), [(1, 31), (5, 7)]);
-        assert!(!meter.lacks_any_of(&table(&[1, 5])) && meter.lacks_any_of(&table(&[1, 4])));
+        assert!(
+            !link_stats_poller.lacks_any_of(&table(&[1, 5]))
+                && link_stats_poller.lacks_any_of(&table(&[1, 4]))
+        );
     }
 
     #[test]

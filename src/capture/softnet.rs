@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt;
 
 /// What the machine lost or put off since the program began to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BacklogCounts {
+pub struct SoftnetStats {
     /// Frames dropped before any socket saw them, of all interfaces and namespaces.
     pub drops: u64,
     /// Times a CPU stopped receiving with frames left, because its budget was used up.
@@ -23,20 +23,20 @@ pub struct BacklogCounts {
 
 /// Adds up what each CPU has counted. The kernel's counters have 32 bits and wrap.
 #[derive(Debug)]
-pub(super) struct Backlog {
+pub(super) struct SoftnetPoller {
     // Open from the start: what is allowed then may not be so later.
     file: File,
     /// The last reading of each CPU: drops and squeezes.
     cpus: HashMap<u32, [u32; 2]>,
-    counts: BacklogCounts,
+    counts: SoftnetStats,
 }
 
-impl Backlog {
+impl SoftnetPoller {
     /// Begins to count at what the kernel says now.
     pub(super) fn open() -> io::Result<Self> {
         // Not /proc/net: a unit with ProcSubset=pid has this one only.
         let file = File::open("/proc/self/net/softnet_stat")?;
-        let mut backlog = Self { file, cpus: HashMap::new(), counts: BacklogCounts::default() };
+        let mut backlog = Self { file, cpus: HashMap::new(), counts: SoftnetStats::default() };
         backlog.cpus = lines(&backlog.text()?).collect();
         Ok(backlog)
     }
@@ -49,7 +49,7 @@ impl Backlog {
     }
 
     /// What was lost up to the last reading.
-    pub(super) fn counts(&self) -> BacklogCounts {
+    pub(super) fn counts(&self) -> SoftnetStats {
         self.counts
     }
 
@@ -100,16 +100,16 @@ mod tests {
 
     #[test]
     fn cpus_add_up_and_wrap_each_for_itself() {
-        let mut backlog = Backlog::open().unwrap();
+        let mut backlog = SoftnetPoller::open().unwrap();
         backlog.cpus = lines(&[line(u32::MAX, 0x10, Some(0)), line(3, 0, Some(2))].concat()).collect();
-        backlog.counts = BacklogCounts::default();
+        backlog.counts = SoftnetStats::default();
         // The first wraps, another one is on now, the last one does nothing.
         backlog.add(&[line(1, 0x12, Some(0)), line(5, 1, Some(1)), line(3, 0, Some(2))].concat());
-        assert_eq!(backlog.counts, BacklogCounts { drops: 7, time_squeezes: 3 });
+        assert_eq!(backlog.counts, SoftnetStats { drops: 7, time_squeezes: 3 });
         // The first two are off for a while: their counters go on where they were.
         backlog.add(&line(4, 0, Some(2)));
         backlog.add(&[line(1, 0x12, Some(0)), line(6, 1, Some(1))].concat());
-        assert_eq!(backlog.counts, BacklogCounts { drops: 9, time_squeezes: 3 });
+        assert_eq!(backlog.counts, SoftnetStats { drops: 9, time_squeezes: 3 });
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_one_line_for_each_cpu() {
-        let mut backlog = Backlog::open().unwrap();
+        let mut backlog = SoftnetPoller::open().unwrap();
         let cpus = backlog.cpus.len();
         assert!(cpus >= 1);
         backlog.read().unwrap();

@@ -10,7 +10,7 @@ use super::topology::Policy;
 use crate::packet::Skip;
 
 /// The interfaces as they lie on each other.
-pub(super) struct Stack<'a> {
+pub(super) struct DeviceHierarchy<'a> {
     links: &'a [Link],
     by_ifindex: HashMap<u32, &'a Link>,
     /// The ports of each master.
@@ -21,7 +21,7 @@ pub(super) struct Stack<'a> {
     policy: &'a Policy,
 }
 
-impl<'a> Stack<'a> {
+impl<'a> DeviceHierarchy<'a> {
     pub(super) fn new(interfaces: &'a Interfaces, policy: &'a Policy) -> Self {
         let links = &interfaces.links[..];
         let mut ports: HashMap<u32, Vec<&Link>> = HashMap::new();

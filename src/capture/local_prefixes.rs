@@ -31,9 +31,9 @@ pub enum LocalNetworks {
 
 /// Disjoint networks in ascending order, so that an address is found in a few steps.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub(super) struct Networks(Vec<IpNet>);
+pub(super) struct LocalPrefixes(Vec<IpNet>);
 
-impl Networks {
+impl LocalPrefixes {
     /// Joins what overlaps or makes a larger network together.
     pub(super) fn new(networks: &[IpNet]) -> Self {
         let mut joined = IpNet::aggregate(&networks.to_vec());
@@ -105,7 +105,7 @@ impl Uplinks {
     }
 
     /// Whether what is reached this way may be behind this host.
-    fn may_be_behind(&self, hop: &Hop, attached: &Networks) -> bool {
+    fn may_be_behind(&self, hop: &Hop, attached: &LocalPrefixes) -> bool {
         let Some(gateway) = hop.gateway else { return false };
         let is_near = match gateway {
             IpAddr::V6(gateway) if gateway.is_unicast_link_local() => !self.ifindexes.contains(&hop.ifindex),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     fn found(addresses: &[OwnAddress], routes: &[Route]) -> Vec<String> {
-        Networks::find(addresses, routes).as_slice().iter().map(IpNet::to_string).collect()
+        LocalPrefixes::find(addresses, routes).as_slice().iter().map(IpNet::to_string).collect()
     }
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
     fn an_address_is_found_among_many_networks() {
         let networks =
             ["10.0.0.0/8", "10.1.0.0/16", "192.0.2.0/25", "192.0.2.128/25", "fd00::/8", "2001:db8::/64"];
-        let networks = Networks::new(&networks.map(|network| network.parse().unwrap()));
+        let networks = LocalPrefixes::new(&networks.map(|network| network.parse().unwrap()));
         assert_eq!(networks.as_slice().len(), 4, "{networks:?}");
         for (addr, expected) in [
             ("9.255.255.255", false),
@@ -313,7 +313,7 @@ mod tests {
         // Every other /30, so that none join, and one that is larger.
         let many = (0..5000u32).map(|n| IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::from_bits(8 * n), 30)));
         let large: IpNet = "10.0.0.0/8".parse().unwrap();
-        let networks = Networks::new(&many.chain([large]).collect::<Vec<_>>());
+        let networks = LocalPrefixes::new(&many.chain([large]).collect::<Vec<_>>());
         assert_eq!(networks.as_slice().len(), NETWORKS_MAX);
         assert!(networks.contains([10, 1, 2, 3].into()));
     }

@@ -28,23 +28,23 @@ use super::netlink::{attributes, messages, subscribe};
 use crate::time::{Moment, monotonic_now};
 
 /// What is known of interfaces that came after the start.
-pub(super) struct Births(Mutex<Queue>);
+pub(super) struct LinkHistory(Mutex<MessageQueue>);
 
 /// The queue of notices, and what was in it.
-struct Queue {
+struct MessageQueue {
     notices: Socket,
     buffer: Vec<u8>,
-    register: Register,
+    records: LinkRecords,
 }
 
-impl Births {
+impl LinkHistory {
     /// Begins to listen: what comes from now on will be known.
     pub(super) fn subscribe() -> Result<Self, NetlinkError> {
         let notices = subscribe(&[libc::RTNLGRP_LINK])?;
         // Refused or cut to what the system allows, it only overflows sooner.
         let _ = notices.set_rx_buf_sz(QUEUE_BYTES);
         let buffer = Vec::with_capacity(NOTICE_BYTES);
-        Ok(Self(Mutex::new(Queue { notices, buffer, register: Register::default() })))
+        Ok(Self(Mutex::new(MessageQueue { notices, buffer, records: LinkRecords::default() })))
     }
 
     /// Reads what the kernel has said since the last time.
@@ -57,7 +57,7 @@ impl Births {
     pub(super) fn names_of(&self, ifindex: u32) -> Vec<InterfaceName> {
         let mut queue = self.queue();
         queue.catch_up();
-        queue.register.names_of(ifindex).cloned().collect()
+        queue.records.names_of(ifindex).cloned().collect()
     }
 
     /// Interfaces that came after `since`, with every name that each has had.
@@ -65,44 +65,44 @@ impl Births {
         let mut queue = self.queue();
         queue.catch_up();
         let mut young: HashMap<_, Vec<_>> = HashMap::new();
-        for birth in queue.register.0.iter().filter(|birth| birth.heard_at >= since) {
-            young.entry(birth.ifindex).or_default().extend(birth.names.clone());
+        for record in queue.records.0.iter().filter(|record| record.heard_at >= since) {
+            young.entry(record.ifindex).or_default().extend(record.names.clone());
         }
         young
     }
 
     /// What had been counted on an interface when it came, if it came after the start.
     pub(super) fn counters_of(&self, ifindex: u32) -> Option<LinkCounters> {
-        self.queue().register.counters_of(ifindex)
+        self.queue().records.counters_of(ifindex)
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, MessageQueue> {
         self.0.lock().expect("a panic ends the whole process, so nobody has panicked with it")
     }
 }
 
-impl fmt::Debug for Births {
+impl fmt::Debug for LinkHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Looking inside would wait for the lock.
         f.write_str("Births")
     }
 }
 
-impl Queue {
+impl MessageQueue {
     fn catch_up(&mut self) {
-        let Self { notices, buffer, register } = self;
+        let Self { notices, buffer, records } = self;
         let mut lost = false;
         loop {
             buffer.clear();
             match notices.recv(buffer, libc::MSG_DONTWAIT) {
-                Ok(_) => register.hear(buffer, monotonic_now()),
+                Ok(_) => records.hear(buffer, monotonic_now()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // It has overflown, or the kernel had no memory for a notice. It says so before it hands out what was
                 // queued earlier, and takes in nothing until the queue is empty.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => lost = true,
                 Err(error) => {
                     if lost || error.kind() != io::ErrorKind::WouldBlock {
-                        register.forget();
+                        records.forget();
                     }
                     return;
                 }
@@ -113,10 +113,10 @@ impl Queue {
 
 /// Interfaces that were made, or moved here from another namespace, the oldest first.
 #[derive(Debug, Default)]
-struct Register(VecDeque<Birth>);
+struct LinkRecords(VecDeque<LinkRecord>);
 
 #[derive(Debug)]
-struct Birth {
+struct LinkRecord {
     ifindex: u32,
     /// Every name since then, the latest last.
     names: Vec<InterfaceName>,
@@ -126,13 +126,13 @@ struct Birth {
     heard_at: Moment,
 }
 
-impl Register {
+impl LinkRecords {
     fn names_of(&self, ifindex: u32) -> impl Iterator<Item = &InterfaceName> {
-        self.0.iter().filter(move |birth| birth.ifindex == ifindex).flat_map(|birth| &birth.names)
+        self.0.iter().filter(move |record| record.ifindex == ifindex).flat_map(|record| &record.names)
     }
 
     fn counters_of(&self, ifindex: u32) -> Option<LinkCounters> {
-        self.0.iter().rfind(|birth| birth.ifindex == ifindex).map(|birth| birth.counters)
+        self.0.iter().rfind(|record| record.ifindex == ifindex).map(|record| record.counters)
     }
 
     fn forget(&mut self) {
@@ -143,7 +143,7 @@ impl Register {
     fn hear(&mut self, datagram: &[u8], now: Moment) {
         for message in messages(datagram) {
             let notice = message.and_then(|message| match message.message_type() {
-                libc::RTM_NEWLINK => Notice::parse(message.payload()),
+                libc::RTM_NEWLINK => LinkMessage::parse(message.payload()),
                 _ => Ok(None),
             });
             match notice {
@@ -155,15 +155,15 @@ impl Register {
         }
     }
 
-    fn note(&mut self, notice: Notice, now: Moment) {
-        let Notice { ifindex, is_birth, name, counters } = notice;
+    fn note(&mut self, notice: LinkMessage, now: Moment) {
+        let LinkMessage { ifindex, is_birth, name, counters } = notice;
         if is_birth {
             if self.0.len() == BIRTHS_MAX {
                 self.0.pop_front();
             }
-            return self.0.push_back(Birth { ifindex, names: vec![name], counters, heard_at: now });
+            return self.0.push_back(LinkRecord { ifindex, names: vec![name], counters, heard_at: now });
         }
-        let Some(at) = self.0.iter().rposition(|birth| birth.ifindex == ifindex) else { return };
+        let Some(at) = self.0.iter().rposition(|record| record.ifindex == ifindex) else { return };
         let names = &mut self.0[at].names;
         if names.last() == Some(&name) {
             return;
@@ -179,14 +179,14 @@ impl Register {
 
 /// RTM_NEWLINK as far as it matters here.
 #[derive(Debug, PartialEq, Eq)]
-struct Notice {
+struct LinkMessage {
     ifindex: u32,
     is_birth: bool,
     name: InterfaceName,
     counters: LinkCounters,
 }
 
-impl Notice {
+impl LinkMessage {
     /// `None` for a notice that names nobody.
     fn parse(body: &[u8]) -> Result<Option<Self>, String> {
         // `struct ifinfomsg`: family, type, number, flags, and which of them have changed.
@@ -251,53 +251,53 @@ mod tests {
         message
     }
 
-    fn names(register: &Register, ifindex: u32) -> Vec<String> {
-        register.names_of(ifindex).map(InterfaceName::to_string).collect()
+    fn names(records: &LinkRecords, ifindex: u32) -> Vec<String> {
+        records.names_of(ifindex).map(InterfaceName::to_string).collect()
     }
 
     #[test]
     fn an_interface_keeps_every_name_since_its_birth() {
-        let mut register = Register::default();
-        register.hear(&[notice(7, "eth7", BIRTH), notice(8, "veth8", BIRTH)].concat(), Moment(1));
-        register.hear(&notice(7, "eth7", CHANGE), Moment(1));
-        register.hear(&notice(7, "secret", CHANGE), Moment(1));
-        register.hear(&notice(7, "open", CHANGE), Moment(1));
-        assert_eq!(names(&register, 7), ["eth7", "secret", "open"]);
-        assert_eq!(names(&register, 8), ["veth8"]);
+        let mut records = LinkRecords::default();
+        records.hear(&[notice(7, "eth7", BIRTH), notice(8, "veth8", BIRTH)].concat(), Moment(1));
+        records.hear(&notice(7, "eth7", CHANGE), Moment(1));
+        records.hear(&notice(7, "secret", CHANGE), Moment(1));
+        records.hear(&notice(7, "open", CHANGE), Moment(1));
+        assert_eq!(names(&records, 7), ["eth7", "secret", "open"]);
+        assert_eq!(names(&records, 8), ["veth8"]);
         // It comes back, or another one gets its number.
-        register.hear(&notice(7, "back", BIRTH), Moment(1));
-        register.hear(&notice(7, "again", CHANGE), Moment(1));
-        assert_eq!(names(&register, 7), ["eth7", "secret", "open", "back", "again"]);
+        records.hear(&notice(7, "back", BIRTH), Moment(1));
+        records.hear(&notice(7, "again", CHANGE), Moment(1));
+        assert_eq!(names(&records, 7), ["eth7", "secret", "open", "back", "again"]);
     }
 
     #[test]
     fn without_a_birth_no_name_is_known() {
-        let mut register = Register::default();
-        register.hear(&notice(7, "open", CHANGE), Moment(1));
-        assert!(names(&register, 7).is_empty(), "it had others before");
-        register.hear(&notice(8, "eth8", BIRTH), Moment(1));
-        register.forget();
-        register.hear(&notice(8, "open", CHANGE), Moment(1));
-        assert!(names(&register, 8).is_empty());
-        register.hear(&notice(9, "eth9", BIRTH), Moment(1));
-        register.hear(&notice(10, "cut", BIRTH)[..30], Moment(1));
-        assert!(names(&register, 9).is_empty(), "whatever the cut notice said may have been about it");
+        let mut records = LinkRecords::default();
+        records.hear(&notice(7, "open", CHANGE), Moment(1));
+        assert!(names(&records, 7).is_empty(), "it had others before");
+        records.hear(&notice(8, "eth8", BIRTH), Moment(1));
+        records.forget();
+        records.hear(&notice(8, "open", CHANGE), Moment(1));
+        assert!(names(&records, 8).is_empty());
+        records.hear(&notice(9, "eth9", BIRTH), Moment(1));
+        records.hear(&notice(10, "cut", BIRTH)[..30], Moment(1));
+        assert!(names(&records, 9).is_empty(), "whatever the cut notice said may have been about it");
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut register = Register::default();
+        let mut records = LinkRecords::default();
         for ifindex in 0..BIRTHS_MAX as u32 + 10 {
-            register.hear(&notice(ifindex, "veth", BIRTH), Moment(1));
+            records.hear(&notice(ifindex, "veth", BIRTH), Moment(1));
         }
-        assert_eq!(register.0.len(), BIRTHS_MAX);
-        assert!(names(&register, 9).is_empty() && !names(&register, 10).is_empty(), "the oldest go first");
+        assert_eq!(records.0.len(), BIRTHS_MAX);
+        assert!(names(&records, 9).is_empty() && !names(&records, 10).is_empty(), "the oldest go first");
         for n in 1..NAMES_MAX {
-            register.hear(&notice(20, &format!("name{n}"), CHANGE), Moment(1));
+            records.hear(&notice(20, &format!("name{n}"), CHANGE), Moment(1));
         }
-        assert_eq!(names(&register, 20).len(), NAMES_MAX);
-        register.hear(&notice(20, "one too many", CHANGE), Moment(1));
-        assert!(names(&register, 20).is_empty());
+        assert_eq!(names(&records, 20).len(), NAMES_MAX);
+        records.hear(&notice(20, "one too many", CHANGE), Moment(1));
+        assert!(names(&records, 20).is_empty());
     }
 
     #[test]
@@ -308,9 +308,9 @@ mod tests {
         message.extend((1..=25u64).flat_map(u64::to_ne_bytes));
         let len = message.len() as u32;
         message[..4].copy_from_slice(&len.to_ne_bytes());
-        let mut register = Register::default();
-        register.hear(&message, Moment(1));
-        assert_eq!(register.counters_of(7).map(|counters| counters.tx_packets), Some(2));
-        assert_eq!(register.counters_of(8), None);
+        let mut records = LinkRecords::default();
+        records.hear(&message, Moment(1));
+        assert_eq!(records.counters_of(7).map(|counters| counters.tx_packets), Some(2));
+        assert_eq!(records.counters_of(8), None);
     }
 }

@@ -25,7 +25,7 @@ const ROUTES_GAP_FACTOR: u32 = 19;
 
 /// When to read what.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ReadSchedule {
     /// When the oldest change came that no reading has answered.
     changed_at: Option<Moment>,
     /// The next reading comes no earlier.
@@ -39,7 +39,7 @@ pub(super) struct Pace {
     routes_cost: Duration,
 }
 
-impl Pace {
+impl ReadSchedule {
     pub(super) fn begin(now: Moment) -> Self {
         Self {
             changed_at: None,
@@ -123,64 +123,79 @@ mod tests {
     fn readings_leave_four_times_what_they_cost_between_them() {
         // What a reading costs, and when the next one may be.
         for (cost_us, due_ms) in [(0, 103), (500, 103), (2_000, 108), (10_000, 140), (100_000, 150)] {
-            let mut pace = Pace::begin(ms(0));
-            assert_eq!((pace.due_at(), pace.take_change(ms(0))), (ms(1000), None), "nothing has changed");
-            pace.changed(ms(90));
-            assert_eq!(pace.take_change(ms(90)), Some(ms(90)), "the first one is read at once");
-            pace.read(ms(100), Duration::from_micros(cost_us));
-            pace.changed(ms(102));
-            pace.changed(ms(101));
-            assert_eq!(pace.due_at(), ms(due_ms), "{cost_us}");
-            assert_eq!(pace.take_change(ms(due_ms - 1)), None, "{cost_us}");
-            assert_eq!(pace.take_change(ms(due_ms)), Some(ms(101)), "{cost_us}: the oldest change counts");
+            let mut read_schedule = ReadSchedule::begin(ms(0));
+            assert_eq!(
+                (read_schedule.due_at(), read_schedule.take_change(ms(0))),
+                (ms(1000), None),
+                "nothing has changed"
+            );
+            read_schedule.changed(ms(90));
+            assert_eq!(read_schedule.take_change(ms(90)), Some(ms(90)), "the first one is read at once");
+            read_schedule.read(ms(100), Duration::from_micros(cost_us));
+            read_schedule.changed(ms(102));
+            read_schedule.changed(ms(101));
+            assert_eq!(read_schedule.due_at(), ms(due_ms), "{cost_us}");
+            assert_eq!(read_schedule.take_change(ms(due_ms - 1)), None, "{cost_us}");
+            assert_eq!(
+                read_schedule.take_change(ms(due_ms)),
+                Some(ms(101)),
+                "{cost_us}: the oldest change counts"
+            );
         }
     }
 
     #[test]
     fn a_reading_that_failed_is_tried_again() {
-        let mut pace = Pace::begin(ms(0));
-        pace.read(ms(5), Duration::ZERO);
-        pace.retry(ms(1), ms(5));
-        pace.changed(ms(7));
-        assert_eq!(pace.take_change(ms(1004)), None);
-        assert_eq!(pace.take_change(ms(1005)), Some(ms(1)));
+        let mut read_schedule = ReadSchedule::begin(ms(0));
+        read_schedule.read(ms(5), Duration::ZERO);
+        read_schedule.retry(ms(1), ms(5));
+        read_schedule.changed(ms(7));
+        assert_eq!(read_schedule.take_change(ms(1004)), None);
+        assert_eq!(read_schedule.take_change(ms(1005)), Some(ms(1)));
     }
 
     #[test]
     fn counters_are_read_once_a_second() {
-        let mut pace = Pace::begin(ms(0));
+        let mut read_schedule = ReadSchedule::begin(ms(0));
         let mut now = ms(0);
         for _ in 0..100 {
-            now = now.max(pace.due_at()).plus(Duration::from_millis(3));
-            assert!(pace.counters_are_due(now), "each wake-up has its reading");
+            now = now.max(read_schedule.due_at()).plus(Duration::from_millis(3));
+            assert!(read_schedule.counters_are_due(now), "each wake-up has its reading");
         }
         assert_eq!(now, ms(100_003), "lateness does not add up");
         // After a standstill there is one reading and not many.
         now = now.plus(Duration::from_secs(60));
-        assert!(pace.counters_are_due(now));
-        assert!(!pace.counters_are_due(pace.due_at().minus(Duration::from_nanos(1))) && pace.due_at() >= now);
+        assert!(read_schedule.counters_are_due(now));
+        assert!(
+            !read_schedule.counters_are_due(read_schedule.due_at().minus(Duration::from_nanos(1)))
+                && read_schedule.due_at() >= now
+        );
     }
 
     #[test]
     fn routes_are_read_in_steps_and_then_left_alone() {
-        let mut pace = Pace::begin(ms(0));
-        assert!(!pace.routes_are_due(ms(10)), "nobody wants them");
-        pace.want_routes();
-        assert_eq!(pace.due_at(), ms(0));
+        let mut read_schedule = ReadSchedule::begin(ms(0));
+        assert!(!read_schedule.routes_are_due(ms(10)), "nobody wants them");
+        read_schedule.want_routes();
+        assert_eq!(read_schedule.due_at(), ms(0));
         // Fifty steps of 2 ms, each followed by a rest of 8.
         let mut now = ms(100);
         for step in 1..=50 {
-            assert!(pace.routes_are_due(now));
-            pace.stepped(now, ROUTES_STEP, step == 50);
+            assert!(read_schedule.routes_are_due(now));
+            read_schedule.stepped(now, ROUTES_STEP, step == 50);
             now = now.plus(Duration::from_millis(8));
         }
-        assert!(!pace.routes_are_due(ms(3000)), "nobody wants them any more");
-        pace.want_routes();
+        assert!(!read_schedule.routes_are_due(ms(3000)), "nobody wants them any more");
+        read_schedule.want_routes();
         let last = 100 + 49 * 8;
-        assert_eq!([2391, 2392].map(|at| pace.routes_are_due(ms(at))), [false, true], "{last} + 19 * 100");
+        assert_eq!(
+            [2391, 2392].map(|at| read_schedule.routes_are_due(ms(at))),
+            [false, true],
+            "{last} + 19 * 100"
+        );
         // A short one leaves a second.
-        pace.stepped(ms(3000), Duration::from_micros(50), true);
-        pace.want_routes();
-        assert_eq!([3999, 4000].map(|at| pace.routes_are_due(ms(at))), [false, true]);
+        read_schedule.stepped(ms(3000), Duration::from_micros(50), true);
+        read_schedule.want_routes();
+        assert_eq!([3999, 4000].map(|at| read_schedule.routes_are_due(ms(at))), [false, true]);
     }
 }
