@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use traffic_alerted::detect::{self, Exception, HostLimits, Limits};
+use traffic_alerted::detect::{self, HostLimits, LimitException, Limits};
 use traffic_alerted::flow::{HostCounts, KernelCounts};
 
 const HOSTS: u32 = 100_000;
@@ -34,7 +34,7 @@ fn judge(criterion: &mut Criterion) {
     let hosts = hosts();
     let networks = (0..64_u8).map(|n| {
         let network = format!("10.{n}.0.0/16").parse().expect("it is a network");
-        (network, vec![Exception::IpBytes(Some(2_000_000_000))])
+        (network, vec![LimitException::IpBytes(Some(2_000_000_000))])
     });
     let with_networks = limits().with_exceptions(networks.collect());
     let mut group = criterion.benchmark_group("detect");

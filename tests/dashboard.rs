@@ -16,7 +16,7 @@ use traffic_alerted::alert::{ActiveHost, Alert, AlertKind, InterfaceReport, Life
 use traffic_alerted::api::view::Capabilities;
 use traffic_alerted::api::{Options, Running, Server};
 use traffic_alerted::capture::{InterfaceName, KernelStats, LinkCounters, SoftnetStats};
-use traffic_alerted::detect::Sight;
+use traffic_alerted::detect::InterfaceReconciliation;
 use traffic_alerted::flow::{Crossed, HostRow, InterfaceCounts, KernelCounts, PeerBytes, Published};
 use traffic_alerted::packet::Skip;
 use traffic_alerted::time::UnixNanos;
@@ -216,13 +216,18 @@ fn lost() -> Report {
     let eth0 =
         Crossed { ip_packets: 54_134_567, ..crossed(40_000_000, 52_771_223_344, &[(Skip::NotIp, 12_034)]) };
     let evidence = |frames| crossed(0, 0, &[(Skip::Egress, frames)]);
-    let sight = |seen: &Crossed, kernel| {
+    let reconciliation = |seen: &Crossed, kernel| {
         let packets = seen.frames() - seen.counted_frames + seen.ip_packets;
-        Some(Sight { frames: seen.frames(), packets, kernel_before: kernel, kernel_now: kernel })
+        Some(InterfaceReconciliation {
+            frames: seen.frames(),
+            packets,
+            kernel_before: kernel,
+            kernel_now: kernel,
+        })
     };
     let monitored = |ifindex, name, ingress: Crossed, egress, rx_packets, tx_packets| InterfaceReport {
-        ingress: sight(&ingress, rx_packets),
-        suspicion: sight(&ingress, rx_packets).as_ref().and_then(Sight::suspicion),
+        ingress: reconciliation(&ingress, rx_packets),
+        suspicion: reconciliation(&ingress, rx_packets).as_ref().and_then(InterfaceReconciliation::suspicion),
         ..interface(ifindex, name, InterfaceCounts { ingress, egress }, rx_packets, tx_packets)
     };
     let skipped = |ifindex, name, reason, packets| InterfaceReport {
@@ -273,11 +278,12 @@ fn server_report() -> Report {
     let mut report = few();
     let counted =
         InterfaceCounts { ingress: crossed(5000, 900_000, &[]), egress: crossed(4000, 6_000_000, &[]) };
-    let sight =
-        |frames, kernel| Some(Sight { frames, packets: frames, kernel_before: kernel, kernel_now: kernel });
+    let reconciliation = |frames, kernel| {
+        Some(InterfaceReconciliation { frames, packets: frames, kernel_before: kernel, kernel_now: kernel })
+    };
     report.interfaces = vec![InterfaceReport {
-        ingress: sight(5000, 5000),
-        egress: sight(4000, 3990),
+        ingress: reconciliation(5000, 5000),
+        egress: reconciliation(4000, 3990),
         ..interface(2, "ens3", counted, 5000, 3990)
     }];
     account(&mut report, KernelCounts::default());

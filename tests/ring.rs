@@ -473,7 +473,7 @@ fn what_the_kernel_counts_is_shown() {
         };
         let first = views.read();
         assert_eq!((first.changes.count, first.forwards), (0, false));
-        assert!(first.backlog.is_some(), "this machine has /proc");
+        assert!(first.softnet.is_some(), "this machine has /proc");
         assert_eq!(find(&first, "lo").unwrap().skipped, Some(Skip::ExcludedInterface));
         let r0 = find(&first, "r0").unwrap();
         assert_eq!((r0.skipped, r0.egress), (None, Verdict::Count));

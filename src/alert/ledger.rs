@@ -574,23 +574,23 @@ mod tests {
     }
 
     /// The host has sent so much, and this may be missing.
-    fn blurred(host: u8, measured: u64, error: u64) -> Finding {
+    fn imprecise(host: u8, measured: u64, error: u64) -> Finding {
         Finding { error, ..finding(host, AlertKind::Traffic, measured) }
     }
 
     #[test]
     fn what_is_possible_grows_into_what_is_certain_and_is_not_said_twice() {
         let mut ledger = ledger();
-        let Some(Notice::Opened(possible)) = note(&mut ledger, &blurred(1, 80, 50), 1000) else {
+        let Some(Notice::Opened(possible)) = note(&mut ledger, &imprecise(1, 80, 50), 1000) else {
             panic!("what is possible is said")
         };
         assert!(possible.life.is_possible);
         assert_eq!((possible.measured, possible.up_to(), possible.limit), (80, 130, 100));
-        assert_eq!(note(&mut ledger, &blurred(1, 90, 45), 1001), None, "it is said once");
+        assert_eq!(note(&mut ledger, &imprecise(1, 90, 45), 1001), None, "it is said once");
         let bytes = |ip_bytes| move |_| Evidence { ip_bytes, ..Evidence::default() };
         let at = |second: u64| (Moment(second * SECOND), UnixNanos(second * SECOND));
         let (now, civil) = at(1002);
-        let Some(Notice::Confirmed(certain)) = ledger.note(&blurred(1, 101, 5), now, civil, bytes(101))
+        let Some(Notice::Confirmed(certain)) = ledger.note(&imprecise(1, 101, 5), now, civil, bytes(101))
         else {
             panic!("it is certain now")
         };
@@ -599,7 +599,7 @@ mod tests {
         assert!(!certain.life.is_possible);
         // It stays certain while nobody can say that it is over.
         for (second, measured) in [(1003, 102), (1009, 60)] {
-            assert_eq!(note(&mut ledger, &blurred(1, measured, 50), second), None);
+            assert_eq!(note(&mut ledger, &imprecise(1, measured, 50), second), None);
             assert!(ledger.open().all(|alert| !alert.life.is_possible));
         }
         assert_eq!(close(&mut ledger, 1018), []);
@@ -609,7 +609,7 @@ mod tests {
             "{closed:?}"
         );
         // Opened again it is what it is then, and how much it was at most is kept.
-        let again = note(&mut ledger, &blurred(1, 70, 40), 1020);
+        let again = note(&mut ledger, &imprecise(1, 70, 40), 1020);
         assert!(
             matches!(&again, Some(Notice::Opened(alert)) if alert.life.is_possible && alert.up_to() == 152),
             "{again:?}"
@@ -619,10 +619,10 @@ mod tests {
     #[test]
     fn what_is_certain_at_once_is_never_confirmed_and_what_stays_possible_closes() {
         let mut ledger = ledger();
-        let opened = note(&mut ledger, &blurred(1, 101, 50), 1000);
+        let opened = note(&mut ledger, &imprecise(1, 101, 50), 1000);
         assert!(matches!(opened, Some(Notice::Opened(alert)) if !alert.life.is_possible));
-        assert_eq!(note(&mut ledger, &blurred(1, 102, 50), 1001), None);
-        assert!(note(&mut ledger, &blurred(2, 60, 50), 1001).is_some());
+        assert_eq!(note(&mut ledger, &imprecise(1, 102, 50), 1001), None);
+        assert!(note(&mut ledger, &imprecise(2, 60, 50), 1001).is_some());
         let closed = close(&mut ledger, 1011);
         let are_possible: Vec<_> = closed.iter().map(|notice| notice.alert().life.is_possible).collect();
         assert_eq!(are_possible, [false, true]);
@@ -633,9 +633,9 @@ mod tests {
         // It is possible aloud, and certain while a mute or nobody heeds it.
         for restarts in [false, true] {
             let mut ledger = ledger();
-            assert!(note(&mut ledger, &blurred(1, 80, 50), 1000).is_some());
+            assert!(note(&mut ledger, &imprecise(1, 80, 50), 1000).is_some());
             mute(&mut ledger, "10.0.0.1/32", 5, 1001);
-            assert_eq!(note(&mut ledger, &blurred(1, 110, 5), 1002), None);
+            assert_eq!(note(&mut ledger, &imprecise(1, 110, 5), 1002), None);
             if restarts {
                 let memory = Memory::from_json(&ledger.memory().to_json()).expect("it was just written");
                 ledger = super::tests::ledger();
@@ -649,13 +649,13 @@ mod tests {
                 matches!(&notices[..], [Notice::Confirmed(alert)] if alert.measured == 110),
                 "{notices:?}"
             );
-            assert_eq!(note(&mut ledger, &blurred(1, 120, 5), 1007), None, "that was said");
+            assert_eq!(note(&mut ledger, &imprecise(1, 120, 5), 1007), None, "that was said");
         }
         // What was never said is said as what it is.
         let mut ledger = ledger();
         mute(&mut ledger, "10.0.0.1/32", 5, 1000);
         for (second, measured) in [(1001, 80), (1002, 110)] {
-            assert_eq!(note(&mut ledger, &blurred(1, measured, 50), second), None);
+            assert_eq!(note(&mut ledger, &imprecise(1, measured, 50), second), None);
         }
         let mut notices = Vec::new();
         ledger.expire_mutes(Moment(1005 * SECOND), &mut notices);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::record::{Alert, AlertKind, Life, Notice};
-use crate::detect::Share;
+use crate::detect::PartsPerMillion;
 use crate::flow::KernelCounts;
 
 /// Displays a notice as one line without its end.
@@ -46,10 +46,10 @@ impl fmt::Display for Line<'_> {
 }
 
 fn opened(word: &str, alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let lost = Share::of_a_million(alert.loss.dropped_ppm());
+    let lost = PartsPerMillion::of_a_million(alert.loss.dropped_ppm());
     let Some(source) = alert.source else {
         let KernelCounts { tp_packets, tp_drops, .. } = alert.loss;
-        let limit = Share::of_a_million(alert.limit);
+        let limit = PartsPerMillion::of_a_million(alert.limit);
         return write!(
             f,
             "{word}={} DROPPED={tp_drops} OFFERED={tp_packets} SHARE={lost} LIMIT={limit}",
@@ -69,7 +69,7 @@ fn opened(word: &str, alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result 
     if alert.life.is_possible {
         write!(f, " | UPTO={} LIMIT={}", alert.up_to(), alert.limit)?;
     }
-    if lost > Share(0) { write!(f, " | LOST={lost}") } else { Ok(()) }
+    if lost > PartsPerMillion(0) { write!(f, " | LOST={lost}") } else { Ok(()) }
 }
 
 fn write_destinations(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,7 +100,7 @@ fn role(kind: AlertKind) -> &'static str {
 fn grown(alert: &Alert, times: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let &Alert { kind, source, limit, life: Life { last, .. }, .. } = alert;
     let Some(source) = source else {
-        let (share, limit) = (Share::of_a_million(last), Share::of_a_million(limit));
+        let (share, limit) = (PartsPerMillion::of_a_million(last), PartsPerMillion::of_a_million(limit));
         return write!(f, "GROWN={} SHARE={share} LIMIT={limit} TIMES={times}", kind.name());
     };
     let word = match kind {
@@ -122,7 +122,8 @@ fn closed(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             if alert.life.error > 0 { write!(f, " | UPTO={}", alert.up_to()) } else { Ok(()) }
         }
         None => {
-            let (peak, limit) = (Share::of_a_million(measured), Share::of_a_million(limit));
+            let (peak, limit) =
+                (PartsPerMillion::of_a_million(measured), PartsPerMillion::of_a_million(limit));
             write!(f, "CLOSED={} PEAK={peak} LIMIT={limit} SECONDS={seconds}", kind.name())
         }
     }

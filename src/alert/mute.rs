@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::detect::ByNetwork;
+use crate::detect::PrefixMap;
 use crate::published::Published;
 use crate::time::{Moment, UnixNanos};
 
@@ -71,7 +71,7 @@ pub struct TooManyMutes;
 #[derive(Debug, Default)]
 pub(super) struct Mutes {
     in_force: BTreeMap<u64, (Mute, Moment)>,
-    by_network: ByNetwork<Vec<Option<AlertKind>>>,
+    by_network: PrefixMap<Vec<Option<AlertKind>>>,
     last_id: u64,
 }
 
@@ -141,7 +141,7 @@ impl Mutes {
         for (mute, _) in self.in_force.values() {
             kinds.entry(mute.source.trunc()).or_default().push(mute.kind);
         }
-        self.by_network = ByNetwork::new(kinds);
+        self.by_network = PrefixMap::new(kinds);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::capture::{InterfaceName, KernelStats, LinkCounters};
 pub use crate::detect::FindingKind as AlertKind;
-use crate::detect::{ScanEvidence, Share, Sight};
+use crate::detect::{InterfaceReconciliation, PartsPerMillion, ScanEvidence};
 use crate::flow::{HostRow, InterfaceCounts, KernelCounts, PeerBytes, Snapshot};
 use crate::packet::Skip;
 use crate::time::UnixNanos;
@@ -118,11 +118,11 @@ pub struct InterfaceReport {
     /// What the kernel counted.
     pub kernel: LinkCounters,
     /// Both beside each other; `None` where not everything that comes in is looked at.
-    pub ingress: Option<Sight>,
+    pub ingress: Option<InterfaceReconciliation>,
     /// As `ingress`, of what goes out.
-    pub egress: Option<Sight>,
+    pub egress: Option<InterfaceReconciliation>,
     /// The share of what came in lately that was seen, where it is so small that packets must pass us by.
-    pub suspicion: Option<Share>,
+    pub suspicion: Option<PartsPerMillion>,
 }
 
 /// What is to be said of an alert.

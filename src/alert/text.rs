@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::record::{Alert, AlertKind, Notice, State};
 use super::source::Source;
-use crate::detect::Share;
+use crate::detect::PartsPerMillion;
 
 /// Displays what happened, to whom and by how much.
 ///
@@ -31,7 +31,8 @@ impl fmt::Display for Sentence<'_> {
         let &Alert { kind, source, measured, limit, .. } = self.notice.alert();
         let up_to = if self.notice.state() == State::Closed { "up to " } else { "" };
         let Some(source) = source else {
-            let (lost, limit) = (Share::of_a_million(measured), Share::of_a_million(limit));
+            let (lost, limit) =
+                (PartsPerMillion::of_a_million(measured), PartsPerMillion::of_a_million(limit));
             let what = "of the frames it was to watch";
             return write!(
                 f,

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use super::view::{Counted, Skipped};
 use crate::alert::{AlertKind, InterfaceReport, Lag, Longest, Report, Step, rfc3339};
 use crate::capture::LinkCounters;
-use crate::detect::Sight;
+use crate::detect::InterfaceReconciliation;
 use crate::flow::{Crossed, KernelCounts};
 
 #[derive(Debug, Serialize)]
@@ -229,14 +229,14 @@ impl<'a> Interface<'a> {
 }
 
 impl<'a> Way<'a> {
-    fn of(crossed: &'a Crossed, sight: Option<Sight>) -> Self {
+    fn of(crossed: &'a Crossed, reconciliation: Option<InterfaceReconciliation>) -> Self {
         Self {
             frames: crossed.frames(),
             counted_frames: crossed.counted_frames,
             ip_packets: crossed.ip_packets,
             ip_bytes: crossed.ip_bytes,
             skipped: Skipped(&crossed.skipped),
-            unexplained: sight.map(|sight| sight.unexplained()),
+            unexplained: reconciliation.map(|reconciliation| reconciliation.unexplained()),
         }
     }
 }

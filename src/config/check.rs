@@ -18,7 +18,7 @@ use super::{
     CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, COOLDOWN_S, Config, INTERVAL_S, LIMIT_BYTES, LOSS_PPM,
     Machine, Workers,
 };
-use crate::detect::Share;
+use crate::detect::PartsPerMillion;
 
 /// Reads all settings; `None` where one of them is wrong, which `problems` then tells.
 pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<Problem>) -> Option<Config> {
@@ -251,7 +251,7 @@ fn loss_limit(value: &str) -> Result<Option<u32>, Complaint> {
         return Ok(None);
     }
     units::percent(value).and_then(|ppm| within(ppm, &LOSS_PPM)).map(Some).map_err(|error| {
-        let (min, max) = (Share(*LOSS_PPM.start()), Share(*LOSS_PPM.end()));
+        let (min, max) = (PartsPerMillion(*LOSS_PPM.start()), PartsPerMillion(*LOSS_PPM.end()));
         Complaint::new(error, format!("write `off`, or a percentage from {min} to {max} such as 0.1%"))
     })
 }

@@ -6,25 +6,25 @@ use ipnet::IpNet;
 
 use super::key::Key;
 use super::units::{Amount, Bytes};
-use crate::detect::Exception;
+use crate::detect::LimitException;
 
 /// One line of the file: a network, and what is other for its hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LimitFor {
     pub(super) network: IpNet,
     /// At least one, each limit once.
-    pub(super) exceptions: Vec<Exception>,
+    pub(super) exceptions: Vec<LimitException>,
 }
 
 /// The key whose value an exception replaces.
-pub(super) fn key(exception: Exception) -> Key {
+pub(super) fn key(exception: LimitException) -> Key {
     match exception {
-        Exception::IpBytes(_) => Key::ByteLimit,
-        Exception::ContactedHosts(_) => Key::NumberContactedIPs,
-        Exception::ContactedPorts(_) => Key::NumContactedPorts,
-        Exception::PacketsPerS(_) => Key::PacketRateLimit,
-        Exception::ContactsPerS(_) => Key::ContactRateLimit,
-        Exception::ReceivedBytes(_) => Key::ReceivedByteLimit,
+        LimitException::IpBytes(_) => Key::ByteLimit,
+        LimitException::ContactedHosts(_) => Key::NumberContactedIPs,
+        LimitException::ContactedPorts(_) => Key::NumContactedPorts,
+        LimitException::PacketsPerS(_) => Key::PacketRateLimit,
+        LimitException::ContactsPerS(_) => Key::ContactRateLimit,
+        LimitException::ReceivedBytes(_) => Key::ReceivedByteLimit,
     }
 }
 
@@ -33,13 +33,13 @@ impl fmt::Display for LimitFor {
         write!(f, "{}", self.network)?;
         for (at, &exception) in self.exceptions.iter().enumerate() {
             let value = match exception {
-                Exception::IpBytes(max) | Exception::ReceivedBytes(max) => {
+                LimitException::IpBytes(max) | LimitException::ReceivedBytes(max) => {
                     max.map(|max| Bytes(max).to_string())
                 }
-                Exception::ContactedHosts(max) | Exception::ContactedPorts(max) => {
+                LimitException::ContactedHosts(max) | LimitException::ContactedPorts(max) => {
                     max.map(|max| max.to_string())
                 }
-                Exception::PacketsPerS(max) | Exception::ContactsPerS(max) => {
+                LimitException::PacketsPerS(max) | LimitException::ContactsPerS(max) => {
                     max.map(|max| Amount(u64::from(max)).to_string())
                 }
             };

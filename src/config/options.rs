@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Config;
 use crate::api::view::Capabilities;
 use crate::capture::LocalNetworks;
-use crate::detect::{ByNetwork, Exception, HostLimits};
+use crate::detect::{HostLimits, LimitException, PrefixMap};
 use crate::logging::Format;
 use crate::{alert, api, capture, detect, engine, flow};
 
@@ -72,10 +72,10 @@ impl Config {
             contacts_per_s_max: self.contacts_per_s_max,
             received_bytes_max: self.received_bytes_max,
         };
-        let ignored = ByNetwork::new(self.ignored_sources.iter().map(|network| (*network, ())));
+        let ignored = PrefixMap::new(self.ignored_sources.iter().map(|network| (*network, ())));
         // Where destinations are hidden, nobody is reported for having many.
-        let applies = |exception: &Exception| {
-            !(self.hide_destinations && matches!(exception, Exception::ContactedHosts(_)))
+        let applies = |exception: &LimitException| {
+            !(self.hide_destinations && matches!(exception, LimitException::ContactedHosts(_)))
         };
         let networks = self
             .limits_for
@@ -281,7 +281,7 @@ mod tests {
             received_bytes_max: Some(3_000_000_000),
         };
         let network = |text: &str| text.parse().expect("a network");
-        let ignored = ByNetwork::new([(network("10.0.0.9/32"), ()), (network("fd00::/32"), ())]);
+        let ignored = PrefixMap::new([(network("10.0.0.9/32"), ()), (network("fd00::/32"), ())]);
         let limits = detect::Limits {
             hosts,
             ignored,
@@ -292,7 +292,7 @@ mod tests {
         }
         .with_exceptions(vec![(
             network("10.0.5.0/24"),
-            vec![Exception::IpBytes(Some(20_000_000_000)), Exception::PacketsPerS(None)],
+            vec![LimitException::IpBytes(Some(20_000_000_000)), LimitException::PacketsPerS(None)],
         )]);
         assert_eq!(config.detect_limits(), limits);
         let alert = alert::Options { hide_destinations: true, cooldown: Duration::from_secs(90) };

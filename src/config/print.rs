@@ -9,7 +9,7 @@ use super::word::Word;
 use super::{Config, MemoryLimit, Workers};
 use crate::alert::Secret;
 use crate::capture::LocalNetworks;
-use crate::detect::Share;
+use crate::detect::PartsPerMillion;
 use crate::engine::PinCores;
 
 impl fmt::Display for Config {
@@ -61,7 +61,7 @@ impl Config {
             Key::Direction => self.direction.word().to_owned(),
             Key::WireExact => self.wire_exact.word().to_owned(),
             Key::LossLimit => {
-                self.loss_ppm_max.map_or_else(|| "off".to_owned(), |ppm| Share(ppm).to_string())
+                self.loss_ppm_max.map_or_else(|| "off".to_owned(), |ppm| PartsPerMillion(ppm).to_string())
             }
             Key::Promiscuous => quoted(&self.promiscuous),
             Key::LocalNetworks => match &self.local_networks {

@@ -247,7 +247,7 @@ pub(super) fn words(text: &str) -> Result<Vec<String>, ListError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::Share;
+    use crate::detect::PartsPerMillion;
 
     #[test]
     fn bytes_are_exact_or_an_error() {
@@ -301,7 +301,7 @@ mod tests {
             [("0.1%", 1_000), ("100%", 1_000_000), ("0.0001%", 1), ("12.3456%", 123_456), ("5%", 50_000)]
         {
             assert_eq!(percent(text), Ok(u64::from(ppm)), "{text}");
-            assert_eq!(Share(ppm).to_string(), text);
+            assert_eq!(PartsPerMillion(ppm).to_string(), text);
         }
         assert_eq!((percent("1.50 %"), percent("007%")), (Ok(15_000), Ok(70_000)));
         for (text, error) in [

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::flow::{HostCounts, Sums};
 
-use super::{ByNetwork, FindingKind, ScanRule};
+use super::{FindingKind, PrefixMap, ScanRule};
 
 /// What hosts may do, and what may be lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,9 +14,9 @@ pub struct Limits {
     /// What a host may do that is in no network of its own.
     pub hosts: HostLimits,
     /// What hosts of some networks may do; see [`Limits::with_exceptions`].
-    pub by_network: ByNetwork<HostLimits>,
+    pub by_network: PrefixMap<HostLimits>,
     /// Hosts that are counted and never reported.
-    pub ignored: ByNetwork<()>,
+    pub ignored: PrefixMap<()>,
     /// Networks whose hosts are forgotten last, where there is no room for all.
     pub protected: Vec<IpNet>,
     /// Frames of a million that may be lost in the traffic window; `None` turns the detector off.
@@ -44,7 +44,7 @@ pub struct HostLimits {
 
 /// A limit that the error of a host's sum is too large for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Blurred {
+pub struct ImpreciseLimit {
     /// Which limit.
     pub kind: FindingKind,
     /// How much may be missing from the sum of a host.
@@ -55,7 +55,7 @@ pub struct Blurred {
 
 /// One of the [`HostLimits`], with its value; `None` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exception {
+pub enum LimitException {
     /// [`HostLimits::ip_bytes_max`].
     IpBytes(Option<u64>),
     /// [`HostLimits::contacted_hosts_max`].
@@ -73,14 +73,14 @@ pub enum Exception {
 impl HostLimits {
     /// The same but for one limit.
     #[must_use]
-    pub fn with(mut self, exception: Exception) -> Self {
+    pub fn with(mut self, exception: LimitException) -> Self {
         match exception {
-            Exception::IpBytes(max) => self.ip_bytes_max = max,
-            Exception::ContactedHosts(max) => self.contacted_hosts_max = max,
-            Exception::ContactedPorts(max) => self.contacted_ports_max = max,
-            Exception::PacketsPerS(max) => self.packets_per_s_max = max,
-            Exception::ContactsPerS(max) => self.contacts_per_s_max = max,
-            Exception::ReceivedBytes(max) => self.received_bytes_max = max,
+            LimitException::IpBytes(max) => self.ip_bytes_max = max,
+            LimitException::ContactedHosts(max) => self.contacted_hosts_max = max,
+            LimitException::ContactedPorts(max) => self.contacted_ports_max = max,
+            LimitException::PacketsPerS(max) => self.packets_per_s_max = max,
+            LimitException::ContactsPerS(max) => self.contacts_per_s_max = max,
+            LimitException::ReceivedBytes(max) => self.received_bytes_max = max,
         }
         self
     }
@@ -110,7 +110,7 @@ impl Limits {
     /// The same with exceptions for some networks. What a network does not except is as in the next larger one
     /// that contains it, and at last as for all hosts.
     #[must_use]
-    pub fn with_exceptions(mut self, mut networks: Vec<(IpNet, Vec<Exception>)>) -> Self {
+    pub fn with_exceptions(mut self, mut networks: Vec<(IpNet, Vec<LimitException>)>) -> Self {
         networks.sort_by_key(|(network, _)| network.prefix_len());
         let mut resolved: Vec<(IpNet, HostLimits)> = Vec::new();
         for (network, exceptions) in networks {
@@ -120,7 +120,7 @@ impl Limits {
             let limits = around.map_or(self.hosts, |(_, limits)| *limits);
             resolved.push((network, exceptions.into_iter().fold(limits, HostLimits::with)));
         }
-        self.by_network = ByNetwork::new(resolved);
+        self.by_network = PrefixMap::new(resolved);
         self
     }
 
@@ -144,14 +144,14 @@ impl Limits {
 
     /// The limits of which hosts with this error may have used more than half unseen, each with its error and the least
     /// that it is for anybody: with these the table is too small for it.
-    pub fn blurred_by(&self, errors: Sums) -> impl Iterator<Item = Blurred> {
+    pub fn imprecise_under(&self, errors: Sums) -> impl Iterator<Item = ImpreciseLimit> {
         let lowest = self.lowest();
-        let of = |kind, error, limit: Option<u64>| Some(Blurred { kind, error, limit: limit? });
+        let of = |kind, error, limit: Option<u64>| Some(ImpreciseLimit { kind, error, limit: limit? });
         let both = [
             of(FindingKind::Traffic, errors.ip_bytes, lowest.ip_bytes_max),
             of(FindingKind::Received, errors.received_bytes, lowest.received_bytes_max),
         ];
-        both.into_iter().flatten().filter(|blurred| blurred.error > blurred.limit / 2)
+        both.into_iter().flatten().filter(|imprecise| imprecise.error > imprecise.limit / 2)
     }
 
     /// What the host of an address may do; `None` if it is never reported.
@@ -172,11 +172,17 @@ mod tests {
         let network = |text: &str| text.parse::<IpNet>().expect("a network");
         let hosts =
             HostLimits { ip_bytes_max: Some(1), contacted_hosts_max: Some(2), ..HostLimits::default() };
-        let ignored = ByNetwork::new([(network("10.0.5.9/32"), ())]);
+        let ignored = PrefixMap::new([(network("10.0.5.9/32"), ())]);
         let limits = Limits { hosts, ignored, ..Limits::default() }.with_exceptions(vec![
-            (network("10.0.5.7/24"), vec![Exception::IpBytes(Some(30)), Exception::PacketsPerS(Some(9))]),
-            (network("10.0.0.0/8"), vec![Exception::IpBytes(Some(20)), Exception::ContactedHosts(None)]),
-            (network("fd00::/8"), vec![Exception::ReceivedBytes(Some(5))]),
+            (
+                network("10.0.5.7/24"),
+                vec![LimitException::IpBytes(Some(30)), LimitException::PacketsPerS(Some(9))],
+            ),
+            (
+                network("10.0.0.0/8"),
+                vec![LimitException::IpBytes(Some(20)), LimitException::ContactedHosts(None)],
+            ),
+            (network("fd00::/8"), vec![LimitException::ReceivedBytes(Some(5))]),
         ]);
         let of = |addr: &str| limits.of(&addr.parse().expect("an address")).copied();
         assert_eq!(of("192.0.2.1"), Some(hosts));
@@ -193,16 +199,19 @@ mod tests {
         let network = |text: &str| text.parse::<IpNet>().expect("a network");
         let hosts = HostLimits { ip_bytes_max: Some(100), ..HostLimits::default() };
         let limits = Limits { hosts, ..Limits::default() }.with_exceptions(vec![
-            (network("10.0.0.0/24"), vec![Exception::IpBytes(Some(60)), Exception::ReceivedBytes(Some(9))]),
-            (network("10.0.1.0/24"), vec![Exception::IpBytes(None)]),
+            (
+                network("10.0.0.0/24"),
+                vec![LimitException::IpBytes(Some(60)), LimitException::ReceivedBytes(Some(9))],
+            ),
+            (network("10.0.1.0/24"), vec![LimitException::IpBytes(None)]),
         ]);
         let of = |ip_bytes, received_bytes| {
-            limits.blurred_by(Sums { ip_bytes, received_bytes }).collect::<Vec<_>>()
+            limits.imprecise_under(Sums { ip_bytes, received_bytes }).collect::<Vec<_>>()
         };
         assert_eq!(of(30, 4), []);
-        let traffic = Blurred { kind: FindingKind::Traffic, error: 31, limit: 60 };
+        let traffic = ImpreciseLimit { kind: FindingKind::Traffic, error: 31, limit: 60 };
         assert_eq!(of(31, 4), [traffic]);
-        assert_eq!(of(31, 5), [traffic, Blurred { kind: FindingKind::Received, error: 5, limit: 9 }]);
-        assert_eq!(Limits::default().blurred_by(Sums { ip_bytes: 9, received_bytes: 9 }).count(), 0);
+        assert_eq!(of(31, 5), [traffic, ImpreciseLimit { kind: FindingKind::Received, error: 5, limit: 9 }]);
+        assert_eq!(Limits::default().imprecise_under(Sums { ip_bytes: 9, received_bytes: 9 }).count(), 0);
     }
 }

@@ -9,13 +9,13 @@ use super::{Finding, FindingKind, Limits};
 /// A share in millionths; displayed as a percentage.
 ///
 /// ```
-/// use traffic_alerted::detect::Share;
-/// assert_eq!(Share(1_000).to_string(), "0.1%");
+/// use traffic_alerted::detect::PartsPerMillion;
+/// assert_eq!(PartsPerMillion(1_000).to_string(), "0.1%");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Share(pub u32);
+pub struct PartsPerMillion(pub u32);
 
-impl Share {
+impl PartsPerMillion {
     /// The share of `part` in `whole`, rounded down; all of it where there is no less.
     pub fn of(part: u64, whole: u64) -> Self {
         match u128::from(part) * 1_000_000 / u128::from(whole.max(1)) {
@@ -30,7 +30,7 @@ impl Share {
     }
 }
 
-impl fmt::Display for Share {
+impl fmt::Display for PartsPerMillion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, part) = (self.0 / 10_000, self.0 % 10_000);
         match format!("{part:04}").trim_end_matches('0') {

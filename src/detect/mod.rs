@@ -12,21 +12,21 @@ mod finding;
 mod host_scan;
 mod limits;
 mod loss;
-mod networks;
 mod packet_rate;
 mod port_scan;
+mod prefix_map;
 mod received;
+mod reconciliation;
 mod scan;
-mod unexplained;
 mod volume;
 mod why;
 
 pub use finding::{Finding, FindingKind};
-pub use limits::{Blurred, Exception, HostLimits, Limits};
-pub use loss::Share;
-pub use networks::ByNetwork;
+pub use limits::{HostLimits, ImpreciseLimit, LimitException, Limits};
+pub use loss::PartsPerMillion;
+pub use prefix_map::PrefixMap;
+pub use reconciliation::InterfaceReconciliation;
 pub use scan::{Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole, judge_hosts, judge_ports};
-pub use unexplained::Sight;
 
 use crate::flow::{HostCounts, KernelCounts};
 
@@ -63,12 +63,12 @@ mod tests {
     fn a_limit_is_exceeded_by_one_more() {
         let host = HostCounts::nothing([10, 0, 0, 1].into());
         let exceptions = [
-            (Exception::IpBytes(Some(10)), FindingKind::Traffic),
-            (Exception::ContactedHosts(Some(10)), FindingKind::Scanning),
-            (Exception::ContactedPorts(Some(10)), FindingKind::ScanningPort),
-            (Exception::PacketsPerS(Some(10)), FindingKind::PacketRate),
-            (Exception::ContactsPerS(Some(10)), FindingKind::ContactRate),
-            (Exception::ReceivedBytes(Some(10)), FindingKind::Received),
+            (LimitException::IpBytes(Some(10)), FindingKind::Traffic),
+            (LimitException::ContactedHosts(Some(10)), FindingKind::Scanning),
+            (LimitException::ContactedPorts(Some(10)), FindingKind::ScanningPort),
+            (LimitException::PacketsPerS(Some(10)), FindingKind::PacketRate),
+            (LimitException::ContactsPerS(Some(10)), FindingKind::ContactRate),
+            (LimitException::ReceivedBytes(Some(10)), FindingKind::Received),
         ];
         let doing = |amount: u32| HostCounts {
             packets: 1,
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn an_ignored_host_is_never_found() {
-        let ignored = ByNetwork::new([("10.0.0.0/24".parse().expect("a network"), ())]);
-        let hosts = HostLimits::default().with(Exception::IpBytes(Some(1)));
+        let ignored = PrefixMap::new([("10.0.0.0/24".parse().expect("a network"), ())]);
+        let hosts = HostLimits::default().with(LimitException::IpBytes(Some(1)));
         let limits = Limits { hosts, ignored, ..Limits::default() };
         let sent = |addr: [u8; 4]| HostCounts { ip_bytes: 2, ..HostCounts::nothing(addr.into()) };
         let mut findings = Vec::new();

@@ -12,7 +12,7 @@ use crate::alert::{
     Evidence, Ledger, Memory, Mute, NewMute, Notice, QuietTimes, Report, TooManyMutes, Wanted,
 };
 use crate::capture::KernelStats;
-use crate::detect::{self, Blurred, Finding, FindingKind};
+use crate::detect::{self, Finding, FindingKind, ImpreciseLimit};
 use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, ListingRoom, Seed, Snapshot, Sums, Window};
 use crate::time::{Moment, UnixNanos};
 
@@ -258,7 +258,7 @@ fn go_by(window: &mut Window, limits: &detect::Limits, lowest: &detect::HostLimi
 
 /// Says once of each limit that the errors of sums have grown too large for it.
 fn say_blurred(errors: Sums, limits: &detect::Limits, said: &mut Vec<FindingKind>) {
-    for Blurred { kind, error, limit } in limits.blurred_by(errors) {
+    for ImpreciseLimit { kind, error, limit } in limits.imprecise_under(errors) {
         if !said.contains(&kind) {
             said.push(kind);
             warn!(

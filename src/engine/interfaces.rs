@@ -15,7 +15,7 @@ use tracing::warn;
 
 use crate::alert::InterfaceReport;
 use crate::capture::{KernelStats, LinkCounters, LinkStats, Verdict};
-use crate::detect::Sight;
+use crate::detect::InterfaceReconciliation;
 use crate::flow::{Crossed, ELSEWHERE, InterfaceCounts, Window};
 use crate::time::Moment;
 
@@ -141,14 +141,14 @@ impl InterfaceBook {
     fn suspect(&mut self, rows: &mut [InterfaceReport], now: Moment, tp_drops: u64) {
         let [mark, next] = &self.marks;
         for row in rows.iter_mut().filter(|row| !row.is_gone) {
-            let Some(sight) = row.ingress else { continue };
+            let Some(reconciliation) = row.ingress else { continue };
             let (packets, kernel) = mark.ingress.get(&row.ifindex).copied().unwrap_or_default();
             // What we lost ourselves passed nobody by.
             let lost = tp_drops.saturating_sub(mark.tp_drops);
-            row.suspicion = Sight {
-                packets: sight.packets.saturating_sub(packets) + lost,
-                kernel_before: sight.kernel_before.saturating_sub(kernel),
-                ..sight
+            row.suspicion = InterfaceReconciliation {
+                packets: reconciliation.packets.saturating_sub(packets) + lost,
+                kernel_before: reconciliation.kernel_before.saturating_sub(kernel),
+                ..reconciliation
             }
             .suspicion();
             if let (Some(seen), Some(name)) = (row.suspicion, &row.name)
@@ -162,8 +162,8 @@ impl InterfaceBook {
         }
         if now.since(next.at) >= MARKS_APART {
             let ingress = rows.iter().filter_map(|row| {
-                let sight = row.ingress?;
-                Some((row.ifindex, (sight.packets, sight.kernel_before)))
+                let reconciliation = row.ingress?;
+                Some((row.ifindex, (reconciliation.packets, reconciliation.kernel_before)))
             });
             let newest = Mark { at: now, tp_drops, ingress: ingress.collect() };
             self.marks = [std::mem::take(&mut self.marks[1]), newest];
@@ -183,7 +183,7 @@ fn row(
     let is_whole = is_comparable && link.skipped.is_none() && !link.hides_vlans;
     // Of what leaves, only some is let through to tell who answered whom.
     let all_leaving_is_seen = matches!(link.egress, Verdict::Count | Verdict::CountIfOwn);
-    let sight = |crossed: &Crossed, kernel_before, kernel_now| Sight {
+    let reconciliation = |crossed: &Crossed, kernel_before, kernel_now| InterfaceReconciliation {
         frames: crossed.frames(),
         packets: crossed.frames() - crossed.counted_frames + crossed.ip_packets,
         kernel_before,
@@ -196,9 +196,9 @@ fn row(
         skipped: link.skipped,
         counted,
         kernel,
-        ingress: is_whole.then(|| sight(&counted.ingress, before.rx_packets, kernel.rx_packets)),
+        ingress: is_whole.then(|| reconciliation(&counted.ingress, before.rx_packets, kernel.rx_packets)),
         egress: (is_whole && all_leaving_is_seen)
-            .then(|| sight(&counted.egress, before.tx_packets, kernel.tx_packets)),
+            .then(|| reconciliation(&counted.egress, before.tx_packets, kernel.tx_packets)),
         suspicion: None,
     }
 }
@@ -266,7 +266,7 @@ mod tests {
         /// Number, whether it is gone, frames, and what is unexplained.
         fn rows(&mut self) -> Vec<(u32, bool, u64, Option<i64>)> {
             let row = |row: InterfaceReport| {
-                let unexplained = row.ingress.map(|sight| sight.unexplained());
+                let unexplained = row.ingress.map(|reconciliation| reconciliation.unexplained());
                 (row.ifindex, row.is_gone, row.counted.ingress.frames(), unexplained)
             };
             self.book.report(&self.window, true).into_iter().map(row).collect()

@@ -10,7 +10,7 @@ use crate::config::key::Key;
 use crate::config::limit_for::{self, LimitFor};
 use crate::config::units::{self, Amount, Item, within};
 use crate::config::{CONTACTED_HOSTS, CONTACTED_PORTS, GROUP_IPV6, LIMIT_BYTES, RATES};
-use crate::detect::Exception;
+use crate::detect::LimitException;
 
 /// A limit in bytes, or none.
 pub(super) fn byte_limit(value: &str) -> Result<Option<u64>, Complaint> {
@@ -84,7 +84,7 @@ pub(super) fn limit_for(
     let moved = |span: std::ops::Range<usize>| span.start + start..span.end + start;
     let limits =
         units::list(limits).map_err(|error| Complaint::new(error.what, form).at(moved(error.span)))?;
-    let mut exceptions: Vec<Exception> = Vec::new();
+    let mut exceptions: Vec<LimitException> = Vec::new();
     for Item { text, span } in limits {
         let exception = exception(text, form).map_err(|complaint| complaint.at(moved(span.clone())))?;
         let key = limit_for::key(exception);
@@ -100,7 +100,7 @@ pub(super) fn limit_for(
     Ok(LimitFor { network, exceptions })
 }
 
-fn exception(text: &str, form: &str) -> Result<Exception, Complaint> {
+fn exception(text: &str, form: &str) -> Result<LimitException, Complaint> {
     let (name, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let value = value.trim();
     let count = |range, value: &str| unless_off(value, |value| whole(value, range));
@@ -109,12 +109,12 @@ fn exception(text: &str, form: &str) -> Result<Exception, Complaint> {
         return Err(Complaint::new("a limit without a value", form));
     }
     match key {
-        Some(Key::ByteLimit) => byte_limit(value).map(Exception::IpBytes),
-        Some(Key::ReceivedByteLimit) => byte_limit(value).map(Exception::ReceivedBytes),
-        Some(Key::NumberContactedIPs) => count(&CONTACTED_HOSTS, value).map(Exception::ContactedHosts),
-        Some(Key::NumContactedPorts) => count(&CONTACTED_PORTS, value).map(Exception::ContactedPorts),
-        Some(Key::PacketRateLimit) => rate(value).map(Exception::PacketsPerS),
-        Some(Key::ContactRateLimit) => rate(value).map(Exception::ContactsPerS),
+        Some(Key::ByteLimit) => byte_limit(value).map(LimitException::IpBytes),
+        Some(Key::ReceivedByteLimit) => byte_limit(value).map(LimitException::ReceivedBytes),
+        Some(Key::NumberContactedIPs) => count(&CONTACTED_HOSTS, value).map(LimitException::ContactedHosts),
+        Some(Key::NumContactedPorts) => count(&CONTACTED_PORTS, value).map(LimitException::ContactedPorts),
+        Some(Key::PacketRateLimit) => rate(value).map(LimitException::PacketsPerS),
+        Some(Key::ContactRateLimit) => rate(value).map(LimitException::ContactsPerS),
         _ => {
             let help = "it may be ByteLimit, ReceivedByteLimit, NumberContactedIPs, NumContactedPorts, \
                         PacketRateLimit or ContactRateLimit";

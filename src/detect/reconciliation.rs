@@ -3,11 +3,11 @@
 //! Never asks why: the kernel's own counters miss things too. But where most of an interface's packets never reach a
 //! packet socket, hardware or a flow table forwards them by itself, and no number here can be right.
 
-use super::Share;
+use super::PartsPerMillion;
 
 /// What was seen in one direction of an interface, beside what the kernel counted there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sight {
+pub struct InterfaceReconciliation {
     /// Frames that reached the packet sockets and were counted or skipped.
     pub frames: u64,
     /// Packets of the wire that they stand for.
@@ -18,7 +18,7 @@ pub struct Sight {
     pub kernel_now: u64,
 }
 
-impl Sight {
+impl InterfaceReconciliation {
     /// What neither side's count explains: positive where the kernel counted more than was seen, negative where it
     /// counted less. Packets on their way between the two readings are not in it.
     ///
@@ -26,11 +26,11 @@ impl Sight {
     /// explained.
     ///
     /// ```
-    /// use traffic_alerted::detect::Sight;
-    /// let sight = Sight { frames: 40, packets: 1000, kernel_before: 990, kernel_now: 1200 };
-    /// assert_eq!(sight.unexplained(), 0);
-    /// assert_eq!(Sight { kernel_before: 1100, ..sight }.unexplained(), 100);
-    /// assert_eq!(Sight { kernel_before: 10, kernel_now: 30, ..sight }.unexplained(), -10);
+    /// use traffic_alerted::detect::InterfaceReconciliation;
+    /// let reconciliation = InterfaceReconciliation { frames: 40, packets: 1000, kernel_before: 990, kernel_now: 1200 };
+    /// assert_eq!(reconciliation.unexplained(), 0);
+    /// assert_eq!(InterfaceReconciliation { kernel_before: 1100, ..reconciliation }.unexplained(), 100);
+    /// assert_eq!(InterfaceReconciliation { kernel_before: 10, kernel_now: 30, ..reconciliation }.unexplained(), -10);
     /// ```
     pub fn unexplained(&self) -> i64 {
         let more = self.kernel_before.saturating_sub(self.packets);
@@ -39,9 +39,9 @@ impl Sight {
     }
 
     /// The share that was seen, where it is so small that packets must pass by the sockets.
-    pub fn suspicion(&self) -> Option<Share> {
+    pub fn suspicion(&self) -> Option<PartsPerMillion> {
         let is_much = self.kernel_before >= SUSPECTED_FROM_PACKETS;
-        let seen = Share::of(self.packets, self.kernel_before);
+        let seen = PartsPerMillion::of(self.packets, self.kernel_before);
         (is_much && seen < SEEN_MIN).then_some(seen)
     }
 }
@@ -49,7 +49,7 @@ impl Sight {
 /// Fewer packets than this prove nothing.
 const SUSPECTED_FROM_PACKETS: u64 = 1000;
 /// What is seen of an interface is all of it, but for what a driver counts by other rules.
-const SEEN_MIN: Share = Share(900_000);
+const SEEN_MIN: PartsPerMillion = PartsPerMillion(900_000);
 
 #[cfg(test)]
 mod tests {
@@ -57,23 +57,23 @@ mod tests {
 
     #[test]
     fn offload_is_suspected_where_most_of_much_was_not_seen() {
-        let sight = |packets, kernel_before| Sight {
+        let reconciliation = |packets, kernel_before| InterfaceReconciliation {
             frames: packets,
             packets,
             kernel_before,
             kernel_now: kernel_before,
         };
         for (packets, kernel, expected) in [
-            (120, 1000, Some(Share(120_000))),
-            (0, 1_000_000, Some(Share(0))),
-            (899, 1000, Some(Share(899_000))),
+            (120, 1000, Some(PartsPerMillion(120_000))),
+            (0, 1_000_000, Some(PartsPerMillion(0))),
+            (899, 1000, Some(PartsPerMillion(899_000))),
             (900, 1000, None),
             (1000, 1000, None),
             (2000, 1000, None),
             (0, 999, None),
             (0, 0, None),
         ] {
-            assert_eq!(sight(packets, kernel).suspicion(), expected, "{packets} of {kernel}");
+            assert_eq!(reconciliation(packets, kernel).suspicion(), expected, "{packets} of {kernel}");
         }
     }
 }

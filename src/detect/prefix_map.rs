@@ -8,22 +8,22 @@ use ipnet::IpNet;
 /// A value for each of some networks. Asking costs one look for each prefix length that occurs.
 ///
 /// ```
-/// use traffic_alerted::detect::ByNetwork;
+/// use traffic_alerted::detect::PrefixMap;
 ///
 /// let network = |text: &str| text.parse().expect("a network");
-/// let names = ByNetwork::new([(network("10.0.0.0/8"), "all"), (network("10.0.5.0/24"), "some")]);
+/// let names = PrefixMap::new([(network("10.0.0.0/8"), "all"), (network("10.0.5.0/24"), "some")]);
 /// assert_eq!(names.of(&[10, 0, 5, 1].into()), Some(&"some"));
 /// assert_eq!(names.of(&[10, 9, 0, 1].into()), Some(&"all"));
 /// assert_eq!(names.of(&[192, 0, 2, 1].into()), None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ByNetwork<T> {
+pub struct PrefixMap<T> {
     /// For each prefix length that occurs, the longest first.
     v4: Vec<(u8, HashMap<IpNet, T>)>,
     v6: Vec<(u8, HashMap<IpNet, T>)>,
 }
 
-impl<T> ByNetwork<T> {
+impl<T> PrefixMap<T> {
     /// The values of these networks; of a network that is there twice, the last. Bits behind the prefix mean
     /// nothing.
     pub fn new(values: impl IntoIterator<Item = (IpNet, T)>) -> Self {
@@ -64,7 +64,7 @@ impl<T> ByNetwork<T> {
     }
 }
 
-impl<T> Default for ByNetwork<T> {
+impl<T> Default for PrefixMap<T> {
     fn default() -> Self {
         Self { v4: Vec::new(), v6: Vec::new() }
     }
@@ -95,7 +95,7 @@ mod tests {
                 .map(|(is_v4, top, len)| IpNet::new(place(is_v4, top), len).expect("32 bits at most"))
                 .collect();
             let addr = place(addr.0, addr.1);
-            let table = ByNetwork::new(networks.iter().map(|network| (*network, network.trunc())));
+            let table = PrefixMap::new(networks.iter().map(|network| (*network, network.trunc())));
             let smallest = networks.iter().map(IpNet::trunc).filter(|network| network.contains(&addr));
             prop_assert_eq!(table.of(&addr).copied(), smallest.max_by_key(IpNet::prefix_len));
             prop_assert_eq!(table.is_empty(), networks.is_empty());
