@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use traffic_alerted::flow::{Arrival, Crossing, Decoded, Delta, DeltaLimits, Purpose, Seed};
+use traffic_alerted::flow::{Arrival, CountMode, Decoded, Delta, DeltaLimits, InterfaceDirection, Seed};
 use traffic_alerted::time::UnixNanos;
 
 mod packets;
@@ -13,9 +13,9 @@ fn account(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("account");
     const PACKETS: u32 = 16_384;
     const ARRIVAL: Arrival = Arrival {
-        crossing: Crossing::ELSEWHERE,
+        interface_direction: InterfaceDirection::ELSEWHERE,
         seen_at: UnixNanos(1),
-        purpose: Purpose { is_evidence: false, is_received: false },
+        count_mode: CountMode { is_evidence: false, is_received: false },
     };
     group.throughput(Throughput::Elements(u64::from(PACKETS)));
     for (name, pairs, ports_max) in [

@@ -17,7 +17,7 @@ use traffic_alerted::api::view::Capabilities;
 use traffic_alerted::api::{Options, Running, Server};
 use traffic_alerted::capture::{InterfaceName, KernelStats, LinkCounters, SoftnetStats};
 use traffic_alerted::detect::InterfaceReconciliation;
-use traffic_alerted::flow::{Crossed, HostRow, InterfaceCounts, KernelCounts, PeerBytes, Published};
+use traffic_alerted::flow::{DirectionCounts, HostRow, InterfaceCounts, KernelCounts, PeerBytes, Published};
 use traffic_alerted::packet::Skip;
 use traffic_alerted::time::UnixNanos;
 
@@ -213,10 +213,12 @@ fn losing(tp_drops: u64) -> Report {
 fn lost() -> Report {
     let mut report = few();
     report.is_wire_exact = true;
-    let eth0 =
-        Crossed { ip_packets: 54_134_567, ..crossed(40_000_000, 52_771_223_344, &[(Skip::NotIp, 12_034)]) };
+    let eth0 = DirectionCounts {
+        ip_packets: 54_134_567,
+        ..crossed(40_000_000, 52_771_223_344, &[(Skip::NotIp, 12_034)])
+    };
     let evidence = |frames| crossed(0, 0, &[(Skip::Egress, frames)]);
-    let reconciliation = |seen: &Crossed, kernel| {
+    let reconciliation = |seen: &DirectionCounts, kernel| {
         let packets = seen.frames() - seen.counted_frames + seen.ip_packets;
         Some(InterfaceReconciliation {
             frames: seen.frames(),
@@ -225,11 +227,14 @@ fn lost() -> Report {
             kernel_now: kernel,
         })
     };
-    let monitored = |ifindex, name, ingress: Crossed, egress, rx_packets, tx_packets| InterfaceReport {
-        ingress: reconciliation(&ingress, rx_packets),
-        suspicion: reconciliation(&ingress, rx_packets).as_ref().and_then(InterfaceReconciliation::suspicion),
-        ..interface(ifindex, name, InterfaceCounts { ingress, egress }, rx_packets, tx_packets)
-    };
+    let monitored =
+        |ifindex, name, ingress: DirectionCounts, egress, rx_packets, tx_packets| InterfaceReport {
+            ingress: reconciliation(&ingress, rx_packets),
+            suspicion: reconciliation(&ingress, rx_packets)
+                .as_ref()
+                .and_then(InterfaceReconciliation::suspicion),
+            ..interface(ifindex, name, InterfaceCounts { ingress, egress }, rx_packets, tx_packets)
+        };
     let skipped = |ifindex, name, reason, packets| InterfaceReport {
         skipped: Some(reason),
         ..interface(ifindex, name, InterfaceCounts::default(), packets, packets)
@@ -306,8 +311,13 @@ fn account(report: &mut Report, besides: KernelCounts) {
     counted.kernel = KernelCounts { tp_packets, ..besides };
 }
 
-fn crossed(frames: u64, ip_bytes: u64, skipped: &[(Skip, u64)]) -> Crossed {
-    let mut crossed = Crossed { counted_frames: frames, ip_packets: frames, ip_bytes, ..Crossed::default() };
+fn crossed(frames: u64, ip_bytes: u64, skipped: &[(Skip, u64)]) -> DirectionCounts {
+    let mut crossed = DirectionCounts {
+        counted_frames: frames,
+        ip_packets: frames,
+        ip_bytes,
+        ..DirectionCounts::default()
+    };
     for &(reason, frames) in skipped {
         crossed.skipped[reason as usize] = frames;
     }

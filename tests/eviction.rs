@@ -19,7 +19,7 @@ use nix::unistd::mkfifo;
 use packets::flood::{BEGINS_S, Flood, HEAVY, Sources, scanner};
 use traffic_alerted::alert::{Alert, AlertKind};
 use traffic_alerted::engine::{self, Replayed, Rules};
-use traffic_alerted::flow::{Crossing, Delta, HostCounts, Limits, Seed, Window};
+use traffic_alerted::flow::{Delta, HostCounts, InterfaceDirection, Capacity, Seed, Window};
 use traffic_alerted::packet::{Endpoints, Summary, TcpFlags, Transport};
 use traffic_alerted::time::{Moment, UnixNanos};
 use traffic_alerted::{alert, detect, flow};
@@ -180,7 +180,7 @@ impl Exact {
 fn errors_are_true(sources: Sources) {
     const SLOT: u64 = 1_000_000_000;
     const TICK_S: f64 = 0.25;
-    let limits = Limits::from_memory(TABLES, 1, false).expect("enough memory");
+    let limits = Capacity::from_memory(TABLES, 1, false).expect("enough memory");
     let seed = Seed::default();
     let options = flow_options(TABLES, Duration::from_secs(10));
     let mut window = Window::new(&options, &limits, seed.clone());
@@ -203,7 +203,7 @@ fn errors_are_true(sources: Sources) {
             delta.handed_over_at = Moment((tick_ends_s * 1e9) as u64 - 1);
             window.fold(&delta);
             delta.clear();
-            window.take_touched(&mut touched, |_| true);
+            window.take_dirty(&mut touched, |_| true);
             touched.clear();
             let slot = (tick_ends_s * 1e9) as u64 / SLOT;
             if slot > exact.slot {
@@ -220,7 +220,7 @@ fn errors_are_true(sources: Sources) {
         let flags = if packet.is_syn { TcpFlags::SYN } else { TcpFlags::ACK };
         let transport = Transport::Tcp { src_port: 40_000, dst_port: 23, flags: Some(TcpFlags(flags)) };
         let summary = Summary::plain(Endpoints::V4 { src, dst }, ip_bytes.into(), 6, transport);
-        delta.count(Crossing::default(), &summary, UnixNanos((packet.at_s * 1e9) as u64));
+        delta.count(InterfaceDirection::default(), &summary, UnixNanos((packet.at_s * 1e9) as u64));
         exact.add(src.into(), ip_bytes.into());
         if delta.is_half_full() {
             delta.handed_over_at = Moment((packet.at_s * 1e9) as u64);

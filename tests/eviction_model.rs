@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use packets::flood::{Flood, HEAVY, Packet, Sources, scanner};
-use traffic_alerted::flow::{Bounds, Seed, Sums, Trace, Traces};
+use traffic_alerted::flow::{ErrorBounds, Ghost, GhostEntries, Seed, Sums};
 
 const INTERVAL_S: f64 = 170.0;
 const SLOT_S: f64 = INTERVAL_S / 10.0;
@@ -31,7 +31,7 @@ struct Host {
     bytes: BTreeMap<u64, u64>,
     /// Targets, with the slot of the latest contact.
     contacts: BTreeMap<Ipv4Addr, u64>,
-    credit: Option<Trace>,
+    credit: Option<Ghost>,
 }
 
 impl Host {
@@ -61,15 +61,15 @@ impl Host {
 struct Table {
     seed: Seed,
     hosts: HashMap<Ipv4Addr, Host>,
-    bounds: Bounds,
-    traces: Traces,
+    bounds: ErrorBounds,
+    traces: GhostEntries,
     slot: u64,
 }
 
 impl Table {
     fn new(traces_bytes: usize) -> Self {
-        let (seed, bounds) = (Seed::default(), Bounds::default());
-        Self { seed, hosts: HashMap::new(), bounds, traces: Traces::new(traces_bytes), slot: 0 }
+        let (seed, bounds) = (Seed::default(), ErrorBounds::default());
+        Self { seed, hosts: HashMap::new(), bounds, traces: GhostEntries::new(traces_bytes), slot: 0 }
     }
 
     fn hash(&self, addr: Ipv4Addr) -> u64 {

@@ -355,8 +355,8 @@ proptest! {
         };
         let summary = decode(&frame).expect("a packet");
         let mut delta = Delta::new(DeltaLimits { pairs_max: 8, ports_max: 0, interfaces_max: 8 }, Seed::default());
-        let crossing = delta.crossing(frame.ifindex, frame.direction);
-        delta.count(crossing, &summary, frame.seen_at);
+        let interface_direction = delta.interface_direction(frame.ifindex, frame.direction);
+        delta.count(interface_direction, &summary, frame.seen_at);
         let sums = delta.accounting();
         prop_assert_eq!(sums.ip_packets, wire.len() as u64);
         prop_assert_eq!(sums.ip_bytes, wire.iter().sum::<usize>() as u64);

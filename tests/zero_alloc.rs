@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use traffic_alerted::flow::{Arrival, Decoded, Delta, DeltaLimits, Purpose, Seed, handover};
+use traffic_alerted::flow::{Arrival, CountMode, Decoded, Delta, DeltaLimits, Seed, handover};
 use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, decode};
 use traffic_alerted::time::{Moment, UnixNanos};
 
@@ -78,9 +78,13 @@ fn a_million_packets_take_no_memory() {
             segmentation: Segmentation::None,
         };
         let summary = decode(&frame).expect("a packet");
-        let crossing = delta.crossing(frame.ifindex, frame.direction);
-        let purpose = Purpose { is_evidence: n.is_multiple_of(11), is_received: n.is_multiple_of(2) };
-        if !decoded.push(&delta, &summary, Arrival { crossing, seen_at: frame.seen_at, purpose }) {
+        let interface_direction = delta.interface_direction(frame.ifindex, frame.direction);
+        let count_mode = CountMode { is_evidence: n.is_multiple_of(11), is_received: n.is_multiple_of(2) };
+        if !decoded.push(
+            &delta,
+            &summary,
+            Arrival { interface_direction, seen_at: frame.seen_at, count_mode },
+        ) {
             continue;
         }
         delta.take_all(&mut decoded);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use traffic_alerted::flow::{Arrival, Decoded, Delta, DeltaLimits, Limits, Options, Seed, Window};
+use traffic_alerted::flow::{Arrival, Decoded, Delta, DeltaLimits, Capacity, Options, Seed, Window};
 use traffic_alerted::time::UnixNanos;
 
 use crate::packets;
@@ -29,7 +29,7 @@ pub(crate) fn window_within(memory_bytes_max: u64) -> Window {
         group_ipv6: None,
         memory_bytes_max,
     };
-    let limits = Limits::from_memory(memory_bytes_max, 1, false).expect("it is enough");
+    let limits = Capacity::from_memory(memory_bytes_max, 1, false).expect("it is enough");
     Window::new(&options, &limits, seed())
 }
 

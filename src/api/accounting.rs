@@ -10,7 +10,7 @@ use super::view::{Counted, Skipped};
 use crate::alert::{AlertKind, InterfaceReport, Lag, Longest, Report, Step, rfc3339};
 use crate::capture::LinkCounters;
 use crate::detect::InterfaceReconciliation;
-use crate::flow::{Crossed, KernelCounts};
+use crate::flow::{DirectionCounts, KernelCounts};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Accounting<'a> {
@@ -229,7 +229,7 @@ impl<'a> Interface<'a> {
 }
 
 impl<'a> Way<'a> {
-    fn of(crossed: &'a Crossed, reconciliation: Option<InterfaceReconciliation>) -> Self {
+    fn of(crossed: &'a DirectionCounts, reconciliation: Option<InterfaceReconciliation>) -> Self {
         Self {
             frames: crossed.frames(),
             counted_frames: crossed.counted_frames,

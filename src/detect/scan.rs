@@ -217,8 +217,8 @@ fn sweep(sample: &ContactSample, limit: u32) -> Option<Reason> {
         let unseen = at_many().find(|port| {
             let (hosts, unseen) = (port.outcomes.total(), port.outcomes.unseen);
             let is_fast = hosts >= FAST_HOSTS && sample.pace.per_second() >= FAST_PER_SECOND;
-            let is_odd = !is_used_at_many(port) && !is_of_peers(port);
-            unseen >= many && hosts * 2 >= looked_at && (port.neighbours >= many || is_fast || is_odd)
+            let is_irregular = !is_used_at_many(port) && !is_of_peers(port);
+            unseen >= many && hosts * 2 >= looked_at && (port.neighbours >= many || is_fast || is_irregular)
         });
         if let Some(port) = unseen {
             return Some(Reason::Unseen(port));

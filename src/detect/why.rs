@@ -1,7 +1,7 @@
 //! The one sentence that says why a host is, or is not, taken for a scanner. It names no address, so that it can be
 //! said where destinations are hidden.
 
-use crate::flow::{ContactSample, Contacted, Outcomes, PortHosts, PortSample};
+use crate::flow::{ContactSample, Outcomes, PortHosts, PortSample, PortSketch};
 
 use super::scan::{EXTREME, Reason, ScanRole, port_name};
 
@@ -70,7 +70,7 @@ fn in_vain(outcomes: Outcomes) -> String {
 
 fn width(sample: &ContactSample) -> String {
     match sample.ports_at_one_host {
-        Contacted::PORTS_MAX => format!("{} ports or more", Contacted::PORTS_MAX),
+        PortSketch::PORTS_MAX => format!("{} ports or more", PortSketch::PORTS_MAX),
         about => format!("about {about} ports"),
     }
 }

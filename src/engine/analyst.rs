@@ -49,7 +49,7 @@ pub(super) struct Analyst {
 }
 
 impl Analyst {
-    pub(super) fn new(rules: &Rules, limits: &flow::Limits, seed: Seed) -> Self {
+    pub(super) fn new(rules: &Rules, limits: &flow::Capacity, seed: Seed) -> Self {
         let quiet = QuietTimes {
             traffic: rules.flow.traffic_interval,
             ports: rules.flow.port_interval.unwrap_or(Duration::ZERO),
@@ -91,7 +91,7 @@ impl Analyst {
         self.ledger.set_cooldown(rules.alert.cooldown);
         self.window.chart_from(rules.flow.chart_bytes_min);
         // Who is quiet now may have been too loud for them.
-        self.window.touch_all();
+        self.window.mark_all_dirty();
     }
 
     /// Goes on where a process before this one ended, and appends what is to be said then.
@@ -166,7 +166,7 @@ impl Analyst {
             warn!("the table of received bytes is full, so some are not judged: raise MemoryLimit");
         }
         self.hosts.clear();
-        self.window.take_touched(&mut self.hosts, |host| self.lowest_limits.are_exceeded_by(host));
+        self.window.take_dirty(&mut self.hosts, |host| self.lowest_limits.are_exceeded_by(host));
         self.suspects.turn(now);
         let window = &self.window;
         self.hosts.extend(self.ledger.open_sources().filter_map(|source| window.counts(&source)));

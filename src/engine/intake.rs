@@ -1,7 +1,7 @@
 //! From a frame to the delta, for live capture and replay alike: decode some, then count them together.
 
 use crate::capture::{Batch, Verdict};
-use crate::flow::{Arrival, Crossing, Decoded, Delta, Purpose};
+use crate::flow::{Arrival, CountMode, Decoded, Delta, InterfaceDirection};
 use crate::packet::{Frame, Skip, Summary, SummarySink, decode_into, decode_quoted, is_unreachable};
 
 /// Decoded packets on their way into a delta, and what is known of the ways that frames of a batch take.
@@ -33,17 +33,19 @@ impl Intake {
     pub(super) fn take<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) {
         let way = self.way(batch, frame, delta);
         if let Verdict::Skip(skip) = way.verdict {
-            return delta.skip(way.crossing, skip);
+            return delta.skip(way.interface_direction, skip);
         }
         if batch.is_own_pppoe(frame) {
-            return delta.skip(way.crossing, Skip::PppoeTerminatedHere);
+            return delta.skip(way.interface_direction, Skip::PppoeTerminatedHere);
         }
         let mut taking = Taking { batch, frame, way, delta, decoded: &mut self.decoded };
         match decode_into(frame, &mut taking) {
             Ok(()) => {}
             // Malformed or not, what leaves is judged where it entered.
-            Err(_) if way.verdict == Verdict::ObserveOnly => delta.skip(way.crossing, Skip::Egress),
-            Err(skip) => delta.skip(way.crossing, skip),
+            Err(_) if way.verdict == Verdict::ObserveOnly => {
+                delta.skip(way.interface_direction, Skip::Egress)
+            }
+            Err(skip) => delta.skip(way.interface_direction, skip),
         }
     }
 
@@ -64,7 +66,7 @@ impl Intake {
                 key,
                 verdict,
                 counts: verdict == Verdict::Count,
-                crossing: delta.crossing(frame.ifindex, frame.direction),
+                interface_direction: delta.interface_direction(frame.ifindex, frame.direction),
                 is_received: self.counts_received && batch.arrives(frame.direction),
             };
         }
@@ -89,7 +91,7 @@ struct Way {
     verdict: Verdict,
     /// They are counted, whoever sent them. Each packet asks, and one bit is read faster than a standing is told.
     counts: bool,
-    crossing: Crossing,
+    interface_direction: InterfaceDirection,
     is_received: bool,
 }
 
@@ -99,7 +101,7 @@ impl Way {
         key: u64::MAX,
         verdict: Verdict::Count,
         counts: true,
-        crossing: Crossing::ELSEWHERE,
+        interface_direction: InterfaceDirection::ELSEWHERE,
         is_received: false,
     };
 }
@@ -119,10 +121,10 @@ impl<B: Batch> SummarySink for Taking<'_, '_, B> {
         if is_unreachable(&summary) {
             self.note_unreachable();
         }
-        let Way { counts, crossing, is_received, .. } = self.way;
+        let Way { counts, interface_direction, is_received, .. } = self.way;
         let is_evidence = !counts && self.is_evidence(&summary);
-        let purpose = Purpose { is_evidence, is_received };
-        let arrival = Arrival { crossing, seen_at: self.frame.seen_at, purpose };
+        let count_mode = CountMode { is_evidence, is_received };
+        let arrival = Arrival { interface_direction, seen_at: self.frame.seen_at, count_mode };
         if self.decoded.push(self.delta, &summary, arrival) {
             flush(self.delta, self.decoded);
         }

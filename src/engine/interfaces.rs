@@ -16,7 +16,7 @@ use tracing::warn;
 use crate::alert::InterfaceReport;
 use crate::capture::{KernelStats, LinkCounters, LinkStats, Verdict};
 use crate::detect::InterfaceReconciliation;
-use crate::flow::{Crossed, ELSEWHERE, InterfaceCounts, Window};
+use crate::flow::{DirectionCounts, ELSEWHERE, InterfaceCounts, Window};
 use crate::time::Moment;
 
 /// The kernel's views, and the interfaces that have gone.
@@ -183,7 +183,7 @@ fn row(
     let is_whole = is_comparable && link.skipped.is_none() && !link.hides_vlans;
     // Of what leaves, only some is let through to tell who answered whom.
     let all_leaving_is_seen = matches!(link.egress, Verdict::Count | Verdict::CountIfOwn);
-    let reconciliation = |crossed: &Crossed, kernel_before, kernel_now| InterfaceReconciliation {
+    let reconciliation = |crossed: &DirectionCounts, kernel_before, kernel_now| InterfaceReconciliation {
         frames: crossed.frames(),
         packets: crossed.frames() - crossed.counted_frames + crossed.ip_packets,
         kernel_before,
@@ -212,7 +212,7 @@ fn find(view: &KernelStats, ifindex: u32) -> Option<&LinkStats> {
 mod tests {
     use super::*;
     use crate::capture::InterfaceName;
-    use crate::flow::{Delta, Limits, Options, Seed};
+    use crate::flow::{Delta, Capacity, Options, Seed};
     use crate::packet::{Direction, Skip};
     use crate::time::Moment;
 
@@ -249,15 +249,15 @@ mod tests {
                 memory_bytes_max: 64 << 20,
             };
             let seed = Seed::default();
-            let limits = Limits::none(false);
+            let limits = Capacity::none(false);
             let window = Window::new(&options, &limits, seed.clone());
             Self { window, delta: Delta::new(limits.delta, seed), book: InterfaceBook::default() }
         }
 
         fn see(&mut self, ifindex: u32, frames: u64) {
             for _ in 0..frames {
-                let crossing = self.delta.crossing(ifindex, Direction::Ingress);
-                self.delta.skip(crossing, Skip::NotIp);
+                let interface_direction = self.delta.interface_direction(ifindex, Direction::Ingress);
+                self.delta.skip(interface_direction, Skip::NotIp);
             }
             self.window.fold(&self.delta);
             self.delta.clear();
@@ -352,8 +352,8 @@ mod tests {
     fn suspicions(bench: &mut Bench, seen: u64, interfaces: u32, is_wire_exact: bool) -> Vec<u32> {
         for ifindex in 1..=interfaces {
             for _ in 0..if ifindex == 1 { seen } else { 2000 } {
-                let crossing = bench.delta.crossing(ifindex, Direction::Ingress);
-                bench.delta.skip(crossing, Skip::NotIp);
+                let interface_direction = bench.delta.interface_direction(ifindex, Direction::Ingress);
+                bench.delta.skip(interface_direction, Skip::NotIp);
             }
         }
         bench.window.fold(&bench.delta);

@@ -58,7 +58,7 @@ pub struct Engine {
     /// Of each worker, as far as it has one.
     cores: Vec<Option<usize>>,
     rules: Rules,
-    limits: flow::Limits,
+    limits: flow::Capacity,
     report: Arc<Published<Report>>,
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::alert::{Memory, Mute, MuteOrder, Notice, Outlets, Report, Step};
 use crate::capture::KernelStats;
-use crate::flow::{AnalystEnd, Delta, Settled};
+use crate::flow::{AnalystEnd, Delta, HandedOver};
 use crate::published::Published;
 use crate::sys::allocator;
 use crate::time::{Moment, UnixNanos, monotonic_now, unix_now};
@@ -158,8 +158,8 @@ impl Merge {
     /// When the next worker hands over, if it is on time.
     fn next_hand_over(&self, now: Moment) -> Moment {
         let expected = self.ends.iter().filter_map(|end| match end.settled() {
-            Settled::Idle => None,
-            Settled::Until(at) => Some(at.plus(TICK + HANDS_OVER_AFTER)),
+            HandedOver::Idle => None,
+            HandedOver::Until(at) => Some(at.plus(TICK + HANDS_OVER_AFTER)),
         });
         expected.min().map_or(now.plus(LOOK), |at| at.max(now.plus(LOOK_LATE)))
     }
@@ -290,8 +290,8 @@ impl Merge {
     /// Up to when every worker has handed over all that was seen.
     fn settled(&self, now: Moment) -> Moment {
         let until = |end: &AnalystEnd| match end.settled() {
-            Settled::Idle => now,
-            Settled::Until(until) => until,
+            HandedOver::Idle => now,
+            HandedOver::Until(until) => until,
         };
         self.ends.iter().map(until).min().unwrap_or(now).minus(SETTLES_AFTER)
     }

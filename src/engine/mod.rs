@@ -84,14 +84,14 @@ pub struct Rules {
 
 impl Rules {
     /// Room for each table: in what the process itself and its reports leave.
-    fn limits(&self, workers: usize) -> Result<flow::Limits, MemoryError> {
+    fn limits(&self, workers: usize) -> Result<flow::Capacity, MemoryError> {
         let memory_bytes = self.flow.memory_bytes_max;
         let reports_bytes = flow::ListingRoom::from_memory(memory_bytes).bytes_max;
         let tables_bytes = memory_bytes.saturating_sub(PROCESS_BYTES + reports_bytes);
         let counts_ports = self.flow.port_interval.is_some();
         let limits = match self.flow.group_ipv6 {
-            Some(_) => flow::Limits::from_memory_with_groups(tables_bytes, workers, counts_ports),
-            None => flow::Limits::from_memory(tables_bytes, workers, counts_ports),
+            Some(_) => flow::Capacity::from_memory_with_groups(tables_bytes, workers, counts_ports),
+            None => flow::Capacity::from_memory(tables_bytes, workers, counts_ports),
         };
         limits.ok_or(MemoryError { memory_bytes, workers })
     }

@@ -150,7 +150,7 @@ mod tests {
             let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };
             let transport = Transport::Other;
             let burst = Summary::plain(endpoints, 1001, 47, transport);
-            delta.count(flow::Crossing::default(), &burst, seen_at);
+            delta.count(flow::InterfaceDirection::default(), &burst, seen_at);
         }
         judge.end(&mut delta, &clock.end(None).expect("something came"));
         let lasted = |alert: &Alert| alert.closed_at.map(|end| (end.0 - alert.opened_at.0) / SECOND);

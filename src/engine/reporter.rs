@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::alert::{ActiveHost, Alert, AlertKind, Ledger, Report};
-use crate::flow::{Chart, HostListing, HostRow, LIST_PART_ROWS, Listing, ListingRoom, Window};
+use crate::flow::{HostList, HostListing, HostRow, LIST_PART_ROWS, Listing, ListingRoom, Window};
 use crate::time::UnixNanos;
 
 /// Alerts that are copied or freed in one part. Each has up to a hundred destinations and a thousand ports.
@@ -54,13 +54,13 @@ enum Stage {
 struct Waste {
     alerts: Vec<Alert>,
     active: Vec<ActiveHost>,
-    charts: Vec<Chart>,
+    charts: Vec<HostList>,
 }
 
 /// What was made in parts.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    pub(super) chart: Chart,
+    pub(super) chart: HostList,
     pub(super) hosts_omitted: usize,
     pub(super) listed_since: UnixNanos,
     /// The oldest first.
@@ -211,7 +211,7 @@ impl Waste {
     fn free_part(&mut self) {
         self.alerts.truncate(self.alerts.len().saturating_sub(PART_ALERTS));
         self.active.truncate(self.active.len().saturating_sub(PART_ALERTS));
-        if self.charts.last_mut().is_some_and(Chart::free_part) {
+        if self.charts.last_mut().is_some_and(HostList::free_part) {
             self.charts.pop();
         }
     }

@@ -139,7 +139,7 @@ mod tests {
     use crate::detect;
     use crate::engine::Rules;
     use crate::engine::analyst::Analyst;
-    use crate::flow::{self, Crossing, Delta, Seed};
+    use crate::flow::{self, Delta, InterfaceDirection, Seed};
     use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
     use crate::time::UnixNanos;
 
@@ -177,7 +177,7 @@ mod tests {
                 },
                 alert: alert::Options::default(),
             };
-            let limits = flow::Limits::from_memory(MEMORY_BYTES, 1, true).expect("enough memory");
+            let limits = flow::Capacity::from_memory(MEMORY_BYTES, 1, true).expect("enough memory");
             let seed = Seed::default();
             let analyst = Analyst::new(&rules, &limits, seed.clone());
             Self { analyst, delta: Delta::new(limits.delta, seed) }
@@ -189,7 +189,7 @@ mod tests {
             let transport = Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags(flags)) };
             let endpoints = Endpoints::V4 { src, dst };
             let summary = Summary::plain(endpoints, 40, 6, transport);
-            self.delta.count(Crossing::default(), &summary, UnixNanos(1));
+            self.delta.count(InterfaceDirection::default(), &summary, UnixNanos(1));
         }
 
         /// Folds and judges; gives the hosts and kinds that were accused.

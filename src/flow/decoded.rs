@@ -6,13 +6,13 @@
 use crate::packet::{Endpoints, Summary, Transport};
 use crate::time::UnixNanos;
 
-use super::contact::{Opening, opening};
 use super::delta::Delta;
 use super::exact_match::FlowId;
-use super::family::{Family, How};
-use super::interfaces::Crossing;
+use super::family::{FamilyDelta, HashContext};
+use super::initiation::{Initiation, opening};
+use super::interfaces::InterfaceDirection;
+use super::observations::{Observations, signs};
 use super::pair_key::{PairKey, PortOf, V4Pair, V6Pair};
-use super::signs::{Signs, signs};
 use super::table::Place;
 
 /// Packets of a kind, of a family, that are decoded before they are counted. They stay in the first-level cache while
@@ -32,7 +32,7 @@ pub(super) struct Gathered<P> {
     /// Of which the exact-match cache may know all that they say.
     pub(super) plain: Vec<Plain<P>>,
     /// To be counted the long way, each with the number of plain ones before it.
-    pub(super) odd: Vec<(usize, Packet<P>)>,
+    pub(super) irregular: Vec<(usize, Packet<P>)>,
     /// All that are counted the long way, in the order in which they came. There is none before those are sifted.
     pub(super) packets: Vec<Packet<P>>,
 }
@@ -41,16 +41,16 @@ pub(super) struct Gathered<P> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arrival {
     /// Where, and which way.
-    pub crossing: Crossing,
+    pub interface_direction: InterfaceDirection,
     /// When.
     pub seen_at: UnixNanos,
     /// What for.
-    pub purpose: Purpose,
+    pub count_mode: CountMode,
 }
 
 /// What a decoded packet is taken for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Purpose {
+pub struct CountMode {
     /// It is counted elsewhere, and evidence here; see [`Delta::take_all`].
     pub is_evidence: bool,
     /// Its destination receives it, which is counted besides.
@@ -73,19 +73,26 @@ impl Decoded {
 
 impl<P: PairKey> Gathered<P> {
     #[inline(always)]
-    fn push(&mut self, family: &Family<P>, pair: P, summary: &Summary, arrival: Arrival, how: &How) -> bool {
-        let Arrival { crossing, seen_at, purpose } = arrival;
-        match FlowId::new(summary, purpose) {
+    fn push(
+        &mut self,
+        family: &FamilyDelta<P>,
+        pair: P,
+        summary: &Summary,
+        arrival: Arrival,
+        how: &HashContext,
+    ) -> bool {
+        let Arrival { interface_direction, seen_at, count_mode } = arrival;
+        match FlowId::new(summary, count_mode) {
             Some(id) => {
                 family.flows.prefetch(&pair, id);
-                self.plain.push(Plain { pair, id, seen_at, ip_bytes: summary.ip_bytes, crossing });
+                self.plain.push(Plain { pair, id, seen_at, ip_bytes: summary.ip_bytes, interface_direction });
                 self.plain.len() >= TOGETHER
             }
             None => {
                 let pair_hash = family.expect(&pair, how);
                 let packet = Packet::new(pair, pair_hash, None, summary, arrival);
-                self.odd.push((self.plain.len(), packet));
-                self.odd.len() >= TOGETHER
+                self.irregular.push((self.plain.len(), packet));
+                self.irregular.len() >= TOGETHER
             }
         }
     }
@@ -93,8 +100,8 @@ impl<P: PairKey> Gathered<P> {
 
 impl<P> Default for Gathered<P> {
     fn default() -> Self {
-        let (plain, odd) = (Vec::with_capacity(TOGETHER), Vec::with_capacity(TOGETHER));
-        Self { plain, odd, packets: Vec::with_capacity(2 * TOGETHER) }
+        let (plain, irregular) = (Vec::with_capacity(TOGETHER), Vec::with_capacity(TOGETHER));
+        Self { plain, irregular, packets: Vec::with_capacity(2 * TOGETHER) }
     }
 }
 
@@ -105,7 +112,7 @@ pub(super) struct Plain<P> {
     pub(super) id: FlowId,
     pub(super) seen_at: UnixNanos,
     pub(super) ip_bytes: u32,
-    pub(super) crossing: Crossing,
+    pub(super) interface_direction: InterfaceDirection,
 }
 
 const _: () = assert!(size_of::<Plain<V4Pair>>() == 32);
@@ -114,8 +121,8 @@ impl<P: PairKey> Plain<P> {
     /// The packet as it was decoded.
     #[inline(always)]
     pub(super) fn packet(&self, pair_hash: u64) -> Packet<P> {
-        let Self { pair, id, seen_at, ip_bytes, crossing } = *self;
-        let arrival = Arrival { crossing, seen_at, purpose: id.purpose() };
+        let Self { pair, id, seen_at, ip_bytes, interface_direction } = *self;
+        let arrival = Arrival { interface_direction, seen_at, count_mode: id.count_mode() };
         Packet::new(pair, pair_hash, Some(id), &id.summary(pair.endpoints(), ip_bytes), arrival)
     }
 }
@@ -131,15 +138,15 @@ pub(super) struct Packet<P> {
     pub(super) id: Option<FlowId>,
     pub(super) segments: u32,
     pub(super) ip_bytes: u32,
-    pub(super) crossing: Crossing,
+    pub(super) interface_direction: InterfaceDirection,
     /// Where the row of its pair is.
     pub(super) place: Place,
     /// Where that of its own port is, if it has one that is not known.
     pub(super) port_place: Place,
     /// The row of its own port has all that this packet says, unless its pair turns out to be elsewhere.
     pub(super) is_port_known: bool,
-    /// All that it shows, [`Signs::OPENED`] and [`Signs::SPOKE`] among it.
-    pub(super) signs: Signs,
+    /// All that it shows, [`Observations::OPENED`] and [`Observations::SPOKE`] among it.
+    pub(super) signs: Observations,
     flags: Flags,
 }
 
@@ -199,7 +206,7 @@ impl<P: Copy> Packet<P> {
         summary: &Summary,
         arrival: Arrival,
     ) -> Self {
-        let Arrival { crossing, seen_at, purpose } = arrival;
+        let Arrival { interface_direction, seen_at, count_mode } = arrival;
         let Summary { segments, ip_bytes, protocol, length_mismatch, segments_unknown, .. } = *summary;
         let ports = match summary.transport {
             Transport::Tcp { src_port, dst_port, .. }
@@ -210,21 +217,21 @@ impl<P: Copy> Packet<P> {
         let (mut src_port, dst_port) = ports.unwrap_or((0, 0));
         let mut signs = signs(summary);
         let is_to_port = match opening(summary) {
-            Opening::Contact { port } => {
-                signs |= Signs::OPENED;
+            Initiation::Contact { port } => {
+                signs |= Observations::OPENED;
                 src_port = 0;
                 port.is_some()
             }
-            Opening::Unsaid { .. } => {
-                signs |= Signs::SPOKE;
+            Initiation::Unsaid { .. } => {
+                signs |= Observations::SPOKE;
                 dst_port != 0
             }
-            Opening::None => false,
+            Initiation::None => false,
         };
-        let flags = Flags::EVIDENCE.when(purpose.is_evidence)
-            | Flags::RECEIVED.when(purpose.is_received)
+        let flags = Flags::EVIDENCE.when(count_mode.is_evidence)
+            | Flags::RECEIVED.when(count_mode.is_received)
             | Flags::PORTS.when(ports.is_some())
-            | Flags::ODD.when(summary.is_odd())
+            | Flags::ODD.when(summary.is_irregular())
             | Flags::MISMATCH.when(length_mismatch)
             | Flags::UNKNOWN_SEGMENTS.when(segments_unknown);
         Self {
@@ -235,7 +242,7 @@ impl<P: Copy> Packet<P> {
             id,
             segments,
             ip_bytes,
-            crossing,
+            interface_direction,
             place: Place::NONE,
             port_place: Place::NONE,
             is_port_known: false,
@@ -254,9 +261,9 @@ impl<P: Copy> Packet<P> {
         self.flags.has(Flags::RECEIVED)
     }
 
-    /// As [`Summary::is_odd`].
+    /// As [`Summary::is_irregular`].
     #[inline(always)]
-    pub(super) fn is_odd(&self) -> bool {
+    pub(super) fn is_irregular(&self) -> bool {
         self.flags.has(Flags::ODD)
     }
 

@@ -11,22 +11,22 @@
 use crate::packet::{Direction, Endpoints, Quoted, Skip, Summary};
 use crate::time::{Moment, UnixNanos};
 
-use super::contacted::PortMix;
-use super::decoded::{Arrival, Decoded, Gathered, Packet, Purpose};
+use super::decoded::{Arrival, CountMode, Decoded, Gathered, Packet};
 use super::exact_match::Flow;
-use super::family::{Family, How, Rows};
+use super::family::{FamilyDelta, HashContext, Rows};
 use super::hash::Seed;
-use super::interfaces::{Crossing, InterfaceCounts, InterfaceTable};
+use super::interfaces::{InterfaceCounts, InterfaceCountsTable, InterfaceDirection};
 use super::pair_delta::{PairDelta, PortDelta};
 use super::pair_key::{PairKey, PortOf, V4Pair, V6Pair};
+use super::port_sketch::PortHasher;
 use super::snapshot::{Accounting, KernelCounts, WorkerCounts};
 use super::table::Row;
 
 /// One worker's counts of one tick.
 #[derive(Debug)]
 pub struct Delta {
-    pub(super) v4: Family<V4Pair>,
-    pub(super) v6: Family<V6Pair>,
+    pub(super) v4: FamilyDelta<V4Pair>,
+    pub(super) v6: FamilyDelta<V6Pair>,
     totals: Totals,
     /// When its first frame was taken; `None` where nobody said.
     pub began_at: Option<Moment>,
@@ -34,7 +34,7 @@ pub struct Delta {
     pub handed_over_at: Moment,
     /// Something began or was lost in it that hides who spoke first: a new interface, a burst of drops.
     pub is_disturbed: bool,
-    pub(super) how: How,
+    pub(super) how: HashContext,
 }
 
 /// Room in one delta.
@@ -60,13 +60,16 @@ impl Delta {
     pub fn new(limits: DeltaLimits, seed: Seed) -> Self {
         let DeltaLimits { pairs_max, ports_max, interfaces_max } = limits;
         Self {
-            v4: Family::new(pairs_max, ports_max, &seed),
-            v6: Family::new(pairs_max.div_ceil(2), ports_max.div_ceil(2), &seed),
-            totals: Totals { interfaces: InterfaceTable::new(interfaces_max), rest: Accounting::default() },
+            v4: FamilyDelta::new(pairs_max, ports_max, &seed),
+            v6: FamilyDelta::new(pairs_max.div_ceil(2), ports_max.div_ceil(2), &seed),
+            totals: Totals {
+                interfaces: InterfaceCountsTable::new(interfaces_max),
+                rest: Accounting::default(),
+            },
             began_at: None,
             handed_over_at: Moment::default(),
             is_disturbed: false,
-            how: How { mix: PortMix::new(&seed), seed, counts_ports: ports_max > 0 },
+            how: HashContext { mix: PortHasher::new(&seed), seed, counts_ports: ports_max > 0 },
         }
     }
 
@@ -92,8 +95,8 @@ impl Delta {
 
     /// Where a frame belongs that crossed an interface, for the calls that follow.
     #[inline]
-    pub fn crossing(&mut self, ifindex: u32, direction: Direction) -> Crossing {
-        self.totals.interfaces.crossing(ifindex, direction)
+    pub fn interface_direction(&mut self, ifindex: u32, direction: Direction) -> InterfaceDirection {
+        self.totals.interfaces.interface_direction(ifindex, direction)
     }
 
     /// Takes packets, those of a family in the order in which they came, and leaves none behind. What is counted elsewhere
@@ -112,8 +115,8 @@ impl Delta {
     /// little; after it, all that was taken is there.
     pub fn close(&mut self) {
         let Self { v4, v6, totals, .. } = self;
-        v4.close(|flow| totals.count_crossed(&Crossed::of(flow)));
-        v6.close(|flow| totals.count_crossed(&Crossed::of(flow)));
+        v4.close(|flow| totals.count_crossed(&DirectionCounts::of(flow)));
+        v6.close(|flow| totals.count_crossed(&DirectionCounts::of(flow)));
     }
 
     /// Whether nothing is missing in the rows and sums; see [`close`](Self::close).
@@ -123,20 +126,36 @@ impl Delta {
 
     /// Counts one packet, or as many as its frame stands for. It takes memory for that, which
     /// [`take_all`](Self::take_all) does not.
-    pub fn count(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos) {
-        self.take_one(crossing, summary, seen_at, Purpose::default());
+    pub fn count(&mut self, interface_direction: InterfaceDirection, summary: &Summary, seen_at: UnixNanos) {
+        self.take_one(interface_direction, summary, seen_at, CountMode::default());
     }
 
     /// Takes one packet that is counted elsewhere as evidence; its frame counts as skipped. It takes memory as
     /// [`count`](Self::count) does.
-    pub fn note_evidence(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos) {
-        self.take_one(crossing, summary, seen_at, Purpose { is_evidence: true, is_received: false });
+    pub fn note_evidence(
+        &mut self,
+        interface_direction: InterfaceDirection,
+        summary: &Summary,
+        seen_at: UnixNanos,
+    ) {
+        self.take_one(
+            interface_direction,
+            summary,
+            seen_at,
+            CountMode { is_evidence: true, is_received: false },
+        );
     }
 
-    fn take_one(&mut self, crossing: Crossing, summary: &Summary, seen_at: UnixNanos, purpose: Purpose) {
+    fn take_one(
+        &mut self,
+        interface_direction: InterfaceDirection,
+        summary: &Summary,
+        seen_at: UnixNanos,
+        count_mode: CountMode,
+    ) {
         let mut decoded = Decoded::default();
         // Whether it is enough or not.
-        let _ = decoded.push(self, summary, Arrival { crossing, seen_at, purpose });
+        let _ = decoded.push(self, summary, Arrival { interface_direction, seen_at, count_mode });
         self.take_all(&mut decoded);
         self.close();
     }
@@ -169,8 +188,8 @@ impl Delta {
 
     /// Counts a frame that is no IP packet, or not one to be counted.
     #[inline]
-    pub fn skip(&mut self, crossing: Crossing, skip: Skip) {
-        self.totals.skip(crossing, skip);
+    pub fn skip(&mut self, interface_direction: InterfaceDirection, skip: Skip) {
+        self.totals.skip(interface_direction, skip);
     }
 
     /// Adds what the packet socket said since the last hand-over.
@@ -250,7 +269,7 @@ impl Delta {
 /// What a delta has beside its rows.
 #[derive(Debug)]
 struct Totals {
-    interfaces: InterfaceTable,
+    interfaces: InterfaceCountsTable,
     /// Sums over everything but what the interfaces' rows add up to.
     rest: Accounting,
 }
@@ -258,25 +277,33 @@ struct Totals {
 impl Totals {
     /// Counts packets of a family in its rows and here.
     #[inline(always)]
-    fn take<P: PairKey>(&mut self, family: &mut Family<P>, gathered: &mut Gathered<P>, how: &How) {
+    fn take<P: PairKey>(
+        &mut self,
+        family: &mut FamilyDelta<P>,
+        gathered: &mut Gathered<P>,
+        how: &HashContext,
+    ) {
         family.sift(gathered, how);
         family.place_all(&mut gathered.packets, how);
-        let mut crossed = Crossed::default();
+        let mut crossed = DirectionCounts::default();
         for packet in &gathered.packets {
             if packet.is_evidence() {
-                self.skip(packet.crossing, Skip::Egress);
+                self.skip(packet.interface_direction, Skip::Egress);
                 family.note_evidence(packet, how, &mut self.rest);
                 continue;
             }
-            if packet.crossing != crossed.crossing {
+            if packet.interface_direction != crossed.interface_direction {
                 self.count_crossed(&crossed);
-                crossed = Crossed { crossing: packet.crossing, ..Crossed::default() };
+                crossed = DirectionCounts {
+                    interface_direction: packet.interface_direction,
+                    ..DirectionCounts::default()
+                };
             }
             crossed.frames += 1;
             crossed.packets += u64::from(packet.segments);
             crossed.ip_bytes += u64::from(packet.ip_bytes);
-            if packet.is_odd() {
-                self.count_odd(packet);
+            if packet.is_irregular() {
+                self.count_irregular(packet);
             }
             family.count(packet, how, &mut self.rest);
         }
@@ -285,20 +312,20 @@ impl Totals {
     }
 
     #[inline]
-    fn skip(&mut self, crossing: Crossing, skip: Skip) {
+    fn skip(&mut self, interface_direction: InterfaceDirection, skip: Skip) {
         self.rest.frames += 1;
-        self.interfaces.skip(crossing, skip);
+        self.interfaces.skip(interface_direction, skip);
     }
 
     #[inline]
-    fn count_crossed(&mut self, crossed: &Crossed) {
-        let Crossed { crossing, frames, packets, ip_bytes } = *crossed;
+    fn count_crossed(&mut self, crossed: &DirectionCounts) {
+        let DirectionCounts { interface_direction, frames, packets, ip_bytes } = *crossed;
         self.rest.frames += frames;
-        self.interfaces.count(crossing, frames, packets, ip_bytes);
+        self.interfaces.count(interface_direction, frames, packets, ip_bytes);
     }
 
     #[cold]
-    fn count_odd<P: Copy>(&mut self, packet: &Packet<P>) {
+    fn count_irregular<P: Copy>(&mut self, packet: &Packet<P>) {
         let is_unknown = packet.has_unknown_segments();
         self.rest.length_mismatch_packets += u64::from(packet.has_length_mismatch());
         self.rest.super_frames += u64::from(packet.segments > 1 || is_unknown);
@@ -308,17 +335,22 @@ impl Totals {
 
 /// Counted frames in a row that crossed the same interface the same way.
 #[derive(Clone, Copy, Debug, Default)]
-struct Crossed {
-    crossing: Crossing,
+struct DirectionCounts {
+    interface_direction: InterfaceDirection,
     frames: u64,
     packets: u64,
     ip_bytes: u64,
 }
 
-impl Crossed {
+impl DirectionCounts {
     fn of<P>(flow: &Flow<P>) -> Self {
         let packets = u64::from(flow.packets);
-        Self { crossing: flow.crossing, frames: packets, packets, ip_bytes: flow.ip_bytes.into() }
+        Self {
+            interface_direction: flow.interface_direction,
+            frames: packets,
+            packets,
+            ip_bytes: flow.ip_bytes.into(),
+        }
     }
 }
 
@@ -326,7 +358,7 @@ impl Crossed {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::flow::Signs;
+    use crate::flow::Observations;
     use crate::packet::{TcpFlags, Transport};
 
     use super::*;
@@ -343,10 +375,10 @@ mod tests {
             Delta::new(DeltaLimits { pairs_max: 4, ports_max: 2, interfaces_max: 2 }, Seed::default());
         assert!(delta.is_empty());
         for src in 0..6 {
-            let crossing = delta.crossing(u32::from(src), Direction::Ingress);
-            delta.count(crossing, &udp(src, 9, 100), UnixNanos(1));
+            let interface_direction = delta.interface_direction(u32::from(src), Direction::Ingress);
+            delta.count(interface_direction, &udp(src, 9, 100), UnixNanos(1));
         }
-        delta.skip(Crossing::default(), Skip::NotIp);
+        delta.skip(InterfaceDirection::default(), Skip::NotIp);
         assert!(delta.is_half_full() && !delta.is_empty());
         let totals = delta.accounting();
         assert_eq!((totals.frames, totals.ip_packets, totals.ip_bytes), (7, 6, 600));
@@ -361,9 +393,13 @@ mod tests {
     fn a_super_frame_counts_as_the_packets_of_the_wire_and_is_one_frame() {
         let mut delta =
             Delta::new(DeltaLimits { pairs_max: 4, ports_max: 0, interfaces_max: 2 }, Seed::default());
-        let crossing = delta.crossing(7, Direction::Ingress);
-        delta.count(crossing, &Summary { segments: 45, ..udp(1, 2, 65_000) }, UnixNanos(1));
-        delta.count(crossing, &Summary { segments_unknown: true, ..udp(1, 2, 5000) }, UnixNanos(1));
+        let interface_direction = delta.interface_direction(7, Direction::Ingress);
+        delta.count(interface_direction, &Summary { segments: 45, ..udp(1, 2, 65_000) }, UnixNanos(1));
+        delta.count(
+            interface_direction,
+            &Summary { segments_unknown: true, ..udp(1, 2, 5000) },
+            UnixNanos(1),
+        );
         let totals = delta.accounting();
         assert_eq!((totals.frames, totals.counted_frames), (2, 2));
         assert_eq!((totals.ip_packets, totals.ip_bytes), (46, 70_000));
@@ -375,11 +411,11 @@ mod tests {
     fn the_first_word_is_the_earliest_and_evidence_counts_no_bytes() {
         let mut delta =
             Delta::new(DeltaLimits { pairs_max: 4, ports_max: 0, interfaces_max: 2 }, Seed::default());
-        let crossing = Crossing::default();
-        delta.count(crossing, &udp(1, 2, 50), UnixNanos(30));
+        let interface_direction = InterfaceDirection::default();
+        delta.count(interface_direction, &udp(1, 2, 50), UnixNanos(30));
         for (summary, seen_at) in [(udp(1, 2, 50), 20), (udp(2, 1, 70), 40)] {
-            let egress = Purpose { is_evidence: true, is_received: true };
-            delta.take_one(crossing, &summary, UnixNanos(seen_at), egress);
+            let egress = CountMode { is_evidence: true, is_received: true };
+            delta.take_one(interface_direction, &summary, UnixNanos(seen_at), egress);
         }
         let rows = delta.pairs_v4();
         assert_eq!(rows[0].value.first_word().map(|word| word.at), Some(UnixNanos(20)));
@@ -404,7 +440,7 @@ mod tests {
                 assert!(!decoded.push(&delta, &packet, arrival), "it has room for three");
             }
             // No two pairs of IPv4 hosts do, but those of IPv6 hosts may.
-            decoded.v4.odd.iter_mut().for_each(|(_, packet)| packet.pair_hash = 0x0123_4567_89ab_cdef);
+            decoded.v4.irregular.iter_mut().for_each(|(_, packet)| packet.pair_hash = 0x0123_4567_89ab_cdef);
             delta.take_all(&mut decoded);
             delta.close();
             let sums = delta.pairs_v4().iter().map(|row| (row.key.src.octets()[3], row.value.ip_bytes));
@@ -459,9 +495,9 @@ mod tests {
     fn a_port_knows_the_row_of_its_pair_also_where_deltas_were_added_up() {
         let limits = DeltaLimits { pairs_max: 9, ports_max: 9, interfaces_max: 2 };
         let [mut one, mut other] = [(); 2].map(|()| Delta::new(limits, Seed::default()));
-        one.count(Crossing::default(), &udp(1, 9, 40), UnixNanos(1));
+        one.count(InterfaceDirection::default(), &udp(1, 9, 40), UnixNanos(1));
         for src in [2, 3, 1] {
-            other.count(Crossing::default(), &udp(src, 9, 40), UnixNanos(2));
+            other.count(InterfaceDirection::default(), &udp(src, 9, 40), UnixNanos(2));
         }
         let pair_at = |delta: &Delta, src_port: u16| {
             let port = delta.ports_v4().iter().find(|row| row.key.src_port == src_port).expect("it is there");
@@ -503,7 +539,7 @@ mod tests {
     }
 
     /// The ports of a family, without the rows of their pairs.
-    fn ports_of<P: PairKey + std::fmt::Debug>(family: &Family<P>) -> String {
+    fn ports_of<P: PairKey + std::fmt::Debug>(family: &FamilyDelta<P>) -> String {
         let ports: Vec<_> = family.ports.rows().iter().map(|row| (row.key, row.value.signs)).collect();
         format!("{ports:?}")
     }
@@ -549,7 +585,7 @@ mod tests {
             prop_assert_eq!(delta.accounting().spilled_ports, spilled);
             let rows = delta.ports_v4().iter().map(|row| {
                 let pair = row.pair_among(delta.pairs_v4()).expect("it knows its pair");
-                assert_eq!(row.value.signs.has(Signs::OPENED), row.key.protocol == 6);
+                assert_eq!(row.value.signs.has(Observations::OPENED), row.key.protocol == 6);
                 (pair.key.src.octets()[3], row.key.protocol, row.key.dst_port)
             });
             prop_assert_eq!(rows.collect::<Vec<_>>(), model);
@@ -570,11 +606,11 @@ mod tests {
                 for delta in [&mut alone, &mut workers[*worker]] {
                     let mut decoded = Decoded::default();
                     for &(n, at) in part {
-                        let crossing = delta.crossing(n % 3, Direction::Ingress);
-                        let purpose =
-                            Purpose { is_evidence: n.is_multiple_of(7), is_received: n.is_multiple_of(2) };
+                        let interface_direction = delta.interface_direction(n % 3, Direction::Ingress);
+                        let count_mode =
+                            CountMode { is_evidence: n.is_multiple_of(7), is_received: n.is_multiple_of(2) };
                         let seen_at = UnixNanos(at);
-                        let is_full = decoded.push(delta, &packet(n), Arrival { crossing, seen_at, purpose });
+                        let is_full = decoded.push(delta, &packet(n), Arrival { interface_direction, seen_at, count_mode });
                         prop_assert!(!is_full, "it has room for forty");
                     }
                     delta.take_all(&mut decoded);
@@ -602,16 +638,16 @@ mod tests {
             let mut deltas = [(); 2].map(|()| Delta::new(limits, seed.clone()));
             let mut decoded = [(); 2].map(|()| Decoded::default());
             let last = stream.len().saturating_sub(1);
-            for (at, (which, is_bare, ahead, ifindex, purpose)) in stream.iter().enumerate() {
+            for (at, (which, is_bare, ahead, ifindex, count_mode)) in stream.iter().enumerate() {
                 let summary = Summary { ip_bytes: if *is_bare { 40 } else { 60 }, ..palette[*which] };
                 let seen_at = UnixNanos(at as u64 + ahead);
-                let purpose = Purpose { is_evidence: *purpose == 0, is_received: *purpose < 4 };
+                let count_mode = CountMode { is_evidence: *count_mode == 0, is_received: *count_mode < 4 };
                 let ends_tick = at % tick == 0 || at == last;
                 // Nothing is known to a delta that was closed just now.
                 deltas[1].close();
                 for (delta, decoded) in deltas.iter_mut().zip(&mut decoded) {
-                    let crossing = delta.crossing(*ifindex, Direction::Ingress);
-                    let is_full = decoded.push(delta, &summary, Arrival { crossing, seen_at, purpose });
+                    let interface_direction = delta.interface_direction(*ifindex, Direction::Ingress);
+                    let is_full = decoded.push(delta, &summary, Arrival { interface_direction, seen_at, count_mode });
                     if is_full || ends_tick || at % batch == 0 {
                         delta.take_all(decoded);
                     }

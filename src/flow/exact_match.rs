@@ -11,11 +11,11 @@ use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 use crate::sys::prefetch::prefetch;
 use crate::time::UnixNanos;
 
-use super::decoded::{Packet, Plain, Purpose};
+use super::decoded::{CountMode, Packet, Plain};
 use super::hash::Seed;
-use super::interfaces::Crossing;
+use super::interfaces::InterfaceDirection;
+use super::observations::is_bare;
 use super::pair_key::{PairKey, V4Pair, V6Pair};
-use super::signs::is_bare;
 
 /// The flows of one delta, of one address family.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ struct Bucket<P>([Flow<P>; 2]);
 pub(super) struct Flow<P> {
     pair: P,
     id: Option<FlowId>,
-    pub(super) crossing: Crossing,
+    pub(super) interface_direction: InterfaceDirection,
     /// The row of its pair.
     pub(super) row: u32,
     pub(super) packets: u32,
@@ -51,13 +51,13 @@ pub(super) struct Flow<P> {
 
 impl<P: PairKey> Flow<P> {
     #[inline(always)]
-    fn is(&self, pair: &P, id: FlowId, crossing: Crossing) -> bool {
-        self.id == Some(id) && self.pair == *pair && self.crossing == crossing
+    fn is(&self, pair: &P, id: FlowId, interface_direction: InterfaceDirection) -> bool {
+        self.id == Some(id) && self.pair == *pair && self.interface_direction == interface_direction
     }
 
     /// Whether the destination receives its packets, which is counted besides.
     pub(super) fn is_received(&self) -> bool {
-        self.id.is_some_and(|id| id.purpose().is_received)
+        self.id.is_some_and(|id| id.count_mode().is_received)
     }
 }
 
@@ -68,7 +68,7 @@ impl<P: PairKey> ExactMatch<P> {
         let none = Flow {
             pair: P::UNSPECIFIED,
             id: None,
-            crossing: Crossing::ELSEWHERE,
+            interface_direction: InterfaceDirection::ELSEWHERE,
             row: 0,
             packets: 0,
             ip_bytes: 0,
@@ -97,13 +97,15 @@ impl<P: PairKey> ExactMatch<P> {
     /// time. What comes too late for that is counted the long way.
     #[inline(always)]
     pub(super) fn count(&mut self, packet: &Plain<P>) -> bool {
-        let Plain { pair, id, seen_at, ip_bytes, crossing } = *packet;
+        let Plain { pair, id, seen_at, ip_bytes, interface_direction } = *packet;
         if seen_at < self.latest_at {
             return false;
         }
         let at = self.bucket_of(&pair, id);
         let Some(Bucket(flows)) = self.buckets.get_mut(at) else { return false };
-        let Some(flow) = flows.iter_mut().find(|flow| flow.is(&pair, id, crossing)) else { return false };
+        let Some(flow) = flows.iter_mut().find(|flow| flow.is(&pair, id, interface_direction)) else {
+            return false;
+        };
         // What is more than 32 bits hold is counted the long way: 4 GiB in a tick.
         let (Some(packets), Some(ip_bytes)) =
             (flow.packets.checked_add(1), flow.ip_bytes.checked_add(ip_bytes))
@@ -117,11 +119,11 @@ impl<P: PairKey> ExactMatch<P> {
     /// Takes a packet in that was counted in full, all of what it says being known in or by way of that row of its pair.
     #[inline(always)]
     pub(super) fn note(&mut self, packet: &Packet<P>, row: u32) {
-        let Packet { pair, crossing, .. } = *packet;
+        let Packet { pair, interface_direction, .. } = *packet;
         let Some(id) = packet.id.filter(|_| self.notes_left > 0) else { return };
         let at = self.bucket_of(&pair, id);
         let Some(Bucket(flows)) = self.buckets.get_mut(at) else { return };
-        if flows.iter().any(|flow| flow.is(&pair, id, crossing)) {
+        if flows.iter().any(|flow| flow.is(&pair, id, interface_direction)) {
             return;
         }
         self.latest_at = self.latest_at.max(packet.seen_at);
@@ -134,7 +136,7 @@ impl<P: PairKey> ExactMatch<P> {
                 // It fits: there are far fewer buckets. Nor does it grow: each place in a bucket comes to it once.
                 self.used.push(at as u32);
             }
-            *flow = Flow { pair, id: Some(id), crossing, row, packets: 0, ip_bytes: 0 };
+            *flow = Flow { pair, id: Some(id), interface_direction, row, packets: 0, ip_bytes: 0 };
         }
         self.notes_left -= 1;
         if self.notes_left == 0 {
@@ -201,7 +203,7 @@ impl FlowId {
     /// What [`signs`](super::signs()) and [`opening`](super::opening()) go by, and how it is counted. Beside TCP and UDP
     /// there are too few packets to make them fast.
     #[inline(always)]
-    pub(super) fn new(summary: &Summary, purpose: Purpose) -> Option<Self> {
+    pub(super) fn new(summary: &Summary, count_mode: CountMode) -> Option<Self> {
         let (src_port, dst_port, of_tcp) = match summary.transport {
             Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags(flags)) } => {
                 let is_bare = if is_bare(summary) { Self::BARE } else { 0 };
@@ -210,12 +212,12 @@ impl FlowId {
             Transport::Ports { src_port, dst_port } => (src_port, dst_port, 0),
             _ => return None,
         };
-        if purpose.is_evidence || summary.is_odd() {
+        if count_mode.is_evidence || summary.is_irregular() {
             return None;
         }
         let ports = u64::from(src_port) << 16 | u64::from(dst_port);
         let protocol = u64::from(summary.protocol) << 32;
-        let received = if purpose.is_received { Self::RECEIVED } else { 0 };
+        let received = if count_mode.is_received { Self::RECEIVED } else { 0 };
         Some(Self(Self::ONE | (received | of_tcp | protocol | ports)))
     }
 
@@ -234,8 +236,8 @@ impl FlowId {
 
     /// What it was taken for.
     #[inline(always)]
-    pub(super) fn purpose(self) -> Purpose {
-        Purpose { is_evidence: false, is_received: self.0.get() & Self::RECEIVED != 0 }
+    pub(super) fn count_mode(self) -> CountMode {
+        CountMode { is_evidence: false, is_received: self.0.get() & Self::RECEIVED != 0 }
     }
 }
 
@@ -263,7 +265,7 @@ mod tests {
 
     use super::*;
 
-    const COUNTED: Purpose = Purpose { is_evidence: false, is_received: false };
+    const COUNTED: CountMode = CountMode { is_evidence: false, is_received: false };
 
     fn endpoints(n: u32) -> Endpoints {
         Endpoints::V4 { src: n.into(), dst: Ipv4Addr::LOCALHOST }
@@ -274,7 +276,13 @@ mod tests {
         let summary = Summary::plain(endpoints(n), ip_bytes, 17, transport);
         let id = FlowId::new(&summary, COUNTED).expect("it is plain");
         let pair = V4Pair { src: n.into(), dst: Ipv4Addr::LOCALHOST };
-        Plain { pair, id, seen_at: UnixNanos(9), ip_bytes, crossing: Crossing::ELSEWHERE }
+        Plain {
+            pair,
+            id,
+            seen_at: UnixNanos(9),
+            ip_bytes,
+            interface_direction: InterfaceDirection::ELSEWHERE,
+        }
     }
 
     #[test]
@@ -289,9 +297,9 @@ mod tests {
             {
                 for is_received in [false, true] {
                     let summary = Summary::plain(endpoints, ip_bytes, protocol, transport);
-                    let purpose = Purpose { is_evidence: false, is_received };
-                    let id = FlowId::new(&summary, purpose).expect("it is plain");
-                    assert_eq!((id.summary(endpoints, ip_bytes), id.purpose()), (summary, purpose));
+                    let count_mode = CountMode { is_evidence: false, is_received };
+                    let id = FlowId::new(&summary, count_mode).expect("it is plain");
+                    assert_eq!((id.summary(endpoints, ip_bytes), id.count_mode()), (summary, count_mode));
                 }
             }
         }
@@ -322,7 +330,7 @@ mod tests {
         ] {
             assert_eq!(FlowId::new(&summary, COUNTED), None, "{summary:?}");
         }
-        assert_eq!(FlowId::new(&plain, Purpose { is_evidence: true, ..COUNTED }), None);
+        assert_eq!(FlowId::new(&plain, CountMode { is_evidence: true, ..COUNTED }), None);
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! The tables of one address family: what one packet adds to the row of its pair and to those of its ports.
 
-use super::contacted::PortMix;
 use super::decoded::{Gathered, Packet, Word};
 use super::exact_match::{ExactMatch, Flow};
 use super::hash::Seed;
-use super::pair_delta::{FirstWord, PairDelta, PortDelta};
+use super::observations::Observations;
+use super::pair_delta::{FirstPacket, PairDelta, PortDelta};
 use super::pair_key::{PairKey, PortOf};
-use super::signs::Signs;
+use super::port_sketch::PortHasher;
 use super::snapshot::Accounting;
 use super::table::{Place, Table};
 
 /// Pairs of hosts and their ports.
 #[derive(Debug)]
-pub(super) struct Family<P> {
+pub(super) struct FamilyDelta<P> {
     pub(super) pairs: Table<P, PairDelta>,
     /// Ports that packets went to; empty where ports are not analysed.
     pub(super) ports: Table<PortOf<P>, PortDelta>,
@@ -28,13 +28,13 @@ pub(super) const LATEST_WORD_BYTES: u64 = size_of::<Word>() as u64;
 
 /// How packets are counted, the same for both families.
 #[derive(Debug)]
-pub(super) struct How {
+pub(super) struct HashContext {
     pub(super) seed: Seed,
-    pub(super) mix: PortMix,
+    pub(super) mix: PortHasher,
     pub(super) counts_ports: bool,
 }
 
-impl How {
+impl HashContext {
     #[inline(always)]
     fn port_hash<P>(&self, pair_hash: u64, port: &PortOf<P>) -> u64 {
         self.seed.port(pair_hash, port.protocol, port.src_port, port.dst_port)
@@ -44,7 +44,7 @@ impl How {
 /// Rows that a family had when it was asked: pairs, ports.
 pub(super) type Rows = [u32; 2];
 
-impl<P: PairKey> Family<P> {
+impl<P: PairKey> FamilyDelta<P> {
     /// Empty tables for so many rows.
     pub(super) fn new(pairs_max: usize, ports_max: usize, seed: &Seed) -> Self {
         let latest_max = if ports_max > 0 { pairs_max } else { 0 };
@@ -58,7 +58,7 @@ impl<P: PairKey> Family<P> {
 
     /// The hash of a pair, whose place it has fetched.
     #[inline(always)]
-    pub(super) fn expect(&self, pair: &P, how: &How) -> u64 {
+    pub(super) fn expect(&self, pair: &P, how: &HashContext) -> u64 {
         let hash = how.seed.pair(&pair.endpoints());
         self.pairs.prefetch(hash);
         hash
@@ -66,27 +66,27 @@ impl<P: PairKey> Family<P> {
 
     /// Counts the packets of which all is known; the others are to be counted the long way, in the order in which they came.
     #[inline(always)]
-    pub(super) fn sift(&mut self, gathered: &mut Gathered<P>, how: &How) {
-        let Gathered { plain, odd, packets } = gathered;
+    pub(super) fn sift(&mut self, gathered: &mut Gathered<P>, how: &HashContext) {
+        let Gathered { plain, irregular, packets } = gathered;
         // Not by way of an iterator that peeks: it would carry a whole packet along for each one that is looked at.
-        let mut odd_taken = 0;
+        let mut irregular_taken = 0;
         for (at, plain) in plain.drain(..).enumerate() {
-            while let Some((before, packet)) = odd.get(odd_taken)
+            while let Some((before, packet)) = irregular.get(irregular_taken)
                 && *before <= at
             {
                 packets.push(*packet);
-                odd_taken += 1;
+                irregular_taken += 1;
             }
             if !self.flows.count(&plain) {
                 packets.push(plain.packet(self.expect(&plain.pair, how)));
             }
         }
-        packets.extend(odd.drain(..).skip(odd_taken).map(|(_, packet)| packet));
+        packets.extend(irregular.drain(..).skip(irregular_taken).map(|(_, packet)| packet));
     }
 
     /// Finds the rows of packets that are to be counted, so that they have arrived by then.
     #[inline(always)]
-    pub(super) fn place_all(&mut self, packets: &mut [Packet<P>], how: &How) {
+    pub(super) fn place_all(&mut self, packets: &mut [Packet<P>], how: &HashContext) {
         let mut is_port_new = false;
         for packet in packets.iter_mut().filter(|packet| !packet.is_evidence()) {
             packet.place = self.pairs.place(packet.pair_hash, packet.pair);
@@ -106,7 +106,7 @@ impl<P: PairKey> Family<P> {
     }
 
     #[inline(never)]
-    fn place_ports(&mut self, packets: &mut [Packet<P>], how: &How) {
+    fn place_ports(&mut self, packets: &mut [Packet<P>], how: &HashContext) {
         for packet in packets {
             if packet.place != Place::NONE
                 && !packet.is_port_known
@@ -124,7 +124,7 @@ impl<P: PairKey> Family<P> {
 
     /// Counts a packet in its rows, whose places were found.
     #[inline(always)]
-    pub(super) fn count(&mut self, packet: &Packet<P>, how: &How, sums: &mut Accounting) {
+    pub(super) fn count(&mut self, packet: &Packet<P>, how: &HashContext, sums: &mut Accounting) {
         let spilled_before = sums.spilled_ports;
         let pair_at = match self.pairs.at_place(packet.place, &packet.pair) {
             Some(pair) => {
@@ -154,7 +154,12 @@ impl<P: PairKey> Family<P> {
     /// Counts a packet whose row is not where it was thought to be, or that has none; gives the number of the one it has
     /// then.
     #[cold]
-    fn count_elsewhere(&mut self, packet: &Packet<P>, how: &How, sums: &mut Accounting) -> Option<u32> {
+    fn count_elsewhere(
+        &mut self,
+        packet: &Packet<P>,
+        how: &HashContext,
+        sums: &mut Accounting,
+    ) -> Option<u32> {
         let Some(pair_at) = self.pairs.find_or_insert(packet.pair_hash, packet.pair) else {
             sums.spilled_packets += u64::from(packet.segments);
             sums.spilled_bytes += u64::from(packet.ip_bytes);
@@ -184,9 +189,9 @@ impl<P: PairKey> Family<P> {
     }
 
     /// Takes a packet that is counted elsewhere as evidence of who spoke first and what was answered.
-    pub(super) fn note_evidence(&mut self, packet: &Packet<P>, how: &How, sums: &mut Accounting) {
+    pub(super) fn note_evidence(&mut self, packet: &Packet<P>, how: &HashContext, sums: &mut Accounting) {
         let answers = packet.signs.answers();
-        let has_spoken = packet.signs.has(Signs::SPOKE);
+        let has_spoken = packet.signs.has(Observations::SPOKE);
         if answers.is_empty() && !has_spoken && !packet.is_received() {
             return;
         }
@@ -209,16 +214,16 @@ impl<P: PairKey> Family<P> {
         key: P,
         protocol: u8,
         dst_port: Option<u16>,
-        how: &How,
+        how: &HashContext,
         sums: &mut Accounting,
     ) {
         let pair_hash = how.seed.pair(&key.endpoints());
         if let Some(pair) = self.pairs.entry(pair_hash, key) {
-            pair.signs |= Signs::UNREACHABLE;
+            pair.signs |= Observations::UNREACHABLE;
         }
         if let (true, Some(dst_port)) = (how.counts_ports, dst_port) {
             let port = PortOf { pair: key, protocol, src_port: 0, dst_port };
-            self.note_port(pair_hash, port, Signs::UNREACHABLE, how, sums);
+            self.note_port(pair_hash, port, Observations::UNREACHABLE, how, sums);
         }
     }
 
@@ -229,7 +234,7 @@ impl<P: PairKey> Family<P> {
         pair_at: u32,
         port: PortOf<P>,
         packet: &Packet<P>,
-        how: &How,
+        how: &HashContext,
         sums: &mut Accounting,
     ) {
         let row = match self.ports.at_place(packet.port_place, &port) {
@@ -242,7 +247,7 @@ impl<P: PairKey> Family<P> {
                 }
             },
         };
-        row.signs |= packet.signs & Signs::OPENED;
+        row.signs |= packet.signs & Observations::OPENED;
         row.pair_at = pair_at;
         let pair_at = pair_at as usize;
         if pair_at >= self.latest_words.len() {
@@ -252,7 +257,7 @@ impl<P: PairKey> Family<P> {
     }
 
     /// Notes what a packet answers, in the row of that.
-    fn note_answer(&mut self, packet: &Packet<P>, how: &How, sums: &mut Accounting) {
+    fn note_answer(&mut self, packet: &Packet<P>, how: &HashContext, sums: &mut Accounting) {
         let answers = packet.signs.answers();
         // ICMP answers too, and has none.
         if answers.is_empty() || !packet.has_ports() {
@@ -265,7 +270,14 @@ impl<P: PairKey> Family<P> {
     }
 
     #[inline]
-    fn note_port(&mut self, pair_hash: u64, key: PortOf<P>, signs: Signs, how: &How, sums: &mut Accounting) {
+    fn note_port(
+        &mut self,
+        pair_hash: u64,
+        key: PortOf<P>,
+        signs: Observations,
+        how: &HashContext,
+        sums: &mut Accounting,
+    ) {
         match self.ports.entry(how.port_hash(pair_hash, &key), key) {
             Some(port) => port.signs |= signs,
             None => sums.spilled_ports += 1,
@@ -321,23 +333,23 @@ impl<P: PairKey> Family<P> {
 
 /// Adds a counted packet to the row of its pair.
 #[inline(always)]
-fn add_to_pair<P: Copy>(pair: &mut PairDelta, packet: &Packet<P>, how: &How) {
+fn add_to_pair<P: Copy>(pair: &mut PairDelta, packet: &Packet<P>, how: &HashContext) {
     let signs = packet.signs;
     pair.count(packet.segments, packet.ip_bytes);
     pair.signs |= signs;
     if packet.is_received() {
         pair.received_bytes += u64::from(packet.ip_bytes);
     }
-    if signs.has(Signs::SPOKE) {
+    if signs.has(Observations::SPOKE) {
         pair.hear(first_word(packet));
-    } else if signs.has_any(Signs::OPENED | Signs::PROBED) {
+    } else if signs.has_any(Observations::OPENED | Observations::PROBED) {
         // If a probe turns out to be a contact, this is where.
         pair.contacted.add(packet.word.protocol(), packet.word.dst_port(), how.mix);
     }
 }
 
 #[inline(always)]
-fn first_word<P: Copy>(packet: &Packet<P>) -> FirstWord {
+fn first_word<P: Copy>(packet: &Packet<P>) -> FirstPacket {
     let Packet { seen_at: at, word, .. } = *packet;
-    FirstWord { at, protocol: word.protocol(), src_port: word.src_port(), dst_port: word.dst_port() }
+    FirstPacket { at, protocol: word.protocol(), src_port: word.src_port(), dst_port: word.dst_port() }
 }

@@ -25,13 +25,13 @@ const _: () = assert!(AtomicCell::<Option<Box<Delta>>>::is_lock_free(), "the han
 /// What `settled` says while a worker holds nothing and its ring was empty when it looked.
 const IDLE: u64 = u64::MAX;
 
-struct Cells {
+struct HandoverCells {
     full: CachePadded<AtomicCell<Option<Box<Delta>>>>,
     spare: CachePadded<AtomicCell<Option<Box<Delta>>>>,
     settled: CachePadded<AtomicU64>,
 }
 
-impl fmt::Debug for Cells {
+impl fmt::Debug for HandoverCells {
     /// Without the deltas: looking at them would take them out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cells").field("settled", &self.settled).finish_non_exhaustive()
@@ -40,15 +40,15 @@ impl fmt::Debug for Cells {
 
 /// The worker's end.
 #[derive(Debug)]
-pub struct WorkerEnd(Arc<Cells>);
+pub struct WorkerEnd(Arc<HandoverCells>);
 
 /// The analyst's end.
 #[derive(Debug)]
-pub struct AnalystEnd(Arc<Cells>);
+pub struct AnalystEnd(Arc<HandoverCells>);
 
 /// Up to when a worker has handed over all that it read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
+pub enum HandedOver {
     /// Up to its last hand-over.
     Until(Moment),
     /// It holds nothing, and its ring was empty when it last looked.
@@ -57,7 +57,7 @@ pub enum Settled {
 
 /// Makes the two ends of a worker's hand-over. `spare` is the delta that waits for the first swap.
 pub fn handover(spare: Box<Delta>) -> (WorkerEnd, AnalystEnd) {
-    let cells = Arc::new(Cells {
+    let cells = Arc::new(HandoverCells {
         full: CachePadded::new(AtomicCell::new(None)),
         spare: CachePadded::new(AtomicCell::new(Some(spare))),
         settled: CachePadded::new(AtomicU64::new(IDLE)),
@@ -99,11 +99,11 @@ impl WorkerEnd {
 
 impl AnalystEnd {
     /// Up to when everything is handed over. Read it before [`take`](Self::take).
-    pub fn settled(&self) -> Settled {
+    pub fn settled(&self) -> HandedOver {
         // Acquire: pairs with the stores of the worker's end; see `say_busy`.
         match self.0.settled.load(Ordering::Acquire) {
-            IDLE => Settled::Idle,
-            until => Settled::Until(Moment(until)),
+            IDLE => HandedOver::Idle,
+            until => HandedOver::Until(Moment(until)),
         }
     }
 
@@ -126,7 +126,7 @@ mod tests {
     use std::thread;
 
     use crate::flow::hash::Seed;
-    use crate::flow::{Crossing, DeltaLimits};
+    use crate::flow::{DeltaLimits, InterfaceDirection};
     use crate::packet::{Endpoints, Summary, Transport};
     use crate::time::UnixNanos;
 
@@ -145,13 +145,13 @@ mod tests {
     #[test]
     fn without_a_spare_the_worker_keeps_its_delta() {
         let (worker, analyst) = handover(empty());
-        assert_eq!(analyst.settled(), Settled::Idle);
+        assert_eq!(analyst.settled(), HandedOver::Idle);
         let mut delta = empty();
-        delta.count(Crossing::default(), &packet(1), UnixNanos(1));
+        delta.count(InterfaceDirection::default(), &packet(1), UnixNanos(1));
         let mut second = worker.take_spare().expect("the spare is there");
         worker.give(delta, Moment(5));
-        assert_eq!(analyst.settled(), Settled::Until(Moment(5)));
-        second.count(Crossing::default(), &packet(2), UnixNanos(2));
+        assert_eq!(analyst.settled(), HandedOver::Until(Moment(5)));
+        second.count(InterfaceDirection::default(), &packet(2), UnixNanos(2));
         assert!(worker.take_spare().is_none(), "both deltas are out");
         let taken = analyst.take().expect("the first delta waits");
         assert_eq!(taken.handed_over_at, Moment(5));
@@ -167,7 +167,7 @@ mod tests {
         let counting = thread::spawn(move || {
             let mut delta = empty();
             for n in 0..PACKETS {
-                delta.count(Crossing::default(), &packet(n), UnixNanos(u64::from(n)));
+                delta.count(InterfaceDirection::default(), &packet(n), UnixNanos(u64::from(n)));
                 if let Some(spare) = worker.take_spare() {
                     worker.give(std::mem::replace(&mut delta, spare), Moment(u64::from(n)));
                 }

@@ -8,14 +8,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::chunks::Chunks;
+use super::chunked_vec::ChunkedVec;
 use super::hash::Seed;
 use super::index::{Index, Place};
-use super::networks::{Networks, are_neighbours};
 use super::rates::Recent;
-use super::rows::{Chained, NONE, Rows};
+use super::return_paths::{ReturnPaths, are_neighbours};
+use super::slab::{Chained, NONE, Slab};
 
-use attention::{TOUCHED_MIN, Watch};
+use attention::{TOUCHED_MIN, Thresholds};
 
 /// The number of a host while anything in a window speaks of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ pub(super) struct Host {
 /// Its address is one of IPv4.
 const IPV4: u8 = 1;
 /// It is in the list of hosts whose sums grew since the last judgement.
-const TOUCHED: u8 = 2;
+const DIRTY: u8 = 2;
 /// It is evicted last of all: somebody asked for it, or for its network.
 const PROTECTED: u8 = 4;
 const LOCAL: u8 = 8;
@@ -133,44 +133,44 @@ impl Chained for Host {
 /// All hosts.
 #[derive(Debug)]
 pub(super) struct Hosts {
-    rows: Rows<Host>,
+    rows: Slab<Host>,
     index: Index,
     seed: Seed,
-    networks: Networks,
+    networks: ReturnPaths,
     chart_bytes_min: u64,
     charted: Vec<u32>,
-    touched: Chunks<HostId>,
+    dirty: ChunkedVec<HostId>,
     /// What each did within the last second, where a limit asks for it.
-    recent: Option<Chunks<Recent>>,
+    recent: Option<ChunkedVec<Recent>>,
     /// The slot that hosts enter in, and the pass of eviction.
     slot: u64,
     pass: u8,
     other: Option<HostId>,
     protected: HashSet<IpAddr>,
     local: Vec<IpNet>,
-    touched_max: usize,
-    watch: Watch,
+    dirty_max: usize,
+    watch: Thresholds,
 }
 
 impl Hosts {
     pub(super) fn new(hosts_max: usize, chart_bytes_min: u64, seed: Seed) -> Self {
         Self {
-            rows: Rows::new(hosts_max),
+            rows: Slab::new(hosts_max),
             index: Index::new(),
-            networks: Networks::new(seed.clone()),
+            networks: ReturnPaths::new(seed.clone()),
             seed,
             // A host that sent nothing is on no chart.
             chart_bytes_min: chart_bytes_min.max(1),
             charted: Vec::new(),
-            touched: Chunks::default(),
+            dirty: ChunkedVec::default(),
             recent: None,
             slot: 0,
             pass: 0,
             other: None,
             protected: HashSet::new(),
             local: Vec::new(),
-            watch: Watch::default(),
-            touched_max: hosts_max.saturating_mul(2).max(TOUCHED_MIN),
+            watch: Thresholds::default(),
+            dirty_max: hosts_max.saturating_mul(2).max(TOUCHED_MIN),
         }
     }
 
@@ -343,7 +343,7 @@ impl Hosts {
             self.charted.push(id.0);
         }
         if host.ip_bytes >= self.watch.ip_bytes {
-            self.touch(id);
+            self.mark_dirty(id);
         }
     }
 
@@ -352,7 +352,7 @@ impl Hosts {
         let host = &mut self.rows[id.0];
         host.contacted_hosts += 1;
         if host.contacted_hosts >= self.watch.contacted_hosts {
-            self.touch(id);
+            self.mark_dirty(id);
         }
     }
 

@@ -9,14 +9,14 @@ use super::table::Table;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceCounts {
     /// Frames that came in through it.
-    pub ingress: Crossed,
+    pub ingress: DirectionCounts,
     /// Frames that went out through it, as far as the filter in the kernel lets them pass.
-    pub egress: Crossed,
+    pub egress: DirectionCounts,
 }
 
 /// Frames that crossed an interface in one direction, each of them counted or skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Crossed {
+pub struct DirectionCounts {
     /// Frames that were counted.
     pub counted_frames: u64,
     /// Packets of the wire that they stand for.
@@ -27,13 +27,13 @@ pub struct Crossed {
     pub skipped: [u64; Skip::COUNT],
 }
 
-impl Crossed {
+impl DirectionCounts {
     /// All frames, counted or not.
     pub fn frames(&self) -> u64 {
         self.counted_frames + self.skipped.iter().sum::<u64>()
     }
 
-    fn add(&mut self, other: &Crossed) {
+    fn add(&mut self, other: &DirectionCounts) {
         self.counted_frames += other.counted_frames;
         self.ip_packets += other.ip_packets;
         self.ip_bytes += other.ip_bytes;
@@ -65,9 +65,9 @@ impl InterfaceCounts {
 
 /// Where and which way a frame crossed, as a place in one delta. It is good until that delta is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crossing(u32);
+pub struct InterfaceDirection(u32);
 
-impl Crossing {
+impl InterfaceDirection {
     /// Into this host, nobody knows where.
     pub const ELSEWHERE: Self = Self(ELSEWHERE_ROW << 1);
 
@@ -88,7 +88,7 @@ impl Crossing {
     }
 }
 
-impl Default for Crossing {
+impl Default for InterfaceDirection {
     fn default() -> Self {
         Self::ELSEWHERE
     }
@@ -96,35 +96,41 @@ impl Default for Crossing {
 
 /// The rows of one delta. Interfaces beyond the room share the row of interface 0, which is none.
 #[derive(Debug)]
-pub(super) struct InterfaceTable {
+pub(super) struct InterfaceCountsTable {
     rows: Table<u32, InterfaceCounts>,
 }
 
-impl InterfaceTable {
+impl InterfaceCountsTable {
     pub(super) fn new(rows_max: usize) -> Self {
         let mut table = Self { rows: Table::new(rows_max.clamp(1, ROWS_MAX)) };
         table.clear();
         table
     }
 
-    pub(super) fn crossing(&mut self, ifindex: u32, direction: Direction) -> Crossing {
+    pub(super) fn interface_direction(&mut self, ifindex: u32, direction: Direction) -> InterfaceDirection {
         // Spread over the high bits too, where the table looks first. Nobody chooses these keys.
         let hash = u64::from(ifindex).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Crossing::new(self.rows.find_or_insert(hash, ifindex).unwrap_or(ELSEWHERE_ROW), direction)
+        InterfaceDirection::new(self.rows.find_or_insert(hash, ifindex).unwrap_or(ELSEWHERE_ROW), direction)
     }
 
     /// Counts frames that crossed in a row.
     #[inline]
-    pub(super) fn count(&mut self, crossing: Crossing, frames: u64, ip_packets: u64, ip_bytes: u64) {
-        let crossed = self.crossed(crossing);
+    pub(super) fn count(
+        &mut self,
+        interface_direction: InterfaceDirection,
+        frames: u64,
+        ip_packets: u64,
+        ip_bytes: u64,
+    ) {
+        let crossed = self.crossed(interface_direction);
         crossed.counted_frames += frames;
         crossed.ip_packets += ip_packets;
         crossed.ip_bytes += ip_bytes;
     }
 
     #[inline]
-    pub(super) fn skip(&mut self, crossing: Crossing, skip: Skip) {
-        self.crossed(crossing).skipped[skip as usize] += 1;
+    pub(super) fn skip(&mut self, interface_direction: InterfaceDirection, skip: Skip) {
+        self.crossed(interface_direction).skipped[skip as usize] += 1;
     }
 
     /// The interfaces that frames crossed, with what was seen.
@@ -135,7 +141,7 @@ impl InterfaceTable {
     /// Adds another worker's.
     pub(super) fn add(&mut self, other: &Self) {
         for (ifindex, counts) in other.rows() {
-            let row = self.crossing(ifindex, Direction::Ingress).row();
+            let row = self.interface_direction(ifindex, Direction::Ingress).row();
             self.rows.value_mut(row).add(counts);
         }
     }
@@ -146,16 +152,16 @@ impl InterfaceTable {
     }
 
     #[inline]
-    fn crossed(&mut self, crossing: Crossing) -> &mut Crossed {
-        let counts = self.rows.value_mut(crossing.row());
-        if crossing.is_egress() { &mut counts.egress } else { &mut counts.ingress }
+    fn crossed(&mut self, interface_direction: InterfaceDirection) -> &mut DirectionCounts {
+        let counts = self.rows.value_mut(interface_direction.row());
+        if interface_direction.is_egress() { &mut counts.egress } else { &mut counts.ingress }
     }
 }
 
 /// No interface has this number; what has no row of its own is counted under it.
 pub const ELSEWHERE: u32 = 0;
 
-/// So many are told apart at most: a [`Crossing`] needs a bit besides.
+/// So many are told apart at most: a [`InterfaceDirection`] needs a bit besides.
 const ROWS_MAX: usize = 1 << 30;
 
 /// It is made first.
@@ -165,19 +171,19 @@ const ELSEWHERE_ROW: u32 = 0;
 mod tests {
     use super::*;
 
-    fn rows(table: &InterfaceTable) -> Vec<(u32, u64)> {
+    fn rows(table: &InterfaceCountsTable) -> Vec<(u32, u64)> {
         table.rows().map(|(ifindex, counts)| (ifindex, counts.ingress.frames())).collect()
     }
 
     #[test]
     fn interfaces_without_room_share_a_row_and_every_frame_is_in_one() {
-        let mut table = InterfaceTable::new(3);
+        let mut table = InterfaceCountsTable::new(3);
         for ifindex in [7, 7, 9, 7, 11, 12, 9, 0] {
-            let crossing = table.crossing(ifindex, Direction::Ingress);
-            table.skip(crossing, Skip::NotIp);
+            let interface_direction = table.interface_direction(ifindex, Direction::Ingress);
+            table.skip(interface_direction, Skip::NotIp);
         }
         assert_eq!(rows(&table), [(ELSEWHERE, 3), (7, 3), (9, 2)]);
-        let egress = table.crossing(9, Direction::Egress);
+        let egress = table.interface_direction(9, Direction::Egress);
         table.skip(egress, Skip::Egress);
         assert_eq!(rows(&table), [(ELSEWHERE, 3), (7, 3), (9, 2)], "the other direction");
         table.clear();

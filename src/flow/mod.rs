@@ -9,77 +9,77 @@
 //!
 //! * **pair**: (source, destination), directed. **host**: an address seen as a source or destination.
 //! * **contact**: an initiation by a host, not an answer ([`opening`], and `roles` for protocols that do not
-//!   say it themselves). What became of it is in the [`Signs`] of the other direction.
+//!   say it themselves). What became of it is in the [`Observations`] of the other direction.
 //! * **slot, window**: a step of, and the whole of, the span that a limit applies to.
 //!
 //! Bytes are IP header and payload (IPFIX octetDeltaCount, RFC 5102 5.10.1). Counters are `u64`. Every table
 //! has a limit; what it refuses is in the totals all the same, and counted as spilled.
 #![forbid(unsafe_code)]
 
-mod bounds;
-mod chart;
-mod chunks;
-mod contact;
-mod contacted;
+mod capacity;
+mod chunked_vec;
+mod coarse_instant;
 mod decoded;
+mod delay_queue;
 mod delta;
+mod error_bounds;
+mod eviction_priority;
 mod evidence;
 mod exact_match;
 mod family;
-mod groups;
+mod ghosts;
 mod handover;
 mod hash;
+mod host_list;
 mod hosts;
 mod index;
+mod initiation;
 mod interfaces;
-mod items;
-mod limits;
+mod known_services;
 mod loss;
-mod networks;
+mod observations;
 mod packed;
 mod pair_delta;
 mod pair_key;
 mod pairs;
+mod port_sketch;
 mod ports;
-mod rank;
+mod prefix_groups;
 mod rates;
 mod received;
+mod return_paths;
 mod roles;
-mod rows;
-mod services;
-mod signs;
+mod slab;
+mod slot_records;
 mod slots;
 mod snapshot;
-mod stamp;
 mod table;
 mod table_index;
-mod traces;
-mod waiting;
 mod window;
 
 use std::time::Duration;
 
-pub use bounds::{Bounds, Sums};
-pub use chart::Chart;
-pub use contact::{Opening, opening};
-pub use contacted::Contacted;
-pub use decoded::{Arrival, Decoded, Purpose};
+pub use capacity::Capacity;
+pub use decoded::{Arrival, CountMode, Decoded};
 pub use delta::{Delta, DeltaLimits, RowMarks};
+pub use error_bounds::{ErrorBounds, Sums};
+pub use eviction_priority::Allowed;
 pub use evidence::{
     ContactSample, Outcome, Outcomes, Pace, PortHosts, PortSample, SAMPLE_MAX, TARGETS_MAX, Target,
 };
-pub use handover::{AnalystEnd, Settled, WorkerEnd, handover};
+pub use ghosts::{Ghost, GhostEntries};
+pub use handover::{AnalystEnd, HandedOver, WorkerEnd, handover};
 pub use hash::Seed;
-pub use interfaces::{Crossed, Crossing, ELSEWHERE, InterfaceCounts};
-pub use limits::Limits;
-pub use pair_delta::{FirstWord, PairDelta, PortDelta};
+pub use host_list::HostList;
+pub use initiation::{Initiation, opening};
+pub use interfaces::{DirectionCounts, ELSEWHERE, InterfaceCounts, InterfaceDirection};
+pub use observations::{Observations, signs};
+pub use pair_delta::{FirstPacket, PairDelta, PortDelta};
 pub use pair_key::{PairKey, PortKey, PortOf, V4Pair, V6Pair};
-pub use rank::Allowed;
-pub use signs::{Signs, signs};
+pub use port_sketch::PortSketch;
 pub use slots::slot_span;
 pub use snapshot::{Accounting, HostRow, KernelCounts, PeerBytes, Snapshot, WorkerCounts};
 pub use table::{Key, Row, Table};
-pub use traces::{Trace, Traces};
 pub use window::{HostCounts, HostListing, LIST_PART_ROWS, Listing, ListingRoom, Other, Window};
 
 // Snapshots travel in it.

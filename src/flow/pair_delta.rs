@@ -3,9 +3,9 @@
 
 use crate::time::UnixNanos;
 
-use super::contacted::Contacted;
+use super::observations::Observations;
 use super::pair_key::{PairKey, PortOf, V4Pair};
-use super::signs::Signs;
+use super::port_sketch::PortSketch;
 use super::table::Row;
 
 /// Sums over one direction of a pair.
@@ -21,12 +21,12 @@ pub struct PairDelta {
     /// The lower 32 bits of the packets counted, and below, the 16 that they carry over into.
     packets: u32,
     /// The ports of those that were an initiation by their own words.
-    pub contacted: Contacted,
+    pub contacted: PortSketch,
     word_ports: [u16; 2],
     packets_carried: u16,
     word_protocol: u8,
     /// What they showed, and what was shown of them.
-    pub signs: Signs,
+    pub signs: Observations,
 }
 
 const _: () = assert!(size_of::<Row<V4Pair, PairDelta>>() == 64);
@@ -37,7 +37,7 @@ const UNHEARD: u64 = u64::MAX;
 
 /// The earliest packet that began something if nobody spoke before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FirstWord {
+pub struct FirstPacket {
     /// When it was seen.
     pub at: UnixNanos,
     /// Its protocol.
@@ -54,7 +54,7 @@ pub struct PortDelta {
     /// The row that its pair has in the same delta, where that was known; the row says whether it is.
     pub(super) pair_at: u32,
     /// Whether packets said by themselves that they are contacts, and how those were answered.
-    pub signs: Signs,
+    pub signs: Observations,
 }
 
 impl<P: PairKey> Row<PortOf<P>, PortDelta> {
@@ -72,11 +72,11 @@ impl Default for PairDelta {
             received_bytes: 0,
             word_at: UNHEARD,
             packets: 0,
-            contacted: Contacted::default(),
+            contacted: PortSketch::default(),
             word_ports: [0; 2],
             packets_carried: 0,
             word_protocol: 0,
-            signs: Signs::default(),
+            signs: Observations::default(),
         }
     }
 }
@@ -88,10 +88,10 @@ impl PairDelta {
     }
 
     /// The earliest packet of a protocol in which whoever spoke first is the one who began.
-    pub fn first_word(&self) -> Option<FirstWord> {
+    pub fn first_word(&self) -> Option<FirstPacket> {
         let [src_port, dst_port] = self.word_ports;
         let word =
-            FirstWord { at: UnixNanos(self.word_at), protocol: self.word_protocol, src_port, dst_port };
+            FirstPacket { at: UnixNanos(self.word_at), protocol: self.word_protocol, src_port, dst_port };
         (self.word_at != UNHEARD).then_some(word)
     }
 
@@ -106,8 +106,8 @@ impl PairDelta {
 
     /// Takes a word, if it is the earliest. Of two at the same time the lower one is, in whatever order they come.
     #[inline(always)]
-    pub(super) fn hear(&mut self, word: FirstWord) {
-        let FirstWord { at, protocol, src_port, dst_port } = word;
+    pub(super) fn hear(&mut self, word: FirstPacket) {
+        let FirstPacket { at, protocol, src_port, dst_port } = word;
         // Time ends a nanosecond before it does.
         let at = at.0.min(UNHEARD - 1);
         if at > self.word_at {
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_first_word_is_the_earliest_in_any_order() {
-        let word = |at, dst_port| FirstWord { at: UnixNanos(at), protocol: 17, src_port: 9, dst_port };
+        let word = |at, dst_port| FirstPacket { at: UnixNanos(at), protocol: 17, src_port: 9, dst_port };
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
             let words = [word(5, 1), word(3, 80), word(3, 53)];
             let mut pair = PairDelta::default();

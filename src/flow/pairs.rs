@@ -4,17 +4,17 @@ use std::net::IpAddr;
 
 use crate::packet::Endpoints;
 
-use super::contacted::Contacted;
+use super::coarse_instant::CoarseInstant;
 use super::hash::Seed;
 use super::hosts::{HostId, Hosts};
 use super::index::{Index, Place, rest};
-use super::items::{Item, ItemAt, Items};
+use super::observations::Observations;
 use super::packed::Packed;
+use super::port_sketch::PortSketch;
 use super::roles::Role;
-use super::rows::{Chained, NONE, Rows};
-use super::signs::Signs;
+use super::slab::{Chained, NONE, Slab};
+use super::slot_records::{SlotRecord, SlotRecordAt, SlotRecords};
 use super::slots::SLOTS_LIVE;
-use super::stamp::Stamp;
 
 /// A slot number that no slot has.
 const NEVER: u32 = u32::MAX;
@@ -38,15 +38,15 @@ pub(super) struct Pair {
     /// The last slot with a word of its exchange; while that is pending, its number.
     heard: u32,
     /// Items that name this row and were not taken back; it is freed with the last. One for each slot, and one more for
-    /// each [`Item`] that was full.
+    /// each [`SlotRecord`] that was full.
     items: Packed<3>,
     /// Those of them that are a contact: at most one for each slot.
     pub(super) contacts_live: u8,
-    pub(super) contacted: Contacted,
+    pub(super) contacted: PortSketch,
     /// What it showed while the row lives.
-    pub(super) signs: Signs,
+    pub(super) signs: Observations,
     /// When the first of its live contacts was counted.
-    pub(super) contacted_at: Stamp,
+    pub(super) contacted_at: CoarseInstant,
     previous: u32,
     next: u32,
 }
@@ -84,7 +84,7 @@ impl Pair {
 
     /// Takes the sums of one of its items back, which is no longer among them.
     #[inline]
-    pub(super) fn subtract(&mut self, item: &Item) {
+    pub(super) fn subtract(&mut self, item: &SlotRecord) {
         self.packets = Packed::of(self.packets() - item.packets());
         self.ip_bytes -= item.ip_bytes();
         self.items = Packed::of(self.items.get() - 1);
@@ -115,8 +115,8 @@ impl Pair {
         match self.state.0 & 7 {
             0 => Role::None,
             1 => Role::Pending(self.heard),
-            2 => Role::Began,
-            3 => Role::Answered,
+            2 => Role::Initiator,
+            3 => Role::Responder,
             _ => Role::Undecided,
         }
     }
@@ -129,8 +129,8 @@ impl Pair {
                 self.heard = number;
                 1
             }
-            Role::Began => 2,
-            Role::Answered => 3,
+            Role::Initiator => 2,
+            Role::Responder => 3,
             Role::Undecided => 4,
         };
         self.state.0 = self.state.0 & !7 | bits;
@@ -176,17 +176,17 @@ impl Pair {
 
     /// Where its latest item is, if that is live.
     #[inline]
-    pub(super) fn latest(&self, items: &Items) -> Option<ItemAt> {
+    pub(super) fn latest(&self, items: &SlotRecords) -> Option<SlotRecordAt> {
         let current = items.current();
         // Cut on purpose: what was cut off is that of the current slot, or of one not long ago. What has left the window
         // is taken back before it is 256 slots old.
         let slot = current.wrapping_sub(u64::from((current as u8).wrapping_sub(self.item_slot)));
-        (self.has_items() && slot >= items.oldest()).then_some(ItemAt { slot, at: self.item_at })
+        (self.has_items() && slot >= items.oldest()).then_some(SlotRecordAt { slot, at: self.item_at })
     }
 
     /// Notes where its latest item is.
     #[inline]
-    pub(super) fn set_latest(&mut self, item: ItemAt) {
+    pub(super) fn set_latest(&mut self, item: SlotRecordAt) {
         // Cut on purpose.
         self.item_slot = item.slot as u8;
         self.item_at = item.at;
@@ -233,7 +233,7 @@ impl Sought {
 /// All pairs.
 #[derive(Debug)]
 pub(super) struct Pairs {
-    rows: Rows<Pair>,
+    rows: Slab<Pair>,
     index: Index,
     seed: Seed,
     /// The next row of a walk that is made in parts.
@@ -242,7 +242,7 @@ pub(super) struct Pairs {
 
 impl Pairs {
     pub(super) fn new(pairs_max: usize, seed: Seed) -> Self {
-        Self { rows: Rows::new(pairs_max), index: Index::new(), seed, walk_at: NONE }
+        Self { rows: Slab::new(pairs_max), index: Index::new(), seed, walk_at: NONE }
     }
 
     pub(super) fn get(&self, at: u32) -> &Pair {
@@ -363,9 +363,9 @@ impl Pairs {
             heard: NEVER,
             items: Packed::ZERO,
             contacts_live: 0,
-            contacted: Contacted::default(),
-            signs: Signs::default(),
-            contacted_at: Stamp::default(),
+            contacted: PortSketch::default(),
+            signs: Observations::default(),
+            contacted_at: CoarseInstant::default(),
             previous: NONE,
             next,
         });

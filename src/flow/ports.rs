@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::time::Moment;
 
-use super::chunks::Chunks;
+use super::chunked_vec::ChunkedVec;
+use super::coarse_instant::CoarseInstant;
 use super::hash::Seed;
 use super::hosts::{HostId, Hosts};
 use super::index::{Index, Place};
-use super::rows::{Chained, NONE, Rows};
-use super::signs::Signs;
+use super::observations::Observations;
+use super::slab::{Chained, NONE, Slab};
 use super::slots::Slots;
-use super::stamp::Stamp;
 
 /// One (host, protocol, port) that was contacted in a live slot.
 #[derive(Debug)]
@@ -20,9 +20,9 @@ pub(super) struct PortRow {
     pub(super) port: u16,
     pub(super) protocol: u8,
     /// How it was answered, at whichever hosts.
-    pub(super) signs: Signs,
+    pub(super) signs: Observations,
     /// When it was first contacted.
-    pub(super) contacted_at: Stamp,
+    pub(super) contacted_at: CoarseInstant,
     /// The slot that its latest item is in, cut to 32 bits: the row lives for ten slots after it.
     item_slot: u32,
     slots_live: u16,
@@ -52,16 +52,16 @@ pub(super) struct PortContact {
     pub(super) host: HostId,
     pub(super) protocol: u8,
     pub(super) port: u16,
-    pub(super) signs: Signs,
-    pub(super) at: Stamp,
+    pub(super) signs: Observations,
+    pub(super) at: CoarseInstant,
 }
 
 /// Contacted ports, counted once per slot.
 #[derive(Debug)]
 pub(super) struct PortWindow {
-    rows: Rows<PortRow>,
+    rows: Slab<PortRow>,
     /// By the number of the host.
-    hosts: Chunks<HostPorts>,
+    hosts: ChunkedVec<HostPorts>,
     index: Index,
     slots: Slots<u32>,
     seed: Seed,
@@ -70,8 +70,8 @@ pub(super) struct PortWindow {
 impl PortWindow {
     pub(super) fn new(interval: Option<Duration>, ports_max: usize, seed: Seed) -> Self {
         Self {
-            rows: Rows::new(ports_max),
-            hosts: Chunks::default(),
+            rows: Slab::new(ports_max),
+            hosts: ChunkedVec::default(),
             index: Index::new(),
             slots: Slots::new(interval),
             seed,
@@ -194,7 +194,7 @@ impl PortWindow {
             host,
             port,
             protocol,
-            signs: Signs::default(),
+            signs: Observations::default(),
             contacted_at,
             slots_live: 0,
             item_slot: 0,

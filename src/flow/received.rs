@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::time::Moment;
 
-use super::chunks::Chunks;
+use super::chunked_vec::ChunkedVec;
 use super::hosts::{HostId, Hosts};
 use super::slots::Slots;
 
 /// What one host received in one slot.
 #[derive(Clone, Copy, Debug)]
-struct Item {
+struct SlotRecord {
     host: HostId,
     ip_bytes: u64,
 }
@@ -27,14 +27,14 @@ struct Received {
     item_at: u32,
 }
 
-const _: () = assert!(size_of::<Item>() + size_of::<Received>() == 32);
+const _: () = assert!(size_of::<SlotRecord>() + size_of::<Received>() == 32);
 
 /// The traffic window of what was received.
 #[derive(Debug)]
 pub(super) struct ReceivedWindow {
-    slots: Slots<Item>,
+    slots: Slots<SlotRecord>,
     /// By the number of the host. The last item that leaves makes a sum zero again, and only then the host may go.
-    sums: Chunks<Received>,
+    sums: ChunkedVec<Received>,
     items: usize,
     items_max: usize,
     lost_bytes: u64,
@@ -43,7 +43,7 @@ pub(super) struct ReceivedWindow {
 impl ReceivedWindow {
     /// An empty window of `interval`; without one, nothing ever leaves.
     pub(super) fn new(interval: Option<Duration>, items_max: usize) -> Self {
-        Self { slots: Slots::new(interval), sums: Chunks::default(), items: 0, items_max, lost_bytes: 0 }
+        Self { slots: Slots::new(interval), sums: ChunkedVec::default(), items: 0, items_max, lost_bytes: 0 }
     }
 
     /// Has what a host received fetched, which is added to soon.
@@ -62,7 +62,8 @@ impl ReceivedWindow {
             slot[received.item_at].ip_bytes += ip_bytes;
             hosts.release(host);
         } else if self.items < self.items_max {
-            (received.item_slot, received.item_at) = (current as u32, slot.push(Item { host, ip_bytes }));
+            (received.item_slot, received.item_at) =
+                (current as u32, slot.push(SlotRecord { host, ip_bytes }));
             self.items += 1;
         } else {
             self.lost_bytes += ip_bytes;
@@ -90,7 +91,7 @@ impl ReceivedWindow {
                 self.sums.prefetch(item.host.0);
                 hosts.prefetch(item.host);
             }
-            for &Item { host, ip_bytes } in &items {
+            for &SlotRecord { host, ip_bytes } in &items {
                 self.sums[host.0].ip_bytes -= ip_bytes;
                 hosts.release(host);
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::time::{Moment, UnixNanos};
 
-use super::pair_delta::FirstWord;
+use super::pair_delta::FirstPacket;
 
 /// How long after a disturbance the order of words proves nothing: exchanges that were going on before are
 /// met in the middle.
@@ -27,9 +27,9 @@ pub(super) enum Role {
     /// Born, and not yet decided; the number of its [`Pending`], which begins again after 2^32 of them.
     Pending(u32),
     /// This direction's source began.
-    Began,
+    Initiator,
     /// This direction's source answered.
-    Answered,
+    Responder,
     /// Nobody can say.
     Undecided,
 }
@@ -37,14 +37,14 @@ pub(super) enum Role {
 impl Role {
     /// Whether nothing that is heard further changes it while its exchange lives.
     pub(super) fn is_settled(self) -> bool {
-        matches!(self, Role::Began | Role::Answered | Role::Undecided)
+        matches!(self, Role::Initiator | Role::Responder | Role::Undecided)
     }
 
     /// What the other direction is.
     pub(super) fn opposite(self) -> Role {
         match self {
-            Role::Began => Role::Answered,
-            Role::Answered => Role::Began,
+            Role::Initiator => Role::Responder,
+            Role::Responder => Role::Initiator,
             same => same,
         }
     }
@@ -55,15 +55,15 @@ impl Role {
 pub(super) struct Pending {
     /// The row of the direction that was heard of first.
     pub(super) pair: u32,
-    /// That of the other direction, or [`NONE`](super::rows::NONE) as long as it is not known.
+    /// That of the other direction, or [`NONE`](super::slab::NONE) as long as it is not known.
     pub(super) reverse: u32,
     /// The slot of its birth, and that of its last word.
     pub(super) slot: u64,
     pub(super) heard_slot: u64,
     /// Everything seen up to here must be handed over first.
     pub(super) born_by: Moment,
-    pub(super) here: FirstWord,
-    pub(super) there: Option<FirstWord>,
+    pub(super) here: FirstPacket,
+    pub(super) there: Option<FirstPacket>,
 }
 
 impl Pending {
@@ -196,7 +196,7 @@ impl Roles {
 const SYSTEM_PORTS: u16 = 1024;
 
 /// Clients use the higher port, as a rule (RFC 6335, 6).
-fn by_port(here: &FirstWord) -> Option<Side> {
+fn by_port(here: &FirstPacket) -> Option<Side> {
     match here.src_port.cmp(&here.dst_port) {
         std::cmp::Ordering::Greater => Some(Side::Here),
         std::cmp::Ordering::Less => Some(Side::There),
@@ -208,8 +208,8 @@ fn by_port(here: &FirstWord) -> Option<Side> {
 mod tests {
     use super::*;
 
-    fn word(at: u64, src_port: u16, dst_port: u16) -> FirstWord {
-        FirstWord { at: UnixNanos(at), protocol: 17, src_port, dst_port }
+    fn word(at: u64, src_port: u16, dst_port: u16) -> FirstPacket {
+        FirstPacket { at: UnixNanos(at), protocol: 17, src_port, dst_port }
     }
 
     #[test]

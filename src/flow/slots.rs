@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::time::Moment;
 
-use super::chunks::Chunks;
-use super::rows::TOGETHER;
+use super::chunked_vec::ChunkedVec;
+use super::slab::TOGETHER;
 
 /// Slots that are live at once: the current one, not yet complete, and the nine before it. A slot is a
 /// tenth of the window, so what is reported spans between 0.9 and 1.0 of it and never more.
@@ -16,9 +16,9 @@ const RING: u64 = SLOTS_LIVE as u64;
 /// The live slots of one window. Slot numbers grow with time; they are moments divided by the slot's span.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
-    ring: [Chunks<T>; SLOTS_LIVE],
+    ring: [ChunkedVec<T>; SLOTS_LIVE],
     /// What has left the window and was not yet taken back, by the number of its slot: the oldest first.
-    leaving: Vec<(u64, Chunks<T>)>,
+    leaving: Vec<(u64, ChunkedVec<T>)>,
     current: u64,
     /// `None` where nothing ever leaves.
     span_nanos: Option<NonZeroU64>,
@@ -37,7 +37,12 @@ impl<T> Slots<T> {
             // At least one: a window of zero would divide by it.
             NonZeroU64::new(span).unwrap_or(NonZeroU64::MIN)
         });
-        Self { ring: std::array::from_fn(|_| Chunks::default()), leaving: Vec::new(), current: 0, span_nanos }
+        Self {
+            ring: std::array::from_fn(|_| ChunkedVec::default()),
+            leaving: Vec::new(),
+            current: 0,
+            span_nanos,
+        }
     }
 
     /// The number of the slot that `moment` belongs to.
@@ -56,7 +61,7 @@ impl<T> Slots<T> {
     }
 
     /// The items of a live slot.
-    pub(super) fn items(&mut self, number: u64) -> &mut Chunks<T> {
+    pub(super) fn items(&mut self, number: u64) -> &mut ChunkedVec<T> {
         debug_assert!((self.oldest()..=self.current).contains(&number), "slot {number} is not live");
         &mut self.ring[(number % RING) as usize]
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::packet::Skip;
 use crate::time::UnixNanos;
 
-use super::chart::Chart;
+use super::host_list::HostList;
 
 /// The state of the windows.
 ///
@@ -20,7 +20,7 @@ pub struct Snapshot {
     pub accounting: Accounting,
     /// Hosts that sent at least `chart_bytes_min` in the window, most bytes first; as many as there is
     /// [room](super::ListingRoom) for.
-    pub hosts: Chart,
+    pub hosts: HostList,
     /// Hosts that sent as much and found no room in `hosts`.
     pub hosts_omitted: usize,
     /// When the first row was made.

@@ -16,30 +16,30 @@ use std::collections::BTreeMap;
 
 use crate::time::Moment;
 
-use super::contacted::PortMix;
+use super::coarse_instant::CoarseInstant;
+use super::delay_queue::DelayQueue;
 use super::delta::Delta;
-use super::groups::Groups;
 use super::hash::Seed;
 use super::hosts::Hosts;
 use super::interfaces::{ELSEWHERE, InterfaceCounts};
-use super::items::{Item, Items};
+use super::known_services::{KnownService, KnownServices};
 use super::loss::LossWindow;
+use super::observations::Observations;
 use super::pair_delta::{PairDelta, PortDelta};
 use super::pair_key::{PairKey, PortOf};
 use super::pairs::{Pairs, Sought};
+use super::port_sketch::PortHasher;
 use super::ports::PortWindow;
+use super::prefix_groups::PrefixGroups;
 use super::rates::RateClock;
 use super::received::ReceivedWindow;
 use super::roles::{Pending, Roles};
-use super::rows::{NONE, TOGETHER};
-use super::services::{Service, Services};
-use super::signs::Signs;
+use super::slab::{NONE, TOGETHER};
+use super::slot_records::{SlotRecord, SlotRecords};
 use super::slots::Slots;
 use super::snapshot::{Accounting, KernelCounts};
-use super::stamp::Stamp;
 use super::table::Row;
-use super::waiting::Waiting;
-use super::{Limits, Options};
+use super::{Capacity, Options};
 
 pub use counts::HostCounts;
 pub use listing::{HostListing, LIST_PART_ROWS, Listing, ListingRoom};
@@ -57,13 +57,13 @@ const INTERFACES_MAX: usize = 4096;
 pub struct Window {
     hosts: Hosts,
     pairs: Pairs,
-    items: Items,
+    items: SlotRecords,
     ports: Option<PortWindow>,
     roles: Roles,
     /// Ports of exchanges that are not yet decided, and answers whose contact was not yet folded.
-    waiting_ports: Waiting<WaitingPort>,
-    waiting_answers: Waiting<WaitingPort>,
-    waiting_probes: Waiting<WaitingProbe>,
+    waiting_ports: DelayQueue<WaitingPort>,
+    waiting_answers: DelayQueue<WaitingPort>,
+    waiting_probes: DelayQueue<WaitingProbe>,
     /// Answers that found no contact yet, until all contacts are decided.
     unasked: Vec<WaitingPort>,
     /// Exchanges that are decided together, and ports that are taken together.
@@ -71,60 +71,60 @@ pub struct Window {
     taking_ports: Vec<WaitingPort>,
     /// The rows that the pairs of a delta were folded into, or [`NONE`] of one that may have gone since.
     folded: Vec<u32>,
-    services: Services,
+    services: KnownServices,
     /// Known from the next decision on, so that the order of folding does not matter.
-    new_services: Vec<(Service, Moment)>,
+    new_services: Vec<(KnownService, Moment)>,
     accounting: Accounting,
     interfaces: BTreeMap<u32, InterfaceCounts>,
     /// Something was seen on interfaces that there was no row for.
     interfaces_without_row: bool,
     loss: LossWindow,
-    mix: PortMix,
+    mix: PortHasher,
     rates: RateClock,
     received: ReceivedWindow,
-    groups: Groups,
+    groups: PrefixGroups,
     eviction: Eviction,
     seed: Seed,
 }
 
 impl Window {
     /// An empty window. `seed` must be the one that the deltas were made with.
-    pub fn new(options: &Options, limits: &Limits, seed: Seed) -> Self {
+    pub fn new(options: &Options, limits: &Capacity, seed: Seed) -> Self {
         Self::with_intervals(options, limits, seed, false)
     }
 
     /// A window that never forgets: the totals of a whole capture.
-    pub fn unbounded(options: &Options, limits: &Limits, seed: Seed) -> Self {
+    pub fn unbounded(options: &Options, limits: &Capacity, seed: Seed) -> Self {
         Self::with_intervals(options, limits, seed, true)
     }
 
-    fn with_intervals(options: &Options, limits: &Limits, seed: Seed, forever: bool) -> Self {
+    fn with_intervals(options: &Options, limits: &Capacity, seed: Seed, forever: bool) -> Self {
         let ports = options
             .port_interval
             .map(|interval| PortWindow::new((!forever).then_some(interval), limits.ports_max, seed.clone()));
         Self {
             hosts: Hosts::new(limits.hosts_max, options.chart_bytes_min, seed.clone()),
             pairs: Pairs::new(limits.pairs_max, seed.clone()),
-            items: Items::new(Slots::new((!forever).then_some(options.traffic_interval))),
+            items: SlotRecords::new(Slots::new((!forever).then_some(options.traffic_interval))),
             ports,
             roles: Roles::new(limits.pending_max),
-            waiting_ports: Waiting::new(limits.pending_max),
-            waiting_answers: Waiting::new(limits.pending_max),
-            waiting_probes: Waiting::new(limits.pending_max),
+            waiting_ports: DelayQueue::new(limits.pending_max),
+            waiting_answers: DelayQueue::new(limits.pending_max),
+            waiting_probes: DelayQueue::new(limits.pending_max),
             unasked: Vec::new(),
             deciding: Vec::new(),
             taking_ports: Vec::new(),
             folded: Vec::new(),
-            services: Services::new(limits.services_max, seed.clone()),
+            services: KnownServices::new(limits.services_max, seed.clone()),
             new_services: Vec::new(),
             accounting: Accounting::default(),
             interfaces: BTreeMap::new(),
             interfaces_without_row: false,
             loss: LossWindow::new((!forever).then_some(options.traffic_interval)),
-            mix: PortMix::new(&seed),
+            mix: PortHasher::new(&seed),
             rates: RateClock::default(),
             received: ReceivedWindow::new((!forever).then_some(options.traffic_interval), limits.hosts_max),
-            groups: Groups::new(options.group_ipv6),
+            groups: PrefixGroups::new(options.group_ipv6),
             eviction: Eviction::new(Slots::new((!forever).then_some(options.traffic_interval)), limits),
             seed,
         }
@@ -301,10 +301,10 @@ impl Window {
         let row = self.pairs.get_mut(pair);
         row.signs |= delta.signs;
         row.contacted.merge(&delta.contacted);
-        if delta.signs.has(Signs::OPENED) {
+        if delta.signs.has(Observations::OPENED) {
             self.contact(pair, self.items.current(), at);
         }
-        if delta.signs.has_any(Signs::PROBED | Signs::BARE_RESET) {
+        if delta.signs.has_any(Observations::PROBED | Observations::BARE_RESET) {
             self.note_probe(pair, sought, delta.signs, at);
         }
         if let Some(word) = delta.first_word() {
@@ -361,7 +361,7 @@ impl Window {
             return;
         }
         loop {
-            let item = Item::of(at, &mut packets, &mut ip_bytes);
+            let item = SlotRecord::of(at, &mut packets, &mut ip_bytes);
             let before = self.pairs.get(at).latest(&self.items);
             self.chain(at, current, item, before, None);
             if packets == 0 && ip_bytes == 0 {
@@ -373,7 +373,7 @@ impl Window {
     /// Counts a contact of the pair's source in a live slot, once per slot.
     fn contact(&mut self, at: u32, slot: u64, contacted_at: Moment) {
         let pair = self.pairs.get_mut(at);
-        let contacted_at = Stamp::of(contacted_at);
+        let contacted_at = CoarseInstant::of(contacted_at);
         if pair.contacts_live == 0 || contacted_at.is_before(pair.contacted_at) {
             pair.contacted_at = contacted_at;
         }
@@ -395,7 +395,7 @@ impl Window {
                     return false;
                 }
             }
-            before => self.chain(at, slot, Item::contact(at), before, after),
+            before => self.chain(at, slot, SlotRecord::contact(at), before, after),
         }
         let pair = self.pairs.get_mut(at);
         pair.contacts_live += 1;

@@ -92,7 +92,7 @@ impl Summary {
 
     /// Whether its frame stands for several packets, or for none that could be believed as it was.
     #[inline(always)]
-    pub(crate) fn is_odd(&self) -> bool {
+    pub(crate) fn is_irregular(&self) -> bool {
         (self.segments != 1) | self.segments_unknown | self.length_mismatch
     }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::alert;
-use crate::flow::Crossing;
+use crate::flow::InterfaceDirection;
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 
 use super::*;
@@ -58,7 +58,7 @@ impl Bench {
         let endpoints = Endpoints::V4 { src: [10, 0, 0, src].into(), dst: [10, 0, 1, dst].into() };
         let transport = Transport::Tcp { src_port: 40_000, dst_port: 80, flags: Some(TcpFlags(flags)) };
         let packet = Summary::plain(endpoints, ip_bytes, 6, transport);
-        self.delta.count(Crossing::default(), &packet, UnixNanos(0));
+        self.delta.count(InterfaceDirection::default(), &packet, UnixNanos(0));
     }
 
     /// The worker hands over and the analyst turns.

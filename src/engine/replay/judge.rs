@@ -6,7 +6,7 @@ use crate::alert::{Alert, Notice};
 use crate::capture::ReplayError;
 use crate::engine::analyst::Analyst;
 use crate::engine::{Rules, TICK};
-use crate::flow::{Delta, Limits, Seed, Window, slot_span};
+use crate::flow::{Delta, Capacity, Seed, Window, slot_span};
 use crate::time::{Moment, UnixNanos};
 
 use super::Replayed;
@@ -26,10 +26,10 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    pub(super) fn new(rules: &Rules, limits: &Limits, seed: Seed, keeps_totals: bool) -> Self {
+    pub(super) fn new(rules: &Rules, limits: &Capacity, seed: Seed, keeps_totals: bool) -> Self {
         let counts_ports = rules.flow.port_interval.is_some();
         let totals =
-            keeps_totals.then(|| Window::unbounded(&rules.flow, &Limits::none(counts_ports), seed.clone()));
+            keeps_totals.then(|| Window::unbounded(&rules.flow, &Capacity::none(counts_ports), seed.clone()));
         Self {
             totals,
             analyst: Analyst::new(rules, limits, seed),

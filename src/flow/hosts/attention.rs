@@ -1,14 +1,14 @@
 //! Which hosts are looked at: those of which a limit may speak, since their sums grew past it.
 
-use crate::flow::chunks::Chunks;
-use crate::flow::rank::Allowed;
+use crate::flow::chunked_vec::ChunkedVec;
+use crate::flow::eviction_priority::Allowed;
 use crate::flow::rates::RateClock;
 
-use super::{HostId, Hosts, TOUCHED};
+use super::{DIRTY, HostId, Hosts};
 
 /// From which sums on a host is touched: below, no limit can speak of it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct Thresholds {
     pub(super) ip_bytes: u64,
     pub(super) received_bytes: u64,
     pub(super) contacted_hosts: u32,
@@ -27,7 +27,7 @@ impl Hosts {
         let half = |limit: Option<u64>| limit.map_or(u64::MAX, |limit| limit / 2);
         let over = |limit: Option<u32>| limit.map_or(u32::MAX, |limit| limit.saturating_add(1));
         let over_rate = |limit: Option<u32>| limit.map_or(u64::MAX, |limit| u64::from(limit) + 1);
-        self.watch = Watch {
+        self.watch = Thresholds {
             ip_bytes: half(allowed.ip_bytes),
             received_bytes: half(allowed.received_bytes),
             contacted_hosts: over(allowed.contacted_hosts),
@@ -41,14 +41,14 @@ impl Hosts {
     /// Notes how many ports a host has contacted by now.
     pub(in crate::flow) fn note_ports(&mut self, id: HostId, contacted_ports: u32) {
         if contacted_ports >= self.watch.contacted_ports {
-            self.touch(id);
+            self.mark_dirty(id);
         }
     }
 
     /// Notes how much a host has received by now.
     pub(in crate::flow) fn note_received(&mut self, id: HostId, received_bytes: u64) {
         if received_bytes >= self.watch.received_bytes {
-            self.touch(id);
+            self.mark_dirty(id);
         }
     }
 
@@ -57,7 +57,7 @@ impl Hosts {
         let Some(recent) = &mut self.recent else { return };
         let (packets, contacts) = recent.reach(id.0).add(clock, packets, contacts);
         if packets >= self.watch.packets_per_s || contacts >= self.watch.contacts_per_s {
-            self.touch(id);
+            self.mark_dirty(id);
         }
     }
 
@@ -68,33 +68,33 @@ impl Hosts {
     }
 
     /// Notes that a host did something that a limit may speak of.
-    pub(super) fn touch(&mut self, id: HostId) {
+    pub(super) fn mark_dirty(&mut self, id: HostId) {
         let host = &mut self.rows[id.0];
-        if !host.has(TOUCHED) {
-            host.flags |= TOUCHED;
-            self.touched.push(id);
-            if self.touched.len() >= self.touched_max {
+        if !host.has(DIRTY) {
+            host.flags |= DIRTY;
+            self.dirty.push(id);
+            if self.dirty.len() >= self.dirty_max {
                 // Most of them are gone by now.
-                self.touch_all();
+                self.mark_all_dirty();
             }
         }
     }
 
     /// Notes that every host is to be judged anew.
-    pub(in crate::flow) fn touch_all(&mut self) {
-        self.touched = Chunks::default();
+    pub(in crate::flow) fn mark_all_dirty(&mut self) {
+        self.dirty = ChunkedVec::default();
         for at in self.index.iter() {
-            self.rows[at].flags |= TOUCHED;
-            self.touched.push(HostId(at));
+            self.rows[at].flags |= DIRTY;
+            self.dirty.push(HostId(at));
         }
     }
 
     /// The next host that was touched and not taken since, if it is still there.
-    pub(in crate::flow) fn take_touched(&mut self) -> Option<HostId> {
-        while let Some(id) = self.touched.pop() {
+    pub(in crate::flow) fn take_dirty(&mut self) -> Option<HostId> {
+        while let Some(id) = self.dirty.pop() {
             let host = &mut self.rows[id.0];
-            if host.has(TOUCHED) {
-                host.flags &= !TOUCHED;
+            if host.has(DIRTY) {
+                host.flags &= !DIRTY;
                 return Some(id);
             }
         }

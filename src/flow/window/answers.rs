@@ -3,16 +3,16 @@
 //! An answer may be folded before the contact that it answers, since two workers may have seen them. So what finds
 //! no contact yet waits until every worker has handed over.
 
+use crate::flow::coarse_instant::CoarseInstant;
+use crate::flow::delay_queue::DelayQueue;
 use crate::flow::hosts::HostId;
+use crate::flow::known_services::KnownService;
+use crate::flow::observations::Observations;
 use crate::flow::pair_key::PortKey;
 use crate::flow::pairs::{Pair, Probe, Sought};
 use crate::flow::ports::PortContact;
 use crate::flow::roles::Role;
-use crate::flow::rows::TOGETHER;
-use crate::flow::services::Service;
-use crate::flow::signs::Signs;
-use crate::flow::stamp::Stamp;
-use crate::flow::waiting::Waiting;
+use crate::flow::slab::TOGETHER;
 use crate::time::Moment;
 
 use super::Window;
@@ -23,13 +23,13 @@ pub(super) struct WaitingPort {
     key: PortKey,
     /// Hash of the key's pair.
     pair_hash: u64,
-    signs: Signs,
+    signs: Observations,
     at: Moment,
 }
 
 impl WaitingPort {
     /// A port row of a delta; `pair_hash` is that of its pair.
-    pub(super) fn new(key: PortKey, pair_hash: u64, signs: Signs, at: Moment) -> Self {
+    pub(super) fn new(key: PortKey, pair_hash: u64, signs: Observations, at: Moment) -> Self {
         Self { key, pair_hash, signs, at }
     }
 
@@ -39,7 +39,7 @@ impl WaitingPort {
 
     /// Whose port it is, and which one, unless he is one of a group: that of the receiver where the sender answers.
     fn contact(&self, pair: &Pair) -> (HostId, u16) {
-        if self.key.src_port != 0 && pair.role() == Role::Answered {
+        if self.key.src_port != 0 && pair.role() == Role::Responder {
             (pair.dst, self.key.src_port)
         } else {
             (pair.src, self.key.dst_port)
@@ -59,7 +59,7 @@ pub(super) struct WaitingProbe {
 enum PortRole {
     Contact,
     /// How a contact was answered that this or another row is of.
-    Answered,
+    Responder,
     /// The answer to a contact of the other direction, from the port that was contacted.
     Answer,
     /// Part of an exchange that is not yet decided.
@@ -82,7 +82,7 @@ impl Window {
     /// Counts a contacted port if it is one by its own words, or of the side that began; and what it answered.
     pub(super) fn fold_port(&mut self, port: &WaitingPort, candidate: Option<u32>) {
         // A bare reset may answer a probe, and then it alone names the port that was contacted.
-        if port.signs.has(Signs::BARE_RESET) && !port.signs.has(Signs::OPENED) {
+        if port.signs.has(Observations::BARE_RESET) && !port.signs.has(Observations::OPENED) {
             return self.wait_for_question(*port);
         }
         match self.take_port(port, candidate) {
@@ -154,7 +154,7 @@ impl Window {
         &mut self,
         settled: Moment,
         items_max: usize,
-        queue: impl Fn(&mut Self) -> &mut Waiting<WaitingPort>,
+        queue: impl Fn(&mut Self) -> &mut DelayQueue<WaitingPort>,
         unasked: impl Fn(&mut Self, WaitingPort),
     ) -> usize {
         let mut left = items_max;
@@ -191,7 +191,7 @@ impl Window {
         };
         let Some(row) = found else {
             // An answer may be folded before what it answers; of a contact, the pair found no room.
-            let is_answer = key.src_port == 0 && !signs.has(Signs::OPENED);
+            let is_answer = key.src_port == 0 && !signs.has(Observations::OPENED);
             return if is_answer { Take::Unasked } else { Take::Done };
         };
         let pair = self.pairs.get(row);
@@ -200,32 +200,32 @@ impl Window {
             PortRole::Contact => self.contact_port(row, port),
             PortRole::Undecided => return Take::Undecided,
             PortRole::Unknown => {}
-            PortRole::Answered => return self.answer_port(owner, key.protocol, key.dst_port, *signs, *at),
+            PortRole::Responder => return self.answer_port(owner, key.protocol, key.dst_port, *signs, *at),
             PortRole::Answer => {
                 // Its contacts are those of its group, if it is in one.
                 let group = self.groups.owner(self.hosts.get(dst).addr());
                 let asker = self.hosts.find(&group).unwrap_or(dst);
-                return self.answer_port(asker, key.protocol, key.src_port, Signs::ACCEPTED, *at);
+                return self.answer_port(asker, key.protocol, key.src_port, Observations::ACCEPTED, *at);
             }
         }
         Take::Done
     }
 
-    fn port_role(&self, pair: &Pair, key: &PortKey, signs: Signs) -> PortRole {
-        if signs.has(Signs::OPENED) {
+    fn port_role(&self, pair: &Pair, key: &PortKey, signs: Observations) -> PortRole {
+        if signs.has(Observations::OPENED) {
             return PortRole::Contact;
         }
         if key.src_port == 0 {
-            let is_probe = pair.probe() == Probe::Is && signs.has(Signs::BARE_RESET);
-            return if is_probe { PortRole::Contact } else { PortRole::Answered };
+            let is_probe = pair.probe() == Probe::Is && signs.has(Observations::BARE_RESET);
+            return if is_probe { PortRole::Contact } else { PortRole::Responder };
         }
         match pair.role() {
-            Role::Began => {
+            Role::Initiator => {
                 let sender =
-                    Service { host: key.endpoints.src(), protocol: key.protocol, port: key.src_port };
+                    KnownService { host: key.endpoints.src(), protocol: key.protocol, port: key.src_port };
                 if self.services.knows(&sender) { PortRole::Answer } else { PortRole::Contact }
             }
-            Role::Answered => PortRole::Answer,
+            Role::Responder => PortRole::Answer,
             Role::Pending(number) if self.roles.waits(number) => PortRole::Undecided,
             Role::None | Role::Pending(_) | Role::Undecided => PortRole::Unknown,
         }
@@ -235,15 +235,16 @@ impl Window {
         let Some(ports) = &mut self.ports else { return };
         let WaitingPort { key, signs, at, .. } = port;
         let pair = self.pairs.get_mut(row);
-        let at = Stamp::of(*at);
+        let at = CoarseInstant::of(*at);
         // The first port of an exchange is known since it was decided.
         let is_known =
             pair.contacted_at == at && pair.contacted.lowest() == Some((key.protocol, key.dst_port));
         if key.src_port != 0 && !is_known {
-            let service = Service { host: key.endpoints.dst(), protocol: key.protocol, port: key.dst_port };
+            let service =
+                KnownService { host: key.endpoints.dst(), protocol: key.protocol, port: key.dst_port };
             self.new_services.push((service, port.at));
         }
-        if !signs.has(Signs::OPENED) {
+        if !signs.has(Observations::OPENED) {
             // Those that say it themselves are in the pair's delta.
             pair.contacted.add(key.protocol, key.dst_port, self.mix);
         }
@@ -255,21 +256,28 @@ impl Window {
     }
 
     /// Notes how a contact was answered, if it was folded.
-    fn answer_port(&mut self, host: HostId, protocol: u8, port: u16, signs: Signs, at: Moment) -> Take {
-        let contact = PortContact { host, protocol, port, signs, at: Stamp::of(at) };
+    fn answer_port(
+        &mut self,
+        host: HostId,
+        protocol: u8,
+        port: u16,
+        signs: Observations,
+        at: Moment,
+    ) -> Take {
+        let contact = PortContact { host, protocol, port, signs, at: CoarseInstant::of(at) };
         let is_known = self.ports.as_mut().is_none_or(|ports| ports.answer(&contact));
         if is_known { Take::Done } else { Take::Unasked }
     }
 
     /// Takes a bare ACK of a pair, or a bare reset for one: together, and of no connection, they are a contact.
-    pub(super) fn note_probe(&mut self, row: u32, sought: &Sought, signs: Signs, at: Moment) {
+    pub(super) fn note_probe(&mut self, row: u32, sought: &Sought, signs: Observations, at: Moment) {
         let Some(reverse) = self.pairs.find(&sought.reversed(), &self.hosts) else { return };
-        let directions = [(Signs::PROBED, row, reverse), (Signs::BARE_RESET, reverse, row)];
+        let directions = [(Observations::PROBED, row, reverse), (Observations::BARE_RESET, reverse, row)];
         for (sign, prober, target) in directions {
             let (probed, reset) = (self.pairs.get(prober), self.pairs.get(target));
             let may_be = signs.has(sign)
-                && probed.signs.has(Signs::PROBED)
-                && reset.signs.has(Signs::BARE_RESET)
+                && probed.signs.has(Observations::PROBED)
+                && reset.signs.has(Observations::BARE_RESET)
                 && probed.probe() != Probe::Waits;
             if may_be {
                 let probe = WaitingProbe { pair: prober, slot: self.items.current(), at };
@@ -282,7 +290,8 @@ impl Window {
 
     /// Decides whether bare ACKs were probes: neither side said anything that belongs to a connection.
     pub(super) fn decide_probe(&mut self, probe: &WaitingProbe) {
-        const CONNECTED: Signs = Signs(Signs::OPENED.0 | Signs::TALKED.0 | Signs::ACCEPTED.0);
+        const CONNECTED: Observations =
+            Observations(Observations::OPENED.0 | Observations::TALKED.0 | Observations::ACCEPTED.0);
         // The row may have left the window, or be another pair's by now.
         if self.pairs.get(probe.pair).probe() != Probe::Waits {
             return;

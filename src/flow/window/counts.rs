@@ -54,14 +54,14 @@ impl HostCounts {
 
 impl Window {
     /// Has every host be among the next touched ones, since other limits are in force.
-    pub fn touch_all(&mut self) {
-        self.hosts.touch_all();
+    pub fn mark_all_dirty(&mut self) {
+        self.hosts.mark_all_dirty();
     }
 
     /// Gives the counts of the hosts whose sums grew since the last call, as far as they are wanted: those that may be over
     /// a limit of [`go_by`](Self::go_by), or all of them before it was called.
-    pub fn take_touched(&mut self, out: &mut Vec<HostCounts>, is_wanted: impl Fn(&HostCounts) -> bool) {
-        while let Some(id) = self.hosts.take_touched() {
+    pub fn take_dirty(&mut self, out: &mut Vec<HostCounts>, is_wanted: impl Fn(&HostCounts) -> bool) {
+        while let Some(id) = self.hosts.take_dirty() {
             let counts = self.counts_of(id);
             if is_wanted(&counts) {
                 out.push(counts);

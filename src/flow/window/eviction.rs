@@ -2,11 +2,11 @@
 //!
 //! Of a host that is evicted nothing is left but what it did: in each live slot its sums are added to those of `other`,
 //! which leave with the slot like all the rest. So in every slot hosts and `other` make the total. What such a host may
-//! have had is in the error of whoever enters later ([`bounds`](crate::flow::Bounds)), since it may be the same one.
+//! have had is in the error of whoever enters later ([`bounds`](crate::flow::ErrorBounds)), since it may be the same one.
 //!
 //! A hand goes round the table of hosts and evicts those of the lowest ranks; which ranks those are is estimated from a
 //! sample. A round is a pass: nobody is evicted in the one in which he came. A host with one contact leaves a
-//! [trace](crate::flow::Traces) of it.
+//! [trace](crate::flow::GhostEntries) of it.
 //!
 //! A host with very many pairs keeps the latest and the largest of them. The others become one, its rest, in every live
 //! slot; their contacts are no longer counted, since they could not be told from new ones.
@@ -16,14 +16,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::flow::Limits;
-use crate::flow::bounds::{Bounds, Sums};
+use crate::flow::Capacity;
+use crate::flow::error_bounds::{ErrorBounds, Sums};
+use crate::flow::eviction_priority::{Allowed, EvictionPriority, EvictionScale};
+use crate::flow::ghosts::{Ghost, GhostEntries};
 use crate::flow::hosts::HostId;
-use crate::flow::items::{Item, ItemAt};
-use crate::flow::rank::{Allowed, Rank, Ranking};
-use crate::flow::rows::NONE;
+use crate::flow::slab::NONE;
+use crate::flow::slot_records::{SlotRecord, SlotRecordAt};
 use crate::flow::slots::Slots;
-use crate::flow::traces::{Trace, Traces};
 use crate::time::Moment;
 
 use super::{TOGETHER, Window};
@@ -51,16 +51,16 @@ const LARGE_OF: u64 = 256;
 /// What eviction needs to know and leaves behind.
 #[derive(Debug)]
 pub(super) struct Eviction {
-    pub(super) bounds: Bounds,
-    pub(super) traces: Traces,
+    pub(super) bounds: ErrorBounds,
+    pub(super) traces: GhostEntries,
     other: Slots<Other>,
     other_sum: Other,
-    ranking: Ranking,
+    ranking: EvictionScale,
     room_made: usize,
     pairs_kept: u32,
     /// The next host that the hand comes to, and the highest rank that it takes.
     hand: u32,
-    takes: Rank,
+    takes: EvictionPriority,
     /// Hosts that it looked at since the last sample, and those of them that it took.
     seen: usize,
     taken: usize,
@@ -83,22 +83,22 @@ pub struct Other {
 struct Rest {
     pair: u32,
     /// The contact that it has a credit for.
-    credit: Option<Trace>,
+    credit: Option<Ghost>,
 }
 
 impl Eviction {
-    pub(super) fn new(slots: Slots<Other>, limits: &Limits) -> Self {
+    pub(super) fn new(slots: Slots<Other>, limits: &Capacity) -> Self {
         Self {
             // Fits: it is at most 2048.
             pairs_kept: (limits.pairs_max / 16).min(PAIRS_KEPT as usize) as u32,
             room_made: (limits.pairs_max / 8).clamp(ROOM + 1, ROOM_MADE),
-            bounds: Bounds::default(),
-            traces: Traces::new(limits.trace_bytes),
+            bounds: ErrorBounds::default(),
+            traces: GhostEntries::new(limits.trace_bytes),
             other: slots,
             other_sum: Other::default(),
-            ranking: Ranking::new(&Allowed::default()),
+            ranking: EvictionScale::new(&Allowed::default()),
             hand: 0,
-            takes: Rank::default(),
+            takes: EvictionPriority::default(),
             seen: 0,
             taken: 0,
             rests_for: 0,
@@ -139,7 +139,7 @@ impl Window {
     /// Says what hosts may do: whoever has used the least of it is evicted first, and who cannot be over any of it is not
     /// looked at.
     pub fn go_by(&mut self, allowed: &Allowed) {
-        self.eviction.ranking = Ranking::new(allowed);
+        self.eviction.ranking = EvictionScale::new(allowed);
         self.hosts.watch(allowed);
     }
 
@@ -239,19 +239,19 @@ impl Window {
         let numbers = self.hosts.numbers();
         let step = (numbers / SAMPLE).max(1);
         let ids = (0..numbers).step_by(step as usize).map(HostId);
-        let mut ranks: Vec<Rank> =
+        let mut ranks: Vec<EvictionPriority> =
             ids.filter(|&id| self.hosts.get(id).is_source()).map(|id| self.rank(id)).collect();
         ranks.sort_unstable();
         let at = ranks.len() * SHARE.0 / SHARE.1;
         // Last of all means when there are no others.
-        let others = ranks.iter().rposition(|&rank| rank < Rank::HIGHEST);
+        let others = ranks.iter().rposition(|&rank| rank < EvictionPriority::HIGHEST);
         if let Some(&rank) = ranks.get(others.map_or(at, |last| at.min(last))) {
             self.eviction.takes = rank;
         }
         (self.eviction.seen, self.eviction.taken) = (1, 0);
     }
 
-    fn rank(&self, id: HostId) -> Rank {
+    fn rank(&self, id: HostId) -> EvictionPriority {
         self.eviction.ranking.of(self.hosts.get(id), self.ports_count(id))
     }
 
@@ -346,7 +346,7 @@ impl Window {
             (*packets, *ip_bytes) = (0, 0);
             return;
         }
-        let item = Item::of(at, packets, ip_bytes);
+        let item = SlotRecord::of(at, packets, ip_bytes);
         self.chain(at, slot, item, before, after);
     }
 
@@ -402,7 +402,7 @@ impl Window {
         self.eviction.rests.insert(owner, Rest { pair, credit: None });
         // It has to have an item as long as it lives.
         let current = self.items.current();
-        self.chain(pair, current, Item::of(pair, &mut 0, &mut 0), None, None);
+        self.chain(pair, current, SlotRecord::of(pair, &mut 0, &mut 0), None, None);
         Some(pair)
     }
 
@@ -418,7 +418,7 @@ impl Window {
     }
 
     /// The latest item of a pair in a slot or before it, and the one after it.
-    pub(super) fn around(&mut self, at: u32, slot: u64) -> (Option<ItemAt>, Option<ItemAt>) {
+    pub(super) fn around(&mut self, at: u32, slot: u64) -> (Option<SlotRecordAt>, Option<SlotRecordAt>) {
         let (mut item, mut after) = (self.pairs.get(at).latest(&self.items), None);
         while let Some(later) = item.filter(|item| item.slot > slot) {
             (item, after) = (self.items.before(later), Some(later));
@@ -434,9 +434,9 @@ impl Window {
         &mut self,
         at: u32,
         slot: u64,
-        mut item: Item,
-        before: Option<ItemAt>,
-        after: Option<ItemAt>,
+        mut item: SlotRecord,
+        before: Option<SlotRecordAt>,
+        after: Option<SlotRecordAt>,
     ) {
         if let Some(full) = before
             && full.slot == slot

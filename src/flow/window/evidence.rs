@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::flow::coarse_instant::CoarseInstant;
 use crate::flow::evidence::{
     ContactSample, Outcome, Outcomes, Pace, PortHosts, PortSample, SAMPLE_MAX, TARGETS_MAX, Target,
 };
 use crate::flow::hosts::HostId;
+use crate::flow::observations::Observations;
 use crate::flow::pairs::Pair;
-use crate::flow::signs::Signs;
-use crate::flow::stamp::Stamp;
 use crate::time::Moment;
 
 use super::Window;
@@ -47,7 +47,7 @@ impl Window {
             answers_visible: self.hosts.is_answered_here(id) || self.is_answered(id),
             ..ContactSample::default()
         };
-        let now = Stamp::of(now);
+        let now = CoarseInstant::of(now);
         let mut ports: HashMap<Option<(u8, u16)>, Tally> = HashMap::new();
         let mut ages = Vec::new();
         for at in self.pairs.rows_of(id, &self.hosts).take(ROWS_MAX) {
@@ -95,7 +95,7 @@ impl Window {
         let (ports, id) = (self.ports.as_ref()?, self.hosts.find(addr)?);
         let answers_visible = self.hosts.is_answered_here(id) || self.is_answered(id);
         let mut sample = PortSample { contacted: ports.count(id), ..PortSample::default() };
-        let now = Stamp::of(now);
+        let now = CoarseInstant::of(now);
         let mut ages = Vec::new();
         for row in ports.rows_of(id).take(ROWS_MAX) {
             if row.protocol == UDP && TRACEROUTE_PORTS.contains(&row.port) {
@@ -103,9 +103,9 @@ impl Window {
                 continue;
             }
             ages.push(now.since(row.contacted_at));
-            sample.outcomes.add(if row.signs.has(Signs::ACCEPTED) {
+            sample.outcomes.add(if row.signs.has(Observations::ACCEPTED) {
                 Outcome::Answered
-            } else if row.signs.has_any(Signs::RESET | Signs::UNREACHABLE) {
+            } else if row.signs.has_any(Observations::RESET | Observations::UNREACHABLE) {
                 Outcome::Refused
             } else {
                 unanswered(row.contacted_at, answers_visible, now)
@@ -123,21 +123,21 @@ impl Window {
     }
 }
 
-fn outcome(pair: &Pair, reverse: Option<&Pair>, answers_visible: bool, now: Stamp) -> Outcome {
+fn outcome(pair: &Pair, reverse: Option<&Pair>, answers_visible: bool, now: CoarseInstant) -> Outcome {
     // A word of a protocol in which only the first says who began is an answer to the one who did.
     let is_accepted =
-        |reverse: &Pair| reverse.signs.has(Signs::ACCEPTED) || (pair.spoke() && reverse.spoke());
+        |reverse: &Pair| reverse.signs.has(Observations::ACCEPTED) || (pair.spoke() && reverse.spoke());
     if reverse.is_some_and(is_accepted) {
         return Outcome::Answered;
     }
-    let is_reset = reverse.is_some_and(|reverse| reverse.signs.has(Signs::RESET));
-    if is_reset || pair.signs.has(Signs::UNREACHABLE) {
+    let is_reset = reverse.is_some_and(|reverse| reverse.signs.has(Observations::RESET));
+    if is_reset || pair.signs.has(Observations::UNREACHABLE) {
         return Outcome::Refused;
     }
     unanswered(pair.contacted_at, answers_visible, now)
 }
 
-fn unanswered(contacted_at: Stamp, answers_visible: bool, now: Stamp) -> Outcome {
+fn unanswered(contacted_at: CoarseInstant, answers_visible: bool, now: CoarseInstant) -> Outcome {
     match (now.since(contacted_at) >= ANSWERS_WITHIN, answers_visible) {
         (false, _) => Outcome::Early,
         (true, true) => Outcome::Silent,
@@ -156,7 +156,7 @@ fn fastest_run(mut ages: Vec<Duration>) -> Pace {
 
 /// Nothing followed the SYN: whoever sent it is not there, or did not mean it.
 fn is_half_open(asked: &Pair) -> bool {
-    asked.signs.has(Signs::OPENED) && !asked.signs.has_any(Signs::TALKED | Signs::PROBED)
+    asked.signs.has(Observations::OPENED) && !asked.signs.has_any(Observations::TALKED | Observations::PROBED)
 }
 
 /// The network that a sweep goes through host by host.

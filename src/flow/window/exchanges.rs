@@ -1,12 +1,12 @@
 //! Exchanges in the window: born of a first word after silence, decided when every worker has handed over, then
 //! a contact of whoever began. [`roles`](crate::flow::roles) has the rule and the queue.
 
-use crate::flow::pair_delta::FirstWord;
+use crate::flow::known_services::KnownService;
+use crate::flow::observations::Observations;
+use crate::flow::pair_delta::FirstPacket;
 use crate::flow::pairs::Sought;
 use crate::flow::roles::{Pending, Role, Side};
-use crate::flow::rows::NONE;
-use crate::flow::services::Service;
-use crate::flow::signs::Signs;
+use crate::flow::slab::NONE;
 use crate::time::Moment;
 
 use super::Window;
@@ -14,7 +14,7 @@ use super::Window;
 impl Window {
     /// Takes the first word of one direction in a delta: it may give birth to an exchange, or be part of one.
     #[inline]
-    pub(super) fn hear(&mut self, here: u32, sought: &Sought, word: FirstWord, at: Moment) {
+    pub(super) fn hear(&mut self, here: u32, sought: &Sought, word: FirstPacket, at: Moment) {
         let current = self.items.current();
         let pair = self.pairs.get_mut(here);
         if pair.is_heard(current) && pair.role().is_settled() {
@@ -39,7 +39,7 @@ impl Window {
     }
 
     /// Takes a further word of an exchange that lives.
-    fn hear_further(&mut self, here: u32, there: Option<u32>, word: FirstWord) {
+    fn hear_further(&mut self, here: u32, there: Option<u32>, word: FirstPacket) {
         if self.pairs.get(here).role() == Role::None {
             let role = there.map_or(Role::Undecided, |there| self.pairs.get(there).role().opposite());
             self.pairs.get_mut(here).set_role(role);
@@ -93,8 +93,8 @@ impl Window {
             side = side.other();
         }
         let role = match side {
-            Side::Here => Role::Began,
-            Side::There => Role::Answered,
+            Side::Here => Role::Initiator,
+            Side::There => Role::Responder,
         };
         let there = self.settle(number, exchange, role);
         let service = self.contacted_service(exchange, side);
@@ -113,24 +113,28 @@ impl Window {
     }
 
     /// The source that the first word of a side came from, seen as a service.
-    fn service_of_first_word(&self, exchange: &Pending, side: Side) -> Option<Service> {
+    fn service_of_first_word(&self, exchange: &Pending, side: Side) -> Option<KnownService> {
         let pair = self.pairs.get(exchange.pair);
         let (speaker, word) = match side {
             Side::Here => (pair.src, exchange.here),
             Side::There => (pair.dst, exchange.there?),
         };
-        Some(Service { host: self.hosts.get(speaker).addr(), protocol: word.protocol, port: word.src_port })
+        Some(KnownService {
+            host: self.hosts.get(speaker).addr(),
+            protocol: word.protocol,
+            port: word.src_port,
+        })
     }
 
     /// The service that a side contacted when it began.
-    fn contacted_service(&self, exchange: &Pending, side: Side) -> Service {
+    fn contacted_service(&self, exchange: &Pending, side: Side) -> KnownService {
         let pair = self.pairs.get(exchange.pair);
         let (host, port) = match (side, exchange.there) {
             (Side::Here, _) => (pair.dst, exchange.here.dst_port),
             (Side::There, Some(word)) => (pair.src, word.dst_port),
             (Side::There, None) => (pair.src, exchange.here.src_port),
         };
-        Service { host: self.hosts.get(host).addr(), protocol: exchange.here.protocol, port }
+        KnownService { host: self.hosts.get(host).addr(), protocol: exchange.here.protocol, port }
     }
 
     /// Gives both directions their roles. Gives the row of the other one, if it is part of the exchange.
@@ -155,6 +159,6 @@ impl Window {
     /// address and not the client's.
     pub(super) fn has_begun(&self, pair: u32) -> bool {
         let pair = self.pairs.get(pair);
-        pair.role() == Role::Began && pair.signs.has(Signs::SPOKE)
+        pair.role() == Role::Initiator && pair.signs.has(Observations::SPOKE)
     }
 }

@@ -1,7 +1,7 @@
 //! What leaves the window: items whose slot is too old are taken back, at most so many in one part.
 
-use crate::flow::items::Item;
-use crate::flow::rows::NONE;
+use crate::flow::slab::NONE;
+use crate::flow::slot_records::SlotRecord;
 use crate::time::Moment;
 
 use super::Window;
@@ -54,7 +54,7 @@ impl Window {
     }
 
     /// Has everything fetched that these items are taken back from, step by step, since each step leads to the next.
-    fn fetch_leaving(&self, items: &[Item]) {
+    fn fetch_leaving(&self, items: &[SlotRecord]) {
         let pairs = || items.iter().map(|item| item.pair).filter(|&pair| pair != NONE);
         let is_last = |pair: &u32| {
             let pair = self.pairs.get(*pair);
@@ -72,7 +72,7 @@ impl Window {
     }
 
     /// Subtracts an item that has left the window; its pair goes with the last one.
-    pub(super) fn subtract(&mut self, item: Item) {
+    pub(super) fn subtract(&mut self, item: SlotRecord) {
         self.take_back(&item);
         if !self.pairs.get(item.pair).has_items() {
             self.remove_pair(item.pair);
@@ -80,7 +80,7 @@ impl Window {
     }
 
     /// Takes the sums of an item back from its pair and host.
-    pub(super) fn take_back(&mut self, item: &Item) {
+    pub(super) fn take_back(&mut self, item: &SlotRecord) {
         let pair = self.pairs.get_mut(item.pair);
         pair.subtract(item);
         let is_last_contact = item.is_contact() && pair.contacts_live == 0;

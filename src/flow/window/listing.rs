@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use crate::flow::chart::{Chart, order_some};
+use crate::flow::host_list::{HostList, order_some};
 use crate::flow::hosts::{HostId, Hosts};
 use crate::flow::pairs::Pair;
 use crate::flow::snapshot::{HostRow, PeerBytes};
@@ -62,7 +62,7 @@ pub struct Listing {
     /// So many of the largest are in their order.
     ordered: usize,
     bytes: u64,
-    chart: Chart,
+    chart: HostList,
     hosts_omitted: usize,
     /// Hosts whose rows are asked for by themselves, and those of them that were made.
     asked: HashSet<IpAddr>,
@@ -224,7 +224,7 @@ impl Listing {
             part_rows: LIST_PART_ROWS,
             ordered: 0,
             bytes: 0,
-            chart: Chart::default(),
+            chart: HostList::default(),
             hosts_omitted: 0,
             asked: HashSet::new(),
             found: HashMap::new(),
@@ -254,7 +254,7 @@ impl Listing {
     }
 
     /// The list, and how many hosts would have been in it had there been room.
-    pub fn take(&mut self) -> (Chart, usize) {
+    pub fn take(&mut self) -> (HostList, usize) {
         (std::mem::take(&mut self.chart), self.hosts_omitted)
     }
 
@@ -264,7 +264,7 @@ impl Listing {
     }
 
     /// Takes a list back that nobody reads any more, for its memory.
-    pub fn reuse(&mut self, chart: Chart) {
+    pub fn reuse(&mut self, chart: HostList) {
         self.chart = chart;
     }
 

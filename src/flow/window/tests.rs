@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::flow::slots::SLOTS_LIVE;
-use crate::flow::{Allowed, Crossing};
+use crate::flow::{Allowed, InterfaceDirection};
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 use crate::time::UnixNanos;
 
@@ -36,21 +36,21 @@ struct Bench {
 
 impl Bench {
     fn new(options: &Options) -> Self {
-        let limits = Limits::from_memory(64 << 20, 2, options.port_interval.is_some()).expect("enough");
+        let limits = Capacity::from_memory(64 << 20, 2, options.port_interval.is_some()).expect("enough");
         Self::with_limits(options, &limits)
     }
 
-    fn with_limits(options: &Options, limits: &Limits) -> Self {
+    fn with_limits(options: &Options, limits: &Capacity) -> Self {
         Self::with_seed(options, limits, &Seed::default())
     }
 
     /// Two benches of one seed choose the same bits for the same ports.
     fn seeded(seed: &Seed) -> Self {
-        let limits = Limits::from_memory(64 << 20, 2, true).expect("enough");
+        let limits = Capacity::from_memory(64 << 20, 2, true).expect("enough");
         Self::with_seed(&options(10, Some(20)), &limits, seed)
     }
 
-    fn with_seed(options: &Options, limits: &Limits, seed: &Seed) -> Self {
+    fn with_seed(options: &Options, limits: &Capacity, seed: &Seed) -> Self {
         let deltas = [Delta::new(limits.delta, seed.clone()), Delta::new(limits.delta, seed.clone())];
         Self { window: Window::new(options, limits, seed.clone()), deltas }
     }
@@ -119,7 +119,7 @@ proptest! {
             for (src, dst, bytes, is_syn, worker) in packets {
                 let flags = if is_syn { TcpFlags::SYN } else { TcpFlags::ACK };
                 let transport = Transport::Tcp { src_port: 9, dst_port: 80, flags: Some(TcpFlags(flags)) };
-                bench.deltas[worker].count(Crossing::default(), &packet(src, dst, bytes, 6, transport), UnixNanos(now));
+                bench.deltas[worker].count(InterfaceDirection::default(), &packet(src, dst, bytes, 6, transport), UnixNanos(now));
                 seen.push((now / SECOND, src, dst, bytes, is_syn));
             }
             bench.tick(now);
@@ -153,7 +153,7 @@ proptest! {
             prop_assert_eq!(bench.window.sizes().1, pairs.len(), "rows live as long as their items");
         }
         bench.tick(now + 100 * SECOND);
-        bench.window.take_touched(&mut Vec::new(), |_| true);
+        bench.window.take_dirty(&mut Vec::new(), |_| true);
         prop_assert_eq!(bench.window.sizes(), (0, 0));
     }
 }
@@ -161,18 +161,18 @@ proptest! {
 #[test]
 fn a_burst_across_slot_boundaries_is_seen_whole() {
     let mut bench = Bench::new(&options(10, None));
-    let mut touched = Vec::new();
+    let mut dirty = Vec::new();
     // Nine seconds of a ten-second window: whatever the phase, all of it is live at its end.
     for phase in 0..4 {
         let start = (1000 + phase * 100) * SECOND + phase * SECOND / 4;
         for quarter in 0..=36 {
-            bench.deltas[0].count(Crossing::default(), &tcp(1, 2, 80, TcpFlags::ACK), UnixNanos(0));
+            bench.deltas[0].count(InterfaceDirection::default(), &tcp(1, 2, 80, TcpFlags::ACK), UnixNanos(0));
             bench.tick(start + quarter * SECOND / 4);
         }
         assert_eq!(bench.counts(1).0, 37 * 40, "phase {phase}");
-        bench.window.take_touched(&mut touched, |_| true);
-        assert!(touched.iter().any(|row| row.addr == addr(1) && row.ip_bytes == 37 * 40));
-        touched.clear();
+        bench.window.take_dirty(&mut dirty, |_| true);
+        assert!(dirty.iter().any(|row| row.addr == addr(1) && row.ip_bytes == 37 * 40));
+        dirty.clear();
     }
 }
 
@@ -186,26 +186,26 @@ proptest! {
         let allowed = Allowed { packets_per_s: Some(20), contacts_per_s: Some(5), ..Allowed::default() };
         bench.window.go_by(&allowed);
         let mut now = 100 * SECOND;
-        let mut touched = Vec::new();
+        let mut dirty = Vec::new();
         for (quarters, packets) in ticks {
             now += quarters * SECOND / 4;
             let mut active = BTreeSet::new();
             for (src, dst, count) in packets {
                 for _ in 0..count {
                     let syn = tcp(src, 100 + dst, 80, TcpFlags::SYN);
-                    bench.deltas[0].count(Crossing::default(), &syn, UnixNanos(now));
+                    bench.deltas[0].count(InterfaceDirection::default(), &syn, UnixNanos(now));
                 }
                 active.insert(src);
             }
             bench.tick(now);
-            touched.clear();
-            bench.window.take_touched(&mut touched, |_| true);
+            dirty.clear();
+            bench.window.take_dirty(&mut dirty, |_| true);
             let counts = |src: u8| bench.window.counts(&addr(src)).expect("it sent something just now");
             let over = active.iter().filter(|&&src| counts(src).packets_per_s > 20 || counts(src).contacts_per_s > 5);
             // In one tick a quarter the counts are those of a second, so that both sets are the same.
             let over: BTreeSet<IpAddr> = over.map(|&src| addr(src)).collect();
-            let touched: BTreeSet<IpAddr> = touched.iter().map(|row| row.addr).collect();
-            prop_assert_eq!(touched, over, "at {}", now);
+            let dirty: BTreeSet<IpAddr> = dirty.iter().map(|row| row.addr).collect();
+            prop_assert_eq!(dirty, over, "at {}", now);
         }
     }
 }
@@ -217,9 +217,13 @@ fn whoever_spoke_first_is_told_across_workers() {
     // 60 clients ask one server; the answers are folded first, by the other worker.
     for client in 1..=60 {
         let asked = UnixNanos(5000 + u64::from(client) * 10);
-        bench.deltas[1].count(Crossing::default(), &udp(client, 5000 + u16::from(client), 200, 53), asked);
+        bench.deltas[1].count(
+            InterfaceDirection::default(),
+            &udp(client, 5000 + u16::from(client), 200, 53),
+            asked,
+        );
         bench.deltas[0].count(
-            Crossing::default(),
+            InterfaceDirection::default(),
             &udp(200, 53, client, 5000 + u16::from(client)),
             UnixNanos(asked.0 + 5),
         );
@@ -231,8 +235,8 @@ fn whoever_spoke_first_is_told_across_workers() {
     }
     // The roles stay: further questions from other ports, and their answers, are no new contacts.
     for client in 1..=60 {
-        bench.deltas[0].count(Crossing::default(), &udp(200, 53, client, 7000), UnixNanos(9000));
-        bench.deltas[1].count(Crossing::default(), &udp(client, 7000, 200, 53), UnixNanos(9001));
+        bench.deltas[0].count(InterfaceDirection::default(), &udp(200, 53, client, 7000), UnixNanos(9000));
+        bench.deltas[1].count(InterfaceDirection::default(), &udp(client, 7000, 200, 53), UnixNanos(9001));
     }
     bench.tick(1008 * SECOND);
     assert_eq!(bench.counts(200), (12_000, 0, 0));
@@ -243,10 +247,10 @@ fn whoever_spoke_first_is_told_across_workers() {
 fn an_answer_whose_question_was_lost_is_an_answer() {
     let mut bench = Bench::new(&options(10, Some(20)));
     bench.tick(1000 * SECOND);
-    bench.deltas[0].count(Crossing::default(), &udp(1, 5000, 200, 53), UnixNanos(10));
+    bench.deltas[0].count(InterfaceDirection::default(), &udp(1, 5000, 200, 53), UnixNanos(10));
     bench.tick(1001 * SECOND);
     for client in 2..=40 {
-        bench.deltas[0].count(Crossing::default(), &udp(200, 53, client, 6000), UnixNanos(20));
+        bench.deltas[0].count(InterfaceDirection::default(), &udp(200, 53, client, 6000), UnixNanos(20));
     }
     bench.tick(1002 * SECOND);
     assert_eq!(bench.counts(200), (3900, 0, 0), "port 53 of it is a known service");
@@ -257,15 +261,19 @@ fn a_scan_of_ports_counts_and_its_answers_do_not() {
     let mut bench = Bench::new(&options(10, Some(20)));
     bench.tick(1000 * SECOND);
     for port in 1..=300 {
-        bench.deltas[0].count(Crossing::default(), &udp(1, 40_000, 2, port), UnixNanos(u64::from(port) * 10));
         bench.deltas[0].count(
-            Crossing::default(),
+            InterfaceDirection::default(),
+            &udp(1, 40_000, 2, port),
+            UnixNanos(u64::from(port) * 10),
+        );
+        bench.deltas[0].count(
+            InterfaceDirection::default(),
             &udp(2, port, 1, 40_000),
             UnixNanos(u64::from(port) * 10 + 5),
         );
-        bench.deltas[1].count(Crossing::default(), &tcp(3, 2, port, TcpFlags::SYN), UnixNanos(1));
+        bench.deltas[1].count(InterfaceDirection::default(), &tcp(3, 2, port, TcpFlags::SYN), UnixNanos(1));
         bench.deltas[1].count(
-            Crossing::default(),
+            InterfaceDirection::default(),
             &tcp(2, 3, port, TcpFlags::RST | TcpFlags::ACK),
             UnixNanos(2),
         );
@@ -289,10 +297,18 @@ fn evidence_behind_nat_accuses_nobody() {
     for n in 0..300u16 {
         let at = u64::from(n) * 100;
         let delta = &mut bench.deltas[usize::from(n % 2)];
-        delta.count(Crossing::default(), &udp(client, 10_000 + n, resolver, 53), UnixNanos(at));
-        delta.note_evidence(Crossing::default(), &udp(public, 20_000 + n, resolver, 53), UnixNanos(at + 1));
-        delta.count(Crossing::default(), &udp(resolver, 53, public, 20_000 + n), UnixNanos(at + 2));
-        delta.note_evidence(Crossing::default(), &udp(resolver, 53, client, 10_000 + n), UnixNanos(at + 3));
+        delta.count(InterfaceDirection::default(), &udp(client, 10_000 + n, resolver, 53), UnixNanos(at));
+        delta.note_evidence(
+            InterfaceDirection::default(),
+            &udp(public, 20_000 + n, resolver, 53),
+            UnixNanos(at + 1),
+        );
+        delta.count(InterfaceDirection::default(), &udp(resolver, 53, public, 20_000 + n), UnixNanos(at + 2));
+        delta.note_evidence(
+            InterfaceDirection::default(),
+            &udp(resolver, 53, client, 10_000 + n),
+            UnixNanos(at + 3),
+        );
     }
     bench.tick(1001 * SECOND);
     assert_eq!(bench.counts(client), (30_000, 1, 1));
@@ -306,9 +322,9 @@ fn at_the_start_nobody_is_accused_of_what_was_going_on() {
     bench.window.begin(Moment(1000 * SECOND));
     for client in 1..=40 {
         // The first that is seen of a long exchange is an answer; of a tunnel, either side.
-        bench.deltas[0].count(Crossing::default(), &udp(200, 53, client, 6000), UnixNanos(20));
+        bench.deltas[0].count(InterfaceDirection::default(), &udp(200, 53, client, 6000), UnixNanos(20));
         bench.deltas[0].count(
-            Crossing::default(),
+            InterfaceDirection::default(),
             &packet(201, client, 50, 47, Transport::Other),
             UnixNanos(20),
         );
@@ -322,7 +338,7 @@ fn at_the_start_nobody_is_accused_of_what_was_going_on() {
 fn a_contact_decided_late_belongs_to_the_slot_of_its_birth() {
     let mut bench = Bench::new(&options(10, None));
     bench.tick(1000 * SECOND);
-    bench.deltas[0].count(Crossing::default(), &udp(1, 5000, 2, 53), UnixNanos(10));
+    bench.deltas[0].count(InterfaceDirection::default(), &udp(1, 5000, 2, 53), UnixNanos(10));
     bench.deltas[0].handed_over_at = Moment(1001 * SECOND);
     bench.window.fold(&bench.deltas[0]);
     bench.deltas[0].clear();
@@ -341,7 +357,7 @@ fn an_exchange_that_is_settled_after_its_rows_left_is_undecided() {
     let mut bench = Bench::new(&options(10, Some(20)));
     bench.tick(1000 * SECOND);
     for (seconds, word) in [(1001, udp(1, 5000, 2, 7000)), (1006, udp(2, 7000, 1, 5000))] {
-        bench.deltas[0].count(Crossing::default(), &word, UnixNanos(seconds));
+        bench.deltas[0].count(InterfaceDirection::default(), &word, UnixNanos(seconds));
         bench.deltas[0].handed_over_at = Moment(seconds * SECOND);
         bench.window.fold(&bench.deltas[0]);
         bench.deltas[0].clear();
@@ -351,19 +367,19 @@ fn an_exchange_that_is_settled_after_its_rows_left_is_undecided() {
     assert!(!bench.window.is_waiting());
     assert_eq!((bench.counts(1), bench.counts(2)), ((0, 0, 0), (100, 0, 0)));
     assert_eq!(bench.window.accounting().undecided_exchanges, 1);
-    bench.deltas[0].count(Crossing::default(), &udp(2, 7000, 1, 5000), UnixNanos(1012));
+    bench.deltas[0].count(InterfaceDirection::default(), &udp(2, 7000, 1, 5000), UnixNanos(1012));
     bench.tick(1012 * SECOND);
     assert_eq!(bench.counts(2), (200, 0, 0));
 }
 
 #[test]
 fn full_tables_spill_and_the_totals_stay_exact() {
-    let mut limits = Limits::from_memory(64 << 20, 2, false).expect("enough");
+    let mut limits = Capacity::from_memory(64 << 20, 2, false).expect("enough");
     limits.pairs_max = 5;
     limits.hosts_max = 4;
     let mut bench = Bench::with_limits(&options(10, None), &limits);
     for dst in 0..20 {
-        bench.deltas[0].count(Crossing::default(), &tcp(100, dst, 80, TcpFlags::SYN), UnixNanos(1));
+        bench.deltas[0].count(InterfaceDirection::default(), &tcp(100, dst, 80, TcpFlags::SYN), UnixNanos(1));
     }
     bench.tick(1000 * SECOND);
     let accounting = bench.window.accounting();
@@ -371,7 +387,7 @@ fn full_tables_spill_and_the_totals_stay_exact() {
     assert_eq!(accounting.spilled_bytes, 17 * 40);
     assert_eq!(bench.counts(100), (3 * 40, 3, 0));
     bench.tick(2000 * SECOND);
-    bench.window.take_touched(&mut Vec::new(), |_| true);
+    bench.window.take_dirty(&mut Vec::new(), |_| true);
     assert_eq!(bench.window.sizes(), (0, 0), "a full table becomes empty again");
 }
 
@@ -379,7 +395,11 @@ fn full_tables_spill_and_the_totals_stay_exact() {
 fn the_chart_follows_another_threshold() {
     let mut bench = Bench::new(&options(10, None));
     for (src, bytes) in [(1, 500), (2, 1500), (3, 2500)] {
-        bench.deltas[0].count(Crossing::default(), &packet(src, 9, bytes, 6, Transport::Other), UnixNanos(1));
+        bench.deltas[0].count(
+            InterfaceDirection::default(),
+            &packet(src, 9, bytes, 6, Transport::Other),
+            UnixNanos(1),
+        );
     }
     bench.tick(100 * SECOND);
     let charted = |bench: &mut Bench| bench.listed(9).0.len();
@@ -407,7 +427,7 @@ fn counts_beyond_an_item_take_another() {
     assert_eq!((row.packets(), row.contacts_live), (3 * u64::from(u32::MAX), 1));
     assert_eq!(bench.counts(1), (3 << 40, 1, 0));
     bench.tick(1000 * SECOND);
-    bench.window.take_touched(&mut Vec::new(), |_| true);
+    bench.window.take_dirty(&mut Vec::new(), |_| true);
     assert_eq!(bench.window.sizes(), (0, 0));
 }
 
@@ -438,7 +458,7 @@ proptest! {
             }
         }
         bench.tick(now + 100 * SECOND);
-        bench.window.take_touched(&mut Vec::new(), |_| true);
+        bench.window.take_dirty(&mut Vec::new(), |_| true);
         prop_assert_eq!(bench.window.sizes(), (0, 0), "nothing is left of what has passed");
     }
 
@@ -464,7 +484,7 @@ proptest! {
                 let endpoints = Endpoints::V6 { src: member(network, host), dst: member(9, dst) };
                 let transport = Transport::Tcp { src_port: 9, dst_port: 80, flags: Some(TcpFlags(flags)) };
                 let sent = Summary::plain(endpoints, bytes, 6, transport);
-                bench.deltas[0].count(Crossing::default(), &sent, UnixNanos(now));
+                bench.deltas[0].count(InterfaceDirection::default(), &sent, UnixNanos(now));
                 seen.push((now / SECOND, network, dst, bytes, is_syn));
             }
             bench.tick(now);
@@ -484,7 +504,7 @@ proptest! {
             }
         }
         bench.tick(now + 100 * SECOND);
-        bench.window.take_touched(&mut Vec::new(), |_| true);
+        bench.window.take_dirty(&mut Vec::new(), |_| true);
         prop_assert_eq!(bench.window.sizes(), (0, 0), "nothing is left of what has passed");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::flow::{Crossing, Delta, Limits, Options, Seed};
+use crate::flow::{Capacity, Delta, InterfaceDirection, Options, Seed};
 use crate::packet::{Endpoints, Summary, Transport};
 use crate::time::{Moment, UnixNanos};
 
@@ -29,20 +29,20 @@ impl Bench {
             group_ipv6,
             memory_bytes_max: 64 << 20,
         };
-        let limits = Limits::from_memory(64 << 20, 1, false).expect("enough");
+        let limits = Capacity::from_memory(64 << 20, 1, false).expect("enough");
         let seed = Seed::default();
         Self { window: Window::new(&options, &limits, seed.clone()), delta: Delta::new(limits.delta, seed) }
     }
 
     fn send(&mut self, endpoints: Endpoints, ip_bytes: u32) {
         let packet = Summary::plain(endpoints, ip_bytes, 47, Transport::Other);
-        self.delta.count(Crossing::default(), &packet, UnixNanos(1));
+        self.delta.count(InterfaceDirection::default(), &packet, UnixNanos(1));
     }
 
     fn fold(&mut self, at_s: u64) {
         self.delta.handed_over_at = Moment(at_s * SECOND);
         self.window.fold(&self.delta);
-        self.window.take_touched(&mut Vec::new(), |_| true);
+        self.window.take_dirty(&mut Vec::new(), |_| true);
         self.delta.clear();
     }
 }

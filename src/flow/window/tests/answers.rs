@@ -58,13 +58,13 @@ fn a_contact_is_answered_refused_or_silent() {
     // The answers are folded first, by the other worker.
     let [answers, contacts] = &mut bench.deltas;
     for target in 10..30 {
-        contacts.count(Crossing::default(), &tcp(1, target, 22, TcpFlags::SYN), UnixNanos(1));
+        contacts.count(InterfaceDirection::default(), &tcp(1, target, 22, TcpFlags::SYN), UnixNanos(1));
     }
     for target in 10..13 {
-        answers.count(Crossing::default(), &back(target, 22, 1, SYN_ACK), UnixNanos(2));
+        answers.count(InterfaceDirection::default(), &back(target, 22, 1, SYN_ACK), UnixNanos(2));
     }
     for target in 13..18 {
-        answers.count(Crossing::default(), &back(target, 22, 1, RESET_ACK), UnixNanos(2));
+        answers.count(InterfaceDirection::default(), &back(target, 22, 1, RESET_ACK), UnixNanos(2));
     }
     answers.note_unreachable(&port_unreachable(1, 18, 6, 22));
     bench.tick(1001 * SECOND);
@@ -84,7 +84,11 @@ fn a_contact_is_answered_refused_or_silent() {
 fn where_no_answer_passes_nothing_is_silent() {
     let mut bench = Bench::started();
     for target in 10..30 {
-        bench.deltas[0].count(Crossing::default(), &tcp(1, target, 22, TcpFlags::SYN), UnixNanos(1));
+        bench.deltas[0].count(
+            InterfaceDirection::default(),
+            &tcp(1, target, 22, TcpFlags::SYN),
+            UnixNanos(1),
+        );
     }
     bench.tick(1001 * SECOND);
     assert!(!bench.sample(1).answers_visible);
@@ -92,7 +96,7 @@ fn where_no_answer_passes_nothing_is_silent() {
     // An answer to a neighbour, from elsewhere, shows that answers to this network pass here.
     let there = Endpoints::new([192, 0, 2, 1].into(), addr(77)).expect("one family");
     bench.deltas[1].count(
-        Crossing::default(),
+        InterfaceDirection::default(),
         &Summary { endpoints: there, ..back(0, 443, 77, SYN_ACK) },
         UnixNanos(3),
     );
@@ -106,18 +110,22 @@ fn an_ack_that_is_reset_is_a_contact_unless_it_is_of_a_connection() {
     let [one, other] = &mut bench.deltas;
     for target in 10..20 {
         for port in 1..=30 {
-            one.count(Crossing::default(), &tcp(1, target, port, BARE_ACK), UnixNanos(1));
-            other.count(Crossing::default(), &back(target, port, 1, RESET), UnixNanos(2));
+            one.count(InterfaceDirection::default(), &tcp(1, target, port, BARE_ACK), UnixNanos(1));
+            other.count(InterfaceDirection::default(), &back(target, port, 1, RESET), UnixNanos(2));
         }
         // Not reset; reset as a SYN is; a segment of a connection beside it; from the server's side.
-        one.count(Crossing::default(), &tcp(2, target, 80, BARE_ACK), UnixNanos(1));
-        one.count(Crossing::default(), &tcp(3, target, 80, BARE_ACK), UnixNanos(1));
-        other.count(Crossing::default(), &back(target, 80, 3, RESET_ACK), UnixNanos(2));
-        one.count(Crossing::default(), &tcp(4, target, 80, BARE_ACK), UnixNanos(1));
-        one.count(Crossing::default(), &tcp(4, target, 80, TcpFlags::ACK | TcpFlags::PSH), UnixNanos(1));
-        other.count(Crossing::default(), &back(target, 80, 4, RESET), UnixNanos(2));
-        one.count(Crossing::default(), &back(5, 80, target, BARE_ACK), UnixNanos(1));
-        other.count(Crossing::default(), &tcp(target, 5, 80, RESET), UnixNanos(2));
+        one.count(InterfaceDirection::default(), &tcp(2, target, 80, BARE_ACK), UnixNanos(1));
+        one.count(InterfaceDirection::default(), &tcp(3, target, 80, BARE_ACK), UnixNanos(1));
+        other.count(InterfaceDirection::default(), &back(target, 80, 3, RESET_ACK), UnixNanos(2));
+        one.count(InterfaceDirection::default(), &tcp(4, target, 80, BARE_ACK), UnixNanos(1));
+        one.count(
+            InterfaceDirection::default(),
+            &tcp(4, target, 80, TcpFlags::ACK | TcpFlags::PSH),
+            UnixNanos(1),
+        );
+        other.count(InterfaceDirection::default(), &back(target, 80, 4, RESET), UnixNanos(2));
+        one.count(InterfaceDirection::default(), &back(5, 80, target, BARE_ACK), UnixNanos(1));
+        other.count(InterfaceDirection::default(), &tcp(target, 5, 80, RESET), UnixNanos(2));
     }
     bench.tick(1001 * SECOND);
     assert_eq!((bench.counts(1).1, bench.counts(1).2), (10, 30));
@@ -133,13 +141,15 @@ fn a_datagram_is_answered_by_a_word_and_refused_by_an_error() {
     let [one, other] = &mut bench.deltas;
     for port in 1..=30 {
         let at = UnixNanos(u64::from(port) * 10);
-        one.count(Crossing::default(), &udp(1, 40_000, 2, port), at);
+        one.count(InterfaceDirection::default(), &udp(1, 40_000, 2, port), at);
         match port {
-            1..=4 => other.count(Crossing::default(), &udp(2, port, 1, 40_000), UnixNanos(at.0 + 1)),
+            1..=4 => {
+                other.count(InterfaceDirection::default(), &udp(2, port, 1, 40_000), UnixNanos(at.0 + 1))
+            }
             5..=10 => other.note_unreachable(&port_unreachable(1, 2, 17, port)),
             _ => {}
         }
-        one.count(Crossing::default(), &udp(3, 40_000, 2, 33_433 + port), at);
+        one.count(InterfaceDirection::default(), &udp(3, 40_000, 2, 33_433 + port), at);
     }
     bench.tick(1001 * SECOND);
     assert_eq!(bench.outcomes(1), [1, 0, 0, 0]);
@@ -155,11 +165,15 @@ fn behind_nat_what_leaves_tells_the_answer() {
     for target in 10..30 {
         let [one, other] = &mut bench.deltas;
         let syn = tcp(client, target, 22, TcpFlags::SYN);
-        one.count(Crossing::default(), &syn, UnixNanos(1));
-        one.note_evidence(Crossing::default(), &tcp(public, target, 22, TcpFlags::SYN), UnixNanos(2));
+        one.count(InterfaceDirection::default(), &syn, UnixNanos(1));
+        one.note_evidence(
+            InterfaceDirection::default(),
+            &tcp(public, target, 22, TcpFlags::SYN),
+            UnixNanos(2),
+        );
         let flags = if target < 15 { SYN_ACK } else { RESET_ACK };
-        other.count(Crossing::default(), &back(target, 22, public, flags), UnixNanos(3));
-        other.note_evidence(Crossing::default(), &back(target, 22, client, flags), UnixNanos(4));
+        other.count(InterfaceDirection::default(), &back(target, 22, public, flags), UnixNanos(3));
+        other.note_evidence(InterfaceDirection::default(), &back(target, 22, client, flags), UnixNanos(4));
     }
     bench.tick(1001 * SECOND);
     assert_eq!((bench.outcomes(client), bench.port_outcomes(client)), ([5, 15, 0, 0], [1, 0, 0, 0]));
@@ -171,11 +185,11 @@ fn answers_whose_questions_went_another_way_are_no_contacts() {
     let mut bench = Bench::started();
     for client in 1..=60 {
         bench.deltas[0].count(
-            Crossing::default(),
+            InterfaceDirection::default(),
             &udp(200, 53, client, 30_000 + u16::from(client)),
             UnixNanos(1),
         );
-        bench.deltas[0].count(Crossing::default(), &back(201, 443, client, SYN_ACK), UnixNanos(1));
+        bench.deltas[0].count(InterfaceDirection::default(), &back(201, 443, client, SYN_ACK), UnixNanos(1));
     }
     bench.tick(1001 * SECOND);
     for server in [200, 201] {
@@ -188,10 +202,10 @@ fn answers_whose_questions_went_another_way_are_no_contacts() {
 fn who_answers_what_it_is_asked_says_so() {
     let mut bench = Bench::started();
     for peer in 10..40 {
-        bench.deltas[0].count(Crossing::default(), &udp(peer, 5000, 1, 53), UnixNanos(1));
-        bench.deltas[0].count(Crossing::default(), &udp(1, 53, peer, 5000), UnixNanos(2));
-        bench.deltas[0].count(Crossing::default(), &udp(1, 6000, 100 + peer, 53), UnixNanos(3));
-        bench.deltas[0].count(Crossing::default(), &udp(100 + peer, 53, 1, 6000), UnixNanos(4));
+        bench.deltas[0].count(InterfaceDirection::default(), &udp(peer, 5000, 1, 53), UnixNanos(1));
+        bench.deltas[0].count(InterfaceDirection::default(), &udp(1, 53, peer, 5000), UnixNanos(2));
+        bench.deltas[0].count(InterfaceDirection::default(), &udp(1, 6000, 100 + peer, 53), UnixNanos(3));
+        bench.deltas[0].count(InterfaceDirection::default(), &udp(100 + peer, 53, 1, 6000), UnixNanos(4));
     }
     bench.tick(1001 * SECOND);
     let sample = bench.sample(1);
@@ -208,21 +222,25 @@ fn take_step(bench: &mut Bench, (src, dst, kind, port, _): Step, worker: usize, 
     let service = [22, 80, 443, 5000][port];
     let delta = &mut bench.deltas[worker];
     match kind {
-        0 => delta.count(Crossing::default(), &tcp(src, dst, service, TcpFlags::SYN), seen_at),
-        1 => delta.count(Crossing::default(), &back(src, service, dst, SYN_ACK), seen_at),
-        2 => delta.count(Crossing::default(), &back(src, service, dst, RESET_ACK), seen_at),
-        3 => delta.count(Crossing::default(), &tcp(src, dst, service, BARE_ACK), seen_at),
-        4 => delta.count(Crossing::default(), &back(src, service, dst, RESET), seen_at),
+        0 => delta.count(InterfaceDirection::default(), &tcp(src, dst, service, TcpFlags::SYN), seen_at),
+        1 => delta.count(InterfaceDirection::default(), &back(src, service, dst, SYN_ACK), seen_at),
+        2 => delta.count(InterfaceDirection::default(), &back(src, service, dst, RESET_ACK), seen_at),
+        3 => delta.count(InterfaceDirection::default(), &tcp(src, dst, service, BARE_ACK), seen_at),
+        4 => delta.count(InterfaceDirection::default(), &back(src, service, dst, RESET), seen_at),
         5 => {
-            delta.count(Crossing::default(), &tcp(src, dst, service, TcpFlags::ACK | TcpFlags::PSH), seen_at);
+            delta.count(
+                InterfaceDirection::default(),
+                &tcp(src, dst, service, TcpFlags::ACK | TcpFlags::PSH),
+                seen_at,
+            );
         }
-        6 => delta.count(Crossing::default(), &udp(src, 40_000, dst, service), seen_at),
-        7 => delta.count(Crossing::default(), &udp(src, service, dst, 40_000), seen_at),
+        6 => delta.count(InterfaceDirection::default(), &udp(src, 40_000, dst, service), seen_at),
+        7 => delta.count(InterfaceDirection::default(), &udp(src, service, dst, 40_000), seen_at),
         8 => delta.note_unreachable(&port_unreachable(src, dst, 17, service)),
         9 => {
-            delta.note_evidence(Crossing::default(), &udp(src, service, dst, 40_000), seen_at);
+            delta.note_evidence(InterfaceDirection::default(), &udp(src, service, dst, 40_000), seen_at);
         }
-        _ => delta.note_evidence(Crossing::default(), &back(src, service, dst, SYN_ACK), seen_at),
+        _ => delta.note_evidence(InterfaceDirection::default(), &back(src, service, dst, SYN_ACK), seen_at),
     }
 }
 

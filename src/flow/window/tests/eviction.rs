@@ -22,7 +22,7 @@ struct Flooded {
 
 impl Flooded {
     fn new(pairs_max: usize, hosts_max: usize, trace_bytes: usize) -> Self {
-        let mut limits = Limits::from_memory(64 << 20, 2, false).expect("enough");
+        let mut limits = Capacity::from_memory(64 << 20, 2, false).expect("enough");
         (limits.pairs_max, limits.hosts_max, limits.trace_bytes) = (pairs_max, hosts_max, trace_bytes);
         let mut bench = Bench::with_limits(&options(10, None), &limits);
         let ip_bytes = Some(100_000);
@@ -36,7 +36,7 @@ impl Flooded {
         let flags = if is_contact { TcpFlags::SYN } else { TcpFlags::PSH | TcpFlags::ACK };
         let transport = Transport::Tcp { src_port: 9, dst_port: 80, flags: Some(TcpFlags(flags)) };
         let summary = Summary::plain(endpoints, ip_bytes, 6, transport);
-        self.bench.deltas[0].count(Crossing::default(), &summary, UnixNanos(1));
+        self.bench.deltas[0].count(InterfaceDirection::default(), &summary, UnixNanos(1));
         self.sent.push(Sent { slot: self.now / SECOND, src, dst, ip_bytes, is_contact });
     }
 

@@ -8,15 +8,15 @@ use std::ops::{BitAnd, BitOr, BitOrAssign};
 
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 
-use super::contact::{
+use super::initiation::{
     ICMP, ICMP_INFORMATION_REQUEST, ICMP_MASK_REQUEST, ICMP_TIMESTAMP_REQUEST, ICMPV6, SCTP_INIT, begins,
 };
 
 /// A set of signs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Signs(pub(super) u8);
+pub struct Observations(pub(super) u8);
 
-impl Signs {
+impl Observations {
     /// It contacted its peer, by its own words.
     pub const OPENED: Self = Self(0x01);
     /// A bare TCP ACK to a lower port: a probe if nothing but a reset comes of it (nmap -sA, hping3 -A).
@@ -55,7 +55,7 @@ impl Signs {
     }
 }
 
-impl BitOr for Signs {
+impl BitOr for Observations {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
@@ -63,7 +63,7 @@ impl BitOr for Signs {
     }
 }
 
-impl BitAnd for Signs {
+impl BitAnd for Observations {
     type Output = Self;
 
     fn bitand(self, other: Self) -> Self {
@@ -71,36 +71,36 @@ impl BitAnd for Signs {
     }
 }
 
-impl BitOrAssign for Signs {
+impl BitOrAssign for Observations {
     fn bitor_assign(&mut self, other: Self) {
         self.0 |= other.0;
     }
 }
 
-/// The signs of one packet, without [`Signs::OPENED`] and [`Signs::SPOKE`], which [`opening`](super::opening) tells.
+/// The signs of one packet, without [`Observations::OPENED`] and [`Observations::SPOKE`], which [`opening`](super::opening) tells.
 ///
 /// ```
-/// use traffic_alerted::flow::{Signs, signs};
+/// use traffic_alerted::flow::{Observations, signs};
 /// use traffic_alerted::packet::{Endpoints, Summary, TcpFlags, Transport};
 /// let endpoints = Endpoints::V4 { src: [10, 0, 0, 2].into(), dst: [10, 0, 0, 1].into() };
 /// let reset = Transport::Tcp { src_port: 22, dst_port: 40000, flags: Some(TcpFlags(0x14)) };
 /// let refused = Summary::plain(endpoints, 40, 6, reset);
-/// assert_eq!(signs(&refused), Signs::RESET);
+/// assert_eq!(signs(&refused), Observations::RESET);
 /// ```
 #[inline(always)]
-pub fn signs(summary: &Summary) -> Signs {
+pub fn signs(summary: &Summary) -> Observations {
     match summary.transport {
         Transport::Tcp { src_port, dst_port, flags: Some(flags) } => {
             tcp(flags, src_port > dst_port && is_bare(summary))
         }
         Transport::Icmp { kind } => match (summary.protocol, kind) {
             (ICMP, 0 | ICMP_TIMESTAMP_REPLY | ICMP_INFORMATION_REPLY | ICMP_MASK_REPLY)
-            | (ICMPV6, ICMPV6_ECHO_REPLY) => Signs::ACCEPTED,
-            _ => Signs::default(),
+            | (ICMPV6, ICMPV6_ECHO_REPLY) => Observations::ACCEPTED,
+            _ => Observations::default(),
         },
-        Transport::Sctp { chunk: Some(SCTP_INIT_ACK), .. } => Signs::ACCEPTED,
-        Transport::Sctp { chunk: Some(SCTP_ABORT), .. } => Signs::RESET,
-        _ => Signs::default(),
+        Transport::Sctp { chunk: Some(SCTP_INIT_ACK), .. } => Observations::ACCEPTED,
+        Transport::Sctp { chunk: Some(SCTP_ABORT), .. } => Observations::RESET,
+        _ => Observations::default(),
     }
 }
 
@@ -116,17 +116,21 @@ pub(super) fn is_bare(summary: &Summary) -> bool {
 }
 
 #[inline(always)]
-fn tcp(flags: TcpFlags, may_be_probe: bool) -> Signs {
+fn tcp(flags: TcpFlags, may_be_probe: bool) -> Observations {
     if flags.has(TcpFlags::RST) {
-        return if flags.has(TcpFlags::ACK) { Signs::RESET } else { Signs::RESET | Signs::BARE_RESET };
+        return if flags.has(TcpFlags::ACK) {
+            Observations::RESET
+        } else {
+            Observations::RESET | Observations::BARE_RESET
+        };
     }
     if begins(flags) {
-        return Signs::default();
+        return Observations::default();
     }
     if flags.has(TcpFlags::SYN) {
-        return Signs::ACCEPTED;
+        return Observations::ACCEPTED;
     }
-    if may_be_probe && flags.0 & 0x3f == TcpFlags::ACK { Signs::PROBED } else { Signs::TALKED }
+    if may_be_probe && flags.0 & 0x3f == TcpFlags::ACK { Observations::PROBED } else { Observations::TALKED }
 }
 
 const ICMP_TIMESTAMP_REPLY: u8 = ICMP_TIMESTAMP_REQUEST + 1;
@@ -148,19 +152,19 @@ mod tests {
 
     #[test]
     fn tcp_shows_by_its_flags_what_became_of_it() {
-        let reset = Signs::RESET | Signs::BARE_RESET;
+        let reset = Observations::RESET | Observations::BARE_RESET;
         for (name, flags, ip_bytes, ports, want) in [
-            ("SYN", 0x02, 60, (40_000, 22), Signs::default()),
-            ("NULL", 0x00, 40, (40_000, 22), Signs::default()),
-            ("SYN ACK", 0x12, 60, (22, 40_000), Signs::ACCEPTED),
-            ("SYN ACK with ECE", 0x52, 60, (22, 40_000), Signs::ACCEPTED),
+            ("SYN", 0x02, 60, (40_000, 22), Observations::default()),
+            ("NULL", 0x00, 40, (40_000, 22), Observations::default()),
+            ("SYN ACK", 0x12, 60, (22, 40_000), Observations::ACCEPTED),
+            ("SYN ACK with ECE", 0x52, 60, (22, 40_000), Observations::ACCEPTED),
             ("RST", 0x04, 40, (22, 40_000), reset),
-            ("RST ACK", 0x14, 40, (22, 40_000), Signs::RESET),
-            ("bare ACK", 0x10, 40, (40_000, 22), Signs::PROBED),
-            ("bare ACK of the server", 0x10, 40, (22, 40_000), Signs::TALKED),
-            ("ACK with timestamps", 0x10, 52, (40_000, 22), Signs::TALKED),
-            ("data", 0x18, 500, (40_000, 22), Signs::TALKED),
-            ("FIN ACK", 0x11, 40, (40_000, 22), Signs::TALKED),
+            ("RST ACK", 0x14, 40, (22, 40_000), Observations::RESET),
+            ("bare ACK", 0x10, 40, (40_000, 22), Observations::PROBED),
+            ("bare ACK of the server", 0x10, 40, (22, 40_000), Observations::TALKED),
+            ("ACK with timestamps", 0x10, 52, (40_000, 22), Observations::TALKED),
+            ("data", 0x18, 500, (40_000, 22), Observations::TALKED),
+            ("FIN ACK", 0x11, 40, (40_000, 22), Observations::TALKED),
         ] {
             let (src_port, dst_port) = ports;
             let transport = Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags(flags)) };
@@ -172,19 +176,19 @@ mod tests {
     fn replies_take_up_and_aborts_refuse() {
         let sctp = |chunk| Transport::Sctp { src_port: 1, dst_port: 2, chunk };
         for (name, protocol, transport, want) in [
-            ("echo reply", 1, Transport::Icmp { kind: 0 }, Signs::ACCEPTED),
-            ("timestamp reply", 1, Transport::Icmp { kind: 14 }, Signs::ACCEPTED),
-            ("echo request", 1, Transport::Icmp { kind: 8 }, Signs::default()),
-            ("ICMPv6 echo reply", 58, Transport::Icmp { kind: 129 }, Signs::ACCEPTED),
-            ("ICMPv6 type 0 is none", 58, Transport::Icmp { kind: 0 }, Signs::default()),
-            ("INIT ACK", 132, sctp(Some(2)), Signs::ACCEPTED),
-            ("ABORT", 132, sctp(Some(6)), Signs::RESET),
-            ("UDP says nothing", 17, Transport::Ports { src_port: 53, dst_port: 1 }, Signs::default()),
+            ("echo reply", 1, Transport::Icmp { kind: 0 }, Observations::ACCEPTED),
+            ("timestamp reply", 1, Transport::Icmp { kind: 14 }, Observations::ACCEPTED),
+            ("echo request", 1, Transport::Icmp { kind: 8 }, Observations::default()),
+            ("ICMPv6 echo reply", 58, Transport::Icmp { kind: 129 }, Observations::ACCEPTED),
+            ("ICMPv6 type 0 is none", 58, Transport::Icmp { kind: 0 }, Observations::default()),
+            ("INIT ACK", 132, sctp(Some(2)), Observations::ACCEPTED),
+            ("ABORT", 132, sctp(Some(6)), Observations::RESET),
+            ("UDP says nothing", 17, Transport::Ports { src_port: 53, dst_port: 1 }, Observations::default()),
             (
                 "flags not captured",
                 6,
                 Transport::Tcp { src_port: 1, dst_port: 2, flags: None },
-                Signs::default(),
+                Observations::default(),
             ),
         ] {
             assert_eq!(signs(&summary(protocol, 40, transport)), want, "{name}");

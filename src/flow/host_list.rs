@@ -7,7 +7,7 @@ use super::snapshot::{HostRow, PeerBytes};
 
 /// Hosts, and for each its destinations.
 #[derive(Clone, Debug, Default)]
-pub struct Chart {
+pub struct HostList {
     rows: Vec<HostRow<Place>>,
     /// None ever grows beyond the room that it was made with, so none is ever copied.
     pieces: Vec<Vec<PeerBytes>>,
@@ -29,7 +29,7 @@ const PIECE_ROOM: usize = 4096;
 /// Pieces that are given back at a time: some megabytes, which the system takes in less than a millisecond.
 const PART_PIECES: usize = 32;
 
-impl Chart {
+impl HostList {
     /// Adds a host.
     pub fn push(&mut self, row: HostRow<&[PeerBytes]>) {
         let destinations = row.destinations;
@@ -96,9 +96,9 @@ impl Chart {
     }
 }
 
-impl FromIterator<HostRow> for Chart {
+impl FromIterator<HostRow> for HostList {
     fn from_iter<I: IntoIterator<Item = HostRow>>(rows: I) -> Self {
-        let mut chart = Chart::default();
+        let mut chart = HostList::default();
         rows.into_iter().for_each(|row| chart.push(row.view()));
         chart
     }
@@ -135,7 +135,7 @@ mod tests {
         }
     }
 
-    fn rows(chart: &Chart) -> Vec<HostRow> {
+    fn rows(chart: &HostList) -> Vec<HostRow> {
         chart.iter().map(|row| row.with(row.destinations.to_vec())).collect()
     }
 
@@ -143,7 +143,7 @@ mod tests {
     fn what_was_put_in_comes_out_in_order() {
         let many = |n: u32| row(n, if n == 50 { 3 * PIECE_ROOM } else { n as usize % 101 });
         let mut expected: Vec<HostRow> = (0..400).map(many).collect();
-        let mut chart: Chart = expected.iter().cloned().collect();
+        let mut chart: HostList = expected.iter().cloned().collect();
         assert_eq!(rows(&chart), expected);
         (0..400).step_by(7).for_each(|first| chart.order_some(first, 7));
         expected.sort_by_key(|row| (std::cmp::Reverse(row.ip_bytes), row.addr));
@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn the_next_list_is_put_in_the_memory_of_the_last() {
-        let mut chart: Chart = (0..400).map(|n| row(n, 100)).collect();
-        let piece = |chart: &Chart| chart.pieces.iter().map(|piece| piece.as_ptr()).collect::<Vec<_>>();
+        let mut chart: HostList = (0..400).map(|n| row(n, 100)).collect();
+        let piece = |chart: &HostList| chart.pieces.iter().map(|piece| piece.as_ptr()).collect::<Vec<_>>();
         let mut before = piece(&chart);
         chart.clear();
         assert!(chart.is_empty());

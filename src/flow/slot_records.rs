@@ -5,7 +5,7 @@
 
 use crate::time::Moment;
 
-use super::rows::NONE;
+use super::slab::NONE;
 use super::slots::{SLOTS_LIVE, Slots};
 
 /// Packets and bytes of one pair in one slot, and whether there was a contact: 16 bytes.
@@ -16,18 +16,18 @@ use super::slots::{SLOTS_LIVE, Slots};
 ///
 /// What is more than fits goes into a further item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Item {
+pub(super) struct SlotRecord {
     /// The row of the pair; [`NONE`] where it was evicted.
     pub(super) pair: u32,
     previous: u32,
     sums: u64,
 }
 
-const _: () = assert!(size_of::<Item>() == 16);
+const _: () = assert!(size_of::<SlotRecord>() == 16);
 
 /// Where an item is, while its slot lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ItemAt {
+pub(super) struct SlotRecordAt {
     pub(super) slot: u64,
     pub(super) at: u32,
 }
@@ -44,7 +44,7 @@ const PACKETS_MAX: u64 = (1 << PACKETS_BITS) - 1;
 const BYTES_MAX: u64 = (1 << BYTES_BITS) - 1;
 const CONTACT: u64 = 1 << (BYTES_BITS + PACKETS_BITS);
 
-impl Item {
+impl SlotRecord {
     /// Takes what fits of `packets` and `ip_bytes`, and leaves the rest in them.
     pub(super) fn of(pair: u32, packets: &mut u64, ip_bytes: &mut u64) -> Self {
         let (some, bytes) = ((*packets).min(PACKETS_MAX), (*ip_bytes).min(BYTES_MAX));
@@ -97,14 +97,14 @@ impl Item {
 
 /// The items of all live slots.
 #[derive(Debug)]
-pub(super) struct Items {
-    slots: Slots<Item>,
+pub(super) struct SlotRecords {
+    slots: Slots<SlotRecord>,
     /// The first of the chain of places in the current slot whose item was evicted.
     hole: u32,
 }
 
-impl Items {
-    pub(super) fn new(slots: Slots<Item>) -> Self {
+impl SlotRecords {
+    pub(super) fn new(slots: Slots<SlotRecord>) -> Self {
         Self { slots, hole: NONE }
     }
 
@@ -130,36 +130,36 @@ impl Items {
 
     /// Has an item fetched that is read soon.
     #[inline]
-    pub(super) fn prefetch(&self, ItemAt { slot, at }: ItemAt) {
+    pub(super) fn prefetch(&self, SlotRecordAt { slot, at }: SlotRecordAt) {
         self.slots.prefetch(slot, at);
     }
 
     #[inline]
-    pub(super) fn get(&mut self, ItemAt { slot, at }: ItemAt) -> &mut Item {
+    pub(super) fn get(&mut self, SlotRecordAt { slot, at }: SlotRecordAt) -> &mut SlotRecord {
         &mut self.slots.items(slot)[at]
     }
 
     /// Puts an item into a live slot, behind those of its pair that come after it in its chain: `before` is the one
     /// before it.
-    pub(super) fn put(&mut self, slot: u64, item: Item, before: Option<ItemAt>) -> ItemAt {
-        let item = Item { previous: before.map_or(NONE, link_to), ..item };
+    pub(super) fn put(&mut self, slot: u64, item: SlotRecord, before: Option<SlotRecordAt>) -> SlotRecordAt {
+        let item = SlotRecord { previous: before.map_or(NONE, link_to), ..item };
         if slot == self.current() && self.hole != NONE {
             let at = self.hole;
             let hole = &mut self.slots.items(slot)[at];
             self.hole = hole.previous;
             *hole = item;
-            return ItemAt { slot, at };
+            return SlotRecordAt { slot, at };
         }
-        ItemAt { slot, at: self.slots.items(slot).push(item) }
+        SlotRecordAt { slot, at: self.slots.items(slot).push(item) }
     }
 
     /// Links an item to another one as the one before it.
-    pub(super) fn link(&mut self, item: ItemAt, before: Option<ItemAt>) {
+    pub(super) fn link(&mut self, item: SlotRecordAt, before: Option<SlotRecordAt>) {
         self.get(item).previous = before.map_or(NONE, link_to);
     }
 
     /// The item before one in the chain of its pair, if its slot is live.
-    pub(super) fn before(&mut self, item: ItemAt) -> Option<ItemAt> {
+    pub(super) fn before(&mut self, item: SlotRecordAt) -> Option<SlotRecordAt> {
         let previous = self.get(item).previous;
         if previous == NONE {
             return None;
@@ -168,14 +168,14 @@ impl Items {
         // Chains go back, by less than a turn of the ring at a time: the row dies where none of its slots is live.
         let back = (item.slot % SLOTS + SLOTS - ring) % SLOTS;
         let slot = item.slot.checked_sub(back).filter(|&slot| slot >= self.oldest())?;
-        Some(ItemAt { slot, at: previous & (PLACES_MAX as u32 - 1) })
+        Some(SlotRecordAt { slot, at: previous & (PLACES_MAX as u32 - 1) })
     }
 
     /// Takes an item out whose pair is evicted.
-    pub(super) fn evict(&mut self, item: ItemAt) -> Item {
+    pub(super) fn evict(&mut self, item: SlotRecordAt) -> SlotRecord {
         let (is_current, hole) = (item.slot == self.current(), self.hole);
         let place = self.get(item);
-        let evicted = std::mem::replace(place, Item { pair: NONE, previous: hole, sums: 0 });
+        let evicted = std::mem::replace(place, SlotRecord { pair: NONE, previous: hole, sums: 0 });
         if is_current {
             self.hole = item.at;
         }
@@ -183,7 +183,7 @@ impl Items {
     }
 
     /// Takes the next items that have left the window; see [`Slots::take_together`].
-    pub(super) fn take_together(&mut self, left: &mut usize, taken: &mut Vec<Item>) -> bool {
+    pub(super) fn take_together(&mut self, left: &mut usize, taken: &mut Vec<SlotRecord>) -> bool {
         self.slots.take_together(left, taken)
     }
 
@@ -195,7 +195,7 @@ impl Items {
 
 const SLOTS: u64 = SLOTS_LIVE as u64;
 
-fn link_to(ItemAt { slot, at }: ItemAt) -> u32 {
+fn link_to(SlotRecordAt { slot, at }: SlotRecordAt) -> u32 {
     // Fits: it is less than ten.
     ((slot % SLOTS) as u32) << PLACE_BITS | at
 }
@@ -207,14 +207,14 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_left_for_a_further_item() {
         let (mut packets, mut ip_bytes) = (PACKETS_MAX + 5, 3 * BYTES_MAX);
-        let mut first = Item::of(7, &mut packets, &mut ip_bytes);
+        let mut first = SlotRecord::of(7, &mut packets, &mut ip_bytes);
         assert_eq!((first.packets(), first.ip_bytes(), first.is_contact()), (PACKETS_MAX, BYTES_MAX, false));
         assert_eq!((packets, ip_bytes), (5, 2 * BYTES_MAX));
         assert!(!first.add(1, 0) && !first.add(0, 1) && first.add(0, 0));
         assert!(first.make_contact() && !first.make_contact());
         assert_eq!((first.pair, first.packets(), first.ip_bytes()), (7, PACKETS_MAX, BYTES_MAX));
 
-        let mut small = Item::contact(9);
+        let mut small = SlotRecord::contact(9);
         assert!(small.is_contact() && small.add(2, 3000) && small.add(1, 40));
         assert!(!small.add(u64::MAX, 0) && !small.add(0, u64::MAX));
         assert_eq!((small.packets(), small.ip_bytes(), small.is_contact()), (3, 3040, true));

@@ -26,7 +26,7 @@ pub(super) const SCTP_INIT: u8 = 1;
 
 /// What one packet says about who began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
+pub enum Initiation {
     /// It begins nothing, or cannot say.
     None,
     /// Its sender contacts its destination, at `port` where the protocol has ports.
@@ -51,41 +51,43 @@ pub enum Opening {
 /// -PE, -PP, -PM). Nothing that goes to many at once, no answer, no error, no neighbour discovery, no later fragment.
 ///
 /// ```
-/// use traffic_alerted::flow::{Opening, opening};
+/// use traffic_alerted::flow::{Initiation, opening};
 /// use traffic_alerted::packet::{Endpoints, Summary, TcpFlags, Transport};
 /// let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };
 /// let flags = Some(TcpFlags(TcpFlags::SYN));
 /// let syn = Summary::plain(endpoints, 60, 6, Transport::Tcp { src_port: 40000, dst_port: 22, flags });
-/// assert_eq!(opening(&syn), Opening::Contact { port: Some(22) });
+/// assert_eq!(opening(&syn), Initiation::Contact { port: Some(22) });
 /// ```
 #[inline(always)]
-pub fn opening(summary: &Summary) -> Opening {
+pub fn opening(summary: &Summary) -> Initiation {
     if is_to_many(&summary.endpoints) {
-        return Opening::None;
+        return Initiation::None;
     }
     match summary.transport {
         Transport::Tcp { dst_port, flags: Some(flags), .. } if begins(flags) => {
-            Opening::Contact { port: Some(dst_port) }
+            Initiation::Contact { port: Some(dst_port) }
         }
         Transport::Tcp { dst_port, flags: None, .. } if hides_flags(summary) => {
-            Opening::Contact { port: Some(dst_port) }
+            Initiation::Contact { port: Some(dst_port) }
         }
-        Transport::Sctp { dst_port, chunk: Some(SCTP_INIT), .. } => Opening::Contact { port: Some(dst_port) },
+        Transport::Sctp { dst_port, chunk: Some(SCTP_INIT), .. } => {
+            Initiation::Contact { port: Some(dst_port) }
+        }
         Transport::Icmp { kind } => match (summary.protocol, kind) {
             (
                 ICMP,
                 ICMP_ECHO_REQUEST | ICMP_TIMESTAMP_REQUEST | ICMP_INFORMATION_REQUEST | ICMP_MASK_REQUEST,
             )
-            | (ICMPV6, ICMPV6_ECHO_REQUEST) => Opening::Contact { port: None },
-            _ => Opening::None,
+            | (ICMPV6, ICMPV6_ECHO_REQUEST) => Initiation::Contact { port: None },
+            _ => Initiation::None,
         },
-        Transport::Ports { src_port, dst_port } => Opening::Unsaid { src_port, dst_port },
+        Transport::Ports { src_port, dst_port } => Initiation::Unsaid { src_port, dst_port },
         // A cut header says nothing; a protocol that is known to have answers of its own is not guessed at.
         Transport::Other if !matches!(summary.protocol, ICMP | IGMP | TCP | ICMPV6 | IPV6_NO_NEXT | SCTP) => {
-            Opening::Unsaid { src_port: 0, dst_port: 0 }
+            Initiation::Unsaid { src_port: 0, dst_port: 0 }
         }
         Transport::Tcp { .. } | Transport::Sctp { .. } | Transport::LaterFragment | Transport::Other => {
-            Opening::None
+            Initiation::None
         }
     }
 }
@@ -133,21 +135,21 @@ mod tests {
 
     #[test]
     fn tcp_says_it_by_its_flags() {
-        let contact = Opening::Contact { port: Some(443) };
+        let contact = Initiation::Contact { port: Some(443) };
         for (name, flags, want) in [
             ("SYN", Some(0x02), contact),
             ("SYN ECE CWR", Some(0xc2), contact),
             ("SYN PSH, as some scanners send it", Some(0x0a), contact),
-            ("SYN ACK", Some(0x12), Opening::None),
-            ("SYN RST", Some(0x06), Opening::None),
+            ("SYN ACK", Some(0x12), Initiation::None),
+            ("SYN RST", Some(0x06), Initiation::None),
             ("NULL", Some(0x00), contact),
             ("FIN", Some(0x01), contact),
             ("XMAS", Some(0x29), contact),
             ("PSH alone", Some(0x08), contact),
-            ("ACK", Some(0x10), Opening::None),
-            ("FIN ACK", Some(0x11), Opening::None),
-            ("RST", Some(0x04), Opening::None),
-            ("flags not captured", None, Opening::None),
+            ("ACK", Some(0x10), Initiation::None),
+            ("FIN ACK", Some(0x11), Initiation::None),
+            ("RST", Some(0x04), Initiation::None),
+            ("flags not captured", None, Initiation::None),
         ] {
             assert_eq!(opening(&tcp(flags)), want, "{name}");
         }
@@ -155,12 +157,12 @@ mod tests {
 
     #[test]
     fn a_fragment_too_small_for_its_flags_hides_them() {
-        let contact = Opening::Contact { port: Some(443) };
+        let contact = Initiation::Contact { port: Some(443) };
         for (name, ip_bytes, length_mismatch, want) in [
             ("eight bytes of TCP", 28, false, contact),
             ("without the byte of the flags", 33, false, contact),
-            ("cut by the capture", 34, false, Opening::None),
-            ("of a frame that lies", 28, true, Opening::None),
+            ("cut by the capture", 34, false, Initiation::None),
+            ("of a frame that lies", 28, true, Initiation::None),
         ] {
             let summary = Summary { ip_bytes, length_mismatch, ..tcp(None) };
             assert_eq!(opening(&summary), want, "{name}");
@@ -170,26 +172,31 @@ mod tests {
     #[test]
     fn others_say_it_or_leave_it_open() {
         let ports = Transport::Ports { src_port: 5353, dst_port: 53 };
-        let unsaid = Opening::Unsaid { src_port: 5353, dst_port: 53 };
-        let silent = Opening::Unsaid { src_port: 0, dst_port: 0 };
+        let unsaid = Initiation::Unsaid { src_port: 5353, dst_port: 53 };
+        let silent = Initiation::Unsaid { src_port: 0, dst_port: 0 };
         let sctp = |chunk| Transport::Sctp { src_port: 1, dst_port: 2, chunk };
         for (name, protocol, transport, want) in [
             ("UDP", 17, ports, unsaid),
             ("GRE", 47, Transport::Other, silent),
             ("ESP", 50, Transport::Other, silent),
-            ("TCP cut before its ports", TCP, Transport::Other, Opening::None),
-            ("IGMP", IGMP, Transport::Other, Opening::None),
-            ("SCTP INIT", SCTP, sctp(Some(1)), Opening::Contact { port: Some(2) }),
-            ("SCTP INIT ACK", SCTP, sctp(Some(2)), Opening::None),
-            ("SCTP cut", SCTP, sctp(None), Opening::None),
-            ("echo request", ICMP, Transport::Icmp { kind: 8 }, Opening::Contact { port: None }),
-            ("timestamp request", ICMP, Transport::Icmp { kind: 13 }, Opening::Contact { port: None }),
-            ("echo reply", ICMP, Transport::Icmp { kind: 0 }, Opening::None),
-            ("unreachable", ICMP, Transport::Icmp { kind: 3 }, Opening::None),
-            ("ICMPv6 echo request", ICMPV6, Transport::Icmp { kind: 128 }, Opening::Contact { port: None }),
-            ("ICMPv6 type 8 is none", ICMPV6, Transport::Icmp { kind: 8 }, Opening::None),
-            ("neighbour solicitation", ICMPV6, Transport::Icmp { kind: 135 }, Opening::None),
-            ("later fragment", 17, Transport::LaterFragment, Opening::None),
+            ("TCP cut before its ports", TCP, Transport::Other, Initiation::None),
+            ("IGMP", IGMP, Transport::Other, Initiation::None),
+            ("SCTP INIT", SCTP, sctp(Some(1)), Initiation::Contact { port: Some(2) }),
+            ("SCTP INIT ACK", SCTP, sctp(Some(2)), Initiation::None),
+            ("SCTP cut", SCTP, sctp(None), Initiation::None),
+            ("echo request", ICMP, Transport::Icmp { kind: 8 }, Initiation::Contact { port: None }),
+            ("timestamp request", ICMP, Transport::Icmp { kind: 13 }, Initiation::Contact { port: None }),
+            ("echo reply", ICMP, Transport::Icmp { kind: 0 }, Initiation::None),
+            ("unreachable", ICMP, Transport::Icmp { kind: 3 }, Initiation::None),
+            (
+                "ICMPv6 echo request",
+                ICMPV6,
+                Transport::Icmp { kind: 128 },
+                Initiation::Contact { port: None },
+            ),
+            ("ICMPv6 type 8 is none", ICMPV6, Transport::Icmp { kind: 8 }, Initiation::None),
+            ("neighbour solicitation", ICMPV6, Transport::Icmp { kind: 135 }, Initiation::None),
+            ("later fragment", 17, Transport::LaterFragment, Initiation::None),
         ] {
             assert_eq!(opening(&summary(protocol, transport)), want, "{name}");
         }
@@ -203,10 +210,10 @@ mod tests {
             endpoints: Endpoints::V6 { src, dst },
             ..summary(17, Transport::Ports { src_port: 5353, dst_port: 5353 })
         };
-        assert_eq!(opening(&mdns), Opening::None);
+        assert_eq!(opening(&mdns), Initiation::None);
         for dst in [[224, 0, 0, 251], [255, 255, 255, 255]] {
             let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: dst.into() };
-            assert_eq!(opening(&Summary { endpoints, ..tcp(Some(2)) }), Opening::None);
+            assert_eq!(opening(&Summary { endpoints, ..tcp(Some(2)) }), Initiation::None);
         }
     }
 }

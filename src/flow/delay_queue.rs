@@ -6,7 +6,7 @@ use crate::time::Moment;
 
 /// Items that wait until everything seen up to a moment is folded.
 #[derive(Debug)]
-pub(super) struct Waiting<T> {
+pub(super) struct DelayQueue<T> {
     items: VecDeque<(Moment, T)>,
     items_max: usize,
 }
@@ -14,7 +14,7 @@ pub(super) struct Waiting<T> {
 /// Room that an empty queue keeps.
 const KEPT: usize = 4096;
 
-impl<T> Waiting<T> {
+impl<T> DelayQueue<T> {
     pub(super) fn new(items_max: usize) -> Self {
         Self { items: VecDeque::new(), items_max }
     }
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn items_come_out_when_they_are_settled_and_in_order() {
-        let mut waiting = Waiting::new(2);
+        let mut waiting = DelayQueue::new(2);
         assert!(waiting.add(Moment(10), 'a') && waiting.add(Moment(5), 'b'));
         assert!(!waiting.add(Moment(20), 'c'), "there is room for two");
         assert_eq!(waiting.next_settled(Moment(9)), None);

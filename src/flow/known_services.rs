@@ -15,9 +15,9 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 /// Two generations of services: the younger one takes what is contacted, and becomes the older one when it
 /// is 10 minutes old or full. Nothing is stamped, nothing is searched for what may be forgotten.
 #[derive(Debug)]
-pub(super) struct Services {
-    younger: HashTable<Service>,
-    older: HashTable<Service>,
+pub(super) struct KnownServices {
+    younger: HashTable<KnownService>,
+    older: HashTable<KnownService>,
     turned_at: Moment,
     generation_max: usize,
     seed: Seed,
@@ -25,26 +25,26 @@ pub(super) struct Services {
 
 /// Somebody contacted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Service {
+pub(super) struct KnownService {
     pub(super) host: IpAddr,
     pub(super) protocol: u8,
     pub(super) port: u16,
 }
 
-impl Service {
+impl KnownService {
     fn hash(&self, seed: &Seed) -> u64 {
         seed.scramble(seed.addr(&self.host) ^ (u64::from(self.protocol) << 16 | u64::from(self.port)))
     }
 }
 
-impl Services {
+impl KnownServices {
     pub(super) fn new(generation_max: usize, seed: Seed) -> Self {
         let (younger, older) = (HashTable::new(), HashTable::new());
         Self { younger, older, turned_at: Moment::default(), generation_max, seed }
     }
 
     /// Remembers a service that is contacted at `now`. Port 0 is none.
-    pub(super) fn contacted(&mut self, service: Service, now: Moment) {
+    pub(super) fn contacted(&mut self, service: KnownService, now: Moment) {
         if service.port == 0 {
             return;
         }
@@ -60,7 +60,7 @@ impl Services {
     }
 
     /// Whether a service was contacted within the last 10 minutes (up to 20, while others were).
-    pub(super) fn knows(&self, service: &Service) -> bool {
+    pub(super) fn knows(&self, service: &KnownService) -> bool {
         let hash = service.hash(&self.seed);
         [&self.younger, &self.older].iter().any(|table| table.find(hash, |known| known == service).is_some())
     }
@@ -70,14 +70,14 @@ impl Services {
 mod tests {
     use super::*;
 
-    fn service(port: u16) -> Service {
-        Service { host: [10, 0, 0, 1].into(), protocol: 17, port }
+    fn service(port: u16) -> KnownService {
+        KnownService { host: [10, 0, 0, 1].into(), protocol: 17, port }
     }
 
     #[test]
     fn a_service_is_remembered_ten_minutes_after_its_last_contact() {
         let at = |seconds: u64| Moment(seconds * 1_000_000_000);
-        let mut services = Services::new(8, Seed::default());
+        let mut services = KnownServices::new(8, Seed::default());
         services.contacted(service(53), at(1_000));
         services.contacted(service(123), at(1_599));
         assert!(
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_full_generation_forgets_the_oldest_first() {
-        let mut services = Services::new(100, Seed::default());
+        let mut services = KnownServices::new(100, Seed::default());
         for port in 1..=300 {
             services.contacted(service(port), Moment(1));
         }

@@ -7,13 +7,13 @@ use super::hosts::HostId;
 
 /// By which prefix IPv6 hosts are taken for one, and whom they contacted together.
 #[derive(Debug)]
-pub(super) struct Groups {
+pub(super) struct PrefixGroups {
     prefix_len: Option<u8>,
     /// Pairs of members with a live contact, by group and destination.
     contacts: HashMap<(HostId, HostId), u32, foldhash::fast::FixedState>,
 }
 
-impl Groups {
+impl PrefixGroups {
     /// Groups by this prefix length, or none.
     pub(super) fn new(prefix_len: Option<u8>) -> Self {
         Self { prefix_len, contacts: HashMap::default() }
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn addresses_of_a_network_are_one_host() {
-        let groups = Groups::new(Some(64));
+        let groups = PrefixGroups::new(Some(64));
         for (addr, owner) in [
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
             ("2001:db8:1:2::", "2001:db8:1:2::"),
@@ -73,7 +73,7 @@ mod tests {
         ] {
             let addr: IpAddr = addr.parse().expect("an address");
             assert_eq!(groups.owner(addr).to_string(), owner);
-            assert_eq!(Groups::new(None).owner(addr), addr);
+            assert_eq!(PrefixGroups::new(None).owner(addr), addr);
         }
     }
 }

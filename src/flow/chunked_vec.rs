@@ -10,18 +10,18 @@ const ITEMS: usize = 1 << BITS;
 
 /// Items by their number, which is that of their coming.
 #[derive(Debug)]
-pub(super) struct Chunks<T> {
+pub(super) struct ChunkedVec<T> {
     /// All but the last one are full; none is empty.
     chunks: Vec<Vec<T>>,
 }
 
-impl<T> Default for Chunks<T> {
+impl<T> Default for ChunkedVec<T> {
     fn default() -> Self {
         Self { chunks: Vec::new() }
     }
 }
 
-impl<T> Chunks<T> {
+impl<T> ChunkedVec<T> {
     pub(super) fn len(&self) -> usize {
         self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * ITEMS + last.len())
     }
@@ -90,7 +90,7 @@ impl<T> Chunks<T> {
     }
 }
 
-impl<T> Index<u32> for Chunks<T> {
+impl<T> Index<u32> for ChunkedVec<T> {
     type Output = T;
 
     #[inline]
@@ -99,7 +99,7 @@ impl<T> Index<u32> for Chunks<T> {
     }
 }
 
-impl<T> IndexMut<u32> for Chunks<T> {
+impl<T> IndexMut<u32> for ChunkedVec<T> {
     #[inline]
     fn index_mut(&mut self, at: u32) -> &mut T {
         &mut self.chunks[at as usize >> BITS][at as usize & (ITEMS - 1)]
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn items_keep_their_numbers_and_leave_from_the_end() {
-        let mut chunks = Chunks::default();
+        let mut chunks = ChunkedVec::default();
         let count = 3 * ITEMS as u32 + 5;
         for n in 0..count {
             assert_eq!(chunks.push(n), n);

@@ -32,22 +32,22 @@ impl Allowed {
 /// The first contact weighs nothing: each host of a SYN flood has one, and with a share of a limit of fifteen for it, a
 /// host that begins to send much would go before the flood does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank(u16);
+pub(super) struct EvictionPriority(u16);
 
-impl Rank {
+impl EvictionPriority {
     /// That of a host that is evicted last of all.
     pub(super) const HIGHEST: Self = Self(u16::MAX);
 }
 
 /// What a unit of each measure is of its limit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ranking {
+pub(super) struct EvictionScale {
     per_byte: f32,
     per_host: f32,
     per_port: f32,
 }
 
-impl Ranking {
+impl EvictionScale {
     pub(super) fn new(allowed: &Allowed) -> Self {
         let share = |limit: Option<f64>| limit.map_or(0.0, |limit| (1.0 / limit.max(1.0)) as f32);
         Self {
@@ -59,16 +59,16 @@ impl Ranking {
     }
 
     /// The rank of a host that has so many ports.
-    pub(super) fn of(&self, host: &Host, ports: u32) -> Rank {
+    pub(super) fn of(&self, host: &Host, ports: u32) -> EvictionPriority {
         if host.is_protected() {
-            return Rank::HIGHEST;
+            return EvictionPriority::HIGHEST;
         }
         let share = (host.ip_bytes as f32 * self.per_byte)
             .max(host.contacted_hosts.saturating_sub(1) as f32 * self.per_host)
             .max(ports.saturating_sub(1) as f32 * self.per_port);
         // Of numbers that are not negative the bits are in order too. Fits: the sign is zero, and so is the next bit of
         // numbers below two; shares above that are all the same.
-        Rank((share.min(1.99).to_bits() >> (f32::MANTISSA_DIGITS - 1 - MANTISSA_BITS)) as u16)
+        EvictionPriority((share.min(1.99).to_bits() >> (f32::MANTISSA_DIGITS - 1 - MANTISSA_BITS)) as u16)
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
             contacted_ports: Some(100),
             ..Allowed::default()
         };
-        let ranking = Ranking::new(&allowed);
+        let ranking = EvictionScale::new(&allowed);
         let mut hosts = Hosts::new(9, 1, Seed::default());
         let id = hosts.refer([10, 0, 0, 1].into()).expect("room");
         let mut rank = |ip_bytes, contacted_hosts, ports| {
@@ -110,6 +110,6 @@ mod tests {
         assert!(ascending.is_sorted_by(|lower, higher| lower < higher), "{ascending:?}");
         assert_eq!(rank(60, 2, 0), rank(1500, 2, 0), "bytes count where they are the larger share");
         assert_eq!(rank(u64::MAX, 0, 0), rank(0, 1000, 0), "far over a limit is over it");
-        assert!(rank(u64::MAX, 0, 0) < Rank::HIGHEST);
+        assert!(rank(u64::MAX, 0, 0) < EvictionPriority::HIGHEST);
     }
 }

@@ -12,7 +12,7 @@ const NONE: Packed<3> = Packed::MAX;
 
 /// The ports that one host contacted at another. ICMP and protocols without ports show port 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contacted {
+pub struct PortSketch {
     set: Packed<8>,
     /// Protocol and port.
     lowest: Packed<3>,
@@ -21,9 +21,9 @@ pub struct Contacted {
 /// Chooses the bit of a port by a secret odd number. Scanners send to ports in a row, which one multiplication would
 /// leave in a row; so their differences are spread by a second one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PortMix(u64);
+pub(super) struct PortHasher(u64);
 
-impl PortMix {
+impl PortHasher {
     pub(super) fn new(seed: &Seed) -> Self {
         Self(seed.of("ports") | 1)
     }
@@ -39,18 +39,18 @@ impl PortMix {
 /// 2^64 over the golden ratio, odd (Knuth, The Art of Computer Programming 3, 6.4).
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-impl Default for Contacted {
+impl Default for PortSketch {
     fn default() -> Self {
         Self { set: Packed::ZERO, lowest: NONE }
     }
 }
 
-impl Contacted {
+impl PortSketch {
     /// Ports that can be told apart; more are as many as this.
     pub const PORTS_MAX: u32 = 266;
 
     #[inline]
-    pub(super) fn add(&mut self, protocol: u8, port: u16, mix: PortMix) {
+    pub(super) fn add(&mut self, protocol: u8, port: u16, mix: PortHasher) {
         let port = u32::from(protocol) << 16 | u32::from(port);
         self.set = Packed::of(self.set.get() | 1 << mix.bit(port));
         self.note_lowest(Packed::of(port.into()));
@@ -94,14 +94,14 @@ mod tests {
 
     #[test]
     fn counts_ports_about_right_and_remembers_the_lowest() {
-        assert_eq!((Contacted::default().ports(), Contacted::default().lowest()), (0, None));
+        assert_eq!((PortSketch::default().ports(), PortSketch::default().lowest()), (0, None));
         for (ports, at_least, at_most) in
             [(1, 1, 1), (2, 1, 2), (15, 8, 22), (60, 35, 90), (10_000, 266, 266)]
         {
             let (mut sum, rounds) = (0, 64);
             for round in 0..rounds {
-                let mix = PortMix(SPREAD.wrapping_mul(u64::from(round)) | 1);
-                let mut contacted = Contacted::default();
+                let mix = PortHasher(SPREAD.wrapping_mul(u64::from(round)) | 1);
+                let mut contacted = PortSketch::default();
                 (0..ports).for_each(|port| contacted.add(6, port * 6 + round + 1, mix));
                 let counted = contacted.ports();
                 assert!((at_least..=at_most).contains(&counted), "{counted} of {ports}");
@@ -118,9 +118,9 @@ mod tests {
 
     #[test]
     fn joining_is_the_same_in_any_order() {
-        let mix = PortMix::new(&Seed::default());
+        let mix = PortHasher::new(&Seed::default());
         let of = |ports: &[u16]| {
-            let mut contacted = Contacted::default();
+            let mut contacted = PortSketch::default();
             ports.iter().for_each(|&port| contacted.add(6, port, mix));
             contacted
         };

@@ -6,12 +6,12 @@ use crate::time::Moment;
 
 /// A moment in steps of 17 ms. It begins again after 2.3 years, so only differences mean anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stamp(u32);
+pub(super) struct CoarseInstant(u32);
 
 /// A step is 2^24 ns.
 const STEP_BITS: u32 = 24;
 
-impl Stamp {
+impl CoarseInstant {
     pub(super) fn of(moment: Moment) -> Self {
         // Cut on purpose.
         Self((moment.0 >> STEP_BITS) as u32)
@@ -38,8 +38,8 @@ mod tests {
     fn differences_hold_across_a_turn() {
         let turn = 1_u64 << (32 + STEP_BITS);
         for base in [0, 5 << STEP_BITS, turn - 1, 1_790_000_000_000_000_000] {
-            let later = Stamp::of(Moment(base + 1_000_000_000));
-            let earlier = Stamp::of(Moment(base));
+            let later = CoarseInstant::of(Moment(base + 1_000_000_000));
+            let earlier = CoarseInstant::of(Moment(base));
             let apart = later.since(earlier).as_millis();
             assert!((980..=1020).contains(&apart), "{apart} from {base}");
             assert_eq!(earlier.since(later), Duration::ZERO);

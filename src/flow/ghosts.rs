@@ -61,7 +61,7 @@ const _: () = assert!((3 * SLOTS_LIVE as u64) <= SLOTS_TOLD);
 
 /// Traces of contacts, until they are pushed out or their slots leave the window.
 #[derive(Debug)]
-pub struct Traces {
+pub struct GhostEntries {
     /// The sets in pieces; `None` where none of them had a trace.
     pieces: Vec<Option<Box<[Set]>>>,
     sets: usize,
@@ -74,20 +74,20 @@ pub struct Traces {
 
 /// A contact of a host that was evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trace {
+pub struct Ghost {
     /// The slot of the contact: a credit for it leaves with that.
     pub slot: u64,
     target: u32,
 }
 
-impl Trace {
+impl Ghost {
     /// Whether it may have been a contact of this target: then it must not be counted besides.
     pub fn may_be_of(&self, target_hash: u64) -> bool {
         self.target == target_bits(target_hash)
     }
 }
 
-impl Traces {
+impl GhostEntries {
     /// No traces, and room for `memory_bytes` of them. Takes none of it yet.
     pub fn new(memory_bytes: usize) -> Self {
         let sets = memory_bytes / size_of::<Set>();
@@ -98,10 +98,10 @@ impl Traces {
     /// Leaves a trace of a contact that a source had in `slot`. Hashes are seeded ones of the addresses.
     ///
     /// ```
-    /// use traffic_alerted::flow::{Seed, Traces};
+    /// use traffic_alerted::flow::{Seed, GhostEntries};
     /// let seed = Seed::default();
     /// let [source, one, other] = [1, 2, 3].map(|host| seed.addr(&[10, 0, 0, host].into()));
-    /// let mut traces = Traces::new(64 << 10);
+    /// let mut traces = GhostEntries::new(64 << 10);
     /// traces.leave(source, one, 0);
     /// assert_eq!(traces.find(source, one), None, "the same contact again");
     /// // Of 128 other targets one looks the same.
@@ -137,7 +137,7 @@ impl Traces {
     }
 
     /// The latest trace of another contact of this source.
-    pub fn find(&self, source_hash: u64, target_hash: u64) -> Option<Trace> {
+    pub fn find(&self, source_hash: u64, target_hash: u64) -> Option<Ghost> {
         let (source, target) = (source_bits(source_hash), target_bits(target_hash));
         let others = self.set(source_hash)?.iter().filter(|&&trace| {
             trace >> (TARGET_BITS + SLOT_BITS) == source
@@ -145,7 +145,7 @@ impl Traces {
                 && is_live(trace, self.current)
         });
         let latest = others.min_by_key(|&&trace| age_of(trace, self.current))?;
-        Some(Trace { slot: self.current - age_of(*latest, self.current), target: target_of(*latest) })
+        Some(Ghost { slot: self.current - age_of(*latest, self.current), target: target_of(*latest) })
     }
 
     /// Makes `number` the current slot. What is too old to be found is cleared in parts, and once nothing is left the
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn another_contact_of_the_same_source_is_found_while_its_slot_is_live() {
-        let mut traces = Traces::new(KIB);
+        let mut traces = GhostEntries::new(KIB);
         assert_eq!(traces.find(hash(1), target(1)), None);
         traces.roll(50);
         traces.leave(hash(1), target(1), 48);
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_oldest_of_sixteen_is_pushed_out() {
-        let mut traces = Traces::new(size_of::<Set>());
+        let mut traces = GhostEntries::new(size_of::<Set>());
         for source in 0..16 {
             traces.leave(hash(source), target(1), 0);
         }
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn without_room_nothing_is_left() {
-        let mut traces = Traces::new(size_of::<Set>() - 1);
+        let mut traces = GhostEntries::new(size_of::<Set>() - 1);
         traces.leave(hash(1), target(1), 0);
         traces.roll(1);
         assert_eq!(traces.find(hash(1), target(2)), None);
@@ -294,8 +294,8 @@ mod tests {
     #[test]
     fn memory_is_taken_piece_by_piece_and_goes_back() {
         // Two pieces, the second of three sets.
-        let mut traces = Traces::new((PIECE_SETS + 3) * size_of::<Set>());
-        let taken = |traces: &Traces| -> Vec<usize> {
+        let mut traces = GhostEntries::new((PIECE_SETS + 3) * size_of::<Set>());
+        let taken = |traces: &GhostEntries| -> Vec<usize> {
             traces.pieces.iter().map(|piece| piece.as_ref().map_or(0, |sets| sets.len())).collect()
         };
         assert_eq!(taken(&traces), [0, 0]);
@@ -332,7 +332,7 @@ mod tests {
         #[test]
         fn as_a_list_with_whole_keys(turns in turns(), start in 0u64..100) {
             // Two sets, thirty sources each.
-            let mut traces = Traces::new(2 * size_of::<Set>());
+            let mut traces = GhostEntries::new(2 * size_of::<Set>());
             let mut model: BTreeMap<usize, Vec<(u64, u64, u64)>> = BTreeMap::new();
             let mut now = start;
             traces.roll(now);
@@ -392,7 +392,7 @@ mod tests {
             turns.push((n as f64 / evictions_per_s, SCANNERS + n, draw()));
         }
         turns.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let mut traces = Traces::new(traces_bytes);
+        let mut traces = GhostEntries::new(traces_bytes);
         // What each scanner with a credit has counted since.
         let mut counted: BTreeMap<u64, u32> = BTreeMap::new();
         for (at, source, target) in turns {

@@ -29,7 +29,7 @@ pub struct Sums {
 
 /// The bounds of the live slots. Never allocates.
 #[derive(Clone, Debug, Default)]
-pub struct Bounds {
+pub struct ErrorBounds {
     /// By slot number, as a ring.
     slots: [Slot; SLOTS_LIVE],
     current: u64,
@@ -47,7 +47,7 @@ struct Slot {
     spilled: Sums,
 }
 
-impl Bounds {
+impl ErrorBounds {
     /// Begins a pass, which may go on in parts. Within one, each host may be evicted once.
     pub fn begin_pass(&mut self) {
         self.pass = Sums::default();
@@ -56,8 +56,8 @@ impl Bounds {
     /// Notes what a host had in the window when it was evicted, in the current slot.
     ///
     /// ```
-    /// use traffic_alerted::flow::{Bounds, Sums};
-    /// let mut bounds = Bounds::default();
+    /// use traffic_alerted::flow::{ErrorBounds, Sums};
+    /// let mut bounds = ErrorBounds::default();
     /// bounds.roll(7);
     /// for ip_bytes in [40, 60, 50] {
     ///     bounds.evict(Sums { ip_bytes, received_bytes: 0 });
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_bound_is_for_those_who_entered_later_and_leaves_with_its_slot() {
-        let mut bounds = Bounds::default();
+        let mut bounds = ErrorBounds::default();
         for (slot, ip_bytes) in [(91, 3), (94, 2), (98, 5)] {
             bounds.roll(slot);
             bounds.begin_pass();
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_pass_counts_for_its_largest_and_two_passes_for_both() {
-        let mut bounds = Bounds::default();
+        let mut bounds = ErrorBounds::default();
         bounds.roll(5);
         for (had, error) in [(sums(4, 0), sums(4, 0)), (sums(3, 7), sums(4, 7)), (sums(6, 2), sums(6, 7))] {
             bounds.evict(had);
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_is_spilled_may_be_missing_from_everybody() {
-        let mut bounds = Bounds::default();
+        let mut bounds = ErrorBounds::default();
         bounds.roll(20);
         bounds.evict(sums(10, 0));
         bounds.spill(sums(1, 2));
@@ -255,7 +255,7 @@ mod tests {
         /// Of those who were there for a whole window, nothing is missing but what was spilled.
         #[test]
         fn the_truth_lies_within_the_error(turns in turns()) {
-            let mut bounds = Bounds::default();
+            let mut bounds = ErrorBounds::default();
             let mut now = 0;
             let mut truth: BTreeMap<u8, BySlot> = BTreeMap::new();
             // Of those who are in the table: since which slot, and what was counted.

@@ -2,7 +2,7 @@
 
 use std::ops::{Index, IndexMut};
 
-use super::chunks::Chunks;
+use super::chunked_vec::ChunkedVec;
 
 /// No row: the end of a chain, or a link that leads nowhere.
 pub(super) const NONE: u32 = u32::MAX;
@@ -18,17 +18,17 @@ pub(super) trait Chained {
 
 /// Growing rows with a chain of holes. Freed rows stay in place until they are overwritten.
 #[derive(Debug)]
-pub(super) struct Rows<T> {
-    rows: Chunks<T>,
+pub(super) struct Slab<T> {
+    rows: ChunkedVec<T>,
     free_first: u32,
     free: usize,
     rows_max: usize,
 }
 
-impl<T: Chained> Rows<T> {
+impl<T: Chained> Slab<T> {
     /// No rows, and room for `rows_max`.
     pub(super) fn new(rows_max: usize) -> Self {
-        Self { rows: Chunks::default(), free_first: NONE, free: 0, rows_max: rows_max.min(NONE as usize) }
+        Self { rows: ChunkedVec::default(), free_first: NONE, free: 0, rows_max: rows_max.min(NONE as usize) }
     }
 
     /// Whether another row fits.
@@ -82,7 +82,7 @@ impl<T: Chained> Rows<T> {
     }
 }
 
-impl<T> Index<u32> for Rows<T> {
+impl<T> Index<u32> for Slab<T> {
     type Output = T;
 
     #[inline]
@@ -91,7 +91,7 @@ impl<T> Index<u32> for Rows<T> {
     }
 }
 
-impl<T> IndexMut<u32> for Rows<T> {
+impl<T> IndexMut<u32> for Slab<T> {
     #[inline]
     fn index_mut(&mut self, at: u32) -> &mut T {
         &mut self.rows[at]

@@ -3,11 +3,11 @@
 use super::delta::DeltaLimits;
 use super::exact_match::FLOW_BYTES_PER_PAIR;
 use super::family::LATEST_WORD_BYTES;
-use super::items::PLACES_MAX;
+use super::slot_records::PLACES_MAX;
 
 /// Room in every table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct Capacity {
     /// Addresses in the window.
     pub hosts_max: usize,
     /// Directed pairs in the window.
@@ -59,7 +59,7 @@ const DELTA_INTERFACE_BYTES: u64 = 352 + 16;
 /// Fewer pairs than this are no window.
 const PAIRS_MIN: u64 = 1 << 10;
 
-impl Limits {
+impl Capacity {
     /// Divides `memory_bytes` among the deltas of `workers` (two each), traces and the window.
     ///
     /// A quarter goes to traces; of the rest an eighth to the deltas, and of what is left then an eighth to ports where
@@ -128,7 +128,7 @@ mod tests {
     fn the_parts_are_no_more_than_the_whole() {
         for memory in [16 << 20, 64 << 20, 256 << 20, 4 << 30u64] {
             for (workers, counts_ports) in [(1, false), (1, true), (4, true), (16, true)] {
-                let limits = Limits::from_memory(memory, workers, counts_ports).expect("enough memory");
+                let limits = Capacity::from_memory(memory, workers, counts_ports).expect("enough memory");
                 let delta = limits.delta.pairs_max as u64 * DELTA_PAIR_BYTES
                     + limits.delta.ports_max as u64 * DELTA_PORT_BYTES
                     + limits.delta.interfaces_max as u64 * DELTA_INTERFACE_BYTES;
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn too_little_memory_is_refused() {
-        assert_eq!(Limits::from_memory(16 << 20, 64, true), None);
-        assert_eq!(Limits::from_memory(0, 1, false), None);
+        assert_eq!(Capacity::from_memory(16 << 20, 64, true), None);
+        assert_eq!(Capacity::from_memory(0, 1, false), None);
     }
 }

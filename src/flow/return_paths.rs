@@ -36,12 +36,12 @@ pub(super) fn are_neighbours(one: &IpAddr, other: &IpAddr) -> bool {
 
 /// How many hosts of each network are sent to from elsewhere. As many networks as there are such hosts at most.
 #[derive(Debug)]
-pub(super) struct Networks {
+pub(super) struct ReturnPaths {
     heard: HashTable<(Prefix, u32)>,
     seed: Seed,
 }
 
-impl Networks {
+impl ReturnPaths {
     pub(super) fn new(seed: Seed) -> Self {
         Self { heard: HashTable::new(), seed }
     }
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_network_hears_as_long_as_one_of_its_hosts_does() {
         let addr = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let mut networks = Networks::new(Seed::default());
+        let mut networks = ReturnPaths::new(Seed::default());
         networks.add(&addr("192.0.2.1"));
         networks.add(&addr("192.0.2.2"));
         networks.add(&addr("2001:db8:1::1"));
