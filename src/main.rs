@@ -197,7 +197,7 @@ fn start_outlets(config: &Config, prefix: &LinePrefix) -> anyhow::Result<Outlets
 fn reload(
     config: Config,
     path: &Path,
-    running: &engine::Running,
+    running: &engine::RunningEngine,
     server: &api::Running,
     origins: &mut Origins,
     prefix: &LinePrefix,
@@ -230,7 +230,7 @@ fn reload(
 fn reload_outlets(
     before: &Config,
     now: &Config,
-    running: &engine::Running,
+    running: &engine::RunningEngine,
     server: &api::Running,
     origins: &mut Origins,
     prefix: &LinePrefix,

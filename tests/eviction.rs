@@ -19,7 +19,7 @@ use nix::unistd::mkfifo;
 use packets::flood::{BEGINS_S, Flood, HEAVY, Sources, scanner};
 use traffic_alerted::alert::{Alert, AlertKind};
 use traffic_alerted::engine::{self, Replayed, Rules};
-use traffic_alerted::flow::{Delta, HostCounts, InterfaceDirection, Capacity, Seed, Window};
+use traffic_alerted::flow::{Capacity, Delta, HostCounts, InterfaceDirection, Seed, Window};
 use traffic_alerted::packet::{Endpoints, Summary, TcpFlags, Transport};
 use traffic_alerted::time::{Moment, UnixNanos};
 use traffic_alerted::{alert, detect, flow};

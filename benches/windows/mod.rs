@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use traffic_alerted::flow::{Arrival, Decoded, Delta, DeltaLimits, Capacity, Options, Seed, Window};
+use traffic_alerted::flow::{Arrival, Capacity, Decoded, Delta, DeltaLimits, Options, Seed, Window};
 use traffic_alerted::time::UnixNanos;
 
 use crate::packets;

@@ -17,9 +17,9 @@ use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, ListingRoom, See
 use crate::time::{Moment, UnixNanos};
 
 use super::Rules;
-use super::interfaces::InterfaceBook;
+use super::interfaces::InterfaceReconciler;
 use super::reporter::Reporter;
-use super::suspects::{Suspects, scan_evidence};
+use super::scan_candidates::{ScanCandidates, scan_evidence};
 
 /// What is decided or rolled out in one part: a few milliseconds' worth.
 const PART_ITEMS: usize = 1 << 14;
@@ -32,9 +32,9 @@ pub(super) struct Analyst {
     limits: detect::Limits,
     /// Who is within these is looked at no further.
     lowest_limits: detect::HostLimits,
-    suspects: Suspects,
+    scan_candidates: ScanCandidates,
     hides_destinations: bool,
-    interfaces: InterfaceBook,
+    interfaces: InterfaceReconciler,
     reporter: Reporter,
     /// Since they were last listed.
     mutes_changed: bool,
@@ -62,9 +62,9 @@ impl Analyst {
             ledger: Ledger::new(quiet, rules.alert.cooldown),
             limits: rules.detect.clone(),
             lowest_limits,
-            suspects: Suspects::new(rules.detect.scan_rule),
+            scan_candidates: ScanCandidates::new(rules.detect.scan_rule),
             hides_destinations: rules.alert.hide_destinations,
-            interfaces: InterfaceBook::default(),
+            interfaces: InterfaceReconciler::default(),
             reporter: Reporter::new(
                 ListingRoom::from_memory(rules.flow.memory_bytes_max),
                 rules.alert.hide_destinations,
@@ -85,7 +85,7 @@ impl Analyst {
         go_by(&mut self.window, &self.limits, &self.lowest_limits);
         self.said_blurred.clear();
         // What they were let off for may be too much now.
-        self.suspects = Suspects::new(self.limits.scan_rule);
+        self.scan_candidates = ScanCandidates::new(self.limits.scan_rule);
         self.hides_destinations = rules.alert.hide_destinations;
         self.reporter.hide_destinations(self.hides_destinations);
         self.ledger.set_cooldown(rules.alert.cooldown);
@@ -167,10 +167,10 @@ impl Analyst {
         }
         self.hosts.clear();
         self.window.take_dirty(&mut self.hosts, |host| self.lowest_limits.are_exceeded_by(host));
-        self.suspects.turn(now);
+        self.scan_candidates.turn(now);
         let window = &self.window;
         self.hosts.extend(self.ledger.open_sources().filter_map(|source| window.counts(&source)));
-        self.hosts.extend(self.suspects.due(now).filter_map(|source| window.counts(&source)));
+        self.hosts.extend(self.scan_candidates.due(now).filter_map(|source| window.counts(&source)));
         say_blurred(window.largest_error(), &self.limits, &mut self.said_blurred);
         self.findings.clear();
         detect::run(&window.loss(), &self.hosts, &self.limits, &mut self.findings);
@@ -178,7 +178,7 @@ impl Analyst {
         self.findings.sort_unstable_by_key(|finding| (finding.source, finding.kind));
         for finding in &self.findings {
             let is_said = self.ledger.is_open(finding.source, finding.kind);
-            if !is_said && !self.suspects.accuses(finding, window, now) {
+            if !is_said && !self.scan_candidates.accuses(finding, window, now) {
                 continue;
             }
             let evidence = |wanted| evidence(window, finding, now, wanted, self.hides_destinations);
@@ -193,7 +193,7 @@ impl Analyst {
 
     /// Whether something waits to be decided.
     pub(super) fn is_waiting(&self) -> bool {
-        self.window.is_waiting() || self.suspects.is_waiting()
+        self.window.is_waiting() || self.scan_candidates.is_waiting()
     }
 
     pub(super) fn accounting(&self) -> &Accounting {

@@ -21,7 +21,7 @@ use crate::time::Moment;
 
 /// The kernel's views, and the interfaces that have gone.
 #[derive(Debug, Default)]
-pub(super) struct InterfaceBook {
+pub(super) struct InterfaceReconciler {
     /// The newest reading at the end; the first is the one that what we have is held against.
     readings: VecDeque<Arc<KernelStats>>,
     /// The last thing known of each, the latest to go at the end.
@@ -29,14 +29,14 @@ pub(super) struct InterfaceBook {
     /// Interfaces that were counted on and that the last view did not have. One more, and nobody will ask for them.
     nameless: BTreeSet<u32>,
     /// What had been counted a while ago, and what will be a while ago next.
-    marks: [Mark; 2],
+    marks: [CounterSnapshot; 2],
     /// Interfaces of which it was said that packets pass us by.
     suspected: BTreeSet<u32>,
 }
 
 /// Where the counts stood at some time.
 #[derive(Debug, Default)]
-struct Mark {
+struct CounterSnapshot {
     at: Moment,
     tp_drops: u64,
     /// Packets seen coming in, and what the kernel had counted, of each interface.
@@ -53,7 +53,7 @@ const READINGS_APART: Duration = Duration::from_millis(250);
 /// them, nor they are told of a year after they ended.
 const MARKS_APART: Duration = Duration::from_secs(60);
 
-impl InterfaceBook {
+impl InterfaceReconciler {
     /// Takes the newest view, if there is a newer one, and adds up what was counted on interfaces that nobody asks
     /// for any more.
     pub(super) fn turn(&mut self, view: Arc<KernelStats>, window: &mut Window) {
@@ -133,18 +133,18 @@ impl InterfaceBook {
             }
         }
         let mut rows: Vec<InterfaceReport> = rows.into_values().collect();
-        self.suspect(&mut rows, now.read_at, window.accounting().kernel.tp_drops);
+        self.candidate(&mut rows, now.read_at, window.accounting().kernel.tp_drops);
         rows
     }
 
     /// Looks for interfaces of which most packets pass us by, and says so once for each, for as long as it is there.
-    fn suspect(&mut self, rows: &mut [InterfaceReport], now: Moment, tp_drops: u64) {
-        let [mark, next] = &self.marks;
+    fn candidate(&mut self, rows: &mut [InterfaceReport], now: Moment, tp_drops: u64) {
+        let [snapshot, next] = &self.marks;
         for row in rows.iter_mut().filter(|row| !row.is_gone) {
             let Some(reconciliation) = row.ingress else { continue };
-            let (packets, kernel) = mark.ingress.get(&row.ifindex).copied().unwrap_or_default();
+            let (packets, kernel) = snapshot.ingress.get(&row.ifindex).copied().unwrap_or_default();
             // What we lost ourselves passed nobody by.
-            let lost = tp_drops.saturating_sub(mark.tp_drops);
+            let lost = tp_drops.saturating_sub(snapshot.tp_drops);
             row.suspicion = InterfaceReconciliation {
                 packets: reconciliation.packets.saturating_sub(packets) + lost,
                 kernel_before: reconciliation.kernel_before.saturating_sub(kernel),
@@ -165,7 +165,7 @@ impl InterfaceBook {
                 let reconciliation = row.ingress?;
                 Some((row.ifindex, (reconciliation.packets, reconciliation.kernel_before)))
             });
-            let newest = Mark { at: now, tp_drops, ingress: ingress.collect() };
+            let newest = CounterSnapshot { at: now, tp_drops, ingress: ingress.collect() };
             self.marks = [std::mem::take(&mut self.marks[1]), newest];
         }
     }
@@ -212,7 +212,7 @@ fn find(view: &KernelStats, ifindex: u32) -> Option<&LinkStats> {
 mod tests {
     use super::*;
     use crate::capture::InterfaceName;
-    use crate::flow::{Delta, Capacity, Options, Seed};
+    use crate::flow::{Capacity, Delta, Options, Seed};
     use crate::packet::{Direction, Skip};
     use crate::time::Moment;
 
@@ -236,7 +236,7 @@ mod tests {
     struct Bench {
         window: Window,
         delta: Delta,
-        book: InterfaceBook,
+        book: InterfaceReconciler,
     }
 
     impl Bench {
@@ -251,7 +251,7 @@ mod tests {
             let seed = Seed::default();
             let limits = Capacity::none(false);
             let window = Window::new(&options, &limits, seed.clone());
-            Self { window, delta: Delta::new(limits.delta, seed), book: InterfaceBook::default() }
+            Self { window, delta: Delta::new(limits.delta, seed), book: InterfaceReconciler::default() }
         }
 
         fn see(&mut self, ifindex: u32, frames: u64) {

@@ -16,8 +16,8 @@ use crate::capture::{self, CaptureError, LinkMonitor, LiveSeed, OpenError, Opene
 use crate::flow::{self, Accounting, AnalystEnd, Delta, Published, Seed, WorkerEnd, handover};
 
 use super::analyst::Analyst;
-use super::keeper::Keeper;
-use super::merge::{Merge, Order};
+use super::analyst_thread::{AnalystCommand, AnalystThread};
+use super::state_saver::StateSaver;
 use super::worker::Worker;
 use super::{MemoryError, Options, Rules, threads};
 
@@ -85,7 +85,11 @@ impl Engine {
     ///
     /// # Errors
     /// The system refuses a thread or a wait point. What was started ends with the process.
-    pub fn start(self, outlets: Outlets, state: Option<(Memory, StateFile)>) -> Result<Running, StartError> {
+    pub fn start(
+        self,
+        outlets: Outlets,
+        state: Option<(Memory, StateFile)>,
+    ) -> Result<RunningEngine, StartError> {
         let OpenedCapture { rings, link_monitor, is_wire_exact, kernel_stats } = self.opened;
         info!("{}", link_monitor.table());
         let seed = Seed::default();
@@ -93,17 +97,17 @@ impl Engine {
         let stop_merge = Arc::new(AtomicBool::new(false));
         let stop_workers = Arc::new(AtomicBool::new(false));
         let (last_deltas_in, last_deltas) = channel();
-        let (orders_in, orders) = sync_channel(ORDERS_MAX);
+        let (commands_in, commands) = sync_channel(ORDERS_MAX);
         let (mutes_in, mute_orders) = sync_channel(ORDERS_MAX);
         let mutes = Arc::new(Published::new(Vec::new()));
 
         let (worker_ends, analyst_ends): (Vec<WorkerEnd>, Vec<AnalystEnd>) =
             rings.iter().map(|_| handover(Box::new(Delta::new(self.limits.delta, seed.clone())))).unzip();
-        let (memory, keeper) = match state {
-            Some((memory, file)) => (memory, Some(Keeper::new(file))),
+        let (memory, state_saver) = match state {
+            Some((memory, file)) => (memory, Some(StateSaver::new(file))),
             None => (Memory::default(), None),
         };
-        let merge = Merge {
+        let merge = AnalystThread {
             analyst: Analyst::new(&self.rules, &self.limits, seed.clone()),
             ends: analyst_ends,
             last_deltas,
@@ -112,8 +116,8 @@ impl Engine {
             kernel_stats,
             outlets,
             memory,
-            keeper,
-            orders,
+            state_saver,
+            commands,
             mute_orders,
             mutes: Arc::clone(&mutes),
             stop: Arc::clone(&stop_merge),
@@ -137,13 +141,13 @@ impl Engine {
             workers.push(start.spawn()?);
         }
         let (link_monitor, monitor_handle) = spawn_link_monitor(link_monitor, failure.clone())?;
-        Ok(Running {
+        Ok(RunningEngine {
             workers,
             link_monitor,
             monitor_handle,
             merge,
             last_deltas_in,
-            orders_in,
+            commands_in,
             mute_desk,
             stop_workers,
             stop_merge,
@@ -200,13 +204,13 @@ struct Handle<T> {
 
 /// The engine at work.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningEngine {
     workers: Vec<Handle<Result<Box<Delta>, CaptureError>>>,
     link_monitor: MonitorThread,
     monitor_handle: capture::MonitorHandle,
-    merge: JoinHandle<(Analyst, Outlets, Option<Keeper>)>,
+    merge: JoinHandle<(Analyst, Outlets, Option<StateSaver>)>,
     last_deltas_in: Sender<Box<Delta>>,
-    orders_in: SyncSender<Order>,
+    commands_in: SyncSender<AnalystCommand>,
     mute_desk: MuteDesk,
     stop_workers: Arc<AtomicBool>,
     stop_merge: Arc<AtomicBool>,
@@ -215,7 +219,7 @@ pub struct Running {
 
 /// How it went.
 #[derive(Debug)]
-pub struct Summary {
+pub struct RunSummary {
     /// Everything that was counted, skipped, dropped.
     pub accounting: Accounting,
     /// Findings that could not open an alert because too many were open.
@@ -226,12 +230,12 @@ pub struct Summary {
     pub failure: Option<CaptureError>,
 }
 
-impl Running {
+impl RunningEngine {
     /// Goes by other rules, and by what the options say of interfaces, directions and networks, from the analyst's
     /// and the watcher's next turn on. Nothing that was counted is lost; windows, memory, workers and rings stay as
     /// they were opened.
     pub fn apply(&self, rules: Rules, capture: &capture::Options) {
-        self.order(Order::Rules(Box::new(rules)));
+        self.command(AnalystCommand::Rules(Box::new(rules)));
         self.monitor_handle.apply(capture);
     }
 
@@ -239,7 +243,7 @@ impl Running {
     /// `None` where the analyst has ended.
     pub fn replace_outlets(&self, outlets: Outlets) -> Option<Outlets> {
         let (before_in, before) = channel();
-        self.order(Order::Outlets(Box::new(outlets), before_in));
+        self.command(AnalystCommand::Outlets(Box::new(outlets), before_in));
         before.recv().ok()
     }
 
@@ -248,15 +252,15 @@ impl Running {
         self.mute_desk.clone()
     }
 
-    fn order(&self, order: Order) {
+    fn command(&self, command: AnalystCommand) {
         // The analyst ends before this only by a panic, which ends the process.
-        let _ = self.orders_in.send(order);
+        let _ = self.commands_in.send(command);
         self.merge.thread().unpark();
     }
 
     /// Stops in the reverse order of the start. Nothing that was counted is lost, but by a worker that failed,
     /// and every alert that follows from it is said.
-    pub fn stop(self) -> Summary {
+    pub fn stop(self) -> RunSummary {
         let mut failure = None;
         self.monitor_handle.stop();
         self.stop_workers.store(true, Ordering::Release);
@@ -273,11 +277,11 @@ impl Running {
         }
         self.stop_merge.store(true, Ordering::Release);
         self.merge.thread().unpark();
-        let (analyst, outlets, keeper) = join(self.merge);
-        if keeper.is_some_and(|keeper| !keeper.finish(analyst.ledger())) {
+        let (analyst, outlets, state_saver) = join(self.merge);
+        if state_saver.is_some_and(|state_saver| !state_saver.finish(analyst.ledger())) {
             warn!("the last state was not written in time: some alerts may be said again after the restart");
         }
-        Summary {
+        RunSummary {
             accounting: analyst.accounting().clone(),
             refused_findings: analyst.ledger().refused_findings(),
             sinks: outlets.finish(LAST_ALERTS),
@@ -286,7 +290,7 @@ impl Running {
     }
 }
 
-impl AsFd for Running {
+impl AsFd for RunningEngine {
     /// Becomes readable when a thread has ended that should not have.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.failure.as_fd()
@@ -300,9 +304,9 @@ fn spawn_link_monitor(
     failure: Waker,
 ) -> Result<(MonitorThread, capture::MonitorHandle), StartError> {
     let what = "interfaces";
-    let orders = capture::MonitorHandle::new()
+    let commands = capture::MonitorHandle::new()
         .map_err(|source| StartError::Resources { what: what.to_owned(), source })?;
-    let given = orders.clone();
+    let given = commands.clone();
     let thread = spawn(what, move || {
         let result = link_monitor.run(&given);
         if let Err(error) = &result {
@@ -311,7 +315,7 @@ fn spawn_link_monitor(
         }
         result
     })?;
-    Ok((thread, orders))
+    Ok((thread, commands))
 }
 
 fn spawn<T: Send + 'static>(

@@ -6,7 +6,7 @@
 //! 2. [`drop_all`](crate::privileges::drop_all): from here on nothing needs a capability.
 //! 3. [`Engine::start`] takes the sinks, which `main` has started, and starts the analyst, the workers, the watcher
 //!    of interfaces.
-//! 4. [`Running::stop`]: watcher and workers end, each worker's last delta is folded, the alerts that follow
+//! 4. [`RunningEngine::stop`]: watcher and workers end, each worker's last delta is folded, the alerts that follow
 //!    from it are said, the sinks finish.
 //!
 //! ```text
@@ -16,23 +16,23 @@
 //!   interfaces (rtnetlink) --new table, new filter--> workers, sockets
 //! ```
 //!
-//! While it runs, [`Running::apply`] gives the analyst other rules and the watcher another policy; each takes them at
+//! While it runs, [`RunningEngine::apply`] gives the analyst other rules and the watcher another policy; each takes them at
 //! its next turn.
 //!
 //! A worker that cannot go on ends the process: a dead worker must not look like a quiet network.
 #![forbid(unsafe_code)]
 
 mod analyst;
-mod intake;
+mod analyst_thread;
 mod interfaces;
-mod keeper;
-mod lateness;
 mod live;
-mod merge;
+mod load_shedding;
+mod pipeline;
 mod replay;
 mod reporter;
+mod scan_candidates;
 mod signals;
-mod suspects;
+mod state_saver;
 mod threads;
 mod worker;
 
@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use live::{Engine, LAST_ALERTS, Running, StartError, Summary};
+pub use live::{Engine, LAST_ALERTS, RunSummary, RunningEngine, StartError};
 pub use replay::{ReplayOptions, Replayed, replay, replay_by};
 pub use signals::{Signals, Woken};
 

@@ -10,7 +10,7 @@ use crate::alert::Alert;
 use crate::capture::{Batch, FrameSource, Replay, ReplayError};
 use crate::flow::{Accounting, Delta, DeltaLimits, Seed, Window, slot_span};
 
-use super::intake::Intake;
+use super::pipeline::FramePipeline;
 use super::{MemoryError, Rules};
 
 use clock::Clock;
@@ -87,18 +87,18 @@ fn alone(
     counts_received: bool,
     judge: &mut Judge,
 ) -> Option<ReplayError> {
-    let mut intake = Intake::new(counts_received);
+    let mut pipeline = FramePipeline::new(counts_received);
     let mut replay = |path: &PathBuf| -> Result<(), ReplayError> {
         let mut source = Replay::open(path)?;
         while let Some(batch) = source.next_batch()? {
             for frame in batch.frames() {
                 if let Some(tick) = clock.turn(frame.seen_at) {
-                    intake.finish(&mut delta);
+                    pipeline.finish(&mut delta);
                     judge.end(&mut delta, &tick);
                 }
-                intake.take(&batch, &frame, &mut delta);
+                pipeline.take(&batch, &frame, &mut delta);
             }
-            intake.finish(&mut delta);
+            pipeline.finish(&mut delta);
         }
         Ok(())
     };

@@ -26,7 +26,7 @@ type Subject = (Option<IpAddr>, AlertKind);
 /// A report in the making.
 #[derive(Debug)]
 pub(super) struct Reporter {
-    stage: Stage,
+    stage: ReportStage,
     hides_destinations: bool,
     listing: Listing,
     listed_since: UnixNanos,
@@ -39,11 +39,11 @@ pub(super) struct Reporter {
     /// Reports that were replaced.
     retired: Vec<Arc<Report>>,
     /// What nobody reads and nothing is made in.
-    waste: Waste,
+    retired_buffers: RetiredBuffers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum ReportStage {
     Resting,
     Listing,
     Alerts,
@@ -51,7 +51,7 @@ enum Stage {
 }
 
 #[derive(Debug, Default)]
-struct Waste {
+struct RetiredBuffers {
     alerts: Vec<Alert>,
     active: Vec<ActiveHost>,
     charts: Vec<HostList>,
@@ -59,7 +59,7 @@ struct Waste {
 
 /// What was made in parts.
 #[derive(Debug, Default)]
-pub(super) struct Draft {
+pub(super) struct ReportDraft {
     pub(super) chart: HostList,
     pub(super) hosts_omitted: usize,
     pub(super) listed_since: UnixNanos,
@@ -72,7 +72,7 @@ pub(super) struct Draft {
 impl Reporter {
     pub(super) fn new(room: ListingRoom, hides_destinations: bool) -> Self {
         Self {
-            stage: Stage::Resting,
+            stage: ReportStage::Resting,
             hides_destinations,
             listing: Listing::new(room, hides_destinations),
             listed_since: UnixNanos::default(),
@@ -81,7 +81,7 @@ impl Reporter {
             rows: BTreeMap::new(),
             row: None,
             retired: Vec::new(),
-            waste: Waste::default(),
+            retired_buffers: RetiredBuffers::default(),
         }
     }
 
@@ -89,42 +89,42 @@ impl Reporter {
     pub(super) fn hide_destinations(&mut self, hides: bool) {
         self.hides_destinations = hides;
         self.listing.hide_destinations(hides);
-        self.stage = Stage::Resting;
+        self.stage = ReportStage::Resting;
         self.asked.clear();
         self.rows.clear();
         self.row = None;
-        self.waste.alerts.extend(std::mem::take(&mut self.alerts).into_values());
+        self.retired_buffers.alerts.extend(std::mem::take(&mut self.alerts).into_values());
     }
 
     /// Whether a report is in the making.
     pub(super) fn is_under_way(&self) -> bool {
-        self.stage != Stage::Resting
+        self.stage != ReportStage::Resting
     }
 
     /// Makes a part of a report, of which the first begins it. Whether it is whole.
     pub(super) fn part(&mut self, window: &mut Window, ledger: &Ledger, civil: UnixNanos) -> bool {
-        self.waste.free_part();
+        self.retired_buffers.free_part();
         match self.stage {
-            Stage::Resting => {
+            ReportStage::Resting => {
                 self.reclaim();
                 self.listing.begin(ledger.open_sources());
                 self.listed_since = civil;
-                self.stage = Stage::Listing;
+                self.stage = ReportStage::Listing;
             }
-            Stage::Listing => {
+            ReportStage::Listing => {
                 if window.list_part(&mut self.listing) {
-                    self.stage = Stage::Alerts;
+                    self.stage = ReportStage::Alerts;
                 }
             }
-            Stage::Alerts => self.copy_alerts(window, ledger),
-            Stage::Whole => {}
+            ReportStage::Alerts => self.copy_alerts(window, ledger),
+            ReportStage::Whole => {}
         }
-        self.stage == Stage::Whole
+        self.stage == ReportStage::Whole
     }
 
     /// Gives what was made and rests. Alerts that were closed on the way are not in it.
-    pub(super) fn take(&mut self, ledger: &Ledger) -> Draft {
-        self.stage = Stage::Resting;
+    pub(super) fn take(&mut self, ledger: &Ledger) -> ReportDraft {
+        self.stage = ReportStage::Resting;
         let mut rows = std::mem::take(&mut self.rows);
         let mut active: Vec<ActiveHost> = Vec::new();
         let mut alerts = Vec::new();
@@ -146,7 +146,7 @@ impl Reporter {
         }
         alerts.sort_by_key(|alert| alert.opened_at);
         let (chart, hosts_omitted) = self.listing.take();
-        Draft { chart, hosts_omitted, listed_since: self.listed_since, alerts, active }
+        ReportDraft { chart, hosts_omitted, listed_since: self.listed_since, alerts, active }
     }
 
     /// Takes a report that was replaced.
@@ -165,7 +165,7 @@ impl Reporter {
                 let is_new = |subject: &Subject| !self.alerts.contains_key(subject);
                 self.asked.extend(ledger.open().map(|alert| (alert.source, alert.kind)).filter(is_new));
                 if self.asked.is_empty() {
-                    self.stage = Stage::Whole;
+                    self.stage = ReportStage::Whole;
                 }
                 return;
             };
@@ -194,20 +194,20 @@ impl Reporter {
         for report in std::mem::take(&mut self.retired) {
             match Arc::try_unwrap(report) {
                 Ok(Report { snapshot, alerts, active, .. }) => {
-                    self.waste.alerts.extend(alerts);
-                    self.waste.active.extend(active);
-                    self.waste.charts.push(snapshot.hosts);
+                    self.retired_buffers.alerts.extend(alerts);
+                    self.retired_buffers.active.extend(active);
+                    self.retired_buffers.charts.push(snapshot.hosts);
                 }
                 Err(report) => self.retired.push(report),
             }
         }
-        if let Some(chart) = self.waste.charts.pop() {
+        if let Some(chart) = self.retired_buffers.charts.pop() {
             self.listing.reuse(chart);
         }
     }
 }
 
-impl Waste {
+impl RetiredBuffers {
     fn free_part(&mut self) {
         self.alerts.truncate(self.alerts.len().saturating_sub(PART_ALERTS));
         self.active.truncate(self.active.len().saturating_sub(PART_ALERTS));

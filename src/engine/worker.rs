@@ -14,7 +14,7 @@ use crate::flow::{Delta, KernelCounts, WorkerCounts, WorkerEnd};
 use crate::time::{Moment, monotonic_now};
 
 use super::TICK;
-use super::intake::Intake;
+use super::pipeline::FramePipeline;
 
 /// Frames lost within a tick from which on nobody can be sure who spoke first.
 const BURST_OF_DROPS: u64 = 100;
@@ -40,7 +40,7 @@ impl Worker {
     /// # Errors
     /// The ring can no longer be read or waited for.
     pub(super) fn run(mut self) -> Result<Box<Delta>, CaptureError> {
-        let mut intake = Intake::new(true);
+        let mut pipeline = FramePipeline::new(true);
         let mut tick_ends = Moment::default();
         let mut stops_at = None;
         let mut did = WorkerCounts::default();
@@ -59,7 +59,7 @@ impl Worker {
                         self.delta.began_at = Some(now);
                         tick_ends = now.plus(TICK);
                     }
-                    intake.take_all(&batch, &mut self.delta);
+                    pipeline.take_all(&batch, &mut self.delta);
                     (now, false)
                 }
             };

@@ -34,12 +34,12 @@
 use super::slots::SLOTS_LIVE;
 
 /// Traces in a set.
-const WAYS: usize = 16;
+const CONTEXTS: usize = 16;
 
 /// Traces of sources that share a line of the cache, the latest first.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
-struct Set([u32; WAYS]);
+struct Set([u32; CONTEXTS]);
 
 const _: () = assert!(size_of::<Set>() == 64);
 
@@ -120,7 +120,8 @@ impl GhostEntries {
         let set = self.set_mut(source_hash);
         let is_same = |known: &u32| known >> SLOT_BITS == trace >> SLOT_BITS && *known != 0;
         let same = set.iter().position(is_same);
-        let end = same.or_else(|| set.iter().position(|&known| !is_live(known, current))).unwrap_or(WAYS - 1);
+        let end =
+            same.or_else(|| set.iter().position(|&known| !is_live(known, current))).unwrap_or(CONTEXTS - 1);
         // A contact is as young as the youngest of its traces.
         let trace = if same.is_some() && age_of(set[end], current) < age_of(trace, current) {
             set[end]
@@ -184,16 +185,16 @@ impl GhostEntries {
     }
 
     /// The set of a source; `None` where nobody left a trace near it.
-    fn set(&self, source_hash: u64) -> Option<&[u32; WAYS]> {
+    fn set(&self, source_hash: u64) -> Option<&[u32; CONTEXTS]> {
         let at = self.set_of(source_hash);
         let Set(traces) = &self.pieces.get(at / PIECE_SETS)?.as_ref()?[at % PIECE_SETS];
         Some(traces)
     }
 
-    fn set_mut(&mut self, source_hash: u64) -> &mut [u32; WAYS] {
+    fn set_mut(&mut self, source_hash: u64) -> &mut [u32; CONTEXTS] {
         let at = self.set_of(source_hash);
         let sets = (self.sets - at / PIECE_SETS * PIECE_SETS).min(PIECE_SETS);
-        let nothing = || vec![Set([0; WAYS]); sets].into_boxed_slice();
+        let nothing = || vec![Set([0; CONTEXTS]); sets].into_boxed_slice();
         let Set(traces) = &mut self.pieces[at / PIECE_SETS].get_or_insert_with(nothing)[at % PIECE_SETS];
         traces
     }

@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::capture::{Chunk, Replay, ReplayError};
-use crate::engine::intake::Intake;
+use crate::engine::pipeline::FramePipeline;
 use crate::flow::{Delta, RowMarks};
 
 use super::clock::{Clock, Tick};
@@ -53,9 +53,9 @@ pub(super) fn replay(
             let (spare, to_worker) = mpsc::channel();
             spares.push(spare);
             let (news, course) = (news.clone(), &course);
-            let intake = Intake::new(counts_received);
+            let pipeline = FramePipeline::new(counts_received);
             let hands = Hands { worker, news, spares: to_worker, made: 0, new_delta };
-            scope.spawn(move || work(course, intake, hands));
+            scope.spawn(move || work(course, pipeline, hands));
         }
         drop(news);
         Collector { from_workers, spares, past: vec![0; workers], filled: Vec::new(), whole: new_delta() }
@@ -182,7 +182,7 @@ struct Hands<'d, N> {
     new_delta: &'d N,
 }
 
-fn work(course: &Mutex<Course<'_>>, mut intake: Intake, mut hands: Hands<'_, impl Fn() -> Delta>) {
+fn work(course: &Mutex<Course<'_>>, mut pipeline: FramePipeline, mut hands: Hands<'_, impl Fn() -> Delta>) {
     let mut portion = Portion::default();
     let mut filled: Option<Filled> = None;
     while course.lock().unwrap_or_else(PoisonError::into_inner).next(&mut portion) {
@@ -195,7 +195,7 @@ fn work(course: &Mutex<Course<'_>>, mut intake: Intake, mut hands: Hands<'_, imp
             let filled = filled.get_or_insert_with(|| hands.spare(*tick));
             let from = filled.delta.marks();
             let batch = portion.chunk.part(frames.clone());
-            intake.take_all(&batch, &mut filled.delta);
+            pipeline.take_all(&batch, &mut filled.delta);
             filled.parts.push(Part { chunk: portion.number, from, to: filled.delta.marks() });
         }
     }

@@ -6,7 +6,7 @@ use crate::alert::{Alert, Notice};
 use crate::capture::ReplayError;
 use crate::engine::analyst::Analyst;
 use crate::engine::{Rules, TICK};
-use crate::flow::{Delta, Capacity, Seed, Window, slot_span};
+use crate::flow::{Capacity, Delta, Seed, Window, slot_span};
 use crate::time::{Moment, UnixNanos};
 
 use super::Replayed;

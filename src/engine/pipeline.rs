@@ -6,16 +6,16 @@ use crate::packet::{Frame, Skip, Summary, SummarySink, decode_into, decode_quote
 
 /// Decoded packets on their way into a delta, and what is known of the ways that frames of a batch take.
 #[derive(Debug)]
-pub(super) struct Intake {
+pub(super) struct FramePipeline {
     decoded: Decoded,
-    ways: [Way; WAYS],
+    contexts: [InterfaceContext; CONTEXTS],
     counts_received: bool,
 }
 
-impl Intake {
+impl FramePipeline {
     /// With `counts_received`, what arrives by the word of its batch is counted as received.
     pub(super) fn new(counts_received: bool) -> Self {
-        Self { decoded: Decoded::default(), ways: [Way::NONE; WAYS], counts_received }
+        Self { decoded: Decoded::default(), contexts: [InterfaceContext::NONE; CONTEXTS], counts_received }
     }
 
     /// Takes all frames of a batch.
@@ -31,38 +31,38 @@ impl Intake {
     /// and no other delta.
     #[inline(always)]
     pub(super) fn take<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) {
-        let way = self.way(batch, frame, delta);
-        if let Verdict::Skip(skip) = way.verdict {
-            return delta.skip(way.interface_direction, skip);
+        let context = self.context(batch, frame, delta);
+        if let Verdict::Skip(skip) = context.verdict {
+            return delta.skip(context.interface_direction, skip);
         }
         if batch.is_own_pppoe(frame) {
-            return delta.skip(way.interface_direction, Skip::PppoeTerminatedHere);
+            return delta.skip(context.interface_direction, Skip::PppoeTerminatedHere);
         }
-        let mut taking = Taking { batch, frame, way, delta, decoded: &mut self.decoded };
+        let mut taking = PendingFrame { batch, frame, context, delta, decoded: &mut self.decoded };
         match decode_into(frame, &mut taking) {
             Ok(()) => {}
             // Malformed or not, what leaves is judged where it entered.
-            Err(_) if way.verdict == Verdict::ObserveOnly => {
-                delta.skip(way.interface_direction, Skip::Egress)
+            Err(_) if context.verdict == Verdict::ObserveOnly => {
+                delta.skip(context.interface_direction, Skip::Egress)
             }
-            Err(skip) => delta.skip(way.interface_direction, skip),
+            Err(skip) => delta.skip(context.interface_direction, skip),
         }
     }
 
     /// Counts what was taken. What is known of its ways goes for no other batch and no other delta.
     pub(super) fn finish(&mut self, delta: &mut Delta) {
         flush(delta, &mut self.decoded);
-        self.ways = [Way::NONE; WAYS];
+        self.contexts = [InterfaceContext::NONE; CONTEXTS];
     }
 
     #[inline(always)]
-    fn way<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) -> Way {
+    fn context<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) -> InterfaceContext {
         let key = u64::from(frame.ifindex) << 2 | frame.direction as u64;
         // Cut on purpose.
-        let way = &mut self.ways[key as usize % WAYS];
-        if way.key != key {
+        let context = &mut self.contexts[key as usize % CONTEXTS];
+        if context.key != key {
             let verdict = batch.verdict(frame.ifindex, frame.direction);
-            *way = Way {
+            *context = InterfaceContext {
                 key,
                 verdict,
                 counts: verdict == Verdict::Count,
@@ -70,7 +70,7 @@ impl Intake {
                 is_received: self.counts_received && batch.arrives(frame.direction),
             };
         }
-        *way
+        *context
     }
 }
 
@@ -81,11 +81,11 @@ fn flush(delta: &mut Delta, decoded: &mut Decoded) {
 }
 
 /// Four, of which a direction takes one, for each of sixteen interfaces whose numbers follow each other.
-const WAYS: usize = 64;
+const CONTEXTS: usize = 64;
 
 /// What goes for all frames of a batch that cross an interface in one direction.
 #[derive(Clone, Copy, Debug)]
-struct Way {
+struct InterfaceContext {
     /// Interface and direction.
     key: u64,
     verdict: Verdict,
@@ -95,7 +95,7 @@ struct Way {
     is_received: bool,
 }
 
-impl Way {
+impl InterfaceContext {
     /// Its key is of no interface: theirs end far below.
     const NONE: Self = Self {
         key: u64::MAX,
@@ -107,21 +107,21 @@ impl Way {
 }
 
 /// A frame whose summary is awaited.
-struct Taking<'t, 'f, B> {
+struct PendingFrame<'t, 'f, B> {
     batch: &'t B,
     frame: &'t Frame<'f>,
-    way: Way,
+    context: InterfaceContext,
     delta: &'t mut Delta,
     decoded: &'t mut Decoded,
 }
 
-impl<B: Batch> SummarySink for Taking<'_, '_, B> {
+impl<B: Batch> SummarySink for PendingFrame<'_, '_, B> {
     #[inline(always)]
     fn take(&mut self, summary: Summary) {
         if is_unreachable(&summary) {
             self.note_unreachable();
         }
-        let Way { counts, interface_direction, is_received, .. } = self.way;
+        let InterfaceContext { counts, interface_direction, is_received, .. } = self.context;
         let is_evidence = !counts && self.is_evidence(&summary);
         let count_mode = CountMode { is_evidence, is_received };
         let arrival = Arrival { interface_direction, seen_at: self.frame.seen_at, count_mode };
@@ -131,10 +131,10 @@ impl<B: Batch> SummarySink for Taking<'_, '_, B> {
     }
 }
 
-impl<B: Batch> Taking<'_, '_, B> {
+impl<B: Batch> PendingFrame<'_, '_, B> {
     #[inline]
     fn is_evidence(&self, summary: &Summary) -> bool {
-        match self.way.verdict {
+        match self.context.verdict {
             Verdict::Count | Verdict::Skip(_) => false,
             Verdict::CountIfOwn => !self.batch.is_own(summary.endpoints.src()),
             Verdict::ObserveOnly => true,
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     /// Frames of these interfaces, those with an even number skipped or those with an odd one.
-    struct Turns {
+    struct AlternatingInterfaces {
         interfaces: Vec<u32>,
         skips_odd: bool,
     }
@@ -171,7 +171,7 @@ mod tests {
         packet
     };
 
-    impl Batch for Turns {
+    impl Batch for AlternatingInterfaces {
         type Frames<'b> = std::vec::IntoIter<Frame<'b>>;
 
         fn frames(&self) -> Self::Frames<'_> {
@@ -199,17 +199,17 @@ mod tests {
     fn what_is_known_of_a_way_lasts_for_a_batch_and_a_delta() {
         let limits = DeltaLimits { pairs_max: 9, ports_max: 0, interfaces_max: 64 };
         let mut delta = Delta::new(limits, Seed::default());
-        let mut intake = Intake::new(false);
+        let mut pipeline = FramePipeline::new(false);
         let there: Vec<u32> = (1..50).collect();
         let back: Vec<u32> = there.iter().rev().copied().collect();
         for (order, skips_odd) in [(&there, false), (&back, true), (&there, true)] {
             let interfaces = [order.as_slice(), order].concat();
-            intake.take_all(&Turns { interfaces, skips_odd }, &mut delta);
+            pipeline.take_all(&AlternatingInterfaces { interfaces, skips_odd }, &mut delta);
             let crossed = delta.interfaces().filter(|&(ifindex, _)| ifindex != ELSEWHERE);
             let seen: BTreeMap<u32, [u64; 2]> = crossed
                 .map(|(ifindex, counts)| {
-                    let way = if ifindex < 30 { &counts.ingress } else { &counts.egress };
-                    (ifindex, [way.counted_frames, way.skipped[Skip::ExcludedInterface as usize]])
+                    let context = if ifindex < 30 { &counts.ingress } else { &counts.egress };
+                    (ifindex, [context.counted_frames, context.skipped[Skip::ExcludedInterface as usize]])
                 })
                 .collect();
             let of = |ifindex: u32| if ifindex.is_multiple_of(2) == skips_odd { [2, 0] } else { [0, 2] };

@@ -12,12 +12,12 @@ const SPAN: Duration = Duration::from_secs(60);
 
 /// Measures how long deltas wait and how long steps last.
 #[derive(Debug, Default)]
-pub(super) struct Stopwatch {
-    waited: Record,
-    steps: [Record; Step::ALL.len()],
+pub(super) struct StepTimer {
+    waited: RecentMaximum,
+    steps: [RecentMaximum; Step::ALL.len()],
 }
 
-impl Stopwatch {
+impl StepTimer {
     /// Does a step and notes how long it took; gives that as well.
     pub(super) fn time<T>(&mut self, step: Step, act: impl FnOnce() -> T) -> (T, Duration) {
         let began = monotonic_now();
@@ -34,7 +34,7 @@ impl Stopwatch {
     }
 
     /// What was measured, and what was left out.
-    pub(super) fn lag(&self, now: Moment, reports: &Duty, judgements: &Duty) -> Lag {
+    pub(super) fn lag(&self, now: Moment, reports: &SheddableTask, judgements: &SheddableTask) -> Lag {
         Lag {
             waited: self.waited.longest(now),
             steps: self.steps.map(|step| step.longest(now)),
@@ -46,7 +46,7 @@ impl Stopwatch {
 
 /// The longest of all and of lately.
 #[derive(Clone, Copy, Debug, Default)]
-struct Record {
+struct RecentMaximum {
     max: Duration,
     /// Of the span that `at` is in, and of the one before.
     here: Duration,
@@ -54,7 +54,7 @@ struct Record {
     at: Moment,
 }
 
-impl Record {
+impl RecentMaximum {
     fn note(&mut self, took: Duration, now: Moment) {
         *self = self.turned(now);
         self.here = self.here.max(took);
@@ -78,7 +78,7 @@ impl Record {
 /// Something that a late analyst puts off, and for how long at most: under a load that does not end, what is never
 /// done would be worse than what is done late.
 #[derive(Debug)]
-pub(super) struct Duty {
+pub(super) struct SheddableTask {
     /// It is put off while a delta waited this long before it was folded.
     patience: Duration,
     /// But not for longer than this.
@@ -88,7 +88,7 @@ pub(super) struct Duty {
     put_off: u64,
 }
 
-impl Duty {
+impl SheddableTask {
     /// Reports are left out first: a worker that hands over again finds its spare still in use.
     pub(super) fn to_report() -> Self {
         Self::new(TICK, Duration::from_secs(5))
@@ -132,23 +132,23 @@ mod tests {
 
     #[test]
     fn the_longest_of_lately_is_forgotten_and_that_of_all_is_not() {
-        let mut record = Record::default();
-        record.note(ms(7), at(1_000_000));
-        record.note(ms(3), at(1_030_000));
+        let mut recent = RecentMaximum::default();
+        recent.note(ms(7), at(1_000_000));
+        recent.note(ms(3), at(1_030_000));
         for (now_s, lately_ms) in [(1030, 7), (1061, 7), (1119, 7), (1120, 0), (5000, 0)] {
             let expected = Longest { lately: ms(lately_ms), max: ms(7) };
-            assert_eq!(record.longest(at(1000 * now_s)), expected, "{now_s}");
+            assert_eq!(recent.longest(at(1000 * now_s)), expected, "{now_s}");
         }
-        record.note(ms(2), at(1_070_000));
-        assert_eq!(record.longest(at(1_119_000)).lately, ms(7));
-        assert_eq!(record.longest(at(1_121_000)).lately, ms(2));
-        assert_eq!(record.longest(at(1_121_000)).max, ms(7));
+        recent.note(ms(2), at(1_070_000));
+        assert_eq!(recent.longest(at(1_119_000)).lately, ms(7));
+        assert_eq!(recent.longest(at(1_121_000)).lately, ms(2));
+        assert_eq!(recent.longest(at(1_121_000)).max, ms(7));
     }
 
-    fn does(duty: &mut Duty, now: Moment, waited: Duration) -> bool {
-        let is_to_be_done = duty.is_to_be_done(now, waited);
+    fn does(task: &mut SheddableTask, now: Moment, waited: Duration) -> bool {
+        let is_to_be_done = task.is_to_be_done(now, waited);
         if is_to_be_done {
-            duty.is_done(now);
+            task.is_done(now);
         }
         is_to_be_done
     }
@@ -159,7 +159,7 @@ mod tests {
         for (waited_ms, reports, judges) in
             [(0, true, true), (249, true, true), (250, false, true), (499, false, true), (500, false, false)]
         {
-            let (mut report, mut judge) = (Duty::to_report(), Duty::to_judge());
+            let (mut report, mut judge) = (SheddableTask::to_report(), SheddableTask::to_judge());
             assert!(does(&mut report, at(10_000), ms(0)) && does(&mut judge, at(10_000), ms(0)));
             assert_eq!(does(&mut report, at(10_900), ms(waited_ms)), reports, "{waited_ms}");
             assert_eq!(does(&mut judge, at(10_900), ms(waited_ms)), judges, "{waited_ms}");
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn nothing_is_put_off_for_ever_and_what_is_counts_once() {
-        let (mut report, mut judge) = (Duty::to_report(), Duty::to_judge());
+        let (mut report, mut judge) = (SheddableTask::to_report(), SheddableTask::to_judge());
         let (mut reports, mut judgements) = (0, 0);
         // Twenty seconds in which every delta waits for two.
         for now in (100_000..120_000).step_by(100) {

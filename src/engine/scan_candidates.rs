@@ -26,21 +26,21 @@ const FORGOTTEN: Duration = Duration::from_secs(5);
 
 /// The hosts, by what they are over the limit of.
 #[derive(Debug)]
-pub(super) struct Suspects {
+pub(super) struct ScanCandidates {
     rule: ScanRule,
-    seen: HashMap<(IpAddr, FindingKind), Suspect>,
+    seen: HashMap<(IpAddr, FindingKind), ScanCandidate>,
     rows_left: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Suspect {
+struct ScanCandidate {
     measured: u64,
     looked_at: Moment,
     /// Nothing more is to come of the contacts that it had then.
     is_settled: bool,
 }
 
-impl Suspects {
+impl ScanCandidates {
     pub(super) fn new(rule: ScanRule) -> Self {
         Self { rule, seen: HashMap::new(), rows_left: 0 }
     }
@@ -48,17 +48,17 @@ impl Suspects {
     /// Begins a turn: forgets who is no longer over a limit.
     pub(super) fn turn(&mut self, now: Moment) {
         self.rows_left = ROWS_PER_TURN_MAX;
-        self.seen.retain(|_, suspect| now.since(suspect.looked_at) < FORGOTTEN);
+        self.seen.retain(|_, candidate| now.since(candidate.looked_at) < FORGOTTEN);
     }
 
     /// Who is to be looked at again although it did nothing.
     pub(super) fn due(&self, now: Moment) -> impl Iterator<Item = IpAddr> + '_ {
-        self.seen.iter().filter(move |(_, suspect)| suspect.is_due(now)).map(|(&(host, _), _)| host)
+        self.seen.iter().filter(move |(_, candidate)| candidate.is_due(now)).map(|(&(host, _), _)| host)
     }
 
     /// Whether somebody has to be looked at again soon.
     pub(super) fn is_waiting(&self) -> bool {
-        self.seen.values().any(|suspect| !suspect.is_settled)
+        self.seen.values().any(|candidate| !candidate.is_settled)
     }
 
     /// Whether a finding that has no open alert is to become one.
@@ -72,12 +72,16 @@ impl Suspects {
             return true;
         }
         let key = (source, finding.kind);
-        if self.seen.get(&key).is_some_and(|suspect| !suspect.is_due(now) && !suspect.has_grown(finding)) {
+        if self
+            .seen
+            .get(&key)
+            .is_some_and(|candidate| !candidate.is_due(now) && !candidate.has_grown(finding))
+        {
             return false;
         }
         if self.rows_left == 0 {
             // In the next turn: it does not count as looked at.
-            self.remember(key, Suspect { measured: 0, looked_at: now, is_settled: false });
+            self.remember(key, ScanCandidate { measured: 0, looked_at: now, is_settled: false });
             return false;
         }
         let Some((evidence, rows)) = scan_evidence(window, finding, now) else { return false };
@@ -87,18 +91,18 @@ impl Suspects {
             return true;
         }
         let is_settled = evidence.outcomes.early == 0;
-        self.remember(key, Suspect { measured: finding.measured, looked_at: now, is_settled });
+        self.remember(key, ScanCandidate { measured: finding.measured, looked_at: now, is_settled });
         false
     }
 
-    fn remember(&mut self, key: (IpAddr, FindingKind), suspect: Suspect) {
+    fn remember(&mut self, key: (IpAddr, FindingKind), candidate: ScanCandidate) {
         if self.seen.len() < SUSPECTS_MAX || self.seen.contains_key(&key) {
-            self.seen.insert(key, suspect);
+            self.seen.insert(key, candidate);
         }
     }
 }
 
-impl Suspect {
+impl ScanCandidate {
     fn is_due(&self, now: Moment) -> bool {
         !self.is_settled && now.since(self.looked_at) >= LOOK_AGAIN
     }
@@ -151,12 +155,12 @@ mod tests {
     const SYN_ACK: u8 = TcpFlags::SYN | TcpFlags::ACK;
 
     /// An analyst with one worker, whose limits are 15 hosts in 10 s and 15 ports.
-    struct Office {
+    struct Scenario {
         analyst: Analyst,
         delta: Delta,
     }
 
-    impl Office {
+    impl Scenario {
         fn new(scan_rule: ScanRule) -> Self {
             let rules = Rules {
                 flow: flow::Options {
@@ -214,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_sweep_is_accused_when_its_answers_are_overdue_and_a_client_never() {
-        let mut office = Office::new(ScanRule::Suspicious);
+        let mut office = Scenario::new(ScanRule::Suspicious);
         office.turn(100_000);
         for n in 0..40 {
             office.tcp([1, 0x1000 + n], [40_000, 23], SYN);
@@ -235,14 +239,14 @@ mod tests {
 
     #[test]
     fn by_contacts_the_count_decides_and_the_alert_tells_what_it_is() {
-        let mut office = Office::new(ScanRule::Contacts);
+        let mut office = Scenario::new(ScanRule::Contacts);
         office.turn(100_000);
         for n in 0..16 {
             office.tcp([2, 0x2000 + n], [40_000, 443], SYN);
             office.tcp([0x2000 + n, 2], [443, 40_000], SYN_ACK);
         }
         assert_eq!(office.turn(100_250), [(host(2), FindingKind::Scanning)]);
-        let evidence = |office: &Office| {
+        let evidence = |office: &Scenario| {
             let alert = office.analyst.ledger().open().next().expect("it is open");
             alert.scan.clone().expect("it is about scanning")
         };
@@ -261,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_turn_has_an_end_and_everybody_gets_one() {
-        let mut office = Office::new(ScanRule::Suspicious);
+        let mut office = Scenario::new(ScanRule::Suspicious);
         office.turn(100_000);
         // Fifty hosts, with more contacts each than a look takes.
         for source in 0..50 {

@@ -2,7 +2,7 @@
 //!
 //! Whatever takes long is done in parts, and before each part what was handed over is folded: a worker never waits
 //! longer for its spare than the longest step takes. A late analyst leaves reports out first, judgements last, and
-//! folding never; [`lateness`](super::lateness) says when that is.
+//! folding never; [`load_shedding`](super::load_shedding) says when that is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +18,8 @@ use crate::sys::allocator;
 use crate::time::{Moment, UnixNanos, monotonic_now, unix_now};
 
 use super::analyst::Analyst;
-use super::keeper::Keeper;
-use super::lateness::{Duty, Stopwatch};
+use super::load_shedding::{SheddableTask, StepTimer};
+use super::state_saver::StateSaver;
 use super::{Rules, TICK};
 
 /// A frame is read at the latest this long after it was seen: the time in which the kernel retires a block,
@@ -50,7 +50,7 @@ const RESTS_UNREAD: u32 = 20;
 
 /// What others want of the analyst; it is taken before the next judgement.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum AnalystCommand {
     /// Other limits and words.
     Rules(Box<Rules>),
     /// Other sinks; the ones before go back, with what waits in them.
@@ -59,7 +59,7 @@ pub(super) enum Order {
 
 /// Everything that the thread needs.
 #[derive(Debug)]
-pub(super) struct Merge {
+pub(super) struct AnalystThread {
     pub(super) analyst: Analyst,
     pub(super) ends: Vec<AnalystEnd>,
     /// The deltas that the workers held when they ended.
@@ -70,19 +70,19 @@ pub(super) struct Merge {
     pub(super) outlets: Outlets,
     /// What a process before this one knew, and where it is kept.
     pub(super) memory: Memory,
-    pub(super) keeper: Option<Keeper>,
-    pub(super) orders: Receiver<Order>,
+    pub(super) state_saver: Option<StateSaver>,
+    pub(super) commands: Receiver<AnalystCommand>,
     pub(super) mute_orders: Receiver<MuteOrder>,
     pub(super) mutes: Arc<Published<Vec<Mute>>>,
     pub(super) stop: Arc<AtomicBool>,
 }
 
 /// When what is done at last, and how late that is.
-struct Turns {
-    stopwatch: Stopwatch,
-    reports: Duty,
-    judgements: Duty,
-    pace: Pace,
+struct TurnState {
+    step_timer: StepTimer,
+    reports: SheddableTask,
+    judgements: SheddableTask,
+    schedule: ReportSchedule,
     /// When the report in the making was begun, and how long it took so far.
     report_began: Moment,
     report_took: Duration,
@@ -93,13 +93,13 @@ struct Turns {
     notices: Vec<Notice>,
 }
 
-impl Turns {
+impl TurnState {
     fn new() -> Self {
         Self {
-            stopwatch: Stopwatch::default(),
-            reports: Duty::to_report(),
-            judgements: Duty::to_judge(),
-            pace: Pace::default(),
+            step_timer: StepTimer::default(),
+            reports: SheddableTask::to_report(),
+            judgements: SheddableTask::to_judge(),
+            schedule: ReportSchedule::default(),
             report_began: Moment::default(),
             report_took: Duration::ZERO,
             is_turning: false,
@@ -109,10 +109,10 @@ impl Turns {
     }
 }
 
-impl Merge {
+impl AnalystThread {
     /// Turns until asked to stop, then once more over what the workers left.
-    pub(super) fn run(mut self) -> (Analyst, Outlets, Option<Keeper>) {
-        let mut turns = Turns::new();
+    pub(super) fn run(mut self) -> (Analyst, Outlets, Option<StateSaver>) {
+        let mut turns = TurnState::new();
         self.analyst.begin(monotonic_now());
         let memory = std::mem::take(&mut self.memory);
         self.analyst.recall(memory, monotonic_now(), unix_now(), &mut turns.notices);
@@ -124,7 +124,7 @@ impl Merge {
             let waited = self.fold(&mut turns);
             let is_ordered = self.obey(&mut turns.notices);
             let now = monotonic_now();
-            let is_report_due = turns.pace.is_due(now) && !self.analyst.is_reporting() && !is_last;
+            let is_report_due = turns.schedule.is_due(now) && !self.analyst.is_reporting() && !is_last;
             // Awake for a report, it looks as well: then both are due at the same time again.
             let is_look_due = is_report_due || now >= turns.look_at;
             turns.is_turning |= is_last || is_ordered || waited.is_some() || is_look_due;
@@ -135,13 +135,13 @@ impl Merge {
             self.say(&mut turns);
             if is_last && !turns.is_turning {
                 // Whoever serves reports has ended before.
-                return (self.analyst, self.outlets, self.keeper);
+                return (self.analyst, self.outlets, self.state_saver);
             }
-            if let Some(keeper) = &mut self.keeper {
-                turns.stopwatch.time(Step::Judge, || keeper.turn(self.analyst.ledger(), now));
+            if let Some(state_saver) = &mut self.state_saver {
+                turns.step_timer.time(Step::Judge, || state_saver.turn(self.analyst.ledger(), now));
             }
             // Something may have been said just now.
-            if self.analyst.is_reporting() || (turns.pace.is_due(now) && !is_last) {
+            if self.analyst.is_reporting() || (turns.schedule.is_due(now) && !is_last) {
                 self.report(&mut turns, now, waited);
             }
             if turns.is_turning || self.analyst.is_reporting() {
@@ -150,7 +150,7 @@ impl Merge {
             // A worker that begins to count, one that hands over early, and whoever orders something or asks to stop ends
             // this wait.
             let now = monotonic_now();
-            let until = turns.look_at.min(turns.pace.due_at()).min(self.next_hand_over(now));
+            let until = turns.look_at.min(turns.schedule.due_at()).min(self.next_hand_over(now));
             thread::park_timeout(until.since(now));
         }
     }
@@ -165,9 +165,9 @@ impl Merge {
     }
 
     /// Does a part of a turn, and judges when it was the last, unless that is put off.
-    fn turn(&mut self, turns: &mut Turns, now: Moment, settled: Moment, waited: Option<Duration>) {
-        let Turns { stopwatch, judgements, notices, .. } = turns;
-        let (is_turned, _) = stopwatch.time(Step::Turn, || self.analyst.turn_part(now, settled));
+    fn turn(&mut self, turns: &mut TurnState, now: Moment, settled: Moment, waited: Option<Duration>) {
+        let TurnState { step_timer, judgements, notices, .. } = turns;
+        let (is_turned, _) = step_timer.time(Step::Turn, || self.analyst.turn_part(now, settled));
         if !is_turned {
             return;
         }
@@ -176,38 +176,38 @@ impl Merge {
             turns.look_at = now;
             return;
         }
-        stopwatch.time(Step::Judge, || self.analyst.judge_turned(now, unix_now(), notices));
+        step_timer.time(Step::Judge, || self.analyst.judge_turned(now, unix_now(), notices));
         judgements.is_done(now);
         let look = if self.analyst.is_waiting() { LOOK_WAITING } else { LOOK };
         turns.look_at = now.plus(look);
     }
 
     /// Says what there is to be said.
-    fn say(&mut self, turns: &mut Turns) {
+    fn say(&mut self, turns: &mut TurnState) {
         if let Some(mutes) = self.analyst.take_mutes() {
             self.mutes.publish(mutes);
         }
-        turns.pace.has_news |= !turns.notices.is_empty();
+        turns.schedule.has_news |= !turns.notices.is_empty();
         for notice in turns.notices.drain(..) {
             self.outlets.say(unix_now(), notice);
         }
     }
 
     /// Makes a part of a report, unless that is put off, and publishes it with the last.
-    fn report(&mut self, turns: &mut Turns, now: Moment, waited: Option<Duration>) {
+    fn report(&mut self, turns: &mut TurnState, now: Moment, waited: Option<Duration>) {
         if !turns.reports.is_to_be_done(now, waited.unwrap_or_default()) {
             return;
         }
         if !self.analyst.is_reporting() {
             turns.report_began = now;
         }
-        let (is_whole, took) = turns.stopwatch.time(Step::Report, || self.analyst.report_part(unix_now()));
+        let (is_whole, took) = turns.step_timer.time(Step::Report, || self.analyst.report_part(unix_now()));
         turns.report_took += took;
         if !is_whole {
             return;
         }
-        let lag = turns.stopwatch.lag(now, &turns.reports, &turns.judgements);
-        let ((), took) = turns.stopwatch.time(Step::Report, || {
+        let lag = turns.step_timer.lag(now, &turns.reports, &turns.judgements);
+        let ((), took) = turns.step_timer.time(Step::Report, || {
             let report = self.analyst.report(unix_now(), self.kernel_stats.read(), self.is_wire_exact);
             let sinks = self.outlets.counters().each().collect();
             self.analyst.retire(self.report.replace(Report { sinks, lag, ..report }));
@@ -216,17 +216,18 @@ impl Merge {
         });
         let took = std::mem::take(&mut turns.report_took) + took;
         turns.reports.is_done(now);
-        turns.pace = Pace::after(turns.report_began, monotonic_now(), took, self.report.take_was_read());
+        turns.schedule =
+            ReportSchedule::after(turns.report_began, monotonic_now(), took, self.report.take_was_read());
     }
 
     /// Does what was ordered; whether that was anything.
     fn obey(&mut self, notices: &mut Vec<Notice>) -> bool {
         let mut any = false;
-        for order in self.orders.try_iter() {
+        for command in self.commands.try_iter() {
             any = true;
-            match order {
-                Order::Rules(rules) => self.analyst.apply(*rules),
-                Order::Outlets(outlets, before) => {
+            match command {
+                AnalystCommand::Rules(rules) => self.analyst.apply(*rules),
+                AnalystCommand::Outlets(outlets, before) => {
                     // Whoever gave the order waits for them.
                     let _ = before.send(std::mem::replace(&mut self.outlets, *outlets));
                 }
@@ -250,8 +251,8 @@ impl Merge {
         notices: &mut Vec<Notice>,
     ) -> Vec<Box<dyn FnOnce()>> {
         let mut answers: Vec<Box<dyn FnOnce()>> = Vec::new();
-        for order in self.mute_orders.try_iter() {
-            match order {
+        for command in self.mute_orders.try_iter() {
+            match command {
                 MuteOrder::Add(new, answer) => {
                     let mute = self.analyst.mute(new, now, civil);
                     answers.push(Box::new(move || answer.give(mute)));
@@ -266,13 +267,13 @@ impl Merge {
     }
 
     /// Folds what was handed over; gives the longest time that any of it had waited.
-    fn fold(&mut self, turns: &mut Turns) -> Option<Duration> {
+    fn fold(&mut self, turns: &mut TurnState) -> Option<Duration> {
         let mut longest = None;
         let mut fold = |analyst: &mut Analyst, delta: &Delta| {
-            turns.stopwatch.time(Step::Fold, || analyst.fold(delta));
+            turns.step_timer.time(Step::Fold, || analyst.fold(delta));
             let now = monotonic_now();
             let waited = now.since(delta.handed_over_at);
-            turns.stopwatch.note_wait(waited, now);
+            turns.step_timer.note_wait(waited, now);
             longest = longest.max(Some(waited));
         };
         for end in &self.ends {
@@ -299,14 +300,14 @@ impl Merge {
 
 /// When the next report is due.
 #[derive(Clone, Copy, Debug, Default)]
-struct Pace {
+struct ReportSchedule {
     /// Something was said that is in no report yet.
     has_news: bool,
     with_news_at: Moment,
     at: Moment,
 }
 
-impl Pace {
+impl ReportSchedule {
     /// After a report that was begun at `began`, ended at `ended`, and took so long in all its parts. With `is_read`,
     /// somebody reads them.
     fn after(began: Moment, ended: Moment, took: Duration, is_read: bool) -> Self {
@@ -343,13 +344,13 @@ mod tests {
             (false, 300, 7300, 2500),
         ] {
             let took = Duration::from_millis(took_ms);
-            let mut pace = Pace::after(ms(1000), ms(1000 + took_ms), took, is_read);
+            let mut schedule = ReportSchedule::after(ms(1000), ms(1000 + took_ms), took, is_read);
             for due_ms in [due_ms, due_with_news_ms] {
-                assert!(pace.is_due(ms(due_ms)), "{took_ms} {pace:?}");
-                assert!(!pace.is_due(ms(due_ms - 1)), "{took_ms} {pace:?}");
-                pace.has_news = true;
+                assert!(schedule.is_due(ms(due_ms)), "{took_ms} {schedule:?}");
+                assert!(!schedule.is_due(ms(due_ms - 1)), "{took_ms} {schedule:?}");
+                schedule.has_news = true;
             }
         }
-        assert!(Pace::default().is_due(ms(0)), "the first one is due at once");
+        assert!(ReportSchedule::default().is_due(ms(0)), "the first one is due at once");
     }
 }

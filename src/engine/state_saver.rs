@@ -16,13 +16,13 @@ const LAST_STATE: Duration = Duration::from_millis(500);
 
 /// Keeps the memory of a ledger in a file.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct StateSaver {
     file: StateFile,
     kept: Changes,
     kept_at: Option<Moment>,
 }
 
-impl Keeper {
+impl StateSaver {
     pub(super) fn new(file: StateFile) -> Self {
         Self { file, kept: Changes::default(), kept_at: None }
     }
