@@ -14,7 +14,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tracing::{Level, error, info, warn};
 use traffic_alerted::alert::{
-    Finished, Memory, OPEN_ALERTS_MAX, Origins, Outlets, SinkName, StateFile, Trial,
+    DeliveryTest, GeoIp, OPEN_ALERTS_MAX, PersistedLedger, SinkName, SinkResult, Sinks, StateFile,
 };
 use traffic_alerted::api::{self, Server};
 use traffic_alerted::config::{Config, ConfigError};
@@ -117,7 +117,7 @@ fn test_alert(config: &Config, prefix: LinePrefix) -> anyhow::Result<()> {
         .try_out(io::stderr(), prefix)
         .context("cannot start the threads of the sinks: raise the limits on tasks and open files")?;
     let mut out = io::stdout().lock();
-    for Trial { sink, outcome, caveat } in &trials {
+    for DeliveryTest { sink, outcome, caveat } in &trials {
         match outcome {
             Ok(took) => {
                 let caveat = caveat.map_or_else(String::new, |caveat| format!(" ({caveat})"));
@@ -138,16 +138,16 @@ fn run(mut config: Config, path: &Path, signals: &Signals, prefix: &LinePrefix) 
     privileges::drop_all()?;
     let report = engine.report();
     let state = open_state(&config)?;
-    let outlets = start_outlets(&config, prefix)?;
-    let mut origins = outlets.origins();
-    let running = engine.start(outlets, state)?;
-    let server = server.with_mutes(running.mute_desk()).with_origins(origins.clone()).start(report)?;
+    let sinks = start_outlets(&config, prefix)?;
+    let mut geoip = sinks.geoip();
+    let running = engine.start(sinks, state)?;
+    let server = server.with_mutes(running.mute_desk()).with_origins(geoip.clone()).start(report)?;
     info!("listening on http://{}/dashboard/", server.local_addr());
     supervisor::ready();
 
     let reason = loop {
         match signals.wait(&running).context("cannot wait for a signal")? {
-            Woken::Reload => config = reload(config, path, &running, &server, &mut origins, prefix),
+            Woken::Reload => config = reload(config, path, &running, &server, &mut geoip, prefix),
             Woken::Stop(signal) => break signal,
             Woken::Other => break "failure",
         }
@@ -175,7 +175,7 @@ fn run(mut config: Config, path: &Path, signals: &Signals, prefix: &LinePrefix) 
 }
 
 /// Opens the file that keeps alerts and mutes, if there is to be one.
-fn open_state(config: &Config) -> anyhow::Result<Option<(Memory, StateFile)>> {
+fn open_state(config: &Config) -> anyhow::Result<Option<(PersistedLedger, StateFile)>> {
     // Several folders have colons between them (systemd.exec(5)); ours is the first.
     let provided = std::env::var("STATE_DIRECTORY").ok();
     let provided = provided.iter().flat_map(|folders| folders.split(':')).find(|folder| !folder.is_empty());
@@ -187,8 +187,8 @@ fn open_state(config: &Config) -> anyhow::Result<Option<(Memory, StateFile)>> {
 }
 
 /// Starts every sink that is configured.
-fn start_outlets(config: &Config, prefix: &LinePrefix) -> anyhow::Result<Outlets> {
-    Outlets::start(io::stderr(), prefix.clone(), &config.sink_options())
+fn start_outlets(config: &Config, prefix: &LinePrefix) -> anyhow::Result<Sinks> {
+    Sinks::start(io::stderr(), prefix.clone(), &config.sink_options())
         .context("cannot start the threads of the sinks: raise the limits on tasks and open files")
 }
 
@@ -199,7 +199,7 @@ fn reload(
     path: &Path,
     running: &engine::RunningEngine,
     server: &api::Running,
-    origins: &mut Origins,
+    geoip: &mut GeoIp,
     prefix: &LinePrefix,
 ) -> Config {
     supervisor::reloading();
@@ -213,7 +213,7 @@ fn reload(
             let (in_force, later) = config.reload(new);
             running.apply(rules(&in_force), &in_force.capture_options());
             server.show(in_force.api_options().capabilities);
-            reload_outlets(&config, &in_force, running, server, origins, prefix);
+            reload_outlets(&config, &in_force, running, server, geoip, prefix);
             info!("{} is in force", path.display());
             if !later.is_empty() {
                 warn!("not before a restart: {}", later.join(", "));
@@ -232,18 +232,18 @@ fn reload_outlets(
     now: &Config,
     running: &engine::RunningEngine,
     server: &api::Running,
-    origins: &mut Origins,
+    geoip: &mut GeoIp,
     prefix: &LinePrefix,
 ) {
     if before.sink_options() == now.sink_options() {
-        origins.read_again();
+        geoip.read_again();
         return;
     }
     match start_outlets(now, prefix) {
-        Ok(outlets) => {
-            *origins = outlets.origins();
-            server.look_up_in(origins.clone());
-            if let Some(before) = running.replace_outlets(outlets) {
+        Ok(sinks) => {
+            *geoip = sinks.geoip();
+            server.look_up_in(geoip.clone());
+            if let Some(before) = running.replace_outlets(sinks) {
                 before.finish(LAST_ALERTS).iter().for_each(say_lost);
             }
         }
@@ -252,7 +252,7 @@ fn reload_outlets(
 }
 
 /// Says what a sink has not delivered.
-fn say_lost(Finished { sink, counts, in_time }: &Finished) {
+fn say_lost(SinkResult { sink, counts, in_time }: &SinkResult) {
     let (lost, waiting) = (counts.lost(), counts.waiting());
     match sink {
         SinkName::Log if lost > 0 => {

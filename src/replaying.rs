@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use traffic_alerted::alert::{Alert, Comparison, Line, Notice};
+use traffic_alerted::alert::{Alert, Line, Notice, ReplayComparison};
 use traffic_alerted::api;
 use traffic_alerted::config::Config;
 use traffic_alerted::engine::{self, ReplayOptions, Replayed};
@@ -74,7 +74,7 @@ impl Replay {
     /// Says which alerts one configuration would raise and the other would not.
     fn by_both(&self, first: &Config, second: &Config) -> anyhow::Result<()> {
         let (first, second) = (self.replay(first, false)?, self.replay(second, false)?);
-        let comparison = Comparison::of(&first.alerts, &second.alerts);
+        let comparison = ReplayComparison::of(&first.alerts, &second.alerts);
         self.say(|out| api::write_compared(out, &comparison), |out| self.print_compared(out, &comparison))?;
         first.broken.map_or(Ok(()), |broken| Err(broken.into()))
     }
@@ -102,8 +102,8 @@ impl Replay {
         Ok(())
     }
 
-    fn print_compared(&self, out: &mut dyn Write, comparison: &Comparison<'_>) -> io::Result<()> {
-        let Comparison { only_first, only_second, both } = comparison;
+    fn print_compared(&self, out: &mut dyn Write, comparison: &ReplayComparison<'_>) -> io::Result<()> {
+        let ReplayComparison { only_first, only_second, both } = comparison;
         let line = |alert: &Alert| Line(&Notice::Opened(alert.clone())).to_string();
         for (path, alone) in self.config.iter().zip([only_first, only_second]) {
             writeln!(out, "{} alerts with {} alone:", alone.len(), path.display())?;

@@ -9,7 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use traffic_alerted::alert::{Alert, AlertKind, FileOptions, Notice, Outlets, Patience, Retry, SinkOptions};
+use traffic_alerted::alert::{
+    Alert, AlertKind, FileOptions, Notice, Retry, ShutdownTimeouts, SinkOptions, Sinks,
+};
 use traffic_alerted::flow::PeerBytes;
 use traffic_alerted::logging::LinePrefix;
 use traffic_alerted::time::UnixNanos;
@@ -105,7 +107,7 @@ fn write_until_killed(path: &Path, life: &str) {
     let file = FileOptions { path: path.to_owned(), bytes_max: 1_000_000, keep: 1000 };
     let options = SinkOptions { file: Some(file), retry: Retry::default(), ..SinkOptions::default() };
     let mut outlets =
-        Outlets::start(io::sink(), LinePrefix::Journal, &options).expect("the system gives threads");
+        Sinks::start(io::sink(), LinePrefix::Journal, &options).expect("the system gives threads");
     let mut said = 0;
     let mut filed = 0;
     loop {
@@ -120,7 +122,7 @@ fn write_until_killed(path: &Path, life: &str) {
             filed = now;
             if writeln!(io::stdout(), "filed {filed}").is_err() {
                 let patience = Duration::ZERO;
-                outlets.finish(Patience { log: patience, others: patience });
+                outlets.finish(ShutdownTimeouts { log: patience, others: patience });
                 return;
             }
         }

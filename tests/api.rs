@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
 use traffic_alerted::alert::{
-    ActiveHost, Alert, AlertKind, Counts, Life, Longest, OriginOptions, Origins, Report, SinkName, Step,
+    ActiveHost, Alert, AlertKind, AlertProgress, AnalystStep, Counts, GeoIp, GeoIpOptions, LongestTime,
+    Report, SinkName,
 };
 use traffic_alerted::api::view::Capabilities;
 use traffic_alerted::api::{ApiError, Bounds, Options, Running, Server};
@@ -21,8 +22,8 @@ use traffic_alerted::flow::{HostRow, KernelCounts, PeerBytes, Published};
 use traffic_alerted::packet::Skip;
 use traffic_alerted::time::UnixNanos;
 
-#[path = "../src/alert/sink/origin/sample.rs"]
-mod origin;
+#[path = "../src/alert/sink/geoip/sample.rs"]
+mod geoip;
 
 #[test]
 fn without_data_the_lists_are_empty() {
@@ -70,15 +71,15 @@ fn hidden_destinations_are_hidden_everywhere() {
 #[test]
 fn alerts_say_where_their_hosts_come_from() {
     let folder = TempDir::new().unwrap();
-    let origins = |code: &str, asn: u32| {
+    let geoip = |code: &str, asn: u32| {
         let save = |name: String, data: &[u8]| {
             let path = folder.path().join(name);
-            std::fs::write(&path, origin::database(data)).unwrap();
+            std::fs::write(&path, geoip::database(data)).unwrap();
             Some(path)
         };
-        Origins::read(OriginOptions {
-            country_database: save(format!("{code}.mmdb"), &origin::country(code)),
-            asn_database: save(format!("{asn}.mmdb"), &origin::asn(asn, "Example")),
+        GeoIp::read(GeoIpOptions {
+            country_database: save(format!("{code}.mmdb"), &geoip::country(code)),
+            asn_database: save(format!("{asn}.mmdb"), &geoip::asn(asn, "Example")),
         })
     };
     let alert = |source: [u8; 4]| Alert {
@@ -94,11 +95,11 @@ fn alerts_say_where_their_hosts_come_from() {
         ports: Vec::new(),
         loss: KernelCounts::default(),
         scan: None,
-        life: Life::default(),
+        life: AlertProgress::default(),
     };
     let of = |alerts: Vec<Alert>| Report { alerts, ..Report::default() };
     let report = Arc::new(Published::new(of(vec![alert([192, 0, 2, 1]), alert([10, 0, 0, 5])])));
-    let server = Server::bind(&options()).unwrap().with_origins(origins("NL", 64_500));
+    let server = Server::bind(&options()).unwrap().with_origins(geoip("NL", 64_500));
     let addr = server.local_addr();
     let served = Served { running: server.start(Arc::clone(&report)).unwrap(), report, addr };
     let told = || {
@@ -112,14 +113,14 @@ fn alerts_say_where_their_hosts_come_from() {
     assert_eq!(told(), (["NL".into(), 64_500.into(), "Example".into()], nothing()));
     // What is only possible is said to be that, and there is a list of it alone.
     let mut possible = alert([192, 0, 2, 2]);
-    possible.life = Life { is_possible: true, error: 7, ..Life::default() };
+    possible.life = AlertProgress { is_possible: true, error: 7, ..AlertProgress::default() };
     served.report.publish(of(vec![alert([192, 0, 2, 1]), possible]));
     let json = |path| -> serde_json::Value { serde_json::from_str(&served.get(path).text()).unwrap() };
     let all = json("/api/v1/alerts");
     assert_eq!((&all[0]["state"], &all[1]["state"]), (&"open".into(), &"possible".into()));
     assert_eq!((&all[1]["evidence"]["possible"], &all[1]["evidence"]["up_to"]), (&true.into(), &9.into()));
     assert_eq!(json("/api/v1/alerts/possible"), serde_json::Value::Array(vec![all[1].clone()]));
-    served.running.look_up_in(origins("BE", 64_501));
+    served.running.look_up_in(geoip("BE", 64_501));
     served.report.publish(of(vec![alert([192, 0, 2, 1]), alert([10, 0, 0, 5])]));
     assert_eq!(told(), (["BE".into(), 64_501.into(), "Example".into()], nothing()));
 }
@@ -159,7 +160,7 @@ fn accounting_names_every_place_a_frame_can_be_in() {
     counted.kernel = KernelCounts { tp_packets: 108, tp_drops: 8, tp_freezes: 1 };
     let us = Duration::from_micros;
     report.lag.waited.max = us(12_500);
-    report.lag.steps[Step::Judge as usize] = Longest { lately: us(1500), max: us(3000) };
+    report.lag.steps[AnalystStep::Judge as usize] = LongestTime { lately: us(1500), max: us(3000) };
     (report.lag.reports_put_off, report.lag.judgements_put_off) = (2, 1);
     let served = Served::with(report);
     assert_eq!(

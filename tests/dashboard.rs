@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::{fs, io};
 
-use traffic_alerted::alert::{ActiveHost, Alert, AlertKind, InterfaceReport, Life, Report};
+use traffic_alerted::alert::{ActiveHost, Alert, AlertKind, AlertProgress, InterfaceReport, Report};
 use traffic_alerted::api::view::Capabilities;
 use traffic_alerted::api::{Options, Running, Server};
 use traffic_alerted::capture::{InterfaceName, KernelStats, LinkCounters, SoftnetStats};
@@ -149,12 +149,12 @@ fn possible() -> Report {
         ports: Vec::new(),
         loss: KernelCounts::default(),
         scan: None,
-        life: Life { is_possible: true, error, ..Life::default() },
+        life: AlertProgress { is_possible: true, error, ..AlertProgress::default() },
     };
     report.alerts = vec![
         alert(AlertKind::Traffic, "10.1.1.10", 900_000_000, 200_000_000),
         alert(AlertKind::Received, "fd00::9", 700_000_000, 500_500_000),
-        Alert { life: Life::default(), ..alert(AlertKind::Traffic, "10.1.1.1", 1_100_000_000, 0) },
+        Alert { life: AlertProgress::default(), ..alert(AlertKind::Traffic, "10.1.1.1", 1_100_000_000, 0) },
     ];
     report
 }
@@ -204,7 +204,7 @@ fn losing(tp_drops: u64) -> Report {
         ports: Vec::new(),
         loss: report.snapshot.loss,
         scan: None,
-        life: Life::default(),
+        life: AlertProgress::default(),
     }];
     report
 }

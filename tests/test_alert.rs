@@ -17,8 +17,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use tempfile::TempDir;
 
-#[path = "../src/alert/sink/origin/sample.rs"]
-mod origin;
+#[path = "../src/alert/sink/geoip/sample.rs"]
+mod geoip;
 
 /// Longer than anything here takes, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -204,9 +204,9 @@ fn a_file_a_program_and_a_webhook_get_the_same_sample() {
 #[test]
 fn country_and_autonomous_system_are_sent_along_except_to_the_log() {
     let place = Place::new();
-    let country = origin::database(&origin::country("NL"));
+    let country = geoip::database(&geoip::country("NL"));
     fs::write(place.path("country.mmdb"), &country).expect("it is ours");
-    fs::write(place.path("asn.mmdb"), origin::database(&origin::asn(64_500, "Example"))).expect("it is ours");
+    fs::write(place.path("asn.mmdb"), geoip::database(&geoip::asn(64_500, "Example"))).expect("it is ours");
     let script = place.script("program", "echo \"$TA_SOURCE_COUNTRY $TA_SOURCE_ASN $TA_TEXT\" > \"$1\"");
     let run = || {
         // Each run appends.

@@ -6,7 +6,7 @@ use super::record::Alert;
 
 /// The alerts that one of two replays has and the other has not, and those that both have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Comparison<'a> {
+pub struct ReplayComparison<'a> {
     /// Of the first alone, in the order in which they opened.
     pub only_first: Vec<&'a Alert>,
     /// Of the second alone.
@@ -15,7 +15,7 @@ pub struct Comparison<'a> {
     pub both: Vec<(&'a Alert, &'a Alert)>,
 }
 
-impl<'a> Comparison<'a> {
+impl<'a> ReplayComparison<'a> {
     /// Compares alerts. Those about the same host and kind belong together, the first with the first and so on; when
     /// they opened, and at which value, may differ.
     pub fn of(first: &'a [Alert], second: &'a [Alert]) -> Self {
@@ -24,7 +24,7 @@ impl<'a> Comparison<'a> {
         for alert in second.iter().rev() {
             unmatched.entry(subject(alert)).or_default().push(alert);
         }
-        let mut comparison = Comparison::default();
+        let mut comparison = ReplayComparison::default();
         for alert in first {
             match unmatched.get_mut(&subject(alert)).and_then(Vec::pop) {
                 Some(other) => comparison.both.push((alert, other)),
@@ -56,10 +56,10 @@ mod tests {
             [alert(1, Traffic, 1), alert(2, Traffic, 2), alert(1, Traffic, 9), alert(3, Scanning, 10)];
         let second =
             [alert(9, Scanning, 3), alert(1, Traffic, 2), alert(3, Traffic, 1), alert(3, Scanning, 10)];
-        let comparison = Comparison::of(&first, &second);
+        let comparison = ReplayComparison::of(&first, &second);
         assert_eq!(comparison.both, [(&first[0], &second[1]), (&first[3], &second[3])]);
         assert_eq!(comparison.only_first, [&first[1], &first[2]]);
         assert_eq!(comparison.only_second, [&second[2], &second[0]]);
-        assert_eq!(Comparison::of(&[], &[]), Comparison::default());
+        assert_eq!(ReplayComparison::of(&[], &[]), ReplayComparison::default());
     }
 }

@@ -20,13 +20,13 @@ use serde::{Serialize, Serializer};
 
 use crate::time::UnixNanos;
 
-use super::record::{Alert, AlertKind, Notice, State};
-use super::sink::{Origin, Origins};
+use super::record::{Alert, AlertKind, AlertState, Notice};
+use super::sink::{GeoIp, GeoIpRecord};
 use super::source::Source;
 use scan::Scan;
 
 #[derive(Serialize)]
-struct View<'a> {
+struct AlertView<'a> {
     id: &'a str,
     kind: &'static str,
     state: &'static str,
@@ -46,11 +46,11 @@ struct View<'a> {
     /// There where it is: what is muted is only shown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     muted: bool,
-    evidence: Evidence<'a>,
+    evidence: EvidenceView<'a>,
 }
 
 #[derive(Serialize)]
-struct Evidence<'a> {
+struct EvidenceView<'a> {
     ip_bytes: u64,
     destinations: Vec<Peer>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,12 +74,12 @@ struct Peer {
 }
 
 /// The object of an alert that is in this state.
-pub fn json(alert: &Alert, state: State) -> impl Serialize + '_ {
+pub fn json(alert: &Alert, state: AlertState) -> impl Serialize + '_ {
     known(alert, state, Source::default())
 }
 
-fn known<'a>(alert: &'a Alert, state: State, source: Source<'a>) -> View<'a> {
-    View {
+fn known<'a>(alert: &'a Alert, state: AlertState, source: Source<'a>) -> AlertView<'a> {
+    AlertView {
         id: &alert.id,
         kind: alert.kind.name(),
         state: state.word(),
@@ -93,7 +93,7 @@ fn known<'a>(alert: &'a Alert, state: State, source: Source<'a>) -> View<'a> {
         measured: alert.measured,
         limit: alert.limit,
         muted: alert.life.is_muted,
-        evidence: Evidence {
+        evidence: EvidenceView {
             ip_bytes: alert.ip_bytes,
             destinations: alert
                 .destinations
@@ -109,15 +109,15 @@ fn known<'a>(alert: &'a Alert, state: State, source: Source<'a>) -> View<'a> {
     }
 }
 
-/// The same with what `origins` know of the source of the alert.
-pub fn json_with_origin<'a>(alert: &'a Alert, state: State, origins: &Origins) -> impl Serialize + use<'a> {
-    WithOrigin { alert, state, origin: alert.source.map(|source| origins.of(source)).unwrap_or_default() }
+/// The same with what `geoip` know of the source of the alert.
+pub fn json_with_origin<'a>(alert: &'a Alert, state: AlertState, geoip: &GeoIp) -> impl Serialize + use<'a> {
+    WithOrigin { alert, state, origin: alert.source.map(|source| geoip.of(source)).unwrap_or_default() }
 }
 
 struct WithOrigin<'a> {
     alert: &'a Alert,
-    state: State,
-    origin: Origin,
+    state: AlertState,
+    origin: GeoIpRecord,
 }
 
 impl Serialize for WithOrigin<'_> {
@@ -145,7 +145,7 @@ pub(super) fn timestamp(at: UnixNanos) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use crate::alert::record::Life;
+    use crate::alert::record::AlertProgress;
     use crate::alert::sample;
 
     use super::*;
@@ -163,7 +163,7 @@ mod tests {
                 r#"{"id":"test-1790000000","kind":"SCANNING_PORT","state":"closed","source":"192.0.2.1","opened_at":"2026-09-21T14:13:20Z","closed_at":"2026-09-21T14:14:20.5Z","measured":1200000000,"limit":1000000000,"evidence":{"ip_bytes":1200000000,"destinations":[{"ip":"198.51.100.1","ip_bytes":1200000000}],"ports":[22,23],"dropped_frames":0}}"#,
             ),
         ];
-        let is_possible = Life { is_possible: true, error: 300_000_000, ..Life::default() };
+        let is_possible = AlertProgress { is_possible: true, error: 300_000_000, ..AlertProgress::default() };
         let possible = Alert { limit: 1_400_000_000, life: is_possible, ..sample::traffic() };
         let (_, test) = &cases[0];
         let limit = test.replace("1000000000,", "1400000000,");

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// What the analyst does between two looks at what the workers hand over. A late one leaves reports out first and
 /// judgements last, and never leaves a delta unfolded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum AnalystStep {
     /// A delta is added to the windows.
     Fold,
     /// A part of what turning the windows and deciding who began takes.
@@ -16,9 +16,10 @@ pub enum Step {
     Report,
 }
 
-impl Step {
+impl AnalystStep {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Step; 4] = [Step::Fold, Step::Turn, Step::Judge, Step::Report];
+    pub const ALL: [AnalystStep; 4] =
+        [AnalystStep::Fold, AnalystStep::Turn, AnalystStep::Judge, AnalystStep::Report];
 
     /// The word for it.
     pub fn name(self) -> &'static str {
@@ -33,7 +34,7 @@ impl Step {
 
 /// The longest of its kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Longest {
+pub struct LongestTime {
     /// Of the last minute or two.
     pub lately: Duration,
     /// Since the start.
@@ -42,11 +43,11 @@ pub struct Longest {
 
 /// How far behind the analyst is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lag {
+pub struct AnalystLag {
     /// From a hand-over until the delta was folded.
-    pub waited: Longest,
-    /// Steps, by [`Step`]. While one lasts, nothing is folded.
-    pub steps: [Longest; Step::ALL.len()],
+    pub waited: LongestTime,
+    /// Steps, by [`AnalystStep`]. While one lasts, nothing is folded.
+    pub steps: [LongestTime; AnalystStep::ALL.len()],
     /// Times that a report was put off, because deltas had waited for it.
     pub reports_put_off: u64,
     /// Times that judging was put off.

@@ -21,9 +21,9 @@ use crate::detect::{Finding, ScanEvidence};
 use crate::flow::{KernelCounts, PeerBytes};
 use crate::time::{Moment, UnixNanos};
 
-use super::memory::{Memory, Remembered};
 use super::mute::{Mute, Mutes, NewMute, TooManyMutes};
-use super::record::{Alert, AlertKind, Life, Notice};
+use super::persisted_ledger::{PersistedAlert, PersistedLedger};
+use super::record::{Alert, AlertKind, AlertProgress, Notice};
 
 /// Alerts that may be open at once. A host must exceed a limit to get here, so this many at once mean that
 /// the limits are wrong; what comes beyond is counted. As many closed ones are remembered.
@@ -34,14 +34,14 @@ const GROWTH: [u64; 3] = [2, 5, 10];
 
 /// How long a host must have been within its limit before its alert closes: the window of that limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QuietTimes {
+pub struct CloseTimeouts {
     /// For everything else: bytes, hosts contacted, rates, losses.
     pub traffic: Duration,
     /// For ports contacted.
     pub ports: Duration,
 }
 
-impl QuietTimes {
+impl CloseTimeouts {
     fn of(self, kind: AlertKind) -> Duration {
         match kind {
             AlertKind::ScanningPort => self.ports,
@@ -69,7 +69,7 @@ pub struct Evidence {
 
 /// What of an [`Evidence`] is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum EvidenceNeeded {
     /// All of it.
     Everything,
     /// What speaks for a scan: the rest may be left out.
@@ -77,24 +77,24 @@ pub enum Wanted {
 }
 
 /// A host, or none where it is about the capture itself, and a limit.
-type Subject = (Option<IpAddr>, AlertKind);
+type AlertKey = (Option<IpAddr>, AlertKind);
 
 /// The alerts that are open, one for each host and kind, and those that have closed a short while ago.
 #[derive(Debug)]
 pub struct Ledger {
-    open: BTreeMap<Subject, OpenAlert>,
-    closed: BTreeMap<Subject, ClosedAlert>,
+    open: BTreeMap<AlertKey, OpenAlert>,
+    closed: BTreeMap<AlertKey, ClosedAlert>,
     mutes: Mutes,
-    quiet: QuietTimes,
+    quiet: CloseTimeouts,
     cooldown: Duration,
     opened: u64,
     refused_findings: u64,
-    changes: Changes,
+    changes: ChangeCount,
 }
 
-/// How often what a [`Memory`] holds has changed.
+/// How often what a [`PersistedLedger`] holds has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct ChangeCount {
     /// Something was said or muted, or an alert opened, closed or was forgotten.
     pub told: u64,
     /// A peak rose, or how much it may be.
@@ -127,9 +127,9 @@ struct ClosedAlert {
 
 impl Ledger {
     /// Nothing has been said. An alert that is exceeded again within `cooldown` of its end is the same one.
-    pub fn new(quiet: QuietTimes, cooldown: Duration) -> Self {
+    pub fn new(quiet: CloseTimeouts, cooldown: Duration) -> Self {
         let (open, closed) = (BTreeMap::new(), BTreeMap::new());
-        let (mutes, changes) = (Mutes::default(), Changes::default());
+        let (mutes, changes) = (Mutes::default(), ChangeCount::default());
         Self { open, closed, mutes, quiet, cooldown, opened: 0, refused_findings: 0, changes }
     }
 
@@ -145,7 +145,7 @@ impl Ledger {
         finding: &Finding,
         now: Moment,
         civil: UnixNanos,
-        evidence: impl FnOnce(Wanted) -> Evidence,
+        evidence: impl FnOnce(EvidenceNeeded) -> Evidence,
     ) -> Option<Notice> {
         let subject = (finding.source, finding.kind);
         if let Some(open) = self.open.get_mut(&subject) {
@@ -153,7 +153,7 @@ impl Ledger {
             let was_said = open.said();
             let is_confirmed = open.alert.life.is_possible && finding.is_certain();
             if std::mem::take(&mut open.lacks_evidence) || is_confirmed {
-                open.take_evidence(evidence(Wanted::Everything), now);
+                open.take_evidence(evidence(EvidenceNeeded::Everything), now);
             } else if finding.measured >= open.grows_at || open.ripe_at.is_some_and(|at| now >= at) {
                 open.gather(finding.measured, now, evidence);
             }
@@ -178,7 +178,7 @@ impl Ledger {
         };
         let measured = peak.max(finding.measured);
         let is_possible = !finding.is_certain();
-        let Evidence { ip_bytes, destinations, ports, loss, scan } = evidence(Wanted::Everything);
+        let Evidence { ip_bytes, destinations, ports, loss, scan } = evidence(EvidenceNeeded::Everything);
         let alert = Alert {
             id,
             kind: finding.kind,
@@ -192,7 +192,7 @@ impl Ledger {
             ports,
             loss,
             scan,
-            life: Life {
+            life: AlertProgress {
                 last: finding.measured,
                 exceeded_at: civil,
                 reopened,
@@ -293,7 +293,7 @@ impl Ledger {
     }
 
     /// What must be known after a restart.
-    pub fn memory(&self) -> Memory {
+    pub fn memory(&self) -> PersistedLedger {
         let without_evidence = |alert: &Alert| Alert {
             id: alert.id.clone(),
             destinations: Vec::new(),
@@ -301,16 +301,16 @@ impl Ledger {
             scan: None,
             loss: KernelCounts::default(),
             // That follows from the mutes.
-            life: Life { is_muted: false, ..alert.life.clone() },
+            life: AlertProgress { is_muted: false, ..alert.life.clone() },
             ..*alert
         };
-        let open = self.open.values().map(|open| Remembered {
+        let open = self.open.values().map(|open| PersistedAlert {
             alert: without_evidence(&open.alert),
             times_said: open.times_said,
             is_said: open.is_said,
             is_said_as_possible: open.is_said_as_possible,
         });
-        Memory {
+        PersistedLedger {
             opened: self.opened,
             last_mute: self.mutes.last_id(),
             open: open.collect(),
@@ -321,8 +321,14 @@ impl Ledger {
 
     /// Goes on where a process before this one ended. What it has said is not said again; an alert whose host stays
     /// quiet closes after a whole window from now on.
-    pub fn recall(&mut self, memory: Memory, now: Moment, civil: UnixNanos, notices: &mut Vec<Notice>) {
-        let Memory { opened, last_mute, open, closed, mutes } = memory;
+    pub fn recall(
+        &mut self,
+        memory: PersistedLedger,
+        now: Moment,
+        civil: UnixNanos,
+        notices: &mut Vec<Notice>,
+    ) {
+        let PersistedLedger { opened, last_mute, open, closed, mutes } = memory;
         self.opened = opened;
         self.mutes.recall(mutes, last_mute, now, civil);
         let quiet = self.quiet;
@@ -331,7 +337,7 @@ impl Ledger {
         self.open = open
             .into_iter()
             .filter(|known| is_judged(&known.alert))
-            .map(|Remembered { alert, times_said, is_said, is_said_as_possible }| {
+            .map(|PersistedAlert { alert, times_said, is_said, is_said_as_possible }| {
                 let open = OpenAlert {
                     exceeded_at: now,
                     grows_at: alert.measured.saturating_mul(2),
@@ -357,7 +363,7 @@ impl Ledger {
     }
 
     /// How often what [`memory`](Self::memory) gives has changed.
-    pub fn changes(&self) -> Changes {
+    pub fn changes(&self) -> ChangeCount {
         self.changes
     }
 
@@ -454,12 +460,12 @@ impl OpenAlert {
 
     /// Gathers what speaks for a scan again. What is less certain than before, since too much of it is too young to
     /// tell, is left alone.
-    fn gather(&mut self, measured: u64, now: Moment, evidence: impl FnOnce(Wanted) -> Evidence) {
+    fn gather(&mut self, measured: u64, now: Moment, evidence: impl FnOnce(EvidenceNeeded) -> Evidence) {
         let has_grown = measured >= self.grows_at;
         self.grows_at = self.grows_at.max(measured.saturating_mul(2));
         self.ripe_at = None;
         let Some(before) = &mut self.alert.scan else { return };
-        let Some(scan) = evidence(Wanted::Scan).scan else { return };
+        let Some(scan) = evidence(EvidenceNeeded::Scan).scan else { return };
         self.ripe_at = if has_grown { ripe_at(&scan, now) } else { None };
         if scan.confidence >= before.confidence {
             *before = scan;
@@ -495,7 +501,7 @@ mod tests {
 
     /// Ten seconds of quiet for traffic, sixty for ports, and twenty of cooldown.
     fn ledger() -> Ledger {
-        let quiet = QuietTimes { traffic: Duration::from_secs(10), ports: Duration::from_secs(60) };
+        let quiet = CloseTimeouts { traffic: Duration::from_secs(10), ports: Duration::from_secs(60) };
         Ledger::new(quiet, Duration::from_secs(20))
     }
 
@@ -524,7 +530,8 @@ mod tests {
         assert_eq!(close(&mut ledger, 1018), []);
         // Looked at late, and still it ended when its window had passed.
         let closed = close(&mut ledger, 1500);
-        let life = Life { last: 120, exceeded_at: UnixNanos(1009 * SECOND), ..Life::default() };
+        let life =
+            AlertProgress { last: 120, exceeded_at: UnixNanos(1009 * SECOND), ..AlertProgress::default() };
         let want = Alert { measured: 150, closed_at: Some(UnixNanos(1019 * SECOND)), life, ..opened };
         assert_eq!(closed, [Notice::Closed(want)]);
         assert_eq!(close(&mut ledger, 2000), []);
@@ -637,7 +644,8 @@ mod tests {
             mute(&mut ledger, "10.0.0.1/32", 5, 1001);
             assert_eq!(note(&mut ledger, &imprecise(1, 110, 5), 1002), None);
             if restarts {
-                let memory = Memory::from_json(&ledger.memory().to_json()).expect("it was just written");
+                let memory =
+                    PersistedLedger::from_json(&ledger.memory().to_json()).expect("it was just written");
                 ledger = super::tests::ledger();
                 let mut notices = Vec::new();
                 ledger.recall(memory, Moment(1003 * SECOND), UnixNanos(1003 * SECOND), &mut notices);
@@ -723,7 +731,7 @@ mod tests {
         }
         mute(&mut before, "10.0.0.4/32", 30, 1012);
         note(&mut before, &finding(4, AlertKind::Traffic, 110), 1012);
-        let memory = Memory::from_json(&before.memory().to_json()).expect("it was just written");
+        let memory = PersistedLedger::from_json(&before.memory().to_json()).expect("it was just written");
         assert_eq!(memory, before.memory());
 
         // Another process, on a clock that began anew: ten seconds later by the calendar.
@@ -812,7 +820,7 @@ mod tests {
             let mut now = 1000;
             // For each name: whose it is, and the multiple that was said since it opened, 0 while it is closed, and a
             // half while it is no more than possible; so twice of each.
-            let mut known: BTreeMap<String, (Subject, u64)> = BTreeMap::new();
+            let mut known: BTreeMap<String, (AlertKey, u64)> = BTreeMap::new();
             for (seconds, findings) in turns {
                 now += seconds;
                 let mut notices = close(&mut ledger, now);

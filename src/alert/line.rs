@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::record::{Alert, AlertKind, Life, Notice};
+use super::record::{Alert, AlertKind, AlertProgress, Notice};
 use crate::detect::PartsPerMillion;
 use crate::flow::KernelCounts;
 
@@ -98,7 +98,7 @@ fn role(kind: AlertKind) -> &'static str {
 }
 
 fn grown(alert: &Alert, times: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let &Alert { kind, source, limit, life: Life { last, .. }, .. } = alert;
+    let &Alert { kind, source, limit, life: AlertProgress { last, .. }, .. } = alert;
     let Some(source) = source else {
         let (share, limit) = (PartsPerMillion::of_a_million(last), PartsPerMillion::of_a_million(limit));
         return write!(f, "GROWN={} SHARE={share} LIMIT={limit} TIMES={times}", kind.name());
@@ -152,7 +152,7 @@ mod tests {
             ports,
             loss: KernelCounts::default(),
             scan: None,
-            life: Life { last: 47_288, ..Life::default() },
+            life: AlertProgress { last: 47_288, ..AlertProgress::default() },
         };
         let traffic = alert(AlertKind::Traffic, vec![peer(9, 23_644)], vec![]);
         let scanning = Alert {
@@ -161,7 +161,7 @@ mod tests {
         };
         let possible = Alert {
             limit: 30_000,
-            life: Life { is_possible: true, error: 8000, ..traffic.life.clone() },
+            life: AlertProgress { is_possible: true, error: 8000, ..traffic.life.clone() },
             ..traffic.clone()
         };
         let closed = Alert { closed_at: Some(UnixNanos(213_900_000_000)), ..traffic.clone() };
@@ -239,7 +239,7 @@ mod tests {
             // An error changes nothing of the original's line.
             (
                 Notice::Confirmed(Alert {
-                    life: Life { error: 8000, ..traffic.life.clone() },
+                    life: AlertProgress { error: 8000, ..traffic.life.clone() },
                     ..traffic.clone()
                 }),
                 "EVENT=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[{10.9.8.9 23644}]",

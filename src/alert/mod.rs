@@ -15,8 +15,8 @@ mod json;
 mod lag;
 mod ledger;
 mod line;
-mod memory;
 mod mute;
+mod persisted_ledger;
 mod record;
 mod sample;
 mod sink;
@@ -26,21 +26,21 @@ mod text;
 
 use std::time::Duration;
 
-pub use comparison::Comparison;
+pub use comparison::ReplayComparison;
 pub use json::{json, json_with_origin, rfc3339};
-pub use lag::{Lag, Longest, Step};
-pub use ledger::{Changes, Evidence, Ledger, OPEN_ALERTS_MAX, QuietTimes, Wanted};
+pub use lag::{AnalystLag, AnalystStep, LongestTime};
+pub use ledger::{ChangeCount, CloseTimeouts, Evidence, EvidenceNeeded, Ledger, OPEN_ALERTS_MAX};
 pub use line::Line;
-pub use memory::{Memory, MemoryFault};
 pub use mute::{
-    Answer, MUTE_MAX, MUTES_MAX, Mute, MuteDesk, MuteOrder, NewMute, REASON_CHARS_MAX, TooManyMutes,
+    MUTE_MAX, MUTES_MAX, Mute, MuteDesk, MuteReply, MuteRequest, NewMute, REASON_CHARS_MAX, TooManyMutes,
     is_reason,
 };
-pub use record::{ActiveHost, Alert, AlertKind, InterfaceReport, Life, Notice, Report, State};
+pub use persisted_ledger::{PersistedLedger, StateError};
+pub use record::{ActiveHost, Alert, AlertKind, AlertProgress, AlertState, InterfaceReport, Notice, Report};
 pub use sink::{
-    CommandOptions, Counts, Facility, FileOptions, Finished, NameOptions, OriginOptions, Origins, Outlets,
-    Patience, Receipt, Retry, Secret, SinkCounters, SinkName, SinkOptions, SyslogOptions, SyslogTarget,
-    Trial, WebhookFormat, WebhookOptions, why_no_token, why_no_webhook,
+    CommandOptions, Counts, DeliveryTest, Facility, FileOptions, GeoIp, GeoIpOptions, QueueReceipt, Retry,
+    ReverseDnsOptions, Secret, ShutdownTimeouts, SinkCounters, SinkName, SinkOptions, SinkResult, Sinks,
+    SyslogOptions, SyslogTarget, WebhookFormat, WebhookOptions, why_no_token, why_no_webhook,
 };
 
 pub use state_file::StateFile;

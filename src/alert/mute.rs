@@ -147,17 +147,17 @@ impl Mutes {
 
 /// What somebody wants of the mutes, and where the answer goes.
 #[derive(Debug)]
-pub enum MuteOrder {
+pub enum MuteRequest {
     /// Another one.
-    Add(NewMute, Answer<Result<Mute, TooManyMutes>>),
+    Add(NewMute, MuteReply<Result<Mute, TooManyMutes>>),
     /// One less; whether it was there.
-    Remove(u64, Answer<bool>),
+    Remove(u64, MuteReply<bool>),
 }
 
 /// Takes one answer, on the analyst's thread: it must not wait.
-pub struct Answer<T>(Box<dyn FnOnce(T) + Send>);
+pub struct MuteReply<T>(Box<dyn FnOnce(T) + Send>);
 
-impl<T> Answer<T> {
+impl<T> MuteReply<T> {
     /// Calls `take` with the answer.
     pub fn new(take: impl FnOnce(T) + Send + 'static) -> Self {
         Self(Box::new(take))
@@ -169,7 +169,7 @@ impl<T> Answer<T> {
     }
 }
 
-impl<T> fmt::Debug for Answer<T> {
+impl<T> fmt::Debug for MuteReply<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Answer")
     }
@@ -178,19 +178,19 @@ impl<T> fmt::Debug for Answer<T> {
 /// Where mutes are ordered and listed. Neither makes the analyst wait, nor waits for it.
 #[derive(Clone, Debug)]
 pub struct MuteDesk {
-    queue: SyncSender<MuteOrder>,
+    queue: SyncSender<MuteRequest>,
     analyst: Thread,
     list: Arc<Published<Vec<Mute>>>,
 }
 
 impl MuteDesk {
     /// A desk whose orders go into `queue`, for the thread that empties it and publishes what is in force.
-    pub fn new(queue: SyncSender<MuteOrder>, analyst: Thread, list: Arc<Published<Vec<Mute>>>) -> Self {
+    pub fn new(queue: SyncSender<MuteRequest>, analyst: Thread, list: Arc<Published<Vec<Mute>>>) -> Self {
         Self { queue, analyst, list }
     }
 
     /// Puts an order into the analyst's queue. Whether there was room.
-    pub fn order(&self, order: MuteOrder) -> bool {
+    pub fn order(&self, order: MuteRequest) -> bool {
         match self.queue.try_send(order) {
             Ok(()) => {
                 self.analyst.unpark();

@@ -10,7 +10,7 @@ use crate::flow::{HostRow, InterfaceCounts, KernelCounts, PeerBytes, Snapshot};
 use crate::packet::Skip;
 use crate::time::UnixNanos;
 
-use super::lag::Lag;
+use super::lag::AnalystLag;
 use super::sink::{Counts, SinkName};
 
 /// A finding that was said: when it opened, when it grew, when it closes.
@@ -45,12 +45,12 @@ pub struct Alert {
     /// Of an alert about scanning, what speaks for it.
     pub scan: Option<ScanEvidence>,
     /// How it has gone since it opened.
-    pub life: Life,
+    pub life: AlertProgress,
 }
 
 /// What changes of an alert while it lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Life {
+pub struct AlertProgress {
     /// The latest value that exceeded the limit, or may have.
     pub last: u64,
     /// When that was.
@@ -99,7 +99,7 @@ pub struct Report {
     /// What each place that alerts go to was given, and what became of it.
     pub sinks: Vec<(SinkName, Counts)>,
     /// How far behind the analyst is.
-    pub lag: Lag,
+    pub lag: AnalystLag,
 }
 
 /// What was seen of one interface since the start, beside what the kernel counted on it.
@@ -164,18 +164,18 @@ impl Notice {
     }
 
     /// Where in its life it is.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> AlertState {
         match self {
-            Self::Opened(alert) | Self::Confirmed(alert) | Self::Grown(alert, _) => State::of(alert),
-            Self::Closed(_) => State::Closed,
-            Self::Test(_) => State::Test,
+            Self::Opened(alert) | Self::Confirmed(alert) | Self::Grown(alert, _) => AlertState::of(alert),
+            Self::Closed(_) => AlertState::Closed,
+            Self::Test(_) => AlertState::Test,
         }
     }
 }
 
 /// Where in its life an alert is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum AlertState {
     /// The host is over its limit, or was within the last window.
     Open,
     /// It may be, as far as the table had room to count it.
@@ -186,7 +186,7 @@ pub enum State {
     Test,
 }
 
-impl State {
+impl AlertState {
     /// How an alert is, seen without the notice that tells.
     pub fn of(alert: &Alert) -> Self {
         match alert.closed_at {

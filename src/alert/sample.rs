@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use crate::flow::{KernelCounts, PeerBytes};
 use crate::time::UnixNanos;
 
-use super::record::{Alert, AlertKind, Life};
+use super::record::{Alert, AlertKind, AlertProgress};
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const DESTINATION: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -26,7 +26,7 @@ pub(super) fn alert(at: UnixNanos) -> Alert {
         ports: Vec::new(),
         loss: KernelCounts::default(),
         scan: None,
-        life: Life { last: ip_bytes, exceeded_at: at, ..Life::default() },
+        life: AlertProgress { last: ip_bytes, exceeded_at: at, ..AlertProgress::default() },
     }
 }
 

@@ -1,4 +1,4 @@
-//! The file that a [`Memory`] is kept in: read once at the start, written by a thread of its own.
+//! The file that a [`PersistedLedger`] is kept in: read once at the start, written by a thread of its own.
 //!
 //! A new file is written beside the old one, forced to the disk and put in its place, so that whatever happens
 //! there is a whole one. What cannot be read as a memory is set aside (`.bad`) and said; the program starts without.
@@ -17,7 +17,7 @@ use crossbeam_utils::atomic::AtomicCell;
 use tracing::{info, warn};
 
 use super::disk::sync_folder;
-use super::memory::{Memory, MemoryFault};
+use super::persisted_ledger::{PersistedLedger, StateError};
 
 /// Bytes of a file; the largest memory has less.
 const FILE_BYTES_MAX: u64 = 32 << 20;
@@ -25,17 +25,17 @@ const FILE_BYTES_MAX: u64 = 32 << 20;
 /// Keeps the newest memory that it is given.
 #[derive(Debug)]
 pub struct StateFile {
-    cells: Arc<Cells>,
+    cells: Arc<SaverCells>,
     writer: Thread,
     finished: Receiver<()>,
 }
 
-struct Cells {
-    newest: AtomicCell<Option<Box<Memory>>>,
+struct SaverCells {
+    newest: AtomicCell<Option<Box<PersistedLedger>>>,
     is_over: AtomicBool,
 }
 
-impl std::fmt::Debug for Cells {
+impl std::fmt::Debug for SaverCells {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Looking inside would take the memory out.
         f.debug_struct("Cells").field("is_over", &self.is_over).finish_non_exhaustive()
@@ -48,9 +48,9 @@ impl StateFile {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn open(path: PathBuf) -> io::Result<(Memory, Self)> {
+    pub fn open(path: PathBuf) -> io::Result<(PersistedLedger, Self)> {
         let memory = recall(&path);
-        let cells = Arc::new(Cells { newest: AtomicCell::new(None), is_over: AtomicBool::new(false) });
+        let cells = Arc::new(SaverCells { newest: AtomicCell::new(None), is_over: AtomicBool::new(false) });
         let (done, finished) = channel();
         let given = Arc::clone(&cells);
         let thread = thread::Builder::new().name("state".to_owned()).spawn(move || {
@@ -62,7 +62,7 @@ impl StateFile {
     }
 
     /// Has a memory written, in the place of one that waits. Never waits.
-    pub fn keep(&self, memory: Memory) {
+    pub fn keep(&self, memory: PersistedLedger) {
         self.cells.newest.store(Some(Box::new(memory)));
         self.writer.unpark();
     }
@@ -76,7 +76,7 @@ impl StateFile {
     }
 }
 
-fn write_newest(path: &Path, cells: &Cells) {
+fn write_newest(path: &Path, cells: &SaverCells) {
     let mut fails = false;
     loop {
         // Read first: what was kept before the end is there by then.
@@ -112,18 +112,18 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// What the file holds; nothing where there is none or it is wrong.
-fn recall(path: &Path) -> Memory {
+fn recall(path: &Path) -> PersistedLedger {
     let bytes = match read(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Memory::default(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return PersistedLedger::default(),
         Err(error) => {
             warn!("the state in {} cannot be read: {error}; starting without it", path.display());
-            return Memory::default();
+            return PersistedLedger::default();
         }
     };
-    Memory::from_json(&bytes).unwrap_or_else(|fault| {
+    PersistedLedger::from_json(&bytes).unwrap_or_else(|fault| {
         set_aside(path, &fault);
-        Memory::default()
+        PersistedLedger::default()
     })
 }
 
@@ -138,7 +138,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn set_aside(path: &Path, fault: &MemoryFault) {
+fn set_aside(path: &Path, fault: &StateError) {
     let bad = beside(path, "bad");
     match fs::rename(path, &bad) {
         Ok(()) => warn!("the state in {} is of no use: {fault}; it is now {}", path.display(), bad.display()),
@@ -149,16 +149,16 @@ fn set_aside(path: &Path, fault: &MemoryFault) {
 }
 
 /// The path with another ending behind it.
-fn beside(path: &Path, ending: &str) -> PathBuf {
+fn beside(path: &Path, shutdown: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
-    name.push(ending);
+    name.push(shutdown);
     PathBuf::from(name)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::alert::memory::tests::sample;
+    use crate::alert::persisted_ledger::tests::sample;
 
     use super::*;
 
@@ -169,9 +169,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("state.json");
         let (memory, file) = StateFile::open(path.clone()).expect("a thread");
-        assert_eq!(memory, Memory::default());
+        assert_eq!(memory, PersistedLedger::default());
         for opened in 0..100 {
-            file.keep(Memory { opened, ..sample() });
+            file.keep(PersistedLedger { opened, ..sample() });
         }
         file.keep(sample());
         assert!(file.finish(PATIENCE));
@@ -188,7 +188,7 @@ mod tests {
         for bytes in [&b""[..], b"{", b"{\"version\":99}", b"\xff\xfe"] {
             fs::write(&path, bytes).expect("the folder is ours");
             let (memory, file) = StateFile::open(path.clone()).expect("a thread");
-            assert_eq!(memory, Memory::default());
+            assert_eq!(memory, PersistedLedger::default());
             assert_eq!(fs::read(beside(&path, "bad")).expect("it was set aside"), bytes);
             file.keep(sample());
             assert!(file.finish(PATIENCE));
@@ -201,7 +201,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder for the test");
         for path in [folder.path().to_owned(), folder.path().join("none").join("state.json")] {
             let (memory, file) = StateFile::open(path).expect("a thread");
-            assert_eq!(memory, Memory::default());
+            assert_eq!(memory, PersistedLedger::default());
             file.keep(sample());
             assert!(file.finish(PATIENCE));
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::record::{Alert, AlertKind, Notice, State};
+use super::record::{Alert, AlertKind, AlertState, Notice};
 use super::source::Source;
 use crate::detect::PartsPerMillion;
 
@@ -29,7 +29,7 @@ struct Title<'a>(&'a Notice);
 impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let &Alert { kind, source, measured, limit, .. } = self.notice.alert();
-        let up_to = if self.notice.state() == State::Closed { "up to " } else { "" };
+        let up_to = if self.notice.state() == AlertState::Closed { "up to " } else { "" };
         let Some(source) = source else {
             let (lost, limit) =
                 (PartsPerMillion::of_a_million(measured), PartsPerMillion::of_a_million(limit));
@@ -63,18 +63,18 @@ impl fmt::Display for Title<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let &Alert { kind, ref life, .. } = self.0.alert();
         match self.0.state() {
-            State::Open => f.write_str(kind.name()),
-            State::Possible => write!(f, "{} is possible", kind.name()),
-            State::Closed if life.is_possible => write!(f, "possible {} is over", kind.name()),
-            State::Closed => write!(f, "{} is over", kind.name()),
-            State::Test => f.write_str("TEST, nothing happened"),
+            AlertState::Open => f.write_str(kind.name()),
+            AlertState::Possible => write!(f, "{} is possible", kind.name()),
+            AlertState::Closed if life.is_possible => write!(f, "possible {} is over", kind.name()),
+            AlertState::Closed => write!(f, "{} is over", kind.name()),
+            AlertState::Test => f.write_str("TEST, nothing happened"),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::alert::record::Life;
+    use crate::alert::record::AlertProgress;
     use crate::alert::sample;
 
     use super::*;
@@ -88,7 +88,7 @@ mod tests {
         let bytes = "192.0.2.1 sent 1200000000 bytes, the limit is 1000000000";
         let possible = Alert {
             measured: 900_000_000,
-            life: Life { is_possible: true, error: 300_000_000, ..Life::default() },
+            life: AlertProgress { is_possible: true, error: 300_000_000, ..AlertProgress::default() },
             ..sample::traffic()
         };
         let at_most = "192.0.2.1 sent 900000000 bytes (1200000000 at most), the limit is 1000000000";
@@ -110,7 +110,7 @@ mod tests {
             ),
             (
                 Notice::Confirmed(Alert {
-                    life: Life { is_possible: false, ..possible.life.clone() },
+                    life: AlertProgress { is_possible: false, ..possible.life.clone() },
                     ..possible
                 }),
                 format!("TRAFFIC: {at_most}"),

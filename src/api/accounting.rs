@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::view::{Counted, Skipped};
-use crate::alert::{AlertKind, InterfaceReport, Lag, Longest, Report, Step, rfc3339};
+use crate::alert::{AlertKind, AnalystLag, AnalystStep, InterfaceReport, LongestTime, Report, rfc3339};
 use crate::capture::LinkCounters;
 use crate::detect::InterfaceReconciliation;
 use crate::flow::{DirectionCounts, KernelCounts};
@@ -71,7 +71,7 @@ struct Span {
 
 /// By the name of the step.
 #[derive(Debug)]
-struct Steps<'a>(&'a [Longest; Step::ALL.len()]);
+struct Steps<'a>(&'a [LongestTime; AnalystStep::ALL.len()]);
 
 #[derive(Debug, Serialize)]
 struct Interface<'a> {
@@ -179,7 +179,7 @@ impl Loss {
 }
 
 impl<'a> Analyst<'a> {
-    fn of(lag: &'a Lag) -> Self {
+    fn of(lag: &'a AnalystLag) -> Self {
         Self {
             waited: Span::of(&lag.waited),
             steps: Steps(&lag.steps),
@@ -190,7 +190,7 @@ impl<'a> Analyst<'a> {
 }
 
 impl Span {
-    fn of(longest: &Longest) -> Self {
+    fn of(longest: &LongestTime) -> Self {
         Self { lately_ms: millis(longest.lately), max_ms: millis(longest.max) }
     }
 }
@@ -198,7 +198,7 @@ impl Span {
 impl Serialize for Steps<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (step, longest) in Step::ALL.iter().zip(self.0) {
+        for (step, longest) in AnalystStep::ALL.iter().zip(self.0) {
             map.serialize_entry(step.name(), &Span::of(longest))?;
         }
         map.end()

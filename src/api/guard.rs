@@ -100,7 +100,7 @@ pub(super) fn check_address<B>(request: &Request<B>) -> Result<(), Refusal> {
 }
 
 /// Checks that no other web page sends the request. A browser says where it comes from (`Sec-Fetch-Site`, Fetch Metadata;
-/// `Origin`, RFC 6454), and a page cannot change that; what is no browser says neither.
+/// `GeoIpRecord`, RFC 6454), and a page cannot change that; what is no browser says neither.
 pub(super) fn check_same_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     let foreign = Refusal {
         status: StatusCode::FORBIDDEN,

@@ -26,7 +26,7 @@ use super::guard::{self, Bounds, Refusal};
 use super::reply::{self, Reply};
 use super::view;
 use crate::alert::{
-    AlertKind, Answer, MUTE_MAX, MUTES_MAX, Mute, MuteDesk, MuteOrder, NewMute, REASON_CHARS_MAX,
+    AlertKind, MUTE_MAX, MUTES_MAX, Mute, MuteDesk, MuteReply, MuteRequest, NewMute, REASON_CHARS_MAX,
     TooManyMutes, is_reason, rfc3339,
 };
 
@@ -121,7 +121,7 @@ impl Mutes {
         let wanted: Wanted = serde_json::from_slice(&body)
             .map_err(|error| Trouble::new(StatusCode::BAD_REQUEST, format!("not such an object: {error}")))?;
         let new = wanted.check()?;
-        let mute = self.order(|answer| MuteOrder::Add(new, answer)).await?;
+        let mute = self.order(|answer| MuteRequest::Add(new, answer)).await?;
         match mute {
             Ok(mute) => {
                 tracing::info!("alerts about {} are muted for a while (mute {})", mute.source, mute.id);
@@ -140,7 +140,7 @@ impl Mutes {
         if !request.body().is_end_stream() {
             return Err(Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, "this request has no body"));
         }
-        if !self.order(|answer| MuteOrder::Remove(id, answer)).await? {
+        if !self.order(|answer| MuteRequest::Remove(id, answer)).await? {
             return Err(NO_SUCH_MUTE.into());
         }
         tracing::info!("mute {id} is taken back");
@@ -169,13 +169,13 @@ impl Mutes {
     /// Gives an order to the analyst and waits until it has taken it.
     async fn order<T: Send + 'static>(
         &self,
-        order: impl FnOnce(Answer<T>) -> MuteOrder,
+        order: impl FnOnce(MuteReply<T>) -> MuteRequest,
     ) -> Result<T, Trouble> {
         let busy =
             || Trouble::new(StatusCode::SERVICE_UNAVAILABLE, "the analyst is busy: try again in a while");
         let (taken, answer) = oneshot::channel();
         // Whoever does not wait any more needs no answer.
-        let taken = Answer::new(move |answer| drop(taken.send(answer)));
+        let taken = MuteReply::new(move |answer| drop(taken.send(answer)));
         if !self.desk.order(order(taken)) {
             return Err(busy());
         }

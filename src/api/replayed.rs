@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
-use crate::alert::{self, Alert, Comparison, State};
+use crate::alert::{self, Alert, AlertState, ReplayComparison};
 use crate::flow::{HostCounts, Window};
 
 use super::view::Counted;
@@ -78,7 +78,7 @@ pub fn write_replayed(
 ///
 /// # Errors
 /// What `out` says.
-pub fn write_compared(out: impl io::Write, comparison: &Comparison<'_>) -> io::Result<()> {
+pub fn write_compared(out: impl io::Write, comparison: &ReplayComparison<'_>) -> io::Result<()> {
     #[derive(Serialize)]
     struct Compared<One, Both> {
         only_first: Vec<One>,
@@ -93,10 +93,10 @@ pub fn write_compared(out: impl io::Write, comparison: &Comparison<'_>) -> io::R
     }
 
     fn view(alert: &Alert) -> impl Serialize + '_ {
-        alert::json(alert, State::of(alert))
+        alert::json(alert, AlertState::of(alert))
     }
 
-    let Comparison { only_first, only_second, both } = comparison;
+    let ReplayComparison { only_first, only_second, both } = comparison;
     let compared = Compared {
         only_first: only_first.iter().map(|alert| view(alert)).collect(),
         only_second: only_second.iter().map(|alert| view(alert)).collect(),
@@ -132,5 +132,5 @@ fn pairs<S: Serializer>(pairs: &Pairs<'_>, serializer: S) -> Result<S::Ok, S::Er
 }
 
 fn alerts<S: Serializer>(alerts: &[Alert], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(alerts.iter().map(|alert| alert::json(alert, State::of(alert))))
+    serializer.collect_seq(alerts.iter().map(|alert| alert::json(alert, AlertState::of(alert))))
 }

@@ -23,7 +23,7 @@ use super::mutes::Mutes;
 use super::site::Site;
 use super::wire::{Wire, turn_away};
 use super::{Options, view};
-use crate::alert::{MuteDesk, Origins, Report};
+use crate::alert::{GeoIp, MuteDesk, Report};
 use crate::flow::Published;
 
 /// A server that holds its port and does not answer yet.
@@ -38,7 +38,7 @@ pub struct Server {
     capabilities: view::Capabilities,
     bounds: Bounds,
     desk: Option<MuteDesk>,
-    origins: Origins,
+    geoip: GeoIp,
 }
 
 impl Server {
@@ -78,7 +78,7 @@ impl Server {
             capabilities,
             bounds: Bounds::default(),
             desk: None,
-            origins: Origins::default(),
+            geoip: GeoIp::default(),
         })
     }
 
@@ -96,8 +96,8 @@ impl Server {
 
     /// Says of alerts where their hosts come from.
     #[must_use]
-    pub fn with_origins(self, origins: Origins) -> Server {
-        Server { origins, ..self }
+    pub fn with_origins(self, geoip: GeoIp) -> Server {
+        Server { geoip, ..self }
     }
 
     /// The address that it listens on, with the port that the kernel chose if it was asked to.
@@ -110,10 +110,10 @@ impl Server {
     /// # Errors
     /// [`ApiError::Thread`] where the machine refuses the thread.
     pub fn start(self, report: Arc<Published<Report>>) -> Result<Running, ApiError> {
-        let Server { runtime, listener, local_addr, capabilities, bounds, desk, origins } = self;
+        let Server { runtime, listener, local_addr, capabilities, bounds, desk, geoip } = self;
         let capabilities = Arc::new(Published::new(capabilities));
-        let origins = Arc::new(Published::new(origins));
-        let mut site = Site::new(Arc::clone(&capabilities), report, Arc::clone(&origins));
+        let geoip = Arc::new(Published::new(geoip));
+        let mut site = Site::new(Arc::clone(&capabilities), report, Arc::clone(&geoip));
         if let Some(desk) = desk {
             site = site.with_mutes(Mutes::new(desk, &bounds));
         }
@@ -123,7 +123,7 @@ impl Server {
             .name("api".into())
             .spawn(move || runtime.block_on(serve(listener, site, bounds, stopped)))
             .map_err(|source| ApiError::Thread { source })?;
-        Ok(Running { stop, thread, local_addr, capabilities, origins })
+        Ok(Running { stop, thread, local_addr, capabilities, geoip })
     }
 }
 
@@ -134,7 +134,7 @@ pub struct Running {
     thread: JoinHandle<()>,
     local_addr: SocketAddr,
     capabilities: Arc<Published<view::Capabilities>>,
-    origins: Arc<Published<Origins>>,
+    geoip: Arc<Published<GeoIp>>,
 }
 
 impl Running {
@@ -144,8 +144,8 @@ impl Running {
     }
 
     /// Looks up in others from now on where hosts come from.
-    pub fn look_up_in(&self, origins: Origins) {
-        self.origins.publish(origins);
+    pub fn look_up_in(&self, geoip: GeoIp) {
+        self.geoip.publish(geoip);
     }
 
     /// The address that it listens on.

@@ -11,7 +11,7 @@ use super::mutes::{self, Mutes};
 use super::shared::PerReport;
 use super::view::{self, Capabilities};
 use super::{assets, legacy, reply, v1};
-use crate::alert::{Origins, Report};
+use crate::alert::{GeoIp, Report};
 use crate::flow::Published;
 
 /// Everything that can be asked for.
@@ -20,7 +20,7 @@ pub(super) struct Site {
     /// `/capabilities`: the limits in force.
     capabilities: Arc<Published<Capabilities>>,
     report: Arc<Published<Report>>,
-    origins: Arc<Published<Origins>>,
+    geoip: Arc<Published<GeoIp>>,
     active: PerReport,
     all: PerReport,
     alerts: PerReport,
@@ -32,10 +32,10 @@ impl Site {
     pub(super) fn new(
         capabilities: Arc<Published<Capabilities>>,
         report: Arc<Published<Report>>,
-        origins: Arc<Published<Origins>>,
+        geoip: Arc<Published<GeoIp>>,
     ) -> Self {
         let [active, all, alerts, possible] = Default::default();
-        Self { capabilities, report, origins, active, all, alerts, possible, mutes: None }
+        Self { capabilities, report, geoip, active, all, alerts, possible, mutes: None }
     }
 
     /// The same with a desk that takes orders about mutes.
@@ -72,12 +72,12 @@ impl Site {
             "/capabilities" => reply::json(view::json(&*capabilities)),
             "/healthz" => reply::text("ok"),
             "/api/v1/alerts" => {
-                let origins = self.origins.read();
-                reply::json(self.alerts.array(&self.report, &v1::Alerts { origins: &origins }).await)
+                let geoip = self.geoip.read();
+                reply::json(self.alerts.array(&self.report, &v1::Alerts { geoip: &geoip }).await)
             }
             "/api/v1/alerts/possible" => {
-                let origins = self.origins.read();
-                let possible = v1::PossibleAlerts { origins: &origins };
+                let geoip = self.geoip.read();
+                let possible = v1::PossibleAlerts { geoip: &geoip };
                 reply::json(self.possible.array(&self.report, &possible).await)
             }
             "/api/v1/sinks" => reply::json(v1::sinks(&self.report.read())),
@@ -143,7 +143,7 @@ mod tests {
         let site = Site::new(
             Arc::new(Published::new(capabilities)),
             Arc::new(Published::new(large_report())),
-            Arc::new(Published::new(Origins::default())),
+            Arc::new(Published::new(GeoIp::default())),
         );
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let body = || {

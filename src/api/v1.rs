@@ -7,7 +7,7 @@ use super::accounting::Accounting;
 use super::shared::Elements;
 use super::sinks::Sink;
 use super::view;
-use crate::alert::{self, Alert, Origins, Report, State};
+use crate::alert::{self, Alert, AlertState, GeoIp, Report};
 
 /// `/api/v1/accounting`: where every frame went since the start.
 pub(super) fn accounting(report: &Report) -> Bytes {
@@ -21,26 +21,26 @@ pub(super) fn sinks(report: &Report) -> Bytes {
 
 /// `/api/v1/alerts`: the open alerts, the oldest first, muted ones marked as such.
 pub(super) struct Alerts<'o> {
-    pub(super) origins: &'o Origins,
+    pub(super) geoip: &'o GeoIp,
 }
 
 /// `/api/v1/alerts/possible`: those of them that are no more than possible, which are in no list of the original's.
 pub(super) struct PossibleAlerts<'o> {
-    pub(super) origins: &'o Origins,
+    pub(super) geoip: &'o GeoIp,
 }
 
 impl Elements for Alerts<'_> {
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
-        report.alerts.iter().map(|alert| json(alert, self.origins))
+        report.alerts.iter().map(|alert| json(alert, self.geoip))
     }
 }
 
 impl Elements for PossibleAlerts<'_> {
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
-        report.alerts.iter().filter(|alert| alert.life.is_possible).map(|alert| json(alert, self.origins))
+        report.alerts.iter().filter(|alert| alert.life.is_possible).map(|alert| json(alert, self.geoip))
     }
 }
 
-fn json<'a>(alert: &'a Alert, origins: &'a Origins) -> impl Serialize + Send {
-    alert::json_with_origin(alert, State::of(alert), origins)
+fn json<'a>(alert: &'a Alert, geoip: &'a GeoIp) -> impl Serialize + Send {
+    alert::json_with_origin(alert, AlertState::of(alert), geoip)
 }

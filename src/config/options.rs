@@ -300,8 +300,8 @@ mod tests {
         assert_eq!(config.log_format(), Format::Json);
         let sinks = alert::SinkOptions {
             retry: alert::Retry::default(),
-            names: Some(alert::NameOptions::default()),
-            origins: alert::OriginOptions {
+            names: Some(alert::ReverseDnsOptions::default()),
+            geoip: alert::GeoIpOptions {
                 country_database: Some("/usr/share/GeoIP/country.mmdb".into()),
                 asn_database: Some("/usr/share/GeoIP/asn.mmdb".into()),
             },

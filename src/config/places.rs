@@ -73,8 +73,8 @@ impl Places {
     pub(super) fn options(&self) -> alert::SinkOptions {
         alert::SinkOptions {
             retry: alert::Retry::default(),
-            names: self.reverse_dns.then(alert::NameOptions::default),
-            origins: alert::OriginOptions {
+            names: self.reverse_dns.then(alert::ReverseDnsOptions::default),
+            geoip: alert::GeoIpOptions {
                 country_database: self.country_database.clone(),
                 asn_database: self.asn_database.clone(),
             },

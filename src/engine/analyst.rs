@@ -9,7 +9,8 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::alert::{
-    Evidence, Ledger, Memory, Mute, NewMute, Notice, QuietTimes, Report, TooManyMutes, Wanted,
+    CloseTimeouts, Evidence, EvidenceNeeded, Ledger, Mute, NewMute, Notice, PersistedLedger, Report,
+    TooManyMutes,
 };
 use crate::capture::KernelStats;
 use crate::detect::{self, Finding, FindingKind, ImpreciseLimit};
@@ -50,7 +51,7 @@ pub(super) struct Analyst {
 
 impl Analyst {
     pub(super) fn new(rules: &Rules, limits: &flow::Capacity, seed: Seed) -> Self {
-        let quiet = QuietTimes {
+        let quiet = CloseTimeouts {
             traffic: rules.flow.traffic_interval,
             ports: rules.flow.port_interval.unwrap_or(Duration::ZERO),
         };
@@ -97,7 +98,7 @@ impl Analyst {
     /// Goes on where a process before this one ended, and appends what is to be said then.
     pub(super) fn recall(
         &mut self,
-        memory: Memory,
+        memory: PersistedLedger,
         now: Moment,
         civil: UnixNanos,
         notices: &mut Vec<Notice>,
@@ -278,7 +279,7 @@ fn evidence(
     window: &Window,
     finding: &Finding,
     now: Moment,
-    wanted: Wanted,
+    wanted: EvidenceNeeded,
     hides_destinations: bool,
 ) -> Evidence {
     let loss = window.loss();
@@ -287,7 +288,7 @@ fn evidence(
     if hides_destinations && let Some(scan) = &mut scan {
         scan.targets.clear();
     }
-    if wanted == Wanted::Scan {
+    if wanted == EvidenceNeeded::Scan {
         return Evidence { loss, scan, ..Evidence::default() };
     }
     let pairs_max = if hides_destinations { 0 } else { EVIDENCE_PAIRS_MAX };

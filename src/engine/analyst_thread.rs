@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
-use crate::alert::{Memory, Mute, MuteOrder, Notice, Outlets, Report, Step};
+use crate::alert::{AnalystStep, Mute, MuteRequest, Notice, PersistedLedger, Report, Sinks};
 use crate::capture::KernelStats;
 use crate::flow::{AnalystEnd, Delta, HandedOver};
 use crate::published::Published;
@@ -54,7 +54,7 @@ pub(super) enum AnalystCommand {
     /// Other limits and words.
     Rules(Box<Rules>),
     /// Other sinks; the ones before go back, with what waits in them.
-    Outlets(Box<Outlets>, Sender<Outlets>),
+    Sinks(Box<Sinks>, Sender<Sinks>),
 }
 
 /// Everything that the thread needs.
@@ -67,12 +67,12 @@ pub(super) struct AnalystThread {
     pub(super) report: Arc<Published<Report>>,
     pub(super) is_wire_exact: bool,
     pub(super) kernel_stats: Arc<Published<KernelStats>>,
-    pub(super) outlets: Outlets,
+    pub(super) sinks: Sinks,
     /// What a process before this one knew, and where it is kept.
-    pub(super) memory: Memory,
+    pub(super) memory: PersistedLedger,
     pub(super) state_saver: Option<StateSaver>,
     pub(super) commands: Receiver<AnalystCommand>,
-    pub(super) mute_orders: Receiver<MuteOrder>,
+    pub(super) mute_requests: Receiver<MuteRequest>,
     pub(super) mutes: Arc<Published<Vec<Mute>>>,
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -111,7 +111,7 @@ impl TurnState {
 
 impl AnalystThread {
     /// Turns until asked to stop, then once more over what the workers left.
-    pub(super) fn run(mut self) -> (Analyst, Outlets, Option<StateSaver>) {
+    pub(super) fn run(mut self) -> (Analyst, Sinks, Option<StateSaver>) {
         let mut turns = TurnState::new();
         self.analyst.begin(monotonic_now());
         let memory = std::mem::take(&mut self.memory);
@@ -135,10 +135,10 @@ impl AnalystThread {
             self.say(&mut turns);
             if is_last && !turns.is_turning {
                 // Whoever serves reports has ended before.
-                return (self.analyst, self.outlets, self.state_saver);
+                return (self.analyst, self.sinks, self.state_saver);
             }
             if let Some(state_saver) = &mut self.state_saver {
-                turns.step_timer.time(Step::Judge, || state_saver.turn(self.analyst.ledger(), now));
+                turns.step_timer.time(AnalystStep::Judge, || state_saver.turn(self.analyst.ledger(), now));
             }
             // Something may have been said just now.
             if self.analyst.is_reporting() || (turns.schedule.is_due(now) && !is_last) {
@@ -167,7 +167,7 @@ impl AnalystThread {
     /// Does a part of a turn, and judges when it was the last, unless that is put off.
     fn turn(&mut self, turns: &mut TurnState, now: Moment, settled: Moment, waited: Option<Duration>) {
         let TurnState { step_timer, judgements, notices, .. } = turns;
-        let (is_turned, _) = step_timer.time(Step::Turn, || self.analyst.turn_part(now, settled));
+        let (is_turned, _) = step_timer.time(AnalystStep::Turn, || self.analyst.turn_part(now, settled));
         if !is_turned {
             return;
         }
@@ -176,7 +176,7 @@ impl AnalystThread {
             turns.look_at = now;
             return;
         }
-        step_timer.time(Step::Judge, || self.analyst.judge_turned(now, unix_now(), notices));
+        step_timer.time(AnalystStep::Judge, || self.analyst.judge_turned(now, unix_now(), notices));
         judgements.is_done(now);
         let look = if self.analyst.is_waiting() { LOOK_WAITING } else { LOOK };
         turns.look_at = now.plus(look);
@@ -189,7 +189,7 @@ impl AnalystThread {
         }
         turns.schedule.has_news |= !turns.notices.is_empty();
         for notice in turns.notices.drain(..) {
-            self.outlets.say(unix_now(), notice);
+            self.sinks.say(unix_now(), notice);
         }
     }
 
@@ -201,15 +201,16 @@ impl AnalystThread {
         if !self.analyst.is_reporting() {
             turns.report_began = now;
         }
-        let (is_whole, took) = turns.step_timer.time(Step::Report, || self.analyst.report_part(unix_now()));
+        let (is_whole, took) =
+            turns.step_timer.time(AnalystStep::Report, || self.analyst.report_part(unix_now()));
         turns.report_took += took;
         if !is_whole {
             return;
         }
         let lag = turns.step_timer.lag(now, &turns.reports, &turns.judgements);
-        let ((), took) = turns.step_timer.time(Step::Report, || {
+        let ((), took) = turns.step_timer.time(AnalystStep::Report, || {
             let report = self.analyst.report(unix_now(), self.kernel_stats.read(), self.is_wire_exact);
-            let sinks = self.outlets.counters().each().collect();
+            let sinks = self.sinks.counters().each().collect();
             self.analyst.retire(self.report.replace(Report { sinks, lag, ..report }));
             // Now and then, and least where the analyst has much to do.
             allocator::purge();
@@ -227,9 +228,9 @@ impl AnalystThread {
             any = true;
             match command {
                 AnalystCommand::Rules(rules) => self.analyst.apply(*rules),
-                AnalystCommand::Outlets(outlets, before) => {
+                AnalystCommand::Sinks(sinks, before) => {
                     // Whoever gave the order waits for them.
-                    let _ = before.send(std::mem::replace(&mut self.outlets, *outlets));
+                    let _ = before.send(std::mem::replace(&mut self.sinks, *sinks));
                 }
             }
         }
@@ -251,13 +252,13 @@ impl AnalystThread {
         notices: &mut Vec<Notice>,
     ) -> Vec<Box<dyn FnOnce()>> {
         let mut answers: Vec<Box<dyn FnOnce()>> = Vec::new();
-        for command in self.mute_orders.try_iter() {
+        for command in self.mute_requests.try_iter() {
             match command {
-                MuteOrder::Add(new, answer) => {
+                MuteRequest::Add(new, answer) => {
                     let mute = self.analyst.mute(new, now, civil);
                     answers.push(Box::new(move || answer.give(mute)));
                 }
-                MuteOrder::Remove(id, answer) => {
+                MuteRequest::Remove(id, answer) => {
                     let was_there = self.analyst.unmute(id, notices);
                     answers.push(Box::new(move || answer.give(was_there)));
                 }
@@ -270,7 +271,7 @@ impl AnalystThread {
     fn fold(&mut self, turns: &mut TurnState) -> Option<Duration> {
         let mut longest = None;
         let mut fold = |analyst: &mut Analyst, delta: &Delta| {
-            turns.step_timer.time(Step::Fold, || analyst.fold(delta));
+            turns.step_timer.time(AnalystStep::Fold, || analyst.fold(delta));
             let now = monotonic_now();
             let waited = now.since(delta.handed_over_at);
             turns.step_timer.note_wait(waited, now);

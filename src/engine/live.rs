@@ -11,7 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::{error, info, warn};
 
-use crate::alert::{Finished, Memory, MuteDesk, Outlets, Patience, Report, StateFile};
+use crate::alert::{MuteDesk, PersistedLedger, Report, ShutdownTimeouts, SinkResult, Sinks, StateFile};
 use crate::capture::{self, CaptureError, LinkMonitor, LiveSeed, OpenError, OpenedCapture, Waker};
 use crate::flow::{self, Accounting, AnalystEnd, Delta, Published, Seed, WorkerEnd, handover};
 
@@ -22,8 +22,8 @@ use super::worker::Worker;
 use super::{MemoryError, Options, Rules, threads};
 
 /// Patience with sinks that do not take the last alerts.
-pub const LAST_ALERTS: Patience =
-    Patience { log: Duration::from_millis(300), others: Duration::from_millis(2500) };
+pub const LAST_ALERTS: ShutdownTimeouts =
+    ShutdownTimeouts { log: Duration::from_millis(300), others: Duration::from_millis(2500) };
 
 /// Orders that may wait for the analyst's next turn; whoever gives more waits with them.
 const ORDERS_MAX: usize = 64;
@@ -39,7 +39,7 @@ pub enum StartError {
     Capture(#[from] CaptureError),
     /// The tables do not fit.
     #[error(transparent)]
-    Memory(#[from] MemoryError),
+    PersistedLedger(#[from] MemoryError),
     /// The system gives no further thread or descriptor.
     #[error(
         "cannot start the thread or eventfd of {what}: raise the limits on tasks and open files (TasksMax, LimitNOFILE)"
@@ -80,15 +80,15 @@ impl Engine {
         Arc::clone(&self.report)
     }
 
-    /// Starts all threads; `outlets` takes the alerts. With a state file, alerts and mutes go on as it knows them, and
+    /// Starts all threads; `sinks` takes the alerts. With a state file, alerts and mutes go on as it knows them, and
     /// what becomes of them is kept there.
     ///
     /// # Errors
     /// The system refuses a thread or a wait point. What was started ends with the process.
     pub fn start(
         self,
-        outlets: Outlets,
-        state: Option<(Memory, StateFile)>,
+        sinks: Sinks,
+        state: Option<(PersistedLedger, StateFile)>,
     ) -> Result<RunningEngine, StartError> {
         let OpenedCapture { rings, link_monitor, is_wire_exact, kernel_stats } = self.opened;
         info!("{}", link_monitor.table());
@@ -98,14 +98,14 @@ impl Engine {
         let stop_workers = Arc::new(AtomicBool::new(false));
         let (last_deltas_in, last_deltas) = channel();
         let (commands_in, commands) = sync_channel(ORDERS_MAX);
-        let (mutes_in, mute_orders) = sync_channel(ORDERS_MAX);
+        let (mutes_in, mute_requests) = sync_channel(ORDERS_MAX);
         let mutes = Arc::new(Published::new(Vec::new()));
 
         let (worker_ends, analyst_ends): (Vec<WorkerEnd>, Vec<AnalystEnd>) =
             rings.iter().map(|_| handover(Box::new(Delta::new(self.limits.delta, seed.clone())))).unzip();
         let (memory, state_saver) = match state {
             Some((memory, file)) => (memory, Some(StateSaver::new(file))),
-            None => (Memory::default(), None),
+            None => (PersistedLedger::default(), None),
         };
         let merge = AnalystThread {
             analyst: Analyst::new(&self.rules, &self.limits, seed.clone()),
@@ -114,11 +114,11 @@ impl Engine {
             report: self.report,
             is_wire_exact,
             kernel_stats,
-            outlets,
+            sinks,
             memory,
             state_saver,
             commands,
-            mute_orders,
+            mute_requests,
             mutes: Arc::clone(&mutes),
             stop: Arc::clone(&stop_merge),
         };
@@ -208,7 +208,7 @@ pub struct RunningEngine {
     workers: Vec<Handle<Result<Box<Delta>, CaptureError>>>,
     link_monitor: MonitorThread,
     monitor_handle: capture::MonitorHandle,
-    merge: JoinHandle<(Analyst, Outlets, Option<StateSaver>)>,
+    merge: JoinHandle<(Analyst, Sinks, Option<StateSaver>)>,
     last_deltas_in: Sender<Box<Delta>>,
     commands_in: SyncSender<AnalystCommand>,
     mute_desk: MuteDesk,
@@ -225,7 +225,7 @@ pub struct RunSummary {
     /// Findings that could not open an alert because too many were open.
     pub refused_findings: u64,
     /// What each sink has done.
-    pub sinks: Vec<Finished>,
+    pub sinks: Vec<SinkResult>,
     /// Why a thread ended before it was asked to.
     pub failure: Option<CaptureError>,
 }
@@ -241,9 +241,9 @@ impl RunningEngine {
 
     /// Tells alerts to other sinks from the analyst's next turn on. Gives the ones before, with what waits in them;
     /// `None` where the analyst has ended.
-    pub fn replace_outlets(&self, outlets: Outlets) -> Option<Outlets> {
+    pub fn replace_outlets(&self, sinks: Sinks) -> Option<Sinks> {
         let (before_in, before) = channel();
-        self.command(AnalystCommand::Outlets(Box::new(outlets), before_in));
+        self.command(AnalystCommand::Sinks(Box::new(sinks), before_in));
         before.recv().ok()
     }
 
@@ -277,14 +277,14 @@ impl RunningEngine {
         }
         self.stop_merge.store(true, Ordering::Release);
         self.merge.thread().unpark();
-        let (analyst, outlets, state_saver) = join(self.merge);
+        let (analyst, sinks, state_saver) = join(self.merge);
         if state_saver.is_some_and(|state_saver| !state_saver.finish(analyst.ledger())) {
             warn!("the last state was not written in time: some alerts may be said again after the restart");
         }
         RunSummary {
             accounting: analyst.accounting().clone(),
             refused_findings: analyst.ledger().refused_findings(),
-            sinks: outlets.finish(LAST_ALERTS),
+            sinks: sinks.finish(LAST_ALERTS),
             failure,
         }
     }

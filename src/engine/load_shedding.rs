@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::alert::{Lag, Longest, Step};
+use crate::alert::{AnalystLag, AnalystStep, LongestTime};
 use crate::time::{Moment, monotonic_now};
 
 use super::TICK;
@@ -14,12 +14,12 @@ const SPAN: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct StepTimer {
     waited: RecentMaximum,
-    steps: [RecentMaximum; Step::ALL.len()],
+    steps: [RecentMaximum; AnalystStep::ALL.len()],
 }
 
 impl StepTimer {
     /// Does a step and notes how long it took; gives that as well.
-    pub(super) fn time<T>(&mut self, step: Step, act: impl FnOnce() -> T) -> (T, Duration) {
+    pub(super) fn time<T>(&mut self, step: AnalystStep, act: impl FnOnce() -> T) -> (T, Duration) {
         let began = monotonic_now();
         let result = act();
         let ended = monotonic_now();
@@ -34,8 +34,8 @@ impl StepTimer {
     }
 
     /// What was measured, and what was left out.
-    pub(super) fn lag(&self, now: Moment, reports: &SheddableTask, judgements: &SheddableTask) -> Lag {
-        Lag {
+    pub(super) fn lag(&self, now: Moment, reports: &SheddableTask, judgements: &SheddableTask) -> AnalystLag {
+        AnalystLag {
             waited: self.waited.longest(now),
             steps: self.steps.map(|step| step.longest(now)),
             reports_put_off: reports.put_off,
@@ -61,9 +61,9 @@ impl RecentMaximum {
         self.max = self.max.max(took);
     }
 
-    fn longest(&self, now: Moment) -> Longest {
+    fn longest(&self, now: Moment) -> LongestTime {
         let Self { max, here, before, .. } = self.turned(now);
-        Longest { lately: here.max(before), max }
+        LongestTime { lately: here.max(before), max }
     }
 
     fn turned(&self, now: Moment) -> Self {
@@ -136,7 +136,7 @@ mod tests {
         recent.note(ms(7), at(1_000_000));
         recent.note(ms(3), at(1_030_000));
         for (now_s, lately_ms) in [(1030, 7), (1061, 7), (1119, 7), (1120, 0), (5000, 0)] {
-            let expected = Longest { lately: ms(lately_ms), max: ms(7) };
+            let expected = LongestTime { lately: ms(lately_ms), max: ms(7) };
             assert_eq!(recent.longest(at(1000 * now_s)), expected, "{now_s}");
         }
         recent.note(ms(2), at(1_070_000));

@@ -21,7 +21,7 @@ const PART_ALERTS: usize = 128;
 /// Reports that are waited for because somebody reads them; older ones are left to their readers.
 const RETIRED_MAX: usize = 4;
 
-type Subject = (Option<IpAddr>, AlertKind);
+type AlertKey = (Option<IpAddr>, AlertKind);
 
 /// A report in the making.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub(super) struct Reporter {
     listing: Listing,
     listed_since: UnixNanos,
     /// Open alerts that are not copied yet, the next one last.
-    asked: Vec<Subject>,
-    alerts: BTreeMap<Subject, Alert>,
+    asked: Vec<AlertKey>,
+    alerts: BTreeMap<AlertKey, Alert>,
     /// What their hosts did.
     rows: BTreeMap<IpAddr, Option<HostRow>>,
     row: Option<HostListing>,
@@ -162,7 +162,7 @@ impl Reporter {
         for _ in 0..PART_ALERTS {
             let Some(&(source, kind)) = self.asked.last() else {
                 // Some may have opened on the way.
-                let is_new = |subject: &Subject| !self.alerts.contains_key(subject);
+                let is_new = |subject: &AlertKey| !self.alerts.contains_key(subject);
                 self.asked.extend(ledger.open().map(|alert| (alert.source, alert.kind)).filter(is_new));
                 if self.asked.is_empty() {
                     self.stage = ReportStage::Whole;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::alert::{Changes, Ledger, StateFile};
+use crate::alert::{ChangeCount, Ledger, StateFile};
 use crate::time::Moment;
 
 /// Not more often than this.
@@ -18,13 +18,13 @@ const LAST_STATE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct StateSaver {
     file: StateFile,
-    kept: Changes,
+    kept: ChangeCount,
     kept_at: Option<Moment>,
 }
 
 impl StateSaver {
     pub(super) fn new(file: StateFile) -> Self {
-        Self { file, kept: Changes::default(), kept_at: None }
+        Self { file, kept: ChangeCount::default(), kept_at: None }
     }
 
     /// Has the memory written if it is worth it.
@@ -50,7 +50,7 @@ impl StateSaver {
 }
 
 /// Whether to write now, `since` the last time.
-fn is_due(now: Changes, kept: Changes, since: Option<Duration>) -> bool {
+fn is_due(now: ChangeCount, kept: ChangeCount, since: Option<Duration>) -> bool {
     let has_passed = |pause: Duration| since.is_none_or(|since| since >= pause);
     (now.told != kept.told && has_passed(PAUSE)) || (now != kept && has_passed(PEAKS_WAIT))
 }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn what_was_said_is_written_soon_and_a_peak_rarely() {
-        let changes = |told, peaks| Changes { told, peaks };
+        let changes = |told, peaks| ChangeCount { told, peaks };
         let kept = changes(3, 3);
         for (now, since_ms, expected) in [
             (changes(3, 3), Some(1_000_000), false),

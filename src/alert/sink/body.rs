@@ -8,11 +8,11 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::alert::json;
-use crate::alert::record::State;
+use crate::alert::record::AlertState;
 use crate::alert::text::Sentence;
 use crate::time::UnixNanos;
 
-use super::outlet::Said;
+use super::worker::QueuedNotice;
 
 /// Who reads what a webhook is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -34,22 +34,24 @@ pub enum WebhookFormat {
 
 /// A request without its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Body {
+pub(super) struct WebhookRequest {
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) text: String,
 }
 
 /// What is sent about an alert by the gateway of this name.
-pub(super) fn body(format: WebhookFormat, said: &Said, gateway: &str) -> Body {
+pub(super) fn body(format: WebhookFormat, said: &QueuedNotice, gateway: &str) -> WebhookRequest {
     let sentence = sentence(said);
     let notice = &said.notice;
     let line = format!("{gateway}: {sentence}");
-    let of_json = |value: Value| Body {
+    let of_json = |value: Value| WebhookRequest {
         headers: vec![("Content-Type", "application/json".to_owned())],
         text: value.to_string(),
     };
     match format {
-        WebhookFormat::Json => Body { text: json::text(notice, said.source()), ..of_json(Value::Null) },
+        WebhookFormat::Json => {
+            WebhookRequest { text: json::text(notice, said.source()), ..of_json(Value::Null) }
+        }
         WebhookFormat::Slack => of_json(json!({ "text": escaped(&line) })),
         WebhookFormat::Mattermost => of_json(json!({ "username": NAME, "text": line })),
         WebhookFormat::Discord => {
@@ -58,10 +60,10 @@ pub(super) fn body(format: WebhookFormat, said: &Said, gateway: &str) -> Body {
         }
         WebhookFormat::Ntfy => {
             let (priority, tag) = match notice.state() {
-                State::Open => ("high", "warning"),
-                State::Possible => ("default", "grey_question"),
-                State::Closed => ("default", "white_check_mark"),
-                State::Test => ("low", "test_tube"),
+                AlertState::Open => ("high", "warning"),
+                AlertState::Possible => ("default", "grey_question"),
+                AlertState::Closed => ("default", "white_check_mark"),
+                AlertState::Test => ("low", "test_tube"),
             };
             let headers = [
                 ("Content-Type", "text/plain; charset=utf-8"),
@@ -70,13 +72,13 @@ pub(super) fn body(format: WebhookFormat, said: &Said, gateway: &str) -> Body {
                 ("Tags", tag),
             ];
             let headers = headers.map(|(name, value)| (name, value.to_owned())).to_vec();
-            Body { headers, text: sentence }
+            WebhookRequest { headers, text: sentence }
         }
         WebhookFormat::Alertmanager => of_json(Value::Array(vec![alertmanager(said, gateway)])),
     }
 }
 
-fn sentence(said: &Said) -> String {
+fn sentence(said: &QueuedNotice) -> String {
     Sentence { notice: &said.notice, source: said.source() }.to_string()
 }
 
@@ -84,14 +86,14 @@ fn sentence(said: &Said) -> String {
 const NAME: &str = "TrafficAlerted";
 
 /// The labels name the alert: the same when it opens and when it closes.
-fn alertmanager(said: &Said, gateway: &str) -> Value {
+fn alertmanager(said: &QueuedNotice, gateway: &str) -> Value {
     let notice = &said.notice;
     let alert = notice.alert();
     let text = |value: &str| Value::String(value.to_owned());
     let mut labels = Map::new();
     let name = match notice.state() {
-        State::Test => "TEST",
-        State::Open | State::Possible | State::Closed => alert.kind.name(),
+        AlertState::Test => "TEST",
+        AlertState::Open | AlertState::Possible | AlertState::Closed => alert.kind.name(),
     };
     labels.insert("alertname".to_owned(), text(name));
     labels.insert("job".to_owned(), text(NAME));
@@ -99,7 +101,7 @@ fn alertmanager(said: &Said, gateway: &str) -> Value {
     labels.insert("severity".to_owned(), text("warning"));
     labels.extend(alert.source.map(|source| ("source".to_owned(), text(&source.to_string()))));
     let ends_at = alert.closed_at.unwrap_or_else(|| {
-        let lasts = if notice.state() == State::Test { TEST_LASTS } else { OPEN_LASTS };
+        let lasts = if notice.state() == AlertState::Test { TEST_LASTS } else { OPEN_LASTS };
         UnixNanos(alert.opened_at.0.saturating_add(lasts.as_nanos() as u64))
     });
     let mut annotations = Map::new();
@@ -131,14 +133,14 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::alert::record::{Life, Notice};
+    use crate::alert::record::{AlertProgress, Notice};
     use crate::alert::source::Source;
     use crate::alert::{Alert, sample};
 
     use super::*;
 
-    fn said(notice: &Notice) -> Said {
-        Said::new(1, UnixNanos(0), notice.clone())
+    fn said(notice: &Notice) -> QueuedNotice {
+        QueuedNotice::new(1, UnixNanos(0), notice.clone())
     }
 
     #[test]
@@ -184,12 +186,12 @@ mod tests {
             manager(&test, "TEST", tested, "2026-09-21T14:14:20Z"),
         ];
         for (format, notice, want) in cases {
-            let Body { headers, text } = body(format, &said(&notice), "gw");
+            let WebhookRequest { headers, text } = body(format, &said(&notice), "gw");
             assert_eq!(headers, [("Content-Type", "application/json".to_owned())]);
             assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), want, "{format:?}");
         }
         // What is only possible has the same labels, so that the alert stays one when it is certain.
-        let life = Life { is_possible: true, error: 300_000_000, ..Life::default() };
+        let life = AlertProgress { is_possible: true, error: 300_000_000, ..AlertProgress::default() };
         let possible = Notice::Opened(Alert { limit: 1_400_000_000, life, ..sample::traffic() });
         let alert = |notice: &Notice| -> Value {
             let text = body(WebhookFormat::Alertmanager, &said(notice), "gw").text;
@@ -201,10 +203,10 @@ mod tests {
             "limit": "1400000000", "up_to": "1500000000",
         });
         assert_eq!(alert(&possible)["annotations"], annotations);
-        let Body { headers, .. } = body(WebhookFormat::Ntfy, &said(&possible), "gw");
+        let WebhookRequest { headers, .. } = body(WebhookFormat::Ntfy, &said(&possible), "gw");
         assert_eq!(headers[2..], [("Priority", "default".to_owned()), ("Tags", "grey_question".to_owned())]);
         assert_eq!(escaped("<!here> & co"), "&lt;!here&gt; &amp; co");
-        let Body { headers, text } = body(WebhookFormat::Ntfy, &said(&open), "gw");
+        let WebhookRequest { headers, text } = body(WebhookFormat::Ntfy, &said(&open), "gw");
         assert_eq!(text, sentence);
         assert_eq!(
             headers[1..3],

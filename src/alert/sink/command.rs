@@ -31,9 +31,9 @@ use crate::alert::text::Sentence;
 use crate::privileges;
 
 use super::counters::SinkName;
-use super::ending::{Ending, Waited, is_readable};
-use super::outlet::{Failure, Said, Sink};
 use super::retry::Retry;
+use super::shutdown::{Shutdown, Waited, is_readable};
+use super::worker::{Failure, QueuedNotice, Sink};
 
 /// What is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl AlertCommand {
         self.failure(&format!("cannot be started: {error}: {remedy}"))
     }
 
-    fn spawn(&self, said: &Said) -> Result<Child, Failure> {
+    fn spawn(&self, said: &QueuedNotice) -> Result<Child, Failure> {
         let starved = |error| Failure::passing(format!("no descriptor or memory for a program: {error}"));
         let input = standard_input(said).map_err(starved)?;
         let output = File::options().write(true).open("/dev/null").map_err(starved)?;
@@ -105,10 +105,10 @@ impl Sink for AlertCommand {
         access(&self.options.program, AccessFlags::X_OK).map_err(|error| self.refused(error))
     }
 
-    fn deliver(&mut self, batch: &[Arc<Said>], ending: &Ending) -> Result<usize, Failure> {
+    fn deliver(&mut self, batch: &[Arc<QueuedNotice>], shutdown: &Shutdown) -> Result<usize, Failure> {
         let limit = self.options.time_limit;
         let child = self.spawn(&batch[0])?;
-        match ending.wait_for(child.ended.as_fd(), limit) {
+        match shutdown.wait_for(child.ended.as_fd(), limit) {
             Waited::Ready => match child.reap() {
                 Some(WaitStatus::Exited(_, 0)) => Ok(1),
                 Some(WaitStatus::Exited(_, code)) => Err(self.failure(&format!("exited with {code}"))),
@@ -177,7 +177,7 @@ impl Child {
 }
 
 /// A file in memory and not a pipe: a program that does not read cannot keep the writer.
-fn standard_input(said: &Said) -> io::Result<OwnedFd> {
+fn standard_input(said: &QueuedNotice) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create(c"alert", MFdFlags::MFD_CLOEXEC)?);
     writeln!(file, "{}", json::text(&said.notice, said.source()))?;
     file.rewind()?;
@@ -207,8 +207,8 @@ fn attributes() -> nix::Result<PosixSpawnAttr> {
 }
 
 /// The environment of this program and the alert, without what speaks to this process alone.
-fn environment(said: &Said) -> Vec<CString> {
-    let Said { notice, .. } = said;
+fn environment(said: &QueuedNotice) -> Vec<CString> {
+    let QueuedNotice { notice, .. } = said;
     let source = said.source();
     let alert = notice.alert();
     let mut all = vec![
@@ -263,7 +263,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use crate::alert::record::{Alert, Life, Notice};
+    use crate::alert::record::{Alert, AlertProgress, Notice};
     use crate::alert::sample;
     use crate::time::UnixNanos;
 
@@ -279,8 +279,8 @@ mod tests {
 
     fn deliver(mut command: AlertCommand) -> Result<usize, Failure> {
         let notice = Notice::Test(sample::traffic());
-        let said = Said::new(1, UnixNanos(0), notice);
-        command.deliver(&[Arc::new(said)], &Ending::new().expect("descriptors"))
+        let said = QueuedNotice::new(1, UnixNanos(0), notice);
+        command.deliver(&[Arc::new(said)], &Shutdown::new().expect("descriptors"))
     }
 
     #[test]
@@ -385,9 +385,9 @@ mod tests {
 
     #[test]
     fn what_is_only_possible_says_how_much_it_is_at_most() {
-        let life = Life { is_possible: true, error: 7, ..Life::default() };
+        let life = AlertProgress { is_possible: true, error: 7, ..AlertProgress::default() };
         let possible = Alert { life, ..sample::traffic() };
-        let of = |alert: Alert| environment(&Said::new(1, UnixNanos(0), Notice::Opened(alert)));
+        let of = |alert: Alert| environment(&QueuedNotice::new(1, UnixNanos(0), Notice::Opened(alert)));
         for line in [c"TA_STATE=possible", c"TA_UP_TO=1200000007"] {
             assert!(of(possible.clone()).iter().any(|there| there.as_c_str() == line), "{line:?}");
         }
@@ -398,10 +398,10 @@ mod tests {
     #[test]
     fn the_end_of_the_program_is_the_end_of_what_it_runs() {
         let mut command = command("trap '' TERM; sleep 3600", &[], HOUR);
-        let ending = Ending::new().expect("descriptors");
-        let said = Said::new(1, UnixNanos(0), Notice::Opened(sample::traffic()));
-        ending.now();
-        let failure = command.deliver(&[Arc::new(said)], &ending).expect_err("it does not end by itself");
+        let shutdown = Shutdown::new().expect("descriptors");
+        let said = QueuedNotice::new(1, UnixNanos(0), Notice::Opened(sample::traffic()));
+        shutdown.now();
+        let failure = command.deliver(&[Arc::new(said)], &shutdown).expect_err("it does not end by itself");
         assert!(failure.why.contains("since the program ends"), "{}", failure.why);
     }
 }

@@ -69,11 +69,11 @@ impl Counts {
 
 /// The counters of all sinks that are configured. Clones show the same numbers.
 #[derive(Clone, Debug)]
-pub struct SinkCounters(Arc<[(SinkName, Cells)]>);
+pub struct SinkCounters(Arc<[(SinkName, AtomicCounts)]>);
 
 impl SinkCounters {
     pub(super) fn new(sinks: impl Iterator<Item = SinkName>) -> Self {
-        Self(sinks.map(|sink| (sink, Cells::default())).collect())
+        Self(sinks.map(|sink| (sink, AtomicCounts::default())).collect())
     }
 
     /// Each sink with its numbers of now.
@@ -94,7 +94,7 @@ pub(super) struct SinkCell {
 }
 
 impl SinkCell {
-    pub(super) fn cells(&self) -> &Cells {
+    pub(super) fn cells(&self) -> &AtomicCounts {
         let (_, cells) = &self.all.0[self.place];
         cells
     }
@@ -105,7 +105,7 @@ impl SinkCell {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Cells {
+pub(super) struct AtomicCounts {
     queued: AtomicU64,
     delivered: AtomicU64,
     retried: AtomicU64,
@@ -113,7 +113,7 @@ pub(super) struct Cells {
     dropped: AtomicU64,
 }
 
-impl Cells {
+impl AtomicCounts {
     pub(super) fn count_queued(&self) {
         self.queued.fetch_add(1, Ordering::Relaxed);
     }

@@ -22,10 +22,10 @@ use crate::alert::json;
 use crate::sys::file_writer::FileWriter;
 
 use super::counters::SinkName;
-use super::ending::Ending;
 use super::log::LOCAL_QUEUE_MAX;
-use super::outlet::{Failure, Said, Sink};
 use super::retry::Retry;
+use super::shutdown::Shutdown;
+use super::worker::{Failure, QueuedNotice, Sink};
 
 /// Where lines are appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Sink for AlertFile {
         Ok(())
     }
 
-    fn deliver(&mut self, batch: &[Arc<Said>], _: &Ending) -> Result<usize, Failure> {
+    fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
         let lines: Vec<String> =
             batch.iter().map(|said| format!("{}\n", json::text(&said.notice, said.source()))).collect();
         self.append(&lines).map_err(|error| self.failure(&error))

@@ -13,27 +13,27 @@ use crate::alert::source::Source;
 use crate::logging::LinePrefix;
 
 use super::counters::SinkName;
-use super::ending::Ending;
-use super::outlet::{Failure, Said, Sink};
 use super::retry::Retry;
+use super::shutdown::Shutdown;
+use super::worker::{Failure, QueuedNotice, Sink};
 
 /// Notices that may wait for a place on this machine: as many as one turn of the analyst can open, since it
 /// queues them all before the first is written.
 pub(super) const LOCAL_QUEUE_MAX: usize = OPEN_ALERTS_MAX;
 
 /// Writes notices as lines.
-pub(super) struct Log<W> {
+pub(super) struct LogSink<W> {
     out: W,
     prefix: LinePrefix,
 }
 
-impl<W: Write + Send> Log<W> {
+impl<W: Write + Send> LogSink<W> {
     pub(super) fn new(out: W, prefix: LinePrefix) -> Self {
         Self { out, prefix }
     }
 }
 
-impl<W: Write + Send> Sink for Log<W> {
+impl<W: Write + Send> Sink for LogSink<W> {
     fn name(&self) -> SinkName {
         SinkName::Log
     }
@@ -47,8 +47,8 @@ impl<W: Write + Send> Sink for Log<W> {
         LOCAL_QUEUE_MAX
     }
 
-    fn deliver(&mut self, batch: &[Arc<Said>], _: &Ending) -> Result<usize, Failure> {
-        let Said { at, notice, .. } = &*batch[0];
+    fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
+        let QueuedNotice { at, notice, .. } = &*batch[0];
         // One write per line, so that two writers to one log never mix theirs.
         let prefix = self.prefix.at(*at, Level::WARN);
         let line = match self.prefix.is_json() {

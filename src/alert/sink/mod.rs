@@ -11,23 +11,23 @@
 //! memory than the longest queue with the largest alert. What a sink could not deliver is tried again after a
 //! pause that doubles; what it had no room for, or gave up, is counted ([`SinkCounters`]) and said.
 //!
-//! [`Outlets::start`] after capabilities are dropped and signals are blocked: the threads inherit both.
+//! [`Sinks::start`] after capabilities are dropped and signals are blocked: the threads inherit both.
 
 mod body;
 mod command;
 mod counters;
-mod ending;
+mod delivery_test;
 mod file;
+mod geoip;
 mod log;
 mod lookup;
-mod names;
-mod origin;
-mod outlet;
 mod retry;
+mod reverse_dns;
 mod secret;
+mod shutdown;
 mod syslog;
-mod trial;
 mod webhook;
+mod worker;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -37,14 +37,14 @@ use std::time::{Duration, Instant};
 pub use body::WebhookFormat;
 pub use command::CommandOptions;
 pub use counters::{Counts, SinkCounters, SinkName};
+pub use delivery_test::DeliveryTest;
 pub use file::FileOptions;
-pub use names::NameOptions;
-pub(super) use origin::Origin;
-pub use origin::{OriginOptions, Origins};
+pub(super) use geoip::GeoIpRecord;
+pub use geoip::{GeoIp, GeoIpOptions};
 pub use retry::Retry;
+pub use reverse_dns::ReverseDnsOptions;
 pub use secret::Secret;
 pub use syslog::{Facility, SyslogOptions, SyslogTarget};
-pub use trial::Trial;
 pub use webhook::{WebhookOptions, why_no_token, why_no_webhook};
 
 use nix::unistd::gethostname;
@@ -55,11 +55,11 @@ use crate::time::UnixNanos;
 use super::record::Notice;
 use command::AlertCommand;
 use file::AlertFile;
-use log::Log;
-use names::Names;
-use outlet::{Outlet, Said, Sink};
+use log::LogSink;
+use reverse_dns::ReverseDns;
 use syslog::Syslog;
 use webhook::Webhook;
+use worker::{QueuedNotice, Sink, SinkWorker};
 
 /// The sinks besides the log, each if it is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -67,9 +67,9 @@ pub struct SinkOptions {
     /// Pauses between attempts.
     pub retry: Retry,
     /// Whether, and where, names are asked for.
-    pub names: Option<NameOptions>,
+    pub names: Option<ReverseDnsOptions>,
     /// Which files tell where a host comes from.
-    pub origins: OriginOptions,
+    pub geoip: GeoIpOptions,
     /// Where alerts are kept.
     pub file: Option<FileOptions>,
     /// What is run.
@@ -83,7 +83,7 @@ pub struct SinkOptions {
 impl SinkOptions {
     /// Every sink, the log first.
     fn sinks(&self, out: impl Write + Send + 'static, prefix: LinePrefix) -> Vec<Box<dyn Sink>> {
-        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(Log::new(out, prefix))];
+        let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(LogSink::new(out, prefix))];
         if let Some(file) = &self.file {
             sinks.push(Box::new(AlertFile::new(file.clone(), self.retry)));
         }
@@ -102,17 +102,17 @@ impl SinkOptions {
 
 /// All sinks at work. Dropping it without [`finish`](Self::finish) loses what waits.
 #[derive(Debug)]
-pub struct Outlets {
-    outlets: Vec<Outlet>,
+pub struct Sinks {
+    workers: Vec<SinkWorker>,
     counters: SinkCounters,
-    origins: Origins,
+    geoip: GeoIp,
     said: u64,
     filed: Option<Arc<AtomicU64>>,
 }
 
 /// What a sink had done when the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finished {
+pub struct SinkResult {
     /// Which one.
     pub sink: SinkName,
     /// What it had done.
@@ -123,15 +123,15 @@ pub struct Finished {
 
 /// What became of a notice at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Receipt {
+pub struct QueueReceipt {
     /// The number of the notice, from 1 in the order in which they are said.
     pub number: u64,
-    /// Whether the queue of `AlertFile` took it. Once [`Outlets::filed`] gives its number or a larger one, it
+    /// Whether the queue of `AlertFile` took it. Once [`Sinks::filed`] gives its number or a larger one, it
     /// is in the file, whole.
     pub is_for_file: bool,
 }
 
-impl Outlets {
+impl Sinks {
     /// Starts a thread for each sink; the log's writes to `out`, each line behind the prefix of the log.
     ///
     /// # Errors
@@ -144,45 +144,45 @@ impl Outlets {
         Self::start_sinks(
             options.sinks(out, prefix),
             options.names.clone(),
-            Origins::read(options.origins.clone()),
+            GeoIp::read(options.geoip.clone()),
         )
     }
 
     fn start_sinks(
         sinks: Vec<Box<dyn Sink>>,
-        names: Option<NameOptions>,
-        origins: Origins,
+        names: Option<ReverseDnsOptions>,
+        geoip: GeoIp,
     ) -> io::Result<Self> {
-        let names = names.map(|options| Arc::new(Names::new(options)));
+        let names = names.map(|options| Arc::new(ReverseDns::new(options)));
         let counters = SinkCounters::new(sinks.iter().map(|sink| sink.name()));
         let mut filed = None;
-        let mut outlets = Vec::new();
+        let mut workers = Vec::new();
         for (place, sink) in sinks.into_iter().enumerate() {
             let acknowledged = Arc::new(AtomicU64::new(0));
             if sink.name() == SinkName::File {
                 filed = Some(Arc::clone(&acknowledged));
             }
-            outlets.push(Outlet::start(
+            workers.push(SinkWorker::start(
                 sink,
                 counters.of(place),
                 acknowledged,
                 names.clone(),
-                origins.clone(),
+                geoip.clone(),
             )?);
         }
-        Ok(Self { outlets, counters, origins, said: 0, filed })
+        Ok(Self { workers, counters, geoip, said: 0, filed })
     }
 
     /// Queues a notice for every sink. Never waits: where there is no room it is counted as dropped.
-    pub fn say(&mut self, at: UnixNanos, notice: Notice) -> Receipt {
+    pub fn say(&mut self, at: UnixNanos, notice: Notice) -> QueueReceipt {
         self.said += 1;
-        let said = Arc::new(Said::new(self.said, at, notice));
+        let said = Arc::new(QueuedNotice::new(self.said, at, notice));
         let mut is_for_file = false;
-        for outlet in &self.outlets {
-            let is_taken = outlet.say(Arc::clone(&said));
-            is_for_file |= is_taken && outlet.name == SinkName::File;
+        for worker in &self.workers {
+            let is_taken = worker.say(Arc::clone(&said));
+            is_for_file |= is_taken && worker.name == SinkName::File;
         }
-        Receipt { number: self.said, is_for_file }
+        QueueReceipt { number: self.said, is_for_file }
     }
 
     /// Of the notices that the queue of `AlertFile` took, the number of the last that is on the disk; those
@@ -197,20 +197,20 @@ impl Outlets {
     }
 
     /// The files that tell where hosts come from, for whoever has them read again.
-    pub fn origins(&self) -> Origins {
-        self.origins.clone()
+    pub fn geoip(&self) -> GeoIp {
+        self.geoip.clone()
     }
 
     /// Gives each notice that waits one attempt, all sinks at the same time, and waits for them with bounded
     /// patience.
-    pub fn finish(self, patience: Patience) -> Vec<Finished> {
+    pub fn finish(self, patience: ShutdownTimeouts) -> Vec<SinkResult> {
         let began = Instant::now();
-        let closing: Vec<_> = self.outlets.into_iter().map(Outlet::close).collect();
+        let closing: Vec<_> = self.workers.into_iter().map(SinkWorker::close).collect();
         let finished = closing.into_iter().map(|closing| {
             let sink = closing.name;
             let longest = if sink == SinkName::Log { patience.log } else { patience.others };
             let (counts, in_time) = closing.wait(began + longest);
-            Finished { sink, counts, in_time }
+            SinkResult { sink, counts, in_time }
         });
         finished.collect()
     }
@@ -218,7 +218,7 @@ impl Outlets {
 
 /// How long the end waits for the sinks, from its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct ShutdownTimeouts {
     /// For the log, which takes its lines at once or not at all.
     pub log: Duration,
     /// For sinks that wait for a disk, a program or a network.

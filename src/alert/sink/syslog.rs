@@ -27,14 +27,14 @@ use ureq::http::Uri;
 
 use crate::alert::json::timestamp;
 use crate::alert::line::Line;
-use crate::alert::record::State;
+use crate::alert::record::AlertState;
 
 use super::counters::SinkName;
-use super::ending::Ending;
 use super::gateway_name;
 use super::lookup::lookup;
-use super::outlet::{Failure, Said, Sink};
 use super::retry::Retry;
+use super::shutdown::Shutdown;
+use super::worker::{Failure, QueuedNotice, Sink};
 
 /// Where messages go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,11 +147,11 @@ impl Facility {
     }
 
     /// `PRI`: facility and severity in one number.
-    fn priority(self, state: State) -> u8 {
+    fn priority(self, state: AlertState) -> u8 {
         let severity = match state {
-            State::Open => WARNING,
-            State::Possible | State::Closed => NOTICE,
-            State::Test => INFORMATIONAL,
+            AlertState::Open => WARNING,
+            AlertState::Possible | AlertState::Closed => NOTICE,
+            AlertState::Test => INFORMATIONAL,
         };
         self.code * 8 + severity
     }
@@ -165,10 +165,10 @@ pub(super) struct Syslog {
     options: SyslogOptions,
     retry: Retry,
     gateway: String,
-    link: Option<Link>,
+    link: Option<Connection>,
 }
 
-enum Link {
+enum Connection {
     Udp(UdpSocket),
     Tcp(TcpStream),
     Unix(UnixDatagram),
@@ -179,7 +179,7 @@ impl Syslog {
         Self { options, retry, gateway: gateway_name(), link: None }
     }
 
-    fn message(&self, said: &Said) -> String {
+    fn message(&self, said: &QueuedNotice) -> String {
         let priority = self.options.facility.priority(said.notice.state());
         match self.options.target {
             SyslogTarget::Unix(_) => local_message(priority, said, &TimeZone::system()),
@@ -190,9 +190,9 @@ impl Syslog {
 
     /// Sends over the link that stands, if the other end still holds it, or over a new one.
     fn send(&mut self, message: &str) -> io::Result<()> {
-        let link = match self.link.take().filter(Link::is_alive) {
+        let link = match self.link.take().filter(Connection::is_alive) {
             Some(link) => link,
-            None => Link::open(&self.options)?,
+            None => Connection::open(&self.options)?,
         };
         link.send(message)?;
         self.link = Some(link);
@@ -216,7 +216,7 @@ impl Sink for Syslog {
         }
     }
 
-    fn deliver(&mut self, batch: &[Arc<Said>], _: &Ending) -> Result<usize, Failure> {
+    fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
         let message = self.message(&batch[0]);
         match self.send(&message) {
             Ok(()) => Ok(1),
@@ -234,7 +234,7 @@ impl Sink for Syslog {
     }
 }
 
-impl Link {
+impl Connection {
     fn open(options: &SyslogOptions) -> io::Result<Self> {
         let within = options.within;
         match &options.target {
@@ -324,7 +324,7 @@ const DATAGRAM_MAX: usize = 2048;
 const STRUCTURED: &str = "alert@32473";
 
 /// RFC 5424, section 6.
-fn network_message(priority: u8, said: &Said, gateway: &str) -> String {
+fn network_message(priority: u8, said: &QueuedNotice, gateway: &str) -> String {
     let alert = said.notice.alert();
     let at = timestamp(said.at).strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
     let data: String = [
@@ -349,7 +349,7 @@ fn escaped(value: &str) -> String {
 }
 
 /// What `syslog(3)` of the C library writes.
-fn local_message(priority: u8, said: &Said, zone: &TimeZone) -> String {
+fn local_message(priority: u8, said: &QueuedNotice, zone: &TimeZone) -> String {
     let at = timestamp(said.at).to_zoned(zone.clone()).strftime("%b %e %H:%M:%S").to_string();
     format!("<{priority}>{at} TrafficAlerted[{}]: {}", process::id(), Line(&said.notice))
 }
@@ -364,7 +364,7 @@ fn bounded(mut message: String, bytes_max: usize) -> String {
 mod tests {
     use std::net::TcpListener;
 
-    use crate::alert::record::{Alert, Life, Notice};
+    use crate::alert::record::{Alert, AlertProgress, Notice};
     use crate::alert::sample;
     use crate::time::UnixNanos;
 
@@ -372,8 +372,8 @@ mod tests {
 
     const AT: UnixNanos = UnixNanos(1_790_000_000_250_000_000);
 
-    fn said(notice: Notice) -> Said {
-        Said::new(1, AT, notice)
+    fn said(notice: Notice) -> QueuedNotice {
+        QueuedNotice::new(1, AT, notice)
     }
 
     fn syslog(target: SyslogTarget) -> Syslog {
@@ -384,7 +384,7 @@ mod tests {
 
     fn deliver(syslog: &mut Syslog) -> Result<usize, Failure> {
         let said = said(Notice::Opened(sample::traffic()));
-        syslog.deliver(&[Arc::new(said)], &Ending::new().expect("descriptors"))
+        syslog.deliver(&[Arc::new(said)], &Shutdown::new().expect("descriptors"))
     }
 
     fn want() -> String {
@@ -470,7 +470,7 @@ mod tests {
 
     #[test]
     fn what_is_only_possible_says_how_much_it_is_at_most() {
-        let life = Life { is_possible: true, error: 300_000_000, ..Life::default() };
+        let life = AlertProgress { is_possible: true, error: 300_000_000, ..AlertProgress::default() };
         let possible = said(Notice::Opened(Alert { limit: 1_400_000_000, life, ..sample::traffic() }));
         let message = network_message(29, &possible, "gw");
         let end = "state=\"possible\" source=\"192.0.2.1\" measured=\"1200000000\" limit=\"1400000000\" \
@@ -483,7 +483,7 @@ mod tests {
     fn severities_follow_the_state_and_long_datagrams_lose_their_end() {
         let priority = |state| Facility::ALL[11].priority(state);
         assert_eq!(
-            [State::Open, State::Possible, State::Closed, State::Test].map(priority),
+            [AlertState::Open, AlertState::Possible, AlertState::Closed, AlertState::Test].map(priority),
             [188, 189, 189, 190]
         );
         assert_eq!(bounded("é".repeat(5), 5), "éé");

@@ -20,19 +20,19 @@ use ureq::http::{HeaderMap, Response, Uri, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, Body as Answer, Timeout};
+use ureq::{Agent, Body as ResponseBody, Timeout};
 
 use crate::alert::json::timestamp;
 use crate::time::unix_now;
 
 use super::body::{WebhookFormat, body};
 use super::counters::SinkName;
-use super::ending::Ending;
 use super::gateway_name;
 use super::lookup::lookup;
-use super::outlet::{Failure, Said, Sink};
 use super::retry::Retry;
 use super::secret::Secret;
+use super::shutdown::Shutdown;
+use super::worker::{Failure, QueuedNotice, Sink};
 
 /// Where alerts are posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Webhook {
         Ok(agent)
     }
 
-    fn post(&mut self, said: &Said) -> Result<Response<Answer>, Failure> {
+    fn post(&mut self, said: &QueuedNotice) -> Result<Response<ResponseBody>, Failure> {
         let url = self.url()?;
         let token = self.options.token.as_ref().map(Secret::read).transpose().map_err(Failure::passing)?;
         if let Some(why) = token.as_deref().and_then(why_no_token) {
@@ -152,7 +152,7 @@ impl Sink for Webhook {
         self.agent(&url).map(drop)
     }
 
-    fn deliver(&mut self, batch: &[Arc<Said>], _: &Ending) -> Result<usize, Failure> {
+    fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
         let answer = self.post(&batch[0])?;
         if answer.status().is_success() { Ok(1) } else { Err(refused(answer)) }
     }
@@ -171,7 +171,7 @@ fn agent(options: &WebhookOptions, authorities: &[Certificate<'static>]) -> Agen
         .timeout_connect(Some(options.connect_within))
         .timeout_global(Some(options.answer_within))
         .build();
-    Agent::with_parts(config, DefaultConnector::default(), Names)
+    Agent::with_parts(config, DefaultConnector::default(), SystemResolver)
 }
 
 fn authorities() -> Result<Vec<Certificate<'static>>, Failure> {
@@ -188,9 +188,9 @@ fn authorities() -> Result<Vec<Certificate<'static>>, Failure> {
 /// Names are looked up without `std::thread::spawn`, which ends the whole program where the system has no
 /// thread left.
 #[derive(Debug)]
-struct Names;
+struct SystemResolver;
 
-impl Resolver for Names {
+impl Resolver for SystemResolver {
     fn resolve(
         &self,
         uri: &Uri,
@@ -237,7 +237,7 @@ fn unreachable(host: &str, error: &ureq::Error) -> Failure {
 }
 
 /// The answer was no.
-fn refused(mut answer: Response<Answer>) -> Failure {
+fn refused(mut answer: Response<ResponseBody>) -> Failure {
     let status = answer.status();
     let remedy = match status.as_u16() {
         300..400 => "redirects are not followed: write the address that it leads to",
@@ -256,7 +256,7 @@ fn refused(mut answer: Response<Answer>) -> Failure {
 }
 
 /// The first words of an answer, which often name the cause.
-fn excerpt(answer: &mut Answer) -> String {
+fn excerpt(answer: &mut ResponseBody) -> String {
     let mut text = Vec::new();
     // What does not come in time says nothing.
     let _ = answer.as_reader().take(EXCERPT_BYTES_MAX).read_to_end(&mut text);

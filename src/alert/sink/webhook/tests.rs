@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use crate::alert::sink::tests::SOON;
-use crate::alert::sink::{Counts, Outlets, Patience, SinkOptions};
+use crate::alert::sink::{Counts, ShutdownTimeouts, SinkOptions, Sinks};
 use crate::alert::{Notice, sample};
 use crate::logging::LinePrefix;
 use crate::time::UnixNanos;
@@ -70,24 +70,24 @@ fn read_request(stream: &TcpStream) -> Request {
 }
 
 fn deliver(options: WebhookOptions) -> Result<usize, Failure> {
-    let said = Said::new(1, UnixNanos(0), Notice::Opened(sample::traffic()));
-    let ending = Ending::new().expect("descriptors");
-    Webhook::new(options, SOON).deliver(&[Arc::new(said)], &ending)
+    let said = QueuedNotice::new(1, UnixNanos(0), Notice::Opened(sample::traffic()));
+    let shutdown = Shutdown::new().expect("descriptors");
+    Webhook::new(options, SOON).deliver(&[Arc::new(said)], &shutdown)
 }
 
 /// What the counters say when one alert has been settled.
 fn settle(options: WebhookOptions, retry: Retry) -> Counts {
     let options = SinkOptions { retry, webhook: Some(options), ..SinkOptions::default() };
-    let mut outlets = Outlets::start(sink(), LinePrefix::Journal, &options).expect("threads");
-    outlets.say(UnixNanos(0), Notice::Opened(sample::traffic()));
-    let counters = outlets.counters();
+    let mut sinks = Sinks::start(sink(), LinePrefix::Journal, &options).expect("threads");
+    sinks.say(UnixNanos(0), Notice::Opened(sample::traffic()));
+    let counters = sinks.counters();
     let of_webhook =
         || counters.each().find(|(sink, _)| *sink == SinkName::Webhook).expect("it is configured").1;
     while of_webhook().waiting() > 0 {
         thread::yield_now();
     }
     let patience = Duration::from_secs(60);
-    outlets.finish(Patience { log: patience, others: patience });
+    sinks.finish(ShutdownTimeouts { log: patience, others: patience });
     of_webhook()
 }
 

@@ -21,14 +21,14 @@ use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, TYPE};
 
 /// Whom to ask, and how long to wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NameOptions {
+pub struct ReverseDnsOptions {
     /// Who knows names; `None`: whom `/etc/resolv.conf` names at the time.
     pub servers: Option<Vec<SocketAddr>>,
     /// How long all of them together may take.
     pub within: Duration,
 }
 
-impl Default for NameOptions {
+impl Default for ReverseDnsOptions {
     fn default() -> Self {
         Self { servers: None, within: Duration::from_secs(2) }
     }
@@ -36,20 +36,20 @@ impl Default for NameOptions {
 
 /// What is known of addresses.
 #[derive(Debug)]
-pub(super) struct Names {
-    options: NameOptions,
-    known: Mutex<Known>,
+pub(super) struct ReverseDns {
+    options: ReverseDnsOptions,
+    known: Mutex<CachedName>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct CachedName {
     names: HashMap<IpAddr, (Option<String>, Instant)>,
     /// Until when nobody is asked.
     silent_until: Option<Instant>,
 }
 
-impl Names {
-    pub(super) fn new(options: NameOptions) -> Self {
+impl ReverseDns {
+    pub(super) fn new(options: ReverseDnsOptions) -> Self {
         Self { options, known: Mutex::default() }
     }
 
@@ -242,8 +242,8 @@ mod tests {
         ResourceRecord::new(owner, CLASS::IN, 60, RData::PTR(PTR(name)))
     }
 
-    fn names(servers: Vec<SocketAddr>, within: Duration) -> Names {
-        Names::new(NameOptions { servers: Some(servers), within })
+    fn names(servers: Vec<SocketAddr>, within: Duration) -> ReverseDns {
+        ReverseDns::new(ReverseDnsOptions { servers: Some(servers), within })
     }
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -281,7 +281,7 @@ mod tests {
         assert!(known.silent_until.is_some() && known.names.is_empty());
         drop(known);
         // Asked, this would take an hour.
-        let names = Names { options: NameOptions { within: HOUR, ..names.options }, ..names };
+        let names = ReverseDns { options: ReverseDnsOptions { within: HOUR, ..names.options }, ..names };
         assert_eq!(names.of([192, 0, 2, 2].into()), None);
     }
 

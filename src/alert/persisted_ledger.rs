@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::ledger::OPEN_ALERTS_MAX;
 use super::mute::{MUTES_MAX, Mute, is_reason};
-use super::record::{Alert, AlertKind, Life};
+use super::record::{Alert, AlertKind, AlertProgress};
 use crate::flow::KernelCounts;
 use crate::time::UnixNanos;
 
@@ -24,13 +24,13 @@ const ID_CHARS_MAX: usize = 64;
 
 /// Everything that outlives the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct PersistedLedger {
     /// Alerts that ever opened.
     pub(super) opened: u64,
     /// The number of the last mute.
     pub(super) last_mute: u64,
     /// Alerts that are open.
-    pub(super) open: Vec<Remembered>,
+    pub(super) open: Vec<PersistedAlert>,
     /// Alerts that may open again.
     pub(super) closed: Vec<Alert>,
     /// Mutes in force.
@@ -39,7 +39,7 @@ pub struct Memory {
 
 /// An open alert, and what has been said of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Remembered {
+pub(super) struct PersistedAlert {
     pub(super) alert: Alert,
     pub(super) times_said: u64,
     pub(super) is_said: bool,
@@ -48,7 +48,7 @@ pub(super) struct Remembered {
 
 /// Why a file is no memory.
 #[derive(Debug, Error)]
-pub enum MemoryFault {
+pub enum StateError {
     /// It is no JSON object of this form.
     #[error("it is not of this form: {0}")]
     Form(#[from] serde_json::Error),
@@ -67,19 +67,19 @@ struct Versioned {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct View {
+struct SavedState {
     version: u32,
     opened: u64,
     last_mute: u64,
-    open: Vec<AlertView>,
-    closed: Vec<AlertView>,
-    mutes: Vec<MuteView>,
+    open: Vec<SavedAlert>,
+    closed: Vec<SavedAlert>,
+    mutes: Vec<SavedMute>,
 }
 
 /// Times are nanoseconds since 1970.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AlertView {
+struct SavedAlert {
     id: String,
     kind: String,
     source: Option<IpAddr>,
@@ -108,7 +108,7 @@ fn is_zero(value: &u64) -> bool {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MuteView {
+struct SavedMute {
     id: u64,
     source: String,
     kind: Option<String>,
@@ -117,20 +117,20 @@ struct MuteView {
     reason: String,
 }
 
-impl Memory {
+impl PersistedLedger {
     /// The form in the file.
     pub(super) fn to_json(&self) -> Vec<u8> {
-        let open = |known: &Remembered| AlertView {
+        let open = |known: &PersistedAlert| SavedAlert {
             is_said_as_possible: known.is_said_as_possible,
-            ..AlertView::of(&known.alert, known.times_said, known.is_said)
+            ..SavedAlert::of(&known.alert, known.times_said, known.is_said)
         };
-        let view = View {
+        let view = SavedState {
             version: VERSION,
             opened: self.opened,
             last_mute: self.last_mute,
             open: self.open.iter().map(open).collect(),
-            closed: self.closed.iter().map(|alert| AlertView::of(alert, 1, true)).collect(),
-            mutes: self.mutes.iter().map(MuteView::of).collect(),
+            closed: self.closed.iter().map(|alert| SavedAlert::of(alert, 1, true)).collect(),
+            mutes: self.mutes.iter().map(SavedMute::of).collect(),
         };
         serde_json::to_vec(&view).expect("views are structs of numbers and text with string keys")
     }
@@ -139,41 +139,41 @@ impl Memory {
     ///
     /// # Errors
     /// It has another form or version, or says what cannot be; then nothing of it is taken.
-    pub fn from_json(json: &[u8]) -> Result<Self, MemoryFault> {
+    pub fn from_json(json: &[u8]) -> Result<Self, StateError> {
         let Versioned { version } = serde_json::from_slice(json)?;
         if version != VERSION {
-            return Err(MemoryFault::Version(version));
+            return Err(StateError::Version(version));
         }
-        let View { opened, last_mute, open, closed, mutes, .. } = serde_json::from_slice(json)?;
+        let SavedState { opened, last_mute, open, closed, mutes, .. } = serde_json::from_slice(json)?;
         if open.len() > OPEN_ALERTS_MAX || closed.len() > OPEN_ALERTS_MAX || mutes.len() > MUTES_MAX {
-            return Err(MemoryFault::Wrong("more alerts or mutes than there may be"));
+            return Err(StateError::Wrong("more alerts or mutes than there may be"));
         }
         let mut subjects = BTreeSet::new();
         let mut ids = BTreeSet::new();
-        let mut check = |view: AlertView, is_open: bool| {
+        let mut check = |view: SavedAlert, is_open: bool| {
             let known = view.check()?;
             if known.alert.closed_at.is_none() != is_open {
-                return Err(MemoryFault::Wrong("an alert that is open and closed"));
+                return Err(StateError::Wrong("an alert that is open and closed"));
             }
             let is_new = subjects.insert((known.alert.source, known.alert.kind));
             if !is_new || !ids.insert(known.alert.id.clone()) {
-                return Err(MemoryFault::Wrong("an alert that is there twice"));
+                return Err(StateError::Wrong("an alert that is there twice"));
             }
             Ok(known)
         };
         let open = open.into_iter().map(|view| check(view, true)).collect::<Result<_, _>>()?;
         let closed = closed.into_iter().map(|view| check(view, false).map(|known| known.alert));
         let closed = closed.collect::<Result<_, _>>()?;
-        let mutes: Vec<Mute> = mutes.into_iter().map(MuteView::check).collect::<Result<_, _>>()?;
+        let mutes: Vec<Mute> = mutes.into_iter().map(SavedMute::check).collect::<Result<_, _>>()?;
         let numbers: BTreeSet<u64> = mutes.iter().map(|mute| mute.id).collect();
         if numbers.len() < mutes.len() || numbers.last().is_some_and(|&id| id > last_mute) {
-            return Err(MemoryFault::Wrong("the numbers of mutes"));
+            return Err(StateError::Wrong("the numbers of mutes"));
         }
         Ok(Self { opened, last_mute, open, closed, mutes })
     }
 }
 
-impl AlertView {
+impl SavedAlert {
     fn of(alert: &Alert, times_said: u64, is_said: bool) -> Self {
         Self {
             id: alert.id.clone(),
@@ -195,23 +195,23 @@ impl AlertView {
         }
     }
 
-    fn check(self) -> Result<Remembered, MemoryFault> {
-        let kind = AlertKind::named(&self.kind).ok_or(MemoryFault::Wrong("the kind of an alert"))?;
+    fn check(self) -> Result<PersistedAlert, StateError> {
+        let kind = AlertKind::named(&self.kind).ok_or(StateError::Wrong("the kind of an alert"))?;
         let is_id =
             (1..=ID_CHARS_MAX).contains(&self.id.len()) && self.id.bytes().all(|b| b.is_ascii_graphic());
         if !is_id {
-            return Err(MemoryFault::Wrong("the id of an alert"));
+            return Err(StateError::Wrong("the id of an alert"));
         }
         if self.source.is_none() != (kind == AlertKind::Loss) {
-            return Err(MemoryFault::Wrong("the source of an alert"));
+            return Err(StateError::Wrong("the source of an alert"));
         }
         if self.limit == 0 || self.measured < self.last || self.measured.checked_add(self.error).is_none() {
-            return Err(MemoryFault::Wrong("the limit or peak of an alert"));
+            return Err(StateError::Wrong("the limit or peak of an alert"));
         }
         if self.is_said_as_possible && !self.is_said {
-            return Err(MemoryFault::Wrong("what was said of an alert"));
+            return Err(StateError::Wrong("what was said of an alert"));
         }
-        let life = Life {
+        let life = AlertProgress {
             last: self.last,
             exceeded_at: UnixNanos(self.exceeded_at),
             reopened: self.reopened,
@@ -234,7 +234,7 @@ impl AlertView {
             loss: KernelCounts::default(),
             life,
         };
-        Ok(Remembered {
+        Ok(PersistedAlert {
             alert,
             times_said: self.times_said,
             is_said: self.is_said,
@@ -243,7 +243,7 @@ impl AlertView {
     }
 }
 
-impl MuteView {
+impl SavedMute {
     fn of(mute: &Mute) -> Self {
         Self {
             id: mute.id,
@@ -255,18 +255,18 @@ impl MuteView {
         }
     }
 
-    fn check(self) -> Result<Mute, MemoryFault> {
+    fn check(self) -> Result<Mute, StateError> {
         let kind = match self.kind.as_deref().map(AlertKind::named) {
             None => None,
             Some(Some(kind)) => Some(kind),
-            Some(None) => return Err(MemoryFault::Wrong("the kind of a mute")),
+            Some(None) => return Err(StateError::Wrong("the kind of a mute")),
         };
-        let source: IpNet = self.source.parse().map_err(|_| MemoryFault::Wrong("the source of a mute"))?;
+        let source: IpNet = self.source.parse().map_err(|_| StateError::Wrong("the source of a mute"))?;
         if source.trunc() != source {
-            return Err(MemoryFault::Wrong("the source of a mute"));
+            return Err(StateError::Wrong("the source of a mute"));
         }
         if !is_reason(&self.reason) {
-            return Err(MemoryFault::Wrong("the reason of a mute"));
+            return Err(StateError::Wrong("the reason of a mute"));
         }
         let (made_at, until) = (UnixNanos(self.made_at), UnixNanos(self.until));
         Ok(Mute { id: self.id, source, kind, made_at, until, reason: self.reason })
@@ -279,7 +279,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    pub(in crate::alert) fn sample() -> Memory {
+    pub(in crate::alert) fn sample() -> PersistedLedger {
         let alert = |id: &str, kind: AlertKind, source: Option<[u8; 4]>| Alert {
             id: id.to_owned(),
             kind,
@@ -293,25 +293,30 @@ pub(super) mod tests {
             scan: None,
             ports: Vec::new(),
             loss: KernelCounts::default(),
-            life: Life { last: 200, exceeded_at: UnixNanos(7), reopened: 1, ..Life::default() },
+            life: AlertProgress {
+                last: 200,
+                exceeded_at: UnixNanos(7),
+                reopened: 1,
+                ..AlertProgress::default()
+            },
         };
-        let open = Remembered {
+        let open = PersistedAlert {
             alert: alert("1790000000-1", AlertKind::Traffic, Some([10, 0, 0, 1])),
             times_said: 2,
             is_said: true,
             is_said_as_possible: false,
         };
-        let loss = Remembered {
+        let loss = PersistedAlert {
             alert: alert("1790000000-2", AlertKind::Loss, None),
             times_said: 1,
             is_said: true,
             is_said_as_possible: false,
         };
         let received = alert("1790000000-4", AlertKind::Received, Some([10, 0, 0, 1]));
-        let possible = Remembered {
+        let possible = PersistedAlert {
             alert: Alert {
                 measured: 80,
-                life: Life { last: 80, is_possible: true, error: 50, ..received.life },
+                life: AlertProgress { last: 80, is_possible: true, error: 50, ..received.life },
                 ..received
             },
             times_said: 1,
@@ -330,7 +335,7 @@ pub(super) mod tests {
             until: UnixNanos(2),
             reason: "the backup".to_owned(),
         };
-        Memory {
+        PersistedLedger {
             opened: 4,
             last_mute: 4,
             open: vec![open, loss, possible],
@@ -341,8 +346,8 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for memory in [Memory::default(), sample()] {
-            assert_eq!(Memory::from_json(&memory.to_json()).ok(), Some(memory));
+        for memory in [PersistedLedger::default(), sample()] {
+            assert_eq!(PersistedLedger::from_json(&memory.to_json()).ok(), Some(memory));
         }
     }
 
@@ -353,7 +358,7 @@ pub(super) mod tests {
         memory.open.retain(|known| !known.alert.life.is_possible);
         let json = String::from_utf8(memory.to_json()).expect("JSON is text");
         assert!(json.contains(r#""times_said":2,"is_said":true}"#) && !json.contains("possible"), "{json}");
-        assert_eq!(Memory::from_json(json.as_bytes()).ok(), Some(memory));
+        assert_eq!(PersistedLedger::from_json(json.as_bytes()).ok(), Some(memory));
     }
 
     #[test]
@@ -382,7 +387,8 @@ pub(super) mod tests {
         ];
         for (from, to, why) in cases {
             assert!(json.contains(from), "{from}");
-            let fault = Memory::from_json(json.replacen(from, to, 1).as_bytes()).expect_err(to).to_string();
+            let fault =
+                PersistedLedger::from_json(json.replacen(from, to, 1).as_bytes()).expect_err(to).to_string();
             assert!(fault.contains(why), "{to}: {fault}");
         }
     }
@@ -397,13 +403,13 @@ pub(super) mod tests {
             byte in any::<u8>(),
             cut in 0usize..1200,
         ) {
-            prop_assert!(Memory::from_json(&noise).is_err());
+            prop_assert!(PersistedLedger::from_json(&noise).is_err());
             let mut json = sample().to_json();
             let (at, cut) = (at % json.len(), cut % json.len());
-            prop_assert!(Memory::from_json(&json[..cut]).is_err());
+            prop_assert!(PersistedLedger::from_json(&json[..cut]).is_err());
             json[at] = byte;
-            if let Ok(memory) = Memory::from_json(&json) {
-                prop_assert_eq!(Memory::from_json(&memory.to_json()).ok(), Some(memory));
+            if let Ok(memory) = PersistedLedger::from_json(&json) {
+                prop_assert_eq!(PersistedLedger::from_json(&memory.to_json()).ok(), Some(memory));
             }
         }
     }

@@ -26,7 +26,7 @@ use crate::published::Published;
 
 /// The files, each if it is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct OriginOptions {
+pub struct GeoIpOptions {
     /// Countries by address.
     pub country_database: Option<PathBuf>,
     /// Autonomous systems by address.
@@ -35,13 +35,13 @@ pub struct OriginOptions {
 
 /// What is known of an address.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub(in crate::alert) struct Origin {
+pub(in crate::alert) struct GeoIpRecord {
     country: Option<String>,
     asn: Option<u32>,
     as_organization: Option<String>,
 }
 
-impl Origin {
+impl GeoIpRecord {
     /// The same, beside the name that the address has.
     pub(in crate::alert) fn source<'a>(&'a self, name: Option<&'a str>) -> Source<'a> {
         let (country, as_organization) = (self.country.as_deref(), self.as_organization.as_deref());
@@ -51,8 +51,8 @@ impl Origin {
 
 /// The files as they were when they were read last. Its clones are the same.
 #[derive(Clone, Debug)]
-pub struct Origins {
-    options: OriginOptions,
+pub struct GeoIp {
+    options: GeoIpOptions,
     databases: Arc<Published<Databases>>,
 }
 
@@ -63,15 +63,15 @@ struct Databases {
 }
 
 /// Those of no file: nobody's origin is known.
-impl Default for Origins {
+impl Default for GeoIp {
     fn default() -> Self {
-        Self::read(OriginOptions::default())
+        Self::read(GeoIpOptions::default())
     }
 }
 
-impl Origins {
+impl GeoIp {
     /// Reads the files. What cannot be used is said, and missing from then on.
-    pub fn read(options: OriginOptions) -> Self {
+    pub fn read(options: GeoIpOptions) -> Self {
         let databases = Arc::new(Published::new(Databases::read(&options)));
         Self { options, databases }
     }
@@ -82,12 +82,12 @@ impl Origins {
     }
 
     /// What is known of an address.
-    pub(in crate::alert) fn of(&self, address: IpAddr) -> Origin {
+    pub(in crate::alert) fn of(&self, address: IpAddr) -> GeoIpRecord {
         let databases = self.databases.read();
         let address = address.to_canonical();
         let country = databases.country.as_ref();
         let asn = databases.asn.as_ref();
-        Origin {
+        GeoIpRecord {
             country: country
                 .and_then(|database| database.at::<&str>(address, &["country", "iso_code"]))
                 .filter(|code| is_country(code))
@@ -102,7 +102,7 @@ impl Origins {
 }
 
 impl Databases {
-    fn read(options: &OriginOptions) -> Self {
+    fn read(options: &GeoIpOptions) -> Self {
         let open = |key, path: &Option<PathBuf>| {
             let path = path.as_ref()?;
             let opened = Database::open(key, path);
@@ -127,23 +127,23 @@ struct Database {
 }
 
 impl Database {
-    fn open(key: &'static str, path: &Path) -> Result<Self, OriginError> {
+    fn open(key: &'static str, path: &Path) -> Result<Self, GeoIpError> {
         // Not to wait for the other end of what turns out to be a pipe.
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
             .open(path)
-            .map_err(OriginError::Read)?;
-        if !file.metadata().map_err(OriginError::Read)?.is_file() {
-            return Err(OriginError::NotRegular);
+            .map_err(GeoIpError::Read)?;
+        if !file.metadata().map_err(GeoIpError::Read)?.is_file() {
+            return Err(GeoIpError::NotRegular);
         }
         let mut bytes = Vec::new();
         // One byte more than is allowed tells a file that is too large.
-        file.take(DATABASE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(OriginError::Read)?;
+        file.take(DATABASE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(GeoIpError::Read)?;
         if bytes.len() as u64 > DATABASE_BYTES_MAX {
-            return Err(OriginError::TooLarge);
+            return Err(GeoIpError::TooLarge);
         }
-        let reader = Reader::from_source(bytes).map_err(OriginError::Damaged)?;
+        let reader = Reader::from_source(bytes).map_err(GeoIpError::Damaged)?;
         Ok(Self { key, path: path.to_owned(), reader, damage: Once::new() })
     }
 
@@ -155,7 +155,7 @@ impl Database {
         let keys: Vec<_> = keys.iter().map(|key| PathElement::Key(key)).collect();
         let found = self.reader.lookup(address).and_then(|found| found.decode_path(&keys));
         found.unwrap_or_else(|error| {
-            self.damage.call_once(|| say(self.key, &self.path, &OriginError::Damaged(error)));
+            self.damage.call_once(|| say(self.key, &self.path, &GeoIpError::Damaged(error)));
             None
         })
     }
@@ -169,7 +169,7 @@ const ORGANIZATION_CHARS_MAX: usize = 100;
 
 /// Why a file is not used.
 #[derive(Debug, thiserror::Error)]
-enum OriginError {
+enum GeoIpError {
     #[error("{0}: {remedy}", remedy = remedy(.0))]
     Read(#[source] io::Error),
     #[error("it is no regular file: give the path of an .mmdb file")]
@@ -188,7 +188,7 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-fn say(key: &str, path: &Path, error: &OriginError) {
+fn say(key: &str, path: &Path, error: &GeoIpError) {
     warn!("{key}: cannot use {}: {error}; alerts go without it", path.display());
 }
 
@@ -210,18 +210,18 @@ mod tests {
 
     const KNOWN: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
-    fn of(country: &[u8], asn: &[u8], address: IpAddr) -> Origin {
+    fn of(country: &[u8], asn: &[u8], address: IpAddr) -> GeoIpRecord {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let write = |name: &str, bytes: &[u8]| {
             let path = folder.path().join(name);
             fs::write(&path, bytes).expect("it is ours");
             Some(path)
         };
-        let options = OriginOptions {
+        let options = GeoIpOptions {
             country_database: write("country.mmdb", country),
             asn_database: write("asn.mmdb", asn),
         };
-        Origins::read(options).of(address)
+        GeoIp::read(options).of(address)
     }
 
     fn databases(iso_code: &str, organization: &str) -> [Vec<u8>; 2] {
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn an_address_has_the_origin_of_its_network_and_others_have_none() {
         let [country, asn] = databases("NL", "Example");
-        let example = Origin {
+        let example = GeoIpRecord {
             country: Some("NL".to_owned()),
             asn: Some(64_500),
             as_organization: Some("Example".to_owned()),
@@ -240,16 +240,16 @@ mod tests {
             ("192.0.2.0", example.clone()),
             ("192.0.2.255", example.clone()),
             ("::ffff:192.0.2.1", example),
-            ("192.0.3.0", Origin::default()),
-            ("192.0.1.255", Origin::default()),
-            ("10.0.0.5", Origin::default()),
-            ("fd00::1", Origin::default()),
+            ("192.0.3.0", GeoIpRecord::default()),
+            ("192.0.1.255", GeoIpRecord::default()),
+            ("10.0.0.5", GeoIpRecord::default()),
+            ("fd00::1", GeoIpRecord::default()),
         ];
         for (address, want) in cases {
             assert_eq!(of(&country, &asn, address.parse().expect("an address")), want, "{address}");
         }
         // Each in the place of the other.
-        assert_eq!(of(&asn, &country, KNOWN), Origin::default());
+        assert_eq!(of(&asn, &country, KNOWN), GeoIpRecord::default());
     }
 
     #[test]
@@ -295,16 +295,15 @@ mod tests {
         let [first, _] = databases("NL", "");
         let [second, _] = databases("BE", "");
         write(&first);
-        let origins =
-            Origins::read(OriginOptions { country_database: Some(path.clone()), asn_database: None });
-        let sink = origins.clone();
+        let geoip = GeoIp::read(GeoIpOptions { country_database: Some(path.clone()), asn_database: None });
+        let sink = geoip.clone();
         let country = || sink.of(KNOWN).country;
         write(&second);
         assert_eq!(country().as_deref(), Some("NL"));
-        origins.read_again();
+        geoip.read_again();
         assert_eq!(country().as_deref(), Some("BE"));
         write(&second[..100]);
-        origins.read_again();
+        geoip.read_again();
         assert_eq!(country(), None);
     }
 

@@ -20,14 +20,14 @@ use crate::alert::source::Source;
 use crate::time::{Moment, UnixNanos, monotonic_now};
 
 use super::counters::{Counts, SinkCell, SinkName};
-use super::ending::Ending;
-use super::names::Names;
-use super::origin::{Origin, Origins};
+use super::geoip::{GeoIp, GeoIpRecord};
 use super::retry::Retry;
+use super::reverse_dns::ReverseDns;
+use super::shutdown::Shutdown;
 
 /// A notice on its way to every sink.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct QueuedNotice {
     /// Counted from 1 in the order in which they are said.
     pub(super) number: u64,
     /// When it was said.
@@ -38,23 +38,23 @@ pub(super) struct Said {
     /// The name of the source, once a sink has asked for it.
     name: OnceLock<Option<String>>,
     /// Where the source comes from, once a sink has looked.
-    origin: OnceLock<Origin>,
+    origin: OnceLock<GeoIpRecord>,
 }
 
-impl Said {
+impl QueuedNotice {
     pub(super) fn new(number: u64, at: UnixNanos, notice: Notice) -> Self {
         Self { number, at, since: monotonic_now(), notice, name: OnceLock::new(), origin: OnceLock::new() }
     }
 
     /// Asks for the name of the source, unless another sink has done it or does it just now.
-    pub(super) fn ask_for_name(&self, names: &Names) {
+    pub(super) fn ask_for_name(&self, names: &ReverseDns) {
         self.name.get_or_init(|| names.of(self.notice.alert().source?));
     }
 
     /// Looks up where the source comes from, unless another sink has done it.
-    pub(super) fn look_up_origin(&self, origins: &Origins) {
+    pub(super) fn look_up_origin(&self, geoip: &GeoIp) {
         self.origin.get_or_init(|| {
-            self.notice.alert().source.map_or_else(Origin::default, |source| origins.of(source))
+            self.notice.alert().source.map_or_else(GeoIpRecord::default, |source| geoip.of(source))
         });
     }
 
@@ -101,7 +101,7 @@ pub(super) trait Sink: Send {
     ///
     /// # Errors
     /// Why none of them arrived.
-    fn deliver(&mut self, batch: &[Arc<Said>], ending: &Ending) -> Result<usize, Failure>;
+    fn deliver(&mut self, batch: &[Arc<QueuedNotice>], shutdown: &Shutdown) -> Result<usize, Failure>;
 }
 
 /// Notices that may wait for a place that is reached through a network or a program: an outage of so many.
@@ -132,15 +132,15 @@ impl Failure {
 
 /// The analyst's end of a sink.
 #[derive(Debug)]
-pub(super) struct Outlet {
+pub(super) struct SinkWorker {
     pub(super) name: SinkName,
-    queue: SyncSender<Arc<Said>>,
+    queue: SyncSender<Arc<QueuedNotice>>,
     counters: SinkCell,
-    ending: Ending,
+    shutdown: Shutdown,
     finished: Receiver<()>,
 }
 
-impl Outlet {
+impl SinkWorker {
     /// Starts the thread. `acknowledged` is the number of the last notice that has arrived with all
     /// that were queued before it.
     ///
@@ -150,31 +150,31 @@ impl Outlet {
         mut sink: Box<dyn Sink>,
         counters: SinkCell,
         acknowledged: Arc<AtomicU64>,
-        names: Option<Arc<Names>>,
-        origins: Origins,
+        names: Option<Arc<ReverseDns>>,
+        geoip: GeoIp,
     ) -> io::Result<Self> {
         let name = sink.name();
         let (queue, waiting) = sync_channel(sink.queue_max());
         let (done, finished) = channel();
-        let ending = Ending::new()?;
-        let mut thread = Thread {
+        let shutdown = Shutdown::new()?;
+        let mut thread = SinkThread {
             retry: sink.retry(),
-            voice: Voice::new(name, counters.clone()),
+            log: SinkLog::new(name, counters.clone()),
             counters: counters.clone(),
-            ending: ending.clone(),
+            shutdown: shutdown.clone(),
             acknowledged,
             has_gap: false,
             // The log is there at once, whoever hangs.
             names: names.filter(|_| name != SinkName::Log),
-            origins: Some(origins).filter(|_| name != SinkName::Log),
+            geoip: Some(geoip).filter(|_| name != SinkName::Log),
         };
         let run = move || thread.run(sink.as_mut(), &waiting, &done);
         thread::Builder::new().name(name.name().to_owned()).spawn(run)?;
-        Ok(Self { name, queue, counters, ending, finished })
+        Ok(Self { name, queue, counters, shutdown, finished })
     }
 
     /// Queues a notice. Never waits: without room it is counted as dropped. Whether it was taken.
-    pub(super) fn say(&self, said: Arc<Said>) -> bool {
+    pub(super) fn say(&self, said: Arc<QueuedNotice>) -> bool {
         // Counted first, so that nothing is ever delivered that was not queued.
         self.counters.cells().count_queued();
         let is_taken = self.queue.try_send(said).is_ok();
@@ -186,10 +186,10 @@ impl Outlet {
 
     /// Takes nothing more, and gives each notice that waits one attempt.
     pub(super) fn close(self) -> Closing {
-        let Self { name, queue, counters, ending, finished } = self;
+        let Self { name, queue, counters, shutdown, finished } = self;
         drop(queue);
-        ending.last_attempts();
-        Closing { name, counters, ending, finished }
+        shutdown.last_attempts();
+        Closing { name, counters, shutdown, finished }
     }
 }
 
@@ -198,7 +198,7 @@ impl Outlet {
 pub(super) struct Closing {
     pub(super) name: SinkName,
     counters: SinkCell,
-    ending: Ending,
+    shutdown: Shutdown,
     finished: Receiver<()>,
 }
 
@@ -212,7 +212,7 @@ impl Closing {
         };
         let in_time = is_done(deadline);
         if !in_time {
-            self.ending.now();
+            self.shutdown.now();
             is_done(Instant::now() + LETTING_GO);
         }
         (self.counters.read(), in_time)
@@ -222,22 +222,22 @@ impl Closing {
 /// What a command's processes have to end in when the program does.
 const LETTING_GO: Duration = Duration::from_millis(200);
 
-struct Thread {
+struct SinkThread {
     retry: Retry,
-    voice: Voice,
+    log: SinkLog,
     counters: SinkCell,
-    ending: Ending,
+    shutdown: Shutdown,
     acknowledged: Arc<AtomicU64>,
     /// A notice was given up, so that nothing after it is acknowledged: that would speak for it too.
     has_gap: bool,
-    names: Option<Arc<Names>>,
-    origins: Option<Origins>,
+    names: Option<Arc<ReverseDns>>,
+    geoip: Option<GeoIp>,
 }
 
-impl Thread {
-    fn run(&mut self, sink: &mut dyn Sink, waiting: &Receiver<Arc<Said>>, done: &Sender<()>) {
+impl SinkThread {
+    fn run(&mut self, sink: &mut dyn Sink, waiting: &Receiver<Arc<QueuedNotice>>, done: &Sender<()>) {
         if let Err(failure) = sink.begin() {
-            self.voice.fails(&failure);
+            self.log.fails(&failure);
         }
         let mut batch = Vec::new();
         while let Ok(first) = waiting.recv() {
@@ -254,13 +254,13 @@ impl Thread {
         let _ = done.send(());
     }
 
-    fn look_up_origins(&self, batch: &[Arc<Said>]) {
-        let Some(origins) = &self.origins else { return };
-        batch.iter().for_each(|said| said.look_up_origin(origins));
+    fn look_up_origins(&self, batch: &[Arc<QueuedNotice>]) {
+        let Some(geoip) = &self.geoip else { return };
+        batch.iter().for_each(|said| said.look_up_origin(geoip));
     }
 
     /// Asks for names, but not for so long that the last of a batch waits for those of all before it.
-    fn ask_for_names(&self, batch: &[Arc<Said>]) {
+    fn ask_for_names(&self, batch: &[Arc<QueuedNotice>]) {
         let Some(names) = &self.names else { return };
         let began = Instant::now();
         batch
@@ -271,16 +271,16 @@ impl Thread {
 
     /// Delivers the first notices of a batch or gives them up, after as many attempts as it takes. Gives their
     /// number.
-    fn settle(&mut self, sink: &mut dyn Sink, batch: &[Arc<Said>]) -> usize {
+    fn settle(&mut self, sink: &mut dyn Sink, batch: &[Arc<QueuedNotice>]) -> usize {
         let mut failures = 0;
         loop {
-            let failure = match sink.deliver(batch, &self.ending) {
+            let failure = match sink.deliver(batch, &self.shutdown) {
                 Ok(taken) => {
                     self.counters.cells().count_delivered(taken);
                     if let Some(last) = batch[..taken].last().filter(|_| !self.has_gap) {
                         self.acknowledged.store(last.number, Ordering::Release);
                     }
-                    self.voice.succeeds();
+                    self.log.succeeds();
                     return taken;
                 }
                 Err(failure) => failure,
@@ -288,21 +288,21 @@ impl Thread {
             failures += 1;
             let pause = self.retry.pause(failures, failure.asked_for);
             let age = monotonic_now().since(batch[0].since);
-            if !failure.is_passing || self.ending.is_near() || !self.retry.is_worth(age, pause) {
+            if !failure.is_passing || self.shutdown.is_near() || !self.retry.is_worth(age, pause) {
                 self.counters.cells().count_failed(1);
                 self.has_gap = true;
-                self.voice.gives_up(&failure);
+                self.log.gives_up(&failure);
                 return 1;
             }
             self.counters.cells().count_retried();
-            self.voice.fails(&failure);
-            self.ending.pause(pause);
+            self.log.fails(&failure);
+            self.shutdown.pause(pause);
         }
     }
 }
 
 /// What a sink says of itself in the log: that it fails, that it works again, what was lost; each once.
-struct Voice {
+struct SinkLog {
     name: SinkName,
     counters: SinkCell,
     /// Attempts that failed since the last that did not.
@@ -314,7 +314,7 @@ struct Voice {
 /// A loss is said at most this often.
 const SAYS_LOST_EVERY: Duration = Duration::from_secs(60);
 
-impl Voice {
+impl SinkLog {
     fn new(name: SinkName, counters: SinkCell) -> Self {
         Self { name, counters, failures: 0, said_lost: None }
     }

@@ -13,14 +13,14 @@ use crate::time::unix_now;
 
 use super::SinkOptions;
 use super::counters::SinkName;
-use super::ending::Ending;
-use super::names::Names;
-use super::origin::Origins;
-use super::outlet::{Said, Sink};
+use super::geoip::GeoIp;
+use super::reverse_dns::ReverseDns;
+use super::shutdown::Shutdown;
+use super::worker::{QueuedNotice, Sink};
 
 /// What came of a sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trial {
+pub struct DeliveryTest {
     /// Where it was sent.
     pub sink: SinkName,
     /// How long that took, or why it did not arrive and what helps.
@@ -35,19 +35,23 @@ impl SinkOptions {
     ///
     /// # Errors
     /// When the system gives no thread or descriptor.
-    pub fn try_out(&self, out: impl Write + Send + 'static, prefix: LinePrefix) -> io::Result<Vec<Trial>> {
+    pub fn try_out(
+        &self,
+        out: impl Write + Send + 'static,
+        prefix: LinePrefix,
+    ) -> io::Result<Vec<DeliveryTest>> {
         let at = unix_now();
         let notice = Notice::Test(sample::alert(at));
-        let said = Arc::new(Said::new(1, at, notice));
+        let said = Arc::new(QueuedNotice::new(1, at, notice));
         if let Some(names) = &self.names {
-            said.ask_for_name(&Names::new(names.clone()));
+            said.ask_for_name(&ReverseDns::new(names.clone()));
         }
-        said.look_up_origin(&Origins::read(self.origins.clone()));
-        let ending = Ending::new()?;
+        said.look_up_origin(&GeoIp::read(self.geoip.clone()));
+        let shutdown = Shutdown::new()?;
         let begun: Vec<_> = self
             .sinks(out, prefix)
             .into_iter()
-            .map(|sink| Ok((sink.name(), sink.caveat(), begin(sink, &said, &ending)?)))
+            .map(|sink| Ok((sink.name(), sink.caveat(), begin(sink, &said, &shutdown)?)))
             .collect::<io::Result<_>>()?;
         let patience = self.patience();
         let deadline = Instant::now() + patience;
@@ -56,10 +60,10 @@ impl SinkOptions {
             let outcome = outcome
                 .recv_timeout(left)
                 .unwrap_or_else(|_| Err(format!("nothing came of it in {} seconds", patience.as_secs())));
-            Trial { sink, outcome, caveat }
+            DeliveryTest { sink, outcome, caveat }
         });
         let trials = trials.collect();
-        ending.now();
+        shutdown.now();
         Ok(trials)
     }
 
@@ -72,14 +76,18 @@ impl SinkOptions {
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-type Outcome = Result<Duration, String>;
+type DeliveryOutcome = Result<Duration, String>;
 
-fn begin(mut sink: Box<dyn Sink>, said: &Arc<Said>, ending: &Ending) -> io::Result<Receiver<Outcome>> {
+fn begin(
+    mut sink: Box<dyn Sink>,
+    said: &Arc<QueuedNotice>,
+    shutdown: &Shutdown,
+) -> io::Result<Receiver<DeliveryOutcome>> {
     let (done, outcome) = channel();
-    let (said, ending) = (Arc::clone(said), ending.clone());
+    let (said, shutdown) = (Arc::clone(said), shutdown.clone());
     thread::Builder::new().name(sink.name().name().to_owned()).spawn(move || {
         let began = Instant::now();
-        let delivered = sink.begin().and_then(|()| sink.deliver(&[said], &ending));
+        let delivered = sink.begin().and_then(|()| sink.deliver(&[said], &shutdown));
         // Nobody waits for it any more when patience has ended.
         let _ = done.send(delivered.map(|_| began.elapsed()).map_err(|failure| failure.why));
     })?;

@@ -11,12 +11,12 @@ use crate::sys::waker::Waker;
 
 /// Two bells that are rung once and never silenced, so that whoever waits later hears them too.
 #[derive(Clone, Debug)]
-pub(super) struct Ending {
+pub(super) struct Shutdown {
     last_attempts: Waker,
     now: Waker,
 }
 
-impl Ending {
+impl Shutdown {
     /// # Errors
     /// There is no descriptor left for an eventfd.
     pub(super) fn new() -> io::Result<Self> {
@@ -87,17 +87,17 @@ mod tests {
 
     #[test]
     fn a_bell_that_rang_is_heard_by_who_comes_later() {
-        let ending = Ending::new().expect("descriptors");
+        let shutdown = Shutdown::new().expect("descriptors");
         let other = Waker::new().expect("a descriptor");
-        assert!(!ending.is_near());
-        assert_eq!(ending.wait_for(other.as_fd(), Duration::ZERO), Waited::TooLong);
-        ending.clone().last_attempts();
-        assert!(ending.is_near());
-        ending.pause(Duration::MAX);
-        assert_eq!(ending.wait_for(other.as_fd(), Duration::from_millis(1)), Waited::TooLong);
-        ending.now();
-        assert_eq!(ending.wait_for(other.as_fd(), Duration::MAX), Waited::End);
+        assert!(!shutdown.is_near());
+        assert_eq!(shutdown.wait_for(other.as_fd(), Duration::ZERO), Waited::TooLong);
+        shutdown.clone().last_attempts();
+        assert!(shutdown.is_near());
+        shutdown.pause(Duration::MAX);
+        assert_eq!(shutdown.wait_for(other.as_fd(), Duration::from_millis(1)), Waited::TooLong);
+        shutdown.now();
+        assert_eq!(shutdown.wait_for(other.as_fd(), Duration::MAX), Waited::End);
         other.wake();
-        assert_eq!(ending.wait_for(other.as_fd(), Duration::MAX), Waited::Ready);
+        assert_eq!(shutdown.wait_for(other.as_fd(), Duration::MAX), Waited::Ready);
     }
 }
