@@ -198,7 +198,7 @@ fn reload(
     config: Config,
     path: &Path,
     running: &engine::RunningEngine,
-    server: &api::Running,
+    server: &api::RunningServer,
     geoip: &mut GeoIp,
     prefix: &LinePrefix,
 ) -> Config {
@@ -231,7 +231,7 @@ fn reload_outlets(
     before: &Config,
     now: &Config,
     running: &engine::RunningEngine,
-    server: &api::Running,
+    server: &api::RunningServer,
     geoip: &mut GeoIp,
     prefix: &LinePrefix,
 ) {

@@ -17,7 +17,7 @@ use traffic_alerted::alert::{
     Report, SinkName,
 };
 use traffic_alerted::api::view::Capabilities;
-use traffic_alerted::api::{ApiError, Bounds, Options, Running, Server};
+use traffic_alerted::api::{ApiError, Bounds, Options, RunningServer, Server};
 use traffic_alerted::flow::{HostRow, KernelCounts, PeerBytes, Published};
 use traffic_alerted::packet::Skip;
 use traffic_alerted::time::UnixNanos;
@@ -643,7 +643,7 @@ fn without_the_dashboard_its_path_says_so() {
 
 /// A server on a port of its own.
 struct Served {
-    running: Running,
+    running: RunningServer,
     report: Arc<Published<Report>>,
     addr: SocketAddr,
 }

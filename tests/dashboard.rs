@@ -14,7 +14,7 @@ use std::{fs, io};
 
 use traffic_alerted::alert::{ActiveHost, Alert, AlertKind, AlertProgress, InterfaceReport, Report};
 use traffic_alerted::api::view::Capabilities;
-use traffic_alerted::api::{Options, Running, Server};
+use traffic_alerted::api::{Options, RunningServer, Server};
 use traffic_alerted::capture::{InterfaceName, KernelStats, LinkCounters, SoftnetStats};
 use traffic_alerted::detect::InterfaceReconciliation;
 use traffic_alerted::flow::{DirectionCounts, HostRow, InterfaceCounts, KernelCounts, PeerBytes, Published};
@@ -95,7 +95,7 @@ fn every_reason_has_words() {
     }
 }
 
-fn serve(listen: SocketAddr, report: &Arc<Published<Report>>) -> Running {
+fn serve(listen: SocketAddr, report: &Arc<Published<Report>>) -> RunningServer {
     let capabilities = Capabilities {
         traffic_interval: 170,
         byte_limit: 1_000_000_000,

@@ -13,23 +13,23 @@ use crate::detect::InterfaceReconciliation;
 use crate::flow::{DirectionCounts, KernelCounts};
 
 #[derive(Debug, Serialize)]
-pub(super) struct Accounting<'a> {
+pub(super) struct AccountingView<'a> {
     /// Frames that stand for several packets of the wire are told apart.
     wire_exact: bool,
     #[serde(flatten)]
     counted: Counted<'a>,
     /// Hosts that `/all` has no room for.
     hosts_omitted: usize,
-    kernel: Kernel,
-    loss: Loss,
-    analyst: Analyst<'a>,
-    interfaces: Vec<Interface<'a>>,
-    topology: Topology,
+    kernel: PacketSocketsView,
+    loss: LossView,
+    analyst: AnalystView<'a>,
+    interfaces: Vec<InterfaceView<'a>>,
+    topology: TopologyView,
 }
 
 /// `tp_packets = frames + tp_drops + frames_in_rings`.
 #[derive(Debug, Serialize)]
-struct Kernel {
+struct PacketSocketsView {
     tp_packets: u64,
     tp_drops: u64,
     tp_freezes: u64,
@@ -42,7 +42,7 @@ struct Kernel {
 
 /// The traffic window alone.
 #[derive(Debug, Serialize)]
-struct Loss {
+struct LossView {
     tp_packets: u64,
     tp_drops: u64,
     /// In percent.
@@ -53,28 +53,28 @@ struct Loss {
 
 /// Whether the analyst keeps up with the workers. While it does not, reports come late first, and alerts after that.
 #[derive(Debug, Serialize)]
-struct Analyst<'a> {
+struct AnalystView<'a> {
     /// From the hand-over of what a worker counted until it was added to the windows.
-    waited: Span,
+    waited: LongestView,
     /// What it does meanwhile; nothing is added to the windows while one step lasts.
-    steps: Steps<'a>,
+    steps: StepsView<'a>,
     reports_put_off: u64,
     judgements_put_off: u64,
 }
 
 /// The longest of its kind, of the last minute or two and since the start.
 #[derive(Debug, Serialize)]
-struct Span {
+struct LongestView {
     lately_ms: f64,
     max_ms: f64,
 }
 
 /// By the name of the step.
 #[derive(Debug)]
-struct Steps<'a>(&'a [LongestTime; AnalystStep::ALL.len()]);
+struct StepsView<'a>(&'a [LongestTime; AnalystStep::ALL.len()]);
 
 #[derive(Debug, Serialize)]
-struct Interface<'a> {
+struct InterfaceView<'a> {
     ifindex: u32,
     /// `null` for what was seen on interfaces that are gone and forgotten.
     name: Option<String>,
@@ -84,16 +84,16 @@ struct Interface<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(rename = "entering")]
-    ingress: Way<'a>,
+    ingress: DirectionView<'a>,
     #[serde(rename = "leaving")]
-    egress: Way<'a>,
-    kernel: Link,
+    egress: DirectionView<'a>,
+    kernel: LinkView,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Way<'a> {
+struct DirectionView<'a> {
     frames: u64,
     counted_frames: u64,
     ip_packets: u64,
@@ -105,7 +105,7 @@ struct Way<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Link {
+struct LinkView {
     rx_packets: u64,
     rx_bytes: u64,
     rx_dropped: u64,
@@ -118,21 +118,21 @@ struct Link {
 }
 
 #[derive(Debug, Serialize)]
-struct Topology {
+struct TopologyView {
     forwards: bool,
     local_networks: Vec<String>,
-    changes: Changes,
+    changes: ChangesView,
 }
 
 /// How long a change of interfaces took to be in force.
 #[derive(Debug, Serialize)]
-struct Changes {
+struct ChangesView {
     count: u64,
     last_ms: f64,
     max_ms: f64,
 }
 
-impl<'a> Accounting<'a> {
+impl<'a> AccountingView<'a> {
     pub(super) fn of(report: &'a Report) -> Self {
         let sums = &report.snapshot.accounting;
         let KernelCounts { tp_packets, tp_drops, tp_freezes } = sums.kernel;
@@ -141,7 +141,7 @@ impl<'a> Accounting<'a> {
             wire_exact: report.is_wire_exact,
             counted: Counted::of(sums),
             hosts_omitted: report.snapshot.hosts_omitted,
-            kernel: Kernel {
+            kernel: PacketSocketsView {
                 tp_packets,
                 tp_drops,
                 tp_freezes,
@@ -149,13 +149,13 @@ impl<'a> Accounting<'a> {
                 backlog_drops: kernel.softnet.map(|softnet| softnet.drops),
                 time_squeezes: kernel.softnet.map(|softnet| softnet.time_squeezes),
             },
-            loss: Loss::of(report),
-            analyst: Analyst::of(&report.lag),
-            interfaces: report.interfaces.iter().map(Interface::of).collect(),
-            topology: Topology {
+            loss: LossView::of(report),
+            analyst: AnalystView::of(&report.lag),
+            interfaces: report.interfaces.iter().map(InterfaceView::of).collect(),
+            topology: TopologyView {
                 forwards: kernel.forwards,
                 local_networks: kernel.local_networks.iter().map(ToString::to_string).collect(),
-                changes: Changes {
+                changes: ChangesView {
                     count: kernel.changes.count,
                     last_ms: millis(kernel.changes.last),
                     max_ms: millis(kernel.changes.max),
@@ -165,7 +165,7 @@ impl<'a> Accounting<'a> {
     }
 }
 
-impl Loss {
+impl LossView {
     fn of(report: &Report) -> Self {
         let KernelCounts { tp_packets, tp_drops, .. } = report.snapshot.loss;
         let alert = report.alerts.iter().find(|alert| alert.kind == AlertKind::Loss);
@@ -178,28 +178,28 @@ impl Loss {
     }
 }
 
-impl<'a> Analyst<'a> {
+impl<'a> AnalystView<'a> {
     fn of(lag: &'a AnalystLag) -> Self {
         Self {
-            waited: Span::of(&lag.waited),
-            steps: Steps(&lag.steps),
+            waited: LongestView::of(&lag.waited),
+            steps: StepsView(&lag.steps),
             reports_put_off: lag.reports_put_off,
             judgements_put_off: lag.judgements_put_off,
         }
     }
 }
 
-impl Span {
+impl LongestView {
     fn of(longest: &LongestTime) -> Self {
         Self { lately_ms: millis(longest.lately), max_ms: millis(longest.max) }
     }
 }
 
-impl Serialize for Steps<'_> {
+impl Serialize for StepsView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (step, longest) in AnalystStep::ALL.iter().zip(self.0) {
-            map.serialize_entry(step.name(), &Span::of(longest))?;
+            map.serialize_entry(step.name(), &LongestView::of(longest))?;
         }
         map.end()
     }
@@ -209,7 +209,7 @@ fn millis(span: Duration) -> f64 {
     span.as_secs_f64() * 1e3
 }
 
-impl<'a> Interface<'a> {
+impl<'a> InterfaceView<'a> {
     fn of(row: &'a InterfaceReport) -> Self {
         let name = row.name.as_ref().map(ToString::to_string);
         let note = row.suspicion.zip(name.as_deref());
@@ -218,9 +218,9 @@ impl<'a> Interface<'a> {
             gone: row.is_gone,
             monitored: row.skipped.is_none() && !row.is_gone,
             reason: row.skipped.map(|skip| skip.name()),
-            ingress: Way::of(&row.counted.ingress, row.ingress),
-            egress: Way::of(&row.counted.egress, row.egress),
-            kernel: Link::of(&row.kernel),
+            ingress: DirectionView::of(&row.counted.ingress, row.ingress),
+            egress: DirectionView::of(&row.counted.egress, row.egress),
+            kernel: LinkView::of(&row.kernel),
             note: note
                 .map(|(seen, name)| format!("offload suspected: we see {seen} of what {name} receives")),
             name,
@@ -228,7 +228,7 @@ impl<'a> Interface<'a> {
     }
 }
 
-impl<'a> Way<'a> {
+impl<'a> DirectionView<'a> {
     fn of(crossed: &'a DirectionCounts, reconciliation: Option<InterfaceReconciliation>) -> Self {
         Self {
             frames: crossed.frames(),
@@ -241,7 +241,7 @@ impl<'a> Way<'a> {
     }
 }
 
-impl Link {
+impl LinkView {
     fn of(counters: &LinkCounters) -> Self {
         let &LinkCounters { rx_packets, rx_bytes, rx_dropped, rx_errors, rx_missed, .. } = counters;
         let &LinkCounters { tx_packets, tx_bytes, tx_dropped, tx_errors, .. } = counters;

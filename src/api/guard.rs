@@ -99,7 +99,7 @@ pub(super) fn check_address<B>(request: &Request<B>) -> Result<(), Refusal> {
     check_host(request.headers())
 }
 
-/// Checks that no other web page sends the request. A browser says where it comes from (`Sec-Fetch-Site`, Fetch Metadata;
+/// Checks that no other web page sends the request. A browser says where it comes from (`Sec-Fetch-Router`, Fetch Metadata;
 /// `GeoIpRecord`, RFC 6454), and a page cannot change that; what is no browser says neither.
 pub(super) fn check_same_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     let foreign = Refusal {

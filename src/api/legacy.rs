@@ -8,27 +8,27 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::shared::Elements;
+use super::response_cache::Elements;
 use super::view::LegacyHost;
 use crate::alert::{AlertKind, Report};
 
 /// Hosts with an open alert, and which.
-pub(super) struct Active {
+pub(super) struct ActiveHosts {
     pub(super) hides_destinations: bool,
 }
 
 /// Hosts on the chart, with the alerts that are open for them.
-pub(super) struct All {
+pub(super) struct ChartHosts {
     pub(super) hides_destinations: bool,
 }
 
-impl Elements for Active {
+impl Elements for ActiveHosts {
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
         report.active.iter().map(|host| LegacyHost::of(host.row.view(), &host.kinds, self.hides_destinations))
     }
 }
 
-impl Elements for All {
+impl Elements for ChartHosts {
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
         let kinds: HashMap<_, &[AlertKind]> =
             report.active.iter().map(|host| (host.row.addr, host.kinds.as_slice())).collect();

@@ -10,8 +10,8 @@
 //!   client gets the right 4xx or is cut, within the [`Bounds`], and nobody else notices.
 //! * **Follows** RFC 9110 and RFC 9112 (HTTP), RFC 9457 (problem details), and the original's JSON.
 //!
-//! One request meets the files in this order: `server` accepts it, `wire` watches the clock over its socket,
-//! `site` finds who answers, `guard` says whether at all, `legacy`, `v1` or `assets` answer, `shared` keeps what
+//! One request meets the files in this order: `server` accepts it, `timed_io` watches the clock over its socket,
+//! `router` finds who answers, `guard` says whether at all, `legacy`, `v1` or `assets` answer, `response_cache` keeps what
 //! they have written for those who ask next, `reply` puts the headers on.
 //!
 //! Reading is all that most paths allow; `mutes` takes orders, which are checked to come from no other web page.
@@ -29,19 +29,19 @@ mod legacy;
 mod mutes;
 mod replayed;
 mod reply;
+mod response_cache;
+mod router;
 mod server;
-mod shared;
 mod sinks;
-mod site;
+mod timed_io;
 mod v1;
 pub mod view;
-mod wire;
 
 use std::net::SocketAddr;
 
 pub use guard::Bounds;
 pub use replayed::{write_compared, write_replayed};
-pub use server::{ApiError, Running, Server};
+pub use server::{ApiError, RunningServer, Server};
 
 /// What the HTTP server needs to know.
 #[derive(Clone, Debug)]

@@ -35,7 +35,7 @@ pub(super) const PATH: &str = "/api/v1/mutes";
 
 /// Takes orders about mutes.
 #[derive(Debug)]
-pub(super) struct Mutes {
+pub(super) struct MutesEndpoint {
     desk: MuteDesk,
     body_timeout: Duration,
     body_bytes_max: usize,
@@ -45,7 +45,7 @@ pub(super) struct Mutes {
 /// What a client sends.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct MuteRequestBody {
     source: String,
     kind: Option<String>,
     minutes: u64,
@@ -55,7 +55,7 @@ struct Wanted {
 
 /// What a client is shown.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct MuteView<'a> {
     id: u64,
     source: String,
     kind: Option<&'static str>,
@@ -64,7 +64,7 @@ struct Shown<'a> {
     reason: &'a str,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> MuteView<'a> {
     fn of(mute: &'a Mute) -> Self {
         Self {
             id: mute.id,
@@ -77,7 +77,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-impl Mutes {
+impl MutesEndpoint {
     pub(super) fn new(desk: MuteDesk, bounds: &Bounds) -> Self {
         let &Bounds { body_timeout, body_bytes_max, order_timeout, .. } = bounds;
         Self { desk, body_timeout, body_bytes_max, order_timeout }
@@ -102,14 +102,14 @@ impl Mutes {
                 .map(|()| reply::other_method(if id.is_none() { "GET, HEAD, POST" } else { "DELETE" }))
                 .map_err(Into::into),
         };
-        answer.unwrap_or_else(|Trouble { status, detail }| reply::problem(status, &detail))
+        answer.unwrap_or_else(|MuteError { status, detail }| reply::problem(status, &detail))
     }
 
     fn list(&self) -> Reply {
-        reply::json(view::json_array(self.desk.list().iter().map(Shown::of)))
+        reply::json(view::json_array(self.desk.list().iter().map(MuteView::of)))
     }
 
-    async fn add<B>(&self, request: Request<B>) -> Result<Reply, Trouble>
+    async fn add<B>(&self, request: Request<B>) -> Result<Reply, MuteError>
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -118,27 +118,28 @@ impl Mutes {
         guard::check_same_origin(request.headers())?;
         check_json(request.headers())?;
         let body = self.body(request.into_body()).await?;
-        let wanted: Wanted = serde_json::from_slice(&body)
-            .map_err(|error| Trouble::new(StatusCode::BAD_REQUEST, format!("not such an object: {error}")))?;
+        let wanted: MuteRequestBody = serde_json::from_slice(&body).map_err(|error| {
+            MuteError::new(StatusCode::BAD_REQUEST, format!("not such an object: {error}"))
+        })?;
         let new = wanted.check()?;
         let mute = self.order(|answer| MuteRequest::Add(new, answer)).await?;
         match mute {
             Ok(mute) => {
                 tracing::info!("alerts about {} are muted for a while (mute {})", mute.source, mute.id);
-                Ok(reply::created(&format!("{PATH}/{}", mute.id), view::json(&Shown::of(&mute))))
+                Ok(reply::created(&format!("{PATH}/{}", mute.id), view::json(&MuteView::of(&mute))))
             }
             Err(TooManyMutes) => {
                 let detail = format!("{MUTES_MAX} mutes are in force: take one back first");
-                Err(Trouble::new(StatusCode::CONFLICT, detail))
+                Err(MuteError::new(StatusCode::CONFLICT, detail))
             }
         }
     }
 
-    async fn remove<B: Body>(&self, request: &Request<B>, id: u64) -> Result<Reply, Trouble> {
+    async fn remove<B: Body>(&self, request: &Request<B>, id: u64) -> Result<Reply, MuteError> {
         guard::check_address(request)?;
         guard::check_same_origin(request.headers())?;
         if !request.body().is_end_stream() {
-            return Err(Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, "this request has no body"));
+            return Err(MuteError::new(StatusCode::PAYLOAD_TOO_LARGE, "this request has no body"));
         }
         if !self.order(|answer| MuteRequest::Remove(id, answer)).await? {
             return Err(NO_SUCH_MUTE.into());
@@ -147,7 +148,7 @@ impl Mutes {
         Ok(reply::done())
     }
 
-    async fn body<B>(&self, body: B) -> Result<Bytes, Trouble>
+    async fn body<B>(&self, body: B) -> Result<Bytes, MuteError>
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -157,12 +158,12 @@ impl Mutes {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 let detail = format!("a body has at most {} bytes", self.body_bytes_max);
-                Err(Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
+                Err(MuteError::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
             }
             Ok(Err(error)) => {
-                Err(Trouble::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))
+                Err(MuteError::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))
             }
-            Err(_) => Err(Trouble::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
+            Err(_) => Err(MuteError::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
         }
     }
 
@@ -170,9 +171,9 @@ impl Mutes {
     async fn order<T: Send + 'static>(
         &self,
         order: impl FnOnce(MuteReply<T>) -> MuteRequest,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, MuteError> {
         let busy =
-            || Trouble::new(StatusCode::SERVICE_UNAVAILABLE, "the analyst is busy: try again in a while");
+            || MuteError::new(StatusCode::SERVICE_UNAVAILABLE, "the analyst is busy: try again in a while");
         let (taken, answer) = oneshot::channel();
         // Whoever does not wait any more needs no answer.
         let taken = MuteReply::new(move |answer| drop(taken.send(answer)));
@@ -186,9 +187,9 @@ impl Mutes {
     }
 }
 
-impl Wanted {
-    fn check(self) -> Result<NewMute, Trouble> {
-        let bad = |detail: String| Trouble::new(StatusCode::BAD_REQUEST, detail);
+impl MuteRequestBody {
+    fn check(self) -> Result<NewMute, MuteError> {
+        let bad = |detail: String| MuteError::new(StatusCode::BAD_REQUEST, detail);
         let source: IpNet = match (self.source.parse(), self.source.parse::<IpAddr>()) {
             (Ok(network), _) => network,
             (Err(_), Ok(addr)) => addr.into(),
@@ -220,18 +221,18 @@ impl Wanted {
 }
 
 /// Why an order is not taken.
-struct Trouble {
+struct MuteError {
     status: StatusCode,
     detail: String,
 }
 
-impl Trouble {
+impl MuteError {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into() }
     }
 }
 
-impl From<Refusal> for Trouble {
+impl From<Refusal> for MuteError {
     fn from(Refusal { status, detail }: Refusal) -> Self {
         Self::new(status, detail)
     }

@@ -12,31 +12,31 @@ use super::view::Counted;
 
 /// What captures hold and what would have been said of it, with the field names that tools read.
 #[derive(Serialize)]
-struct Replayed<'a> {
-    accounting: Accounting<'a>,
+struct ReplayView<'a> {
+    accounting: ReplayAccountingView<'a>,
     #[serde(serialize_with = "hosts")]
     hosts: &'a Window,
     #[serde(serialize_with = "pairs")]
-    pairs: Pairs<'a>,
+    pairs: PairsView<'a>,
     #[serde(serialize_with = "alerts")]
     alerts: &'a [Alert],
 }
 
 #[derive(Serialize)]
-struct Accounting<'a> {
+struct ReplayAccountingView<'a> {
     #[serde(flatten)]
     counted: Counted<'a>,
     dropped_frames: u64,
 }
 
 /// The window, and whether its pairs may be shown.
-struct Pairs<'a> {
+struct PairsView<'a> {
     window: &'a Window,
     are_hidden: bool,
 }
 
 #[derive(Serialize)]
-struct Host {
+struct HostView {
     ip: IpAddr,
     packets: u64,
     ip_bytes: u64,
@@ -45,7 +45,7 @@ struct Host {
 }
 
 #[derive(Serialize)]
-struct Pair {
+struct PairView {
     src: IpAddr,
     dst: IpAddr,
     packets: u64,
@@ -62,13 +62,13 @@ pub fn write_replayed(
     alerts: &[Alert],
     hide_destinations: bool,
 ) -> io::Result<()> {
-    let view = Replayed {
-        accounting: Accounting {
+    let view = ReplayView {
+        accounting: ReplayAccountingView {
             counted: Counted::of(totals.accounting()),
             dropped_frames: totals.accounting().kernel.tp_drops,
         },
         hosts: totals,
-        pairs: Pairs { window: totals, are_hidden: hide_destinations },
+        pairs: PairsView { window: totals, are_hidden: hide_destinations },
         alerts,
     };
     serde_json::to_writer(out, &view).map_err(io::Error::from)
@@ -80,7 +80,7 @@ pub fn write_replayed(
 /// What `out` says.
 pub fn write_compared(out: impl io::Write, comparison: &ReplayComparison<'_>) -> io::Result<()> {
     #[derive(Serialize)]
-    struct Compared<One, Both> {
+    struct ComparedView<One, Both> {
         only_first: Vec<One>,
         only_second: Vec<One>,
         both: Vec<Both>,
@@ -97,7 +97,7 @@ pub fn write_compared(out: impl io::Write, comparison: &ReplayComparison<'_>) ->
     }
 
     let ReplayComparison { only_first, only_second, both } = comparison;
-    let compared = Compared {
+    let compared = ComparedView {
         only_first: only_first.iter().map(|alert| view(alert)).collect(),
         only_second: only_second.iter().map(|alert| view(alert)).collect(),
         both: both.iter().map(|(first, second)| Both { first: view(first), second: view(second) }).collect(),
@@ -108,7 +108,7 @@ pub fn write_compared(out: impl io::Write, comparison: &ReplayComparison<'_>) ->
 fn hosts<S: Serializer>(window: &Window, serializer: S) -> Result<S::Ok, S::Error> {
     let mut hosts: Vec<HostCounts> = window.hosts().filter(|host| host.packets > 0).collect();
     hosts.sort_unstable_by_key(|host| host.addr);
-    serializer.collect_seq(hosts.iter().map(|host| Host {
+    serializer.collect_seq(hosts.iter().map(|host| HostView {
         ip: host.addr,
         packets: host.packets,
         ip_bytes: host.ip_bytes,
@@ -117,13 +117,13 @@ fn hosts<S: Serializer>(window: &Window, serializer: S) -> Result<S::Ok, S::Erro
     }))
 }
 
-fn pairs<S: Serializer>(pairs: &Pairs<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+fn pairs<S: Serializer>(pairs: &PairsView<'_>, serializer: S) -> Result<S::Ok, S::Error> {
     if pairs.are_hidden {
-        return serializer.collect_seq(std::iter::empty::<Pair>());
+        return serializer.collect_seq(std::iter::empty::<PairView>());
     }
     let mut rows: Vec<_> = pairs.window.pairs().filter(|&(_, _, packets, _)| packets > 0).collect();
     rows.sort_unstable();
-    serializer.collect_seq(rows.into_iter().map(|(src, dst, packets, ip_bytes)| Pair {
+    serializer.collect_seq(rows.into_iter().map(|(src, dst, packets, ip_bytes)| PairView {
         src,
         dst,
         packets,

@@ -57,7 +57,7 @@ pub(super) fn other_method(allowed: &'static str) -> Reply {
 
 fn details(status: StatusCode, detail: &str) -> Reply {
     let title = status.canonical_reason().unwrap_or("Error");
-    let problem = view::Problem { kind: "about:blank", title, status: status.as_u16(), detail };
+    let problem = view::ProblemDetails { kind: "about:blank", title, status: status.as_u16(), detail };
     answer(status, "application/problem+json", view::json(&problem))
 }
 

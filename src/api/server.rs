@@ -19,9 +19,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::guard::Bounds;
-use super::mutes::Mutes;
-use super::site::Site;
-use super::wire::{Wire, turn_away};
+use super::mutes::MutesEndpoint;
+use super::router::Router;
+use super::timed_io::{TimedIo, turn_away};
 use super::{Options, view};
 use crate::alert::{GeoIp, MuteDesk, Report};
 use crate::flow::Published;
@@ -109,27 +109,27 @@ impl Server {
     ///
     /// # Errors
     /// [`ApiError::Thread`] where the machine refuses the thread.
-    pub fn start(self, report: Arc<Published<Report>>) -> Result<Running, ApiError> {
+    pub fn start(self, report: Arc<Published<Report>>) -> Result<RunningServer, ApiError> {
         let Server { runtime, listener, local_addr, capabilities, bounds, desk, geoip } = self;
         let capabilities = Arc::new(Published::new(capabilities));
         let geoip = Arc::new(Published::new(geoip));
-        let mut site = Site::new(Arc::clone(&capabilities), report, Arc::clone(&geoip));
+        let mut router = Router::new(Arc::clone(&capabilities), report, Arc::clone(&geoip));
         if let Some(desk) = desk {
-            site = site.with_mutes(Mutes::new(desk, &bounds));
+            router = router.with_mutes(MutesEndpoint::new(desk, &bounds));
         }
-        let site = Arc::new(site);
+        let router = Arc::new(router);
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("api".into())
-            .spawn(move || runtime.block_on(serve(listener, site, bounds, stopped)))
+            .spawn(move || runtime.block_on(serve(listener, router, bounds, stopped)))
             .map_err(|source| ApiError::Thread { source })?;
-        Ok(Running { stop, thread, local_addr, capabilities, geoip })
+        Ok(RunningServer { stop, thread, local_addr, capabilities, geoip })
     }
 }
 
 /// A server that answers. Dropped without [`stop`](Self::stop) it ends as well, only unwatched.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningServer {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
     local_addr: SocketAddr,
@@ -137,7 +137,7 @@ pub struct Running {
     geoip: Arc<Published<GeoIp>>,
 }
 
-impl Running {
+impl RunningServer {
     /// Shows other limits as those in force, and hides destinations if they say so.
     pub fn show(&self, capabilities: view::Capabilities) {
         self.capabilities.publish(capabilities);
@@ -228,7 +228,12 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
 }
 
 /// Accepts until `stopped`, then lets the connections end. Runs as the whole life of the thread.
-async fn serve(listener: TcpListener, site: Arc<Site>, bounds: Bounds, mut stopped: oneshot::Receiver<()>) {
+async fn serve(
+    listener: TcpListener,
+    router: Arc<Router>,
+    bounds: Bounds,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(bounds.connections_max));
     let refusals = Arc::new(Semaphore::new(bounds.refusals_max));
@@ -256,14 +261,14 @@ async fn serve(listener: TcpListener, site: Arc<Site>, bounds: Bounds, mut stopp
         refused_by_kernel = false;
 
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            let connection = graceful.watch(connection(&http, stream, &site, &bounds));
+            let connection = graceful.watch(connection(&http, stream, &router, &bounds));
             tokio::spawn(async move {
                 // An error is the client's doing (cut, late, gone) and has been answered as far as it can be.
                 let _ = connection.await;
                 drop(place);
             });
         } else if let Ok(refusal) = Arc::clone(&refusals).try_acquire_owned() {
-            let farewell = turn_away(Wire::new(stream, &bounds));
+            let farewell = turn_away(TimedIo::new(stream, &bounds));
             tokio::spawn(async move {
                 farewell.await;
                 drop(refusal);
@@ -290,15 +295,15 @@ fn http(bounds: &Bounds) -> http1::Builder {
 fn connection(
     http: &http1::Builder,
     stream: TcpStream,
-    site: &Arc<Site>,
+    router: &Arc<Router>,
     bounds: &Bounds,
 ) -> impl hyper_util::server::graceful::GracefulConnection + use<> {
-    let site = Arc::clone(site);
+    let router = Arc::clone(router);
     let service = service_fn(move |request| {
-        let site = Arc::clone(&site);
-        async move { Ok::<_, Infallible>(site.serve(request).await) }
+        let router = Arc::clone(&router);
+        async move { Ok::<_, Infallible>(router.serve(request).await) }
     });
-    http.serve_connection(TokioIo::new(Wire::new(stream, bounds)), service)
+    http.serve_connection(TokioIo::new(TimedIo::new(stream, bounds)), service)
 }
 
 /// Pause after the kernel refused to hand out a connection.

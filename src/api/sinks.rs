@@ -6,7 +6,7 @@ use crate::alert::{Counts, SinkName};
 
 /// `queued = delivered + failed + waiting`; what found no room is in none of them.
 #[derive(Debug, Serialize)]
-pub(super) struct Sink {
+pub(super) struct SinkView {
     name: &'static str,
     queued: u64,
     delivered: u64,
@@ -19,7 +19,7 @@ pub(super) struct Sink {
     waiting: u64,
 }
 
-impl Sink {
+impl SinkView {
     pub(super) fn of((name, counts): &(SinkName, Counts)) -> Self {
         let &Counts { queued, delivered, retried, failed, dropped } = counts;
         Self { name: name.name(), queued, delivered, retried, failed, dropped, waiting: counts.waiting() }

@@ -3,39 +3,39 @@
 use hyper::body::Bytes;
 use serde::Serialize;
 
-use super::accounting::Accounting;
-use super::shared::Elements;
-use super::sinks::Sink;
+use super::accounting::AccountingView;
+use super::response_cache::Elements;
+use super::sinks::SinkView;
 use super::view;
 use crate::alert::{self, Alert, AlertState, GeoIp, Report};
 
 /// `/api/v1/accounting`: where every frame went since the start.
 pub(super) fn accounting(report: &Report) -> Bytes {
-    view::json(&Accounting::of(report))
+    view::json(&AccountingView::of(report))
 }
 
 /// `/api/v1/sinks`: the log first.
 pub(super) fn sinks(report: &Report) -> Bytes {
-    view::json_array(report.sinks.iter().map(Sink::of))
+    view::json_array(report.sinks.iter().map(SinkView::of))
 }
 
 /// `/api/v1/alerts`: the open alerts, the oldest first, muted ones marked as such.
-pub(super) struct Alerts<'o> {
+pub(super) struct AlertsView<'o> {
     pub(super) geoip: &'o GeoIp,
 }
 
 /// `/api/v1/alerts/possible`: those of them that are no more than possible, which are in no list of the original's.
-pub(super) struct PossibleAlerts<'o> {
+pub(super) struct PossibleAlertsView<'o> {
     pub(super) geoip: &'o GeoIp,
 }
 
-impl Elements for Alerts<'_> {
+impl Elements for AlertsView<'_> {
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
         report.alerts.iter().map(|alert| json(alert, self.geoip))
     }
 }
 
-impl Elements for PossibleAlerts<'_> {
+impl Elements for PossibleAlertsView<'_> {
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
         report.alerts.iter().filter(|alert| alert.life.is_possible).map(|alert| json(alert, self.geoip))
     }

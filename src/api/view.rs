@@ -140,7 +140,7 @@ impl Serialize for Skipped<'_> {
 
 /// Problem details (RFC 9457).
 #[derive(Debug, Serialize)]
-pub(super) struct Problem<'a> {
+pub(super) struct ProblemDetails<'a> {
     #[serde(rename = "type")]
     pub(super) kind: &'static str,
     pub(super) title: &'static str,

@@ -27,7 +27,7 @@ use super::guard::Bounds;
 ///   Quiet --- shutdown ---> Lingering --- EOF, linger_timeout or linger_bytes_max ---> closed
 /// ```
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct TimedIo {
     stream: TcpStream,
     phase: Phase,
     /// The one timer of the connection; it means something only while `Answering` or `Lingering`.
@@ -44,7 +44,7 @@ enum Phase {
     Lingering { bytes_read: usize },
 }
 
-impl Wire {
+impl TimedIo {
     /// Takes charge of an accepted stream.
     pub(super) fn new(stream: TcpStream, bounds: &Bounds) -> Self {
         // Head and body leave in one call, so there is nothing for Nagle to join. A socket that cannot be
@@ -97,7 +97,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for TimedIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -107,7 +107,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for TimedIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.watched(cx, written)
@@ -146,11 +146,11 @@ impl AsyncWrite for Wire {
 }
 
 /// Tells a client that every place is taken, and closes. Its request is not read.
-pub(super) async fn turn_away(mut wire: Wire) {
+pub(super) async fn turn_away(mut timed_io: TimedIo) {
     // It fits into the empty send buffer of a fresh connection, so one write takes it all or the client is gone.
-    let told = poll_fn(|cx| Pin::new(&mut wire).poll_write(cx, NO_PLACE)).await;
+    let told = poll_fn(|cx| Pin::new(&mut timed_io).poll_write(cx, NO_PLACE)).await;
     if told.is_ok() {
-        let _ = poll_fn(|cx| Pin::new(&mut wire).poll_shutdown(cx)).await;
+        let _ = poll_fn(|cx| Pin::new(&mut timed_io).poll_shutdown(cx)).await;
     }
 }
 

@@ -7,8 +7,8 @@ use hyper::body::{Body, Bytes};
 use hyper::{Request, Response, StatusCode};
 
 use super::guard::{self, Refusal};
-use super::mutes::{self, Mutes};
-use super::shared::PerReport;
+use super::mutes::{self, MutesEndpoint};
+use super::response_cache::ResponseCache;
 use super::view::{self, Capabilities};
 use super::{assets, legacy, reply, v1};
 use crate::alert::{GeoIp, Report};
@@ -16,19 +16,19 @@ use crate::flow::Published;
 
 /// Everything that can be asked for.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(super) struct Router {
     /// `/capabilities`: the limits in force.
     capabilities: Arc<Published<Capabilities>>,
     report: Arc<Published<Report>>,
     geoip: Arc<Published<GeoIp>>,
-    active: PerReport,
-    all: PerReport,
-    alerts: PerReport,
-    possible: PerReport,
-    mutes: Option<Mutes>,
+    active: ResponseCache,
+    all: ResponseCache,
+    alerts: ResponseCache,
+    possible: ResponseCache,
+    mutes: Option<MutesEndpoint>,
 }
 
-impl Site {
+impl Router {
     pub(super) fn new(
         capabilities: Arc<Published<Capabilities>>,
         report: Arc<Published<Report>>,
@@ -39,7 +39,7 @@ impl Site {
     }
 
     /// The same with a desk that takes orders about mutes.
-    pub(super) fn with_mutes(self, mutes: Mutes) -> Self {
+    pub(super) fn with_mutes(self, mutes: MutesEndpoint) -> Self {
         Self { mutes: Some(mutes), ..self }
     }
 
@@ -65,19 +65,21 @@ impl Site {
         let capabilities = self.capabilities.read();
         let hides_destinations = capabilities.no_destinations;
         match request.uri().path() {
-            "/active" => {
-                reply::json(self.active.array(&self.report, &legacy::Active { hides_destinations }).await)
+            "/active" => reply::json(
+                self.active.array(&self.report, &legacy::ActiveHosts { hides_destinations }).await,
+            ),
+            "/all" => {
+                reply::json(self.all.array(&self.report, &legacy::ChartHosts { hides_destinations }).await)
             }
-            "/all" => reply::json(self.all.array(&self.report, &legacy::All { hides_destinations }).await),
             "/capabilities" => reply::json(view::json(&*capabilities)),
             "/healthz" => reply::text("ok"),
             "/api/v1/alerts" => {
                 let geoip = self.geoip.read();
-                reply::json(self.alerts.array(&self.report, &v1::Alerts { geoip: &geoip }).await)
+                reply::json(self.alerts.array(&self.report, &v1::AlertsView { geoip: &geoip }).await)
             }
             "/api/v1/alerts/possible" => {
                 let geoip = self.geoip.read();
-                let possible = v1::PossibleAlerts { geoip: &geoip };
+                let possible = v1::PossibleAlertsView { geoip: &geoip };
                 reply::json(self.possible.array(&self.report, &possible).await)
             }
             "/api/v1/sinks" => reply::json(v1::sinks(&self.report.read())),
@@ -140,7 +142,7 @@ mod tests {
             excluded_interfaces: Vec::new(),
             further: Vec::new(),
         };
-        let site = Site::new(
+        let router = Router::new(
             Arc::new(Published::new(capabilities)),
             Arc::new(Published::new(large_report())),
             Arc::new(Published::new(GeoIp::default())),
@@ -148,7 +150,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let body = || {
             let request = Request::get("/all").header(HOST, "localhost").body(Full::<Bytes>::default());
-            let answer = runtime.block_on(site.serve(request.expect("a request")));
+            let answer = runtime.block_on(router.serve(request.expect("a request")));
             assert_eq!(answer.status(), StatusCode::OK);
             runtime.block_on(answer.into_body().collect()).expect("it is in memory").to_bytes()
         };

@@ -28,10 +28,10 @@ pub(super) trait Elements: Sync {
 
 /// The array of the current report.
 #[derive(Debug, Default)]
-pub(super) struct PerReport(Mutex<Held>);
+pub(super) struct ResponseCache(Mutex<CachedResponse>);
 
 #[derive(Debug, Default)]
-struct Held {
+struct CachedResponse {
     /// It keeps the address from being used again without keeping the report alive, so equal addresses are the same
     /// report.
     report: Weak<Report>,
@@ -43,18 +43,18 @@ struct Held {
 }
 
 /// A body that ends a life when the last who had it lets go.
-struct Body {
+struct CachedBody {
     bytes: Vec<u8>,
     _life: Arc<()>,
 }
 
-impl AsRef<[u8]> for Body {
+impl AsRef<[u8]> for CachedBody {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl PerReport {
+impl ResponseCache {
     /// The body. The first who asks writes it, and those who ask meanwhile wait for that.
     pub(super) async fn array(&self, report: &Published<Report>, elements: &impl Elements) -> Bytes {
         let mut held = self.0.lock().await;
@@ -69,7 +69,7 @@ impl PerReport {
     }
 }
 
-impl Held {
+impl CachedResponse {
     /// Whether a further body may be written.
     fn has_room(&mut self) -> bool {
         self.older.retain(|life| life.strong_count() > 0);
@@ -79,7 +79,7 @@ impl Held {
     fn take(&mut self, report: Weak<Report>, bytes: Vec<u8>) {
         let life = Arc::new(());
         self.older.push(std::mem::replace(&mut self.life, Arc::downgrade(&life)));
-        self.body = Bytes::from_owner(Body { bytes, _life: life });
+        self.body = Bytes::from_owner(CachedBody { bytes, _life: life });
         self.report = report;
     }
 }
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_body_is_written_once_per_report_and_is_one_for_all() {
         let report = Published::new(Report::default());
-        let (body, elements) = (PerReport::default(), counting(3));
+        let (body, elements) = (ResponseCache::default(), counting(3));
         let ask = || run(body.array(&report, &elements));
         let first = ask();
         assert_eq!(first, "[1,1,1]");
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn whoever_asks_while_it_is_written_waits_for_it_and_others_have_their_turn() {
         let report = Published::new(Report::default());
-        let (body, elements) = (PerReport::default(), counting(4 * PART_BYTES));
+        let (body, elements) = (ResponseCache::default(), counting(4 * PART_BYTES));
         run(async {
             let mut turns = 0;
             let others = async {
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn slow_readers_hold_no_more_than_three_bodies() {
         let report = Published::new(Report::default());
-        let (body, elements) = (PerReport::default(), counting(1));
+        let (body, elements) = (ResponseCache::default(), counting(1));
         let ask = || {
             report.publish(Report::default());
             run(body.array(&report, &elements))
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn the_cache_does_not_keep_an_old_report_alive() {
         let report = Published::new(Report::default());
-        let body = PerReport::default();
+        let body = ResponseCache::default();
         run(body.array(&report, &counting(1)));
         let old = Arc::downgrade(&report.read());
         report.publish(Report::default());
