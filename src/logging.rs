@@ -12,7 +12,7 @@
 //! level that `sd-daemon(3)` describes: `<4>warning: ...`. Alert lines are not log records, they are written
 //! by their own floor with the same [`LinePrefix`].
 //!
-//! With [`Format::Json`] each line is a JSON object instead, behind the level where stderr is the journal:
+//! With [`LogFormat::Json`] each line is a JSON object instead, behind the level where stderr is the journal:
 //!
 //! ```text
 //! {"level":"warning","message":"io_uring is refused here, using epoll","time":"2006-01-02T15:04:05Z"}
@@ -49,7 +49,7 @@ use crate::time::{UnixNanos, unix_now};
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Format {
+pub enum LogFormat {
     /// Text for people, and for watchers of the original's log.
     #[default]
     Text,
@@ -73,11 +73,11 @@ pub enum LinePrefix {
 
 impl LinePrefix {
     /// The prefix that suits this process: where its stderr leads, and its local time.
-    pub fn detect(format: Format) -> Self {
+    pub fn detect(format: LogFormat) -> Self {
         match (format, stderr_is_journal()) {
-            (Format::Json, for_journal) => Self::Json { for_journal },
-            (Format::Text, true) => Self::Journal,
-            (Format::Text, false) => Self::Clock(TimeZone::system()),
+            (LogFormat::Json, for_journal) => Self::Json { for_journal },
+            (LogFormat::Text, true) => Self::Journal,
+            (LogFormat::Text, false) => Self::Clock(TimeZone::system()),
         }
     }
 

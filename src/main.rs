@@ -19,7 +19,7 @@ use traffic_alerted::alert::{
 use traffic_alerted::api::{self, Server};
 use traffic_alerted::config::{Config, ConfigError};
 use traffic_alerted::engine::{self, Engine, LAST_ALERTS, Rules, Signals, Woken};
-use traffic_alerted::logging::{self, Format, LinePrefix};
+use traffic_alerted::logging::{self, LinePrefix, LogFormat};
 use traffic_alerted::privileges;
 use traffic_alerted::supervisor;
 use traffic_alerted::time::unix_now;
@@ -62,9 +62,9 @@ fn main() -> ExitCode {
     // The allocator asks for huge pages for all of its memory, of which a program that waits uses little and here and
     // there: 36 MiB instead of 8. A million pairs take 4 % longer without them. A kernel that refuses costs memory, no more.
     let _ = nix::sys::prctl::set_thp_disable(true);
-    let code = match obey(CommandLine::parse()) {
+    let code = match run_command(CommandLine::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&error),
+        Err(error) => report_error(&error),
     };
     // Without success there is nobody to say it to.
     let _ = logging::finish(LAST_RECORDS);
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
 /// Patience at the end with a stderr that does not take its last lines.
 const LAST_RECORDS: Duration = Duration::from_millis(100);
 
-fn obey(line: CommandLine) -> anyhow::Result<()> {
+fn run_command(line: CommandLine) -> anyhow::Result<()> {
     match (line.command, line.config) {
         (Some(Command::Check { config }), _) => check(&Config::load(config)?),
         (Some(Command::TestAlert { config }), _) => {
@@ -88,7 +88,7 @@ fn obey(line: CommandLine) -> anyhow::Result<()> {
             let path = config;
             let config = Config::load(&path)?;
             let prefix = begin_log(&config)?;
-            run(config, &path, &signals, &prefix)
+            monitor(config, &path, &signals, &prefix)
         }
         (None, None) => unreachable!("clap requires a subcommand or a configuration"),
     }
@@ -132,7 +132,7 @@ fn test_alert(config: &Config, prefix: LinePrefix) -> anyhow::Result<()> {
 }
 
 /// Monitors until asked to stop; asked to reload, goes by what `path` says then.
-fn run(mut config: Config, path: &Path, signals: &Signals, prefix: &LinePrefix) -> anyhow::Result<()> {
+fn monitor(mut config: Config, path: &Path, signals: &Signals, prefix: &LinePrefix) -> anyhow::Result<()> {
     let server = Server::bind(&config.api_options())?;
     let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(&config))?;
     privileges::drop_all()?;
@@ -274,14 +274,14 @@ fn rules(config: &Config) -> Rules {
 }
 
 /// Says on stderr why it ended, and with which code it must end.
-fn complain(error: &anyhow::Error) -> ExitCode {
+fn report_error(error: &anyhow::Error) -> ExitCode {
     let (report, code) = match error.downcast_ref::<ConfigError>() {
         Some(error) => (error.render(wants_colour()), ExitCode::from(2)),
         None if error.is::<clap::Error>() => (error.to_string(), ExitCode::from(2)),
         None => (format!("error: {error:#}"), ExitCode::FAILURE),
     };
     // Without a configuration there is no log yet, and its format is not known.
-    let prefix = logging::prefix().unwrap_or_else(|| LinePrefix::detect(Format::Text));
+    let prefix = logging::prefix().unwrap_or_else(|| LinePrefix::detect(LogFormat::Text));
     let lines: String = match prefix {
         LinePrefix::Json { .. } => prefix.line(unix_now(), Level::ERROR, &format!("{error:#}")),
         // On a terminal the report stands alone; the journal files each line under its level.

@@ -10,10 +10,10 @@ use std::ops::{Range, RangeInclusive};
 
 use super::error::Problem;
 use super::file::{RawConfig, Setting};
-use super::key::Key;
-use super::places::{Places, optional_path};
+use super::key::SettingKey;
+use super::keyword::Keyword;
+use super::sink_settings::{SinkSettings, optional_path};
 use super::units::{self, Bytes, Item, within};
-use super::word::Word;
 use super::{
     CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, COOLDOWN_S, Config, INTERVAL_S, LIMIT_BYTES, LOSS_PPM,
     Machine, Workers,
@@ -25,62 +25,72 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let defaults = Config::defaults(machine);
     let mut file = Checker { raw, problems };
 
-    let traffic_interval_s = file.read(Key::TrafficInterval, defaults.traffic_interval_s, interval);
-    let ip_bytes_max = file.read(Key::ByteLimit, defaults.ip_bytes_max, |value| bytes(value, &LIMIT_BYTES));
-    let hide_destinations = file.read(Key::NoDestinations, defaults.hide_destinations, word);
+    let traffic_interval_s = file.read(SettingKey::TrafficInterval, defaults.traffic_interval_s, interval);
+    let ip_bytes_max =
+        file.read(SettingKey::ByteLimit, defaults.ip_bytes_max, |value| bytes(value, &LIMIT_BYTES));
+    let hide_destinations = file.read(SettingKey::NoDestinations, defaults.hide_destinations, keyword);
     let chart_bytes_min =
-        file.read(Key::ChartMinBytes, defaults.chart_bytes_min, |value| bytes(value, &CHART_BYTES));
+        file.read(SettingKey::ChartMinBytes, defaults.chart_bytes_min, |value| bytes(value, &CHART_BYTES));
     let excluded_interfaces =
-        file.read(Key::ExcludedInterfaces, defaults.excluded_interfaces, interfaces::names);
+        file.read(SettingKey::ExcludedInterfaces, defaults.excluded_interfaces, interfaces::names);
 
-    let judge_contacted_hosts = file.read(Key::ContactedIPsAnalyze, defaults.judge_contacted_hosts, word);
-    let contacted_hosts_max = file.read(Key::NumberContactedIPs, defaults.contacted_hosts_max, |value| {
-        count(value, &CONTACTED_HOSTS, Key::ContactedIPsAnalyze)
-    });
-    let judge_contacted_ports = file.read(Key::AnalyzePorts, defaults.judge_contacted_ports, word);
-    let contacted_ports_max = file.read(Key::NumContactedPorts, defaults.contacted_ports_max, |value| {
-        count(value, &CONTACTED_PORTS, Key::AnalyzePorts)
-    });
-    let port_interval_s = file.read(Key::PortInterval, defaults.port_interval_s, interval);
-    let scan_rule = file.read(Key::ScanEvidence, defaults.scan_rule, word);
-    let packets_per_s_max = file.read(Key::PacketRateLimit, defaults.packets_per_s_max, limits::rate);
-    let contacts_per_s_max = file.read(Key::ContactRateLimit, defaults.contacts_per_s_max, limits::rate);
+    let judge_contacted_hosts =
+        file.read(SettingKey::ContactedIPsAnalyze, defaults.judge_contacted_hosts, keyword);
+    let contacted_hosts_max =
+        file.read(SettingKey::NumberContactedIPs, defaults.contacted_hosts_max, |value| {
+            count(value, &CONTACTED_HOSTS, SettingKey::ContactedIPsAnalyze)
+        });
+    let judge_contacted_ports = file.read(SettingKey::AnalyzePorts, defaults.judge_contacted_ports, keyword);
+    let contacted_ports_max =
+        file.read(SettingKey::NumContactedPorts, defaults.contacted_ports_max, |value| {
+            count(value, &CONTACTED_PORTS, SettingKey::AnalyzePorts)
+        });
+    let port_interval_s = file.read(SettingKey::PortInterval, defaults.port_interval_s, interval);
+    let scan_rule = file.read(SettingKey::ScanEvidence, defaults.scan_rule, keyword);
+    let packets_per_s_max = file.read(SettingKey::PacketRateLimit, defaults.packets_per_s_max, limits::rate);
+    let contacts_per_s_max =
+        file.read(SettingKey::ContactRateLimit, defaults.contacts_per_s_max, limits::rate);
     let received_bytes_max =
-        file.read(Key::ReceivedByteLimit, defaults.received_bytes_max, limits::byte_limit);
-    let group_ipv6 = file.read(Key::GroupIPv6, defaults.group_ipv6, limits::group_ipv6);
+        file.read(SettingKey::ReceivedByteLimit, defaults.received_bytes_max, limits::byte_limit);
+    let group_ipv6 = file.read(SettingKey::GroupIPv6, defaults.group_ipv6, limits::group_ipv6);
     // Where that is wrong, nothing is held against it.
     let group = group_ipv6.flatten();
     let analyses_ports = judge_contacted_ports != Some(false);
-    let limits_for = file
-        .read_each(Key::LimitFor, |value, before| limits::limit_for(value, group, analyses_ports, before));
-    let ignored_sources =
-        file.read(Key::IgnoredSources, defaults.ignored_sources, |value| limits::sources(value, group));
+    let limits_for = file.read_each(SettingKey::LimitFor, |value, before| {
+        limits::limit_for(value, group, analyses_ports, before)
+    });
+    let ignored_sources = file
+        .read(SettingKey::IgnoredSources, defaults.ignored_sources, |value| limits::sources(value, group));
     let alert_cooldown_s =
-        file.read(Key::AlertCooldown, defaults.alert_cooldown_s, |value| seconds(value, &COOLDOWN_S));
+        file.read(SettingKey::AlertCooldown, defaults.alert_cooldown_s, |value| seconds(value, &COOLDOWN_S));
 
-    let state_file = file.read(Key::StateFile, defaults.state_file, optional_path);
+    let state_file = file.read(SettingKey::StateFile, defaults.state_file, optional_path);
 
-    let direction = file.read(Key::Direction, defaults.direction, word);
-    let wire_exact = file.read(Key::WireExact, defaults.wire_exact, word);
-    let loss_ppm_max = file.read(Key::LossLimit, defaults.loss_ppm_max, loss_limit);
-    let promiscuous = file.read(Key::Promiscuous, defaults.promiscuous, |value| {
+    let direction = file.read(SettingKey::Direction, defaults.direction, keyword);
+    let wire_exact = file.read(SettingKey::WireExact, defaults.wire_exact, keyword);
+    let loss_ppm_max = file.read(SettingKey::LossLimit, defaults.loss_ppm_max, loss_limit);
+    let promiscuous = file.read(SettingKey::Promiscuous, defaults.promiscuous, |value| {
         interfaces::promiscuous(value, excluded_interfaces.as_deref().unwrap_or_default())
     });
-    let local_networks = file.read(Key::LocalNetworks, defaults.local_networks, interfaces::local_networks);
-    let workers = file.read(Key::Workers, defaults.workers, |value| resources::workers(value, machine));
+    let local_networks =
+        file.read(SettingKey::LocalNetworks, defaults.local_networks, interfaces::local_networks);
+    let workers =
+        file.read(SettingKey::Workers, defaults.workers, |value| resources::workers(value, machine));
     // Where the number of workers is wrong, nothing is held against it.
     let worker_count = workers.map(Workers::count);
-    let pin_cores = file
-        .read(Key::PinCores, defaults.pin_cores, |value| resources::pin_cores(value, worker_count, machine));
-    let event_loop = file.read(Key::EventLoop, defaults.event_loop, word);
-    let ring_memory_bytes = file.read(Key::RingMemory, defaults.ring_memory_bytes, |value| {
+    let pin_cores = file.read(SettingKey::PinCores, defaults.pin_cores, |value| {
+        resources::pin_cores(value, worker_count, machine)
+    });
+    let event_loop = file.read(SettingKey::EventLoop, defaults.event_loop, keyword);
+    let ring_memory_bytes = file.read(SettingKey::RingMemory, defaults.ring_memory_bytes, |value| {
         resources::ring_memory(value, worker_count)
     });
-    let memory_limit =
-        file.read(Key::MemoryLimit, defaults.memory_limit, |value| resources::memory_limit(value, machine));
-    let log_format = file.read(Key::LogFormat, defaults.log_format, word);
-    let places = Places::read(&mut file, defaults.places);
-    let listen = file.read(Key::ListenAddress, defaults.listen, listen_address);
+    let memory_limit = file.read(SettingKey::MemoryLimit, defaults.memory_limit, |value| {
+        resources::memory_limit(value, machine)
+    });
+    let log_format = file.read(SettingKey::LogFormat, defaults.log_format, keyword);
+    let sink_settings = SinkSettings::read(&mut file, defaults.sink_settings);
+    let listen = file.read(SettingKey::ListenAddress, defaults.listen, listen_address);
 
     let hide_destinations = hide_destinations?;
     Some(Config {
@@ -114,7 +124,7 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         ring_memory_bytes: ring_memory_bytes?,
         memory_limit: memory_limit?,
         log_format: log_format?,
-        places: places?,
+        sink_settings: sink_settings?,
         listen: listen?,
     })
 }
@@ -129,9 +139,9 @@ impl Checker<'_, '_> {
     /// The value of a setting, or the default where the file has none; `None` where the value is wrong.
     pub(super) fn read<T>(
         &mut self,
-        key: Key,
+        key: SettingKey,
         default: T,
-        convert: impl FnOnce(&str) -> Result<T, Complaint>,
+        convert: impl FnOnce(&str) -> Result<T, ValueError>,
     ) -> Option<T> {
         match self.raw.get(key) {
             Some(setting) => self.convert(setting, convert),
@@ -142,8 +152,8 @@ impl Checker<'_, '_> {
     /// The values of a setting that may be there several times; `convert` is given those before it as well.
     fn read_each<T>(
         &mut self,
-        key: Key,
-        convert: impl Fn(&str, &[T]) -> Result<T, Complaint>,
+        key: SettingKey,
+        convert: impl Fn(&str, &[T]) -> Result<T, ValueError>,
     ) -> Option<Vec<T>> {
         let mut values = Vec::new();
         let mut are_right = true;
@@ -159,49 +169,49 @@ impl Checker<'_, '_> {
     fn convert<T>(
         &mut self,
         setting: &Setting<'_>,
-        convert: impl FnOnce(&str) -> Result<T, Complaint>,
+        convert: impl FnOnce(&str) -> Result<T, ValueError>,
     ) -> Option<T> {
         let key = setting.key;
-        let complaint = match convert(setting.value) {
+        let error = match convert(setting.value) {
             Ok(value) => return Some(value),
-            Err(_) if setting.value.is_empty() => Complaint::new(
+            Err(_) if setting.value.is_empty() => ValueError::new(
                 "no value",
                 "write a value behind the colon, or remove the line for the default",
             ),
-            Err(complaint) => complaint,
+            Err(error) => error,
         };
         let value_start = setting.value_span.start;
-        let span = match complaint.at {
+        let span = match error.at {
             Some(at) => value_start + at.start..value_start + at.end,
             None => setting.value_span.clone(),
         };
         // The setting that the value disagrees with is shown if the file has it.
         let context =
-            complaint.against.and_then(|(key, label)| Some((self.raw.get(key)?.value_span.clone(), label)));
+            error.against.and_then(|(key, label)| Some((self.raw.get(key)?.value_span.clone(), label)));
         self.problems.push(Problem {
             title: format!("bad value for `{key}`"),
             span,
-            label: complaint.label,
+            label: error.label,
             context,
-            help: complaint.help,
+            help: error.help,
         });
         None
     }
 }
 
 /// What is wrong with a value.
-pub(super) struct Complaint {
+pub(super) struct ValueError {
     /// The bytes of the value that are wrong; `None` for all of them.
     at: Option<Range<usize>>,
     /// What they are.
     label: String,
     /// Another setting that makes them wrong, and what it says.
-    against: Option<(Key, &'static str)>,
+    against: Option<(SettingKey, &'static str)>,
     /// What to write.
     help: String,
 }
 
-impl Complaint {
+impl ValueError {
     pub(super) fn new(label: impl Display, help: impl Into<String>) -> Self {
         Self { at: None, label: label.to_string(), against: None, help: help.into() }
     }
@@ -210,62 +220,62 @@ impl Complaint {
         Self { at: Some(at), ..self }
     }
 
-    pub(super) fn against(self, key: Key, label: &'static str) -> Self {
+    pub(super) fn against(self, key: SettingKey, label: &'static str) -> Self {
         Self { against: Some((key, label)), ..self }
     }
 }
 
-fn interval(value: &str) -> Result<u64, Complaint> {
+fn interval(value: &str) -> Result<u64, ValueError> {
     seconds(value, &INTERVAL_S)
 }
 
 /// Seconds of which a month is the most.
-fn seconds(value: &str, range: &RangeInclusive<u64>) -> Result<u64, Complaint> {
+fn seconds(value: &str, range: &RangeInclusive<u64>) -> Result<u64, ValueError> {
     units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
         let (min, max) = (range.start(), range.end());
-        Complaint::new(error, format!("write whole seconds from {min} to {max} (30 days), without a unit"))
+        ValueError::new(error, format!("write whole seconds from {min} to {max} (30 days), without a unit"))
     })
 }
 
 /// A number of things, of which `off` does without.
-fn count(value: &str, range: &RangeInclusive<u32>, off: Key) -> Result<u32, Complaint> {
+fn count(value: &str, range: &RangeInclusive<u32>, off: SettingKey) -> Result<u32, ValueError> {
     units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
         let (min, max) = (range.start(), range.end());
         let help = format!("write a whole number from {min} to {max}; `{off}: false` turns this check off");
-        Complaint::new(error, help)
+        ValueError::new(error, help)
     })
 }
 
-pub(super) fn bytes(value: &str, range: &RangeInclusive<u64>) -> Result<u64, Complaint> {
+pub(super) fn bytes(value: &str, range: &RangeInclusive<u64>) -> Result<u64, ValueError> {
     units::bytes(value).and_then(|number| within(number, range)).map_err(|error| {
         let (min, max) = (Bytes(*range.start()), Bytes(*range.end()));
         let help = format!(
             "write bytes from {min} to {max}, such as 500000, 5M or 1.5G; K, M and G are powers of 1000"
         );
-        Complaint::new(error, help)
+        ValueError::new(error, help)
     })
 }
 
-fn loss_limit(value: &str) -> Result<Option<u32>, Complaint> {
+fn loss_limit(value: &str) -> Result<Option<u32>, ValueError> {
     if value == "off" {
         return Ok(None);
     }
     units::percent(value).and_then(|ppm| within(ppm, &LOSS_PPM)).map(Some).map_err(|error| {
         let (min, max) = (PartsPerMillion(*LOSS_PPM.start()), PartsPerMillion(*LOSS_PPM.end()));
-        Complaint::new(error, format!("write `off`, or a percentage from {min} to {max} such as 0.1%"))
+        ValueError::new(error, format!("write `off`, or a percentage from {min} to {max} such as 0.1%"))
     })
 }
 
-pub(super) fn word<T: Word>(value: &str) -> Result<T, Complaint> {
-    T::read(value).ok_or_else(|| Complaint::new("not one of its values", format!("write {}", T::choices())))
+pub(super) fn keyword<T: Keyword>(value: &str) -> Result<T, ValueError> {
+    T::read(value).ok_or_else(|| ValueError::new("not one of its values", format!("write {}", T::choices())))
 }
 
 /// The items of a list; `form` says how one is written.
-fn items<'v>(value: &'v str, form: &str) -> Result<Vec<Item<'v>>, Complaint> {
-    units::list(value).map_err(|error| Complaint::new(error.what, form).at(error.span))
+fn items<'v>(value: &'v str, form: &str) -> Result<Vec<Item<'v>>, ValueError> {
+    units::list(value).map_err(|error| ValueError::new(error.what, form).at(error.span))
 }
 
-fn listen_address(value: &str) -> Result<SocketAddr, Complaint> {
+fn listen_address(value: &str) -> Result<SocketAddr, ValueError> {
     let form = "write an address and a port: 127.0.0.1:8698 or [::1]:8698";
     let address: SocketAddr = value.parse().map_err(|_| {
         // What is missing can be told from what is there.
@@ -275,14 +285,14 @@ fn listen_address(value: &str) -> Result<SocketAddr, Complaint> {
             (_, Some(("localhost", _))) => "a name, not an address",
             _ => "not an address and a port",
         };
-        Complaint::new(label, form)
+        ValueError::new(label, form)
     })?;
     if address.ip().to_canonical().is_loopback() {
         return Ok(address);
     }
     let help = "until the API can ask for a token it serves this machine only: write 127.0.0.1 or [::1], and \
                 reach it from elsewhere through ssh -L or a proxy that asks who it is";
-    Err(Complaint::new("not a loopback address", help))
+    Err(ValueError::new("not a loopback address", help))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! From bytes to settings: lines of `Key: value`, and where in the text each of them stands.
+//! From bytes to settings: lines of `SettingKey: value`, and where in the text each of them stands.
 //!
 //! ```text
 //!       # a comment on a line of its own, or behind white space
@@ -12,7 +12,7 @@
 use std::ops::Range;
 
 use super::error::Problem;
-use super::key::Key;
+use super::key::SettingKey;
 
 /// A file as text, with a mark in place of what is no UTF-8.
 #[derive(Debug)]
@@ -47,11 +47,11 @@ pub(super) struct RawConfig<'t> {
     settings: Vec<Setting<'t>>,
 }
 
-/// One `Key: value`.
+/// One `SettingKey: value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Setting<'t> {
     /// The key.
-    pub(super) key: Key,
+    pub(super) key: SettingKey,
     /// Where the key stands in the text.
     pub(super) key_span: Range<usize>,
     /// What follows the colon, without the white space around it.
@@ -86,12 +86,12 @@ impl<'t> RawConfig<'t> {
     }
 
     /// The setting of this key, if the file has one.
-    pub(super) fn get(&self, key: Key) -> Option<&Setting<'t>> {
+    pub(super) fn get(&self, key: SettingKey) -> Option<&Setting<'t>> {
         self.settings.iter().find(|setting| setting.key == key)
     }
 
     /// All settings of this key, in the order of the file.
-    pub(super) fn all(&self, key: Key) -> impl Iterator<Item = &Setting<'t>> {
+    pub(super) fn all(&self, key: SettingKey) -> impl Iterator<Item = &Setting<'t>> {
         self.settings.iter().filter(move |setting| setting.key == key)
     }
 
@@ -144,7 +144,7 @@ impl<'t> Span<'t> {
         // Without a value, point right behind the colon and not at the end of the line.
         let value = if value.text.is_empty() { value } else { value.trimmed() };
         let name = Span { text: name, start: self.start }.trimmed();
-        let key = Key::named(name.text).ok_or_else(|| unknown_key(name))?;
+        let key = SettingKey::named(name.text).ok_or_else(|| unknown_key(name))?;
         Ok(Some(Setting { key, key_span: name.range(), value: value.text, value_span: value.range() }))
     }
 }
@@ -175,7 +175,7 @@ fn unknown_key(name: Span<'_>) -> Problem {
             help: format!("write `Key: value`; the keys are {}", all_keys()),
         };
     }
-    let help = match Key::nearest(name.text) {
+    let help = match SettingKey::nearest(name.text) {
         Some(key) if key.name().eq_ignore_ascii_case(name.text) => {
             format!("keys are written in exact case: `{key}`")
         }
@@ -193,7 +193,7 @@ fn unknown_key(name: Span<'_>) -> Problem {
 
 fn missing_colon(line: Span<'_>) -> Problem {
     let first_word = line.text.split(|c: char| c.is_whitespace() || c == '=').next().unwrap_or_default();
-    let help = match Key::nearest(first_word) {
+    let help = match SettingKey::nearest(first_word) {
         Some(key) => format!("a setting is written `Key: value`; did you mean `{key}: ...`?"),
         None => "a setting is written `Key: value`, and a comment begins with `#`".to_owned(),
     };
@@ -217,7 +217,7 @@ fn no_utf8(mark: Range<usize>) -> Problem {
 }
 
 fn all_keys() -> String {
-    Key::ALL.iter().map(|key| key.name()).collect::<Vec<_>>().join(", ")
+    SettingKey::ALL.iter().map(|key| key.name()).collect::<Vec<_>>().join(", ")
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     /// Keys with their values, and titles of problems with the offending text.
-    type Read = (Vec<(Key, String)>, Vec<(String, String)>);
+    type Read = (Vec<(SettingKey, String)>, Vec<(String, String)>);
 
     fn read(bytes: &[u8]) -> Read {
         let source = Text::decode(bytes);
@@ -263,7 +263,7 @@ mod tests {
         ];
         for bytes in &cases[..11] {
             let text = String::from_utf8_lossy(bytes);
-            assert_eq!(read(bytes), (vec![(Key::ByteLimit, "1G".to_owned())], vec![]), "{text:?}");
+            assert_eq!(read(bytes), (vec![(SettingKey::ByteLimit, "1G".to_owned())], vec![]), "{text:?}");
         }
         let (settings, problems) = read(cases[11]);
         assert_eq!((settings.len(), problems.len()), (1, 1), "an open quote in a comment ends with its line");
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn a_hash_within_a_word_or_in_quotes_is_no_comment() {
         let (settings, problems) = read(b"ExcludedInterfaces: a#b,\"c #d\" # e");
-        assert_eq!(settings, [(Key::ExcludedInterfaces, r#"a#b,"c #d""#.to_owned())]);
+        assert_eq!(settings, [(SettingKey::ExcludedInterfaces, r#"a#b,"c #d""#.to_owned())]);
         assert_eq!(problems, []);
     }
 
@@ -280,9 +280,9 @@ mod tests {
     fn values_may_hold_colons_and_may_be_missing() {
         let (settings, problems) = read(b"ListenAddress: [::1]:8698\nExcludedInterfaces:\nByteLimit:   ");
         let expected = [
-            (Key::ListenAddress, "[::1]:8698".to_owned()),
-            (Key::ExcludedInterfaces, String::new()),
-            (Key::ByteLimit, String::new()),
+            (SettingKey::ListenAddress, "[::1]:8698".to_owned()),
+            (SettingKey::ExcludedInterfaces, String::new()),
+            (SettingKey::ByteLimit, String::new()),
         ];
         assert_eq!(settings, expected);
         assert_eq!(problems, []);
@@ -306,7 +306,7 @@ mod tests {
             let text = String::from_utf8_lossy(&file).into_owned();
             let (settings, problems) = read(&file);
             assert_eq!(problems, [(title.to_owned(), offending.to_owned())], "{text:?}");
-            let expected = [(Key::Workers, "1".to_owned()), (Key::ByteLimit, "1G".to_owned())];
+            let expected = [(SettingKey::Workers, "1".to_owned()), (SettingKey::ByteLimit, "1G".to_owned())];
             assert_eq!(settings, expected, "{text:?}");
         }
     }

@@ -7,15 +7,15 @@ macro_rules! keys {
         /// A setting, named exactly as it is written in the file. The original's ten come first, in the order of
         /// its example.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Key { $($(#[$doc])* $key,)* }
+        pub(super) enum SettingKey { $($(#[$doc])* $key,)* }
 
-        impl Key {
+        impl SettingKey {
             /// Every key, in the order in which they are printed.
-            pub(super) const ALL: &'static [Key] = &[$(Key::$key,)*];
+            pub(super) const ALL: &'static [SettingKey] = &[$(SettingKey::$key,)*];
 
             /// The name as it is written in the file.
             pub(super) fn name(self) -> &'static str {
-                match self { $(Key::$key => stringify!($key),)* }
+                match self { $(SettingKey::$key => stringify!($key),)* }
             }
         }
     };
@@ -69,9 +69,9 @@ keys! {
     ListenAddress
 }
 
-impl Key {
+impl SettingKey {
     /// The key of exactly this name.
-    pub(super) fn named(name: &str) -> Option<Key> {
+    pub(super) fn named(name: &str) -> Option<SettingKey> {
         Self::ALL.iter().copied().find(|key| key.name() == name)
     }
 
@@ -81,13 +81,14 @@ impl Key {
     }
 
     /// The key that somebody who wrote this most likely meant.
-    pub(super) fn nearest(name: &str) -> Option<Key> {
+    pub(super) fn nearest(name: &str) -> Option<SettingKey> {
         // The distance takes time and memory in proportion to the length of what a stranger wrote.
         if name.len() > NAME_BYTES_MAX {
             return None;
         }
         let name = name.to_lowercase();
-        let likeness = |key: &Key| strsim::normalized_damerau_levenshtein(&name, &key.name().to_lowercase());
+        let likeness =
+            |key: &SettingKey| strsim::normalized_damerau_levenshtein(&name, &key.name().to_lowercase());
         let (nearest, likeness) = Self::ALL
             .iter()
             .map(|key| (*key, likeness(key)))
@@ -96,7 +97,7 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for SettingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -114,29 +115,29 @@ mod tests {
 
     #[test]
     fn a_name_finds_its_key_in_exact_case_only() {
-        for &key in Key::ALL {
-            assert_eq!(Key::named(key.name()), Some(key));
-            assert_eq!(Key::named(&key.name().to_uppercase()), None);
+        for &key in SettingKey::ALL {
+            assert_eq!(SettingKey::named(key.name()), Some(key));
+            assert_eq!(SettingKey::named(&key.name().to_uppercase()), None);
         }
     }
 
     #[test]
     fn the_nearest_key_is_what_was_meant() {
         let cases = [
-            ("bytelimit", Some(Key::ByteLimit)),
-            ("BYTELIMIT", Some(Key::ByteLimit)),
-            ("ByteLimt", Some(Key::ByteLimit)),
-            ("ExcludeInterfaces", Some(Key::ExcludedInterfaces)),
-            ("NumberContactedPorts", Some(Key::NumContactedPorts)),
-            ("NumContactedIPs", Some(Key::NumberContactedIPs)),
-            ("ContactedIpsAnalyse", Some(Key::ContactedIPsAnalyze)),
-            ("Worker", Some(Key::Workers)),
+            ("bytelimit", Some(SettingKey::ByteLimit)),
+            ("BYTELIMIT", Some(SettingKey::ByteLimit)),
+            ("ByteLimt", Some(SettingKey::ByteLimit)),
+            ("ExcludeInterfaces", Some(SettingKey::ExcludedInterfaces)),
+            ("NumberContactedPorts", Some(SettingKey::NumContactedPorts)),
+            ("NumContactedIPs", Some(SettingKey::NumberContactedIPs)),
+            ("ContactedIpsAnalyse", Some(SettingKey::ContactedIPsAnalyze)),
+            ("Worker", Some(SettingKey::Workers)),
             ("Password", None),
             ("", None),
         ];
         for (name, expected) in cases {
-            assert_eq!(Key::nearest(name), expected, "{name:?}");
+            assert_eq!(SettingKey::nearest(name), expected, "{name:?}");
         }
-        assert_eq!(Key::nearest(&"ByteLimit".repeat(5)), None);
+        assert_eq!(SettingKey::nearest(&"ByteLimit".repeat(5)), None);
     }
 }

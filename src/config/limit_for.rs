@@ -4,7 +4,7 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::key::Key;
+use super::key::SettingKey;
 use super::units::{Amount, Bytes};
 use crate::detect::LimitException;
 
@@ -17,14 +17,14 @@ pub(super) struct LimitFor {
 }
 
 /// The key whose value an exception replaces.
-pub(super) fn key(exception: LimitException) -> Key {
+pub(super) fn key(exception: LimitException) -> SettingKey {
     match exception {
-        LimitException::IpBytes(_) => Key::ByteLimit,
-        LimitException::ContactedHosts(_) => Key::NumberContactedIPs,
-        LimitException::ContactedPorts(_) => Key::NumContactedPorts,
-        LimitException::PacketsPerS(_) => Key::PacketRateLimit,
-        LimitException::ContactsPerS(_) => Key::ContactRateLimit,
-        LimitException::ReceivedBytes(_) => Key::ReceivedByteLimit,
+        LimitException::IpBytes(_) => SettingKey::ByteLimit,
+        LimitException::ContactedHosts(_) => SettingKey::NumberContactedIPs,
+        LimitException::ContactedPorts(_) => SettingKey::NumContactedPorts,
+        LimitException::PacketsPerS(_) => SettingKey::PacketRateLimit,
+        LimitException::ContactsPerS(_) => SettingKey::ContactRateLimit,
+        LimitException::ReceivedBytes(_) => SettingKey::ReceivedByteLimit,
     }
 }
 

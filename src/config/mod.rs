@@ -1,6 +1,6 @@
 //! The configuration file, checked once into a type that cannot be wrong.
 //!
-//! Owns the format (the original's: `Key: value`, `#` comments, K/M/G, quoted lists), the defaults and the
+//! Owns the format (the original's: `SettingKey: value`, `#` comments, K/M/G, quoted lists), the defaults and the
 //! ranges. Refuses to know what a setting does: it hands each floor the options of that floor and no more.
 //! Nothing below imports this module, so floors stay usable without a file.
 //!
@@ -20,13 +20,13 @@ mod check;
 mod error;
 mod file;
 mod key;
+mod keyword;
 mod limit_for;
 mod options;
-mod places;
 mod print;
 mod reload;
+mod sink_settings;
 mod units;
-mod word;
 
 use std::fs::File;
 use std::io::Read;
@@ -42,10 +42,10 @@ use self::limit_for::LimitFor;
 use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
 use crate::detect::ScanRule;
 use crate::engine::PinCores;
-use crate::logging::Format;
+use crate::logging::LogFormat;
 
 pub use error::{ConfigError, Problems};
-use places::Places;
+use sink_settings::SinkSettings;
 
 /// A configuration that passed every check. Its `Display` is a file that reads back as the same
 /// configuration and names every key.
@@ -87,8 +87,8 @@ pub struct Config {
     event_loop: EventLoop,
     ring_memory_bytes: u64,
     memory_limit: MemoryLimit,
-    log_format: Format,
-    places: Places,
+    log_format: LogFormat,
+    sink_settings: SinkSettings,
     listen: SocketAddr,
 }
 
@@ -180,8 +180,8 @@ impl Config {
             event_loop: EventLoop::Auto,
             ring_memory_bytes: 64_000_000,
             memory_limit: MemoryLimit::Auto { here: machine.memory_limit() },
-            log_format: Format::Text,
-            places: Places {
+            log_format: LogFormat::Text,
+            sink_settings: SinkSettings {
                 file: None,
                 file_bytes_max: 10_000_000,
                 file_keep: 5,
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn the_shipped_file_names_every_key() {
         let shipped = include_str!("../../TrafficAlerted.conf");
-        for key in key::Key::ALL {
+        for key in key::SettingKey::ALL {
             let line = format!("\n{key}:");
             assert!(shipped.contains(&line), "{key} is missing");
         }

@@ -7,7 +7,7 @@ use super::Config;
 use crate::api::view::Capabilities;
 use crate::capture::LocalNetworks;
 use crate::detect::{HostLimits, LimitException, PrefixMap};
-use crate::logging::Format;
+use crate::logging::LogFormat;
 use crate::{alert, api, capture, detect, engine, flow};
 
 impl Config {
@@ -128,12 +128,12 @@ impl Config {
     ///
     /// ```
     /// use traffic_alerted::config::Config;
-    /// use traffic_alerted::logging::Format;
+    /// use traffic_alerted::logging::LogFormat;
     ///
-    /// assert_eq!(Config::parse("my.conf", "LogFormat: json")?.log_format(), Format::Json);
+    /// assert_eq!(Config::parse("my.conf", "LogFormat: json")?.log_format(), LogFormat::Json);
     /// # Ok::<(), traffic_alerted::config::ConfigError>(())
     /// ```
-    pub fn log_format(&self) -> Format {
+    pub fn log_format(&self) -> LogFormat {
         self.log_format
     }
 
@@ -146,7 +146,7 @@ impl Config {
     /// assert_eq!(Config::default().sink_options(), SinkOptions::default());
     /// ```
     pub fn sink_options(&self) -> alert::SinkOptions {
-        self.places.options()
+        self.sink_settings.options()
     }
 
     /// How the threads are laid out.
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(config.detect_limits(), limits);
         let alert = alert::Options { hide_destinations: true, cooldown: Duration::from_secs(90) };
         assert_eq!(config.alert_options(), alert);
-        assert_eq!(config.log_format(), Format::Json);
+        assert_eq!(config.log_format(), LogFormat::Json);
         let sinks = alert::SinkOptions {
             retry: alert::Retry::default(),
             names: Some(alert::ReverseDnsOptions::default()),

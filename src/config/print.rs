@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::Path;
 
-use super::key::Key;
+use super::key::SettingKey;
+use super::keyword::Keyword;
 use super::units::{Amount, Bytes};
-use super::word::Word;
 use super::{Config, MemoryLimit, Workers};
 use crate::alert::Secret;
 use crate::capture::LocalNetworks;
@@ -14,12 +14,12 @@ use crate::engine::PinCores;
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for &key in Key::ALL {
+        for &key in SettingKey::ALL {
             if let Some(comment) = self.comment(key) {
                 writeln!(f, "# {comment}")?;
             }
             let values = match key {
-                Key::LimitFor if !self.limits_for.is_empty() => {
+                SettingKey::LimitFor if !self.limits_for.is_empty() => {
                     self.limits_for.iter().map(ToString::to_string).collect()
                 }
                 _ => vec![self.value(key)],
@@ -36,94 +36,95 @@ impl fmt::Display for Config {
 }
 
 impl Config {
-    pub(super) fn value(&self, key: Key) -> String {
+    pub(super) fn value(&self, key: SettingKey) -> String {
         match key {
-            Key::TrafficInterval => self.traffic_interval_s.to_string(),
-            Key::ByteLimit => Bytes(self.ip_bytes_max).to_string(),
-            Key::NoDestinations => self.hide_destinations.word().to_owned(),
-            Key::ChartMinBytes => Bytes(self.chart_bytes_min).to_string(),
-            Key::ExcludedInterfaces => quoted(&self.excluded_interfaces),
-            Key::ContactedIPsAnalyze => self.judge_contacted_hosts.word().to_owned(),
-            Key::NumberContactedIPs => self.contacted_hosts_max.to_string(),
-            Key::AnalyzePorts => self.judge_contacted_ports.word().to_owned(),
-            Key::NumContactedPorts => self.contacted_ports_max.to_string(),
-            Key::PortInterval => self.port_interval_s.to_string(),
-            Key::ScanEvidence => self.scan_rule.word().to_owned(),
-            Key::PacketRateLimit => or_off(self.packets_per_s_max.map(|max| Amount(u64::from(max)))),
-            Key::ContactRateLimit => or_off(self.contacts_per_s_max.map(|max| Amount(u64::from(max)))),
-            Key::ReceivedByteLimit => or_off(self.received_bytes_max.map(Bytes)),
+            SettingKey::TrafficInterval => self.traffic_interval_s.to_string(),
+            SettingKey::ByteLimit => Bytes(self.ip_bytes_max).to_string(),
+            SettingKey::NoDestinations => self.hide_destinations.keyword().to_owned(),
+            SettingKey::ChartMinBytes => Bytes(self.chart_bytes_min).to_string(),
+            SettingKey::ExcludedInterfaces => quoted(&self.excluded_interfaces),
+            SettingKey::ContactedIPsAnalyze => self.judge_contacted_hosts.keyword().to_owned(),
+            SettingKey::NumberContactedIPs => self.contacted_hosts_max.to_string(),
+            SettingKey::AnalyzePorts => self.judge_contacted_ports.keyword().to_owned(),
+            SettingKey::NumContactedPorts => self.contacted_ports_max.to_string(),
+            SettingKey::PortInterval => self.port_interval_s.to_string(),
+            SettingKey::ScanEvidence => self.scan_rule.keyword().to_owned(),
+            SettingKey::PacketRateLimit => or_off(self.packets_per_s_max.map(|max| Amount(u64::from(max)))),
+            SettingKey::ContactRateLimit => or_off(self.contacts_per_s_max.map(|max| Amount(u64::from(max)))),
+            SettingKey::ReceivedByteLimit => or_off(self.received_bytes_max.map(Bytes)),
             // One line each, and this one where there is none.
-            Key::LimitFor => String::new(),
-            Key::IgnoredSources => joined(&self.ignored_sources),
-            Key::GroupIPv6 => or_off(self.group_ipv6),
-            Key::AlertCooldown => self.alert_cooldown_s.to_string(),
-            Key::StateFile => file(self.state_file.as_deref()),
-            Key::Direction => self.direction.word().to_owned(),
-            Key::WireExact => self.wire_exact.word().to_owned(),
-            Key::LossLimit => {
+            SettingKey::LimitFor => String::new(),
+            SettingKey::IgnoredSources => joined(&self.ignored_sources),
+            SettingKey::GroupIPv6 => or_off(self.group_ipv6),
+            SettingKey::AlertCooldown => self.alert_cooldown_s.to_string(),
+            SettingKey::StateFile => file(self.state_file.as_deref()),
+            SettingKey::Direction => self.direction.keyword().to_owned(),
+            SettingKey::WireExact => self.wire_exact.keyword().to_owned(),
+            SettingKey::LossLimit => {
                 self.loss_ppm_max.map_or_else(|| "off".to_owned(), |ppm| PartsPerMillion(ppm).to_string())
             }
-            Key::Promiscuous => quoted(&self.promiscuous),
-            Key::LocalNetworks => match &self.local_networks {
+            SettingKey::Promiscuous => quoted(&self.promiscuous),
+            SettingKey::LocalNetworks => match &self.local_networks {
                 LocalNetworks::Auto => "auto".to_owned(),
                 LocalNetworks::List(networks) => joined(networks),
             },
-            Key::Workers => match self.workers {
+            SettingKey::Workers => match self.workers {
                 Workers::Auto { .. } => "auto".to_owned(),
                 Workers::Count(count) => count.to_string(),
             },
-            Key::PinCores => match &self.pin_cores {
+            SettingKey::PinCores => match &self.pin_cores {
                 PinCores::None => "none".to_owned(),
                 PinCores::Auto => "auto".to_owned(),
                 PinCores::List(cores) => joined(cores),
             },
-            Key::EventLoop => self.event_loop.word().to_owned(),
-            Key::RingMemory => Bytes(self.ring_memory_bytes).to_string(),
-            Key::MemoryLimit => match self.memory_limit {
+            SettingKey::EventLoop => self.event_loop.keyword().to_owned(),
+            SettingKey::RingMemory => Bytes(self.ring_memory_bytes).to_string(),
+            SettingKey::MemoryLimit => match self.memory_limit {
                 MemoryLimit::Auto { .. } => "auto".to_owned(),
                 MemoryLimit::Bytes(bytes) => Bytes(bytes).to_string(),
             },
-            Key::LogFormat => self.log_format.word().to_owned(),
-            Key::AlertFile => file(self.places.file.as_deref()),
-            Key::AlertFileMaxSize => Bytes(self.places.file_bytes_max).to_string(),
-            Key::AlertFileKeep => self.places.file_keep.to_string(),
-            Key::AlertCommand => {
-                let words: Vec<String> = self.places.command.iter().map(|each| word(each)).collect();
+            SettingKey::LogFormat => self.log_format.keyword().to_owned(),
+            SettingKey::AlertFile => file(self.sink_settings.file.as_deref()),
+            SettingKey::AlertFileMaxSize => Bytes(self.sink_settings.file_bytes_max).to_string(),
+            SettingKey::AlertFileKeep => self.sink_settings.file_keep.to_string(),
+            SettingKey::AlertCommand => {
+                let words: Vec<String> =
+                    self.sink_settings.command.iter().map(|each| keyword(each)).collect();
                 words.join(" ")
             }
-            Key::AlertCommandTimeout => self.places.command_timeout_s.to_string(),
-            Key::WebhookURL => optional(self.places.webhook_url.as_ref().map(secret)),
-            Key::WebhookFormat => self.places.webhook_format.word().to_owned(),
-            Key::WebhookToken => match &self.places.webhook_token {
+            SettingKey::AlertCommandTimeout => self.sink_settings.command_timeout_s.to_string(),
+            SettingKey::WebhookURL => optional(self.sink_settings.webhook_url.as_ref().map(secret)),
+            SettingKey::WebhookFormat => self.sink_settings.webhook_format.keyword().to_owned(),
+            SettingKey::WebhookToken => match &self.sink_settings.webhook_token {
                 Some(token @ Secret::Here(_)) => secret(token),
                 _ => String::new(),
             },
-            Key::WebhookTokenFile => match &self.places.webhook_token {
+            SettingKey::WebhookTokenFile => match &self.sink_settings.webhook_token {
                 Some(token @ Secret::InFile(_)) => secret(token),
                 _ => String::new(),
             },
-            Key::Syslog => optional(self.places.syslog.as_ref().map(ToString::to_string)),
-            Key::SyslogFacility => self.places.syslog_facility.word().to_owned(),
-            Key::ReverseDNS => self.places.reverse_dns.word().to_owned(),
-            Key::CountryDatabase => file(self.places.country_database.as_deref()),
-            Key::AsnDatabase => file(self.places.asn_database.as_deref()),
-            Key::ListenAddress => self.listen.to_string(),
+            SettingKey::Syslog => optional(self.sink_settings.syslog.as_ref().map(ToString::to_string)),
+            SettingKey::SyslogFacility => self.sink_settings.syslog_facility.keyword().to_owned(),
+            SettingKey::ReverseDNS => self.sink_settings.reverse_dns.keyword().to_owned(),
+            SettingKey::CountryDatabase => file(self.sink_settings.country_database.as_deref()),
+            SettingKey::AsnDatabase => file(self.sink_settings.asn_database.as_deref()),
+            SettingKey::ListenAddress => self.listen.to_string(),
         }
     }
 
     /// The limits that the original does not have and that are not off, as the file has them.
     pub(super) fn further_limits(&self) -> Vec<(&'static str, String)> {
         let keys = [
-            Key::PacketRateLimit,
-            Key::ContactRateLimit,
-            Key::ReceivedByteLimit,
-            Key::LimitFor,
-            Key::IgnoredSources,
-            Key::GroupIPv6,
+            SettingKey::PacketRateLimit,
+            SettingKey::ContactRateLimit,
+            SettingKey::ReceivedByteLimit,
+            SettingKey::LimitFor,
+            SettingKey::IgnoredSources,
+            SettingKey::GroupIPv6,
         ];
         let values = keys.into_iter().map(|key| match key {
             // Several lines, and one name.
-            Key::LimitFor => {
+            SettingKey::LimitFor => {
                 let lines: Vec<String> = self.limits_for.iter().map(ToString::to_string).collect();
                 (key.name(), lines.join("; "))
             }
@@ -133,24 +134,26 @@ impl Config {
     }
 
     /// What the value alone does not say.
-    fn comment(&self, key: Key) -> Option<String> {
+    fn comment(&self, key: SettingKey) -> Option<String> {
         match (key, self.workers) {
-            (Key::ContactedIPsAnalyze, _) if self.hide_destinations => {
+            (SettingKey::ContactedIPsAnalyze, _) if self.hide_destinations => {
                 Some("off, because destinations are hidden".to_owned())
             }
-            (Key::ExcludedInterfaces, _) if self.excluded_interfaces.is_empty() => {
+            (SettingKey::ExcludedInterfaces, _) if self.excluded_interfaces.is_empty() => {
                 Some("none: every interface is monitored".to_owned())
             }
-            (Key::Promiscuous, _) if self.promiscuous.is_empty() => {
+            (SettingKey::Promiscuous, _) if self.promiscuous.is_empty() => {
                 Some("none: every interface receives what is for this host".to_owned())
             }
-            (Key::MemoryLimit, _) => match self.memory_limit {
+            (SettingKey::MemoryLimit, _) => match self.memory_limit {
                 MemoryLimit::Auto { here } => {
                     Some(format!("a quarter of the memory from 64M to 4G, here {}", Bytes(here)))
                 }
                 MemoryLimit::Bytes(_) => None,
             },
-            (Key::Workers, Workers::Auto { here }) => Some(format!("one for each usable CPU, here {here}")),
+            (SettingKey::Workers, Workers::Auto { here }) => {
+                Some(format!("one for each usable CPU, here {here}"))
+            }
             _ => None,
         }
     }
@@ -158,7 +161,7 @@ impl Config {
 
 /// A path, or nothing.
 fn file(path: Option<&Path>) -> String {
-    optional(path.map(|path| word(&path.to_string_lossy())))
+    optional(path.map(|path| keyword(&path.to_string_lossy())))
 }
 
 fn optional(value: Option<String>) -> String {
@@ -169,12 +172,12 @@ fn optional(value: Option<String>) -> String {
 fn secret(secret: &Secret) -> String {
     match secret {
         Secret::Here(value) => value.clone(),
-        Secret::InFile(path) => word(&path.to_string_lossy()),
+        Secret::InFile(path) => keyword(&path.to_string_lossy()),
     }
 }
 
 /// In quotes where a `#` or white space would end it, or nothing would be seen of it.
-fn word(text: &str) -> String {
+fn keyword(text: &str) -> String {
     if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c == '#') {
         format!("\"{text}\"")
     } else {

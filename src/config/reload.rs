@@ -1,23 +1,23 @@
 //! What a running program takes over from a configuration that has changed.
 
 use super::Config;
-use super::key::Key;
+use super::key::SettingKey;
 
 /// Settings of which memory, threads, sockets or windows were made when the program started.
-const AT_START: [Key; 13] = [
-    Key::TrafficInterval,
-    Key::AnalyzePorts,
-    Key::PortInterval,
-    Key::GroupIPv6,
-    Key::WireExact,
-    Key::Workers,
-    Key::PinCores,
-    Key::EventLoop,
-    Key::RingMemory,
-    Key::MemoryLimit,
-    Key::LogFormat,
-    Key::StateFile,
-    Key::ListenAddress,
+const AT_START: [SettingKey; 13] = [
+    SettingKey::TrafficInterval,
+    SettingKey::AnalyzePorts,
+    SettingKey::PortInterval,
+    SettingKey::GroupIPv6,
+    SettingKey::WireExact,
+    SettingKey::Workers,
+    SettingKey::PinCores,
+    SettingKey::EventLoop,
+    SettingKey::RingMemory,
+    SettingKey::MemoryLimit,
+    SettingKey::LogFormat,
+    SettingKey::StateFile,
+    SettingKey::ListenAddress,
 ];
 
 impl Config {
@@ -36,7 +36,7 @@ impl Config {
     /// ```
     #[must_use]
     pub fn reload(&self, new: Config) -> (Config, Vec<&'static str>) {
-        let differs = |key: &&Key| self.value(**key) != new.value(**key);
+        let differs = |key: &&SettingKey| self.value(**key) != new.value(**key);
         let later = AT_START.iter().filter(differs).map(|key| key.name()).collect();
         let in_force = Config {
             traffic_interval_s: self.traffic_interval_s,
@@ -71,7 +71,7 @@ mod tests {
         let running = parse("");
         let new = parse(crate::config::options::ALL_SET);
         let (in_force, later) = running.reload(new.clone());
-        for &key in Key::ALL {
+        for &key in SettingKey::ALL {
             let (before, after) = (running.value(key), new.value(key));
             let is_later = later.contains(&key.name());
             assert_eq!(is_later, AT_START.contains(&key) && before != after, "{key}");

@@ -95,8 +95,8 @@ fn part(fraction: &str, zeros: u32, too_fine: NumberError) -> Result<u64, Number
     if significant.is_empty() {
         return Ok(0);
     }
-    let places = u32::try_from(significant.len()).unwrap_or(u32::MAX);
-    let missing = zeros.checked_sub(places).ok_or(too_fine)?;
+    let sink_settings = u32::try_from(significant.len()).unwrap_or(u32::MAX);
+    let missing = zeros.checked_sub(sink_settings).ok_or(too_fine)?;
     // At most nine digits are left here, so the product is below 10^9.
     Ok(digits(significant)? * 10_u64.pow(missing))
 }
@@ -224,23 +224,23 @@ fn item(text: &str, between_commas: Range<usize>) -> Result<Item<'_>, ListError>
 /// is an empty word.
 pub(super) fn words(text: &str) -> Result<Vec<String>, ListError> {
     let mut words = Vec::new();
-    let mut word: Option<String> = None;
+    let mut keyword: Option<String> = None;
     let mut quoted_from = None;
     for (at, c) in text.char_indices() {
         match (c, quoted_from) {
             ('"', Some(_)) => quoted_from = None,
             ('"', None) => {
                 quoted_from = Some(at);
-                word.get_or_insert_default();
+                keyword.get_or_insert_default();
             }
-            (c, None) if c.is_whitespace() => words.extend(word.take()),
-            (c, _) => word.get_or_insert_default().push(c),
+            (c, None) if c.is_whitespace() => words.extend(keyword.take()),
+            (c, _) => keyword.get_or_insert_default().push(c),
         }
     }
     if let Some(start) = quoted_from {
         return Err(ListError { what: "a quote that does not close", span: start..text.len() });
     }
-    words.extend(word);
+    words.extend(keyword);
     Ok(words)
 }
 

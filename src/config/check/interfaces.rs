@@ -4,19 +4,19 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Complaint, items};
+use super::{ValueError, items};
 use crate::capture::LocalNetworks;
 use crate::config::INTERFACE_NAME_BYTES_MAX;
-use crate::config::key::Key;
+use crate::config::key::SettingKey;
 use crate::config::units::Item;
 
 /// Names of interfaces, each once.
-pub(super) fn names(value: &str) -> Result<Vec<String>, Complaint> {
+pub(super) fn names(value: &str) -> Result<Vec<String>, ValueError> {
     let form = "write interface names with commas between them, such as \"lo\",\"dummy0\", or nothing";
     let mut names: Vec<String> = Vec::new();
     for Item { text, span } in items(value, form)? {
         if let Some(label) = why_no_interface(text) {
-            return Err(Complaint::new(label, form).at(span));
+            return Err(ValueError::new(label, form).at(span));
         }
         if !names.iter().any(|name| name == text) {
             names.push(text.to_owned());
@@ -26,27 +26,27 @@ pub(super) fn names(value: &str) -> Result<Vec<String>, Complaint> {
 }
 
 /// Interfaces that receive everything, none of which is excluded.
-pub(super) fn promiscuous(value: &str, excluded: &[String]) -> Result<Vec<String>, Complaint> {
+pub(super) fn promiscuous(value: &str, excluded: &[String]) -> Result<Vec<String>, ValueError> {
     let names = names(value)?;
     match names.iter().find(|name| excluded.contains(name)) {
         None => Ok(names),
         Some(name) => {
             let label = format!("`{name}` is not monitored");
-            let help = format!("remove `{name}` here, or from `{}`", Key::ExcludedInterfaces);
-            Err(Complaint::new(label, help).against(Key::ExcludedInterfaces, "it is excluded here"))
+            let help = format!("remove `{name}` here, or from `{}`", SettingKey::ExcludedInterfaces);
+            Err(ValueError::new(label, help).against(SettingKey::ExcludedInterfaces, "it is excluded here"))
         }
     }
 }
 
 /// Networks that are local, or that they are found out.
-pub(super) fn local_networks(value: &str) -> Result<LocalNetworks, Complaint> {
+pub(super) fn local_networks(value: &str) -> Result<LocalNetworks, ValueError> {
     if value == "auto" {
         return Ok(LocalNetworks::Auto);
     }
     let form = "write `auto`, or networks with commas between them, such as 10.0.0.0/8, fd00::/8, or nothing";
     let mut networks: Vec<IpNet> = Vec::new();
     for Item { text, span } in items(value, form)? {
-        let complain = |label: &str, help: String| Complaint::new(label, help).at(span.clone());
+        let complain = |label: &str, help: String| ValueError::new(label, help).at(span.clone());
         let network: IpNet = match (text.parse(), text.parse::<IpAddr>()) {
             (Ok(network), _) => network,
             (Err(_), Ok(addr)) => {

@@ -4,59 +4,57 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::super::places::whole;
-use super::{Complaint, bytes, items};
-use crate::config::key::Key;
+use super::super::sink_settings::whole;
+use super::{ValueError, bytes, items};
+use crate::config::key::SettingKey;
 use crate::config::limit_for::{self, LimitFor};
 use crate::config::units::{self, Amount, Item, within};
 use crate::config::{CONTACTED_HOSTS, CONTACTED_PORTS, GROUP_IPV6, LIMIT_BYTES, RATES};
 use crate::detect::LimitException;
 
 /// A limit in bytes, or none.
-pub(super) fn byte_limit(value: &str) -> Result<Option<u64>, Complaint> {
+pub(super) fn byte_limit(value: &str) -> Result<Option<u64>, ValueError> {
     unless_off(value, |value| bytes(value, &LIMIT_BYTES))
 }
 
 /// A limit of things in a second, or none.
-pub(super) fn rate(value: &str) -> Result<Option<u32>, Complaint> {
+pub(super) fn rate(value: &str) -> Result<Option<u32>, ValueError> {
     unless_off(value, |value| {
         units::amount(value).and_then(|number| within(number, &RATES)).map_err(|error| {
             let (min, max) = (Amount(u64::from(*RATES.start())), Amount(u64::from(*RATES.end())));
             let help = format!("a number from {min} to {max}, such as 500, 10K or 1.5M");
-            Complaint::new(error, format!("write {help}"))
+            ValueError::new(error, format!("write {help}"))
         })
     })
 }
 
 /// The prefix that IPv6 hosts are taken for one by, or none.
-pub(super) fn group_ipv6(value: &str) -> Result<Option<u8>, Complaint> {
+pub(super) fn group_ipv6(value: &str) -> Result<Option<u8>, ValueError> {
     unless_off(value, |value| {
         units::whole(value).and_then(|number| within(number, &GROUP_IPV6)).map_err(|error| {
             let (min, max) = (GROUP_IPV6.start(), GROUP_IPV6.end());
-            Complaint::new(error, format!("write a prefix length from {min} to {max}, such as 64"))
+            ValueError::new(error, format!("write a prefix length from {min} to {max}, such as 64"))
         })
     })
 }
 
 fn unless_off<T>(
     value: &str,
-    read: impl FnOnce(&str) -> Result<T, Complaint>,
-) -> Result<Option<T>, Complaint> {
+    read: impl FnOnce(&str) -> Result<T, ValueError>,
+) -> Result<Option<T>, ValueError> {
     if value == "off" {
         return Ok(None);
     }
-    read(value)
-        .map(Some)
-        .map_err(|complaint| Complaint { help: format!("{}; or `off`", complaint.help), ..complaint })
+    read(value).map(Some).map_err(|error| ValueError { help: format!("{}; or `off`", error.help), ..error })
 }
 
 /// Addresses and networks, each once.
-pub(super) fn sources(value: &str, group: Option<u8>) -> Result<Vec<IpNet>, Complaint> {
+pub(super) fn sources(value: &str, group: Option<u8>) -> Result<Vec<IpNet>, ValueError> {
     let form =
         "write addresses and networks with commas between them, such as 10.0.0.5, 10.0.9.0/24, or nothing";
     let mut networks = Vec::new();
     for Item { text, span } in items(value, form)? {
-        let network = network(text, group, form).map_err(|complaint| complaint.at(span))?;
+        let network = network(text, group, form).map_err(|error| error.at(span))?;
         if !networks.contains(&network) {
             networks.push(network);
         }
@@ -70,73 +68,78 @@ pub(super) fn limit_for(
     group: Option<u8>,
     analyses_ports: bool,
     before: &[LimitFor],
-) -> Result<LimitFor, Complaint> {
+) -> Result<LimitFor, ValueError> {
     let form = "write a network and its limits, such as 10.0.5.0/24 ByteLimit 20G, PacketRateLimit off";
     let Some((place, limits)) = value.split_once(char::is_whitespace) else {
-        return Err(Complaint::new("a network without a limit", form));
+        return Err(ValueError::new("a network without a limit", form));
     };
-    let network = network(place, group, form).map_err(|complaint| complaint.at(0..place.len()))?;
+    let network = network(place, group, form).map_err(|error| error.at(0..place.len()))?;
     if before.iter().any(|earlier| earlier.network == network) {
         let help = "write all limits of a network behind each other, with commas between them";
-        return Err(Complaint::new("this network has limits already", help).at(0..place.len()));
+        return Err(ValueError::new("this network has limits already", help).at(0..place.len()));
     }
     let start = place.len() + 1;
     let moved = |span: std::ops::Range<usize>| span.start + start..span.end + start;
     let limits =
-        units::list(limits).map_err(|error| Complaint::new(error.what, form).at(moved(error.span)))?;
+        units::list(limits).map_err(|error| ValueError::new(error.what, form).at(moved(error.span)))?;
     let mut exceptions: Vec<LimitException> = Vec::new();
     for Item { text, span } in limits {
-        let exception = exception(text, form).map_err(|complaint| complaint.at(moved(span.clone())))?;
+        let exception = exception(text, form).map_err(|error| error.at(moved(span.clone())))?;
         let key = limit_for::key(exception);
         if exceptions.iter().any(|&earlier| limit_for::key(earlier) == key) {
-            return Err(Complaint::new("this limit is set already", form).at(moved(span)));
+            return Err(ValueError::new("this limit is set already", form).at(moved(span)));
         }
-        if key == Key::NumContactedPorts && !analyses_ports {
-            let complaint = Complaint::new("no ports are counted", "write `AnalyzePorts: true` as well");
-            return Err(complaint.at(moved(span)).against(Key::AnalyzePorts, "off"));
+        if key == SettingKey::NumContactedPorts && !analyses_ports {
+            let error = ValueError::new("no ports are counted", "write `AnalyzePorts: true` as well");
+            return Err(error.at(moved(span)).against(SettingKey::AnalyzePorts, "off"));
         }
         exceptions.push(exception);
     }
     Ok(LimitFor { network, exceptions })
 }
 
-fn exception(text: &str, form: &str) -> Result<LimitException, Complaint> {
+fn exception(text: &str, form: &str) -> Result<LimitException, ValueError> {
     let (name, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let value = value.trim();
     let count = |range, value: &str| unless_off(value, |value| whole(value, range));
-    let key = Key::named(name);
+    let key = SettingKey::named(name);
     if key.is_some() && value.is_empty() {
-        return Err(Complaint::new("a limit without a value", form));
+        return Err(ValueError::new("a limit without a value", form));
     }
     match key {
-        Some(Key::ByteLimit) => byte_limit(value).map(LimitException::IpBytes),
-        Some(Key::ReceivedByteLimit) => byte_limit(value).map(LimitException::ReceivedBytes),
-        Some(Key::NumberContactedIPs) => count(&CONTACTED_HOSTS, value).map(LimitException::ContactedHosts),
-        Some(Key::NumContactedPorts) => count(&CONTACTED_PORTS, value).map(LimitException::ContactedPorts),
-        Some(Key::PacketRateLimit) => rate(value).map(LimitException::PacketsPerS),
-        Some(Key::ContactRateLimit) => rate(value).map(LimitException::ContactsPerS),
+        Some(SettingKey::ByteLimit) => byte_limit(value).map(LimitException::IpBytes),
+        Some(SettingKey::ReceivedByteLimit) => byte_limit(value).map(LimitException::ReceivedBytes),
+        Some(SettingKey::NumberContactedIPs) => {
+            count(&CONTACTED_HOSTS, value).map(LimitException::ContactedHosts)
+        }
+        Some(SettingKey::NumContactedPorts) => {
+            count(&CONTACTED_PORTS, value).map(LimitException::ContactedPorts)
+        }
+        Some(SettingKey::PacketRateLimit) => rate(value).map(LimitException::PacketsPerS),
+        Some(SettingKey::ContactRateLimit) => rate(value).map(LimitException::ContactsPerS),
         _ => {
             let help = "it may be ByteLimit, ReceivedByteLimit, NumberContactedIPs, NumContactedPorts, \
                         PacketRateLimit or ContactRateLimit";
-            Err(Complaint::new("not a limit of hosts", help))
+            Err(ValueError::new("not a limit of hosts", help))
         }
     }
 }
 
 /// A network, or an address as the network of itself alone.
-fn network(text: &str, group: Option<u8>, form: &str) -> Result<IpNet, Complaint> {
+fn network(text: &str, group: Option<u8>, form: &str) -> Result<IpNet, ValueError> {
     let network: IpNet = match (text.parse(), text.parse::<IpAddr>().map(IpNet::from)) {
         (Ok(network), _) | (Err(_), Ok(network)) => network,
-        (Err(_), Err(_)) => return Err(Complaint::new("neither an address nor a network", form)),
+        (Err(_), Err(_)) => return Err(ValueError::new("neither an address nor a network", form)),
     };
     if network.trunc() != network {
         let help = format!("write {} for the network with this address", network.trunc());
-        return Err(Complaint::new("bits are set behind the prefix", help));
+        return Err(ValueError::new("bits are set behind the prefix", help));
     }
     match group {
         Some(len) if network.addr().is_ipv6() && network.prefix_len() > len => {
             let help = format!("IPv6 hosts are told apart by their first {len} bits: write a shorter prefix");
-            Err(Complaint::new("smaller than a host", help).against(Key::GroupIPv6, "what one host is"))
+            Err(ValueError::new("smaller than a host", help)
+                .against(SettingKey::GroupIPv6, "what one host is"))
         }
         _ => Ok(network),
     }

@@ -2,15 +2,15 @@
 
 use std::fmt::Display;
 
-use super::{Complaint, bytes, items};
+use super::{ValueError, bytes, items};
 use crate::capture::RING_BYTES_MIN;
-use crate::config::key::Key;
+use crate::config::key::SettingKey;
 use crate::config::units::{self, Bytes, Item, NumberError, within};
 use crate::config::{MEMORY_BYTES, Machine, MemoryLimit, RING_MEMORY_BYTES, WORKERS, Workers};
 use crate::engine::PinCores;
 
 /// Bytes that the tables may take, or a share of the memory here.
-pub(super) fn memory_limit(value: &str, machine: &Machine) -> Result<MemoryLimit, Complaint> {
+pub(super) fn memory_limit(value: &str, machine: &Machine) -> Result<MemoryLimit, ValueError> {
     if value == "auto" {
         return Ok(MemoryLimit::Auto { here: machine.memory_limit() });
     }
@@ -18,13 +18,13 @@ pub(super) fn memory_limit(value: &str, machine: &Machine) -> Result<MemoryLimit
 }
 
 /// A number of workers, or one for each CPU here.
-pub(super) fn workers(value: &str, machine: &Machine) -> Result<Workers, Complaint> {
+pub(super) fn workers(value: &str, machine: &Machine) -> Result<Workers, ValueError> {
     if value == "auto" {
         return Ok(Workers::Auto { here: machine.workers() });
     }
     units::whole(value).and_then(|number| within(number, &WORKERS)).map(Workers::Count).map_err(|error| {
         let (min, max) = WORKERS.into_inner();
-        Complaint::new(error, format!("write `auto` or a whole number from {min} to {max}"))
+        ValueError::new(error, format!("write `auto` or a whole number from {min} to {max}"))
     })
 }
 
@@ -33,14 +33,14 @@ pub(super) fn pin_cores(
     value: &str,
     worker_count: Option<usize>,
     machine: &Machine,
-) -> Result<PinCores, Complaint> {
+) -> Result<PinCores, ValueError> {
     let here = machine.cores.len();
     match (value, worker_count) {
         ("none", _) => Ok(PinCores::None),
         ("auto", Some(workers)) if workers > here => {
             let label = format!("{} here", counted(here, "usable CPU"));
             let help = format!("{workers} workers need a CPU each: write `none`, or `Workers: {here}`");
-            Err(Complaint::new(label, help).against(Key::Workers, "more workers than that"))
+            Err(ValueError::new(label, help).against(SettingKey::Workers, "more workers than that"))
         }
         ("auto", _) => Ok(PinCores::Auto),
         _ => {
@@ -50,8 +50,8 @@ pub(super) fn pin_cores(
                 Some(workers) if workers != listed => {
                     let help =
                         format!("each worker needs one CPU: list {workers}, or write `Workers: {listed}`");
-                    let complaint = Complaint::new(counted(listed, "CPU"), help);
-                    Err(complaint.against(Key::Workers, "another number of workers"))
+                    let error = ValueError::new(counted(listed, "CPU"), help);
+                    Err(error.against(SettingKey::Workers, "another number of workers"))
                 }
                 _ => Ok(PinCores::List(cores)),
             }
@@ -60,12 +60,12 @@ pub(super) fn pin_cores(
 }
 
 /// At least one CPU, each once, all of them usable here.
-fn core_list(value: &str, machine: &Machine) -> Result<Vec<usize>, Complaint> {
+fn core_list(value: &str, machine: &Machine) -> Result<Vec<usize>, ValueError> {
     let usable = ranges(&machine.cores);
     let form = format!("write `none`, `auto` or CPU numbers with commas between them; usable here: {usable}");
     let mut cores = Vec::new();
     for Item { text, span } in items(value, &form)? {
-        let complain = |label: &dyn Display| Complaint::new(label, &*form).at(span.clone());
+        let complain = |label: &dyn Display| ValueError::new(label, &*form).at(span.clone());
         let core = match units::whole(text) {
             Ok(number) => usize::try_from(number).map_err(|_| complain(&"no such CPU"))?,
             Err(NumberError::TooLarge) => return Err(complain(&"no such CPU")),
@@ -79,11 +79,11 @@ fn core_list(value: &str, machine: &Machine) -> Result<Vec<usize>, Complaint> {
         }
         cores.push(core);
     }
-    if cores.is_empty() { Err(Complaint::new("no CPU", form)) } else { Ok(cores) }
+    if cores.is_empty() { Err(ValueError::new("no CPU", form)) } else { Ok(cores) }
 }
 
 /// Bytes of all rings, enough for each worker to have one.
-pub(super) fn ring_memory(value: &str, worker_count: Option<usize>) -> Result<u64, Complaint> {
+pub(super) fn ring_memory(value: &str, worker_count: Option<usize>) -> Result<u64, ValueError> {
     let bytes = bytes(value, &RING_MEMORY_BYTES)?;
     let Some(workers) = worker_count else { return Ok(bytes) };
     // There are at most 256 workers.
@@ -97,7 +97,7 @@ pub(super) fn ring_memory(value: &str, worker_count: Option<usize>) -> Result<u6
         Bytes(RING_BYTES_MIN),
         Bytes(needed)
     );
-    Err(Complaint::new(label, help).against(Key::Workers, "one ring for each of them"))
+    Err(ValueError::new(label, help).against(SettingKey::Workers, "one ring for each of them"))
 }
 
 fn counted(number: usize, what: impl Display) -> String {

@@ -3,24 +3,24 @@
 use crate::alert::{Facility, WebhookFormat};
 use crate::capture::{DirectionPolicy, EventLoop, WireExact};
 use crate::detect::ScanRule;
-use crate::logging::Format;
+use crate::logging::LogFormat;
 
 /// A value with one word for each of its states.
-pub(super) trait Word: Copy + 'static {
+pub(super) trait Keyword: Copy + 'static {
     /// Every state, in the order in which errors name them.
     const ALL: &'static [Self];
 
     /// How the state is written.
-    fn word(self) -> &'static str;
+    fn keyword(self) -> &'static str;
 
     /// The state that is written so.
     fn read(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|state| state.word() == text)
+        Self::ALL.iter().copied().find(|state| state.keyword() == text)
     }
 
     /// All words, for a sentence that says what may be written.
     fn choices() -> String {
-        let words: Vec<String> = Self::ALL.iter().map(|state| format!("`{}`", state.word())).collect();
+        let words: Vec<String> = Self::ALL.iter().map(|state| format!("`{}`", state.keyword())).collect();
         match words.as_slice() {
             [] => String::new(),
             [only] => only.clone(),
@@ -29,10 +29,10 @@ pub(super) trait Word: Copy + 'static {
     }
 }
 
-impl Word for bool {
+impl Keyword for bool {
     const ALL: &'static [Self] = &[true, false];
 
-    fn word(self) -> &'static str {
+    fn keyword(self) -> &'static str {
         match self {
             true => "true",
             false => "false",
@@ -40,10 +40,10 @@ impl Word for bool {
     }
 }
 
-impl Word for DirectionPolicy {
+impl Keyword for DirectionPolicy {
     const ALL: &'static [Self] = &[Self::Auto, Self::In, Self::InAndOwn, Self::Both];
 
-    fn word(self) -> &'static str {
+    fn keyword(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::In => "in",
@@ -53,10 +53,10 @@ impl Word for DirectionPolicy {
     }
 }
 
-impl Word for WireExact {
+impl Keyword for WireExact {
     const ALL: &'static [Self] = &[Self::Auto, Self::Off];
 
-    fn word(self) -> &'static str {
+    fn keyword(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Off => "off",
@@ -64,10 +64,10 @@ impl Word for WireExact {
     }
 }
 
-impl Word for EventLoop {
+impl Keyword for EventLoop {
     const ALL: &'static [Self] = &[Self::Auto, Self::IoUring, Self::Epoll];
 
-    fn word(self) -> &'static str {
+    fn keyword(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::IoUring => "io_uring",
@@ -76,10 +76,10 @@ impl Word for EventLoop {
     }
 }
 
-impl Word for Format {
+impl Keyword for LogFormat {
     const ALL: &'static [Self] = &[Self::Text, Self::Json];
 
-    fn word(self) -> &'static str {
+    fn keyword(self) -> &'static str {
         match self {
             Self::Text => "text",
             Self::Json => "json",
@@ -87,11 +87,11 @@ impl Word for Format {
     }
 }
 
-impl Word for WebhookFormat {
+impl Keyword for WebhookFormat {
     const ALL: &'static [Self] =
         &[Self::Json, Self::Slack, Self::Discord, Self::Mattermost, Self::Ntfy, Self::Alertmanager];
 
-    fn word(self) -> &'static str {
+    fn keyword(self) -> &'static str {
         match self {
             Self::Json => "json",
             Self::Slack => "slack",
@@ -103,18 +103,18 @@ impl Word for WebhookFormat {
     }
 }
 
-impl Word for Facility {
+impl Keyword for Facility {
     const ALL: &'static [Self] = Self::ALL;
 
-    fn word(self) -> &'static str {
+    fn keyword(self) -> &'static str {
         self.name()
     }
 }
 
-impl Word for ScanRule {
+impl Keyword for ScanRule {
     const ALL: &'static [Self] = &[Self::Contacts, Self::Suspicious];
 
-    fn word(self) -> &'static str {
+    fn keyword(self) -> &'static str {
         match self {
             Self::Contacts => "contacts",
             Self::Suspicious => "suspicious",
@@ -126,10 +126,10 @@ impl Word for ScanRule {
 mod tests {
     use super::*;
 
-    fn reads_what_it_writes<T: Word + PartialEq + std::fmt::Debug>() {
+    fn reads_what_it_writes<T: Keyword + PartialEq + std::fmt::Debug>() {
         for &state in T::ALL {
-            assert_eq!(T::read(state.word()), Some(state));
-            assert_eq!(T::read(&state.word().to_uppercase()), None);
+            assert_eq!(T::read(state.keyword()), Some(state));
+            assert_eq!(T::read(&state.keyword().to_uppercase()), None);
         }
         assert_eq!(T::read(""), None);
     }
@@ -140,7 +140,7 @@ mod tests {
         reads_what_it_writes::<DirectionPolicy>();
         reads_what_it_writes::<WireExact>();
         reads_what_it_writes::<EventLoop>();
-        reads_what_it_writes::<Format>();
+        reads_what_it_writes::<LogFormat>();
         reads_what_it_writes::<Facility>();
         reads_what_it_writes::<WebhookFormat>();
         reads_what_it_writes::<ScanRule>();
