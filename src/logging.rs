@@ -118,7 +118,7 @@ impl LinePrefix {
     /// assert_eq!(line, "2006/01/02 15:04:05 EVENT=TRAFFIC");
     /// ```
     pub fn at(&self, at: UnixNanos, level: Level) -> impl fmt::Display + '_ {
-        Prefix { prefix: self, at, level }
+        DisplayedPrefix { prefix: self, at, level }
     }
 }
 
@@ -242,13 +242,13 @@ fn write_messages(messages: &Receiver<Message>, mut out: impl Write, lost: &Atom
     }
 }
 
-struct Prefix<'a> {
+struct DisplayedPrefix<'a> {
     prefix: &'a LinePrefix,
     at: UnixNanos,
     level: Level,
 }
 
-impl fmt::Display for Prefix<'_> {
+impl fmt::Display for DisplayedPrefix<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.prefix {
             LinePrefix::Json { for_journal: false } => Ok(()),
@@ -451,7 +451,7 @@ mod tests {
             .with_max_level(Level::INFO)
             .with_writer({
                 let written = Arc::clone(&written);
-                move || Sink(Arc::clone(&written))
+                move || SharedLog(Arc::clone(&written))
             })
             .event_format(LineFormat { prefix })
             .finish();
@@ -460,9 +460,9 @@ mod tests {
         String::from_utf8(bytes).expect("lines are UTF-8")
     }
 
-    struct Sink(Arc<Mutex<Vec<u8>>>);
+    struct SharedLog(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Sink {
+    impl io::Write for SharedLog {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().expect("no writer panicked").extend_from_slice(bytes);
             Ok(bytes.len())

@@ -15,7 +15,7 @@ use traffic_alerted::packet::Skip;
 
 /// What to replay, and how to say it.
 #[derive(Args, Debug)]
-pub(crate) struct Replay {
+pub(crate) struct ReplayArgs {
     /// The configuration file; without it, every key has its default. Given twice, what the second would say
     /// differently is said.
     #[arg(long, value_name = "CONFIG")]
@@ -28,7 +28,7 @@ pub(crate) struct Replay {
     captures: Vec<PathBuf>,
 }
 
-impl Replay {
+impl ReplayArgs {
     /// Replays by one configuration, or by two and compares. `begin` is called with the first before anything is read.
     pub(crate) fn run(&self, begin: impl FnOnce(&Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
         match &self.config[..] {

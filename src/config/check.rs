@@ -13,7 +13,7 @@ use super::file::{RawConfig, Setting};
 use super::key::SettingKey;
 use super::keyword::Keyword;
 use super::sink_settings::{SinkSettings, optional_path};
-use super::units::{self, Bytes, Item, within};
+use super::units::{self, Bytes, ListItem, within};
 use super::{
     CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, COOLDOWN_S, Config, INTERVAL_S, LIMIT_BYTES, LOSS_PPM,
     Machine, Workers,
@@ -271,7 +271,7 @@ pub(super) fn keyword<T: Keyword>(value: &str) -> Result<T, ValueError> {
 }
 
 /// The items of a list; `form` says how one is written.
-fn items<'v>(value: &'v str, form: &str) -> Result<Vec<Item<'v>>, ValueError> {
+fn items<'v>(value: &'v str, form: &str) -> Result<Vec<ListItem<'v>>, ValueError> {
     units::list(value).map_err(|error| ValueError::new(error.what, form).at(error.span))
 }
 

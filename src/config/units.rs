@@ -155,7 +155,7 @@ impl fmt::Display for Amount {
 
 /// One item of a list, without its quotes, and where it stands in the list's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Item<'a> {
+pub(super) struct ListItem<'a> {
     /// The item.
     pub(super) text: &'a str,
     /// Its bytes in the text that [`list`] was given, quotes included.
@@ -173,7 +173,7 @@ pub(super) struct ListError {
 
 /// Reads items between commas, each with or without double quotes; a comma within quotes belongs to the item.
 /// No text, or one pair of quotes with nothing between them, is a list of nothing.
-pub(super) fn list(text: &str) -> Result<Vec<Item<'_>>, ListError> {
+pub(super) fn list(text: &str) -> Result<Vec<ListItem<'_>>, ListError> {
     let mut items = Vec::new();
     if matches!(text, "" | "\"\"") {
         return Ok(items);
@@ -194,7 +194,7 @@ pub(super) fn list(text: &str) -> Result<Vec<Item<'_>>, ListError> {
     Ok(items)
 }
 
-fn item(text: &str, between_commas: Range<usize>) -> Result<Item<'_>, ListError> {
+fn item(text: &str, between_commas: Range<usize>) -> Result<ListItem<'_>, ListError> {
     let padded = &text[between_commas.clone()];
     let trimmed = padded.trim();
     if trimmed.is_empty() {
@@ -217,7 +217,7 @@ fn item(text: &str, between_commas: Range<usize>) -> Result<Item<'_>, ListError>
     if bare.trim().is_empty() {
         return Err(ListError { what: "an empty item", span });
     }
-    Ok(Item { text: bare, span })
+    Ok(ListItem { text: bare, span })
 }
 
 /// Reads words between white space; double quotes keep it, wherever in a word they are. An empty pair of quotes

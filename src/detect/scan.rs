@@ -17,7 +17,7 @@
 //! ports only within one network. On an asymmetric path, and until contacts had the time to be answered, nothing is
 //! known of failures.
 
-use crate::flow::{ContactSample, Outcomes, Pace, PortHosts, PortSample, Target};
+use crate::flow::{ContactSample, ContactTarget, Outcomes, Pace, PortHosts, PortSample};
 
 use super::why;
 
@@ -113,7 +113,7 @@ pub struct ScanEvidence {
     /// About how many ports it contacted at one host, at most.
     pub ports_at_one_host: u32,
     /// Examples of whom it contacted.
-    pub targets: Vec<Target>,
+    pub targets: Vec<ContactTarget>,
     /// How fast it contacted them.
     pub pace: Pace,
     /// All of it in one sentence, which names no address.

@@ -115,8 +115,8 @@ impl Delta {
     /// little; after it, all that was taken is there.
     pub fn close(&mut self) {
         let Self { v4, v6, totals, .. } = self;
-        v4.close(|flow| totals.count_crossed(&DirectionCounts::of(flow)));
-        v6.close(|flow| totals.count_crossed(&DirectionCounts::of(flow)));
+        v4.close(|flow| totals.count_crossed(&DirectionRun::of(flow)));
+        v6.close(|flow| totals.count_crossed(&DirectionRun::of(flow)));
     }
 
     /// Whether nothing is missing in the rows and sums; see [`close`](Self::close).
@@ -285,7 +285,7 @@ impl Totals {
     ) {
         family.sift(gathered, how);
         family.place_all(&mut gathered.packets, how);
-        let mut crossed = DirectionCounts::default();
+        let mut crossed = DirectionRun::default();
         for packet in &gathered.packets {
             if packet.is_evidence() {
                 self.skip(packet.interface_direction, Skip::Egress);
@@ -294,9 +294,9 @@ impl Totals {
             }
             if packet.interface_direction != crossed.interface_direction {
                 self.count_crossed(&crossed);
-                crossed = DirectionCounts {
+                crossed = DirectionRun {
                     interface_direction: packet.interface_direction,
-                    ..DirectionCounts::default()
+                    ..DirectionRun::default()
                 };
             }
             crossed.frames += 1;
@@ -318,8 +318,8 @@ impl Totals {
     }
 
     #[inline]
-    fn count_crossed(&mut self, crossed: &DirectionCounts) {
-        let DirectionCounts { interface_direction, frames, packets, ip_bytes } = *crossed;
+    fn count_crossed(&mut self, crossed: &DirectionRun) {
+        let DirectionRun { interface_direction, frames, packets, ip_bytes } = *crossed;
         self.rest.frames += frames;
         self.interfaces.count(interface_direction, frames, packets, ip_bytes);
     }
@@ -335,14 +335,14 @@ impl Totals {
 
 /// Counted frames in a row that crossed the same interface the same way.
 #[derive(Clone, Copy, Debug, Default)]
-struct DirectionCounts {
+struct DirectionRun {
     interface_direction: InterfaceDirection,
     frames: u64,
     packets: u64,
     ip_bytes: u64,
 }
 
-impl DirectionCounts {
+impl DirectionRun {
     fn of<P>(flow: &Flow<P>) -> Self {
         let packets = u64::from(flow.packets);
         Self {

@@ -66,7 +66,7 @@ impl Outcomes {
 
 /// A contact, as an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct ContactTarget {
     /// Who was contacted.
     pub addr: IpAddr,
     /// The protocol, and the lowest port of it; port 0 where it has none.
@@ -135,7 +135,7 @@ pub struct ContactSample {
     /// Hosts that it answered without being seen to be asked.
     pub unasked_answers: u32,
     /// Examples, the latest first.
-    pub targets: Vec<Target>,
+    pub targets: Vec<ContactTarget>,
     /// Rows that were looked at: the price of this sample.
     pub rows: usize,
 }

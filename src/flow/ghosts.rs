@@ -312,17 +312,17 @@ mod tests {
     }
 
     #[derive(Clone, Debug)]
-    enum Turn {
+    enum GhostTurn {
         Leave { source: u64, target: u64, ago: u64 },
         Roll(u64),
     }
 
-    fn turns() -> impl Strategy<Value = Vec<Turn>> {
+    fn turns() -> impl Strategy<Value = Vec<GhostTurn>> {
         let leave = (0u64..60, 0u64..4, prop_oneof![4 => Just(0u64), 1 => 0u64..12]);
         let turn = prop_oneof![
-            12 => leave.prop_map(|(source, target, ago)| Turn::Leave { source, target, ago }),
-            3 => (1u64..3).prop_map(Turn::Roll),
-            1 => (1u64..40).prop_map(Turn::Roll),
+            12 => leave.prop_map(|(source, target, ago)| GhostTurn::Leave { source, target, ago }),
+            3 => (1u64..3).prop_map(GhostTurn::Roll),
+            1 => (1u64..40).prop_map(GhostTurn::Roll),
         ];
         prop::collection::vec(turn, 0..300)
     }
@@ -339,12 +339,12 @@ mod tests {
             traces.roll(now);
             for turn in turns {
                 match turn {
-                    Turn::Roll(slots) => {
+                    GhostTurn::Roll(slots) => {
                         now += slots;
                         traces.roll(now);
                         model.values_mut().for_each(|set| set.retain(|(_, _, slot)| slot + 10 > now));
                     }
-                    Turn::Leave { source, target: to, ago } => {
+                    GhostTurn::Leave { source, target: to, ago } => {
                         let slot = now.saturating_sub(ago);
                         traces.leave(hash(source), target(to), slot);
                         if slot + 10 > now {

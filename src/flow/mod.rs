@@ -65,7 +65,7 @@ pub use delta::{Delta, DeltaLimits, RowMarks};
 pub use error_bounds::{ErrorBounds, Sums};
 pub use eviction_priority::Allowed;
 pub use evidence::{
-    ContactSample, Outcome, Outcomes, Pace, PortHosts, PortSample, SAMPLE_MAX, TARGETS_MAX, Target,
+    ContactSample, ContactTarget, Outcome, Outcomes, Pace, PortHosts, PortSample, SAMPLE_MAX, TARGETS_MAX,
 };
 pub use ghosts::{Ghost, GhostEntries};
 pub use handover::{AnalystEnd, HandedOver, WorkerEnd, handover};

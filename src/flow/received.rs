@@ -13,7 +13,7 @@ use super::slots::Slots;
 
 /// What one host received in one slot.
 #[derive(Clone, Copy, Debug)]
-struct SlotRecord {
+struct ReceivedRecord {
     host: HostId,
     ip_bytes: u64,
 }
@@ -27,12 +27,12 @@ struct Received {
     item_at: u32,
 }
 
-const _: () = assert!(size_of::<SlotRecord>() + size_of::<Received>() == 32);
+const _: () = assert!(size_of::<ReceivedRecord>() + size_of::<Received>() == 32);
 
 /// The traffic window of what was received.
 #[derive(Debug)]
 pub(super) struct ReceivedWindow {
-    slots: Slots<SlotRecord>,
+    slots: Slots<ReceivedRecord>,
     /// By the number of the host. The last item that leaves makes a sum zero again, and only then the host may go.
     sums: ChunkedVec<Received>,
     items: usize,
@@ -63,7 +63,7 @@ impl ReceivedWindow {
             hosts.release(host);
         } else if self.items < self.items_max {
             (received.item_slot, received.item_at) =
-                (current as u32, slot.push(SlotRecord { host, ip_bytes }));
+                (current as u32, slot.push(ReceivedRecord { host, ip_bytes }));
             self.items += 1;
         } else {
             self.lost_bytes += ip_bytes;
@@ -91,7 +91,7 @@ impl ReceivedWindow {
                 self.sums.prefetch(item.host.0);
                 hosts.prefetch(item.host);
             }
-            for &SlotRecord { host, ip_bytes } in &items {
+            for &ReceivedRecord { host, ip_bytes } in &items {
                 self.sums[host.0].ip_bytes -= ip_bytes;
                 hosts.release(host);
             }

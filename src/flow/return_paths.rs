@@ -14,12 +14,12 @@ const IPV6_PREFIX_LEN: u32 = 48;
 
 /// One network, by the bits of its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Prefix {
+enum NetworkPrefix {
     V4(u32),
     V6(u64),
 }
 
-impl Prefix {
+impl NetworkPrefix {
     fn of(addr: &IpAddr) -> Self {
         match addr {
             IpAddr::V4(addr) => Self::V4(addr.to_bits() >> (u32::BITS - IPV4_PREFIX_LEN)),
@@ -31,13 +31,13 @@ impl Prefix {
 
 /// Whether two addresses are of one network.
 pub(super) fn are_neighbours(one: &IpAddr, other: &IpAddr) -> bool {
-    Prefix::of(one) == Prefix::of(other)
+    NetworkPrefix::of(one) == NetworkPrefix::of(other)
 }
 
 /// How many hosts of each network are sent to from elsewhere. As many networks as there are such hosts at most.
 #[derive(Debug)]
 pub(super) struct ReturnPaths {
-    heard: HashTable<(Prefix, u32)>,
+    heard: HashTable<(NetworkPrefix, u32)>,
     seed: Seed,
 }
 
@@ -48,7 +48,7 @@ impl ReturnPaths {
 
     /// One more host of this network is sent to.
     pub(super) fn add(&mut self, addr: &IpAddr) {
-        let prefix = Prefix::of(addr);
+        let prefix = NetworkPrefix::of(addr);
         let hash = self.seed.of(prefix);
         match self.heard.find_mut(hash, |(known, _)| *known == prefix) {
             Some((_, hosts)) => *hosts += 1,
@@ -61,7 +61,7 @@ impl ReturnPaths {
 
     /// One host less.
     pub(super) fn subtract(&mut self, addr: &IpAddr) {
-        let prefix = Prefix::of(addr);
+        let prefix = NetworkPrefix::of(addr);
         let mut entry = self
             .heard
             .find_entry(self.seed.of(prefix), |(known, _)| *known == prefix)
@@ -74,7 +74,7 @@ impl ReturnPaths {
 
     /// Whether anything is sent to this network.
     pub(super) fn hears(&self, addr: &IpAddr) -> bool {
-        let prefix = Prefix::of(addr);
+        let prefix = NetworkPrefix::of(addr);
         self.heard.find(self.seed.of(prefix), |(known, _)| *known == prefix).is_some()
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use crate::detect::ScanEvidence;
-use crate::flow::{Outcome, Outcomes, PortHosts, Target};
+use crate::flow::{ContactTarget, Outcome, Outcomes, PortHosts};
 
 /// What the host is, what became of its contacts, and why that looks like a scan or not.
 #[derive(Serialize)]
@@ -86,7 +86,7 @@ impl PortView {
 }
 
 impl TargetView {
-    fn of(target: &Target) -> Self {
+    fn of(target: &ContactTarget) -> Self {
         Self {
             ip: target.addr,
             protocol: target.port.map(|(protocol, _)| protocol),

@@ -8,13 +8,13 @@ use super::{ValueError, items};
 use crate::capture::LocalNetworks;
 use crate::config::INTERFACE_NAME_BYTES_MAX;
 use crate::config::key::SettingKey;
-use crate::config::units::Item;
+use crate::config::units::ListItem;
 
 /// Names of interfaces, each once.
 pub(super) fn names(value: &str) -> Result<Vec<String>, ValueError> {
     let form = "write interface names with commas between them, such as \"lo\",\"dummy0\", or nothing";
     let mut names: Vec<String> = Vec::new();
-    for Item { text, span } in items(value, form)? {
+    for ListItem { text, span } in items(value, form)? {
         if let Some(label) = why_no_interface(text) {
             return Err(ValueError::new(label, form).at(span));
         }
@@ -45,7 +45,7 @@ pub(super) fn local_networks(value: &str) -> Result<LocalNetworks, ValueError> {
     }
     let form = "write `auto`, or networks with commas between them, such as 10.0.0.0/8, fd00::/8, or nothing";
     let mut networks: Vec<IpNet> = Vec::new();
-    for Item { text, span } in items(value, form)? {
+    for ListItem { text, span } in items(value, form)? {
         let complain = |label: &str, help: String| ValueError::new(label, help).at(span.clone());
         let network: IpNet = match (text.parse(), text.parse::<IpAddr>()) {
             (Ok(network), _) => network,

@@ -8,7 +8,7 @@ use super::super::sink_settings::whole;
 use super::{ValueError, bytes, items};
 use crate::config::key::SettingKey;
 use crate::config::limit_for::{self, LimitFor};
-use crate::config::units::{self, Amount, Item, within};
+use crate::config::units::{self, Amount, ListItem, within};
 use crate::config::{CONTACTED_HOSTS, CONTACTED_PORTS, GROUP_IPV6, LIMIT_BYTES, RATES};
 use crate::detect::LimitException;
 
@@ -53,7 +53,7 @@ pub(super) fn sources(value: &str, group: Option<u8>) -> Result<Vec<IpNet>, Valu
     let form =
         "write addresses and networks with commas between them, such as 10.0.0.5, 10.0.9.0/24, or nothing";
     let mut networks = Vec::new();
-    for Item { text, span } in items(value, form)? {
+    for ListItem { text, span } in items(value, form)? {
         let network = network(text, group, form).map_err(|error| error.at(span))?;
         if !networks.contains(&network) {
             networks.push(network);
@@ -83,7 +83,7 @@ pub(super) fn limit_for(
     let limits =
         units::list(limits).map_err(|error| ValueError::new(error.what, form).at(moved(error.span)))?;
     let mut exceptions: Vec<LimitException> = Vec::new();
-    for Item { text, span } in limits {
+    for ListItem { text, span } in limits {
         let exception = exception(text, form).map_err(|error| error.at(moved(span.clone())))?;
         let key = limit_for::key(exception);
         if exceptions.iter().any(|&earlier| limit_for::key(earlier) == key) {

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use super::{ValueError, bytes, items};
 use crate::capture::RING_BYTES_MIN;
 use crate::config::key::SettingKey;
-use crate::config::units::{self, Bytes, Item, NumberError, within};
+use crate::config::units::{self, Bytes, ListItem, NumberError, within};
 use crate::config::{MEMORY_BYTES, Machine, MemoryLimit, RING_MEMORY_BYTES, WORKERS, Workers};
 use crate::engine::PinCores;
 
@@ -64,7 +64,7 @@ fn core_list(value: &str, machine: &Machine) -> Result<Vec<usize>, ValueError> {
     let usable = ranges(&machine.cores);
     let form = format!("write `none`, `auto` or CPU numbers with commas between them; usable here: {usable}");
     let mut cores = Vec::new();
-    for Item { text, span } in items(value, &form)? {
+    for ListItem { text, span } in items(value, &form)? {
         let complain = |label: &dyn Display| ValueError::new(label, &*form).at(span.clone());
         let core = match units::whole(text) {
             Ok(number) => usize::try_from(number).map_err(|_| complain(&"no such CPU"))?,

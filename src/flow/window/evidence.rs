@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::flow::coarse_instant::CoarseInstant;
 use crate::flow::evidence::{
-    ContactSample, Outcome, Outcomes, Pace, PortHosts, PortSample, SAMPLE_MAX, TARGETS_MAX, Target,
+    ContactSample, ContactTarget, Outcome, Outcomes, Pace, PortHosts, PortSample, SAMPLE_MAX, TARGETS_MAX,
 };
 use crate::flow::hosts::HostId;
 use crate::flow::observations::Observations;
@@ -76,7 +76,7 @@ impl Window {
             *tally.networks.entry(neighbourhood(&target)).or_default() += 1;
             sample.outcomes.add(outcome);
             if sample.targets.len() < TARGETS_MAX {
-                sample.targets.push(Target { addr: target, port, outcome });
+                sample.targets.push(ContactTarget { addr: target, port, outcome });
             }
             let width = pair.contacted.ports();
             if (width, Some(target)) > (sample.ports_at_one_host, sample.widest) {
