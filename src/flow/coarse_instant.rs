@@ -1,10 +1,10 @@
-//! Moments in four bytes, for rows of which there are many.
+//! Instants in four bytes, for rows that exist in large numbers.
 
 use std::time::Duration;
 
 use crate::time::Moment;
 
-/// A moment in steps of 17 ms. It begins again after 2.3 years, so only differences mean anything.
+/// A moment in steps of 2^24 ns (17 ms). It wraps after 2.3 years, so only differences are meaningful.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct CoarseInstant(u32);
 
@@ -13,19 +13,19 @@ const STEP_BITS: u32 = 24;
 
 impl CoarseInstant {
     pub(super) fn of(moment: Moment) -> Self {
-        // Cut on purpose.
+        // The upper bits wrap.
         Self((moment.0 >> STEP_BITS) as u32)
     }
 
-    /// Whether it is earlier, by less than half a turn.
+    /// Returns true if it is earlier than `other` by less than half the range.
     pub(super) fn is_before(self, other: Self) -> bool {
         self.0.wrapping_sub(other.0).cast_signed() < 0
     }
 
-    /// The time since an earlier stamp, which is less than half a turn ago; zero if it is a later one.
+    /// Returns the time since `earlier`, which must be less than half the range ago; zero if `earlier` is later.
     pub(super) fn since(self, earlier: Self) -> Duration {
         let steps = self.0.wrapping_sub(earlier.0).cast_signed().max(0);
-        // Not negative.
+        // `max(0)` made it non-negative.
         Duration::from_nanos((steps as u64) << STEP_BITS)
     }
 }

@@ -14,7 +14,7 @@
 //!
 //! With it, for every host and every limit: counted <= true <= counted + error.
 
-use super::slots::SLOTS_LIVE;
+use super::container::slot_ring::SLOTS_LIVE;
 
 /// The sums of a host that a limit speaks of and that eviction takes: one for each such limit.
 ///

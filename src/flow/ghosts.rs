@@ -31,7 +31,7 @@
 //!
 //! Without traces none is found. Takes memory in pieces of 64 KiB, as traces come to them.
 
-use super::slots::SLOTS_LIVE;
+use super::container::slot_ring::SLOTS_LIVE;
 
 /// Traces in a set.
 const CONTEXTS: usize = 16;

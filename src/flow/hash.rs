@@ -1,4 +1,4 @@
-//! Seeded hashes of what strangers choose.
+//! Seeded hashes of addresses and ports, which strangers choose.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::IpAddr;
@@ -9,18 +9,18 @@ use crate::packet::Endpoints;
 
 use super::pair_key::bits_as_they_lie;
 
-/// The random seed of this process. Workers and analyst share one, so that a hash computed on the hot
-/// path is good in every table; nobody outside can choose addresses that collide.
+/// The random seed of this process. Workers and analyst share one, so a hash that a worker computed serves in every table.
+/// Nobody outside the process can choose addresses that collide.
 #[derive(Clone, Debug)]
 pub struct Seed {
     state: RandomState,
-    /// Secret numbers of [`scramble`](Self::scramble): one to begin with, two odd ones to multiply by.
+    /// Secret constants of [`scramble`](Self::scramble): an initial value and two odd factors.
     start: u64,
     factors: [u64; 2],
 }
 
 impl Default for Seed {
-    /// A new one, which nobody can guess.
+    /// Makes a seed from the operating system's randomness.
     fn default() -> Self {
         let state = RandomState::default();
         let [start, one, other] = ["start", "one", "other"].map(|name| state.hash_one(name));
@@ -29,9 +29,9 @@ impl Default for Seed {
 }
 
 impl Seed {
-    /// Hash of a pair of hosts, the same in both directions: the two lie side by side in an index.
+    /// Hashes a pair of hosts. Both directions have the same hash, so they are neighbours in an index.
     ///
-    /// Of two IPv4 pairs that differ in more than direction the hashes differ too, so that they need not be compared.
+    /// IPv4 pairs that differ in more than direction have different hashes, so their addresses need not be compared.
     ///
     /// ```
     /// use traffic_alerted::{flow::Seed, packet::Endpoints};
@@ -59,7 +59,7 @@ impl Seed {
         hasher.finish()
     }
 
-    /// Hash of a port of a pair, from the pair's hash by one multiplication.
+    /// Hashes a port of a pair, from the pair's hash, by one multiplication.
     #[inline]
     pub(super) fn port(&self, pair_hash: u64, protocol: u8, src_port: u16, dst_port: u16) -> u64 {
         let port = u64::from(protocol) << 32 | u64::from(src_port) << 16 | u64::from(dst_port);
@@ -67,7 +67,7 @@ impl Seed {
         bits ^ bits >> 32
     }
 
-    /// Hash of one address.
+    /// Hashes one address.
     pub fn addr(&self, addr: &IpAddr) -> u64 {
         let mut hasher = self.state.build_hasher();
         match addr {
@@ -77,12 +77,12 @@ impl Seed {
         hasher.finish()
     }
 
-    /// Hash of a small key that holds no address.
+    /// Hashes a small key that holds no address.
     pub(super) fn of(&self, key: impl Hash) -> u64 {
         self.state.hash_one(key)
     }
 
-    /// Maps 64 bits to 64 bits one to one: each step can be taken back, a multiplication because its factor is odd.
+    /// Maps 64 bits to 64 bits one to one: each step is invertible, a multiplication because its factor is odd.
     #[inline]
     pub(super) fn scramble(&self, bits: u64) -> u64 {
         let [one, other] = self.factors;

@@ -8,12 +8,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::chunked_vec::ChunkedVec;
+use super::container::chunked_vec::ChunkedVec;
+use super::container::index::{Index, Place};
+use super::container::slab::{Chained, NONE, Slab};
 use super::hash::Seed;
-use super::index::{Index, Place};
 use super::rates::Recent;
 use super::return_paths::{ReturnPaths, are_neighbours};
-use super::slab::{Chained, NONE, Slab};
 
 use attention::{TOUCHED_MIN, Thresholds};
 

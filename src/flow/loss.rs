@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use crate::time::Moment;
 
-use super::slots::Slots;
+use super::container::slot_ring::SlotRing;
 use super::snapshot::KernelCounts;
 
 /// The packet sockets' statistics of the window.
 #[derive(Debug)]
 pub(super) struct LossWindow {
     /// One item for each slot in which anything was said.
-    slots: Slots<KernelCounts>,
+    slots: SlotRing<KernelCounts>,
     sum: KernelCounts,
 }
 
 impl LossWindow {
     /// A window of `interval`; without one, nothing ever leaves.
     pub(super) fn new(interval: Option<Duration>) -> Self {
-        Self { slots: Slots::new(interval), sum: KernelCounts::default() }
+        Self { slots: SlotRing::new(interval), sum: KernelCounts::default() }
     }
 
     /// Adds to the current slot.
@@ -36,7 +36,7 @@ impl LossWindow {
     /// Turns to `now`.
     pub(super) fn roll(&mut self, now: Moment) {
         self.slots.advance(self.slots.number(now));
-        while let Some(item) = self.slots.take_left() {
+        while let Some(item) = self.slots.take_expired() {
             self.sum.subtract(&item);
         }
     }

@@ -5,16 +5,16 @@ use std::net::IpAddr;
 use crate::packet::Endpoints;
 
 use super::coarse_instant::CoarseInstant;
+use super::container::index::{Index, Place, rest};
+use super::container::packed::Packed;
+use super::container::slab::{Chained, NONE, Slab};
+use super::container::slot_ring::SLOTS_LIVE;
 use super::hash::Seed;
 use super::hosts::{HostId, Hosts};
-use super::index::{Index, Place, rest};
 use super::observations::Observations;
-use super::packed::Packed;
 use super::port_sketch::PortSketch;
 use super::roles::Role;
-use super::slab::{Chained, NONE, Slab};
 use super::slot_records::{SlotRecord, SlotRecordAt, SlotRecords};
-use super::slots::SLOTS_LIVE;
 
 /// A slot number that no slot has.
 const NEVER: u32 = u32::MAX;

@@ -1,8 +1,8 @@
 //! Which ports one host contacted at another: about how many, and the lowest. Eleven bytes, joined by OR and by
 //! minimum, so that they add up in any order.
 
+use super::container::packed::Packed;
 use super::hash::Seed;
-use super::packed::Packed;
 
 /// Bits of the set. A port sets one of them, by a hash that is seeded: nobody outside can choose ports that share.
 const BITS: u32 = 64;

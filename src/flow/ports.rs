@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::time::Moment;
 
-use super::chunked_vec::ChunkedVec;
 use super::coarse_instant::CoarseInstant;
+use super::container::chunked_vec::ChunkedVec;
+use super::container::index::{Index, Place};
+use super::container::slab::{Chained, NONE, Slab};
+use super::container::slot_ring::SlotRing;
 use super::hash::Seed;
 use super::hosts::{HostId, Hosts};
-use super::index::{Index, Place};
 use super::observations::Observations;
-use super::slab::{Chained, NONE, Slab};
-use super::slots::Slots;
 
 /// One (host, protocol, port) that was contacted in a live slot.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(super) struct PortWindow {
     /// By the number of the host.
     hosts: ChunkedVec<HostPorts>,
     index: Index,
-    slots: Slots<u32>,
+    slots: SlotRing<u32>,
     seed: Seed,
 }
 
@@ -73,7 +73,7 @@ impl PortWindow {
             rows: Slab::new(ports_max),
             hosts: ChunkedVec::default(),
             index: Index::new(),
-            slots: Slots::new(interval),
+            slots: SlotRing::new(interval),
             seed,
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::time::Moment;
 
-use super::packed::Packed;
+use super::container::packed::Packed;
 
 const SLOTS: usize = 4;
 const SLOT: Duration = Duration::from_millis(250);

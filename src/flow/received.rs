@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::time::Moment;
 
-use super::chunked_vec::ChunkedVec;
+use super::container::chunked_vec::ChunkedVec;
+use super::container::slot_ring::SlotRing;
 use super::hosts::{HostId, Hosts};
-use super::slots::Slots;
 
 /// What one host received in one slot.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,7 @@ const _: () = assert!(size_of::<ReceivedRecord>() + size_of::<Received>() == 32)
 /// The traffic window of what was received.
 #[derive(Debug)]
 pub(super) struct ReceivedWindow {
-    slots: Slots<ReceivedRecord>,
+    slots: SlotRing<ReceivedRecord>,
     /// By the number of the host. The last item that leaves makes a sum zero again, and only then the host may go.
     sums: ChunkedVec<Received>,
     items: usize,
@@ -43,7 +43,13 @@ pub(super) struct ReceivedWindow {
 impl ReceivedWindow {
     /// An empty window of `interval`; without one, nothing ever leaves.
     pub(super) fn new(interval: Option<Duration>, items_max: usize) -> Self {
-        Self { slots: Slots::new(interval), sums: ChunkedVec::default(), items: 0, items_max, lost_bytes: 0 }
+        Self {
+            slots: SlotRing::new(interval),
+            sums: ChunkedVec::default(),
+            items: 0,
+            items_max,
+            lost_bytes: 0,
+        }
     }
 
     /// Has what a host received fetched, which is added to soon.

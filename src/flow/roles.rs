@@ -55,7 +55,7 @@ impl Role {
 pub(super) struct Pending {
     /// The row of the direction that was heard of first.
     pub(super) pair: u32,
-    /// That of the other direction, or [`NONE`](super::slab::NONE) as long as it is not known.
+    /// That of the other direction, or [`NONE`](super::container::slab::NONE) as long as it is not known.
     pub(super) reverse: u32,
     /// The slot of its birth, and that of its last word.
     pub(super) slot: u64,

@@ -5,8 +5,8 @@
 
 use crate::time::Moment;
 
-use super::slab::NONE;
-use super::slots::{SLOTS_LIVE, Slots};
+use super::container::slab::NONE;
+use super::container::slot_ring::{SLOTS_LIVE, SlotRing};
 
 /// Packets and bytes of one pair in one slot, and whether there was a contact: 16 bytes.
 ///
@@ -98,13 +98,13 @@ impl SlotRecord {
 /// The items of all live slots.
 #[derive(Debug)]
 pub(super) struct SlotRecords {
-    slots: Slots<SlotRecord>,
+    slots: SlotRing<SlotRecord>,
     /// The first of the chain of places in the current slot whose item was evicted.
     hole: u32,
 }
 
 impl SlotRecords {
-    pub(super) fn new(slots: Slots<SlotRecord>) -> Self {
+    pub(super) fn new(slots: SlotRing<SlotRecord>) -> Self {
         Self { slots, hole: NONE }
     }
 
@@ -182,7 +182,7 @@ impl SlotRecords {
         evicted
     }
 
-    /// Takes the next items that have left the window; see [`Slots::take_together`].
+    /// Takes the next items that have left the window; see [`SlotRing::take_together`].
     pub(super) fn take_together(&mut self, left: &mut usize, taken: &mut Vec<SlotRecord>) -> bool {
         self.slots.take_together(left, taken)
     }

@@ -17,7 +17,9 @@ use std::collections::BTreeMap;
 use crate::time::Moment;
 
 use super::coarse_instant::CoarseInstant;
-use super::delay_queue::DelayQueue;
+use super::container::delay_queue::DelayQueue;
+use super::container::slab::{NONE, TOGETHER};
+use super::container::slot_ring::SlotRing;
 use super::delta::Delta;
 use super::hash::Seed;
 use super::hosts::Hosts;
@@ -34,9 +36,7 @@ use super::prefix_groups::PrefixGroups;
 use super::rates::RateClock;
 use super::received::ReceivedWindow;
 use super::roles::{Pending, Roles};
-use super::slab::{NONE, TOGETHER};
 use super::slot_records::{SlotRecord, SlotRecords};
-use super::slots::Slots;
 use super::snapshot::{Accounting, KernelCounts};
 use super::table::Row;
 use super::{Capacity, Options};
@@ -105,7 +105,7 @@ impl Window {
         Self {
             hosts: Hosts::new(limits.hosts_max, options.chart_bytes_min, seed.clone()),
             pairs: Pairs::new(limits.pairs_max, seed.clone()),
-            items: SlotRecords::new(Slots::new((!forever).then_some(options.traffic_interval))),
+            items: SlotRecords::new(SlotRing::new((!forever).then_some(options.traffic_interval))),
             ports,
             roles: Roles::new(limits.pending_max),
             waiting_ports: DelayQueue::new(limits.pending_max),
@@ -125,7 +125,7 @@ impl Window {
             rates: RateClock::default(),
             received: ReceivedWindow::new((!forever).then_some(options.traffic_interval), limits.hosts_max),
             groups: PrefixGroups::new(options.group_ipv6),
-            eviction: Eviction::new(Slots::new((!forever).then_some(options.traffic_interval)), limits),
+            eviction: Eviction::new(SlotRing::new((!forever).then_some(options.traffic_interval)), limits),
             seed,
         }
     }

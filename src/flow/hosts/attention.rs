@@ -1,6 +1,6 @@
 //! Which hosts are looked at: those of which a limit may speak, since their sums grew past it.
 
-use crate::flow::chunked_vec::ChunkedVec;
+use crate::flow::container::chunked_vec::ChunkedVec;
 use crate::flow::eviction_priority::Allowed;
 use crate::flow::rates::RateClock;
 

@@ -4,7 +4,8 @@
 //! no contact yet waits until every worker has handed over.
 
 use crate::flow::coarse_instant::CoarseInstant;
-use crate::flow::delay_queue::DelayQueue;
+use crate::flow::container::delay_queue::DelayQueue;
+use crate::flow::container::slab::TOGETHER;
 use crate::flow::hosts::HostId;
 use crate::flow::known_services::KnownService;
 use crate::flow::observations::Observations;
@@ -12,7 +13,6 @@ use crate::flow::pair_key::PortKey;
 use crate::flow::pairs::{Pair, Probe, Sought};
 use crate::flow::ports::PortContact;
 use crate::flow::roles::Role;
-use crate::flow::slab::TOGETHER;
 use crate::time::Moment;
 
 use super::Window;

@@ -17,13 +17,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::flow::Capacity;
+use crate::flow::container::slab::NONE;
+use crate::flow::container::slot_ring::SlotRing;
 use crate::flow::error_bounds::{ErrorBounds, Sums};
 use crate::flow::eviction_priority::{Allowed, EvictionPriority, EvictionScale};
 use crate::flow::ghosts::{Ghost, GhostEntries};
 use crate::flow::hosts::HostId;
-use crate::flow::slab::NONE;
 use crate::flow::slot_records::{SlotRecord, SlotRecordAt};
-use crate::flow::slots::Slots;
 use crate::time::Moment;
 
 use super::{TOGETHER, Window};
@@ -53,7 +53,7 @@ const LARGE_OF: u64 = 256;
 pub(super) struct Eviction {
     pub(super) bounds: ErrorBounds,
     pub(super) traces: GhostEntries,
-    other: Slots<Other>,
+    other: SlotRing<Other>,
     other_sum: Other,
     ranking: EvictionScale,
     room_made: usize,
@@ -87,7 +87,7 @@ struct Rest {
 }
 
 impl Eviction {
-    pub(super) fn new(slots: Slots<Other>, limits: &Capacity) -> Self {
+    pub(super) fn new(slots: SlotRing<Other>, limits: &Capacity) -> Self {
         Self {
             // Fits: it is at most 2048.
             pairs_kept: (limits.pairs_max / 16).min(PAIRS_KEPT as usize) as u32,
@@ -110,7 +110,7 @@ impl Eviction {
     pub(super) fn advance(&mut self, now: Moment) {
         let number = self.other.number(now);
         self.other.advance(number);
-        while let Some(Other { packets, ip_bytes }) = self.other.take_left() {
+        while let Some(Other { packets, ip_bytes }) = self.other.take_expired() {
             self.other_sum.packets -= packets;
             self.other_sum.ip_bytes -= ip_bytes;
         }

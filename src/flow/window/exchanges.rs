@@ -1,12 +1,12 @@
 //! Exchanges in the window: born of a first word after silence, decided when every worker has handed over, then
 //! a contact of whoever began. [`roles`](crate::flow::roles) has the rule and the queue.
 
+use crate::flow::container::slab::NONE;
 use crate::flow::known_services::KnownService;
 use crate::flow::observations::Observations;
 use crate::flow::pair_delta::FirstPacket;
 use crate::flow::pairs::Sought;
 use crate::flow::roles::{Pending, Role, Side};
-use crate::flow::slab::NONE;
 use crate::time::Moment;
 
 use super::Window;

@@ -1,6 +1,6 @@
 //! What leaves the window: items whose slot is too old are taken back, at most so many in one part.
 
-use crate::flow::slab::NONE;
+use crate::flow::container::slab::NONE;
 use crate::flow::slot_records::SlotRecord;
 use crate::time::Moment;
 

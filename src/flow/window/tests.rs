@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::flow::slots::SLOTS_LIVE;
+use crate::flow::container::slot_ring::SLOTS_LIVE;
 use crate::flow::{Allowed, InterfaceDirection};
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 use crate::time::UnixNanos;

@@ -1,26 +1,26 @@
-//! What cannot be told before every worker has handed over: a bounded queue.
+//! A bounded queue of decisions that wait until every worker has handed over past a moment.
 
 use std::collections::VecDeque;
 
 use crate::time::Moment;
 
-/// Items that wait until everything seen up to a moment is folded.
+/// Items that wait until everything seen up to their moment is folded.
 #[derive(Debug)]
-pub(super) struct DelayQueue<T> {
+pub(in crate::flow) struct DelayQueue<T> {
     items: VecDeque<(Moment, T)>,
     items_max: usize,
 }
 
-/// Room that an empty queue keeps.
+/// Items for which an empty queue keeps memory.
 const KEPT: usize = 4096;
 
 impl<T> DelayQueue<T> {
-    pub(super) fn new(items_max: usize) -> Self {
+    pub(in crate::flow) fn new(items_max: usize) -> Self {
         Self { items: VecDeque::new(), items_max }
     }
 
-    /// Lets an item wait until what was seen by then is settled. False without room.
-    pub(super) fn add(&mut self, by: Moment, item: T) -> bool {
+    /// Appends an item that waits until `by` is settled. Returns false if the queue is full.
+    pub(in crate::flow) fn add(&mut self, by: Moment, item: T) -> bool {
         let has_room = self.items.len() < self.items_max;
         if has_room {
             self.items.push_back((by, item));
@@ -28,23 +28,24 @@ impl<T> DelayQueue<T> {
         has_room
     }
 
-    /// The next items that are settled, at most `items_max` of them.
-    pub(super) fn take_settled(&mut self, settled: Moment, items_max: usize, taken: &mut Vec<T>) {
+    /// Moves the next settled items, at most `items_max`, into `taken`, which is cleared first.
+    pub(in crate::flow) fn take_settled(&mut self, settled: Moment, items_max: usize, taken: &mut Vec<T>) {
         taken.clear();
         taken.extend(std::iter::from_fn(|| self.next_settled(settled)).take(items_max));
     }
 
-    /// The next item that is settled. One that came later waits behind it, even where its moment is earlier.
-    pub(super) fn next_settled(&mut self, settled: Moment) -> Option<T> {
+    /// Removes and returns the first item if its moment is settled. A later item waits behind it even if its own moment
+    /// is earlier.
+    pub(in crate::flow) fn next_settled(&mut self, settled: Moment) -> Option<T> {
         let item = self.items.pop_front_if(|(by, _)| *by <= settled).map(|(_, item)| item);
         if self.items.is_empty() && self.items.capacity() > KEPT {
-            // The memory of a flood is not kept.
+            // The memory that a flood needed is freed.
             self.items = VecDeque::new();
         }
         item
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::flow) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 }

@@ -1,24 +1,24 @@
-//! Numbers in as many bytes as they need, for rows of which there are many.
+//! Unsigned integers in as few bytes as they need, for rows that exist in large numbers.
 
-/// An unsigned number of `N` bytes, which may lie anywhere.
+/// An unsigned integer of `N` bytes, without alignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Packed<const N: usize>([u8; N]);
+pub(in crate::flow) struct Packed<const N: usize>([u8; N]);
 
 impl<const N: usize> Packed<N> {
-    /// The largest number; all bits are set.
-    pub(super) const MAX: Self = Self([u8::MAX; N]);
-    pub(super) const ZERO: Self = Self([0; N]);
+    /// The largest integer: all bits are set.
+    pub(in crate::flow) const MAX: Self = Self([u8::MAX; N]);
+    pub(in crate::flow) const ZERO: Self = Self([0; N]);
 
-    /// A number, which must be below 2^8N.
+    /// Packs a number, which must be below 2^(8N).
     #[inline]
-    pub(super) fn of(number: u64) -> Self {
+    pub(in crate::flow) fn of(number: u64) -> Self {
         let bytes = number.to_le_bytes();
         debug_assert!(bytes[N..].iter().all(|&byte| byte == 0), "{number} has more than {N} bytes");
         Self(std::array::from_fn(|at| bytes[at]))
     }
 
     #[inline]
-    pub(super) fn get(self) -> u64 {
+    pub(in crate::flow) fn get(self) -> u64 {
         let mut bytes = [0; 8];
         bytes[..N].copy_from_slice(&self.0);
         u64::from_le_bytes(bytes)

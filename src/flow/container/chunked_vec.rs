@@ -1,16 +1,16 @@
-//! A vector in pieces: it grows without copying, and what it holds stays where it is.
+//! A vector of fixed-size chunks: it grows without copying, and items never move.
 
 use std::ops::{Index, IndexMut};
 
 use crate::sys::prefetch::prefetch;
 
-/// Items in one piece, as a power of two: 4096 rows of a pair are 288 KiB.
+/// Items in a chunk, as a power of two: 4096 rows of a pair are 288 KiB.
 const BITS: u32 = 12;
 const ITEMS: usize = 1 << BITS;
 
-/// Items by their number, which is that of their coming.
+/// Items by their number, counted from 0 in the order in which they were pushed.
 #[derive(Debug)]
-pub(super) struct ChunkedVec<T> {
+pub(in crate::flow) struct ChunkedVec<T> {
     /// All but the last one are full; none is empty.
     chunks: Vec<Vec<T>>,
 }
@@ -22,20 +22,21 @@ impl<T> Default for ChunkedVec<T> {
 }
 
 impl<T> ChunkedVec<T> {
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::flow) fn len(&self) -> usize {
         self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * ITEMS + last.len())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::flow) fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
 
-    /// Adds an item, and gives its number.
+    /// Appends an item and returns its number.
     ///
     /// # Panics
-    /// At 2^32 items.
-    pub(super) fn push(&mut self, item: T) -> u32 {
-        let at = u32::try_from(self.len()).expect("whoever adds has a limit below 2^32 items");
+    /// Panics at 2^32 items.
+    pub(in crate::flow) fn push(&mut self, item: T) -> u32 {
+        let at =
+            u32::try_from(self.len()).expect("the owner limits a chunked vector to fewer than 2^32 items");
         match self.chunks.last_mut() {
             Some(last) if last.len() < ITEMS => last.push(item),
             Some(_) => {
@@ -43,14 +44,14 @@ impl<T> ChunkedVec<T> {
                 next.push(item);
                 self.chunks.push(next);
             }
-            // The first piece grows by itself: most of these vectors stay small.
+            // The first chunk grows by doubling, since most of these vectors stay small.
             None => self.chunks.push(vec![item]),
         }
         at
     }
 
-    /// Takes the last item, and gives the memory of its piece back if that is empty then.
-    pub(super) fn pop(&mut self) -> Option<T> {
+    /// Removes the last item, and frees its chunk if that is empty then.
+    pub(in crate::flow) fn pop(&mut self) -> Option<T> {
         let last = self.chunks.last_mut()?;
         let item = last.pop();
         if last.is_empty() {
@@ -59,19 +60,19 @@ impl<T> ChunkedVec<T> {
         item
     }
 
-    pub(super) fn last_mut(&mut self) -> Option<&mut T> {
+    pub(in crate::flow) fn last_mut(&mut self) -> Option<&mut T> {
         self.chunks.last_mut()?.last_mut()
     }
 
-    /// An item, if there are so many.
+    /// Returns the item with this number, if there is one.
     #[inline]
-    pub(super) fn get(&self, at: u32) -> Option<&T> {
+    pub(in crate::flow) fn get(&self, at: u32) -> Option<&T> {
         self.chunks.get(at as usize >> BITS)?.get(at as usize & (ITEMS - 1))
     }
 
-    /// An item; where there are too few, default ones are added up to it.
+    /// Returns the item with this number; missing items up to it are appended with their default value.
     #[inline]
-    pub(super) fn reach(&mut self, at: u32) -> &mut T
+    pub(in crate::flow) fn reach(&mut self, at: u32) -> &mut T
     where
         T: Default,
     {
@@ -81,9 +82,9 @@ impl<T> ChunkedVec<T> {
         &mut self[at]
     }
 
-    /// Has an item fetched that is read soon, if there are so many.
+    /// Prefetches the item with this number, if there is one.
     #[inline]
-    pub(super) fn prefetch(&self, at: u32) {
+    pub(in crate::flow) fn prefetch(&self, at: u32) {
         if let Some(item) = self.get(at) {
             prefetch(item);
         }

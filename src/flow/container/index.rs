@@ -1,89 +1,89 @@
-//! Finds the number of a row by a hash: open addressing in shards, each of which grows and shrinks by itself, so that
-//! no step is long.
+//! Row numbers by hash: open addressing in shards, each of which grows and shrinks by itself, so that no single
+//! operation takes long.
 //!
-//! A shard is one vector of 8-byte entries, sorted: an entry lies at its home or as near behind it as those before it
-//! let it, and homes go up with tags. So a search ends at the first higher tag, whether it finds or not, and growing
-//! is a copy from front to back that looks at no row.
+//! A shard is one sorted vector of 8-byte entries. An entry stands at its home, or behind it where earlier entries take
+//! that place (linear probing); homes ascend with tags. So a search ends at the first higher tag, whether or not it
+//! finds the row, and growing copies the entries from front to back without reading any row.
 //!
 //! ```text
 //! hash    | shard 8 | tag 31                                  | rest 25 |
 //! entry   | tag 31 and side 1                  | row number 32          |
 //! ```
 //!
-//! The rest is the caller's to compare. [`Seed::pair`](super::Seed::pair) is the same for both directions of a pair;
-//! the side tells them apart, and they lie side by side.
+//! The caller compares the rest of the hash. The two directions of a pair share a hash; the side bit distinguishes them,
+//! so their entries stand next to each other.
 
 use crate::sys::prefetch::prefetch;
 
-/// Row numbers by hash. It knows no keys: of rows with the same tag the caller says which one it is.
+/// Row numbers by hash. It stores no keys: among rows with the same tag the caller picks the right one.
 #[derive(Debug)]
-pub(super) struct Index {
+pub(in crate::flow) struct Index {
     shards: Box<[Shard]>,
 }
 
-/// Where a hash belongs.
+/// The shard and the tag of a hash.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(in crate::flow) struct Place {
     shard: usize,
     tag: u32,
 }
 
 #[derive(Debug, Default)]
 struct Shard {
-    /// Sorted, with empty ones between them; the last one is always empty.
+    /// Sorted, with empty entries in between; the last entry is always empty.
     entries: Vec<u64>,
-    /// Homes; some entries more lie behind them.
+    /// Number of homes; a few more entries follow them.
     homes: u32,
     used: u32,
 }
 
 impl Place {
-    /// The place of a hash, on one of two sides.
+    /// Returns the place of a hash on one of the two sides.
     #[inline]
-    pub(super) fn of(hash: u64, side: bool) -> Self {
-        // Both fit: 8 bits are left of the one, 31 of the other.
+    pub(in crate::flow) fn of(hash: u64, side: bool) -> Self {
+        // No bits are lost: 8 remain of the first, 31 of the second.
         let shard = (hash >> (u64::BITS - SHARD_BITS)) as usize;
         Self { shard, tag: ((hash >> REST_BITS) as u32) << 1 | u32::from(side) }
     }
 
-    /// The place of the same hash on the other side.
+    /// Returns the place of the same hash on the other side.
     #[inline]
-    pub(super) fn opposite(self) -> Self {
+    pub(in crate::flow) fn opposite(self) -> Self {
         Self { tag: self.tag ^ 1, ..self }
     }
 }
 
-/// What of a hash its place does not tell, in the highest bits; the others are zero.
+/// Returns the bits of a hash that its place does not contain, as the highest bits; the others are zero.
 #[inline]
-pub(super) fn rest(hash: u64) -> u32 {
-    // Cut on purpose.
+pub(in crate::flow) fn rest(hash: u64) -> u32 {
+    // Only the lower bits are wanted.
     (hash as u32) << (u32::BITS - REST_BITS)
 }
 
 impl Index {
-    /// An empty one.
-    pub(super) fn new() -> Self {
+    /// Makes an empty index.
+    pub(in crate::flow) fn new() -> Self {
         Self { shards: std::iter::repeat_with(Shard::default).take(1 << SHARD_BITS).collect() }
     }
 
-    /// Has the entries fetched among which a place is looked for.
+    /// Prefetches the entries at which a search for this place begins.
     #[inline]
-    pub(super) fn prefetch(&self, place: Place) {
+    pub(in crate::flow) fn prefetch(&self, place: Place) {
         let shard = &self.shards[place.shard];
         if let Some(entry) = shard.entries.get(shard.home(place.tag)) {
             prefetch(entry);
         }
     }
 
-    /// The first row at a place, whether or not it is the one that is meant.
+    /// Returns the first row at a place, without a comparison of keys.
     #[inline]
-    pub(super) fn first(&self, place: Place) -> Option<u32> {
+    pub(in crate::flow) fn first(&self, place: Place) -> Option<u32> {
         self.find(place, |_| true)
     }
 
-    /// The row at a place of which the caller says that it is the one.
+    /// Returns the first row at a place for which `is_it` returns true.
     #[inline]
-    pub(super) fn find(&self, place: Place, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub(in crate::flow) fn find(&self, place: Place, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let shard = &self.shards[place.shard];
         let mut at = shard.home(place.tag);
         loop {
@@ -98,25 +98,28 @@ impl Index {
         }
     }
 
-    /// Adds a row, which must not be there.
-    pub(super) fn insert(&mut self, place: Place, row: u32) {
+    /// Adds a row, which must not be in the index.
+    pub(in crate::flow) fn insert(&mut self, place: Place, row: u32) {
         self.shards[place.shard].insert(entry(place.tag, row));
     }
 
-    /// Takes a row out, which must be there.
-    pub(super) fn remove(&mut self, place: Place, row: u32) {
+    /// Removes a row.
+    ///
+    /// # Panics
+    /// Panics if the row is not in the index.
+    pub(in crate::flow) fn remove(&mut self, place: Place, row: u32) {
         self.shards[place.shard].remove(entry(place.tag, row));
     }
 
-    /// All rows, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+    /// Returns all rows, in no particular order.
+    pub(in crate::flow) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         let entries = self.shards.iter().flat_map(|shard| &shard.entries);
         entries.filter(|&&entry| entry != EMPTY).map(|&entry| row_of(entry))
     }
 }
 
 impl Shard {
-    /// Where the search for a tag begins. Higher tags have no lower homes.
+    /// Returns the position at which the search for a tag begins. It does not descend with ascending tags.
     #[inline]
     fn home(&self, tag: u32) -> usize {
         ((u64::from(tag) * u64::from(self.homes)) >> 32) as usize
@@ -137,7 +140,7 @@ impl Shard {
             at += 1;
         }
         if at == self.entries.len() {
-            // The last one has to be empty: it ends every search.
+            // The last entry must be empty, since it ends every search.
             self.entries.push(EMPTY);
         }
     }
@@ -148,7 +151,7 @@ impl Shard {
             assert!(self.entries[at] < entry, "a row that is removed is indexed");
             at += 1;
         }
-        // Those that it kept from their homes move up.
+        // Entries behind it that are not at their homes move up by one.
         loop {
             let next = self.entries[at + 1];
             if next == EMPTY || self.home(tag_of(next)) > at {
@@ -189,17 +192,17 @@ fn tag_of(entry: u64) -> u32 {
 
 #[inline]
 fn row_of(entry: u64) -> u32 {
-    // Cut on purpose: the row number is the lower half.
+    // The row number is the lower half.
     entry as u32
 }
 
-/// No entry: row numbers are below 2^32 - 1.
+/// An empty entry. No row has it, since row numbers are below 2^32 - 1.
 const EMPTY: u64 = u64::MAX;
 
 const SHARD_BITS: u32 = 8;
 const REST_BITS: u32 = 25;
 
-/// A shard grows by a quarter when four of five homes are taken: it takes 10 to 12.5 bytes for each row, and a search
+/// A shard grows by a quarter when four of five homes are taken. That costs 10 to 12.5 bytes for each row, and a search
 /// reads three entries on average.
 const FULL_OF: (u32, u32) = (4, 5);
 const HOMES_MIN: u32 = 8;
