@@ -55,7 +55,7 @@ enum Command {
         config: PathBuf,
     },
     /// Run the same engine over capture files (pcap, pcapng).
-    ReplayArgs(replaying::ReplayArgs),
+    Replay(replaying::ReplayArgs),
 }
 
 fn main() -> ExitCode {
@@ -81,7 +81,7 @@ fn run_command(line: CommandLine) -> anyhow::Result<()> {
             let config = Config::load(config)?;
             test_alert(&config, begin_log(&config)?)
         }
-        (Some(Command::ReplayArgs(what)), _) => what.run(|config| begin_log(config).map(drop)),
+        (Some(Command::Replay(what)), _) => what.run(|config| begin_log(config).map(drop)),
         (None, Some(config)) => {
             // Before any thread is started: they inherit it.
             let signals = Signals::block().context("cannot take over SIGTERM, SIGINT and SIGHUP")?;

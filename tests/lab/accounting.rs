@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::host::{Host, Sum};
-use crate::injector::Udp;
-use crate::inside::inside;
-use crate::program::{Accounting, EVERY_HOST, Program, Signal};
+use crate::support::host::{Host, Sum};
+use crate::support::injector::Udp;
+use crate::support::namespaces::inside;
+use crate::support::program::{Accounting, EVERY_HOST, Program, Signal};
 
 const TARGET: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::host::Host;
-use crate::injector::Udp;
-use crate::inside::inside;
-use crate::program::{EVERY_HOST, Program, Signal};
-use crate::tool::{run, tool};
+use crate::support::host::Host;
+use crate::support::injector::Udp;
+use crate::support::namespaces::inside;
+use crate::support::program::{EVERY_HOST, Program, Signal};
+use crate::support::tool::{run, tool};
 use crate::waiting::refuse_io_uring;
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);

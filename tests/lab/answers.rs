@@ -2,10 +2,10 @@
 
 use std::net::Ipv4Addr;
 
-use crate::inside::inside;
-use crate::office::{CLIENT, Office, SERVER, wait_for_bytes_sent};
-use crate::program::{EVERY_HOST, Program, Signal};
-use crate::services::{fetch, resolve, serve_names, serve_web};
+use crate::support::namespaces::inside;
+use crate::support::office::{CLIENT, Office, SERVER, wait_for_bytes_sent};
+use crate::support::program::{EVERY_HOST, Program, Signal};
+use crate::support::services::{fetch, resolve, serve_names, serve_web};
 
 /// Limits that a server would pass at once if its answers were contacts: 15 hosts, 100 ports.
 const CONFIG: &str = "NumberContactedIPs: 15\nAnalyzePorts: true\nNumContactedPorts: 100\n";

@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use crate::host::Host;
-use crate::inside::inside;
-use crate::office::{CLIENT, Office, SERVER};
-use crate::program::{Program, Signal};
-use crate::services::{fetch, resolve, serve_names, serve_web};
+use crate::support::host::Host;
+use crate::support::namespaces::inside;
+use crate::support::office::{CLIENT, Office, SERVER};
+use crate::support::program::{Program, Signal};
+use crate::support::services::{fetch, resolve, serve_names, serve_web};
 
 const CONFIG: &str =
     "ScanEvidence: suspicious\nNumberContactedIPs: 15\nAnalyzePorts: true\nNumContactedPorts: 15\n";

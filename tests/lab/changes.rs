@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::host::Host;
-use crate::injector::{Injector, Udp};
-use crate::inside::inside;
-use crate::over::Over;
-use crate::program::{EVERY_HOST, Program, Signal};
-use crate::tool::{LOOK, tool};
+use crate::support::host::Host;
+use crate::support::injector::{Injector, Udp};
+use crate::support::namespaces::inside;
+use crate::support::over::Over;
+use crate::support::program::{EVERY_HOST, Program, Signal};
+use crate::support::tool::{LOOK, tool};
 
 /// What is promised.
 const IN_FORCE_WITHIN: Duration = Duration::from_millis(100);

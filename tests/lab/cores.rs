@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::host::Host;
-use crate::inside::inside;
-use crate::program::{Program, Signal};
+use crate::support::host::Host;
+use crate::support::namespaces::inside;
+use crate::support::program::{Program, Signal};
 
 #[test]
 fn listed_cores_are_used_in_their_order() {

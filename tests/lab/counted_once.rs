@@ -4,12 +4,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::exactly::{TEN_MILLION, send_exactly, take, wait_for_ten_million};
-use crate::host::{Host, Sum};
-use crate::inside::inside;
-use crate::office::{CLIENT, Office, ROUTER_INSIDE, ROUTER_OUTSIDE, SERVER, wait_for_bytes_sent};
-use crate::program::{EVERY_HOST, Program, Signal};
-use crate::services::{fetch, serve_web};
+use crate::support::exactly::{TEN_MILLION, send_exactly, take, wait_for_ten_million};
+use crate::support::host::{Host, Sum};
+use crate::support::namespaces::inside;
+use crate::support::office::{CLIENT, Office, ROUTER_INSIDE, ROUTER_OUTSIDE, SERVER, wait_for_bytes_sent};
+use crate::support::program::{EVERY_HOST, Program, Signal};
+use crate::support::services::{fetch, serve_web};
 
 #[test]
 fn a_host_that_forwards_nothing_counts_both_what_it_gets_and_what_it_sends() {

@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::process::{Child, ChildStdin, Stdio};
 
-use crate::host::{Host, Sum};
-use crate::inside::inside;
-use crate::office::{CLIENT, Office, SERVER};
 use crate::packets::build::{self, UDP};
-use crate::program::{EVERY_HOST, Program, Signal};
-use crate::tool::tool;
+use crate::support::host::{Host, Sum};
+use crate::support::namespaces::inside;
+use crate::support::office::{CLIENT, Office, SERVER};
+use crate::support::program::{EVERY_HOST, Program, Signal};
+use crate::support::tool::tool;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/tun.pl");
 

@@ -2,11 +2,11 @@
 
 use std::net::{Ipv4Addr, UdpSocket};
 
-use crate::host::Host;
-use crate::injector::Udp;
-use crate::inside::inside;
-use crate::office::{CLIENT, Office, ROUTER_OUTSIDE, SERVER};
-use crate::program::{EVERY_HOST, Program, Signal};
+use crate::support::host::Host;
+use crate::support::injector::Udp;
+use crate::support::namespaces::inside;
+use crate::support::office::{CLIENT, Office, ROUTER_OUTSIDE, SERVER};
+use crate::support::program::{EVERY_HOST, Program, Signal};
 
 const DATAGRAM: [u8; 1000] = [0; 1000];
 const DATAGRAM_IP_BYTES: u64 = 1028;

@@ -10,13 +10,13 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::host::Host;
-use crate::injector::Injector;
-use crate::inside::inside;
 use crate::packets::build::{self, IPV4, IPV6, UDP, join};
 use crate::packets::capture_file::{LITTLE, NANOSECONDS};
-use crate::program::{BINARY, EVERY_HOST, Program, Signal};
-use crate::tool::run;
+use crate::support::host::Host;
+use crate::support::injector::Injector;
+use crate::support::namespaces::inside;
+use crate::support::program::{BINARY, EVERY_HOST, Program, Signal};
+use crate::support::tool::run;
 
 /// Bytes of UDP payload: enough that no frame is padded unless it is to be.
 const PAYLOAD: usize = 100;

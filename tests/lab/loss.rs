@@ -3,10 +3,10 @@
 
 use std::net::Ipv4Addr;
 
-use crate::host::{Host, Sum};
-use crate::injector::Udp;
-use crate::inside::inside;
-use crate::program::{EVERY_HOST, Program, Signal};
+use crate::support::host::{Host, Sum};
+use crate::support::injector::Udp;
+use crate::support::namespaces::inside;
+use crate::support::program::{EVERY_HOST, Program, Signal};
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const IP_BYTES: u16 = 500;

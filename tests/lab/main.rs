@@ -1,8 +1,9 @@
 //! The lab: the real binary on real packets, through real kernels.
 //!
-//! Each test lays its own little network: hosts are network namespaces ([`Host`]), wires are veth pairs
-//! ([`Host::plug`]), and the program under test runs on one of the hosts ([`Program`]). Traffic comes from real
-//! tools and real sockets, or from an [`Injector`] where every byte must be known.
+//! Each test lays its own little network: hosts are network namespaces ([`Host`](support::host::Host)), wires are veth pairs
+//! ([`Host::plug`](support::host::Host::plug)), and the program under test runs on one of the hosts ([`Program`](support::program::Program)). Traffic comes from real
+//! tools and real sockets, or from an
+//! [`Injector`](support::injector::Injector) where every byte must be known.
 //!
 //! ```text
 //!   cargo test --test lab                      the test, on the machine as it is
@@ -23,17 +24,7 @@
 
 #[path = "../packets/mod.rs"]
 mod packets;
-
-mod exactly;
-mod host;
-mod injector;
-mod inside;
-mod office;
-mod over;
-mod program;
-mod services;
-mod tool;
-mod witness;
+mod support;
 
 mod accounting;
 mod alert_file;
@@ -54,6 +45,7 @@ mod one_capability;
 mod outlets;
 mod pppoe;
 mod reload;
+mod rings;
 mod scans;
 mod state;
 mod stopping;

@@ -8,10 +8,10 @@ use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::inside::inside;
-use crate::office::{CLIENT, Office, ROUTER_INSIDE, ROUTER_OUTSIDE, SERVER, wait_for_bytes_sent};
-use crate::program::{EVERY_HOST, Program, Signal};
-use crate::services::{fetch, resolve, serve_names, serve_web};
+use crate::support::namespaces::inside;
+use crate::support::office::{CLIENT, Office, ROUTER_INSIDE, ROUTER_OUTSIDE, SERVER, wait_for_bytes_sent};
+use crate::support::program::{EVERY_HOST, Program, Signal};
+use crate::support::services::{fetch, resolve, serve_names, serve_web};
 
 const CONFIG: &str = "NumberContactedIPs: 15\nAnalyzePorts: true\nNumContactedPorts: 100\n";
 

@@ -4,12 +4,12 @@ use std::process::Command;
 use std::thread;
 
 use crate::busy_hosts::OVERDUE;
-use crate::inside::inside;
-use crate::office::{CLIENT, Office, SERVER};
-use crate::program::{Program, Signal};
-use crate::services::{fetch, serve_web};
-use crate::tool::{Daemon, tool};
-use crate::witness::{Limit, Witness};
+use crate::support::namespaces::inside;
+use crate::support::office::{CLIENT, Office, SERVER};
+use crate::support::program::{Program, Signal};
+use crate::support::services::{fetch, serve_web};
+use crate::support::tool::{Daemon, tool};
+use crate::support::witness::{Limit, Witness};
 
 const CONFIG: &str =
     "ScanEvidence: suspicious\nNumberContactedIPs: 15\nAnalyzePorts: true\nNumContactedPorts: 15\n";

@@ -4,10 +4,10 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use crate::host::Host;
-use crate::injector::frame_from;
-use crate::inside::inside;
-use crate::program::{EVERY_HOST, Program, Signal};
+use crate::support::host::Host;
+use crate::support::injector::frame_from;
+use crate::support::namespaces::inside;
+use crate::support::program::{EVERY_HOST, Program, Signal};
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 9, 6);

@@ -4,11 +4,11 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 
-use crate::host::{Host, Sum};
-use crate::injector::Udp;
-use crate::inside::{NOBODY, inside_as_nobody};
-use crate::program::{BINARY, PORT, Program, Signal};
-use crate::tool::tool;
+use crate::support::host::{Host, Sum};
+use crate::support::injector::Udp;
+use crate::support::namespaces::{NOBODY, inside_as_nobody};
+use crate::support::program::{BINARY, PORT, Program, Signal};
+use crate::support::tool::tool;
 
 /// What the original ships as its example, in our words.
 const ORIGINALS: &str = r#"

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::host::Host;
-use crate::injector::Udp;
-use crate::inside::inside;
-use crate::program::{EVERY_HOST, PATIENCE, Program, Signal};
+use crate::support::host::Host;
+use crate::support::injector::Udp;
+use crate::support::namespaces::inside;
+use crate::support::program::{EVERY_HOST, PATIENCE, Program, Signal};
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 /// What the product promises, and what the log and our reading of it may take.

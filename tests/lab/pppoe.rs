@@ -6,12 +6,12 @@ use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::host::Host;
-use crate::inside::inside;
-use crate::office::wait_for_bytes_sent;
-use crate::program::{EVERY_HOST, Program, Signal};
-use crate::services::{fetch, serve_web};
-use crate::tool::{Daemon, LOOK, tool};
+use crate::support::host::Host;
+use crate::support::namespaces::inside;
+use crate::support::office::wait_for_bytes_sent;
+use crate::support::program::{EVERY_HOST, Program, Signal};
+use crate::support::services::{fetch, serve_web};
+use crate::support::tool::{Daemon, LOOK, tool};
 
 const SUBSCRIBER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 const SERVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);

@@ -5,10 +5,10 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::thread;
 
-use crate::host::{Host, Sum};
-use crate::injector::frame_from;
-use crate::inside::inside;
-use crate::program::{BINARY, EVERY_HOST, PATIENCE, Program, Signal};
+use crate::support::host::{Host, Sum};
+use crate::support::injector::frame_from;
+use crate::support::namespaces::inside;
+use crate::support::program::{BINARY, EVERY_HOST, PATIENCE, Program, Signal};
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);

@@ -1,9 +1,9 @@
 //! Who scans is named, by a real scanner; who was scanned is not.
 
-use crate::inside::inside;
-use crate::office::{CLIENT, Office};
-use crate::program::{Program, Signal};
-use crate::tool::tool;
+use crate::support::namespaces::inside;
+use crate::support::office::{CLIENT, Office};
+use crate::support::program::{Program, Signal};
+use crate::support::tool::tool;
 
 #[test]
 fn a_scan_of_the_ports_of_one_host_names_the_scanner() {

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::host::Host;
-use crate::injector::frame_from;
-use crate::inside::inside;
-use crate::program::{BINARY, EVERY_HOST, Program, Signal};
+use crate::support::host::Host;
+use crate::support::injector::frame_from;
+use crate::support::namespaces::inside;
+use crate::support::program::{BINARY, EVERY_HOST, Program, Signal};
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const MUTED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-use crate::host::{Host, Sum};
-use crate::injector::Udp;
-use crate::inside::inside;
-use crate::program::{EVERY_HOST, PORT, Program, Signal};
+use crate::support::host::{Host, Sum};
+use crate::support::injector::Udp;
+use crate::support::namespaces::inside;
+use crate::support::program::{EVERY_HOST, PORT, Program, Signal};
 
 const SOON: Duration = Duration::from_secs(1);
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::host::{Host, Sum};
-use crate::injector::{Ear, Injector, Udp};
-use crate::inside::inside;
-use crate::over::Over;
-use crate::program::{EVERY_HOST, Program, Signal};
+use crate::support::host::{Host, Sum};
+use crate::support::injector::{Ear, Injector, Udp};
+use crate::support::namespaces::inside;
+use crate::support::over::Over;
+use crate::support::program::{EVERY_HOST, Program, Signal};
 
 const IP_BYTES: u16 = 200;
 /// What crosses the interface that stays.
@@ -171,7 +171,7 @@ impl Program {
     }
 
     /// Waits for a line, then ends it.
-    fn stop_after_line(mut self, needle: &str) -> crate::program::Ended {
+    fn stop_after_line(mut self, needle: &str) -> crate::support::program::Ended {
         self.line(needle).unwrap_or_else(|| panic!("no {needle:?}"));
         self.stop(Signal::SIGTERM)
     }

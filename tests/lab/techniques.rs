@@ -2,11 +2,11 @@
 
 use std::net::Ipv4Addr;
 
-use crate::inside::inside;
-use crate::office::{CLIENT, Office};
-use crate::program::{Ended, Program, Signal};
-use crate::tool::tool;
-use crate::witness::{Limit, Witness};
+use crate::support::namespaces::inside;
+use crate::support::office::{CLIENT, Office};
+use crate::support::program::{Ended, Program, Signal};
+use crate::support::tool::tool;
+use crate::support::witness::{Limit, Witness};
 
 /// Hosts that are contacted are at least 16, and so are ports; and then it must look like a scan.
 const CONFIG: &str =

@@ -3,11 +3,11 @@
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use crate::host::{Host, Sum};
-use crate::injector::Udp;
-use crate::inside::inside;
-use crate::office::{CLIENT, Office, SERVER};
-use crate::program::{EVERY_HOST, Program, Signal};
+use crate::support::host::{Host, Sum};
+use crate::support::injector::Udp;
+use crate::support::namespaces::inside;
+use crate::support::office::{CLIENT, Office, SERVER};
+use crate::support::program::{EVERY_HOST, Program, Signal};
 
 /// What the product promises, and what its log and our reading of it may take.
 const SOON: Duration = Duration::from_millis(1100);

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
-use crate::host::{Host, Sum};
-use crate::injector::Udp;
-use crate::inside::inside;
-use crate::program::{EVERY_HOST, PATIENCE, Program, Signal};
-use crate::tool::{end_within, tool};
+use crate::support::host::{Host, Sum};
+use crate::support::injector::Udp;
+use crate::support::namespaces::inside;
+use crate::support::program::{EVERY_HOST, PATIENCE, Program, Signal};
+use crate::support::tool::{end_within, tool};
 
 #[test]
 fn epoll_counts_the_same_if_it_is_configured() {

@@ -10,11 +10,11 @@ use std::process::{Child, Stdio};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::host::{Host, Sum};
-use crate::inside::inside;
-use crate::office::{CLIENT, Office, SERVER};
-use crate::program::{Accounting, EVERY_HOST, Program, Signal};
-use crate::tool::{end_within, tool};
+use crate::support::host::{Host, Sum};
+use crate::support::namespaces::inside;
+use crate::support::office::{CLIENT, Office, SERVER};
+use crate::support::program::{Accounting, EVERY_HOST, Program, Signal};
+use crate::support::tool::{end_within, tool};
 
 const GIBIBYTE: u64 = 1 << 30;
 

@@ -7,16 +7,29 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{any, env};
 
-use crate::tool::tool;
+use crate::support::tool::tool;
 
 /// Runs `scenario` as root of a network of its own.
 pub(crate) fn inside<S: FnOnce()>(scenario: S) {
     enter(Identity::Root, scenario);
 }
 
+/// Runs `prepare` and then `scenario` as root of a network of its own.
+pub(crate) fn inside_after<S: FnOnce()>(prepare: impl FnOnce(), scenario: S) {
+    enter_as(Identity::Root, test_name::<S>(), || {
+        prepare();
+        scenario();
+    });
+}
+
 /// Runs `scenario` as uid 65534, with all capabilities over a network of its own.
 pub(crate) fn inside_as_nobody<S: FnOnce()>(scenario: S) {
     enter(Identity::Nobody, scenario);
+}
+
+/// Runs `scenario` as uid 65534 without any capability, on a network of its own.
+pub(crate) fn inside_without_capabilities<S: FnOnce()>(scenario: S) {
+    enter(Identity::Powerless, scenario);
 }
 
 /// The user and group that own nothing.
@@ -26,13 +39,18 @@ pub(crate) const NOBODY: u32 = 65534;
 enum Identity {
     Root,
     Nobody,
+    /// Nobody, and without the capabilities of the one who made the namespaces.
+    Powerless,
 }
 
 fn enter<S: FnOnce()>(identity: Identity, scenario: S) {
+    enter_as(identity, test_name::<S>(), scenario);
+}
+
+fn enter_as(identity: Identity, name: &str, scenario: impl FnOnce()) {
     if is_inside() {
         return scenario();
     }
-    let name = test_name::<S>();
     let output = walls()
         .command(identity)
         .arg(env::current_exe().expect("a running test has an executable"))
@@ -78,13 +96,19 @@ impl Walls {
         // The process is the first one of its namespace: when it ends, the kernel ends the others.
         unshare.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
         match (self, identity) {
-            (Walls::Root, _) => {}
+            (Walls::Root, Identity::Root | Identity::Nobody) => {}
+            (Walls::Root, Identity::Powerless) => {
+                unshare.arg(format!("--setuid={NOBODY}")).arg(format!("--setgid={NOBODY}"));
+            }
             (Walls::User, Identity::Root) => {
                 unshare.args(["--user", "--map-root-user"]);
             }
             (Walls::User, Identity::Nobody) => {
                 unshare.args(["--user", "--keep-caps"]);
                 unshare.arg(format!("--map-user={NOBODY}")).arg(format!("--map-group={NOBODY}"));
+            }
+            (Walls::User, Identity::Powerless) => {
+                unshare.arg("--user");
             }
         }
         unshare

@@ -1,11 +1,9 @@
 //! What must hold for every frame: decoding never panics, the fast path says what the general one says, a
 //! parser that shares no code with either agrees, and a packet decodes to what it was built from.
 
-mod packets;
-
-use packets::build::{self, *};
-use packets::catalogue::catalogue;
-use packets::{lax, seed};
+use crate::packets::build::{self, *};
+use crate::packets::catalogue::catalogue;
+use crate::packets::{lax, seed};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::RngSeed;

@@ -2,7 +2,6 @@
 //!
 //! Needs Node.js with npm, and chromium for the page. Where one is missing the test fails and names the package;
 //! it never passes in silence.
-#![cfg(feature = "dashboard")]
 #![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test, in helpers as well")]
 
 use std::io::{BufRead, BufReader, Write};

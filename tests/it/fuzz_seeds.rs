@@ -1,15 +1,13 @@
 //! The seeds of the fuzzers are built by code and committed. This holds the two together; with
 //! `UPDATE_SEEDS=1` in the environment it writes them.
 
-mod packets;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use packets::capture_file::{BIG, LITTLE, MICROSECONDS, MODIFIED, NANOSECONDS, Order};
-use packets::catalogue::{Sample, catalogue, sample};
-use packets::seed;
+use crate::packets::capture_file::{BIG, LITTLE, MICROSECONDS, MODIFIED, NANOSECONDS, Order};
+use crate::packets::catalogue::{Sample, catalogue, sample};
+use crate::packets::seed;
 
 type Seeds = BTreeMap<String, Vec<u8>>;
 

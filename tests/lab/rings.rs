@@ -1,10 +1,8 @@
 //! Live capture on a real kernel: real rings, real interfaces, known frames.
 //!
-//! Each test runs itself again inside a user and network namespace of its own (`unshare -Urn`), so it needs no
-//! privilege and touches nothing of the machine. Frames are sent from a further namespace over a veth pair. Where
-//! namespaces are refused the tests fail and say what to allow: a test that did not run is not a test that passed.
-//!
-//! Nothing here sleeps: each wait ends when the condition holds, or fails at [`DEADLINE`].
+//! The library is under test here, not the program: rings, filters and the list of interfaces, in the test's own process.
+//! Frames are sent from a further namespace over a veth pair. Each wait ends when its condition holds, or fails at
+//! [`DEADLINE`].
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers outside #[test] included")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +28,8 @@ use traffic_alerted::sys::packet_socket::PacketSocket;
 use traffic_alerted::sys::poller::{Poller, PollerChoice};
 use traffic_alerted::sys::ring::{Ring, RingSize, VnetHeader};
 
+use crate::support::namespaces::{inside_after, inside_without_capabilities};
+
 /// How long a condition may take to hold before the test fails.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Frames that may be under way at once: beyond 1,000 (`net.core.netdev_max_backlog`) the kernel may lose some before
@@ -40,7 +40,7 @@ const TURN: Duration = Duration::from_millis(25);
 
 #[test]
 fn the_ring_hands_over_what_was_sent() {
-    in_namespace("the_ring_hands_over_what_was_sent", || {
+    in_namespace(|| {
         let peer = Peer::new("r0");
         for choice in [PollerChoice::Auto, PollerChoice::Epoll] {
             let mut ring = bare_ring();
@@ -90,7 +90,7 @@ fn the_ring_hands_over_what_was_sent() {
 
 #[test]
 fn an_outer_tag_is_taken_out_and_told() {
-    in_namespace("an_outer_tag_is_taken_out_and_told", || {
+    in_namespace(|| {
         let peer = Peer::new("r0");
         let mut ring = bare_ring();
         let plain = udp_frame([0x02, 9, 9, 9, 9, 9], 7, 100);
@@ -115,7 +115,7 @@ fn an_outer_tag_is_taken_out_and_told() {
 
 #[test]
 fn two_rings_share_the_frames_and_the_sums_agree() {
-    in_namespace("two_rings_share_the_frames_and_the_sums_agree", || {
+    in_namespace(|| {
         let peer = Peer::new("r0");
         let mut capture = Capture::open(&options(2, 16 << 20));
         let count = 4000;
@@ -146,7 +146,7 @@ fn two_rings_share_the_frames_and_the_sums_agree() {
 
 #[test]
 fn a_full_ring_drops_and_says_how_many() {
-    in_namespace("a_full_ring_drops_and_says_how_many", || {
+    in_namespace(|| {
         let peer = Peer::new("r0");
         let mut capture = Capture::open(&options(1, 512 << 10));
         // Nobody reads, so the ring overflows sooner or later.
@@ -168,7 +168,7 @@ fn a_full_ring_drops_and_says_how_many() {
 
 #[test]
 fn an_excluded_interface_is_not_offered() {
-    in_namespace("an_excluded_interface_is_not_offered", || {
+    in_namespace(|| {
         let (kept, excluded) = (Peer::new("r0"), Peer::new("x0"));
         let mut options = options(2, 8 << 20);
         options.excluded_interfaces = vec!["lo".into(), "x0".into()];
@@ -187,7 +187,7 @@ fn an_excluded_interface_is_not_offered() {
 
 #[test]
 fn interfaces_come_and_go_while_it_runs() {
-    in_namespace("interfaces_come_and_go_while_it_runs", || {
+    in_namespace(|| {
         let first = Peer::new("r0");
         let mut options = options(2, 8 << 20);
         options.excluded_interfaces = vec!["lo".into(), "x0".into()];
@@ -236,7 +236,7 @@ fn interfaces_come_and_go_while_it_runs() {
 
 #[test]
 fn what_came_and_went_is_judged_by_the_names_it_had() {
-    in_namespace("what_came_and_went_is_judged_by_the_names_it_had", || {
+    in_namespace(|| {
         let mut options = options(1, 8 << 20);
         options.excluded_interfaces = vec!["lo".into(), "x0".into()];
         const PROBE: u32 = 1_000_000;
@@ -283,7 +283,7 @@ fn what_came_and_went_is_judged_by_the_names_it_had() {
 
 #[test]
 fn what_is_renamed_at_once_is_judged_by_its_first_name_for_a_while() {
-    in_namespace("what_is_renamed_at_once_is_judged_by_its_first_name_for_a_while", || {
+    in_namespace(|| {
         let mut options = options(1, 8 << 20);
         options.excluded_interfaces = vec!["lo".into(), "x0".into()];
         let mut capture = Capture::open(&options);
@@ -318,7 +318,7 @@ fn what_is_renamed_at_once_is_judged_by_its_first_name_for_a_while() {
 
 #[test]
 fn every_kind_of_interface_is_known_from_birth() {
-    in_namespace("every_kind_of_interface_is_known_from_birth", || {
+    in_namespace(|| {
         let _peer = Peer::new("r0");
         let mut options = options(1, 8 << 20);
         options.excluded_interfaces = vec!["lo".into(), "x0".into()];
@@ -346,7 +346,7 @@ fn every_kind_of_interface_is_known_from_birth() {
 
 #[test]
 fn when_notices_are_lost_nothing_counts_that_may_be_excluded() {
-    in_namespace("when_notices_are_lost_nothing_counts_that_may_be_excluded", || {
+    in_namespace(|| {
         let changes: Vec<String> = (0..2000).map(|n| format!("link set lo mtu {}\n", 1500 + n)).collect();
         for (excluded, expected) in [("x0", Verdict::Skip(Skip::UnknownInterface)), ("lo", Verdict::Count)] {
             let mut options = options(1, 8 << 20);
@@ -372,7 +372,7 @@ fn when_notices_are_lost_nothing_counts_that_may_be_excluded() {
 
 #[test]
 fn what_leaves_is_evidence_once_the_host_forwards() {
-    in_namespace("what_leaves_is_evidence_once_the_host_forwards", || {
+    in_namespace(|| {
         let peer = Peer::new("r0");
         let egress = Sender::open("r0");
         let mut capture = Capture::open(&options(1, 8 << 20));
@@ -423,7 +423,7 @@ fn what_leaves_is_evidence_once_the_host_forwards() {
 
 #[test]
 fn hundreds_of_interfaces_are_told_apart_in_the_kernel_or_here() {
-    in_namespace("hundreds_of_interfaces_are_told_apart_in_the_kernel_or_here", || {
+    in_namespace(|| {
         let peer = Peer::new("r0");
         // Wires inside: 260 pairs are 520 interfaces, more than the filter holds; with 249 it holds them, and lo.
         let pairs: Vec<String> =
@@ -463,7 +463,7 @@ fn hundreds_of_interfaces_are_told_apart_in_the_kernel_or_here() {
 
 #[test]
 fn what_the_kernel_counts_is_shown() {
-    in_namespace("what_the_kernel_counts_is_shown", || {
+    in_namespace(|| {
         let peer = Peer::new("r0");
         (0..5).for_each(|number| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100)));
         let mut capture = Capture::open(&options(1, 8 << 20));
@@ -507,7 +507,7 @@ fn what_the_kernel_counts_is_shown() {
 
 #[test]
 fn local_networks_follow_addresses_and_routes() {
-    in_namespace("local_networks_follow_addresses_and_routes", || {
+    in_namespace(|| {
         let _peers = [Peer::new("lan"), Peer::new("wan")];
         ip(["addr", "add", "192.168.7.1/24", "dev", "lan"]);
         ip(["addr", "add", "203.0.113.9/24", "dev", "wan"]);
@@ -561,7 +561,7 @@ fn local_networks_follow_addresses_and_routes() {
 
 #[test]
 fn a_mirror_port_receives_what_is_for_others() {
-    in_namespace("a_mirror_port_receives_what_is_for_others", || {
+    in_namespace(|| {
         let _plain = Peer::new("r0");
         let _first = Peer::new("span0");
         let options = Options { promiscuous: vec!["span0".into(), "later0".into()], ..options(2, 8 << 20) };
@@ -582,7 +582,7 @@ fn a_mirror_port_receives_what_is_for_others() {
 
 #[test]
 fn a_wait_ends_by_its_bell_or_its_timeout() {
-    in_namespace("a_wait_ends_by_its_bell_or_its_timeout", || {
+    in_namespace(|| {
         for event_loop in [EventLoop::Auto, EventLoop::Epoll] {
             // A thread for each, as a worker has: an io_uring that is taken down interrupts its thread's next wait.
             thread::spawn(move || wait_ends(event_loop)).join().unwrap();
@@ -621,7 +621,7 @@ fn wait_ends(event_loop: EventLoop) {
 
 #[test]
 fn too_little_ring_memory_is_named() {
-    in_namespace("too_little_ring_memory_is_named", || {
+    in_namespace(|| {
         let error = capture::open(&options(1, 100_000)).err().unwrap();
         assert!(error.to_string().contains("Raise RingMemory to 131072"), "{error}");
     });
@@ -629,7 +629,7 @@ fn too_little_ring_memory_is_named() {
 
 #[test]
 fn a_missing_capability_is_named() {
-    in_namespace_as(User::Nobody, "a_missing_capability_is_named", || {
+    inside_without_capabilities(|| {
         let error = capture::open(&options(1, 1 << 20)).err().unwrap();
         let program = std::env::current_exe().unwrap();
         assert!(
@@ -898,44 +898,13 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Who a test is in its namespace.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum User {
-    /// Has every capability over the namespace.
-    Root,
-    /// Has none.
-    Nobody,
-}
-
-/// Runs `body` as root of a new user and network namespace: this test, started again by `unshare`.
-fn in_namespace(test: &str, body: impl FnOnce()) {
-    in_namespace_as(User::Root, test, || {
+/// Runs `body` as root of a new user and network namespace in which nothing sends by itself.
+fn in_namespace<B: FnOnce()>(body: B) {
+    let prepare = || {
         quiet();
         ip(["link", "set", "lo", "up"]);
-        body();
-    });
-}
-
-fn in_namespace_as(user: User, test: &str, body: impl FnOnce()) {
-    const INSIDE: &str = "TRAFFIC_ALERTED_TEST_INSIDE";
-    if std::env::var_os(INSIDE).is_some_and(|inside| inside == test) {
-        return body();
-    }
-    let mut again = Command::new("unshare");
-    again.args(["--user", "--net"]);
-    if user == User::Root {
-        again.arg("--map-root-user");
-    }
-    again.arg("--").arg(std::env::current_exe().unwrap());
-    again.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(INSIDE, test);
-    let help = "this test needs `unshare` (util-linux), `ip` (iproute2) and the right to make user and network \
-                namespaces: sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0, \
-                kernel.apparmor_restrict_unprivileged_userns=0, and in a container a seccomp profile that allows \
-                unshare";
-    let output = again.output().unwrap_or_else(|error| panic!("cannot run unshare: {error}; {help}"));
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(out.contains("running 1 test"), "the namespace was refused: {err}\n{help}");
-    assert!(output.status.success(), "inside the namespace:\n{out}\n{err}");
+    };
+    inside_after(prepare, body);
 }
 
 /// Keeps IPv6 from sending anything by itself; where there is no IPv6 there is nothing to keep.

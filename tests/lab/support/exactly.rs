@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::host::{Host, Sum};
-use crate::program::Program;
+use crate::support::host::{Host, Sum};
+use crate::support::program::Program;
 
 /// What [`send_exactly`] sends: IP headers and all behind them.
 pub(crate) const TEN_MILLION: Sum = Sum { packets: 10_000, bytes: 10_000_000 };

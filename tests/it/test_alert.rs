@@ -17,9 +17,6 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use tempfile::TempDir;
 
-#[path = "../src/alert/sink/geoip/sample.rs"]
-mod geoip;
-
 /// Longer than anything here takes, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -204,9 +201,10 @@ fn a_file_a_program_and_a_webhook_get_the_same_sample() {
 #[test]
 fn country_and_autonomous_system_are_sent_along_except_to_the_log() {
     let place = Place::new();
-    let country = geoip::database(&geoip::country("NL"));
+    let country = crate::geoip::database(&crate::geoip::country("NL"));
     fs::write(place.path("country.mmdb"), &country).expect("it is ours");
-    fs::write(place.path("asn.mmdb"), geoip::database(&geoip::asn(64_500, "Example"))).expect("it is ours");
+    fs::write(place.path("asn.mmdb"), crate::geoip::database(&crate::geoip::asn(64_500, "Example")))
+        .expect("it is ours");
     let script = place.script("program", "echo \"$TA_SOURCE_COUNTRY $TA_SOURCE_ASN $TA_TEXT\" > \"$1\"");
     let run = || {
         // Each run appends.

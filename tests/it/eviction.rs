@@ -5,8 +5,6 @@
 //! hosts and traces last as long in the table as they would there, and the real hosts are as slow.
 #![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test, in helpers as well")]
 
-mod packets;
-
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::BufWriter;
@@ -14,9 +12,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::packets::flood::{BEGINS_S, Flood, HEAVY, Sources, scanner};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use packets::flood::{BEGINS_S, Flood, HEAVY, Sources, scanner};
 use traffic_alerted::alert::{Alert, AlertKind};
 use traffic_alerted::engine::{self, Replayed, Rules};
 use traffic_alerted::flow::{Capacity, Delta, HostCounts, InterfaceDirection, Seed, Window};

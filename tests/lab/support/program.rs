@@ -19,8 +19,8 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::host::{Host, Sum};
-use crate::tool::{LOOK, end_within};
+use crate::support::host::{Host, Sum};
+use crate::support::tool::{LOOK, end_within};
 
 /// What a lab configuration begins with where nothing else is wanted: every host is on the chart.
 pub(crate) const EVERY_HOST: &str = "ChartMinBytes: 1\n";

@@ -80,7 +80,11 @@ struct Writing {
 impl Writing {
     fn start(path: &Path, life: usize) -> Self {
         let mut child = Command::new(env::current_exe().expect("a running test has an executable"))
-            .args(["a_kill_tears_no_line_and_loses_nothing_that_was_acknowledged", "--exact", "--nocapture"])
+            .args([
+                "alert_file::a_kill_tears_no_line_and_loses_nothing_that_was_acknowledged",
+                "--exact",
+                "--nocapture",
+            ])
             .env(FILE, path)
             .env(LIFE, life.to_string())
             .stdout(Stdio::piped())

@@ -1,8 +1,6 @@
 //! What is counted of random traffic is what a model adds up that shares no code with the program: the model knows what
 //! was put into each frame, and never reads one.
 
-mod packets;
-
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::IpAddr;
@@ -10,8 +8,8 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use packets::build::{self, IPV4, IPV6, TCP, UDP, join};
-use packets::capture_file::{LITTLE, NANOSECONDS};
+use crate::packets::build::{self, IPV4, IPV6, TCP, UDP, join};
+use crate::packets::capture_file::{LITTLE, NANOSECONDS};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use traffic_alerted::engine::{self, Rules};

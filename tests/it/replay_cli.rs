@@ -4,12 +4,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use packets::build::{ICMP, IPV4, TCP, UDP, ethernet, ipv4, tcp, udp};
-use packets::capture_file::{LITTLE, MICROSECONDS};
+use crate::packets::build::{ICMP, IPV4, TCP, UDP, ethernet, ipv4, tcp, udp};
+use crate::packets::capture_file::{LITTLE, MICROSECONDS};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-mod packets;
 
 /// 2026-09-21T14:13:20Z.
 const START: u32 = 1_790_000_000;

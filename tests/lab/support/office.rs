@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use crate::host::Host;
-use crate::program::Program;
+use crate::support::host::Host;
+use crate::support::program::Program;
 
 /// ```text
 ///   client 192.168.7.2 --lan0-- lan 192.168.7.1 router 203.0.113.1 wan --wan0-- 203.0.113.2 server

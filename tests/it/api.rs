@@ -22,9 +22,6 @@ use traffic_alerted::flow::{HostRow, KernelCounts, PeerBytes, Published};
 use traffic_alerted::packet::Skip;
 use traffic_alerted::time::UnixNanos;
 
-#[path = "../src/alert/sink/geoip/sample.rs"]
-mod geoip;
-
 #[test]
 fn without_data_the_lists_are_empty() {
     let served = Served::with(Report::default());
@@ -74,12 +71,12 @@ fn alerts_say_where_their_hosts_come_from() {
     let geoip = |code: &str, asn: u32| {
         let save = |name: String, data: &[u8]| {
             let path = folder.path().join(name);
-            std::fs::write(&path, geoip::database(data)).unwrap();
+            std::fs::write(&path, crate::geoip::database(data)).unwrap();
             Some(path)
         };
         GeoIp::read(GeoIpOptions {
-            country_database: save(format!("{code}.mmdb"), &geoip::country(code)),
-            asn_database: save(format!("{asn}.mmdb"), &geoip::asn(asn, "Example")),
+            country_database: save(format!("{code}.mmdb"), &crate::geoip::country(code)),
+            asn_database: save(format!("{asn}.mmdb"), &crate::geoip::asn(asn, "Example")),
         })
     };
     let alert = |source: [u8; 4]| Alert {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 
-use crate::host::Host;
-use crate::tool::{Daemon, tool};
+use crate::support::host::Host;
+use crate::support::tool::{Daemon, tool};
 
 /// Patience of a client.
 const PATIENCE: Duration = Duration::from_secs(20);

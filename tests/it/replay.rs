@@ -1,11 +1,9 @@
 //! Capture files of every variant, whole, cut and corrupt, read through the public source.
 
-mod packets;
-
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
-use packets::capture_file::{BIG, LITTLE, MICROSECONDS, MODIFIED, NANOSECONDS};
+use crate::packets::capture_file::{BIG, LITTLE, MICROSECONDS, MODIFIED, NANOSECONDS};
 use traffic_alerted::capture::{Batch, FrameSource, Replay, ReplayError};
 use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation};
 

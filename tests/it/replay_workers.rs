@@ -1,13 +1,11 @@
 //! However many workers replay a capture, they say the same.
 
-mod packets;
-
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use packets::build::{ICMP, IPV4, IPV6, TCP, UDP, ethernet, ipv4_with, ipv6, join, tcp, udp};
-use packets::capture_file::{LITTLE, MICROSECONDS};
+use crate::packets::build::{ICMP, IPV4, IPV6, TCP, UDP, ethernet, ipv4_with, ipv6, join, tcp, udp};
+use crate::packets::capture_file::{LITTLE, MICROSECONDS};
 use traffic_alerted::engine::{self, ReplayOptions, Replayed, Rules};
 use traffic_alerted::{alert, api, detect, flow};
 
@@ -24,7 +22,7 @@ impl Draws {
 }
 
 fn v4(src: u32, dst: u32, protocol: u8, payload: &[u8]) -> Vec<u8> {
-    let header = packets::build::Ipv4 { protocol, ..Default::default() };
+    let header = crate::packets::build::Ipv4 { protocol, ..Default::default() };
     let mut packet = ipv4_with(header, payload);
     packet[12..16].copy_from_slice(&src.to_be_bytes());
     packet[16..20].copy_from_slice(&dst.to_be_bytes());

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, setns, unshare};
 use serde_json::Value;
 
-use crate::injector::Injector;
-use crate::inside::is_inside;
-use crate::tool::{LOOK, run, tool};
+use crate::support::injector::Injector;
+use crate::support::namespaces::is_inside;
+use crate::support::tool::{LOOK, run, tool};
 
 /// A network namespace. Clones are the same host; it is gone with the last clone and the last process in it.
 #[derive(Clone)]
