@@ -1,29 +1,77 @@
 //! What must hold for every frame: decoding never panics, the fast path says what the general one says, a
-//! parser that shares no code with either agrees, and a packet decodes to what it was built from.
+//! reference that shares no code with either agrees ([`packets::reference`]), and a packet decodes to what it was built
+//! from.
 
+use std::collections::BTreeSet;
+use std::num::NonZeroU16;
+
+use crate::forged;
 use crate::packets::build::{self, *};
 use crate::packets::catalogue::catalogue;
-use crate::packets::{lax, seed};
+use crate::packets::{reference, seed};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::RngSeed;
-use traffic_alerted::packet::{Frame, LinkKind, Skip, Summary, TcpFlags, Transport, decode, decode_general};
+use traffic_alerted::packet::{
+    Frame, LinkKind, Segmentation, Segments, Skip, Summary, TcpFlags, Transport, Transported, decode,
+    decode_general, decode_quoted, is_pppoe_session, is_unreachable,
+};
 
-/// Decodes on both paths and asks for the second opinion; says whether there was one.
-fn decode_thrice(frame: &Frame<'_>) -> (Result<Summary, Skip>, bool) {
+/// Decodes on both paths and compares with the reference all that is known of a frame, the packets that it may stand
+/// for on the wire included.
+fn decode_thrice(frame: &Frame<'_>) -> Result<Summary, Skip> {
     let outcome = decode(frame);
     assert_eq!(outcome, decode_general(frame), "fast and general path on {frame:02x?}");
-    if let Ok(summary) = outcome {
-        assert!(summary.ip_bytes <= frame.frame_len, "a packet is no longer than its frame: {frame:02x?}");
+    assert_eq!(outcome, reference::read(frame), "decoder and reference on {frame:02x?}");
+    let is_session = is_pppoe_session(frame);
+    assert_eq!(is_session, reference::is_pppoe_session(frame), "PPPoE session, {frame:02x?}");
+    match outcome {
+        Err(_) => {
+            for segmentation in [Segmentation::Unknown, segments(Transported::Tcp, 1448, None)] {
+                assert_eq!(decode(&Frame { segmentation, ..*frame }), outcome, "{frame:02x?}");
+            }
+        }
+        Ok(summary) => {
+            assert!(
+                summary.ip_bytes <= frame.frame_len,
+                "a packet is no longer than its frame: {frame:02x?}"
+            );
+            for segmentation in segmentations(frame.bytes.len()) {
+                let frame = Frame { segmentation, ..*frame };
+                let outcome = decode(&frame);
+                assert_eq!(outcome, decode_general(&frame), "fast and general path on {frame:02x?}");
+                assert_eq!(outcome, reference::read(&frame), "decoder and reference on {frame:02x?}");
+            }
+            if is_unreachable(&summary) {
+                assert_eq!(decode_quoted(frame), reference::quoted(frame), "quoted in {frame:02x?}");
+            }
+        }
     }
-    (outcome, lax::check(frame, outcome))
+    outcome
+}
+
+fn segments(transported: Transported, payload_bytes: u16, transport_at: Option<u16>) -> Segmentation {
+    let payload_bytes = NonZeroU16::new(payload_bytes).expect("not 0");
+    Segmentation::Into(Segments { transported, payload_bytes, transport_at })
+}
+
+/// What the kernel may say of the packets that a frame of so many captured bytes stands for, true or not.
+fn segmentations(captured: usize) -> impl Iterator<Item = Segmentation> {
+    let captured = captured as u16;
+    // In front of every header, behind those of IPv4 and IPv6 with Ethernet, further on, at the end.
+    let places = [None, Some(8), Some(34), Some(54), Some(captured / 2), Some(captured)];
+    let measures = [(Transported::Tcp, 1448), (Transported::Udp, 1)];
+    let into = measures.into_iter().flat_map(move |(transported, payload_bytes)| {
+        places.into_iter().map(move |place| segments(transported, payload_bytes, place))
+    });
+    into.chain([Segmentation::Unknown])
 }
 
 #[test]
 fn the_catalogue_decodes_as_it_was_built() {
     for sample in catalogue() {
-        let (outcome, _) = decode_thrice(&sample.frame());
-        let outcome = outcome.map(|summary| (summary.ip_bytes, summary.protocol, summary.transport));
+        let outcome = decode_thrice(&sample.frame())
+            .map(|summary| (summary.ip_bytes, summary.protocol, summary.transport));
         assert_eq!(outcome, sample.expected, "{}", sample.name);
         assert_eq!(
             decode(&sample.frame()).is_ok_and(|summary| summary.length_mismatch),
@@ -36,24 +84,41 @@ fn the_catalogue_decodes_as_it_was_built() {
 
 #[test]
 fn the_catalogue_survives_every_cut_and_every_flipped_byte() {
-    let mut compared = 0;
+    let (mut compared, mut reasons) = (0, BTreeSet::new());
+    let mut judge = |frame: &Frame<'_>| {
+        compared += 1;
+        reasons.extend(decode_thrice(frame).err().map(Skip::name));
+    };
     for sample in catalogue() {
         for len in 0..sample.bytes.len() {
-            let cut = seed::frame(sample.link, sample.frame_len, &sample.bytes[..len]);
-            compared += usize::from(decode_thrice(&cut).1);
-            let short = seed::frame(sample.link, len as u32, &sample.bytes);
-            compared += usize::from(decode_thrice(&short).1);
+            judge(&seed::frame(sample.link, sample.frame_len, &sample.bytes[..len]));
+            judge(&seed::frame(sample.link, len as u32, &sample.bytes));
         }
         for at in 0..sample.bytes.len() {
-            for flip in [0x01, 0x04, 0x10, 0x80, 0xff] {
+            for flip in [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff] {
                 let mut bytes = sample.bytes.clone();
                 bytes[at] ^= flip;
-                compared += usize::from(decode_thrice(&seed::frame(sample.link, sample.frame_len, &bytes)).1);
+                judge(&seed::frame(sample.link, sample.frame_len, &bytes));
             }
         }
     }
     assert!(compared > 5_000, "the second opinion was heard {compared} times");
+    let every_reason: BTreeSet<_> = DECODING_SKIPS.map(Skip::name).into();
+    assert_eq!(reasons, every_reason, "each reason of the decoder's occurs");
 }
+
+/// The reasons that decoding has; the others are of the interface that a frame crossed, or of the ring.
+const DECODING_SKIPS: [Skip; 9] = [
+    Skip::NotIp,
+    Skip::UnsupportedLink,
+    Skip::LinkTruncated,
+    Skip::MplsPseudowire,
+    Skip::LinkTooDeep,
+    Skip::IpTruncated,
+    Skip::IpVersion,
+    Skip::IpHeaderLength,
+    Skip::IpTotalLength,
+];
 
 /// A packet and all that is between it and the wire, as a recipe.
 #[derive(Clone, Debug)]
@@ -326,7 +391,7 @@ proptest! {
     fn a_packet_decodes_to_what_it_was_built_from(recipe in recipes(), cut in any::<Index>()) {
         let built = recipe.build();
         let frame_len = built.bytes.len() as u32;
-        let (outcome, _) = decode_thrice(&seed::frame(built.link, frame_len, &built.bytes));
+        let outcome = decode_thrice(&seed::frame(built.link, frame_len, &built.bytes));
         let whole = outcome.expect("a well-formed packet");
         prop_assert_eq!(whole.ip_bytes, built.ip_bytes);
         prop_assert!(!whole.length_mismatch);
@@ -335,7 +400,7 @@ proptest! {
 
         // Cut anywhere, it counts the same as long as its fixed header is there.
         let captured = cut.index(built.bytes.len() + 1);
-        let (outcome, _) = decode_thrice(&seed::frame(built.link, frame_len, &built.bytes[..captured]));
+        let outcome = decode_thrice(&seed::frame(built.link, frame_len, &built.bytes[..captured]));
         let fixed = match recipe.ip { Ip::V4 { .. } => 20, Ip::V6 { .. } => 40 };
         if captured < built.ip_offset + fixed {
             prop_assert!(matches!(outcome, Err(Skip::LinkTruncated | Skip::IpTruncated)), "{:?}", outcome);
@@ -366,5 +431,44 @@ proptest! {
         let frame_len = (bytes.len() as i64 + beyond).max(0) as u32;
         let _ = decode_thrice(&seed::frame(link, frame_len, &bytes));
         let _ = decode_thrice(&seed::frame(link, frame_len, &bytes[..cut.index(bytes.len() + 1)]));
+    }
+
+    #[test]
+    fn forged_frames(
+        (link, bytes) in forged::frames(),
+        beyond in prop_oneof![2 => Just(0i64), 1 => -60i64..300, 1 => 0i64..200_000],
+        cut in any::<Index>(),
+    ) {
+        let frame_len = (bytes.len() as i64 + beyond).max(0) as u32;
+        let _ = decode_thrice(&seed::frame(link, frame_len, &bytes));
+        let _ = decode_thrice(&seed::frame(link, frame_len, &bytes[..cut.index(bytes.len() + 1)]));
+    }
+}
+
+/// Recipes at which decoder and oracle differed once, cut at each length and damaged where they were then.
+#[test]
+fn what_failed_before_agrees() {
+    let address_field = Recipe {
+        link: Link::PppHdlc,
+        ip: Ip::V4 { option_words: 3, fragment: 0, authentication: false },
+        upper: Upper::Tcp { flags: 0 },
+        padding: 0,
+    };
+    let routing = |units| Extension::Plain { protocol: 43, units };
+    let three_routing_headers = Recipe {
+        link: Link::Ethernet(vec![Shim::Vlan(0x8100), Shim::Vlan(0x8100), Shim::Vlan(0x8100)]),
+        ip: Ip::V6 { extensions: vec![routing(4), routing(4), routing(1)] },
+        upper: Upper::Tcp { flags: 0 },
+        padding: 0,
+    };
+    for recipe in [address_field, three_routing_headers] {
+        let Built { link, bytes, .. } = recipe.build();
+        let frame_len = bytes.len() as u32;
+        for at in 0..bytes.len() {
+            let _ = decode_thrice(&seed::frame(link, frame_len, &bytes[..at]));
+            let mut damaged = bytes.clone();
+            damaged[at] = 69;
+            let _ = decode_thrice(&seed::frame(link, frame_len, &damaged));
+        }
     }
 }

@@ -5,6 +5,8 @@
 
 #[path = "../../src/alert/sink/geoip/sample.rs"]
 mod geoip;
+#[path = "../packets/forged.rs"]
+mod forged;
 #[path = "../packets/mod.rs"]
 mod packets;
 

@@ -36,7 +36,8 @@ pub(crate) fn sample(name: &str) -> Sample {
 }
 
 pub(crate) fn catalogue() -> Vec<Sample> {
-    [plain(), links(), ipv4_forms(), ipv6_forms(), transports(), refused()].into_iter().flatten().collect()
+    let kinds = [plain(), links(), ipv4_forms(), ipv6_forms(), transports(), errors(), refused()];
+    kinds.into_iter().flatten().collect()
 }
 
 /// What nearly all traffic is.
@@ -228,6 +229,22 @@ fn transports() -> Vec<Sample> {
         ethernet_sample("gre", IPV4, &v4(47, &[0, 0, 8, 0]), Ok((24, 47, Transport::Other))),
         // The frame is padded, and the padding would read as ports.
         ethernet_sample("udp_without_header", IPV4, &v4(UDP, &[]), Ok((20, UDP, Transport::Other))),
+    ]
+}
+
+/// ICMP errors, with the packet that their receiver had sent.
+fn errors() -> Vec<Sample> {
+    let mut asked = ipv4(UDP, &udp(40_000, 443, 0));
+    (asked[15], asked[19]) = (2, 1);
+    let mut asked_v6 = ipv6(UDP, &udp(40_000, 443, 0));
+    (asked_v6[23], asked_v6[39]) = (2, 1);
+    let v4 = |code| ipv4(ICMP, &join(&[&[3, code, 0, 0, 0, 0, 0, 0], &asked]));
+    let v6 = ipv6(ICMPV6, &join(&[&[1, 4, 0, 0, 0, 0, 0, 0], &asked_v6]));
+    let unreachable = Transport::Icmp { kind: 3 };
+    vec![
+        ethernet_sample("icmp_unreachable", IPV4, &v4(3), Ok((56, ICMP, unreachable))),
+        ethernet_sample("icmp_fragmentation_needed", IPV4, &v4(4), Ok((56, ICMP, unreachable))),
+        ethernet_sample("icmpv6_unreachable", IPV6, &v6, Ok((96, ICMPV6, Transport::Icmp { kind: 1 }))),
     ]
 }
 

@@ -1,10 +1,10 @@
 //! One set of packets and capture files, built by code, with several uses: tests, benches and the seeds of
-//! the fuzzers. And a second opinion on how a frame decodes.
+//! the fuzzers. And a reference that says how a frame decodes.
 #![allow(dead_code, reason = "each crate that includes this module uses a part of it")]
 
 pub(crate) mod build;
 pub(crate) mod capture_file;
 pub(crate) mod catalogue;
 pub(crate) mod flood;
-pub(crate) mod lax;
+pub(crate) mod reference;
 pub(crate) mod seed;
