@@ -1,24 +1,60 @@
-//! The packet's path takes no memory: a counting allocator around a million packets says zero.
+//! The packet's path takes no memory: while the engine counts a million packets, an allocator that counts finds
+//! nothing of the worker's.
+//!
+//! It is the engine that ships: a ring of the kernel's, the worker that reads it, hands over and waits, the analyst
+//! that folds on a thread of its own, all begun by [`Engine::start`]. Only what the worker's thread takes is counted.
+//! The test runs itself again in a user and network namespace (`unshare -Urn`), so it needs no privilege; frames come
+//! over a veth pair from a further namespace. Where namespaces are refused it fails and says what to allow.
 #![allow(unsafe_code, reason = "an allocator that counts has to be one")]
+
+mod packets;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::Command;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use traffic_alerted::flow::{Arrival, CountMode, Decoded, Delta, DeltaLimits, Seed, handover};
-use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, decode};
-use traffic_alerted::time::{Moment, UnixNanos};
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, sendto, socket};
+use nix::unistd::gettid;
+use packets::build;
+use packets::catalogue::catalogue;
+use traffic_alerted::alert::Sinks;
+use traffic_alerted::config::Config;
+use traffic_alerted::engine::{Engine, Rules};
+use traffic_alerted::flow::Accounting;
+use traffic_alerted::logging::LinePrefix;
+use traffic_alerted::packet::{LinkKind, Skip};
 
 struct Counting;
 
+/// The thread whose allocations count, by its number; 0 while none do.
+static COUNTED_THREAD: AtomicI32 = AtomicI32::new(0);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
 thread_local! {
-    /// Of this thread: that of the test harness may take memory meanwhile.
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// The number of this thread, once it was asked for.
+    static OWN_THREAD: Cell<i32> = const { Cell::new(0) };
 }
 
 // SAFETY: every call goes to the system's allocator unchanged, which keeps the contract.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        let counted = COUNTED_THREAD.load(Ordering::Relaxed);
+        if counted != 0 {
+            if OWN_THREAD.get() == 0 {
+                OWN_THREAD.set(gettid().as_raw());
+            }
+            if OWN_THREAD.get() == counted {
+                ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+            }
+        }
         // SAFETY: the caller keeps the contract of `alloc`, which is that of this call.
         unsafe { System.alloc(layout) }
     }
@@ -32,76 +68,227 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// An Ethernet frame of one of many senders: UDP and TCP, SYN and answers, IPv4 and every fifth one IPv6.
-fn write_frame(bytes: &mut [u8; 80], n: u32) {
-    let is_v6 = n.is_multiple_of(5);
-    let protocol = if n.is_multiple_of(3) { 6 } else { 17 };
-    let (src, dst) = ((n % 977).to_be_bytes(), (n % 7919).to_be_bytes());
-    let transport_at = if is_v6 {
-        bytes[12..14].copy_from_slice(&[0x86, 0xdd]);
-        bytes[14..22].copy_from_slice(&[0x60, 0, 0, 0, 0, 26, protocol, 64]);
-        bytes[34..38].copy_from_slice(&src);
-        bytes[50..54].copy_from_slice(&dst);
-        54
-    } else {
-        bytes[12..14].copy_from_slice(&[0x08, 0x00]);
-        bytes[14..24].copy_from_slice(&[0x45, 0, 0, 50, 0, 0, 0, 0, 64, protocol]);
-        bytes[26..30].copy_from_slice(&src);
-        bytes[30..34].copy_from_slice(&dst);
-        34
-    };
-    bytes[transport_at..transport_at + 2].copy_from_slice(&(n as u16).to_be_bytes());
-    bytes[transport_at + 2..transport_at + 4].copy_from_slice(&(n as u16 % 50).to_be_bytes());
-    let flags = if n.is_multiple_of(2) { 0x02 } else { 0x12 };
-    bytes[transport_at + 12..transport_at + 14].copy_from_slice(&[0x50, flags]);
-}
+const PACKETS: u64 = 1_000_000;
+
+/// How long the packets may take before the test fails, on a machine that does much else.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// Small tables, so that deltas are also handed over before their tick; ports and received bytes are counted too.
+const CONFIG: &str =
+    "Workers: 1\nMemoryLimit: 64M\nRingMemory: 16M\nAnalyzePorts: true\nReceivedByteLimit: 20G\n";
 
 #[test]
 fn a_million_packets_take_no_memory() {
-    let limits = DeltaLimits { pairs_max: 1 << 15, ports_max: 1 << 15, interfaces_max: 16 };
-    let seed = Seed::default();
-    let (worker, analyst) = handover(Box::new(Delta::new(limits, seed.clone())));
-    let mut delta = Box::new(Delta::new(limits, seed));
-    let mut decoded = Decoded::default();
-    let (mut packets, mut handovers) = (0, 0);
-    let mut bytes = [0_u8; 80];
-    let before = ALLOCATIONS.get();
-    for n in 0..1_000_000_u32 {
-        write_frame(&mut bytes, n);
-        let frame = Frame {
-            bytes: &bytes,
-            frame_len: 80,
-            seen_at: UnixNanos(u64::from(n)),
-            ifindex: 1 + n % 3,
-            link: LinkKind::Ethernet,
-            direction: Direction::Ingress,
-            segmentation: Segmentation::None,
+    in_namespace("a_million_packets_take_no_memory", || {
+        // A host that forwards: what leaves is evidence.
+        fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("the namespace is ours");
+        let (peer, own) = veth();
+        let config = Config::parse("zero_alloc.conf", CONFIG).expect("it is well-formed");
+        let rules = Rules {
+            flow: config.flow_options(),
+            detect: config.detect_limits(),
+            alert: config.alert_options(),
         };
-        let summary = decode(&frame).expect("a packet");
-        let interface_direction = delta.interface_direction(frame.ifindex, frame.direction);
-        let count_mode = CountMode { is_evidence: n.is_multiple_of(11), is_received: n.is_multiple_of(2) };
-        if !decoded.push(
-            &delta,
-            &summary,
-            Arrival { interface_direction, seen_at: frame.seen_at, count_mode },
-        ) {
-            continue;
+        let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules)
+            .expect("the kernel gives a ring");
+        let report = engine.report();
+        let accounting = || report.read().snapshot.accounting.clone();
+        let outlets = Sinks::start(std::io::sink(), LinePrefix::Journal, &config.sink_options())
+            .expect("the system gives threads");
+        let running = engine.start(outlets, None).expect("the system gives threads");
+
+        let mut frames = Frames::new();
+        let mut send_until = |holds: &dyn Fn(&Accounting) -> bool| {
+            let began = Instant::now();
+            loop {
+                for n in 0..1000 {
+                    // Every eleventh leaves; the rest come.
+                    let sender = if n % 11 == 0 { &own } else { &peer };
+                    sender.send(frames.next());
+                }
+                let accounting = accounting();
+                if holds(&accounting) {
+                    return accounting;
+                }
+                assert!(began.elapsed() < DEADLINE, "too slow: {accounting:?}");
+            }
+        };
+        let begun = send_until(&|accounting| accounting.ip_packets > 0);
+        COUNTED_THREAD.store(worker_thread(), Ordering::Relaxed);
+        let ended = send_until(&|accounting| accounting.ip_packets >= begun.ip_packets + PACKETS);
+        COUNTED_THREAD.store(0, Ordering::Relaxed);
+        let handovers = ended.worker.handovers - begun.worker.handovers;
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0, "allocations of the worker's");
+
+        assert!(handovers > 10, "deltas were folded and came back: {handovers}");
+        assert!(ended.spilled_packets < ended.ip_packets / 2, "most found a row: {ended:?}");
+        for skip in [Skip::NotIp, Skip::Egress, Skip::MplsPseudowire, Skip::IpVersion, Skip::IpTotalLength] {
+            assert!(ended.skipped[skip as usize] > 0, "{skip} occurs: {ended:?}");
         }
-        delta.take_all(&mut decoded);
-        if delta.is_half_full() {
-            let spare = worker.take_spare().expect("it was given back");
-            delta.close();
-            worker.give(std::mem::replace(&mut delta, spare), Moment(u64::from(n)));
-            let full = analyst.take().expect("it was handed over");
-            packets += full.accounting().ip_packets;
-            handovers += 1;
-            analyst.give_back(full);
+        let summary = running.stop();
+        assert!(summary.failure.is_none(), "{:?}", summary.failure);
+    });
+}
+
+/// The number of the thread that the worker runs on.
+fn worker_thread() -> i32 {
+    let tasks = fs::read_dir("/proc/self/task").expect("/proc is mounted");
+    let names = tasks.map(|task| {
+        let task = task.expect("a task");
+        let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        (name, task.file_name().into_string().ok().and_then(|number| number.parse().ok()))
+    });
+    let workers: Vec<_> = names.filter(|(name, _)| name.trim_end() == "worker-0").collect();
+    let [(_, Some(number))] = workers[..] else { panic!("one worker, whose thread says so: {workers:?}") };
+    number
+}
+
+/// All frames of the catalogue that Ethernet can carry, between ever other hosts.
+struct Frames {
+    kinds: Vec<Kind>,
+    sent: u32,
+}
+
+/// A frame, and where its hosts and ports are, whatever it has of them.
+struct Kind {
+    bytes: Vec<u8>,
+    hosts: Vec<(usize, usize)>,
+    dst_ports: Vec<usize>,
+}
+
+impl Frames {
+    fn new() -> Self {
+        let samples = catalogue().into_iter().filter(|sample| sample.link == LinkKind::Ethernet);
+        let whole = samples.map(|mut sample| {
+            sample.bytes.resize(sample.frame_len as usize, 0);
+            sample.bytes
+        });
+        let kinds = whole.filter(|bytes| (14..=1514).contains(&bytes.len())).map(Kind::new);
+        Self { kinds: kinds.collect(), sent: 0 }
+    }
+
+    fn next(&mut self) -> &[u8] {
+        let n = self.sent;
+        self.sent += 1;
+        let kinds = self.kinds.len();
+        let kind = &mut self.kinds[n as usize % kinds];
+        kind.address(n / kinds as u32);
+        &kind.bytes
+    }
+}
+
+impl Kind {
+    fn new(mut bytes: Vec<u8>) -> Self {
+        bytes[..6].copy_from_slice(&MAC);
+        let find = |word: &[u8]| -> Vec<usize> {
+            let windows = bytes.windows(word.len()).enumerate();
+            windows.filter(|(_, window)| *window == word).map(|(at, _)| at).collect()
+        };
+        let v4 = find(&build::V4).into_iter().map(|at| (at, at + 4));
+        let v6 = find(&build::V6_SRC).into_iter().map(|at| (at + 12, at + 28));
+        let back = find(&[10, 0, 0, 2, 10, 0, 0, 1]).into_iter().map(|at| (at + 4, at));
+        let hosts = v4.chain(v6).chain(back).collect();
+        let dst_ports = find(&[0x9c, 0x40, 0x01, 0xbb]).into_iter().map(|at| at + 2).collect();
+        Self { bytes, hosts, dst_ports }
+    }
+
+    /// Makes it one between the hosts of round `n`: 977 sources, 251 destinations, 50 ports.
+    fn address(&mut self, n: u32) {
+        for &(src, dst) in &self.hosts {
+            self.bytes[src..src + 4].copy_from_slice(&(0x0a00_0000 + n % 977).to_be_bytes());
+            self.bytes[dst..dst + 4].copy_from_slice(&(0x0a01_0000 + n % 251).to_be_bytes());
+        }
+        for &port in &self.dst_ports {
+            self.bytes[port..port + 2].copy_from_slice(&(n as u16 % 50).to_be_bytes());
         }
     }
-    assert_eq!(ALLOCATIONS.get() - before, 0);
-    delta.take_all(&mut decoded);
-    delta.close();
-    packets += delta.accounting().ip_packets;
-    assert_eq!(packets, 1_000_000 - 1_000_000_u64.div_ceil(11), "all but the evidence");
-    assert!(handovers > 10, "the tables grew to their half and were cleared: {handovers}");
+}
+
+/// Of the end of the wire that is monitored.
+const MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
+
+/// Sends whole frames out of one interface of the namespace it was opened in.
+struct Sender {
+    socket: OwnedFd,
+    interface: LinkAddr,
+}
+
+impl Sender {
+    fn open(name: &str) -> Self {
+        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::empty(), None)
+            .expect("the test is root of its namespaces");
+        let mut addresses = nix::ifaddrs::getifaddrs().expect("the kernel lists its interfaces");
+        let interface = addresses.find_map(|entry| {
+            let address = entry.address.filter(|_| entry.interface_name == name)?;
+            address.as_link_addr().copied()
+        });
+        Self { socket, interface: interface.expect("the interface is there") }
+    }
+
+    fn send(&self, frame: &[u8]) {
+        loop {
+            match sendto(self.socket.as_raw_fd(), frame, &self.interface, MsgFlags::empty()) {
+                Ok(_) => return,
+                Err(Errno::ENOBUFS) => thread::yield_now(),
+                Err(error) => panic!("a frame of {} bytes cannot be sent: {error}", frame.len()),
+            }
+        }
+    }
+}
+
+/// A wire between this namespace and another: who sends from there to here, and who from here to there.
+fn veth() -> (Sender, Sender) {
+    let here = std::process::id().to_string();
+    let (made, is_made) = mpsc::channel();
+    // A thread may have a network namespace of its own; the socket keeps it alive after the thread.
+    let there = thread::spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNET).expect("a namespace inside ours");
+        // No end sends anything by itself.
+        let _ = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+        ip(&["link", "add", "t0", "type", "veth", "peer", "name", "r0", "netns", &here]);
+        ip(&["link", "set", "t0", "up"]);
+        made.send(()).expect("the test waits");
+        wait_until_up("t0");
+        Sender::open("t0")
+    });
+    is_made.recv().expect("the pair is made");
+    ip(&["link", "set", "r0", "address", "02:00:00:00:00:09"]);
+    ip(&["link", "set", "r0", "up"]);
+    wait_until_up("r0");
+    (there.join().expect("the other end is up"), Sender::open("r0"))
+}
+
+/// Until then the kernel throws away what is sent: a link comes up a moment after it was told to.
+fn wait_until_up(name: &str) {
+    let began = Instant::now();
+    while !ip(&["link", "show", name]).windows(8).any(|words| words == b"state UP") {
+        assert!(began.elapsed() < DEADLINE, "{name} does not come up");
+    }
+}
+
+fn ip(arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new("ip").args(arguments).output().expect("iproute2 is installed");
+    assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// Runs the body in this process once more, alone in a user and network namespace.
+fn in_namespace(test: &str, body: impl FnOnce()) {
+    const INSIDE: &str = "TRAFFIC_ALERTED_TEST_INSIDE";
+    if std::env::var_os(INSIDE).is_some_and(|inside| inside == test) {
+        let _ = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+        return body();
+    }
+    let mut again = Command::new("unshare");
+    again.args(["--user", "--net", "--map-root-user", "--"]);
+    again.arg(std::env::current_exe().expect("the path of this test"));
+    again.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(INSIDE, test);
+    let help = "this test needs `unshare` (util-linux), `ip` (iproute2) and the right to make user and network \
+                namespaces: sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0, \
+                kernel.apparmor_restrict_unprivileged_userns=0, and in a container a seccomp profile that allows \
+                unshare";
+    let output = again.output().unwrap_or_else(|error| panic!("cannot run unshare: {error}; {help}"));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains("running 1 test"), "the namespace was refused: {err}\n{help}");
+    assert!(output.status.success(), "inside the namespace:\n{out}\n{err}");
 }

@@ -3,10 +3,10 @@
 //! What needs packets on wires is in `tests/lab`; what needs an allocator of its own is a crate of its own beside it.
 #![forbid(unsafe_code)]
 
-#[path = "../../src/alert/sink/geoip/sample.rs"]
-mod geoip;
 #[path = "../packets/forged.rs"]
 mod forged;
+#[path = "../../src/alert/sink/geoip/sample.rs"]
+mod geoip;
 #[path = "../packets/mod.rs"]
 mod packets;
 
