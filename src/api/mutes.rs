@@ -44,7 +44,8 @@ pub(super) struct MutesEndpoint {
 
 /// What a client sends.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+// The name is part of a message that clients are shown.
+#[serde(deny_unknown_fields, rename = "Wanted")]
 struct MuteRequestBody {
     source: String,
     kind: Option<String>,
