@@ -1,7 +1,9 @@
 //! From a frame to a [`Summary`].
 
+use super::frame::{Frame, LinkKind, Segmentation};
 use super::link::{IpVersion, locate_ip};
-use super::{Frame, LinkKind, Segmentation, Skip, Summary, fast, ipv4, ipv6, segments};
+use super::summary::{Skip, Summary, SummarySink};
+use super::{fast, ipv4, ipv6, segments};
 
 /// Decodes one frame.
 ///
@@ -21,7 +23,7 @@ use super::{Frame, LinkKind, Segmentation, Skip, Summary, fast, ipv4, ipv6, segm
 ///     seen_at: UnixNanos(0),
 ///     ifindex: 1,
 ///     link: LinkKind::RawIp,
-///     direction: Direction::Entering,
+///     direction: Direction::Ingress,
 ///     segmentation: Segmentation::None,
 /// };
 /// let summary = decode(&frame)?;
@@ -44,20 +46,6 @@ pub fn decode(frame: &Frame<'_>) -> Result<Summary, Skip> {
     let mut taken = None;
     decode_into(frame, &mut taken)?;
     Ok(taken.expect("a frame without a reason to skip it has a summary"))
-}
-
-/// Who is given the summary of a frame. [`take`](Self::take) is compiled into each of the short cuts, so that what they
-/// read stays in registers; that it is marked `inline(always)` is up to whoever takes many.
-pub trait SummarySink {
-    /// Takes the summary of the frame that was decoded.
-    fn take(&mut self, summary: Summary);
-}
-
-impl SummarySink for Option<Summary> {
-    #[inline(always)]
-    fn take(&mut self, summary: Summary) {
-        *self = Some(summary);
-    }
 }
 
 /// Decodes one frame for `sink`: [`decode`] for the path of every packet.
@@ -85,7 +73,7 @@ pub fn decode_into(frame: &Frame<'_>, sink: &mut impl SummarySink) -> Result<(),
 /// #     seen_at: UnixNanos(0),
 /// #     ifindex: 1,
 /// #     link: LinkKind::Ethernet,
-/// #     direction: Direction::Entering,
+/// #     direction: Direction::Ingress,
 /// #     segmentation: Segmentation::None,
 /// # };
 /// assert_eq!(decode_general(&frame), decode(&frame));

@@ -10,10 +10,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::decode::SummarySink;
+use super::frame::{Frame, LinkKind, Segmentation};
 use super::ipv4::IPV4_HEADER_LEN_MIN;
+use super::summary::{Endpoints, Summary, SummarySink, TcpFlags, Transport};
 use super::transport::TCP_DATA_OFFSET_MIN;
-use super::{Endpoints, Frame, LinkKind, Segmentation, Summary, TcpFlags, Transport};
 
 /// Summarises a plain frame for `sink`; `None` where it is not plain enough.
 #[inline(always)]

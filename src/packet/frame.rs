@@ -39,7 +39,7 @@ impl<'a> Frame<'a> {
     ///     seen_at: UnixNanos(0),
     ///     ifindex: 1,
     ///     link: LinkKind::RawIp,
-    ///     direction: Direction::Entering,
+    ///     direction: Direction::Ingress,
     ///     segmentation: Segmentation::None,
     /// };
     /// assert_eq!(frame.captured(), [0x45, 0]);

@@ -12,7 +12,8 @@
 use etherparse::{IpNumber, Ipv6Header, Ipv6HeaderSlice, err::ipv6::HeaderSliceError};
 
 use super::length::packet_length;
-use super::{Endpoints, Skip, Summary, Transport, extension, transport};
+use super::summary::{Endpoints, Skip, Summary, Transport};
+use super::{extension, transport};
 
 /// Summarises a packet announced as IPv6. `from_header` are the captured bytes from its header on,
 /// `in_frame` is how many the frame had there before it was cut.

@@ -1,6 +1,6 @@
 //! The byte rule: how many bytes a packet counts for.
 
-use super::Skip;
+use super::summary::Skip;
 
 /// Bytes of a packet, and whether its header lied about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,8 @@
 
 use etherparse::{EtherType, Ethernet2Header, Ethernet2HeaderSlice, SingleVlanHeader, SingleVlanHeaderSlice};
 
-use super::{Frame, LinkKind, Skip};
+use super::frame::{Frame, LinkKind};
+use super::summary::Skip;
 
 /// Most link headers in one frame, each tag and label counted. Far more than any network nests; a frame
 /// with more is [`Skip::LinkTooDeep`].
@@ -65,7 +66,7 @@ pub(super) fn locate_ip(link: LinkKind, frame: &[u8]) -> Result<(IpVersion, &[u8
 ///     seen_at: UnixNanos(0),
 ///     ifindex: 1,
 ///     link: LinkKind::Ethernet,
-///     direction: Direction::Entering,
+///     direction: Direction::Ingress,
 ///     segmentation: Segmentation::None,
 /// };
 /// assert!(is_pppoe_session(&frame));

@@ -7,8 +7,10 @@
 //! Errors are rare, so this reads the frame once more instead of making every summary longer. The quoted packet is
 //! cut by whoever sends the error (RFC 792: 8 bytes behind its header), which is enough for its ports.
 
+use super::frame::{Frame, LinkKind};
 use super::link::{IpVersion, locate_ip};
-use super::{Endpoints, Frame, LinkKind, Summary, Transport, extension, ipv4, ipv6, transport};
+use super::summary::{Endpoints, Summary, Transport};
+use super::{extension, ipv4, ipv6, transport};
 
 /// The head of a packet that could not be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +65,7 @@ pub fn is_unreachable(summary: &Summary) -> bool {
 /// #   seen_at: UnixNanos(0),
 /// #   ifindex: 1,
 ///     link: LinkKind::RawIp,
-///     direction: Direction::Entering,
+///     direction: Direction::Ingress,
 ///     segmentation: Segmentation::None,
 /// };
 /// let quoted = decode_quoted(&frame).expect("a quoted packet");
@@ -128,7 +130,7 @@ const FRAGMENTATION_NEEDED: u8 = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{Direction, LinkKind, Segmentation, decode};
+    use crate::packet::{Direction, Segmentation, decode};
     use crate::time::UnixNanos;
 
     fn frame(bytes: &[u8]) -> Frame<'_> {

@@ -16,9 +16,11 @@
 
 use etherparse::IpNumber;
 
+use super::frame::{Segments, Transported};
 use super::ipv6::{self, jumbo_payload_len};
 use super::link::IpVersion;
-use super::{Segments, Summary, Transported, extension, ipv4};
+use super::summary::Summary;
+use super::{extension, ipv4};
 
 /// Turns what a frame holds into what the wire carries. `from_header` are the captured bytes from the IP header on,
 /// which stands at `ip_at` in the frame. Where the headers cannot be followed to their end, the frame stays one packet

@@ -160,6 +160,22 @@ impl TcpFlags {
     }
 }
 
+/// Receives the summary of each decoded frame.
+///
+/// The fast path inlines [`take`](Self::take) once for each shape of packet, so that the fields of the summary stay in
+/// registers. An implementation that takes a summary per packet is to be marked `inline(always)`.
+pub trait SummarySink {
+    /// Takes the summary of the frame that was decoded.
+    fn take(&mut self, summary: Summary);
+}
+
+impl SummarySink for Option<Summary> {
+    #[inline(always)]
+    fn take(&mut self, summary: Summary) {
+        *self = Some(summary);
+    }
+}
+
 macro_rules! skips {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// Why a frame was not counted as an IP packet. One byte, an index of a counter; never a log line.

@@ -2,7 +2,7 @@
 
 use etherparse::IpNumber;
 
-use super::{TcpFlags, Transport};
+use super::summary::{TcpFlags, Transport};
 
 /// Reads what the captured part of the upper-layer header tells. `payload` starts at that header and ends
 /// with the packet or the capture, whichever comes first.
