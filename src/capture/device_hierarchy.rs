@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::interfaces::{Interfaces, Link};
-use super::topology::Policy;
+use super::policy::Policy;
 use crate::packet::Skip;
 
 /// The interfaces as they lie on each other.

@@ -20,13 +20,14 @@
 //! Sources: `Documentation/networking/filter.rst`, `include/uapi/linux/filter.h`.
 
 use libc::{
-    BPF_ABS, BPF_ALU, BPF_AND, BPF_B, BPF_H, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD,
-    BPF_LEN, BPF_RET, BPF_W, SKF_AD_HATYPE, SKF_AD_IFINDEX, SKF_AD_OFF, SKF_AD_PKTTYPE, SKF_AD_PROTOCOL,
-    SKF_AD_VLAN_TAG, SKF_AD_VLAN_TAG_PRESENT, SKF_NET_OFF, sock_filter,
+    BPF_ALU, BPF_AND, BPF_B, BPF_H, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_LEN,
+    BPF_W, SKF_AD_HATYPE, SKF_AD_IFINDEX, SKF_AD_PKTTYPE, SKF_AD_PROTOCOL, SKF_AD_VLAN_TAG,
+    SKF_AD_VLAN_TAG_PRESENT, SKF_NET_OFF, sock_filter,
 };
 
+use super::bpf::{DROP, jump_len, load, load_ancillary, ret, skip_if, skip_unless, stmt};
 use super::source::Verdict;
-use super::topology::VerdictTable;
+use super::verdict_table::VerdictTable;
 
 /// Bytes of a frame that are kept: Ethernet with two tags (22), an IPv4 header with all options (60) and a TCP
 /// header with all of its (60) fit, as does IPv6 with extension headers of 100 bytes. At 1,400
@@ -114,7 +115,7 @@ fn pass_evidence() -> Vec<sock_filter> {
         ret(SNAP_LEN),
     ];
     ipv4.extend(pass_tcp_with_signal(9, 20));
-    program.push(skip_unless(BPF_JEQ, u32::from(ETHERTYPE_IPV6), ipv6.len() as u8));
+    program.push(skip_unless(BPF_JEQ, u32::from(ETHERTYPE_IPV6), jump_len(&ipv6)));
     program.extend(ipv6);
     program.extend([skip_if(BPF_JEQ, u32::from(ETHERTYPE_IPV4), 1), ret(DROP)]);
     program.extend(ipv4);
@@ -162,54 +163,22 @@ fn drop_vlan(ifindex: u32, vlan_id: u16) -> Vec<sock_filter> {
     ];
     taken_out.extend(in_band);
     let mut program =
-        vec![load_ancillary(SKF_AD_IFINDEX), skip_unless(BPF_JEQ, ifindex, taken_out.len() as u8)];
+        vec![load_ancillary(SKF_AD_IFINDEX), skip_unless(BPF_JEQ, ifindex, jump_len(&taken_out))];
     program.extend(taken_out);
     program
 }
 
-pub(super) const DROP: u32 = 0;
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 
-/// Loads a field that is not in the frame.
-fn load_ancillary(field: i32) -> sock_filter {
-    load(BPF_W, SKF_AD_OFF + field)
-}
-
-/// Loads from the frame; a negative offset names another origin than its start.
-pub(super) fn load(size: u32, offset: i32) -> sock_filter {
-    stmt(BPF_LD | BPF_ABS | size, offset.cast_unsigned())
-}
-
-/// Goes over `count` instructions if the comparison holds.
-pub(super) fn skip_if(comparison: u32, value: u32, count: u8) -> sock_filter {
-    sock_filter { code: code(BPF_JMP | BPF_K | comparison), jt: count, jf: 0, k: value }
-}
-
-/// Goes over `count` instructions unless the comparison holds.
-pub(super) fn skip_unless(comparison: u32, value: u32, count: u8) -> sock_filter {
-    sock_filter { code: code(BPF_JMP | BPF_K | comparison), jt: 0, jf: count, k: value }
-}
-
-pub(super) fn ret(snap_len: u32) -> sock_filter {
-    stmt(BPF_RET | BPF_K, snap_len)
-}
-
-pub(super) fn stmt(operation: u32, value: u32) -> sock_filter {
-    sock_filter { code: code(operation), jt: 0, jf: 0, k: value }
-}
-
-fn code(operation: u32) -> u16 {
-    u16::try_from(operation).expect("BPF operations are sums of constants below 256")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::DirectionPolicy;
+    use libc::{BPF_ABS, BPF_RET, SKF_AD_OFF};
+
     use super::super::interfaces::{InterfaceName, Interfaces, Link};
-    use super::super::topology::Policy;
+    use super::super::options::{DirectionPolicy, Options};
+    use super::super::policy::Policy;
     use super::*;
-    use crate::capture::Options;
     use crate::sys::packet_socket::attach_filter;
 
     /// What the kernel knows of a frame beside its bytes.

@@ -19,7 +19,7 @@ use super::link_history::LinkHistory;
 use super::netlink::NetlinkSocket;
 use super::softnet::{SoftnetPoller, SoftnetStats};
 use super::source::Verdict;
-use super::topology::VerdictTable;
+use super::verdict_table::VerdictTable;
 use crate::packet::Skip;
 use crate::published::Published;
 use crate::time::{Moment, monotonic_now};
@@ -203,7 +203,7 @@ impl LinkStatsPoller {
 #[cfg(test)]
 mod tests {
     use super::super::interfaces::{Interfaces, Link};
-    use super::super::topology::Policy;
+    use super::super::policy::Policy;
     use super::*;
 
     fn counters(rx_packets: u64) -> LinkCounters {

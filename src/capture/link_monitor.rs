@@ -19,110 +19,35 @@
 //! If the interfaces cannot be read, the old table stays in force, the log says so, and it is tried again. If their
 //! changes cannot even be waited for, [`LinkMonitor::run`] fails: unseen interfaces would be counted by old rules.
 
-use std::fmt;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_utils::atomic::AtomicCell;
 use libc::sock_filter;
 use netlink_sys::Socket;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::{info, warn};
 
-use super::Options;
 use super::error::{CaptureError, NetlinkError};
 use super::filter;
 use super::interfaces::Interfaces;
 use super::kernel_stats::{ChangeLatency, KernelStats, LinkStatsPoller};
 use super::link_history::LinkHistory;
-use super::local_prefixes::{LocalNetworks, LocalPrefixes};
+use super::local_prefixes::LocalPrefixes;
+use super::mailbox::Mailbox;
+use super::monitor_handle::MonitorHandle;
 use super::netlink::{NetlinkSocket, call, discard, subscribe};
+use super::options::LocalNetworks;
+use super::policy::Policy;
 use super::promiscuous::Promiscuous;
 use super::read_schedule::{ROUTES_STEP, ReadSchedule};
 use super::routes::Routes;
-use super::topology::{Policy, VerdictTable};
+use super::verdict_table::VerdictTable;
 use crate::published::Published;
 use crate::sys::packet_socket::PacketSocket;
 use crate::sys::waker::Waker;
 use crate::time::{Moment, monotonic_now, thread_cpu_time};
-
-/// Carries the newest table to one worker.
-#[derive(Default)]
-pub(super) struct Mailbox(AtomicCell<Option<Arc<VerdictTable>>>);
-
-impl Mailbox {
-    /// Puts a table in, in the place of one that was not fetched.
-    fn put(&self, table: Arc<VerdictTable>) {
-        self.0.store(Some(table));
-    }
-
-    /// Fetches the table, if there is a new one.
-    pub(super) fn take(&self) -> Option<Arc<VerdictTable>> {
-        self.0.take()
-    }
-}
-
-impl fmt::Debug for Mailbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Looking inside would take the table out.
-        f.write_str("Mailbox")
-    }
-}
-
-/// What others want of the watcher: another policy, or its end. Clones are the same.
-#[derive(Clone, Debug)]
-pub struct MonitorHandle(Arc<MonitorCells>);
-
-struct MonitorCells {
-    waker: Waker,
-    policy: AtomicCell<Option<Box<Policy>>>,
-    is_over: AtomicBool,
-}
-
-impl fmt::Debug for MonitorCells {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Looking inside would take the policy out.
-        f.debug_struct("OrderCells").field("is_over", &self.is_over).finish_non_exhaustive()
-    }
-}
-
-impl MonitorHandle {
-    /// None yet.
-    ///
-    /// # Errors
-    /// `eventfd(2)` was refused, for want of descriptors.
-    pub fn new() -> io::Result<Self> {
-        let (policy, is_over) = (AtomicCell::new(None), AtomicBool::new(false));
-        Ok(Self(Arc::new(MonitorCells { waker: Waker::new()?, policy, is_over })))
-    }
-
-    /// Has the watcher go by what these options say of interfaces, directions and networks.
-    pub fn apply(&self, options: &Options) {
-        self.0.policy.store(Some(Box::new(Policy::new(options))));
-        self.0.waker.wake();
-    }
-
-    /// Ends the watcher.
-    pub fn stop(&self) {
-        // Release: pairs with the load in `is_over`; the bell rings after it.
-        self.0.is_over.store(true, Ordering::Release);
-        self.0.waker.wake();
-    }
-
-    fn is_over(&self) -> bool {
-        self.0.is_over.load(Ordering::Acquire)
-    }
-
-    /// Silences the bell and takes the policy that waits, in this order: one that comes in between rings again.
-    fn take(&self) -> Option<Box<Policy>> {
-        self.0.waker.clear();
-        self.0.policy.take()
-    }
-}
 
 /// Follows the interfaces of this namespace.
 pub struct LinkMonitor {
@@ -150,7 +75,7 @@ impl LinkMonitor {
         let link_history = Arc::new(LinkHistory::subscribe()?);
         let mut netlink = NetlinkSocket::open()?;
         let interfaces = Interfaces::read(&mut netlink)?;
-        let mut routes = match policy.local_networks() {
+        let mut routes = match &policy.local_networks {
             LocalNetworks::Auto => Some(Routes::subscribe()?),
             LocalNetworks::List(_) => None,
         };
@@ -232,19 +157,19 @@ impl LinkMonitor {
     ///
     /// # Errors
     /// The wait itself fails. What was set up stays in force.
-    pub fn run(mut self, orders: &MonitorHandle) -> Result<(), CaptureError> {
+    pub fn run(mut self, handle: &MonitorHandle) -> Result<(), CaptureError> {
         let mut read_schedule = ReadSchedule::begin(monotonic_now());
         if self.routes.as_ref().is_some_and(Routes::is_reading) {
             read_schedule.want_routes();
         }
         loop {
             let patience = read_schedule.due_at().since(monotonic_now());
-            let is_ordered = rings(&orders.0.waker, self.notices.as_fd(), patience)?;
-            if orders.is_over() {
+            let is_ordered = rings(handle.waker(), self.notices.as_fd(), patience)?;
+            if handle.is_stopped() {
                 return Ok(());
             }
             let now = monotonic_now();
-            if is_ordered && let Some(policy) = orders.take() {
+            if is_ordered && let Some(policy) = handle.take_policy() {
                 self.go_by(*policy);
                 read_schedule.changed(now);
                 read_schedule.want_routes();
@@ -281,7 +206,7 @@ impl LinkMonitor {
 
     /// Takes another policy; what follows from it is in force after the next reading.
     fn go_by(&mut self, policy: Policy) {
-        let wants_routes = *policy.local_networks() == LocalNetworks::Auto;
+        let wants_routes = policy.local_networks == LocalNetworks::Auto;
         if !wants_routes {
             self.routes = None;
         } else if self.routes.is_none() {
@@ -395,7 +320,7 @@ impl LinkMonitor {
 
 /// The table that follows from what was read.
 fn table(policy: &Policy, interfaces: &Interfaces, routes: Option<&Routes>) -> VerdictTable {
-    let networks = match policy.local_networks() {
+    let networks = match &policy.local_networks {
         LocalNetworks::List(networks) => LocalPrefixes::new(networks),
         LocalNetworks::Auto => {
             LocalPrefixes::find(&interfaces.own_addresses, routes.map_or(&[], Routes::known))
@@ -431,12 +356,8 @@ const FIRST_ROUTES: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::Options;
     use super::*;
-
-    #[test]
-    fn a_table_travels_without_a_lock() {
-        assert!(AtomicCell::<Option<Arc<VerdictTable>>>::is_lock_free());
-    }
 
     /// What is wanted and never done keeps the thread awake.
     #[test]

@@ -16,9 +16,9 @@ use std::time::Duration;
 use super::error::CaptureError;
 use super::interfaces::InterfaceName;
 use super::link_history::LinkHistory;
-use super::link_monitor::Mailbox;
+use super::mailbox::Mailbox;
 use super::source::{Batch, FrameSource, Verdict};
-use super::topology::{InterfaceVerdicts, VerdictTable};
+use super::verdict_table::{InterfaceVerdicts, VerdictTable};
 use crate::packet::{
     Direction, Frame, LinkKind, Segmentation, Segments, Skip, Transported, is_pppoe_session,
 };
@@ -319,9 +319,9 @@ fn option(option: &'static str) -> impl Fn(nix::errno::Errno) -> CaptureError {
 #[cfg(test)]
 mod tests {
     use super::super::interfaces::{Interfaces, OwnAddress};
-    use super::super::topology::Policy;
+    use super::super::options::{DirectionPolicy, Options};
+    use super::super::policy::Policy;
     use super::*;
-    use crate::capture::{DirectionPolicy, Options};
 
     fn raw(pkttype: u8, hatype: u16) -> RawFrame<'static> {
         RawFrame {

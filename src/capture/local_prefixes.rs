@@ -12,22 +12,13 @@
 //! is a default route, as 0.0.0.0/1 and 2000::/3 are used for. **Private** is RFC 1918, RFC 6598 (100.64.0.0/10) and
 //! RFC 4193 (fc00::/7); anything else is public.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
 use super::interfaces::OwnAddress;
+use super::prefixes::{is_default, is_private, is_special};
 use super::routes::{Hop, Route};
-
-/// How the local networks are known.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub enum LocalNetworks {
-    /// From addresses and routes.
-    #[default]
-    Auto,
-    /// These.
-    List(Vec<IpNet>),
-}
 
 /// Disjoint networks in ascending order, so that an address is found in a few steps.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -115,51 +106,15 @@ impl Uplinks {
     }
 }
 
-/// A route to so much is one to the rest of the world.
-pub(super) fn is_default(network: &IpNet) -> bool {
-    let prefix_len_min = if network.addr().is_ipv4() { 8 } else { 16 };
-    // fc00::/7 is larger and no default route.
-    network.prefix_len() < prefix_len_min && !is_private(network)
-}
-
-/// Whether all of it is private.
-pub(super) fn is_private(network: &IpNet) -> bool {
-    match network {
-        IpNet::V4(network) => PRIVATE_V4.iter().any(|private| private.contains(network)),
-        IpNet::V6(network) => PRIVATE_V6.contains(network),
-    }
-}
-
-/// Whether it is no network of hosts, or of this host alone.
-fn is_special(network: &IpNet) -> bool {
-    match network {
-        IpNet::V4(network) => SPECIAL_V4.iter().any(|special| special.contains(network)),
-        IpNet::V6(network) => SPECIAL_V6.iter().any(|special| special.contains(network)),
-    }
-}
-
-const PRIVATE_V4: [Ipv4Net; 4] =
-    [v4([10, 0, 0, 0], 8), v4([172, 16, 0, 0], 12), v4([192, 168, 0, 0], 16), v4([100, 64, 0, 0], 10)];
-const PRIVATE_V6: Ipv6Net = v6(0xfc00, 7);
-/// "This network", loopback, link-local, multicast and what is behind it.
-const SPECIAL_V4: [Ipv4Net; 4] =
-    [v4([0, 0, 0, 0], 8), v4([127, 0, 0, 0], 8), v4([169, 254, 0, 0], 16), v4([224, 0, 0, 0], 3)];
-/// Unspecified and loopback (::/127), link-local, multicast.
-const SPECIAL_V6: [Ipv6Net; 3] = [v6(0, 127), v6(0xfe80, 10), v6(0xff00, 8)];
-
 /// Networks that are kept; a provider's access router has one for each customer at most.
 const NETWORKS_MAX: usize = 4096;
 
-const fn v4([a, b, c, d]: [u8; 4], prefix_len: u8) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix_len)
-}
-
-const fn v6(first: u16, prefix_len: u8) -> Ipv6Net {
-    Ipv6Net::new_assert(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0), prefix_len)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use ipnet::Ipv4Net;
+
     use super::*;
 
     const LAN: u32 = 2;

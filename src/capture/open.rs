@@ -23,11 +23,13 @@ use nix::unistd::Pid;
 use tracing::{debug, info};
 
 use super::error::{CaptureError, OpenError};
+use super::filter;
 use super::kernel_stats::KernelStats;
-use super::link_monitor::{LinkMonitor, Mailbox};
+use super::link_monitor::LinkMonitor;
 use super::live::{KnownInterfaces, Live};
-use super::topology::Policy;
-use super::{EventLoop, Options, WireExact, filter};
+use super::mailbox::Mailbox;
+use super::options::{EventLoop, Options, WireExact};
+use super::policy::Policy;
 use crate::published::Published;
 use crate::sys::packet_socket::PacketSocket;
 use crate::sys::poller::{self, Poller};

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use tracing::{info, warn};
 
 use super::interfaces::Link;
-use super::topology::Policy;
+use super::policy::Policy;
 use crate::sys::packet_socket::PacketSocket;
 
 /// What was asked for.
@@ -24,7 +24,7 @@ impl Promiscuous {
         self.asked.retain(|&ifindex, _| links.iter().any(|link| link.ifindex == ifindex));
         for link in links {
             let Link { ifindex, ref name, .. } = *link;
-            match (policy.wants_all_of(name), self.asked.get(&ifindex)) {
+            match (policy.wants_promiscuous(name), self.asked.get(&ifindex)) {
                 // Refused before, or granted and still so; if it is not, the interface had gone in between.
                 (true, Some(false)) => {}
                 (true, Some(true)) if link.is_promiscuous => {}

@@ -20,14 +20,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 use libc::{
     BPF_B, BPF_IMM, BPF_IND, BPF_JA, BPF_JEQ, BPF_JGE, BPF_JGT, BPF_JMP, BPF_LD, BPF_LDX, BPF_MISC, BPF_TAX,
-    BPF_W, SKF_AD_NLATTR, SKF_AD_OFF, sock_filter,
+    BPF_W, SKF_AD_NLATTR, sock_filter,
 };
 use netlink_sys::Socket;
 
+use super::bpf::{DROP, PASS, jump_len, load, load_ancillary, ret, skip_if, skip_unless, stmt};
 use super::error::NetlinkError;
-use super::filter::{DROP, load, ret, skip_if, skip_unless, stmt};
-use super::local_prefixes::{is_default, is_private};
 use super::netlink::{DumpRequest, DumpStream, attributes, call, discard, ip, subscribe};
+use super::prefixes::{is_default, is_private};
 use crate::sys::packet_socket::attach_filter;
 use crate::time::monotonic_now;
 
@@ -226,7 +226,7 @@ fn relevant_notices() -> Vec<sock_filter> {
             skip_if(BPF_JEQ, u32::from(libc::RT_TABLE_MAIN), 1),
             ret(DROP),
             load(BPF_B, FAMILY_AT),
-            skip_if(BPF_JEQ, u32::from(AF_INET), ipv6.len() as u8),
+            skip_if(BPF_JEQ, u32::from(AF_INET), jump_len(&ipv6)),
         ],
         ipv6,
         ipv4,
@@ -256,7 +256,7 @@ fn find(attribute: u16) -> Vec<sock_filter> {
     vec![
         stmt(BPF_LD | BPF_IMM, ATTRIBUTES_AT),
         stmt(BPF_LDX | BPF_IMM, u32::from(attribute)),
-        load(BPF_W, SKF_AD_OFF + SKF_AD_NLATTR),
+        load_ancillary(SKF_AD_NLATTR),
     ]
 }
 
@@ -272,8 +272,6 @@ fn drop_with(attribute: u16) -> Vec<sock_filter> {
 
 /// Routes that are kept: of one customer each, all that a provider's access router has.
 const ROUTES_MAX: usize = 16_384;
-/// As many bytes as there are.
-const PASS: u32 = u32::MAX;
 
 const AF_INET: u8 = libc::AF_INET as u8;
 const AF_INET6: u8 = libc::AF_INET6 as u8;

@@ -24,68 +24,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::device_hierarchy::DeviceHierarchy;
-use super::interfaces::{InterfaceName, Interfaces, Link};
-use super::local_prefixes::{LocalNetworks, LocalPrefixes};
+use super::interfaces::{InterfaceName, Interfaces};
+use super::local_prefixes::LocalPrefixes;
+use super::policy::Policy;
 use super::source::Verdict;
-use super::{DirectionPolicy, Options};
 use crate::packet::{Direction, Skip};
-
-/// What the operator decided, apart from what the machine is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Policy {
-    excluded: Vec<InterfaceName>,
-    promiscuous: Vec<InterfaceName>,
-    local_networks: LocalNetworks,
-    direction: DirectionPolicy,
-    counts_received: bool,
-}
-
-impl Policy {
-    pub(super) fn new(options: &Options) -> Self {
-        let names = |names: &[String]| names.iter().map(|name| InterfaceName::new(name.as_bytes())).collect();
-        Self {
-            excluded: names(&options.excluded_interfaces),
-            promiscuous: names(&options.promiscuous),
-            local_networks: options.local_networks.clone(),
-            direction: options.direction,
-            counts_received: options.counts_received,
-        }
-    }
-
-    fn excludes(&self, name: &InterfaceName) -> bool {
-        self.excluded.contains(name)
-    }
-
-    /// Whether frames of this interface may have been seen under an excluded name.
-    pub(super) fn excludes_link(&self, link: &Link) -> bool {
-        self.excludes(&link.name) || self.excludes_former_name_of(link)
-    }
-
-    /// Whether that is so only for a while, since it has another name now.
-    pub(super) fn excludes_former_name_of(&self, link: &Link) -> bool {
-        !self.excludes(&link.name) && link.former_names.iter().any(|name| self.excludes(name))
-    }
-
-    /// How the local networks are known.
-    pub(super) fn local_networks(&self) -> &LocalNetworks {
-        &self.local_networks
-    }
-
-    /// Whether an interface of this name is to receive what is for other stations too.
-    pub(super) fn wants_all_of(&self, name: &InterfaceName) -> bool {
-        self.promiscuous.contains(name)
-    }
-
-    /// The standing of frames that leave through an ordinary interface.
-    fn egress(&self, forwards: bool) -> Verdict {
-        match self.direction {
-            DirectionPolicy::Auto if forwards => Verdict::ObserveOnly,
-            DirectionPolicy::Auto | DirectionPolicy::Both => Verdict::Count,
-            DirectionPolicy::In => Verdict::ObserveOnly,
-            DirectionPolicy::InAndOwn => Verdict::CountIfOwn,
-        }
-    }
-}
 
 /// What a frame is for, by its interface and direction; made anew when the interfaces change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -352,7 +295,8 @@ const GONE_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::super::interfaces::OwnAddress;
+    use super::super::interfaces::{Link, OwnAddress};
+    use super::super::options::DirectionPolicy;
     use super::*;
 
     const COUNTS: Verdict = Verdict::Count;

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Deref;
 
-use super::{Fault, ReplayError};
+use super::error::ReplayError;
+use super::record::Fault;
 use crate::sys::mapped_file::MappedFile;
 use crate::sys::prefetch::prefetch;
 

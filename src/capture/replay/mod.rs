@@ -29,6 +29,7 @@ mod error;
 mod input;
 mod pcap;
 mod pcapng;
+mod record;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -41,8 +42,9 @@ pub use pcapng::BLOCK_BYTES_MAX;
 use self::input::{Buffer, Input};
 use self::pcap::Pcap;
 use self::pcapng::Pcapng;
-use super::{Batch, FrameSource};
-use crate::packet::{Direction, Frame, LinkKind, Segmentation};
+use self::record::{CaptureRecord, Fault, ReadStep};
+use super::source::{Batch, FrameSource};
+use crate::packet::{Direction, Frame, Segmentation};
 use crate::sys::prefetch::prefetch;
 use crate::time::UnixNanos;
 
@@ -236,51 +238,6 @@ impl<'b> Iterator for ReplayFrames<'b> {
     }
 }
 
-/// What a record says of its frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct CaptureRecord {
-    /// Where the captured bytes stand: from the record's beginning, and once collected, in the buffer.
-    start: u32,
-    captured: u32,
-    frame_len: u32,
-    seen_at: UnixNanos,
-    ifindex: u32,
-    link: LinkKind,
-}
-
-impl CaptureRecord {
-    /// The same record of a buffer in which it begins at `at`.
-    #[inline(always)]
-    fn behind(self, at: usize) -> Self {
-        // It fits: no buffer is longer than twice the longest block, and all of it is in the buffer.
-        Self { start: self.start + at as u32, ..self }
-    }
-
-    /// Where its captured bytes end, and if it is one of pcap, it as well.
-    #[inline(always)]
-    fn end(&self) -> usize {
-        self.start as usize + self.captured as usize
-    }
-}
-
-/// What the bytes at hand begin with. Lengths count from there.
-#[derive(Debug, PartialEq, Eq)]
-enum ReadStep {
-    /// A frame.
-    CaptureRecord { record: CaptureRecord, len: usize },
-    /// Something else, to be passed over.
-    Other { len: usize },
-    /// The beginning of something that needs this many bytes in all.
-    Incomplete { what: &'static str, needed: usize },
-}
-
-/// Why the bytes at hand cannot be what the format calls for: what was expected, what stands there.
-#[derive(Debug, PartialEq, Eq)]
-struct Fault {
-    expected: &'static str,
-    found: String,
-}
-
 #[derive(Debug)]
 enum FileFormat {
     Pcap(Pcap),
@@ -310,24 +267,6 @@ impl FileFormat {
             Self::Pcap(pcap) => pcap.step(bytes),
             Self::Pcapng(pcapng) => pcapng.step(bytes),
         }
-    }
-}
-
-/// The link type of a capture file, by its number (tcpdump.org/linktypes.html).
-fn link_kind(link_type: u16) -> LinkKind {
-    match link_type {
-        0 | 108 => LinkKind::BsdLoopback,
-        1 => LinkKind::Ethernet,
-        9 | 50 => LinkKind::Ppp,
-        // 101, and what some systems write by mistake: their own numbers for it.
-        12 | 14 | 101 => LinkKind::RawIp,
-        51 => LinkKind::PppoeSession,
-        104 => LinkKind::CiscoHdlc,
-        113 => LinkKind::LinuxSll,
-        228 => LinkKind::Ipv4,
-        229 => LinkKind::Ipv6,
-        276 => LinkKind::LinuxSll2,
-        other => LinkKind::Unsupported(other),
     }
 }
 

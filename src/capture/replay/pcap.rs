@@ -13,7 +13,7 @@
 use pcap_parser::parse_pcap_header;
 
 use super::input::prefetch_ahead;
-use super::{CaptureRecord, Fault, ReadStep, link_kind};
+use super::record::{CaptureRecord, Fault, ReadStep, link_kind};
 use crate::packet::LinkKind;
 use crate::time::UnixNanos;
 

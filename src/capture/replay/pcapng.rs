@@ -19,7 +19,7 @@ use pcap_parser::{
     parse_interfacedescriptionblock_le, parse_simplepacketblock_be, parse_simplepacketblock_le,
 };
 
-use super::{CaptureRecord, Fault, ReadStep, link_kind};
+use super::record::{CaptureRecord, Fault, ReadStep, link_kind};
 use crate::packet::LinkKind;
 use crate::time::UnixNanos;
 

@@ -1,0 +1,70 @@
+//! Control of a running link monitor from other threads: another policy, or its end.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_utils::atomic::AtomicCell;
+
+use super::options::Options;
+use super::policy::Policy;
+use crate::sys::waker::Waker;
+
+/// Controls a [`LinkMonitor`](super::LinkMonitor) that runs on another thread. Clones control the same one.
+#[derive(Clone, Debug)]
+pub struct MonitorHandle(Arc<MonitorCells>);
+
+struct MonitorCells {
+    waker: Waker,
+    policy: AtomicCell<Option<Box<Policy>>>,
+    is_stopped: AtomicBool,
+}
+
+impl fmt::Debug for MonitorCells {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Reading the cell would take the policy out.
+        f.debug_struct("MonitorCells").field("is_stopped", &self.is_stopped).finish_non_exhaustive()
+    }
+}
+
+impl MonitorHandle {
+    /// Makes a handle, to be given to [`LinkMonitor::run`](super::LinkMonitor::run).
+    ///
+    /// # Errors
+    /// `eventfd(2)` failed because the process has no free descriptor.
+    pub fn new() -> io::Result<Self> {
+        let (policy, is_stopped) = (AtomicCell::new(None), AtomicBool::new(false));
+        Ok(Self(Arc::new(MonitorCells { waker: Waker::new()?, policy, is_stopped })))
+    }
+
+    /// Replaces the policy of the monitor: what these options state of interfaces, directions and networks.
+    pub fn apply(&self, options: &Options) {
+        self.0.policy.store(Some(Box::new(Policy::new(options))));
+        self.0.waker.wake();
+    }
+
+    /// Ends the monitor.
+    pub fn stop(&self) {
+        // Release: pairs with the load in `is_stopped`; the waker is notified after it.
+        self.0.is_stopped.store(true, Ordering::Release);
+        self.0.waker.wake();
+    }
+
+    /// Returns true if the monitor is to end.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0.is_stopped.load(Ordering::Acquire)
+    }
+
+    /// What the monitor waits on to be notified of a new policy or of its end.
+    pub(super) fn waker(&self) -> &Waker {
+        &self.0.waker
+    }
+
+    /// Clears the waker, then takes the policy that was applied last, if there is a new one. A policy that is applied
+    /// between the two notifies the waker again.
+    pub(super) fn take_policy(&self) -> Option<Box<Policy>> {
+        self.0.waker.clear();
+        self.0.policy.take()
+    }
+}

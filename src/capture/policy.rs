@@ -1,0 +1,67 @@
+//! What the operator decided about interfaces and directions, apart from what the machine has.
+//!
+//! It knows names and rules. Which interfaces exist, and which of them lie on each other, it does not know; see
+//! [`device_hierarchy`](super::device_hierarchy).
+
+use super::interfaces::{InterfaceName, Link};
+use super::options::{DirectionPolicy, LocalNetworks, Options};
+use super::source::Verdict;
+
+/// The part of the [`Options`] that verdicts depend on. It can be replaced while capture runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Policy {
+    /// Names of interfaces that are not monitored.
+    pub(super) excluded: Vec<InterfaceName>,
+    /// Names of interfaces to be put into promiscuous mode.
+    pub(super) promiscuous: Vec<InterfaceName>,
+    /// Where the list of local networks comes from.
+    pub(super) local_networks: LocalNetworks,
+    /// Which packets count by direction.
+    pub(super) direction: DirectionPolicy,
+    /// Whether received bytes are counted, for which every egress frame is captured.
+    pub(super) counts_received: bool,
+}
+
+impl Policy {
+    /// Takes the policy out of the options.
+    pub(super) fn new(options: &Options) -> Self {
+        let names = |names: &[String]| names.iter().map(|name| InterfaceName::new(name.as_bytes())).collect();
+        Self {
+            excluded: names(&options.excluded_interfaces),
+            promiscuous: names(&options.promiscuous),
+            local_networks: options.local_networks.clone(),
+            direction: options.direction,
+            counts_received: options.counts_received,
+        }
+    }
+
+    /// Returns true if interfaces of this name are not monitored.
+    pub(super) fn excludes(&self, name: &InterfaceName) -> bool {
+        self.excluded.contains(name)
+    }
+
+    /// Returns true if frames of this interface may have been captured under an excluded name.
+    pub(super) fn excludes_link(&self, link: &Link) -> bool {
+        self.excludes(&link.name) || self.excludes_former_name_of(link)
+    }
+
+    /// Returns true if only a former name of the interface is excluded, so that it will be monitored soon.
+    pub(super) fn excludes_former_name_of(&self, link: &Link) -> bool {
+        !self.excludes(&link.name) && link.former_names.iter().any(|name| self.excludes(name))
+    }
+
+    /// Returns true if interfaces of this name are to be in promiscuous mode.
+    pub(super) fn wants_promiscuous(&self, name: &InterfaceName) -> bool {
+        self.promiscuous.contains(name)
+    }
+
+    /// The verdict on egress frames of an ordinary interface, on a host that forwards packets or not.
+    pub(super) fn egress(&self, forwards: bool) -> Verdict {
+        match self.direction {
+            DirectionPolicy::Auto if forwards => Verdict::ObserveOnly,
+            DirectionPolicy::Auto | DirectionPolicy::Both => Verdict::Count,
+            DirectionPolicy::In => Verdict::ObserveOnly,
+            DirectionPolicy::InAndOwn => Verdict::CountIfOwn,
+        }
+    }
+}
