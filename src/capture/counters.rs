@@ -112,10 +112,10 @@ fn parse_stats(body: &[u8]) -> Result<Option<(u32, LinkCounters)>, String> {
 /// Up to and with `rx_missed_errors`.
 const STATS_WORDS: usize = 16;
 
-// include/uapi/linux/rtnetlink.h; libc lacks these.
+// include/uapi/linux/rtnetlink.h; libc has these for glibc targets only.
 const RTM_NEWSTATS: u16 = 92;
 const RTM_GETSTATS: u16 = 94;
-// include/uapi/linux/if_link.h
+// include/uapi/linux/if_link.h; libc lacks these.
 const STATS_HEADER_BYTES: usize = 12;
 const IFLA_STATS_LINK_64: u16 = 1;
 const FILTER_LINK_64: u32 = 1 << (IFLA_STATS_LINK_64 - 1);

@@ -1,21 +1,17 @@
 //! What interfaces there are, how they lie on each other, whether this host forwards, and its own addresses.
 //!
 //! Read over rtnetlink, so it works where a hardened unit hides /proc/sys. Names are bytes: the kernel allows
-//! anything but `/`, white space and NUL in them. Attributes are therefore read one by one instead of through the
-//! typed messages of netlink-packet-route, which refuse a whole link for a name that is not UTF-8.
+//! anything but `/`, white space and NUL in them. Attributes are therefore read one by one here: a library with typed
+//! messages (netlink-packet-route) refuses a whole link for a name that is not UTF-8.
 //!
 //! Sources: rtnetlink(7); `include/uapi/linux/{if_link,if_addr,netconf}.h`.
 
 use std::fmt;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-use netlink_packet_core::Emitable;
-use netlink_packet_route::address::{AddressHeader, AddressMessage};
-use netlink_packet_route::link::LinkHeader;
-
 use super::error::NetlinkError;
 use super::netlink::{DumpRequest, NetlinkSocket, attributes, ip};
+use ipnet::IpNet;
 
 /// The network of this namespace at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,8 +133,8 @@ impl Interfaces {
 fn links_header() -> [u8; 24] {
     let mut header = [0; 24];
     header[16..18].copy_from_slice(&8u16.to_ne_bytes());
-    header[18..20].copy_from_slice(&IFLA_EXT_MASK.to_ne_bytes());
-    header[20..].copy_from_slice(&RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+    header[18..20].copy_from_slice(&libc::IFLA_EXT_MASK.to_ne_bytes());
+    header[20..].copy_from_slice(&libc::RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
     header
 }
 
@@ -148,8 +144,7 @@ fn links_question(header: &[u8; 24]) -> DumpRequest<'_> {
 
 fn addresses_question() -> DumpRequest<'static> {
     // An empty `struct ifaddrmsg`: every family, every interface.
-    const HEADER: [u8; 8] = [0; 8];
-    debug_assert_eq!(AddressMessage::default().header.buffer_len(), HEADER.len());
+    const HEADER: [u8; ADDRESS_HEADER_BYTES] = [0; ADDRESS_HEADER_BYTES];
     DumpRequest { what: "addresses", ask: libc::RTM_GETADDR, answer: libc::RTM_NEWADDR, header: &HEADER }
 }
 
@@ -177,19 +172,42 @@ fn forwards(netlink: &mut NetlinkSocket, family: u8) -> Result<bool, NetlinkErro
     }
 }
 
+/// The fixed header of a link message (`struct ifinfomsg`).
+pub(super) struct LinkHeader {
+    /// Number of the interface.
+    pub(super) ifindex: u32,
+    /// `ARPHRD_*`.
+    pub(super) hatype: u16,
+    /// The flags that have changed; all bits are set for a new interface.
+    pub(super) change: u32,
+}
+
+impl LinkHeader {
+    /// Reads the header; its attributes follow after [`LINK_HEADER_BYTES`].
+    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
+        let &header: &[u8; LINK_HEADER_BYTES] = body.first_chunk().ok_or("a link without its header")?;
+        let [_, _, h0, h1, i0, i1, i2, i3, _, _, _, _, change @ ..] = header;
+        Ok(Self {
+            ifindex: u32::from_ne_bytes([i0, i1, i2, i3]),
+            hatype: u16::from_ne_bytes([h0, h1]),
+            change: u32::from_ne_bytes(change),
+        })
+    }
+}
+
 fn parse_link(body: &[u8]) -> Result<Link, String> {
-    let header = LinkHeader::parse(body).map_err(|error| error.to_string())?;
-    let mut link = Link::alone(header.index, InterfaceName(Vec::new()), header.link_layer_type.into());
+    let LinkHeader { ifindex, hatype, .. } = LinkHeader::parse(body)?;
+    let mut link = Link::alone(ifindex, InterfaceName(Vec::new()), hatype);
     let mut elsewhere = false;
-    for attribute in attributes(body, header.buffer_len()) {
+    for attribute in attributes(body, LINK_HEADER_BYTES) {
         let attribute = attribute?;
         match attribute.kind() {
-            IFLA_IFNAME => link.name = InterfaceName::from_c_string(attribute.value()),
-            IFLA_MASTER => link.master = nonzero(attribute.value()),
-            IFLA_LINK => link.lower = nonzero(attribute.value()),
-            IFLA_LINK_NETNSID => elsewhere = true,
-            IFLA_PROMISCUITY => link.is_promiscuous = nonzero(attribute.value()).is_some(),
-            IFLA_LINKINFO => parse_link_info(attribute.value(), &mut link)?,
+            libc::IFLA_IFNAME => link.name = InterfaceName::from_c_string(attribute.value()),
+            libc::IFLA_MASTER => link.master = nonzero(attribute.value()),
+            libc::IFLA_LINK => link.lower = nonzero(attribute.value()),
+            libc::IFLA_LINK_NETNSID => elsewhere = true,
+            libc::IFLA_PROMISCUITY => link.is_promiscuous = nonzero(attribute.value()).is_some(),
+            libc::IFLA_LINKINFO => parse_link_info(attribute.value(), &mut link)?,
             _ => {}
         }
     }
@@ -205,10 +223,10 @@ fn parse_link_info(body: &[u8], link: &mut Link) -> Result<(), String> {
     for attribute in attributes(body, 0) {
         let attribute = attribute?;
         match attribute.kind() {
-            IFLA_INFO_KIND => {
+            libc::IFLA_INFO_KIND => {
                 link.kind = Some(String::from_utf8_lossy(without_nul(attribute.value())).into_owned());
             }
-            IFLA_INFO_DATA => data = attribute.value().to_vec(),
+            libc::IFLA_INFO_DATA => data = attribute.value().to_vec(),
             _ => {}
         }
     }
@@ -226,9 +244,11 @@ fn parse_link_info(body: &[u8], link: &mut Link) -> Result<(), String> {
 }
 
 fn parse_address(body: &[u8]) -> Result<Option<OwnAddress>, String> {
-    let header = AddressHeader::parse(body).map_err(|error| error.to_string())?;
+    // `struct ifaddrmsg`: family, prefix length, flags, scope, number of the interface.
+    let &[_, prefix_len, _, _, i0, i1, i2, i3] = body.first_chunk().ok_or("an address without its header")?;
+    let ifindex = u32::from_ne_bytes([i0, i1, i2, i3]);
     let (mut local, mut address) = (None, None);
-    for attribute in attributes(body, header.buffer_len()) {
+    for attribute in attributes(body, ADDRESS_HEADER_BYTES) {
         let attribute = attribute?;
         match attribute.kind() {
             libc::IFA_LOCAL => local = ip(attribute.value()),
@@ -237,9 +257,9 @@ fn parse_address(body: &[u8]) -> Result<Option<OwnAddress>, String> {
         }
     }
     // On a point-to-point link IFA_ADDRESS is the peer's; IFA_LOCAL, where given, is always ours.
-    let prefix = address.or(local).and_then(|address| IpNet::new(address, header.prefix_len).ok());
+    let prefix = address.or(local).and_then(|address| IpNet::new(address, prefix_len).ok());
     let prefix = prefix.map(|prefix| prefix.trunc());
-    Ok(local.or(address).map(|addr| OwnAddress { addr, ifindex: header.index, prefix }))
+    Ok(local.or(address).map(|addr| OwnAddress { addr, ifindex, prefix }))
 }
 
 fn parse_forwarding(body: &[u8]) -> Result<bool, String> {
@@ -265,20 +285,13 @@ fn without_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
-// include/uapi/linux/if_link.h
-const IFLA_IFNAME: u16 = 3;
-const IFLA_LINK: u16 = 5;
-const IFLA_MASTER: u16 = 10;
-const IFLA_LINKINFO: u16 = 18;
-const IFLA_EXT_MASK: u16 = 29;
-const IFLA_PROMISCUITY: u16 = 30;
-const IFLA_LINK_NETNSID: u16 = 37;
-const IFLA_INFO_KIND: u16 = 1;
-const IFLA_INFO_DATA: u16 = 2;
+/// Bytes of a `struct ifinfomsg`.
+pub(super) const LINK_HEADER_BYTES: usize = size_of::<libc::ifinfomsg>();
+/// Bytes of a `struct ifaddrmsg`.
+const ADDRESS_HEADER_BYTES: usize = size_of::<libc::ifaddrmsg>();
+
+// include/uapi/linux/if_link.h, netconf.h; libc lacks these.
 const IFLA_VLAN_ID: u16 = 1;
-// include/uapi/linux/rtnetlink.h
-const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
-// include/uapi/linux/netconf.h
 const NETCONFA_IFINDEX: u16 = 1;
 const NETCONFA_FORWARDING: u16 = 2;
 /// The setting that new interfaces begin with; no packet goes by it.
@@ -301,18 +314,18 @@ mod tests {
     #[test]
     fn a_link_is_read_with_a_name_that_is_no_text() {
         let info = [
-            attribute(IFLA_INFO_KIND, b"vlan\0"),
-            attribute(IFLA_INFO_DATA, &attribute(IFLA_VLAN_ID, &100u16.to_ne_bytes())),
+            attribute(libc::IFLA_INFO_KIND, b"vlan\0"),
+            attribute(libc::IFLA_INFO_DATA, &attribute(IFLA_VLAN_ID, &100u16.to_ne_bytes())),
         ];
         let message = link_message(
             70_000,
             libc::ARPHRD_ETHER,
             &[
-                attribute(IFLA_IFNAME, b"lan\xff\x01\0"),
-                attribute(IFLA_LINK, &2u32.to_ne_bytes()),
-                attribute(IFLA_MASTER, &9u32.to_ne_bytes()),
-                attribute(IFLA_LINKINFO, &info.concat()),
-                attribute(IFLA_PROMISCUITY, &2u32.to_ne_bytes()),
+                attribute(libc::IFLA_IFNAME, b"lan\xff\x01\0"),
+                attribute(libc::IFLA_LINK, &2u32.to_ne_bytes()),
+                attribute(libc::IFLA_MASTER, &9u32.to_ne_bytes()),
+                attribute(libc::IFLA_LINKINFO, &info.concat()),
+                attribute(libc::IFLA_PROMISCUITY, &2u32.to_ne_bytes()),
                 attribute(999, b"from a later kernel"),
             ],
         );
@@ -339,14 +352,17 @@ mod tests {
         let message = link_message(
             5,
             libc::ARPHRD_ETHER,
-            &[attribute(IFLA_LINK, &5u32.to_ne_bytes()), attribute(IFLA_LINK_NETNSID, &0u32.to_ne_bytes())],
+            &[
+                attribute(libc::IFLA_LINK, &5u32.to_ne_bytes()),
+                attribute(libc::IFLA_LINK_NETNSID, &0u32.to_ne_bytes()),
+            ],
         );
         assert_eq!(parse_link(&message).unwrap().lower, None);
     }
 
     #[test]
     fn a_cut_message_is_an_error_and_no_panic() {
-        let message = link_message(5, 1, &[attribute(IFLA_IFNAME, b"eth0\0")]);
+        let message = link_message(5, 1, &[attribute(libc::IFLA_IFNAME, b"eth0\0")]);
         assert!(parse_link(&message[..12]).is_err());
         assert!(parse_link(&message[..18]).is_err());
         assert!(parse_link(&message[..22]).is_err());

@@ -132,7 +132,7 @@ impl LinkStatsPoller {
     pub(super) fn read(&mut self, netlink: &mut NetlinkSocket, link_history: &LinkHistory) {
         match counters::read(netlink) {
             Ok(counters) => {
-                self.take(&counters, monotonic_now(), |ifindex| link_history.counters_of(ifindex))
+                self.take(&counters, monotonic_now(), |ifindex| link_history.counters_of(ifindex));
             }
             Err(error) => self.complain(&error),
         }

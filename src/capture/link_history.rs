@@ -23,7 +23,7 @@ use netlink_sys::Socket;
 
 use super::counters::LinkCounters;
 use super::error::NetlinkError;
-use super::interfaces::InterfaceName;
+use super::interfaces::{InterfaceName, LINK_HEADER_BYTES, LinkHeader};
 use super::netlink::{attributes, messages, subscribe};
 use crate::time::{Moment, monotonic_now};
 
@@ -189,25 +189,17 @@ struct LinkMessage {
 impl LinkMessage {
     /// `None` for a notice that names nobody.
     fn parse(body: &[u8]) -> Result<Option<Self>, String> {
-        // `struct ifinfomsg`: family, type, number, flags, and which of them have changed.
-        let (&header, _) =
-            body.split_first_chunk::<LINK_HEADER_BYTES>().ok_or("a link without its header")?;
-        let [_, _, _, _, i0, i1, i2, i3, _, _, _, _, change @ ..] = header;
+        let LinkHeader { ifindex, change, .. } = LinkHeader::parse(body)?;
         let (mut name, mut counters) = (None, LinkCounters::default());
         for attribute in attributes(body, LINK_HEADER_BYTES) {
             let attribute = attribute?;
             match attribute.kind() {
-                IFLA_IFNAME => name = Some(InterfaceName::from_c_string(attribute.value())),
-                IFLA_STATS64 => counters = LinkCounters::parse(attribute.value()).unwrap_or_default(),
+                libc::IFLA_IFNAME => name = Some(InterfaceName::from_c_string(attribute.value())),
+                libc::IFLA_STATS64 => counters = LinkCounters::parse(attribute.value()).unwrap_or_default(),
                 _ => {}
             }
         }
-        Ok(name.map(|name| Self {
-            ifindex: u32::from_ne_bytes([i0, i1, i2, i3]),
-            is_birth: u32::from_ne_bytes(change) == u32::MAX,
-            name,
-            counters,
-        }))
+        Ok(name.map(|name| Self { ifindex, is_birth: change == u32::MAX, name, counters }))
     }
 }
 
@@ -219,12 +211,6 @@ const NAMES_MAX: usize = 16;
 const QUEUE_BYTES: libc::c_int = 1 << 20;
 /// A notice takes two kilobytes, and longer ones are parsed as cut.
 const NOTICE_BYTES: usize = 32 * 1024;
-
-// include/uapi/linux/rtnetlink.h
-const LINK_HEADER_BYTES: usize = 16;
-// include/uapi/linux/if_link.h
-const IFLA_IFNAME: u16 = 3;
-const IFLA_STATS64: u16 = 23;
 
 #[cfg(test)]
 mod tests {
@@ -241,7 +227,7 @@ mod tests {
         let mut value = name.as_bytes().to_vec();
         value.push(0);
         body.extend((value.len() as u16 + 4).to_ne_bytes());
-        body.extend(IFLA_IFNAME.to_ne_bytes());
+        body.extend(libc::IFLA_IFNAME.to_ne_bytes());
         body.extend(value);
         body.resize(body.len().next_multiple_of(4), 0);
         let mut message = (body.len() as u32 + 16).to_ne_bytes().to_vec();
@@ -304,7 +290,7 @@ mod tests {
     fn a_notice_says_what_was_counted_before() {
         let mut message = notice(7, "moved0", BIRTH);
         message.extend((4 + 25 * 8u16).to_ne_bytes());
-        message.extend(IFLA_STATS64.to_ne_bytes());
+        message.extend(libc::IFLA_STATS64.to_ne_bytes());
         message.extend((1..=25u64).flat_map(u64::to_ne_bytes));
         let len = message.len() as u32;
         message[..4].copy_from_slice(&len.to_ne_bytes());

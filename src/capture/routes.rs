@@ -144,7 +144,7 @@ fn matters(route: &Route) -> bool {
 fn parse(body: &[u8], family: u8) -> Result<Option<Route>, String> {
     let (&header, _) = body.split_first_chunk::<ROUTE_HEADER_BYTES>().ok_or("a route without its header")?;
     let [message_family, prefix_len, _, _, table, _, _, kind, f0, f1, f2, f3] = header;
-    let is_cached = u32::from_ne_bytes([f0, f1, f2, f3]) & RTM_F_CLONED != 0;
+    let is_cached = u32::from_ne_bytes([f0, f1, f2, f3]) & libc::RTM_F_CLONED != 0;
     if message_family != family || kind != libc::RTN_UNICAST || is_cached {
         return Ok(None);
     }
@@ -279,7 +279,7 @@ const AF_INET6: u8 = libc::AF_INET6 as u8;
 const ROUTE_HEADER_BYTES: usize = 12;
 const NEXT_HOP_BYTES: usize = 8;
 const ATTRIBUTE_HEADER_BYTES: u32 = 4;
-const RTM_F_CLONED: u32 = 0x200;
+// libc has it for glibc targets only.
 const RTA_VIA: u16 = 18;
 
 #[cfg(test)]
