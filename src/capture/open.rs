@@ -106,7 +106,7 @@ pub fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<OpenedCaptu
         socket.bind_to_all_interfaces().map_err(socket_error(worker, "bind"))?;
         let fanout = socket_error(worker, "setsockopt(PACKET_FANOUT)");
         match group {
-            None => group = Some(socket.found_fanout_group().map_err(fanout)?),
+            None => group = Some(socket.create_fanout_group().map_err(fanout)?),
             Some(group) => socket.join_fanout_group(group).map_err(fanout)?,
         }
         let mailbox = link_monitor.inform(socket);

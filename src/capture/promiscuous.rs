@@ -29,7 +29,7 @@ impl Promiscuous {
                 (true, Some(false)) => {}
                 (true, Some(true)) if link.is_promiscuous => {}
                 (true, _) => {
-                    let answer = socket.receive_all_of(ifindex);
+                    let answer = socket.add_promiscuous(ifindex);
                     match &answer {
                         Ok(()) => info!("{name} receives what is for other stations too"),
                         Err(error) => warn!(%error, "{name} cannot receive what is for other stations"),
@@ -38,7 +38,7 @@ impl Promiscuous {
                 }
                 (false, Some(true)) => {
                     // It fails where the interface has gone, and then nothing is left to take back.
-                    let _ = socket.receive_no_more_of(ifindex);
+                    let _ = socket.drop_promiscuous(ifindex);
                     self.asked.remove(&ifindex);
                 }
                 (false, _) => {}

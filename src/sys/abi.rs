@@ -1,8 +1,9 @@
-//! The kernel's structures as [`libc`] has them, the constants it lacks, and proof that they are laid out as
-//! the walk over a block assumes.
+//! The kernel's structures of packet sockets from [`libc`], the constants that it lacks, and assertions that the
+//! layouts are those that the walk over a ring block assumes.
 //!
-//! Source: `include/uapi/linux/if_packet.h`, `Documentation/networking/packet_mmap.rst`. All of it is stable
-//! ABI in host byte order, the socket address' protocol excepted. A layout that differs fails the build.
+//! Sources: `include/uapi/linux/if_packet.h`, `Documentation/networking/packet_mmap.rst`. All of it is stable ABI in
+//! host byte order, except the protocol in the socket address (network byte order). The build fails where a layout
+//! differs.
 
 use std::mem::{align_of, offset_of, size_of};
 
@@ -17,26 +18,26 @@ pub use libc::{
 /// `TPACKET_V3`, the value of the option `PACKET_VERSION`.
 pub const TPACKET_V3: libc::c_int = libc::tpacket_versions::TPACKET_V3 as libc::c_int;
 
-/// `TP_STATUS_GSO_TCP`: the frame stands for several TCP segments (Linux 6.3 and later say so).
+/// `TP_STATUS_GSO_TCP`: the frame holds several TCP segments. Set since Linux 6.3.
 pub const TP_STATUS_GSO_TCP: u32 = 1 << 8;
 
 /// `struct virtio_net_hdr` (`include/uapi/linux/virtio_net.h`), in the byte order of this machine, as
-/// `PACKET_VNET_HDR` puts it right before the bytes of a frame.
+/// `PACKET_VNET_HDR` puts it directly before the bytes of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(non_camel_case_types, reason = "the kernel's name, like those that libc has")]
+#[allow(non_camel_case_types, reason = "the name in the kernel header, as libc does")]
 #[repr(C)]
 pub struct virtio_net_hdr {
     /// `VIRTIO_NET_HDR_F_*`.
     pub flags: u8,
     /// `VIRTIO_NET_HDR_GSO_*`.
     pub gso_type: u8,
-    /// The linear part of the frame; a hint and no more.
+    /// Length of the linear part of the frame, as a hint.
     pub hdr_len: u16,
-    /// Bytes that each segment carries behind its headers.
+    /// Payload bytes of each segment, the last excepted.
     pub gso_size: u16,
-    /// Where the checksum begins, from the start of the frame: at the innermost transport header.
+    /// Offset in the frame where checksumming starts: that of the innermost transport header.
     pub csum_start: u16,
-    /// Where the checksum goes, from there.
+    /// Offset of the checksum field from `csum_start`.
     pub csum_offset: u16,
 }
 
@@ -46,28 +47,28 @@ pub const VIRTIO_NET_HDR_F_NEEDS_CSUM: u8 = 1;
 pub const VIRTIO_NET_HDR_GSO_TCPV4: u8 = 1;
 /// `VIRTIO_NET_HDR_GSO_TCPV6`.
 pub const VIRTIO_NET_HDR_GSO_TCPV6: u8 = 4;
-/// `VIRTIO_NET_HDR_GSO_UDP_L4`, which packet sockets know since Linux 6.2.
+/// `VIRTIO_NET_HDR_GSO_UDP_L4`; packet sockets support it since Linux 6.2.
 pub const VIRTIO_NET_HDR_GSO_UDP_L4: u8 = 5;
-/// `VIRTIO_NET_HDR_GSO_ECN`, a bit beside the type.
+/// `VIRTIO_NET_HDR_GSO_ECN`, a flag that is combined with the type.
 pub const VIRTIO_NET_HDR_GSO_ECN: u8 = 0x80;
 
-/// Bytes of a block's own description; the first frame starts at or behind it.
+/// Bytes of the block descriptor; the first frame starts at or after its end.
 pub const BLOCK_HEADER_BYTES: usize = size_of::<tpacket_block_desc>();
-/// Offset of `block_status`, the word that says whose block it is.
+/// Offset of `block_status`, the word that names the owner of the block.
 pub const BLOCK_STATUS_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, block_status);
 /// Offset of `num_pkts`, the number of frames in the block.
 pub const BLOCK_FRAMES_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, num_pkts);
 /// Offset of `offset_to_first_pkt`, from the start of the block.
 pub const BLOCK_FIRST_FRAME_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, offset_to_first_pkt);
 
-/// Bytes of a frame's description: the header, then the link-layer address.
+/// Bytes of a frame descriptor: the header, then the link-layer address.
 pub const FRAME_HEADER_BYTES: usize = TPACKET3_HDRLEN;
-/// Offset of the link-layer address in a frame's description (`TPACKET_ALIGN(sizeof(struct tpacket3_hdr))`).
+/// Offset of the link-layer address in a frame descriptor (`TPACKET_ALIGN(sizeof(struct tpacket3_hdr))`).
 pub const FRAME_ADDRESS_AT: usize = size_of::<tpacket3_hdr>();
 
 const BLOCK_V1_AT: usize = offset_of!(tpacket_block_desc, hdr);
 
-// What the walk reads, field by field. `tpacket_block_desc` is version, offset_to_priv, then the union.
+// The fields that the walk reads. `tpacket_block_desc` is version, offset_to_priv, then the union.
 const _: () = {
     assert!(BLOCK_HEADER_BYTES == 48);
     assert!(BLOCK_STATUS_AT == 8);

@@ -1,11 +1,11 @@
-//! The allocator's own memory: what was freed and the system does not have back yet.
+//! Control of the allocator (mimalloc, version 2) beyond the interface of `GlobalAlloc`.
 
-/// Gives what the calling thread has freed back to the system.
+/// Returns memory that the calling thread has freed to the system.
 ///
-/// mimalloc does so by itself 10 ms after a piece was freed, but only when the thread takes or frees another one
-/// nearby: a thread that has grown quiet after a flood would keep the last of it. It looks at each piece that the
-/// thread has, some microseconds for a million pairs. Under another allocator nothing happens.
+/// mimalloc does so by itself 10 ms after a block was freed, but only when the thread allocates or frees another block
+/// nearby: a thread that is idle after a flood would keep the rest. The call visits each page of the thread's heap,
+/// which takes some microseconds for a million pairs of hosts. It has no effect if the process uses another allocator.
 pub fn purge() {
-    // SAFETY: any thread may call it at any time, it touches nothing that is in use (mimalloc.h, `mi_collect`).
+    // SAFETY: `mi_collect` may be called on any thread at any time and frees no memory that is in use (mimalloc.h).
     unsafe { libmimalloc_sys::mi_collect(true) }
 }

@@ -1,12 +1,13 @@
-//! Appends to a file and waits until the disk has it: write and `fdatasync`, linked, in one `io_uring_enter`.
+//! Appends to a file and waits until the bytes are on disk: a write linked to an `fdatasync` in one `io_uring_enter`.
 //!
-//! io_uring has one merit here: both requests are one system call, and the sync starts when the write has
-//! ended and not before. Where it is refused (seccomp in containers, `kernel.io_uring_disabled`) the same is
-//! done with `write(2)` and `fdatasync(2)`, and [`FileWriter::refusal`] says why.
+//! With io_uring both requests are one system call, and the kernel starts the sync when the write has completed. Where
+//! the system refuses io_uring (seccomp in containers, `kernel.io_uring_disabled`), the same is done with `write(2)`
+//! and `fdatasync(2)`, and [`FileWriter::refusal`] returns the reason.
 //!
-//! Nothing here decides what is written, or what becomes of a file of which a part was written.
+//! It knows nothing of what the bytes are. What to do with a file that has a partial write is up to the caller.
 //!
-//! Build a [`FileWriter`] on the thread that writes: the leanest mode of io_uring binds itself to its first user.
+//! Create a [`FileWriter`] on the thread that writes: a ring with `IORING_SETUP_SINGLE_ISSUER` is bound to the first
+//! thread that enters it.
 //!
 //! Sources: io_uring_enter(2), `IOSQE_IO_LINK` in io_uring_sqe(7), fdatasync(2).
 
@@ -20,45 +21,45 @@ use io_uring::{IoUring, opcode, squeue, types};
 
 use super::poller::{explain, setup_leanest};
 
-/// Appends and syncs.
+/// Appends bytes to files and syncs them to disk.
 pub struct FileWriter {
-    /// `None`: with plain system calls.
+    /// `None` if plain system calls are used.
     ring: Option<Box<IoUring>>,
     refusal: Option<String>,
 }
 
 impl FileWriter {
-    /// Sets it up, on the thread that is going to write. It works in any case.
+    /// Creates a writer with io_uring, or with plain system calls where io_uring is refused.
     pub fn new() -> Self {
-        match setup_leanest().and_then(|ring| entered(&ring).map(|()| ring)) {
+        match setup_leanest().and_then(|ring| try_enter(&ring).map(|()| ring)) {
             Ok(ring) => Self { ring: Some(Box::new(ring)), refusal: None },
             Err(error) => Self { ring: None, refusal: Some(explain(&error)) },
         }
     }
 
-    /// One that does without io_uring.
+    /// Creates a writer that uses plain system calls.
     pub fn plain() -> Self {
         Self { ring: None, refusal: None }
     }
 
-    /// Why io_uring is not used, in words; `None` where it is, or was not tried.
+    /// Returns why io_uring is not used, as text; `None` if it is used or was not tried.
     pub fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
     }
 
-    /// Appends all bytes to a file that was opened for appending, and waits until they are on the disk.
+    /// Appends all bytes to a file that was opened for appending, and waits until they are on disk.
     ///
     /// # Errors
-    /// What the write or the sync said; a part of the bytes may be in the file then. A short write is
-    /// [`WriteZero`](io::ErrorKind::WriteZero): a full disk says so only to the next one.
+    /// The write or the sync failed; the file may hold a part of the bytes then. A short write is
+    /// [`WriteZero`](io::ErrorKind::WriteZero): on a full disk only the next write fails with `ENOSPC`.
     pub fn append(&mut self, file: &File, bytes: Vec<u8>) -> io::Result<()> {
         let Some(ring) = &mut self.ring else { return append_plainly(file, &bytes) };
         let mut results = CompletionResults::default();
         match submit(ring, file, &bytes, &mut results) {
-            Ok(()) => results.judge(bytes.len()),
+            Ok(()) => results.check(bytes.len()),
             Err(error) => {
-                // The kernel may still read the bytes, so they are never given back: once in the life of a
-                // process, since the ring goes too.
+                // The kernel may still read the bytes, so they must not be freed. It is one leak per process, since
+                // the ring is not used again.
                 mem::forget(bytes);
                 self.refusal = Some(explain(&error));
                 self.ring = None;
@@ -84,7 +85,7 @@ impl fmt::Debug for FileWriter {
     }
 }
 
-/// What the two requests said, as the kernel says it: a count or a negative errno.
+/// The results of the two requests, as in `cqe->res`: a count or a negative errno. `None` is pending.
 #[derive(Debug, Default)]
 struct CompletionResults([Option<i32>; 2]);
 
@@ -93,51 +94,52 @@ impl CompletionResults {
         self.0.iter().all(Option::is_some)
     }
 
-    fn judge(&self, expected: usize) -> io::Result<()> {
+    /// Returns an error unless `expected` bytes were written and synced.
+    fn check(&self, expected: usize) -> io::Result<()> {
         let [write, sync] = self.0.map(|result| result.unwrap_or(-libc::EIO));
-        let written = of_kernel(write)?;
+        let written = kernel_result(write)?;
         if written != expected {
-            return Err(short(written, expected));
+            return Err(short_write(written, expected));
         }
-        of_kernel(sync).map(drop)
+        kernel_result(sync).map(drop)
     }
 }
 
-fn of_kernel(result: i32) -> io::Result<usize> {
+fn kernel_result(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }
 
-fn short(written: usize, expected: usize) -> io::Error {
+fn short_write(written: usize, expected: usize) -> io::Error {
     io::Error::new(io::ErrorKind::WriteZero, format!("{written} of {expected} bytes were taken"))
 }
 
-/// Marks the completion of the write and of the sync: their places in [`CompletionResults`].
+/// The `user_data` of the write and of the sync: their positions in [`CompletionResults`].
 const WRITE: u64 = 0;
 const SYNC: u64 = 1;
 
-/// Gives both requests to the kernel and waits for both, whatever interrupts. After an error a request may
-/// still be under way.
+/// Submits both requests and waits until both have completed, also if signals interrupt the wait. After an error a
+/// request may still be in progress.
 fn submit(ring: &mut IoUring, file: &File, bytes: &[u8], results: &mut CompletionResults) -> io::Result<()> {
     let fd = types::Fd(file.as_raw_fd());
     let length = u32::try_from(bytes.len())
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "more than 4 GiB at once"))?;
     let write = opcode::Write::new(fd, bytes.as_ptr(), length)
-        // The file's own position, which appending ignores.
+        // -1 is the position of the file, which `O_APPEND` ignores.
         .offset(u64::MAX)
         .build()
         .flags(squeue::Flags::IO_LINK)
         .user_data(WRITE);
     let sync = opcode::Fsync::new(fd).flags(types::FsyncFlags::DATASYNC).build().user_data(SYNC);
-    // SAFETY: `push_multiple` wants everything that the entries point to to stay valid until they complete. That
-    // is `bytes`, which the caller keeps until this function has returned `Ok`, and then both have completed;
-    // after `Err` the caller never frees it. The descriptor is resolved when it is submitted.
+    // SAFETY: `push_multiple` requires everything that the entries point to to stay valid until they complete. That
+    // is `bytes`, which the caller keeps until this function has returned `Ok`, when both have completed; after `Err`
+    // the caller never frees it. The kernel resolves the descriptor when the entry is submitted.
     let pushed = unsafe { ring.submission().push_multiple(&[write, sync]) };
     pushed.map_err(|_| io::Error::other("the submission queue is full with no request in it"))?;
     while !results.is_complete() {
         match ring.submit_and_wait(1) {
             Ok(_) => {}
             Err(error) => match error.raw_os_error() {
-                // A signal came, or completions must be taken before more is submitted.
+                // A signal arrived, or the completion queue must be drained before more is submitted.
                 Some(libc::EINTR | libc::EAGAIN | libc::EBUSY) => {}
                 _ => return Err(error),
             },
@@ -151,8 +153,8 @@ fn submit(ring: &mut IoUring, file: &File, bytes: &[u8], results: &mut Completio
     Ok(())
 }
 
-/// Whether the ring may be entered: a sandbox may allow the set-up and refuse that.
-fn entered(ring: &IoUring) -> io::Result<()> {
+/// Returns an error if the ring cannot be entered: a sandbox may allow io_uring_setup and refuse io_uring_enter.
+fn try_enter(ring: &IoUring) -> io::Result<()> {
     ring.submitter().submit_and_wait(0).map(drop)
 }
 
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn results_of_the_kernel_are_judged_together() {
+    fn both_results_of_the_kernel_are_checked() {
         let cases = [
             ([Some(4), Some(0)], None),
             ([Some(3), Some(-libc::ECANCELED)], Some(io::ErrorKind::WriteZero)),
@@ -207,8 +209,8 @@ mod tests {
             ([Some(4), Some(-libc::EDQUOT)], Some(io::ErrorKind::QuotaExceeded)),
         ];
         for (results, want) in cases {
-            let judged = CompletionResults(results).judge(4).map_err(|error| error.kind());
-            assert_eq!(judged.err(), want, "{results:?}");
+            let checked = CompletionResults(results).check(4).map_err(|error| error.kind());
+            assert_eq!(checked.err(), want, "{results:?}");
         }
     }
 }

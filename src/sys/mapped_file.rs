@@ -1,4 +1,6 @@
-//! Part of a file in memory, without a copy of it.
+//! A part of a file mapped into memory, so that it can be read without a copy.
+//!
+//! It knows offsets and lengths in bytes, no formats. Source: mmap(2), madvise(2) (`MADV_POPULATE_READ`).
 
 use std::fs::File;
 use std::io;
@@ -8,19 +10,19 @@ use memmap2::{Advice, Mmap, MmapOptions};
 
 /// Bytes of a regular file, as the page cache has them.
 ///
-/// Every page of it was there when it was made, so a disk that fails is an error then. What takes pages away later has the
-/// system end this process with `SIGBUS` where it touches one: whoever cuts the file short, or a disk that fails after the
-/// page had to make room. So look at small parts, one after the other.
+/// Every page is read in when the part is mapped, so that a failing disk is an error then. A page can go away later:
+/// another process truncates the file, or the page was evicted and the disk fails when it is read again. The system
+/// then ends this process with `SIGBUS`. So map small parts, one after the other.
 #[derive(Debug)]
 pub struct MappedFile(Mmap);
 
 impl MappedFile {
-    /// Maps at most `len_max` bytes from `offset` on, as many as the file has now; `None` where it has none there, or is
-    /// not regular and has no bytes but those that are read.
+    /// Maps at most `len_max` bytes from `offset` on, as many as the file has now. Returns `None` if the file ends
+    /// before `offset` or is not a regular file.
     ///
     /// # Errors
-    /// The file system cannot map files, a page cannot be read, or Linux is older than 5.14 and cannot tell
-    /// (`MADV_POPULATE_READ`, madvise(2)). What can be read at all can still be read plainly.
+    /// The file system does not support mapping, a page cannot be read, or Linux is older than 5.14 and lacks
+    /// `MADV_POPULATE_READ`. The caller can still read(2) the file.
     pub fn new(file: &File, offset: u64, len_max: usize) -> io::Result<Option<Self>> {
         let metadata = file.metadata()?;
         let there = if metadata.is_file() { metadata.len().saturating_sub(offset) } else { 0 };
@@ -30,10 +32,10 @@ impl MappedFile {
         }
         let mut options = MmapOptions::new();
         options.offset(offset).len(len);
-        // SAFETY: it is mapped for reading, inside the length of the file, and this process does not write to it. That no
-        // other one does is asked of whoever names the file, as it is of every reader that maps: no system call could make
-        // sure of it. Who writes all the same changes bytes under a parser to whom all bytes are hostile already, and who
-        // asks the slice itself for every part that it looks at.
+        // SAFETY: the part is mapped for reading, inside the length of the file, and this process does not write to it.
+        // No system call can prevent another process from writing, so that remains a duty of the user who names the
+        // file, as with every program that maps files. If bytes change all the same, the parsers that read them treat
+        // every byte as hostile and check each length against the slice.
         let mapping = unsafe { options.map(file) }?;
         mapping.advise(Advice::PopulateRead)?;
         Ok(Some(Self(mapping)))
@@ -55,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_what_the_file_has_and_no_more() -> io::Result<()> {
+    fn a_part_holds_the_bytes_of_the_file_up_to_its_end() -> io::Result<()> {
         let mut file = tempfile::tempfile()?;
         assert!(MappedFile::new(&file, 0, 9)?.is_none(), "an empty file");
         let bytes: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_has_no_part() -> io::Result<()> {
+    fn only_regular_files_are_mapped() -> io::Result<()> {
         assert!(MappedFile::new(&File::open("/dev/zero")?, 0, 9)?.is_none());
         assert!(MappedFile::new(&File::open("/")?, 0, 9)?.is_none());
         assert!(MappedFile::new(&File::open("/proc/self/status")?, 0, 9)?.is_none());

@@ -1,24 +1,23 @@
-//! The unsafe room: everything that talks to the kernel through raw pointers, the call of C and the instruction that
-//! have no safe form, and nothing else.
+//! The only place with unsafe code: memory shared with the kernel, socket options, one call of C, one instruction.
 //!
 //! | file | what is unsafe in it |
 //! | --- | --- |
 //! | [`abi`] | nothing; it asserts the layouts that the others rely on |
-//! | [`allocator`] | asking mimalloc, which is written in C, to give memory back |
+//! | [`allocator`] | calling mimalloc, which is written in C, to return memory to the system |
 //! | [`packet_socket`] | `setsockopt`, `getsockopt` and the address of `bind` |
 //! | [`ring`] | the block status and the bytes of a block in memory shared with the kernel |
 //! | [`poller`] | pushing a poll request on the io_uring submission queue |
 //! | [`file_writer`] | pushing a write of bytes on the io_uring submission queue |
 //! | [`mapped_file`] | mapping part of a file that others may write to |
-//! | [`prefetch`](mod@prefetch) | the instruction that fetches a cache line |
+//! | [`prefetch`](mod@prefetch) | the instruction that prefetches a cache line |
 //! | [`waker`], [`synthetic`] | nothing |
 //!
-//! Rules: one operation per `unsafe` block, with the argument why it holds; no file here decides anything
-//! about packets; what comes out is safe to use in any order. The walk over a block is plain safe code over
-//! a byte slice ([`ring::frames_in_block`]), so hostile bytes can be tried on it without a kernel.
+//! Rules: each `unsafe` block has one operation and states why it is sound; no file here decides anything about
+//! packets; the public functions are safe to call in any order. The walk over a ring block is safe code over a byte
+//! slice ([`ring::frames_in_block`]), so that it can be tested with hostile bytes and without a kernel.
 //!
-//! It knows nothing of interfaces, policies or counting. Failures are `errno`, for the caller to explain.
-#![allow(unsafe_code, reason = "the one room that talks to the kernel through shared memory")]
+//! Nothing here knows interfaces, policies or counting. Failures are `errno`, for the caller to explain.
+#![allow(unsafe_code, reason = "memory shared with the kernel has no safe interface")]
 
 pub mod abi;
 pub mod allocator;

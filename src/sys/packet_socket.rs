@@ -1,9 +1,9 @@
 //! The packet socket and its options, as types of [`nix`]'s option traits.
 //!
-//! It owns one descriptor. It does not know what is filtered or why; the order in which a ring, a filter, the
-//! address and a fanout group are put on a socket is the caller's (see [`capture`](crate::capture)).
+//! It owns one descriptor. It does not know what is filtered or why. The caller decides in which order a socket gets
+//! its ring, its filter, its address and its fanout group.
 //!
-//! Source: packet(7), `net/packet/af_packet.c`. Every call reports the kernel's `errno` as it is.
+//! Sources: packet(7), `net/packet/af_packet.c`. Every call returns the kernel's `errno` unchanged.
 
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -22,8 +22,8 @@ use super::abi;
 pub struct PacketSocket(OwnedFd);
 
 impl PacketSocket {
-    /// Opens a socket that receives nothing yet: protocol 0, so that no frame enters before the ring and the
-    /// filter are in place.
+    /// Opens a socket that receives nothing yet: with protocol 0 no frame is queued before the ring and the filter
+    /// are in place.
     ///
     /// # Errors
     /// `EPERM` without CAP_NET_RAW.
@@ -32,7 +32,7 @@ impl PacketSocket {
         Ok(Self(socket(AddressFamily::Packet, SockType::Raw, flags, None)?))
     }
 
-    /// Chooses the layout of the ring to come.
+    /// Selects TPACKET_V3 as the layout of the ring that is allocated later.
     ///
     /// # Errors
     /// `EINVAL` before Linux 3.2, which has no TPACKET_V3; `EBUSY` when the socket has a ring.
@@ -40,8 +40,8 @@ impl PacketSocket {
         setsockopt(self, PacketVersion, &abi::TPACKET_V3)
     }
 
-    /// Has the kernel put a [`virtio_net_hdr`](abi::virtio_net_hdr) before each frame. From here on it drops, and
-    /// counts as dropped, frames whose kind of segmentation that header cannot express; they leave a gap in their
+    /// Makes the kernel put a [`virtio_net_hdr`](abi::virtio_net_hdr) before each frame. Frames whose kind of
+    /// segmentation that header cannot express are then dropped and counted as dropped; they leave a gap in their
     /// block.
     ///
     /// # Errors
@@ -50,19 +50,19 @@ impl PacketSocket {
         setsockopt(self, PacketVnetHdr, &1)
     }
 
-    /// Has the kernel allocate a receive ring.
+    /// Allocates a receive ring in the kernel.
     ///
     /// # Errors
-    /// `ENOMEM` when there is no memory for it, `EINVAL` for sizes that do not fit each other.
+    /// `ENOMEM` if there is no memory for it, `EINVAL` for sizes that are inconsistent.
     pub(super) fn allocate_ring(&self, request: &abi::tpacket_req3) -> nix::Result<()> {
         setsockopt(self, PacketRxRing, request)
     }
 
-    /// Attaches a classic BPF program in the place of the one before; no frame passes between the two.
+    /// Attaches a classic BPF program. It replaces the previous one atomically.
     ///
     /// # Errors
     /// `EINVAL` for a program that the kernel's checker rejects or that is longer than 4,096 instructions,
-    /// `ENOMEM` when it exceeds the option memory.
+    /// `ENOMEM` if it exceeds the option memory of the socket (`net.core.optmem_max`).
     pub fn attach_filter(&self, program: &[abi::sock_filter]) -> nix::Result<()> {
         attach_filter(self, program)
     }
@@ -70,60 +70,60 @@ impl PacketSocket {
     /// Starts to receive frames of every protocol from every interface, present and future.
     ///
     /// # Errors
-    /// What bind(2) says.
+    /// As bind(2).
     pub fn bind_to_all_interfaces(&self) -> nix::Result<()> {
         bind(self.0.as_raw_fd(), &all_interfaces())
     }
 
-    /// Founds a fanout group that nobody else has, spread by flow hash, and returns its number.
+    /// Creates a fanout group with an unused number, spread by flow hash, and returns the number.
     ///
     /// # Errors
-    /// `EINVAL` when the socket is not bound; `ENOMEM` when no number is free.
-    pub fn found_fanout_group(&self) -> nix::Result<u16> {
+    /// `EINVAL` if the socket is not bound; `ENOMEM` if no number is free.
+    pub fn create_fanout_group(&self) -> nix::Result<u16> {
         let flags = abi::PACKET_FANOUT_HASH | abi::PACKET_FANOUT_FLAG_UNIQUEID;
         setsockopt(self, PacketFanout, &(flags << 16))?;
-        // The kernel chose the number; it reads back in the low half.
+        // The kernel chose the number and returns it in the low half.
         Ok((getsockopt(self, PacketFanout)? & 0xffff) as u16)
     }
 
-    /// Joins a group that another socket has founded.
+    /// Joins a group that another socket has created.
     ///
     /// # Errors
-    /// `EINVAL` when this socket is bound otherwise than the members, `ENOSPC` when the group is full (256).
+    /// `EINVAL` if this socket is bound otherwise than the members, `ENOSPC` if the group is full (256).
     pub fn join_fanout_group(&self, group: u16) -> nix::Result<()> {
         setsockopt(self, PacketFanout, &(u32::from(group) | abi::PACKET_FANOUT_HASH << 16))
     }
 
-    /// Has an interface receive what is for other stations too, for as long as the socket and the interface live. Any
-    /// socket will do, and no capability is needed. Twice is as good as once.
+    /// Puts an interface into promiscuous mode for the lifetime of the socket or the interface. It needs no capability,
+    /// and a second call has no further effect.
     ///
     /// # Errors
-    /// `ENODEV` when there is no such interface; what its driver says.
-    pub fn receive_all_of(&self, ifindex: u32) -> nix::Result<()> {
+    /// `ENODEV` if there is no such interface, or the error of its driver.
+    pub fn add_promiscuous(&self, ifindex: u32) -> nix::Result<()> {
         setsockopt(self, PacketMembership(abi::PACKET_ADD_MEMBERSHIP), &promiscuous(ifindex)?)
     }
 
-    /// Takes one [`receive_all_of`](Self::receive_all_of) back.
+    /// Reverts [`add_promiscuous`](Self::add_promiscuous).
     ///
     /// # Errors
-    /// `EADDRNOTAVAIL` where there is nothing to take back.
-    pub fn receive_no_more_of(&self, ifindex: u32) -> nix::Result<()> {
+    /// `EADDRNOTAVAIL` if this socket has not put the interface into promiscuous mode.
+    pub fn drop_promiscuous(&self, ifindex: u32) -> nix::Result<()> {
         setsockopt(self, PacketMembership(abi::PACKET_DROP_MEMBERSHIP), &promiscuous(ifindex)?)
     }
 
-    /// What the socket was offered since the last call. **Reading resets it**, so there is one reader per
-    /// socket, and it adds up.
+    /// Returns the counters of the socket since the last call. **Reading resets them**, so each socket needs exactly
+    /// one reader, which adds them up.
     ///
     /// # Errors
-    /// What getsockopt(2) says.
+    /// As getsockopt(2).
     pub fn take_statistics(&self) -> nix::Result<abi::tpacket_stats_v3> {
         getsockopt(self, PacketStatistics)
     }
 
-    /// The pending error (`SO_ERROR`), 0 for none. **Reading clears it.**
+    /// Returns the pending error (`SO_ERROR`), 0 for none. **Reading clears it.**
     ///
     /// # Errors
-    /// What getsockopt(2) says.
+    /// As getsockopt(2).
     pub fn take_error(&self) -> nix::Result<i32> {
         getsockopt(self, sockopt::SocketError)
     }
@@ -132,7 +132,7 @@ impl PacketSocket {
 /// Attaches a classic BPF program to a socket of any family; see [`PacketSocket::attach_filter`].
 ///
 /// # Errors
-/// As there. The kernel's checker is the same for every family and asks for no privilege.
+/// As there. The kernel's checker is the same for every family and requires no privilege.
 pub fn attach_filter<F: AsFd>(socket: &F, program: &[abi::sock_filter]) -> nix::Result<()> {
     setsockopt(socket, AttachFilter, program)
 }
@@ -143,7 +143,7 @@ impl AsFd for PacketSocket {
     }
 }
 
-/// Interface 0, which stands for all, and every protocol.
+/// The address that binds to all interfaces (index 0) and every protocol.
 fn all_interfaces() -> LinkAddr {
     let address = abi::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
@@ -155,7 +155,7 @@ fn all_interfaces() -> LinkAddr {
         sll_addr: [0; 8],
     };
     let len = size_of::<abi::sockaddr_ll>() as libc::socklen_t;
-    // SAFETY: `from_raw` wants a pointer to a socket address of the stated length; it is `address`, which
+    // SAFETY: `from_raw` requires a pointer to a socket address of the stated length; it is `address`, which
     // outlives the call, with its own size. `from_raw` copies it and checks the family.
     let address = unsafe { LinkAddr::from_raw(from_ref(&address).cast(), Some(len)) };
     address.expect("the family and the length are those of a link-layer address")
@@ -267,8 +267,8 @@ impl SetSockOpt for AttachFilter {
     fn set<F: AsFd>(&self, fd: &F, program: &[abi::sock_filter]) -> nix::Result<()> {
         let len = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
         let program = abi::sock_fprog { len, filter: program.as_ptr().cast_mut() };
-        // SAFETY: the kernel reads `len` instructions behind `filter`, which is the slice that the caller
-        // lends for the duration of this call, and copies them; it writes nothing through the pointer.
+        // SAFETY: the kernel reads and copies `len` instructions at `filter`, which is the slice that the caller
+        // borrows for the duration of this call; it writes nothing through the pointer.
         unsafe { set(fd, abi::SOL_SOCKET, abi::SO_ATTACH_FILTER, &program) }
     }
 }
@@ -279,7 +279,7 @@ impl SetSockOpt for AttachFilter {
 /// A pointer inside `value` must point to what the kernel reads there, until the call returns.
 unsafe fn set<F: AsFd, T>(fd: &F, level: libc::c_int, name: libc::c_int, value: &T) -> nix::Result<()> {
     let len = size_of::<T>() as libc::socklen_t;
-    // SAFETY: `value` is readable for `len` bytes by its type; pointers inside it are the caller's promise.
+    // SAFETY: `value` is readable for `len` bytes by its type; the caller guarantees the pointers inside it.
     let result =
         unsafe { libc::setsockopt(fd.as_fd().as_raw_fd(), level, name, from_ref(value).cast(), len) };
     Errno::result(result).map(drop)
@@ -292,12 +292,12 @@ unsafe fn set<F: AsFd, T>(fd: &F, level: libc::c_int, name: libc::c_int, value: 
 unsafe fn get<F: AsFd, T>(fd: &F, level: libc::c_int, name: libc::c_int) -> nix::Result<T> {
     let mut value = MaybeUninit::<T>::zeroed();
     let mut len = size_of::<T>() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `len` bytes behind `value`, which has that size.
+    // SAFETY: the kernel writes at most `len` bytes to `value`, which has that size.
     let result = unsafe {
         libc::getsockopt(fd.as_fd().as_raw_fd(), level, name, value.as_mut_ptr().cast(), &raw mut len)
     };
     Errno::result(result)?;
     assert_eq!(len as usize, size_of::<T>(), "the kernel's option is of another size than ours");
-    // SAFETY: it was zeroed and then written by the kernel, and every pattern is a `T` by the caller's promise.
+    // SAFETY: it was zeroed and then written by the kernel, and the caller guarantees that every pattern is a `T`.
     Ok(unsafe { value.assume_init() })
 }

@@ -1,14 +1,15 @@
-//! Where a worker waits: until its ring has a block, its bell rings, or time is up.
+//! The wait of a worker: until its ring has a block, its waker is notified, or a timeout has passed.
 //!
-//! On io_uring it is one system call per wake-up: a multishot poll on the packet socket and on the waker's
-//! eventfd stays armed in the kernel, and waiting, with its timeout, is one `io_uring_enter`. Frames do not go
-//! through it; the mapped ring has made receive calls unnecessary already. Where io_uring is refused (seccomp in
-//! containers, `kernel.io_uring_disabled`), the same wait runs on epoll, and [`WaitPoint`] says why.
+//! With io_uring it takes one system call per wake-up: a multishot poll on the packet socket and on the waker's eventfd
+//! stays armed in the kernel, and waiting with a timeout is one `io_uring_enter`. Frames do not pass through io_uring,
+//! since they are read from the mapped ring. Where the system refuses io_uring (seccomp in containers,
+//! `kernel.io_uring_disabled`), the same wait runs on epoll, and [`WaitPoint`] has the reason.
 //!
-//! **Contract: drain until `None` before waiting.** The kernel signals when it closes a block, not while one is
-//! left over, so whoever waits with a block unread may sleep through it until the next one closes.
+//! **Contract: take blocks until there is none before waiting.** The kernel signals when it closes a block, not while
+//! a closed block is unread. A thread that waits with a block unread may sleep until the next one closes.
 //!
-//! Build a [`Poller`] on the thread that waits: the leanest mode of io_uring binds itself to its first user.
+//! Create a [`Poller`] on the thread that waits: a ring with `IORING_SETUP_SINGLE_ISSUER` is bound to the first thread
+//! that enters it. It does not know what the waker is notified for.
 //!
 //! Sources: io_uring_setup(2), io_uring_enter(2), `packet_poll` in `net/packet/af_packet.c`.
 
@@ -25,27 +26,27 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use super::packet_socket::PacketSocket;
 use super::waker::Waker;
 
-/// What to wait on.
+/// The mechanism that a [`Poller`] is to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PollerChoice {
-    /// io_uring, and epoll where that is refused.
+    /// io_uring, or epoll where io_uring is refused.
     Auto,
-    /// io_uring or an error.
+    /// io_uring, or an error.
     IoUring,
     /// epoll.
     Epoll,
 }
 
-/// What a [`Poller`] waits on, and why it is not io_uring if that was tried.
+/// The mechanism that a [`Poller`] uses, and why it is not io_uring if that was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitPoint {
-    /// What it is.
+    /// The mechanism in use.
     pub mechanism: Mechanism,
-    /// Why io_uring was refused, in words; `None` where it was not, or not tried.
+    /// Why io_uring was refused, as text; `None` if it was not refused or not tried.
     pub refusal: Option<String>,
 }
 
-/// The two ways to wait.
+/// A mechanism to wait with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
     /// io_uring with multishot polls.
@@ -55,7 +56,7 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
-    /// The name used in the log and the API.
+    /// Returns the name used in the log and the API.
     pub fn name(self) -> &'static str {
         match self {
             Self::IoUring => "io_uring",
@@ -74,31 +75,31 @@ impl fmt::Display for WaitPoint {
     }
 }
 
-/// What ended a wait; nothing set means that time was up, or a signal came.
+/// What ended a wait. No field is set if the timeout has passed or a signal arrived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ready {
     /// The ring may have a closed block.
     pub ring: bool,
     /// The socket has an error pending.
     pub socket_error: bool,
-    /// The bell rang; it is silent again.
+    /// The waker was notified; it is cleared again.
     pub woken: bool,
 }
 
-/// Waits on one packet socket and one waker.
+/// Waits for one packet socket and one waker.
 pub struct Poller {
     backend: Backend,
-    // Both are kept for as long as their descriptors are polled.
+    // The socket and the waker are kept open for as long as their descriptors are polled.
     socket: Arc<PacketSocket>,
     waker: Waker,
     wait_point: WaitPoint,
 }
 
 impl Poller {
-    /// Sets up the wait, on the thread that is going to wait.
+    /// Sets up the wait. Call it on the thread that waits.
     ///
     /// # Errors
-    /// What the chosen mechanism's set-up said; with [`PollerChoice::Auto`] what epoll said.
+    /// The chosen mechanism cannot be set up; with [`PollerChoice::Auto`] neither can, and the error is that of epoll.
     pub fn new(socket: Arc<PacketSocket>, waker: Waker, choice: PollerChoice) -> io::Result<Self> {
         let mut refusal = None;
         let backend = match choice {
@@ -119,18 +120,18 @@ impl Poller {
         Ok(Self { backend, socket, waker, wait_point: WaitPoint { mechanism, refusal } })
     }
 
-    /// What was chosen, and why.
+    /// Returns the mechanism in use, and why io_uring was refused if it was.
     pub fn wait_point(&self) -> &WaitPoint {
         &self.wait_point
     }
 
-    /// Waits until the ring has a block, the waker rings, `timeout` has passed or a signal comes. `None` waits
-    /// without end. It may return early with nothing to do.
+    /// Waits until the ring has a block, the waker is notified, `timeout` has passed or a signal arrives. Without a
+    /// timeout it waits without limit. It may return early with nothing set.
     ///
     /// Take blocks until there is none before waiting.
     ///
     /// # Errors
-    /// What io_uring or epoll said; another wait will not do better.
+    /// The error of io_uring or epoll, which is permanent.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Ready> {
         let ready = match &mut self.backend {
             Backend::IoUring(uring) => {
@@ -157,34 +158,34 @@ enum Backend {
     Epoll(EpollWait),
 }
 
-/// Marks a completion or an epoll entry as the packet socket's.
+/// The `user_data` of a completion or an epoll entry of the packet socket.
 const RING: u64 = 0;
-/// Marks it as the waker's.
+/// The same of the waker.
 const WAKER: u64 = 1;
-/// Added to a mark: the completion belongs to a poll that was to stay armed.
+/// Bit that is set in the `user_data` of a multishot poll.
 const MULTISHOT: u64 = 2;
 
-/// The leanest that this kernel has.
+/// Sets up the wait with the leanest mode of io_uring that this kernel has.
 fn uring_wait(socket: &PacketSocket, waker: &Waker) -> io::Result<UringWait> {
     UringWait::new(setup_leanest()?, socket.as_fd().as_raw_fd(), waker.as_fd().as_raw_fd())
 }
 
 struct UringWait {
     ring: IoUring,
-    /// Whether the poll of the socket and of the waker is in the kernel, by mark.
+    /// Whether the poll of the socket and that of the waker are armed in the kernel.
     armed: [bool; 2],
-    /// Linux before 5.13 knows one-shot polls only; they are armed again for each wait.
+    /// False on Linux before 5.13, which has one-shot polls only. They are armed again for each wait.
     multishot: bool,
 }
 
 impl UringWait {
     fn new(ring: IoUring, socket: RawFd, waker: RawFd) -> io::Result<Self> {
         if !ring.params().is_feature_ext_arg() {
-            // Without it the timeout would be a request of its own, to be cancelled: epoll is simpler.
+            // Without it the timeout would be a request of its own that must be cancelled. epoll is simpler.
             return Err(io::Error::other("Linux before 5.11 has no timeout in io_uring_enter"));
         }
         let mut uring = Self { ring, armed: [false; 2], multishot: true };
-        // Sent now and not at the first wait: a sandbox may allow the set-up and refuse the entry.
+        // Submitted now and not at the first wait: a sandbox may allow io_uring_setup and refuse io_uring_enter.
         uring.arm([socket, waker])?;
         uring.ring.submit()?;
         Ok(uring)
@@ -200,7 +201,7 @@ impl UringWait {
         match self.ring.submitter().submit_with_args(1, &limits) {
             Ok(_) => {}
             Err(error) => match error.raw_os_error() {
-                // Time was up, a signal came, or completions must be taken before more is submitted.
+                // The timeout has passed, a signal arrived, or the completion queue must be drained first.
                 Some(libc::ETIME | libc::EINTR | libc::EBUSY) => {}
                 _ => return Err(error),
             },
@@ -211,20 +212,20 @@ impl UringWait {
     fn take_completions(&mut self) -> io::Result<Ready> {
         let mut ready = Ready::default();
         for completion in self.ring.completion() {
-            let mark = completion.user_data() & !MULTISHOT;
+            let source = completion.user_data() & !MULTISHOT;
             if !cqueue::more(completion.flags()) {
-                self.armed[usize::from(mark == WAKER)] = false;
+                self.armed[usize::from(source == WAKER)] = false;
             }
             let Ok(bits) = u32::try_from(completion.result()) else {
                 let error = -completion.result();
                 if error == libc::EINVAL && completion.user_data() & MULTISHOT != 0 {
-                    // The kernel does not know multishot polls; the next wait arms a one-shot poll.
+                    // The kernel lacks multishot polls; the next wait arms a one-shot poll.
                     self.multishot = false;
                     continue;
                 }
                 return Err(io::Error::from_raw_os_error(error));
             };
-            match mark {
+            match source {
                 WAKER => ready.woken = true,
                 _ => {
                     ready.ring = true;
@@ -235,18 +236,18 @@ impl UringWait {
         Ok(ready)
     }
 
-    /// Puts the polls that are not in the kernel into the submission queue.
+    /// Queues the polls that are not armed.
     fn arm(&mut self, descriptors: [RawFd; 2]) -> io::Result<()> {
-        for (mark, fd) in [RING, WAKER].into_iter().zip(descriptors) {
-            let armed = &mut self.armed[usize::from(mark == WAKER)];
+        for (source, fd) in [RING, WAKER].into_iter().zip(descriptors) {
+            let armed = &mut self.armed[usize::from(source == WAKER)];
             if *armed {
                 continue;
             }
             let poll = opcode::PollAdd::new(types::Fd(fd), (libc::POLLIN | libc::POLLERR) as u32)
                 .multi(self.multishot)
                 .build()
-                .user_data(if self.multishot { mark | MULTISHOT } else { mark });
-            // SAFETY: `push` wants everything that the entry points to to stay valid until it completes. A poll
+                .user_data(if self.multishot { source | MULTISHOT } else { source });
+            // SAFETY: `push` requires everything that the entry points to to stay valid until it completes. A poll
             // points to nothing; its descriptor is a number that the kernel resolves when it is submitted.
             let pushed = unsafe { self.ring.submission().push(&poll) };
             pushed.map_err(|_| io::Error::other("the submission queue is full with two requests in it"))?;
@@ -256,24 +257,25 @@ impl UringWait {
     }
 }
 
-/// Room for both polls of a waker and a socket, twice.
+/// More than the requests that are ever queued at once, which are two.
 const SUBMISSION_ENTRIES: u32 = 8;
-/// Completions wait here while the worker walks blocks; one per closed block.
+/// Completions queue up while the worker reads blocks: one for each block that was closed meanwhile.
 const COMPLETION_ENTRIES: u32 = 64;
 
-/// How completions come about: the modes of io_uring from the leanest on.
+/// Modes of io_uring, by how the kernel delivers completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UringMode {
-    /// When they are asked for, and by one thread alone (Linux 6.1).
+    /// On `io_uring_enter`, for one thread only (`IORING_SETUP_DEFER_TASKRUN`, Linux 6.1).
     Deferred,
-    /// Without an interrupt (5.19).
+    /// Without an inter-processor interrupt (`IORING_SETUP_COOP_TASKRUN`, Linux 5.19).
     Cooperative,
-    /// As they come.
+    /// At once.
     Plain,
 }
 
 impl UringMode {
-    const LADDER: [Self; 3] = [Self::Deferred, Self::Cooperative, Self::Plain];
+    /// The leanest mode first.
+    const BY_PREFERENCE: [Self; 3] = [Self::Deferred, Self::Cooperative, Self::Plain];
 
     fn set_up(self) -> io::Result<IoUring> {
         let mut builder = IoUring::builder();
@@ -287,26 +289,26 @@ impl UringMode {
     }
 }
 
-/// The leanest mode that this kernel has.
+/// Sets up a ring in the leanest mode that this kernel has.
 pub(super) fn setup_leanest() -> io::Result<IoUring> {
-    climb_down(UringMode::set_up)
+    first_supported(UringMode::set_up)
 }
 
-/// The first mode of which `set_up` does not say that a flag is unknown (`EINVAL`). Anything else would be said of
-/// every mode.
-fn climb_down<T>(set_up: impl Fn(UringMode) -> io::Result<T>) -> io::Result<T> {
+/// Returns the result of the first mode whose flags the kernel knows. An unknown flag is `EINVAL`; any other error
+/// would be the same for every mode.
+fn first_supported<T>(set_up: impl Fn(UringMode) -> io::Result<T>) -> io::Result<T> {
     let is_unknown = |error: &io::Error| error.raw_os_error() == Some(libc::EINVAL);
-    let [leaner @ .., plain] = UringMode::LADDER;
+    let [leaner @ .., plain] = UringMode::BY_PREFERENCE;
     for mode in leaner {
         match set_up(mode) {
             Err(error) if is_unknown(&error) => {}
-            settled => return settled,
+            result => return result,
         }
     }
     set_up(plain)
 }
 
-/// An io_uring failure with its likely cause.
+/// Describes a failure of io_uring with its likely cause.
 pub(super) fn explain(error: &io::Error) -> String {
     let cause = match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => "a sandbox, or kernel.io_uring_disabled, forbids it",
@@ -348,7 +350,7 @@ impl EpollWait {
     }
 }
 
-/// Milliseconds, rounded up: rounded down, the last part of a millisecond would be spent spinning.
+/// Converts to milliseconds, rounded up: rounded down, the wait would spin for the last part of a millisecond.
 fn epoll_timeout(timeout: Option<Duration>) -> EpollTimeout {
     let Some(timeout) = timeout else { return EpollTimeout::NONE };
     let ms = timeout.as_nanos().div_ceil(1_000_000);
@@ -360,38 +362,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ladder_is_climbed_down_while_flags_are_unknown() {
+    fn the_next_mode_is_tried_while_flags_are_unknown() {
         let unknown = || io::Error::from_raw_os_error(libc::EINVAL);
-        for (known, expected) in UringMode::LADDER.iter().enumerate() {
-            let set_up = |mode| if mode == UringMode::LADDER[known] { Ok(mode) } else { Err(unknown()) };
-            assert_eq!(climb_down(set_up).unwrap(), *expected);
+        for (known, expected) in UringMode::BY_PREFERENCE.iter().enumerate() {
+            let set_up =
+                |mode| if mode == UringMode::BY_PREFERENCE[known] { Ok(mode) } else { Err(unknown()) };
+            assert_eq!(first_supported(set_up).unwrap(), *expected);
         }
         assert_eq!(
-            climb_down(|_| Err::<UringMode, _>(unknown())).unwrap_err().raw_os_error(),
+            first_supported(|_| Err::<UringMode, _>(unknown())).unwrap_err().raw_os_error(),
             Some(libc::EINVAL)
         );
-        // What forbids one forbids all.
+        // Where one mode is forbidden, all are.
         let tried = std::cell::Cell::new(0);
-        let forbidden = climb_down(|_| {
+        let forbidden = first_supported(|_| {
             tried.set(tried.get() + 1);
             Err::<UringMode, _>(io::Error::from_raw_os_error(libc::EPERM))
         });
         assert_eq!((forbidden.unwrap_err().raw_os_error(), tried.get()), (Some(libc::EPERM), 1));
     }
 
-    /// Every step of the ladder, and polls that must be armed again each time, as before Linux 5.13. A second bell
-    /// stands for the packet socket.
+    /// Tests every mode, with multishot polls and with polls that must be armed again each time, as before Linux 5.13.
+    /// A second waker takes the place of the packet socket.
     #[test]
     fn every_mode_waits_the_same() {
         const LONG: Option<Duration> = Some(Duration::from_secs(20));
         const SHORT: Option<Duration> = Some(Duration::from_millis(1));
-        for (mode, multishot) in UringMode::LADDER.into_iter().flat_map(|mode| [(mode, true), (mode, false)])
+        for (mode, multishot) in
+            UringMode::BY_PREFERENCE.into_iter().flat_map(|mode| [(mode, true), (mode, false)])
         {
             let (socket, waker) = (Waker::new().unwrap(), Waker::new().unwrap());
             let fds = [socket.as_fd().as_raw_fd(), waker.as_fd().as_raw_fd()];
             let mut uring = match mode.set_up() {
                 Ok(ring) => UringWait::new(ring, fds[0], fds[1]).unwrap(),
-                // The ladder would go on from here.
+                // This kernel lacks the mode.
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) && mode != UringMode::Plain => {
                     continue;
                 }
@@ -400,24 +404,20 @@ mod tests {
             uring.multishot = multishot;
             for turn in 0..3 {
                 let about = format!("{mode:?} {multishot} {turn}");
-                assert_eq!(
-                    uring.wait(fds[0], fds[1], SHORT).unwrap(),
-                    Ready::default(),
-                    "{about}: time is up"
-                );
+                assert_eq!(uring.wait(fds[0], fds[1], SHORT).unwrap(), Ready::default(), "{about}: timeout");
                 socket.wake();
                 let ready = uring.wait(fds[0], fds[1], LONG).unwrap();
                 assert_eq!(ready, Ready { ring: true, ..Ready::default() }, "{about}: the ring");
                 socket.clear();
                 let other = waker.clone();
-                let rings = std::thread::spawn(move || other.wake());
+                let notifier = std::thread::spawn(move || other.wake());
                 let mut ready = Ready::default();
                 while !ready.woken {
                     ready = uring.wait(fds[0], fds[1], LONG).unwrap();
                 }
-                rings.join().unwrap();
+                notifier.join().unwrap();
                 waker.clear();
-                // A poll that is not multishot sees the bell once more if it was armed while it rang.
+                // A one-shot poll completes once more if it was armed while the waker was notified.
                 while uring.wait(fds[0], fds[1], SHORT).unwrap() != Ready::default() {}
             }
         }

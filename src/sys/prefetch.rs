@@ -1,12 +1,11 @@
-//! A word to the processor about what is read next.
+//! Prefetching into the first-level cache: a hint to the processor, without an effect on results.
 
-/// Has the cache lines fetched in which `value` begins and ends, without waiting for them. A hint: it changes nothing
-/// but time.
+/// Prefetches the cache lines in which `value` begins and ends. Does not wait for them.
 #[inline(always)]
 pub fn prefetch<T>(value: &T) {
     let first = std::ptr::from_ref(value).cast::<i8>();
     line(first);
-    // Side by side, values of other sizes begin in one line and end in the next, some of them or all.
+    // In an array, values whose size does not divide a line straddle two lines, some of them or all.
     if !LINE_BYTES.is_multiple_of(size_of::<T>().max(1)) {
         line(first.wrapping_add(size_of::<T>() - 1));
     }
@@ -15,8 +14,8 @@ pub fn prefetch<T>(value: &T) {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn line(address: *const i8) {
-    // SAFETY: the instruction reads nothing that a program could see and faults on no address, whatever it is; and SSE
-    // is part of every x86-64.
+    // SAFETY: the instruction has no architectural effect and does not fault on any address; SSE is part of every
+    // x86-64.
     unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address) }
 }
 
@@ -34,7 +33,7 @@ fn line(address: *const i8) {
     }
 }
 
-/// Elsewhere the processor guesses by itself.
+/// Does nothing on other architectures.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline(always)]
 fn line(_: *const i8) {}

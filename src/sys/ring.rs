@@ -1,4 +1,4 @@
-//! The receive ring: blocks of frames in memory that the kernel fills and we read.
+//! The receive ring: blocks of frames in memory that the kernel fills and a worker reads.
 //!
 //! ```text
 //!        next_block()                     Block dropped
@@ -6,17 +6,18 @@
 //!   USER   ----------> Block --frames()-->  status := KERNEL, the kernel may refill it
 //!
 //!   block:  | tpacket_block_desc (48) | frame | frame | ... |          status at byte 8
-//!   frame:  | tpacket3_hdr (48) | sockaddr_ll (20) | pad | virtio_net_hdr (10), if asked for | link header, packet ... | pad |
+//!   frame:  | tpacket3_hdr (48) | sockaddr_ll (20) | pad | virtio_net_hdr (10), optional | link header, packet | pad |
 //!             tp_next_offset: from this frame to the next         tp_mac: from the frame to its link header
 //! ```
 //!
-//! It owns the mapping and who may touch which block. It does not know what a frame means, never allocates
-//! after [`Ring::allocate`] and makes no system call.
+//! It owns the mapping and the protocol of block ownership. It does not know what is in a frame. After
+//! [`Ring::allocate`] it neither allocates nor makes a system call. Lengths are bytes, times are nanoseconds since
+//! 1970-01-01 UTC.
 //!
-//! **Who owns a block.** The kernel writes a block while its status is KERNEL, then stores USER and leaves it
-//! alone (`net/packet/af_packet.c`, `prb_flush_block` with its write barrier; `prb_dispatch_next_block` freezes
-//! rather than touch a USER block). We read after an Acquire load that saw USER and give back with a Release
-//! store of KERNEL. Between the two nothing but our shared reads happens there, so a `&[u8]` is honest.
+//! **Who owns a block.** The kernel writes to a block while its status is KERNEL, then stores USER and does not touch
+//! the block again (`net/packet/af_packet.c`: `prb_flush_block` with its write barrier; `prb_dispatch_next_block`
+//! freezes the queue if the next block is USER). This process reads after an Acquire load of USER and returns the block
+//! with a Release store of KERNEL. Between the two there are only shared reads, so a `&[u8]` to the block is sound.
 
 use std::marker::PhantomData;
 use std::mem::offset_of;
@@ -55,30 +56,30 @@ pub enum VnetHeader {
     /// Nothing.
     #[default]
     None,
-    /// A [`virtio_net_hdr`](abi::virtio_net_hdr): into how many packets the wire cuts the frame (`PACKET_VNET_HDR`).
+    /// A [`virtio_net_hdr`](abi::virtio_net_hdr), which states how the frame is cut into packets (`PACKET_VNET_HDR`).
     Vnet,
 }
 
 /// A packet socket with its receive ring mapped into this process.
 #[derive(Debug)]
 pub struct Ring {
-    // Above the socket, so that it is unmapped first: the kernel frees a ring when its socket closes.
+    // Declared before the socket, so that it is unmapped first: the kernel frees a ring when its socket closes.
     memory: MmapRaw,
     socket: Arc<PacketSocket>,
     block_bytes: usize,
     blocks: usize,
     vnet_header: VnetHeader,
-    /// The block that the kernel closes next; it goes round.
+    /// Index of the block that the kernel closes next; it wraps around.
     next: usize,
 }
 
 impl Ring {
-    /// Gives `socket` a ring and maps it. The kernel closes a block that is not empty after
+    /// Allocates a ring for `socket` and maps it. The kernel closes a block that is not empty after
     /// `block_retire_ms` milliseconds, full or not.
     ///
     /// # Errors
-    /// `ENOMEM` without memory for the ring; `EINVAL` for sizes that the kernel does not take; `EBUSY` when the
-    /// socket has a ring.
+    /// `ENOMEM` without memory for the ring; `EINVAL` for sizes that the kernel does not accept; `EBUSY` if the socket
+    /// has a ring already.
     pub fn allocate(
         socket: Arc<PacketSocket>,
         size: RingSize,
@@ -92,9 +93,9 @@ impl Ring {
             socket.use_vnet_headers()?;
         }
         socket.allocate_ring(&request)?;
-        // Not locked: the pages are the kernel's and never swapped, and locking would fail over RLIMIT_MEMLOCK.
+        // Not locked: pages of the kernel are never swapped out, and locking would count against RLIMIT_MEMLOCK.
         let memory = MmapOptions::new().len(bytes).map_raw(socket.as_fd().as_raw_fd()).map_err(|error| {
-            // memmap2 passes on what mmap(2) said.
+            // memmap2 returns the error of mmap(2).
             Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL))
         })?;
         Ok(Self {
@@ -107,61 +108,61 @@ impl Ring {
         })
     }
 
-    /// The socket, for its options and for waiting on it.
+    /// Returns the socket, for its options and for waiting on it.
     pub fn socket(&self) -> &Arc<PacketSocket> {
         &self.socket
     }
 
-    /// The oldest block that the kernel has closed, if there is one; never waits.
+    /// Returns the oldest block that the kernel has closed, or `None`. It never waits.
     ///
-    /// Take blocks until there is none before waiting on the socket: it becomes readable when a block closes,
-    /// not while one is left over.
+    /// Take blocks until there is none before waiting on the socket: it becomes readable when a block closes, not while
+    /// a closed block is unread.
     pub fn next_block(&mut self) -> Option<Block<'_>> {
         let offset = self.next * self.block_bytes;
         // SAFETY: `next` is below `blocks`, so the offset stays inside the `blocks * block_bytes` bytes of the
         // mapping, which is one allocation.
         let start = unsafe { self.memory.as_mut_ptr().add(offset) };
         let start = NonNull::new(start).expect("a mapping does not lie at address 0");
-        let place =
+        let location =
             BlockLocation { start, len: self.block_bytes, vnet_header: self.vnet_header, ring: PhantomData };
-        // Acquire: pairs with the kernel's barrier before it stores USER; its writes to the frames are seen.
-        if place.status().load(Ordering::Acquire) & abi::TP_STATUS_USER == 0 {
+        // Acquire: pairs with the kernel's write barrier before it stores USER, so that its writes are visible.
+        if location.status().load(Ordering::Acquire) & abi::TP_STATUS_USER == 0 {
             return None;
         }
         self.next = (self.next + 1) % self.blocks;
-        Some(Block(place))
+        Some(Block(location))
     }
 }
 
-/// A closed block of the ring. It goes back to the kernel when dropped.
+/// A closed block of the ring. It is returned to the kernel when dropped.
 ///
-/// Forgetting one keeps its memory from the kernel, which then drops frames when it comes round to it. It is
-/// wasteful and nothing worse.
+/// A block that is leaked (`mem::forget`) is never returned: the kernel drops frames when it reaches the block again.
+/// That costs frames but is not unsound.
 #[derive(Debug)]
 pub struct Block<'ring>(BlockLocation<'ring>);
 
 impl Block<'_> {
-    /// The frames in order of arrival. They borrow the guard, so none outlives the hand-back.
+    /// Returns the frames in order of arrival. They borrow the block, so none can be used after it was returned.
     pub fn frames(&self) -> Frames<'_> {
         frames_in_block(self.bytes(), self.0.vnet_header)
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: `start` and `len` are one block of the mapping that the guard borrows. The block is ours: the
-        // status was USER when the guard was made, and until `drop` the kernel does not write to it, nor do we.
+        // SAFETY: `start` and `len` are one block of the mapping that the guard borrows. This process owns the block,
+        // since the status was USER when the guard was made: until `drop` neither side writes to it.
         unsafe { std::slice::from_raw_parts(self.0.start.as_ptr(), self.0.len) }
     }
 }
 
 impl Drop for Block<'_> {
     fn drop(&mut self) {
-        // Release: our reads of the frames end before the kernel sees KERNEL and refills. Pairs with the barrier
-        // after its read of the status in `prb_curr_blk_in_use`.
+        // Release: the reads of the frames end before the kernel sees KERNEL and refills the block. Pairs with the
+        // barrier after its read of the status in `prb_curr_blk_in_use`.
         self.0.status().store(abi::TP_STATUS_KERNEL, Ordering::Release);
     }
 }
 
-/// Where a block lies, whoever owns it now. Made by [`Ring::next_block`] alone.
+/// Where a block is in memory, whichever side owns it. Only [`Ring::next_block`] creates one.
 #[derive(Debug)]
 struct BlockLocation<'ring> {
     start: NonNull<u8>,
@@ -175,8 +176,9 @@ impl BlockLocation<'_> {
     fn status(&self) -> &AtomicU32 {
         // SAFETY: every block is longer than its 48-byte description, so byte 8 is inside it.
         let status = unsafe { self.start.as_ptr().add(abi::BLOCK_STATUS_AT) };
-        // SAFETY: blocks start on a page and the offset is a multiple of 4 (asserted in abi.rs); the mapping
-        // outlives `self`. The kernel touches this word only as a whole, and so do we wherever it may change.
+        // SAFETY: blocks start on a page and the offset is a multiple of 4 (asserted in abi.rs); the mapping outlives
+        // `self`. The kernel accesses this word only as a whole. This process also reads it as part of the byte slice,
+        // but only while it owns the block and the word does not change.
         unsafe { AtomicU32::from_ptr(status.cast()) }
     }
 }
@@ -184,7 +186,7 @@ impl BlockLocation<'_> {
 /// One frame as the ring describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawFrame<'a> {
-    /// What was captured, from the link header on; `tp_snaplen` bytes.
+    /// The captured bytes, from the link header on; `tp_snaplen` bytes.
     pub bytes: &'a [u8],
     /// Length of the whole frame, before the filter cut it.
     pub tp_len: u32,
@@ -198,13 +200,13 @@ pub struct RawFrame<'a> {
     pub hatype: u16,
     /// The outermost VLAN tag, if the kernel took it out of the bytes: priority, DEI and VLAN ID.
     pub stripped_vlan_tci: Option<u16>,
-    /// The frame stands for several TCP segments; `false` also where the kernel does not say (before Linux 6.3).
+    /// The frame holds several TCP segments. Linux before 6.3 does not report it; it is `false` then.
     pub is_gso_tcp: bool,
-    /// What stands before the bytes, if that was asked for.
+    /// The header before the bytes, if the ring was allocated with [`VnetHeader::Vnet`].
     pub vnet: Option<abi::virtio_net_hdr>,
 }
 
-/// A frame's description points outside its block, or is no description. The kernel writes no such block.
+/// A frame descriptor points outside its block or is invalid. The kernel writes no such block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corrupt;
 
@@ -213,21 +215,21 @@ pub struct Corrupt;
 pub struct Frames<'a> {
     block: &'a [u8],
     vnet_header: VnetHeader,
-    /// Where the next frame's description begins.
+    /// Offset of the next frame descriptor.
     at: usize,
-    /// How many frames the block says are left.
+    /// Number of frames that are left according to the block descriptor.
     left: u32,
 }
 
-/// Walks the frames of a block given as bytes, its description first.
+/// Walks the frames of a block given as bytes, which start with the block descriptor.
 ///
-/// A frame that the kernel has begun and then dropped, since it could not say how it is cut, keeps its place in the
-/// block without ever being marked as ours: what lies there is of an earlier frame, so it is passed over. The kernel
-/// has it among its drops (`tpacket_rcv` marks a frame after `virtio_net_hdr_from_skb`, and counts it in the block
-/// before).
+/// If a `virtio_net_hdr` cannot express the segmentation of a frame, the kernel drops the frame but has counted it in
+/// the block already and reserved its room (`tpacket_rcv`: `virtio_net_hdr_from_skb` fails before the status is set).
+/// The room holds bytes of an earlier frame and its status lacks `TP_STATUS_USER`, so the walk skips it. The kernel
+/// counts it in `tp_drops`.
 ///
-/// Every offset is checked, so any bytes may be given. A description that points outside ends the walk with one
-/// [`Corrupt`]. The walk goes forward only: of `n` bytes it makes at most `n / 68` frames.
+/// Every offset is checked, so any bytes may be given. A descriptor that points outside the block ends the walk with
+/// one [`Corrupt`]. The walk only moves forward: `n` bytes yield at most `n / 68` frames.
 ///
 /// ```
 /// use traffic_alerted::sys::ring::{Corrupt, VnetHeader, frames_in_block};
@@ -238,7 +240,7 @@ pub struct Frames<'a> {
 /// ```
 pub fn frames_in_block(block: &[u8], vnet_header: VnetHeader) -> Frames<'_> {
     let Some(description) = block.first_chunk::<{ abi::BLOCK_HEADER_BYTES }>() else {
-        // Not even the description: one frame that cannot be read.
+        // Too short for a block descriptor: yields one `Corrupt`.
         return Frames { block: &[], vnet_header, at: 0, left: 1 };
     };
     Frames {
@@ -249,16 +251,15 @@ pub fn frames_in_block(block: &[u8], vnet_header: VnetHeader) -> Frames<'_> {
     }
 }
 
-/// Frames whose description and headers are fetched ahead: the kernel wrote them on another core, as a rule.
+/// How many frames ahead descriptor and headers are prefetched: the kernel usually wrote them on another core.
 const FRAMES_AHEAD: usize = 12;
 
 impl<'a> Frames<'a> {
-    /// Has a frame be fetched that is thought to begin at `at`, if frames are as long as the last one: its description,
-    /// and the headers behind it.
+    /// Prefetches the descriptor and the headers of a frame that begins at `at`, if that offset was guessed right.
     #[inline(always)]
     fn prefetch(&self, at: usize) {
         const LINES: usize = 3;
-        // A hint, so sums may wrap.
+        // The sum may wrap, since a wrong guess costs only time.
         if let Some(lines) = self.block.get(at..at.wrapping_add(LINES * 64)) {
             for line in 0..LINES {
                 prefetch(&lines[line * 64]);
@@ -266,7 +267,7 @@ impl<'a> Frames<'a> {
         }
     }
 
-    /// The frame at `at` unless it was dropped, and how far the next one is.
+    /// Reads the frame at `at`, `None` if the kernel dropped it, and the distance to the next one.
     #[inline(always)]
     fn read(&self) -> Option<(Option<RawFrame<'a>>, usize)> {
         let frame = self.block.get(self.at..)?;
@@ -311,8 +312,9 @@ impl<'a> Iterator for Frames<'a> {
                 self.left = 0;
                 return Some(Err(Corrupt));
             };
-            // The last frame's distance is 0 and is not followed. Any other that does not go past this frame's own
-            // description would lead in circles: the next step reports it.
+            // The last frame's distance is 0 and is not followed. Any other distance that is shorter than a frame
+            // descriptor would make the walk loop, so the next step reports it as corrupt. The distance of the last
+            // frame also predicts where the frames ahead begin.
             self.at = if distance >= abi::FRAME_HEADER_BYTES {
                 self.prefetch(self.at.wrapping_add(FRAMES_AHEAD.wrapping_mul(distance)));
                 self.at.saturating_add(distance)
@@ -337,7 +339,7 @@ fn vnet_header(bytes: &[u8; size_of::<abi::virtio_net_hdr>()]) -> abi::virtio_ne
     }
 }
 
-/// The kernel's arithmetic needs a frame size although TPACKET_V3 packs frames without one.
+/// The kernel checks the request against a frame size, although TPACKET_V3 packs frames of any size.
 const NOMINAL_FRAME_BYTES: u32 = 2048;
 
 fn request(size: RingSize, block_retire_ms: u32) -> Option<abi::tpacket_req3> {
@@ -353,7 +355,7 @@ fn request(size: RingSize, block_retire_ms: u32) -> Option<abi::tpacket_req3> {
     })
 }
 
-/// Where the fields of a frame's description are, from its start.
+/// Offsets of the fields of a frame descriptor.
 pub(super) mod field {
     use std::mem::offset_of;
 
@@ -376,7 +378,7 @@ pub(super) mod field {
         abi::FRAME_ADDRESS_AT + offset_of!(abi::sockaddr_ll, sll_pkttype);
 }
 
-/// A field in host byte order. The offsets are constants below `N`, so the bounds check goes away.
+/// Reads a field in host byte order. The offsets are constants below `N`, so the compiler removes the bounds check.
 #[inline]
 fn u32_at<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
     u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
@@ -391,7 +393,7 @@ fn u16_at<const N: usize>(bytes: &[u8; N], at: usize) -> u16 {
 mod tests {
     use super::*;
 
-    /// A frame description with its bytes, padded to the kernel's alignment.
+    /// A frame descriptor with its bytes, padded to the kernel's alignment.
     fn frame(next_offset: u32, mac: u16, snaplen: u32, bytes: &[u8]) -> Vec<u8> {
         let mut out = vec![0; abi::FRAME_HEADER_BYTES];
         out[field::TP_NEXT_OFFSET..][..4].copy_from_slice(&next_offset.to_ne_bytes());
@@ -443,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn the_preamble_is_what_stands_before_the_bytes() {
+    fn the_vnet_header_is_read_from_before_the_bytes() {
         let mut body = frame(0, 92, 3, b"abc");
         body[field::TP_STATUS..][..4]
             .copy_from_slice(&(abi::TP_STATUS_USER | abi::TP_STATUS_GSO_TCP).to_ne_bytes());
@@ -462,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_without_room_for_its_preamble_is_corrupt() {
+    fn a_frame_without_room_for_its_vnet_header_is_corrupt() {
         let mut body = frame(0, 82, 0, b"");
         body[field::TP_MAC..][..2].copy_from_slice(&9u16.to_ne_bytes());
         let block = block(1, 48, &body);
@@ -470,14 +472,14 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_the_kernel_has_given_up_is_passed_over() {
+    fn a_frame_that_the_kernel_has_dropped_is_skipped() {
         let mut body = frame(96, 82, 5, b"first");
         body.resize(96, 0);
-        // What an earlier frame has left there, whole and wrong.
-        let mut given_up = frame(96, 82, 5, b"ghost");
-        given_up[field::TP_STATUS..][..4].copy_from_slice(&abi::TP_STATUS_VLAN_VALID.to_ne_bytes());
-        given_up.resize(96, 0);
-        body.extend(given_up);
+        // What an earlier frame has left there.
+        let mut dropped = frame(96, 82, 5, b"ghost");
+        dropped[field::TP_STATUS..][..4].copy_from_slice(&abi::TP_STATUS_VLAN_VALID.to_ne_bytes());
+        dropped.resize(96, 0);
+        body.extend(dropped);
         body.extend(frame(0, 82, 5, b"third"));
         let block = block(3, 48, &body);
         let seen: Vec<_> =
@@ -504,7 +506,7 @@ mod tests {
         let whole = |frames, first, body: &[u8]| block(frames, first, body);
         let cases: [(&str, Vec<u8>, usize); 9] = [
             ("empty memory", vec![], 0),
-            ("half a block description", vec![0; 40], 0),
+            ("half a block descriptor", vec![0; 40], 0),
             ("first frame behind the block", whole(1, 1 << 20, &frame(0, 82, 0, b"")), 0),
             ("first frame at the very end", whole(1, 48 + 82 + 6, &frame(0, 82, 0, b"")), 0),
             ("captured length beyond the block", whole(1, 48, &frame(0, 82, u32::MAX, b"abc")), 0),
@@ -529,13 +531,13 @@ mod tests {
     }
 
     #[test]
-    fn the_request_adds_up_as_the_kernel_demands() {
+    fn the_request_is_consistent_as_the_kernel_requires() {
         let size = |block_bytes, blocks| RingSize {
             block_bytes: NonZeroU32::new(block_bytes).unwrap(),
             blocks: NonZeroU32::new(blocks).unwrap(),
         };
         let fits = request(size(1 << 20, 64), 20).unwrap();
         assert_eq!(fits.tp_frame_nr, fits.tp_block_size / fits.tp_frame_size * fits.tp_block_nr);
-        assert!(request(size(1 << 20, u32::MAX), 20).is_none(), "more frames than 32 bits can say");
+        assert!(request(size(1 << 20, u32::MAX), 20).is_none(), "more frames than fit in 32 bits");
     }
 }

@@ -1,11 +1,11 @@
-//! A ring block as the kernel writes it: the reverse of the walk, for tests, benches and the seeds of the fuzzer.
+//! Builds ring blocks as the kernel writes them, for tests, benches and the seeds of the fuzzer.
 //!
 //! Layout as in `prb_open_block` and `tpacket_rcv` (`net/packet/af_packet.c`) for a socket of type `SOCK_RAW`.
 
 use super::abi;
 use super::ring::{RawFrame, field};
 
-/// Lays frames out in one block of at least `block_bytes`; the block grows if they do not fit. A frame with a
+/// Builds one block of at least `block_bytes` bytes with these frames; it is longer if they do not fit. A frame with a
 /// [`vnet`](RawFrame::vnet) header has it before its bytes.
 ///
 /// ```
@@ -33,7 +33,7 @@ pub fn block(frames: &[RawFrame<'_>], block_bytes: usize) -> Vec<u8> {
     block
 }
 
-/// An Ethernet frame that was received whole on interface 2, one second after 1970 began.
+/// Returns an Ethernet frame, captured in full on interface 2 at one second after 1970-01-01 UTC.
 pub fn frame(bytes: &[u8]) -> RawFrame<'_> {
     RawFrame {
         bytes,
@@ -77,8 +77,8 @@ fn put(out: &mut [u8], at: usize, value: u32) {
     out[at..][..4].copy_from_slice(&value.to_ne_bytes());
 }
 
-/// Where the kernel puts the link header of an Ethernet frame: the IP header behind it is aligned to 16, and a
-/// preamble moves both.
+/// The offset at which the kernel puts the link header of an Ethernet frame: it aligns the IP header to 16 bytes. A
+/// `virtio_net_hdr` moves both.
 fn mac_at(frame: &RawFrame<'_>) -> u16 {
     const MAC_AT: u16 = 82;
     if frame.vnet.is_some() { MAC_AT + VNET_BYTES } else { MAC_AT }
@@ -97,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_laid_out_is_walked(
+        fn a_built_block_is_walked(
             bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..40),
             seen_at_ns in 0..u64::from(u32::MAX) * 1_000_000_000,
             tp_len: u32, ifindex: NonZeroU32, pkttype: u8, hatype: u16, stripped_vlan_tci: Option<u16>,
@@ -137,12 +137,12 @@ mod tests {
         }
     }
 
-    /// The fields and a copy of the bytes, to compare beyond the life of a block.
+    /// The fields and a copy of the bytes, to be compared after the block is gone.
     fn own(frame: RawFrame<'_>) -> (Vec<u8>, String) {
         (frame.bytes.to_vec(), format!("{:?}", RawFrame { bytes: &[], ..frame }))
     }
 
-    /// What the fuzzer begins with: blocks that are sound, and one that says more than it has.
+    /// The seeds of the fuzzer: valid blocks, and one that declares more frames than it has.
     fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         let short = [0x5a; 60];
         let long = [0xa5; 192];

@@ -1,4 +1,6 @@
-//! A bell that ends another thread's wait: an eventfd behind a handle that can be cloned.
+//! Wakes a thread that waits in poll(2), epoll or io_uring: an eventfd behind a handle that can be cloned.
+//!
+//! It knows nothing of why the thread is woken; that is a flag or a cell of the caller. Source: eventfd(2).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -6,31 +8,31 @@ use std::sync::Arc;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-/// Ends one thread's wait from any other. Ringing it twice before the wait is ringing it once.
+/// Wakes one waiting thread from any other. Several notifications before the wait count as one.
 ///
-/// Each waiting thread needs its own: the first that hears the bell stops it.
+/// Each waiting thread needs a waker of its own, since the first one that wakes clears it.
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<EventFd>);
 
 impl Waker {
-    /// Makes a silent bell.
+    /// Creates a waker that is not notified.
     ///
     /// # Errors
-    /// `eventfd(2)` was refused, for want of descriptors.
+    /// `eventfd(2)` failed because the process has no free descriptor.
     pub fn new() -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         Ok(Self(Arc::new(EventFd::from_value_and_flags(0, flags)?)))
     }
 
-    /// Rings. One `write(2)`, so a signal handler may do it.
+    /// Notifies the eventfd. It is one `write(2)`, which is async-signal-safe.
     pub fn wake(&self) {
-        // The one way to fail is a counter at its maximum, and then the bell is ringing already.
+        // It fails only if the counter is at its maximum, and then the eventfd is readable already.
         let _ = self.0.write(1);
     }
 
-    /// Stops the bell; says nothing of whether it rang.
+    /// Clears the eventfd, notified or not.
     pub fn clear(&self) {
-        // It fails where the bell is silent, which is what was asked for.
+        // It fails with EAGAIN if nothing was notified, and then there is nothing to clear.
         let _ = self.0.read();
     }
 }
