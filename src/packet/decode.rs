@@ -1,4 +1,4 @@
-//! From a frame to a [`Summary`].
+//! Decodes a frame to a [`Summary`]: the fast path for plain frames, or else the general path.
 
 use super::frame::{Frame, LinkKind, Segmentation};
 use super::link::{IpVersion, locate_ip};
@@ -43,15 +43,15 @@ use super::{fast, ipv4, ipv6, segments};
 /// The reason why the frame holds no IP packet that could be counted.
 #[inline]
 pub fn decode(frame: &Frame<'_>) -> Result<Summary, Skip> {
-    let mut taken = None;
-    decode_into(frame, &mut taken)?;
-    Ok(taken.expect("a frame without a reason to skip it has a summary"))
+    let mut summary = None;
+    decode_into(frame, &mut summary)?;
+    Ok(summary.expect("a frame without a reason to skip it has a summary"))
 }
 
-/// Decodes one frame for `sink`: [`decode`] for the path of every packet.
+/// Decodes one frame and gives its summary to `sink`. It is [`decode`] for the hot path, without a copy of the summary.
 ///
 /// # Errors
-/// As [`decode`], and nothing is taken.
+/// As [`decode`]; `sink` is not called then.
 #[inline(always)]
 pub fn decode_into(frame: &Frame<'_>, sink: &mut impl SummarySink) -> Result<(), Skip> {
     if fast::summarize(frame, sink).is_none() {
@@ -61,8 +61,8 @@ pub fn decode_into(frame: &Frame<'_>, sink: &mut impl SummarySink) -> Result<(),
     Ok(())
 }
 
-/// Decodes one frame without the short cut for plain ones: every link, every header, the same answer. The
-/// tests and the fuzzer hold [`decode`] against it.
+/// Decodes one frame on the general path, which handles every frame. The result equals that of [`decode`], which the
+/// tests and the fuzzer verify.
 ///
 /// ```
 /// # use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, decode, decode_general};
@@ -85,7 +85,7 @@ pub fn decode_general(frame: &Frame<'_>) -> Result<Summary, Skip> {
     decode_parts(frame.captured(), frame.frame_len, frame.link, frame.segmentation)
 }
 
-/// It is given the parts that it needs: a frame whose address nobody is given stays in registers on the path of most.
+/// Takes the fields of a frame instead of a reference to it, so that the frame stays in registers on the fast path.
 #[inline(never)]
 fn decode_parts(
     captured: &[u8],
@@ -94,7 +94,7 @@ fn decode_parts(
     segmentation: Segmentation,
 ) -> Result<Summary, Skip> {
     let (ip_version, from_header) = locate_ip(link, captured)?;
-    // It fits: `captured` is no longer than the frame, whose length is a u32.
+    // It fits: `captured` is at most as long as the frame, whose length is a u32.
     let link_len = (captured.len() - from_header.len()) as u32;
     let in_frame = frame_len - link_len;
     let summary = match ip_version {
@@ -149,11 +149,11 @@ mod tests {
     fn padding_does_not_count_on_either_path() {
         assert_eq!(decode(&frame(&ACK)).map(|summary| summary.ip_bytes), Ok(40));
         assert_eq!(decode(&frame(&ACK)), decode_general(&frame(&ACK)));
-        assert!(fast::summarize(&frame(&ACK), &mut None).is_some(), "the plainest of frames is fast");
+        assert!(fast::summarize(&frame(&ACK), &mut None).is_some(), "a plain frame takes the fast path");
     }
 
     #[test]
-    fn every_cut_agrees_on_both_paths_and_counts_in_full() {
+    fn cut_frames_count_in_full_on_both_paths() {
         for captured in 0..=ACK.len() {
             let cut = Frame { frame_len: 60, ..frame(&ACK[..captured]) };
             assert_eq!(decode(&cut), decode_general(&cut), "{captured} bytes captured");
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_past_the_frame_mean_nothing() {
+    fn bytes_past_the_frame_are_ignored() {
         for frame_len in 0..60 {
             let longer = Frame { frame_len, ..frame(&ACK) };
             let exact = frame(&ACK[..frame_len as usize]);

@@ -1,26 +1,27 @@
-//! What lies between the IP header and the upper layer: IPv6 extension headers and AH.
+//! Headers between the IP header and the upper layer: IPv6 extension headers and AH.
 //!
-//! A header that was cut still names the next one, in its first byte, so each is read as far as it goes.
+//! A header that was cut still names the next protocol in its first byte, so each header is read as far as it was
+//! captured. Sources: RFC 8200, 4; RFC 4302.
 
 use etherparse::IpNumber;
 
-/// Most extension headers that are looked through in one packet. Nothing sends more than a handful; what
-/// lies behind this many is counted, under the number of the header where the walk ended.
+/// Maximum number of extension headers that are walked in one packet. Real packets have a handful. A packet with more
+/// counts, with the protocol number of the header where the walk ended.
 pub const IPV6_EXTENSIONS_MAX: usize = 64;
 
-/// Where the upper layer begins.
+/// The upper layer of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UpperLayer<'a> {
     /// Its protocol number.
     pub(super) protocol: u8,
-    /// It is the rest of a datagram that began in another packet: `payload` is no header.
+    /// The packet is a fragment other than the first: `payload` does not begin with a header.
     pub(super) later_fragment: bool,
-    /// From its header on; empty where that was not captured.
+    /// The bytes from its header on; empty if they were not captured.
     pub(super) payload: &'a [u8],
 }
 
-/// Walks the IPv6 extension headers (RFC 8200, 4): `protocol` numbers the first, `payload` begins with it
-/// and ends with the packet or the capture.
+/// Walks the IPv6 extension headers (RFC 8200, 4). `protocol` is the number of the first; `payload` begins with it and
+/// ends with the packet or the captured bytes.
 ///
 /// ```text
 /// options, routing, mobility, HIP, shim6   next | length / 8 - 1 | ...
@@ -54,7 +55,7 @@ pub(super) fn walk(mut protocol: u8, mut payload: &[u8]) -> UpperLayer<'_> {
     UpperLayer { protocol, later_fragment: false, payload }
 }
 
-/// Looks through the one authentication header that an IPv4 packet may carry (RFC 4302).
+/// Walks past the authentication header of an IPv4 packet, if there is one (RFC 4302).
 pub(super) fn authenticated(protocol: u8, payload: &[u8]) -> UpperLayer<'_> {
     let (protocol, payload) = match (IpNumber(protocol), payload) {
         (IpNumber::AUTHENTICATION_HEADER, &[next, len, ..]) => {
@@ -71,7 +72,7 @@ fn authentication_len(len: u8) -> usize {
 
 const FRAGMENT_HEADER_LEN: usize = 8;
 
-/// The upper 13 bits; the lowest says that more fragments follow.
+/// The upper 13 bits; the lowest bit is the flag "more fragments".
 const FRAGMENT_OFFSET_MASK: u16 = 0xfff8;
 
 #[cfg(test)]
@@ -120,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn ipv4_looks_through_one_authentication_header() {
+    fn one_authentication_header_of_ipv4_is_walked() {
         let mut bytes = vec![17, 1];
         bytes.extend([0; 10]);
         bytes.extend([0, 53]);
         assert_eq!(authenticated(51, &bytes), upper(17, &[0, 53]));
         assert_eq!(authenticated(51, &bytes[..6]), upper(17, &[]));
         assert_eq!(authenticated(51, &[17]), upper(51, &[17]));
-        assert_eq!(authenticated(60, &bytes), upper(60, &bytes), "no extension header of IPv4");
+        assert_eq!(authenticated(60, &bytes), upper(60, &bytes), "IPv4 has no such extension header");
     }
 }

@@ -1,34 +1,35 @@
-//! What a capture source hands to the decoder.
+//! The input of the decoder: captured bytes, and what the source of frames knows beside them.
+//!
+//! Sources: packet(7) for lengths and directions, `include/uapi/linux/virtio_net.h` for segments.
 
 use std::num::NonZeroU16;
 
 use crate::time::UnixNanos;
 
-/// A captured frame: the bytes that were kept and what is known about the whole.
+/// A captured frame: the captured bytes, and what is known about the whole frame.
 ///
-/// It borrows its bytes from a ring block or a capture file and is `Copy`: passing it on costs nothing
-/// and keeps nothing alive longer than the source allows.
+/// It borrows its bytes from a ring block or a capture file.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
-    /// The captured bytes, from the link header on; at most `frame_len` of them mean anything.
+    /// The captured bytes, from the link header on. Bytes past `frame_len` are ignored.
     pub bytes: &'a [u8],
     /// Length of the whole frame in bytes (`tp_len`), before the filter or a snap length cut it.
     pub frame_len: u32,
-    /// When the frame was seen: the kernel's stamp, or the capture file's. For display and for who spoke
-    /// first; live, windows turn on another clock.
+    /// When the frame was captured, as the kernel or the capture file has it. It serves for display and to order the
+    /// packets of a flow; live, the windows use another clock.
     pub seen_at: UnixNanos,
-    /// Index of the interface (`sll_ifindex`, or the interface number of a capture file); 0 is unknown.
+    /// Number of the interface (`sll_ifindex`, or that of a capture file); 0 is unknown.
     pub ifindex: u32,
-    /// How `bytes` begins.
+    /// The kind of link header that `bytes` begins with.
     pub link: LinkKind,
-    /// Which way the frame crossed the interface.
+    /// The direction in which the frame crossed the interface.
     pub direction: Direction,
-    /// How many packets of the wire it stands for.
+    /// How the frame is cut into packets on the wire.
     pub segmentation: Segmentation,
 }
 
 impl<'a> Frame<'a> {
-    /// The captured bytes that belong to the frame: `bytes` without what goes past `frame_len`.
+    /// Returns the captured bytes that belong to the frame: `bytes` up to `frame_len`.
     ///
     /// ```
     /// use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation};
@@ -51,61 +52,61 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Which way a frame crossed its interface (`sll_pkttype`).
+/// The direction in which a frame crossed its interface (`sll_pkttype`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// It came in for this host, or for all: HOST, BROADCAST or MULTICAST. Capture files say nothing better.
+    /// Received and addressed to this host or to all: HOST, BROADCAST or MULTICAST. All frames of a capture file.
     Ingress,
-    /// It came in for another station: OTHERHOST. A bridge passes it on; a mirror port shows nothing else.
+    /// Received and addressed to another station: OTHERHOST. A bridge forwards such frames, a mirror port has no other.
     OtherHost,
-    /// It went out: OUTGOING.
+    /// Sent: OUTGOING.
     Egress,
 }
 
-/// How many packets of the wire a frame stands for. The kernel joins segments that it receives (GRO), and hands large
+/// How a frame is cut into packets on the wire. The kernel joins segments that it receives (GRO), and passes large
 /// packets to the network card to be cut (TSO, UDP segmentation).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Segmentation {
-    /// One. Capture files say nothing better.
+    /// The frame is one packet. All frames of a capture file count so.
     #[default]
     None,
-    /// Several, and nothing says how many.
+    /// The frame holds several packets, and their number is unknown.
     Unknown,
-    /// Several, by this measure.
+    /// The frame is cut into segments of this size.
     Into(Segments),
 }
 
-/// The measure by which a frame is cut into the packets of the wire (`struct virtio_net_hdr`).
+/// The size of the segments into which a frame is cut (`struct virtio_net_hdr`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segments {
-    /// What is cut.
+    /// The protocol whose payload is cut.
     pub transported: Transported,
-    /// Bytes behind the headers in each packet, the last excepted (`gso_size`).
+    /// Payload bytes of each packet, the last excepted (`gso_size`).
     pub payload_bytes: NonZeroU16,
-    /// Where the innermost transport header stands in the frame, if the source knows (`csum_start`).
+    /// Offset of the innermost transport header in the frame, if the source knows it (`csum_start`).
     pub transport_at: Option<u16>,
 }
 
-/// Whose payload is cut into segments.
+/// The protocol whose payload is cut into segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transported {
-    /// The innermost transport header is TCP's.
+    /// TCP.
     Tcp,
-    /// It is UDP's.
+    /// UDP.
     Udp,
 }
 
-/// How a frame begins: the link types of capture files (`LINKTYPE_*`, tcpdump.org/linktypes.html) and
-/// the hardware types of packet sockets (`ARPHRD_*`, linux/if_arp.h), as far as IP is carried in them.
+/// The kind of link header: the link types of capture files (`LINKTYPE_*`, tcpdump.org/linktypes.html) and the hardware
+/// types of packet sockets (`ARPHRD_*`, linux/if_arp.h) that carry IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LinkKind {
     /// Ethernet: two addresses, then an EtherType or an 802.3 length. Also the loopback of Linux.
     Ethernet,
-    /// No link header; the first four bits tell the IP version.
+    /// No link header; the first four bits are the IP version.
     RawIp,
-    /// An IPv4 header at offset 0, whatever its version field says.
+    /// An IPv4 header at offset 0. Its version field is verified.
     Ipv4,
-    /// An IPv6 header at offset 0, whatever its version field says.
+    /// An IPv6 header at offset 0. Its version field is verified.
     Ipv6,
     /// `LINKTYPE_LINUX_SLL`, the 16-byte cooked header.
     LinuxSll,
@@ -119,6 +120,6 @@ pub enum LinkKind {
     BsdLoopback,
     /// Cisco HDLC: address, control, EtherType.
     CiscoHdlc,
-    /// Anything else, by its number. Such frames are skipped and say so.
+    /// Any other, with its number. Such frames are skipped as [`UnsupportedLink`](super::Skip::UnsupportedLink).
     Unsupported(u16),
 }

@@ -17,11 +17,11 @@ use super::length::packet_length;
 use super::summary::{Endpoints, Skip, Summary, Transport};
 use super::{extension, transport};
 
-/// Summarises a packet announced as IPv4. `from_header` are the captured bytes from its header on,
-/// `in_frame` is how many the frame had there before it was cut.
+/// Decodes a packet that the link header announces as IPv4. `from_header` are the captured bytes from the IP header on,
+/// `in_frame` is their number before the frame was cut.
 ///
 /// # Errors
-/// Why this is no IPv4 packet that can be counted.
+/// The reason why this is no IPv4 packet that can be counted.
 pub(super) fn summarize(from_header: &[u8], in_frame: u32) -> Result<Summary, Skip> {
     let [version_ihl, ..] = *from_header else { return Err(Skip::IpTruncated) };
     if version_ihl >> 4 != 4 {
@@ -55,8 +55,8 @@ pub(super) fn summarize(from_header: &[u8], in_frame: u32) -> Result<Summary, Sk
     Ok(Summary { length_mismatch: length.mismatch, ..plain })
 }
 
-/// Where the header above IP begins in a packet that [`summarize`] takes, and its protocol; `None` in a fragment
-/// that is not the first.
+/// Returns the offset and the protocol of the header above IP, in a packet that [`summarize`] accepts; `None` in a
+/// fragment that is not the first.
 pub(super) fn upper_layer(from_header: &[u8]) -> Option<(usize, u8)> {
     let &[version_ihl, _, _, _, _, _, frag1, frag0, _, protocol, ..] = from_header else { return None };
     let later_fragment = u16::from_be_bytes([frag1, frag0]) & FRAGMENT_OFFSET_MASK != 0;
@@ -66,7 +66,7 @@ pub(super) fn upper_layer(from_header: &[u8]) -> Option<(usize, u8)> {
 /// Bytes of an IPv4 header without options.
 pub(super) const IPV4_HEADER_LEN_MIN: usize = 20;
 
-/// The lower 13 bits, in units of 8 bytes; above them stand three flags.
+/// The lower 13 bits, in units of 8 bytes; the upper three bits are flags.
 const FRAGMENT_OFFSET_MASK: u16 = 0x1fff;
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_header() {
+    fn an_invalid_header_is_refused() {
         for (packet, expected) in [
             (&[][..], Skip::IpTruncated),
             (&UDP[..19], Skip::IpTruncated),
@@ -117,9 +117,9 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_lie() {
-        let lies = summarize(&changed(&[(2, 5)]), 28).unwrap();
-        assert_eq!((lies.ip_bytes, lies.length_mismatch), (28, true));
+    fn declared_lengths_that_differ_from_the_frame() {
+        let too_long = summarize(&changed(&[(2, 5)]), 28).unwrap();
+        assert_eq!((too_long.ip_bytes, too_long.length_mismatch), (28, true));
         let segmented_later = summarize(&changed(&[(3, 0)]), 65_000).unwrap();
         assert_eq!((segmented_later.ip_bytes, segmented_later.length_mismatch), (65_000, false));
     }

@@ -15,11 +15,11 @@ use super::length::packet_length;
 use super::summary::{Endpoints, Skip, Summary, Transport};
 use super::{extension, transport};
 
-/// Summarises a packet announced as IPv6. `from_header` are the captured bytes from its header on,
-/// `in_frame` is how many the frame had there before it was cut.
+/// Decodes a packet that the link header announces as IPv6. `from_header` are the captured bytes from the IP header on,
+/// `in_frame` is their number before the frame was cut.
 ///
 /// # Errors
-/// Why this is no IPv6 packet that can be counted.
+/// The reason why this is no IPv6 packet that can be counted.
 pub(super) fn summarize(from_header: &[u8], in_frame: u32) -> Result<Summary, Skip> {
     if from_header.first().is_some_and(|first| first >> 4 != 6) {
         return Err(Skip::IpVersion);
@@ -50,8 +50,8 @@ pub(super) fn summarize(from_header: &[u8], in_frame: u32) -> Result<Summary, Sk
     Ok(Summary { length_mismatch: length.mismatch, ..plain })
 }
 
-/// The length that a jumbo payload option declares: in the hop-by-hop header, which must come first, and
-/// only where the payload length is 0. A jumbogram of length 0 is none.
+/// Returns the length that a jumbo payload option declares. The option is in the hop-by-hop header, which must come
+/// first; the caller has checked that the payload length is 0. A declared length of 0 counts as no option.
 ///
 /// ```text
 /// hop-by-hop header   next | length / 8 - 1 | options
@@ -63,7 +63,7 @@ pub(super) fn jumbo_payload_len(next_header: u8, after_header: &[u8]) -> Option<
     }
     let &[_, len, ref options @ ..] = after_header else { return None };
     let options_len = (usize::from(len) + 1) * 8 - 2;
-    // Each step takes a byte or more of at most 2046.
+    // The loop ends: each step consumes at least one of at most 2046 bytes.
     let mut rest = options.get(..options_len).unwrap_or(options);
     loop {
         rest = match *rest {
@@ -78,7 +78,7 @@ pub(super) fn jumbo_payload_len(next_header: u8, after_header: &[u8]) -> Option<
     }
 }
 
-/// Bytes of the fixed header.
+/// Bytes of the fixed IPv6 header.
 pub(super) const HEADER_LEN: usize = Ipv6Header::LEN;
 
 const OPTION_PAD1: u8 = 0;
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_header() {
+    fn an_invalid_header_is_refused() {
         let whole = packet(0, 59, &[]);
         assert_eq!(summarize(&[], 40), Err(Skip::IpTruncated));
         assert_eq!(summarize(&whole[..39], 40), Err(Skip::IpTruncated));
@@ -136,7 +136,7 @@ mod tests {
             ([0xc2, 4, 0, 1, 0, 0], 70_000, (65_576, false)),
             ([0xc2, 4, 0, 1, 0, 0], 60_000, (60_000, true)),
             ([0xc2, 4, 0xff, 0xff, 0xff, 0xff], 60_000, (60_000, true)),
-            // Without the option, or with a length of 0, the frame tells.
+            // Without the option, or with a length of 0, the length of the frame counts.
             ([0xc2, 4, 0, 0, 0, 0], 70_000, (70_000, false)),
             ([1, 4, 0, 1, 0, 0], 70_000, (70_000, false)),
         ] {

@@ -1,32 +1,33 @@
-//! The byte rule: how many bytes a packet counts for.
+//! The rule for the bytes that a packet counts for, from its declared length and the frame length; see
+//! [the module](super) for a drawing.
 
 use super::summary::Skip;
 
-/// Bytes of a packet, and whether its header lied about them.
+/// Bytes of a packet, and whether its header declares more than the frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PacketLength {
-    /// What the packet counts for: IP header and payload.
+    /// Bytes that the packet counts for: IP header and payload.
     pub(super) ip_bytes: u32,
     /// The header declared more than the frame holds.
     pub(super) mismatch: bool,
 }
 
 impl PacketLength {
-    /// The part of `from_header`, the captured bytes from the IP header on, that belongs to the packet.
+    /// Returns the part of `from_header`, the captured bytes from the IP header on, that belongs to the packet.
     pub(super) fn clip(self, from_header: &[u8]) -> &[u8] {
         let len = usize::try_from(self.ip_bytes).unwrap_or(usize::MAX);
         from_header.get(..len).unwrap_or(from_header)
     }
 }
 
-/// Applies the rule to what the header declares (0 where it leaves the length to the frame), the length
-/// of the header itself, and the bytes of the frame from the IP header on, captured or not.
+/// Applies the rule to the length that the header declares (0 if the length of the frame counts), the length of the
+/// header itself, and the bytes of the frame from the IP header on, captured or not.
 ///
 /// # Errors
-/// [`Skip::IpTotalLength`] where the packet would be shorter than its header.
+/// [`Skip::IpTotalLength`] if the packet would be shorter than its header.
 pub(super) fn packet_length(declared: u64, header_len: u32, in_frame: u32) -> Result<PacketLength, Skip> {
     match u32::try_from(declared) {
-        // The network card will cut it into segments and fill the lengths in (TSO, BIG TCP).
+        // The network card will cut it into segments and fill in the lengths (TSO, BIG TCP).
         Ok(0) if in_frame >= header_len => Ok(PacketLength { ip_bytes: in_frame, mismatch: false }),
         Ok(declared) if declared < header_len => Err(Skip::IpTotalLength),
         Ok(declared) if declared <= in_frame => Ok(PacketLength { ip_bytes: declared, mismatch: false }),
@@ -41,18 +42,18 @@ mod tests {
     #[test]
     fn the_rule() {
         let counted = |ip_bytes| Ok(PacketLength { ip_bytes, mismatch: false });
-        let disbelieved = |ip_bytes| Ok(PacketLength { ip_bytes, mismatch: true });
+        let mismatched = |ip_bytes| Ok(PacketLength { ip_bytes, mismatch: true });
         for (declared, header_len, in_frame, expected) in [
             (40, 20, 46, counted(40)),
             (46, 20, 46, counted(46)),
-            (47, 20, 46, disbelieved(46)),
+            (47, 20, 46, mismatched(46)),
             (20, 20, 46, counted(20)),
             (19, 20, 46, Err(Skip::IpTotalLength)),
             (59, 60, 1500, Err(Skip::IpTotalLength)),
             (0, 20, 65_226, counted(65_226)),
             (0, 60, 59, Err(Skip::IpTotalLength)),
-            (60, 60, 30, disbelieved(30)),
-            (u64::from(u32::MAX) + 40, 40, 262_130, disbelieved(262_130)),
+            (60, 60, 30, mismatched(30)),
+            (u64::from(u32::MAX) + 40, 40, 262_130, mismatched(262_130)),
         ] {
             assert_eq!(
                 packet_length(declared, header_len, in_frame),

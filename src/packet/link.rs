@@ -1,6 +1,7 @@
-//! From the link header to the IP header: tags, labels and sessions are looked through, tunnels are not.
+//! Finds the IP header behind the link header, VLAN tags, MPLS labels and PPPoE sessions. Tunnels are not followed.
 //!
-//! One header leads to the next, so this is a loop over [`Layer`], each step of which takes some bytes.
+//! Each header names the next one, so this is a loop over [`Layer`], each step of which consumes some bytes. Only the
+//! first IP header is found; what is in it is for [`ipv4`](super::ipv4) and [`ipv6`](super::ipv6).
 //!
 //! ```text
 //! Ethernet      destination, source (6 each) | EtherType, or the length of an 802.3 frame up to 1500
@@ -20,11 +21,11 @@ use etherparse::{EtherType, Ethernet2Header, Ethernet2HeaderSlice, SingleVlanHea
 use super::frame::{Frame, LinkKind};
 use super::summary::Skip;
 
-/// Most link headers in one frame, each tag and label counted. Far more than any network nests; a frame
-/// with more is [`Skip::LinkTooDeep`].
+/// Maximum number of link headers in one frame, tags and labels included. No network nests as many. A frame with more
+/// is [`Skip::LinkTooDeep`].
 pub const LINK_HEADERS_MAX: usize = 64;
 
-/// Which IP header the link announces.
+/// The IP version that the link header announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IpVersion {
     /// IPv4.
@@ -33,13 +34,13 @@ pub(super) enum IpVersion {
     V6,
 }
 
-/// Finds the outermost IP header: which one is announced, and the captured bytes from it on. These may be
-/// too few, or no IP header at all; that is for the next step to judge.
+/// Finds the outermost IP header: returns the announced version and the captured bytes from the header on. The bytes
+/// may be too few or no IP header; the caller checks that.
 ///
 /// # Errors
-/// Why the frame leads to no IP header.
+/// The reason why the link headers lead to no IP header.
 pub(super) fn locate_ip(link: LinkKind, frame: &[u8]) -> Result<(IpVersion, &[u8]), Skip> {
-    let (mut layer, mut rest) = enter(link, frame)?;
+    let (mut layer, mut rest) = first_header(link, frame)?;
     for _ in 0..LINK_HEADERS_MAX {
         (layer, rest) = match layer {
             Layer::Ip(ip_version) => return Ok((ip_version, rest)),
@@ -52,8 +53,8 @@ pub(super) fn locate_ip(link: LinkKind, frame: &[u8]) -> Result<(IpVersion, &[u8
     Err(Skip::LinkTooDeep)
 }
 
-/// Whether the frame is one of a PPPoE session (RFC 2516, EtherType 8864), VLAN tags looked through. What it carries,
-/// a packet or PPP's own talk, does not matter.
+/// Returns true if the frame is part of a PPPoE session (RFC 2516, EtherType 8864), with or without VLAN tags, whether
+/// it carries a packet or a control protocol of PPP.
 ///
 /// ```
 /// use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, is_pppoe_session};
@@ -79,7 +80,7 @@ pub fn is_pppoe_session(frame: &Frame<'_>) -> bool {
 
 #[inline(never)]
 fn leads_to_pppoe_session(link: LinkKind, frame: &[u8]) -> bool {
-    let mut step = enter(link, frame);
+    let mut step = first_header(link, frame);
     for _ in 0..LINK_HEADERS_MAX {
         let Ok((Layer::Typed(ether_type), rest)) = step else { return false };
         if ether_type == PPPOE_SESSION {
@@ -90,11 +91,11 @@ fn leads_to_pppoe_session(link: LinkKind, frame: &[u8]) -> bool {
     false
 }
 
-/// What the bytes that are left begin with.
+/// What the remaining bytes begin with.
 #[derive(Clone, Copy)]
 enum Layer {
     Ip(IpVersion),
-    /// What this EtherType stands for.
+    /// The header that this EtherType names.
     Typed(EtherType),
     /// An MPLS label.
     Mpls,
@@ -106,14 +107,14 @@ enum Layer {
 
 type LayerStep<'a> = Result<(Layer, &'a [u8]), Skip>;
 
-/// Takes the header that every frame of this kind has.
-fn enter(link: LinkKind, frame: &[u8]) -> LayerStep<'_> {
+/// Reads the header that every frame of this kind of link begins with.
+fn first_header(link: LinkKind, frame: &[u8]) -> LayerStep<'_> {
     match link {
         LinkKind::Ethernet => {
             let header = Ethernet2HeaderSlice::from_slice(frame).map_err(|_| Skip::LinkTruncated)?;
             Ok((Layer::Typed(header.ether_type()), tail(frame, Ethernet2Header::LEN)))
         }
-        LinkKind::RawIp => Ok((Layer::Ip(family_of(frame)?.ok_or(Skip::NotIp)?), frame)),
+        LinkKind::RawIp => Ok((Layer::Ip(ip_version_of(frame)?.ok_or(Skip::NotIp)?), frame)),
         LinkKind::Ipv4 => Ok((Layer::Ip(IpVersion::V4), frame)),
         LinkKind::Ipv6 => Ok((Layer::Ip(IpVersion::V6), frame)),
         LinkKind::LinuxSll => {
@@ -163,8 +164,8 @@ fn after_label(rest: &[u8]) -> LayerStep<'_> {
     if low & MPLS_BOTTOM_OF_STACK == 0 {
         return Ok((Layer::Mpls, rest));
     }
-    // A label stack does not say what it carries. Pseudowires keep the nibbles of IP free (RFC 4928).
-    Ok((Layer::Ip(family_of(rest)?.ok_or(Skip::MplsPseudowire)?), rest))
+    // A label stack does not name its payload. Pseudowires avoid the first nibbles of IP packets (RFC 4928).
+    Ok((Layer::Ip(ip_version_of(rest)?.ok_or(Skip::MplsPseudowire)?), rest))
 }
 
 fn after_ppp_protocol(rest: &[u8]) -> LayerStep<'_> {
@@ -183,7 +184,7 @@ fn after_ppp_protocol(rest: &[u8]) -> LayerStep<'_> {
 
 fn after_llc(rest: &[u8]) -> LayerStep<'_> {
     match *rest {
-        // The organization is Ethernet's, or the one for bridged Ethernet (802.1H).
+        // The organization code of Ethernet (RFC 1042), or that of bridged Ethernet (802.1H).
         [0xaa, 0xaa, 0x03, 0, 0, 0x00 | 0xf8, t1, t0, ref rest @ ..] => {
             typed_or_not_ip(u16::from_be_bytes([t1, t0]), rest)
         }
@@ -194,8 +195,8 @@ fn after_llc(rest: &[u8]) -> LayerStep<'_> {
     }
 }
 
-/// The protocol of a cooked header: an EtherType, except that netlink messages use the field for
-/// themselves and that small values are Linux's own (`ETH_P_802_2` is an 802.2 header).
+/// Reads the protocol of a cooked header: an EtherType, except for netlink messages, which use the field otherwise, and
+/// except for small values, which are specific to Linux (`ETH_P_802_2` is an 802.2 header).
 fn after_cooked(hardware_type: u16, protocol: u16, rest: &[u8]) -> LayerStep<'_> {
     match (hardware_type, protocol) {
         (ARPHRD_NETLINK, _) => Err(Skip::NotIp),
@@ -209,7 +210,7 @@ fn cisco_hdlc(frame: &[u8]) -> LayerStep<'_> {
     typed_or_not_ip(u16::from_be_bytes([t1, t0]), rest)
 }
 
-/// For headers whose type field is never a length.
+/// Reads a type field that is never a length.
 fn typed_or_not_ip(ether_type: u16, rest: &[u8]) -> LayerStep<'_> {
     if ether_type <= LENGTH_MAX {
         return Err(Skip::NotIp);
@@ -222,8 +223,8 @@ fn pppoe(rest: &[u8]) -> LayerStep<'_> {
     Ok((Layer::Ppp, rest))
 }
 
-/// What the version field says, where nothing else does.
-fn family_of(packet: &[u8]) -> Result<Option<IpVersion>, Skip> {
+/// Reads the IP version from the first byte of a packet, where no header announces it.
+fn ip_version_of(packet: &[u8]) -> Result<Option<IpVersion>, Skip> {
     match packet.first().ok_or(Skip::LinkTruncated)? >> 4 {
         4 => Ok(Some(IpVersion::V4)),
         6 => Ok(Some(IpVersion::V6)),
@@ -231,7 +232,7 @@ fn family_of(packet: &[u8]) -> Result<Option<IpVersion>, Skip> {
     }
 }
 
-/// The systems agree on the number for IPv4 and on nothing else; some put an EtherType there.
+/// Reads the address family of BSD loopback. IPv4 is 2 on every system, IPv6 differs; some systems write an EtherType.
 fn bsd_family(field: [u8; 4]) -> Option<IpVersion> {
     [u32::from_be_bytes(field), u32::from_le_bytes(field)].into_iter().find_map(|ip_version| match ip_version
     {
@@ -255,7 +256,7 @@ const MPLS_UNICAST: EtherType = EtherType(0x8847);
 const MPLS_MULTICAST: EtherType = EtherType(0x8848);
 const PPPOE_SESSION: EtherType = EtherType(0x8864);
 
-/// Up to here a type field is the length of an 802.3 frame; EtherTypes begin at 0x600.
+/// A type field up to this value is the length of an 802.3 frame; EtherTypes begin at 0x600.
 const LENGTH_MAX: u16 = 1500;
 
 const MPLS_BOTTOM_OF_STACK: u8 = 1;
@@ -265,7 +266,7 @@ const SNAP_LEN: usize = 8;
 const ETH_P_802_2: u16 = 4;
 const ARPHRD_NETLINK: u16 = 824;
 
-/// First byte of Cisco's framing, where a PPP link uses it (RFC 1547, 4.3.1).
+/// First byte of Cisco HDLC framing on a PPP link (RFC 1547, 4.3.1).
 const CISCO_UNICAST: u8 = 0x0f;
 const CISCO_MULTICAST: u8 = 0x8f;
 
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn ethernet_and_what_it_nests() {
+    fn ip_in_ethernet_behind_tags_and_labels() {
         for (what, after_addresses, expected) in [
             ("IPv4", vec![&[0x08, 0x00][..], &IP4], (IpVersion::V4, &IP4)),
             ("IPv6", vec![&[0x86, 0xdd], &IP6], (IpVersion::V6, &IP6)),
@@ -401,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_link_header_is_said() {
+    fn a_cut_link_header_is_reported() {
         for (link, header_len) in [
             (LinkKind::Ethernet, 14),
             (LinkKind::RawIp, 1),
@@ -417,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pppoe_session_is_told_from_what_looks_like_one() {
+    fn a_pppoe_session_is_distinguished_from_other_frames() {
         let cases: [(&str, LinkKind, Vec<u8>, bool); 7] = [
             (
                 "with a packet",

@@ -1,18 +1,18 @@
-//! Bytes to [`Summary`]: the only floor that reads packets.
+//! Decodes frames to [`Summary`] values. No other floor reads the bytes of packets.
 //!
 //! # What it owns
-//! The way from a [`Frame`] to the IP header ([`LinkKind`], tags, labels), the IP header itself, and
-//! what a detector needs of the header above it: addresses, bytes, protocol, ports, TCP flags, the ICMP
-//! type, the first SCTP chunk. [`decode()`] answers for one frame; [`decode_quoted`] reads what an ICMP error
-//! quotes.
+//! The headers from the start of a [`Frame`] to the IP header ([`LinkKind`], tags, labels), the IP header itself, and
+//! what detectors need of the header above it: addresses, bytes, protocol, ports, TCP flags, the ICMP type, the first
+//! SCTP chunk. [`decode()`] decodes one frame; [`decode_quoted`] reads the packet that an ICMP error quotes.
 //!
-//! # What it refuses to know
-//! Where frames come from, what is counted where, clocks, tables. It does no I/O, keeps no state and
-//! never allocates. Checksums are not verified: a network card that computes them shows them unfinished.
+//! # What it does not know
+//! Where frames come from, what is counted where, clocks, tables. It does no I/O, keeps no state and never allocates.
+//! It does not verify checksums: in egress frames they are incomplete if the network card computes them.
 //!
-//! # Words
-//! A **frame** is what was captured, link header included. The **packet** is the IP datagram in it. Its
-//! **ip_bytes** are header and payload, without link header, padding, trailer or frame check sequence:
+//! # Words and units
+//! A **frame** is what was captured, link header included. The **packet** is the IP datagram in it. All lengths are
+//! bytes. The **ip_bytes** of a packet are header and payload, without link header, padding, trailer or frame check
+//! sequence:
 //!
 //! ```text
 //! frame   |<- link headers ->|<- IP header ->|<- payload ->|<- padding, FCS ->|
@@ -21,26 +21,26 @@
 //! ```
 //!
 //! D is the IPv4 total length, or the IPv6 payload length + 40, or the jumbo option + 40. Where D is 0
-//! (a packet for the network card to segment), W counts. Where D is more than W, W counts and the summary
-//! says so ([`Summary::length_mismatch`]). Else D counts.
+//! (a packet that the network card will segment), W counts. Where D is more than W, W counts and the summary has
+//! [`length_mismatch`](Summary::length_mismatch) set. Otherwise D counts.
 //!
 //! # Segments
-//! A frame may stand for several packets of the wire: GRO joins what is received, and the network card cuts what is
-//! sent. Where the source says how ([`Segmentation`]), packets and bytes are those of the wire, with the headers that
-//! each packet has there; where it does not, the frame is one packet and the summary says so
-//! ([`Summary::segments_unknown`]).
+//! A frame may hold several packets of the wire: GRO joins received packets, and the network card cuts large packets
+//! that are sent. Where the source of frames knows the size of the segments ([`Segmentation`]), packets and bytes are
+//! those of the wire, with the headers that each packet has there. Where it does not, the frame counts as one packet
+//! and the summary has [`segments_unknown`](Summary::segments_unknown) set.
 //!
 //! # Truncation
-//! A frame may be cut anywhere (the ring's filter cuts it on purpose), and a packet still counts in full: lengths
-//! come from the frame length and the headers, never from the captured length. A packet needs its fixed
-//! IP header, 20 or 40 bytes. What lies above counts as far as it was captured *and* lies inside the
-//! packet: padding is not read as ports. What is missing is [`Transport::Other`] or `None`, not an error.
-//! etherparse's slices read the headers that are all or nothing; they refuse a cut one, so that options,
-//! extension headers and transport headers are read here.
+//! A frame may be cut anywhere (the ring's filter cuts it to its snap length), and a packet still counts in full:
+//! lengths come from the frame length and the headers, never from the captured length. A packet needs its fixed IP
+//! header, 20 or 40 bytes. Headers above it are read as far as they were captured *and* are inside the packet: padding
+//! is not read as ports. A missing header is [`Transport::Other`], a missing field `None`; neither is an error.
+//! etherparse reads headers of a fixed length. It refuses headers that are cut, so IP options, extension headers and
+//! transport headers are read here.
 //!
 //! # Failure
-//! No function panics, on any input. A frame without a packet that can be counted is a [`Skip`], the
-//! index of a counter. Every walk has a named bound: [`LINK_HEADERS_MAX`], [`IPV6_EXTENSIONS_MAX`].
+//! No function panics, on any input. A frame without a packet that can be counted yields a [`Skip`], the index of a
+//! counter. Every loop over headers has a named bound: [`LINK_HEADERS_MAX`], [`IPV6_EXTENSIONS_MAX`].
 //!
 //! # Sources
 //! RFC 791 (IPv4), RFC 8200 (IPv6), RFC 2675 (jumbograms), RFC 4302 (AH), RFC 3032 (MPLS), RFC 4928 (the

@@ -1,30 +1,32 @@
-//! The packet that an ICMP error quotes: what could not be delivered, and so whose contact failed.
+//! The packet that an ICMP error quotes: the one that could not be delivered, so that its contact is refused.
 //!
 //! ```text
 //! IP header, to the sender of the quoted packet | type, code, checksum, 4 bytes | IP header | 8 bytes or more
 //! ```
 //!
-//! Errors are rare, so this reads the frame once more instead of making every summary longer. The quoted packet is
-//! cut by whoever sends the error (RFC 792: 8 bytes behind its header), which is enough for its ports.
+//! ICMP errors are rare, so the frame is decoded a second time here instead of making every summary longer. The sender
+//! of the error cuts the quoted packet (RFC 792: 8 bytes after its header), which leaves its ports.
+//!
+//! Sources: RFC 792, RFC 4443.
 
 use super::frame::{Frame, LinkKind};
 use super::link::{IpVersion, locate_ip};
 use super::summary::{Endpoints, Summary, Transport};
 use super::{extension, ipv4, ipv6, transport};
 
-/// The head of a packet that could not be delivered.
+/// Addresses, protocol and port of a packet that could not be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted {
-    /// Who sent it, and to whom it should have gone.
+    /// Its source and destination.
     pub endpoints: Endpoints,
     /// Its upper-layer protocol.
     pub protocol: u8,
-    /// The port that it was sent to; `None` without ports.
+    /// Its destination port; `None` for protocols without ports and where the port is cut.
     pub dst_port: Option<u16>,
 }
 
-/// Whether a packet says that another one could not be delivered: ICMP destination unreachable (RFC 792), ICMPv6
-/// destination unreachable (RFC 4443, 3.1).
+/// Returns true if a packet reports that another one could not be delivered: ICMP destination unreachable (RFC 792) or
+/// ICMPv6 destination unreachable (RFC 4443, 3.1).
 ///
 /// ```
 /// use traffic_alerted::packet::{Endpoints, Summary, Transport, is_unreachable};
@@ -33,7 +35,7 @@ pub struct Quoted {
 /// let mut summary = Summary::plain(endpoints, 56, 1, Transport::Icmp { kind: 3 });
 /// assert!(is_unreachable(&summary));
 /// summary.transport = Transport::Icmp { kind: 11 };
-/// assert!(!is_unreachable(&summary), "time exceeded tells of the way, not of the target");
+/// assert!(!is_unreachable(&summary), "time exceeded concerns the path, not the target");
 /// ```
 #[inline]
 pub fn is_unreachable(summary: &Summary) -> bool {
@@ -44,9 +46,10 @@ pub fn is_unreachable(summary: &Summary) -> bool {
     )
 }
 
-/// Reads what an ICMP error quotes, of a frame whose summary [`is_unreachable`]. `None` where the quoted IP header
-/// was cut, is none, or is not that of a packet which the receiver of the error has sent: nobody may tell a host
-/// that others could not deliver. `None` also for "fragmentation needed", where the target can be reached.
+/// Decodes the packet that an ICMP error quotes, in a frame whose summary [`is_unreachable`].
+///
+/// Returns `None` if the quoted IP header is cut or invalid, or if the receiver of the error did not send the quoted
+/// packet: such an error is forged. Returns `None` also for "fragmentation needed", since the target is reachable then.
 ///
 /// ```
 /// use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, decode_quoted};
@@ -54,10 +57,10 @@ pub fn is_unreachable(summary: &Summary) -> bool {
 ///
 /// #[rustfmt::skip]
 /// let port_unreachable = [
-///     0x45, 0, 0, 56, 0, 1, 0, 0, 64, 1, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1, // from the target to who asked
+///     0x45, 0, 0, 56, 0, 1, 0, 0, 64, 1, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1, // from the target to the initiator
 ///     3, 3, 0, 0, 0, 0, 0, 0,                                            // port unreachable
-///     0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // what was asked
-///     0x90, 0x01, 0, 161, 0, 8, 0, 0,                                    // at port 161
+///     0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // the quoted packet
+///     0x90, 0x01, 0, 161, 0, 8, 0, 0,                                    // to port 161
 /// ];
 /// let frame = Frame {
 ///     bytes: &port_unreachable,
@@ -80,40 +83,41 @@ pub fn decode_quoted(frame: &Frame<'_>) -> Option<Quoted> {
 #[inline(never)]
 fn decode_quoted_in(link: LinkKind, frame: &[u8]) -> Option<Quoted> {
     let (ip_version, packet) = locate_ip(link, frame).ok()?;
-    // Lengths were checked when the packet was counted; here whatever was captured is good enough.
+    // Lengths were checked when the packet was counted; here the captured bytes are enough.
     let in_frame = u32::try_from(packet.len()).ok()?;
     match ip_version {
         IpVersion::V4 => {
-            let told = ipv4::summarize(packet, in_frame).ok()?;
+            let error_packet = ipv4::summarize(packet, in_frame).ok()?;
             let error = packet.get(ipv4::upper_layer(packet)?.0..)?;
             let &[ICMP_UNREACHABLE, code, _, _, _, _, _, _, ref quoted @ ..] = error else { return None };
             if code == FRAGMENTATION_NEEDED {
                 return None;
             }
             let whole = quoted_len(u16::from_be_bytes([*quoted.get(2)?, *quoted.get(3)?]), quoted);
-            of_receiver(&told, ipv4::summarize(quoted, whole).ok()?)
+            sent_by_receiver(&error_packet, ipv4::summarize(quoted, whole).ok()?)
         }
         IpVersion::V6 => {
-            let told = ipv6::summarize(packet, in_frame).ok()?;
+            let error_packet = ipv6::summarize(packet, in_frame).ok()?;
             let upper = extension::walk(*packet.get(6)?, packet.get(ipv6::HEADER_LEN..)?);
             let &[ICMPV6_UNREACHABLE, _, _, _, _, _, _, _, ref quoted @ ..] = upper.payload else {
                 return None;
             };
             let len = u16::from_be_bytes([*quoted.get(4)?, *quoted.get(5)?]);
             let whole = quoted_len(len.saturating_add(ipv6::HEADER_LEN as u16), quoted);
-            of_receiver(&told, ipv6::summarize(quoted, whole).ok()?)
+            sent_by_receiver(&error_packet, ipv6::summarize(quoted, whole).ok()?)
         }
     }
 }
 
-/// How long the quoted packet was before it was cut.
+/// Returns the length of the quoted packet before it was cut.
 fn quoted_len(declared: u16, quoted: &[u8]) -> u32 {
-    // Fits: a frame has 32 bits of length.
+    // It fits: the quote is a part of a frame, whose length is a u32.
     u32::from(declared).max(quoted.len() as u32)
 }
 
-fn of_receiver(told: &Summary, quoted: Summary) -> Option<Quoted> {
-    if told.endpoints.dst() != quoted.endpoints.src() {
+/// Returns the quoted packet if the receiver of the error has sent it.
+fn sent_by_receiver(error_packet: &Summary, quoted: Summary) -> Option<Quoted> {
+    if error_packet.endpoints.dst() != quoted.endpoints.src() {
         return None;
     }
     let Summary { endpoints, protocol, transport, .. } = quoted;
@@ -171,7 +175,7 @@ mod tests {
     const HEAD: [u8; 8] = [0x90, 1, 0, 161, 0, 0, 0, 0];
 
     #[test]
-    fn the_contact_that_failed_is_in_the_quote() {
+    fn the_refused_contact_is_in_the_quote() {
         let of = |quoted: &[u8], code| ipv4(1, 9, 1, &error(3, code, quoted));
         let port = Some(Some((10, 2, 17, Some(161))));
         let read = |packet: &[u8]| {
@@ -186,11 +190,11 @@ mod tests {
         let udp = ipv4(17, 1, 2, &HEAD);
         for (name, packet, want) in [
             ("port unreachable", of(&udp, 3), port),
-            ("by a router on the way", of(&udp, 1), port),
+            ("by a router on the path", of(&udp, 1), port),
             ("fragmentation needed", of(&udp, 4), None),
             ("cut behind the quoted header", of(&udp[..20], 1), Some(Some((10, 2, 17, None)))),
             ("cut in the quoted header", of(&udp[..19], 1), None),
-            ("sent by somebody else", of(&ipv4(17, 3, 2, &HEAD), 3), None),
+            ("sent by another host", of(&ipv4(17, 3, 2, &HEAD), 3), None),
             ("TCP", of(&ipv4(6, 1, 2, &HEAD), 13), Some(Some((10, 2, 6, Some(161))))),
             (
                 "an echo request",
@@ -198,7 +202,7 @@ mod tests {
                 Some(Some((10, 2, 1, None))),
             ),
             ("time exceeded", ipv4(1, 9, 1, &error(11, 0, &udp)), None),
-            ("nothing at all", vec![], None),
+            ("no packet", vec![], None),
         ] {
             assert_eq!(read(&packet), want, "{name}");
         }
@@ -209,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn version_six_quotes_as_well() {
+    fn errors_of_icmpv6_quote_packets_too() {
         let udp = ipv6(17, 1, 2, &HEAD);
-        let told = ipv6(58, 9, 1, &error(1, 4, &udp));
-        let quoted = decode_quoted(&frame(&told)).expect("a quoted packet");
+        let packet = ipv6(58, 9, 1, &error(1, 4, &udp));
+        let quoted = decode_quoted(&frame(&packet)).expect("a quoted packet");
         assert_eq!((quoted.protocol, quoted.dst_port), (17, Some(161)));
-        assert!(decode(&frame(&told)).is_ok_and(|summary| is_unreachable(&summary)));
+        assert!(decode(&frame(&packet)).is_ok_and(|summary| is_unreachable(&summary)));
         let other = ipv6(58, 9, 1, &error(1, 4, &ipv6(17, 7, 2, &HEAD)));
-        assert_eq!(decode_quoted(&frame(&other)), None, "sent by somebody else");
+        assert_eq!(decode_quoted(&frame(&other)), None, "sent by another host");
     }
 
     #[test]

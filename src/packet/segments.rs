@@ -1,4 +1,4 @@
-//! What a frame that the kernel has joined, or not yet cut, is on the wire: how many packets, how many bytes.
+//! Packets and bytes on the wire of a frame that the kernel has joined (GRO) or not yet cut (TSO).
 //!
 //! ```text
 //! frame     |<- IP header | inner headers | TCP header ->|<------------- payload ------------->|
@@ -7,9 +7,10 @@
 //!           |<----------------- headers --------------->|<- the rest ->|
 //! ```
 //!
-//! Each packet carries the headers again, tunnels included, so that the wire has `ip_bytes + (segments - 1) * headers`
-//! bytes of IP. Where the headers end is read from the packet. Through a tunnel it is where the kernel says that
-//! the innermost checksum begins, since nothing else tells a tunnel over UDP from UDP.
+//! Each packet carries the headers again, those of a tunnel included, so that the wire has
+//! `ip_bytes + (segments - 1) * headers` bytes of IP. The end of the headers is read from the packet. Inside a tunnel
+//! it is found by `csum_start`, the offset of the innermost transport header: nothing else distinguishes a tunnel over
+//! UDP from plain UDP.
 //!
 //! Sources: `tcp_gso_segment` and `__udp_gso_segment` (net/ipv4), `virtio_net_hdr_from_skb`
 //! (include/linux/virtio_net.h), RFC 2675 and `ipv6_hopopt_jumbo_remove` (include/net/ipv6.h) for BIG TCP.
@@ -22,9 +23,9 @@ use super::link::IpVersion;
 use super::summary::Summary;
 use super::{extension, ipv4};
 
-/// Turns what a frame holds into what the wire carries. `from_header` are the captured bytes from the IP header on,
-/// which stands at `ip_at` in the frame. Where the headers cannot be followed to their end, the frame stays one packet
-/// and the summary says so.
+/// Converts the summary of a frame to that of its packets on the wire. `from_header` are the captured bytes from the IP
+/// header on, which is at offset `ip_at` of the frame. If the headers cannot be read to their end, the frame counts as
+/// one packet and the summary has `segments_unknown` set.
 pub(super) fn on_the_wire(
     summary: Summary,
     segments: &Segments,
@@ -36,23 +37,23 @@ pub(super) fn on_the_wire(
     let Some(headers) = headers_len(segments, ip_version, from_header, ip_at) else { return uncut };
     let Some(payload) = u64::from(summary.ip_bytes).checked_sub(headers) else { return uncut };
     let count = payload.div_ceil(u64::from(segments.payload_bytes.get())).max(1);
-    let off_the_wire = jumbo_header_len(ip_version, from_header);
-    // No underflow: a jumbo header is one of the headers. It is in none of the packets that are cut.
-    let ip_bytes = count * (headers - off_the_wire) + payload;
+    let not_on_the_wire = jumbo_header_len(ip_version, from_header);
+    // No underflow: a jumbo header is one of the headers. The packets on the wire do not have it.
+    let ip_bytes = count * (headers - not_on_the_wire) + payload;
     match (u32::try_from(count), u32::try_from(ip_bytes)) {
         (Ok(segments), Ok(ip_bytes)) => Summary { segments, ip_bytes, ..summary },
         _ => uncut,
     }
 }
 
-/// Bytes from the IP header to the end of the innermost transport header.
+/// Returns the bytes from the IP header to the end of the innermost transport header.
 fn headers_len(segments: &Segments, ip_version: IpVersion, from_header: &[u8], ip_at: usize) -> Option<u64> {
-    let own = upper_layer(ip_version, from_header);
-    let told = segments.transport_at.and_then(|at| usize::from(at).checked_sub(ip_at));
-    let at = match (own, told) {
-        // Inside a tunnel, or where we would have looked.
-        (Some((own_at, _)), Some(told)) if told >= own_at => told,
-        (Some((own_at, protocol)), _) if protocol == segments.transported.protocol() => own_at,
+    let outer = upper_layer(ip_version, from_header);
+    let stated = segments.transport_at.and_then(|at| usize::from(at).checked_sub(ip_at));
+    let at = match (outer, stated) {
+        // The header after the outermost IP header, or one inside a tunnel.
+        (Some((outer_at, _)), Some(stated)) if stated >= outer_at => stated,
+        (Some((outer_at, protocol)), _) if protocol == segments.transported.protocol() => outer_at,
         _ => return None,
     };
     let header = from_header.get(at..)?;
@@ -63,7 +64,7 @@ fn headers_len(segments: &Segments, ip_version: IpVersion, from_header: &[u8], i
     (len >= UDP_HEADER_LEN).then_some((at + len) as u64)
 }
 
-/// Where the header above the outermost IP header begins, and its protocol.
+/// Returns the offset and the protocol of the header after the outermost IP header.
 fn upper_layer(ip_version: IpVersion, from_header: &[u8]) -> Option<(usize, u8)> {
     match ip_version {
         IpVersion::V4 => ipv4::upper_layer(from_header),
@@ -76,7 +77,7 @@ fn upper_layer(ip_version: IpVersion, from_header: &[u8]) -> Option<(usize, u8)>
     }
 }
 
-/// Bytes of the hop-by-hop header that BIG TCP puts into a joined frame and takes out of every packet.
+/// Returns the bytes of the hop-by-hop header that BIG TCP adds to a joined frame and removes from each packet.
 fn jumbo_header_len(ip_version: IpVersion, from_header: &[u8]) -> u64 {
     let is_jumbo = ip_version == IpVersion::V6
         && from_header.get(4..7).is_some_and(|fixed| {
@@ -94,9 +95,9 @@ impl Transported {
     }
 }
 
-/// The byte whose upper half is the length of a TCP header in words.
+/// Offset of the byte whose upper half is the length of a TCP header in words.
 const TCP_DATA_OFFSET_AT: usize = 12;
-/// Also less than any TCP header.
+/// A TCP header is longer, so this is also the minimum of both.
 const UDP_HEADER_LEN: usize = 8;
 /// `sizeof(struct hop_jumbo_hdr)`.
 const JUMBO_HEADER_LEN: u64 = 8;
@@ -114,7 +115,7 @@ mod tests {
         Segmentation::Into(Segments { transported, payload_bytes, transport_at })
     }
 
-    /// Segments, bytes, and whether the frame could not be cut, of a frame of `frame_len` bytes.
+    /// Returns segments, bytes, and whether the number of segments is unknown, of a frame of `frame_len` bytes.
     fn wire(link: LinkKind, bytes: &[u8], frame_len: u32, segmentation: Segmentation) -> (u32, u32, bool) {
         let frame = Frame {
             bytes,
@@ -175,8 +176,8 @@ mod tests {
             ("two to the byte", tcp4(2896), 2948, cut(Tcp, 1448, None), (2, 2896 + 2 * 52)),
             ("less than one", tcp4(100), 152, cut(Tcp, 1448, None), (1, 152)),
             ("nothing", tcp4(0), 52, cut(Tcp, 1448, None), (1, 52)),
-            ("as the kernel says", tcp4(3000), 3052, cut(Tcp, 1448, Some(20)), (3, 3000 + 3 * 52)),
-            ("a hint in front of the packet", tcp4(3000), 3052, cut(Tcp, 1448, Some(8)), (3, 3000 + 3 * 52)),
+            ("as the kernel states", tcp4(3000), 3052, cut(Tcp, 1448, Some(20)), (3, 3000 + 3 * 52)),
+            ("an offset before the packet", tcp4(3000), 3052, cut(Tcp, 1448, Some(8)), (3, 3000 + 3 * 52)),
             ("IPv4 options", options, 3056, cut(Tcp, 1500, None), (2, 3000 + 2 * 56)),
             ("UDP", ipv4(17, 2828, &udp), 2828, cut(Udp, 1400, None), (2, 2800 + 2 * 28)),
             ("BIG TCP over IPv4", tcp4(0), 200_052, cut(Tcp, 1448, None), (139, 200_000 + 139 * 52)),
@@ -229,13 +230,13 @@ mod tests {
             )
         };
         assert_eq!(counted(Some(84)), (3, 3000 + 3 * 90, false));
-        // Nothing says that this is a tunnel: it stays one packet, and says so.
+        // Without the offset this cannot be known to be a tunnel: it counts as one packet.
         assert_eq!(counted(None), (1, u32::from(ip_bytes), true));
         assert_eq!(counted(Some(14)), (1, u32::from(ip_bytes), true));
     }
 
     #[test]
-    fn what_cannot_be_followed_stays_one_packet_and_says_so() {
+    fn unreadable_headers_make_the_segments_unknown() {
         let whole = ipv4(6, 3052, &tcp(8));
         let with = |at: usize, value: u8| {
             let mut packet = whole.clone();
@@ -249,7 +250,7 @@ mod tests {
             ("no data offset", with(32, 0), tcp_cut(None)),
             ("another protocol", with(9, 17), tcp_cut(None)),
             ("a later fragment", with(7, 1), tcp_cut(None)),
-            ("pointed behind the capture", whole.clone(), tcp_cut(Some(60_000))),
+            ("an offset past the captured bytes", whole.clone(), tcp_cut(Some(60_000))),
         ] {
             assert_eq!(wire(LinkKind::RawIp, &packet, 3052, segmentation), (1, 3052, true), "{name}");
         }

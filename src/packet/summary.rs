@@ -1,4 +1,5 @@
-//! The seam between decoding and accounting: one fixed-size value per packet, or a reason for having none.
+//! The output of the decoder and the input of accounting: one value of a fixed size per frame, or the reason why there
+//! is none.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,22 +9,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub enum Endpoints {
     /// An IPv4 packet (RFC 791).
     V4 {
-        /// Who sent it.
+        /// Source address.
         src: Ipv4Addr,
-        /// Who is to get it.
+        /// Destination address.
         dst: Ipv4Addr,
     },
     /// An IPv6 packet (RFC 8200).
     V6 {
-        /// Who sent it.
+        /// Source address.
         src: Ipv6Addr,
-        /// Who is to get it.
+        /// Destination address.
         dst: Ipv6Addr,
     },
 }
 
 impl Endpoints {
-    /// A pair of addresses; `None` when they are of two families.
+    /// Makes endpoints of two addresses; `None` if they are not of the same IP version.
     pub fn new(src: IpAddr, dst: IpAddr) -> Option<Self> {
         match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => Some(Self::V4 { src, dst }),
@@ -32,7 +33,7 @@ impl Endpoints {
         }
     }
 
-    /// The same packet's answer: source and destination swapped.
+    /// Returns the endpoints with source and destination swapped.
     pub fn reversed(&self) -> Self {
         match *self {
             Self::V4 { src, dst } => Self::V4 { src: dst, dst: src },
@@ -40,12 +41,12 @@ impl Endpoints {
         }
     }
 
-    /// Source and destination.
+    /// Returns source and destination.
     pub fn hosts(&self) -> [IpAddr; 2] {
         [self.src(), self.dst()]
     }
 
-    /// The source address.
+    /// Returns the source address.
     pub fn src(&self) -> IpAddr {
         match *self {
             Self::V4 { src, .. } => IpAddr::V4(src),
@@ -53,7 +54,7 @@ impl Endpoints {
         }
     }
 
-    /// The destination address.
+    /// Returns the destination address.
     pub fn dst(&self) -> IpAddr {
         match *self {
             Self::V4 { dst, .. } => IpAddr::V4(dst),
@@ -62,45 +63,45 @@ impl Endpoints {
     }
 }
 
-/// What accounting needs to know of one frame that carried an IP packet.
+/// What accounting needs of one frame with an IP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Addresses of the outermost IP header.
     pub endpoints: Endpoints,
-    /// Packets of the wire that the frame stands for; at least 1.
+    /// Number of packets of the wire that the frame holds; at least 1.
     pub segments: u32,
-    /// Their bytes by the rule of [this module](super): IP header and payload, no link header, no padding.
+    /// Their bytes by the rule of [the module](super): IP headers and payload, no link header, no padding.
     pub ip_bytes: u32,
-    /// The frame stands for more packets than one, and how many cannot be said: it counts as one.
+    /// The frame holds more than one packet, but the number is unknown. It counts as one packet.
     pub segments_unknown: bool,
-    /// The frame said less than the IP header declared, so the frame was believed.
+    /// The IP header declares more bytes than the frame has. The bytes of the frame count.
     pub length_mismatch: bool,
-    /// IANA number of the upper-layer protocol, IPv6 extension headers and AH looked through; of a fragment
-    /// that is not the first, whatever its header names.
+    /// IANA number of the upper-layer protocol, after IPv6 extension headers and AH. In a fragment other than the first
+    /// it is the protocol that the fragment header names.
     pub protocol: u8,
-    /// What the captured part of the upper-layer header tells.
+    /// The fields of the upper-layer header that were captured.
     pub transport: Transport,
 }
 
 impl Summary {
-    /// One packet whose frame says the same of its length as its header.
+    /// Makes the summary of a frame with one packet, whose header declares a length that fits into the frame.
     #[inline(always)]
     pub fn plain(endpoints: Endpoints, ip_bytes: u32, protocol: u8, transport: Transport) -> Self {
         let (length_mismatch, segments_unknown) = (false, false);
         Self { endpoints, segments: 1, ip_bytes, segments_unknown, length_mismatch, protocol, transport }
     }
 
-    /// Whether its frame stands for several packets, or for none that could be believed as it was.
+    /// Returns true if the frame holds several packets or its length does not match.
     #[inline(always)]
     pub(crate) fn is_irregular(&self) -> bool {
         (self.segments != 1) | self.segments_unknown | self.length_mismatch
     }
 }
 
-/// The upper-layer header, as far as it was captured and belongs to the packet.
+/// The upper-layer header, as far as it was captured and is inside the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// TCP (RFC 9293). `flags` is `None` where fewer than 14 bytes were captured or the data offset is below 5.
+    /// TCP (RFC 9293). `flags` is `None` if fewer than 14 bytes were captured or the data offset is below 5.
     Tcp {
         /// Source port.
         src_port: u16,
@@ -109,14 +110,14 @@ pub enum Transport {
         /// Byte 13 of the header, CWR to FIN.
         flags: Option<TcpFlags>,
     },
-    /// UDP (RFC 768), UDP-Lite or DCCP: ports alone.
+    /// UDP (RFC 768), UDP-Lite or DCCP: only the ports.
     Ports {
         /// Source port.
         src_port: u16,
         /// Destination port.
         dst_port: u16,
     },
-    /// SCTP (RFC 9260) with the type of its first chunk where that was captured.
+    /// SCTP (RFC 9260), with the type of its first chunk if that was captured.
     Sctp {
         /// Source port.
         src_port: u16,
@@ -125,12 +126,12 @@ pub enum Transport {
         /// First chunk type; INIT is 1.
         chunk: Option<u8>,
     },
-    /// ICMP (RFC 792) or ICMPv6 (RFC 4443), told apart by [`Summary::protocol`].
+    /// ICMP (RFC 792) or ICMPv6 (RFC 4443), depending on [`Summary::protocol`].
     Icmp {
         /// Message type; the echo request is 8 in ICMP and 128 in ICMPv6.
         kind: u8,
     },
-    /// A fragment that is not the first: its payload is no header.
+    /// A fragment other than the first: its payload does not begin with a header.
     LaterFragment,
     /// Another protocol, or the header was not captured.
     Other,
@@ -154,7 +155,7 @@ impl TcpFlags {
     /// URG: the urgent pointer is significant.
     pub const URG: u8 = 0x20;
 
-    /// Whether all bits of `mask` are set.
+    /// Returns true if all bits of `mask` are set.
     pub fn has(self, mask: u8) -> bool {
         self.0 & mask == mask
     }
@@ -178,18 +179,18 @@ impl SummarySink for Option<Summary> {
 
 macro_rules! skips {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// Why a frame was not counted as an IP packet. One byte, an index of a counter; never a log line.
+        /// Why a frame is not counted as an IP packet: the index of a counter, in one byte. It is never logged.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Skip { $($(#[$doc])* $variant,)* }
 
         impl Skip {
-            /// Every reason, in the order of its counter.
+            /// Every reason, in the order of the counters.
             pub const ALL: &'static [Skip] = &[$(Skip::$variant,)*];
-            /// Number of reasons: the length of an array of counters.
+            /// The number of reasons: the length of an array of counters.
             pub const COUNT: usize = Self::ALL.len();
 
-            /// The name used in JSON and metrics.
+            /// Returns the name used in JSON and metrics.
             pub fn name(self) -> &'static str {
                 match self { $(Skip::$variant => $name,)* }
             }
@@ -198,42 +199,42 @@ macro_rules! skips {
 }
 
 skips! {
-    /// Another protocol than IP: ARP, spanning tree, LLDP, an 802.3 frame.
+    /// A protocol other than IP: ARP, spanning tree, LLDP, an 802.3 frame.
     NotIp = "not_ip",
-    /// A link type that carries IP in a way unknown here, or none.
+    /// A kind of link that is not supported.
     UnsupportedLink = "unsupported_link",
-    /// The link header itself was cut off.
+    /// The link header was cut.
     LinkTruncated = "link_truncated",
-    /// An MPLS label stack without an IP packet below it, such as an Ethernet pseudowire.
+    /// An MPLS label stack that does not carry an IP packet, such as an Ethernet pseudowire.
     MplsPseudowire = "mpls_pseudowire",
-    /// More nested tags or labels than any network uses.
+    /// More nested tags and labels than [`LINK_HEADERS_MAX`](super::LINK_HEADERS_MAX).
     LinkTooDeep = "link_too_deep",
-    /// Announced as IP, and the fixed IP header was not captured in full.
+    /// The link header announces IP, but the fixed IP header was not captured in full.
     IpTruncated = "ip_truncated",
-    /// Announced as one IP version, and the header says another.
+    /// The link header announces one IP version, but the IP header has another.
     IpVersion = "ip_version",
     /// IPv4 with a header length below 20 bytes.
     IpHeaderLength = "ip_header_length",
-    /// The declared total length is shorter than the header.
+    /// The declared total length is shorter than the IP header.
     IpTotalLength = "ip_total_length",
-    /// Left through an interface: evidence of who answered, counted where it entered.
+    /// An egress frame, observed to see which contacts are answered. Its packet counted at ingress.
     Egress = "leaving",
-    /// Seen on an interface that the configuration excludes.
+    /// Captured on an interface that the configuration excludes.
     ExcludedInterface = "excluded_interface",
-    /// Seen on a device whose lower device is monitored and has counted it.
+    /// Captured on a device on top of a monitored one, where the packet counted.
     UpperDevice = "upper_device",
-    /// Seen on a veth pair with both ends in this namespace.
+    /// Captured on a veth pair with both ends in this namespace.
     InternalWire = "internal_wire",
-    /// In a PPPoE session that ends at this host, whose packets are counted on the PPP interface.
+    /// Part of a PPPoE session that ends at this host. Its packets count on the PPP interface.
     PppoeTerminatedHere = "pppoe_terminated_here",
-    /// Seen on an interface that was gone before its name could be known, while names are excluded.
+    /// Captured on an interface that was removed before its name was known, while the configuration excludes names.
     UnknownInterface = "unknown_interface",
-    /// The ring's own description of the frame points outside its block.
+    /// The frame descriptor of the ring points outside its block.
     RingCorrupt = "ring_corrupt",
 }
 
 impl Skip {
-    /// Whether the frame was announced as IP and its header is not one.
+    /// Returns true if the link header announces IP and the IP header is malformed.
     pub fn is_malformed_ip(self) -> bool {
         matches!(self, Skip::IpTruncated | Skip::IpVersion | Skip::IpHeaderLength | Skip::IpTotalLength)
     }

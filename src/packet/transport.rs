@@ -1,11 +1,13 @@
-//! The upper-layer header, as far as it is there: ports, TCP flags, ICMP type, first SCTP chunk.
+//! The upper-layer header, as far as it was captured: ports, TCP flags, ICMP type, first SCTP chunk.
+//!
+//! Sources: RFC 9293 (TCP), RFC 768 (UDP), RFC 9260 (SCTP), RFC 792 and 4443 (ICMP).
 
 use etherparse::IpNumber;
 
 use super::summary::{TcpFlags, Transport};
 
-/// Reads what the captured part of the upper-layer header tells. `payload` starts at that header and ends
-/// with the packet or the capture, whichever comes first.
+/// Reads the captured part of the upper-layer header. `payload` starts at that header and ends with the packet or the
+/// captured bytes, whichever end first.
 pub(super) fn read(protocol: u8, payload: &[u8]) -> Transport {
     match IpNumber(protocol) {
         IpNumber::TCP => tcp(payload),
@@ -22,7 +24,7 @@ pub(super) fn read(protocol: u8, payload: &[u8]) -> Transport {
     }
 }
 
-/// The destination port, of protocols with ports.
+/// Returns the destination port of protocols with ports.
 pub(super) fn dst_port(transport: &Transport) -> Option<u16> {
     match *transport {
         Transport::Tcp { dst_port, .. }
@@ -55,10 +57,11 @@ fn ports(header: &[u8]) -> Option<(u16, u16)> {
     }
 }
 
-/// In words of 4 bytes (RFC 9293, 3.1). A header that claims less is no TCP header: its flags say nothing.
+/// Minimum data offset of a TCP header, in words of 4 bytes (RFC 9293, 3.1). A header with less is invalid, so its
+/// flags are not read.
 pub(super) const TCP_DATA_OFFSET_MIN: u8 = 5;
 
-/// RFC 9260, 3.1; the first chunk follows.
+/// Bytes of the common header of SCTP (RFC 9260, 3.1); the first chunk follows.
 const SCTP_COMMON_HEADER_LEN: usize = 12;
 
 #[cfg(test)]
@@ -75,7 +78,7 @@ mod tests {
     ];
 
     #[test]
-    fn tcp_tells_as_much_as_was_captured() {
+    fn tcp_is_read_as_far_as_it_was_captured() {
         let with = |flags| Transport::Tcp { src_port: 40_000, dst_port: 443, flags };
         for (captured, expected) in [
             (20, with(Some(TcpFlags(TcpFlags::SYN)))),
@@ -87,9 +90,9 @@ mod tests {
         ] {
             assert_eq!(read(6, &TCP_SYN[..captured]), expected, "{captured} bytes");
         }
-        let mut lying = TCP_SYN;
-        lying[12] = 0x40;
-        assert_eq!(read(6, &lying), with(None), "data offset 4");
+        let mut invalid = TCP_SYN;
+        invalid[12] = 0x40;
+        assert_eq!(read(6, &invalid), with(None), "data offset 4");
     }
 
     #[test]
@@ -113,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn icmp_needs_one_byte_and_other_protocols_tell_nothing() {
+    fn icmp_needs_one_byte_and_other_protocols_have_no_fields() {
         assert_eq!(read(1, &[8]), Transport::Icmp { kind: 8 });
         assert_eq!(read(58, &[128, 0]), Transport::Icmp { kind: 128 });
         assert_eq!(read(1, &[]), Transport::Other);
