@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use traffic_alerted::alert::Report;
 use traffic_alerted::api::{self, Server};
 use traffic_alerted::config::Config;
 use traffic_alerted::flow::{Listing, ListingRoom, Published, Snapshot};
+use traffic_alerted::report::Report;
 use traffic_alerted::time::UnixNanos;
 
 mod packets;

@@ -41,8 +41,8 @@
 //! ```text
 //!  6  config             file -> checked Config -> one Options or Limits for each floor
 //!  5  engine      api    threads and lifecycle      |  HTTP, JSON, dashboard
-//!  4  alert              ledger, alert, its JSON, sinks
-//!  3  detect             pure functions: counts -> findings
+//!  4  alert < report     ledger, alert, its JSON, sinks | what readers are shown; it stands above alert on this floor
+//!  3  detect      enrich pure functions: counts -> findings | GeoIP, names of hosts
 //!  2  capture     flow   frames from kernel or file |  counting, merging, windows
 //!  1  packet             bytes -> Summary
 //!  0  sys  time  logging  privileges  published  supervisor: the unsafe room, two kinds of time, the log's form, a
@@ -68,9 +68,11 @@ pub mod flow;
 
 // Floor 3.
 pub mod detect;
+pub mod enrich;
 
-// Floor 4.
+// Floor 4; report shows what alert keeps.
 pub mod alert;
+pub mod report;
 
 // Floor 5.
 pub mod api;

@@ -14,11 +14,12 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tracing::{Level, error, info, warn};
 use traffic_alerted::alert::{
-    DeliveryTest, GeoIp, OPEN_ALERTS_MAX, PersistedLedger, SinkName, SinkResult, Sinks, StateFile,
+    DeliveryTest, OPEN_ALERTS_MAX, PersistedLedger, SinkName, SinkResult, Sinks, StateFile,
 };
 use traffic_alerted::api::{self, Server};
 use traffic_alerted::config::{Config, ConfigError};
 use traffic_alerted::engine::{self, Engine, LAST_ALERTS, Rules, Signals, Woken};
+use traffic_alerted::enrich::GeoIp;
 use traffic_alerted::logging::{self, LinePrefix, LogFormat};
 use traffic_alerted::privileges;
 use traffic_alerted::supervisor;

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use traffic_alerted::alert::{Alert, Line, Notice, ReplayComparison};
+use traffic_alerted::alert::{Alert, Line, Notice};
 use traffic_alerted::api;
 use traffic_alerted::config::Config;
 use traffic_alerted::engine::{self, ReplayOptions, Replayed};
 use traffic_alerted::flow::Seed;
 use traffic_alerted::packet::Skip;
+use traffic_alerted::report::ReplayComparison;
 
 /// What to replay, and how to say it.
 #[derive(Args, Debug)]

@@ -20,9 +20,9 @@ use serde::{Serialize, Serializer};
 
 use crate::time::UnixNanos;
 
-use super::record::{Alert, AlertKind, AlertState, Notice};
-use super::sink::{GeoIp, GeoIpRecord};
-use super::source::Source;
+use super::notice::Notice;
+use super::record::{Alert, AlertKind, AlertState};
+use crate::enrich::{GeoIp, GeoIpRecord, HostDetails};
 use scan::Scan;
 
 #[derive(Serialize)]
@@ -75,10 +75,10 @@ struct Peer {
 
 /// The object of an alert that is in this state.
 pub fn json(alert: &Alert, state: AlertState) -> impl Serialize + '_ {
-    known(alert, state, Source::default())
+    known(alert, state, HostDetails::default())
 }
 
-fn known<'a>(alert: &'a Alert, state: AlertState, source: Source<'a>) -> AlertView<'a> {
+fn known<'a>(alert: &'a Alert, state: AlertState, source: HostDetails<'a>) -> AlertView<'a> {
     AlertView {
         id: &alert.id,
         kind: alert.kind.name(),
@@ -122,13 +122,13 @@ struct WithOrigin<'a> {
 
 impl Serialize for WithOrigin<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        known(self.alert, self.state, self.origin.source(None)).serialize(serializer)
+        known(self.alert, self.state, self.origin.details(None)).serialize(serializer)
     }
 }
 
 /// The object of what is said of an alert, as text on one line without its end, with what is known
 /// of its source.
-pub(super) fn text(notice: &Notice, source: Source<'_>) -> String {
+pub(super) fn text(notice: &Notice, source: HostDetails<'_>) -> String {
     serde_json::to_string(&known(notice.alert(), notice.state(), source))
         .expect("the view is numbers and text, with text as keys")
 }
@@ -170,13 +170,16 @@ mod tests {
         let want = limit
             .replace(r#""state":"test""#, r#""state":"possible""#)
             .replace(r#""dropped_frames":0"#, r#""dropped_frames":0,"possible":true,"up_to":1500000000"#);
-        assert_eq!(text(&Notice::Opened(possible), Source::default()), want);
+        assert_eq!(text(&Notice::Opened(possible), HostDetails::default()), want);
         for (notice, want) in cases {
-            assert_eq!(text(&notice, Source::default()), want);
+            assert_eq!(text(&notice, HostDetails::default()), want);
             let named = want.replace(r#","opened_at""#, r#","source_name":"a.example","opened_at""#);
-            assert_eq!(text(&notice, Source { name: Some("a.example"), ..Source::default() }), named);
+            assert_eq!(
+                text(&notice, HostDetails { name: Some("a.example"), ..HostDetails::default() }),
+                named
+            );
             let all = r#","source_name":"a.example","source_country":"NL","source_asn":64500,"source_as_organization":"Example","opened_at""#;
-            let source = Source {
+            let source = HostDetails {
                 name: Some("a.example"),
                 country: Some("NL"),
                 asn: Some(64_500),

@@ -22,8 +22,9 @@ use crate::flow::{KernelCounts, PeerBytes};
 use crate::time::{Moment, UnixNanos};
 
 use super::mute::{Mute, Mutes, NewMute, TooManyMutes};
+use super::notice::Notice;
 use super::persisted_ledger::{PersistedAlert, PersistedLedger};
-use super::record::{Alert, AlertKind, AlertProgress, Notice};
+use super::record::{Alert, AlertKind, AlertProgress};
 
 /// Alerts that may be open at once. A host must exceed a limit to get here, so this many at once mean that
 /// the limits are wrong; what comes beyond is counted. As many closed ones are remembered.

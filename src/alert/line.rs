@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::record::{Alert, AlertKind, AlertProgress, Notice};
+use super::notice::Notice;
+use super::record::{Alert, AlertKind, AlertProgress};
 use crate::detect::PartsPerMillion;
 use crate::flow::KernelCounts;
 

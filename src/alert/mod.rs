@@ -9,38 +9,35 @@
 //! everybody: as a log line ([`Line`]), as a JSON object ([`json()`]), as a sentence.
 #![forbid(unsafe_code)]
 
-mod comparison;
 mod disk;
 mod json;
-mod lag;
 mod ledger;
 mod line;
 mod mute;
+mod notice;
 mod persisted_ledger;
 mod record;
-mod sample;
+pub(crate) mod sample;
 mod sink;
-mod source;
 mod state_file;
 mod text;
 
 use std::time::Duration;
 
-pub use comparison::ReplayComparison;
 pub use json::{json, json_with_origin, rfc3339};
-pub use lag::{AnalystLag, AnalystStep, LongestTime};
 pub use ledger::{ChangeCount, CloseTimeouts, Evidence, EvidenceNeeded, Ledger, OPEN_ALERTS_MAX};
 pub use line::Line;
 pub use mute::{
     MUTE_MAX, MUTES_MAX, Mute, MuteDesk, MuteReply, MuteRequest, NewMute, REASON_CHARS_MAX, TooManyMutes,
     is_reason,
 };
+pub use notice::Notice;
 pub use persisted_ledger::{PersistedLedger, StateError};
-pub use record::{ActiveHost, Alert, AlertKind, AlertProgress, AlertState, InterfaceReport, Notice, Report};
+pub use record::{Alert, AlertKind, AlertProgress, AlertState};
 pub use sink::{
-    CommandOptions, Counts, DeliveryTest, Facility, FileOptions, GeoIp, GeoIpOptions, QueueReceipt, Retry,
-    ReverseDnsOptions, Secret, ShutdownTimeouts, SinkCounters, SinkName, SinkOptions, SinkResult, Sinks,
-    SyslogOptions, SyslogTarget, WebhookFormat, WebhookOptions, why_no_token, why_no_webhook,
+    CommandOptions, Counts, DeliveryTest, Facility, FileOptions, QueueReceipt, Retry, Secret,
+    ShutdownTimeouts, SinkCounters, SinkName, SinkOptions, SinkResult, Sinks, SyslogOptions, SyslogTarget,
+    WebhookFormat, WebhookOptions, why_no_token, why_no_webhook,
 };
 
 pub use state_file::StateFile;

@@ -1,17 +1,11 @@
-//! The alert and the report: what readers are shown.
+//! An alert and its states.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use crate::capture::{InterfaceName, KernelStats, LinkCounters};
 pub use crate::detect::FindingKind as AlertKind;
-use crate::detect::{InterfaceReconciliation, PartsPerMillion, ScanEvidence};
-use crate::flow::{HostRow, InterfaceCounts, KernelCounts, PeerBytes, Snapshot};
-use crate::packet::Skip;
+use crate::detect::ScanEvidence;
+use crate::flow::{KernelCounts, PeerBytes};
 use crate::time::UnixNanos;
-
-use super::lag::AnalystLag;
-use super::sink::{Counts, SinkName};
 
 /// A finding that was said: when it opened, when it grew, when it closes.
 ///
@@ -69,107 +63,6 @@ impl Alert {
     /// The most that the largest true value can be.
     pub fn up_to(&self) -> u64 {
         self.measured.saturating_add(self.life.error)
-    }
-}
-
-/// A host with at least one open alert that is certain, as it is now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ActiveHost {
-    /// Kinds of those alerts, in order.
-    pub kinds: Vec<AlertKind>,
-    /// What it did in the window.
-    pub row: HostRow,
-}
-
-/// Everything that readers are shown of one tick.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// The windows.
-    pub snapshot: Snapshot,
-    /// Open alerts, the oldest first.
-    pub alerts: Vec<Alert>,
-    /// Their hosts, ordered by address.
-    pub active: Vec<ActiveHost>,
-    /// Packets that the kernel has joined are told apart.
-    pub is_wire_exact: bool,
-    /// What the kernel says of the whole machine.
-    pub kernel: Arc<KernelStats>,
-    /// Every interface, by ascending number.
-    pub interfaces: Vec<InterfaceReport>,
-    /// What each place that alerts go to was given, and what became of it.
-    pub sinks: Vec<(SinkName, Counts)>,
-    /// How far behind the analyst is.
-    pub lag: AnalystLag,
-}
-
-/// What was seen of one interface since the start, beside what the kernel counted on it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct InterfaceReport {
-    /// Its number; 0 for what was seen on interfaces that are gone and forgotten.
-    pub ifindex: u32,
-    /// Its name; `None` where nobody could say.
-    pub name: Option<InterfaceName>,
-    /// It is not there any more.
-    pub is_gone: bool,
-    /// Why nothing of it is looked at, or `None` if it is monitored.
-    pub skipped: Option<Skip>,
-    /// What was seen.
-    pub counted: InterfaceCounts,
-    /// What the kernel counted.
-    pub kernel: LinkCounters,
-    /// Both beside each other; `None` where not everything that comes in is looked at.
-    pub ingress: Option<InterfaceReconciliation>,
-    /// As `ingress`, of what goes out.
-    pub egress: Option<InterfaceReconciliation>,
-    /// The share of what came in lately that was seen, where it is so small that packets must pass us by.
-    pub suspicion: Option<PartsPerMillion>,
-}
-
-/// What is to be said of an alert.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// It opened, for the first time or again.
-    Opened(Alert),
-    /// It was possible and is certain now.
-    Confirmed(Alert),
-    /// It has reached this many times its limit.
-    Grown(Alert, u64),
-    /// It closed.
-    Closed(Alert),
-    /// It is about nobody: the operator asked whether alerts arrive.
-    Test(Alert),
-}
-
-impl Notice {
-    /// The alert, as it is at this point of its life.
-    pub fn alert(&self) -> &Alert {
-        match self {
-            Self::Opened(alert)
-            | Self::Confirmed(alert)
-            | Self::Grown(alert, _)
-            | Self::Closed(alert)
-            | Self::Test(alert) => alert,
-        }
-    }
-
-    /// The alert alone.
-    pub fn into_alert(self) -> Alert {
-        match self {
-            Self::Opened(alert)
-            | Self::Confirmed(alert)
-            | Self::Grown(alert, _)
-            | Self::Closed(alert)
-            | Self::Test(alert) => alert,
-        }
-    }
-
-    /// Where in its life it is.
-    pub fn state(&self) -> AlertState {
-        match self {
-            Self::Opened(alert) | Self::Confirmed(alert) | Self::Grown(alert, _) => AlertState::of(alert),
-            Self::Closed(_) => AlertState::Closed,
-            Self::Test(_) => AlertState::Test,
-        }
     }
 }
 

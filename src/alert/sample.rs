@@ -11,7 +11,7 @@ const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const DESTINATION: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 
 /// An alert that opened at `at`, and that can be told from every real one by its id.
-pub(super) fn alert(at: UnixNanos) -> Alert {
+pub(crate) fn alert(at: UnixNanos) -> Alert {
     let ip_bytes = 1_200_000_000;
     Alert {
         id: format!("test-{}", at.0 / 1_000_000_000),
@@ -32,6 +32,6 @@ pub(super) fn alert(at: UnixNanos) -> Alert {
 
 /// The same for tests that compare texts.
 #[cfg(test)]
-pub(super) fn traffic() -> Alert {
+pub(crate) fn traffic() -> Alert {
     alert(UnixNanos(1_790_000_000_000_000_000))
 }

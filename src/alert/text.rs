@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use super::record::{Alert, AlertKind, AlertState, Notice};
-use super::source::Source;
+use super::notice::Notice;
+use super::record::{Alert, AlertKind, AlertState};
 use crate::detect::PartsPerMillion;
+use crate::enrich::HostDetails;
 
 /// Displays what happened, to whom and by how much.
 ///
@@ -19,7 +20,7 @@ use crate::detect::PartsPerMillion;
 pub(super) struct Sentence<'a> {
     pub(super) notice: &'a Notice,
     /// What is known of the source.
-    pub(super) source: Source<'a>,
+    pub(super) source: HostDetails<'a>,
 }
 
 /// Displays the words before the colon: the shortest that can be said of it.
@@ -121,15 +122,15 @@ mod tests {
             ),
         ];
         for (notice, want) in cases {
-            let sentence = Sentence { notice: &notice, source: Source::default() };
+            let sentence = Sentence { notice: &notice, source: HostDetails::default() };
             assert_eq!(sentence.to_string(), want);
-            let name = Source { name: Some("a.example"), ..Source::default() };
-            let origin = Source { country: Some("NL"), asn: Some(64_500), ..Source::default() };
+            let name = HostDetails { name: Some("a.example"), ..HostDetails::default() };
+            let origin = HostDetails { country: Some("NL"), asn: Some(64_500), ..HostDetails::default() };
             let cases = [
                 (name, "192.0.2.1 (a.example)"),
                 (origin, "192.0.2.1 (NL, AS64500)"),
-                (Source { as_organization: Some("@all"), ..Source::default() }, "192.0.2.1"),
-                (Source { name: name.name, ..origin }, "192.0.2.1 (a.example, NL, AS64500)"),
+                (HostDetails { as_organization: Some("@all"), ..HostDetails::default() }, "192.0.2.1"),
+                (HostDetails { name: name.name, ..origin }, "192.0.2.1 (a.example, NL, AS64500)"),
             ];
             for (source, who) in cases {
                 assert_eq!(Sentence { source, ..sentence }.to_string(), want.replace("192.0.2.1", who));

@@ -7,10 +7,11 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::view::{Counted, Skipped};
-use crate::alert::{AlertKind, AnalystLag, AnalystStep, InterfaceReport, LongestTime, Report, rfc3339};
+use crate::alert::{AlertKind, rfc3339};
 use crate::capture::LinkCounters;
 use crate::detect::InterfaceReconciliation;
 use crate::flow::{DirectionCounts, KernelCounts};
+use crate::report::{AnalystLag, AnalystStep, InterfaceReport, LongestTime, Report};
 
 #[derive(Debug, Serialize)]
 pub(super) struct AccountingView<'a> {

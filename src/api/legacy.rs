@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::response_cache::Elements;
 use super::view::LegacyHost;
-use crate::alert::{AlertKind, Report};
+use crate::alert::AlertKind;
+use crate::report::Report;
 
 /// Hosts with an open alert, and which.
 pub(super) struct ActiveHosts {

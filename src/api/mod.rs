@@ -2,7 +2,7 @@
 //!
 //! * **Owns** the listening socket, one thread named `api`, and every byte that leaves
 //!   through it. It alone uses hyper and tokio.
-//! * **Refuses to know** threads, rings and tables. It reads one [`Report`](crate::alert::Report) from the cell
+//! * **Refuses to know** threads, rings and tables. It reads one [`Report`](crate::report::Report) from the cell
 //!   that the analyst publishes into, and copies what it needs into a view. Nothing it does can make the
 //!   analyst wait: reading the cell clones an `Arc`.
 //! * **Units** are those of the report: bytes of IP packets, unscaled.

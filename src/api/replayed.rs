@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 
-use crate::alert::{self, Alert, AlertState, ReplayComparison};
+use crate::alert::{self, Alert, AlertState};
 use crate::flow::{HostCounts, Window};
+use crate::report::ReplayComparison;
 
 use super::view::Counted;
 

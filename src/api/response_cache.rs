@@ -11,8 +11,8 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::task::yield_now;
 
-use crate::alert::Report;
 use crate::flow::Published;
+use crate::report::Report;
 
 /// Bodies that are still read besides the latest: with the one that is being written, there are three.
 const OLDER_MAX: usize = 1;

@@ -11,8 +11,9 @@ use super::mutes::{self, MutesEndpoint};
 use super::response_cache::ResponseCache;
 use super::view::{self, Capabilities};
 use super::{assets, legacy, reply, v1};
-use crate::alert::{GeoIp, Report};
+use crate::enrich::GeoIp;
 use crate::flow::Published;
+use crate::report::Report;
 
 /// Everything that can be asked for.
 #[derive(Debug)]

@@ -23,8 +23,10 @@ use super::mutes::MutesEndpoint;
 use super::router::Router;
 use super::timed_io::{TimedIo, turn_away};
 use super::{Options, view};
-use crate::alert::{GeoIp, MuteDesk, Report};
+use crate::alert::MuteDesk;
+use crate::enrich::GeoIp;
 use crate::flow::Published;
+use crate::report::Report;
 
 /// A server that holds its port and does not answer yet.
 ///

@@ -7,7 +7,9 @@ use super::accounting::AccountingView;
 use super::response_cache::Elements;
 use super::sinks::SinkView;
 use super::view;
-use crate::alert::{self, Alert, AlertState, GeoIp, Report};
+use crate::alert::{self, Alert, AlertState};
+use crate::enrich::GeoIp;
+use crate::report::Report;
 
 /// `/api/v1/accounting`: where every frame went since the start.
 pub(super) fn accounting(report: &Report) -> Bytes {

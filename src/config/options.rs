@@ -246,6 +246,7 @@ mod tests {
     use crate::config::tests::two_cores;
     use crate::detect::ScanRule;
     use crate::engine::PinCores;
+    use crate::enrich;
 
     #[test]
     fn every_setting_arrives_on_its_floor() {
@@ -300,8 +301,8 @@ mod tests {
         assert_eq!(config.log_format(), LogFormat::Json);
         let sinks = alert::SinkOptions {
             retry: alert::Retry::default(),
-            names: Some(alert::ReverseDnsOptions::default()),
-            geoip: alert::GeoIpOptions {
+            names: Some(enrich::ReverseDnsOptions::default()),
+            geoip: enrich::GeoIpOptions {
                 country_database: Some("/usr/share/GeoIP/country.mmdb".into()),
                 asn_database: Some("/usr/share/GeoIP/asn.mmdb".into()),
             },

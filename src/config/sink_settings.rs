@@ -8,6 +8,7 @@ use super::check::{Checker, ValueError, bytes, keyword};
 use super::key::SettingKey;
 use super::units::{self, within};
 use crate::alert::{self, Facility, Secret, SyslogTarget, WebhookFormat};
+use crate::enrich::{GeoIpOptions, ReverseDnsOptions};
 
 /// The places, each if it is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,8 +77,8 @@ impl SinkSettings {
     pub(super) fn options(&self) -> alert::SinkOptions {
         alert::SinkOptions {
             retry: alert::Retry::default(),
-            names: self.reverse_dns.then(alert::ReverseDnsOptions::default),
-            geoip: alert::GeoIpOptions {
+            names: self.reverse_dns.then(ReverseDnsOptions::default),
+            geoip: GeoIpOptions {
                 country_database: self.country_database.clone(),
                 asn_database: self.asn_database.clone(),
             },

@@ -9,12 +9,12 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::alert::{
-    CloseTimeouts, Evidence, EvidenceNeeded, Ledger, Mute, NewMute, Notice, PersistedLedger, Report,
-    TooManyMutes,
+    CloseTimeouts, Evidence, EvidenceNeeded, Ledger, Mute, NewMute, Notice, PersistedLedger, TooManyMutes,
 };
 use crate::capture::KernelStats;
 use crate::detect::{self, Finding, FindingKind, ImpreciseLimit};
 use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, ListingRoom, Seed, Snapshot, Sums, Window};
+use crate::report::Report;
 use crate::time::{Moment, UnixNanos};
 
 use super::Rules;

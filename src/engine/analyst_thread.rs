@@ -10,10 +10,11 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
-use crate::alert::{AnalystStep, Mute, MuteRequest, Notice, PersistedLedger, Report, Sinks};
+use crate::alert::{Mute, MuteRequest, Notice, PersistedLedger, Sinks};
 use crate::capture::KernelStats;
 use crate::flow::{AnalystEnd, Delta, HandedOver};
 use crate::published::Published;
+use crate::report::{AnalystStep, Report};
 use crate::sys::allocator;
 use crate::time::{Moment, UnixNanos, monotonic_now, unix_now};
 

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::alert::InterfaceReport;
 use crate::capture::{KernelStats, LinkCounters, LinkStats, Verdict};
 use crate::detect::InterfaceReconciliation;
 use crate::flow::{DirectionCounts, ELSEWHERE, InterfaceCounts, Window};
+use crate::report::InterfaceReport;
 use crate::time::Moment;
 
 /// The kernel's views, and the interfaces that have gone.

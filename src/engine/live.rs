@@ -11,9 +11,10 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::{error, info, warn};
 
-use crate::alert::{MuteDesk, PersistedLedger, Report, ShutdownTimeouts, SinkResult, Sinks, StateFile};
+use crate::alert::{MuteDesk, PersistedLedger, ShutdownTimeouts, SinkResult, Sinks, StateFile};
 use crate::capture::{self, CaptureError, LinkMonitor, LiveSeed, OpenError, OpenedCapture, Waker};
 use crate::flow::{self, Accounting, AnalystEnd, Delta, Published, Seed, WorkerEnd, handover};
+use crate::report::Report;
 
 use super::analyst::Analyst;
 use super::analyst_thread::{AnalystCommand, AnalystThread};

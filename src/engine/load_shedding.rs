@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::alert::{AnalystLag, AnalystStep, LongestTime};
+use crate::report::{AnalystLag, AnalystStep, LongestTime};
 use crate::time::{Moment, monotonic_now};
 
 use super::TICK;

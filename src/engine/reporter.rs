@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::alert::{ActiveHost, Alert, AlertKind, Ledger, Report};
+use crate::alert::{Alert, AlertKind, Ledger};
 use crate::flow::{HostList, HostListing, HostRow, LIST_PART_ROWS, Listing, ListingRoom, Window};
+use crate::report::{ActiveHost, Report};
 use crate::time::UnixNanos;
 
 /// Alerts that are copied or freed in one part. Each has up to a hundred destinations and a thousand ports.

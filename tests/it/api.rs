@@ -12,14 +12,13 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
-use traffic_alerted::alert::{
-    ActiveHost, Alert, AlertKind, AlertProgress, AnalystStep, Counts, GeoIp, GeoIpOptions, LongestTime,
-    Report, SinkName,
-};
+use traffic_alerted::alert::{Alert, AlertKind, AlertProgress, Counts, SinkName};
 use traffic_alerted::api::view::Capabilities;
 use traffic_alerted::api::{ApiError, Bounds, Options, RunningServer, Server};
+use traffic_alerted::enrich::{GeoIp, GeoIpOptions};
 use traffic_alerted::flow::{HostRow, KernelCounts, PeerBytes, Published};
 use traffic_alerted::packet::Skip;
+use traffic_alerted::report::{ActiveHost, AnalystStep, LongestTime, Report};
 use traffic_alerted::time::UnixNanos;
 
 #[test]

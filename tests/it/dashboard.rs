@@ -11,13 +11,14 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::{fs, io};
 
-use traffic_alerted::alert::{ActiveHost, Alert, AlertKind, AlertProgress, InterfaceReport, Report};
+use traffic_alerted::alert::{Alert, AlertKind, AlertProgress};
 use traffic_alerted::api::view::Capabilities;
 use traffic_alerted::api::{Options, RunningServer, Server};
 use traffic_alerted::capture::{InterfaceName, KernelStats, LinkCounters, SoftnetStats};
 use traffic_alerted::detect::InterfaceReconciliation;
 use traffic_alerted::flow::{DirectionCounts, HostRow, InterfaceCounts, KernelCounts, PeerBytes, Published};
 use traffic_alerted::packet::Skip;
+use traffic_alerted::report::{ActiveHost, InterfaceReport, Report};
 use traffic_alerted::time::UnixNanos;
 
 #[test]

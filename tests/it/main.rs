@@ -5,7 +5,7 @@
 
 #[path = "../packets/forged.rs"]
 mod forged;
-#[path = "../../src/alert/sink/geoip/sample.rs"]
+#[path = "../../src/enrich/geoip/sample.rs"]
 mod geoip;
 #[path = "../packets/mod.rs"]
 mod packets;

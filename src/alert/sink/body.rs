@@ -133,9 +133,10 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::alert::record::{AlertProgress, Notice};
-    use crate::alert::source::Source;
+    use crate::alert::notice::Notice;
+    use crate::alert::record::AlertProgress;
     use crate::alert::{Alert, sample};
+    use crate::enrich::HostDetails;
 
     use super::*;
 
@@ -167,7 +168,7 @@ mod tests {
             (
                 WebhookFormat::Json,
                 open.clone(),
-                serde_json::from_str(&json::text(&open, Source::default())).expect("JSON"),
+                serde_json::from_str(&json::text(&open, HostDetails::default())).expect("JSON"),
             ),
             (WebhookFormat::Slack, open.clone(), json!({"text": format!("gw: {sentence}")})),
             (WebhookFormat::Slack, closed.clone(), json!({"text": format!("gw: {closing}")})),

@@ -263,7 +263,8 @@ mod tests {
 
     use serde_json::Value;
 
-    use crate::alert::record::{Alert, AlertProgress, Notice};
+    use crate::alert::notice::Notice;
+    use crate::alert::record::{Alert, AlertProgress};
     use crate::alert::sample;
     use crate::time::UnixNanos;
 

@@ -6,15 +6,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::alert::record::Notice;
+use crate::alert::notice::Notice;
 use crate::alert::sample;
+use crate::enrich::{GeoIp, ReverseDns};
 use crate::logging::LinePrefix;
 use crate::time::unix_now;
 
 use super::SinkOptions;
 use super::counters::SinkName;
-use super::geoip::GeoIp;
-use super::reverse_dns::ReverseDns;
 use super::shutdown::Shutdown;
 use super::worker::{QueuedNotice, Sink};
 

@@ -9,7 +9,7 @@ use tracing::Level;
 use crate::alert::json;
 use crate::alert::ledger::OPEN_ALERTS_MAX;
 use crate::alert::line::Line;
-use crate::alert::source::Source;
+use crate::enrich::HostDetails;
 use crate::logging::LinePrefix;
 
 use super::counters::SinkName;
@@ -52,7 +52,7 @@ impl<W: Write + Send> Sink for LogSink<W> {
         // One write per line, so that two writers to one log never mix theirs.
         let prefix = self.prefix.at(*at, Level::WARN);
         let line = match self.prefix.is_json() {
-            true => format!("{prefix}{}\n", json::text(notice, Source::default())),
+            true => format!("{prefix}{}\n", json::text(notice, HostDetails::default())),
             false => format!("{prefix}{}\n", Line(notice)),
         };
         match self.out.write_all(line.as_bytes()) {

@@ -18,11 +18,8 @@ mod command;
 mod counters;
 mod delivery_test;
 mod file;
-mod geoip;
 mod log;
-mod lookup;
 mod retry;
-mod reverse_dns;
 mod secret;
 mod shutdown;
 mod syslog;
@@ -39,24 +36,21 @@ pub use command::CommandOptions;
 pub use counters::{Counts, SinkCounters, SinkName};
 pub use delivery_test::DeliveryTest;
 pub use file::FileOptions;
-pub(super) use geoip::GeoIpRecord;
-pub use geoip::{GeoIp, GeoIpOptions};
 pub use retry::Retry;
-pub use reverse_dns::ReverseDnsOptions;
 pub use secret::Secret;
 pub use syslog::{Facility, SyslogOptions, SyslogTarget};
 pub use webhook::{WebhookOptions, why_no_token, why_no_webhook};
 
 use nix::unistd::gethostname;
 
+use crate::enrich::{GeoIp, GeoIpOptions, ReverseDns, ReverseDnsOptions};
 use crate::logging::LinePrefix;
 use crate::time::UnixNanos;
 
-use super::record::Notice;
+use super::notice::Notice;
 use command::AlertCommand;
 use file::AlertFile;
 use log::LogSink;
-use reverse_dns::ReverseDns;
 use syslog::Syslog;
 use webhook::Webhook;
 use worker::{QueuedNotice, Sink, SinkWorker};

@@ -31,10 +31,10 @@ use crate::alert::record::AlertState;
 
 use super::counters::SinkName;
 use super::gateway_name;
-use super::lookup::lookup;
 use super::retry::Retry;
 use super::shutdown::Shutdown;
 use super::worker::{Failure, QueuedNotice, Sink};
+use crate::enrich::resolve;
 
 /// Where messages go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,8 +238,10 @@ impl Connection {
     fn open(options: &SyslogOptions) -> io::Result<Self> {
         let within = options.within;
         match &options.target {
-            SyslogTarget::Udp(to) => first(&lookup(to, within)?, connect_udp).map(Self::Udp),
-            SyslogTarget::Tcp(to) => first(&lookup(to, within)?, |to| connect_tcp(to, within)).map(Self::Tcp),
+            SyslogTarget::Udp(to) => first(&resolve(to, within)?, connect_udp).map(Self::Udp),
+            SyslogTarget::Tcp(to) => {
+                first(&resolve(to, within)?, |to| connect_tcp(to, within)).map(Self::Tcp)
+            }
             SyslogTarget::Unix(path) => {
                 let socket = UnixDatagram::unbound()?;
                 socket.set_write_timeout(Some(within))?;
@@ -364,7 +366,8 @@ fn bounded(mut message: String, bytes_max: usize) -> String {
 mod tests {
     use std::net::TcpListener;
 
-    use crate::alert::record::{Alert, AlertProgress, Notice};
+    use crate::alert::notice::Notice;
+    use crate::alert::record::{Alert, AlertProgress};
     use crate::alert::sample;
     use crate::time::UnixNanos;
 

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use jiff::tz::TimeZone;
 
 use crate::alert::{Alert, AlertKind, sample};
+use crate::enrich::geoip_sample;
 
 use super::log::LOCAL_QUEUE_MAX;
 use super::shutdown::Shutdown;
@@ -246,7 +247,7 @@ fn a_name_server_that_is_deaf_delays_a_sink_and_not_the_log() {
 fn a_sink_is_told_where_the_source_comes_from_and_the_log_is_not() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let (countries, alerts) = (folder.path().join("country.mmdb"), folder.path().join("alerts.jsonl"));
-    let database = geoip::sample::database(&geoip::sample::country("NL"));
+    let database = geoip_sample::database(&geoip_sample::country("NL"));
     std::fs::write(&countries, database).expect("it is ours");
     let options = SinkOptions {
         geoip: GeoIpOptions { country_database: Some(countries.clone()), asn_database: None },

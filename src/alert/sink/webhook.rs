@@ -28,11 +28,11 @@ use crate::time::unix_now;
 use super::body::{WebhookFormat, body};
 use super::counters::SinkName;
 use super::gateway_name;
-use super::lookup::lookup;
 use super::retry::Retry;
 use super::secret::Secret;
 use super::shutdown::Shutdown;
 use super::worker::{Failure, QueuedNotice, Sink};
+use crate::enrich::resolve;
 
 /// Where alerts are posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,7 +201,7 @@ impl Resolver for SystemResolver {
             return Err(ureq::Error::HostNotFound);
         };
         let name = DefaultResolver::host_and_port(scheme, authority).ok_or(ureq::Error::HostNotFound)?;
-        let found = lookup(&name, *timeout.after).map_err(|error| match error.kind() {
+        let found = resolve(&name, *timeout.after).map_err(|error| match error.kind() {
             ErrorKind::TimedOut => ureq::Error::Timeout(timeout.reason),
             _ => ureq::Error::Io(error),
         })?;

@@ -15,14 +15,12 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use crate::alert::record::Notice;
-use crate::alert::source::Source;
+use crate::alert::notice::Notice;
+use crate::enrich::{GeoIp, GeoIpRecord, HostDetails, ReverseDns};
 use crate::time::{Moment, UnixNanos, monotonic_now};
 
 use super::counters::{Counts, SinkCell, SinkName};
-use super::geoip::{GeoIp, GeoIpRecord};
 use super::retry::Retry;
-use super::reverse_dns::ReverseDns;
 use super::shutdown::Shutdown;
 
 /// A notice on its way to every sink.
@@ -59,9 +57,11 @@ impl QueuedNotice {
     }
 
     /// What is known of the source.
-    pub(super) fn source(&self) -> Source<'_> {
+    pub(super) fn source(&self) -> HostDetails<'_> {
         let name = self.name.get().and_then(Option::as_deref);
-        self.origin.get().map_or(Source { name, ..Source::default() }, |origin| origin.source(name))
+        self.origin
+            .get()
+            .map_or(HostDetails { name, ..HostDetails::default() }, |origin| origin.details(name))
     }
 }
 

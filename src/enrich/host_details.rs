@@ -7,18 +7,18 @@ use std::fmt;
 /// The organization is left out of it: it is the free text of a registry, and the words go where a mention or a
 /// markup would be obeyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(super) struct Source<'a> {
+pub(crate) struct HostDetails<'a> {
     /// Its name in reverse DNS.
-    pub(super) name: Option<&'a str>,
+    pub(crate) name: Option<&'a str>,
     /// Its country, in the two letters of ISO 3166-1.
-    pub(super) country: Option<&'a str>,
+    pub(crate) country: Option<&'a str>,
     /// The number of its autonomous system (RFC 4271).
-    pub(super) asn: Option<u32>,
+    pub(crate) asn: Option<u32>,
     /// Whose system that is.
-    pub(super) as_organization: Option<&'a str>,
+    pub(crate) as_organization: Option<&'a str>,
 }
 
-impl fmt::Display for Source<'_> {
+impl fmt::Display for HostDetails<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.asn.map(|number| format!("AS{number}"));
         let words: Vec<&str> = [self.name, self.country, number.as_deref()].into_iter().flatten().collect();

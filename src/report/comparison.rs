@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::record::Alert;
+use crate::alert::Alert;
 
 /// The alerts that one of two replays has and the other has not, and those that both have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -36,7 +36,7 @@ impl Default for ReverseDnsOptions {
 
 /// What is known of addresses.
 #[derive(Debug)]
-pub(super) struct ReverseDns {
+pub(crate) struct ReverseDns {
     options: ReverseDnsOptions,
     known: Mutex<CachedName>,
 }
@@ -49,17 +49,17 @@ struct CachedName {
 }
 
 impl ReverseDns {
-    pub(super) fn new(options: ReverseDnsOptions) -> Self {
+    pub(crate) fn new(options: ReverseDnsOptions) -> Self {
         Self { options, known: Mutex::default() }
     }
 
     /// How long a notice may wait for its name.
-    pub(super) fn within(&self) -> Duration {
+    pub(crate) fn within(&self) -> Duration {
         self.options.within
     }
 
     /// The name of an address, if it has one and a name server says so in time.
-    pub(super) fn of(&self, address: IpAddr) -> Option<String> {
+    pub(crate) fn of(&self, address: IpAddr) -> Option<String> {
         let began = Instant::now();
         {
             // Whoever panics ends the program.

@@ -17,7 +17,7 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 ///
 /// # Errors
 /// What the system's resolver says; [`TimedOut`](ErrorKind::TimedOut) after the deadline.
-pub(super) fn lookup(host_and_port: &str, within: Duration) -> io::Result<Vec<SocketAddr>> {
+pub(crate) fn resolve(host_and_port: &str, within: Duration) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host_and_port.parse() {
         return Ok(vec![address]);
     }
@@ -50,11 +50,11 @@ mod tests {
     fn addresses_are_their_own_and_names_are_asked_for() {
         let hour = Duration::from_secs(3600);
         for (text, want) in [("127.0.0.1:514", "127.0.0.1:514"), ("[::1]:514", "[::1]:514")] {
-            let found = lookup(text, Duration::ZERO).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let found = resolve(text, Duration::ZERO).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(found, [want.parse().expect("an address")]);
         }
-        let found = lookup("localhost:514", hour).expect("every system knows it");
+        let found = resolve("localhost:514", hour).expect("every system knows it");
         assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 514), "{found:?}");
-        assert!(lookup("no such name:514", hour).is_err());
+        assert!(resolve("no such name:514", hour).is_err());
     }
 }

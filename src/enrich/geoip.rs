@@ -8,7 +8,7 @@
 //! What a file says is taken only in its form: two letters, a number, a text without control characters.
 
 #[cfg(test)]
-pub(super) mod sample;
+pub(crate) mod sample;
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read};
@@ -21,8 +21,9 @@ use maxminddb::{MaxMindDbError, PathElement, Reader};
 use serde::Deserialize;
 use tracing::warn;
 
-use crate::alert::source::Source;
 use crate::published::Published;
+
+use super::host_details::HostDetails;
 
 /// The files, each if it is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -35,7 +36,7 @@ pub struct GeoIpOptions {
 
 /// What is known of an address.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub(in crate::alert) struct GeoIpRecord {
+pub(crate) struct GeoIpRecord {
     country: Option<String>,
     asn: Option<u32>,
     as_organization: Option<String>,
@@ -43,9 +44,9 @@ pub(in crate::alert) struct GeoIpRecord {
 
 impl GeoIpRecord {
     /// The same, beside the name that the address has.
-    pub(in crate::alert) fn source<'a>(&'a self, name: Option<&'a str>) -> Source<'a> {
+    pub(crate) fn details<'a>(&'a self, name: Option<&'a str>) -> HostDetails<'a> {
         let (country, as_organization) = (self.country.as_deref(), self.as_organization.as_deref());
-        Source { name, country, asn: self.asn, as_organization }
+        HostDetails { name, country, asn: self.asn, as_organization }
     }
 }
 
@@ -82,7 +83,7 @@ impl GeoIp {
     }
 
     /// What is known of an address.
-    pub(in crate::alert) fn of(&self, address: IpAddr) -> GeoIpRecord {
+    pub(crate) fn of(&self, address: IpAddr) -> GeoIpRecord {
         let databases = self.databases.read();
         let address = address.to_canonical();
         let country = databases.country.as_ref();
