@@ -98,7 +98,9 @@ fn run_command(line: CommandLine) -> anyhow::Result<()> {
 /// Begins to write the log in the form that the configuration wants.
 fn begin_log(config: &Config) -> anyhow::Result<LinePrefix> {
     let prefix = LinePrefix::detect(config.log_format());
-    logging::init(prefix.clone())?;
+    // The thread of the log starts before the rings are open and needs no capability; `drop_all` of this thread
+    // reports a failure.
+    logging::init(prefix.clone(), || drop(privileges::drop_all()))?;
     Ok(prefix)
 }
 

@@ -1,10 +1,10 @@
-//! Giving up what is no longer needed, see capabilities(7).
+//! Giving up privileges that are no longer needed (capabilities(7), PR_SET_NO_NEW_PRIVS of prctl(2)).
 #![forbid(unsafe_code)]
 
 use caps::CapSet;
 use thiserror::Error;
 
-/// A privilege could not be given up.
+/// The error that a privilege could not be given up.
 #[derive(Debug, Error)]
 #[error("cannot give up the {set} capabilities: a security module may forbid capset(2)")]
 pub struct PrivilegeError {
@@ -12,9 +12,10 @@ pub struct PrivilegeError {
     source: caps::errors::CapsError,
 }
 
-/// Gives up every capability of this thread and, by inheritance, of those that it starts from here on.
-/// Capabilities belong to threads, so one that was started before must do the same. Packet sockets that are
-/// open stay so: they are checked when they are made.
+/// Gives up every capability of this thread and, by inheritance, of the threads that it starts later.
+///
+/// Capabilities belong to threads, so a thread that was started before must call this as well. Open packet sockets stay
+/// usable: the kernel checks capabilities when they are created.
 ///
 /// # Errors
 /// The kernel refuses, which only a security module can cause.
@@ -30,11 +31,11 @@ pub fn drop_all() -> Result<(), PrivilegeError> {
     Ok(())
 }
 
-/// Makes sure that nothing that this thread starts has a privilege that it lacks itself: not by a setuid program,
-/// nor by being root, to whom a new program would give all capabilities back.
+/// Makes sure that programs that this thread starts gain no privilege that it lacks itself: neither by a setuid bit, nor
+/// by user id 0, which would get all capabilities back on execve(2).
 ///
 /// # Errors
 /// The kernel refuses, which only a sandbox can cause.
-pub fn gain_none() -> nix::Result<()> {
+pub(crate) fn gain_none() -> nix::Result<()> {
     nix::sys::prctl::set_no_new_privs()
 }

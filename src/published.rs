@@ -1,4 +1,4 @@
-//! The cell through which one thread shows many others its newest immutable value.
+//! A cell through which one thread publishes its newest immutable value to many others.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
-/// A value that one thread replaces and many read. Readers clone an `Arc` and never make the writer wait.
+/// A value that one thread replaces and many read. Readers clone an `Arc` and never block the writer.
 #[derive(Debug)]
 pub struct Published<T> {
     value: ArcSwap<T>,
@@ -14,28 +14,28 @@ pub struct Published<T> {
 }
 
 impl<T> Published<T> {
-    /// Publishes the first value.
+    /// Creates the cell with its first value.
     pub fn new(first: T) -> Self {
         Self { value: ArcSwap::from_pointee(first), was_read: AtomicBool::new(false) }
     }
 
-    /// Replaces the value; readers of the old one keep it.
+    /// Replaces the value. Readers of the old one keep it.
     pub fn publish(&self, next: T) {
         self.value.store(Arc::new(next));
     }
 
-    /// Replaces the value and gives the old one, which readers may still hold.
+    /// Replaces the value and returns the old one, which readers may still hold.
     pub fn replace(&self, next: T) -> Arc<T> {
         self.value.swap(Arc::new(next))
     }
 
-    /// The current value.
+    /// Returns the current value.
     pub fn read(&self) -> Arc<T> {
         self.was_read.store(true, Ordering::Relaxed);
         self.value.load_full()
     }
 
-    /// Whether anybody has read a value since this was last asked.
+    /// Returns true if a value was read since the last call.
     pub fn take_was_read(&self) -> bool {
         self.was_read.swap(false, Ordering::Relaxed)
     }
@@ -46,12 +46,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whether_it_was_read_is_known_once() {
+    fn a_read_is_reported_once() {
         let published = Published::new(1);
         assert!(!published.take_was_read());
         assert_eq!((*published.read(), *published.read()), (1, 1));
         assert!(published.take_was_read() && !published.take_was_read());
         published.publish(2);
-        assert!(!published.take_was_read(), "whoever publishes does not read");
+        assert!(!published.take_was_read(), "publishing is no read");
     }
 }

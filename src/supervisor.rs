@@ -1,30 +1,29 @@
-//! What systemd is told of the program's life (sd_notify(3)). Without a service manager that wants to hear,
-//! nothing is said.
+//! Notifications to the service manager (sd_notify(3)). Nothing is sent if `NOTIFY_SOCKET` is not set.
 #![forbid(unsafe_code)]
 
 use sd_notify::NotifyState;
 use tracing::warn;
 
-/// Packets are counted and the API answers, for the first time or after a reload.
+/// Reports that packets are counted and the API answers, for the first time or after a reload.
 pub fn ready() {
-    say(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
 }
 
-/// The configuration is being read again; [`ready`] follows.
+/// Reports that the configuration is being read again; [`ready`] follows.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        // systemd pairs the two by this time.
-        Ok(now) => say(&[NotifyState::Reloading, now]),
-        Err(_) => say(&[NotifyState::Reloading]),
+        // Type=notify-reload needs the time beside the state.
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(_) => notify(&[NotifyState::Reloading]),
     }
 }
 
-/// The program has begun to end.
+/// Reports that the program has begun to end.
 pub fn stopping() {
-    say(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
 }
 
-fn say(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         warn!(%error, "the service manager at NOTIFY_SOCKET cannot be told");
     }
