@@ -7,9 +7,9 @@
 //!  "dropped_frames":0}}
 //! ```
 //!
-//! Field names are fixed: programs of others read them. Fields may be added. It stands on this floor, below
-//! `api/view.rs`, because sinks and API both write it and neither knows the other; the record is copied into
-//! it, so that a field renamed there changes nothing here.
+//! Field names are fixed, since other programs read them; fields may be added. This view stands below `api/view.rs`
+//! because sinks and API both write it and neither imports the other. The record is copied into it, so a field that is
+//! renamed there changes nothing here.
 
 mod scan;
 
@@ -43,7 +43,7 @@ struct AlertView<'a> {
     closed_at: Option<String>,
     measured: u64,
     limit: u64,
-    /// There where it is: what is muted is only shown.
+    /// Left out unless the alert is muted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     muted: bool,
     evidence: EvidenceView<'a>,
@@ -55,12 +55,12 @@ struct EvidenceView<'a> {
     destinations: Vec<Peer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ports: Option<&'a [u16]>,
-    /// Frames lost in the window when the alert opened: with losses, what was measured is too little.
+    /// Frames dropped in the window when the alert opened: with drops, the measured value is too small.
     dropped_frames: u64,
-    /// There where it is: nothing has shown for certain that the limit is exceeded.
+    /// Left out unless every finding since the alert opened was only possible.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     possible: bool,
-    /// The most that the largest true value can be, where that is more than `measured`.
+    /// Upper bound of the largest true value; left out where it equals `measured`.
     #[serde(skip_serializing_if = "Option::is_none")]
     up_to: Option<u64>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -73,12 +73,12 @@ struct Peer {
     ip_bytes: u64,
 }
 
-/// The object of an alert that is in this state.
+/// Returns the JSON object of an alert in this state.
 pub fn json(alert: &Alert, state: AlertState) -> impl Serialize + '_ {
-    known(alert, state, HostDetails::default())
+    view(alert, state, HostDetails::default())
 }
 
-fn known<'a>(alert: &'a Alert, state: AlertState, source: HostDetails<'a>) -> AlertView<'a> {
+fn view<'a>(alert: &'a Alert, state: AlertState, source: HostDetails<'a>) -> AlertView<'a> {
     AlertView {
         id: &alert.id,
         kind: alert.kind.name(),
@@ -109,7 +109,7 @@ fn known<'a>(alert: &'a Alert, state: AlertState, source: HostDetails<'a>) -> Al
     }
 }
 
-/// The same with what `geoip` know of the source of the alert.
+/// Returns the JSON object of an alert in this state, with the origin of its source according to `geoip`.
 pub fn json_with_origin<'a>(alert: &'a Alert, state: AlertState, geoip: &GeoIp) -> impl Serialize + use<'a> {
     WithOrigin { alert, state, origin: alert.source.map(|source| geoip.of(source)).unwrap_or_default() }
 }
@@ -122,23 +122,22 @@ struct WithOrigin<'a> {
 
 impl Serialize for WithOrigin<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        known(self.alert, self.state, self.origin.details(None)).serialize(serializer)
+        view(self.alert, self.state, self.origin.details(None)).serialize(serializer)
     }
 }
 
-/// The object of what is said of an alert, as text on one line without its end, with what is known
-/// of its source.
+/// Returns the JSON object of a notice as one line without its line end.
 pub(super) fn text(notice: &Notice, source: HostDetails<'_>) -> String {
-    serde_json::to_string(&known(notice.alert(), notice.state(), source))
+    serde_json::to_string(&view(notice.alert(), notice.state(), source))
         .expect("the view is numbers and text, with text as keys")
 }
 
-/// A stamp that RFC 3339 has no year for shows the last one that it has.
+/// Formats a time as RFC 3339 in UTC; a time after the year 9999 becomes the last one of it.
 pub fn rfc3339(at: UnixNanos) -> String {
     timestamp(at).to_string()
 }
 
-/// The same for whoever calculates with it.
+/// Returns the time for calculations and other formats, limited in the same way.
 pub(super) fn timestamp(at: UnixNanos) -> Timestamp {
     Timestamp::from_nanosecond(i128::from(at.0)).unwrap_or(Timestamp::MAX)
 }

@@ -1,4 +1,4 @@
-//! The log line of an alert, in the form that watchers of the original's log know.
+//! The log line of an alert, in the form that log watchers of the original program parse.
 
 use std::fmt;
 
@@ -24,13 +24,13 @@ use crate::flow::KernelCounts;
 /// POSSIBLE=TRAFFIC SRC=10.0.0.5 TOTALBYTES=900000000 | DSTINFO=[{10.9.0.1 900000000}] | UPTO=1200000000 LIMIT=1000000000
 /// ```
 ///
-/// The original never said that something grew or ended; the lines that do so begin with other words, and so does a
-/// sample (`TEST=`), so that whoever counts `EVENT=` counts what it counted. What is only possible (`POSSIBLE=`) says
-/// how much it is at most, and becomes an `EVENT=` of its own when it is certain. A line about a host that was opened
-/// while frames were lost says so at its end (`| LOST=2.1729%`): the true values are larger.
+/// The original program wrote `EVENT=` lines only. Growth, ends and samples begin with other words, so a watcher that
+/// counts `EVENT=` gets the same counts as before. A possible alert (`POSSIBLE=`) shows the upper bound of its value,
+/// and is followed by an `EVENT=` line when it is confirmed. If frames were dropped in the window, the line of an alert
+/// that opens ends with their share (`| LOST=2.1729%`): the true values are larger.
 ///
-/// A host that receives too much is a victim and no source: its lines say `DST=`, so that nobody who blocks each `SRC=`
-/// blocks it.
+/// A host that receives too much is a victim and no source. Its lines have `DST=`, so that a program that blocks every
+/// `SRC=` does not block it.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a>(pub &'a Notice);
 
@@ -79,7 +79,7 @@ fn write_destinations(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result 
     write_list(f, " | DSTINFO=[", peers)
 }
 
-/// Items with a space between them, as Go writes a slice.
+/// Writes items with a space between them, as Go formats a slice.
 fn write_list<T: fmt::Display>(
     f: &mut fmt::Formatter<'_>,
     opening: &str,
@@ -93,7 +93,7 @@ fn write_list<T: fmt::Display>(
     f.write_str("]")
 }
 
-/// What the host is that an alert is about.
+/// Returns the key of the host that the alert is about.
 fn role(kind: AlertKind) -> &'static str {
     if kind == AlertKind::Received { "DST" } else { "SRC" }
 }
@@ -237,7 +237,7 @@ mod tests {
                 Notice::Opened(Alert { kind: AlertKind::Received, loss, ..possible.clone() }),
                 "POSSIBLE=RECEIVED DST=10.1.1.1 TOTALBYTES=47288 | UPTO=31644 LIMIT=30000 | LOST=2.1729%",
             ),
-            // An error changes nothing of the original's line.
+            // An error bound changes nothing in the line of the original program.
             (
                 Notice::Confirmed(Alert {
                     life: AlertProgress { error: 8000, ..traffic.life.clone() },

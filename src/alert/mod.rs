@@ -1,20 +1,25 @@
-//! What is said, when, and to whom.
+//! Alerts: when a finding opens, grows or closes one, and how notices of that reach the sinks.
 //!
 //! ```text
-//!   Finding (every tick) -> Ledger (when it opens, grows, closes) -> Notice -> Outlets -> each sink
+//!   Finding (every tick) -> Ledger (when it opens, grows, closes) -> Notice -> Sinks -> each sink
 //! ```
 //!
-//! A sink has a bounded queue and a thread of its own: one that hangs delays neither the analyst nor
-//! another sink, and what it had no room for is counted. What an alert looks like is decided here once for
-//! everybody: as a log line ([`Line`]), as a JSON object ([`json()`]), as a sentence.
+//! * **Owns** the open and recently closed alerts and the mutes ([`Ledger`]), their state file ([`StateFile`]), the
+//!   sinks ([`Sinks`]), and the forms of an alert that all of them share: the log line ([`Line`]), the JSON object
+//!   ([`json()`]), the sentence for people.
+//! * **Refuses to know** how findings are made, and the threads and the API above it.
+//! * **Fails** per sink: a sink has a bounded queue and a thread of its own, so one that hangs delays neither the analyst
+//!   nor another sink. Notices that find no room are counted.
 #![forbid(unsafe_code)]
 
 mod disk;
+mod evidence;
 mod json;
 mod ledger;
 mod line;
 mod mute;
 mod notice;
+mod open_alert;
 mod persisted_ledger;
 mod record;
 pub(crate) mod sample;
@@ -24,8 +29,9 @@ mod text;
 
 use std::time::Duration;
 
+pub use evidence::{Evidence, EvidenceNeeded};
 pub use json::{json, json_with_origin, rfc3339};
-pub use ledger::{ChangeCount, CloseTimeouts, Evidence, EvidenceNeeded, Ledger, OPEN_ALERTS_MAX};
+pub use ledger::{ChangeCount, CloseTimeouts, Ledger};
 pub use line::Line;
 pub use mute::{
     MUTE_MAX, MUTES_MAX, Mute, MuteDesk, MuteReply, MuteRequest, NewMute, REASON_CHARS_MAX, TooManyMutes,
@@ -33,7 +39,7 @@ pub use mute::{
 };
 pub use notice::Notice;
 pub use persisted_ledger::{PersistedLedger, StateError};
-pub use record::{Alert, AlertKind, AlertProgress, AlertState};
+pub use record::{Alert, AlertKind, AlertProgress, AlertState, OPEN_ALERTS_MAX};
 pub use sink::{
     CommandOptions, Counts, DeliveryTest, Facility, FileOptions, QueueReceipt, Retry, Secret,
     ShutdownTimeouts, SinkCounters, SinkName, SinkOptions, SinkResult, Sinks, SyslogOptions, SyslogTarget,
@@ -42,11 +48,11 @@ pub use sink::{
 
 pub use state_file::StateFile;
 
-/// How alerts are worded, and when one is a new one.
+/// What alerts show, and when one opens again under its old id.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Leave destinations out of everything that is said or served.
+    /// Leave destinations out of all notices and reports.
     pub hide_destinations: bool,
-    /// An alert whose host exceeds its limit again within this time of its end opens again and is no new one.
+    /// An alert whose limit is exceeded again within this time after its end opens again under the same id.
     pub cooldown: Duration,
 }

@@ -1,14 +1,13 @@
-//! Hosts and networks about which nothing is said for a while.
+//! Mutes: hosts and networks whose alerts lead to no notices for a while.
 //!
-//! A mute holds until a time of the calendar, as people think of it; it is counted down on the engine's clock, so
-//! that a clock that is set meanwhile changes nothing.
+//! A mute shows its end as a civil time, but expires on the engine's clock, so that setting the system's clock changes
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::thread::Thread;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -19,51 +18,51 @@ use crate::time::{Moment, UnixNanos};
 
 use super::record::AlertKind;
 
-/// Mutes that may be in force at once.
+/// Largest number of mutes in force at once.
 pub const MUTES_MAX: usize = 1000;
 
-/// The longest time for which something is muted.
+/// Longest span of a mute.
 pub const MUTE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Characters of a reason.
+/// Largest number of characters in a reason.
 pub const REASON_CHARS_MAX: usize = 200;
 
-/// Whether this can be the reason of a mute: one line that is not too long.
+/// Returns true if the text can be the reason of a mute: one line of at most [`REASON_CHARS_MAX`] characters.
 pub fn is_reason(text: &str) -> bool {
     text.chars().count() <= REASON_CHARS_MAX && !text.contains(char::is_control)
 }
 
-/// What is to be muted, and for how long.
+/// A mute to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewMute {
-    /// The hosts.
+    /// The hosts that it covers.
     pub source: IpNet,
-    /// Alerts of this kind alone; `None` is all of them.
+    /// The kind of alerts that it covers; `None` covers all kinds.
     pub kind: Option<AlertKind>,
-    /// For how long; at most [`MUTE_MAX`].
+    /// How long it lasts; cut to [`MUTE_MAX`].
     pub span: Duration,
-    /// Why, for whoever asks later; at most [`REASON_CHARS_MAX`] characters.
+    /// Why it was made; at most [`REASON_CHARS_MAX`] characters.
     pub reason: String,
 }
 
 /// A mute in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mute {
-    /// Its number.
+    /// Its number, counted up from 1.
     pub id: u64,
-    /// The hosts.
+    /// The hosts that it covers.
     pub source: IpNet,
-    /// Alerts of this kind alone; `None` is all of them.
+    /// The kind of alerts that it covers; `None` covers all kinds.
     pub kind: Option<AlertKind>,
-    /// Since when.
+    /// When it was made.
     pub made_at: UnixNanos,
-    /// Until when.
+    /// When it ends.
     pub until: UnixNanos,
-    /// Why.
+    /// Why it was made.
     pub reason: String,
 }
 
-/// [`MUTES_MAX`] mutes are in force.
+/// The error that [`MUTES_MAX`] mutes are in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyMutes;
 
@@ -76,7 +75,7 @@ pub(super) struct Mutes {
 }
 
 impl Mutes {
-    /// Adds one that holds from `now` on.
+    /// Adds a mute that is in force from `now` on.
     pub(super) fn add(&mut self, new: NewMute, now: Moment, civil: UnixNanos) -> Result<Mute, TooManyMutes> {
         if self.in_force.len() >= MUTES_MAX {
             return Err(TooManyMutes);
@@ -90,8 +89,8 @@ impl Mutes {
         Ok(mute)
     }
 
-    /// Takes over those that were in force before a restart and still are.
-    pub(super) fn recall(&mut self, mutes: Vec<Mute>, last_id: u64, now: Moment, civil: UnixNanos) {
+    /// Restores the mutes that were in force before a restart and have not ended since.
+    pub(super) fn restore(&mut self, mutes: Vec<Mute>, last_id: u64, now: Moment, civil: UnixNanos) {
         let left = |mute: &Mute| Duration::from_nanos(mute.until.0.saturating_sub(civil.0)).min(MUTE_MAX);
         let live = mutes.into_iter().filter(|mute| left(mute) > Duration::ZERO);
         self.in_force = live.map(|mute| (mute.id, (mute.clone(), now.plus(left(&mute))))).collect();
@@ -99,12 +98,12 @@ impl Mutes {
         self.index();
     }
 
-    /// The number of the last one that was made.
+    /// Returns the number of the last mute that was made.
     pub(super) fn last_id(&self) -> u64 {
         self.last_id
     }
 
-    /// Takes one back. Whether it was in force.
+    /// Removes a mute. Returns true if it was in force.
     pub(super) fn remove(&mut self, id: u64) -> bool {
         let was_there = self.in_force.remove(&id).is_some();
         if was_there {
@@ -113,7 +112,7 @@ impl Mutes {
         was_there
     }
 
-    /// Forgets those whose time has passed. Whether there were any.
+    /// Removes the mutes whose time is over. Returns true if there were any.
     pub(super) fn expire(&mut self, now: Moment) -> bool {
         let before = self.in_force.len();
         self.in_force.retain(|_, (_, ends)| now < *ends);
@@ -124,14 +123,14 @@ impl Mutes {
         any
     }
 
-    /// Whether alerts of this kind about a host are muted. What is about the capture itself never is.
+    /// Returns true if alerts of this kind about a host are muted. Alerts about the capture itself never are.
     pub(super) fn cover(&self, source: Option<IpAddr>, kind: AlertKind) -> bool {
         let Some(source) = source else { return false };
         let is_it = |muted: &Option<AlertKind>| muted.is_none_or(|muted| muted == kind);
         self.by_network.all_of(&source).any(|kinds| kinds.iter().any(is_it))
     }
 
-    /// Those in force, the oldest first.
+    /// Returns the mutes in force, the oldest first.
     pub(super) fn list(&self) -> impl Iterator<Item = &Mute> {
         self.in_force.values().map(|(mute, _)| mute)
     }
@@ -145,64 +144,75 @@ impl Mutes {
     }
 }
 
-/// What somebody wants of the mutes, and where the answer goes.
+/// A change of the mutes that a client asks for, and where the reply goes.
 #[derive(Debug)]
 pub enum MuteRequest {
-    /// Another one.
+    /// Make a mute.
     Add(NewMute, MuteReply<Result<Mute, TooManyMutes>>),
-    /// One less; whether it was there.
+    /// Remove the mute of this number; the reply is true if it was in force.
     Remove(u64, MuteReply<bool>),
 }
 
-/// Takes one answer, on the analyst's thread: it must not wait.
+/// A callback that takes one reply. It runs on the analyst's thread and must not block.
 pub struct MuteReply<T>(Box<dyn FnOnce(T) + Send>);
 
 impl<T> MuteReply<T> {
-    /// Calls `take` with the answer.
+    /// Creates a reply that calls `take`.
     pub fn new(take: impl FnOnce(T) + Send + 'static) -> Self {
         Self(Box::new(take))
     }
 
-    /// Gives the answer.
-    pub fn give(self, answer: T) {
-        (self.0)(answer);
+    /// Sends the reply.
+    pub fn send(self, reply: T) {
+        (self.0)(reply);
     }
 }
 
 impl<T> fmt::Debug for MuteReply<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Answer")
+        f.write_str("MuteReply")
     }
 }
 
-/// Where mutes are ordered and listed. Neither makes the analyst wait, nor waits for it.
-#[derive(Clone, Debug)]
+/// The place where mutes are requested and listed. It neither blocks the analyst nor waits for it.
+#[derive(Clone)]
 pub struct MuteDesk {
     queue: SyncSender<MuteRequest>,
-    analyst: Thread,
+    wake: Arc<dyn Fn() + Send + Sync>,
     list: Arc<Published<Vec<Mute>>>,
 }
 
 impl MuteDesk {
-    /// A desk whose orders go into `queue`, for the thread that empties it and publishes what is in force.
-    pub fn new(queue: SyncSender<MuteRequest>, analyst: Thread, list: Arc<Published<Vec<Mute>>>) -> Self {
-        Self { queue, analyst, list }
+    /// Creates a desk whose requests go into `queue`. `wake` is called after each one, to wake the thread that empties
+    /// the queue and publishes the mutes in force in `list`.
+    pub fn new(
+        queue: SyncSender<MuteRequest>,
+        wake: impl Fn() + Send + Sync + 'static,
+        list: Arc<Published<Vec<Mute>>>,
+    ) -> Self {
+        Self { queue, wake: Arc::new(wake), list }
     }
 
-    /// Puts an order into the analyst's queue. Whether there was room.
-    pub fn order(&self, order: MuteRequest) -> bool {
-        match self.queue.try_send(order) {
+    /// Queues a request. Returns false if the queue is full or its reader is gone.
+    pub fn request(&self, request: MuteRequest) -> bool {
+        match self.queue.try_send(request) {
             Ok(()) => {
-                self.analyst.unpark();
+                (self.wake)();
                 true
             }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
         }
     }
 
-    /// Those in force, the oldest first. An order that was answered is in it.
+    /// Returns the mutes in force, the oldest first. The effect of a request is in it once its reply was sent.
     pub fn list(&self) -> Arc<Vec<Mute>> {
         self.list.read()
+    }
+}
+
+impl fmt::Debug for MuteDesk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MuteDesk").field("list", &self.list).finish_non_exhaustive()
     }
 }
 
@@ -227,7 +237,7 @@ mod tests {
         mutes.add(new("10.0.5.0/24", Some(AlertKind::Scanning), 30), at(100), UnixNanos(0)).expect("room");
         mutes.add(new("fd00::1/128", None, 90), at(100), UnixNanos(0)).expect("room");
         let covers = |mutes: &Mutes, source: &str, kind| mutes.cover(source.parse().ok(), kind);
-        // The smaller network has a mute of another kind: the larger one counts all the same.
+        // The smaller network has a mute of another kind; the mute of the larger one applies as well.
         assert!(
             covers(&mutes, "10.0.5.1", AlertKind::Traffic) && covers(&mutes, "10.0.5.1", AlertKind::Scanning)
         );
@@ -235,7 +245,7 @@ mod tests {
         assert!(
             covers(&mutes, "fd00::1", AlertKind::ScanningPort) && !covers(&mutes, "fd00::2", AlertKind::Loss)
         );
-        assert!(!mutes.cover(None, AlertKind::Loss), "a loss is of no host");
+        assert!(!mutes.cover(None, AlertKind::Loss), "an alert about losses has no host");
         assert!(!mutes.expire(at(129)));
         assert!(mutes.expire(at(130)));
         assert!(!covers(&mutes, "10.0.5.1", AlertKind::Scanning));

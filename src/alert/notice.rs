@@ -2,23 +2,23 @@
 
 use super::record::{Alert, AlertState};
 
-/// What is to be said of an alert.
+/// One message about an alert to the sinks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// It opened, for the first time or again.
+    /// The alert opened, for the first time or again.
     Opened(Alert),
-    /// It was possible and is certain now.
+    /// The alert was notified as possible and is certain now.
     Confirmed(Alert),
-    /// It has reached this many times its limit.
+    /// The value has reached this multiple of the limit.
     Grown(Alert, u64),
-    /// It closed.
+    /// The alert closed.
     Closed(Alert),
-    /// It is about nobody: the operator asked whether alerts arrive.
+    /// A sample, because the operator asked whether alerts arrive.
     Test(Alert),
 }
 
 impl Notice {
-    /// The alert, as it is at this point of its life.
+    /// Returns the alert as it was when the notice was made.
     pub fn alert(&self) -> &Alert {
         match self {
             Self::Opened(alert)
@@ -29,7 +29,7 @@ impl Notice {
         }
     }
 
-    /// The alert alone.
+    /// Returns the alert without the notice.
     pub fn into_alert(self) -> Alert {
         match self {
             Self::Opened(alert)
@@ -40,7 +40,7 @@ impl Notice {
         }
     }
 
-    /// Where in its life it is.
+    /// Returns the state of the alert at the time of the notice.
     pub fn state(&self) -> AlertState {
         match self {
             Self::Opened(alert) | Self::Confirmed(alert) | Self::Grown(alert, _) => AlertState::of(alert),

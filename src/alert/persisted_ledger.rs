@@ -1,7 +1,7 @@
 //! What the ledger must know after a restart, and its form in a file: one JSON object.
 //!
-//! A file is somebody else's word: everything in it is checked, and one fault refuses it as a whole. Destinations and
-//! ports are not in it, they would make it large; an alert that goes on gathers them anew.
+//! The file is untrusted: every value in it is checked, and one fault refuses the whole file. Evidence is not saved,
+//! since destinations and ports would make the file large; an alert that stays open gathers it again.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,52 +10,51 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::ledger::OPEN_ALERTS_MAX;
 use super::mute::{MUTES_MAX, Mute, is_reason};
-use super::record::{Alert, AlertKind, AlertProgress};
+use super::record::{Alert, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
 use crate::flow::KernelCounts;
 use crate::time::UnixNanos;
 
-/// The only form so far.
+/// Version of the form; there is one so far.
 const VERSION: u32 = 1;
 
-/// Characters of an id; ours have 31 at most.
+/// Largest number of characters in an id; those of this program have at most 31.
 const ID_CHARS_MAX: usize = 64;
 
-/// Everything that outlives the process.
+/// The state of a ledger that outlives the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PersistedLedger {
-    /// Alerts that ever opened.
+    /// Number of alerts that ever opened; ids count on from it.
     pub(super) opened: u64,
-    /// The number of the last mute.
+    /// The id of the last mute that was made.
     pub(super) last_mute: u64,
-    /// Alerts that are open.
+    /// Open alerts.
     pub(super) open: Vec<PersistedAlert>,
-    /// Alerts that may open again.
+    /// Alerts that closed within the cooldown and may open again.
     pub(super) closed: Vec<Alert>,
     /// Mutes in force.
     pub(super) mutes: Vec<Mute>,
 }
 
-/// An open alert, and what has been said of it.
+/// An open alert, and what has been notified of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PersistedAlert {
     pub(super) alert: Alert,
-    pub(super) times_said: u64,
-    pub(super) is_said: bool,
-    pub(super) is_said_as_possible: bool,
+    pub(super) multiple_notified: u64,
+    pub(super) is_notified: bool,
+    pub(super) is_notified_as_possible: bool,
 }
 
-/// Why a file is no memory.
+/// Why the content of a state file is refused.
 #[derive(Debug, Error)]
 pub enum StateError {
-    /// It is no JSON object of this form.
+    /// It is no JSON object with these fields.
     #[error("it is not of this form: {0}")]
     Form(#[from] serde_json::Error),
-    /// Another program wrote it, or another version of this one.
+    /// Another program wrote it, or a version of this one with another form.
     #[error("its version is {0}, and this program knows {VERSION}")]
     Version(u32),
-    /// It says what cannot be.
+    /// A value in it is impossible.
     #[error("it cannot be true: {0}")]
     Wrong(&'static str),
 }
@@ -76,7 +75,7 @@ struct SavedState {
     mutes: Vec<SavedMute>,
 }
 
-/// Times are nanoseconds since 1970.
+/// Times are nanoseconds since 1970-01-01 UTC. Field names are part of the form of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SavedAlert {
@@ -91,15 +90,18 @@ struct SavedAlert {
     last: u64,
     exceeded_at: u64,
     reopened: u32,
-    times_said: u64,
-    is_said: bool,
-    // There where they are, so that a file of before is read, and one without them is read by a program of before.
+    #[serde(rename = "times_said")]
+    multiple_notified: u64,
+    #[serde(rename = "is_said")]
+    is_notified: bool,
+    // Left out at their defaults: files without these fields are read, and earlier versions of the program read files
+    // without them.
     #[serde(default, skip_serializing_if = "is_zero")]
     error: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_possible: bool,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    is_said_as_possible: bool,
+    #[serde(rename = "is_said_as_possible", default, skip_serializing_if = "std::ops::Not::not")]
+    is_notified_as_possible: bool,
 }
 
 fn is_zero(value: &u64) -> bool {
@@ -118,11 +120,11 @@ struct SavedMute {
 }
 
 impl PersistedLedger {
-    /// The form in the file.
+    /// Returns the content of the file.
     pub(super) fn to_json(&self) -> Vec<u8> {
         let open = |known: &PersistedAlert| SavedAlert {
-            is_said_as_possible: known.is_said_as_possible,
-            ..SavedAlert::of(&known.alert, known.times_said, known.is_said)
+            is_notified_as_possible: known.is_notified_as_possible,
+            ..SavedAlert::of(&known.alert, known.multiple_notified, known.is_notified)
         };
         let view = SavedState {
             version: VERSION,
@@ -135,10 +137,10 @@ impl PersistedLedger {
         serde_json::to_vec(&view).expect("views are structs of numbers and text with string keys")
     }
 
-    /// Reads the form in the file.
+    /// Reads the content of the file.
     ///
     /// # Errors
-    /// It has another form or version, or says what cannot be; then nothing of it is taken.
+    /// The content has another form or version, or an impossible value; then nothing of it is used.
     pub fn from_json(json: &[u8]) -> Result<Self, StateError> {
         let Versioned { version } = serde_json::from_slice(json)?;
         if version != VERSION {
@@ -148,14 +150,14 @@ impl PersistedLedger {
         if open.len() > OPEN_ALERTS_MAX || closed.len() > OPEN_ALERTS_MAX || mutes.len() > MUTES_MAX {
             return Err(StateError::Wrong("more alerts or mutes than there may be"));
         }
-        let mut subjects = BTreeSet::new();
+        let mut keys = BTreeSet::new();
         let mut ids = BTreeSet::new();
         let mut check = |view: SavedAlert, is_open: bool| {
             let known = view.check()?;
             if known.alert.closed_at.is_none() != is_open {
                 return Err(StateError::Wrong("an alert that is open and closed"));
             }
-            let is_new = subjects.insert((known.alert.source, known.alert.kind));
+            let is_new = keys.insert((known.alert.source, known.alert.kind));
             if !is_new || !ids.insert(known.alert.id.clone()) {
                 return Err(StateError::Wrong("an alert that is there twice"));
             }
@@ -174,7 +176,7 @@ impl PersistedLedger {
 }
 
 impl SavedAlert {
-    fn of(alert: &Alert, times_said: u64, is_said: bool) -> Self {
+    fn of(alert: &Alert, multiple_notified: u64, is_notified: bool) -> Self {
         Self {
             id: alert.id.clone(),
             kind: alert.kind.name().to_owned(),
@@ -187,11 +189,11 @@ impl SavedAlert {
             last: alert.life.last,
             exceeded_at: alert.life.exceeded_at.0,
             reopened: alert.life.reopened,
-            times_said,
-            is_said,
+            multiple_notified,
+            is_notified,
             error: alert.life.error,
             is_possible: alert.life.is_possible,
-            is_said_as_possible: false,
+            is_notified_as_possible: false,
         }
     }
 
@@ -208,7 +210,7 @@ impl SavedAlert {
         if self.limit == 0 || self.measured < self.last || self.measured.checked_add(self.error).is_none() {
             return Err(StateError::Wrong("the limit or peak of an alert"));
         }
-        if self.is_said_as_possible && !self.is_said {
+        if self.is_notified_as_possible && !self.is_notified {
             return Err(StateError::Wrong("what was said of an alert"));
         }
         let life = AlertProgress {
@@ -236,9 +238,9 @@ impl SavedAlert {
         };
         Ok(PersistedAlert {
             alert,
-            times_said: self.times_said,
-            is_said: self.is_said,
-            is_said_as_possible: self.is_said_as_possible,
+            multiple_notified: self.multiple_notified,
+            is_notified: self.is_notified,
+            is_notified_as_possible: self.is_notified_as_possible,
         })
     }
 }
@@ -302,15 +304,15 @@ pub(super) mod tests {
         };
         let open = PersistedAlert {
             alert: alert("1790000000-1", AlertKind::Traffic, Some([10, 0, 0, 1])),
-            times_said: 2,
-            is_said: true,
-            is_said_as_possible: false,
+            multiple_notified: 2,
+            is_notified: true,
+            is_notified_as_possible: false,
         };
         let loss = PersistedAlert {
             alert: alert("1790000000-2", AlertKind::Loss, None),
-            times_said: 1,
-            is_said: true,
-            is_said_as_possible: false,
+            multiple_notified: 1,
+            is_notified: true,
+            is_notified_as_possible: false,
         };
         let received = alert("1790000000-4", AlertKind::Received, Some([10, 0, 0, 1]));
         let possible = PersistedAlert {
@@ -319,9 +321,9 @@ pub(super) mod tests {
                 life: AlertProgress { last: 80, is_possible: true, error: 50, ..received.life },
                 ..received
             },
-            times_said: 1,
-            is_said: true,
-            is_said_as_possible: true,
+            multiple_notified: 1,
+            is_notified: true,
+            is_notified_as_possible: true,
         };
         let closed = Alert {
             closed_at: Some(UnixNanos(9)),
@@ -346,19 +348,19 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for memory in [PersistedLedger::default(), sample()] {
-            assert_eq!(PersistedLedger::from_json(&memory.to_json()).ok(), Some(memory));
+        for persisted in [PersistedLedger::default(), sample()] {
+            assert_eq!(PersistedLedger::from_json(&persisted.to_json()).ok(), Some(persisted));
         }
     }
 
-    /// What has no error and is certain looks as it did before either was known.
+    /// An alert that is certain and has no error bound has the form of versions before these fields.
     #[test]
-    fn what_was_written_before_errors_were_known_is_read() {
-        let mut memory = sample();
-        memory.open.retain(|known| !known.alert.life.is_possible);
-        let json = String::from_utf8(memory.to_json()).expect("JSON is text");
+    fn files_without_error_bounds_are_read() {
+        let mut persisted = sample();
+        persisted.open.retain(|known| !known.alert.life.is_possible);
+        let json = String::from_utf8(persisted.to_json()).expect("JSON is text");
         assert!(json.contains(r#""times_said":2,"is_said":true}"#) && !json.contains("possible"), "{json}");
-        assert_eq!(PersistedLedger::from_json(json.as_bytes()).ok(), Some(memory));
+        assert_eq!(PersistedLedger::from_json(json.as_bytes()).ok(), Some(persisted));
     }
 
     #[test]
@@ -394,8 +396,8 @@ pub(super) mod tests {
     }
 
     proptest! {
-        /// Whatever the bytes are, and wherever a good file is broken or changed: a memory or a refusal, and what is
-        /// taken is written again to the same.
+        /// Any bytes, and any cut or changed file, give a ledger or a refusal, and a ledger that was read is written to
+        /// content that reads the same.
         #[test]
         fn hostile_bytes_are_refused_or_harmless(
             noise in prop::collection::vec(any::<u8>(), 0..200),
@@ -408,8 +410,8 @@ pub(super) mod tests {
             let (at, cut) = (at % json.len(), cut % json.len());
             prop_assert!(PersistedLedger::from_json(&json[..cut]).is_err());
             json[at] = byte;
-            if let Ok(memory) = PersistedLedger::from_json(&json) {
-                prop_assert_eq!(PersistedLedger::from_json(&memory.to_json()).ok(), Some(memory));
+            if let Ok(persisted) = PersistedLedger::from_json(&json) {
+                prop_assert_eq!(PersistedLedger::from_json(&persisted.to_json()).ok(), Some(persisted));
             }
         }
     }

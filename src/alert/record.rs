@@ -7,80 +7,85 @@ use crate::detect::ScanEvidence;
 use crate::flow::{KernelCounts, PeerBytes};
 use crate::time::UnixNanos;
 
-/// A finding that was said: when it opened, when it grew, when it closes.
+/// Largest number of alerts that may be open at once; findings beyond it are counted. Each needs a host that exceeds a
+/// limit, so this many mean that the limits are too low. As many closed alerts are kept for the cooldown.
+pub const OPEN_ALERTS_MAX: usize = 10_000;
+
+/// A finding with a life in the ledger: it opens, may grow, and closes.
 ///
-/// It is *possible* where only the error of what was measured reaches beyond the limit, and certain from the first
-/// finding on that exceeds the limit by itself.
+/// An alert is *possible* while only the error bound of the measured value reaches beyond the limit, and certain from
+/// the first finding on whose measured value exceeds the limit by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// Stable name of this alert.
+    /// Stable id, unique among all alerts of this gateway.
     pub id: String,
-    /// What it is about.
+    /// Which limit it is about.
     pub kind: AlertKind,
-    /// The host it is about; `None` where it is about the capture itself.
+    /// The host that it is about; `None` if it is about the capture itself.
     pub source: Option<IpAddr>,
-    /// When it opened.
+    /// When it opened first; an alert that opens again keeps this.
     pub opened_at: UnixNanos,
     /// When it closed; `None` while it is open.
     pub closed_at: Option<UnixNanos>,
-    /// The largest value measured so far: bytes, hosts, ports, or lost frames of a million.
+    /// The largest value measured so far, in the unit of its kind: bytes, hosts, ports, packets or contacts per second,
+    /// or lost frames per million.
     pub measured: u64,
     /// The limit that `measured` exceeded, or may exceed.
     pub limit: u64,
-    /// Bytes that the host sent in the window when the alert opened.
+    /// IP bytes that the host sent in the window when the evidence was gathered.
     pub ip_bytes: u64,
-    /// Where they went, or whom it contacted: most bytes first, bounded.
+    /// Destinations of those bytes, most bytes first; bounded in number.
     pub destinations: Vec<PeerBytes>,
-    /// Ports contacted, ascending and bounded; empty unless the alert is about ports.
+    /// Ports contacted, ascending; bounded in number and empty unless the alert is about ports.
     pub ports: Vec<u16>,
-    /// What the kernel offered and lost in the window when the alert opened: with losses, the true values are larger
-    /// than the measured ones.
+    /// Frames that the kernel offered and dropped in that window: with drops, the true values are larger than the
+    /// measured ones.
     pub loss: KernelCounts,
-    /// Of an alert about scanning, what speaks for it.
+    /// Evidence for a scan; `None` for other kinds.
     pub scan: Option<ScanEvidence>,
-    /// How it has gone since it opened.
+    /// The part that changes while it is open.
     pub life: AlertProgress,
 }
 
-/// What changes of an alert while it lives.
+/// The part of an alert that changes while it is open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlertProgress {
-    /// The latest value that exceeded the limit, or may have.
+    /// The value of the latest finding.
     pub last: u64,
-    /// When that was.
+    /// When that finding was made.
     pub exceeded_at: UnixNanos,
-    /// How many times it has closed and opened again within the cooldown.
+    /// How often it has closed and opened again within the cooldown.
     pub reopened: u32,
-    /// Nothing is said of it, by wish of the operator.
+    /// True if the operator muted it: it leads to no notices.
     pub is_muted: bool,
-    /// Since it opened, nothing has shown for certain that the limit is exceeded.
+    /// True if every finding since it opened was only possible.
     pub is_possible: bool,
-    /// How much larger than `measured` the largest true value may be, since the table had no room for all of it.
+    /// How much larger than `measured` the largest true value may be, because the table had no room to count all of it.
     pub error: u64,
 }
 
 impl Alert {
-    /// The most that the largest true value can be.
+    /// Returns the upper bound of the largest true value.
     pub fn up_to(&self) -> u64 {
         self.measured.saturating_add(self.life.error)
     }
 }
 
-/// Where in its life an alert is.
+/// The state of an alert, as JSON and programs see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlertState {
-    /// The host is over its limit, or was within the last window.
+    /// A limit was certainly exceeded within the last window.
     Open,
-    /// It may be, as far as the table had room to count it.
+    /// A limit may have been exceeded: the table had no room to count all of it.
     Possible,
-    /// It is over.
+    /// The host has been within its limit for a whole window.
     Closed,
-    /// It never was: a sample.
+    /// A sample that the operator asked for.
     Test,
 }
 
 impl AlertState {
-    /// How an alert is, seen without the notice that tells.
+    /// Returns the state of an alert by its fields alone; a sample counts as open.
     pub fn of(alert: &Alert) -> Self {
         match alert.closed_at {
             Some(_) => Self::Closed,
@@ -89,7 +94,7 @@ impl AlertState {
         }
     }
 
-    /// The word for it in JSON and in the environment of programs.
+    /// Returns the word for the state in JSON and in the environment of programs.
     pub fn word(self) -> &'static str {
         match self {
             Self::Open => "open",

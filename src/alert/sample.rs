@@ -1,4 +1,4 @@
-//! The alert that is sent to see whether alerts arrive: about an address of documentation (RFC 5737).
+//! The sample that `test-alert` sends, about an address reserved for documentation (RFC 5737).
 
 use std::net::Ipv4Addr;
 
@@ -10,7 +10,7 @@ use super::record::{Alert, AlertKind, AlertProgress};
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const DESTINATION: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 
-/// An alert that opened at `at`, and that can be told from every real one by its id.
+/// Returns an alert that opened at `at`; its id begins with `test-`, which no real one does.
 pub(crate) fn alert(at: UnixNanos) -> Alert {
     let ip_bytes = 1_200_000_000;
     Alert {
@@ -30,7 +30,7 @@ pub(crate) fn alert(at: UnixNanos) -> Alert {
     }
 }
 
-/// The same for tests that compare texts.
+/// Returns the sample with a fixed time, for tests that compare texts.
 #[cfg(test)]
 pub(crate) fn traffic() -> Alert {
     alert(UnixNanos(1_790_000_000_000_000_000))

@@ -1,7 +1,7 @@
-//! The file that a [`PersistedLedger`] is kept in: read once at the start, written by a thread of its own.
+//! The file of a [`PersistedLedger`]: read once at the start, written by a thread of its own.
 //!
-//! A new file is written beside the old one, forced to the disk and put in its place, so that whatever happens
-//! there is a whole one. What cannot be read as a memory is set aside (`.bad`) and said; the program starts without.
+//! A new file is written beside the old one, synced and renamed over it, so that a crash leaves one of them whole. A
+//! file that cannot be used is renamed (`.bad`) with a log line, and the program starts without it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -19,10 +19,10 @@ use tracing::{info, warn};
 use super::disk::sync_folder;
 use super::persisted_ledger::{PersistedLedger, StateError};
 
-/// Bytes of a file; the largest memory has less.
+/// Bytes of a file that are read; the largest ledger has fewer.
 const FILE_BYTES_MAX: u64 = 32 << 20;
 
-/// Keeps the newest memory that it is given.
+/// Writes the newest ledger that it is given to the file.
 #[derive(Debug)]
 pub struct StateFile {
     cells: Arc<SaverCells>,
@@ -37,52 +37,51 @@ struct SaverCells {
 
 impl std::fmt::Debug for SaverCells {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Looking inside would take the memory out.
-        f.debug_struct("Cells").field("is_over", &self.is_over).finish_non_exhaustive()
+        // To look inside the cell would take the ledger out.
+        f.debug_struct("SaverCells").field("is_over", &self.is_over).finish_non_exhaustive()
     }
 }
 
 impl StateFile {
-    /// Reads what is kept in the file, and starts the thread that writes it. What is wrong with the file is said in
-    /// the log and keeps nobody from starting.
+    /// Reads the file and starts the thread that writes it. A file that cannot be used is logged and counts as empty.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// The system refuses a thread.
     pub fn open(path: PathBuf) -> io::Result<(PersistedLedger, Self)> {
-        let memory = recall(&path);
+        let persisted = read_or_default(&path);
         let cells = Arc::new(SaverCells { newest: AtomicCell::new(None), is_over: AtomicBool::new(false) });
         let (done, finished) = channel();
         let given = Arc::clone(&cells);
         let thread = thread::Builder::new().name("state".to_owned()).spawn(move || {
             write_newest(&path, &given);
-            // Nobody waits for this any more when the deadline has passed.
+            // After the deadline of `finish` the receiver is gone.
             let _ = done.send(());
         })?;
-        Ok((memory, Self { cells, writer: thread.thread().clone(), finished }))
+        Ok((persisted, Self { cells, writer: thread.thread().clone(), finished }))
     }
 
-    /// Has a memory written, in the place of one that waits. Never waits.
-    pub fn keep(&self, memory: PersistedLedger) {
-        self.cells.newest.store(Some(Box::new(memory)));
+    /// Queues a ledger to be written, in the place of one that still waits. Never blocks.
+    pub fn save(&self, persisted: PersistedLedger) {
+        self.cells.newest.store(Some(Box::new(persisted)));
         self.writer.unpark();
     }
 
-    /// Writes what waits, for at most `patience`. Whether that was enough.
-    pub fn finish(self, patience: Duration) -> bool {
-        // Release: pairs with the load of the writer, which then finds what was kept before.
+    /// Writes the ledger that waits, for at most `timeout`. Returns true if it was written, or could not be, by then.
+    pub fn finish(self, timeout: Duration) -> bool {
+        // Release: pairs with the load of the writer, which then finds what was saved before.
         self.cells.is_over.store(true, Ordering::Release);
         self.writer.unpark();
-        self.finished.recv_timeout(patience).is_ok()
+        self.finished.recv_timeout(timeout).is_ok()
     }
 }
 
 fn write_newest(path: &Path, cells: &SaverCells) {
     let mut fails = false;
     loop {
-        // Read first: what was kept before the end is there by then.
+        // Loaded before the cell is emptied, so that what was saved before `finish` is written.
         let is_over = cells.is_over.load(Ordering::Acquire);
-        if let Some(memory) = cells.newest.take() {
-            let written = write(path, &memory.to_json());
+        if let Some(persisted) = cells.newest.take() {
+            let written = write(path, &persisted.to_json());
             let is_new = written.is_err() != fails;
             fails = written.is_err();
             match written {
@@ -111,8 +110,8 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// What the file holds; nothing where there is none or it is wrong.
-fn recall(path: &Path) -> PersistedLedger {
+/// Returns the content of the file; an empty ledger if there is no file or it cannot be used.
+fn read_or_default(path: &Path) -> PersistedLedger {
     let bytes = match read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return PersistedLedger::default(),
@@ -128,7 +127,7 @@ fn recall(path: &Path) -> PersistedLedger {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // A pipe in its place must not hold the start.
+    // O_NONBLOCK: to open a pipe in its place must not block.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no regular file"));
@@ -148,11 +147,11 @@ fn set_aside(path: &Path, fault: &StateError) {
     }
 }
 
-/// The path with another ending behind it.
-fn beside(path: &Path, shutdown: &str) -> PathBuf {
+/// Returns the path with an extension appended.
+fn beside(path: &Path, extension: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
-    name.push(shutdown);
+    name.push(extension);
     PathBuf::from(name)
 }
 
@@ -162,48 +161,48 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
     #[test]
-    fn the_newest_memory_is_there_after_the_end() {
+    fn the_newest_ledger_is_in_the_file_after_finish() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("state.json");
-        let (memory, file) = StateFile::open(path.clone()).expect("a thread");
-        assert_eq!(memory, PersistedLedger::default());
+        let (persisted, file) = StateFile::open(path.clone()).expect("a thread");
+        assert_eq!(persisted, PersistedLedger::default());
         for opened in 0..100 {
-            file.keep(PersistedLedger { opened, ..sample() });
+            file.save(PersistedLedger { opened, ..sample() });
         }
-        file.keep(sample());
-        assert!(file.finish(PATIENCE));
-        let (memory, file) = StateFile::open(path.clone()).expect("a thread");
-        assert_eq!(memory, sample());
-        assert!(file.finish(PATIENCE), "without anything to write");
+        file.save(sample());
+        assert!(file.finish(TIMEOUT));
+        let (persisted, file) = StateFile::open(path.clone()).expect("a thread");
+        assert_eq!(persisted, sample());
+        assert!(file.finish(TIMEOUT), "without anything to write");
         assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 1, "nothing is left beside it");
     }
 
     #[test]
-    fn what_is_of_no_use_is_set_aside() {
+    fn a_file_that_cannot_be_used_is_renamed() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("state.json");
         for bytes in [&b""[..], b"{", b"{\"version\":99}", b"\xff\xfe"] {
             fs::write(&path, bytes).expect("the folder is ours");
-            let (memory, file) = StateFile::open(path.clone()).expect("a thread");
-            assert_eq!(memory, PersistedLedger::default());
+            let (persisted, file) = StateFile::open(path.clone()).expect("a thread");
+            assert_eq!(persisted, PersistedLedger::default());
             assert_eq!(fs::read(beside(&path, "bad")).expect("it was set aside"), bytes);
-            file.keep(sample());
-            assert!(file.finish(PATIENCE));
+            file.save(sample());
+            assert!(file.finish(TIMEOUT));
             assert_eq!(fs::read(&path).expect("it was written"), sample().to_json());
         }
     }
 
     #[test]
-    fn what_cannot_be_read_or_written_stops_nobody() {
+    fn a_file_that_cannot_be_read_or_written_does_not_stop_the_program() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         for path in [folder.path().to_owned(), folder.path().join("none").join("state.json")] {
-            let (memory, file) = StateFile::open(path).expect("a thread");
-            assert_eq!(memory, PersistedLedger::default());
-            file.keep(sample());
-            assert!(file.finish(PATIENCE));
+            let (persisted, file) = StateFile::open(path).expect("a thread");
+            assert_eq!(persisted, PersistedLedger::default());
+            file.save(sample());
+            assert!(file.finish(TIMEOUT));
         }
     }
 }

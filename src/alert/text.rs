@@ -1,4 +1,4 @@
-//! An alert as one sentence, for people who read it on a telephone.
+//! An alert as one sentence, short enough for the notification of a telephone.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::record::{Alert, AlertKind, AlertState};
 use crate::detect::PartsPerMillion;
 use crate::enrich::HostDetails;
 
-/// Displays what happened, to whom and by how much.
+/// Displays the kind and state of the alert, its host, its value and its limit.
 ///
 /// ```text
 /// TRAFFIC: 10.0.0.5 (laptop.lan, NL, AS64500) sent 1200000000 bytes, the limit is 1000000000
@@ -19,11 +19,11 @@ use crate::enrich::HostDetails;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sentence<'a> {
     pub(super) notice: &'a Notice,
-    /// What is known of the source.
+    /// Name and origin of the host.
     pub(super) source: HostDetails<'a>,
 }
 
-/// Displays the words before the colon: the shortest that can be said of it.
+/// Displays the words before the colon.
 #[derive(Clone, Copy, Debug)]
 struct Title<'a>(&'a Notice);
 

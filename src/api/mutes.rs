@@ -178,7 +178,7 @@ impl MutesEndpoint {
         let (taken, answer) = oneshot::channel();
         // Whoever does not wait any more needs no answer.
         let taken = MuteReply::new(move |answer| drop(taken.send(answer)));
-        if !self.desk.order(order(taken)) {
+        if !self.desk.request(order(taken)) {
             return Err(busy());
         }
         match tokio::time::timeout(self.order_timeout, answer).await {

@@ -103,7 +103,7 @@ impl Analyst {
         civil: UnixNanos,
         notices: &mut Vec<Notice>,
     ) {
-        self.ledger.recall(memory, now, civil, notices);
+        self.ledger.restore(memory, now, civil, notices);
         self.mutes_changed = true;
     }
 
@@ -159,7 +159,7 @@ impl Analyst {
     /// appends what is to be said.
     pub(super) fn judge_turned(&mut self, now: Moment, civil: UnixNanos, notices: &mut Vec<Notice>) {
         // First, so that a host that was quiet for a whole window and begins again is said again.
-        self.ledger.close_quiet(now, civil, notices);
+        self.ledger.close_inactive(now, civil, notices);
         self.mutes_changed |= self.ledger.expire_mutes(now, notices);
 
         if self.window.received_bytes_lost() > 0 && !self.said_full {

@@ -190,7 +190,7 @@ impl AnalystThread {
         }
         turns.schedule.has_news |= !turns.notices.is_empty();
         for notice in turns.notices.drain(..) {
-            self.sinks.say(unix_now(), notice);
+            self.sinks.notify(unix_now(), notice);
         }
     }
 
@@ -257,11 +257,11 @@ impl AnalystThread {
             match command {
                 MuteRequest::Add(new, answer) => {
                     let mute = self.analyst.mute(new, now, civil);
-                    answers.push(Box::new(move || answer.give(mute)));
+                    answers.push(Box::new(move || answer.send(mute)));
                 }
                 MuteRequest::Remove(id, answer) => {
                     let was_there = self.analyst.unmute(id, notices);
-                    answers.push(Box::new(move || answer.give(was_there)));
+                    answers.push(Box::new(move || answer.send(was_there)));
                 }
             }
         }

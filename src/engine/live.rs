@@ -124,7 +124,8 @@ impl Engine {
             stop: Arc::clone(&stop_merge),
         };
         let merge = spawn("analyst", move || merge.run())?;
-        let mute_desk = MuteDesk::new(mutes_in, merge.thread().clone(), mutes);
+        let analyst = merge.thread().clone();
+        let mute_desk = MuteDesk::new(mutes_in, move || analyst.unpark(), mutes);
 
         let mut workers = Vec::new();
         for (number, ((ring, end), core)) in rings.into_iter().zip(worker_ends).zip(self.cores).enumerate() {

@@ -45,14 +45,14 @@ impl StateSaver {
 
     fn keep(&mut self, ledger: &Ledger) {
         self.kept = ledger.changes();
-        self.file.keep(ledger.memory());
+        self.file.save(ledger.to_persisted());
     }
 }
 
 /// Whether to write now, `since` the last time.
 fn is_due(now: ChangeCount, kept: ChangeCount, since: Option<Duration>) -> bool {
     let has_passed = |pause: Duration| since.is_none_or(|since| since >= pause);
-    (now.told != kept.told && has_passed(PAUSE)) || (now != kept && has_passed(PEAKS_WAIT))
+    (now.transitions != kept.transitions && has_passed(PAUSE)) || (now != kept && has_passed(PEAKS_WAIT))
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn what_was_said_is_written_soon_and_a_peak_rarely() {
-        let changes = |told, peaks| ChangeCount { told, peaks };
+        let changes = |transitions, peaks| ChangeCount { transitions, peaks };
         let kept = changes(3, 3);
         for (now, since_ms, expected) in [
             (changes(3, 3), Some(1_000_000), false),

@@ -1,11 +1,11 @@
-//! Where the host that an alert is about comes from: its country and its autonomous system, out of files in MaxMind's
-//! format (maxmind.github.io/MaxMind-DB), such as GeoLite2's and DB-IP's.
+//! Country and autonomous system of an address, from databases in MaxMind's format (maxmind.github.io/MaxMind-DB), such
+//! as GeoLite2 and DB-IP.
 //!
-//! A file is read whole, when the sinks start and when the configuration is read again, and never mapped: whoever
-//! replaces it may cut it short first, and to read a page that is gone ends the program. A lookup asks memory alone.
-//! Without a file that can be used alerts go without what it says, and that is said once.
+//! A file is read whole, when the sinks start and when the configuration is read again. It is not mapped, since a
+//! program that replaces it may truncate it first, and access to a page behind its end is a SIGBUS. A lookup reads
+//! memory only. A file that cannot be used is logged once, and alerts go out without its data.
 //!
-//! What a file says is taken only in its form: two letters, a number, a text without control characters.
+//! Data of a file are used in these forms only: two letters, a number, a text without control characters.
 
 #[cfg(test)]
 pub(crate) mod sample;
@@ -25,16 +25,16 @@ use crate::published::Published;
 
 use super::host_details::HostDetails;
 
-/// The files, each if it is configured.
+/// The paths of the databases, each if it is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct GeoIpOptions {
-    /// Countries by address.
+    /// The database of countries.
     pub country_database: Option<PathBuf>,
-    /// Autonomous systems by address.
+    /// The database of autonomous systems.
     pub asn_database: Option<PathBuf>,
 }
 
-/// What is known of an address.
+/// What the databases hold about an address.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct GeoIpRecord {
     country: Option<String>,
@@ -43,14 +43,14 @@ pub(crate) struct GeoIpRecord {
 }
 
 impl GeoIpRecord {
-    /// The same, beside the name that the address has.
+    /// Returns the record together with the name of the address.
     pub(crate) fn details<'a>(&'a self, name: Option<&'a str>) -> HostDetails<'a> {
         let (country, as_organization) = (self.country.as_deref(), self.as_organization.as_deref());
         HostDetails { name, country, asn: self.asn, as_organization }
     }
 }
 
-/// The files as they were when they were read last. Its clones are the same.
+/// The databases as they were read last. Clones share them.
 #[derive(Clone, Debug)]
 pub struct GeoIp {
     options: GeoIpOptions,
@@ -63,7 +63,7 @@ struct Databases {
     asn: Option<Database>,
 }
 
-/// Those of no file: nobody's origin is known.
+/// No databases: every record is empty.
 impl Default for GeoIp {
     fn default() -> Self {
         Self::read(GeoIpOptions::default())
@@ -71,18 +71,18 @@ impl Default for GeoIp {
 }
 
 impl GeoIp {
-    /// Reads the files. What cannot be used is said, and missing from then on.
+    /// Reads the databases. One that cannot be used is logged and left out.
     pub fn read(options: GeoIpOptions) -> Self {
         let databases = Arc::new(Published::new(Databases::read(&options)));
         Self { options, databases }
     }
 
-    /// Reads the files again, since they may be others. Whoever looks something up meanwhile has the ones before.
+    /// Reads the databases again. Lookups meanwhile use the earlier ones.
     pub fn read_again(&self) {
         self.databases.publish(Databases::read(&self.options));
     }
 
-    /// What is known of an address.
+    /// Returns what the databases hold about an address.
     pub(crate) fn of(&self, address: IpAddr) -> GeoIpRecord {
         let databases = self.databases.read();
         let address = address.to_canonical();
@@ -107,7 +107,7 @@ impl Databases {
         let open = |key, path: &Option<PathBuf>| {
             let path = path.as_ref()?;
             let opened = Database::open(key, path);
-            opened.map_err(|error| say(key, path, &error)).ok()
+            opened.map_err(|error| log_unusable(key, path, &error)).ok()
         };
         Self {
             country: open("CountryDatabase", &options.country_database),
@@ -116,20 +116,20 @@ impl Databases {
     }
 }
 
-/// A file in memory.
+/// A database in memory.
 #[derive(Debug)]
 struct Database {
-    /// The key that names it.
+    /// The configuration key of its path.
     key: &'static str,
     path: PathBuf,
     reader: Reader<Vec<u8>>,
-    /// That a lookup has failed is said once.
+    /// Logs the first lookup that fails.
     damage: Once,
 }
 
 impl Database {
     fn open(key: &'static str, path: &Path) -> Result<Self, GeoIpError> {
-        // Not to wait for the other end of what turns out to be a pipe.
+        // O_NONBLOCK: to open a pipe must not block.
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
@@ -139,7 +139,7 @@ impl Database {
             return Err(GeoIpError::NotRegular);
         }
         let mut bytes = Vec::new();
-        // One byte more than is allowed tells a file that is too large.
+        // One byte more than is allowed shows that a file is too large.
         file.take(DATABASE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(GeoIpError::Read)?;
         if bytes.len() as u64 > DATABASE_BYTES_MAX {
             return Err(GeoIpError::TooLarge);
@@ -148,7 +148,7 @@ impl Database {
         Ok(Self { key, path: path.to_owned(), reader, damage: Once::new() })
     }
 
-    /// What stands below these keys for an address; `None` as well where the file turns out to be damaged.
+    /// Returns the value below these keys for an address; `None` as well if the database turns out to be damaged.
     fn at<'a, T: Deserialize<'a>>(&'a self, address: IpAddr, keys: &[&str]) -> Option<T> {
         if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
             return None;
@@ -156,19 +156,19 @@ impl Database {
         let keys: Vec<_> = keys.iter().map(|key| PathElement::Key(key)).collect();
         let found = self.reader.lookup(address).and_then(|found| found.decode_path(&keys));
         found.unwrap_or_else(|error| {
-            self.damage.call_once(|| say(self.key, &self.path, &GeoIpError::Damaged(error)));
+            self.damage.call_once(|| log_unusable(self.key, &self.path, &GeoIpError::Damaged(error)));
             None
         })
     }
 }
 
-/// Bytes that a file may have; GeoLite2's cities have 60 MB.
+/// Largest size of a file in bytes; GeoLite2 City has 60 MB.
 const DATABASE_BYTES_MAX: u64 = 200_000_000;
 
-/// Characters of an organization that are taken.
+/// Characters of an organization that are kept.
 const ORGANIZATION_CHARS_MAX: usize = 100;
 
-/// Why a file is not used.
+/// Why a database is not used.
 #[derive(Debug, thiserror::Error)]
 enum GeoIpError {
     #[error("{0}: {remedy}", remedy = remedy(.0))]
@@ -189,7 +189,7 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-fn say(key: &str, path: &Path, error: &GeoIpError) {
+fn log_unusable(key: &str, path: &Path, error: &GeoIpError) {
     warn!("{key}: cannot use {}: {error}; alerts go without it", path.display());
 }
 
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_the_origin_of_its_network_and_others_have_none() {
+    fn an_address_has_the_record_of_its_network_and_others_have_none() {
         let [country, asn] = databases("NL", "Example");
         let example = GeoIpRecord {
             country: Some("NL".to_owned()),
@@ -249,12 +249,12 @@ mod tests {
         for (address, want) in cases {
             assert_eq!(of(&country, &asn, address.parse().expect("an address")), want, "{address}");
         }
-        // Each in the place of the other.
+        // Each database in the place of the other.
         assert_eq!(of(&asn, &country, KNOWN), GeoIpRecord::default());
     }
 
     #[test]
-    fn what_is_no_code_and_what_no_line_can_hold_is_left_out() {
+    fn malformed_codes_and_control_characters_are_left_out() {
         for code in ["", "N", "nl", "NLD", "N\"", "é"] {
             let [country, asn] = databases(code, "a\nb\u{1b}c");
             let found = of(&country, &asn, KNOWN);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_database_is_refused_with_the_remedy() {
+    fn a_file_that_is_no_database_is_refused_with_the_remedy() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let at = |name: &str| folder.path().join(name);
         fs::write(at("text"), "no database").expect("it is ours");
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_replaced_is_in_force_once_it_is_read_again() {
+    fn a_replaced_file_is_used_once_it_is_read_again() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("country.mmdb");
         let write = |bytes: &[u8]| fs::write(&path, bytes).expect("it is ours");
@@ -309,9 +309,9 @@ mod tests {
     }
 
     proptest! {
-        /// A panic would end the program, and a download may end in the middle.
+        /// A panic would end the program, and a download may be incomplete.
         #[test]
-        fn a_damaged_file_says_what_has_the_right_form_or_nothing(
+        fn a_damaged_file_gives_well_formed_data_or_none(
             changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
             end in any::<prop::sample::Index>(),
             is_cut in any::<bool>(),

@@ -1,20 +1,20 @@
-//! What is known of the host that an alert is about, besides its address.
+//! Name and origin of a host, beside its address.
 
 use std::fmt;
 
-/// All that is known; displayed as ` (laptop.example, NL, AS64500)`, or as nothing.
+/// What was looked up about a host. Displayed as ` (laptop.example, NL, AS64500)`, or as nothing.
 ///
-/// The organization is left out of it: it is the free text of a registry, and the words go where a mention or a
-/// markup would be obeyed.
+/// The organization is not displayed: it is free text of a registry, and the words go to receivers that interpret
+/// mentions and markup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct HostDetails<'a> {
-    /// Its name in reverse DNS.
+    /// The name in reverse DNS.
     pub(crate) name: Option<&'a str>,
-    /// Its country, in the two letters of ISO 3166-1.
+    /// The country, as two letters of ISO 3166-1.
     pub(crate) country: Option<&'a str>,
-    /// The number of its autonomous system (RFC 4271).
+    /// The number of the autonomous system (RFC 4271).
     pub(crate) asn: Option<u32>,
-    /// Whose system that is.
+    /// The organization of the autonomous system.
     pub(crate) as_organization: Option<&'a str>,
 }
 

@@ -12,6 +12,7 @@
 
 mod geoip;
 mod host_details;
+mod ptr;
 mod resolve;
 mod reverse_dns;
 

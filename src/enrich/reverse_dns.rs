@@ -1,30 +1,26 @@
-//! The name of the host that an alert is about, by reverse DNS (RFC 1035 section 3.5, RFC 3596 section 2.5).
+//! Names of hosts by reverse DNS: which servers to ask, a cache, and a pause after failures.
 //!
-//! The sink that comes to a notice first asks, and the others find its answer on the notice; the log never asks
-//! and never waits. A notice waits for its name for two seconds at most, and when name servers have not answered,
-//! nobody asks them again for half a minute: a dead name server must not make an alert late, one after the other.
+//! A lookup takes two seconds at most. After one without an answer, no server is asked for half a minute, so that a dead
+//! name server does not delay one notice after the other.
 //!
-//! A name is what its owner says. Only letters, digits, dots, hyphens and underscores are taken, so it can be put
-//! anywhere an address can.
+//! The owner of an address chooses its name. Only letters, digits, dots, hyphens and underscores are accepted, so a name
+//! can be shown anywhere an address can.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::fs;
-use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use simple_dns::rdata::RData;
-use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, TYPE};
+use super::ptr::query;
 
-/// Whom to ask, and how long to wait.
+/// Which name servers to ask, and how long to wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReverseDnsOptions {
-    /// Who knows names; `None`: whom `/etc/resolv.conf` names at the time.
+    /// The name servers; `None` for those in `/etc/resolv.conf` at the time of a lookup.
     pub servers: Option<Vec<SocketAddr>>,
-    /// How long all of them together may take.
+    /// Deadline of a lookup, over all servers.
     pub within: Duration,
 }
 
@@ -34,73 +30,75 @@ impl Default for ReverseDnsOptions {
     }
 }
 
-/// What is known of addresses.
+/// A caching client of reverse DNS.
 #[derive(Debug)]
 pub(crate) struct ReverseDns {
     options: ReverseDnsOptions,
-    known: Mutex<CachedName>,
+    cache: Mutex<Cache>,
 }
 
 #[derive(Debug, Default)]
-struct CachedName {
+struct Cache {
+    /// Names, or that there is none, each until it expires.
     names: HashMap<IpAddr, (Option<String>, Instant)>,
-    /// Until when nobody is asked.
-    silent_until: Option<Instant>,
+    /// Until when no server is asked.
+    paused_until: Option<Instant>,
 }
 
 impl ReverseDns {
+    /// Creates a client with an empty cache.
     pub(crate) fn new(options: ReverseDnsOptions) -> Self {
-        Self { options, known: Mutex::default() }
+        Self { options, cache: Mutex::default() }
     }
 
-    /// How long a notice may wait for its name.
+    /// Returns the deadline of a lookup.
     pub(crate) fn within(&self) -> Duration {
         self.options.within
     }
 
-    /// The name of an address, if it has one and a name server says so in time.
-    pub(crate) fn of(&self, address: IpAddr) -> Option<String> {
+    /// Returns the name of an address, if it has one and a name server answers in time. Blocks until then.
+    pub(crate) fn name_of(&self, address: IpAddr) -> Option<String> {
         let began = Instant::now();
         {
-            // Whoever panics ends the program.
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            match known.names.get(&address) {
+            // A panic ends the program, so the lock is never poisoned.
+            let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            match cache.names.get(&address) {
                 Some((name, until)) if began < *until => return name.clone(),
-                _ if known.silent_until.is_some_and(|until| began < until) => return None,
+                _ if cache.paused_until.is_some_and(|until| began < until) => return None,
                 _ => {}
             }
         }
-        // Nobody holds the lock meanwhile: another sink may find out what is known.
+        // The lock is released meanwhile, so that other sinks can use the cache.
         let answer = self.ask(address, began + self.options.within);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
             Ok(name) => {
-                if known.names.len() >= KNOWN_MAX {
-                    known.names.clear();
+                if cache.names.len() >= CACHED_MAX {
+                    cache.names.clear();
                 }
-                let lasts = if name.is_some() { NAME_LASTS } else { NO_NAME_LASTS };
-                known.names.insert(address, (name.clone(), Instant::now() + lasts));
+                let lifetime = if name.is_some() { NAME_LIFETIME } else { NO_NAME_LIFETIME };
+                cache.names.insert(address, (name.clone(), Instant::now() + lifetime));
                 name
             }
             Err(_) => {
-                known.silent_until = Some(Instant::now() + SILENCE);
+                cache.paused_until = Some(Instant::now() + PAUSE);
                 None
             }
         }
     }
 
-    /// Asks one name server after the other, twice around, each for its share of the time.
+    /// Asks one name server after the other, each of them twice, each time for an equal share of the deadline.
     fn ask(&self, address: IpAddr, deadline: Instant) -> io::Result<Option<String>> {
         let servers = match &self.options.servers {
             Some(servers) => servers.clone(),
             None => system_servers()?,
         };
-        let attempts = 2 * servers.len().max(1) as u32;
-        let share = self.options.within / attempts;
+        let attempts = 2 * servers.len().max(1);
+        let share = self.options.within / u32::try_from(attempts).unwrap_or(u32::MAX);
         let mut last = Err(io::Error::new(io::ErrorKind::NotFound, "there is no name server"));
-        for server in servers.iter().cycle().take(attempts as usize) {
+        for server in servers.iter().cycle().take(attempts) {
             let left = deadline.saturating_duration_since(Instant::now());
-            last = ask(*server, address, share.min(left));
+            last = query(*server, address, share.min(left));
             if last.is_ok() || left.is_zero() {
                 break;
             }
@@ -109,15 +107,15 @@ impl ReverseDns {
     }
 }
 
-/// Addresses of which something is known; beyond that it is forgotten.
-const KNOWN_MAX: usize = 4096;
-/// A name is asked for again after this time; what its owner says of it (TTL) is often a few seconds.
-const NAME_LASTS: Duration = Duration::from_secs(3600);
-/// The same where there was none.
-const NO_NAME_LASTS: Duration = Duration::from_secs(300);
-/// How long name servers that have not answered are left alone.
-const SILENCE: Duration = Duration::from_secs(30);
-/// Name servers that are asked, as many as the C library asks.
+/// Addresses in the cache; it is cleared when it is full.
+const CACHED_MAX: usize = 4096;
+/// How long a name is cached. Its TTL is ignored, since it is often a few seconds.
+const NAME_LIFETIME: Duration = Duration::from_secs(3600);
+/// How long the lack of a name is cached.
+const NO_NAME_LIFETIME: Duration = Duration::from_secs(300);
+/// How long name servers that have not answered are not asked.
+const PAUSE: Duration = Duration::from_secs(30);
+/// Name servers that are asked: MAXNS of resolv.conf(5).
 const SERVERS_MAX: usize = 3;
 
 fn system_servers() -> io::Result<Vec<SocketAddr>> {
@@ -127,99 +125,31 @@ fn system_servers() -> io::Result<Vec<SocketAddr>> {
     Ok(servers.take(SERVERS_MAX).collect())
 }
 
-/// Asks one name server; an answer without a name is an answer.
-fn ask(server: SocketAddr, address: IpAddr, within: Duration) -> io::Result<Option<String>> {
-    let deadline = Instant::now() + within;
-    let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    // A port and an id that a stranger has to guess; connected, so that only this server is heard.
-    let socket = UdpSocket::bind(any)?;
-    socket.connect(server)?;
-    let id = RandomState::new().build_hasher().finish() as u16;
-    let asked_for = reverse(address);
-    let name = Name::new(&asked_for).map_err(io::Error::other)?;
-    let mut query = Packet::new_query(id);
-    query.set_flags(PacketFlag::RECURSION_DESIRED);
-    query.questions.push(Question::new(name, TYPE::PTR.into(), CLASS::IN.into(), false));
-    socket.send(&query.build_bytes_vec().map_err(io::Error::other)?)?;
-    let mut bytes = [0; 1232];
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        socket.set_read_timeout(Some(left))?;
-        let length = socket.recv(&mut bytes)?;
-        if let Some(answer) = answer(&bytes[..length], id, &asked_for) {
-            return answer;
-        }
-    }
-}
-
-/// What an answer says; `None` where it answers something else.
-fn answer(bytes: &[u8], id: u16, asked_for: &str) -> Option<io::Result<Option<String>>> {
-    let packet = Packet::parse(bytes).ok()?;
-    let is_ours = packet.id() == id
-        && packet.has_flags(PacketFlag::RESPONSE)
-        && packet.questions.iter().all(|question| question.qname.to_string().eq_ignore_ascii_case(asked_for));
-    if !is_ours {
-        return None;
-    }
-    match packet.rcode() {
-        RCODE::NoError | RCODE::NameError => {}
-        code => return Some(Err(io::Error::other(format!("the name server says {code:?}")))),
-    }
-    let name = packet.answers.iter().find_map(|record| match &record.rdata {
-        RData::PTR(name) => Some(name.0.to_string()),
-        _ => None,
-    });
-    Some(Ok(name.filter(|name| is_plain(name))))
-}
-
-fn is_plain(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    !name.is_empty() && name.len() <= 253 && name.bytes().all(is_plain)
-}
-
-/// The name under which the names of an address are: `1.2.0.192.in-addr.arpa`.
-fn reverse(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, c, d] = v4.octets();
-            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
-        }
-        IpAddr::V6(v6) => {
-            let nibbles = v6.octets().into_iter().rev().flat_map(|byte| [byte & 0xf, byte >> 4]);
-            let labels: String = nibbles.map(|nibble| format!("{nibble:x}.")).collect();
-            format!("{labels}ip6.arpa")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
     use std::sync::mpsc::{Receiver, channel};
     use std::thread;
 
-    use proptest::prelude::*;
-    use simple_dns::ResourceRecord;
-    use simple_dns::rdata::PTR;
+    use simple_dns::rdata::{PTR, RData};
+    use simple_dns::{CLASS, Name, Packet, RCODE, ResourceRecord};
 
     use super::*;
 
-    /// A name server that answers each question in this way, and tells of it.
+    /// Starts a name server that sends these answers and reports each question.
     fn serve(answers: &'static [(RCODE, Option<&'static str>)]) -> (SocketAddr, Receiver<String>) {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = socket.local_addr().expect("it is bound");
-        let (heard, asked) = channel();
+        let (reported, asked) = channel();
         thread::spawn(move || {
             let mut bytes = [0; 1232];
             for (code, name) in answers {
                 let (length, from) = socket.recv_from(&mut bytes).expect("a question");
                 let query = Packet::parse(&bytes[..length]).expect("it is well-formed");
                 let question = query.questions[0].qname.to_string();
-                // Before the answer: whoever has that looks here.
-                let _ = heard.send(question.clone());
-                // From somebody who guesses first.
+                // Before the answer, after which the test reads it.
+                let _ = reported.send(question.clone());
+                // A forged answer with another id comes first.
                 let mut forged = Packet::new_reply(query.id().wrapping_add(1));
                 forged.answers.push(record(&question, "forged.example"));
                 socket.send_to(&forged.build_bytes_vec().expect("it is small"), from).expect("loopback");
@@ -229,7 +159,7 @@ mod tests {
                 reply.answers.extend(name.map(|name| record(&question, name)));
                 socket.send_to(&reply.build_bytes_vec().expect("it is small"), from).expect("loopback");
             }
-            // Deaf from here on, and still there.
+            // The socket stays open and no longer answers.
             loop {
                 thread::park();
             }
@@ -249,7 +179,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn a_name_is_asked_for_once_and_forgeries_are_not_heard() {
+    fn a_name_is_asked_for_once_and_forged_answers_are_ignored() {
         let (server, asked) = serve(&[
             (RCODE::NoError, Some("laptop.lan.example")),
             (RCODE::NameError, None),
@@ -261,7 +191,7 @@ mod tests {
         let wanted = [Some("laptop.lan.example".to_owned()), None, None];
         for _ in 0..2 {
             for (address, want) in addresses.iter().zip(&wanted) {
-                assert_eq!(names.of(*address), *want, "{address}");
+                assert_eq!(names.name_of(*address), *want, "{address}");
             }
         }
         let nibbles = format!("1.{}8.b.d.0.1.0.0.2.ip6.arpa", "0.".repeat(23));
@@ -270,49 +200,21 @@ mod tests {
     }
 
     #[test]
-    fn a_name_server_that_is_deaf_or_broken_is_passed_over_and_then_left_alone() {
+    fn a_name_server_without_answers_or_with_failures_is_skipped_and_then_not_asked() {
         let (broken, _) = serve(&[(RCODE::ServerFailure, None), (RCODE::ServerFailure, None)]);
         let (works, _) = serve(&[(RCODE::NoError, Some("a.example"))]);
-        assert_eq!(names(vec![broken, works], HOUR).of([192, 0, 2, 1].into()), Some("a.example".to_owned()));
-        let (deaf, _) = serve(&[]);
-        let names = names(vec![deaf], Duration::from_millis(20));
-        assert_eq!(names.of([192, 0, 2, 1].into()), None);
-        let known = names.known.lock().expect("nobody panicked");
-        assert!(known.silent_until.is_some() && known.names.is_empty());
-        drop(known);
-        // Asked, this would take an hour.
+        assert_eq!(
+            names(vec![broken, works], HOUR).name_of([192, 0, 2, 1].into()),
+            Some("a.example".to_owned())
+        );
+        let (silent, _) = serve(&[]);
+        let names = names(vec![silent], Duration::from_millis(20));
+        assert_eq!(names.name_of([192, 0, 2, 1].into()), None);
+        let cache = names.cache.lock().expect("nobody panicked");
+        assert!(cache.paused_until.is_some() && cache.names.is_empty());
+        drop(cache);
+        // A query would take an hour.
         let names = ReverseDns { options: ReverseDnsOptions { within: HOUR, ..names.options }, ..names };
-        assert_eq!(names.of([192, 0, 2, 2].into()), None);
-    }
-
-    /// An answer to this question, with bytes changed and cut.
-    fn damaged() -> impl Strategy<Value = Vec<u8>> {
-        let mut reply = Packet::new_reply(7);
-        let owner = Name::new_unchecked("1.2.0.192.in-addr.arpa");
-        reply.questions.push(Question::new(owner, TYPE::PTR.into(), CLASS::IN.into(), false));
-        reply.answers.push(record("1.2.0.192.in-addr.arpa", "a.example"));
-        let whole = reply.build_bytes_vec_compressed().expect("it is small");
-        let changes = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8);
-        (changes, any::<prop::sample::Index>()).prop_map(move |(changes, end)| {
-            let mut bytes = whole.clone();
-            changes.into_iter().for_each(|(at, byte)| {
-                let at = at.index(bytes.len());
-                bytes[at] = byte;
-            });
-            bytes.truncate(end.index(bytes.len()) + 1);
-            bytes
-        })
-    }
-
-    proptest! {
-        /// A panic would end the program, and a name server is a stranger.
-        #[test]
-        fn whatever_a_name_server_sends_is_a_plain_name_or_none(
-            bytes in prop_oneof![damaged(), proptest::collection::vec(any::<u8>(), 0..200)],
-        ) {
-            if let Some(Ok(Some(name))) = answer(&bytes, 7, "1.2.0.192.in-addr.arpa") {
-                prop_assert!(is_plain(&name), "{name:?}");
-            }
-        }
+        assert_eq!(names.name_of([192, 0, 2, 2].into()), None);
     }
 }

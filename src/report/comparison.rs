@@ -1,32 +1,32 @@
-//! What two sets of limits say of the same traffic.
+//! The alerts of two replays of the same traffic, compared.
 
 use std::collections::BTreeMap;
 
 use crate::alert::Alert;
 
-/// The alerts that one of two replays has and the other has not, and those that both have.
+/// The alerts of two replays: those of one alone and those of both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplayComparison<'a> {
-    /// Of the first alone, in the order in which they opened.
+    /// Alerts of the first replay alone, in the order in which they opened.
     pub only_first: Vec<&'a Alert>,
-    /// Of the second alone.
+    /// Alerts of the second replay alone, in the same order.
     pub only_second: Vec<&'a Alert>,
-    /// Of both, the first's beside the second's.
+    /// Alerts of both, that of the first beside that of the second.
     pub both: Vec<(&'a Alert, &'a Alert)>,
 }
 
 impl<'a> ReplayComparison<'a> {
-    /// Compares alerts. Those about the same host and kind belong together, the first with the first and so on; when
-    /// they opened, and at which value, may differ.
+    /// Compares two lists of alerts. The n-th alerts about the same host and kind form a pair, whatever their times and
+    /// values.
     pub fn of(first: &'a [Alert], second: &'a [Alert]) -> Self {
-        let subject = |alert: &Alert| (alert.source, alert.kind);
+        let key = |alert: &Alert| (alert.source, alert.kind);
         let mut unmatched: BTreeMap<_, Vec<&Alert>> = BTreeMap::new();
         for alert in second.iter().rev() {
-            unmatched.entry(subject(alert)).or_default().push(alert);
+            unmatched.entry(key(alert)).or_default().push(alert);
         }
         let mut comparison = ReplayComparison::default();
         for alert in first {
-            match unmatched.get_mut(&subject(alert)).and_then(Vec::pop) {
+            match unmatched.get_mut(&key(alert)).and_then(Vec::pop) {
                 Some(other) => comparison.both.push((alert, other)),
                 None => comparison.only_first.push(alert),
             }

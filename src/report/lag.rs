@@ -1,27 +1,27 @@
-//! How far behind the analyst is: part of the report, so that a number that is late does not look like one that is not.
+//! How far behind the analyst is. It is part of the report, so that readers can recognize late counts.
 
 use std::time::Duration;
 
-/// What the analyst does between two looks at what the workers hand over. A late one leaves reports out first and
-/// judgements last, and never leaves a delta unfolded.
+/// A step of the analyst between two checks for deltas. If deltas wait too long, it postpones reports first and judging
+/// last; it never skips a delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnalystStep {
-    /// A delta is added to the windows.
+    /// Adds a delta to the windows.
     Fold,
-    /// A part of what turning the windows and deciding who began takes.
+    /// Does a part of moving the windows on and of deciding who initiated flows.
     Turn,
-    /// Hosts are judged, and what follows is said.
+    /// Judges hosts and queues the notices that follow.
     Judge,
-    /// A part of a report.
+    /// Makes a part of a report.
     Report,
 }
 
 impl AnalystStep {
-    /// All of them, in the order of their numbers.
+    /// All steps, in the order of their discriminants.
     pub const ALL: [AnalystStep; 4] =
         [AnalystStep::Fold, AnalystStep::Turn, AnalystStep::Judge, AnalystStep::Report];
 
-    /// The word for it.
+    /// Returns the name of the step in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fold => "fold",
@@ -32,24 +32,24 @@ impl AnalystStep {
     }
 }
 
-/// The longest of its kind.
+/// The longest of many durations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LongestTime {
-    /// Of the last minute or two.
+    /// Within the last one to two minutes.
     pub lately: Duration,
-    /// Since the start.
+    /// Since the start of the program.
     pub max: Duration,
 }
 
 /// How far behind the analyst is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AnalystLag {
-    /// From a hand-over until the delta was folded.
+    /// From the hand-over of a delta until it was folded.
     pub waited: LongestTime,
-    /// Steps, by [`AnalystStep`]. While one lasts, nothing is folded.
+    /// Durations of the steps, indexed by [`AnalystStep`]. While a step runs, no delta is folded.
     pub steps: [LongestTime; AnalystStep::ALL.len()],
-    /// Times that a report was put off, because deltas had waited for it.
+    /// How often a report was postponed because deltas had waited too long.
     pub reports_put_off: u64,
-    /// Times that judging was put off.
+    /// How often judging was postponed for the same reason.
     pub judgements_put_off: u64,
 }

@@ -117,7 +117,7 @@ fn write_until_killed(path: &Path, life: &str) {
     loop {
         while said < filed + 200 {
             let receipt =
-                outlets.say(UnixNanos(0), Notice::Opened(large_alert(format!("{life}-{}", said + 1))));
+                outlets.notify(UnixNanos(0), Notice::Opened(large_alert(format!("{life}-{}", said + 1))));
             assert!(receipt.is_for_file);
             said = receipt.number;
         }

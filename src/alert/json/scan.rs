@@ -7,18 +7,18 @@ use serde::Serialize;
 use crate::detect::ScanEvidence;
 use crate::flow::{ContactTarget, Outcome, Outcomes, PortHosts};
 
-/// What the host is, what became of its contacts, and why that looks like a scan or not.
+/// The role of the host, the outcomes of its contacts, and the reasoning about them.
 #[derive(Serialize)]
 pub(super) struct Scan<'a> {
     role: &'static str,
-    /// `sweep`, `vertical` or `mixed`; `null` for who is no scanner.
+    /// `sweep`, `vertical` or `mixed`; `null` if the host is no scanner.
     class: Option<&'static str>,
     confidence: &'static str,
     why: &'a str,
     contacted: u32,
     #[serde(flatten)]
     outcomes: OutcomesView,
-    /// `visible`, or `not visible`: then nothing is known of what became of the contacts.
+    /// `visible`, or `not visible`: then the outcomes of the contacts are unknown.
     answers: &'static str,
     busiest_ports: Vec<PortView>,
     ports_at_one_host: u32,
@@ -65,7 +65,7 @@ impl<'a> Scan<'a> {
             busiest_ports: scan.ports.iter().map(PortView::of).collect(),
             ports_at_one_host: scan.ports_at_one_host,
             targets: scan.targets.iter().map(TargetView::of).collect(),
-            // Two digits are as much as a tick tells.
+            // The length of a tick limits the precision to two digits.
             contacts_per_second: (scan.pace.per_second() * 100.0).round() / 100.0,
         }
     }

@@ -1,4 +1,4 @@
-//! What a webhook is sent, in the words that each kind of receiver understands.
+//! The body of a webhook request, in the format of each kind of receiver.
 //!
 //! Sources: api.slack.com/messaging/webhooks, discord.com/developers/docs/resources/webhook,
 //! developers.mattermost.com/integrate/webhooks/incoming, docs.ntfy.sh/publish, Alertmanager's `api/v2/openapi.yaml`.
@@ -7,42 +7,40 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::worker::QueuedNotice;
 use crate::alert::json;
 use crate::alert::record::AlertState;
 use crate::alert::text::Sentence;
-use crate::time::UnixNanos;
 
-use super::worker::QueuedNotice;
-
-/// Who reads what a webhook is sent.
+/// The kind of receiver of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum WebhookFormat {
-    /// A program: the JSON object of the alert.
+    /// A program that reads the JSON object of the alert.
     #[default]
     Json,
-    /// Slack: a line of text.
+    /// Slack, which shows a line of text.
     Slack,
-    /// Discord: the same.
+    /// Discord, which shows a line of text.
     Discord,
-    /// Mattermost: the same.
+    /// Mattermost, which shows a line of text.
     Mattermost,
-    /// ntfy: a notification with title and priority. The address ends with the topic.
+    /// ntfy, which shows a notification with title and priority; the address ends with the topic.
     Ntfy,
-    /// Prometheus' Alertmanager, whose address ends with `/api/v2/alerts`.
+    /// Alertmanager of Prometheus; the address ends with `/api/v2/alerts`.
     Alertmanager,
 }
 
-/// A request without its address.
+/// Headers and body of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WebhookRequest {
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) text: String,
 }
 
-/// What is sent about an alert by the gateway of this name.
-pub(super) fn body(format: WebhookFormat, said: &QueuedNotice, gateway: &str) -> WebhookRequest {
-    let sentence = sentence(said);
-    let notice = &said.notice;
+/// Returns the request about a notice of the gateway of this name.
+pub(super) fn body(format: WebhookFormat, queued: &QueuedNotice, gateway: &str) -> WebhookRequest {
+    let sentence = sentence(queued);
+    let notice = &queued.notice;
     let line = format!("{gateway}: {sentence}");
     let of_json = |value: Value| WebhookRequest {
         headers: vec![("Content-Type", "application/json".to_owned())],
@@ -50,12 +48,12 @@ pub(super) fn body(format: WebhookFormat, said: &QueuedNotice, gateway: &str) ->
     };
     match format {
         WebhookFormat::Json => {
-            WebhookRequest { text: json::text(notice, said.source()), ..of_json(Value::Null) }
+            WebhookRequest { text: json::text(notice, queued.source()), ..of_json(Value::Null) }
         }
         WebhookFormat::Slack => of_json(json!({ "text": escaped(&line) })),
         WebhookFormat::Mattermost => of_json(json!({ "username": NAME, "text": line })),
         WebhookFormat::Discord => {
-            // Nobody is called by name, whatever the line says.
+            // No mention in the line notifies a user.
             of_json(json!({ "username": NAME, "content": line, "allowed_mentions": { "parse": [] } }))
         }
         WebhookFormat::Ntfy => {
@@ -74,20 +72,20 @@ pub(super) fn body(format: WebhookFormat, said: &QueuedNotice, gateway: &str) ->
             let headers = headers.map(|(name, value)| (name, value.to_owned())).to_vec();
             WebhookRequest { headers, text: sentence }
         }
-        WebhookFormat::Alertmanager => of_json(Value::Array(vec![alertmanager(said, gateway)])),
+        WebhookFormat::Alertmanager => of_json(Value::Array(vec![alertmanager(queued, gateway)])),
     }
 }
 
-fn sentence(said: &QueuedNotice) -> String {
-    Sentence { notice: &said.notice, source: said.source() }.to_string()
+fn sentence(queued: &QueuedNotice) -> String {
+    Sentence { notice: &queued.notice, source: queued.source() }.to_string()
 }
 
-/// How it signs.
+/// The name that receivers show as the sender.
 const NAME: &str = "TrafficAlerted";
 
-/// The labels name the alert: the same when it opens and when it closes.
-fn alertmanager(said: &QueuedNotice, gateway: &str) -> Value {
-    let notice = &said.notice;
+/// Returns the alert of Alertmanager. The labels identify it, so they are the same when it opens and closes.
+fn alertmanager(queued: &QueuedNotice, gateway: &str) -> Value {
+    let notice = &queued.notice;
     let alert = notice.alert();
     let text = |value: &str| Value::String(value.to_owned());
     let mut labels = Map::new();
@@ -102,10 +100,10 @@ fn alertmanager(said: &QueuedNotice, gateway: &str) -> Value {
     labels.extend(alert.source.map(|source| ("source".to_owned(), text(&source.to_string()))));
     let ends_at = alert.closed_at.unwrap_or_else(|| {
         let lasts = if notice.state() == AlertState::Test { TEST_LASTS } else { OPEN_LASTS };
-        UnixNanos(alert.opened_at.0.saturating_add(lasts.as_nanos() as u64))
+        alert.opened_at.plus(lasts)
     });
     let mut annotations = Map::new();
-    annotations.insert("summary".to_owned(), Value::String(sentence(said)));
+    annotations.insert("summary".to_owned(), Value::String(sentence(queued)));
     annotations.insert("id".to_owned(), text(&alert.id));
     annotations.insert("measured".to_owned(), text(&alert.measured.to_string()));
     annotations.insert("limit".to_owned(), text(&alert.limit.to_string()));
@@ -120,13 +118,13 @@ fn alertmanager(said: &QueuedNotice, gateway: &str) -> Value {
     })
 }
 
-/// Without an end Alertmanager takes an alert for over after five minutes of silence, and an alert is said once:
-/// this is longer than any lasts, and ends those whose end it never heard of.
+/// Alertmanager resolves an alert without an end that is not repeated for five minutes (`resolve_timeout`), and an alert
+/// is sent once. This is longer than an alert lasts, and ends alerts whose end was not delivered.
 const OPEN_LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
-/// A sample is over soon.
+/// The same for a sample.
 const TEST_LASTS: Duration = Duration::from_secs(60);
 
-/// Slack reads these three characters as its own.
+/// Escapes the three characters that Slack interprets.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -137,15 +135,16 @@ mod tests {
     use crate::alert::record::AlertProgress;
     use crate::alert::{Alert, sample};
     use crate::enrich::HostDetails;
+    use crate::time::UnixNanos;
 
     use super::*;
 
-    fn said(notice: &Notice) -> QueuedNotice {
+    fn queued(notice: &Notice) -> QueuedNotice {
         QueuedNotice::new(1, UnixNanos(0), notice.clone())
     }
 
     #[test]
-    fn each_receiver_gets_its_own_words() {
+    fn each_receiver_gets_its_format() {
         let open = Notice::Opened(sample::traffic());
         let closed = Notice::Closed(Alert {
             closed_at: Some(UnixNanos(1_790_000_060_000_000_000)),
@@ -163,7 +162,7 @@ mod tests {
             (WebhookFormat::Alertmanager, notice.clone(), body)
         };
         let test = Notice::Test(sample::traffic());
-        let tested = super::sentence(&said(&test));
+        let tested = super::sentence(&queued(&test));
         let cases = [
             (
                 WebhookFormat::Json,
@@ -187,27 +186,27 @@ mod tests {
             manager(&test, "TEST", tested, "2026-09-21T14:14:20Z"),
         ];
         for (format, notice, want) in cases {
-            let WebhookRequest { headers, text } = body(format, &said(&notice), "gw");
+            let WebhookRequest { headers, text } = body(format, &queued(&notice), "gw");
             assert_eq!(headers, [("Content-Type", "application/json".to_owned())]);
             assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), want, "{format:?}");
         }
-        // What is only possible has the same labels, so that the alert stays one when it is certain.
+        // A possible alert has the same labels, so that it stays the same alert when it is confirmed.
         let life = AlertProgress { is_possible: true, error: 300_000_000, ..AlertProgress::default() };
         let possible = Notice::Opened(Alert { limit: 1_400_000_000, life, ..sample::traffic() });
         let alert = |notice: &Notice| -> Value {
-            let text = body(WebhookFormat::Alertmanager, &said(notice), "gw").text;
+            let text = body(WebhookFormat::Alertmanager, &queued(notice), "gw").text;
             serde_json::from_str::<Value>(&text).expect("JSON")[0].take()
         };
         assert_eq!(alert(&possible)["labels"], alert(&open)["labels"]);
         let annotations = json!({
-            "summary": super::sentence(&said(&possible)), "id": "test-1790000000", "measured": "1200000000",
+            "summary": super::sentence(&queued(&possible)), "id": "test-1790000000", "measured": "1200000000",
             "limit": "1400000000", "up_to": "1500000000",
         });
         assert_eq!(alert(&possible)["annotations"], annotations);
-        let WebhookRequest { headers, .. } = body(WebhookFormat::Ntfy, &said(&possible), "gw");
+        let WebhookRequest { headers, .. } = body(WebhookFormat::Ntfy, &queued(&possible), "gw");
         assert_eq!(headers[2..], [("Priority", "default".to_owned()), ("Tags", "grey_question".to_owned())]);
         assert_eq!(escaped("<!here> & co"), "&lt;!here&gt; &amp; co");
-        let WebhookRequest { headers, text } = body(WebhookFormat::Ntfy, &said(&open), "gw");
+        let WebhookRequest { headers, text } = body(WebhookFormat::Ntfy, &queued(&open), "gw");
         assert_eq!(text, sentence);
         assert_eq!(
             headers[1..3],

@@ -1,13 +1,14 @@
-//! `AlertCommand`: a program that is run for each alert, one at a time, and ended when it takes too long.
+//! `AlertCommand`: a program that is run for each notice, one at a time, and ended when it takes too long.
 //!
-//! No shell is between: the words of the configuration are the arguments. The alert is on its standard input
-//! as JSON and in its environment (`TA_ID`, `TA_KIND`, ...), standard output goes nowhere, and what it
-//! complains of on standard error is in the log of this program. It leads a process group of its own, so that
-//! the time limit ends what it has started too. It has no capability and can get none, not even by a setuid
-//! program: whatever a stranger makes it do, he is no further than its user.
+//! No shell is involved: the words of the configuration are the arguments. The program gets the alert on its standard
+//! input as JSON and in its environment (`TA_ID`, `TA_KIND`, ...). Its standard output is discarded, its standard error
+//! is that of this program. It leads a process group of its own, so that the time limit ends its children too. It has no
+//! capability and can gain none, not even by a setuid program: an attacker who controls it has the rights of its user.
 //!
-//! `posix_spawn(3)` and not `fork(2)`: a copy of this process' page tables, even for a moment, would cost the
-//! workers a fault for each page that they write next.
+//! It is started with `posix_spawn(3)`, not `fork(2)`: a copy of the page tables of this process would cost the workers
+//! a fault for each page that they write next. `std::process::Command` uses `posix_spawn(3)` as well, but lets the child
+//! inherit the signal mask of this thread, which blocks SIGTERM; to reset the mask it needs `pre_exec`, which is unsafe
+//! and makes it fork.
 
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -35,14 +36,14 @@ use super::retry::Retry;
 use super::shutdown::{Shutdown, Waited, is_readable};
 use super::worker::{Failure, QueuedNotice, Sink};
 
-/// What is run.
+/// The program that is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandOptions {
-    /// The program, by an absolute path.
+    /// Absolute path of the program.
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// How long it may take.
+    /// Longest time that it may run.
     pub time_limit: Duration,
 }
 
@@ -60,8 +61,8 @@ impl AlertCommand {
         Failure::lasting(format!("{} {what}", self.options.program.display()))
     }
 
-    /// The answer to a program that cannot be started.
-    fn refused(&self, error: Errno) -> Failure {
+    /// Returns the failure to start the program, with the remedy.
+    fn not_started(&self, error: Errno) -> Failure {
         let remedy = match error {
             Errno::ENOENT => "check the path, and the interpreter in the first line of a script",
             Errno::EACCES => "make it executable for the user that runs TrafficAlerted",
@@ -75,17 +76,17 @@ impl AlertCommand {
         self.failure(&format!("cannot be started: {error}: {remedy}"))
     }
 
-    fn spawn(&self, said: &QueuedNotice) -> Result<Child, Failure> {
-        let starved = |error| Failure::passing(format!("no descriptor or memory for a program: {error}"));
-        let input = standard_input(said).map_err(starved)?;
-        let output = File::options().write(true).open("/dev/null").map_err(starved)?;
+    fn spawn(&self, queued: &QueuedNotice) -> Result<Child, Failure> {
+        let exhausted = |error| Failure::passing(format!("no descriptor or memory for a program: {error}"));
+        let input = standard_input(queued).map_err(exhausted)?;
+        let output = File::options().write(true).open("/dev/null").map_err(exhausted)?;
         let program = path_of(&self.options.program);
         let words = self.options.arguments.iter().map(|word| word.clone().into_bytes());
         let arguments: Vec<CString> = [program.clone()].into_iter().chain(words.map(c_string)).collect();
         let spawned = actions(&input, &output).and_then(|actions| {
-            posix_spawn(program.as_c_str(), &actions, &attributes()?, &arguments, &environment(said))
+            posix_spawn(program.as_c_str(), &actions, &attributes()?, &arguments, &environment(queued))
         });
-        let id = spawned.map_err(|error| self.refused(error))?;
+        let id = spawned.map_err(|error| self.not_started(error))?;
         Child::of(id).map_err(|error| self.failure(&format!("cannot be waited for: {error}")))
     }
 }
@@ -102,7 +103,7 @@ impl Sink for AlertCommand {
     fn begin(&mut self) -> Result<(), Failure> {
         let forbidden = privileges::gain_none().map_err(|error| error.to_string());
         forbidden.map_err(|error| self.failure(&error))?;
-        access(&self.options.program, AccessFlags::X_OK).map_err(|error| self.refused(error))
+        access(&self.options.program, AccessFlags::X_OK).map_err(|error| self.not_started(error))
     }
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], shutdown: &Shutdown) -> Result<usize, Failure> {
@@ -125,22 +126,22 @@ impl Sink for AlertCommand {
                 )))
             }
             Waited::End => {
-                child.end_group(GRACE_AT_THE_END);
+                child.end_group(SHUTDOWN_GRACE);
                 Err(self.failure("was ended, since the program ends"))
             }
         }
     }
 }
 
-/// From SIGTERM to SIGKILL.
+/// Time from SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(1);
-/// The same where the end of the program waits for it.
-const GRACE_AT_THE_END: Duration = Duration::from_millis(50);
+/// The same while the end of this program waits for it.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(50);
 
-/// A program that runs, and leads its group. It stays a zombie, and its number its own, until it is reaped.
+/// A running program, the leader of its process group. Its process id is not reused before it is reaped.
 struct Child {
     id: Pid,
-    /// Readable when it has ended.
+    /// A pidfd: readable once the program has ended.
     ended: OwnedFd,
 }
 
@@ -150,7 +151,7 @@ impl Child {
         match pidfd_open(number, PidfdFlags::empty()) {
             Ok(ended) => Ok(Self { id, ended }),
             Err(error) => {
-                // Without a deadline it must not run at all.
+                // Without a pidfd it would have no deadline, so it must not run.
                 let _ = killpg(id, Signal::SIGKILL);
                 let _ = waitpid(id, None);
                 Err(error.into())
@@ -158,28 +159,28 @@ impl Child {
         }
     }
 
-    /// How it ended; `None` where it has not.
+    /// Reaps the program. Returns its status, or `None` if it has not ended.
     fn reap(self) -> Option<WaitStatus> {
         waitpid(self.id, Some(WaitPidFlag::WNOHANG)).ok()
     }
 
-    /// Asks everything in its group to end, then ends it.
+    /// Sends SIGTERM to its process group and, after `grace`, SIGKILL.
     fn end_group(self, grace: Duration) {
-        // A group that is gone is what was asked for.
+        // An error means that the group is gone already.
         let _ = killpg(self.id, Signal::SIGTERM);
         is_readable(self.ended.as_fd(), grace);
-        // Also when the leader has gone: it is not reaped, so the group's number is still its own.
+        // Also if the leader has ended: it is not reaped, so the id of its group is not reused.
         let _ = killpg(self.id, Signal::SIGKILL);
-        // Longer takes only what hangs in a system call; it stays a zombie until this program ends.
+        // A process that hangs in a system call takes longer; it stays a zombie until this program ends.
         is_readable(self.ended.as_fd(), grace);
         self.reap();
     }
 }
 
-/// A file in memory and not a pipe: a program that does not read cannot keep the writer.
-fn standard_input(said: &QueuedNotice) -> io::Result<OwnedFd> {
+/// Returns the alert as a file in memory (memfd_create(2)). To write a pipe would block if the program does not read.
+fn standard_input(queued: &QueuedNotice) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create(c"alert", MFdFlags::MFD_CLOEXEC)?);
-    writeln!(file, "{}", json::text(&said.notice, said.source()))?;
+    writeln!(file, "{}", json::text(&queued.notice, queued.source()))?;
     file.rewind()?;
     Ok(file.into())
 }
@@ -191,7 +192,7 @@ fn actions(input: &OwnedFd, output: &File) -> nix::Result<PosixSpawnFileActions>
     Ok(actions)
 }
 
-/// A group of its own, and signals as a program expects them: this thread has blocked some, and Rust ignores
+/// Requests a process group of its own and default signals: this thread blocks some, and the Rust runtime ignores
 /// SIGPIPE.
 fn attributes() -> nix::Result<PosixSpawnAttr> {
     let mut attributes = PosixSpawnAttr::init()?;
@@ -206,10 +207,11 @@ fn attributes() -> nix::Result<PosixSpawnAttr> {
     Ok(attributes)
 }
 
-/// The environment of this program and the alert, without what speaks to this process alone.
-fn environment(said: &QueuedNotice) -> Vec<CString> {
-    let QueuedNotice { notice, .. } = said;
-    let source = said.source();
+/// Returns the environment of this program and the variables of the alert, without the variables by which systemd
+/// addresses this process alone.
+fn environment(queued: &QueuedNotice) -> Vec<CString> {
+    let QueuedNotice { notice, .. } = queued;
+    let source = queued.source();
     let alert = notice.alert();
     let mut all = vec![
         ("TA_ID", alert.id.clone()),
@@ -244,8 +246,7 @@ fn path_of(path: &std::path::Path) -> CString {
     c_string(OsString::from(path).into_vec())
 }
 
-/// The configuration has no NUL, nor has what the system gave as text; if one were there, what follows it is
-/// left out.
+/// Converts bytes up to the first NUL. Neither the configuration nor text of the system contains one.
 fn c_string(bytes: Vec<u8>) -> CString {
     CString::new(bytes).unwrap_or_else(|error| {
         let end = error.nul_position();
@@ -280,8 +281,8 @@ mod tests {
 
     fn deliver(mut command: AlertCommand) -> Result<usize, Failure> {
         let notice = Notice::Test(sample::traffic());
-        let said = QueuedNotice::new(1, UnixNanos(0), notice);
-        command.deliver(&[Arc::new(said)], &Shutdown::new().expect("descriptors"))
+        let queued = QueuedNotice::new(1, UnixNanos(0), notice);
+        command.deliver(&[Arc::new(queued)], &Shutdown::new().expect("descriptors"))
     }
 
     #[test]
@@ -292,7 +293,7 @@ mod tests {
                       && grep -E 'SigBlk|SigIgn' /proc/self/status > signals && ls -l /proc/self/fd > descriptors";
         let words = [folder.path().to_str().expect("text"), "a \"b\" $(c) #d"];
         let _open = File::create(path("kept-here")).expect("it is ours");
-        // As a thread of the program has it.
+        // The threads of the program block SIGTERM as well.
         SigSet::from(Signal::SIGTERM).thread_block().expect("a thread may");
         deliver(command(script, &words, HOUR)).unwrap_or_else(|failure| panic!("{}", failure.why));
 
@@ -313,7 +314,7 @@ mod tests {
         }
         assert!(environment.contains("\nPATH=") || environment.starts_with("PATH="), "{environment}");
         assert!(!environment.contains("TA_CLOSED_AT"), "{environment}");
-        assert_eq!(read("word"), "a \"b\" $(c) #d", "no shell has looked at it");
+        assert_eq!(read("word"), "a \"b\" $(c) #d", "no shell has interpreted it");
         // The threads of the program block SIGTERM, and Rust ignores SIGPIPE; glibc ignores two of its own.
         let signals = read("signals");
         let set = |name: &str| {
@@ -327,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_that_fails_did_is_said() {
+    fn a_failure_names_what_the_program_did() {
         let cases = [
             ("exit 3", "exited with 3"),
             ("kill -9 $$", "was ended by SIGKILL"),
@@ -358,7 +359,7 @@ mod tests {
     fn a_program_that_hangs_is_ended_with_all_that_it_has_started() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let ids = folder.path().join("ids");
-        // One child that hangs with it, and one that will not listen.
+        // One child hangs with it, and one ignores SIGTERM.
         let script = "(trap '' TERM; echo ready > \"$2\"; sleep 3600) & sleep 3600 & \
                       until [ -e \"$2\" ]; do :; done; echo $$ $! > \"$1\"; wait";
         let words = [ids.to_str().expect("text"), &format!("{}.ready", ids.display())];
@@ -369,7 +370,7 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
         let text = fs::read_to_string(&ids).expect("it was written");
         let group: i32 = text.split(' ').next().and_then(|id| id.parse().ok()).expect("a number");
-        // Those that it has started are ended and reaped by whoever reaps orphans here.
+        // Its children are ended, and reaped by the process that adopts orphans here.
         let deadline = Instant::now() + Duration::from_secs(30);
         while killpg(Pid::from_raw(group), None) != Err(Errno::ESRCH) {
             let is_alive = |id: &str| {
@@ -385,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_possible_says_how_much_it_is_at_most() {
+    fn a_possible_alert_shows_its_upper_bound() {
         let life = AlertProgress { is_possible: true, error: 7, ..AlertProgress::default() };
         let possible = Alert { life, ..sample::traffic() };
         let of = |alert: Alert| environment(&QueuedNotice::new(1, UnixNanos(0), Notice::Opened(alert)));
@@ -397,12 +398,12 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_program_is_the_end_of_what_it_runs() {
+    fn the_end_of_this_program_ends_the_command() {
         let mut command = command("trap '' TERM; sleep 3600", &[], HOUR);
         let shutdown = Shutdown::new().expect("descriptors");
-        let said = QueuedNotice::new(1, UnixNanos(0), Notice::Opened(sample::traffic()));
+        let queued = QueuedNotice::new(1, UnixNanos(0), Notice::Opened(sample::traffic()));
         shutdown.now();
-        let failure = command.deliver(&[Arc::new(said)], &shutdown).expect_err("it does not end by itself");
+        let failure = command.deliver(&[Arc::new(queued)], &shutdown).expect_err("it does not end by itself");
         assert!(failure.why.contains("since the program ends"), "{}", failure.why);
     }
 }

@@ -1,11 +1,11 @@
-//! How many notices each sink was given, and what became of them. Written by the sinks' threads, read by
-//! anyone, without a lock.
+//! How many notices each sink was given, and what became of them. The threads of the sinks write the counters, any
+//! thread reads them, without a lock.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The places that alerts go to.
+/// The kinds of sinks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SinkName {
     /// Lines on stderr.
@@ -21,7 +21,7 @@ pub enum SinkName {
 }
 
 impl SinkName {
-    /// The configuration key that it comes from; the log, which is always there, has none.
+    /// Returns the configuration key of the sink; `log` for the log, which is always on and has no key.
     pub fn name(self) -> &'static str {
         match self {
             Self::Log => "log",
@@ -39,35 +39,35 @@ impl fmt::Display for SinkName {
     }
 }
 
-/// What one sink has done since the start. Every notice that it was given is in exactly one of `delivered`,
-/// `failed`, `dropped`, or it waits: `queued = delivered + failed + waiting`.
+/// The counters of one sink since the start. Every notice that it was given is counted in exactly one of `delivered`,
+/// `failed` and `dropped`, or it waits: `queued = delivered + failed + waiting`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Notices that its queue took.
     pub queued: u64,
-    /// Of those, notices that arrived.
+    /// Notices that were delivered, of those in `queued`.
     pub delivered: u64,
-    /// Attempts that failed and were followed by another.
+    /// Failed attempts that were followed by another.
     pub retried: u64,
-    /// Notices that were given up.
+    /// Notices that were given up, of those in `queued`.
     pub failed: u64,
     /// Notices that its queue had no room for.
     pub dropped: u64,
 }
 
 impl Counts {
-    /// Notices that did not arrive and never will.
+    /// Returns the number of notices that were given up or dropped.
     pub fn lost(self) -> u64 {
         self.failed + self.dropped
     }
 
-    /// Notices that are still in its hands.
+    /// Returns the number of notices that wait or are being delivered.
     pub fn waiting(self) -> u64 {
         self.queued.saturating_sub(self.delivered + self.failed)
     }
 }
 
-/// The counters of all sinks that are configured. Clones show the same numbers.
+/// The counters of all configured sinks. Clones share them.
 #[derive(Clone, Debug)]
 pub struct SinkCounters(Arc<[(SinkName, AtomicCounts)]>);
 
@@ -76,13 +76,13 @@ impl SinkCounters {
         Self(sinks.map(|sink| (sink, AtomicCounts::default())).collect())
     }
 
-    /// Each sink with its numbers of now.
+    /// Returns each sink with the present value of its counters.
     pub fn each(&self) -> impl Iterator<Item = (SinkName, Counts)> + '_ {
         self.0.iter().map(|(sink, cells)| (*sink, cells.read()))
     }
 
-    pub(super) fn of(&self, place: usize) -> SinkCell {
-        SinkCell { all: self.clone(), place }
+    pub(super) fn of(&self, index: usize) -> SinkCell {
+        SinkCell { all: self.clone(), index }
     }
 }
 
@@ -90,12 +90,12 @@ impl SinkCounters {
 #[derive(Clone, Debug)]
 pub(super) struct SinkCell {
     all: SinkCounters,
-    place: usize,
+    index: usize,
 }
 
 impl SinkCell {
     pub(super) fn cells(&self) -> &AtomicCounts {
-        let (_, cells) = &self.all.0[self.place];
+        let (_, cells) = &self.all.0[self.index];
         cells
     }
 
@@ -118,7 +118,7 @@ impl AtomicCounts {
         self.queued.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes back what was counted as queued and was not.
+    /// Counts a notice as dropped that was counted as queued before the queue refused it.
     pub(super) fn count_dropped(&self) {
         self.queued.fetch_sub(1, Ordering::Relaxed);
         self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -137,7 +137,8 @@ impl AtomicCounts {
     }
 
     fn read(&self) -> Counts {
-        // First the ends, then the beginning: what moves on meanwhile is seen as waiting, not as too many.
+        // The outcomes are loaded before `queued`: a notice that moves on meanwhile counts as waiting, and the sum of
+        // the outcomes never exceeds `queued`.
         let delivered = self.delivered.load(Ordering::Acquire);
         let failed = self.failed.load(Ordering::Acquire);
         Counts {

@@ -1,4 +1,4 @@
-//! Whether alerts arrive: one sample to each sink, one attempt each, and what came of it.
+//! `test-alert`: one sample to each sink, one attempt each, and the outcomes.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,28 +12,27 @@ use crate::enrich::{GeoIp, ReverseDns};
 use crate::logging::LinePrefix;
 use crate::time::unix_now;
 
-use super::SinkOptions;
 use super::counters::SinkName;
+use super::options::SinkOptions;
 use super::shutdown::Shutdown;
 use super::worker::{QueuedNotice, Sink};
 
-/// What came of a sample.
+/// The outcome of a sample at one sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryTest {
-    /// Where it was sent.
+    /// The sink.
     pub sink: SinkName,
-    /// How long that took, or why it did not arrive and what helps.
+    /// How long the delivery took, or why it failed and the remedy.
     pub outcome: Result<Duration, String>,
-    /// What success does not say there.
+    /// What a success does not prove at this sink.
     pub caveat: Option<&'static str>,
 }
 
 impl SinkOptions {
-    /// Sends a sample to every sink, at the same time and with the deadlines that are in force, and waits for
-    /// all of them.
+    /// Sends a sample to every sink at the same time, with the deadlines of the options, and waits for all outcomes.
     ///
     /// # Errors
-    /// When the system gives no thread or descriptor.
+    /// The system refuses a thread or descriptor.
     pub fn try_out(
         &self,
         out: impl Write + Send + 'static,
@@ -41,53 +40,54 @@ impl SinkOptions {
     ) -> io::Result<Vec<DeliveryTest>> {
         let at = unix_now();
         let notice = Notice::Test(sample::alert(at));
-        let said = Arc::new(QueuedNotice::new(1, at, notice));
+        let queued = Arc::new(QueuedNotice::new(1, at, notice));
         if let Some(names) = &self.names {
-            said.ask_for_name(&ReverseDns::new(names.clone()));
+            queued.look_up_name(&ReverseDns::new(names.clone()));
         }
-        said.look_up_origin(&GeoIp::read(self.geoip.clone()));
+        queued.look_up_origin(&GeoIp::read(self.geoip.clone()));
         let shutdown = Shutdown::new()?;
         let begun: Vec<_> = self
             .sinks(out, prefix)
             .into_iter()
-            .map(|sink| Ok((sink.name(), sink.caveat(), begin(sink, &said, &shutdown)?)))
+            .map(|sink| Ok((sink.name(), sink.caveat(), begin(sink, &queued, &shutdown)?)))
             .collect::<io::Result<_>>()?;
-        let patience = self.patience();
-        let deadline = Instant::now() + patience;
-        let trials = begun.into_iter().map(|(sink, caveat, outcome)| {
+        let timeout = self.longest_delivery();
+        let deadline = Instant::now() + timeout;
+        let outcomes = begun.into_iter().map(|(sink, caveat, outcome)| {
             let left = deadline.saturating_duration_since(Instant::now());
             let outcome = outcome
                 .recv_timeout(left)
-                .unwrap_or_else(|_| Err(format!("nothing came of it in {} seconds", patience.as_secs())));
+                .unwrap_or_else(|_| Err(format!("nothing came of it in {} seconds", timeout.as_secs())));
             DeliveryTest { sink, outcome, caveat }
         });
-        let trials = trials.collect();
+        let outcomes = outcomes.collect();
         shutdown.now();
-        Ok(trials)
+        Ok(outcomes)
     }
 
-    /// Longer than each deadline, for a disk that hangs.
-    fn patience(&self) -> Duration {
+    /// Returns a time that is longer than the deadlines of all sinks; it ends the wait for a disk that hangs.
+    fn longest_delivery(&self) -> Duration {
         let command = self.command.as_ref().map_or(Duration::ZERO, |command| command.time_limit);
-        PATIENCE + command
+        DELIVERY_MAX + command
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than the deadlines of all sinks but `AlertCommand`.
+const DELIVERY_MAX: Duration = Duration::from_secs(30);
 
 type DeliveryOutcome = Result<Duration, String>;
 
 fn begin(
     mut sink: Box<dyn Sink>,
-    said: &Arc<QueuedNotice>,
+    queued: &Arc<QueuedNotice>,
     shutdown: &Shutdown,
 ) -> io::Result<Receiver<DeliveryOutcome>> {
     let (done, outcome) = channel();
-    let (said, shutdown) = (Arc::clone(said), shutdown.clone());
+    let (queued, shutdown) = (Arc::clone(queued), shutdown.clone());
     thread::Builder::new().name(sink.name().name().to_owned()).spawn(move || {
         let began = Instant::now();
-        let delivered = sink.begin().and_then(|()| sink.deliver(&[said], &shutdown));
-        // Nobody waits for it any more when patience has ended.
+        let delivered = sink.begin().and_then(|()| sink.deliver(&[queued], &shutdown));
+        // After the deadline the receiver is gone.
         let _ = done.send(delivered.map(|_| began.elapsed()).map_err(|failure| failure.why));
     })?;
     Ok(outcome)

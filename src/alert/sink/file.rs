@@ -1,12 +1,12 @@
-//! `AlertFile`: one JSON object per line, on the disk before it is acknowledged, whole whatever happens.
+//! `AlertFile`: one JSON object per line, synced before it is acknowledged.
 //!
-//! * **Never torn.** A write that stopped half-way is cut off at once. What a kill or a power loss left behind
-//!   the last line end is cut off before anything is appended: it was never acknowledged. So every line is
+//! * **No partial line.** A write that stopped half-way is truncated at once. Bytes that a kill or a power loss left
+//!   behind the last line end are truncated before anything is appended: they were never acknowledged. So every line is
 //!   whole, and none begins in the middle of another.
-//! * **Not alone.** Each write is made under `flock(2)`, and only while the path still leads to the open file.
-//!   So `test-alert` may write beside the running program, and logrotate(8) may take the file away.
-//! * **Not elsewhere.** A file that holds something else than lines of JSON is left alone.
-//! * **Full disk.** Nothing is given up: alerts wait in the queue until there is room.
+//! * **Several writers.** Each write is made under `flock(2)`, and only while the path still leads to the open file. So
+//!   `test-alert` may write beside the running program, and logrotate(8) may move the file away.
+//! * **Foreign files.** A file with other content than lines of JSON is not changed.
+//! * **Full disk.** No alert is given up: alerts wait in the queue until there is room.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -27,41 +27,41 @@ use super::retry::Retry;
 use super::shutdown::Shutdown;
 use super::worker::{Failure, QueuedNotice, Sink};
 
-/// Where lines are appended.
+/// The file that lines are appended to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileOptions {
-    /// The file; its folder exists.
+    /// The path of the file, in an existing folder.
     pub path: PathBuf,
-    /// A file that would grow beyond this many bytes is put aside, and a new one begun.
+    /// Largest size in bytes; a file that would grow beyond it is rotated.
     pub bytes_max: u64,
-    /// Files put aside that are kept: `path.1` is the youngest.
+    /// Number of rotated files that are kept; `path.1` is the youngest.
     pub keep: u32,
 }
 
 pub(super) struct AlertFile {
     options: FileOptions,
     retry: Retry,
-    /// Built by the thread that writes.
+    /// Created by the thread that writes.
     writer: Option<FileWriter>,
     open: Option<File>,
 }
 
 impl AlertFile {
     pub(super) fn new(options: FileOptions, retry: Retry) -> Self {
-        // Nothing that this file is for gets too old.
+        // An alert never gets too old for the file.
         Self { options, retry: Retry { give_up_after: None, ..retry }, writer: None, open: None }
     }
 
-    /// Appends as many of the lines as belong into the current file, at least one.
+    /// Appends as many of the lines as the current file has room for, at least one. Returns their number.
     fn append(&mut self, lines: &[String]) -> Result<usize, FileError> {
         let path = &self.options.path;
         let mut file = Locked::open(path, self.open.take())?;
-        let mut length = file.without_torn_end()?;
+        let mut length = file.truncate_partial_line()?;
         let first = lines.first().map_or(0, |line| line.len() as u64);
         if length > 0 && length + first > self.options.bytes_max {
-            put_aside(path, self.options.keep)?;
+            rotate(path, self.options.keep)?;
             file = Locked::open(path, None)?;
-            length = file.without_torn_end()?;
+            length = file.truncate_partial_line()?;
         }
         let room = self.options.bytes_max.saturating_sub(length).max(first);
         let mut bytes = Vec::new();
@@ -75,8 +75,8 @@ impl AlertFile {
         }
         let writer = self.writer.get_or_insert_default();
         writer.append(&file.0, bytes).map_err(|source| {
-            // Also what was written and not synced: after a failed sync nobody knows what the disk has.
-            // If it cannot be cut off now, it will be before the next line.
+            // Also after a failed sync: then it is unknown which of the bytes are on the disk. If the truncation fails,
+            // it is repeated before the next line.
             let _ = file.0.set_len(length);
             FileError::Write(source)
         })?;
@@ -111,9 +111,9 @@ impl Sink for AlertFile {
         if let Some(refusal) = writer.refusal() {
             info!("AlertFile is written without io_uring: {refusal}");
         }
-        // A torn end is cut off when the program starts, not when the next alert comes.
+        // A partial line is truncated when the program starts, not when the next alert comes.
         let opened = Locked::open(&self.options.path, None).and_then(|mut file| {
-            file.without_torn_end()?;
+            file.truncate_partial_line()?;
             Ok(file.unlock())
         });
         self.open = Some(opened.map_err(|error| self.failure(&error))?);
@@ -122,15 +122,15 @@ impl Sink for AlertFile {
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
         let lines: Vec<String> =
-            batch.iter().map(|said| format!("{}\n", json::text(&said.notice, said.source()))).collect();
+            batch.iter().map(|queued| format!("{}\n", json::text(&queued.notice, queued.source()))).collect();
         self.append(&lines).map_err(|error| self.failure(&error))
     }
 }
 
-/// Lines that are written and synced together; a sync takes as long as many of them.
+/// Lines that are written and synced together, since one sync costs as much as many writes.
 const BATCH_MAX: usize = 64;
 
-/// A line is shorter: its lists have bounds.
+/// Longer than any line: the lists of an alert are bounded.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// Why nothing was written.
@@ -149,7 +149,7 @@ enum FileError {
     #[error("{0}: {remedy}", remedy = remedy(.0))]
     Write(io::Error),
     #[error("the full file cannot be put aside: {0}: {remedy}", remedy = remedy(.0))]
-    PutAside(io::Error),
+    Rotate(io::Error),
 }
 
 fn remedy(error: &io::Error) -> &'static str {
@@ -164,13 +164,14 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// The file that the path leads to, under its lock.
+/// The file that the path leads to, under flock(2).
 struct Locked(File);
 
 impl Locked {
-    /// Takes the file that is open already, if the path still leads to it.
+    /// Locks the file that is open already if the path still leads to it, otherwise the one that the path leads to.
     fn open(path: &Path, mut open: Option<File>) -> Result<Self, FileError> {
-        // Whoever puts files aside does it under the lock, so one look after that is enough, and a few if not.
+        // Our own rotations happen under the lock, so one check after locking suffices; other programs may move the file
+        // at any time, so a few attempts are made.
         for _ in 0..4 {
             let file = match open.take() {
                 Some(file) => file,
@@ -192,8 +193,8 @@ impl Locked {
         Err(FileError::Moving)
     }
 
-    /// Cuts off what stands behind the last line end. Gives the length that is left.
-    fn without_torn_end(&mut self) -> Result<u64, FileError> {
+    /// Truncates the file behind its last line end. Returns the length that is left, in bytes.
+    fn truncate_partial_line(&mut self) -> Result<u64, FileError> {
         let file = &self.0;
         let length = file.metadata().map_err(FileError::Open)?.len();
         if length == 0 {
@@ -214,24 +215,24 @@ impl Locked {
         }
         if whole < length {
             file.set_len(whole).map_err(FileError::Write)?;
-            let torn = length - whole;
-            warn!("AlertFile: cut off {torn} bytes of a line that was not written to its end");
+            let partial = length - whole;
+            warn!("AlertFile: cut off {partial} bytes of a line that was not written to its end");
         }
         Ok(whole)
     }
 
     fn unlock(self) -> File {
-        // It cannot fail for a lock that is held, and ends with the file in any case.
+        // Unlocking cannot fail for a lock that is held, and closing the file releases it in any case.
         let _ = self.0.unlock();
         self.0
     }
 }
 
-/// Where the last whole line ends; `None` where what follows it is longer than any line.
+/// Returns where the last whole line ends; `None` if the bytes behind it are longer than any line.
 fn line_end(file: &File, length: u64) -> io::Result<Option<u64>> {
     let start = length.saturating_sub(LINE_BYTES_MAX);
-    // At most LINE_BYTES_MAX.
-    let mut tail = vec![0; (length - start) as usize];
+    let tail_bytes = usize::try_from(length - start).expect("it is at most LINE_BYTES_MAX");
+    let mut tail = vec![0; tail_bytes];
     file.read_exact_at(&mut tail, start)?;
     Ok(match tail.iter().rposition(|byte| *byte == b'\n') {
         Some(place) => Some(start + place as u64 + 1),
@@ -242,7 +243,7 @@ fn line_end(file: &File, length: u64) -> io::Result<Option<u64>> {
 
 fn open_or_create(path: &Path) -> Result<File, FileError> {
     let mut options = OpenOptions::new();
-    // Not to wait for the other end of what turns out to be a pipe.
+    // O_NONBLOCK: to open a pipe must not block.
     options.read(true).append(true).custom_flags(libc::O_NONBLOCK).mode(0o640);
     let opened = match options.open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -261,8 +262,8 @@ fn open_or_create(path: &Path) -> Result<File, FileError> {
     Ok(file)
 }
 
-/// `path` becomes `path.1`, `path.1` becomes `path.2`, and the last one is gone.
-fn put_aside(path: &Path, keep: u32) -> Result<(), FileError> {
+/// Renames `path` to `path.1`, `path.1` to `path.2` and so on; the last one is replaced.
+fn rotate(path: &Path, keep: u32) -> Result<(), FileError> {
     let numbered = |number: u32| {
         let mut name = OsString::from(path);
         name.push(format!(".{number}"));
@@ -270,12 +271,12 @@ fn put_aside(path: &Path, keep: u32) -> Result<(), FileError> {
     };
     for number in (1..keep).rev() {
         match fs::rename(numbered(number), numbered(number + 1)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(FileError::PutAside(error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(FileError::Rotate(error)),
             _ => {}
         }
     }
     let moved = if keep == 0 { fs::remove_file(path) } else { fs::rename(path, numbered(1)) };
-    moved.and_then(|()| sync_folder(path)).map_err(FileError::PutAside)
+    moved.and_then(|()| sync_folder(path)).map_err(FileError::Rotate)
 }
 
 #[cfg(test)]
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_end_is_cut_off_and_nothing_else_is_touched() {
+    fn a_partial_line_is_truncated_and_other_content_is_kept() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("alerts.jsonl");
         let whole = line("a") + &line("b");
@@ -318,7 +319,7 @@ mod tests {
             assert_eq!(file(&path, 1).append(&[line("c")]).ok(), Some(1), "{before:?}");
             assert_eq!(read(&path), format!("{kept}{}", line("c")), "{before:?}");
         }
-        let long = "x".repeat(LINE_BYTES_MAX as usize + 1);
+        let long = "x".repeat(usize::try_from(LINE_BYTES_MAX).expect("it fits") + 1);
         for foreign in ["root:x:0\n", "text", "{\"a\":0}\nEVENT=", "\n", &long] {
             fs::write(&path, foreign).expect("it is ours");
             let failure = file(&path, 1).begin().expect_err("it is another file");
@@ -329,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_file_is_put_aside_and_so_many_are_kept() {
+    fn a_full_file_is_rotated_and_so_many_are_kept() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         for keep in [0, 1, 3] {
             let path = folder.path().join(format!("keep-{keep}"));
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_taken_away_is_made_again() {
+    fn a_file_that_was_moved_away_is_created_again() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("alerts.jsonl");
         let mut file = file(&path, 1);
@@ -374,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_says_why_and_what_to_do() {
+    fn a_failure_names_its_cause_and_the_remedy() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let pipe = folder.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("it is ours");

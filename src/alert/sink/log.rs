@@ -1,4 +1,4 @@
-//! The log as a sink: one line for each notice, on stderr, as text or as a JSON object.
+//! The log as a sink: one line on stderr for each notice, as text or as a JSON object.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use tracing::Level;
 
 use crate::alert::json;
-use crate::alert::ledger::OPEN_ALERTS_MAX;
 use crate::alert::line::Line;
+use crate::alert::record::OPEN_ALERTS_MAX;
 use crate::enrich::HostDetails;
 use crate::logging::LinePrefix;
 
@@ -17,8 +17,8 @@ use super::retry::Retry;
 use super::shutdown::Shutdown;
 use super::worker::{Failure, QueuedNotice, Sink};
 
-/// Notices that may wait for a place on this machine: as many as one turn of the analyst can open, since it
-/// queues them all before the first is written.
+/// Notices that may wait for a sink on this machine: as many as one tick can open, since the analyst queues all of them
+/// before the first is written.
 pub(super) const LOCAL_QUEUE_MAX: usize = OPEN_ALERTS_MAX;
 
 /// Writes notices as lines.
@@ -39,7 +39,7 @@ impl<W: Write + Send> Sink for LogSink<W> {
     }
 
     fn retry(&self) -> Retry {
-        // A line of which a part is written must not be written again.
+        // A line that was written in part must not be written again.
         Retry { give_up_after: Some(Duration::ZERO), ..Retry::default() }
     }
 
@@ -49,7 +49,7 @@ impl<W: Write + Send> Sink for LogSink<W> {
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
         let QueuedNotice { at, notice, .. } = &*batch[0];
-        // One write per line, so that two writers to one log never mix theirs.
+        // One write per line, so that the lines of several writers to one log do not mix.
         let prefix = self.prefix.at(*at, Level::WARN);
         let line = match self.prefix.is_json() {
             true => format!("{prefix}{}\n", json::text(notice, HostDetails::default())),

@@ -1,16 +1,16 @@
-//! When a delivery that failed is tried again, and when it is given up.
+//! When a delivery that failed is repeated, and when its notice is given up.
 
 use std::time::Duration;
 
-/// Pauses that double, up to a longest one, until the notice is too old to matter.
+/// Pauses that double, up to a longest one, until the notice is too old.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// The pause after the first failure.
     pub first_pause: Duration,
     /// Pauses do not double beyond this.
     pub longest_pause: Duration,
-    /// A pause that the other side asks for is not longer, whatever it asks for.
-    pub longest_asked_for: Duration,
+    /// A longer pause that a receiver requests (`Retry-After`) is cut to this.
+    pub longest_retry_after: Duration,
     /// A notice is given up when it would be older than this at the next attempt; `None`: never.
     pub give_up_after: Option<Duration>,
 }
@@ -20,20 +20,20 @@ impl Default for Retry {
         Self {
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(60),
-            longest_asked_for: Duration::from_secs(600),
+            longest_retry_after: Duration::from_secs(600),
             give_up_after: Some(Duration::from_secs(3600)),
         }
     }
 }
 
 impl Retry {
-    /// The pause after this many failures in a row, or the one that the other side asked for if that is longer.
-    pub(super) fn pause(&self, failures: u32, asked_for: Option<Duration>) -> Duration {
+    /// Returns the pause after this many failures in a row, or the one that the receiver requested if that is longer.
+    pub(super) fn pause(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
         let doubled = self.first_pause.saturating_mul(1 << failures.saturating_sub(1).min(20));
-        doubled.min(self.longest_pause).max(asked_for.unwrap_or_default().min(self.longest_asked_for))
+        doubled.min(self.longest_pause).max(retry_after.unwrap_or_default().min(self.longest_retry_after))
     }
 
-    /// Whether a notice that is `age` old is worth another attempt after `pause`.
+    /// Returns true if a notice of this age is worth another attempt after `pause`.
     pub(super) fn is_worth(&self, age: Duration, pause: Duration) -> bool {
         self.give_up_after.is_none_or(|longest| age.saturating_add(pause) <= longest)
     }
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_heed_the_other_side() {
+    fn pauses_double_up_to_the_longest_and_respect_the_receiver() {
         let retry = Retry::default();
         let cases = [
             (1, None, 1),
@@ -57,9 +57,9 @@ mod tests {
             (1, Some(120), 120),
             (1, Some(86_400), 600),
         ];
-        for (failures, asked_for, want) in cases {
-            let pause = retry.pause(failures, asked_for.map(Duration::from_secs));
-            assert_eq!(pause, Duration::from_secs(want), "{failures} {asked_for:?}");
+        for (failures, retry_after, want) in cases {
+            let pause = retry.pause(failures, retry_after.map(Duration::from_secs));
+            assert_eq!(pause, Duration::from_secs(want), "{failures} {retry_after:?}");
         }
     }
 

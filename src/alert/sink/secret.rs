@@ -1,20 +1,24 @@
-//! A value that not everybody may read: written in the configuration, or in a file of its own.
+//! A value that must not be shown, written in the configuration or in a file of its own.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-/// Where the value stands.
+/// A secret value, or where it is read from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
-    /// This is it.
+    /// The value itself.
     Here(String),
-    /// It is the first line of this file, which is read again each time, so that a new value takes no restart.
+    /// The first line of this file. It is read for each use, so that a new value needs no restart.
     InFile(PathBuf),
 }
 
 impl Secret {
+    /// Returns the value.
+    ///
+    /// # Errors
+    /// The file cannot be read or is empty; the text says why and gives the remedy.
     pub(super) fn read(&self) -> Result<String, String> {
         let path = match self {
             Self::Here(value) => return Ok(value.clone()),
@@ -29,7 +33,7 @@ impl Secret {
 }
 
 impl fmt::Debug for Secret {
-    /// Without the value: it would be in a log.
+    /// Leaves the value out, since debug output may end in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Here(_) => f.write_str("Here(...)"),
@@ -48,7 +52,7 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// Bytes of a file that are looked at.
+/// Bytes of a file that are read.
 const BYTES_MAX: u64 = 16_384;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! How a sink's thread learns that the program ends: first that it must not pause any more, then that it must
-//! let go of what it holds.
+//! How the thread of a sink learns that the program ends: first that it must not pause any more, then that it must end
+//! the attempt that it waits for.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::sys::waker::Waker;
 
-/// Two bells that are rung once and never silenced, so that whoever waits later hears them too.
+/// Two eventfds that are signalled once and never reset, so that a thread that waits later finds them readable.
 #[derive(Clone, Debug)]
 pub(super) struct Shutdown {
     last_attempts: Waker,
@@ -17,34 +17,36 @@ pub(super) struct Shutdown {
 }
 
 impl Shutdown {
+    /// Creates both eventfds.
+    ///
     /// # Errors
-    /// There is no descriptor left for an eventfd.
+    /// The system refuses a descriptor.
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self { last_attempts: Waker::new()?, now: Waker::new()? })
     }
 
-    /// From here on each notice that waits has one attempt.
+    /// Lets each notice that waits have one more attempt only.
     pub(super) fn last_attempts(&self) {
         self.last_attempts.wake();
     }
 
-    /// From here on nobody waits for any attempt.
+    /// Ends the attempts that can be ended.
     pub(super) fn now(&self) {
         self.last_attempts.wake();
         self.now.wake();
     }
 
-    /// Whether attempts that fail are given up.
+    /// Returns true if an attempt that fails is the last one of its notice.
     pub(super) fn is_near(&self) -> bool {
         wait(&[self.last_attempts.as_fd()], Duration::ZERO)[0]
     }
 
-    /// Pauses, but not beyond the point where every pause ends.
+    /// Waits for `pause`, or until [`last_attempts`](Self::last_attempts).
     pub(super) fn pause(&self, pause: Duration) {
         wait(&[self.last_attempts.as_fd()], pause);
     }
 
-    /// Waits for a descriptor, for at most so long and not beyond the end. Whether the descriptor is readable.
+    /// Waits until the descriptor is readable, for at most `longest`, or until [`now`](Self::now).
     pub(super) fn wait_for(&self, descriptor: BorrowedFd<'_>, longest: Duration) -> Waited {
         match wait(&[descriptor, self.now.as_fd()], longest)[..] {
             [true, _] => Waited::Ready,
@@ -59,22 +61,22 @@ impl Shutdown {
 pub(super) enum Waited {
     /// The descriptor is readable.
     Ready,
-    /// Time was up.
+    /// The longest time has passed.
     TooLong,
     /// The program ends.
     End,
 }
 
-/// Waits for a descriptor, whatever the program does. Whether it is readable.
+/// Waits until the descriptor is readable, for at most `longest`, also while the program ends. Returns true if it is.
 pub(super) fn is_readable(descriptor: BorrowedFd<'_>, longest: Duration) -> bool {
     wait(&[descriptor], longest)[0]
 }
 
-/// Which of the descriptors are readable, after at most `longest`; none where poll itself fails, which it has
-/// no reason to do. All signals are blocked in the threads that wait here.
+/// Returns which of the descriptors are readable after at most `longest`; none if poll(2) fails. It has no reason to:
+/// all signals are blocked in the threads that wait here.
 fn wait(descriptors: &[BorrowedFd<'_>], longest: Duration) -> Vec<bool> {
     let mut polled: Vec<_> = descriptors.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
-    // Rounded up, so that no pause is shorter than asked for.
+    // Rounded up, so that no pause is shorter than requested.
     let ms = longest.as_nanos().div_ceil(1_000_000);
     let timeout = i32::try_from(ms).ok().and_then(|ms| PollTimeout::try_from(ms).ok());
     let _ = poll(&mut polled, timeout.unwrap_or(PollTimeout::MAX));
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bell_that_rang_is_heard_by_who_comes_later() {
+    fn a_signal_stays_readable_for_later_waits() {
         let shutdown = Shutdown::new().expect("descriptors");
         let other = Waker::new().expect("a descriptor");
         assert!(!shutdown.is_near());

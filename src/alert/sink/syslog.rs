@@ -1,16 +1,16 @@
-//! `Syslog`: the log line of each alert, for a collector of logs.
+//! `Syslog`: the log line of each notice, sent to a log collector.
 //!
 //! ```text
 //! udp, tcp   <28>1 2026-09-21T14:13:20.000000Z gw TrafficAlerted 42 TRAFFIC [alert@32473 id="..." ...] EVENT=TRAFFIC ...
 //! unix       <28>Sep 21 14:13:20 TrafficAlerted[42]: EVENT=TRAFFIC ...
 //! ```
 //!
-//! Over a network it is RFC 5424: one message per datagram (RFC 5426), or its length before each message
-//! (RFC 6587, section 3.4.1). What reads `/dev/log` (journald, rsyslog, busybox) expects what `syslog(3)` of the C
-//! library writes, and takes the version and the date of RFC 5424 for text; so it gets that.
+//! Over a network the form is RFC 5424, with one message per datagram (RFC 5426) or octet counting on a connection
+//! (RFC 6587, section 3.4.1). Readers of `/dev/log` (journald, rsyslog, busybox) expect the form that `syslog(3)` of the
+//! C library writes and take the version and date of RFC 5424 for text, so a local socket gets the former.
 //!
-//! No syslog acknowledges. A datagram to where nobody listens, and a connection that the other end has closed, are
-//! noticed before anything is lost; a collector that vanishes without a word is not.
+//! No syslog protocol acknowledges messages. A port where nothing listens, and a connection that the receiver has
+//! closed, are noticed before a message is lost; a collector that vanishes from the network is not.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -30,46 +30,46 @@ use crate::alert::line::Line;
 use crate::alert::record::AlertState;
 
 use super::counters::SinkName;
-use super::gateway_name;
+use super::gateway::gateway_name;
 use super::retry::Retry;
 use super::shutdown::Shutdown;
 use super::worker::{Failure, QueuedNotice, Sink};
 use crate::enrich::resolve;
 
-/// Where messages go.
+/// The collector and how messages are sent to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyslogOptions {
     /// The collector.
     pub target: SyslogTarget,
-    /// Which part of a system this program is said to be.
+    /// The facility of the messages (RFC 5424, table 1).
     pub facility: Facility,
-    /// How long a connection or a write may take.
+    /// Deadline of a connection or a write.
     pub within: Duration,
 }
 
 impl SyslogOptions {
-    /// With a deadline that suits a network.
+    /// Creates options with a deadline that suits a network.
     pub fn new(target: SyslogTarget, facility: Facility) -> Self {
         Self { target, facility, within: Duration::from_secs(5) }
     }
 }
 
-/// A collector of logs.
+/// The address of a log collector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SyslogTarget {
-    /// Datagrams to this `host:port`.
+    /// UDP datagrams to this `host:port`.
     Udp(String),
-    /// A connection to this `host:port`.
+    /// A TCP connection to this `host:port`.
     Tcp(String),
-    /// Datagrams to this socket.
+    /// Datagrams to the Unix socket of this path.
     Unix(PathBuf),
 }
 
 impl SyslogTarget {
-    /// Reads `udp://host:port`, `tcp://host:port` or `unix:/path`; without a port it is 514.
+    /// Parses `udp://host:port`, `tcp://host:port` or `unix:/path`. The default port is 514.
     ///
     /// # Errors
-    /// What is wrong with the text.
+    /// The text has another form; the error names the fault.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
@@ -92,7 +92,7 @@ impl SyslogTarget {
         if authority.host().is_empty() {
             return Err("no host");
         }
-        // What is no number there is no port either.
+        // `port_u16` is `None` as well if the port is no number of 16 bits.
         let has_port = authority.as_str().len() > authority.host().len();
         match authority.port_u16() {
             None if has_port => Err("not a port"),
@@ -101,7 +101,7 @@ impl SyslogTarget {
     }
 }
 
-/// IANA's for syslog over UDP; collectors use it for TCP as well.
+/// Assigned by IANA to syslog over UDP; collectors use it for TCP as well.
 const PORT: u16 = 514;
 
 impl fmt::Display for SyslogTarget {
@@ -114,7 +114,7 @@ impl fmt::Display for SyslogTarget {
     }
 }
 
-/// A part of a system (RFC 5424, table 1), by the name that `syslog.conf(5)` has for it.
+/// A facility (RFC 5424, table 1), with its name in `syslog.conf(5)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facility {
     code: u8,
@@ -125,7 +125,7 @@ impl Facility {
     /// `daemon`.
     pub const DAEMON: Self = Self { code: 3, name: "daemon" };
 
-    /// All that are not the kernel's.
+    /// The facilities that a program may use.
     pub const ALL: &'static [Self] = &[
         Self { code: 1, name: "user" },
         Self::DAEMON,
@@ -141,12 +141,12 @@ impl Facility {
         Self { code: 23, name: "local7" },
     ];
 
-    /// Its name.
+    /// Returns the name of the facility.
     pub fn name(self) -> &'static str {
         self.name
     }
 
-    /// `PRI`: facility and severity in one number.
+    /// Returns `PRI` (RFC 5424, section 6.2.1): facility and severity in one number.
     fn priority(self, state: AlertState) -> u8 {
         let severity = match state {
             AlertState::Open => WARNING,
@@ -165,7 +165,7 @@ pub(super) struct Syslog {
     options: SyslogOptions,
     retry: Retry,
     gateway: String,
-    link: Option<Connection>,
+    connection: Option<Connection>,
 }
 
 enum Connection {
@@ -176,26 +176,26 @@ enum Connection {
 
 impl Syslog {
     pub(super) fn new(options: SyslogOptions, retry: Retry) -> Self {
-        Self { options, retry, gateway: gateway_name(), link: None }
+        Self { options, retry, gateway: gateway_name(), connection: None }
     }
 
-    fn message(&self, said: &QueuedNotice) -> String {
-        let priority = self.options.facility.priority(said.notice.state());
+    fn message(&self, queued: &QueuedNotice) -> String {
+        let priority = self.options.facility.priority(queued.notice.state());
         match self.options.target {
-            SyslogTarget::Unix(_) => local_message(priority, said, &TimeZone::system()),
-            SyslogTarget::Udp(_) => bounded(network_message(priority, said, &self.gateway), DATAGRAM_MAX),
-            SyslogTarget::Tcp(_) => network_message(priority, said, &self.gateway),
+            SyslogTarget::Unix(_) => local_message(priority, queued, &TimeZone::system()),
+            SyslogTarget::Udp(_) => bounded(network_message(priority, queued, &self.gateway), DATAGRAM_MAX),
+            SyslogTarget::Tcp(_) => network_message(priority, queued, &self.gateway),
         }
     }
 
-    /// Sends over the link that stands, if the other end still holds it, or over a new one.
+    /// Sends over the open connection if it is alive, otherwise over a new one.
     fn send(&mut self, message: &str) -> io::Result<()> {
-        let link = match self.link.take().filter(Connection::is_alive) {
-            Some(link) => link,
+        let connection = match self.connection.take().filter(Connection::is_alive) {
+            Some(connection) => connection,
             None => Connection::open(&self.options)?,
         };
-        link.send(message)?;
-        self.link = Some(link);
+        connection.send(message)?;
+        self.connection = Some(connection);
         Ok(())
     }
 }
@@ -251,12 +251,12 @@ impl Connection {
         }
     }
 
-    /// Whether the other end has neither closed the connection nor refused the last datagram.
+    /// Returns true if the receiver has neither closed the connection nor refused the last datagram.
     fn is_alive(&self) -> bool {
         match self {
             Self::Udp(socket) => socket.take_error().is_ok_and(|error| error.is_none()),
             Self::Unix(_) => true,
-            Self::Tcp(stream) => has_not_ended(stream).unwrap_or(false),
+            Self::Tcp(stream) => is_open(stream).unwrap_or(false),
         }
     }
 
@@ -264,7 +264,7 @@ impl Connection {
         match self {
             Self::Udp(socket) => {
                 socket.send(message.as_bytes())?;
-                // On this machine and often on the next the refusal is there at once.
+                // An ICMP refusal from this machine is there at once, one from a near machine often is.
                 socket.take_error()?.map_or(Ok(()), Err)
             }
             Self::Unix(socket) => socket.send(message.as_bytes()).map(drop),
@@ -276,7 +276,7 @@ impl Connection {
     }
 }
 
-/// The first of the addresses that can be used.
+/// Opens the first of the addresses that works.
 fn first<T>(addresses: &[SocketAddr], open: impl Fn(&SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut last = Err(io::Error::new(ErrorKind::NotFound, "the name has no address"));
     for address in addresses {
@@ -298,7 +298,8 @@ fn connect_udp(to: &SocketAddr) -> io::Result<UdpSocket> {
 fn connect_tcp(to: &SocketAddr, within: Duration) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(to, within)?;
     stream.set_write_timeout(Some(within))?;
-    // What is not acknowledged after this time ends the connection, so that the next message is not sent in vain.
+    // Ends the connection if data is not acknowledged in time (TCP_USER_TIMEOUT of tcp(7)), so that the next message
+    // goes over a new one.
     let ms = u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX);
     setsockopt(&stream, sockopt::TcpUserTimeout, &ms)?;
     Ok(stream)
@@ -306,8 +307,8 @@ fn connect_tcp(to: &SocketAddr, within: Duration) -> io::Result<TcpStream> {
 
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// Reads what the other end may have said, which is nothing or the end.
-fn has_not_ended(mut stream: &TcpStream) -> io::Result<bool> {
+/// Returns false if the receiver has closed the connection. Bytes that it sent are discarded.
+fn is_open(mut stream: &TcpStream) -> io::Result<bool> {
     stream.set_nonblocking(true)?;
     let mut ignored = [0; 1024];
     let read = stream.read(&mut ignored);
@@ -319,19 +320,19 @@ fn has_not_ended(mut stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// Bytes that every collector takes in a datagram (RFC 5426, section 3.2: it SHOULD take 2048).
+/// Longest datagram in bytes (RFC 5426, section 3.2: a receiver SHOULD accept 2048).
 const DATAGRAM_MAX: usize = 2048;
 
-/// The name of the structured data. The number is that of RFC 5612, for whoever has none of his own.
+/// The SD-ID of the structured data, with the enterprise number for documentation (RFC 5612).
 const STRUCTURED: &str = "alert@32473";
 
-/// RFC 5424, section 6.
-fn network_message(priority: u8, said: &QueuedNotice, gateway: &str) -> String {
-    let alert = said.notice.alert();
-    let at = timestamp(said.at).strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
+/// Formats a message as RFC 5424, section 6.
+fn network_message(priority: u8, queued: &QueuedNotice, gateway: &str) -> String {
+    let alert = queued.notice.alert();
+    let at = timestamp(queued.at).strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
     let data: String = [
         Some(("id", alert.id.clone())),
-        Some(("state", said.notice.state().word().to_owned())),
+        Some(("state", queued.notice.state().word().to_owned())),
         alert.source.map(|source| ("source", source.to_string())),
         Some(("measured", alert.measured.to_string())),
         Some(("limit", alert.limit.to_string())),
@@ -341,22 +342,22 @@ fn network_message(priority: u8, said: &QueuedNotice, gateway: &str) -> String {
     .flatten()
     .map(|(name, value)| format!(" {name}=\"{}\"", escaped(&value)))
     .collect();
-    let (id, kind, line) = (process::id(), alert.kind.name(), Line(&said.notice));
+    let (id, kind, line) = (process::id(), alert.kind.name(), Line(&queued.notice));
     format!("<{priority}>1 {at} {gateway} TrafficAlerted {id} {kind} [{STRUCTURED}{data}] {line}")
 }
 
-/// RFC 5424, section 6.3.3.
+/// Escapes a value of structured data (RFC 5424, section 6.3.3).
 fn escaped(value: &str) -> String {
     value.chars().flat_map(|c| matches!(c, '"' | '\\' | ']').then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// What `syslog(3)` of the C library writes.
-fn local_message(priority: u8, said: &QueuedNotice, zone: &TimeZone) -> String {
-    let at = timestamp(said.at).to_zoned(zone.clone()).strftime("%b %e %H:%M:%S").to_string();
-    format!("<{priority}>{at} TrafficAlerted[{}]: {}", process::id(), Line(&said.notice))
+/// Formats a message as `syslog(3)` of the C library does.
+fn local_message(priority: u8, queued: &QueuedNotice, zone: &TimeZone) -> String {
+    let at = timestamp(queued.at).to_zoned(zone.clone()).strftime("%b %e %H:%M:%S").to_string();
+    format!("<{priority}>{at} TrafficAlerted[{}]: {}", process::id(), Line(&queued.notice))
 }
 
-/// A message without its end, if it is too long; it is ASCII.
+/// Cuts a message to `bytes_max` bytes, at a character boundary.
 fn bounded(mut message: String, bytes_max: usize) -> String {
     message.truncate(message.floor_char_boundary(bytes_max));
     message
@@ -375,7 +376,7 @@ mod tests {
 
     const AT: UnixNanos = UnixNanos(1_790_000_000_250_000_000);
 
-    fn said(notice: Notice) -> QueuedNotice {
+    fn queued(notice: Notice) -> QueuedNotice {
         QueuedNotice::new(1, AT, notice)
     }
 
@@ -386,8 +387,8 @@ mod tests {
     }
 
     fn deliver(syslog: &mut Syslog) -> Result<usize, Failure> {
-        let said = said(Notice::Opened(sample::traffic()));
-        syslog.deliver(&[Arc::new(said)], &Shutdown::new().expect("descriptors"))
+        let queued = queued(Notice::Opened(sample::traffic()));
+        syslog.deliver(&[Arc::new(queued)], &Shutdown::new().expect("descriptors"))
     }
 
     fn want() -> String {
@@ -417,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_carries_lengths_and_messages_and_is_made_again() {
+    fn a_connection_carries_lengths_and_messages_and_is_reopened() {
         let receiver = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let to = receiver.local_addr().expect("it is bound").to_string();
         let mut syslog = syslog(SyslogTarget::Tcp(to));
@@ -433,7 +434,7 @@ mod tests {
         read(&mut first);
         deliver(&mut syslog).unwrap_or_else(|failure| panic!("{}", failure.why));
         read(&mut first);
-        // The collector starts again: its end of the connection is closed before the next message.
+        // The collector restarts: it closes the connection before the next message.
         drop(first);
         deliver(&mut syslog).unwrap_or_else(|failure| panic!("{}", failure.why));
         let (mut second, _) = receiver.accept().expect("it listens");
@@ -444,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_collector_that_reads_nothing_is_left_at_the_deadline() {
+    fn a_collector_that_reads_nothing_is_abandoned_at_the_deadline() {
         let receiver = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let to = receiver.local_addr().expect("it is bound").to_string();
         let mut syslog = syslog(SyslogTarget::Tcp(to));
@@ -455,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn the_socket_of_this_machine_gets_what_its_readers_expect() {
+    fn the_local_socket_gets_the_form_of_syslog_3() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("log");
         let failure = deliver(&mut syslog(SyslogTarget::Unix(path.clone()))).expect_err("nobody listens");
@@ -467,14 +468,14 @@ mod tests {
         let text = String::from_utf8_lossy(&bytes[..length]);
         let end = format!(" TrafficAlerted[{}]: EVENT=TRAFFIC SRC=192.0.2.1", process::id());
         assert!(text.starts_with("<28>Sep 2") && text.contains(&end), "{text}");
-        let message = local_message(28, &said(Notice::Opened(sample::traffic())), &TimeZone::UTC);
+        let message = local_message(28, &queued(Notice::Opened(sample::traffic())), &TimeZone::UTC);
         assert!(message.starts_with("<28>Sep 21 14:13:20 TrafficAlerted["), "{message}");
     }
 
     #[test]
-    fn what_is_only_possible_says_how_much_it_is_at_most() {
+    fn a_possible_alert_shows_its_upper_bound() {
         let life = AlertProgress { is_possible: true, error: 300_000_000, ..AlertProgress::default() };
-        let possible = said(Notice::Opened(Alert { limit: 1_400_000_000, life, ..sample::traffic() }));
+        let possible = queued(Notice::Opened(Alert { limit: 1_400_000_000, life, ..sample::traffic() }));
         let message = network_message(29, &possible, "gw");
         let end = "state=\"possible\" source=\"192.0.2.1\" measured=\"1200000000\" limit=\"1400000000\" \
                    up_to=\"1500000000\"] POSSIBLE=TRAFFIC SRC=192.0.2.1 TOTALBYTES=1200000000 | \

@@ -1,13 +1,13 @@
-//! `WebhookURL`: a POST for each alert, over HTTP or HTTPS.
+//! `WebhookURL`: a POST for each notice, over HTTP or HTTPS.
 //!
 //! | answer | what follows |
 //! | --- | --- |
 //! | 2xx | delivered |
 //! | none in time, no connection, 408, 425, 429, 5xx | tried again, not before `Retry-After` |
-//! | 3xx | given up: an alert goes where it was sent, and nowhere else |
-//! | any other | given up: it would be the same again |
+//! | 3xx | given up: redirects are not followed, so an alert reaches no other host |
+//! | any other | given up: the same request would get the same answer |
 //!
-//! Certificates are held against the authorities that the system trusts. A proxy is taken from the environment
+//! Certificates are verified against the authorities that the system trusts. Proxies are taken from the environment
 //! (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`). Addresses and tokens are secrets, so no failure quotes them.
 
 use std::io::{self, ErrorKind, Read};
@@ -27,37 +27,37 @@ use crate::time::unix_now;
 
 use super::body::{WebhookFormat, body};
 use super::counters::SinkName;
-use super::gateway_name;
+use super::gateway::gateway_name;
 use super::retry::Retry;
 use super::secret::Secret;
 use super::shutdown::Shutdown;
 use super::worker::{Failure, QueuedNotice, Sink};
 use crate::enrich::resolve;
 
-/// Where alerts are posted.
+/// Where and how notices are posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookOptions {
-    /// The address.
+    /// The URL.
     pub url: Secret,
-    /// What is sent there.
+    /// The kind of receiver.
     pub format: WebhookFormat,
-    /// Sent as `Authorization: Bearer`.
+    /// A token that is sent as `Authorization: Bearer`.
     pub token: Option<Secret>,
-    /// How long a connection may take to stand.
+    /// Deadline of a connection.
     pub connect_within: Duration,
-    /// How long everything may take, from the name to the end of the answer.
+    /// Deadline of the whole request, from the resolution of the name to the end of the response.
     pub answer_within: Duration,
 }
 
 impl WebhookOptions {
-    /// With the deadlines that suit the Internet.
+    /// Creates options with deadlines that suit the Internet.
     pub fn new(url: Secret, format: WebhookFormat, token: Option<Secret>) -> Self {
         let connect_within = Duration::from_secs(5);
         Self { url, format, token, connect_within, answer_within: 2 * connect_within }
     }
 }
 
-/// Why an address cannot be posted to; `None` where it can.
+/// Returns why a URL cannot be posted to; `None` if it can.
 pub fn why_no_webhook(url: &str) -> Option<&'static str> {
     if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Some("neither http:// nor https://");
@@ -70,21 +70,21 @@ pub fn why_no_webhook(url: &str) -> Option<&'static str> {
     }
 }
 
-/// Why a text cannot be a token; `None` where it can.
+/// Returns why a text cannot be a token; `None` if it can.
 pub fn why_no_token(token: &str) -> Option<&'static str> {
-    // RFC 6750, section 2.1, as far as it matters: what a header can hold, and no white space.
+    // Wider than b64token of RFC 6750, section 2.1: any visible character that a header can hold.
     let is_visible = |byte: u8| byte.is_ascii_graphic();
     (!token.bytes().all(is_visible)).then_some("a character that no token has")
 }
 
-/// Whether an agent knows the authorities of this system.
+/// True if an agent has loaded the certificate authorities of this system.
 type IsSecure = bool;
 
 pub(super) struct Webhook {
     options: WebhookOptions,
     retry: Retry,
     gateway: String,
-    /// Made by the thread that uses it: reading the certificates takes a while, and only HTTPS needs them.
+    /// Created by the thread that uses it: reading the certificates takes a while, and only HTTPS needs them.
     agent: Option<(Agent, IsSecure)>,
 }
 
@@ -119,13 +119,13 @@ impl Webhook {
         Ok(agent)
     }
 
-    fn post(&mut self, said: &QueuedNotice) -> Result<Response<ResponseBody>, Failure> {
+    fn post(&mut self, queued: &QueuedNotice) -> Result<Response<ResponseBody>, Failure> {
         let url = self.url()?;
         let token = self.options.token.as_ref().map(Secret::read).transpose().map_err(Failure::passing)?;
         if let Some(why) = token.as_deref().and_then(why_no_token) {
             return Err(Failure::passing(format!("the token has {why}: write the token alone")));
         }
-        let body = body(self.options.format, said, &self.gateway);
+        let body = body(self.options.format, queued, &self.gateway);
         let host = url.host().unwrap_or_default().to_owned();
         let mut request = self.agent(&url)?.post(url);
         for (name, value) in body.headers {
@@ -153,8 +153,8 @@ impl Sink for Webhook {
     }
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
-        let answer = self.post(&batch[0])?;
-        if answer.status().is_success() { Ok(1) } else { Err(refused(answer)) }
+        let response = self.post(&batch[0])?;
+        if response.status().is_success() { Ok(1) } else { Err(refused(response)) }
     }
 }
 
@@ -185,8 +185,7 @@ fn authorities() -> Result<Vec<Certificate<'static>>, Failure> {
     Ok(loaded.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect())
 }
 
-/// Names are looked up without `std::thread::spawn`, which ends the whole program where the system has no
-/// thread left.
+/// Resolves names without `std::thread::spawn`, which panics if the system refuses a thread.
 #[derive(Debug)]
 struct SystemResolver;
 
@@ -213,12 +212,12 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// Addresses of one host that are tried; the room that ureq has for them.
+/// Addresses of one host that are tried; ureq has room for as many.
 const ADDRESSES_MAX: usize = 16;
 
-/// No answer came. All of it may be over soon, a certificate that has expired included.
+/// Returns the failure of a request without a response. Each cause may be over soon, even an expired certificate.
 fn unreachable(host: &str, error: &ureq::Error) -> Failure {
-    // ureq wraps what rustls says into an error of the connection.
+    // ureq wraps errors of rustls into I/O errors.
     let is_of_tls = |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
     let remedy = match error {
         ureq::Error::Io(error) if is_of_tls(error) => {
@@ -228,7 +227,7 @@ fn unreachable(host: &str, error: &ureq::Error) -> Failure {
         _ => "",
     };
     match error {
-        // Sending and answering share one deadline, so this may be a host that took the alert and is slow.
+        // Request and response share one deadline, so the host may have received the alert.
         ureq::Error::Timeout(Timeout::Global) => Failure::passing(format!(
             "{host} did not answer in time; does something that speaks HTTP listen there?"
         )),
@@ -236,9 +235,9 @@ fn unreachable(host: &str, error: &ureq::Error) -> Failure {
     }
 }
 
-/// The answer was no.
-fn refused(mut answer: Response<ResponseBody>) -> Failure {
-    let status = answer.status();
+/// Returns the failure of a request with a response that is no success.
+fn refused(mut response: Response<ResponseBody>) -> Failure {
+    let status = response.status();
     let remedy = match status.as_u16() {
         300..400 => "redirects are not followed: write the address that it leads to",
         400 | 415 | 422 => "does WebhookFormat suit the receiver?",
@@ -248,27 +247,27 @@ fn refused(mut answer: Response<ResponseBody>) -> Failure {
         500..600 => "the receiver has failed",
         _ => "ask whoever runs the receiver",
     };
-    let asked_for = asked_for(answer.headers());
-    let said = excerpt(answer.body_mut());
-    let why = format!("the receiver answered {status}{said}: {remedy}");
+    let retry_after = retry_after(response.headers());
+    let excerpt = excerpt(response.body_mut());
+    let why = format!("the receiver answered {status}{excerpt}: {remedy}");
     let is_passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
-    Failure { asked_for, ..if is_passing { Failure::passing(why) } else { Failure::lasting(why) } }
+    Failure { retry_after, ..if is_passing { Failure::passing(why) } else { Failure::lasting(why) } }
 }
 
-/// The first words of an answer, which often name the cause.
-fn excerpt(answer: &mut ResponseBody) -> String {
+/// Returns the beginning of a response, which often names the cause.
+fn excerpt(response: &mut ResponseBody) -> String {
     let mut text = Vec::new();
-    // What does not come in time says nothing.
-    let _ = answer.as_reader().take(EXCERPT_BYTES_MAX).read_to_end(&mut text);
+    // On an error the part that came in time is used.
+    let _ = response.as_reader().take(EXCERPT_BYTES_MAX).read_to_end(&mut text);
     let text: String = String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control()).collect();
     if text.trim().is_empty() { String::new() } else { format!(" ({})", text.trim()) }
 }
 
-/// Bytes of an answer that are worth a place in the log.
+/// Bytes of a response that are logged.
 const EXCERPT_BYTES_MAX: u64 = 120;
 
-/// `Retry-After` of RFC 9110, section 10.2.3: seconds or a date.
-fn asked_for(headers: &HeaderMap) -> Option<Duration> {
+/// Returns the pause of `Retry-After` (RFC 9110, section 10.2.3), which holds seconds or a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));

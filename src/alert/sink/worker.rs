@@ -1,9 +1,9 @@
-//! One sink at work: its queue, its thread, its attempts.
+//! The thread of one sink: its queue and its attempts.
 //!
 //! ```text
-//!   say --try_send--> [bounded queue] --> deliver --ok--> counted, acknowledged
-//!         \ full: counted                  ^   \ passing failure: pause, try again
-//!                                          \___/  lasting, too old, or the end: counted, said
+//!   queue --try_send--> [bounded queue] --> deliver --ok--> counted, acknowledged
+//!           \ full: counted                  ^   \ passing failure: pause, try again
+//!                                            \___/  lasting, too old, or shutdown: counted, logged
 //! ```
 
 use std::io;
@@ -26,16 +26,16 @@ use super::shutdown::Shutdown;
 /// A notice on its way to every sink.
 #[derive(Debug)]
 pub(super) struct QueuedNotice {
-    /// Counted from 1 in the order in which they are said.
+    /// Counted from 1 in the order in which notices are queued.
     pub(super) number: u64,
-    /// When it was said.
+    /// When it was queued.
     pub(super) at: UnixNanos,
-    /// The same, on the clock that its age is measured with.
+    /// The same on the monotonic clock, to measure its age.
     pub(super) since: Moment,
     pub(super) notice: Notice,
-    /// The name of the source, once a sink has asked for it.
+    /// The name of the source, once a sink has looked it up.
     name: OnceLock<Option<String>>,
-    /// Where the source comes from, once a sink has looked.
+    /// The GeoIP record of the source, once a sink has looked it up.
     origin: OnceLock<GeoIpRecord>,
 }
 
@@ -44,19 +44,19 @@ impl QueuedNotice {
         Self { number, at, since: monotonic_now(), notice, name: OnceLock::new(), origin: OnceLock::new() }
     }
 
-    /// Asks for the name of the source, unless another sink has done it or does it just now.
-    pub(super) fn ask_for_name(&self, names: &ReverseDns) {
-        self.name.get_or_init(|| names.of(self.notice.alert().source?));
+    /// Looks up the name of the source, unless another sink has. Blocks while another sink does.
+    pub(super) fn look_up_name(&self, names: &ReverseDns) {
+        self.name.get_or_init(|| names.name_of(self.notice.alert().source?));
     }
 
-    /// Looks up where the source comes from, unless another sink has done it.
+    /// Looks up the GeoIP record of the source, unless another sink has.
     pub(super) fn look_up_origin(&self, geoip: &GeoIp) {
         self.origin.get_or_init(|| {
             self.notice.alert().source.map_or_else(GeoIpRecord::default, |source| geoip.of(source))
         });
     }
 
-    /// What is known of the source.
+    /// Returns what has been looked up about the source.
     pub(super) fn source(&self) -> HostDetails<'_> {
         let name = self.name.get().and_then(Option::as_deref);
         self.origin
@@ -65,68 +65,69 @@ impl QueuedNotice {
     }
 }
 
-/// A place that notices are taken to, by a thread of its own.
+/// A receiver of notices, served by a thread of its own.
 pub(super) trait Sink: Send {
+    /// Returns which sink it is.
     fn name(&self) -> SinkName;
 
-    /// How failures are met.
+    /// Returns the pauses between attempts.
     fn retry(&self) -> Retry;
 
-    /// Notices that may wait.
+    /// Returns how many notices may wait.
     fn queue_max(&self) -> usize {
         REMOTE_QUEUE_MAX
     }
 
-    /// Notices that one attempt may take.
+    /// Returns how many notices one attempt may deliver.
     fn batch_max(&self) -> usize {
         1
     }
 
-    /// What a delivery does not say.
+    /// Returns what a successful delivery does not prove.
     fn caveat(&self) -> Option<&'static str> {
         None
     }
 
-    /// Makes ready what needs no notice, on the thread that delivers; what fails here is said and tried again
+    /// Prepares what needs no notice, on the thread that delivers. A failure is logged, and the preparation is repeated
     /// with the first notice.
     ///
     /// # Errors
-    /// Why it is not ready.
+    /// The sink is not ready.
     fn begin(&mut self) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// Takes the first notices of a batch, at least one, and gives their number. May take as long as its own
-    /// deadlines allow.
+    /// Delivers the first notices of a batch, at least one, and returns their number. Blocks for as long as the
+    /// deadlines of the sink allow.
     ///
     /// # Errors
-    /// Why none of them arrived.
+    /// None of them was delivered.
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], shutdown: &Shutdown) -> Result<usize, Failure>;
 }
 
-/// Notices that may wait for a place that is reached through a network or a program: an outage of so many.
+/// Notices that may wait for a sink that is reached through a network or a program.
 pub(super) const REMOTE_QUEUE_MAX: usize = 1000;
 
-/// Why a notice did not arrive.
+/// Why a notice was not delivered.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// What, where and the remedy; without secrets.
+    /// The failure, its place and the remedy; without secrets.
     pub(super) why: String,
-    /// Whether another attempt can do better.
+    /// True if another attempt may succeed.
     pub(super) is_passing: bool,
-    /// How long the other side wants to be left alone.
-    pub(super) asked_for: Option<Duration>,
+    /// The pause that the receiver requests.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Failure {
-    /// One that may be over at the next attempt.
+    /// Creates a failure that may be over at the next attempt.
     pub(super) fn passing(why: impl Into<String>) -> Self {
-        Self { why: why.into(), is_passing: true, asked_for: None }
+        Self { why: why.into(), is_passing: true, retry_after: None }
     }
 
-    /// One that another attempt with the same notice cannot cure.
+    /// Creates a failure that repeats with every attempt to deliver the same notice.
     pub(super) fn lasting(why: impl Into<String>) -> Self {
-        Self { why: why.into(), is_passing: false, asked_for: None }
+        Self { why: why.into(), is_passing: false, retry_after: None }
     }
 }
 
@@ -141,11 +142,11 @@ pub(super) struct SinkWorker {
 }
 
 impl SinkWorker {
-    /// Starts the thread. `acknowledged` is the number of the last notice that has arrived with all
-    /// that were queued before it.
+    /// Starts the thread. It stores in `acknowledged` the number of the last notice that was delivered with all that
+    /// were queued before it.
     ///
     /// # Errors
-    /// When the system gives no thread or descriptor.
+    /// The system refuses a thread or descriptor.
     pub(super) fn start(
         mut sink: Box<dyn Sink>,
         counters: SinkCell,
@@ -164,7 +165,7 @@ impl SinkWorker {
             shutdown: shutdown.clone(),
             acknowledged,
             has_gap: false,
-            // The log is there at once, whoever hangs.
+            // The log must not wait for a lookup.
             names: names.filter(|_| name != SinkName::Log),
             geoip: Some(geoip).filter(|_| name != SinkName::Log),
         };
@@ -173,18 +174,18 @@ impl SinkWorker {
         Ok(Self { name, queue, counters, shutdown, finished })
     }
 
-    /// Queues a notice. Never waits: without room it is counted as dropped. Whether it was taken.
-    pub(super) fn say(&self, said: Arc<QueuedNotice>) -> bool {
-        // Counted first, so that nothing is ever delivered that was not queued.
+    /// Queues a notice. Never blocks: without room it is counted as dropped. Returns true if it was queued.
+    pub(super) fn queue(&self, notice: Arc<QueuedNotice>) -> bool {
+        // Counted first, so that `delivered` never exceeds `queued`.
         self.counters.cells().count_queued();
-        let is_taken = self.queue.try_send(said).is_ok();
+        let is_taken = self.queue.try_send(notice).is_ok();
         if !is_taken {
             self.counters.cells().count_dropped();
         }
         is_taken
     }
 
-    /// Takes nothing more, and gives each notice that waits one attempt.
+    /// Closes the queue; each notice that waits has one attempt.
     pub(super) fn close(self) -> Closing {
         let Self { name, queue, counters, shutdown, finished } = self;
         drop(queue);
@@ -193,7 +194,7 @@ impl SinkWorker {
     }
 }
 
-/// A sink whose last attempts are under way.
+/// A sink whose queue is closed and whose last attempts are under way.
 #[derive(Debug)]
 pub(super) struct Closing {
     pub(super) name: SinkName,
@@ -203,24 +204,24 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    /// Waits until it has finished, or until the deadline and then for as long as letting go takes. What it has
-    /// done, and whether that is all.
+    /// Waits for the thread until the deadline, then ends the attempt under way and waits a little longer. Returns the
+    /// counters, and true if the thread finished in time.
     pub(super) fn wait(self, deadline: Instant) -> (Counts, bool) {
         let is_done = |deadline: Instant| {
-            let patience = deadline.saturating_duration_since(Instant::now());
-            !matches!(self.finished.recv_timeout(patience), Err(RecvTimeoutError::Timeout))
+            let left = deadline.saturating_duration_since(Instant::now());
+            !matches!(self.finished.recv_timeout(left), Err(RecvTimeoutError::Timeout))
         };
         let in_time = is_done(deadline);
         if !in_time {
             self.shutdown.now();
-            is_done(Instant::now() + LETTING_GO);
+            is_done(Instant::now() + ABORT_MAX);
         }
         (self.counters.read(), in_time)
     }
 }
 
-/// What a command's processes have to end in when the program does.
-const LETTING_GO: Duration = Duration::from_millis(200);
+/// How long the processes of a command may take to end when the program does.
+const ABORT_MAX: Duration = Duration::from_millis(200);
 
 struct SinkThread {
     retry: Retry,
@@ -228,7 +229,7 @@ struct SinkThread {
     counters: SinkCell,
     shutdown: Shutdown,
     acknowledged: Arc<AtomicU64>,
-    /// A notice was given up, so that nothing after it is acknowledged: that would speak for it too.
+    /// True once a notice was given up. Nothing after it is acknowledged, since that would include it.
     has_gap: bool,
     names: Option<Arc<ReverseDns>>,
     geoip: Option<GeoIp>,
@@ -237,40 +238,41 @@ struct SinkThread {
 impl SinkThread {
     fn run(&mut self, sink: &mut dyn Sink, waiting: &Receiver<Arc<QueuedNotice>>, done: &Sender<()>) {
         if let Err(failure) = sink.begin() {
-            self.log.fails(&failure);
+            self.log.attempt_failed(&failure);
         }
         let mut batch = Vec::new();
         while let Ok(first) = waiting.recv() {
             batch.push(first);
             batch.extend(waiting.try_iter().take(sink.batch_max() - 1));
             self.look_up_origins(&batch);
-            self.ask_for_names(&batch);
+            self.look_up_names(&batch);
             while !batch.is_empty() {
                 let settled = self.settle(sink, &batch);
                 batch.drain(..settled);
             }
         }
-        // Nobody waits for this any more when the deadline has passed.
+        // After the deadline the receiver is gone.
         let _ = done.send(());
     }
 
     fn look_up_origins(&self, batch: &[Arc<QueuedNotice>]) {
         let Some(geoip) = &self.geoip else { return };
-        batch.iter().for_each(|said| said.look_up_origin(geoip));
+        batch.iter().for_each(|queued| queued.look_up_origin(geoip));
     }
 
-    /// Asks for names, but not for so long that the last of a batch waits for those of all before it.
-    fn ask_for_names(&self, batch: &[Arc<QueuedNotice>]) {
+    /// Looks up names until one deadline has passed, so that the last notice of a batch does not wait for the lookups
+    /// of all before it.
+    fn look_up_names(&self, batch: &[Arc<QueuedNotice>]) {
         let Some(names) = &self.names else { return };
         let began = Instant::now();
         batch
             .iter()
             .take_while(|_| began.elapsed() < names.within())
-            .for_each(|said| said.ask_for_name(names));
+            .for_each(|queued| queued.look_up_name(names));
     }
 
-    /// Delivers the first notices of a batch or gives them up, after as many attempts as it takes. Gives their
-    /// number.
+    /// Delivers the first notices of a batch or gives the first one up, after as many attempts as that takes. Returns
+    /// their number.
     fn settle(&mut self, sink: &mut dyn Sink, batch: &[Arc<QueuedNotice>]) -> usize {
         let mut failures = 0;
         loop {
@@ -280,46 +282,46 @@ impl SinkThread {
                     if let Some(last) = batch[..taken].last().filter(|_| !self.has_gap) {
                         self.acknowledged.store(last.number, Ordering::Release);
                     }
-                    self.log.succeeds();
+                    self.log.delivered();
                     return taken;
                 }
                 Err(failure) => failure,
             };
             failures += 1;
-            let pause = self.retry.pause(failures, failure.asked_for);
+            let pause = self.retry.pause(failures, failure.retry_after);
             let age = monotonic_now().since(batch[0].since);
             if !failure.is_passing || self.shutdown.is_near() || !self.retry.is_worth(age, pause) {
                 self.counters.cells().count_failed(1);
                 self.has_gap = true;
-                self.log.gives_up(&failure);
+                self.log.gave_up(&failure);
                 return 1;
             }
             self.counters.cells().count_retried();
-            self.log.fails(&failure);
+            self.log.attempt_failed(&failure);
             self.shutdown.pause(pause);
         }
     }
 }
 
-/// What a sink says of itself in the log: that it fails, that it works again, what was lost; each once.
+/// Logs that a sink fails, that it delivers again, and how many notices were lost; each once.
 struct SinkLog {
     name: SinkName,
     counters: SinkCell,
-    /// Attempts that failed since the last that did not.
+    /// Attempts that failed since the last delivery.
     failures: u64,
-    /// When a loss was last said, and how many were lost by then.
-    said_lost: Option<(Instant, u64)>,
+    /// When a loss was last logged, and how many notices were lost by then.
+    loss_logged: Option<(Instant, u64)>,
 }
 
-/// A loss is said at most this often.
-const SAYS_LOST_EVERY: Duration = Duration::from_secs(60);
+/// The shortest time between two log lines about losses.
+const LOSS_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 impl SinkLog {
     fn new(name: SinkName, counters: SinkCell) -> Self {
-        Self { name, counters, failures: 0, said_lost: None }
+        Self { name, counters, failures: 0, loss_logged: None }
     }
 
-    fn fails(&mut self, failure: &Failure) {
+    fn attempt_failed(&mut self, failure: &Failure) {
         self.failures += 1;
         let consequence = if failure.is_passing { "; alerts wait until it works" } else { "" };
         if self.failures == 1 {
@@ -327,29 +329,29 @@ impl SinkLog {
         }
     }
 
-    fn gives_up(&mut self, failure: &Failure) {
+    fn gave_up(&mut self, failure: &Failure) {
         let now = Instant::now();
         let lost = self.counters.read().lost();
-        match self.said_lost {
-            Some((at, _)) if now.duration_since(at) < SAYS_LOST_EVERY => {}
+        match self.loss_logged {
+            Some((at, _)) if now.duration_since(at) < LOSS_LOG_INTERVAL => {}
             _ => {
                 warn!("{}: {}; alerts lost so far: {lost}", self.name, failure.why);
-                self.said_lost = Some((now, lost));
+                self.loss_logged = Some((now, lost));
             }
         }
     }
 
-    fn succeeds(&mut self) {
+    fn delivered(&mut self) {
         if self.failures > 0 {
             info!("{}: delivers again, after {} failed attempts", self.name, self.failures);
             self.failures = 0;
         }
         let lost = self.counters.read().lost();
-        let said = self.said_lost.map_or(0, |(_, lost)| lost);
-        let is_due = self.said_lost.is_none_or(|(at, _)| at.elapsed() >= SAYS_LOST_EVERY);
-        if lost > said && is_due {
+        let logged = self.loss_logged.map_or(0, |(_, lost)| lost);
+        let is_due = self.loss_logged.is_none_or(|(at, _)| at.elapsed() >= LOSS_LOG_INTERVAL);
+        if lost > logged && is_due {
             warn!("{}: alerts lost so far: {lost}", self.name);
-            self.said_lost = Some((Instant::now(), lost));
+            self.loss_logged = Some((Instant::now(), lost));
         }
     }
 }

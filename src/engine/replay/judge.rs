@@ -96,7 +96,7 @@ impl Judge {
         const TICKS_MAX: u32 = 8;
         for tick in 1..=TICKS_MAX {
             let at = now.plus(TICK * tick);
-            let is_waiting = self.analyst.is_waiting() || self.analyst.ledger().is_ripening();
+            let is_waiting = self.analyst.is_waiting() || self.analyst.ledger().is_evidence_pending();
             if !is_waiting || to.is_some_and(|to| at >= to) {
                 return;
             }

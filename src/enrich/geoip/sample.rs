@@ -1,13 +1,13 @@
-//! Databases for tests, written by hand after MaxMind's description of the format, version 2.0
-//! (maxmind.github.io/MaxMind-DB): a search tree, sixteen zeros, data, and behind a marker what they are.
+//! Databases for tests, after MaxMind's description of the format, version 2.0 (maxmind.github.io/MaxMind-DB): a search
+//! tree, 16 zeros, the data section, and the metadata behind a marker.
 
-/// A database that knows this of 192.0.2.0/24, and nothing of any other address.
+/// Returns a database with this data for 192.0.2.0/24 and none for other addresses.
 pub(crate) fn database(data: &[u8]) -> Vec<u8> {
     let network: [u8; 3] = [192, 0, 2];
     let bits: Vec<bool> =
         network.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect();
-    // A record that is the number of nodes is of nothing, and one that is larger by n + 16 is of byte n of the data.
-    let nodes = bits.len() as u32;
+    // A record that equals the number of nodes means no data; one that is larger by n + 16 points to byte n of the data.
+    let nodes = u32::try_from(bits.len()).expect("24 bits");
     let mut file = Vec::new();
     for (node, is_right) in (0..).zip(bits) {
         let inside = if node + 1 == nodes { nodes + 16 } else { node + 1 };
@@ -21,7 +21,7 @@ pub(crate) fn database(data: &[u8]) -> Vec<u8> {
     file.extend(map(&[
         ("binary_format_major_version", unsigned_16(2)),
         ("binary_format_minor_version", unsigned_16(0)),
-        // An unsigned integer of 64 bits, and an array: types that do not fit into the first byte.
+        // An unsigned integer of 64 bits and an array: extended types, whose number is in the second byte.
         ("build_epoch", vec![0, 9 - 7]),
         ("languages", vec![0, 11 - 7]),
         ("database_type", text("Test")),
@@ -33,12 +33,12 @@ pub(crate) fn database(data: &[u8]) -> Vec<u8> {
     file
 }
 
-/// What a database of countries has of an address.
+/// Returns the data of an address in a database of countries.
 pub(crate) fn country(iso_code: &str) -> Vec<u8> {
     map(&[("country", map(&[("iso_code", text(iso_code))]))])
 }
 
-/// What a database of autonomous systems has of an address.
+/// Returns the data of an address in a database of autonomous systems.
 pub(crate) fn asn(number: u32, organization: &str) -> Vec<u8> {
     map(&[
         ("autonomous_system_number", unsigned_32(number)),
@@ -46,10 +46,11 @@ pub(crate) fn asn(number: u32, organization: &str) -> Vec<u8> {
     ])
 }
 
-/// The type in the upper three bits, then the size, of which 29 and more are in the byte that follows.
+/// Returns a control byte: the type in the upper three bits, then the size; a size of 29 or more continues in the next
+/// byte.
 fn head(kind: u8, size: usize) -> Vec<u8> {
-    assert!(size < 29 + 256, "longer than anything in a test");
-    if size < 29 { vec![kind << 5 | size as u8] } else { vec![kind << 5 | 29, (size - 29) as u8] }
+    let byte = |size| u8::try_from(size).expect("no data of a test is longer");
+    if size < 29 { vec![kind << 5 | byte(size)] } else { vec![kind << 5 | 29, byte(size - 29)] }
 }
 
 fn text(text: &str) -> Vec<u8> {

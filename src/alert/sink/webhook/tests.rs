@@ -11,8 +11,8 @@ use crate::time::UnixNanos;
 
 use super::*;
 
-/// What a receiver does with the requests it gets, one connection each: answers in these words, or never.
-struct Receiving {
+/// An HTTP receiver that takes one request per connection and sends these responses, or none.
+struct HttpReceiver {
     address: SocketAddr,
     requests: Receiver<Request>,
 }
@@ -23,23 +23,23 @@ struct Request {
     body: String,
 }
 
-impl Receiving {
+impl HttpReceiver {
     fn start(answers: &'static [Option<&'static str>]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
-        let (heard, requests) = channel();
+        let (received, requests) = channel();
         thread::spawn(move || {
             let mut hanging = Vec::new();
             for answer in answers {
                 let (stream, _) = listener.accept().expect("it listens");
-                let _ = heard.send(read_request(&stream));
+                let _ = received.send(read_request(&stream));
                 match answer {
                     Some(answer) => write!(&stream, "HTTP/1.1 {answer}\r\nConnection: close\r\n\r\n")
                         .expect("the other end waits"),
                     None => hanging.push(stream),
                 }
             }
-            // Nobody is answered after the last, and nobody is hung up on.
+            // After the last response no connection is answered or closed.
             drop(listener.accept());
         });
         Self { address, requests }
@@ -50,7 +50,7 @@ impl Receiving {
         WebhookOptions::new(url, WebhookFormat::Json, None)
     }
 
-    /// Requests that came until now.
+    /// Returns the number of requests that came since the last call.
     fn count(&self) -> usize {
         self.requests.try_iter().count()
     }
@@ -70,30 +70,30 @@ fn read_request(stream: &TcpStream) -> Request {
 }
 
 fn deliver(options: WebhookOptions) -> Result<usize, Failure> {
-    let said = QueuedNotice::new(1, UnixNanos(0), Notice::Opened(sample::traffic()));
+    let queued = QueuedNotice::new(1, UnixNanos(0), Notice::Opened(sample::traffic()));
     let shutdown = Shutdown::new().expect("descriptors");
-    Webhook::new(options, SOON).deliver(&[Arc::new(said)], &shutdown)
+    Webhook::new(options, SOON).deliver(&[Arc::new(queued)], &shutdown)
 }
 
-/// What the counters say when one alert has been settled.
+/// Returns the counters of the webhook after one notice was settled.
 fn settle(options: WebhookOptions, retry: Retry) -> Counts {
     let options = SinkOptions { retry, webhook: Some(options), ..SinkOptions::default() };
     let mut sinks = Sinks::start(sink(), LinePrefix::Journal, &options).expect("threads");
-    sinks.say(UnixNanos(0), Notice::Opened(sample::traffic()));
+    sinks.notify(UnixNanos(0), Notice::Opened(sample::traffic()));
     let counters = sinks.counters();
     let of_webhook =
         || counters.each().find(|(sink, _)| *sink == SinkName::Webhook).expect("it is configured").1;
     while of_webhook().waiting() > 0 {
         thread::yield_now();
     }
-    let patience = Duration::from_secs(60);
-    sinks.finish(ShutdownTimeouts { log: patience, others: patience });
+    let timeout = Duration::from_secs(60);
+    sinks.finish(ShutdownTimeouts { log: timeout, others: timeout });
     of_webhook()
 }
 
 #[test]
 fn an_alert_is_posted_with_its_token() {
-    let receiver = Receiving::start(&[Some("204 No Content\r\nContent-Length: 0")]);
+    let receiver = HttpReceiver::start(&[Some("204 No Content\r\nContent-Length: 0")]);
     let token = Some(Secret::Here("abc.DEF-1".to_owned()));
     assert_eq!(deliver(WebhookOptions { token, ..receiver.options() }).ok(), Some(1));
     let Request { head, body } = receiver.requests.recv().expect("it came");
@@ -106,8 +106,8 @@ fn an_alert_is_posted_with_its_token() {
 }
 
 #[test]
-fn what_may_pass_is_tried_again_until_it_arrives() {
-    let receiver = Receiving::start(&[
+fn passing_failures_are_repeated_until_the_delivery() {
+    let receiver = HttpReceiver::start(&[
         Some("500 Internal Server Error\r\nContent-Length: 0"),
         Some("503 Service Unavailable\r\nRetry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0"),
         Some("429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0"),
@@ -119,7 +119,7 @@ fn what_may_pass_is_tried_again_until_it_arrives() {
 }
 
 #[test]
-fn what_will_not_pass_is_sent_once() {
+fn lasting_failures_are_not_repeated() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     elsewhere.set_nonblocking(true).expect("a socket may");
     let port = elsewhere.local_addr().expect("it is bound").port();
@@ -134,53 +134,53 @@ fn what_will_not_pass_is_sent_once() {
         (Box::leak(Box::new([Some(&*location.leak())])), "redirects are not followed"),
     ];
     for (answers, want) in cases {
-        let receiver = Receiving::start(answers);
+        let receiver = HttpReceiver::start(answers);
         let failure = deliver(receiver.options()).expect_err("it was refused");
         assert!(failure.why.contains(want) && !failure.is_passing, "{}", failure.why);
         assert!(!failure.why.contains("secret"), "{}", failure.why);
         assert_eq!(receiver.count(), 1);
     }
     let accepted = elsewhere.accept().map_err(|error| error.kind());
-    assert_eq!(accepted.err(), Some(ErrorKind::WouldBlock), "nobody went where the redirect led");
+    assert_eq!(accepted.err(), Some(ErrorKind::WouldBlock), "the redirect was not followed");
 }
 
 #[test]
-fn who_never_answers_is_left_at_the_deadline() {
-    let receiver = Receiving::start(&[None]);
+fn a_receiver_that_never_responds_is_abandoned_at_the_deadline() {
+    let receiver = HttpReceiver::start(&[None]);
     let answer_within = Duration::from_millis(200);
     let failure = deliver(WebhookOptions { answer_within, ..receiver.options() }).expect_err("no answer");
     assert!(failure.is_passing && failure.why.contains("did not answer in time"), "{}", failure.why);
     assert!(failure.why.contains("127.0.0.1") && !failure.why.contains("secret"), "{}", failure.why);
-    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let url = Secret::Here(format!("http://{}/", nobody.expect("it was bound")));
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let url = Secret::Here(format!("http://{}/", closed.expect("it was bound")));
     let failure = deliver(WebhookOptions { url, ..receiver.options() }).expect_err("nobody listens");
     assert!(failure.is_passing && failure.why.contains("refused"), "{}", failure.why);
 }
 
 #[test]
-fn an_alert_that_nobody_takes_is_given_up_when_it_is_too_old() {
-    let receiver = Receiving::start(&[Some("500 Internal Server Error\r\nContent-Length: 0")]);
+fn an_alert_that_is_too_old_is_given_up() {
+    let receiver = HttpReceiver::start(&[Some("500 Internal Server Error\r\nContent-Length: 0")]);
     let retry = Retry { give_up_after: Some(Duration::ZERO), ..SOON };
     let want = Counts { queued: 1, failed: 1, ..Counts::default() };
     assert_eq!(settle(receiver.options(), retry), want);
 }
 
 #[test]
-fn a_pause_that_is_asked_for_is_seconds_or_a_date() {
-    let asked = |value: &'static str| {
+fn retry_after_is_seconds_or_a_date() {
+    let pause = |value: &'static str| {
         let mut headers = HeaderMap::new();
         headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static(value));
-        asked_for(&headers)
+        retry_after(&headers)
     };
-    assert_eq!(asked("120"), Some(Duration::from_secs(120)));
-    assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), None, "that is over");
-    assert!(asked("Thu, 31 Dec 2099 23:59:59 GMT").is_some_and(|pause| pause > Duration::from_secs(3600)));
-    assert_eq!(asked("soon"), None);
-    assert_eq!(asked_for(&HeaderMap::new()), None);
+    assert_eq!(pause("120"), Some(Duration::from_secs(120)));
+    assert_eq!(pause("Sun, 06 Nov 1994 08:49:37 GMT"), None, "that is over");
+    assert!(pause("Thu, 31 Dec 2099 23:59:59 GMT").is_some_and(|pause| pause > Duration::from_secs(3600)));
+    assert_eq!(pause("soon"), None);
+    assert_eq!(retry_after(&HeaderMap::new()), None);
 }
 
 #[test]
-fn addresses_and_tokens_are_looked_at_before_they_are_used() {
+fn urls_and_tokens_are_checked_before_use() {
     let cases = [
         ("https://hooks.example/services/T0/B0/x", None),
         ("http://[::1]:9093/api/v2/alerts", None),

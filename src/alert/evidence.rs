@@ -1,0 +1,40 @@
+//! Evidence that an alert shows beside the measured value.
+
+use std::time::Duration;
+
+use crate::detect::ScanEvidence;
+use crate::flow::{KernelCounts, PeerBytes};
+use crate::time::Moment;
+
+/// What an alert shows about its host beside the measured value.
+///
+/// All of it is gathered when the alert opens and when it is confirmed. The scan evidence is gathered again each time
+/// the value has doubled, and once more after every contact had the time to be answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// IP bytes that the host sent in the traffic window.
+    pub ip_bytes: u64,
+    /// Destinations of those bytes, most bytes first.
+    pub destinations: Vec<PeerBytes>,
+    /// Ports contacted, ascending.
+    pub ports: Vec<u16>,
+    /// Frames that the kernel offered and dropped in the traffic window.
+    pub loss: KernelCounts,
+    /// Evidence for a scan; `None` for other kinds of alerts.
+    pub scan: Option<ScanEvidence>,
+}
+
+/// The part of an [`Evidence`] that the ledger asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvidenceNeeded {
+    /// All fields.
+    Everything,
+    /// `scan`; the other fields may be left at their defaults.
+    Scan,
+}
+
+/// Returns when scan evidence is worth gathering again because some contacts were too recent to be judged.
+pub(super) fn complete_at(scan: &ScanEvidence, now: Moment) -> Option<Moment> {
+    const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
+    (scan.outcomes.early > 0).then(|| now.plus(ANSWERED_WITHIN))
+}

@@ -1,0 +1,201 @@
+//! An open alert: how further findings change it, and which of them lead to a notice.
+
+use crate::detect::Finding;
+use crate::flow::KernelCounts;
+use crate::time::{Moment, UnixNanos};
+
+use super::evidence::{Evidence, EvidenceNeeded, complete_at};
+use super::notice::Notice;
+use super::persisted_ledger::PersistedAlert;
+use super::record::{Alert, AlertProgress};
+
+/// Multiples of the limit at which growth is notified.
+const GROWTH: [u64; 3] = [2, 5, 10];
+
+/// An open alert and what has been notified of it.
+#[derive(Debug)]
+pub(super) struct OpenAlert {
+    pub(super) alert: Alert,
+    /// When the latest finding came.
+    pub(super) exceeded_at: Moment,
+    /// The measured value from which the scan evidence is gathered again.
+    regather_at: u64,
+    /// When contacts that were too recent for the scan evidence can be judged.
+    pending_until: Option<Moment>,
+    /// The largest multiple of the limit that has been notified; 1 before the first.
+    multiple_notified: u64,
+    /// True once a notice that the alert is open was queued.
+    pub(super) is_notified: bool,
+    /// True if that notice called the alert possible and none has confirmed it since.
+    is_notified_as_possible: bool,
+    /// True if the alert was restored after a restart: evidence is not saved.
+    lacks_evidence: bool,
+}
+
+impl OpenAlert {
+    /// Opens an alert for its first finding. Muted alerts count as not notified.
+    pub(super) fn new(alert: Alert, finding: &Finding, now: Moment) -> Self {
+        let (is_muted, is_possible) = (alert.life.is_muted, alert.life.is_possible);
+        Self {
+            exceeded_at: now,
+            regather_at: finding.measured.saturating_mul(2),
+            pending_until: alert.scan.as_ref().and_then(|scan| complete_at(scan, now)),
+            multiple_notified: multiple_of(finding),
+            is_notified: !is_muted,
+            is_notified_as_possible: !is_muted && is_possible,
+            lacks_evidence: false,
+            alert,
+        }
+    }
+
+    /// Restores an alert after a restart; the time until it closes starts anew.
+    pub(super) fn restore(persisted: PersistedAlert, now: Moment) -> Self {
+        let PersistedAlert { alert, multiple_notified, is_notified, is_notified_as_possible } = persisted;
+        Self {
+            exceeded_at: now,
+            regather_at: alert.measured.saturating_mul(2),
+            pending_until: None,
+            multiple_notified,
+            is_notified,
+            is_notified_as_possible,
+            lacks_evidence: true,
+            alert,
+        }
+    }
+
+    /// Returns what is saved of this alert for a restart.
+    pub(super) fn to_persisted(&self) -> PersistedAlert {
+        PersistedAlert {
+            alert: without_evidence(&self.alert),
+            multiple_notified: self.multiple_notified,
+            is_notified: self.is_notified,
+            is_notified_as_possible: self.is_notified_as_possible,
+        }
+    }
+
+    /// Updates the evidence if a further finding calls for it.
+    pub(super) fn update_evidence(
+        &mut self,
+        finding: &Finding,
+        now: Moment,
+        evidence: impl FnOnce(EvidenceNeeded) -> Evidence,
+    ) {
+        if std::mem::take(&mut self.lacks_evidence) || self.is_confirmed_by(finding) {
+            self.replace_evidence(evidence(EvidenceNeeded::Everything), now);
+        } else if finding.measured >= self.regather_at || self.pending_until.is_some_and(|at| now >= at) {
+            self.regather_scan(finding.measured, now, evidence);
+        }
+    }
+
+    /// Returns true if the alert is possible so far and this finding is certain.
+    pub(super) fn is_confirmed_by(&self, finding: &Finding) -> bool {
+        self.alert.life.is_possible && finding.is_certain()
+    }
+
+    /// Returns true if scan evidence is to be gathered again soon.
+    pub(super) fn is_evidence_pending(&self) -> bool {
+        self.pending_until.is_some()
+    }
+
+    fn replace_evidence(&mut self, evidence: Evidence, now: Moment) {
+        let Evidence { ip_bytes, destinations, ports, loss, scan } = evidence;
+        self.pending_until = scan.as_ref().and_then(|scan| complete_at(scan, now));
+        self.alert.scan = scan;
+        self.alert.ip_bytes = ip_bytes;
+        self.alert.destinations = destinations;
+        self.alert.ports = ports;
+        self.alert.loss = loss;
+    }
+
+    /// Gathers the scan evidence again, and keeps the earlier one if the new one is less certain: then too many of its
+    /// contacts are too recent to be judged.
+    fn regather_scan(
+        &mut self,
+        measured: u64,
+        now: Moment,
+        evidence: impl FnOnce(EvidenceNeeded) -> Evidence,
+    ) {
+        let has_grown = measured >= self.regather_at;
+        self.regather_at = self.regather_at.max(measured.saturating_mul(2));
+        self.pending_until = None;
+        let Some(before) = &mut self.alert.scan else { return };
+        let Some(scan) = evidence(EvidenceNeeded::Scan).scan else { return };
+        self.pending_until = if has_grown { complete_at(&scan, now) } else { None };
+        if scan.confidence >= before.confidence {
+            *before = scan;
+        }
+    }
+
+    /// Takes a further finding of the same host and kind. Returns the notice that it leads to.
+    pub(super) fn exceed(&mut self, finding: &Finding, now: Moment, civil: UnixNanos) -> Option<Notice> {
+        let alert = &mut self.alert;
+        self.exceeded_at = now;
+        let up_to = alert.up_to().max(finding.up_to());
+        alert.measured = alert.measured.max(finding.measured);
+        alert.life.error = up_to - alert.measured;
+        alert.life.is_possible &= !finding.is_certain();
+        alert.life.last = finding.measured;
+        alert.life.exceeded_at = civil;
+        let multiple = multiple_of(finding);
+        if finding.limit != alert.limit {
+            // The configured limit has changed, which is no growth of the host's value.
+            alert.limit = finding.limit;
+            self.multiple_notified = multiple;
+        }
+        let has_grown = multiple > self.multiple_notified;
+        self.multiple_notified = self.multiple_notified.max(multiple);
+        if alert.life.is_muted {
+            return None;
+        }
+        // A confirmation shows the value, so growth is not notified beside it.
+        self.confirm().or_else(|| has_grown.then(|| Notice::Grown(self.alert.clone(), multiple)))
+    }
+
+    /// Applies whether the alert is muted now. Returns the notice that the mute held back, if it has ended.
+    pub(super) fn set_muted(&mut self, is_muted: bool) -> Option<Notice> {
+        self.alert.life.is_muted = is_muted;
+        if is_muted {
+            return None;
+        }
+        if self.is_notified {
+            return self.confirm();
+        }
+        self.is_notified = true;
+        self.is_notified_as_possible = self.alert.life.is_possible;
+        Some(Notice::Opened(self.alert.clone()))
+    }
+
+    /// Returns the notice that the alert is certain, if it is and was notified as possible.
+    fn confirm(&mut self) -> Option<Notice> {
+        if !self.is_notified_as_possible || self.alert.life.is_possible {
+            return None;
+        }
+        self.is_notified_as_possible = false;
+        Some(Notice::Confirmed(self.alert.clone()))
+    }
+
+    /// Returns what has been notified; it differs after each change that must be saved at once.
+    pub(super) fn notified(&self) -> (bool, bool, u64) {
+        (self.is_notified, self.is_notified_as_possible, self.multiple_notified)
+    }
+}
+
+/// Returns an alert as it is saved: without evidence, which is gathered again after a restart.
+pub(super) fn without_evidence(alert: &Alert) -> Alert {
+    Alert {
+        id: alert.id.clone(),
+        destinations: Vec::new(),
+        ports: Vec::new(),
+        scan: None,
+        loss: KernelCounts::default(),
+        // It is derived from the mutes, which are saved as well.
+        life: AlertProgress { is_muted: false, ..alert.life.clone() },
+        ..*alert
+    }
+}
+
+/// Returns the largest of [`GROWTH`] that a finding has reached; 1 before the first.
+fn multiple_of(finding: &Finding) -> u64 {
+    let is_reached = |multiple: &u64| finding.measured >= finding.limit.saturating_mul(*multiple);
+    GROWTH.into_iter().rev().find(is_reached).unwrap_or(1)
+}
