@@ -45,8 +45,8 @@
 //!  3  detect      enrich pure functions: counts -> findings | GeoIP, names of hosts
 //!  2  capture     flow   frames from kernel or file |  counting, merging, windows
 //!  1  packet             bytes -> Summary
-//!  0  sys  time  logging  privileges  published  supervisor: the unsafe room, two kinds of time, the log's form, a
-//!                                      cell to show a value in, systemd
+//!  0  sys  time  logging  privileges  published  supervisor  sync: the unsafe room, two kinds of time, the log's form,
+//!                                      a cell to show a value in, systemd, the atomics of the hand-over
 //! ```
 //!
 //! Unsafe code is in [`sys`] alone; every other floor forbids it.
@@ -56,6 +56,7 @@ pub mod logging;
 pub mod privileges;
 pub mod published;
 pub mod supervisor;
+mod sync;
 pub mod sys;
 pub mod time;
 

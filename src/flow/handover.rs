@@ -11,11 +11,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
-use crossbeam_utils::atomic::AtomicCell;
 
+use crate::sync::{AtomicCell, AtomicU64, Ordering};
 use crate::time::Moment;
 
 use super::delta::Delta;
