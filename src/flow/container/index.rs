@@ -10,8 +10,8 @@
 //! entry   | tag 31 and side 1                  | row number 32          |
 //! ```
 //!
-//! The caller compares the rest of the hash. The two directions of a pair share a hash; the side bit distinguishes them,
-//! so their entries stand next to each other.
+//! The caller compares the rest of the hash. The two directions of a pair share a hash; the side bit distinguishes
+//! them, so their entries stand next to each other.
 
 use crate::sys::prefetch::prefetch;
 

@@ -8,8 +8,8 @@ use crate::time::Moment;
 use super::chunked_vec::ChunkedVec;
 use super::slab::TOGETHER;
 
-/// Slots that are live at once: the current one, which is not complete, and the nine before it. A slot is a tenth of the
-/// window, so a reported sum covers between 0.9 and 1.0 of the window.
+/// Slots that are live at once: the current one, which is not complete, and the nine before it. A slot is a tenth of
+/// the window, so a reported sum covers between 0.9 and 1.0 of the window.
 pub(in crate::flow) const SLOTS_LIVE: usize = 10;
 const RING: u64 = SLOTS_LIVE as u64;
 
@@ -72,8 +72,8 @@ impl<T> SlotRing<T> {
         self.ring[(number % RING) as usize].prefetch(at);
     }
 
-    /// Makes `number` the current slot; slots that are too old then expire. An earlier number changes nothing. A gap that
-    /// is longer than the window costs one turn of the ring.
+    /// Makes `number` the current slot; slots that are too old then expire. An earlier number changes nothing. A gap
+    /// that is longer than the window costs one turn of the ring.
     pub(in crate::flow) fn advance(&mut self, number: u64) {
         let was = self.current;
         while self.current < number {
@@ -98,8 +98,8 @@ impl<T> SlotRing<T> {
         item
     }
 
-    /// Moves up to [`TOGETHER`] expired items, but at most `left`, into `taken`, and subtracts their number from `left`.
-    /// Returns true if there were any.
+    /// Moves up to [`TOGETHER`] expired items, but at most `left`, into `taken`, and subtracts their number from
+    /// `left`. Returns true if there were any.
     pub(in crate::flow) fn take_together(&mut self, left: &mut usize, taken: &mut Vec<T>) -> bool {
         taken.clear();
         taken.extend(std::iter::from_fn(|| self.take_expired()).take(TOGETHER.min(*left)));
