@@ -27,7 +27,6 @@ mod assets;
 mod guard;
 mod legacy;
 mod mutes;
-mod replayed;
 mod reply;
 mod response_cache;
 mod router;
@@ -40,7 +39,6 @@ pub mod view;
 use std::net::SocketAddr;
 
 pub use guard::Bounds;
-pub use replayed::{write_compared, write_replayed};
 pub use server::{ApiError, RunningServer, Server};
 
 /// What the HTTP server needs to know.

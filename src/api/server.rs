@@ -98,7 +98,7 @@ impl Server {
 
     /// Says of alerts where their hosts come from.
     #[must_use]
-    pub fn with_origins(self, geoip: GeoIp) -> Server {
+    pub fn with_geoip(self, geoip: GeoIp) -> Server {
         Server { geoip, ..self }
     }
 
@@ -141,12 +141,12 @@ pub struct RunningServer {
 
 impl RunningServer {
     /// Shows other limits as those in force, and hides destinations if they say so.
-    pub fn show(&self, capabilities: view::Capabilities) {
+    pub fn set_capabilities(&self, capabilities: view::Capabilities) {
         self.capabilities.publish(capabilities);
     }
 
     /// Looks up in others from now on where hosts come from.
-    pub fn look_up_in(&self, geoip: GeoIp) {
+    pub fn set_geoip(&self, geoip: GeoIp) {
         self.geoip.publish(geoip);
     }
 

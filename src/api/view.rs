@@ -81,9 +81,9 @@ impl LegacyHost {
     }
 }
 
-/// Every frame in exactly one place, `frames = counted_frames + sum(skipped)`; live and in replay.
+/// Where every frame went, each in exactly one place: `frames = counted_frames + sum(skipped)`. Live and replay share it.
 #[derive(Debug, Serialize)]
-pub(super) struct Counted<'a> {
+pub struct Counted<'a> {
     frames: u64,
     counted_frames: u64,
     /// Packets of the wire that the counted frames stand for.
@@ -103,7 +103,8 @@ pub(super) struct Counted<'a> {
 }
 
 impl<'a> Counted<'a> {
-    pub(super) fn of(counted: &'a flow::Accounting) -> Self {
+    /// Copies the sums.
+    pub fn of(counted: &'a flow::Accounting) -> Self {
         Self {
             frames: counted.frames,
             counted_frames: counted.counted_frames,

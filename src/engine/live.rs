@@ -243,7 +243,7 @@ impl RunningEngine {
 
     /// Tells alerts to other sinks from the analyst's next turn on. Gives the ones before, with what waits in them;
     /// `None` where the analyst has ended.
-    pub fn replace_outlets(&self, sinks: Sinks) -> Option<Sinks> {
+    pub fn replace_sinks(&self, sinks: Sinks) -> Option<Sinks> {
         let (before_in, before) = channel();
         self.command(AnalystCommand::Sinks(Box::new(sinks), before_in));
         before.recv().ok()

@@ -95,7 +95,7 @@ fn alerts_say_where_their_hosts_come_from() {
     };
     let of = |alerts: Vec<Alert>| Report { alerts, ..Report::default() };
     let report = Arc::new(Published::new(of(vec![alert([192, 0, 2, 1]), alert([10, 0, 0, 5])])));
-    let server = Server::bind(&options()).unwrap().with_origins(geoip("NL", 64_500));
+    let server = Server::bind(&options()).unwrap().with_geoip(geoip("NL", 64_500));
     let addr = server.local_addr();
     let served = Served { running: server.start(Arc::clone(&report)).unwrap(), report, addr };
     let told = || {
@@ -116,7 +116,7 @@ fn alerts_say_where_their_hosts_come_from() {
     assert_eq!((&all[0]["state"], &all[1]["state"]), (&"open".into(), &"possible".into()));
     assert_eq!((&all[1]["evidence"]["possible"], &all[1]["evidence"]["up_to"]), (&true.into(), &9.into()));
     assert_eq!(json("/api/v1/alerts/possible"), serde_json::Value::Array(vec![all[1].clone()]));
-    served.running.look_up_in(geoip("BE", 64_501));
+    served.running.set_geoip(geoip("BE", 64_501));
     served.report.publish(of(vec![alert([192, 0, 2, 1]), alert([10, 0, 0, 5])]));
     assert_eq!(told(), (["BE".into(), 64_501.into(), "Example".into()], nothing()));
 }

@@ -1,13 +1,12 @@
-//! However many workers replay a capture, they say the same.
+//! A replay gives the same result whatever `Workers` is: that key is about live capture.
 
-use std::io::Write;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use crate::packets::build::{ICMP, IPV4, IPV6, TCP, UDP, ethernet, ipv4_with, ipv6, join, tcp, udp};
 use crate::packets::capture_file::{LITTLE, MICROSECONDS};
-use traffic_alerted::engine::{self, ReplayOptions, Replayed, Rules};
-use traffic_alerted::{alert, api, detect, flow};
+use serde_json::Value;
+use tempfile::TempDir;
 
 const FRAMES: u32 = 60_000;
 
@@ -91,91 +90,95 @@ fn pcapng(traffic: &[(u64, Vec<u8>)]) -> Vec<u8> {
     file
 }
 
-fn rules() -> Rules {
-    let flow = flow::Options {
-        traffic_interval: Duration::from_secs(10),
-        port_interval: Some(Duration::from_secs(20)),
-        chart_bytes_min: 0,
-        group_ipv6: Some(64),
-        // So little that the ticks of the burst end because they are full.
-        memory_bytes_max: 40_000_000,
-    };
-    let hosts = detect::HostLimits {
-        ip_bytes_max: Some(3_000_000),
-        received_bytes_max: Some(1_000_000),
-        contacted_hosts_max: Some(100),
-        contacted_ports_max: Some(100),
-        ..detect::HostLimits::default()
-    };
-    Rules { flow, detect: detect::Limits { hosts, ..Default::default() }, alert: alert::Options::default() }
+/// So little memory that the ticks of the burst end because they are full.
+const CONFIG: &str = "\
+TrafficInterval: 10
+ByteLimit: 3000000
+ReceivedByteLimit: 1000000
+NumberContactedIPs: 100
+AnalyzePorts: true
+NumContactedPorts: 100
+PortInterval: 20
+ChartMinBytes: 0
+GroupIPv6: 64
+MemoryLimit: 40000000
+";
+
+/// The output of a replay to JSON with so many workers.
+fn replay(folder: &Path, captures: &[PathBuf], workers: usize) -> Output {
+    let config = folder.join(format!("{workers}.conf"));
+    std::fs::write(&config, format!("{CONFIG}Workers: {workers}\n")).expect("the folder is ours");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_TrafficAlerted"));
+    command.args(["replay", "--json", "-", "--config"]).arg(config).args(captures);
+    command.output().expect("the program was built")
 }
 
-fn said(replayed: &Replayed) -> String {
-    let mut json = Vec::new();
-    let totals = replayed.totals.as_ref().expect("totals are kept");
-    api::write_replayed(&mut json, totals, &replayed.alerts, false).expect("room in memory");
-    String::from_utf8(json).expect("JSON is text")
+fn parsed(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).expect("it is JSON")
 }
 
-fn replay(captures: &[PathBuf], workers: usize, seed: &flow::Seed) -> Replayed {
-    let options = ReplayOptions { workers, keeps_totals: true, seed: seed.clone() };
-    engine::replay_by(captures, &rules(), options).expect("enough memory")
+/// The output without the one estimate in it, which depends on the seed of the process: how many ports a host has
+/// contacted at another.
+fn without_estimates(output: &Output) -> String {
+    const ESTIMATE: &str = "\"ports_at_one_host\":";
+    let text = std::str::from_utf8(&output.stdout).expect("JSON is text");
+    let parts = text.split(ESTIMATE).enumerate();
+    let parts = parts.map(|(n, part)| if n == 0 { part } else { part.trim_start_matches(char::is_numeric) });
+    parts.collect::<Vec<_>>().join(ESTIMATE)
 }
 
 /// Shows no more than where the first difference is.
-fn assert_same(together: &str, alone: &str, workers: usize) {
-    let differ = together.bytes().zip(alone.bytes()).position(|(one, other)| one != other);
-    if let Some(at) = differ.or((together.len() != alone.len()).then_some(alone.len().min(together.len()))) {
+fn assert_same(several: &str, one: &str, workers: usize) {
+    let differ = several.bytes().zip(one.bytes()).position(|(several, one)| several != one);
+    if let Some(at) = differ.or((several.len() != one.len()).then_some(one.len().min(several.len()))) {
         let around = |text: &str| text[at.saturating_sub(300)..text.len().min(at + 100)].to_owned();
-        panic!("{workers} workers say\n{}\nand one says\n{}", around(together), around(alone));
+        panic!("{workers} workers give\n{}\nand one gives\n{}", around(several), around(one));
     }
 }
 
 #[test]
-fn any_number_of_workers_says_the_same_in_both_formats() {
+fn any_number_of_workers_gives_the_same_in_both_formats() {
     let traffic = traffic();
     let (first, rest) = traffic.split_at(20_000);
-    let seed = flow::Seed::default();
     for format in [pcap, pcapng] {
-        let files: Vec<_> = [first, rest]
-            .map(|part| {
-                let mut file = tempfile::NamedTempFile::new().expect("a file for the test");
-                file.write_all(&format(part)).expect("it is ours");
-                file
-            })
-            .into_iter()
-            .collect();
-        let captures: Vec<PathBuf> = files.iter().map(|file| PathBuf::from(file.path())).collect();
-        let alone = replay(&captures, 1, &seed);
-        assert!(alone.broken.is_none());
-        assert_eq!(alone.accounting.frames, u64::from(FRAMES));
-        assert_eq!(alone.accounting.spilled_packets, 0);
+        let folder = TempDir::new().expect("a folder for the test");
+        let captures = [("first", first), ("rest", rest)].map(|(name, part)| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format(part)).expect("the folder is ours");
+            path
+        });
+        let alone = replay(folder.path(), &captures, 1);
+        assert!(alone.status.success(), "{alone:?}");
+        let result = parsed(&alone);
+        assert_eq!(result["accounting"]["frames"], FRAMES);
+        assert_eq!(result["accounting"]["spilled_packets"], 0);
+        let alerts = result["alerts"].as_array().expect("it is an array");
         let kinds: std::collections::BTreeSet<_> =
-            alone.alerts.iter().map(|alert| format!("{:?}", alert.kind)).collect();
+            alerts.iter().map(|alert| alert["kind"].to_string()).collect();
         assert!(kinds.len() >= 3, "too little to compare: {kinds:?}");
-        assert!(alone.alerts.iter().any(|alert| alert.closed_at.is_some()), "the silence ends some");
+        assert!(alerts.iter().any(|alert| !alert["closed_at"].is_null()), "the silence ends some");
         for workers in [2, 3, 7] {
-            let together = replay(&captures, workers, &seed);
-            assert_eq!(together.accounting, alone.accounting, "{workers} workers");
-            assert_same(&said(&together), &said(&alone), workers);
+            let several = replay(folder.path(), &captures, workers);
+            assert!(several.status.success(), "{several:?}");
+            assert_same(&without_estimates(&several), &without_estimates(&alone), workers);
         }
     }
 }
 
 #[test]
 fn a_capture_that_breaks_off_counts_up_to_there_and_ends_the_replay() {
-    let traffic = traffic();
-    let whole = pcap(&traffic[..5000]);
-    let mut cut = tempfile::NamedTempFile::new().expect("a file for the test");
-    cut.write_all(&whole[..whole.len() - 1]).expect("it is ours");
-    let mut other = tempfile::NamedTempFile::new().expect("a file for the test");
-    other.write_all(&whole).expect("it is ours");
-    let captures = [PathBuf::from(cut.path()), PathBuf::from(other.path())];
-    let seed = flow::Seed::default();
+    let folder = TempDir::new().expect("a folder for the test");
+    let whole = pcap(&traffic()[..5000]);
+    let captures = [("cut", &whole[..whole.len() - 1]), ("other", &whole[..])].map(|(name, bytes)| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("the folder is ours");
+        path
+    });
     for workers in [1, 2, 3] {
-        let replayed = replay(&captures, workers, &seed);
-        assert_eq!(replayed.accounting.frames, 4999, "{workers} workers");
-        let broken = replayed.broken.expect("it is cut").to_string();
-        assert!(broken.contains("cut short"), "{workers} workers: {broken}");
+        let output = replay(folder.path(), &captures, workers);
+        assert_eq!(output.status.code(), Some(1), "{workers} workers");
+        assert_eq!(parsed(&output)["accounting"]["frames"], 4999, "{workers} workers");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains("cut short"), "{workers} workers: {error}");
     }
 }

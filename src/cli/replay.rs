@@ -1,4 +1,5 @@
-//! The command `replay`: what capture files hold, what would have been said of it, and what other limits would say.
+//! The command `replay`: what capture files hold, the alerts that live traffic like it would raise, and how the alerts of
+//! two configurations differ.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -7,16 +8,18 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use traffic_alerted::alert::{Alert, Line, Notice};
-use traffic_alerted::api;
 use traffic_alerted::config::Config;
 use traffic_alerted::engine::{self, ReplayOptions, Replayed};
 use traffic_alerted::flow::Seed;
 use traffic_alerted::packet::Skip;
 use traffic_alerted::report::ReplayComparison;
 
-/// What to replay, and how to say it.
+use super::replay_json::{write_compared, write_replayed};
+use super::{rules, start_log};
+
+/// The arguments of `replay`.
 #[derive(Args, Debug)]
-pub(crate) struct ReplayArgs {
+pub(super) struct ReplayArgs {
     /// The configuration file; without it, every key has its default. Given twice, what the second would say
     /// differently is said.
     #[arg(long, value_name = "CONFIG")]
@@ -30,18 +33,22 @@ pub(crate) struct ReplayArgs {
 }
 
 impl ReplayArgs {
-    /// Replays by one configuration, or by two and compares. `begin` is called with the first before anything is read.
-    pub(crate) fn run(&self, begin: impl FnOnce(&Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    /// Replays with one configuration, or with two and compares their alerts.
+    ///
+    /// # Errors
+    /// A configuration is wrong, there are more than two, a capture cannot be read to its end, or the output cannot be
+    /// written.
+    pub(super) fn run(&self) -> anyhow::Result<()> {
         match &self.config[..] {
             [] | [_] => {
                 let config = self.config.first().map_or(Ok(Config::default()), Config::load)?;
-                begin(&config)?;
-                self.by(&config)
+                start_log(&config)?;
+                self.run_one(&config)
             }
             [first, second] => {
                 let (first, second) = (Config::load(first)?, Config::load(second)?);
-                begin(&first)?;
-                self.by_both(&first, &second)
+                start_log(&first)?;
+                self.run_both(&first, &second)
             }
             more => {
                 let text =
@@ -51,13 +58,13 @@ impl ReplayArgs {
         }
     }
 
-    /// Counts what is in the captures, and says what would have been said of it.
-    fn by(&self, config: &Config) -> anyhow::Result<()> {
+    /// Writes the sums of the captures and the alerts.
+    fn run_one(&self, config: &Config) -> anyhow::Result<()> {
         let outcome = self.replay(config, self.json.is_some())?;
         let hide_destinations = config.alert_options().hide_destinations;
-        self.say(
+        self.write(
             |out| match &outcome.totals {
-                Some(totals) => api::write_replayed(out, totals, &outcome.alerts, hide_destinations),
+                Some(totals) => write_replayed(out, totals, &outcome.alerts, hide_destinations),
                 None => Ok(()),
             },
             |out| print_replayed(out, &outcome),
@@ -65,23 +72,23 @@ impl ReplayArgs {
         outcome.broken.map_or(Ok(()), |broken| Err(broken.into()))
     }
 
-    /// Only JSON shows hosts and pairs, so only then are totals kept.
-    fn replay(&self, config: &Config, keeps_totals: bool) -> anyhow::Result<Replayed> {
-        let workers = config.capture_options().workers;
-        let options = ReplayOptions { workers, keeps_totals, seed: Seed::default() };
-        Ok(engine::replay_by(&self.captures, &crate::rules(config), options)?)
-    }
-
-    /// Says which alerts one configuration would raise and the other would not.
-    fn by_both(&self, first: &Config, second: &Config) -> anyhow::Result<()> {
+    /// Writes which alerts one configuration raises and the other does not.
+    fn run_both(&self, first: &Config, second: &Config) -> anyhow::Result<()> {
         let (first, second) = (self.replay(first, false)?, self.replay(second, false)?);
         let comparison = ReplayComparison::of(&first.alerts, &second.alerts);
-        self.say(|out| api::write_compared(out, &comparison), |out| self.print_compared(out, &comparison))?;
+        self.write(|out| write_compared(out, &comparison), |out| self.print_compared(out, &comparison))?;
         first.broken.map_or(Ok(()), |broken| Err(broken.into()))
     }
 
-    /// Writes JSON where that is wanted, and else text for a reader.
-    fn say(
+    /// Replays the captures. `keeps_totals` costs memory per pair; only JSON shows hosts and pairs.
+    fn replay(&self, config: &Config, keeps_totals: bool) -> anyhow::Result<Replayed> {
+        let workers = config.capture_options().workers;
+        let options = ReplayOptions { workers, keeps_totals, seed: Seed::default() };
+        Ok(engine::replay_by(&self.captures, &rules(config), options)?)
+    }
+
+    /// Writes `json` to where `--json` names, or `text` to standard output without it.
+    fn write(
         &self,
         json: impl Fn(&mut dyn Write) -> io::Result<()>,
         text: impl Fn(&mut dyn Write) -> io::Result<()>,
@@ -122,7 +129,7 @@ impl ReplayArgs {
     }
 }
 
-/// Prints the sums and the alerts for a reader.
+/// Prints the sums and the alerts as text.
 fn print_replayed(out: &mut dyn Write, outcome: &Replayed) -> io::Result<()> {
     let counted = &outcome.accounting;
     writeln!(

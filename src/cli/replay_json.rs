@@ -1,17 +1,15 @@
-//! The JSON object that `replay --json` writes.
+//! The JSON objects that `replay --json` writes.
 
 use std::io;
 use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
+use traffic_alerted::alert::{self, Alert, AlertState};
+use traffic_alerted::api::view::Counted;
+use traffic_alerted::flow::{HostCounts, Window};
+use traffic_alerted::report::ReplayComparison;
 
-use crate::alert::{self, Alert, AlertState};
-use crate::flow::{HostCounts, Window};
-use crate::report::ReplayComparison;
-
-use super::view::Counted;
-
-/// What captures hold and what would have been said of it, with the field names that tools read.
+/// The sums of a replay and its alerts, with the field names that tools read.
 #[derive(Serialize)]
 struct ReplayView<'a> {
     accounting: ReplayAccountingView<'a>,
@@ -30,7 +28,7 @@ struct ReplayAccountingView<'a> {
     dropped_frames: u64,
 }
 
-/// The window, and whether its pairs may be shown.
+/// The window that has the pairs, and whether `NoDestinations` hides them.
 struct PairsView<'a> {
     window: &'a Window,
     are_hidden: bool,
@@ -56,8 +54,8 @@ struct PairView {
 /// Writes the result of a replay as one JSON object, hosts and pairs in order of their addresses.
 ///
 /// # Errors
-/// What `out` says.
-pub fn write_replayed(
+/// `out` cannot be written.
+pub(super) fn write_replayed(
     out: impl io::Write,
     totals: &Window,
     alerts: &[Alert],
@@ -75,11 +73,11 @@ pub fn write_replayed(
     serde_json::to_writer(out, &view).map_err(io::Error::from)
 }
 
-/// Writes what two configurations say of the same captures as one JSON object.
+/// Writes the alerts of two configurations over the same captures as one JSON object.
 ///
 /// # Errors
-/// What `out` says.
-pub fn write_compared(out: impl io::Write, comparison: &ReplayComparison<'_>) -> io::Result<()> {
+/// `out` cannot be written.
+pub(super) fn write_compared(out: impl io::Write, comparison: &ReplayComparison<'_>) -> io::Result<()> {
     #[derive(Serialize)]
     struct ComparedView<One, Both> {
         only_first: Vec<One>,

@@ -1,0 +1,44 @@
+//! Exit codes, and the report of an error on standard error.
+//!
+//! Exit codes: 0 asked to stop, 1 failure, 2 bad usage or configuration.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use tracing::Level;
+use traffic_alerted::config::ConfigError;
+use traffic_alerted::logging::{self, LinePrefix, LogFormat};
+use traffic_alerted::time::unix_now;
+
+/// The exit code of bad usage and of a wrong configuration.
+const USAGE: u8 = 2;
+
+/// Writes `error` to standard error in the format of the log, and returns the exit code for it.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    let (report, code) = match error.downcast_ref::<ConfigError>() {
+        Some(error) => (error.render(wants_colour()), ExitCode::from(USAGE)),
+        None if error.is::<clap::Error>() => (error.to_string(), ExitCode::from(USAGE)),
+        None => (format!("error: {error:#}"), ExitCode::FAILURE),
+    };
+    // Without a configuration the log was not started, and its format is not known.
+    let prefix = logging::prefix().unwrap_or_else(|| LinePrefix::detect(LogFormat::Text));
+    let lines: String = match prefix {
+        LinePrefix::Json { .. } => prefix.line(unix_now(), Level::ERROR, &format!("{error:#}")),
+        // A person reads the clock format, so the report gets no prefix.
+        LinePrefix::Clock(_) => format!("{report}\n"),
+        // The journal takes a level per line.
+        LinePrefix::Journal => {
+            let level = prefix.at(unix_now(), Level::ERROR).to_string();
+            report.lines().map(|line| format!("{level}{line}\n")).collect()
+        }
+    };
+    // If stderr is closed, the exit code alone reports the error.
+    let _ = logging::stderr().write_all(lines.as_bytes());
+    code
+}
+
+/// Returns true if stderr is a terminal and neither `NO_COLOR` (no-color.org) nor `TERM=dumb` is set.
+fn wants_colour() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    io::stderr().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+}

@@ -1,0 +1,70 @@
+//! The commands of the program, one file each.
+//!
+//! Each file has the arguments of its command beside what the command does; [`exit`] has the exit codes and the form of
+//! errors. Commands return [`anyhow::Error`], so that any failure ends as one line with its causes.
+
+mod check;
+pub(crate) mod exit;
+mod monitor;
+mod replay;
+mod replay_json;
+mod test_alert;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use traffic_alerted::config::Config;
+use traffic_alerted::engine::Rules;
+use traffic_alerted::logging::{self, LinePrefix};
+use traffic_alerted::privileges;
+
+/// Watches all traffic that transits this host; alerts on volume and on scanning.
+#[derive(Debug, Parser)]
+#[command(name = "TrafficAlerted", version, arg_required_else_help = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = "Exit status: 0 asked to stop, 1 failure, 2 bad usage or configuration.")]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Monitor with this configuration until asked to stop.
+    #[arg(value_name = "CONFIG", required = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a configuration and print what is in force.
+    Check(check::CheckArgs),
+    /// Send a sample to every place that alerts go to, and say what came of it.
+    TestAlert(test_alert::TestAlertArgs),
+    /// Run the same engine over capture files (pcap, pcapng).
+    Replay(replay::ReplayArgs),
+}
+
+/// Runs the command that `line` names.
+///
+/// # Errors
+/// The command failed; [`exit::report`] tells which exit code that is.
+pub(crate) fn run(line: CommandLine) -> anyhow::Result<()> {
+    match (line.command, line.config) {
+        (Some(Command::Check(args)), _) => args.run(),
+        (Some(Command::TestAlert(args)), _) => args.run(),
+        (Some(Command::Replay(args)), _) => args.run(),
+        (None, Some(config)) => monitor::run(&config),
+        (None, None) => unreachable!("clap requires a subcommand or a configuration"),
+    }
+}
+
+/// Starts the log in the format that `config` names, and returns the prefix of its lines.
+fn start_log(config: &Config) -> anyhow::Result<LinePrefix> {
+    let prefix = LinePrefix::detect(config.log_format());
+    // The thread of the log starts before the rings are open and needs no capability; `drop_all` of this thread
+    // reports a failure.
+    logging::init(prefix.clone(), || drop(privileges::drop_all()))?;
+    Ok(prefix)
+}
+
+/// Returns what the engine counts and what it alerts on; live capture and replay use the same.
+fn rules(config: &Config) -> Rules {
+    Rules { flow: config.flow_options(), detect: config.detect_limits(), alert: config.alert_options() }
+}

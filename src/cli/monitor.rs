@@ -1,0 +1,169 @@
+//! The command without a name: monitors with a configuration until a signal asks to stop.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use tracing::{error, info, warn};
+use traffic_alerted::alert::{OPEN_ALERTS_MAX, PersistedLedger, SinkName, SinkResult, Sinks, StateFile};
+use traffic_alerted::api::{RunningServer, Server};
+use traffic_alerted::config::Config;
+use traffic_alerted::engine::{Engine, LAST_ALERTS, RunningEngine, Signals, Woken};
+use traffic_alerted::enrich::GeoIp;
+use traffic_alerted::logging::LinePrefix;
+use traffic_alerted::{privileges, supervisor};
+
+use super::{rules, start_log};
+
+/// Monitors with the configuration at `path` until SIGTERM or SIGINT; SIGHUP reads the file again.
+///
+/// # Errors
+/// The configuration is wrong, something cannot be opened or started, or a thread failed while it ran.
+pub(super) fn run(path: &Path) -> anyhow::Result<()> {
+    // Signals are blocked before the first thread starts, because threads inherit the mask.
+    let signals = Signals::block().context("cannot take over SIGTERM, SIGINT and SIGHUP")?;
+    let config = Config::load(path)?;
+    let prefix = start_log(&config)?;
+    let mut monitor = Monitor::start(config, path, prefix)?;
+    supervisor::ready();
+    let reason = loop {
+        match signals.wait(&monitor.engine).context("cannot wait for a signal")? {
+            Woken::Reload => monitor.reload(),
+            Woken::Stop(signal) => break signal,
+            Woken::Other => break "failure",
+        }
+    };
+    supervisor::stopping();
+    monitor.stop(reason)
+}
+
+/// What runs, and the configuration in force.
+struct Monitor<'p> {
+    path: &'p Path,
+    config: Config,
+    prefix: LinePrefix,
+    engine: RunningEngine,
+    server: RunningServer,
+    geoip: GeoIp,
+}
+
+impl<'p> Monitor<'p> {
+    /// Opens everything, drops privileges, and starts everything; `engine/mod.rs` lists the order.
+    fn start(config: Config, path: &'p Path, prefix: LinePrefix) -> anyhow::Result<Self> {
+        let server = Server::bind(&config.api_options())?;
+        let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(&config))?;
+        privileges::drop_all()?;
+        let report = engine.report();
+        let state = open_state(&config)?;
+        let sinks = start_sinks(&config, &prefix)?;
+        let geoip = sinks.geoip();
+        let engine = engine.start(sinks, state)?;
+        let server = server.with_mutes(engine.mute_desk()).with_geoip(geoip.clone()).start(report)?;
+        info!("listening on http://{}/dashboard/", server.local_addr());
+        Ok(Self { path, config, prefix, engine, server, geoip })
+    }
+
+    /// Reads the configuration again and puts in force what needs no restart. A wrong file changes nothing.
+    fn reload(&mut self) {
+        supervisor::reloading();
+        match Config::load(self.path) {
+            Err(error) => {
+                error!("{} is wrong, so nothing changes:", self.path.display());
+                error.render(false).lines().for_each(|line| error!("{line}"));
+            }
+            Ok(new) => {
+                let (in_force, later) = self.config.reload(new);
+                self.engine.apply(rules(&in_force), &in_force.capture_options());
+                self.server.set_capabilities(in_force.api_options().capabilities);
+                self.reload_sinks(&in_force);
+                info!("{} is in force", self.path.display());
+                if !later.is_empty() {
+                    warn!("not before a restart: {}", later.join(", "));
+                }
+                self.config = in_force;
+            }
+        }
+        supervisor::ready();
+    }
+
+    /// Replaces the sinks if their options have changed; the old ones finish their queues. Otherwise it reads the GeoIP
+    /// files again, since these may have changed.
+    fn reload_sinks(&mut self, new: &Config) {
+        if self.config.sink_options() == new.sink_options() {
+            self.geoip.read_again();
+            return;
+        }
+        match start_sinks(new, &self.prefix) {
+            Ok(sinks) => {
+                self.geoip = sinks.geoip();
+                self.server.set_geoip(self.geoip.clone());
+                if let Some(old) = self.engine.replace_sinks(sinks) {
+                    old.finish(LAST_ALERTS).iter().for_each(warn_undelivered);
+                }
+            }
+            Err(error) => error!("alerts go where they went before: {error:#}"),
+        }
+    }
+
+    /// Stops in the reverse order of the start and logs the sums.
+    fn stop(self, reason: &str) -> anyhow::Result<()> {
+        self.server.stop();
+        let summary = self.engine.stop();
+        let counted = &summary.accounting;
+        info!(
+            "{}: {} packets, {} bytes counted, {} frames skipped, {} dropped by the kernel, {} left in the rings, \
+             {} packets spilled",
+            reason,
+            counted.ip_packets,
+            counted.ip_bytes,
+            counted.skipped_frames(),
+            counted.kernel.tp_drops,
+            counted.frames_in_rings(),
+            counted.spilled_packets,
+        );
+        if summary.refused_findings > 0 {
+            warn!("alerts are missing: {OPEN_ALERTS_MAX} were open at once, so the limits are too low");
+        }
+        summary.sinks.iter().for_each(warn_undelivered);
+        summary.failure.map_or(Ok(()), |failure| Err(failure.into()))
+    }
+}
+
+/// Opens the file that keeps alerts and mutes, if there is to be one: `StateFile`, or one in systemd's directory.
+fn open_state(config: &Config) -> anyhow::Result<Option<(PersistedLedger, StateFile)>> {
+    let path = config.state_file().map(Path::to_owned).or_else(provided_state_file);
+    path.map(StateFile::open)
+        .transpose()
+        .context("cannot start the thread of the state: raise the limit on tasks")
+}
+
+/// Returns the path of the state file in the directory that systemd provides, if it provides one.
+fn provided_state_file() -> Option<PathBuf> {
+    // STATE_DIRECTORY has colons between several directories (systemd.exec(5)); the first one is ours.
+    let provided = std::env::var("STATE_DIRECTORY").ok()?;
+    let folder = provided.split(':').find(|folder| !folder.is_empty())?;
+    Some(Path::new(folder).join("state.json"))
+}
+
+/// Starts every sink that is configured.
+fn start_sinks(config: &Config, prefix: &LinePrefix) -> anyhow::Result<Sinks> {
+    Sinks::start(io::stderr(), prefix.clone(), &config.sink_options())
+        .context("cannot start the threads of the sinks: raise the limits on tasks and open files")
+}
+
+/// Logs which alerts a sink has not delivered.
+fn warn_undelivered(SinkResult { sink, counts, in_time }: &SinkResult) {
+    let (lost, waiting) = (counts.lost(), counts.waiting());
+    match sink {
+        SinkName::Log if lost > 0 => {
+            warn!("{lost} alerts were not written: the log took them too slowly");
+        }
+        _ if lost > 0 => warn!("{sink}: {lost} alerts were not delivered"),
+        _ => {}
+    }
+    match sink {
+        SinkName::Log if !in_time => warn!("the last alerts were not written: the log took nothing"),
+        _ if waiting > 0 => warn!("{sink}: {waiting} alerts were still waiting at the end"),
+        _ => {}
+    }
+}
