@@ -88,8 +88,6 @@ pub(crate) struct Measure {
 enum Part {
     /// Capture files: against the floor and the peers.
     Replay,
-    /// Capture files: one worker against two.
-    Workers,
     /// A wire: drops and CPU time against the floor and a peer.
     Live,
     /// Answers to /all while capturing.
@@ -125,14 +123,8 @@ impl Measure {
     fn run(&self) -> anyhow::Result<()> {
         let wants = |part| self.parts.is_empty() || self.parts.contains(&part);
         let mut table = Table::begin(self.runs);
-        if wants(Part::Replay) || wants(Part::Workers) {
-            let captures = replay::Captures::write(self)?;
-            if wants(Part::Replay) {
-                captures.beside_floor_and_peers(&mut table)?;
-            }
-            if wants(Part::Workers) {
-                captures.beside_two_workers(&mut table)?;
-            }
+        if wants(Part::Replay) {
+            replay::Captures::write(self)?.beside_floor_and_peers(&mut table)?;
         }
         if wants(Part::Live) || wants(Part::Answers) || wants(Part::Memory) {
             let wire = wire::Wire::lay()?;

@@ -3,22 +3,13 @@
 use std::fs;
 use std::io::{Read, stdin};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
-
-/// What a process that has ended took.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Took {
-    /// In user mode and in the kernel, all threads.
-    pub(crate) cpu: Duration,
-    /// From its start to its end.
-    pub(crate) elapsed: Duration,
-}
 
 /// `command`, on these CPUs alone.
 pub(crate) fn pinned(cpus: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
@@ -27,24 +18,23 @@ pub(crate) fn pinned(cpus: &str, program: impl AsRef<std::ffi::OsStr>) -> Comman
     command
 }
 
-/// Runs a command to its end. Nothing else may end meanwhile.
-pub(crate) fn run(command: &mut Command) -> anyhow::Result<Took> {
+/// Runs a command to its end and returns its CPU time: in user mode and in the kernel, all threads. No other child may
+/// end meanwhile.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<Duration> {
     let before = time_of_children()?;
-    let began = Instant::now();
     let output = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .output()
         .with_context(|| format!("cannot run {command:?}"))?;
-    let elapsed = began.elapsed();
     ensure!(
         output.status.success(),
         "{command:?} failed ({}): {}",
         output.status,
         String::from_utf8_lossy(&output.stderr).trim()
     );
-    Ok(Took { cpu: time_of_children()? - before, elapsed })
+    Ok(time_of_children()? - before)
 }
 
 fn time_of_children() -> anyhow::Result<Duration> {

@@ -1,4 +1,4 @@
-//! Capture files: this program beside the floor, the peers, and itself with two workers.
+//! Capture files: this program beside the floor and the peers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::Measure;
 use crate::flows::{Load, Spread};
 use crate::peers;
-use crate::process::{Took, pinned, run};
+use crate::process::{pinned, run};
 use crate::table::{Bar, Table, median};
 use crate::wire::RECEIVER_CPU;
 use crate::write::write;
@@ -66,23 +66,23 @@ impl<'m> Captures<'m> {
         Ok(Self { measure, files })
     }
 
-    fn ours(&self, cpus: &str, workers: u32, capture: &Path) -> anyhow::Result<Command> {
-        let config = self.measure.scratch.join(format!("replay-{workers}.conf"));
-        fs::write(&config, format!("Workers: {workers}\nMemoryLimit: 1G\n{EVERY_DETECTOR}"))?;
-        let mut command = pinned(cpus, &self.measure.program);
+    fn ours(&self, capture: &Path) -> anyhow::Result<Command> {
+        let config = self.measure.scratch.join("replay.conf");
+        fs::write(&config, format!("MemoryLimit: 1G\n{EVERY_DETECTOR}"))?;
+        let mut command = pinned(RECEIVER_CPU, &self.measure.program);
         command.arg("replay").arg("--config").arg(config).arg(capture);
         Ok(command)
     }
 
-    /// One worker, the whole engine, all detectors on.
+    /// The whole engine, all detectors on.
     pub(crate) fn beside_floor_and_peers(&self, table: &mut Table) -> anyhow::Result<()> {
-        table.heading("Replay, one worker: CPU ns per packet, ratio of speeds", "ours", "other");
+        table.heading("Replay: CPU ns per packet, ratio of speeds", "ours", "other");
         for (kind, capture) in KINDS.iter().zip(&self.files) {
             let folder = self.measure.scratch.join("peer");
             fs::create_dir_all(&folder)?;
             let mut floor = pinned(RECEIVER_CPU, std::env::current_exe()?);
             floor.arg("read").arg(capture);
-            let mut commands = vec![("ours", self.ours(RECEIVER_CPU, 1, capture)?), ("floor", floor)];
+            let mut commands = vec![("ours", self.ours(capture)?), ("floor", floor)];
             commands.extend(peers::softflowd(RECEIVER_CPU, capture).map(|command| ("softflowd", command)));
             commands
                 .extend(peers::nfpcapd(RECEIVER_CPU, capture, &folder).map(|command| ("nfpcapd", command)));
@@ -91,7 +91,7 @@ impl<'m> Captures<'m> {
                 floor.arg(capture).arg("2");
                 commands.push(("the floor in C", floor));
             }
-            let medians = self.in_turn(&mut commands, |took| took.cpu.as_secs_f64())?;
+            let medians = self.in_turn(&mut commands)?;
             let (_, ours) = medians[0];
             for &(name, other) in &medians[1..] {
                 let bar = match name {
@@ -118,30 +118,12 @@ impl<'m> Captures<'m> {
         Ok(())
     }
 
-    /// Two workers on two CPUs.
-    pub(crate) fn beside_two_workers(&self, table: &mut Table) -> anyhow::Result<()> {
-        table.heading("Replay, elapsed ms: speed of two workers against one", "two", "one");
-        for (kind, capture) in KINDS.iter().zip(&self.files) {
-            let mut commands =
-                vec![("two", self.ours("0,1", 2, capture)?), ("one", self.ours("0,1", 1, capture)?)];
-            let medians = self.in_turn(&mut commands, |took| took.elapsed.as_secs_f64())?;
-            let (two, one) = (medians[0].1, medians[1].1);
-            let ms = |seconds: f64| format!("{:.0}", seconds * 1e3);
-            table.row(kind.name, &ms(two), &ms(one), one / two, Bar::AtLeast(1.7));
-        }
-        Ok(())
-    }
-
-    /// Runs the commands in turn, each as often as is wanted, after one run that only warms up.
-    fn in_turn(
-        &self,
-        commands: &mut [(&'static str, Command)],
-        figure: impl Fn(Took) -> f64,
-    ) -> anyhow::Result<Vec<(&'static str, f64)>> {
+    /// Runs the commands in turn, each as often as is wanted; returns the median of the CPU time of each, in seconds.
+    fn in_turn(&self, commands: &mut [(&'static str, Command)]) -> anyhow::Result<Vec<(&'static str, f64)>> {
         let mut figures = vec![Vec::new(); commands.len()];
         for _ in 0..self.measure.runs {
             for ((_, command), figures) in commands.iter_mut().zip(&mut figures) {
-                figures.push(figure(run(command)?));
+                figures.push(run(command)?.as_secs_f64());
             }
         }
         Ok(commands.iter().zip(figures).map(|((name, _), figures)| (*name, median(figures))).collect())

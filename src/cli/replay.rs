@@ -9,8 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use traffic_alerted::alert::{Alert, Line, Notice};
 use traffic_alerted::config::Config;
-use traffic_alerted::engine::{self, ReplayOptions, Replayed};
-use traffic_alerted::flow::Seed;
+use traffic_alerted::engine::{Replayed, replay, replay_alerts};
 use traffic_alerted::packet::Skip;
 use traffic_alerted::report::ReplayComparison;
 
@@ -60,7 +59,9 @@ impl ReplayArgs {
 
     /// Writes the sums of the captures and the alerts.
     fn run_one(&self, config: &Config) -> anyhow::Result<()> {
-        let outcome = self.replay(config, self.json.is_some())?;
+        // Only JSON shows hosts and pairs, and totals take memory for every pair.
+        let replay = if self.json.is_some() { replay } else { replay_alerts };
+        let outcome = replay(&self.captures, &rules(config))?;
         let hide_destinations = config.alert_options().hide_destinations;
         self.write(
             |out| match &outcome.totals {
@@ -74,17 +75,11 @@ impl ReplayArgs {
 
     /// Writes which alerts one configuration raises and the other does not.
     fn run_both(&self, first: &Config, second: &Config) -> anyhow::Result<()> {
-        let (first, second) = (self.replay(first, false)?, self.replay(second, false)?);
+        let first = replay_alerts(&self.captures, &rules(first))?;
+        let second = replay_alerts(&self.captures, &rules(second))?;
         let comparison = ReplayComparison::of(&first.alerts, &second.alerts);
         self.write(|out| write_compared(out, &comparison), |out| self.print_compared(out, &comparison))?;
         first.broken.map_or(Ok(()), |broken| Err(broken.into()))
-    }
-
-    /// Replays the captures. `keeps_totals` costs memory per pair; only JSON shows hosts and pairs.
-    fn replay(&self, config: &Config, keeps_totals: bool) -> anyhow::Result<Replayed> {
-        let workers = config.capture_options().workers;
-        let options = ReplayOptions { workers, keeps_totals, seed: Seed::default() };
-        Ok(engine::replay_by(&self.captures, &rules(config), options)?)
     }
 
     /// Writes `json` to where `--json` names, or `text` to standard output without it.

@@ -20,8 +20,9 @@ use crate::time::{Moment, UnixNanos, monotonic_now, unix_now};
 
 use super::analyst::Analyst;
 use super::load_shedding::{SheddableTask, StepTimer};
+use super::rules::Rules;
 use super::state_saver::StateSaver;
-use super::{Rules, TICK};
+use super::tick::TICK;
 
 /// A frame is read at the latest this long after it was seen: the time in which the kernel retires a block,
 /// and what a worker needs to be woken on a busy machine.

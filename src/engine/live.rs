@@ -18,9 +18,11 @@ use crate::report::Report;
 
 use super::analyst::Analyst;
 use super::analyst_thread::{AnalystCommand, AnalystThread};
+use super::options::Options;
+use super::rules::{MemoryError, Rules};
 use super::state_saver::StateSaver;
+use super::threads;
 use super::worker::Worker;
-use super::{MemoryError, Options, Rules, threads};
 
 /// Patience with sinks that do not take the last alerts.
 pub const LAST_ALERTS: ShutdownTimeouts =
@@ -40,7 +42,7 @@ pub enum StartError {
     Capture(#[from] CaptureError),
     /// The tables do not fit.
     #[error(transparent)]
-    PersistedLedger(#[from] MemoryError),
+    Memory(#[from] MemoryError),
     /// The system gives no further thread or descriptor.
     #[error(
         "cannot start the thread or eventfd of {what}: raise the limits on tasks and open files (TasksMax, LimitNOFILE)"

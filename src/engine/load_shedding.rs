@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::report::{AnalystLag, AnalystStep, LongestTime};
 use crate::time::{Moment, monotonic_now};
 
-use super::TICK;
+use super::tick::TICK;
 
 /// Lately is in the last two of these.
 const SPAN: Duration = Duration::from_secs(60);

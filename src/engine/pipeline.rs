@@ -43,7 +43,7 @@ impl FramePipeline {
             Ok(()) => {}
             // Malformed or not, what leaves is judged where it entered.
             Err(_) if context.verdict == Verdict::ObserveOnly => {
-                delta.skip(context.interface_direction, Skip::Egress)
+                delta.skip(context.interface_direction, Skip::Egress);
             }
             Err(skip) => delta.skip(context.interface_direction, skip),
         }

@@ -2,7 +2,7 @@
 
 use tracing::warn;
 
-use super::PinCores;
+use super::options::PinCores;
 
 /// The core of each of `workers`, as far as the configuration names any.
 pub(super) fn cores(pin: &PinCores, workers: usize) -> Vec<Option<usize>> {

@@ -13,8 +13,8 @@ use crate::capture::{CaptureError, FrameSource, Live};
 use crate::flow::{Delta, KernelCounts, WorkerCounts, WorkerEnd};
 use crate::time::{Moment, monotonic_now};
 
-use super::TICK;
 use super::pipeline::FramePipeline;
+use super::tick::TICK;
 
 /// Frames lost within a tick from which on nobody can be sure who spoke first.
 const BURST_OF_DROPS: u64 = 100;

@@ -1,46 +1,47 @@
-//! Capture time: it never goes back, and it is cut into ticks at the same frames whoever counts them.
+//! Capture time: it never goes back, and frames cut it into ticks.
 
 use std::time::Duration;
 
-use crate::engine::TICK;
+use crate::engine::tick::TICK;
 use crate::time::{Moment, UnixNanos};
 
-/// Where capture time stands.
+/// The capture time, and the tick that it is in.
 #[derive(Debug)]
 pub(super) struct Clock {
     slot_span: Duration,
     frames_max: u32,
     /// The largest capture time so far.
     now: Moment,
-    /// When the first frame of this tick came; `None` before the first of all.
+    /// The time of the first frame of this tick; `None` before the first frame.
     began_at: Option<Moment>,
-    /// The end of this tick, as far as time goes.
+    /// The time at which this tick ends, if it is not full before.
     cut_at: Moment,
-    /// Frames that it may still take.
+    /// Frames that this tick has room for.
     frames_left: u32,
 }
 
 /// A tick that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tick {
+    /// The time of its first frame.
     pub(super) began_at: Moment,
-    /// When its last frame came.
+    /// The time of its last frame.
     pub(super) ended_at: Moment,
-    /// When the frame came that ended it; `None` if it was full, or nothing came after it.
+    /// The time of the frame that ended it; `None` if it was full, or was the last.
     pub(super) next_at: Option<Moment>,
 }
 
 impl Clock {
-    /// Ticks of at most `frames_max` frames, none of them across the end of a slot.
+    /// Makes a clock whose ticks have at most `frames_max` frames and do not cross the end of a slot.
     pub(super) fn new(slot_span: Duration, frames_max: u32) -> Self {
         let (now, cut_at) = (Moment::default(), Moment::default());
         Self { slot_span, frames_max, now, began_at: None, cut_at, frames_left: 0 }
     }
 
-    /// Moves on to the time of the next frame; a frame that is stamped earlier than the one before belongs to the moment
-    /// of that one. Gives the tick that this ends.
+    /// Advances to the time of the next frame and returns the tick that this ends, if it ends one. A frame that is
+    /// stamped earlier than the one before does not move the time.
     #[inline(always)]
-    pub(super) fn turn(&mut self, seen_at: UnixNanos) -> Option<Tick> {
+    pub(super) fn advance(&mut self, seen_at: UnixNanos) -> Option<Tick> {
         let at = Moment(seen_at.0);
         if at >= self.cut_at || self.frames_left == 0 {
             return self.begin(at);
@@ -63,17 +64,16 @@ impl Clock {
         ended
     }
 
-    /// Ends the tick at hand, if there is one.
+    /// Ends the current tick, if there is one.
     pub(super) fn end(&mut self, next_at: Option<Moment>) -> Option<Tick> {
         let began_at = self.began_at.take()?;
         Some(Tick { began_at, ended_at: self.now, next_at })
     }
 }
 
-/// The end of the slot that `at` is in.
+/// Returns the end of the slot that `at` is in.
 pub(super) fn slot_end(at: Moment, span: Duration) -> Moment {
-    // Fits: an interval is at most a month.
-    let span = span.as_nanos() as u64;
+    let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     Moment((at.0 / span + 1).saturating_mul(span))
 }
 
@@ -88,7 +88,7 @@ mod tests {
         let mut clock = Clock::new(Duration::from_secs(1), 3);
         let mut ticks = Vec::new();
         for ms in [1000, 1100, 1050, 1060, 1249, 1900, 2000, 2001, 9000] {
-            let tick = clock.turn(UnixNanos(ms * MS));
+            let tick = clock.advance(UnixNanos(ms * MS));
             ticks.extend(
                 tick.map(|tick| {
                     (tick.began_at.0 / MS, tick.ended_at.0 / MS, tick.next_at.map(|at| at.0 / MS))

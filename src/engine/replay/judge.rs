@@ -1,23 +1,24 @@
-//! What is said of a capture: fold, judge, and keep the alerts, tick by tick.
+//! The analyst of a replay: folds and judges tick by tick, and keeps the alerts.
 
 use std::time::Duration;
 
 use crate::alert::{Alert, Notice};
 use crate::capture::ReplayError;
 use crate::engine::analyst::Analyst;
-use crate::engine::{Rules, TICK};
+use crate::engine::rules::Rules;
+use crate::engine::tick::TICK;
 use crate::flow::{Capacity, Delta, Seed, Window, slot_span};
 use crate::time::{Moment, UnixNanos};
 
-use super::Replayed;
 use super::clock::{Tick, slot_end};
+use super::outcome::Replayed;
 
-/// The analyst of a capture.
+/// The analyst, the totals, and the alerts so far.
 #[derive(Debug)]
 pub(super) struct Judge {
     totals: Option<Window>,
     analyst: Analyst,
-    /// Of the traffic window, and of the port window if there is one.
+    /// The lengths of the traffic window, and of the port window if there is one.
     intervals: [Option<Duration>; 2],
     /// The end of the last tick; `None` before it.
     now: Option<Moment>,
@@ -40,7 +41,7 @@ impl Judge {
         }
     }
 
-    /// Folds what was counted in a tick, which is then empty, and judges up to the frame that ended it.
+    /// Folds the delta of a tick, clears it, and judges up to the frame that ended the tick.
     pub(super) fn end(&mut self, delta: &mut Delta, tick: &Tick) {
         delta.close();
         let Tick { began_at, ended_at, next_at } = *tick;
@@ -66,13 +67,13 @@ impl Judge {
         }
     }
 
-    /// What came of it, once everything was counted.
+    /// Decides what still waits, and returns the result.
     pub(super) fn finish(mut self, broken: Option<ReplayError>) -> Replayed {
         if let Some(now) = self.now {
             self.settle(now, None);
         }
         for open in self.analyst.ledger().open() {
-            // It has grown since it opened.
+            // The alert has grown since its last notice.
             self.alerts
                 .iter_mut()
                 .rev()
@@ -89,10 +90,10 @@ impl Judge {
         &self.alerts
     }
 
-    /// Judges tick by tick until `to`, while something waits to be decided or is too young to tell: live, it would not
-    /// wait for the next frame.
+    /// Judges tick by tick until `to`, while a decision waits or an alert is too young for one. Live capture judges at
+    /// these times too, without a frame.
     fn settle(&mut self, now: Moment, to: Option<Moment>) {
-        // Half a second until a contact is overdue, and one from an alert until all are.
+        // A contact is overdue after half a second, and all contacts of an alert one second after it opened.
         const TICKS_MAX: u32 = 8;
         for tick in 1..=TICKS_MAX {
             let at = now.plus(TICK * tick);
@@ -104,9 +105,8 @@ impl Judge {
         }
     }
 
-    /// Judges where slots end between two frames: what a host did leaves the window slot by slot, and its
-    /// alert stays open until a whole interval after that, as it would live. After one turn of a window there
-    /// is nothing left of it to judge.
+    /// Judges at each end of a slot between two frames, if an alert is open. Bytes leave the window slot by slot, and an
+    /// alert closes a whole interval after that, as in live capture. After one interval the window is empty.
     fn pass(&mut self, from: Moment, to: Moment) {
         if self.analyst.ledger().open().next().is_none() {
             return;
@@ -127,13 +127,13 @@ impl Judge {
         }
     }
 
-    /// Judges at `now`, and keeps what is to be said.
+    /// Judges at `now`, and keeps the alerts of the notices.
     fn judge(&mut self, now: Moment) {
-        // Every worker has counted everything up to now.
+        // All frames up to now are folded, so everything up to now is settled.
         self.analyst.judge(now, UnixNanos(now.0), now, &mut self.notices);
         for notice in self.notices.drain(..) {
             let alert = notice.into_alert();
-            // Few are open at once, and those opened last. One that opens again has been there before.
+            // The search goes from the newest, as open alerts are few and new. An alert that opens again keeps its id.
             match self.alerts.iter_mut().rev().find(|known| known.id == alert.id) {
                 Some(known) => *known = alert,
                 None => self.alerts.push(alert),

@@ -1,0 +1,6 @@
+//! The tick: how much time one delta covers.
+
+use std::time::Duration;
+
+/// The interval at which a worker hands over its delta, if it counted anything.
+pub const TICK: Duration = Duration::from_millis(250);
