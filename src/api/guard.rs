@@ -1,83 +1,19 @@
-//! What a client may ask, in which words, and how much of us it may use.
+//! The checks of a request that do not depend on what it asks for: target, Host header, origin, method, body.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
 
 use hyper::body::Body;
 use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, Request, StatusCode, Uri};
 
-/// How much of the program's time and memory clients can use. The defaults are the named constants below.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Connections served at once.
-    pub connections_max: usize,
-    /// Connections beyond that which are told so at once; the rest is closed without a word.
-    pub refusals_max: usize,
-    /// Bytes of request line and headers together; at least 8192, hyper's own minimum.
-    pub head_bytes_max: usize,
-    /// Number of headers.
-    pub headers_max: usize,
-    /// Time to send a whole head, counted from the connection or the previous answer. It is also how long an
-    /// idle connection is kept.
-    pub head_timeout: Duration,
-    /// Time to send a body, counted from its head.
-    pub body_timeout: Duration,
-    /// Bytes of a body.
-    pub body_bytes_max: usize,
-    /// Time for the analyst to take an order.
-    pub order_timeout: Duration,
-    /// Time for a client to read a whole answer.
-    pub answer_timeout: Duration,
-    /// How long a closing connection waits for the client's own end, so that the last answer arrives.
-    pub linger_timeout: Duration,
-    /// Bytes thrown away in that time, such as a body that nobody asked for.
-    pub linger_bytes_max: usize,
-    /// Time for answers under way when the server stops.
-    pub stop_grace: Duration,
-}
+use super::routes::READ;
 
-impl Default for Bounds {
-    fn default() -> Self {
-        Self {
-            connections_max: CONNECTIONS_MAX,
-            refusals_max: REFUSALS_MAX,
-            head_bytes_max: HEAD_BYTES_MAX,
-            headers_max: HEADERS_MAX,
-            head_timeout: HEAD_TIMEOUT,
-            body_timeout: BODY_TIMEOUT,
-            body_bytes_max: BODY_BYTES_MAX,
-            order_timeout: ORDER_TIMEOUT,
-            answer_timeout: ANSWER_TIMEOUT,
-            linger_timeout: LINGER_TIMEOUT,
-            linger_bytes_max: LINGER_BYTES_MAX,
-            stop_grace: STOP_GRACE,
-        }
-    }
-}
-
-/// A browser opens six connections, so this is ten of them.
-const CONNECTIONS_MAX: usize = 64;
-const REFUSALS_MAX: usize = 16;
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-const HEADERS_MAX: usize = 64;
-/// Longer than the dashboard's refresh, so that it keeps its connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-const BODY_TIMEOUT: Duration = Duration::from_secs(5);
-const BODY_BYTES_MAX: usize = 4096;
-/// The analyst turns twice a second at least.
-const ORDER_TIMEOUT: Duration = Duration::from_secs(5);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-const LINGER_TIMEOUT: Duration = Duration::from_millis(250);
-const LINGER_BYTES_MAX: usize = 256 * 1024;
-const STOP_GRACE: Duration = Duration::from_millis(300);
-
-/// Whether `text`, an authority as in a `Host` header, means this server: loopback, with any port or none.
+/// Returns true if `text`, an authority as in a `Host` header, names this server: loopback, with any port or none.
 ///
-/// A page on the internet can point a name of its own at 127.0.0.1 and make a browser on this machine fetch from
-/// it as if it were that page's own server (DNS rebinding). The browser then sends that name, and not ours. The
-/// port proves nothing, and a tunnel changes it.
-fn means_this_server(text: &str) -> bool {
+/// A page on the internet can point a name of its own at 127.0.0.1, and a browser on this machine then takes this server
+/// for that page's own (DNS rebinding). The browser sends that name in `Host`, so the name is what is checked. The port is
+/// not, because a tunnel changes it.
+fn names_this_server(text: &str) -> bool {
     match text.rsplit_once(':') {
         // The colons of a bare `[::1]` are inside the brackets.
         Some((name, port)) if !port.ends_with(']') => is_port(port) && is_loopback_name(name),
@@ -89,18 +25,18 @@ fn means_this_server(text: &str) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
-    /// One sentence for whoever sent it: what is wrong, and what is right.
+    /// One sentence for the client: what is wrong, and what is right.
     pub(super) detail: &'static str,
 }
 
-/// Checks that a request means this server.
+/// Checks that the request is addressed to this server.
 pub(super) fn check_address<B>(request: &Request<B>) -> Result<(), Refusal> {
     check_target(request.method(), request.uri())?;
     check_host(request.headers())
 }
 
-/// Checks that no other web page sends the request. A browser says where it comes from (`Sec-Fetch-Router`, Fetch Metadata;
-/// `GeoIpRecord`, RFC 6454), and a page cannot change that; what is no browser says neither.
+/// Checks that the request does not come from another web page. A browser sends the origin of the page (`Sec-Fetch-Site`,
+/// Fetch Metadata; `Origin`, RFC 6454), and the page cannot change these headers. Other programs send neither.
 pub(super) fn check_same_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     let foreign = Refusal {
         status: StatusCode::FORBIDDEN,
@@ -115,10 +51,10 @@ pub(super) fn check_same_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.get_all(ORIGIN).iter().all(is_here) { Ok(()) } else { Err(foreign) }
 }
 
-/// Checks everything about a request to read that does not depend on what it asks for.
+/// Checks a request to read: its address, its method, and that it has no body.
 pub(super) fn admit<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
     check_address(request)?;
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    if !READ.contains(request.method()) {
         return Err(Refusal {
             status: StatusCode::METHOD_NOT_ALLOWED,
             detail: "this server is only read: GET or HEAD",
@@ -133,8 +69,8 @@ pub(super) fn admit<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Origin form is the rule, absolute form must be understood as well (RFC 9112, 3.2); the other two belong to
-/// methods that are refused, and by the method's own answer.
+/// Accepts origin form, and absolute form, which a server must understand (RFC 9112, 3.2). The other two forms belong to
+/// methods that are refused later, with a 405.
 fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     if *method == Method::CONNECT || *method == Method::OPTIONS {
         return Ok(());
@@ -146,7 +82,7 @@ fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
         });
     }
     match uri.authority() {
-        Some(named) if uri.scheme_str() != Some("http") || !means_this_server(named.as_str()) => {
+        Some(named) if uri.scheme_str() != Some("http") || !names_this_server(named.as_str()) => {
             Err(MISDIRECTED)
         }
         _ => Ok(()),
@@ -159,13 +95,13 @@ fn check_host(headers: &HeaderMap) -> Result<(), Refusal> {
         return Err(Refusal { status: StatusCode::BAD_REQUEST, detail: "a request has one Host header" });
     };
     match host.to_str() {
-        Ok(host) if means_this_server(host) => Ok(()),
+        Ok(host) if names_this_server(host) => Ok(()),
         Ok(_) => Err(MISDIRECTED),
         Err(_) => Err(Refusal { status: StatusCode::BAD_REQUEST, detail: "the Host header is not ASCII" }),
     }
 }
 
-/// `u16::from_str` alone would take `+80`.
+/// Returns true if `text` is a port. `u16::from_str` alone would accept `+80`.
 fn is_port(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
@@ -193,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_names_mean_us() {
+    fn only_loopback_names_are_this_server() {
         for ours in [
             "localhost:8698",
             "LocalHost:9000",
@@ -203,7 +139,7 @@ mod tests {
             "[::1]",
             "localhost",
         ] {
-            assert!(means_this_server(ours), "{ours}");
+            assert!(names_this_server(ours), "{ours}");
         }
         for other in [
             "",
@@ -225,7 +161,7 @@ mod tests {
             "localhost:8698:8698",
             "2130706433:8698",
         ] {
-            assert!(!means_this_server(other), "{other}");
+            assert!(!names_this_server(other), "{other}");
         }
     }
 
@@ -268,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_come_from_no_other_page() {
+    fn changes_come_from_no_other_page() {
         let cases: &[(&[(&str, &str)], bool)] = &[
             (&[], true),
             (&[("sec-fetch-site", "same-origin"), ("origin", "http://localhost:8698")], true),

@@ -1,4 +1,4 @@
-//! `/api/v1/mutes`: what is not to be said for a while.
+//! `/api/v1/mutes`: which alerts are kept from the sinks for a while.
 //!
 //! ```text
 //!   POST   /api/v1/mutes     {"source": "10.0.0.5", "kind": "TRAFFIC", "minutes": 60, "reason": "backup"}
@@ -6,10 +6,10 @@
 //!   DELETE /api/v1/mutes/1
 //! ```
 //!
-//! An order is answered once the analyst has taken it, and is in the list by then. `kind` and `reason` may be left
-//! out. Bodies are small and have a deadline; an order from another web page is refused
-//! ([`check_same_origin`](super::guard::check_same_origin)), and one that is not `application/json` too, which such a page
-//! could not send unasked.
+//! A change is answered once the analyst has made it, and the list has it by then. `kind` and `reason` may be left
+//! out. Bodies are small and have a deadline. A change from another web page is refused
+//! ([`check_same_origin`](super::guard::check_same_origin)), and so is one that is not `application/json`, which such a
+//! page could not send without a preflight.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,27 +22,26 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::guard::{self, Bounds, Refusal};
+use super::bounds::Bounds;
+use super::guard::{self, Refusal};
 use super::reply::{self, Reply};
+use super::routes::MUTES;
 use super::view;
 use crate::alert::{
     AlertKind, MUTE_MAX, MUTES_MAX, Mute, MuteDesk, MuteReply, MuteRequest, NewMute, REASON_CHARS_MAX,
     TooManyMutes, is_reason, rfc3339,
 };
 
-/// Where it all is.
-pub(super) const PATH: &str = "/api/v1/mutes";
-
-/// Takes orders about mutes.
+/// Lists, adds and removes mutes.
 #[derive(Debug)]
 pub(super) struct MutesEndpoint {
     desk: MuteDesk,
     body_timeout: Duration,
     body_bytes_max: usize,
-    order_timeout: Duration,
+    mute_timeout: Duration,
 }
 
-/// What a client sends.
+/// The body of a POST.
 #[derive(Deserialize)]
 // The name is part of a message that clients are shown.
 #[serde(deny_unknown_fields, rename = "Wanted")]
@@ -54,7 +53,7 @@ struct MuteRequestBody {
     reason: String,
 }
 
-/// What a client is shown.
+/// A mute as a client gets it.
 #[derive(Serialize)]
 struct MuteView<'a> {
     id: u64,
@@ -80,30 +79,37 @@ impl<'a> MuteView<'a> {
 
 impl MutesEndpoint {
     pub(super) fn new(desk: MuteDesk, bounds: &Bounds) -> Self {
-        let &Bounds { body_timeout, body_bytes_max, order_timeout, .. } = bounds;
-        Self { desk, body_timeout, body_bytes_max, order_timeout }
+        let &Bounds { body_timeout, body_bytes_max, mute_timeout, .. } = bounds;
+        Self { desk, body_timeout, body_bytes_max, mute_timeout }
     }
 
-    /// Answers a request for a path that begins with [`PATH`].
-    pub(super) async fn answer<B>(&self, request: Request<B>) -> Reply
+    /// Answers a request for the list of mutes, which takes `methods`.
+    pub(super) async fn answer_list<B>(&self, request: Request<B>, methods: &[Method]) -> Reply
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let id = request.uri().path().strip_prefix(PATH).and_then(|rest| rest.strip_prefix('/'));
-        let id = id.map(|id| id.bytes().all(|b| b.is_ascii_digit()).then(|| id.parse().ok()).flatten());
-        let answer = match (request.method().clone(), id) {
-            (Method::GET | Method::HEAD, None) => {
-                guard::admit(&request).map(|()| self.list()).map_err(Into::into)
-            }
-            (Method::POST, None) => self.add(request).await,
-            (Method::DELETE, Some(Some(id))) => self.remove(&request, id).await,
-            (_, Some(None)) => Err(NO_SUCH_MUTE.into()),
-            (_, id) => guard::check_address(&request)
-                .map(|()| reply::other_method(if id.is_none() { "GET, HEAD, POST" } else { "DELETE" }))
-                .map_err(Into::into),
+        let answer = match *request.method() {
+            Method::GET | Method::HEAD => guard::admit(&request).map(|()| self.list()).map_err(Into::into),
+            Method::POST => self.add(request).await,
+            _ => method_not_allowed(&request, methods),
         };
-        answer.unwrap_or_else(|MuteError { status, detail }| reply::problem(status, &detail))
+        answer.unwrap_or_else(MuteError::reply)
+    }
+
+    /// Answers a request for the mute with this number, which takes `methods`; `None` is a path that is no number.
+    pub(super) async fn answer_one<B: Body>(
+        &self,
+        request: &Request<B>,
+        id: Option<u64>,
+        methods: &[Method],
+    ) -> Reply {
+        let answer = match (id, request.method()) {
+            (None, _) => Err(NO_SUCH_MUTE.into()),
+            (Some(id), &Method::DELETE) => self.remove(request, id).await,
+            (Some(_), _) => method_not_allowed(request, methods),
+        };
+        answer.unwrap_or_else(MuteError::reply)
     }
 
     fn list(&self) -> Reply {
@@ -123,11 +129,11 @@ impl MutesEndpoint {
             MuteError::new(StatusCode::BAD_REQUEST, format!("not such an object: {error}"))
         })?;
         let new = wanted.check()?;
-        let mute = self.order(|answer| MuteRequest::Add(new, answer)).await?;
+        let mute = self.request(|answer| MuteRequest::Add(new, answer)).await?;
         match mute {
             Ok(mute) => {
                 tracing::info!("alerts about {} are muted for a while (mute {})", mute.source, mute.id);
-                Ok(reply::created(&format!("{PATH}/{}", mute.id), view::json(&MuteView::of(&mute))))
+                Ok(reply::created(&format!("{MUTES}/{}", mute.id), view::json(&MuteView::of(&mute))))
             }
             Err(TooManyMutes) => {
                 let detail = format!("{MUTES_MAX} mutes are in force: take one back first");
@@ -142,7 +148,7 @@ impl MutesEndpoint {
         if !request.body().is_end_stream() {
             return Err(MuteError::new(StatusCode::PAYLOAD_TOO_LARGE, "this request has no body"));
         }
-        if !self.order(|answer| MuteRequest::Remove(id, answer)).await? {
+        if !self.request(|answer| MuteRequest::Remove(id, answer)).await? {
             return Err(NO_SUCH_MUTE.into());
         }
         tracing::info!("mute {id} is taken back");
@@ -168,20 +174,20 @@ impl MutesEndpoint {
         }
     }
 
-    /// Gives an order to the analyst and waits until it has taken it.
-    async fn order<T: Send + 'static>(
+    /// Sends a request to the analyst and waits for its answer.
+    async fn request<T: Send + 'static>(
         &self,
-        order: impl FnOnce(MuteReply<T>) -> MuteRequest,
+        request: impl FnOnce(MuteReply<T>) -> MuteRequest,
     ) -> Result<T, MuteError> {
         let busy =
             || MuteError::new(StatusCode::SERVICE_UNAVAILABLE, "the analyst is busy: try again in a while");
         let (taken, answer) = oneshot::channel();
-        // Whoever does not wait any more needs no answer.
+        // A client that has gone needs no answer.
         let taken = MuteReply::new(move |answer| drop(taken.send(answer)));
-        if !self.desk.request(order(taken)) {
+        if !self.desk.request(request(taken)) {
             return Err(busy());
         }
-        match tokio::time::timeout(self.order_timeout, answer).await {
+        match tokio::time::timeout(self.mute_timeout, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) | Err(_) => Err(busy()),
         }
@@ -221,7 +227,7 @@ impl MuteRequestBody {
     }
 }
 
-/// Why an order is not taken.
+/// Why a request is refused.
 struct MuteError {
     status: StatusCode,
     detail: String,
@@ -231,6 +237,21 @@ impl MuteError {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into() }
     }
+
+    fn reply(self) -> Reply {
+        reply::problem(self.status, &self.detail)
+    }
+}
+
+/// Parses the number of a mute. `u64::from_str` alone would accept `+1`.
+pub(super) fn id(text: &str) -> Option<u64> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// Answers a method that the path does not take.
+fn method_not_allowed<B>(request: &Request<B>, methods: &[Method]) -> Result<Reply, MuteError> {
+    guard::check_address(request)?;
+    Ok(reply::method_not_allowed(methods))
 }
 
 impl From<Refusal> for MuteError {

@@ -6,20 +6,21 @@ use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
     LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 
 use super::guard::Refusal;
+use super::routes::{READ, allow};
 use super::view;
 
 /// An answer, with its body in memory.
 pub(super) type Reply = Response<Full<Bytes>>;
 
-/// 200 with JSON, which is out of date at once.
+/// 200 with JSON.
 pub(super) fn json(body: Bytes) -> Reply {
     answer(StatusCode::OK, "application/json", body)
 }
 
-/// 200 with a word for whoever asks whether we live.
+/// 200 with text, for a health check.
 pub(super) fn text(body: &'static str) -> Reply {
     answer(StatusCode::OK, PLAIN_TEXT, Bytes::from_static(body.as_bytes()))
 }
@@ -40,19 +41,29 @@ pub(super) fn created(location: &str, body: Bytes) -> Reply {
     reply
 }
 
-/// 204: it was done, and there is nothing to tell.
+/// 204: done, without a body.
 pub(super) fn done() -> Reply {
     let mut reply = answer(StatusCode::NO_CONTENT, PLAIN_TEXT, Bytes::new());
     reply.headers_mut().remove(CONTENT_TYPE);
     reply
 }
 
-/// 405 where other methods than to read are understood.
-pub(super) fn other_method(allowed: &'static str) -> Reply {
+/// 405 on a path that takes other methods than those to read.
+pub(super) fn method_not_allowed(allowed: &[Method]) -> Reply {
     let detail = "this path does not understand the method; the Allow header has those that it does";
     let mut reply = refusal(Refusal { status: StatusCode::METHOD_NOT_ALLOWED, detail });
-    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    insert_allow(&mut reply, allowed);
     reply
+}
+
+fn insert_allow(reply: &mut Reply, allowed: &[Method]) {
+    let allowed = HeaderValue::try_from(allow(allowed)).expect("names of methods are allowed in a header");
+    reply.headers_mut().insert(ALLOW, allowed);
+}
+
+/// 404 with problem details. The connection stays open, since a request to read has no body.
+pub(super) fn not_found(detail: &str) -> Reply {
+    details(StatusCode::NOT_FOUND, detail)
 }
 
 fn details(status: StatusCode, detail: &str) -> Reply {
@@ -61,7 +72,7 @@ fn details(status: StatusCode, detail: &str) -> Reply {
     answer(status, "application/problem+json", view::json(&problem))
 }
 
-/// Problem details whose words depend on what was sent. The connection closes, since a body may be unread.
+/// Problem details whose text depends on the request. The connection closes, since a body may be unread.
 pub(super) fn problem(status: StatusCode, detail: &str) -> Reply {
     let mut reply = details(status, detail);
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -72,7 +83,7 @@ pub(super) fn problem(status: StatusCode, detail: &str) -> Reply {
 pub(super) fn refusal(Refusal { status, detail }: Refusal) -> Reply {
     let mut reply = details(status, detail);
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        insert_allow(&mut reply, READ);
     }
     if matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::PAYLOAD_TOO_LARGE) {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -80,8 +91,8 @@ pub(super) fn refusal(Refusal { status, detail }: Refusal) -> Reply {
     reply
 }
 
-/// A file of the dashboard. It may be kept, and must be asked about each time: its name says nothing about
-/// its version.
+/// A file of the dashboard. A client may store it, and must revalidate it each time, because its name does not have its
+/// version.
 #[cfg(feature = "dashboard")]
 pub(super) fn file(content_type: &'static str, etag: HeaderValue, body: Bytes) -> Reply {
     let mut reply = answer(StatusCode::OK, content_type, body);
@@ -92,7 +103,7 @@ pub(super) fn file(content_type: &'static str, etag: HeaderValue, body: Bytes) -
     reply
 }
 
-/// 304: what the client has is what there is.
+/// 304: the client has the current version.
 #[cfg(feature = "dashboard")]
 pub(super) fn not_modified(etag: HeaderValue) -> Reply {
     let mut reply = file(PLAIN_TEXT, etag, Bytes::new());
@@ -112,7 +123,7 @@ fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Reply 
     reply
 }
 
-/// What is asked for is what the type says, it is shown in nobody's frame, no other site gets it, it is not kept.
+/// Headers of every answer: no type sniffing, no framing, no use by other sites, no storing.
 const ALWAYS: [(HeaderName, &str); 6] = [
     (CACHE_CONTROL, "no-store"),
     (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
@@ -122,8 +133,8 @@ const ALWAYS: [(HeaderName, &str); 6] = [
     (X_FRAME_OPTIONS, "DENY"),
 ];
 
-/// The dashboard consists of its own files and talks to its own server. No inline script or style, no `eval`,
-/// nothing from elsewhere.
+/// The dashboard loads its own files and connects to its own server. No inline script or style, no `eval`, nothing from
+/// other servers.
 #[cfg(feature = "dashboard")]
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \

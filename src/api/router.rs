@@ -1,24 +1,26 @@
-//! The map of the site: which path is answered by whom.
+//! Finds the route of a request and answers it.
 
 use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 
-use super::guard::{self, Refusal};
 use super::mutes::{self, MutesEndpoint};
+use super::reply::Reply;
 use super::response_cache::ResponseCache;
+use super::routes::{self, DASHBOARD, Endpoint, READ};
 use super::view::{self, Capabilities};
-use super::{assets, legacy, reply, v1};
+use super::{assets, guard, legacy, reply, v1};
 use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
+use crate::report::Report;
 
-/// Everything that can be asked for.
+/// What the answers are made of.
 #[derive(Debug)]
 pub(super) struct Router {
-    /// `/capabilities`: the limits in force.
+    /// The limits in force.
     capabilities: Arc<Published<Capabilities>>,
     report: Arc<Published<Report>>,
     geoip: Arc<Published<GeoIp>>,
@@ -39,72 +41,74 @@ impl Router {
         Self { capabilities, report, geoip, active, all, alerts, possible, mutes: None }
     }
 
-    /// The same with a desk that takes orders about mutes.
+    /// Adds the endpoint of mutes, without which their paths are not found.
     pub(super) fn with_mutes(self, mutes: MutesEndpoint) -> Self {
         Self { mutes: Some(mutes), ..self }
     }
 
-    /// Answers one request, whatever it is.
+    /// Answers any request. The body of a request to read is never read.
     pub(super) async fn serve<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        match (&self.mutes, request.uri().path().strip_prefix(mutes::PATH)) {
-            (Some(mutes), Some(rest)) if rest.is_empty() || rest.starts_with('/') => {
-                mutes.answer(request).await
-            }
-            _ => self.answer(&request).await,
-        }
-    }
-
-    /// Answers a request to read. Its body is never read.
-    async fn answer<B: Body>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        if let Err(refusal) = guard::admit(request) {
+        let Some((route, rest)) = routes::find(request.uri().path()) else { return not_found(&request) };
+        if route.methods == READ
+            && let Err(refusal) = guard::admit(&request)
+        {
             return reply::refusal(refusal);
         }
-        let capabilities = self.capabilities.read();
-        let hides_destinations = capabilities.no_destinations;
-        match request.uri().path() {
-            "/active" => reply::json(
-                self.active.array(&self.report, &legacy::ActiveHosts { hides_destinations }).await,
-            ),
-            "/all" => {
+        match route.endpoint {
+            Endpoint::ActiveHosts => {
+                let hides_destinations = self.capabilities.read().no_destinations;
+                let hosts = legacy::ActiveHosts { hides_destinations };
+                reply::json(self.active.array(&self.report, &hosts).await)
+            }
+            Endpoint::ChartHosts => {
+                let hides_destinations = self.capabilities.read().no_destinations;
                 reply::json(self.all.array(&self.report, &legacy::ChartHosts { hides_destinations }).await)
             }
-            "/capabilities" => reply::json(view::json(&*capabilities)),
-            "/healthz" => reply::text("ok"),
-            "/api/v1/alerts" => {
+            Endpoint::Capabilities => reply::json(view::json(&*self.capabilities.read())),
+            Endpoint::Health => reply::text("ok"),
+            Endpoint::Accounting => reply::json(v1::accounting(&self.report.read())),
+            Endpoint::Alerts => {
                 let geoip = self.geoip.read();
                 reply::json(self.alerts.array(&self.report, &v1::AlertsView { geoip: &geoip }).await)
             }
-            "/api/v1/alerts/possible" => {
+            Endpoint::PossibleAlerts => {
                 let geoip = self.geoip.read();
                 let possible = v1::PossibleAlertsView { geoip: &geoip };
                 reply::json(self.possible.array(&self.report, &possible).await)
             }
-            "/api/v1/sinks" => reply::json(v1::sinks(&self.report.read())),
-            "/api/v1/accounting" => reply::json(v1::accounting(&self.report.read())),
-            "/dashboard" => reply::redirect(StatusCode::PERMANENT_REDIRECT, "/dashboard/"),
-            "/" => reply::redirect(StatusCode::TEMPORARY_REDIRECT, "/dashboard/"),
-            path => match path.strip_prefix("/dashboard/") {
-                Some(file) => assets::answer(file, request.headers()),
-                None => reply::refusal(NOT_FOUND),
+            Endpoint::Mutes => match &self.mutes {
+                Some(mutes) => mutes.answer_list(request, route.methods).await,
+                None => not_found(&request),
             },
+            Endpoint::Mute => match &self.mutes {
+                Some(mutes) => mutes.answer_one(&request, mutes::id(rest), route.methods).await,
+                None => not_found(&request),
+            },
+            Endpoint::Sinks => reply::json(v1::sinks(&self.report.read())),
+            Endpoint::DashboardFile => assets::answer(rest, request.headers()),
+            Endpoint::RedirectToDashboard(status) => reply::redirect(status, DASHBOARD),
         }
     }
 }
 
-const NOT_FOUND: Refusal = Refusal {
-    status: StatusCode::NOT_FOUND,
-    detail: "there are /active, /all, /capabilities, /healthz, /api/v1/accounting, /api/v1/alerts, /api/v1/alerts/possible, /api/v1/mutes, /api/v1/sinks and /dashboard/",
-};
+/// Answers a request whose path has no route: a request that could not be to read is refused for that.
+fn not_found<B: Body>(request: &Request<B>) -> Reply {
+    match guard::admit(request) {
+        Ok(()) => reply::not_found(&routes::listing()),
+        Err(refusal) => reply::refusal(refusal),
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
     use http_body_util::BodyExt;
+    use hyper::StatusCode;
     use hyper::header::HOST;
 
     use crate::flow::{HostRow, PeerBytes};

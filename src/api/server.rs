@@ -18,11 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
 
-use super::guard::Bounds;
+use super::bounds::Bounds;
 use super::mutes::MutesEndpoint;
+use super::options::Options;
 use super::router::Router;
 use super::timed_io::{TimedIo, turn_away};
-use super::{Options, view};
+use super::view;
 use crate::alert::MuteDesk;
 use crate::enrich::GeoIp;
 use crate::flow::Published;

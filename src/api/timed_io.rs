@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::guard::Bounds;
+use super::bounds::Bounds;
 
 /// A TCP stream that cuts slow readers and lingers before it closes.
 ///

@@ -1,0 +1,166 @@
+//! The table of routes: every path that this server answers, its methods, and what answers it.
+//!
+//! Dispatch, the Allow header of a 405 and the list of paths in a 404 are all derived from this table.
+
+use hyper::{Method, StatusCode};
+
+/// The methods of a path that is only read.
+pub(super) const READ: &[Method] = &[Method::GET, Method::HEAD];
+const LIST_AND_ADD: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
+const REMOVE: &[Method] = &[Method::DELETE];
+
+/// A path and what answers it.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// The path itself, or what all paths of the route begin with.
+    pub(super) path: &'static str,
+    /// The methods that it takes, in the order of the Allow header.
+    pub(super) methods: &'static [Method],
+    pub(super) endpoint: Endpoint,
+    /// Paths below this one belong to the route as well.
+    has_children: bool,
+    /// The list in a 404 names the path.
+    is_listed: bool,
+}
+
+/// What answers a request. The router matches on it without a default, so that no route is left without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// The hosts with an open alert, as in the original program.
+    ActiveHosts,
+    /// The hosts of the chart, as in the original program.
+    ChartHosts,
+    /// The limits in force.
+    Capabilities,
+    /// A word for a health check.
+    Health,
+    /// Where every frame went.
+    Accounting,
+    /// The open alerts.
+    Alerts,
+    /// The open alerts that are only possible.
+    PossibleAlerts,
+    /// The mutes in force, and where they are added.
+    Mutes,
+    /// One mute, by its number.
+    Mute,
+    /// What each sink has delivered.
+    Sinks,
+    /// A file of the dashboard.
+    DashboardFile,
+    /// The dashboard is elsewhere, as this status tells.
+    RedirectToDashboard(StatusCode),
+}
+
+/// The path of the mutes; each mute is below it.
+pub(super) const MUTES: &str = "/api/v1/mutes";
+/// The path of the dashboard; its files are below it.
+pub(super) const DASHBOARD: &str = "/dashboard/";
+
+/// All routes; the list in a 404 has the order of this one.
+static ROUTES: [Route; 13] = [
+    Route::exact("/active", READ, Endpoint::ActiveHosts),
+    Route::exact("/all", READ, Endpoint::ChartHosts),
+    Route::exact("/capabilities", READ, Endpoint::Capabilities),
+    Route::exact("/healthz", READ, Endpoint::Health),
+    Route::exact("/api/v1/accounting", READ, Endpoint::Accounting),
+    Route::exact("/api/v1/alerts", READ, Endpoint::Alerts),
+    Route::exact("/api/v1/alerts/possible", READ, Endpoint::PossibleAlerts),
+    Route::exact(MUTES, LIST_AND_ADD, Endpoint::Mutes),
+    Route::below("/api/v1/mutes/", REMOVE, Endpoint::Mute).unlisted(),
+    Route::exact("/api/v1/sinks", READ, Endpoint::Sinks),
+    Route::below(DASHBOARD, READ, Endpoint::DashboardFile),
+    Route::exact("/dashboard", READ, Endpoint::RedirectToDashboard(StatusCode::PERMANENT_REDIRECT))
+        .unlisted(),
+    Route::exact("/", READ, Endpoint::RedirectToDashboard(StatusCode::TEMPORARY_REDIRECT)).unlisted(),
+];
+
+impl Route {
+    const fn exact(path: &'static str, methods: &'static [Method], endpoint: Endpoint) -> Self {
+        Self { path, methods, endpoint, has_children: false, is_listed: true }
+    }
+
+    const fn below(path: &'static str, methods: &'static [Method], endpoint: Endpoint) -> Self {
+        Self { path, methods, endpoint, has_children: true, is_listed: true }
+    }
+
+    const fn unlisted(self) -> Self {
+        Self { is_listed: false, ..self }
+    }
+
+    /// Returns what `path` has behind the path of the route, or `None` if it does not belong to the route.
+    fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let rest = path.strip_prefix(self.path)?;
+        (rest.is_empty() || self.has_children).then_some(rest)
+    }
+}
+
+/// Returns the route of `path`, and the rest of the path behind it.
+pub(super) fn find(path: &str) -> Option<(&'static Route, &str)> {
+    ROUTES.iter().find_map(|route| Some((route, route.rest(path)?)))
+}
+
+/// Returns the methods as the Allow header has them.
+pub(super) fn allow(methods: &[Method]) -> String {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    names.join(", ")
+}
+
+/// Returns the sentence of a 404: every path that is listed.
+pub(super) fn listing() -> String {
+    let mut paths: Vec<&str> =
+        ROUTES.iter().filter(|route| route.is_listed).map(|route| route.path).collect();
+    let last = paths.pop().unwrap_or_default();
+    format!("there are {} and {last}", paths.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_the_route_that_stands_in_the_table() {
+        for (path, expected) in [
+            ("/", Some((Endpoint::RedirectToDashboard(StatusCode::TEMPORARY_REDIRECT), ""))),
+            ("/active", Some((Endpoint::ActiveHosts, ""))),
+            ("/active/", None),
+            ("/actives", None),
+            ("/api/v1/alerts", Some((Endpoint::Alerts, ""))),
+            ("/api/v1/alerts/possible", Some((Endpoint::PossibleAlerts, ""))),
+            ("/api/v1/mutes", Some((Endpoint::Mutes, ""))),
+            ("/api/v1/mutes/", Some((Endpoint::Mute, ""))),
+            ("/api/v1/mutes/7/8", Some((Endpoint::Mute, "7/8"))),
+            ("/api/v1/mutesx", None),
+            ("/dashboard", Some((Endpoint::RedirectToDashboard(StatusCode::PERMANENT_REDIRECT), ""))),
+            ("/dashboard/", Some((Endpoint::DashboardFile, ""))),
+            ("/dashboard/a/b.js", Some((Endpoint::DashboardFile, "a/b.js"))),
+            ("", None),
+            ("*", None),
+        ] {
+            assert_eq!(find(path).map(|(route, rest)| (route.endpoint, rest)), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_route_is_found_by_its_own_path() {
+        for route in &ROUTES {
+            assert_eq!(
+                find(route.path).map(|(found, _)| found.endpoint),
+                Some(route.endpoint),
+                "{}",
+                route.path
+            );
+        }
+    }
+
+    #[test]
+    fn a_404_and_an_allow_header_list_what_the_table_has() {
+        assert_eq!(
+            listing(),
+            "there are /active, /all, /capabilities, /healthz, /api/v1/accounting, /api/v1/alerts, \
+             /api/v1/alerts/possible, /api/v1/mutes, /api/v1/sinks and /dashboard/"
+        );
+        assert_eq!(allow(READ), "GET, HEAD");
+        assert_eq!(allow(LIST_AND_ADD), "GET, HEAD, POST");
+    }
+}
