@@ -4,29 +4,29 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use traffic_alerted::detect::{self, HostLimits, LimitException, Limits};
-use traffic_alerted::flow::{HostCounts, KernelCounts};
+use traffic_alerted::detect::{self, FindingKind, HostLimits, LimitException, Limits};
+use traffic_alerted::flow::{HostCounts, KernelCounts, Metric, PerMetric};
 
 const HOSTS: u32 = 100_000;
 
 fn hosts() -> Vec<HostCounts> {
     let host = |n: u32| {
         let addr = IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + n));
-        HostCounts { packets: 10, ip_bytes: 10_000, contacted_hosts: 3, ..HostCounts::nothing(addr) }
+        let counts = PerMetric::default().with(Metric::IpBytes, 10_000).with(Metric::ContactedHosts, 3);
+        HostCounts { packets: 10, counts, ..HostCounts::nothing(addr) }
     };
     (0..HOSTS).map(host).collect()
 }
 
 /// Every detector on; nobody is over a limit.
 fn limits() -> Limits {
-    let hosts = HostLimits {
-        ip_bytes_max: Some(1_000_000_000),
-        contacted_hosts_max: Some(15),
-        contacted_ports_max: Some(100),
-        packets_per_s_max: Some(100_000),
-        contacts_per_s_max: Some(1000),
-        received_bytes_max: Some(1_000_000_000),
-    };
+    let hosts = HostLimits::default()
+        .with(FindingKind::Traffic, Some(1_000_000_000))
+        .with(FindingKind::Scanning, Some(15))
+        .with(FindingKind::ScanningPort, Some(100))
+        .with(FindingKind::PacketRate, Some(100_000))
+        .with(FindingKind::ContactRate, Some(1000))
+        .with(FindingKind::Received, Some(1_000_000_000));
     Limits { hosts, loss_ppm_max: Some(1000), ..Limits::default() }
 }
 
@@ -34,7 +34,7 @@ fn judge(criterion: &mut Criterion) {
     let hosts = hosts();
     let networks = (0..64_u8).map(|n| {
         let network = format!("10.{n}.0.0/16").parse().expect("it is a network");
-        (network, vec![LimitException::IpBytes(Some(2_000_000_000))])
+        (network, vec![LimitException { kind: FindingKind::Traffic, max: Some(2_000_000_000) }])
     });
     let with_networks = limits().with_exceptions(networks.collect());
     let mut group = criterion.benchmark_group("detect");

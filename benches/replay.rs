@@ -20,12 +20,10 @@ fn replay(criterion: &mut Criterion) {
             memory_bytes_max: 256 << 20,
         },
         detect: detect::Limits {
-            hosts: detect::HostLimits {
-                ip_bytes_max: Some(1_000_000_000),
-                contacted_hosts_max: Some(15),
-                contacted_ports_max: Some(100),
-                ..detect::HostLimits::default()
-            },
+            hosts: detect::HostLimits::default()
+                .with(detect::FindingKind::Traffic, Some(1_000_000_000))
+                .with(detect::FindingKind::Scanning, Some(15))
+                .with(detect::FindingKind::ScanningPort, Some(100)),
             ..detect::Limits::default()
         },
         alert: alert::Options::default(),

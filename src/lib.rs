@@ -11,9 +11,9 @@
 //! ```
 //!
 //! Read `sys/ring.rs`, `engine/worker.rs` (with `pipeline.rs`), `packet/decode.rs`, `flow/delta.rs` (with `decoded.rs`,
-//! `exact_match.rs` and `family.rs`) over `flow/table.rs`, `flow/window.rs`, `detect/volume.rs`, `alert/ledger.rs`,
-//! `alert/line.rs`, in this order: that is one packet, from the ring to a line in the log, without a lock or a callback
-//! on the way.
+//! `exact_match.rs` and `family.rs`) over `flow/table.rs`, `flow/window.rs`, `detect/detectors/volume.rs`,
+//! `alert/ledger.rs`, `alert/line.rs`, in this order: that is one packet, from the ring to a line in the log, without a
+//! lock or a callback on the way.
 //!
 //! # The idea
 //!

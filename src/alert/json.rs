@@ -18,10 +18,11 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::detect::LogDetails;
 use crate::time::UnixNanos;
 
 use super::notice::Notice;
-use super::record::{Alert, AlertKind, AlertState};
+use super::record::{Alert, AlertState};
 use crate::enrich::{GeoIp, GeoIpRecord, HostDetails};
 use scan::Scan;
 
@@ -100,7 +101,7 @@ fn view<'a>(alert: &'a Alert, state: AlertState, source: HostDetails<'a>) -> Ale
                 .iter()
                 .map(|peer| Peer { ip: peer.addr, ip_bytes: peer.ip_bytes })
                 .collect(),
-            ports: (alert.kind == AlertKind::ScanningPort).then_some(&alert.ports),
+            ports: (alert.kind.detector().words.details == LogDetails::Ports).then_some(&alert.ports),
             dropped_frames: alert.loss.tp_drops,
             possible: alert.life.is_possible,
             up_to: (alert.life.error > 0).then(|| alert.up_to()),
@@ -144,7 +145,7 @@ pub(super) fn timestamp(at: UnixNanos) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use crate::alert::record::AlertProgress;
+    use crate::alert::record::{AlertKind, AlertProgress};
     use crate::alert::sample;
 
     use super::*;

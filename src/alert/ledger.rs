@@ -19,6 +19,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::detect::Finding;
+use crate::flow::Metric;
 use crate::time::{Moment, UnixNanos};
 
 use super::evidence::{Evidence, EvidenceNeeded};
@@ -39,8 +40,8 @@ pub struct CloseTimeouts {
 
 impl CloseTimeouts {
     fn of(self, kind: AlertKind) -> Duration {
-        match kind {
-            AlertKind::ScanningPort => self.ports,
+        match kind.metric() {
+            Some(Metric::ContactedPorts) => self.ports,
             _ => self.traffic,
         }
     }

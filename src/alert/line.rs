@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::notice::Notice;
-use super::record::{Alert, AlertKind, AlertProgress};
-use crate::detect::PartsPerMillion;
+use super::record::{Alert, AlertProgress};
+use crate::detect::{LogDetails, PartsPerMillion, Words};
 use crate::flow::KernelCounts;
 
 /// Displays a notice as one line without its end.
@@ -57,15 +57,16 @@ fn opened(word: &str, alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result 
             alert.kind.name()
         );
     };
-    write!(f, "{word}={} {}={source}", alert.kind.name(), role(alert.kind))?;
-    match alert.kind {
-        AlertKind::ScanningPort => write_list(f, " PORTS=[", &alert.ports)?,
-        AlertKind::Received => write!(f, " TOTALBYTES={}", alert.life.last)?,
-        AlertKind::PacketRate | AlertKind::ContactRate => {
-            write!(f, " RATE={}", alert.life.last)?;
+    let &Words { host, value, details, .. } = &alert.kind.detector().words;
+    write!(f, "{word}={} {host}={source}", alert.kind.name())?;
+    match details {
+        LogDetails::Destinations => write_destinations(alert, f)?,
+        LogDetails::ValueAndDestinations => {
+            write!(f, " {value}={}", alert.life.last)?;
             write_destinations(alert, f)?;
         }
-        AlertKind::Traffic | AlertKind::Scanning | AlertKind::Loss => write_destinations(alert, f)?,
+        LogDetails::Value => write!(f, " {value}={}", alert.life.last)?,
+        LogDetails::Ports => write_list(f, " PORTS=[", &alert.ports)?,
     }
     if alert.life.is_possible {
         write!(f, " | UPTO={} LIMIT={}", alert.up_to(), alert.limit)?;
@@ -93,23 +94,14 @@ fn write_list<T: fmt::Display>(
     f.write_str("]")
 }
 
-/// Returns the key of the host that the alert is about.
-fn role(kind: AlertKind) -> &'static str {
-    if kind == AlertKind::Received { "DST" } else { "SRC" }
-}
-
 fn grown(alert: &Alert, times: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let &Alert { kind, source, limit, life: AlertProgress { last, .. }, .. } = alert;
     let Some(source) = source else {
         let (share, limit) = (PartsPerMillion::of_a_million(last), PartsPerMillion::of_a_million(limit));
         return write!(f, "GROWN={} SHARE={share} LIMIT={limit} TIMES={times}", kind.name());
     };
-    let word = match kind {
-        AlertKind::Traffic | AlertKind::Received | AlertKind::Loss => "TOTALBYTES",
-        AlertKind::Scanning | AlertKind::ScanningPort => "CONTACTED",
-        AlertKind::PacketRate | AlertKind::ContactRate => "RATE",
-    };
-    write!(f, "GROWN={} {}={source} {word}={last} LIMIT={limit} TIMES={times}", kind.name(), role(kind))
+    let &Words { host, value, .. } = &kind.detector().words;
+    write!(f, "GROWN={} {host}={source} {value}={last} LIMIT={limit} TIMES={times}", kind.name())
 }
 
 fn closed(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,8 +110,8 @@ fn closed(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let &Alert { kind, source, measured, limit, .. } = alert;
     match source {
         Some(source) => {
-            let (name, role) = (kind.name(), role(kind));
-            write!(f, "CLOSED={name} {role}={source} PEAK={measured} LIMIT={limit} SECONDS={seconds}")?;
+            let (name, host) = (kind.name(), kind.detector().words.host);
+            write!(f, "CLOSED={name} {host}={source} PEAK={measured} LIMIT={limit} SECONDS={seconds}")?;
             if alert.life.error > 0 { write!(f, " | UPTO={}", alert.up_to()) } else { Ok(()) }
         }
         None => {
@@ -132,6 +124,7 @@ fn closed(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    use crate::alert::AlertKind;
     use crate::flow::PeerBytes;
     use crate::time::UnixNanos;
 

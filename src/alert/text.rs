@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::notice::Notice;
-use super::record::{Alert, AlertKind, AlertState};
-use crate::detect::PartsPerMillion;
+use super::record::{Alert, AlertState};
+use crate::detect::{PartsPerMillion, Words};
 use crate::enrich::HostDetails;
 
 /// Displays the kind and state of the alert, its host, its value and its limit.
@@ -42,15 +42,7 @@ impl fmt::Display for Sentence<'_> {
             );
         };
         let known = self.source;
-        let (verb, unit) = match kind {
-            AlertKind::Traffic => ("sent", "bytes"),
-            AlertKind::Scanning => ("contacted", "hosts"),
-            AlertKind::ScanningPort => ("contacted", "ports"),
-            AlertKind::PacketRate => ("sent", "packets in a second"),
-            AlertKind::ContactRate => ("contacted", "new hosts in a second"),
-            AlertKind::Received => ("received", "bytes"),
-            AlertKind::Loss => ("lost", "frames of a million"),
-        };
+        let &Words { verb, unit, .. } = &kind.detector().words;
         write!(f, "{}: {source}{known} {verb} {up_to}{measured} {unit}", Title(self.notice))?;
         let alert = self.notice.alert();
         if alert.life.error > 0 {
@@ -75,7 +67,7 @@ impl fmt::Display for Title<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::alert::record::AlertProgress;
+    use crate::alert::record::{AlertKind, AlertProgress};
     use crate::alert::sample;
 
     use super::*;

@@ -15,7 +15,6 @@ use super::{assets, guard, legacy, reply, v1};
 use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
-use crate::report::Report;
 
 /// What the answers are made of.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Serialize, Serializer};
 use traffic_alerted::alert::{self, Alert, AlertState};
 use traffic_alerted::api::view::Counted;
-use traffic_alerted::flow::{HostCounts, Window};
+use traffic_alerted::flow::{HostCounts, Metric, Window};
 use traffic_alerted::report::ReplayComparison;
 
 /// The sums of a replay and its alerts, with the field names that tools read.
@@ -39,8 +39,8 @@ struct HostView {
     ip: IpAddr,
     packets: u64,
     ip_bytes: u64,
-    contacted_ips: u32,
-    contacted_ports: u32,
+    contacted_ips: u64,
+    contacted_ports: u64,
 }
 
 #[derive(Serialize)]
@@ -110,9 +110,9 @@ fn hosts<S: Serializer>(window: &Window, serializer: S) -> Result<S::Ok, S::Erro
     serializer.collect_seq(hosts.iter().map(|host| HostView {
         ip: host.addr,
         packets: host.packets,
-        ip_bytes: host.ip_bytes,
-        contacted_ips: host.contacted_hosts,
-        contacted_ports: host.contacted_ports,
+        ip_bytes: host.counts[Metric::IpBytes],
+        contacted_ips: host.counts[Metric::ContactedHosts],
+        contacted_ports: host.counts[Metric::ContactedPorts],
     }))
 }
 

@@ -4,9 +4,9 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::key::SettingKey;
 use super::units::{Amount, Bytes};
 use crate::detect::LimitException;
+use crate::flow::Metric;
 
 /// One line of the file: a network, and what is other for its hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,36 +16,47 @@ pub(super) struct LimitFor {
     pub(super) exceptions: Vec<LimitException>,
 }
 
-/// The key whose value an exception replaces.
-pub(super) fn key(exception: LimitException) -> SettingKey {
-    match exception {
-        LimitException::IpBytes(_) => SettingKey::ByteLimit,
-        LimitException::ContactedHosts(_) => SettingKey::NumberContactedIPs,
-        LimitException::ContactedPorts(_) => SettingKey::NumContactedPorts,
-        LimitException::PacketsPerS(_) => SettingKey::PacketRateLimit,
-        LimitException::ContactsPerS(_) => SettingKey::ContactRateLimit,
-        LimitException::ReceivedBytes(_) => SettingKey::ReceivedByteLimit,
-    }
-}
-
 impl fmt::Display for LimitFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.network)?;
-        for (at, &exception) in self.exceptions.iter().enumerate() {
-            let value = match exception {
-                LimitException::IpBytes(max) | LimitException::ReceivedBytes(max) => {
-                    max.map(|max| Bytes(max).to_string())
-                }
-                LimitException::ContactedHosts(max) | LimitException::ContactedPorts(max) => {
-                    max.map(|max| max.to_string())
-                }
-                LimitException::PacketsPerS(max) | LimitException::ContactsPerS(max) => {
-                    max.map(|max| Amount(u64::from(max)).to_string())
-                }
-            };
+        let limits =
+            self.exceptions.iter().filter_map(|exception| Some((exception.kind.limit()?, exception.max)));
+        for (at, (limit, max)) in limits.enumerate() {
             let gap = if at == 0 { "" } else { "," };
-            write!(f, "{gap} {} {}", key(exception), value.as_deref().unwrap_or("off"))?;
+            write!(f, "{gap} {} ", limit.key)?;
+            match (limit.metric, max) {
+                (_, None) => f.write_str("off")?,
+                (Metric::IpBytes | Metric::ReceivedBytes, Some(max)) => write!(f, "{}", Bytes(max))?,
+                (Metric::ContactedHosts | Metric::ContactedPorts, Some(max)) => write!(f, "{max}")?,
+                (Metric::PacketsPerS | Metric::ContactsPerS, Some(max)) => write!(f, "{}", Amount(max))?,
+            }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use crate::config::Config;
+    use crate::detect::FindingKind;
+
+    /// Each detector of hosts has a limit that the hosts of a network may have another value of.
+    #[test]
+    fn every_limit_of_hosts_has_exceptions() {
+        let addr = IpAddr::from([10, 0, 0, 1]);
+        for kind in FindingKind::ALL {
+            let Some(limit) = kind.limit() else { continue };
+            for (value, max) in [("900", Some(900)), ("off", None)] {
+                let line = format!("LimitFor: 10.0.0.0/8 {} {value}", limit.key);
+                let config = Config::parse("it", format!("AnalyzePorts: true\n{line}\n"))
+                    .unwrap_or_else(|error| panic!("{error}"));
+                let limits = config.detect_limits();
+                let hosts = limits.by_network.of(&addr).expect("the network has limits");
+                assert_eq!(hosts.of(kind), max, "{line}");
+                assert!(config.to_string().lines().any(|printed| printed == line), "{config}");
+            }
+        }
     }
 }

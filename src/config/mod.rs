@@ -115,9 +115,10 @@ impl Config {
     ///
     /// ```
     /// use traffic_alerted::config::Config;
+    /// use traffic_alerted::detect::FindingKind;
     ///
     /// let config = Config::parse("my.conf", "TrafficInterval: 60\nByteLimit: 1.5G\n")?;
-    /// assert_eq!(config.detect_limits().hosts.ip_bytes_max, Some(1_500_000_000));
+    /// assert_eq!(config.detect_limits().hosts.of(FindingKind::Traffic), Some(1_500_000_000));
     /// # Ok::<(), traffic_alerted::config::ConfigError>(())
     /// ```
     ///

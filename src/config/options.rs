@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::Config;
 use crate::api::view::Capabilities;
 use crate::capture::LocalNetworks;
-use crate::detect::{HostLimits, LimitException, PrefixMap};
+use crate::detect::{FindingKind, HostLimits, LimitException, PrefixMap};
+use crate::flow::Metric;
 use crate::logging::LogFormat;
 use crate::{alert, api, capture, detect, engine, flow};
 
@@ -58,24 +59,27 @@ impl Config {
     /// ```
     /// use traffic_alerted::config::Config;
     ///
+    /// use traffic_alerted::detect::FindingKind;
+    ///
     /// let config = Config::parse("my.conf", "NoDestinations: true\nAnalyzePorts: true")?;
-    /// assert_eq!(config.detect_limits().hosts.contacted_hosts_max, None);
-    /// assert_eq!(config.detect_limits().hosts.contacted_ports_max, Some(100));
+    /// assert_eq!(config.detect_limits().hosts.of(FindingKind::Scanning), None);
+    /// assert_eq!(config.detect_limits().hosts.of(FindingKind::ScanningPort), Some(100));
     /// # Ok::<(), traffic_alerted::config::ConfigError>(())
     /// ```
     pub fn detect_limits(&self) -> detect::Limits {
-        let hosts = HostLimits {
-            ip_bytes_max: Some(self.ip_bytes_max),
-            contacted_hosts_max: self.judge_contacted_hosts.then_some(self.contacted_hosts_max),
-            contacted_ports_max: self.judge_contacted_ports.then_some(self.contacted_ports_max),
-            packets_per_s_max: self.packets_per_s_max,
-            contacts_per_s_max: self.contacts_per_s_max,
-            received_bytes_max: self.received_bytes_max,
-        };
+        let contacted_hosts_max = self.judge_contacted_hosts.then_some(self.contacted_hosts_max);
+        let contacted_ports_max = self.judge_contacted_ports.then_some(self.contacted_ports_max);
+        let hosts = HostLimits::default()
+            .with(FindingKind::Traffic, Some(self.ip_bytes_max))
+            .with(FindingKind::Scanning, contacted_hosts_max.map(u64::from))
+            .with(FindingKind::ScanningPort, contacted_ports_max.map(u64::from))
+            .with(FindingKind::PacketRate, self.packets_per_s_max.map(u64::from))
+            .with(FindingKind::ContactRate, self.contacts_per_s_max.map(u64::from))
+            .with(FindingKind::Received, self.received_bytes_max);
         let ignored = PrefixMap::new(self.ignored_sources.iter().map(|network| (*network, ())));
-        // Where destinations are hidden, nobody is reported for having many.
+        // Where destinations are hidden, no host is reported for contacting many.
         let applies = |exception: &LimitException| {
-            !(self.hide_destinations && matches!(exception, LimitException::ContactedHosts(_)))
+            !(self.hide_destinations && exception.kind.metric() == Some(Metric::ContactedHosts))
         };
         let networks = self
             .limits_for
@@ -272,15 +276,14 @@ mod tests {
             memory_bytes_max: 1_000_000_000,
         };
         assert_eq!(config.flow_options(), flow);
-        let hosts = HostLimits {
-            ip_bytes_max: Some(1_500_000_000),
-            // Destinations are hidden, so nobody is accused of having too many.
-            contacted_hosts_max: None,
-            contacted_ports_max: Some(50),
-            packets_per_s_max: Some(10_000),
-            contacts_per_s_max: Some(20),
-            received_bytes_max: Some(3_000_000_000),
-        };
+        let hosts = HostLimits::default()
+            .with(FindingKind::Traffic, Some(1_500_000_000))
+            // Destinations are hidden, so no host is reported for contacting many.
+            .with(FindingKind::Scanning, None)
+            .with(FindingKind::ScanningPort, Some(50))
+            .with(FindingKind::PacketRate, Some(10_000))
+            .with(FindingKind::ContactRate, Some(20))
+            .with(FindingKind::Received, Some(3_000_000_000));
         let network = |text: &str| text.parse().expect("a network");
         let ignored = PrefixMap::new([(network("10.0.0.9/32"), ()), (network("fd00::/32"), ())]);
         let limits = detect::Limits {
@@ -293,7 +296,10 @@ mod tests {
         }
         .with_exceptions(vec![(
             network("10.0.5.0/24"),
-            vec![LimitException::IpBytes(Some(20_000_000_000)), LimitException::PacketsPerS(None)],
+            vec![
+                LimitException { kind: FindingKind::Traffic, max: Some(20_000_000_000) },
+                LimitException { kind: FindingKind::PacketRate, max: None },
+            ],
         )]);
         assert_eq!(config.detect_limits(), limits);
         let alert = alert::Options { hide_destinations: true, cooldown: Duration::from_secs(90) };

@@ -26,10 +26,11 @@ impl Config {
     ///
     /// ```
     /// use traffic_alerted::config::Config;
+    /// use traffic_alerted::detect::FindingKind;
     ///
     /// let running = Config::parse("my.conf", "Workers: 1\nByteLimit: 1G")?;
     /// let (in_force, later) = running.reload(Config::parse("my.conf", "Workers: 2\nByteLimit: 2G")?);
-    /// assert_eq!(in_force.detect_limits().hosts.ip_bytes_max, Some(2_000_000_000));
+    /// assert_eq!(in_force.detect_limits().hosts.of(FindingKind::Traffic), Some(2_000_000_000));
     /// assert_eq!(in_force.capture_options().workers, 1);
     /// assert_eq!(later, ["Workers"]);
     /// # Ok::<(), traffic_alerted::config::ConfigError>(())

@@ -1,110 +1,113 @@
-//! Pure judgement: what the hosts did and what was lost, and what may be, in; findings out.
+//! Detectors: they compare what hosts did and what was lost with the limits, and give findings.
 //!
-//! A detector has no memory and no clock: the same rows give the same findings, every tick again. Whether a
-//! finding has been said is the ledger's business. A value at the limit is within it; one more is a finding.
+//! A detector has no memory and no clock: the same counts give the same findings, each tick again. The ledger knows
+//! which of them have been reported. A value at the limit is within it; one more is a finding.
 //!
-//! Where the table had no room for all that a host did, a sum has an error. The finding is certain where what was counted
-//! exceeds the limit, and possible where it may with the error. Contacts, ports and rates are judged by what was counted.
+//! Where the table had no room for all that a host did, its counts of bytes have an error. A finding is certain where
+//! what was counted exceeds the limit, and possible where the count with its error does. The other counts have none.
+//!
+//! One detector is one file and one line in [`detectors`]. It compares a count that [`flow`](crate::flow) has as a
+//! [`Metric`](crate::flow::Metric); two detectors may compare the same one.
 #![forbid(unsafe_code)]
 
-mod contact_rate;
+mod detector;
+mod detectors;
 mod finding;
-mod host_scan;
 mod limits;
-mod loss;
-mod packet_rate;
-mod port_scan;
+mod parts_per_million;
 mod prefix_map;
-mod received;
 mod reconciliation;
 mod scan;
-mod volume;
 mod why;
 
-pub use finding::{Finding, FindingKind};
+pub use detector::{ContactKind, Detector, HostLimit, LogDetails, Words};
+pub use detectors::FindingKind;
+pub use finding::Finding;
 pub use limits::{HostLimits, ImpreciseLimit, LimitException, Limits};
-pub use loss::PartsPerMillion;
+pub use parts_per_million::PartsPerMillion;
 pub use prefix_map::PrefixMap;
 pub use reconciliation::InterfaceReconciliation;
-pub use scan::{Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole, judge_hosts, judge_ports};
+pub use scan::{
+    Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole, ScanRule, judge_hosts, judge_ports,
+};
 
 use crate::flow::{HostCounts, KernelCounts};
 
-/// What makes a host a scanner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum ScanRule {
-    /// The number of its contacts.
-    #[default]
-    Contacts,
-    /// Their number, and that they look like a scan ([`judge_hosts`], [`judge_ports`]).
-    Suspicious,
-}
-
-/// Judges what was lost and each host, and appends what exceeds a limit to `findings`.
+/// Compares what was lost and what each host did with the limits, and appends what exceeds one to `findings`.
 pub fn run(loss: &KernelCounts, hosts: &[HostCounts], limits: &Limits, findings: &mut Vec<Finding>) {
-    loss::judge(loss, limits, findings);
+    findings.extend(limits.loss_ppm_max.and_then(|limit| Finding::of_loss(loss, limit)));
     for host in hosts {
         let Some(limits) = limits.of(&host.addr) else { continue };
-        volume::judge(host, limits, findings);
-        host_scan::judge(host, limits, findings);
-        port_scan::judge(host, limits, findings);
-        packet_rate::judge(host, limits, findings);
-        contact_rate::judge(host, limits, findings);
-        received::judge(host, limits, findings);
+        findings.extend(
+            limits.set().filter_map(|(kind, metric, limit)| Finding::of_host(kind, metric, host, limit)),
+        );
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::{Metric, PerMetric, Sums};
 
-    /// At the limit nothing is said, one beyond it what is turned on.
+    /// At the limit nothing is found, one beyond it what is turned on.
     #[test]
     fn a_limit_is_exceeded_by_one_more() {
         let host = HostCounts::nothing([10, 0, 0, 1].into());
-        let exceptions = [
-            (LimitException::IpBytes(Some(10)), FindingKind::Traffic),
-            (LimitException::ContactedHosts(Some(10)), FindingKind::Scanning),
-            (LimitException::ContactedPorts(Some(10)), FindingKind::ScanningPort),
-            (LimitException::PacketsPerS(Some(10)), FindingKind::PacketRate),
-            (LimitException::ContactsPerS(Some(10)), FindingKind::ContactRate),
-            (LimitException::ReceivedBytes(Some(10)), FindingKind::Received),
+        let kinds = [
+            (FindingKind::Traffic, Metric::IpBytes),
+            (FindingKind::Scanning, Metric::ContactedHosts),
+            (FindingKind::ScanningPort, Metric::ContactedPorts),
+            (FindingKind::PacketRate, Metric::PacketsPerS),
+            (FindingKind::ContactRate, Metric::ContactsPerS),
+            (FindingKind::Received, Metric::ReceivedBytes),
         ];
-        let doing = |amount: u32| HostCounts {
-            packets: 1,
-            ip_bytes: u64::from(amount),
-            received_bytes: u64::from(amount),
-            contacted_hosts: amount,
-            contacted_ports: amount,
-            packets_per_s: amount,
-            contacts_per_s: amount,
-            ..host
-        };
-        let judge = |host: HostCounts, limits: HostLimits| {
+        let doing = |amount: u64| HostCounts { packets: 1, counts: PerMetric::from_fn(|_| amount), ..host };
+        let find = |host: HostCounts, limits: HostLimits| {
             let mut findings = Vec::new();
             let limits = Limits { hosts: limits, ..Limits::default() };
             run(&KernelCounts::default(), &[host], &limits, &mut findings);
             findings.iter().map(|finding| (finding.kind, finding.measured, finding.limit)).collect::<Vec<_>>()
         };
-        for (exception, kind) in exceptions {
-            let limits = HostLimits::default().with(exception);
-            assert_eq!(judge(doing(10), limits), []);
-            assert_eq!(judge(doing(11), limits), [(kind, 11, 10)]);
+        let all = kinds.iter().fold(HostLimits::default(), |limits, &(kind, _)| limits.with(kind, Some(10)));
+        for (kind, metric) in kinds {
+            let limits = HostLimits::default().with(kind, Some(10));
+            assert_eq!(find(doing(10), limits), []);
+            assert_eq!(find(doing(11), limits), [(kind, 11, 10)]);
+            let alone = HostCounts { counts: PerMetric::default().with(metric, 11), ..host };
+            assert_eq!(find(alone, all), [(kind, 11, 10)]);
         }
-        let all =
-            exceptions.iter().fold(HostLimits::default(), |limits, (exception, _)| limits.with(*exception));
-        assert_eq!(judge(doing(11), all).len(), exceptions.len());
-        assert_eq!(judge(doing(u32::MAX), HostLimits::default()), []);
+        assert_eq!(find(doing(11), all).len(), kinds.len());
+        assert_eq!(find(doing(u32::MAX.into()), HostLimits::default()), []);
+    }
+
+    /// Each detector of the list, as far as it is about hosts: the limit of a host is exceeded by one more.
+    #[test]
+    fn every_detector_of_hosts_finds_what_it_measures() {
+        for kind in FindingKind::ALL {
+            let Some(metric) = kind.metric() else { continue };
+            let counts = |count| HostCounts {
+                counts: PerMetric::default().with(metric, count),
+                ..HostCounts::nothing([10, 0, 0, 1].into())
+            };
+            let hosts = HostLimits::default().with(kind, Some(10));
+            let limits = Limits { hosts, ..Limits::default() };
+            let mut findings = Vec::new();
+            run(&KernelCounts::default(), &[counts(10), counts(11)], &limits, &mut findings);
+            let source = Some([10, 0, 0, 1].into());
+            assert_eq!(findings, [Finding { kind, source, measured: 11, error: 0, limit: 10 }]);
+            // It is looked at because its metric is watched.
+            assert_eq!(limits.lowest(), PerMetric::default().with(metric, Some(10)));
+        }
     }
 
     /// Where something may be missing, a limit may be exceeded: if half of it was counted.
     #[test]
     fn a_sum_with_an_error_may_exceed_its_limit() {
-        let limits = |max| HostLimits {
-            ip_bytes_max: Some(max),
-            received_bytes_max: Some(max),
-            contacted_hosts_max: Some(1),
-            ..HostLimits::default()
+        let limits = |max| {
+            HostLimits::default()
+                .with(FindingKind::Traffic, Some(max))
+                .with(FindingKind::Received, Some(max))
+                .with(FindingKind::Scanning, Some(1))
         };
         let (none, possible, certain) = (None, Some(false), Some(true));
         for (measured, error, limit, expected) in [
@@ -126,9 +129,12 @@ mod tests {
             (1, 1000, 1, possible),
         ] {
             let nothing = HostCounts::nothing([10, 0, 0, 1].into());
-            let sent = HostCounts { ip_bytes: measured, ip_bytes_error: error, ..nothing };
-            let received = HostCounts { received_bytes: measured, received_bytes_error: error, ..nothing };
-            for (host, kind) in [(sent, FindingKind::Traffic), (received, FindingKind::Received)] {
+            let sent = (Metric::IpBytes, Sums { ip_bytes: error, received_bytes: 0 });
+            let received = (Metric::ReceivedBytes, Sums { ip_bytes: 0, received_bytes: error });
+            for ((metric, errors), kind) in [(sent, FindingKind::Traffic), (received, FindingKind::Received)]
+            {
+                let counts = PerMetric::default().with(metric, measured);
+                let host = HostCounts { counts, errors, ..nothing };
                 let limits = Limits { hosts: limits(limit), ..Limits::default() };
                 let mut findings = Vec::new();
                 run(&KernelCounts::default(), &[host], &limits, &mut findings);
@@ -145,9 +151,10 @@ mod tests {
     #[test]
     fn an_ignored_host_is_never_found() {
         let ignored = PrefixMap::new([("10.0.0.0/24".parse().expect("a network"), ())]);
-        let hosts = HostLimits::default().with(LimitException::IpBytes(Some(1)));
+        let hosts = HostLimits::default().with(FindingKind::Traffic, Some(1));
         let limits = Limits { hosts, ignored, ..Limits::default() };
-        let sent = |addr: [u8; 4]| HostCounts { ip_bytes: 2, ..HostCounts::nothing(addr.into()) };
+        let counts = PerMetric::default().with(Metric::IpBytes, 2);
+        let sent = |addr: [u8; 4]| HostCounts { counts, ..HostCounts::nothing(addr.into()) };
         let mut findings = Vec::new();
         run(&KernelCounts::default(), &[sent([10, 0, 0, 9]), sent([10, 0, 1, 9])], &limits, &mut findings);
         let sources: Vec<_> = findings.iter().map(|finding| finding.source).collect();

@@ -3,7 +3,7 @@
 //! Never asks why: the kernel's own counters miss things too. But where most of an interface's packets never reach a
 //! packet socket, hardware or a flow table forwards them by itself, and no number here can be right.
 
-use super::PartsPerMillion;
+use super::parts_per_million::PartsPerMillion;
 
 /// What was seen in one direction of an interface, beside what the kernel counted there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -21,6 +21,16 @@ use crate::flow::{ContactSample, ContactTarget, Outcomes, Pace, PortHosts, PortS
 
 use super::why;
 
+/// What makes a host a scanner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ScanRule {
+    /// The number of its contacts.
+    #[default]
+    Contacts,
+    /// Their number, and that they look like a scan ([`judge_hosts`], [`judge_ports`]).
+    Suspicious,
+}
+
 /// What a host with many contacts is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanRole {

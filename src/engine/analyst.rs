@@ -12,8 +12,10 @@ use crate::alert::{
     CloseTimeouts, Evidence, EvidenceNeeded, Ledger, Mute, NewMute, Notice, PersistedLedger, TooManyMutes,
 };
 use crate::capture::KernelStats;
-use crate::detect::{self, Finding, FindingKind, ImpreciseLimit};
-use crate::flow::{self, Accounting, Delta, HostCounts, HostRow, ListingRoom, Seed, Snapshot, Sums, Window};
+use crate::detect::{self, Finding, FindingKind, ImpreciseLimit, LogDetails};
+use crate::flow::{
+    self, Accounting, Delta, HostCounts, HostRow, ListingRoom, PerMetric, Seed, Snapshot, Sums, Window,
+};
 use crate::report::Report;
 use crate::time::{Moment, UnixNanos};
 
@@ -31,18 +33,18 @@ pub(super) struct Analyst {
     window: Window,
     ledger: Ledger,
     limits: detect::Limits,
-    /// Who is within these is looked at no further.
-    lowest_limits: detect::HostLimits,
+    /// A host that exceeds none of these exceeds no limit, so no detector looks at it.
+    lowest_limits: PerMetric<Option<u64>>,
     scan_candidates: ScanCandidates,
     hides_destinations: bool,
     interfaces: InterfaceReconciler,
     reporter: Reporter,
     /// Since they were last listed.
     mutes_changed: bool,
-    /// It was said that received bytes find no room.
-    said_full: bool,
-    /// The limits of which it was said that the table is too small for them.
-    said_blurred: Vec<FindingKind>,
+    /// The log has a warning that the table of received bytes is full.
+    has_warned_of_full: bool,
+    /// The limits that the log has a warning of: the table is too small for them.
+    has_warned_of: Vec<FindingKind>,
     hosts: Vec<HostCounts>,
     findings: Vec<Finding>,
     /// The hosts with an open alert, for the window to forget last.
@@ -57,7 +59,8 @@ impl Analyst {
         };
         let lowest_limits = rules.detect.lowest();
         let mut window = Window::new(&rules.flow, limits, seed);
-        go_by(&mut window, &rules.detect, &lowest_limits);
+        window.watch(&lowest_limits);
+        window.protect_networks(rules.detect.protected.clone());
         Self {
             window,
             ledger: Ledger::new(quiet, rules.alert.cooldown),
@@ -71,8 +74,8 @@ impl Analyst {
                 rules.alert.hide_destinations,
             ),
             mutes_changed: false,
-            said_full: false,
-            said_blurred: Vec::new(),
+            has_warned_of_full: false,
+            has_warned_of: Vec::new(),
             hosts: Vec::new(),
             findings: Vec::new(),
             accused: HashSet::new(),
@@ -83,8 +86,9 @@ impl Analyst {
     pub(super) fn apply(&mut self, rules: Rules) {
         self.limits = rules.detect;
         self.lowest_limits = self.limits.lowest();
-        go_by(&mut self.window, &self.limits, &self.lowest_limits);
-        self.said_blurred.clear();
+        self.window.watch(&self.lowest_limits);
+        self.window.protect_networks(self.limits.protected.clone());
+        self.has_warned_of.clear();
         // What they were let off for may be too much now.
         self.scan_candidates = ScanCandidates::new(self.limits.scan_rule);
         self.hides_destinations = rules.alert.hide_destinations;
@@ -162,17 +166,17 @@ impl Analyst {
         self.ledger.close_inactive(now, civil, notices);
         self.mutes_changed |= self.ledger.expire_mutes(now, notices);
 
-        if self.window.received_bytes_lost() > 0 && !self.said_full {
-            self.said_full = true;
+        if self.window.received_bytes_lost() > 0 && !self.has_warned_of_full {
+            self.has_warned_of_full = true;
             warn!("the table of received bytes is full, so some are not judged: raise MemoryLimit");
         }
         self.hosts.clear();
-        self.window.take_dirty(&mut self.hosts, |host| self.lowest_limits.are_exceeded_by(host));
+        self.window.take_dirty(&mut self.hosts, |host| host.may_exceed(&self.lowest_limits));
         self.scan_candidates.turn(now);
         let window = &self.window;
         self.hosts.extend(self.ledger.open_sources().filter_map(|source| window.counts(&source)));
         self.hosts.extend(self.scan_candidates.due(now).filter_map(|source| window.counts(&source)));
-        say_blurred(window.largest_error(), &self.limits, &mut self.said_blurred);
+        warn_of_imprecise(window.largest_error(), &self.limits, &mut self.has_warned_of);
         self.findings.clear();
         detect::run(&window.loss(), &self.hosts, &self.limits, &mut self.findings);
         // In whatever order their hosts were counted.
@@ -243,25 +247,11 @@ impl Analyst {
     }
 }
 
-/// Has the window count what the limits need, and forget last whom they speak of.
-fn go_by(window: &mut Window, limits: &detect::Limits, lowest: &detect::HostLimits) {
-    let allowed = flow::Allowed {
-        ip_bytes: lowest.ip_bytes_max,
-        received_bytes: lowest.received_bytes_max,
-        contacted_hosts: lowest.contacted_hosts_max,
-        contacted_ports: lowest.contacted_ports_max,
-        packets_per_s: lowest.packets_per_s_max,
-        contacts_per_s: lowest.contacts_per_s_max,
-    };
-    window.go_by(&allowed);
-    window.protect_networks(limits.protected.clone());
-}
-
-/// Says once of each limit that the errors of sums have grown too large for it.
-fn say_blurred(errors: Sums, limits: &detect::Limits, said: &mut Vec<FindingKind>) {
+/// Warns once of each limit that is too low for the errors of the counts.
+fn warn_of_imprecise(errors: Sums, limits: &detect::Limits, has_warned_of: &mut Vec<FindingKind>) {
     for ImpreciseLimit { kind, error, limit } in limits.imprecise_under(errors) {
-        if !said.contains(&kind) {
-            said.push(kind);
+        if !has_warned_of.contains(&kind) {
+            has_warned_of.push(kind);
             warn!(
                 "{}: up to {error} bytes of a host may be missing from its sum, more than half of the limit of \
                  {limit}: the table is too small for this limit, raise MemoryLimit",
@@ -293,8 +283,8 @@ fn evidence(
     }
     let pairs_max = if hides_destinations { 0 } else { EVIDENCE_PAIRS_MAX };
     let row = window.host_by(&source, pairs_max).unwrap_or_else(|| HostRow::silent(source));
-    let ports = match finding.kind {
-        detect::FindingKind::ScanningPort => window.ports_of(&source),
+    let ports = match finding.kind.detector().words.details {
+        LogDetails::Ports => window.ports_of(&source),
         _ => Vec::new(),
     };
     Evidence { ip_bytes: row.ip_bytes, destinations: row.destinations, ports, loss, scan }

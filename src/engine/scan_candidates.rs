@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::detect::{Finding, FindingKind, ScanEvidence, ScanRole, ScanRule, judge_hosts, judge_ports};
+use crate::detect::{
+    ContactKind, Finding, FindingKind, ScanEvidence, ScanRole, ScanRule, judge_hosts, judge_ports,
+};
 use crate::flow::{SAMPLE_MAX, Window};
 use crate::time::Moment;
 
@@ -63,11 +65,7 @@ impl ScanCandidates {
 
     /// Whether a finding that has no open alert is to become one.
     pub(super) fn accuses(&mut self, finding: &Finding, window: &Window, now: Moment) -> bool {
-        let (Some(source), FindingKind::Scanning | FindingKind::ScanningPort) =
-            (finding.source, finding.kind)
-        else {
-            return true;
-        };
+        let (Some(source), Some(_)) = (finding.source, finding.kind.detector().contacts) else { return true };
         if self.rule == ScanRule::Contacts {
             return true;
         }
@@ -121,18 +119,15 @@ pub(super) fn scan_evidence(
 ) -> Option<(ScanEvidence, usize)> {
     let source = finding.source?;
     // The walk over the contacts is long, and most findings are about something else.
-    if !matches!(finding.kind, FindingKind::Scanning | FindingKind::ScanningPort) {
-        return None;
-    }
+    let contacts = finding.kind.detector().contacts?;
     let limit = u32::try_from(finding.limit).unwrap_or(u32::MAX);
     let sample = window.contacts_of(&source, now)?;
-    let evidence = match finding.kind {
-        FindingKind::Scanning => judge_hosts(&sample, limit),
-        FindingKind::ScanningPort => {
+    let evidence = match contacts {
+        ContactKind::Hosts => judge_hosts(&sample, limit),
+        ContactKind::Ports => {
             let ports = window.contacted_ports_of(&source, now)?;
             judge_ports(&sample, &ports, limit)
         }
-        _ => return None,
     };
     Some((evidence, sample.rows))
 }
@@ -171,11 +166,9 @@ mod tests {
                     group_ipv6: None,
                 },
                 detect: detect::Limits {
-                    hosts: detect::HostLimits {
-                        contacted_hosts_max: Some(15),
-                        contacted_ports_max: Some(15),
-                        ..detect::HostLimits::default()
-                    },
+                    hosts: detect::HostLimits::default()
+                        .with(FindingKind::Scanning, Some(15))
+                        .with(FindingKind::ScanningPort, Some(15)),
                     scan_rule,
                     ..detect::Limits::default()
                 },

@@ -15,6 +15,7 @@
 //! With it, for every host and every limit: counted <= true <= counted + error.
 
 use super::container::slot_ring::SLOTS_LIVE;
+use super::metric::Metric;
 
 /// The sums of a host that a limit speaks of and that eviction takes: one for each such limit.
 ///
@@ -25,6 +26,17 @@ pub struct Sums {
     pub ip_bytes: u64,
     /// Bytes received in the traffic window.
     pub received_bytes: u64,
+}
+
+impl Sums {
+    /// The sum of a metric; zero of one that is not among them.
+    pub fn of(&self, metric: Metric) -> u64 {
+        match metric {
+            Metric::IpBytes => self.ip_bytes,
+            Metric::ReceivedBytes => self.received_bytes,
+            _ => 0,
+        }
+    }
 }
 
 /// The bounds of the live slots. Never allocates.

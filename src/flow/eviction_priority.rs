@@ -1,30 +1,7 @@
 //! Who is evicted first: whoever has used the least of any limit.
 
 use super::hosts::Host;
-
-/// The least that anybody may do, by which hosts are told apart of which no limit can speak; `None` where there is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Allowed {
-    /// Bytes sent in the traffic window.
-    pub ip_bytes: Option<u64>,
-    /// Bytes received in the traffic window.
-    pub received_bytes: Option<u64>,
-    /// Hosts contacted in the traffic window.
-    pub contacted_hosts: Option<u32>,
-    /// Ports contacted in the port window.
-    pub contacted_ports: Option<u32>,
-    /// Packets sent in a second.
-    pub packets_per_s: Option<u32>,
-    /// Hosts contacted in a second that were not contacted in the traffic window before.
-    pub contacts_per_s: Option<u32>,
-}
-
-impl Allowed {
-    /// Whether anything is limited that is measured over a second.
-    pub(super) fn needs_rates(&self) -> bool {
-        self.packets_per_s.is_some() || self.contacts_per_s.is_some()
-    }
-}
+use super::metric::{Metric, PerMetric};
 
 /// A rank: the largest share of any limit that a host has used, on a scale with eight steps to a power of two. Among
 /// those of one rank, whoever came first goes first.
@@ -48,13 +25,13 @@ pub(super) struct EvictionScale {
 }
 
 impl EvictionScale {
-    pub(super) fn new(allowed: &Allowed) -> Self {
-        let share = |limit: Option<f64>| limit.map_or(0.0, |limit| (1.0 / limit.max(1.0)) as f32);
+    pub(super) fn new(limits: &PerMetric<Option<u64>>) -> Self {
+        let share = |limit: Option<u64>| limit.map_or(0.0, |limit| (1.0 / (limit as f64).max(1.0)) as f32);
         Self {
             // Where nothing limits them, bytes tell the hosts apart that are otherwise of one rank.
-            per_byte: share(Some(allowed.ip_bytes.unwrap_or(u64::MAX) as f64)),
-            per_host: share(allowed.contacted_hosts.map(f64::from)),
-            per_port: share(allowed.contacted_ports.map(f64::from)),
+            per_byte: share(limits[Metric::IpBytes].or(Some(u64::MAX))),
+            per_host: share(limits[Metric::ContactedHosts]),
+            per_port: share(limits[Metric::ContactedPorts]),
         }
     }
 
@@ -82,13 +59,11 @@ mod tests {
 
     #[test]
     fn the_largest_share_of_any_limit_is_the_rank() {
-        let allowed = Allowed {
-            ip_bytes: Some(1_000_000_000),
-            contacted_hosts: Some(15),
-            contacted_ports: Some(100),
-            ..Allowed::default()
-        };
-        let ranking = EvictionScale::new(&allowed);
+        let limits = PerMetric::default()
+            .with(Metric::IpBytes, Some(1_000_000_000))
+            .with(Metric::ContactedHosts, Some(15))
+            .with(Metric::ContactedPorts, Some(100));
+        let ranking = EvictionScale::new(&limits);
         let mut hosts = Hosts::new(9, 1, Seed::default());
         let id = hosts.refer([10, 0, 0, 1].into()).expect("room");
         let mut rank = |ip_bytes, contacted_hosts, ports| {

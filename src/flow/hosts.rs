@@ -12,10 +12,11 @@ use super::container::chunked_vec::ChunkedVec;
 use super::container::index::{Index, Place};
 use super::container::slab::{Chained, NONE, Slab};
 use super::hash::Seed;
+use super::metric::{Metric, PerMetric};
 use super::rates::Recent;
 use super::return_paths::{ReturnPaths, are_neighbours};
 
-use attention::{TOUCHED_MIN, Thresholds};
+use attention::DIRTY_MIN;
 
 /// The number of a host while anything in a window speaks of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -149,7 +150,8 @@ pub(super) struct Hosts {
     protected: HashSet<IpAddr>,
     local: Vec<IpNet>,
     dirty_max: usize,
-    watch: Thresholds,
+    /// From these counts on, a host is marked dirty.
+    thresholds: PerMetric<u64>,
 }
 
 impl Hosts {
@@ -169,8 +171,8 @@ impl Hosts {
             other: None,
             protected: HashSet::new(),
             local: Vec::new(),
-            watch: Thresholds::default(),
-            dirty_max: hosts_max.saturating_mul(2).max(TOUCHED_MIN),
+            thresholds: PerMetric::default(),
+            dirty_max: hosts_max.saturating_mul(2).max(DIRTY_MIN),
         }
     }
 
@@ -287,7 +289,7 @@ impl Hosts {
         debug_assert!(host.ip_bytes == 0 && host.chart_at == NONE, "a host left with bytes in the window");
         let place = self.place(&host.addr());
         self.index.remove(place, id.0);
-        // If it is in the list of touched hosts, it is passed over there.
+        // Where it is in the list of dirty hosts, it is passed over there.
         self.rows[id.0].flags = 0;
         self.rows.free(id.0);
     }
@@ -342,7 +344,7 @@ impl Hosts {
             host.chart_at = self.charted.len() as u32;
             self.charted.push(id.0);
         }
-        if host.ip_bytes >= self.watch.ip_bytes {
+        if host.ip_bytes >= self.thresholds[Metric::IpBytes] {
             self.mark_dirty(id);
         }
     }
@@ -351,7 +353,7 @@ impl Hosts {
     pub(super) fn add_contact(&mut self, id: HostId) {
         let host = &mut self.rows[id.0];
         host.contacted_hosts += 1;
-        if host.contacted_hosts >= self.watch.contacted_hosts {
+        if u64::from(host.contacted_hosts) >= self.thresholds[Metric::ContactedHosts] {
             self.mark_dirty(id);
         }
     }

@@ -35,6 +35,7 @@ mod initiation;
 mod interfaces;
 mod known_services;
 mod loss;
+mod metric;
 mod observations;
 mod pair_delta;
 mod pair_key;
@@ -59,7 +60,6 @@ pub use container::slot_ring::slot_span;
 pub use decoded::{Arrival, CountMode, Decoded};
 pub use delta::{Delta, DeltaLimits, RowMarks};
 pub use error_bounds::{ErrorBounds, Sums};
-pub use eviction_priority::Allowed;
 pub use evidence::{
     ContactSample, ContactTarget, Outcome, Outcomes, Pace, PortHosts, PortSample, SAMPLE_MAX, TARGETS_MAX,
 };
@@ -69,6 +69,7 @@ pub use hash::Seed;
 pub use host_list::HostList;
 pub use initiation::{Initiation, opening};
 pub use interfaces::{DirectionCounts, ELSEWHERE, InterfaceCounts, InterfaceDirection};
+pub use metric::{Metric, PerMetric};
 pub use observations::{Observations, signs};
 pub use pair_delta::{FirstPacket, PairDelta, PortDelta};
 pub use pair_key::{PairKey, PortKey, PortOf, V4Pair, V6Pair};

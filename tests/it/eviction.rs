@@ -17,7 +17,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use traffic_alerted::alert::{Alert, AlertKind};
 use traffic_alerted::engine::{self, Replayed, Rules};
-use traffic_alerted::flow::{Capacity, Delta, HostCounts, InterfaceDirection, Seed, Window};
+use traffic_alerted::flow::{Capacity, Delta, HostCounts, InterfaceDirection, Metric, Seed, Window};
 use traffic_alerted::packet::{Endpoints, Summary, TcpFlags, Transport};
 use traffic_alerted::time::{Moment, UnixNanos};
 use traffic_alerted::{alert, detect, flow};
@@ -26,7 +26,7 @@ use traffic_alerted::{alert, detect, flow};
 const TABLES: u64 = 3 << 19;
 const INTERVAL_S: f64 = 170.0;
 const BYTES_MAX: u64 = 10_000_000;
-const CONTACTS_MAX: u32 = 15;
+const CONTACTS_MAX: u64 = 15;
 
 /// Of `MemoryLimit: 256M` some 197 MB are for tables: to 1.5 M packets per second they are what these bytes are to that
 /// many packets. Traces last for 8 s then.
@@ -45,11 +45,9 @@ fn flow_options(memory_bytes_max: u64, interval: Duration) -> flow::Options {
 }
 
 fn rules(memory_bytes_max: u64) -> Rules {
-    let hosts = detect::HostLimits {
-        ip_bytes_max: Some(BYTES_MAX),
-        contacted_hosts_max: Some(CONTACTS_MAX),
-        ..detect::HostLimits::default()
-    };
+    let hosts = detect::HostLimits::default()
+        .with(AlertKind::Traffic, Some(BYTES_MAX))
+        .with(AlertKind::Scanning, Some(CONTACTS_MAX));
     Rules {
         flow: flow_options(memory_bytes_max, Duration::from_secs_f64(INTERVAL_S)),
         detect: detect::Limits { hosts, ..detect::Limits::default() },
@@ -235,13 +233,14 @@ fn check(window: &Window, exact: &Exact, evicted: &mut bool, largest_error: &mut
     for host in window.hosts() {
         let (true_packets, true_bytes) = exact.of(&host.addr);
         assert!(host.packets <= true_packets, "{host:?} sent {true_packets} packets");
+        let counted = host.counts[Metric::IpBytes];
         assert!(
-            host.ip_bytes <= true_bytes && true_bytes <= host.ip_bytes + host.ip_bytes_error,
+            counted <= true_bytes && true_bytes <= host.up_to(Metric::IpBytes),
             "{host:?} sent {true_bytes} bytes"
         );
-        *largest_error = host.ip_bytes_error.max(*largest_error);
+        *largest_error = host.errors.ip_bytes.max(*largest_error);
         packets += host.packets;
-        bytes += host.ip_bytes;
+        bytes += counted;
     }
     let all = exact.hosts.keys().map(|host| exact.of(host));
     assert_eq!((packets, bytes), all.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)));

@@ -230,8 +230,10 @@ impl Model {
 
     /// The same sums as the program has them.
     fn of(totals: &flow::Window) -> Self {
-        let sent =
-            |host: flow::HostCounts| (host.packets > 0).then_some((host.addr, (host.packets, host.ip_bytes)));
+        let sent = |host: flow::HostCounts| {
+            let ip_bytes = host.counts[flow::Metric::IpBytes];
+            (host.packets > 0).then_some((host.addr, (host.packets, ip_bytes)))
+        };
         let pairs = totals.pairs().filter(|&(_, _, packets, _)| packets > 0);
         let skipped = Skip::ALL.iter().zip(totals.accounting().skipped).filter(|(_, frames)| *frames > 0);
         Self {

@@ -7,10 +7,11 @@ use ipnet::IpNet;
 use super::super::sink_settings::whole;
 use super::{ValueError, bytes, items};
 use crate::config::key::SettingKey;
-use crate::config::limit_for::{self, LimitFor};
+use crate::config::limit_for::LimitFor;
 use crate::config::units::{self, Amount, ListItem, within};
 use crate::config::{CONTACTED_HOSTS, CONTACTED_PORTS, GROUP_IPV6, LIMIT_BYTES, RATES};
-use crate::detect::LimitException;
+use crate::detect::{FindingKind, HostLimit, LimitException};
+use crate::flow::Metric;
 
 /// A limit in bytes, or none.
 pub(super) fn byte_limit(value: &str) -> Result<Option<u64>, ValueError> {
@@ -85,11 +86,10 @@ pub(super) fn limit_for(
     let mut exceptions: Vec<LimitException> = Vec::new();
     for ListItem { text, span } in limits {
         let exception = exception(text, form).map_err(|error| error.at(moved(span.clone())))?;
-        let key = limit_for::key(exception);
-        if exceptions.iter().any(|&earlier| limit_for::key(earlier) == key) {
+        if exceptions.iter().any(|earlier| earlier.kind == exception.kind) {
             return Err(ValueError::new("this limit is set already", form).at(moved(span)));
         }
-        if key == SettingKey::NumContactedPorts && !analyses_ports {
+        if exception.kind.metric() == Some(Metric::ContactedPorts) && !analyses_ports {
             let error = ValueError::new("no ports are counted", "write `AnalyzePorts: true` as well");
             return Err(error.at(moved(span)).against(SettingKey::AnalyzePorts, "off"));
         }
@@ -101,27 +101,31 @@ pub(super) fn limit_for(
 fn exception(text: &str, form: &str) -> Result<LimitException, ValueError> {
     let (name, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let value = value.trim();
-    let count = |range, value: &str| unless_off(value, |value| whole(value, range));
-    let key = SettingKey::named(name);
-    if key.is_some() && value.is_empty() {
+    let found = FindingKind::of_limit(name).and_then(|kind| Some((kind, kind.limit()?)));
+    if value.is_empty() && (found.is_some() || SettingKey::named(name).is_some()) {
         return Err(ValueError::new("a limit without a value", form));
     }
-    match key {
-        Some(SettingKey::ByteLimit) => byte_limit(value).map(LimitException::IpBytes),
-        Some(SettingKey::ReceivedByteLimit) => byte_limit(value).map(LimitException::ReceivedBytes),
-        Some(SettingKey::NumberContactedIPs) => {
-            count(&CONTACTED_HOSTS, value).map(LimitException::ContactedHosts)
-        }
-        Some(SettingKey::NumContactedPorts) => {
-            count(&CONTACTED_PORTS, value).map(LimitException::ContactedPorts)
-        }
-        Some(SettingKey::PacketRateLimit) => rate(value).map(LimitException::PacketsPerS),
-        Some(SettingKey::ContactRateLimit) => rate(value).map(LimitException::ContactsPerS),
-        _ => {
-            let help = "it may be ByteLimit, ReceivedByteLimit, NumberContactedIPs, NumContactedPorts, \
-                        PacketRateLimit or ContactRateLimit";
-            Err(ValueError::new("not a limit of hosts", help))
-        }
+    let Some((kind, &HostLimit { metric, .. })) = found else {
+        return Err(ValueError::new("not a limit of hosts", format!("it may be {}", limit_keys())));
+    };
+    let count = |range| unless_off(value, |value| whole(value, range)).map(|max| max.map(u64::from));
+    let max = match metric {
+        Metric::IpBytes | Metric::ReceivedBytes => byte_limit(value),
+        Metric::ContactedHosts => count(&CONTACTED_HOSTS),
+        Metric::ContactedPorts => count(&CONTACTED_PORTS),
+        Metric::PacketsPerS | Metric::ContactsPerS => rate(value).map(|max| max.map(u64::from)),
+    };
+    max.map(|max| LimitException { kind, max })
+}
+
+/// The keys of the limits of hosts, as a sentence lists them: by metric.
+fn limit_keys() -> String {
+    let mut limits: Vec<&HostLimit> = FindingKind::ALL.into_iter().filter_map(FindingKind::limit).collect();
+    limits.sort_by_key(|limit| limit.metric);
+    let keys: Vec<&str> = limits.iter().map(|limit| limit.key).collect();
+    match keys.as_slice() {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        keys => keys.concat(),
     }
 }
 

@@ -26,11 +26,9 @@ fn rules() -> Rules {
             memory_bytes_max: 64 << 20,
         },
         detect: detect::Limits {
-            hosts: detect::HostLimits {
-                ip_bytes_max: Some(BYTES_MAX),
-                contacted_hosts_max: Some(5),
-                ..detect::HostLimits::default()
-            },
+            hosts: detect::HostLimits::default()
+                .with(detect::FindingKind::Traffic, Some(BYTES_MAX))
+                .with(detect::FindingKind::Scanning, Some(5)),
             ..detect::Limits::default()
         },
         alert: alert::Options { hide_destinations: false, cooldown: Duration::ZERO },
@@ -91,11 +89,7 @@ fn rates_are_judged_over_a_second() {
         for first in (0..250).step_by(10) {
             for extra in [0, 1] {
                 let mut rules = rules();
-                rules.detect.hosts = detect::HostLimits {
-                    packets_per_s_max: (!is_contact).then_some(90),
-                    contacts_per_s_max: is_contact.then_some(90),
-                    ..detect::HostLimits::default()
-                };
+                rules.detect.hosts = detect::HostLimits::default().with(kind, Some(90));
                 let mut bench = Bench::new(&rules);
                 let mut at = 10 * SECOND + first * SECOND / 1000;
                 for (part, packets) in [30, 30 + extra, 30].into_iter().enumerate() {
@@ -122,16 +116,16 @@ fn rates_are_judged_over_a_second() {
 fn that_errors_are_too_large_for_a_limit_is_said_once() {
     let mut bench = Bench::new(&rules());
     let mut said = |error| {
-        let Analyst { limits, said_blurred, .. } = &mut bench.analyst;
-        say_blurred(flow::Sums { ip_bytes: error, received_bytes: 0 }, limits, said_blurred);
-        said_blurred.clone()
+        let Analyst { limits, has_warned_of, .. } = &mut bench.analyst;
+        warn_of_imprecise(flow::Sums { ip_bytes: error, received_bytes: 0 }, limits, has_warned_of);
+        has_warned_of.clone()
     };
     assert_eq!(said(BYTES_MAX / 2), []);
     for error in [BYTES_MAX / 2 + 1, BYTES_MAX] {
         assert_eq!(said(error), [detect::FindingKind::Traffic]);
     }
     bench.analyst.apply(rules());
-    assert_eq!(bench.analyst.said_blurred, []);
+    assert_eq!(bench.analyst.has_warned_of, []);
 }
 
 /// Cuts `total` into parts at the given shares, none of them larger than a packet's length allows.

@@ -120,7 +120,7 @@ mod tests {
                 memory_bytes_max: 64 << 20,
             },
             detect: detect::Limits {
-                hosts: detect::HostLimits { ip_bytes_max: Some(1000), ..Default::default() },
+                hosts: detect::HostLimits::default().with(detect::FindingKind::Traffic, Some(1000)),
                 ..Default::default()
             },
             alert: alert::Options { cooldown: Duration::from_secs(cooldown_s), ..alert::Options::default() },

@@ -1,65 +1,55 @@
-//! What the window says of hosts and pairs, and of everything together.
+//! What a window counted of each host and pair, and of all of them together.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::flow::error_bounds::Sums;
 use crate::flow::hosts::HostId;
 use crate::flow::interfaces::{ELSEWHERE, InterfaceCounts};
+use crate::flow::metric::{Metric, PerMetric};
 use crate::flow::snapshot::{Accounting, KernelCounts};
 
 use super::Window;
 
-/// Sums over one host, for the detectors.
+/// What was counted of one host, for the detectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostCounts {
     /// Its address.
     pub addr: IpAddr,
     /// Packets sent in the traffic window.
     pub packets: u64,
-    /// Bytes sent in the traffic window.
-    pub ip_bytes: u64,
-    /// Bytes received in the traffic window, as far as they are counted.
-    pub received_bytes: u64,
-    /// Hosts contacted in the traffic window.
-    pub contacted_hosts: u32,
-    /// Ports contacted in the port window.
-    pub contacted_ports: u32,
-    /// Packets sent in the last second.
-    pub packets_per_s: u32,
-    /// Hosts contacted in the last second that had not been contacted in the traffic window.
-    pub contacts_per_s: u32,
-    /// Bytes sent that may be missing from `ip_bytes`, because what the host did before was evicted.
-    pub ip_bytes_error: u64,
-    /// The same of `received_bytes`.
-    pub received_bytes_error: u64,
+    /// The count of each metric.
+    pub counts: PerMetric<u64>,
+    /// What may be missing from the counts, because what the host did before was evicted.
+    pub errors: Sums,
 }
 
 impl HostCounts {
     /// Those of a host that did nothing.
     pub fn nothing(addr: IpAddr) -> Self {
-        Self {
-            addr,
-            packets: 0,
-            ip_bytes: 0,
-            received_bytes: 0,
-            contacted_hosts: 0,
-            contacted_ports: 0,
-            packets_per_s: 0,
-            contacts_per_s: 0,
-            ip_bytes_error: 0,
-            received_bytes_error: 0,
-        }
+        Self { addr, packets: 0, counts: PerMetric::default(), errors: Sums::default() }
+    }
+
+    /// The most that the true value of a metric can be.
+    pub fn up_to(&self, metric: Metric) -> u64 {
+        self.counts[metric].saturating_add(self.errors.of(metric))
+    }
+
+    /// Returns true if the true value of a metric may exceed its limit.
+    pub fn may_exceed(&self, limits: &PerMetric<Option<u64>>) -> bool {
+        Metric::ALL.into_iter().any(|metric| limits[metric].is_some_and(|limit| self.up_to(metric) > limit))
     }
 }
 
 impl Window {
-    /// Has every host be among the next touched ones, since other limits are in force.
+    /// Marks every host dirty, since other limits are in force.
     pub fn mark_all_dirty(&mut self) {
         self.hosts.mark_all_dirty();
     }
 
-    /// Gives the counts of the hosts whose sums grew since the last call, as far as they are wanted: those that may be over
-    /// a limit of [`go_by`](Self::go_by), or all of them before it was called.
+    /// Appends the counts of the dirty hosts as far as they are wanted, and takes the mark from them. A host is dirty
+    /// if its counts have grown since the last call and may exceed a limit of [`watch`](Self::watch); before that was
+    /// called, if they have grown.
     pub fn take_dirty(&mut self, out: &mut Vec<HostCounts>, is_wanted: impl Fn(&HostCounts) -> bool) {
         while let Some(id) = self.hosts.take_dirty() {
             let counts = self.counts_of(id);
@@ -81,19 +71,16 @@ impl Window {
     pub(super) fn counts_of(&self, id: HostId) -> HostCounts {
         let host = self.hosts.get(id);
         let (packets_per_s, contacts_per_s) = self.hosts.per_second(id, &self.rates);
-        let error = self.eviction.bounds.error(self.hosts.entered(id));
-        HostCounts {
-            addr: host.addr(),
-            packets: host.packets,
-            ip_bytes: host.ip_bytes,
-            received_bytes: self.received.of(id),
-            contacted_hosts: host.contacted_hosts,
-            contacted_ports: self.ports_count(id),
-            packets_per_s,
-            contacts_per_s,
-            ip_bytes_error: error.ip_bytes,
-            received_bytes_error: error.received_bytes,
-        }
+        let counts = PerMetric::from_fn(|metric| match metric {
+            Metric::IpBytes => host.ip_bytes,
+            Metric::ReceivedBytes => self.received.of(id),
+            Metric::ContactedHosts => host.contacted_hosts.into(),
+            Metric::ContactedPorts => self.ports_count(id).into(),
+            Metric::PacketsPerS => packets_per_s.into(),
+            Metric::ContactsPerS => contacts_per_s.into(),
+        });
+        let errors = self.eviction.bounds.error(self.hosts.entered(id));
+        HostCounts { addr: host.addr(), packets: host.packets, counts, errors }
     }
 
     /// Every host that is in the window, as a source or a destination. In no order.

@@ -20,9 +20,10 @@ use crate::flow::Capacity;
 use crate::flow::container::slab::NONE;
 use crate::flow::container::slot_ring::SlotRing;
 use crate::flow::error_bounds::{ErrorBounds, Sums};
-use crate::flow::eviction_priority::{Allowed, EvictionPriority, EvictionScale};
+use crate::flow::eviction_priority::{EvictionPriority, EvictionScale};
 use crate::flow::ghosts::{Ghost, GhostEntries};
 use crate::flow::hosts::HostId;
+use crate::flow::metric::PerMetric;
 use crate::flow::slot_records::{SlotRecord, SlotRecordAt};
 use crate::time::Moment;
 
@@ -96,7 +97,7 @@ impl Eviction {
             traces: GhostEntries::new(limits.trace_bytes),
             other: slots,
             other_sum: Other::default(),
-            ranking: EvictionScale::new(&Allowed::default()),
+            ranking: EvictionScale::new(&PerMetric::default()),
             hand: 0,
             takes: EvictionPriority::default(),
             seen: 0,
@@ -136,11 +137,11 @@ impl Eviction {
 }
 
 impl Window {
-    /// Says what hosts may do: whoever has used the least of it is evicted first, and who cannot be over any of it is not
-    /// looked at.
-    pub fn go_by(&mut self, allowed: &Allowed) {
-        self.eviction.ranking = EvictionScale::new(allowed);
-        self.hosts.watch(allowed);
+    /// Sets the lowest limit of each metric that any host has. The host that has used the smallest share of them is
+    /// evicted first, and a host that cannot exceed one of them is not marked dirty.
+    pub fn watch(&mut self, limits: &PerMetric<Option<u64>>) {
+        self.eviction.ranking = EvictionScale::new(limits);
+        self.hosts.watch(limits);
     }
 
     /// Has these hosts evicted last of all, and no others.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::flow::container::slot_ring::SLOTS_LIVE;
-use crate::flow::{Allowed, InterfaceDirection};
+use crate::flow::{InterfaceDirection, Metric, PerMetric};
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 use crate::time::UnixNanos;
 
@@ -171,20 +171,21 @@ fn a_burst_across_slot_boundaries_is_seen_whole() {
         }
         assert_eq!(bench.counts(1).0, 37 * 40, "phase {phase}");
         bench.window.take_dirty(&mut dirty, |_| true);
-        assert!(dirty.iter().any(|row| row.addr == addr(1) && row.ip_bytes == 37 * 40));
+        assert!(dirty.iter().any(|row| row.addr == addr(1) && row.counts[Metric::IpBytes] == 37 * 40));
         dirty.clear();
     }
 }
 
 proptest! {
-    /// Whoever did something and is over a rate then is among the touched, and nobody is who stays below both.
+    /// A host that did something and is over a rate then is dirty; a host that stays below both rates is not.
     #[test]
-    fn the_touched_are_those_over_a_rate(
+    fn the_dirty_are_those_over_a_rate(
         ticks in prop::collection::vec((0u64..6, prop::collection::vec((0u8..4, 0u8..40, 1usize..9), 0..12)), 1..40)
     ) {
         let mut bench = Bench::new(&options(10, None));
-        let allowed = Allowed { packets_per_s: Some(20), contacts_per_s: Some(5), ..Allowed::default() };
-        bench.window.go_by(&allowed);
+        let limits =
+            PerMetric::default().with(Metric::PacketsPerS, Some(20)).with(Metric::ContactsPerS, Some(5));
+        bench.window.watch(&limits);
         let mut now = 100 * SECOND;
         let mut dirty = Vec::new();
         for (quarters, packets) in ticks {
@@ -200,8 +201,11 @@ proptest! {
             bench.tick(now);
             dirty.clear();
             bench.window.take_dirty(&mut dirty, |_| true);
-            let counts = |src: u8| bench.window.counts(&addr(src)).expect("it sent something just now");
-            let over = active.iter().filter(|&&src| counts(src).packets_per_s > 20 || counts(src).contacts_per_s > 5);
+            let is_over = |src: u8| {
+                let host = bench.window.counts(&addr(src)).expect("it sent something just now");
+                host.counts[Metric::PacketsPerS] > 20 || host.counts[Metric::ContactsPerS] > 5
+            };
+            let over = active.iter().filter(|&&src| is_over(src));
             // In one tick a quarter the counts are those of a second, so that both sets are the same.
             let over: BTreeSet<IpAddr> = over.map(|&src| addr(src)).collect();
             let dirty: BTreeSet<IpAddr> = dirty.iter().map(|row| row.addr).collect();
@@ -453,7 +457,7 @@ proptest! {
             seen.retain(|&(slot, ..)| slot + SLOTS_LIVE as u64 > now / SECOND);
             for host in 0..4 {
                 let want: u64 = seen.iter().filter(|seen| seen.1 == host).map(|seen| u64::from(seen.2)).sum();
-                let counted = bench.window.counts(&addr(host)).map_or(0, |counts| counts.received_bytes);
+                let counted = bench.window.counts(&addr(host)).map_or(0, |host| host.counts[Metric::ReceivedBytes]);
                 prop_assert_eq!(counted, want, "host {} at {}", host, now);
             }
         }

@@ -25,9 +25,9 @@ impl Flooded {
         let mut limits = Capacity::from_memory(64 << 20, 2, false).expect("enough");
         (limits.pairs_max, limits.hosts_max, limits.trace_bytes) = (pairs_max, hosts_max, trace_bytes);
         let mut bench = Bench::with_limits(&options(10, None), &limits);
-        let ip_bytes = Some(100_000);
-        let allowed = Allowed { ip_bytes, contacted_hosts: Some(15), ..Allowed::default() };
-        bench.window.go_by(&allowed);
+        let limits =
+            PerMetric::default().with(Metric::IpBytes, Some(100_000)).with(Metric::ContactedHosts, Some(15));
+        bench.window.watch(&limits);
         Self { bench, sent: Vec::new(), now: 100 * SECOND, leaves_traces: trace_bytes > 0 }
     }
 
@@ -68,23 +68,29 @@ impl Flooded {
         }
         for (src, &sent) in &bytes {
             let host = window.counts(src).unwrap_or_else(|| HostCounts::nothing(*src));
-            let error = if host.packets > 0 { host.ip_bytes_error } else { window.largest_error().ip_bytes };
+            let counted = host.counts[Metric::IpBytes];
+            let error = if host.packets > 0 { host.errors.ip_bytes } else { window.largest_error().ip_bytes };
             let contacted = contacts.get(src).map_or(0, BTreeSet::len);
-            assert!(host.ip_bytes <= sent, "{src}: {} of {sent}", host.ip_bytes);
-            assert!(sent <= host.ip_bytes + error, "{src}: {sent} of {} + {error}", host.ip_bytes);
+            assert!(counted <= sent, "{src}: {counted} of {sent}");
+            assert!(sent <= counted + error, "{src}: {sent} of {counted} + {error}");
             // A trace may be taken for one of another source, once in 65,536 where they are many: a credit for nothing.
             let contacted = contacted + usize::from(self.leaves_traces);
-            assert!(host.contacted_hosts as usize <= contacted, "{src}: {host:?} of {contacted}");
+            assert!(
+                host.counts[Metric::ContactedHosts] <= contacted as u64,
+                "{src}: {host:?} of {contacted}"
+            );
         }
-        let hosts = window.hosts().fold((0, 0), |sum, host| (sum.0 + host.packets, sum.1 + host.ip_bytes));
+        let hosts = window
+            .hosts()
+            .fold((0, 0), |sum, host| (sum.0 + host.packets, sum.1 + host.counts[Metric::IpBytes]));
         let other = window.other();
         let live = (self.sent.len() as u64, bytes.values().sum::<u64>());
         assert_eq!((hosts.0 + other.packets, hosts.1 + other.ip_bytes), live);
     }
 
-    fn counts(&self, src: u32) -> HostCounts {
+    fn counts(&self, src: u32) -> PerMetric<u64> {
         let src = IpAddr::V4(src.into());
-        self.bench.window.counts(&src).unwrap_or_else(|| HostCounts::nothing(src))
+        self.bench.window.counts(&src).unwrap_or_else(|| HostCounts::nothing(src)).counts
     }
 }
 
@@ -138,8 +144,8 @@ fn whoever_matters_stays_and_whoever_does_not_is_in_the_total() {
         flooded.send(3, 0x1500_0000 + n, 60, true);
         flooded.tick(SECOND / 4);
     }
-    assert_eq!(flooded.counts(1).ip_bytes, 9000 * 36, "what it sent in nine slots");
-    assert!(flooded.counts(3).contacted_hosts > 30, "{:?}", flooded.counts(3));
+    assert_eq!(flooded.counts(1)[Metric::IpBytes], 9000 * 36, "what it sent in nine slots");
+    assert!(flooded.counts(3)[Metric::ContactedHosts] > 30, "{:?}", flooded.counts(3));
     flooded.check();
     let error = flooded.bench.window.largest_error().ip_bytes;
     assert!((60..60 * 40 * 3).contains(&error), "{error}: some passes, a packet each");
@@ -149,7 +155,7 @@ fn whoever_matters_stays_and_whoever_does_not_is_in_the_total() {
 #[test]
 fn a_scanner_that_is_evicted_between_its_contacts_is_found_by_its_traces() {
     /// Contacts of 19 that are known at the end.
-    fn known(trace_bytes: usize) -> u32 {
+    fn known(trace_bytes: usize) -> u64 {
         let mut flooded = Flooded::new(1000, 2000, trace_bytes);
         for n in 0..38_u32 {
             for source in 0..4000 {
@@ -161,7 +167,7 @@ fn a_scanner_that_is_evicted_between_its_contacts_is_found_by_its_traces() {
             flooded.tick(SECOND / 4);
         }
         flooded.check();
-        flooded.counts(3).contacted_hosts
+        flooded.counts(3)[Metric::ContactedHosts]
     }
     // One seed in some hundreds puts its traces where many others are put as well.
     let mut of_each = [(); 3].map(|()| known(1 << 20));
@@ -185,5 +191,5 @@ fn protected_hosts_go_last_of_all() {
         }
         flooded.tick(SECOND / 4);
     }
-    assert_eq!([3, 8, 9, 12].map(|host| flooded.counts(host).ip_bytes), [40, 40, 40, 0]);
+    assert_eq!([3, 8, 9, 12].map(|host| flooded.counts(host)[Metric::IpBytes]), [40, 40, 40, 0]);
 }

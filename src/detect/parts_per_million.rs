@@ -1,10 +1,6 @@
-//! The share of frames that the kernel dropped over the traffic window.
+//! Shares in millionths.
 
 use std::fmt;
-
-use crate::flow::KernelCounts;
-
-use super::{Finding, FindingKind, Limits};
 
 /// A share in millionths; displayed as a percentage.
 ///
@@ -37,20 +33,5 @@ impl fmt::Display for PartsPerMillion {
             "" => write!(f, "{whole}%"),
             places => write!(f, "{whole}.{places}%"),
         }
-    }
-}
-
-/// Finds that more than `loss_ppm_max` frames of a million were lost.
-pub(super) fn judge(loss: &KernelCounts, limits: &Limits, findings: &mut Vec<Finding>) {
-    let Some(limit) = limits.loss_ppm_max else { return };
-    let measured = loss.dropped_ppm();
-    if measured > u64::from(limit) {
-        findings.push(Finding {
-            kind: FindingKind::Loss,
-            source: None,
-            measured,
-            error: 0,
-            limit: u64::from(limit),
-        });
     }
 }

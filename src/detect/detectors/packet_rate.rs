@@ -1,0 +1,17 @@
+//! Finds hosts that send too many packets within a second.
+
+use crate::detect::detector::{Detector, HostLimit, LogDetails, Words};
+use crate::flow::Metric;
+
+pub(super) const DETECTOR: Detector = Detector {
+    name: "PACKET_RATE",
+    limit: Some(HostLimit { metric: Metric::PacketsPerS, key: "PacketRateLimit" }),
+    contacts: None,
+    words: Words {
+        verb: "sent",
+        unit: "packets in a second",
+        host: "SRC",
+        value: "RATE",
+        details: LogDetails::ValueAndDestinations,
+    },
+};
