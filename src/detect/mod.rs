@@ -18,7 +18,6 @@ mod parts_per_million;
 mod prefix_map;
 mod reconciliation;
 mod scan;
-mod why;
 
 pub use detector::{ContactKind, Detector, HostLimit, LogDetails, Words};
 pub use detectors::FindingKind;
@@ -28,7 +27,7 @@ pub use parts_per_million::PartsPerMillion;
 pub use prefix_map::PrefixMap;
 pub use reconciliation::InterfaceReconciliation;
 pub use scan::{
-    Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole, ScanRule, judge_hosts, judge_ports,
+    Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole, ScanRule, evaluate_hosts, evaluate_ports,
 };
 
 use crate::flow::{HostCounts, KernelCounts};

@@ -12,19 +12,19 @@ use std::fmt;
 pub struct PartsPerMillion(pub u32);
 
 impl PartsPerMillion {
-    /// The share of `part` in `whole`, rounded down; all of it where there is no less.
+    /// The share of `part` in `whole`, rounded down; at most all of it.
     pub fn of(part: u64, whole: u64) -> Self {
-        match u128::from(part) * 1_000_000 / u128::from(whole.max(1)) {
-            millionths @ 0..1_000_000 => Self(millionths as u32),
-            _ => Self(1_000_000),
-        }
+        let millionths = u128::from(part) * 1_000_000 / u128::from(whole.max(1));
+        Self::of_a_million(u64::try_from(millionths).unwrap_or(u64::MAX))
     }
 
-    /// The share of so many of a million; all of it where there are more.
+    /// The share of so many of a million; at most all of them.
     pub fn of_a_million(millionths: u64) -> Self {
-        Self(millionths.min(1_000_000) as u32)
+        Self(u32::try_from(millionths).map_or(ALL, |millionths| millionths.min(ALL)))
     }
 }
+
+const ALL: u32 = 1_000_000;
 
 impl fmt::Display for PartsPerMillion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,11 +1,11 @@
-//! What holds for a network: of all that an address lies in, the smallest decides.
+//! Values of networks: an address has the value of the smallest network that it lies in.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// A value for each of some networks. Asking costs one look for each prefix length that occurs.
+/// A value for each of some networks. A lookup takes one hash lookup for each prefix length that occurs.
 ///
 /// ```
 /// use traffic_alerted::detect::PrefixMap;
@@ -24,8 +24,8 @@ pub struct PrefixMap<T> {
 }
 
 impl<T> PrefixMap<T> {
-    /// The values of these networks; of a network that is there twice, the last. Bits behind the prefix mean
-    /// nothing.
+    /// Takes the values of these networks; the last one of a network that occurs twice. Bits behind the prefix are
+    /// ignored.
     pub fn new(values: impl IntoIterator<Item = (IpNet, T)>) -> Self {
         let mut all = Self::default();
         for (network, value) in values {
@@ -58,7 +58,7 @@ impl<T> PrefixMap<T> {
         self.v4.iter().chain(&self.v6).flat_map(|(_, networks)| networks.values())
     }
 
-    /// Whether there is no network.
+    /// Returns true if there is no network.
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }

@@ -1,33 +1,34 @@
-//! Whether what was seen of an interface is what the kernel counted on it.
+//! Compares what was seen of an interface with what the kernel counted on it.
 //!
-//! Never asks why: the kernel's own counters miss things too. But where most of an interface's packets never reach a
-//! packet socket, hardware or a flow table forwards them by itself, and no number here can be right.
+//! It does not explain small differences: the kernel's own counters miss packets too. But where most packets of an
+//! interface do not reach a packet socket, hardware or a flow table forwards them, and no count here can be right.
 
 use super::parts_per_million::PartsPerMillion;
 
-/// What was seen in one direction of an interface, beside what the kernel counted there.
+/// What was seen in one direction of an interface, and what the kernel counted there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceReconciliation {
     /// Frames that reached the packet sockets and were counted or skipped.
     pub frames: u64,
-    /// Packets of the wire that they stand for.
+    /// Packets on the wire that these frames represent.
     pub packets: u64,
-    /// What the kernel had counted a while ago, so long that all of it has been handed over since.
+    /// What the kernel had counted at an earlier reading; all of that has been handed over since.
     pub kernel_before: u64,
     /// What the kernel counted at the latest reading.
     pub kernel_now: u64,
 }
 
 impl InterfaceReconciliation {
-    /// What neither side's count explains: positive where the kernel counted more than was seen, negative where it
-    /// counted less. Packets on their way between the two readings are not in it.
+    /// The difference that neither count explains: positive where the kernel counted more than was seen, negative
+    /// where it counted less. Packets that pass between the two readings are not in it.
     ///
-    /// A device counts either what the wire has or what it was handed, so anything from `frames` to `packets` is
-    /// explained.
+    /// A device counts either the packets of the wire or the frames that it is given, so any count from `frames` to
+    /// `packets` is explained.
     ///
     /// ```
     /// use traffic_alerted::detect::InterfaceReconciliation;
-    /// let reconciliation = InterfaceReconciliation { frames: 40, packets: 1000, kernel_before: 990, kernel_now: 1200 };
+    /// let reconciliation =
+    ///     InterfaceReconciliation { frames: 40, packets: 1000, kernel_before: 990, kernel_now: 1200 };
     /// assert_eq!(reconciliation.unexplained(), 0);
     /// assert_eq!(InterfaceReconciliation { kernel_before: 1100, ..reconciliation }.unexplained(), 100);
     /// assert_eq!(InterfaceReconciliation { kernel_before: 10, kernel_now: 30, ..reconciliation }.unexplained(), -10);
@@ -38,7 +39,7 @@ impl InterfaceReconciliation {
         i64::try_from(more).unwrap_or(i64::MAX) - i64::try_from(less).unwrap_or(i64::MAX)
     }
 
-    /// The share that was seen, where it is so small that packets must pass by the sockets.
+    /// The share that was seen, where it is so small that packets must bypass the sockets.
     pub fn suspicion(&self) -> Option<PartsPerMillion> {
         let is_much = self.kernel_before >= SUSPECTED_FROM_PACKETS;
         let seen = PartsPerMillion::of(self.packets, self.kernel_before);
@@ -46,9 +47,9 @@ impl InterfaceReconciliation {
     }
 }
 
-/// Fewer packets than this prove nothing.
+/// With fewer packets than this, a small share is no evidence.
 const SUSPECTED_FROM_PACKETS: u64 = 1000;
-/// What is seen of an interface is all of it, but for what a driver counts by other rules.
+/// All packets of an interface are seen, except those that a driver counts by other rules.
 const SEEN_MIN: PartsPerMillion = PartsPerMillion(900_000);
 
 #[cfg(test)]

@@ -1,25 +1,39 @@
 //! What the contacts of a host look like: a scan, or what else it may be.
 //!
-//! A count says that a host contacts many; it does not say that it looks for something. These rules do, from what
-//! became of the contacts. Each names its source.
+//! A host that contacts many others need not be a scanner. These rules tell scanners from what became of the
+//! contacts; each rule names its source.
 //!
-//! | rule | holds where | source |
-//! | --- | --- | --- |
-//! | failures | at least 25 hosts at one port (fewer if the limit is lower) came to nothing, and a third of all at it; at a port that clients use at many hosts, also in one network or faster than one in a second | Zeek `scan.zeek`: 25 failures at one port; TRW: one in five contacts of a benign host fails; a client that gets no answers waits a second and longer (RFC 6298, 2.1) |
-//! | pings | at least 25 hosts by ICMP requests (fewer if the limit is lower) | Zeek's count; that a host is there is what a sweep asks, so answers excuse nothing, and no service makes clients ask it |
-//! | ports in vain | at least 15 ports at one host, by small packets, and failures outweigh answers | Zeek: 15 ports at one victim; TRW; floods fill their packets |
-//! | fan-out | more than 20 times the limit at one port that is no web, name or time service, and that it does not offer itself | bro-simple-scan counts any contact, from 25 hosts on |
-//! | unseen | no answer to the host passes here, and most of its contacts are at one port: of one network, or fast, or at a port that one uses few hosts of | Snort counts what it sees without answers; Gates et al. 2006 tell scans by consecutive addresses |
+//! * **Failures**: contacts of at least 25 hosts at one port (fewer if the limit is lower) failed, and a third of all
+//!   contacts at it. At a port that clients use at many hosts, they must also be in one network, or faster than one in
+//!   a second. Zeek's `scan.zeek` counts 25 failures at one port; by TRW one in five contacts of a benign host fails; a
+//!   client that gets no answers waits a second or longer (RFC 6298, 2.1).
+//! * **Pings**: ICMP requests to at least 25 hosts (fewer if the limit is lower), which is Zeek's count. Answers do not
+//!   matter: a sweep asks which hosts exist, and no service makes clients ask that.
+//! * **Ports in vain**: at least 15 ports at one host, by small packets, and more failures than answers. Zeek counts 15
+//!   ports at one victim; TRW tells how many more failures; the packets of a flood are large.
+//! * **Fan-out**: more than 20 times the limit at one port that is no web, name or time service, and that the host does
+//!   not offer itself. bro-simple-scan counts any contact, from 25 hosts on.
+//! * **Unseen**: no answer to the host passes here, and most of its contacts are at one port: in one network, or fast,
+//!   or at a port that clients use few hosts of. Snort counts contacts without answers; Gates et al. 2006 find scans by
+//!   consecutive addresses.
 //!
-//! TRW is the sequential test of Jung et al. 2004 with their parameters: of a benign host's contacts 0.8 succeed, of a
-//! scanner's 0.2; at P_D 0.99 and P_F 0.01 four more failures than answers accuse. Peers of P2P networks fail as often
-//! (Karagiannis et al. 2004), at ports of their own each; hence failures count at one port together, and at known P2P
-//! ports only within one network. On an asymmetric path, and until contacts had the time to be answered, nothing is
-//! known of failures.
+//! TRW is the sequential test of Jung et al. 2004 with their parameters: of a benign host's contacts 0.8 succeed, of
+//! a scanner's 0.2; at P_D 0.99 and P_F 0.01 four more failures than answers make a scanner. Contacts of P2P peers
+//! fail as often (Karagiannis et al. 2004), but each peer has a port of its own. So failures count where they are at
+//! one port, and at known P2P ports only within one network. Failures are not known where answers do not pass here,
+//! nor until contacts have had the time to be answered.
 
-use crate::flow::{ContactSample, ContactTarget, Outcomes, Pace, PortHosts, PortSample};
+mod evidence;
+mod reason;
+mod service_port;
+mod why;
 
-use super::why;
+pub use evidence::{Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole};
+
+use crate::flow::{ContactSample, Outcomes, PortHosts, PortSample};
+
+use reason::{EXTREME, Reason};
+use service_port::{ICMP, ICMPV6, SMTP, is_of_peers, is_used_at_many};
 
 /// What makes a host a scanner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -27,121 +41,8 @@ pub enum ScanRule {
     /// The number of its contacts.
     #[default]
     Contacts,
-    /// Their number, and that they look like a scan ([`judge_hosts`], [`judge_ports`]).
+    /// Their number, and that they look like a scan ([`evaluate_hosts`], [`evaluate_ports`]).
     Suspicious,
-}
-
-/// What a host with many contacts is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScanRole {
-    /// It looks for something.
-    Scanner,
-    /// It uses services, which answer.
-    Client,
-    /// It talks to its like at many ports (P2P).
-    Peer,
-    /// It answers a flood.
-    Victim,
-    /// It answers hosts that were not seen to ask: somebody uses their addresses.
-    Backscatter,
-}
-
-impl ScanRole {
-    /// The word of JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            ScanRole::Scanner => "scanner",
-            ScanRole::Client => "client",
-            ScanRole::Peer => "peer",
-            ScanRole::Victim => "victim",
-            ScanRole::Backscatter => "backscatter",
-        }
-    }
-}
-
-/// How a scanner goes about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScanClass {
-    /// One port, or few, at many hosts.
-    Sweep,
-    /// Many ports at one host.
-    Vertical,
-    /// Many ports at many hosts.
-    Mixed,
-}
-
-impl ScanClass {
-    /// The word of JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            ScanClass::Sweep => "sweep",
-            ScanClass::Vertical => "vertical",
-            ScanClass::Mixed => "mixed",
-        }
-    }
-}
-
-/// How sure it is that a host scans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Confidence {
-    /// It has more contacts than the limit, and that is all.
-    Low,
-    /// One rule holds.
-    Medium,
-    /// By the counts of Zeek and by the test of TRW.
-    High,
-}
-
-impl Confidence {
-    /// The word of JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Confidence::Low => "low",
-            Confidence::Medium => "medium",
-            Confidence::High => "high",
-        }
-    }
-}
-
-/// The evidence of an alert about scanning, as of when it was gathered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScanEvidence {
-    /// What the host is.
-    pub role: ScanRole,
-    /// How it scans; `None` unless it is a scanner.
-    pub class: Option<ScanClass>,
-    /// How sure it is that it scans.
-    pub confidence: Confidence,
-    /// Hosts, or of an alert about ports those, that it contacted in the window.
-    pub contacted: u32,
-    /// What became of them; of very many, of the latest.
-    pub outcomes: Outcomes,
-    /// Whether answers to the host pass here; if not, nothing is known of what became of its contacts.
-    pub answers_visible: bool,
-    /// The busiest ports, most hosts first; at most [`PORTS_SHOWN`].
-    pub ports: Vec<PortHosts>,
-    /// About how many ports it contacted at one host, at most.
-    pub ports_at_one_host: u32,
-    /// Examples of whom it contacted.
-    pub targets: Vec<ContactTarget>,
-    /// How fast it contacted them.
-    pub pace: Pace,
-    /// All of it in one sentence, which names no address.
-    pub why: String,
-}
-
-/// Ports listed of one host.
-pub const PORTS_SHOWN: usize = 10;
-
-/// What speaks for a scan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    Failures(PortHosts),
-    Pings(PortHosts),
-    FanOut(PortHosts),
-    Unseen(PortHosts),
-    PortsInVain(Outcomes),
-    PortsUnseen,
 }
 
 /// Zeek's `addr_scan_threshold`.
@@ -153,37 +54,25 @@ const PORTS_AT_ONE_HOST: u32 = 15;
 /// Two standard errors of an estimate of 15 ports.
 const PORTS_ERROR: u32 = 3;
 
-/// By how much failures outweigh answers where TRW accuses: the smallest n with (0.8 / 0.2)^n >= 0.99 / 0.01.
+/// How many more failures than answers TRW needs to find a scanner: the smallest n with (0.8 / 0.2)^n >= 0.99 / 0.01.
 const TRW_FAILURES_AHEAD: u32 = 4;
 
-/// One in three contacts fails: clearly more than the one in five of TRW's benign host, and less than the half where
-/// its test tips, since half of a network may well answer a sweep.
+/// One in three contacts fails: clearly more than the one in five of TRW's benign host. It is less than the half that
+/// decides TRW's test, because half of a network may well answer a sweep.
 const FAILURES_ONE_IN: u32 = 3;
 
-/// So many times the limit is extreme, even where everybody answers.
-pub(super) const EXTREME: u32 = 20;
-
-/// Faster than people and their browsers, over more hosts than a page has.
+/// Faster than browsers, over more hosts than a web page has.
 const FAST_HOSTS: u32 = 100;
 const FAST_PER_SECOND: f64 = 50.0;
 
 /// Faster than a client that waits for answers.
 const HASTY_PER_SECOND: f64 = 1.0;
 
-/// Probes carry little or nothing, the answers to them excepted.
+/// Probes carry little or no data.
 const PROBE_BYTES: u64 = 200;
 
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ICMPV6: u8 = 58;
-const SCTP: u8 = 132;
-
-/// A relay sends mail to many, and takes it from many.
-const SMTP: u16 = 25;
-
-/// Judges a host that contacted more hosts than `limit`.
-pub fn judge_hosts(sample: &ContactSample, limit: u32) -> ScanEvidence {
+/// Evaluates a host that contacted more hosts than `limit`.
+pub fn evaluate_hosts(sample: &ContactSample, limit: u32) -> ScanEvidence {
     let reason = sweep(sample, limit);
     let is_vertical = sample.ports_at_one_host + PORTS_ERROR >= PORTS_AT_ONE_HOST;
     let class = if is_vertical { ScanClass::Mixed } else { ScanClass::Sweep };
@@ -191,9 +80,9 @@ pub fn judge_hosts(sample: &ContactSample, limit: u32) -> ScanEvidence {
     evidence(sample, None, reason, limit)
 }
 
-/// Judges a host that contacted more ports than `limit`. `sample` may be of a shorter window than `ports`.
-pub fn judge_ports(sample: &ContactSample, ports: &PortSample, limit: u32) -> ScanEvidence {
-    // Asking the way takes a port for each hop.
+/// Evaluates a host that contacted more ports than `limit`. `sample` may be of a shorter window than `ports`.
+pub fn evaluate_ports(sample: &ContactSample, ports: &PortSample, limit: u32) -> ScanEvidence {
+    // A traceroute takes a port for each hop.
     let is_traceroute = ports.contacted.saturating_sub(ports.traceroute) <= limit;
     let reason = if is_traceroute { None } else { vertical(sample, ports) };
     let reason = match (reason, sweep(sample, limit)) {
@@ -234,7 +123,7 @@ fn sweep(sample: &ContactSample, limit: u32) -> Option<Reason> {
             return Some(Reason::Unseen(port));
         }
     }
-    // The sample stands for all.
+    // The sample represents all contacts.
     let scaled = |hosts: u32| u64::from(hosts) * u64::from(sample.contacted) / u64::from(looked_at.max(1));
     let is_extreme = |port: &PortHosts| {
         let hosts = port.outcomes.total();
@@ -265,18 +154,6 @@ fn vertical(sample: &ContactSample, ports: &PortSample) -> Option<Reason> {
     is_most.then_some(Reason::PortsUnseen)
 }
 
-/// Services that one host uses at very many others: mail and names between servers, time, the web.
-fn is_used_at_many(port: &PortHosts) -> bool {
-    matches!((port.protocol, port.port), (TCP, SMTP | 53 | 80 | 443) | (UDP, 53 | 123 | 443))
-}
-
-/// Ports of P2P networks: eDonkey, Fasttrack, BitTorrent, Gnutella, MP2P, Direct Connect (Karagiannis et al. 2004), and
-/// the defaults of Bitcoin, Ethereum and IPFS. Most of the peers that somebody knows of are gone.
-fn is_of_peers(port: &PortHosts) -> bool {
-    matches!(port.protocol, TCP | UDP)
-        && matches!(port.port, 4661..=4665 | 4672 | 1214 | 6881..=6889 | 6346..=6347 | 41170 | 411..=412 | 8333 | 30303 | 4001)
-}
-
 fn evidence(
     sample: &ContactSample,
     ports: Option<&PortSample>,
@@ -289,11 +166,11 @@ fn evidence(
     };
     let (role, class, confidence, why) = match reason {
         Some((reason, class)) => {
-            (ScanRole::Scanner, Some(class), confidence(reason), why::accused(sample, reason, limit))
+            (ScanRole::Scanner, Some(class), confidence(reason), why::of_scanner(sample, reason, limit))
         }
         None => {
             let role = role(sample);
-            (role, None, Confidence::Low, why::excused(sample, ports, role))
+            (role, None, Confidence::Low, why::of_other(sample, ports, role))
         }
     };
     ScanEvidence {
@@ -323,7 +200,7 @@ fn confidence(reason: Reason) -> Confidence {
     }
 }
 
-/// What a host is that does not look like a scanner.
+/// What a host is that is no scanner.
 fn role(sample: &ContactSample) -> ScanRole {
     let looked_at = sample.outcomes.total();
     if sample.unasked_answers > looked_at {
@@ -333,25 +210,12 @@ fn role(sample: &ContactSample) -> ScanRole {
         return ScanRole::Victim;
     }
     let busiest = sample.ports.first();
-    // Most hosts are contacted at ports of their own.
+    // Most of the contacted hosts have a port of their own.
     let is_scattered = busiest.is_some_and(|port| {
         port.outcomes.total() * 2 < looked_at && sample.ports.len() as u64 * 4 >= u64::from(looked_at)
     });
     let is_peer = is_scattered || busiest.is_some_and(is_of_peers);
     if is_peer { ScanRole::Peer } else { ScanRole::Client }
-}
-
-/// How a port is named in a sentence.
-pub(super) fn port_name(port: &PortHosts) -> String {
-    match (port.protocol, port.port) {
-        (ICMP, _) => "by ICMP".to_owned(),
-        (ICMPV6, _) => "by ICMPv6".to_owned(),
-        (TCP, port) => format!("at TCP port {port}"),
-        (UDP, port) => format!("at UDP port {port}"),
-        (SCTP, port) => format!("at SCTP port {port}"),
-        (protocol, 0) => format!("by IP protocol {protocol}"),
-        (protocol, port) => format!("at port {port} of IP protocol {protocol}"),
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! What happens to the counts: fold, decide, judge, say, report. Without threads and clocks, so that replay
-//! and live run the same; [`merge`](super::merge) turns it live.
+//! What happens to the counts: they are folded, decided, compared with the limits and reported. There is no thread and
+//! no clock here, so that replay and live capture run the same code; [`analyst_thread`](super::analyst_thread) runs it
+//! live.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -24,10 +25,10 @@ use super::interfaces::InterfaceReconciler;
 use super::reporter::Reporter;
 use super::scan_candidates::{ScanCandidates, scan_evidence};
 
-/// What is decided or rolled out in one part: a few milliseconds' worth.
+/// Items that one part decides or rolls out: a few milliseconds of work.
 const PART_ITEMS: usize = 1 << 14;
 
-/// The windows, the ledger, and what they are judged by.
+/// The windows, the ledger and the limits.
 #[derive(Debug)]
 pub(super) struct Analyst {
     window: Window,
@@ -39,7 +40,7 @@ pub(super) struct Analyst {
     hides_destinations: bool,
     interfaces: InterfaceReconciler,
     reporter: Reporter,
-    /// Since they were last listed.
+    /// The mutes have changed since they were last listed.
     mutes_changed: bool,
     /// The log has a warning that the table of received bytes is full.
     has_warned_of_full: bool,
@@ -47,7 +48,7 @@ pub(super) struct Analyst {
     has_warned_of: Vec<FindingKind>,
     hosts: Vec<HostCounts>,
     findings: Vec<Finding>,
-    /// The hosts with an open alert, for the window to forget last.
+    /// The hosts with an open alert, which the window evicts last.
     accused: HashSet<IpAddr>,
 }
 
@@ -82,24 +83,24 @@ impl Analyst {
         }
     }
 
-    /// Goes by other limits and other words from here on. Windows and memory stay as they are.
+    /// Applies other rules from here on. The windows and the ledger stay as they are.
     pub(super) fn apply(&mut self, rules: Rules) {
         self.limits = rules.detect;
         self.lowest_limits = self.limits.lowest();
         self.window.watch(&self.lowest_limits);
         self.window.protect_networks(self.limits.protected.clone());
         self.has_warned_of.clear();
-        // What they were let off for may be too much now.
+        // A host that was no scanner by the old limits may be one by the new ones.
         self.scan_candidates = ScanCandidates::new(self.limits.scan_rule);
         self.hides_destinations = rules.alert.hide_destinations;
         self.reporter.hide_destinations(self.hides_destinations);
         self.ledger.set_cooldown(rules.alert.cooldown);
         self.window.chart_from(rules.flow.chart_bytes_min);
-        // Who is quiet now may have been too loud for them.
+        // A host that sends nothing now may exceed a new limit by what it did before.
         self.window.mark_all_dirty();
     }
 
-    /// Goes on where a process before this one ended, and appends what is to be said then.
+    /// Continues where an earlier process ended, and appends the notices that follow from that.
     pub(super) fn recall(
         &mut self,
         memory: PersistedLedger,
@@ -118,7 +119,7 @@ impl Analyst {
         mute
     }
 
-    /// Takes a mute back, and appends what is to be said then. Whether it was in force.
+    /// Removes a mute, and appends the notices that follow from that. Returns true if it was in force.
     pub(super) fn unmute(&mut self, id: u64, notices: &mut Vec<Notice>) -> bool {
         let was_there = self.ledger.unmute(id, notices);
         self.mutes_changed |= was_there;
@@ -130,7 +131,7 @@ impl Analyst {
         std::mem::take(&mut self.mutes_changed).then(|| self.ledger.mutes().cloned().collect())
     }
 
-    /// Says when counting began.
+    /// Tells the window when counting began.
     pub(super) fn begin(&mut self, now: Moment) {
         self.window.begin(now);
     }
@@ -140,7 +141,7 @@ impl Analyst {
         self.window.fold(delta);
     }
 
-    /// Decides what is settled, turns the windows to `now`, and judges.
+    /// Decides what is settled, turns the windows to `now`, and compares with the limits.
     pub(super) fn judge(
         &mut self,
         now: Moment,
@@ -152,17 +153,17 @@ impl Analyst {
         self.judge_turned(now, civil, notices);
     }
 
-    /// Does a part of deciding what is settled and of turning the windows to `now`; what is folded between two parts
-    /// does no harm. Whether both are done.
+    /// Does a part of deciding what is settled and of turning the windows to `now`. Deltas may be folded between two
+    /// parts. Returns true once both are done.
     pub(super) fn turn_part(&mut self, now: Moment, settled: Moment) -> bool {
-        // Before the window turns: after a stall, what waits is not to lose its rows first.
+        // Before the window turns: after a stall, what waits would lose its rows otherwise.
         self.window.decide_part(settled, PART_ITEMS) && self.window.roll_part(now, PART_ITEMS)
     }
 
-    /// Judges the hosts that did something and those with an open alert, in windows that have turned to `now`, and
-    /// appends what is to be said.
+    /// Compares the hosts that did something and those with an open alert with the limits, in windows that have turned
+    /// to `now`, and appends the notices.
     pub(super) fn judge_turned(&mut self, now: Moment, civil: UnixNanos, notices: &mut Vec<Notice>) {
-        // First, so that a host that was quiet for a whole window and begins again is said again.
+        // First, so that a host that did nothing for a whole window and begins again gets another notice.
         self.ledger.close_inactive(now, civil, notices);
         self.mutes_changed |= self.ledger.expire_mutes(now, notices);
 
@@ -179,11 +180,11 @@ impl Analyst {
         warn_of_imprecise(window.largest_error(), &self.limits, &mut self.has_warned_of);
         self.findings.clear();
         detect::run(&window.loss(), &self.hosts, &self.limits, &mut self.findings);
-        // In whatever order their hosts were counted.
+        // Their order must not depend on the order in which hosts were counted.
         self.findings.sort_unstable_by_key(|finding| (finding.source, finding.kind));
         for finding in &self.findings {
-            let is_said = self.ledger.is_open(finding.source, finding.kind);
-            if !is_said && !self.scan_candidates.accuses(finding, window, now) {
+            let is_open = self.ledger.is_open(finding.source, finding.kind);
+            if !is_open && !self.scan_candidates.confirms(finding, window, now) {
                 continue;
             }
             let evidence = |wanted| evidence(window, finding, now, wanted, self.hides_destinations);
@@ -196,7 +197,7 @@ impl Analyst {
         }
     }
 
-    /// Whether something waits to be decided.
+    /// Returns true if something waits to be decided.
     pub(super) fn is_waiting(&self) -> bool {
         self.window.is_waiting() || self.scan_candidates.is_waiting()
     }
@@ -209,12 +210,12 @@ impl Analyst {
         &self.ledger
     }
 
-    /// Makes a part of the view that readers get, of which the first begins it. Whether it is whole.
+    /// Makes a part of the view that readers get; the first part begins it. Returns true once it is whole.
     pub(super) fn report_part(&mut self, civil: UnixNanos) -> bool {
         self.reporter.part(&mut self.window, &self.ledger, civil)
     }
 
-    /// Whether a view is in the making.
+    /// Returns true while a view is being made.
     pub(super) fn is_reporting(&self) -> bool {
         self.reporter.is_under_way()
     }
@@ -261,8 +262,8 @@ fn warn_of_imprecise(errors: Sums, limits: &detect::Limits, has_warned_of: &mut 
     }
 }
 
-/// Pairs of a host that an alert's destinations are chosen of, the latest ones: what is gathered at once must not take
-/// longer than a few milliseconds, and reports show the destinations of all.
+/// The destinations of an alert are chosen from this many pairs of a host, the latest ones, so that gathering takes a
+/// few milliseconds at most. Reports choose from all pairs.
 const EVIDENCE_PAIRS_MAX: usize = 1 << 15;
 
 fn evidence(

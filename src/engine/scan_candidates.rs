@@ -1,32 +1,32 @@
-//! Hosts over a limit of contacts that do not look like scanners yet, and when to look at them again.
+//! Hosts over a limit of contacts that are not found to be scanners yet, and when to evaluate them again.
 //!
-//! A look costs a walk over the host's latest contacts, so it is taken again only when the contacts have grown by an
-//! eighth, or when answers that were due have had the time to come; and no turn looks at more than
-//! [`ROWS_PER_TURN_MAX`] rows. Whoever has to wait for a turn is looked at in the next one.
+//! An evaluation walks over the host's latest contacts, so it is repeated only when the contacts have grown by an
+//! eighth, or when expected answers have had the time to come. No turn walks over more than [`ROWS_PER_TURN_MAX`] rows;
+//! a host that finds none left is evaluated in the next turn.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::detect::{
-    ContactKind, Finding, FindingKind, ScanEvidence, ScanRole, ScanRule, judge_hosts, judge_ports,
+    ContactKind, Finding, FindingKind, ScanEvidence, ScanRole, ScanRule, evaluate_hosts, evaluate_ports,
 };
 use crate::flow::{SAMPLE_MAX, Window};
 use crate::time::Moment;
 
-/// Rows that one turn of the analyst looks at: some 5 ms.
+/// Rows that one turn of the analyst walks over: some 5 ms.
 const ROWS_PER_TURN_MAX: usize = 32 * SAMPLE_MAX;
 
-/// Hosts that are remembered. Those beyond are looked at each time.
-const SUSPECTS_MAX: usize = 10_000;
+/// Hosts that are remembered. Further hosts are evaluated each time.
+const CANDIDATES_MAX: usize = 10_000;
 
-/// How soon a host is looked at again of whose contacts something is still unknown.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How soon a host is evaluated again while answers to its contacts may still come.
+const EVALUATE_AGAIN: Duration = Duration::from_millis(100);
 
-/// A host that was not found over its limit for so long is forgotten.
+/// A host that has not exceeded its limit for so long is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(5);
 
-/// The hosts, by what they are over the limit of.
+/// The hosts, each with the kind of the limit that it exceeds.
 #[derive(Debug)]
 pub(super) struct ScanCandidates {
     rule: ScanRule,
@@ -37,8 +37,8 @@ pub(super) struct ScanCandidates {
 #[derive(Clone, Copy, Debug)]
 struct ScanCandidate {
     measured: u64,
-    looked_at: Moment,
-    /// Nothing more is to come of the contacts that it had then.
+    evaluated_at: Moment,
+    /// No more answers are expected to the contacts that it had then.
     is_settled: bool,
 }
 
@@ -47,24 +47,24 @@ impl ScanCandidates {
         Self { rule, seen: HashMap::new(), rows_left: 0 }
     }
 
-    /// Begins a turn: forgets who is no longer over a limit.
+    /// Begins a turn: forgets the hosts that are no longer over a limit.
     pub(super) fn turn(&mut self, now: Moment) {
         self.rows_left = ROWS_PER_TURN_MAX;
-        self.seen.retain(|_, candidate| now.since(candidate.looked_at) < FORGOTTEN);
+        self.seen.retain(|_, candidate| now.since(candidate.evaluated_at) < FORGOTTEN);
     }
 
-    /// Who is to be looked at again although it did nothing.
+    /// The hosts to evaluate again although they did nothing.
     pub(super) fn due(&self, now: Moment) -> impl Iterator<Item = IpAddr> + '_ {
         self.seen.iter().filter(move |(_, candidate)| candidate.is_due(now)).map(|(&(host, _), _)| host)
     }
 
-    /// Whether somebody has to be looked at again soon.
+    /// Returns true if a host must be evaluated again soon.
     pub(super) fn is_waiting(&self) -> bool {
         self.seen.values().any(|candidate| !candidate.is_settled)
     }
 
-    /// Whether a finding that has no open alert is to become one.
-    pub(super) fn accuses(&mut self, finding: &Finding, window: &Window, now: Moment) -> bool {
+    /// Returns true if a finding that has no open alert opens one.
+    pub(super) fn confirms(&mut self, finding: &Finding, window: &Window, now: Moment) -> bool {
         let (Some(source), Some(_)) = (finding.source, finding.kind.detector().contacts) else { return true };
         if self.rule == ScanRule::Contacts {
             return true;
@@ -78,8 +78,8 @@ impl ScanCandidates {
             return false;
         }
         if self.rows_left == 0 {
-            // In the next turn: it does not count as looked at.
-            self.remember(key, ScanCandidate { measured: 0, looked_at: now, is_settled: false });
+            // With zero measured it counts as grown, so the next turn evaluates it.
+            self.remember(key, ScanCandidate { measured: 0, evaluated_at: now, is_settled: false });
             return false;
         }
         let Some((evidence, rows)) = scan_evidence(window, finding, now) else { return false };
@@ -89,12 +89,12 @@ impl ScanCandidates {
             return true;
         }
         let is_settled = evidence.outcomes.early == 0;
-        self.remember(key, ScanCandidate { measured: finding.measured, looked_at: now, is_settled });
+        self.remember(key, ScanCandidate { measured: finding.measured, evaluated_at: now, is_settled });
         false
     }
 
     fn remember(&mut self, key: (IpAddr, FindingKind), candidate: ScanCandidate) {
-        if self.seen.len() < SUSPECTS_MAX || self.seen.contains_key(&key) {
+        if self.seen.len() < CANDIDATES_MAX || self.seen.contains_key(&key) {
             self.seen.insert(key, candidate);
         }
     }
@@ -102,7 +102,7 @@ impl ScanCandidates {
 
 impl ScanCandidate {
     fn is_due(&self, now: Moment) -> bool {
-        !self.is_settled && now.since(self.looked_at) >= LOOK_AGAIN
+        !self.is_settled && now.since(self.evaluated_at) >= EVALUATE_AGAIN
     }
 
     fn has_grown(&self, finding: &Finding) -> bool {
@@ -110,8 +110,8 @@ impl ScanCandidate {
     }
 }
 
-/// The evidence of a finding about scanning, and the rows that it took; `None` of another finding, or where the host
-/// has left the window.
+/// The evidence of a finding about scanning, and the rows that it walked over; `None` for another finding, or where the
+/// host has left the window.
 pub(super) fn scan_evidence(
     window: &Window,
     finding: &Finding,
@@ -123,10 +123,10 @@ pub(super) fn scan_evidence(
     let limit = u32::try_from(finding.limit).unwrap_or(u32::MAX);
     let sample = window.contacts_of(&source, now)?;
     let evidence = match contacts {
-        ContactKind::Hosts => judge_hosts(&sample, limit),
+        ContactKind::Hosts => evaluate_hosts(&sample, limit),
         ContactKind::Ports => {
             let ports = window.contacted_ports_of(&source, now)?;
-            judge_ports(&sample, &ports, limit)
+            evaluate_ports(&sample, &ports, limit)
         }
     };
     Some((evidence, sample.rows))

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::service_port::{SCTP, TCP, UDP};
 use super::*;
+use crate::flow::Pace;
 
 const LIMIT: u32 = 15;
 
@@ -45,7 +47,7 @@ fn host(ports: &[PortHosts]) -> ContactSample {
 
 /// As many hosts at ports of their own, from 10000 on.
 fn scattered(answered: u32, silent: u32) -> Vec<PortHosts> {
-    let at = |n: u32| 10_000 + n as u16;
+    let at = |n: u32| 10_000 + u16::try_from(n).expect("a few ports");
     let up = (0..answered).map(|n| port(TCP, at(n), outcomes(1, 0, 0)));
     up.chain((answered..answered + silent).map(|n| port(TCP, at(n), outcomes(0, 0, 1)))).collect()
 }
@@ -118,7 +120,7 @@ fn who_contacts_many_hosts_is_told_apart() {
             Low,
         ),
     ] {
-        let evidence = judge_hosts(&sample, LIMIT);
+        let evidence = evaluate_hosts(&sample, LIMIT);
         assert_eq!((evidence.role, evidence.confidence), (role, confidence), "{name}: {}", evidence.why);
         let class = match (role, sample.ports_at_one_host) {
             (Scanner, 1) => Some(ScanClass::Sweep),
@@ -174,11 +176,11 @@ fn who_contacts_many_ports_is_told_apart() {
             (Scanner, High),
         ),
     ] {
-        let evidence = judge_ports(&sample, &ports, LIMIT);
+        let evidence = evaluate_ports(&sample, &ports, LIMIT);
         assert_eq!((evidence.role, evidence.confidence), want, "{name}: {}", evidence.why);
         assert_eq!((evidence.contacted, evidence.outcomes), (ports.contacted, ports.outcomes), "{name}");
     }
-    let vertical = judge_ports(&at(266, true, &one), &ports(outcomes(0, 900, 0), 0), LIMIT);
+    let vertical = evaluate_ports(&at(266, true, &one), &ports(outcomes(0, 900, 0), 0), LIMIT);
     assert_eq!(vertical.class, Some(ScanClass::Vertical));
 }
 
@@ -188,7 +190,7 @@ fn a_count_alone_accuses_nobody() {
     for contacted in [16, 100, 100_000] {
         let sample = ContactSample { contacted, answers_visible: true, ..ContactSample::default() };
         let ports = PortSample { contacted, ..PortSample::default() };
-        for evidence in [judge_hosts(&sample, LIMIT), judge_ports(&sample, &ports, LIMIT)] {
+        for evidence in [evaluate_hosts(&sample, LIMIT), evaluate_ports(&sample, &ports, LIMIT)] {
             assert_eq!((evidence.role, evidence.class), (ScanRole::Client, None));
         }
     }
@@ -207,6 +209,6 @@ fn a_sentence_says_why_and_names_no_address() {
             "contacted 20 hosts at SCTP port 2905, 1 of them in one network and 0.1 per second; answers not visible",
         ),
     ] {
-        assert_eq!(judge_hosts(sample, LIMIT).why, want);
+        assert_eq!(evaluate_hosts(sample, LIMIT).why, want);
     }
 }

@@ -1,12 +1,14 @@
-//! The one sentence that says why a host is, or is not, taken for a scanner. It names no address, so that it can be
-//! said where destinations are hidden.
+//! The sentence that explains why a host is, or is not, taken for a scanner. It names no address, so that it can be
+//! shown where destinations are hidden.
 
 use crate::flow::{ContactSample, Outcomes, PortHosts, PortSample, PortSketch};
 
-use super::scan::{EXTREME, Reason, ScanRole, port_name};
+use super::evidence::ScanRole;
+use super::reason::{EXTREME, Reason};
+use super::service_port::port_name;
 
-/// What speaks for a scan of a host over `limit`.
-pub(super) fn accused(sample: &ContactSample, reason: Reason, limit: u32) -> String {
+/// The sentence about a scanner that exceeds `limit`.
+pub(super) fn of_scanner(sample: &ContactSample, reason: Reason, limit: u32) -> String {
     match reason {
         Reason::Failures(port) => format!("contacted {}, {}", hosts(&port), in_vain(port.outcomes)),
         Reason::Pings(port) => {
@@ -29,8 +31,8 @@ pub(super) fn accused(sample: &ContactSample, reason: Reason, limit: u32) -> Str
     }
 }
 
-/// What a host over a limit is if it is no scanner. `ports` is there where the limit is one of ports.
-pub(super) fn excused(sample: &ContactSample, ports: Option<&PortSample>, role: ScanRole) -> String {
+/// The sentence about a host that exceeds a limit and is no scanner. `ports` is there where ports are limited.
+pub(super) fn of_other(sample: &ContactSample, ports: Option<&PortSample>, role: ScanRole) -> String {
     let ContactSample { unasked_answers, half_open, .. } = sample;
     let (what, outcomes) = match ports {
         Some(ports) => (format!("{} ports", ports.contacted), ports.outcomes),
