@@ -11,22 +11,22 @@ use crate::time::Moment;
 /// All of it is gathered when the alert opens and when it is confirmed. The scan evidence is gathered again each time
 /// the value has doubled, and once more after every contact had the time to be answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// IP bytes that the host sent in the traffic window.
-    pub ip_bytes: u64,
+    pub(crate) ip_bytes: u64,
     /// Destinations of those bytes, most bytes first.
-    pub destinations: Vec<PeerBytes>,
+    pub(crate) destinations: Vec<PeerBytes>,
     /// Ports contacted, ascending.
-    pub ports: Vec<u16>,
+    pub(crate) ports: Vec<u16>,
     /// Frames that the kernel offered and dropped in the traffic window.
-    pub loss: KernelCounts,
+    pub(crate) loss: KernelCounts,
     /// Evidence for a scan; `None` for other kinds of alerts.
-    pub scan: Option<ScanEvidence>,
+    pub(crate) scan: Option<ScanEvidence>,
 }
 
 /// The part of an [`Evidence`] that the ledger asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EvidenceNeeded {
+pub(crate) enum EvidenceNeeded {
     /// All fields.
     Everything,
     /// `scan`; the other fields may be left at their defaults.

@@ -111,7 +111,11 @@ fn view<'a>(alert: &'a Alert, state: AlertState, source: HostDetails<'a>) -> Ale
 }
 
 /// Returns the JSON object of an alert in this state, with the origin of its source according to `geoip`.
-pub fn json_with_origin<'a>(alert: &'a Alert, state: AlertState, geoip: &GeoIp) -> impl Serialize + use<'a> {
+pub(crate) fn json_with_origin<'a>(
+    alert: &'a Alert,
+    state: AlertState,
+    geoip: &GeoIp,
+) -> impl Serialize + use<'a> {
     WithOrigin { alert, state, origin: alert.source.map(|source| geoip.of(source)).unwrap_or_default() }
 }
 
@@ -134,7 +138,7 @@ pub(super) fn text(notice: &Notice, source: HostDetails<'_>) -> String {
 }
 
 /// Formats a time as RFC 3339 in UTC; a time after the year 9999 becomes the last one of it.
-pub fn rfc3339(at: UnixNanos) -> String {
+pub(crate) fn rfc3339(at: UnixNanos) -> String {
     timestamp(at).to_string()
 }
 

@@ -31,11 +31,11 @@ use super::record::{Alert, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
 
 /// How long a host must have been within its limit before its alert closes: the window of that limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CloseTimeouts {
+pub(crate) struct CloseTimeouts {
     /// For all kinds but ports: bytes, hosts contacted, rates, losses.
-    pub traffic: Duration,
+    pub(crate) traffic: Duration,
     /// For ports contacted.
-    pub ports: Duration,
+    pub(crate) ports: Duration,
 }
 
 impl CloseTimeouts {
@@ -49,11 +49,11 @@ impl CloseTimeouts {
 
 /// How often the content of a [`PersistedLedger`] has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ChangeCount {
+pub(crate) struct ChangeCount {
     /// Notices, changes of mutes, and alerts that opened, closed or were forgotten.
-    pub transitions: u64,
+    pub(crate) transitions: u64,
     /// Rises of a peak or of its error bound.
-    pub peaks: u64,
+    pub(crate) peaks: u64,
 }
 
 /// A host (`None` where the alert is about the capture itself) and a limit.
@@ -61,7 +61,7 @@ type AlertKey = (Option<IpAddr>, AlertKind);
 
 /// The open alerts, one for each host and kind, and those that closed within the cooldown.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     open: BTreeMap<AlertKey, OpenAlert>,
     closed: BTreeMap<AlertKey, ClosedAlert>,
     mutes: Mutes,
@@ -81,14 +81,14 @@ struct ClosedAlert {
 impl Ledger {
     /// Creates an empty ledger. An alert whose limit is exceeded again within `cooldown` of its end opens again under
     /// the same id.
-    pub fn new(timeouts: CloseTimeouts, cooldown: Duration) -> Self {
+    pub(crate) fn new(timeouts: CloseTimeouts, cooldown: Duration) -> Self {
         let (open, closed) = (BTreeMap::new(), BTreeMap::new());
         let (mutes, changes) = (Mutes::default(), ChangeCount::default());
         Self { open, closed, mutes, timeouts, cooldown, opened: 0, refused_findings: 0, changes }
     }
 
     /// Changes the cooldown, also that of alerts that have closed already.
-    pub fn set_cooldown(&mut self, cooldown: Duration) {
+    pub(crate) fn set_cooldown(&mut self, cooldown: Duration) {
         self.cooldown = cooldown;
     }
 
@@ -96,7 +96,7 @@ impl Ledger {
     ///
     /// The first finding of a host and kind opens an alert. Further ones keep it open and raise its peak, and lead to a
     /// notice when they confirm it or reach 2, 5 or 10 times the limit. `evidence` is called at most once.
-    pub fn note(
+    pub(crate) fn note(
         &mut self,
         finding: &Finding,
         now: Moment,
@@ -171,7 +171,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`MUTES_MAX`](super::MUTES_MAX) mutes are in force.
-    pub fn mute(&mut self, new: NewMute, now: Moment, civil: UnixNanos) -> Result<Mute, TooManyMutes> {
+    pub(crate) fn mute(&mut self, new: NewMute, now: Moment, civil: UnixNanos) -> Result<Mute, TooManyMutes> {
         let mute = self.mutes.add(new, now, civil)?;
         self.apply_mutes(&mut Vec::new());
         Ok(mute)
@@ -179,7 +179,7 @@ impl Ledger {
 
     /// Removes a mute, and adds the notices that it held back of alerts that are still open. Returns true if it was in
     /// force.
-    pub fn unmute(&mut self, id: u64, notices: &mut Vec<Notice>) -> bool {
+    pub(crate) fn unmute(&mut self, id: u64, notices: &mut Vec<Notice>) -> bool {
         let was_there = self.mutes.remove(id);
         if was_there {
             self.apply_mutes(notices);
@@ -189,7 +189,7 @@ impl Ledger {
 
     /// Removes the mutes whose time is over, and adds the notices that they held back of alerts that are still open.
     /// Returns true if there were any.
-    pub fn expire_mutes(&mut self, now: Moment, notices: &mut Vec<Notice>) -> bool {
+    pub(crate) fn expire_mutes(&mut self, now: Moment, notices: &mut Vec<Notice>) -> bool {
         let any = self.mutes.expire(now);
         if any {
             self.apply_mutes(notices);
@@ -198,7 +198,7 @@ impl Ledger {
     }
 
     /// Returns the mutes in force, the oldest first.
-    pub fn mutes(&self) -> impl Iterator<Item = &Mute> {
+    pub(crate) fn mutes(&self) -> impl Iterator<Item = &Mute> {
         self.mutes.list()
     }
 
@@ -211,7 +211,7 @@ impl Ledger {
 
     /// Closes the alerts whose host has been within its limit for a whole window, and forgets those that have been
     /// closed for the cooldown.
-    pub fn close_inactive(&mut self, now: Moment, civil: UnixNanos, notices: &mut Vec<Notice>) {
+    pub(crate) fn close_inactive(&mut self, now: Moment, civil: UnixNanos, notices: &mut Vec<Notice>) {
         let (timeouts, cooldown) = (self.timeouts, self.cooldown);
         let before = self.closed.len();
         self.closed.retain(|_, closed| now.since(closed.closed_at) < cooldown);
@@ -235,7 +235,7 @@ impl Ledger {
     }
 
     /// Returns what must be known after a restart.
-    pub fn to_persisted(&self) -> PersistedLedger {
+    pub(crate) fn to_persisted(&self) -> PersistedLedger {
         PersistedLedger {
             opened: self.opened,
             last_mute: self.mutes.last_id(),
@@ -247,7 +247,7 @@ impl Ledger {
 
     /// Continues from the saved state of an earlier process. Its notices are not repeated. An alert without a further
     /// finding closes a whole window after `now`.
-    pub fn restore(
+    pub(crate) fn restore(
         &mut self,
         persisted: PersistedLedger,
         now: Moment,
@@ -277,32 +277,32 @@ impl Ledger {
     }
 
     /// Returns how often the result of [`to_persisted`](Self::to_persisted) has changed.
-    pub fn changes(&self) -> ChangeCount {
+    pub(crate) fn changes(&self) -> ChangeCount {
         self.changes
     }
 
     /// Returns the open alerts, ordered by host and kind.
-    pub fn open(&self) -> impl Iterator<Item = &Alert> {
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Alert> {
         self.open.values().map(|open| &open.alert)
     }
 
     /// Returns the open alert of a kind about a host, or about the capture itself.
-    pub fn find(&self, source: Option<IpAddr>, kind: AlertKind) -> Option<&Alert> {
+    pub(crate) fn find(&self, source: Option<IpAddr>, kind: AlertKind) -> Option<&Alert> {
         self.open.get(&(source, kind)).map(|open| &open.alert)
     }
 
     /// Returns true if an alert of a kind is open about a host, or about the capture itself.
-    pub fn is_open(&self, source: Option<IpAddr>, kind: AlertKind) -> bool {
+    pub(crate) fn is_open(&self, source: Option<IpAddr>, kind: AlertKind) -> bool {
         self.open.contains_key(&(source, kind))
     }
 
     /// Returns true if the evidence of an open alert is to be gathered again soon.
-    pub fn is_evidence_pending(&self) -> bool {
+    pub(crate) fn is_evidence_pending(&self) -> bool {
         self.open.values().any(OpenAlert::is_evidence_pending)
     }
 
     /// Returns the hosts with open alerts, in ascending order, each once.
-    pub fn open_sources(&self) -> impl Iterator<Item = IpAddr> + '_ {
+    pub(crate) fn open_sources(&self) -> impl Iterator<Item = IpAddr> + '_ {
         let mut last = None;
         self.open
             .keys()
@@ -312,7 +312,7 @@ impl Ledger {
 
     /// Returns the number of findings that opened no alert because [`OPEN_ALERTS_MAX`] were open. A host that stays
     /// over its limit leads to a finding at each judgement.
-    pub fn refused_findings(&self) -> u64 {
+    pub(crate) fn refused_findings(&self) -> u64 {
         self.refused_findings
     }
 }

@@ -19,52 +19,52 @@ use crate::time::{Moment, UnixNanos};
 use super::record::AlertKind;
 
 /// Largest number of mutes in force at once.
-pub const MUTES_MAX: usize = 1000;
+pub(crate) const MUTES_MAX: usize = 1000;
 
 /// Longest span of a mute.
-pub const MUTE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const MUTE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Largest number of characters in a reason.
-pub const REASON_CHARS_MAX: usize = 200;
+pub(crate) const REASON_CHARS_MAX: usize = 200;
 
 /// Returns true if the text can be the reason of a mute: one line of at most [`REASON_CHARS_MAX`] characters.
-pub fn is_reason(text: &str) -> bool {
+pub(crate) fn is_reason(text: &str) -> bool {
     text.chars().count() <= REASON_CHARS_MAX && !text.contains(char::is_control)
 }
 
 /// A mute to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewMute {
+pub(crate) struct NewMute {
     /// The hosts that it covers.
-    pub source: IpNet,
+    pub(crate) source: IpNet,
     /// The kind of alerts that it covers; `None` covers all kinds.
-    pub kind: Option<AlertKind>,
+    pub(crate) kind: Option<AlertKind>,
     /// How long it lasts; cut to [`MUTE_MAX`].
-    pub span: Duration,
+    pub(crate) span: Duration,
     /// Why it was made; at most [`REASON_CHARS_MAX`] characters.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// A mute in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mute {
+pub(crate) struct Mute {
     /// Its number, counted up from 1.
-    pub id: u64,
+    pub(crate) id: u64,
     /// The hosts that it covers.
-    pub source: IpNet,
+    pub(crate) source: IpNet,
     /// The kind of alerts that it covers; `None` covers all kinds.
-    pub kind: Option<AlertKind>,
+    pub(crate) kind: Option<AlertKind>,
     /// When it was made.
-    pub made_at: UnixNanos,
+    pub(crate) made_at: UnixNanos,
     /// When it ends.
-    pub until: UnixNanos,
+    pub(crate) until: UnixNanos,
     /// Why it was made.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// The error that [`MUTES_MAX`] mutes are in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyMutes;
+pub(crate) struct TooManyMutes;
 
 /// All mutes in force.
 #[derive(Debug, Default)]
@@ -146,7 +146,7 @@ impl Mutes {
 
 /// A change of the mutes that a client asks for, and where the reply goes.
 #[derive(Debug)]
-pub enum MuteRequest {
+pub(crate) enum MuteRequest {
     /// Make a mute.
     Add(NewMute, MuteReply<Result<Mute, TooManyMutes>>),
     /// Remove the mute of this number; the reply is true if it was in force.
@@ -154,16 +154,16 @@ pub enum MuteRequest {
 }
 
 /// A callback that takes one reply. It runs on the analyst's thread and must not block.
-pub struct MuteReply<T>(Box<dyn FnOnce(T) + Send>);
+pub(crate) struct MuteReply<T>(Box<dyn FnOnce(T) + Send>);
 
 impl<T> MuteReply<T> {
     /// Creates a reply that calls `take`.
-    pub fn new(take: impl FnOnce(T) + Send + 'static) -> Self {
+    pub(crate) fn new(take: impl FnOnce(T) + Send + 'static) -> Self {
         Self(Box::new(take))
     }
 
     /// Sends the reply.
-    pub fn send(self, reply: T) {
+    pub(crate) fn send(self, reply: T) {
         (self.0)(reply);
     }
 }
@@ -185,7 +185,7 @@ pub struct MuteDesk {
 impl MuteDesk {
     /// Creates a desk whose requests go into `queue`. `wake` is called after each one, to wake the thread that empties
     /// the queue and publishes the mutes in force in `list`.
-    pub fn new(
+    pub(crate) fn new(
         queue: SyncSender<MuteRequest>,
         wake: impl Fn() + Send + Sync + 'static,
         list: Arc<Published<Vec<Mute>>>,
@@ -194,7 +194,7 @@ impl MuteDesk {
     }
 
     /// Queues a request. Returns false if the queue is full or its reader is gone.
-    pub fn request(&self, request: MuteRequest) -> bool {
+    pub(crate) fn request(&self, request: MuteRequest) -> bool {
         match self.queue.try_send(request) {
             Ok(()) => {
                 (self.wake)();
@@ -205,7 +205,7 @@ impl MuteDesk {
     }
 
     /// Returns the mutes in force, the oldest first. The effect of a request is in it once its reply was sent.
-    pub fn list(&self) -> Arc<Vec<Mute>> {
+    pub(crate) fn list(&self) -> Arc<Vec<Mute>> {
         self.list.read()
     }
 }

@@ -47,7 +47,7 @@ pub(super) struct PersistedAlert {
 
 /// Why the content of a state file is refused.
 #[derive(Debug, Error)]
-pub enum StateError {
+pub(super) enum StateError {
     /// It is no JSON object with these fields.
     #[error("it is not of this form: {0}")]
     Form(#[from] serde_json::Error),
@@ -141,7 +141,7 @@ impl PersistedLedger {
     ///
     /// # Errors
     /// The content has another form or version, or an impossible value; then nothing of it is used.
-    pub fn from_json(json: &[u8]) -> Result<Self, StateError> {
+    pub(super) fn from_json(json: &[u8]) -> Result<Self, StateError> {
         let Versioned { version } = serde_json::from_slice(json)?;
         if version != VERSION {
             return Err(StateError::Version(version));

@@ -95,7 +95,7 @@ impl AlertState {
     }
 
     /// Returns the word for the state in JSON and in the environment of programs.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Possible => "possible",

@@ -3,7 +3,7 @@
 //! * **Owns** the lookups in GeoIP databases ([`GeoIp`]), reverse DNS (`ReverseDns`, RFC 1035) and the resolution of
 //!   host names with a deadline (`resolve`).
 //! * **Refuses to know** alerts and sinks: it is given an address or a name and returns what it found.
-//! * **Fails** by returning less: without a usable database or an answer in time, the fields of [`HostDetails`] are
+//! * **Fails** by returning less: without a usable database or an answer in time, the fields of `HostDetails` are
 //!   `None`. Problems with a database are logged once; a dead name server is not asked again for a while.
 //!
 //! A GeoIP lookup reads memory and never blocks. The other two block until their deadline, so only threads of sinks

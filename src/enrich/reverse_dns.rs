@@ -210,7 +210,7 @@ mod tests {
         let (silent, _) = serve(&[]);
         let names = names(vec![silent], Duration::from_millis(20));
         assert_eq!(names.name_of([192, 0, 2, 1].into()), None);
-        let cache = names.cache.lock().expect("nobody panicked");
+        let cache = names.cache.lock().expect("no thread panicked");
         assert!(cache.paused_until.is_some() && cache.names.is_empty());
         drop(cache);
         // A query would take an hour.

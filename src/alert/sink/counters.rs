@@ -69,7 +69,7 @@ impl Counts {
 
 /// The counters of all configured sinks. Clones share them.
 #[derive(Clone, Debug)]
-pub struct SinkCounters(Arc<[(SinkName, AtomicCounts)]>);
+pub(crate) struct SinkCounters(Arc<[(SinkName, AtomicCounts)]>);
 
 impl SinkCounters {
     pub(super) fn new(sinks: impl Iterator<Item = SinkName>) -> Self {
@@ -77,7 +77,7 @@ impl SinkCounters {
     }
 
     /// Returns each sink with the present value of its counters.
-    pub fn each(&self) -> impl Iterator<Item = (SinkName, Counts)> + '_ {
+    pub(crate) fn each(&self) -> impl Iterator<Item = (SinkName, Counts)> + '_ {
         self.0.iter().map(|(sink, cells)| (*sink, cells.read()))
     }
 

@@ -75,7 +75,7 @@ impl AlertFile {
         }
         let writer = self.writer.get_or_insert_default();
         writer.append(&file.0, bytes).map_err(|source| {
-            // Also after a failed sync: then it is unknown which of the bytes are on the disk. If the truncation fails,
+            // Truncated also after a failed sync, when it is unknown which of the bytes are on the disk. If this fails,
             // it is repeated before the next line.
             let _ = file.0.set_len(length);
             FileError::Write(source)
@@ -367,7 +367,7 @@ mod tests {
         file.append(&[line("b")]).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((read(&path), read(&folder.path().join("elsewhere"))), (line("b"), line("a")));
         let other = File::open(&path).expect("it is ours");
-        other.lock().expect("nobody holds it");
+        other.lock().expect("it is not locked");
         assert!(matches!(file.append(&[line("c")]), Err(FileError::Locked)));
         drop(other);
         file.append(&[line("c")]).unwrap_or_else(|error| panic!("{error}"));

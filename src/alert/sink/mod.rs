@@ -9,7 +9,7 @@
 //! Each sink has a bounded queue, a thread and deadlines of its own, so one that hangs or fails delays neither the
 //! analyst nor another sink. The queues share one copy of each notice: they need no more memory than the longest queue
 //! with the largest alerts. A delivery that fails is repeated after a pause that doubles. Notices that found no room or
-//! were given up are counted ([`SinkCounters`]) and logged.
+//! were given up are counted ([`Counts`]) and logged.
 //!
 //! Call [`Sinks::start`] after capabilities are dropped and signals are blocked: the threads inherit both.
 
@@ -33,7 +33,7 @@ mod worker;
 
 pub use body::WebhookFormat;
 pub use command::CommandOptions;
-pub use counters::{Counts, SinkCounters, SinkName};
+pub use counters::{Counts, SinkName};
 pub use delivery_test::DeliveryTest;
 pub use file::FileOptions;
 pub use options::SinkOptions;
@@ -41,4 +41,5 @@ pub use retry::Retry;
 pub use secret::Secret;
 pub use sinks::{QueueReceipt, ShutdownTimeouts, SinkResult, Sinks};
 pub use syslog::{Facility, SyslogOptions, SyslogTarget};
-pub use webhook::{WebhookOptions, why_no_token, why_no_webhook};
+pub use webhook::WebhookOptions;
+pub(crate) use webhook::{why_no_token, why_no_webhook};

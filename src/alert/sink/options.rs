@@ -18,7 +18,7 @@ use super::worker::Sink;
 pub struct SinkOptions {
     /// Pauses between attempts.
     pub retry: Retry,
-    /// Whom to ask for names of hosts; `None` if nobody is asked.
+    /// Which name servers to ask for names of hosts; `None` for no reverse DNS.
     pub names: Option<ReverseDnsOptions>,
     /// The GeoIP databases.
     pub geoip: GeoIpOptions,

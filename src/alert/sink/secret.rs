@@ -18,7 +18,7 @@ impl Secret {
     /// Returns the value.
     ///
     /// # Errors
-    /// The file cannot be read or is empty; the text says why and gives the remedy.
+    /// The file cannot be read or is empty; the error names the cause and the remedy.
     pub(super) fn read(&self) -> Result<String, String> {
         let path = match self {
             Self::Here(value) => return Ok(value.clone()),

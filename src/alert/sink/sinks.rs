@@ -115,7 +115,7 @@ impl Sinks {
     }
 
     /// Returns a handle to the counters of all sinks.
-    pub fn counters(&self) -> SinkCounters {
+    pub(crate) fn counters(&self) -> SinkCounters {
         self.counters.clone()
     }
 

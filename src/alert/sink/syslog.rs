@@ -413,7 +413,7 @@ mod tests {
             assert_eq!(String::from_utf8_lossy(&bytes[..length]), want());
         }
         drop(receiver);
-        let failure = deliver(&mut syslog).expect_err("nobody listens");
+        let failure = deliver(&mut syslog).expect_err("the port is closed");
         assert!(failure.why.contains("no daemon listens there") && failure.is_passing, "{}", failure.why);
     }
 
@@ -440,7 +440,7 @@ mod tests {
         let (mut second, _) = receiver.accept().expect("it listens");
         read(&mut second);
         drop((second, receiver));
-        let failure = deliver(&mut syslog).expect_err("nobody listens");
+        let failure = deliver(&mut syslog).expect_err("the port is closed");
         assert!(failure.why.contains("no daemon listens there") && failure.is_passing, "{}", failure.why);
     }
 
@@ -459,7 +459,7 @@ mod tests {
     fn the_local_socket_gets_the_form_of_syslog_3() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("log");
-        let failure = deliver(&mut syslog(SyslogTarget::Unix(path.clone()))).expect_err("nobody listens");
+        let failure = deliver(&mut syslog(SyslogTarget::Unix(path.clone()))).expect_err("the port is closed");
         assert!(failure.why.contains("no daemon has made this socket"), "{}", failure.why);
         let receiver = UnixDatagram::bind(&path).expect("the folder is ours");
         deliver(&mut syslog(SyslogTarget::Unix(path))).unwrap_or_else(|failure| panic!("{}", failure.why));

@@ -58,7 +58,7 @@ impl WebhookOptions {
 }
 
 /// Returns why a URL cannot be posted to; `None` if it can.
-pub fn why_no_webhook(url: &str) -> Option<&'static str> {
+pub(crate) fn why_no_webhook(url: &str) -> Option<&'static str> {
     if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Some("neither http:// nor https://");
     }
@@ -71,7 +71,7 @@ pub fn why_no_webhook(url: &str) -> Option<&'static str> {
 }
 
 /// Returns why a text cannot be a token; `None` if it can.
-pub fn why_no_token(token: &str) -> Option<&'static str> {
+pub(crate) fn why_no_token(token: &str) -> Option<&'static str> {
     // Wider than b64token of RFC 6750, section 2.1: any visible character that a header can hold.
     let is_visible = |byte: u8| byte.is_ascii_graphic();
     (!token.bytes().all(is_visible)).then_some("a character that no token has")
