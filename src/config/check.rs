@@ -1,305 +1,41 @@
-//! From settings to a [`Config`]: every value read, every range held, every problem named.
+//! From the lines of a file to [`Settings`] that go together.
 
-mod interfaces;
-mod limits;
-mod resources;
+use super::context::Context;
+use super::file::RawConfig;
+use super::machine::Machine;
+use super::problem::Problem;
+use super::reader::Reader;
+use super::values::{RightSettings, Settings};
 
-use std::fmt::Display;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::ops::{Range, RangeInclusive};
-
-use super::error::Problem;
-use super::file::{RawConfig, Setting};
-use super::key::SettingKey;
-use super::keyword::Keyword;
-use super::sink_settings::{SinkSettings, optional_path};
-use super::units::{self, Bytes, ListItem, within};
-use super::{
-    CHART_BYTES, CONTACTED_HOSTS, CONTACTED_PORTS, COOLDOWN_S, Config, INTERVAL_S, LIMIT_BYTES, LOSS_PPM,
-    Machine, Workers,
-};
-use crate::detect::PartsPerMillion;
-
-/// Reads all settings; `None` where one of them is wrong, which `problems` then tells.
-pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<Problem>) -> Option<Config> {
-    let defaults = Config::defaults(machine);
-    let mut file = Checker { raw, problems };
-
-    let traffic_interval_s = file.read(SettingKey::TrafficInterval, defaults.traffic_interval_s, interval);
-    let ip_bytes_max =
-        file.read(SettingKey::ByteLimit, defaults.ip_bytes_max, |value| bytes(value, &LIMIT_BYTES));
-    let hide_destinations = file.read(SettingKey::NoDestinations, defaults.hide_destinations, keyword);
-    let chart_bytes_min =
-        file.read(SettingKey::ChartMinBytes, defaults.chart_bytes_min, |value| bytes(value, &CHART_BYTES));
-    let excluded_interfaces =
-        file.read(SettingKey::ExcludedInterfaces, defaults.excluded_interfaces, interfaces::names);
-
-    let judge_contacted_hosts =
-        file.read(SettingKey::ContactedIPsAnalyze, defaults.judge_contacted_hosts, keyword);
-    let contacted_hosts_max =
-        file.read(SettingKey::NumberContactedIPs, defaults.contacted_hosts_max, |value| {
-            count(value, &CONTACTED_HOSTS, SettingKey::ContactedIPsAnalyze)
-        });
-    let judge_contacted_ports = file.read(SettingKey::AnalyzePorts, defaults.judge_contacted_ports, keyword);
-    let contacted_ports_max =
-        file.read(SettingKey::NumContactedPorts, defaults.contacted_ports_max, |value| {
-            count(value, &CONTACTED_PORTS, SettingKey::AnalyzePorts)
-        });
-    let port_interval_s = file.read(SettingKey::PortInterval, defaults.port_interval_s, interval);
-    let scan_rule = file.read(SettingKey::ScanEvidence, defaults.scan_rule, keyword);
-    let packets_per_s_max = file.read(SettingKey::PacketRateLimit, defaults.packets_per_s_max, limits::rate);
-    let contacts_per_s_max =
-        file.read(SettingKey::ContactRateLimit, defaults.contacts_per_s_max, limits::rate);
-    let received_bytes_max =
-        file.read(SettingKey::ReceivedByteLimit, defaults.received_bytes_max, limits::byte_limit);
-    let group_ipv6 = file.read(SettingKey::GroupIPv6, defaults.group_ipv6, limits::group_ipv6);
-    // Where that is wrong, nothing is held against it.
-    let group = group_ipv6.flatten();
-    let analyses_ports = judge_contacted_ports != Some(false);
-    let limits_for = file.read_each(SettingKey::LimitFor, |value, before| {
-        limits::limit_for(value, group, analyses_ports, before)
-    });
-    let ignored_sources = file
-        .read(SettingKey::IgnoredSources, defaults.ignored_sources, |value| limits::sources(value, group));
-    let alert_cooldown_s =
-        file.read(SettingKey::AlertCooldown, defaults.alert_cooldown_s, |value| seconds(value, &COOLDOWN_S));
-
-    let state_file = file.read(SettingKey::StateFile, defaults.state_file, optional_path);
-
-    let direction = file.read(SettingKey::Direction, defaults.direction, keyword);
-    let wire_exact = file.read(SettingKey::WireExact, defaults.wire_exact, keyword);
-    let loss_ppm_max = file.read(SettingKey::LossLimit, defaults.loss_ppm_max, loss_limit);
-    let promiscuous = file.read(SettingKey::Promiscuous, defaults.promiscuous, |value| {
-        interfaces::promiscuous(value, excluded_interfaces.as_deref().unwrap_or_default())
-    });
-    let local_networks =
-        file.read(SettingKey::LocalNetworks, defaults.local_networks, interfaces::local_networks);
-    let workers =
-        file.read(SettingKey::Workers, defaults.workers, |value| resources::workers(value, machine));
-    // Where the number of workers is wrong, nothing is held against it.
-    let worker_count = workers.map(Workers::count);
-    let pin_cores = file.read(SettingKey::PinCores, defaults.pin_cores, |value| {
-        resources::pin_cores(value, worker_count, machine)
-    });
-    let event_loop = file.read(SettingKey::EventLoop, defaults.event_loop, keyword);
-    let ring_memory_bytes = file.read(SettingKey::RingMemory, defaults.ring_memory_bytes, |value| {
-        resources::ring_memory(value, worker_count)
-    });
-    let memory_limit = file.read(SettingKey::MemoryLimit, defaults.memory_limit, |value| {
-        resources::memory_limit(value, machine)
-    });
-    let log_format = file.read(SettingKey::LogFormat, defaults.log_format, keyword);
-    let sink_settings = SinkSettings::read(&mut file, defaults.sink_settings);
-    let listen = file.read(SettingKey::ListenAddress, defaults.listen, listen_address);
-
-    let hide_destinations = hide_destinations?;
-    Some(Config {
-        traffic_interval_s: traffic_interval_s?,
-        ip_bytes_max: ip_bytes_max?,
-        hide_destinations,
-        chart_bytes_min: chart_bytes_min?,
-        excluded_interfaces: excluded_interfaces?,
-        judge_contacted_hosts: judge_contacted_hosts? && !hide_destinations,
-        contacted_hosts_max: contacted_hosts_max?,
-        judge_contacted_ports: judge_contacted_ports?,
-        contacted_ports_max: contacted_ports_max?,
-        port_interval_s: port_interval_s?,
-        scan_rule: scan_rule?,
-        packets_per_s_max: packets_per_s_max?,
-        contacts_per_s_max: contacts_per_s_max?,
-        received_bytes_max: received_bytes_max?,
-        limits_for: limits_for?,
-        ignored_sources: ignored_sources?,
-        group_ipv6: group_ipv6?,
-        alert_cooldown_s: alert_cooldown_s?,
-        state_file: state_file?,
-        direction: direction?,
-        wire_exact: wire_exact?,
-        loss_ppm_max: loss_ppm_max?,
-        promiscuous: promiscuous?,
-        local_networks: local_networks?,
-        workers: workers?,
-        pin_cores: pin_cores?,
-        event_loop: event_loop?,
-        ring_memory_bytes: ring_memory_bytes?,
-        memory_limit: memory_limit?,
-        log_format: log_format?,
-        sink_settings: sink_settings?,
-        listen: listen?,
-    })
-}
-
-/// Takes settings out of a file and notes what is wrong with them.
-pub(super) struct Checker<'a, 't> {
-    raw: &'a RawConfig<'t>,
-    problems: &'a mut Vec<Problem>,
-}
-
-impl Checker<'_, '_> {
-    /// The value of a setting, or the default where the file has none; `None` where the value is wrong.
-    pub(super) fn read<T>(
-        &mut self,
-        key: SettingKey,
-        default: T,
-        convert: impl FnOnce(&str) -> Result<T, ValueError>,
-    ) -> Option<T> {
-        match self.raw.get(key) {
-            Some(setting) => self.convert(setting, convert),
-            None => Some(default),
-        }
-    }
-
-    /// The values of a setting that may be there several times; `convert` is given those before it as well.
-    fn read_each<T>(
-        &mut self,
-        key: SettingKey,
-        convert: impl Fn(&str, &[T]) -> Result<T, ValueError>,
-    ) -> Option<Vec<T>> {
-        let mut values = Vec::new();
-        let mut are_right = true;
-        for setting in self.raw.all(key).filter(|setting| !setting.value.is_empty()) {
-            match self.convert(setting, |value| convert(value, &values)) {
-                Some(value) => values.push(value),
-                None => are_right = false,
-            }
-        }
-        are_right.then_some(values)
-    }
-
-    fn convert<T>(
-        &mut self,
-        setting: &Setting<'_>,
-        convert: impl FnOnce(&str) -> Result<T, ValueError>,
-    ) -> Option<T> {
-        let key = setting.key;
-        let error = match convert(setting.value) {
-            Ok(value) => return Some(value),
-            Err(_) if setting.value.is_empty() => ValueError::new(
-                "no value",
-                "write a value behind the colon, or remove the line for the default",
-            ),
-            Err(error) => error,
-        };
-        let value_start = setting.value_span.start;
-        let span = match error.at {
-            Some(at) => value_start + at.start..value_start + at.end,
-            None => setting.value_span.clone(),
-        };
-        // The setting that the value disagrees with is shown if the file has it.
-        let context =
-            error.against.and_then(|(key, label)| Some((self.raw.get(key)?.value_span.clone(), label)));
-        self.problems.push(Problem {
-            title: format!("bad value for `{key}`"),
-            span,
-            label: error.label,
-            context,
-            help: error.help,
-        });
-        None
-    }
-}
-
-/// What is wrong with a value.
-pub(super) struct ValueError {
-    /// The bytes of the value that are wrong; `None` for all of them.
-    at: Option<Range<usize>>,
-    /// What they are.
-    label: String,
-    /// Another setting that makes them wrong, and what it says.
-    against: Option<(SettingKey, &'static str)>,
-    /// What to write.
-    help: String,
-}
-
-impl ValueError {
-    pub(super) fn new(label: impl Display, help: impl Into<String>) -> Self {
-        Self { at: None, label: label.to_string(), against: None, help: help.into() }
-    }
-
-    pub(super) fn at(self, at: Range<usize>) -> Self {
-        Self { at: Some(at), ..self }
-    }
-
-    pub(super) fn against(self, key: SettingKey, label: &'static str) -> Self {
-        Self { against: Some((key, label)), ..self }
-    }
-}
-
-fn interval(value: &str) -> Result<u64, ValueError> {
-    seconds(value, &INTERVAL_S)
-}
-
-/// Seconds of which a month is the most.
-fn seconds(value: &str, range: &RangeInclusive<u64>) -> Result<u64, ValueError> {
-    units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
-        let (min, max) = (range.start(), range.end());
-        ValueError::new(error, format!("write whole seconds from {min} to {max} (30 days), without a unit"))
-    })
-}
-
-/// A number of things, of which `off` does without.
-fn count(value: &str, range: &RangeInclusive<u32>, off: SettingKey) -> Result<u32, ValueError> {
-    units::whole(value).and_then(|number| within(number, range)).map_err(|error| {
-        let (min, max) = (range.start(), range.end());
-        let help = format!("write a whole number from {min} to {max}; `{off}: false` turns this check off");
-        ValueError::new(error, help)
-    })
-}
-
-pub(super) fn bytes(value: &str, range: &RangeInclusive<u64>) -> Result<u64, ValueError> {
-    units::bytes(value).and_then(|number| within(number, range)).map_err(|error| {
-        let (min, max) = (Bytes(*range.start()), Bytes(*range.end()));
-        let help = format!(
-            "write bytes from {min} to {max}, such as 500000, 5M or 1.5G; K, M and G are powers of 1000"
-        );
-        ValueError::new(error, help)
-    })
-}
-
-fn loss_limit(value: &str) -> Result<Option<u32>, ValueError> {
-    if value == "off" {
-        return Ok(None);
-    }
-    units::percent(value).and_then(|ppm| within(ppm, &LOSS_PPM)).map(Some).map_err(|error| {
-        let (min, max) = (PartsPerMillion(*LOSS_PPM.start()), PartsPerMillion(*LOSS_PPM.end()));
-        ValueError::new(error, format!("write `off`, or a percentage from {min} to {max} such as 0.1%"))
-    })
-}
-
-pub(super) fn keyword<T: Keyword>(value: &str) -> Result<T, ValueError> {
-    T::read(value).ok_or_else(|| ValueError::new("not one of its values", format!("write {}", T::choices())))
-}
-
-/// The items of a list; `form` says how one is written.
-fn items<'v>(value: &'v str, form: &str) -> Result<Vec<ListItem<'v>>, ValueError> {
-    units::list(value).map_err(|error| ValueError::new(error.what, form).at(error.span))
-}
-
-fn listen_address(value: &str) -> Result<SocketAddr, ValueError> {
-    let form = "write an address and a port: 127.0.0.1:8698 or [::1]:8698";
-    let address: SocketAddr = value.parse().map_err(|_| {
-        // What is missing can be told from what is there.
-        let label = match (value.parse::<IpAddr>(), value.rsplit_once(':')) {
-            (Ok(_), _) => "no port",
-            (_, Some((ip, _))) if ip.parse::<Ipv6Addr>().is_ok() => "IPv6 needs brackets",
-            (_, Some(("localhost", _))) => "a name, not an address",
-            _ => "not an address and a port",
-        };
-        ValueError::new(label, form)
-    })?;
-    if address.ip().to_canonical().is_loopback() {
-        return Ok(address);
-    }
-    let help = "until the API can ask for a token it serves this machine only: write 127.0.0.1 or [::1], and \
-                reach it from elsewhere through ssh -L or a proxy that asks who it is";
-    Err(ValueError::new("not a loopback address", help))
+/// Reads all settings; `None` where one of them is wrong, for which `problems` then has an entry.
+pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<Problem>) -> Option<Settings> {
+    // Settings are read twice: first for those that others are checked against, then with these known.
+    let context = Context::of(machine);
+    let first = RightSettings::read(&mut Reader { raw, context: &context, problems: Vec::new() });
+    let context = Context {
+        machine: machine.clone(),
+        worker_count: first.workers.map(|workers| workers.count(machine)),
+        group_ipv6: first.group_ipv6.flatten(),
+        ports_are_off: first.judge_contacted_ports == Some(false),
+        excluded_interfaces: first.excluded_interfaces.unwrap_or_default(),
+        has_webhook_token: matches!(first.webhook_token, Some(Some(_))),
+    };
+    let mut reader = Reader { raw, context: &context, problems: Vec::new() };
+    let right = RightSettings::read(&mut reader);
+    problems.append(&mut reader.problems);
+    let mut settings = right.complete()?;
+    // Where destinations are hidden, no host is reported for having many.
+    settings.judge_contacted_hosts &= !settings.hide_destinations;
+    Some(settings)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ConfigError;
-    use crate::config::tests::two_cores;
+    use crate::config::checked::Config;
+    use crate::config::error::ConfigError;
+    use crate::config::file::Text;
+    use crate::config::machine::tests::two_cores;
 
     fn parse(text: &str) -> Result<Config, ConfigError> {
         Config::parse_on("it", text.as_bytes(), &two_cores())
@@ -362,7 +98,7 @@ mod tests {
             }
         }
         let config = parse("ExcludedInterfaces: lo,wg0,lo").expect("a list");
-        assert_eq!(config.excluded_interfaces, ["lo", "wg0"], "a name counts once");
+        assert_eq!(config.settings.excluded_interfaces, ["lo", "wg0"], "a name counts once");
     }
 
     #[test]
@@ -491,9 +227,9 @@ mod tests {
             let start = marked.find('»').expect("a mark");
             let text = marked.replace(['»', '«'], "");
             let end = start + (marked.find('«').expect("a mark") - start - '»'.len_utf8());
-            let source = super::super::file::Text::decode(text.as_bytes());
+            let source = Text::decode(text.as_bytes());
             let mut problems = Vec::new();
-            let raw = RawConfig::read(&source, &mut problems);
+            let raw = RawConfig::read(&source, Settings::may_repeat, &mut problems);
             assert_eq!(check(&raw, &two_cores(), &mut problems), None, "{text:?}");
             let [problem] = problems.as_slice() else { panic!("{text:?}: {problems:?}") };
             assert_eq!(problem.span, start..end, "{text:?}");
@@ -517,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_number_of_workers_accuses_nothing_else() {
+    fn a_wrong_number_of_workers_is_the_only_error() {
         let Err(error) = parse("Workers: 0\nPinCores: 2,3\nRingMemory: 1M\n") else { panic!("it is wrong") };
         assert_eq!(error.to_string().matches("error: ").count(), 1, "{error}");
     }

@@ -1,4 +1,4 @@
-//! From bytes to settings: lines of `SettingKey: value`, and where in the text each of them stands.
+//! From bytes to lines of `Key: value`, with the place of each in the text.
 //!
 //! ```text
 //!       # a comment on a line of its own, or behind white space
@@ -6,20 +6,20 @@
 //!       ^^^^^^^^^  ^^ key and value; the white space around them means nothing
 //! ```
 //!
-//! Knows the names of the keys and nothing about their values. A byte order mark and CRLF line ends are
-//! read over. Every line that is not understood becomes one [`Problem`], and the reading goes on.
+//! Knows the names of the keys and nothing about their values. A byte order mark and CRLF line ends are skipped. Every
+//! line that cannot be read becomes one [`Problem`], and the lines behind it are read.
 
 use std::ops::Range;
 
-use super::error::Problem;
 use super::key::SettingKey;
+use super::problem::Problem;
 
-/// A file as text, with a mark in place of what is no UTF-8.
+/// A file as text, with U+FFFD in place of bytes that are not UTF-8.
 #[derive(Debug)]
 pub(super) struct Text {
     /// The text, without a byte order mark.
     pub(super) text: String,
-    /// Where in it U+FFFD stands for bytes that are no UTF-8, in ascending order.
+    /// The places of U+FFFD in the text that stand for bytes that are not UTF-8, in ascending order.
     undecodable: Vec<Range<usize>>,
 }
 
@@ -41,28 +41,33 @@ impl Text {
     }
 }
 
-/// The settings of a file: known keys, each once unless it may repeat, values not yet looked at.
+/// The settings of a file: known keys, each once unless it may repeat, with values that are not read yet.
 #[derive(Debug, Default)]
 pub(super) struct RawConfig<'t> {
     settings: Vec<Setting<'t>>,
 }
 
-/// One `SettingKey: value`.
+/// One line `Key: value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Setting<'t> {
     /// The key.
     pub(super) key: SettingKey,
-    /// Where the key stands in the text.
+    /// The bytes of the key in the text.
     pub(super) key_span: Range<usize>,
     /// What follows the colon, without the white space around it.
     pub(super) value: &'t str,
-    /// Where the value stands in the text; empty and behind the colon where there is none.
+    /// The bytes of the value in the text; an empty range behind the colon where there is no value.
     pub(super) value_span: Range<usize>,
 }
 
 impl<'t> RawConfig<'t> {
-    /// Reads all lines. What is wrong with a line is added to `problems`, and the line is left out.
-    pub(super) fn read(source: &'t Text, problems: &mut Vec<Problem>) -> Self {
+    /// Reads all lines. A line that cannot be read is left out, and its problem is added to `problems`.
+    /// `may_repeat` tells of which settings there may be several lines.
+    pub(super) fn read(
+        source: &'t Text,
+        may_repeat: fn(SettingKey) -> bool,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         let mut raw = Self::default();
         let mut undecodable = source.undecodable.iter().peekable();
         let mut line_start = 0;
@@ -76,7 +81,7 @@ impl<'t> RawConfig<'t> {
                 Some(mark) => Err(no_utf8(mark)),
                 None => Span::within(line, line_start).setting(),
             };
-            match setting.and_then(|setting| raw.add(setting)) {
+            match setting.and_then(|setting| raw.add(setting, may_repeat)) {
                 Ok(()) => {}
                 Err(problem) => problems.push(problem),
             }
@@ -95,9 +100,13 @@ impl<'t> RawConfig<'t> {
         self.settings.iter().filter(move |setting| setting.key == key)
     }
 
-    fn add(&mut self, setting: Option<Setting<'t>>) -> Result<(), Problem> {
+    fn add(
+        &mut self,
+        setting: Option<Setting<'t>>,
+        may_repeat: fn(SettingKey) -> bool,
+    ) -> Result<(), Problem> {
         let Some(setting) = setting else { return Ok(()) };
-        if let Some(first) = self.get(setting.key).filter(|first| !first.key.may_repeat()) {
+        if let Some(first) = self.get(setting.key).filter(|first| !may_repeat(first.key)) {
             return Err(Problem {
                 title: format!("`{}` is set twice", setting.key),
                 span: setting.key_span,
@@ -111,7 +120,7 @@ impl<'t> RawConfig<'t> {
     }
 }
 
-/// A part of the text that knows where it stands.
+/// A part of the text and its place.
 #[derive(Clone, Copy)]
 struct Span<'t> {
     text: &'t str,
@@ -220,11 +229,15 @@ fn all_keys() -> String {
     SettingKey::ALL.iter().map(|key| key.name()).collect::<Vec<_>>().join(", ")
 }
 
+/// Bytes that a configuration file may have: eight times the example file.
+pub(super) const FILE_BYTES_MAX: usize = 1 << 16;
+
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::values::Settings;
 
     /// Keys with their values, and titles of problems with the offending text.
     type Read = (Vec<(SettingKey, String)>, Vec<(String, String)>);
@@ -232,7 +245,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Read {
         let source = Text::decode(bytes);
         let mut problems = Vec::new();
-        let raw = RawConfig::read(&source, &mut problems);
+        let raw = RawConfig::read(&source, Settings::may_repeat, &mut problems);
         for setting in &raw.settings {
             assert_eq!(&source.text[setting.key_span.clone()], setting.key.name());
             assert_eq!(&source.text[setting.value_span.clone()], setting.value);
@@ -315,7 +328,7 @@ mod tests {
     fn unknown_keys_are_answered_with_the_nearest() {
         let help = |line: &str| {
             let mut problems = Vec::new();
-            RawConfig::read(&Text::decode(line.as_bytes()), &mut problems);
+            RawConfig::read(&Text::decode(line.as_bytes()), Settings::may_repeat, &mut problems);
             problems.remove(0).help
         };
         assert_eq!(help("Bytelimit: 1"), "keys are written in exact case: `ByteLimit`");

@@ -1,72 +1,97 @@
-//! The names of the settings.
+//! The names of the settings, and what the table says of each besides its value.
 
 use std::fmt;
 
-macro_rules! keys {
-    ($($(#[$doc:meta])* $key:ident)*) => {
-        /// A setting, named exactly as it is written in the file. The original's ten come first, in the order of
-        /// its example.
+use super::settings::for_each_setting;
+
+macro_rules! define_keys {
+    ($($group:ident { $($(#[doc = $doc:literal])+ $key:ident {
+        $field:ident: $type:ty = $default:expr,
+        kind: $kind:expr, reload: $reload:expr, example: $example:literal $(, more: $more:literal)?
+    })* })*) => {
+        /// A setting, named exactly as it is written in the file.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum SettingKey { $($(#[$doc])* $key,)* }
+        pub(super) enum SettingKey { $($($(#[doc = $doc])+ $key,)*)* }
 
         impl SettingKey {
-            /// Every key, in the order in which they are printed.
-            pub(super) const ALL: &'static [SettingKey] = &[$(SettingKey::$key,)*];
+            /// Every key, in the order of the table.
+            pub(super) const ALL: &'static [SettingKey] = &[$($(SettingKey::$key,)*)*];
 
             /// The name as it is written in the file.
             pub(super) fn name(self) -> &'static str {
-                match self { $(SettingKey::$key => stringify!($key),)* }
+                match self { $($(SettingKey::$key => stringify!($key),)*)* }
+            }
+
+            /// The group that the setting stands in.
+            pub(super) fn group(self) -> Group {
+                match self { $($(SettingKey::$key => Group::$group,)*)* }
+            }
+
+            /// When a changed value is in force.
+            pub(super) fn reload(self) -> Reload {
+                use {Reload::*, RestartReason::*};
+                match self { $($(SettingKey::$key => $reload,)*)* }
+            }
+        }
+
+        /// What the reference says of a setting.
+        #[cfg(test)]
+        impl SettingKey {
+            /// What the setting means.
+            pub(super) fn meaning(self) -> String {
+                let lines: &[&str] = match self { $($(SettingKey::$key => &[$($doc),+],)*)* };
+                lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+            }
+
+            /// A value that is not the default.
+            pub(super) fn example(self) -> &'static str {
+                match self { $($(SettingKey::$key => $example,)*)* }
+            }
+
+            /// The heading of the README under which there is more about it.
+            pub(super) fn more(self) -> Option<&'static str> {
+                match self { $($(SettingKey::$key => [$($more,)? ""].into_iter().find(|more| !more.is_empty()),)*)* }
             }
         }
     };
 }
 
-keys! {
-    TrafficInterval
-    ByteLimit
-    NoDestinations
-    ChartMinBytes
-    ExcludedInterfaces
-    ContactedIPsAnalyze
-    NumberContactedIPs
-    AnalyzePorts
-    NumContactedPorts
-    PortInterval
-    ScanEvidence
-    PacketRateLimit
-    ContactRateLimit
-    ReceivedByteLimit
-    LimitFor
-    IgnoredSources
-    GroupIPv6
-    AlertCooldown
-    StateFile
-    Direction
-    WireExact
-    LossLimit
-    Promiscuous
-    LocalNetworks
-    Workers
-    PinCores
-    EventLoop
-    RingMemory
-    MemoryLimit
-    LogFormat
-    AlertFile
-    AlertFileMaxSize
-    AlertFileKeep
-    AlertCommand
-    AlertCommandTimeout
-    WebhookURL
-    WebhookFormat
-    WebhookToken
-    WebhookTokenFile
-    Syslog
-    SyslogFacility
-    ReverseDNS
-    CountryDatabase
-    AsnDatabase
-    ListenAddress
+for_each_setting!(define_keys);
+
+/// Settings that stand together in the example file and in the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    General,
+    Scanning,
+    FurtherLimits,
+    Alerts,
+    Capture,
+    Log,
+    Sinks,
+    Http,
+}
+
+/// When a changed value is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reload {
+    /// Once the file is read again.
+    Live,
+    /// After a restart.
+    Restart(RestartReason),
+}
+
+/// What is made once, when the program starts, out of a setting that takes a restart. The log names the settings in this
+/// order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RestartReason {
+    /// The windows and what they count.
+    Windows,
+    /// Threads, rings and tables.
+    Capturing,
+    /// The form of the log.
+    Logging,
+    /// A file or a socket that is opened.
+    FileOrSocket,
 }
 
 impl SettingKey {
@@ -75,14 +100,9 @@ impl SettingKey {
         Self::ALL.iter().copied().find(|key| key.name() == name)
     }
 
-    /// Whether a file may have it several times.
-    pub(super) fn may_repeat(self) -> bool {
-        self == Self::LimitFor
-    }
-
-    /// The key that somebody who wrote this most likely meant.
+    /// The key whose name is most like this one; `None` where none is like it.
     pub(super) fn nearest(name: &str) -> Option<SettingKey> {
-        // The distance takes time and memory in proportion to the length of what a stranger wrote.
+        // The distance takes time and memory in proportion to the length of the name.
         if name.len() > NAME_BYTES_MAX {
             return None;
         }

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::Config;
+use super::checked::Config;
+use crate::alert::Secret;
 use crate::api::view::Capabilities;
 use crate::capture::LocalNetworks;
 use crate::detect::{FindingKind, HostLimits, LimitException, PrefixMap};
 use crate::flow::Metric;
 use crate::logging::LogFormat;
-use crate::{alert, api, capture, detect, engine, flow};
+use crate::{alert, api, capture, detect, engine, enrich, flow};
 
 impl Config {
     /// What live capture needs to know.
@@ -24,15 +25,15 @@ impl Config {
     /// ```
     pub fn capture_options(&self) -> capture::Options {
         capture::Options {
-            workers: self.workers.count(),
-            ring_memory_bytes: self.ring_memory_bytes,
-            excluded_interfaces: self.excluded_interfaces.clone(),
-            promiscuous: self.promiscuous.clone(),
-            local_networks: self.local_networks.clone(),
-            direction: self.direction,
+            workers: self.settings.workers.count(&self.machine),
+            ring_memory_bytes: self.settings.ring_memory_bytes,
+            excluded_interfaces: self.settings.excluded_interfaces.clone(),
+            promiscuous: self.settings.promiscuous.clone(),
+            local_networks: self.settings.local_networks.clone(),
+            direction: self.settings.direction,
             counts_received: self.detect_limits().need_received_bytes(),
-            event_loop: self.event_loop,
-            wire_exact: self.wire_exact,
+            event_loop: self.settings.event_loop,
+            wire_exact: self.settings.wire_exact,
         }
     }
 
@@ -46,11 +47,14 @@ impl Config {
     /// ```
     pub fn flow_options(&self) -> flow::Options {
         flow::Options {
-            traffic_interval: Duration::from_secs(self.traffic_interval_s),
-            port_interval: self.judge_contacted_ports.then(|| Duration::from_secs(self.port_interval_s)),
-            chart_bytes_min: self.chart_bytes_min,
-            group_ipv6: self.group_ipv6,
-            memory_bytes_max: self.memory_limit.bytes(),
+            traffic_interval: Duration::from_secs(self.settings.traffic_interval_s),
+            port_interval: self
+                .settings
+                .judge_contacted_ports
+                .then(|| Duration::from_secs(self.settings.port_interval_s)),
+            chart_bytes_min: self.settings.chart_bytes_min,
+            group_ipv6: self.settings.group_ipv6,
+            memory_bytes_max: self.settings.memory_limit.bytes(&self.machine),
         }
     }
 
@@ -67,26 +71,28 @@ impl Config {
     /// # Ok::<(), traffic_alerted::config::ConfigError>(())
     /// ```
     pub fn detect_limits(&self) -> detect::Limits {
-        let contacted_hosts_max = self.judge_contacted_hosts.then_some(self.contacted_hosts_max);
-        let contacted_ports_max = self.judge_contacted_ports.then_some(self.contacted_ports_max);
+        let settings = &self.settings;
+        let contacted_hosts_max = settings.judge_contacted_hosts.then_some(settings.contacted_hosts_max);
+        let contacted_ports_max = settings.judge_contacted_ports.then_some(settings.contacted_ports_max);
         let hosts = HostLimits::default()
-            .with(FindingKind::Traffic, Some(self.ip_bytes_max))
+            .with(FindingKind::Traffic, Some(settings.ip_bytes_max))
             .with(FindingKind::Scanning, contacted_hosts_max.map(u64::from))
             .with(FindingKind::ScanningPort, contacted_ports_max.map(u64::from))
-            .with(FindingKind::PacketRate, self.packets_per_s_max.map(u64::from))
-            .with(FindingKind::ContactRate, self.contacts_per_s_max.map(u64::from))
-            .with(FindingKind::Received, self.received_bytes_max);
-        let ignored = PrefixMap::new(self.ignored_sources.iter().map(|network| (*network, ())));
+            .with(FindingKind::PacketRate, settings.packets_per_s_max.map(u64::from))
+            .with(FindingKind::ContactRate, settings.contacts_per_s_max.map(u64::from))
+            .with(FindingKind::Received, settings.received_bytes_max);
+        let ignored = PrefixMap::new(settings.ignored_sources.iter().map(|network| (*network, ())));
         // Where destinations are hidden, no host is reported for contacting many.
         let applies = |exception: &LimitException| {
-            !(self.hide_destinations && exception.kind.metric() == Some(Metric::ContactedHosts))
+            !(settings.hide_destinations && exception.kind.metric() == Some(Metric::ContactedHosts))
         };
         let networks = self
+            .settings
             .limits_for
             .iter()
             .map(|limit| (limit.network, limit.exceptions.iter().copied().filter(applies).collect()));
         // What `auto` finds is no reason: anybody can forge a private address.
-        let protected = match &self.local_networks {
+        let protected = match &self.settings.local_networks {
             LocalNetworks::Auto => Vec::new(),
             LocalNetworks::List(networks) => networks.clone(),
         };
@@ -94,8 +100,8 @@ impl Config {
             hosts,
             ignored,
             protected,
-            loss_ppm_max: self.loss_ppm_max,
-            scan_rule: self.scan_rule,
+            loss_ppm_max: self.settings.loss_ppm_max,
+            scan_rule: self.settings.scan_rule,
             ..detect::Limits::default()
         }
         .with_exceptions(networks.collect())
@@ -110,8 +116,8 @@ impl Config {
     /// ```
     pub fn alert_options(&self) -> alert::Options {
         alert::Options {
-            hide_destinations: self.hide_destinations,
-            cooldown: Duration::from_secs(self.alert_cooldown_s),
+            hide_destinations: self.settings.hide_destinations,
+            cooldown: Duration::from_secs(self.settings.alert_cooldown_s),
         }
     }
 
@@ -125,7 +131,7 @@ impl Config {
     /// # Ok::<(), traffic_alerted::config::ConfigError>(())
     /// ```
     pub fn state_file(&self) -> Option<&Path> {
-        self.state_file.as_deref()
+        self.settings.state_file.as_deref()
     }
 
     /// What a line of the log is.
@@ -138,7 +144,7 @@ impl Config {
     /// # Ok::<(), traffic_alerted::config::ConfigError>(())
     /// ```
     pub fn log_format(&self) -> LogFormat {
-        self.log_format
+        self.settings.log_format
     }
 
     /// Whom alerts are told besides the log.
@@ -150,7 +156,35 @@ impl Config {
     /// assert_eq!(Config::default().sink_options(), SinkOptions::default());
     /// ```
     pub fn sink_options(&self) -> alert::SinkOptions {
-        self.sink_settings.options()
+        let settings = &self.settings;
+        let token_file = settings.webhook_token_file.clone().map(Secret::InFile);
+        let token = token_file.or_else(|| settings.webhook_token.clone());
+        alert::SinkOptions {
+            retry: alert::Retry::default(),
+            names: settings.reverse_dns.then(enrich::ReverseDnsOptions::default),
+            geoip: enrich::GeoIpOptions {
+                country_database: settings.country_database.clone(),
+                asn_database: settings.asn_database.clone(),
+            },
+            file: settings.alert_file.clone().map(|path| alert::FileOptions {
+                path,
+                bytes_max: settings.alert_file_bytes_max,
+                keep: settings.alert_file_keep,
+            }),
+            command: settings.alert_command.split_first().map(|(program, arguments)| alert::CommandOptions {
+                program: program.into(),
+                arguments: arguments.to_vec(),
+                time_limit: Duration::from_secs(settings.alert_command_timeout_s),
+            }),
+            webhook: settings
+                .webhook_url
+                .clone()
+                .map(|url| alert::WebhookOptions::new(url, settings.webhook_format, token)),
+            syslog: settings
+                .syslog
+                .clone()
+                .map(|target| alert::SyslogOptions::new(target, settings.syslog_facility)),
+        }
     }
 
     /// How the threads are laid out.
@@ -162,7 +196,7 @@ impl Config {
     /// assert_eq!(Config::default().engine_options().pin_cores, PinCores::None);
     /// ```
     pub fn engine_options(&self) -> engine::Options {
-        engine::Options { pin_cores: self.pin_cores.clone() }
+        engine::Options { pin_cores: self.settings.pin_cores.clone() }
     }
 
     /// Where HTTP listens, and what it says of the limits in force.
@@ -176,18 +210,18 @@ impl Config {
     /// ```
     pub fn api_options(&self) -> api::Options {
         api::Options {
-            listen: self.listen,
+            listen: self.settings.listen,
             capabilities: Capabilities {
-                traffic_interval: self.traffic_interval_s,
-                byte_limit: self.ip_bytes_max,
-                no_destinations: self.hide_destinations,
-                contacted_ips_analyze: self.judge_contacted_hosts,
-                number_contacted_ips: self.contacted_hosts_max,
-                analyze_ports: self.judge_contacted_ports,
-                num_contacted_ports: self.contacted_ports_max,
-                port_interval: self.port_interval_s,
-                chart_min_bytes: self.chart_bytes_min,
-                excluded_interfaces: self.excluded_interfaces.clone(),
+                traffic_interval: self.settings.traffic_interval_s,
+                byte_limit: self.settings.ip_bytes_max,
+                no_destinations: self.settings.hide_destinations,
+                contacted_ips_analyze: self.settings.judge_contacted_hosts,
+                number_contacted_ips: self.settings.contacted_hosts_max,
+                analyze_ports: self.settings.judge_contacted_ports,
+                num_contacted_ports: self.settings.contacted_ports_max,
+                port_interval: self.settings.port_interval_s,
+                chart_min_bytes: self.settings.chart_bytes_min,
+                excluded_interfaces: self.settings.excluded_interfaces.clone(),
                 further: self.further_limits(),
             },
         }
@@ -247,10 +281,9 @@ ListenAddress: [::1]:80
 mod tests {
     use super::*;
     use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
-    use crate::config::tests::two_cores;
+    use crate::config::machine::tests::two_cores;
     use crate::detect::ScanRule;
     use crate::engine::PinCores;
-    use crate::enrich;
 
     #[test]
     fn every_setting_arrives_on_its_floor() {

@@ -1,24 +1,7 @@
-//! What a running program takes over from a configuration that has changed.
+//! The part of a changed configuration that a running program takes over.
 
-use super::Config;
-use super::key::SettingKey;
-
-/// Settings of which memory, threads, sockets or windows were made when the program started.
-const AT_START: [SettingKey; 13] = [
-    SettingKey::TrafficInterval,
-    SettingKey::AnalyzePorts,
-    SettingKey::PortInterval,
-    SettingKey::GroupIPv6,
-    SettingKey::WireExact,
-    SettingKey::Workers,
-    SettingKey::PinCores,
-    SettingKey::EventLoop,
-    SettingKey::RingMemory,
-    SettingKey::MemoryLimit,
-    SettingKey::LogFormat,
-    SettingKey::StateFile,
-    SettingKey::ListenAddress,
-];
+use super::checked::Config;
+use super::key::{Reload, RestartReason, SettingKey};
 
 impl Config {
     /// What is in force once a program that runs by this configuration has read `new`, and the keys whose new
@@ -37,24 +20,19 @@ impl Config {
     /// ```
     #[must_use]
     pub fn reload(&self, new: Config) -> (Config, Vec<&'static str>) {
-        let differs = |key: &&SettingKey| self.value(**key) != new.value(**key);
-        let later = AT_START.iter().filter(differs).map(|key| key.name()).collect();
-        let in_force = Config {
-            traffic_interval_s: self.traffic_interval_s,
-            judge_contacted_ports: self.judge_contacted_ports,
-            port_interval_s: self.port_interval_s,
-            group_ipv6: self.group_ipv6,
-            wire_exact: self.wire_exact,
-            workers: self.workers,
-            pin_cores: self.pin_cores.clone(),
-            event_loop: self.event_loop,
-            ring_memory_bytes: self.ring_memory_bytes,
-            memory_limit: self.memory_limit,
-            log_format: self.log_format,
-            state_file: self.state_file.clone(),
-            listen: self.listen,
-            ..new
-        };
+        let mut later: Vec<(RestartReason, SettingKey)> = SettingKey::ALL
+            .iter()
+            .filter(|&&key| self.settings.lines(key) != new.settings.lines(key))
+            .filter_map(|&key| match key.reload() {
+                Reload::Live => None,
+                Reload::Restart(reason) => Some((reason, key)),
+            })
+            .collect();
+        later.sort_by_key(|&(reason, _)| reason);
+        let later = later.into_iter().map(|(_, key)| key.name()).collect();
+        // What `auto` amounts to takes a restart as well.
+        let in_force =
+            Config { settings: new.settings.without_restart(&self.settings), machine: self.machine.clone() };
         (in_force, later)
     }
 }
@@ -62,7 +40,24 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::two_cores;
+    use crate::config::machine::tests::two_cores;
+
+    /// Every setting that takes a restart, in the order in which the log names them.
+    const RESTART: [SettingKey; 13] = [
+        SettingKey::TrafficInterval,
+        SettingKey::AnalyzePorts,
+        SettingKey::PortInterval,
+        SettingKey::GroupIPv6,
+        SettingKey::WireExact,
+        SettingKey::Workers,
+        SettingKey::PinCores,
+        SettingKey::EventLoop,
+        SettingKey::RingMemory,
+        SettingKey::MemoryLimit,
+        SettingKey::LogFormat,
+        SettingKey::StateFile,
+        SettingKey::ListenAddress,
+    ];
 
     #[test]
     fn each_key_is_either_taken_over_or_named() {
@@ -73,12 +68,12 @@ mod tests {
         let new = parse(crate::config::options::ALL_SET);
         let (in_force, later) = running.reload(new.clone());
         for &key in SettingKey::ALL {
-            let (before, after) = (running.value(key), new.value(key));
+            let (before, after) = (running.settings.lines(key), new.settings.lines(key));
             let is_later = later.contains(&key.name());
-            assert_eq!(is_later, AT_START.contains(&key) && before != after, "{key}");
-            assert_eq!(in_force.value(key), if is_later { before } else { after }, "{key}");
+            assert_eq!(is_later, RESTART.contains(&key) && before != after, "{key}");
+            assert_eq!(in_force.settings.lines(key), if is_later { before } else { after }, "{key}");
         }
-        assert_eq!(later.len(), AT_START.len(), "each is set in that file: {later:?}");
+        assert_eq!(later, RESTART.map(SettingKey::name), "each is set in that file");
         let (same, later) = in_force.reload(in_force.clone());
         assert_eq!((same, later), (in_force, vec![]));
     }

@@ -3,8 +3,10 @@
 //! K, M and G are powers of 1000, in either case. A sum is computed digit by digit in `u64`, never in
 //! floating point, so `1.5G` is 1500000000 and `5G` is not what is left of it in 32 bits.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::ops::{Range, RangeInclusive};
+
+use super::value_error::ValueError;
 
 /// Why a text is no number. The wording stands under the offending text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,8 +97,8 @@ fn part(fraction: &str, zeros: u32, too_fine: NumberError) -> Result<u64, Number
     if significant.is_empty() {
         return Ok(0);
     }
-    let sink_settings = u32::try_from(significant.len()).unwrap_or(u32::MAX);
-    let missing = zeros.checked_sub(sink_settings).ok_or(too_fine)?;
+    let decimals = u32::try_from(significant.len()).unwrap_or(u32::MAX);
+    let missing = zeros.checked_sub(decimals).ok_or(too_fine)?;
     // At most nine digits are left here, so the product is below 10^9.
     Ok(digits(significant)? * 10_u64.pow(missing))
 }
@@ -135,13 +137,13 @@ pub(super) struct Amount(pub(super) u64);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bytes(pub(super) u64);
 
-impl fmt::Display for Bytes {
+impl Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Amount(self.0).fmt(f)
     }
 }
 
-impl fmt::Display for Amount {
+impl Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, letter) = match self.0 {
             n if n == 0 || n % 1_000 != 0 => (1, ""),
@@ -165,10 +167,23 @@ pub(super) struct ListItem<'a> {
 /// Why a text is no list, and the bytes that show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListError {
-    /// What is wrong with them; stands under the offending text.
-    pub(super) what: &'static str,
-    /// The bytes.
+    /// The fault; stands under the offending text.
+    pub(super) label: &'static str,
+    /// The offending bytes.
     pub(super) span: Range<usize>,
+}
+
+impl ListError {
+    /// The same as an error about a value, which is to be written in this form.
+    pub(super) fn into_value(self, form: impl Display) -> ValueError {
+        ValueError::write(self.label, form).at(self.span)
+    }
+}
+
+/// Items with commas between them, as [`list`] reads them.
+pub(super) fn joined(items: &[impl Display]) -> String {
+    let written: Vec<String> = items.iter().map(ToString::to_string).collect();
+    written.join(",")
 }
 
 /// Reads items between commas, each with or without double quotes; a comma within quotes belongs to the item.
@@ -200,22 +215,22 @@ fn item(text: &str, between_commas: Range<usize>) -> Result<ListItem<'_>, ListEr
     if trimmed.is_empty() {
         // Point at a comma where there is no text to point at.
         let comma = between_commas.start.saturating_sub(1);
-        return Err(ListError { what: "nothing on one side of this comma", span: comma..comma + 1 });
+        return Err(ListError { label: "nothing on one side of this comma", span: comma..comma + 1 });
     }
     let start = between_commas.start + (padded.len() - padded.trim_start().len());
     let span = start..start + trimmed.len();
     let bare = match trimmed.strip_prefix('"') {
         None => trimmed,
         Some(rest) => match rest.strip_suffix('"') {
-            None => return Err(ListError { what: "a quote that does not close, or text behind one", span }),
+            None => return Err(ListError { label: "a quote that does not close, or text behind one", span }),
             Some(inner) => inner,
         },
     };
     if bare.contains('"') {
-        return Err(ListError { what: "a quote within an item", span });
+        return Err(ListError { label: "a quote within an item", span });
     }
     if bare.trim().is_empty() {
-        return Err(ListError { what: "an empty item", span });
+        return Err(ListError { label: "an empty item", span });
     }
     Ok(ListItem { text: bare, span })
 }
@@ -224,23 +239,23 @@ fn item(text: &str, between_commas: Range<usize>) -> Result<ListItem<'_>, ListEr
 /// is an empty word.
 pub(super) fn words(text: &str) -> Result<Vec<String>, ListError> {
     let mut words = Vec::new();
-    let mut keyword: Option<String> = None;
+    let mut word: Option<String> = None;
     let mut quoted_from = None;
     for (at, c) in text.char_indices() {
         match (c, quoted_from) {
             ('"', Some(_)) => quoted_from = None,
             ('"', None) => {
                 quoted_from = Some(at);
-                keyword.get_or_insert_default();
+                word.get_or_insert_default();
             }
-            (c, None) if c.is_whitespace() => words.extend(keyword.take()),
-            (c, _) => keyword.get_or_insert_default().push(c),
+            (c, None) if c.is_whitespace() => words.extend(word.take()),
+            (c, _) => word.get_or_insert_default().push(c),
         }
     }
     if let Some(start) = quoted_from {
-        return Err(ListError { what: "a quote that does not close", span: start..text.len() });
+        return Err(ListError { label: "a quote that does not close", span: start..text.len() });
     }
-    words.extend(keyword);
+    words.extend(word);
     Ok(words)
 }
 

@@ -1,0 +1,135 @@
+//! Which settings have to go together: every check of one setting against another, or against this machine.
+//!
+//! Each check is a method of [`Context`], which the kind of the checked setting calls. One pair is no error and so not
+//! here: `NoDestinations: true` turns `ContactedIPsAnalyze` off, in `check.rs`.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::key::SettingKey;
+use super::machine::Machine;
+use super::units::Bytes;
+use super::value_error::ValueError;
+use crate::capture::RING_BYTES_MIN;
+use crate::detect::FindingKind;
+use crate::engine::PinCores;
+use crate::flow::Metric;
+
+/// What a value is checked against. A setting that is wrong itself is absent, so that it causes one error only.
+pub(super) struct Context {
+    pub(super) machine: Machine,
+    /// What `Workers` amounts to on the machine.
+    pub(super) worker_count: Option<usize>,
+    /// `GroupIPv6`, unless it is off.
+    pub(super) group_ipv6: Option<u8>,
+    /// Whether `AnalyzePorts` is off.
+    pub(super) ports_are_off: bool,
+    pub(super) excluded_interfaces: Vec<String>,
+    /// Whether `WebhookToken` has a token.
+    pub(super) has_webhook_token: bool,
+}
+
+impl Context {
+    /// A context without other settings.
+    pub(super) fn of(machine: &Machine) -> Self {
+        Self {
+            machine: machine.clone(),
+            worker_count: None,
+            group_ipv6: None,
+            ports_are_off: false,
+            excluded_interfaces: Vec::new(),
+            has_webhook_token: false,
+        }
+    }
+
+    /// `PinCores` needs a CPU for each of the `Workers`.
+    pub(super) fn check_pin_cores(&self, cores: &PinCores) -> Result<(), ValueError> {
+        let Some(workers) = self.worker_count else { return Ok(()) };
+        let here = self.machine.cores.len();
+        match cores {
+            PinCores::Auto if workers > here => {
+                let label = format!("{} here", counted(here, "usable CPU"));
+                let help = format!("{workers} workers need a CPU each: write `none`, or `Workers: {here}`");
+                Err(ValueError::new(label, help).against(SettingKey::Workers, "more workers than that"))
+            }
+            PinCores::List(listed) if workers != listed.len() => {
+                let listed = listed.len();
+                let help = format!("each worker needs one CPU: list {workers}, or write `Workers: {listed}`");
+                let error = ValueError::new(counted(listed, "CPU"), help);
+                Err(error.against(SettingKey::Workers, "another number of workers"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// `RingMemory` holds a ring for each of the `Workers`.
+    pub(super) fn check_ring_memory(&self, bytes: &u64) -> Result<(), ValueError> {
+        let Some(workers) = self.worker_count else { return Ok(()) };
+        // There are at most 256 workers.
+        let needed = RING_BYTES_MIN.saturating_mul(workers as u64);
+        if *bytes >= needed {
+            return Ok(());
+        }
+        let label = format!("too little for {}", counted(workers, "worker"));
+        let help = format!(
+            "each ring needs {}: write at least {}, or fewer `Workers`",
+            Bytes(RING_BYTES_MIN),
+            Bytes(needed)
+        );
+        Err(ValueError::new(label, help).against(SettingKey::Workers, "one ring for each of them"))
+    }
+
+    /// None of the interfaces of `Promiscuous` is in `ExcludedInterfaces`.
+    #[allow(clippy::ptr_arg, reason = "it is passed as a `Check<Vec<String>>`")]
+    pub(super) fn check_promiscuous(&self, names: &Vec<String>) -> Result<(), ValueError> {
+        match names.iter().find(|name| self.excluded_interfaces.contains(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let label = format!("`{name}` is not monitored");
+                let help = format!("remove `{name}` here, or from `{}`", SettingKey::ExcludedInterfaces);
+                let error = ValueError::new(label, help);
+                Err(error.against(SettingKey::ExcludedInterfaces, "it is excluded here"))
+            }
+        }
+    }
+
+    /// `WebhookTokenFile` and `WebhookToken` are not both set.
+    pub(super) fn check_webhook_token_file(&self, file: &Option<PathBuf>) -> Result<(), ValueError> {
+        if file.is_none() || !self.has_webhook_token {
+            return Ok(());
+        }
+        let help = "keep one of the two; a file need not be readable for everybody";
+        Err(ValueError::new("a second token", help).against(SettingKey::WebhookToken, "the first"))
+    }
+
+    /// A network of `LimitFor` or `IgnoredSources` is not smaller than a host of `GroupIPv6`.
+    pub(super) fn check_network(&self, network: IpNet) -> Result<(), ValueError> {
+        match self.group_ipv6 {
+            Some(len) if network.addr().is_ipv6() && network.prefix_len() > len => {
+                let help =
+                    format!("IPv6 hosts are told apart by their first {len} bits: write a shorter prefix");
+                let error = ValueError::new("smaller than a host", help);
+                Err(error.against(SettingKey::GroupIPv6, "what one host is"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A limit of `LimitFor` on contacted ports needs `AnalyzePorts`.
+    pub(super) fn check_limit(&self, kind: FindingKind) -> Result<(), ValueError> {
+        if kind.metric() == Some(Metric::ContactedPorts) && self.ports_are_off {
+            let error = ValueError::new("no ports are counted", "write `AnalyzePorts: true` as well");
+            return Err(error.against(SettingKey::AnalyzePorts, "off"));
+        }
+        Ok(())
+    }
+}
+
+fn counted(number: usize, noun: impl Display) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}

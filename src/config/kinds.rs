@@ -1,0 +1,9 @@
+//! The kinds of values that settings have. A kind that is not here yet is one `impl` of [`Kind`](super::kind::Kind).
+
+pub(super) mod interfaces;
+pub(super) mod limits;
+pub(super) mod listen;
+pub(super) mod numbers;
+pub(super) mod one_of;
+pub(super) mod resources;
+pub(super) mod sinks;

@@ -1,0 +1,79 @@
+//! The machine that a configuration is for, and the settings whose value `auto` depends on it.
+
+use nix::sys::sysinfo::sysinfo;
+
+use super::ranges::{MEMORY_BYTES_AUTO, WORKERS};
+
+/// The CPUs and the memory that this process may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Machine {
+    /// Numbers of the CPUs in the affinity mask, ascending, at least one.
+    pub(super) cores: Vec<usize>,
+    /// Bytes of memory of the whole machine; 0 if they cannot be read.
+    pub(super) memory_bytes: u64,
+}
+
+impl Machine {
+    /// Reads the affinity mask and the size of the memory.
+    pub(super) fn here() -> Self {
+        let mask = core_affinity::get_core_ids().unwrap_or_default();
+        let mut cores: Vec<usize> = mask.into_iter().map(|core| core.id).collect();
+        if cores.is_empty() {
+            // The mask cannot be read where there are more CPUs than a `cpu_set_t` holds.
+            let count = std::thread::available_parallelism().map_or(1, usize::from);
+            cores = (0..count).collect();
+        }
+        Self { cores, memory_bytes: sysinfo().map_or(0, |machine| machine.ram_total()) }
+    }
+}
+
+/// How many workers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Workers {
+    /// One for each CPU of the affinity mask, up to the most that there may be.
+    Auto,
+    /// This many.
+    Count(usize),
+}
+
+impl Workers {
+    /// The number of workers on this machine.
+    pub(super) fn count(self, machine: &Machine) -> usize {
+        match self {
+            Workers::Auto => machine.cores.len().min(*WORKERS.end()),
+            Workers::Count(count) => count,
+        }
+    }
+}
+
+/// How much memory the tables may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MemoryLimit {
+    /// A quarter of the machine's, within [`MEMORY_BYTES_AUTO`].
+    Auto,
+    /// These bytes.
+    Bytes(u64),
+}
+
+impl MemoryLimit {
+    /// The bytes on this machine; of `auto` whole megabytes.
+    pub(super) fn bytes(self, machine: &Machine) -> u64 {
+        match self {
+            MemoryLimit::Auto => {
+                let (min, max) = MEMORY_BYTES_AUTO.into_inner();
+                (machine.memory_bytes / 4).clamp(min, max) / 1_000_000 * 1_000_000
+            }
+            MemoryLimit::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A machine with two CPUs, whatever this one has.
+    pub(in crate::config) fn two_cores() -> Machine {
+        Machine { cores: vec![2, 3], memory_bytes: 512_000_000 }
+    }
+}

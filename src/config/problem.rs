@@ -1,0 +1,93 @@
+//! The faults of a configuration file, shown the way a compiler does: file, line, the offending text
+//! underlined, the remedy.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// All problems of one file, from its top to its end.
+#[derive(Debug)]
+pub struct Problems {
+    name: String,
+    text: String,
+    problems: Vec<Problem>,
+}
+
+impl Problems {
+    /// Puts the problems into the order of the file.
+    pub(super) fn new(name: &str, text: String, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.span.start);
+        Self { name: name.to_owned(), text, problems }
+    }
+
+    /// The line that each problem is on, counted from 1, and its title.
+    ///
+    /// ```
+    /// use traffic_alerted::config::{Config, ConfigError};
+    ///
+    /// let Err(ConfigError::Wrong(problems)) = Config::parse("my.conf", "Workers: 0\nByteLimits: 1\n") else { panic!() };
+    /// let lines: Vec<(usize, &str)> = problems.lines().collect();
+    /// assert_eq!(lines, [(1, "bad value for `Workers`"), (2, "unknown key")]);
+    /// ```
+    pub fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.problems.iter().map(|problem| {
+            let line_ends = self.text.bytes().take(problem.span.start).filter(|&b| b == b'\n').count();
+            (1 + line_ends, problem.title.as_str())
+        })
+    }
+
+    pub(super) fn render(&self, renderer: &Renderer) -> String {
+        let mut reports: Vec<String> = self
+            .problems
+            .iter()
+            .take(PROBLEMS_SHOWN_MAX)
+            .map(|problem| renderer.render(&[problem.group(&self.name, &self.text)]))
+            .collect();
+        if let Some(more @ 1..) = self.problems.len().checked_sub(PROBLEMS_SHOWN_MAX) {
+            let title = format!("{more} more like these in `{}`", self.name);
+            reports.push(bare(renderer, &title, "is this a configuration of TrafficAlerted?"));
+        }
+        reports.join("\n\n")
+    }
+}
+
+/// One fault of a file, and where it is. The texts hold nothing out of the file but names of keys: other text of the
+/// file is shown in the quoted line only, where control characters are made visible.
+#[derive(Debug)]
+pub(super) struct Problem {
+    /// The fault, in a few words.
+    pub(super) title: String,
+    /// The offending bytes.
+    pub(super) span: Range<usize>,
+    /// A description of these bytes; stands under them.
+    pub(super) label: String,
+    /// Other bytes that explain the fault, and a description of them.
+    pub(super) context: Option<(Range<usize>, &'static str)>,
+    /// What to do.
+    pub(super) help: String,
+}
+
+impl Problem {
+    fn group<'a>(&'a self, name: &'a str, text: &'a str) -> Group<'a> {
+        let mut snippet = Snippet::source(text)
+            .path(name)
+            .annotation(AnnotationKind::Primary.span(self.span.clone()).label(self.label.as_str()));
+        if let Some((span, label)) = &self.context {
+            snippet = snippet.annotation(AnnotationKind::Context.span(span.clone()).label(*label));
+        }
+        Level::ERROR
+            .primary_title(self.title.as_str())
+            .element(snippet)
+            .element(Level::HELP.message(self.help.as_str()))
+    }
+}
+
+/// A report about no line.
+pub(super) fn bare(renderer: &Renderer, title: &str, help: &str) -> String {
+    renderer
+        .render(&[Group::with_title(Level::ERROR.primary_title(title)).element(Level::HELP.message(help))])
+}
+
+/// Problems of one file that are shown in full. A configuration with more of them is another kind of file,
+/// and the first lines that scroll off the terminal help nobody.
+const PROBLEMS_SHOWN_MAX: usize = 50;

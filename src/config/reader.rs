@@ -1,0 +1,56 @@
+//! Takes the values of settings out of a file.
+
+use super::context::Context;
+use super::file::{RawConfig, Setting};
+use super::key::SettingKey;
+use super::kind::Kind;
+use super::problem::Problem;
+use super::value_error::ValueError;
+
+/// Reads values and collects a problem for each that cannot be taken.
+pub(super) struct Reader<'a, 't> {
+    pub(super) raw: &'a RawConfig<'t>,
+    pub(super) context: &'a Context,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Reader<'_, '_> {
+    /// The value of a setting, or the default where the file has none; `None` where the value cannot be taken.
+    pub(super) fn read<T>(&mut self, key: SettingKey, kind: &impl Kind<T>, default: T) -> Option<T> {
+        let mut value = default;
+        let mut is_right = true;
+        for setting in self.raw.all(key) {
+            match kind.read_next(&value, setting.value, self.context) {
+                Ok(next) => value = next,
+                Err(error) => {
+                    self.problems.push(self.problem(setting, error));
+                    is_right = false;
+                }
+            }
+        }
+        is_right.then_some(value)
+    }
+
+    fn problem(&self, setting: &Setting<'_>, error: ValueError) -> Problem {
+        let error = if setting.value.is_empty() {
+            ValueError::new("no value", "write a value behind the colon, or remove the line for the default")
+        } else {
+            error
+        };
+        let value_start = setting.value_span.start;
+        let span = match error.at {
+            Some(at) => value_start + at.start..value_start + at.end,
+            None => setting.value_span.clone(),
+        };
+        // The setting that the value does not go with is shown if the file has it.
+        let context =
+            error.against.and_then(|(key, label)| Some((self.raw.get(key)?.value_span.clone(), label)));
+        Problem {
+            title: format!("bad value for `{}`", setting.key),
+            span,
+            label: error.label,
+            context,
+            help: error.help,
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The reference of all settings, `docs/configuration.md`, and the example file, `TrafficAlerted.conf`. Both are made of
+//! the table; the tests here compare them with the files, and write the files if `UPDATE_DOCS` is set.
+
+use std::path::Path;
+use std::{env, fs};
+
+use super::checked::Config;
+use super::key::{Group, Reload, RestartReason, SettingKey};
+use super::machine::tests::two_cores;
+use super::values::Settings;
+
+/// The text of `docs/configuration.md`.
+fn reference() -> String {
+    let mut page = String::from(REFERENCE_HEAD);
+    page.push_str("\n| key | default | a change takes |\n| --- | --- | --- |\n");
+    for &key in SettingKey::ALL {
+        let takes = match key.reload() {
+            Reload::Live => "a reload",
+            Reload::Restart(_) => "a restart",
+        };
+        row(&mut page, &format!("| [`{key}`](#{}) | {} | {takes} |", anchor(key.name()), default_cell(key)));
+    }
+    let mut group = None;
+    for &key in SettingKey::ALL {
+        if group.replace(key.group()) != Some(key.group()) {
+            let (title, introduction) = heading(key.group());
+            row(&mut page, &format!("\n## {title}"));
+            if !introduction.is_empty() {
+                row(&mut page, &format!("\n{introduction}"));
+            }
+        }
+        row(&mut page, &format!("\n### {key}\n"));
+        wrap(&mut page, "", &key.meaning());
+        page.push('\n');
+        wrap(&mut page, "* ", &format!("Value: {}", Settings::form(key)));
+        wrap(&mut page, "* ", &format!("Default: {}", default_cell(key)));
+        let change = match key.reload() {
+            Reload::Live => "is in force after a reload",
+            Reload::Restart(RestartReason::Windows) => "takes a restart, since windows are made at the start",
+            Reload::Restart(RestartReason::Capturing) => {
+                "takes a restart, since threads, rings and tables are made at the start"
+            }
+            Reload::Restart(RestartReason::Logging) => {
+                "takes a restart, since the log is opened at the start"
+            }
+            Reload::Restart(RestartReason::FileOrSocket) => {
+                "takes a restart, since it is opened at the start"
+            }
+        };
+        wrap(&mut page, "* ", &format!("A change {change}."));
+        row(&mut page, &format!("* Example: `{key}: {}`", key.example()));
+        if let Some(more) = key.more() {
+            row(&mut page, &format!("* More: [{more}](../README.md#{})", anchor(more)));
+        }
+    }
+    page
+}
+
+/// The text of `TrafficAlerted.conf`.
+fn example_file() -> String {
+    let defaults = Settings::defaults();
+    let mut file = String::from(EXAMPLE_HEAD);
+    let mut group = None;
+    for &key in SettingKey::ALL {
+        if group.replace(key.group()) != Some(key.group()) {
+            let (title, introduction) = heading(key.group());
+            row(&mut file, &format!("\n# {title}\n# --------------------------------------------------"));
+            if !introduction.is_empty() {
+                wrap(&mut file, "# ", &plain(introduction));
+            }
+            file.push('\n');
+        }
+        let form = Settings::form(key);
+        let default = defaults.lines(key).concat();
+        let meaning = plain(&key.meaning());
+        let values = if form.starts_with('`') {
+            format!("({})", form.replace('`', ""))
+        } else if matches!(default.as_str(), "" | "off") {
+            format!("Example: {}", key.example())
+        } else {
+            String::new()
+        };
+        if values.chars().count() + meaning.chars().count() + "#  ".len() > COLUMNS_MAX {
+            wrap(&mut file, "# ", &meaning);
+            wrap(&mut file, "# ", &values);
+        } else {
+            wrap(&mut file, "# ", format!("{meaning} {values}").trim_end());
+        }
+        row(&mut file, format!("{key}: {default}").trim_end());
+    }
+    file
+}
+
+/// The heading of a group and what is true of all its settings.
+fn heading(group: Group) -> (&'static str, &'static str) {
+    match group {
+        Group::General => ("General configuration", ""),
+        Group::Scanning => ("Network and port scanning detection", ""),
+        Group::FurtherLimits => ("Further limits, and the hosts that they apply to", ""),
+        Group::Alerts => ("Alerts", ""),
+        Group::Capture => ("Capture", ""),
+        Group::Log => ("Log", ""),
+        Group::Sinks => (
+            "Where alerts go besides the log",
+            "Each of these is used if it is set. `TrafficAlerted test-alert FILE` sends a sample to all of them.",
+        ),
+        Group::Http => ("Dashboard and API", ""),
+    }
+}
+
+fn default_cell(key: SettingKey) -> String {
+    match Settings::defaults().lines(key).concat().as_str() {
+        "" => "nothing".to_owned(),
+        value => format!("`{value}`"),
+    }
+}
+
+/// The fragment of the address of a heading, as GitHub and mdBook make it.
+fn anchor(heading: &str) -> String {
+    heading.to_lowercase().replace(' ', "-")
+}
+
+/// A text of the table without Markdown.
+fn plain(text: &str) -> String {
+    text.replace('`', "\"")
+}
+
+fn row(page: &mut String, line: &str) {
+    page.push_str(line);
+    page.push('\n');
+}
+
+/// Adds a text in lines of at most [`COLUMNS_MAX`]. Each begins with `start`; below a list's mark it is blank.
+fn wrap(page: &mut String, start: &str, text: &str) {
+    let further = if start == "* " { "  " } else { start };
+    let mut line = start.to_owned();
+    for word in text.split(' ') {
+        let is_first = line.trim_end() == start.trim_end() || line == further;
+        if !is_first && line.chars().count() + 1 + word.chars().count() > COLUMNS_MAX {
+            row(page, &line);
+            line = further.to_owned();
+        } else if !is_first {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    row(page, &line);
+}
+
+/// Columns of both files.
+const COLUMNS_MAX: usize = 120;
+
+const REFERENCE_HEAD: &str = "\
+<!-- Made of src/config/settings.rs by `UPDATE_DOCS=1 cargo test --lib config`: edit that file, not this one. -->
+
+# Configuration
+
+A setting is `Key: value` on a line of its own; `#` begins a comment. Every key may be left out. Bytes and rates take
+K, M or G, powers of 1000, and fractions such as `1.5G`. Lists have commas; quotes around an item may be left out. An
+unknown key, a key that is there twice or a bad value is an error that shows the line and what to write.
+
+`TrafficAlerted check FILE` prints the settings in force. `systemctl reload TrafficAlerted`, or SIGHUP, reads the file
+again; the log names the settings that have changed and take a restart.
+";
+
+const EXAMPLE_HEAD: &str = "\
+# Configuration file for TrafficAlerted
+# Every key may be left out: the values here are the defaults.
+# Bytes take the suffixes \"K\", \"M\" or \"G\", powers of 1000. \"TrafficAlerted check FILE\" shows what is in force.
+# docs/configuration.md is the reference of all keys.
+";
+
+/// Compares a generated text with the file, or writes the file.
+fn compare(path: &str, text: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&file, text).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+    let written = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        written == text,
+        "{path} is not what src/config/settings.rs gives: run `UPDATE_DOCS=1 cargo test --lib config`"
+    );
+}
+
+#[test]
+fn the_reference_is_made_of_the_table() {
+    compare("docs/configuration.md", &reference());
+}
+
+#[test]
+fn the_example_file_is_made_of_the_table() {
+    compare("TrafficAlerted.conf", &example_file());
+}
+
+#[test]
+fn no_line_of_either_is_too_long() {
+    for line in reference().lines().chain(example_file().lines()) {
+        assert!(line.chars().count() <= COLUMNS_MAX, "{line}");
+    }
+}
+
+#[test]
+fn more_is_a_heading_of_the_readme() {
+    let readme = include_str!("../../README.md");
+    for more in SettingKey::ALL.iter().filter_map(|key| key.more()) {
+        let is_heading = |line: &str| line.starts_with('#') && line.trim_start_matches('#').trim() == more;
+        assert!(readme.lines().any(is_heading), "{more}");
+    }
+}
+
+#[test]
+fn each_example_is_another_value_than_the_default_and_reads_back_the_same() {
+    let parse = |text: &str| {
+        Config::parse_on("it", text.as_bytes(), &two_cores()).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let default = parse("");
+    for &key in SettingKey::ALL {
+        let config = parse(&format!("{key}: {}", key.example()));
+        assert_ne!(config.settings.lines(key), default.settings.lines(key), "{key}");
+        assert_eq!(parse(&config.to_string()), config, "{key}");
+    }
+}
+
+#[test]
+fn each_example_is_in_force_after_a_reload_or_named() {
+    let parse = |text: &str| {
+        Config::parse_on("it", text.as_bytes(), &two_cores()).unwrap_or_else(|error| panic!("{error}"))
+    };
+    for &key in SettingKey::ALL {
+        let (running, new) = (parse(""), parse(&format!("{key}: {}", key.example())));
+        let (in_force, later) = running.reload(new.clone());
+        match key.reload() {
+            Reload::Live => assert_eq!((in_force, later), (new, vec![]), "{key}"),
+            Reload::Restart(_) => assert_eq!((in_force, later), (running, vec![key.name()]), "{key}"),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The table of settings: a setting is a row here and nothing anywhere else, but for the place that uses its value.
+//!
+//! ```text
+//! /// What it means, for the reference and for the example file.
+//! Key {
+//!     field: Type = default,
+//!     kind: how its value is read and printed, and its range,
+//!     reload: Live, or Restart(what of it is made when the program starts),
+//!     example: "a value that is not the default",
+//!     more: "heading of the README that explains it" (may be left out)
+//! }
+//! ```
+//!
+//! The key is written in the file exactly as here. Rows stand in the order in which `check` prints them; the original's
+//! ten come first, in the order of its example. `key.rs` makes [`SettingKey`](super::key::SettingKey) of the rows,
+//! `values.rs` makes [`Settings`](super::values::Settings), which has a field for each. The names of types and kinds
+//! in a row are resolved in `values.rs`, ranges that several rows share are in `ranges.rs`.
+//!
+//! After a change here, `UPDATE_DOCS=1 cargo test --lib config` writes `docs/configuration.md` and `TrafficAlerted.conf`.
+
+/// Passes all rows to the macro of the given name.
+macro_rules! for_each_setting {
+    ($receiver:ident) => {
+        $receiver! {
+General {
+    /// Seconds for which `ByteLimit`, `ReceivedByteLimit` and `NumberContactedIPs` apply.
+    TrafficInterval {
+        traffic_interval_s: u64 = 170,
+        kind: Seconds(INTERVAL_S), reload: Restart(Windows), example: "60", more: "Windows and contacts"
+    }
+    /// Bytes that a host may send within `TrafficInterval`.
+    ByteLimit {
+        ip_bytes_max: u64 = 1_000_000_000,
+        kind: ByteCount(LIMIT_BYTES), reload: Live, example: "20G", more: "What the numbers mean"
+    }
+    /// If `true`, destinations are neither logged nor served, and `ContactedIPsAnalyze` is off.
+    NoDestinations { hide_destinations: bool = false, kind: OneOf, reload: Live, example: "true" }
+    /// Bytes from which on a host is in `/all` and on the network chart; 0 shows every host.
+    ChartMinBytes {
+        chart_bytes_min: u64 = 5_000_000,
+        kind: ByteCount(CHART_BYTES), reload: Live, example: "100K"
+    }
+    /// Interfaces that are not monitored. If it is empty, every interface is monitored.
+    ExcludedInterfaces {
+        excluded_interfaces: Vec<String> = vec!["lo".to_owned()],
+        kind: InterfaceNames, reload: Live, example: "\"lo\",\"wg0\"", more: "Which packets count"
+    }
+}
+Scanning {
+    /// Whether a host that contacts more hosts than `NumberContactedIPs` is reported.
+    ContactedIPsAnalyze { judge_contacted_hosts: bool = true, kind: OneOf, reload: Live, example: "false" }
+    /// Hosts that a host may contact within `TrafficInterval`; one that contacts more is scanning.
+    NumberContactedIPs {
+        contacted_hosts_max: u32 = 15,
+        kind: Count { range: CONTACTED_HOSTS, switch: SettingKey::ContactedIPsAnalyze },
+        reload: Live, example: "100", more: "Windows and contacts"
+    }
+    /// Whether a host that contacts more ports than `NumContactedPorts` is reported, which takes more memory.
+    AnalyzePorts { judge_contacted_ports: bool = false, kind: OneOf, reload: Restart(Windows), example: "true" }
+    /// Ports that a host may contact within `PortInterval`, at all hosts together; one that contacts more is scanning.
+    NumContactedPorts {
+        contacted_ports_max: u32 = 100,
+        kind: Count { range: CONTACTED_PORTS, switch: SettingKey::AnalyzePorts }, reload: Live, example: "50"
+    }
+    /// Seconds for which `NumContactedPorts` applies.
+    PortInterval {
+        port_interval_s: u64 = 600,
+        kind: Seconds(INTERVAL_S), reload: Restart(Windows), example: "300"
+    }
+    /// What makes a scanner of a host over one of these limits: the number of its contacts alone (`contacts`), or that
+    /// they also look like a scan (`suspicious`): failures, one port at many hosts, many ports at one host.
+    ScanEvidence {
+        scan_rule: ScanRule = ScanRule::Contacts,
+        kind: OneOf, reload: Live, example: "suspicious", more: "Scanners and others"
+    }
+}
+FurtherLimits {
+    /// Packets that a host may send within a second.
+    PacketRateLimit {
+        packets_per_s_max: Option<u32> = None,
+        kind: OrOff(PerSecond(RATES)), reload: Live, example: "10K", more: "Further limits"
+    }
+    /// Hosts that a host may contact within a second and has not contacted within `TrafficInterval` before.
+    ContactRateLimit {
+        contacts_per_s_max: Option<u32> = None,
+        kind: OrOff(PerSecond(RATES)), reload: Live, example: "20", more: "Further limits"
+    }
+    /// Bytes that a host may receive within `TrafficInterval`. On a host that forwards, every packet is then read twice:
+    /// where it enters and where it leaves.
+    ReceivedByteLimit {
+        received_bytes_max: Option<u64> = None,
+        kind: OrOff(ByteCount(LIMIT_BYTES)), reload: Live, example: "20G", more: "Further limits"
+    }
+    /// Other limits for the hosts of a network. There may be many such lines, one for each network; the smallest network
+    /// that a host is in decides.
+    LimitFor {
+        limits_for: Vec<LimitFor> = Vec::new(),
+        kind: LimitLines, reload: Live,
+        example: "10.0.5.0/24 ByteLimit 20G, PacketRateLimit off", more: "Further limits"
+    }
+    /// Addresses and networks that are counted and never reported.
+    IgnoredSources {
+        ignored_sources: Vec<IpNet> = Vec::new(),
+        kind: Sources, reload: Live, example: "10.0.0.5,10.0.9.0/24"
+    }
+    /// Length of the prefix that the IPv6 addresses of one host share. The addresses of such a network are counted as
+    /// one host.
+    GroupIPv6 {
+        group_ipv6: Option<u8> = None,
+        kind: OrOff(PrefixLength(GROUP_IPV6)), reload: Restart(Windows), example: "64", more: "Further limits"
+    }
+}
+Alerts {
+    /// Seconds after the end of an alert within which it opens again instead of a new one; 0 always opens a new one.
+    AlertCooldown {
+        alert_cooldown_s: u64 = 170,
+        kind: Seconds(COOLDOWN_S), reload: Live, example: "600", more: "What it says"
+    }
+    /// File that keeps alerts and mutes over a restart. Without one, it is `state.json` in the folder that the service
+    /// unit provides (`StateDirectory=`), if it does.
+    StateFile {
+        state_file: Option<PathBuf> = None,
+        kind: FilePath, reload: Restart(FileOrSocket), example: "/var/lib/TrafficAlerted/state.json"
+    }
+}
+Capture {
+    /// Which packets count: those that enter (`in`), also what this host itself sends (`in+own`; not where it
+    /// masquerades), or both ways (`both`). `auto` is `in` on a host that forwards, and `both` on any other.
+    Direction {
+        direction: DirectionPolicy = DirectionPolicy::Auto,
+        kind: OneOf, reload: Live, example: "in+own", more: "Which packets count"
+    }
+    /// Whether the packets of the wire are counted where the kernel has joined them (GRO). `auto` does so from Linux 6.2
+    /// on.
+    WireExact {
+        wire_exact: WireExact = WireExact::Auto,
+        kind: OneOf, reload: Restart(Capturing), example: "off", more: "Packets of the wire"
+    }
+    /// Share of frames lost in full rings within `TrafficInterval` from which on an alert is raised.
+    LossLimit {
+        loss_ppm_max: Option<u32> = Some(1_000),
+        kind: PercentageOrOff(LOSS_PPM), reload: Live, example: "5%", more: "What it says"
+    }
+    /// Interfaces that are to receive what is for other stations too, such as the mirror port of a switch.
+    Promiscuous {
+        promiscuous: Vec<String> = Vec::new(),
+        kind: InterfaceNames.and(Context::check_promiscuous), reload: Live, example: "\"span0\"",
+        more: "Which packets count"
+    }
+    /// Networks attached to this host or behind it: `auto` finds them by addresses and routes.
+    LocalNetworks {
+        local_networks: LocalNetworks = LocalNetworks::Auto,
+        kind: NetworkList, reload: Live, example: "10.0.0.0/8,fd00::/8", more: "Local networks"
+    }
+    /// Number of threads that read packets: `auto` is one for each usable CPU.
+    Workers {
+        workers: Workers = Workers::Auto,
+        kind: WorkerCount(WORKERS), reload: Restart(Capturing), example: "2"
+    }
+    /// CPUs to pin the workers to: `none`, `auto` (one each, in order), or a list with one for each worker.
+    PinCores {
+        pin_cores: PinCores = PinCores::None,
+        kind: CoreList.and(Context::check_pin_cores), reload: Restart(Capturing), example: "2,3"
+    }
+    /// What workers wait on: `io_uring`, `epoll`, or `auto`, which is the first of them that the system allows.
+    EventLoop {
+        event_loop: EventLoop = EventLoop::Auto,
+        kind: OneOf, reload: Restart(Capturing), example: "epoll"
+    }
+    /// Bytes of kernel memory for packets that wait to be read, for all workers together.
+    RingMemory {
+        ring_memory_bytes: u64 = 64_000_000,
+        kind: ByteCount(RING_MEMORY_BYTES).and(Context::check_ring_memory), reload: Restart(Capturing),
+        example: "256M", more: "The proof"
+    }
+    /// Bytes of memory for everything but the rings. `auto` is a quarter of the machine's, from 64M to 4G.
+    MemoryLimit {
+        memory_limit: MemoryLimit = MemoryLimit::Auto,
+        kind: MemoryShare(MEMORY_BYTES), reload: Restart(Capturing), example: "500M", more: "The proof"
+    }
+}
+Log {
+    /// What a line on standard error is: `text`, or `json`, one object on each line.
+    LogFormat {
+        log_format: LogFormat = LogFormat::Text,
+        kind: OneOf, reload: Restart(Logging), example: "json", more: "What it says"
+    }
+}
+Sinks {
+    /// File to which each alert is appended as a line of JSON when it opens, grows and closes.
+    AlertFile {
+        alert_file: Option<PathBuf> = None,
+        kind: FilePath, reload: Live, example: "/var/log/TrafficAlerted/alerts.jsonl", more: "Where alerts go"
+    }
+    /// Bytes from which on `AlertFile` is put aside as `alerts.jsonl.1` and so on, and a new one is begun.
+    AlertFileMaxSize {
+        alert_file_bytes_max: u64 = 10_000_000,
+        kind: ByteCount(10_000..=100_000_000_000), reload: Live, example: "100M", more: "Where alerts go"
+    }
+    /// Files put aside that are kept.
+    AlertFileKeep {
+        alert_file_keep: u32 = 5,
+        kind: Whole(0..=1000), reload: Live, example: "9", more: "Where alerts go"
+    }
+    /// Program that is run for each alert, by its absolute path, and its arguments. No shell is used.
+    AlertCommand {
+        alert_command: Vec<String> = Vec::new(),
+        kind: CommandLine, reload: Live, example: "/usr/local/bin/notify --to \"the operator\"",
+        more: "Where alerts go"
+    }
+    /// Seconds after which the program of `AlertCommand` is ended.
+    AlertCommandTimeout {
+        alert_command_timeout_s: u64 = 10,
+        kind: Seconds(1..=600), reload: Live, example: "30", more: "Where alerts go"
+    }
+    /// Address to which each alert is posted, or the path of a file that holds the address.
+    WebhookURL {
+        webhook_url: Option<Secret> = None,
+        kind: WebhookAddress, reload: Live, example: "https://hooks.example/path", more: "Where alerts go"
+    }
+    /// Who reads what is posted: a program (`json`), or the service of this name.
+    WebhookFormat {
+        webhook_format: WebhookFormat = WebhookFormat::Json,
+        kind: OneOf, reload: Live, example: "slack", more: "Where alerts go"
+    }
+    /// Token that is sent as `Authorization: Bearer ...`; rather in a file, since everybody may read this one.
+    WebhookToken {
+        webhook_token: Option<Secret> = None,
+        kind: Token, reload: Live, example: "secret", more: "Where alerts go"
+    }
+    /// File that holds the token.
+    WebhookTokenFile {
+        webhook_token_file: Option<PathBuf> = None,
+        kind: FilePath.and(Context::check_webhook_token_file), reload: Live,
+        example: "/run/credentials/TrafficAlerted.service/webhook-token", more: "Where alerts go"
+    }
+    /// Collector of logs, over UDP or TCP (RFC 5424) or at a local socket.
+    Syslog {
+        syslog: Option<SyslogTarget> = None,
+        kind: SyslogCollector, reload: Live, example: "udp://192.0.2.1:514", more: "Where alerts go"
+    }
+    /// Facility of the messages to the collector.
+    SyslogFacility {
+        syslog_facility: Facility = Facility::DAEMON,
+        kind: OneOf, reload: Live, example: "local0", more: "Where alerts go"
+    }
+    /// Whether the name of the host is asked for and sent along, except to the log. Name servers learn of it.
+    ReverseDNS { reverse_dns: bool = false, kind: OneOf, reload: Live, example: "true", more: "Where alerts go" }
+    /// Database in MaxMind's format (GeoLite2, DB-IP) that tells the country of the host, which is sent along, except to
+    /// the log. A replaced file is read at a reload.
+    CountryDatabase {
+        country_database: Option<PathBuf> = None,
+        kind: FilePath, reload: Live, example: "/usr/share/GeoIP/GeoLite2-Country.mmdb", more: "Where alerts go"
+    }
+    /// Database of the same kind that tells the autonomous system (AS) of the host.
+    AsnDatabase {
+        asn_database: Option<PathBuf> = None,
+        kind: FilePath, reload: Live, example: "/usr/share/GeoIP/GeoLite2-ASN.mmdb", more: "Where alerts go"
+    }
+}
+Http {
+    /// Loopback address and port of the dashboard and the API.
+    ListenAddress {
+        listen: SocketAddr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8698),
+        kind: LoopbackAddress, reload: Restart(FileOrSocket), example: "[::1]:8698", more: "Where alerts go"
+    }
+}
+        }
+    };
+}
+
+pub(super) use for_each_setting;
