@@ -2,7 +2,7 @@
 
 use crate::flow::Metric;
 
-/// One detector. Each is a file of [`detectors`](super::detectors).
+/// One detector. Each is a file in `detectors/`.
 #[derive(Debug)]
 pub struct Detector {
     /// The word of the log line and of JSON.

@@ -88,13 +88,11 @@ impl Limits {
             let network = network.trunc();
             // The last one that contains it is the smallest.
             let around = resolved.iter().rev().find(|(around, _)| around.contains(&network));
-            let limits = around.map_or(self.hosts, |(_, limits)| *limits);
-            resolved.push((
-                network,
-                exceptions
-                    .iter()
-                    .fold(limits, |limits, exception| limits.with(exception.kind, exception.max)),
-            ));
+            let mut limits = around.map_or(self.hosts, |(_, limits)| *limits);
+            for LimitException { kind, max } in exceptions {
+                limits = limits.with(kind, max);
+            }
+            resolved.push((network, limits));
         }
         self.by_network = PrefixMap::new(resolved);
         self

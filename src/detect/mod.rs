@@ -6,8 +6,8 @@
 //! Where the table had no room for all that a host did, its counts of bytes have an error. A finding is certain where
 //! what was counted exceeds the limit, and possible where the count with its error does. The other counts have none.
 //!
-//! One detector is one file and one line in [`detectors`]. It compares a count that [`flow`](crate::flow) has as a
-//! [`Metric`](crate::flow::Metric); two detectors may compare the same one.
+//! One detector is one file in `detectors/` and one line in `detectors.rs`. It compares a count that
+//! [`flow`](crate::flow) has as a [`Metric`](crate::flow::Metric); two detectors may compare the same one.
 #![forbid(unsafe_code)]
 
 mod detector;
