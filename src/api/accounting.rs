@@ -1,5 +1,5 @@
-//! `/api/v1/accounting`: where every frame went since the start, in total and by interface, beside what the kernel
-//! says. The numbers are for proof, so each is in exactly one place and nothing is rounded.
+//! `/api/v1/accounting`: where every frame went since the start, in total and by interface, beside the counters of the
+//! kernel. Each frame is in exactly one number and nothing is rounded, so that the numbers can be added up.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::report::{AnalystLag, AnalystStep, InterfaceReport, LongestTime, Repor
 
 #[derive(Debug, Serialize)]
 pub(super) struct AccountingView<'a> {
-    /// Frames that stand for several packets of the wire are told apart.
+    /// Frames that stand for several packets of the wire are counted as these.
     wire_exact: bool,
     #[serde(flatten)]
     counted: Counted<'a>,
@@ -34,9 +34,9 @@ struct PacketSocketsView {
     tp_packets: u64,
     tp_drops: u64,
     tp_freezes: u64,
-    /// Offered and not lost, and read by nobody yet.
+    /// Frames that the kernel put into a ring and no worker has read yet.
     frames_in_rings: u64,
-    /// Lost before any socket saw them, on the whole machine; `null` where the kernel does not tell.
+    /// Lost before any socket got them, on the whole machine; `null` where the kernel has no counter.
     backlog_drops: Option<u64>,
     time_squeezes: Option<u64>,
 }
@@ -48,22 +48,22 @@ struct LossView {
     tp_drops: u64,
     /// In percent.
     dropped: f64,
-    /// Since when an alert about it is open.
+    /// When the open alert about it opened.
     alert_since: Option<String>,
 }
 
-/// Whether the analyst keeps up with the workers. While it does not, reports come late first, and alerts after that.
+/// How far the analyst is behind the workers. When it is, reports are late first, and alerts after that.
 #[derive(Debug, Serialize)]
 struct AnalystView<'a> {
-    /// From the hand-over of what a worker counted until it was added to the windows.
+    /// From the hand-over of a delta until it was folded.
     waited: LongestView,
-    /// What it does meanwhile; nothing is added to the windows while one step lasts.
+    /// The steps of the analyst; no delta is folded during a step.
     steps: StepsView<'a>,
     reports_put_off: u64,
     judgements_put_off: u64,
 }
 
-/// The longest of its kind, of the last minute or two and since the start.
+/// The longest time, of the last minute or two and since the start.
 #[derive(Debug, Serialize)]
 struct LongestView {
     lately_ms: f64,
@@ -77,11 +77,11 @@ struct StepsView<'a>(&'a [LongestTime; AnalystStep::ALL.len()]);
 #[derive(Debug, Serialize)]
 struct InterfaceView<'a> {
     ifindex: u32,
-    /// `null` for what was seen on interfaces that are gone and forgotten.
+    /// `null` for interfaces that are gone and whose counts are added up.
     name: Option<String>,
     gone: bool,
     monitored: bool,
-    /// Why it is not.
+    /// Why it is not monitored.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(rename = "entering")]
@@ -100,8 +100,8 @@ struct DirectionView<'a> {
     ip_packets: u64,
     ip_bytes: u64,
     skipped: Skipped<'a>,
-    /// What the kernel has counted more than was seen, or less if negative; `null` where the filter in the kernel
-    /// lets only some of it through.
+    /// Packets that the kernel has counted and we have not; negative if we have counted more. `null` where the filter
+    /// in the kernel passes only some of them.
     unexplained: Option<i64>,
 }
 

@@ -4,13 +4,13 @@ use hyper::HeaderMap;
 
 use super::reply::Reply;
 
-/// The dashboard's file `name`; the page itself for the empty name.
+/// Answers with the dashboard's file `name`; the empty name is the page itself.
 #[cfg(feature = "dashboard")]
 pub(super) fn answer(name: &str, headers: &HeaderMap) -> Reply {
     embedded::answer(name, headers)
 }
 
-/// Says that this program was built without its dashboard.
+/// Answers that this program was built without its dashboard.
 #[cfg(not(feature = "dashboard"))]
 pub(super) fn answer(_name: &str, _headers: &HeaderMap) -> Reply {
     use super::guard::Refusal;
@@ -56,7 +56,7 @@ mod embedded {
         reply::file(content_type, etag, body)
     }
 
-    /// Types of the files that the build makes; anything else it leaves there is not served.
+    /// Returns the type of a file by its extension; a file of another type is not served.
     fn content_type(name: &str) -> Option<&'static str> {
         Some(match name.rsplit_once('.')?.1 {
             "html" => "text/html; charset=utf-8",
@@ -77,8 +77,8 @@ mod embedded {
         HeaderValue::try_from(text).expect("quotes and hexadecimal digits are allowed in a header")
     }
 
-    /// Whether an `If-None-Match` names the tag: `*`, or a list with it (RFC 9110, 13.1.2: compared weakly).
-    /// Our tags hold no comma, so splitting at commas cannot make a false match.
+    /// Returns true if an `If-None-Match` matches the tag: `*`, or a list with it (RFC 9110, 13.1.2: weak comparison).
+    /// Our tags have no comma, so splitting at commas cannot make a false match.
     fn names(known: &HeaderValue, etag: &HeaderValue) -> bool {
         known
             .as_bytes()

@@ -13,8 +13,8 @@ pub struct Bounds {
     pub head_bytes_max: usize,
     /// Number of headers.
     pub headers_max: usize,
-    /// Time to send a whole head, counted from the connection or the previous answer. An idle connection is closed after
-    /// it.
+    /// Time to send a whole head, counted from the connection or the previous answer. An idle connection is closed
+    /// after it.
     pub head_timeout: Duration,
     /// Time to send a body, counted from its head.
     pub body_timeout: Duration,

@@ -10,9 +10,9 @@ use super::routes::READ;
 
 /// Returns true if `text`, an authority as in a `Host` header, names this server: loopback, with any port or none.
 ///
-/// A page on the internet can point a name of its own at 127.0.0.1, and a browser on this machine then takes this server
-/// for that page's own (DNS rebinding). The browser sends that name in `Host`, so the name is what is checked. The port is
-/// not, because a tunnel changes it.
+/// A page on the internet can point a name of its own at 127.0.0.1, and a browser on this machine then takes this
+/// server for that page's own (DNS rebinding). The browser sends that name in `Host`, so the name is what is checked.
+/// The port is not, because a tunnel changes it.
 fn names_this_server(text: &str) -> bool {
     match text.rsplit_once(':') {
         // The colons of a bare `[::1]` are inside the brackets.
@@ -35,8 +35,9 @@ pub(super) fn check_address<B>(request: &Request<B>) -> Result<(), Refusal> {
     check_host(request.headers())
 }
 
-/// Checks that the request does not come from another web page. A browser sends the origin of the page (`Sec-Fetch-Site`,
-/// Fetch Metadata; `Origin`, RFC 6454), and the page cannot change these headers. Other programs send neither.
+/// Checks that the request does not come from another web page. A browser sends the origin of the page
+/// (`Sec-Fetch-Site`, Fetch Metadata; `Origin`, RFC 6454), and the page cannot change these headers. Other programs
+/// send neither.
 pub(super) fn check_same_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     let foreign = Refusal {
         status: StatusCode::FORBIDDEN,
@@ -69,8 +70,8 @@ pub(super) fn admit<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Accepts origin form, and absolute form, which a server must understand (RFC 9112, 3.2). The other two forms belong to
-/// methods that are refused later, with a 405.
+/// Accepts origin form, and absolute form, which a server must understand (RFC 9112, 3.2). The other two forms belong
+/// to methods that are refused later, with a 405.
 fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     if *method == Method::CONNECT || *method == Method::OPTIONS {
         return Ok(());

@@ -1,7 +1,7 @@
-//! `/active` and `/all`: the original's JSON, for whatever already reads it.
+//! `/active` and `/all`: the original's JSON, for programs that already read it.
 //!
-//! Kept from the original: the names, their order, arrays at the top, most bytes first within a host. Not kept,
-//! because they were wrong: `TRAFFIC+SCANNING` for hosts without an alert, a last source that is never
+//! The names, their order, arrays at the top, and most bytes first within a host are as in the original. These faults
+//! of the original are not: `TRAFFIC+SCANNING` for hosts without an alert, a last source that is never
 //! listed, a destination that is shown although destinations are hidden, `text/plain`.
 
 use std::collections::HashMap;
@@ -13,12 +13,12 @@ use super::view::LegacyHost;
 use crate::alert::AlertKind;
 use crate::report::Report;
 
-/// Hosts with an open alert, and which.
+/// The hosts with an open alert, and the kinds of their alerts.
 pub(super) struct ActiveHosts {
     pub(super) hides_destinations: bool,
 }
 
-/// Hosts on the chart, with the alerts that are open for them.
+/// The hosts of the chart, with the kinds of their open alerts.
 pub(super) struct ChartHosts {
     pub(super) hides_destinations: bool,
 }

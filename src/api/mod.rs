@@ -10,14 +10,14 @@
 //!   client gets the right 4xx or is cut within the [`Bounds`], and no other client notices.
 //! * **Follows** RFC 9110 and RFC 9112 (HTTP), RFC 9457 (problem details), and the original's JSON.
 //!
-//! One request passes the files in this order: `server` accepts its connection, `timed_io` limits the time on its socket,
-//! `router` finds its row in the table of `routes`, `guard` checks it, `legacy`, `v1`, `mutes` or `assets` answer,
-//! `response_cache` keeps large bodies for the next reader, `reply` adds the headers.
+//! One request passes the files in this order: `server` accepts its connection, `timed_io` limits the time on its
+//! socket, `router` finds its row in the table of `routes`, `guard` checks it, `legacy`, `v1`, `mutes` or `assets`
+//! answer, `response_cache` keeps large bodies for the next reader, `reply` adds the headers.
 //!
 //! Most paths are only read; `mutes` also changes something, and checks that the request comes from no other web page.
 //!
-//! There is no token, so the server listens on loopback only. Loopback is not private either: any page that a browser on
-//! this machine has open can send requests here. Such a page cannot read the answers, because no CORS header is ever
+//! There is no token, so the server listens on loopback only. Loopback is not private either: any page that a browser
+//! on this machine has open can send requests here. Such a page cannot read the answers, because no CORS header is ever
 //! sent, and a name of its own that resolves to 127.0.0.1 fails the check of the `Host` header.
 #![forbid(unsafe_code)]
 

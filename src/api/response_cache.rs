@@ -1,8 +1,8 @@
-//! Bodies that are written once for a report and shared by everybody who asks while that report is current.
+//! Bodies that are written once per report and shared by all clients while that report is current.
 //!
-//! A reader holds a body and never the report, for as long as it takes to read it. So that slow readers do not hold one
-//! body of each report among them, no further one is written while two older ones are read: until one of those readers
-//! is done or cut ([`Bounds::answer_timeout`](super::Bounds)), whoever asks gets the latest body that there is.
+//! A connection holds a body, and never the report, until its client has read it. Slow clients could hold one body per
+//! report; so no further body is written while two older ones are held. Until one of them is released, at the latest
+//! after [`Bounds::answer_timeout`](super::Bounds), requests get the latest body.
 
 use std::sync::{Arc, Weak};
 
@@ -14,15 +14,15 @@ use tokio::task::yield_now;
 use crate::flow::Published;
 use crate::report::Report;
 
-/// Bodies that are still read besides the latest: with the one that is being written, there are three.
+/// Bodies that clients may hold besides the latest; with the one that is being written, there are three.
 const OLDER_MAX: usize = 1;
 
-/// Bytes that are written before others have their turn: one thread answers everybody.
+/// Bytes that are written before the task yields, because one thread answers all clients.
 const PART_BYTES: usize = 128 * 1024;
 
-/// What an array of JSON is made of.
+/// The elements of an array of JSON.
 pub(super) trait Elements: Sync {
-    /// The elements of a report, in order.
+    /// Returns the elements for a report, in order.
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send;
 }
 
@@ -32,17 +32,17 @@ pub(super) struct ResponseCache(Mutex<CachedResponse>);
 
 #[derive(Debug, Default)]
 struct CachedResponse {
-    /// It keeps the address from being used again without keeping the report alive, so equal addresses are the same
-    /// report.
+    /// The report of the body. The weak reference keeps its address from being used again without keeping the report,
+    /// so equal addresses mean the same report.
     report: Weak<Report>,
     body: Bytes,
-    /// Lives as long as anybody has the body.
+    /// Upgrades as long as the body is held outside of the cache.
     life: Weak<()>,
-    /// Of the bodies before.
+    /// The same of the bodies before.
     older: Vec<Weak<()>>,
 }
 
-/// A body that ends a life when the last who had it lets go.
+/// A body whose `_life` ends when the last holder drops it.
 struct CachedBody {
     bytes: Vec<u8>,
     _life: Arc<()>,
@@ -55,7 +55,7 @@ impl AsRef<[u8]> for CachedBody {
 }
 
 impl ResponseCache {
-    /// The body. The first who asks writes it, and those who ask meanwhile wait for that.
+    /// Returns the body. The first request for a report writes it; requests meanwhile wait for that.
     pub(super) async fn array(&self, report: &Published<Report>, elements: &impl Elements) -> Bytes {
         let mut held = self.0.lock().await;
         let report = report.read();
@@ -70,7 +70,7 @@ impl ResponseCache {
 }
 
 impl CachedResponse {
-    /// Whether a further body may be written.
+    /// Returns true if a further body may be written.
     fn has_room(&mut self) -> bool {
         self.older.retain(|life| life.strong_count() > 0);
         self.older.len() <= OLDER_MAX
@@ -84,8 +84,8 @@ impl CachedResponse {
     }
 }
 
-/// Writes an array, and lets others have their turn in between. The views are copied one at a time, so that a large
-/// report never exists twice.
+/// Writes an array and yields to other tasks in between. Views are made one at a time, so that a large report is never
+/// in memory twice.
 async fn write(views: impl Iterator<Item: Serialize + Send>, about_bytes: usize) -> Vec<u8> {
     // The next one is about as long as the last.
     let mut body = Vec::with_capacity(about_bytes + about_bytes / 8);
@@ -112,17 +112,17 @@ mod tests {
 
     use super::*;
 
-    /// Says how many times it was asked, so many times.
+    /// Elements that are all the number of calls so far.
     #[derive(Default)]
     struct Counting {
-        asked: AtomicU64,
+        calls: AtomicU64,
         elements: usize,
     }
 
     impl Elements for Counting {
         fn of<'a>(&'a self, _: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
-            let asked = 1 + self.asked.fetch_add(1, Ordering::Relaxed);
-            std::iter::repeat_n(asked, self.elements)
+            let calls = 1 + self.calls.fetch_add(1, Ordering::Relaxed);
+            std::iter::repeat_n(calls, self.elements)
         }
     }
 
@@ -148,23 +148,23 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asks_while_it_is_written_waits_for_it_and_others_have_their_turn() {
+    fn requests_wait_while_a_body_is_written_and_other_tasks_run() {
         let report = Published::new(Report::default());
         let (body, elements) = (ResponseCache::default(), counting(4 * PART_BYTES));
         run(async {
-            let mut turns = 0;
+            let mut yields = 0;
             let others = async {
                 while body.0.try_lock().is_err() {
-                    turns += 1;
+                    yields += 1;
                     yield_now().await;
                 }
             };
             let ((first, second), ()) =
                 both(both(body.array(&report, &elements), body.array(&report, &elements)), others).await;
             assert_eq!(first.as_ptr(), second.as_ptr());
-            assert!(turns >= 4, "{turns} turns");
+            assert!(yields >= 4, "{yields} yields");
         });
-        assert_eq!(elements.asked.into_inner(), 1);
+        assert_eq!(elements.calls.into_inner(), 1);
     }
 
     /// Polls both in turn until both are done.

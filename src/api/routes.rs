@@ -11,7 +11,7 @@ const REMOVE: &[Method] = &[Method::DELETE];
 
 /// A path and what answers it.
 #[derive(Debug)]
-pub(super) struct Route {
+pub(super) struct HttpRoute {
     /// The path itself, or what all paths of the route begin with.
     pub(super) path: &'static str,
     /// The methods that it takes, in the order of the Allow header.
@@ -58,24 +58,24 @@ pub(super) const MUTES: &str = "/api/v1/mutes";
 pub(super) const DASHBOARD: &str = "/dashboard/";
 
 /// All routes; the list in a 404 has the order of this one.
-static ROUTES: [Route; 13] = [
-    Route::exact("/active", READ, Endpoint::ActiveHosts),
-    Route::exact("/all", READ, Endpoint::ChartHosts),
-    Route::exact("/capabilities", READ, Endpoint::Capabilities),
-    Route::exact("/healthz", READ, Endpoint::Health),
-    Route::exact("/api/v1/accounting", READ, Endpoint::Accounting),
-    Route::exact("/api/v1/alerts", READ, Endpoint::Alerts),
-    Route::exact("/api/v1/alerts/possible", READ, Endpoint::PossibleAlerts),
-    Route::exact(MUTES, LIST_AND_ADD, Endpoint::Mutes),
-    Route::below("/api/v1/mutes/", REMOVE, Endpoint::Mute).unlisted(),
-    Route::exact("/api/v1/sinks", READ, Endpoint::Sinks),
-    Route::below(DASHBOARD, READ, Endpoint::DashboardFile),
-    Route::exact("/dashboard", READ, Endpoint::RedirectToDashboard(StatusCode::PERMANENT_REDIRECT))
+static ROUTES: [HttpRoute; 13] = [
+    HttpRoute::exact("/active", READ, Endpoint::ActiveHosts),
+    HttpRoute::exact("/all", READ, Endpoint::ChartHosts),
+    HttpRoute::exact("/capabilities", READ, Endpoint::Capabilities),
+    HttpRoute::exact("/healthz", READ, Endpoint::Health),
+    HttpRoute::exact("/api/v1/accounting", READ, Endpoint::Accounting),
+    HttpRoute::exact("/api/v1/alerts", READ, Endpoint::Alerts),
+    HttpRoute::exact("/api/v1/alerts/possible", READ, Endpoint::PossibleAlerts),
+    HttpRoute::exact(MUTES, LIST_AND_ADD, Endpoint::Mutes),
+    HttpRoute::below("/api/v1/mutes/", REMOVE, Endpoint::Mute).unlisted(),
+    HttpRoute::exact("/api/v1/sinks", READ, Endpoint::Sinks),
+    HttpRoute::below(DASHBOARD, READ, Endpoint::DashboardFile),
+    HttpRoute::exact("/dashboard", READ, Endpoint::RedirectToDashboard(StatusCode::PERMANENT_REDIRECT))
         .unlisted(),
-    Route::exact("/", READ, Endpoint::RedirectToDashboard(StatusCode::TEMPORARY_REDIRECT)).unlisted(),
+    HttpRoute::exact("/", READ, Endpoint::RedirectToDashboard(StatusCode::TEMPORARY_REDIRECT)).unlisted(),
 ];
 
-impl Route {
+impl HttpRoute {
     const fn exact(path: &'static str, methods: &'static [Method], endpoint: Endpoint) -> Self {
         Self { path, methods, endpoint, has_children: false, is_listed: true }
     }
@@ -96,7 +96,7 @@ impl Route {
 }
 
 /// Returns the route of `path`, and the rest of the path behind it.
-pub(super) fn find(path: &str) -> Option<(&'static Route, &str)> {
+pub(super) fn find(path: &str) -> Option<(&'static HttpRoute, &str)> {
     ROUTES.iter().find_map(|route| Some((route, route.rest(path)?)))
 }
 

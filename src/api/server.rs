@@ -22,17 +22,17 @@ use super::bounds::Bounds;
 use super::mutes::MutesEndpoint;
 use super::options::Options;
 use super::router::Router;
-use super::timed_io::{TimedIo, turn_away};
+use super::timed_io::{TimedIo, refuse};
 use super::view;
 use crate::alert::MuteDesk;
 use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
 
-/// A server that holds its port and does not answer yet.
+/// A server that is bound to its port and does not answer yet.
 ///
-/// Binding is apart from starting so that a port in use stops the program before it has touched anything
-/// else, and so that the first answer means that counting has begun.
+/// Binding is apart from starting, so that a port in use stops the program before anything else is opened, and so that
+/// the first answer means that counting has begun.
 #[derive(Debug)]
 pub struct Server {
     runtime: Runtime,
@@ -45,10 +45,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the port. Connections made from here on wait in the kernel until [`start`](Self::start).
+    /// Binds the port. Connections from here on wait in the kernel until [`start`](Self::start).
     ///
     /// # Errors
-    /// [`ApiError::NotLoopback`] for an address that others can reach, [`ApiError::InUse`] and
+    /// [`ApiError::NotLoopback`] for an address that other machines can reach, [`ApiError::InUse`] and
     /// [`ApiError::Listen`] where the kernel refuses the address, [`ApiError::Runtime`] where it refuses
     /// the descriptors to wait on.
     pub fn bind(options: &Options) -> Result<Server, ApiError> {
@@ -91,24 +91,24 @@ impl Server {
         Server { bounds, ..self }
     }
 
-    /// Takes orders about mutes for this desk.
+    /// Serves `/api/v1/mutes` from this desk.
     #[must_use]
     pub fn with_mutes(self, desk: MuteDesk) -> Server {
         Server { desk: Some(desk), ..self }
     }
 
-    /// Says of alerts where their hosts come from.
+    /// Adds the country and network of hosts to alerts.
     #[must_use]
     pub fn with_geoip(self, geoip: GeoIp) -> Server {
         Server { geoip, ..self }
     }
 
-    /// The address that it listens on, with the port that the kernel chose if it was asked to.
+    /// Returns the address that it listens on, with the port that the kernel chose for port 0.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Begins to answer from `report`, on a thread of its own named `api`.
+    /// Starts to answer from `report`, on a thread of its own named `api`.
     ///
     /// # Errors
     /// [`ApiError::Thread`] where the machine refuses the thread.
@@ -130,7 +130,7 @@ impl Server {
     }
 }
 
-/// A server that answers. Dropped without [`stop`](Self::stop) it ends as well, only unwatched.
+/// A server that answers. If it is dropped without [`stop`](Self::stop), its thread ends as well, but is not joined.
 #[derive(Debug)]
 pub struct RunningServer {
     stop: oneshot::Sender<()>,
@@ -141,23 +141,23 @@ pub struct RunningServer {
 }
 
 impl RunningServer {
-    /// Shows other limits as those in force, and hides destinations if they say so.
+    /// Replaces the limits that `/capabilities` shows, and whether destinations are hidden.
     pub fn set_capabilities(&self, capabilities: view::Capabilities) {
         self.capabilities.publish(capabilities);
     }
 
-    /// Looks up in others from now on where hosts come from.
+    /// Replaces the files that the country and network of hosts are looked up in.
     pub fn set_geoip(&self, geoip: GeoIp) {
         self.geoip.publish(geoip);
     }
 
-    /// The address that it listens on.
+    /// Returns the address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Stops accepting, lets answers under way finish for at most [`Bounds::stop_grace`], and cuts the rest.
-    /// Returns when the thread is gone.
+    /// Stops accepting, lets unfinished answers finish for at most [`Bounds::stop_grace`], cuts the rest, and joins the
+    /// thread.
     pub fn stop(self) {
         // An error here means that the thread has ended already, which is what is wanted.
         let _ = self.stop.send(());
@@ -180,7 +180,7 @@ pub enum ApiError {
         /// The address asked for.
         addr: SocketAddr,
     },
-    /// Somebody else has the port.
+    /// Another program has the port.
     #[error(
         "cannot listen on {addr}: another program has the port; `ss -ltnp 'sport = :{port}'` shows which one. \
          Stop it, or choose another port with ListenAddress"
@@ -190,7 +190,7 @@ pub enum ApiError {
         addr: SocketAddr,
         /// Its port.
         port: u16,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
     /// The kernel refuses the address for another reason.
@@ -200,19 +200,19 @@ pub enum ApiError {
         addr: SocketAddr,
         /// What to do about it.
         remedy: &'static str,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
     /// No epoll instance or eventfd for the server's thread.
     #[error("cannot set up the API's event loop; is the limit of open files reached (`ulimit -n`)?")]
     Runtime {
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
     /// No thread.
     #[error("cannot start the API's thread; is the limit of tasks reached (`ulimit -u`, TasksMax=)?")]
     Thread {
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
 }
@@ -230,7 +230,7 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
     }
 }
 
-/// Accepts until `stopped`, then lets the connections end. Runs as the whole life of the thread.
+/// Accepts until `stopped`, then lets the connections end. The thread runs this alone.
 async fn serve(
     listener: TcpListener,
     router: Arc<Router>,
@@ -238,7 +238,7 @@ async fn serve(
     mut stopped: oneshot::Receiver<()>,
 ) {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(bounds.connections_max));
+    let permits = Arc::new(Semaphore::new(bounds.connections_max));
     let refusals = Arc::new(Semaphore::new(bounds.refusals_max));
     let http = http(&bounds);
     let mut refused_by_kernel = false;
@@ -252,8 +252,8 @@ async fn serve(
             None => break,
             Some(Ok((stream, _))) => stream,
             Some(Err(error)) => {
-                // Out of descriptors or memory: the connection stays in the kernel's queue and would be
-                // reported again at once. Said once per run of failures, since strangers can cause it.
+                // Out of descriptors or memory: the connection stays in the kernel's queue, and `accept` would fail
+                // again at once. Clients can cause this, so it is logged once per run of failures.
                 if !std::mem::replace(&mut refused_by_kernel, true) {
                     tracing::warn!(%error, "the API cannot accept connections; it goes on trying");
                 }
@@ -263,25 +263,25 @@ async fn serve(
         };
         refused_by_kernel = false;
 
-        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+        if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
             let connection = graceful.watch(connection(&http, stream, &router, &bounds));
             tokio::spawn(async move {
-                // An error is the client's doing (cut, late, gone) and has been answered as far as it can be.
+                // An error comes from the client (cut, late, gone) and was answered as far as it can be.
                 let _ = connection.await;
-                drop(place);
+                drop(permit);
             });
         } else if let Ok(refusal) = Arc::clone(&refusals).try_acquire_owned() {
-            let farewell = turn_away(TimedIo::new(stream, &bounds));
+            let refusing = refuse(TimedIo::new(stream, &bounds));
             tokio::spawn(async move {
-                farewell.await;
+                refusing.await;
                 drop(refusal);
             });
         }
-        // Beyond both bounds the stream is dropped here: closed without a word.
+        // Beyond both bounds the stream is dropped here, which closes it without an answer.
     }
 
     drop(listener);
-    // Whoever has not finished by then is cut when the runtime is dropped.
+    // Connections that have not finished by then are cut when the runtime is dropped.
     let _ = tokio::time::timeout(bounds.stop_grace, graceful.shutdown()).await;
 }
 

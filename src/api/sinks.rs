@@ -1,10 +1,10 @@
-//! `/api/v1/sinks`: what each place that alerts go to was given since it was started, and what became of it.
+//! `/api/v1/sinks`: how many notices each sink got since it was started, and what became of them.
 
 use serde::Serialize;
 
 use crate::alert::{Counts, SinkName};
 
-/// `queued = delivered + failed + waiting`; what found no room is in none of them.
+/// The counts of a sink: `queued = delivered + failed + waiting`; dropped notices are in none of these.
 #[derive(Debug, Serialize)]
 pub(super) struct SinkView {
     name: &'static str,

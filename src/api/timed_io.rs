@@ -1,10 +1,10 @@
-//! A client's socket with a clock over it: how long an answer may take to be read, and how a refusal is
-//! delivered to a client that is still talking.
+//! A client's socket with time limits: how long a client may take to read an answer, and how long a closing connection
+//! waits for a client that still sends.
 //!
-//! hyper bounds what it reads, how long a head may take, and takes no further request before the last answer
-//! has left. It does not bound how long a client may take to read, and it closes a socket on which unread
-//! bytes are waiting; the kernel then sends RST, and the client may never see the 4xx that was meant for it
-//! (RFC 9112, 9.6). Both are settled here, below hyper, so that they hold for every answer alike.
+//! hyper bounds what it reads and how long a head may take, and takes no further request before the last answer has
+//! left. It does not bound how long a client may take to read, and it closes a socket that has unread bytes; the kernel
+//! then sends RST, and the client may never see the 4xx (RFC 9112, 9.6). Both are done here, below hyper, so that they
+//! hold for every answer.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::bounds::Bounds;
 
-/// A TCP stream that cuts slow readers and lingers before it closes.
+/// A TCP stream that resets slow readers and lingers before it closes.
 ///
 /// ```text
 ///            first byte of an answer          all bytes are with the kernel
@@ -45,10 +45,10 @@ enum Phase {
 }
 
 impl TimedIo {
-    /// Takes charge of an accepted stream.
+    /// Wraps an accepted stream.
     pub(super) fn new(stream: TcpStream, bounds: &Bounds) -> Self {
-        // Head and body leave in one call, so there is nothing for Nagle to join. A socket that cannot be
-        // told so is dead already, and the first read will say it.
+        // Head and body leave in one call, so Nagle's algorithm has nothing to join. If this fails the socket is
+        // closed, and the first read fails too.
         let _ = stream.set_nodelay(true);
         Self {
             stream,
@@ -65,21 +65,21 @@ impl TimedIo {
         self.timer.as_mut().reset(Instant::now() + limit);
     }
 
-    /// Judges the outcome of a write: a client that makes no room has until the timer.
-    fn watched(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Passes on the result of a write, or fails if the client has made no room until the timer.
+    fn timed(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if self.phase == Phase::Quiet {
             self.enter(Phase::Answering, self.answer_timeout);
         }
         if written.is_pending() && self.timer.as_mut().poll(cx).is_ready() {
-            // What the kernel still holds for this client is worthless to it: reset instead of lingering in
-            // the kernel's memory. Where that is refused the socket closes the slow way.
+            // An incomplete answer is of no use: a reset frees the kernel's memory at once. If the option is refused,
+            // the socket closes with FIN.
             let _ = self.stream.set_zero_linger();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         written
     }
 
-    /// Reads and forgets until the client has seen our end and closes its own, within bounds.
+    /// Reads and discards until the client closes its side, within bounds.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = [0_u8; LINGER_READ_BYTES];
         while let Phase::Lingering { bytes_read } = self.phase {
@@ -110,7 +110,7 @@ impl AsyncRead for TimedIo {
 impl AsyncWrite for TimedIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watched(cx, written)
+        self.timed(cx, written)
     }
 
     fn poll_write_vectored(
@@ -119,10 +119,10 @@ impl AsyncWrite for TimedIo {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.watched(cx, written)
+        self.timed(cx, written)
     }
 
-    /// Head and body go to the kernel from where they are; a large body is never copied for one client.
+    /// True: head and body go to the kernel without a copy, also a large body.
     fn is_write_vectored(&self) -> bool {
         true
     }
@@ -145,17 +145,17 @@ impl AsyncWrite for TimedIo {
     }
 }
 
-/// Tells a client that every place is taken, and closes. Its request is not read.
-pub(super) async fn turn_away(mut timed_io: TimedIo) {
-    // It fits into the empty send buffer of a fresh connection, so one write takes it all or the client is gone.
-    let told = poll_fn(|cx| Pin::new(&mut timed_io).poll_write(cx, NO_PLACE)).await;
-    if told.is_ok() {
+/// Answers 503 to a client beyond [`Bounds::connections_max`], and closes. Its request is not read.
+pub(super) async fn refuse(mut timed_io: TimedIo) {
+    // The answer fits into the empty send buffer of a new connection, so one write takes all of it or fails.
+    let written = poll_fn(|cx| Pin::new(&mut timed_io).poll_write(cx, TOO_MANY_CONNECTIONS)).await;
+    if written.is_ok() {
         let _ = poll_fn(|cx| Pin::new(&mut timed_io).poll_shutdown(cx)).await;
     }
 }
 
-/// The answer to a connection above [`Bounds::connections_max`], written without reading the question.
-const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+/// The answer to a connection beyond [`Bounds::connections_max`].
+const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     content-type: text/plain; charset=utf-8\r\n\
     content-length: 50\r\n\
     retry-after: 1\r\n\

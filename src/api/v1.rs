@@ -11,12 +11,12 @@ use crate::alert::{self, Alert, AlertState};
 use crate::enrich::GeoIp;
 use crate::report::Report;
 
-/// `/api/v1/accounting`: where every frame went since the start.
+/// Returns the body of `/api/v1/accounting`.
 pub(super) fn accounting(report: &Report) -> Bytes {
     view::json(&AccountingView::of(report))
 }
 
-/// `/api/v1/sinks`: the log first.
+/// Returns the body of `/api/v1/sinks`, the log first.
 pub(super) fn sinks(report: &Report) -> Bytes {
     view::json_array(report.sinks.iter().map(SinkView::of))
 }
@@ -26,7 +26,7 @@ pub(super) struct AlertsView<'o> {
     pub(super) geoip: &'o GeoIp,
 }
 
-/// `/api/v1/alerts/possible`: those of them that are no more than possible, which are in no list of the original's.
+/// `/api/v1/alerts/possible`: the open alerts that are only possible, which are in no list of the original's.
 pub(super) struct PossibleAlertsView<'o> {
     pub(super) geoip: &'o GeoIp,
 }

@@ -81,7 +81,8 @@ impl LegacyHost {
     }
 }
 
-/// Where every frame went, each in exactly one place: `frames = counted_frames + sum(skipped)`. Live and replay share it.
+/// Where every frame went, each in exactly one place: `frames = counted_frames + sum(skipped)`. Live and replay share
+/// it.
 #[derive(Debug, Serialize)]
 pub struct Counted<'a> {
     frames: u64,
@@ -94,7 +95,7 @@ pub struct Counted<'a> {
     length_mismatch_packets: u64,
     /// Counted frames that stand for several packets of the wire.
     super_frames: u64,
-    /// Those of them that count as one packet, since nothing says how many they are.
+    /// Those of them that count as one packet, because the number of their packets is unknown.
     super_frames_as_one: u64,
     spilled_packets: u64,
     spilled_bytes: u64,
@@ -149,12 +150,12 @@ pub(super) struct ProblemDetails<'a> {
     pub(super) detail: &'a str,
 }
 
-/// Writes one view.
+/// Returns the JSON of one view.
 pub(super) fn json<T: Serialize>(view: &T) -> Bytes {
     serde_json::to_vec(view).expect("views are structs of numbers and text with string keys").into()
 }
 
-/// Writes an array whose elements are copied one at a time, so that a large report never exists twice.
+/// Returns an array whose views are made one at a time, so that a large report is never in memory twice.
 pub(super) fn json_array<T: Serialize>(views: impl Iterator<Item = T>) -> Bytes {
     let mut body = Vec::new();
     serde_json::Serializer::new(&mut body)

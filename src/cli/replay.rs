@@ -1,5 +1,5 @@
-//! The command `replay`: what capture files hold, the alerts that live traffic like it would raise, and how the alerts of
-//! two configurations differ.
+//! The command `replay`: what capture files hold, the alerts that live traffic like it would raise, and how the alerts
+//! of two configurations differ.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

@@ -1,8 +1,8 @@
-//! The analyst's thread: take what the workers hand over, turn the analyst, publish, say.
+//! The thread of the analyst: folds the deltas of the workers, advances the windows, judges, reports, sends notices.
 //!
-//! Whatever takes long is done in parts, and before each part what was handed over is folded: a worker never waits
-//! longer for its spare than the longest step takes. A late analyst leaves reports out first, judgements last, and
-//! folding never; [`load_shedding`](super::load_shedding) says when that is.
+//! Long work is done in parts, and deltas are folded before each part, so a worker waits for its spare no longer than
+//! the longest step takes. A late analyst puts off reports first, judgements last, and folding never;
+//! [`load_shedding`](super::load_shedding) decides when.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,42 +24,42 @@ use super::rules::Rules;
 use super::state_saver::StateSaver;
 use super::tick::TICK;
 
-/// A frame is read at the latest this long after it was seen: the time in which the kernel retires a block,
-/// and what a worker needs to be woken on a busy machine.
+/// A frame is read at the latest this long after its timestamp: the kernel retires its block in that time, and a busy
+/// machine wakes the worker.
 const SETTLES_AFTER: Duration = Duration::from_millis(100);
 
-/// The analyst looks for itself this often, also when nothing is handed over: slots end, alerts close.
-const LOOK: Duration = Duration::from_millis(500);
+/// The analyst judges at least this often, also without a delta, because slots end and alerts close.
+const JUDGE_EVERY: Duration = Duration::from_millis(500);
 
-/// A worker hands over so long after its tick: it looks at the clock once for each block.
+/// A worker hands over at most this long after its tick, because it reads the clock once per block.
 const HANDS_OVER_AFTER: Duration = Duration::from_millis(2);
 
-/// The analyst looks this often for a hand-over that is overdue.
-const LOOK_LATE: Duration = Duration::from_millis(5);
+/// The analyst polls this often for a hand-over that is overdue.
+const POLL_OVERDUE: Duration = Duration::from_millis(5);
 
-/// And this often while an exchange waits to be decided.
-const LOOK_WAITING: Duration = Duration::from_millis(50);
+/// The analyst judges this often while a decision about an exchange waits.
+const JUDGE_WAITING_EVERY: Duration = Duration::from_millis(50);
 
-/// Reports are published this often, and at once when something was said.
+/// Reports are published this often, and at once after a notice.
 const PUBLISH: Duration = Duration::from_millis(500);
 
-/// But not before this many times of what the last one took has passed: a report of many hosts must not keep the
-/// analyst from its work, and it is the first thing that a late analyst leaves out.
+/// Reports pause for at least this many times the duration of the last one, so that they take a fifth of the time of
+/// the analyst at most.
 const RESTS_BETWEEN: u32 = 4;
 
-/// The same where nobody has read a report since the last one was made, and nothing was said.
+/// The same while no reader has read the last report and no notice is new.
 const RESTS_UNREAD: u32 = 20;
 
-/// What others want of the analyst; it is taken before the next judgement.
+/// A command to the analyst; it runs before the next judgement.
 #[derive(Debug)]
 pub(super) enum AnalystCommand {
-    /// Other limits and words.
+    /// Apply these rules.
     Rules(Box<Rules>),
-    /// Other sinks; the ones before go back, with what waits in them.
+    /// Send alerts to these sinks, and return the old ones with their queues.
     Sinks(Box<Sinks>, Sender<Sinks>),
 }
 
-/// Everything that the thread needs.
+/// Everything that the thread owns.
 #[derive(Debug)]
 pub(super) struct AnalystThread {
     pub(super) analyst: Analyst,
@@ -70,8 +70,8 @@ pub(super) struct AnalystThread {
     pub(super) is_wire_exact: bool,
     pub(super) kernel_stats: Arc<Published<KernelStats>>,
     pub(super) sinks: Sinks,
-    /// What a process before this one knew, and where it is kept.
-    pub(super) memory: PersistedLedger,
+    /// The ledger of the process before this one.
+    pub(super) persisted: PersistedLedger,
     pub(super) state_saver: Option<StateSaver>,
     pub(super) commands: Receiver<AnalystCommand>,
     pub(super) mute_requests: Receiver<MuteRequest>,
@@ -79,183 +79,184 @@ pub(super) struct AnalystThread {
     pub(super) stop: Arc<AtomicBool>,
 }
 
-/// When what is done at last, and how late that is.
-struct TurnState {
+/// What the loop keeps from one iteration to the next.
+struct LoopState {
     step_timer: StepTimer,
     reports: SheddableTask,
     judgements: SheddableTask,
     schedule: ReportSchedule,
-    /// When the report in the making was begun, and how long it took so far.
+    /// When the unfinished report was begun, and how long its parts have taken.
     report_began: Moment,
     report_took: Duration,
-    /// A turn has begun and not everything has been judged.
-    is_turning: bool,
-    /// When to turn although nothing was handed over.
-    look_at: Moment,
+    /// The windows are being advanced in parts, and the judgement after it is due.
+    is_advancing: bool,
+    /// When to judge although no delta came.
+    judge_at: Moment,
     notices: Vec<Notice>,
 }
 
-impl TurnState {
+impl LoopState {
     fn new() -> Self {
         Self {
             step_timer: StepTimer::default(),
-            reports: SheddableTask::to_report(),
-            judgements: SheddableTask::to_judge(),
+            reports: SheddableTask::reports(),
+            judgements: SheddableTask::judgements(),
             schedule: ReportSchedule::default(),
             report_began: Moment::default(),
             report_took: Duration::ZERO,
-            is_turning: false,
-            look_at: Moment::default(),
+            is_advancing: false,
+            judge_at: Moment::default(),
             notices: Vec::new(),
         }
     }
 }
 
 impl AnalystThread {
-    /// Turns until asked to stop, then once more over what the workers left.
+    /// Runs until asked to stop, then once more over the last deltas of the workers.
     pub(super) fn run(mut self) -> (Analyst, Sinks, Option<StateSaver>) {
-        let mut turns = TurnState::new();
+        let mut state = LoopState::new();
         self.analyst.begin(monotonic_now());
-        let memory = std::mem::take(&mut self.memory);
-        self.analyst.recall(memory, monotonic_now(), unix_now(), &mut turns.notices);
+        let persisted = std::mem::take(&mut self.persisted);
+        self.analyst.recall(persisted, monotonic_now(), unix_now(), &mut state.notices);
         loop {
-            // Read first: what the workers left is there before they say so.
+            // This is read first, because the last deltas are in the channel before the flag is set.
             let is_last = self.stop.load(Ordering::Acquire);
-            // Before the deltas are taken: whatever is settled by now is in them.
+            // This comes before the deltas are taken, so that they contain all that is settled by now.
             let settled = self.settled(monotonic_now());
-            let waited = self.fold(&mut turns);
-            let is_ordered = self.obey(&mut turns.notices);
+            let waited = self.fold(&mut state);
+            let ran_command = self.run_commands(&mut state.notices);
             let now = monotonic_now();
-            let is_report_due = turns.schedule.is_due(now) && !self.analyst.is_reporting() && !is_last;
-            // Awake for a report, it looks as well: then both are due at the same time again.
-            let is_look_due = is_report_due || now >= turns.look_at;
-            turns.is_turning |= is_last || is_ordered || waited.is_some() || is_look_due;
-            if turns.is_turning {
+            let is_report_due = state.schedule.is_due(now) && !self.analyst.is_reporting() && !is_last;
+            // It judges with a report too, so that both are due at the same time again.
+            let is_judgement_due = is_report_due || now >= state.judge_at;
+            state.is_advancing |= is_last || ran_command || waited.is_some() || is_judgement_due;
+            if state.is_advancing {
                 let settled = if is_last { now } else { settled };
-                self.turn(&mut turns, now, settled, waited.filter(|_| !is_last));
+                self.advance(&mut state, now, settled, waited.filter(|_| !is_last));
             }
-            self.say(&mut turns);
-            if is_last && !turns.is_turning {
-                // Whoever serves reports has ended before.
+            self.send_notices(&mut state);
+            if is_last && !state.is_advancing {
+                // The server has ended before, so no further report is made.
                 return (self.analyst, self.sinks, self.state_saver);
             }
             if let Some(state_saver) = &mut self.state_saver {
-                turns.step_timer.time(AnalystStep::Judge, || state_saver.turn(self.analyst.ledger(), now));
+                state
+                    .step_timer
+                    .time(AnalystStep::Judge, || state_saver.save_if_due(self.analyst.ledger(), now));
             }
-            // Something may have been said just now.
-            if self.analyst.is_reporting() || (turns.schedule.is_due(now) && !is_last) {
-                self.report(&mut turns, now, waited);
+            // A notice just now makes a report due.
+            if self.analyst.is_reporting() || (state.schedule.is_due(now) && !is_last) {
+                self.report(&mut state, now, waited);
             }
-            if turns.is_turning || self.analyst.is_reporting() {
+            if state.is_advancing || self.analyst.is_reporting() {
                 continue;
             }
-            // A worker that begins to count, one that hands over early, and whoever orders something or asks to stop ends
-            // this wait.
+            // A worker that begins to count or hands over early, a command, and a stop unpark this thread.
             let now = monotonic_now();
-            let until = turns.look_at.min(turns.schedule.due_at()).min(self.next_hand_over(now));
+            let until = state.judge_at.min(state.schedule.due_at()).min(self.next_hand_over(now));
             thread::park_timeout(until.since(now));
         }
     }
 
-    /// When the next worker hands over, if it is on time.
+    /// Returns when the next worker hands over, if it is on time.
     fn next_hand_over(&self, now: Moment) -> Moment {
         let expected = self.ends.iter().filter_map(|end| match end.settled() {
             HandedOver::Idle => None,
             HandedOver::Until(at) => Some(at.plus(TICK + HANDS_OVER_AFTER)),
         });
-        expected.min().map_or(now.plus(LOOK), |at| at.max(now.plus(LOOK_LATE)))
+        expected.min().map_or(now.plus(JUDGE_EVERY), |at| at.max(now.plus(POLL_OVERDUE)))
     }
 
-    /// Does a part of a turn, and judges when it was the last, unless that is put off.
-    fn turn(&mut self, turns: &mut TurnState, now: Moment, settled: Moment, waited: Option<Duration>) {
-        let TurnState { step_timer, judgements, notices, .. } = turns;
-        let (is_turned, _) = step_timer.time(AnalystStep::Turn, || self.analyst.turn_part(now, settled));
-        if !is_turned {
+    /// Advances the windows by a part, and judges after the last part, unless judging is put off.
+    fn advance(&mut self, state: &mut LoopState, now: Moment, settled: Moment, waited: Option<Duration>) {
+        let LoopState { step_timer, judgements, notices, .. } = state;
+        let (is_advanced, _) = step_timer.time(AnalystStep::Turn, || self.analyst.turn_part(now, settled));
+        if !is_advanced {
             return;
         }
-        turns.is_turning = false;
-        if !judgements.is_to_be_done(now, waited.unwrap_or_default()) {
-            turns.look_at = now;
+        state.is_advancing = false;
+        if !judgements.may_run(now, waited.unwrap_or_default()) {
+            state.judge_at = now;
             return;
         }
         step_timer.time(AnalystStep::Judge, || self.analyst.judge_turned(now, unix_now(), notices));
-        judgements.is_done(now);
-        let look = if self.analyst.is_waiting() { LOOK_WAITING } else { LOOK };
-        turns.look_at = now.plus(look);
+        judgements.note_done(now);
+        let pause = if self.analyst.is_waiting() { JUDGE_WAITING_EVERY } else { JUDGE_EVERY };
+        state.judge_at = now.plus(pause);
     }
 
-    /// Says what there is to be said.
-    fn say(&mut self, turns: &mut TurnState) {
+    /// Publishes the mutes if they have changed, and sends the notices to the sinks.
+    fn send_notices(&mut self, state: &mut LoopState) {
         if let Some(mutes) = self.analyst.take_mutes() {
             self.mutes.publish(mutes);
         }
-        turns.schedule.has_news |= !turns.notices.is_empty();
-        for notice in turns.notices.drain(..) {
+        state.schedule.has_news |= !state.notices.is_empty();
+        for notice in state.notices.drain(..) {
             self.sinks.notify(unix_now(), notice);
         }
     }
 
-    /// Makes a part of a report, unless that is put off, and publishes it with the last.
-    fn report(&mut self, turns: &mut TurnState, now: Moment, waited: Option<Duration>) {
-        if !turns.reports.is_to_be_done(now, waited.unwrap_or_default()) {
+    /// Makes a part of a report, unless that is put off, and publishes the report after the last part.
+    fn report(&mut self, state: &mut LoopState, now: Moment, waited: Option<Duration>) {
+        if !state.reports.may_run(now, waited.unwrap_or_default()) {
             return;
         }
         if !self.analyst.is_reporting() {
-            turns.report_began = now;
+            state.report_began = now;
         }
         let (is_whole, took) =
-            turns.step_timer.time(AnalystStep::Report, || self.analyst.report_part(unix_now()));
-        turns.report_took += took;
+            state.step_timer.time(AnalystStep::Report, || self.analyst.report_part(unix_now()));
+        state.report_took += took;
         if !is_whole {
             return;
         }
-        let lag = turns.step_timer.lag(now, &turns.reports, &turns.judgements);
-        let ((), took) = turns.step_timer.time(AnalystStep::Report, || {
+        let lag = state.step_timer.lag(now, &state.reports, &state.judgements);
+        let ((), took) = state.step_timer.time(AnalystStep::Report, || {
             let report = self.analyst.report(unix_now(), self.kernel_stats.read(), self.is_wire_exact);
             let sinks = self.sinks.counters().each().collect();
             self.analyst.retire(self.report.replace(Report { sinks, lag, ..report }));
-            // Now and then, and least where the analyst has much to do.
+            // Reports are made rarely, and least often under load, which suits a purge.
             allocator::purge();
         });
-        let took = std::mem::take(&mut turns.report_took) + took;
-        turns.reports.is_done(now);
-        turns.schedule =
-            ReportSchedule::after(turns.report_began, monotonic_now(), took, self.report.take_was_read());
+        let took = std::mem::take(&mut state.report_took) + took;
+        state.reports.note_done(now);
+        state.schedule =
+            ReportSchedule::after(state.report_began, monotonic_now(), took, self.report.take_was_read());
     }
 
-    /// Does what was ordered; whether that was anything.
-    fn obey(&mut self, notices: &mut Vec<Notice>) -> bool {
+    /// Runs the commands and requests that wait; returns true if there were any.
+    fn run_commands(&mut self, notices: &mut Vec<Notice>) -> bool {
         let mut any = false;
         for command in self.commands.try_iter() {
             any = true;
             match command {
                 AnalystCommand::Rules(rules) => self.analyst.apply(*rules),
                 AnalystCommand::Sinks(sinks, before) => {
-                    // Whoever gave the order waits for them.
+                    // The sender waits for the old sinks; if it has gone, they end here.
                     let _ = before.send(std::mem::replace(&mut self.sinks, *sinks));
                 }
             }
         }
-        let answers = self.take_mute_orders(monotonic_now(), unix_now(), notices);
+        let answers = self.change_mutes(monotonic_now(), unix_now(), notices);
         any |= !answers.is_empty();
         if let Some(mutes) = self.analyst.take_mutes() {
             self.mutes.publish(mutes);
         }
-        // Whoever is answered finds it in the list.
+        // The answers come after the list is published, so that a client finds its change in it.
         answers.into_iter().for_each(|answer| answer());
         any
     }
 
-    /// Changes the mutes as asked; gives what is to be called when they are listed.
-    fn take_mute_orders(
+    /// Changes the mutes as requested; returns the answers, to be called once the list is published.
+    fn change_mutes(
         &mut self,
         now: Moment,
         civil: UnixNanos,
         notices: &mut Vec<Notice>,
     ) -> Vec<Box<dyn FnOnce()>> {
         let mut answers: Vec<Box<dyn FnOnce()>> = Vec::new();
-        for command in self.mute_requests.try_iter() {
-            match command {
+        for request in self.mute_requests.try_iter() {
+            match request {
                 MuteRequest::Add(new, answer) => {
                     let mute = self.analyst.mute(new, now, civil);
                     answers.push(Box::new(move || answer.send(mute)));
@@ -269,14 +270,14 @@ impl AnalystThread {
         answers
     }
 
-    /// Folds what was handed over; gives the longest time that any of it had waited.
-    fn fold(&mut self, turns: &mut TurnState) -> Option<Duration> {
+    /// Folds the deltas that were handed over; returns the longest time that one of them waited, `None` without any.
+    fn fold(&mut self, state: &mut LoopState) -> Option<Duration> {
         let mut longest = None;
         let mut fold = |analyst: &mut Analyst, delta: &Delta| {
-            turns.step_timer.time(AnalystStep::Fold, || analyst.fold(delta));
+            state.step_timer.time(AnalystStep::Fold, || analyst.fold(delta));
             let now = monotonic_now();
             let waited = now.since(delta.handed_over_at);
-            turns.step_timer.note_wait(waited, now);
+            state.step_timer.note_wait(waited, now);
             longest = longest.max(Some(waited));
         };
         for end in &self.ends {
@@ -291,7 +292,7 @@ impl AnalystThread {
         longest
     }
 
-    /// Up to when every worker has handed over all that was seen.
+    /// Returns the time up to which every worker has handed over all its frames.
     fn settled(&self, now: Moment) -> Moment {
         let until = |end: &AnalystEnd| match end.settled() {
             HandedOver::Idle => now,
@@ -304,15 +305,16 @@ impl AnalystThread {
 /// When the next report is due.
 #[derive(Clone, Copy, Debug, Default)]
 struct ReportSchedule {
-    /// Something was said that is in no report yet.
+    /// A notice was sent that is in no report yet.
     has_news: bool,
+    /// When it is due with news, and without.
     with_news_at: Moment,
     at: Moment,
 }
 
 impl ReportSchedule {
-    /// After a report that was begun at `began`, ended at `ended`, and took so long in all its parts. With `is_read`,
-    /// somebody reads them.
+    /// Schedules the report after one that was begun at `began`, ended at `ended` and took `took` in all its parts.
+    /// With `is_read`, a reader has read the last one.
     fn after(began: Moment, ended: Moment, took: Duration, is_read: bool) -> Self {
         let with_news_at = ended.plus(took * RESTS_BETWEEN);
         let rests = if is_read { RESTS_BETWEEN } else { RESTS_UNREAD };
@@ -333,10 +335,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_take_a_fifth_of_the_time_at_most_and_less_where_nobody_reads_them() {
+    fn reports_take_a_fifth_of_the_time_at_most_and_less_without_readers() {
         let ms = |ms: u64| Moment(1_000_000 * ms);
-        // Whether somebody reads them, how long the last report took, from 1000 on, and when the next one is due without
-        // and with news.
+        // Whether reports are read, how long the last one took, from 1000 on, and when the next one is due without and
+        // with news.
         for (is_read, took_ms, due_ms, due_with_news_ms) in [
             (true, 0, 1500, 1000),
             (true, 1, 1500, 1005),

@@ -1,4 +1,4 @@
-//! Live capture from its opening to its end: the threads and the order of their coming and going.
+//! Live capture from its opening to its end: which threads there are, and the order in which they start and stop.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -24,17 +24,17 @@ use super::state_saver::StateSaver;
 use super::threads;
 use super::worker::Worker;
 
-/// Patience with sinks that do not take the last alerts.
+/// How long the end waits for sinks to take the last alerts.
 pub const LAST_ALERTS: ShutdownTimeouts =
     ShutdownTimeouts { log: Duration::from_millis(300), others: Duration::from_millis(2500) };
 
-/// Orders that may wait for the analyst's next turn; whoever gives more waits with them.
-const ORDERS_MAX: usize = 64;
+/// Commands that the channel to the analyst holds; a sender of more blocks until the analyst reads it.
+const COMMANDS_MAX: usize = 64;
 
 /// The engine could not be opened or started.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The kernel gave no ring.
+    /// The kernel refuses a ring.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// A ring cannot be waited for.
@@ -43,22 +43,22 @@ pub enum StartError {
     /// The tables do not fit.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// The system gives no further thread or descriptor.
+    /// The system refuses a thread or a descriptor.
     #[error(
         "cannot start the thread or eventfd of {what}: raise the limits on tasks and open files (TasksMax, LimitNOFILE)"
     )]
     Resources {
-        /// Whose it is.
+        /// The thread that needs it.
         what: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// Rings that are bound, and rules; nothing runs yet.
+/// Rings that are bound, and the rules; no thread runs yet.
 pub struct Engine {
     opened: OpenedCapture,
-    /// Of each worker, as far as it has one.
+    /// The core of each worker; `None` where the scheduler chooses.
     cores: Vec<Option<usize>>,
     rules: Rules,
     limits: flow::Capacity,
@@ -78,16 +78,16 @@ impl Engine {
         Ok(Self { opened, cores, rules, limits, report })
     }
 
-    /// The cell that reports are published in.
+    /// Returns the cell that reports are published in.
     pub fn report(&self) -> Arc<Published<Report>> {
         Arc::clone(&self.report)
     }
 
-    /// Starts all threads; `sinks` takes the alerts. With a state file, alerts and mutes go on as it knows them, and
-    /// what becomes of them is kept there.
+    /// Starts all threads; `sinks` takes the alerts. With a state file, the alerts and mutes in it are continued, and
+    /// later ones are saved to it.
     ///
     /// # Errors
-    /// The system refuses a thread or a wait point. What was started ends with the process.
+    /// The system refuses a thread or a wait point. Threads that were started end with the process.
     pub fn start(
         self,
         sinks: Sinks,
@@ -97,20 +97,20 @@ impl Engine {
         info!("{}", link_monitor.table());
         let seed = Seed::default();
         let failure = waker("the end")?;
-        let stop_merge = Arc::new(AtomicBool::new(false));
+        let stop_analyst = Arc::new(AtomicBool::new(false));
         let stop_workers = Arc::new(AtomicBool::new(false));
         let (last_deltas_in, last_deltas) = channel();
-        let (commands_in, commands) = sync_channel(ORDERS_MAX);
-        let (mutes_in, mute_requests) = sync_channel(ORDERS_MAX);
+        let (commands_in, commands) = sync_channel(COMMANDS_MAX);
+        let (mutes_in, mute_requests) = sync_channel(COMMANDS_MAX);
         let mutes = Arc::new(Published::new(Vec::new()));
 
         let (worker_ends, analyst_ends): (Vec<WorkerEnd>, Vec<AnalystEnd>) =
             rings.iter().map(|_| handover(Box::new(Delta::new(self.limits.delta, seed.clone())))).unzip();
-        let (memory, state_saver) = match state {
-            Some((memory, file)) => (memory, Some(StateSaver::new(file))),
+        let (persisted, state_saver) = match state {
+            Some((persisted, file)) => (persisted, Some(StateSaver::new(file))),
             None => (PersistedLedger::default(), None),
         };
-        let merge = AnalystThread {
+        let analyst_thread = AnalystThread {
             analyst: Analyst::new(&self.rules, &self.limits, seed.clone()),
             ends: analyst_ends,
             last_deltas,
@@ -118,15 +118,15 @@ impl Engine {
             is_wire_exact,
             kernel_stats,
             sinks,
-            memory,
+            persisted,
             state_saver,
             commands,
             mute_requests,
             mutes: Arc::clone(&mutes),
-            stop: Arc::clone(&stop_merge),
+            stop: Arc::clone(&stop_analyst),
         };
-        let merge = spawn("analyst", move || merge.run())?;
-        let analyst = merge.thread().clone();
+        let analyst_thread = spawn("analyst", move || analyst_thread.run())?;
+        let analyst = analyst_thread.thread().clone();
         let mute_desk = MuteDesk::new(mutes_in, move || analyst.unpark(), mutes);
 
         let mut workers = Vec::new();
@@ -137,7 +137,7 @@ impl Engine {
                 ring,
                 end,
                 delta: Box::new(Delta::new(self.limits.delta, seed.clone())),
-                analyst: merge.thread().clone(),
+                analyst: analyst_thread.thread().clone(),
                 stop: Arc::clone(&stop_workers),
                 waker: waker("a worker")?,
                 failure: failure.clone(),
@@ -149,18 +149,18 @@ impl Engine {
             workers,
             link_monitor,
             monitor_handle,
-            merge,
+            analyst_thread,
             last_deltas_in,
             commands_in,
             mute_desk,
             stop_workers,
-            stop_merge,
+            stop_analyst,
             failure,
         })
     }
 }
 
-/// What a worker's thread begins with.
+/// What the thread of a worker starts with.
 struct WorkerStart {
     number: usize,
     core: Option<usize>,
@@ -189,7 +189,7 @@ impl WorkerStart {
 
     fn run(self) -> Result<Box<Delta>, CaptureError> {
         threads::pin(self.number, self.core);
-        // On its own thread: an io_uring belongs to whoever submits.
+        // This runs on the thread of the worker, because an io_uring belongs to the thread that submits to it.
         let live = self.ring.start(self.waker)?;
         if self.number == 0 {
             info!("workers wait on {}", live.wait_point());
@@ -199,59 +199,59 @@ impl WorkerStart {
     }
 }
 
-/// A thread, and the bell that wakes it.
+/// A thread and its waker.
 #[derive(Debug)]
 struct Handle<T> {
     thread: JoinHandle<T>,
     waker: Waker,
 }
 
-/// The engine at work.
+/// The engine while it runs.
 #[derive(Debug)]
 pub struct RunningEngine {
     workers: Vec<Handle<Result<Box<Delta>, CaptureError>>>,
     link_monitor: MonitorThread,
     monitor_handle: capture::MonitorHandle,
-    merge: JoinHandle<(Analyst, Sinks, Option<StateSaver>)>,
+    analyst_thread: JoinHandle<(Analyst, Sinks, Option<StateSaver>)>,
     last_deltas_in: Sender<Box<Delta>>,
     commands_in: SyncSender<AnalystCommand>,
     mute_desk: MuteDesk,
     stop_workers: Arc<AtomicBool>,
-    stop_merge: Arc<AtomicBool>,
+    stop_analyst: Arc<AtomicBool>,
     failure: Waker,
 }
 
-/// How it went.
+/// The results of a run.
 #[derive(Debug)]
 pub struct RunSummary {
     /// Everything that was counted, skipped, dropped.
     pub accounting: Accounting,
     /// Findings that could not open an alert because too many were open.
     pub refused_findings: u64,
-    /// What each sink has done.
+    /// The counts of each sink.
     pub sinks: Vec<SinkResult>,
-    /// Why a thread ended before it was asked to.
+    /// The failure of a thread, if one ended before it was asked to.
     pub failure: Option<CaptureError>,
 }
 
 impl RunningEngine {
-    /// Goes by other rules, and by what the options say of interfaces, directions and networks, from the analyst's
-    /// and the watcher's next turn on. Nothing that was counted is lost; windows, memory, workers and rings stay as
-    /// they were opened.
+    /// Applies other rules, and the interfaces, directions and networks of the options. The analyst and the link
+    /// monitor do so in their next iteration. No count is lost; windows, memory, workers and rings stay as they were
+    /// opened.
     pub fn apply(&self, rules: Rules, capture: &capture::Options) {
         self.command(AnalystCommand::Rules(Box::new(rules)));
         self.monitor_handle.apply(capture);
     }
 
-    /// Tells alerts to other sinks from the analyst's next turn on. Gives the ones before, with what waits in them;
-    /// `None` where the analyst has ended.
+    /// Sends alerts to other sinks from the next iteration of the analyst on. Returns the old sinks with their queues;
+    /// `None` if the analyst has ended.
     pub fn replace_sinks(&self, sinks: Sinks) -> Option<Sinks> {
         let (before_in, before) = channel();
         self.command(AnalystCommand::Sinks(Box::new(sinks), before_in));
         before.recv().ok()
     }
 
-    /// Where mutes are ordered and listed.
+    /// Returns the desk that lists and changes mutes.
     pub fn mute_desk(&self) -> MuteDesk {
         self.mute_desk.clone()
     }
@@ -259,11 +259,11 @@ impl RunningEngine {
     fn command(&self, command: AnalystCommand) {
         // The analyst ends before this only by a panic, which ends the process.
         let _ = self.commands_in.send(command);
-        self.merge.thread().unpark();
+        self.analyst_thread.thread().unpark();
     }
 
-    /// Stops in the reverse order of the start. Nothing that was counted is lost, but by a worker that failed,
-    /// and every alert that follows from it is said.
+    /// Stops in the reverse order of the start. No count is lost, except those of a worker that failed, and every alert
+    /// that follows from the last counts goes to the sinks.
     pub fn stop(self) -> RunSummary {
         let mut failure = None;
         self.monitor_handle.stop();
@@ -279,9 +279,9 @@ impl RunningEngine {
                 Err(error) => failure = Some(error),
             }
         }
-        self.stop_merge.store(true, Ordering::Release);
-        self.merge.thread().unpark();
-        let (analyst, sinks, state_saver) = join(self.merge);
+        self.stop_analyst.store(true, Ordering::Release);
+        self.analyst_thread.thread().unpark();
+        let (analyst, sinks, state_saver) = join(self.analyst_thread);
         if state_saver.is_some_and(|state_saver| !state_saver.finish(analyst.ledger())) {
             warn!("the last state was not written in time: some alerts may be said again after the restart");
         }
@@ -295,7 +295,7 @@ impl RunningEngine {
 }
 
 impl AsFd for RunningEngine {
-    /// Becomes readable when a thread has ended that should not have.
+    /// Becomes readable when a thread has failed.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.failure.as_fd()
     }
@@ -310,9 +310,9 @@ fn spawn_link_monitor(
     let what = "interfaces";
     let commands = capture::MonitorHandle::new()
         .map_err(|source| StartError::Resources { what: what.to_owned(), source })?;
-    let given = commands.clone();
+    let handle = commands.clone();
     let thread = spawn(what, move || {
-        let result = link_monitor.run(&given);
+        let result = link_monitor.run(&handle);
         if let Err(error) = &result {
             error!("interfaces are no longer followed: {error}");
             failure.wake();

@@ -1,4 +1,4 @@
-//! How late the analyst is, and what it leaves out then.
+//! Measures how late the analyst is, and decides what it puts off then.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::time::{Moment, monotonic_now};
 
 use super::tick::TICK;
 
-/// Lately is in the last two of these.
+/// "Lately" is this span and the one before.
 const SPAN: Duration = Duration::from_secs(60);
 
-/// Measures how long deltas wait and how long steps last.
+/// Measures how long deltas wait and how long the steps of the analyst take.
 #[derive(Debug, Default)]
 pub(super) struct StepTimer {
     waited: RecentMaximum,
@@ -18,10 +18,10 @@ pub(super) struct StepTimer {
 }
 
 impl StepTimer {
-    /// Does a step and notes how long it took; gives that as well.
-    pub(super) fn time<T>(&mut self, step: AnalystStep, act: impl FnOnce() -> T) -> (T, Duration) {
+    /// Runs a step and notes its duration; returns the result and the duration.
+    pub(super) fn time<T>(&mut self, step: AnalystStep, run: impl FnOnce() -> T) -> (T, Duration) {
         let began = monotonic_now();
-        let result = act();
+        let result = run();
         let ended = monotonic_now();
         let took = ended.since(began);
         self.steps[step as usize].note(took, ended);
@@ -33,7 +33,7 @@ impl StepTimer {
         self.waited.note(waited, now);
     }
 
-    /// What was measured, and what was left out.
+    /// Returns the measurements, and how often something was put off.
     pub(super) fn lag(&self, now: Moment, reports: &SheddableTask, judgements: &SheddableTask) -> AnalystLag {
         AnalystLag {
             waited: self.waited.longest(now),
@@ -44,11 +44,11 @@ impl StepTimer {
     }
 }
 
-/// The longest of all and of lately.
+/// The longest duration since the start, and lately.
 #[derive(Clone, Copy, Debug, Default)]
 struct RecentMaximum {
     max: Duration,
-    /// Of the span that `at` is in, and of the one before.
+    /// The longest of the span that begins at `at`, and of the one before.
     here: Duration,
     before: Duration,
     at: Moment,
@@ -56,17 +56,17 @@ struct RecentMaximum {
 
 impl RecentMaximum {
     fn note(&mut self, took: Duration, now: Moment) {
-        *self = self.turned(now);
+        *self = self.at_span_of(now);
         self.here = self.here.max(took);
         self.max = self.max.max(took);
     }
 
     fn longest(&self, now: Moment) -> LongestTime {
-        let Self { max, here, before, .. } = self.turned(now);
+        let Self { max, here, before, .. } = self.at_span_of(now);
         LongestTime { lately: here.max(before), max }
     }
 
-    fn turned(&self, now: Moment) -> Self {
+    fn at_span_of(&self, now: Moment) -> Self {
         match now.since(self.at).as_nanos() / SPAN.as_nanos() {
             0 => *self,
             1 => Self { here: Duration::ZERO, before: self.here, at: self.at.plus(SPAN), ..*self },
@@ -75,45 +75,46 @@ impl RecentMaximum {
     }
 }
 
-/// Something that a late analyst puts off, and for how long at most: under a load that does not end, what is never
-/// done would be worse than what is done late.
+/// A task that a late analyst puts off, but only for so long: under lasting load, a task that never runs would be worse
+/// than a late one.
 #[derive(Debug)]
 pub(super) struct SheddableTask {
-    /// It is put off while a delta waited this long before it was folded.
-    patience: Duration,
-    /// But not for longer than this.
-    at_the_latest: Duration,
+    /// It is put off while the last delta waited at least this long before it was folded.
+    tolerated_wait: Duration,
+    /// It runs at the latest this long after it last ran.
+    period_max: Duration,
     done_at: Moment,
     is_put_off: bool,
+    /// How often it was put off.
     put_off: u64,
 }
 
 impl SheddableTask {
-    /// Reports are left out first: a worker that hands over again finds its spare still in use.
-    pub(super) fn to_report() -> Self {
+    /// Making reports, which is put off first: beyond a tick, a worker that hands over finds its spare still in use.
+    pub(super) fn reports() -> Self {
         Self::new(TICK, Duration::from_secs(5))
     }
 
-    /// Judgements are left out last.
-    pub(super) fn to_judge() -> Self {
+    /// Judging, which is put off last.
+    pub(super) fn judgements() -> Self {
         Self::new(2 * TICK, Duration::from_secs(1))
     }
 
-    fn new(patience: Duration, at_the_latest: Duration) -> Self {
-        Self { patience, at_the_latest, done_at: Moment::default(), is_put_off: false, put_off: 0 }
+    fn new(tolerated_wait: Duration, period_max: Duration) -> Self {
+        Self { tolerated_wait, period_max, done_at: Moment::default(), is_put_off: false, put_off: 0 }
     }
 
-    /// Whether to do now what is due, or a part of it, when the last delta waited for `waited`.
-    pub(super) fn is_to_be_done(&mut self, now: Moment, waited: Duration) -> bool {
-        let is_put_off = waited >= self.patience && now.since(self.done_at) < self.at_the_latest;
-        // Until it goes on, it is the same time.
+    /// Returns true if the task, or a part of it, runs now, when the last delta waited for `waited`.
+    pub(super) fn may_run(&mut self, now: Moment, waited: Duration) -> bool {
+        let is_put_off = waited >= self.tolerated_wait && now.since(self.done_at) < self.period_max;
+        // It counts once until it runs again.
         self.put_off += u64::from(is_put_off && !self.is_put_off);
         self.is_put_off = is_put_off;
         !is_put_off
     }
 
-    /// Notes that it was done, all of it.
-    pub(super) fn is_done(&mut self, now: Moment) {
+    /// Notes that the whole task was done.
+    pub(super) fn note_done(&mut self, now: Moment) {
         self.done_at = now;
     }
 }
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_of_lately_is_forgotten_and_that_of_all_is_not() {
+    fn the_longest_lately_is_forgotten_and_the_longest_of_all_is_not() {
         let mut recent = RecentMaximum::default();
         recent.note(ms(7), at(1_000_000));
         recent.note(ms(3), at(1_030_000));
@@ -145,40 +146,40 @@ mod tests {
         assert_eq!(recent.longest(at(1_121_000)).max, ms(7));
     }
 
-    fn does(task: &mut SheddableTask, now: Moment, waited: Duration) -> bool {
-        let is_to_be_done = task.is_to_be_done(now, waited);
-        if is_to_be_done {
-            task.is_done(now);
+    fn runs(task: &mut SheddableTask, now: Moment, waited: Duration) -> bool {
+        let may_run = task.may_run(now, waited);
+        if may_run {
+            task.note_done(now);
         }
-        is_to_be_done
+        may_run
     }
 
     #[test]
-    fn a_late_analyst_leaves_reports_out_first_and_judgements_last() {
+    fn a_late_analyst_puts_off_reports_first_and_judgements_last() {
         // How long the last delta waited; whether reports and judgements are made then.
         for (waited_ms, reports, judges) in
             [(0, true, true), (249, true, true), (250, false, true), (499, false, true), (500, false, false)]
         {
-            let (mut report, mut judge) = (SheddableTask::to_report(), SheddableTask::to_judge());
-            assert!(does(&mut report, at(10_000), ms(0)) && does(&mut judge, at(10_000), ms(0)));
-            assert_eq!(does(&mut report, at(10_900), ms(waited_ms)), reports, "{waited_ms}");
-            assert_eq!(does(&mut judge, at(10_900), ms(waited_ms)), judges, "{waited_ms}");
+            let (mut report, mut judge) = (SheddableTask::reports(), SheddableTask::judgements());
+            assert!(runs(&mut report, at(10_000), ms(0)) && runs(&mut judge, at(10_000), ms(0)));
+            assert_eq!(runs(&mut report, at(10_900), ms(waited_ms)), reports, "{waited_ms}");
+            assert_eq!(runs(&mut judge, at(10_900), ms(waited_ms)), judges, "{waited_ms}");
             assert_eq!((report.put_off, judge.put_off), (u64::from(!reports), u64::from(!judges)));
         }
     }
 
     #[test]
     fn nothing_is_put_off_for_ever_and_what_is_counts_once() {
-        let (mut report, mut judge) = (SheddableTask::to_report(), SheddableTask::to_judge());
+        let (mut report, mut judge) = (SheddableTask::reports(), SheddableTask::judgements());
         let (mut reports, mut judgements) = (0, 0);
         // Twenty seconds in which every delta waits for two.
         for now in (100_000..120_000).step_by(100) {
-            reports += u32::from(does(&mut report, at(now), ms(2000)));
-            judgements += u32::from(does(&mut judge, at(now), ms(2000)));
+            reports += u32::from(runs(&mut report, at(now), ms(2000)));
+            judgements += u32::from(runs(&mut judge, at(now), ms(2000)));
         }
         assert_eq!((reports, judgements), (4, 20));
         assert_eq!((report.put_off, judge.put_off), (4, 20));
-        assert!(does(&mut report, at(120_000), ms(1)) && does(&mut judge, at(120_000), ms(1)));
+        assert!(runs(&mut report, at(120_000), ms(1)) && runs(&mut judge, at(120_000), ms(1)));
         assert_eq!((report.put_off, judge.put_off), (4, 20));
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! 1. [`Engine::open`]: every ring is bound and its fanout group complete; nothing is read yet.
 //! 2. [`drop_all`](crate::privileges::drop_all): from here on nothing needs a capability.
-//! 3. [`Engine::start`] takes the sinks, which the command has started, and starts the analyst, the workers and the link
+//! 3. [`Engine::start`] takes the sinks, which the command has started, and starts the analyst, the workers and the
+//!    link
 //!    monitor.
 //! 4. [`RunningEngine::stop`]: link monitor and workers end, the last delta of each worker is folded, the alerts that
 //!    follow from it go to the sinks, the sinks finish.
@@ -22,8 +23,8 @@
 //! | `analyst` | `analyst_thread.rs` | the next hand-over that is expected, `unpark` |
 //! | `interfaces` | [`capture::LinkMonitor`](crate::capture::LinkMonitor) | a message of rtnetlink, its handle |
 //!
-//! While it runs, [`RunningEngine::apply`] sends other rules to the analyst and another policy to the link monitor; each
-//! applies them in its next turn of its loop.
+//! While it runs, [`RunningEngine::apply`] sends other rules to the analyst and another policy to the link monitor;
+//! each applies them in its next turn of its loop.
 //!
 //! A worker that fails ends the process, because a dead worker must not look like a quiet network.
 #![forbid(unsafe_code)]

@@ -1,10 +1,10 @@
-//! From a frame to the delta, for live capture and replay alike: decode some, then count them together.
+//! From a frame to the delta, for live capture and replay alike: decodes a batch of packets, then counts them together.
 
 use crate::capture::{Batch, Verdict};
 use crate::flow::{Arrival, CountMode, Decoded, Delta, InterfaceDirection};
 use crate::packet::{Frame, Skip, Summary, SummarySink, decode_into, decode_quoted, is_unreachable};
 
-/// Decoded packets on their way into a delta, and what is known of the ways that frames of a batch take.
+/// Decoded packets that are not counted yet, and what holds for the interfaces of the batch.
 #[derive(Debug)]
 pub(super) struct FramePipeline {
     decoded: Decoded,
@@ -13,7 +13,7 @@ pub(super) struct FramePipeline {
 }
 
 impl FramePipeline {
-    /// With `counts_received`, what arrives by the word of its batch is counted as received.
+    /// With `counts_received`, a packet that its batch takes for arriving is counted as received.
     pub(super) fn new(counts_received: bool) -> Self {
         Self { decoded: Decoded::default(), contexts: [InterfaceContext::NONE; CONTEXTS], counts_received }
     }
@@ -27,8 +27,8 @@ impl FramePipeline {
         self.finish(delta);
     }
 
-    /// Takes a frame of `batch`. It is in `delta` after [`finish`](Self::finish), without which there is no other batch
-    /// and no other delta.
+    /// Decodes a frame of `batch`. It is counted in `delta` by [`finish`](Self::finish) at the latest, which must be
+    /// called before another batch or another delta.
     #[inline(always)]
     pub(super) fn take<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) {
         let context = self.context(batch, frame, delta);
@@ -38,10 +38,10 @@ impl FramePipeline {
         if batch.is_own_pppoe(frame) {
             return delta.skip(context.interface_direction, Skip::PppoeTerminatedHere);
         }
-        let mut taking = PendingFrame { batch, frame, context, delta, decoded: &mut self.decoded };
-        match decode_into(frame, &mut taking) {
+        let mut pending = PendingFrame { batch, frame, context, delta, decoded: &mut self.decoded };
+        match decode_into(frame, &mut pending) {
             Ok(()) => {}
-            // Malformed or not, what leaves is judged where it entered.
+            // A malformed frame that leaves is a skip of the interface that it entered by.
             Err(_) if context.verdict == Verdict::ObserveOnly => {
                 delta.skip(context.interface_direction, Skip::Egress);
             }
@@ -49,7 +49,7 @@ impl FramePipeline {
         }
     }
 
-    /// Counts what was taken. What is known of its ways goes for no other batch and no other delta.
+    /// Counts the decoded packets, and forgets what holds for this batch and delta only.
     pub(super) fn finish(&mut self, delta: &mut Delta) {
         flush(delta, &mut self.decoded);
         self.contexts = [InterfaceContext::NONE; CONTEXTS];
@@ -58,7 +58,7 @@ impl FramePipeline {
     #[inline(always)]
     fn context<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) -> InterfaceContext {
         let key = u64::from(frame.ifindex) << 2 | frame.direction as u64;
-        // Cut on purpose.
+        // Truncation is fine: only the low bits select the slot.
         let context = &mut self.contexts[key as usize % CONTEXTS];
         if context.key != key {
             let verdict = batch.verdict(frame.ifindex, frame.direction);
@@ -74,29 +74,29 @@ impl FramePipeline {
     }
 }
 
-/// Counts what was taken; its code would only be in the way of the decoder's.
+/// Counts the decoded packets. It is not inlined, which keeps the code of the decoder small.
 #[inline(never)]
 fn flush(delta: &mut Delta, decoded: &mut Decoded) {
     delta.take_all(decoded);
 }
 
-/// Four, of which a direction takes one, for each of sixteen interfaces whose numbers follow each other.
+/// Slots for interfaces and directions: four, one of them per direction, for each of sixteen consecutive interfaces.
 const CONTEXTS: usize = 64;
 
-/// What goes for all frames of a batch that cross an interface in one direction.
+/// What holds for all frames of a batch that cross an interface in one direction.
 #[derive(Clone, Copy, Debug)]
 struct InterfaceContext {
-    /// Interface and direction.
+    /// Interface number and direction.
     key: u64,
     verdict: Verdict,
-    /// They are counted, whoever sent them. Each packet asks, and one bit is read faster than a standing is told.
+    /// Cached `verdict == Count`; tested per packet.
     counts: bool,
     interface_direction: InterfaceDirection,
     is_received: bool,
 }
 
 impl InterfaceContext {
-    /// Its key is of no interface: theirs end far below.
+    /// The context of no interface: keys of interfaces are far smaller.
     const NONE: Self = Self {
         key: u64::MAX,
         verdict: Verdict::Count,
@@ -106,7 +106,7 @@ impl InterfaceContext {
     };
 }
 
-/// A frame whose summary is awaited.
+/// A frame on its way through the decoder.
 struct PendingFrame<'t, 'f, B> {
     batch: &'t B,
     frame: &'t Frame<'f>,
@@ -193,10 +193,10 @@ mod tests {
         }
     }
 
-    /// More interfaces take turns than are remembered; the next batch has other things to say of them, and the next
-    /// delta another order of rows.
+    /// More interfaces alternate than there are slots; the next batch has other verdicts for them, and the next delta
+    /// another order of rows.
     #[test]
-    fn what_is_known_of_a_way_lasts_for_a_batch_and_a_delta() {
+    fn a_context_lasts_for_a_batch_and_a_delta() {
         let limits = DeltaLimits { pairs_max: 9, ports_max: 0, interfaces_max: 64 };
         let mut delta = Delta::new(limits, Seed::default());
         let mut pipeline = FramePipeline::new(false);

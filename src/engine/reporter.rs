@@ -1,11 +1,11 @@
-//! Makes reports in parts between which the analyst folds, and takes back what readers have let go of.
+//! Makes reports in parts, between which the analyst folds, and reuses the memory of reports that have no reader left.
 //!
 //! ```text
 //!   Resting --> Listing (hosts of the chart) --> Alerts (open ones, and what their hosts do) --> whole --> Resting
 //! ```
 //!
-//! Two reports go round like the deltas of a worker: the next one is made in the memory of the last but one. Whoever
-//! still reads that one keeps it, and frees it; then the next one is made in new memory.
+//! Two reports alternate, as the deltas of a worker do: the next report is made in the memory of the last but one. If a
+//! reader still has that one, the reader frees it, and the next report is made in new memory.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,12 +19,13 @@ use crate::time::UnixNanos;
 /// Alerts that are copied or freed in one part. Each has up to a hundred destinations and a thousand ports.
 const PART_ALERTS: usize = 128;
 
-/// Reports that are waited for because somebody reads them; older ones are left to their readers.
+/// Replaced reports that are kept for reuse while readers have them; older ones are freed by their readers.
 const RETIRED_MAX: usize = 4;
 
-type AlertKey = (Option<IpAddr>, AlertKind);
+/// What an alert is about: its host, and its kind.
+type AlertSubject = (Option<IpAddr>, AlertKind);
 
-/// A report in the making.
+/// The unfinished report, and the memory for it.
 #[derive(Debug)]
 pub(super) struct Reporter {
     stage: ReportStage,
@@ -32,14 +33,14 @@ pub(super) struct Reporter {
     listing: Listing,
     listed_since: UnixNanos,
     /// Open alerts that are not copied yet, the next one last.
-    asked: Vec<AlertKey>,
-    alerts: BTreeMap<AlertKey, Alert>,
-    /// What their hosts did.
+    to_copy: Vec<AlertSubject>,
+    alerts: BTreeMap<AlertSubject, Alert>,
+    /// The rows of their hosts.
     rows: BTreeMap<IpAddr, Option<HostRow>>,
     row: Option<HostListing>,
     /// Reports that were replaced.
     retired: Vec<Arc<Report>>,
-    /// What nobody reads and nothing is made in.
+    /// Parts of replaced reports, to be reused or freed.
     retired_buffers: RetiredBuffers,
 }
 
@@ -58,7 +59,7 @@ struct RetiredBuffers {
     charts: Vec<HostList>,
 }
 
-/// What was made in parts.
+/// The parts of a report that the reporter makes.
 #[derive(Debug, Default)]
 pub(super) struct ReportDraft {
     pub(super) chart: HostList,
@@ -77,7 +78,7 @@ impl Reporter {
             hides_destinations,
             listing: Listing::new(room, hides_destinations),
             listed_since: UnixNanos::default(),
-            asked: Vec::new(),
+            to_copy: Vec::new(),
             alerts: BTreeMap::new(),
             rows: BTreeMap::new(),
             row: None,
@@ -86,23 +87,23 @@ impl Reporter {
         }
     }
 
-    /// Shows destinations or hides them from here on. What was made of a report is made anew.
+    /// Shows or hides destinations from here on, and restarts the unfinished report.
     pub(super) fn hide_destinations(&mut self, hides: bool) {
         self.hides_destinations = hides;
         self.listing.hide_destinations(hides);
         self.stage = ReportStage::Resting;
-        self.asked.clear();
+        self.to_copy.clear();
         self.rows.clear();
         self.row = None;
         self.retired_buffers.alerts.extend(std::mem::take(&mut self.alerts).into_values());
     }
 
-    /// Whether a report is in the making.
+    /// Returns true if a report is begun and not taken.
     pub(super) fn is_under_way(&self) -> bool {
         self.stage != ReportStage::Resting
     }
 
-    /// Makes a part of a report, of which the first begins it. Whether it is whole.
+    /// Makes a part of a report; the first part begins it. Returns true if it is whole.
     pub(super) fn part(&mut self, window: &mut Window, ledger: &Ledger, civil: UnixNanos) -> bool {
         self.retired_buffers.free_part();
         match self.stage {
@@ -123,7 +124,7 @@ impl Reporter {
         self.stage == ReportStage::Whole
     }
 
-    /// Gives what was made and rests. Alerts that were closed on the way are not in it.
+    /// Returns the report without the alerts that have closed since they were copied.
     pub(super) fn take(&mut self, ledger: &Ledger) -> ReportDraft {
         self.stage = ReportStage::Resting;
         let mut rows = std::mem::take(&mut self.rows);
@@ -135,7 +136,7 @@ impl Reporter {
             }
             let is_possible = alert.life.is_possible;
             alerts.push(alert);
-            // Whoever acts on this list acts on what is certain.
+            // Readers act on this list, so a possible alert is not in it.
             let Some(source) = source.filter(|_| !is_possible) else { continue };
             match active.last_mut() {
                 Some(last) if last.row.addr == source => last.kinds.push(kind),
@@ -150,7 +151,7 @@ impl Reporter {
         ReportDraft { chart, hosts_omitted, listed_since: self.listed_since, alerts, active }
     }
 
-    /// Takes a report that was replaced.
+    /// Takes a replaced report for reuse.
     pub(super) fn retire(&mut self, report: Arc<Report>) {
         if self.retired.len() == RETIRED_MAX {
             self.retired.remove(0);
@@ -161,11 +162,11 @@ impl Reporter {
     fn copy_alerts(&mut self, window: &mut Window, ledger: &Ledger) {
         let mut rows_left = LIST_PART_ROWS;
         for _ in 0..PART_ALERTS {
-            let Some(&(source, kind)) = self.asked.last() else {
-                // Some may have opened on the way.
-                let is_new = |subject: &AlertKey| !self.alerts.contains_key(subject);
-                self.asked.extend(ledger.open().map(|alert| (alert.source, alert.kind)).filter(is_new));
-                if self.asked.is_empty() {
+            let Some(&(source, kind)) = self.to_copy.last() else {
+                // Alerts may have opened since the list was made.
+                let is_new = |subject: &AlertSubject| !self.alerts.contains_key(subject);
+                self.to_copy.extend(ledger.open().map(|alert| (alert.source, alert.kind)).filter(is_new));
+                if self.to_copy.is_empty() {
                     self.stage = ReportStage::Whole;
                 }
                 return;
@@ -186,11 +187,11 @@ impl Reporter {
             if let Some(alert) = ledger.find(source, kind) {
                 self.alerts.insert((source, kind), alert.clone());
             }
-            self.asked.pop();
+            self.to_copy.pop();
         }
     }
 
-    /// Takes apart what nobody reads any more.
+    /// Takes apart the replaced reports that have no reader left.
     fn reclaim(&mut self) {
         for report in std::mem::take(&mut self.retired) {
             match Arc::try_unwrap(report) {

@@ -36,7 +36,8 @@ impl Rules {
 /// The configuration allows less memory than any window needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{memory_bytes} bytes of memory are too few for the tables of {workers} workers: raise MemoryLimit, or lower Workers"
+    "{memory_bytes} bytes of memory are too few for the tables of {workers} workers: raise MemoryLimit, or lower \
+     Workers"
 )]
 pub struct MemoryError {
     /// The memory that is configured.

@@ -1,5 +1,4 @@
-//! Being asked to stop or to read the configuration again: SIGTERM, SIGINT and SIGHUP as something that can be waited
-//! for beside a failure.
+//! SIGTERM, SIGINT and SIGHUP as a descriptor (signalfd(2)), so that one wait covers them and a failure of a thread.
 
 use std::os::fd::AsFd;
 
@@ -8,7 +7,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// The signals that the program listens to, taken out of the hands of their default actions.
+/// The signals that stop or reload the program; their default actions are blocked.
 #[derive(Debug)]
 pub struct Signals(SignalFd);
 
@@ -24,10 +23,10 @@ pub enum Woken {
 }
 
 impl Signals {
-    /// Blocks the signals for this thread and those that it starts from here on; so call it first.
+    /// Blocks the signals for this thread and for those that it starts later. Call it before the first thread starts.
     ///
     /// # Errors
-    /// What the kernel says of `sigprocmask` or `signalfd4`.
+    /// `sigprocmask` or `signalfd4` fails.
     pub fn block() -> nix::Result<Self> {
         let mut set = SigSet::empty();
         set.add(Signal::SIGTERM);
@@ -40,7 +39,7 @@ impl Signals {
     /// Waits for a signal, or for `other` to become readable.
     ///
     /// # Errors
-    /// What the kernel says of `poll`.
+    /// `poll` or the read of a signal fails.
     pub fn wait(&self, other: &impl AsFd) -> nix::Result<Woken> {
         loop {
             let mut both = [

@@ -1,58 +1,59 @@
-//! When the ledger's memory is worth writing: soon after something was said, rarely for a peak, and at the end.
+//! Decides when the ledger is saved: soon after a notice, rarely for a peak alone, and at the end.
 
 use std::time::Duration;
 
 use crate::alert::{ChangeCount, Ledger, StateFile};
 use crate::time::Moment;
 
-/// Not more often than this.
+/// The shortest time between two saves.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A peak that has risen waits so long for something better.
+/// The shortest time between two saves when only peaks have risen.
 const PEAKS_WAIT: Duration = Duration::from_secs(60);
 
-/// Patience with a disk that does not take the last memory.
-const LAST_STATE: Duration = Duration::from_millis(500);
+/// How long the end waits for the disk to take the last state.
+const LAST_STATE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Keeps the memory of a ledger in a file.
+/// Saves a ledger to a file.
 #[derive(Debug)]
 pub(super) struct StateSaver {
     file: StateFile,
-    kept: ChangeCount,
-    kept_at: Option<Moment>,
+    /// The changes that the last save contains.
+    saved: ChangeCount,
+    saved_at: Option<Moment>,
 }
 
 impl StateSaver {
     pub(super) fn new(file: StateFile) -> Self {
-        Self { file, kept: ChangeCount::default(), kept_at: None }
+        Self { file, saved: ChangeCount::default(), saved_at: None }
     }
 
-    /// Has the memory written if it is worth it.
-    pub(super) fn turn(&mut self, ledger: &Ledger, now: Moment) {
-        if is_due(ledger.changes(), self.kept, self.kept_at.map(|at| now.since(at))) {
-            self.keep(ledger);
-            self.kept_at = Some(now);
+    /// Saves the ledger if a save is due at `now`.
+    pub(super) fn save_if_due(&mut self, ledger: &Ledger, now: Moment) {
+        if is_due(ledger.changes(), self.saved, self.saved_at.map(|at| now.since(at))) {
+            self.save(ledger);
+            self.saved_at = Some(now);
         }
     }
 
-    /// Writes what has changed, and waits for it a little.
+    /// Saves the last changes; returns true if the file has them within half a second.
     pub(super) fn finish(mut self, ledger: &Ledger) -> bool {
-        if ledger.changes() != self.kept {
-            self.keep(ledger);
+        if ledger.changes() != self.saved {
+            self.save(ledger);
         }
-        self.file.finish(LAST_STATE)
+        self.file.finish(LAST_STATE_TIMEOUT)
     }
 
-    fn keep(&mut self, ledger: &Ledger) {
-        self.kept = ledger.changes();
+    fn save(&mut self, ledger: &Ledger) {
+        self.saved = ledger.changes();
         self.file.save(ledger.to_persisted());
     }
 }
 
-/// Whether to write now, `since` the last time.
-fn is_due(now: ChangeCount, kept: ChangeCount, since: Option<Duration>) -> bool {
+/// Returns true if a save is due `since` the last one.
+fn is_due(now: ChangeCount, saved: ChangeCount, since: Option<Duration>) -> bool {
     let has_passed = |pause: Duration| since.is_none_or(|since| since >= pause);
-    (now.transitions != kept.transitions && has_passed(PAUSE)) || (now != kept && has_passed(PEAKS_WAIT))
+    (now.transitions != saved.transitions && has_passed(PAUSE)) || (now != saved && has_passed(PEAKS_WAIT))
 }
 
 #[cfg(test)]
@@ -60,9 +61,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_said_is_written_soon_and_a_peak_rarely() {
+    fn a_notice_is_saved_soon_and_a_peak_rarely() {
         let changes = |transitions, peaks| ChangeCount { transitions, peaks };
-        let kept = changes(3, 3);
+        let saved = changes(3, 3);
         for (now, since_ms, expected) in [
             (changes(3, 3), Some(1_000_000), false),
             (changes(4, 3), Some(999), false),
@@ -72,7 +73,7 @@ mod tests {
             (changes(3, 9), Some(60_000), true),
         ] {
             assert_eq!(
-                is_due(now, kept, since_ms.map(Duration::from_millis)),
+                is_due(now, saved, since_ms.map(Duration::from_millis)),
                 expected,
                 "{now:?} {since_ms:?}"
             );

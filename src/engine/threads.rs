@@ -1,14 +1,14 @@
-//! What a thread is given: a core.
+//! Pins worker threads to cores.
 
 use tracing::warn;
 
 use super::options::PinCores;
 
-/// The core of each of `workers`, as far as the configuration names any.
+/// Returns the core of each of `workers`; `None` where the scheduler chooses.
 pub(super) fn cores(pin: &PinCores, workers: usize) -> Vec<Option<usize>> {
     let chosen: Vec<usize> = match pin {
         PinCores::None => Vec::new(),
-        // Read before any thread is pinned: afterwards the mask is that of the pinned thread.
+        // This reads the mask of the calling thread, so it must come before that thread is pinned.
         PinCores::Auto => {
             core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect()
         }
@@ -17,7 +17,7 @@ pub(super) fn cores(pin: &PinCores, workers: usize) -> Vec<Option<usize>> {
     (0..workers).map(|worker| (!chosen.is_empty()).then(|| chosen[worker % chosen.len()])).collect()
 }
 
-/// Pins the calling thread, or says that it could not be done: that costs speed, not counts.
+/// Pins the calling thread, or logs that it failed, which costs speed but no counts.
 pub(super) fn pin(worker: usize, core: Option<usize>) {
     if let Some(id) = core
         && !core_affinity::set_for_current(core_affinity::CoreId { id })
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cores_are_given_in_order_and_round_again() {
+    fn cores_are_assigned_in_order_and_again_from_the_first() {
         assert_eq!(cores(&PinCores::None, 2), [None, None]);
         assert_eq!(cores(&PinCores::List(vec![3, 1]), 2), [Some(3), Some(1)]);
         let auto = cores(&PinCores::Auto, 3);

@@ -1,8 +1,8 @@
 //! One worker: block -> summaries -> delta, and the delta handed over at the tick.
 //!
-//! After its start it allocates nothing, takes no lock and makes no system call for a packet: one clock read
-//! for a block, one `getsockopt` for a hand-over, one wait when the ring is empty. It counts them, and the counts
-//! travel with the delta. An idle worker with nothing in its hands does not wake.
+//! After its start it never allocates, takes no lock and makes no system call per packet: one clock read per block, one
+//! `getsockopt` per hand-over, one wait when the ring is empty. It counts these calls, and the counts travel with the
+//! delta. An idle worker with an empty delta does not wake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,26 +16,26 @@ use crate::time::{Moment, monotonic_now};
 use super::pipeline::FramePipeline;
 use super::tick::TICK;
 
-/// Frames lost within a tick from which on nobody can be sure who spoke first.
+/// Frames lost within a tick from which on the first packet of a flow may be among them, so its initiator is uncertain.
 const BURST_OF_DROPS: u64 = 100;
 
-/// How long after being asked to stop a worker still takes what the kernel holds back in an open block.
+/// How long a worker goes on reading after it is asked to stop: the kernel retires its open block meanwhile.
 const LAST_BLOCK: Duration = Duration::from_millis(60);
 
-/// Everything that one worker owns or needs.
+/// Everything that one worker owns.
 pub(super) struct Worker {
     pub(super) live: Live,
     pub(super) end: WorkerEnd,
     pub(super) delta: Box<Delta>,
-    /// To be woken when a delta is handed over that it does not expect.
+    /// The thread to wake when a delta is handed over early.
     pub(super) analyst: Thread,
-    /// It has said so, and nothing came since.
+    /// The hand-over says idle, and no frame came since.
     pub(super) is_idle: bool,
     pub(super) stop: Arc<AtomicBool>,
 }
 
 impl Worker {
-    /// Counts until asked to stop; gives back what it had not handed over.
+    /// Counts until asked to stop; returns the delta that was not handed over.
     ///
     /// # Errors
     /// The ring can no longer be read or waited for.
@@ -43,17 +43,17 @@ impl Worker {
         let mut pipeline = FramePipeline::new(true);
         let mut tick_ends = Moment::default();
         let mut stops_at = None;
-        let mut did = WorkerCounts::default();
+        let mut activity = WorkerCounts::default();
         loop {
             let (now, is_drained) = match self.live.next_batch()? {
                 None => (monotonic_now(), true),
                 Some(batch) => {
                     let now = monotonic_now();
-                    did.blocks += 1;
+                    activity.blocks += 1;
                     if self.delta.is_empty() {
                         self.end.say_busy(now);
                         if std::mem::take(&mut self.is_idle) {
-                            // From here on it looks by itself when a hand-over is due.
+                            // The analyst schedules by itself from here on, as it knows when the hand-over is due.
                             self.analyst.unpark();
                         }
                         self.delta.began_at = Some(now);
@@ -65,33 +65,33 @@ impl Worker {
             };
             let is_due = now >= tick_ends || self.delta.is_half_full();
             if is_due && !self.delta.is_empty() {
-                if self.hand_over(now, &mut did)? {
+                if self.hand_over(now, &mut activity)? {
                     tick_ends = now.plus(TICK);
                 } else {
-                    did.handovers_late += 1;
+                    activity.handovers_late += 1;
                 }
             }
             if stops_at.is_none() && self.stop.load(Ordering::Acquire) {
                 stops_at = Some(now.plus(LAST_BLOCK));
             }
             if stops_at.is_some_and(|at| now >= at) {
-                return self.finish(now, did);
+                return self.finish(now, activity);
             }
             if is_drained {
-                did.waits += 1;
+                activity.waits += 1;
                 self.wait(now, tick_ends, stops_at)?;
             }
         }
     }
 
-    /// Waits for a block, the end of the tick if anything was counted, or the end.
+    /// Waits for a block, for the end of the tick if anything was counted, or for the deadline of a stop.
     fn wait(&mut self, now: Moment, tick_ends: Moment, stops_at: Option<Moment>) -> Result<(), CaptureError> {
         let deadline = if self.delta.is_empty() {
             self.end.say_idle();
             self.is_idle = true;
             stops_at
         } else if tick_ends <= now {
-            // Due, and the analyst still has the spare: it is late, so look again before long.
+            // The hand-over is due, but the analyst still has the spare delta: it is late, so try again soon.
             Some(now.plus(TICK / 10))
         } else {
             Some(stops_at.map_or(tick_ends, |at| at.min(tick_ends)))
@@ -99,26 +99,26 @@ impl Worker {
         self.live.wait(deadline.map(|at| at.since(now)))
     }
 
-    /// Hands over what was counted, if the analyst has given the spare back.
-    fn hand_over(&mut self, now: Moment, did: &mut WorkerCounts) -> Result<bool, CaptureError> {
+    /// Hands the delta over, and returns true, if the analyst has returned the spare one.
+    fn hand_over(&mut self, now: Moment, activity: &mut WorkerCounts) -> Result<bool, CaptureError> {
         let Some(spare) = self.end.take_spare() else { return Ok(false) };
         let is_early = self.delta.is_half_full();
         self.note_statistics()?;
-        did.handovers += 1;
-        self.delta.add_worker(std::mem::take(did));
+        activity.handovers += 1;
+        self.delta.add_worker(std::mem::take(activity));
         self.delta.close();
         self.end.give(std::mem::replace(&mut self.delta, spare), now);
         if is_early {
-            // It does not expect this one. Waking a thread takes 15 us, the swap one (bench `handover`); but then it
-            // has so much to do that it seldom sleeps.
+            // The analyst does not expect this one. Waking a thread takes 15 us, the swap 1 us (bench `handover`), but
+            // an analyst with so much to fold seldom sleeps.
             self.analyst.unpark();
         }
         Ok(true)
     }
 
-    fn finish(mut self, now: Moment, did: WorkerCounts) -> Result<Box<Delta>, CaptureError> {
+    fn finish(mut self, now: Moment, activity: WorkerCounts) -> Result<Box<Delta>, CaptureError> {
         self.note_statistics()?;
-        self.delta.add_worker(did);
+        self.delta.add_worker(activity);
         self.delta.close();
         self.delta.handed_over_at = now;
         Ok(self.delta)

@@ -105,8 +105,8 @@ impl Judge {
         }
     }
 
-    /// Judges at each end of a slot between two frames, if an alert is open. Bytes leave the window slot by slot, and an
-    /// alert closes a whole interval after that, as in live capture. After one interval the window is empty.
+    /// Judges at each end of a slot between two frames, if an alert is open. Bytes leave the window slot by slot, and
+    /// an alert closes a whole interval after that, as in live capture. After one interval the window is empty.
     fn pass(&mut self, from: Moment, to: Moment) {
         if self.analyst.ledger().open().next().is_none() {
             return;

@@ -46,8 +46,8 @@ fn run(captures: &[PathBuf], rules: &Rules, keeps_totals: bool) -> Result<Replay
     let limits = rules.limits(1)?;
     let seed = Seed::default();
     // A tick has at most this many frames, so that one delta holds it: a frame adds a row for its pair and one for the
-    // pair that it quotes, and one for a port, and IPv6 has half the room. Rows take memory only when they are used. The
-    // longer the ticks, the fewer rows are folded when few hosts send the same again and again.
+    // pair that it quotes, and one for a port, and IPv6 has half the room. Rows take memory only when they are used.
+    // The longer the ticks, the fewer rows are folded when few hosts send the same again and again.
     let frames_max = limits.delta.pairs_max * 2;
     let ports_max = if limits.delta.ports_max > 0 { frames_max * 2 } else { 0 };
     let delta_limits = DeltaLimits { pairs_max: frames_max * 4, ports_max, ..limits.delta };
