@@ -35,10 +35,11 @@
 //!
 //! # The floors
 //!
-//! Imports point down only; siblings on one floor do not know each other. `main` joins `engine` to `api`,
+//! Imports point down only; siblings on one floor do not know each other. `cli` joins `engine` to `api`,
 //! `engine` joins `capture` to `flow`.
 //!
 //! ```text
+//!  7  main  cli          the process, one file per command; part of the program, not of this library
 //!  6  config             file -> checked Config -> one Options or Limits for each floor
 //!  5  engine      api    threads and lifecycle      |  HTTP, JSON, dashboard
 //!  4  alert < report     ledger, alert, its JSON, sinks | what readers are shown; it stands above alert on this floor

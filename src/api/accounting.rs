@@ -173,6 +173,7 @@ impl LossView {
         Self {
             tp_packets,
             tp_drops,
+            #[allow(clippy::cast_precision_loss, reason = "there are at most a million parts per million")]
             dropped: report.snapshot.loss.dropped_ppm() as f64 / 1e4,
             alert_since: alert.map(|alert| rfc3339(alert.opened_at)),
         }

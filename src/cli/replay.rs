@@ -114,6 +114,7 @@ impl ReplayArgs {
         }
         writeln!(out, "{} alerts with both:", both.len())?;
         for (first, second) in both {
+            #[allow(clippy::cast_precision_loss, reason = "three decimals are printed")]
             let later = (i128::from(second.opened_at.0) - i128::from(first.opened_at.0)) as f64 / 1e9;
             writeln!(out, "  {}", line(first))?;
             if later != 0.0 {

@@ -58,7 +58,7 @@ impl FramePipeline {
     #[inline(always)]
     fn context<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) -> InterfaceContext {
         let key = u64::from(frame.ifindex) << 2 | frame.direction as u64;
-        // Truncation is fine: only the low bits select the slot.
+        #[allow(clippy::cast_possible_truncation, reason = "only the low bits select the slot")]
         let context = &mut self.contexts[key as usize % CONTEXTS];
         if context.key != key {
             let verdict = batch.verdict(frame.ifindex, frame.direction);
