@@ -13,7 +13,7 @@ use crate::time::{Moment, UnixNanos};
 
 use super::decoded::{Arrival, CountMode, Decoded, Gathered, Packet};
 use super::exact_match::Flow;
-use super::family::{FamilyDelta, HashContext, Rows};
+use super::family::{FamilyDelta, HashContext};
 use super::hash::Seed;
 use super::interfaces::{InterfaceCounts, InterfaceCountsTable, InterfaceDirection};
 use super::pair_delta::{PairDelta, PortDelta};
@@ -46,13 +46,6 @@ pub struct DeltaLimits {
     pub ports_max: usize,
     /// Interfaces; those beyond are counted together.
     pub interfaces_max: usize,
-}
-
-/// How far the rows of a delta went when it was asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RowMarks {
-    v4: Rows,
-    v6: Rows,
 }
 
 impl Delta {
@@ -229,29 +222,6 @@ impl Delta {
     pub fn is_half_full(&self) -> bool {
         let counts_ports = self.how.counts_ports;
         self.v4.is_half_full(counts_ports) || self.v6.is_half_full(counts_ports)
-    }
-
-    /// How far its rows go now. What is counted from here on adds to those before, or makes rows behind.
-    pub fn marks(&self) -> RowMarks {
-        RowMarks { v4: self.v4.rows(), v6: self.v6.rows() }
-    }
-
-    /// Adds the rows of another delta that lie between two of its marks. Several deltas, whose rows are added in the
-    /// order of the packets that made them, become the delta that one worker would have made of those packets.
-    pub fn add_rows(&mut self, other: &Delta, from: RowMarks, to: RowMarks) {
-        self.v4.add_rows(&other.v4, from.v4, to.v4, &mut self.totals.rest);
-        self.v6.add_rows(&other.v6, from.v6, to.v6, &mut self.totals.rest);
-    }
-
-    /// Adds all that another delta has beside its rows.
-    ///
-    /// # Panics
-    /// Where that one is not closed.
-    pub fn add_sums(&mut self, other: &Delta) {
-        assert!(other.is_closed(), "some of what it counted is not in its sums");
-        self.totals.rest.add(&other.totals.rest);
-        self.totals.interfaces.add(&other.totals.interfaces);
-        self.is_disturbed |= other.is_disturbed;
     }
 
     /// Makes it empty and keeps the memory.
@@ -472,42 +442,20 @@ mod tests {
         assert_eq!(there, [64, 164, 264]);
     }
 
-    /// A packet of few hosts, of either family, that says one thing or another about who began.
-    fn packet(n: u32) -> Summary {
-        let (src, dst) = (n % 5, n / 5 % 7);
-        let endpoints = if n.is_multiple_of(3) {
-            Endpoints::V6 { src: u128::from(src).into(), dst: u128::from(dst).into() }
-        } else {
-            Endpoints::V4 { src: src.into(), dst: dst.into() }
-        };
-        let (src_port, dst_port) = ((n / 35 % 3) as u16, (n / 105 % 4) as u16);
-        match n / 420 % 3 {
-            0 => Summary::plain(endpoints, 28 + n % 9, 17, Transport::Ports { src_port, dst_port }),
-            1 => {
-                let flags = Some(TcpFlags((n % 0x20) as u8));
-                Summary::plain(endpoints, 40, 6, Transport::Tcp { src_port, dst_port, flags })
-            }
-            _ => Summary { segments: 3, ..Summary::plain(endpoints, 4000, 47, Transport::Other) },
-        }
-    }
-
     #[test]
-    fn a_port_knows_the_row_of_its_pair_also_where_deltas_were_added_up() {
+    fn a_port_knows_the_row_of_its_pair() {
         let limits = DeltaLimits { pairs_max: 9, ports_max: 9, interfaces_max: 2 };
-        let [mut one, mut other] = [(); 2].map(|()| Delta::new(limits, Seed::default()));
-        one.count(InterfaceDirection::default(), &udp(1, 9, 40), UnixNanos(1));
+        let mut delta = Delta::new(limits, Seed::default());
         for src in [2, 3, 1] {
-            other.count(InterfaceDirection::default(), &udp(src, 9, 40), UnixNanos(2));
+            delta.count(InterfaceDirection::default(), &udp(src, 9, 40), UnixNanos(2));
         }
-        let pair_at = |delta: &Delta, src_port: u16| {
+        let pair_at = |src_port: u16| {
             let port = delta.ports_v4().iter().find(|row| row.key.src_port == src_port).expect("it is there");
             let pair = port.pair_among(delta.pairs_v4()).map(|pair| pair.key);
             assert_eq!(pair, Some(port.key.pair));
             port.value.pair_at
         };
-        assert_eq!([2, 3, 1].map(|src| pair_at(&other, 1000 + src)), [0, 1, 2]);
-        one.add_rows(&other, RowMarks::default(), other.marks());
-        assert_eq!([1, 2, 3].map(|src| pair_at(&one, 1000 + src)), [0, 1, 2]);
+        assert_eq!([2, 3, 1].map(|src| pair_at(1000 + src)), [0, 1, 2]);
     }
 
     /// A packet of few flows, some of which differ in one thing alone.
@@ -589,39 +537,6 @@ mod tests {
                 (pair.key.src.octets()[3], row.key.protocol, row.key.dst_port)
             });
             prop_assert_eq!(rows.collect::<Vec<_>>(), model);
-        }
-
-        /// Whoever counts which part of a stream: added up in its order, the rows are those of one worker.
-        #[test]
-        fn deltas_add_up_to_the_one_of_all_packets(
-            parts in prop::collection::vec((0usize..3, prop::collection::vec((0u32..2000, 0u64..4), 0..40)), 0..20),
-        ) {
-            let limits = DeltaLimits { pairs_max: 1000, ports_max: 1000, interfaces_max: 2 };
-            let seed = Seed::default();
-            let [mut alone, mut whole] = [(); 2].map(|()| Delta::new(limits, seed.clone()));
-            let mut workers = [(); 3].map(|()| Delta::new(limits, seed.clone()));
-            let mut marks = Vec::new();
-            for (worker, part) in &parts {
-                let from = workers[*worker].marks();
-                for delta in [&mut alone, &mut workers[*worker]] {
-                    let mut decoded = Decoded::default();
-                    for &(n, at) in part {
-                        let interface_direction = delta.interface_direction(n % 3, Direction::Ingress);
-                        let count_mode =
-                            CountMode { is_evidence: n.is_multiple_of(7), is_received: n.is_multiple_of(2) };
-                        let seen_at = UnixNanos(at);
-                        let is_full = decoded.push(delta, &packet(n), Arrival { interface_direction, seen_at, count_mode });
-                        prop_assert!(!is_full, "it has room for forty");
-                    }
-                    delta.take_all(&mut decoded);
-                }
-                marks.push((*worker, from, workers[*worker].marks()));
-            }
-            workers.iter_mut().chain([&mut alone]).for_each(Delta::close);
-            marks.iter().for_each(|&(worker, from, to)| whole.add_rows(&workers[worker], from, to));
-            workers.iter().for_each(|delta| whole.add_sums(delta));
-            prop_assert_eq!(whole.accounting(), alone.accounting());
-            prop_assert_eq!(rows_of(&whole), rows_of(&alone));
         }
 
         /// Packets of few flows, early and late, long and short, where tables are full and where they are not: what the

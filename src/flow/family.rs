@@ -41,9 +41,6 @@ impl HashContext {
     }
 }
 
-/// Rows that a family had when it was asked: pairs, ports.
-pub(super) type Rows = [u32; 2];
-
 impl<P: PairKey> FamilyDelta<P> {
     /// Empty tables for so many rows.
     pub(super) fn new(pairs_max: usize, ports_max: usize, seed: &Seed) -> Self {
@@ -281,38 +278,6 @@ impl<P: PairKey> FamilyDelta<P> {
         match self.ports.entry(how.port_hash(pair_hash, &key), key) {
             Some(port) => port.signs |= signs,
             None => sums.spilled_ports += 1,
-        }
-    }
-
-    /// How many rows there are.
-    pub(super) fn rows(&self) -> Rows {
-        // Fits: a table has no more.
-        [self.pairs.rows().len() as u32, self.ports.rows().len() as u32]
-    }
-
-    /// Adds the rows of another delta from the `from`th to before the `to`th.
-    pub(super) fn add_rows(&mut self, other: &Self, from: Rows, to: Rows, sums: &mut Accounting) {
-        for row in &other.pairs.rows()[from[0] as usize..to[0] as usize] {
-            match self.pairs.entry(row.hash, row.key) {
-                Some(pair) => pair.add(&row.value),
-                None => {
-                    sums.spilled_packets += row.value.packets();
-                    sums.spilled_bytes += row.value.ip_bytes;
-                }
-            }
-        }
-        for row in &other.ports.rows()[from[1] as usize..to[1] as usize] {
-            match self.ports.entry(row.hash, row.key) {
-                Some(port) => {
-                    port.signs |= row.value.signs;
-                    if let Some(pair) = row.pair_among(other.pairs.rows())
-                        && let Some(pair_at) = self.pairs.find(pair.hash, pair.key)
-                    {
-                        port.pair_at = pair_at;
-                    }
-                }
-                None => sums.spilled_ports += 1,
-            }
         }
     }
 

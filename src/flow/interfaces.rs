@@ -138,14 +138,6 @@ impl InterfaceCountsTable {
         self.rows.rows().iter().map(|row| (row.key, &row.value))
     }
 
-    /// Adds another worker's.
-    pub(super) fn add(&mut self, other: &Self) {
-        for (ifindex, counts) in other.rows() {
-            let row = self.interface_direction(ifindex, Direction::Ingress).row();
-            self.rows.value_mut(row).add(counts);
-        }
-    }
-
     pub(super) fn clear(&mut self) {
         self.rows.clear();
         self.rows.find_or_insert(0, ELSEWHERE);

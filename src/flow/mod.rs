@@ -58,7 +58,7 @@ use std::time::Duration;
 pub use capacity::Capacity;
 pub use container::slot_ring::slot_span;
 pub use decoded::{Arrival, CountMode, Decoded};
-pub use delta::{Delta, DeltaLimits, RowMarks};
+pub use delta::{Delta, DeltaLimits};
 pub use error_bounds::{ErrorBounds, Sums};
 pub use evidence::{
     ContactSample, ContactTarget, Outcome, Outcomes, Pace, PortHosts, PortSample, SAMPLE_MAX, TARGETS_MAX,

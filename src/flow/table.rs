@@ -78,12 +78,6 @@ impl<K: Key, V: Default> Table<K, V> {
         Some(self.value_mut(at))
     }
 
-    /// The number of the row of `key`, if it has one; good until the table is cleared.
-    #[inline]
-    pub(super) fn find(&self, hash: u64, key: K) -> Option<u32> {
-        self.index.find(hash, key.is_reversed(), |at| self.rows[at as usize].key == key).ok()
-    }
-
     /// The number of the row of `key`, good until the table is cleared; otherwise as [`entry`](Self::entry).
     #[inline]
     pub fn find_or_insert(&mut self, hash: u64, key: K) -> Option<u32> {
