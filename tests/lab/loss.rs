@@ -85,7 +85,7 @@ fn what_an_interface_shows_is_what_the_kernel_counted_on_it() {
         });
         for (name, frames, not_ip) in [("near0", 300, 0), ("near1", 201, 1)] {
             let interface = counted.interface(name);
-            let way = &interface.ingress;
+            let way = &interface.entering;
             assert!(interface.monitored && interface.reason.is_none(), "{interface:?}");
             assert_eq!((way.frames, way.counted_frames), (frames, frames - not_ip), "{interface:?}");
             assert_eq!(way.skipped.get("not_ip").copied().unwrap_or(0), not_ip, "{interface:?}");
@@ -94,7 +94,7 @@ fn what_an_interface_shows_is_what_the_kernel_counted_on_it() {
         }
         let secret = counted.interface("secret");
         assert_eq!((secret.monitored, secret.reason.as_deref()), (false, Some("excluded_interface")));
-        assert_eq!((secret.kernel.rx_packets, secret.ingress.unexplained), (100, None), "{secret:?}");
+        assert_eq!((secret.kernel.rx_packets, secret.entering.unexplained), (100, None), "{secret:?}");
         assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
     });
 }

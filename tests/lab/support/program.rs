@@ -87,7 +87,7 @@ pub(crate) struct Interface {
     pub(crate) gone: bool,
     pub(crate) monitored: bool,
     pub(crate) reason: Option<String>,
-    pub(crate) ingress: Way,
+    pub(crate) entering: Way,
     pub(crate) kernel: Link,
 }
 

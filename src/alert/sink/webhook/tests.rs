@@ -1,3 +1,5 @@
+//! Webhooks against a receiver on loopback: bodies, headers, retries, TLS.
+
 use std::io::{BufRead, BufReader, Write, sink};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
