@@ -1,6 +1,6 @@
-//! What the kernel counts per interface, beside what is counted here.
+//! The counters that the kernel keeps per interface, to be compared with what is counted here.
 //!
-//! Asked for with RTM_GETSTATS (since Linux 4.7): the counters alone, a tenth of what a list of links holds.
+//! They are requested with RTM_GETSTATS (Linux 4.7), whose reply has only the counters: a tenth of a list of links.
 //!
 //! Sources: `include/uapi/linux/if_link.h` (`struct if_stats_msg`, `struct rtnl_link_stats64`, whose first fields
 //! have been the same since 2.6.35).
@@ -8,33 +8,33 @@
 use super::error::NetlinkError;
 use super::netlink::{DumpRequest, NetlinkSocket, attributes};
 
-/// Counters of one interface (`struct rtnl_link_stats64`), in frames and bytes since it was made.
+/// Counters of one interface (`struct rtnl_link_stats64`), in frames and bytes since it was created.
 ///
-/// What a byte is depends on the driver: most count the link header, veth does not.
+/// The driver decides which bytes count: most count the link header, veth does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkCounters {
     /// Frames received.
     pub rx_packets: u64,
     /// Their bytes.
     pub rx_bytes: u64,
-    /// Frames received and then dropped for want of memory or of a receiver.
+    /// Frames received and dropped without memory or without a receiver.
     pub rx_dropped: u64,
-    /// Frames received that were bad.
+    /// Frames received with an error.
     pub rx_errors: u64,
-    /// Frames that the hardware had no room for; they are in no other number here.
+    /// Frames that the hardware dropped without room for them; they are in no other counter here.
     pub rx_missed: u64,
     /// Frames sent.
     pub tx_packets: u64,
     /// Their bytes.
     pub tx_bytes: u64,
-    /// Frames dropped on the way out.
+    /// Frames dropped before they were sent.
     pub tx_dropped: u64,
     /// Frames that could not be sent.
     pub tx_errors: u64,
 }
 
 impl LinkCounters {
-    /// What was added since `earlier`; nothing where a driver has begun anew.
+    /// Returns the difference to `earlier`; 0 for a counter that the driver has reset.
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
             rx_packets: self.rx_packets.saturating_sub(earlier.rx_packets),
@@ -49,7 +49,7 @@ impl LinkCounters {
         }
     }
 
-    /// Reads the beginning of a `struct rtnl_link_stats64`; later kernels append to it.
+    /// Parses the first fields of a `struct rtnl_link_stats64`; later kernels append fields.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut words = [0; STATS_WORDS];
         let given = bytes.as_chunks::<8>().0.get(..STATS_WORDS)?;
@@ -82,13 +82,17 @@ impl LinkCounters {
     }
 }
 
-/// Reads the counters of every interface. One that comes or goes meanwhile may be missing.
+/// Reads the counters of every interface. An interface that is added or removed meanwhile may be missing.
 pub(super) fn read(netlink: &mut NetlinkSocket) -> Result<Vec<(u32, LinkCounters)>, NetlinkError> {
-    // `struct if_stats_msg`: every interface, and of the groups of counters this one.
+    // `struct if_stats_msg`: every interface, this group of counters.
     let mut header = [0; STATS_HEADER_BYTES];
     header[8..].copy_from_slice(&FILTER_LINK_64.to_ne_bytes());
-    let request =
-        DumpRequest { what: "interface counters", ask: RTM_GETSTATS, answer: RTM_NEWSTATS, header: &header };
+    let request = DumpRequest {
+        what: "interface counters",
+        request: RTM_GETSTATS,
+        reply: RTM_NEWSTATS,
+        header: &header,
+    };
     let mut counters = Vec::new();
     netlink.dump_once(&request, |body| {
         counters.extend(parse_stats(body)?);
@@ -109,7 +113,7 @@ fn parse_stats(body: &[u8]) -> Result<Option<(u32, LinkCounters)>, String> {
     Ok(None)
 }
 
-/// Up to and with `rx_missed_errors`.
+/// Number of counters up to and including `rx_missed_errors`.
 const STATS_WORDS: usize = 16;
 
 // include/uapi/linux/rtnetlink.h; libc has these for glibc targets only.
@@ -125,8 +129,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_counter_is_read_from_its_place() {
-        // The field of `struct rtnl_link_stats64` at each place, by number.
+    fn each_counter_is_read_from_its_offset() {
+        // Each field of `struct rtnl_link_stats64` has its position as value.
         let words: Vec<u8> = (1..=25u64).flat_map(u64::to_ne_bytes).collect();
         let expected = LinkCounters {
             rx_packets: 1,
@@ -161,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_added_is_never_negative() {
+    fn a_difference_is_never_negative() {
         let earlier = LinkCounters { rx_packets: 5, tx_bytes: 9, ..LinkCounters::default() };
         let later = LinkCounters { rx_packets: 7, tx_bytes: 3, ..LinkCounters::default() };
         assert_eq!(later.since(&earlier), LinkCounters { rx_packets: 2, ..LinkCounters::default() });

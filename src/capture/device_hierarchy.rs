@@ -1,7 +1,8 @@
-//! How interfaces lie on each other, and which of them repeat what another one has shown.
+//! Which interfaces are on top of others, and which of them repeat the frames of another one.
 //!
-//! The kind of a device (`IFLA_INFO_KIND`) says what its relation to others means. Tunnels and the ports of a switch chip
-//! have a device below them too, but other packets travel there, so they repeat nothing.
+//! The meaning of a relation depends on the kind of the device (`IFLA_INFO_KIND`). Tunnels and the ports of a switch
+//! chip have a lower device too, but it carries other packets, so they repeat nothing. It does not know directions or
+//! verdicts, only whether and why an interface is skipped.
 
 use std::collections::HashMap;
 
@@ -9,19 +10,20 @@ use super::interfaces::{Interfaces, Link};
 use super::policy::Policy;
 use crate::packet::Skip;
 
-/// The interfaces as they lie on each other.
+/// The interfaces of one reading with their relations.
 pub(super) struct DeviceHierarchy<'a> {
     links: &'a [Link],
     by_ifindex: HashMap<u32, &'a Link>,
     /// The ports of each master.
     ports: HashMap<u32, Vec<&'a Link>>,
-    /// The ports of Open vSwitch that are devices of their own. Its other ports do not say which datapath they are
-    /// of, and there is one: the kernel's is shared by all bridges.
+    /// The ports of Open vSwitch that are not devices of Open vSwitch. All of its bridges share one datapath of the
+    /// kernel, so the ports are those of every bridge.
     switch_ports: Vec<&'a Link>,
     policy: &'a Policy,
 }
 
 impl<'a> DeviceHierarchy<'a> {
+    /// Indexes the interfaces by their relations.
     pub(super) fn new(interfaces: &'a Interfaces, policy: &'a Policy) -> Self {
         let links = &interfaces.links[..];
         let mut ports: HashMap<u32, Vec<&Link>> = HashMap::new();
@@ -40,34 +42,33 @@ impl<'a> DeviceHierarchy<'a> {
         Self { links, by_ifindex, ports, switch_ports, policy }
     }
 
-    /// Why frames of this interface are not looked at, if they are not.
+    /// Returns why the interface is not monitored, or `None` if it is.
     pub(super) fn skip(&self, link: &Link) -> Option<Skip> {
         if self.policy.excludes_link(link) {
             Some(Skip::ExcludedInterface)
         } else if self.is_internal_wire(link) {
             Some(Skip::InternalWire)
-        } else if self.lowers(link).any(|lower| self.is_seen(lower)) {
+        } else if self.lowers(link).any(|lower| self.is_captured(lower)) {
             Some(Skip::UpperDevice)
         } else {
             None
         }
     }
 
-    /// Whether its frames are seen: on it, or on the lower device that makes it be skipped.
-    fn is_seen(&self, link: &Link) -> bool {
+    /// Returns true if its frames are captured, on it or on a lower device.
+    fn is_captured(&self, link: &Link) -> bool {
         !self.policy.excludes_link(link) && !self.is_internal_wire(link)
     }
 
-    /// Both ends of a veth in this namespace. The other end's number alone proves nothing: it could be of another
-    /// namespace, so the ends must name each other.
+    /// Returns true for both ends of a veth pair in this namespace. The ends must refer to each other, since a number
+    /// may be one of another namespace.
     fn is_internal_wire(&self, link: &Link) -> bool {
         let is_veth = |link: &Link| link.kind.as_deref() == Some("veth");
         let other = link.lower.and_then(|lower| self.by_ifindex.get(&lower));
         is_veth(link) && other.is_some_and(|other| is_veth(other) && other.lower == Some(link.ifindex))
     }
 
-    /// The devices whose frames this one repeats. Never those of a tunnel or of a switch chip's port: their lower
-    /// device carries other packets.
+    /// Returns the devices whose frames this one repeats; none for a tunnel or the port of a switch chip.
     fn lowers(&self, link: &Link) -> impl Iterator<Item = &'a Link> {
         let kind = link.kind.as_deref();
         let below =
@@ -84,21 +85,21 @@ impl<'a> DeviceHierarchy<'a> {
         self.ports.get(&master.ifindex).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a bridge has something to forward between.
+    /// Returns true if a bridge has at least two ports.
     pub(super) fn bridges(&self) -> bool {
         let is_bridge = |link: &&Link| matches!(link.kind.as_deref(), Some("bridge" | OPEN_VSWITCH));
         self.links.iter().filter(is_bridge).any(|bridge| self.ports(bridge).len() >= 2)
     }
 
-    /// The VLANs of excluded VLAN devices, on each device below that shows their frames with the tag.
+    /// Returns the VLANs of excluded VLAN devices, for each lower device on which their frames have the tag.
     pub(super) fn hidden_vlans(&self) -> Vec<(u32, u16)> {
         let mut hidden = Vec::new();
         for link in self.links.iter().filter(|link| self.policy.excludes_link(link)) {
             let Some(vlan_id) = link.vlan_id else { continue };
             let mut below: Vec<&Link> = self.lowers(link).collect();
-            // Each turn goes one device down; a stack is never deeper than there are devices.
+            // Each iteration moves one device down, so there are at most as many as devices.
             for _ in 0..self.links.len() {
-                // Below another VLAN device the tag is not the outermost one.
+                // Below another VLAN device the tag is not the outermost one any more.
                 hidden.extend(below.iter().map(|lower| (lower.ifindex, vlan_id)));
                 let next =
                     below.iter().filter(|lower| lower.vlan_id.is_none()).flat_map(|lower| self.lowers(lower));
@@ -114,5 +115,5 @@ impl<'a> DeviceHierarchy<'a> {
     }
 }
 
-/// The kind of what Open vSwitch makes: its datapath `ovs-system`, its bridges and their internal ports.
+/// The kind of the devices of Open vSwitch: its datapath `ovs-system`, its bridges and their internal ports.
 const OPEN_VSWITCH: &str = "openvswitch";

@@ -1,4 +1,4 @@
-//! What can go wrong between the kernel and a frame, each with the call that failed and the likely remedy.
+//! Errors of live capture. Each message names the system call that failed and the likely remedy.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use thiserror::Error;
 
-/// Why live capture could not begin.
+/// Why live capture cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The process may not open packet sockets.
@@ -25,33 +25,33 @@ pub enum OpenError {
          {needed_bytes}. Raise RingMemory to {total_bytes}, or lower Workers"
     )]
     RingMemoryTooSmall {
-        /// What was configured for all rings.
+        /// The bytes that are configured for all rings.
         ring_memory_bytes: u64,
-        /// Among how many it is divided.
+        /// The number of workers that share them.
         workers: usize,
-        /// What one ring needs.
+        /// The bytes that one ring needs.
         needed_bytes: u64,
-        /// What all of them need.
+        /// The bytes that all rings need.
         total_bytes: u64,
     },
-    /// The number of workers is not one that a fanout group can have.
+    /// A fanout group cannot have this number of sockets.
     #[error("{workers} workers cannot share the traffic: set Workers to a number from 1 to {workers_max}")]
     Workers {
-        /// What was configured.
+        /// The number that is configured.
         workers: usize,
-        /// What the kernel allows.
+        /// The maximum of the kernel.
         workers_max: usize,
     },
     /// A call on a packet socket failed.
     #[error("{call} failed for the ring of worker {worker}: {remedy}")]
     Socket {
-        /// The call and its option.
+        /// The system call and its option.
         call: &'static str,
-        /// Which ring, from 0.
+        /// The number of the ring, from 0.
         worker: usize,
-        /// What may help.
+        /// The likely remedy.
         remedy: &'static str,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: Errno,
     },
     /// The interfaces could not be listed.
@@ -59,7 +59,7 @@ pub enum OpenError {
     Interfaces(#[from] NetlinkError),
 }
 
-/// Why the kernel's list of interfaces could not be read.
+/// Why a list of the kernel cannot be read over netlink.
 #[derive(Debug, Error)]
 pub enum NetlinkError {
     /// A call on the netlink socket failed.
@@ -67,41 +67,41 @@ pub enum NetlinkError {
         "{call} failed on a netlink socket. A service unit with RestrictAddressFamilies needs AF_NETLINK in it"
     )]
     Call {
-        /// The call.
+        /// The system call.
         call: &'static str,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
-    /// The kernel answered a request with an error.
+    /// The kernel replied to a request with an error.
     #[error("the kernel refused to list {what}")]
     Refused {
-        /// What was asked for.
+        /// The list that was requested.
         what: &'static str,
-        /// What it said.
+        /// The error in its reply.
         source: io::Error,
     },
-    /// The answer was no list of messages.
+    /// The reply is malformed.
     #[error("the kernel's list of {what} is malformed: {reason}")]
     Malformed {
-        /// What was asked for.
+        /// The list that was requested.
         what: &'static str,
-        /// What is wrong with it.
+        /// How it is malformed.
         reason: String,
     },
-    /// The list changed while it was read, every time.
+    /// The list changed during each reading.
     #[error(
         "the list of {what} changed during each of {attempts} readings; it is tried again at the next change"
     )]
     Unstable {
-        /// What was asked for.
+        /// The list that was requested.
         what: &'static str,
-        /// How often it was tried.
+        /// The number of readings.
         attempts: u32,
     },
 }
 
 impl NetlinkError {
-    /// Whether the kernel lacks a family of addresses, such as one started with `ipv6.disable=1`.
+    /// Returns true if the kernel does not support an address family, such as IPv6 with `ipv6.disable=1`.
     pub(super) fn is_missing_family(&self) -> bool {
         matches!(self, Self::Refused { source, .. } if matches!(
             source.raw_os_error(),
@@ -110,23 +110,23 @@ impl NetlinkError {
     }
 }
 
-/// Why live capture cannot go on.
+/// Why live capture cannot continue.
 #[derive(Debug, Error)]
 pub enum CaptureError {
     /// The wait could not be set up.
     #[error("cannot wait on the packet ring with {wanted}: set EventLoop to auto or epoll")]
     WaitSetUp {
-        /// What was to be used.
+        /// The mechanism that was to be used.
         wanted: &'static str,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
-    /// The wait itself failed.
+    /// The wait failed.
     #[error("waiting on the packet ring with {mechanism} failed")]
     Wait {
-        /// What was used.
+        /// The mechanism in use.
         mechanism: &'static str,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
     /// An option of the socket could not be read.
@@ -134,10 +134,10 @@ pub enum CaptureError {
     Option {
         /// The option.
         option: &'static str,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: Errno,
     },
-    /// Interfaces cannot be watched any more.
+    /// The interfaces cannot be followed any more.
     #[error(transparent)]
     Interfaces(#[from] NetlinkError),
 }

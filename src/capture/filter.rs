@@ -1,21 +1,21 @@
-//! The classic BPF program on every packet socket: what the kernel need not copy into the rings.
+//! The classic BPF program on every packet socket: it keeps unneeded frames out of the rings.
 //!
-//! It saves work and decides nothing of its own but hidden VLANs: a worker asks the [`VerdictTable`] about each
-//! frame again, so a program that lets too much pass costs time and counts nothing wrong. The tag of a VLAN does not
-//! reach the worker, so what is beyond the room for hidden VLANs is counted. It drops
+//! The program only saves work, except for hidden VLANs: a worker looks each frame up in the [`VerdictTable`] again, so
+//! a program that passes too many frames costs time but does not change a count. The tag of a VLAN does not reach the
+//! worker, so frames of hidden VLANs beyond [`HIDDEN_VLANS_MAX`] are counted. The program drops
 //!
 //! 1. frames of interfaces that are not monitored, up to [`INTERFACES_MAX`] of them, and of hidden VLANs;
-//! 2. frames that leave on lo, which come in again;
-//! 3. where leaving frames are evidence and received bytes are not counted, those of them that tell nothing: TCP segments in mid-stream, and what is
-//!    no IP packet;
+//! 2. egress frames of lo, which are ingress frames of lo again;
+//! 3. if egress frames are only observed and received bytes are not counted, those that do not show whether a contact
+//!    is answered: TCP segments without SYN, FIN and RST, and frames without an IP packet;
 //!
-//! and cuts the rest to [`SNAP_LEN`] bytes. A leaving packet with IPv4 options, a later fragment, extension headers
-//! or a tag in the way passes: user space reads it better.
+//! and cuts the others to [`SNAP_LEN`] bytes. An egress packet with IPv4 options, a fragment offset, extension headers
+//! or a tag passes: the worker decodes it.
 //!
-//! The program runs with the link header at offset 0 (`tpacket_rcv` puts it back); the IP header is at
-//! `SKF_NET_OFF`. Jumps reach 255 instructions, so each comparison has a `ret` of its own right behind it.
-//! A load behind the end of a frame ends the program with 0, that is, drops the frame: only leaving frames are
-//! looked into without asking for their length first.
+//! The program runs with the link header at offset 0 (`tpacket_rcv` restores it); the IP header is at `SKF_NET_OFF`.
+//! Jumps reach 255 instructions, so each comparison is directly followed by a `ret` of its own. A load past the end of
+//! a frame ends the program with 0, that is, drops the frame. So ingress frames are not loaded from unless their length
+//! was compared first.
 //!
 //! Sources: `Documentation/networking/filter.rst`, `include/uapi/linux/filter.h`.
 
@@ -29,19 +29,19 @@ use super::bpf::{DROP, jump_len, load, load_ancillary, ret, skip_if, skip_unless
 use super::source::Verdict;
 use super::verdict_table::VerdictTable;
 
-/// Bytes of a frame that are kept: Ethernet with two tags (22), an IPv4 header with all options (60) and a TCP
-/// header with all of its (60) fit, as does IPv6 with extension headers of 100 bytes. At 1,400
-/// bytes the drain-only reader took 36 ns for a frame cut to 128 bytes and 118 ns for a whole one.
+/// Bytes of a frame that are kept: Ethernet with two tags (22), an IPv4 header with all options (60) and a TCP header
+/// with all options (60) fit, as does IPv6 with extension headers of 100 bytes. Of frames of 1,400 bytes, a reader that
+/// only drains the ring took 36 ns for each that was cut to 128 bytes and 118 ns for each whole one.
 pub(super) const SNAP_LEN: u32 = 192;
 
-/// Interfaces that the program tells apart. Beyond that the list would exceed the option memory of a socket
-/// (`net.core.optmem_max`, 20 KiB on older kernels), and user space skips them all.
+/// Maximum number of interfaces that the program drops. A longer list would exceed the option memory of a socket
+/// (`net.core.optmem_max`, 20 KiB on older kernels); the workers skip their frames then.
 pub(super) const INTERFACES_MAX: usize = 500;
 
-/// Hidden VLANs that the program tells apart; each takes 17 instructions.
+/// Maximum number of hidden VLANs that the program drops; each takes 17 instructions.
 const HIDDEN_VLANS_MAX: usize = 64;
 
-/// The program for a table.
+/// Assembles the program for a table.
 pub(super) fn program(table: &VerdictTable) -> Vec<sock_filter> {
     let skipped: Vec<u32> = table
         .interfaces()
@@ -61,21 +61,22 @@ pub(super) fn program(table: &VerdictTable) -> Vec<sock_filter> {
             program.extend(drop_vlan(ifindex, vlan_id));
         }
     }
-    program.extend(judge_direction(table));
+    program.extend(filter_direction(table));
     program
 }
 
-/// The program without the interfaces: user space skips those that are not monitored.
+/// Assembles the program without the list of interfaces. The workers skip those that are not monitored.
 pub(super) fn program_for_any_interface(table: &VerdictTable) -> Vec<sock_filter> {
-    judge_direction(table)
+    filter_direction(table)
 }
 
-/// The program that lets nothing pass: for sockets that are not all ready yet.
+/// The program that drops everything, for sockets while not all of them are set up.
 pub(super) fn drop_all() -> [sock_filter; 1] {
     [ret(DROP)]
 }
 
-fn judge_direction(table: &VerdictTable) -> Vec<sock_filter> {
+/// Ends the program by the direction of the frame: passes ingress, and of egress what the table needs.
+fn filter_direction(table: &VerdictTable) -> Vec<sock_filter> {
     let mut program = vec![
         load_ancillary(SKF_AD_PKTTYPE),
         skip_if(BPF_JEQ, u32::from(libc::PACKET_OUTGOING), 1),
@@ -85,31 +86,31 @@ fn judge_direction(table: &VerdictTable) -> Vec<sock_filter> {
         ret(DROP),
     ];
     match table.egress() {
-        // What leaves shows who receives it.
-        Verdict::ObserveOnly if table.needs_all_leaving() => program.push(ret(SNAP_LEN)),
+        // Received bytes are counted on egress frames.
+        Verdict::ObserveOnly if table.needs_all_egress() => program.push(ret(SNAP_LEN)),
         Verdict::Count | Verdict::CountIfOwn => program.push(ret(SNAP_LEN)),
-        Verdict::ObserveOnly => program.extend(pass_evidence()),
+        Verdict::ObserveOnly => program.extend(pass_signals()),
         Verdict::Skip(_) => program.push(ret(DROP)),
     }
     program
 }
 
-/// Of leaving frames passes what tells who answered whom: TCP with SYN, RST or FIN, and every other protocol over
-/// IP in full, since there whoever spoke first is known by each packet.
-fn pass_evidence() -> Vec<sock_filter> {
+/// Passes the egress frames that show whether a contact is answered: TCP with SYN, RST or FIN, and every packet of
+/// other protocols over IP, where any packet may be the first or the answer.
+fn pass_signals() -> Vec<sock_filter> {
     let mut program = vec![load_ancillary(SKF_AD_PROTOCOL)];
-    // What IP may be found behind: 802.1Q, 802.1ad, MPLS, PPPoE.
+    // Headers that may carry IP: 802.1Q, 802.1ad, MPLS, PPPoE.
     for ethertype in [0x8100, 0x88a8, 0x8847, 0x8848, 0x8864] {
         program.extend([skip_unless(BPF_JEQ, ethertype, 1), ret(SNAP_LEN)]);
     }
     let ipv6 = pass_tcp_with_signal(6, 40);
     let mut ipv4 = vec![
-        // Options move the TCP header.
+        // With options the TCP header is at another offset.
         load(BPF_B, SKF_NET_OFF),
         stmt(BPF_ALU | BPF_AND | BPF_K, 0x0f),
         skip_if(BPF_JEQ, 5, 1),
         ret(SNAP_LEN),
-        // Behind the header of a later fragment is no TCP header.
+        // A fragment other than the first has no TCP header.
         load(BPF_H, SKF_NET_OFF + 6),
         skip_unless(BPF_JSET, 0x1fff, 1),
         ret(SNAP_LEN),
@@ -122,7 +123,7 @@ fn pass_evidence() -> Vec<sock_filter> {
     program
 }
 
-/// Ends the program for an IP header with its protocol at `protocol_at` and its payload at `header_len`.
+/// Ends the program for an IP header of `header_len` bytes with its protocol at offset `protocol_at`.
 fn pass_tcp_with_signal(protocol_at: i32, header_len: i32) -> Vec<sock_filter> {
     const FIN_SYN_RST: u32 = 0x07;
     const FLAGS_AT: i32 = 13;
@@ -137,10 +138,10 @@ fn pass_tcp_with_signal(protocol_at: i32, header_len: i32) -> Vec<sock_filter> {
     ]
 }
 
-/// Drops frames of a VLAN on an interface: by the tag that the kernel has taken out, or by the one in the bytes.
+/// Drops frames of a VLAN on an interface, by the tag that the kernel has stripped or else by the tag in the bytes.
 fn drop_vlan(ifindex: u32, vlan_id: u16) -> Vec<sock_filter> {
     const VLAN_ID: u32 = 0x0fff;
-    // To the end of the Ethernet header with one tag; a shorter frame has none.
+    // Bytes of an Ethernet header with one tag; a shorter frame has no tag.
     const TAGGED_HEADER_LEN: u32 = 18;
     let in_band = [
         stmt(BPF_LD | BPF_W | BPF_LEN, 0),
@@ -152,7 +153,7 @@ fn drop_vlan(ifindex: u32, vlan_id: u16) -> Vec<sock_filter> {
         skip_unless(BPF_JEQ, u32::from(vlan_id), 1),
         ret(DROP),
     ];
-    let mut taken_out = vec![
+    let mut stripped = vec![
         load_ancillary(SKF_AD_VLAN_TAG_PRESENT),
         skip_if(BPF_JEQ, 0, 5),
         load_ancillary(SKF_AD_VLAN_TAG),
@@ -161,10 +162,10 @@ fn drop_vlan(ifindex: u32, vlan_id: u16) -> Vec<sock_filter> {
         ret(DROP),
         stmt(BPF_JMP | BPF_JA, in_band.len() as u32),
     ];
-    taken_out.extend(in_band);
+    stripped.extend(in_band);
     let mut program =
-        vec![load_ancillary(SKF_AD_IFINDEX), skip_unless(BPF_JEQ, ifindex, jump_len(&taken_out))];
-    program.extend(taken_out);
+        vec![load_ancillary(SKF_AD_IFINDEX), skip_unless(BPF_JEQ, ifindex, jump_len(&stripped))];
+    program.extend(stripped);
     program
 }
 
@@ -181,7 +182,7 @@ mod tests {
     use super::*;
     use crate::sys::packet_socket::attach_filter;
 
-    /// What the kernel knows of a frame beside its bytes.
+    /// A frame as the kernel has it (`struct sk_buff`).
     #[derive(Clone)]
     struct Skb {
         bytes: Vec<u8>,
@@ -202,7 +203,7 @@ mod tests {
                 SKF_AD_HATYPE => u32::from(self.hatype),
                 SKF_AD_VLAN_TAG => u32::from(self.vlan_tci.unwrap_or(0)),
                 SKF_AD_VLAN_TAG_PRESENT => u32::from(self.vlan_tci.is_some()),
-                other => panic!("the program asks for {other}"),
+                other => panic!("the program loads {other}"),
             }
         }
 
@@ -220,7 +221,7 @@ mod tests {
         }
     }
 
-    /// Runs a program as the kernel's checker and interpreter would; returns the number of bytes kept.
+    /// Runs a program as the interpreter of the kernel does; returns the number of bytes kept.
     fn run(program: &[sock_filter], skb: &Skb) -> u32 {
         let (mut pc, mut a) = (0, 0);
         loop {
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_is_what_passes_of_leaving_frames() {
+    fn egress_frames_pass_if_they_show_answers() {
         let with_options = {
             let mut packet = ipv4(6, 0, &tcp(0x10));
             packet[0] = 0x46;
@@ -343,20 +344,20 @@ mod tests {
             ("ARP", ethernet(0x0806, &[0; 28]), false),
             ("TCP cut before its flags", ethernet(0x0800, &ipv4(6, 0, &ack[..12])), false),
         ];
-        let evidence = program(&table(vec![], &[], DirectionPolicy::In));
+        let observed = program(&table(vec![], &[], DirectionPolicy::In));
         let all = program(&table(vec![], &[], DirectionPolicy::Both));
         let own = program(&table(vec![], &[], DirectionPolicy::InAndOwn));
         for (name, skb, passes) in cases {
             let expected = if passes { SNAP_LEN } else { 0 };
-            assert_eq!(run(&evidence, &egress(skb.clone())), expected, "{name}, leaving as evidence");
-            assert_eq!(run(&evidence, &skb), SNAP_LEN, "{name}, entering");
+            assert_eq!(run(&observed, &egress(skb.clone())), expected, "{name}, egress, observed");
+            assert_eq!(run(&observed, &skb), SNAP_LEN, "{name}, ingress");
             assert_eq!(run(&all, &egress(skb.clone())), SNAP_LEN, "{name}, both ways");
-            assert_eq!(run(&own, &egress(skb)), SNAP_LEN, "{name}, leaving with an own address");
+            assert_eq!(run(&own, &egress(skb)), SNAP_LEN, "{name}, egress with an own address");
         }
     }
 
     #[test]
-    fn every_entering_frame_passes_however_short() {
+    fn every_ingress_frame_passes_however_short() {
         for direction in [DirectionPolicy::In, DirectionPolicy::Both] {
             let mut hidden = link(3, "guest");
             (hidden.kind, hidden.lower, hidden.vlan_id) = (Some("vlan".into()), Some(2), Some(7));
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_on_lo_never_passes() {
+    fn egress_frames_of_lo_never_pass() {
         for direction in [DirectionPolicy::In, DirectionPolicy::InAndOwn, DirectionPolicy::Both] {
             let program = program(&table(vec![], &[], direction));
             let mut skb = ethernet(0x0800, &ipv4(17, 0, &[0; 8]));
@@ -398,7 +399,7 @@ mod tests {
 
         let over = program(&table(links(INTERFACES_MAX + 1), &excluded, DirectionPolicy::In));
         skb.ifindex = 100_000;
-        assert_eq!(run(&over, &skb), SNAP_LEN, "too many to tell apart: user space decides");
+        assert_eq!(run(&over, &skb), SNAP_LEN, "too many for the program: the workers skip them");
     }
 
     #[test]
@@ -413,16 +414,16 @@ mod tests {
             payload.extend(&packet);
             ethernet(0x8100, &payload)
         };
-        let taken_out = |id: u16| Skb { vlan_tci: Some(0x6000 | id), ..ethernet(0x0800, &packet) };
+        let stripped = |id: u16| Skb { vlan_tci: Some(0x6000 | id), ..ethernet(0x0800, &packet) };
         let elsewhere = |skb| Skb { ifindex: 9, ..skb };
         let cases = [
-            ("taken out", taken_out(7), 0),
-            ("another, taken out", taken_out(8), SNAP_LEN),
+            ("stripped", stripped(7), 0),
+            ("another, stripped", stripped(8), SNAP_LEN),
             ("in the bytes", egress(in_band(7)), 0),
             ("another, in the bytes", egress(in_band(8)), SNAP_LEN),
-            ("inside another that was taken out", Skb { vlan_tci: Some(8), ..in_band(7) }, SNAP_LEN),
+            ("inside another that was stripped", Skb { vlan_tci: Some(8), ..in_band(7) }, SNAP_LEN),
             ("untagged", ethernet(0x0800, &packet), SNAP_LEN),
-            ("on another interface", elsewhere(taken_out(7)), SNAP_LEN),
+            ("on another interface", elsewhere(stripped(7)), SNAP_LEN),
         ];
         for (name, skb, expected) in cases {
             assert_eq!(run(&program, &skb), expected, "{name}");
@@ -430,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_takes_every_program() {
+    fn the_kernel_accepts_every_program() {
         let names: Vec<String> = (0..INTERFACES_MAX).map(|i| format!("c{i}")).collect();
         let excluded: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut links: Vec<Link> =
@@ -445,15 +446,15 @@ mod tests {
             // The checker is the same for every kind of socket, and this kind needs no capability.
             let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             for program in [program(&table), program_for_any_interface(&table), drop_all().to_vec()] {
-                // ENOMEM is for length: older kernels have less option memory, and the watcher has an answer to it.
-                let answer = attach_filter(&socket, &program);
-                assert!(matches!(answer, Ok(()) | Err(nix::errno::Errno::ENOMEM)), "{answer:?}");
+                // ENOMEM means too long: older kernels have less option memory, which the link monitor handles.
+                let result = attach_filter(&socket, &program);
+                assert!(matches!(result, Ok(()) | Err(nix::errno::Errno::ENOMEM)), "{result:?}");
             }
         }
     }
 
     #[test]
-    fn nothing_passes_until_all_is_ready() {
+    fn nothing_passes_the_initial_program() {
         assert_eq!(run(&drop_all(), &ethernet(0x0800, &ipv4(6, 0, &tcp(2)))), 0);
     }
 }

@@ -1,8 +1,11 @@
-//! What interfaces there are, how they lie on each other, whether this host forwards, and its own addresses.
+//! The interfaces of this network namespace, which other interfaces they are on top of, whether this host forwards
+//! packets, and its own addresses.
 //!
-//! Read over rtnetlink, so it works where a hardened unit hides /proc/sys. Names are bytes: the kernel allows
-//! anything but `/`, white space and NUL in them. Attributes are therefore read one by one here: a library with typed
-//! messages (netlink-packet-route) refuses a whole link for a name that is not UTF-8.
+//! They are read over rtnetlink, which also works if a hardened unit hides /proc/sys. Names are bytes: the kernel
+//! allows anything but `/`, white space and NUL in them. Attributes are therefore read one by one here: a library with
+//! typed messages (netlink-packet-route) refuses a whole link for a name that is not UTF-8.
+//!
+//! It knows nothing of what is monitored or excluded.
 //!
 //! Sources: rtnetlink(7); `include/uapi/linux/{if_link,if_addr,netconf}.h`.
 
@@ -31,7 +34,7 @@ pub(super) struct OwnAddress {
     pub(super) addr: IpAddr,
     /// The interface that has it.
     pub(super) ifindex: u32,
-    /// What is attached to the interface: its network, or the other end.
+    /// The network that is attached to the interface, or the address of the peer on a point-to-point link.
     pub(super) prefix: Option<IpNet>,
 }
 
@@ -44,22 +47,22 @@ pub(super) struct Link {
     pub(super) name: InterfaceName,
     /// `ARPHRD_*`.
     pub(super) hatype: u16,
-    /// What made it (`IFLA_INFO_KIND`): `vlan`, `bridge`, `veth`; `None` for hardware and lo.
+    /// The kind of virtual device (`IFLA_INFO_KIND`): `vlan`, `bridge`, `veth`; `None` for hardware and lo.
     pub(super) kind: Option<String>,
-    /// The interface that it is a port of.
+    /// The number of the bridge, bond or similar that it is a port of.
     pub(super) master: Option<u32>,
-    /// The interface that it lies on, or the other end of a veth, if that is in this namespace.
+    /// The number of the interface that it is on top of, or of the other end of a veth, if that is in this namespace.
     pub(super) lower: Option<u32>,
-    /// The VLAN that a VLAN device stands for.
+    /// The VLAN ID of a VLAN device.
     pub(super) vlan_id: Option<u16>,
-    /// Names that it had before, if it came a moment ago: frames of that time may still lie in a ring.
+    /// Former names, if it was added a moment ago: rings may still hold frames that were captured under them.
     pub(super) former_names: Vec<InterfaceName>,
-    /// Whether it receives what is for other stations too, whoever asked for that.
+    /// Whether it is in promiscuous mode, for this process or another one.
     pub(super) is_promiscuous: bool,
 }
 
 impl Link {
-    /// One that stands alone and of which nothing else is known.
+    /// Makes an interface that is related to no other.
     pub(super) fn alone(ifindex: u32, name: InterfaceName, hatype: u16) -> Self {
         Self {
             ifindex,
@@ -80,24 +83,24 @@ impl Link {
 pub struct InterfaceName(Vec<u8>);
 
 impl InterfaceName {
-    /// A name as the kernel has it, without the NUL.
+    /// Makes a name of its bytes, without the NUL.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }
 
-    /// The name in a netlink attribute, up to its NUL.
+    /// Makes a name of a netlink attribute, up to its NUL.
     pub(super) fn from_c_string(bytes: &[u8]) -> Self {
         Self::new(without_nul(bytes))
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the name.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
 impl fmt::Display for InterfaceName {
-    /// Escapes what is not printable: the name goes into the log.
+    /// Escapes control characters and bytes that are not UTF-8, since the name goes into the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for char in chunk.valid().chars() {
@@ -112,13 +115,13 @@ impl fmt::Display for InterfaceName {
 }
 
 impl Interfaces {
-    /// Reads everything anew.
+    /// Reads the present state.
     pub(super) fn read(netlink: &mut NetlinkSocket) -> Result<Self, NetlinkError> {
-        let links = netlink.list(&links_question(&links_header()), Vec::new, |links, body| {
+        let links = netlink.list(&links_request(&links_header()), Vec::new, |links, body| {
             links.push(parse_link(body)?);
             Ok(())
         })?;
-        let own_addresses = netlink.list(&addresses_question(), Vec::new, |addresses, body| {
+        let own_addresses = netlink.list(&addresses_request(), Vec::new, |addresses, body| {
             addresses.extend(parse_address(body)?);
             Ok(())
         })?;
@@ -128,8 +131,8 @@ impl Interfaces {
     }
 }
 
-/// An empty `struct ifinfomsg`, for every family and every interface, and IFLA_EXT_MASK: without statistics, which the
-/// kernel would add up over all CPUs for each interface.
+/// Returns an empty `struct ifinfomsg`, which requests every family and every interface, and IFLA_EXT_MASK, which omits
+/// statistics: the kernel would sum them over all CPUs for each interface.
 fn links_header() -> [u8; 24] {
     let mut header = [0; 24];
     header[16..18].copy_from_slice(&8u16.to_ne_bytes());
@@ -138,26 +141,26 @@ fn links_header() -> [u8; 24] {
     header
 }
 
-fn links_question(header: &[u8; 24]) -> DumpRequest<'_> {
-    DumpRequest { what: "interfaces", ask: libc::RTM_GETLINK, answer: libc::RTM_NEWLINK, header }
+fn links_request(header: &[u8; 24]) -> DumpRequest<'_> {
+    DumpRequest { what: "interfaces", request: libc::RTM_GETLINK, reply: libc::RTM_NEWLINK, header }
 }
 
-fn addresses_question() -> DumpRequest<'static> {
+fn addresses_request() -> DumpRequest<'static> {
     // An empty `struct ifaddrmsg`: every family, every interface.
     const HEADER: [u8; ADDRESS_HEADER_BYTES] = [0; ADDRESS_HEADER_BYTES];
-    DumpRequest { what: "addresses", ask: libc::RTM_GETADDR, answer: libc::RTM_NEWADDR, header: &HEADER }
+    DumpRequest { what: "addresses", request: libc::RTM_GETADDR, reply: libc::RTM_NEWADDR, header: &HEADER }
 }
 
-/// Whether any interface, present or to come by the `all` setting, forwards packets of this family.
+/// Returns true if any interface, or the `all` setting for future ones, forwards packets of this family.
 fn forwards(netlink: &mut NetlinkSocket, family: u8) -> Result<bool, NetlinkError> {
     let header = [family];
     let request = DumpRequest {
         what: "forwarding settings",
-        ask: libc::RTM_GETNETCONF,
-        answer: libc::RTM_NEWNETCONF,
+        request: libc::RTM_GETNETCONF,
+        reply: libc::RTM_NEWNETCONF,
         header: &header,
     };
-    let answer = netlink.list(
+    let result = netlink.list(
         &request,
         || false,
         |any, body| {
@@ -165,8 +168,8 @@ fn forwards(netlink: &mut NetlinkSocket, family: u8) -> Result<bool, NetlinkErro
             Ok(())
         },
     );
-    match answer {
-        // A kernel without this family forwards none of it.
+    match result {
+        // The kernel does not support this address family.
         Err(error) if error.is_missing_family() => Ok(false),
         other => other,
     }
@@ -198,21 +201,21 @@ impl LinkHeader {
 fn parse_link(body: &[u8]) -> Result<Link, String> {
     let LinkHeader { ifindex, hatype, .. } = LinkHeader::parse(body)?;
     let mut link = Link::alone(ifindex, InterfaceName(Vec::new()), hatype);
-    let mut elsewhere = false;
+    let mut lower_is_elsewhere = false;
     for attribute in attributes(body, LINK_HEADER_BYTES) {
         let attribute = attribute?;
         match attribute.kind() {
             libc::IFLA_IFNAME => link.name = InterfaceName::from_c_string(attribute.value()),
             libc::IFLA_MASTER => link.master = nonzero(attribute.value()),
             libc::IFLA_LINK => link.lower = nonzero(attribute.value()),
-            libc::IFLA_LINK_NETNSID => elsewhere = true,
+            libc::IFLA_LINK_NETNSID => lower_is_elsewhere = true,
             libc::IFLA_PROMISCUITY => link.is_promiscuous = nonzero(attribute.value()).is_some(),
             libc::IFLA_LINKINFO => parse_link_info(attribute.value(), &mut link)?,
             _ => {}
         }
     }
-    if elsewhere {
-        // IFLA_LINK is a number of another namespace, where it means another interface.
+    if lower_is_elsewhere {
+        // IFLA_LINK is a number in another namespace.
         link.lower = None;
     }
     Ok(link)
@@ -256,7 +259,7 @@ fn parse_address(body: &[u8]) -> Result<Option<OwnAddress>, String> {
             _ => {}
         }
     }
-    // On a point-to-point link IFA_ADDRESS is the peer's; IFA_LOCAL, where given, is always ours.
+    // On a point-to-point link IFA_ADDRESS is that of the peer; IFA_LOCAL, if present, is always the own one.
     let prefix = address.or(local).and_then(|address| IpNet::new(address, prefix_len).ok());
     let prefix = prefix.map(|prefix| prefix.trunc());
     Ok(local.or(address).map(|addr| OwnAddress { addr, ifindex, prefix }))
@@ -294,7 +297,7 @@ const ADDRESS_HEADER_BYTES: usize = size_of::<libc::ifaddrmsg>();
 const IFLA_VLAN_ID: u16 = 1;
 const NETCONFA_IFINDEX: u16 = 1;
 const NETCONFA_FORWARDING: u16 = 2;
-/// The setting that new interfaces begin with; no packet goes by it.
+/// The setting that new interfaces inherit; it applies to no packet itself.
 const NETCONFA_IFINDEX_DEFAULT: i32 = -2;
 
 #[cfg(test)]
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_read_with_a_name_that_is_no_text() {
+    fn a_link_is_read_with_a_name_that_is_not_utf8() {
         let info = [
             attribute(libc::IFLA_INFO_KIND, b"vlan\0"),
             attribute(libc::IFLA_INFO_DATA, &attribute(IFLA_VLAN_ID, &100u16.to_ne_bytes())),
@@ -348,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_end_in_another_namespace_is_no_interface_of_ours() {
+    fn the_other_end_in_another_namespace_is_ignored() {
         let message = link_message(
             5,
             libc::ARPHRD_ETHER,
@@ -370,27 +373,27 @@ mod tests {
     }
 
     #[test]
-    fn of_a_point_to_point_address_ours_is_taken() {
+    fn of_a_point_to_point_address_the_local_one_is_read() {
         let own = |addr: [u8; 4], prefix: &str| {
             Ok(Some(OwnAddress { addr: addr.into(), ifindex: 3, prefix: prefix.parse().ok() }))
         };
         let mut header = [libc::AF_INET as u8, 24, 0, 0].to_vec();
         header.extend(3u32.to_ne_bytes());
         let address = |kind, value| attribute(kind, value);
-        let (ours, peers) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+        let (local, peer) = ([10, 0, 0, 1], [10, 0, 0, 2]);
         let message = |attributes: &[Vec<u8>]| [header.clone(), attributes.concat()].concat();
-        let plain = message(&[address(libc::IFA_ADDRESS, &ours)]);
-        assert_eq!(parse_address(&plain), own(ours, "10.0.0.0/24"));
-        let same = message(&[address(libc::IFA_ADDRESS, &ours), address(libc::IFA_LOCAL, &ours)]);
-        assert_eq!(parse_address(&same), own(ours, "10.0.0.0/24"));
+        let plain = message(&[address(libc::IFA_ADDRESS, &local)]);
+        assert_eq!(parse_address(&plain), own(local, "10.0.0.0/24"));
+        let same = message(&[address(libc::IFA_ADDRESS, &local), address(libc::IFA_LOCAL, &local)]);
+        assert_eq!(parse_address(&same), own(local, "10.0.0.0/24"));
         header[1] = 32;
         let message = |attributes: &[Vec<u8>]| [header.clone(), attributes.concat()].concat();
-        let pointed = message(&[address(libc::IFA_ADDRESS, &peers), address(libc::IFA_LOCAL, &ours)]);
-        assert_eq!(parse_address(&pointed), own(ours, "10.0.0.2/32"));
+        let pointed = message(&[address(libc::IFA_ADDRESS, &peer), address(libc::IFA_LOCAL, &local)]);
+        assert_eq!(parse_address(&pointed), own(local, "10.0.0.2/32"));
     }
 
     #[test]
-    fn forwarding_is_on_where_a_packet_goes_by_it() {
+    fn forwarding_is_on_if_the_setting_applies_to_packets() {
         let message = |ifindex: i32, forwarding: i32| {
             let mut out = vec![libc::AF_INET as u8, 0, 0, 0];
             out.extend(attribute(NETCONFA_IFINDEX, &ifindex.to_ne_bytes()));
@@ -409,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn this_host_is_read() {
+    fn the_interfaces_of_this_host_are_read() {
         let mut netlink = NetlinkSocket::open().unwrap();
         let interfaces = Interfaces::read(&mut netlink).unwrap();
         let lo = interfaces.links.iter().find(|link| link.name.as_bytes() == b"lo").unwrap();

@@ -1,9 +1,11 @@
-//! What the kernel says of the interfaces and of its own losses, beside what is counted here: read once a second,
-//! shown as one immutable view.
+//! The counters of the kernel: of each interface, and of frames lost before the packet sockets. They are read once a
+//! second and published as one immutable value, to be compared with what is counted here.
 //!
-//! **What is since when.** Counters of an interface are shown as the kernel has them, with those of the moment in
-//! which this program first saw it, so that [`LinkStats::since_start`] lies beside what was counted here. What
-//! the whole machine lost is since the program opened its sockets.
+//! **Since when they count.** The counters of an interface are those of the kernel, beside their values when this
+//! program first saw the interface, so that [`LinkStats::since_start`] covers the same time as the counts made here.
+//! The drops of the whole machine count since live capture was opened.
+//!
+//! It does not know who reads the values. If the counters cannot be read, the last ones stay and a warning is logged.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,58 +26,58 @@ use crate::packet::Skip;
 use crate::published::Published;
 use crate::time::{Moment, monotonic_now};
 
-/// The network as the kernel has it, at most a second old; newer where an interface has changed.
+/// Interfaces and counters as the kernel has them, at most a second old.
 #[derive(Clone, Debug, Default)]
 pub struct KernelStats {
-    /// When the counters were read, on CLOCK_MONOTONIC.
+    /// When the counters were read (`CLOCK_MONOTONIC`).
     pub read_at: Moment,
     /// Every interface, by ascending number.
     pub interfaces: Vec<LinkStats>,
-    /// What the machine lost before any socket saw it; `None` where /proc does not tell.
+    /// Frames lost before the packet sockets; `None` if /proc cannot be read.
     pub softnet: Option<SoftnetStats>,
-    /// Networks that are behind this host or attached to it.
+    /// The local networks.
     pub local_networks: Vec<IpNet>,
     /// Whether this host forwards packets.
     pub forwards: bool,
-    /// How long changes of interfaces took to be in force.
+    /// The time from a change of interfaces to the new verdicts.
     pub changes: ChangeLatency,
 }
 
-/// One interface: what becomes of its frames, and what the kernel counted on it.
+/// One interface: the verdicts on its frames, and the counters of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkStats {
     /// Its number.
     pub ifindex: u32,
     /// Its name.
     pub name: InterfaceName,
-    /// Why nothing of it is looked at, or `None` if it is monitored.
+    /// Why it is not monitored, or `None` if it is.
     pub skipped: Option<Skip>,
-    /// What a frame that goes out is for.
+    /// The verdict on egress frames.
     pub egress: Verdict,
-    /// Frames of some VLANs are sorted out of it in the kernel, since their devices are excluded.
+    /// Whether the filter drops frames of some VLANs on it, since their devices are excluded.
     pub hides_vlans: bool,
-    /// What the kernel has counted since the interface was made.
+    /// The counters since the interface was created.
     pub counters: LinkCounters,
-    /// What it had counted when this program first saw the interface.
+    /// The counters when this program first saw the interface.
     pub counters_at_start: LinkCounters,
 }
 
 impl LinkStats {
-    /// What the kernel has counted since this program first saw the interface.
+    /// Returns what the kernel has counted since this program first saw the interface.
     pub fn since_start(&self) -> LinkCounters {
         self.counters.since(&self.counters_at_start)
     }
 }
 
-/// From the kernel's notice of a change to its being in force: the new table before every worker, the new filter on
-/// every socket.
+/// The time from the notice of a change until it is in force: the new table is in every mailbox, and the new filter is
+/// on every socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangeLatency {
-    /// Changes that gave a new table; notices that came together are one.
+    /// Changes that led to a new table; notices that arrived together are one change.
     pub count: u64,
-    /// The time that the last one took, from the first of its notices.
+    /// The time that the last change took, from the first of its notices.
     pub last: Duration,
-    /// The longest time that any one took.
+    /// The longest time that a change took.
     pub max: Duration,
 }
 
@@ -88,13 +90,13 @@ impl ChangeLatency {
     }
 }
 
-/// Reads the counters and publishes the view.
+/// Reads the counters and publishes them.
 pub(super) struct LinkStatsPoller {
     published: Arc<Published<KernelStats>>,
     links: HashMap<u32, PolledLink>,
     softnet: Option<SoftnetPoller>,
     read_at: Moment,
-    /// What could not be read was said once.
+    /// Whether the last reading has failed, which is logged once.
     is_failing: bool,
 }
 
@@ -107,7 +109,7 @@ struct PolledLink {
 }
 
 impl LinkStatsPoller {
-    /// Takes what the kernel says now for the beginning.
+    /// Reads the counters for the first time.
     pub(super) fn begin(netlink: &mut NetlinkSocket, link_history: &LinkHistory) -> Self {
         let softnet = SoftnetPoller::open().inspect_err(|error| {
             warn!(%error, "/proc/self/net/softnet_stat: what is lost before the sockets will not be known");
@@ -123,18 +125,18 @@ impl LinkStatsPoller {
         link_stats_poller
     }
 
-    /// The cell in which views are published.
+    /// Returns the cell in which the counters are published.
     pub(super) fn published(&self) -> Arc<Published<KernelStats>> {
         Arc::clone(&self.published)
     }
 
-    /// Reads all counters anew. Where that fails the old ones stay, and the log says so once.
+    /// Reads all counters. If that fails, the old ones stay and one warning is logged.
     pub(super) fn read(&mut self, netlink: &mut NetlinkSocket, link_history: &LinkHistory) {
         match counters::read(netlink) {
             Ok(counters) => {
                 self.take(&counters, monotonic_now(), |ifindex| link_history.counters_of(ifindex));
             }
-            Err(error) => self.complain(&error),
+            Err(error) => self.warn_once(&error),
         }
         if let Some(Err(error)) = self.softnet.as_mut().map(SoftnetPoller::read) {
             warn!(%error, "/proc/self/net/softnet_stat cannot be read any more");
@@ -146,47 +148,47 @@ impl LinkStatsPoller {
         &mut self,
         counters: &[(u32, LinkCounters)],
         read_at: Moment,
-        at_birth: impl Fn(u32) -> Option<LinkCounters>,
+        when_added: impl Fn(u32) -> Option<LinkCounters>,
     ) {
         self.is_failing = false;
         self.read_at = read_at;
         for &(ifindex, now) in counters {
-            let metered = self.links.entry(ifindex).or_insert_with(|| {
-                // One that came after the start may have counted since then.
-                let at_start = at_birth(ifindex).unwrap_or(now);
+            let polled = self.links.entry(ifindex).or_insert_with(|| {
+                // An interface that was added after the start may have counted frames since.
+                let at_start = when_added(ifindex).unwrap_or(now);
                 PolledLink { at_start, now, read_at }
             });
-            (metered.now, metered.read_at) = (now, read_at);
+            (polled.now, polled.read_at) = (now, read_at);
         }
     }
 
-    fn complain(&mut self, error: &NetlinkError) {
+    fn warn_once(&mut self, error: &NetlinkError) {
         if !self.is_failing {
             warn!(error = error as &dyn std::error::Error, "the counters of the interfaces cannot be read");
         }
         self.is_failing = true;
     }
 
-    /// Whether the table has an interface whose counters were never read.
+    /// Returns true if the table has an interface whose counters were never read.
     pub(super) fn lacks_any_of(&self, table: &VerdictTable) -> bool {
         table.interfaces().iter().any(|(ifindex, _)| !self.links.contains_key(ifindex))
     }
 
-    /// Publishes what was read last, with the table that is in force.
+    /// Publishes the last counters, with the table in force.
     pub(super) fn publish(&mut self, table: &VerdictTable, changes: ChangeLatency) {
-        // A list that changed while it was read may have missed one that is still there.
+        // An interface may be missing in a list that changed while it was read, so those of the table are kept.
         let read_at = self.read_at;
-        self.links.retain(|&ifindex, metered| metered.read_at == read_at || table.has(ifindex));
+        self.links.retain(|&ifindex, polled| polled.read_at == read_at || table.has(ifindex));
         let interfaces = table.interfaces().into_iter().map(|(ifindex, row)| {
-            let metered = self.links.get(&ifindex).copied().unwrap_or_default();
+            let polled = self.links.get(&ifindex).copied().unwrap_or_default();
             LinkStats {
                 ifindex,
                 name: row.name.clone().unwrap_or_else(|| InterfaceName::new([])),
                 skipped: row.skipped(),
                 egress: row.egress,
                 hides_vlans: table.hidden_vlans().iter().any(|&(below, _)| below == ifindex),
-                counters: metered.now,
-                counters_at_start: metered.at_start,
+                counters: polled.now,
+                counters_at_start: polled.at_start,
             }
         });
         self.published.publish(KernelStats {
@@ -238,12 +240,12 @@ mod tests {
         turn(&[(1, counters(100)), (2, counters(7))], &[1, 2]);
         // 3 is read before the table has it.
         turn(&[(1, counters(130)), (2, counters(7)), (3, counters(50))], &[1, 2]);
-        // 1 is missed by a reading, and 2 is gone.
+        // 1 is missing in a reading, and 2 was removed.
         assert_eq!(turn(&[(3, counters(60))], &[1, 3]), [(1, 30), (3, 10)]);
-        // Another one has the number 2.
+        // Another interface has the number 2.
         let read = [(1, counters(131)), (2, counters(4)), (3, counters(60))];
         assert_eq!(turn(&read, &[1, 2, 3]), [(1, 31), (2, 0), (3, 10)]);
-        // One that came after the start began with 2.
+        // One that was added after the start began with 2.
         assert_eq!(turn(&[(1, counters(131)), (5, counters(9))], &[1, 5]), [(1, 31), (5, 7)]);
         assert!(
             !link_stats_poller.lacks_any_of(&table(&[1, 5]))

@@ -1,23 +1,24 @@
 //! Follows the interfaces: when they change, every socket gets a new filter and every worker a new table.
 //!
-//! It runs on a thread of its own, asleep until the kernel says that a link, an address or a forwarding setting has
-//! changed. What the notice says is not read: many of them make one new reading of everything. A notice lost for want
-//! of buffer memory is a change like any other. Between two readings lies [`GAP_FACTOR`](super::read_schedule::GAP_FACTOR) times
-//! what the last one cost, at least [`GAP_MIN`](super::read_schedule::GAP_MIN) and at most [`GAP_MAX`](super::read_schedule::GAP_MAX): so
-//! a change is in force within milliseconds, and a storm of changes takes a fifth of a core, more only where a reading
-//! costs more than a quarter of `GAP_MAX`.
+//! It runs on a thread of its own and sleeps until a netlink notice reports a change of a link, an address or a
+//! forwarding setting. The content of the notice is not read: after some notices everything is read again. Lost notices
+//! count as a change. The pause between two readings is [`GAP_FACTOR`](super::read_schedule::GAP_FACTOR) times what the
+//! last one cost, at least [`GAP_MIN`](super::read_schedule::GAP_MIN) and at most
+//! [`GAP_MAX`](super::read_schedule::GAP_MAX): so a change is in force within milliseconds, and a storm of changes
+//! takes a fifth of a core, more only where a reading costs more than a quarter of `GAP_MAX`.
 //!
-//! Once a second it reads what the kernel counts and publishes a new [`KernelStats`]. Routes are read in steps, when
-//! they have changed or anything else has.
+//! Once a second it reads the counters of the kernel and publishes a new [`KernelStats`]. Routes are read in steps,
+//! when they or anything else has changed.
 //!
-//! Names are another matter: the notices of new and renamed interfaces are read in [`LinkHistory`] too, so that a worker can
-//! tell by which name to judge a frame whose interface is gone again.
+//! [`LinkHistory`] has the notices of links as well and reads the names in them, so that a worker can find the name of
+//! an interface that was removed.
 //!
-//! A table travels through a [`Mailbox`], a cell that holds at most one; a newer one replaces one that was not
-//! fetched. No lock, and no worker is woken for it: it looks when it takes a block.
+//! A table reaches a worker through its [`Mailbox`]. The worker is not woken for it: it looks when it takes a block.
 //!
-//! If the interfaces cannot be read, the old table stays in force, the log says so, and it is tried again. If their
-//! changes cannot even be waited for, [`LinkMonitor::run`] fails: unseen interfaces would be counted by old rules.
+//! If the interfaces cannot be read, the old table stays in force, a warning is logged, and the reading is repeated. If
+//! the wait for changes fails, [`LinkMonitor::run`] fails, since new interfaces would be counted by old rules.
+//!
+//! It does not know what a frame is or what is counted. Source: rtnetlink(7).
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -49,18 +50,18 @@ use crate::sys::packet_socket::PacketSocket;
 use crate::sys::waker::Waker;
 use crate::time::{Moment, monotonic_now, thread_cpu_time};
 
-/// Follows the interfaces of this namespace.
+/// Follows the interfaces of this network namespace.
 pub struct LinkMonitor {
     notices: Socket,
     netlink: NetlinkSocket,
     link_history: Arc<LinkHistory>,
     policy: Policy,
-    /// What was read last.
+    /// The last reading.
     interfaces: Interfaces,
-    /// `None` where local networks are configured, not found.
+    /// `None` if the local networks are configured.
     routes: Option<Routes>,
     table: Arc<VerdictTable>,
-    /// The filter that is on every socket; `None` where not all have the one of the table.
+    /// The filter on every socket; `None` if not all of them have the filter of the table.
     attached: Option<Vec<sock_filter>>,
     subscribers: Vec<(Arc<PacketSocket>, Arc<Mailbox>)>,
     promiscuous: Promiscuous,
@@ -69,7 +70,7 @@ pub struct LinkMonitor {
 }
 
 impl LinkMonitor {
-    /// Subscribes to changes, then reads what there is now, so that no change falls between the two.
+    /// Subscribes to changes, then reads the present state, so that no change is missed between the two.
     pub(super) fn open(policy: Policy) -> Result<Self, NetlinkError> {
         let notices = subscribe(&GROUPS)?;
         let link_history = Arc::new(LinkHistory::subscribe()?);
@@ -80,7 +81,7 @@ impl LinkMonitor {
             LocalNetworks::List(_) => None,
         };
         if let Some(routes) = &mut routes {
-            // Where they take longer, the rest is read while packets are counted already.
+            // If reading takes longer, the rest is read while packets are counted.
             routes.step(FIRST_ROUTES)?;
         }
         let table = table(&policy, &interfaces, routes.as_ref());
@@ -101,30 +102,30 @@ impl LinkMonitor {
         })
     }
 
-    /// The table in force.
+    /// Returns the table in force.
     pub fn table(&self) -> &Arc<VerdictTable> {
         &self.table
     }
 
-    /// What is known of interfaces that came after the table was made.
+    /// Returns the names of interfaces that were added after the start.
     pub(super) fn link_history(&self) -> &Arc<LinkHistory> {
         &self.link_history
     }
 
-    /// The cell in which views of what the kernel says are published; the first one is there.
-    pub(super) fn views(&mut self) -> Arc<Published<KernelStats>> {
+    /// Publishes the first counters of the kernel, and returns the cell with them and all later ones.
+    pub(super) fn kernel_stats(&mut self) -> Arc<Published<KernelStats>> {
         self.link_stats_poller.publish(&self.table, self.changes);
         self.link_stats_poller.published()
     }
 
-    /// Adds a socket that is to have every new filter, with the mailbox of its worker.
-    pub(super) fn inform(&mut self, socket: Arc<PacketSocket>) -> Arc<Mailbox> {
+    /// Adds a socket that gets every new filter. Returns the mailbox of its worker, which gets every new table.
+    pub(super) fn subscribe(&mut self, socket: Arc<PacketSocket>) -> Arc<Mailbox> {
         let mailbox = Arc::new(Mailbox::default());
         self.subscribers.push((socket, Arc::clone(&mailbox)));
         mailbox
     }
 
-    /// Puts the filter in force on every socket.
+    /// Attaches the filter of the table to every socket, unless it is attached already.
     pub(super) fn attach_filters(&mut self) -> nix::Result<()> {
         let program = filter::program(&self.table);
         if self.attached.as_ref() == Some(&program) {
@@ -146,44 +147,44 @@ impl LinkMonitor {
         Ok(())
     }
 
-    /// Has interfaces receive what is for other stations, where the policy wants that.
-    pub(super) fn ask_for_all(&mut self) {
+    /// Puts the interfaces that the policy names into promiscuous mode.
+    pub(super) fn set_promiscuous(&mut self) {
         if let Some((socket, _)) = self.subscribers.first() {
             self.promiscuous.follow(&self.interfaces.links, &self.policy, socket);
         }
     }
 
-    /// Follows the interfaces until `orders` say that it is over.
+    /// Follows the interfaces until `handle` stops the monitor.
     ///
     /// # Errors
-    /// The wait itself fails. What was set up stays in force.
+    /// The wait for notices has failed. The last table and filters stay in force.
     pub fn run(mut self, handle: &MonitorHandle) -> Result<(), CaptureError> {
         let mut read_schedule = ReadSchedule::begin(monotonic_now());
         if self.routes.as_ref().is_some_and(Routes::is_reading) {
             read_schedule.want_routes();
         }
         loop {
-            let patience = read_schedule.due_at().since(monotonic_now());
-            let is_ordered = rings(handle.waker(), self.notices.as_fd(), patience)?;
+            let timeout = read_schedule.due_at().since(monotonic_now());
+            let is_notified = wait(handle.waker(), self.notices.as_fd(), timeout)?;
             if handle.is_stopped() {
                 return Ok(());
             }
             let now = monotonic_now();
-            if is_ordered && let Some(policy) = handle.take_policy() {
-                self.go_by(*policy);
+            if is_notified && let Some(policy) = handle.take_policy() {
+                self.replace_policy(*policy);
                 read_schedule.changed(now);
                 read_schedule.want_routes();
             }
-            self.hear(&mut read_schedule, now)?;
+            self.read_notices(&mut read_schedule, now)?;
             if let Some(changed_at) = read_schedule.take_change(now) {
                 let cpu_before = thread_cpu_time();
-                let is_followed = self.read_interfaces(changed_at);
+                let is_in_force = self.read_interfaces(changed_at);
                 read_schedule.read(monotonic_now(), thread_cpu_time().saturating_sub(cpu_before));
-                if !is_followed {
+                if !is_in_force {
                     read_schedule.retry(changed_at, now);
                 }
-                // Whatever was said during the reading may be in it or not, and may be as old as it.
-                self.hear(&mut read_schedule, now)?;
+                // A notice that arrived during the reading may be of a change that it missed, and as old as `now`.
+                self.read_notices(&mut read_schedule, now)?;
             }
             if read_schedule.routes_are_due(now) {
                 self.read_routes(&mut read_schedule);
@@ -191,7 +192,7 @@ impl LinkMonitor {
             if read_schedule.counters_are_due(monotonic_now()) {
                 self.link_stats_poller.read(&mut self.netlink, &self.link_history);
                 self.link_stats_poller.publish(&self.table, self.changes);
-                // That they are excluded in passing ends without a notice.
+                // An interface that is excluded by a former name becomes monitored without a notice.
                 if self.interfaces.links.iter().any(|link| self.policy.excludes_former_name_of(link)) {
                     read_schedule.changed(monotonic_now());
                 }
@@ -204,8 +205,8 @@ impl LinkMonitor {
         }
     }
 
-    /// Takes another policy; what follows from it is in force after the next reading.
-    fn go_by(&mut self, policy: Policy) {
+    /// Replaces the policy. Its effects are in force after the next reading.
+    fn replace_policy(&mut self, policy: Policy) {
         let wants_routes = policy.local_networks == LocalNetworks::Auto;
         if !wants_routes {
             self.routes = None;
@@ -221,8 +222,8 @@ impl LinkMonitor {
         self.policy = policy;
     }
 
-    /// Takes note that something has changed at `at`, if the kernel has said so.
-    fn hear(&mut self, read_schedule: &mut ReadSchedule, at: Moment) -> Result<(), CaptureError> {
+    /// Schedules a reading for a change at `at` if there are notices.
+    fn read_notices(&mut self, read_schedule: &mut ReadSchedule, at: Moment) -> Result<(), CaptureError> {
         if self.discard_notices()? {
             read_schedule.changed(at);
             read_schedule.want_routes();
@@ -230,7 +231,7 @@ impl LinkMonitor {
         Ok(())
     }
 
-    /// Reads the interfaces and puts what follows in force. Whether that worked.
+    /// Reads the interfaces and puts the resulting table and filter in force. Returns true if that succeeded.
     fn read_interfaces(&mut self, changed_at: Moment) -> bool {
         match Interfaces::read(&mut self.netlink) {
             Ok(interfaces) => self.interfaces = interfaces,
@@ -239,30 +240,30 @@ impl LinkMonitor {
                 return false;
             }
         }
-        self.recall_former_names();
+        self.add_former_names();
         let is_new = self.renew_table();
         let is_in_force = (!is_new && self.attached.is_some()) || self.finish_change(changed_at);
-        self.ask_for_all();
+        self.set_promiscuous();
         is_in_force
     }
 
-    /// Gives interfaces that came a moment ago the names that they had before. Later there is no need: a filter was in
-    /// force by the time they got another one.
-    fn recall_former_names(&mut self) {
-        let young = self.link_history.after(monotonic_now().minus(YOUNG));
+    /// Adds former names to interfaces that were added a moment ago. For older ones there is no need: a filter was in
+    /// force before they were renamed.
+    fn add_former_names(&mut self) {
+        let recent = self.link_history.added_since(monotonic_now().minus(RECENT));
         for link in &mut self.interfaces.links {
-            if let Some(names) = young.get(&link.ifindex) {
+            if let Some(names) = recent.get(&link.ifindex) {
                 link.former_names.clone_from(names);
             }
         }
     }
 
-    /// Puts the filter of a new table in force and shows what has changed. Whether that worked.
+    /// Attaches the filter of a new table and publishes the change. Returns true if the filter was attached.
     fn finish_change(&mut self, changed_at: Moment) -> bool {
         let attached = self.attach_filters();
         match &attached {
             Ok(()) => self.changes.add(monotonic_now().since(changed_at)),
-            // Workers have the new table, so what they count is right; what the old filter drops is not.
+            // Workers have the new table, so their counts are right. But the old filter may drop too much.
             Err(error) => {
                 warn!(%error, "setsockopt(SO_ATTACH_FILTER) failed: the filter before stays in force");
             }
@@ -274,10 +275,10 @@ impl LinkMonitor {
         attached.is_ok()
     }
 
-    /// Goes on reading routes; what was found is in force when all are read.
+    /// Reads the next routes. The resulting table is in force when all of them are read.
     fn read_routes(&mut self, read_schedule: &mut ReadSchedule) {
         let Some(routes) = &mut self.routes else {
-            // The configuration lists the networks, perhaps only since the reading was wanted.
+            // The policy was replaced since: the configuration lists the networks now.
             return read_schedule.stepped(monotonic_now(), Duration::ZERO, true);
         };
         let cpu_before = thread_cpu_time();
@@ -294,7 +295,8 @@ impl LinkMonitor {
         read_schedule.stepped(monotonic_now(), thread_cpu_time().saturating_sub(cpu_before), is_over);
     }
 
-    /// Makes a new table known to every worker if what was read last gives another one than before. Whether it does.
+    /// Makes a table of the last reading. If it differs from the one in force, replaces that one, puts it into every
+    /// mailbox and returns true.
     fn renew_table(&mut self) -> bool {
         let table = table(&self.policy, &self.interfaces, self.routes.as_ref()).following(&self.table);
         if table == *self.table {
@@ -310,15 +312,15 @@ impl LinkMonitor {
         true
     }
 
-    /// Empties the notice socket; whether anything was in it. What it was matters for births only: everything else is
-    /// read anew.
+    /// Empties the socket of notices. Returns true if there was one in it. Only the history of links reads their
+    /// content.
     fn discard_notices(&mut self) -> Result<bool, CaptureError> {
         self.link_history.catch_up();
         Ok(discard(&self.notices)?)
     }
 }
 
-/// The table that follows from what was read.
+/// Makes a table of a policy and a reading.
 fn table(policy: &Policy, interfaces: &Interfaces, routes: Option<&Routes>) -> VerdictTable {
     let networks = match &policy.local_networks {
         LocalNetworks::List(networks) => LocalPrefixes::new(networks),
@@ -329,17 +331,19 @@ fn table(policy: &Policy, interfaces: &Interfaces, routes: Option<&Routes>) -> V
     VerdictTable::new(interfaces, policy).with_local_networks(networks)
 }
 
-/// Waits until the bell rings (true), or `notices` has something, or time is up (false).
-fn rings(waker: &Waker, notices: BorrowedFd<'_>, patience: Duration) -> Result<bool, CaptureError> {
+/// Waits until the waker is notified, there are notices, or the timeout has passed. Returns true if the waker was
+/// notified, or may have been.
+fn wait(waker: &Waker, notices: BorrowedFd<'_>, timeout: Duration) -> Result<bool, CaptureError> {
     let mut polled = [waker.as_fd(), notices].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-    // A part of a millisecond is a whole one, or the wait would be over before its time.
-    let patience = u16::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
-    match poll(&mut polled, PollTimeout::from(patience)) {
+    // Rounded up: rounded down, the wait would end before the timeout.
+    let timeout_ms = u16::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
+    match poll(&mut polled, PollTimeout::from(timeout_ms)) {
         Ok(_) | Err(Errno::EINTR) => Ok(polled[0].any().unwrap_or(true)),
         Err(error) => Err(call("poll")(error.into()).into()),
     }
 }
 
+/// The groups of notices that make a new reading necessary.
 const GROUPS: [u32; 5] = [
     libc::RTNLGRP_LINK,
     libc::RTNLGRP_IPV4_IFADDR,
@@ -348,10 +352,10 @@ const GROUPS: [u32; 5] = [
     libc::RTNLGRP_IPV6_NETCONF,
 ];
 
-/// For how long after its coming an interface is judged by all of its names: longer than a frame lies in a ring, also
-/// where a worker is late.
-const YOUNG: Duration = Duration::from_secs(1);
-/// How long the first reading of routes may keep the program from its start.
+/// How long after it was added an interface is excluded by its former names too. It is longer than a frame stays in a
+/// ring, also if the worker is late.
+const RECENT: Duration = Duration::from_secs(1);
+/// How long the first reading of routes may delay the start of the program.
 const FIRST_ROUTES: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
@@ -359,9 +363,9 @@ mod tests {
     use super::super::options::Options;
     use super::*;
 
-    /// What is wanted and never done keeps the thread awake.
+    /// Otherwise the thread would not sleep.
     #[test]
-    fn a_reading_of_routes_that_are_not_read_any_more_is_over() {
+    fn a_due_reading_of_routes_ends_if_the_new_policy_needs_none() {
         let policy = |local_networks| {
             Policy::new(&Options {
                 workers: 1,
@@ -379,7 +383,7 @@ mod tests {
             LinkMonitor::open(policy(LocalNetworks::Auto)).expect("netlink needs no capability");
         let mut read_schedule = ReadSchedule::begin(monotonic_now());
         read_schedule.want_routes();
-        link_monitor.go_by(policy(LocalNetworks::List(vec![])));
+        link_monitor.replace_policy(policy(LocalNetworks::List(vec![])));
         link_monitor.read_routes(&mut read_schedule);
         assert!(!read_schedule.routes_are_due(monotonic_now().plus(Duration::from_secs(3600))));
         assert!(read_schedule.due_at() > monotonic_now(), "it sleeps until the counters are due");

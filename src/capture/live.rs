@@ -1,8 +1,8 @@
-//! One ring as a source of frames: batches are blocks, and the wait is on the ring or a bell.
+//! One ring as a source of frames: each batch is a block, and the wait is for the ring or a waker.
 //!
-//! It owns the ring, the table that says what its frames are for, and the wait. It does not count, decode or know
-//! who drives it. Between two waits it makes no system call, except for interfaces that the table does not have: it
-//! asks for the name of such a one, once for each block that has frames of it.
+//! It owns the ring, the table with the verdicts on its frames, and the wait. It does not count or decode, and does not
+//! know on which thread it runs. Between two waits it makes no system call, except for interfaces that the table does
+//! not have: it looks up the name of such an interface once for each block with frames of it.
 //!
 //! **Contract: take batches until there is none before waiting**, see [`poller`](crate::sys::poller).
 
@@ -27,7 +27,7 @@ use crate::sys::poller::{Poller, WaitPoint};
 use crate::sys::ring::{self, Block, Corrupt, RawFrame, Ring};
 use crate::time::UnixNanos;
 
-/// A ring with its wait, on the thread of its worker.
+/// A ring and its wait, on the thread of its worker.
 #[derive(Debug)]
 pub struct Live {
     ring: Ring,
@@ -46,31 +46,31 @@ impl Live {
         Self { ring, poller, mailbox, interfaces }
     }
 
-    /// Waits until a block is there, the waker rings, `timeout` has passed or a signal comes; `None` waits without
-    /// end. It may return with nothing to do. Take batches until there is none before waiting.
+    /// Waits until there is a block, the waker is notified, `timeout` has passed or a signal arrives. Without a timeout
+    /// it waits without limit. It may return early. Take batches until there is none before waiting.
     ///
-    /// An error of the socket, such as an interface that went down, is taken note of and passes.
+    /// An error of the socket, such as an interface that went down, is logged and cleared.
     ///
     /// # Errors
-    /// The wait cannot work any more.
+    /// The wait has failed, which is permanent.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<(), CaptureError> {
         let ready = self.poller.wait(timeout).map_err(|source| {
             let mechanism = self.poller.wait_point().mechanism.name();
             CaptureError::Wait { mechanism, source }
         })?;
         if ready.socket_error {
-            // Reading it clears it; the socket receives again by itself when the interface is up.
+            // Reading the error clears it. The socket receives frames again when the interface is up.
             let error = self.ring.socket().take_error().map_err(option("SO_ERROR"))?;
             tracing::debug!(error, "the packet socket reported an error and goes on");
         }
         Ok(())
     }
 
-    /// What the socket was offered and lost since the last call. The kernel forgets it by telling it: one caller,
-    /// who adds up. In total, `tp_packets` is what batches held, what was dropped and what is still in the ring.
+    /// Returns the counters of the socket since the last call. Reading resets them, so exactly one caller adds them up.
+    /// In total, `tp_packets` is the frames of all batches, the dropped frames and those that are still in the ring.
     ///
     /// # Errors
-    /// The option cannot be read.
+    /// The socket option cannot be read.
     pub fn statistics(&mut self) -> Result<SocketStatistics, CaptureError> {
         let statistics = self.ring.socket().take_statistics().map_err(option("PACKET_STATISTICS"))?;
         Ok(SocketStatistics {
@@ -80,30 +80,30 @@ impl Live {
         })
     }
 
-    /// Whether interfaces came or changed since the last call.
+    /// Returns true if interfaces were added or their verdicts changed since the last call.
     pub fn take_changed(&mut self) -> bool {
         self.interfaces.changed.take()
     }
 
-    /// What [`wait`](Self::wait) waits on, and why it is not io_uring if that was tried.
+    /// Returns what [`wait`](Self::wait) waits on, and why it is not io_uring if that was tried.
     pub fn wait_point(&self) -> &WaitPoint {
         self.poller.wait_point()
     }
 
-    /// The table that batches go by.
+    /// Returns the table with the verdicts on frames of the last batch.
     pub fn table(&self) -> &VerdictTable {
         &self.interfaces.table
     }
 }
 
-/// What the kernel says of one packet socket (`PACKET_STATISTICS`) since it was last asked.
+/// The counters of one packet socket (`PACKET_STATISTICS`) since they were last read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SocketStatistics {
-    /// Frames that passed the filter, the dropped ones included.
+    /// Frames that passed the filter, including the dropped ones.
     pub tp_packets: u64,
     /// Frames dropped because the ring was full.
     pub tp_drops: u64,
-    /// Times the ring was found full.
+    /// How often the ring became full.
     pub tp_freezes: u64,
 }
 
@@ -111,7 +111,7 @@ impl FrameSource for Live {
     type Batch<'s> = LiveBatch<'s>;
     type Error = CaptureError;
 
-    /// The next closed block. It never fails.
+    /// Returns the frames of the next closed block. It never fails.
     fn next_batch(&mut self) -> Result<Option<LiveBatch<'_>>, CaptureError> {
         let Some(block) = self.ring.next_block() else { return Ok(None) };
         if let Some(table) = self.mailbox.take() {
@@ -122,7 +122,7 @@ impl FrameSource for Live {
     }
 }
 
-/// The frames of one block; dropping it gives the block back to the kernel.
+/// The frames of one block. Dropping it returns the block to the kernel.
 #[derive(Debug)]
 pub struct LiveBatch<'s> {
     block: Block<'s>,
@@ -135,8 +135,8 @@ impl Batch for LiveBatch<'_> {
     where
         Self: 'b;
 
-    /// The frames in order of arrival. If the ring describes one outside its block, a frame without bytes and with
-    /// interface 0 stands for it, of standing [`Skip::RingCorrupt`], and is the last.
+    /// Returns the frames in order of arrival. A corrupt frame descriptor yields a frame without bytes and with
+    /// interface 0, whose verdict is [`Skip::RingCorrupt`], as the last one.
     fn frames(&self) -> LiveFrames<'_> {
         LiveFrames(self.block.frames())
     }
@@ -161,7 +161,7 @@ impl Batch for LiveBatch<'_> {
     }
 }
 
-/// Walks the frames of a [`LiveBatch`].
+/// Iterator over the frames of a [`LiveBatch`].
 #[derive(Clone, Debug)]
 pub struct LiveFrames<'b>(ring::Frames<'b>);
 
@@ -177,7 +177,7 @@ impl<'b> Iterator for LiveFrames<'b> {
     }
 }
 
-/// Stands for a frame whose description cannot be read. No frame that can be has interface 0.
+/// Represents a frame whose descriptor is corrupt. No other frame has interface 0.
 const UNREADABLE: Frame<'static> = Frame {
     bytes: &[],
     frame_len: 0,
@@ -205,7 +205,7 @@ fn frame<'b>(raw: &RawFrame<'b>) -> Frame<'b> {
     }
 }
 
-/// Into how many packets the wire cuts a frame, as far as the kernel says.
+/// Returns how a frame is cut into packets on the wire, as far as the kernel reports it.
 #[inline]
 fn segmentation(raw: &RawFrame<'_>) -> Segmentation {
     let Some(vnet) = &raw.vnet else {
@@ -225,8 +225,8 @@ fn segmentation(raw: &RawFrame<'_>) -> Segmentation {
     Segmentation::Into(Segments { transported, payload_bytes, transport_at })
 }
 
-/// How frames of a hardware type begin on a packet socket. Devices without a link header of their own hand over
-/// the IP packet, PPP among them.
+/// Returns the kind of link of a hardware type (`ARPHRD_*`) on a packet socket. On devices without a link header, PPP
+/// included, frames begin with the IP packet.
 #[inline]
 fn link_kind(hatype: u16) -> LinkKind {
     match hatype {
@@ -248,16 +248,17 @@ fn link_kind(hatype: u16) -> LinkKind {
 const ARPHRD_RAWIP: u16 = 519;
 const ARPHRD_IP6GRE: u16 = 823;
 
-/// The table, and what was found out about interfaces that it does not have.
+/// The table of verdicts, and the verdicts on interfaces that it does not have.
 #[derive(Debug)]
 pub(super) struct KnownInterfaces {
     table: Arc<VerdictTable>,
     link_history: Arc<LinkHistory>,
-    /// Found out for the batch at hand: its frames were seen before anybody asked, and so had one of the names that
-    /// were known then. A later frame may be one of another interface with that number.
-    // Interior mutability: a frame is asked about while its batch is lent.
+    /// Verdicts on interfaces that the table does not have, for the present batch only: its frames were captured before
+    /// the names were looked up, so under one of these names. A later frame may be of another interface with the
+    /// number.
+    // Interior mutability, since verdicts are looked up while the batch borrows this.
     unknown_interfaces: RefCell<HashMap<u32, InterfaceVerdicts>>,
-    /// Since it was last asked: traffic that was going on elsewhere may be met in the middle.
+    /// Whether verdicts have changed since this was last read: flows may become visible in mid-stream then.
     changed: Cell<bool>,
 }
 
@@ -266,9 +267,9 @@ impl KnownInterfaces {
         Self { table, link_history, unknown_interfaces: RefCell::default(), changed: Cell::default() }
     }
 
-    /// Goes by another table. A new address of this host shows no other traffic.
+    /// Replaces the table. Only other verdicts count as a change, another address of this host does not.
     fn replace(&mut self, table: Arc<VerdictTable>) {
-        if !table.shows_the_same(&self.table) {
+        if !table.has_same_verdicts(&self.table) {
             self.changed.set(true);
         }
         self.table = table;
@@ -289,12 +290,12 @@ impl KnownInterfaces {
         }
     }
 
-    /// It finds out once per interface and batch, until a table with it arrives.
+    /// Looks up the verdict on an interface that the table does not have, once per interface and batch.
     fn unknown_interface(&self, ifindex: u32, direction: Direction) -> Verdict {
         let mut unknown_interfaces = self.unknown_interfaces.borrow_mut();
         let row = unknown_interfaces.entry(ifindex).or_insert_with(|| {
             self.changed.set(true);
-            // In this order: what is gone now has all of its names behind it, and they are on record.
+            // In this order: if the interface is removed now, the history has all of its names.
             let present = present_name(ifindex);
             let mut names = self.link_history.names_of(ifindex);
             names.extend(present);
@@ -304,14 +305,14 @@ impl KnownInterfaces {
     }
 }
 
-/// The name of an interface, if there is one of this number now.
+/// Returns the name of the interface with this number, if there is one now.
 fn present_name(ifindex: u32) -> Option<InterfaceName> {
     let name = nix::net::if_::if_indextoname(ifindex).ok()?.into_bytes();
-    // nix 0.31 takes the failure of if_indextoname(3), a null pointer, for success.
+    // nix 0.31 returns an empty name if if_indextoname(3) fails.
     (!name.is_empty()).then(|| InterfaceName::new(name))
 }
 
-/// Names the option that an error came from.
+/// Returns a function that turns an error of this socket option into a [`CaptureError`].
 fn option(option: &'static str) -> impl Fn(nix::errno::Errno) -> CaptureError {
     move |source| CaptureError::Option { option, source }
 }
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_says_which_way_a_frame_went() {
+    fn the_packet_type_is_the_direction_of_a_frame() {
         let cases = [
             (libc::PACKET_HOST, Direction::Ingress),
             (libc::PACKET_BROADCAST, Direction::Ingress),
@@ -372,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hardware_type_says_how_a_frame_begins() {
+    fn the_hardware_type_is_the_kind_of_link() {
         let cases = [
             (libc::ARPHRD_ETHER, LinkKind::Ethernet),
             (libc::ARPHRD_LOOPBACK, LinkKind::Ethernet),
@@ -386,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_what_the_kernel_says() {
+    fn segments_are_those_of_the_vnet_header() {
         use abi::virtio_net_hdr;
         let header = |flags, gso_type, gso_size| {
             Some(virtio_net_hdr { flags, gso_type, hdr_len: 66, gso_size, csum_start: 34, csum_offset: 16 })
@@ -397,7 +398,7 @@ mod tests {
         };
         let cases = [
             ("no header", None, false, Segmentation::None),
-            ("no header, and the status says so", None, true, Segmentation::Unknown),
+            ("no header, GSO in the status", None, true, Segmentation::Unknown),
             ("one packet", header(1, 0, 0), false, Segmentation::None),
             ("TCP over IPv4", header(1, 1, 1448), true, into(Transported::Tcp, Some(34))),
             ("with ECN", header(1, 0x81, 1448), true, into(Transported::Tcp, Some(34))),
@@ -423,13 +424,13 @@ mod tests {
         let excluded = Verdict::Skip(Skip::ExcludedInterface);
         assert_eq!(known("lo").verdict(1, Direction::Ingress), excluded);
         assert_eq!(known("eth0").verdict(1, Direction::Ingress), Verdict::Count);
-        // No such interface, and nobody knows what it was.
+        // There is no such interface, and the history does not have one.
         let unknown = Verdict::Skip(Skip::UnknownInterface);
         assert_eq!(known("eth0").verdict(u32::MAX, Direction::Ingress), unknown);
     }
 
     #[test]
-    fn only_a_table_that_shows_other_frames_is_a_change() {
+    fn only_a_table_with_other_verdicts_is_a_change() {
         let table = |interfaces: &Interfaces, excluded: &str| {
             Arc::new(VerdictTable::new(interfaces, &policy(excluded)))
         };
@@ -437,14 +438,14 @@ mod tests {
         let own_addresses = vec![OwnAddress { addr, ifindex: 1, prefix: None }];
         let mut known = known("lo");
         known.replace(table(&Interfaces { own_addresses, ..Interfaces::default() }, "lo"));
-        assert!(!known.changed.get(), "an address came");
+        assert!(!known.changed.get(), "an address was added");
         known.verdict(1_000_000, Direction::Ingress);
         known.replace(table(&Interfaces::default(), "lo"));
-        assert!(known.changed.take(), "an interface was met before its table");
+        assert!(known.changed.take(), "a frame of an interface that the table lacks");
     }
 
     #[test]
-    fn what_was_found_out_holds_for_one_batch() {
+    fn names_are_looked_up_again_for_each_batch() {
         let mut known = known("lo");
         known.verdict(1, Direction::Ingress);
         assert_eq!(known.unknown_interfaces.borrow().len(), 1);

@@ -1,16 +1,17 @@
-//! Which networks are local: the ones that this host is attached to or that lie behind it.
+//! Which networks are local: those that this host is attached to or that are behind it.
 //!
-//! They are configured, or found from addresses and routes:
+//! They are configured, or derived from addresses and routes:
 //!
-//! * An address of this host is local, and so is its prefix, and what a route of the main table reaches without a
-//!   gateway. Not so a public prefix on an uplink: what the provider's other customers have is not behind this host.
-//! * What a route reaches through a gateway is local if it is private and the gateway is in a local network, or is a
-//!   link-local address that is not on an uplink. What goes the way of a default route is not behind this host.
-//! * Never: a default route, multicast, link-local and loopback.
+//! * An address of this host is local. So is its prefix, and the destination of a route of the main table without a
+//!   gateway, unless it is a public prefix on an uplink: other customers of the provider are not behind this host.
+//! * The destination of a route with a gateway is local if it is private and the gateway is in an attached network, or
+//!   is a link-local address that is not on an uplink. A gateway of a default route leads to remote networks.
+//! * Default routes, multicast, link-local and loopback prefixes are never local.
 //!
-//! An **uplink** is an interface through which a default route leaves. A route to more than a /8 (IPv4) or a /16 (IPv6)
-//! is a default route, as 0.0.0.0/1 and 2000::/3 are used for. **Private** is RFC 1918, RFC 6598 (100.64.0.0/10) and
-//! RFC 4193 (fc00::/7); anything else is public.
+//! An **uplink** is an interface of a default route. [`prefixes`](super::prefixes) defines default and private
+//! prefixes; a prefix that is not private is public.
+//!
+//! It does not read addresses or routes; it is a pure function of them.
 
 use std::net::IpAddr;
 
@@ -20,17 +21,17 @@ use super::interfaces::OwnAddress;
 use super::prefixes::{is_default, is_private, is_special};
 use super::routes::{Hop, Route};
 
-/// Disjoint networks in ascending order, so that an address is found in a few steps.
+/// Disjoint networks in ascending order, for a binary search.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(super) struct LocalPrefixes(Vec<IpNet>);
 
 impl LocalPrefixes {
-    /// Joins what overlaps or makes a larger network together.
+    /// Joins networks that overlap or that together make a larger one. Of more than [`NETWORKS_MAX`] the largest are
+    /// kept.
     pub(super) fn new(networks: &[IpNet]) -> Self {
         let mut joined = IpNet::aggregate(&networks.to_vec());
         joined.sort_unstable();
         if joined.len() > NETWORKS_MAX {
-            // The largest stay.
             joined.sort_by_key(|network| network.max_prefix_len() - network.prefix_len());
             joined.drain(..joined.len() - NETWORKS_MAX);
             joined.sort_unstable();
@@ -38,7 +39,7 @@ impl LocalPrefixes {
         Self(joined)
     }
 
-    /// What is local by addresses and routes.
+    /// Derives the local networks from addresses and routes.
     pub(super) fn find(addresses: &[OwnAddress], routes: &[Route]) -> Self {
         let uplinks = Uplinks::new(routes);
         let mut networks: Vec<IpNet> = Vec::new();
@@ -52,7 +53,7 @@ impl LocalPrefixes {
         });
         networks.extend(attached.map(|route| route.destination));
         networks.retain(|network| !is_special(network));
-        // Behind a gateway that is behind another there is nothing that the first one's network does not tell.
+        // Gateways must be in an attached network: those behind another gateway are not searched for.
         let attached = Self::new(&networks);
         let behind = routes.iter().filter(|route| {
             let is_behind = |hop: &Hop| uplinks.may_be_behind(hop, &attached);
@@ -62,19 +63,19 @@ impl LocalPrefixes {
         Self::new(&networks)
     }
 
-    /// Whether an address is in one of them.
+    /// Returns true if an address is in one of the networks.
     pub(super) fn contains(&self, addr: IpAddr) -> bool {
-        let behind = self.0.partition_point(|network| network.network() <= addr);
-        self.0[..behind].last().is_some_and(|network| network.contains(&addr))
+        let count = self.0.partition_point(|network| network.network() <= addr);
+        self.0[..count].last().is_some_and(|network| network.contains(&addr))
     }
 
-    /// The networks.
+    /// Returns the networks.
     pub(super) fn as_slice(&self) -> &[IpNet] {
         &self.0
     }
 }
 
-/// The ways that default routes go.
+/// Interfaces and gateways of the default routes.
 struct Uplinks {
     ifindexes: Vec<u32>,
     gateways: Vec<IpAddr>,
@@ -90,23 +91,23 @@ impl Uplinks {
         }
     }
 
-    /// Whether a network that is reached through this interface without a gateway is local.
+    /// Returns true if a network that is reached through this interface without a gateway is local.
     fn may_be_attached(&self, network: &IpNet, ifindex: u32) -> bool {
         !is_default(network) && (is_private(network) || !self.ifindexes.contains(&ifindex))
     }
 
-    /// Whether what is reached this way may be behind this host.
+    /// Returns true if the destination of this hop may be behind this host.
     fn may_be_behind(&self, hop: &Hop, attached: &LocalPrefixes) -> bool {
         let Some(gateway) = hop.gateway else { return false };
-        let is_near = match gateway {
+        let is_attached = match gateway {
             IpAddr::V6(gateway) if gateway.is_unicast_link_local() => !self.ifindexes.contains(&hop.ifindex),
             gateway => attached.contains(gateway),
         };
-        is_near && !self.gateways.contains(&gateway)
+        is_attached && !self.gateways.contains(&gateway)
     }
 }
 
-/// Networks that are kept; a provider's access router has one for each customer at most.
+/// Maximum number of networks. The access router of a provider has at most one per customer.
 const NETWORKS_MAX: usize = 4096;
 
 #[cfg(test)]
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn local_is_what_is_attached_or_behind() {
+    fn attached_networks_and_those_behind_them_are_local() {
         let office = || vec![own(LAN, "192.168.7.1/24"), own(WAN, "203.0.113.9/24")];
         let default = || route("0.0.0.0/0", &[(WAN, "203.0.113.1")]);
         /// Name, addresses, routes, what is local.
@@ -164,7 +165,7 @@ mod tests {
                     route("10.1.0.0/16", &[(LAN, "192.168.7.2")]),
                     route("10.2.0.0/16", &[(LAN, "192.168.7.2"), (LAN, "192.168.7.3")]),
                     route("fd00:1::/48", &[(LAN, "fe80::2")]),
-                    // What is public is somebody else's, and what is behind another router may be anything.
+                    // A public network behind a router, and a gateway that is not attached, are remote.
                     route("198.18.0.0/15", &[(LAN, "192.168.7.2")]),
                     route("10.3.0.0/16", &[(LAN, "10.1.0.1")]),
                 ],
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_networks_the_largest_stay() {
+    fn of_too_many_networks_the_largest_are_kept() {
         // Every other /30, so that none join, and one that is larger.
         let many = (0..5000u32).map(|n| IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::from_bits(8 * n), 30)));
         let large: IpNet = "10.0.0.0/8".parse().unwrap();

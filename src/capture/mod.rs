@@ -1,22 +1,24 @@
-//! Frames from the kernel or from capture files, and what each is for.
+//! Frames from the kernel or from capture files, and the verdict on each: count, observe or skip.
 //!
 //! ```text
 //!   open() --> LiveSeed --start()--> Live --next_batch()--> LiveBatch --frames()--> Frame
-//!     |         (ring, Send)          |        (a block)        |--standing()--> Standing
-//!     |                               '--wait()                 '--drop--> the kernel has its block back
-//!     '------> Watcher --run()--> new table into each mailbox, new filter on each socket; KernelView for readers
+//!     |         (ring, Send)          |        (a block)        |--verdict()--> Verdict
+//!     |                               '--wait()                 '--drop--> the block returns to the kernel
+//!     '---> LinkMonitor --run()--> new table for each mailbox, new filter for each socket; KernelStats for readers
 //! ```
 //!
-//! It owns the packet sockets, the list of interfaces, and the rule by which a packet counts once ([`Verdict`]). It
-//! does not know what is in a frame, what is counted, or which thread runs what. Lengths are bytes, times are
-//! nanoseconds since 1970-01-01 UTC as the kernel stamped them.
+//! It owns the packet sockets, the list of interfaces, and the rules by which a packet counts once ([`Verdict`]). It
+//! does not know what is in a frame, what is counted, or which thread runs what. Lengths are bytes. Times of frames are
+//! nanoseconds since 1970-01-01 UTC as the kernel or the capture file has them.
 //!
-//! **What counts as a drop.** A frame that passed the filter and found no room in its ring; the kernel counts it
-//! (`tp_drops`), and it is in `tp_packets` too. A frame that the filter turned away was never offered: it is in
-//! neither. What the kernel lost before any socket saw it is in neither too; the [`KernelStats`] shows it
-//! ([`SoftnetStats`]).
+//! **What is a drop.** A frame that passed the filter while its ring was full. The kernel counts it in `tp_drops`, and
+//! in `tp_packets` too. A frame that the filter rejects is in neither. Frames that the kernel loses before the packet
+//! sockets are in neither too; [`KernelStats`] has them ([`SoftnetStats`]).
 //!
-//! Opening fails with a named remedy ([`OpenError`]). Once open, interfaces may come, go and fail without any error.
+//! Opening fails with an error that names a remedy ([`OpenError`]). Once capture is open, interfaces may be added,
+//! removed and fail without an error.
+//!
+//! Sources: packet(7), `net/packet/af_packet.c`, rtnetlink(7); each file names its own.
 #![forbid(unsafe_code)]
 
 mod bpf;
@@ -59,6 +61,6 @@ pub use softnet::SoftnetStats;
 pub use source::{Batch, FrameSource, Verdict};
 pub use verdict_table::{InterfaceVerdicts, VerdictTable};
 
-// What a worker needs of the floor below to be woken and to say what it waits on.
+// What a worker needs of the floor below: to be woken, and to report what it waits on.
 pub use crate::sys::poller::{Mechanism, WaitPoint};
 pub use crate::sys::waker::Waker;

@@ -1,8 +1,9 @@
-//! Asks the kernel for a list over rtnetlink and hands out its messages, or listens to what it says by itself. No
-//! capability is needed for either.
+//! Requests over rtnetlink: dumps of lists, and subscriptions to notices of changes. Neither needs a capability.
 //!
-//! It knows the framing (RFC 3549; `struct nlmsghdr`, 16 bytes, messages aligned to 4) and nothing of what is in
-//! a message. It blocks for as long as the kernel takes to answer; the kernel answers in the call itself.
+//! It knows the framing (`struct nlmsghdr`, 16 bytes, messages aligned to 4) and nothing of what is in a message. A
+//! request blocks until the kernel has replied, which it does within the system call.
+//!
+//! Sources: RFC 3549, netlink(7), rtnetlink(7).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,10 +16,10 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::error::NetlinkError;
 
-/// A netlink socket for questions.
+/// A netlink socket for requests.
 pub(super) struct NetlinkSocket {
     socket: Socket,
-    /// Tells the answers to this question from what is left of an abandoned one.
+    /// Sequence number of the last request. Messages of an abandoned dump have another one.
     sequence: u32,
 }
 
@@ -29,78 +30,78 @@ impl NetlinkSocket {
         Ok(Self { socket, sequence: 0 })
     }
 
-    /// Dumps a list and gives the body of each of its messages to `take`. If the list changes meanwhile it is
-    /// read again, so `begin` is called before each reading and must forget what came before.
+    /// Dumps a list and passes the body of each message to `take`, with the value that `begin` has made. If the list
+    /// changes meanwhile, it is dumped again with a new value.
     pub(super) fn list<S>(
         &mut self,
-        question: &DumpRequest<'_>,
+        request: &DumpRequest<'_>,
         begin: impl Fn() -> S,
         mut take: impl FnMut(&mut S, &[u8]) -> Result<(), String>,
     ) -> Result<S, NetlinkError> {
         for _ in 0..ATTEMPTS_MAX {
             let mut list = begin();
-            if self.read_once(question, &mut |body| take(&mut list, body))? {
+            if self.read_once(request, &mut |body| take(&mut list, body))? {
                 return Ok(list);
             }
         }
-        Err(NetlinkError::Unstable { what: question.what, attempts: ATTEMPTS_MAX })
+        Err(NetlinkError::Unstable { what: request.what, attempts: ATTEMPTS_MAX })
     }
 
-    /// Dumps a list once. Where it changes meanwhile, what comes or goes may be missing.
+    /// Dumps a list once. If it changes meanwhile, entries that are added or removed may be missing.
     pub(super) fn dump_once(
         &mut self,
-        question: &DumpRequest<'_>,
+        request: &DumpRequest<'_>,
         mut take: impl FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<(), NetlinkError> {
-        self.read_once(question, &mut take).map(|_held_still| ())
+        self.read_once(request, &mut take).map(|_is_consistent| ())
     }
 
-    /// Whether the list held still while it was read.
+    /// Dumps a list once. Returns true if it did not change meanwhile.
     fn read_once(
         &mut self,
-        question: &DumpRequest<'_>,
+        request: &DumpRequest<'_>,
         take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<bool, NetlinkError> {
         self.sequence = self.sequence.wrapping_add(1);
-        question.send_on(&self.socket, self.sequence)?;
-        let answer = DumpReply { sequence: self.sequence, what: question.what, kind: question.answer };
-        let mut held_still = true;
+        request.send_on(&self.socket, self.sequence)?;
+        let reply = DumpReply { sequence: self.sequence, what: request.what, kind: request.reply };
+        let mut is_consistent = true;
         let mut datagram = Vec::with_capacity(DATAGRAM_BYTES_MAX);
         loop {
-            match answer.read(&self.socket, &mut datagram, take)? {
-                DumpProgress::Part { interrupted } => held_still &= !interrupted,
-                DumpProgress::End { interrupted } => return Ok(held_still && !interrupted),
+            match reply.read(&self.socket, &mut datagram, take)? {
+                DumpProgress::Part { interrupted } => is_consistent &= !interrupted,
+                DumpProgress::End { interrupted } => return Ok(is_consistent && !interrupted),
                 DumpProgress::Lost => return Ok(false),
             }
         }
     }
 }
 
-/// A list that is read a datagram at a time, on a socket of its own: dropping it ends it. What changes meanwhile may
-/// be in it or not.
+/// A dump that is read one datagram at a time, on a socket of its own; dropping it ends the dump. Entries that change
+/// meanwhile may be in it or not.
 pub(super) struct DumpStream {
     socket: Socket,
-    answer: DumpReply,
+    reply: DumpReply,
     datagram: Vec<u8>,
 }
 
 impl DumpStream {
-    /// Asks for the list. The kernel is to hold the question's header against what it knows, and to leave out what
-    /// does not match it.
-    pub(super) fn begin(question: &DumpRequest<'_>) -> Result<Self, NetlinkError> {
+    /// Requests the dump. The kernel compares the header of the request with each entry and omits those that do not
+    /// match (`NETLINK_GET_STRICT_CHK`, Linux 4.20).
+    pub(super) fn begin(request: &DumpRequest<'_>) -> Result<Self, NetlinkError> {
         let socket = bound_socket()?;
         socket.set_netlink_get_strict_chk(true).map_err(call("setsockopt(NETLINK_GET_STRICT_CHK)"))?;
-        question.send_on(&socket, 1)?;
-        let answer = DumpReply { sequence: 1, what: question.what, kind: question.answer };
-        Ok(Self { socket, answer, datagram: Vec::with_capacity(DATAGRAM_BYTES_MAX) })
+        request.send_on(&socket, 1)?;
+        let reply = DumpReply { sequence: 1, what: request.what, kind: request.reply };
+        Ok(Self { socket, reply, datagram: Vec::with_capacity(DATAGRAM_BYTES_MAX) })
     }
 
-    /// Gives the bodies of some further messages to `take`. Whether that was all.
+    /// Passes the bodies of the next messages to `take`. Returns true if the dump is complete.
     pub(super) fn step(
         &mut self,
         take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<bool, NetlinkError> {
-        match self.answer.read(&self.socket, &mut self.datagram, take)? {
+        match self.reply.read(&self.socket, &mut self.datagram, take)? {
             DumpProgress::Part { .. } => Ok(false),
             DumpProgress::End { .. } => Ok(true),
             DumpProgress::Lost => Err(call("recv")(io::Error::from_raw_os_error(libc::ENOBUFS))),
@@ -108,20 +109,20 @@ impl DumpStream {
     }
 }
 
-/// How the answer to a question is told from anything else.
+/// What identifies the messages of a reply.
 struct DumpReply {
     sequence: u32,
     what: &'static str,
     kind: u16,
 }
 
-/// What a datagram was of an answer.
+/// How far a dump is after one datagram.
 enum DumpProgress {
-    /// More is to come. `interrupted`: the list has changed since it was begun.
+    /// More datagrams follow. `interrupted` means that the list has changed since the dump began.
     Part { interrupted: bool },
-    /// The last of it.
+    /// The dump is complete.
     End { interrupted: bool },
-    /// Some of it was lost for want of buffer memory.
+    /// Messages were lost because the buffer of the socket was full.
     Lost,
 }
 
@@ -173,7 +174,7 @@ fn bound_socket() -> Result<Socket, NetlinkError> {
     Ok(socket)
 }
 
-/// A netlink socket on which the kernel says what changes, of these groups (`RTNLGRP_*`).
+/// Opens a netlink socket that receives notices of changes of these groups (`RTNLGRP_*`).
 pub(super) fn subscribe(groups: &[u32]) -> Result<Socket, NetlinkError> {
     let socket = bound_socket()?;
     for &group in groups {
@@ -182,9 +183,9 @@ pub(super) fn subscribe(groups: &[u32]) -> Result<Socket, NetlinkError> {
     Ok(socket)
 }
 
-/// Empties a socket of [`subscribe`]; whether anything was in it.
+/// Empties a socket of [`subscribe`]. Returns true if there was a notice in it.
 pub(super) fn discard(notices: &Socket) -> Result<bool, NetlinkError> {
-    // What does not fit is cut off, and nobody looks at it.
+    // A longer notice is cut; its content is not read.
     let mut notice = Vec::with_capacity(NETLINK_HEADER_BYTES);
     let mut any = false;
     loop {
@@ -193,37 +194,37 @@ pub(super) fn discard(notices: &Socket) -> Result<bool, NetlinkError> {
             Ok(_) => any = true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(any),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Notices were lost: a change like any other.
+            // Lost notices are a change too.
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => any = true,
             Err(error) => return Err(call("recv")(error)),
         }
     }
 }
 
-/// What to ask for.
+/// A request to dump a list.
 pub(super) struct DumpRequest<'a> {
-    /// In words, for errors.
+    /// The name of the list, for errors.
     pub(super) what: &'static str,
-    /// The message type that asks (`RTM_GET*`).
-    pub(super) ask: u16,
-    /// The message type of the answers (`RTM_NEW*`).
-    pub(super) answer: u16,
+    /// The message type of the request (`RTM_GET*`).
+    pub(super) request: u16,
+    /// The message type of the reply (`RTM_NEW*`).
+    pub(super) reply: u16,
     /// The fixed header that the type begins with.
     pub(super) header: &'a [u8],
 }
 
 impl DumpRequest<'_> {
     fn send_on(&self, socket: &Socket, sequence: u32) -> Result<(), NetlinkError> {
-        let request = self.request(sequence);
-        socket.send_to(&request, &SocketAddr::new(0, 0), 0).map(drop).map_err(call("sendto"))
+        let message = self.message(sequence);
+        socket.send_to(&message, &SocketAddr::new(0, 0), 0).map(drop).map_err(call("sendto"))
     }
 
-    fn request(&self, sequence: u32) -> Vec<u8> {
+    fn message(&self, sequence: u32) -> Vec<u8> {
         let len = NETLINK_HEADER_BYTES + self.header.len();
         let mut request = vec![0; len.next_multiple_of(usize::from(NLMSG_ALIGNTO))];
         let mut message = NetlinkBuffer::new(&mut request);
         message.set_length(len as u32);
-        message.set_message_type(self.ask);
+        message.set_message_type(self.request);
         message.set_flags(NLM_F_REQUEST | NLM_F_DUMP);
         message.set_sequence_number(sequence);
         request[NETLINK_HEADER_BYTES..len].copy_from_slice(self.header);
@@ -231,7 +232,7 @@ impl DumpRequest<'_> {
     }
 }
 
-/// The messages of a datagram, up to the first that is none.
+/// Iterates over the messages of a datagram. The first one that is malformed is an error and ends the iteration.
 pub(super) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Result<NetlinkBuffer<&[u8]>, String>> {
     std::iter::from_fn(move || {
         if datagram.is_empty() {
@@ -251,7 +252,7 @@ pub(super) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Result<Netli
     })
 }
 
-/// The attributes behind a fixed header of `header_len` bytes.
+/// Iterates over the attributes after a fixed header of `header_len` bytes.
 pub(super) fn attributes(
     body: &[u8],
     header_len: usize,
@@ -260,7 +261,7 @@ pub(super) fn attributes(
         .map(|attribute| attribute.map_err(|error| error.to_string()))
 }
 
-/// The address in an attribute.
+/// Reads the address in an attribute; `None` unless it has 4 or 16 bytes.
 pub(super) fn ip(bytes: &[u8]) -> Option<IpAddr> {
     <[u8; 4]>::try_from(bytes)
         .map(|v4| IpAddr::V4(Ipv4Addr::from(v4)))
@@ -268,14 +269,14 @@ pub(super) fn ip(bytes: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-/// `struct nlmsghdr`.
+/// Bytes of a `struct nlmsghdr`.
 const NETLINK_HEADER_BYTES: usize = 16;
-/// The kernel puts at most 32 KiB of a list into one datagram (`netlink_dump`).
+/// The kernel puts at most 32 KiB of a dump into one datagram (`netlink_dump`).
 const DATAGRAM_BYTES_MAX: usize = 64 * 1024;
-/// How often a list that changes while it is read is begun again.
+/// How often a list is dumped at most if it changes meanwhile.
 const ATTEMPTS_MAX: u32 = 8;
 
-/// Names the call that an I/O error came from.
+/// Returns a function that turns an I/O error of this system call into a [`NetlinkError`].
 pub(super) fn call(call: &'static str) -> impl Fn(io::Error) -> NetlinkError {
     move |source| NetlinkError::Call { call, source }
 }
@@ -287,8 +288,8 @@ mod tests {
     #[test]
     fn a_request_is_a_netlink_message() {
         let header = [2];
-        let question = DumpRequest { what: "forwarding", ask: 82, answer: 80, header: &header };
-        let request = question.request(7);
+        let dump = DumpRequest { what: "forwarding", request: 82, reply: 80, header: &header };
+        let request = dump.message(7);
         assert_eq!(request.len(), 20, "padded to 4 bytes");
         let message = NetlinkBuffer::new_checked(request.as_slice()).unwrap();
         assert_eq!((message.length(), message.message_type(), message.sequence_number()), (17, 82, 7));
@@ -296,10 +297,10 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_walked_and_rubbish_ends_the_walk() {
-        let question = DumpRequest { what: "", ask: 16, answer: 16, header: &[1, 2, 3] };
-        let mut datagram = question.request(1);
-        datagram.extend(question.request(2));
+    fn a_malformed_message_ends_the_iteration() {
+        let dump = DumpRequest { what: "", request: 16, reply: 16, header: &[1, 2, 3] };
+        let mut datagram = dump.message(1);
+        datagram.extend(dump.message(2));
         datagram.extend([9; 5]);
         let seen: Vec<_> = messages(&datagram).map(|message| message.map(|m| m.sequence_number())).collect();
         assert_eq!(seen.len(), 3);
@@ -308,10 +309,10 @@ mod tests {
     }
 }
 
-/// What the kernel would write, for tests.
+/// Attributes as the kernel writes them, for tests.
 #[cfg(test)]
 pub(super) mod sample {
-    /// An attribute (`struct nlattr`): its length, its type, its value, and zeros up to a multiple of 4.
+    /// Encodes an attribute (`struct nlattr`): length, type, value, and zeros up to a multiple of 4.
     pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
         let mut out = (value.len() as u16 + 4).to_ne_bytes().to_vec();
         out.extend(kind.to_ne_bytes());

@@ -1,16 +1,18 @@
-//! Opens live capture: sockets, rings, filters and the fanout group, in the order in which no stray frame gets in.
+//! Opens live capture: sockets, rings, filters and the fanout group, in an order in which no frame is captured twice.
 //!
-//! 1. A netlink socket follows the interfaces; the table and the filter are made from what is there.
-//! 2. For each worker: a packet socket that receives nothing (protocol 0); its ring, with what the kernel knows of
-//!    segments if that is to be had; a filter that drops everything. The kernel takes a ring's pages from the memory
-//!    node of the CPU that asks for them, so the ring is made on the core of its worker, if it has one.
-//! 3. Each is bound to all interfaces and joins one fanout group. Between these two steps a socket would receive every
-//!    frame and not only its share, which is what the filter of step 2 is for. Binding after joining is an error.
-//! 4. Once all have joined, what is in the rings is discarded, the statistics begin at zero, and each socket gets the
+//! 1. A netlink socket subscribes to changes of interfaces. The table and the filter are made of the present ones.
+//! 2. For each worker: a packet socket that receives nothing (protocol 0); its ring, with a `virtio_net_hdr` per frame
+//!    if the kernel supports it; a filter that drops everything. The kernel allocates the pages of a ring on the memory
+//!    node of the calling CPU, so the ring is allocated on the core of its worker, if it has one.
+//! 3. Each socket is bound to all interfaces and joins one fanout group. Between these two calls a socket would receive
+//!    every frame and not only its share, which the filter of step 2 prevents. Binding after joining is an error.
+//! 4. When all have joined, the content of the rings is discarded, the statistics are reset, and each socket gets the
 //!    real filter.
 //!
-//! All of it needs CAP_NET_RAW and may be done on any thread. Afterwards nothing needs the capability. A
-//! [`LiveSeed`] goes to its worker's thread and becomes a [`Live`] there.
+//! All of it needs CAP_NET_RAW and may be done on any thread. Afterwards nothing needs the capability. A [`LiveSeed`]
+//! moves to the thread of its worker and becomes a [`Live`] there. It does not know who runs these threads.
+//!
+//! Sources: packet(7), `net/packet/af_packet.c` (`fanout_add`, `packet_set_ring`).
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -36,19 +38,19 @@ use crate::sys::poller::{self, Poller};
 use crate::sys::ring::{Ring, RingSize, VnetHeader};
 use crate::sys::waker::Waker;
 
-/// Everything that needed a capability, done.
+/// Live capture after everything that needs a capability is done.
 pub struct OpenedCapture {
     /// One per worker.
     pub rings: Vec<LiveSeed>,
     /// Follows the interfaces; run it on a thread of its own.
     pub link_monitor: LinkMonitor,
-    /// Whether frames that stand for several packets are told apart.
+    /// Whether the kernel reports how frames are cut into packets on the wire.
     pub is_wire_exact: bool,
-    /// What the kernel says of the interfaces and of its losses; the watcher publishes a new view every second.
+    /// The counters of the kernel; the link monitor publishes new ones every second.
     pub kernel_stats: Arc<Published<KernelStats>>,
 }
 
-/// A ring on the way to the thread of its worker. Frames gather in it already.
+/// A ring that has not reached the thread of its worker yet. It captures frames already.
 #[derive(Debug)]
 pub struct LiveSeed {
     ring: Ring,
@@ -58,11 +60,11 @@ pub struct LiveSeed {
 }
 
 impl LiveSeed {
-    /// Sets up the wait, which belongs to the thread that calls this. `waker` ends it from other threads and must be
-    /// this worker's alone.
+    /// Sets up the wait. Call it on the thread of the worker. `waker` ends the wait from other threads and must not be
+    /// shared with another worker.
     ///
     /// # Errors
-    /// Neither io_uring nor epoll can be had, or the one that the options demand cannot.
+    /// Neither io_uring nor epoll can be set up, or the one that the options require cannot.
     pub fn start(self, waker: Waker) -> Result<Live, CaptureError> {
         let (choice, wanted) = match self.event_loop {
             EventLoop::Auto => (poller::PollerChoice::Auto, "io_uring or epoll"),
@@ -78,16 +80,16 @@ impl LiveSeed {
 /// Opens live capture on all interfaces, present and future.
 ///
 /// # Errors
-/// CAP_NET_RAW is missing, the ring memory does not suffice, or a call failed; the message names the remedy.
+/// CAP_NET_RAW is missing, the ring memory is too small, or a system call failed. The message names the remedy.
 pub fn open(options: &Options) -> Result<OpenedCapture, OpenError> {
     open_on(options, &[])
 }
 
-/// The same, with each ring in the memory that is nearest to the core of its worker; a worker without a core here runs
-/// anywhere.
+/// Opens live capture like [`open`], with each ring on the memory node of its worker's core. `cores` has the core of
+/// each worker, `None` for one that is not pinned.
 ///
 /// # Errors
-/// As [`open`]. That a core cannot be used is none: the ring is then wherever this thread runs.
+/// As [`open`]. It is no error if a core cannot be used; the ring is then allocated where this thread runs.
 pub fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<OpenedCapture, OpenError> {
     let size = ring_size(options)?;
     let mut link_monitor = LinkMonitor::open(Policy::new(options))?;
@@ -109,7 +111,7 @@ pub fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<OpenedCaptu
             None => group = Some(socket.create_fanout_group().map_err(fanout)?),
             Some(group) => socket.join_fanout_group(group).map_err(fanout)?,
         }
-        let mailbox = link_monitor.inform(socket);
+        let mailbox = link_monitor.subscribe(socket);
         rings.push((ring, mailbox));
     }
 
@@ -118,7 +120,7 @@ pub fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<OpenedCaptu
         ring.socket().take_statistics().map_err(socket_error(worker, "getsockopt(PACKET_STATISTICS)"))?;
     }
     link_monitor.attach_filters().map_err(socket_error(0, "setsockopt(SO_ATTACH_FILTER)"))?;
-    link_monitor.ask_for_all();
+    link_monitor.set_promiscuous();
 
     let seed = |(ring, mailbox)| LiveSeed {
         ring,
@@ -130,30 +132,31 @@ pub fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<OpenedCaptu
         event_loop: options.event_loop,
     };
     let rings = rings.into_iter().map(seed).collect();
-    let kernel_stats = link_monitor.views();
+    let kernel_stats = link_monitor.kernel_stats();
     let is_wire_exact = vnet_header == VnetHeader::Vnet;
     Ok(OpenedCapture { rings, link_monitor, is_wire_exact, kernel_stats })
 }
 
-/// Does `work` on a core, and leaves the thread where it was allowed to run before.
+/// Calls `work` on a core, then restores the affinity of the thread. Without a core, or if the thread cannot be moved,
+/// `work` runs where the thread is.
 fn on_core<T>(core: Option<usize>, work: impl FnOnce() -> T) -> T {
     const THIS_THREAD: Pid = Pid::from_raw(0);
     let Some(core) = core else { return work() };
     let moved = sched_getaffinity(THIS_THREAD).and_then(|before| {
-        let mut there = CpuSet::new();
-        there.set(core)?;
-        sched_setaffinity(THIS_THREAD, &there)?;
+        let mut target = CpuSet::new();
+        target.set(core)?;
+        sched_setaffinity(THIS_THREAD, &target)?;
         Ok(before)
     });
-    let done = work();
-    // What fails here costs speed, not counts; a worker that cannot be pinned says so itself.
+    let result = work();
+    // A failure costs speed, not counts. A worker that cannot be pinned logs that itself.
     if let Err(error) = moved.and_then(|before| sched_setaffinity(THIS_THREAD, &before)) {
         debug!("a ring was not made on core {core}: {error}");
     }
-    done
+    result
 }
 
-/// What every ring has before its frames.
+/// Selects the header before each frame.
 fn vnet_header(wire_exact: WireExact) -> VnetHeader {
     match wire_exact {
         WireExact::Off => VnetHeader::None,
@@ -165,38 +168,40 @@ fn vnet_header(wire_exact: WireExact) -> VnetHeader {
     }
 }
 
-/// A kernel that cannot say how a frame is cut drops it once it is asked to. Since 6.2 all that GRO makes of TCP and
-/// UDP can be said (`VIRTIO_NET_HDR_GSO_UDP_L4` in `virtio_net_hdr_from_skb`).
+/// Returns true if a `virtio_net_hdr` can express the segmentation of every frame, since the kernel drops the others.
+/// That is so from Linux 6.2 on, for all that GRO joins of TCP and UDP (`VIRTIO_NET_HDR_GSO_UDP_L4` in
+/// `virtio_net_hdr_from_skb`).
 fn kernel_expresses_every_frame() -> bool {
     let release = uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default();
     version(&release) >= Some((6, 2))
 }
 
-/// The first two numbers of a kernel's release.
+/// Parses the first two numbers of a kernel release.
 fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
 
-/// How long the kernel keeps a block that is not full. It bounds how late a frame is seen, which is to be little
-/// against the tick of the merge, and how often a quiet gateway wakes a worker: 50 times a second. For loss it does
-/// not matter: under the same load there was none at 10, 20 and 60 ms.
+/// Milliseconds after which the kernel closes a block that is not full. It bounds the delay of a frame, which is to be
+/// small compared with a tick, and how often an idle gateway wakes a worker: 50 times a second. It does not affect
+/// drops: under the same load there were none at 10, 20 and 60 ms.
 const BLOCK_RETIRE_MS: u32 = 20;
 
-/// The kernel's bound on a fanout group (`PACKET_FANOUT_MAX`).
+/// The maximum size of a fanout group in the kernel (`PACKET_FANOUT_MAX`).
 const WORKERS_MAX: usize = 256;
-/// A block must be worth its wake-up: one of this size holds more than 200 frames, of which no filter keeps more
-/// than [`filter::SNAP_LEN`] bytes.
+/// Minimum size of a block, so that a wake-up has enough work: it holds more than 200 frames, which the filter cuts to
+/// [`filter::SNAP_LEN`] bytes.
 const BLOCK_BYTES_MIN: u32 = 64 << 10;
-/// Larger blocks save nothing more, and memory in one piece is harder to find.
+/// Maximum size of a block. Larger ones save no more time, and contiguous memory of that size is harder to allocate.
 const BLOCK_BYTES_MAX: u32 = 1 << 20;
-/// With fewer blocks than this they are made smaller: one that its timeout closes is taken whole, however empty.
+/// With fewer blocks than this, smaller ones are used: a block that its timeout closes is unavailable to the kernel as
+/// a whole, however empty it is.
 const BLOCKS_GOOD: u64 = 8;
-/// One to fill while the other is read.
+/// One block to fill while the other one is read.
 const BLOCKS_MIN: u32 = 2;
-/// The least that a worker's ring takes.
+/// Minimum bytes of a worker's ring.
 pub const RING_BYTES_MIN: u64 = BLOCK_BYTES_MIN as u64 * BLOCKS_MIN as u64;
-/// The kernel counts the bytes of a ring in 32 bits.
+/// Maximum bytes of a ring; the kernel computes with 32 bits.
 const RING_BYTES_MAX: u64 = 1 << 31;
 
 /// Divides the memory among the workers, and each share into blocks.
@@ -227,7 +232,7 @@ fn ring_size(options: &Options) -> Result<RingSize, OpenError> {
     }
 }
 
-/// Explains what a packet socket said.
+/// Returns a function that turns an error of a packet socket into an [`OpenError`] with a remedy.
 fn socket_error(worker: usize, call: &'static str) -> impl Fn(Errno) -> OpenError {
     move |source| {
         let remedy = match source {
@@ -246,7 +251,7 @@ fn socket_error(worker: usize, call: &'static str) -> impl Fn(Errno) -> OpenErro
     }
 }
 
-/// The binary that runs, for the command that grants it the capability.
+/// Returns the path of this binary, for the command that grants it the capability.
 fn program() -> PathBuf {
     std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/local/bin/TrafficAlerted"))
 }
@@ -270,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn kernels_are_told_apart_by_their_first_two_numbers() {
+    fn a_kernel_release_is_compared_by_its_first_two_numbers() {
         for (release, expected) in [
             ("6.18.5", Some((6, 18))),
             ("5.10.0-33-amd64", Some((5, 10))),
@@ -285,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_is_made_on_its_core_and_the_thread_is_free_again() {
+    fn a_ring_is_made_on_its_core_and_the_affinity_is_restored() {
         const THIS_THREAD: Pid = Pid::from_raw(0);
         let allowed = sched_getaffinity(THIS_THREAD).unwrap();
         let is_allowed = |&core: &usize| allowed.is_set(core).unwrap_or_default();
@@ -293,18 +298,18 @@ mod tests {
             assert_eq!(on_core(Some(core), || nix::sched::sched_getcpu().unwrap()), core);
             assert_eq!(sched_getaffinity(THIS_THREAD).unwrap(), allowed);
         }
-        // No machine has it: the ring is made all the same.
+        // No machine has this core: the ring is made anyway.
         assert_eq!(on_core(Some(CpuSet::count() - 1), || 7), 7);
         assert_eq!(on_core(None, || sched_getaffinity(THIS_THREAD).unwrap()), allowed);
         assert_eq!(sched_getaffinity(THIS_THREAD).unwrap(), allowed);
     }
 
     #[test]
-    fn what_is_opened_can_go_to_other_threads() {
-        fn goes<T: Send + 'static>() {}
-        goes::<LiveSeed>();
-        goes::<LinkMonitor>();
-        goes::<Waker>();
+    fn what_is_opened_can_move_to_other_threads() {
+        fn is_send<T: Send + 'static>() {}
+        is_send::<LiveSeed>();
+        is_send::<LinkMonitor>();
+        is_send::<Waker>();
     }
 
     #[test]
@@ -335,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn too_little_memory_is_an_error_that_says_how_much() {
+    fn too_little_memory_is_an_error_with_the_bytes_needed() {
         let error = ring_size(&options(4, (1 << 19) - 1)).unwrap_err().to_string();
         assert_eq!(
             error,
@@ -354,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_capability_the_error_tells_how_to_grant_it() {
+    fn without_the_capability_the_error_explains_how_to_grant_it() {
         let error = socket_error(0, "socket(AF_PACKET)")(Errno::EPERM).to_string();
         assert!(error.contains("CAP_NET_RAW"), "{error}");
         assert!(error.contains("setcap cap_net_raw+ep /"), "{error}");

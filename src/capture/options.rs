@@ -1,4 +1,5 @@
-//! What live capture is configured with. The configuration floor fills it in; nothing here reads a file.
+//! What live capture is configured with. The configuration floor fills it in; nothing here reads a file or checks
+//! values; [`open`](super::open()) does.
 
 use ipnet::IpNet;
 

@@ -1,6 +1,6 @@
 //! What the operator decided about interfaces and directions, apart from what the machine has.
 //!
-//! It knows names and rules. Which interfaces exist, and which of them lie on each other, it does not know; see
+//! It knows names and rules. It does not know which interfaces exist and how they are related; see
 //! [`device_hierarchy`](super::device_hierarchy).
 
 use super::interfaces::{InterfaceName, Link};

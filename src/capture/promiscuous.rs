@@ -1,7 +1,7 @@
-//! Interfaces that are to receive what is for other stations too, such as the mirror port of a switch.
+//! Keeps interfaces in promiscuous mode, such as the mirror port of a switch.
 //!
-//! An interface does so for as long as a socket asks for it (`PACKET_MR_PROMISC`), and the kernel forgets that with the
-//! interface. So it is asked for again when one of the name comes, without a capability.
+//! The mode is a membership of a socket (`PACKET_MR_PROMISC` in packet(7)), which ends with the interface. So it is
+//! added again when an interface of the same name is added, which needs no capability.
 
 use std::collections::HashMap;
 
@@ -11,35 +11,36 @@ use super::interfaces::Link;
 use super::policy::Policy;
 use crate::sys::packet_socket::PacketSocket;
 
-/// What was asked for.
+/// The memberships that were added.
 #[derive(Debug, Default)]
 pub(super) struct Promiscuous {
-    /// By number: whether it was granted.
-    asked: HashMap<u32, bool>,
+    /// Whether the kernel has accepted the membership, by number of the interface.
+    requested: HashMap<u32, bool>,
 }
 
 impl Promiscuous {
-    /// Asks for every interface that the policy names, and takes it back for those that are called otherwise now.
+    /// Adds the membership for every interface that the policy names, and drops it for those that it does not name any
+    /// more.
     pub(super) fn follow(&mut self, links: &[Link], policy: &Policy, socket: &PacketSocket) {
-        self.asked.retain(|&ifindex, _| links.iter().any(|link| link.ifindex == ifindex));
+        self.requested.retain(|&ifindex, _| links.iter().any(|link| link.ifindex == ifindex));
         for link in links {
             let Link { ifindex, ref name, .. } = *link;
-            match (policy.wants_promiscuous(name), self.asked.get(&ifindex)) {
-                // Refused before, or granted and still so; if it is not, the interface had gone in between.
+            match (policy.wants_promiscuous(name), self.requested.get(&ifindex)) {
+                // It was refused before, or is still in force; if not, the interface was removed and added again.
                 (true, Some(false)) => {}
                 (true, Some(true)) if link.is_promiscuous => {}
                 (true, _) => {
-                    let answer = socket.add_promiscuous(ifindex);
-                    match &answer {
+                    let result = socket.add_promiscuous(ifindex);
+                    match &result {
                         Ok(()) => info!("{name} receives what is for other stations too"),
                         Err(error) => warn!(%error, "{name} cannot receive what is for other stations"),
                     }
-                    self.asked.insert(ifindex, answer.is_ok());
+                    self.requested.insert(ifindex, result.is_ok());
                 }
                 (false, Some(true)) => {
-                    // It fails where the interface has gone, and then nothing is left to take back.
+                    // It fails if the interface was removed, and the membership with it.
                     let _ = socket.drop_promiscuous(ifindex);
-                    self.asked.remove(&ifindex);
+                    self.requested.remove(&ifindex);
                 }
                 (false, _) => {}
             }

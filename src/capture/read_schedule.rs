@@ -1,45 +1,48 @@
-//! When the watcher reads what: changes soon, counters once a second, and never more than a share of a core.
+//! When the link monitor reads what: interfaces soon after a change, counters once a second, routes in steps, and in
+//! total never more than a share of a core.
 //!
-//! It knows no clock but the moments that it is given.
+//! It reads no clock; the caller passes the time. It does not know how anything is read.
 
 use std::time::Duration;
 
 use crate::time::Moment;
 
-/// A reading of the interfaces takes a fifth of the time: starting a hundred containers makes a thousand notices.
+/// The pause after a reading of the interfaces, in multiples of its CPU time: readings take at most a fifth of a core,
+/// although starting a hundred containers causes a thousand notices.
 pub(super) const GAP_FACTOR: u32 = 4;
-/// Notices come in handfuls: making one interface takes two or three.
+/// Minimum pause between two readings: creating one interface causes two or three notices.
 pub(super) const GAP_MIN: Duration = Duration::from_millis(3);
-/// A change is to be in force within a tenth of a second, however many interfaces there are.
+/// Maximum pause between two readings, so that a change is in force within a tenth of a second.
 pub(super) const GAP_MAX: Duration = Duration::from_millis(50);
-/// When to try again after a reading that failed.
+/// Pause after a reading that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// How often the counters are read.
+/// Time between two readings of the counters.
 const COUNTERS_EVERY: Duration = Duration::from_secs(1);
-/// How long the routes are read at a stretch: changes of interfaces wait as long.
+/// Duration of one step of reading routes. Changes of interfaces wait as long.
 pub(super) const ROUTES_STEP: Duration = Duration::from_millis(2);
-/// Least time between two readings of the routes,
+/// Minimum pause between two complete readings of the routes.
 const ROUTES_GAP_MIN: Duration = Duration::from_secs(1);
-/// and how many times of what the last one cost: a twentieth of a core while they change.
+/// The same pause in multiples of the CPU time of the last reading: a twentieth of a core while routes change.
 const ROUTES_GAP_FACTOR: u32 = 19;
 
-/// When to read what.
+/// When to read what. Times are moments of `CLOCK_MONOTONIC`.
 #[derive(Debug)]
 pub(super) struct ReadSchedule {
-    /// When the oldest change came that no reading has answered.
+    /// When the oldest change occurred that was not read yet.
     changed_at: Option<Moment>,
-    /// The next reading comes no earlier.
+    /// The next reading of interfaces is not earlier than this.
     reading_from: Moment,
     counters_at: Moment,
-    /// Routes may have changed, or are being read.
+    /// Whether routes may have changed, or are being read.
     wants_routes: bool,
-    /// The next step comes no earlier.
+    /// The next step of reading routes is not earlier than this.
     routes_from: Moment,
-    /// What the steps of this reading have cost.
+    /// CPU time of the steps of this reading so far.
     routes_cost: Duration,
 }
 
 impl ReadSchedule {
+    /// Starts the schedule with nothing to read but the counters.
     pub(super) fn begin(now: Moment) -> Self {
         Self {
             changed_at: None,
@@ -51,35 +54,35 @@ impl ReadSchedule {
         }
     }
 
-    /// When there is something to do.
+    /// Returns when something is to be read next.
     pub(super) fn due_at(&self) -> Moment {
         let reading = self.changed_at.map(|_| self.reading_from);
         let routes = self.wants_routes.then_some(self.routes_from);
         [reading, routes].into_iter().flatten().fold(self.counters_at, Moment::min)
     }
 
-    /// Something has changed at `at`.
+    /// Notes a change of interfaces at `at`.
     pub(super) fn changed(&mut self, at: Moment) {
         self.changed_at = Some(self.changed_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// Since when a change waits, if it is time to read the interfaces.
+    /// Returns when the oldest change occurred, if it is time to read the interfaces, and forgets it.
     pub(super) fn take_change(&mut self, now: Moment) -> Option<Moment> {
         if now < self.reading_from { None } else { self.changed_at.take() }
     }
 
-    /// A reading has ended at `now` that cost this much.
+    /// Notes that a reading of the interfaces has ended at `now` and took this much CPU time.
     pub(super) fn read(&mut self, now: Moment, cost: Duration) {
         self.reading_from = now.plus((cost * GAP_FACTOR).clamp(GAP_MIN, GAP_MAX));
     }
 
-    /// The reading of a change did not work.
+    /// Notes that the reading of a change has failed.
     pub(super) fn retry(&mut self, changed_at: Moment, now: Moment) {
         self.changed(changed_at);
         self.reading_from = now.plus(RETRY_AFTER);
     }
 
-    /// Whether it is time for the counters; then the next time is a second later.
+    /// Returns true if it is time to read the counters, and schedules the next reading.
     pub(super) fn counters_are_due(&mut self, now: Moment) -> bool {
         let is_due = now >= self.counters_at;
         if is_due {
@@ -88,17 +91,18 @@ impl ReadSchedule {
         is_due
     }
 
-    /// The routes are to be read, soon.
+    /// Notes that routes are to be read.
     pub(super) fn want_routes(&mut self) {
         self.wants_routes = true;
     }
 
-    /// Whether it is time to read routes, or to go on with that.
+    /// Returns true if it is time for the first or next step of reading routes.
     pub(super) fn routes_are_due(&self, now: Moment) -> bool {
         self.wants_routes && now >= self.routes_from
     }
 
-    /// A step has ended at `now` that cost this much; `is_over` if it was the last, or the reading was given up.
+    /// Notes that a step of reading routes has ended at `now` and took this much CPU time. `is_over` means that the
+    /// reading is complete or was abandoned.
     pub(super) fn stepped(&mut self, now: Moment, cost: Duration, is_over: bool) {
         self.routes_cost += cost;
         let gap = if is_over {
@@ -120,8 +124,8 @@ mod tests {
     }
 
     #[test]
-    fn readings_leave_four_times_what_they_cost_between_them() {
-        // What a reading costs, and when the next one may be.
+    fn pauses_are_four_times_as_long_as_readings() {
+        // The CPU time of a reading, and when the next one is due.
         for (cost_us, due_ms) in [(0, 103), (500, 103), (2_000, 108), (10_000, 140), (100_000, 150)] {
             let mut read_schedule = ReadSchedule::begin(ms(0));
             assert_eq!(
@@ -162,8 +166,8 @@ mod tests {
             now = now.max(read_schedule.due_at()).plus(Duration::from_millis(3));
             assert!(read_schedule.counters_are_due(now), "each wake-up has its reading");
         }
-        assert_eq!(now, ms(100_003), "lateness does not add up");
-        // After a standstill there is one reading and not many.
+        assert_eq!(now, ms(100_003), "delays do not accumulate");
+        // After a long pause there is one reading and not many.
         now = now.plus(Duration::from_secs(60));
         assert!(read_schedule.counters_are_due(now));
         assert!(
@@ -173,19 +177,19 @@ mod tests {
     }
 
     #[test]
-    fn routes_are_read_in_steps_and_then_left_alone() {
+    fn routes_are_read_in_steps_with_pauses() {
         let mut read_schedule = ReadSchedule::begin(ms(0));
-        assert!(!read_schedule.routes_are_due(ms(10)), "nobody wants them");
+        assert!(!read_schedule.routes_are_due(ms(10)), "not requested");
         read_schedule.want_routes();
         assert_eq!(read_schedule.due_at(), ms(0));
-        // Fifty steps of 2 ms, each followed by a rest of 8.
+        // Fifty steps of 2 ms, each followed by a pause of 8.
         let mut now = ms(100);
         for step in 1..=50 {
             assert!(read_schedule.routes_are_due(now));
             read_schedule.stepped(now, ROUTES_STEP, step == 50);
             now = now.plus(Duration::from_millis(8));
         }
-        assert!(!read_schedule.routes_are_due(ms(3000)), "nobody wants them any more");
+        assert!(!read_schedule.routes_are_due(ms(3000)), "complete");
         read_schedule.want_routes();
         let last = 100 + 49 * 8;
         assert_eq!(
@@ -193,7 +197,7 @@ mod tests {
             [false, true],
             "{last} + 19 * 100"
         );
-        // A short one leaves a second.
+        // After a short reading the pause is a second.
         read_schedule.stepped(ms(3000), Duration::from_micros(50), true);
         read_schedule.want_routes();
         assert_eq!([3999, 4000].map(|at| read_schedule.routes_are_due(ms(at))), [false, true]);

@@ -1,16 +1,16 @@
-//! Routes of the main table, read a little at a time.
+//! Routes of the main table, read in small steps.
 //!
 //! A router may have a million routes, and its routing daemon changes some every second. So
 //!
-//! * a list is read in steps, between which the watcher follows the interfaces ([`Routes::step`]);
-//! * the kernel leaves out other tables and what is no unicast route (`NETLINK_GET_STRICT_CHK`, since Linux 4.20), and
-//!   of the answer is kept what may make a network local: default routes, routes without a gateway, and those to
-//!   private destinations;
-//! * the queue of notices takes in only those that are about such routes, and is looked at when the watcher wakes for
-//!   something else. What a full table changes all day wakes nobody and is not even queued.
+//! * the list is read in steps, between which the link monitor follows the interfaces ([`Routes::step`]);
+//! * the kernel omits other tables and routes that are not unicast (`NETLINK_GET_STRICT_CHK`, since Linux 4.20), and of
+//!   the others only those are kept that may make a network local: default routes, routes without a gateway, and those
+//!   to private destinations;
+//! * a filter on the socket of notices passes only those about such routes, and the socket is read when the link
+//!   monitor wakes for another reason. The constant changes of a full table are not queued and wake no thread.
 //!
-//! The kernel removes routes of an interface that goes down without a word, so a change of interfaces is a reason to
-//! read routes as well.
+//! The kernel removes routes of an interface that goes down without a notice, so routes are read again after a change
+//! of interfaces too. What is local is derived elsewhere, in [`local_prefixes`](super::local_prefixes).
 //!
 //! Sources: rtnetlink(7); `include/uapi/linux/rtnetlink.h`; `inet_dump_fib`, `inet6_dump_fib`.
 
@@ -34,38 +34,38 @@ use crate::time::monotonic_now;
 /// A unicast route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Route {
-    /// Where it leads.
+    /// Its destination.
     pub(super) destination: IpNet,
-    /// The ways, at least one.
+    /// The next hops, at least one.
     pub(super) hops: Vec<Hop>,
 }
 
-/// One way of a route.
+/// A next hop of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hop {
-    /// The interface that it leaves through.
+    /// The egress interface.
     pub(super) ifindex: u32,
-    /// Who is to pass it on, if it does not reach the destination itself.
+    /// The gateway; `None` if the destination is attached to the interface.
     pub(super) gateway: Option<IpAddr>,
 }
 
-/// Follows the routes.
+/// Reads the routes and notices of their changes.
 pub(super) struct Routes {
     notices: Socket,
-    /// What the last complete reading found.
+    /// The routes of the last complete reading.
     known: Vec<Route>,
     reading: Option<Reading>,
 }
 
-/// A reading under way.
+/// A reading in progress: IPv4 first, then IPv6.
 struct Reading {
-    listing: DumpStream,
+    dump: DumpStream,
     family: u8,
     found: Vec<Route>,
 }
 
 impl Routes {
-    /// Begins to listen for changes; nothing is read yet.
+    /// Subscribes to notices of changes. It reads no routes yet.
     pub(super) fn subscribe() -> Result<Self, NetlinkError> {
         let notices = subscribe(&[libc::RTNLGRP_IPV4_ROUTE, libc::RTNLGRP_IPV6_ROUTE])?;
         attach_filter(&notices, &relevant_notices())
@@ -73,47 +73,48 @@ impl Routes {
         Ok(Self { notices, known: Vec::new(), reading: None })
     }
 
-    /// What the last complete reading has found of routes that may make a network local.
+    /// Returns the routes of the last complete reading that may make a network local.
     pub(super) fn known(&self) -> &[Route] {
         &self.known
     }
 
-    /// Whether such a route has come or gone since the last call.
+    /// Returns true if such a route was added or removed since the last call.
     pub(super) fn take_changed(&mut self) -> Result<bool, NetlinkError> {
         discard(&self.notices)
     }
 
-    /// Whether a reading is under way.
+    /// Returns true if a reading is in progress.
     pub(super) fn is_reading(&self) -> bool {
         self.reading.is_some()
     }
 
-    /// Goes on with the reading, or begins one, for about this long. Whether it is complete.
+    /// Continues the reading, or starts one, for about this long. Returns true if it is complete.
     ///
-    /// A reading that fails is given up, and what was known before stays.
+    /// # Errors
+    /// A request has failed. The reading is abandoned, and the routes of the last complete one stay.
     pub(super) fn step(&mut self, budget: Duration) -> Result<bool, NetlinkError> {
         let until = monotonic_now().plus(budget);
         let mut reading = match self.reading.take() {
             Some(reading) => reading,
-            None => Reading { listing: list(AF_INET)?, family: AF_INET, found: Vec::new() },
+            None => Reading { dump: dump(AF_INET)?, family: AF_INET, found: Vec::new() },
         };
         loop {
-            let Reading { listing, family, found } = &mut reading;
-            let listed = listing.step(&mut |body| {
+            let Reading { dump: stream, family, found } = &mut reading;
+            let result = stream.step(&mut |body| {
                 match parse(body, *family)? {
-                    Some(route) if found.len() < ROUTES_MAX && matters(&route) => found.push(route),
+                    Some(route) if found.len() < ROUTES_MAX && is_relevant(&route) => found.push(route),
                     _ => {}
                 }
                 Ok(())
             });
-            let is_listed = match listed {
-                // A kernel without this family has no route of it.
+            let is_complete = match result {
+                // The kernel does not support this address family.
                 Err(error) if error.is_missing_family() => true,
                 other => other?,
             };
-            if is_listed && *family == AF_INET {
-                (*listing, *family) = (list(AF_INET6)?, AF_INET6);
-            } else if is_listed {
+            if is_complete && *family == AF_INET {
+                (*stream, *family) = (dump(AF_INET6)?, AF_INET6);
+            } else if is_complete {
                 self.known = reading.found;
                 return Ok(true);
             }
@@ -125,22 +126,22 @@ impl Routes {
     }
 }
 
-/// Asks for the unicast routes of the main table.
-fn list(family: u8) -> Result<DumpStream, NetlinkError> {
+/// Requests the unicast routes of the main table.
+fn dump(family: u8) -> Result<DumpStream, NetlinkError> {
     // `struct rtmsg`: family, lengths and service, table, protocol, scope, type, flags.
     let header = [family, 0, 0, 0, libc::RT_TABLE_MAIN, 0, 0, libc::RTN_UNICAST, 0, 0, 0, 0];
-    let (ask, answer) = (libc::RTM_GETROUTE, libc::RTM_NEWROUTE);
-    DumpStream::begin(&DumpRequest { what: "routes", ask, answer, header: &header })
+    let (request, reply) = (libc::RTM_GETROUTE, libc::RTM_NEWROUTE);
+    DumpStream::begin(&DumpRequest { what: "routes", request, reply, header: &header })
 }
 
-/// Whether a route may make a network local, or keep another from it.
-fn matters(route: &Route) -> bool {
+/// Returns true if a route may make a network local, or prevent that another one is.
+fn is_relevant(route: &Route) -> bool {
     is_default(&route.destination)
         || is_private(&route.destination)
         || route.hops.iter().all(|hop| hop.gateway.is_none())
 }
 
-/// `None` for what is no unicast route of the main table.
+/// Parses a route; `None` unless it is a unicast route of the main table.
 fn parse(body: &[u8], family: u8) -> Result<Option<Route>, String> {
     let (&header, _) = body.split_first_chunk::<ROUTE_HEADER_BYTES>().ok_or("a route without its header")?;
     let [message_family, prefix_len, _, _, table, _, _, kind, f0, f1, f2, f3] = header;
@@ -173,7 +174,7 @@ fn parse(body: &[u8], family: u8) -> Result<Option<Route>, String> {
     Ok(Some(Route { destination: destination.trunc(), hops }))
 }
 
-/// A row of `struct rtnexthop`: length, flags, weight, interface; then attributes.
+/// Parses the next hops of a multipath route (`struct rtnexthop`: length, flags, weight, interface; then attributes).
 fn parse_hops(mut bytes: &[u8]) -> Result<Vec<Hop>, String> {
     let mut hops = Vec::new();
     while let Some((&[l0, l1, _, _, i0, i1, i2, i3], _)) = bytes.split_first_chunk::<NEXT_HOP_BYTES>() {
@@ -194,8 +195,8 @@ fn parse_hops(mut bytes: &[u8]) -> Result<Vec<Hop>, String> {
     Ok(hops)
 }
 
-/// The program on the queue of notices: what [`matters`], as far as it can be told without a loop. A message begins
-/// with `struct nlmsghdr` (16 bytes), `struct rtmsg` (12) and its attributes.
+/// Assembles the filter on the socket of notices: it passes relevant routes ([`is_relevant`]), as far as BPF can decide
+/// that without a loop. A message has `struct nlmsghdr` (16 bytes), `struct rtmsg` (12) and attributes.
 fn relevant_notices() -> Vec<sock_filter> {
     const FAMILY_AT: i32 = 16;
     const PREFIX_LEN_AT: i32 = 17;
@@ -238,7 +239,7 @@ fn relevant_notices() -> Vec<sock_filter> {
     .concat()
 }
 
-/// Loads the beginning of the destination; a message without one passes.
+/// Loads the first bytes of the destination; passes a message without one, which is a default route.
 fn load_destination(size: u32) -> Vec<sock_filter> {
     let mut program = find(libc::RTA_DST);
     program.extend([
@@ -250,7 +251,7 @@ fn load_destination(size: u32) -> Vec<sock_filter> {
     program
 }
 
-/// Loads where an attribute begins, or 0.
+/// Loads the offset of an attribute, or 0 if the message has none.
 fn find(attribute: u16) -> Vec<sock_filter> {
     const ATTRIBUTES_AT: u32 = 28;
     vec![
@@ -260,17 +261,19 @@ fn find(attribute: u16) -> Vec<sock_filter> {
     ]
 }
 
+/// Passes the message if the loaded value is in this range.
 fn pass_range(first: u32, last: u32) -> Vec<sock_filter> {
     vec![skip_unless(BPF_JGE, first, 2), skip_if(BPF_JGT, last, 1), ret(PASS)]
 }
 
+/// Drops the message if it has this attribute.
 fn drop_with(attribute: u16) -> Vec<sock_filter> {
     let mut program = find(attribute);
     program.extend([skip_if(BPF_JEQ, 0, 1), ret(DROP)]);
     program
 }
 
-/// Routes that are kept: of one customer each, all that a provider's access router has.
+/// Maximum number of routes that are kept. The access router of a provider has one per customer.
 const ROUTES_MAX: usize = 16_384;
 
 const AF_INET: u8 = libc::AF_INET as u8;
@@ -321,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_is_read_with_all_its_ways() {
+    fn a_route_is_read_with_all_its_hops() {
         let way = |ifindex, gateway: &str| Hop { ifindex, gateway: gateway.parse().ok() };
         let via =
             attribute(RTA_VIA, &[&libc::AF_INET6.to_ne_bytes()[..2], &[0xfe, 0x80], &[0; 13], &[1]].concat());
@@ -339,7 +342,7 @@ mod tests {
         let v6 = route("fd00::/8", Some("fe80::1"), &[out_of(4)]);
         let expected = Route { destination: "fd00::/8".parse().unwrap(), hops: vec![way(4, "fe80::1")] };
         assert_eq!(parse(&v6, AF_INET6), Ok(Some(expected)));
-        assert_eq!(parse(&v6, AF_INET), Ok(None), "not what was asked for");
+        assert_eq!(parse(&v6, AF_INET), Ok(None), "of another family than requested");
     }
 
     #[test]
@@ -352,16 +355,16 @@ mod tests {
         };
         assert!(matches!(with(7, 1), Ok(Some(_))));
         assert_eq!(with(7, 6), Ok(None), "a black hole");
-        // RTA_TABLE says what 8 bits cannot.
+        // RTA_TABLE has tables whose number needs more than 8 bits.
         assert_eq!(with(16, 253), Ok(None));
-        assert_eq!(parse(&route("10.0.0.0/8", None, &[]), AF_INET), Ok(None), "no way there");
+        assert_eq!(parse(&route("10.0.0.0/8", None, &[]), AF_INET), Ok(None), "no next hop");
         assert!(with(1, 33).is_err());
         assert!(parse(&good[..11], AF_INET).is_err() && parse(&good[..18], AF_INET).is_err());
     }
 
-    /// The kernel runs the program over the messages, on a socket that needs nobody's network.
+    /// The kernel runs the program on the messages, on a pair of Unix sockets.
     #[test]
-    fn only_notices_that_matter_are_queued() {
+    fn only_relevant_notices_are_queued() {
         let two =
             || vec![attribute(libc::RTA_MULTIPATH, &[hop(2, [10, 0, 0, 2]), hop(3, [10, 0, 0, 3])].concat())];
         let out = || vec![out_of(2)];

@@ -1,9 +1,9 @@
-//! Frames that the kernel lost between a driver and the packet sockets, which no socket counts.
+//! Frames that the kernel drops between a driver and the packet sockets. They are in no counter of a socket.
 //!
-//! Each CPU puts received frames into a queue of its own before it works on them; one that is full
-//! (`net.core.netdev_max_backlog`) drops. `/proc/net/softnet_stat` has a line of hexadecimal columns for each CPU:
-//! the second counts those drops, the third how often the CPU had to stop with work left
-//! (`net.core.netdev_budget`). Both are of the whole machine, whatever the namespace.
+//! Each CPU queues received frames before it processes them; a full queue (`net.core.netdev_max_backlog`) drops frames.
+//! `/proc/net/softnet_stat` has a line of hexadecimal columns for each CPU: the second counts these drops, the third
+//! how often the CPU stopped with frames left (`net.core.netdev_budget`). Both cover the whole machine, in every
+//! namespace.
 //!
 //! Source: `softnet_seq_show` of `net/core/net-procfs.c`.
 
@@ -12,19 +12,19 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// What the machine lost or put off since the program began to look.
+/// Drops and postponed work of the whole machine since the file was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SoftnetStats {
-    /// Frames dropped before any socket saw them, of all interfaces and namespaces.
+    /// Frames dropped before the packet sockets, of all interfaces and namespaces.
     pub drops: u64,
-    /// Times a CPU stopped receiving with frames left, because its budget was used up.
+    /// How often a CPU stopped receiving with frames left, since its budget was used up.
     pub time_squeezes: u64,
 }
 
-/// Adds up what each CPU has counted. The kernel's counters have 32 bits and wrap.
+/// Sums the counters of all CPUs. In the kernel they have 32 bits and wrap.
 #[derive(Debug)]
 pub(super) struct SoftnetPoller {
-    // Open from the start: what is allowed then may not be so later.
+    // Kept open: the process may not be allowed to open it later.
     file: File,
     /// The last reading of each CPU: drops and squeezes.
     cpus: HashMap<u32, [u32; 2]>,
@@ -32,30 +32,30 @@ pub(super) struct SoftnetPoller {
 }
 
 impl SoftnetPoller {
-    /// Begins to count at what the kernel says now.
+    /// Opens the file and counts from its present values.
     pub(super) fn open() -> io::Result<Self> {
-        // Not /proc/net: a unit with ProcSubset=pid has this one only.
+        // Not /proc/net, which a unit with ProcSubset=pid lacks.
         let file = File::open("/proc/self/net/softnet_stat")?;
-        let mut backlog = Self { file, cpus: HashMap::new(), counts: SoftnetStats::default() };
-        backlog.cpus = lines(&backlog.text()?).collect();
-        Ok(backlog)
+        let mut poller = Self { file, cpus: HashMap::new(), counts: SoftnetStats::default() };
+        poller.cpus = lines(&poller.text()?).collect();
+        Ok(poller)
     }
 
-    /// Reads the counters anew.
+    /// Reads the counters and adds the differences.
     pub(super) fn read(&mut self) -> io::Result<()> {
         let text = self.text()?;
         self.add(&text);
         Ok(())
     }
 
-    /// What was lost up to the last reading.
+    /// Returns the sums up to the last reading.
     pub(super) fn counts(&self) -> SoftnetStats {
         self.counts
     }
 
     fn add(&mut self, text: &str) {
         for (cpu, counters @ [drops, squeezes]) in lines(text) {
-            // A CPU that came after the start begins at zero.
+            // A CPU that was added after the start begins at zero.
             let [drops_before, squeezes_before] = self.cpus.insert(cpu, counters).unwrap_or_default();
             self.counts.drops += u64::from(drops.wrapping_sub(drops_before));
             self.counts.time_squeezes += u64::from(squeezes.wrapping_sub(squeezes_before));
@@ -76,7 +76,8 @@ impl SoftnetPoller {
     }
 }
 
-/// Number, drops and squeezes of each CPU. Linux 5.10 and later say the number; a CPU that is off has no line.
+/// Parses number, drops and squeezes of each CPU. Linux before 5.10 has no number, so the line number counts. A CPU
+/// that is offline has no line.
 fn lines(text: &str) -> impl Iterator<Item = (u32, [u32; 2])> {
     text.lines().zip(0..).filter_map(|(line, nth)| {
         let mut columns = line.split_ascii_whitespace().map(|column| u32::from_str_radix(column, 16).ok());
@@ -86,7 +87,7 @@ fn lines(text: &str) -> impl Iterator<Item = (u32, [u32; 2])> {
     })
 }
 
-/// From 0.
+/// Column with the number of the CPU, from 0.
 const CPU_COLUMN: usize = 12;
 
 #[cfg(test)]
@@ -99,21 +100,21 @@ mod tests {
     }
 
     #[test]
-    fn cpus_add_up_and_wrap_each_for_itself() {
-        let mut backlog = SoftnetPoller::open().unwrap();
-        backlog.cpus = lines(&[line(u32::MAX, 0x10, Some(0)), line(3, 0, Some(2))].concat()).collect();
-        backlog.counts = SoftnetStats::default();
-        // The first wraps, another one is on now, the last one does nothing.
-        backlog.add(&[line(1, 0x12, Some(0)), line(5, 1, Some(1)), line(3, 0, Some(2))].concat());
-        assert_eq!(backlog.counts, SoftnetStats { drops: 7, time_squeezes: 3 });
-        // The first two are off for a while: their counters go on where they were.
-        backlog.add(&line(4, 0, Some(2)));
-        backlog.add(&[line(1, 0x12, Some(0)), line(6, 1, Some(1))].concat());
-        assert_eq!(backlog.counts, SoftnetStats { drops: 9, time_squeezes: 3 });
+    fn cpus_are_summed_and_wrap_separately() {
+        let mut poller = SoftnetPoller::open().unwrap();
+        poller.cpus = lines(&[line(u32::MAX, 0x10, Some(0)), line(3, 0, Some(2))].concat()).collect();
+        poller.counts = SoftnetStats::default();
+        // The first one wraps, another one is online now, the last one has not changed.
+        poller.add(&[line(1, 0x12, Some(0)), line(5, 1, Some(1)), line(3, 0, Some(2))].concat());
+        assert_eq!(poller.counts, SoftnetStats { drops: 7, time_squeezes: 3 });
+        // The first two are offline for a while, after which their counters continue.
+        poller.add(&line(4, 0, Some(2)));
+        poller.add(&[line(1, 0x12, Some(0)), line(6, 1, Some(1))].concat());
+        assert_eq!(poller.counts, SoftnetStats { drops: 9, time_squeezes: 3 });
     }
 
     #[test]
-    fn without_numbers_cpus_are_told_apart_by_their_line() {
+    fn without_numbers_cpus_are_identified_by_their_line() {
         let text = [line(1, 2, None), "".to_owned(), line(3, 4, None)].concat();
         assert_eq!(lines(&text).collect::<Vec<_>>(), [(0, [1, 2]), (1, [3, 4])]);
         assert_eq!(lines("no numbers at all\n\n00 01\n").count(), 0);
@@ -121,10 +122,10 @@ mod tests {
 
     #[test]
     fn this_machine_has_one_line_for_each_cpu() {
-        let mut backlog = SoftnetPoller::open().unwrap();
-        let cpus = backlog.cpus.len();
+        let mut poller = SoftnetPoller::open().unwrap();
+        let cpus = poller.cpus.len();
         assert!(cpus >= 1);
-        backlog.read().unwrap();
-        assert_eq!(backlog.cpus.len(), cpus);
+        poller.read().unwrap();
+        assert_eq!(poller.cpus.len(), cpus);
     }
 }

@@ -1,73 +1,76 @@
-//! One shape for live capture and replay: lend the next batch of frames.
+//! The interface that live capture and replay have in common: batches of frames, and the verdict on a frame.
+//!
+//! It knows nothing of where frames come from or what is counted.
 
 use std::net::IpAddr;
 
 use crate::packet::{Direction, Frame, Skip};
 
-/// Something that lends frames, a batch at a time.
+/// A source of frames, which lends them a batch at a time.
 pub trait FrameSource {
-    /// Some frames, valid until the batch is dropped.
+    /// A batch of frames. They are valid until the batch is dropped.
     type Batch<'s>: Batch
     where
         Self: 's;
-    /// Why no further batch can be had.
+    /// Why there is no further batch.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// The next batch if one is there now, without waiting.
+    /// Returns the next batch, or `None` if there is none now.
     ///
     /// # Errors
-    /// Whatever keeps the source from ever lending another frame.
+    /// The source has failed and will lend no further frame.
     fn next_batch(&mut self) -> Result<Option<Self::Batch<'_>>, Self::Error>;
 }
 
-/// Frames that are lent together: a ring block, or a run of records of a capture file. Dropping it hands
-/// them back.
+/// Frames that are lent together: a ring block, or consecutive records of a capture file. Dropping it returns them.
 pub trait Batch {
-    /// Walks the frames in order of arrival.
+    /// Iterator over the frames in order of arrival.
     type Frames<'b>: Iterator<Item = Frame<'b>>
     where
         Self: 'b;
 
-    /// The frames; they borrow the batch, so none outlives the hand-back.
+    /// Returns the frames in order of arrival.
     fn frames(&self) -> Self::Frames<'_>;
 
-    /// What frames of this batch are for that crossed an interface in this direction. A capture file has one vantage
-    /// point, so there every frame counts.
+    /// Returns the verdict on frames of this batch that crossed an interface in this direction. Every frame of a
+    /// capture file counts, since it was captured at one point.
     fn verdict(&self, ifindex: u32, direction: Direction) -> Verdict {
         let _ = (ifindex, direction);
         Verdict::Count
     }
 
-    /// Whether the packet in a frame of this batch is seen once more on a PPP interface that is monitored: the frame is
-    /// of a PPPoE session, and came for this host or left it.
+    /// Returns true if the packet in a frame of this batch is captured on a monitored PPP interface too: the frame is
+    /// part of a PPPoE session that ends at this host.
     fn is_own_pppoe(&self, frame: &Frame<'_>) -> bool {
         let _ = frame;
         false
     }
 
-    /// Whether frames of this direction show what their destinations receive, if that is asked for: once for each packet.
-    /// In a capture file all of them do.
+    /// Returns true if frames of this direction count as received by their destination, once for each packet. All
+    /// frames of a capture file do.
     fn arrives(&self, direction: Direction) -> bool {
         let _ = direction;
         true
     }
 
-    /// Whether `addr` is an address of this host, as [`Verdict::CountIfOwn`] asks.
+    /// Returns true if `addr` is an address of this host, for [`Verdict::CountIfOwn`].
     fn is_own(&self, addr: IpAddr) -> bool {
         let _ = addr;
         false
     }
 }
 
-/// What a frame is for, by where and which way it was seen.
+/// What becomes of a frame, by its interface and direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is counted.
+    /// The frame counts.
     Count,
-    /// It is counted if its source is an address of this host, and evidence otherwise; see [`Batch::is_own`].
+    /// The frame counts if its source is an address of this host; otherwise it is only observed. See
+    /// [`Batch::is_own`].
     CountIfOwn,
-    /// It tells who answered whom and is counted elsewhere: [`Skip::Egress`] in the sums.
+    /// The frame shows whether a contact is answered, and its packet counts on another interface. It is
+    /// [`Skip::Egress`] in the sums.
     ObserveOnly,
-    /// It is not looked at.
+    /// The frame is not decoded, for this reason.
     Skip(Skip),
 }

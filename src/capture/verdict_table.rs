@@ -1,21 +1,22 @@
-//! Where a packet counts: once, on one of the interfaces that see it.
+//! The rules by which a packet counts once, on one of the interfaces that it crosses, and the table of their results.
 //!
-//! A packet crosses several interfaces of a gateway and is seen on each. From what [`Interfaces`] says, a policy of
-//! pure functions gives every (interface, direction) a [`Verdict`]:
+//! A packet crosses several interfaces of a gateway and is captured on each. Pure functions of the [`Interfaces`] and
+//! the [`Policy`] give every (interface, direction) a [`Verdict`]:
 //!
-//! * A host that forwards counts what enters; what leaves is evidence. One that does not counts both ways.
-//!   Forwarding is IP forwarding on any interface, or a bridge with two ports or more.
-//! * A device on top of another (VLAN, bond, bridge, macvlan, what Open vSwitch makes) repeats what the lower one has
-//!   shown: it is skipped while a lower one is monitored. Tunnels are no such devices: below them other packets travel.
-//! * A veth with both ends in this namespace is a wire inside: both ends are skipped.
-//! * A PPPoE session that ends here is seen on the Ethernet device and its packets again on the PPP interface, so its
-//!   frames are skipped while one is monitored. Which interface lies on which session rtnetlink does not tell.
-//! * What leaves on lo comes in on lo: it never counts.
-//! * Frames of an interface that is gone are for what they were for before. One that came after the table was made is
-//!   judged by its names alone: no frame of an excluded name counts.
+//! * A host that forwards packets counts ingress and observes egress; any other host counts both directions. A host
+//!   forwards if IP forwarding is on for any interface, or if a bridge has two ports or more.
+//! * A device on top of another one (VLAN, bond, bridge, macvlan, Open vSwitch) repeats the frames of the lower one, so
+//!   it is skipped while a lower one is monitored. Tunnels are not such devices: the lower one carries other packets.
+//! * Of a veth pair with both ends in this namespace, both ends are skipped.
+//! * A PPPoE session that ends at this host is captured on the Ethernet device, and its packets again on the PPP
+//!   interface. Its frames are skipped while any PPP interface is monitored, since rtnetlink does not report which
+//!   interface belongs to which session.
+//! * Egress frames of lo are ingress frames of lo again, so they never count.
+//! * Frames of an interface that was removed keep the verdict that it had. An interface that was added after the table
+//!   was made has the verdicts of an ordinary one, unless one of its names is excluded.
 //!
-//! It owns the policy and its result, the [`VerdictTable`], which is immutable and asked once per frame. It does
-//! not know how the table reaches a worker, nor what the kernel filters of it.
+//! The [`VerdictTable`] is immutable and looked up once per frame. It does not know how it reaches a worker, nor what
+//! the kernel filters.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -30,40 +31,40 @@ use super::policy::Policy;
 use super::source::Verdict;
 use crate::packet::{Direction, Skip};
 
-/// What a frame is for, by its interface and direction; made anew when the interfaces change.
+/// The verdicts by interface and direction. A new table is made when the interfaces change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerdictTable {
     rows: HashMap<u32, InterfaceVerdicts, foldhash::fast::FixedState>,
-    /// Interfaces that were in a table before and are in none now, the longest gone first.
-    gone: Vec<(u32, InterfaceVerdicts)>,
+    /// Interfaces of former tables that were removed since, the oldest removal first.
+    removed: Vec<(u32, InterfaceVerdicts)>,
     forwards: bool,
-    /// The standing of frames that leave through an ordinary interface.
+    /// The verdict on egress frames of an ordinary interface.
     egress: Verdict,
-    /// VLANs whose device is excluded, by the interface that carries them.
+    /// Number of an interface and ID of a VLAN on it whose device is excluded.
     hidden_vlans: Vec<(u32, u16)>,
     /// Sorted.
     own_addresses: Vec<IpAddr>,
     local_networks: LocalPrefixes,
-    /// Whether the name of an interface that nobody knows may be an excluded one. That of lo is not: lo stays.
+    /// Whether an interface whose name is unknown may have an excluded one. It cannot be lo, which is never removed.
     excludes_unknown: bool,
-    /// A PPP interface is monitored.
+    /// Whether a PPP interface is monitored.
     terminates_pppoe: bool,
     policy: Policy,
 }
 
-/// One interface of an [`VerdictTable`].
+/// The verdicts on one interface of a [`VerdictTable`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceVerdicts {
-    /// Its name; `None` where it was gone before anybody could ask.
+    /// Its name; `None` if it was removed before the name was read.
     pub name: Option<InterfaceName>,
-    /// What a frame that comes in is for.
+    /// The verdict on ingress frames.
     pub ingress: Verdict,
-    /// What a frame that goes out is for.
+    /// The verdict on egress frames.
     pub egress: Verdict,
 }
 
 impl InterfaceVerdicts {
-    /// What a frame of this direction is for.
+    /// Returns the verdict on frames of this direction.
     pub fn verdict(&self, direction: Direction) -> Verdict {
         match direction {
             Direction::Ingress | Direction::OtherHost => self.ingress,
@@ -71,7 +72,7 @@ impl InterfaceVerdicts {
         }
     }
 
-    /// Why nothing of the interface is looked at, or `None` if it is monitored.
+    /// Returns why the interface is not monitored, or `None` if it is.
     pub fn skipped(&self) -> Option<Skip> {
         match self.ingress {
             Verdict::Skip(reason) => Some(reason),
@@ -81,6 +82,7 @@ impl InterfaceVerdicts {
 }
 
 impl VerdictTable {
+    /// Makes the table, without local networks and without removed interfaces.
     pub(super) fn new(interfaces: &Interfaces, policy: &Policy) -> Self {
         let device_hierarchy = DeviceHierarchy::new(interfaces, policy);
         let forwards = interfaces.ip_forwarding || device_hierarchy.bridges();
@@ -109,7 +111,7 @@ impl VerdictTable {
         own_addresses.dedup();
         Self {
             rows: rows.collect(),
-            gone: Vec::new(),
+            removed: Vec::new(),
             forwards,
             egress,
             hidden_vlans: device_hierarchy.hidden_vlans(),
@@ -124,37 +126,37 @@ impl VerdictTable {
         }
     }
 
-    /// What a frame is for; `None` if the interface is not in the table.
+    /// Returns the verdict on a frame; `None` if the interface is not in the table.
     #[inline]
     pub fn verdict(&self, ifindex: u32, direction: Direction) -> Option<Verdict> {
         self.rows.get(&ifindex).map(|row| row.verdict(direction))
     }
 
-    /// The same table with these local networks.
+    /// Returns the table with these local networks.
     pub(super) fn with_local_networks(self, local_networks: LocalPrefixes) -> Self {
         Self { local_networks, ..self }
     }
 
-    /// The same table, which also remembers what has gone since `before`: frames may still lie in a ring.
+    /// Returns the table with the interfaces that were removed since `before`: rings may still hold frames of them.
     pub(super) fn following(mut self, before: &Self) -> Self {
-        let has_gone = |ifindex: &u32| !self.rows.contains_key(ifindex);
-        let mut gone = before.gone.clone();
-        gone.retain(|(ifindex, _)| has_gone(ifindex));
-        let latest = before.rows.iter().filter(|&(ifindex, _)| has_gone(ifindex));
+        let is_removed = |ifindex: &u32| !self.rows.contains_key(ifindex);
+        let mut removed = before.removed.clone();
+        removed.retain(|(ifindex, _)| is_removed(ifindex));
+        let latest = before.rows.iter().filter(|&(ifindex, _)| is_removed(ifindex));
         let mut latest: Vec<_> = latest.map(|(&ifindex, row)| (ifindex, row.clone())).collect();
         latest.sort_unstable_by_key(|&(ifindex, _)| ifindex);
-        gone.extend(latest);
-        gone.drain(..gone.len().saturating_sub(GONE_MAX));
-        self.gone = gone;
+        removed.extend(latest);
+        removed.drain(..removed.len().saturating_sub(REMOVED_MAX));
+        self.removed = removed;
         self
     }
 
-    /// The row of an interface that the table does not have: it has gone, or has come after the table was made.
-    /// `names` are the names that it is known to have had since it came, the latest last.
+    /// Returns the verdicts on an interface that the table does not have: it was removed, or added after the table was
+    /// made. `names` are all names that it has had since it was added, as far as they are known, the latest last.
     ///
-    /// One of them that is excluded excludes it, since the frame may have been seen under that name. Where none is
-    /// known and any may be excluded, nothing of it is counted. For the rest it is what it was before, or an ordinary
-    /// interface.
+    /// The interface is excluded if one of the names is, since the frame may have been captured under that name. If no
+    /// name is known and any name may be excluded, it is skipped. Otherwise it has the verdicts that it had in the last
+    /// table, or those of an ordinary interface.
     pub(super) fn unknown_interface(&self, ifindex: u32, names: &[InterfaceName]) -> InterfaceVerdicts {
         let name = names.last().cloned();
         let skipped = |reason| {
@@ -164,87 +166,87 @@ impl VerdictTable {
         if names.iter().any(|name| self.policy.excludes(name)) {
             return skipped(Skip::ExcludedInterface);
         }
-        let gone = self.gone.iter().rfind(|&&(number, _)| number == ifindex);
-        match gone {
+        let removed = self.removed.iter().rfind(|&&(number, _)| number == ifindex);
+        match removed {
             Some((_, row)) => row.clone(),
             None if name.is_none() && self.excludes_unknown => skipped(Skip::UnknownInterface),
             None => InterfaceVerdicts { name, ingress: Verdict::Count, egress: self.egress },
         }
     }
 
-    /// Whether every frame is for the same as in `other`.
-    pub(super) fn shows_the_same(&self, other: &Self) -> bool {
+    /// Returns true if the verdicts on all frames are those of `other`.
+    pub(super) fn has_same_verdicts(&self, other: &Self) -> bool {
         self.rows == other.rows && self.egress == other.egress && self.hidden_vlans == other.hidden_vlans
     }
 
-    /// Whether `addr` is an address of this host.
+    /// Returns true if `addr` is an address of this host.
     pub fn is_own(&self, addr: IpAddr) -> bool {
         self.own_addresses.binary_search(&addr).is_ok()
     }
 
-    /// Networks that this host is attached to or that lie behind it, without overlap and in ascending order.
+    /// Returns the networks that this host is attached to or that are behind it, without overlap, in ascending order.
     pub fn local_networks(&self) -> &[IpNet] {
         self.local_networks.as_slice()
     }
 
-    /// Whether `addr` is in a local network.
+    /// Returns true if `addr` is in a local network.
     pub fn is_local(&self, addr: IpAddr) -> bool {
         self.local_networks.contains(addr)
     }
 
-    /// Whether a PPP interface shows the packets of PPPoE sessions that end here.
+    /// Returns true if a monitored PPP interface carries the packets of PPPoE sessions that end at this host.
     #[inline]
     pub fn terminates_pppoe(&self) -> bool {
         self.terminates_pppoe
     }
 
-    /// Whether a frame of this direction shows what its destination receives, if that is counted. Where leaving frames
-    /// are told from entering ones, those that leave do: behind NAT they alone name the host that gets them. Where
-    /// all frames count, each of them does.
+    /// Returns true if received bytes are counted and frames of this direction count as received. On a host that
+    /// forwards these are egress frames, since behind NAT only they have the address of the receiving host. On a host
+    /// where both directions count, all frames do.
     #[inline]
     pub fn arrives(&self, direction: Direction) -> bool {
         self.policy.counts_received && (direction == Direction::Egress || self.egress == Verdict::Count)
     }
 
-    /// Whether every frame that leaves must be looked at.
-    pub(super) fn needs_all_leaving(&self) -> bool {
+    /// Returns true if every egress frame must be captured.
+    pub(super) fn needs_all_egress(&self) -> bool {
         self.policy.counts_received
     }
 
-    /// Whether this host forwards packets.
+    /// Returns true if this host forwards packets.
     pub fn forwards(&self) -> bool {
         self.forwards
     }
 
-    /// The interfaces with their numbers, in ascending order.
+    /// Returns the interfaces with their numbers, in ascending order.
     pub fn interfaces(&self) -> Vec<(u32, &InterfaceVerdicts)> {
         let mut rows: Vec<_> = self.rows.iter().map(|(&ifindex, row)| (ifindex, row)).collect();
         rows.sort_unstable_by_key(|&(ifindex, _)| ifindex);
         rows
     }
 
-    /// Whether the table has an interface of this number.
+    /// Returns true if the table has an interface of this number.
     pub fn has(&self, ifindex: u32) -> bool {
         self.rows.contains_key(&ifindex)
     }
 
-    /// How many interfaces are monitored; none is a state, not an error.
+    /// Returns the number of monitored interfaces, which may be 0.
     pub fn monitored(&self) -> usize {
         self.rows.values().filter(|row| row.skipped().is_none()).count()
     }
 
-    /// The standing of frames that leave through an ordinary interface.
+    /// Returns the verdict on egress frames of an ordinary interface.
     pub(super) fn egress(&self) -> Verdict {
         self.egress
     }
 
-    /// VLANs whose device is excluded, by the interface that carries them.
+    /// Returns the VLANs whose device is excluded: number of the interface that carries them, VLAN ID.
     pub(super) fn hidden_vlans(&self) -> &[(u32, u16)] {
         &self.hidden_vlans
     }
 }
 
-/// One line for the log: what is monitored, what is not and why, which way counts, and what is local.
+/// One line for the log: monitored interfaces, skipped ones with the reason, directions that count, local networks.
 impl fmt::Display for VerdictTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |row: &InterfaceVerdicts| {
@@ -281,7 +283,7 @@ impl fmt::Display for VerdictTable {
     }
 }
 
-/// As many names as a log line should hold.
+/// Joins names for a log line, at most 16 of them.
 fn shortened(names: &[String]) -> String {
     const NAMES_MAX: usize = 16;
     match names.len().checked_sub(NAMES_MAX) {
@@ -290,8 +292,8 @@ fn shortened(names: &[String]) -> String {
     }
 }
 
-/// Interfaces that are remembered when they have gone.
-const GONE_MAX: usize = 1024;
+/// Maximum number of removed interfaces that are kept.
+const REMOVED_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -335,7 +337,7 @@ mod tests {
     #[test]
     fn an_upper_device_is_skipped_while_a_lower_one_is_monitored() {
         let eth = || link(1, "eth0", "");
-        /// Name, links, excluded names, what each link's entering frames are for.
+        /// Name, links, excluded names, the verdict on ingress frames of each link.
         type Case = (&'static str, Vec<Link>, &'static [&'static str], Vec<Verdict>);
         let cases: Vec<Case> = vec![
             ("vlan", vec![eth(), on(1, link(2, "eth0.5", "vlan"))], &[], vec![COUNTS, UPPER]),
@@ -418,15 +420,15 @@ mod tests {
     }
 
     #[test]
-    fn a_wire_inside_is_skipped_on_both_ends() {
+    fn a_veth_pair_in_this_namespace_is_skipped_on_both_ends() {
         let pair = || vec![on(2, link(1, "a", "veth")), on(1, link(2, "b", "veth"))];
         assert_eq!(ingress(pair(), &[]), [WIRE, WIRE]);
         assert_eq!(ingress(pair(), &["a"]), [EXCLUDED, WIRE]);
-        // The other end is in another namespace: IFLA_LINK was dropped with the namespace's mark.
+        // The other end is in another namespace (IFLA_LINK_NETNSID), so that IFLA_LINK was ignored.
         assert_eq!(ingress(vec![link(1, "a", "veth")], &[]), [COUNTS]);
-        // Numbers that happen to point at each other one way only.
+        // Only one of the two refers to the other.
         assert_eq!(ingress(vec![on(2, link(1, "a", "veth")), link(2, "eth0", "")], &[]), [COUNTS, COUNTS]);
-        // A bridge that only wires inside feed is where their packets are seen.
+        // The packets of veth pairs are captured on the bridge if it has no other ports.
         let mut bridged = pair();
         bridged[0].master = Some(3);
         bridged.push(link(3, "br0", "bridge"));
@@ -434,14 +436,14 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_counts_by_policy_and_by_forwarding() {
+    fn egress_counts_by_policy_and_by_forwarding() {
         use DirectionPolicy::{Auto, Both, In, InAndOwn};
         let bridge = |kind, ports: u32| {
             let mut links = vec![link(1, "br0", kind)];
             links.extend((0..ports).map(|port| port_of(1, link(10 + port, "port", ""))));
             links
         };
-        /// Name, links, IP forwarding, policy; then whether it forwards, and what leaving frames are for.
+        /// Name, links, IP forwarding, policy; then whether it forwards, and the verdict on egress frames.
         type Case = (&'static str, Vec<Link>, bool, DirectionPolicy, bool, Verdict);
         let cases: Vec<Case> = vec![
             ("a host", vec![], false, Auto, false, COUNTS),
@@ -478,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn lo_counts_what_comes_in_and_never_what_goes_out() {
+    fn lo_counts_ingress_and_never_egress() {
         for direction in [DirectionPolicy::Auto, DirectionPolicy::Both, DirectionPolicy::InAndOwn] {
             let table = table(vec![link(1, "lo", "")], &[], direction);
             assert_eq!(table.verdict(1, Direction::Ingress), Some(COUNTS));
@@ -492,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_judged_by_all_of_its_names() {
+    fn an_unknown_interface_is_excluded_by_any_of_its_names() {
         const UNKNOWN: Verdict = Verdict::Skip(Skip::UnknownInterface);
         let table = table(vec![link(1, "lo", "")], &["lo", "dummy0"], DirectionPolicy::In);
         assert_eq!(table.verdict(7, Direction::Ingress), None);
@@ -511,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_without_a_name_counts_where_its_name_cannot_matter() {
+    fn an_unknown_interface_without_a_name_counts_if_no_name_is_excluded() {
         let lo = || vec![link(1, "lo", "")];
         for (excluded, links, counts) in
             [(&[][..], vec![], true), (&["lo"], lo(), true), (&["lo"], vec![], false), (&["x"], lo(), false)]
@@ -522,22 +524,22 @@ mod tests {
     }
 
     #[test]
-    fn what_came_a_moment_ago_is_excluded_by_the_names_that_it_had_too() {
+    fn a_recent_interface_is_excluded_by_its_former_names_too() {
         let named = |name, former: &[&str]| Link { former_names: names(former), ..link(2, name, "") };
-        for (link, expected, in_passing) in [
+        for (link, expected, by_former_name) in [
             (named("eth2", &[]), COUNTS, false),
             (named("eth2", &["eth0"]), COUNTS, false),
             (named("eth2", &["secret", "eth0"]), EXCLUDED, true),
             (named("secret", &["eth0"]), EXCLUDED, false),
         ] {
             let policy = Policy { excluded: names(&["secret"]), ..Policy::default() };
-            assert_eq!(policy.excludes_former_name_of(&link), in_passing, "{link:?}");
+            assert_eq!(policy.excludes_former_name_of(&link), by_former_name, "{link:?}");
             assert_eq!(ingress(vec![link.clone()], &["secret"]), [expected], "{link:?}");
         }
     }
 
     #[test]
-    fn what_has_gone_is_what_it_was() {
+    fn a_removed_interface_keeps_its_verdicts() {
         let excluded = &["secret"];
         let at = |links| table(links, excluded, DirectionPolicy::In);
         let all = vec![link(1, "eth0", ""), on(1, link(2, "eth0.5", "vlan")), link(3, "secret", "")];
@@ -547,22 +549,25 @@ mod tests {
             table.unknown_interface(ifindex, &names(given)).ingress
         };
         assert_eq!([1, 2, 3].map(|ifindex| row(&after, ifindex, &[])), [COUNTS, UPPER, EXCLUDED]);
-        // It has come back under another name, and the next table is not here yet.
+        // It was added again under another name, and the next table is not in force yet.
         assert_eq!(row(&after, 1, &["secret"]), EXCLUDED);
         assert_eq!(row(&after, 2, &["open"]), UPPER);
-        // Nothing has changed since; then everything is back.
+        // Nothing has changed since; then all interfaces are back.
         assert_eq!(at(vec![link(4, "eth4", "")]).following(&after), after);
-        assert!(at(all).following(&after).gone.iter().map(|(ifindex, _)| ifindex).eq(&[4]));
+        assert!(at(all).following(&after).removed.iter().map(|(ifindex, _)| ifindex).eq(&[4]));
     }
 
     #[test]
-    fn what_is_remembered_of_the_gone_is_bounded() {
+    fn the_number_of_removed_interfaces_is_bounded() {
         let many = |from: u32| (from..from + 700).map(|i| link(i, "c", "")).collect();
         let first = table(many(1000), &[], DirectionPolicy::In);
         let second = table(many(2000), &[], DirectionPolicy::In).following(&first);
         let third = table(vec![], &[], DirectionPolicy::In).following(&second);
-        assert_eq!((second.gone.len(), third.gone.len()), (700, GONE_MAX));
-        assert!(third.gone.iter().any(|&(ifindex, _)| ifindex == 2699), "the longest gone go first");
+        assert_eq!((second.removed.len(), third.removed.len()), (700, REMOVED_MAX));
+        assert!(
+            third.removed.iter().any(|&(ifindex, _)| ifindex == 2699),
+            "the oldest removals are forgotten first"
+        );
     }
 
     #[test]
@@ -600,7 +605,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_line_says_what_is_monitored() {
+    fn the_log_line_lists_what_is_monitored() {
         let links = vec![link(1, "lo", ""), link(2, "eth0", ""), on(2, link(3, "eth0.5", "vlan"))];
         assert_eq!(
             table(links, &["lo"], DirectionPolicy::Auto).to_string(),

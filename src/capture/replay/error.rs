@@ -1,31 +1,31 @@
-//! Why a capture cannot be read on.
+//! Errors of replay. Each message names the file and the likely remedy.
 
 use std::io;
 
-/// Why a capture file cannot be read, or not to its end. What stood before the fault has been lent.
+/// Why a capture file cannot be read, or not to its end. The frames before the fault were lent.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// The system refused to open it.
+    /// The file cannot be opened.
     #[error("cannot open capture {name}; check the path and that this user may read it")]
     Open {
         /// The path.
         name: String,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// The system refused to read it.
+    /// The file cannot be read.
     #[error("cannot read capture {name} at byte {offset}; check that it is a file and its disk is sound")]
     Read {
         /// The path.
         name: String,
         /// Offset of the first byte that could not be read.
         offset: u64,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// There is nothing in it.
+    /// The file is empty.
     #[error(
         "capture {name} is empty; expected a pcap or pcapng file, which has a header even without packets"
     )]
@@ -33,17 +33,17 @@ pub enum ReplayError {
         /// The path.
         name: String,
     },
-    /// It begins like no capture file.
+    /// The file does not begin with a magic number of a capture.
     #[error("{name} is no capture: expected the magic number of pcap or pcapng, found {found}; {remedy}")]
     NotACapture {
         /// The path.
         name: String,
         /// The first bytes, in hexadecimal.
         found: String,
-        /// What to do about it.
+        /// The likely remedy.
         remedy: &'static str,
     },
-    /// It ends in the middle of something.
+    /// The file ends within a header, record or block.
     #[error(
         "capture {name} is cut short at byte {offset}: expected {expected} of {needed} bytes, {left} are left; \
          what stands before is counted, capture or copy the file again to have the rest"
@@ -51,16 +51,16 @@ pub enum ReplayError {
     CutShort {
         /// The path.
         name: String,
-        /// Offset of what is cut.
+        /// Offset of the header, record or block.
         offset: u64,
-        /// What stands there.
+        /// What is at that offset.
         expected: &'static str,
         /// Bytes that it needs.
         needed: usize,
         /// Bytes that are left in the file.
         left: usize,
     },
-    /// Something in it cannot be what it claims.
+    /// A record or block violates the format.
     #[error(
         "capture {name} is corrupt at byte {offset}: expected {expected}, found {found}; \
          what stands before is counted, copy the file again or repair it to have the rest"
@@ -70,9 +70,9 @@ pub enum ReplayError {
         name: String,
         /// Offset of the record or block.
         offset: u64,
-        /// What should stand there.
+        /// What the format requires.
         expected: &'static str,
-        /// What stands there instead.
+        /// What the file has.
         found: String,
     },
 }

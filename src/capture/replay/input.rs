@@ -1,4 +1,4 @@
-//! The buffer that a capture is read through, or the part of its file that is mapped. It knows offsets, not formats.
+//! The buffer through which a capture is read, or the mapped part of its file. It knows offsets in bytes, not formats.
 
 use std::fmt;
 use std::fs::File;
@@ -10,7 +10,7 @@ use super::record::Fault;
 use crate::sys::mapped_file::MappedFile;
 use crate::sys::prefetch::prefetch;
 
-/// A window on a capture: the bytes that are at hand and not yet consumed.
+/// The bytes of a capture that are available and not consumed yet.
 ///
 /// ```text
 /// buffer   | consumed | available |   space   |
@@ -18,17 +18,17 @@ use crate::sys::prefetch::prefetch;
 /// ```
 pub(super) struct Input {
     name: String,
-    /// The file, as long as it is mapped part by part. At its end, or where it cannot be mapped, it becomes the reader.
+    /// The file, while it is mapped part by part. At its end, or if it cannot be mapped, it becomes the reader.
     file: Option<File>,
     reader: Box<dyn Read + Send>,
     buffer: Buffer,
     start: usize,
     end: usize,
-    /// Where `start` is in the file.
+    /// Offset of `start` in the file.
     offset: u64,
 }
 
-/// Bytes that were read, or a part of the file in their place.
+/// Bytes that were read, or a mapped part of the file.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     read: Vec<u8>,
@@ -44,48 +44,48 @@ impl Deref for Buffer {
 }
 
 impl Input {
-    /// Reads nothing yet.
+    /// Makes an input of a reader. It reads nothing yet.
     pub(super) fn new(name: String, reader: Box<dyn Read + Send>) -> Self {
         let buffer = Buffer { read: vec![0; BUFFER_BYTES], mapped: None };
         Self { name, file: None, reader, buffer, start: 0, end: 0, offset: 0 }
     }
 
-    /// The same of a file from its beginning, whose bytes are not copied if it can be mapped.
+    /// Makes an input of a file, from its beginning. The bytes are not copied if the file can be mapped.
     pub(super) fn of_file(name: String, file: File) -> Self {
         Self { file: Some(file), ..Self::new(name, Box::new(io::empty())) }
     }
 
-    /// All of the buffer: what positions count from.
+    /// Returns the whole buffer, in which [`position`](Self::position) is an offset.
     pub(super) fn buffer(&self) -> &[u8] {
         &self.buffer
     }
 
-    /// All of the buffer that was read into: what is available is its end.
+    /// Returns the buffer up to the end of the available bytes.
     pub(super) fn filled(&self) -> &[u8] {
         &self.buffer[..self.end]
     }
 
-    /// Where [`available`](Self::available) begins in the buffer.
+    /// Returns the offset of the [`available`](Self::available) bytes in the buffer.
     pub(super) fn position(&self) -> usize {
         self.start
     }
 
-    /// What is at hand and not consumed.
+    /// Returns the bytes that are not consumed yet.
     pub(super) fn available(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
-    /// Gives up the first `len` available bytes. They stay in the buffer until the next read.
+    /// Consumes the first `len` available bytes. They stay in the buffer until the next read.
     pub(super) fn consume(&mut self, len: usize) {
         let len = len.min(self.end - self.start);
         self.start += len;
         self.offset += len as u64;
     }
 
-    /// Leaves the buffer with all that was consumed of it, and goes on in another one.
+    /// Swaps the buffer, with the consumed bytes in it, for another one, which gets a copy of the available bytes.
     pub(super) fn change_buffer(&mut self, other: &mut Buffer) {
         let left = self.available();
-        // What is mapped next has it too; but if the file is cut meanwhile, this is all that there is of it.
+        // The part that is mapped next has these bytes too, unless the file is truncated meanwhile.
         let space = if self.file.is_some() { left.len() } else { left.len().max(CHUNK_BYTES) };
         if other.read.len() < space {
             other.read.resize(space, 0);
@@ -96,14 +96,14 @@ impl Input {
         std::mem::swap(&mut self.buffer, other);
     }
 
-    /// Whether nothing is left, which it reads to find out.
+    /// Returns true if no bytes are left. It reads if none are available.
     pub(super) fn is_at_end(&mut self) -> Result<bool, ReplayError> {
         Ok(self.start == self.end && !self.read_some()?)
     }
 
-    /// Reads until `needed` bytes are available; `what` they are is for the error.
+    /// Reads until `needed` bytes are available; `what` names them in the error.
     ///
-    /// The buffer grows only by what has been read, so that a length that lies costs nothing.
+    /// The buffer grows only for bytes that were read, so a false length does not make it grow.
     pub(super) fn require(&mut self, what: &'static str, needed: usize) -> Result<(), ReplayError> {
         while self.end - self.start < needed {
             if !self.read_some()? {
@@ -114,7 +114,7 @@ impl Input {
         Ok(())
     }
 
-    /// Reads or maps once, and says whether there was anything more.
+    /// Reads or maps once. Returns true if there were more bytes.
     fn read_some(&mut self) -> Result<bool, ReplayError> {
         if self.map_some() {
             return Ok(true);
@@ -133,12 +133,12 @@ impl Input {
         }
     }
 
-    /// Puts the part of the file that begins with what is available into the place of the buffer, if it has more than that
-    /// and can be mapped.
+    /// Maps the part of the file that starts with the available bytes, in place of the buffer. Returns false if the
+    /// file has no more bytes or cannot be mapped.
     fn map_some(&mut self) -> bool {
         let left = self.end - self.start;
         let Some(file) = &self.file else { return false };
-        // What is wrong with it, reading will tell.
+        // If mapping fails, the file is read, which returns the error if there is one.
         let part = MappedFile::new(file, self.offset, MAPPED_BYTES.max(left * 2)).ok().flatten();
         let Some(part) = part.filter(|part| part.len() > left) else { return false };
         (self.start, self.end) = (0, part.len());
@@ -146,12 +146,12 @@ impl Input {
         true
     }
 
-    /// Has a file be read that was mapped so far, behind what is available.
+    /// Switches from mapping the file to reading it, after the available bytes.
     fn read_from_here(&mut self) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let left = self.end - self.start;
         let read_from = self.offset + left as u64;
-        // A pipe, which has a path too, cannot be sought in, nor mapped: it is still at its beginning.
+        // A pipe with a path cannot seek, but it cannot be mapped either, so it is still at offset 0.
         if read_from > 0 {
             file.seek(SeekFrom::Start(read_from))?;
         }
@@ -215,19 +215,19 @@ impl fmt::Debug for Input {
     }
 }
 
-/// Room for a batch of ordinary frames, and small enough to stay in the cache. It grows for blocks that
-/// need more.
+/// Bytes of the buffer: enough for a batch of ordinary frames, and small enough for the cache. It grows for longer
+/// blocks.
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// The same where another thread takes it: so much that to hand it on costs little, and it stays in the second-level
+/// Bytes of a buffer for another thread: enough to make the hand-over cheap, and small enough for the second-level
 /// cache.
 const CHUNK_BYTES: usize = 1 << 19;
 
-/// So much of a file is mapped at once, or what a longer record needs: few pages to be taken away by who cuts the file
-/// short, and enough for a system call to cost nothing.
+/// Bytes of a file that are mapped at once, or more for a longer record: enough to make the system call cheap, and few
+/// enough that truncating the file seldom hits a mapped page.
 const MAPPED_BYTES: usize = 1 << 20;
 
-/// Has what lies some records ahead in `bytes` be fetched into the first-level cache.
+/// Prefetches the bytes of a record ahead into the first-level cache.
 #[inline(always)]
 pub(super) fn prefetch_ahead(bytes: &[u8]) {
     for ahead in [AHEAD_BYTES, AHEAD_BYTES + CACHE_LINE_BYTES] {
@@ -237,7 +237,7 @@ pub(super) fn prefetch_ahead(bytes: &[u8]) {
     }
 }
 
-/// The first bytes of a record ahead, and those of the packet in it.
+/// How many bytes ahead records are prefetched.
 const AHEAD_BYTES: usize = 2048;
 const CACHE_LINE_BYTES: usize = 64;
 
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn consumed_bytes_make_room_and_offsets_go_on() {
+    fn consumed_bytes_make_room_and_offsets_continue() {
         let mut input = input(&[7; 3 * BUFFER_BYTES]);
         for index in 0..3 {
             input.require("a buffer", BUFFER_BYTES).unwrap();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_lies_does_not_make_the_buffer_grow() {
+    fn a_false_length_does_not_make_the_buffer_grow() {
         let mut input = input(&[7; 100]);
         let error = input.require("a block", 16 << 20).unwrap_err();
         assert!(matches!(error, ReplayError::CutShort { needed: 16_777_216, left: 100, offset: 0, .. }));
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_gone_through_part_by_part() {
+    fn a_file_is_mapped_part_by_part() {
         let bytes = bytes(3 * MAPPED_BYTES + 5);
         for keeps_buffer in [true, false] {
             let (mut input, _) = file(&bytes);
@@ -303,7 +303,7 @@ mod tests {
                 input.consume(piece.len());
                 if !keeps_buffer {
                     input.change_buffer(&mut other);
-                    assert!(other.len() >= piece.len(), "whoever took it still has it");
+                    assert!(other.len() >= piece.len(), "the old buffer keeps its bytes");
                 }
             }
             assert!(input.is_at_end().unwrap());
@@ -325,9 +325,9 @@ mod tests {
         );
     }
 
-    /// What was there when its part was mapped counts; where a rotation cuts the rest off, that is said.
+    /// The bytes of a mapped part count. If the file is truncated after it, the error reports that.
     #[test]
-    fn a_file_that_is_cut_meanwhile_is_cut_short() {
+    fn a_file_that_is_truncated_meanwhile_is_cut_short() {
         let (mut input, file) = file(&bytes(3 * MAPPED_BYTES));
         input.require("a piece", 9).unwrap();
         input.consume(MAPPED_BYTES - 4);
@@ -340,9 +340,9 @@ mod tests {
         );
     }
 
-    /// Also if less is left than was gone through, and another thread has the part now.
+    /// The same if the file becomes shorter than the consumed bytes, and another thread has the mapped part.
     #[test]
-    fn a_file_that_is_cut_before_what_is_at_hand_is_cut_short() {
+    fn a_file_that_is_truncated_before_the_available_bytes_is_cut_short() {
         let (mut input, file) = file(&bytes(3 * MAPPED_BYTES));
         input.require("a piece", 9).unwrap();
         input.consume(MAPPED_BYTES - 4);
@@ -351,7 +351,7 @@ mod tests {
         file.set_len(10).unwrap();
         let error = input.require("a piece", 9).unwrap_err();
         assert!(matches!(error, ReplayError::CutShort { needed: 9, left: 4, .. }), "{error}");
-        assert!(input.require("a piece", 9).is_err(), "it stays so");
+        assert!(input.require("a piece", 9).is_err(), "also the second time");
     }
 
     #[test]
@@ -363,7 +363,7 @@ mod tests {
         input.require("what was added", 5).unwrap();
         input.consume(5);
         assert!(input.is_at_end().unwrap());
-        // From here on it is read.
+        // From now on the file is read.
         file.write_all_at(&bytes(7), 103).unwrap();
         assert!(!input.is_at_end().unwrap());
         assert_eq!(input.available(), bytes(7));

@@ -1,29 +1,29 @@
 //! Capture files as a source of frames: pcap and pcapng, from a path, a pipe or standard input.
 //!
 //! # What it owns
-//! The framing of the two formats, the buffer they are read through, and what a record says of its frame:
-//! link type, original length, time, interface. It lends batches of up to 256 frames out of the buffer,
-//! without copying them. A file is not even read where it can be mapped: a part of it is the buffer then.
+//! The framing of the two formats, the buffer through which they are read, and what a record states of its frame: link
+//! type, original length, time, interface. It lends batches of up to 256 frames in the buffer, without copying them. If
+//! a file can be mapped, a mapped part of it takes the place of the buffer.
 //!
-//! # What it refuses to know
-//! What is in a frame. It goes forward only, so that a pipe works as well as a file.
+//! # What it does not know
+//! What is in a frame. It only reads forward, so that a pipe works as well as a file.
 //!
 //! # Units
-//! Times are nanoseconds since 1970, whatever the resolution of the file, and end at the last that fits.
-//! Lengths are bytes. Interfaces of pcapng are numbered from 1 over the whole file; pcap has no numbers,
-//! so its frames have interface 0, unknown.
+//! Times are nanoseconds since 1970-01-01 UTC, for every resolution of the file; a time out of range becomes the
+//! nearest in range. Lengths are bytes. Interfaces of pcapng are numbered from 1 over the whole file; pcap has no
+//! interfaces, so its frames have interface 0, unknown.
 //!
 //! # Failure
-//! All that stands before a fault is lent; then [`ReplayError`] says the file, the byte, what was expected
-//! and the remedy, on every further call. No file makes it panic, nor allocate more than
-//! [`BLOCK_BYTES_MAX`] (and twice that while the buffer grows). A file may grow or be cut short meanwhile: what is there
-//! when it comes to it counts; only who cuts off the part that is being counted ends the process, as
-//! [`MappedFile`](crate::sys::mapped_file::MappedFile) says.
+//! All frames before a fault are lent. After that every call returns a [`ReplayError`] with the file, the offset, what
+//! was expected and the remedy. No file causes a panic, or an allocation of more than [`BLOCK_BYTES_MAX`] (and twice
+//! that while the buffer grows). A file may grow or be truncated meanwhile: what it has when it is read counts. Only
+//! truncating the part that is mapped at that moment ends the process, see
+//! [`MappedFile`](crate::sys::mapped_file::MappedFile).
 //!
 //! # Sources
-//! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; the limits are libpcap's. File headers and blocks are
-//! parsed by pcap-parser, with three exceptions that it gets wrong or leaves out: the obsolete packet
-//! block, binary time resolutions, and time offsets in big-endian sections. Records of pcap are read here.
+//! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; the limits are those of libpcap. pcap-parser parses file headers
+//! and blocks, except for three things that it gets wrong or lacks: the obsolete packet block, binary time resolutions,
+//! and time offsets in big-endian sections. Records of pcap are parsed here.
 
 mod error;
 mod input;
@@ -88,11 +88,11 @@ impl Replay {
         }
     }
 
-    /// Reads a capture from anything that can be read; `name` is what errors call it. Reads are large, so
-    /// the reader needs no buffer of its own.
+    /// Reads a capture from any reader. `name` is its name in errors. Reads are large, so the reader needs no buffer of
+    /// its own.
     ///
     /// # Errors
-    /// The reader fails, has nothing to read, or does not begin like a capture.
+    /// The reader fails, is empty, or has no capture.
     pub fn from_reader(
         name: impl Into<String>,
         reader: impl Read + Send + 'static,
@@ -105,8 +105,8 @@ impl Replay {
         Ok(Self { input, format, records: Vec::with_capacity(BATCH_FRAMES_MAX) })
     }
 
-    /// Collects records until the batch is full or the buffer holds no whole one. Only an empty batch
-    /// reads on, for that moves the bytes that a collected record points at.
+    /// Collects records until the batch is full or the buffer has no complete record. It reads more bytes only while
+    /// the batch is empty, since reading moves the bytes of collected records.
     fn collect(&mut self, frames_max: usize) -> Result<(), ReplayError> {
         self.records.clear();
         while self.records.len() < frames_max {
@@ -137,11 +137,11 @@ impl Replay {
         Ok(())
     }
 
-    /// Puts the next frames into `chunk`, as many as are read at once; false at the end of the file. What was in it is
-    /// overwritten.
+    /// Replaces the content of `chunk` with the next frames, as many as the buffer has. Returns false at the end of the
+    /// file.
     ///
     /// # Errors
-    /// The same as [`next_batch`](FrameSource::next_batch).
+    /// As [`next_batch`](FrameSource::next_batch).
     pub fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, ReplayError> {
         self.collect(usize::MAX)?;
         std::mem::swap(&mut self.records, &mut chunk.records);
@@ -153,7 +153,8 @@ impl Replay {
     }
 }
 
-/// Frames and what holds their bytes, so that another thread may decode them while the file is read on.
+/// Frames together with the buffer that has their bytes, so that another thread can decode them while this one reads
+/// on.
 #[derive(Debug, Default)]
 pub struct Chunk {
     buffer: Buffer,
@@ -161,12 +162,12 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// Some of its frames, by their order. What goes beyond is left out.
+    /// Returns some of its frames, by their positions; none if the range is outside the chunk.
     pub fn part(&self, frames: Range<usize>) -> ReplayBatch<'_> {
         ReplayBatch { buffer: &self.buffer, records: self.records.get(frames).unwrap_or(&[]) }
     }
 
-    /// When each of its frames was seen.
+    /// Returns the time of each frame.
     pub fn times(&self) -> impl ExactSizeIterator<Item = UnixNanos> {
         self.records.iter().map(|record| record.seen_at)
     }
@@ -176,7 +177,7 @@ impl FrameSource for Replay {
     type Batch<'s> = ReplayBatch<'s>;
     type Error = ReplayError;
 
-    /// The next frames; `None` at the end of the file. It waits for the file or pipe to be read.
+    /// Returns the next frames; `None` at the end of the file. It blocks until the file or pipe is read.
     fn next_batch(&mut self) -> Result<Option<ReplayBatch<'_>>, ReplayError> {
         self.collect(BATCH_FRAMES_MAX)?;
         if self.records.is_empty() {
@@ -204,7 +205,7 @@ impl Batch for ReplayBatch<'_> {
     }
 }
 
-/// Walks the frames of a [`ReplayBatch`].
+/// Iterator over the frames of a [`ReplayBatch`].
 #[derive(Clone, Debug)]
 pub struct ReplayFrames<'b> {
     buffer: &'b [u8],
@@ -273,7 +274,7 @@ impl FileFormat {
 /// Most frames in one batch.
 const BATCH_FRAMES_MAX: usize = 256;
 
-/// Frames whose packet is fetched into the first-level cache while another one is decoded, and where in an Ethernet
-/// frame the addresses of IPv4 begin.
+/// How many frames ahead a packet is prefetched into the first-level cache.
 const FRAMES_AHEAD: usize = 8;
+/// Offset of the IPv4 addresses in an Ethernet frame.
 const IP_ADDRESSES_AT: usize = 26;

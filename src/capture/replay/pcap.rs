@@ -1,4 +1,4 @@
-//! The classic format: a header, then records.
+//! The pcap format: a file header, then records.
 //!
 //! ```text
 //! file header    magic | major, minor | time zone | accuracy | snap length | link type      24 bytes
@@ -8,7 +8,8 @@
 //! The magic number gives the byte order and the unit of the fraction. The "modified" variant of some old
 //! Linux distributions has 8 more bytes in each record header; it is read in little-endian order.
 //!
-//! The file header goes to the parser; a record is four words, which are read here.
+//! pcap-parser parses the file header; a record header is four words, which are parsed here. What is in a frame is not
+//! known here. Source: draft-ietf-opsawg-pcap.
 
 use pcap_parser::parse_pcap_header;
 
@@ -17,7 +18,7 @@ use super::record::{CaptureRecord, Fault, ReadStep, link_kind};
 use crate::packet::LinkKind;
 use crate::time::UnixNanos;
 
-/// What the file header tells about the records.
+/// The properties of all records, from the file header.
 #[derive(Debug)]
 pub(super) struct Pcap {
     big_endian: bool,
@@ -27,7 +28,7 @@ pub(super) struct Pcap {
     link: LinkKind,
 }
 
-/// Whether a file begins like one of the variants.
+/// Returns true if a file begins with the magic number of a variant of pcap.
 pub(super) fn is_magic(bytes: &[u8]) -> bool {
     matches!(
         bytes,
@@ -40,13 +41,13 @@ pub(super) fn is_magic(bytes: &[u8]) -> bool {
 }
 
 impl Pcap {
-    /// Reads the file header, of which all bytes must be there.
+    /// Parses the file header, all of which must be available.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
         let Ok((_, header)) = parse_pcap_header(bytes) else {
             return Err(Fault { expected: "a pcap header", found: "something else".into() });
         };
         let is_modified = header.is_modified_format();
-        // The upper half may tell the length of the frame check sequence, which is no traffic.
+        // The upper half may have the length of the frame check sequence, which is not counted.
         let link_type = (header.network.0 & 0xffff) as u16;
         Ok(Self {
             big_endian: header.is_bigendian() && !is_modified,
@@ -56,8 +57,8 @@ impl Pcap {
         })
     }
 
-    /// Adds whole records that begin at `start` in `buffer` until there are `records_max`, and gives where they end: there,
-    /// [`step`](Self::step) has something else to say.
+    /// Adds the complete records from `start` of `buffer` on until there are `records_max`. Returns the offset after
+    /// them, where [`step`](Self::step) continues.
     pub(super) fn collect(
         &self,
         buffer: &[u8],
@@ -77,7 +78,7 @@ impl Pcap {
         at
     }
 
-    /// Reads what `bytes` begin with.
+    /// Parses the record that `bytes` begin with.
     pub(super) fn step(&self, bytes: &[u8]) -> Result<ReadStep, Fault> {
         if let Some(record) = self.whole(bytes) {
             return Ok(ReadStep::CaptureRecord { record, len: record.end() });
@@ -92,14 +93,14 @@ impl Pcap {
         }
     }
 
-    /// The record that `bytes` begin with, if it is one and all of it is there.
+    /// Parses the record that `bytes` begin with, if it is valid and complete.
     #[inline(always)]
     fn whole(&self, bytes: &[u8]) -> Option<CaptureRecord> {
         let Header { seconds, fraction, captured, original } = self.header(bytes)?;
         if captured > CAPTURED_LEN_MAX || bytes.len() < self.record_header_len + captured as usize {
             return None;
         }
-        // It is 16 or 24.
+        // It fits: it is 16 or 24.
         let start = self.record_header_len as u32;
         // It fits: both factors are below 2^32 and 2^30.
         let seen_at = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.fraction_nanos;
@@ -107,7 +108,7 @@ impl Pcap {
         Some(CaptureRecord { start, captured, frame_len: original, seen_at, ifindex: 0, link: self.link })
     }
 
-    /// The words of a record header, if it is there.
+    /// Parses a record header, if it is complete.
     #[inline(always)]
     fn header(&self, bytes: &[u8]) -> Option<Header> {
         let header = bytes.first_chunk().filter(|_| bytes.len() >= self.record_header_len)?;
@@ -126,7 +127,7 @@ impl Pcap {
     }
 }
 
-/// What a record says of itself.
+/// The words of a record header.
 struct Header {
     seconds: u32,
     fraction: u32,
@@ -140,22 +141,22 @@ fn too_long(captured: u32) -> Fault {
     Fault { expected, found: format!("one of {captured}") }
 }
 
-/// Bytes before the first record.
+/// Bytes of the file header.
 pub(super) const FILE_HEADER_LEN: usize = 24;
 
-/// Bytes of a record before those that were captured.
+/// Bytes of a record header, without those of the modified variant.
 const RECORD_HEADER_LEN: usize = 16;
 
-/// The longest that libpcap reads (`MAXIMUM_SNAPLEN`): what claims more is no record.
+/// Maximum captured length, as in libpcap (`MAXIMUM_SNAPLEN`). A record with more is corrupt.
 const CAPTURED_LEN_MAX: u32 = 262_144;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Otherwise it depends on how the bytes arrive what is said of a file that ends within a header.
+    /// Otherwise the error for a file that ends within a header would depend on the sizes of the reads.
     #[test]
-    fn a_record_is_judged_when_its_header_is_whole() {
+    fn a_record_is_checked_when_its_header_is_complete() {
         let mut file = vec![0x34, 0xcd, 0xb2, 0xa1, 2, 0, 4, 0];
         file.extend([0; 12]);
         file.extend([1, 0, 0, 0]);

@@ -1,16 +1,16 @@
-//! The block format: sections, interfaces, packets, and much that is passed over.
+//! The pcapng format: blocks for sections, interfaces and packets, and others, which are skipped.
 //!
 //! ```text
 //! block                 type | length | content, padded to 4 bytes | length again
-//! section header        byte-order magic | version | section length | options     forgets all interfaces
+//! section header        byte-order magic | version | section length | options     resets the interfaces
 //! interface             link type | reserved | snap length | options              numbered from 0
 //! enhanced packet       interface | time, upper and lower half | captured | original | bytes | options
 //! simple packet         original | bytes                                          of interface 0
 //! packet (obsolete)     interface, drops (2 each) | otherwise as the enhanced one
 //! ```
 //!
-//! The framing is checked here, and a whole block goes to the parser, so that a field that lies is told
-//! from a file that ends.
+//! The framing is checked here, and pcap-parser gets a complete block, so that a field with a false length is
+//! distinguished from a file that ends. What is in a frame is not known here. Source: draft-ietf-opsawg-pcapng.
 
 use pcap_parser::nom::IResult;
 use pcap_parser::{
@@ -23,47 +23,48 @@ use super::record::{CaptureRecord, Fault, ReadStep, link_kind};
 use crate::packet::LinkKind;
 use crate::time::UnixNanos;
 
-/// The longest block that is read, as in libpcap. The buffer grows to it only for a block that is there.
+/// Maximum bytes of a block, as in libpcap. The buffer grows to it only for a block that the file has.
 pub const BLOCK_BYTES_MAX: usize = 16 << 20;
 
-/// Where the reading of a pcapng file stands.
+/// The state of reading a pcapng file.
 #[derive(Debug, Default)]
 pub(super) struct Pcapng {
     big_endian: bool,
-    /// Those of this section.
+    /// Interfaces of this section.
     interfaces: Vec<PcapngInterface>,
-    /// Interfaces of the sections before.
+    /// Number of interfaces of the previous sections.
     interfaces_before: u32,
-    /// Of the last packet that had a time. Simple packets have none and take this one.
+    /// Time of the last packet that had one. Simple packets have none and get this time.
     last_seen_at: UnixNanos,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct PcapngInterface {
     link: LinkKind,
-    /// 0 is no limit.
+    /// Snap length in bytes; 0 is no limit.
     snap_len: u32,
     clock: TimestampUnits,
 }
 
-/// How an interface writes time.
+/// The units of the timestamps of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct TimestampUnits {
-    /// `if_tsresol`: units per second are 10 to this power; with the highest bit set, 2 to the rest.
+    /// `if_tsresol`: there are 10 to this power units per second; with the highest bit set, 2 to the power of the other
+    /// bits.
     resolution: u8,
-    /// `if_tsoffset`: seconds to be added.
+    /// `if_tsoffset`: seconds to add.
     offset_seconds: i64,
 }
 
-/// Whether a file begins like this format.
+/// Returns true if a file begins with a section header block.
 pub(super) fn is_section_header(bytes: &[u8]) -> bool {
     bytes.first_chunk() == Some(&SECTION_HEADER.to_be_bytes())
 }
 
 impl Pcapng {
-    /// Reads the block that `bytes` begin with.
+    /// Parses the block that `bytes` begin with.
     pub(super) fn step(&mut self, bytes: &[u8]) -> Result<ReadStep, Fault> {
-        // The type of a section header reads the same in both orders; its magic tells which one it is.
+        // The type of a section header is the same in both byte orders; its magic number has the order.
         let Some((head, _)) = bytes.split_first_chunk::<BLOCK_LEN_MIN>() else {
             return Ok(ReadStep::Incomplete { what: "a block", needed: BLOCK_LEN_MIN });
         };
@@ -193,14 +194,14 @@ impl Pcapng {
         })
     }
 
-    /// Counts from 1 over all sections; both parts are bounded by [`INTERFACES_MAX`].
+    /// Returns the number of an interface over all sections, from 1. Both parts are at most [`INTERFACES_MAX`].
     fn ifindex(&self, interface: u32) -> u32 {
         self.interfaces_before + interface + 1
     }
 }
 
 impl TimestampUnits {
-    /// The time that `units` stand for; the nearest that fits where it is out of range.
+    /// Converts a timestamp; one that is out of range becomes the nearest in range.
     fn unix_nanos(self, units: u64) -> UnixNanos {
         let exponent = self.resolution & 0x7f;
         let units_per_second = if self.resolution & 0x80 == 0 {
@@ -208,7 +209,7 @@ impl TimestampUnits {
         } else {
             2u128.checked_pow(u32::from(exponent))
         };
-        // Units too small for a u128 to count those of a second: all of time is no nanosecond.
+        // With more units per second than a u128 holds, every timestamp is less than a nanosecond.
         let nanos = units_per_second.map_or(0, |per_second| u128::from(units) * NANOS / per_second);
         // It fits: below 2^94.
         let nanos = nanos as i128 + i128::from(self.offset_seconds) * NANOS as i128;
@@ -216,7 +217,8 @@ impl TimestampUnits {
     }
 }
 
-/// The parser reads `if_tsoffset` in little-endian order always, so it is taken from the option itself.
+/// Reads the units of an interface. pcap-parser always reads `if_tsoffset` in little-endian order, so it is read from
+/// the option here.
 fn clock(description: &InterfaceDescriptionBlock<'_>, big_endian: bool) -> TimestampUnits {
     let offset = description
         .options
@@ -254,13 +256,14 @@ const ENHANCED_PACKET: u32 = 6;
 const BYTE_ORDER_LITTLE: [u8; 4] = [0x4d, 0x3c, 0x2b, 0x1a];
 const BYTE_ORDER_BIG: [u8; 4] = [0x1a, 0x2b, 0x3c, 0x4d];
 
-/// Type and length, and the length again.
+/// Bytes of a block without content: type, length, and the length again.
 const BLOCK_LEN_MIN: usize = 12;
-/// Type, length and five words stand before the bytes of a packet; type, length and one before a simple one's.
+/// Bytes before the frame in a packet block: type, length and five words.
 const PACKET_HEADER_LEN: usize = 28;
+/// Bytes before the frame in a simple packet block: type, length and one word.
 const SIMPLE_HEADER_LEN: usize = 12;
 
-/// Interfaces in one file. Captures of everything on a large router have some hundred.
+/// Maximum number of interfaces in one file. Captures of a large router have some hundred.
 const INTERFACES_MAX: usize = 65_536;
 
 const NANOS: u128 = 1_000_000_000;
