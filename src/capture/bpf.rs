@@ -44,10 +44,10 @@ pub(super) fn stmt(operation: u32, value: u32) -> sock_filter {
     sock_filter { code: code(operation), jt: 0, jf: 0, k: value }
 }
 
-/// The length of a block of instructions, for a conditional jump over it.
+/// Returns the length of a block of instructions, for a jump over it.
 ///
 /// # Panics
-/// The block has more than 255 instructions, which a conditional jump cannot skip.
+/// The block has more than 255 instructions, which is the maximum of a conditional jump.
 pub(super) fn jump_len(block: &[sock_filter]) -> u8 {
     u8::try_from(block.len()).expect("no block that is jumped over has more than 255 instructions")
 }

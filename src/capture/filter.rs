@@ -160,7 +160,7 @@ fn drop_vlan(ifindex: u32, vlan_id: u16) -> Vec<sock_filter> {
         stmt(BPF_ALU | BPF_AND | BPF_K, VLAN_ID),
         skip_unless(BPF_JEQ, u32::from(vlan_id), 1),
         ret(DROP),
-        stmt(BPF_JMP | BPF_JA, in_band.len() as u32),
+        stmt(BPF_JMP | BPF_JA, jump_len(&in_band).into()),
     ];
     stripped.extend(in_band);
     let mut program =
@@ -173,6 +173,11 @@ const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 
 #[cfg(test)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "frames and interface numbers of these tests are small"
+)]
 mod tests {
     use libc::{BPF_ABS, BPF_RET, SKF_AD_OFF};
 

@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::error::NetlinkError;
-use super::netlink::{DumpRequest, NetlinkSocket, attributes, ip};
+use super::netlink::{AF_INET, AF_INET6, DumpRequest, NetlinkSocket, attributes, ip};
 use ipnet::IpNet;
 
 /// The network of this namespace at one moment.
@@ -125,8 +125,7 @@ impl Interfaces {
             addresses.extend(parse_address(body)?);
             Ok(())
         })?;
-        let ip_forwarding =
-            forwards(netlink, libc::AF_INET as u8)? || forwards(netlink, libc::AF_INET6 as u8)?;
+        let ip_forwarding = forwards(netlink, AF_INET)? || forwards(netlink, AF_INET6)?;
         Ok(Self { links, ip_forwarding, own_addresses })
     }
 }
@@ -377,7 +376,7 @@ mod tests {
         let own = |addr: [u8; 4], prefix: &str| {
             Ok(Some(OwnAddress { addr: addr.into(), ifindex: 3, prefix: prefix.parse().ok() }))
         };
-        let mut header = [libc::AF_INET as u8, 24, 0, 0].to_vec();
+        let mut header = [AF_INET, 24, 0, 0].to_vec();
         header.extend(3u32.to_ne_bytes());
         let address = |kind, value| attribute(kind, value);
         let (local, peer) = ([10, 0, 0, 1], [10, 0, 0, 2]);
@@ -395,7 +394,7 @@ mod tests {
     #[test]
     fn forwarding_is_on_if_the_setting_applies_to_packets() {
         let message = |ifindex: i32, forwarding: i32| {
-            let mut out = vec![libc::AF_INET as u8, 0, 0, 0];
+            let mut out = vec![AF_INET, 0, 0, 0];
             out.extend(attribute(NETCONFA_IFINDEX, &ifindex.to_ne_bytes()));
             out.extend(attribute(NETCONFA_FORWARDING, &forwarding.to_ne_bytes()));
             out

@@ -223,7 +223,7 @@ impl DumpRequest<'_> {
         let len = NETLINK_HEADER_BYTES + self.header.len();
         let mut request = vec![0; len.next_multiple_of(usize::from(NLMSG_ALIGNTO))];
         let mut message = NetlinkBuffer::new(&mut request);
-        message.set_length(len as u32);
+        message.set_length(u32::try_from(len).expect("a request has less than 100 bytes"));
         message.set_message_type(self.request);
         message.set_flags(NLM_F_REQUEST | NLM_F_DUMP);
         message.set_sequence_number(sequence);
@@ -269,6 +269,11 @@ pub(super) fn ip(bytes: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
+/// The address families as messages have them.
+#[allow(clippy::cast_possible_truncation, reason = "`AF_INET` is 2")]
+pub(super) const AF_INET: u8 = libc::AF_INET as u8;
+#[allow(clippy::cast_possible_truncation, reason = "`AF_INET6` is 10")]
+pub(super) const AF_INET6: u8 = libc::AF_INET6 as u8;
 /// Bytes of a `struct nlmsghdr`.
 const NETLINK_HEADER_BYTES: usize = 16;
 /// The kernel puts at most 32 KiB of a dump into one datagram (`netlink_dump`).
@@ -313,6 +318,7 @@ mod tests {
 #[cfg(test)]
 pub(super) mod sample {
     /// Encodes an attribute (`struct nlattr`): length, type, value, and zeros up to a multiple of 4.
+    #[allow(clippy::cast_possible_truncation, reason = "the attributes of tests are short")]
     pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
         let mut out = (value.len() as u16 + 4).to_ne_bytes().to_vec();
         out.extend(kind.to_ne_bytes());

@@ -26,7 +26,7 @@ use netlink_sys::Socket;
 
 use super::bpf::{DROP, PASS, jump_len, load, load_ancillary, ret, skip_if, skip_unless, stmt};
 use super::error::NetlinkError;
-use super::netlink::{DumpRequest, DumpStream, attributes, call, discard, ip, subscribe};
+use super::netlink::{AF_INET, AF_INET6, DumpRequest, DumpStream, attributes, call, discard, ip, subscribe};
 use super::prefixes::{is_default, is_private};
 use crate::sys::packet_socket::attach_filter;
 use crate::time::monotonic_now;
@@ -215,7 +215,7 @@ fn relevant_notices() -> Vec<sock_filter> {
         vec![load(BPF_B, PREFIX_LEN_AT), skip_if(BPF_JGE, 16, 1), ret(PASS)],
         load_destination(BPF_B),
         pass_range(0xfc, 0xfd),
-        vec![stmt(BPF_JMP | BPF_JA, ipv4.len() as u32)],
+        vec![stmt(BPF_JMP | BPF_JA, jump_len(&ipv4).into())],
     ]
     .concat();
     [
@@ -276,8 +276,6 @@ fn drop_with(attribute: u16) -> Vec<sock_filter> {
 /// Maximum number of routes that are kept. The access router of a provider has one per customer.
 const ROUTES_MAX: usize = 16_384;
 
-const AF_INET: u8 = libc::AF_INET as u8;
-const AF_INET6: u8 = libc::AF_INET6 as u8;
 // include/uapi/linux/rtnetlink.h
 const ROUTE_HEADER_BYTES: usize = 12;
 const NEXT_HOP_BYTES: usize = 8;

@@ -94,7 +94,10 @@ fn decode_parts(
     segmentation: Segmentation,
 ) -> Result<Summary, Skip> {
     let (ip_version, from_header) = locate_ip(link, captured)?;
-    // It fits: `captured` is at most as long as the frame, whose length is a u32.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "`captured` is at most as long as the frame, whose length is a u32"
+    )]
     let link_len = (captured.len() - from_header.len()) as u32;
     let in_frame = frame_len - link_len;
     let summary = match ip_version {
@@ -111,6 +114,7 @@ fn decode_parts(
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "the frames of these tests are short")]
 mod tests {
     use super::*;
     use crate::packet::Direction;

@@ -271,6 +271,7 @@ const CISCO_UNICAST: u8 = 0x0f;
 const CISCO_MULTICAST: u8 = 0x8f;
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "the frames of these tests are short")]
 mod tests {
     use super::*;
     use crate::packet::{Direction, Segmentation};

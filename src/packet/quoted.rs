@@ -103,6 +103,7 @@ fn decode_quoted_in(link: LinkKind, frame: &[u8]) -> Option<Quoted> {
                 return None;
             };
             let len = u16::from_be_bytes([*quoted.get(4)?, *quoted.get(5)?]);
+            #[allow(clippy::cast_possible_truncation, reason = "the header has 40 bytes")]
             let whole = quoted_len(len.saturating_add(ipv6::HEADER_LEN as u16), quoted);
             sent_by_receiver(&error_packet, ipv6::summarize(quoted, whole).ok()?)
         }
@@ -110,8 +111,8 @@ fn decode_quoted_in(link: LinkKind, frame: &[u8]) -> Option<Quoted> {
 }
 
 /// Returns the length of the quoted packet before it was cut.
+#[allow(clippy::cast_possible_truncation, reason = "the quote is a part of a frame, whose length is a u32")]
 fn quoted_len(declared: u16, quoted: &[u8]) -> u32 {
-    // It fits: the quote is a part of a frame, whose length is a u32.
     u32::from(declared).max(quoted.len() as u32)
 }
 
@@ -132,6 +133,7 @@ const ICMPV6_UNREACHABLE: u8 = 1;
 const FRAGMENTATION_NEEDED: u8 = 4;
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "the packets of these tests are short")]
 mod tests {
     use super::*;
     use crate::packet::{Direction, Segmentation, decode};

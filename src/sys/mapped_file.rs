@@ -51,6 +51,7 @@ impl Deref for MappedFile {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "offsets in these tests are small")]
 mod tests {
     use std::io::Write;
 

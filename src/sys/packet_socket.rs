@@ -145,6 +145,10 @@ impl AsFd for PacketSocket {
 
 /// The address that binds to all interfaces (index 0) and every protocol.
 fn all_interfaces() -> LinkAddr {
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the address family and the protocol are constants of 16 bits"
+    )]
     let address = abi::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
         sll_protocol: (abi::ETH_P_ALL as u16).to_be(),
@@ -154,13 +158,14 @@ fn all_interfaces() -> LinkAddr {
         sll_halen: 0,
         sll_addr: [0; 8],
     };
-    let len = size_of::<abi::sockaddr_ll>() as libc::socklen_t;
     // SAFETY: `from_raw` requires a pointer to a socket address of the stated length; it is `address`, which
     // outlives the call, with its own size. `from_raw` copies it and checks the family.
-    let address = unsafe { LinkAddr::from_raw(from_ref(&address).cast(), Some(len)) };
+    let address =
+        unsafe { LinkAddr::from_raw(from_ref(&address).cast(), Some(socklen::<abi::sockaddr_ll>())) };
     address.expect("the family and the length are those of a link-layer address")
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "`PACKET_MR_PROMISC` is 1")]
 fn promiscuous(ifindex: u32) -> nix::Result<abi::packet_mreq> {
     Ok(abi::packet_mreq {
         mr_ifindex: i32::try_from(ifindex).map_err(|_| Errno::ENODEV)?,
@@ -273,12 +278,18 @@ impl SetSockOpt for AttachFilter {
     }
 }
 
+/// Returns the size of `T` as the socket calls take it.
+#[allow(clippy::cast_possible_truncation, reason = "no socket address or option has 4 GiB")]
+const fn socklen<T>() -> libc::socklen_t {
+    size_of::<T>() as libc::socklen_t
+}
+
 /// setsockopt(2) with the bytes of `value`.
 ///
 /// # Safety
 /// A pointer inside `value` must point to what the kernel reads there, until the call returns.
 unsafe fn set<F: AsFd, T>(fd: &F, level: libc::c_int, name: libc::c_int, value: &T) -> nix::Result<()> {
-    let len = size_of::<T>() as libc::socklen_t;
+    let len = socklen::<T>();
     // SAFETY: `value` is readable for `len` bytes by its type; the caller guarantees the pointers inside it.
     let result =
         unsafe { libc::setsockopt(fd.as_fd().as_raw_fd(), level, name, from_ref(value).cast(), len) };
@@ -291,7 +302,7 @@ unsafe fn set<F: AsFd, T>(fd: &F, level: libc::c_int, name: libc::c_int, value: 
 /// Every pattern of bytes must be a `T`.
 unsafe fn get<F: AsFd, T>(fd: &F, level: libc::c_int, name: libc::c_int) -> nix::Result<T> {
     let mut value = MaybeUninit::<T>::zeroed();
-    let mut len = size_of::<T>() as libc::socklen_t;
+    let mut len = socklen::<T>();
     // SAFETY: the kernel writes at most `len` bytes to `value`, which has that size.
     let result = unsafe {
         libc::getsockopt(fd.as_fd().as_raw_fd(), level, name, value.as_mut_ptr().cast(), &raw mut len)

@@ -284,6 +284,11 @@ impl<'a> Frames<'a> {
             VnetHeader::Vnet => Some(vnet_header(frame.get(..mac)?.last_chunk()?)),
         };
         let has_tag = status & abi::TP_STATUS_VLAN_VALID != 0;
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "the field has 32 bits, of which the lower 16 are the tag"
+        )]
+        let stripped_vlan_tci = has_tag.then(|| u32_at(header, field::TP_VLAN_TCI) as u16);
         let raw = RawFrame {
             bytes,
             tp_len: u32_at(header, field::TP_LEN),
@@ -292,8 +297,7 @@ impl<'a> Frames<'a> {
             ifindex: NonZeroU32::new(u32_at(header, field::SLL_IFINDEX))?,
             pkttype: header[field::SLL_PKTTYPE],
             hatype: u16_at(header, field::SLL_HATYPE),
-            // The field is 32 bits wide and the tag is its low half.
-            stripped_vlan_tci: has_tag.then(|| u32_at(header, field::TP_VLAN_TCI) as u16),
+            stripped_vlan_tci,
             is_gso_tcp: status & abi::TP_STATUS_GSO_TCP != 0,
             vnet,
         };

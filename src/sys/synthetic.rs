@@ -15,6 +15,7 @@ use super::ring::{RawFrame, field};
 /// let block = synthetic::block(&[frame, frame], 4096);
 /// assert!(frames_in_block(&block, VnetHeader::None).eq([Ok(frame), Ok(frame)]));
 /// ```
+#[allow(clippy::cast_possible_truncation, reason = "the blocks of tests and benches are shorter than 4 GiB")]
 pub fn block(frames: &[RawFrame<'_>], block_bytes: usize) -> Vec<u8> {
     let mut block = vec![0; abi::BLOCK_HEADER_BYTES];
     put(&mut block, abi::BLOCK_STATUS_AT, abi::TP_STATUS_USER);
@@ -34,6 +35,7 @@ pub fn block(frames: &[RawFrame<'_>], block_bytes: usize) -> Vec<u8> {
 }
 
 /// Returns an Ethernet frame, captured in full on interface 2 at one second after 1970-01-01 UTC.
+#[allow(clippy::cast_possible_truncation, reason = "the frames of tests and benches are shorter than 4 GiB")]
 pub fn frame(bytes: &[u8]) -> RawFrame<'_> {
     RawFrame {
         bytes,
@@ -48,6 +50,10 @@ pub fn frame(bytes: &[u8]) -> RawFrame<'_> {
     }
 }
 
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the ABI has 32 bits for seconds and lengths; tests and benches stay within"
+)]
 fn describe(out: &mut [u8], frame: &RawFrame<'_>, distance: u32) {
     let (seconds, nanoseconds) = (frame.seen_at_ns / 1_000_000_000, frame.seen_at_ns % 1_000_000_000);
     put(out, field::TP_NEXT_OFFSET, distance);
@@ -84,6 +90,7 @@ fn mac_at(frame: &RawFrame<'_>) -> u16 {
     if frame.vnet.is_some() { MAC_AT + VNET_BYTES } else { MAC_AT }
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "the header has 10 bytes")]
 const VNET_BYTES: u16 = size_of::<abi::virtio_net_hdr>() as u16;
 /// `V3_ALIGNMENT`.
 const FRAME_ALIGNMENT: usize = 8;

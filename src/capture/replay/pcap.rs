@@ -48,6 +48,7 @@ impl Pcap {
         };
         let is_modified = header.is_modified_format();
         // The upper half may have the length of the frame check sequence, which is not counted.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the mask leaves 16 bits")]
         let link_type = (header.network.0 & 0xffff) as u16;
         Ok(Self {
             big_endian: header.is_bigendian() && !is_modified,
@@ -100,7 +101,7 @@ impl Pcap {
         if captured > CAPTURED_LEN_MAX || bytes.len() < self.record_header_len + captured as usize {
             return None;
         }
-        // It fits: it is 16 or 24.
+        #[allow(clippy::cast_possible_truncation, reason = "it is 16 or 24")]
         let start = self.record_header_len as u32;
         // It fits: both factors are below 2^32 and 2^30.
         let seen_at = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.fraction_nanos;

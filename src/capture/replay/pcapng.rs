@@ -92,7 +92,9 @@ impl Pcapng {
         self.big_endian = big_endian;
         match u32_of([t0, t1, t2, t3], big_endian) {
             SECTION_HEADER => {
-                self.interfaces_before += self.interfaces.len() as u32;
+                #[allow(clippy::cast_possible_truncation, reason = "there are at most `INTERFACES_MAX`")]
+                let count = self.interfaces.len() as u32;
+                self.interfaces_before += count;
                 self.interfaces.clear();
             }
             INTERFACE => self.add_interface(block)?,
@@ -115,9 +117,10 @@ impl Pcapng {
         if total >= INTERFACES_MAX {
             return Err(Fault { expected: "at most 65536 interfaces", found: "one more".into() });
         }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the field has 16 bits")]
+        let link_type = description.linktype.0 as u16;
         self.interfaces.push(PcapngInterface {
-            // It fits: the field has 16 bits.
-            link: link_kind(description.linktype.0 as u16),
+            link: link_kind(link_type),
             snap_len: description.snaplen,
             clock: clock(&description, self.big_endian),
         });
@@ -136,7 +139,7 @@ impl Pcapng {
     }
 
     fn obsolete_packet(&mut self, block: &[u8]) -> Result<ReadStep, Fault> {
-        let Some((head, rest)) = block.split_first_chunk::<PACKET_HEADER_LEN>() else {
+        let Some((head, rest)) = block.split_first_chunk::<{ PACKET_HEADER_LEN as usize }>() else {
             return Err(Fault { expected: "a packet block", found: format!("{} bytes", block.len()) });
         };
         let word = |at: usize| u32_of([head[at], head[at + 1], head[at + 2], head[at + 3]], self.big_endian);
@@ -159,10 +162,10 @@ impl Pcapng {
         let packet: SimplePacketBlock<'_> = parsed(result, "a simple packet")?;
         let interface = self.interface(0)?;
         let snapped = if interface.snap_len == 0 { u32::MAX } else { interface.snap_len };
-        // It fits: a block is no longer than `BLOCK_BYTES_MAX`.
+        #[allow(clippy::cast_possible_truncation, reason = "a block has at most `BLOCK_BYTES_MAX` bytes")]
         let captured = packet.origlen.min(snapped).min(packet.data.len() as u32);
         let record = CaptureRecord {
-            start: SIMPLE_HEADER_LEN as u32,
+            start: SIMPLE_HEADER_LEN,
             captured,
             frame_len: packet.origlen,
             seen_at: self.last_seen_at,
@@ -182,8 +185,7 @@ impl Pcapng {
         let PcapngInterface { link, clock, .. } = self.interface(interface)?;
         self.last_seen_at = clock.unix_nanos(units);
         let (seen_at, ifindex) = (self.last_seen_at, self.ifindex(interface));
-        let record =
-            CaptureRecord { start: PACKET_HEADER_LEN as u32, captured, frame_len, seen_at, ifindex, link };
+        let record = CaptureRecord { start: PACKET_HEADER_LEN, captured, frame_len, seen_at, ifindex, link };
         Ok(ReadStep::CaptureRecord { record, len })
     }
 
@@ -211,8 +213,8 @@ impl TimestampUnits {
         };
         // With more units per second than a u128 holds, every timestamp is less than a nanosecond.
         let nanos = units_per_second.map_or(0, |per_second| u128::from(units) * NANOS / per_second);
-        // It fits: below 2^94.
-        let nanos = nanos as i128 + i128::from(self.offset_seconds) * NANOS as i128;
+        // Below 2^94, so the sign bit is free.
+        let nanos = nanos.cast_signed() + i128::from(self.offset_seconds) * NANOS.cast_signed();
         UnixNanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
     }
 }
@@ -259,9 +261,9 @@ const BYTE_ORDER_BIG: [u8; 4] = [0x1a, 0x2b, 0x3c, 0x4d];
 /// Bytes of a block without content: type, length, and the length again.
 const BLOCK_LEN_MIN: usize = 12;
 /// Bytes before the frame in a packet block: type, length and five words.
-const PACKET_HEADER_LEN: usize = 28;
+const PACKET_HEADER_LEN: u32 = 28;
 /// Bytes before the frame in a simple packet block: type, length and one word.
-const SIMPLE_HEADER_LEN: usize = 12;
+const SIMPLE_HEADER_LEN: u32 = 12;
 
 /// Maximum number of interfaces in one file. Captures of a large router have some hundred.
 const INTERFACES_MAX: usize = 65_536;

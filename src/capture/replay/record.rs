@@ -23,8 +23,8 @@ pub(super) struct CaptureRecord {
 impl CaptureRecord {
     /// The same record, relative to a buffer in which it starts at `at`.
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "no buffer is longer than twice the longest block")]
     pub(super) fn behind(self, at: usize) -> Self {
-        // It fits: no buffer is longer than twice the longest block, and all of it is in the buffer.
         Self { start: self.start + at as u32, ..self }
     }
 
