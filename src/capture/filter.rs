@@ -173,12 +173,13 @@ const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 
 #[cfg(test)]
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "frames and interface numbers of these tests are small"
-)]
 mod tests {
+    #![allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "frames and interface numbers of these tests are small"
+    )]
+
     use libc::{BPF_ABS, BPF_RET, SKF_AD_OFF};
 
     use super::super::interfaces::{InterfaceName, Interfaces, Link};

@@ -218,8 +218,9 @@ const QUEUE_BYTES: libc::c_int = 1 << 20;
 const NOTICE_BYTES: usize = 32 * 1024;
 
 #[cfg(test)]
-#[allow(clippy::cast_possible_truncation, reason = "the messages of these tests are short")]
 mod tests {
+    #![allow(clippy::cast_possible_truncation, reason = "the messages of these tests are short")]
+
     use super::*;
 
     const NEW: u32 = u32::MAX;

@@ -81,7 +81,7 @@ impl Live {
     }
 
     /// Returns true if interfaces were added or their verdicts changed since the last call.
-    pub fn take_changed(&mut self) -> bool {
+    pub(crate) fn take_changed(&mut self) -> bool {
         self.interfaces.changed.take()
     }
 

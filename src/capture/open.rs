@@ -90,7 +90,7 @@ pub fn open(options: &Options) -> Result<OpenedCapture, OpenError> {
 ///
 /// # Errors
 /// As [`open`]. It is no error if a core cannot be used; the ring is then allocated where this thread runs.
-pub fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<OpenedCapture, OpenError> {
+pub(crate) fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<OpenedCapture, OpenError> {
     let size = ring_size(options)?;
     let mut link_monitor = LinkMonitor::open(Policy::new(options))?;
     let vnet_header = vnet_header(options.wire_exact);
@@ -200,7 +200,7 @@ const BLOCKS_GOOD: u64 = 8;
 /// One block to fill while the other one is read.
 const BLOCKS_MIN: u32 = 2;
 /// Minimum bytes of a worker's ring.
-pub const RING_BYTES_MIN: u64 = BLOCK_BYTES_MIN as u64 * BLOCKS_MIN as u64;
+pub(crate) const RING_BYTES_MIN: u64 = BLOCK_BYTES_MIN as u64 * BLOCKS_MIN as u64;
 /// Maximum bytes of a ring; the kernel computes with 32 bits.
 const RING_BYTES_MAX: u64 = 1 << 31;
 

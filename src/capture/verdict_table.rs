@@ -180,7 +180,7 @@ impl VerdictTable {
     }
 
     /// Returns true if `addr` is an address of this host.
-    pub fn is_own(&self, addr: IpAddr) -> bool {
+    pub(crate) fn is_own(&self, addr: IpAddr) -> bool {
         self.own_addresses.binary_search(&addr).is_ok()
     }
 
@@ -196,7 +196,7 @@ impl VerdictTable {
 
     /// Returns true if a monitored PPP interface carries the packets of PPPoE sessions that end at this host.
     #[inline]
-    pub fn terminates_pppoe(&self) -> bool {
+    pub(super) fn terminates_pppoe(&self) -> bool {
         self.terminates_pppoe
     }
 

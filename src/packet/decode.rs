@@ -53,7 +53,7 @@ pub fn decode(frame: &Frame<'_>) -> Result<Summary, Skip> {
 /// # Errors
 /// As [`decode`]; `sink` is not called then.
 #[inline(always)]
-pub fn decode_into(frame: &Frame<'_>, sink: &mut impl SummarySink) -> Result<(), Skip> {
+pub(crate) fn decode_into(frame: &Frame<'_>, sink: &mut impl SummarySink) -> Result<(), Skip> {
     if fast::summarize(frame, sink).is_none() {
         let Frame { frame_len, link, segmentation, .. } = *frame;
         sink.take(decode_parts(frame.captured(), frame_len, link, segmentation)?);
@@ -114,8 +114,9 @@ fn decode_parts(
 }
 
 #[cfg(test)]
-#[allow(clippy::cast_possible_truncation, reason = "the frames of these tests are short")]
 mod tests {
+    #![allow(clippy::cast_possible_truncation, reason = "the frames of these tests are short")]
+
     use super::*;
     use crate::packet::Direction;
     use crate::time::UnixNanos;

@@ -271,8 +271,9 @@ const CISCO_UNICAST: u8 = 0x0f;
 const CISCO_MULTICAST: u8 = 0x8f;
 
 #[cfg(test)]
-#[allow(clippy::cast_possible_truncation, reason = "the frames of these tests are short")]
 mod tests {
+    #![allow(clippy::cast_possible_truncation, reason = "the frames of these tests are short")]
+
     use super::*;
     use crate::packet::{Direction, Segmentation};
     use crate::time::UnixNanos;

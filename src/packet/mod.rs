@@ -61,9 +61,11 @@ mod segments;
 mod summary;
 mod transport;
 
-pub use decode::{decode, decode_general, decode_into};
+pub(crate) use decode::decode_into;
+pub use decode::{decode, decode_general};
 pub use extension::IPV6_EXTENSIONS_MAX;
 pub use frame::{Direction, Frame, LinkKind, Segmentation, Segments, Transported};
 pub use link::{LINK_HEADERS_MAX, is_pppoe_session};
 pub use quoted::{Quoted, decode_quoted, is_unreachable};
-pub use summary::{Endpoints, Skip, Summary, SummarySink, TcpFlags, Transport};
+pub(crate) use summary::SummarySink;
+pub use summary::{Endpoints, Skip, Summary, TcpFlags, Transport};

@@ -133,8 +133,9 @@ const ICMPV6_UNREACHABLE: u8 = 1;
 const FRAGMENTATION_NEEDED: u8 = 4;
 
 #[cfg(test)]
-#[allow(clippy::cast_possible_truncation, reason = "the packets of these tests are short")]
 mod tests {
+    #![allow(clippy::cast_possible_truncation, reason = "the packets of these tests are short")]
+
     use super::*;
     use crate::packet::{Direction, Segmentation, decode};
     use crate::time::UnixNanos;

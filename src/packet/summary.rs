@@ -165,7 +165,7 @@ impl TcpFlags {
 ///
 /// The fast path inlines [`take`](Self::take) once for each shape of packet, so that the fields of the summary stay in
 /// registers. An implementation that takes a summary per packet is to be marked `inline(always)`.
-pub trait SummarySink {
+pub(crate) trait SummarySink {
     /// Takes the summary of the frame that was decoded.
     fn take(&mut self, summary: Summary);
 }
@@ -188,7 +188,7 @@ macro_rules! skips {
             /// Every reason, in the order of the counters.
             pub const ALL: &'static [Skip] = &[$(Skip::$variant,)*];
             /// The number of reasons: the length of an array of counters.
-            pub const COUNT: usize = Self::ALL.len();
+            pub(crate) const COUNT: usize = Self::ALL.len();
 
             /// Returns the name used in JSON and metrics.
             pub fn name(self) -> &'static str {
@@ -235,7 +235,7 @@ skips! {
 
 impl Skip {
     /// Returns true if the link header announces IP and the IP header is malformed.
-    pub fn is_malformed_ip(self) -> bool {
+    pub(crate) fn is_malformed_ip(self) -> bool {
         matches!(self, Skip::IpTruncated | Skip::IpVersion | Skip::IpHeaderLength | Skip::IpTotalLength)
     }
 }

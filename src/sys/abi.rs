@@ -7,7 +7,7 @@
 
 use std::mem::{align_of, offset_of, size_of};
 
-pub use libc::{
+pub(crate) use libc::{
     ETH_P_ALL, PACKET_ADD_MEMBERSHIP, PACKET_DROP_MEMBERSHIP, PACKET_FANOUT, PACKET_FANOUT_FLAG_UNIQUEID,
     PACKET_FANOUT_HASH, PACKET_MR_PROMISC, PACKET_OUTGOING, PACKET_RX_RING, PACKET_STATISTICS,
     PACKET_VERSION, PACKET_VNET_HDR, SO_ATTACH_FILTER, SOL_PACKET, SOL_SOCKET, TP_STATUS_KERNEL,
@@ -16,10 +16,10 @@ pub use libc::{
 };
 
 /// `TPACKET_V3`, the value of the option `PACKET_VERSION`.
-pub const TPACKET_V3: libc::c_int = libc::tpacket_versions::TPACKET_V3 as libc::c_int;
+pub(super) const TPACKET_V3: libc::c_int = libc::tpacket_versions::TPACKET_V3 as libc::c_int;
 
 /// `TP_STATUS_GSO_TCP`: the frame holds several TCP segments. Set since Linux 6.3.
-pub const TP_STATUS_GSO_TCP: u32 = 1 << 8;
+pub(super) const TP_STATUS_GSO_TCP: u32 = 1 << 8;
 
 /// `struct virtio_net_hdr` (`include/uapi/linux/virtio_net.h`), in the byte order of this machine, as
 /// `PACKET_VNET_HDR` puts it directly before the bytes of a frame.
@@ -42,29 +42,29 @@ pub struct virtio_net_hdr {
 }
 
 /// `VIRTIO_NET_HDR_F_NEEDS_CSUM`: `csum_start` is valid.
-pub const VIRTIO_NET_HDR_F_NEEDS_CSUM: u8 = 1;
+pub(crate) const VIRTIO_NET_HDR_F_NEEDS_CSUM: u8 = 1;
 /// `VIRTIO_NET_HDR_GSO_TCPV4`.
-pub const VIRTIO_NET_HDR_GSO_TCPV4: u8 = 1;
+pub(crate) const VIRTIO_NET_HDR_GSO_TCPV4: u8 = 1;
 /// `VIRTIO_NET_HDR_GSO_TCPV6`.
-pub const VIRTIO_NET_HDR_GSO_TCPV6: u8 = 4;
+pub(crate) const VIRTIO_NET_HDR_GSO_TCPV6: u8 = 4;
 /// `VIRTIO_NET_HDR_GSO_UDP_L4`; packet sockets support it since Linux 6.2.
-pub const VIRTIO_NET_HDR_GSO_UDP_L4: u8 = 5;
+pub(crate) const VIRTIO_NET_HDR_GSO_UDP_L4: u8 = 5;
 /// `VIRTIO_NET_HDR_GSO_ECN`, a flag that is combined with the type.
-pub const VIRTIO_NET_HDR_GSO_ECN: u8 = 0x80;
+pub(crate) const VIRTIO_NET_HDR_GSO_ECN: u8 = 0x80;
 
 /// Bytes of the block descriptor; the first frame starts at or after its end.
-pub const BLOCK_HEADER_BYTES: usize = size_of::<tpacket_block_desc>();
+pub(super) const BLOCK_HEADER_BYTES: usize = size_of::<tpacket_block_desc>();
 /// Offset of `block_status`, the word that names the owner of the block.
-pub const BLOCK_STATUS_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, block_status);
+pub(super) const BLOCK_STATUS_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, block_status);
 /// Offset of `num_pkts`, the number of frames in the block.
-pub const BLOCK_FRAMES_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, num_pkts);
+pub(super) const BLOCK_FRAMES_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, num_pkts);
 /// Offset of `offset_to_first_pkt`, from the start of the block.
-pub const BLOCK_FIRST_FRAME_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, offset_to_first_pkt);
+pub(super) const BLOCK_FIRST_FRAME_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, offset_to_first_pkt);
 
 /// Bytes of a frame descriptor: the header, then the link-layer address.
 pub const FRAME_HEADER_BYTES: usize = TPACKET3_HDRLEN;
 /// Offset of the link-layer address in a frame descriptor (`TPACKET_ALIGN(sizeof(struct tpacket3_hdr))`).
-pub const FRAME_ADDRESS_AT: usize = size_of::<tpacket3_hdr>();
+pub(super) const FRAME_ADDRESS_AT: usize = size_of::<tpacket3_hdr>();
 
 const BLOCK_V1_AT: usize = offset_of!(tpacket_block_desc, hdr);
 

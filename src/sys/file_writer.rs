@@ -22,7 +22,7 @@ use io_uring::{IoUring, opcode, squeue, types};
 use super::poller::{explain, setup_leanest};
 
 /// Appends bytes to files and syncs them to disk.
-pub struct FileWriter {
+pub(crate) struct FileWriter {
     /// `None` if plain system calls are used.
     ring: Option<Box<IoUring>>,
     refusal: Option<String>,
@@ -30,20 +30,21 @@ pub struct FileWriter {
 
 impl FileWriter {
     /// Creates a writer with io_uring, or with plain system calls where io_uring is refused.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         match setup_leanest().and_then(|ring| try_enter(&ring).map(|()| ring)) {
             Ok(ring) => Self { ring: Some(Box::new(ring)), refusal: None },
             Err(error) => Self { ring: None, refusal: Some(explain(&error)) },
         }
     }
 
-    /// Creates a writer that uses plain system calls.
-    pub fn plain() -> Self {
+    /// Creates a writer that uses plain system calls, as where io_uring is refused.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
         Self { ring: None, refusal: None }
     }
 
     /// Returns why io_uring is not used, as text; `None` if it is used or was not tried.
-    pub fn refusal(&self) -> Option<&str> {
+    pub(crate) fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
     }
 
@@ -52,7 +53,7 @@ impl FileWriter {
     /// # Errors
     /// The write or the sync failed; the file may hold a part of the bytes then. A short write is
     /// [`WriteZero`](io::ErrorKind::WriteZero): on a full disk only the next write fails with `ENOSPC`.
-    pub fn append(&mut self, file: &File, bytes: Vec<u8>) -> io::Result<()> {
+    pub(crate) fn append(&mut self, file: &File, bytes: Vec<u8>) -> io::Result<()> {
         let Some(ring) = &mut self.ring else { return append_plainly(file, &bytes) };
         let mut results = CompletionResults::default();
         match submit(ring, file, &bytes, &mut results) {

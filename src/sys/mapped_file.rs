@@ -14,7 +14,7 @@ use memmap2::{Advice, Mmap, MmapOptions};
 /// another process truncates the file, or the page was evicted and the disk fails when it is read again. The system
 /// then ends this process with `SIGBUS`. So map small parts, one after the other.
 #[derive(Debug)]
-pub struct MappedFile(Mmap);
+pub(crate) struct MappedFile(Mmap);
 
 impl MappedFile {
     /// Maps at most `len_max` bytes from `offset` on, as many as the file has now. Returns `None` if the file ends
@@ -23,7 +23,7 @@ impl MappedFile {
     /// # Errors
     /// The file system does not support mapping, a page cannot be read, or Linux is older than 5.14 and lacks
     /// `MADV_POPULATE_READ`. The caller can still read(2) the file.
-    pub fn new(file: &File, offset: u64, len_max: usize) -> io::Result<Option<Self>> {
+    pub(crate) fn new(file: &File, offset: u64, len_max: usize) -> io::Result<Option<Self>> {
         let metadata = file.metadata()?;
         let there = if metadata.is_file() { metadata.len().saturating_sub(offset) } else { 0 };
         let len = usize::try_from(there).map_or(len_max, |there| there.min(len_max));
@@ -51,8 +51,9 @@ impl Deref for MappedFile {
 }
 
 #[cfg(test)]
-#[allow(clippy::cast_possible_truncation, reason = "offsets in these tests are small")]
 mod tests {
+    #![allow(clippy::cast_possible_truncation, reason = "offsets in these tests are small")]
+
     use std::io::Write;
 
     use super::*;

@@ -7,9 +7,9 @@
 //! | [`packet_socket`] | `setsockopt`, `getsockopt` and the address of `bind` |
 //! | [`ring`] | the block status and the bytes of a block in memory shared with the kernel |
 //! | [`poller`] | pushing a poll request on the io_uring submission queue |
-//! | [`file_writer`] | pushing a write of bytes on the io_uring submission queue |
-//! | [`mapped_file`] | mapping part of a file that others may write to |
-//! | [`prefetch`](mod@prefetch) | the instruction that prefetches a cache line |
+//! | `file_writer` | pushing a write of bytes on the io_uring submission queue |
+//! | `mapped_file` | mapping part of a file that others may write to |
+//! | `prefetch` | the instruction that prefetches a cache line |
 //! | [`waker`], [`synthetic`] | nothing |
 //!
 //! Rules: each `unsafe` block has one operation and states why it is sound; no file here decides anything about
@@ -21,11 +21,11 @@
 
 pub mod abi;
 pub mod allocator;
-pub mod file_writer;
-pub mod mapped_file;
+pub(crate) mod file_writer;
+pub(crate) mod mapped_file;
 pub mod packet_socket;
 pub mod poller;
-pub mod prefetch;
+pub(crate) mod prefetch;
 pub mod ring;
 pub mod synthetic;
 pub mod waker;

@@ -63,7 +63,7 @@ impl PacketSocket {
     /// # Errors
     /// `EINVAL` for a program that the kernel's checker rejects or that is longer than 4,096 instructions,
     /// `ENOMEM` if it exceeds the option memory of the socket (`net.core.optmem_max`).
-    pub fn attach_filter(&self, program: &[abi::sock_filter]) -> nix::Result<()> {
+    pub(crate) fn attach_filter(&self, program: &[abi::sock_filter]) -> nix::Result<()> {
         attach_filter(self, program)
     }
 
@@ -79,7 +79,7 @@ impl PacketSocket {
     ///
     /// # Errors
     /// `EINVAL` if the socket is not bound; `ENOMEM` if no number is free.
-    pub fn create_fanout_group(&self) -> nix::Result<u16> {
+    pub(crate) fn create_fanout_group(&self) -> nix::Result<u16> {
         let flags = abi::PACKET_FANOUT_HASH | abi::PACKET_FANOUT_FLAG_UNIQUEID;
         setsockopt(self, PacketFanout, &(flags << 16))?;
         // The kernel chose the number and returns it in the low half.
@@ -90,7 +90,7 @@ impl PacketSocket {
     ///
     /// # Errors
     /// `EINVAL` if this socket is bound otherwise than the members, `ENOSPC` if the group is full (256).
-    pub fn join_fanout_group(&self, group: u16) -> nix::Result<()> {
+    pub(crate) fn join_fanout_group(&self, group: u16) -> nix::Result<()> {
         setsockopt(self, PacketFanout, &(u32::from(group) | abi::PACKET_FANOUT_HASH << 16))
     }
 
@@ -99,7 +99,7 @@ impl PacketSocket {
     ///
     /// # Errors
     /// `ENODEV` if there is no such interface, or the error of its driver.
-    pub fn add_promiscuous(&self, ifindex: u32) -> nix::Result<()> {
+    pub(crate) fn add_promiscuous(&self, ifindex: u32) -> nix::Result<()> {
         setsockopt(self, PacketMembership(abi::PACKET_ADD_MEMBERSHIP), &promiscuous(ifindex)?)
     }
 
@@ -107,7 +107,7 @@ impl PacketSocket {
     ///
     /// # Errors
     /// `EADDRNOTAVAIL` if this socket has not put the interface into promiscuous mode.
-    pub fn drop_promiscuous(&self, ifindex: u32) -> nix::Result<()> {
+    pub(crate) fn drop_promiscuous(&self, ifindex: u32) -> nix::Result<()> {
         setsockopt(self, PacketMembership(abi::PACKET_DROP_MEMBERSHIP), &promiscuous(ifindex)?)
     }
 
@@ -124,7 +124,7 @@ impl PacketSocket {
     ///
     /// # Errors
     /// As getsockopt(2).
-    pub fn take_error(&self) -> nix::Result<i32> {
+    pub(crate) fn take_error(&self) -> nix::Result<i32> {
         getsockopt(self, sockopt::SocketError)
     }
 }
@@ -133,7 +133,7 @@ impl PacketSocket {
 ///
 /// # Errors
 /// As there. The kernel's checker is the same for every family and requires no privilege.
-pub fn attach_filter<F: AsFd>(socket: &F, program: &[abi::sock_filter]) -> nix::Result<()> {
+pub(crate) fn attach_filter<F: AsFd>(socket: &F, program: &[abi::sock_filter]) -> nix::Result<()> {
     setsockopt(socket, AttachFilter, program)
 }
 

@@ -2,7 +2,7 @@
 
 /// Prefetches the cache lines in which `value` begins and ends. Does not wait for them.
 #[inline(always)]
-pub fn prefetch<T>(value: &T) {
+pub(crate) fn prefetch<T>(value: &T) {
     let first = std::ptr::from_ref(value).cast::<i8>();
     line(first);
     // In an array, values whose size does not divide a line straddle two lines, some of them or all.

@@ -242,8 +242,9 @@ const AHEAD_BYTES: usize = 2048;
 const CACHE_LINE_BYTES: usize = 64;
 
 #[cfg(test)]
-#[allow(clippy::cast_possible_truncation, reason = "a remainder of 251 fits into a byte")]
 mod tests {
+    #![allow(clippy::cast_possible_truncation, reason = "a remainder of 251 fits into a byte")]
+
     use std::io::{Cursor, Write};
     use std::os::unix::fs::FileExt;
 

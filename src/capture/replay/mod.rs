@@ -15,7 +15,7 @@
 //!
 //! # Failure
 //! All frames before a fault are lent. After that every call returns a [`ReplayError`] with the file, the offset, what
-//! was expected and the remedy. No file causes a panic, or an allocation of more than [`BLOCK_BYTES_MAX`] (and twice
+//! was expected and the remedy. No file causes a panic, or an allocation of more than [`BLOCK_BYTES_MAX`](pcapng::BLOCK_BYTES_MAX) (and twice
 //! that while the buffer grows). A file may grow or be truncated meanwhile: what it has when it is read counts. Only
 //! truncating the part that is mapped at that moment ends the process, see
 //! [`MappedFile`](crate::sys::mapped_file::MappedFile).
@@ -37,7 +37,6 @@ use std::ops::Range;
 use std::path::Path;
 
 pub use error::ReplayError;
-pub use pcapng::BLOCK_BYTES_MAX;
 
 use self::input::{Buffer, Input};
 use self::pcap::Pcap;
@@ -142,7 +141,7 @@ impl Replay {
     ///
     /// # Errors
     /// As [`next_batch`](FrameSource::next_batch).
-    pub fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, ReplayError> {
+    pub(crate) fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, ReplayError> {
         self.collect(usize::MAX)?;
         std::mem::swap(&mut self.records, &mut chunk.records);
         if chunk.records.is_empty() {
@@ -156,19 +155,19 @@ impl Replay {
 /// Frames together with the buffer that has their bytes, so that another thread can decode them while this one reads
 /// on.
 #[derive(Debug, Default)]
-pub struct Chunk {
+pub(crate) struct Chunk {
     buffer: Buffer,
     records: Vec<CaptureRecord>,
 }
 
 impl Chunk {
     /// Returns some of its frames, by their positions; none if the range is outside the chunk.
-    pub fn part(&self, frames: Range<usize>) -> ReplayBatch<'_> {
+    pub(crate) fn part(&self, frames: Range<usize>) -> ReplayBatch<'_> {
         ReplayBatch { buffer: &self.buffer, records: self.records.get(frames).unwrap_or(&[]) }
     }
 
     /// Returns the time of each frame.
-    pub fn times(&self) -> impl ExactSizeIterator<Item = UnixNanos> {
+    pub(crate) fn times(&self) -> impl ExactSizeIterator<Item = UnixNanos> {
         self.records.iter().map(|record| record.seen_at)
     }
 }

@@ -24,7 +24,7 @@ use crate::packet::LinkKind;
 use crate::time::UnixNanos;
 
 /// Maximum bytes of a block, as in libpcap. The buffer grows to it only for a block that the file has.
-pub const BLOCK_BYTES_MAX: usize = 16 << 20;
+pub(super) const BLOCK_BYTES_MAX: usize = 16 << 20;
 
 /// The state of reading a pcapng file.
 #[derive(Debug, Default)]
