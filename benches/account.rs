@@ -1,4 +1,4 @@
-//! Counting decoded packets into a delta, as many together as a worker does: one table update and the totals.
+//! Counts decoded packets into a delta, in the batches of a worker: one table update and the totals.
 
 use std::hint::black_box;
 
@@ -8,7 +8,7 @@ use traffic_alerted::time::UnixNanos;
 
 mod packets;
 
-/// As many packets as a full block holds, over few pairs, over as many as fit a delta, and as TCP SYNs with ports.
+/// As many packets as a full block has: over few pairs, over as many as fit a delta, and as TCP SYNs with ports.
 fn account(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("account");
     const PACKETS: u32 = 16_384;

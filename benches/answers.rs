@@ -1,4 +1,4 @@
-//! Answers to `/all` over HTTP on loopback: the first one of a report, for which its JSON is made, and further ones.
+//! Responses to `/all` over HTTP on loopback: the first one of a report, for which its JSON is made, and further ones.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ use traffic_alerted::time::UnixNanos;
 mod packets;
 mod windows;
 
-/// Of 250 hosts; each lists its hundred largest destinations.
+/// A report of 250 hosts; each lists its hundred largest destinations.
 const PAIRS: u32 = 100_000;
 
 fn report() -> Report {

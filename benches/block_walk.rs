@@ -1,4 +1,4 @@
-//! What the walk over a ring block costs per frame, apart from the kernel and from decoding.
+//! The cost of the walk over a ring block per frame, without the kernel and without decoding.
 
 use std::hint::black_box;
 
@@ -10,7 +10,7 @@ use traffic_alerted::sys::synthetic;
 fn full_block() -> (Vec<u8>, u64) {
     const BLOCK_BYTES: usize = 1 << 20;
     const FRAME_BYTES: [u8; 64] = [0x5a; 64];
-    // Description, alignment and bytes, as the kernel lays them out.
+    // Description, alignment and bytes, in the layout of the kernel.
     let frames = (BLOCK_BYTES - 48) / 152;
     let block = synthetic::block(&vec![synthetic::frame(&FRAME_BYTES); frames], BLOCK_BYTES);
     assert_eq!(block.len(), BLOCK_BYTES);
@@ -23,7 +23,7 @@ fn block_walk(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(frames));
     group.bench_function("64_byte_frames", |bencher| {
         bencher.iter(|| {
-            // One byte of each frame is read, so that its cache line is fetched as a decoder would.
+            // One byte of each frame is read, so that its cache line is fetched as by a decoder.
             let walk = frames_in_block(black_box(&block), VnetHeader::None).map_while(Result::ok);
             walk.fold(0u64, |sum, frame| {
                 sum + u64::from(frame.tp_len) + u64::from(frame.bytes[12]) + u64::from(frame.ifindex.get())

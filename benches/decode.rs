@@ -1,7 +1,7 @@
 //! Time to decode one frame, by kind; the frames are those of the tests' catalogue.
 //!
-//! `decode` takes the short cut where there is one; `general` never does, so that the two tell what it is
-//! worth. `batch` is what a worker does with a block: mixed frames into a reused buffer.
+//! `decode` takes the fast path where there is one; `general` never does, so the two show what the fast path saves.
+//! `batch` is what a worker does with a block: mixed frames into a reused buffer.
 
 use std::hint::black_box;
 
@@ -14,7 +14,7 @@ mod packets;
 
 /// Frames in a block; the captured bytes fit into the second-level cache.
 const BLOCK_FRAMES: usize = 1024;
-/// And that many are decoded before they are counted, as the workers do it.
+/// Frames that are decoded before they are counted, as in the workers.
 const TOGETHER: usize = 64;
 
 const PLAIN: [&str; 6] = ["ipv4_tcp", "ipv4_udp", "ipv6_tcp", "ipv6_udp", "vlan_ipv4_tcp", "vlan_ipv6_udp"];

@@ -1,4 +1,4 @@
-//! Judging hosts: what each touched host costs at a tick, with no limit of its own and with one of a network.
+//! Judging hosts: the cost of each dirty host at a tick, without a limit of its own and with one of a network.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,7 +18,7 @@ fn hosts() -> Vec<HostCounts> {
     (0..HOSTS).map(host).collect()
 }
 
-/// Every detector on; nobody is over a limit.
+/// All detectors; no host exceeds a limit.
 fn limits() -> Limits {
     let hosts = HostLimits::default()
         .with(FindingKind::Traffic, Some(1_000_000_000))
@@ -47,7 +47,7 @@ fn judge(criterion: &mut Criterion) {
             bencher.iter(|| {
                 findings.clear();
                 detect::run(&KernelCounts::default(), black_box(&hosts), &limits, &mut findings);
-                assert!(findings.is_empty(), "nobody is over a limit");
+                assert!(findings.is_empty(), "no host exceeds a limit");
             });
         });
     }

@@ -1,6 +1,6 @@
-//! The analyst's work: adding a delta to the window, and turning slots out.
+//! The analyst's work: adding a delta to the window, and expiring slots.
 //!
-//! Rows are as many as a busy worker hands over at once, and a million, which is what a late analyst finds.
+//! The deltas have as many rows as a busy worker hands over at once, and a million, as a late analyst finds them.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use traffic_alerted::flow::{Delta, Window};
@@ -11,7 +11,7 @@ mod windows;
 
 use windows::{SECOND, window};
 
-/// Every pair of these once, in a delta that was handed over at [`BEGAN`].
+/// Returns a delta with one packet of each of these pairs, handed over at [`BEGAN`].
 fn filled(pairs: impl ExactSizeIterator<Item = u32>) -> Delta {
     let mut delta = windows::delta(pairs.len() as u32);
     windows::count(&mut delta, pairs, UnixNanos(BEGAN));
@@ -21,10 +21,10 @@ fn filled(pairs: impl ExactSizeIterator<Item = u32>) -> Delta {
 
 const BEGAN: u64 = 1000 * SECOND;
 
-/// A prime: its multiples meet all numbers below another one, far from each other.
+/// A prime: its multiples modulo another number visit all numbers below it, far from each other.
 const STRIDE: u64 = 2_654_435_761;
 
-/// Into a window that knows the pairs, one that does not, and out again.
+/// Folds into a window that has the pairs, into one that does not, and expires them.
 fn fold(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("fold");
     for pairs in [65_000, 1_000_000] {
@@ -37,7 +37,7 @@ fn fold(criterion: &mut Criterion) {
             window
         };
 
-        // Those that are known come in any order.
+        // Known pairs come in a shuffled order.
         let shuffled = filled((0..pairs).map(|n| (u64::from(n) * STRIDE % u64::from(pairs)) as u32));
         let mut known = folded();
         known.decide(Moment(BEGAN));

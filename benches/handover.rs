@@ -1,8 +1,8 @@
-//! What a hand-over costs a worker: alone, and while the analyst folds what it was given before into a large window.
+//! The cost of a hand-over for a worker: alone, and while the analyst folds the previous delta into a large window.
 //!
-//! The second is a distribution and no average, so it is printed as percentiles: the bar is 5 microseconds at the
-//! 99.9th. The swap is all that the worker waits for; waking the analyst is a system call that hands it a CPU, and where
-//! fewer than two are free it may be the worker's.
+//! The second case is a distribution, so it is printed as percentiles: the limit is 5 microseconds at the 99.9th. The
+//! worker waits only for the swap; waking the analyst is a system call that gives it a CPU, which may be the worker's
+//! if fewer than two are free.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -27,24 +27,24 @@ fn alone(criterion: &mut Criterion) {
     // Both ends on one thread: two swaps of each cell.
     group.bench_function("there and back", |bencher| {
         bencher.iter(|| {
-            let spare = worker.take_spare().expect("it was given back");
+            let spare = worker.take_spare().expect("the analyst returned it");
             worker.give(std::mem::replace(&mut full, spare), Moment(1));
-            analyst.give_back(black_box(analyst.take().expect("it was given")));
+            analyst.give_back(black_box(analyst.take().expect("the worker handed it over")));
         });
     });
     group.finish();
 }
 
-/// Rows of each delta that goes round: some milliseconds of folding.
+/// Rows of each delta: some milliseconds of folding.
 const ROWS: u32 = 16_384;
-/// Pairs of the window that they are folded into.
+/// Pairs of the window into which they are folded.
 const PAIRS: u32 = 1_000_000;
 
-/// Flows of each delta of which the exact-match cache has packets when it is closed, as many as fit it.
+/// Flows in the exact-match cache when a delta is closed, as many as fit.
 const FLOWS: u32 = 512;
 
-/// Times every hand-over of a worker that counts without rest: closing the delta, which is work of the worker's own, the
-/// swap, and that with the wake-up.
+/// Times every hand-over of a worker that counts without pause: closing the delta, which is the worker's own work, the
+/// swap, and the swap with the wake-up.
 fn while_folding(handovers: usize, pairs: u32) {
     let (worker, analyst) = handover(Box::new(delta(ROWS)));
     let over = Arc::new(AtomicBool::new(false));
@@ -67,7 +67,7 @@ fn while_folding(handovers: usize, pairs: u32) {
     print("and waking the analyst", woken, None);
 }
 
-/// The 99.9th percentile of a swap must be under this.
+/// Limit of the 99.9th percentile of a swap.
 const SWAP_MAX: Duration = Duration::from_micros(5);
 
 fn print(of: &str, mut took: Vec<Duration>, must_be_under: Option<Duration>) {
@@ -142,7 +142,7 @@ criterion_group!(benches, alone);
 
 fn main() {
     benches();
-    // As criterion has it: `cargo bench` says so, and for `cargo test` it is enough that it works.
+    // As criterion does: `cargo bench` passes the argument, and `cargo test` only checks that it runs.
     let is_measured = std::env::args().any(|argument| argument == "--bench");
     let (handovers, pairs) = if is_measured { (5000, PAIRS) } else { (20, 10_000) };
     while_folding(handovers, pairs);

@@ -1,8 +1,8 @@
-//! Instructions of the three parts that a packet or a pair passes, counted by valgrind: the same on a busy machine as on
-//! a quiet one.
+//! Instructions of the three steps that a packet or a pair passes, counted by valgrind: the same on a busy machine as
+//! on an idle one.
 //!
-//! Each case works through as many elements as its name says; what it prints, divided by that, is for one.
-#![allow(missing_docs, unreachable_pub, reason = "gungraun's macros make public items without a word")]
+//! The name of each case has its number of elements; divide the count by it.
+#![allow(missing_docs, unreachable_pub, reason = "gungraun's macros make public items without docs")]
 
 use std::hint::black_box;
 
@@ -17,10 +17,10 @@ mod frames;
 mod packets;
 mod windows;
 
-/// Elements of each case; few, since valgrind is some fifty times slower.
+/// Elements of each case; few, since valgrind is about fifty times slower.
 const ELEMENTS: u32 = 4096;
 
-/// An empty delta and, if it is known already, what it holds.
+/// Makes a delta, with a packet of each pair if `is_known`.
 fn delta(is_known: bool) -> Delta {
     let mut delta = windows::delta(2 * ELEMENTS);
     if is_known {
@@ -29,9 +29,9 @@ fn delta(is_known: bool) -> Delta {
     delta
 }
 
-/// A window, with the pairs of the delta or without them.
+/// Makes a window, with the pairs of the delta or without them.
 fn window(is_known: bool) -> (Window, Delta) {
-    // Little room, since valgrind is as slow in making it.
+    // A small table, since valgrind is as slow in making it.
     let mut window = windows::window_within(64 << 20);
     let delta = delta(true);
     if is_known {

@@ -1,4 +1,4 @@
-//! Making what readers get: the largest hosts of a window with their destinations.
+//! Makes the largest hosts of a window with their destinations, as readers get them.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use traffic_alerted::flow::{Listing, ListingRoom};
@@ -20,7 +20,7 @@ fn snapshot(criterion: &mut Criterion) {
             let mut listing = Listing::new(ListingRoom::from_memory(4_000_000_000), false);
             bencher.iter(|| {
                 listing.begin(std::iter::empty());
-                // As the analyst makes it: in parts, and in the memory of the one before.
+                // As the analyst does: in parts, and in the memory of the previous list.
                 while !window.list_part(&mut listing) {}
                 let (chart, _) = listing.take();
                 listing.reuse(chart);

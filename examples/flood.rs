@@ -5,9 +5,9 @@
 //! cargo run --release --example flood -- random 3000000 | ...
 //! ```
 //!
-//! 10 M sources in turn or any of 2^32; 1.5 M packets per second or as many as are asked for, for 187 s. Inside, from
-//! the 17th second on: 10.0.0.1 sends 20 MB per second; within 153 s, 20 scanners in 10.1.0.0/24 have 40 contacts each
-//! and 100 in 10.2.0.0/24 have 20.
+//! 10 M sources in turn or random ones of 2^32; 1.5 M packets per second or as many as the argument says, for 187 s.
+//! The real hosts send from the 17th second on: 10.0.0.1 sends 20 MB per second; within 153 s, 20 scanners in
+//! 10.1.0.0/24 have 40 contacts each and 100 in 10.2.0.0/24 have 20.
 
 use std::io::{self, BufWriter};
 use std::process::ExitCode;

@@ -1,10 +1,10 @@
-//! Packets for the benches, made by counting.
+//! Generated packets for the benches.
 
 use std::net::Ipv4Addr;
 
 use traffic_alerted::packet::{Endpoints, Summary, Transport};
 
-/// A 64-byte UDP packet of pair `n`: 250 sources for each destination.
+/// Returns a 64-byte UDP packet of pair `n`: 250 sources for each destination.
 pub(crate) fn udp(n: u32) -> Summary {
     let src = Ipv4Addr::from_bits(0x0a00_0000 + n % 250);
     let dst = Ipv4Addr::from_bits(0xc612_0000 + n / 250);

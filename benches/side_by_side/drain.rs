@@ -1,4 +1,4 @@
-//! The floor of capture: take every block of a packet ring, one table update for each frame.
+//! The floor of capture: read every block of a packet ring, with one table update per frame.
 
 use std::io::{Write, stdin, stdout};
 use std::num::NonZeroU32;
@@ -18,11 +18,11 @@ const RING: RingSize = RingSize {
     block_bytes: NonZeroU32::MIN.saturating_add((1 << 20) - 1),
     blocks: NonZeroU32::MIN.saturating_add(63),
 };
-/// As the program has it.
+/// The same geometry as the program's.
 const BLOCK_RETIRE_MS: u32 = 20;
 const ETHERNET_BYTES: usize = 14;
 
-/// Counts pairs until standard input ends, and says what it saw and what the kernel dropped.
+/// Counts pairs until standard input ends, then prints the counts and what the kernel dropped.
 pub(crate) fn drain() -> anyhow::Result<()> {
     let socket = Arc::new(PacketSocket::open().context("cannot open a packet socket")?);
     let mut ring = Ring::allocate(Arc::clone(&socket), RING, BLOCK_RETIRE_MS, VnetHeader::None)

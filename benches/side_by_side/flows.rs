@@ -1,14 +1,14 @@
-//! Which pair each packet belongs to, and the packet.
+//! The pairs of the packets, and the packets themselves.
 
 use clap::ValueEnum;
 
-/// How many pairs there are and how packets are spread over them.
+/// The number of pairs, and how packets are spread over them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub(crate) struct Load {
     /// Pairs of source and destination.
     #[arg(long)]
     pub(crate) pairs: u32,
-    /// Sources among which the pairs are divided.
+    /// Sources, among which the pairs are divided.
     #[arg(long)]
     pub(crate) sources: u32,
     /// How packets are spread over the pairs.
@@ -18,18 +18,18 @@ pub(crate) struct Load {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Spread {
-    /// Each pair is as likely as any other.
+    /// Each pair is equally likely.
     Uniform,
     /// Few pairs have most of the packets.
     Zipf,
-    /// One pair after the other, round and round.
+    /// The pairs in turn.
     InTurn,
-    /// Any of all sources there can be, to one destination.
+    /// Random sources of all 2^32, to one destination.
     Spoofed,
 }
 
 impl Spread {
-    /// As it is written on the command line.
+    /// The form on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Uniform => "uniform",
@@ -40,7 +40,7 @@ impl Spread {
     }
 }
 
-/// An endless row of pairs, the same in each run.
+/// An endless sequence of pairs, the same in each run.
 pub(crate) struct Flows {
     load: Load,
     random: Random,
@@ -52,7 +52,7 @@ impl Flows {
         Self { load, random: Random(0x5eed), turn: 0 }
     }
 
-    /// Source and destination of the next packet.
+    /// Returns the source and the destination of the next packet.
     pub(crate) fn next(&mut self) -> (u32, u32) {
         const SOURCES: u32 = 0x0a00_0000;
         const DESTINATIONS: u32 = 0xc612_0000;
@@ -72,13 +72,13 @@ impl Flows {
         (SOURCES + pair % sources, DESTINATIONS + pair / sources)
     }
 
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
         self.random.below(bound)
     }
 }
 
-/// SplitMix64: quick, and good enough to spread packets.
+/// SplitMix64: fast, and good enough to spread packets.
 struct Random(u64);
 
 impl Random {
@@ -99,11 +99,11 @@ impl Random {
     }
 }
 
-/// Bytes of a frame on the wire; the smallest that Ethernet has, without its check sequence.
+/// Bytes of a frame on the wire; the smallest of Ethernet, without its check sequence.
 pub(crate) const FRAME_BYTES: usize = 64;
 
-/// A UDP packet in an Ethernet frame to a station that does not exist, so that nobody answers. Its IP checksum is zero,
-/// since nobody here verifies it.
+/// Returns a UDP packet in an Ethernet frame to a station that does not exist, so that no host answers. Its IP checksum
+/// is zero, since no receiver verifies it.
 pub(crate) fn frame() -> [u8; FRAME_BYTES] {
     let mut frame = [0; FRAME_BYTES];
     frame[..14].copy_from_slice(&[2, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 2, 0, 0, 0, 0, 1, 0x08, 0x00]);
@@ -111,7 +111,7 @@ pub(crate) fn frame() -> [u8; FRAME_BYTES] {
     frame
 }
 
-/// Writes a packet of a pair into what [`frame`] made. `frame_bytes` is its length on the wire.
+/// Writes a packet of a pair into a frame that [`frame`] made. `frame_bytes` is its length on the wire.
 pub(crate) fn address(frame: &mut [u8; FRAME_BYTES], (src, dst): (u32, u32), frame_bytes: usize) {
     let ip_bytes = (frame_bytes - 14) as u16;
     let port = 1024 + (src ^ dst.rotate_left(16)) % 60_000;

@@ -1,14 +1,14 @@
-//! One request to the program's own address.
+//! One HTTP request to the program.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Where the program listens unless it is told otherwise.
+/// The default address of the program.
 const PORT: u16 = 8698;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The body of the answer.
+/// Returns the body of the response.
 pub(crate) fn get(path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", PORT))?;
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -1,4 +1,5 @@
-//! A wire: this program beside the drain-only floor and a peer, and its answers while it captures.
+//! A wire: this program compared with a floor that only drains the ring and with a peer, and its responses while it
+//! captures.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -19,7 +20,7 @@ use crate::send::Send;
 use crate::table::{Bar, Table, median};
 use crate::wire::{Generator, NEAR, RECEIVER_CPU, Sent, Wire};
 
-/// What receives.
+/// The receivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Receiver {
     Ours,
@@ -39,27 +40,27 @@ impl Receiver {
     }
 }
 
-/// What a receiver took for a load.
+/// The cost of a receiver for a load.
 #[derive(Clone, Copy, Debug)]
 struct Cost {
     sent: Sent,
-    /// By the receiver's own account; nfpcapd gives none.
+    /// Drops as the receiver reports them; nfpcapd reports none.
     dropped: Option<u64>,
     /// Seconds per million packets sent.
     cpu: f64,
     memory: u64,
 }
 
-/// A load, and who makes it.
+/// A load and its generator.
 struct Scene<'a> {
     name: String,
     generator: Generator<'a>,
     what: Send,
-    /// CPU against the floor, and against nfpcapd.
+    /// CPU time compared with the floor, and with nfpcapd.
     bars: (Bar, Bar),
 }
 
-/// What is wanted of the wire for some seconds.
+/// A load on the wire for some seconds.
 pub(crate) fn load(load: Load, rate: u32, seconds: u32) -> Send {
     Send { interface: String::new(), load, rate, seconds, packets: u64::MAX }
 }
@@ -124,7 +125,7 @@ pub(crate) fn beside_floor_and_peer(measure: &Measure, wire: &Wire, table: &mut 
         }
         let drops = |costs: &[Cost]| costs.iter().filter_map(|cost| cost.dropped).sum::<u64>();
         let (ours, floor) = (drops(&costs[0]), drops(&costs[1]));
-        // Where the floor loses nothing, we may not either.
+        // Where the floor drops nothing, the program must not either.
         let bar = if floor == 0 { Bar::AtMost(0.0) } else { Bar::None };
         table.row(
             &format!("{}, frames dropped in all runs", scene.name),
@@ -145,7 +146,7 @@ pub(crate) fn beside_floor_and_peer(measure: &Measure, wire: &Wire, table: &mut 
     Ok(())
 }
 
-/// One receiver under one load.
+/// Measures one receiver under one load.
 fn receive(measure: &Measure, wire: &Wire, receiver: Receiver, scene: &Scene<'_>) -> anyhow::Result<Cost> {
     let folder = measure.scratch.join("peer");
     fs::create_dir_all(&folder)?;
@@ -156,7 +157,7 @@ fn receive(measure: &Measure, wire: &Wire, receiver: Receiver, scene: &Scene<'_>
         Receiver::Nfpcapd => {
             let mut command = peers::nfpcapd_on(RECEIVER_CPU, NEAR, &folder).context("nfpcapd has gone")?;
             let running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
-            // It says nothing when it listens.
+            // It does not report when it listens.
             thread::sleep(Duration::from_millis(1500));
             running
         }
@@ -169,24 +170,24 @@ fn receive(measure: &Measure, wire: &Wire, receiver: Receiver, scene: &Scene<'_>
     let dropped = match receiver {
         Receiver::Ours => Some(tp_drops()?),
         Receiver::Floor => Some(number_behind("dropped ", &running.stop()?)?),
-        // Both end by the signal, when they are dropped.
+        // Both end by the signal when they are dropped.
         Receiver::FloorInC | Receiver::Nfpcapd => None,
     };
     fs::remove_dir_all(&folder)?;
     Ok(Cost { sent, dropped, cpu, memory })
 }
 
-/// Long enough for what is in the rings to be counted and handed over.
+/// Long enough for the rings to be counted and handed over.
 pub(crate) fn settle() {
     thread::sleep(Duration::from_millis(1500));
 }
 
-/// Starts the program with one worker, on one CPU, and waits until it counts.
+/// Starts the program with one worker on one CPU, and waits until it counts.
 pub(crate) fn start_ours(measure: &Measure, config: &str) -> anyhow::Result<Running> {
     let path = measure.scratch.join("live.conf");
     fs::write(&path, format!("Workers: 1\nLossLimit: off\n{config}"))?;
     let mut command = pinned(RECEIVER_CPU, &measure.program);
-    // A load that looks like a scan is nothing to write thousands of lines about.
+    // A load that looks like a scan would cause thousands of log lines.
     command.arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let running = Running::start(&mut command)?;
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -202,21 +203,21 @@ fn start_floor(command: &mut std::process::Command) -> anyhow::Result<Running> {
     let output = running.0.stdout.as_mut().context("it was asked for")?;
     let mut line = String::new();
     BufReader::with_capacity(1, output).read_line(&mut line)?;
-    ensure!(line == "ready\n", "the floor says {line:?}");
+    ensure!(line == "ready\n", "the floor printed {line:?}");
     Ok(running)
 }
 
 fn start_floor_in_c(measure: &Measure) -> anyhow::Result<Running> {
     let lab = measure.lab.as_deref().unwrap_or(Path::new("."));
     let mut command = pinned(RECEIVER_CPU, lab.join("drain"));
-    // For longer than any load lasts; it is ended before.
+    // Longer than any load; it is ended before.
     command.args(["-i", "any", "-T", "90", "-H", "21", "-b", "64", "-B", "1024"]);
     let running = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))?;
     thread::sleep(Duration::from_millis(1500));
     Ok(running)
 }
 
-/// Frames that found no room in the program's ring.
+/// Returns the frames that the kernel dropped for the program's ring.
 pub(crate) fn tp_drops() -> anyhow::Result<u64> {
     let accounting: Value = serde_json::from_str(&get("/api/v1/accounting")?)?;
     accounting["kernel"]["tp_drops"].as_u64().context("no drops in the accounting")
@@ -224,10 +225,10 @@ pub(crate) fn tp_drops() -> anyhow::Result<u64> {
 
 fn number_behind(word: &str, text: &str) -> anyhow::Result<u64> {
     let number = text.split_once(word).and_then(|(_, rest)| rest.split(' ').next()?.trim().parse().ok());
-    number.with_context(|| format!("no number behind {word:?} in {text:?}"))
+    number.with_context(|| format!("no number after {word:?} in {text:?}"))
 }
 
-/// How long /all takes to come while 100,000 pairs are captured at full rate.
+/// Measures how long /all takes while 100,000 pairs are captured at full rate.
 pub(crate) fn answers(measure: &Measure, wire: &Wire, table: &mut Table) -> anyhow::Result<()> {
     const PAIRS: Load = Load { pairs: 100_000, sources: 250, spread: Spread::Uniform };
     const PER_SECOND: u32 = 50;
@@ -259,7 +260,7 @@ pub(crate) fn answers(measure: &Measure, wire: &Wire, table: &mut Table) -> anyh
     Ok(())
 }
 
-/// Asks for /all again and again. How long each answer took from when it was due, and the largest.
+/// Requests /all repeatedly. Returns how long each response took from the time at which it was due, and the largest.
 fn ask(count: u32, per_second: u32) -> anyhow::Result<(Vec<Duration>, usize)> {
     let mut took = Vec::new();
     let mut largest = 0;

@@ -1,8 +1,8 @@
-//! This program beside the floor below it and its peers: under the same load, in turn, in one run.
+//! Compares this program with the floor below it and with its peers, under the same load, in turn, in one run.
 //!
 //! `scripts/bench` builds it and starts it in namespaces of its own. It starts itself again for each part that has to
-//! be a process: the generator, and the two floors, which read and count pairs and do nothing else. So what is compared
-//! is always whole processes, pinned to one CPU, by the kernel's own account of their time.
+//! be a process: the generator, and the two floors, which read and count pairs and do nothing else. So whole processes
+//! are compared, pinned to one CPU, with their times as the kernel accounts them.
 #![forbid(unsafe_code)]
 
 mod drain;
@@ -38,7 +38,7 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measure, and print a table. It needs a network namespace of its own with all capabilities over it.
+    /// Measure, and print a table. It needs its own network namespace with all capabilities over it.
     Measure(Measure),
     /// Write a capture file.
     Write {
@@ -48,7 +48,7 @@ enum Command {
         #[arg(long)]
         packets: u64,
     },
-    /// Put packets of 64 bytes onto an interface.
+    /// Send packets of 64 bytes to an interface.
     Send(send::Send),
     /// The floor of reading: walk a capture file and count its pairs.
     Read { file: PathBuf },
@@ -58,10 +58,10 @@ enum Command {
     Hold,
 }
 
-/// What to measure, and with what.
+/// What to measure, and with which programs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Measure {
-    /// Runs of each kind, of which the median counts.
+    /// Runs of each kind; the median counts.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
     /// Packets in each capture file.
@@ -76,21 +76,21 @@ pub(crate) struct Measure {
     /// A folder with the generator and the floors in C: `genxdp`, `drain`, `readfloor`.
     #[arg(long)]
     lab: Option<PathBuf>,
-    /// A folder for capture files and what the peers write; some 1.5 GB with 5,000,000 packets.
+    /// A folder for capture files and the output of the peers; about 1.5 GB with 5,000,000 packets.
     #[arg(long)]
     scratch: PathBuf,
-    /// What to measure; everything unless named.
+    /// What to measure; everything if nothing is named.
     parts: Vec<Part>,
 }
 
 /// A part of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Capture files: against the floor and the peers.
+    /// Capture files: compared with the floor and the peers.
     Replay,
     /// A wire: drops and CPU time against the floor and a peer.
     Live,
-    /// Answers to /all while capturing.
+    /// Responses to /all while capturing.
     Answers,
     /// Memory of an idle process, of a million pairs, and in a flood.
     Memory,

@@ -1,4 +1,4 @@
-//! Memory: of an idle process, of a million pairs, and in a flood that never repeats itself.
+//! Memory: of an idle process, of a million pairs, and in a flood of random sources.
 
 use crate::Measure;
 use crate::flows::{Load, Spread};
@@ -16,13 +16,13 @@ pub(crate) fn measure(measure: &Measure, wire: &Wire, table: &mut Table) -> anyh
     floods(measure, wire, table)
 }
 
-/// What a process takes when it has seen nothing, and what each of a million pairs adds.
+/// The memory of a process without traffic, and what each of a million pairs adds.
 fn pairs(measure: &Measure, wire: &Wire, table: &mut Table) -> anyhow::Result<()> {
-    // Of seventeen seconds for each slot it is active in one, or in two where one begins meanwhile.
+    // With slots of seventeen seconds each pair is active in one slot, or in two if one begins meanwhile.
     let (idle, each, _) = of_pairs(measure, wire, 170, 1, 200_000)?;
     table.row("idle, without the ring, MiB", &format!("{idle:.1}"), "", idle, Bar::AtMost(16.0));
     table.row("for each of 1 M pairs, bytes", &format!("{each:.0}"), "", each, Bar::AtMost(128.0));
-    // Slots of five seconds, each of which sees all of them, and one more for the one that was under way.
+    // With slots of five seconds each of them has all pairs, and there is one more for the incomplete one.
     let (_, each, took) = of_pairs(measure, wire, 50, ROUNDS, 250_000)?;
     table.row("active in every slot, bytes", &format!("{each:.0}"), "", each, Bar::None);
     if took > 5.0 * ROUNDS as f64 {
@@ -37,8 +37,8 @@ fn pairs(measure: &Measure, wire: &Wire, table: &mut Table) -> anyhow::Result<()
 /// Times that each pair is sent.
 const ROUNDS: u64 = 14;
 
-/// MiB of an idle process, bytes that each of a million pairs adds that are sent so many times at so many packets a
-/// second, and the most seconds that this took.
+/// Returns the MiB of an idle process, the bytes that each of a million pairs adds if it is sent this many times at
+/// this many packets per second, and the most seconds that this took.
 fn of_pairs(
     measure: &Measure,
     wire: &Wire,
@@ -63,12 +63,12 @@ fn of_pairs(
     Ok((median(idle), median(each), took))
 }
 
-/// The peak in a flood against what was allowed, once for each kind: it is a bound and no average.
+/// The peak in a flood compared with `MemoryLimit`, once for each kind; it is an upper bound, so one run is enough.
 fn floods(measure: &Measure, wire: &Wire, table: &mut Table) -> anyhow::Result<()> {
     const IN_TURN: Load = Load { pairs: 10_000_000, sources: 10_000_000, spread: Spread::InTurn };
     const SPOOFED: Load = Load { pairs: 1, sources: 1, spread: Spread::Spoofed };
     const RING_BYTES: f64 = 64e6;
-    // Time enough for ten million sources.
+    // Enough time for ten million sources.
     const SECONDS: u32 = 20;
     let kinds = [
         ("10 M sources in turn", IN_TURN, ""),

@@ -1,4 +1,4 @@
-//! One table of pairs, and nothing else: what any program that knows who talks to whom has to do for a packet.
+//! One table of pairs and nothing else: the least that a program needs to count the traffic of each pair.
 
 /// Open addressing over pairs of a key and a sum, 16 bytes each.
 pub(crate) struct PairTable {
@@ -7,7 +7,7 @@ pub(crate) struct PairTable {
 }
 
 impl PairTable {
-    /// Room for `2^bits` pairs; it is never to be full.
+    /// Makes a table for `2^bits` pairs, which must never become full.
     pub(crate) fn new(bits: u32) -> Self {
         Self { slots: vec![[0; 2]; 1 << bits], shift: 64 - bits }
     }
@@ -29,14 +29,14 @@ impl PairTable {
         }
     }
 
-    /// Pairs, and the sum of their bytes.
+    /// Returns the number of pairs and the sum of their bytes.
     pub(crate) fn sums(&self) -> (usize, u64) {
         let taken = self.slots.iter().filter(|slot| slot[0] != 0);
         taken.fold((0, 0), |(pairs, bytes), slot| (pairs + 1, bytes + slot[1]))
     }
 }
 
-/// Both addresses in one word; those of IPv6 folded.
+/// Returns both addresses in one word; those of IPv6 are folded.
 #[inline]
 fn pair(ip: &[u8]) -> u64 {
     let word =

@@ -1,4 +1,4 @@
-//! Processes that are measured: their time and memory by the kernel's own account.
+//! The measured processes: their time and memory as the kernel accounts them.
 
 use std::fs;
 use std::io::{Read, stdin};
@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 
-/// `command`, on these CPUs alone.
+/// Returns `command` pinned to these CPUs.
 pub(crate) fn pinned(cpus: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", cpus]).arg(program);
@@ -40,10 +40,10 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<Duration> {
 fn time_of_children() -> anyhow::Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Ok(Duration::from_micros(micros.try_into().context("the kernel says that time was negative")?))
+    Ok(Duration::from_micros(micros.try_into().context("the kernel reported a negative time")?))
 }
 
-/// A process that runs until it is told to end; it is gone with this.
+/// A process that runs until it is told to end; dropping this ends it.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
@@ -51,8 +51,8 @@ impl Running {
         Ok(Self(command.spawn().with_context(|| format!("cannot run {command:?}"))?))
     }
 
-    /// CPU time until now of all threads that live. In nanoseconds (`schedstat`): the ticks of `stat` are too coarse for
-    /// a load of seconds.
+    /// Returns the CPU time of all live threads. `schedstat` has nanoseconds; the ticks of `stat` are too coarse for a
+    /// load of seconds.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let tasks = format!("/proc/{}/task", self.0.id());
         let mut nanos = 0;
@@ -66,7 +66,7 @@ impl Running {
         Ok(Duration::from_nanos(nanos))
     }
 
-    /// Bytes of memory now (`VmRSS`) or at most until now (`VmHWM`), rings included.
+    /// Returns the memory in bytes, now (`VmRSS`) or at most so far (`VmHWM`), including rings.
     pub(crate) fn memory(&self, field: &str) -> anyhow::Result<u64> {
         let status = self.proc("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
@@ -74,7 +74,7 @@ impl Running {
         Ok(1024 * kib.with_context(|| format!("no {field} in {status:?}"))?)
     }
 
-    /// Bytes of packet rings that count in its memory.
+    /// Returns the bytes of packet rings that count in its memory.
     pub(crate) fn rings(&self) -> anyhow::Result<u64> {
         let mut is_ring = false;
         let mut kib = 0;
@@ -95,9 +95,9 @@ impl Running {
         fs::read_to_string(&path).with_context(|| format!("cannot read {path}: has the process ended?"))
     }
 
-    /// Asks it to end, and gives what it printed.
+    /// Ends it and returns what it printed.
     pub(crate) fn stop(mut self) -> anyhow::Result<String> {
-        // Whoever listens to its input ends by that, everybody else by the signal.
+        // A process that reads standard input ends when that is closed, the others by the signal.
         if self.0.stdin.take().is_none() {
             kill(Pid::from_raw(self.0.id().try_into()?), Signal::SIGTERM)?;
         }
@@ -112,13 +112,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended already, unless something went wrong.
+        // It has already ended, unless something went wrong.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Does nothing for as long as whoever started this lives.
+/// Waits until the process that started this one ends.
 pub(crate) fn wait_for_end_of_input() -> anyhow::Result<()> {
     stdin().read_to_end(&mut Vec::new())?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The floor of reading a capture: walk its records, one table update each.
+//! The floor of reading a capture: walk its records, with one table update per record.
 
 use std::fs::File;
 use std::io::{Read, Write, stdout};
@@ -10,7 +10,7 @@ use crate::pair_table::PairTable;
 
 /// Slots of the table, as a power of two: four million for a million pairs.
 const TABLE_BITS: u32 = 22;
-/// Read at once. More of it leaves the second-level cache.
+/// Bytes read at once. More would not fit the second-level cache.
 const BUFFER_BYTES: usize = 1 << 20;
 const FILE_HEADER_BYTES: usize = 24;
 const RECORD_HEADER_BYTES: usize = 16;
@@ -40,7 +40,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<()> {
             table.add(frame.get(ETHERNET_BYTES..).unwrap_or_default(), word(12));
             at += RECORD_HEADER_BYTES + frame.len();
         }
-        // The beginning of a record whose rest is still in the file.
+        // The beginning of a record whose rest has not been read.
         buffer.copy_within(at..end, 0);
         end -= at;
     }

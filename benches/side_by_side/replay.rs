@@ -14,7 +14,7 @@ use crate::table::{Bar, Table, median};
 use crate::wire::RECEIVER_CPU;
 use crate::write::write;
 
-/// What a capture holds, and the bars that go with it: speed against the floor, and against a peer.
+/// The content of a capture, and its limits: speed compared with the floor, and with a peer.
 struct Kind {
     name: &'static str,
     load: Load,
@@ -39,7 +39,7 @@ const KINDS: [Kind; 3] = [
     },
 ];
 
-/// Every detector has a limit, far above what is sent.
+/// Every detector has a limit, far above the load.
 pub(crate) const EVERY_DETECTOR: &str = "\
 AnalyzePorts: true
 PacketRateLimit: 1M
@@ -47,14 +47,14 @@ ContactRateLimit: 100K
 ReceivedByteLimit: 100G
 ";
 
-/// Capture files, and what is run on them.
+/// Capture files and the commands that run on them.
 pub(crate) struct Captures<'m> {
     measure: &'m Measure,
     files: Vec<PathBuf>,
 }
 
 impl<'m> Captures<'m> {
-    /// Writes one of each kind.
+    /// Writes one capture of each kind.
     pub(crate) fn write(measure: &'m Measure) -> anyhow::Result<Self> {
         let mut files = Vec::new();
         for (number, kind) in KINDS.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The generator: packets of 64 bytes onto one interface, as fast as it goes or at a rate.
+//! The generator: packets of 64 bytes to one interface, as fast as possible or at a rate.
 
 use std::io::{IoSlice, Write, stdout};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -20,7 +20,7 @@ pub(crate) struct Send {
     pub(crate) interface: String,
     #[command(flatten)]
     pub(crate) load: Load,
-    /// Packets per second; 0 for as many as it goes.
+    /// Packets per second; 0 for as many as possible.
     #[arg(long, default_value_t = 0)]
     pub(crate) rate: u32,
     /// Seconds after which it ends.
@@ -31,7 +31,7 @@ pub(crate) struct Send {
     pub(crate) packets: u64,
 }
 
-/// Packets that one system call takes.
+/// Packets per system call.
 const TOGETHER: usize = 64;
 
 impl Send {
@@ -40,7 +40,7 @@ impl Send {
         let mut flows = Flows::new(self.load);
         let mut frames = vec![frame(); TOGETHER];
         let mut headers = MultiHeaders::<LinkAddr>::preallocate(TOGETHER, None);
-        // At a rate, bursts of a millisecond at most.
+        // At a rate, a burst is at most a millisecond long.
         let burst = match self.rate {
             0 => TOGETHER,
             rate => TOGETHER.min(rate as usize / 1000 + 1),

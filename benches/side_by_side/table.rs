@@ -1,13 +1,13 @@
-//! The table that is printed, row by row as it is measured.
+//! The table of results, printed row by row.
 
 use std::io::{Write, stdout};
 
-/// What a ratio or a figure must be.
+/// The limit of a ratio or a figure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bar {
     AtLeast(f64),
     AtMost(f64),
-    /// Only shown.
+    /// Without a limit.
     None,
 }
 
@@ -21,7 +21,7 @@ impl Bar {
     }
 }
 
-/// Rows with a verdict each.
+/// Rows, each with a verdict.
 pub(crate) struct Table {
     missed: u32,
 }
@@ -32,12 +32,12 @@ impl Table {
         Self { missed: 0 }
     }
 
-    /// A heading, with what the columns are.
+    /// Prints a heading with the names of the columns.
     pub(crate) fn heading(&mut self, what: &str, ours: &str, other: &str) {
         say(&format!("\n{what:<52} {ours:>12} {other:>12} {:>9}  {:<15}\n", "ratio", "must be"));
     }
 
-    /// Ours beside another's. `ratio` is what the bar is about.
+    /// Adds ours compared with another's. The limit is for `ratio`.
     pub(crate) fn row(&mut self, what: &str, ours: &str, other: &str, ratio: f64, bar: Bar) {
         let must_be = match bar {
             Bar::AtLeast(least) => format!("at least {least}"),
@@ -53,7 +53,7 @@ impl Table {
         say(&format!("{what:<52} {ours:>12} {other:>12} {ratio:>9.3}  {must_be:<15} {verdict}\n"));
     }
 
-    /// A line of its own.
+    /// Prints a line without a verdict.
     pub(crate) fn note(&mut self, text: &str) {
         say(&format!("  {text}\n"));
     }
@@ -68,12 +68,12 @@ impl Table {
 
 fn say(text: &str) {
     let mut out = stdout().lock();
-    // Whoever reads it may have seen enough.
+    // The reader may have closed the pipe.
     let _ = out.write_all(text.as_bytes());
     let _ = out.flush();
 }
 
-/// The one in the middle; of an even number the higher of the two.
+/// Returns the median; of an even number of values the higher of the two.
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]

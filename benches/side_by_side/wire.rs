@@ -1,4 +1,4 @@
-//! A wire in namespaces of its own: the generator is on one end, what is measured on the other.
+//! A wire in namespaces of its own: the generator is at one end, the measured process at the other.
 
 use std::fs;
 use std::path::Path;
@@ -13,20 +13,20 @@ use crate::flows::Load;
 use crate::process::{Running, pinned};
 use crate::send::Send;
 
-/// The CPU of the generator, which the kernel's part of receiving also runs on.
+/// The CPU of the generator, which also does the kernel's part of receiving.
 const GENERATOR_CPU: &str = "0";
-/// The CPU of what is measured.
+/// The CPU of the measured process.
 pub(crate) const RECEIVER_CPU: &str = "1";
-/// The end on which is measured, in the namespace of this process.
+/// The end of the measured process, in the namespace of this process.
 pub(crate) const NEAR: &str = "near0";
 const FAR: &str = "far0";
 
-/// A pair of veth devices. The namespace of the far end is that of a process that waits, and ends with it.
+/// A pair of veth devices. The namespace of the far end belongs to a waiting process and ends with it.
 pub(crate) struct Wire {
     far: Running,
 }
 
-/// What a generator did.
+/// What a generator sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     pub(crate) packets: u64,
@@ -39,12 +39,12 @@ impl Sent {
     }
 }
 
-/// Who puts packets onto the wire.
+/// The generator of a load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Generator<'a> {
-    /// This program, by sendmmsg(2).
+    /// This program, with sendmmsg(2).
     Socket,
-    /// `genxdp` of this folder, by XDP at the near end: some two to three times as many.
+    /// `genxdp` of this folder, with XDP at the near end: two to three times as many packets.
     Xdp(&'a Path),
 }
 
@@ -79,14 +79,14 @@ impl Wire {
         format!("/proc/{}/ns/net", self.far.0.id())
     }
 
-    /// The same command at the far end.
+    /// Returns the command at the far end.
     fn on_far(&self, command: &Command) -> Command {
         let mut there = Command::new("nsenter");
         there.arg(format!("--net={}", self.namespace())).arg(command.get_program()).args(command.get_args());
         there
     }
 
-    /// Puts a load onto the wire, until its packets or its seconds are over.
+    /// Sends a load until its packets or its seconds are over.
     pub(crate) fn send(&self, generator: Generator<'_>, what: &Send) -> anyhow::Result<Sent> {
         let Load { pairs, sources, spread } = what.load;
         let mut command = match generator {
@@ -110,7 +110,7 @@ impl Wire {
     }
 }
 
-/// `sent N ... seconds S`, or `sent=N ... secs=S`.
+/// Parses `sent N ... seconds S` or `sent=N ... secs=S`.
 fn sent(printed: &str) -> Option<Sent> {
     let mut words = printed.split([' ', '=', '\n']);
     let mut behind = |names: &[&str]| {
@@ -127,7 +127,7 @@ fn ip(arguments: &[&str]) -> anyhow::Result<String> {
     call(Command::new("ip").args(arguments))
 }
 
-/// Runs a command to its end and gives what it printed.
+/// Runs a command to its end and returns what it printed.
 fn call(mut command: impl std::borrow::BorrowMut<Command>) -> anyhow::Result<String> {
     let command = command.borrow_mut();
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;

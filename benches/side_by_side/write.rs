@@ -1,4 +1,4 @@
-//! Capture files made by counting.
+//! Capture files with generated packets.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -6,9 +6,9 @@ use std::path::Path;
 
 use crate::flows::{FRAME_BYTES, Flows, Load, address, frame};
 
-/// Packets in a second of capture time.
+/// Packets per second of capture time.
 const RATE: u64 = 200_000;
-/// Frames are up to this much longer than the smallest.
+/// Frames are up to this many bytes longer than the smallest.
 const PADDING_MAX: u32 = 37;
 
 /// Writes a pcap of UDP packets of 64 to 100 bytes.

@@ -14,13 +14,13 @@ pub(crate) const SECOND: u64 = 1_000_000_000;
 /// Room for two million pairs.
 const MEMORY_BYTES: u64 = 1 << 30;
 
-/// A window of ten seconds, without anything in it.
+/// Makes an empty window of ten seconds.
 #[allow(dead_code, reason = "not every bench needs every part")]
 pub(crate) fn window() -> Window {
     window_within(MEMORY_BYTES)
 }
 
-/// The same with less room.
+/// Makes an empty window with another memory limit.
 pub(crate) fn window_within(memory_bytes_max: u64) -> Window {
     let options = Options {
         traffic_interval: Duration::from_secs(10),
@@ -33,18 +33,18 @@ pub(crate) fn window_within(memory_bytes_max: u64) -> Window {
     Window::new(&options, &limits, seed())
 }
 
-/// An empty delta with room for so many pairs.
+/// Makes an empty delta for this many pairs.
 pub(crate) fn delta(pairs: u32) -> Delta {
     Delta::new(DeltaLimits { pairs_max: pairs as usize, ports_max: 0, interfaces_max: 16 }, seed())
 }
 
-/// Counts one packet of each of these pairs.
+/// Counts one packet of each of these pairs and closes the delta.
 pub(crate) fn count(delta: &mut Delta, pairs: impl Iterator<Item = u32>, seen_at: UnixNanos) {
     take(delta, pairs, seen_at);
     delta.close();
 }
 
-/// The same without closing the delta.
+/// Counts one packet of each of these pairs without closing the delta.
 pub(crate) fn take(delta: &mut Delta, pairs: impl Iterator<Item = u32>, seen_at: UnixNanos) {
     let mut decoded = Decoded::default();
     for pair in pairs {
@@ -55,7 +55,7 @@ pub(crate) fn take(delta: &mut Delta, pairs: impl Iterator<Item = u32>, seen_at:
     delta.take_all(&mut decoded);
 }
 
-/// Windows and deltas that meet must have the same.
+/// Windows and deltas that are used together must have the same seed.
 fn seed() -> Seed {
     static SEED: std::sync::OnceLock<Seed> = std::sync::OnceLock::new();
     SEED.get_or_init(Seed::default).clone()

@@ -24,5 +24,5 @@ fn walk(block: &[u8], vnet_header: VnetHeader) {
             Err(_) => assert!(frames.next().is_none(), "the walk went on behind damage"),
         }
     }
-    assert!(count <= block.len() / FRAME_HEADER_BYTES + 1, "frames overlap their descriptions");
+    assert!(count <= block.len() / FRAME_HEADER_BYTES + 1, "frames overlap their headers");
 }

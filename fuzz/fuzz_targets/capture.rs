@@ -1,4 +1,4 @@
-//! Any file as a capture: no panic, no frame from nowhere, and the same frames however the bytes arrive.
+//! Any file as a capture: no panic, no frame from nowhere, and the same frames in reads of any size.
 #![no_main]
 
 use std::io::{self, Cursor, Read};
@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use traffic_alerted::capture::{Batch, FrameSource, Replay};
 use traffic_alerted::packet::decode;
 
-/// Hands out a few bytes at a time, as a pipe may.
+/// A reader that returns a few bytes at a time, as a pipe may.
 struct Trickle(Cursor<Vec<u8>>);
 
 impl Read for Trickle {
@@ -17,7 +17,7 @@ impl Read for Trickle {
     }
 }
 
-/// Reads to the end or the first error; returns what was lent, and the error.
+/// Reads to the end or to the first error; returns what was read, and the error.
 fn replay(reader: impl Read + Send + 'static) -> (Vec<(u32, u64, u32, Vec<u8>)>, String) {
     let mut lent = Vec::new();
     let mut replay = match Replay::from_reader("fuzz", reader) {

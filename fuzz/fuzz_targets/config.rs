@@ -1,4 +1,4 @@
-//! Whatever the file holds, there is a configuration that reads back the same, or a report.
+//! For any file there is a configuration that reads back the same, or a report.
 
 #![no_main]
 
@@ -11,6 +11,6 @@ fuzz_target!(|file: &[u8]| {
             let again = Config::parse("again.conf", config.to_string());
             assert_eq!(again.unwrap_or_else(|error| panic!("what is in force is refused:\n{error}")), config);
         }
-        Err(error) => assert!(error.render(false).starts_with("error: "), "a report says that it is one"),
+        Err(error) => assert!(error.render(false).starts_with("error: "), "a report begins with `error: `"),
     }
 });

@@ -1,4 +1,4 @@
-//! Any frame: no panic, both paths agree, and so does the reference.
+//! Any frame: no panic, and both decoders agree with the reference.
 #![no_main]
 
 #[path = "../../tests/packets/mod.rs"]
@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
     if outcome.is_ok_and(|summary| is_unreachable(&summary)) {
         assert_eq!(decode_quoted(&frame), reference::quoted(&frame));
     }
-    // Whatever the kernel says of segments, the packet is the one that is in the frame.
+    // Whatever the kernel reports about segments, the packet is the one in the frame.
     let one = decode(&Frame { segmentation: Segmentation::None, ..frame });
     assert_eq!(outcome.map(|summary| summary.endpoints), one.map(|summary| summary.endpoints));
     if let (Ok(summary), Ok(one)) = (outcome, one) {
