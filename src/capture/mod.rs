@@ -57,7 +57,6 @@ pub use monitor_handle::MonitorHandle;
 pub use open::{LiveSeed, OpenedCapture, open};
 pub(crate) use open::{RING_BYTES_MIN, open_on};
 pub use options::{DirectionPolicy, EventLoop, LocalNetworks, Options, WireExact};
-pub(crate) use replay::Chunk;
 pub use replay::{Replay, ReplayBatch, ReplayError, ReplayFrames};
 pub use softnet::SoftnetStats;
 pub use source::{Batch, FrameSource, Verdict};

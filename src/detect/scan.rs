@@ -203,10 +203,10 @@ fn confidence(reason: Reason) -> Confidence {
 /// What a host is that is no scanner.
 fn role(sample: &ContactSample) -> ScanRole {
     let looked_at = sample.outcomes.total();
-    if sample.unasked_answers > looked_at {
+    if sample.unmatched_replies > looked_at {
         return ScanRole::Backscatter;
     }
-    if sample.half_open > looked_at && sample.half_open * 2 > sample.asked_by {
+    if sample.half_open > looked_at && sample.half_open * 2 > sample.contacted_by {
         return ScanRole::Victim;
     }
     let busiest = sample.ports.first();

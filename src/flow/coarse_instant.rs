@@ -1,4 +1,4 @@
-//! Instants in four bytes, for rows that exist in large numbers.
+//! Points in time in four bytes, for rows that exist in large numbers.
 
 use std::time::Duration;
 
@@ -13,7 +13,6 @@ const STEP_BITS: u32 = 24;
 
 impl CoarseInstant {
     pub(super) fn of(moment: Moment) -> Self {
-        // The upper bits wrap.
         Self((moment.0 >> STEP_BITS) as u32)
     }
 
@@ -25,7 +24,6 @@ impl CoarseInstant {
     /// Returns the time since `earlier`, which must be less than half the range ago; zero if `earlier` is later.
     pub(super) fn since(self, earlier: Self) -> Duration {
         let steps = self.0.wrapping_sub(earlier.0).cast_signed().max(0);
-        // `max(0)` made it non-negative.
         Duration::from_nanos((steps as u64) << STEP_BITS)
     }
 }
@@ -35,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_hold_across_a_turn() {
+    fn differences_are_right_when_the_counter_wraps() {
         let turn = 1_u64 << (32 + STEP_BITS);
         for base in [0, 5 << STEP_BITS, turn - 1, 1_790_000_000_000_000_000] {
             let later = CoarseInstant::of(Moment(base + 1_000_000_000));

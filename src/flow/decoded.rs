@@ -1,7 +1,8 @@
 //! Decoded packets on their way into a delta.
 //!
-//! Nearly every packet is plain: its flow and its length are all that there is to say of it, and all that is kept until
-//! somebody looks whether the flow is known. What else it says, about who began, is read where that is not so.
+//! Nearly all packets are plain: flow, length, time and interface describe them completely, and only these are stored
+//! until the exact-match cache is searched. Everything else about a packet is computed only if its flow is not found
+//! there.
 
 use crate::packet::{Endpoints, Summary, Transport};
 use crate::time::UnixNanos;
@@ -9,57 +10,57 @@ use crate::time::UnixNanos;
 use super::delta::Delta;
 use super::exact_match::FlowId;
 use super::family::{FamilyDelta, HashContext};
-use super::initiation::{Initiation, opening};
+use super::initiation::{Initiation, initiation};
 use super::interfaces::InterfaceDirection;
-use super::observations::{Observations, signs};
+use super::observations::{Observations, observe};
 use super::pair_key::{PairKey, PortOf, V4Pair, V6Pair};
 use super::table::Place;
 
-/// Packets of a kind, of a family, that are decoded before they are counted. They stay in the first-level cache while
-/// neither half of the work evicts the other's code, and what they need of the tables has time to arrive.
+/// Packets of one family and kind that are decoded before they are counted. With 64 they stay in the first-level cache,
+/// decoding and counting do not evict each other's code, and prefetched memory has time to arrive.
 const TOGETHER: usize = 64;
 
-/// Decoded packets, to be counted together by [`Delta::take_all`].
+/// Decoded packets that [`Delta::take_all`] counts together.
 #[derive(Debug, Default)]
 pub struct Decoded {
     pub(super) v4: Gathered<V4Pair>,
     pub(super) v6: Gathered<V6Pair>,
 }
 
-/// Those of one family.
+/// The packets of one family.
 #[derive(Debug)]
 pub(super) struct Gathered<P> {
-    /// Of which the exact-match cache may know all that they say.
+    /// Packets that the exact-match cache may be able to count.
     pub(super) plain: Vec<Plain<P>>,
-    /// To be counted the long way, each with the number of plain ones before it.
+    /// Packets that it cannot count, each with the number of plain packets before it.
     pub(super) irregular: Vec<(usize, Packet<P>)>,
-    /// All that are counted the long way, in the order in which they came. There is none before those are sifted.
+    /// All packets that are counted in the tables, in the order of arrival; empty until `sift` fills it.
     pub(super) packets: Vec<Packet<P>>,
 }
 
-/// How a packet came here.
+/// How a packet arrived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arrival {
-    /// Where, and which way.
+    /// The interface and the direction.
     pub interface_direction: InterfaceDirection,
-    /// When.
+    /// The time of the frame.
     pub seen_at: UnixNanos,
-    /// What for.
+    /// How it is counted.
     pub count_mode: CountMode,
 }
 
-/// What a decoded packet is taken for.
+/// How a decoded packet is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CountMode {
-    /// It is counted elsewhere, and evidence here; see [`Delta::take_all`].
+    /// The packet is counted elsewhere and only evidence here; see [`Delta::take_all`].
     pub is_evidence: bool,
-    /// Its destination receives it, which is counted besides.
+    /// Its bytes also count as received by its destination.
     pub is_received: bool,
 }
 
 impl Decoded {
-    /// Takes a packet, to be counted by `delta`, which has its memory be fetched. Gives whether it is time to count those
-    /// that were taken: for another one memory would have to be taken.
+    /// Adds a packet that `delta` is to count, and prefetches memory for that. Returns true if the packets must be
+    /// counted before another one is added, since there is no room without an allocation.
     #[inline(always)]
     #[must_use]
     pub fn push(&mut self, delta: &Delta, summary: &Summary, arrival: Arrival) -> bool {
@@ -105,7 +106,7 @@ impl<P> Default for Gathered<P> {
     }
 }
 
-/// A decoded packet that says nothing but its flow and its length: half of a cache line, of IPv4.
+/// A packet that its flow, length, time and interface describe completely: 32 bytes for IPv4.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plain<P> {
     pub(super) pair: P,
@@ -118,7 +119,7 @@ pub(super) struct Plain<P> {
 const _: () = assert!(size_of::<Plain<V4Pair>>() == 32);
 
 impl<P: PairKey> Plain<P> {
-    /// The packet as it was decoded.
+    /// Returns the packet as it was decoded.
     #[inline(always)]
     pub(super) fn packet(&self, pair_hash: u64) -> Packet<P> {
         let Self { pair, id, seen_at, ip_bytes, interface_direction } = *self;
@@ -127,58 +128,59 @@ impl<P: PairKey> Plain<P> {
     }
 }
 
-/// A decoded packet; of IPv4 it fits a cache line.
+/// A decoded packet; at most a cache line for IPv4.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packet<P> {
     pub(super) pair: P,
     pub(super) pair_hash: u64,
     pub(super) seen_at: UnixNanos,
-    pub(super) word: Word,
-    /// Where it is plain.
+    pub(super) packed_ports: PackedPorts,
+    /// The flow, if the packet is plain.
     pub(super) id: Option<FlowId>,
     pub(super) segments: u32,
     pub(super) ip_bytes: u32,
     pub(super) interface_direction: InterfaceDirection,
-    /// Where the row of its pair is.
+    /// The place of the row of its pair.
     pub(super) place: Place,
-    /// Where that of its own port is, if it has one that is not known.
+    /// The place of the row of its destination port, if that must be looked up.
     pub(super) port_place: Place,
-    /// The row of its own port has all that this packet says, unless its pair turns out to be elsewhere.
+    /// The row of its destination port already has all that this packet adds, unless its pair is found at another
+    /// place.
     pub(super) is_port_known: bool,
-    /// All that it shows, [`Observations::OPENED`] and [`Observations::SPOKE`] among it.
-    pub(super) signs: Observations,
+    /// Its observations, including [`Observations::INITIATED`] and [`Observations::SENT`].
+    pub(super) observations: Observations,
     flags: Flags,
 }
 
 const _: () = assert!(size_of::<Packet<V4Pair>>() <= 64);
 
-/// Protocol and ports of a packet, as one number.
+/// Protocol and ports of a packet in one number.
 ///
 /// ```text
-/// | 40: it is a word to its destination port | 32: protocol | 16: source port | 0: destination port |
+/// | 40: contacts a port, or may | 32: protocol | 16: source port | 0: destination port |
 /// ```
 ///
-/// A word to a port contacts it, or may turn out to. Ports are 0 without; the source port of what is a contact by its own
-/// words does not matter, and is 0 too.
+/// Bit 40 is set if the packet contacts its destination port, or may turn out to. Ports are 0 for protocols without
+/// ports. The source port of a packet that shows an initiation by itself does not matter and is 0 too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Word(u64);
+pub(super) struct PackedPorts(u64);
 
-impl Word {
-    /// No packet's word to a port.
+impl PackedPorts {
+    /// No packet.
     pub(super) const NONE: Self = Self(0);
 
-    const TO_PORT: u64 = 1 << 40;
+    const CONTACTS_PORT: u64 = 1 << 40;
 
     #[inline(always)]
-    fn new(protocol: u8, src_port: u16, dst_port: u16, is_to_port: bool) -> Self {
+    fn new(protocol: u8, src_port: u16, dst_port: u16, may_contact_port: bool) -> Self {
         let ports = u64::from(src_port) << 16 | u64::from(dst_port);
-        Self((if is_to_port { Self::TO_PORT } else { 0 }) | u64::from(protocol) << 32 | ports)
+        Self((if may_contact_port { Self::CONTACTS_PORT } else { 0 }) | u64::from(protocol) << 32 | ports)
     }
 
-    /// Whether its packet contacts a port, or may turn out to.
+    /// Returns true if its packet contacts a port, or may turn out to.
     #[inline(always)]
-    pub(super) fn is_to_port(self) -> bool {
-        self.0 & Self::TO_PORT != 0
+    pub(super) fn may_contact_port(self) -> bool {
+        self.0 & Self::CONTACTS_PORT != 0
     }
 
     #[inline(always)]
@@ -215,15 +217,15 @@ impl<P: Copy> Packet<P> {
             Transport::Icmp { .. } | Transport::LaterFragment | Transport::Other => None,
         };
         let (mut src_port, dst_port) = ports.unwrap_or((0, 0));
-        let mut signs = signs(summary);
-        let is_to_port = match opening(summary) {
+        let mut observations = observe(summary);
+        let may_contact_port = match initiation(summary) {
             Initiation::Contact { port } => {
-                signs |= Observations::OPENED;
+                observations |= Observations::INITIATED;
                 src_port = 0;
                 port.is_some()
             }
-            Initiation::Unsaid { .. } => {
-                signs |= Observations::SPOKE;
+            Initiation::IfFirst { .. } => {
+                observations |= Observations::SENT;
                 dst_port != 0
             }
             Initiation::None => false,
@@ -231,14 +233,14 @@ impl<P: Copy> Packet<P> {
         let flags = Flags::EVIDENCE.when(count_mode.is_evidence)
             | Flags::RECEIVED.when(count_mode.is_received)
             | Flags::PORTS.when(ports.is_some())
-            | Flags::ODD.when(summary.is_irregular())
+            | Flags::IRREGULAR.when(summary.is_irregular())
             | Flags::MISMATCH.when(length_mismatch)
             | Flags::UNKNOWN_SEGMENTS.when(segments_unknown);
         Self {
             pair,
             pair_hash,
             seen_at,
-            word: Word::new(protocol, src_port, dst_port, is_to_port),
+            packed_ports: PackedPorts::new(protocol, src_port, dst_port, may_contact_port),
             id,
             segments,
             ip_bytes,
@@ -246,7 +248,7 @@ impl<P: Copy> Packet<P> {
             place: Place::NONE,
             port_place: Place::NONE,
             is_port_known: false,
-            signs,
+            observations,
             flags: Flags(flags),
         }
     }
@@ -261,10 +263,10 @@ impl<P: Copy> Packet<P> {
         self.flags.has(Flags::RECEIVED)
     }
 
-    /// As [`Summary::is_irregular`].
+    /// Returns the same as [`Summary::is_irregular`].
     #[inline(always)]
     pub(super) fn is_irregular(&self) -> bool {
-        self.flags.has(Flags::ODD)
+        self.flags.has(Flags::IRREGULAR)
     }
 
     pub(super) fn has_length_mismatch(&self) -> bool {
@@ -275,15 +277,16 @@ impl<P: Copy> Packet<P> {
         self.flags.has(Flags::UNKNOWN_SEGMENTS)
     }
 
-    /// The port that it contacts, or may turn out to.
+    /// Returns the port that the packet contacts, or may turn out to.
     #[inline(always)]
     pub(super) fn own_port(&self) -> Option<PortOf<P>> {
-        let Self { pair, word, .. } = *self;
-        let (src_port, dst_port, protocol) = (word.src_port(), word.dst_port(), word.protocol());
-        word.is_to_port().then_some(PortOf { pair, src_port, dst_port, protocol })
+        let Self { pair, packed_ports, .. } = *self;
+        let (src_port, dst_port, protocol) =
+            (packed_ports.src_port(), packed_ports.dst_port(), packed_ports.protocol());
+        packed_ports.may_contact_port().then_some(PortOf { pair, src_port, dst_port, protocol })
     }
 
-    /// Whether its protocol has ports that were captured.
+    /// Returns true if its ports were captured.
     pub(super) fn has_ports(&self) -> bool {
         self.flags.has(Flags::PORTS)
     }
@@ -296,7 +299,7 @@ impl Flags {
     const EVIDENCE: Self = Self(0x01);
     const RECEIVED: Self = Self(0x02);
     const PORTS: Self = Self(0x04);
-    const ODD: Self = Self(0x08);
+    const IRREGULAR: Self = Self(0x08);
     const MISMATCH: Self = Self(0x10);
     const UNKNOWN_SEGMENTS: Self = Self(0x20);
 

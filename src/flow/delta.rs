@@ -1,12 +1,11 @@
 //! What one worker counted since its last hand-over.
 //!
-//! Everything in here is a sum, or a first time that merges by minimum, so deltas add up in any order once they are
-//! closed ([`Delta::close`]). A delta never grows: its tables refuse what they have no room for, and the totals count it
-//! all the same.
+//! Everything in a delta is a sum or a minimum, so closed deltas ([`Delta::close`]) can be added in any order. A delta
+//! never grows: its tables refuse packets for which they have no room, and the totals count these as well.
 //!
-//! IPv4 and IPv6 have tables of their own, so that a row of the one is a cache line. Packets of a family are counted many
-//! at a time ([`Delta::take_all`]): those that say nothing new in the exact-match cache, until the delta is closed; of the
-//! others, first all find their places, then all are added. Memory is fetched ahead of each step.
+//! IPv4 and IPv6 have separate tables, so that a row of IPv4 is a cache line. Packets of a family are counted in
+//! batches ([`Delta::take_all`]): packets of known flows in the exact-match cache, until the delta is closed; for the
+//! others all rows are looked up first, and then all packets are added. Each step prefetches memory for the next.
 
 use crate::packet::{Direction, Endpoints, Quoted, Skip, Summary};
 use crate::time::{Moment, UnixNanos};
@@ -22,34 +21,34 @@ use super::port_sketch::PortHasher;
 use super::snapshot::{Accounting, KernelCounts, WorkerCounts};
 use super::table::Row;
 
-/// One worker's counts of one tick.
+/// The counts of one worker in one tick.
 #[derive(Debug)]
 pub struct Delta {
     pub(super) v4: FamilyDelta<V4Pair>,
     pub(super) v6: FamilyDelta<V6Pair>,
     totals: Totals,
-    /// When its first frame was taken; `None` where nobody said.
+    /// Time of its first frame; `None` if it was not set.
     pub began_at: Option<Moment>,
-    /// When it was handed over.
+    /// Time of its hand-over.
     pub handed_over_at: Moment,
-    /// Something began or was lost in it that hides who spoke first: a new interface, a burst of drops.
+    /// True if something hid who sent first: a new interface, or a burst of drops.
     pub is_disturbed: bool,
     pub(super) how: HashContext,
 }
 
-/// Room in one delta.
+/// The limits of one delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeltaLimits {
     /// Directed pairs of IPv4 hosts; of IPv6 hosts, half as many.
     pub pairs_max: usize,
-    /// Ports of IPv4 hosts; of IPv6 hosts, half as many. 0 where ports are not analysed.
+    /// Ports of IPv4 hosts; of IPv6 hosts, half as many. 0 if ports are not analysed.
     pub ports_max: usize,
-    /// Interfaces; those beyond are counted together.
+    /// Interfaces; further ones share a row.
     pub interfaces_max: usize,
 }
 
 impl Delta {
-    /// An empty delta. All its memory is taken here; the system gives it pages as they are first used.
+    /// Makes an empty delta. All memory is allocated here; the kernel provides pages when they are first used.
     pub fn new(limits: DeltaLimits, seed: Seed) -> Self {
         let DeltaLimits { pairs_max, ports_max, interfaces_max } = limits;
         Self {
@@ -62,41 +61,41 @@ impl Delta {
             began_at: None,
             handed_over_at: Moment::default(),
             is_disturbed: false,
-            how: HashContext { mix: PortHasher::new(&seed), seed, counts_ports: ports_max > 0 },
+            how: HashContext { port_hasher: PortHasher::new(&seed), seed, counts_ports: ports_max > 0 },
         }
     }
 
-    /// Directed pairs of IPv4 hosts, in the order in which they first came.
+    /// Returns the directed pairs of IPv4 hosts, in the order in which they were inserted.
     pub fn pairs_v4(&self) -> &[Row<V4Pair, PairDelta>] {
         self.v4.pairs.rows()
     }
 
-    /// Directed pairs of IPv6 hosts.
+    /// Returns the directed pairs of IPv6 hosts.
     pub fn pairs_v6(&self) -> &[Row<V6Pair, PairDelta>] {
         self.v6.pairs.rows()
     }
 
-    /// Ports that IPv4 packets went to; empty where ports are not analysed.
+    /// Returns the ports that IPv4 packets were sent to; empty if ports are not analysed.
     pub fn ports_v4(&self) -> &[Row<PortOf<V4Pair>, PortDelta>] {
         self.v4.ports.rows()
     }
 
-    /// Ports that IPv6 packets went to.
+    /// Returns the ports that IPv6 packets were sent to.
     pub fn ports_v6(&self) -> &[Row<PortOf<V6Pair>, PortDelta>] {
         self.v6.ports.rows()
     }
 
-    /// Where a frame belongs that crossed an interface, for the calls that follow.
+    /// Returns the row of an interface and a direction, for the calls that follow.
     #[inline]
     pub fn interface_direction(&mut self, ifindex: u32, direction: Direction) -> InterfaceDirection {
         self.totals.interfaces.interface_direction(ifindex, direction)
     }
 
-    /// Takes packets, those of a family in the order in which they came, and leaves none behind. What is counted elsewhere
-    /// is evidence of who spoke first and what was answered, and its frame counts as skipped, as [`Skip::Egress`]:
-    /// behind NAT it alone names the client.
+    /// Counts packets, those of a family in the order of arrival, and empties `decoded`. A packet that is counted
+    /// elsewhere is only evidence of who sent first and of what was answered, and its frame counts as skipped
+    /// ([`Skip::Egress`]): behind NAT only that packet has the address of the client.
     ///
-    /// Together they cost less than one by one, as long as they stay in the first-level cache.
+    /// A batch costs less than the same packets one by one, as long as it fits the first-level cache.
     #[inline]
     pub fn take_all(&mut self, decoded: &mut Decoded) {
         let Self { v4, v6, totals, how, .. } = self;
@@ -104,26 +103,24 @@ impl Delta {
         totals.take(v6, &mut decoded.v6, how);
     }
 
-    /// Adds to the rows and sums what packets counted that were known through and through. Before it, a row may have too
-    /// little; after it, all that was taken is there.
+    /// Adds the counts of the exact-match cache to the rows and sums. Before that, a row may have too little.
     pub fn close(&mut self) {
         let Self { v4, v6, totals, .. } = self;
         v4.close(|flow| totals.count_crossed(&DirectionRun::of(flow)));
         v6.close(|flow| totals.count_crossed(&DirectionRun::of(flow)));
     }
 
-    /// Whether nothing is missing in the rows and sums; see [`close`](Self::close).
+    /// Returns true if the rows and sums are complete; see [`close`](Self::close).
     pub fn is_closed(&self) -> bool {
         self.v4.flows.is_empty() && self.v6.flows.is_empty()
     }
 
-    /// Counts one packet, or as many as its frame stands for. It takes memory for that, which
-    /// [`take_all`](Self::take_all) does not.
+    /// Counts the packets of one frame. It allocates memory for that, which [`take_all`](Self::take_all) does not.
     pub fn count(&mut self, interface_direction: InterfaceDirection, summary: &Summary, seen_at: UnixNanos) {
         self.take_one(interface_direction, summary, seen_at, CountMode::default());
     }
 
-    /// Takes one packet that is counted elsewhere as evidence; its frame counts as skipped. It takes memory as
+    /// Takes one packet that is counted elsewhere as evidence; its frame counts as skipped. It allocates memory as
     /// [`count`](Self::count) does.
     pub fn note_evidence(
         &mut self,
@@ -147,13 +144,13 @@ impl Delta {
         count_mode: CountMode,
     ) {
         let mut decoded = Decoded::default();
-        // Whether it is enough or not.
+        // One packet is counted whether or not the batch is full.
         let _ = decoded.push(self, summary, Arrival { interface_direction, seen_at, count_mode });
         self.take_all(&mut decoded);
         self.close();
     }
 
-    /// Counts what the destination of a packet receives by it. The frame itself is counted or skipped besides.
+    /// Counts the bytes that the destination of a packet receives. The frame must be counted or skipped separately.
     pub fn receive(&mut self, summary: &Summary) {
         let hash = self.how.seed.pair(&summary.endpoints);
         let pair = match summary.endpoints {
@@ -165,7 +162,7 @@ impl Delta {
         }
     }
 
-    /// Takes from an ICMP error that a packet could not be delivered.
+    /// Adds the observation that a packet could not be delivered, from an ICMP error.
     pub fn note_unreachable(&mut self, quoted: &Quoted) {
         let Quoted { endpoints, protocol, dst_port } = *quoted;
         let (how, sums) = (&self.how, &mut self.totals.rest);
@@ -179,45 +176,45 @@ impl Delta {
         }
     }
 
-    /// Counts a frame that is no IP packet, or not one to be counted.
+    /// Counts a frame that is not an IP packet, or that must not be counted.
     #[inline]
     pub fn skip(&mut self, interface_direction: InterfaceDirection, skip: Skip) {
         self.totals.skip(interface_direction, skip);
     }
 
-    /// Adds what the packet socket said since the last hand-over.
+    /// Adds the statistics of the packet socket since the last hand-over.
     pub fn add_kernel(&mut self, counts: KernelCounts) {
         self.totals.rest.kernel.add(&counts);
     }
 
-    /// Adds what the worker itself did since the last hand-over.
+    /// Adds what the worker did besides counting since the last hand-over.
     pub fn add_worker(&mut self, counts: WorkerCounts) {
         self.totals.rest.worker.add(&counts);
     }
 
-    /// What the packet socket said since the last hand-over.
+    /// Returns the statistics of the packet socket since the last hand-over.
     pub fn kernel(&self) -> &KernelCounts {
         &self.totals.rest.kernel
     }
 
-    /// The interfaces that frames crossed, with what was seen there. A frame is in exactly one of them.
+    /// Returns the interfaces that frames crossed, with their counts. A frame is in exactly one of them.
     pub fn interfaces(&self) -> impl Iterator<Item = (u32, &InterfaceCounts)> {
         self.totals.interfaces.rows()
     }
 
-    /// Sums over everything, the frames included that no table had room for.
+    /// Returns the sums over all frames, including those that were spilled.
     pub fn accounting(&self) -> Accounting {
         let mut sums = self.totals.rest.clone();
         self.interfaces().for_each(|(_, counts)| counts.add_to(&mut sums));
         sums
     }
 
-    /// Whether nothing happened since it was last cleared.
+    /// Returns true if nothing was counted since the last [`clear`](Self::clear).
     pub fn is_empty(&self) -> bool {
         self.totals.rest.frames == 0 && self.totals.rest.kernel == KernelCounts::default()
     }
 
-    /// Whether it should be handed over before its tick.
+    /// Returns true if the delta should be handed over before the end of its tick.
     #[inline]
     pub fn is_half_full(&self) -> bool {
         let counts_ports = self.how.counts_ports;
@@ -236,11 +233,11 @@ impl Delta {
     }
 }
 
-/// What a delta has beside its rows.
+/// The part of a delta besides its rows.
 #[derive(Debug)]
 struct Totals {
     interfaces: InterfaceCountsTable,
-    /// Sums over everything but what the interfaces' rows add up to.
+    /// Sums that the rows of the interfaces do not contain.
     rest: Accounting,
 }
 
@@ -303,7 +300,7 @@ impl Totals {
     }
 }
 
-/// Counted frames in a row that crossed the same interface the same way.
+/// Consecutive counted frames with the same interface and direction.
 #[derive(Clone, Copy, Debug, Default)]
 struct DirectionRun {
     interface_direction: InterfaceDirection,
@@ -378,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_word_is_the_earliest_and_evidence_counts_no_bytes() {
+    fn the_first_packet_is_the_earliest_and_evidence_counts_no_bytes() {
         let mut delta =
             Delta::new(DeltaLimits { pairs_max: 4, ports_max: 0, interfaces_max: 2 }, Seed::default());
         let interface_direction = InterfaceDirection::default();
@@ -388,7 +385,7 @@ mod tests {
             delta.take_one(interface_direction, &summary, UnixNanos(seen_at), egress);
         }
         let rows = delta.pairs_v4();
-        assert_eq!(rows[0].value.first_word().map(|word| word.at), Some(UnixNanos(20)));
+        assert_eq!(rows[0].value.first_packet().map(|packet| packet.at), Some(UnixNanos(20)));
         assert_eq!((rows[0].value.packets(), rows[0].value.ip_bytes), (1, 50));
         assert_eq!((rows[1].value.packets(), rows[1].value.ip_bytes), (0, 0));
         assert_eq!((rows[0].value.received_bytes, rows[1].value.received_bytes), (50, 70));
@@ -398,18 +395,18 @@ mod tests {
     }
 
     #[test]
-    fn pairs_that_share_a_hash_are_told_apart_and_so_are_their_ports() {
+    fn pairs_that_share_a_hash_are_kept_apart_and_so_are_their_ports() {
         let mut delta =
             Delta::new(DeltaLimits { pairs_max: 9, ports_max: 9, interfaces_max: 2 }, Seed::default());
         for round in 1..4 {
             let mut decoded = Decoded::default();
             for src in [1, 2, 3] {
-                // Odd, so that it is counted the long way.
+                // Irregular, so that the exact-match cache does not count it.
                 let packet = Summary { length_mismatch: true, ..udp(src, 9, 40 + u32::from(src)) };
                 let arrival = Arrival { seen_at: UnixNanos(1), ..Arrival::default() };
-                assert!(!decoded.push(&delta, &packet, arrival), "it has room for three");
+                assert!(!decoded.push(&delta, &packet, arrival), "there is room for three");
             }
-            // No two pairs of IPv4 hosts do, but those of IPv6 hosts may.
+            // IPv4 pairs have different hashes, but IPv6 pairs may share one.
             decoded.v4.irregular.iter_mut().for_each(|(_, packet)| packet.pair_hash = 0x0123_4567_89ab_cdef);
             delta.take_all(&mut decoded);
             delta.close();
@@ -421,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_that_say_nothing_new_are_in_the_rows_once_it_is_closed() {
+    fn packets_of_known_flows_are_in_the_rows_once_the_delta_is_closed() {
         let limits = DeltaLimits { pairs_max: 64, ports_max: 64, interfaces_max: 2 };
         let mut delta = Delta::new(limits, Seed::default());
         let mut decoded = Decoded::default();
@@ -438,7 +435,7 @@ mod tests {
             let packets = delta.pairs_v4()[0].value.packets();
             assert_eq!((packets, delta.accounting().ip_packets), (100 * round, 100 * round));
         }
-        // The first 64 came together, when nobody knew of them; then 36 did not need the row, and so on.
+        // The first 64 came in one batch, before the flow was known; the next 36 were counted in the cache, and so on.
         assert_eq!(there, [64, 164, 264]);
     }
 
@@ -458,7 +455,7 @@ mod tests {
         assert_eq!([2, 3, 1].map(|src| pair_at(1000 + src)), [0, 1, 2]);
     }
 
-    /// A packet of few flows, some of which differ in one thing alone.
+    /// A packet of few flows, some of which differ in one property.
     fn packet_of_few() -> impl Strategy<Value = Summary> {
         let flags = [TcpFlags::SYN, TcpFlags::ACK, TcpFlags::SYN | TcpFlags::ACK, TcpFlags::RST];
         let tcp = prop::sample::select(flags.map(|flags| Some(TcpFlags(flags))).to_vec());
@@ -481,14 +478,14 @@ mod tests {
         )
     }
 
-    /// How far the time of a packet is ahead: a few are, so that those which follow come too late.
+    /// How far the time of a packet is ahead. A few are, so that the packets after them are late.
     fn mostly_now() -> impl Strategy<Value = u64> {
         prop_oneof![9 => Just(0), 1 => 0u64..40]
     }
 
     /// The ports of a family, without the rows of their pairs.
     fn ports_of<P: PairKey + std::fmt::Debug>(family: &FamilyDelta<P>) -> String {
-        let ports: Vec<_> = family.ports.rows().iter().map(|row| (row.key, row.value.signs)).collect();
+        let ports: Vec<_> = family.ports.rows().iter().map(|row| (row.key, row.value.observations)).collect();
         format!("{ports:?}")
     }
 
@@ -499,7 +496,7 @@ mod tests {
     }
 
     proptest! {
-        /// The table of ports is small: what has no room for its row spills each time, and what has one is known.
+        /// The table of ports is small: a port without room spills each time, and one with a row does not.
         #[test]
         fn ports_are_a_map_with_an_end(
             batches in prop::collection::vec(prop::collection::vec((0u8..3, 0u16..4, any::<bool>()), 0..20), 0..20),
@@ -520,9 +517,9 @@ mod tests {
                         Summary { transport: Transport::Ports { src_port: 7, dst_port }, ..udp(src, 9, 40) }
                     };
                     let arrival = Arrival { seen_at: UnixNanos(1), ..Arrival::default() };
-                    prop_assert!(!decoded.push(&delta, &packet, arrival), "it has room for twenty");
+                    prop_assert!(!decoded.push(&delta, &packet, arrival), "there is room for twenty");
                     let port = (src, packet.protocol, dst_port);
-                    // Nobody speaks to port 0; a SYN says that it does.
+                    // No packet of UDP contacts port 0, but a SYN may.
                     if (is_syn || dst_port != 0) && !model.contains(&port) {
                         if model.len() < PORTS_MAX { model.push(port) } else { spilled += 1 }
                     }
@@ -532,8 +529,8 @@ mod tests {
             delta.close();
             prop_assert_eq!(delta.accounting().spilled_ports, spilled);
             let rows = delta.ports_v4().iter().map(|row| {
-                let pair = row.pair_among(delta.pairs_v4()).expect("it knows its pair");
-                assert_eq!(row.value.signs.has(Observations::OPENED), row.key.protocol == 6);
+                let pair = row.pair_among(delta.pairs_v4()).expect("the pair has a row");
+                assert_eq!(row.value.observations.has(Observations::INITIATED), row.key.protocol == 6);
                 (pair.key.src.octets()[3], row.key.protocol, row.key.dst_port)
             });
             prop_assert_eq!(rows.collect::<Vec<_>>(), model);
@@ -542,7 +539,7 @@ mod tests {
         /// Packets of few flows, early and late, long and short, where tables are full and where they are not: what the
         /// exact-match cache counts is what had been counted without it.
         #[test]
-        fn what_is_known_of_a_flow_is_what_its_packets_say(
+        fn the_exact_match_cache_changes_no_row(
             palette in prop::collection::vec(packet_of_few(), 6),
             stream in prop::collection::vec((0usize..6, any::<bool>(), mostly_now(), 0u32..3, 0u8..9), 0..400),
             (pairs_max, ports_max) in prop_oneof![(1usize..20, 0usize..20), Just((1024, 1024))],
@@ -558,7 +555,7 @@ mod tests {
                 let seen_at = UnixNanos(at as u64 + ahead);
                 let count_mode = CountMode { is_evidence: *count_mode == 0, is_received: *count_mode < 4 };
                 let ends_tick = at % tick == 0 || at == last;
-                // Nothing is known to a delta that was closed just now.
+                // A delta that was closed just now has no known flows.
                 deltas[1].close();
                 for (delta, decoded) in deltas.iter_mut().zip(&mut decoded) {
                     let interface_direction = delta.interface_direction(*ifindex, Direction::Ingress);

@@ -1,25 +1,25 @@
-//! How much may be missing from a host's sums, because what it did before was evicted.
+//! Error bounds: how much may be missing from a host's sums because of earlier evictions.
 //!
 //! ```text
-//!   slot        90  91  92  93  94  95  96  97  98  99      bounds that a host has that entered in
+//!   slot        90  91  92  93  94  95  96  97  98  99      error of a host that entered in
 //!   evicted      .   3   .   .   2   .   .   .   5   .      89: none    91: 3    97: 3 + 2    99: 3 + 2 + 5
 //! ```
 //!
-//! A pass of eviction takes each host once at most, so what it took of any one is no more than the largest value that
-//! it took. That value is added to the bound of the slot of the pass. What a host lost there was sent in that slot or
-//! before, so it is out of the window when the slot is, and the bound leaves with it. A host can only have lost what it
-//! had before it entered: of a host present for a whole window nothing is missing.
+//! A pass of eviction takes each host at most once, so what it took from any host is at most the largest value that it
+//! took. That value is added to the bound of the slot of the pass. The host sent those bytes in that slot or before, so
+//! they have left the window when the slot expires, and the bound expires with it. A host can only have lost what it
+//! had before it entered: nothing is missing from a host that has been present for a whole window.
 //!
-//! What was spilled is of nobody knows whom, so it may be missing from every host while its slot is live.
+//! Spilled bytes may be of any host, so they may be missing from every host while their slot is live.
 //!
-//! With it, for every host and every limit: counted <= true <= counted + error.
+//! For every host and every limit: counted <= true <= counted + error.
 
 use super::container::slot_ring::SLOTS_LIVE;
 use super::metric::Metric;
 
-/// The sums of a host that a limit speaks of and that eviction takes: one for each such limit.
+/// The sums of a host that have a limit and that eviction removes.
 ///
-/// Contacts, ports and rates are not among them: they alert on what was counted alone.
+/// Contacts, ports and rates are not among them: their alerts depend on what was counted alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Bytes sent in the traffic window.
@@ -42,14 +42,14 @@ impl Sums {
 /// The bounds of the live slots. Never allocates.
 #[derive(Clone, Debug, Default)]
 pub struct ErrorBounds {
-    /// By slot number, as a ring.
+    /// By slot number modulo the number of live slots.
     slots: [Slot; SLOTS_LIVE],
     current: u64,
-    /// The largest values that the pass has taken so far in the current slot; they are in its bound.
+    /// The largest values that the pass has taken so far in the current slot; the bound of the slot includes them.
     pass: Sums,
     /// The errors of a host by the live slot in which it entered, the oldest first.
     errors: [Sums; SLOTS_LIVE],
-    /// The error of a host that entered before them all.
+    /// The error of a host that entered before all live slots.
     spilled: Sums,
 }
 
@@ -60,12 +60,12 @@ struct Slot {
 }
 
 impl ErrorBounds {
-    /// Begins a pass, which may go on in parts. Within one, each host may be evicted once.
+    /// Begins a pass, which may take several parts. Within a pass each host may be evicted once.
     pub fn begin_pass(&mut self) {
         self.pass = Sums::default();
     }
 
-    /// Notes what a host had in the window when it was evicted, in the current slot.
+    /// Adds what a host had in the window when it was evicted, in the current slot.
     ///
     /// ```
     /// use traffic_alerted::flow::{ErrorBounds, Sums};
@@ -74,8 +74,8 @@ impl ErrorBounds {
     /// for ip_bytes in [40, 60, 50] {
     ///     bounds.evict(Sums { ip_bytes, received_bytes: 0 });
     /// }
-    /// assert_eq!(bounds.error(7).ip_bytes, 60, "that of another host that enters now");
-    /// assert_eq!(bounds.error(6).ip_bytes, 0, "it was there before, and still is");
+    /// assert_eq!(bounds.error(7).ip_bytes, 60, "another host that enters now");
+    /// assert_eq!(bounds.error(6).ip_bytes, 0, "a host that entered before");
     /// ```
     pub fn evict(&mut self, had: Sums) {
         let larger = self.pass.max(had);
@@ -88,40 +88,40 @@ impl ErrorBounds {
         }
     }
 
-    /// Notes what was counted in the current slot for nobody, since there was no room.
+    /// Adds what was spilled in the current slot.
     pub fn spill(&mut self, sums: Sums) {
         let slot = &mut self.slots[place(self.current)];
         slot.spilled = slot.spilled.plus(sums);
         self.add_up();
     }
 
-    /// Makes `number` the current slot: the bounds of the slots that leave by that are gone. Never goes back.
+    /// Makes `number` the current slot; the bounds of expired slots are dropped. An earlier number changes nothing.
     pub fn roll(&mut self, number: u64) {
         if number <= self.current {
             return;
         }
-        let leaving = (number - self.current).min(SLOTS_LIVE as u64);
-        for ago in 0..leaving {
+        let expired = (number - self.current).min(SLOTS_LIVE as u64);
+        for ago in 0..expired {
             self.slots[place(number - ago)] = Slot::default();
         }
         self.current = number;
-        // What the pass has yet to take is taken in another slot.
+        // What the pass takes from now on belongs to another slot.
         self.begin_pass();
         self.add_up();
     }
 
-    /// How much may be missing at most from the sums of a host that is there since the slot `entered`.
+    /// Returns how much may be missing at most from the sums of a host that entered in the slot `entered`.
     #[inline]
     pub fn error(&self, entered: u64) -> Sums {
         let oldest = self.oldest();
         match entered.checked_sub(oldest) {
             None => self.spilled,
-            // It cannot have entered later than now.
+            // A host cannot have entered later than now.
             Some(after) => self.errors[after.min(self.current - oldest) as usize],
         }
     }
 
-    /// The error of whoever enters now, the largest of all.
+    /// Returns the error of a host that enters now, the largest of all.
     pub fn largest(&self) -> Sums {
         self.error(self.current)
     }
@@ -130,7 +130,7 @@ impl ErrorBounds {
         self.current.saturating_sub(SLOTS_LIVE as u64 - 1)
     }
 
-    /// Asking is frequent and change is rare, so the sums are kept.
+    /// Reads are frequent and changes are rare, so the sums are stored.
     fn add_up(&mut self) {
         let slots = &self.slots;
         self.spilled = slots.iter().fold(Sums::default(), |sum, slot| sum.plus(slot.spilled));
@@ -147,7 +147,7 @@ fn place(number: u64) -> usize {
 }
 
 impl Sums {
-    /// Bounds are allowed to be too large, and no flood makes them wrap.
+    /// A bound may be too large, so saturation is right where addition would overflow.
     fn plus(self, other: Self) -> Self {
         Self {
             ip_bytes: self.ip_bytes.saturating_add(other.ip_bytes),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_is_for_those_who_entered_later_and_leaves_with_its_slot() {
+    fn a_bound_holds_for_hosts_that_entered_later_and_expires_with_its_slot() {
         let mut bounds = ErrorBounds::default();
         for (slot, ip_bytes) in [(91, 3), (94, 2), (98, 5)] {
             bounds.roll(slot);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_counts_for_its_largest_and_two_passes_for_both() {
+    fn a_pass_counts_with_its_largest_values_and_passes_add_up() {
         let mut bounds = ErrorBounds::default();
         bounds.roll(5);
         for (had, error) in [(sums(4, 0), sums(4, 0)), (sums(3, 7), sums(4, 7)), (sums(6, 2), sums(6, 7))] {
@@ -211,14 +211,14 @@ mod tests {
         bounds.begin_pass();
         bounds.evict(sums(1, 1));
         assert_eq!(bounds.largest(), sums(7, 8));
-        // A pass that goes on in the next slot takes more of those who return there.
+        // A pass that continues in the next slot may evict hosts again that returned there.
         bounds.roll(6);
         bounds.evict(sums(1, 0));
         assert_eq!((bounds.error(5), bounds.error(6)), (sums(7, 8), sums(8, 8)));
     }
 
     #[test]
-    fn what_is_spilled_may_be_missing_from_everybody() {
+    fn spilled_bytes_may_be_missing_from_every_host() {
         let mut bounds = ErrorBounds::default();
         bounds.roll(20);
         bounds.evict(sums(10, 0));
@@ -230,14 +230,14 @@ mod tests {
         assert_eq!(bounds.error(0), Sums::default());
     }
 
-    /// One thing that happens to hosts that are named by number.
+    /// One step of the test; hosts are named by number.
     #[derive(Clone, Debug)]
     enum Turn {
         Send(u8, u64),
         Spill(u8, u64),
-        /// A pass over these.
+        /// A pass over these hosts.
         Evict(Vec<u8>),
-        /// The same pass goes on with these, unless it has had them.
+        /// The same pass continues with these hosts, except those it has evicted.
         EvictMore(Vec<u8>),
         Roll(u64),
     }
@@ -263,14 +263,14 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever sends, is evicted and returns: what is true lies between what was counted and that plus the error.
-        /// Of those who were there for a whole window, nothing is missing but what was spilled.
+        /// For hosts that send, are evicted and return: the true value lies between the counted one and that plus the
+        /// error. From hosts that were present for a whole window nothing is missing except what was spilled.
         #[test]
         fn the_truth_lies_within_the_error(turns in turns()) {
             let mut bounds = ErrorBounds::default();
             let mut now = 0;
             let mut truth: BTreeMap<u8, BySlot> = BTreeMap::new();
-            // Of those who are in the table: since which slot, and what was counted.
+            // For each host in the table: the slot since which it is there, and what was counted.
             let mut counted: BTreeMap<u8, (u64, BySlot)> = BTreeMap::new();
             let mut spilled = BySlot::new();
             let mut taken: Vec<u8> = Vec::new();
@@ -305,7 +305,7 @@ mod tests {
                     Turn::Roll(slots) => {
                         now += slots;
                         bounds.roll(now);
-                        // A host leaves with the last of its slots.
+                        // A host is removed when its last slot expires.
                         counted.retain(|_, (_, by_slot)| live(by_slot, now) > 0);
                         taken.clear();
                     }
@@ -313,7 +313,7 @@ mod tests {
                 for (host, true_bytes) in &truth {
                     let true_bytes = live(true_bytes, now);
                     let Some((entered, by_slot)) = counted.get(host) else {
-                        prop_assert!(true_bytes <= bounds.largest().ip_bytes, "{host} is not there");
+                        prop_assert!(true_bytes <= bounds.largest().ip_bytes, "{host} is not in the table");
                         continue;
                     };
                     let (counted, error) = (live(by_slot, now), bounds.error(*entered));

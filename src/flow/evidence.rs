@@ -1,47 +1,47 @@
-//! What became of a host's contacts: the material of the judgement whether it scans.
+//! What became of the contacts of a host. Detectors decide by it whether the host scans.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Pairs of one host that are looked at, the latest first; what is counted of them stands for all. An unbounded
-/// look would let one busy host keep the analyst from all others.
+/// Maximum number of pairs of one host that are examined, the latest first; their counts stand for all. Without a
+/// limit, one busy host would keep the analyst from the others.
 pub const SAMPLE_MAX: usize = 1024;
 
-/// Contacts that are shown as examples.
+/// Maximum number of contacts that are shown as examples.
 pub const TARGETS_MAX: usize = 10;
 
 /// What became of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The target took it up.
+    /// The target answered.
     Answered,
-    /// The target, or a router before it, refused it: TCP RST, SCTP ABORT, ICMP unreachable.
+    /// The target, or a router on the way, refused it: TCP RST, SCTP ABORT, ICMP unreachable.
     Refused,
-    /// Nothing came back, although answers to this host pass here and had the time to.
+    /// Unanswered: no answer came in time, although answers to this host pass here.
     Silent,
-    /// Answers to this host do not pass here, or not one did yet.
+    /// Not visible: answers to this host do not pass here, or none has been seen yet.
     Unseen,
-    /// There was not yet time for an answer.
+    /// The time for an answer has not passed.
     Early,
 }
 
-/// How many contacts came to what.
+/// Number of contacts by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
-    /// Those that were taken up.
+    /// Contacts that were answered.
     pub answered: u32,
-    /// Those that were refused.
+    /// Contacts that were refused.
     pub refused: u32,
-    /// Those that nothing came back for.
+    /// Contacts that were unanswered.
     pub silent: u32,
-    /// Those whose answers, if there are any, do not pass here.
+    /// Contacts whose answers, if any, do not pass here.
     pub unseen: u32,
-    /// Those that are too young to tell.
+    /// Contacts whose time for an answer has not passed.
     pub early: u32,
 }
 
 impl Outcomes {
-    /// Counts one more.
+    /// Adds one contact.
     pub fn add(&mut self, outcome: Outcome) {
         let sum = match outcome {
             Outcome::Answered => &mut self.answered,
@@ -53,12 +53,12 @@ impl Outcomes {
         *sum += 1;
     }
 
-    /// Contacts that came to nothing.
+    /// Returns the number of contacts that were refused or unanswered.
     pub fn failed(&self) -> u32 {
         self.refused + self.silent
     }
 
-    /// All of them.
+    /// Returns the number of contacts.
     pub fn total(&self) -> u32 {
         self.answered + self.failed() + self.unseen + self.early
     }
@@ -67,88 +67,88 @@ impl Outcomes {
 /// A contact, as an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContactTarget {
-    /// Who was contacted.
+    /// Address of the target.
     pub addr: IpAddr,
-    /// The protocol, and the lowest port of it; port 0 where it has none.
+    /// The lowest protocol with its lowest port; the port is 0 if the protocol has none.
     pub port: Option<(u8, u16)>,
     /// What became of it.
     pub outcome: Outcome,
 }
 
-/// How many hosts were contacted at a port, each host at the lowest of its ports.
+/// Number of hosts that were contacted at a port. Each host counts at the lowest of its ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortHosts {
     /// The protocol that the port belongs to.
     pub protocol: u8,
     /// The port; 0 for protocols without ports.
     pub port: u16,
-    /// What became of the contacts.
+    /// Outcomes of the contacts.
     pub outcomes: Outcomes,
-    /// Hosts that contacted this host at the same port: it offers what it asks others for.
+    /// Number of hosts that contacted this host at the same port, so that it is itself a server of that service.
     pub served: u32,
-    /// The most of the contacted hosts that lie in one network: /24 of IPv4, /64 of IPv6.
+    /// Largest number of contacted hosts in one network: /24 of IPv4, /64 of IPv6.
     pub neighbours: u32,
 }
 
-/// How fast contacts were made: in the fastest run of them, so that what a host did before does not hide it.
+/// Rate of the fastest run of contacts. Slower contacts before or after it do not lower the rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// Contacts of the run; at most [`RUN_MAX`](Self::RUN_MAX).
+    /// Contacts in the run; at most [`RUN_MAX`](Self::RUN_MAX).
     pub contacts: u32,
-    /// From the first of them to the last, and a tick.
+    /// Time from the first contact to the last, plus one tick.
     pub over: Duration,
 }
 
 impl Pace {
-    /// Contacts of a run. A web page has fewer.
+    /// Maximum number of contacts in a run. A web page needs fewer.
     pub const RUN_MAX: usize = 100;
 
-    /// Contacts per second.
+    /// Returns the contacts per second; 0 if there are none.
     pub fn per_second(&self) -> f64 {
         if self.over.is_zero() { 0.0 } else { f64::from(self.contacts) / self.over.as_secs_f64() }
     }
 }
 
-/// What the latest contacts of a host over the traffic window came to.
+/// Outcomes of the latest contacts of a host in the traffic window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContactSample {
-    /// Hosts contacted in the window, exactly.
+    /// Exact number of hosts contacted in the window.
     pub contacted: u32,
-    /// What became of those that were looked at.
+    /// Outcomes of the contacts that were examined.
     pub outcomes: Outcomes,
-    /// Whether answers to this host pass here.
+    /// True if answers to this host pass here.
     pub answers_visible: bool,
-    /// By port, most hosts first.
+    /// Contacts by port, most hosts first.
     pub ports: Vec<PortHosts>,
-    /// About the most ports that were contacted at one host, and its address.
+    /// Estimate of the largest number of ports contacted at one host.
     pub ports_at_one_host: u32,
-    /// The host with the most ports.
+    /// The host at which the most ports were contacted.
     pub widest: Option<IpAddr>,
-    /// Bytes of an average packet to it.
+    /// Average bytes of the packets sent to that host.
     pub packet_bytes: u64,
-    /// How fast it went.
+    /// Rate of the contacts.
     pub pace: Pace,
-    /// Hosts that this host only answered, and of whom a contact was seen.
-    pub asked_by: u32,
-    /// Those of them that went no further than the SYN, although it was answered.
+    /// Number of hosts that contacted this host and that it did not contact.
+    pub contacted_by: u32,
+    /// Number of these hosts that sent a SYN and nothing after it was answered.
     pub half_open: u32,
-    /// Hosts that it answered without being seen to be asked.
-    pub unasked_answers: u32,
+    /// Number of hosts to which it sent answers without a visible request.
+    pub unmatched_replies: u32,
     /// Examples, the latest first.
     pub targets: Vec<ContactTarget>,
-    /// Rows that were looked at: the price of this sample.
+    /// Number of rows examined, the cost of this sample.
     pub rows: usize,
 }
 
-/// What the contacted ports of a host over the port window came to.
+/// Outcomes of the contacted ports of a host in the port window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortSample {
-    /// Ports contacted in the window, exactly.
+    /// Exact number of ports contacted in the window.
     pub contacted: u32,
-    /// What became of those that were looked at, at whichever hosts.
+    /// Outcomes of the ports that were examined, at any destination.
     pub outcomes: Outcomes,
-    /// How fast it went.
+    /// Rate of the contacts.
     pub pace: Pace,
-    /// Ports beside them that traceroute sends to.
+    /// Number of ports of traceroute, which are in neither of them.
     pub traceroute: u32,
 }

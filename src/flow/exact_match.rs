@@ -1,9 +1,8 @@
-//! Exact-match cache: flows whose rows have all that a further packet of theirs could say, but that there is one more of
-//! it and how long it is.
+//! Exact-match cache: per-flow byte and packet counters for packets that would change nothing else.
 //!
-//! Most packets are such packets. They are counted here, in half a cache line that is seldom far, and neither looked up
-//! nor noted any further; what they add up to goes into the rows when the delta is closed. A flow comes in here once a
-//! packet of it was counted in full and every table had room for what it says.
+//! Most packets are such packets. They are counted here, in half a cache line, without a lookup in the tables. The
+//! counters are added to the rows when the delta is closed. A flow is inserted after one of its packets was counted in
+//! the tables and every table had room for it.
 
 use std::num::NonZeroU64;
 
@@ -17,33 +16,34 @@ use super::interfaces::InterfaceDirection;
 use super::observations::is_bare;
 use super::pair_key::{PairKey, V4Pair, V6Pair};
 
-/// The flows of one delta, of one address family.
+/// The flows of one delta and one address family.
 #[derive(Debug)]
 pub(super) struct ExactMatch<P> {
     buckets: Vec<Bucket<P>>,
-    /// Which of them have a flow, once for each.
+    /// The buckets that have a flow; a bucket with two flows is listed twice.
     used: Vec<u32>,
     shift: u32,
-    /// An odd secret, so that flows which share a bucket are hard to choose. Whoever manages has them counted the long way.
+    /// A secret odd factor, so that a sender can hardly choose flows that share a bucket. Flows that do are counted in
+    /// the tables.
     factor: u64,
-    /// The latest of the packets that were noted; [`NEVER`] once it is given up for this tick.
+    /// The latest time of the inserted packets; [`NEVER`] after the cache was given up for this tick.
     latest_at: UnixNanos,
-    /// Packets to be noted until it shows whether this is of use here.
+    /// Insertions until the cache is judged by its hits.
     notes_left: usize,
 }
 
-/// Two flows that share a hash; a third one has to do without while both of them are more than a single packet.
+/// Two flows with the same hash. A third one is not inserted while both have counted a packet.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 struct Bucket<P>([Flow<P>; 2]);
 
-/// Packets that say the same, as far as they were counted here and nowhere else.
+/// The packets of one flow that were counted only here.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flow<P> {
     pair: P,
     id: Option<FlowId>,
     pub(super) interface_direction: InterfaceDirection,
-    /// The row of its pair.
+    /// The number of the row of its pair.
     pub(super) row: u32,
     pub(super) packets: u32,
     pub(super) ip_bytes: u32,
@@ -55,14 +55,14 @@ impl<P: PairKey> Flow<P> {
         self.id == Some(id) && self.pair == *pair && self.interface_direction == interface_direction
     }
 
-    /// Whether the destination receives its packets, which is counted besides.
+    /// Returns true if its bytes also count as received by the destination.
     pub(super) fn is_received(&self) -> bool {
         self.id.is_some_and(|id| id.count_mode().is_received)
     }
 }
 
 impl<P: PairKey> ExactMatch<P> {
-    /// An empty cache for the flows of so many pairs, of which it has room for a few.
+    /// Makes an empty cache that is sized for this many pairs.
     pub(super) fn new(pairs_max: usize, seed: &Seed) -> Self {
         let bits = (pairs_max / PAIRS_PER_BUCKET).clamp(BUCKETS_MIN, BUCKETS_MAX).ilog2();
         let none = Flow {
@@ -83,7 +83,7 @@ impl<P: PairKey> ExactMatch<P> {
         }
     }
 
-    /// Has the places be fetched where a flow may be.
+    /// Prefetches the bucket of a flow.
     #[inline(always)]
     pub(super) fn prefetch(&self, pair: &P, id: FlowId) {
         if let Some(bucket) = self.buckets.get(self.bucket_of(pair, id)) {
@@ -91,10 +91,10 @@ impl<P: PairKey> ExactMatch<P> {
         }
     }
 
-    /// Counts a packet, if it says nothing but what is known; otherwise it remains to be counted.
+    /// Counts a packet if its flow is in the cache. Returns false if the packet must be counted in the tables.
     ///
-    /// What is known goes for packets that are no earlier than those it is known from: who spoke first is a matter of
-    /// time. What comes too late for that is counted the long way.
+    /// A packet that is earlier than those that the cache was filled from must be counted in the tables, since the time
+    /// decides who sent first.
     #[inline(always)]
     pub(super) fn count(&mut self, packet: &Plain<P>) -> bool {
         let Plain { pair, id, seen_at, ip_bytes, interface_direction } = *packet;
@@ -106,7 +106,7 @@ impl<P: PairKey> ExactMatch<P> {
         let Some(flow) = flows.iter_mut().find(|flow| flow.is(&pair, id, interface_direction)) else {
             return false;
         };
-        // What is more than 32 bits hold is counted the long way: 4 GiB in a tick.
+        // A sum above 32 bits, 4 GiB in a tick, is counted in the tables.
         let (Some(packets), Some(ip_bytes)) =
             (flow.packets.checked_add(1), flow.ip_bytes.checked_add(ip_bytes))
         else {
@@ -116,7 +116,7 @@ impl<P: PairKey> ExactMatch<P> {
         true
     }
 
-    /// Takes a packet in that was counted in full, all of what it says being known in or by way of that row of its pair.
+    /// Inserts the flow of a packet that was counted in the tables, with the number of the row of its pair.
     #[inline(always)]
     pub(super) fn note(&mut self, packet: &Packet<P>, row: u32) {
         let Packet { pair, interface_direction, .. } = *packet;
@@ -127,13 +127,14 @@ impl<P: PairKey> ExactMatch<P> {
             return;
         }
         self.latest_at = self.latest_at.max(packet.seen_at);
-        // The empty place first, and then one that was of no use.
+        // Takes the empty place, or one that has counted nothing.
         let [first, second] = flows;
         let prefers_second = first.packets > 0 || (first.id.is_some() && second.id.is_none());
         let flow = if prefers_second { second } else { first };
         if flow.packets == 0 {
             if flow.id.is_none() {
-                // It fits: there are far fewer buckets. Nor does it grow: each place in a bucket comes to it once.
+                // Fits: there are far fewer buckets. The list does not grow beyond its capacity, since each place in a
+                // bucket is listed once.
                 self.used.push(at as u32);
             }
             *flow = Flow { pair, id: Some(id), interface_direction, row, packets: 0, ip_bytes: 0 };
@@ -144,8 +145,8 @@ impl<P: PairKey> ExactMatch<P> {
         }
     }
 
-    /// Looks whether as many notes as there are places were of use. A million flows in turn would only cost time here: there
-    /// are no notes any more then, and nobody looks for them, before the next tick.
+    /// Decides, after as many insertions as there are places, whether the cache had enough hits. With a million flows
+    /// in turn it would only cost time; then it is neither filled nor searched until the next tick.
     #[cold]
     fn judge(&mut self) {
         let counted = self.buckets.iter().flat_map(|Bucket(flows)| flows).map(|flow| u64::from(flow.packets));
@@ -160,7 +161,7 @@ impl<P: PairKey> ExactMatch<P> {
         self.buckets.len() * 2
     }
 
-    /// Takes all flows out.
+    /// Removes and returns all flows.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Flow<P>> {
         (self.latest_at, self.notes_left) = (UnixNanos(0), self.places());
         let Self { buckets, used, .. } = self;
@@ -174,7 +175,7 @@ impl<P: PairKey> ExactMatch<P> {
         })
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no flows.
     pub(super) fn is_empty(&self) -> bool {
         self.used.is_empty()
     }
@@ -186,22 +187,23 @@ impl<P: PairKey> ExactMatch<P> {
     }
 }
 
-/// All that a packet says beside its hosts and its length, as one number, where there is nothing unusual to it.
+/// Everything about a packet but its hosts and its length in one number, if nothing about it is unusual.
 ///
 /// ```text
-/// | 63: 1 | 50: it is of TCP | 49: received | 48: bare | 40: TCP flags | 32: protocol | 16: source port | 0: destination port |
+/// | 63: 1 | 50: TCP | 49: received | 48: bare | 40: TCP flags | 32: protocol | 16: source port | 0: destination port |
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FlowId(NonZeroU64);
 
 impl FlowId {
-    const ONE: NonZeroU64 = NonZeroU64::new(1 << 63).expect("it is not 0");
+    const ONE: NonZeroU64 = NonZeroU64::new(1 << 63).expect("2^63 is not 0");
     const OF_TCP: u64 = 1 << 50;
     const RECEIVED: u64 = 1 << 49;
     const BARE: u64 = 1 << 48;
 
-    /// What [`signs`](super::signs()) and [`opening`](super::opening()) go by, and how it is counted. Beside TCP and UDP
-    /// there are too few packets to make them fast.
+    /// Makes the identifier from all that [`observe`](super::observe()) and [`initiation()`](super::initiation())
+    /// depend on, and from how the packet is counted. Returns `None` for other protocols than TCP and UDP, which have
+    /// too few packets to need a cache.
     #[inline(always)]
     pub(super) fn new(summary: &Summary, count_mode: CountMode) -> Option<Self> {
         let (src_port, dst_port, of_tcp) = match summary.transport {
@@ -221,7 +223,7 @@ impl FlowId {
         Some(Self(Self::ONE | (received | of_tcp | protocol | ports)))
     }
 
-    /// What it was made of. What is bare is so by its length.
+    /// Returns the packet that it was made from. Whether the packet was bare follows from its length.
     #[inline(always)]
     pub(super) fn summary(self, endpoints: Endpoints, ip_bytes: u32) -> Summary {
         let bits = self.0.get();
@@ -234,24 +236,24 @@ impl FlowId {
         Summary::plain(endpoints, ip_bytes, (bits >> 32) as u8, transport)
     }
 
-    /// What it was taken for.
+    /// Returns how the packet is counted.
     #[inline(always)]
     pub(super) fn count_mode(self) -> CountMode {
         CountMode { is_evidence: false, is_received: self.0.get() & Self::RECEIVED != 0 }
     }
 }
 
-/// Pairs of a delta for each bucket, and most buckets: of IPv4 they are as many bytes as a second-level cache spares.
+/// Pairs of a delta for each bucket. [`BUCKETS_MAX`] limits the buckets of IPv4 to a share of the second-level cache.
 const PAIRS_PER_BUCKET: usize = 32;
-/// Of as many notes at least one packet has to come that is counted here, or they are not worth it.
+/// The cache is kept if there was at least one hit for this many insertions.
 const PLACES_PER_USE: usize = 4;
-/// No packet is later than that.
+/// Later than any packet.
 const NEVER: UnixNanos = UnixNanos(u64::MAX);
-/// A bucket is chosen by a bit at least.
+/// A bucket is chosen by at least one bit.
 const BUCKETS_MIN: usize = 2;
 const BUCKETS_MAX: usize = 1 << 11;
 
-/// Bytes that a pair of a delta takes here, and half a pair of IPv6 hosts: a bucket of either, and what notes its use.
+/// Bytes per pair of a delta, with half a pair of IPv6 hosts: a bucket of each, and its entries in `used`.
 pub(super) const FLOW_BYTES_PER_PAIR: u64 = {
     let (v4, v6) = (size_of::<Bucket<V4Pair>>(), size_of::<Bucket<V6Pair>>());
     ((v4 + 8) + (v6 + 8) / 2).div_ceil(PAIRS_PER_BUCKET) as u64
@@ -286,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_says_all_that_it_was_made_of() {
+    fn an_id_contains_all_that_it_was_made_from() {
         let v6 = Endpoints::V6 { src: 1u128.into(), dst: 2u128.into() };
         let (src_port, dst_port) = (0xfedc, 0x0123);
         let tcp = (0..=u8::MAX)
@@ -306,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_segment_is_not_of_the_flow_of_others() {
+    fn a_bare_segment_belongs_to_another_flow() {
         let flags = Some(TcpFlags(TcpFlags::ACK));
         let transport = Transport::Tcp { src_port: 53, dst_port: 7, flags };
         let id = |ip_bytes| FlowId::new(&Summary::plain(endpoints(1), ip_bytes, 6, transport), COUNTED);
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unusual_has_no_id() {
+    fn unusual_packets_have_no_id() {
         let transport = Transport::Ports { src_port: 7, dst_port: 53 };
         let plain = Summary::plain(endpoints(1), 40, 17, transport);
         let cut = Transport::Tcp { src_port: 7, dst_port: 53, flags: None };
@@ -334,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_flow_has_bits_for_is_counted_the_long_way() {
+    fn a_sum_above_32_bits_is_counted_in_the_tables() {
         let mut flows = ExactMatch::new(64, &Seed::default());
         flows.note(&plain(1, 40).packet(0), 3);
         assert!(flows.count(&plain(1, u32::MAX - 40)));
@@ -355,21 +357,21 @@ mod tests {
         for n in [a, b, a, b] {
             flows.note(&plain(n, 40).packet(0), n);
         }
-        assert!(flows.count(&plain(a, 40)) && flows.count(&plain(b, 40)), "neither pushed the other out");
+        assert!(flows.count(&plain(a, 40)) && flows.count(&plain(b, 40)), "both are in the bucket");
         flows.note(&plain(c, 40).packet(0), c);
-        assert!(!flows.count(&plain(c, 40)), "both are of use");
+        assert!(!flows.count(&plain(c, 40)), "both have counted packets");
         let mut rows: Vec<_> = flows.drain().map(|flow| flow.row).collect();
         rows.sort();
         assert_eq!(rows, [a, b]);
         for n in [a, b, c] {
             flows.note(&plain(n, 40).packet(0), n);
         }
-        assert!(flows.count(&plain(c, 40)), "none was of use so far");
+        assert!(flows.count(&plain(c, 40)), "none has counted packets");
         assert_eq!(flows.drain().count(), 2);
     }
 
     #[test]
-    fn a_packet_from_before_a_flow_was_known_is_counted_the_long_way() {
+    fn a_packet_older_than_its_flow_is_counted_in_the_tables() {
         let mut flows = ExactMatch::new(64, &Seed::default());
         flows.note(&plain(1, 40).packet(0), 3);
         let early = Plain { seen_at: UnixNanos(8), ..plain(1, 40) };
@@ -380,11 +382,11 @@ mod tests {
     }
 
     #[test]
-    fn it_is_given_up_for_a_tick_in_which_no_flow_comes_again() {
+    fn it_is_given_up_for_a_tick_without_hits() {
         let mut flows = ExactMatch::new(1 << 10, &Seed::default());
         let places = flows.places() as u32;
         for hits in [0, places / 4] {
-            // One that comes again as often, and as many notes as there are places.
+            // One flow has this many hits, and there are as many insertions as places.
             for n in 0..places {
                 flows.note(&plain(n, 40).packet(0), n);
                 if n == 0 {

@@ -1,6 +1,6 @@
-//! The tables of one address family: what one packet adds to the row of its pair and to those of its ports.
+//! The tables of one address family: how one packet is added to the row of its pair and to the rows of its ports.
 
-use super::decoded::{Gathered, Packet, Word};
+use super::decoded::{Gathered, PackedPorts, Packet};
 use super::exact_match::{ExactMatch, Flow};
 use super::hash::Seed;
 use super::observations::Observations;
@@ -10,27 +10,27 @@ use super::port_sketch::PortHasher;
 use super::snapshot::Accounting;
 use super::table::{Place, Table};
 
-/// Pairs of hosts and their ports.
+/// The pairs of one address family and their ports.
 #[derive(Debug)]
 pub(super) struct FamilyDelta<P> {
     pub(super) pairs: Table<P, PairDelta>,
-    /// Ports that packets went to; empty where ports are not analysed.
+    /// Ports that packets were sent to; empty if ports are not analysed.
     pub(super) ports: Table<PortOf<P>, PortDelta>,
-    /// Flows whose next packet says nothing new.
+    /// The exact-match cache.
     pub(super) flows: ExactMatch<P>,
-    /// By the row of a pair, its latest word to a port, whose row has all that such a packet says: most packets of a pair
-    /// are words to the same.
-    latest_words: Vec<Word>,
+    /// For each row of a pair, the protocol and ports of its latest packet to a port. Most packets of a pair repeat
+    /// them, and the row of that port has all that such a packet adds.
+    latest_ports: Vec<PackedPorts>,
 }
 
-/// Bytes that a row of a pair takes besides, where ports are analysed.
-pub(super) const LATEST_WORD_BYTES: u64 = size_of::<Word>() as u64;
+/// Bytes per row of a pair for `latest_ports`, if ports are analysed.
+pub(super) const LATEST_PORT_BYTES: u64 = size_of::<PackedPorts>() as u64;
 
-/// How packets are counted, the same for both families.
+/// How packets are hashed and counted, the same for both families.
 #[derive(Debug)]
 pub(super) struct HashContext {
     pub(super) seed: Seed,
-    pub(super) mix: PortHasher,
+    pub(super) port_hasher: PortHasher,
     pub(super) counts_ports: bool,
 }
 
@@ -42,18 +42,18 @@ impl HashContext {
 }
 
 impl<P: PairKey> FamilyDelta<P> {
-    /// Empty tables for so many rows.
+    /// Makes empty tables for this many rows.
     pub(super) fn new(pairs_max: usize, ports_max: usize, seed: &Seed) -> Self {
         let latest_max = if ports_max > 0 { pairs_max } else { 0 };
         Self {
             pairs: Table::new(pairs_max),
             ports: Table::new(ports_max),
             flows: ExactMatch::new(pairs_max, seed),
-            latest_words: Vec::with_capacity(latest_max),
+            latest_ports: Vec::with_capacity(latest_max),
         }
     }
 
-    /// The hash of a pair, whose place it has fetched.
+    /// Returns the hash of a pair and prefetches its index entries.
     #[inline(always)]
     pub(super) fn expect(&self, pair: &P, how: &HashContext) -> u64 {
         let hash = how.seed.pair(&pair.endpoints());
@@ -61,11 +61,12 @@ impl<P: PairKey> FamilyDelta<P> {
         hash
     }
 
-    /// Counts the packets of which all is known; the others are to be counted the long way, in the order in which they came.
+    /// Counts the packets of known flows in the exact-match cache. The others are moved to `packets`, in the order of
+    /// arrival.
     #[inline(always)]
     pub(super) fn sift(&mut self, gathered: &mut Gathered<P>, how: &HashContext) {
         let Gathered { plain, irregular, packets } = gathered;
-        // Not by way of an iterator that peeks: it would carry a whole packet along for each one that is looked at.
+        // A peekable iterator would copy a whole packet for each one that it looks at.
         let mut irregular_taken = 0;
         for (at, plain) in plain.drain(..).enumerate() {
             while let Some((before, packet)) = irregular.get(irregular_taken)
@@ -81,14 +82,14 @@ impl<P: PairKey> FamilyDelta<P> {
         packets.extend(irregular.drain(..).skip(irregular_taken).map(|(_, packet)| packet));
     }
 
-    /// Finds the rows of packets that are to be counted, so that they have arrived by then.
+    /// Looks up the rows of packets, so that they are in the cache when they are counted.
     #[inline(always)]
     pub(super) fn place_all(&mut self, packets: &mut [Packet<P>], how: &HashContext) {
         let mut is_port_new = false;
         for packet in packets.iter_mut().filter(|packet| !packet.is_evidence()) {
             packet.place = self.pairs.place(packet.pair_hash, packet.pair);
             if how.counts_ports {
-                packet.is_port_known = self.latest_word(packet.place) == packet.word;
+                packet.is_port_known = self.latest_port(packet.place) == packet.packed_ports;
                 if !packet.is_port_known
                     && let Some(port) = packet.own_port()
                 {
@@ -115,11 +116,11 @@ impl<P: PairKey> FamilyDelta<P> {
     }
 
     #[inline(always)]
-    fn latest_word(&self, place: Place) -> Word {
-        self.latest_words.get(place.row() as usize).copied().unwrap_or(Word::NONE)
+    fn latest_port(&self, place: Place) -> PackedPorts {
+        self.latest_ports.get(place.row() as usize).copied().unwrap_or(PackedPorts::NONE)
     }
 
-    /// Counts a packet in its rows, whose places were found.
+    /// Counts a packet in its rows, whose places were looked up before.
     #[inline(always)]
     pub(super) fn count(&mut self, packet: &Packet<P>, how: &HashContext, sums: &mut Accounting) {
         let spilled_before = sums.spilled_ports;
@@ -132,7 +133,7 @@ impl<P: PairKey> FamilyDelta<P> {
                     {
                         self.count_port(packet.place.row(), port, packet, how, sums);
                     }
-                    if !packet.signs.answers().is_empty() {
+                    if !packet.observations.answers().is_empty() {
                         self.note_answer(packet, how, sums);
                     }
                 }
@@ -148,8 +149,8 @@ impl<P: PairKey> FamilyDelta<P> {
         }
     }
 
-    /// Counts a packet whose row is not where it was thought to be, or that has none; gives the number of the one it has
-    /// then.
+    /// Counts a packet whose row was not at the expected place, or that has none. Returns the number of its row; `None`
+    /// if it was spilled.
     #[cold]
     fn count_elsewhere(
         &mut self,
@@ -172,7 +173,7 @@ impl<P: PairKey> FamilyDelta<P> {
         Some(pair_at)
     }
 
-    /// Adds to the rows what was counted without them, and tells `sums` of it.
+    /// Adds the counts of the exact-match cache to the rows and passes each flow to `sums`.
     pub(super) fn close(&mut self, mut sums: impl FnMut(&Flow<P>)) {
         let Self { pairs, flows, .. } = self;
         for flow in flows.drain().filter(|flow| flow.packets > 0) {
@@ -185,17 +186,17 @@ impl<P: PairKey> FamilyDelta<P> {
         }
     }
 
-    /// Takes a packet that is counted elsewhere as evidence of who spoke first and what was answered.
+    /// Takes a packet that is counted elsewhere as evidence of who sent first and of what was answered.
     pub(super) fn note_evidence(&mut self, packet: &Packet<P>, how: &HashContext, sums: &mut Accounting) {
-        let answers = packet.signs.answers();
-        let has_spoken = packet.signs.has(Observations::SPOKE);
-        if answers.is_empty() && !has_spoken && !packet.is_received() {
+        let answers = packet.observations.answers();
+        let has_sent = packet.observations.has(Observations::SENT);
+        if answers.is_empty() && !has_sent && !packet.is_received() {
             return;
         }
         let Some(pair) = self.pairs.entry(packet.pair_hash, packet.pair) else { return };
-        pair.signs |= answers;
-        if has_spoken {
-            pair.hear(first_word(packet));
+        pair.observations |= answers;
+        if has_sent {
+            pair.observe(first_packet(packet));
         }
         if packet.is_received() {
             pair.received_bytes += u64::from(packet.ip_bytes);
@@ -205,7 +206,7 @@ impl<P: PairKey> FamilyDelta<P> {
         }
     }
 
-    /// Notes that a packet could not be delivered, by an ICMP error.
+    /// Adds the observation that a packet could not be delivered, from an ICMP error.
     pub(super) fn note_unreachable(
         &mut self,
         key: P,
@@ -216,7 +217,7 @@ impl<P: PairKey> FamilyDelta<P> {
     ) {
         let pair_hash = how.seed.pair(&key.endpoints());
         if let Some(pair) = self.pairs.entry(pair_hash, key) {
-            pair.signs |= Observations::UNREACHABLE;
+            pair.observations |= Observations::UNREACHABLE;
         }
         if let (true, Some(dst_port)) = (how.counts_ports, dst_port) {
             let port = PortOf { pair: key, protocol, src_port: 0, dst_port };
@@ -224,7 +225,7 @@ impl<P: PairKey> FamilyDelta<P> {
         }
     }
 
-    /// Counts a packet in the row of its own port; from then on that port of the pair is known.
+    /// Counts a packet in the row of its destination port, and stores that port as the latest of its pair.
     #[inline]
     fn count_port(
         &mut self,
@@ -244,25 +245,30 @@ impl<P: PairKey> FamilyDelta<P> {
                 }
             },
         };
-        row.signs |= packet.signs & Observations::OPENED;
+        row.observations |= packet.observations & Observations::INITIATED;
         row.pair_at = pair_at;
         let pair_at = pair_at as usize;
-        if pair_at >= self.latest_words.len() {
-            self.latest_words.resize(pair_at + 1, Word::NONE);
+        if pair_at >= self.latest_ports.len() {
+            self.latest_ports.resize(pair_at + 1, PackedPorts::NONE);
         }
-        self.latest_words[pair_at] = packet.word;
+        self.latest_ports[pair_at] = packet.packed_ports;
     }
 
-    /// Notes what a packet answers, in the row of that.
+    /// Adds the answer that a packet is to the row of the port that it answers.
     fn note_answer(&mut self, packet: &Packet<P>, how: &HashContext, sums: &mut Accounting) {
-        let answers = packet.signs.answers();
-        // ICMP answers too, and has none.
+        let answers = packet.observations.answers();
+        // ICMP replies are answers too, but have no ports.
         if answers.is_empty() || !packet.has_ports() {
             return;
         }
-        let (pair, word) = (packet.pair.reversed(), packet.word);
-        let port = PortOf { pair, protocol: word.protocol(), src_port: 0, dst_port: word.src_port() };
-        // The hash of a pair is that of the other direction too.
+        let (pair, packed_ports) = (packet.pair.reversed(), packet.packed_ports);
+        let port = PortOf {
+            pair,
+            protocol: packed_ports.protocol(),
+            src_port: 0,
+            dst_port: packed_ports.src_port(),
+        };
+        // Both directions of a pair have the same hash.
         self.note_port(packet.pair_hash, port, answers, how, sums);
     }
 
@@ -271,12 +277,12 @@ impl<P: PairKey> FamilyDelta<P> {
         &mut self,
         pair_hash: u64,
         key: PortOf<P>,
-        signs: Observations,
+        observations: Observations,
         how: &HashContext,
         sums: &mut Accounting,
     ) {
         match self.ports.entry(how.port_hash(pair_hash, &key), key) {
-            Some(port) => port.signs |= signs,
+            Some(port) => port.observations |= observations,
             None => sums.spilled_ports += 1,
         }
     }
@@ -287,11 +293,11 @@ impl<P: PairKey> FamilyDelta<P> {
         self.pairs.is_half_full() || (counts_ports && self.ports.is_half_full())
     }
 
-    /// Forgets all rows and keeps the memory.
+    /// Removes all rows and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.pairs.clear();
         self.ports.clear();
-        self.latest_words.clear();
+        self.latest_ports.clear();
         self.flows.drain().for_each(drop);
     }
 }
@@ -299,22 +305,27 @@ impl<P: PairKey> FamilyDelta<P> {
 /// Adds a counted packet to the row of its pair.
 #[inline(always)]
 fn add_to_pair<P: Copy>(pair: &mut PairDelta, packet: &Packet<P>, how: &HashContext) {
-    let signs = packet.signs;
+    let observations = packet.observations;
     pair.count(packet.segments, packet.ip_bytes);
-    pair.signs |= signs;
+    pair.observations |= observations;
     if packet.is_received() {
         pair.received_bytes += u64::from(packet.ip_bytes);
     }
-    if signs.has(Observations::SPOKE) {
-        pair.hear(first_word(packet));
-    } else if signs.has_any(Observations::OPENED | Observations::PROBED) {
-        // If a probe turns out to be a contact, this is where.
-        pair.contacted.add(packet.word.protocol(), packet.word.dst_port(), how.mix);
+    if observations.has(Observations::SENT) {
+        pair.observe(first_packet(packet));
+    } else if observations.has_any(Observations::INITIATED | Observations::PROBED) {
+        // If the probe turns out to be a contact, this is its port.
+        pair.contacted.add(packet.packed_ports.protocol(), packet.packed_ports.dst_port(), how.port_hasher);
     }
 }
 
 #[inline(always)]
-fn first_word<P: Copy>(packet: &Packet<P>) -> FirstPacket {
-    let Packet { seen_at: at, word, .. } = *packet;
-    FirstPacket { at, protocol: word.protocol(), src_port: word.src_port(), dst_port: word.dst_port() }
+fn first_packet<P: Copy>(packet: &Packet<P>) -> FirstPacket {
+    let Packet { seen_at: at, packed_ports, .. } = *packet;
+    FirstPacket {
+        at,
+        protocol: packed_ports.protocol(),
+        src_port: packed_ports.src_port(),
+        dst_port: packed_ports.dst_port(),
+    }
 }

@@ -1,4 +1,4 @@
-//! Seeded hashes of addresses and ports, which strangers choose.
+//! Seeded hashes of addresses and ports, which come from the network.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::IpAddr;
@@ -9,8 +9,8 @@ use crate::packet::Endpoints;
 
 use super::pair_key::bits_as_they_lie;
 
-/// The random seed of this process. Workers and analyst share one, so a hash that a worker computed serves in every table.
-/// Nobody outside the process can choose addresses that collide.
+/// The random seed of this process. Workers and analyst share one, so a hash that a worker computed is valid in every
+/// table. Senders do not know it, so they cannot choose addresses that collide.
 #[derive(Clone, Debug)]
 pub struct Seed {
     state: RandomState,
@@ -109,7 +109,7 @@ mod tests {
             tops.insert(hash >> 48);
             bottoms.insert(hash as u16);
         }
-        // Of 2^16 values, 2^17 random draws leave one in e^2 out and draw 56,666.
+        // 2^17 random draws of 2^16 values leave out a share of e^-2 and draw 56,666 different values.
         for seen in [tops.len(), bottoms.len()] {
             assert!(seen > 50_000, "{seen}");
         }

@@ -1,17 +1,16 @@
-//! A list of hosts with what each did and where its bytes went, packed: however many hosts are in it, it is made of
-//! few pieces of memory, which the next list can be put in.
+//! A list of hosts with their sums and destinations, packed into a few allocations that the next list can reuse.
 
 use std::cmp::Ordering;
 
 use super::snapshot::{HostRow, PeerBytes};
 
-/// Hosts, and for each its destinations.
+/// A list of hosts with their destinations.
 #[derive(Clone, Debug, Default)]
 pub struct HostList {
     rows: Vec<HostRow<Place>>,
-    /// None ever grows beyond the room that it was made with, so none is ever copied.
+    /// A piece never grows beyond its initial capacity, so its items are never copied.
     pieces: Vec<Vec<PeerBytes>>,
-    /// Empty ones.
+    /// Empty pieces.
     spare: Vec<Vec<PeerBytes>>,
 }
 
@@ -23,10 +22,10 @@ struct Place {
     len: u32,
 }
 
-/// Destinations in a piece of memory: 128 KiB of them.
+/// Destinations in a piece: 128 KiB.
 const PIECE_ROOM: usize = 4096;
 
-/// Pieces that are given back at a time: some megabytes, which the system takes in less than a millisecond.
+/// Pieces that are freed at a time: some megabytes, which takes less than a millisecond.
 const PART_PIECES: usize = 32;
 
 impl HostList {
@@ -41,13 +40,12 @@ impl HostList {
         }
         let piece = self.pieces.len() - 1;
         let peers = &mut self.pieces[piece];
-        // They fit: lists are bounded far below 2^32 destinations.
         let place = Place { piece: piece as u32, at: peers.len() as u32, len: destinations.len() as u32 };
         peers.extend_from_slice(destinations);
         self.rows.push(row.with(place));
     }
 
-    /// The hosts, in their order.
+    /// Returns the hosts in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = HostRow<&[PeerBytes]>> {
         self.rows.iter().map(|row| {
             let Place { piece, at, len } = row.destinations;
@@ -56,24 +54,24 @@ impl HostList {
         })
     }
 
-    /// Hosts in it.
+    /// Returns the number of hosts.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether nobody is in it.
+    /// Returns true if the list is empty.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Puts the hosts from `first` on in their order, so many of them: most bytes first, then by address. Those before
-    /// are in theirs.
+    /// Sorts the next `count` hosts from `first` on: most bytes first, then by address. The hosts before `first` must
+    /// be sorted.
     pub(super) fn order_some(&mut self, first: usize, count: usize) {
         let rows = self.rows.get_mut(first..).unwrap_or_default();
         order_some(rows, count, |a, b| b.ip_bytes.cmp(&a.ip_bytes).then(a.addr.cmp(&b.addr)));
     }
 
-    /// Forgets everybody and keeps the memory.
+    /// Removes all hosts and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.rows.clear();
         for mut piece in self.pieces.drain(..) {
@@ -82,13 +80,13 @@ impl HostList {
         }
     }
 
-    /// Gives back memory that is not used, a part of it at a time. Whether that was all.
+    /// Frees a part of the unused memory. Returns true if that was all.
     pub(super) fn trim(&mut self) -> bool {
         self.spare.truncate(self.spare.len().saturating_sub(PART_PIECES));
         self.spare.is_empty()
     }
 
-    /// Gives all its memory back, a part of it at a time. Whether that was all.
+    /// Frees a part of all memory. Returns true if that was all.
     pub fn free_part(&mut self) -> bool {
         self.clear();
         self.rows = Vec::new();
@@ -98,13 +96,13 @@ impl HostList {
 
 impl FromIterator<HostRow> for HostList {
     fn from_iter<I: IntoIterator<Item = HostRow>>(rows: I) -> Self {
-        let mut chart = HostList::default();
-        rows.into_iter().for_each(|row| chart.push(row.view()));
-        chart
+        let mut list = HostList::default();
+        rows.into_iter().for_each(|row| list.push(row.view()));
+        list
     }
 }
 
-/// Brings the first `count` of all into their place and their order.
+/// Moves the first `count` items of the order to the front and sorts them.
 pub(super) fn order_some<T>(items: &mut [T], count: usize, compare: impl Fn(&T, &T) -> Ordering) {
     let count = count.min(items.len());
     if count < items.len() {
@@ -135,36 +133,36 @@ mod tests {
         }
     }
 
-    fn rows(chart: &HostList) -> Vec<HostRow> {
-        chart.iter().map(|row| row.with(row.destinations.to_vec())).collect()
+    fn rows(list: &HostList) -> Vec<HostRow> {
+        list.iter().map(|row| row.with(row.destinations.to_vec())).collect()
     }
 
     #[test]
     fn what_was_put_in_comes_out_in_order() {
         let many = |n: u32| row(n, if n == 50 { 3 * PIECE_ROOM } else { n as usize % 101 });
         let mut expected: Vec<HostRow> = (0..400).map(many).collect();
-        let mut chart: HostList = expected.iter().cloned().collect();
-        assert_eq!(rows(&chart), expected);
-        (0..400).step_by(7).for_each(|first| chart.order_some(first, 7));
+        let mut list: HostList = expected.iter().cloned().collect();
+        assert_eq!(rows(&list), expected);
+        (0..400).step_by(7).for_each(|first| list.order_some(first, 7));
         expected.sort_by_key(|row| (std::cmp::Reverse(row.ip_bytes), row.addr));
-        assert_eq!(rows(&chart), expected);
+        assert_eq!(rows(&list), expected);
     }
 
     #[test]
     fn the_next_list_is_put_in_the_memory_of_the_last() {
-        let mut chart: HostList = (0..400).map(|n| row(n, 100)).collect();
-        let piece = |chart: &HostList| chart.pieces.iter().map(|piece| piece.as_ptr()).collect::<Vec<_>>();
-        let mut before = piece(&chart);
-        chart.clear();
-        assert!(chart.is_empty());
-        (0..400).for_each(|n| chart.push(row(n, 100).view()));
-        let mut after = piece(&chart);
+        let mut list: HostList = (0..400).map(|n| row(n, 100)).collect();
+        let piece = |list: &HostList| list.pieces.iter().map(|piece| piece.as_ptr()).collect::<Vec<_>>();
+        let mut before = piece(&list);
+        list.clear();
+        assert!(list.is_empty());
+        (0..400).for_each(|n| list.push(row(n, 100).view()));
+        let mut after = piece(&list);
         before.sort();
         after.sort();
         assert_eq!(before, after);
-        assert_eq!(rows(&chart), (0..400).map(|n| row(n, 100)).collect::<Vec<_>>());
-        chart.clear();
-        while !chart.trim() {}
-        assert_eq!((chart.spare.len(), chart.pieces.len()), (0, 0));
+        assert_eq!(rows(&list), (0..400).map(|n| row(n, 100)).collect::<Vec<_>>());
+        list.clear();
+        while !list.trim() {}
+        assert_eq!((list.spare.len(), list.pieces.len()), (0, 0));
     }
 }

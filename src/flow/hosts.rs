@@ -1,4 +1,6 @@
-//! Addresses, each kept once, with the sums of what they did.
+//! Hosts: each address once, with the sums of its traffic.
+//!
+//! The chart is the list of the hosts with at least `chart_bytes_min` bytes in the window; snapshots are made from it.
 
 mod attention;
 mod eviction;
@@ -18,40 +20,40 @@ use super::return_paths::{ReturnPaths, are_neighbours};
 
 use attention::DIRTY_MIN;
 
-/// The number of a host while anything in a window speaks of it.
+/// The number of a host. It is valid while a row or an item refers to the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct HostId(pub(super) u32);
 
 /// One address: a cache line.
 #[derive(Debug)]
 pub(super) struct Host {
-    /// Its bits; those of IPv4 in the lowest 32.
+    /// The bits of the address; those of IPv4 are the lowest 32.
     addr: u128,
     pub(super) packets: u64,
     pub(super) ip_bytes: u64,
-    /// Pairs of this source with a contact in a live slot.
+    /// Number of pairs of this source with a contact in a live slot.
     pub(super) contacted_hosts: u32,
-    /// Pairs to it from other networks.
-    heard_from: u32,
-    /// Rows that name this host; it is freed with the last.
+    /// Number of pairs to this host from other networks.
+    inbound_pairs: u32,
+    /// Number of references from rows and items; the host is freed with the last.
     references: u32,
-    /// The chain through the rows of this source.
+    /// The first row in the chain of the pairs of this source.
     pub(super) first_pair: u32,
-    /// Whose sums its pairs are in: its own, or its group's.
+    /// The host that the sums of its pairs belong to: itself or its group.
     pub(super) owner: HostId,
-    /// Its place in the list of charted hosts.
+    /// Its place in the chart; [`NONE`] if it is not in it.
     chart_at: u32,
-    /// The traffic slot in which it entered as a source, cut to 32 bits, and the pass of eviction.
+    /// The traffic slot in which it entered as a source, in its lower 32 bits; then the pass of eviction.
     entered: u32,
     entered_in_pass: u8,
     flags: u8,
 }
 
-/// Its address is one of IPv4.
+/// The address is an IPv4 address.
 const IPV4: u8 = 1;
-/// It is in the list of hosts whose sums grew since the last judgement.
+/// The host is in the list of hosts whose sums grew since they were last judged.
 const DIRTY: u8 = 2;
-/// It is evicted last of all: somebody asked for it, or for its network.
+/// The host is evicted last: a reader asked for it, or it has a limit of its own.
 const PROTECTED: u8 = 4;
 const LOCAL: u8 = 8;
 
@@ -64,7 +66,7 @@ impl Host {
             packets: 0,
             ip_bytes: 0,
             contacted_hosts: 0,
-            heard_from: 0,
+            inbound_pairs: 0,
             references: 0,
             first_pair: NONE,
             owner: HostId(NONE),
@@ -75,40 +77,36 @@ impl Host {
         }
     }
 
-    /// Its address.
+    /// Returns its address.
     #[inline]
     pub(super) fn addr(&self) -> IpAddr {
-        if self.has(IPV4) {
-            // Fits: it was put in from 32 bits.
-            IpAddr::V4((self.addr as u32).into())
-        } else {
-            IpAddr::V6(self.addr.into())
-        }
+        if self.has(IPV4) { IpAddr::V4((self.addr as u32).into()) } else { IpAddr::V6(self.addr.into()) }
     }
 
-    /// Whether it is evicted last of all.
+    /// Returns true if it is evicted last.
     pub(super) fn is_protected(&self) -> bool {
         self.has(PROTECTED | LOCAL)
     }
 
-    /// Whether it has enough bytes to be shown.
+    /// Returns true if it is in the chart.
     pub(super) fn is_charted(&self) -> bool {
         self.chart_at != NONE
     }
 
-    /// Whether its number is still its own.
-    pub(super) fn is_there(&self) -> bool {
+    /// Returns true if the host has not been freed.
+    pub(super) fn is_live(&self) -> bool {
         self.references > 0
     }
 
-    /// Whether anything is to be had by evicting it: it is there, and has sent something.
+    /// Returns true if evicting it frees rows: it has not been freed and has sent something.
     pub(super) fn is_source(&self) -> bool {
         self.references > 0 && self.first_pair != NONE
     }
 
-    /// About how many pairs it has as a source: each takes a reference for its source and one for its owner.
+    /// Returns the approximate number of its pairs as a source: each takes one reference for its source and one for its
+    /// owner.
     pub(super) fn pairs_about(&self) -> u32 {
-        self.references.saturating_sub(self.heard_from) / 2
+        self.references.saturating_sub(self.inbound_pairs) / 2
     }
 
     #[inline]
@@ -137,13 +135,13 @@ pub(super) struct Hosts {
     rows: Slab<Host>,
     index: Index,
     seed: Seed,
-    networks: ReturnPaths,
+    return_paths: ReturnPaths,
     chart_bytes_min: u64,
     charted: Vec<u32>,
     dirty: ChunkedVec<HostId>,
-    /// What each did within the last second, where a limit asks for it.
+    /// What each host did within the last second; `None` if no limit needs it.
     recent: Option<ChunkedVec<Recent>>,
-    /// The slot that hosts enter in, and the pass of eviction.
+    /// The slot and the pass of eviction that entering hosts get.
     slot: u64,
     pass: u8,
     other: Option<HostId>,
@@ -159,9 +157,9 @@ impl Hosts {
         Self {
             rows: Slab::new(hosts_max),
             index: Index::new(),
-            networks: ReturnPaths::new(seed.clone()),
+            return_paths: ReturnPaths::new(seed.clone()),
             seed,
-            // A host that sent nothing is on no chart.
+            // A host that sent nothing is never in the chart.
             chart_bytes_min: chart_bytes_min.max(1),
             charted: Vec::new(),
             dirty: ChunkedVec::default(),
@@ -176,12 +174,12 @@ impl Hosts {
         }
     }
 
-    /// Says which traffic slot is current.
-    pub(super) fn enter_in(&mut self, slot: u64) {
+    /// Sets the current traffic slot.
+    pub(super) fn set_current_slot(&mut self, slot: u64) {
         self.slot = slot;
     }
 
-    /// Changes from which bytes on a host is on the chart.
+    /// Changes the minimum number of bytes for the chart.
     pub(super) fn chart_from(&mut self, chart_bytes_min: u64) {
         self.chart_bytes_min = chart_bytes_min.max(1);
         for at in self.charted.drain(..) {
@@ -190,20 +188,20 @@ impl Hosts {
         for at in self.index.iter() {
             let host = &mut self.rows[at];
             if host.ip_bytes >= self.chart_bytes_min {
-                // Fits: there are fewer charted hosts than rows.
                 host.chart_at = self.charted.len() as u32;
                 self.charted.push(at);
             }
         }
     }
 
-    /// Has the place fetched where an address is looked for.
+    /// Prefetches the index entries for an address.
     #[inline]
     pub(super) fn prefetch_place(&self, addr: &IpAddr) {
         self.index.prefetch(self.place(addr));
     }
 
-    /// Has the host fetched that an address has if it has any, once its place was.
+    /// Prefetches the host that an address may have; [`prefetch_place`](Self::prefetch_place) must have been called
+    /// before.
     #[inline]
     pub(super) fn prefetch_candidate(&self, addr: &IpAddr) {
         if let Some(at) = self.index.first(self.place(addr)) {
@@ -211,13 +209,13 @@ impl Hosts {
         }
     }
 
-    /// Has a host fetched that is read soon.
+    /// Prefetches a host.
     #[inline]
     pub(super) fn prefetch(&self, id: HostId) {
         self.rows.prefetch(id.0);
     }
 
-    /// The same with what it did within the last moments.
+    /// Prefetches a host and its rates.
     #[inline]
     pub(super) fn prefetch_active(&self, id: HostId) {
         self.rows.prefetch(id.0);
@@ -226,7 +224,7 @@ impl Hosts {
         }
     }
 
-    /// The host of an address, with one more reference; `None` when it is new and there is no room.
+    /// Returns the host of an address, with one more reference; `None` if it is new and there is no room.
     pub(super) fn refer(&mut self, addr: IpAddr) -> Option<HostId> {
         let place = self.place(&addr);
         let rows = &self.rows;
@@ -260,7 +258,7 @@ impl Hosts {
         Place::of(self.seed.addr(addr), false)
     }
 
-    /// Takes a reference to the host that `owner` is, which is the one of `id` unless addresses are grouped.
+    /// Adds a reference to the host of `owner`, which is `id` itself unless addresses are grouped.
     pub(super) fn refer_owner(&mut self, id: HostId, owner: IpAddr) -> Option<HostId> {
         let host = &mut self.rows[id.0];
         if !host.is(&owner) {
@@ -270,12 +268,12 @@ impl Hosts {
         Some(id)
     }
 
-    /// Takes a further reference.
+    /// Adds a reference.
     pub(super) fn hold(&mut self, id: HostId) {
         self.rows[id.0].references += 1;
     }
 
-    /// Takes one reference back.
+    /// Removes a reference.
     pub(super) fn release(&mut self, id: HostId) {
         let host = &mut self.rows[id.0];
         host.references -= 1;
@@ -286,42 +284,42 @@ impl Hosts {
 
     fn remove(&mut self, id: HostId) {
         let host = &self.rows[id.0];
-        debug_assert!(host.ip_bytes == 0 && host.chart_at == NONE, "a host left with bytes in the window");
+        debug_assert!(host.ip_bytes == 0 && host.chart_at == NONE, "a freed host has bytes in the window");
         let place = self.place(&host.addr());
         self.index.remove(place, id.0);
-        // Where it is in the list of dirty hosts, it is passed over there.
+        // The list of dirty hosts may still have its number; a host without flags is skipped there.
         self.rows[id.0].flags = 0;
         self.rows.free(id.0);
     }
 
-    /// Notes that a pair leads from one host to another.
+    /// Adds a pair to the counts of its destination.
     pub(super) fn join(&mut self, src: HostId, dst: HostId) {
         let (from, to) = (self.rows[src.0].addr(), &mut self.rows[dst.0]);
         if !are_neighbours(&from, &to.addr()) {
-            to.heard_from += 1;
-            if to.heard_from == 1 {
-                self.networks.add(&to.addr());
+            to.inbound_pairs += 1;
+            if to.inbound_pairs == 1 {
+                self.return_paths.add(&to.addr());
             }
         }
     }
 
-    /// Notes that the pair is gone.
+    /// Removes a pair from the counts of its destination.
     pub(super) fn part(&mut self, src: HostId, dst: HostId) {
         let (from, to) = (self.rows[src.0].addr(), &mut self.rows[dst.0]);
         if !are_neighbours(&from, &to.addr()) {
-            to.heard_from -= 1;
-            if to.heard_from == 0 {
-                self.networks.subtract(&to.addr());
+            to.inbound_pairs -= 1;
+            if to.inbound_pairs == 0 {
+                self.return_paths.subtract(&to.addr());
             }
         }
     }
 
-    /// Whether anything came from elsewhere for a host's network: then its answers pass here, if there are any.
-    pub(super) fn is_answered_here(&self, id: HostId) -> bool {
-        self.networks.hears(&self.rows[id.0].addr())
+    /// Returns true if traffic from another network arrives for the network of a host, so that its answers pass here.
+    pub(super) fn has_return_path(&self, id: HostId) -> bool {
+        self.return_paths.is_sent_to(&self.rows[id.0].addr())
     }
 
-    /// The host of an address.
+    /// Returns the host of an address.
     pub(super) fn find(&self, addr: &IpAddr) -> Option<HostId> {
         self.index.find(self.place(addr), |at| self.rows[at].is(addr)).map(HostId)
     }
@@ -340,7 +338,6 @@ impl Hosts {
         host.packets += packets;
         host.ip_bytes += ip_bytes;
         if host.chart_at == NONE && host.ip_bytes >= self.chart_bytes_min {
-            // Fits: there are fewer charted hosts than rows.
             host.chart_at = self.charted.len() as u32;
             self.charted.push(id.0);
         }
@@ -349,7 +346,7 @@ impl Hosts {
         }
     }
 
-    /// One more host is contacted.
+    /// Adds a contact with one more host.
     pub(super) fn add_contact(&mut self, id: HostId) {
         let host = &mut self.rows[id.0];
         host.contacted_hosts += 1;
@@ -358,7 +355,7 @@ impl Hosts {
         }
     }
 
-    /// Subtracts what left the window.
+    /// Subtracts what expired.
     pub(super) fn subtract_sent(&mut self, id: HostId, packets: u64, ip_bytes: u64) {
         let host = &mut self.rows[id.0];
         host.packets -= packets;
@@ -372,12 +369,12 @@ impl Hosts {
         }
     }
 
-    /// The hosts with enough bytes to be shown, in no order.
+    /// Returns the hosts in the chart, in no particular order.
     pub(super) fn charted(&self) -> impl Iterator<Item = HostId> + '_ {
         self.charted.iter().map(|&at| HostId(at))
     }
 
-    /// All hosts, in no order.
+    /// Returns all hosts, in no particular order.
     pub(super) fn iter(&self) -> impl Iterator<Item = HostId> + '_ {
         self.index.iter().map(HostId)
     }

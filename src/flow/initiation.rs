@@ -1,41 +1,43 @@
-//! What one packet says about who began: the part that a worker can tell from the packet alone.
+//! Who initiated a flow, as far as one packet shows it.
 //!
-//! A contact is an initiation, not an answer. TCP, SCTP and ICMP say it themselves; for UDP and the rest it
-//! is whoever spoke first, which only the analyst can see (see [`roles`](super::roles)).
+//! A contact is a flow that its host initiated. TCP, SCTP and ICMP packets show that by themselves. For UDP and other
+//! protocols the host that sent first is the initiator, which only the analyst can decide (see
+//! [`roles`](super::roles)).
 
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 
-/// ICMP, IGMP, TCP and ICMPv6 by their IANA numbers.
+/// IANA protocol numbers of ICMP, IGMP, TCP and ICMPv6.
 pub(super) const ICMP: u8 = 1;
 const IGMP: u8 = 2;
 const TCP: u8 = 6;
 pub(super) const ICMPV6: u8 = 58;
-/// IPv6 with no upper layer at all (RFC 8200, 4.7).
+/// IPv6 without an upper layer (RFC 8200, 4.7).
 const IPV6_NO_NEXT: u8 = 59;
-/// SCTP, whose chunks say who began.
+/// SCTP; its chunk types show who initiated.
 const SCTP: u8 = 132;
 
-/// RFC 792, RFC 950, RFC 4443 4.1: what asks for a reply, which is the next number of ICMP each time.
+/// ICMP requests (RFC 792, RFC 950, RFC 4443 4.1). The type of the reply to an ICMP timestamp, information or mask
+/// request is the next number.
 const ICMP_ECHO_REQUEST: u8 = 8;
 pub(super) const ICMP_TIMESTAMP_REQUEST: u8 = 13;
 pub(super) const ICMP_INFORMATION_REQUEST: u8 = 15;
 pub(super) const ICMP_MASK_REQUEST: u8 = 17;
 const ICMPV6_ECHO_REQUEST: u8 = 128;
-/// RFC 9260 3.3.2.
+/// RFC 9260, 3.3.2.
 pub(super) const SCTP_INIT: u8 = 1;
 
-/// What one packet says about who began.
+/// What one packet shows about the initiation of its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Initiation {
-    /// It begins nothing, or cannot say.
+    /// It initiates nothing, or it cannot be told.
     None,
-    /// Its sender contacts its destination, at `port` where the protocol has ports.
+    /// Its sender contacts its destination, at `port` if the protocol has ports.
     Contact {
         /// Destination port.
         port: Option<u16>,
     },
-    /// It begins something only if nobody spoke before. Protocols without ports show 0.
-    Unsaid {
+    /// It initiates a flow only if it is the first packet between its hosts. Ports are 0 for protocols without ports.
+    IfFirst {
         /// Source port.
         src_port: u16,
         /// Destination port.
@@ -43,28 +45,31 @@ pub enum Initiation {
     },
 }
 
-/// Reads what a packet says about who began.
+/// Returns what a packet shows about the initiation of its flow.
 ///
-/// TCP: a SYN without ACK, and the shapes that no stack sends: those with neither ACK nor RST (NULL, FIN alone, XMAS;
-/// nmap's -sN, -sF, -sX), since a connection has an ACK in each segment but the first (RFC 9293, 3.1), and those that
-/// hide their flags in a further fragment (-f). SCTP: INIT. ICMP: a request (echo, timestamp, information, mask;
-/// -PE, -PP, -PM). Nothing that goes to many at once, no answer, no error, no neighbour discovery, no later fragment.
+/// * TCP: a SYN without ACK initiates. So does a segment with neither ACK nor RST (NULL, FIN alone, XMAS; nmap -sN,
+///   -sF, -sX), since every segment of a connection but the first has an ACK (RFC 9293, 3.1), and a fragment too small
+///   to contain the flags (nmap -f).
+/// * SCTP: INIT.
+/// * ICMP: a request (echo, timestamp, information, mask; nmap -PE, -PP, -PM).
+///
+/// Multicast, broadcast, replies, errors, neighbour discovery and later fragments initiate nothing.
 ///
 /// ```
-/// use traffic_alerted::flow::{Initiation, opening};
+/// use traffic_alerted::flow::{Initiation, initiation};
 /// use traffic_alerted::packet::{Endpoints, Summary, TcpFlags, Transport};
 /// let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };
 /// let flags = Some(TcpFlags(TcpFlags::SYN));
 /// let syn = Summary::plain(endpoints, 60, 6, Transport::Tcp { src_port: 40000, dst_port: 22, flags });
-/// assert_eq!(opening(&syn), Initiation::Contact { port: Some(22) });
+/// assert_eq!(initiation(&syn), Initiation::Contact { port: Some(22) });
 /// ```
 #[inline(always)]
-pub fn opening(summary: &Summary) -> Initiation {
-    if is_to_many(&summary.endpoints) {
+pub fn initiation(summary: &Summary) -> Initiation {
+    if is_group_addressed(&summary.endpoints) {
         return Initiation::None;
     }
     match summary.transport {
-        Transport::Tcp { dst_port, flags: Some(flags), .. } if begins(flags) => {
+        Transport::Tcp { dst_port, flags: Some(flags), .. } if initiates(flags) => {
             Initiation::Contact { port: Some(dst_port) }
         }
         Transport::Tcp { dst_port, flags: None, .. } if hides_flags(summary) => {
@@ -81,10 +86,11 @@ pub fn opening(summary: &Summary) -> Initiation {
             | (ICMPV6, ICMPV6_ECHO_REQUEST) => Initiation::Contact { port: None },
             _ => Initiation::None,
         },
-        Transport::Ports { src_port, dst_port } => Initiation::Unsaid { src_port, dst_port },
-        // A cut header says nothing; a protocol that is known to have answers of its own is not guessed at.
+        Transport::Ports { src_port, dst_port } => Initiation::IfFirst { src_port, dst_port },
+        // A header that was cut shows nothing. A protocol that has replies of its own is not judged by its first
+        // packet.
         Transport::Other if !matches!(summary.protocol, ICMP | IGMP | TCP | ICMPV6 | IPV6_NO_NEXT | SCTP) => {
-            Initiation::Unsaid { src_port: 0, dst_port: 0 }
+            Initiation::IfFirst { src_port: 0, dst_port: 0 }
         }
         Transport::Tcp { .. } | Transport::Sctp { .. } | Transport::LaterFragment | Transport::Other => {
             Initiation::None
@@ -92,27 +98,27 @@ pub fn opening(summary: &Summary) -> Initiation {
     }
 }
 
-/// Whether the flags are not cut off by the capture, but put into a further fragment, to hide them: no stack makes
-/// fragments so small (RFC 1858, 3.1; nmap's -f).
+/// Returns true if the flags are in a further fragment, as opposed to cut off by the capture. No network stack makes
+/// fragments this small (RFC 1858, 3.1; nmap -f).
 #[inline]
 fn hides_flags(summary: &Summary) -> bool {
     const TO_FLAGS: u32 = 14;
     let headers = match summary.endpoints {
         Endpoints::V4 { .. } => 20,
-        // With the one that says that it is a fragment.
+        // The IPv6 header and the fragment header.
         Endpoints::V6 { .. } => 40 + 8,
     };
     !summary.length_mismatch && summary.ip_bytes < headers + TO_FLAGS
 }
 
-/// Whether a segment belongs to no connection that is under way.
+/// Returns true if a segment belongs to no established connection.
 #[inline]
-pub(super) fn begins(flags: TcpFlags) -> bool {
+pub(super) fn initiates(flags: TcpFlags) -> bool {
     !flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::RST)
 }
 
 #[inline]
-fn is_to_many(endpoints: &Endpoints) -> bool {
+fn is_group_addressed(endpoints: &Endpoints) -> bool {
     match endpoints {
         Endpoints::V4 { dst, .. } => dst.is_multicast() || dst.is_broadcast(),
         Endpoints::V6 { dst, .. } => dst.is_multicast(),
@@ -134,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn tcp_says_it_by_its_flags() {
+    fn tcp_flags_show_an_initiation() {
         let contact = Initiation::Contact { port: Some(443) };
         for (name, flags, want) in [
             ("SYN", Some(0x02), contact),
@@ -151,7 +157,7 @@ mod tests {
             ("RST", Some(0x04), Initiation::None),
             ("flags not captured", None, Initiation::None),
         ] {
-            assert_eq!(opening(&tcp(flags)), want, "{name}");
+            assert_eq!(initiation(&tcp(flags)), want, "{name}");
         }
     }
 
@@ -162,23 +168,23 @@ mod tests {
             ("eight bytes of TCP", 28, false, contact),
             ("without the byte of the flags", 33, false, contact),
             ("cut by the capture", 34, false, Initiation::None),
-            ("of a frame that lies", 28, true, Initiation::None),
+            ("the header declares another length", 28, true, Initiation::None),
         ] {
             let summary = Summary { ip_bytes, length_mismatch, ..tcp(None) };
-            assert_eq!(opening(&summary), want, "{name}");
+            assert_eq!(initiation(&summary), want, "{name}");
         }
     }
 
     #[test]
-    fn others_say_it_or_leave_it_open() {
+    fn other_protocols_show_it_or_depend_on_the_first_packet() {
         let ports = Transport::Ports { src_port: 5353, dst_port: 53 };
-        let unsaid = Initiation::Unsaid { src_port: 5353, dst_port: 53 };
-        let silent = Initiation::Unsaid { src_port: 0, dst_port: 0 };
+        let if_first = Initiation::IfFirst { src_port: 5353, dst_port: 53 };
+        let if_first_without_ports = Initiation::IfFirst { src_port: 0, dst_port: 0 };
         let sctp = |chunk| Transport::Sctp { src_port: 1, dst_port: 2, chunk };
         for (name, protocol, transport, want) in [
-            ("UDP", 17, ports, unsaid),
-            ("GRE", 47, Transport::Other, silent),
-            ("ESP", 50, Transport::Other, silent),
+            ("UDP", 17, ports, if_first),
+            ("GRE", 47, Transport::Other, if_first_without_ports),
+            ("ESP", 50, Transport::Other, if_first_without_ports),
             ("TCP cut before its ports", TCP, Transport::Other, Initiation::None),
             ("IGMP", IGMP, Transport::Other, Initiation::None),
             ("SCTP INIT", SCTP, sctp(Some(1)), Initiation::Contact { port: Some(2) }),
@@ -198,22 +204,22 @@ mod tests {
             ("neighbour solicitation", ICMPV6, Transport::Icmp { kind: 135 }, Initiation::None),
             ("later fragment", 17, Transport::LaterFragment, Initiation::None),
         ] {
-            assert_eq!(opening(&summary(protocol, transport)), want, "{name}");
+            assert_eq!(initiation(&summary(protocol, transport)), want, "{name}");
         }
     }
 
     #[test]
-    fn nothing_to_many_is_a_contact() {
+    fn multicast_and_broadcast_are_no_contacts() {
         let src = "fe80::1".parse().expect("an address");
         let dst = "ff02::fb".parse().expect("an address");
         let mdns = Summary {
             endpoints: Endpoints::V6 { src, dst },
             ..summary(17, Transport::Ports { src_port: 5353, dst_port: 5353 })
         };
-        assert_eq!(opening(&mdns), Initiation::None);
+        assert_eq!(initiation(&mdns), Initiation::None);
         for dst in [[224, 0, 0, 251], [255, 255, 255, 255]] {
             let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: dst.into() };
-            assert_eq!(opening(&Summary { endpoints, ..tcp(Some(2)) }), Initiation::None);
+            assert_eq!(initiation(&Summary { endpoints, ..tcp(Some(2)) }), Initiation::None);
         }
     }
 }

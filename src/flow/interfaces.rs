@@ -1,34 +1,34 @@
-//! What was seen on each interface, and which way: every frame once, so that the rows add up to the whole.
+//! Counts per interface and direction. Each frame is in exactly one row, so the rows add up to the totals.
 
 use crate::packet::{Direction, Skip};
 
 use super::snapshot::Accounting;
 use super::table::Table;
 
-/// What was seen of one interface.
+/// Frames that crossed one interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceCounts {
-    /// Frames that came in through it.
+    /// Frames received on it.
     pub ingress: DirectionCounts,
-    /// Frames that went out through it, as far as the filter in the kernel lets them pass.
+    /// Frames sent on it, if the socket's filter passes them.
     pub egress: DirectionCounts,
 }
 
-/// Frames that crossed an interface in one direction, each of them counted or skipped.
+/// Frames that crossed an interface in one direction, each counted or skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DirectionCounts {
     /// Frames that were counted.
     pub counted_frames: u64,
-    /// Packets of the wire that they stand for.
+    /// IP packets on the wire that they stand for.
     pub ip_packets: u64,
-    /// Their bytes.
+    /// Bytes of these packets.
     pub ip_bytes: u64,
     /// Frames that were not counted, by [`Skip`].
     pub skipped: [u64; Skip::COUNT],
 }
 
 impl DirectionCounts {
-    /// All frames, counted or not.
+    /// Returns the number of frames, counted or skipped.
     pub fn frames(&self) -> u64 {
         self.counted_frames + self.skipped.iter().sum::<u64>()
     }
@@ -44,7 +44,7 @@ impl DirectionCounts {
 }
 
 impl InterfaceCounts {
-    /// Adds another worker's, or a later tick.
+    /// Adds the counts of another worker or of a later tick.
     pub fn add(&mut self, other: &InterfaceCounts) {
         self.ingress.add(&other.ingress);
         self.egress.add(&other.egress);
@@ -52,26 +52,26 @@ impl InterfaceCounts {
 
     /// Adds both directions to sums over all interfaces.
     pub(super) fn add_to(&self, sums: &mut Accounting) {
-        for crossed in [&self.ingress, &self.egress] {
-            sums.counted_frames += crossed.counted_frames;
-            sums.ip_packets += crossed.ip_packets;
-            sums.ip_bytes += crossed.ip_bytes;
-            for (sum, frames) in sums.skipped.iter_mut().zip(&crossed.skipped) {
+        for counts in [&self.ingress, &self.egress] {
+            sums.counted_frames += counts.counted_frames;
+            sums.ip_packets += counts.ip_packets;
+            sums.ip_bytes += counts.ip_bytes;
+            for (sum, frames) in sums.skipped.iter_mut().zip(&counts.skipped) {
                 *sum += frames;
             }
         }
     }
 }
 
-/// Where and which way a frame crossed, as a place in one delta. It is good until that delta is cleared.
+/// An interface and a direction, as a row of one delta. It is valid until that delta is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InterfaceDirection(u32);
 
 impl InterfaceDirection {
-    /// Into this host, nobody knows where.
+    /// Ingress on an unknown interface.
     pub const ELSEWHERE: Self = Self(ELSEWHERE_ROW << 1);
 
-    /// Twice the row, which is below [`ROWS_MAX`], and whether the frame left.
+    /// Packs twice the row, which is below [`ROWS_MAX`], plus 1 for egress.
     #[inline(always)]
     fn new(row: u32, direction: Direction) -> Self {
         Self(row << 1 | u32::from(direction == Direction::Egress))
@@ -94,7 +94,7 @@ impl Default for InterfaceDirection {
     }
 }
 
-/// The rows of one delta. Interfaces beyond the room share the row of interface 0, which is none.
+/// The rows of one delta. Interfaces for which there is no room share the row of [`ELSEWHERE`].
 #[derive(Debug)]
 pub(super) struct InterfaceCountsTable {
     rows: Table<u32, InterfaceCounts>,
@@ -108,12 +108,13 @@ impl InterfaceCountsTable {
     }
 
     pub(super) fn interface_direction(&mut self, ifindex: u32, direction: Direction) -> InterfaceDirection {
-        // Spread over the high bits too, where the table looks first. Nobody chooses these keys.
+        // The table looks at the high bits first, so the number is spread over them. Interface numbers are not chosen
+        // by an attacker, so no seed is needed.
         let hash = u64::from(ifindex).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         InterfaceDirection::new(self.rows.find_or_insert(hash, ifindex).unwrap_or(ELSEWHERE_ROW), direction)
     }
 
-    /// Counts frames that crossed in a row.
+    /// Adds counted frames to a row.
     #[inline]
     pub(super) fn count(
         &mut self,
@@ -122,18 +123,18 @@ impl InterfaceCountsTable {
         ip_packets: u64,
         ip_bytes: u64,
     ) {
-        let crossed = self.crossed(interface_direction);
-        crossed.counted_frames += frames;
-        crossed.ip_packets += ip_packets;
-        crossed.ip_bytes += ip_bytes;
+        let counts = self.counts_mut(interface_direction);
+        counts.counted_frames += frames;
+        counts.ip_packets += ip_packets;
+        counts.ip_bytes += ip_bytes;
     }
 
     #[inline]
     pub(super) fn skip(&mut self, interface_direction: InterfaceDirection, skip: Skip) {
-        self.crossed(interface_direction).skipped[skip as usize] += 1;
+        self.counts_mut(interface_direction).skipped[skip as usize] += 1;
     }
 
-    /// The interfaces that frames crossed, with what was seen.
+    /// Returns the interfaces that frames crossed, with their counts.
     pub(super) fn rows(&self) -> impl Iterator<Item = (u32, &InterfaceCounts)> {
         self.rows.rows().iter().map(|row| (row.key, &row.value))
     }
@@ -144,19 +145,19 @@ impl InterfaceCountsTable {
     }
 
     #[inline]
-    fn crossed(&mut self, interface_direction: InterfaceDirection) -> &mut DirectionCounts {
+    fn counts_mut(&mut self, interface_direction: InterfaceDirection) -> &mut DirectionCounts {
         let counts = self.rows.value_mut(interface_direction.row());
         if interface_direction.is_egress() { &mut counts.egress } else { &mut counts.ingress }
     }
 }
 
-/// No interface has this number; what has no row of its own is counted under it.
+/// The interface index of frames without a row of their own; the kernel gives this index to no interface.
 pub const ELSEWHERE: u32 = 0;
 
-/// So many are told apart at most: a [`InterfaceDirection`] needs a bit besides.
+/// Maximum number of rows: an [`InterfaceDirection`] needs one bit for the direction.
 const ROWS_MAX: usize = 1 << 30;
 
-/// It is made first.
+/// The row of [`ELSEWHERE`]; `clear` makes it first.
 const ELSEWHERE_ROW: u32 = 0;
 
 #[cfg(test)]
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_without_room_share_a_row_and_every_frame_is_in_one() {
+    fn interfaces_without_room_share_a_row_and_every_frame_is_counted_once() {
         let mut table = InterfaceCountsTable::new(3);
         for ifindex in [7, 7, 9, 7, 11, 12, 9, 0] {
             let interface_direction = table.interface_direction(ifindex, Direction::Ingress);

@@ -1,4 +1,5 @@
-//! Services: a (host, protocol, port) that somebody contacted. What a service sends is an answer, to anyone.
+//! Known services: a (host, protocol, port) that was contacted. A packet from a known service is an answer, to any
+//! host.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,11 +10,11 @@ use crate::time::Moment;
 
 use super::hash::Seed;
 
-/// A service is remembered at least this long after its last contact.
+/// A service is known for at least this long after its last contact.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// Two generations of services: the younger one takes what is contacted, and becomes the older one when it
-/// is 10 minutes old or full. Nothing is stamped, nothing is searched for what may be forgotten.
+/// Two generations of services. Contacts are added to the younger one, which becomes the older one when it is 10
+/// minutes old or full. So entries need no timestamps, and expiry needs no search.
 #[derive(Debug)]
 pub(super) struct KnownServices {
     younger: HashTable<KnownService>,
@@ -23,7 +24,7 @@ pub(super) struct KnownServices {
     seed: Seed,
 }
 
-/// Somebody contacted it.
+/// A service that was contacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KnownService {
     pub(super) host: IpAddr,
@@ -43,7 +44,7 @@ impl KnownServices {
         Self { younger, older, turned_at: Moment::default(), generation_max, seed }
     }
 
-    /// Remembers a service that is contacted at `now`. Port 0 is none.
+    /// Adds a service that is contacted at `now`. Port 0 is ignored.
     pub(super) fn contacted(&mut self, service: KnownService, now: Moment) {
         if service.port == 0 {
             return;
@@ -59,7 +60,8 @@ impl KnownServices {
         }
     }
 
-    /// Whether a service was contacted within the last 10 minutes (up to 20, while others were).
+    /// Returns true if the service was contacted within the last 10 minutes. Without contacts of other services a
+    /// generation lasts longer.
     pub(super) fn knows(&self, service: &KnownService) -> bool {
         let hash = service.hash(&self.seed);
         [&self.younger, &self.older].iter().any(|table| table.find(hash, |known| known == service).is_some())
@@ -75,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_remembered_ten_minutes_after_its_last_contact() {
+    fn a_service_is_known_for_ten_minutes_after_its_last_contact() {
         let at = |seconds: u64| Moment(seconds * 1_000_000_000);
         let mut services = KnownServices::new(8, Seed::default());
         services.contacted(service(53), at(1_000));
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_generation_forgets_the_oldest_first() {
+    fn a_full_generation_drops_the_oldest_services_first() {
         let mut services = KnownServices::new(100, Seed::default());
         for port in 1..=300 {
             services.contacted(service(port), Moment(1));

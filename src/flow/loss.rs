@@ -1,4 +1,4 @@
-//! What the kernel offered and lost, over the traffic window: sums that enter and leave with its slots.
+//! Frames that the kernel offered and dropped in the traffic window. Counts expire with their slots.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use crate::time::Moment;
 use super::container::slot_ring::SlotRing;
 use super::snapshot::KernelCounts;
 
-/// The packet sockets' statistics of the window.
+/// Statistics of the packet sockets in the window.
 #[derive(Debug)]
 pub(super) struct LossWindow {
-    /// One item for each slot in which anything was said.
+    /// One item for each slot with a reading.
     slots: SlotRing<KernelCounts>,
     sum: KernelCounts,
 }
 
 impl LossWindow {
-    /// A window of `interval`; without one, nothing ever leaves.
+    /// Makes an empty window of `interval`; without one, nothing expires.
     pub(super) fn new(interval: Option<Duration>) -> Self {
         Self { slots: SlotRing::new(interval), sum: KernelCounts::default() }
     }
@@ -33,7 +33,7 @@ impl LossWindow {
         }
     }
 
-    /// Turns to `now`.
+    /// Advances to `now` and subtracts expired slots.
     pub(super) fn roll(&mut self, now: Moment) {
         self.slots.advance(self.slots.number(now));
         while let Some(item) = self.slots.take_expired() {
@@ -41,7 +41,7 @@ impl LossWindow {
         }
     }
 
-    /// What was offered and lost in the window.
+    /// Returns what was offered and dropped in the window.
     pub(super) fn sum(&self) -> KernelCounts {
         self.sum
     }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn losses_leave_with_their_slot() {
+    fn losses_expire_with_their_slot() {
         const SECOND: u64 = 1_000_000_000;
         let mut window = LossWindow::new(Some(Duration::from_secs(10)));
         let counts = |tp_packets, tp_drops| KernelCounts { tp_packets, tp_drops, tp_freezes: 1 };

@@ -1,19 +1,24 @@
-//! Counting, merging, windows and snapshots. Pure: no I/O, no clock, no thread of its own.
+//! Counts flows: deltas of the workers, the merged windows and snapshots of them. Pure: no I/O, no clock, no thread.
 //!
-//! Everything that is counted is a sum, so adding up is the only operation: workers add packets to a
-//! [`Delta`], the analyst adds deltas to a [`Window`], and the window subtracts what has become too old.
+//! Everything that is counted is a sum, so addition is the only operation: workers add packets to a [`Delta`], the
+//! analyst adds deltas to a [`Window`], and the window subtracts each slot when it expires.
 //!
 //! ```text
 //!   Summary -> Delta (one worker, one tick) -> handover -> Window (all workers, sliding) -> Snapshot
 //! ```
 //!
-//! * **pair**: (source, destination), directed. **host**: an address seen as a source or destination.
-//! * **contact**: an initiation by a host, not an answer ([`opening`], and `roles` for protocols that do not
-//!   say it themselves). What became of it is in the [`Observations`] of the other direction.
-//! * **slot, window**: a step of, and the whole of, the span that a limit applies to.
+//! * **pair**: source and destination, one direction. **conversation**: both directions between two hosts. **host**:
+//!   one IP address.
+//! * **contact**: a flow that its host initiated. TCP, SCTP and ICMP show that in the packet ([`initiation()`]); for
+//!   other protocols `roles` decides who sent first. The [`Observations`] of the other direction show whether a contact
+//!   was answered.
+//! * **exchange**: a conversation in a protocol without a handshake; `roles` decides who initiated it, by who sent
+//!   first.
+//! * **slot, window**: a tenth of the span that a limit applies to, and the ten slots of that span.
+//! * **ghost**: what is kept of a contact of an evicted host ([`GhostEntries`]), as in ARC and 2Q.
 //!
-//! Bytes are IP header and payload (IPFIX octetDeltaCount, RFC 5102 5.10.1). Counters are `u64`. Every table
-//! has a limit; what it refuses is in the totals all the same, and counted as spilled.
+//! Bytes are IP header and payload (IPFIX octetDeltaCount, RFC 5102 5.10.1). Counters are `u64`. Every table has a
+//! limit; packets for which it has no room are in the totals and count as spilled.
 #![forbid(unsafe_code)]
 
 mod capacity;
@@ -67,10 +72,10 @@ pub use ghosts::{Ghost, GhostEntries};
 pub use handover::{AnalystEnd, HandedOver, WorkerEnd, handover};
 pub use hash::Seed;
 pub use host_list::HostList;
-pub use initiation::{Initiation, opening};
+pub use initiation::{Initiation, initiation};
 pub use interfaces::{DirectionCounts, ELSEWHERE, InterfaceCounts, InterfaceDirection};
 pub use metric::{Metric, PerMetric};
-pub use observations::{Observations, signs};
+pub use observations::{Observations, observe};
 pub use pair_delta::{FirstPacket, PairDelta, PortDelta};
 pub use pair_key::{PairKey, PortKey, PortOf, V4Pair, V6Pair};
 pub use port_sketch::PortSketch;
@@ -78,29 +83,29 @@ pub use snapshot::{Accounting, HostRow, KernelCounts, PeerBytes, Snapshot, Worke
 pub use table::{Key, Row, Table};
 pub use window::{HostCounts, HostListing, LIST_PART_ROWS, Listing, ListingRoom, Other, Window};
 
-// Snapshots travel in it.
+// Snapshots are published in it.
 pub use crate::published::Published;
 
-/// Destinations listed of one host, the largest first.
+/// Maximum number of destinations listed per host, most bytes first.
 pub const DESTINATIONS_MAX: usize = 100;
 
-/// Hosts in a snapshot, the largest first; fewer where `MemoryLimit` is small.
+/// Maximum number of hosts in a snapshot, most bytes first; a small `MemoryLimit` lowers it.
 pub const SNAPSHOT_HOSTS_MAX: usize = 50_000;
 
-/// Ports listed of one host, the lowest first.
+/// Maximum number of ports listed per host, in ascending order.
 pub const PORTS_MAX: usize = 1000;
 
-/// What is counted, over which spans, and how much memory it may take.
+/// Configures what is counted, over which spans, and in how much memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Span of the traffic window; at least a second.
+    /// Span of the traffic window; at least one second.
     pub traffic_interval: Duration,
-    /// Span of the port window; `None` where ports are not analysed.
+    /// Span of the port window; `None` if ports are not analysed.
     pub port_interval: Option<Duration>,
-    /// Hosts with at least this many bytes in the window are in the snapshot.
+    /// Minimum number of bytes that a host must have sent in the window to be in snapshots.
     pub chart_bytes_min: u64,
-    /// Length of the prefix by which IPv6 hosts are taken for one; `None` where each is for itself.
+    /// Prefix length by which IPv6 addresses are grouped into one host; `None` counts each address by itself.
     pub group_ipv6: Option<u8>,
-    /// Bytes that all tables together may take, rings excepted.
+    /// Maximum number of bytes of all tables together, without the packet rings.
     pub memory_bytes_max: u64,
 }

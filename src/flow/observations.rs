@@ -1,55 +1,54 @@
-//! What the packets of one direction of a pair showed: bits that are joined by OR, whoever saw them and in whatever
-//! order.
+//! What the packets of one direction of a pair showed, as bits.
 //!
-//! They live as long as the row they are in. Whether a contact was taken up is read off the bits of the other
-//! direction.
+//! Bits are merged by OR, so neither the order nor the worker that saw them matters. They live as long as their row.
+//! Whether a contact was answered is read from the bits of the other direction.
 
 use std::ops::{BitAnd, BitOr, BitOrAssign};
 
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 
 use super::initiation::{
-    ICMP, ICMP_INFORMATION_REQUEST, ICMP_MASK_REQUEST, ICMP_TIMESTAMP_REQUEST, ICMPV6, SCTP_INIT, begins,
+    ICMP, ICMP_INFORMATION_REQUEST, ICMP_MASK_REQUEST, ICMP_TIMESTAMP_REQUEST, ICMPV6, SCTP_INIT, initiates,
 };
 
-/// A set of signs.
+/// A set of observations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Observations(pub(super) u8);
 
 impl Observations {
-    /// It contacted its peer, by its own words.
-    pub const OPENED: Self = Self(0x01);
-    /// A bare TCP ACK to a lower port: a probe if nothing but a reset comes of it (nmap -sA, hping3 -A).
+    /// The source contacted its peer, by a packet that shows it ([`Initiation::Contact`](super::Initiation::Contact)).
+    pub const INITIATED: Self = Self(0x01);
+    /// A bare TCP ACK to a lower port. It is a probe if nothing but a reset answers it (nmap -sA, hping3 -A).
     pub const PROBED: Self = Self(0x02);
-    /// A TCP segment of a connection that is under way.
-    pub const TALKED: Self = Self(0x04);
-    /// It took up a contact of its peer: SYN ACK, SCTP INIT ACK, ICMP reply.
+    /// A TCP segment of an established connection.
+    pub const ESTABLISHED: Self = Self(0x04);
+    /// The source answered a contact of its peer: SYN ACK, SCTP INIT ACK, ICMP reply.
     pub const ACCEPTED: Self = Self(0x08);
-    /// It refused or broke off: TCP RST, SCTP ABORT.
+    /// The source refused or aborted: TCP RST, SCTP ABORT.
     pub const RESET: Self = Self(0x10);
-    /// A reset without ACK, which answers nothing but a segment with ACK (RFC 9293, 3.10.7.1).
+    /// A reset without ACK, which only answers a segment with ACK (RFC 9293, 3.10.7.1).
     pub const BARE_RESET: Self = Self(0x20);
-    /// An ICMP error said that it could not be delivered to its peer.
+    /// An ICMP error reported that a packet to its peer could not be delivered.
     pub const UNREACHABLE: Self = Self(0x40);
-    /// A counted packet of a protocol in which whoever spoke first began.
-    pub const SPOKE: Self = Self(0x80);
+    /// A counted packet of a protocol in which the host that sends first is the initiator.
+    pub const SENT: Self = Self(0x80);
 
-    /// Whether all of `signs` are among them.
-    pub fn has(self, signs: Self) -> bool {
-        self.0 & signs.0 == signs.0
+    /// Returns true if all of these bits are set.
+    pub fn has(self, observations: Self) -> bool {
+        self.0 & observations.0 == observations.0
     }
 
-    /// Whether one of `signs` is among them.
-    pub fn has_any(self, signs: Self) -> bool {
-        self.0 & signs.0 != 0
+    /// Returns true if one of these bits is set.
+    pub fn has_any(self, observations: Self) -> bool {
+        self.0 & observations.0 != 0
     }
 
-    /// Those that say what became of a contact of the peer.
+    /// Returns the bits that show what became of a contact of the peer.
     pub fn answers(self) -> Self {
         Self(self.0 & (Self::ACCEPTED | Self::RESET | Self::BARE_RESET).0)
     }
 
-    /// Whether there is none.
+    /// Returns true if no bit is set.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -77,18 +76,19 @@ impl BitOrAssign for Observations {
     }
 }
 
-/// The signs of one packet, without [`Observations::OPENED`] and [`Observations::SPOKE`], which [`opening`](super::opening) tells.
+/// Returns the observations of one packet, without [`Observations::INITIATED`] and [`Observations::SENT`], which depend
+/// on [`initiation()`](super::initiation()).
 ///
 /// ```
-/// use traffic_alerted::flow::{Observations, signs};
+/// use traffic_alerted::flow::{Observations, observe};
 /// use traffic_alerted::packet::{Endpoints, Summary, TcpFlags, Transport};
 /// let endpoints = Endpoints::V4 { src: [10, 0, 0, 2].into(), dst: [10, 0, 0, 1].into() };
 /// let reset = Transport::Tcp { src_port: 22, dst_port: 40000, flags: Some(TcpFlags(0x14)) };
 /// let refused = Summary::plain(endpoints, 40, 6, reset);
-/// assert_eq!(signs(&refused), Observations::RESET);
+/// assert_eq!(observe(&refused), Observations::RESET);
 /// ```
 #[inline(always)]
-pub fn signs(summary: &Summary) -> Observations {
+pub fn observe(summary: &Summary) -> Observations {
     match summary.transport {
         Transport::Tcp { src_port, dst_port, flags: Some(flags) } => {
             tcp(flags, src_port > dst_port && is_bare(summary))
@@ -104,8 +104,8 @@ pub fn signs(summary: &Summary) -> Observations {
     }
 }
 
-/// Whether a TCP segment has no data and no options. Stacks that agreed on timestamps put them into every segment (RFC
-/// 7323, 3.2).
+/// Returns true if a TCP segment has neither data nor options. Stacks that negotiated timestamps put them into every
+/// segment (RFC 7323, 3.2).
 #[inline(always)]
 pub(super) fn is_bare(summary: &Summary) -> bool {
     let bare_bytes = match summary.endpoints {
@@ -124,13 +124,17 @@ fn tcp(flags: TcpFlags, may_be_probe: bool) -> Observations {
             Observations::RESET | Observations::BARE_RESET
         };
     }
-    if begins(flags) {
+    if initiates(flags) {
         return Observations::default();
     }
     if flags.has(TcpFlags::SYN) {
         return Observations::ACCEPTED;
     }
-    if may_be_probe && flags.0 & 0x3f == TcpFlags::ACK { Observations::PROBED } else { Observations::TALKED }
+    if may_be_probe && flags.0 & 0x3f == TcpFlags::ACK {
+        Observations::PROBED
+    } else {
+        Observations::ESTABLISHED
+    }
 }
 
 const ICMP_TIMESTAMP_REPLY: u8 = ICMP_TIMESTAMP_REQUEST + 1;
@@ -151,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn tcp_shows_by_its_flags_what_became_of_it() {
+    fn tcp_flags_show_what_became_of_a_contact() {
         let reset = Observations::RESET | Observations::BARE_RESET;
         for (name, flags, ip_bytes, ports, want) in [
             ("SYN", 0x02, 60, (40_000, 22), Observations::default()),
@@ -161,19 +165,19 @@ mod tests {
             ("RST", 0x04, 40, (22, 40_000), reset),
             ("RST ACK", 0x14, 40, (22, 40_000), Observations::RESET),
             ("bare ACK", 0x10, 40, (40_000, 22), Observations::PROBED),
-            ("bare ACK of the server", 0x10, 40, (22, 40_000), Observations::TALKED),
-            ("ACK with timestamps", 0x10, 52, (40_000, 22), Observations::TALKED),
-            ("data", 0x18, 500, (40_000, 22), Observations::TALKED),
-            ("FIN ACK", 0x11, 40, (40_000, 22), Observations::TALKED),
+            ("bare ACK of the server", 0x10, 40, (22, 40_000), Observations::ESTABLISHED),
+            ("ACK with timestamps", 0x10, 52, (40_000, 22), Observations::ESTABLISHED),
+            ("data", 0x18, 500, (40_000, 22), Observations::ESTABLISHED),
+            ("FIN ACK", 0x11, 40, (40_000, 22), Observations::ESTABLISHED),
         ] {
             let (src_port, dst_port) = ports;
             let transport = Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags(flags)) };
-            assert_eq!(signs(&summary(6, ip_bytes, transport)), want, "{name}");
+            assert_eq!(observe(&summary(6, ip_bytes, transport)), want, "{name}");
         }
     }
 
     #[test]
-    fn replies_take_up_and_aborts_refuse() {
+    fn replies_answer_and_aborts_refuse() {
         let sctp = |chunk| Transport::Sctp { src_port: 1, dst_port: 2, chunk };
         for (name, protocol, transport, want) in [
             ("echo reply", 1, Transport::Icmp { kind: 0 }, Observations::ACCEPTED),
@@ -183,7 +187,7 @@ mod tests {
             ("ICMPv6 type 0 is none", 58, Transport::Icmp { kind: 0 }, Observations::default()),
             ("INIT ACK", 132, sctp(Some(2)), Observations::ACCEPTED),
             ("ABORT", 132, sctp(Some(6)), Observations::RESET),
-            ("UDP says nothing", 17, Transport::Ports { src_port: 53, dst_port: 1 }, Observations::default()),
+            ("UDP", 17, Transport::Ports { src_port: 53, dst_port: 1 }, Observations::default()),
             (
                 "flags not captured",
                 6,
@@ -191,7 +195,7 @@ mod tests {
                 Observations::default(),
             ),
         ] {
-            assert_eq!(signs(&summary(protocol, 40, transport)), want, "{name}");
+            assert_eq!(observe(&summary(protocol, 40, transport)), want, "{name}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What one delta knows of a pair and of a port: 48 bytes and eight, so that a row of two IPv4 hosts is a cache line, and
-//! that of a port half of one.
+//! The values of a delta: 48 bytes for a pair and eight for a port. So a row of two IPv4 hosts is one cache line, and
+//! the row of a port is half of one.
 
 use crate::time::UnixNanos;
 
@@ -8,37 +8,37 @@ use super::pair_key::{PairKey, PortOf, V4Pair};
 use super::port_sketch::PortSketch;
 use super::table::Row;
 
-/// Sums over one direction of a pair.
+/// Sums over the packets of one direction of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct PairDelta {
-    /// Bytes of the packets counted.
+    /// Bytes of the counted packets.
     pub ip_bytes: u64,
-    /// Bytes that arrived at the destination, where received bytes are counted.
+    /// Bytes that the destination received, if received bytes are counted.
     pub received_bytes: u64,
-    /// Of the first word; [`UNHEARD`] without one.
-    word_at: u64,
-    /// The lower 32 bits of the packets counted, and below, the 16 that they carry over into.
+    /// Time of the first packet; [`NO_PACKET`] without one.
+    first_at: u64,
+    /// The lower 32 bits of the number of packets; `packets_carried` has the 16 bits above them.
     packets: u32,
-    /// The ports of those that were an initiation by their own words.
+    /// The ports of the packets that show an initiation by themselves.
     pub contacted: PortSketch,
-    word_ports: [u16; 2],
+    first_ports: [u16; 2],
     packets_carried: u16,
-    word_protocol: u8,
-    /// What they showed, and what was shown of them.
-    pub signs: Observations,
+    first_protocol: u8,
+    /// What the packets showed, and what ICMP errors reported about them.
+    pub observations: Observations,
 }
 
 const _: () = assert!(size_of::<Row<V4Pair, PairDelta>>() == 64);
 const _: () = assert!(size_of::<Row<PortOf<V4Pair>, PortDelta>>() == 32);
 
-/// Later than any word.
-const UNHEARD: u64 = u64::MAX;
+/// Later than any packet.
+const NO_PACKET: u64 = u64::MAX;
 
-/// The earliest packet that began something if nobody spoke before.
+/// The earliest packet of one direction in a protocol in which the host that sends first is the initiator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirstPacket {
-    /// When it was seen.
+    /// Time at which it was seen.
     pub at: UnixNanos,
     /// Its protocol.
     pub protocol: u8,
@@ -48,17 +48,18 @@ pub struct FirstPacket {
     pub dst_port: u16,
 }
 
-/// What is known of a port.
+/// What one delta has of a port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortDelta {
-    /// The row that its pair has in the same delta, where that was known; the row says whether it is.
+    /// The number of the row of its pair in the same delta, if it was known. The key of that row shows whether it is
+    /// right.
     pub(super) pair_at: u32,
-    /// Whether packets said by themselves that they are contacts, and how those were answered.
-    pub signs: Observations,
+    /// Observations of packets that show by themselves that they are contacts, and of their answers.
+    pub observations: Observations,
 }
 
 impl<P: PairKey> Row<PortOf<P>, PortDelta> {
-    /// The row of its pair among those of the same delta, where that is known.
+    /// Returns the row of its pair among those of the same delta, if it is known.
     #[inline]
     pub(super) fn pair_among<'a>(&self, pairs: &'a [Row<P, PairDelta>]) -> Option<&'a Row<P, PairDelta>> {
         pairs.get(self.value.pair_at as usize).filter(|pair| pair.key == self.key.pair)
@@ -70,32 +71,32 @@ impl Default for PairDelta {
         Self {
             ip_bytes: 0,
             received_bytes: 0,
-            word_at: UNHEARD,
+            first_at: NO_PACKET,
             packets: 0,
             contacted: PortSketch::default(),
-            word_ports: [0; 2],
+            first_ports: [0; 2],
             packets_carried: 0,
-            word_protocol: 0,
-            signs: Observations::default(),
+            first_protocol: 0,
+            observations: Observations::default(),
         }
     }
 }
 
 impl PairDelta {
-    /// Packets counted. Exact up to 2^48: a month at a hundred million a second.
+    /// Returns the number of counted packets. It is exact below 2^48, a month at 10^8 packets per second.
     pub fn packets(&self) -> u64 {
         u64::from(self.packets_carried) << 32 | u64::from(self.packets)
     }
 
-    /// The earliest packet of a protocol in which whoever spoke first is the one who began.
-    pub fn first_word(&self) -> Option<FirstPacket> {
-        let [src_port, dst_port] = self.word_ports;
-        let word =
-            FirstPacket { at: UnixNanos(self.word_at), protocol: self.word_protocol, src_port, dst_port };
-        (self.word_at != UNHEARD).then_some(word)
+    /// Returns the earliest packet of a protocol in which the host that sends first is the initiator.
+    pub fn first_packet(&self) -> Option<FirstPacket> {
+        let [src_port, dst_port] = self.first_ports;
+        let packet =
+            FirstPacket { at: UnixNanos(self.first_at), protocol: self.first_protocol, src_port, dst_port };
+        (self.first_at != NO_PACKET).then_some(packet)
     }
 
-    /// Counts what one frame stands for.
+    /// Counts the packets of one frame.
     #[inline(always)]
     pub(super) fn count(&mut self, packets: u32, ip_bytes: u32) {
         let (sum, carries) = self.packets.overflowing_add(packets);
@@ -104,18 +105,19 @@ impl PairDelta {
         self.ip_bytes += u64::from(ip_bytes);
     }
 
-    /// Takes a word, if it is the earliest. Of two at the same time the lower one is, in whatever order they come.
+    /// Keeps a packet if it is the earliest. Of two at the same time the one with the lower protocol and ports is kept,
+    /// so the order does not matter.
     #[inline(always)]
-    pub(super) fn hear(&mut self, word: FirstPacket) {
-        let FirstPacket { at, protocol, src_port, dst_port } = word;
-        // Time ends a nanosecond before it does.
-        let at = at.0.min(UNHEARD - 1);
-        if at > self.word_at {
+    pub(super) fn observe(&mut self, packet: FirstPacket) {
+        let FirstPacket { at, protocol, src_port, dst_port } = packet;
+        // The last nanosecond is the one before [`NO_PACKET`].
+        let at = at.0.min(NO_PACKET - 1);
+        if at > self.first_at {
             return;
         }
         let ports = [src_port, dst_port];
-        if at < self.word_at || (protocol, ports) < (self.word_protocol, self.word_ports) {
-            (self.word_at, self.word_protocol, self.word_ports) = (at, protocol, ports);
+        if at < self.first_at || (protocol, ports) < (self.first_protocol, self.first_ports) {
+            (self.first_at, self.first_protocol, self.first_ports) = (at, protocol, ports);
         }
     }
 }
@@ -125,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packets_carry_over_exactly() {
+    fn the_packet_count_carries_into_its_upper_bits() {
         let mut pair = PairDelta::default();
         for count in 1..=6 {
             pair.count(u32::MAX, 1);
@@ -134,19 +136,19 @@ mod tests {
     }
 
     #[test]
-    fn the_first_word_is_the_earliest_in_any_order() {
-        let word = |at, dst_port| FirstPacket { at: UnixNanos(at), protocol: 17, src_port: 9, dst_port };
+    fn the_first_packet_is_the_earliest_in_any_order() {
+        let packet = |at, dst_port| FirstPacket { at: UnixNanos(at), protocol: 17, src_port: 9, dst_port };
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
-            let words = [word(5, 1), word(3, 80), word(3, 53)];
+            let packets = [packet(5, 1), packet(3, 80), packet(3, 53)];
             let mut pair = PairDelta::default();
-            assert_eq!(pair.first_word(), None);
+            assert_eq!(pair.first_packet(), None);
             for at in order {
-                pair.hear(words[at]);
+                pair.observe(packets[at]);
             }
-            assert_eq!(pair.first_word(), Some(word(3, 53)));
+            assert_eq!(pair.first_packet(), Some(packet(3, 53)));
         }
         let mut late = PairDelta::default();
-        late.hear(word(u64::MAX, 53));
-        assert!(late.first_word().is_some(), "at the end of time");
+        late.observe(packet(u64::MAX, 53));
+        assert!(late.first_packet().is_some(), "the latest possible time");
     }
 }

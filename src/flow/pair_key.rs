@@ -1,4 +1,4 @@
-//! What the rows of a delta are found by: a pair of hosts, and a port of it, as compact as each family allows.
+//! The keys of the rows of a delta: a pair of hosts, or a port of a pair, as compact as each address family allows.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -6,32 +6,32 @@ use crate::packet::Endpoints;
 
 use super::table::Key;
 
-/// A directed pair of hosts of one family.
+/// A directed pair of hosts of one address family.
 pub trait PairKey: Key {
-    /// The same pair, of either family.
+    /// Returns the pair as endpoints of either family.
     fn endpoints(&self) -> Endpoints;
 
-    /// The pair of the other direction.
+    /// Returns the pair of the other direction.
     fn reversed(&self) -> Self;
 
-    /// No host to no host.
+    /// The unspecified address on both sides.
     const UNSPECIFIED: Self;
 
-    /// Its bits as one number, upon each other where they are more; nothing secret is in it.
+    /// Returns an unkeyed 64-bit fold of the key (XOR for IPv6). It is not a hash.
     fn fold(&self) -> u64;
 }
 
-/// Two IPv4 hosts.
+/// A directed pair of IPv4 hosts.
 #[derive(Clone, Copy, Debug, Eq)]
 pub struct V4Pair {
-    /// Who sent.
+    /// The source.
     pub src: Ipv4Addr,
-    /// To whom.
+    /// The destination.
     pub dst: Ipv4Addr,
 }
 
 impl V4Pair {
-    /// As one number, read as it lies in memory.
+    /// Both addresses in one number, in native byte order.
     #[inline(always)]
     fn bits(self) -> u64 {
         let [src, dst] = [self.src, self.dst].map(bits_as_they_lie);
@@ -40,49 +40,49 @@ impl V4Pair {
 }
 
 impl PartialEq for V4Pair {
-    /// In one step: the compiler takes four.
+    /// Compares both addresses at once; the derived comparison takes four steps.
     #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
         self.bits() == other.bits()
     }
 }
 
-/// Two IPv6 hosts.
+/// A directed pair of IPv6 hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct V6Pair {
-    /// Who sent.
+    /// The source.
     pub src: Ipv6Addr,
-    /// To whom.
+    /// The destination.
     pub dst: Ipv6Addr,
 }
 
 /// A port that one host sent to at another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortOf<P> {
-    /// Who sent, and to whom.
+    /// The sender and the receiver.
     pub pair: P,
-    /// The sender's port; 0 where the packet says by itself that it is a contact, or the answer to one.
+    /// The source port; 0 if the packet itself shows that it is a contact or an answer to one.
     pub src_port: u16,
-    /// The port it was sent to.
+    /// The destination port.
     pub dst_port: u16,
-    /// The protocol that the ports belong to.
+    /// The protocol of the ports.
     pub protocol: u8,
 }
 
-/// A port that one host sent to at another, of either family.
+/// A port that one host sent to at another, of either address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortKey {
-    /// Who sent, and to whom.
+    /// The sender and the receiver.
     pub endpoints: Endpoints,
-    /// The protocol that the ports belong to.
+    /// The protocol of the ports.
     pub protocol: u8,
-    /// The sender's port; 0 where the packet says by itself that it is a contact, or the answer to one.
+    /// The source port; 0 if the packet itself shows that it is a contact or an answer to one.
     pub src_port: u16,
-    /// The port it was sent to.
+    /// The destination port.
     pub dst_port: u16,
 }
 
-/// An address as a number, in the byte order of this machine: to tell addresses apart, for which it need not be swapped.
+/// Returns an address as a number in native byte order. Comparing for equality needs no byte swap.
 #[inline(always)]
 pub(super) fn bits_as_they_lie(addr: Ipv4Addr) -> u32 {
     u32::from_ne_bytes(addr.octets())
@@ -134,7 +134,7 @@ impl PairKey for V6Pair {
 
     #[inline(always)]
     fn fold(&self) -> u64 {
-        // Turned, so that two hosts of one network do not cancel each other out.
+        // Rotated, so that two hosts of one network do not cancel out.
         let both = self.src.to_bits() ^ self.dst.to_bits().rotate_left(29);
         (both >> 64) as u64 ^ both as u64
     }
@@ -148,7 +148,7 @@ impl<P: PairKey> Key for PortOf<P> {
 }
 
 impl<P: PairKey> PortOf<P> {
-    /// The same key, of either family.
+    /// Returns the same key for either address family.
     pub fn key(&self) -> PortKey {
         let Self { pair, src_port, dst_port, protocol } = *self;
         PortKey { endpoints: pair.endpoints(), protocol, src_port, dst_port }

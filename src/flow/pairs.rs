@@ -1,4 +1,4 @@
-//! Directed pairs of hosts while they are in the window.
+//! Directed pairs of hosts in the window.
 
 use std::net::IpAddr;
 
@@ -24,28 +24,28 @@ const NEVER: u32 = u32::MAX;
 #[repr(C, align(64))]
 pub(super) struct Pair {
     pub(super) ip_bytes: u64,
-    /// 2^48 of them are a month at a hundred million a second.
+    /// Packets of its live items; 2^48 are a month at 10^8 packets per second.
     packets: Packed<6>,
-    /// What its source is in the exchange with its destination, and whether its bare ACKs are probes.
+    /// The role of its source in the exchange with its destination, and whether its bare ACKs are probes.
     state: State,
-    /// The slot that its latest item is in, cut to 8 bits, and where.
+    /// The slot of its latest item, in its lower 8 bits, and the place of that item.
     item_slot: u8,
     item_at: u32,
-    /// What its hash has beside its place in the index, and whether it is IPv6.
+    /// The part of its hash that is not in its place in the index, and a bit for IPv6.
     check: u32,
     pub(super) src: HostId,
     pub(super) dst: HostId,
-    /// The last slot with a word of its exchange; while that is pending, its number.
-    heard: u32,
-    /// Items that name this row and were not taken back; it is freed with the last. One for each slot, and one more for
-    /// each [`SlotRecord`] that was full.
+    /// The last slot with a packet of its exchange; while the exchange is pending, its number.
+    active_slot: u32,
+    /// Number of items that refer to this row; the row is freed with the last. There is one for each slot with traffic,
+    /// and one more for each full [`SlotRecord`].
     items: Packed<3>,
-    /// Those of them that are a contact: at most one for each slot.
+    /// Number of these items that are contacts; at most one per slot.
     pub(super) contacts_live: u8,
     pub(super) contacted: PortSketch,
-    /// What it showed while the row lives.
-    pub(super) signs: Observations,
-    /// When the first of its live contacts was counted.
+    /// Observations while the row lives.
+    pub(super) observations: Observations,
+    /// Time of the first of its live contacts.
     pub(super) contacted_at: CoarseInstant,
     previous: u32,
     next: u32,
@@ -53,36 +53,36 @@ pub(super) struct Pair {
 
 const _: () = assert!(size_of::<Pair>() == 64);
 
-/// A role in the lowest three bits, a probe in the two above them.
+/// The role in the lowest three bits, the probe state in the two bits above.
 #[derive(Clone, Copy, Debug)]
 struct State(u8);
 
-/// What is known of the bare ACKs of a direction.
+/// Whether the bare ACKs of a direction are probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Probe {
-    /// Nothing; they may be part of a connection.
+    /// Undecided; they may belong to a connection.
     Unknown,
-    /// They were reset, and it is not yet decided.
+    /// They were reset, and the decision is pending.
     Waits,
     /// They were reset and belong to no connection.
     Is,
 }
 
 impl Pair {
-    /// Packets of its live items.
+    /// Returns the packets of its live items.
     #[inline]
     pub(super) fn packets(&self) -> u64 {
         self.packets.get()
     }
 
-    /// Adds what was sent.
+    /// Adds packets and bytes.
     #[inline]
     pub(super) fn add(&mut self, packets: u64, ip_bytes: u64) {
         self.packets = Packed::of(self.packets() + packets);
         self.ip_bytes += ip_bytes;
     }
 
-    /// Takes the sums of one of its items back, which is no longer among them.
+    /// Subtracts one of its items.
     #[inline]
     pub(super) fn subtract(&mut self, item: &SlotRecord) {
         self.packets = Packed::of(self.packets() - item.packets());
@@ -91,42 +91,42 @@ impl Pair {
         self.contacts_live -= u8::from(item.is_contact());
     }
 
-    /// Notes that there is one more item of it.
+    /// Adds one to the number of its items.
     #[inline]
     pub(super) fn add_item(&mut self) {
         self.items = Packed::of(self.items.get() + 1);
     }
 
-    /// Whether it is freed with the next item that is taken back.
+    /// Returns true if the row is freed with the next item that is subtracted.
     #[inline]
     pub(super) fn is_last_item(&self) -> bool {
         self.items == Packed::of(1)
     }
 
-    /// Whether an item names it.
+    /// Returns true if it has items.
     #[inline]
     pub(super) fn has_items(&self) -> bool {
         self.items != Packed::ZERO
     }
 
-    /// What its source is in the exchange with its destination.
+    /// Returns the role of its source in the exchange with its destination.
     #[inline]
     pub(super) fn role(&self) -> Role {
         match self.state.0 & 7 {
             0 => Role::None,
-            1 => Role::Pending(self.heard),
+            1 => Role::Pending(self.active_slot),
             2 => Role::Initiator,
             3 => Role::Responder,
             _ => Role::Undecided,
         }
     }
 
-    /// Changes the role of an exchange that is not pending, nor becomes so.
+    /// Sets the role; a pending exchange must be settled with [`settle`](Self::settle).
     pub(super) fn set_role(&mut self, role: Role) {
         let bits = match role {
             Role::None => 0,
             Role::Pending(number) => {
-                self.heard = number;
+                self.active_slot = number;
                 1
             }
             Role::Initiator => 2,
@@ -136,32 +136,32 @@ impl Pair {
         self.state.0 = self.state.0 & !7 | bits;
     }
 
-    /// Gives a pending exchange its role, and the slot of its last word if there was one.
-    pub(super) fn settle(&mut self, role: Role, heard: Option<u64>) {
+    /// Sets the role of a pending exchange, and the slot of its last packet in this direction, if there was one.
+    pub(super) fn settle(&mut self, role: Role, active_slot: Option<u64>) {
         self.set_role(role);
-        self.heard = heard.map_or(NEVER, cut);
+        self.active_slot = active_slot.map_or(NEVER, cut);
     }
 
-    /// Notes a word of its exchange. While that is pending, it is the exchange that remembers.
-    pub(super) fn note_heard(&mut self, slot: u64) {
+    /// Notes a packet of its exchange. A pending exchange stores that itself.
+    pub(super) fn note_active(&mut self, slot: u64) {
         if !matches!(self.role(), Role::Pending(_)) {
-            self.heard = cut(slot);
+            self.active_slot = cut(slot);
         }
     }
 
-    /// Whether a word of its exchange is in the window.
+    /// Returns true if a packet of its exchange is in the window.
     #[inline]
-    pub(super) fn is_heard(&self, current: u64) -> bool {
+    pub(super) fn is_active(&self, current: u64) -> bool {
         matches!(self.role(), Role::Pending(_))
-            || self.heard != NEVER && cut(current).wrapping_sub(self.heard) < SLOTS_LIVE as u32
+            || self.active_slot != NEVER && cut(current).wrapping_sub(self.active_slot) < SLOTS_LIVE as u32
     }
 
-    /// Whether any word of it was heard while the row lives.
-    pub(super) fn spoke(&self) -> bool {
-        matches!(self.role(), Role::Pending(_)) || self.heard != NEVER
+    /// Returns true if it has sent a packet of its exchange while the row lives.
+    pub(super) fn has_sent(&self) -> bool {
+        matches!(self.role(), Role::Pending(_)) || self.active_slot != NEVER
     }
 
-    /// Whether its bare ACKs are probes.
+    /// Returns whether its bare ACKs are probes.
     pub(super) fn probe(&self) -> Probe {
         match self.state.0 >> 3 {
             0 => Probe::Unknown,
@@ -174,20 +174,19 @@ impl Pair {
         self.state.0 = self.state.0 & 7 | (probe as u8) << 3;
     }
 
-    /// Where its latest item is, if that is live.
+    /// Returns the place of its latest item, if that is live.
     #[inline]
     pub(super) fn latest(&self, items: &SlotRecords) -> Option<SlotRecordAt> {
         let current = items.current();
-        // Cut on purpose: what was cut off is that of the current slot, or of one not long ago. What has left the window
-        // is taken back before it is 256 slots old.
+        // Only the lower bits are stored; the upper ones are those of the current slot or of one shortly before it.
+        // Expired items are subtracted before they are 256 slots old.
         let slot = current.wrapping_sub(u64::from((current as u8).wrapping_sub(self.item_slot)));
         (self.has_items() && slot >= items.oldest()).then_some(SlotRecordAt { slot, at: self.item_at })
     }
 
-    /// Notes where its latest item is.
+    /// Sets the place of its latest item.
     #[inline]
     pub(super) fn set_latest(&mut self, item: SlotRecordAt) {
-        // Cut on purpose.
         self.item_slot = item.slot as u8;
         self.item_at = item.at;
     }
@@ -199,13 +198,13 @@ impl Chained for Pair {
     }
 }
 
-/// A slot number in 32 bits, of which there are enough for thirteen years of the shortest slots.
+/// Returns the lower 32 bits of a slot number. They wrap after thirteen years of the shortest slots.
 #[inline]
 fn cut(slot: u64) -> u32 {
     slot as u32
 }
 
-/// What is looked for: where, and what must be equal there.
+/// A pair to look up: its place in the index, and what must be equal there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sought {
     place: Place,
@@ -214,7 +213,7 @@ pub(super) struct Sought {
 }
 
 impl Sought {
-    /// A pair by its hash.
+    /// Makes it from the hash of the pair.
     #[inline]
     pub(super) fn new(hash: u64, endpoints: &Endpoints) -> Self {
         let (side, is_ipv6) = match endpoints {
@@ -224,7 +223,7 @@ impl Sought {
         Self { place: Place::of(hash, side), check: rest(hash) | is_ipv6, endpoints: *endpoints }
     }
 
-    /// The other direction.
+    /// Returns the other direction.
     pub(super) fn reversed(&self) -> Self {
         Self { place: self.place.opposite(), endpoints: self.endpoints.reversed(), ..*self }
     }
@@ -236,7 +235,7 @@ pub(super) struct Pairs {
     rows: Slab<Pair>,
     index: Index,
     seed: Seed,
-    /// The next row of a walk that is made in parts.
+    /// The next row of a walk in parts.
     walk_at: u32,
 }
 
@@ -257,51 +256,51 @@ impl Pairs {
         self.rows.len()
     }
 
-    /// Has the place fetched where a pair is looked for.
+    /// Prefetches the index entries for a pair.
     #[inline]
     pub(super) fn prefetch_place(&self, sought: &Sought) {
         self.index.prefetch(sought.place);
     }
 
-    /// Has a row fetched that is read soon.
+    /// Prefetches a row.
     #[inline]
     pub(super) fn prefetch(&self, at: u32) {
         self.rows.prefetch(at);
     }
 
-    /// Has the rows fetched that are chained to one.
+    /// Prefetches the rows before and after one in its chain.
     #[inline]
     pub(super) fn prefetch_around(&self, at: u32) {
         let Pair { previous, next, .. } = self.rows[at];
         [previous, next].into_iter().filter(|&at| at != NONE).for_each(|at| self.rows.prefetch(at));
     }
 
-    /// The row that a pair has if it has any, to be fetched before [`find_from`](Self::find_from) asks whether it is the
-    /// one.
+    /// Returns the row that a pair may have, so that it can be prefetched before [`find_from`](Self::find_from)
+    /// compares it.
     #[inline]
     pub(super) fn candidate(&self, sought: &Sought) -> Option<u32> {
         self.index.first(sought.place)
     }
 
-    /// The row of a pair.
+    /// Returns the row of a pair.
     #[inline]
     pub(super) fn find(&self, sought: &Sought, hosts: &Hosts) -> Option<u32> {
         self.index.find(sought.place, |at| self.is(at, sought, hosts))
     }
 
-    /// The row of a pair, which a [`candidate`](Self::candidate) nearly always is.
+    /// Returns the row of a pair, which nearly always is its [`candidate`](Self::candidate).
     #[inline]
     pub(super) fn find_from(&self, candidate: u32, sought: &Sought, hosts: &Hosts) -> Option<u32> {
         if self.is(candidate, sought, hosts) { Some(candidate) } else { self.find(sought, hosts) }
     }
 
-    /// Whether the row at the place of a pair is its own.
+    /// Returns true if a row at the place of a pair is the row of that pair.
     #[inline]
     fn is(&self, at: u32, sought: &Sought, hosts: &Hosts) -> bool {
         let pair = &self.rows[at];
         pair.check == sought.check
             && match sought.endpoints {
-                // Place and check are all of the hash, which no other IPv4 pair has.
+                // Place and check together are the whole hash, and IPv4 pairs have different hashes.
                 Endpoints::V4 { .. } => true,
                 Endpoints::V6 { src, dst } => {
                     hosts.get(pair.src).addr() == IpAddr::V6(src)
@@ -310,8 +309,8 @@ impl Pairs {
             }
     }
 
-    /// A new row for a pair that has none, with the sums of `owner`; `None` when there is no room for it or one of its
-    /// hosts.
+    /// Inserts a row for a new pair, whose sums belong to `owner`. Returns `None` if there is no room for it or for one
+    /// of its hosts.
     pub(super) fn insert(&mut self, sought: &Sought, hosts: &mut Hosts, owner: IpAddr) -> Option<u32> {
         if !self.rows.has_room() {
             return None;
@@ -333,18 +332,19 @@ impl Pairs {
         Some(at)
     }
 
-    /// A row for what a source sent to hosts that are no longer told apart, which `other` stands for; in no index.
+    /// Inserts a row for what a source sent to hosts that are no longer kept apart, for which `other` stands. It is in
+    /// no index.
     pub(super) fn insert_rest(&mut self, owner: HostId, other: HostId, hosts: &mut Hosts) -> Option<u32> {
         if !self.rows.has_room() {
             return None;
         }
-        // The references that a pair takes: of its source, its destination and its owner.
+        // A pair holds a reference to its source, its destination and its owner.
         [owner, other, owner].into_iter().for_each(|host| hosts.hold(host));
         hosts.get_mut(owner).owner = owner;
         Some(self.put(owner, other, 0, hosts))
     }
 
-    /// Puts a row in front of those of its owner.
+    /// Inserts a row at the front of the chain of its owner.
     fn put(&mut self, src: HostId, dst: HostId, check: u32, hosts: &mut Hosts) -> u32 {
         let owner = hosts.get(src).owner;
         let next = hosts.get(owner).first_pair;
@@ -360,11 +360,11 @@ impl Pairs {
             check,
             src,
             dst,
-            heard: NEVER,
+            active_slot: NEVER,
             items: Packed::ZERO,
             contacts_live: 0,
             contacted: PortSketch::default(),
-            signs: Observations::default(),
+            observations: Observations::default(),
             contacted_at: CoarseInstant::default(),
             previous: NONE,
             next,
@@ -376,7 +376,7 @@ impl Pairs {
         at
     }
 
-    /// Frees a row and what it refers to.
+    /// Frees a row and its references.
     pub(super) fn remove(&mut self, at: u32, hosts: &mut Hosts) {
         self.index.remove(self.sought(at, hosts).place, at);
         let Pair { src, dst, .. } = self.rows[at];
@@ -402,7 +402,7 @@ impl Pairs {
         if self.walk_at == at {
             self.walk_at = next;
         }
-        // Whatever still waits for this row must not find its role in it.
+        // A pending decision must not find its role in a freed row.
         self.rows[at].state = State(0);
         self.rows.free(at);
         hosts.release(src);
@@ -410,48 +410,49 @@ impl Pairs {
         hosts.release(owner);
     }
 
-    /// How many more rows there is room for.
+    /// Returns how many more rows fit.
     #[inline]
     pub(super) fn room(&self) -> usize {
         self.rows.room()
     }
 
-    /// The row after one in the chain of its owner.
+    /// Returns the next row in the chain of the same owner.
     pub(super) fn next_of(&self, at: u32) -> u32 {
         self.rows[at].next
     }
 
-    /// What a row is found by.
+    /// Returns what a row is looked up by.
     pub(super) fn sought(&self, at: u32, hosts: &Hosts) -> Sought {
         let pair = &self.rows[at];
         let endpoints = Endpoints::new(hosts.get(pair.src).addr(), hosts.get(pair.dst).addr())
-            .expect("both ends were in one header");
+            .expect("both addresses of a pair are of one family");
         Sought::new(self.seed.pair(&endpoints), &endpoints)
     }
 
-    /// The row of the other direction.
+    /// Returns the row of the other direction.
     pub(super) fn reverse(&self, at: u32, hosts: &Hosts) -> Option<u32> {
         self.find(&self.sought(at, hosts).reversed(), hosts)
     }
 
-    /// The pairs of one source or group, the latest first.
+    /// Returns the pairs of a source or group, the latest first.
     pub(super) fn of(&self, host: HostId, hosts: &Hosts) -> impl Iterator<Item = &Pair> {
         self.rows_of(host, hosts).map(|at| &self.rows[at])
     }
 
-    /// Their numbers, without that of what is no longer told apart.
+    /// Returns the rows of a source or group, without the one for hosts that are no longer kept apart.
     pub(super) fn rows_of(&self, host: HostId, hosts: &Hosts) -> impl Iterator<Item = u32> {
         let first = Some(hosts.get(host).first_pair).filter(|&at| at != NONE);
         let rows = std::iter::successors(first, |&at| Some(self.rows[at].next).filter(|&at| at != NONE));
         rows.filter(|&at| !hosts.is_other(self.rows[at].dst))
     }
 
-    /// Begins a walk over the pairs of a host, or over none, that may be made in parts. It ends the one before.
+    /// Begins a walk in parts over the pairs of a host; `None` walks over nothing. It replaces a walk that has not
+    /// ended.
     pub(super) fn begin_walk(&mut self, host: Option<HostId>, hosts: &Hosts) {
         self.walk_at = host.map_or(NONE, |host| hosts.get(host).first_pair);
     }
 
-    /// The next pair of the walk. What is freed between two calls is left out, and what is new as well.
+    /// Returns the next pair of the walk. Pairs that are freed or inserted between two calls are left out.
     pub(super) fn walk_on(&mut self) -> Option<&Pair> {
         let at = self.walk_at;
         (at != NONE).then(|| {
@@ -461,7 +462,7 @@ impl Pairs {
         })
     }
 
-    /// All pairs, in no order.
+    /// Returns all pairs, in no particular order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Pair> {
         self.index.iter().map(|at| &self.rows[at])
     }

@@ -1,25 +1,27 @@
-//! Which ports one host contacted at another: about how many, and the lowest. Eleven bytes, joined by OR and by
-//! minimum, so that they add up in any order.
+//! A sketch of the ports that one host contacted at another: an estimate of their number, and the lowest of them.
+//!
+//! A sketch has eleven bytes. Merging is a bitwise OR and a minimum, so the order of merging does not matter.
 
 use super::container::packed::Packed;
 use super::hash::Seed;
 
-/// Bits of the set. A port sets one of them, by a hash that is seeded: nobody outside can choose ports that share.
+/// Bits of the set. A port sets one of them; a seeded hash chooses it, so a sender cannot choose ports that share a
+/// bit.
 const BITS: u32 = 64;
 
-/// No port: protocol 255 is reserved and has none (RFC 5237).
+/// The value of `lowest` for an empty sketch: protocol 255 is reserved and has no ports (RFC 5237).
 const NONE: Packed<3> = Packed::MAX;
 
-/// The ports that one host contacted at another. ICMP and protocols without ports show port 0.
+/// The ports that one host contacted at another. ICMP and protocols without ports count as port 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortSketch {
     set: Packed<8>,
-    /// Protocol and port.
+    /// Protocol and port of the lowest port.
     lowest: Packed<3>,
 }
 
-/// Chooses the bit of a port by a secret odd number. Scanners send to ports in a row, which one multiplication would
-/// leave in a row; so their differences are spread by a second one.
+/// Maps a port to a bit by multiplying with a secret odd number. A scan of consecutive ports would keep a constant
+/// difference after one multiplication, so a second one spreads the differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PortHasher(u64);
 
@@ -30,13 +32,12 @@ impl PortHasher {
 
     #[inline]
     fn bit(self, protocol_and_port: u32) -> u32 {
-        // Fits: six bits are left.
         let mixed = u64::from(protocol_and_port).wrapping_mul(self.0);
         ((mixed ^ mixed >> 32).wrapping_mul(SPREAD) >> (u64::BITS - BITS.ilog2())) as u32
     }
 }
 
-/// 2^64 over the golden ratio, odd (Knuth, The Art of Computer Programming 3, 6.4).
+/// 2^64 divided by the golden ratio, made odd (Knuth, The Art of Computer Programming 3, 6.4).
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Default for PortSketch {
@@ -46,13 +47,13 @@ impl Default for PortSketch {
 }
 
 impl PortSketch {
-    /// Ports that can be told apart; more are as many as this.
+    /// Largest number of ports that a sketch can report; it is also the result for larger numbers.
     pub const PORTS_MAX: u32 = 266;
 
     #[inline]
-    pub(super) fn add(&mut self, protocol: u8, port: u16, mix: PortHasher) {
+    pub(super) fn add(&mut self, protocol: u8, port: u16, port_hasher: PortHasher) {
         let port = u32::from(protocol) << 16 | u32::from(port);
-        self.set = Packed::of(self.set.get() | 1 << mix.bit(port));
+        self.set = Packed::of(self.set.get() | 1 << port_hasher.bit(port));
         self.note_lowest(Packed::of(port.into()));
     }
 
@@ -68,15 +69,14 @@ impl PortSketch {
         }
     }
 
-    /// The lowest protocol, and the lowest port of it; `None` where nothing was contacted.
+    /// Returns the lowest protocol with its lowest port; `None` if the sketch is empty.
     pub fn lowest(&self) -> Option<(u8, u16)> {
         let lowest = self.lowest.get();
-        // Fits: they were put together from these.
         (self.lowest != NONE).then_some(((lowest >> 16) as u8, lowest as u16))
     }
 
-    /// About how many ports they are, by linear counting (Whang et al. 1990): of 15 ports the standard error is one,
-    /// of 100 it is ten. At most [`PORTS_MAX`](Self::PORTS_MAX).
+    /// Returns an estimate of the number of ports, by linear counting (Whang et al. 1990). The standard error is 1 for
+    /// 15 ports and 10 for 100. The result is at most [`PORTS_MAX`](Self::PORTS_MAX).
     pub fn ports(&self) -> u32 {
         let empty = self.set.get().count_zeros();
         if empty == 0 {
@@ -93,16 +93,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_ports_about_right_and_remembers_the_lowest() {
+    fn the_number_of_ports_is_estimated_and_the_lowest_is_exact() {
         assert_eq!((PortSketch::default().ports(), PortSketch::default().lowest()), (0, None));
         for (ports, at_least, at_most) in
             [(1, 1, 1), (2, 1, 2), (15, 8, 22), (60, 35, 90), (10_000, 266, 266)]
         {
             let (mut sum, rounds) = (0, 64);
             for round in 0..rounds {
-                let mix = PortHasher(SPREAD.wrapping_mul(u64::from(round)) | 1);
+                let port_hasher = PortHasher(SPREAD.wrapping_mul(u64::from(round)) | 1);
                 let mut contacted = PortSketch::default();
-                (0..ports).for_each(|port| contacted.add(6, port * 6 + round + 1, mix));
+                (0..ports).for_each(|port| contacted.add(6, port * 6 + round + 1, port_hasher));
                 let counted = contacted.ports();
                 assert!((at_least..=at_most).contains(&counted), "{counted} of {ports}");
                 assert_eq!(contacted.lowest(), Some((6, round + 1)));
@@ -117,11 +117,11 @@ mod tests {
     }
 
     #[test]
-    fn joining_is_the_same_in_any_order() {
-        let mix = PortHasher::new(&Seed::default());
+    fn merging_gives_the_same_in_any_order() {
+        let port_hasher = PortHasher::new(&Seed::default());
         let of = |ports: &[u16]| {
             let mut contacted = PortSketch::default();
-            ports.iter().for_each(|&port| contacted.add(6, port, mix));
+            ports.iter().for_each(|&port| contacted.add(6, port, port_hasher));
             contacted
         };
         let (mut one, mut other) = (of(&[22, 80]), of(&[443, 80]));

@@ -1,4 +1,4 @@
-//! The port window: which ports each host contacted, over a span of its own.
+//! The port window: the ports that each host contacted, over a span of its own.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ pub(super) struct PortRow {
     host: HostId,
     pub(super) port: u16,
     pub(super) protocol: u8,
-    /// How it was answered, at whichever hosts.
-    pub(super) signs: Observations,
-    /// When it was first contacted.
+    /// How the contacts were answered, at any destination.
+    pub(super) observations: Observations,
+    /// Time of the first contact.
     pub(super) contacted_at: CoarseInstant,
-    /// The slot that its latest item is in, cut to 32 bits: the row lives for ten slots after it.
+    /// The slot of its latest item, in its lower 32 bits. The row lives until ten slots after it.
     item_slot: u32,
     slots_live: u16,
     previous: u32,
@@ -42,17 +42,17 @@ impl Chained for PortRow {
 #[derive(Clone, Copy, Debug)]
 struct HostPorts {
     count: u32,
-    /// The chain through them.
+    /// The first row of their chain.
     first: u32,
 }
 
-/// What is said of a host and a port.
+/// A contact of a host at a port, and how it was answered so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PortContact {
     pub(super) host: HostId,
     pub(super) protocol: u8,
     pub(super) port: u16,
-    pub(super) signs: Observations,
+    pub(super) observations: Observations,
     pub(super) at: CoarseInstant,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct PortContact {
 #[derive(Debug)]
 pub(super) struct PortWindow {
     rows: Slab<PortRow>,
-    /// By the number of the host.
+    /// Indexed by the number of the host.
     hosts: ChunkedVec<HostPorts>,
     index: Index,
     slots: SlotRing<u32>,
@@ -78,13 +78,13 @@ impl PortWindow {
         }
     }
 
-    /// Has the place fetched where the port of a host is looked for.
+    /// Prefetches the index entries for a port of a host.
     #[inline]
     pub(super) fn prefetch(&self, host: HostId, protocol: u8, port: u16) {
         self.index.prefetch(self.place(host, protocol, port));
     }
 
-    /// Has the row fetched that the port of a host has if it has any, once its place was.
+    /// Prefetches the row that a port of a host may have; [`prefetch`](Self::prefetch) must have been called before.
     #[inline]
     pub(super) fn prefetch_candidate(&self, host: HostId, protocol: u8, port: u16) {
         if let Some(at) = self.index.first(self.place(host, protocol, port)) {
@@ -92,18 +92,16 @@ impl PortWindow {
         }
     }
 
-    /// Notes that a host contacted a port in the current slot, and how that was answered so far. False when there is
-    /// no room.
+    /// Adds a contact, and how it was answered so far, to the current slot. Returns false if there is no room.
     pub(super) fn add(&mut self, contact: &PortContact, hosts: &mut Hosts) -> bool {
         let at = match self.find(contact) {
             Some(at) => at,
             None if !self.rows.has_room() => return false,
             None => self.insert(contact, hosts),
         };
-        // Cut on purpose.
         let current = self.slots.current() as u32;
         let row = &mut self.rows[at];
-        row.signs |= contact.signs;
+        row.observations |= contact.observations;
         if row.item_slot != current || row.slots_live == 0 {
             row.item_slot = current;
             row.slots_live += 1;
@@ -112,11 +110,11 @@ impl PortWindow {
         true
     }
 
-    /// Notes how a contact was answered. False where there is none.
+    /// Adds how a contact was answered. Returns false if the window has no such contact.
     pub(super) fn answer(&mut self, contact: &PortContact) -> bool {
         let found = self.find(contact);
         if let Some(at) = found {
-            self.rows[at].signs |= contact.signs;
+            self.rows[at].observations |= contact.observations;
         }
         found.is_some()
     }
@@ -126,7 +124,7 @@ impl PortWindow {
         self.slots.advance(self.slots.number(now));
     }
 
-    /// Takes back what has left the window, at most `items_max` items of it; gives how many more it could be.
+    /// Subtracts expired items, at most `items_max`, and returns how many of that number are left.
     pub(super) fn drain(&mut self, items_max: usize, hosts: &mut Hosts) -> usize {
         let (mut left, mut items) = (items_max, Vec::new());
         while self.slots.take_together(&mut left, &mut items) {
@@ -147,12 +145,12 @@ impl PortWindow {
         left
     }
 
-    /// How many ports a host contacted.
+    /// Returns the number of ports that a host contacted.
     pub(super) fn count(&self, host: HostId) -> u32 {
         self.ports_of(host).count
     }
 
-    /// The lowest ports that a host contacted, ascending, each once, at most `ports_max`.
+    /// Returns the lowest ports that a host contacted, ascending and without duplicates, at most `ports_max`.
     pub(super) fn of(&self, host: HostId, ports_max: usize) -> Vec<u16> {
         let mut ports: Vec<u16> = self.rows_of(host).map(|row| row.port).collect();
         ports.sort_unstable();
@@ -161,7 +159,7 @@ impl PortWindow {
         ports
     }
 
-    /// The ports that a host contacted, the latest first.
+    /// Returns the ports that a host contacted, the latest first.
     pub(super) fn rows_of(&self, host: HostId) -> impl Iterator<Item = &PortRow> {
         let mut at = self.ports_of(host).first;
         std::iter::from_fn(move || {
@@ -194,7 +192,7 @@ impl PortWindow {
             host,
             port,
             protocol,
-            signs: Observations::default(),
+            observations: Observations::default(),
             contacted_at,
             slots_live: 0,
             item_slot: 0,

@@ -1,26 +1,26 @@
-//! Hosts that are taken for one: the addresses of an IPv6 network, of which a single machine may use any number.
+//! Groups of hosts: the addresses of one IPv6 prefix count as one host, since one machine may use any number of them.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::hosts::HostId;
 
-/// By which prefix IPv6 hosts are taken for one, and whom they contacted together.
+/// The prefix length that groups IPv6 hosts, and the destinations that the members of each group contacted.
 #[derive(Debug)]
 pub(super) struct PrefixGroups {
     prefix_len: Option<u8>,
-    /// Pairs of members with a live contact, by group and destination.
+    /// The number of pairs of members with a live contact, by group and destination.
     contacts: HashMap<(HostId, HostId), u32, foldhash::fast::FixedState>,
 }
 
 impl PrefixGroups {
-    /// Groups by this prefix length, or none.
+    /// Makes groups by this prefix length; `None` groups nothing.
     pub(super) fn new(prefix_len: Option<u8>) -> Self {
         Self { prefix_len, contacts: HashMap::default() }
     }
 
-    /// The address that stands for the host of `addr`: the network's where it belongs to a group, or itself.
-    /// Link-local addresses are each for itself: all of them share one prefix.
+    /// Returns the address that the sums of `addr` belong to: the prefix of its group, or `addr` itself. Link-local
+    /// addresses are not grouped, since all of them share one prefix.
     pub(super) fn owner(&self, addr: IpAddr) -> IpAddr {
         match (self.prefix_len, addr) {
             (Some(prefix_len), IpAddr::V6(addr)) if !addr.is_unicast_link_local() => {
@@ -33,19 +33,19 @@ impl PrefixGroups {
         }
     }
 
-    /// Whether the sums of this address are those of a group.
+    /// Returns true if the sums of this address are those of a group.
     pub(super) fn is_group(&self, addr: IpAddr) -> bool {
         matches!((self.prefix_len, addr), (Some(_), IpAddr::V6(addr)) if !addr.is_unicast_link_local())
     }
 
-    /// One more member contacts `dst`; whether it is the first.
+    /// Adds a member's contact with `dst`. Returns true if it is the first of the group.
     pub(super) fn add_contact(&mut self, group: HostId, dst: HostId) -> bool {
         let members = self.contacts.entry((group, dst)).or_default();
         *members += 1;
         *members == 1
     }
 
-    /// One member less; whether it was the last.
+    /// Subtracts a member's contact with `dst`. Returns true if it was the last of the group.
     pub(super) fn remove_contact(&mut self, group: HostId, dst: HostId) -> bool {
         let Some(members) = self.contacts.get_mut(&(group, dst)) else { return false };
         *members -= 1;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_a_network_are_one_host() {
+    fn addresses_of_one_prefix_are_one_host() {
         let groups = PrefixGroups::new(Some(64));
         for (addr, owner) in [
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),

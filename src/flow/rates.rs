@@ -1,8 +1,8 @@
-//! What happened within a second: packets and new contacts of each host.
+//! Rates: packets and new contacts of each host within a second.
 //!
-//! The second slides in quarters, as long as a worker keeps what it counted. Each host has its four sums in its row,
-//! brought up to date when they are read, so nothing has to be taken back. A worker that was late hands over
-//! more than a second's worth: the counts are then divided by the time that they cover.
+//! The second slides in quarters, which is the tick. The row of each host has four sums; reading brings them up to
+//! date, so nothing has to be subtracted. A worker that is late hands over more than a second's counts; they are
+//! divided by the time that they cover.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ const SLOTS: usize = 4;
 const SLOT: Duration = Duration::from_millis(250);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A frame waits at most this long for its block: it may be older than the delta that it is in.
+/// Longest time that a frame waits for its block; a frame may be this much older than the delta that contains it.
 const BLOCK: Duration = Duration::from_millis(20);
 
-/// The sums of one host, by the number of their slot modulo [`SLOTS`]: half a cache line.
+/// The sums of one host, indexed by slot number modulo [`SLOTS`]: half a cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(32))]
 pub(super) struct Recent {
-    /// The slot that was current last, cut to 32 bits.
+    /// The slot of the last addition, in its lower 32 bits.
     slot: u32,
     packets: [u32; SLOTS],
-    /// They end at 2^24 in a quarter of a second, which is far beyond what an analyst can fold.
+    /// They saturate at 2^24 per slot, far above what an analyst can fold in a quarter of a second.
     contacts: [Packed<3>; SLOTS],
 }
 
 const _: () = assert!(size_of::<Recent>() == 32);
 
-/// The slot that is current, and which time the counts of the last four cover.
+/// The current slot, and the time that the counts of the last four slots cover.
 #[derive(Debug, Default)]
 pub(super) struct RateClock {
     slot: u64,
@@ -40,15 +40,15 @@ pub(super) struct RateClock {
 }
 
 impl Recent {
-    /// Adds to the current slot. Gives the packets and contacts of the slots up to that one, which are no fewer than those
-    /// of a second.
+    /// Adds to the current slot. Returns the packets and contacts of the last four slots, which are never fewer than
+    /// those of the last second.
     #[inline]
     pub(super) fn add(&mut self, clock: &RateClock, packets: u64, contacts: u32) -> (u64, u64) {
         let packets = u32::try_from(packets).unwrap_or(u32::MAX);
-        // Cut on purpose: a clock never goes back, and 2^32 slots are 34 years.
+        // Only the lower bits are wanted: the clock never goes back, and 2^32 slots are 34 years.
         let slot = clock.slot as u32;
         let (now, passed) = (place(clock.slot), slot.wrapping_sub(std::mem::replace(&mut self.slot, slot)));
-        // Each at its own place, and none is read again that was written just now.
+        // Each element is read once and then written once, so no load waits for a store.
         let mut sums = (0, 0);
         for at in 0..SLOTS {
             let ago = (now + SLOTS - at) % SLOTS;
@@ -65,7 +65,7 @@ impl Recent {
         sums
     }
 
-    /// Packets and contacts of the last second.
+    /// Returns the packets and contacts of the last second.
     pub(super) fn per_second(mut self, clock: &RateClock) -> (u32, u32) {
         let (packets, contacts) = self.add(clock, 0, 0);
         (clock.per_second(packets), clock.per_second(contacts))
@@ -79,7 +79,7 @@ impl Default for Recent {
 }
 
 impl RateClock {
-    /// Turns to `now`. Never goes back.
+    /// Advances to `now`. An earlier time changes nothing.
     pub(super) fn roll(&mut self, now: Moment) {
         let slot = now.0 / SLOT.as_nanos() as u64;
         let passed = slot.saturating_sub(self.slot).min(SLOTS as u64);
@@ -89,7 +89,7 @@ impl RateClock {
         self.slot = self.slot.max(slot);
     }
 
-    /// Takes note of a delta that belongs to the current slot.
+    /// Adds the time span of a delta that belongs to the current slot.
     pub(super) fn note(&mut self, began_at: Option<Moment>, handed_over_at: Moment) {
         let began_at = began_at.unwrap_or(handed_over_at);
         let oldest = &mut self.began_at[place(self.slot)];
@@ -115,7 +115,7 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// Hands over at these milliseconds what was counted since the one before, and gives the largest rate seen.
+    /// Hands over, at these milliseconds, what was counted since the previous time. Returns the largest rate.
     fn largest_rate(hand_overs: impl IntoIterator<Item = (u64, u64)>, began_ms: u64) -> u32 {
         let (mut clock, mut recent) = (RateClock::default(), Recent::default());
         let mut began = Moment(began_ms * MS);
@@ -132,9 +132,9 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_stream_is_measured_and_never_above_its_rate() {
+    fn a_steady_stream_is_never_above_its_rate() {
         for first in [0, 1, 100, 249] {
-            // A thousand packets a second, handed over each quarter; then by a worker that is late at times.
+            // A thousand packets per second, handed over every quarter; then by a worker that is sometimes late.
             let steady = (1..40).map(|n| (10_000 + first + n * 250, 250));
             let rate = largest_rate(steady, 10_000 + first);
             assert!((970..=1000).contains(&rate), "{rate}");
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_seen_whole_wherever_it_falls() {
+    fn a_burst_is_counted_whole_at_any_phase() {
         for first in 0..250 {
             let burst = [(5_000 + first, 400), (5_250 + first, 200), (5_500 + first, 401)];
             assert_eq!(largest_rate(burst, 4_990 + first), 1001, "{first}");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_a_second_is_forgotten() {
+    fn packets_older_than_a_second_expire() {
         let (mut clock, mut recent) = (RateClock::default(), Recent::default());
         clock.roll(Moment(100 * MS));
         recent.add(&clock, 7, 3);

@@ -1,7 +1,7 @@
 //! Bytes that hosts received in the traffic window.
 //!
-//! An item for each host and slot; the host's sum is the sum over its live items, and each of them keeps it in
-//! the table. What finds no room is counted, so that somebody can say it.
+//! There is one item for each host and slot. The sum of a host is the sum of its live items, and each item holds a
+//! reference to the host. Bytes for which there is no room are counted in `lost_bytes`.
 
 use std::time::Duration;
 
@@ -18,22 +18,22 @@ struct ReceivedRecord {
     ip_bytes: u64,
 }
 
-/// What one host received in the window, and where its latest item is if that is anything.
+/// What one host received in the window, and the place of its latest item if the sum is not zero.
 #[derive(Clone, Copy, Debug, Default)]
 struct Received {
     ip_bytes: u64,
-    /// Cut to 32 bits: while it has a sum, this is a slot of the window, or one that just left it.
+    /// The slot in its lower 32 bits. While the sum is not zero, it is a live slot or one that expired just now.
     item_slot: u32,
     item_at: u32,
 }
 
 const _: () = assert!(size_of::<ReceivedRecord>() + size_of::<Received>() == 32);
 
-/// The traffic window of what was received.
+/// The traffic window of received bytes.
 #[derive(Debug)]
 pub(super) struct ReceivedWindow {
     slots: SlotRing<ReceivedRecord>,
-    /// By the number of the host. The last item that leaves makes a sum zero again, and only then the host may go.
+    /// Indexed by the number of the host. The last expired item makes the sum zero again; only then is the host freed.
     sums: ChunkedVec<Received>,
     items: usize,
     items_max: usize,
@@ -41,7 +41,7 @@ pub(super) struct ReceivedWindow {
 }
 
 impl ReceivedWindow {
-    /// An empty window of `interval`; without one, nothing ever leaves.
+    /// Makes an empty window of `interval`; without one, nothing expires.
     pub(super) fn new(interval: Option<Duration>, items_max: usize) -> Self {
         Self {
             slots: SlotRing::new(interval),
@@ -52,18 +52,17 @@ impl ReceivedWindow {
         }
     }
 
-    /// Has what a host received fetched, which is added to soon.
+    /// Prefetches the sum of a host.
     #[inline]
     pub(super) fn prefetch(&self, host: HostId) {
         self.sums.prefetch(host.0);
     }
 
-    /// Adds to the current slot. `host` brings a reference along, which the item keeps.
+    /// Adds to the current slot. The caller passes a reference to `host`, which the item keeps.
     pub(super) fn add(&mut self, host: HostId, ip_bytes: u64, hosts: &mut Hosts) {
         let current = self.slots.current();
         let slot = self.slots.items(current);
         let received = self.sums.reach(host.0);
-        // Cut on purpose.
         if received.ip_bytes > 0 && received.item_slot == current as u32 {
             slot[received.item_at].ip_bytes += ip_bytes;
             hosts.release(host);
@@ -79,7 +78,7 @@ impl ReceivedWindow {
         hosts.note_received(host, received.ip_bytes);
     }
 
-    /// What a host received in the window.
+    /// Returns the bytes that a host received in the window.
     pub(super) fn of(&self, host: HostId) -> u64 {
         self.sums.get(host.0).map_or(0, |received| received.ip_bytes)
     }
@@ -89,7 +88,7 @@ impl ReceivedWindow {
         self.slots.advance(self.slots.number(now));
     }
 
-    /// Takes back what has left the window, at most `items_max` items of it; gives how many more it could be.
+    /// Subtracts expired items, at most `items_max`, and returns how many of that number are left.
     pub(super) fn drain(&mut self, items_max: usize, hosts: &mut Hosts) -> usize {
         let (mut left, mut items) = (items_max, Vec::new());
         while self.slots.take_together(&mut left, &mut items) {
@@ -106,7 +105,7 @@ impl ReceivedWindow {
         left
     }
 
-    /// Bytes that found no room since the start.
+    /// Returns the bytes for which there was no room, since the start.
     pub(super) fn lost_bytes(&self) -> u64 {
         self.lost_bytes
     }

@@ -1,6 +1,7 @@
-//! Networks that traffic goes to: whether the answers to a host pass here at all.
+//! Return paths: whether the answers to a host pass this gateway.
 //!
-//! On an asymmetric path the questions of a network pass and its answers take another way. Then silence proves nothing.
+//! On an asymmetric path the requests of a network pass here and the answers take another way. A missing answer proves
+//! nothing then.
 
 use std::net::IpAddr;
 
@@ -8,7 +9,8 @@ use hashbrown::HashTable;
 
 use super::hash::Seed;
 
-/// The longest prefixes that networks announce to each other (RFC 7454, 6.1.3): what lies within goes one way.
+/// The longest prefixes that networks announce to each other (RFC 7454, 6.1.3). All addresses of one have the same
+/// path.
 const IPV4_PREFIX_LEN: u32 = 24;
 const IPV6_PREFIX_LEN: u32 = 48;
 
@@ -29,53 +31,54 @@ impl NetworkPrefix {
     }
 }
 
-/// Whether two addresses are of one network.
+/// Returns true if two addresses belong to one network.
 pub(super) fn are_neighbours(one: &IpAddr, other: &IpAddr) -> bool {
     NetworkPrefix::of(one) == NetworkPrefix::of(other)
 }
 
-/// How many hosts of each network are sent to from elsewhere. As many networks as there are such hosts at most.
+/// The number of hosts in each network that receive traffic from other networks. It has at most as many entries as
+/// there are such hosts.
 #[derive(Debug)]
 pub(super) struct ReturnPaths {
-    heard: HashTable<(NetworkPrefix, u32)>,
+    prefixes: HashTable<(NetworkPrefix, u32)>,
     seed: Seed,
 }
 
 impl ReturnPaths {
     pub(super) fn new(seed: Seed) -> Self {
-        Self { heard: HashTable::new(), seed }
+        Self { prefixes: HashTable::new(), seed }
     }
 
-    /// One more host of this network is sent to.
+    /// Adds a host that receives traffic from another network.
     pub(super) fn add(&mut self, addr: &IpAddr) {
         let prefix = NetworkPrefix::of(addr);
         let hash = self.seed.of(prefix);
-        match self.heard.find_mut(hash, |(known, _)| *known == prefix) {
+        match self.prefixes.find_mut(hash, |(known, _)| *known == prefix) {
             Some((_, hosts)) => *hosts += 1,
             None => {
                 let seed = &self.seed;
-                self.heard.insert_unique(hash, (prefix, 1), |(known, _)| seed.of(known));
+                self.prefixes.insert_unique(hash, (prefix, 1), |(known, _)| seed.of(known));
             }
         }
     }
 
-    /// One host less.
+    /// Subtracts such a host.
     pub(super) fn subtract(&mut self, addr: &IpAddr) {
         let prefix = NetworkPrefix::of(addr);
         let mut entry = self
-            .heard
+            .prefixes
             .find_entry(self.seed.of(prefix), |(known, _)| *known == prefix)
-            .expect("every host that is sent to is in its network");
+            .expect("each host that was added is in its network");
         entry.get_mut().1 -= 1;
         if entry.get().1 == 0 {
             entry.remove();
         }
     }
 
-    /// Whether anything is sent to this network.
-    pub(super) fn hears(&self, addr: &IpAddr) -> bool {
+    /// Returns true if a host of this network receives traffic from another network.
+    pub(super) fn is_sent_to(&self, addr: &IpAddr) -> bool {
         let prefix = NetworkPrefix::of(addr);
-        self.heard.find(self.seed.of(prefix), |(known, _)| *known == prefix).is_some()
+        self.prefixes.find(self.seed.of(prefix), |(known, _)| *known == prefix).is_some()
     }
 }
 
@@ -84,16 +87,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_hears_as_long_as_one_of_its_hosts_does() {
+    fn a_network_has_a_return_path_while_one_of_its_hosts_receives_traffic() {
         let addr = |text: &str| text.parse::<IpAddr>().expect("an address");
         let mut networks = ReturnPaths::new(Seed::default());
         networks.add(&addr("192.0.2.1"));
         networks.add(&addr("192.0.2.2"));
         networks.add(&addr("2001:db8:1::1"));
         networks.subtract(&addr("192.0.2.1"));
-        assert!(networks.hears(&addr("192.0.2.77")) && networks.hears(&addr("2001:db8:1:2::3")));
-        assert!(!networks.hears(&addr("192.0.3.1")) && !networks.hears(&addr("2001:db8:2::1")));
+        assert!(networks.is_sent_to(&addr("192.0.2.77")) && networks.is_sent_to(&addr("2001:db8:1:2::3")));
+        assert!(!networks.is_sent_to(&addr("192.0.3.1")) && !networks.is_sent_to(&addr("2001:db8:2::1")));
         networks.subtract(&addr("192.0.2.2"));
-        assert!(!networks.hears(&addr("192.0.2.2")));
+        assert!(!networks.is_sent_to(&addr("192.0.2.2")));
     }
 }

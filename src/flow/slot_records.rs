@@ -1,23 +1,23 @@
-//! What a pair did in one slot: of these there are most, so they are packed.
+//! What a pair did in one slot. There are more of these records than of any others, so they are packed.
 //!
 //! The items of a pair are chained, the latest first, so that eviction finds them. A chain may end in a slot that has
-//! left: it is followed as long as it leads to live ones.
+//! expired; it is followed only as far as its slots are live.
 
 use crate::time::Moment;
 
 use super::container::slab::NONE;
 use super::container::slot_ring::{SLOTS_LIVE, SlotRing};
 
-/// Packets and bytes of one pair in one slot, and whether there was a contact: 16 bytes.
+/// Packets and bytes of one pair in one slot, and a flag for a contact: 16 bytes.
 ///
 /// ```text
-/// pair 32 | the item before it: slot modulo ten 4, place 28 | contact 1 | packets 23 | bytes 40
+/// pair 32 | previous item: slot modulo ten 4, place 28 | contact 1 | packets 23 | bytes 40
 /// ```
 ///
-/// What is more than fits goes into a further item.
+/// A pair with more than that in one slot gets several items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SlotRecord {
-    /// The row of the pair; [`NONE`] where it was evicted.
+    /// The row of the pair; [`NONE`] if the item was evicted.
     pub(super) pair: u32,
     previous: u32,
     sums: u64,
@@ -25,34 +25,34 @@ pub(super) struct SlotRecord {
 
 const _: () = assert!(size_of::<SlotRecord>() == 16);
 
-/// Where an item is, while its slot lives.
+/// The place of an item, valid while its slot is live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SlotRecordAt {
     pub(super) slot: u64,
     pub(super) at: u32,
 }
 
-/// Places in a slot, so that a link has room for the number of the slot.
+/// Maximum number of items in a slot, so that a link also has room for the number of the slot.
 pub(super) const PLACES_MAX: usize = 1 << PLACE_BITS;
 const PLACE_BITS: u32 = 28;
 
 const BYTES_BITS: u32 = 40;
 const PACKETS_BITS: u32 = 23;
-/// Most packets of one item.
+/// Maximum number of packets in one item.
 const PACKETS_MAX: u64 = (1 << PACKETS_BITS) - 1;
-/// Most bytes of one item.
+/// Maximum number of bytes in one item.
 const BYTES_MAX: u64 = (1 << BYTES_BITS) - 1;
 const CONTACT: u64 = 1 << (BYTES_BITS + PACKETS_BITS);
 
 impl SlotRecord {
-    /// Takes what fits of `packets` and `ip_bytes`, and leaves the rest in them.
+    /// Makes an item from as much of `packets` and `ip_bytes` as fits, and leaves the rest in them.
     pub(super) fn of(pair: u32, packets: &mut u64, ip_bytes: &mut u64) -> Self {
         let (some, bytes) = ((*packets).min(PACKETS_MAX), (*ip_bytes).min(BYTES_MAX));
         (*packets, *ip_bytes) = (*packets - some, *ip_bytes - bytes);
         Self { pair, previous: NONE, sums: some << BYTES_BITS | bytes }
     }
 
-    /// A contact without a packet.
+    /// Makes an item for a contact without a packet.
     pub(super) fn contact(pair: u32) -> Self {
         Self { pair, previous: NONE, sums: CONTACT }
     }
@@ -69,7 +69,7 @@ impl SlotRecord {
         self.sums & CONTACT != 0
     }
 
-    /// Adds to it if all of it fits; whether it did.
+    /// Adds to the item if everything fits. Returns true if it did.
     #[inline]
     pub(super) fn add(&mut self, packets: u64, ip_bytes: u64) -> bool {
         let fits = self.packets().saturating_add(packets) <= PACKETS_MAX
@@ -80,14 +80,14 @@ impl SlotRecord {
         fits
     }
 
-    /// Makes it a contact; whether it was none before.
+    /// Sets the contact flag. Returns true if it was not set before.
     pub(super) fn make_contact(&mut self) -> bool {
         let is_new = !self.is_contact();
         self.sums |= CONTACT;
         is_new
     }
 
-    /// Makes it no contact any more; whether it was one.
+    /// Clears the contact flag. Returns true if it was set before.
     pub(super) fn take_contact(&mut self) -> bool {
         let was = self.is_contact();
         self.sums &= !CONTACT;
@@ -99,7 +99,7 @@ impl SlotRecord {
 #[derive(Debug)]
 pub(super) struct SlotRecords {
     slots: SlotRing<SlotRecord>,
-    /// The first of the chain of places in the current slot whose item was evicted.
+    /// The first place in the current slot whose item was evicted; further ones are chained to it.
     hole: u32,
 }
 
@@ -108,13 +108,13 @@ impl SlotRecords {
         Self { slots, hole: NONE }
     }
 
-    /// The number of the current slot.
+    /// Returns the number of the current slot.
     #[inline]
     pub(super) fn current(&self) -> u64 {
         self.slots.current()
     }
 
-    /// The number of the oldest slot that is live.
+    /// Returns the number of the oldest live slot.
     pub(super) fn oldest(&self) -> u64 {
         self.slots.oldest()
     }
@@ -128,7 +128,7 @@ impl SlotRecords {
         self.slots.advance(number);
     }
 
-    /// Has an item fetched that is read soon.
+    /// Prefetches an item.
     #[inline]
     pub(super) fn prefetch(&self, SlotRecordAt { slot, at }: SlotRecordAt) {
         self.slots.prefetch(slot, at);
@@ -139,8 +139,7 @@ impl SlotRecords {
         &mut self.slots.items(slot)[at]
     }
 
-    /// Puts an item into a live slot, behind those of its pair that come after it in its chain: `before` is the one
-    /// before it.
+    /// Adds an item to a live slot. `before` is the previous item in the chain of its pair.
     pub(super) fn put(&mut self, slot: u64, item: SlotRecord, before: Option<SlotRecordAt>) -> SlotRecordAt {
         let item = SlotRecord { previous: before.map_or(NONE, link_to), ..item };
         if slot == self.current() && self.hole != NONE {
@@ -153,25 +152,25 @@ impl SlotRecords {
         SlotRecordAt { slot, at: self.slots.items(slot).push(item) }
     }
 
-    /// Links an item to another one as the one before it.
+    /// Makes `before` the previous item of `item`.
     pub(super) fn link(&mut self, item: SlotRecordAt, before: Option<SlotRecordAt>) {
         self.get(item).previous = before.map_or(NONE, link_to);
     }
 
-    /// The item before one in the chain of its pair, if its slot is live.
+    /// Returns the previous item in the chain of a pair, if its slot is live.
     pub(super) fn before(&mut self, item: SlotRecordAt) -> Option<SlotRecordAt> {
         let previous = self.get(item).previous;
         if previous == NONE {
             return None;
         }
         let ring = u64::from(previous >> PLACE_BITS);
-        // Chains go back, by less than a turn of the ring at a time: the row dies where none of its slots is live.
+        // A link goes back by fewer than ten slots: a row is freed when none of its slots is live.
         let back = (item.slot % SLOTS + SLOTS - ring) % SLOTS;
         let slot = item.slot.checked_sub(back).filter(|&slot| slot >= self.oldest())?;
         Some(SlotRecordAt { slot, at: previous & (PLACES_MAX as u32 - 1) })
     }
 
-    /// Takes an item out whose pair is evicted.
+    /// Removes an item whose pair is evicted.
     pub(super) fn evict(&mut self, item: SlotRecordAt) -> SlotRecord {
         let (is_current, hole) = (item.slot == self.current(), self.hole);
         let place = self.get(item);
@@ -182,12 +181,12 @@ impl SlotRecords {
         evicted
     }
 
-    /// Takes the next items that have left the window; see [`SlotRing::take_together`].
+    /// Moves the next expired items into `taken`; see [`SlotRing::take_together`].
     pub(super) fn take_together(&mut self, left: &mut usize, taken: &mut Vec<SlotRecord>) -> bool {
         self.slots.take_together(left, taken)
     }
 
-    /// How many slots ago the oldest one began of which something is still to be taken back.
+    /// Returns the age, in slots, of the oldest expired slot that still has items; 0 if there is none.
     pub(super) fn behind(&self) -> u64 {
         self.slots.behind()
     }
@@ -205,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_left_for_a_further_item() {
+    fn what_does_not_fit_is_left_for_another_item() {
         let (mut packets, mut ip_bytes) = (PACKETS_MAX + 5, 3 * BYTES_MAX);
         let mut first = SlotRecord::of(7, &mut packets, &mut ip_bytes);
         assert_eq!((first.packets(), first.ip_bytes(), first.is_contact()), (PACKETS_MAX, BYTES_MAX, false));

@@ -7,25 +7,25 @@ use crate::time::UnixNanos;
 
 use super::host_list::HostList;
 
-/// The state of the windows.
+/// The state of the windows at one tick.
 ///
-/// Totals and losses are of the moment at which it was published. The rows were made in parts just before, each of one
-/// moment since `listed_since`, so the totals are never behind a row. A row of so many destinations that it was made
-/// in several parts has its sums of the moment at which it was whole.
+/// Totals and losses are those at `taken_at`. The rows were made in parts between `listed_since` and then, each at one
+/// moment, so no row has more than the totals. The sums of a row whose many destinations took several parts are those
+/// at its last part.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// Civil time of the last tick that is in it.
+    /// Civil time of the last tick that is included.
     pub taken_at: UnixNanos,
-    /// What was counted since the start.
+    /// Totals since the start.
     pub accounting: Accounting,
-    /// Hosts that sent at least `chart_bytes_min` in the window, most bytes first; as many as there is
-    /// [room](super::ListingRoom) for.
+    /// Hosts that sent at least `chart_bytes_min` in the window, most bytes first, as many as the
+    /// [room](super::ListingRoom) allows.
     pub hosts: HostList,
-    /// Hosts that sent as much and found no room in `hosts`.
+    /// Number of hosts that sent at least `chart_bytes_min` but found no room in `hosts`.
     pub hosts_omitted: usize,
-    /// When the first row was made.
+    /// Civil time at which the first row was made.
     pub listed_since: UnixNanos,
-    /// What the kernel offered and lost in the traffic window.
+    /// What the kernel offered and dropped in the traffic window.
     pub loss: KernelCounts,
 }
 
@@ -38,16 +38,16 @@ pub struct HostRow<Destinations = Vec<PeerBytes>> {
     pub packets: u64,
     /// Bytes sent.
     pub ip_bytes: u64,
-    /// Hosts contacted.
+    /// Number of hosts contacted.
     pub contacted_hosts: u32,
-    /// Ports contacted in the port window; 0 where ports are not analysed.
+    /// Number of ports contacted in the port window; 0 if ports are not analysed.
     pub contacted_ports: u32,
-    /// Where the bytes went, most first; at most [`DESTINATIONS_MAX`](super::DESTINATIONS_MAX).
+    /// Destinations by bytes, most first; at most [`DESTINATIONS_MAX`](super::DESTINATIONS_MAX).
     pub destinations: Destinations,
 }
 
 impl<Destinations> HostRow<Destinations> {
-    /// The same host with its destinations in another form.
+    /// Returns the same row with its destinations in another form.
     pub fn with<Others>(&self, destinations: Others) -> HostRow<Others> {
         let &Self { addr, packets, ip_bytes, contacted_hosts, contacted_ports, .. } = self;
         HostRow { addr, packets, ip_bytes, contacted_hosts, contacted_ports, destinations }
@@ -55,13 +55,13 @@ impl<Destinations> HostRow<Destinations> {
 }
 
 impl HostRow {
-    /// A host that does nothing.
+    /// Returns the row of a host without traffic.
     pub fn silent(addr: IpAddr) -> Self {
         let destinations = Vec::new();
         Self { addr, packets: 0, ip_bytes: 0, contacted_hosts: 0, contacted_ports: 0, destinations }
     }
 
-    /// The same host with a reference to its destinations.
+    /// Returns the same row with a reference to its destinations.
     pub fn view(&self) -> HostRow<&[PeerBytes]> {
         self.with(&self.destinations)
     }
@@ -76,55 +76,55 @@ pub struct PeerBytes {
     pub ip_bytes: u64,
 }
 
-/// Every frame in exactly one place: `frames = counted_frames + sum(skipped)`.
+/// Totals of all frames. Each frame is counted once: `frames = counted_frames + sum(skipped)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accounting {
     /// Frames read from the rings or the capture.
     pub frames: u64,
     /// Frames that were counted.
     pub counted_frames: u64,
-    /// IP packets of the wire that they stand for.
+    /// IP packets on the wire that they stand for; a frame of GRO stands for several.
     pub ip_packets: u64,
-    /// Their bytes.
+    /// Bytes of these packets.
     pub ip_bytes: u64,
     /// Frames that were not counted, by [`Skip`].
     pub skipped: [u64; Skip::COUNT],
     /// Packets whose frame was shorter than their header declared; they are counted.
     pub length_mismatch_packets: u64,
-    /// Counted frames that stand for several packets of the wire.
+    /// Counted frames that stand for several packets on the wire.
     pub super_frames: u64,
-    /// Those of them that count as one packet, because nothing said how many they are.
+    /// Super frames that count as one packet, because the kernel did not report their number of segments.
     pub super_frames_as_one: u64,
-    /// Packets that are in the totals and that no table had room for.
+    /// Packets that are in the totals but for which a table had no room.
     pub spilled_packets: u64,
-    /// Their bytes.
+    /// Bytes of these packets.
     pub spilled_bytes: u64,
-    /// Contacted ports that no table had room for.
+    /// Contacted ports for which a table had no room.
     pub spilled_ports: u64,
-    /// Exchanges of which nobody can say who began them.
+    /// Exchanges whose initiator could not be decided.
     pub undecided_exchanges: u64,
-    /// What the kernel says of the packet sockets; zeros in replay.
+    /// Statistics of the packet sockets; zero in replay.
     pub kernel: KernelCounts,
-    /// What the workers asked of the system, which is nothing for a packet; zeros in replay.
+    /// System calls of the workers; zero in replay.
     pub worker: WorkerCounts,
 }
 
-/// What workers did beside counting, added up since the start: all system calls of theirs but one clock read per block,
-/// which is none where the clock is in the vDSO.
+/// What the workers did besides counting, since the start. These are all their system calls except one clock read per
+/// block, which is no system call where the vDSO has the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerCounts {
-    /// Blocks that were read.
+    /// Blocks read.
     pub blocks: u64,
-    /// Waits, each for want of a block. Under load there is none.
+    /// Waits for a block. Under load there are none.
     pub waits: u64,
-    /// Deltas that were handed over, each with one reading of the socket's statistics.
+    /// Deltas handed over. Each costs one read of the socket's statistics.
     pub handovers: u64,
-    /// Times that a delta was due and the analyst still had the other one.
+    /// Times that a delta was due while the analyst still had the spare one.
     pub handovers_late: u64,
 }
 
 impl WorkerCounts {
-    /// Adds another worker's, or a later tick.
+    /// Adds the counts of another worker or of a later tick.
     pub fn add(&mut self, other: &WorkerCounts) {
         self.blocks += other.blocks;
         self.waits += other.waits;
@@ -133,33 +133,33 @@ impl WorkerCounts {
     }
 }
 
-/// The packet sockets' own statistics (`PACKET_STATISTICS`), added up since the start.
+/// Statistics of the packet sockets (`PACKET_STATISTICS`), summed since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KernelCounts {
     /// Frames that passed the filter, the dropped ones included (`tp_packets`).
     pub tp_packets: u64,
     /// Frames dropped because the ring was full (`tp_drops`).
     pub tp_drops: u64,
-    /// Times the ring froze (`tp_freeze_q_cnt`).
+    /// Times that the ring froze (`tp_freeze_q_cnt`).
     pub tp_freezes: u64,
 }
 
 impl KernelCounts {
-    /// Adds another socket's, or a later reading.
+    /// Adds the counts of another socket or of a later reading.
     pub fn add(&mut self, other: &KernelCounts) {
         self.tp_packets += other.tp_packets;
         self.tp_drops += other.tp_drops;
         self.tp_freezes += other.tp_freezes;
     }
 
-    /// Takes away what was added before.
+    /// Subtracts counts that were added before.
     pub(super) fn subtract(&mut self, other: &KernelCounts) {
         self.tp_packets -= other.tp_packets;
         self.tp_drops -= other.tp_drops;
         self.tp_freezes -= other.tp_freezes;
     }
 
-    /// The dropped share of what was offered, in frames of a million; rounded up, so that any drop shows.
+    /// Returns the share of dropped frames in parts per million, rounded up so that a single drop shows.
     pub fn dropped_ppm(&self) -> u64 {
         match self.tp_packets {
             0 => 0,
@@ -169,7 +169,7 @@ impl KernelCounts {
 }
 
 impl Accounting {
-    /// Adds another worker's, or a later tick.
+    /// Adds the counts of another worker or of a later tick.
     pub fn add(&mut self, other: &Accounting) {
         self.frames += other.frames;
         self.counted_frames += other.counted_frames;
@@ -189,17 +189,17 @@ impl Accounting {
         self.worker.add(&other.worker);
     }
 
-    /// Frames that were announced as IP and are not.
+    /// Returns the number of frames whose link header announced IP but that are not valid IP.
     pub fn malformed_ip_packets(&self) -> u64 {
         Skip::ALL.iter().filter(|skip| skip.is_malformed_ip()).map(|&skip| self.skipped[skip as usize]).sum()
     }
 
-    /// Frames that the kernel took and nobody read yet, or at the end at all.
+    /// Returns the number of frames that the kernel accepted but no worker has read; at the end, none will.
     pub fn frames_in_rings(&self) -> u64 {
         self.kernel.tp_packets.saturating_sub(self.kernel.tp_drops).saturating_sub(self.frames)
     }
 
-    /// Frames that were not counted, for whatever reason.
+    /// Returns the number of frames that were not counted, for any reason.
     pub fn skipped_frames(&self) -> u64 {
         self.skipped.iter().sum()
     }

@@ -1,19 +1,19 @@
-//! A bounded table: rows side by side in memory, found through an index of their hashes.
+//! A bounded table: rows in consecutive memory, found through an index of their hashes.
 //!
-//! Rows keep the order in which their keys first came, so folding a table reads memory from front to back.
-//! The caller brings the hash, which the row keeps: the analyst finds its own row by it and never hashes
-//! again. All memory is taken at the start and a full table refuses new keys.
+//! Rows are in the order in which their keys were inserted, so folding a table reads memory from front to back. The
+//! caller computes the hash and the row keeps it, so the analyst can look up its own row without hashing again. All
+//! memory is allocated at the start, and a full table refuses new keys.
 //!
-//! Many keys are looked up at once in three steps, each of which has the memory of the next fetched:
+//! A batch of keys is looked up in three steps, each of which prefetches memory for the next:
 //! [`prefetch`](Table::prefetch), [`place`](Table::place), [`at_place`](Table::at_place).
 
 use crate::sys::prefetch::prefetch;
 
 use super::table_index::{TableIndex, Vacant};
 
-/// What rows are found by.
+/// A key of a [`Table`].
 pub trait Key: Copy + Eq {
-    /// Tells two keys apart that share a hash by design, as the two directions of a pair do.
+    /// Returns true for one of two keys that share a hash by design, as the two directions of a pair do.
     fn is_reversed(&self) -> bool {
         false
     }
@@ -21,37 +21,37 @@ pub trait Key: Copy + Eq {
 
 impl Key for u32 {}
 
-/// Rows of `V` by `K`, at most `rows_max` of them.
+/// A table of values by key, with at most `rows_max` rows.
 #[derive(Debug)]
 pub struct Table<K, V> {
     index: TableIndex,
     rows: Vec<Row<K, V>>,
-    /// Rows that the index has slots for as it is, and rows that there can be.
+    /// The number of rows for which the index has slots now; `rows_max` is the final limit.
     rows_ready: usize,
     rows_max: usize,
 }
 
-/// One row.
+/// A row of a table.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Row<K, V> {
-    /// The hash that the key came with.
+    /// The hash that the key was inserted with.
     pub hash: u64,
     /// The key.
     pub key: K,
-    /// What is kept of it.
+    /// The value.
     pub value: V,
 }
 
-/// Where a key is, as far as the index knows; see [`Table::at_place`].
+/// Where the index expects the row of a key; see [`Table::at_place`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place(u32);
 
 impl Place {
-    /// Nowhere: the table is full, or it was not asked.
+    /// No row: the table is full, or the key was not looked up.
     pub(super) const NONE: Self = Self(u32::MAX);
 
-    /// The number of the row that it leads to, if the key there is the one.
+    /// Returns the number of the row, which may have another key with the same tag.
     #[inline(always)]
     pub(super) fn row(self) -> u32 {
         self.0
@@ -59,10 +59,10 @@ impl Place {
 }
 
 impl<K: Key, V: Default> Table<K, V> {
-    /// An empty table for `rows_max` rows.
+    /// Makes an empty table for `rows_max` rows.
     ///
     /// # Panics
-    /// Where `rows_max` does not fit 32 bits, or is the last that does.
+    /// Panics if `rows_max` is not below 2^32 - 1.
     pub fn new(rows_max: usize) -> Self {
         let fits = u32::try_from(rows_max).is_ok_and(|rows| rows < u32::MAX);
         assert!(fits, "a table of {rows_max} rows has no 32-bit index");
@@ -71,7 +71,7 @@ impl<K: Key, V: Default> Table<K, V> {
         Self { index, rows: Vec::with_capacity(rows_max), rows_ready, rows_max }
     }
 
-    /// The value of `key`, a new default one if the key is new; `None` when it is new and the table full.
+    /// Returns the value of `key`, a default one if the key is new; `None` if the key is new and the table full.
     #[inline]
     pub fn entry(&mut self, hash: u64, key: K) -> Option<&mut V> {
         let at = self.find_or_insert(hash, key)?;
@@ -89,13 +89,13 @@ impl<K: Key, V: Default> Table<K, V> {
         }
     }
 
-    /// Has the index be fetched where a hash is looked for.
+    /// Prefetches the index entries for a hash.
     #[inline(always)]
     pub(super) fn prefetch(&self, hash: u64) {
         self.index.prefetch(hash);
     }
 
-    /// Has the row be fetched that a place leads to.
+    /// Prefetches the row at a place.
     #[inline(always)]
     fn prefetch_at(&self, Place(at): Place) {
         if let Some(row) = self.rows.get(at as usize) {
@@ -103,7 +103,7 @@ impl<K: Key, V: Default> Table<K, V> {
         }
     }
 
-    /// Looks for `key` in the index alone, has the row be fetched, and makes one if there is none.
+    /// Looks up `key` by its tag alone, prefetches the row, and inserts a row if there is none.
     #[inline(always)]
     pub(super) fn place(&mut self, hash: u64, key: K) -> Place {
         match self.index.find(hash, key.is_reversed(), |_| true) {
@@ -120,14 +120,13 @@ impl<K: Key, V: Default> Table<K, V> {
 
     #[inline(always)]
     fn insert(&mut self, hash: u64, key: K, vacant: Vacant) -> u32 {
-        // Fits: `new` has checked that every number below `rows_max` does.
         let at = self.rows.len() as u32;
         self.rows.push(Row { hash, key, value: V::default() });
         self.index.fill(vacant, at);
         at
     }
 
-    /// Inserts a key for which the index has no slot as it is; `None` when the table is full.
+    /// Inserts a key after growing the index; `None` if the table is full.
     #[cold]
     fn insert_beyond(&mut self, hash: u64, key: K) -> Option<u32> {
         if self.rows.len() == self.rows_max {
@@ -135,38 +134,38 @@ impl<K: Key, V: Default> Table<K, V> {
         }
         self.index.grow(self.rows.iter().map(|row| (row.hash, row.key.is_reversed())));
         self.rows_ready = self.index.rows_max().min(self.rows_max);
-        // It is not among them.
+        // The key is not among the rows, so the search ends at an empty slot.
         let vacant = self.index.find(hash, key.is_reversed(), |_| false).err()?;
         Some(self.insert(hash, key, vacant))
     }
 
-    /// The value of `key`, if the place leads to it; it does not where another key has the same tag.
+    /// Returns the value at a place if its key is `key`; another key may have the same tag.
     #[inline(always)]
     pub(super) fn at_place(&mut self, Place(at): Place, key: &K) -> Option<&mut V> {
         self.rows.get_mut(at as usize).filter(|row| row.key == *key).map(|row| &mut row.value)
     }
 
-    /// The value of a row by its number.
+    /// Returns the value of a row by its number.
     ///
     /// # Panics
-    /// Where the table has no such row.
+    /// Panics if the table has no such row.
     #[inline]
     pub fn value_mut(&mut self, at: u32) -> &mut V {
         &mut self.rows[at as usize].value
     }
 
-    /// The rows, in the order in which their keys first came.
+    /// Returns the rows, in the order in which their keys were inserted.
     pub fn rows(&self) -> &[Row<K, V>] {
         &self.rows
     }
 
-    /// Whether it is time to hand the table over: no more than half of it is left.
+    /// Returns true if at least half of the rows are used, so that the table should be handed over.
     #[inline]
     pub fn is_half_full(&self) -> bool {
         self.rows.len() * 2 >= self.rows_max
     }
 
-    /// Forgets all rows and keeps the memory.
+    /// Removes all rows and keeps the memory.
     pub fn clear(&mut self) {
         self.index.clear(self.rows.len());
         self.rows_ready = self.index.rows_max().min(self.rows_max);
@@ -189,13 +188,13 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever hashes the keys bring, colliding ones included, the table is a map with an end, by either way.
+        /// For any hashes, colliding ones included, the table equals a map with a limit, in one step or in three.
         #[test]
         fn equals_a_map(operations in prop::collection::vec((0u8..40, 1u64..100, any::<bool>()), 0..300)) {
             let mut table: Table<u8, u64> = Table::new(24);
             let mut model: BTreeMap<u8, u64> = BTreeMap::new();
             for (key, amount, in_steps) in operations {
-                // A key always brings the same hash; many keys share one, or its place, or its tag.
+                // A key always has the same hash; many keys share a hash, an index slot or a tag.
                 let hash = ((u64::from(key) % 3) << 32) | (u64::from(key) % 5);
                 let known = model.contains_key(&key);
                 let value = if in_steps {
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn it_grows_to_its_end_and_is_as_new_when_cleared() {
+    fn it_grows_to_its_limit_and_is_like_new_after_a_clear() {
         const ROWS: u32 = 50_000;
         let mut table: Table<u32, u64> = Table::new(ROWS as usize);
         let hash = |key: u32| u64::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -236,7 +235,7 @@ mod tests {
                 }
             }
             assert_eq!(table.rows().len(), rows as usize);
-            assert!(table.rows().iter().all(|row| row.value == 3), "each was found again");
+            assert!(table.rows().iter().all(|row| row.value == 3), "each key has one row");
             let beyond = table.entry(hash(ROWS), ROWS).is_none();
             assert_eq!(beyond, rows == ROWS);
             table.clear();

@@ -1,15 +1,15 @@
-//! The merged state: deltas are added to the current slot, and a slot that leaves is subtracted.
+//! The merged state: a delta is added to the current slot, and an expired slot is subtracted.
 //!
-//! Per live slot there is one item for each pair that was active in it; a host's sums are the sums over its
-//! pairs' live items. A row lives as long as an item names it, so memory follows the traffic of the window.
-//! One thread owns a window; it never reads a clock.
+//! Each live slot has one item for each pair that was active in it, and the sums of a host are the sums of its pairs'
+//! live items. A row lives as long as it has items, so memory follows the traffic of the window. A window belongs to
+//! one thread and never reads a clock.
 
 mod answers;
 mod counts;
 mod eviction;
 mod evidence;
 mod exchanges;
-mod leaving;
+mod expiry;
 mod listing;
 
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ use eviction::Eviction;
 
 pub use eviction::Other;
 
-/// Interfaces that are told apart; what is seen on further ones is counted together.
+/// Maximum number of interfaces with counts of their own; further ones share a row.
 const INTERFACES_MAX: usize = 4096;
 
 /// The traffic window and the port window, merged over all workers.
@@ -60,26 +60,26 @@ pub struct Window {
     items: SlotRecords,
     ports: Option<PortWindow>,
     roles: Roles,
-    /// Ports of exchanges that are not yet decided, and answers whose contact was not yet folded.
+    /// Ports of undecided exchanges, and answers whose contact was not yet folded.
     waiting_ports: DelayQueue<WaitingPort>,
     waiting_answers: DelayQueue<WaitingPort>,
     waiting_probes: DelayQueue<WaitingProbe>,
-    /// Answers that found no contact yet, until all contacts are decided.
-    unasked: Vec<WaitingPort>,
-    /// Exchanges that are decided together, and ports that are taken together.
+    /// Answers without a contact so far; they are kept until all contacts are decided.
+    unmatched: Vec<WaitingPort>,
+    /// The exchanges and the ports of the batch in work.
     deciding: Vec<(u32, Pending)>,
     taking_ports: Vec<WaitingPort>,
-    /// The rows that the pairs of a delta were folded into, or [`NONE`] of one that may have gone since.
+    /// The rows that the pairs of a delta were folded into, or [`NONE`] if the row may have been freed since.
     folded: Vec<u32>,
     services: KnownServices,
-    /// Known from the next decision on, so that the order of folding does not matter.
+    /// Services that become known with the next decision, so that the order of folding does not matter.
     new_services: Vec<(KnownService, Moment)>,
     accounting: Accounting,
     interfaces: BTreeMap<u32, InterfaceCounts>,
-    /// Something was seen on interfaces that there was no row for.
+    /// True if frames crossed an interface without a row of its own.
     interfaces_without_row: bool,
     loss: LossWindow,
-    mix: PortHasher,
+    port_hasher: PortHasher,
     rates: RateClock,
     received: ReceivedWindow,
     groups: PrefixGroups,
@@ -88,12 +88,12 @@ pub struct Window {
 }
 
 impl Window {
-    /// An empty window. `seed` must be the one that the deltas were made with.
+    /// Makes an empty window. The deltas must have been made with the same `seed`.
     pub fn new(options: &Options, limits: &Capacity, seed: Seed) -> Self {
         Self::with_intervals(options, limits, seed, false)
     }
 
-    /// A window that never forgets: the totals of a whole capture.
+    /// Makes a window in which nothing expires, for the totals of a whole capture.
     pub fn unbounded(options: &Options, limits: &Capacity, seed: Seed) -> Self {
         Self::with_intervals(options, limits, seed, true)
     }
@@ -111,7 +111,7 @@ impl Window {
             waiting_ports: DelayQueue::new(limits.pending_max),
             waiting_answers: DelayQueue::new(limits.pending_max),
             waiting_probes: DelayQueue::new(limits.pending_max),
-            unasked: Vec::new(),
+            unmatched: Vec::new(),
             deciding: Vec::new(),
             taking_ports: Vec::new(),
             folded: Vec::new(),
@@ -121,7 +121,7 @@ impl Window {
             interfaces: BTreeMap::new(),
             interfaces_without_row: false,
             loss: LossWindow::new((!forever).then_some(options.traffic_interval)),
-            mix: PortHasher::new(&seed),
+            port_hasher: PortHasher::new(&seed),
             rates: RateClock::default(),
             received: ReceivedWindow::new((!forever).then_some(options.traffic_interval), limits.hosts_max),
             groups: PrefixGroups::new(options.group_ipv6),
@@ -130,23 +130,23 @@ impl Window {
         }
     }
 
-    /// Changes from which bytes on a host is in snapshots.
+    /// Changes the minimum number of bytes that a host must have sent to be in snapshots.
     pub fn chart_from(&mut self, chart_bytes_min: u64) {
         self.hosts.chart_from(chart_bytes_min);
     }
 
-    /// Says when counting began: for a while, exchanges are met in the middle.
+    /// Sets the time at which counting began. For a while, exchanges may have begun before their first packet here.
     pub fn begin(&mut self, now: Moment) {
         self.roll(now);
         self.roles.be_uncertain(now);
     }
 
-    /// Adds what a worker counted to the slot of its hand-over, or to the current one if that is later.
+    /// Adds a worker's delta to the slot of its hand-over, or to the current slot if that is later.
     ///
     /// # Panics
-    /// Where the delta is not closed.
+    /// Panics if the delta is not closed.
     pub fn fold(&mut self, delta: &Delta) {
-        assert!(delta.is_closed(), "some of what it counted is not in its rows");
+        assert!(delta.is_closed(), "the delta is not closed");
         let at = delta.handed_over_at;
         self.advance(at);
         self.rates.note(delta.began_at, at);
@@ -158,13 +158,13 @@ impl Window {
         self.fold_family(delta.pairs_v6(), delta.ports_v6(), at);
     }
 
-    /// Decides who began the exchanges that were born before `settled`, and what was answered by then; every worker
-    /// has handed over what it saw until that moment.
+    /// Decides who initiated the exchanges that began before `settled`, and what was answered by then. Every worker
+    /// must have handed over past `settled`.
     pub fn decide(&mut self, settled: Moment) {
         while !self.decide_part(settled, usize::MAX) {}
     }
 
-    /// Decides at most `items_max` of them. Whether those were all.
+    /// Makes at most `items_max` of these decisions. Returns true if those were all.
     pub fn decide_part(&mut self, settled: Moment, items_max: usize) -> bool {
         let mut left = items_max;
         self.roles.order(settled);
@@ -190,7 +190,7 @@ impl Window {
         self.decide_ports(settled, left)
     }
 
-    /// Whether something waits to be decided.
+    /// Returns true if a decision is pending.
     pub fn is_waiting(&self) -> bool {
         self.roles.is_waiting()
             || !self.waiting_ports.is_empty()
@@ -211,7 +211,7 @@ impl Window {
         }
     }
 
-    /// Folds pairs, and each port soon after its pair: what both of them need is still at hand.
+    /// Folds pairs, and each port soon after its pair, while the memory that both need is in the caches.
     fn fold_family<P: PairKey>(
         &mut self,
         pairs: &[Row<P, PairDelta>],
@@ -222,7 +222,7 @@ impl Window {
         let mut folded = std::mem::take(&mut self.folded);
         folded.clear();
         for rows in pairs.chunks(TOGETHER) {
-            // First of all: it may take rows out that would be candidates.
+            // Before the lookups, since it may free rows that would be found.
             if self.have_room() {
                 folded.fill(NONE);
             }
@@ -240,8 +240,8 @@ impl Window {
         self.folded = folded;
     }
 
-    /// Has everything fetched that rows are folded into, step by step, since each step leads to the next. Gives the rows
-    /// that they may be of: none is sure, and where there is none the pair is new.
+    /// Prefetches everything that rows are folded into, in steps, since each step leads to the next. Returns the row
+    /// that each pair may have: it is not compared yet, and a pair without one is new.
     fn fetch<P: PairKey>(&self, rows: &[Row<P, PairDelta>]) -> [Option<u32>; TOGETHER] {
         let mut candidates = [None; TOGETHER];
         for row in rows {
@@ -276,7 +276,7 @@ impl Window {
         candidates
     }
 
-    /// Gives the row that a pair has then; `None` where there is no room for one.
+    /// Folds a pair and returns its row; `None` if there is no room for one.
     fn fold_pair(
         &mut self,
         sought: &Sought,
@@ -290,7 +290,7 @@ impl Window {
         });
         let Some(pair) = found else {
             self.spill(delta.packets(), delta.ip_bytes);
-            self.accounting.undecided_exchanges += u64::from(delta.first_word().is_some());
+            self.accounting.undecided_exchanges += u64::from(delta.first_packet().is_some());
             return None;
         };
         self.add(pair, delta.packets(), delta.ip_bytes);
@@ -299,16 +299,16 @@ impl Window {
         }
         let had_begun = self.has_begun(pair);
         let row = self.pairs.get_mut(pair);
-        row.signs |= delta.signs;
+        row.observations |= delta.observations;
         row.contacted.merge(&delta.contacted);
-        if delta.signs.has(Observations::OPENED) {
+        if delta.observations.has(Observations::INITIATED) {
             self.contact(pair, self.items.current(), at);
         }
-        if delta.signs.has_any(Observations::PROBED | Observations::BARE_RESET) {
-            self.note_probe(pair, sought, delta.signs, at);
+        if delta.observations.has_any(Observations::PROBED | Observations::BARE_RESET) {
+            self.note_probe(pair, sought, delta.observations, at);
         }
-        if let Some(word) = delta.first_word() {
-            self.hear(pair, sought, word, at);
+        if let Some(packet) = delta.first_packet() {
+            self.observe(pair, sought, packet, at);
         }
         if !had_begun && self.has_begun(pair) {
             self.contact(pair, self.items.current(), at);
@@ -316,7 +316,7 @@ impl Window {
         Some(pair)
     }
 
-    /// Folds ports of these pairs, of which the first were folded into these rows.
+    /// Folds ports of these pairs; `folded` has the rows of the first of the pairs.
     fn fold_ports<P: PairKey>(
         &mut self,
         rows: &[Row<PortOf<P>, PortDelta>],
@@ -334,7 +334,7 @@ impl Window {
                 *candidate = folded.filter(|&pair| pair != NONE);
                 let key = row.key.key();
                 let pair_hash = pair.map_or_else(|| self.seed.pair(&key.endpoints), |pair| pair.hash);
-                ports.push(WaitingPort::new(key, pair_hash, row.value.signs, at));
+                ports.push(WaitingPort::new(key, pair_hash, row.value.observations, at));
             }
             self.fetch_ports(&ports, &mut candidates);
             for (port, candidate) in ports.iter().zip(candidates) {
@@ -344,7 +344,7 @@ impl Window {
         self.taking_ports = ports;
     }
 
-    /// Adds to the pair's item of the current slot. A pair of which there is only evidence gets an empty one.
+    /// Adds to the pair's item of the current slot. A pair with evidence only gets an empty item.
     fn add(&mut self, at: u32, mut packets: u64, mut ip_bytes: u64) {
         let current = self.items.current();
         let pair = self.pairs.get_mut(at);
@@ -385,7 +385,7 @@ impl Window {
         }
     }
 
-    /// The same without when; whether it is the only one of the pair.
+    /// Counts a contact in a slot without its time. Returns true if it is the only live contact of the pair.
     fn contact_in(&mut self, at: u32, slot: u64) -> bool {
         let slot = slot.max(self.items.oldest());
         let (before, after) = self.around(at, slot);

@@ -82,20 +82,6 @@ impl Input {
         self.offset += len as u64;
     }
 
-    /// Swaps the buffer, with the consumed bytes in it, for another one, which gets a copy of the available bytes.
-    pub(super) fn change_buffer(&mut self, other: &mut Buffer) {
-        let left = self.available();
-        // The part that is mapped next has these bytes too, unless the file is truncated meanwhile.
-        let space = if self.file.is_some() { left.len() } else { left.len().max(CHUNK_BYTES) };
-        if other.read.len() < space {
-            other.read.resize(space, 0);
-        }
-        other.read[..left.len()].copy_from_slice(left);
-        other.mapped = None;
-        (self.start, self.end) = (0, left.len());
-        std::mem::swap(&mut self.buffer, other);
-    }
-
     /// Returns true if no bytes are left. It reads if none are available.
     pub(super) fn is_at_end(&mut self) -> Result<bool, ReplayError> {
         Ok(self.start == self.end && !self.read_some()?)
@@ -219,10 +205,6 @@ impl fmt::Debug for Input {
 /// blocks.
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// Bytes of a buffer for another thread: enough to make the hand-over cheap, and small enough for the second-level
-/// cache.
-const CHUNK_BYTES: usize = 1 << 19;
-
 /// Bytes of a file that are mapped at once, or more for a longer record: enough to make the system call cheap, and few
 /// enough that truncating the file seldom hits a mapped page.
 const MAPPED_BYTES: usize = 1 << 20;
@@ -295,22 +277,15 @@ mod tests {
     #[test]
     fn a_file_is_mapped_part_by_part() {
         let bytes = bytes(3 * MAPPED_BYTES + 5);
-        for keeps_buffer in [true, false] {
-            let (mut input, _) = file(&bytes);
-            let mut other = Buffer::default();
-            for piece in bytes.chunks(MAPPED_BYTES / 3 + 7) {
-                input.require("a piece", piece.len()).unwrap();
-                assert!(input.buffer.mapped.is_some() || !keeps_buffer, "nothing is copied");
-                assert_eq!(&input.available()[..piece.len()], piece);
-                input.consume(piece.len());
-                if !keeps_buffer {
-                    input.change_buffer(&mut other);
-                    assert!(other.len() >= piece.len(), "the old buffer keeps its bytes");
-                }
-            }
-            assert!(input.is_at_end().unwrap());
-            assert_eq!(input.offset, bytes.len() as u64);
+        let (mut input, _) = file(&bytes);
+        for piece in bytes.chunks(MAPPED_BYTES / 3 + 7) {
+            input.require("a piece", piece.len()).unwrap();
+            assert!(input.buffer.mapped.is_some(), "nothing is copied");
+            assert_eq!(&input.available()[..piece.len()], piece);
+            input.consume(piece.len());
         }
+        assert!(input.is_at_end().unwrap());
+        assert_eq!(input.offset, bytes.len() as u64);
     }
 
     #[test]
@@ -340,20 +315,6 @@ mod tests {
             matches!(error, ReplayError::CutShort { offset, needed: 9, left: 5, .. } if offset == at),
             "{error}"
         );
-    }
-
-    /// The same if the file becomes shorter than the consumed bytes, and another thread has the mapped part.
-    #[test]
-    fn a_file_that_is_truncated_before_the_available_bytes_is_cut_short() {
-        let (mut input, file) = file(&bytes(3 * MAPPED_BYTES));
-        input.require("a piece", 9).unwrap();
-        input.consume(MAPPED_BYTES - 4);
-        let mut other = Buffer::default();
-        input.change_buffer(&mut other);
-        file.set_len(10).unwrap();
-        let error = input.require("a piece", 9).unwrap_err();
-        assert!(matches!(error, ReplayError::CutShort { needed: 9, left: 4, .. }), "{error}");
-        assert!(input.require("a piece", 9).is_err(), "also the second time");
     }
 
     #[test]

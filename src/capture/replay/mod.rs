@@ -33,19 +33,17 @@ mod record;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::Range;
 use std::path::Path;
 
 pub use error::ReplayError;
 
-use self::input::{Buffer, Input};
+use self::input::Input;
 use self::pcap::Pcap;
 use self::pcapng::Pcapng;
 use self::record::{CaptureRecord, Fault, ReadStep};
 use super::source::{Batch, FrameSource};
 use crate::packet::{Direction, Frame, Segmentation};
 use crate::sys::prefetch::prefetch;
-use crate::time::UnixNanos;
 
 /// A capture file that lends its frames in order.
 ///
@@ -134,41 +132,6 @@ impl Replay {
             }
         }
         Ok(())
-    }
-
-    /// Replaces the content of `chunk` with the next frames, as many as the buffer has. Returns false at the end of the
-    /// file.
-    ///
-    /// # Errors
-    /// As [`next_batch`](FrameSource::next_batch).
-    pub(crate) fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, ReplayError> {
-        self.collect(usize::MAX)?;
-        std::mem::swap(&mut self.records, &mut chunk.records);
-        if chunk.records.is_empty() {
-            return Ok(false);
-        }
-        self.input.change_buffer(&mut chunk.buffer);
-        Ok(true)
-    }
-}
-
-/// Frames together with the buffer that has their bytes, so that another thread can decode them while this one reads
-/// on.
-#[derive(Debug, Default)]
-pub(crate) struct Chunk {
-    buffer: Buffer,
-    records: Vec<CaptureRecord>,
-}
-
-impl Chunk {
-    /// Returns some of its frames, by their positions; none if the range is outside the chunk.
-    pub(crate) fn part(&self, frames: Range<usize>) -> ReplayBatch<'_> {
-        ReplayBatch { buffer: &self.buffer, records: self.records.get(frames).unwrap_or(&[]) }
-    }
-
-    /// Returns the time of each frame.
-    pub(crate) fn times(&self) -> impl ExactSizeIterator<Item = UnixNanos> {
-        self.records.iter().map(|record| record.seen_at)
     }
 }
 

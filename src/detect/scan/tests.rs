@@ -109,13 +109,13 @@ fn who_contacts_many_hosts_is_told_apart() {
         ("many ports as well", mixed(60, host(&[port(TCP, 22, outcomes(0, 0, 40))])), Scanner, High),
         (
             "answers a flood",
-            ContactSample { asked_by: 500, half_open: 480, ..host(&scattered(8, 10)) },
+            ContactSample { contacted_by: 500, half_open: 480, ..host(&scattered(8, 10)) },
             Victim,
             Low,
         ),
         (
             "answers what nobody asked",
-            ContactSample { unasked_answers: 500, ..host(&scattered(8, 10)) },
+            ContactSample { unmatched_replies: 500, ..host(&scattered(8, 10)) },
             Backscatter,
             Low,
         ),

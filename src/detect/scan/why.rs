@@ -33,7 +33,7 @@ pub(super) fn of_scanner(sample: &ContactSample, reason: Reason, limit: u32) -> 
 
 /// The sentence about a host that exceeds a limit and is no scanner. `ports` is there where ports are limited.
 pub(super) fn of_other(sample: &ContactSample, ports: Option<&PortSample>, role: ScanRole) -> String {
-    let ContactSample { unasked_answers, half_open, .. } = sample;
+    let ContactSample { unmatched_replies, half_open, .. } = sample;
     let (what, outcomes) = match ports {
         Some(ports) => (format!("{} ports", ports.contacted), ports.outcomes),
         None => (format!("{} hosts", sample.contacted), sample.outcomes),
@@ -41,7 +41,7 @@ pub(super) fn of_other(sample: &ContactSample, ports: Option<&PortSample>, role:
     match role {
         ScanRole::Backscatter => {
             format!(
-                "answers {unasked_answers} hosts that were not seen to ask; somebody uses their addresses"
+                "answers {unmatched_replies} hosts that were not seen to ask; somebody uses their addresses"
             )
         }
         ScanRole::Victim => format!("answers {half_open} hosts that went no further, and contacted {what}"),

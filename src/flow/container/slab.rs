@@ -43,7 +43,6 @@ impl<T: Chained> Slab<T> {
 
     /// Returns one more than the largest number that a row has or had.
     pub(in crate::flow) fn numbers(&self) -> u32 {
-        // Fits: `rows_max` is at most `NONE`.
         self.rows.len() as u32
     }
 

@@ -1,4 +1,4 @@
-//! What eviction asks of hosts: who goes last, who entered when, and who stands for those that are gone.
+//! What eviction needs to know about hosts: which are evicted last, and when each entered.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::{Host, HostId, Hosts, LOCAL, PROTECTED};
 
 impl Hosts {
-    /// Has these hosts evicted last of all, and no others.
+    /// Sets the hosts that are evicted last, and replaces the previous ones.
     pub(in crate::flow) fn protect(&mut self, protected: HashSet<IpAddr>) {
         let before = std::mem::replace(&mut self.protected, protected);
         for addr in &before {
@@ -25,7 +25,7 @@ impl Hosts {
         self.protected = now;
     }
 
-    /// Has the hosts of these networks evicted last of all, and of no others.
+    /// Sets the networks whose hosts are evicted last, and replaces the previous ones.
     pub(in crate::flow) fn protect_networks(&mut self, networks: Vec<IpNet>) {
         self.local = networks;
         for at in self.index.iter() {
@@ -40,47 +40,47 @@ impl Hosts {
         (u8::from(self.protected.contains(addr)) * PROTECTED) | (u8::from(is_local) * LOCAL)
     }
 
-    /// Notes that a host enters as a source, in the current slot and in a pass of eviction.
+    /// Notes that a host enters as a source, in the current slot and in the current pass of eviction.
     pub(in crate::flow) fn enter(&mut self, id: HostId) {
         let host = &mut self.rows[id.0];
         (host.entered, host.entered_in_pass) = (self.slot as u32, self.pass);
     }
 
-    /// The slot in which a source entered.
+    /// Returns the slot in which a source entered.
     pub(in crate::flow) fn entered(&self, id: HostId) -> u64 {
-        // Cut on purpose: it is not long ago, or long enough to be the same.
+        // Only the lower bits are wanted: the difference is small, or so large that the host counts as old either way.
         let ago = (self.slot as u32).wrapping_sub(self.rows[id.0].entered);
         self.slot.saturating_sub(u64::from(ago))
     }
 
-    /// Begins a pass of eviction: whoever enters from here on is not evicted in it.
+    /// Begins a pass of eviction. A host that enters during a pass is not evicted in it.
     pub(in crate::flow) fn begin_pass(&mut self) {
         self.pass = self.pass.wrapping_add(1);
     }
 
-    /// Whether a host entered in this pass.
+    /// Returns true if a host entered in this pass.
     pub(in crate::flow) fn is_new(&self, id: HostId) -> bool {
         self.rows[id.0].entered_in_pass == self.pass
     }
 
-    /// How many more hosts there is room for.
+    /// Returns how many more hosts fit.
     #[inline]
     pub(in crate::flow) fn room(&self) -> usize {
         self.rows.room()
     }
 
-    /// Numbers that rows have or had: every host has one below.
+    /// Returns one more than the largest number that a host has or had.
     pub(in crate::flow) fn numbers(&self) -> u32 {
         self.rows.numbers()
     }
 
-    /// The seeded hash of the address of a host.
+    /// Returns the seeded hash of the address of a host.
     pub(in crate::flow) fn hash(&self, id: HostId) -> u64 {
         self.seed.addr(&self.rows[id.0].addr())
     }
 
-    /// A host that is none: it stands for those that are no longer told apart, and is in no list. `None` where there is
-    /// no room for it.
+    /// Returns the row that stands for hosts that are no longer kept apart; it is in no list. `None` if there is no
+    /// room for it.
     pub(in crate::flow) fn other(&mut self) -> Option<HostId> {
         if self.other.is_none() && self.rows.has_room() {
             let at = self.rows.insert(Host { references: 1, ..Host::new(0, 0) });
@@ -89,7 +89,7 @@ impl Hosts {
         self.other
     }
 
-    /// Whether this is the host that stands for those that are no longer told apart.
+    /// Returns true if this is the row that stands for hosts that are no longer kept apart.
     #[inline]
     pub(in crate::flow) fn is_other(&self, id: HostId) -> bool {
         self.other == Some(id)

@@ -1,15 +1,15 @@
-//! Full is a state, not a failure: what is evicted makes rows coarser and takes nothing from the sums.
+//! Eviction: full tables make rows coarser, and the totals stay exact.
 //!
-//! Of a host that is evicted nothing is left but what it did: in each live slot its sums are added to those of `other`,
-//! which leave with the slot like all the rest. So in every slot hosts and `other` make the total. What such a host may
-//! have had is in the error of whoever enters later ([`bounds`](crate::flow::ErrorBounds)), since it may be the same one.
+//! When a host is evicted, its sums in each live slot are added to those of `other`, which expire with the slot. So in
+//! every slot the hosts and `other` add up to the total. The sums of an evicted host are in the error of each host that
+//! enters later ([`ErrorBounds`](crate::flow::ErrorBounds)), since it may be the same one.
 //!
-//! A hand goes round the table of hosts and evicts those of the lowest ranks; which ranks those are is estimated from a
-//! sample. A round is a pass: nobody is evicted in the one in which he came. A host with one contact leaves a
-//! [trace](crate::flow::GhostEntries) of it.
+//! A hand goes round the table of hosts, as in the CLOCK algorithm, and evicts those of the lowest priorities; the
+//! priority up to which it evicts is estimated from a sample. A round is a pass: no host is evicted in the pass in
+//! which it entered. A host with one contact leaves a [ghost entry](crate::flow::GhostEntries) of it.
 //!
-//! A host with very many pairs keeps the latest and the largest of them. The others become one, its rest, in every live
-//! slot; their contacts are no longer counted, since they could not be told from new ones.
+//! A host with very many pairs keeps the latest and the largest. The others are merged into one, its rest, in every
+//! live slot. Their contacts are no longer counted, since they could not be distinguished from new ones.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -29,45 +29,45 @@ use crate::time::Moment;
 
 use super::{TOGETHER, Window};
 
-/// Rows that are kept free for what is looked up together: a pair, and its source, destination and owner.
+/// Rows that are kept free for a batch: a pair, and its source, destination and owner.
 const ROOM: usize = 3 * TOGETHER;
 
-/// And as many are made free at once, or an eighth of the table where that is less.
+/// Rows that are freed at once, or an eighth of the table if that is less.
 const ROOM_MADE: usize = 1024;
 
-/// Hosts that are looked at to estimate who is of low rank, and the share of all of them that is evicted then.
+/// Hosts in a sample, and the share of the hosts that is evicted by it.
 const SAMPLE: u32 = 1024;
 const SHARE: (usize, usize) = (1, 4);
 
-/// Calls for room after one that was in vain.
+/// Calls for room that are skipped after one that freed too few rows.
 const TRIED_EVERY: u32 = 1024;
 
-/// A host with more than twice as many pairs keeps this number of the latest, or a sixteenth of the table where that is
+/// A host with more than twice this many pairs keeps this many of the latest, or a sixteenth of the table if that is
 /// less.
 const PAIRS_KEPT: u32 = 2048;
 
-/// Of the others it keeps those with more than this share of its bytes.
+/// Of the other pairs it keeps those with more than this share of its bytes.
 const LARGE_OF: u64 = 256;
 
-/// What eviction needs to know and leaves behind.
+/// The state of eviction.
 #[derive(Debug)]
 pub(super) struct Eviction {
     pub(super) bounds: ErrorBounds,
-    pub(super) traces: GhostEntries,
+    pub(super) ghosts: GhostEntries,
     other: SlotRing<Other>,
     other_sum: Other,
     ranking: EvictionScale,
     room_made: usize,
     pairs_kept: u32,
-    /// The next host that the hand comes to, and the highest rank that it takes.
+    /// The next host of the hand, and the highest priority that it evicts.
     hand: u32,
     takes: EvictionPriority,
-    /// Hosts that it looked at since the last sample, and those of them that it took.
+    /// Hosts that the hand looked at since the last sample, and how many of them it evicted.
     seen: usize,
     taken: usize,
-    /// Calls for room that are passed over.
+    /// Calls for room that are still to be skipped.
     rests_for: u32,
-    /// What is left of pairs that were made one, by their source.
+    /// The rests of hosts with merged pairs, by source.
     rests: HashMap<HostId, Rest, foldhash::fast::FixedState>,
 }
 
@@ -83,7 +83,7 @@ pub struct Other {
 #[derive(Clone, Copy, Debug)]
 struct Rest {
     pair: u32,
-    /// The contact that it has a credit for.
+    /// The contact for which it has a credit.
     credit: Option<Ghost>,
 }
 
@@ -94,7 +94,7 @@ impl Eviction {
             pairs_kept: (limits.pairs_max / 16).min(PAIRS_KEPT as usize) as u32,
             room_made: (limits.pairs_max / 8).clamp(ROOM + 1, ROOM_MADE),
             bounds: ErrorBounds::default(),
-            traces: GhostEntries::new(limits.trace_bytes),
+            ghosts: GhostEntries::new(limits.ghost_bytes),
             other: slots,
             other_sum: Other::default(),
             ranking: EvictionScale::new(&PerMetric::default()),
@@ -116,10 +116,10 @@ impl Eviction {
             self.other_sum.ip_bytes -= ip_bytes;
         }
         self.bounds.roll(number);
-        self.traces.roll(number);
+        self.ghosts.roll(number);
     }
 
-    /// Adds what is of nobody any more to a live slot.
+    /// Adds the sums of an evicted host to a live slot.
     fn add(&mut self, slot: u64, packets: u64, ip_bytes: u64) {
         self.other_sum.packets += packets;
         self.other_sum.ip_bytes += ip_bytes;
@@ -144,22 +144,22 @@ impl Window {
         self.hosts.watch(limits);
     }
 
-    /// Has these hosts evicted last of all, and no others.
+    /// Sets the hosts that are evicted last, and replaces the previous ones.
     pub fn protect(&mut self, hosts: HashSet<IpAddr>) {
         self.hosts.protect(hosts);
     }
 
-    /// Has the hosts of these networks evicted last of all, and of no others.
+    /// Sets the networks whose hosts are evicted last, and replaces the previous ones.
     pub fn protect_networks(&mut self, networks: Vec<IpNet>) {
         self.hosts.protect_networks(networks);
     }
 
-    /// What hosts that were evicted sent in the window. With the sums of all hosts it makes the total.
+    /// Returns what evicted hosts sent in the window. Together with the sums of all hosts it is the total.
     pub fn other(&self) -> Other {
         self.eviction.other_sum
     }
 
-    /// The error of whoever enters now, the largest of all.
+    /// Returns the error of a host that enters now, the largest of all.
     pub fn largest_error(&self) -> Sums {
         self.eviction.bounds.largest()
     }
@@ -172,7 +172,7 @@ impl Window {
         self.eviction.add(self.items.current(), packets, ip_bytes);
     }
 
-    /// Makes room for the pairs that are looked up together, where there is none. Whether rows may have gone for it.
+    /// Makes room for a batch of pairs if there is none. Returns true if rows may have been freed for that.
     #[inline]
     pub(super) fn have_room(&mut self) -> bool {
         if !self.lacks(ROOM) {
@@ -192,25 +192,25 @@ impl Window {
 
     #[cold]
     fn make_room(&mut self) {
-        // What has left the window anyway comes first, and items of it must not be found in chains.
+        // Expired items are subtracted first; they must not be found in chains.
         self.drain(usize::MAX);
-        // Three times round at most: in the first one all may be new, and a sample may have taken too low a rank.
+        // At most three rounds: in the first all hosts may be new, and a sample may have given too low a priority.
         let mut left = 3 * self.hosts.numbers() as usize;
         while left > 0 && self.lacks(self.eviction.room_made) {
             left -= 1;
             self.turn_hand();
         }
         if left == 0 {
-            // Nothing is to be had: what finds no room is spilled, and this is not tried for every few rows.
+            // No more rows can be freed. Packets without room are spilled, and the next attempts are skipped.
             self.eviction.rests_for = TRIED_EVERY;
         }
     }
 
-    /// Looks at the next host, and evicts it if its rank is among the lowest.
+    /// Looks at the next host, and evicts it if its priority is among the lowest.
     fn turn_hand(&mut self) {
         let numbers = self.hosts.numbers();
         let Eviction { seen, taken, .. } = self.eviction;
-        // When few are left of the ranks that are taken, a new sample tells which ones are.
+        // A new sample is taken when few hosts are left that this priority evicts.
         if seen == 0 || (seen >= SAMPLE as usize && taken * 16 < seen) || seen >= numbers as usize {
             self.take_sample();
         }
@@ -235,7 +235,7 @@ impl Window {
         }
     }
 
-    /// Estimates up to which rank hosts are to be evicted: the lowest quarter of those that can be.
+    /// Estimates the priority up to which hosts are evicted: that of the lowest quarter of those that can be.
     fn take_sample(&mut self) {
         let numbers = self.hosts.numbers();
         let step = (numbers / SAMPLE).max(1);
@@ -244,7 +244,7 @@ impl Window {
             ids.filter(|&id| self.hosts.get(id).is_source()).map(|id| self.rank(id)).collect();
         ranks.sort_unstable();
         let at = ranks.len() * SHARE.0 / SHARE.1;
-        // Last of all means when there are no others.
+        // Hosts that are evicted last are not evicted while there are others.
         let others = ranks.iter().rposition(|&rank| rank < EvictionPriority::HIGHEST);
         if let Some(&rank) = ranks.get(others.map_or(at, |last| at.min(last))) {
             self.eviction.takes = rank;
@@ -256,25 +256,25 @@ impl Window {
         self.eviction.ranking.of(self.hosts.get(id), self.ports_count(id))
     }
 
-    /// Takes out all that a host sent.
+    /// Removes everything that a host sent.
     fn evict(&mut self, id: HostId) {
         let host = self.hosts.get(id);
         self.eviction.bounds.evict(Sums { ip_bytes: host.ip_bytes, received_bytes: 0 });
-        let leaves_trace = host.contacted_hosts == 1;
-        // It goes with the last of them, unless others speak of it.
+        let leaves_ghost = host.contacted_hosts == 1;
+        // The host is freed with the last of its pairs, unless other rows refer to it.
         while self.hosts.get(id).is_source() {
             let pair = self.hosts.get(id).first_pair;
-            self.evict_pair(pair, leaves_trace);
+            self.evict_pair(pair, leaves_ghost);
         }
     }
 
-    fn evict_pair(&mut self, at: u32, leaves_trace: bool) {
+    fn evict_pair(&mut self, at: u32, leaves_ghost: bool) {
         let pair = self.pairs.get(at);
         let (src, dst) = (pair.src, pair.dst);
-        if leaves_trace && pair.contacts_live > 0 && !self.hosts.is_other(dst) {
+        if leaves_ghost && pair.contacts_live > 0 && !self.hosts.is_other(dst) {
             let (source, target) = (self.hosts.hash(src), self.hosts.hash(dst));
             let slot = self.slot_of_contact(at);
-            self.eviction.traces.leave(source, target, slot);
+            self.eviction.ghosts.insert(source, target, slot);
         }
         let mut next = self.pairs.get(at).latest(&self.items);
         while let Some(item) = next {
@@ -286,7 +286,7 @@ impl Window {
         self.remove_pair(at);
     }
 
-    /// The latest live slot with a contact of a pair.
+    /// Returns the latest live slot with a contact of a pair.
     fn slot_of_contact(&mut self, at: u32) -> u64 {
         let mut next = self.pairs.get(at).latest(&self.items);
         while let Some(item) = next.filter(|&item| !self.items.get(item).is_contact()) {
@@ -295,7 +295,7 @@ impl Window {
         next.map_or(self.items.current(), |item| item.slot)
     }
 
-    /// Makes one of the pairs of a host, but for the latest and the largest.
+    /// Merges the pairs of a host into its rest, except the latest and the largest.
     fn make_coarser(&mut self, id: HostId) {
         let Some(rest) = self.rest_of(id) else { return };
         let large = self.hosts.get(id).ip_bytes / LARGE_OF;
@@ -313,12 +313,12 @@ impl Window {
             at = next;
         }
         if at != NONE {
-            // There is more to be had of it.
+            // The host has more pairs to merge.
             self.eviction.hand -= 1;
         }
     }
 
-    /// Moves what a pair did to the rest of its source, slot by slot.
+    /// Moves the sums of a pair to the rest of its source, slot by slot.
     fn add_to_rest(&mut self, rest: u32, at: u32) {
         let mut next = self.pairs.get(at).latest(&self.items);
         while let Some(item) = next {
@@ -337,7 +337,7 @@ impl Window {
         self.remove_pair(at);
     }
 
-    /// Adds to an item of a pair in a live slot, or to a new one as much as fits.
+    /// Adds to an item of a pair in a live slot, or makes a new one with as much as fits.
     fn put_at(&mut self, at: u32, slot: u64, packets: &mut u64, ip_bytes: &mut u64) {
         let (before, after) = self.around(at, slot);
         if let Some(item) = before
@@ -351,15 +351,15 @@ impl Window {
         self.chain(at, slot, item, before, after);
     }
 
-    /// Counts one contact of a host for which only a trace is left, if there is one.
+    /// Counts one contact of a host for which there is only a ghost entry.
     pub(super) fn credit(&mut self, owner: HostId, src: HostId, dst: HostId) {
-        if self.eviction.traces.is_empty() || self.hosts.is_other(dst) {
+        if self.eviction.ghosts.is_empty() || self.hosts.is_other(dst) {
             return;
         }
         let target = self.hosts.hash(dst);
         if let Some(rest) = self.eviction.rests.get(&owner).copied() {
-            // What it had the credit for may be counted now: it is one contact.
-            if rest.credit.is_some_and(|trace| trace.may_be_of(target)) {
+            // The contact of the credit is counted itself now, and must not count twice.
+            if rest.credit.is_some_and(|ghost| ghost.may_be_of(target)) {
                 self.take_credit(owner, rest);
             }
             return;
@@ -367,19 +367,19 @@ impl Window {
         if self.hosts.get(owner).contacted_hosts > 1 {
             return;
         }
-        let Some(trace) = self.eviction.traces.find(self.hosts.hash(src), target) else { return };
+        let Some(ghost) = self.eviction.ghosts.find(self.hosts.hash(src), target) else { return };
         let Some(rest) = self.rest_of(owner) else { return };
         if let Some(rest) = self.eviction.rests.get_mut(&owner) {
-            rest.credit = Some(trace);
+            rest.credit = Some(ghost);
         }
-        self.contact_in(rest, trace.slot);
+        self.contact_in(rest, ghost.slot);
     }
 
     fn take_credit(&mut self, owner: HostId, rest: Rest) {
         let Rest { pair: at, credit } = rest;
-        let Some(trace) = credit else { return };
-        let (item, _) = self.around(at, trace.slot.max(self.items.oldest()));
-        if let Some(item) = item.filter(|item| item.slot == trace.slot)
+        let Some(ghost) = credit else { return };
+        let (item, _) = self.around(at, ghost.slot.max(self.items.oldest()));
+        if let Some(item) = item.filter(|item| item.slot == ghost.slot)
             && self.items.get(item).take_contact()
         {
             let pair = self.pairs.get_mut(at);
@@ -393,7 +393,7 @@ impl Window {
         }
     }
 
-    /// The row for what a host sent to nobody in particular.
+    /// Returns the rest of a host, and makes one if there is none.
     fn rest_of(&mut self, owner: HostId) -> Option<u32> {
         if let Some(rest) = self.eviction.rests.get(&owner) {
             return Some(rest.pair);
@@ -401,13 +401,13 @@ impl Window {
         let other = self.hosts.other()?;
         let pair = self.pairs.insert_rest(owner, other, &mut self.hosts)?;
         self.eviction.rests.insert(owner, Rest { pair, credit: None });
-        // It has to have an item as long as it lives.
+        // A row must have an item as long as it lives.
         let current = self.items.current();
         self.chain(pair, current, SlotRecord::of(pair, &mut 0, &mut 0), None, None);
         Some(pair)
     }
 
-    /// Frees the row of a pair that has no items any more.
+    /// Frees the row of a pair without items.
     pub(super) fn remove_pair(&mut self, at: u32) {
         let pair = self.pairs.get(at);
         if self.hosts.is_other(pair.dst) {
@@ -418,7 +418,7 @@ impl Window {
         }
     }
 
-    /// The latest item of a pair in a slot or before it, and the one after it.
+    /// Returns the latest item of a pair in a slot or before it, and the item after that.
     pub(super) fn around(&mut self, at: u32, slot: u64) -> (Option<SlotRecordAt>, Option<SlotRecordAt>) {
         let (mut item, mut after) = (self.pairs.get(at).latest(&self.items), None);
         while let Some(later) = item.filter(|item| item.slot > slot) {
@@ -427,9 +427,9 @@ impl Window {
         (item, after)
     }
 
-    /// Puts an item between two of its pair. Of those in one slot it is the latest that may be a contact, so that none
-    /// is counted twice.
-    // Else the item goes through memory in small stores and large loads, for which the processor waits.
+    /// Inserts an item between two items of its pair. Of several items in one slot only the latest may be a contact, so
+    /// that none is counted twice.
+    // Without inlining, the item is written in small stores and read in large loads, which stall.
     #[inline(always)]
     pub(super) fn chain(
         &mut self,

@@ -1,4 +1,4 @@
-//! What a host's contacts came to, read off its rows and those of the other direction.
+//! What became of a host's contacts, from its rows and those of the other direction.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,17 +15,17 @@ use crate::time::Moment;
 
 use super::Window;
 
-/// Rows of one host that are looked at, those without a contact included.
+/// Rows of one host that are examined, including those without a contact.
 const ROWS_MAX: usize = 4 * SAMPLE_MAX;
 
-/// A contact is silent when nothing came back for so long after it was folded. Most of the internet answers within
-/// 300 ms; an alert is to be raised within a second.
+/// A contact is unanswered if no answer came within this time after it was folded. Most of the internet answers within
+/// 300 ms, and an alert must be raised within a second.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
 
-/// Contacts of one fold were made in the tick before it.
+/// Contacts of one delta were made within a tick before it was folded.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Where traceroute sends UDP to: from 33434 on, one port for each of 30 hops and 3 probes (traceroute(8)).
+/// UDP ports of traceroute: from 33434 on, one for each of 30 hops and 3 probes (traceroute(8)).
 const TRACEROUTE_PORTS: std::ops::RangeInclusive<u16> = 33_434..=33_534;
 const UDP: u8 = 17;
 
@@ -38,13 +38,13 @@ struct Tally {
 }
 
 impl Window {
-    /// What the latest contacts of a host came to, at `now`; `None` if it is not in the window.
+    /// Returns the outcomes of the latest contacts of a host at `now`; `None` if it is not in the window.
     pub fn contacts_of(&self, addr: &IpAddr, now: Moment) -> Option<ContactSample> {
         let id = self.hosts.find(addr)?;
         let contacted = self.hosts.get(id).contacted_hosts;
         let mut sample = ContactSample {
             contacted,
-            answers_visible: self.hosts.is_answered_here(id) || self.is_answered(id),
+            answers_visible: self.hosts.has_return_path(id) || self.is_answered(id),
             ..ContactSample::default()
         };
         let now = CoarseInstant::of(now);
@@ -54,15 +54,15 @@ impl Window {
             sample.rows += 1;
             let pair = self.pairs.get(at);
             let reverse = self.pairs.reverse(at, &self.hosts).map(|at| self.pairs.get(at));
-            let asked = reverse.filter(|reverse| reverse.contacts_live > 0);
-            if let Some(asked) = asked {
-                ports.entry(asked.contacted.lowest()).or_default().served += 1;
+            let request = reverse.filter(|reverse| reverse.contacts_live > 0);
+            if let Some(request) = request {
+                ports.entry(request.contacted.lowest()).or_default().served += 1;
             }
             if pair.contacts_live == 0 {
-                let is_answer = !pair.signs.answers().is_empty();
-                sample.asked_by += u32::from(asked.is_some());
-                sample.half_open += u32::from(is_answer && asked.is_some_and(is_half_open));
-                sample.unasked_answers += u32::from(reverse.is_none() && is_answer);
+                let is_answer = !pair.observations.answers().is_empty();
+                sample.contacted_by += u32::from(request.is_some());
+                sample.half_open += u32::from(is_answer && request.is_some_and(is_half_open));
+                sample.unmatched_replies += u32::from(reverse.is_none() && is_answer);
                 continue;
             }
             if sample.outcomes.total() as usize == SAMPLE_MAX {
@@ -90,10 +90,10 @@ impl Window {
         Some(sample)
     }
 
-    /// What the contacted ports of a host came to, at `now`; `None` if it is not in the window.
+    /// Returns the outcomes of the contacted ports of a host at `now`; `None` if it is not in the window.
     pub fn contacted_ports_of(&self, addr: &IpAddr, now: Moment) -> Option<PortSample> {
         let (ports, id) = (self.ports.as_ref()?, self.hosts.find(addr)?);
-        let answers_visible = self.hosts.is_answered_here(id) || self.is_answered(id);
+        let answers_visible = self.hosts.has_return_path(id) || self.is_answered(id);
         let mut sample = PortSample { contacted: ports.count(id), ..PortSample::default() };
         let now = CoarseInstant::of(now);
         let mut ages = Vec::new();
@@ -103,9 +103,9 @@ impl Window {
                 continue;
             }
             ages.push(now.since(row.contacted_at));
-            sample.outcomes.add(if row.signs.has(Observations::ACCEPTED) {
+            sample.outcomes.add(if row.observations.has(Observations::ACCEPTED) {
                 Outcome::Answered
-            } else if row.signs.has_any(Observations::RESET | Observations::UNREACHABLE) {
+            } else if row.observations.has_any(Observations::RESET | Observations::UNREACHABLE) {
                 Outcome::Refused
             } else {
                 unanswered(row.contacted_at, answers_visible, now)
@@ -115,7 +115,7 @@ impl Window {
         Some(sample)
     }
 
-    /// Whether one of its latest peers sent anything to it, be it of its own network.
+    /// Returns true if one of its latest peers sent anything to it, also one of its own network.
     fn is_answered(&self, id: HostId) -> bool {
         const PEERS_MAX: usize = 64;
         let mut rows = self.pairs.rows_of(id, &self.hosts).take(PEERS_MAX);
@@ -124,14 +124,15 @@ impl Window {
 }
 
 fn outcome(pair: &Pair, reverse: Option<&Pair>, answers_visible: bool, now: CoarseInstant) -> Outcome {
-    // A word of a protocol in which only the first says who began is an answer to the one who did.
-    let is_accepted =
-        |reverse: &Pair| reverse.signs.has(Observations::ACCEPTED) || (pair.spoke() && reverse.spoke());
+    // In a protocol in which the host that sends first is the initiator, a packet of the other host is an answer.
+    let is_accepted = |reverse: &Pair| {
+        reverse.observations.has(Observations::ACCEPTED) || (pair.has_sent() && reverse.has_sent())
+    };
     if reverse.is_some_and(is_accepted) {
         return Outcome::Answered;
     }
-    let is_reset = reverse.is_some_and(|reverse| reverse.signs.has(Observations::RESET));
-    if is_reset || pair.signs.has(Observations::UNREACHABLE) {
+    let is_reset = reverse.is_some_and(|reverse| reverse.observations.has(Observations::RESET));
+    if is_reset || pair.observations.has(Observations::UNREACHABLE) {
         return Outcome::Refused;
     }
     unanswered(pair.contacted_at, answers_visible, now)
@@ -145,7 +146,7 @@ fn unanswered(contacted_at: CoarseInstant, answers_visible: bool, now: CoarseIns
     }
 }
 
-/// The run of contacts that took the least time, of how long ago they were.
+/// Returns the run of contacts that took the least time, from the ages of all contacts.
 fn fastest_run(mut ages: Vec<Duration>) -> Pace {
     ages.sort_unstable();
     let run = ages.len().min(Pace::RUN_MAX);
@@ -154,17 +155,18 @@ fn fastest_run(mut ages: Vec<Duration>) -> Pace {
     spans.min().map_or_else(Pace::default, |span| Pace { contacts: run as u32, over: span + TICK })
 }
 
-/// Nothing followed the SYN: whoever sent it is not there, or did not mean it.
-fn is_half_open(asked: &Pair) -> bool {
-    asked.signs.has(Observations::OPENED) && !asked.signs.has_any(Observations::TALKED | Observations::PROBED)
+/// Returns true if nothing followed the SYN: its source address is spoofed, or it never meant to connect.
+fn is_half_open(request: &Pair) -> bool {
+    request.observations.has(Observations::INITIATED)
+        && !request.observations.has_any(Observations::ESTABLISHED | Observations::PROBED)
 }
 
-/// The network that a sweep goes through host by host.
+/// Returns the network whose hosts a sweep contacts one by one.
 fn neighbourhood(addr: &IpAddr) -> u64 {
     match addr {
-        // Not the prefix of any IPv6 network in use.
+        // No IPv6 network in use has this prefix.
         IpAddr::V4(addr) => u64::from(addr.to_bits() >> 8),
-        // Fits: half of the bits are left.
+        // Fits: half of the bits remain.
         IpAddr::V6(addr) => (addr.to_bits() >> 64) as u64,
     }
 }

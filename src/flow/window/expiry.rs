@@ -1,4 +1,4 @@
-//! What leaves the window: items whose slot is too old are taken back, at most so many in one part.
+//! Expiry: items of expired slots are subtracted, with a limit for each call.
 
 use crate::flow::container::slab::NONE;
 use crate::flow::slot_records::SlotRecord;
@@ -6,18 +6,18 @@ use crate::time::Moment;
 
 use super::Window;
 
-/// What has left the window is all taken back before it is so many slots old, however busy the analyst is or long the
-/// silence was: [`Pair::latest`](crate::flow::pairs::Pair::latest) tells 256 apart.
+/// All expired items are subtracted before they are this many slots old, also when the analyst is late or nothing was
+/// received for long. [`Pair::latest`](crate::flow::pairs::Pair::latest) relies on 256.
 const BEHIND_MAX: u64 = 128;
 
 impl Window {
-    /// Turns the windows to `now`: what is older than they are leaves.
+    /// Advances the windows to `now` and subtracts everything that expires.
     pub fn roll(&mut self, now: Moment) {
         while !self.roll_part(now, usize::MAX) {}
     }
 
-    /// Turns the windows to `now`, and takes back at most `items_max` items of what is too old for them. Whether that was
-    /// all of it; before, the sums of hosts are too large.
+    /// Advances the windows to `now` and subtracts at most `items_max` expired items. Returns true if those were all;
+    /// until then the sums of hosts are too large.
     pub fn roll_part(&mut self, now: Moment, items_max: usize) -> bool {
         self.advance(now);
         let left = self.drain(items_max);
@@ -31,7 +31,7 @@ impl Window {
         if self.items.behind() >= BEHIND_MAX {
             self.drain(usize::MAX);
         }
-        self.hosts.enter_in(self.items.current());
+        self.hosts.set_current_slot(self.items.current());
         if let Some(ports) = &mut self.ports {
             ports.advance(now);
         }
@@ -41,11 +41,11 @@ impl Window {
         self.rates.roll(now);
     }
 
-    /// Takes back items that have left the window; gives how many more it could be.
+    /// Subtracts expired items, at most `items_max`, and returns how many of that number are left.
     pub(super) fn drain(&mut self, items_max: usize) -> usize {
         let (mut left, mut items) = (items_max, Vec::new());
         while self.items.take_together(&mut left, &mut items) {
-            self.fetch_leaving(&items);
+            self.prefetch_expired(&items);
             for &item in items.iter().filter(|item| item.pair != NONE) {
                 self.subtract(item);
             }
@@ -53,8 +53,8 @@ impl Window {
         left
     }
 
-    /// Has everything fetched that these items are taken back from, step by step, since each step leads to the next.
-    fn fetch_leaving(&self, items: &[SlotRecord]) {
+    /// Prefetches everything that these items are subtracted from, in steps, since each step leads to the next.
+    fn prefetch_expired(&self, items: &[SlotRecord]) {
         let pairs = || items.iter().map(|item| item.pair).filter(|&pair| pair != NONE);
         let is_last = |pair: &u32| {
             let pair = self.pairs.get(*pair);
@@ -71,7 +71,7 @@ impl Window {
         }
     }
 
-    /// Subtracts an item that has left the window; its pair goes with the last one.
+    /// Subtracts an expired item and frees its pair if it was the last one.
     pub(super) fn subtract(&mut self, item: SlotRecord) {
         self.take_back(&item);
         if !self.pairs.get(item.pair).has_items() {
@@ -79,7 +79,7 @@ impl Window {
         }
     }
 
-    /// Takes the sums of an item back from its pair and host.
+    /// Subtracts an item from its pair and host.
     pub(super) fn take_back(&mut self, item: &SlotRecord) {
         let pair = self.pairs.get_mut(item.pair);
         pair.subtract(item);
@@ -91,7 +91,7 @@ impl Window {
         }
     }
 
-    /// A pair has no contact any more.
+    /// Subtracts the contact of a pair without live contacts.
     pub(super) fn uncount_contact(&mut self, at: u32) {
         let pair = self.pairs.get(at);
         let owner = self.hosts.get(pair.src).owner;

@@ -1,8 +1,8 @@
-//! What readers are shown of a window: one host, the ports of one, the hosts of the chart.
+//! Views of a window: the row of one host, the ports of one, the list of the hosts in the chart.
 //!
-//! A window has millions of pairs and is folded into all the time, so a list is made in parts, each of which looks at
-//! no more than [`LIST_PART_ROWS`] rows. What is folded, rolled or evicted in between is in the rows that are made later;
-//! a row is of one moment, unless its host has so many destinations that they take several parts.
+//! A window has millions of pairs and is folded into all the time. So a list is made in parts, each of which examines
+//! at most [`LIST_PART_ROWS`] rows. Changes between two parts are in the rows that are made later. A row is of one
+//! moment, unless its host has so many destinations that they take several parts.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -16,55 +16,54 @@ use crate::flow::{DESTINATIONS_MAX, PORTS_MAX, SNAPSHOT_HOSTS_MAX};
 
 use super::Window;
 
-/// Rows that a part looks at: each costs a cache miss or two, so that is a millisecond.
+/// Rows that a part examines. Each costs one or two cache misses, which adds up to a millisecond.
 pub const LIST_PART_ROWS: usize = 8192;
 
-/// Room for a list.
+/// Limits of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListingRoom {
-    /// Hosts.
+    /// Maximum number of hosts.
     pub hosts_max: usize,
-    /// Bytes for all that is made of it while readers have it: the list, the one in the making, and what is written of
-    /// it for them.
+    /// Maximum number of bytes for a list, the one in the making, and the responses that contain them.
     pub bytes_max: u64,
 }
 
-/// What a host takes without its address and its destinations: in two lists, and in three texts.
+/// Bytes of a host without its address and its destinations: in two lists and in three responses.
 const HOST_BYTES: u64 = 2 * 64 + 3 * 64;
-/// What a destination takes without its address.
+/// Bytes of a destination without its address.
 const DESTINATION_BYTES: u64 = 2 * 32 + 3 * 30;
 
-/// What an address takes in three texts.
+/// Returns the bytes of an address in three responses.
 fn address_bytes(addr: &IpAddr) -> u64 {
     if addr.is_ipv4() { 3 * 15 } else { 3 * 39 }
 }
 
 impl ListingRoom {
-    /// A sixth of `memory_bytes`: of the default, enough for all hosts of a busy network.
+    /// Allows a sixth of `memory_bytes`; with the default that is enough for all hosts of a busy network.
     pub fn from_memory(memory_bytes: u64) -> Self {
         Self { hosts_max: SNAPSHOT_HOSTS_MAX, bytes_max: memory_bytes / 6 }
     }
 }
 
-/// A list of the hosts of a window, in the making: [`begin`](Self::begin) it, call [`Window::list_part`] until it is
-/// whole, and [`take`](Self::take) it. The next one is made in the memory of a list that was [given back](Self::reuse).
+/// A list of the hosts of a window in the making: [`begin`](Self::begin) it, call [`Window::list_part`] until it is
+/// complete, and [`take`](Self::take) it. The next list reuses the memory of a list that was [returned](Self::reuse).
 #[derive(Debug)]
 pub struct Listing {
     room: ListingRoom,
     hides_destinations: bool,
     stage: Stage,
-    /// Hosts that were on the chart when it was begun. They may have gone since, and their numbers be others'.
+    /// The hosts of the chart when the list was begun. They may have been freed since, and their numbers used again.
     ids: Vec<HostId>,
     /// Address and number.
     largest: Largest<(IpAddr, u32)>,
     walk: Walk,
     part_rows: usize,
-    /// So many of the largest are in their order.
+    /// How many of the largest are sorted.
     ordered: usize,
     bytes: u64,
     chart: HostList,
     hosts_omitted: usize,
-    /// Hosts whose rows are asked for by themselves, and those of them that were made.
+    /// Hosts whose rows were requested separately, and the rows of those made so far.
     asked: HashSet<IpAddr>,
     found: HashMap<IpAddr, HostRow>,
 }
@@ -72,23 +71,23 @@ pub struct Listing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Begun,
-    /// Hosts up to this one were looked at for the largest.
+    /// Hosts before this one were offered to `largest`.
     Choosing(usize),
-    /// Rows of the largest up to this one were made.
+    /// Rows before this one were made.
     Listing(usize),
-    /// Rows up to this one are in their order.
+    /// Rows before this one are sorted.
     Ordering(usize),
-    /// What the last list needed and this one does not is given back.
+    /// Memory that the last list needed and this one does not is freed.
     Trimming,
     Whole,
 }
 
-/// The row of a host in the making. While it is, the window remembers how far it has come, for one walk at a time.
+/// The row of a host in the making. The window stores the position, for one walk at a time.
 #[derive(Debug)]
 struct Walk {
     host: Option<(HostId, IpAddr)>,
     largest: Largest<IpAddr>,
-    /// Of a group, whose members may have destinations in common.
+    /// For a group, whose members may have destinations in common.
     sums: Option<HashMap<IpAddr, u64>>,
     peers: Vec<PeerBytes>,
 }
@@ -102,12 +101,12 @@ pub struct HostListing {
     row: Option<HostRow>,
 }
 
-/// The ones with most bytes among those that it is offered; of equal ones, those that come first in their own order.
+/// The items with the most bytes among those offered; of items with equal bytes, the first in their own order.
 #[derive(Debug)]
 struct Largest<T> {
     max: usize,
     kept: Vec<(Reverse<u64>, T)>,
-    /// Whatever has fewer bytes is not among them.
+    /// Items with fewer bytes are not among the largest.
     bytes_min: u64,
 }
 
@@ -121,7 +120,7 @@ impl<T: Ord> Largest<T> {
             return;
         }
         self.kept.push((Reverse(ip_bytes), what()));
-        // Not for each one: that would move all the others each time.
+        // Only at twice the size, since each shrinking looks at all items.
         if self.kept.len() >= 2 * self.max {
             self.shrink();
         }
@@ -153,7 +152,7 @@ impl Walk {
     }
 
     fn see(&mut self, pair: &Pair, hosts: &Hosts) {
-        // What is no longer told apart has no address.
+        // The row for hosts that are no longer kept apart has no address.
         if pair.packets() == 0 || hosts.is_other(pair.dst) {
             return;
         }
@@ -164,7 +163,7 @@ impl Walk {
         }
     }
 
-    /// The row, if the host has not gone on the way.
+    /// Returns the row, unless the host was freed during the walk.
     fn end(
         &mut self,
         hosts: &Hosts,
@@ -172,7 +171,7 @@ impl Walk {
     ) -> Option<HostRow<&[PeerBytes]>> {
         let (id, addr) = self.host.take()?;
         let host = hosts.get(id);
-        if host.addr() != addr || !host.is_there() {
+        if host.addr() != addr || !host.is_live() {
             return None;
         }
         for (dst, ip_bytes) in self.sums.take().into_iter().flatten() {
@@ -195,24 +194,24 @@ impl Walk {
 }
 
 impl HostListing {
-    /// Of the host of an address, with or without its destinations.
+    /// Makes a listing of the host of an address, with or without its destinations.
     pub fn new(addr: IpAddr, hides_destinations: bool) -> Self {
         Self { addr, hides_destinations, walk: Walk::new(), row: None }
     }
 
-    /// Its address.
+    /// Returns its address.
     pub fn addr(&self) -> IpAddr {
         self.addr
     }
 
-    /// The row, if it is whole and the host was in the window.
+    /// Takes the row, if it is complete and the host was in the window.
     pub fn take(&mut self) -> Option<HostRow> {
         self.row.take()
     }
 }
 
 impl Listing {
-    /// No list. With `hides_destinations`, hosts are listed without them.
+    /// Makes an empty listing. With `hides_destinations`, hosts are listed without destinations.
     pub fn new(room: ListingRoom, hides_destinations: bool) -> Self {
         Self {
             room,
@@ -231,13 +230,13 @@ impl Listing {
         }
     }
 
-    /// Lists hosts with or without their destinations from the next list on.
+    /// Lists hosts with or without destinations from the next list on.
     pub fn hide_destinations(&mut self, hides: bool) {
         self.hides_destinations = hides;
     }
 
-    /// Begins anew. The rows of `asked` are kept by themselves besides, as far as they are on the list: to walk over
-    /// their pairs twice would take twice as long.
+    /// Begins a new list. The rows of the hosts in `asked` are also kept separately, if they are on the list, which
+    /// saves a second walk over their pairs.
     pub fn begin(&mut self, asked: impl Iterator<Item = IpAddr>) {
         self.stage = Stage::Begun;
         self.chart.clear();
@@ -248,22 +247,22 @@ impl Listing {
         (self.bytes, self.hosts_omitted) = (0, 0);
     }
 
-    /// Whether every row is made.
+    /// Returns true if every row is made.
     pub fn is_whole(&self) -> bool {
         self.stage == Stage::Whole
     }
 
-    /// The list, and how many hosts would have been in it had there been room.
+    /// Takes the list, and the number of hosts for which there was no room.
     pub fn take(&mut self) -> (HostList, usize) {
         (std::mem::take(&mut self.chart), self.hosts_omitted)
     }
 
-    /// Takes the row of a host that was asked for, if it is on the list.
+    /// Takes the row of a host of `asked`, if it is on the list.
     pub fn take_row(&mut self, addr: &IpAddr) -> Option<HostRow> {
         self.found.remove(addr)
     }
 
-    /// Takes a list back that nobody reads any more, for its memory.
+    /// Takes a list without readers for its memory.
     pub fn reuse(&mut self, chart: HostList) {
         self.chart = chart;
     }
@@ -275,12 +274,12 @@ impl Listing {
 }
 
 impl Window {
-    /// What a host did, if it is in the window.
+    /// Returns the row of a host, if it is in the window.
     pub fn host(&self, addr: &IpAddr) -> Option<HostRow> {
         self.host_by(addr, usize::MAX)
     }
 
-    /// The same with destinations of its latest pairs only, at most so many.
+    /// Returns the row of a host with the destinations of at most `pairs_max` of its latest pairs.
     pub fn host_by(&self, addr: &IpAddr, pairs_max: usize) -> Option<HostRow> {
         let id = self.hosts.find(addr)?;
         let mut walk = Walk::new();
@@ -289,7 +288,7 @@ impl Window {
         walk.end(&self.hosts, |id| self.ports_count(id)).map(|row| row.with(row.destinations.to_vec()))
     }
 
-    /// The lowest ports that a host contacted, ascending.
+    /// Returns the lowest ports that a host contacted, ascending.
     pub fn ports_of(&self, addr: &IpAddr) -> Vec<u16> {
         match (&self.ports, self.hosts.find(addr)) {
             (Some(ports), Some(id)) => ports.of(id, PORTS_MAX),
@@ -297,7 +296,7 @@ impl Window {
         }
     }
 
-    /// Makes a part of a list of the hosts with at least `chart_bytes_min`. Whether it is whole.
+    /// Makes a part of a list of the hosts with at least `chart_bytes_min`. Returns true if the list is complete.
     pub fn list_part(&mut self, listing: &mut Listing) -> bool {
         match listing.stage {
             Stage::Begun => {
@@ -329,7 +328,7 @@ impl Window {
             }
             Stage::Listing(at) => self.list_rows(listing, at),
             Stage::Ordering(at) => {
-                // By the bytes that are shown, which may be others than those by which they were chosen.
+                // Sorted by the bytes in the rows, which may have changed since the hosts were chosen.
                 listing.chart.order_some(at, listing.part_rows);
                 let until = at + listing.part_rows;
                 listing.stage =
@@ -351,7 +350,7 @@ impl Window {
         let part_rows = listing.part_rows;
         for at in first..listing.largest.kept.len() {
             if at == listing.ordered {
-                // The largest first: if the room ends, it ends for the smallest.
+                // The largest first, so that the smallest are left out if there is no room.
                 order_some(&mut listing.largest.kept[at..], part_rows, Ord::cmp);
                 listing.ordered += part_rows;
             }
@@ -359,7 +358,7 @@ impl Window {
             let id = HostId(number);
             if walk.host.is_none() {
                 let host = self.hosts.get(id);
-                // Another host may have its number by now, or it has too few bytes left.
+                // The number may have been used again, or the host may have left the chart.
                 if !host.is_charted() || host.addr() != addr {
                     listing.stage = Stage::Listing(at + 1);
                     continue;
@@ -371,7 +370,7 @@ impl Window {
             }
             listing.stage = Stage::Listing(at + 1);
             let Some(row) = walk.end(&self.hosts, |id| self.ports_count(id)) else { continue };
-            // Its destinations are of its own kind.
+            // The destinations have addresses of the same family.
             let address = address_bytes(&row.addr);
             listing.bytes +=
                 HOST_BYTES + address + row.destinations.len() as u64 * (DESTINATION_BYTES + address);
@@ -387,8 +386,8 @@ impl Window {
         listing.walk = walk;
     }
 
-    /// Makes a part of the row of one host, until `rows_left` is used up. Whether it is whole. No other row and no list
-    /// may be in the making.
+    /// Makes a part of the row of one host, until `rows_left` is 0. Returns true if the row is complete. No other row
+    /// and no list may be in the making.
     pub fn list_host(&mut self, listing: &mut HostListing, rows_left: &mut usize) -> bool {
         let walk = &mut listing.walk;
         if walk.host.is_none() {
@@ -410,9 +409,9 @@ impl Window {
         self.pairs.begin_walk((!hides_destinations).then_some(id), &self.hosts);
     }
 
-    /// Goes on until `rows_left` is used up. Whether it has come to its end.
+    /// Continues a walk until `rows_left` is 0. Returns true if it has ended.
     fn walk_on(&mut self, walk: &mut Walk, rows_left: &mut usize) -> bool {
-        // A host costs something too, be it without a row.
+        // A host costs something even without pairs.
         *rows_left = rows_left.saturating_sub(1);
         while let Some(pair) = self.pairs.walk_on() {
             walk.see(pair, &self.hosts);

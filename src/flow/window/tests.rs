@@ -1,4 +1,4 @@
-//! The window against a model that keeps every packet and adds up what is live.
+//! The window against a model that keeps every packet and sums up the live ones.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
@@ -28,7 +28,7 @@ fn options(interval_s: u64, port_interval_s: Option<u64>) -> Options {
     }
 }
 
-/// A window with the deltas that feed it, one for each of two workers.
+/// A window with the deltas of two workers.
 struct Bench {
     window: Window,
     deltas: [Delta; 2],
@@ -44,7 +44,7 @@ impl Bench {
         Self::with_seed(options, limits, &Seed::default())
     }
 
-    /// Two benches of one seed choose the same bits for the same ports.
+    /// Two benches with one seed choose the same bits for the same ports.
     fn seeded(seed: &Seed) -> Self {
         let limits = Capacity::from_memory(64 << 20, 2, true).expect("enough");
         Self::with_seed(&options(10, Some(20)), &limits, seed)
@@ -55,7 +55,7 @@ impl Bench {
         Self { window: Window::new(options, limits, seed.clone()), deltas }
     }
 
-    /// The hosts of the chart and their bytes, and how many there was no room for.
+    /// The hosts of the chart with their bytes, and the number of hosts without room.
     fn listed(&mut self, hosts_max: usize) -> (Vec<(IpAddr, u64)>, usize) {
         let mut listing = Listing::new(ListingRoom { hosts_max, bytes_max: u64::MAX }, false);
         while !self.window.list_part(&mut listing) {}
@@ -63,7 +63,7 @@ impl Bench {
         (chart.iter().map(|row| (row.addr, row.ip_bytes)).collect(), omitted)
     }
 
-    /// Both workers hand over at `seconds`, and everything before is settled.
+    /// Both workers hand over at `seconds`, and everything before that is settled.
     fn tick(&mut self, nanos: u64) {
         for delta in &mut self.deltas {
             delta.handed_over_at = Moment(nanos);
@@ -98,13 +98,13 @@ fn udp(src: u8, src_port: u16, dst: u8, dst_port: u16) -> Summary {
 }
 
 proptest! {
-    /// Bytes, packets and contacts of every host, on the chart and off it, equal the sum over what the live
-    /// slots saw, at every tick, over any gaps.
+    /// Bytes, packets and contacts of every host, in the chart or not, equal the sums over the packets of the live
+    /// slots, at every tick and over gaps of any length.
     #[test]
     fn equals_a_model_that_keeps_everything(
         ticks in prop::collection::vec(
             (
-                // Also so long that a row of before the silence has the slot number of now, as far as it is kept.
+                // Some gaps are so long that the stored bits of an old slot number equal those of the current slot.
                 prop_oneof![9 => 0u64..40, 1 => 4 * 254..4 * 258_u64],
                 prop::collection::vec((0u8..4, 0u8..4, 1u32..2000, any::<bool>(), 0usize..2), 0..6),
             ),
@@ -119,7 +119,8 @@ proptest! {
             for (src, dst, bytes, is_syn, worker) in packets {
                 let flags = if is_syn { TcpFlags::SYN } else { TcpFlags::ACK };
                 let transport = Transport::Tcp { src_port: 9, dst_port: 80, flags: Some(TcpFlags(flags)) };
-                bench.deltas[worker].count(InterfaceDirection::default(), &packet(src, dst, bytes, 6, transport), UnixNanos(now));
+                let packet = packet(src, dst, bytes, 6, transport);
+                bench.deltas[worker].count(InterfaceDirection::default(), &packet, UnixNanos(now));
                 seen.push((now / SECOND, src, dst, bytes, is_syn));
             }
             bench.tick(now);
@@ -162,7 +163,7 @@ proptest! {
 fn a_burst_across_slot_boundaries_is_seen_whole() {
     let mut bench = Bench::new(&options(10, None));
     let mut dirty = Vec::new();
-    // Nine seconds of a ten-second window: whatever the phase, all of it is live at its end.
+    // Nine seconds of a window of ten: whatever the phase, all of it is live at its end.
     for phase in 0..4 {
         let start = (1000 + phase * 100) * SECOND + phase * SECOND / 4;
         for quarter in 0..=36 {
@@ -215,10 +216,10 @@ proptest! {
 }
 
 #[test]
-fn whoever_spoke_first_is_told_across_workers() {
+fn the_first_sender_is_the_initiator_across_workers() {
     let mut bench = Bench::new(&options(10, Some(20)));
     bench.tick(1000 * SECOND);
-    // 60 clients ask one server; the answers are folded first, by the other worker.
+    // 60 clients contact one server; the answers are folded first, by the other worker.
     for client in 1..=60 {
         let asked = UnixNanos(5000 + u64::from(client) * 10);
         bench.deltas[1].count(
@@ -233,11 +234,11 @@ fn whoever_spoke_first_is_told_across_workers() {
         );
     }
     bench.tick(1001 * SECOND);
-    assert_eq!(bench.counts(200), (6000, 0, 0), "the server contacted nobody");
+    assert_eq!(bench.counts(200), (6000, 0, 0), "the server contacted no host");
     for client in 1..=60 {
         assert_eq!(bench.counts(client), (100, 1, 1), "client {client}");
     }
-    // The roles stay: further questions from other ports, and their answers, are no new contacts.
+    // The roles last: further requests from other ports, and their answers, are no new contacts.
     for client in 1..=60 {
         bench.deltas[0].count(InterfaceDirection::default(), &udp(200, 53, client, 7000), UnixNanos(9000));
         bench.deltas[1].count(InterfaceDirection::default(), &udp(client, 7000, 200, 53), UnixNanos(9001));
@@ -248,7 +249,7 @@ fn whoever_spoke_first_is_told_across_workers() {
 }
 
 #[test]
-fn an_answer_whose_question_was_lost_is_an_answer() {
+fn an_answer_without_its_request_is_no_contact() {
     let mut bench = Bench::new(&options(10, Some(20)));
     bench.tick(1000 * SECOND);
     bench.deltas[0].count(InterfaceDirection::default(), &udp(1, 5000, 200, 53), UnixNanos(10));
@@ -286,7 +287,7 @@ fn a_scan_of_ports_counts_and_its_answers_do_not() {
     assert_eq!((bench.counts(1), bench.counts(3)), ((30_000, 1, 300), (12_000, 1, 300)));
     assert_eq!((bench.counts(2).1, bench.counts(2).2), (0, 0));
     assert_eq!(bench.window.ports_of(&addr(3)), (1..=300).collect::<Vec<u16>>());
-    // Ports stay for their own, longer, interval; the bytes are gone by then.
+    // Ports stay in their own, longer window; the bytes have expired by then.
     bench.tick(1012 * SECOND);
     assert_eq!(bench.counts(3), (0, 0, 300));
     bench.tick(1021 * SECOND);
@@ -294,7 +295,7 @@ fn a_scan_of_ports_counts_and_its_answers_do_not() {
 }
 
 #[test]
-fn evidence_behind_nat_accuses_nobody() {
+fn evidence_behind_nat_is_no_contact_of_the_gateway() {
     let mut bench = Bench::new(&options(10, Some(20)));
     bench.tick(1000 * SECOND);
     let (client, public, resolver) = (1, 100, 200);
@@ -321,11 +322,11 @@ fn evidence_behind_nat_accuses_nobody() {
 }
 
 #[test]
-fn at_the_start_nobody_is_accused_of_what_was_going_on() {
+fn an_exchange_that_began_before_the_start_is_no_contact() {
     let mut bench = Bench::new(&options(10, Some(20)));
     bench.window.begin(Moment(1000 * SECOND));
     for client in 1..=40 {
-        // The first that is seen of a long exchange is an answer; of a tunnel, either side.
+        // The first packet seen of a long exchange is an answer; of a tunnel, it may be from either side.
         bench.deltas[0].count(InterfaceDirection::default(), &udp(200, 53, client, 6000), UnixNanos(20));
         bench.deltas[0].count(
             InterfaceDirection::default(),
@@ -339,7 +340,7 @@ fn at_the_start_nobody_is_accused_of_what_was_going_on() {
 }
 
 #[test]
-fn a_contact_decided_late_belongs_to_the_slot_of_its_birth() {
+fn a_contact_that_is_decided_late_belongs_to_the_slot_of_its_first_packet() {
     let mut bench = Bench::new(&options(10, None));
     bench.tick(1000 * SECOND);
     bench.deltas[0].count(InterfaceDirection::default(), &udp(1, 5000, 2, 53), UnixNanos(10));
@@ -357,16 +358,16 @@ fn a_contact_decided_late_belongs_to_the_slot_of_its_birth() {
 }
 
 #[test]
-fn an_exchange_that_is_settled_after_its_rows_left_is_undecided() {
+fn an_exchange_whose_rows_were_freed_is_undecided() {
     let mut bench = Bench::new(&options(10, Some(20)));
     bench.tick(1000 * SECOND);
-    for (seconds, word) in [(1001, udp(1, 5000, 2, 7000)), (1006, udp(2, 7000, 1, 5000))] {
-        bench.deltas[0].count(InterfaceDirection::default(), &word, UnixNanos(seconds));
+    for (seconds, packet) in [(1001, udp(1, 5000, 2, 7000)), (1006, udp(2, 7000, 1, 5000))] {
+        bench.deltas[0].count(InterfaceDirection::default(), &packet, UnixNanos(seconds));
         bench.deltas[0].handed_over_at = Moment(seconds * SECOND);
         bench.window.fold(&bench.deltas[0]);
         bench.deltas[0].clear();
     }
-    // A worker stood still for a whole window: the question has left, the answer and its port still wait.
+    // A worker stalled for a whole window: the request has expired, the answer and its port are still pending.
     bench.tick(1011 * SECOND + SECOND / 2);
     assert!(!bench.window.is_waiting());
     assert_eq!((bench.counts(1), bench.counts(2)), ((0, 0, 0), (100, 0, 0)));
@@ -377,7 +378,7 @@ fn an_exchange_that_is_settled_after_its_rows_left_is_undecided() {
 }
 
 #[test]
-fn full_tables_spill_and_the_totals_stay_exact() {
+fn full_tables_spill_and_the_totals_are_exact() {
     let mut limits = Capacity::from_memory(64 << 20, 2, false).expect("enough");
     limits.pairs_max = 5;
     limits.hosts_max = 4;
@@ -396,7 +397,7 @@ fn full_tables_spill_and_the_totals_stay_exact() {
 }
 
 #[test]
-fn the_chart_follows_another_threshold() {
+fn the_chart_follows_a_changed_threshold() {
     let mut bench = Bench::new(&options(10, None));
     for (src, bytes) in [(1, 500), (2, 1500), (3, 2500)] {
         bench.deltas[0].count(
@@ -417,7 +418,7 @@ fn the_chart_follows_another_threshold() {
 }
 
 #[test]
-fn counts_beyond_an_item_take_another() {
+fn more_than_an_item_holds_goes_into_another() {
     let mut bench = Bench::new(&options(10, None));
     let endpoints = Endpoints::new(addr(1), addr(2)).expect("one family");
     let sought = Sought::new(bench.window.seed.pair(&endpoints), &endpoints);
@@ -436,7 +437,7 @@ fn counts_beyond_an_item_take_another() {
 }
 
 proptest! {
-    /// Received bytes of every host equal what the live slots saw arrive, at every tick, over any gaps.
+    /// Received bytes of every host equal the sums over the live slots, at every tick and over gaps of any length.
     #[test]
     fn received_bytes_equal_a_model(
         ticks in prop::collection::vec(
@@ -466,7 +467,7 @@ proptest! {
         prop_assert_eq!(bench.window.sizes(), (0, 0), "nothing is left of what has passed");
     }
 
-    /// A group is one host: what its members sent, and the distinct hosts that they contacted together.
+    /// A group is one host: the sum of what its members sent, and the distinct hosts that they contacted.
     #[test]
     fn a_group_equals_a_model_of_one_host(
         ticks in prop::collection::vec(

@@ -65,17 +65,23 @@ fn rows(listing: &mut Listing) -> Vec<HostRow> {
 }
 
 proptest! {
-    /// Whatever comes and goes between the parts, nobody is listed twice or with what another host did, the order is
-    /// by what is shown, and who never left the window is there.
+    /// Whatever changes between the parts, no host is listed twice or with the traffic of another, the order is by the
+    /// bytes shown, and every host that stayed in the window is in the list.
     #[test]
     fn a_list_made_in_parts_is_a_list(
         part_rows in 1usize..9,
-        ticks in prop::collection::vec((prop_oneof![9 => 0u64..2, 1 => 0u64..13], prop::collection::vec((0u32..6, 0u32..8, 1u32..2000), 0..9)), 1..30),
+        ticks in prop::collection::vec(
+            (
+                prop_oneof![9 => 0u64..2, 1 => 0u64..13],
+                prop::collection::vec((0u32..6, 0u32..8, 1u32..2000), 0..9),
+            ),
+            1..30,
+        ),
     ) {
         let mut bench = Bench::new(None);
         let mut sent: BTreeSet<(IpAddr, IpAddr)> = BTreeSet::new();
         let mut at_s = 1000;
-        // One that is loud and always there.
+        // One host that sends much and is always there.
         let steady = 77;
         let mut tick = |bench: &mut Bench, (seconds, packets): (u64, Vec<(u32, u32, u32)>)| {
             at_s += seconds;
@@ -104,7 +110,7 @@ proptest! {
         let rows = rows(&mut listing);
         prop_assert!(rows.len() <= 4);
         let addrs: BTreeSet<IpAddr> = rows.iter().map(|row| row.addr).collect();
-        prop_assert_eq!(addrs.len(), rows.len(), "nobody twice");
+        prop_assert_eq!(addrs.len(), rows.len(), "a host is listed once");
         prop_assert!(addrs.contains(&v4(steady)) || !never_left);
         prop_assert!(rows.is_sorted_by_key(|row| (Reverse(row.ip_bytes), row.addr)));
         for row in &rows {
@@ -115,8 +121,8 @@ proptest! {
             prop_assert_eq!(peers.len(), row.destinations.len(), "no destination twice");
             prop_assert!(row.destinations.is_sorted_by_key(|peer| (Reverse(peer.ip_bytes), peer.addr)));
         }
-        // When nothing happens in between, a list says what the window says of each host, and so do the rows that are
-        // asked for besides.
+        // If nothing happens between the parts, the list has what the window has of each host, and so do the rows of
+        // `asked`.
         listing.begin([v4(steady)].into_iter());
         while !bench.window.list_part(&mut listing) {}
         for row in self::rows(&mut listing) {
@@ -129,7 +135,7 @@ proptest! {
         }
     }
 
-    /// Of many, the largest are kept, and of equal ones the first.
+    /// Of many hosts the largest are kept, and of equal ones the first.
     #[test]
     fn the_largest_are_the_first_of_all_in_order(
         max in 1usize..20,
@@ -148,13 +154,13 @@ proptest! {
     }
 }
 
-/// All of it, in parts.
+/// Makes the whole list, in parts.
 fn order<T: Ord>(items: &mut [T]) {
     (0..items.len()).for_each(|first| order_some(&mut items[first..], 1, T::cmp));
 }
 
 #[test]
-fn a_walk_goes_on_when_the_row_that_it_stands_before_is_freed() {
+fn a_walk_continues_when_its_next_row_is_freed() {
     let mut bench = Bench::new(None);
     for dst in 0..50 {
         bench.send(to(1, 100 + dst), 10 + dst);
@@ -164,7 +170,7 @@ fn a_walk_goes_on_when_the_row_that_it_stands_before_is_freed() {
         bench.send(to(1, 100 + dst), 10 + dst);
     }
     bench.fold(1005);
-    // Latest first, so it stands somewhere in the second half, and then before a row of the first one.
+    // The latest come first, so the walk is somewhere in the second half, and then at a row of the first half.
     for parts in [10, 50] {
         let mut listing = listing(1, 1);
         while !matches!(listing.stage, Stage::Listing(0)) {
@@ -172,17 +178,17 @@ fn a_walk_goes_on_when_the_row_that_it_stands_before_is_freed() {
         }
         (0..parts).for_each(|_| assert!(!bench.window.list_part(&mut listing)));
         if parts == 50 {
-            // The first half leaves, all at once.
+            // The first half expires at once.
             bench.window.roll(Moment(1012 * SECOND));
         }
         while !bench.window.list_part(&mut listing) {}
-        let dsts = rows(&mut listing).pop().expect("it is on the chart").destinations.len();
+        let dsts = rows(&mut listing).pop().expect("the host is in the chart").destinations.len();
         assert_eq!(dsts, if parts == 50 { 50 } else { 100 });
     }
 }
 
 #[test]
-fn the_smallest_are_omitted_when_room_ends() {
+fn the_smallest_are_omitted_without_room() {
     let mut bench = Bench::new(None);
     for src in 0..100 {
         bench.send(to(src, 1000), 100 + src);
@@ -208,7 +214,7 @@ fn the_default_has_room_for_fifty_thousand_hosts_with_two_destinations() {
 }
 
 #[test]
-fn hidden_destinations_are_not_even_looked_at() {
+fn hidden_destinations_are_not_examined() {
     let mut bench = Bench::new(None);
     bench.send(to(1, 2), 100);
     bench.fold(1000);

@@ -1,4 +1,4 @@
-//! What contacts came to, and that it does not matter who saw what first.
+//! What became of contacts, in any order of folding.
 
 use crate::flow::evidence::{ContactSample, Outcomes, PortSample};
 use crate::packet::Quoted;
@@ -10,14 +10,14 @@ const RESET: u8 = TcpFlags::RST;
 const RESET_ACK: u8 = TcpFlags::RST | TcpFlags::ACK;
 const SYN_ACK: u8 = TcpFlags::SYN | TcpFlags::ACK;
 
-/// From a port of a service back to the client's.
+/// A packet from the port of a service to the client's port.
 fn back(src: u8, src_port: u16, dst: u8, flags: u8) -> Summary {
     let transport = Transport::Tcp { src_port, dst_port: 40_000, flags: Some(TcpFlags(flags)) };
     packet(src, dst, 40, 6, transport)
 }
 
-fn port_unreachable(asker: u8, target: u8, protocol: u8, dst_port: u16) -> Quoted {
-    let endpoints = Endpoints::new(addr(asker), addr(target)).expect("one family");
+fn port_unreachable(client: u8, target: u8, protocol: u8, dst_port: u16) -> Quoted {
+    let endpoints = Endpoints::new(addr(client), addr(target)).expect("one family");
     Quoted { endpoints, protocol, dst_port: Some(dst_port) }
 }
 
@@ -28,16 +28,16 @@ impl Bench {
         bench
     }
 
-    /// The contacts of a host two seconds after all of them.
+    /// The sample of the contacts of a host, two seconds after all of them.
     fn sample(&self, host: u8) -> ContactSample {
-        self.window.contacts_of(&addr(host), Moment(1003 * SECOND)).expect("it did something")
+        self.window.contacts_of(&addr(host), Moment(1003 * SECOND)).expect("the host is in the window")
     }
 
     fn ports(&self, host: u8) -> PortSample {
-        self.window.contacted_ports_of(&addr(host), Moment(1003 * SECOND)).expect("it did something")
+        self.window.contacted_ports_of(&addr(host), Moment(1003 * SECOND)).expect("the host is in the window")
     }
 
-    /// Answered, refused, silent and unseen.
+    /// Numbers of answered, refused, unanswered and not visible contacts.
     fn outcomes(&self, host: u8) -> [u32; 4] {
         four(self.sample(host).outcomes)
     }
@@ -53,7 +53,7 @@ fn four(outcomes: Outcomes) -> [u32; 4] {
 }
 
 #[test]
-fn a_contact_is_answered_refused_or_silent() {
+fn a_contact_is_answered_refused_or_unanswered() {
     let mut bench = Bench::started();
     // The answers are folded first, by the other worker.
     let [answers, contacts] = &mut bench.deltas;
@@ -74,14 +74,17 @@ fn a_contact_is_answered_refused_or_silent() {
     assert_eq!((sample.contacted, sample.ports_at_one_host), (20, 1));
     let [ssh] = sample.ports[..] else { panic!("one port: {sample:?}") };
     assert_eq!((ssh.protocol, ssh.port, ssh.outcomes, ssh.neighbours), (6, 22, sample.outcomes, 20));
-    let soon = bench.window.contacts_of(&addr(1), Moment(1001 * SECOND + SECOND / 4)).expect("it is there");
+    let soon = bench
+        .window
+        .contacts_of(&addr(1), Moment(1001 * SECOND + SECOND / 4))
+        .expect("the host is in the window");
     assert_eq!((soon.outcomes.silent, soon.outcomes.early), (0, 11), "answers had no time yet");
-    // Of the ports: there is but one, and it was answered.
+    // There is one port, and it was answered.
     assert_eq!(bench.port_outcomes(1), [1, 0, 0, 0]);
 }
 
 #[test]
-fn where_no_answer_passes_nothing_is_silent() {
+fn without_a_return_path_nothing_is_unanswered() {
     let mut bench = Bench::started();
     for target in 10..30 {
         bench.deltas[0].count(
@@ -93,7 +96,7 @@ fn where_no_answer_passes_nothing_is_silent() {
     bench.tick(1001 * SECOND);
     assert!(!bench.sample(1).answers_visible);
     assert_eq!((bench.outcomes(1), bench.port_outcomes(1)), ([0, 0, 0, 20], [0, 0, 0, 1]));
-    // An answer to a neighbour, from elsewhere, shows that answers to this network pass here.
+    // An answer from another network to a neighbour shows that answers to this network pass here.
     let there = Endpoints::new([192, 0, 2, 1].into(), addr(77)).expect("one family");
     bench.deltas[1].count(
         InterfaceDirection::default(),
@@ -105,7 +108,7 @@ fn where_no_answer_passes_nothing_is_silent() {
 }
 
 #[test]
-fn an_ack_that_is_reset_is_a_contact_unless_it_is_of_a_connection() {
+fn an_ack_that_is_reset_is_a_contact_unless_there_is_a_connection() {
     let mut bench = Bench::started();
     let [one, other] = &mut bench.deltas;
     for target in 10..20 {
@@ -113,7 +116,7 @@ fn an_ack_that_is_reset_is_a_contact_unless_it_is_of_a_connection() {
             one.count(InterfaceDirection::default(), &tcp(1, target, port, BARE_ACK), UnixNanos(1));
             other.count(InterfaceDirection::default(), &back(target, port, 1, RESET), UnixNanos(2));
         }
-        // Not reset; reset as a SYN is; a segment of a connection beside it; from the server's side.
+        // Not reset; reset as a SYN is; with a segment of a connection; from the server's side.
         one.count(InterfaceDirection::default(), &tcp(2, target, 80, BARE_ACK), UnixNanos(1));
         one.count(InterfaceDirection::default(), &tcp(3, target, 80, BARE_ACK), UnixNanos(1));
         other.count(InterfaceDirection::default(), &back(target, 80, 3, RESET_ACK), UnixNanos(2));
@@ -136,7 +139,7 @@ fn an_ack_that_is_reset_is_a_contact_unless_it_is_of_a_connection() {
 }
 
 #[test]
-fn a_datagram_is_answered_by_a_word_and_refused_by_an_error() {
+fn a_datagram_is_answered_by_a_packet_and_refused_by_an_error() {
     let mut bench = Bench::started();
     let [one, other] = &mut bench.deltas;
     for port in 1..=30 {
@@ -159,7 +162,7 @@ fn a_datagram_is_answered_by_a_word_and_refused_by_an_error() {
 }
 
 #[test]
-fn behind_nat_what_leaves_tells_the_answer() {
+fn behind_nat_an_egress_frame_shows_the_answer() {
     let mut bench = Bench::started();
     let (client, public) = (1, 100);
     for target in 10..30 {
@@ -181,7 +184,7 @@ fn behind_nat_what_leaves_tells_the_answer() {
 }
 
 #[test]
-fn answers_whose_questions_went_another_way_are_no_contacts() {
+fn answers_without_requests_are_no_contacts() {
     let mut bench = Bench::started();
     for client in 1..=60 {
         bench.deltas[0].count(
@@ -195,11 +198,11 @@ fn answers_whose_questions_went_another_way_are_no_contacts() {
     for server in [200, 201] {
         assert_eq!((bench.counts(server).1, bench.counts(server).2), (0, 0));
     }
-    assert_eq!(bench.sample(201).unasked_answers, 60, "backscatter");
+    assert_eq!(bench.sample(201).unmatched_replies, 60, "backscatter");
 }
 
 #[test]
-fn who_answers_what_it_is_asked_says_so() {
+fn the_clients_of_a_host_at_a_contacted_port_are_counted() {
     let mut bench = Bench::started();
     for peer in 10..40 {
         bench.deltas[0].count(InterfaceDirection::default(), &udp(peer, 5000, 1, 53), UnixNanos(1));
@@ -209,15 +212,15 @@ fn who_answers_what_it_is_asked_says_so() {
     }
     bench.tick(1001 * SECOND);
     let sample = bench.sample(1);
-    assert_eq!((sample.contacted, sample.asked_by), (30, 30));
+    assert_eq!((sample.contacted, sample.contacted_by), (30, 30));
     let [names] = sample.ports[..] else { panic!("one port: {sample:?}") };
     assert_eq!((names.port, names.served, names.outcomes.answered), (53, 30, 30));
 }
 
-/// One packet of a small world: who, to whom, what, and which worker sees it.
+/// One packet: source, destination, kind, and the worker that sees it.
 type Step = (u8, u8, usize, usize, usize);
 
-/// The packets that a step may be; each with ports of a few services.
+/// The packets of a step, each with ports of a few services.
 fn take_step(bench: &mut Bench, (src, dst, kind, port, _): Step, worker: usize, seen_at: UnixNanos) {
     let service = [22, 80, 443, 5000][port];
     let delta = &mut bench.deltas[worker];
@@ -244,7 +247,7 @@ fn take_step(bench: &mut Bench, (src, dst, kind, port, _): Step, worker: usize, 
     }
 }
 
-/// Everything that is known of a host, in an order of its own.
+/// Everything that the window has of a host, in a fixed order.
 fn known(
     bench: &Bench,
     host: u8,
@@ -259,7 +262,7 @@ fn known(
 }
 
 proptest! {
-    /// Whichever worker saw a packet, and whichever delta is folded first, contacts and evidence are the same.
+    /// Contacts and evidence do not depend on the worker that saw a packet, nor on the order of folding.
     #[test]
     fn it_does_not_matter_who_saw_what(
         ticks in prop::collection::vec(

@@ -12,23 +12,23 @@ struct Sent {
     is_contact: bool,
 }
 
-/// A window that is far too small, and all that was counted in it.
+/// A window that is far too small, and everything that was counted in it.
 struct Flooded {
     bench: Bench,
     sent: Vec<Sent>,
     now: u64,
-    leaves_traces: bool,
+    leaves_ghosts: bool,
 }
 
 impl Flooded {
-    fn new(pairs_max: usize, hosts_max: usize, trace_bytes: usize) -> Self {
+    fn new(pairs_max: usize, hosts_max: usize, ghost_bytes: usize) -> Self {
         let mut limits = Capacity::from_memory(64 << 20, 2, false).expect("enough");
-        (limits.pairs_max, limits.hosts_max, limits.trace_bytes) = (pairs_max, hosts_max, trace_bytes);
+        (limits.pairs_max, limits.hosts_max, limits.ghost_bytes) = (pairs_max, hosts_max, ghost_bytes);
         let mut bench = Bench::with_limits(&options(10, None), &limits);
         let limits =
             PerMetric::default().with(Metric::IpBytes, Some(100_000)).with(Metric::ContactedHosts, Some(15));
         bench.window.watch(&limits);
-        Self { bench, sent: Vec::new(), now: 100 * SECOND, leaves_traces: trace_bytes > 0 }
+        Self { bench, sent: Vec::new(), now: 100 * SECOND, leaves_ghosts: ghost_bytes > 0 }
     }
 
     fn send(&mut self, src: u32, dst: u32, ip_bytes: u32, is_contact: bool) {
@@ -53,8 +53,7 @@ impl Flooded {
         self.sent.retain(|sent| sent.slot + SLOTS_LIVE as u64 > slot);
     }
 
-    /// Counted <= true <= counted + error for every host, whether it is in the window or not; and all of it together is
-    /// the total.
+    /// For every host, in the window or not: counted <= true <= counted + error. All of it together is the total.
     fn check(&self) {
         let window = &self.bench.window;
         let mut bytes: BTreeMap<IpAddr, u64> = BTreeMap::new();
@@ -73,8 +72,8 @@ impl Flooded {
             let contacted = contacts.get(src).map_or(0, BTreeSet::len);
             assert!(counted <= sent, "{src}: {counted} of {sent}");
             assert!(sent <= counted + error, "{src}: {sent} of {counted} + {error}");
-            // A trace may be taken for one of another source, once in 65,536 where they are many: a credit for nothing.
-            let contacted = contacted + usize::from(self.leaves_traces);
+            // A ghost may be taken for one of another source, once in 65,536 where they are many: a credit for nothing.
+            let contacted = contacted + usize::from(self.leaves_ghosts);
             assert!(
                 host.counts[Metric::ContactedHosts] <= contacted as u64,
                 "{src}: {host:?} of {contacted}"
@@ -107,9 +106,9 @@ proptest! {
             ),
             1..24,
         ),
-        trace_bytes in prop_oneof![Just(0_usize), Just(256), Just(64 << 10)],
+        ghost_bytes in prop_oneof![Just(0_usize), Just(256), Just(64 << 10)],
     ) {
-        let mut flooded = Flooded::new(300, 500, trace_bytes);
+        let mut flooded = Flooded::new(300, 500, ghost_bytes);
         let mut next = 0;
         for (quarters, packets, scanner, scanned) in ticks {
             for (src, dst, ip_bytes, is_contact) in packets {
@@ -133,10 +132,10 @@ proptest! {
 }
 
 #[test]
-fn whoever_matters_stays_and_whoever_does_not_is_in_the_total() {
+fn hosts_near_a_limit_stay_and_the_others_are_in_the_total() {
     let mut flooded = Flooded::new(2000, 4000, 64 << 10);
     for n in 0..40_u32 {
-        // 2,000 sources a tick that are never seen again.
+        // 2,000 sources per tick that never return.
         for source in 0..2000 {
             flooded.send(0x2000_0000 + n * 2000 + source, 0x1400_0001, 60, true);
         }
@@ -153,10 +152,10 @@ fn whoever_matters_stays_and_whoever_does_not_is_in_the_total() {
 }
 
 #[test]
-fn a_scanner_that_is_evicted_between_its_contacts_is_found_by_its_traces() {
+fn a_scanner_that_is_evicted_between_its_contacts_is_found_by_its_ghosts() {
     /// Contacts of 19 that are known at the end.
-    fn known(trace_bytes: usize) -> u64 {
-        let mut flooded = Flooded::new(1000, 2000, trace_bytes);
+    fn known(ghost_bytes: usize) -> u64 {
+        let mut flooded = Flooded::new(1000, 2000, ghost_bytes);
         for n in 0..38_u32 {
             for source in 0..4000 {
                 flooded.send(0x2000_0000 + n * 4000 + source, 0x1400_0001, 60, true);
@@ -169,15 +168,15 @@ fn a_scanner_that_is_evicted_between_its_contacts_is_found_by_its_traces() {
         flooded.check();
         flooded.counts(3)[Metric::ContactedHosts]
     }
-    // One seed in some hundreds puts its traces where many others are put as well.
+    // With one seed in some hundreds, its entries share a set with many others.
     let mut of_each = [(); 3].map(|()| known(1 << 20));
     of_each.sort_unstable();
     assert!(of_each[1] > 15, "{of_each:?} contacts of 19");
-    assert!(known(0) <= 15, "without traces");
+    assert!(known(0) <= 15, "without ghosts");
 }
 
 #[test]
-fn protected_hosts_go_last_of_all() {
+fn protected_hosts_are_evicted_last() {
     let mut flooded = Flooded::new(1000, 2000, 0);
     flooded.bench.window.protect(HashSet::from([IpAddr::from([0, 0, 0, 3])]));
     flooded.bench.window.protect_networks(vec!["0.0.0.8/30".parse().expect("a network")]);
