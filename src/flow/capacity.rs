@@ -116,6 +116,7 @@ impl DeltaLimits {
 }
 
 /// Limits a number of rows to what a 32-bit row number can name; one value means none.
+#[allow(clippy::cast_possible_truncation, reason = "the number is below 2^32")]
 fn rows_of(rows: u64) -> usize {
     rows.min(u64::from(u32::MAX - 1)) as usize
 }

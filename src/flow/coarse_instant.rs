@@ -12,6 +12,7 @@ pub(super) struct CoarseInstant(u32);
 const STEP_BITS: u32 = 24;
 
 impl CoarseInstant {
+    #[allow(clippy::cast_possible_truncation, reason = "the upper bits wrap")]
     pub(super) fn of(moment: Moment) -> Self {
         Self((moment.0 >> STEP_BITS) as u32)
     }
@@ -22,6 +23,7 @@ impl CoarseInstant {
     }
 
     /// Returns the time since `earlier`, which must be less than half the range ago; zero if `earlier` is later.
+    #[allow(clippy::cast_sign_loss, reason = "`max(0)` made it non-negative")]
     pub(super) fn since(self, earlier: Self) -> Duration {
         let steps = self.0.wrapping_sub(earlier.0).cast_signed().max(0);
         Duration::from_nanos((steps as u64) << STEP_BITS)

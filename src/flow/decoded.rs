@@ -184,16 +184,19 @@ impl PackedPorts {
     }
 
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "only these bits are wanted")]
     pub(super) fn protocol(self) -> u8 {
         (self.0 >> 32) as u8
     }
 
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "only these bits are wanted")]
     pub(super) fn src_port(self) -> u16 {
         (self.0 >> 16) as u16
     }
 
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "only these bits are wanted")]
     pub(super) fn dst_port(self) -> u16 {
         self.0 as u16
     }

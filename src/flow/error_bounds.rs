@@ -112,6 +112,7 @@ impl ErrorBounds {
 
     /// Returns how much may be missing at most from the sums of a host that entered in the slot `entered`.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the number is less than ten")]
     pub fn error(&self, entered: u64) -> Sums {
         let oldest = self.oldest();
         match entered.checked_sub(oldest) {
@@ -142,6 +143,7 @@ impl ErrorBounds {
     }
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "the number is less than ten")]
 fn place(number: u64) -> usize {
     (number % SLOTS_LIVE as u64) as usize
 }

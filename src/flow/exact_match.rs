@@ -118,6 +118,7 @@ impl<P: PairKey> ExactMatch<P> {
 
     /// Inserts the flow of a packet that was counted in the tables, with the number of the row of its pair.
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "there are far fewer buckets than 2^32")]
     pub(super) fn note(&mut self, packet: &Packet<P>, row: u32) {
         let Packet { pair, interface_direction, .. } = *packet;
         let Some(id) = packet.id.filter(|_| self.notes_left > 0) else { return };
@@ -181,6 +182,7 @@ impl<P: PairKey> ExactMatch<P> {
     }
 
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the shift leaves the bits of a bucket number")]
     fn bucket_of(&self, pair: &P, id: FlowId) -> usize {
         let mixed = (pair.fold().wrapping_mul(self.factor) ^ id.0.get()).wrapping_mul(self.factor);
         (mixed >> self.shift) as usize
@@ -225,8 +227,10 @@ impl FlowId {
 
     /// Returns the packet that it was made from. Whether the packet was bare follows from its length.
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "only these bits are wanted")]
     pub(super) fn summary(self, endpoints: Endpoints, ip_bytes: u32) -> Summary {
         let bits = self.0.get();
+        #[allow(clippy::cast_possible_truncation, reason = "only these bits are wanted")]
         let (src_port, dst_port) = ((bits >> 16) as u16, bits as u16);
         let transport = if bits & Self::OF_TCP != 0 {
             Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags((bits >> 40) as u8)) }

@@ -287,7 +287,7 @@ impl<P: PairKey> FamilyDelta<P> {
         }
     }
 
-    /// Whether it is time to hand the tables over.
+    /// Returns true if the tables should be handed over.
     #[inline]
     pub(super) fn is_half_full(&self, counts_ports: bool) -> bool {
         self.pairs.is_half_full() || (counts_ports && self.ports.is_half_full())

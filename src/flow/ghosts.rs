@@ -161,6 +161,7 @@ impl GhostEntries {
             self.inserted_at = None;
             return;
         }
+        #[allow(clippy::cast_possible_truncation, reason = "fewer slots than are live have passed")]
         let sets = self.sets.div_ceil(SWEEP_SLOTS) * passed as usize;
         for _ in 0..sets.min(self.sets) {
             if let Some(piece) = &mut self.pieces[self.sweep_at / PIECE_SETS] {
@@ -200,6 +201,7 @@ impl GhostEntries {
     }
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
 fn source_bits(hash: u64) -> u32 {
     hash as u32 & ((1 << SOURCE_BITS) - 1)
 }

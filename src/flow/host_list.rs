@@ -40,6 +40,7 @@ impl HostList {
         }
         let piece = self.pieces.len() - 1;
         let peers = &mut self.pieces[piece];
+        #[allow(clippy::cast_possible_truncation, reason = "lists are limited far below 2^32 destinations")]
         let place = Place { piece: piece as u32, at: peers.len() as u32, len: destinations.len() as u32 };
         peers.extend_from_slice(destinations);
         self.rows.push(row.with(place));

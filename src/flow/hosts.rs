@@ -79,6 +79,7 @@ impl Host {
 
     /// Returns its address.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "`insert` stored 32 bits")]
     pub(super) fn addr(&self) -> IpAddr {
         if self.has(IPV4) { IpAddr::V4((self.addr as u32).into()) } else { IpAddr::V6(self.addr.into()) }
     }
@@ -180,6 +181,7 @@ impl Hosts {
     }
 
     /// Changes the minimum number of bytes for the chart.
+    #[allow(clippy::cast_possible_truncation, reason = "the chart has no more entries than there are rows")]
     pub(super) fn chart_from(&mut self, chart_bytes_min: u64) {
         self.chart_bytes_min = chart_bytes_min.max(1);
         for at in self.charted.drain(..) {
@@ -333,6 +335,7 @@ impl Hosts {
     }
 
     /// Adds what a source sent.
+    #[allow(clippy::cast_possible_truncation, reason = "the chart has no more entries than there are rows")]
     pub(super) fn add_sent(&mut self, id: HostId, packets: u64, ip_bytes: u64) {
         let host = &mut self.rows[id.0];
         host.packets += packets;

@@ -27,6 +27,11 @@ mod container;
 mod decoded;
 mod delta;
 mod error_bounds;
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "priorities are estimates, for which the precision of f32 suffices"
+)]
 mod eviction_priority;
 mod evidence;
 mod exact_match;

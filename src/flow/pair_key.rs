@@ -133,6 +133,7 @@ impl PairKey for V6Pair {
     const UNSPECIFIED: Self = Self { src: Ipv6Addr::UNSPECIFIED, dst: Ipv6Addr::UNSPECIFIED };
 
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "only these bits are wanted")]
     fn fold(&self) -> u64 {
         // Rotated, so that two hosts of one network do not cancel out.
         let both = self.src.to_bits() ^ self.dst.to_bits().rotate_left(29);

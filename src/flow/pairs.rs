@@ -151,6 +151,7 @@ impl Pair {
 
     /// Returns true if a packet of its exchange is in the window.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the constant is ten")]
     pub(super) fn is_active(&self, current: u64) -> bool {
         matches!(self.role(), Role::Pending(_))
             || self.active_slot != NEVER && cut(current).wrapping_sub(self.active_slot) < SLOTS_LIVE as u32
@@ -180,12 +181,14 @@ impl Pair {
         let current = items.current();
         // Only the lower bits are stored; the upper ones are those of the current slot or of one shortly before it.
         // Expired items are subtracted before they are 256 slots old.
+        #[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
         let slot = current.wrapping_sub(u64::from((current as u8).wrapping_sub(self.item_slot)));
         (self.has_items() && slot >= items.oldest()).then_some(SlotRecordAt { slot, at: self.item_at })
     }
 
     /// Sets the place of its latest item.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
     pub(super) fn set_latest(&mut self, item: SlotRecordAt) {
         self.item_slot = item.slot as u8;
         self.item_at = item.at;
@@ -200,6 +203,7 @@ impl Chained for Pair {
 
 /// Returns the lower 32 bits of a slot number. They wrap after thirteen years of the shortest slots.
 #[inline]
+#[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
 fn cut(slot: u64) -> u32 {
     slot as u32
 }

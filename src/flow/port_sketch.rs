@@ -31,6 +31,7 @@ impl PortHasher {
     }
 
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "six bits remain")]
     fn bit(self, protocol_and_port: u32) -> u32 {
         let mixed = u64::from(protocol_and_port).wrapping_mul(self.0);
         ((mixed ^ mixed >> 32).wrapping_mul(SPREAD) >> (u64::BITS - BITS.ilog2())) as u32
@@ -70,6 +71,7 @@ impl PortSketch {
     }
 
     /// Returns the lowest protocol with its lowest port; `None` if the sketch is empty.
+    #[allow(clippy::cast_possible_truncation, reason = "`add` packed an 8-bit protocol and a 16-bit port")]
     pub fn lowest(&self) -> Option<(u8, u16)> {
         let lowest = self.lowest.get();
         (self.lowest != NONE).then_some(((lowest >> 16) as u8, lowest as u16))
@@ -77,6 +79,11 @@ impl PortSketch {
 
     /// Returns an estimate of the number of ports, by linear counting (Whang et al. 1990). The standard error is 1 for
     /// 15 ports and 10 for 100. The result is at most [`PORTS_MAX`](Self::PORTS_MAX).
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the estimate is between 0 and 266"
+    )]
     pub fn ports(&self) -> u32 {
         let empty = self.set.get().count_zeros();
         if empty == 0 {

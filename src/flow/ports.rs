@@ -99,6 +99,7 @@ impl PortWindow {
             None if !self.rows.has_room() => return false,
             None => self.insert(contact, hosts),
         };
+        #[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
         let current = self.slots.current() as u32;
         let row = &mut self.rows[at];
         row.observations |= contact.observations;

@@ -43,9 +43,11 @@ impl Recent {
     /// Adds to the current slot. Returns the packets and contacts of the last four slots, which are never fewer than
     /// those of the last second.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "`ago` is less than four")]
     pub(super) fn add(&mut self, clock: &RateClock, packets: u64, contacts: u32) -> (u64, u64) {
         let packets = u32::try_from(packets).unwrap_or(u32::MAX);
         // Only the lower bits are wanted: the clock never goes back, and 2^32 slots are 34 years.
+        #[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
         let slot = clock.slot as u32;
         let (now, passed) = (place(clock.slot), slot.wrapping_sub(std::mem::replace(&mut self.slot, slot)));
         // Each element is read once and then written once, so no load waits for a store.
@@ -81,6 +83,7 @@ impl Default for Recent {
 impl RateClock {
     /// Advances to `now`. An earlier time changes nothing.
     pub(super) fn roll(&mut self, now: Moment) {
+        #[allow(clippy::cast_possible_truncation, reason = "a slot has fewer than 2^64 ns")]
         let slot = now.0 / SLOT.as_nanos() as u64;
         let passed = slot.saturating_sub(self.slot).min(SLOTS as u64);
         for left in 0..passed {
@@ -105,6 +108,7 @@ impl RateClock {
     }
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "the number is less than four")]
 fn place(slot: u64) -> usize {
     (slot % SLOTS as u64) as usize
 }

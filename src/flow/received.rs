@@ -59,6 +59,7 @@ impl ReceivedWindow {
     }
 
     /// Adds to the current slot. The caller passes a reference to `host`, which the item keeps.
+    #[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
     pub(super) fn add(&mut self, host: HostId, ip_bytes: u64, hosts: &mut Hosts) {
         let current = self.slots.current();
         let slot = self.slots.items(current);

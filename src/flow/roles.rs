@@ -120,6 +120,7 @@ impl Roles {
             return None;
         }
         // Fits: there is room for fewer than 2^32.
+        #[allow(clippy::cast_possible_truncation, reason = "there is room for fewer than 2^32 exchanges")]
         let number = self.first.wrapping_add(self.pending.len() as u32);
         self.pending.push_back(pending);
         Some(Role::Pending(number))
@@ -155,6 +156,7 @@ impl Roles {
 
     /// Takes the next exchanges in order, with their numbers. The previous ones must have been decided; they leave the
     /// queue with the last.
+    #[allow(clippy::cast_possible_truncation, reason = "there is room for fewer than 2^32 exchanges")]
     pub(super) fn next_in_order(&mut self, exchanges_max: usize, next: &mut Vec<(u32, Pending)>) {
         next.clear();
         for (_, at) in self.ordered.drain(self.ordered.len().saturating_sub(exchanges_max)..).rev() {

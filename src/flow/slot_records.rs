@@ -158,6 +158,7 @@ impl SlotRecords {
     }
 
     /// Returns the previous item in the chain of a pair, if its slot is live.
+    #[allow(clippy::cast_possible_truncation, reason = "the constant is 2^28")]
     pub(super) fn before(&mut self, item: SlotRecordAt) -> Option<SlotRecordAt> {
         let previous = self.get(item).previous;
         if previous == NONE {

@@ -160,6 +160,7 @@ impl KernelCounts {
     }
 
     /// Returns the share of dropped frames in parts per million, rounded up so that a single drop shows.
+    #[allow(clippy::cast_possible_truncation, reason = "the share is at most 1,000,000 ppm")]
     pub fn dropped_ppm(&self) -> u64 {
         match self.tp_packets {
             0 => 0,

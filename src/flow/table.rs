@@ -120,6 +120,7 @@ impl<K: Key, V: Default> Table<K, V> {
 
     #[inline(always)]
     fn insert(&mut self, hash: u64, key: K, vacant: Vacant) -> u32 {
+        #[allow(clippy::cast_possible_truncation, reason = "`new` asserts that `rows_max` is below 2^32 - 1")]
         let at = self.rows.len() as u32;
         self.rows.push(Row { hash, key, value: V::default() });
         self.index.fill(vacant, at);

@@ -57,6 +57,7 @@ impl TableIndex {
 
     /// Takes more slots into use and inserts rows with these hashes and sides. The caller must not exceed the
     /// `rows_max` of [`new`](Self::new).
+    #[allow(clippy::cast_possible_truncation, reason = "a table has at most 2^32 - 2 rows")]
     pub(super) fn grow(&mut self, rows: impl Iterator<Item = (u64, bool)>) {
         self.empty(self.slots.len() * GROWTH);
         for (at, (hash, side)) in rows.enumerate() {
@@ -88,6 +89,7 @@ impl TableIndex {
                 return Err(Vacant { slot, tag });
             }
             // The lower half, which is not 0.
+            #[allow(clippy::cast_possible_truncation, reason = "only the lower half is wanted")]
             let row = (entry as u32).wrapping_sub(1);
             if (entry >> 32) as u32 == tag && is_it(row) {
                 return Ok(row);
@@ -121,6 +123,7 @@ impl TableIndex {
     }
 
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
     fn place(&self, hash: u64) -> usize {
         hash as usize & self.mask
     }

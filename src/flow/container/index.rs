@@ -40,6 +40,7 @@ struct Shard {
 impl Place {
     /// Returns the place of a hash on one of the two sides.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "only these bits are wanted")]
     pub(in crate::flow) fn of(hash: u64, side: bool) -> Self {
         // No bits are lost: 8 remain of the first, 31 of the second.
         let shard = (hash >> (u64::BITS - SHARD_BITS)) as usize;
@@ -55,6 +56,7 @@ impl Place {
 
 /// Returns the bits of a hash that its place does not contain, as the highest bits; the others are zero.
 #[inline]
+#[allow(clippy::cast_possible_truncation, reason = "only these bits are wanted")]
 pub(in crate::flow) fn rest(hash: u64) -> u32 {
     // Only the lower bits are wanted.
     (hash as u32) << (u32::BITS - REST_BITS)
@@ -191,6 +193,7 @@ fn tag_of(entry: u64) -> u32 {
 }
 
 #[inline]
+#[allow(clippy::cast_possible_truncation, reason = "only these bits are wanted")]
 fn row_of(entry: u64) -> u32 {
     // The row number is the lower half.
     entry as u32

@@ -42,6 +42,7 @@ impl<T: Chained> Slab<T> {
     }
 
     /// Returns one more than the largest number that a row has or had.
+    #[allow(clippy::cast_possible_truncation, reason = "`rows_max` is at most `NONE`")]
     pub(in crate::flow) fn numbers(&self) -> u32 {
         self.rows.len() as u32
     }

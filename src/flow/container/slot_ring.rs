@@ -25,6 +25,7 @@ pub(in crate::flow) struct SlotRing<T> {
 }
 
 /// Returns the span of one slot of a window of `interval`. Slots begin at multiples of it.
+#[allow(clippy::cast_possible_truncation, reason = "the constant is ten")]
 pub fn slot_span(interval: Duration) -> Duration {
     interval / SLOTS_LIVE as u32
 }

@@ -41,6 +41,7 @@ impl Hosts {
     }
 
     /// Notes that a host enters as a source, in the current slot and in the current pass of eviction.
+    #[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
     pub(in crate::flow) fn enter(&mut self, id: HostId) {
         let host = &mut self.rows[id.0];
         (host.entered, host.entered_in_pass) = (self.slot as u32, self.pass);
@@ -49,6 +50,7 @@ impl Hosts {
     /// Returns the slot in which a source entered.
     pub(in crate::flow) fn entered(&self, id: HostId) -> u64 {
         // Only the lower bits are wanted: the difference is small, or so large that the host counts as old either way.
+        #[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
         let ago = (self.slot as u32).wrapping_sub(self.rows[id.0].entered);
         self.slot.saturating_sub(u64::from(ago))
     }

@@ -88,6 +88,7 @@ struct Rest {
 }
 
 impl Eviction {
+    #[allow(clippy::cast_possible_truncation, reason = "the number is at most 2048")]
     pub(super) fn new(slots: SlotRing<Other>, limits: &Capacity) -> Self {
         Self {
             // Fits: it is at most 2048.

@@ -147,6 +147,7 @@ fn unanswered(contacted_at: CoarseInstant, answers_visible: bool, now: CoarseIns
 }
 
 /// Returns the run of contacts that took the least time, from the ages of all contacts.
+#[allow(clippy::cast_possible_truncation, reason = "a run has at most 100 contacts")]
 fn fastest_run(mut ages: Vec<Duration>) -> Pace {
     ages.sort_unstable();
     let run = ages.len().min(Pace::RUN_MAX);
