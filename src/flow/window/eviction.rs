@@ -2,7 +2,7 @@
 //!
 //! When a host is evicted, its sums in each live slot are added to those of `other`, which expire with the slot. So in
 //! every slot the hosts and `other` add up to the total. The sums of an evicted host are in the error of each host that
-//! enters later ([`ErrorBounds`](crate::flow::ErrorBounds)), since it may be the same one.
+//! enters later ([`ErrorBounds`]), since it may be the same one.
 //!
 //! A hand goes round the table of hosts, as in the CLOCK algorithm, and evicts those of the lowest priorities; the
 //! priority up to which it evicts is estimated from a sample. A round is a pass: no host is evicted in the pass in
