@@ -125,20 +125,21 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_large_is_not_looked_at() {
+    fn a_file_that_is_too_large_is_not_read() {
         let comment = |bytes: usize| "#".repeat(bytes);
         assert!(Config::parse("it", comment(FILE_BYTES_MAX)).is_ok());
         let error = Config::parse("it", comment(FILE_BYTES_MAX + 1)).expect_err("one byte too many");
         assert_eq!(
             error.to_string(),
-            "error: `it` is no configuration: it has more than 65536 bytes\n |\n = help: give the path of a TrafficAlerted.conf"
+            "error: `it` is no configuration: it has more than 65536 bytes\n |\n \
+             = help: give the path of a TrafficAlerted.conf"
         );
         let endless = Config::load("/dev/zero").expect_err("it has no end");
         assert!(matches!(endless, ConfigError::TooLarge { .. }), "{endless}");
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_says_why() {
+    fn a_file_that_cannot_be_read_is_an_error_with_its_reason() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let missing = folder.path().join("none.conf");
         let error = Config::load(&missing).expect_err("there is no such file").to_string();

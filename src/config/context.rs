@@ -17,7 +17,7 @@ use crate::detect::FindingKind;
 use crate::engine::PinCores;
 use crate::flow::Metric;
 
-/// What a value is checked against. A setting that is wrong itself is absent, so that it causes one error only.
+/// What a value is checked against. A setting that has an error itself is absent, so that it causes one error only.
 pub(super) struct Context {
     pub(super) machine: Machine,
     /// What `Workers` amounts to on the machine.

@@ -24,7 +24,7 @@ pub enum ConfigError {
         /// Its path, as it was given.
         name: String,
     },
-    /// The file was read and is wrong.
+    /// The file was read and has problems.
     Wrong(Problems),
 }
 

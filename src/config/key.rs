@@ -1,4 +1,4 @@
-//! The names of the settings, and what the table says of each besides its value.
+//! The names of the settings, and what the table has of each besides its value.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ macro_rules! define_keys {
             }
         }
 
-        /// What the reference says of a setting.
+        /// What the reference has of a setting.
         #[cfg(test)]
         impl SettingKey {
             /// What the setting means.
@@ -50,7 +50,8 @@ macro_rules! define_keys {
 
             /// The heading of the README under which there is more about it.
             pub(super) fn more(self) -> Option<&'static str> {
-                match self { $($(SettingKey::$key => [$($more,)? ""].into_iter().find(|more| !more.is_empty()),)*)* }
+                let more = match self { $($(SettingKey::$key => concat!($($more)?),)*)* };
+                (!more.is_empty()).then_some(more)
             }
         }
     };
@@ -80,8 +81,7 @@ pub(super) enum Reload {
     Restart(RestartReason),
 }
 
-/// What is made once, when the program starts, out of a setting that takes a restart. The log names the settings in this
-/// order.
+/// What the program makes at its start out of a setting that takes a restart. The log names settings in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RestartReason {
     /// The windows and what they count.

@@ -1,24 +1,24 @@
-//! Settings that are one word out of a few.
+//! Values that are one keyword out of a few.
 
 use crate::alert::{Facility, WebhookFormat};
 use crate::capture::{DirectionPolicy, EventLoop, WireExact};
 use crate::detect::ScanRule;
 use crate::logging::LogFormat;
 
-/// A value with one word for each of its states.
+/// A type with a keyword for each of its values.
 pub(super) trait Keyword: Copy + 'static {
-    /// Every state, in the order in which errors name them.
+    /// Every value, in the order in which errors name them.
     const ALL: &'static [Self];
 
-    /// How the state is written.
+    /// The keyword of the value.
     fn keyword(self) -> &'static str;
 
-    /// The state that is written so.
+    /// The value of a keyword.
     fn read(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|state| state.keyword() == text)
     }
 
-    /// All words, for a sentence that says what may be written.
+    /// All keywords, as the rest of the sentence "write ...".
     fn choices() -> String {
         let words: Vec<String> = Self::ALL.iter().map(|state| format!("`{}`", state.keyword())).collect();
         match words.as_slice() {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn each_word_is_read_back_in_exact_case() {
+    fn each_keyword_is_read_back_in_exact_case() {
         reads_what_it_writes::<bool>();
         reads_what_it_writes::<DirectionPolicy>();
         reads_what_it_writes::<WireExact>();

@@ -8,7 +8,7 @@ use super::units::{Amount, Bytes};
 use crate::detect::LimitException;
 use crate::flow::Metric;
 
-/// One line of the file: a network, and what is other for its hosts.
+/// One line of the file: a network, and the limits that are different for its hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LimitFor {
     pub(super) network: IpNet,

@@ -1,4 +1,4 @@
-//! The configuration file, checked once into a type that cannot be wrong.
+//! The configuration file, checked once into a type without bad values.
 //!
 //! Owns the format (the original's: `Key: value`, `#` comments, K/M/G, quoted lists), the defaults and the ranges.
 //! Does not know what a setting does: it makes the options of each floor and passes them on. Nothing below imports

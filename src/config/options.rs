@@ -1,4 +1,4 @@
-//! The configuration as each floor wants it.
+//! The options of each floor, made of the settings.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::logging::LogFormat;
 use crate::{alert, api, capture, detect, engine, enrich, flow};
 
 impl Config {
-    /// What live capture needs to know.
+    /// The options of live capture.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -42,7 +42,7 @@ impl Config {
     /// ```
     /// use traffic_alerted::config::Config;
     ///
-    /// // Nobody asks about ports, so no port window is kept.
+    /// // Ports are not analyzed, so there is no port window.
     /// assert_eq!(Config::default().flow_options().port_interval, None);
     /// ```
     pub fn flow_options(&self) -> flow::Options {
@@ -91,7 +91,7 @@ impl Config {
             .limits_for
             .iter()
             .map(|limit| (limit.network, limit.exceptions.iter().copied().filter(applies).collect()));
-        // What `auto` finds is no reason: anybody can forge a private address.
+        // Networks that `auto` finds are not protected, since private addresses can be forged.
         let protected = match &self.settings.local_networks {
             LocalNetworks::Auto => Vec::new(),
             LocalNetworks::List(networks) => networks.clone(),
@@ -147,7 +147,7 @@ impl Config {
         self.settings.log_format
     }
 
-    /// Whom alerts are told besides the log.
+    /// Where alerts go besides the log.
     ///
     /// ```
     /// use traffic_alerted::alert::SinkOptions;
@@ -199,7 +199,7 @@ impl Config {
         engine::Options { pin_cores: self.settings.pin_cores.clone() }
     }
 
-    /// Where HTTP listens, and what it says of the limits in force.
+    /// Where HTTP listens, and the limits in force that it serves.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -228,7 +228,7 @@ impl Config {
     }
 }
 
-/// Every key with a value that is not its default.
+/// A value for each key that `every_setting_arrives_on_its_floor` follows, most of them not the default.
 #[cfg(test)]
 pub(super) const ALL_SET: &str = "\
 TrafficInterval: 60
@@ -377,7 +377,11 @@ mod tests {
         let json = serde_json::to_string(&config.api_options().capabilities).expect("a view becomes JSON");
         assert_eq!(
             json,
-            r#"{"TrafficInterval":170,"ByteLimit":20000,"NoDestinations":false,"ContactedIPsAnalyze":true,"NumberContactedIPs":15,"AnalyzePorts":false,"NumContactedPorts":100,"PortInterval":600,"ChartMinBytes":1,"ExcludedInterfaces":["lo"]}"#
+            concat!(
+                r#"{"TrafficInterval":170,"ByteLimit":20000,"NoDestinations":false,"ContactedIPsAnalyze":true,"#,
+                r#""NumberContactedIPs":15,"AnalyzePorts":false,"NumContactedPorts":100,"PortInterval":600,"#,
+                r#""ChartMinBytes":1,"ExcludedInterfaces":["lo"]}"#
+            )
         );
         let text =
             "PacketRateLimit: 10K\nLimitFor: 10.0.0.0/8 ByteLimit 2G\nLimitFor: fd00::/8 ByteLimit off\n";

@@ -25,8 +25,8 @@ impl fmt::Display for Config {
 }
 
 impl Config {
-    /// The limits that the original does not have and that are not off, as the file has them; several lines of a key are
-    /// joined.
+    /// The limits that the original does not have and that are not off, as the file has them. Several lines of a key
+    /// are joined.
     pub(super) fn further_limits(&self) -> Vec<(&'static str, String)> {
         let keys = SettingKey::ALL.iter().filter(|key| key.group() == Group::FurtherLimits);
         let values = keys.map(|&key| (key.name(), self.settings.lines(key).join("; ")));

@@ -25,7 +25,8 @@ impl Problems {
     /// ```
     /// use traffic_alerted::config::{Config, ConfigError};
     ///
-    /// let Err(ConfigError::Wrong(problems)) = Config::parse("my.conf", "Workers: 0\nByteLimits: 1\n") else { panic!() };
+    /// let text = "Workers: 0\nByteLimits: 1\n";
+    /// let Err(ConfigError::Wrong(problems)) = Config::parse("my.conf", text) else { panic!() };
     /// let lines: Vec<(usize, &str)> = problems.lines().collect();
     /// assert_eq!(lines, [(1, "bad value for `Workers`"), (2, "unknown key")]);
     /// ```

@@ -38,10 +38,10 @@ pub(super) const WORKERS: RangeInclusive<usize> = 1..=256;
 /// (`packet_set_ring` of net/packet/af_packet.c), and there may be one only.
 pub(super) const RING_MEMORY_BYTES: RangeInclusive<u64> = 1_000_000..=4_000_000_000;
 
-/// Bytes of all but the rings. At 480 bytes for a pair of hosts that is active all the time, and the host that comes with
-/// it, the minimum holds ten thousand of them, and then it forgets the smallest.
+/// Bytes of all but the rings. A pair of hosts that is active all the time and the host that comes with it take 480
+/// bytes; the minimum holds ten thousand of them, and then the smallest are evicted.
 pub(super) const MEMORY_BYTES: RangeInclusive<u64> = 32_000_000..=1_000_000_000_000;
 
-/// What `MemoryLimit: auto` gives at least and at most: a router of 512 MB keeps three quarters for others, and the upper
-/// end holds five million pairs of hosts.
+/// What `MemoryLimit: auto` gives at least and at most: a router of 512 MB keeps three quarters for others, and the
+/// upper end holds five million pairs of hosts.
 pub(super) const MEMORY_BYTES_AUTO: RangeInclusive<u64> = 64_000_000..=4_000_000_000;

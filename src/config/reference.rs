@@ -1,5 +1,6 @@
-//! The reference of all settings, `docs/configuration.md`, and the example file, `TrafficAlerted.conf`. Both are made of
-//! the table; the tests here compare them with the files, and write the files if `UPDATE_DOCS` is set.
+//! The reference of all settings, `docs/configuration.md`, and the example file, `TrafficAlerted.conf`.
+//!
+//! Both are made of the table. The tests here compare them with the files, and write the files if `UPDATE_DOCS` is set.
 
 use std::path::Path;
 use std::{env, fs};

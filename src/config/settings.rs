@@ -16,7 +16,8 @@
 //! `values.rs` makes [`Settings`](super::values::Settings), which has a field for each. The names of types and kinds
 //! in a row are resolved in `values.rs`, ranges that several rows share are in `ranges.rs`.
 //!
-//! After a change here, `UPDATE_DOCS=1 cargo test --lib config` writes `docs/configuration.md` and `TrafficAlerted.conf`.
+//! After a change here, `UPDATE_DOCS=1 cargo test --lib config` writes `docs/configuration.md` and
+//! `TrafficAlerted.conf`.
 
 /// Passes all rows to the macro of the given name.
 macro_rules! for_each_setting {
@@ -57,7 +58,8 @@ Scanning {
     }
     /// Whether a host that contacts more ports than `NumContactedPorts` is reported, which takes more memory.
     AnalyzePorts { judge_contacted_ports: bool = false, kind: OneOf, reload: Restart(Windows), example: "true" }
-    /// Ports that a host may contact within `PortInterval`, at all hosts together; one that contacts more is scanning.
+    /// Ports that a host may contact within `PortInterval`, at all hosts together; one that contacts more is
+    /// scanning.
     NumContactedPorts {
         contacted_ports_max: u32 = 100,
         kind: Count { range: CONTACTED_PORTS, switch: SettingKey::AnalyzePorts }, reload: Live, example: "50"
@@ -67,8 +69,8 @@ Scanning {
         port_interval_s: u64 = 600,
         kind: Seconds(INTERVAL_S), reload: Restart(Windows), example: "300"
     }
-    /// What makes a scanner of a host over one of these limits: the number of its contacts alone (`contacts`), or that
-    /// they also look like a scan (`suspicious`): failures, one port at many hosts, many ports at one host.
+    /// What makes a scanner of a host over one of these limits: the number of its contacts alone (`contacts`), or
+    /// that they also look like a scan (`suspicious`): failures, one port at many hosts, many ports at one host.
     ScanEvidence {
         scan_rule: ScanRule = ScanRule::Contacts,
         kind: OneOf, reload: Live, example: "suspicious", more: "Scanners and others"
@@ -85,14 +87,14 @@ FurtherLimits {
         contacts_per_s_max: Option<u32> = None,
         kind: OrOff(PerSecond(RATES)), reload: Live, example: "20", more: "Further limits"
     }
-    /// Bytes that a host may receive within `TrafficInterval`. On a host that forwards, every packet is then read twice:
-    /// where it enters and where it leaves.
+    /// Bytes that a host may receive within `TrafficInterval`. On a host that forwards, every packet is then read
+    /// twice: where it enters and where it leaves.
     ReceivedByteLimit {
         received_bytes_max: Option<u64> = None,
         kind: OrOff(ByteCount(LIMIT_BYTES)), reload: Live, example: "20G", more: "Further limits"
     }
-    /// Other limits for the hosts of a network. There may be many such lines, one for each network; the smallest network
-    /// that a host is in decides.
+    /// Other limits for the hosts of a network. There may be many such lines, one for each network; the smallest
+    /// network that a host is in decides.
     LimitFor {
         limits_for: Vec<LimitFor> = Vec::new(),
         kind: LimitLines, reload: Live,
@@ -116,8 +118,8 @@ Alerts {
         alert_cooldown_s: u64 = 170,
         kind: Seconds(COOLDOWN_S), reload: Live, example: "600", more: "What it says"
     }
-    /// File that keeps alerts and mutes over a restart. Without one, it is `state.json` in the folder that the service
-    /// unit provides (`StateDirectory=`), if it does.
+    /// File that keeps alerts and mutes over a restart. Without one, it is `state.json` in the folder that the
+    /// service unit provides (`StateDirectory=`), if it does.
     StateFile {
         state_file: Option<PathBuf> = None,
         kind: FilePath, reload: Restart(FileOrSocket), example: "/var/lib/TrafficAlerted/state.json"
@@ -130,8 +132,8 @@ Capture {
         direction: DirectionPolicy = DirectionPolicy::Auto,
         kind: OneOf, reload: Live, example: "in+own", more: "Which packets count"
     }
-    /// Whether the packets of the wire are counted where the kernel has joined them (GRO). `auto` does so from Linux 6.2
-    /// on.
+    /// Whether the packets of the wire are counted where the kernel has joined them (GRO). `auto` does so from Linux
+    /// 6.2 on.
     WireExact {
         wire_exact: WireExact = WireExact::Auto,
         kind: OneOf, reload: Restart(Capturing), example: "off", more: "Packets of the wire"
@@ -246,8 +248,8 @@ Sinks {
     }
     /// Whether the name of the host is asked for and sent along, except to the log. Name servers learn of it.
     ReverseDNS { reverse_dns: bool = false, kind: OneOf, reload: Live, example: "true", more: "Where alerts go" }
-    /// Database in MaxMind's format (GeoLite2, DB-IP) that tells the country of the host, which is sent along, except to
-    /// the log. A replaced file is read at a reload.
+    /// Database in MaxMind's format (GeoLite2, DB-IP) that tells the country of the host, which is sent along, except
+    /// to the log. A replaced file is read at a reload.
     CountryDatabase {
         country_database: Option<PathBuf> = None,
         kind: FilePath, reload: Live, example: "/usr/share/GeoIP/GeoLite2-Country.mmdb", more: "Where alerts go"

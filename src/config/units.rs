@@ -1,7 +1,7 @@
-//! The values of the file: numbers, byte sums, flags and lists, each exact or an error.
+//! The values of the file: numbers, byte counts and lists, each exact or an error.
 //!
-//! K, M and G are powers of 1000, in either case. A sum is computed digit by digit in `u64`, never in
-//! floating point, so `1.5G` is 1500000000 and `5G` is not what is left of it in 32 bits.
+//! K, M and G are powers of 1000, in either case. Numbers are computed digit by digit in `u64`, never in
+//! floating point, so `1.5G` is exactly 1500000000.
 
 use std::fmt::{self, Display};
 use std::ops::{Range, RangeInclusive};
@@ -17,7 +17,7 @@ pub(super) enum NumberError {
     /// A point in a number that counts things.
     #[error("not a whole number")]
     Fraction,
-    /// A sum that ends within a byte, such as `1.5` or `1.0005K`.
+    /// A number that ends within a byte, such as `1.5` or `1.0005K`.
     #[error("not a whole number of bytes")]
     PartOfAByte,
     /// More than four places behind the point of a percentage.
