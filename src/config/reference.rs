@@ -152,7 +152,7 @@ fn wrap(page: &mut String, start: &str, text: &str) {
 const COLUMNS_MAX: usize = 120;
 
 const REFERENCE_HEAD: &str = "\
-<!-- Made of src/config/settings.rs by `UPDATE_DOCS=1 cargo test --lib config`: edit that file, not this one. -->
+<!-- Made of src/config/settings.rs by `UPDATE_DOCS=1 cargo test --lib config::reference`: edit that file instead. -->
 
 # Configuration
 
@@ -180,7 +180,7 @@ fn compare(path: &str, text: &str) {
     let written = fs::read_to_string(&file).unwrap_or_default();
     assert!(
         written == text,
-        "{path} is not what src/config/settings.rs gives: run `UPDATE_DOCS=1 cargo test --lib config`"
+        "{path} is not what src/config/settings.rs gives: run `UPDATE_DOCS=1 cargo test --lib config::reference`"
     );
 }
 

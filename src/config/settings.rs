@@ -16,7 +16,7 @@
 //! `values.rs` makes [`Settings`](super::values::Settings), which has a field for each. The names of types and kinds
 //! in a row are resolved in `values.rs`, ranges that several rows share are in `ranges.rs`.
 //!
-//! After a change here, `UPDATE_DOCS=1 cargo test --lib config` writes `docs/configuration.md` and
+//! After a change here, `UPDATE_DOCS=1 cargo test --lib config::reference` writes `docs/configuration.md` and
 //! `TrafficAlerted.conf`.
 
 /// Passes all rows to the macro of the given name.
