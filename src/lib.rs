@@ -6,51 +6,62 @@
 //! ```text
 //!  kernel ring block -> frames -> Summary -> a worker's Delta -> Window -> findings -> alerts -> sinks, HTTP
 //!   sys/ring            packet/   packet/     flow/delta          flow/     detect/     alert/
-//!                       decode    summary     flow/table          window    volume      ledger, line
+//!                       decode    summary                         window    detectors   ledger, line
 //!  |--------------- worker thread, one per ring, nothing shared ---------| |--- analyst thread ---| |- one thread each
 //! ```
 //!
-//! Read `sys/ring.rs`, `engine/worker.rs` (with `pipeline.rs`), `packet/decode.rs`, `flow/delta.rs` (with `decoded.rs`,
-//! `exact_match.rs` and `family.rs`) over `flow/table.rs`, `flow/window.rs`, `detect/detectors/volume.rs`,
-//! `alert/ledger.rs`, `alert/line.rs`, in this order: that is one packet, from the ring to a line in the log, without a
-//! lock or a callback on the way.
+//! `ARCHITECTURE.md` lists the eight files that show one packet from the ring to a line in the log, the threads and
+//! channels, and the words that this code uses.
 //!
 //! # The idea
 //!
-//! Everything a worker counts is a sum. Merging two workers is addition, merging two ticks is the same addition,
-//! and a sliding window is addition of the newest slot and subtraction of the oldest. So workers share nothing:
-//! each counts into a table of its own and, four times a second, gives the table away and takes an empty one
-//! back ([`flow::handover`]). One thread, the analyst, adds up what it is given, judges the hosts that did
-//! something, and publishes a report that readers clone a pointer to. A slow reader, a slow sink or a slow analyst
-//! makes nobody before it wait; the tick gets longer, and nothing is lost.
+//! Everything that a worker counts is a sum. Merging two workers is addition, merging two ticks is the same addition,
+//! and a sliding window adds the newest slot and subtracts the oldest. So workers share nothing: each counts into its
+//! own delta and, four times a second, hands it over and takes an empty one back ([`flow::handover`]). One thread, the
+//! analyst, adds the deltas up, compares the hosts that were active with their limits, and publishes a report of which
+//! readers clone an `Arc`. A slow reader or a slow sink delays nobody. If the analyst is slow, ticks get longer and
+//! nothing is lost.
 //!
 //! # The promises
 //!
 //! 1. *Counted once, counted right.* Every frame that the kernel offered is counted, skipped with a reason, or
 //!    dropped by the kernel, and the three add up ([`flow::Accounting`]).
-//! 2. *Nothing over a limit is missed, nothing under it accused.* Windows slide, so no reset hides a burst; a
+//! 2. *Nothing over a limit is missed, nothing under it is accused.* Windows slide, so no reset hides a burst. A
 //!    contact is an initiation, so a server that answers is no scanner.
-//! 3. *It never hurts the gateway.* Tables have limits and say what they refuse; no lock, allocation or system
-//!    call per packet; no capability is kept once the rings are open.
+//! 3. *It never hurts the gateway.* Every table has a limit, and what does not fit is counted as spilled. The path of a
+//!    packet has no lock, no allocation and no system call. No capability is kept once the rings are open.
 //!
 //! # The floors
 //!
-//! Imports point down only; siblings on one floor do not know each other. `cli` joins `engine` to `api`,
-//! `engine` joins `capture` to `flow`.
+//! Imports point down only, and rooms on one floor do not import each other, with one exception: `report` stands above
+//! `alert`. No two files outside `flow` import each other in a circle. `tests/tidy.rs` checks this.
 //!
 //! ```text
-//!  7  main  cli          the process, one file per command; part of the program, not of this library
-//!  6  config             file -> checked Config -> one Options or Limits for each floor
-//!  5  engine      api    threads and lifecycle      |  HTTP, JSON, dashboard
-//!  4  alert < report     ledger, alert, its JSON, sinks | what readers are shown; it stands above alert on this floor
-//!  3  detect      enrich pure functions: counts -> findings | GeoIP, names of hosts
-//!  2  capture     flow   frames from kernel or file |  counting, merging, windows
-//!  1  packet             bytes -> Summary
-//!  0  sys  time  logging  privileges  published  supervisor  sync: the unsafe room, two kinds of time, the log's form,
-//!                                      a cell to show a value in, systemd, the atomics of the hand-over
+//!  7  main, cli           the process, one file per command (part of the program, not of this library)
+//!  6  config              file -> checked Config -> one Options or Limits for each floor
+//!  5  engine | api        threads and life cycle | HTTP, JSON, dashboard
+//!  4  alert < report      ledger, alerts, sinks < what readers are shown
+//!  3  detect | enrich     counts -> findings, pure functions | GeoIP, names of hosts
+//!  2  capture | flow      frames from the kernel or a file | counting, merging, windows
+//!  1  packet              bytes -> Summary
+//!  0  logging             form of the log, and its queue
+//!     privileges, supervisor      capabilities, systemd
+//!     sys                 rings, sockets, mappings: all unsafe code
+//!     published, sync, time       a value that one thread publishes, atomics of the hand-over, two kinds of time
 //! ```
 //!
 //! Unsafe code is in [`sys`] alone; every other floor forbids it.
+
+// A cast that may lose bits or a sign needs a reason here; the numbers of tests and benches are small and their own.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss
+    )
+)]
 
 // Floor 0.
 pub mod logging;

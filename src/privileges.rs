@@ -31,8 +31,8 @@ pub fn drop_all() -> Result<(), PrivilegeError> {
     Ok(())
 }
 
-/// Makes sure that programs that this thread starts gain no privilege that it lacks itself: neither by a setuid bit, nor
-/// by user id 0, which would get all capabilities back on execve(2).
+/// Makes sure that programs that this thread starts gain no privilege that it lacks itself: neither by a setuid bit,
+/// nor by user id 0, which would get all capabilities back on execve(2).
 ///
 /// # Errors
 /// The kernel refuses, which only a sandbox can cause.

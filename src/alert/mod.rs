@@ -8,8 +8,8 @@
 //!   sinks ([`Sinks`]), and the forms of an alert that all of them share: the log line ([`Line`]), the JSON object
 //!   (`json`), the sentence for people.
 //! * **Refuses to know** how findings are made, and the threads and the API above it.
-//! * **Fails** per sink: a sink has a bounded queue and a thread of its own, so one that hangs delays neither the analyst
-//!   nor another sink. Notices that find no room are counted.
+//! * **Fails** per sink: a sink has a bounded queue and a thread of its own, so one that hangs delays neither the
+//!   analyst nor another sink. Notices that find no room are counted.
 #![forbid(unsafe_code)]
 
 mod disk;

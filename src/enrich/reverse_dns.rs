@@ -1,10 +1,10 @@
 //! Names of hosts by reverse DNS: which servers to ask, a cache, and a pause after failures.
 //!
-//! A lookup takes two seconds at most. After one without an answer, no server is asked for half a minute, so that a dead
-//! name server does not delay one notice after the other.
+//! A lookup takes two seconds at most. After one without an answer, no server is asked for half a minute, so that a
+//! dead name server does not delay one notice after the other.
 //!
-//! The owner of an address chooses its name. Only letters, digits, dots, hyphens and underscores are accepted, so a name
-//! can be shown anywhere an address can.
+//! The owner of an address chooses its name. Only letters, digits, dots, hyphens and underscores are accepted, so a
+//! name can be shown anywhere an address can.
 
 use std::collections::HashMap;
 use std::fs;

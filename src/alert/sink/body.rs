@@ -118,8 +118,8 @@ fn alertmanager(queued: &QueuedNotice, gateway: &str) -> Value {
     })
 }
 
-/// Alertmanager resolves an alert without an end that is not repeated for five minutes (`resolve_timeout`), and an alert
-/// is sent once. This is longer than an alert lasts, and ends alerts whose end was not delivered.
+/// Alertmanager resolves an alert without an end that is not repeated for five minutes (`resolve_timeout`), and an
+/// alert is sent once. This is longer than an alert lasts, and ends alerts whose end was not delivered.
 const OPEN_LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The same for a sample.
 const TEST_LASTS: Duration = Duration::from_secs(60);

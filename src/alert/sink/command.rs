@@ -2,13 +2,14 @@
 //!
 //! No shell is involved: the words of the configuration are the arguments. The program gets the alert on its standard
 //! input as JSON and in its environment (`TA_ID`, `TA_KIND`, ...). Its standard output is discarded, its standard error
-//! is that of this program. It leads a process group of its own, so that the time limit ends its children too. It has no
-//! capability and can gain none, not even by a setuid program: an attacker who controls it has the rights of its user.
+//! is that of this program. It leads a process group of its own, so that the time limit ends its children too. It has
+//! no capability and can gain none, not even by a setuid program: an attacker who controls it has the rights of its
+//! user.
 //!
 //! It is started with `posix_spawn(3)`, not `fork(2)`: a copy of the page tables of this process would cost the workers
-//! a fault for each page that they write next. `std::process::Command` uses `posix_spawn(3)` as well, but lets the child
-//! inherit the signal mask of this thread, which blocks SIGTERM; to reset the mask it needs `pre_exec`, which is unsafe
-//! and makes it fork.
+//! a fault for each page that they write next. `std::process::Command` uses `posix_spawn(3)` as well, but lets the
+//! child inherit the signal mask of this thread, which blocks SIGTERM; to reset the mask it needs `pre_exec`, which is
+//! unsafe and makes it fork.
 
 use std::ffi::{CString, OsString};
 use std::fs::File;

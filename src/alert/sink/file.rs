@@ -170,8 +170,8 @@ struct Locked(File);
 impl Locked {
     /// Locks the file that is open already if the path still leads to it, otherwise the one that the path leads to.
     fn open(path: &Path, mut open: Option<File>) -> Result<Self, FileError> {
-        // Our own rotations happen under the lock, so one check after locking suffices; other programs may move the file
-        // at any time, so a few attempts are made.
+        // Our own rotations happen under the lock, so one check after locking suffices; other programs may move the
+        // file at any time, so a few attempts are made.
         for _ in 0..4 {
             let file = match open.take() {
                 Some(file) => file,

@@ -1,13 +1,13 @@
 //! `Syslog`: the log line of each notice, sent to a log collector.
 //!
 //! ```text
-//! udp, tcp   <28>1 2026-09-21T14:13:20.000000Z gw TrafficAlerted 42 TRAFFIC [alert@32473 id="..." ...] EVENT=TRAFFIC ...
+//! udp, tcp   <28>1 2026-09-21T14:13:20.000000Z gw TrafficAlerted 42 TRAFFIC [alert@32473 id="..."] EVENT=TRAFFIC ...
 //! unix       <28>Sep 21 14:13:20 TrafficAlerted[42]: EVENT=TRAFFIC ...
 //! ```
 //!
 //! Over a network the form is RFC 5424, with one message per datagram (RFC 5426) or octet counting on a connection
-//! (RFC 6587, section 3.4.1). Readers of `/dev/log` (journald, rsyslog, busybox) expect the form that `syslog(3)` of the
-//! C library writes and take the version and date of RFC 5424 for text, so a local socket gets the former.
+//! (RFC 6587, section 3.4.1). Readers of `/dev/log` (journald, rsyslog, busybox) expect the form that `syslog(3)` of
+//! the C library writes and take the version and date of RFC 5424 for text, so a local socket gets the former.
 //!
 //! No syslog protocol acknowledges messages. A port where nothing listens, and a connection that the receiver has
 //! closed, are noticed before a message is lost; a collector that vanishes from the network is not.

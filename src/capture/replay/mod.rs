@@ -15,10 +15,10 @@
 //!
 //! # Failure
 //! All frames before a fault are lent. After that every call returns a [`ReplayError`] with the file, the offset, what
-//! was expected and the remedy. No file causes a panic, or an allocation of more than [`BLOCK_BYTES_MAX`](pcapng::BLOCK_BYTES_MAX) (and twice
-//! that while the buffer grows). A file may grow or be truncated meanwhile: what it has when it is read counts. Only
-//! truncating the part that is mapped at that moment ends the process, see
-//! [`MappedFile`](crate::sys::mapped_file::MappedFile).
+//! was expected and the remedy. No file causes a panic, or an allocation of more than
+//! [`BLOCK_BYTES_MAX`](pcapng::BLOCK_BYTES_MAX) (and twice that while the buffer grows). A file may grow or be
+//! truncated meanwhile: what it has when it is read counts. Only truncating the part that is mapped at that moment
+//! ends the process, see [`MappedFile`](crate::sys::mapped_file::MappedFile).
 //!
 //! # Sources
 //! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; the limits are those of libpcap. pcap-parser parses file headers

@@ -6,7 +6,8 @@ pub(crate) fn database(data: &[u8]) -> Vec<u8> {
     let network: [u8; 3] = [192, 0, 2];
     let bits: Vec<bool> =
         network.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect();
-    // A record that equals the number of nodes means no data; one that is larger by n + 16 points to byte n of the data.
+    // A record that equals the number of nodes means no data; one that is larger by n + 16 points to byte n of the
+    // data.
     let nodes = u32::try_from(bits.len()).expect("24 bits");
     let mut file = Vec::new();
     for (node, is_right) in (0..).zip(bits) {

@@ -147,7 +147,7 @@ fn a_datagram_is_answered_by_a_packet_and_refused_by_an_error() {
         one.count(InterfaceDirection::default(), &udp(1, 40_000, 2, port), at);
         match port {
             1..=4 => {
-                other.count(InterfaceDirection::default(), &udp(2, port, 1, 40_000), UnixNanos(at.0 + 1))
+                other.count(InterfaceDirection::default(), &udp(2, port, 1, 40_000), UnixNanos(at.0 + 1));
             }
             5..=10 => other.note_unreachable(&port_unreachable(1, 2, 17, port)),
             _ => {}
