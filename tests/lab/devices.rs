@@ -1,4 +1,5 @@
-//! Devices of every kind: those whose frames are IP packets without a link header, loopback, and a tunnel above Ethernet.
+//! Devices of every kind: those whose frames are IP packets without a link header, loopback, and a tunnel above
+//! Ethernet.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

@@ -1,7 +1,7 @@
 //! A packet counts the same whatever it was wrapped in, live and in replay of what was on the wire.
 //!
-//! The kernel takes the outermost VLAN tag out of what comes in and leaves it in what goes out; a capture file has it in
-//! both.
+//! The kernel takes the outermost VLAN tag out of what comes in and leaves it in what goes out; a capture file has it
+//! in both.
 
 use std::collections::BTreeMap;
 use std::io::Write;

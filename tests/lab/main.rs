@@ -1,8 +1,8 @@
 //! The lab: the real binary on real packets, through real kernels.
 //!
-//! Each test lays its own little network: hosts are network namespaces ([`Host`](support::host::Host)), wires are veth pairs
-//! ([`Host::plug`](support::host::Host::plug)), and the program under test runs on one of the hosts ([`Program`](support::program::Program)). Traffic comes from real
-//! tools and real sockets, or from an
+//! Each test lays its own little network: hosts are network namespaces ([`Host`](support::host::Host)), wires are veth
+//! pairs ([`Host::plug`](support::host::Host::plug)), and the program under test runs on one of the hosts
+//! ([`Program`](support::program::Program)). Traffic comes from real tools and real sockets, or from an
 //! [`Injector`](support::injector::Injector) where every byte must be known.
 //!
 //! ```text

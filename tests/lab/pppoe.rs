@@ -1,4 +1,5 @@
-//! PPPoE: a session that ends at the gateway shows each packet twice there, one in transit shows it in its frames alone.
+//! PPPoE: a session that ends at the gateway shows each packet twice there, one in transit shows it in its frames
+//! alone.
 //!
 //! The kernel need not have PPP: `pppoe.pl` is a session's end in user space.
 

@@ -1,8 +1,8 @@
 //! Live capture on a real kernel: real rings, real interfaces, known frames.
 //!
-//! The library is under test here, not the program: rings, filters and the list of interfaces, in the test's own process.
-//! Frames are sent from a further namespace over a veth pair. Each wait ends when its condition holds, or fails at
-//! [`DEADLINE`].
+//! The library is under test here, not the program: rings, filters and the list of interfaces, in the test's own
+//! process. Frames are sent from a further namespace over a veth pair. Each wait ends when its condition holds, or
+//! fails at [`DEADLINE`].
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, helpers outside #[test] included")]
 
 use std::collections::{BTreeMap, BTreeSet};
