@@ -1,7 +1,7 @@
 //! The hand-over that ships, over loom's atomics, with a delta that is small enough to be made for every interleaving.
 //!
-//! The modules have the paths that `handover.rs` imports from. Its unit tests are for the delta that ships, so nothing of
-//! this is compiled for unit tests.
+//! The modules have the paths that `handover.rs` imports from. Its unit tests are for the delta that ships, so nothing
+//! of this is compiled for unit tests.
 #![cfg(not(test))]
 
 pub mod flow;
