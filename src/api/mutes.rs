@@ -43,8 +43,8 @@ pub(super) struct MutesEndpoint {
 
 /// The body of a POST.
 #[derive(Deserialize)]
-// The name is part of a message that clients are shown.
-#[serde(deny_unknown_fields, rename = "Wanted")]
+// The answer to a body that is no such object has these words; clients know them.
+#[serde(deny_unknown_fields, expecting = "struct Wanted")]
 struct MuteRequestBody {
     source: String,
     kind: Option<String>,

@@ -82,7 +82,7 @@ fn an_order_that_is_wrong_or_comes_from_another_page_changes_nothing() {
             (with("Sec-Fetch-Site: cross-site"), good, 403, "other web pages"),
             (with("Sec-Fetch-Site: same-site"), good, 403, "other web pages"),
             (JSON.to_owned(), "", 400, "not such an object"),
-            (JSON.to_owned(), "[]", 400, "not such an object"),
+            (JSON.to_owned(), "[]", 400, "expected struct Wanted with 4 elements"),
             (JSON.to_owned(), r#"{"source":"10.0.0.5"}"#, 400, "minutes"),
             (JSON.to_owned(), r#"{"source":"10.0.0.5","minutes":1,"more":1}"#, 400, "more"),
             (JSON.to_owned(), r#"{"source":"10.0.0.5","minutes":0}"#, 400, "from 1 to 43200"),
