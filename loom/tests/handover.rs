@@ -1,7 +1,7 @@
 //! Every interleaving of a worker, the analyst and the end of the program over one hand-over.
 //!
 //! The ends are those that ship. What the threads do with them is written here once more, in the order in which
-//! `engine/worker.rs`, `engine/merge.rs` and `Running::stop` of `engine/live.rs` do it, since those need a packet ring
+//! `engine/worker.rs`, `engine/analyst_thread.rs` and `RunningEngine::stop` of `engine/live.rs` do it, since those need a packet ring
 //! and a clock: whoever changes an order there changes it here.
 //!
 //! Asserted in every interleaving:
@@ -10,7 +10,7 @@
 //!   have found the cell empty before both came. Sums do not depend on that order;
 //! * two deltas circulate, and both are there at the end;
 //! * no access to a delta races with another (`flow/delta.rs` tells loom of each);
-//! * when the analyst has read [`Settled`] and then folded what it took, it has folded every packet that the worker had
+//! * when the analyst has read [`HandedOver`] and then folded what it took, it has folded every packet that the worker had
 //!   counted when it stored that value, but those that a busy worker may hold.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
 use traffic_alerted_loom::flow::delta::Delta;
-use traffic_alerted_loom::flow::handover::{AnalystEnd, Settled, WorkerEnd, handover};
+use traffic_alerted_loom::flow::handover::{AnalystEnd, HandedOver, WorkerEnd, handover};
 use traffic_alerted_loom::sync::AtomicCell;
 use traffic_alerted_loom::time::Moment;
 
@@ -46,7 +46,7 @@ type Channel = AtomicCell<Option<Box<Delta>>>;
 /// What the worker had handed over when it stored a value for [`AnalystEnd::settled`].
 #[derive(Debug)]
 struct Claim {
-    settled: Settled,
+    settled: HandedOver,
     /// How many packets.
     packets: usize,
     /// Written before the value is stored, read when it has been loaded: loom fails the model where the one does not
@@ -61,14 +61,14 @@ struct Claims(Mutex<Vec<Claim>>);
 
 impl Claims {
     /// Notes what is claimed by a value that is stored next.
-    fn note(&self, settled: Settled, packets: usize) {
+    fn note(&self, settled: HandedOver, packets: usize) {
         let claim = Claim { settled, packets, written: UnsafeCell::new(()) };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(claim);
     }
 
     /// The packets that a loaded value claims. Each moment is stored once; of several times that the worker went idle,
     /// nobody knows which one was read, and the first claims the least.
-    fn packets(&self, loaded: Settled) -> usize {
+    fn packets(&self, loaded: HandedOver) -> usize {
         let claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let claim = claims.iter().find(|claim| claim.settled == loaded).expect("it was stored");
         claim.written.with(|_| ());
@@ -124,7 +124,7 @@ impl Worker {
                         self.hand_over();
                     }
                     if self.delta.packets().is_empty() {
-                        self.claims.note(Settled::Idle, self.counted);
+                        self.claims.note(HandedOver::Idle, self.counted);
                         self.end.say_idle();
                     }
                 }
@@ -143,7 +143,7 @@ impl Worker {
     fn read_packet(&mut self) {
         if self.delta.packets().is_empty() {
             let now = self.now();
-            self.claims.note(Settled::Until(now), self.counted);
+            self.claims.note(HandedOver::Until(now), self.counted);
             self.end.say_busy(now);
         }
         self.counted += 1;
@@ -158,12 +158,12 @@ impl Worker {
         assert!(spare.packets().is_empty(), "what was folded would be folded again");
         self.delta.close();
         let now = self.now();
-        self.claims.note(Settled::Until(now), self.counted);
+        self.claims.note(HandedOver::Until(now), self.counted);
         self.end.give(std::mem::replace(&mut self.delta, spare), now);
     }
 }
 
-/// `engine::merge::Merge`.
+/// `engine::analyst_thread::AnalystThread`.
 struct Analyst {
     end: AnalystEnd,
     last_deltas: Arc<Channel>,
@@ -194,14 +194,14 @@ impl Analyst {
         let settled = self.end.settled();
         let claimed = self.claims.packets(settled);
         if !self.has_folded(claimed) {
-            Seen::note(if settled == Settled::Idle { &self.seen.idle } else { &self.seen.until });
+            Seen::note(if settled == HandedOver::Idle { &self.seen.idle } else { &self.seen.until });
         }
         if let Some(delta) = self.end.take() {
             if !is_last {
                 Seen::note(&self.seen.taken);
             }
             self.fold(&delta);
-            let claimed = self.claims.packets(Settled::Until(delta.handed_over_at));
+            let claimed = self.claims.packets(HandedOver::Until(delta.handed_over_at));
             assert_eq!(delta.packets().last(), Some(&claimed), "it was handed over with these");
             self.end.give_back(delta);
         }
@@ -260,7 +260,7 @@ fn one_interleaving(turns: &'static [Turn], counted_before: bool, seen: &Arc<See
     if counted_before {
         worker.read_packet();
     } else {
-        claims.note(Settled::Idle, 0);
+        claims.note(HandedOver::Idle, 0);
     }
     let analyst = Analyst {
         end: analyst_end,
@@ -274,7 +274,7 @@ fn one_interleaving(turns: &'static [Turn], counted_before: bool, seen: &Arc<See
     let analyst = thread::spawn(move || analyst.run());
     let worker = thread::spawn(move || worker.run(turns));
 
-    // As `Running::stop`: the worker, then its last delta, then the analyst.
+    // As `RunningEngine::stop`: the worker, then its last delta, then the analyst.
     let Worker { end, delta, counted, .. } = worker.join().expect("the worker ends");
     if !delta.packets().is_empty() {
         Seen::note(&seen.left);
