@@ -1,5 +1,6 @@
 //! What a reader would notice: imports that point up, files that import each other in a circle, files without a head,
-//! comments that are too wide, paths of somebody's machine, and type names with two meanings.
+//! comments that are too wide, paths of somebody's machine or to files that do not exist, and type names with two
+//! meanings.
 //!
 //! It reads the sources as text: `use` declarations and paths that begin with `crate`, `super` or `self`, outside of
 //! comments, strings and `#[cfg(test)]` modules. A name that a `mod.rs` re-exports counts as imported from the file
@@ -10,6 +11,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// The folders whose files other files name.
+const FOLDERS: &[&str] = &["src/", "tests/", "scripts/", "benches/", "fuzz/", "loom/", "docs/", "examples/"];
 
 /// The floors of `src/`, from the bottom: a room may import from floors below its own and from itself. Rooms on the
 /// same floor do not know each other. `src/lib.rs` describes them.
@@ -87,7 +91,7 @@ fn every_source_file_says_what_it_is() {
 #[test]
 fn comments_are_narrow_and_nothing_names_a_machine() {
     let mut wrong = Vec::new();
-    let machine_paths = ["home", "root", "work", "farm"].map(|folder| format!("/{folder}/"));
+    let machine_paths = ["home", "root"].map(|folder| format!("/{folder}/"));
     for file in texts() {
         let text = fs::read_to_string(&file).unwrap();
         let is_rust = file.extension().is_some_and(|extension| extension == "rs");
@@ -107,7 +111,22 @@ fn comments_are_narrow_and_nothing_names_a_machine() {
 }
 
 #[test]
-fn a_type_name_has_one_meaning() {
+fn files_that_are_named_exist() {
+    let mut wrong = Vec::new();
+    for file in texts() {
+        let text = fs::read_to_string(&file).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            // The dashboard is a project of its own, whose files name each other from its root.
+            let bases = [root().to_owned(), root().join("src/api/dashboard")];
+            let missing = named_files(line).filter(|name| !bases.iter().any(|base| base.join(name).exists()));
+            wrong.extend(missing.map(|name| format!("{}:{}: {name}", file.display(), number + 1)));
+        }
+    }
+    assert!(wrong.is_empty(), "these are not there:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_type_name_outside_flow_has_one_meaning() {
     let mut files_by_name: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (file, code) in code_by_file().into_iter().filter(|(file, _)| !file.starts_with("flow/")) {
         for (name, is_associated) in type_names(&code) {
@@ -147,7 +166,10 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
         modules.iter().map(|(module, file)| (module.clone(), exports(module, &code[file]))).collect();
     let files_of = |file: &String| {
         let module = module_of(file);
-        let paths = paths(&code[file]).into_iter().filter(|path| !path.is_export);
+        // What a `mod.rs` re-exports from below itself is no import; what it re-exports from elsewhere is one.
+        let is_import =
+            |path: &PathUse| !path.is_export || matches!(path.segments[0].as_str(), "crate" | "super");
+        let paths = paths(&code[file]).into_iter().filter(is_import);
         let absolute = paths.filter_map(|path| absolute(&module, &path.segments));
         absolute.filter_map(|path| defining_file(&path, &modules, &exports)).filter(|to| to != file).collect()
     };
@@ -339,15 +361,23 @@ fn is_test(file: &Path) -> bool {
 }
 
 fn code(text: &str) -> String {
-    let text = match text.find("#[cfg(test)]\nmod tests") {
-        Some(tests) => &text[..tests],
-        None => text,
+    let is_test_module = |at: &usize| {
+        let module = text[*at..].lines().nth(1).unwrap_or_default();
+        module.split_once("mod ").is_some_and(|(before, _)| before.is_empty() || before.starts_with("pub"))
     };
+    let tests = text.match_indices("#[cfg(test)]\n").map(|(at, _)| at).find(is_test_module);
+    let text = &text[..tests.unwrap_or(text.len())];
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let skipped = if rest.starts_with("//") {
             rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("'\"'") || rest.starts_with("'\\''") {
+            rest.chars().take_while(|&c| c != '"' && c != '\\').count() + 2
+        } else if let Some(hashes) = raw_string(rest) {
+            let end = format!("\"{}", "#".repeat(hashes));
+            let start = hashes + 2;
+            rest[start..].find(&end).map_or(rest.len(), |at| start + at + end.len())
         } else if c == '"' {
             quoted(rest)
         } else {
@@ -361,6 +391,13 @@ fn code(text: &str) -> String {
         }
     }
     code
+}
+
+/// The number of `#` of the raw string that the text begins with, if it does.
+fn raw_string(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix('r')?;
+    let hashes = rest.chars().take_while(|&c| c == '#').count();
+    rest[hashes..].starts_with('"').then_some(hashes)
 }
 
 /// The length of the string literal that the text begins with.
@@ -402,6 +439,18 @@ fn texts() -> Vec<PathBuf> {
     // What cannot be read as text was not written by hand.
     files.retain(|file| fs::read_to_string(file).is_ok());
     files
+}
+
+/// The paths on a line that begin at the root of the project and end in a file's extension.
+fn named_files(line: &str) -> impl Iterator<Item = &str> {
+    let is_path = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    let words = line.split(move |c| !is_path(c)).map(|word| word.trim_end_matches('.'));
+    words.filter(|word| {
+        let extension = word.rsplit_once('.').map(|(_, extension)| extension);
+        FOLDERS.iter().any(|folder| word.starts_with(folder))
+            && extension
+                .is_some_and(|extension| ["rs", "py", "md", "sh", "toml", "ts", "mjs"].contains(&extension))
+    })
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -1,8 +1,8 @@
 //! Every interleaving of a worker, the analyst and the end of the program over one hand-over.
 //!
 //! The ends are those that ship. What the threads do with them is written here once more, in the order in which
-//! `engine/worker.rs`, `engine/analyst_thread.rs` and `RunningEngine::stop` of `engine/live.rs` do it, since those need a packet ring
-//! and a clock: whoever changes an order there changes it here.
+//! `engine/worker.rs`, `engine/analyst_thread.rs` and `RunningEngine::stop` of `engine/live.rs` do it, since those
+//! need a packet ring and a clock: whoever changes an order there changes it here.
 //!
 //! Asserted in every interleaving:
 //!
@@ -10,8 +10,8 @@
 //!   have found the cell empty before both came. Sums do not depend on that order;
 //! * two deltas circulate, and both are there at the end;
 //! * no access to a delta races with another (`flow/delta.rs` tells loom of each);
-//! * when the analyst has read [`HandedOver`] and then folded what it took, it has folded every packet that the worker had
-//!   counted when it stored that value, but those that a busy worker may hold.
+//! * when the analyst has read [`HandedOver`] and then folded what it took, it has folded every packet that the worker
+//!   had counted when it stored that value, but those that a busy worker may hold.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -39,7 +39,7 @@ def without_time(log):
     return re.sub(r'("time":)"[^"]*"', r'\1"TIME"', log)
 
 
-# Estimated with a seed of the process (src/flow/contacted.rs).
+# Estimated with a seed of the process (src/flow/port_sketch.rs).
 ESTIMATE = re.compile(
     r'(?<="ports_at_one_host":)(\d+)|(?<=contacted )(?:about (\d+) ports|(\d+) ports or more)(?= at one host)'
 )

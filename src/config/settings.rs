@@ -207,7 +207,7 @@ Sinks {
     /// Program that is run for each alert, by its absolute path, and its arguments. No shell is used.
     AlertCommand {
         alert_command: Vec<String> = Vec::new(),
-        kind: CommandLine, reload: Live, example: "/usr/local/bin/notify --to \"the operator\"",
+        kind: ProgramCall, reload: Live, example: "/usr/local/bin/notify --to \"the operator\"",
         more: "Where alerts go"
     }
     /// Seconds after which the program of `AlertCommand` is ended.

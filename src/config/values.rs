@@ -16,7 +16,7 @@ use super::kinds::numbers::{
 };
 use super::kinds::one_of::OneOf;
 use super::kinds::resources::{CoreList, MemoryShare, WorkerCount};
-use super::kinds::sinks::{CommandLine, FilePath, SyslogCollector, Token, WebhookAddress};
+use super::kinds::sinks::{FilePath, ProgramCall, SyslogCollector, Token, WebhookAddress};
 use super::limit_for::LimitFor;
 use super::machine::{MemoryLimit, Workers};
 use super::ranges::*;

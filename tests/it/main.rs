@@ -20,6 +20,6 @@ mod eviction;
 mod fuzz_seeds;
 mod replay;
 mod replay_cli;
-mod replay_workers;
+mod replay_formats;
 mod sums;
 mod test_alert;

@@ -37,9 +37,9 @@ impl Kind<Option<PathBuf>> for FilePath {
 }
 
 /// The absolute path of a program and its arguments, or nothing.
-pub(in crate::config) struct CommandLine;
+pub(in crate::config) struct ProgramCall;
 
-impl Kind<Vec<String>> for CommandLine {
+impl Kind<Vec<String>> for ProgramCall {
     fn form(&self) -> String {
         "the absolute path of a program and its arguments, with quotes around what has spaces: \
          /usr/local/bin/notify --to \"the operator\"; no shell reads it"

@@ -2,7 +2,7 @@
 //
 //   node test/browser.mjs ADDRESS CHROMIUM PICTURES
 //
-// It is run by tests/dashboard.rs, which obeys the orders that are written to standard output here (`publish few`,
+// It is run by tests/it/dashboard.rs, which obeys the orders that are written to standard output here (`publish few`,
 // `stop`) and answers each with a line. Everything waits for what must be seen, with a deadline; nothing sleeps.
 
 import assert from "node:assert/strict";
