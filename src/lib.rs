@@ -29,11 +29,12 @@
 //! 2. *Nothing over a limit is missed, nothing under it is accused.* Windows slide, so no reset hides a burst. A
 //!    contact is an initiation, so a server that answers is no scanner.
 //! 3. *It never hurts the gateway.* Every table has a limit, and what does not fit is counted as spilled. The path of a
-//!    packet has no lock, no allocation and no system call. No capability is kept once the rings are open.
+//!    packet on a known interface has no lock, no allocation and no system call. No capability is kept once the rings
+//!    are open.
 //!
 //! # The floors
 //!
-//! Imports point down only, and rooms on one floor do not import each other, with one exception: `report` stands above
+//! Imports point down only; rooms on one line do not import each other, with one exception: `report` stands above
 //! `alert`. No two files outside `flow` import each other in a circle. `tests/tidy.rs` checks this.
 //!
 //! ```text
