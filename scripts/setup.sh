@@ -1,10 +1,10 @@
-# Installs what scripts/run, scripts/test and scripts/bench need, and says what. Sourced by each of them.
+# Installs what scripts/run, scripts/test and scripts/bench need, and prints what. Each of them sources this file.
 #
-# Made for Debian 12 and 13. A tool that is there in a good version is left alone; what cannot be installed ends the
+# Made for Debian 12 and 13. A tool that is installed in a sufficient version is kept; what cannot be installed ends the
 # script with the remedy. Packages need root or sudo, everything else goes into the home directory or target/.
 # shellcheck shell=bash
 
-# What a script says of itself, for whoever asks.
+# Prints the head of the script that sources this one, with -h or --help.
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
   sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
   exit
@@ -17,7 +17,7 @@ export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH:/usr/sbin:/sbin"
 
 # The oldest compiler that the package accepts.
 RUST_MIN=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-# build.mjs asks for import.meta.dirname, the browser test for Node.js 20.
+# build.mjs needs import.meta.dirname, and the browser test needs Node.js 20.
 NODE_MIN=20.11
 # What is installed where Debian's is older.
 NODE_VERSION=22.23.3
@@ -31,7 +31,7 @@ fail() {
 
 has() { command -v "$1" >/dev/null; }
 
-# at_least HAVE WANT: whether a version is WANT or later.
+# at_least HAVE WANT: returns 0 if the version HAVE is WANT or later.
 at_least() { printf '%s\n%s\n' "$2" "$1" | sort -VC; }
 
 as_root() {
@@ -44,7 +44,7 @@ as_root() {
   fi
 }
 
-# need_packages COMMAND:PACKAGE...: the Debian package of each command that is missing.
+# need_packages COMMAND:PACKAGE...: installs the Debian package of each command that is missing.
 need_packages() {
   local pair missing=()
   for pair in "$@"; do
@@ -61,7 +61,7 @@ need_packages() {
     fail "apt-get cannot install ${missing[*]}: see what it says above"
 }
 
-# Node.js: Debian's package, or the official build out of the npm registry where that is too old (Debian 12).
+# Installs Node.js: Debian's package, or the official build out of the npm registry where that is too old (Debian 12).
 need_node() {
   need_packages node:nodejs npm:npm
   if at_least "$(node --version | tr -d v)" "$NODE_MIN"; then
@@ -82,14 +82,14 @@ need_node() {
   PATH="$PWD/target/node/node_modules/$package/bin:$PATH"
 }
 
-# Where cargo is missing or too old: the stable toolchain.
+# Installs the stable toolchain where cargo is missing or too old.
 need_rust() {
   if at_least "$(cargo --version 2>/dev/null | cut -d' ' -f2)" "$RUST_MIN"; then
     return
   fi
   need_rustup
   need_toolchain stable
-  # For this run alone: which toolchain is the default is not ours to change.
+  # For this run alone, since the user chooses the default toolchain.
   export RUSTUP_TOOLCHAIN=stable
   at_least "$(cargo --version | cut -d' ' -f2)" "$RUST_MIN" ||
     fail "$(command -v cargo) is $(cargo --version), and $RUST_MIN is needed: let rustup's cargo come first in PATH"
@@ -114,14 +114,14 @@ need_rustup() {
   rm -f "$installer"
 }
 
-# need_toolchain NAME: the latest of it.
+# need_toolchain NAME: installs its latest version.
 need_toolchain() {
   say "Installing Rust $1 with rustup"
   rustup toolchain install "$1" --profile minimal --no-self-update ||
     fail "rustup cannot install the $1 toolchain: check the network; it comes from https://static.rust-lang.org"
 }
 
-# What checks style, and comes with a full toolchain.
+# Installs clippy and rustfmt, which a minimal toolchain lacks.
 need_clippy_and_rustfmt() {
   if cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1; then
     return
@@ -131,7 +131,7 @@ need_clippy_and_rustfmt() {
   rustup component add clippy rustfmt || fail "rustup cannot add clippy and rustfmt: check the network"
 }
 
-# What cargo fuzz is built with; the rest of the project is built with stable.
+# Installs the nightly toolchain for cargo fuzz; the rest of the project is built with stable.
 need_nightly() {
   need_rustup
   if ! rustup run nightly cargo --version >/dev/null 2>&1; then
@@ -139,7 +139,7 @@ need_nightly() {
   fi
 }
 
-# need_cargo_tool NAME...: programs from crates.io.
+# need_cargo_tool NAME...: installs programs from crates.io.
 need_cargo_tool() {
   local tool
   for tool in "$@"; do
@@ -150,7 +150,7 @@ need_cargo_tool() {
   done
 }
 
-# What counts instructions for the benches. It works with the library of its own version alone.
+# Installs the program that counts instructions for the benches. It works only with the library of the same version.
 need_gungraun_runner() {
   local version
   version=$(sed -n '/^name = "gungraun"$/{n;s/^version = "\(.*\)"/\1/p}' Cargo.lock)

@@ -97,7 +97,7 @@ enum Part {
 }
 
 fn main() -> ExitCode {
-    match obey(CommandLine::parse().command) {
+    match run(CommandLine::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -106,7 +106,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn obey(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Measure(measure) => measure.run(),
         Command::Write { file, load, packets } => {

@@ -28,13 +28,13 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn begin(runs: u32) -> Self {
-        say(&format!("Medians of {runs} runs. Ratios are of what ran in turn.\n"));
+        print_text(&format!("Medians of {runs} runs. Ratios are of what ran in turn.\n"));
         Self { missed: 0 }
     }
 
     /// Prints a heading with the names of the columns.
     pub(crate) fn heading(&mut self, what: &str, ours: &str, other: &str) {
-        say(&format!("\n{what:<52} {ours:>12} {other:>12} {:>9}  {:<15}\n", "ratio", "must be"));
+        print_text(&format!("\n{what:<52} {ours:>12} {other:>12} {:>9}  {:<15}\n", "ratio", "must be"));
     }
 
     /// Adds ours compared with another's. The limit is for `ratio`.
@@ -50,23 +50,23 @@ impl Table {
             _ => "MISSED",
         };
         self.missed += u32::from(!bar.is_met(ratio));
-        say(&format!("{what:<52} {ours:>12} {other:>12} {ratio:>9.3}  {must_be:<15} {verdict}\n"));
+        print_text(&format!("{what:<52} {ours:>12} {other:>12} {ratio:>9.3}  {must_be:<15} {verdict}\n"));
     }
 
     /// Prints a line without a verdict.
     pub(crate) fn note(&mut self, text: &str) {
-        say(&format!("  {text}\n"));
+        print_text(&format!("  {text}\n"));
     }
 
     pub(crate) fn end(self) {
-        say(&match self.missed {
+        print_text(&match self.missed {
             0 => "\nEvery bar is held.\n".to_owned(),
             missed => format!("\n{missed} bars are missed.\n"),
         });
     }
 }
 
-fn say(text: &str) {
+fn print_text(text: &str) {
     let mut out = stdout().lock();
     // The reader may have closed the pipe.
     let _ = out.write_all(text.as_bytes());

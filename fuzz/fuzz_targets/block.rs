@@ -1,4 +1,4 @@
-//! Hostile bytes in the place of a ring block: the walk ends, stays inside, and reports damage once.
+//! The walk over any bytes instead of a ring block ends, stays inside them, and reports damage once.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! For any file there is a configuration that reads back the same, or a report.
+//! Any file as a configuration is refused with a report, or is printed as a file that reads back the same.
 
 #![no_main]
 

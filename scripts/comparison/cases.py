@@ -5,7 +5,7 @@ import re
 import subprocess
 
 NAME = "TrafficAlerted"
-# Nothing of the caller's environment changes a message.
+# The caller's environment must not change a message.
 ENVIRONMENT = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 
 

@@ -64,7 +64,7 @@ USAGE = ["", *re.split(r"[|\n]", USAGE)]
 
 
 def misspelt(key):
-    """Names that somebody may write instead of `key`."""
+    """Misspellings of `key`."""
     middle = len(key) // 2
     yield from {key.lower(), key.upper(), key[:-1], key[1:], key + "s", key + key[-1], key[:middle] + key[middle + 1 :],
                 key[: middle - 1] + key[middle] + key[middle - 1] + key[middle + 1 :], key[:middle], "The" + key}

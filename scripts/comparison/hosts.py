@@ -9,7 +9,7 @@ import time
 
 from .report import CannotCompare
 
-PATIENCE_S = 30
+TIMEOUT_S = 30
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -23,7 +23,7 @@ class Host:
             self.namespace = open_namespace()
             check(LIBC.setns(home.fileno(), CLONE_NEWNET))
         with self.inside():
-            speak_no_ipv6()
+            disable_ipv6()
             run("ip link set lo up")
 
     @contextlib.contextmanager
@@ -65,8 +65,8 @@ def set_sysctl(name, value):
     pathlib.Path("/proc/sys/net", name).write_text(value)
 
 
-def speak_no_ipv6():
-    """So that nothing is on a wire but what a scenario puts there."""
+def disable_ipv6():
+    """Turns off IPv6, whose own packets would be on the wires beside those of a scenario."""
     for which in ("all", "default"):
         if pathlib.Path("/proc/sys/net/ipv6").exists():
             set_sysctl(f"ipv6/conf/{which}/disable_ipv6", "1")
@@ -74,7 +74,7 @@ def speak_no_ipv6():
 
 def wait_until_up(name, host):
     """An interface sends what it is given a moment after its other end came up."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
         with host.inside():
             if json.loads(run(f"ip -json link show {name}"))[0]["operstate"] == "UP":

@@ -11,7 +11,7 @@ import time
 
 from .captures import udp
 from .cases import Case
-from .hosts import PATIENCE_S, Host, run, set_sysctl, speak_no_ipv6, wait_until_up
+from .hosts import TIMEOUT_S, Host, run, set_sysctl, disable_ipv6, wait_until_up
 from .monitor import Monitor, alerts_in_file, lines_of, log_parts, shape, shape_text
 from .report import CannotCompare
 from .http_requests import CHANGING, REQUESTS, answer_text, request
@@ -47,14 +47,14 @@ class Lab:
     def __init__(self, report, old, new, folder):
         self.report, self.folder = report, folder
         self.client, self.server = Host(), Host()
-        speak_no_ipv6()
+        disable_ipv6()
         set_sysctl("ipv4/ip_forward", "1")
         run("ip link set lo up")
         self.client.plug("c0", "lan")
         self.server.plug("s0", "wan")
         run("ip addr add 10.1.0.1/24 dev lan")
         run("ip addr add 10.2.0.1/24 dev wan")
-        # Every address of 10.3.0.0/16 is the server's, and nobody answers in 10.4.0.0/16.
+        # Every address of 10.3.0.0/16 is the server's, and no host answers in 10.4.0.0/16.
         for net in ("10.3.0.0/16", "10.4.0.0/16"):
             run(f"ip route add {net} via 10.2.0.2")
         with self.client.inside():
@@ -81,9 +81,10 @@ class Lab:
             self.report.compare(f"lab, {name} variant: {what}", text_of_monitor(old), text_of_monitor(new))
 
     def wait(self, what, holds):
-        """Waits until something holds for all. That it does for one alone is a difference; for none, no comparison."""
+        """Waits until a condition holds for all. If it holds for one binary only, that is a difference; if for none, nothing is
+        compared."""
         came = {}
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         while len(came) < len(self.monitors()) and time.monotonic() < deadline:
             for monitor in self.monitors():
                 if monitor not in came and holds(monitor):
@@ -107,7 +108,7 @@ class Lab:
             accounts = [monitor.json("/api/v1/accounting") for monitor in self.monitors()]
             return [{key: account[key] for key in keys} for account in accounts]
 
-        before, deadline = None, time.monotonic() + PATIENCE_S
+        before, deadline = None, time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline:
             now = sums()
             if now == before and now[0::2] == now[1::2]:
@@ -118,7 +119,7 @@ class Lab:
         now = dict(zip(self.monitors(), now))
         self.compare("what has been counted", lambda monitor: str(now[monitor]))
 
-    # Scenarios. Each has a source of its own, so that whatever it raises is told apart.
+    # Scenarios. Each has a source of its own, so that its alerts can be distinguished.
 
     def volumes(self):
         """Six megabytes in three seconds, by UDP and by TCP: twenty times the limit, through every step of growth."""
@@ -289,13 +290,13 @@ def enter_lab(report, arguments):
     for tool in ("unshare", "ip", "nmap"):
         if not shutil.which(tool):
             raise CannotCompare(f"the lab needs {tool}, which is not installed")
-    walls = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    isolation = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     refusals = []
     for further in ([], ["--user", "--map-root-user"])[:: 1 if os.geteuid() == 0 else -1]:
-        tried = subprocess.run([*walls, *further, "true"], capture_output=True, text=True)
+        tried = subprocess.run([*isolation, *further, "true"], capture_output=True, text=True)
         if tried.returncode == 0:
             report.heading("Lab")
-            command = [*walls, *further, sys.executable, sys.argv[0], *arguments]
+            command = [*isolation, *further, sys.executable, sys.argv[0], *arguments]
             return subprocess.run(command, env=os.environ | {INSIDE: "yes"}).returncode
         refusals.append(tried.stderr.strip())
     raise CannotCompare(f"this machine refuses the namespaces of the lab ({'; '.join(refusals)}). "

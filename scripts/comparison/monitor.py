@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 from .cases import ENVIRONMENT, NAME, text_of, without_time
-from .hosts import PATIENCE_S
+from .hosts import TIMEOUT_S
 from .http_requests import CHANGING, request
 
 
@@ -45,7 +45,7 @@ class Monitor:
 
     def ask(self, text):
         """The answer to a request: all bytes of it."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S) as stream:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT_S) as stream:
             stream.sendall(text.encode("latin-1"))
             answer = b""
             # A refused request may be answered before all of it is read.
@@ -79,7 +79,7 @@ class Monitor:
     def stop(self, how):
         self.process.send_signal(how)
         try:
-            return self.process.wait(PATIENCE_S)
+            return self.process.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return "none"

@@ -6,7 +6,7 @@ import sys
 
 
 class CannotCompare(Exception):
-    """What keeps two binaries from being compared."""
+    """The reason why two binaries cannot be compared."""
 
 
 class Report:

@@ -9,7 +9,7 @@ from .cases import NAME, Case, text_of
 
 
 class WebhookReader(http.server.BaseHTTPRequestHandler):
-    """Takes every alert and remembers what it was sent."""
+    """An HTTP server that accepts every alert and records the requests."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -53,7 +53,7 @@ def compare_sinks(report, old, new, folder):
         "a log of JSON": "LogFormat: json\n",
         "a refusing webhook": f"WebhookURL: {hook}/404\n",
         "a webhook with a token": f"WebhookURL: {hook}/a\nWebhookToken: a-token\n",
-        "a webhook where nobody listens": "WebhookURL: http://127.0.0.1:1/\n",
+        "a webhook without a listener": "WebhookURL: http://127.0.0.1:1/\n",
         "a file": f"AlertFile: {folder}/arrived\n",
         "a file that cannot be": f"AlertFile: {folder}/none/arrived\n",
         "a command": f'AlertCommand: {command} "an argument"\n',
@@ -67,7 +67,7 @@ def compare_sinks(report, old, new, folder):
     def outcome(binary, case):
         server.taken.clear()
         (folder / "arrived").unlink(missing_ok=True)
-        said = case.run(binary)
+        output = case.run(binary)
         for listener in (syslog, local):
             listener.setblocking(False)
             with contextlib.suppress(BlockingIOError):
@@ -75,7 +75,7 @@ def compare_sinks(report, old, new, folder):
                     server.taken.append(text_of(data))
         if (folder / "arrived").exists():
             server.taken.append(text_of((folder / "arrived").read_bytes()))
-        return without_sample_values("\n--- arrived\n".join([said, *server.taken]))
+        return without_sample_values("\n--- arrived\n".join([output, *server.taken]))
 
     for number, (name, config) in enumerate(sinks.items()):
         (folder / f"sink{number}.conf").write_text(config)

@@ -220,12 +220,12 @@ Sinks {
         webhook_url: Option<Secret> = None,
         kind: WebhookAddress, reload: Live, example: "https://hooks.example/path", more: "Where alerts go"
     }
-    /// Who reads what is posted: a program (`json`), or the service of this name.
+    /// Form of what is posted: for a program (`json`), or for the service of this name.
     WebhookFormat {
         webhook_format: WebhookFormat = WebhookFormat::Json,
         kind: OneOf, reload: Live, example: "slack", more: "Where alerts go"
     }
-    /// Token that is sent as `Authorization: Bearer ...`; rather in a file, since everybody may read this one.
+    /// Token that is sent as `Authorization: Bearer ...`; better kept in a file, since all users may read this one.
     WebhookToken {
         webhook_token: Option<Secret> = None,
         kind: Token, reload: Live, example: "secret", more: "Where alerts go"
@@ -246,15 +246,15 @@ Sinks {
         syslog_facility: Facility = Facility::DAEMON,
         kind: OneOf, reload: Live, example: "local0", more: "Where alerts go"
     }
-    /// Whether the name of the host is asked for and sent along, except to the log. Name servers learn of it.
+    /// Whether the name of the host is looked up and sent along, except to the log. Name servers see the query.
     ReverseDNS { reverse_dns: bool = false, kind: OneOf, reload: Live, example: "true", more: "Where alerts go" }
-    /// Database in MaxMind's format (GeoLite2, DB-IP) that tells the country of the host, which is sent along, except
+    /// Database in MaxMind's format (GeoLite2, DB-IP) that has the country of the host, which is sent along, except
     /// to the log. A replaced file is read at a reload.
     CountryDatabase {
         country_database: Option<PathBuf> = None,
         kind: FilePath, reload: Live, example: "/usr/share/GeoIP/GeoLite2-Country.mmdb", more: "Where alerts go"
     }
-    /// Database of the same kind that tells the autonomous system (AS) of the host.
+    /// Database of the same kind that has the autonomous system (AS) of the host.
     AsnDatabase {
         asn_database: Option<PathBuf> = None,
         kind: FilePath, reload: Live, example: "/usr/share/GeoIP/GeoLite2-ASN.mmdb", more: "Where alerts go"
