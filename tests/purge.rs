@@ -1,4 +1,4 @@
-//! A thread that has grown quiet keeps nothing that it freed, under the allocator of the program.
+//! Freed memory of an idle thread goes back to the system, under the allocator of the program.
 
 use std::thread;
 
@@ -11,9 +11,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PIECE: usize = 256 << 10;
 const PIECES: usize = 256;
 
-/// Bytes of this process in memory, by proc(5).
+/// Returns the resident bytes of this process, by proc(5).
 fn resident() -> usize {
-    let page = sysconf(SysconfVar::PAGE_SIZE).expect("a page has a size").expect("and says it");
+    let page = sysconf(SysconfVar::PAGE_SIZE).expect("a page has a size").expect("and the system has it");
     let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc is there");
     let pages: usize =
         statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
@@ -22,7 +22,7 @@ fn resident() -> usize {
 
 #[test]
 fn what_was_freed_goes_back_and_what_is_in_use_stays() {
-    // The harness waits meanwhile, and the thread has no memory from before.
+    // A new thread has no memory from before, and the harness waits meanwhile.
     thread::spawn(|| {
         let before = resident();
         let mut pieces: Vec<Vec<u8>> = (0..PIECES).map(|n| vec![n as u8; PIECE]).collect();

@@ -1,4 +1,4 @@
-//! What a reader would notice: imports that point up, files that import each other in a circle, files without a head,
+//! Checks of the sources: imports that point up, files that import each other in a circle, files without a head,
 //! comments that are too wide, paths of somebody's machine or to files that do not exist, and type names with two
 //! meanings.
 //!
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const FOLDERS: &[&str] = &["src/", "tests/", "scripts/", "benches/", "fuzz/", "loom/", "docs/", "examples/"];
 
 /// The floors of `src/`, from the bottom: a room may import from floors below its own and from itself. Rooms on the
-/// same floor do not know each other. `src/lib.rs` describes them.
+/// same floor do not import each other. `src/lib.rs` describes them.
 const FLOORS: &[&[&str]] = &[
     &["published", "sync", "time"],
     &["sys"],
@@ -35,7 +35,7 @@ const FLOORS: &[&[&str]] = &[
 /// Files of `flow/` that still import each other in circles; the rest of `src/` has none.
 const CIRCLES_ALLOWED_IN: &str = "flow";
 
-/// Names that several rooms define on purpose: each floor has its own.
+/// Names that several rooms define on purpose, such as one `Options` for each floor.
 const SHARED_TYPE_NAMES: &[&str] = &["Options"];
 
 /// Characters of a line of comment.
@@ -76,7 +76,7 @@ fn files_do_not_import_each_other_in_circles() {
 }
 
 #[test]
-fn every_source_file_says_what_it_is() {
+fn every_source_file_has_a_head() {
     let files = sources(&["src", "tests", "benches", "examples", "fuzz/fuzz_targets"]);
     let headless: Vec<String> = files
         .into_iter()
@@ -236,7 +236,7 @@ struct PathUse {
     segments: Vec<String>,
     /// The name by which the item is known here.
     name: String,
-    /// It stands in a `pub use`.
+    /// True for a `pub use`.
     is_export: bool,
 }
 
@@ -422,7 +422,7 @@ fn sources(folders: &[&str]) -> Vec<PathBuf> {
     files
 }
 
-/// Everything that people wrote: sources, scripts, documents, configuration.
+/// All files written by hand: sources, scripts, documents, configuration.
 fn texts() -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in

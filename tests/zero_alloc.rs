@@ -1,8 +1,8 @@
-//! The packet's path takes no memory: while the engine counts a million packets, an allocator that counts finds
-//! nothing of the worker's.
+//! The path of a packet allocates nothing: while the engine counts a million packets, a counting allocator finds no
+//! allocation of the worker's thread.
 //!
-//! It is the engine that ships: a ring of the kernel's, the worker that reads it, hands over and waits, the analyst
-//! that folds on a thread of its own, all begun by [`Engine::start`]. Only what the worker's thread takes is counted.
+//! The engine is the one that ships: a ring of the kernel, the worker that reads it, hands over and waits, and the
+//! analyst that folds on a thread of its own, all started by [`Engine::start`]. Only the worker's thread is counted.
 //! The test runs itself again in namespaces of its own, as those of `tests/lab` do; frames come over a veth pair from a
 //! further namespace.
 #![allow(unsafe_code, reason = "an allocator that counts has to be one")]
@@ -42,12 +42,12 @@ use traffic_alerted::packet::{LinkKind, Skip};
 
 struct Counting;
 
-/// The thread whose allocations count, by its number; 0 while none do.
+/// Number of the thread whose allocations count; 0 for none.
 static COUNTED_THREAD: AtomicI32 = AtomicI32::new(0);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// The number of this thread, once it was asked for.
+    /// Number of this thread, once it was queried.
     static OWN_THREAD: Cell<i32> = const { Cell::new(0) };
 }
 
@@ -88,9 +88,9 @@ const CONFIG: &str =
 #[test]
 fn a_million_packets_take_no_memory() {
     inside(|| {
-        // The kernel is to send nothing by itself.
+        // The kernel must not send anything by itself.
         let _ = fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-        // A host that forwards: what leaves is evidence.
+        // On a host that forwards, egress is observed as evidence.
         fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("the namespace is ours");
         let (peer, own) = veth();
         let config = Config::parse("zero_alloc.conf", CONFIG).expect("it is well-formed");
@@ -103,16 +103,16 @@ fn a_million_packets_take_no_memory() {
             .expect("the kernel gives a ring");
         let report = engine.report();
         let accounting = || report.read().snapshot.accounting.clone();
-        let outlets = Sinks::start(std::io::sink(), LinePrefix::Journal, &config.sink_options())
-            .expect("the system gives threads");
-        let running = engine.start(outlets, None).expect("the system gives threads");
+        let sinks = Sinks::start(std::io::sink(), LinePrefix::Journal, &config.sink_options())
+            .expect("the system starts threads");
+        let running = engine.start(sinks, None).expect("the system starts threads");
 
         let mut frames = Frames::new();
         let mut send_until = |holds: &dyn Fn(&Accounting) -> bool| {
             let began = Instant::now();
             loop {
                 for n in 0..1000 {
-                    // Every eleventh leaves; the rest come.
+                    // Every eleventh frame is egress, the others are ingress.
                     let sender = if n % 11 == 0 { &own } else { &peer };
                     sender.send(frames.next());
                 }
@@ -149,7 +149,7 @@ fn worker_thread() -> i32 {
         (name, task.file_name().into_string().ok().and_then(|number| number.parse().ok()))
     });
     let workers: Vec<_> = names.filter(|(name, _)| name.trim_end() == "worker-0").collect();
-    let [(_, Some(number))] = workers[..] else { panic!("one worker, whose thread says so: {workers:?}") };
+    let [(_, Some(number))] = workers[..] else { panic!("one worker with a known thread: {workers:?}") };
     number
 }
 
@@ -248,7 +248,7 @@ impl Sender {
     }
 }
 
-/// A wire between this namespace and another: who sends from there to here, and who from here to there.
+/// Makes a wire to another namespace. Returns the sender at the far end and the one at this end.
 fn veth() -> (Sender, Sender) {
     let here = std::process::id().to_string();
     let (made, is_made) = mpsc::channel();
@@ -270,7 +270,8 @@ fn veth() -> (Sender, Sender) {
     (there.join().expect("the other end is up"), Sender::open("r0"))
 }
 
-/// Until then the kernel throws away what is sent: a link comes up a moment after it was told to.
+/// Waits until a link is up. It comes up a moment after `ip link set up`, and until then the kernel discards what is
+/// sent.
 fn wait_until_up(name: &str) {
     let began = Instant::now();
     while !ip(&["link", "show", name]).windows(8).any(|words| words == b"state UP") {

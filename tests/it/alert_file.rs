@@ -16,9 +16,9 @@ use traffic_alerted::flow::PeerBytes;
 use traffic_alerted::logging::LinePrefix;
 use traffic_alerted::time::UnixNanos;
 
-/// Names the file in the process that is to be killed.
+/// Environment variable with the file of the process that is to be killed.
 const FILE: &str = "TRAFFIC_ALERTED_TEST_FILE";
-/// What the ids of its alerts begin with.
+/// Environment variable with the prefix of the ids of its alerts.
 const LIFE: &str = "TRAFFIC_ALERTED_TEST_LIFE";
 
 /// Kills at these numbers of acknowledged alerts: at once, within the first file, over several of them.
@@ -37,10 +37,10 @@ fn a_kill_tears_no_line_and_loses_nothing_that_was_acknowledged() {
         let last = child.wait_for(killed_at);
         child.kill();
         acknowledged.extend((1..=last).map(|number| format!("{life}-{number}")));
-        // As the dead left it: at most the end is torn.
+        // As the killed process left it: at most the end is torn.
         read(folder.path());
     }
-    // The next one that opens it cuts the end off.
+    // The next process that opens it cuts the end off.
     let mut child = Writing::start(&path, KILLED_AT.len());
     child.wait_for(1);
     child.kill();
@@ -51,8 +51,8 @@ fn a_kill_tears_no_line_and_loses_nothing_that_was_acknowledged() {
     assert!(lines.values().all(|times| *times == 1), "{lines:?}");
 }
 
-/// How often each id is in the files. Every line is an alert, but for what may stand behind the last line end of
-/// the youngest file.
+/// Returns how often each id is in the files. Every line is an alert, except for an incomplete one at the end of the
+/// youngest file.
 fn read(folder: &Path) -> BTreeMap<String, usize> {
     let mut ids = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("it is ours") {
@@ -96,7 +96,7 @@ impl Writing {
         Self { child, acknowledged: Box::new(numbers) }
     }
 
-    /// Waits until so many are acknowledged, and gives the number of the last.
+    /// Waits until so many are acknowledged, and returns the number of the last.
     fn wait_for(&mut self, number: u64) -> u64 {
         self.acknowledged.find(|filed| *filed >= number).expect("it writes until it is killed")
     }
@@ -110,23 +110,23 @@ impl Writing {
 fn write_until_killed(path: &Path, life: &str) {
     let file = FileOptions { path: path.to_owned(), bytes_max: 1_000_000, keep: 1000 };
     let options = SinkOptions { file: Some(file), retry: Retry::default(), ..SinkOptions::default() };
-    let mut outlets =
+    let mut sinks =
         Sinks::start(io::sink(), LinePrefix::Journal, &options).expect("the system gives threads");
-    let mut said = 0;
+    let mut sent = 0;
     let mut filed = 0;
     loop {
-        while said < filed + 200 {
+        while sent < filed + 200 {
             let receipt =
-                outlets.notify(UnixNanos(0), Notice::Opened(large_alert(format!("{life}-{}", said + 1))));
+                sinks.notify(UnixNanos(0), Notice::Opened(large_alert(format!("{life}-{}", sent + 1))));
             assert!(receipt.is_for_file);
-            said = receipt.number;
+            sent = receipt.number;
         }
-        let now = outlets.filed();
+        let now = sinks.filed();
         if now > filed {
             filed = now;
             if writeln!(io::stdout(), "filed {filed}").is_err() {
-                let patience = Duration::ZERO;
-                outlets.finish(ShutdownTimeouts { log: patience, others: patience });
+                let timeout = Duration::ZERO;
+                sinks.finish(ShutdownTimeouts { log: timeout, others: timeout });
                 return;
             }
         }
@@ -134,7 +134,7 @@ fn write_until_killed(path: &Path, life: &str) {
     }
 }
 
-/// One whose line spans pages, so that a kill can tear it.
+/// Returns an alert whose line spans pages, so that a kill can tear it.
 fn large_alert(id: String) -> Alert {
     let peer = |n: u8| PeerBytes { addr: [10, 0, 0, n].into(), ip_bytes: u64::from(n) };
     Alert {

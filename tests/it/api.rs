@@ -65,7 +65,7 @@ fn hidden_destinations_are_hidden_everywhere() {
 }
 
 #[test]
-fn alerts_say_where_their_hosts_come_from() {
+fn alerts_have_the_origin_of_their_hosts() {
     let folder = TempDir::new().unwrap();
     let geoip = |code: &str, asn: u32| {
         let save = |name: String, data: &[u8]| {
@@ -98,7 +98,7 @@ fn alerts_say_where_their_hosts_come_from() {
     let server = Server::bind(&options()).unwrap().with_geoip(geoip("NL", 64_500));
     let addr = server.local_addr();
     let served = Served { running: server.start(Arc::clone(&report)).unwrap(), report, addr };
-    let told = || {
+    let origins = || {
         let alerts: serde_json::Value = serde_json::from_str(&served.get("/api/v1/alerts").text()).unwrap();
         let of = |alert: &serde_json::Value| {
             ["source_country", "source_asn", "source_as_organization"].map(|key| alert[key].clone())
@@ -106,8 +106,8 @@ fn alerts_say_where_their_hosts_come_from() {
         (of(&alerts[0]), of(&alerts[1]))
     };
     let nothing = || [const { serde_json::Value::Null }; 3];
-    assert_eq!(told(), (["NL".into(), 64_500.into(), "Example".into()], nothing()));
-    // What is only possible is said to be that, and there is a list of it alone.
+    assert_eq!(origins(), (["NL".into(), 64_500.into(), "Example".into()], nothing()));
+    // A possible alert is marked as such, and there is a list of these alone.
     let mut possible = alert([192, 0, 2, 2]);
     possible.life = AlertProgress { is_possible: true, error: 7, ..AlertProgress::default() };
     served.report.publish(of(vec![alert([192, 0, 2, 1]), possible]));
@@ -118,7 +118,7 @@ fn alerts_say_where_their_hosts_come_from() {
     assert_eq!(json("/api/v1/alerts/possible"), serde_json::Value::Array(vec![all[1].clone()]));
     served.running.set_geoip(geoip("BE", 64_501));
     served.report.publish(of(vec![alert([192, 0, 2, 1]), alert([10, 0, 0, 5])]));
-    assert_eq!(told(), (["BE".into(), 64_501.into(), "Example".into()], nothing()));
+    assert_eq!(origins(), (["BE".into(), 64_501.into(), "Example".into()], nothing()));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn capabilities_have_the_originals_names_and_order() {
 }
 
 #[test]
-fn accounting_names_every_place_a_frame_can_be_in() {
+fn accounting_has_every_count_of_frames() {
     let mut report = Report { is_wire_exact: true, ..Report::default() };
     report.snapshot.hosts_omitted = 9;
     let counted = &mut report.snapshot.accounting;
@@ -180,7 +180,7 @@ fn accounting_names_every_place_a_frame_can_be_in() {
 }
 
 #[test]
-fn sinks_say_where_every_alert_is() {
+fn sinks_have_the_counts_of_their_notices() {
     let mut report = Report::default();
     let counts = Counts { queued: 9, delivered: 5, retried: 7, failed: 1, dropped: 2 };
     report.sinks = vec![(SinkName::Log, Counts::default()), (SinkName::Webhook, counts)];
@@ -292,7 +292,7 @@ fn a_refusal_is_a_problem_document() {
 }
 
 #[test]
-fn other_right_ways_to_ask() {
+fn other_forms_of_a_valid_request() {
     let served = Served::with(Report::default());
     let port = served.addr.port();
     for head in [
@@ -329,9 +329,9 @@ fn head_has_the_headers_of_get_and_no_body() {
 fn a_pipeline_is_answered_in_order() {
     let served = Served::with(small_report());
     let mut client = served.connect();
-    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr);
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr);
     let paths = ["/healthz", "/all", "/nothing", "/active", "/healthz"];
-    let all_at_once: String = paths.iter().map(|path| ask(path)).collect();
+    let all_at_once: String = paths.iter().map(|path| request(path)).collect();
     client.write_all(all_at_once.as_bytes()).unwrap();
     let mut reader = BufReader::new(client);
     let statuses: Vec<u16> = paths.iter().map(|_| Reply::read(&mut reader).status).collect();
@@ -362,7 +362,7 @@ fn a_head_that_is_too_large_is_refused() {
     for (name, head) in
         [("header", long_header), ("target", long_target), ("count", many_headers), ("endless", endless)]
     {
-        assert_eq!(served.exchange_as_far_as_taken(head.as_bytes()).status, 431, "{name}");
+        assert_eq!(served.exchange_as_far_as_read(head.as_bytes()).status, 431, "{name}");
     }
     let fits = format!(
         "GET /healthz HTTP/1.1\r\nHost: {host}\r\nCookie: {}\r\nConnection: close\r\n\r\n",
@@ -382,7 +382,7 @@ fn a_body_is_refused_and_the_refusal_arrives() {
             served.addr,
             body.len()
         );
-        // The client of a server that closes early sees the answer if it reads as it writes.
+        // A client that reads while it writes gets the response of a server that closes early.
         let mut client = served.connect();
         client.write_all(head.as_bytes()).unwrap();
         let mut writer = client.try_clone().unwrap();
@@ -401,14 +401,14 @@ fn a_body_is_refused_and_the_refusal_arrives() {
 
 #[test]
 fn a_client_that_writes_before_it_reads_gets_its_answer() {
-    let served = Served::bounded(Bounds { linger_timeout: PATIENCE, ..Bounds::default() });
+    let served = Served::bounded(Bounds { linger_timeout: TIMEOUT, ..Bounds::default() });
     let body = vec![b'x'; 200 << 10];
     let head =
         format!("POST /active HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n", served.addr, body.len());
     let mut client = served.connect();
     client.write_all(head.as_bytes()).unwrap();
-    // The server has answered, and would have closed by now; the body is still to come.
-    assert!(wait_for(&client, PollFlags::POLLIN | PollFlags::POLLHUP, PATIENCE));
+    // The server has responded, and would have closed by now; the body follows.
+    assert!(wait_for(&client, PollFlags::POLLIN | PollFlags::POLLHUP, TIMEOUT));
     for chunk in body.chunks(4096) {
         client.write_all(chunk).expect("the server reads on");
     }
@@ -434,7 +434,7 @@ fn a_small_body_that_came_along_does_not_become_the_next_request() {
 }
 
 #[test]
-fn a_slow_head_is_cut_and_nobody_else_waits() {
+fn a_slow_head_is_cut_and_no_other_client_waits() {
     let limit = Duration::from_secs(1);
     let served = Served::bounded(Bounds { head_timeout: limit, ..Bounds::default() });
     let begun = Instant::now();
@@ -459,29 +459,28 @@ fn an_idle_connection_is_closed() {
 }
 
 #[test]
-fn connections_beyond_the_limit_are_told_so() {
+fn connections_beyond_the_limit_get_an_error() {
     let served = Served::bounded(Bounds { connections_max: 2, refusals_max: 1, ..Bounds::default() });
-    let ask = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr);
-    // An answer on each proves that both hold a place.
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr);
+    // A response on each proves that both connections count.
     let mut holders: Vec<_> = (0..2).map(|_| BufReader::new(served.connect())).collect();
     for holder in &mut holders {
-        holder.get_mut().write_all(ask.as_bytes()).unwrap();
+        holder.get_mut().write_all(request.as_bytes()).unwrap();
         assert_eq!(Reply::read(holder).text(), "ok");
     }
     let mut third = BufReader::new(served.connect());
-    third.get_mut().write_all(ask.as_bytes()).unwrap();
+    third.get_mut().write_all(request.as_bytes()).unwrap();
     let refused = Reply::read(&mut third);
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     assert!(refused.text().starts_with("too many connections"), "{}", refused.text());
     assert_eq!(rest(&mut third), b"");
 
-    // A place that becomes free is given away again. The server notices the end of the first connection
-    // when the kernel tells it so; until then it may go on refusing.
+    // A connection that ends makes room for another one. The server may refuse until it has noticed the end.
     drop(holders.remove(0));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let mut next = BufReader::new(served.connect());
-        next.get_mut().write_all(ask.as_bytes()).unwrap();
+        next.get_mut().write_all(request.as_bytes()).unwrap();
         if Reply::read_if_any(&mut next).is_some_and(|reply| reply.status == 200) {
             break;
         }
@@ -490,7 +489,7 @@ fn connections_beyond_the_limit_are_told_so() {
 }
 
 #[test]
-fn a_slow_reader_is_cut_and_nobody_else_waits() {
+fn a_slow_reader_is_cut_and_no_other_client_waits() {
     let served = Served::bound(
         &options(),
         Bounds { answer_timeout: Duration::from_millis(300), ..Bounds::default() },
@@ -498,12 +497,12 @@ fn a_slow_reader_is_cut_and_nobody_else_waits() {
     );
     let mut slow = served.connect();
     slow.write_all(format!("GET /all HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr).as_bytes()).unwrap();
-    assert!(wait_for(&slow, PollFlags::POLLIN, PATIENCE), "the answer begins");
-    // Asked for with HEAD: whoever reads it all may be slow as well on a busy machine.
+    assert!(wait_for(&slow, PollFlags::POLLIN, TIMEOUT), "the answer begins");
+    // Requested with HEAD, since a client that reads all of it may be slow as well on a busy machine.
     let length = served.head_length("/all");
     assert!(length > 16 << 20, "only {length} bytes: the socket buffers may hold that");
     assert_eq!(served.get("/healthz").status, 200);
-    assert!(wait_for(&slow, PollFlags::POLLERR | PollFlags::POLLHUP, PATIENCE), "the slow reader is not cut");
+    assert!(wait_for(&slow, PollFlags::POLLERR | PollFlags::POLLHUP, TIMEOUT), "the slow reader is not cut");
     let mut taken = Vec::new();
     let end = slow.read_to_end(&mut taken);
     assert!(end.is_err() && taken.len() < length, "{end:?} after {} bytes", taken.len());
@@ -526,29 +525,32 @@ fn a_reader_that_takes_its_time_within_the_bound_gets_everything() {
 
 #[test]
 fn requests_whose_answers_are_not_read_stay_unread() {
-    let served = Served::bounded(Bounds { answer_timeout: PATIENCE * 3, ..Bounds::default() });
+    let served = Served::bounded(Bounds { answer_timeout: TIMEOUT * 3, ..Bounds::default() });
     let mut client = served.connect();
     client.set_nonblocking(true).unwrap();
-    let ask = format!("HEAD /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr);
-    let asks = ask.repeat(1000);
+    let request = format!("HEAD /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr);
+    let requests = request.repeat(1000);
     let mut taken = 0;
     while wait_for(&client, PollFlags::POLLOUT, Duration::from_millis(700)) {
-        match client.write(&asks.as_bytes()[taken % ask.len()..]) {
+        match client.write(&requests.as_bytes()[taken % request.len()..]) {
             Ok(n) => taken += n,
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
         }
-        assert!(taken < 64 << 20, "the server read {taken} bytes of requests and nobody reads its answers");
+        assert!(
+            taken < 64 << 20,
+            "the server read {taken} bytes of requests although its responses are not read"
+        );
     }
-    // Reading makes room again: the requests are answered after all.
+    // Reading makes room again, and the server responds to the other requests.
     client.set_nonblocking(false).unwrap();
     let mut reader = BufReader::new(client);
-    for _ in 0..taken / ask.len() {
+    for _ in 0..taken / request.len() {
         assert_eq!(Reply::read_head(&mut reader).unwrap().0, 200);
     }
 }
 
 #[test]
-fn stopping_frees_the_port_and_waits_for_nobody() {
+fn stopping_frees_the_port_and_does_not_wait_for_clients() {
     let served = Served::bound(
         &options(),
         Bounds { stop_grace: Duration::from_millis(200), ..Bounds::default() },
@@ -561,7 +563,7 @@ fn stopping_frees_the_port_and_waits_for_nobody() {
     assert_eq!(Reply::read(&mut idle).text(), "ok");
     let mut reading = served.connect();
     reading.write_all(format!("GET /all HTTP/1.1\r\nHost: {}\r\n\r\n", served.addr).as_bytes()).unwrap();
-    assert!(wait_for(&reading, PollFlags::POLLIN, PATIENCE));
+    assert!(wait_for(&reading, PollFlags::POLLIN, TIMEOUT));
     let mut asking = served.connect();
     asking.write_all(b"GET /active HTTP/1.1\r\nHo").unwrap();
 
@@ -619,10 +621,13 @@ fn the_dashboard_is_served_with_its_policy_and_tags() {
         assert_eq!(reply.header("cache-control"), Some("no-cache"), "{file}");
 
         let etag = reply.header("etag").unwrap();
-        let again =
-            served.ask("GET", &format!("/dashboard/{file}"), &format!("If-None-Match: W/\"x\", {etag}\r\n"));
+        let again = served.request(
+            "GET",
+            &format!("/dashboard/{file}"),
+            &format!("If-None-Match: W/\"x\", {etag}\r\n"),
+        );
         assert_eq!((again.status, again.body.len(), again.header("etag")), (304, 0, Some(etag)), "{file}");
-        let other = served.ask("GET", &format!("/dashboard/{file}"), "If-None-Match: \"other\"\r\n");
+        let other = served.request("GET", &format!("/dashboard/{file}"), "If-None-Match: \"other\"\r\n");
         assert_eq!(other.status, 200, "{file}");
     }
     assert_eq!(served.get("/dashboard/nothing.js").status, 404);
@@ -630,14 +635,14 @@ fn the_dashboard_is_served_with_its_policy_and_tags() {
 
 #[cfg(not(feature = "dashboard"))]
 #[test]
-fn without_the_dashboard_its_path_says_so() {
+fn without_the_dashboard_its_path_explains_that() {
     let served = Served::with(Report::default());
     let reply = served.get("/dashboard/");
     assert_eq!(reply.status, 404);
     assert!(reply.text().contains("built without its dashboard"), "{}", reply.text());
 }
 
-/// A server on a port of its own.
+/// A running server on a port of its own.
 struct Served {
     running: RunningServer,
     report: Arc<Published<Report>>,
@@ -662,16 +667,16 @@ impl Served {
 
     fn connect(&self) -> TcpStream {
         let client = TcpStream::connect(self.addr).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        client.set_write_timeout(Some(PATIENCE)).unwrap();
+        client.set_read_timeout(Some(TIMEOUT)).unwrap();
+        client.set_write_timeout(Some(TIMEOUT)).unwrap();
         client
     }
 
     fn get(&self, path: &str) -> Reply {
-        self.ask("GET", path, "")
+        self.request("GET", path, "")
     }
 
-    fn ask(&self, method: &str, path: &str, headers: &str) -> Reply {
+    fn request(&self, method: &str, path: &str, headers: &str) -> Reply {
         let host = self.addr;
         self.exchange(
             format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Connection: close\r\n\r\n")
@@ -679,7 +684,7 @@ impl Served {
         )
     }
 
-    /// Bytes of the answer, without the answer.
+    /// Returns the length of a response from its headers, without reading its body.
     fn head_length(&self, path: &str) -> usize {
         let mut client = self.connect();
         write!(client, "HEAD {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.addr).unwrap();
@@ -693,8 +698,8 @@ impl Served {
         Reply::read(&mut BufReader::new(client))
     }
 
-    /// Sends what the server is ready to take; it may stop reading in the middle.
-    fn exchange_as_far_as_taken(&self, request: &[u8]) -> Reply {
+    /// Sends as much as the server reads; it may stop reading before the end of the request.
+    fn exchange_as_far_as_read(&self, request: &[u8]) -> Reply {
         let mut client = self.connect();
         let _ = client.write_all(request);
         Reply::read(&mut BufReader::new(client))
@@ -712,7 +717,7 @@ impl Reply {
         Self::read_if_any(from).expect("an answer")
     }
 
-    /// `None` where the connection ends without an answer.
+    /// Reads a response; `None` if the connection ends without one.
     fn read_if_any(from: &mut impl BufRead) -> Option<Self> {
         let (status, headers) = Self::read_head(from)?;
         let mut reply = Reply { status, headers, body: Vec::new() };
@@ -747,7 +752,7 @@ impl Reply {
     }
 }
 
-/// What comes until the connection ends. Being cut is an end as well; a server that goes on is not.
+/// Reads until the connection ends, also by a reset. Panics if the server keeps it open.
 fn rest(from: &mut impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     match from.read_to_end(&mut bytes) {
@@ -756,7 +761,7 @@ fn rest(from: &mut impl Read) -> Vec<u8> {
     }
 }
 
-/// Whether the socket reports one of `flags` within `limit`.
+/// Returns true if the socket reports one of `flags` within `limit`.
 fn wait_for(socket: &TcpStream, flags: PollFlags, limit: Duration) -> bool {
     let mut fds = [PollFd::new(socket.as_fd(), flags)];
     poll(&mut fds, PollTimeout::try_from(limit).unwrap()).unwrap();
@@ -796,23 +801,23 @@ fn row(addr: &str, ip_bytes: u64, destinations: &[(&str, u64)]) -> HostRow {
     }
 }
 
-/// A host on the chart without an alert and without known destinations, one with every alert, and one with an
-/// alert that is too small for the chart.
+/// Returns a report with a host without an alert and without known destinations, one with every alert, and one with an
+/// alert that has sent too little for the chart.
 fn small_report() -> Report {
-    let loud = row("10.1.1.1", 30_840, &[("10.9.9.9", 30_000), ("10.9.9.8", 840)]);
+    let busiest = row("10.1.1.1", 30_840, &[("10.9.9.9", 30_000), ("10.9.9.8", 840)]);
     let mut report = Report::default();
-    report.snapshot.hosts = [row("10.1.1.7", u64::MAX, &[]), loud.clone()].into_iter().collect();
+    report.snapshot.hosts = [row("10.1.1.7", u64::MAX, &[]), busiest.clone()].into_iter().collect();
     report.active = vec![
         ActiveHost {
             kinds: vec![AlertKind::Traffic, AlertKind::Scanning, AlertKind::ScanningPort],
-            row: loud,
+            row: busiest,
         },
         ActiveHost { kinds: vec![AlertKind::Scanning], row: row("fd00::1", 1000, &[("fd00::2", 50)]) },
     ];
     report
 }
 
-/// More JSON than the buffers of two loopback sockets hold.
+/// Returns a report whose JSON is longer than the buffers of two loopback sockets.
 fn large_report() -> Report {
     let addr = |n: u32| IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + n));
     let destinations: Vec<_> =
@@ -831,5 +836,5 @@ fn large_report() -> Report {
     report
 }
 
-/// How long a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of what must happen.
+const TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! The command line and the configuration file, on the real binary: exit codes, what is said, and where.
+//! The command line and the configuration file, on the real binary: exit codes, messages, and their streams.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -342,7 +342,8 @@ fn any_file_reads_back_the_same_or_is_reported() {
     assert!(good >= 50, "only {good} of the files were configurations: the test has lost its point");
 }
 
-/// Whether the file is a configuration; then what is in force reads back as the same. Else there is a report.
+/// Returns true if the file is a configuration, and checks that what is in force reads back as the same. Otherwise
+/// checks that there is a report.
 fn holds(file: &[u8]) -> bool {
     match Config::parse("it", file) {
         Ok(config) => {

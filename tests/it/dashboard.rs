@@ -1,7 +1,7 @@
 //! The dashboard: its types, its unit tests, and the page in a real browser against the real server.
 //!
 //! Needs Node.js with npm, and chromium for the page. Where one is missing the test fails and names the package;
-//! it never passes in silence.
+//! it is never skipped.
 #![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test, in helpers as well")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -38,8 +38,8 @@ fn the_lock_file_names_no_registry() {
     assert!(lock.contains("\"integrity\": \"sha512-"), "hashes are what makes the lock file one");
 }
 
-/// The script says what it wants to see, and this test publishes it: reports change under the open page, and
-/// the server goes and comes back.
+/// The script requests reports on its standard output, and this test publishes them: reports change while the page is
+/// open, and the server stops and starts again.
 #[test]
 fn the_page_works_in_a_browser() {
     let chromium = Path::new(CHROMIUM);
@@ -86,7 +86,7 @@ fn the_page_works_in_a_browser() {
     assert!(status.success(), "the browser test failed: {status}; pictures are in {}", pictures.display());
 }
 
-/// A reason without words would be shown by its bare name.
+/// Every reason has a text; without one its name would be shown.
 #[test]
 fn every_reason_has_words() {
     let words = fs::read_to_string(source().join("src/reasons.ts")).unwrap();
@@ -114,22 +114,22 @@ fn serve(listen: SocketAddr, report: &Arc<Published<Report>>) -> RunningServer {
 
 /// Three sources: one with two alerts, one in IPv6 with one, one with none.
 fn few() -> Report {
-    let loud = row("10.1.1.1", &[("10.9.9.9", 30_840_000), ("10.1.1.10", 1_230_000)]);
+    let busiest = row("10.1.1.1", &[("10.9.9.9", 30_840_000), ("10.1.1.10", 1_230_000)]);
     let scanner = row("fd00::1", &[("fd00::2", 5_000_050)]);
     let quiet = row("10.1.1.10", &[("10.1.1.1", 9_000_000), ("10.9.9.9", 12_000)]);
     report(
-        &[&loud, &quiet, &scanner],
-        &[(&loud, &[AlertKind::Traffic, AlertKind::Scanning]), (&scanner, &[AlertKind::ScanningPort])],
+        &[&busiest, &quiet, &scanner],
+        &[(&busiest, &[AlertKind::Traffic, AlertKind::Scanning]), (&scanner, &[AlertKind::ScanningPort])],
     )
 }
 
-/// A while later: the loud one has sent more, the scanner has stopped, another one alerts.
+/// The same a while later: the busiest host has sent more, the scanner has stopped, another host has an alert.
 fn few_changed() -> Report {
-    let loud = row("10.1.1.1", &[("10.9.9.9", 40_000_000), ("10.1.1.10", 1_230_000)]);
+    let busiest = row("10.1.1.1", &[("10.9.9.9", 40_000_000), ("10.1.1.10", 1_230_000)]);
     let quiet = row("10.1.1.10", &[("10.1.1.1", 9_000_000), ("10.7.7.7", 80_000_000)]);
     report(
-        &[&quiet, &loud],
-        &[(&loud, &[AlertKind::Traffic, AlertKind::Scanning]), (&quiet, &[AlertKind::Traffic])],
+        &[&quiet, &busiest],
+        &[(&busiest, &[AlertKind::Traffic, AlertKind::Scanning]), (&quiet, &[AlertKind::Traffic])],
     )
 }
 
@@ -187,7 +187,7 @@ fn crowd() -> Report {
     report(&rows.iter().collect::<Vec<_>>(), &alerting)
 }
 
-/// A gateway that cannot keep up: so many frames dropped in the traffic window, with an alert about it.
+/// A gateway with this many frames dropped in the traffic window, and an alert about it.
 fn losing(tp_drops: u64) -> Report {
     let mut report = lost();
     report.snapshot.loss.tp_drops = tp_drops;
@@ -269,7 +269,7 @@ fn lost() -> Report {
     report
 }
 
-/// A moment later nothing of the window is lost any more, but some before the sockets.
+/// The same later: no drops in the window any more, but some before the sockets.
 fn lost_before() -> Report {
     let mut report = lost();
     report.snapshot.loss.tp_drops = 0;
@@ -277,8 +277,7 @@ fn lost_before() -> Report {
     report
 }
 
-/// A host that does not forward: what leaves counts as well. It has lost nothing, and joined frames are not told
-/// apart.
+/// A host that does not forward: egress counts as well. It has no drops, and a joined frame counts as one packet.
 fn server_report() -> Report {
     let mut report = few();
     let counted =
@@ -295,7 +294,7 @@ fn server_report() -> Report {
     report
 }
 
-/// Adds the interfaces up; `besides` is what the kernel offered and lost or has still in the rings (`tp_packets`).
+/// Adds the interfaces up; `besides` are the kernel's drops and the frames that are still in the rings (`tp_packets`).
 fn account(report: &mut Report, besides: KernelCounts) {
     let counted = &mut report.snapshot.accounting;
     for crossed in report.interfaces.iter().flat_map(|row| [row.counted.ingress, row.counted.egress]) {

@@ -1,6 +1,5 @@
-//! What must hold for every frame: decoding never panics, the fast path says what the general one says, a
-//! reference that shares no code with either agrees ([`packets::reference`]), and a packet decodes to what it was built
-//! from.
+//! Properties of every frame: decoding never panics, the fast path and the general one agree, a reference that shares
+//! no code with either agrees with them ([`packets::reference`]), and a packet decodes to what it was built from.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
@@ -55,7 +54,7 @@ fn segments(transported: Transported, payload_bytes: u16, transport_at: Option<u
     Segmentation::Into(Segments { transported, payload_bytes, transport_at })
 }
 
-/// What the kernel may say of the packets that a frame of so many captured bytes stands for, true or not.
+/// Returns segmentations that the kernel may report for a frame of so many captured bytes, right and wrong ones.
 fn segmentations(captured: usize) -> impl Iterator<Item = Segmentation> {
     let captured = captured as u16;
     // In front of every header, behind those of IPv4 and IPv6 with Ethernet, further on, at the end.
@@ -102,7 +101,7 @@ fn the_catalogue_survives_every_cut_and_every_flipped_byte() {
             }
         }
     }
-    assert!(compared > 5_000, "the second opinion was heard {compared} times");
+    assert!(compared > 5_000, "the reference was compared {compared} times");
     let every_reason: BTreeSet<_> = DECODING_SKIPS.map(Skip::name).into();
     assert_eq!(reasons, every_reason, "each reason of the decoder's occurs");
 }
@@ -188,7 +187,7 @@ struct Built {
     ip_bytes: u32,
     protocol: u8,
     transport: Transport,
-    /// Captured bytes from which on the transport is known in full.
+    /// Captured bytes from which on the transport header is complete.
     transport_end: usize,
 }
 
@@ -369,7 +368,7 @@ fn recipes() -> impl Strategy<Value = Recipe> {
 }
 
 proptest! {
-    // The same cases in every run; the fuzzer is there for new ones.
+    // The same cases in every run; the fuzzer finds new ones.
     #![proptest_config(ProptestConfig {
         cases: 8192,
         rng_seed: RngSeed::Fixed(1),
@@ -398,7 +397,7 @@ proptest! {
         prop_assert_eq!(whole.protocol, built.protocol);
         prop_assert_eq!(whole.transport, built.transport);
 
-        // Cut anywhere, it counts the same as long as its fixed header is there.
+        // Cut anywhere, it counts the same as long as its fixed header was captured.
         let captured = cut.index(built.bytes.len() + 1);
         let outcome = decode_thrice(&seed::frame(built.link, frame_len, &built.bytes[..captured]));
         let fixed = match recipe.ip { Ip::V4 { .. } => 20, Ip::V6 { .. } => 40 };
@@ -423,7 +422,7 @@ proptest! {
     ) {
         let Built { link, mut bytes, ip_offset, .. } = recipe.build();
         for (at, value) in damage {
-            // Half of it strikes the IP header, where the lengths are.
+            // Half of the damage is in the IP header, where the lengths are.
             let at = at.index(2 * bytes.len());
             let at = if at < bytes.len() { at } else { (ip_offset + at % 40).min(bytes.len() - 1) };
             bytes[at] = value;
@@ -445,9 +444,9 @@ proptest! {
     }
 }
 
-/// Recipes at which decoder and oracle differed once, cut at each length and damaged where they were then.
+/// Recipes for which decoder and reference differed once, cut at each length and damaged as they were then.
 #[test]
-fn what_failed_before_agrees() {
+fn recipes_that_failed_once_agree() {
     let address_field = Recipe {
         link: Link::PppHdlc,
         ip: Ip::V4 { option_words: 3, fragment: 0, authentication: false },

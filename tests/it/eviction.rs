@@ -1,8 +1,8 @@
-//! A flood of more hosts than the table has room for: who is real is found all the same, nobody else is accused, and
-//! what is missing is known.
+//! A flood of more hosts than the table has room for: the real hosts are found, no other host is accused, and the
+//! bounds of the evicted counts are right.
 //!
 //! Memory and flood are those of `MemoryLimit: 256M` and 1.5 M packets per second, both divided by the same number:
-//! hosts and traces last as long in the table as they would there, and the real hosts are as slow.
+//! hosts and ghost entries last as long in the table as they would there, and the real hosts are as slow.
 #![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test, in helpers as well")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,9 +29,9 @@ const BYTES_MAX: u64 = 10_000_000;
 const CONTACTS_MAX: u64 = 15;
 
 /// Of `MemoryLimit: 256M` some 197 MB are for tables: to 1.5 M packets per second they are what these bytes are to that
-/// many packets. Traces last for 8 s then.
+/// many packets. Ghost entries last for 8 s then.
 const PACKETS_PER_S: f64 = 1.5e6 * (TABLES as f64 / 197e6);
-/// As 10 M sources in turn to 1.5 M packets.
+/// Sources in turn, in the same ratio as 10 M sources to 1.5 M packets.
 const SOURCES: u32 = (PACKETS_PER_S * (10.0 / 1.5)) as u32;
 
 fn flow_options(memory_bytes_max: u64, interval: Duration) -> flow::Options {
@@ -55,7 +55,7 @@ fn rules(memory_bytes_max: u64) -> Rules {
     }
 }
 
-/// Replays a flood while it is made.
+/// Replays a flood while it is generated.
 fn replayed(flood: Flood, rules: &Rules) -> Replayed {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("flood.pcap");
@@ -72,7 +72,7 @@ fn replayed(flood: Flood, rules: &Rules) -> Replayed {
     replayed
 }
 
-/// Who is accused of what, and when that began.
+/// Returns the hosts with an alert of a kind, and when it opened.
 fn accused(alerts: &[Alert], kind: AlertKind) -> BTreeMap<IpAddr, f64> {
     let of_kind = alerts.iter().filter(|alert| alert.kind == kind);
     of_kind.map(|alert| (alert.source.unwrap(), alert.opened_at.0 as f64 / 1e9)).collect()
@@ -80,7 +80,7 @@ fn accused(alerts: &[Alert], kind: AlertKind) -> BTreeMap<IpAddr, f64> {
 
 /// `scarcity` times as many packets for the memory as 1.5 M per second are for 256 MB.
 fn real_hosts_are_found(sources: Sources, scarcity: f64, found_of_40_at_least: usize) {
-    /// What leaves so much for tables.
+    /// The memory limit that leaves that much for tables.
     const MEMORY: u64 = (16_000_000 + TABLES) / 5 * 6;
     let flood = Flood {
         sources,
@@ -99,7 +99,7 @@ fn real_hosts_are_found(sources: Sources, scarcity: f64, found_of_40_at_least: u
     assert_eq!(sums.ip_bytes, flood.packets().map(|packet| u64::from(packet.ip_bytes)).sum::<u64>());
 
     let heavy = accused(&replayed.alerts, AlertKind::Traffic);
-    assert_eq!(heavy.keys().collect::<Vec<_>>(), [&IpAddr::V4(HEAVY)], "who sent much, and nobody else");
+    assert_eq!(heavy.keys().collect::<Vec<_>>(), [&IpAddr::V4(HEAVY)], "the heavy host and no other");
     let late_s = heavy[&IpAddr::V4(HEAVY)] - flood.heavy_exceeds_at_s(BYTES_MAX);
     assert!(late_s <= 1.0, "{late_s} s late");
     let is_certain = |alert: &Alert| !alert.life.is_possible && alert.measured > alert.limit;
@@ -112,7 +112,7 @@ fn real_hosts_are_found(sources: Sources, scarcity: f64, found_of_40_at_least: u
     let (of_40, of_20) = (take(0, 5), take(1, 40));
     assert_eq!(of_40, 5, "with 40 contacts");
     assert!(of_20 >= found_of_40_at_least, "{of_20} of 40 with 20 contacts");
-    assert_eq!(scanners, BTreeMap::new(), "nobody else is accused of scanning");
+    assert_eq!(scanners, BTreeMap::new(), "no other host is accused of scanning");
     assert!(
         replayed.alerts.iter().all(|alert| matches!(alert.kind, AlertKind::Traffic | AlertKind::Scanning))
     );
@@ -128,13 +128,13 @@ fn real_hosts_are_found_among_random_sources() {
     real_hosts_are_found(Sources::Random, 1.0, 38);
 }
 
-/// Traces last for 3 s only: of those with 20 contacts some are missed.
+/// Ghost entries last for 3 s only, so some of the scanners with 20 contacts are missed.
 #[test]
 fn real_hosts_are_found_with_less_memory() {
     real_hosts_are_found(Sources::Cycled(5 * SOURCES / 2), 2.5, 20);
 }
 
-/// What the window has for nobody: the sums of the live slots that eviction took from their hosts.
+/// Returns the sums of evicted hosts in the live slots.
 fn other(window: &Window) -> (u64, u64) {
     let other = window.other();
     (other.packets, other.ip_bytes)
@@ -143,7 +143,7 @@ fn other(window: &Window) -> (u64, u64) {
 /// Packets and bytes by slot.
 type BySlot = HashMap<u64, (u64, u64)>;
 
-/// What every host did, without a bound.
+/// Exact sums of every host, without a memory limit.
 #[derive(Default)]
 struct Exact {
     hosts: HashMap<IpAddr, BySlot>,
@@ -157,7 +157,7 @@ impl Exact {
         *bytes += ip_bytes;
     }
 
-    /// Forgets what has left the window of ten slots.
+    /// Removes the slots that have left the window of ten slots.
     fn roll(&mut self, slot: u64) {
         self.slot = slot;
         self.hosts.retain(|_, by_slot| {
@@ -172,7 +172,8 @@ impl Exact {
     }
 }
 
-/// Every slot: the hosts and `other` add up to what was sent, and the truth of each host lies within its error.
+/// Checks in every slot that the hosts and `other` add up to what was sent, and that the true sums of each host lie
+/// within its error.
 fn errors_are_true(sources: Sources) {
     const SLOT: u64 = 1_000_000_000;
     const TICK_S: f64 = 0.25;
@@ -210,7 +211,7 @@ fn errors_are_true(sources: Sources) {
             }
             tick_ends_s += TICK_S;
         }
-        // What a spoofed source sends is of any size, so that the errors are not all alike.
+        // Spoofed sources send different sizes, so that the errors differ.
         let ip_bytes = if packet.src == HEAVY { packet.ip_bytes } else { 40 + (n % 1461) as u16 };
         let (src, dst): (Ipv4Addr, Ipv4Addr) = (packet.src, packet.dst);
         let flags = if packet.is_syn { TcpFlags::SYN } else { TcpFlags::ACK };

@@ -1,5 +1,5 @@
-//! The seeds of the fuzzers are built by code and committed. This holds the two together; with
-//! `UPDATE_SEEDS=1` in the environment it writes them.
+//! The seeds of the fuzzers are built by code and committed. These tests compare the two; with `UPDATE_SEEDS=1` in the
+//! environment they write the seeds.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ type Seeds = BTreeMap<String, Vec<u8>>;
 #[test]
 fn decode_seeds_are_the_catalogue() {
     let seeds = catalogue().iter().map(|s| (s.name.to_owned(), seed::input_of(&s.frame()))).collect();
-    hold_together("decode", &seeds);
+    compare_or_update("decode", &seeds);
     for (name, input) in &seeds {
         let (frame, expected) = (seed::frame_of(input).unwrap(), sample(name));
         assert_eq!((frame.link, frame.frame_len, frame.bytes), {
@@ -63,7 +63,7 @@ fn capture_seeds_have_every_variant() {
     add("pcapng_unknown_interface", {
         [LITTLE.section(), LITTLE.enhanced(3, 0, raw[0].frame_len, &raw[0].bytes)].concat()
     });
-    hold_together("capture", &seeds);
+    compare_or_update("capture", &seeds);
 }
 
 fn pcap(order: Order, magic: u32, link_type: u32, samples: &[Sample]) -> Vec<u8> {
@@ -75,7 +75,7 @@ fn record(order: Order, sample: &Sample) -> Vec<u8> {
     order.pcap_record(1_000_000_000, 999_999, sample.frame_len, &sample.bytes)
 }
 
-/// A section with all kinds of packet blocks and one that is none.
+/// Returns a section with all kinds of packet blocks and a block of another kind.
 fn pcapng(order: Order, samples: &[Sample; 3]) -> Vec<u8> {
     let [first, second, third] = samples;
     let options = [order.option(2, b"eth0"), order.option(9, &[9]), vec![0; 4]].concat();
@@ -91,7 +91,7 @@ fn pcapng(order: Order, samples: &[Sample; 3]) -> Vec<u8> {
     .concat()
 }
 
-fn hold_together(target: &str, seeds: &Seeds) {
+fn compare_or_update(target: &str, seeds: &Seeds) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     if std::env::var_os("UPDATE_SEEDS").is_some() {
         write(&folder, seeds);
@@ -101,7 +101,7 @@ fn hold_together(target: &str, seeds: &Seeds) {
         let committed = fs::read(&path).unwrap_or_default();
         assert!(
             committed == *seed,
-            "{} is not what the code builds; run `UPDATE_SEEDS=1 cargo test --test fuzz_seeds`",
+            "{} is not what the code builds; run `UPDATE_SEEDS=1 cargo test --test it fuzz_seeds`",
             path.display()
         );
     }

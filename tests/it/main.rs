@@ -1,6 +1,6 @@
-//! Tests of the library and the program through their public faces, in one crate: they are linked once.
+//! Tests of the library through its public items, and of the binary, in one crate, which is linked once.
 //!
-//! What needs packets on wires is in `tests/lab`; what needs an allocator of its own is a crate of its own beside it.
+//! Tests that need packets on wires are in `tests/lab`; a test that needs its own allocator is a crate of its own.
 #![forbid(unsafe_code)]
 
 #[path = "../packets/forged.rs"]

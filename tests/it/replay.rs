@@ -153,7 +153,7 @@ fn link_types_that_differ_only_in_name() {
 }
 
 #[test]
-fn a_cut_anywhere_lends_what_is_whole_and_says_where_it_broke() {
+fn a_cut_anywhere_lends_the_whole_frames_and_reports_its_place() {
     let pcap = [
         LITTLE.pcap_header(MICROSECONDS, 1),
         LITTLE.pcap_record(1, 0, 60, &[1; 9]),
@@ -193,7 +193,7 @@ fn a_cut_anywhere_lends_what_is_whole_and_says_where_it_broke() {
 }
 
 #[test]
-fn corruption_in_the_middle_lends_what_stands_before() {
+fn corruption_in_the_middle_lends_the_frames_before_it() {
     let good = LITTLE.pcap_record(1, 0, 60, &[1; 9]);
     let oversized = LITTLE.u32s(&[2, 0, 262_145, 60]);
     let file = [LITTLE.pcap_header(MICROSECONDS, 1), good.clone(), oversized, vec![0; 300_000]].concat();
@@ -235,13 +235,13 @@ fn corruption_in_the_middle_lends_what_stands_before() {
 }
 
 #[test]
-fn more_captured_than_there_was_is_lent_as_it_stands() {
+fn a_record_longer_than_its_original_length_is_lent_unchanged() {
     let file = [LITTLE.pcap_header(MICROSECONDS, 1), LITTLE.pcap_record(1, 0, 3, &[7; 9])].concat();
     assert_eq!(frames_of(&file), [(0, LinkKind::Ethernet, 1_000_000_000, 3, vec![7; 9])]);
 }
 
 #[test]
-fn what_is_no_capture_is_told_apart() {
+fn files_of_other_formats_are_refused_with_the_reason() {
     for (file, expected) in [
         (
             &b""[..],
@@ -282,7 +282,7 @@ fn a_path_that_cannot_be_opened_is_named() {
     );
 }
 
-/// Hands out a few bytes at a time, then an interruption, then fails or ends.
+/// A reader that returns a few bytes at a time, then an interruption, then fails or ends.
 struct Trickle {
     bytes: Cursor<Vec<u8>>,
     interrupted: bool,
@@ -319,7 +319,7 @@ fn how_the_reader_hands_out_bytes_makes_no_difference() {
 }
 
 #[test]
-fn a_reader_that_fails_is_told_from_a_file_that_ends() {
+fn a_reader_that_fails_is_distinguished_from_a_file_that_ends() {
     let file = [LITTLE.pcap_header(MICROSECONDS, 1), LITTLE.pcap_record(1, 0, 60, &[1; 9])].concat();
     let (seen, result) = read_all(trickle(&file, Some(io::ErrorKind::TimedOut)));
     assert_eq!(seen.len(), 1);
@@ -345,7 +345,7 @@ fn the_buffer_moves_and_grows_without_losing_a_frame() {
     for (index, (_, _, seen_at, _, bytes)) in seen.iter().enumerate() {
         assert_eq!((*seen_at, bytes), (index as u64 * 1000, &vec![index as u8; 40_000]));
     }
-    // A file is not read but mapped, part by part; that gives the same, and so does a pipe with a path.
+    // A file is mapped in parts instead of read, with the same result, and so is a named pipe.
     let folder = tempfile::tempdir().unwrap();
     let [path, fifo] = ["capture.pcapng", "pipe"].map(|name| folder.path().join(name));
     std::fs::write(&path, &file).unwrap();

@@ -95,7 +95,7 @@ fn a_small_capture_gives_the_recorded_result() {
     );
 }
 
-/// Every limit: the value itself is within it, one more is not, and the other hosts stay out of it.
+/// Every limit: its value is within it, one more is not, and the other hosts have no alert.
 #[test]
 fn limits_hold_at_exactly_their_value() {
     let kinds = |count: u8, config: &str| {
@@ -120,7 +120,7 @@ fn limits_hold_at_exactly_their_value() {
     assert_eq!(kinds(100, off), Vec::<String>::new());
 }
 
-/// What the original's reset of its counters hides: a burst that is longer than no interval, at any phase.
+/// A burst that is not longer than the interval, at any phase. The original missed it when it reset its counters.
 #[test]
 fn a_burst_is_seen_whole_at_any_phase_and_ends_a_window_later() {
     for phase in [0, 3_300_000, 9_999_999] {
@@ -128,7 +128,7 @@ fn a_burst_is_seen_whole_at_any_phase_and_ends_a_window_later() {
         for n in 0..11 {
             capture.packet(phase + n * 800_000, A, B, UDP, &udp(1, 2, 72));
         }
-        // Somebody else keeps time going.
+        // Packets of another host move the time on.
         capture.packet(phase + 60_000_000, B, [10, 0, 0, 3], UDP, &udp(1, 2, 0));
         capture.packet(phase + 61_000_000, B, [10, 0, 0, 3], UDP, &udp(1, 2, 0));
         let result = replayed("TrafficInterval: 10\nByteLimit: 1000\n", &capture);
@@ -141,7 +141,7 @@ fn a_burst_is_seen_whole_at_any_phase_and_ends_a_window_later() {
     }
 }
 
-/// A sweep of 20 hosts: two answer, five refuse, and a router says that one cannot be reached.
+/// A sweep of 20 hosts: two answer, five refuse, and a router reports one as unreachable.
 fn sweep() -> Capture {
     let mut capture = Capture::new();
     for n in 0..20 {
@@ -246,9 +246,9 @@ fn a_file_that_breaks_off_counts_up_to_there() {
     };
 
     let output = replay(&["--json", "-", &whole, &cut]);
-    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    let output_text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!((output.status.code(), frames(&output)), (Some(1), 9));
-    assert!(said.contains("cut.pcap is cut short at byte"), "{said}");
+    assert!(output_text.contains("cut.pcap is cut short at byte"), "{output_text}");
 
     let result = folder.path().join("result.json");
     let output = replay(&["--json", result.to_str().unwrap(), &whole, &whole]);
@@ -270,9 +270,12 @@ fn without_json_the_sums_and_alerts_are_printed() {
         capture.packet(u32::from(n), A, [10, 9, 0, n], TCP, &tcp(40_000, 80, 0x02, 0));
     }
     let output = replay(&[&capture.save(&folder, "scan.pcap")]);
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.starts_with("16 frames: 16 IP packets, 640 bytes\n"), "{said}");
-    assert!(said.contains("EVENT=SCANNING SRC=10.0.0.1 TOTALBYTES=640 | DSTINFO=[{10.9.0.0 40} "), "{said}");
+    let output_text = String::from_utf8(output.stdout).unwrap();
+    assert!(output_text.starts_with("16 frames: 16 IP packets, 640 bytes\n"), "{output_text}");
+    assert!(
+        output_text.contains("EVENT=SCANNING SRC=10.0.0.1 TOTALBYTES=640 | DSTINFO=[{10.9.0.0 40} "),
+        "{output_text}"
+    );
 }
 
 #[test]
@@ -305,12 +308,12 @@ fn two_configurations_are_compared_alert_by_alert() {
     assert_eq!(what(&both[0]["second"]), (json!("SCANNING"), json!("10.0.0.1"), json!(10)));
 
     let output = replay(&["--config", &first, "--config", &second, &capture]);
-    let said = String::from_utf8(output.stdout).unwrap();
+    let output_text = String::from_utf8(output.stdout).unwrap();
     assert!(
-        said.starts_with(&format!("0 alerts with {first} alone:\n1 alerts with {second} alone:\n")),
-        "{said}"
+        output_text.starts_with(&format!("0 alerts with {first} alone:\n1 alerts with {second} alone:\n")),
+        "{output_text}"
     );
-    assert!(said.contains("1 alerts with both:\n"), "{said}");
+    assert!(output_text.contains("1 alerts with both:\n"), "{output_text}");
 
     let output = replay(&["--config", &first, "--config", &second, "--config", &first, &capture]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");

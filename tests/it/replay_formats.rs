@@ -91,7 +91,7 @@ fn pcapng(traffic: &[(u64, Vec<u8>)]) -> Vec<u8> {
     file
 }
 
-/// So little memory that the ticks of the burst end because they are full.
+/// So little memory that the ticks of the burst end early because the delta is full.
 const CONFIG: &str = "\
 TrafficInterval: 10
 ByteLimit: 3000000

@@ -1,5 +1,5 @@
-//! What is counted of random traffic is what a model adds up that shares no code with the program: the model knows what
-//! was put into each frame, and never reads one.
+//! The counts of random traffic equal those of a model that shares no code with the program: the model adds up the
+//! fields that each frame is built from, and never reads a frame.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -25,9 +25,9 @@ use traffic_alerted::{alert, detect, flow};
 struct Recipe {
     shims: Vec<Shim>,
     what: What,
-    /// Behind the packet: to the least length of Ethernet, or a frame check sequence.
+    /// Bytes behind the packet: padding to the minimum of Ethernet, or a frame check sequence.
     padding: usize,
-    /// How many bytes the capture kept.
+    /// Bytes that the capture has.
     snap_len: usize,
 }
 
@@ -53,17 +53,17 @@ enum What {
     Arp,
 }
 
-/// What the IP header says of its length.
+/// The length field of the IP header.
 #[derive(Clone, Copy, Debug)]
 enum Lie {
     Truth,
-    /// Left to the frame, as by TSO.
+    /// 0: the frame decides, as with TSO.
     Nothing,
     More(u16),
     Less(u16),
 }
 
-/// What the model says of one frame.
+/// The model's count of one frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Expected {
     Counted { src: IpAddr, dst: IpAddr, ip_bytes: u64, mismatch: bool },
@@ -127,8 +127,8 @@ impl Recipe {
         (frame, ip_at)
     }
 
-    /// The rule of the README in the model's own words: what the header declares; the frame where it declares nothing,
-    /// or more than there is.
+    /// Applies the byte rule of the README: the length that the header declares, or that of the frame where the header
+    /// declares 0 or more than the frame has.
     fn expected(&self, ip_at: usize) -> Expected {
         let What::Packet { v6, src, dst, option_words, payload_len, lie, .. } = self.what else {
             return Expected::Skipped(if self.snap_len < ip_at { Skip::LinkTruncated } else { Skip::NotIp });
@@ -138,7 +138,7 @@ impl Recipe {
         }
         let (fixed, header) = if v6 { (40, 40) } else { (20, 20 + option_words as u64 * 4) };
         if self.snap_len < ip_at + fixed {
-            // Below labels nothing but the packet's first byte tells which IP it is.
+            // Behind MPLS labels only the first byte of the packet shows the IP version.
             let is_lost_link = self.snap_len == ip_at && self.is_behind_labels();
             return Expected::Skipped(if is_lost_link { Skip::LinkTruncated } else { Skip::IpTruncated });
         }
@@ -161,7 +161,7 @@ impl Recipe {
         Expected::Counted { src: host(v6, src), dst: host(v6, dst), ip_bytes, mismatch }
     }
 
-    /// Whether the header right before the packet is a label.
+    /// Returns true if the header right before the packet is an MPLS label.
     fn is_behind_labels(&self) -> bool {
         matches!(self.shims.last(), Some(Shim::Mpls))
     }
@@ -265,7 +265,7 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// Through a capture file, the intake, deltas and the window.
+    /// Traffic that passes a capture file, the frame pipeline, deltas and the window.
     #[test]
     fn random_traffic_adds_up_as_it_was_made(traffic in prop::collection::vec((recipes(), 0u64..3), 0..150)) {
         let mut model = Model::default();
@@ -286,7 +286,7 @@ proptest! {
         let totals = replayed.totals.as_ref().expect("totals are kept");
         prop_assert_eq!(Model::of(totals), model);
 
-        // Every frame is in one place, in the sums and in the rows of the interfaces alike.
+        // Every frame is counted or skipped once, in the sums and in the rows of the interfaces.
         let sums = totals.accounting();
         prop_assert_eq!(sums.frames, traffic.len() as u64);
         prop_assert_eq!(sums.frames, sums.counted_frames + sums.skipped_frames());

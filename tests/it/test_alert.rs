@@ -17,13 +17,13 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Longer than anything here takes, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout, longer than any step takes on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A folder with a configuration.
 struct Place(TempDir);
 
-/// What the program answered.
+/// Outputs and exit code of the program.
 #[derive(Debug)]
 struct Answer {
     code: Option<i32>,
@@ -75,16 +75,16 @@ impl Answer {
     }
 }
 
-/// What a receiver heard.
-struct Heard(JoinHandle<String>);
+/// What a receiver gets.
+struct Receiver(JoinHandle<String>);
 
-impl Heard {
+impl Receiver {
     fn text(self) -> String {
-        self.0.join().expect("the receiver heard something")
+        self.0.join().expect("the receiver got something")
     }
 }
 
-/// Answers one request of HTTP with 200, and gives what was asked.
+/// Answers one HTTP request with 200, and returns the request.
 fn answer(mut stream: impl Read + Write) -> String {
     let mut reader = BufReader::new(&mut stream);
     let mut request = String::new();
@@ -108,17 +108,17 @@ fn listen() -> (TcpListener, u16) {
 
 fn accept(listener: &TcpListener) -> TcpStream {
     let (stream, _) = listener.accept().expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("not zero");
     stream
 }
 
-fn http() -> (Heard, u16) {
+fn http() -> (Receiver, u16) {
     let (listener, port) = listen();
-    (Heard(thread::spawn(move || answer(accept(&listener)))), port)
+    (Receiver(thread::spawn(move || answer(accept(&listener)))), port)
 }
 
-/// A server for 127.0.0.1 with a certificate of the authority in `authority.pem`, or of one that nobody knows.
-fn https(place: &Place, is_known: bool) -> (Heard, u16) {
+/// Starts a server for 127.0.0.1 with a certificate of the authority in `authority.pem`, or of an unknown authority.
+fn https(place: &Place, is_known: bool) -> (Receiver, u16) {
     let key = || KeyPair::generate().expect("random numbers");
     let mut authority = CertificateParams::new(Vec::new()).expect("no name is a good name");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -147,7 +147,7 @@ fn https(place: &Place, is_known: bool) -> (Heard, u16) {
             Err(error) => error.to_string(),
         }
     };
-    (Heard(thread::spawn(serve)), port)
+    (Receiver(thread::spawn(serve)), port)
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_log_for_programs_is_json_to_its_last_line() {
 fn a_file_a_program_and_a_webhook_get_the_same_sample() {
     let place = Place::new();
     let script = place.script("program", "cat > \"$1\"; echo \"$TA_SOURCE $TA_STATE\" >> \"$1\"");
-    let (heard, port) = http();
+    let (receiver, port) = http();
     fs::write(place.path("token"), "t0ken\n").expect("it is ours");
     let answer = place.test_alert(&format!(
         "ReverseDNS: true\nAlertFile: {}\nAlertCommand: {script} \"{}\"\nWebhookURL: http://127.0.0.1:{port}/hook\nWebhookTokenFile: {}\n",
@@ -192,7 +192,7 @@ fn a_file_a_program_and_a_webhook_get_the_same_sample() {
     let alert: Value = serde_json::from_str(&line).expect("one line of JSON");
     assert_eq!((&alert["state"], &alert["kind"]), (&"test".into(), &"TRAFFIC".into()));
     assert_eq!(place.read("a b"), format!("{line}192.0.2.1 test\n"));
-    let request = heard.text();
+    let request = receiver.text();
     assert!(request.starts_with("POST /hook HTTP/1.1\r\n"), "{request}");
     assert!(request.to_lowercase().contains("\r\nauthorization: bearer t0ken\r\n"), "{request}");
     assert!(request.ends_with(&format!("\r\n\r\n{}", line.trim_end())), "{request}");
@@ -220,23 +220,23 @@ fn country_and_autonomous_system_are_sent_along_except_to_the_log() {
         let alert: Value = serde_json::from_str(&place.read("alerts.jsonl")).expect("one line of JSON");
         (answer.stderr, alert, place.read("said"))
     };
-    let (log, alert, said) = run();
+    let (log, alert, command_output) = run();
     assert_eq!(alert["source_country"], "NL", "{alert}");
     assert_eq!(alert["source_asn"], 64_500, "{alert}");
     assert_eq!(alert["source_as_organization"], "Example", "{alert}");
     let sentence = |who: &str| {
         format!("TEST, nothing happened: 192.0.2.1{who} sent 1200000000 bytes, the limit is 1000000000\n")
     };
-    assert_eq!(said, format!("NL 64500 {}", sentence(" (NL, AS64500)")));
+    assert_eq!(command_output, format!("NL 64500 {}", sentence(" (NL, AS64500)")));
     assert!(log.lines().count() == 1 && !log.contains("source_"), "{log}");
 
-    // Cut off in the middle, and gone.
+    // A truncated file, and a missing one.
     fs::write(place.path("country.mmdb"), &country[..country.len() / 2]).expect("it is ours");
     fs::remove_file(place.path("asn.mmdb")).expect("it is ours");
-    let (log, alert, said) = run();
+    let (log, alert, command_output) = run();
     let fields = alert.as_object().expect("an object");
     assert!(!fields.keys().any(|key| key.starts_with("source_")), "{alert}");
-    assert_eq!(said, format!("  {}", sentence("")));
+    assert_eq!(command_output, format!("  {}", sentence("")));
     let warnings: Vec<Value> = log
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
@@ -262,11 +262,11 @@ fn each_format_is_posted() {
         ("ntfy", "TEST, nothing happened: 192.0.2.1 sent"),
         ("alertmanager", r#""labels":{"alertname":"TEST""#),
     ] {
-        let (heard, port) = http();
+        let (receiver, port) = http();
         let config = format!("WebhookURL: http://localhost:{port}/\nWebhookFormat: {format}\n");
         let answer = place.test_alert(&config);
         assert_eq!(answer.code, Some(0), "{answer:?}");
-        let request = heard.text();
+        let request = receiver.text();
         assert!(request.contains(want), "{want} in {request}");
     }
 }
@@ -274,13 +274,13 @@ fn each_format_is_posted() {
 #[test]
 fn a_secure_webhook_must_be_signed_by_a_known_authority() {
     let place = Place::new();
-    let (heard, port) = https(&place, true);
+    let (receiver, port) = https(&place, true);
     let config = format!("WebhookURL: https://127.0.0.1:{port}/hook\n");
     let answer = place.test_alert(&config);
     assert_eq!(answer.code, Some(0), "{answer:?}");
-    assert!(heard.text().starts_with("POST /hook HTTP/1.1\r\n"));
+    assert!(receiver.text().starts_with("POST /hook HTTP/1.1\r\n"));
 
-    let (_heard, port) = https(&place, false);
+    let (_receiver, port) = https(&place, false);
     let answer = place.test_alert(&format!("WebhookURL: https://127.0.0.1:{port}/hook\n"));
     assert_eq!(answer.code, Some(1), "{answer:?}");
     assert!(answer.of("WebhookURL").contains("an authority that this system trusts"), "{answer:?}");
@@ -301,7 +301,7 @@ fn each_kind_of_collector_gets_a_message() {
     };
 
     let udp = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
-    udp.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    udp.set_read_timeout(Some(TIMEOUT)).expect("not zero");
     let port = udp.local_addr().expect("it is bound").port();
     let answer = place.test_alert(&format!("Syslog: udp://127.0.0.1:{port}\nSyslogFacility: local0\n"));
     assert!(answer.of("Syslog").ends_with("(sent; nothing tells whether a datagram arrives)"), "{answer:?}");
@@ -319,7 +319,7 @@ fn each_kind_of_collector_gets_a_message() {
     assert!(message.starts_with("<30>1 2") && message.ends_with(end), "{text}");
 
     let unix = UnixDatagram::bind(place.path("log")).expect("it is ours");
-    unix.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    unix.set_read_timeout(Some(TIMEOUT)).expect("not zero");
     let answer = place.test_alert(&format!("Syslog: unix:{}\n", place.path("log")));
     assert_eq!(answer.code, Some(0), "{answer:?}");
     let text = datagram(&|bytes| unix.recv(bytes));
@@ -331,7 +331,7 @@ fn each_kind_of_collector_gets_a_message() {
 }
 
 #[test]
-fn what_fails_says_why_and_does_not_keep_the_others() {
+fn a_failed_delivery_is_explained_and_does_not_delay_the_others() {
     let place = Place::new();
     // Accepts and never answers.
     let (silent, port) = listen();
@@ -348,11 +348,11 @@ fn what_fails_says_why_and_does_not_keep_the_others() {
     assert!(answer.of("AlertCommand").ends_with("exited with 7"), "{answer:?}");
     assert!(answer.of("WebhookURL").contains("127.0.0.1 did not answer in time"), "{answer:?}");
     assert!(answer.stderr.ends_with("error: the sample did not arrive at 3 of 4 places\n"), "{answer:?}");
-    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+    assert!(began.elapsed() < TIMEOUT, "{:?}", began.elapsed());
 }
 
 #[test]
-fn a_program_that_hangs_is_ended_with_what_it_started() {
+fn a_program_that_hangs_is_ended_with_its_children() {
     let place = Place::new();
     let script = place.script("program", "sleep 3600 & echo $! > \"$1\"; wait");
     let config = format!("AlertCommand: {script} {}\nAlertCommandTimeout: 3\n", place.path("id"));
@@ -364,7 +364,7 @@ fn a_program_that_hangs_is_ended_with_what_it_started() {
         let line = fs::read_to_string(format!("/proc/{}/stat", id.trim()));
         line.is_ok_and(|stat| stat.contains("(sleep)") && !stat.contains(") Z "))
     };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while is_asleep() {
         assert!(Instant::now() < deadline, "{id} is still there");
         thread::yield_now();

@@ -1,4 +1,4 @@
-//! What was sent is what is counted: to the packet, to the byte, for each of many.
+//! The counts of many hosts equal what was sent, to the packet and to the byte.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -34,7 +34,7 @@ fn twenty_thousand_sources_in_one_interval_are_all_counted_and_all_listed() {
         assert!(all.iter().all(|host| host.total_bytes == u64::from(IP_BYTES) && host.event_type.is_empty()));
 
         let ended = program.stop(Signal::SIGTERM);
-        assert_eq!(ended.last_words(), sent);
+        assert_eq!(ended.final_counts(), sent);
         assert!(ended.alerts().is_empty(), "{}", ended.text());
     });
 }
@@ -76,7 +76,7 @@ fn at_a_high_rate(workers: usize) {
 
     let shares = |program: &Program| program.all().iter().map(|host| host.total_bytes).sum::<u64>();
     program.wait_for("the hosts' shares are the whole", shares, |sum| sum == ip_bytes);
-    assert_eq!(program.stop(Signal::SIGTERM).last_words(), accounting.counted());
+    assert_eq!(program.stop(Signal::SIGTERM).final_counts(), accounting.counted());
 }
 
 fn nth_source(n: u32) -> Ipv4Addr {

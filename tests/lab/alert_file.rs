@@ -1,5 +1,5 @@
-//! `AlertFile` where something is missing. On a full disk nothing is lost, nothing else waits, and both ends are
-//! said; without io_uring it is written as well.
+//! `AlertFile` on a full disk and without io_uring: no alert is lost, nothing else waits, and the log reports when the
+//! disk is full and when it has room again.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -33,12 +33,12 @@ fn a_full_disk_delays_the_file_and_nothing_else() {
         let packet = Udp { src: HEAVY, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 };
         far.injector("far0").send_at_rate(&vec![packet.frame(); 101], 50_000);
 
-        let said = program.line("make room on the disk").expect("it says that the disk is full");
-        assert!(said.text.contains("warning: AlertFile: cannot write"), "{}", said.text);
+        let line = program.line("make room on the disk").expect("the log has that the disk is full");
+        assert!(line.text.contains("warning: AlertFile: cannot write"), "{}", line.text);
         program.alert("TRAFFIC", HEAVY);
         assert_eq!(fs::read_to_string(&path).expect("it was made"), "");
         fs::remove_file(&ballast).expect("it is ours");
-        program.line("AlertFile: delivers again").expect("it says that there is room");
+        program.line("AlertFile: delivers again").expect("the log has that there is room");
         let ended = program.stop(Signal::SIGTERM);
         assert_eq!(ended.code, Some(0), "{}", ended.text());
         assert_eq!(ended.text().matches("make room").count(), 1, "{}", ended.text());
@@ -49,21 +49,21 @@ fn a_full_disk_delays_the_file_and_nothing_else() {
 }
 
 #[test]
-fn without_io_uring_the_file_is_written_all_the_same() {
+fn the_file_is_written_without_io_uring() {
     inside(|| {
         let (far, router) = (Host::new(), Host::router());
         far.plug("far0", &router, "near0");
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("alerts.jsonl");
-        // What a crash left behind.
+        // A line that a crash left incomplete.
         fs::write(&path, "{\"id\":\"1-1\"}\n{\"id\":\"1-").expect("it is ours");
         let config = format!("{EVERY_HOST}ByteLimit: 100K\nAlertFile: {}\n", path.display());
         let mut program = router.on(|| {
             refuse_io_uring();
             Program::start(&router, &config)
         });
-        program.line("AlertFile is written without io_uring: ").expect("it says so");
-        program.line("AlertFile: cut off 9 bytes").expect("it says that too");
+        program.line("AlertFile is written without io_uring: ").expect("it is logged");
+        program.line("AlertFile: cut off 9 bytes").expect("it is logged");
         let packet = Udp { src: HEAVY, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 };
         far.injector("far0").send_at_rate(&vec![packet.frame(); 101], 50_000);
         program.alert("TRAFFIC", HEAVY);
@@ -76,7 +76,7 @@ fn without_io_uring_the_file_is_written_all_the_same() {
     });
 }
 
-/// Writes until nothing more is taken.
+/// Writes until the disk is full.
 fn fill(path: &Path) {
     let mut ballast = File::create(path).expect("the disk is empty");
     let refusal = loop {

@@ -1,4 +1,4 @@
-//! Who only answers is not accused, however many ask.
+//! A host that only responds is not accused, however many initiators it has.
 
 use std::net::Ipv4Addr;
 
@@ -56,7 +56,7 @@ fn start(office: &Office) -> Program {
 
 fn no_alert(program: Program) {
     let ended = program.stop(Signal::SIGTERM);
-    ended.last_words();
+    ended.final_counts();
     assert!(ended.alerts().is_empty(), "{}", ended.text());
 }
 

@@ -1,4 +1,5 @@
-//! Hosts that contact many and look for nothing: over every limit, and not accused where a scan must look like one.
+//! Hosts with many contacts that are no scanners exceed every limit and are not accused with `ScanEvidence:
+//! suspicious`.
 
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
@@ -29,7 +30,7 @@ fn a_browser_of_two_hundred_sites_is_no_scanner() {
 }
 
 #[test]
-fn two_hundred_clients_who_browse_are_no_scanners() {
+fn two_hundred_clients_that_browse_are_no_scanners() {
     inside(|| {
         let office = office();
         serve_web(&office.server);
@@ -54,7 +55,7 @@ fn a_resolver_with_five_hundred_clients_is_no_scanner() {
         for n in 0..500 {
             resolve(&office.client, local(n), SERVER);
             if n % 5 == 0 {
-                // Who knows the answer is another host than who asked.
+                // The server that has the answer is another host than the client.
                 resolve(&office.server, SERVER, local(500 + n));
             }
         }
@@ -73,7 +74,7 @@ fn a_mail_relay_with_three_hundred_peers_is_no_scanner() {
     });
 }
 
-/// Each peer has a port of its own. A third answers, a third refuses, and a third is gone.
+/// Each peer has a port of its own. A third of the peers answers, a third refuses, and a third does not respond.
 #[test]
 fn a_peer_of_many_ports_is_no_scanner() {
     inside(|| {
@@ -83,7 +84,7 @@ fn a_peer_of_many_ports_is_no_scanner() {
         office.server.serve(move || {
             let mut datagram = [0; 64];
             while let Ok((len, from)) = echo.recv_from(&mut datagram) {
-                // Whoever has gone meanwhile gets nothing.
+                // A client may have closed the connection.
                 let _ = echo.send_to(&datagram[..len], from);
             }
         });
@@ -117,7 +118,7 @@ fn a_peer_of_many_ports_is_no_scanner() {
 fn no_alert(program: Program) {
     thread::sleep(OVERDUE);
     let ended = program.stop(Signal::SIGTERM);
-    assert!(ended.last_words().packets > 1000, "{}", ended.text());
+    assert!(ended.final_counts().packets > 1000, "{}", ended.text());
     assert!(ended.alerts().is_empty(), "{}", ended.text());
 }
 
@@ -141,24 +142,24 @@ fn outside(n: u16) -> Ipv4Addr {
     Ipv4Addr::new(198, 51, 100 + high, low)
 }
 
-/// Greets whoever connects.
+/// Starts a server that greets each client.
 fn greet(host: &Host, port: u16) {
     let listener = host.on(|| TcpListener::bind(("0.0.0.0", port)).expect("the port is free"));
     host.serve(move || {
         for stream in listener.incoming() {
             let greeting = b"220 lab\r\n";
-            // Whoever has gone meanwhile is not greeted.
+            // A client may have closed the connection.
             let _ = stream.and_then(|mut stream| std::io::Write::write_all(&mut stream, greeting));
         }
     });
 }
 
-/// How long a client waits for those who are gone.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// Time that a client waits for a peer that does not respond.
+const TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Whether somebody answers there.
+/// Returns true if a server greets the client.
 fn greeted(peer: Ipv4Addr, port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect_timeout(&SocketAddrV4::new(peer, port).into(), PATIENCE) else {
+    let Ok(mut stream) = TcpStream::connect_timeout(&SocketAddrV4::new(peer, port).into(), TIMEOUT) else {
         return false;
     };
     let mut greeting = [0; 3];
@@ -167,9 +168,9 @@ fn greeted(peer: Ipv4Addr, port: u16) -> bool {
 
 fn echoed(peer: Ipv4Addr, port: u16) -> bool {
     let socket = UdpSocket::bind((CLIENT, 0)).expect("it is an address of this host");
-    socket.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    socket.set_read_timeout(Some(TIMEOUT)).expect("not zero");
     socket.connect((peer, port)).expect("there is a route");
-    // An error tells of an earlier datagram.
+    // An error is about an earlier datagram.
     let _ = socket.send(b"peer");
     socket.recv(&mut [0; 64]).is_ok()
 }

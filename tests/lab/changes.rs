@@ -1,5 +1,5 @@
 //! A change of the interfaces is in force within a tenth of a second, measured from outside: probes cross while it
-//! happens, each from an address of its own, so the program's own list says which was judged by which rule.
+//! happens, each from an address of its own, so `/all` shows which of them were counted.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,13 +13,13 @@ use crate::support::over::Over;
 use crate::support::program::{EVERY_HOST, Program, Signal};
 use crate::support::tool::{LOOK, tool};
 
-/// What is promised.
+/// The promised delay.
 const IN_FORCE_WITHIN: Duration = Duration::from_millis(100);
-/// Of an odd number of changes, the one in the middle is held against that.
+/// An odd number of changes, whose median is compared with the promised delay.
 const ROUNDS: u8 = 7;
-/// Several a millisecond.
+/// Several probes per millisecond.
 const PROBES_EVERY: Duration = Duration::from_micros(250);
-/// How many probes cross before the change, so that some are not in the ring any more, and for how long after it.
+/// Number of probes before the change, so that some have left the ring by then, and the time for which they go on.
 const BEFORE: usize = 200;
 const AFTER: Duration = Duration::from_millis(200);
 
@@ -46,7 +46,7 @@ fn rename_to_and_fro(other_interfaces: usize) {
     }
     judge(&format!("a name that is excluded, {other_interfaces} other interfaces"), &excluded);
     judge(&format!("a name that is no more excluded, {other_interfaces} other interfaces"), &included);
-    lab.program.stop(Signal::SIGTERM).last_words();
+    lab.program.stop(Signal::SIGTERM).final_counts();
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn what_leaves_counts_or_does_not_within_a_tenth_of_a_second() {
         }
         judge("a host that forwards now", &forwards);
         judge("a host that forwards no more", &does_not);
-        lab.program.stop(Signal::SIGTERM).last_words();
+        lab.program.stop(Signal::SIGTERM).final_counts();
     });
 }
 
@@ -80,25 +80,25 @@ fn judge(what: &str, took: &[InForce]) {
     assert!(median < IN_FORCE_WITHIN, "{what}: {took:?}");
 }
 
-/// From when on probes were judged by the rule after a change.
+/// The time at which a change came into force for the probes.
 #[derive(Debug)]
 struct InForce {
-    /// How long after the change the last one crossed that was not.
+    /// From the change to the last probe that the old rule applied to.
     after: Duration,
-    /// How long before the change the first one crossed that was.
+    /// From the first probe that the new rule applied to, to the change.
     waited: Duration,
 }
 
-/// A host that forwards nothing, with a wire on which probes cross and one that nothing happens to.
+/// A host that does not forward, with a wire on which probes cross and another one that does not change.
 struct Lab {
     router: Host,
     far: Host,
     program: Program,
 }
 
-/// What was sent while a change happened.
+/// The probes that were sent while a change happened.
 struct Probes {
-    /// When each was sent, and whether it was counted.
+    /// The time at which each was sent, and true if it was counted.
     sent: Vec<(Instant, bool)>,
     changed_at: Instant,
 }
@@ -115,7 +115,7 @@ impl Lab {
         Self { router, far, program }
     }
 
-    /// Sends probes before, during and after a change, and finds out which of them were counted.
+    /// Sends probes before, during and after a change, and returns which of them were counted.
     fn probe(&self, injector: Injector, round: u8, change: impl FnOnce()) -> Probes {
         let (is_over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
         let (sent, changed_at) = thread::scope(|scope| {
@@ -139,7 +139,7 @@ impl Lab {
             drop(over);
             (prober.join().expect("it only sends"), changed_at)
         });
-        // The ring is read in order: what crossed before this one is counted or is not.
+        // The ring is read in order, so all earlier probes have been counted or skipped by then.
         let last = Ipv4Addr::new(192, 0, 2, round);
         let crosses_last = probe_from(last);
         self.far.injector("far1").send(&crosses_last.frame());
@@ -178,7 +178,7 @@ impl Probes {
     }
 }
 
-/// The address of a probe: none is used twice.
+/// Returns the address of a probe; none is used twice.
 fn source(round: u8, nth: usize) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(10, round, 0, 1).to_bits() + nth as u32)
 }

@@ -1,4 +1,4 @@
-//! Where threads run, by what `PinCores` says.
+//! The cores that threads run on with each form of `PinCores`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -44,8 +44,8 @@ fn without_pinning_a_worker_runs_anywhere() {
     });
 }
 
-/// The ring of a pinned worker is made on its core by the thread that starts everybody else: they are not to inherit
-/// it.
+/// Checks that only workers are pinned. The main thread allocates the ring of a pinned worker on the core of that
+/// worker, and the threads that it starts afterwards must not inherit that.
 fn others_are_free(affinities: &BTreeMap<String, Vec<usize>>) {
     let cores = own_cores();
     let others: Vec<_> = affinities.iter().filter(|(name, _)| !name.starts_with("worker-")).collect();
@@ -57,8 +57,8 @@ fn others_are_free(affinities: &BTreeMap<String, Vec<usize>>) {
 fn affinities(config: &str) -> BTreeMap<String, Vec<usize>> {
     let router = Host::router();
     let mut program = Program::start(&router, config);
-    // A worker is pinned before it says this; the first one says it.
-    program.line("workers wait on ").expect("it says what it waits on");
+    // A worker is pinned before this line; the first worker logs it.
+    program.line("workers wait on ").expect("the event loop is logged");
     let workers = config.split_once("Workers: ").and_then(|(_, rest)| rest.lines().next()?.parse().ok());
     let is_whole = |found: &BTreeMap<String, Vec<usize>>| {
         let names = found.keys().filter(|name| name.starts_with("worker-"));
@@ -66,7 +66,7 @@ fn affinities(config: &str) -> BTreeMap<String, Vec<usize>> {
     };
     let found =
         program.wait_for("every worker is where it belongs", |program| threads(program.id()), is_whole);
-    program.stop(Signal::SIGTERM).last_words();
+    program.stop(Signal::SIGTERM).final_counts();
     found
 }
 
@@ -81,7 +81,7 @@ fn threads(process: u32) -> BTreeMap<String, Vec<usize>> {
     tasks.filter_map(status).map(|status| (field(&status, "Name:").to_owned(), allowed(&status))).collect()
 }
 
-/// The cores that this test may use, and whatever it starts.
+/// Returns the cores that this test and its child processes may use.
 fn own_cores() -> Vec<usize> {
     allowed(&fs::read_to_string("/proc/self/status").expect("the kernel has /proc"))
 }

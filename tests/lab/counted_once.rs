@@ -1,6 +1,6 @@
-//! A packet is seen on every interface that it crosses and counts on one, whatever the host is to it.
+//! A packet is seen on every interface that it crosses and counts on one, on routers, bridges and end hosts.
 //!
-//! Expected is what was sent: ten million bytes of IP to the byte, or what netfilter counts where TCP comes from.
+//! The expected count is what was sent: exactly ten million bytes of IP, or what netfilter counts at the sender of TCP.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,7 +12,7 @@ use crate::support::program::{EVERY_HOST, Program, Signal};
 use crate::support::services::{fetch, serve_web};
 
 #[test]
-fn a_host_that_forwards_nothing_counts_both_what_it_gets_and_what_it_sends() {
+fn a_host_that_does_not_forward_counts_ingress_and_egress() {
     inside(|| {
         let office = Office::routed();
         serve_web(&office.server);
@@ -26,7 +26,7 @@ fn a_host_that_forwards_nothing_counts_both_what_it_gets_and_what_it_sends() {
 }
 
 #[test]
-fn a_bridge_counts_what_enters_it_on_the_port_where_it_enters() {
+fn a_bridge_counts_a_packet_on_its_ingress_port() {
     const LEFT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
     const RIGHT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
     const BRIDGE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
@@ -44,7 +44,8 @@ fn a_bridge_counts_what_enters_it_on_the_port_where_it_enters() {
         serve_web(&bridge);
         let program = Program::start(&bridge, EVERY_HOST);
         for _ in 0..20 {
-            // Through the bridge, and to its own address, which its own device shows once more.
+            // One goes through the bridge, and one to the bridge's own address, which the bridge device shows once
+            // more.
             fetch(&left, LEFT, RIGHT);
             fetch(&left, LEFT, BRIDGE);
         }
@@ -62,7 +63,7 @@ fn a_router_counts_a_packet_once_on_its_way_through() {
 }
 
 #[test]
-fn a_router_counts_once_what_comes_in_over_a_device_on_top_of_another() {
+fn a_router_counts_once_what_enters_through_a_device_on_top_of_another() {
     inside(|| {
         // The client's side of the router is a bridge over its port,
         let bridged = Office::routed();
@@ -107,7 +108,7 @@ fn through_an_office(what: &str, office: Office) {
     wait_for_ten_million(&program, what, &[CLIENT.into()]);
     program.wait_for_counted(TEN_MILLION);
     assert_eq!(program.bytes_of(ROUTER_OUTSIDE.into()), 0, "{what}");
-    assert_eq!(program.stop(Signal::SIGTERM).last_words(), TEN_MILLION, "{what}");
+    assert_eq!(program.stop(Signal::SIGTERM).final_counts(), TEN_MILLION, "{what}");
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn a_bridge_without_an_address_counts_what_passes_it() {
         let program = Program::start(&bridge, EVERY_HOST);
         send_exactly(&left, LEFT, RIGHT);
         wait_for_ten_million(&program, "transparent bridge", &[LEFT.into()]);
-        assert_eq!(program.stop(Signal::SIGTERM).last_words(), TEN_MILLION);
+        assert_eq!(program.stop(Signal::SIGTERM).final_counts(), TEN_MILLION);
     });
 }
 
@@ -148,7 +149,7 @@ fn a_router_counts_ipv6_once_too() {
             host.ip(&format!("addr add {addr}/64 dev {end} nodad"));
             office.router.ip(&format!("addr add {router_addr}/64 dev {port} nodad"));
             host.ip(&format!("route add default via {router_addr}"));
-            // Who is where is known: looking for neighbours is traffic of the same addresses.
+            // Static neighbours, since neighbour solicitations are IP packets of the same addresses.
             host.ip(&format!("neigh add {router_addr} lladdr {} dev {end}", office.router.mac(port)));
             office.router.ip(&format!("neigh add {addr} lladdr {} dev {port}", host.mac(end)));
         }
@@ -156,12 +157,12 @@ fn a_router_counts_ipv6_once_too() {
         let program = Program::start(&office.router, EVERY_HOST);
         send_exactly(&office.client, CLIENT6, SERVER6);
         wait_for_ten_million(&program, "router, IPv6", &[CLIENT6.into()]);
-        program.stop(Signal::SIGTERM).last_words();
+        program.stop(Signal::SIGTERM).final_counts();
     });
 }
 
 #[test]
-fn a_router_counts_its_own_packets_once_where_that_is_wanted() {
+fn a_router_counts_its_own_packets_once_with_in_and_own() {
     inside(|| {
         let office = Office::routed();
         let _takers = [take(&office.server, SERVER), take(&office.client, CLIENT)];
@@ -169,26 +170,26 @@ fn a_router_counts_its_own_packets_once_where_that_is_wanted() {
         for (direction, own) in [("in+own", true), ("auto", false)] {
             let program = Program::start(&office.router, &format!("{EVERY_HOST}Direction: {direction}\n"));
             send_exactly(&office.client, CLIENT, SERVER);
-            // From its inside address out of the other side.
+            // From its inside address through its outside interface.
             send_exactly(&office.router, ROUTER_INSIDE, SERVER);
             let what = format!("router, Direction: {direction}");
             wait_for_ten_million(&program, &what, if own { &both } else { &both[..1] });
             let times = 1 + u64::from(own);
             let expected = Sum { packets: times * TEN_MILLION.packets, bytes: times * TEN_MILLION.bytes };
             program.wait_for_counted(expected);
-            assert_eq!(program.stop(Signal::SIGTERM).last_words(), expected);
+            assert_eq!(program.stop(Signal::SIGTERM).final_counts(), expected);
         }
     });
 }
 
 #[test]
-fn a_host_that_forwards_nothing_counts_its_own_packets_once() {
+fn a_host_that_does_not_forward_counts_its_own_packets_once() {
     inside(|| {
         let office = Office::routed();
         let _taker = take(&office.server, SERVER);
         let program = Program::start(&office.client, EVERY_HOST);
         send_exactly(&office.client, CLIENT, SERVER);
         wait_for_ten_million(&program, "a host that forwards nothing", &[CLIENT.into()]);
-        assert_eq!(program.stop(Signal::SIGTERM).last_words(), TEN_MILLION);
+        assert_eq!(program.stop(Signal::SIGTERM).final_counts(), TEN_MILLION);
     });
 }

@@ -47,7 +47,7 @@ fn packets_without_a_link_header_count_on_every_type_of_device() {
         assert_eq!(program.accounting().skipped, BTreeMap::new());
         let packets = 6 * TYPES.len() as u64;
         let sent = Sum { packets, bytes: expected.values().sum() };
-        assert_eq!(program.stop(Signal::SIGTERM).last_words(), sent);
+        assert_eq!(program.stop(Signal::SIGTERM).final_counts(), sent);
     });
 }
 
@@ -55,11 +55,11 @@ fn packets_without_a_link_header_count_on_every_type_of_device() {
 fn a_frame_that_the_kernel_cannot_describe_is_dropped_and_no_other_is_lost_or_counted_twice() {
     const BURSTS: u64 = 20;
     const EACH: u64 = 6;
-    /// UDP fragmentation, which `virtio_net_hdr_from_skb` has no word for.
+    /// UDP fragmentation, which `virtio_net_hdr_from_skb` cannot describe.
     const UFO: u8 = 3;
     inside(|| {
         let router = Host::router();
-        // A ring that goes round several times: where a frame is dropped lies what was there the round before.
+        // The ring wraps several times, so a dropped frame leaves the bytes of an older frame in its place.
         let program = Program::start(&router, &format!("{EVERY_HOST}Workers: 1\nRingMemory: 1M\n"));
         let mut device = Device::with_vnet_headers(&router, "tun0");
         let packet = build::ipv4(UDP, &build::udp(40_000, 443, 100));
@@ -96,7 +96,7 @@ fn a_frame_that_the_kernel_cannot_describe_is_dropped_and_no_other_is_lost_or_co
 }
 
 #[test]
-fn what_a_host_says_to_itself_counts_once() {
+fn loopback_traffic_counts_once() {
     const DATAGRAMS: u64 = 50;
     inside(|| {
         let host = Host::new();
@@ -130,7 +130,7 @@ fn a_tunnel_and_what_is_in_it_are_different_packets_each_counted_once() {
             client.send_to(&[0; 100], (INNER_SERVER, 9000)).expect("there is a route");
         });
         program.wait_for_bytes(INNER_CLIENT, DATAGRAMS * 128);
-        // Around each: IPv4, UDP, VXLAN, Ethernet. Around the question who has the address, too.
+        // Outer headers of each packet: IPv4, UDP, VXLAN, Ethernet. ARP requests have them too.
         let arp = 20 + 8 + 8 + 14 + 28;
         program.wait_for_bytes(CLIENT, DATAGRAMS * (128 + 14 + 8 + 8 + 20) + arp);
         program.wait_for_bytes(SERVER, arp);
@@ -138,7 +138,7 @@ fn a_tunnel_and_what_is_in_it_are_different_packets_each_counted_once() {
     });
 }
 
-/// A device made of a script, which takes packets.
+/// A device that a script provides (tun.pl), and that packets can be received on.
 struct Device {
     script: Child,
     packets: ChildStdin,
@@ -149,7 +149,7 @@ impl Device {
         Self::made_by(host, name, &[&hatype.to_string()])
     }
 
-    /// One whose packets have a `virtio_net_hdr` before them.
+    /// Makes a device whose packets have a `virtio_net_hdr` before them.
     fn with_vnet_headers(host: &Host, name: &str) -> Self {
         const NONE: &str = "65534";
         Self::made_by(host, name, &[NONE, "vnet"])
@@ -160,14 +160,14 @@ impl Device {
         perl.args([SCRIPT, name]).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut script = host.on(|| perl.spawn().expect("it starts"));
         let mut ready = String::new();
-        let mut said = BufReader::new(script.stdout.take().expect("it is piped"));
-        said.read_line(&mut ready).expect("it can be read");
+        let mut output = BufReader::new(script.stdout.take().expect("it is piped"));
+        output.read_line(&mut ready).expect("it can be read");
         assert_eq!(ready, "ready\n", "is {SCRIPT} allowed to open /dev/net/tun?");
         host.ip(&format!("link set {name} up"));
         Self { packets: script.stdin.take().expect("it is piped"), script }
     }
 
-    /// Has a packet come in.
+    /// Lets the host receive a packet.
     fn receive(&mut self, packet: &[u8]) {
         let digits: String = packet.iter().map(|byte| format!("{byte:02x}")).collect();
         writeln!(self.packets, "{digits}").expect("the script reads");
@@ -176,7 +176,7 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        // It may have ended by itself, which the test has noticed by other signs.
+        // It may have ended already, in which case the test has failed elsewhere.
         let _ = self.script.kill();
         let _ = self.script.wait();
     }

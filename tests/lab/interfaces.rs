@@ -41,7 +41,7 @@ fn interfaces_come_and_go_and_what_stays_is_counted() {
         send("far0", 4, true);
         router.ip("link del leaves");
         send("far0", 5, true);
-        // New ones, one after the other: the first frames may well come before the program has heard of them.
+        // New ones, one after the other: the first frames may come before the notice about the interface.
         router.plug("comes", &far, "far3");
         router.plug("secret", &far, "far4");
         send("far4", 6, false);
@@ -49,7 +49,7 @@ fn interfaces_come_and_go_and_what_stays_is_counted() {
         send("far0", 8, true);
         router.ip("link set falls up");
         send("far1", 9, true);
-        // The last monitored ones go. That is a state, not an error.
+        // The last monitored ones go. The program keeps running without any.
         for last in ["stays", "falls", "comes"] {
             router.ip(&format!("link del {last}"));
         }
@@ -57,6 +57,6 @@ fn interfaces_come_and_go_and_what_stays_is_counted() {
         send("far5", 10, true);
 
         let ended = program.stop(Signal::SIGTERM);
-        assert_eq!(ended.last_words(), expected);
+        assert_eq!(ended.final_counts(), expected);
     });
 }

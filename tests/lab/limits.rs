@@ -1,4 +1,4 @@
-//! Limits beside bytes sent and hosts contacted: what a host receives, how fast it is, where it is.
+//! Further limits: received bytes, rates, limits for a network, ignored sources.
 
 use std::net::{Ipv4Addr, UdpSocket};
 
@@ -12,7 +12,7 @@ const DATAGRAM: [u8; 1000] = [0; 1000];
 const DATAGRAM_IP_BYTES: u64 = 1028;
 
 #[test]
-fn who_receives_too_much_is_named_by_its_own_address_behind_masquerading() {
+fn a_receiver_over_its_limit_is_reported_by_its_own_address_behind_masquerading() {
     inside(|| {
         let office = Office::masqueraded();
         let server = office.server.on(|| UdpSocket::bind((SERVER, 9000)).expect("the port is free"));
@@ -30,14 +30,14 @@ fn who_receives_too_much_is_named_by_its_own_address_behind_masquerading() {
             client.recv(&mut [0; 1000]).expect("it arrives");
         };
         (0..500).for_each(|_| answer());
-        // All of the limit, and no more.
+        // Exactly the limit.
         program.wait_for_bytes(SERVER, limit);
         answer();
         let line = program.alert("RECEIVED", CLIENT);
         assert!(line.text.ends_with(&format!("TOTALBYTES={}", limit + DATAGRAM_IP_BYTES)), "{}", line.text);
 
         let ended = program.stop(Signal::SIGTERM);
-        assert_eq!(ended.alerts().len(), 1, "and nobody else received as much:\n{}", ended.text());
+        assert_eq!(ended.alerts().len(), 1, "and no other host received as much:\n{}", ended.text());
     });
 }
 
@@ -68,7 +68,7 @@ fn rates_networks_and_ignored_sources_hold_for_packets_of_a_wire() {
         let rate = line.text.split_once(" RATE=").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
         let rate: u64 = rate.unwrap_or_else(|| panic!("no rate in {}", line.text));
         assert!((2_001..=6_000).contains(&rate), "{}", line.text);
-        // Over the limit of its network, far below that of everybody.
+        // Over the limit of its network, far below that of all hosts.
         injector.send_at_rate(&vec![frame(ALLOWED, 1000); 751], 5_000);
         program.alert("TRAFFIC", ALLOWED);
 

@@ -1,7 +1,7 @@
-//! A packet counts the same whatever it was wrapped in, live and in replay of what was on the wire.
+//! A packet counts the same in every encapsulation, live and in replay of what was on the wire.
 //!
-//! The kernel takes the outermost VLAN tag out of what comes in and leaves it in what goes out; a capture file has it
-//! in both.
+//! The kernel removes the outermost VLAN tag at ingress and leaves it in the frame at egress; a capture file has it in
+//! both.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,12 +18,12 @@ use crate::support::namespaces::inside;
 use crate::support::program::{BINARY, EVERY_HOST, Program, Signal};
 use crate::support::tool::run;
 
-/// Bytes of UDP payload: enough that no frame is padded unless it is to be.
+/// Bytes of UDP payload: enough that only the frames that test padding are padded.
 const PAYLOAD: usize = 100;
 const IPV4_BYTES: u64 = 20 + 8 + PAYLOAD as u64;
 const IPV6_BYTES: u64 = 40 + 8 + PAYLOAD as u64;
 
-/// The same packet from a source of its own in every wrapping, with what it must count for.
+/// Returns the packet in every encapsulation, each from a source of its own, with the bytes that it must count for.
 fn wrapped() -> Vec<(IpAddr, u64, Vec<u8>)> {
     let udp = build::udp(40_000, 443, PAYLOAD);
     let v4 = |host: u8| {
@@ -57,7 +57,7 @@ fn wrapped() -> Vec<(IpAddr, u64, Vec<u8>)> {
         .zip(1..)
         .map(|(wrap, host)| (Ipv4Addr::new(10, 0, 0, host).into(), IPV4_BYTES, wrap(&v4(host))))
         .collect();
-    // What is shorter than Ethernet's least is padded, with the tag or without.
+    // Frames shorter than the minimum of Ethernet are padded, with the tag or without.
     for (host, frame) in [
         (101, build::ethernet(IPV4, &small(101))),
         (102, build::ethernet(0x8100, &build::vlan(7, IPV4, &small(102)))),
@@ -76,17 +76,17 @@ fn wrapped() -> Vec<(IpAddr, u64, Vec<u8>)> {
 }
 
 #[test]
-fn what_comes_in_counts_the_same_in_every_wrapping() {
+fn ingress_counts_the_same_in_every_encapsulation() {
     inside(|| count(|far, _| far.injector("far0")));
 }
 
 #[test]
-fn what_goes_out_counts_the_same_in_every_wrapping() {
-    // A host that does not forward counts what leaves it, where the kernel leaves the tags in.
+fn egress_counts_the_same_in_every_encapsulation() {
+    // A host that does not forward counts egress, where the kernel leaves the tags in.
     inside(|| count(|_, host| host.injector("near0")));
 }
 
-/// Sends every wrapping to or from a host, by the injector that is chosen, and holds what is counted against a replay.
+/// Sends every encapsulation to or from a host, by the given injector, and compares the counts with those of a replay.
 fn count(injector: impl FnOnce(&Host, &Host) -> Injector) {
     let (far, host) = (Host::new(), Host::new());
     far.plug("far0", &host, "near0");
@@ -107,7 +107,7 @@ fn count(injector: impl FnOnce(&Host, &Host) -> Injector) {
     let live = program.wait_for("all are listed", listed, |listed| listed.len() == expected.len());
     assert_eq!(live, expected, "live");
     assert_eq!(replayed(capture.path()), expected, "in replay");
-    assert_eq!(program.stop(Signal::SIGTERM).last_words().packets, frames.len() as u64);
+    assert_eq!(program.stop(Signal::SIGTERM).final_counts().packets, frames.len() as u64);
 }
 
 /// Bytes sent by each host of a capture.

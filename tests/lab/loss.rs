@@ -1,5 +1,4 @@
-//! A ring that is too small: what was offered is what was counted and what was dropped, to the frame, and everybody is
-//! told.
+//! A ring that is too small: the frames offered are exactly the frames counted and dropped, and log and API report it.
 
 use std::net::Ipv4Addr;
 
@@ -12,7 +11,7 @@ const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const IP_BYTES: u16 = 500;
 
 #[test]
-fn what_is_lost_is_counted_said_and_shown() {
+fn drops_are_counted_logged_and_shown() {
     const OFFERED: u64 = 20_000;
     inside(|| {
         let (far, router) = (Host::new(), Host::router());
@@ -36,32 +35,32 @@ fn what_is_lost_is_counted_said_and_shown() {
         assert_eq!(counted.ip_packets + dropped, OFFERED, "{counted:?}");
         assert_eq!(counted.ip_bytes, counted.ip_packets * u64::from(IP_BYTES));
 
-        let line = program.line("EVENT=LOSS ").expect("a loss is said");
+        let line = program.line("EVENT=LOSS ").expect("a loss is logged");
         for part in [format!("DROPPED={dropped} "), format!("OFFERED={OFFERED} "), "LIMIT=0.1%".to_owned()] {
             assert!(line.text.contains(&part), "{part} is not in {}", line.text);
         }
         let alert = program.alert("TRAFFIC", HEAVY);
         assert!(
             alert.text.contains(" | LOST="),
-            "its number is too small, and it does not say so: {}",
+            "its number is too small, and it is not marked as such: {}",
             alert.text
         );
-        let counted = program.wait_for("the API says so", Program::accounting, |accounting| {
+        let counted = program.wait_for("the API has it", Program::accounting, |accounting| {
             accounting.loss.alert_since.is_some()
         });
         assert_eq!((counted.loss.tp_drops, counted.loss.tp_packets), (dropped, OFFERED), "{counted:?}");
         assert_eq!(program.active().len(), 1, "a loss is of no host");
 
-        // When the window has passed without further losses, so has the alert.
+        // The alert closes after a window without further drops.
         let line = program.line("CLOSED=LOSS ").expect("the loss is over");
         assert!(line.text.contains("PEAK="), "{}", line.text);
         let expected = Sum { packets: counted.ip_packets, bytes: counted.ip_bytes };
-        assert_eq!(program.stop(Signal::SIGTERM).last_words(), expected);
+        assert_eq!(program.stop(Signal::SIGTERM).final_counts(), expected);
     });
 }
 
 #[test]
-fn what_an_interface_shows_is_what_the_kernel_counted_on_it() {
+fn the_row_of_an_interface_equals_the_kernel_s_counters() {
     inside(|| {
         let (far, router) = (Host::new(), Host::router());
         far.plug("far0", &router, "near0");
@@ -73,7 +72,7 @@ fn what_an_interface_shows_is_what_the_kernel_counted_on_it() {
         for (interface, frames) in [("far0", 300), ("far1", 200), ("far2", 100)] {
             far.injector(interface).send_at_rate(&vec![&frame; frames], 100_000);
         }
-        // An 802.3 frame of spanning tree: seen, and no IP.
+        // An 802.3 frame of spanning tree, which is seen and skipped.
         let spanning_tree =
             [&[1, 0x80, 0xc2, 0, 0, 0, 2, 0, 0, 0, 0, 1, 0, 38, 0x42, 0x42, 3][..], &[0; 43]].concat();
         far.injector("far1").send(&spanning_tree);

@@ -1,6 +1,6 @@
 //! The lab: the real binary on real packets, through real kernels.
 //!
-//! Each test lays its own little network: hosts are network namespaces ([`Host`](support::host::Host)), wires are veth
+//! Each test makes its own network: hosts are network namespaces ([`Host`](support::host::Host)), wires are veth
 //! pairs ([`Host::plug`](support::host::Host::plug)), and the program under test runs on one of the hosts
 //! ([`Program`](support::program::Program)). Traffic comes from real tools and real sockets, or from an
 //! [`Injector`](support::injector::Injector) where every byte must be known.
@@ -12,14 +12,14 @@
 //!                 '-- TrafficAlerted, in `router`
 //! ```
 //!
-//! No privilege is needed: a user namespace makes any user root of networks that nobody else sees. Tests run side by
-//! side, since each has all addresses and ports for itself, and leave nothing behind: with the last process of a
-//! test its namespaces are gone. A machine that refuses namespaces, or lacks a tool, fails the tests and is told
-//! what to do about it.
+//! No privilege is needed: in a user namespace any user is root of its own, isolated networks. Tests run in parallel,
+//! since each has all addresses and ports for itself, and leave nothing behind: the namespaces of a test end with its
+//! last process. On a machine that refuses namespaces, or lacks a tool, the tests fail with a message that names the
+//! remedy.
 //!
-//! Nothing here sleeps for luck. What must happen is waited for, with a deadline; what must not happen is looked for
-//! when the program has ended, since its last act is to say every alert that follows from what it has seen. Only that
-//! somebody stays silent is known no sooner than when an answer is overdue.
+//! No test sleeps for luck. A test waits for what must happen, with a deadline; it looks for what must not happen after
+//! the program has ended, since the program logs all alerts that follow from its counts before it ends. Only that a
+//! host does not respond is not known before a timeout.
 #![forbid(unsafe_code)]
 
 #[path = "../packets/mod.rs"]
@@ -42,11 +42,11 @@ mod masquerade;
 mod mass_scanners;
 mod mutes;
 mod one_capability;
-mod outlets;
 mod pppoe;
 mod reload;
 mod rings;
 mod scans;
+mod sinks;
 mod state;
 mod stopping;
 mod storm;

@@ -1,8 +1,7 @@
-//! Behind a gateway that masquerades: the client counts under its own address, and nobody is accused of what
-//! translation makes of the traffic.
+//! Behind a gateway that masquerades, a client counts under its own address, and translated traffic raises no alert.
 //!
-//! Answers come in for the gateway's address, to as many ports as there were questions, and leave for the client. A
-//! counter that does not see who asked takes the resolver for a port scanner.
+//! Answers arrive for the gateway's address, at as many ports as there were queries, and leave for the client. A
+//! program that does not know the initiator of these flows takes the resolver for a port scanner.
 
 use std::net::Ipv4Addr;
 use std::thread;
@@ -15,27 +14,27 @@ use crate::support::services::{fetch, resolve, serve_names, serve_web};
 
 const CONFIG: &str = "NumberContactedIPs: 15\nAnalyzePorts: true\nNumContactedPorts: 100\n";
 
-/// For so long after its start the program takes the higher port for the client's, since what it sees may have begun
-/// before. After that, which is a second later here, it goes by who spoke first.
+/// For this long after its start the program takes the host with the higher port for the initiator, since a flow may
+/// have begun before. Afterwards, here one second later, the sender of the first packet is the initiator.
 const CAUTION: Duration = Duration::from_secs(11);
 
 #[test]
-fn nobody_is_accused_of_translated_traffic() {
-    inside(|| surf(SERVER, Duration::ZERO));
+fn translated_traffic_raises_no_alert() {
+    inside(|| fetch_pages(SERVER, Duration::ZERO));
 }
 
 #[test]
-fn nobody_is_accused_of_translated_traffic_by_who_spoke_first() {
-    inside(|| surf(SERVER, CAUTION));
+fn translated_traffic_raises_no_alert_when_first_packets_decide() {
+    inside(|| fetch_pages(SERVER, CAUTION));
 }
 
 #[test]
-fn a_gateway_that_asks_for_its_clients_is_no_scanner() {
-    inside(|| surf(ROUTER_INSIDE, CAUTION));
+fn a_gateway_that_resolves_for_its_clients_is_no_scanner() {
+    inside(|| fetch_pages(ROUTER_INSIDE, CAUTION));
 }
 
-/// 300 questions to a resolver and 50 pages of the server, some time after the program has started.
-fn surf(resolver: Ipv4Addr, after: Duration) {
+/// Sends 300 queries to a resolver and fetches 50 pages of the server, some time after the program has started.
+fn fetch_pages(resolver: Ipv4Addr, after: Duration) {
     let office = Office::masqueraded();
     serve_web(&office.server);
     let _names = serve_names(&office.server, None);
@@ -52,10 +51,10 @@ fn surf(resolver: Ipv4Addr, after: Duration) {
         }
     }
 
-    // Client and server, and not the gateway's address, which was given to what the client had sent.
+    // Client and server, and not the gateway's address, which is only on translated packets.
     wait_for_bytes_sent(&program, [&office.client, &office.server], 2);
     assert_eq!(program.bytes_of(ROUTER_OUTSIDE.into()), 0);
     let ended = program.stop(Signal::SIGTERM);
-    ended.last_words();
+    ended.final_counts();
     assert!(ended.alerts().is_empty(), "{}", ended.text());
 }

@@ -1,15 +1,15 @@
-//! Scanners that are built for speed, and what they look like in a flood.
+//! Fast scanners (masscan, hping3), and a flood from forged addresses.
 
 use std::process::Command;
 use std::thread;
 
 use crate::busy_hosts::OVERDUE;
 use crate::support::namespaces::inside;
+use crate::support::observer::{Limit, Observer};
 use crate::support::office::{CLIENT, Office, SERVER};
 use crate::support::program::{Program, Signal};
 use crate::support::services::{fetch, serve_web};
 use crate::support::tool::{Daemon, tool};
-use crate::support::witness::{Limit, Witness};
 
 const CONFIG: &str =
     "ScanEvidence: suspicious\nNumberContactedIPs: 15\nAnalyzePorts: true\nNumContactedPorts: 15\n";
@@ -60,35 +60,35 @@ fn a_flood_from_forged_addresses_accuses_neither_them_nor_the_victim() {
             let program = Program::start(&office.router, &config);
             for flood in ["-S -p 80", "-S -p ++1", "-2 -p 9000", "-A -p 80", "-1"] {
                 let mut hping = hping(&format!("{flood} --rand-source -i u500 -c 1000 203.0.113.2"));
-                // It takes it for a failure that nobody answers it, as answers go to whoever was forged.
+                // hping3 fails without answers, and they go to the forged addresses.
                 let output = office.client.on(|| hping.output().expect("it starts"));
-                let said = String::from_utf8_lossy(&output.stderr);
-                assert!(said.contains("1000 packets transmitted"), "{said}");
+                let output = String::from_utf8_lossy(&output.stderr);
+                assert!(output.contains("1000 packets transmitted"), "{output}");
             }
-            // Somebody honest among them is served.
+            // A real client among them is served.
             fetch(&office.client, CLIENT, SERVER);
             thread::sleep(OVERDUE);
             let ended = program.stop(Signal::SIGTERM);
-            assert!(ended.last_words().packets > 5000, "{}", ended.text());
+            assert!(ended.final_counts().packets > 5000, "{}", ended.text());
             assert!(ended.alerts().is_empty(), "{rule}:\n{}", ended.text());
         }
     });
 }
 
-/// Runs a scanner, and checks that it is accused of this alone, and soon.
+/// Runs a scanner, and checks that it raises this alert alone, in time.
 fn accused(office: &Office, mut scanner: Command, kind: &str, limit: Limit) {
-    let witness = Witness::of(CLIENT, &office.router);
+    let observer = Observer::of(CLIENT, &office.router);
     let mut program = Program::start(&office.router, CONFIG);
-    // Masscan waits for answers longer than anybody has patience, and hping fails without them.
+    // masscan waits for answers for long, and hping3 fails without them, so the exit code is not checked.
     let scanner = office.client.on(|| Daemon::start(&mut scanner));
     let alert = program.alert(kind, CLIENT);
     drop(scanner);
-    witness.check(limit, &alert);
+    observer.check(limit, &alert);
     let ended = program.stop(Signal::SIGTERM);
     assert_eq!(ended.alerts().len(), 1, "only the scanner, and only once:\n{}", ended.text());
 }
 
-/// With a network behind the server in which nobody is.
+/// An office with a network behind the server that has no hosts.
 fn office() -> Office {
     let office = Office::routed();
     office.router.ip("route add 198.51.100.0/24 via 203.0.113.2");
@@ -96,7 +96,7 @@ fn office() -> Office {
     office
 }
 
-/// It has a stack of its own, which is told the way.
+/// masscan has its own IP stack, which needs the addresses of this host and of the router.
 fn masscan(office: &Office, arguments: &str) -> Command {
     let router = office.router.mac("lan");
     let mut masscan = tool("masscan", "masscan");

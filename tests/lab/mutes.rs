@@ -1,4 +1,5 @@
-//! What is muted over HTTP is shown and not said; orders are taken from programs and from no other web page.
+//! A host that is muted over HTTP is shown and has no notices. Requests to mute are accepted from programs and refused
+//! from other web pages.
 
 use std::net::Ipv4Addr;
 
@@ -14,7 +15,7 @@ const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 9, 6);
 const JSON: &str = "Content-Type: application/json\r\n";
 
 fn post(program: &Program, headers: &str, body: &str) -> (u16, Value) {
-    let (status, body) = program.ask(&format!("POST /api/v1/mutes HTTP/1.1\r\n{headers}"), body);
+    let (status, body) = program.request(&format!("POST /api/v1/mutes HTTP/1.1\r\n{headers}"), body);
     (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error} in {body:?}")))
 }
 
@@ -23,7 +24,7 @@ fn mutes(program: &Program) -> Value {
 }
 
 #[test]
-fn what_is_muted_is_shown_and_said_when_its_mute_is_taken_back() {
+fn a_muted_alert_is_shown_and_logged_when_its_mute_is_deleted() {
     inside(|| {
         let (far, router) = (Host::new(), Host::router());
         far.plug("far0", &router, "near0");
@@ -52,21 +53,21 @@ fn what_is_muted_is_shown_and_said_when_its_mute_is_taken_back() {
             (&json!("10.0.0.5"), &json!(true)),
             "{alerts}"
         );
-        // Of another network: it is said, and so it is after what was muted has been judged.
+        // A host of another network has a notice, which follows the judgement of the muted hosts.
         (0..6).for_each(|_| injector.send(&frame_from(OTHER)));
         program.alert("TRAFFIC", OTHER);
-        assert!(!program.said().contains("SRC=10.0.0.5"), "{}", program.said());
+        assert!(!program.log_text().contains("SRC=10.0.0.5"), "{}", program.log_text());
 
-        assert_eq!(program.ask("DELETE /api/v1/mutes/1 HTTP/1.1\r\n", ""), (204, String::new()));
+        assert_eq!(program.request("DELETE /api/v1/mutes/1 HTTP/1.1\r\n", ""), (204, String::new()));
         program.alert("TRAFFIC", HEAVY);
         assert_eq!(mutes(&program), json!([]));
-        assert_eq!(program.ask("DELETE /api/v1/mutes/1 HTTP/1.1\r\n", "").0, 404);
+        assert_eq!(program.request("DELETE /api/v1/mutes/1 HTTP/1.1\r\n", "").0, 404);
         assert_eq!(program.stop(Signal::SIGTERM).alerts().len(), 2);
     });
 }
 
 #[test]
-fn an_order_that_is_wrong_or_comes_from_another_page_changes_nothing() {
+fn a_bad_mute_or_one_from_another_web_page_changes_nothing() {
     inside(|| {
         let program = Program::start(&Host::router(), "");
         let good = r#"{"source":"10.0.0.5","minutes":1}"#;
@@ -109,7 +110,7 @@ fn an_order_that_is_wrong_or_comes_from_another_page_changes_nothing() {
             ("DELETE /api/v1/mutes/99999999999999999999 HTTP/1.1\r\n", 404),
             ("GET /api/v1/mutesx HTTP/1.1\r\n", 404),
         ] {
-            assert_eq!(program.ask(head, "").0, status, "{head:?}");
+            assert_eq!(program.request(head, "").0, status, "{head:?}");
         }
         assert_eq!(mutes(&program), json!([]));
 

@@ -1,4 +1,4 @@
-//! What the program needs to run: one capability, a free port, a configuration. It says which one is missing.
+//! The program needs one capability, a free port and a configuration, and reports which of them is missing.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -6,11 +6,11 @@ use std::process::Command;
 
 use crate::support::host::{Host, Sum};
 use crate::support::injector::Udp;
-use crate::support::namespaces::{NOBODY, inside_as_nobody};
+use crate::support::namespaces::{UNPRIVILEGED_ID, inside_unprivileged};
 use crate::support::program::{BINARY, PORT, Program, Signal};
 use crate::support::tool::tool;
 
-/// What the original ships as its example, in our words.
+/// A configuration like the original's example.
 const ORIGINALS: &str = r#"
       # General
       # -------
@@ -39,10 +39,10 @@ const ORIGINALS: &str = r#"
 fn with_one_capability_it_starts_counts_alerts_and_serves() {
     const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
     const SCANNER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);
-    // Each as large as a packet can nearly be, so that few make a gigabyte.
+    // Nearly the largest possible packets, so that few make a gigabyte.
     const IP_BYTES: u16 = 65_000;
     const GIGABYTE: u64 = 1_000_000_000;
-    inside_as_nobody(|| {
+    inside_unprivileged(|| {
         let (far, router) = (Host::new(), Host::router());
         far.plug("far0", &router, "near0");
         far.ip("link set far0 mtu 65535");
@@ -56,8 +56,8 @@ fn with_one_capability_it_starts_counts_alerts_and_serves() {
                 line.unwrap_or_else(|| panic!("no {name} in {status}")).trim().to_owned()
             };
             let uids: Vec<_> = field("Uid:").split('\t').map(str::parse).collect();
-            assert_eq!(uids, [const { Ok(NOBODY) }; 4]);
-            // Given up as soon as the rings are open.
+            assert_eq!(uids, [const { Ok(UNPRIVILEGED_ID) }; 4]);
+            // The program drops the capability as soon as the rings are open.
             for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
                 assert_eq!(field(set), "0".repeat(16), "{set}");
             }
@@ -85,20 +85,20 @@ fn with_one_capability_it_starts_counts_alerts_and_serves() {
             injector.send(&Udp { src: SCANNER, dst: target(n), dst_port: 53, ip_bytes: 40 }.frame());
         });
         program.alert("SCANNING", SCANNER);
-        // Too little for the chart.
+        // Fewer bytes than `ChartMinBytes`.
         assert_eq!(program.bytes_of(SCANNER.into()), 0);
 
         let sent = Sum { packets: packets + 16, bytes: packets * u64::from(IP_BYTES) + 16 * 40 };
         program.wait_for_counted(sent);
         let ended = program.stop(Signal::SIGTERM);
-        assert_eq!(ended.last_words(), sent);
+        assert_eq!(ended.final_counts(), sent);
         assert_eq!(ended.alerts().len(), 2, "{}", ended.text());
     });
 }
 
 #[test]
-fn without_the_capability_it_says_which_and_how_to_grant_it() {
-    inside_as_nobody(|| {
+fn a_missing_capability_is_named_with_the_remedy() {
+    inside_unprivileged(|| {
         let ended = Program::fail(with_only("net_bind_service"), &Host::router(), ORIGINALS);
         let text = ended.text();
         assert_eq!(ended.code, Some(1), "{text}");
@@ -112,7 +112,7 @@ fn without_the_capability_it_says_which_and_how_to_grant_it() {
 
 #[test]
 fn a_port_in_use_is_named() {
-    inside_as_nobody(|| {
+    inside_unprivileged(|| {
         let router = Host::router();
         let _other = router.on(|| TcpListener::bind(("127.0.0.1", PORT)).expect("the port is free"));
         let ended = Program::fail(with_only("net_raw"), &router, ORIGINALS);
@@ -124,7 +124,7 @@ fn a_port_in_use_is_named() {
 
 #[test]
 fn a_bad_configuration_is_shown_and_nothing_starts() {
-    inside_as_nobody(|| {
+    inside_unprivileged(|| {
         let bad = ORIGINALS.replace("ByteLimit: 1G", "ByteLimit: 1T");
         let ended = Program::fail(with_only("net_raw"), &Host::router(), &bad);
         let text = ended.text();
@@ -136,7 +136,11 @@ fn a_bad_configuration_is_shown_and_nothing_starts() {
 /// Runs the program as a user who owns nothing, with one capability.
 fn with_only(capability: &str) -> Command {
     let mut setpriv = tool("setpriv", "util-linux");
-    setpriv.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--keep-groups".to_owned()]);
+    setpriv.args([
+        format!("--reuid={UNPRIVILEGED_ID}"),
+        format!("--regid={UNPRIVILEGED_ID}"),
+        "--keep-groups".to_owned(),
+    ]);
     for set in ["--inh-caps", "--ambient-caps", "--bounding-set"] {
         setpriv.arg(format!("{set}=-all,+{capability}"));
     }

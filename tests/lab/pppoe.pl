@@ -1,7 +1,7 @@
 # One end of a PPPoE session (RFC 2516), already agreed on: packets that are routed to a PPP interface leave an Ethernet
 # interface in session frames, and what comes there in such frames comes out of the PPP interface.
 #
-# The PPP interface is a tun device that says it is one: rtnetlink and packet sockets cannot tell the difference.
+# The PPP interface is a tun device of type ARPHRD_PPP: rtnetlink and packet sockets show no difference.
 #
 # pppoe.pl PPP_INTERFACE ETHERNET_IFINDEX OWN_MAC PEER_MAC
 use strict;
@@ -16,7 +16,7 @@ open(my $tun, '+<', '/dev/net/tun') or die "/dev/net/tun: $!";
 ioctl($tun, $TUNSETIFF, pack('a16 S x22', $ppp, $IFF_TUN | $IFF_NO_PI)) or die "TUNSETIFF: $!";
 socket(my $line, $AF_PACKET, $SOCK_RAW, unpack('S', pack('n', $ETH_P_PPP_SES))) or die "socket: $!";
 bind($line, pack('S n l S C C a8', $AF_PACKET, $ETH_P_PPP_SES, $ifindex, 0, 0, 0, '')) or die "bind: $!";
-# Last: that the type has changed is how others know that the session is there.
+# This comes last, since the tests take the changed type for the sign that the session is there.
 ioctl($tun, $TUNSETLINK, $ARPHRD_PPP + 0) or die "TUNSETLINK: $!";
 
 my $ethernet = pack('H12 H12 n', $peer =~ tr/://dr, $own =~ tr/://dr, $ETH_P_PPP_SES);

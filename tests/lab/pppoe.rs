@@ -1,5 +1,4 @@
-//! PPPoE: a session that ends at the gateway shows each packet twice there, one in transit shows it in its frames
-//! alone.
+//! PPPoE: of a session that ends at the gateway each packet is seen twice there, of one in transit only once.
 //!
 //! The kernel need not have PPP: `pppoe.pl` is a session's end in user space.
 
@@ -25,11 +24,11 @@ fn a_session_that_ends_here_counts_once_on_its_ppp_interface() {
         let line = Line::to_a_gateway();
         let program = Program::start(&line.gateway, EVERY_HOST);
         let frames_before = line.gateway.frames_received("dsl");
-        line.surf(&program);
+        line.fetch_pages(&program);
         let frames = line.gateway.frames_received("dsl") - frames_before;
         let skipped = program.accounting().skipped;
         eprintln!("{frames} frames came on the line, skipped are {skipped:?}");
-        // What came on the line, and what of the answers left on it as evidence.
+        // Frames of both directions on the line: ingress, and egress that is only observed.
         assert!(skipped["pppoe_terminated_here"] >= frames, "{skipped:?}");
         let ended = program.stop(Signal::SIGTERM);
         assert!(ended.text().contains("monitoring dsl, lan, ppp0;"), "{}", ended.text());
@@ -41,10 +40,10 @@ fn where_ppp_is_not_monitored_the_session_is_looked_through() {
     inside(|| {
         let line = Line::to_a_gateway();
         let program = Program::start(&line.gateway, &format!("{EVERY_HOST}ExcludedInterfaces: lo, ppp0\n"));
-        line.surf(&program);
+        line.fetch_pages(&program);
         let skipped = program.accounting().skipped;
         assert!(!skipped.contains_key("pppoe_terminated_here"), "{skipped:?}");
-        program.stop(Signal::SIGTERM).last_words();
+        program.stop(Signal::SIGTERM).final_counts();
     });
 }
 
@@ -57,14 +56,14 @@ fn a_session_in_transit_is_looked_through_and_counted() {
             bridge.plug(port, host, end);
             bridge.ip(&format!("link set {port} master br0"));
         }
-        // A session of its own, which has nothing to do with those that it passes on.
+        // The gateway has a session of its own as well, unrelated to those that it forwards.
         let own = Host::new();
         bridge.plug("uplink", &own, "access");
         let _own = session(&bridge, "uplink", "ppp0", &own.mac("access"));
         let line = Line::between(subscriber, gateway);
         let program = Program::start(&bridge, EVERY_HOST);
-        line.surf(&program);
-        program.stop(Signal::SIGTERM).last_words();
+        line.fetch_pages(&program);
+        program.stop(Signal::SIGTERM).final_counts();
     });
 }
 
@@ -105,8 +104,8 @@ impl Line {
         Self { subscriber, gateway, server, _ends: ends }
     }
 
-    /// Twenty pages; both sides have counted exactly what the program lists.
-    fn surf(&self, program: &Program) {
+    /// Fetches twenty pages, and waits until the program lists exactly what both sides have counted.
+    fn fetch_pages(&self, program: &Program) {
         (0..20).for_each(|_| fetch(&self.subscriber, SUBSCRIBER, SERVER));
         wait_for_bytes_sent(program, [&self.subscriber, &self.server], 2);
         let sent = [&self.subscriber, &self.server].map(|host| host.sent());

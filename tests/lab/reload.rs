@@ -1,4 +1,4 @@
-//! Asked to reload, the program goes by what the file says then, and counts on.
+//! On SIGHUP the program uses the settings of the changed file, and counts on.
 
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixDatagram;
@@ -8,7 +8,7 @@ use std::thread;
 use crate::support::host::{Host, Sum};
 use crate::support::injector::frame_from;
 use crate::support::namespaces::inside;
-use crate::support::program::{BINARY, EVERY_HOST, PATIENCE, Program, Signal};
+use crate::support::program::{BINARY, EVERY_HOST, Program, Signal, TIMEOUT};
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);
@@ -38,13 +38,13 @@ fn fifty_reloads_under_load_lose_no_packet() {
         program.wait_for_counted(sent);
         program.wait_for_bytes(HEAVY, sent.bytes);
         let ended = program.stop(Signal::SIGTERM);
-        assert_eq!(ended.last_words(), sent);
+        assert_eq!(ended.final_counts(), sent);
         assert!(ended.alerts().is_empty(), "{}", ended.text());
     });
 }
 
 #[test]
-fn other_limits_and_interfaces_are_in_force_at_once_and_the_rest_is_named() {
+fn new_limits_and_interfaces_are_in_force_at_once_and_other_changes_are_named() {
     inside(|| {
         let (far, router) = (Host::new(), Host::router());
         far.plug("far0", &router, "near0");
@@ -54,14 +54,14 @@ fn other_limits_and_interfaces_are_in_force_at_once_and_the_rest_is_named() {
         (0..10).for_each(|_| first.send(&frame_from(HEAVY)));
         program.wait_for_bytes(HEAVY, 10_000);
 
-        // What is wrong with a file is said, and nothing changes.
+        // The log has what is wrong with a file, and nothing changes.
         program.reload("ByteLimit: 5T\n");
         for part in ["bad value for `ByteLimit`", "lab.conf:1:12", "K, M and G are powers of 1000"] {
-            program.says(part);
+            program.wait_for_log(part);
         }
         assert!(program.get("/capabilities").contains(r#""ByteLimit":1000000000,"#));
 
-        // Who sent too much for the new limit is named, although it is quiet by now.
+        // A host that has sent too much for the new limit is reported, although it sends nothing any more.
         program.reload(&format!(
             "{EVERY_HOST}Workers: 3\nTrafficInterval: 60\nByteLimit: 9999\nExcludedInterfaces: lo, near1\n"
         ));
@@ -70,7 +70,7 @@ fn other_limits_and_interfaces_are_in_force_at_once_and_the_rest_is_named() {
         for part in [r#""TrafficInterval":170,"ByteLimit":9999,"#, r#""ExcludedInterfaces":["lo","near1"]"#] {
             assert!(capabilities.contains(part), "{part} is not in {capabilities}");
         }
-        program.says("not before a restart: TrafficInterval, Workers");
+        program.wait_for_log("not before a restart: TrafficInterval, Workers");
         let is_out = |program: &Program| program.accounting().interface("near1").monitored;
         program.wait_for("near1 is out", is_out, |&monitored| !monitored);
         (0..20).for_each(|_| second.send(&frame_from(OTHER)));
@@ -78,7 +78,7 @@ fn other_limits_and_interfaces_are_in_force_at_once_and_the_rest_is_named() {
         program.wait_for_bytes(HEAVY, 20_000);
         assert_eq!(program.bytes_of(OTHER.into()), 0);
 
-        // And in again.
+        // The interface is monitored again.
         program.reload(&format!("{EVERY_HOST}Workers: 1\nNoDestinations: true\n"));
         program.wait_for("near1 is in", is_out, |&monitored| monitored);
         second.send(&frame_from(OTHER));
@@ -115,27 +115,27 @@ fn alerts_go_to_the_sinks_that_are_in_force() {
 }
 
 #[test]
-fn the_service_manager_is_told() {
+fn the_service_manager_is_notified() {
     inside(|| {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("notify");
         let manager = UnixDatagram::bind(&path).expect("the folder is ours");
-        manager.set_read_timeout(Some(PATIENCE)).expect("not zero");
-        let heard = || {
+        manager.set_read_timeout(Some(TIMEOUT)).expect("not zero");
+        let message = || {
             let mut bytes = [0; 200];
-            let len = manager.recv(&mut bytes).expect("it is told");
+            let len = manager.recv(&mut bytes).expect("a message arrives");
             String::from_utf8_lossy(&bytes[..len]).into_owned()
         };
         let router = Host::router();
         let mut command = Command::new(BINARY);
         command.env("NOTIFY_SOCKET", &path);
         let program = Program::start_as(command, &router, "");
-        assert_eq!(heard().trim_end(), "READY=1");
+        assert_eq!(message().trim_end(), "READY=1");
         program.reload("ByteLimit: 5K\n");
-        let reloading = heard();
+        let reloading = message();
         assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
-        assert_eq!(heard().trim_end(), "READY=1");
+        assert_eq!(message().trim_end(), "READY=1");
         assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
-        assert_eq!(heard().trim_end(), "STOPPING=1");
+        assert_eq!(message().trim_end(), "STOPPING=1");
     });
 }

@@ -89,7 +89,7 @@ fn the_ring_hands_over_what_was_sent() {
 }
 
 #[test]
-fn an_outer_tag_is_taken_out_and_told() {
+fn an_outer_tag_is_removed_and_reported() {
     in_namespace(|| {
         let peer = Peer::new("r0");
         let mut ring = bare_ring();
@@ -145,11 +145,11 @@ fn two_rings_share_the_frames_and_the_sums_agree() {
 }
 
 #[test]
-fn a_full_ring_drops_and_says_how_many() {
+fn a_full_ring_counts_its_drops() {
     in_namespace(|| {
         let peer = Peer::new("r0");
         let mut capture = Capture::open(&options(1, 512 << 10));
-        // Nobody reads, so the ring overflows sooner or later.
+        // Without a reader the ring overflows.
         let mut number = 0;
         until("the kernel has dropped", || {
             (0..BACKLOG_SAFE).for_each(|n| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number + n, 200)));
@@ -192,14 +192,14 @@ fn interfaces_come_and_go_while_it_runs() {
         let mut options = options(2, 8 << 20);
         options.excluded_interfaces = vec!["lo".into(), "x0".into()];
         let mut capture = Capture::open(&options);
-        capture.watch();
+        capture.start_monitor();
 
         first.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
         capture.until("the first interface is seen", |capture| capture.numbers().contains(&1));
         ip(["link", "set", "r0", "down"]);
         ip(["link", "del", "r0"]);
 
-        // A name that is no text, and one that is excluded before it exists.
+        // A name that is not UTF-8, and one that is excluded before it exists.
         let odd = Peer::new(OsStr::from_bytes(b"r\xfe\x01"));
         let excluded = Peer::new("x0");
         let mut number = 10;
@@ -224,7 +224,7 @@ fn interfaces_come_and_go_while_it_runs() {
         });
         for frame in &capture.seen {
             let expected = match frame.number {
-                // Before the filter knew it, the worker asked for its name.
+                // Before the filter has the interface, the worker queries its name.
                 Some(100_000..) => Verdict::Skip(Skip::ExcludedInterface),
                 _ => Verdict::Count,
             };
@@ -235,12 +235,12 @@ fn interfaces_come_and_go_while_it_runs() {
 }
 
 #[test]
-fn what_came_and_went_is_judged_by_the_names_it_had() {
+fn an_interface_that_is_gone_is_judged_by_the_names_that_it_had() {
     in_namespace(|| {
         let mut options = options(1, 8 << 20);
         options.excluded_interfaces = vec!["lo".into(), "x0".into()];
         const PROBE: u32 = 1_000_000;
-        // Nobody watches: the worker knows what it asks for itself.
+        // Without a link monitor: the worker knows only what it queries itself.
         let mut capture = Capture::open(&options);
         let show = |number: u32, names: &[&str]| {
             let [first, later @ ..] = names else { panic!("a name") };
@@ -275,14 +275,14 @@ fn what_came_and_went_is_judged_by_the_names_it_had() {
         capture.until("all is read", |capture| (0..50).all(|number| capture.numbers().contains(&number)));
         for ((names, expected), number) in cases.iter().zip((0..).step_by(10)) {
             for number in number..number + 10 {
-                assert_eq!(capture.standing_of(number).1, *expected, "{names:?}");
+                assert_eq!(capture.verdict_of(number).1, *expected, "{names:?}");
             }
         }
     });
 }
 
 #[test]
-fn what_is_renamed_at_once_is_judged_by_its_first_name_for_a_while() {
+fn an_interface_that_is_renamed_at_once_is_judged_by_its_first_name_for_a_while() {
     in_namespace(|| {
         let mut options = options(1, 8 << 20);
         options.excluded_interfaces = vec!["lo".into(), "x0".into()];
@@ -294,14 +294,14 @@ fn what_is_renamed_at_once_is_judged_by_its_first_name_for_a_while() {
         ip(["link", "set", "x0", "name", "y0"]);
         ip(["link", "set", "y0", "up"]);
         // Only now: no table ever had the name under which the frame came.
-        capture.watch();
+        capture.start_monitor();
         let skipped = || {
             let view = views.read();
             view.interfaces.iter().find(|link| link.name.as_bytes() == b"y0").map(|link| link.skipped)
         };
         until("the table has the interface", || skipped().is_some());
         capture.until("the frame is read", |capture| capture.numbers().contains(&1));
-        assert_eq!(capture.standing_of(1).1, Verdict::Skip(Skip::ExcludedInterface));
+        assert_eq!(capture.verdict_of(1).1, Verdict::Skip(Skip::ExcludedInterface));
 
         until("it is monitored", || {
             thread::sleep(TURN);
@@ -317,7 +317,7 @@ fn what_is_renamed_at_once_is_judged_by_its_first_name_for_a_while() {
 }
 
 #[test]
-fn every_kind_of_interface_is_known_from_birth() {
+fn every_kind_of_interface_is_known_from_its_first_frame() {
     in_namespace(|| {
         let _peer = Peer::new("r0");
         let mut options = options(1, 8 << 20);
@@ -338,14 +338,14 @@ fn every_kind_of_interface_is_known_from_birth() {
                 Sender::open(name).send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
                 ip(["link", "del", name]);
                 capture.until("the frame is read", |capture| capture.numbers().contains(&number));
-                assert_eq!(capture.standing_of(number).1, expected, "{name} {kind}");
+                assert_eq!(capture.verdict_of(number).1, expected, "{name} {kind}");
             }
         }
     });
 }
 
 #[test]
-fn when_notices_are_lost_nothing_counts_that_may_be_excluded() {
+fn after_lost_notices_an_interface_that_may_be_excluded_does_not_count() {
     in_namespace(|| {
         let changes: Vec<String> = (0..2000).map(|n| format!("link set lo mtu {}\n", 1500 + n)).collect();
         for (excluded, expected) in [("x0", Verdict::Skip(Skip::UnknownInterface)), ("lo", Verdict::Count)] {
@@ -358,29 +358,29 @@ fn when_notices_are_lost_nothing_counts_that_may_be_excluded() {
             peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
             ip(["link", "del", "x0"]);
             capture.until("the frame is read", |capture| capture.numbers().contains(&1));
-            assert_eq!(capture.standing_of(1).1, expected, "{excluded}");
+            assert_eq!(capture.verdict_of(1).1, expected, "{excluded}");
 
-            // What comes after that is known again.
+            // Later interfaces are known again.
             let peer = Peer::new("y0");
             peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 2, 100));
             ip(["link", "del", "y0"]);
             capture.until("the frame is read", |capture| capture.numbers().contains(&2));
-            assert_eq!(capture.standing_of(2).1, Verdict::Count, "{excluded}");
+            assert_eq!(capture.verdict_of(2).1, Verdict::Count, "{excluded}");
         }
     });
 }
 
 #[test]
-fn what_leaves_is_evidence_once_the_host_forwards() {
+fn egress_is_evidence_once_the_host_forwards() {
     in_namespace(|| {
         let peer = Peer::new("r0");
         let egress = Sender::open("r0");
         let mut capture = Capture::open(&options(1, 8 << 20));
-        capture.watch();
+        capture.start_monitor();
         assert!(!capture.lives[0].table().forwards());
         egress.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
         capture.until("a leaving frame is read", |capture| capture.numbers().contains(&1));
-        assert_eq!(capture.standing_of(1), (Direction::Egress, Verdict::Count));
+        assert_eq!(capture.verdict_of(1), (Direction::Egress, Verdict::Count));
 
         std::fs::write("/proc/sys/net/ipv4/conf/r0/forwarding", "1").unwrap();
         let mut number = 10;
@@ -407,22 +407,21 @@ fn what_leaves_is_evidence_once_the_host_forwards() {
             egress.send(&tcp_frame(number, ACK));
             egress.send(&tcp_frame(number + 1, ending));
             let expected = number + 1;
-            capture.until("the segment that tells something is read", |capture| {
-                capture.numbers().contains(&expected)
-            });
-            assert_eq!(capture.standing_of(expected), (Direction::Egress, Verdict::ObserveOnly));
+            capture
+                .until("the segment with evidence is read", |capture| capture.numbers().contains(&expected));
+            assert_eq!(capture.verdict_of(expected), (Direction::Egress, Verdict::ObserveOnly));
             assert!(!capture.numbers().contains(&number), "a segment in mid-stream was offered");
         }
-        // What enters counts as before, whatever it is.
+        // Ingress and other-host frames count as before.
         peer.send(&tcp_frame(5000, ACK));
         capture.until("the entering segment is read", |capture| capture.numbers().contains(&5000));
-        assert_eq!(capture.standing_of(5000), (Direction::OtherHost, Verdict::Count));
+        assert_eq!(capture.verdict_of(5000), (Direction::OtherHost, Verdict::Count));
         capture.assert_sums_agree();
     });
 }
 
 #[test]
-fn hundreds_of_interfaces_are_told_apart_in_the_kernel_or_here() {
+fn hundreds_of_interfaces_are_distinguished_by_the_filter_or_by_the_worker() {
     in_namespace(|| {
         let peer = Peer::new("r0");
         // Wires inside: 260 pairs are 520 interfaces, more than the filter holds; with 249 it holds them, and lo.
@@ -444,7 +443,7 @@ fn hundreds_of_interfaces_are_told_apart_in_the_kernel_or_here() {
             assert_eq!(frame.verdict, Verdict::Skip(Skip::InternalWire));
         }
 
-        capture.watch();
+        capture.start_monitor();
         let removed: Vec<String> = (249..260).map(|pair| format!("link del a{pair}\n")).collect();
         ip_batch(&removed.concat());
         let mut number = 10;
@@ -479,7 +478,7 @@ fn what_the_kernel_counts_is_shown() {
         assert_eq!((r0.skipped, r0.egress), (None, Verdict::Count));
         assert_eq!((r0.counters.rx_packets, r0.since_start().rx_packets), (5, 0));
 
-        capture.watch();
+        capture.start_monitor();
         (0..200).for_each(|number| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100)));
         let later = |name: &str, packets: u64| {
             until("the view shows what was sent", || {
@@ -517,14 +516,14 @@ fn local_networks_follow_addresses_and_routes() {
         let local = || views.read().local_networks.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(local(), ["192.168.7.0/24", "203.0.113.9/32"], "before anything is read");
 
-        capture.watch();
+        capture.start_monitor();
         let wait_for = |expected: &[&str]| {
             until("the networks are known", || {
                 thread::sleep(TURN);
                 local() == expected
             });
         };
-        // Some that matter among some that do not.
+        // Routes that matter among others that do not.
         for route in [
             "10.1.0.0/16 via 192.168.7.2",
             "198.18.0.0/15 via 192.168.7.2",
@@ -538,7 +537,7 @@ fn local_networks_follow_addresses_and_routes() {
         wait_for(&["10.1.0.0/16", "192.168.7.0/24", "198.51.100.0/24", "203.0.113.9/32"]);
         ip(["route", "del", "10.1.0.0/16"]);
         wait_for(&["192.168.7.0/24", "198.51.100.0/24", "203.0.113.9/32"]);
-        // The kernel takes its routes away without a word.
+        // The kernel removes its routes without a notice.
         ip(["link", "set", "lan", "down"]);
         wait_for(&["192.168.7.0/24", "203.0.113.9/32"]);
         ip(["addr", "del", "203.0.113.9/24", "dev", "wan"]);
@@ -572,7 +571,7 @@ fn a_mirror_port_receives_what_is_for_others() {
         };
         assert!(is_promiscuous("span0") && !is_promiscuous("r0"));
 
-        capture.watch();
+        capture.start_monitor();
         ip(["link", "set", "r0", "name", "later0"]);
         until("the renamed one receives all", || is_promiscuous("later0"));
         ip(["link", "set", "span0", "name", "r0"]);
@@ -581,7 +580,7 @@ fn a_mirror_port_receives_what_is_for_others() {
 }
 
 #[test]
-fn a_wait_ends_by_its_bell_or_its_timeout() {
+fn a_wait_ends_by_its_eventfd_or_its_timeout() {
     in_namespace(|| {
         for event_loop in [EventLoop::Auto, EventLoop::Epoll] {
             // A thread for each, as a worker has: an io_uring that is taken down interrupts its thread's next wait.
@@ -599,7 +598,7 @@ fn wait_ends(event_loop: EventLoop) {
     live.wait(Some(Duration::from_millis(30))).unwrap();
     assert!(begun.elapsed() >= Duration::from_millis(30), "{}", live.wait_point());
 
-    // Rung before the wait, twice: it ends at once, and is silent then.
+    // Notified before the wait, twice: it ends at once, and the next one does not.
     waker.wake();
     waker.wake();
     live.wait(None).unwrap();
@@ -607,7 +606,7 @@ fn wait_ends(event_loop: EventLoop) {
     live.wait(Some(Duration::from_millis(30))).unwrap();
     assert!(begun.elapsed() >= Duration::from_millis(30), "{}", live.wait_point());
 
-    // Rung from another thread, again and again: each ends a wait that has no other end.
+    // Notified from another thread repeatedly: each notification ends a wait that has no timeout.
     for _ in 0..100 {
         let waker = waker.clone();
         let ringer = thread::spawn(move || waker.wake());
@@ -674,8 +673,8 @@ impl Capture {
         }
     }
 
-    /// Lets the watcher run, without a capability as in the program.
-    fn watch(&mut self) {
+    /// Starts the link monitor, without a capability as in the program.
+    fn start_monitor(&mut self) {
         let link_monitor = self.link_monitor.take().expect("it runs once");
         let orders = MonitorHandle::new().unwrap();
         let given = orders.clone();
@@ -686,15 +685,15 @@ impl Capture {
         self.following = Some((orders, thread));
     }
 
-    /// Reads what is there until the condition holds. It may send something each time it is asked.
+    /// Reads the rings until the condition holds. The condition may send frames each time it is evaluated.
     fn until(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         until(what, || {
             self.read();
             let holds = holds(self);
             if !holds {
                 // Several rings on one thread: the wait on one must not keep the others from being read.
-                let patience = if self.lives.len() == 1 { TURN } else { Duration::from_millis(1) };
-                self.lives.iter_mut().for_each(|live| live.wait(Some(patience)).unwrap());
+                let timeout = if self.lives.len() == 1 { TURN } else { Duration::from_millis(1) };
+                self.lives.iter_mut().for_each(|live| live.wait(Some(timeout)).unwrap());
             }
             holds
         });
@@ -731,12 +730,12 @@ impl Capture {
         self.seen.iter().filter_map(|frame| frame.number).collect()
     }
 
-    fn standing_of(&self, number: u32) -> (Direction, Verdict) {
+    fn verdict_of(&self, number: u32) -> (Direction, Verdict) {
         let frame = self.seen.iter().find(|frame| frame.number == Some(number)).unwrap();
         (frame.direction, frame.verdict)
     }
 
-    /// What the sockets were offered is what was read and what was dropped, once the rings are empty.
+    /// Checks that the frames offered to the sockets were read or dropped, once the rings are empty.
     fn assert_sums_agree(&mut self) {
         self.until("tp_packets = read + dropped", |capture| {
             capture.statistics.tp_packets == capture.seen.len() as u64 + capture.statistics.tp_drops
@@ -750,7 +749,7 @@ impl Drop for Capture {
             stop.stop();
             let ended = thread.join();
             if !thread::panicking() {
-                ended.expect("the watcher ends when it is told to");
+                ended.expect("the link monitor ends at the signal");
             }
         }
     }
@@ -770,7 +769,7 @@ impl Peer {
             let name = name.clone();
             move || {
                 unshare(CloneFlags::CLONE_NEWNET).expect("a namespace inside ours");
-                quiet();
+                disable_ipv6();
                 let pair = ["link", "add", "t0", "type", "veth", "peer", "name"].map(OsStr::new);
                 ip(pair.into_iter().chain([name.as_os_str(), OsStr::new("netns"), OsStr::new(&here)]));
                 ip(["link", "set", "t0", "up"]);
@@ -851,9 +850,9 @@ fn options(workers: usize, ring_memory_bytes: u64) -> Options {
     }
 }
 
-/// Marks our frames among whatever the kernel sends by itself.
+/// Marks the test's frames among those that the kernel sends by itself.
 const MARK: [u8; 4] = *b"mark";
-/// Where the mark is: behind Ethernet and IPv4, in the place of the ports, and then the number.
+/// Offset of the mark: behind Ethernet and IPv4, in the place of the ports; the number follows.
 const NUMBER_AT: usize = 14 + 20 + 8;
 
 /// A UDP packet of `len` bytes on the wire; every number is a flow of its own.
@@ -864,7 +863,7 @@ fn udp_frame(to: [u8; 6], number: u32, len: usize) -> Vec<u8> {
 }
 
 fn tcp_frame(number: u32, flags: u8) -> Vec<u8> {
-    // The number is where TCP has its acknowledgment and more; nothing here minds.
+    // The number overwrites the acknowledgment number and more, which no assertion reads.
     let mut frame = ipv4_frame([0x02, 9, 9, 9, 9, 9], 6, number, 100);
     frame[14 + 20 + 13] = flags;
     frame
@@ -876,7 +875,7 @@ fn ipv4_frame(to: [u8; 6], protocol: u8, number: u32, len: usize) -> Vec<u8> {
     frame.extend([0x45, 0]);
     frame.extend((len as u16 - 14).to_be_bytes());
     frame.extend([0, 0, 0, 0, 64, protocol, 0, 0]);
-    // 198.18.0.0/15 is for benchmarks (RFC 2544); nobody routes it.
+    // 198.18.0.0/15 is for benchmarks (RFC 2544) and is not routed.
     frame.extend([198, 18, 0, 1, 198, 19, 0, 1]);
     frame.resize(len, 0);
     frame[38..42].copy_from_slice(&MARK);
@@ -901,20 +900,21 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// Runs `body` as root of a new user and network namespace in which nothing sends by itself.
 fn in_namespace<B: FnOnce()>(body: B) {
     let prepare = || {
-        quiet();
+        disable_ipv6();
         ip(["link", "set", "lo", "up"]);
     };
     inside_after(prepare, body);
 }
 
-/// Keeps IPv6 from sending anything by itself; where there is no IPv6 there is nothing to keep.
-fn quiet() {
+/// Turns off IPv6, if the kernel has it, so that it sends nothing by itself.
+fn disable_ipv6() {
     for which in ["all", "default"] {
         let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6"), "1");
     }
 }
 
-/// Until then the kernel throws away what is sent: a link comes up a moment after it was told to.
+/// Waits until a link is up. It comes up a moment after `ip link set up`, and until then the kernel discards what is
+/// sent.
 fn wait_until_up(name: impl AsRef<OsStr>) {
     until("the link is up", || {
         let shown = ip([OsStr::new("link"), OsStr::new("show"), name.as_ref()]);
@@ -922,7 +922,7 @@ fn wait_until_up(name: impl AsRef<OsStr>) {
     });
 }
 
-/// As [`wait_until_up`], for devices that do not tell whether they are up.
+/// As [`wait_until_up`], for devices that do not report their state.
 fn wait_until_it_sends(name: &str) {
     until("the link sends", || {
         let shown = ip(["-details", "link", "show", name]);

@@ -1,4 +1,4 @@
-//! Who scans is named, by a real scanner; who was scanned is not.
+//! A host that scans with nmap raises an alert; the scanned hosts raise none.
 
 use crate::support::namespaces::inside;
 use crate::support::office::{CLIENT, Office};
@@ -32,7 +32,7 @@ fn a_scan_of_a_network_names_the_scanner() {
     inside(|| {
         let office = Office::routed();
         office.router.ip("route add 198.51.100.0/24 via 203.0.113.2");
-        // One half answers, the other is silent.
+        // One half answers, the other does not respond.
         office.server.ip("route add local 198.51.100.0/25 dev lo");
         office.server.ip("route add blackhole 198.51.100.128/25");
         let mut program = Program::start(&office.router, "AnalyzePorts: true\n");
@@ -48,7 +48,7 @@ fn a_scan_of_a_network_names_the_scanner() {
 /// Scans from the client.
 fn nmap(office: &Office, arguments: &str) -> String {
     let mut nmap = tool("nmap", "nmap");
-    // No names are asked for, which would be traffic of another kind.
+    // No names are resolved, which would be traffic of another kind.
     nmap.args(["-n", "-T4"]).args(arguments.split(' '));
     office.client.run(&mut nmap)
 }

@@ -1,4 +1,4 @@
-//! What was said is not said again by the process that comes after, however the one before has ended.
+//! Notices are not repeated after a restart, however the previous process has ended.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -24,7 +24,7 @@ fn ids(program: &Program) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_killed_program_is_followed_by_one_that_knows() {
+fn a_program_restarts_with_the_alerts_of_a_killed_one() {
     inside(|| {
         let (far, router) = (Host::new(), Host::router());
         far.plug("far0", &router, "near0");
@@ -36,7 +36,7 @@ fn a_killed_program_is_followed_by_one_that_knows() {
 
         let mut program = Program::start(&router, &config);
         let post = "POST /api/v1/mutes HTTP/1.1\r\nContent-Type: application/json\r\n";
-        assert_eq!(program.ask(post, MUTE).0, 201);
+        assert_eq!(program.request(post, MUTE).0, 201);
         for host in [HEAVY, MUTED] {
             (0..6).for_each(|_| injector.send(&frame_from(host)));
         }
@@ -53,17 +53,17 @@ fn a_killed_program_is_followed_by_one_that_knows() {
         assert_eq!((known, program.get("/api/v1/mutes")), (open, mutes));
         (0..6).for_each(|_| injector.send(&frame_from(HEAVY)));
         program.wait_for_bytes(HEAVY, 6000);
-        // Both are quiet for a whole interval, and the one that was said is closed aloud.
+        // Both hosts send nothing for a whole interval, and the alert that had a notice closes with one.
         program.line("CLOSED=TRAFFIC SRC=10.0.0.5 ").expect("it closes");
         program.wait_for("none is open", ids, Vec::is_empty);
         let ended = program.stop(Signal::SIGTERM);
-        assert!(ended.alerts().is_empty(), "it was said before:\n{}", ended.text());
+        assert!(ended.alerts().is_empty(), "it had a notice before:\n{}", ended.text());
         assert!(!ended.text().contains("10.0.0.6 "), "it was muted:\n{}", ended.text());
     });
 }
 
 #[test]
-fn a_file_that_is_of_no_use_is_set_aside_and_the_unit_s_folder_is_used() {
+fn an_unusable_file_is_set_aside_and_the_unit_s_folder_is_used() {
     inside(|| {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("state.json");
@@ -75,18 +75,18 @@ fn a_file_that_is_of_no_use_is_set_aside_and_the_unit_s_folder_is_used() {
         for useless in ["{\"version\":2}", "", "not JSON at all"] {
             fs::write(&path, useless).expect("the folder is ours");
             let program = start();
-            program.says("is of no use");
+            program.wait_for_log("is of no use");
             let bad = fs::read_to_string(folder.path().join("state.json.bad")).expect("it was set aside");
             assert_eq!(bad, useless);
             assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
             let kept = fs::read_to_string(&path).expect("it was written");
             assert!(kept.starts_with("{\"version\":1,"), "{kept}");
         }
-        // And one that cannot be written.
+        // A file that cannot be written.
         fs::remove_file(&path).expect("it was written");
         fs::create_dir(&path).expect("the folder is ours");
         let program = start();
-        program.says("cannot be read");
+        program.wait_for_log("cannot be read");
         let ended = program.stop(Signal::SIGTERM);
         assert_eq!(ended.code, Some(0));
         assert!(ended.text().contains("the state cannot be kept"), "{}", ended.text());

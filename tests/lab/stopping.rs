@@ -1,4 +1,4 @@
-//! Asked to stop, the program ends within a second, and not before all that was seen is counted and said.
+//! On a signal the program ends within a second, after it has counted and logged all that it has seen.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
@@ -14,7 +14,7 @@ const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const SCANNER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);
 
 #[test]
-fn what_was_sent_just_before_the_end_is_counted_and_said() {
+fn packets_right_before_the_end_are_counted_and_logged() {
     inside(|| {
         for signal in [Signal::SIGTERM, Signal::SIGINT] {
             for workers in [1, 2] {
@@ -41,7 +41,7 @@ fn last_moment(signal: Signal, workers: usize) {
 
     eprintln!("{signal} with {workers} workers: {:?}", ended.took);
     assert!(ended.took < SOON, "{:?}\n{}", ended.took, ended.text());
-    assert_eq!(ended.last_words(), Sum { packets: 117, bytes: 101_000 + 16 * 40 }, "{}", ended.text());
+    assert_eq!(ended.final_counts(), Sum { packets: 117, bytes: 101_000 + 16 * 40 }, "{}", ended.text());
     let mut alerts = ended.alerts();
     alerts.sort_unstable();
     assert_eq!(alerts.len(), 2, "{}", ended.text());
@@ -50,7 +50,7 @@ fn last_moment(signal: Signal, workers: usize) {
 }
 
 #[test]
-fn a_client_that_keeps_its_connection_does_not_keep_the_program() {
+fn an_open_connection_does_not_delay_the_end() {
     inside(|| {
         let router = Host::router();
         let program = Program::start(&router, "");
@@ -58,18 +58,18 @@ fn a_client_that_keeps_its_connection_does_not_keep_the_program() {
         client.write_all(b"GET /all HTTP/1.1\r\n").expect("it reads");
         let ended = program.stop(Signal::SIGTERM);
         assert!(ended.took < SOON, "{:?}\n{}", ended.took, ended.text());
-        assert_eq!(ended.last_words(), Sum::default());
+        assert_eq!(ended.final_counts(), Sum::default());
     });
 }
 
 #[test]
-fn a_log_that_hangs_does_not_keep_the_program() {
+fn a_log_that_hangs_does_not_delay_the_end() {
     inside(|| {
         let (far, router) = (Host::new(), Host::router());
         far.plug("far0", &router, "near0");
         let config = format!("{EVERY_HOST}ByteLimit: 100K\n");
         let program = Program::start_with_hanging_log(&router, &config);
-        // An alert that cannot be written, and a change of interfaces that cannot be told.
+        // An alert and a change of interfaces, neither of which can be logged.
         let packet = Udp { src: HEAVY, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 };
         far.injector("far0").send_at_rate(&vec![packet.frame(); 101], 50_000);
         far.plug("far1", &router, "near1");

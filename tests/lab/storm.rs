@@ -8,24 +8,24 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::host::{Host, Sum};
-use crate::support::injector::{Ear, Injector, Udp};
+use crate::support::injector::{Injector, Receiver, Udp};
 use crate::support::namespaces::inside;
 use crate::support::over::Over;
 use crate::support::program::{EVERY_HOST, Program, Signal};
 
 const IP_BYTES: u16 = 200;
-/// What crosses the interface that stays.
+/// Source of the packets on the interface that stays.
 const LOAD: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const LOAD_EVERY: Duration = Duration::from_micros(100);
-/// What crosses interfaces of the excluded name, and what crosses others that live as short.
+/// Sources of the packets on interfaces of the excluded name, and on others that exist as short.
 const SECRET: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 66);
 const OPEN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
 
 const ROUNDS: u64 = 70;
-/// Rounds after which memory and open files are held against the end.
+/// Rounds after which memory and open files are compared with those at the end.
 const WARM_UP: u64 = 15;
-/// What the memory of the process may grow by meanwhile: tables of the netlink lists, and pages of the deltas that are
-/// used for the first time. A hundred rounds make five hundred interfaces.
+/// Bytes by which the memory of the process may grow meanwhile: tables of the netlink lists, and pages of the deltas
+/// that are used for the first time. A hundred rounds make five hundred interfaces.
 const RSS_GROWTH_MAX: u64 = 8 << 20;
 
 #[test]
@@ -38,7 +38,7 @@ fn in_a_storm_of_interfaces_nothing_is_lost_nothing_excluded_counts_and_nothing_
         let is_over = AtomicBool::new(false);
         let (descriptors, rss) = thread::scope(|scope| {
             scope.spawn(|| send_until(&far, &is_over));
-            scope.spawn(|| lie_in_wait(&router, &is_over));
+            scope.spawn(|| send_whenever_secret_exists(&router, &is_over));
             // Also when this fails: the scope waits for its threads.
             let over = Over(&is_over);
             let mut before = (0, 0);
@@ -65,7 +65,7 @@ fn in_a_storm_of_interfaces_nothing_is_lost_nothing_excluded_counts_and_nothing_
         program.wait_for_bytes(OPEN, open * u64::from(IP_BYTES));
         assert_eq!(program.bytes_of(SECRET.into()), 0);
         assert!(load >= 100 * ROUNDS, "{load} packets crossed the interface that stays");
-        // Seen, before the filter knew the interface, and told by its name.
+        // Frames that came before the filter had the interface, and were skipped by its name.
         assert!(accounting.skipped["excluded_interface"] > 0, "{accounting:?}");
 
         let rss_now = program.rss();
@@ -76,7 +76,7 @@ fn in_a_storm_of_interfaces_nothing_is_lost_nothing_excluded_counts_and_nothing_
 
         router.plug("last", &far, "far9");
         let ended = program.stop_after_line("monitoring stays, last;");
-        assert_eq!(ended.last_words(), expected);
+        assert_eq!(ended.final_counts(), expected);
     });
 }
 
@@ -85,25 +85,25 @@ const BURST: u64 = 5;
 
 /// One of everything that may happen to an interface. [`BURST`] packets cross one whose name is not excluded.
 fn turn(router: &Host, far: &Host, elsewhere: &Host) {
-    // Gone before anybody can ask: a wire on which somebody sends as soon as it is there.
+    // A wire that is gone before its name can be queried, and on which packets are sent as soon as it is there.
     router.ip_batch(&[
         "link add name secret up type veth peer name secret2",
         "link set secret2 up",
         "link del secret",
     ]);
-    // One that counts, is renamed, goes elsewhere and comes back,
+    // An interface that counts, is renamed, moves to another namespace, comes back and is deleted.
     router.plug("eth7", far, "far2");
     far.wait_until_up("far2");
     let injector = far.injector("far2");
-    let ear = router.on(|| Ear::on("eth7"));
+    let receiver = router.on(|| Receiver::on("eth7"));
     (0..BURST).for_each(|_| injector.send(&packet_from(OPEN)));
-    // What has not been heard when an interface goes down never is.
-    (0..BURST).for_each(|_| ear.hear());
+    // A socket does not receive what is queued when the interface goes down, so this waits for the packets.
+    (0..BURST).for_each(|_| receiver.receive());
     let (there, here) = (format!("link set eth8 netns {}", elsewhere.path()), router.path());
     router.ip_batch(&["link set eth7 down", "link set eth7 name eth8", "link set eth8 up", &there]);
     elsewhere.ip_batch(&[&format!("link set eth8 netns {here}")]);
     router.ip_batch(&["link set eth8 up", "link set eth8 down", "link del eth8"]);
-    // and one that comes back with a name that does not.
+    // An interface that comes back with an excluded name.
     router.plug("eth9", far, "far3");
     router.ip_batch(&[&format!("link set eth9 netns {}", elsewhere.path())]);
     elsewhere.ip_batch(&["link set eth9 name secret", &format!("link set secret netns {here}")]);
@@ -115,7 +115,7 @@ fn turn(router: &Host, far: &Host, elsewhere: &Host) {
 }
 
 /// Sends from [`SECRET`] whenever there is an interface called `secret`, from its first moment on.
-fn lie_in_wait(router: &Host, is_over: &AtomicBool) {
+fn send_whenever_secret_exists(router: &Host, is_over: &AtomicBool) {
     router.on(|| {
         let frame = packet_from(SECRET);
         while !is_over.load(Ordering::Relaxed) {
@@ -128,7 +128,7 @@ fn lie_in_wait(router: &Host, is_over: &AtomicBool) {
     });
 }
 
-/// Sends from [`LOAD`] until told to stop.
+/// Sends from [`LOAD`] until `is_over` is set.
 fn send_until(far: &Host, is_over: &AtomicBool) {
     let injector = far.injector("far0");
     let frame = packet_from(LOAD);
@@ -143,19 +143,19 @@ fn packet_from(src: Ipv4Addr) -> Vec<u8> {
 }
 
 impl Program {
-    /// Files that it has open.
+    /// Returns the number of its open files.
     fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.id())).expect("it runs, as the same user").count()
     }
 
-    /// Bytes of memory that it has.
+    /// Returns the bytes of its resident memory.
     fn rss(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
         let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
         1024 * kib.and_then(|kib| kib.parse::<u64>().ok()).expect("proc(5)")
     }
 
-    /// CPU time of a thread of it, by the thread's name.
+    /// Returns the CPU time of one of its threads, by the thread's name.
     fn cpu_of(&self, thread: &str) -> Duration {
         let threads = fs::read_dir(format!("/proc/{}/task", self.id())).expect("it runs");
         let stats = threads.map(|task| {
@@ -170,7 +170,7 @@ impl Program {
         TICK * fields.map(|ticks| ticks.parse::<u32>().expect("proc(5)")).sum::<u32>()
     }
 
-    /// Waits for a line, then ends it.
+    /// Waits for a line, then stops the program.
     fn stop_after_line(mut self, needle: &str) -> crate::support::program::Ended {
         self.line(needle).unwrap_or_else(|| panic!("no {needle:?}"));
         self.stop(Signal::SIGTERM)

@@ -1,14 +1,14 @@
-//! However nmap goes about it, it is accused of the right thing within a second, also where a count is not enough.
+//! Every scan technique of nmap raises the right alert within a second, with `ScanEvidence: suspicious`.
 
 use std::net::Ipv4Addr;
 
 use crate::support::namespaces::inside;
+use crate::support::observer::{Limit, Observer};
 use crate::support::office::{CLIENT, Office};
 use crate::support::program::{Ended, Program, Signal};
 use crate::support::tool::tool;
-use crate::support::witness::{Limit, Witness};
 
-/// Hosts that are contacted are at least 16, and so are ports; and then it must look like a scan.
+/// More than 15 contacted hosts or ports that look like a scan.
 const CONFIG: &str =
     "ScanEvidence: suspicious\nNumberContactedIPs: 15\nAnalyzePorts: true\nNumContactedPorts: 15\n";
 
@@ -64,7 +64,7 @@ fn one_port_of_a_network() {
 }
 
 #[test]
-fn one_port_where_nobody_is() {
+fn one_port_of_a_network_without_hosts() {
     inside(|| hosts_of_a_network("-Pn -sS -p22 --max-retries 0 198.51.100.128/26"));
 }
 
@@ -84,15 +84,15 @@ fn hosts_by_all_means() {
     inside(|| hosts_of_a_network("-sn --max-retries 0 198.51.100.0/24"));
 }
 
-/// The resets come in for the gateway's address; that they are the client's is told by what leaves.
+/// The resets arrive for the gateway's address; only egress shows that they are for the client.
 #[test]
 fn ack_from_behind_a_gateway_that_masquerades() {
     inside(|| {
         let office = Office::masqueraded();
-        let witness = Witness::of(CLIENT, &office.router);
+        let observer = Observer::of(CLIENT, &office.router);
         let mut program = Program::start(&office.router, CONFIG);
         nmap(&office, "-Pn -sA -p1-100 203.0.113.2");
-        witness.check(Limit::Ports(15), &program.alert("SCANNING_PORT", CLIENT));
+        observer.check(Limit::Ports(15), &program.alert("SCANNING_PORT", CLIENT));
         accuses(&program.stop(Signal::SIGTERM), "SCANNING_PORT", &[CLIENT]);
     });
 }
@@ -101,11 +101,11 @@ fn ack_from_behind_a_gateway_that_masquerades() {
 fn among_decoys() {
     inside(|| {
         let office = office();
-        let witness = Witness::of(CLIENT, &office.router);
+        let observer = Observer::of(CLIENT, &office.router);
         let mut program = Program::start(&office.router, CONFIG);
         nmap(&office, "-Pn -sS -p1-100 -D 192.168.7.77,192.168.7.78,ME 203.0.113.2");
-        witness.check(Limit::Ports(15), &program.alert("SCANNING_PORT", CLIENT));
-        // Nobody can tell who of them is meant.
+        observer.check(Limit::Ports(15), &program.alert("SCANNING_PORT", CLIENT));
+        // The packets do not show which of the sources is the scanner.
         let decoys = [Ipv4Addr::new(192, 168, 7, 77), Ipv4Addr::new(192, 168, 7, 78)];
         accuses(&program.stop(Signal::SIGTERM), "SCANNING_PORT", &[CLIENT, decoys[0], decoys[1]]);
     });
@@ -113,34 +113,34 @@ fn among_decoys() {
 
 fn ports_of_one_host(arguments: &str) {
     let office = office();
-    let witness = Witness::of(CLIENT, &office.router);
+    let observer = Observer::of(CLIENT, &office.router);
     let mut program = Program::start(&office.router, CONFIG);
     nmap(&office, &format!("-Pn {arguments} 203.0.113.2"));
-    witness.check(Limit::Ports(15), &program.alert("SCANNING_PORT", CLIENT));
+    observer.check(Limit::Ports(15), &program.alert("SCANNING_PORT", CLIENT));
     accuses(&program.stop(Signal::SIGTERM), "SCANNING_PORT", &[CLIENT]);
 }
 
 fn hosts_of_a_network(arguments: &str) {
     let office = office();
-    // One half answers, the other is silent.
+    // One half answers, the other does not respond.
     office.router.ip("route add 198.51.100.0/24 via 203.0.113.2");
     office.server.ip("route add local 198.51.100.0/25 dev lo");
     office.server.ip("route add blackhole 198.51.100.128/25");
-    let witness = Witness::of(CLIENT, &office.router);
+    let observer = Observer::of(CLIENT, &office.router);
     let mut program = Program::start(&office.router, CONFIG);
     nmap(&office, arguments);
-    witness.check(Limit::Hosts(15), &program.alert("SCANNING", CLIENT));
+    observer.check(Limit::Hosts(15), &program.alert("SCANNING", CLIENT));
     accuses(&program.stop(Signal::SIGTERM), "SCANNING", &[CLIENT]);
 }
 
-/// A server that tells of each closed port of UDP, and not only of one in a second.
+/// An office whose server sends an ICMP error for each closed port of UDP, without the kernel's rate limit.
 fn office() -> Office {
     let office = Office::routed();
     office.server.set("net/ipv4/icmp_ratelimit", "0");
     office
 }
 
-/// That the alerts are of one kind, and about nobody but these.
+/// Checks that all alerts are of one kind and about these sources.
 fn accuses(ended: &Ended, kind: &str, sources: &[Ipv4Addr]) {
     let may_be: Vec<String> = sources.iter().map(|source| format!("EVENT={kind} SRC={source} ")).collect();
     let is_right = |alert: &&str| may_be.iter().any(|start| alert.starts_with(start));
@@ -149,7 +149,7 @@ fn accuses(ended: &Ended, kind: &str, sources: &[Ipv4Addr]) {
 
 fn nmap(office: &Office, arguments: &str) {
     let mut nmap = tool("nmap", "nmap");
-    // No names are asked for, which would be traffic of another kind. A later pace rules over an earlier one.
+    // No names are resolved, which would be traffic of another kind. A later timing option overrides an earlier one.
     nmap.args(["-n", "-T4"]).args(arguments.split(' '));
     office.client.run(&mut nmap);
 }

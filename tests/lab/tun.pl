@@ -1,7 +1,8 @@
-# A device without a link header of its own, of whatever hardware type: PPP, GRE, WireGuard and other tunnels look like it.
-# Packets come in through it as they are given, one in each line of hexadecimal digits; it goes away with the input.
+# A device without a link header of its own, of whatever hardware type: PPP, GRE, WireGuard and other tunnels look like
+# it. The host receives the packets of standard input through it, one in each line of hexadecimal digits; it ends with
+# the input.
 #
-# With a third argument, each packet has a virtio_net_hdr before it, which says how the wire is to cut it.
+# With a third argument, each packet has a virtio_net_hdr before it, which describes its segmentation.
 #
 # tun.pl INTERFACE ARPHRD_TYPE [vnet]
 use strict;
@@ -13,7 +14,7 @@ my ($IFF_TUN, $IFF_NO_PI, $IFF_VNET_HDR) = (0x0001, 0x1000, 0x4000);
 
 open(my $tun, '+<', '/dev/net/tun') or die "/dev/net/tun: $!";
 ioctl($tun, $TUNSETIFF, pack('a16 S x22', $name, $IFF_TUN | $IFF_NO_PI | ($vnet ? $IFF_VNET_HDR : 0))) or die "TUNSETIFF: $!";
-# Only while it is down.
+# The kernel sets the type only while the device is down.
 ioctl($tun, $TUNSETLINK, $type + 0) or die "TUNSETLINK: $!";
 $| = 1;
 print "ready\n";

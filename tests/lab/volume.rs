@@ -1,4 +1,4 @@
-//! A host that sends more than its limit is named, once and soon.
+//! A host that sends more than its limit is reported once, within a second.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::support::namespaces::inside;
 use crate::support::office::{CLIENT, Office, SERVER};
 use crate::support::program::{EVERY_HOST, Program, Signal};
 
-/// What the product promises, and what its log and our reading of it may take.
+/// The promised second, and some time for the log and for reading it.
 const SOON: Duration = Duration::from_millis(1100);
 
 /// Datagrams of 1000 bytes behind 28 bytes of headers.
@@ -17,10 +17,10 @@ const DATAGRAM: [u8; 1000] = [0; 1000];
 const DATAGRAM_IP_BYTES: u64 = 1028;
 
 #[test]
-fn a_host_is_named_within_a_second_of_the_packet_that_crossed_its_limit() {
+fn a_host_is_reported_within_a_second_of_the_packet_that_exceeded_its_limit() {
     inside(|| {
         let office = Office::routed();
-        // Open, so that the server says nothing.
+        // An open port, so that the server sends no ICMP errors.
         let _server = office.server.on(|| UdpSocket::bind((SERVER, 9000)).expect("the port is free"));
         let client = office.client.on(|| UdpSocket::bind((CLIENT, 0)).expect("the port is free"));
         client.connect((SERVER, 9000)).expect("there is a route");
@@ -29,7 +29,7 @@ fn a_host_is_named_within_a_second_of_the_packet_that_crossed_its_limit() {
         let config = format!("{EVERY_HOST}ByteLimit: {}\n", 1000 * DATAGRAM_IP_BYTES);
         let mut program = Program::start(&office.router, &config);
         (0..1000).for_each(|_| send(&client));
-        // All of its limit, and no more.
+        // Exactly its limit.
         program.wait_for_bytes(CLIENT, 1000 * DATAGRAM_IP_BYTES);
 
         let crossed_at = Instant::now();
@@ -47,11 +47,11 @@ fn a_host_is_named_within_a_second_of_the_packet_that_crossed_its_limit() {
         assert_eq!(active.len(), 1);
         assert_eq!((active[0].event_type.as_str(), active[0].source), ("TRAFFIC", CLIENT.into()));
         assert_eq!(active[0].total_bytes, sent.bytes);
-        // Seen on two interfaces, counted on one; nobody else has sent.
+        // Seen on two interfaces, counted on one; no other host has sent.
         program.wait_for_counted(sent);
 
         let ended = program.stop(Signal::SIGTERM);
-        assert_eq!(ended.last_words(), sent);
+        assert_eq!(ended.final_counts(), sent);
         let bytes = sent.bytes;
         let expected =
             format!("EVENT=TRAFFIC SRC={CLIENT} TOTALBYTES={bytes} | DSTINFO=[{{{SERVER} {bytes}}}]");
@@ -64,7 +64,7 @@ fn send(socket: &UdpSocket) {
 }
 
 #[test]
-fn a_host_is_named_in_the_middle_of_its_stream() {
+fn a_host_is_reported_in_the_middle_of_its_stream() {
     const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
     const FRAMES: usize = 40_000;
     inside(|| {
@@ -89,7 +89,7 @@ fn a_host_is_named_in_the_middle_of_its_stream() {
         let sent = Sum { packets: FRAMES as u64, bytes: FRAMES as u64 * 1000 };
         program.wait_for_counted(sent);
         let ended = program.stop(Signal::SIGTERM);
-        assert_eq!(ended.last_words(), sent);
+        assert_eq!(ended.final_counts(), sent);
         assert_eq!(ended.alerts().len(), 1, "{}", ended.text());
     });
 }

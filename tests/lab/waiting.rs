@@ -1,4 +1,4 @@
-//! What workers wait on and how often. Where io_uring is refused, the same is counted with epoll.
+//! Workers wait on io_uring or epoll, seldom, and count the same with both.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 use crate::support::host::{Host, Sum};
 use crate::support::injector::Udp;
 use crate::support::namespaces::inside;
-use crate::support::program::{EVERY_HOST, PATIENCE, Program, Signal};
+use crate::support::program::{EVERY_HOST, Program, Signal, TIMEOUT};
 use crate::support::tool::{end_within, tool};
 
 #[test]
@@ -50,7 +50,7 @@ fn an_idle_worker_wakes_at_most_twice_a_second() {
                 &router,
                 &format!("{EVERY_HOST}Workers: {WORKERS}\nEventLoop: {event_loop}\n"),
             );
-            // Idle is what comes after work, too.
+            // A worker is also idle after traffic.
             let src = Ipv4Addr::new(10, 0, 0, 1);
             let frames: Vec<_> = (0..100)
                 .map(|n| Udp { src, dst: Ipv4Addr::new(198, 18, 0, n), dst_port: 53, ip_bytes: 100 }.frame())
@@ -66,13 +66,12 @@ fn an_idle_worker_wakes_at_most_twice_a_second() {
                 let woken = wake_ups(task) - before;
                 assert!(woken <= 2 * SPAN.as_secs(), "{event_loop}: {task} woke {woken} times in {SPAN:?}");
             }
-            program.stop(Signal::SIGTERM).last_words();
+            program.stop(Signal::SIGTERM).final_counts();
         }
     });
 }
 
-/// Every system call of a worker is seen from outside: it makes one when its ring is empty and a few at each tick, and
-/// none for a packet.
+/// Counts the system calls of a worker with strace(1): one when its ring is empty, a few at each tick, none per packet.
 #[test]
 fn under_load_a_worker_makes_no_system_call_for_a_packet() {
     inside(|| {
@@ -91,7 +90,7 @@ fn under_load_a_worker_makes_no_system_call_for_a_packet() {
             strace.arg("-o").arg(&calls).args(["-p", id]).stderr(Stdio::null());
             let mut strace = strace.spawn().expect("it starts");
             program.wait_for(
-                "somebody watches the worker",
+                "strace is attached to the worker",
                 |_| status(&worker, "TracerPid:"),
                 |&tracer| tracer > 0,
             );
@@ -104,13 +103,13 @@ fn under_load_a_worker_makes_no_system_call_for_a_packet() {
             };
             far.injector("far0").send_at_rate(&vec![&frame.frame(); FRAMES as usize], u32::MAX);
             program.wait_for_counted(Sum { packets: FRAMES, bytes: FRAMES * 100 });
-            program.stop(Signal::SIGTERM).last_words();
-            end_within(&mut strace, PATIENCE).expect("strace ends with what it watches");
+            program.stop(Signal::SIGTERM).final_counts();
+            end_within(&mut strace, TIMEOUT).expect("strace ends with the process that it traces");
 
             let calls = fs::read_to_string(&calls).expect("strace has written it");
             let count = |name: &str| calls.lines().filter(|call| call.starts_with(name)).count() as u64;
             let (waits, others) = (count(wait), count("") - count(wait));
-            // Each hand-over asks for the statistics: otherwise something else was watched.
+            // Each hand-over reads the statistics, so these calls must be in the trace.
             assert!(waits > 0 && count("getsockopt") > 0, "{event_loop}: {calls}");
             assert!(waits < FRAMES / 200, "{event_loop}: {waits} waits for {FRAMES} packets");
             assert!(
@@ -123,26 +122,26 @@ fn under_load_a_worker_makes_no_system_call_for_a_packet() {
 
 const EVENT_LOOPS: [&str; 2] = ["io_uring", "epoll"];
 
-/// How often a thread has left the CPU to wait.
+/// Returns how often a thread has left the CPU to wait.
 fn wake_ups(task: &str) -> u64 {
     status(task, "voluntary_ctxt_switches:")
 }
 
-/// A number of proc_pid_status(5).
+/// Returns a number of proc_pid_status(5).
 fn status(task: &str, field: &str) -> u64 {
     let status = fs::read_to_string(format!("{task}/status")).expect("the thread lives");
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     line.and_then(|number| number.trim().parse().ok()).unwrap_or_else(|| panic!("no {field} in {status}"))
 }
 
-/// Starts the program, and checks what it says it waits on and what it counts.
+/// Starts the program, and checks the line about the event loop and what it counts.
 fn count(router: &Host, start: impl FnOnce(&str) -> Program, expected: &str) {
     const FRAMES: usize = 10_000;
     const IP_BYTES: u16 = 300;
     let far = Host::new();
     far.plug("far0", router, "near0");
     let mut program = start(EVERY_HOST);
-    let line = program.line("workers wait on ").expect("it says what it waits on");
+    let line = program.line("workers wait on ").expect("the event loop is logged");
     assert!(line.text.contains(&format!("workers wait on {expected}")), "{}", line.text);
 
     let src = Ipv4Addr::new(10, 0, 0, 1);
@@ -150,10 +149,10 @@ fn count(router: &Host, start: impl FnOnce(&str) -> Program, expected: &str) {
     far.injector("far0").send_at_rate(&vec![&frame; FRAMES], 20_000);
     let sent = Sum { packets: FRAMES as u64, bytes: FRAMES as u64 * u64::from(IP_BYTES) };
     program.wait_for_counted(sent);
-    assert_eq!(program.stop(Signal::SIGTERM).last_words(), sent);
+    assert_eq!(program.stop(Signal::SIGTERM).final_counts(), sent);
 }
 
-/// From here on io_uring_setup(2) fails in this thread and in what it starts, as it does in containers.
+/// Makes io_uring_setup(2) fail in this thread and its children, as it does in containers.
 pub(crate) fn refuse_io_uring() {
     let refused = SeccompAction::Errno(libc::EPERM.cast_unsigned());
     let architecture: TargetArch = std::env::consts::ARCH.try_into().expect("seccomp knows this machine");

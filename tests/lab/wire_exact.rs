@@ -1,7 +1,7 @@
-//! What the kernel joins on the way in (GRO), or does not cut before the wire (TSO, UDP segmentation), counts as the
-//! packets that the wire has, to the packet and to the byte.
+//! Frames that the kernel joins at ingress (GRO), or does not segment before the wire (TSO, UDP segmentation), count as
+//! the packets of the wire, to the packet and to the byte.
 //!
-//! What the wire has is counted by netfilter, on a host that neither joins nor leaves uncut.
+//! Netfilter counts the packets of the wire, on a host without GRO and segmentation offload.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, UdpSocket};
@@ -19,7 +19,7 @@ use crate::support::tool::{end_within, tool};
 const GIBIBYTE: u64 = 1 << 30;
 
 #[test]
-fn a_gibibyte_that_gro_has_joined_is_what_the_wire_had() {
+fn a_gibibyte_that_gro_has_joined_counts_as_the_packets_of_the_wire() {
     inside(|| {
         let office = Office::routed();
         // The client cuts right before the wire, so that segments come in bursts, and the router joins them again.
@@ -33,18 +33,18 @@ fn a_gibibyte_that_gro_has_joined_is_what_the_wire_had() {
             counted.frames < on_the_wire / 2,
             "little was joined: {on_the_wire} frames became {counted:?}"
         );
-        assert_eq!(program.stop(Signal::SIGTERM).last_words(), counted.counted());
+        assert_eq!(program.stop(Signal::SIGTERM).final_counts(), counted.counted());
     });
 }
 
 #[test]
-fn tcp_that_its_sender_leaves_for_the_wire_to_cut_is_what_the_wire_had() {
+fn tcp_with_segmentation_offload_counts_as_the_packets_of_the_wire() {
     inside(|| {
         let office = Office::routed();
         uncut(&office.client, "lan0");
         let (program, counted) = transfer_counted_behind(&office, SERVER, GIBIBYTE / 4);
         assert!(counted.super_frames > 100, "nothing was left uncut: {counted:?}");
-        assert_eq!(program.stop(Signal::SIGTERM).last_words(), counted.counted());
+        assert_eq!(program.stop(Signal::SIGTERM).final_counts(), counted.counted());
     });
 }
 
@@ -58,7 +58,7 @@ fn tcp_in_a_tunnel_is_cut_with_the_headers_of_the_tunnel() {
         office.vxlan(INNER_CLIENT, INNER_SERVER);
         let (program, counted) = transfer_counted_behind(&office, INNER_SERVER, GIBIBYTE / 8);
         assert!(counted.super_frames > 100, "nothing was left uncut: {counted:?}");
-        assert_eq!(program.stop(Signal::SIGTERM).last_words(), counted.counted());
+        assert_eq!(program.stop(Signal::SIGTERM).final_counts(), counted.counted());
     });
 }
 
@@ -82,13 +82,13 @@ fn datagrams_that_were_sent_as_one_are_counted_one_by_one() {
         let (packets, bytes) = (SENDS * EACH, SENDS * (together.len() as u64 + EACH * 28));
         let counted = program.wait_for_counted(Sum { packets, bytes });
         assert_eq!((counted.super_frames, counted.super_frames_as_one), (SENDS, 0), "{counted:?}");
-        assert_eq!(program.stop(Signal::SIGTERM).last_words(), Sum { packets, bytes });
+        assert_eq!(program.stop(Signal::SIGTERM).final_counts(), Sum { packets, bytes });
     });
 }
 
 #[test]
-fn without_it_a_joined_frame_is_one_packet_and_that_is_said() {
-    // Of IPv4, and of TCP with its timestamps (RFC 7323).
+fn without_wire_exact_a_joined_frame_is_one_packet_and_the_log_has_it() {
+    // Headers of IPv4, and of TCP with timestamps (RFC 7323).
     const HEADERS_BYTES: u64 = 20 + 32;
     inside(|| {
         let office = Office::routed();
@@ -105,7 +105,7 @@ fn without_it_a_joined_frame_is_one_packet_and_that_is_said() {
         assert_eq!(counted.super_frames, counted.super_frames_as_one, "{counted:?}");
         assert_eq!(counted.counted_frames, counted.ip_packets, "{counted:?}");
         let wire = office.server.received()[&CLIENT.into()].and(office.server.sent()[&SERVER.into()]);
-        let counted = program.stop(Signal::SIGTERM).last_words();
+        let counted = program.stop(Signal::SIGTERM).final_counts();
         assert!(counted.packets < wire.packets, "{counted:?} of {wire:?}");
         let missing_headers = (wire.packets - counted.packets) * HEADERS_BYTES;
         assert_eq!(wire.bytes - counted.bytes, missing_headers, "{counted:?} of {wire:?}");
@@ -113,11 +113,11 @@ fn without_it_a_joined_frame_is_one_packet_and_that_is_said() {
 }
 
 /// Sends `bytes` to `server` and waits until what crossed the router is what the server's wire had: the router cuts
-/// what it sends on, and the server joins nothing. Gives what was counted.
+/// what it forwards, and the server joins nothing. Returns the counts.
 fn transfer_counted_behind(office: &Office, server: Ipv4Addr, bytes: u64) -> (Program, Accounting) {
     office.server.count_received();
     office.server.count_sent();
-    // Room for most of what comes and goes: how soon a busy machine lets the workers run is not what is tested.
+    // Rings large enough for most of the transfer, since the scheduling of a busy machine is not tested here.
     let program = Program::start(&office.router, &format!("{EVERY_HOST}RingMemory: 512M\n"));
     transfer(office, server, bytes);
     let up = office.server.received()[&CLIENT.into()];
@@ -138,7 +138,7 @@ fn transfer(office: &Office, server: Ipv4Addr, bytes: u64) {
     let mut client = tool("iperf3", "iperf3");
     let amount = bytes.to_string();
     office.client.run(client.args(["-c", &server.to_string(), "-n", &amount, "-l", "1M"]));
-    assert!(end_within(&mut listener, PATIENCE).is_some_and(|status| status.success()), "iperf3 ends");
+    assert!(end_within(&mut listener, TIMEOUT).is_some_and(|status| status.success()), "iperf3 ends");
 }
 
 /// Starts a server for one transfer, and waits until it listens.
@@ -146,22 +146,22 @@ fn listen() -> Child {
     let mut server = tool("iperf3", "iperf3");
     server.args(["-s", "-1", "--forceflush"]).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut server = server.spawn().expect("it starts");
-    let said = BufReader::new(server.stdout.take().expect("it is piped"));
-    let mut lines = said.lines().map_while(Result::ok);
+    let output = BufReader::new(server.stdout.take().expect("it is piped"));
+    let mut lines = output.lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("Server listening")), "iperf3 does not listen");
-    // It says more than a pipe holds, and ends when nobody hears it.
+    // Its output is longer than a pipe holds, and it would end if the pipe were closed.
     std::thread::spawn(move || lines.for_each(drop));
     server
 }
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Turns work that an interface does on segments on or off.
+/// Turns segmentation offloads of an interface on or off.
 fn offload(host: &Host, interface: &str, switches: &[&str]) {
     host.run(tool("ethtool", "ethtool").args(["-K", interface]).args(switches));
 }
 
-/// Has an interface send large packets as they are, for the wire to cut.
+/// Lets an interface send large packets unsegmented.
 fn uncut(host: &Host, interface: &str) {
     host.ip(&format!("link set {interface} gso_max_segs 65535"));
 }

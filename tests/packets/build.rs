@@ -37,13 +37,13 @@ pub(crate) fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
     ipv4_with(Ipv4 { protocol, ..Ipv4::default() }, payload)
 }
 
-/// What may be out of the ordinary in an IPv4 header.
+/// Unusual fields of an IPv4 header.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ipv4 {
     pub(crate) protocol: u8,
     /// Padded to words of 4 bytes.
     pub(crate) options: Vec<u8>,
-    /// Flags and offset as they stand in the header.
+    /// Flags and offset, as in the header.
     pub(crate) fragment: u16,
     /// Instead of the true length.
     pub(crate) total_len: Option<u16>,

@@ -11,7 +11,7 @@ pub(crate) struct Sample {
     pub(crate) link: LinkKind,
     pub(crate) frame_len: u32,
     pub(crate) bytes: Vec<u8>,
-    /// Bytes by the rule, protocol and transport; or the reason for having none.
+    /// Bytes by the byte rule, protocol and transport; or the reason to skip the frame.
     pub(crate) expected: Result<(u32, u8, Transport), Skip>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn catalogue() -> Vec<Sample> {
     kinds.into_iter().flatten().collect()
 }
 
-/// What nearly all traffic is.
+/// Frames like nearly all traffic.
 fn plain() -> Vec<Sample> {
     let tcp = || tcp(40_000, 443, TcpFlags::ACK, 0);
     let udp18 = || udp(40_000, 443, 18);
@@ -65,7 +65,7 @@ fn plain() -> Vec<Sample> {
     ]
 }
 
-/// Every way to the IP header.
+/// Every link layer in front of the IP header.
 fn links() -> Vec<Sample> {
     let v4 = ipv4(UDP, &udp(40_000, 443, 4));
     let v6 = ipv6(UDP, &udp(40_000, 443, 4));

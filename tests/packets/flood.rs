@@ -1,5 +1,5 @@
-//! A flood of spoofed sources with a few hosts inside that are real: one that sends much, and scanners that take their
-//! time. Made in order of time and without memory, so it may be as long as one likes.
+//! A flood of spoofed sources with a few real hosts inside: one that sends much, and slow scanners. It is generated in
+//! order of time and in constant memory, so it may be of any length.
 
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
@@ -15,7 +15,7 @@ pub(crate) enum Sources {
     Random,
 }
 
-/// How much of everything, for how long.
+/// Rates and duration of a flood.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flood {
     pub(crate) sources: Sources,
@@ -52,7 +52,7 @@ pub(crate) fn scanner(kind: u8, number: u8) -> Ipv4Addr {
 }
 
 impl Flood {
-    /// The real hosts begin when the flood has lasted for a tenth of an interval, and with their interval it ends.
+    /// Seconds of the flood. The real hosts begin after a tenth of an interval, and the flood ends with their interval.
     pub(crate) fn lasts_s(&self) -> f64 {
         1.1 * self.interval_s
     }
@@ -61,7 +61,7 @@ impl Flood {
         BEGINS_S + 0.1 * self.interval_s
     }
 
-    /// When the heavy host has sent more than this.
+    /// Returns the time at which the heavy host has sent more than this.
     pub(crate) fn heavy_exceeds_at_s(&self, ip_bytes: u64) -> f64 {
         let packets = ip_bytes / u64::from(HEAVY_PACKET_BYTES) + 1;
         self.real_begin_s() + (packets - 1) as f64 * self.heavy_gap_s()
@@ -71,7 +71,7 @@ impl Flood {
         f64::from(HEAVY_PACKET_BYTES) / self.heavy_bytes_per_s
     }
 
-    /// Everything, in order of time.
+    /// Returns all packets, in order of time.
     pub(crate) fn packets(&self) -> impl Iterator<Item = Packet> + use<> {
         let flood = *self;
         let mut real = flood.real_packets().peekable();
@@ -89,7 +89,7 @@ impl Flood {
             Sources::Cycled(sources) => 0x2000_0000 + (n % u64::from(sources)) as u32,
             Sources::Random => mixed(self.seed ^ n << 8) as u32,
         };
-        // The real ones are of 10.0.0.0/8, and nobody can spoof what is no host.
+        // Real hosts are in 10.0.0.0/8, and sources that are no hosts are not counted.
         let src = match src >> 24 {
             0 | 10 | 127 | 224.. => (src % 0x0100_0000) | 0x3000_0000,
             _ => src,
@@ -97,9 +97,9 @@ impl Flood {
         Packet {
             at_s: BEGINS_S + n as f64 / self.packets_per_s,
             src: src.into(),
-            // Each source has one target, however often it comes.
+            // Each source has one target.
             dst: Ipv4Addr::new(198, 51, 100, (mixed(u64::from(src)) % 16) as u8),
-            // With the options of Linux: longer than a scanner's, so that he does not stand out by his bytes either.
+            // With the options of Linux it is longer than a scanner's, so that a scanner does not have the most bytes.
             ip_bytes: 60,
             is_syn: true,
         }
@@ -139,7 +139,7 @@ impl Flood {
     /// Writes it as a capture of raw IP, with the headers of each packet.
     ///
     /// # Errors
-    /// What `out` says.
+    /// The error of `out`.
     pub(crate) fn write_pcap(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(&LITTLE.pcap_header(NANOSECONDS, 101))?;
         let mut record = [0; 16 + 40];

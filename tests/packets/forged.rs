@@ -1,6 +1,6 @@
-//! Random frames of which most parts are right and none has to be: link headers put together from words that occur in
-//! them, IP headers with lengths that may lie, chains of extension headers up to and beyond the most that are followed,
-//! jumbo options, ICMP errors with what they quote.
+//! Random frames of which most parts are valid and any may be invalid: link headers made of values that occur in them,
+//! IP headers whose lengths may be wrong, chains of extension headers up to and beyond the maximum that is followed,
+//! jumbo options, ICMP errors with quotes.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -34,7 +34,7 @@ fn links() -> impl Strategy<Value = (LinkKind, Vec<u8>)> {
     ]);
     let words = prop_oneof![
         8 => vec(select(WORDS), 0..5).prop_map(|words| words.concat()),
-        // Each once more, about as often as headers are followed.
+        // Repeated headers, up to about as many as are followed.
         1 => (select(REPEATED), 58usize..66).prop_map(|(word, times)| word.repeat(times)),
     ];
     let types: &[&[u8]] =

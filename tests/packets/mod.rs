@@ -1,5 +1,5 @@
-//! One set of packets and capture files, built by code, with several uses: tests, benches and the seeds of
-//! the fuzzers. And a reference that says how a frame decodes.
+//! One set of packets and capture files, built by code, for tests, benches and the seeds of the fuzzers, and a
+//! reference for how a frame decodes.
 #![allow(dead_code, reason = "each crate that includes this module uses a part of it")]
 
 pub(crate) mod build;

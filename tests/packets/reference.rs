@@ -31,7 +31,7 @@ pub(crate) fn read(frame: &Frame<'_>) -> Result<Summary, Skip> {
     })
 }
 
-/// Whether the frame is one of a PPPoE session: EtherType 8864 (RFC 2516, 4), behind VLAN tags or none.
+/// Returns true if the frame is one of a PPPoE session: EtherType 8864 (RFC 2516, 4), behind VLAN tags or none.
 pub(crate) fn is_pppoe_session(frame: &Frame<'_>) -> bool {
     let bytes = Bytes::of(frame);
     let Ok(Some((mut ether_type, mut at))) = first_ether_type(frame.link, bytes) else { return false };
@@ -49,7 +49,7 @@ pub(crate) fn is_pppoe_session(frame: &Frame<'_>) -> bool {
 }
 
 /// What an ICMP error "destination unreachable" quotes, of a frame that holds one (RFC 792, RFC 4443, 3.1): the packet
-/// that the receiver of the error had sent. "Fragmentation needed" (RFC 792, code 4) says that the host was reached.
+/// that the receiver of the error had sent. "Fragmentation needed" (RFC 792, code 4) does not count as unreachable.
 ///
 /// The quote counts as far as it was captured, behind the end of the packet too. An error behind an authentication
 /// header of IPv4 is not looked for.
@@ -65,7 +65,7 @@ pub(crate) fn quoted(frame: &Frame<'_>) -> Option<Quoted> {
     }
     // Type, code, checksum and four bytes that do not matter here.
     let quote_at = icmp_at + 8;
-    // The sender of the error cut the quoted packet, so what its header says of the length is believed.
+    // The sender of the error cut the quoted packet, so the length in its header counts.
     let len = match version {
         4 => usize::from(bytes.u16(quote_at + 2)?),
         _ => usize::from(bytes.u16(quote_at + 4)?) + 40,
@@ -91,7 +91,7 @@ pub(crate) fn quoted(frame: &Frame<'_>) -> Option<Quoted> {
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
-    /// Bytes behind the end of the frame mean nothing.
+    /// Bytes behind the end of the frame are ignored.
     fn of(frame: &Frame<'a>) -> Self {
         Self(frame.bytes).before(frame.frame_len as usize)
     }
@@ -183,7 +183,7 @@ fn first_ether_type(link: LinkKind, bytes: Bytes<'_>) -> Result<Option<(u16, usi
         LinkKind::LinuxSll2 => cooked(bytes, 8, 0, 20),
         // RFC 1547, 4.3.1: address, control 00, EtherType.
         LinkKind::CiscoHdlc => Ok(Some((whole(bytes.u16(2))?, 4))),
-        // Cisco's framing on a PPP link, which its addresses tell.
+        // Cisco's framing on a PPP link, recognized by its addresses.
         LinkKind::Ppp if matches!((bytes.u8(0), bytes.u8(1)), (Some(0x0f | 0x8f), Some(0))) => {
             Ok(Some((whole(bytes.u16(2))?, 4)))
         }
@@ -257,7 +257,7 @@ fn ip(version: u8, at: usize, nth: usize) -> Found {
 }
 
 /// RFC 3032, 2.1: label, class, bottom of stack (the lowest bit of the third byte), time to live. Below the bottom the
-/// first four bits tell IP from a pseudowire (RFC 4928, 3).
+/// first four bits distinguish IP from a pseudowire (RFC 4928, 3).
 fn after_mpls(bytes: Bytes<'_>, at: usize, nth: usize) -> Found {
     within_depth(nth)?;
     let entry = whole(bytes.u32(at))?;
@@ -297,7 +297,7 @@ fn after_ppp(bytes: Bytes<'_>, at: usize, nth: usize) -> Found {
 fn after_802_2(bytes: Bytes<'_>, at: usize, nth: usize) -> Found {
     within_depth(nth)?;
     let header = [bytes.u8(at), bytes.u8(at + 1), bytes.u8(at + 2)];
-    // What was captured of it tells whether it can be one of the two.
+    // The captured part decides whether it can be one of the two.
     let can_be = |form: [u8; 3]| header.iter().zip(form).all(|(byte, form)| byte.is_none_or(|b| b == form));
     if can_be([6, 6, 3]) {
         whole(bytes.u8(at + 2))?;
@@ -392,8 +392,8 @@ impl Packet {
         Ok(one_packet(endpoints, ip_bytes, length_mismatch, upper.protocol, transport))
     }
 
-    /// Place and protocol of the header above IP, if there is one and the captured bytes lead to it. Nothing of the
-    /// packet's length is asked, and of IPv4 what follows its own header, an authentication header too.
+    /// Place and protocol of the header above IP, if there is one and the captured bytes lead to it. The packet's
+    /// length does not matter, and for IPv4 it is what follows the IP header, also an authentication header.
     fn upper_layer(&self, bytes: Bytes<'_>) -> Option<(usize, u8)> {
         if self.summary.transport == Transport::LaterFragment {
             return None;
@@ -442,7 +442,7 @@ fn length(declared: u64, header_len: usize, in_frame: u64) -> Result<(u32, bool)
 /// (RFC 8200, 4.1). Options are type, length, value; type 0 is one byte of padding (RFC 8200, 4.2). A payload length
 /// of 0 is none.
 ///
-/// The length byte of the option is not looked at: its type says how long it is.
+/// The length byte of the option is not read, since the type determines it.
 fn jumbo_payload(bytes: Bytes<'_>, at: usize) -> Option<u32> {
     if bytes.u8(at + 6)? != 0 {
         return None;
@@ -522,14 +522,14 @@ fn transport(protocol: u8, packet: Bytes<'_>, at: usize) -> Transport {
 fn on_the_wire(bytes: Bytes<'_>, packet: &Packet, segments: &Segments) -> Option<(u32, u32)> {
     let (upper_at, upper_protocol) = packet.upper_layer(bytes)?;
     let expected = if segments.transported == Transported::Tcp { 6 } else { 17 };
-    // The source's word for where the innermost header is: it is that above the IP header, or deeper.
-    let told = segments.transport_at.map(usize::from).filter(|&at| at >= upper_at);
-    let transport_at = told.or((upper_protocol == expected).then_some(upper_at))?;
+    // The offset that the source reported for the innermost header: that of the header above IP, or deeper.
+    let reported = segments.transport_at.map(usize::from).filter(|&at| at >= upper_at);
+    let transport_at = reported.or((upper_protocol == expected).then_some(upper_at))?;
     if transport_at > bytes.len() {
         return None;
     }
     let transport_len = match segments.transported {
-        // The kernel segments no TCP header below 20 bytes; the decoder is content with 8.
+        // The kernel segments no TCP header below 20 bytes; the decoder needs only 8.
         Transported::Tcp => {
             Some(usize::from(bytes.u8(transport_at + 12)? >> 4) * 4).filter(|&len| len >= 8)?
         }

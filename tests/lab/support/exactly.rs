@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use crate::support::host::{Host, Sum};
 use crate::support::program::Program;
 
-/// What [`send_exactly`] sends: IP headers and all behind them.
+/// What [`send_exactly`] sends: IP headers and payload.
 pub(crate) const TEN_MILLION: Sum = Sum { packets: 10_000, bytes: 10_000_000 };
 
-/// Sends [`TEN_MILLION`] over UDP, at 20,000 packets a second, to whoever is there; nobody answers.
+/// Sends [`TEN_MILLION`] over UDP, at 20,000 packets per second. The receiver does not answer.
 pub(crate) fn send_exactly(host: &Host, from: impl Into<IpAddr>, to: impl Into<IpAddr>) {
     const PER_SECOND: u32 = 20_000;
     const UDP_HEADER: u64 = 8;
@@ -29,16 +29,16 @@ pub(crate) fn send_exactly(host: &Host, from: impl Into<IpAddr>, to: impl Into<I
     });
 }
 
-/// Takes what [`send_exactly`] sends, so that nobody says that the port is closed.
+/// Opens the port that [`send_exactly`] sends to, so that the host sends no ICMP errors.
 pub(crate) fn take(host: &Host, at: impl Into<IpAddr>) -> UdpSocket {
     let at = SocketAddr::new(at.into(), DISCARD);
     host.on(|| UdpSocket::bind(at).expect("the port is free"))
 }
 
-/// RFC 863.
+/// The discard port (RFC 863).
 const DISCARD: u16 = 9;
 
-/// Waits until the program has counted [`TEN_MILLION`] for each of `sources`, and says what it has counted.
+/// Waits until the program has counted [`TEN_MILLION`] for each of `sources`. `what` is in the message of a failure.
 pub(crate) fn wait_for_ten_million(program: &Program, what: &str, sources: &[IpAddr]) {
     for &source in sources {
         program.wait_for_bytes(source, TEN_MILLION.bytes);

@@ -21,7 +21,7 @@ use crate::support::tool::{LOOK, run, tool};
 #[derive(Clone)]
 pub(crate) struct Host(Arc<File>);
 
-/// What a host sent or an interface saw.
+/// Packets and bytes that a host sent or that crossed an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
     pub(crate) packets: u64,
@@ -35,8 +35,8 @@ impl Sum {
 }
 
 impl Host {
-    /// A host without wires that forwards nothing. It speaks no IPv6, so that nothing is on a wire but what the test
-    /// puts there.
+    /// Makes a host without wires that does not forward. It has no IPv6, so that only packets of the test are on a
+    /// wire.
     pub(crate) fn new() -> Self {
         assert!(
             is_inside(),
@@ -54,7 +54,7 @@ impl Host {
         host
     }
 
-    /// A host that forwards.
+    /// Makes a host that forwards.
     pub(crate) fn router() -> Self {
         let host = Self::new();
         host.set("net/ipv4/ip_forward", "1");
@@ -70,7 +70,7 @@ impl Host {
         thread::scope(|scope| scope.spawn(visit).join()).unwrap_or_else(|panic| panic::resume_unwind(panic))
     }
 
-    /// Runs `work` on this host for as long as it likes, or until the test ends.
+    /// Runs `work` on a thread on this host, at most until the test ends.
     pub(crate) fn serve(&self, work: impl FnOnce() + Send + 'static) {
         let host = self.clone();
         thread::spawn(move || {
@@ -87,17 +87,17 @@ impl Host {
     /// Lays a wire from `end` of this host to `other_end` of another one. Both ends are up.
     pub(crate) fn plug(&self, end: &str, other: &Host, other_end: &str) {
         self.ip(&format!("link add name {end} type veth peer name {other_end} netns {}", other.path()));
-        // One packet of TCP is one packet on the wire, so that netfilter counts here what crosses it.
+        // Without segmentation offload, netfilter counts the packets of the wire.
         self.ip(&format!("link set {end} up gso_max_segs 1"));
         other.ip(&format!("link set {other_end} up gso_max_segs 1"));
     }
 
-    /// By which ip(8) finds the host: `host.ip(&format!("link set eth0 netns {}", other.path()))`.
+    /// Returns the path by which ip(8) finds the host: `host.ip(&format!("link set eth0 netns {}", other.path()))`.
     pub(crate) fn path(&self) -> String {
         format!("/proc/{}/fd/{}", process::id(), self.0.as_raw_fd())
     }
 
-    /// Waits until an interface sends what it is given: it comes up a moment after its other end.
+    /// Waits until an interface is up, which is a moment after its other end came up.
     pub(crate) fn wait_until_up(&self, interface: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.link(interface)["operstate"] != "UP" {
@@ -111,7 +111,7 @@ impl Host {
         self.run(tool("ip", "iproute2").args(arguments.split_whitespace()));
     }
 
-    /// Runs several commands of ip(8) in one process: no more than microseconds lie between two.
+    /// Runs several commands of ip(8) in one process, only microseconds apart.
     pub(crate) fn ip_batch(&self, commands: &[&str]) {
         let file = tempfile::NamedTempFile::new().expect("a file for the test");
         fs::write(file.path(), commands.join("\n")).expect("it is ours");
@@ -132,12 +132,12 @@ impl Host {
         self.run(tool("nft", "nftables").arg(rules));
     }
 
-    /// Runs a command here and gives what it printed.
+    /// Runs a command on this host and returns what it printed.
     pub(crate) fn run(&self, command: &mut Command) -> String {
         self.on(|| run(command))
     }
 
-    /// A hand on an interface that puts frames onto its wire.
+    /// Returns an injector that sends frames on an interface.
     pub(crate) fn injector(&self, interface: &str) -> Injector {
         self.on(|| Injector::on(interface))
     }
@@ -168,12 +168,12 @@ impl Host {
         );
     }
 
-    /// What each address has sent since [`count_sent`](Self::count_sent): IP packets, from header to end.
+    /// Returns what each address has sent since [`count_sent`](Self::count_sent): IP packets, header included.
     pub(crate) fn sent(&self) -> HashMap<IpAddr, Sum> {
         self.counted("sent")
     }
 
-    /// What was received of each address since [`count_received`](Self::count_received).
+    /// Returns what was received of each address since [`count_received`](Self::count_received).
     pub(crate) fn received(&self) -> HashMap<IpAddr, Sum> {
         self.counted("received")
     }
@@ -193,19 +193,19 @@ impl Host {
             .collect()
     }
 
-    /// What ip(8) says of an interface.
+    /// Returns the description of an interface by ip(8).
     pub(crate) fn link(&self, interface: &str) -> Value {
         let printed = self.run(tool("ip", "iproute2").args(["-json", "link", "show", "dev", interface]));
         let mut links: Vec<Value> = serde_json::from_str(&printed).expect("ip prints JSON");
         links.pop().expect("the interface is there")
     }
 
-    /// The link address of an Ethernet interface.
+    /// Returns the link address of an Ethernet interface.
     pub(crate) fn mac(&self, interface: &str) -> String {
         self.link(interface)["address"].as_str().expect("Ethernet has an address").to_owned()
     }
 
-    /// Frames that the kernel took from the wire of an interface since it was laid.
+    /// Returns the frames that an interface has received since it was made.
     pub(crate) fn frames_received(&self, interface: &str) -> u64 {
         let table =
             self.on(|| fs::read_to_string("/proc/thread-self/net/dev").expect("the kernel has /proc"));

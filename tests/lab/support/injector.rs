@@ -13,28 +13,28 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-/// A UDP packet without payload worth reading, in an Ethernet frame to a station that does not exist: whoever is
-/// there hears it, nobody answers.
+/// A UDP packet with a payload of zeros, in an Ethernet frame to a station that does not exist: it is received in
+/// promiscuous mode, and no host answers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Udp {
     pub(crate) src: Ipv4Addr,
     pub(crate) dst: Ipv4Addr,
     pub(crate) dst_port: u16,
-    /// IP header and all behind it.
+    /// Bytes of the IP packet, header included.
     pub(crate) ip_bytes: u16,
 }
 
-/// A packet of 1000 bytes from `src` to somebody whom nobody else in a test is.
+/// Returns a packet of 1000 bytes from `src` to an address that no host of a test has.
 pub(crate) fn frame_from(src: Ipv4Addr) -> Vec<u8> {
     Udp { src, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 }.frame()
 }
 
 impl Udp {
     pub(crate) fn frame(&self) -> Vec<u8> {
-        const NOBODY: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
+        const ABSENT: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
         const SENDER: [u8; 6] = [2, 0, 0, 0, 0, 1];
         let mut frame = Vec::with_capacity(14 + usize::from(self.ip_bytes));
-        frame.extend(NOBODY);
+        frame.extend(ABSENT);
         frame.extend(SENDER);
         frame.extend(0x0800_u16.to_be_bytes());
         // Version and header length, type of service, length; identification, no fragment; TTL, UDP, no checksum.
@@ -52,11 +52,11 @@ impl Udp {
     }
 }
 
-/// A packet socket on one interface that only hears: what it has heard, others on that interface have heard too.
-pub(crate) struct Ear(OwnedFd);
+/// A packet socket on one interface that only receives: other sockets on that interface have received the same frames.
+pub(crate) struct Receiver(OwnedFd);
 
-impl Ear {
-    /// On an interface of the namespace of the calling thread.
+impl Receiver {
+    /// Opens it on an interface of the namespace of the calling thread.
     pub(crate) fn on(interface: &str) -> Self {
         let protocol = Some(SockProtocol::EthAll);
         let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)
@@ -68,7 +68,7 @@ impl Ear {
     }
 
     /// Waits for one more frame.
-    pub(crate) fn hear(&self) {
+    pub(crate) fn receive(&self) {
         recv(self.0.as_raw_fd(), &mut [0], MsgFlags::empty()).expect("a frame comes");
     }
 }
@@ -77,17 +77,17 @@ impl Ear {
 pub(crate) struct Injector(OwnedFd);
 
 impl Injector {
-    /// On an interface of the namespace of the calling thread.
+    /// Opens it on an interface of the namespace of the calling thread.
     pub(crate) fn on(interface: &str) -> Self {
         Self::try_on(interface).unwrap_or_else(|| panic!("there is no interface {interface}"))
     }
 
-    /// The same, if there is such an interface.
+    /// Opens it if there is such an interface.
     pub(crate) fn try_on(interface: &str) -> Option<Self> {
         let link = link_address(interface)?;
         let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
             .expect("the test is root of its namespaces");
-        // It may have gone by now.
+        // The interface may be gone by now.
         bind(socket.as_raw_fd(), &link).ok()?;
         Some(Self(socket))
     }
@@ -97,14 +97,14 @@ impl Injector {
         loop {
             match send(self.0.as_raw_fd(), frame, MsgFlags::empty()) {
                 Ok(_) => return,
-                // The other end had no room and has not seen it.
+                // The other end had no room and has not received it.
                 Err(Errno::ENOBUFS) => {}
                 Err(error) => panic!("a frame of {} bytes cannot be sent: {error}", frame.len()),
             }
         }
     }
 
-    /// Sends one frame to whoever is there. Whether there is an interface to send it on, up or down.
+    /// Sends one frame if the interface is up. Returns true if the interface exists, up or down.
     pub(crate) fn try_send(&self, frame: &[u8]) -> bool {
         match send(self.0.as_raw_fd(), frame, MsgFlags::empty()) {
             Ok(_) | Err(Errno::ENOBUFS | Errno::ENETDOWN) => true,

@@ -1,7 +1,7 @@
-//! Takes a test into namespaces of its own.
+//! Runs a test in namespaces of its own.
 //!
 //! A process with threads cannot enter a user namespace, and libtest has threads. So the test runs its own
-//! executable again through `unshare`, asks it for this one test, and judges how that went.
+//! executable again through `unshare`, for this one test, and checks its exit code.
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -23,8 +23,8 @@ pub(crate) fn inside_after<S: FnOnce()>(prepare: impl FnOnce(), scenario: S) {
 }
 
 /// Runs `scenario` as uid 65534, with all capabilities over a network of its own.
-pub(crate) fn inside_as_nobody<S: FnOnce()>(scenario: S) {
-    enter(Identity::Nobody, scenario);
+pub(crate) fn inside_unprivileged<S: FnOnce()>(scenario: S) {
+    enter(Identity::Unprivileged, scenario);
 }
 
 /// Runs `scenario` as uid 65534 without any capability, on a network of its own.
@@ -32,14 +32,14 @@ pub(crate) fn inside_without_capabilities<S: FnOnce()>(scenario: S) {
     enter(Identity::Powerless, scenario);
 }
 
-/// The user and group that own nothing.
-pub(crate) const NOBODY: u32 = 65534;
+/// User and group `nobody`, which own no files.
+pub(crate) const UNPRIVILEGED_ID: u32 = 65534;
 
 #[derive(Clone, Copy)]
 enum Identity {
     Root,
-    Nobody,
-    /// Nobody, and without the capabilities of the one who made the namespaces.
+    Unprivileged,
+    /// User `nobody`, without the capabilities over the namespaces.
     Powerless,
 }
 
@@ -51,27 +51,27 @@ fn enter_as(identity: Identity, name: &str, scenario: impl FnOnce()) {
     if is_inside() {
         return scenario();
     }
-    let output = walls()
+    let output = isolation()
         .command(identity)
         .arg(env::current_exe().expect("a running test has an executable"))
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(INSIDE, "yes")
         .output()
         .expect("unshare has just worked");
-    let said =
+    let printed =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "inside its namespaces the test failed ({}):\n{said}", output.status);
+    assert!(output.status.success(), "inside its namespaces the test failed ({}):\n{printed}", output.status);
     // Otherwise a name that matches no test would pass.
-    assert!(said.contains("test result: ok. 1 passed"), "{name} was not run inside:\n{said}");
+    assert!(printed.contains("test result: ok. 1 passed"), "{name} was not run inside:\n{printed}");
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Whether this is the process of one test, with namespaces of its own.
+/// Returns true in the process of one test, with namespaces of its own.
 pub(crate) fn is_inside() -> bool {
     env::var_os(INSIDE).is_some()
 }
 
-/// Set in that process.
+/// Environment variable that is set in that process.
 const INSIDE: &str = "TRAFFIC_ALERTED_LAB_INSIDE";
 
 /// The name by which libtest knows the function that `S` is a closure of: `lab::scans::a_test::{{closure}}`.
@@ -81,41 +81,43 @@ fn test_name<S>() -> &'static str {
     path.split_once("::{{").map_or(path, |(function, _)| function)
 }
 
-/// What keeps a test apart from the machine.
+/// How a test is isolated from the machine.
 #[derive(Clone, Copy)]
-enum Walls {
+enum Isolation {
     /// A user namespace: needs no privilege.
     User,
-    /// Plain namespaces, for a root to whom user namespaces are refused.
+    /// Namespaces without a user namespace, for root where user namespaces are refused.
     Root,
 }
 
-impl Walls {
+impl Isolation {
     fn command(self, identity: Identity) -> Command {
         let mut unshare = tool("unshare", "util-linux");
         // The process is the first one of its namespace: when it ends, the kernel ends the others.
         unshare.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
         match (self, identity) {
-            (Walls::Root, Identity::Root | Identity::Nobody) => {}
-            (Walls::Root, Identity::Powerless) => {
-                unshare.arg(format!("--setuid={NOBODY}")).arg(format!("--setgid={NOBODY}"));
+            (Isolation::Root, Identity::Root | Identity::Unprivileged) => {}
+            (Isolation::Root, Identity::Powerless) => {
+                unshare.arg(format!("--setuid={UNPRIVILEGED_ID}")).arg(format!("--setgid={UNPRIVILEGED_ID}"));
             }
-            (Walls::User, Identity::Root) => {
+            (Isolation::User, Identity::Root) => {
                 unshare.args(["--user", "--map-root-user"]);
             }
-            (Walls::User, Identity::Nobody) => {
+            (Isolation::User, Identity::Unprivileged) => {
                 unshare.args(["--user", "--keep-caps"]);
-                unshare.arg(format!("--map-user={NOBODY}")).arg(format!("--map-group={NOBODY}"));
+                unshare
+                    .arg(format!("--map-user={UNPRIVILEGED_ID}"))
+                    .arg(format!("--map-group={UNPRIVILEGED_ID}"));
             }
-            (Walls::User, Identity::Powerless) => {
+            (Isolation::User, Identity::Powerless) => {
                 unshare.arg("--user");
             }
         }
         unshare
     }
 
-    /// Whether the machine grants them, and what it says if not.
-    fn stand(self) -> Result<(), String> {
+    /// Tries to make the namespaces. Returns the message of `unshare` if the machine refuses them.
+    fn try_out(self) -> Result<(), String> {
         let output = match self.command(Identity::Root).arg("true").output() {
             Ok(output) => output,
             Err(error) => panic!("unshare cannot be run ({error}): apt-get install util-linux"),
@@ -127,13 +129,13 @@ impl Walls {
     }
 }
 
-/// The walls that this machine grants.
-fn walls() -> Walls {
-    static WALLS: OnceLock<Walls> = OnceLock::new();
-    *WALLS.get_or_init(|| {
-        let Err(refusal) = Walls::User.stand() else { return Walls::User };
-        if nix::unistd::geteuid().is_root() && Walls::Root.stand().is_ok() {
-            return Walls::Root;
+/// Returns the isolation that this machine grants.
+fn isolation() -> Isolation {
+    static ISOLATION: OnceLock<Isolation> = OnceLock::new();
+    *ISOLATION.get_or_init(|| {
+        let Err(refusal) = Isolation::User.try_out() else { return Isolation::User };
+        if nix::unistd::geteuid().is_root() && Isolation::Root.try_out().is_ok() {
+            return Isolation::Root;
         }
         panic!(
             "this machine refuses the namespaces that the lab is made of ({refusal}). What helps: \

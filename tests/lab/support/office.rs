@@ -21,14 +21,14 @@ pub(crate) const ROUTER_OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 
 impl Office {
-    /// Both sides know the way to the other.
+    /// Makes an office in which both sides have a route to the other.
     pub(crate) fn routed() -> Self {
         let office = Self::without_way_back();
         office.server.ip("route add default via 203.0.113.1");
         office
     }
 
-    /// The router hides the client behind its own address.
+    /// Makes an office whose router masquerades the client behind its own address.
     pub(crate) fn masqueraded() -> Self {
         let office = Self::without_way_back();
         office.router.nft(
@@ -66,8 +66,8 @@ impl Office {
     }
 }
 
-/// Waits until the program lists exactly what `hosts` have sent since they began to count, byte for byte and address
-/// by address, and nobody else. `addresses` is how many those are.
+/// Waits until the program lists exactly the bytes that each address of `hosts` has sent since they began to count, and
+/// no other address. `addresses` is the number of these addresses.
 pub(crate) fn wait_for_bytes_sent(program: &Program, hosts: [&Host; 2], addresses: usize) {
     let both = |program: &Program| {
         let sent = hosts.into_iter().flat_map(Host::sent).map(|(addr, sum)| (addr, sum.bytes));

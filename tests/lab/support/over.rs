@@ -1,8 +1,8 @@
-//! The end of what a test does beside something else.
+//! A guard that ends the other threads of a test.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Says at its end that it is over, also where that is a panic: a thread that works until then has to end.
+/// Sets a flag when it is dropped, also by a panic, so that threads which run until then end.
 pub(crate) struct Over<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Over<'_> {

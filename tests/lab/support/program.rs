@@ -1,4 +1,4 @@
-//! The program under test: its life, what it says and what it serves.
+//! The program under test: its start and end, its log and its HTTP responses.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -22,11 +22,11 @@ use tempfile::TempDir;
 use crate::support::host::{Host, Sum};
 use crate::support::tool::{LOOK, end_within};
 
-/// What a lab configuration begins with where nothing else is wanted: every host is on the chart.
+/// The beginning of most configurations of the lab: `/all` lists every host.
 pub(crate) const EVERY_HOST: &str = "ChartMinBytes: 1\n";
 
-/// Patience with what must happen. Far more than it takes, since the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of what must happen, far longer than it takes, since the machine may be busy.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running TrafficAlerted.
 pub(crate) struct Program {
@@ -35,12 +35,12 @@ pub(crate) struct Program {
     log: Arc<Log>,
     reader: Option<JoinHandle<()>>,
     unread_log: Option<PipeReader>,
-    /// When it was seen to listen.
+    /// The time at which it listened.
     pub(crate) listening_since: Instant,
     folder: TempDir,
 }
 
-/// How it ended.
+/// The end of a program.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -49,7 +49,7 @@ pub(crate) struct Ended {
     pub(crate) lines: Vec<Line>,
 }
 
-/// A line that it wrote, and when that arrived.
+/// A line of its log, and the time at which it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) text: String,
@@ -72,7 +72,7 @@ pub(crate) struct Accounting {
     pub(crate) interfaces: Vec<Interface>,
 }
 
-/// What was lost in the window.
+/// Drops in the window.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 pub(crate) struct Loss {
     pub(crate) tp_packets: u64,
@@ -116,13 +116,14 @@ impl Accounting {
         Sum { packets: self.ip_packets, bytes: self.ip_bytes }
     }
 
-    /// The interface of a name.
+    /// Returns the interface of a name.
     pub(crate) fn interface(&self, name: &str) -> &Interface {
         let named = |interface: &&Interface| interface.name.as_deref() == Some(name) && !interface.gone;
         self.interfaces.iter().find(named).unwrap_or_else(|| panic!("there is no {name} in {self:?}"))
     }
 
-    /// Every frame is in exactly one place. Holds when nothing is in a ring or on its way to the analyst.
+    /// Returns true if every frame is counted, skipped or dropped, which holds when no frame is in a ring or in a
+    /// delta.
     pub(crate) fn adds_up(&self) -> bool {
         self.frames == self.counted_frames + self.skipped.values().sum::<u64>()
             && self.kernel.tp_packets == self.frames + self.kernel.tp_drops
@@ -150,7 +151,7 @@ pub(crate) struct Destination {
 }
 
 impl Program {
-    /// Starts it on a host and waits until it listens: then it counts.
+    /// Starts it on a host and waits until it listens, from when on it counts.
     pub(crate) fn start(host: &Host, config: &str) -> Self {
         Self::start_as(Command::new(BINARY), host, config)
     }
@@ -165,7 +166,7 @@ impl Program {
         program
     }
 
-    /// Starts it with a log that takes nothing: a full pipe that nobody reads before it ends.
+    /// Starts it with a log that hangs: a full pipe that is not read before the program ends.
     pub(crate) fn start_with_hanging_log(host: &Host, config: &str) -> Self {
         let (log, mut stderr) = io::pipe().expect("a pipe");
         let has_room = |pipe: &PipeWriter| {
@@ -179,19 +180,19 @@ impl Program {
         program.unread_log = Some(log);
         let listens = |_: &Self| host.on(|| TcpStream::connect(("127.0.0.1", PORT)).is_ok());
         program.wait_for("it listens", listens, |&listens| listens);
-        // It listens before it counts, and counts before it answers.
+        // It listens before it counts, and it counts before it responds.
         assert_eq!(program.get("/healthz"), "ok");
         program
     }
 
-    /// Starts it where it cannot, and waits for its end.
+    /// Starts it where it must fail, and waits for its end.
     pub(crate) fn fail(command: Command, host: &Host, config: &str) -> Ended {
         Self::launch(command, host, config, Stdio::piped()).ended(Instant::now())
     }
 
     fn launch(mut command: Command, host: &Host, config: &str, stderr: Stdio) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
-        // It may run as a user who owns nothing.
+        // It may run as a user that owns no files.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
         fs::write(folder.path().join("lab.conf"), config).expect("it is ours");
         command
@@ -219,8 +220,7 @@ impl Program {
         }
     }
 
-    /// Puts another configuration in the place of the one before and asks to reload it. Waits until the program says
-    /// what came of it, as often as it has been asked.
+    /// Replaces the configuration and sends SIGHUP. Waits until the log has the result of this reload.
     pub(crate) fn reload(&self, config: &str) {
         let answers = |program: &Self| {
             let is_answer = |line: &Line| {
@@ -235,13 +235,13 @@ impl Program {
         self.wait_for("it has read its configuration again", answers, |&now| now == before + 1);
     }
 
-    /// Waits until it has written this. A line that is there says nothing of the next one.
-    pub(crate) fn says(&self, needle: &str) {
-        self.wait_for(&format!("it says {needle:?}"), Self::said, |said| said.contains(needle));
+    /// Waits until its log contains `needle`. Later lines may still be missing then.
+    pub(crate) fn wait_for_log(&self, needle: &str) {
+        self.wait_for(&format!("its log contains {needle:?}"), Self::log_text, |text| text.contains(needle));
     }
 
-    /// Everything that it has written so far.
-    pub(crate) fn said(&self) -> String {
+    /// Returns its log so far.
+    pub(crate) fn log_text(&self) -> String {
         self.log.text()
     }
 
@@ -249,7 +249,7 @@ impl Program {
         self.child.id()
     }
 
-    /// The folder of proc(5) of a thread of it, by the thread's name, which it has from its first step on.
+    /// Returns the folder in proc(5) of one of its threads, by the thread's name.
     pub(crate) fn thread(&self, name: &str) -> String {
         let is_named =
             |task: &String| fs::read_to_string(format!("{task}/comm")).is_ok_and(|comm| comm.trim() == name);
@@ -261,13 +261,13 @@ impl Program {
         self.wait_for(&format!("there is a thread {name}"), find, Option::is_some).expect("it was waited for")
     }
 
-    /// Waits for a line that contains `needle`; `None` when patience or the program has ended.
+    /// Waits for a line that contains `needle`; `None` after the timeout or the end of the program.
     pub(crate) fn line(&mut self, needle: &str) -> Option<Line> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while Instant::now() < deadline {
-            // Looked at before the lines: what it wrote before its end is there.
+            // This comes before the lines are read, so that no line before the end is missed.
             let is_over = self.child.try_wait().expect("it is our child").is_some();
-            if let Some(line) = self.log.find(needle, if is_over { PATIENCE / 10 } else { LOOK * 10 }) {
+            if let Some(line) = self.log.find(needle, if is_over { TIMEOUT / 10 } else { LOOK * 10 }) {
                 return Some(line);
             }
             if is_over {
@@ -284,22 +284,22 @@ impl Program {
         self.line(&needle).unwrap_or_else(|| panic!("no {needle:?} in\n{}", self.log.text()))
     }
 
-    /// Asks until the answer is what is wanted.
+    /// Repeats a query until its answer satisfies a condition.
     pub(crate) fn wait_for<T: Debug>(
         &self,
         what: &str,
-        ask: impl Fn(&Self) -> T,
+        query: impl Fn(&Self) -> T,
         is_wanted: impl Fn(&T) -> bool,
     ) -> T {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
-            let answer = ask(self);
+            let answer = query(self);
             if is_wanted(&answer) {
                 return answer;
             }
             assert!(
                 Instant::now() < deadline,
-                "not in time: {what}; the last answer was {answer:?}, and it said\n{}",
+                "not in time: {what}; the last answer was {answer:?}, and its log is\n{}",
                 self.log.text()
             );
             thread::sleep(LOOK * 5);
@@ -316,8 +316,8 @@ impl Program {
     /// Waits until a host has sent exactly this much in the window.
     pub(crate) fn wait_for_bytes(&self, source: impl Into<IpAddr>, bytes: u64) {
         let source = source.into();
-        let ask = |program: &Self| program.bytes_of(source);
-        self.wait_for(&format!("{bytes} bytes of {source}"), ask, |&counted| counted == bytes);
+        let query = |program: &Self| program.bytes_of(source);
+        self.wait_for(&format!("{bytes} bytes of {source}"), query, |&counted| counted == bytes);
     }
 
     pub(crate) fn accounting(&self) -> Accounting {
@@ -339,25 +339,26 @@ impl Program {
         self.all().iter().filter(|listed| listed.source == source).map(|listed| listed.total_bytes).sum()
     }
 
-    /// What an answer says.
+    /// Returns the JSON of a response.
     pub(crate) fn get_json<T: for<'a> Deserialize<'a> + Send>(&self, path: &str) -> T {
         let body = self.get(path);
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error} in {body:?}"))
     }
 
-    /// The body of an answer.
+    /// Returns the body of a response.
     pub(crate) fn get(&self, path: &str) -> String {
-        let (status, body) = self.ask(&format!("GET {path} HTTP/1.1\r\n"), "");
+        let (status, body) = self.request(&format!("GET {path} HTTP/1.1\r\n"), "");
         assert_eq!(status, 200, "{path}: {body}");
         body
     }
 
-    /// Status and body of the answer to a request: its first line and headers, without Host and the length of its body.
-    pub(crate) fn ask(&self, head: &str, body: &str) -> (u16, String) {
+    /// Sends a request and returns status and body of the response. `head` is its first line and headers, without Host
+    /// and Content-Length.
+    pub(crate) fn request(&self, head: &str, body: &str) -> (u16, String) {
         let length = body.len();
         let answer = self.host.on(|| {
             let mut stream = TcpStream::connect(("127.0.0.1", PORT)).expect("it listens");
-            stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+            stream.set_read_timeout(Some(TIMEOUT)).expect("not zero");
             let length = if length > 0 { format!("Content-Length: {length}\r\n") } else { String::new() };
             write!(stream, "{head}Host: localhost:{PORT}\r\n{length}Connection: close\r\n\r\n{body}")
                 .expect("it reads");
@@ -370,7 +371,7 @@ impl Program {
         (status.unwrap_or_else(|| panic!("no status: {head}")), body.to_owned())
     }
 
-    /// Does something while no thread of the program runs.
+    /// Runs `work` while no thread of the program runs.
     pub(crate) fn while_stopped(&self, work: impl FnOnce()) {
         self.signal(Signal::SIGSTOP);
         // The kernel stops its threads one by one.
@@ -380,7 +381,7 @@ impl Program {
         self.signal(Signal::SIGCONT);
     }
 
-    /// The state of each of its threads, as proc(5) has it.
+    /// Returns the state of each of its threads, as in proc(5).
     fn thread_states(&self) -> Vec<char> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.id())).expect("it runs");
         let state = |stat: String| stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
@@ -403,7 +404,7 @@ impl Program {
     }
 
     fn ended(mut self, asked: Instant) -> Ended {
-        let status = end_within(&mut self.child, PATIENCE);
+        let status = end_within(&mut self.child, TIMEOUT);
         let took = asked.elapsed();
         if let Some(reader) = self.reader.take() {
             reader.join().expect("it only reads");
@@ -422,22 +423,22 @@ impl Drop for Program {
 }
 
 impl Ended {
-    /// The alerts that it opened, without date and time.
+    /// Returns the lines of the alerts that it opened, without date and time.
     pub(crate) fn alerts(&self) -> Vec<&str> {
         let alerts = self.lines.iter().filter_map(|line| line.text.find("EVENT=").map(|at| &line.text[at..]));
         alerts.collect()
     }
 
-    /// Everything that it wrote.
+    /// Returns its whole log.
     pub(crate) fn text(&self) -> String {
         self.lines.iter().map(|line| format!("{}\n", line.text)).collect()
     }
 
-    /// What its last words say was counted, and checks that it ended as it was asked to.
-    pub(crate) fn last_words(&self) -> Sum {
+    /// Checks that it ended with exit code 0, and returns the counts of its last line.
+    pub(crate) fn final_counts(&self) -> Sum {
         assert_eq!(self.code, Some(0), "{}", self.text());
         let last = self.lines.iter().rev().find(|line| line.text.contains(" packets, "));
-        let last = last.unwrap_or_else(|| panic!("no last words in\n{}", self.text()));
+        let last = last.unwrap_or_else(|| panic!("no final counts in\n{}", self.text()));
         let mut words = last.text.split(' ').filter_map(|word| word.parse().ok());
         match (words.next(), words.next()) {
             (Some(packets), Some(bytes)) => Sum { packets, bytes },
@@ -448,10 +449,10 @@ impl Ended {
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_TrafficAlerted");
 
-/// Where it listens unless it is told otherwise.
+/// The default port of the program.
 pub(crate) const PORT: u16 = 8698;
 
-/// The lines that a program has written until now.
+/// The lines of a program's log so far.
 #[derive(Default)]
 struct Log {
     lines: Mutex<Vec<Line>>,
@@ -461,26 +462,26 @@ struct Log {
 impl Log {
     fn add(&self, text: String) {
         let at = Instant::now();
-        self.lines.lock().expect("nobody panics with it").push(Line { text, at });
+        self.lines.lock().expect("no thread panics while it holds the lock").push(Line { text, at });
         self.grown.notify_all();
     }
 
     fn lines(&self) -> Vec<Line> {
-        self.lines.lock().expect("nobody panics with it").clone()
+        self.lines.lock().expect("no thread panics while it holds the lock").clone()
     }
 
     fn text(&self) -> String {
         self.lines().into_iter().map(|line| line.text + "\n").collect()
     }
 
-    /// The first line that contains `needle`, or the first to come within `patience`.
-    fn find(&self, needle: &str, patience: Duration) -> Option<Line> {
+    /// Returns the first line that contains `needle`, which may arrive within `timeout`.
+    fn find(&self, needle: &str, timeout: Duration) -> Option<Line> {
         let find = |lines: &[Line]| lines.iter().find(|line| line.text.contains(needle)).cloned();
-        let lines = self.lines.lock().expect("nobody panics with it");
+        let lines = self.lines.lock().expect("no thread panics while it holds the lock");
         let (lines, _) = self
             .grown
-            .wait_timeout_while(lines, patience, |lines| find(lines).is_none())
-            .expect("nobody panics with it");
+            .wait_timeout_while(lines, timeout, |lines| find(lines).is_none())
+            .expect("no thread panics while it holds the lock");
         find(&lines)
     }
 }

@@ -1,4 +1,4 @@
-//! Servers that answer and clients that ask, over real sockets: web and DNS.
+//! Servers and clients over real sockets: web and DNS.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
@@ -10,15 +10,15 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, conn
 use crate::support::host::Host;
 use crate::support::tool::{Daemon, tool};
 
-/// Patience of a client.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of a client.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Serves a page to everybody who asks, one after the other.
+/// Serves a page to all clients, one after the other.
 pub(crate) fn serve_web(host: &Host) {
     let listener = host.on(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, HTTP)).expect("the port is free"));
     host.serve(move || {
         for stream in listener.incoming() {
-            // A client that fails tells so itself.
+            // The client reports a failure itself.
             let _ = stream.and_then(answer);
         }
     });
@@ -49,7 +49,7 @@ pub(crate) fn fetch(host: &Host, from: Ipv4Addr, server: Ipv4Addr) {
         bind(socket.as_raw_fd(), &SockaddrIn::from(from)).expect("it is an address of this host");
         connect(socket.as_raw_fd(), &SockaddrIn::from(to)).expect("the server listens");
         let mut stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("not zero");
         stream.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").expect("the server reads");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("the server answers");
@@ -67,29 +67,29 @@ pub(crate) fn serve_names(host: &Host, upstream: Option<Ipv4Addr>) -> Daemon {
         Some(upstream) => format!("--server={upstream}"),
     });
     let daemon = host.on(|| Daemon::start(&mut dnsmasq));
-    // On lo, where nothing is counted.
-    let deadline = Instant::now() + PATIENCE;
-    while host.on(|| ask(Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST, Duration::from_millis(100))).is_none() {
+    // On lo, which is not monitored.
+    let deadline = Instant::now() + TIMEOUT;
+    while host.on(|| query(Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST, Duration::from_millis(100))).is_none() {
         assert!(Instant::now() < deadline, "dnsmasq does not answer");
     }
     daemon
 }
 
-/// Asks the resolver for a name from `host`, as its address `from` and from a port that the kernel chooses.
+/// Resolves a name from `host`, from its address `from` and a port that the kernel chooses.
 pub(crate) fn resolve(host: &Host, from: Ipv4Addr, resolver: Ipv4Addr) {
-    let answer = host.on(|| ask(from, resolver, PATIENCE));
+    let answer = host.on(|| query(from, resolver, TIMEOUT));
     assert_eq!(answer, Some(Ipv4Addr::new(198, 51, 100, 1).into()), "{from} asked {resolver}");
 }
 
-/// One query over UDP (RFC 1035): the first address that is answered in time.
-fn ask(from: Ipv4Addr, resolver: Ipv4Addr, patience: Duration) -> Option<IpAddr> {
+/// Sends one query over UDP (RFC 1035). Returns the first address of the response, if it arrives in time.
+fn query(from: Ipv4Addr, resolver: Ipv4Addr, timeout: Duration) -> Option<IpAddr> {
     const DNS: u16 = 53;
     #[rustfmt::skip]
     const QUERY: &[u8] = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\
                            \x04some\x04host\x07example\x00\x00\x01\x00\x01";
     let socket = UdpSocket::bind((from, 0)).expect("it is an address of this host");
     socket.connect((resolver, DNS)).expect("there is a route");
-    socket.set_read_timeout(Some(patience)).expect("not zero");
+    socket.set_read_timeout(Some(timeout)).expect("not zero");
     // Refused while the server is not up yet.
     socket.send(QUERY).ok()?;
     let mut answer = [0; 512];

@@ -5,9 +5,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The command `name`. Panics with the Debian package to install where there is none.
+/// Returns the command `name`. Panics with the Debian package to install if there is none.
 pub(crate) fn tool(name: &str, package: &str) -> Command {
-    // Where a user who is not root does not look.
+    // The PATH of a user other than root may lack these.
     const ROOTS_PLACES: [&str; 2] = ["/usr/sbin", "/sbin"];
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).chain(ROOTS_PLACES.map(Into::into));
@@ -18,9 +18,9 @@ pub(crate) fn tool(name: &str, package: &str) -> Command {
     }
 }
 
-/// Runs a command to its end and gives what it printed. Panics if it fails.
+/// Runs a command to its end and returns what it printed. Panics if it fails.
 pub(crate) fn run(command: &mut Command) -> String {
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -29,15 +29,15 @@ pub(crate) fn run(command: &mut Command) -> String {
         .expect("it starts");
     let printed = read(child.stdout.take());
     let complained = read(child.stderr.take());
-    let status = end_within(&mut child, PATIENCE).unwrap_or_else(|| panic!("{command:?} takes too long"));
+    let status = end_within(&mut child, TIMEOUT).unwrap_or_else(|| panic!("{command:?} takes too long"));
     let (printed, complained) = (printed.join().expect("it reads"), complained.join().expect("it reads"));
     assert!(status.success(), "{command:?} failed ({status}):\n{printed}{complained}");
     printed
 }
 
-/// Waits for the end of a child; kills it when `patience` is over.
-pub(crate) fn end_within(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
-    let deadline = Instant::now() + patience;
+/// Waits for the end of a child; kills it after `timeout`.
+pub(crate) fn end_within(child: &mut Child, timeout: Duration) -> Option<ExitStatus> {
+    let deadline = Instant::now() + timeout;
     loop {
         if let Some(status) = child.try_wait().expect("it is our child") {
             return Some(status);
@@ -50,7 +50,7 @@ pub(crate) fn end_within(child: &mut Child, patience: Duration) -> Option<ExitSt
     }
 }
 
-/// How often something is looked at that cannot be waited for.
+/// Pause between two looks at a state that cannot be waited for.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
 /// Reads on a thread of its own, so that no pipe fills up.
@@ -76,7 +76,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It may have ended by itself, which the test has noticed by other signs.
+        // It may have ended already, in which case the test has failed elsewhere.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,4 +1,4 @@
-//! Somebody who sees every packet that a host sends, and remembers when: what an alert is late or early against.
+//! Records the times of the packets that a host sends, to measure the delay of an alert.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,27 +12,27 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType
 use crate::support::host::Host;
 use crate::support::program::Line;
 
-/// What a limit is about.
+/// A limit of contacted hosts or ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// So many hosts.
+    /// The number of hosts.
     Hosts(usize),
-    /// So many ports.
+    /// The number of ports.
     Ports(usize),
 }
 
-/// When each host and each port was first sent to.
+/// The time of the first packet to each host and to each port.
 #[derive(Default)]
 struct Seen {
     hosts: BTreeMap<Ipv4Addr, Instant>,
     ports: BTreeMap<(u8, u16), Instant>,
 }
 
-/// Sees what `source` sends through a host.
-pub(crate) struct Witness(Arc<Mutex<Seen>>);
+/// Observes what a source sends through a host.
+pub(crate) struct Observer(Arc<Mutex<Seen>>);
 
-impl Witness {
-    /// Looks from now on until the test ends.
+impl Observer {
+    /// Observes from now on until the test ends.
     pub(crate) fn of(source: Ipv4Addr, router: &Host) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let socket = router.on(|| {
@@ -45,7 +45,10 @@ impl Witness {
             let mut packet = [0; 128];
             loop {
                 match recv(socket.as_raw_fd(), &mut packet, MsgFlags::empty()) {
-                    Ok(len) => notes.lock().expect("nobody panics with it").note(source, &packet[..len]),
+                    Ok(len) => notes
+                        .lock()
+                        .expect("no thread panics while it holds the lock")
+                        .note(source, &packet[..len]),
                     Err(Errno::EINTR | Errno::ENETDOWN) => {}
                     Err(error) => panic!("packets cannot be seen: {error}"),
                 }
@@ -56,9 +59,9 @@ impl Witness {
 
     /// Checks that an alert came soon after the packet that crossed a limit.
     pub(crate) fn check(&self, limit: Limit, alert: &Line) {
-        /// What the product promises, and what its log and our reading of it may take.
+        /// The promised second, and some time for the log and for reading it.
         const SOON: Duration = Duration::from_millis(1100);
-        let seen = self.0.lock().expect("nobody panics with it");
+        let seen = self.0.lock().expect("no thread panics while it holds the lock");
         let (mut at, within): (Vec<Instant>, usize) = match limit {
             Limit::Hosts(within) => (seen.hosts.values().copied().collect(), within),
             Limit::Ports(within) => (seen.ports.values().copied().collect(), within),

@@ -1,5 +1,5 @@
-//! Every place that alerts go to at once, on the running program: one that hangs delays no other, has no
-//! privilege, and does not keep the end.
+//! All kinds of sinks at once, on the running program: one that hangs does not delay the others or the end, and none
+//! has a privilege.
 
 use std::fs;
 use std::io::Read;
@@ -14,16 +14,16 @@ use serde_json::Value;
 use crate::support::host::Host;
 use crate::support::injector::Udp;
 use crate::support::namespaces::inside;
-use crate::support::program::{EVERY_HOST, PATIENCE, Program, Signal};
+use crate::support::program::{EVERY_HOST, Program, Signal, TIMEOUT};
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
-/// What the product promises, and what the log and our reading of it may take.
+/// The promised second, and some time for the log and for reading it.
 const SOON: Duration = Duration::from_millis(1100);
-/// The end waits for sinks that hang, and then says so.
+/// Time that the shutdown waits for sinks that hang.
 const END: Duration = Duration::from_secs(5);
 
 #[test]
-fn what_hangs_delays_no_other_and_ends_with_the_program() {
+fn a_sink_that_hangs_delays_no_other_and_ends_with_the_program() {
     inside(|| {
         let (far, router) = (Host::new(), Host::router());
         far.plug("far0", &router, "near0");
@@ -52,13 +52,13 @@ fn what_hangs_delays_no_other_and_ends_with_the_program() {
             webhook = port(silent.local_addr()),
             syslog = port(collector.local_addr()),
         );
-        let (heard, posted) = channel();
+        let (sender, posted) = channel();
         std::thread::spawn(move || {
             let (mut stream, _) = silent.accept().expect("it listens");
             let mut bytes = [0; 16_384];
             let length = stream.read(&mut bytes).expect("a request");
-            let _ = heard.send(String::from_utf8_lossy(&bytes[..length]).into_owned());
-            // Until the other end has had enough.
+            let _ = sender.send(String::from_utf8_lossy(&bytes[..length]).into_owned());
+            // Until the program closes the connection.
             let _ = stream.read_to_end(&mut Vec::new());
         });
 
@@ -69,7 +69,7 @@ fn what_hangs_delays_no_other_and_ends_with_the_program() {
         let line = program.alert("TRAFFIC", HEAVY);
         assert!(line.at - sent_at < SOON, "{:?}", line.at - sent_at);
 
-        assert!(posted.recv_timeout(PATIENCE).expect("it is posted").starts_with("POST / HTTP/1.1\r\n"));
+        assert!(posted.recv_timeout(TIMEOUT).expect("it is posted").starts_with("POST / HTTP/1.1\r\n"));
         let file = wait_for(&program, &path("alerts.jsonl"));
         let alert: Value = serde_json::from_str(&file).expect("one line, whole");
         assert_eq!((&alert["source"], &alert["state"]), (&HEAVY.to_string().into(), &"open".into()));
@@ -80,7 +80,7 @@ fn what_hangs_delays_no_other_and_ends_with_the_program() {
             String::from_utf8_lossy(&datagram[..length]).contains(&format!("EVENT=TRAFFIC SRC={HEAVY} "))
         );
 
-        // It is root here, and a program of root gets all capabilities, unless it can gain nothing.
+        // Root executes it here, which would give it all capabilities without `no_new_privs`: capabilities(7).
         let id = wait_for(&program, &path("id"));
         let status = fs::read_to_string(path("status")).expect("it was written before");
         for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
@@ -92,18 +92,20 @@ fn what_hangs_delays_no_other_and_ends_with_the_program() {
         eprintln!("with a webhook and a program that hang: {:?}", ended.took);
         assert_eq!(ended.code, Some(0), "{}", ended.text());
         assert!(ended.took < END, "{:?}\n{}", ended.took, ended.text());
-        for said in ["AlertCommand: 1 alerts were not delivered", "WebhookURL: 1 alerts were still waiting"] {
-            assert!(ended.text().contains(said), "{said} in\n{}", ended.text());
+        for present in
+            ["AlertCommand: 1 alerts were not delivered", "WebhookURL: 1 alerts were still waiting"]
+        {
+            assert!(ended.text().contains(present), "{present} in\n{}", ended.text());
         }
-        for unsaid in ["AlertFile: ", "Syslog: ", "the log took nothing"] {
-            assert!(!ended.text().contains(unsaid), "{unsaid} in\n{}", ended.text());
+        for absent in ["AlertFile: ", "Syslog: ", "the log took nothing"] {
+            assert!(!ended.text().contains(absent), "{absent} in\n{}", ended.text());
         }
         let stat = fs::read_to_string(format!("/proc/{}/stat", id.trim()));
         assert!(!stat.is_ok_and(|stat| stat.contains("(sleep) S")), "what it started has ended too");
     });
 }
 
-/// What is in a file, as soon as there is a line in it.
+/// Waits until a file has a line, and returns its content.
 fn wait_for(program: &Program, path: &Path) -> String {
     let what = path.display().to_string();
     program.wait_for(&what, |_| fs::read_to_string(path).unwrap_or_default(), |text| text.ends_with('\n'))
