@@ -33,7 +33,7 @@ async function page(out) {
   await writeFile(path.join(out, "licenses.txt"), await licenses(Object.keys(metafile.inputs)));
 }
 
-/** The licence of every package that is in the bundle: each asks to be reproduced with every copy. */
+/** The licence of every package in the bundle: each requires its text in every copy. */
 async function licenses(inputs) {
   const packages = new Set();
   for (const input of inputs) {

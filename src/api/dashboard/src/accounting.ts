@@ -1,16 +1,16 @@
-// What `/api/v1/accounting` tells, as far as it is shown. All counts are since the server's start, but for `loss`.
+// The fields of `/api/v1/accounting` that the page shows. All counts are since the server's start, except `loss`.
 
 import { type Fields, flag, list, number, optional, record, text } from "./fields.ts";
 
-/** Every frame that the kernel offered is in exactly one of the places of the first four fields. */
+/** Every frame that the kernel offered is in exactly one of the first four fields. */
 export interface Accounting {
   readonly countedFrames: number;
   readonly skipped: Skipped;
   readonly droppedFrames: number;
   readonly framesInRings: number;
-  /** Dropped ones included (`tp_packets`). */
+  /** Frames that the kernel offered, dropped ones included (`tp_packets`). */
   readonly offeredFrames: number;
-  /** What the counted frames stand for. */
+  /** Packets of the wire that the counted frames stand for. */
   readonly ipPackets: number;
   readonly ipBytes: number;
   readonly wireExact: boolean;
@@ -22,7 +22,7 @@ export interface Accounting {
   readonly spilledPorts: number;
   readonly undecidedExchanges: number;
   readonly hostsOmitted: number;
-  /** Lost before any socket saw them; `null` where the kernel does not tell. */
+  /** Frames dropped before any socket saw them; `null` if the kernel has no count. */
   readonly backlogDrops: number | null;
   readonly loss: Loss;
   readonly analyst: Analyst;
@@ -32,7 +32,7 @@ export interface Accounting {
 /** Frames by the name of the reason. */
 export type Skipped = ReadonlyMap<string, number>;
 
-/** Of the traffic window alone. */
+/** Drops in the traffic window. */
 export interface Loss {
   readonly offeredFrames: number;
   readonly droppedFrames: number;
@@ -40,11 +40,11 @@ export interface Loss {
   readonly hasAlert: boolean;
 }
 
-/** How far what is shown is behind what was counted, at worst, in the last minute or two. */
+/** The largest delays from counting to the shown numbers in the last minute or two. */
 export interface Analyst {
-  /** Until what a worker had counted was added to the rest. */
+  /** From the hand-over of a worker's delta until the analyst added it up. */
   readonly waitedMs: number;
-  /** The longest step, and what was done in it; nothing is added meanwhile. */
+  /** The longest other step of the analyst, and its name; no delta is added meanwhile. */
   readonly stepMs: number;
   readonly step: string;
   /** Since the server's start. */
@@ -53,12 +53,12 @@ export interface Analyst {
 }
 
 export interface Interface {
-  /** 0 for what was seen on interfaces that are gone and forgotten. */
+  /** 0 for the sum of interfaces that are gone and no longer listed. */
   readonly ifindex: number;
   readonly name: string | null;
   readonly isGone: boolean;
   readonly isMonitored: boolean;
-  /** Why it is not. */
+  /** The reason why it is not monitored. */
   readonly reason: string | null;
   readonly entering: Way;
   readonly leaving: Way;
@@ -75,7 +75,7 @@ export interface Way {
   readonly frames: number;
   readonly ipPackets: number;
   readonly ipBytes: number;
-  /** What the kernel counted more, or less if negative; `null` where not everything is looked at. */
+  /** Frames that only the kernel counted, negative if it counted less; `null` if the filter drops some frames. */
   readonly unexplained: number | null;
 }
 

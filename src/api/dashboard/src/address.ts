@@ -1,4 +1,4 @@
-// IP addresses in the order of the numbers they stand for.
+// The order of IP addresses by value.
 
 /** Orders IPv4 before IPv6 and each by value, so that 10.0.0.9 comes before 10.0.0.10. */
 export function compareAddresses(a: string, b: string): number {
@@ -12,7 +12,7 @@ export function compareAddresses(a: string, b: string): number {
   return a < b ? -1 : Number(a > b);
 }
 
-/** Four numbers of IPv4, eight of IPv6; the server has checked the text. */
+/** Returns the four numbers of IPv4 or the eight of IPv6; the server has checked the text. */
 function groups(address: string): number[] {
   if (!address.includes(":")) return address.split(".").map(Number);
   // ::ffff:192.0.2.1 ends in two groups written as IPv4.

@@ -25,7 +25,7 @@ export interface Palette {
   readonly faded: string;
 }
 
-/** Whether this browser can draw the chart at all. */
+/** Returns true if this browser can draw the chart. */
 export function canDraw(): boolean {
   return document.createElement("canvas").getContext("webgl2") !== null;
 }
@@ -41,7 +41,7 @@ export class FlowChart {
   #hovered: string | null = null;
   #dragged: string | null = null;
 
-  /** `onLost` is called when the browser takes the drawing context away; the chart is unusable afterwards. */
+  /** `onLost` is called when the drawing context is lost; the chart is unusable afterwards. */
   constructor(container: HTMLElement, tooltip: HTMLElement, palette: Palette, onLost: () => void) {
     this.#container = container;
     this.#tooltip = tooltip;
@@ -70,7 +70,7 @@ export class FlowChart {
     this.#sigma.refresh();
   }
 
-  /** Follows a change of size or visibility of its container. */
+  /** Adapts to a change of size or visibility of its container. */
   resize(): void {
     if (this.#container.clientHeight === 0) return;
     reshape(this.#chart, this.#aspect());
@@ -132,7 +132,7 @@ export class FlowChart {
           size: attributes.size * this.#scale(),
           color: aside ? this.#palette.faded : this.#palette[attributes.role],
           label: aside ? null : address,
-          // All are offered, in the order of their bytes; whether there is room is found out in drawing.
+          // All labels are candidates, in the order of their bytes; those without room are left out in drawing.
           forceLabel: true,
           zIndex: address === this.#hovered ? 1 : 0,
         };
@@ -151,26 +151,26 @@ export class FlowChart {
     };
   }
 
-  /** While one station is pointed at, those that it has nothing to do with step back. */
+  /** While the pointer is on a station, stations without a flow to or from it are faded. */
   #isAside(address: string): boolean {
     const hovered = this.#hovered;
     return hovered !== null && address !== hovered && !this.#chart.areNeighbors(address, hovered);
   }
 
-  /** Width to height of the drawing; a hidden one has the shape of a screen. */
+  /** Ratio of width to height of the drawing; that of a screen if it is hidden. */
   #aspect(): number {
     const { clientWidth, clientHeight } = this.#container;
     return clientHeight > 0 ? clientWidth / clientHeight : 16 / 9;
   }
 
-  /** Stations shrink with a narrow window, or they cover each other. */
+  /** Stations shrink in a narrow window, so that they do not cover each other. */
   #scale(): number {
     return Math.min(1, Math.max(0.5, this.#container.clientWidth / FULL_SIZE_WIDTH));
   }
 
-  /** Takes an area for a label if nothing is there; the places of the stations are taken before the first label. */
+  /** Reserves an area for a label if it is free; the areas of the stations are reserved before the first label. */
   #tryTake(box: Box): boolean {
-    // Not at the beginning of the frame: only now has sigma taken over the size of the drawing and of the graph.
+    // Not at the beginning of the frame, since sigma updates the sizes of drawing and graph only before this.
     if (!this.#stationsKeptFree) {
       this.#stationsKeptFree = true;
       this.#occupancy.clear();
@@ -183,7 +183,7 @@ export class FlowChart {
     return this.#occupancy.tryTake(box);
   }
 
-  /** Away from its station's arrows if possible, or wherever else beside it there is room. */
+  /** Draws a label away from its station's arrows if possible, or elsewhere beside the station. */
   readonly #drawLabel: NodeLabelDrawingFunction<NodeAttributes, EdgeAttributes> = (context, node, settings) => {
     // The station that is pointed at has its label from `#drawHover`.
     if (!node.label || node.label === this.#hovered) return;
@@ -207,7 +207,7 @@ export class FlowChart {
     }
   };
 
-  /** Whether most of a station's arrows are below it; upwards is positive in the graph. */
+  /** Returns true if most of a station's arrows are below it; upwards is positive in the graph. */
   #arrowsGoDown(address: string): boolean {
     const y = this.#chart.getNodeAttribute(address, "y");
     let rise = 0;
@@ -228,7 +228,7 @@ export class FlowChart {
     this.#write(context, node.label, node.x, node.y + node.size + LABEL_GAP + settings.labelSize * 0.85);
   };
 
-  /** Paper around the letters keeps them readable where an arrow runs below. */
+  /** Draws text with an outline in the background colour, so that it is readable over an arrow. */
   #write(context: CanvasRenderingContext2D, text: string, x: number, y: number): void {
     context.textAlign = "center";
     context.lineJoin = "round";
@@ -240,7 +240,7 @@ export class FlowChart {
     context.textAlign = "start";
   }
 
-  /** Along the middle of the arrow. A label that does not fit is left out: cut, it would name a smaller number. */
+  /** Draws a label along the middle of an arrow, unless it does not fit: cut, it would show a smaller number. */
   readonly #drawEdgeLabel: EdgeLabelDrawingFunction<NodeAttributes, EdgeAttributes> = (
     context,
     edge,
@@ -311,7 +311,7 @@ export class FlowChart {
     const sigma = this.#sigma;
     sigma.on("downNode", ({ node }) => {
       this.#dragged = node;
-      // Otherwise the picture is fitted anew while the station moves, and runs away from the pointer.
+      // Otherwise the picture is fitted anew while the station moves, and the station leaves the pointer.
       if (sigma.getCustomBBox() === null) sigma.setCustomBBox(sigma.getBBox());
     });
     sigma.on("moveBody", ({ event, preventSigmaDefault }) => {

@@ -10,7 +10,7 @@ export const button = (id: string) => element(id, HTMLButtonElement);
 export const table = (id: string) => element(id, HTMLTableElement);
 export const any = (id: string) => element(id, HTMLElement);
 
-/** Hides or shows an element, and leaves alone what is so already: touching what is read out might repeat it. */
+/** Hides or shows an element, and changes nothing if it is so already: a screen reader might repeat a changed one. */
 export function setHidden(element: HTMLElement, hidden: boolean): void {
   if (element.hidden !== hidden) element.hidden = hidden;
 }

@@ -1,4 +1,4 @@
-// What comes in is checked field by field; a refusal names the field.
+// Checks JSON field by field; an error names the field.
 
 export type Fields = Readonly<Record<string, unknown>>;
 

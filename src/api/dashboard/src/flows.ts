@@ -1,4 +1,4 @@
-// From hosts to the graph that is drawn: who is on it, and which arrows.
+// Makes the graph that is drawn from the hosts: its stations and its arrows.
 
 import type { Host } from "./model.ts";
 
@@ -16,7 +16,7 @@ export type Role = "source" | "alerting" | "destination";
 export interface Station {
   readonly address: string;
   readonly role: Role;
-  /** What a source sent in all, what a mere destination was sent by the sources shown. */
+  /** Bytes that a source sent in all, or that a mere destination received from the sources shown. */
   readonly bytes: number;
 }
 
@@ -24,11 +24,11 @@ export interface FlowGraph {
   readonly stations: readonly Station[];
   /** The largest first. */
   readonly flows: readonly Flow[];
-  /** Flows that are not drawn, for want of room: all smaller than those that are. */
+  /** Number of flows that are not drawn, all smaller than those that are. */
   readonly leftOut: number;
 }
 
-/** The most arrows that a person can make sense of, and that are laid out without a pause. */
+/** The most arrows that are readable, and that are laid out without a noticeable delay. */
 export const FLOWS_MAX = 400;
 
 /** Every flow of the report, the largest first. */

@@ -1,4 +1,4 @@
-// What is said of one interface.
+// The texts about one interface.
 
 import type { Interface, Way } from "./accounting.ts";
 import { whyNotMonitored } from "./reasons.ts";
@@ -14,19 +14,19 @@ export function monitoring({ isMonitored, reason }: Interface): string {
   return reason === null ? "no" : `no, ${whyNotMonitored(reason)}`;
 }
 
-/** Whether packets that come in count there, or did before it was known what the interface is. */
+/** Returns true if ingress counts there, or did before the kind of the interface was known. */
 export function enteringCounts({ isMonitored, entering }: Interface): boolean {
   return isMonitored || entering.frames > 0;
 }
 
-/** Whether packets that go out count there, rather than where they came in. */
+/** Returns true if egress counts there, rather than ingress elsewhere. */
 export function leavingCounts({ leaving }: Interface): boolean {
   return leaving.ipPackets > 0 || leaving.unexplained !== null;
 }
 
-/** What neither count explains, one line for each direction that is looked at in full. */
+/** The difference to the kernel's count, one line for each direction that is seen in full. */
 export interface Unexplained {
-  /** `null` where no direction is. */
+  /** `null` if no direction is seen in full. */
   readonly words: string | null;
   readonly detail: string;
   /** Packets in either direction, for the order. */
@@ -70,7 +70,7 @@ function detail({ name, packets }: Difference): string {
   return `${direction}, the kernel counted ${grouped(Math.abs(packets))} ${comparison} than were seen`;
 }
 
-/** Names as people count: eth2 before eth10. */
+/** Natural order of names: eth2 before eth10. */
 export function compareNames(a: string, b: string): number {
   return NAMES.compare(a, b);
 }

@@ -1,4 +1,4 @@
-// Which labels are drawn: the important ones first, and none over another or over a station.
+// Chooses the labels that are drawn: the important ones first, and none over another or over a station.
 
 /** An area of the drawing, in pixels. */
 export interface Box {
@@ -8,7 +8,7 @@ export interface Box {
   readonly bottom: number;
 }
 
-/** What is taken of the drawing in one frame. */
+/** The areas of the drawing that are reserved in one frame. */
 export class Occupancy {
   readonly #cells = new Map<string, Box[]>();
 
@@ -16,7 +16,7 @@ export class Occupancy {
     this.#cells.clear();
   }
 
-  /** Takes the area whether it is free or not. */
+  /** Reserves the area, free or not. */
   take(box: Box): void {
     for (const cell of cellsOf(box)) {
       const taken = this.#cells.get(cell);
@@ -25,7 +25,7 @@ export class Occupancy {
     }
   }
 
-  /** Takes the area if nothing is there, and says whether it did. */
+  /** Reserves the area if it is free. Returns true if it was. */
   tryTake(box: Box): boolean {
     for (const cell of cellsOf(box)) {
       if (this.#cells.get(cell)?.some((other) => overlap(box, other))) return false;
@@ -48,7 +48,7 @@ function overlap(a: Box, b: Box): boolean {
   return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
-/** The squares of a coarse grid that a box touches: neighbours are found without looking at everything. */
+/** The squares of a coarse grid that a box touches, so that only near boxes are compared. */
 function* cellsOf({ left, top, right, bottom }: Box): Generator<string> {
   for (let column = Math.floor(left / CELL); column <= Math.floor(right / CELL); column += 1) {
     for (let row = Math.floor(top / CELL); row <= Math.floor(bottom / CELL); row += 1) yield `${column},${row}`;

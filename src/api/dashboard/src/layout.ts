@@ -1,4 +1,4 @@
-// Where the stations stand. Deterministic: the same report gives the same picture.
+// Places the stations. It is deterministic: the same report gives the same picture.
 
 import { DirectedGraph } from "graphology";
 import forceAtlas2 from "graphology-layout-forceatlas2";
@@ -10,7 +10,7 @@ export interface NodeAttributes {
   size: number;
   role: Role;
   bytes: number;
-  /** Read by the layout: a station that stood before the report changed stays where it is. */
+  /** Read by the layout: a station of the previous report stays where it is. */
   fixed: boolean;
 }
 
@@ -35,7 +35,7 @@ export function emptyChart(): Chart {
   return chart;
 }
 
-/** Makes `chart` show `flows`. What stood before stays where it is; says whether anything came or went. */
+/** Makes `chart` show `flows`. Stations stay where they are. Returns true if any was added or removed. */
 export function update(
   chart: Chart,
   { stations, flows }: FlowGraph,
@@ -87,7 +87,7 @@ export function update(
   return changed || arrivals.length > 0;
 }
 
-/** Forgets where everything stands, and arranges it anew in an area that is `aspect` times as wide as it is high. */
+/** Arranges all stations anew in an area that is `aspect` times as wide as it is high. */
 export function arrange(chart: Chart, aspect: number): void {
   chart.nodes().forEach((address, index) => {
     chart.mergeNodeAttributes(address, { ...spiral(index), fixed: false });
@@ -95,7 +95,7 @@ export function arrange(chart: Chart, aspect: number): void {
   settle(chart, aspect);
 }
 
-/** Follows the shape of the area. The forces make a disc; a screen is wider than it is high, a telephone is not. */
+/** Adapts to the shape of the area. The forces make a disc; a screen is wider than it is high, a telephone is not. */
 export function reshape(chart: Chart, aspect: number): void {
   const stretch = Math.min(STRETCH_MAX, Math.max(1 / STRETCH_MAX, aspect));
   const factor = stretch / chart.getAttribute("stretch");
@@ -103,7 +103,7 @@ export function reshape(chart: Chart, aspect: number): void {
   chart.setAttribute("stretch", stretch);
   chart.updateEachNodeAttributes((_, attributes) => ({
     ...attributes,
-    // The forces count in 32 bits: what is to stay in its place must be such a number.
+    // The forces use 32-bit numbers: the coordinates of a station that stays must be such numbers.
     x: Math.fround(attributes.x * factor),
   }));
 }
@@ -118,7 +118,7 @@ function arrowKey({ source, destination }: Pick<Arrow, "source" | "destination">
   return `${source}>${destination}`;
 }
 
-/** A new station begins next to one that it has an arrow with, or else on the spiral. */
+/** Places a new station next to one that it has an arrow with, or else on the spiral. */
 function place(chart: Chart, station: Station, arrows: Iterable<Arrow>): void {
   const index = chart.order;
   let start = spiral(index);
@@ -133,7 +133,7 @@ function place(chart: Chart, station: Station, arrows: Iterable<Arrow>): void {
   chart.addNode(address, { ...start, size: NODE_SIZE_MIN, role, bytes, fixed: false });
 }
 
-/** Lets the stations that are not fixed find their places, and fixes them. */
+/** Applies the forces to the stations that are not fixed, and fixes them. */
 function settle(chart: Chart, aspect: number): void {
   const anew = !chart.someNode((_, attributes) => attributes.fixed);
   const inferred = forceAtlas2.inferSettings(chart);
@@ -175,7 +175,7 @@ const NODE_SIZE_MIN = 6;
 const NODE_SIZE_MAX = 18;
 const EDGE_SIZE_MIN = 2;
 const EDGE_SIZE_MAX = 6;
-/** Below this many stations more rounds cost nothing that anybody could notice. */
+/** Below this many stations more rounds take no noticeable time. */
 const SMALL_ORDER = 150;
 const ITERATIONS_SMALL = 600;
 const ITERATIONS_LARGE = 200;

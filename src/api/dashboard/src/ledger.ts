@@ -1,4 +1,4 @@
-// The proof: what the kernel offered, and where all of it is.
+// The proof: the frames that the kernel offered are counted, skipped, dropped or still in a ring.
 
 import type { Accounting, Analyst } from "./accounting.ts";
 import { whyFramesAreSkipped } from "./reasons.ts";
@@ -11,16 +11,16 @@ export interface Entry {
   readonly key: string;
   readonly place: Place;
   readonly words: string;
-  /** What is worth knowing and too long for the words. */
+  /** A longer explanation. */
   readonly detail: string;
   readonly frames: number;
 }
 
 export interface FrameLedger {
   readonly entries: readonly Entry[];
-  /** Of all entries. */
+  /** The sum of all entries. */
   readonly sum: number;
-  /** What the kernel says that it must be. */
+  /** The sum by the kernel's counter. */
   readonly offered: number;
   readonly dropped: number;
 }
@@ -55,13 +55,13 @@ export function frameLedger(accounting: Accounting): FrameLedger {
   return { entries, sum, offered: offeredFrames, dropped: droppedFrames };
 }
 
-/** Whether it adds up, in the shortest words. */
+/** A short text on whether the sums agree. */
 export function balance({ sum, offered }: FrameLedger): string {
   if (sum === offered) return "adds up";
   return sum < offered ? `${grouped(offered - sum)} missing` : `${grouped(sum - offered)} too many`;
 }
 
-/** The whole in one sentence. */
+/** The whole ledger in one sentence. */
 export function verdict(ledger: FrameLedger): string {
   const { sum, offered, dropped } = ledger;
   if (sum === 0 && offered === 0) return "No frame has been offered yet.";
@@ -71,7 +71,7 @@ export function verdict(ledger: FrameLedger): string {
   return `${frames} offered, every one accounted for, none dropped.`;
 }
 
-/** What else there is to know about the numbers. */
+/** Remarks on the numbers. */
 export function remarks(accounting: Accounting): string[] {
   const { wireExact, superFrames, superFramesAsOne, lengthMismatchPackets, backlogDrops } = accounting;
   const { spilledPackets, spilledBytes, spilledPorts, undecidedExchanges, hostsOmitted } = accounting;
@@ -113,7 +113,7 @@ export function remarks(accounting: Accounting): string[] {
   ];
 }
 
-/** How late these numbers are, and what was left out for that. */
+/** The delay of these numbers, and the steps that were put off. */
 function lateness({ waitedMs, stepMs, step, reportsPutOff, judgementsPutOff }: Analyst): string[] {
   const [waited, longest] = [milliseconds(waitedMs), milliseconds(stepMs)];
   return [

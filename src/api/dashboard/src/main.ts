@@ -135,7 +135,7 @@ function openDestinations(address: string): void {
   dialog.showModal();
 }
 
-/** A host whose alert has closed meanwhile keeps the last destinations that were known, and says so. */
+/** A host whose alert has closed meanwhile keeps the last destinations that were known, with a remark. */
 function showDestinations(): void {
   const host = latest?.active.find((candidate) => candidate.address === shownHost);
   any("destinations-closed").hidden = host !== undefined;
@@ -184,7 +184,7 @@ function openChart(): void {
   }
 }
 
-/** The list is what remains where there is no WebGL; with it, the reader chooses. */
+/** Without WebGL only the list is shown; otherwise the reader chooses. */
 function showView(): void {
   const drawn = chart !== null && !listWanted;
   const empty = latest !== null && latest.all.length === 0;
@@ -239,7 +239,7 @@ new ResizeObserver(() => chart?.resize()).observe(chartBox);
 function setFull(full: boolean): void {
   document.documentElement.classList.toggle("has-full", full);
   flows.classList.toggle("full", full);
-  // Nothing but the chart is seen then, and a chart that lacks something must say so.
+  // Only the chart is visible then, so the banners move into it.
   if (full) flows.prepend(any("banners"));
   else document.querySelector("main")?.before(any("banners"));
   button("full-screen").setAttribute("aria-pressed", String(full));
@@ -250,7 +250,7 @@ function setFull(full: boolean): void {
 button("full-screen").addEventListener("click", () => {
   if (document.fullscreenElement !== null) void document.exitFullscreen();
   else if (flows.classList.contains("full")) setFull(false);
-  // Where the browser refuses the screen, the chart takes the window.
+  // If the browser refuses full screen, the chart fills the window.
   else flows.requestFullscreen().catch(() => setFull(true));
 });
 document.addEventListener("fullscreenchange", () => setFull(document.fullscreenElement === flows));

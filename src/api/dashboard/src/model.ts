@@ -1,4 +1,4 @@
-// What the server tells, checked once where it comes in. Everything else trusts these types.
+// The responses of the server, checked once when they arrive. All other code relies on these types.
 
 import { type Accounting, parseAccounting } from "./accounting.ts";
 import { flag, list, number, optional, record, text } from "./fields.ts";
@@ -38,17 +38,17 @@ export interface Limits {
   readonly portSeconds: number;
 }
 
-/** One answer to each question, taken together. */
+/** One response to each request, taken together. */
 export interface Report {
   readonly active: readonly Host[];
   readonly all: readonly Host[];
   readonly limits: Limits;
   readonly possible: readonly Possible[];
-  /** `null` where the server did not tell; nothing else depends on it. */
+  /** `null` without a response; nothing else depends on it. */
   readonly accounting: Accounting | null;
 }
 
-/** Asks the server everything. The addresses are relative to the page, so that a proxy may move both. */
+/** Requests everything from the server. The addresses are relative to the page, so that a proxy may move both. */
 export async function fetchReport(signal: AbortSignal): Promise<Report> {
   const [active, all, limits, possible, accounting] = await Promise.all([
     fetchJson("../active", signal),

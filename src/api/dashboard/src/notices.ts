@@ -1,22 +1,22 @@
-// Whether the numbers can be believed: what is said on top of the page when frames are lost.
+// The banners on top of the page when frames are lost and the numbers are too small.
 
 import type { Accounting } from "./accounting.ts";
 import { grouped, groupedCount, percent, seconds, share } from "./words.ts";
 
-/** A sentence around one number, so that a new number is no new sentence. */
+/** A sentence around one number, so that a new number does not replace the sentence. */
 export interface Notice {
   readonly before: string;
   readonly figure: string;
   readonly after: string;
 }
 
-/** What is to be said now; `null` for what is not. */
+/** The banners to show now; `null` for the others. */
 export interface Notices {
-  /** Too much is being lost. */
+  /** More frames are lost than `LossLimit`. */
   readonly losing: Notice | null;
-  /** Some was lost. */
+  /** Some frames were lost. */
   readonly lost: Notice | null;
-  /** Some was lost where no socket could see it. */
+  /** Some frames were lost before any socket saw them. */
   readonly lostBefore: Notice | null;
 }
 
@@ -53,7 +53,7 @@ export function notices(accounting: Accounting, trafficSeconds: number, grownBac
   };
 }
 
-/** How much a count has grown since it was first seen. */
+/** The growth of a count since its first value. */
 export class Growth {
   #last: number | null = null;
   #grown = 0;

@@ -1,4 +1,4 @@
-// The part of the page that says whether the rest can be believed: the banners, the proof and the interfaces.
+// The part of the page that shows whether the numbers are complete: the banners, the proof and the interfaces.
 
 import type { Accounting, Interface } from "./accounting.ts";
 import { any, element, setHidden, table } from "./elements.ts";
@@ -23,11 +23,11 @@ const INTERFACES_MAX = 400;
 const backlogDrops = new Growth();
 let knownAt: string | null = null;
 
-// A phone has room for the verdicts; who wants the proof opens it.
+// A phone has room for the verdicts only; the proof can be opened.
 const hasRoom = matchMedia("(min-width: 641px)").matches;
 for (const id of ["proof-details", "interface-details"]) element(id, HTMLDetailsElement).open = hasRoom;
 
-/** Shows what the server tells; if it tells nothing, what it told before, and since when. */
+/** Shows the accounting; without one, the last that was received, and its time. */
 export function showAccounting(accounting: Accounting | null, trafficSeconds: number, now: string): void {
   any("proof").hidden = false;
   const stale = any("proof-stale");
@@ -45,16 +45,16 @@ export function showAccounting(accounting: Accounting | null, trafficSeconds: nu
   knownAt = now;
   element("proof-details", HTMLDetailsElement).hidden = false;
   any("interfaces").hidden = false;
-  const said = notices(accounting, trafficSeconds, backlogDrops.of(accounting.backlogDrops));
-  showNotice("losing", said.losing);
-  showNotice("lost", said.lost);
-  showNotice("lost-before", said.lostBefore);
+  const banners = notices(accounting, trafficSeconds, backlogDrops.of(accounting.backlogDrops));
+  showNotice("losing", banners.losing);
+  showNotice("lost", banners.lost);
+  showNotice("lost-before", banners.lostBefore);
   showLedger(frameLedger(accounting));
   showLines(any("remarks"), remarks(accounting));
   showInterfaces(accounting.interfaces);
 }
 
-/** Only what has changed is touched: whoever listens is told of a new notice, not of each new number in it. */
+/** Changes only what differs: a screen reader announces a new notice, not each new number in it. */
 function showNotice(id: string, notice: Notice | null): void {
   const banner = any(id);
   setHidden(banner, notice === null);
@@ -122,7 +122,7 @@ function showLedger(ledger: FrameLedger): void {
   showBar(ledger);
 }
 
-/** One part for each place; the table beside it has the numbers. */
+/** One part of the bar for each place; the table beside it has the numbers. */
 function showBar(ledger: FrameLedger): void {
   const bar = any("frame-bar");
   bar.hidden = ledger.sum === 0;
@@ -236,7 +236,7 @@ function fillNumber(cell: HTMLTableCellElement, words: string | null, detail = "
   setTextAndTitle(cell, words ?? "–", detail);
 }
 
-/** Whether and why not, and below it what is odd. */
+/** Shows whether it is monitored or why not, and below that irregularities. */
 function fillMonitored(cell: HTMLTableCellElement, row: Interface): void {
   let [words, note] = cell.querySelectorAll("span");
   if (words === undefined || note === undefined) {

@@ -1,4 +1,4 @@
-// Asks again and again, one question at a time, and says how it went.
+// Repeats a request, one at a time, and reports its result.
 
 export interface Outcome<T> {
   readonly onData: (data: T) => void;
@@ -6,11 +6,11 @@ export interface Outcome<T> {
 }
 
 /**
- * Calls `ask` now and `intervalMs` after each answer, while the page is visible. An answer that takes longer than
+ * Calls `request` now and `intervalMs` after each response, while the page is visible. One that takes longer than
  * `deadlineMs` is an outage.
  */
 export function refreshForever<T>(
-  ask: (signal: AbortSignal) => Promise<T>,
+  request: (signal: AbortSignal) => Promise<T>,
   { onData, onOutage }: Outcome<T>,
   intervalMs: number,
   deadlineMs: number,
@@ -23,7 +23,7 @@ export function refreshForever<T>(
     asking = true;
     window.clearTimeout(next);
     try {
-      onData(await ask(AbortSignal.timeout(deadlineMs)));
+      onData(await request(AbortSignal.timeout(deadlineMs)));
     } catch (error) {
       onOutage(error);
     } finally {

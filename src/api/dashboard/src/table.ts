@@ -73,7 +73,7 @@ export class SortableTable<Row> {
     for (const column of this.#columns) {
       const cell = line.insertCell();
       cell.classList.toggle("number", column.numeric === true);
-      // Where a line is too wide for the screen, each cell names itself.
+      // On a screen too narrow for the columns, each cell shows the name of its column.
       cell.dataset["title"] = column.title;
     }
     this.#lines.set(key, line);
@@ -132,7 +132,7 @@ export function setText(cell: HTMLElement, text: string): void {
   if (cell.textContent !== text) cell.textContent = text;
 }
 
-/** As `setText`, with what a pointer at rest on the element is told. */
+/** As `setText`, with a tooltip. */
 export function setTextAndTitle(element: HTMLElement, text: string, title: string): void {
   setText(element, text);
   if (element.title !== title) element.title = title;

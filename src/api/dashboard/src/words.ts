@@ -34,7 +34,7 @@ export function readableBytes(bytes: number): string {
 
 const UNITS = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
 
-/** Every byte of it, as long as a number here can say so. */
+/** The exact number of bytes, as far as a JavaScript number is exact. */
 export function exactBytes(bytes: number): string {
   const words = groupedCount(bytes, "byte");
   return Number.isSafeInteger(bytes) ? words : `about ${words}`;
@@ -46,7 +46,7 @@ export function milliseconds(ms: number): string {
   return `${words}\u00a0ms`;
 }
 
-/** Two decimals; neither a little nor nearly all is rounded away. */
+/** Two decimals; small and nearly full shares are not rounded to 0 or 100 %. */
 export function percent(value: number): string {
   return `${twoDecimals(value)}\u00a0%`;
 }

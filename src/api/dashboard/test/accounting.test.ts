@@ -15,7 +15,7 @@ import { balance, frameLedger, remarks, verdict } from "../src/ledger.ts";
 import { Growth, type Notice, notices } from "../src/notices.ts";
 import { whyFramesAreSkipped, whyNotMonitored } from "../src/reasons.ts";
 
-/** Spaces that are not broken are spaces to a reader. */
+/** Replaces no-break spaces by spaces. */
 const plain = (words: string) => words.replaceAll("\u00a0", " ");
 
 const way = {
@@ -99,7 +99,7 @@ const eth0: Interface = {
   note: null,
 };
 
-test("the accounting is read, and what is null is nobody's zero", () => {
+test("the accounting is read, and null stays null", () => {
   assert.deepEqual([...accounting.skipped], [["not_ip", 6], ["ip_version", 4]]);
   assert.equal(accounting.backlogDrops, null);
   assert.equal(parseAccounting({ ...answer, kernel: { ...answer.kernel, backlog_drops: 0 } }).backlogDrops, 0);
@@ -215,7 +215,7 @@ test("remarks are made of what is not zero", () => {
   ]);
 });
 
-test("what is lost is said as loud as it is bad", () => {
+test("each degree of loss has its banner", () => {
   const whole = (notice: Notice | null) => notice && plain(notice.before + notice.figure + notice.after);
   const say = (droppedFrames: number, droppedPercent: number, hasAlert: boolean, grown = 0) => {
     const loss = { offeredFrames: 1_000_000, droppedFrames, droppedPercent, hasAlert };
@@ -247,13 +247,13 @@ test("what is lost is said as loud as it is bad", () => {
   ]);
 });
 
-test("the backlog is watched from the first reading on, over a restart of the server", () => {
+test("backlog drops count from the first reading on, over a restart of the server", () => {
   const growth = new Growth();
   const readings = [null, 40, 40, 42, null, 42, 5, 6];
   assert.deepEqual(readings.map((reading) => growth.of(reading)), [0, 0, 0, 2, 2, 2, 7, 8]);
 });
 
-test("an interface is named, and it is said why it is not monitored", () => {
+test("an interface has a name and a reason for not being monitored", () => {
   assert.equal(interfaceName(eth0), "eth0");
   assert.equal(interfaceName({ ...eth0, name: null }), "number 2");
   assert.equal(interfaceName({ ...eth0, name: null, ifindex: 0 }), "older ones together");
@@ -281,7 +281,7 @@ test("directions that do not count have no numbers", () => {
   assert.equal(enteringCounts({ ...upper, entering: { ...still, frames: 1 } }), true, "it was monitored before");
 });
 
-test("what is unexplained is neither hidden nor explained", () => {
+test("unexplained packets are shown without an explanation", () => {
   const of = (entering: number | null, leaving: number | null) => {
     const { words, detail, packets } = unexplained({
       ...eth0,

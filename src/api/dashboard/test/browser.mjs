@@ -2,8 +2,8 @@
 //
 //   node test/browser.mjs ADDRESS CHROMIUM PICTURES
 //
-// It is run by tests/it/dashboard.rs, which obeys the orders that are written to standard output here (`publish few`,
-// `stop`) and answers each with a line. Everything waits for what must be seen, with a deadline; nothing sleeps.
+// It is run by tests/it/dashboard.rs, which executes the commands that are written to standard output here (`publish
+// few`, `stop`) and answers each with a line. Each step waits for what must be visible, with a deadline; none sleeps.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -69,7 +69,7 @@ const picture = (page, name) => page.screenshot({ path: path.join(pictures, `${n
 const banners = (page) =>
   page.evaluate(() => [...document.querySelectorAll("#banners p")].filter((p) => p.checkVisibility()).map((p) => p.id));
 
-/** What a reader sees of the spaces that must not be broken. */
+/** Replaces no-break spaces by spaces. */
 const plain = (text) => text.replaceAll("\u00a0", " ");
 
 /** Every text below `selector` that is seen and has less contrast than WCAG 2 asks for (1.4.3, level AA). */
@@ -225,8 +225,8 @@ const tests = {
 
   async "the chart is drawn and explains what is pointed at"(page) {
     assert.match(await page.getAttribute("#chart", "aria-label"), /5 hosts, 5 flows/);
-    // The pointer visits the whole chart in strides smaller than the stations that are expected; the page keeps
-    // what it was told on the way.
+    // The pointer moves over the whole chart in strides smaller than the expected stations; the page records the
+    // tooltips.
     await page.evaluate(() => {
       const tooltip = document.getElementById("tooltip");
       window.explained = new Set();
@@ -340,7 +340,7 @@ const tests = {
       "49,285,478", "",
       "49,285,478", "adds up",
     ]);
-    // What is shown adds up, not only what was meant to be shown.
+    // The shown numbers add up as well.
     const shown = cells.filter((_, index) => index % 3 === 1).slice(0, 6).map((words) => Number(words.replaceAll(",", "")));
     assert.equal(shown.reduce((sum, frames) => sum + frames), 49_285_478);
     assert.deepEqual((await texts(page, "#remarks li")).map(plain), [
@@ -504,12 +504,12 @@ const tests = {
     assert.equal(await page.textContent("#proof-stale"), "The server does not tell where its frames went.");
     assert.ok(!(await page.isVisible("#interfaces")) && !(await page.isVisible("#outage")));
     assert.equal((await texts(page, "#alert-table tbody tr")).length, 2);
-    // An accounting of another server is as good as none.
+    // An accounting in another form is handled like none.
     await page.unroute("**/accounting");
     await page.route("**/accounting", (route) => route.fulfill({ json: { frames: 1 } }));
     await (await page.waitForResponse("**/accounting")).finished();
     assert.ok(await page.isVisible("#proof-stale"));
-    // One that never comes holds nothing up for long.
+    // One that never arrives delays the rest for a short time only.
     await page.unroute("**/accounting");
     await page.route("**/accounting", () => {});
     await order("publish few changed");

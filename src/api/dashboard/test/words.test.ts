@@ -98,7 +98,7 @@ test("counts have their thousands in groups", () => {
   assert.equal(groupedCount(0, "frame"), "0 frames");
 });
 
-test("limits are said in words", () => {
+test("limits have sentences", () => {
   assert.deepEqual(limitSentences(limits), [
     "Traffic Alert: More than 1000MB per 170 seconds",
     "Scanning Alert: More than 15 hosts contacted per 170 seconds",
@@ -106,7 +106,7 @@ test("limits are said in words", () => {
   ]);
 });
 
-test("detectors that are off say so, and one of something is singular", () => {
+test("detectors that are off have a sentence, and one of something is singular", () => {
   assert.deepEqual(limitSentences({ ...limits, trafficSeconds: 1, hostsMax: 1, portsMax: null }), [
     "Traffic Alert: More than 1000MB per 1 second",
     "Scanning Alert: More than 1 host contacted per 1 second",
