@@ -41,11 +41,10 @@ pub(super) struct MutesEndpoint {
     mute_timeout: Duration,
 }
 
-/// The body of a POST.
+/// The body of a POST. The name of the type is in the answer to a body that is not such an object, so it stays.
 #[derive(Deserialize)]
-// The answer to a body that is no such object has these words; clients know them.
-#[serde(deny_unknown_fields, expecting = "struct Wanted")]
-struct MuteRequestBody {
+#[serde(deny_unknown_fields)]
+struct Wanted {
     source: String,
     kind: Option<String>,
     minutes: u64,
@@ -125,7 +124,7 @@ impl MutesEndpoint {
         guard::check_same_origin(request.headers())?;
         check_json(request.headers())?;
         let body = self.body(request.into_body()).await?;
-        let wanted: MuteRequestBody = serde_json::from_slice(&body).map_err(|error| {
+        let wanted: Wanted = serde_json::from_slice(&body).map_err(|error| {
             MuteError::new(StatusCode::BAD_REQUEST, format!("not such an object: {error}"))
         })?;
         let new = wanted.check()?;
@@ -194,7 +193,7 @@ impl MutesEndpoint {
     }
 }
 
-impl MuteRequestBody {
+impl Wanted {
     fn check(self) -> Result<NewMute, MuteError> {
         let bad = |detail: String| MuteError::new(StatusCode::BAD_REQUEST, detail);
         let source: IpNet = match (self.source.parse(), self.source.parse::<IpAddr>()) {
