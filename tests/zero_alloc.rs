@@ -19,6 +19,7 @@ mod support {
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fs;
+use std::hint::black_box;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -124,6 +125,12 @@ fn a_million_packets_take_no_memory() {
             }
         };
         let begun = send_until(&|accounting| accounting.ip_packets > 0);
+        // The count works: a box of this thread is seen.
+        COUNTED_THREAD.store(gettid().as_raw(), Ordering::Relaxed);
+        drop(black_box(Box::new(1)));
+        COUNTED_THREAD.store(0, Ordering::Relaxed);
+        assert_eq!(ALLOCATIONS.swap(0, Ordering::Relaxed), 1, "an allocation is counted");
+
         COUNTED_THREAD.store(worker_thread(), Ordering::Relaxed);
         let ended = send_until(&|accounting| accounting.ip_packets >= begun.ip_packets + PACKETS);
         COUNTED_THREAD.store(0, Ordering::Relaxed);
