@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Syncs the folder of `path`: a file that was created, renamed or removed is so after a crash only once its folder was
-/// synced (fsync(2)).
+/// Syncs the folder of `path`. A file that was created, renamed or removed is sure to be so after a crash only if its
+/// folder was synced since (fsync(2)).
 ///
 /// # Errors
 /// The folder cannot be opened or synced.

@@ -24,16 +24,17 @@ pub(crate) struct Evidence {
     pub(crate) scan: Option<ScanEvidence>,
 }
 
-/// The part of an [`Evidence`] that the ledger asks for.
+/// The part of an [`Evidence`] that the ledger requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EvidenceNeeded {
     /// All fields.
     Everything,
-    /// `scan`; the other fields may be left at their defaults.
+    /// Only `scan`; the other fields may have their defaults.
     Scan,
 }
 
-/// Returns when scan evidence is worth gathering again because some contacts were too recent to be judged.
+/// Returns the time at which the contacts that were too recent for this scan evidence have an outcome; `None` if there
+/// were none.
 pub(super) fn complete_at(scan: &ScanEvidence, now: Moment) -> Option<Moment> {
     const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
     (scan.outcomes.early > 0).then(|| now.plus(ANSWERED_WITHIN))

@@ -7,8 +7,8 @@
 //!  "dropped_frames":0}}
 //! ```
 //!
-//! Field names are fixed, since other programs read them; fields may be added. This view stands below `api/view.rs`
-//! because sinks and API both write it and neither imports the other. The record is copied into it, so a field that is
+//! Field names are fixed, since other programs read them; fields may be added. This view is not in `api/view.rs`
+//! because the sinks write it too, and they do not import the API. The record is copied into it, so a field that is
 //! renamed there changes nothing here.
 
 mod scan;
@@ -56,12 +56,12 @@ struct EvidenceView<'a> {
     destinations: Vec<Peer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ports: Option<&'a [u16]>,
-    /// Frames dropped in the window when the alert opened: with drops, the measured value is too small.
+    /// Frames dropped in the window when the evidence was gathered. If there are any, the measured value is too small.
     dropped_frames: u64,
     /// Left out unless every finding since the alert opened was only possible.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     possible: bool,
-    /// Upper bound of the largest true value; left out where it equals `measured`.
+    /// Upper bound of the peak; left out if it equals `measured`.
     #[serde(skip_serializing_if = "Option::is_none")]
     up_to: Option<u64>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -93,7 +93,7 @@ fn view<'a>(alert: &'a Alert, state: AlertState, source: HostDetails<'a>) -> Ale
         closed_at: alert.closed_at.map(rfc3339),
         measured: alert.measured,
         limit: alert.limit,
-        muted: alert.life.is_muted,
+        muted: alert.progress.is_muted,
         evidence: EvidenceView {
             ip_bytes: alert.ip_bytes,
             destinations: alert
@@ -103,14 +103,15 @@ fn view<'a>(alert: &'a Alert, state: AlertState, source: HostDetails<'a>) -> Ale
                 .collect(),
             ports: (alert.kind.detector().words.details == LogDetails::Ports).then_some(&alert.ports),
             dropped_frames: alert.loss.tp_drops,
-            possible: alert.life.is_possible,
-            up_to: (alert.life.error > 0).then(|| alert.up_to()),
+            possible: alert.progress.is_possible,
+            up_to: (alert.progress.error_bound > 0).then(|| alert.upper_bound()),
             scan: alert.scan.as_ref().map(Scan::of),
         },
     }
 }
 
-/// Returns the JSON object of an alert in this state, with the origin of its source according to `geoip`.
+/// Returns the JSON object of an alert in this state, with the country and autonomous system of its source from
+/// `geoip`.
 pub(crate) fn json_with_origin<'a>(
     alert: &'a Alert,
     state: AlertState,
@@ -131,18 +132,18 @@ impl Serialize for WithOrigin<'_> {
     }
 }
 
-/// Returns the JSON object of a notice as one line without its line end.
+/// Returns the JSON object of a notice as one line without a line end.
 pub(super) fn text(notice: &Notice, source: HostDetails<'_>) -> String {
     serde_json::to_string(&view(notice.alert(), notice.state(), source))
         .expect("the view is numbers and text, with text as keys")
 }
 
-/// Formats a time as RFC 3339 in UTC; a time after the year 9999 becomes the last one of it.
+/// Formats a time as RFC 3339 in UTC. A time after the year 9999 becomes the last one in that year.
 pub(crate) fn rfc3339(at: UnixNanos) -> String {
     timestamp(at).to_string()
 }
 
-/// Returns the time for calculations and other formats, limited in the same way.
+/// Converts a time for calculations and other formats. A time after the year 9999 becomes the last one in that year.
 pub(super) fn timestamp(at: UnixNanos) -> Timestamp {
     Timestamp::from_nanosecond(i128::from(at.0)).unwrap_or(Timestamp::MAX)
 }
@@ -167,8 +168,9 @@ mod tests {
                 r#"{"id":"test-1790000000","kind":"SCANNING_PORT","state":"closed","source":"192.0.2.1","opened_at":"2026-09-21T14:13:20Z","closed_at":"2026-09-21T14:14:20.5Z","measured":1200000000,"limit":1000000000,"evidence":{"ip_bytes":1200000000,"destinations":[{"ip":"198.51.100.1","ip_bytes":1200000000}],"ports":[22,23],"dropped_frames":0}}"#,
             ),
         ];
-        let is_possible = AlertProgress { is_possible: true, error: 300_000_000, ..AlertProgress::default() };
-        let possible = Alert { limit: 1_400_000_000, life: is_possible, ..sample::traffic() };
+        let is_possible =
+            AlertProgress { is_possible: true, error_bound: 300_000_000, ..AlertProgress::default() };
+        let possible = Alert { limit: 1_400_000_000, progress: is_possible, ..sample::traffic() };
         let (_, test) = &cases[0];
         let limit = test.replace("1000000000,", "1400000000,");
         let want = limit

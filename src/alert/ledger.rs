@@ -1,18 +1,23 @@
-//! Which alerts are open and which have closed, and when a finding leads to a notice.
+//! The open and recently closed alerts, and the notices that findings lead to.
 //!
-//! ```text
-//!            finding               no finding for a whole window         cooldown over
-//!   (none) ----------> open, same id <--------------------------> closed -------------------> (none)
-//!            Opened      | possible, then certain: Confirmed       Closed
-//!                        | 2, 5, 10 times the limit: Grown
-//!                                       finding: Opened again
-//! ```
+//! | state | event | notice | next state |
+//! | --- | --- | --- | --- |
+//! | none | a finding | `Opened` | open |
+//! | open | a certain finding, and all before it were only possible | `Confirmed` | open |
+//! | open | the first finding that reaches 2, 5 or 10 times the limit | `Grown` | open |
+//! | open | any other finding | none | open |
+//! | open | no finding for a whole window | `Closed` | closed |
+//! | closed | a finding within the cooldown | `Opened`, with the same id | open |
+//! | closed | the cooldown is over | none | none |
 //!
 //! A finding that is only possible opens an alert as well. Once a finding is certain, the alert is confirmed and stays
 //! certain until it closes.
 //!
-//! A muted alert opens, grows and closes in the same way without notices. If it is still open when its mute ends, it is
-//! notified then.
+//! A muted alert changes its state in the same way, but its opening, confirmation and growth are not notified. Its end
+//! is notified if its opening was, before it was muted. If it is still open when its mute ends, it is notified then.
+//!
+//! Methods take the time twice: `now` on the monotonic clock, by which timeouts run, and `wall_clock`, which
+//! alerts show.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -32,9 +37,9 @@ use super::record::{Alert, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
 /// How long a host must have been within its limit before its alert closes: the window of that limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CloseTimeouts {
-    /// For all kinds but ports: bytes, hosts contacted, rates, losses.
+    /// For all kinds except [`AlertKind::ScanningPort`]: bytes, contacted hosts, rates, losses.
     pub(crate) traffic: Duration,
-    /// For ports contacted.
+    /// For [`AlertKind::ScanningPort`].
     pub(crate) ports: Duration,
 }
 
@@ -47,16 +52,18 @@ impl CloseTimeouts {
     }
 }
 
-/// How often the content of a [`PersistedLedger`] has changed.
+/// Number of changes of the content of a [`PersistedLedger`], by urgency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ChangeCount {
-    /// Notices, changes of mutes, and alerts that opened, closed or were forgotten.
+    /// Number of changes that must be saved at once: notices, changes of mutes, and alerts that opened, closed or were
+    /// forgotten.
     pub(crate) transitions: u64,
-    /// Rises of a peak or of its error bound.
+    /// Number of changes that may be saved later: rises of a peak or of its error bound.
     pub(crate) peaks: u64,
 }
 
-/// A host (`None` where the alert is about the capture itself) and a limit.
+/// The host that an alert is about, and the kind of the alert. The host is [`Alert::source`]: the receiver for
+/// [`AlertKind::Received`], `None` if the alert is about the capture itself.
 type AlertKey = (Option<IpAddr>, AlertKind);
 
 /// The open alerts, one for each host and kind, and those that closed within the cooldown.
@@ -67,11 +74,14 @@ pub(crate) struct Ledger {
     mutes: Mutes,
     timeouts: CloseTimeouts,
     cooldown: Duration,
+    /// Number of alerts that ever opened under a new id.
     opened: u64,
-    refused_findings: u64,
+    /// Number of findings that opened no alert because [`OPEN_ALERTS_MAX`] were open.
+    discarded_findings: u64,
     changes: ChangeCount,
 }
 
+/// An alert that may open again under its id.
 #[derive(Debug)]
 struct ClosedAlert {
     alert: Alert,
@@ -84,57 +94,65 @@ impl Ledger {
     pub(crate) fn new(timeouts: CloseTimeouts, cooldown: Duration) -> Self {
         let (open, closed) = (BTreeMap::new(), BTreeMap::new());
         let (mutes, changes) = (Mutes::default(), ChangeCount::default());
-        Self { open, closed, mutes, timeouts, cooldown, opened: 0, refused_findings: 0, changes }
+        Self { open, closed, mutes, timeouts, cooldown, opened: 0, discarded_findings: 0, changes }
     }
 
-    /// Changes the cooldown, also that of alerts that have closed already.
+    /// Changes the cooldown, also for alerts that have closed already.
     pub(crate) fn set_cooldown(&mut self, cooldown: Duration) {
         self.cooldown = cooldown;
     }
 
-    /// Takes a finding and returns the notice that it leads to.
+    /// Applies a finding to the alert of its host and kind. Returns the notice that it leads to, or `None` if it leads
+    /// to none.
     ///
     /// The first finding of a host and kind opens an alert. Further ones keep it open and raise its peak, and lead to a
-    /// notice when they confirm it or reach 2, 5 or 10 times the limit. `evidence` is called at most once.
-    pub(crate) fn note(
+    /// notice when they confirm it or reach 2, 5 or 10 times the limit. `evidence` returns the evidence of the host as
+    /// of now; it is called at most once, when the alert needs evidence.
+    pub(crate) fn apply(
         &mut self,
         finding: &Finding,
         now: Moment,
-        civil: UnixNanos,
+        wall_clock: UnixNanos,
         evidence: impl FnOnce(EvidenceNeeded) -> Evidence,
     ) -> Option<Notice> {
         let key = (finding.source, finding.kind);
         if let Some(open) = self.open.get_mut(&key) {
-            let peak = (open.alert.measured, open.alert.life.error);
+            let before = (open.alert.measured, open.alert.progress.error_bound);
             let notified = open.notified();
             let is_confirmed = open.is_confirmed_by(finding);
             open.update_evidence(finding, now, evidence);
-            let notice = open.exceed(finding, now, civil);
-            self.changes.peaks += u64::from((open.alert.measured, open.alert.life.error) != peak);
+            let notice = open.exceed(finding, now, wall_clock);
+            self.changes.peaks += u64::from((open.alert.measured, open.alert.progress.error_bound) != before);
             self.changes.transitions += u64::from(is_confirmed || open.notified() != notified);
             return notice;
         }
-        // An alert about lost frames has no source; it opens however many hosts have alerts.
+        // An alert about lost frames has no source. It opens however many hosts have alerts.
         if self.open.len() >= OPEN_ALERTS_MAX && finding.source.is_some() {
-            self.refused_findings += 1;
+            self.discarded_findings += 1;
             return None;
         }
-        let alert = self.open_alert(finding, now, civil, evidence(EvidenceNeeded::Everything));
+        let alert = self.open_alert(finding, now, wall_clock, evidence(EvidenceNeeded::Everything));
         self.open.insert(key, OpenAlert::new(alert.clone(), finding, now));
         self.changes.transitions += 1;
-        (!alert.life.is_muted).then_some(Notice::Opened(alert))
+        (!alert.progress.is_muted).then_some(Notice::Opened(alert))
     }
 
     /// Returns the alert that a first finding opens: a new one, or the one that closed within the cooldown.
-    fn open_alert(&mut self, finding: &Finding, now: Moment, civil: UnixNanos, evidence: Evidence) -> Alert {
+    fn open_alert(
+        &mut self,
+        finding: &Finding,
+        now: Moment,
+        wall_clock: UnixNanos,
+        evidence: Evidence,
+    ) -> Alert {
         let key = (finding.source, finding.kind);
         let known = self.closed.remove(&key).filter(|closed| now.since(closed.closed_at) < self.cooldown);
-        let (id, opened_at, peak, up_to, reopened) = match known {
+        let (id, opened_at, peak, upper_bound, reopened) = match known {
             Some(ClosedAlert { alert, .. }) => {
-                let (peak, up_to) = (alert.measured, alert.up_to());
-                (alert.id, alert.opened_at, peak, up_to, alert.life.reopened.saturating_add(1))
+                let (peak, upper_bound) = (alert.measured, alert.upper_bound());
+                (alert.id, alert.opened_at, peak, upper_bound, alert.progress.reopened.saturating_add(1))
             }
-            None => (self.next_id(civil), civil, 0, 0, 0),
+            None => (self.next_id(wall_clock), wall_clock, 0, 0, 0),
         };
         let measured = peak.max(finding.measured);
         let Evidence { ip_bytes, destinations, ports, loss, scan } = evidence;
@@ -151,34 +169,40 @@ impl Ledger {
             ports,
             loss,
             scan,
-            life: AlertProgress {
+            progress: AlertProgress {
                 last: finding.measured,
-                exceeded_at: civil,
+                exceeded_at: wall_clock,
                 reopened,
                 is_muted: self.mutes.cover(finding.source, finding.kind),
                 is_possible: !finding.is_certain(),
-                error: up_to.max(finding.up_to()) - measured,
+                error_bound: upper_bound.max(finding.upper_bound()) - measured,
             },
         }
     }
 
-    fn next_id(&mut self, civil: UnixNanos) -> String {
+    fn next_id(&mut self, wall_clock: UnixNanos) -> String {
         self.opened = self.opened.saturating_add(1);
-        format!("{}-{}", civil.0 / 1_000_000_000, self.opened)
+        format!("{}-{}", wall_clock.0 / 1_000_000_000, self.opened)
     }
 
-    /// Mutes alerts from `now` on. The end of an alert that was notified before is notified all the same.
+    /// Mutes alerts from `now` on. The end of an alert whose opening was notified before is notified all the same.
     ///
     /// # Errors
-    /// [`MUTES_MAX`](super::MUTES_MAX) mutes are in force.
-    pub(crate) fn mute(&mut self, new: NewMute, now: Moment, civil: UnixNanos) -> Result<Mute, TooManyMutes> {
-        let mute = self.mutes.add(new, now, civil)?;
+    /// [`MUTES_MAX`](super::MUTES_MAX) mutes are in force already.
+    pub(crate) fn mute(
+        &mut self,
+        new: NewMute,
+        now: Moment,
+        wall_clock: UnixNanos,
+    ) -> Result<Mute, TooManyMutes> {
+        let mute = self.mutes.add(new, now, wall_clock)?;
+        // A new mute unmutes no alert, and the notices of alerts without a mute have been returned already.
         self.apply_mutes(&mut Vec::new());
         Ok(mute)
     }
 
-    /// Removes a mute, and adds the notices that it held back of alerts that are still open. Returns true if it was in
-    /// force.
+    /// Removes a mute and appends to `notices` one notice for each open alert that is no longer muted and whose present
+    /// state was not notified. Returns true if the mute was in force.
     pub(crate) fn unmute(&mut self, id: u64, notices: &mut Vec<Notice>) -> bool {
         let was_there = self.mutes.remove(id);
         if was_there {
@@ -187,8 +211,8 @@ impl Ledger {
         was_there
     }
 
-    /// Removes the mutes whose time is over, and adds the notices that they held back of alerts that are still open.
-    /// Returns true if there were any.
+    /// Removes the mutes whose time is over and appends notices as [`unmute`](Self::unmute) does. Returns true if a
+    /// mute was removed.
     pub(crate) fn expire_mutes(&mut self, now: Moment, notices: &mut Vec<Notice>) -> bool {
         let any = self.mutes.expire(now);
         if any {
@@ -202,6 +226,8 @@ impl Ledger {
         self.mutes.list()
     }
 
+    /// Mutes and unmutes the open alerts according to the mutes in force, and appends the notices of those that are no
+    /// longer muted.
     fn apply_mutes(&mut self, notices: &mut Vec<Notice>) {
         self.changes.transitions += 1;
         for (&(source, kind), open) in &mut self.open {
@@ -209,9 +235,9 @@ impl Ledger {
         }
     }
 
-    /// Closes the alerts whose host has been within its limit for a whole window, and forgets those that have been
-    /// closed for the cooldown.
-    pub(crate) fn close_inactive(&mut self, now: Moment, civil: UnixNanos, notices: &mut Vec<Notice>) {
+    /// Closes the alerts whose host has been within its limit for a whole window, appends the notices of that, and
+    /// forgets the alerts that have been closed for at least the cooldown.
+    pub(crate) fn close_inactive(&mut self, now: Moment, wall_clock: UnixNanos, notices: &mut Vec<Notice>) {
         let (timeouts, cooldown) = (self.timeouts, self.cooldown);
         let before = self.closed.len();
         self.closed.retain(|_, closed| now.since(closed.closed_at) < cooldown);
@@ -220,10 +246,10 @@ impl Ledger {
             self.open.extract_if(.., |(_, kind), open| now.since(open.exceeded_at) >= timeouts.of(*kind));
         for (key, open) in closing {
             self.changes.transitions += 1;
-            // In replay the next tick may come long after the window has passed.
+            // The alert closes at the end of the window. In replay the next tick may be much later.
             let at = open.exceeded_at.plus(timeouts.of(key.1));
             let late = now.since(at);
-            let closed_at = civil.minus(late).max(open.alert.opened_at);
+            let closed_at = wall_clock.minus(late).max(open.alert.opened_at);
             let alert = Alert { closed_at: Some(closed_at), ..open.alert };
             if late < cooldown && self.closed.len() < OPEN_ALERTS_MAX {
                 self.closed.insert(key, ClosedAlert { alert: alert.clone(), closed_at: at });
@@ -234,7 +260,7 @@ impl Ledger {
         }
     }
 
-    /// Returns what must be known after a restart.
+    /// Returns the part of the ledger that is saved for a restart.
     pub(crate) fn to_persisted(&self) -> PersistedLedger {
         PersistedLedger {
             opened: self.opened,
@@ -245,30 +271,32 @@ impl Ledger {
         }
     }
 
-    /// Continues from the saved state of an earlier process. Its notices are not repeated. An alert without a further
-    /// finding closes a whole window after `now`.
+    /// Continues from the saved state of an earlier process. The notices of that process are not repeated. An alert
+    /// without a further finding closes a whole window after `now`. Appends the notices of alerts whose mute has ended
+    /// meanwhile.
     pub(crate) fn restore(
         &mut self,
         persisted: PersistedLedger,
         now: Moment,
-        civil: UnixNanos,
+        wall_clock: UnixNanos,
         notices: &mut Vec<Notice>,
     ) {
         let PersistedLedger { opened, last_mute, open, closed, mutes } = persisted;
         self.opened = opened;
-        self.mutes.restore(mutes, last_mute, now, civil);
+        self.mutes.restore(mutes, last_mute, now, wall_clock);
         let timeouts = self.timeouts;
-        // A kind that is no longer counted has no window: its end could not be noticed.
-        let is_judged = |alert: &Alert| timeouts.of(alert.kind) > Duration::ZERO;
+        // A kind that is no longer counted has a window of zero. No finding could keep its alert open, so the alert is
+        // dropped without a notice.
+        let is_counted = |alert: &Alert| timeouts.of(alert.kind) > Duration::ZERO;
         self.open = open
             .into_iter()
-            .filter(|known| is_judged(&known.alert))
+            .filter(|known| is_counted(&known.alert))
             .map(|known| ((known.alert.source, known.alert.kind), OpenAlert::restore(known, now)))
             .collect();
         self.closed = closed
             .into_iter()
             .map(|alert| {
-                let ago = civil.0.saturating_sub(alert.closed_at.unwrap_or(civil).0);
+                let ago = wall_clock.0.saturating_sub(alert.closed_at.unwrap_or(wall_clock).0);
                 let closed_at = now.minus(Duration::from_nanos(ago));
                 ((alert.source, alert.kind), ClosedAlert { alert, closed_at })
             })
@@ -276,7 +304,7 @@ impl Ledger {
         self.apply_mutes(notices);
     }
 
-    /// Returns how often the result of [`to_persisted`](Self::to_persisted) has changed.
+    /// Returns the number of changes of the result of [`to_persisted`](Self::to_persisted).
     pub(crate) fn changes(&self) -> ChangeCount {
         self.changes
     }
@@ -286,17 +314,17 @@ impl Ledger {
         self.open.values().map(|open| &open.alert)
     }
 
-    /// Returns the open alert of a kind about a host, or about the capture itself.
+    /// Returns the open alert of a kind about a host, or about the capture itself if `source` is `None`.
     pub(crate) fn find(&self, source: Option<IpAddr>, kind: AlertKind) -> Option<&Alert> {
         self.open.get(&(source, kind)).map(|open| &open.alert)
     }
 
-    /// Returns true if an alert of a kind is open about a host, or about the capture itself.
+    /// Returns true if [`find`](Self::find) returns an alert.
     pub(crate) fn is_open(&self, source: Option<IpAddr>, kind: AlertKind) -> bool {
         self.open.contains_key(&(source, kind))
     }
 
-    /// Returns true if the evidence of an open alert is to be gathered again soon.
+    /// Returns true if an open alert waits for contacts that were too recent when its scan evidence was gathered.
     pub(crate) fn is_evidence_pending(&self) -> bool {
         self.open.values().any(OpenAlert::is_evidence_pending)
     }
@@ -311,9 +339,9 @@ impl Ledger {
     }
 
     /// Returns the number of findings that opened no alert because [`OPEN_ALERTS_MAX`] were open. A host that stays
-    /// over its limit leads to a finding at each judgement.
-    pub(crate) fn refused_findings(&self) -> u64 {
-        self.refused_findings
+    /// over its limit leads to a finding each time that hosts are judged, and each of them is counted.
+    pub(crate) fn discarded_findings(&self) -> u64 {
+        self.discarded_findings
     }
 }
 

@@ -1,4 +1,4 @@
-//! The log line of an alert, in the form that log watchers of the original program parse.
+//! The log line of a notice. Its form is that of the original program, which log watchers parse.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::record::{Alert, AlertProgress};
 use crate::detect::{LogDetails, PartsPerMillion, Words};
 use crate::flow::KernelCounts;
 
-/// Displays a notice as one line without its end.
+/// Displays a notice as one line without a line end.
 ///
 /// ```text
 /// EVENT=TRAFFIC SRC=10.0.0.5 TOTALBYTES=1000000123 | DSTINFO=[{10.9.0.1 999000000} {10.9.0.2 1000123}]
@@ -29,15 +29,15 @@ use crate::flow::KernelCounts;
 /// and is followed by an `EVENT=` line when it is confirmed. If frames were dropped in the window, the line of an alert
 /// that opens ends with their share (`| LOST=2.1729%`): the true values are larger.
 ///
-/// A host that receives too much is a victim and no source. Its lines have `DST=`, so that a program that blocks every
-/// `SRC=` does not block it.
+/// A host that receives too much is a victim and not a source. Its lines have `DST=`, so that a program that blocks
+/// every `SRC=` does not block it.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a>(pub &'a Notice);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Notice::Opened(alert) if alert.life.is_possible => opened("POSSIBLE", alert, f),
+            Notice::Opened(alert) if alert.progress.is_possible => opened("POSSIBLE", alert, f),
             Notice::Opened(alert) | Notice::Confirmed(alert) => opened("EVENT", alert, f),
             Notice::Test(alert) => opened("TEST", alert, f),
             Notice::Grown(alert, times) => grown(alert, *times, f),
@@ -62,14 +62,14 @@ fn opened(word: &str, alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result 
     match details {
         LogDetails::Destinations => write_destinations(alert, f)?,
         LogDetails::ValueAndDestinations => {
-            write!(f, " {value}={}", alert.life.last)?;
+            write!(f, " {value}={}", alert.progress.last)?;
             write_destinations(alert, f)?;
         }
-        LogDetails::Value => write!(f, " {value}={}", alert.life.last)?,
+        LogDetails::Value => write!(f, " {value}={}", alert.progress.last)?,
         LogDetails::Ports => write_list(f, " PORTS=[", &alert.ports)?,
     }
-    if alert.life.is_possible {
-        write!(f, " | UPTO={} LIMIT={}", alert.up_to(), alert.limit)?;
+    if alert.progress.is_possible {
+        write!(f, " | UPTO={} LIMIT={}", alert.upper_bound(), alert.limit)?;
     }
     if lost > PartsPerMillion(0) { write!(f, " | LOST={lost}") } else { Ok(()) }
 }
@@ -80,7 +80,7 @@ fn write_destinations(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result 
     write_list(f, " | DSTINFO=[", peers)
 }
 
-/// Writes items with a space between them, as Go formats a slice.
+/// Writes `opening`, the items with a space between them, and a bracket, as Go formats a slice.
 fn write_list<T: fmt::Display>(
     f: &mut fmt::Formatter<'_>,
     opening: &str,
@@ -95,7 +95,7 @@ fn write_list<T: fmt::Display>(
 }
 
 fn grown(alert: &Alert, times: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let &Alert { kind, source, limit, life: AlertProgress { last, .. }, .. } = alert;
+    let &Alert { kind, source, limit, progress: AlertProgress { last, .. }, .. } = alert;
     let Some(source) = source else {
         let (share, limit) = (PartsPerMillion::of_a_million(last), PartsPerMillion::of_a_million(limit));
         return write!(f, "GROWN={} SHARE={share} LIMIT={limit} TIMES={times}", kind.name());
@@ -112,7 +112,7 @@ fn closed(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Some(source) => {
             let (name, host) = (kind.name(), kind.detector().words.host);
             write!(f, "CLOSED={name} {host}={source} PEAK={measured} LIMIT={limit} SECONDS={seconds}")?;
-            if alert.life.error > 0 { write!(f, " | UPTO={}", alert.up_to()) } else { Ok(()) }
+            if alert.progress.error_bound > 0 { write!(f, " | UPTO={}", alert.upper_bound()) } else { Ok(()) }
         }
         None => {
             let (peak, limit) =
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_the_originals_byte_for_byte() {
+    fn lines_equal_those_of_the_original_program() {
         let peer = |last, ip_bytes| PeerBytes { addr: [10, 9, 8, last].into(), ip_bytes };
         let alert = |kind, destinations, ports| Alert {
             id: "1-1".to_owned(),
@@ -146,7 +146,7 @@ mod tests {
             ports,
             loss: KernelCounts::default(),
             scan: None,
-            life: AlertProgress { last: 47_288, ..AlertProgress::default() },
+            progress: AlertProgress { last: 47_288, ..AlertProgress::default() },
         };
         let traffic = alert(AlertKind::Traffic, vec![peer(9, 23_644)], vec![]);
         let scanning = Alert {
@@ -155,7 +155,7 @@ mod tests {
         };
         let possible = Alert {
             limit: 30_000,
-            life: AlertProgress { is_possible: true, error: 8000, ..traffic.life.clone() },
+            progress: AlertProgress { is_possible: true, error_bound: 8000, ..traffic.progress.clone() },
             ..traffic.clone()
         };
         let closed = Alert { closed_at: Some(UnixNanos(213_900_000_000)), ..traffic.clone() };
@@ -233,7 +233,7 @@ mod tests {
             // An error bound changes nothing in the line of the original program.
             (
                 Notice::Confirmed(Alert {
-                    life: AlertProgress { error: 8000, ..traffic.life.clone() },
+                    progress: AlertProgress { error_bound: 8000, ..traffic.progress.clone() },
                     ..traffic.clone()
                 }),
                 "EVENT=TRAFFIC SRC=10.1.1.1 TOTALBYTES=23644 | DSTINFO=[{10.9.8.9 23644}]",

@@ -1,15 +1,15 @@
-//! Alerts: when a finding opens, grows or closes one, and how notices of that reach the sinks.
+//! Alerts: which findings open, confirm and grow them, when they close, and how their notices reach the sinks.
 //!
 //! ```text
-//!   Finding (every tick) -> Ledger (when it opens, grows, closes) -> Notice -> Sinks -> each sink
+//!   Finding (every tick) -> Ledger (alert opens, grows, closes) -> Notice -> Sinks -> each sink
 //! ```
 //!
 //! * **Owns** the open and recently closed alerts and the mutes (`Ledger`), their state file ([`StateFile`]), the
 //!   sinks ([`Sinks`]), and the forms of an alert that all of them share: the log line ([`Line`]), the JSON object
 //!   (`json`), the sentence for people.
-//! * **Refuses to know** how findings are made, and the threads and the API above it.
-//! * **Fails** per sink: a sink has a bounded queue and a thread of its own, so one that hangs delays neither the
-//!   analyst nor another sink. Notices that find no room are counted.
+//! * **Does not contain** the detectors, the threads of the engine, or the API.
+//! * **Fails** per sink: a sink has a bounded queue and a thread of its own, so a sink that hangs delays neither
+//!   the analyst nor another sink. Notices that a full queue drops are counted.
 #![forbid(unsafe_code)]
 
 mod disk;
@@ -34,7 +34,7 @@ pub use json::json;
 pub(crate) use json::{json_with_origin, rfc3339};
 pub(crate) use ledger::{ChangeCount, CloseTimeouts, Ledger};
 pub use line::Line;
-pub use mute::MuteDesk;
+pub use mute::MuteHandle;
 pub(crate) use mute::{
     MUTE_MAX, MUTES_MAX, Mute, MuteReply, MuteRequest, NewMute, REASON_CHARS_MAX, TooManyMutes, is_reason,
 };
@@ -49,10 +49,10 @@ pub use sink::{
 pub(crate) use sink::{why_no_token, why_no_webhook};
 pub use state_file::StateFile;
 
-/// What alerts show, and when one opens again under its old id.
+/// Whether alerts show destinations, and how long an alert may open again under its id.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Leave destinations out of all notices and reports.
+    /// True if all notices and reports leave destinations out.
     pub hide_destinations: bool,
     /// An alert whose limit is exceeded again within this time after its end opens again under the same id.
     pub cooldown: Duration,

@@ -1,7 +1,7 @@
-//! Mutes: hosts and networks whose alerts lead to no notices for a while.
+//! Mutes: networks whose alerts are not notified for some time.
 //!
-//! A mute shows its end as a civil time, but expires on the engine's clock, so that setting the system's clock changes
-//! nothing.
+//! A mute shows its end by the wall clock, but expires by the monotonic clock, so that a step of the wall clock does
+//! not change it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,28 +18,29 @@ use crate::time::{Moment, UnixNanos};
 
 use super::record::AlertKind;
 
-/// Largest number of mutes in force at once.
+/// Maximum number of mutes in force at once.
 pub(crate) const MUTES_MAX: usize = 1000;
 
-/// Longest span of a mute.
+/// Maximum duration of a mute.
 pub(crate) const MUTE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Largest number of characters in a reason.
+/// Maximum number of characters in a reason.
 pub(crate) const REASON_CHARS_MAX: usize = 200;
 
-/// Returns true if the text can be the reason of a mute: one line of at most [`REASON_CHARS_MAX`] characters.
+/// Returns true if the text can be the reason of a mute: at most [`REASON_CHARS_MAX`] characters, none of them a
+/// control character.
 pub(crate) fn is_reason(text: &str) -> bool {
     text.chars().count() <= REASON_CHARS_MAX && !text.contains(char::is_control)
 }
 
-/// A mute to be made.
+/// A request for a mute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NewMute {
     /// The hosts that it covers.
     pub(crate) source: IpNet,
     /// The kind of alerts that it covers; `None` covers all kinds.
     pub(crate) kind: Option<AlertKind>,
-    /// How long it lasts; cut to [`MUTE_MAX`].
+    /// Its duration; reduced to [`MUTE_MAX`] if it is longer.
     pub(crate) span: Duration,
     /// Why it was made; at most [`REASON_CHARS_MAX`] characters.
     pub(crate) reason: String,
@@ -48,7 +49,7 @@ pub(crate) struct NewMute {
 /// A mute in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mute {
-    /// Its number, counted up from 1.
+    /// Its number, counted from 1 and never reused.
     pub(crate) id: u64,
     /// The hosts that it covers.
     pub(crate) source: IpNet,
@@ -62,43 +63,54 @@ pub(crate) struct Mute {
     pub(crate) reason: String,
 }
 
-/// The error that [`MUTES_MAX`] mutes are in force.
+/// The error that [`MUTES_MAX`] mutes are in force already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooManyMutes;
 
 /// All mutes in force.
 #[derive(Debug, Default)]
 pub(super) struct Mutes {
+    /// Each mute and the time of its end on the monotonic clock, by number.
     in_force: BTreeMap<u64, (Mute, Moment)>,
+    /// The kinds that are muted in each network; `None` stands for all kinds.
     by_network: PrefixMap<Vec<Option<AlertKind>>>,
     last_id: u64,
 }
 
 impl Mutes {
-    /// Adds a mute that is in force from `now` on.
-    pub(super) fn add(&mut self, new: NewMute, now: Moment, civil: UnixNanos) -> Result<Mute, TooManyMutes> {
+    /// Adds a mute that is in force from `now` on. Returns it.
+    ///
+    /// # Errors
+    /// [`MUTES_MAX`] mutes are in force already.
+    pub(super) fn add(
+        &mut self,
+        new: NewMute,
+        now: Moment,
+        wall_clock: UnixNanos,
+    ) -> Result<Mute, TooManyMutes> {
         if self.in_force.len() >= MUTES_MAX {
             return Err(TooManyMutes);
         }
         let NewMute { source, kind, span, reason } = new;
-        let until = civil.plus(span.min(MUTE_MAX));
+        let until = wall_clock.plus(span.min(MUTE_MAX));
         self.last_id = self.last_id.saturating_add(1);
-        let mute = Mute { id: self.last_id, source, kind, made_at: civil, until, reason };
+        let mute = Mute { id: self.last_id, source, kind, made_at: wall_clock, until, reason };
         self.in_force.insert(mute.id, (mute.clone(), now.plus(span.min(MUTE_MAX))));
         self.index();
         Ok(mute)
     }
 
     /// Restores the mutes that were in force before a restart and have not ended since.
-    pub(super) fn restore(&mut self, mutes: Vec<Mute>, last_id: u64, now: Moment, civil: UnixNanos) {
-        let left = |mute: &Mute| Duration::from_nanos(mute.until.0.saturating_sub(civil.0)).min(MUTE_MAX);
+    pub(super) fn restore(&mut self, mutes: Vec<Mute>, last_id: u64, now: Moment, wall_clock: UnixNanos) {
+        let left =
+            |mute: &Mute| Duration::from_nanos(mute.until.0.saturating_sub(wall_clock.0)).min(MUTE_MAX);
         let live = mutes.into_iter().filter(|mute| left(mute) > Duration::ZERO);
         self.in_force = live.map(|mute| (mute.id, (mute.clone(), now.plus(left(&mute))))).collect();
         self.last_id = last_id;
         self.index();
     }
 
-    /// Returns the number of the last mute that was made.
+    /// Returns the number of the last mute that was made; 0 before the first.
     pub(super) fn last_id(&self) -> u64 {
         self.last_id
     }
@@ -112,7 +124,7 @@ impl Mutes {
         was_there
     }
 
-    /// Removes the mutes whose time is over. Returns true if there were any.
+    /// Removes the mutes whose time is over. Returns true if a mute was removed.
     pub(super) fn expire(&mut self, now: Moment) -> bool {
         let before = self.in_force.len();
         self.in_force.retain(|_, (_, ends)| now < *ends);
@@ -123,11 +135,12 @@ impl Mutes {
         any
     }
 
-    /// Returns true if alerts of this kind about a host are muted. Alerts about the capture itself never are.
+    /// Returns true if alerts of this kind about the host are muted. Alerts about the capture itself, without a source,
+    /// are never muted.
     pub(super) fn cover(&self, source: Option<IpAddr>, kind: AlertKind) -> bool {
         let Some(source) = source else { return false };
-        let is_it = |muted: &Option<AlertKind>| muted.is_none_or(|muted| muted == kind);
-        self.by_network.all_of(&source).any(|kinds| kinds.iter().any(is_it))
+        let is_muted = |muted: &Option<AlertKind>| muted.is_none_or(|muted| muted == kind);
+        self.by_network.all_of(&source).any(|kinds| kinds.iter().any(is_muted))
     }
 
     /// Returns the mutes in force, the oldest first.
@@ -135,6 +148,7 @@ impl Mutes {
         self.in_force.values().map(|(mute, _)| mute)
     }
 
+    /// Builds `by_network` from the mutes in force.
     fn index(&mut self) {
         let mut kinds: BTreeMap<IpNet, Vec<Option<AlertKind>>> = BTreeMap::new();
         for (mute, _) in self.in_force.values() {
@@ -144,7 +158,7 @@ impl Mutes {
     }
 }
 
-/// A change of the mutes that a client asks for, and where the reply goes.
+/// A change of the mutes that an API client requested, and the callback that takes the reply.
 #[derive(Debug)]
 pub(crate) enum MuteRequest {
     /// Make a mute.
@@ -174,17 +188,17 @@ impl<T> fmt::Debug for MuteReply<T> {
     }
 }
 
-/// The place where mutes are requested and listed. It neither blocks the analyst nor waits for it.
+/// A handle to the mutes of the analyst: it queues requests and lists the mutes in force. No method blocks.
 #[derive(Clone)]
-pub struct MuteDesk {
+pub struct MuteHandle {
     queue: SyncSender<MuteRequest>,
     wake: Arc<dyn Fn() + Send + Sync>,
     list: Arc<Published<Vec<Mute>>>,
 }
 
-impl MuteDesk {
-    /// Creates a desk whose requests go into `queue`. `wake` is called after each one, to wake the thread that empties
-    /// the queue and publishes the mutes in force in `list`.
+impl MuteHandle {
+    /// Creates a handle that queues requests in `queue`. `wake` is called after each request. It wakes the thread that
+    /// empties the queue and publishes the mutes in force in `list`.
     pub(crate) fn new(
         queue: SyncSender<MuteRequest>,
         wake: impl Fn() + Send + Sync + 'static,
@@ -193,7 +207,7 @@ impl MuteDesk {
         Self { queue, wake: Arc::new(wake), list }
     }
 
-    /// Queues a request. Returns false if the queue is full or its reader is gone.
+    /// Queues a request. Returns false if the queue is full or its reader has ended.
     pub(crate) fn request(&self, request: MuteRequest) -> bool {
         match self.queue.try_send(request) {
             Ok(()) => {
@@ -204,15 +218,15 @@ impl MuteDesk {
         }
     }
 
-    /// Returns the mutes in force, the oldest first. The effect of a request is in it once its reply was sent.
+    /// Returns the mutes in force, the oldest first. They include the effect of each request whose reply was sent.
     pub(crate) fn list(&self) -> Arc<Vec<Mute>> {
         self.list.read()
     }
 }
 
-impl fmt::Debug for MuteDesk {
+impl fmt::Debug for MuteHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MuteDesk").field("list", &self.list).finish_non_exhaustive()
+        f.debug_struct("MuteHandle").field("list", &self.list).finish_non_exhaustive()
     }
 }
 

@@ -9,11 +9,11 @@ pub enum Notice {
     Opened(Alert),
     /// The alert was notified as possible and is certain now.
     Confirmed(Alert),
-    /// The value has reached this multiple of the limit.
+    /// The value reached this multiple of the limit for the first time since the alert opened.
     Grown(Alert, u64),
     /// The alert closed.
     Closed(Alert),
-    /// A sample, because the operator asked whether alerts arrive.
+    /// A sample that the operator requested, to test whether alerts arrive.
     Test(Alert),
 }
 
@@ -29,7 +29,7 @@ impl Notice {
         }
     }
 
-    /// Returns the alert without the notice.
+    /// Converts the notice into its alert.
     pub fn into_alert(self) -> Alert {
         match self {
             Self::Opened(alert)

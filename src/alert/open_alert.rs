@@ -12,30 +12,30 @@ use super::record::{Alert, AlertProgress};
 /// Multiples of the limit at which growth is notified.
 const GROWTH: [u64; 3] = [2, 5, 10];
 
-/// An open alert and what has been notified of it.
+/// An open alert, and which of its notices were queued.
 #[derive(Debug)]
 pub(super) struct OpenAlert {
     pub(super) alert: Alert,
-    /// When the latest finding came.
+    /// When the latest finding was made.
     pub(super) exceeded_at: Moment,
     /// The measured value from which the scan evidence is gathered again.
     regather_at: u64,
-    /// When contacts that were too recent for the scan evidence can be judged.
+    /// When contacts that were too recent for the scan evidence have an outcome; `None` if there are none.
     pending_until: Option<Moment>,
     /// The largest multiple of the limit that has been notified; 1 before the first.
     multiple_notified: u64,
     /// True once a notice that the alert is open was queued.
     pub(super) is_notified: bool,
-    /// True if that notice called the alert possible and none has confirmed it since.
+    /// True if that notice showed the alert as possible and none has confirmed it since.
     is_notified_as_possible: bool,
-    /// True if the alert was restored after a restart: evidence is not saved.
+    /// True if the alert was restored after a restart and its evidence, which is not saved, has not been gathered yet.
     lacks_evidence: bool,
 }
 
 impl OpenAlert {
     /// Opens an alert for its first finding. Muted alerts count as not notified.
     pub(super) fn new(alert: Alert, finding: &Finding, now: Moment) -> Self {
-        let (is_muted, is_possible) = (alert.life.is_muted, alert.life.is_possible);
+        let (is_muted, is_possible) = (alert.progress.is_muted, alert.progress.is_possible);
         Self {
             exceeded_at: now,
             regather_at: finding.measured.saturating_mul(2),
@@ -73,7 +73,8 @@ impl OpenAlert {
         }
     }
 
-    /// Updates the evidence if a further finding calls for it.
+    /// Updates the evidence if the alert lacks it, if this finding confirms the alert, if the value has doubled, or if
+    /// contacts that were too recent have an outcome now.
     pub(super) fn update_evidence(
         &mut self,
         finding: &Finding,
@@ -89,10 +90,10 @@ impl OpenAlert {
 
     /// Returns true if the alert is possible so far and this finding is certain.
     pub(super) fn is_confirmed_by(&self, finding: &Finding) -> bool {
-        self.alert.life.is_possible && finding.is_certain()
+        self.alert.progress.is_possible && finding.is_certain()
     }
 
-    /// Returns true if scan evidence is to be gathered again soon.
+    /// Returns true if the alert waits for contacts that were too recent when its scan evidence was gathered.
     pub(super) fn is_evidence_pending(&self) -> bool {
         self.pending_until.is_some()
     }
@@ -107,8 +108,8 @@ impl OpenAlert {
         self.alert.loss = loss;
     }
 
-    /// Gathers the scan evidence again, and keeps the earlier one if the new one is less certain: then too many of its
-    /// contacts are too recent to be judged.
+    /// Gathers the scan evidence again. Keeps the earlier evidence if the new one has less confidence, which means that
+    /// too many of its contacts are too recent to have an outcome.
     fn regather_scan(
         &mut self,
         measured: u64,
@@ -126,34 +127,36 @@ impl OpenAlert {
         }
     }
 
-    /// Takes a further finding of the same host and kind. Returns the notice that it leads to.
-    pub(super) fn exceed(&mut self, finding: &Finding, now: Moment, civil: UnixNanos) -> Option<Notice> {
+    /// Applies a further finding of the same host and kind. Returns the notice that it leads to, or `None` if it leads
+    /// to none.
+    pub(super) fn exceed(&mut self, finding: &Finding, now: Moment, wall_clock: UnixNanos) -> Option<Notice> {
         let alert = &mut self.alert;
         self.exceeded_at = now;
-        let up_to = alert.up_to().max(finding.up_to());
+        let upper_bound = alert.upper_bound().max(finding.upper_bound());
         alert.measured = alert.measured.max(finding.measured);
-        alert.life.error = up_to - alert.measured;
-        alert.life.is_possible &= !finding.is_certain();
-        alert.life.last = finding.measured;
-        alert.life.exceeded_at = civil;
+        alert.progress.error_bound = upper_bound - alert.measured;
+        alert.progress.is_possible &= !finding.is_certain();
+        alert.progress.last = finding.measured;
+        alert.progress.exceeded_at = wall_clock;
         let multiple = multiple_of(finding);
         if finding.limit != alert.limit {
-            // The configured limit has changed, which is no growth of the host's value.
+            // The configured limit has changed. That is not a growth of the value.
             alert.limit = finding.limit;
             self.multiple_notified = multiple;
         }
         let has_grown = multiple > self.multiple_notified;
         self.multiple_notified = self.multiple_notified.max(multiple);
-        if alert.life.is_muted {
+        if alert.progress.is_muted {
             return None;
         }
-        // A confirmation shows the value, so growth is not notified beside it.
+        // A confirmation shows the value, so growth in the same tick is not notified as well.
         self.confirm().or_else(|| has_grown.then(|| Notice::Grown(self.alert.clone(), multiple)))
     }
 
-    /// Applies whether the alert is muted now. Returns the notice that the mute held back, if it has ended.
+    /// Stores whether the alert is muted. If it is not, returns `Opened` if its opening was not notified, or
+    /// `Confirmed` if its confirmation was not; otherwise returns `None`.
     pub(super) fn set_muted(&mut self, is_muted: bool) -> Option<Notice> {
-        self.alert.life.is_muted = is_muted;
+        self.alert.progress.is_muted = is_muted;
         if is_muted {
             return None;
         }
@@ -161,26 +164,26 @@ impl OpenAlert {
             return self.confirm();
         }
         self.is_notified = true;
-        self.is_notified_as_possible = self.alert.life.is_possible;
+        self.is_notified_as_possible = self.alert.progress.is_possible;
         Some(Notice::Opened(self.alert.clone()))
     }
 
-    /// Returns the notice that the alert is certain, if it is and was notified as possible.
+    /// Returns `Confirmed` if the alert is certain and was notified as possible; `None` otherwise.
     fn confirm(&mut self) -> Option<Notice> {
-        if !self.is_notified_as_possible || self.alert.life.is_possible {
+        if !self.is_notified_as_possible || self.alert.progress.is_possible {
             return None;
         }
         self.is_notified_as_possible = false;
         Some(Notice::Confirmed(self.alert.clone()))
     }
 
-    /// Returns what has been notified; it differs after each change that must be saved at once.
+    /// Returns the fields that describe the notices so far. A change of any of them must be saved at once.
     pub(super) fn notified(&self) -> (bool, bool, u64) {
         (self.is_notified, self.is_notified_as_possible, self.multiple_notified)
     }
 }
 
-/// Returns an alert as it is saved: without evidence, which is gathered again after a restart.
+/// Returns the alert in the form that is saved: without evidence, which is gathered again after a restart.
 pub(super) fn without_evidence(alert: &Alert) -> Alert {
     Alert {
         id: alert.id.clone(),
@@ -188,13 +191,13 @@ pub(super) fn without_evidence(alert: &Alert) -> Alert {
         ports: Vec::new(),
         scan: None,
         loss: KernelCounts::default(),
-        // It is derived from the mutes, which are saved as well.
-        life: AlertProgress { is_muted: false, ..alert.life.clone() },
+        // This is derived from the mutes, which are saved as well.
+        progress: AlertProgress { is_muted: false, ..alert.progress.clone() },
         ..*alert
     }
 }
 
-/// Returns the largest of [`GROWTH`] that a finding has reached; 1 before the first.
+/// Returns the largest multiple in [`GROWTH`] that the finding reaches; 1 if it reaches none.
 fn multiple_of(finding: &Finding) -> u64 {
     let is_reached = |multiple: &u64| finding.measured >= finding.limit.saturating_mul(*multiple);
     GROWTH.into_iter().rev().find(is_reached).unwrap_or(1)

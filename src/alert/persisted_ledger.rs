@@ -1,7 +1,7 @@
-//! What the ledger must know after a restart, and its form in a file: one JSON object.
+//! The part of the ledger that is saved for a restart, and its form in a file: one JSON object.
 //!
-//! The file is untrusted: every value in it is checked, and one fault refuses the whole file. Evidence is not saved,
-//! since destinations and ports would make the file large; an alert that stays open gathers it again.
+//! The file is untrusted: every value in it is checked, and a file with one fault is not used at all. Evidence is not
+//! saved, since destinations and ports would make the file large; an alert that stays open gathers it again.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -15,18 +15,18 @@ use super::record::{Alert, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
 use crate::flow::KernelCounts;
 use crate::time::UnixNanos;
 
-/// Version of the form; there is one so far.
+/// Version of the form; only one exists so far.
 const VERSION: u32 = 1;
 
-/// Largest number of characters in an id; those of this program have at most 31.
+/// Maximum number of characters in an id; the ids of this program have at most 31.
 const ID_CHARS_MAX: usize = 64;
 
 /// The state of a ledger that outlives the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PersistedLedger {
-    /// Number of alerts that ever opened; ids count on from it.
+    /// Number of alerts that ever opened under a new id; the next id contains the next number.
     pub(super) opened: u64,
-    /// The id of the last mute that was made.
+    /// The number of the last mute that was made; 0 before the first.
     pub(super) last_mute: u64,
     /// Open alerts.
     pub(super) open: Vec<PersistedAlert>,
@@ -36,7 +36,7 @@ pub struct PersistedLedger {
     pub(super) mutes: Vec<Mute>,
 }
 
-/// An open alert, and what has been notified of it.
+/// An open alert, and which of its notices were queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PersistedAlert {
     pub(super) alert: Alert,
@@ -45,10 +45,10 @@ pub(super) struct PersistedAlert {
     pub(super) is_notified_as_possible: bool,
 }
 
-/// Why the content of a state file is refused.
+/// Why the content of a state file is not used.
 #[derive(Debug, Error)]
 pub(super) enum StateError {
-    /// It is no JSON object with these fields.
+    /// It is not a JSON object with these fields.
     #[error("it is not of this form: {0}")]
     Form(#[from] serde_json::Error),
     /// Another program wrote it, or a version of this one with another form.
@@ -94,8 +94,8 @@ struct SavedAlert {
     multiple_notified: u64,
     #[serde(rename = "is_said")]
     is_notified: bool,
-    // Left out at their defaults: files without these fields are read, and earlier versions of the program read files
-    // without them.
+    // These fields are left out if they have their defaults, so that earlier versions of the program, which do not have
+    // them, can read the file. A file without them is read as well.
     #[serde(default, skip_serializing_if = "is_zero")]
     error: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -137,10 +137,10 @@ impl PersistedLedger {
         serde_json::to_vec(&view).expect("views are structs of numbers and text with string keys")
     }
 
-    /// Reads the content of the file.
+    /// Parses the content of the file.
     ///
     /// # Errors
-    /// The content has another form or version, or an impossible value; then nothing of it is used.
+    /// The content has another form or version, or an impossible value.
     pub(super) fn from_json(json: &[u8]) -> Result<Self, StateError> {
         let Versioned { version } = serde_json::from_slice(json)?;
         if version != VERSION {
@@ -186,13 +186,13 @@ impl SavedAlert {
             measured: alert.measured,
             limit: alert.limit,
             ip_bytes: alert.ip_bytes,
-            last: alert.life.last,
-            exceeded_at: alert.life.exceeded_at.0,
-            reopened: alert.life.reopened,
+            last: alert.progress.last,
+            exceeded_at: alert.progress.exceeded_at.0,
+            reopened: alert.progress.reopened,
             multiple_notified,
             is_notified,
-            error: alert.life.error,
-            is_possible: alert.life.is_possible,
+            error: alert.progress.error_bound,
+            is_possible: alert.progress.is_possible,
             is_notified_as_possible: false,
         }
     }
@@ -213,13 +213,13 @@ impl SavedAlert {
         if self.is_notified_as_possible && !self.is_notified {
             return Err(StateError::Wrong("what was said of an alert"));
         }
-        let life = AlertProgress {
+        let progress = AlertProgress {
             last: self.last,
             exceeded_at: UnixNanos(self.exceeded_at),
             reopened: self.reopened,
             is_muted: false,
             is_possible: self.is_possible,
-            error: self.error,
+            error_bound: self.error,
         };
         let alert = Alert {
             id: self.id,
@@ -234,7 +234,7 @@ impl SavedAlert {
             scan: None,
             ports: Vec::new(),
             loss: KernelCounts::default(),
-            life,
+            progress,
         };
         Ok(PersistedAlert {
             alert,
@@ -295,7 +295,7 @@ pub(super) mod tests {
             scan: None,
             ports: Vec::new(),
             loss: KernelCounts::default(),
-            life: AlertProgress {
+            progress: AlertProgress {
                 last: 200,
                 exceeded_at: UnixNanos(7),
                 reopened: 1,
@@ -318,7 +318,7 @@ pub(super) mod tests {
         let possible = PersistedAlert {
             alert: Alert {
                 measured: 80,
-                life: AlertProgress { last: 80, is_possible: true, error: 50, ..received.life },
+                progress: AlertProgress { last: 80, is_possible: true, error_bound: 50, ..received.progress },
                 ..received
             },
             multiple_notified: 1,
@@ -347,24 +347,24 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_ledger_that_is_written_is_read_back() {
         for persisted in [PersistedLedger::default(), sample()] {
             assert_eq!(PersistedLedger::from_json(&persisted.to_json()).ok(), Some(persisted));
         }
     }
 
-    /// An alert that is certain and has no error bound has the form of versions before these fields.
+    /// An alert that is certain and has no error bound has the form of earlier versions.
     #[test]
     fn files_without_error_bounds_are_read() {
         let mut persisted = sample();
-        persisted.open.retain(|known| !known.alert.life.is_possible);
+        persisted.open.retain(|known| !known.alert.progress.is_possible);
         let json = String::from_utf8(persisted.to_json()).expect("JSON is text");
         assert!(json.contains(r#""times_said":2,"is_said":true}"#) && !json.contains("possible"), "{json}");
         assert_eq!(PersistedLedger::from_json(json.as_bytes()).ok(), Some(persisted));
     }
 
     #[test]
-    fn one_fault_refuses_the_whole() {
+    fn a_file_with_one_fault_is_refused() {
         let json = String::from_utf8(sample().to_json()).expect("JSON is text");
         let cases = [
             (r#""version":1"#, r#""version":2"#, "its version is 2"),
@@ -396,10 +396,10 @@ pub(super) mod tests {
     }
 
     proptest! {
-        /// Any bytes, and any cut or changed file, give a ledger or a refusal, and a ledger that was read is written to
-        /// content that reads the same.
+        /// Any bytes, and any file that was cut or changed, give a ledger or an error. A ledger that was read can be
+        /// written and read again.
         #[test]
-        fn hostile_bytes_are_refused_or_harmless(
+        fn any_bytes_are_refused_or_give_a_valid_ledger(
             noise in prop::collection::vec(any::<u8>(), 0..200),
             at in 0usize..1200,
             byte in any::<u8>(),

@@ -7,23 +7,25 @@ use crate::detect::ScanEvidence;
 use crate::flow::{KernelCounts, PeerBytes};
 use crate::time::UnixNanos;
 
-/// Largest number of alerts that may be open at once; findings beyond it are counted. Each needs a host that exceeds a
-/// limit, so this many mean that the limits are too low. As many closed alerts are kept for the cooldown.
+/// Maximum number of alerts that are open at once; a finding that would open another is counted and discarded. Each
+/// alert has a host that exceeds a limit, so this many alerts mean that the limits are too low. The same number of
+/// closed alerts is kept for the cooldown.
 pub const OPEN_ALERTS_MAX: usize = 10_000;
 
-/// A finding with a life in the ledger: it opens, may grow, and closes.
+/// A limit that a host exceeds, from the first finding until the host has been within the limit for a whole window.
 ///
-/// An alert is *possible* while only the error bound of the measured value reaches beyond the limit, and certain from
-/// the first finding on whose measured value exceeds the limit by itself.
+/// An alert is *possible* as long as only the sum of the measured value and its error bound exceeds the limit. It is
+/// *certain* from the first finding whose measured value exceeds the limit without its error bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     /// Stable id, unique among all alerts of this gateway.
     pub id: String,
-    /// Which limit it is about.
+    /// The limit that it is about.
     pub kind: AlertKind,
-    /// The host that it is about; `None` if it is about the capture itself.
+    /// The host that it is about: the sender of the traffic, or the receiver for [`AlertKind::Received`]. `None` if it
+    /// is about the capture itself.
     pub source: Option<IpAddr>,
-    /// When it opened first; an alert that opens again keeps this.
+    /// When it opened for the first time; an alert that opens again keeps this time.
     pub opened_at: UnixNanos,
     /// When it closed; `None` while it is open.
     pub closed_at: Option<UnixNanos>,
@@ -38,13 +40,13 @@ pub struct Alert {
     pub destinations: Vec<PeerBytes>,
     /// Ports contacted, ascending; bounded in number and empty unless the alert is about ports.
     pub ports: Vec<u16>,
-    /// Frames that the kernel offered and dropped in that window: with drops, the true values are larger than the
-    /// measured ones.
+    /// Frames that the kernel offered and dropped in that window. If frames were dropped, the true values are larger
+    /// than the measured ones.
     pub loss: KernelCounts,
     /// Evidence for a scan; `None` for other kinds.
     pub scan: Option<ScanEvidence>,
     /// The part that changes while it is open.
-    pub life: AlertProgress,
+    pub progress: AlertProgress,
 }
 
 /// The part of an alert that changes while it is open.
@@ -54,42 +56,42 @@ pub struct AlertProgress {
     pub last: u64,
     /// When that finding was made.
     pub exceeded_at: UnixNanos,
-    /// How often it has closed and opened again within the cooldown.
+    /// Number of times that it closed and opened again within the cooldown.
     pub reopened: u32,
-    /// True if the operator muted it: it leads to no notices.
+    /// True if a mute of the operator covers it.
     pub is_muted: bool,
     /// True if every finding since it opened was only possible.
     pub is_possible: bool,
-    /// How much larger than `measured` the largest true value may be, because the table had no room to count all of it.
-    pub error: u64,
+    /// How much larger than `measured` the peak may be, because the table had no room to count all traffic.
+    pub error_bound: u64,
 }
 
 impl Alert {
-    /// Returns the upper bound of the largest true value.
-    pub fn up_to(&self) -> u64 {
-        self.measured.saturating_add(self.life.error)
+    /// Returns the upper bound of the peak: `measured` plus its error bound.
+    pub fn upper_bound(&self) -> u64 {
+        self.measured.saturating_add(self.progress.error_bound)
     }
 }
 
-/// The state of an alert, as JSON and programs see it.
+/// The state of an alert in JSON and in the environment of programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlertState {
-    /// A limit was certainly exceeded within the last window.
+    /// The limit was certainly exceeded at least once since the alert opened.
     Open,
-    /// A limit may have been exceeded: the table had no room to count all of it.
+    /// The limit may have been exceeded: the table had no room to count all traffic.
     Possible,
     /// The host has been within its limit for a whole window.
     Closed,
-    /// A sample that the operator asked for.
+    /// A sample that the operator requested.
     Test,
 }
 
 impl AlertState {
-    /// Returns the state of an alert by its fields alone; a sample counts as open.
+    /// Returns the state of an alert by its fields; a sample, which has no field for that, counts as open.
     pub fn of(alert: &Alert) -> Self {
         match alert.closed_at {
             Some(_) => Self::Closed,
-            None if alert.life.is_possible => Self::Possible,
+            None if alert.progress.is_possible => Self::Possible,
             None => Self::Open,
         }
     }

@@ -10,7 +10,7 @@ use super::record::{Alert, AlertKind, AlertProgress};
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const DESTINATION: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 
-/// Returns an alert that opened at `at`; its id begins with `test-`, which no real one does.
+/// Returns an alert that opened at `at`; its id begins with `test-`, and the ids of other alerts do not.
 pub(crate) fn alert(at: UnixNanos) -> Alert {
     let ip_bytes = 1_200_000_000;
     Alert {
@@ -26,7 +26,7 @@ pub(crate) fn alert(at: UnixNanos) -> Alert {
         ports: Vec::new(),
         loss: KernelCounts::default(),
         scan: None,
-        life: AlertProgress { last: ip_bytes, exceeded_at: at, ..AlertProgress::default() },
+        progress: AlertProgress { last: ip_bytes, exceeded_at: at, ..AlertProgress::default() },
     }
 }
 

@@ -1,6 +1,6 @@
-//! The file of a [`PersistedLedger`]: read once at the start, written by a thread of its own.
+//! The file of a [`PersistedLedger`]. It is read once at the start, and a thread of its own writes it.
 //!
-//! A new file is written beside the old one, synced and renamed over it, so that a crash leaves one of them whole. A
+//! A new file is written beside the old one, synced and renamed over it, so that one of them is whole after a crash. A
 //! file that cannot be used is renamed (`.bad`) with a log line, and the program starts without it.
 
 use std::fs::{self, OpenOptions};
@@ -19,10 +19,10 @@ use tracing::{info, warn};
 use super::disk::sync_folder;
 use super::persisted_ledger::{PersistedLedger, StateError};
 
-/// Bytes of a file that are read; the largest ledger has fewer.
+/// Maximum number of bytes that are read from the file; the largest ledger has fewer.
 const FILE_BYTES_MAX: u64 = 32 << 20;
 
-/// Writes the newest ledger that it is given to the file.
+/// Writes the newest ledger that was queued to the file.
 #[derive(Debug)]
 pub struct StateFile {
     cells: Arc<SaverCells>,
@@ -37,7 +37,7 @@ struct SaverCells {
 
 impl std::fmt::Debug for SaverCells {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // To look inside the cell would take the ledger out.
+        // The content of the cell cannot be read without taking it out.
         f.debug_struct("SaverCells").field("is_over", &self.is_over).finish_non_exhaustive()
     }
 }
@@ -46,7 +46,7 @@ impl StateFile {
     /// Reads the file and starts the thread that writes it. A file that cannot be used is logged and counts as empty.
     ///
     /// # Errors
-    /// The system refuses a thread.
+    /// The system cannot create a thread.
     pub fn open(path: PathBuf) -> io::Result<(PersistedLedger, Self)> {
         let persisted = read_or_default(&path);
         let cells = Arc::new(SaverCells { newest: AtomicCell::new(None), is_over: AtomicBool::new(false) });
@@ -54,31 +54,33 @@ impl StateFile {
         let given = Arc::clone(&cells);
         let thread = thread::Builder::new().name("state".to_owned()).spawn(move || {
             write_newest(&path, &given);
-            // After the deadline of `finish` the receiver is gone.
+            // After the timeout of `finish` the receiver no longer exists.
             let _ = done.send(());
         })?;
         Ok((persisted, Self { cells, writer: thread.thread().clone(), finished }))
     }
 
-    /// Queues a ledger to be written, in the place of one that still waits. Never blocks.
+    /// Queues a ledger to be written. It replaces one that still waits. Never blocks.
     pub fn save(&self, persisted: PersistedLedger) {
         self.cells.newest.store(Some(Box::new(persisted)));
         self.writer.unpark();
     }
 
-    /// Writes the ledger that waits, for at most `timeout`. Returns true if it was written, or could not be, by then.
+    /// Waits for at most `timeout` until the queued ledger is written or its write has failed. Returns false after the
+    /// timeout.
     pub fn finish(self, timeout: Duration) -> bool {
-        // Release: pairs with the load of the writer, which then finds what was saved before.
+        // Release: pairs with the acquire load of the writer, which then finds the ledger that was queued before.
         self.cells.is_over.store(true, Ordering::Release);
         self.writer.unpark();
         self.finished.recv_timeout(timeout).is_ok()
     }
 }
 
+/// Writes each queued ledger until `finish`. Logs the first of several failures, and the next success.
 fn write_newest(path: &Path, cells: &SaverCells) {
     let mut fails = false;
     loop {
-        // Loaded before the cell is emptied, so that what was saved before `finish` is written.
+        // Loaded before the cell is emptied, so that a ledger that was queued before `finish` is written.
         let is_over = cells.is_over.load(Ordering::Acquire);
         if let Some(persisted) = cells.newest.take() {
             let written = write(path, &persisted.to_json());
@@ -127,7 +129,7 @@ fn read_or_default(path: &Path) -> PersistedLedger {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // O_NONBLOCK: to open a pipe in its place must not block.
+    // O_NONBLOCK: if the path leads to a pipe, opening it must not block.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no regular file"));
@@ -176,8 +178,12 @@ mod tests {
         assert!(file.finish(TIMEOUT));
         let (persisted, file) = StateFile::open(path.clone()).expect("a thread");
         assert_eq!(persisted, sample());
-        assert!(file.finish(TIMEOUT), "without anything to write");
-        assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 1, "nothing is left beside it");
+        assert!(file.finish(TIMEOUT), "it ends without anything to write");
+        assert_eq!(
+            fs::read_dir(folder.path()).expect("it is there").count(),
+            1,
+            "only the state file is there"
+        );
     }
 
     #[test]

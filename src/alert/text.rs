@@ -1,4 +1,4 @@
-//! An alert as one sentence, short enough for the notification of a telephone.
+//! The sentence about an alert. It is short enough for a notification on a telephone.
 
 use std::fmt;
 
@@ -45,8 +45,8 @@ impl fmt::Display for Sentence<'_> {
         let &Words { verb, unit, .. } = &kind.detector().words;
         write!(f, "{}: {source}{known} {verb} {up_to}{measured} {unit}", Title(self.notice))?;
         let alert = self.notice.alert();
-        if alert.life.error > 0 {
-            write!(f, " ({} at most)", alert.up_to())?;
+        if alert.progress.error_bound > 0 {
+            write!(f, " ({} at most)", alert.upper_bound())?;
         }
         write!(f, ", the limit is {limit}")
     }
@@ -54,11 +54,11 @@ impl fmt::Display for Sentence<'_> {
 
 impl fmt::Display for Title<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let &Alert { kind, ref life, .. } = self.0.alert();
+        let &Alert { kind, ref progress, .. } = self.0.alert();
         match self.0.state() {
             AlertState::Open => f.write_str(kind.name()),
             AlertState::Possible => write!(f, "{} is possible", kind.name()),
-            AlertState::Closed if life.is_possible => write!(f, "possible {} is over", kind.name()),
+            AlertState::Closed if progress.is_possible => write!(f, "possible {} is over", kind.name()),
             AlertState::Closed => write!(f, "{} is over", kind.name()),
             AlertState::Test => f.write_str("TEST, nothing happened"),
         }
@@ -81,7 +81,11 @@ mod tests {
         let bytes = "192.0.2.1 sent 1200000000 bytes, the limit is 1000000000";
         let possible = Alert {
             measured: 900_000_000,
-            life: AlertProgress { is_possible: true, error: 300_000_000, ..AlertProgress::default() },
+            progress: AlertProgress {
+                is_possible: true,
+                error_bound: 300_000_000,
+                ..AlertProgress::default()
+            },
             ..sample::traffic()
         };
         let at_most = "192.0.2.1 sent 900000000 bytes (1200000000 at most), the limit is 1000000000";
@@ -103,7 +107,7 @@ mod tests {
             ),
             (
                 Notice::Confirmed(Alert {
-                    life: AlertProgress { is_possible: false, ..possible.life.clone() },
+                    progress: AlertProgress { is_possible: false, ..possible.progress.clone() },
                     ..possible
                 }),
                 format!("TRAFFIC: {at_most}"),

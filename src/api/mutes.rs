@@ -28,14 +28,14 @@ use super::reply::{self, Reply};
 use super::routes::MUTES;
 use super::view;
 use crate::alert::{
-    AlertKind, MUTE_MAX, MUTES_MAX, Mute, MuteDesk, MuteReply, MuteRequest, NewMute, REASON_CHARS_MAX,
+    AlertKind, MUTE_MAX, MUTES_MAX, Mute, MuteHandle, MuteReply, MuteRequest, NewMute, REASON_CHARS_MAX,
     TooManyMutes, is_reason, rfc3339,
 };
 
 /// Lists, adds and removes mutes.
 #[derive(Debug)]
 pub(super) struct MutesEndpoint {
-    desk: MuteDesk,
+    desk: MuteHandle,
     body_timeout: Duration,
     body_bytes_max: usize,
     mute_timeout: Duration,
@@ -77,7 +77,7 @@ impl<'a> MuteView<'a> {
 }
 
 impl MutesEndpoint {
-    pub(super) fn new(desk: MuteDesk, bounds: &Bounds) -> Self {
+    pub(super) fn new(desk: MuteHandle, bounds: &Bounds) -> Self {
         let &Bounds { body_timeout, body_bytes_max, mute_timeout, .. } = bounds;
         Self { desk, body_timeout, body_bytes_max, mute_timeout }
     }

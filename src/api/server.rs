@@ -24,7 +24,7 @@ use super::options::Options;
 use super::router::Router;
 use super::timed_io::{TimedIo, refuse};
 use super::view;
-use crate::alert::MuteDesk;
+use crate::alert::MuteHandle;
 use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
@@ -40,7 +40,7 @@ pub struct Server {
     local_addr: SocketAddr,
     capabilities: view::Capabilities,
     bounds: Bounds,
-    desk: Option<MuteDesk>,
+    desk: Option<MuteHandle>,
     geoip: GeoIp,
 }
 
@@ -93,7 +93,7 @@ impl Server {
 
     /// Serves `/api/v1/mutes` from this desk.
     #[must_use]
-    pub fn with_mutes(self, desk: MuteDesk) -> Server {
+    pub fn with_mutes(self, desk: MuteHandle) -> Server {
         Server { desk: Some(desk), ..self }
     }
 

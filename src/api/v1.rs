@@ -39,7 +39,7 @@ impl Elements for AlertsView<'_> {
 
 impl Elements for PossibleAlertsView<'_> {
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
-        report.alerts.iter().filter(|alert| alert.life.is_possible).map(|alert| json(alert, self.geoip))
+        report.alerts.iter().filter(|alert| alert.progress.is_possible).map(|alert| json(alert, self.geoip))
     }
 }
 

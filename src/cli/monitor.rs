@@ -58,7 +58,7 @@ impl<'p> Monitor<'p> {
         let sinks = start_sinks(&config, &prefix)?;
         let geoip = sinks.geoip();
         let engine = engine.start(sinks, state)?;
-        let server = server.with_mutes(engine.mute_desk()).with_geoip(geoip.clone()).start(report)?;
+        let server = server.with_mutes(engine.mute_handle()).with_geoip(geoip.clone()).start(report)?;
         info!("listening on http://{}/dashboard/", server.local_addr());
         Ok(Self { path, config, prefix, engine, server, geoip })
     }
@@ -121,7 +121,7 @@ impl<'p> Monitor<'p> {
             counted.frames_in_rings(),
             counted.spilled_packets,
         );
-        if summary.refused_findings > 0 {
+        if summary.discarded_findings > 0 {
             warn!("alerts are missing: {OPEN_ALERTS_MAX} were open at once, so the limits are too low");
         }
         summary.sinks.iter().for_each(warn_undelivered);

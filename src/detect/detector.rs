@@ -1,30 +1,30 @@
-//! What makes one detector: what it measures, the key of its limit, and its words.
+//! The description of one detector: the metric that it compares, the key of its limit, and its words.
 
 use crate::flow::Metric;
 
-/// One detector. Each is a file in `detectors/`.
+/// One detector. Each has a file in `detectors/`.
 #[derive(Debug)]
 pub struct Detector {
-    /// The word of the log line and of JSON.
+    /// The name of its findings in log lines and JSON.
     pub name: &'static str,
-    /// The limit of hosts that it compares with; `None` where it is about the capture itself.
+    /// The limit of hosts that it applies; `None` if it is about the capture itself.
     pub limit: Option<HostLimit>,
-    /// Which contacts are evidence of a scan; `None` where it is about something else.
+    /// Which contacts are the evidence of its findings; `None` if they are not about scans.
     pub contacts: Option<ContactKind>,
-    /// How a finding is worded.
+    /// The words that describe a finding.
     pub words: Words,
 }
 
 /// A limit of hosts.
 #[derive(Debug)]
 pub struct HostLimit {
-    /// What it limits.
+    /// The metric that it limits.
     pub metric: Metric,
-    /// Its key in the configuration, for all hosts and behind `LimitFor`.
+    /// Its key in the configuration, for all hosts and in `LimitFor`.
     pub key: &'static str,
 }
 
-/// What a scanner contacts many of.
+/// What a scanner contacts many of, and in which window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContactKind {
     /// Hosts in the traffic window.
@@ -33,27 +33,27 @@ pub enum ContactKind {
     Ports,
 }
 
-/// How a finding is worded, in a sentence and in the log line.
+/// The words that describe a finding in a sentence and in the log line.
 #[derive(Debug)]
 pub struct Words {
-    /// What the host did, as in `sent 1200 bytes`.
+    /// The verb of the sentence: `sent` in `sent 1200 bytes`.
     pub verb: &'static str,
-    /// What it did that with, as in `sent 1200 bytes`.
+    /// The unit of the measured value: `bytes` in `sent 1200 bytes`.
     pub unit: &'static str,
-    /// The name of the host in the log line: `SRC`, or `DST` where it is the victim.
+    /// The field of the host in the log line: `SRC`, or `DST` if the host is the victim.
     pub host: &'static str,
-    /// The name of the measured value in the log line.
+    /// The field of the measured value in the log line.
     pub value: &'static str,
-    /// What the log line has behind the host when an alert opens.
+    /// The fields after the host in the log line of an alert that opens.
     pub details: LogDetails,
 }
 
-/// What the log line of an alert that opens has behind its host.
+/// The fields after the host in the log line of an alert that opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogDetails {
-    /// The bytes that the host sent, and where they went.
+    /// The bytes that the host sent, and their destinations.
     Destinations,
-    /// The measured value, the bytes that the host sent, and where they went.
+    /// The measured value, the bytes that the host sent, and their destinations.
     ValueAndDestinations,
     /// The measured value.
     Value,

@@ -1,7 +1,7 @@
 //! The list of the detectors.
 //!
-//! To add one, write its file in `detectors/` and its line below. `cargo fmt` finds no module that a macro declares:
-//! `rustfmt src/detect/detectors/*.rs` formats them.
+//! To add one, write its file in `detectors/` and its line below. `cargo fmt` does not find modules that a macro
+//! declares; `rustfmt src/detect/detectors/*.rs` formats them.
 
 use crate::flow::Metric;
 
@@ -11,7 +11,7 @@ macro_rules! detectors {
     ($($kind:ident in $module:ident: $doc:literal;)*) => {
         $(mod $module;)*
 
-        /// Which limit a finding is about. The order is the one in which several are named together.
+        /// The limit that a finding is about. Kinds that are listed together are in this order.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum FindingKind { $(#[doc = $doc] $kind,)* }
 
@@ -20,12 +20,12 @@ macro_rules! detectors {
             pub const ALL: [Self; DETECTORS.len()] = [$(Self::$kind,)*];
         }
 
-        /// By kind.
+        /// The detectors, indexed by kind.
         static DETECTORS: [Detector; [$(stringify!($kind)),*].len()] = [$($module::DETECTOR,)*];
     };
 }
 
-// Each kind of finding, the file of its detector, and what that measures.
+// Each line is a kind of finding, the file of its detector, and the doc comment of the kind.
 detectors! {
     Traffic in volume: "Bytes sent in the traffic window.";
     Scanning in host_scan: "Hosts contacted in the traffic window.";
@@ -37,33 +37,33 @@ detectors! {
 }
 
 impl FindingKind {
-    /// The kind of this name.
+    /// Returns the kind of this name; `None` if no kind has it.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The kind whose limit of hosts has this key.
+    /// Returns the kind whose limit of hosts has this key; `None` if no limit has it.
     pub fn of_limit(key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.limit().is_some_and(|limit| limit.key == key))
     }
 
-    /// What finds it.
+    /// Returns the detector of this kind.
     #[inline]
     pub fn detector(self) -> &'static Detector {
         &DETECTORS[self as usize]
     }
 
-    /// The word of the log line and of JSON.
+    /// Returns the name of the kind in log lines and JSON.
     pub fn name(self) -> &'static str {
         self.detector().name
     }
 
-    /// The limit of hosts that it is about; `None` where it is about the capture itself.
+    /// Returns the limit of hosts that it is about; `None` if it is about the capture itself.
     pub fn limit(self) -> Option<&'static HostLimit> {
         self.detector().limit.as_ref()
     }
 
-    /// What is measured of a host; `None` where it is about the capture itself.
+    /// Returns the metric of a host that it is about; `None` if it is about the capture itself.
     #[inline]
     pub fn metric(self) -> Option<Metric> {
         self.limit().map(|limit| limit.metric)

@@ -1,4 +1,4 @@
-//! What a host may do before it is reported, and which networks have other limits.
+//! The limits of hosts, the networks that have other limits, and the limit of lost frames.
 
 use std::net::IpAddr;
 
@@ -10,83 +10,83 @@ use super::detectors::FindingKind;
 use super::prefix_map::PrefixMap;
 use super::scan::ScanRule;
 
-/// What hosts may do, and what may be lost.
+/// The limits of hosts and of lost frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// What a host may do that is in none of the networks below.
+    /// The limits of hosts in none of the networks of `by_network`.
     pub hosts: HostLimits,
-    /// What the hosts of some networks may do; see [`Limits::with_exceptions`].
+    /// The limits of hosts in some networks; see [`Limits::with_exceptions`].
     pub by_network: PrefixMap<HostLimits>,
     /// Hosts that are counted and never reported.
     pub ignored: PrefixMap<()>,
-    /// Networks whose hosts are evicted last, where there is no room for all hosts.
+    /// Networks whose hosts are evicted last if the table has no room for all hosts.
     pub protected: Vec<IpNet>,
-    /// Frames of a million that may be lost in the traffic window; `None` turns the detector off.
+    /// Maximum number of lost frames per million in the traffic window; `None` turns the detector off.
     pub loss_ppm_max: Option<u32>,
-    /// What makes a scanner of a host that contacts too many hosts or ports.
+    /// When a host that contacts too many hosts or ports is reported as a scanner.
     pub scan_rule: ScanRule,
 }
 
-/// What one host may do: for each kind of finding the largest value that is no finding, in the unit of its metric.
-/// `None` turns the detector off.
+/// The limits of one host: for each kind of finding, the largest value that does not lead to a finding, in the unit of
+/// the metric. `None` turns the detector off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostLimits([Option<u64>; FindingKind::ALL.len()]);
 
 /// Another limit for the hosts of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitException {
-    /// Which limit.
+    /// The limit.
     pub kind: FindingKind,
-    /// Its value there; `None` is no limit.
+    /// Its value for the hosts of the network; `None` means no limit.
     pub max: Option<u64>,
 }
 
-/// A limit that is too low for the errors of the counts.
+/// A limit that is too low for the error bounds of the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImpreciseLimit {
-    /// Which limit.
+    /// The limit.
     pub kind: FindingKind,
-    /// How much may be missing from the count of a host.
-    pub error: u64,
+    /// Maximum amount that may be missing from the count of a host.
+    pub error_bound: u64,
     /// The limit, in the same unit.
     pub limit: u64,
 }
 
 impl HostLimits {
-    /// The same with another value of one limit.
+    /// Returns these limits with another value of one of them.
     #[must_use]
     pub fn with(mut self, kind: FindingKind, max: Option<u64>) -> Self {
         self.0[kind as usize] = max;
         self
     }
 
-    /// The value of one limit.
+    /// Returns the value of one limit; `None` if its detector is off.
     pub fn of(&self, kind: FindingKind) -> Option<u64> {
         self.0[kind as usize]
     }
 
-    /// The limits that are set, in the order of their kinds, with what each of them limits.
+    /// Returns the limits that are set, in the order of their kinds: kind, metric and value of each.
     pub(super) fn set(&self) -> impl Iterator<Item = (FindingKind, Metric, u64)> {
         let limits = FindingKind::ALL.into_iter().zip(self.0);
         limits.filter_map(|(kind, max)| Some((kind, kind.metric()?, max?)))
     }
 }
 
-/// The lower of two limits, of which either may be none.
+/// Returns the lower of two limits; `None`, which means no limit, if both are.
 fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     [one, other].into_iter().flatten().min()
 }
 
 impl Limits {
-    /// The same with exceptions for some networks. A limit that a network has no exception for is that of the next
-    /// larger network that contains it, or else that of all hosts.
+    /// Returns these limits with exceptions for some networks. A network without an exception for a limit has the limit
+    /// of the smallest configured network around it, or that of all hosts if there is none.
     #[must_use]
     pub fn with_exceptions(mut self, mut networks: Vec<(IpNet, Vec<LimitException>)>) -> Self {
         networks.sort_by_key(|(network, _)| network.prefix_len());
         let mut resolved: Vec<(IpNet, HostLimits)> = Vec::new();
         for (network, exceptions) in networks {
             let network = network.trunc();
-            // The last one that contains it is the smallest.
+            // Networks are sorted by size, so the last one that contains it is the smallest.
             let around = resolved.iter().rev().find(|(around, _)| around.contains(&network));
             let mut limits = around.map_or(self.hosts, |(_, limits)| *limits);
             for LimitException { kind, max } in exceptions {
@@ -98,7 +98,8 @@ impl Limits {
         self
     }
 
-    /// The lowest limit of each metric that any host has: a host that exceeds none of them exceeds none of its own.
+    /// Returns the lowest limit of each metric among all networks; `None` if no host has a limit of that metric. A host
+    /// that exceeds none of these limits exceeds none of its own.
     pub fn lowest(&self) -> PerMetric<Option<u64>> {
         let mut lowest = PerMetric::default();
         for (_, metric, max) in self.lowest_of_each().set() {
@@ -119,18 +120,19 @@ impl Limits {
         self.lowest()[Metric::ReceivedBytes].is_some()
     }
 
-    /// The limits for which the table is too small: more than half of the limit may be missing from the count of a
-    /// host. Each is the lowest that any host has.
+    /// Returns the limits for which the table is too small: those for which the error bound of the count of a host is
+    /// more than half of the limit. Each limit is the lowest among all networks. `errors` are the largest error bounds
+    /// of any host.
     pub fn imprecise_under(&self, errors: Sums) -> Vec<ImpreciseLimit> {
         let limits = self.lowest_of_each();
         let imprecise = limits.set().map(|(kind, metric, limit)| {
-            let error = errors.of(metric);
-            ImpreciseLimit { kind, error, limit }
+            let error_bound = errors.of(metric);
+            ImpreciseLimit { kind, error_bound, limit }
         });
-        imprecise.filter(|imprecise| imprecise.error > imprecise.limit / 2).collect()
+        imprecise.filter(|imprecise| imprecise.error_bound > imprecise.limit / 2).collect()
     }
 
-    /// What the host of an address may do; `None` if it is never reported.
+    /// Returns the limits of the host with this address; `None` if it is ignored.
     pub(super) fn of(&self, addr: &IpAddr) -> Option<&HostLimits> {
         match self.ignored.of(addr) {
             Some(()) => None,
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_excepts_some_and_takes_the_rest_from_around_it() {
+    fn a_network_has_its_exceptions_and_the_other_limits_of_the_network_around_it() {
         let network = |text: &str| text.parse::<IpNet>().expect("a network");
         let hosts = HostLimits::default().with(Traffic, Some(1)).with(Scanning, Some(2));
         let ignored = PrefixMap::new([(network("10.0.5.9/32"), ())]);
@@ -164,7 +166,7 @@ mod tests {
         assert_eq!(of("10.1.0.1"), Some(larger));
         let smaller = larger.with(Traffic, Some(30)).with(PacketRate, Some(9));
         assert_eq!(of("10.0.5.1"), Some(smaller));
-        assert_eq!(of("10.0.5.9"), None, "ignored");
+        assert_eq!(of("10.0.5.9"), None, "an ignored host has no limits");
         assert_eq!(of("fd00::1"), Some(hosts.with(Received, Some(5))));
     }
 
@@ -178,9 +180,9 @@ mod tests {
         ]);
         let of = |ip_bytes, received_bytes| limits.imprecise_under(Sums { ip_bytes, received_bytes });
         assert_eq!(of(30, 4), []);
-        let traffic = ImpreciseLimit { kind: Traffic, error: 31, limit: 60 };
+        let traffic = ImpreciseLimit { kind: Traffic, error_bound: 31, limit: 60 };
         assert_eq!(of(31, 4), [traffic]);
-        assert_eq!(of(31, 5), [traffic, ImpreciseLimit { kind: Received, error: 5, limit: 9 }]);
+        assert_eq!(of(31, 5), [traffic, ImpreciseLimit { kind: Received, error_bound: 5, limit: 9 }]);
         assert_eq!(Limits::default().imprecise_under(Sums { ip_bytes: 9, received_bytes: 9 }), []);
     }
 }

@@ -1,13 +1,17 @@
-//! Detectors: they compare what hosts did and what was lost with the limits, and give findings.
+//! Detectors: they compare the counts of hosts and the loss of frames with the limits, and return findings.
 //!
-//! A detector has no memory and no clock: the same counts give the same findings, each tick again. The ledger knows
-//! which of them have been reported. A value at the limit is within it; one more is a finding.
+//! * **Owns** the detectors, the limits and the networks that have other limits ([`Limits`]), and the classification of
+//!   hosts with many contacts ([`evaluate_hosts`], [`evaluate_ports`]).
+//! * **Does not contain** memory or clocks: the same counts give the same findings in each tick. The ledger of
+//!   [`alert`](crate::alert) decides which of them are notified.
+//! * **Fails** never: a detector is a pure function.
 //!
-//! Where the table had no room for all that a host did, its counts of bytes have an error. A finding is certain where
-//! what was counted exceeds the limit, and possible where the count with its error does. The other counts have none.
+//! A value that equals its limit is within it. If the table had no room to count all traffic of a host, the byte counts
+//! of the host have an error bound. A finding is certain if the count exceeds the limit, and possible if only the sum
+//! of the count and its error bound does. All other counts are exact.
 //!
-//! One detector is one file in `detectors/` and one line in `detectors.rs`. It compares a count that
-//! [`flow`](crate::flow) has as a [`Metric`](crate::flow::Metric); two detectors may compare the same one.
+//! One detector is one file in `detectors/` and one line in `detectors.rs`. It compares a
+//! [`Metric`](crate::flow::Metric) of [`flow`](crate::flow); two detectors may compare the same one.
 #![forbid(unsafe_code)]
 
 mod detector;
@@ -32,7 +36,8 @@ pub use scan::{
 
 use crate::flow::{HostCounts, KernelCounts};
 
-/// Compares what was lost and what each host did with the limits, and appends what exceeds one to `findings`.
+/// Compares the loss of frames and the counts of each host with the limits, and appends a finding to `findings` for
+/// each limit that is exceeded or may be.
 pub fn run(loss: &KernelCounts, hosts: &[HostCounts], limits: &Limits, findings: &mut Vec<Finding>) {
     findings.extend(limits.loss_ppm_max.and_then(|limit| Finding::of_loss(loss, limit)));
     for host in hosts {
@@ -48,7 +53,7 @@ mod tests {
     use super::*;
     use crate::flow::{Metric, PerMetric, Sums};
 
-    /// At the limit nothing is found, one beyond it what is turned on.
+    /// A value at the limit gives no finding; one more gives a finding of each kind that is turned on.
     #[test]
     fn a_limit_is_exceeded_by_one_more() {
         let host = HostCounts::nothing([10, 0, 0, 1].into());
@@ -79,9 +84,9 @@ mod tests {
         assert_eq!(find(doing(u32::MAX.into()), HostLimits::default()), []);
     }
 
-    /// Each detector of the list, as far as it is about hosts: the limit of a host is exceeded by one more.
+    /// Each detector that is about hosts finds a value of one more than the limit.
     #[test]
-    fn every_detector_of_hosts_finds_what_it_measures() {
+    fn every_detector_of_hosts_compares_its_own_metric() {
         for kind in FindingKind::ALL {
             let Some(metric) = kind.metric() else { continue };
             let counts = |count| HostCounts {
@@ -93,15 +98,15 @@ mod tests {
             let mut findings = Vec::new();
             run(&KernelCounts::default(), &[counts(10), counts(11)], &limits, &mut findings);
             let source = Some([10, 0, 0, 1].into());
-            assert_eq!(findings, [Finding { kind, source, measured: 11, error: 0, limit: 10 }]);
-            // It is looked at because its metric is watched.
+            assert_eq!(findings, [Finding { kind, source, measured: 11, error_bound: 0, limit: 10 }]);
+            // The window compares the metric with this limit, so that the host is judged at all.
             assert_eq!(limits.lowest(), PerMetric::default().with(metric, Some(10)));
         }
     }
 
-    /// Where something may be missing, a limit may be exceeded: if half of it was counted.
+    /// A finding is possible if the error bound reaches beyond the limit and half of the limit was counted.
     #[test]
-    fn a_sum_with_an_error_may_exceed_its_limit() {
+    fn a_sum_with_an_error_bound_may_exceed_its_limit() {
         let limits = |max| {
             HostLimits::default()
                 .with(FindingKind::Traffic, Some(max))
@@ -119,7 +124,7 @@ mod tests {
             (5, 5, 10, none),
             (5, 6, 10, possible),
             (4, 1000, 10, none),
-            // Of an odd limit, half is rounded up.
+            // Half of an odd limit is rounded up.
             (5, 1000, 11, none),
             (6, 1000, 11, possible),
             (6, u64::MAX, 11, possible),
@@ -141,14 +146,14 @@ mod tests {
                 assert_eq!(findings.first().map(Finding::is_certain), expected, "{case}");
                 for finding in findings {
                     assert_eq!((finding.kind, finding.measured), (kind, measured), "{case}");
-                    assert_eq!(finding.up_to(), measured.saturating_add(error), "{case}");
+                    assert_eq!(finding.upper_bound(), measured.saturating_add(error), "{case}");
                 }
             }
         }
     }
 
     #[test]
-    fn an_ignored_host_is_never_found() {
+    fn an_ignored_host_gives_no_findings() {
         let ignored = PrefixMap::new([("10.0.0.0/24".parse().expect("a network"), ())]);
         let hosts = HostLimits::default().with(FindingKind::Traffic, Some(1));
         let limits = Limits { hosts, ignored, ..Limits::default() };
@@ -161,14 +166,14 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_a_share_of_what_was_offered() {
+    fn a_loss_is_a_share_of_the_offered_frames() {
         let limits = |loss_ppm_max| Limits { loss_ppm_max, ..Limits::default() };
         for (tp_drops, tp_packets, limit, expected) in [
             (0, 0, Some(1), None),
             (0, 1_000_000, Some(1), None),
             (1_000, 1_000_000, Some(1_000), None),
             (1_001, 1_000_000, Some(1_000), Some(1_001)),
-            // Rounded up: one frame of ten million is not nothing.
+            // The share is rounded up, so that 1.1 frames per million exceed a limit of 1.
             (11, 10_000_000, Some(1), Some(2)),
             (u64::MAX, u64::MAX, Some(1_000_000), None),
             (7, 7, Some(999_999), Some(1_000_000)),

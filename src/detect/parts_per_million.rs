@@ -12,13 +12,13 @@ use std::fmt;
 pub struct PartsPerMillion(pub u32);
 
 impl PartsPerMillion {
-    /// The share of `part` in `whole`, rounded down; at most all of it.
+    /// Returns the share of `part` in `whole`, rounded down, and at most 100%; 0 if both are 0.
     pub fn of(part: u64, whole: u64) -> Self {
         let millionths = u128::from(part) * 1_000_000 / u128::from(whole.max(1));
         Self::of_a_million(u64::try_from(millionths).unwrap_or(u64::MAX))
     }
 
-    /// The share of so many of a million; at most all of them.
+    /// Returns the share of this many millionths, at most 100%.
     pub fn of_a_million(millionths: u64) -> Self {
         Self(u32::try_from(millionths).map_or(ALL, |millionths| millionths.min(ALL)))
     }

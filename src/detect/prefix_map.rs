@@ -1,11 +1,11 @@
-//! Values of networks: an address has the value of the smallest network that it lies in.
+//! A map from networks to values. An address has the value of the smallest network that contains it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// A value for each of some networks. A lookup takes one hash lookup for each prefix length that occurs.
+/// A map from networks to values. A lookup takes at most one hash lookup for each prefix length that occurs.
 ///
 /// ```
 /// use traffic_alerted::detect::PrefixMap;
@@ -18,13 +18,13 @@ use ipnet::IpNet;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrefixMap<T> {
-    /// For each prefix length that occurs, the longest first.
+    /// A hash map for each prefix length that occurs, the longest prefix first.
     v4: Vec<(u8, HashMap<IpNet, T>)>,
     v6: Vec<(u8, HashMap<IpNet, T>)>,
 }
 
 impl<T> PrefixMap<T> {
-    /// Takes the values of these networks; the last one of a network that occurs twice. Bits behind the prefix are
+    /// Creates a map of these values. If a network occurs twice, it has the later value. Bits after the prefix are
     /// ignored.
     pub fn new(values: impl IntoIterator<Item = (IpNet, T)>) -> Self {
         let mut all = Self::default();
@@ -41,24 +41,24 @@ impl<T> PrefixMap<T> {
         all
     }
 
-    /// The value of the smallest network that an address lies in.
+    /// Returns the value of the smallest network that contains the address; `None` if no network contains it.
     pub fn of(&self, addr: &IpAddr) -> Option<&T> {
         self.all_of(addr).next()
     }
 
-    /// The values of all networks that an address lies in, the smallest first.
+    /// Returns the values of all networks that contain the address, the smallest network first.
     pub fn all_of(&self, addr: &IpAddr) -> impl Iterator<Item = &T> {
         let addr = *addr;
         let family = if addr.is_ipv4() { &self.v4 } else { &self.v6 };
         family.iter().filter_map(move |(len, networks)| networks.get(&IpNet::new(addr, *len).ok()?.trunc()))
     }
 
-    /// The values, in no order.
+    /// Returns the values, in no order.
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.v4.iter().chain(&self.v6).flat_map(|(_, networks)| networks.values())
     }
 
-    /// Returns true if there is no network.
+    /// Returns true if the map has no networks.
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }
@@ -77,13 +77,13 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// The smallest network that contains an address, as a search through all of them finds it.
+        /// A lookup finds the same network as a linear search.
         #[test]
-        fn equals_a_search(
+        fn a_lookup_equals_a_linear_search(
             networks in prop::collection::vec((any::<bool>(), 0u32..8, 0u8..=32), 0..20),
             addr in (any::<bool>(), 0u32..8),
         ) {
-            // Few bits on top, so that networks lie in each other.
+            // Only three upper bits vary, so that many networks contain others.
             let place = |is_v4: bool, top: u32| -> IpAddr {
                 match is_v4 {
                     true => std::net::Ipv4Addr::from_bits(top << 29 | top).into(),

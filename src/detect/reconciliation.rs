@@ -1,26 +1,27 @@
-//! Compares what was seen of an interface with what the kernel counted on it.
+//! Compares the frames that packet sockets received on an interface with the counters that the kernel keeps of it.
 //!
-//! It does not explain small differences: the kernel's own counters miss packets too. But where most packets of an
-//! interface do not reach a packet socket, hardware or a flow table forwards them, and no count here can be right.
+//! Small differences are not explained, because the counters of the kernel miss packets too. If most packets of an
+//! interface do not reach a packet socket, the hardware or a flow table forwards them, and all counts of this program
+//! are too small.
 
 use super::parts_per_million::PartsPerMillion;
 
-/// What was seen in one direction of an interface, and what the kernel counted there.
+/// Counts of one direction of an interface: those of this program and those of the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceReconciliation {
     /// Frames that reached the packet sockets and were counted or skipped.
     pub frames: u64,
     /// Packets on the wire that these frames represent.
     pub packets: u64,
-    /// What the kernel had counted at an earlier reading; all of that has been handed over since.
+    /// Packets that the kernel had counted at an earlier reading. The packet sockets have received all of them since.
     pub kernel_before: u64,
-    /// What the kernel counted at the latest reading.
+    /// Packets that the kernel had counted at the latest reading.
     pub kernel_now: u64,
 }
 
 impl InterfaceReconciliation {
-    /// The difference that neither count explains: positive where the kernel counted more than was seen, negative
-    /// where it counted less. Packets that pass between the two readings are not in it.
+    /// Returns the unexplained difference in packets: positive if the kernel counted more than this program, negative
+    /// if it counted less. Packets that pass between the two readings do not make a difference.
     ///
     /// A device counts either the packets of the wire or the frames that it is given, so any count from `frames` to
     /// `packets` is explained.
@@ -39,25 +40,27 @@ impl InterfaceReconciliation {
         i64::try_from(more).unwrap_or(i64::MAX) - i64::try_from(less).unwrap_or(i64::MAX)
     }
 
-    /// The share that was seen, where it is so small that packets must bypass the sockets.
+    /// Returns the share of the packets of the kernel that this program counted, if it is so small that packets must
+    /// bypass the sockets; `None` otherwise.
     pub fn suspicion(&self) -> Option<PartsPerMillion> {
-        let is_much = self.kernel_before >= SUSPECTED_FROM_PACKETS;
+        let is_much = self.kernel_before >= EVIDENCE_PACKETS_MIN;
         let seen = PartsPerMillion::of(self.packets, self.kernel_before);
-        (is_much && seen < SEEN_MIN).then_some(seen)
+        (is_much && seen < UNSUSPICIOUS_MIN).then_some(seen)
     }
 }
 
-/// With fewer packets than this, a small share is no evidence.
-const SUSPECTED_FROM_PACKETS: u64 = 1000;
-/// All packets of an interface are seen, except those that a driver counts by other rules.
-const SEEN_MIN: PartsPerMillion = PartsPerMillion(900_000);
+/// Minimum number of packets that the kernel must have counted: with fewer, a small share is not evidence.
+const EVIDENCE_PACKETS_MIN: u64 = 1000;
+/// Minimum share that is not suspicious. All packets of an interface reach the sockets, but some drivers count
+/// differently.
+const UNSUSPICIOUS_MIN: PartsPerMillion = PartsPerMillion(900_000);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn offload_is_suspected_where_most_of_much_was_not_seen() {
+    fn offload_is_suspected_if_under_nine_tenths_of_many_packets_were_counted() {
         let reconciliation = |packets, kernel_before| InterfaceReconciliation {
             frames: packets,
             packets,

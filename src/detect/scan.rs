@@ -1,27 +1,40 @@
-//! What the contacts of a host look like: a scan, or what else it may be.
+//! Decides whether the contacts of a host are a scan, and classifies the host otherwise.
 //!
-//! A host that contacts many others need not be a scanner. These rules tell scanners from what became of the
-//! contacts; each rule names its source.
+//! A host that contacts many others need not be a scanner. Six patterns identify scanners, most of them by the outcomes
+//! of their contacts. TRW is the Threshold Random Walk of Jung et al. 2004, a sequential test with these parameters:
+//! 0.8 of the contacts of a benign host succeed, and 0.2 of those of a scanner. With their P_D of 0.99 and P_F of 0.01
+//! a host is a scanner once four more of its contacts failed than were answered.
 //!
-//! * **Failures**: contacts of at least 25 hosts at one port (fewer if the limit is lower) failed, and a third of all
-//!   contacts at it. At a port that clients use at many hosts, they must also be in one network, or faster than one in
-//!   a second. Zeek's `scan.zeek` counts 25 failures at one port; by TRW one in five contacts of a benign host fails; a
-//!   client that gets no answers waits a second or longer (RFC 6298, 2.1).
-//! * **Pings**: ICMP requests to at least 25 hosts (fewer if the limit is lower), which is Zeek's count. Answers do not
-//!   matter: a sweep asks which hosts exist, and no service makes clients ask that.
-//! * **Ports in vain**: at least 15 ports at one host, by small packets, and more failures than answers. Zeek counts 15
-//!   ports at one victim; TRW tells how many more failures; the packets of a flood are large.
-//! * **Fan-out**: more than 20 times the limit at one port that is no web, name or time service, and that the host does
-//!   not offer itself. bro-simple-scan counts any contact, from 25 hosts on.
-//! * **Unseen**: no answer to the host passes here, and most of its contacts are at one port: in one network, or fast,
-//!   or at a port that clients use few hosts of. Snort counts contacts without answers; Gates et al. 2006 find scans by
-//!   consecutive addresses.
+//! A sweep contacts many hosts at one port. "25 hosts" means the limit plus one if the limit is lower.
 //!
-//! TRW is the sequential test of Jung et al. 2004 with their parameters: of a benign host's contacts 0.8 succeed, of
-//! a scanner's 0.2; at P_D 0.99 and P_F 0.01 four more failures than answers make a scanner. Contacts of P2P peers
-//! fail as often (Karagiannis et al. 2004), but each peer has a port of its own. So failures count where they are at
-//! one port, and at known P2P ports only within one network. Failures are not known where answers do not pass here,
-//! nor until contacts have had the time to be answered.
+//! * **Failures**: the host contacted at least 25 hosts at one port without success, and at least a third of the
+//!   contacts there that had an outcome failed. At a port that clients use at many hosts (mail, names, time, the web),
+//!   25 of the contacted hosts must also be in one /24 or /64, or the rate must be at least one contact per second. At
+//!   a known P2P port, 25 of them must be in one /24 or /64. Zeek's `scan.zeek` counts 25 failures at one port. By TRW
+//!   one in five contacts of a benign host fails. A client that gets no answer waits for at least a second (RFC 6298,
+//!   2.1).
+//! * **Pings**: the host sent ICMP requests to at least 25 hosts, which is Zeek's count. Their outcomes do not matter:
+//!   a sweep finds out which hosts exist, and no service requires that of its clients.
+//! * **Unseen**: no answers to the host pass here. It contacted at least 25 hosts at one port, which are at least half
+//!   of the examined contacts. Further, 25 of them are in one /24 or /64, or it contacted at least 100 hosts there at
+//!   50 or more contacts per second, or the port is neither a known P2P port nor one that clients use at many hosts.
+//!   Snort counts contacts without answers; Gates et al. 2006 find scans by consecutive addresses.
+//! * **Fan-out**: the host contacted more than 20 times as many hosts at one port as the limit allows in all. It does
+//!   not offer the service of that port itself, and the port is neither a known P2P port nor one that clients use at
+//!   many hosts. Mail (port 25) is included all the same. bro-simple-scan counts any contact, from 25 hosts on.
+//!
+//! A vertical scan contacts many ports at one host. In both patterns, the estimate of the ports contacted at one host
+//! is at least 12, which is Zeek's count of 15 less the error of the estimate, and the packets to that host have at
+//! most 200 bytes on average, since the packets of a flood are larger.
+//!
+//! * **Failed ports**: at least 15 contacted ports failed, at any hosts, and at least 4 more failed than were answered
+//!   (TRW).
+//! * **Unseen ports**: no answers to the host pass here, and it contacted at least 15 ports whose outcome is therefore
+//!   unknown.
+//!
+//! Contacts to P2P peers fail as often as those of a scanner (Karagiannis et al. 2004), but the peers listen at
+//! different ports. So a sweep is found by failures at one port only. No contact counts as failed if answers to the
+//! host do not pass here, or before its time for an answer has passed.
 
 mod evidence;
 mod reason;
@@ -32,24 +45,24 @@ pub use evidence::{Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole};
 
 use crate::flow::{ContactSample, Outcomes, PortHosts, PortSample};
 
-use reason::{EXTREME, Reason};
-use service_port::{ICMP, ICMPV6, SMTP, is_of_peers, is_used_at_many};
+use reason::{FAN_OUT_MULTIPLE, Reason};
+use service_port::{ICMP, ICMPV6, SMTP, is_p2p, is_used_at_many_hosts};
 
-/// What makes a host a scanner.
+/// When a host that exceeds its limit of contacts is reported as a scanner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ScanRule {
-    /// The number of its contacts.
+    /// In any case: the number of its contacts suffices.
     #[default]
     Contacts,
-    /// Their number, and that they look like a scan ([`evaluate_hosts`], [`evaluate_ports`]).
+    /// If its contacts also match a pattern of scans ([`evaluate_hosts`], [`evaluate_ports`]).
     Suspicious,
 }
 
-/// Zeek's `addr_scan_threshold`.
-const FAILED_HOSTS: u32 = 25;
+/// Number of hosts at one port from which contacts are a sweep: Zeek's `addr_scan_threshold`.
+const SWEPT_HOSTS_MIN: u32 = 25;
 
-/// Zeek's `port_scan_threshold`.
-const PORTS_AT_ONE_HOST: u32 = 15;
+/// Number of ports at one host from which contacts are a vertical scan: Zeek's `port_scan_threshold`.
+const SCANNED_PORTS_MIN: u32 = 15;
 
 /// Two standard errors of an estimate of 15 ports.
 const PORTS_ERROR: u32 = 3;
@@ -57,101 +70,110 @@ const PORTS_ERROR: u32 = 3;
 /// How many more failures than answers TRW needs to find a scanner: the smallest n with (0.8 / 0.2)^n >= 0.99 / 0.01.
 const TRW_FAILURES_AHEAD: u32 = 4;
 
-/// One in three contacts fails: clearly more than the one in five of TRW's benign host. It is less than the half that
-/// decides TRW's test, because half of a network may well answer a sweep.
+/// At least one in three contacts of a sweep fails. That is clearly more than the one in five of TRW's benign host, and
+/// less than the half at which TRW leans towards a scanner, because half of the hosts of a network may answer a sweep.
 const FAILURES_ONE_IN: u32 = 3;
 
-/// Faster than browsers, over more hosts than a web page has.
-const FAST_HOSTS: u32 = 100;
-const FAST_PER_SECOND: f64 = 50.0;
+/// More hosts than one web page needs.
+const ABOVE_BROWSER_HOSTS: u32 = 100;
+/// Contacts per second that no browser makes to that many hosts.
+const ABOVE_BROWSER_PER_SECOND: f64 = 50.0;
 
-/// Faster than a client that waits for answers.
-const HASTY_PER_SECOND: f64 = 1.0;
+/// Contacts per second of a host that does not wait for answers: the first timeout of a client is at least one second.
+const NOT_WAITING_PER_SECOND: f64 = 1.0;
 
-/// Probes carry little or no data.
-const PROBE_BYTES: u64 = 200;
+/// Maximum average size of the packets of a scan in IP bytes: probes carry little or no data.
+const PROBE_BYTES_MAX: u64 = 200;
+
+/// A host offers a service itself if one host contacts it at the port for every 20 hosts that it contacts there.
+const SERVED_ONE_IN: u32 = 20;
 
 /// Evaluates a host that contacted more hosts than `limit`.
 pub fn evaluate_hosts(sample: &ContactSample, limit: u32) -> ScanEvidence {
     let reason = sweep(sample, limit);
-    let is_vertical = sample.ports_at_one_host + PORTS_ERROR >= PORTS_AT_ONE_HOST;
+    let is_vertical = sample.ports_at_one_host + PORTS_ERROR >= SCANNED_PORTS_MIN;
     let class = if is_vertical { ScanClass::Mixed } else { ScanClass::Sweep };
     let reason = reason.map(|reason| (reason, class));
     evidence(sample, None, reason, limit)
 }
 
-/// Evaluates a host that contacted more ports than `limit`. `sample` may be of a shorter window than `ports`.
+/// Evaluates a host that contacted more ports than `limit`. The window of `sample` may be shorter than that of `ports`.
 pub fn evaluate_ports(sample: &ContactSample, ports: &PortSample, limit: u32) -> ScanEvidence {
-    // A traceroute takes a port for each hop.
+    // Traceroute sends each probe to another port. Without those ports the host is within the limit, so it is not a
+    // scanner of ports.
     let is_traceroute = ports.contacted.saturating_sub(ports.traceroute) <= limit;
     let reason = if is_traceroute { None } else { vertical(sample, ports) };
     let reason = match (reason, sweep(sample, limit)) {
         (Some(reason), None) => Some((reason, ScanClass::Vertical)),
         (Some(reason), Some(_)) => Some((reason, ScanClass::Mixed)),
+        // Of the patterns of a sweep, only failures are evidence here: the others rest on the number of hosts, for
+        // which there is a limit of its own.
         (None, Some(reason @ Reason::Failures(_))) if !is_traceroute => Some((reason, ScanClass::Sweep)),
         (None, _) => None,
     };
     evidence(sample, Some(ports), reason, limit)
 }
 
+/// Returns the first pattern of a sweep that the contacts match; `None` if they match none.
 fn sweep(sample: &ContactSample, limit: u32) -> Option<Reason> {
-    let many = FAILED_HOSTS.min(limit.saturating_add(1));
-    let looked_at = sample.outcomes.total();
-    let is_hasty = sample.pace.per_second() >= HASTY_PER_SECOND;
-    let at_many = || sample.ports.iter().filter(|port| port.outcomes.total() >= many).copied();
-    let in_vain = at_many().find(|port| {
+    let hosts_min = SWEPT_HOSTS_MIN.min(limit.saturating_add(1));
+    let examined = sample.outcomes.total();
+    let rate = sample.pace.per_second();
+    let swept_ports = || sample.ports.iter().filter(|port| port.outcomes.total() >= hosts_min).copied();
+    let with_failures = swept_ports().find(|port| {
         let Outcomes { answered, .. } = port.outcomes;
         let failed = port.outcomes.failed();
-        failed >= many
+        let is_not_waiting = rate >= NOT_WAITING_PER_SECOND;
+        failed >= hosts_min
             && failed * FAILURES_ONE_IN >= answered + failed
-            && (port.neighbours >= many || !is_of_peers(port) && (is_hasty || !is_used_at_many(port)))
+            && (port.hosts_in_one_network >= hosts_min
+                || !is_p2p(port) && (is_not_waiting || !is_used_at_many_hosts(port)))
     });
-    if let Some(port) = in_vain {
+    if let Some(port) = with_failures {
         return Some(Reason::Failures(port));
     }
-    if let Some(pings) = at_many().find(|port| matches!(port.protocol, ICMP | ICMPV6)) {
+    if let Some(pings) = swept_ports().find(|port| matches!(port.protocol, ICMP | ICMPV6)) {
         return Some(Reason::Pings(pings));
     }
     if !sample.answers_visible {
-        let unseen = at_many().find(|port| {
+        let unseen = swept_ports().find(|port| {
             let (hosts, unseen) = (port.outcomes.total(), port.outcomes.unseen);
-            let is_fast = hosts >= FAST_HOSTS && sample.pace.per_second() >= FAST_PER_SECOND;
-            let is_irregular = !is_used_at_many(port) && !is_of_peers(port);
-            unseen >= many && hosts * 2 >= looked_at && (port.neighbours >= many || is_fast || is_irregular)
+            let is_above_browser = hosts >= ABOVE_BROWSER_HOSTS && rate >= ABOVE_BROWSER_PER_SECOND;
+            let is_rarely_used = !is_used_at_many_hosts(port) && !is_p2p(port);
+            unseen >= hosts_min
+                && hosts * 2 >= examined
+                && (port.hosts_in_one_network >= hosts_min || is_above_browser || is_rarely_used)
         });
         if let Some(port) = unseen {
             return Some(Reason::Unseen(port));
         }
     }
-    // The sample represents all contacts.
-    let scaled = |hosts: u32| u64::from(hosts) * u64::from(sample.contacted) / u64::from(looked_at.max(1));
-    let is_extreme = |port: &PortHosts| {
+    // The examined contacts represent all contacts.
+    let scaled = |hosts: u32| u64::from(hosts) * u64::from(sample.contacted) / u64::from(examined.max(1));
+    let is_fan_out = |port: &PortHosts| {
         let hosts = port.outcomes.total();
-        let offers_it = port.served * EXTREME >= hosts;
-        scaled(hosts) > u64::from(limit) * u64::from(EXTREME)
+        let offers_it = port.served * SERVED_ONE_IN >= hosts;
+        scaled(hosts) > u64::from(limit) * u64::from(FAN_OUT_MULTIPLE)
             && !offers_it
-            && (!is_used_at_many(port) || port.port == SMTP)
-            && !is_of_peers(port)
+            && (!is_used_at_many_hosts(port) || port.port == SMTP)
+            && !is_p2p(port)
     };
-    at_many().find(is_extreme).map(Reason::FanOut)
+    swept_ports().find(is_fan_out).map(Reason::FanOut)
 }
 
+/// Returns the pattern of a vertical scan that the contacts match; `None` if they match none.
 fn vertical(sample: &ContactSample, ports: &PortSample) -> Option<Reason> {
-    let at_one_host = sample.ports_at_one_host + PORTS_ERROR;
-    if at_one_host < PORTS_AT_ONE_HOST || sample.packet_bytes > PROBE_BYTES {
+    let is_narrow = sample.ports_at_one_host + PORTS_ERROR < SCANNED_PORTS_MIN;
+    if is_narrow || sample.packet_bytes > PROBE_BYTES_MAX {
         return None;
     }
     if sample.answers_visible {
         let failed = ports.outcomes.failed();
-        let is_in_vain =
-            failed >= PORTS_AT_ONE_HOST && failed >= ports.outcomes.answered + TRW_FAILURES_AHEAD;
-        return is_in_vain.then_some(Reason::PortsInVain(ports.outcomes));
+        let are_failed =
+            failed >= SCANNED_PORTS_MIN && failed >= ports.outcomes.answered + TRW_FAILURES_AHEAD;
+        return are_failed.then_some(Reason::FailedPorts(ports.outcomes));
     }
-    if ports.outcomes.unseen < PORTS_AT_ONE_HOST {
-        return None;
-    }
-    let is_most = u64::from(at_one_host) * 2 >= u64::from(ports.contacted.min(2 * PORTS_AT_ONE_HOST));
-    is_most.then_some(Reason::PortsUnseen)
+    (ports.outcomes.unseen >= SCANNED_PORTS_MIN).then_some(Reason::UnseenPorts)
 }
 
 fn evidence(
@@ -194,27 +216,27 @@ fn confidence(reason: Reason) -> Confidence {
         failed >= failures && failed >= outcomes.answered + TRW_FAILURES_AHEAD
     };
     match reason {
-        Reason::Failures(port) if is_certain(port.outcomes, FAILED_HOSTS) => Confidence::High,
-        Reason::PortsInVain(outcomes) if is_certain(outcomes, PORTS_AT_ONE_HOST) => Confidence::High,
+        Reason::Failures(port) if is_certain(port.outcomes, SWEPT_HOSTS_MIN) => Confidence::High,
+        Reason::FailedPorts(outcomes) if is_certain(outcomes, SCANNED_PORTS_MIN) => Confidence::High,
         _ => Confidence::Medium,
     }
 }
 
-/// What a host is that is no scanner.
+/// Classifies a host that is not a scanner.
 fn role(sample: &ContactSample) -> ScanRole {
-    let looked_at = sample.outcomes.total();
-    if sample.unmatched_replies > looked_at {
+    let examined = sample.outcomes.total();
+    if sample.unmatched_replies > examined {
         return ScanRole::Backscatter;
     }
-    if sample.half_open > looked_at && sample.half_open * 2 > sample.contacted_by {
+    if sample.half_open > examined && sample.half_open * 2 > sample.contacted_by {
         return ScanRole::Victim;
     }
     let busiest = sample.ports.first();
-    // Most of the contacted hosts have a port of their own.
+    // No port has half of the examined contacts, and there are at least a quarter as many ports as contacts.
     let is_scattered = busiest.is_some_and(|port| {
-        port.outcomes.total() * 2 < looked_at && sample.ports.len() as u64 * 4 >= u64::from(looked_at)
+        port.outcomes.total() * 2 < examined && sample.ports.len() as u64 * 4 >= u64::from(examined)
     });
-    let is_peer = is_scattered || busiest.is_some_and(is_of_peers);
+    let is_peer = is_scattered || busiest.is_some_and(is_p2p);
     if is_peer { ScanRole::Peer } else { ScanRole::Client }
 }
 

@@ -188,7 +188,7 @@ impl Analyst {
                 continue;
             }
             let evidence = |wanted| evidence(window, finding, now, wanted, self.hides_destinations);
-            notices.extend(self.ledger.note(finding, now, civil, evidence));
+            notices.extend(self.ledger.apply(finding, now, civil, evidence));
         }
         let accused: HashSet<IpAddr> = self.ledger.open_sources().collect();
         if accused != self.accused {
@@ -250,7 +250,7 @@ impl Analyst {
 
 /// Warns once of each limit that is too low for the errors of the counts.
 fn warn_of_imprecise(errors: Sums, limits: &detect::Limits, has_warned_of: &mut Vec<FindingKind>) {
-    for ImpreciseLimit { kind, error, limit } in limits.imprecise_under(errors) {
+    for ImpreciseLimit { kind, error_bound: error, limit } in limits.imprecise_under(errors) {
         if !has_warned_of.contains(&kind) {
             has_warned_of.push(kind);
             warn!(

@@ -11,7 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::{error, info, warn};
 
-use crate::alert::{MuteDesk, PersistedLedger, ShutdownTimeouts, SinkResult, Sinks, StateFile};
+use crate::alert::{MuteHandle, PersistedLedger, ShutdownTimeouts, SinkResult, Sinks, StateFile};
 use crate::capture::{self, CaptureError, LinkMonitor, LiveSeed, OpenError, OpenedCapture, Waker};
 use crate::flow::{self, Accounting, AnalystEnd, Delta, Published, Seed, WorkerEnd, handover};
 use crate::report::Report;
@@ -127,7 +127,7 @@ impl Engine {
         };
         let analyst_thread = spawn("analyst", move || analyst_thread.run())?;
         let analyst = analyst_thread.thread().clone();
-        let mute_desk = MuteDesk::new(mutes_in, move || analyst.unpark(), mutes);
+        let mute_handle = MuteHandle::new(mutes_in, move || analyst.unpark(), mutes);
 
         let mut workers = Vec::new();
         for (number, ((ring, end), core)) in rings.into_iter().zip(worker_ends).zip(self.cores).enumerate() {
@@ -152,7 +152,7 @@ impl Engine {
             analyst_thread,
             last_deltas_in,
             commands_in,
-            mute_desk,
+            mute_handle,
             stop_workers,
             stop_analyst,
             failure,
@@ -215,7 +215,7 @@ pub struct RunningEngine {
     analyst_thread: JoinHandle<(Analyst, Sinks, Option<StateSaver>)>,
     last_deltas_in: Sender<Box<Delta>>,
     commands_in: SyncSender<AnalystCommand>,
-    mute_desk: MuteDesk,
+    mute_handle: MuteHandle,
     stop_workers: Arc<AtomicBool>,
     stop_analyst: Arc<AtomicBool>,
     failure: Waker,
@@ -227,7 +227,7 @@ pub struct RunSummary {
     /// Everything that was counted, skipped, dropped.
     pub accounting: Accounting,
     /// Findings that could not open an alert because too many were open.
-    pub refused_findings: u64,
+    pub discarded_findings: u64,
     /// The counts of each sink.
     pub sinks: Vec<SinkResult>,
     /// The failure of a thread, if one ended before it was asked to.
@@ -251,9 +251,9 @@ impl RunningEngine {
         before.recv().ok()
     }
 
-    /// Returns the desk that lists and changes mutes.
-    pub fn mute_desk(&self) -> MuteDesk {
-        self.mute_desk.clone()
+    /// Returns the handle that lists and changes mutes.
+    pub fn mute_handle(&self) -> MuteHandle {
+        self.mute_handle.clone()
     }
 
     fn command(&self, command: AnalystCommand) {
@@ -287,7 +287,7 @@ impl RunningEngine {
         }
         RunSummary {
             accounting: analyst.accounting().clone(),
-            refused_findings: analyst.ledger().refused_findings(),
+            discarded_findings: analyst.ledger().discarded_findings(),
             sinks: sinks.finish(LAST_ALERTS),
             failure,
         }

@@ -134,7 +134,7 @@ impl Reporter {
             if !ledger.is_open(source, kind) {
                 continue;
             }
-            let is_possible = alert.life.is_possible;
+            let is_possible = alert.progress.is_possible;
             alerts.push(alert);
             // Readers act on this list, so a possible alert is not in it.
             let Some(source) = source.filter(|_| !is_possible) else { continue };

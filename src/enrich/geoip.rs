@@ -1,9 +1,9 @@
 //! Country and autonomous system of an address, from databases in MaxMind's format (maxmind.github.io/MaxMind-DB), such
 //! as GeoLite2 and DB-IP.
 //!
-//! A file is read whole, when the sinks start and when the configuration is read again. It is not mapped, since a
-//! program that replaces it may truncate it first, and access to a page behind its end is a SIGBUS. A lookup reads
-//! memory only. A file that cannot be used is logged once, and alerts go out without its data.
+//! A file is read completely when the sinks start and when the configuration is read again. It is not mapped, since a
+//! program that replaces it may truncate it first, and access to a page after its end raises SIGBUS. A lookup reads
+//! memory only. A file that cannot be used is logged once, and alerts are sent without its data.
 //!
 //! Data of a file are used in these forms only: two letters, a number, a text without control characters.
 
@@ -25,7 +25,7 @@ use crate::published::Published;
 
 use super::host_details::HostDetails;
 
-/// The paths of the databases, each if it is configured.
+/// The paths of the databases; `None` if a database is not configured.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct GeoIpOptions {
     /// The database of countries.
@@ -34,7 +34,7 @@ pub struct GeoIpOptions {
     pub asn_database: Option<PathBuf>,
 }
 
-/// What the databases hold about an address.
+/// The data of an address in the databases.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct GeoIpRecord {
     country: Option<String>,
@@ -43,14 +43,14 @@ pub(crate) struct GeoIpRecord {
 }
 
 impl GeoIpRecord {
-    /// Returns the record together with the name of the address.
+    /// Returns the record together with the name of the host.
     pub(crate) fn details<'a>(&'a self, name: Option<&'a str>) -> HostDetails<'a> {
         let (country, as_organization) = (self.country.as_deref(), self.as_organization.as_deref());
         HostDetails { name, country, asn: self.asn, as_organization }
     }
 }
 
-/// The databases as they were read last. Clones share them.
+/// The databases as of the last time that they were read. Clones share them.
 #[derive(Clone, Debug)]
 pub struct GeoIp {
     options: GeoIpOptions,
@@ -63,7 +63,7 @@ struct Databases {
     asn: Option<Database>,
 }
 
-/// No databases: every record is empty.
+/// Without databases every record is empty.
 impl Default for GeoIp {
     fn default() -> Self {
         Self::read(GeoIpOptions::default())
@@ -71,18 +71,18 @@ impl Default for GeoIp {
 }
 
 impl GeoIp {
-    /// Reads the databases. One that cannot be used is logged and left out.
+    /// Reads the databases. A database that cannot be used is logged and left out.
     pub fn read(options: GeoIpOptions) -> Self {
         let databases = Arc::new(Published::new(Databases::read(&options)));
         Self { options, databases }
     }
 
-    /// Reads the databases again. Lookups meanwhile use the earlier ones.
+    /// Reads the databases again. Lookups use the earlier ones until all are read.
     pub fn read_again(&self) {
         self.databases.publish(Databases::read(&self.options));
     }
 
-    /// Returns what the databases hold about an address.
+    /// Returns the data of an address in the databases; a field is `None` if it is missing or malformed there.
     pub(crate) fn of(&self, address: IpAddr) -> GeoIpRecord {
         let databases = self.databases.read();
         let address = address.to_canonical();
@@ -129,7 +129,7 @@ struct Database {
 
 impl Database {
     fn open(key: &'static str, path: &Path) -> Result<Self, GeoIpError> {
-        // O_NONBLOCK: to open a pipe must not block.
+        // O_NONBLOCK: if the path leads to a pipe, opening it must not block.
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
@@ -148,7 +148,8 @@ impl Database {
         Ok(Self { key, path: path.to_owned(), reader, damage: Once::new() })
     }
 
-    /// Returns the value below these keys for an address; `None` as well if the database turns out to be damaged.
+    /// Returns the value at this path of keys in the data of an address; `None` if there is none, or if the database is
+    /// damaged there.
     fn at<'a, T: Deserialize<'a>>(&'a self, address: IpAddr, keys: &[&str]) -> Option<T> {
         if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
             return None;
@@ -162,10 +163,10 @@ impl Database {
     }
 }
 
-/// Largest size of a file in bytes; GeoLite2 City has 60 MB.
+/// Maximum size of a file in bytes; GeoLite2 City has 60 MB.
 const DATABASE_BYTES_MAX: u64 = 200_000_000;
 
-/// Characters of an organization that are kept.
+/// Maximum number of characters of an organization; further ones are cut off.
 const ORGANIZATION_CHARS_MAX: usize = 100;
 
 /// Why a database is not used.
@@ -249,7 +250,7 @@ mod tests {
         for (address, want) in cases {
             assert_eq!(of(&country, &asn, address.parse().expect("an address")), want, "{address}");
         }
-        // Each database in the place of the other.
+        // Each database is in the place of the other.
         assert_eq!(of(&asn, &country, KNOWN), GeoIpRecord::default());
     }
 
@@ -266,13 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_database_is_refused_with_the_remedy() {
+    fn a_file_that_is_not_a_database_is_refused_with_the_remedy() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let at = |name: &str| folder.path().join(name);
         fs::write(at("text"), "no database").expect("it is ours");
         fs::write(at("empty"), "").expect("it is ours");
         let large = File::create(at("large")).expect("it is ours");
-        large.set_len(DATABASE_BYTES_MAX + 1).expect("it is ours, and has holes only");
+        large.set_len(DATABASE_BYTES_MAX + 1).expect("it is ours, and is one hole");
         nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("it is ours");
         let cases = [
             ("none", "put it there"),
@@ -283,7 +284,7 @@ mod tests {
             (".", "no regular file"),
         ];
         for (name, remedy) in cases {
-            let error = Database::open("CountryDatabase", &at(name)).expect_err("it is no database");
+            let error = Database::open("CountryDatabase", &at(name)).expect_err("it is not a database");
             assert!(error.to_string().contains(remedy), "{name}: {error}");
         }
     }

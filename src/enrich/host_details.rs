@@ -1,10 +1,11 @@
-//! Name and origin of a host, beside its address.
+//! The name and the origin of a host.
 
 use std::fmt;
 
-/// What was looked up about a host. Displayed as ` (laptop.example, NL, AS64500)`, or as nothing.
+/// The name and the origin of a host, as far as they are known. Displayed as ` (laptop.example, NL, AS64500)`, or as
+/// the empty text if nothing is known.
 ///
-/// The organization is not displayed: it is free text of a registry, and the words go to receivers that interpret
+/// The organization is not displayed: it is free text of a registry, and some receivers of the displayed text interpret
 /// mentions and markup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct HostDetails<'a> {

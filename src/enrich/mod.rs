@@ -1,12 +1,13 @@
-//! What is known of a host beside its address, and the addresses of a host that is known by name.
+//! Names and origins of hosts by their addresses, and addresses of hosts by their names.
 //!
 //! * **Owns** the lookups in GeoIP databases ([`GeoIp`]), reverse DNS (`ReverseDns`, RFC 1035) and the resolution of
-//!   host names with a deadline (`resolve`).
-//! * **Refuses to know** alerts and sinks: it is given an address or a name and returns what it found.
-//! * **Fails** by returning less: without a usable database or an answer in time, the fields of `HostDetails` are
-//!   `None`. Problems with a database are logged once; a dead name server is not asked again for a while.
+//!   host names with a timeout (`resolve`).
+//! * **Does not contain** alerts and sinks: its callers pass an address or a name.
+//! * **Fails** in part: without a usable database, or an answer before the timeout, fields of `HostDetails` are `None`.
+//!   A problem with a database is logged once. After a failed lookup in reverse DNS, no query is sent for half a
+//!   minute.
 //!
-//! A GeoIP lookup reads memory and never blocks. The other two block until their deadline, so only threads of sinks
+//! A GeoIP lookup reads memory and never blocks. The other two block until their timeout, so only threads of sinks
 //! call them.
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
-//! The client side of a PTR query (RFC 1035 section 3.5, RFC 3596 section 2.5): one question to one name server.
+//! A PTR query to one name server (RFC 1035 section 3.5, RFC 3596 section 2.5).
 //!
-//! `simple-dns` writes and parses the messages. A resolver library is no replacement: hickory-resolver needs an async
-//! runtime, which the threads of the sinks do not have, and `getnameinfo(3)` has no deadline.
+//! `simple-dns` writes and parses the messages. A resolver library cannot replace this file: hickory-resolver
+//! requires an async runtime, which the threads of the sinks do not have, and `getnameinfo(3)` has no timeout.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, TYPE};
 
-/// Asks one name server for the name of an address. Returns `None` if the answer has no usable name.
+/// Queries one name server for the name of an address. Returns `None` if the address has no name or only one that
+/// cannot be shown.
 ///
 /// # Errors
-/// No answer came within the deadline, or the server reports a failure.
-pub(super) fn query(server: SocketAddr, address: IpAddr, within: Duration) -> io::Result<Option<String>> {
-    let deadline = Instant::now() + within;
+/// The query cannot be sent, no answer arrives within `timeout`, or the server answers with a failure.
+pub(super) fn query(server: SocketAddr, address: IpAddr, timeout: Duration) -> io::Result<Option<String>> {
+    let deadline = Instant::now() + timeout;
     let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     // An attacker has to guess port and id. The socket is connected, so only datagrams of this server are received.
     let socket = UdpSocket::bind(any)?;
@@ -43,7 +44,8 @@ pub(super) fn query(server: SocketAddr, address: IpAddr, within: Duration) -> io
     }
 }
 
-/// Returns the result that a datagram holds; `None` if it is no answer to this query.
+/// Parses a datagram. Returns the name in it, or the failure that the server reports; `None` if the datagram is not an
+/// answer to this query.
 fn answer(bytes: &[u8], id: u16, asked_for: &str) -> Option<io::Result<Option<String>>> {
     let packet = Packet::parse(bytes).ok()?;
     let is_ours = packet.id() == id
@@ -63,7 +65,7 @@ fn answer(bytes: &[u8], id: u16, asked_for: &str) -> Option<io::Result<Option<St
     Some(Ok(name.filter(|name| is_plain(name))))
 }
 
-/// Returns true if the name can be shown anywhere an address can.
+/// Returns true if the name can be shown wherever an address can.
 fn is_plain(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     !name.is_empty() && name.len() <= 253 && name.bytes().all(is_plain)
@@ -75,7 +77,7 @@ fn random_id() -> u16 {
     u16::from_ne_bytes([a, b])
 }
 
-/// Returns the domain name that holds the names of an address: `1.2.0.192.in-addr.arpa`.
+/// Returns the domain name whose PTR records are the names of an address: `1.2.0.192.in-addr.arpa`.
 fn reverse_name(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => {

@@ -1,10 +1,12 @@
-//! Names of hosts by reverse DNS: which servers to ask, a cache, and a pause after failures.
+//! Names of hosts by reverse DNS: the choice of servers, a cache, and a pause after failures.
 //!
-//! A lookup takes two seconds at most. After one without an answer, no server is asked for half a minute, so that a
-//! dead name server does not delay one notice after the other.
+//! A lookup takes at most two seconds by default. It fails if no server answers in that time, if the servers answer
+//! with a failure (such as SERVFAIL or REFUSED), or if `/etc/resolv.conf` cannot be read or contains no server. After a
+//! lookup that failed, no query is sent for half a minute, so that a name server that is down does not delay each
+//! notice.
 //!
 //! The owner of an address chooses its name. Only letters, digits, dots, hyphens and underscores are accepted, so a
-//! name can be shown anywhere an address can.
+//! name can be shown wherever an address can.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,18 +17,18 @@ use std::time::{Duration, Instant};
 
 use super::ptr::query;
 
-/// Which name servers to ask, and how long to wait.
+/// The name servers, and the timeout of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReverseDnsOptions {
-    /// The name servers; `None` for those in `/etc/resolv.conf` at the time of a lookup.
+    /// The name servers; `None` stands for the first ones in `/etc/resolv.conf` at the time of a lookup.
     pub servers: Option<Vec<SocketAddr>>,
-    /// Deadline of a lookup, over all servers.
-    pub within: Duration,
+    /// Timeout of a lookup, for all queries to all servers together.
+    pub timeout: Duration,
 }
 
 impl Default for ReverseDnsOptions {
     fn default() -> Self {
-        Self { servers: None, within: Duration::from_secs(2) }
+        Self { servers: None, timeout: Duration::from_secs(2) }
     }
 }
 
@@ -39,9 +41,9 @@ pub(crate) struct ReverseDns {
 
 #[derive(Debug, Default)]
 struct Cache {
-    /// Names, or that there is none, each until it expires.
+    /// The name of each address, or `None` if it has no name, and the time until which the entry is used.
     names: HashMap<IpAddr, (Option<String>, Instant)>,
-    /// Until when no server is asked.
+    /// The time until which no query is sent; `None` if no lookup has failed so far.
     paused_until: Option<Instant>,
 }
 
@@ -51,12 +53,14 @@ impl ReverseDns {
         Self { options, cache: Mutex::default() }
     }
 
-    /// Returns the deadline of a lookup.
-    pub(crate) fn within(&self) -> Duration {
-        self.options.within
+    /// Returns the timeout of a lookup.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.options.timeout
     }
 
-    /// Returns the name of an address, if it has one and a name server answers in time. Blocks until then.
+    /// Returns the name of an address, from the cache or by a lookup, which blocks until the timeout at most. Returns
+    /// `None` if the address has no name or only one that cannot be shown, if the lookup fails, and while lookups are
+    /// paused.
     pub(crate) fn name_of(&self, address: IpAddr) -> Option<String> {
         let began = Instant::now();
         {
@@ -68,8 +72,8 @@ impl ReverseDns {
                 _ => {}
             }
         }
-        // The lock is released meanwhile, so that other sinks can use the cache.
-        let answer = self.ask(address, began + self.options.within);
+        // The lock is not held during the lookup, so that other sinks can use the cache.
+        let answer = self.look_up(address, began + self.options.timeout);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
             Ok(name) => {
@@ -87,14 +91,18 @@ impl ReverseDns {
         }
     }
 
-    /// Asks one name server after the other, each of them twice, each time for an equal share of the deadline.
-    fn ask(&self, address: IpAddr, deadline: Instant) -> io::Result<Option<String>> {
+    /// Sends queries to all name servers in turn, and then to all of them again, until one of them answers. Each query
+    /// has an equal share of the timeout. Returns `None` if the address has no name or only one that cannot be shown.
+    ///
+    /// # Errors
+    /// The last query failed, or there are no name servers.
+    fn look_up(&self, address: IpAddr, deadline: Instant) -> io::Result<Option<String>> {
         let servers = match &self.options.servers {
             Some(servers) => servers.clone(),
             None => system_servers()?,
         };
         let attempts = 2 * servers.len().max(1);
-        let share = self.options.within / u32::try_from(attempts).unwrap_or(u32::MAX);
+        let share = self.options.timeout / u32::try_from(attempts).unwrap_or(u32::MAX);
         let mut last = Err(io::Error::new(io::ErrorKind::NotFound, "there is no name server"));
         for server in servers.iter().cycle().take(attempts) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -107,22 +115,23 @@ impl ReverseDns {
     }
 }
 
-/// Addresses in the cache; it is cleared when it is full.
+/// Maximum number of addresses in the cache; it is cleared when it is full.
 const CACHED_MAX: usize = 4096;
 /// How long a name is cached. Its TTL is ignored, since it is often a few seconds.
 const NAME_LIFETIME: Duration = Duration::from_secs(3600);
-/// How long the lack of a name is cached.
+/// How long it is cached that an address has no name.
 const NO_NAME_LIFETIME: Duration = Duration::from_secs(300);
-/// How long name servers that have not answered are not asked.
+/// How long no query is sent after a lookup that failed.
 const PAUSE: Duration = Duration::from_secs(30);
-/// Name servers that are asked: MAXNS of resolv.conf(5).
-const SERVERS_MAX: usize = 3;
+/// Maximum number of name servers that are taken from `/etc/resolv.conf`: MAXNS of resolv.conf(5).
+const SYSTEM_SERVERS_MAX: usize = 3;
 
+/// Returns the first name servers in `/etc/resolv.conf`.
 fn system_servers() -> io::Result<Vec<SocketAddr>> {
     let text = fs::read("/etc/resolv.conf")?;
     let config = resolv_conf::Config::parse(text).map_err(io::Error::other)?;
     let servers = config.nameservers.iter().map(|server| SocketAddr::new(server.into(), 53));
-    Ok(servers.take(SERVERS_MAX).collect())
+    Ok(servers.take(SYSTEM_SERVERS_MAX).collect())
 }
 
 #[cfg(test)]
@@ -147,7 +156,7 @@ mod tests {
                 let (length, from) = socket.recv_from(&mut bytes).expect("a question");
                 let query = Packet::parse(&bytes[..length]).expect("it is well-formed");
                 let question = query.questions[0].qname.to_string();
-                // Before the answer, after which the test reads it.
+                // The question is reported before the answer, after which the test reads it.
                 let _ = reported.send(question.clone());
                 // A forged answer with another id comes first.
                 let mut forged = Packet::new_reply(query.id().wrapping_add(1));
@@ -159,7 +168,7 @@ mod tests {
                 reply.answers.extend(name.map(|name| record(&question, name)));
                 socket.send_to(&reply.build_bytes_vec().expect("it is small"), from).expect("loopback");
             }
-            // The socket stays open and no longer answers.
+            // The socket stays open, and further queries have no answer.
             loop {
                 thread::park();
             }
@@ -172,14 +181,14 @@ mod tests {
         ResourceRecord::new(owner, CLASS::IN, 60, RData::PTR(PTR(name)))
     }
 
-    fn names(servers: Vec<SocketAddr>, within: Duration) -> ReverseDns {
-        ReverseDns::new(ReverseDnsOptions { servers: Some(servers), within })
+    fn names(servers: Vec<SocketAddr>, timeout: Duration) -> ReverseDns {
+        ReverseDns::new(ReverseDnsOptions { servers: Some(servers), timeout })
     }
 
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn a_name_is_asked_for_once_and_forged_answers_are_ignored() {
+    fn a_name_is_queried_once_and_forged_answers_are_ignored() {
         let (server, asked) = serve(&[
             (RCODE::NoError, Some("laptop.lan.example")),
             (RCODE::NameError, None),
@@ -200,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_server_without_answers_or_with_failures_is_skipped_and_then_not_asked() {
+    fn a_name_server_that_fails_is_skipped_and_a_failed_lookup_pauses_queries() {
         let (broken, _) = serve(&[(RCODE::ServerFailure, None), (RCODE::ServerFailure, None)]);
         let (works, _) = serve(&[(RCODE::NoError, Some("a.example"))]);
         assert_eq!(
@@ -213,8 +222,8 @@ mod tests {
         let cache = names.cache.lock().expect("no thread panicked");
         assert!(cache.paused_until.is_some() && cache.names.is_empty());
         drop(cache);
-        // A query would take an hour.
-        let names = ReverseDns { options: ReverseDnsOptions { within: HOUR, ..names.options }, ..names };
+        // A query would block for an hour.
+        let names = ReverseDns { options: ReverseDnsOptions { timeout: HOUR, ..names.options }, ..names };
         assert_eq!(names.name_of([192, 0, 2, 2].into()), None);
     }
 }

@@ -87,7 +87,7 @@ pub struct PortHosts {
     /// Number of hosts that contacted this host at the same port, so that it is itself a server of that service.
     pub served: u32,
     /// Largest number of contacted hosts in one network: /24 of IPv4, /64 of IPv6.
-    pub neighbours: u32,
+    pub hosts_in_one_network: u32,
 }
 
 /// Rate of the fastest run of contacts. Slower contacts before or after it do not lower the rate.

@@ -1,23 +1,23 @@
-//! The alerts of two replays of the same traffic, compared.
+//! The comparison of the alerts of two replays of the same traffic.
 
 use std::collections::BTreeMap;
 
 use crate::alert::Alert;
 
-/// The alerts of two replays: those of one alone and those of both.
+/// The alerts of two replays: those that only one of them has, and those that both have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplayComparison<'a> {
-    /// Alerts of the first replay alone, in the order in which they opened.
+    /// Alerts that only the first replay has, in the order in which they opened.
     pub only_first: Vec<&'a Alert>,
-    /// Alerts of the second replay alone, in the same order.
+    /// Alerts that only the second replay has, in the order in which they opened.
     pub only_second: Vec<&'a Alert>,
-    /// Alerts of both, that of the first beside that of the second.
+    /// Alerts that both replays have: pairs of the alert of the first and that of the second.
     pub both: Vec<(&'a Alert, &'a Alert)>,
 }
 
 impl<'a> ReplayComparison<'a> {
-    /// Compares two lists of alerts. The n-th alerts about the same host and kind form a pair, whatever their times and
-    /// values.
+    /// Compares two lists of alerts, each in the order in which they opened. The n-th alert about a host and kind in
+    /// one list and the n-th in the other form a pair. Their times and values do not matter.
     pub fn of(first: &'a [Alert], second: &'a [Alert]) -> Self {
         let key = |alert: &Alert| (alert.source, alert.kind);
         let mut unmatched: BTreeMap<_, Vec<&Alert>> = BTreeMap::new();
@@ -44,7 +44,7 @@ mod tests {
     use crate::time::UnixNanos;
 
     #[test]
-    fn alerts_about_one_host_and_kind_belong_together() {
+    fn the_nth_alerts_about_a_host_and_kind_form_a_pair() {
         let alert = |host: u8, kind, second| Alert {
             source: Some([10, 0, 0, host].into()),
             kind,

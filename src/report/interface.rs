@@ -1,11 +1,11 @@
-//! One interface in the report: our counts beside the kernel's.
+//! One interface in the report: the counts of this program and those of the kernel.
 
 use crate::capture::{InterfaceName, LinkCounters};
 use crate::detect::{InterfaceReconciliation, PartsPerMillion};
 use crate::flow::InterfaceCounts;
 use crate::packet::Skip;
 
-/// Frames and packets counted on one interface since the start, beside the kernel's counters of it.
+/// Frames and packets that were counted on one interface since the start, and the counters that the kernel keeps of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InterfaceReport {
     /// The kernel's number of the interface; 0 for the sum of interfaces that were removed and forgotten.
@@ -14,16 +14,17 @@ pub struct InterfaceReport {
     pub name: Option<InterfaceName>,
     /// True if the interface no longer exists.
     pub is_gone: bool,
-    /// Why nothing on it is counted; `None` if it is monitored.
+    /// The reason why nothing on it is counted; `None` if it is monitored.
     pub skipped: Option<Skip>,
     /// Counts of this program.
     pub counted: InterfaceCounts,
     /// Counters of the kernel.
     pub kernel: LinkCounters,
-    /// Both compared for incoming frames; `None` where not all of them are counted.
+    /// Comparison of both for incoming frames; `None` if not all of them are counted.
     pub ingress: Option<InterfaceReconciliation>,
-    /// Both compared for outgoing frames; `None` where not all of them are counted.
+    /// Comparison of both for outgoing frames; `None` if not all of them are counted.
     pub egress: Option<InterfaceReconciliation>,
-    /// The recent share of incoming packets that was counted, if it is so small that packets must bypass the capture.
+    /// The recent share of incoming packets that was counted, if it is so small that packets must bypass the capture;
+    /// `None` otherwise.
     pub suspicion: Option<PartsPerMillion>,
 }

@@ -1,4 +1,4 @@
-//! How far behind the analyst is. It is part of the report, so that readers can recognize late counts.
+//! The lag of the analyst. It is part of the report, so that readers can recognize late counts.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use std::time::Duration;
 pub enum AnalystStep {
     /// Adds a delta to the windows.
     Fold,
-    /// Does a part of moving the windows on and of deciding who initiated flows.
+    /// Does a part of advancing the windows and of deciding which host initiated each flow.
     Turn,
-    /// Judges hosts and queues the notices that follow.
+    /// Compares hosts with their limits, and queues the notices that result.
     Judge,
     /// Makes a part of a report.
     Report,
@@ -32,24 +32,24 @@ impl AnalystStep {
     }
 }
 
-/// The longest of many durations.
+/// The maximum of many durations, for two spans of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LongestTime {
-    /// Within the last one to two minutes.
+    /// Maximum within the last one to two minutes.
     pub lately: Duration,
-    /// Since the start of the program.
+    /// Maximum since the start of the program.
     pub max: Duration,
 }
 
-/// How far behind the analyst is.
+/// How long deltas wait for the analyst, and the durations of its steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AnalystLag {
-    /// From the hand-over of a delta until it was folded.
+    /// Time from the hand-over of a delta until it was folded.
     pub waited: LongestTime,
     /// Durations of the steps, indexed by [`AnalystStep`]. While a step runs, no delta is folded.
     pub steps: [LongestTime; AnalystStep::ALL.len()],
-    /// How often a report was postponed because deltas had waited too long.
+    /// Number of times that a report was postponed because deltas had waited too long.
     pub reports_put_off: u64,
-    /// How often judging was postponed for the same reason.
+    /// Number of times that judging was postponed because deltas had waited too long.
     pub judgements_put_off: u64,
 }

@@ -1,10 +1,10 @@
-//! What readers are shown of one tick, and of two replays compared.
+//! The state of the program after one tick for its readers, and the comparison of two replays.
 //!
 //! * **Owns** the [`Report`] that the analyst publishes and the API serves, and [`ReplayComparison`].
-//! * **Refuses to know** who makes it and who reads it: no thread, no HTTP, no JSON.
+//! * **Does not contain** threads, HTTP or JSON.
 //!
-//! A report is plain data that its readers share behind an `Arc`. It shows alerts and what became of them, so it
-//! imports the records of [`alert`](crate::alert), which imports nothing from here.
+//! A report is plain data, which its readers share through an `Arc`. It contains alerts and the counters of sinks, so
+//! this room imports [`alert`](crate::alert), which does not import this one.
 #![forbid(unsafe_code)]
 
 mod comparison;
@@ -21,14 +21,14 @@ pub use comparison::ReplayComparison;
 pub use interface::InterfaceReport;
 pub use lag::{AnalystLag, AnalystStep, LongestTime};
 
-/// Everything that readers are shown of one tick.
+/// The state of the program after one tick, for its readers.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Hosts and totals of the windows.
     pub snapshot: Snapshot,
     /// Open alerts, the oldest first.
     pub alerts: Vec<Alert>,
-    /// Hosts with a certain open alert, ordered by address.
+    /// Hosts with at least one open alert that is certain, ordered by address.
     pub active: Vec<ActiveHost>,
     /// True if packets that the kernel joined (GRO) are counted as the packets on the wire.
     pub is_wire_exact: bool,
@@ -38,14 +38,14 @@ pub struct Report {
     pub interfaces: Vec<InterfaceReport>,
     /// The counters of each sink.
     pub sinks: Vec<(SinkName, Counts)>,
-    /// How far behind the analyst is.
+    /// How long deltas wait for the analyst, and the durations of its steps.
     pub lag: AnalystLag,
 }
 
-/// A host with at least one open alert that is certain, and its present counts.
+/// A host with at least one open alert that is certain, and its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActiveHost {
-    /// Kinds of those alerts, in order.
+    /// Kinds of the certain open alerts, in the order of [`AlertKind`].
     pub kinds: Vec<AlertKind>,
     /// Counts of the host in the window.
     pub row: HostRow,

@@ -150,6 +150,6 @@ fn large_alert(id: String) -> Alert {
         ports: (0..1000).collect(),
         loss: Default::default(),
         scan: None,
-        life: Default::default(),
+        progress: Default::default(),
     }
 }

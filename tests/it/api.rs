@@ -91,7 +91,7 @@ fn alerts_have_the_origin_of_their_hosts() {
         ports: Vec::new(),
         loss: KernelCounts::default(),
         scan: None,
-        life: AlertProgress::default(),
+        progress: AlertProgress::default(),
     };
     let of = |alerts: Vec<Alert>| Report { alerts, ..Report::default() };
     let report = Arc::new(Published::new(of(vec![alert([192, 0, 2, 1]), alert([10, 0, 0, 5])])));
@@ -109,7 +109,7 @@ fn alerts_have_the_origin_of_their_hosts() {
     assert_eq!(origins(), (["NL".into(), 64_500.into(), "Example".into()], nothing()));
     // A possible alert is marked as such, and there is a list of these alone.
     let mut possible = alert([192, 0, 2, 2]);
-    possible.life = AlertProgress { is_possible: true, error: 7, ..AlertProgress::default() };
+    possible.progress = AlertProgress { is_possible: true, error_bound: 7, ..AlertProgress::default() };
     served.report.publish(of(vec![alert([192, 0, 2, 1]), possible]));
     let json = |path| -> serde_json::Value { serde_json::from_str(&served.get(path).text()).unwrap() };
     let all = json("/api/v1/alerts");

@@ -149,12 +149,15 @@ fn possible() -> Report {
         ports: Vec::new(),
         loss: KernelCounts::default(),
         scan: None,
-        life: AlertProgress { is_possible: true, error, ..AlertProgress::default() },
+        progress: AlertProgress { is_possible: true, error_bound: error, ..AlertProgress::default() },
     };
     report.alerts = vec![
         alert(AlertKind::Traffic, "10.1.1.10", 900_000_000, 200_000_000),
         alert(AlertKind::Received, "fd00::9", 700_000_000, 500_500_000),
-        Alert { life: AlertProgress::default(), ..alert(AlertKind::Traffic, "10.1.1.1", 1_100_000_000, 0) },
+        Alert {
+            progress: AlertProgress::default(),
+            ..alert(AlertKind::Traffic, "10.1.1.1", 1_100_000_000, 0)
+        },
     ];
     report
 }
@@ -204,7 +207,7 @@ fn losing(tp_drops: u64) -> Report {
         ports: Vec::new(),
         loss: report.snapshot.loss,
         scan: None,
-        life: AlertProgress::default(),
+        progress: AlertProgress::default(),
     }];
     report
 }

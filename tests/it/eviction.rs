@@ -102,7 +102,7 @@ fn real_hosts_are_found(sources: Sources, scarcity: f64, found_of_40_at_least: u
     assert_eq!(heavy.keys().collect::<Vec<_>>(), [&IpAddr::V4(HEAVY)], "the heavy host and no other");
     let late_s = heavy[&IpAddr::V4(HEAVY)] - flood.heavy_exceeds_at_s(BYTES_MAX);
     assert!(late_s <= 1.0, "{late_s} s late");
-    let is_certain = |alert: &Alert| !alert.life.is_possible && alert.measured > alert.limit;
+    let is_certain = |alert: &Alert| !alert.progress.is_possible && alert.measured > alert.limit;
     assert!(replayed.alerts.iter().all(is_certain), "what was possible was certain in the end");
 
     let mut scanners = accused(&replayed.alerts, AlertKind::Scanning);

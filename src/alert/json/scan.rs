@@ -11,14 +11,14 @@ use crate::flow::{ContactTarget, Outcome, Outcomes, PortHosts};
 #[derive(Serialize)]
 pub(super) struct Scan<'a> {
     role: &'static str,
-    /// `sweep`, `vertical` or `mixed`; `null` if the host is no scanner.
+    /// `sweep`, `vertical` or `mixed`; `null` if the host is not a scanner.
     class: Option<&'static str>,
     confidence: &'static str,
     why: &'a str,
     contacted: u32,
     #[serde(flatten)]
     outcomes: OutcomesView,
-    /// `visible`, or `not visible`: then the outcomes of the contacts are unknown.
+    /// `visible` or `not visible`. If answers are not visible, the outcomes of the contacts are unknown.
     answers: &'static str,
     busiest_ports: Vec<PortView>,
     ports_at_one_host: u32,

@@ -1,4 +1,4 @@
-//! The life of an alert: what is notified, when it closes, and what mutes and restarts change.
+//! Which changes of an alert are notified, when it closes, and the effects of mutes and restarts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::*;
 const SECOND: u64 = 1_000_000_000;
 
 fn finding(host: u8, kind: AlertKind, measured: u64) -> Finding {
-    Finding { kind, source: Some([10, 0, 0, host].into()), measured, error: 0, limit: 100 }
+    Finding { kind, source: Some([10, 0, 0, host].into()), measured, error_bound: 0, limit: 100 }
 }
 
 /// An alert about traffic closes after 10 seconds, one about ports after 60; the cooldown is 20 seconds.
@@ -18,8 +18,8 @@ fn ledger() -> Ledger {
     Ledger::new(timeouts, Duration::from_secs(20))
 }
 
-fn note(ledger: &mut Ledger, finding: &Finding, seconds: u64) -> Option<Notice> {
-    ledger.note(finding, Moment(seconds * SECOND), UnixNanos(seconds * SECOND), |_| Evidence::default())
+fn apply(ledger: &mut Ledger, finding: &Finding, seconds: u64) -> Option<Notice> {
+    ledger.apply(finding, Moment(seconds * SECOND), UnixNanos(seconds * SECOND), |_| Evidence::default())
 }
 
 fn close(ledger: &mut Ledger, seconds: u64) -> Vec<Notice> {
@@ -31,22 +31,23 @@ fn close(ledger: &mut Ledger, seconds: u64) -> Vec<Notice> {
 #[test]
 fn an_alert_is_notified_once_and_closes_after_a_window_without_findings() {
     let mut ledger = ledger();
-    let Some(Notice::Opened(opened)) = note(&mut ledger, &finding(1, AlertKind::Traffic, 101), 1000) else {
-        panic!("the first finding opens")
+    let Some(Notice::Opened(opened)) = apply(&mut ledger, &finding(1, AlertKind::Traffic, 101), 1000) else {
+        panic!("the first finding must open an alert")
     };
     assert_eq!((opened.id.as_str(), opened.measured, opened.closed_at), ("1000-1", 101, None));
     for (second, measured) in [(1001, 150), (1009, 120)] {
-        assert_eq!(note(&mut ledger, &finding(1, AlertKind::Traffic, measured), second), None);
+        assert_eq!(apply(&mut ledger, &finding(1, AlertKind::Traffic, measured), second), None);
         assert_eq!(close(&mut ledger, second), []);
     }
     assert_eq!(close(&mut ledger, 1018), []);
-    // The ledger is asked late, and the alert still closes at the end of its window.
+    // The call comes late, and the alert closes at the end of its window all the same.
     let closed = close(&mut ledger, 1500);
-    let life = AlertProgress { last: 120, exceeded_at: UnixNanos(1009 * SECOND), ..AlertProgress::default() };
-    let want = Alert { measured: 150, closed_at: Some(UnixNanos(1019 * SECOND)), life, ..opened };
+    let progress =
+        AlertProgress { last: 120, exceeded_at: UnixNanos(1009 * SECOND), ..AlertProgress::default() };
+    let want = Alert { measured: 150, closed_at: Some(UnixNanos(1019 * SECOND)), progress, ..opened };
     assert_eq!(closed, [Notice::Closed(want)]);
     assert_eq!(close(&mut ledger, 2000), []);
-    let again = note(&mut ledger, &finding(1, AlertKind::Traffic, 101), 3000);
+    let again = apply(&mut ledger, &finding(1, AlertKind::Traffic, 101), 3000);
     assert!(matches!(again, Some(Notice::Opened(alert)) if alert.id == "3000-2"));
 }
 
@@ -55,20 +56,20 @@ fn within_the_cooldown_an_alert_opens_again_and_keeps_its_id() {
     // The second at which the host exceeds its limit again, and whether that is the same alert. It closes at 1010.
     for (second, is_same) in [(1010, true), (1029, true), (1030, false), (1500, false)] {
         let mut ledger = ledger();
-        note(&mut ledger, &finding(1, AlertKind::Traffic, 300), 1000);
+        apply(&mut ledger, &finding(1, AlertKind::Traffic, 300), 1000);
         assert_eq!(close(&mut ledger, 1010).len(), 1);
         close(&mut ledger, second);
-        let Some(Notice::Opened(again)) = note(&mut ledger, &finding(1, AlertKind::Traffic, 120), second)
+        let Some(Notice::Opened(again)) = apply(&mut ledger, &finding(1, AlertKind::Traffic, 120), second)
         else {
-            panic!("it is over the limit again, so it is notified again")
+            panic!("the host exceeds its limit again, so the alert is notified again")
         };
         let (id, opened_at, peak, reopened) = match is_same {
             true => ("1000-1".to_owned(), 1000, 300, 1),
             false => (format!("{second}-2"), second, 120, 0),
         };
         assert_eq!((again.id, again.opened_at), (id, UnixNanos(opened_at * SECOND)), "{second}");
-        assert_eq!((again.measured, again.life.last, again.closed_at), (peak, 120, None), "{second}");
-        assert_eq!(again.life.reopened, reopened, "{second}");
+        assert_eq!((again.measured, again.progress.last, again.closed_at), (peak, 120, None), "{second}");
+        assert_eq!(again.progress.reopened, reopened, "{second}");
     }
 }
 
@@ -77,58 +78,63 @@ fn growth_is_notified_at_two_five_and_ten_times_the_limit() {
     let mut ledger = ledger();
     let mut notified = Vec::new();
     for (second, measured) in [101, 199, 200, 150, 200, 499, 500, 999, 1000, 100_000].iter().enumerate() {
-        match note(&mut ledger, &finding(1, AlertKind::Traffic, *measured), 1000 + second as u64) {
-            Some(Notice::Opened(alert)) => notified.push((1, alert.life.last)),
-            Some(Notice::Grown(alert, times)) => notified.push((times, alert.life.last)),
+        match apply(&mut ledger, &finding(1, AlertKind::Traffic, *measured), 1000 + second as u64) {
+            Some(Notice::Opened(alert)) => notified.push((1, alert.progress.last)),
+            Some(Notice::Grown(alert, times)) => notified.push((times, alert.progress.last)),
             other => assert_eq!(other, None),
         }
     }
     assert_eq!(notified, [(1, 101), (2, 200), (5, 500), (10, 1000)]);
     // The multiple that is reached at the opening is not notified as growth.
-    note(&mut ledger, &finding(2, AlertKind::Traffic, 450), 1000);
-    assert_eq!(note(&mut ledger, &finding(2, AlertKind::Traffic, 460), 1001), None);
-    let grown = note(&mut ledger, &finding(2, AlertKind::Traffic, 510), 1002);
+    apply(&mut ledger, &finding(2, AlertKind::Traffic, 450), 1000);
+    assert_eq!(apply(&mut ledger, &finding(2, AlertKind::Traffic, 460), 1001), None);
+    let grown = apply(&mut ledger, &finding(2, AlertKind::Traffic, 510), 1002);
     assert!(matches!(grown, Some(Notice::Grown(_, 5))), "{grown:?}");
 }
 
 /// A finding with an error bound: the true value lies between `measured` and `measured + error`.
 fn imprecise(host: u8, measured: u64, error: u64) -> Finding {
-    Finding { error, ..finding(host, AlertKind::Traffic, measured) }
+    Finding { error_bound: error, ..finding(host, AlertKind::Traffic, measured) }
 }
 
 #[test]
 fn a_possible_alert_is_confirmed_once_and_not_notified_twice() {
     let mut ledger = ledger();
-    let Some(Notice::Opened(possible)) = note(&mut ledger, &imprecise(1, 80, 50), 1000) else {
-        panic!("a possible alert is notified")
+    let Some(Notice::Opened(possible)) = apply(&mut ledger, &imprecise(1, 80, 50), 1000) else {
+        panic!("a possible alert must be notified")
     };
-    assert!(possible.life.is_possible);
-    assert_eq!((possible.measured, possible.up_to(), possible.limit), (80, 130, 100));
-    assert_eq!(note(&mut ledger, &imprecise(1, 90, 45), 1001), None, "it is notified once");
+    assert!(possible.progress.is_possible);
+    assert_eq!((possible.measured, possible.upper_bound(), possible.limit), (80, 130, 100));
+    assert_eq!(apply(&mut ledger, &imprecise(1, 90, 45), 1001), None, "a possible alert is notified once");
     let bytes = |ip_bytes| move |_| Evidence { ip_bytes, ..Evidence::default() };
     let at = |second: u64| (Moment(second * SECOND), UnixNanos(second * SECOND));
-    let (now, civil) = at(1002);
-    let Some(Notice::Confirmed(certain)) = ledger.note(&imprecise(1, 101, 5), now, civil, bytes(101)) else {
-        panic!("it is certain now")
+    let (now, wall_clock) = at(1002);
+    let Some(Notice::Confirmed(certain)) = ledger.apply(&imprecise(1, 101, 5), now, wall_clock, bytes(101))
+    else {
+        panic!("a certain finding must confirm the alert")
     };
     assert_eq!((&certain.id, certain.opened_at), (&possible.id, possible.opened_at));
-    assert_eq!((certain.measured, certain.up_to(), certain.ip_bytes), (101, 135, 101), "of now");
-    assert!(!certain.life.is_possible);
-    // It stays certain while later findings are only possible.
+    assert_eq!(
+        (certain.measured, certain.upper_bound(), certain.ip_bytes),
+        (101, 135, 101),
+        "the evidence is that of the confirmation"
+    );
+    assert!(!certain.progress.is_possible);
+    // The alert stays certain although later findings are only possible.
     for (second, measured) in [(1003, 102), (1009, 60)] {
-        assert_eq!(note(&mut ledger, &imprecise(1, measured, 50), second), None);
-        assert!(ledger.open().all(|alert| !alert.life.is_possible));
+        assert_eq!(apply(&mut ledger, &imprecise(1, measured, 50), second), None);
+        assert!(ledger.open().all(|alert| !alert.progress.is_possible));
     }
     assert_eq!(close(&mut ledger, 1018), []);
     let closed = close(&mut ledger, 1019);
     assert!(
-        matches!(&closed[..], [Notice::Closed(alert)] if (alert.measured, alert.up_to()) == (102, 152)),
+        matches!(&closed[..], [Notice::Closed(alert)] if (alert.measured, alert.upper_bound()) == (102, 152)),
         "{closed:?}"
     );
-    // Opened again it is possible or certain as its new finding is; the upper bound of its peak is kept.
-    let again = note(&mut ledger, &imprecise(1, 70, 40), 1020);
+    // An alert that opens again is possible if its new finding is; the upper bound of its peak is kept.
+    let again = apply(&mut ledger, &imprecise(1, 70, 40), 1020);
     assert!(
-        matches!(&again, Some(Notice::Opened(alert)) if alert.life.is_possible && alert.up_to() == 152),
+        matches!(&again, Some(Notice::Opened(alert)) if alert.progress.is_possible && alert.upper_bound() == 152),
         "{again:?}"
     );
 }
@@ -136,12 +142,12 @@ fn a_possible_alert_is_confirmed_once_and_not_notified_twice() {
 #[test]
 fn an_alert_certain_at_once_is_never_confirmed_and_a_possible_one_closes() {
     let mut ledger = ledger();
-    let opened = note(&mut ledger, &imprecise(1, 101, 50), 1000);
-    assert!(matches!(opened, Some(Notice::Opened(alert)) if !alert.life.is_possible));
-    assert_eq!(note(&mut ledger, &imprecise(1, 102, 50), 1001), None);
-    assert!(note(&mut ledger, &imprecise(2, 60, 50), 1001).is_some());
+    let opened = apply(&mut ledger, &imprecise(1, 101, 50), 1000);
+    assert!(matches!(opened, Some(Notice::Opened(alert)) if !alert.progress.is_possible));
+    assert_eq!(apply(&mut ledger, &imprecise(1, 102, 50), 1001), None);
+    assert!(apply(&mut ledger, &imprecise(2, 60, 50), 1001).is_some());
     let closed = close(&mut ledger, 1011);
-    let are_possible: Vec<_> = closed.iter().map(|notice| notice.alert().life.is_possible).collect();
+    let are_possible: Vec<_> = closed.iter().map(|notice| notice.alert().progress.is_possible).collect();
     assert_eq!(are_possible, [false, true]);
 }
 
@@ -150,31 +156,35 @@ fn an_alert_confirmed_while_muted_or_after_a_restart_is_notified() {
     // It is notified as possible, and becomes certain while it is muted, with and without a restart.
     for restarts in [false, true] {
         let mut ledger = ledger();
-        assert!(note(&mut ledger, &imprecise(1, 80, 50), 1000).is_some());
+        assert!(apply(&mut ledger, &imprecise(1, 80, 50), 1000).is_some());
         mute(&mut ledger, "10.0.0.1/32", 5, 1001);
-        assert_eq!(note(&mut ledger, &imprecise(1, 110, 5), 1002), None);
+        assert_eq!(apply(&mut ledger, &imprecise(1, 110, 5), 1002), None);
         if restarts {
             let persisted =
                 PersistedLedger::from_json(&ledger.to_persisted().to_json()).expect("it was just written");
             ledger = super::tests::ledger();
             let mut notices = Vec::new();
             ledger.restore(persisted, Moment(1003 * SECOND), UnixNanos(1003 * SECOND), &mut notices);
-            assert_eq!(notices, [], "it is muted still");
+            assert_eq!(notices, [], "the alert is still muted");
         }
         let mut notices = Vec::new();
         ledger.expire_mutes(Moment(1006 * SECOND), &mut notices);
         assert!(matches!(&notices[..], [Notice::Confirmed(alert)] if alert.measured == 110), "{notices:?}");
-        assert_eq!(note(&mut ledger, &imprecise(1, 120, 5), 1007), None, "that was notified");
+        assert_eq!(
+            apply(&mut ledger, &imprecise(1, 120, 5), 1007),
+            None,
+            "the confirmation was notified already"
+        );
     }
     // An alert that was never notified is notified with its present state.
     let mut ledger = ledger();
     mute(&mut ledger, "10.0.0.1/32", 5, 1000);
     for (second, measured) in [(1001, 80), (1002, 110)] {
-        assert_eq!(note(&mut ledger, &imprecise(1, measured, 50), second), None);
+        assert_eq!(apply(&mut ledger, &imprecise(1, measured, 50), second), None);
     }
     let mut notices = Vec::new();
     ledger.expire_mutes(Moment(1005 * SECOND), &mut notices);
-    assert!(matches!(&notices[..], [Notice::Opened(alert)] if !alert.life.is_possible), "{notices:?}");
+    assert!(matches!(&notices[..], [Notice::Opened(alert)] if !alert.progress.is_possible), "{notices:?}");
 }
 
 fn mute(ledger: &mut Ledger, source: &str, seconds: u64, at: u64) -> u64 {
@@ -186,17 +196,17 @@ fn mute(ledger: &mut Ledger, source: &str, seconds: u64, at: u64) -> u64 {
 #[test]
 fn a_muted_alert_opens_without_notice_and_is_notified_when_the_mute_ends() {
     let value_opened = |notices: &[Notice]| match notices {
-        [Notice::Opened(alert)] => alert.life.last,
-        other => panic!("one opening and not {other:?}"),
+        [Notice::Opened(alert)] => alert.progress.last,
+        other => panic!("expected one opening and not {other:?}"),
     };
-    // The mute expires, or is removed before.
+    // Once the mute expires, and once it is removed before that.
     for is_removed in [false, true] {
         let mut ledger = ledger();
         let id = mute(&mut ledger, "10.0.0.0/24", 8, 1000);
         for (second, measured) in [(1001, 110), (1002, 250), (1003, 120)] {
-            assert_eq!(note(&mut ledger, &finding(1, AlertKind::Traffic, measured), second), None);
+            assert_eq!(apply(&mut ledger, &finding(1, AlertKind::Traffic, measured), second), None);
         }
-        assert!(ledger.open().all(|alert| alert.life.is_muted));
+        assert!(ledger.open().all(|alert| alert.progress.is_muted));
         let mut notices = Vec::new();
         assert!(!ledger.expire_mutes(Moment(1007 * SECOND), &mut notices));
         assert_eq!(notices, []);
@@ -205,8 +215,12 @@ fn a_muted_alert_opens_without_notice_and_is_notified_when_the_mute_ends() {
             false => assert!(ledger.expire_mutes(Moment(1008 * SECOND), &mut notices)),
         }
         assert_eq!(value_opened(&notices), 120);
-        assert!(ledger.open().all(|alert| !alert.life.is_muted && alert.measured == 250));
-        assert_eq!(note(&mut ledger, &finding(1, AlertKind::Traffic, 130), 1009), None, "it was notified");
+        assert!(ledger.open().all(|alert| !alert.progress.is_muted && alert.measured == 250));
+        assert_eq!(
+            apply(&mut ledger, &finding(1, AlertKind::Traffic, 130), 1009),
+            None,
+            "the opening was notified already"
+        );
         assert_eq!(close(&mut ledger, 1019).len(), 1);
     }
 }
@@ -214,16 +228,18 @@ fn a_muted_alert_opens_without_notice_and_is_notified_when_the_mute_ends() {
 #[test]
 fn only_the_end_of_notified_alerts_is_notified() {
     let mut ledger = ledger();
-    note(&mut ledger, &finding(1, AlertKind::Traffic, 110), 1000);
+    apply(&mut ledger, &finding(1, AlertKind::Traffic, 110), 1000);
     mute(&mut ledger, "10.0.0.0/24", 1000, 1001);
     assert_eq!(
-        note(&mut ledger, &finding(1, AlertKind::Traffic, 500), 1002),
+        apply(&mut ledger, &finding(1, AlertKind::Traffic, 500), 1002),
         None,
-        "it grows without notice"
+        "the growth of a muted alert is not notified"
     );
-    assert_eq!(note(&mut ledger, &finding(2, AlertKind::Traffic, 110), 1002), None);
+    assert_eq!(apply(&mut ledger, &finding(2, AlertKind::Traffic, 110), 1002), None);
     let closed = close(&mut ledger, 1100);
-    let [Notice::Closed(alert)] = &closed[..] else { panic!("one was notified: {closed:?}") };
+    let [Notice::Closed(alert)] = &closed[..] else {
+        panic!("expected the end of the one notified alert and not {closed:?}")
+    };
     assert_eq!(alert.source, Some([10, 0, 0, 1].into()));
     assert_eq!(ledger.open().count(), 0);
 }
@@ -232,95 +248,103 @@ fn only_the_end_of_notified_alerts_is_notified() {
 fn after_a_restart_no_notice_is_repeated_and_inactive_alerts_close() {
     let mut before = ledger();
     for (host, measured) in [(1, 210), (2, 110), (3, 110)] {
-        note(&mut before, &finding(host, AlertKind::Traffic, measured), 1000);
+        apply(&mut before, &finding(host, AlertKind::Traffic, measured), 1000);
     }
-    // The third closes, the first two go on; a fourth is muted.
+    // The alert of the third host closes, those of the first two stay open; that of a fourth is muted.
     for second in [1005, 1012] {
-        note(&mut before, &finding(1, AlertKind::Traffic, 120), second);
-        note(&mut before, &finding(2, AlertKind::Traffic, 120), second);
+        apply(&mut before, &finding(1, AlertKind::Traffic, 120), second);
+        apply(&mut before, &finding(2, AlertKind::Traffic, 120), second);
         close(&mut before, second);
     }
     mute(&mut before, "10.0.0.4/32", 30, 1012);
-    note(&mut before, &finding(4, AlertKind::Traffic, 110), 1012);
+    apply(&mut before, &finding(4, AlertKind::Traffic, 110), 1012);
     let persisted =
         PersistedLedger::from_json(&before.to_persisted().to_json()).expect("it was just written");
     assert_eq!(persisted, before.to_persisted());
 
-    // Another process with another monotonic clock, ten seconds later in civil time.
+    // Another process with another monotonic clock, ten seconds later on the wall clock.
     let mut after = ledger();
     let mut notices = Vec::new();
     after.restore(persisted, Moment(50 * SECOND), UnixNanos(1022 * SECOND), &mut notices);
     assert_eq!(notices, []);
-    let note = |ledger: &mut Ledger, host: u8, measured: u64, second: u64| {
+    let apply = |ledger: &mut Ledger, host: u8, measured: u64, second: u64| {
         let finding = finding(host, AlertKind::Traffic, measured);
         let evidence = |_| Evidence { ip_bytes: measured, ..Evidence::default() };
-        ledger.note(&finding, Moment(second * SECOND), UnixNanos((second + 972) * SECOND), evidence)
+        ledger.apply(&finding, Moment(second * SECOND), UnixNanos((second + 972) * SECOND), evidence)
     };
-    assert_eq!(note(&mut after, 1, 220, 51), None, "the opening and twice the limit were notified");
-    assert_eq!(after.open().next().map(|alert| alert.ip_bytes), Some(220), "evidence is gathered anew");
-    assert!(matches!(note(&mut after, 1, 500, 52), Some(Notice::Grown(alert, 5)) if alert.id == "1000-1"));
-    assert_eq!(note(&mut after, 4, 120, 53), None, "it is muted still");
-    let reopened = note(&mut after, 3, 130, 53);
+    assert_eq!(
+        apply(&mut after, 1, 220, 51),
+        None,
+        "the opening and the growth to twice the limit were notified already"
+    );
+    assert_eq!(
+        after.open().next().map(|alert| alert.ip_bytes),
+        Some(220),
+        "evidence is gathered again after a restart"
+    );
+    assert!(matches!(apply(&mut after, 1, 500, 52), Some(Notice::Grown(alert, 5)) if alert.id == "1000-1"));
+    assert_eq!(apply(&mut after, 4, 120, 53), None, "the alert is still muted");
+    let reopened = apply(&mut after, 3, 130, 53);
     assert!(matches!(&reopened, Some(Notice::Opened(alert)) if alert.id == "1000-3"), "{reopened:?}");
-    let new = note(&mut after, 9, 130, 53);
+    let new = apply(&mut after, 9, 130, 53);
     assert!(matches!(&new, Some(Notice::Opened(alert)) if alert.id == "1025-5"), "{new:?}");
-    // The second one closes a whole window after the restart.
+    // The alert of the second host closes a whole window after the restart.
     assert_eq!(close(&mut after, 59), []);
     let closed = close(&mut after, 60);
     assert!(matches!(&closed[..], [Notice::Closed(alert)] if alert.id == "1000-2"), "{closed:?}");
-    // The mute is over 30 seconds of civil time after it was made: 20 after the restart.
+    // The mute ends 30 seconds after it was made by the wall clock: 20 seconds after the restart.
     assert!(!after.expire_mutes(Moment(69 * SECOND), &mut notices));
     assert!(after.expire_mutes(Moment(70 * SECOND), &mut notices));
 }
 
 #[test]
-fn another_limit_is_no_growth() {
+fn a_changed_limit_is_not_a_growth() {
     let mut ledger = ledger();
-    note(&mut ledger, &finding(1, AlertKind::Traffic, 300), 1000);
+    apply(&mut ledger, &finding(1, AlertKind::Traffic, 300), 1000);
     let lowered = |measured| Finding { limit: 10, ..finding(1, AlertKind::Traffic, measured) };
-    assert_eq!(note(&mut ledger, &lowered(60), 1001), None);
+    assert_eq!(apply(&mut ledger, &lowered(60), 1001), None);
     assert_eq!(ledger.open().next().map(|alert| alert.limit), Some(10));
-    let grown = note(&mut ledger, &lowered(100), 1002);
+    let grown = apply(&mut ledger, &lowered(100), 1002);
     assert!(matches!(grown, Some(Notice::Grown(_, 10))), "{grown:?}");
 }
 
 #[test]
-fn hosts_and_kinds_are_apart_and_ports_have_a_timeout_of_their_own() {
+fn each_host_and_kind_has_its_own_alert_and_ports_have_their_own_timeout() {
     let mut ledger = ledger();
     for kind in [AlertKind::ScanningPort, AlertKind::Traffic] {
-        assert!(note(&mut ledger, &finding(2, kind, 200), 1000).is_some());
+        assert!(apply(&mut ledger, &finding(2, kind, 200), 1000).is_some());
     }
-    assert!(note(&mut ledger, &finding(1, AlertKind::Traffic, 200), 1000).is_some());
+    assert!(apply(&mut ledger, &finding(1, AlertKind::Traffic, 200), 1000).is_some());
     let open: Vec<_> =
         ledger.open().filter_map(|alert| Some((alert.source?.to_string(), alert.kind.name()))).collect();
     let of = |host: &str, kind| (format!("10.0.0.{host}"), kind);
     assert_eq!(open, [of("1", "TRAFFIC"), of("2", "TRAFFIC"), of("2", "SCANNING_PORT")]);
     assert_eq!(ledger.open_sources().count(), 2);
-    let loss = Finding { kind: AlertKind::Loss, source: None, measured: 7, error: 0, limit: 1 };
-    assert!(note(&mut ledger, &loss, 1000).is_some());
-    assert_eq!(ledger.open_sources().count(), 2, "a loss is of no host");
-    assert_eq!(close(&mut ledger, 1010).len(), 3, "two about traffic, one about losses");
+    let loss = Finding { kind: AlertKind::Loss, source: None, measured: 7, error_bound: 0, limit: 1 };
+    assert!(apply(&mut ledger, &loss, 1000).is_some());
+    assert_eq!(ledger.open_sources().count(), 2, "an alert about losses has no host");
+    assert_eq!(close(&mut ledger, 1010).len(), 3, "two alerts about traffic and one about losses close");
     assert_eq!(close(&mut ledger, 1059).len(), 0);
     assert_eq!(close(&mut ledger, 1060).len(), 1);
 }
 
 #[test]
-fn findings_beyond_the_largest_number_of_alerts_are_counted() {
+fn findings_beyond_the_maximum_number_of_alerts_are_counted() {
     let mut ledger = ledger();
     for n in 0..u32::try_from(OPEN_ALERTS_MAX).expect("it is small") + 5 {
         let source = Some(n.to_be_bytes().into());
-        note(&mut ledger, &Finding { source, ..finding(1, AlertKind::Traffic, 200) }, 1000);
+        apply(&mut ledger, &Finding { source, ..finding(1, AlertKind::Traffic, 200) }, 1000);
     }
-    assert_eq!((ledger.open().count(), ledger.refused_findings()), (OPEN_ALERTS_MAX, 5));
-    let loss = Finding { kind: AlertKind::Loss, source: None, measured: 7, error: 0, limit: 1 };
-    assert!(note(&mut ledger, &loss, 1000).is_some(), "an alert about losses opens all the same");
+    assert_eq!((ledger.open().count(), ledger.discarded_findings()), (OPEN_ALERTS_MAX, 5));
+    let loss = Finding { kind: AlertKind::Loss, source: None, measured: 7, error_bound: 0, limit: 1 };
+    assert!(apply(&mut ledger, &loss, 1000).is_some(), "an alert about losses opens beyond the maximum");
 }
 
 proptest! {
-    /// For any findings at any times: the notices of one id alternate between opening and closing, growth lies
-    /// between them and only rises, and no two hosts or kinds share an id.
+    /// For any findings at any times, the notices of one id alternate between opening and closing, growth is notified
+    /// between them with rising multiples, and each id belongs to one host and kind.
     #[test]
-    fn the_life_of_an_alert_has_an_order(
+    fn the_notices_of_an_alert_are_in_order(
         turns in prop::collection::vec(
             (0u64..12, prop::collection::vec((0u8..3, any::<bool>(), 60u64..2000, 0u64..200), 0..4)),
             1..80,
@@ -328,23 +352,23 @@ proptest! {
     ) {
         let mut ledger = ledger();
         let mut now = 1000;
-        // For each id: its key, and twice the multiple notified since it opened; 0 while it is closed, 1 while it is
-        // only possible.
+        // For each id, its key and twice the multiple that was notified since it opened: 0 means closed, 1 means open
+        // and only possible.
         let mut known: BTreeMap<String, (AlertKey, u64)> = BTreeMap::new();
         for (seconds, findings) in turns {
             now += seconds;
             let mut notices = close(&mut ledger, now);
             for (host, is_ports, measured, error) in findings {
                 let kind = if is_ports { AlertKind::ScanningPort } else { AlertKind::Traffic };
-                let found = Finding { error, ..finding(host, kind, measured) };
-                if found.up_to() > found.limit {
-                    notices.extend(note(&mut ledger, &found, now));
+                let found = Finding { error_bound: error, ..finding(host, kind, measured) };
+                if found.upper_bound() > found.limit {
+                    notices.extend(apply(&mut ledger, &found, now));
                 }
             }
             for notice in notices {
                 let is_confirmed = matches!(notice, Notice::Confirmed(_));
                 let (alert, doubled) = match notice {
-                    Notice::Opened(alert) if alert.life.is_possible => (alert, 1),
+                    Notice::Opened(alert) if alert.progress.is_possible => (alert, 1),
                     Notice::Opened(alert) | Notice::Confirmed(alert) => (alert, 2),
                     Notice::Grown(alert, times) => (alert, 2 * times),
                     Notice::Closed(alert) => (alert, 0),
@@ -359,8 +383,8 @@ proptest! {
                     1 | 2 => prop_assert_eq!(before, 0, "{} opened twice", alert.id),
                     times => prop_assert!(before > 1 && before < times, "{} grew from {before}", alert.id),
                 }
-                prop_assert!(alert.up_to() > alert.limit);
-                prop_assert!(alert.measured >= alert.life.last && alert.opened_at <= alert.life.exceeded_at);
+                prop_assert!(alert.upper_bound() > alert.limit);
+                prop_assert!(alert.measured >= alert.progress.last && alert.opened_at <= alert.progress.exceeded_at);
                 known.insert(alert.id, (key, doubled));
             }
             let notified_open: BTreeSet<_> =

@@ -1,4 +1,4 @@
-//! The body of a webhook request, in the format of each kind of receiver.
+//! The headers and the body of a webhook request, in the format of each kind of receiver.
 //!
 //! Sources: api.slack.com/messaging/webhooks, discord.com/developers/docs/resources/webhook,
 //! developers.mattermost.com/integrate/webhooks/incoming, docs.ntfy.sh/publish, Alertmanager's `api/v2/openapi.yaml`.
@@ -37,7 +37,7 @@ pub(super) struct WebhookRequest {
     pub(super) text: String,
 }
 
-/// Returns the request about a notice of the gateway of this name.
+/// Returns the request that delivers a notice. `gateway` is the name of this machine.
 pub(super) fn body(format: WebhookFormat, queued: &QueuedNotice, gateway: &str) -> WebhookRequest {
     let sentence = sentence(queued);
     let notice = &queued.notice;
@@ -53,7 +53,7 @@ pub(super) fn body(format: WebhookFormat, queued: &QueuedNotice, gateway: &str) 
         WebhookFormat::Slack => of_json(json!({ "text": escaped(&line) })),
         WebhookFormat::Mattermost => of_json(json!({ "username": NAME, "text": line })),
         WebhookFormat::Discord => {
-            // No mention in the line notifies a user.
+            // With an empty list, no mention in the text notifies a user.
             of_json(json!({ "username": NAME, "content": line, "allowed_mentions": { "parse": [] } }))
         }
         WebhookFormat::Ntfy => {
@@ -83,7 +83,8 @@ fn sentence(queued: &QueuedNotice) -> String {
 /// The name that receivers show as the sender.
 const NAME: &str = "TrafficAlerted";
 
-/// Returns the alert of Alertmanager. The labels identify it, so they are the same when it opens and closes.
+/// Returns the alert in the form of Alertmanager. The labels identify it there, so they are the same when it opens and
+/// when it closes.
 fn alertmanager(queued: &QueuedNotice, gateway: &str) -> Value {
     let notice = &queued.notice;
     let alert = notice.alert();
@@ -107,8 +108,8 @@ fn alertmanager(queued: &QueuedNotice, gateway: &str) -> Value {
     annotations.insert("id".to_owned(), text(&alert.id));
     annotations.insert("measured".to_owned(), text(&alert.measured.to_string()));
     annotations.insert("limit".to_owned(), text(&alert.limit.to_string()));
-    if alert.life.error > 0 {
-        annotations.insert("up_to".to_owned(), text(&alert.up_to().to_string()));
+    if alert.progress.error_bound > 0 {
+        annotations.insert("up_to".to_owned(), text(&alert.upper_bound().to_string()));
     }
     json!({
         "labels": labels,
@@ -118,10 +119,11 @@ fn alertmanager(queued: &QueuedNotice, gateway: &str) -> Value {
     })
 }
 
-/// Alertmanager resolves an alert without an end that is not repeated for five minutes (`resolve_timeout`), and an
-/// alert is sent once. This is longer than an alert lasts, and ends alerts whose end was not delivered.
+/// Time from the opening of an alert to its end in Alertmanager while it is open. Alertmanager resolves an alert
+/// without an end if it is not repeated within five minutes (`resolve_timeout`), and this program sends it once. The
+/// time is longer than most alerts, and ends alerts whose end was not delivered.
 const OPEN_LASTS: Duration = Duration::from_secs(7 * 24 * 3600);
-/// The same for a sample.
+/// Time from the opening of a sample to its end in Alertmanager.
 const TEST_LASTS: Duration = Duration::from_secs(60);
 
 /// Escapes the three characters that Slack interprets.
@@ -191,8 +193,9 @@ mod tests {
             assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), want, "{format:?}");
         }
         // A possible alert has the same labels, so that it stays the same alert when it is confirmed.
-        let life = AlertProgress { is_possible: true, error: 300_000_000, ..AlertProgress::default() };
-        let possible = Notice::Opened(Alert { limit: 1_400_000_000, life, ..sample::traffic() });
+        let progress =
+            AlertProgress { is_possible: true, error_bound: 300_000_000, ..AlertProgress::default() };
+        let possible = Notice::Opened(Alert { limit: 1_400_000_000, progress, ..sample::traffic() });
         let alert = |notice: &Notice| -> Value {
             let text = body(WebhookFormat::Alertmanager, &queued(notice), "gw").text;
             serde_json::from_str::<Value>(&text).expect("JSON")[0].take()

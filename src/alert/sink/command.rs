@@ -1,15 +1,15 @@
-//! `AlertCommand`: a program that is run for each notice, one at a time, and ended when it takes too long.
+//! `AlertCommand`: a program that is run for each notice, one at a time, and killed after a time limit.
 //!
-//! No shell is involved: the words of the configuration are the arguments. The program gets the alert on its standard
-//! input as JSON and in its environment (`TA_ID`, `TA_KIND`, ...). Its standard output is discarded, its standard error
-//! is that of this program. It leads a process group of its own, so that the time limit ends its children too. It has
-//! no capability and can gain none, not even by a setuid program: an attacker who controls it has the rights of its
-//! user.
+//! No shell is involved: the words of the configuration are the arguments. The program reads the alert from its
+//! standard input as JSON and from its environment (`TA_ID`, `TA_KIND`, ...). Its standard output is discarded, and its
+//! standard error is that of this program. It leads a process group of its own, so that its children are killed with
+//! it. It has no capability and cannot gain one, not even by a setuid program, so an attacker who controls it has only
+//! the rights of its user.
 //!
-//! It is started with `posix_spawn(3)`, not `fork(2)`: a copy of the page tables of this process would cost the workers
-//! a fault for each page that they write next. `std::process::Command` uses `posix_spawn(3)` as well, but lets the
-//! child inherit the signal mask of this thread, which blocks SIGTERM; to reset the mask it needs `pre_exec`, which is
-//! unsafe and makes it fork.
+//! It is started with `posix_spawn(3)`, not `fork(2)`: after a copy of the page tables of this process, the workers
+//! would have a fault at each page that they write next. `std::process::Command` uses `posix_spawn(3)` as well, but its
+//! child inherits the signal mask of this thread, which blocks SIGTERM. The mask could be reset in `pre_exec`, which is
+//! unsafe and makes the library call `fork(2)`.
 
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -44,7 +44,7 @@ pub struct CommandOptions {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// Longest time that it may run.
+    /// Maximum time that it may run.
     pub time_limit: Duration,
 }
 
@@ -134,12 +134,12 @@ impl Sink for AlertCommand {
     }
 }
 
-/// Time from SIGTERM to SIGKILL.
+/// Time from SIGTERM to SIGKILL after the time limit.
 const GRACE: Duration = Duration::from_secs(1);
-/// The same while the end of this program waits for it.
+/// Time from SIGTERM to SIGKILL while the end of this program waits for the command.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(50);
 
-/// A running program, the leader of its process group. Its process id is not reused before it is reaped.
+/// A running program, which is the leader of its process group. Its process id is not reused before it is reaped.
 struct Child {
     id: Pid,
     /// A pidfd: readable once the program has ended.
@@ -152,7 +152,7 @@ impl Child {
         match pidfd_open(number, PidfdFlags::empty()) {
             Ok(ended) => Ok(Self { id, ended }),
             Err(error) => {
-                // Without a pidfd it would have no deadline, so it must not run.
+                // Without a pidfd it would have no time limit, so it must not run.
                 let _ = killpg(id, Signal::SIGKILL);
                 let _ = waitpid(id, None);
                 Err(error.into())
@@ -160,17 +160,18 @@ impl Child {
         }
     }
 
-    /// Reaps the program. Returns its status, or `None` if it has not ended.
+    /// Reaps the program if it has ended. Returns its status, `StillAlive` if it has not ended, and `None` if
+    /// waitpid(2) fails.
     fn reap(self) -> Option<WaitStatus> {
         waitpid(self.id, Some(WaitPidFlag::WNOHANG)).ok()
     }
 
     /// Sends SIGTERM to its process group and, after `grace`, SIGKILL.
     fn end_group(self, grace: Duration) {
-        // An error means that the group is gone already.
+        // An error means that the group no longer exists.
         let _ = killpg(self.id, Signal::SIGTERM);
         is_readable(self.ended.as_fd(), grace);
-        // Also if the leader has ended: it is not reaped, so the id of its group is not reused.
+        // SIGKILL is sent also if the leader has ended: it is not reaped yet, so the id of its group is not reused.
         let _ = killpg(self.id, Signal::SIGKILL);
         // A process that hangs in a system call takes longer; it stays a zombie until this program ends.
         is_readable(self.ended.as_fd(), grace);
@@ -178,7 +179,7 @@ impl Child {
     }
 }
 
-/// Returns the alert as a file in memory (memfd_create(2)). To write a pipe would block if the program does not read.
+/// Returns the alert as a file in memory (memfd_create(2)). A write to a pipe would block if the program does not read.
 fn standard_input(queued: &QueuedNotice) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create(c"alert", MFdFlags::MFD_CLOEXEC)?);
     writeln!(file, "{}", json::text(&queued.notice, queued.source()))?;
@@ -193,8 +194,8 @@ fn actions(input: &OwnedFd, output: &File) -> nix::Result<PosixSpawnFileActions>
     Ok(actions)
 }
 
-/// Requests a process group of its own and default signals: this thread blocks some, and the Rust runtime ignores
-/// SIGPIPE.
+/// Returns attributes that request a process group of its own, no blocked signals and the default action of SIGPIPE:
+/// this thread blocks some signals, and the Rust runtime ignores SIGPIPE.
 fn attributes() -> nix::Result<PosixSpawnAttr> {
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_pgroup(Pid::from_raw(0))?;
@@ -208,8 +209,8 @@ fn attributes() -> nix::Result<PosixSpawnAttr> {
     Ok(attributes)
 }
 
-/// Returns the environment of this program and the variables of the alert, without the variables by which systemd
-/// addresses this process alone.
+/// Returns the environment of this program and the variables of the alert, without the variables that systemd sets for
+/// this process only.
 fn environment(queued: &QueuedNotice) -> Vec<CString> {
     let QueuedNotice { notice, .. } = queued;
     let source = queued.source();
@@ -225,7 +226,7 @@ fn environment(queued: &QueuedNotice) -> Vec<CString> {
         ("TA_TEXT", Sentence { notice, source }.to_string()),
     ];
     all.extend(alert.source.map(|source| ("TA_SOURCE", source.to_string())));
-    all.extend((alert.life.error > 0).then(|| ("TA_UP_TO", alert.up_to().to_string())));
+    all.extend((alert.progress.error_bound > 0).then(|| ("TA_UP_TO", alert.upper_bound().to_string())));
     all.extend(source.name.map(|name| ("TA_SOURCE_NAME", name.to_owned())));
     all.extend(source.country.map(|country| ("TA_SOURCE_COUNTRY", country.to_owned())));
     all.extend(source.asn.map(|number| ("TA_SOURCE_ASN", number.to_string())));
@@ -247,7 +248,7 @@ fn path_of(path: &std::path::Path) -> CString {
     c_string(OsString::from(path).into_vec())
 }
 
-/// Converts bytes up to the first NUL. Neither the configuration nor text of the system contains one.
+/// Converts the bytes before the first NUL. Neither the configuration nor text of the system contains a NUL.
 fn c_string(bytes: Vec<u8>) -> CString {
     CString::new(bytes).unwrap_or_else(|error| {
         let end = error.nul_position();
@@ -294,7 +295,7 @@ mod tests {
                       && grep -E 'SigBlk|SigIgn' /proc/self/status > signals && ls -l /proc/self/fd > descriptors";
         let words = [folder.path().to_str().expect("text"), "a \"b\" $(c) #d"];
         let _open = File::create(path("kept-here")).expect("it is ours");
-        // The threads of the program block SIGTERM as well.
+        // The threads of the sinks block SIGTERM, so this thread does too.
         SigSet::from(Signal::SIGTERM).thread_block().expect("a thread may");
         deliver(command(script, &words, HOUR)).unwrap_or_else(|failure| panic!("{}", failure.why));
 
@@ -315,8 +316,9 @@ mod tests {
         }
         assert!(environment.contains("\nPATH=") || environment.starts_with("PATH="), "{environment}");
         assert!(!environment.contains("TA_CLOSED_AT"), "{environment}");
-        assert_eq!(read("word"), "a \"b\" $(c) #d", "no shell has interpreted it");
-        // The threads of the program block SIGTERM, and Rust ignores SIGPIPE; glibc ignores two of its own.
+        assert_eq!(read("word"), "a \"b\" $(c) #d", "no shell may interpret the word");
+        // This thread blocks SIGTERM, and Rust ignores SIGPIPE. The mask leaves out two signals of glibc, which ignores
+        // them.
         let signals = read("signals");
         let set = |name: &str| {
             let line = signals.lines().find_map(|line| line.strip_prefix(name));
@@ -351,16 +353,16 @@ mod tests {
             let program = program.to_owned();
             let options = CommandOptions { program, arguments: vec![], time_limit: HOUR };
             let failure =
-                deliver(AlertCommand::new(options, Retry::default())).expect_err("it is no program");
+                deliver(AlertCommand::new(options, Retry::default())).expect_err("it is not a program");
             assert!(failure.why.contains(want) && !failure.is_passing, "{}", failure.why);
         }
     }
 
     #[test]
-    fn a_program_that_hangs_is_ended_with_all_that_it_has_started() {
+    fn a_program_that_hangs_is_killed_with_its_children() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let ids = folder.path().join("ids");
-        // One child hangs with it, and one ignores SIGTERM.
+        // One child hangs as well, and one ignores SIGTERM.
         let script = "(trap '' TERM; echo ready > \"$2\"; sleep 3600) & sleep 3600 & \
                       until [ -e \"$2\" ]; do :; done; echo $$ $! > \"$1\"; wait";
         let words = [ids.to_str().expect("text"), &format!("{}.ready", ids.display())];
@@ -371,7 +373,7 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
         let text = fs::read_to_string(&ids).expect("it was written");
         let group: i32 = text.split(' ').next().and_then(|id| id.parse().ok()).expect("a number");
-        // Its children are ended, and reaped by the process that adopts orphans here.
+        // Its children are killed, and the process that adopts orphans here reaps them.
         let deadline = Instant::now() + Duration::from_secs(30);
         while killpg(Pid::from_raw(group), None) != Err(Errno::ESRCH) {
             let is_alive = |id: &str| {
@@ -388,8 +390,8 @@ mod tests {
 
     #[test]
     fn a_possible_alert_shows_its_upper_bound() {
-        let life = AlertProgress { is_possible: true, error: 7, ..AlertProgress::default() };
-        let possible = Alert { life, ..sample::traffic() };
+        let progress = AlertProgress { is_possible: true, error_bound: 7, ..AlertProgress::default() };
+        let possible = Alert { progress, ..sample::traffic() };
         let of = |alert: Alert| environment(&QueuedNotice::new(1, UnixNanos(0), Notice::Opened(alert)));
         for line in [c"TA_STATE=possible", c"TA_UP_TO=1200000007"] {
             assert!(of(possible.clone()).iter().any(|there| there.as_c_str() == line), "{line:?}");

@@ -1,5 +1,5 @@
-//! How many notices each sink was given, and what became of them. The threads of the sinks write the counters, any
-//! thread reads them, without a lock.
+//! The counters of the notices of each sink. The threads of the sinks write them and any thread reads them, without a
+//! lock.
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,19 +39,19 @@ impl fmt::Display for SinkName {
     }
 }
 
-/// The counters of one sink since the start. Every notice that it was given is counted in exactly one of `delivered`,
-/// `failed` and `dropped`, or it waits: `queued = delivered + failed + waiting`.
+/// The counters of one sink since the start. Every notice either was dropped or is queued, and a queued notice was
+/// delivered, has failed or waits: `queued = delivered + failed + waiting`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Notices that its queue took.
+    /// Number of notices that its queue took.
     pub queued: u64,
-    /// Notices that were delivered, of those in `queued`.
+    /// Number of notices in `queued` that were delivered.
     pub delivered: u64,
-    /// Failed attempts that were followed by another.
+    /// Number of failed attempts that were followed by another.
     pub retried: u64,
-    /// Notices that were given up, of those in `queued`.
+    /// Number of notices in `queued` that were given up.
     pub failed: u64,
-    /// Notices that its queue had no room for.
+    /// Number of notices that were dropped because the queue was full.
     pub dropped: u64,
 }
 
@@ -76,7 +76,7 @@ impl SinkCounters {
         Self(sinks.map(|sink| (sink, AtomicCounts::default())).collect())
     }
 
-    /// Returns each sink with the present value of its counters.
+    /// Returns each sink with the present values of its counters.
     pub(crate) fn each(&self) -> impl Iterator<Item = (SinkName, Counts)> + '_ {
         self.0.iter().map(|(sink, cells)| (*sink, cells.read()))
     }
@@ -86,7 +86,7 @@ impl SinkCounters {
     }
 }
 
-/// The counters of one sink among all.
+/// A handle to the counters of one sink.
 #[derive(Clone, Debug)]
 pub(super) struct SinkCell {
     all: SinkCounters,
@@ -118,7 +118,7 @@ impl AtomicCounts {
         self.queued.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a notice as dropped that was counted as queued before the queue refused it.
+    /// Counts a notice as dropped that was counted as queued before the queue turned out to be full.
     pub(super) fn count_dropped(&self) {
         self.queued.fetch_sub(1, Ordering::Relaxed);
         self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -137,8 +137,8 @@ impl AtomicCounts {
     }
 
     fn read(&self) -> Counts {
-        // The outcomes are loaded before `queued`: a notice that moves on meanwhile counts as waiting, and the sum of
-        // the outcomes never exceeds `queued`.
+        // The outcomes are loaded before `queued`: a notice that is delivered meanwhile counts as waiting, and the sum
+        // of the outcomes never exceeds `queued`.
         let delivered = self.delivered.load(Ordering::Acquire);
         let failed = self.failed.load(Ordering::Acquire);
         Counts {

@@ -1,4 +1,4 @@
-//! `test-alert`: one sample to each sink, one attempt each, and the outcomes.
+//! `test-alert`: one attempt to deliver a sample to each sink, and the outcomes.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -22,17 +22,18 @@ use super::worker::{QueuedNotice, Sink};
 pub struct DeliveryTest {
     /// The sink.
     pub sink: SinkName,
-    /// How long the delivery took, or why it failed and the remedy.
+    /// How long the delivery took, or the sentence about its failure and the remedy.
     pub outcome: Result<Duration, String>,
-    /// What a success does not prove at this sink.
+    /// The sentence about what a success does not prove at this sink; `None` if it proves that the sample arrived.
     pub caveat: Option<&'static str>,
 }
 
 impl SinkOptions {
-    /// Sends a sample to every sink at the same time, with the deadlines of the options, and waits for all outcomes.
+    /// Sends a sample to every sink at the same time, with the timeouts of the options. Waits for all outcomes and
+    /// returns them.
     ///
     /// # Errors
-    /// The system refuses a thread or descriptor.
+    /// The system cannot create a thread or descriptor.
     pub fn try_out(
         &self,
         out: impl Write + Send + 'static,
@@ -65,14 +66,14 @@ impl SinkOptions {
         Ok(outcomes)
     }
 
-    /// Returns a time that is longer than the deadlines of all sinks; it ends the wait for a disk that hangs.
+    /// Returns a time that is longer than the timeouts of all sinks. It ends the wait for a disk that hangs.
     fn longest_delivery(&self) -> Duration {
         let command = self.command.as_ref().map_or(Duration::ZERO, |command| command.time_limit);
         DELIVERY_MAX + command
     }
 }
 
-/// Longer than the deadlines of all sinks but `AlertCommand`.
+/// A time that is longer than the timeouts of all sinks except `AlertCommand`.
 const DELIVERY_MAX: Duration = Duration::from_secs(30);
 
 type DeliveryOutcome = Result<Duration, String>;
@@ -87,7 +88,7 @@ fn begin(
     thread::Builder::new().name(sink.name().name().to_owned()).spawn(move || {
         let began = Instant::now();
         let delivered = sink.begin().and_then(|()| sink.deliver(&[queued], &shutdown));
-        // After the deadline the receiver is gone.
+        // After the deadline the receiver no longer exists.
         let _ = done.send(delivered.map(|_| began.elapsed()).map_err(|failure| failure.why));
     })?;
     Ok(outcome)

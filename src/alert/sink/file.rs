@@ -1,12 +1,12 @@
 //! `AlertFile`: one JSON object per line, synced before it is acknowledged.
 //!
-//! * **No partial line.** A write that stopped half-way is truncated at once. Bytes that a kill or a power loss left
-//!   behind the last line end are truncated before anything is appended: they were never acknowledged. So every line is
-//!   whole, and none begins in the middle of another.
-//! * **Several writers.** Each write is made under `flock(2)`, and only while the path still leads to the open file. So
-//!   `test-alert` may write beside the running program, and logrotate(8) may move the file away.
+//! * **No partial line.** After a write that failed half-way, the file is truncated at once. Bytes after the last line
+//!   end, which a kill or a power loss may leave, are truncated before anything is appended: they were never
+//!   acknowledged. So every line is whole, and no line begins in the middle of another.
+//! * **Several writers.** Each write is made under `flock(2)`, and only if the path still leads to the open file. So
+//!   `test-alert` may write while the program runs, and logrotate(8) may move the file away.
 //! * **Foreign files.** A file with other content than lines of JSON is not changed.
-//! * **Full disk.** No alert is given up: alerts wait in the queue until there is room.
+//! * **Full disk.** No alert is given up for its age: alerts wait in the queue until the disk has room.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -32,7 +32,7 @@ use super::worker::{Failure, QueuedNotice, Sink};
 pub struct FileOptions {
     /// The path of the file, in an existing folder.
     pub path: PathBuf,
-    /// Largest size in bytes; a file that would grow beyond it is rotated.
+    /// Maximum size in bytes; a file that would grow beyond it is rotated.
     pub bytes_max: u64,
     /// Number of rotated files that are kept; `path.1` is the youngest.
     pub keep: u32,
@@ -41,14 +41,15 @@ pub struct FileOptions {
 pub(super) struct AlertFile {
     options: FileOptions,
     retry: Retry,
-    /// Created by the thread that writes.
+    /// The writer; `None` until the thread that writes creates it.
     writer: Option<FileWriter>,
+    /// The open file; `None` before the first write and after a failure.
     open: Option<File>,
 }
 
 impl AlertFile {
     pub(super) fn new(options: FileOptions, retry: Retry) -> Self {
-        // An alert never gets too old for the file.
+        // No alert is too old for the file.
         Self { options, retry: Retry { give_up_after: None, ..retry }, writer: None, open: None }
     }
 
@@ -75,8 +76,8 @@ impl AlertFile {
         }
         let writer = self.writer.get_or_insert_default();
         writer.append(&file.0, bytes).map_err(|source| {
-            // Truncated also after a failed sync, when it is unknown which of the bytes are on the disk. If this fails,
-            // it is repeated before the next line.
+            // The file is truncated also after a failed sync, since it is unknown which of the bytes are on the disk.
+            // If the truncation fails, it is repeated before the next line.
             let _ = file.0.set_len(length);
             FileError::Write(source)
         })?;
@@ -127,10 +128,10 @@ impl Sink for AlertFile {
     }
 }
 
-/// Lines that are written and synced together, since one sync costs as much as many writes.
+/// Maximum number of lines that are written and synced together, since one sync takes as long as many writes.
 const BATCH_MAX: usize = 64;
 
-/// Longer than any line: the lists of an alert are bounded.
+/// A length that no line of this program has, since the lists of an alert are bounded.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// Why nothing was written.
@@ -168,10 +169,11 @@ fn remedy(error: &io::Error) -> &'static str {
 struct Locked(File);
 
 impl Locked {
-    /// Locks the file that is open already if the path still leads to it, otherwise the one that the path leads to.
+    /// Locks `open` if the path still leads to it, otherwise the file that the path leads to, which is created if it
+    /// does not exist.
     fn open(path: &Path, mut open: Option<File>) -> Result<Self, FileError> {
-        // Our own rotations happen under the lock, so one check after locking suffices; other programs may move the
-        // file at any time, so a few attempts are made.
+        // This program rotates under the lock, so one check after locking suffices for that. Other programs may move
+        // the file at any time, so several attempts are made.
         for _ in 0..4 {
             let file = match open.take() {
                 Some(file) => file,
@@ -193,7 +195,7 @@ impl Locked {
         Err(FileError::Moving)
     }
 
-    /// Truncates the file behind its last line end. Returns the length that is left, in bytes.
+    /// Truncates the file after its last line end. Returns its length after that, in bytes.
     fn truncate_partial_line(&mut self) -> Result<u64, FileError> {
         let file = &self.0;
         let length = file.metadata().map_err(FileError::Open)?.len();
@@ -228,7 +230,7 @@ impl Locked {
     }
 }
 
-/// Returns where the last whole line ends; `None` if the bytes behind it are longer than any line.
+/// Returns the offset of the end of the last whole line; `None` if the bytes after it are longer than any line.
 fn line_end(file: &File, length: u64) -> io::Result<Option<u64>> {
     let start = length.saturating_sub(LINE_BYTES_MAX);
     let tail_bytes = usize::try_from(length - start).expect("it is at most LINE_BYTES_MAX");
@@ -243,7 +245,7 @@ fn line_end(file: &File, length: u64) -> io::Result<Option<u64>> {
 
 fn open_or_create(path: &Path) -> Result<File, FileError> {
     let mut options = OpenOptions::new();
-    // O_NONBLOCK: to open a pipe must not block.
+    // O_NONBLOCK: if the path leads to a pipe, opening it must not block.
     options.read(true).append(true).custom_flags(libc::O_NONBLOCK).mode(0o640);
     let opened = match options.open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -262,7 +264,8 @@ fn open_or_create(path: &Path) -> Result<File, FileError> {
     Ok(file)
 }
 
-/// Renames `path` to `path.1`, `path.1` to `path.2` and so on; the last one is replaced.
+/// Renames `path` to `path.1`, `path.1` to `path.2` and so on, up to `keep` files; the last one is replaced. Removes
+/// `path` if `keep` is 0.
 fn rotate(path: &Path, keep: u32) -> Result<(), FileError> {
     let numbered = |number: u32| {
         let mut name = OsString::from(path);
@@ -330,12 +333,12 @@ mod tests {
     }
 
     #[test]
-    fn a_full_file_is_rotated_and_so_many_are_kept() {
+    fn a_full_file_is_rotated_and_the_configured_number_is_kept() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         for keep in [0, 1, 3] {
             let path = folder.path().join(format!("keep-{keep}"));
             let mut file = file(&path, keep);
-            // Five lines of 20 bytes fill a file; one that is longer than a file has it for itself.
+            // Five lines of 20 bytes fill a file. A line that is longer than a file is the only one in its file.
             let text = |n: usize| line(&format!("{n:013}"));
             let lines: Vec<String> = (0..22).map(text).chain([line(&"z".repeat(200)), text(99)]).collect();
             let mut sizes = Vec::new();

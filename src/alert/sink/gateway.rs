@@ -1,8 +1,9 @@
-//! The name of this machine in messages to receivers that serve several machines.
+//! The name of this machine, for receivers that serve several machines.
 
 use nix::unistd::gethostname;
 
-/// Returns the host name, reduced to what a header, a label and a line can hold; `gateway` if nothing is left.
+/// Returns the host name without characters that a header, a label or a log line cannot contain; `gateway` if none is
+/// left.
 pub(super) fn gateway_name() -> String {
     let name = gethostname().unwrap_or_default();
     let name: String = name.to_string_lossy().chars().filter(char::is_ascii_graphic).collect();

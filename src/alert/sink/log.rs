@@ -17,8 +17,8 @@ use super::retry::Retry;
 use super::shutdown::Shutdown;
 use super::worker::{Failure, QueuedNotice, Sink};
 
-/// Notices that may wait for a sink on this machine: as many as one tick can open, since the analyst queues all of them
-/// before the first is written.
+/// Maximum number of notices that wait for a sink on this machine: the number of alerts that one tick can open, since
+/// the analyst may queue all of them before the first is written.
 pub(super) const LOCAL_QUEUE_MAX: usize = OPEN_ALERTS_MAX;
 
 /// Writes notices as lines.
@@ -39,7 +39,7 @@ impl<W: Write + Send> Sink for LogSink<W> {
     }
 
     fn retry(&self) -> Retry {
-        // A line that was written in part must not be written again.
+        // A line that was written in part must not be repeated.
         Retry { give_up_after: Some(Duration::ZERO), ..Retry::default() }
     }
 
@@ -49,7 +49,7 @@ impl<W: Write + Send> Sink for LogSink<W> {
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
         let QueuedNotice { at, notice, .. } = &*batch[0];
-        // One write per line, so that the lines of several writers to one log do not mix.
+        // Each line is one write, so that the lines of several writers to one log do not mix.
         let prefix = self.prefix.at(*at, Level::WARN);
         let line = match self.prefix.is_json() {
             true => format!("{prefix}{}\n", json::text(notice, HostDetails::default())),

@@ -1,4 +1,4 @@
-//! The sinks that notices go to, side by side: log, file, program, webhook, syslog.
+//! The sinks, which deliver notices independently of each other: log, file, program, webhook, syslog.
 //!
 //! ```text
 //!                      /--> [queue] --> thread --> stderr
@@ -7,11 +7,11 @@
 //! ```
 //!
 //! Each sink has a bounded queue, a thread and deadlines of its own, so one that hangs or fails delays neither the
-//! analyst nor another sink. The queues share one copy of each notice: they need no more memory than the longest queue
-//! with the largest alerts. A delivery that fails is repeated after a pause that doubles. Notices that found no room or
-//! were given up are counted ([`Counts`]) and logged.
+//! analyst nor another sink. The queues share one copy of each notice, so all queues together need about as much
+//! memory as the longest. A delivery that fails is repeated after a pause, which doubles each time. Notices that a full
+//! queue dropped or that were given up are counted ([`Counts`]) and logged.
 //!
-//! Call [`Sinks::start`] after capabilities are dropped and signals are blocked: the threads inherit both.
+//! [`Sinks::start`] must be called after capabilities are dropped and signals are blocked: the threads inherit both.
 
 mod body;
 mod command;

@@ -1,4 +1,4 @@
-//! Which sinks are configured.
+//! The options of all sinks.
 
 use std::io::Write;
 
@@ -13,12 +13,12 @@ use super::syslog::{Syslog, SyslogOptions};
 use super::webhook::{Webhook, WebhookOptions};
 use super::worker::Sink;
 
-/// The sinks besides the log, each if it is configured.
+/// The options of all sinks, and of the lookups about sources. A sink except the log exists if its field is set.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct SinkOptions {
     /// Pauses between attempts.
     pub retry: Retry,
-    /// Which name servers to ask for names of hosts; `None` for no reverse DNS.
+    /// The name servers for names of hosts, and the timeout of a lookup; `None` turns reverse DNS off.
     pub names: Option<ReverseDnsOptions>,
     /// The GeoIP databases.
     pub geoip: GeoIpOptions,
@@ -33,7 +33,7 @@ pub struct SinkOptions {
 }
 
 impl SinkOptions {
-    /// Builds every sink, the log first.
+    /// Creates every configured sink, the log first. The log writes to `out`, with `prefix` before each line.
     pub(super) fn sinks(&self, out: impl Write + Send + 'static, prefix: LinePrefix) -> Vec<Box<dyn Sink>> {
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(LogSink::new(out, prefix))];
         if let Some(file) = &self.file {

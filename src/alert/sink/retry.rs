@@ -1,17 +1,17 @@
-//! When a delivery that failed is repeated, and when its notice is given up.
+//! The pauses between attempts to deliver a notice, and the age at which it is given up.
 
 use std::time::Duration;
 
-/// Pauses that double, up to a longest one, until the notice is too old.
+/// Pauses that double up to a maximum, until the notice is too old.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// The pause after the first failure.
     pub first_pause: Duration,
-    /// Pauses do not double beyond this.
+    /// Maximum pause that results from doubling.
     pub longest_pause: Duration,
-    /// A longer pause that a receiver requests (`Retry-After`) is cut to this.
+    /// Maximum pause that a receiver can request (`Retry-After`); a longer one is reduced to this.
     pub longest_retry_after: Duration,
-    /// A notice is given up when it would be older than this at the next attempt; `None`: never.
+    /// A notice is given up if it would be older than this at the next attempt; with `None` it is never given up.
     pub give_up_after: Option<Duration>,
 }
 
@@ -27,13 +27,14 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Returns the pause after this many failures in a row, or the one that the receiver requested if that is longer.
+    /// Returns the pause after this many failures in a row: the doubled one or the one that the receiver requested,
+    /// whichever is longer.
     pub(super) fn pause(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
         let doubled = self.first_pause.saturating_mul(1 << failures.saturating_sub(1).min(20));
         doubled.min(self.longest_pause).max(retry_after.unwrap_or_default().min(self.longest_retry_after))
     }
 
-    /// Returns true if a notice of this age is worth another attempt after `pause`.
+    /// Returns true if a notice of this age is not too old for another attempt after `pause`.
     pub(super) fn is_worth(&self, age: Duration, pause: Duration) -> bool {
         self.give_up_after.is_none_or(|longest| age.saturating_add(pause) <= longest)
     }
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_respect_the_receiver() {
+    fn pauses_double_up_to_the_longest_and_extend_to_the_requested_one() {
         let retry = Retry::default();
         let cases = [
             (1, None, 1),
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_notice_is_given_up_unless_it_may_never_be() {
+    fn an_old_notice_is_given_up_if_a_maximum_age_is_set() {
         let retry = Retry::default();
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         assert!(retry.is_worth(minutes(59), minutes(1)));

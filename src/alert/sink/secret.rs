@@ -1,21 +1,22 @@
-//! A value that must not be shown, written in the configuration or in a file of its own.
+//! A secret, which must not be shown. It is in the configuration or in a file of its own.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-/// A secret value, or where it is read from.
+/// A secret, or the path of the file that contains it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
-    /// The value itself.
+    /// The secret itself.
     Here(String),
-    /// The first line of this file. It is read for each use, so that a new value needs no restart.
+    /// The path of a file whose first line is the secret. It is read for each use, so that a new value does not require
+    /// a restart.
     InFile(PathBuf),
 }
 
 impl Secret {
-    /// Returns the value.
+    /// Returns the secret.
     ///
     /// # Errors
     /// The file cannot be read or is empty; the error names the cause and the remedy.
@@ -33,7 +34,7 @@ impl Secret {
 }
 
 impl fmt::Debug for Secret {
-    /// Leaves the value out, since debug output may end in a log.
+    /// Leaves the secret out, since debug output may be logged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Here(_) => f.write_str("Here(...)"),
@@ -52,7 +53,7 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// Bytes of a file that are read.
+/// Maximum number of bytes that are read from a file.
 const BYTES_MAX: u64 = 16_384;
 
 #[cfg(test)]

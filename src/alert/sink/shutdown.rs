@@ -1,5 +1,5 @@
-//! How the thread of a sink learns that the program ends: first that it must not pause any more, then that it must end
-//! the attempt that it waits for.
+//! Signals to the thread of a sink that the program ends: the first ends its pauses and retries, the second aborts the
+//! attempt that it waits for.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::sys::waker::Waker;
 
-/// Two eventfds that are signalled once and never reset, so that a thread that waits later finds them readable.
+/// Two eventfds that are signalled once and never reset, so that they are readable for threads that wait later.
 #[derive(Clone, Debug)]
 pub(super) struct Shutdown {
     last_attempts: Waker,
@@ -20,23 +20,23 @@ impl Shutdown {
     /// Creates both eventfds.
     ///
     /// # Errors
-    /// The system refuses a descriptor.
+    /// The system cannot create a descriptor.
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self { last_attempts: Waker::new()?, now: Waker::new()? })
     }
 
-    /// Lets each notice that waits have one more attempt only.
+    /// Allows only one more attempt for each notice that waits.
     pub(super) fn last_attempts(&self) {
         self.last_attempts.wake();
     }
 
-    /// Ends the attempts that can be ended.
+    /// Aborts the attempts that can be aborted.
     pub(super) fn now(&self) {
         self.last_attempts.wake();
         self.now.wake();
     }
 
-    /// Returns true if an attempt that fails is the last one of its notice.
+    /// Returns true after [`last_attempts`](Self::last_attempts): a failed attempt is the last one of its notice.
     pub(super) fn is_near(&self) -> bool {
         wait(&[self.last_attempts.as_fd()], Duration::ZERO)[0]
     }
@@ -46,7 +46,8 @@ impl Shutdown {
         wait(&[self.last_attempts.as_fd()], pause);
     }
 
-    /// Waits until the descriptor is readable, for at most `longest`, or until [`now`](Self::now).
+    /// Waits until the descriptor is readable, until [`now`](Self::now), or for at most `longest`. Returns which of
+    /// these ended the wait.
     pub(super) fn wait_for(&self, descriptor: BorrowedFd<'_>, longest: Duration) -> Waited {
         match wait(&[descriptor, self.now.as_fd()], longest)[..] {
             [true, _] => Waited::Ready,
@@ -63,20 +64,21 @@ pub(super) enum Waited {
     Ready,
     /// The longest time has passed.
     TooLong,
-    /// The program ends.
+    /// The attempt is to be aborted, because the program ends.
     End,
 }
 
-/// Waits until the descriptor is readable, for at most `longest`, also while the program ends. Returns true if it is.
+/// Waits until the descriptor is readable, for at most `longest`, also while the program ends. Returns true if it is
+/// readable.
 pub(super) fn is_readable(descriptor: BorrowedFd<'_>, longest: Duration) -> bool {
     wait(&[descriptor], longest)[0]
 }
 
-/// Returns which of the descriptors are readable after at most `longest`; none if poll(2) fails. It has no reason to:
-/// all signals are blocked in the threads that wait here.
+/// Waits until a descriptor is readable, for at most `longest`. Returns for each descriptor whether it is readable;
+/// false for all if poll(2) fails. No signal interrupts it, since the threads that wait here block all signals.
 fn wait(descriptors: &[BorrowedFd<'_>], longest: Duration) -> Vec<bool> {
     let mut polled: Vec<_> = descriptors.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
-    // Rounded up, so that no pause is shorter than requested.
+    // The time is rounded up, so that no pause is shorter than requested.
     let ms = longest.as_nanos().div_ceil(1_000_000);
     let timeout = i32::try_from(ms).ok().and_then(|ms| PollTimeout::try_from(ms).ok());
     let _ = poll(&mut polled, timeout.unwrap_or(PollTimeout::MAX));

@@ -1,4 +1,4 @@
-//! All sinks of the running program: the threads are started, fed and finished together.
+//! All sinks of the running program: it starts their threads, queues each notice for all of them, and ends them.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::counters::{Counts, SinkCounters, SinkName};
 use super::options::SinkOptions;
 use super::worker::{QueuedNotice, Sink, SinkWorker};
 
-/// The running sinks. Dropping them without [`finish`](Self::finish) loses the notices that wait.
+/// The running sinks. The notices that wait are lost if this is dropped without [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct Sinks {
     workers: Vec<SinkWorker>,
@@ -24,18 +24,19 @@ pub struct Sinks {
     pub(super) filed: Option<Arc<AtomicU64>>,
 }
 
-/// What a sink had done when the program ended.
+/// The counters of a sink at the end of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SinkResult {
     /// The sink.
     pub sink: SinkName,
     /// Its counters.
     pub counts: Counts,
-    /// True if it had settled every notice that it was given; if not, those that waited are lost.
+    /// True if every notice in its queue was delivered or given up before the timeout. If false, those that waited are
+    /// lost.
     pub in_time: bool,
 }
 
-/// What became of a notice when it was queued.
+/// The number of a queued notice, and whether `AlertFile` will contain it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueReceipt {
     /// The number of the notice, counted from 1.
@@ -45,20 +46,20 @@ pub struct QueueReceipt {
     pub is_for_file: bool,
 }
 
-/// How long the end of the program waits for the sinks, from its beginning.
+/// How long [`Sinks::finish`] waits for the sinks, from its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShutdownTimeouts {
-    /// For the log, which takes its lines at once or not at all.
+    /// For the log, which writes a line at once or hangs.
     pub log: Duration,
     /// For sinks that wait for a disk, a program or a network.
     pub others: Duration,
 }
 
 impl Sinks {
-    /// Starts a thread for each sink. That of the log writes to `out`, with `prefix` before each line.
+    /// Starts a thread for each sink. The log writes to `out`, with `prefix` before each line.
     ///
     /// # Errors
-    /// The system refuses a thread or descriptor. Threads that were started end by themselves.
+    /// The system cannot create a thread or descriptor. Threads that were started already end by themselves.
     pub fn start(
         out: impl Write + Send + 'static,
         prefix: LinePrefix,
@@ -96,7 +97,7 @@ impl Sinks {
         Ok(Self { workers, counters, geoip, queued: 0, filed })
     }
 
-    /// Queues a notice for every sink. Never blocks: a queue without room counts it as dropped.
+    /// Queues a notice for every sink. Never blocks: if a queue is full, the notice is counted as dropped there.
     pub fn notify(&mut self, at: UnixNanos, notice: Notice) -> QueueReceipt {
         self.queued += 1;
         let queued = Arc::new(QueuedNotice::new(self.queued, at, notice));
@@ -108,8 +109,8 @@ impl Sinks {
         QueueReceipt { number: self.queued, is_for_file }
     }
 
-    /// Returns the number of the last notice of `AlertFile` that is on the disk with all those before it that its queue
-    /// took; 0 before the first, and without an `AlertFile`.
+    /// Returns the number of the last notice in `AlertFile` that is on the disk together with all earlier ones that its
+    /// queue took; 0 before the first, and without an `AlertFile`.
     pub fn filed(&self) -> u64 {
         self.filed.as_ref().map_or(0, |filed| filed.load(Ordering::Acquire))
     }
@@ -119,12 +120,13 @@ impl Sinks {
         self.counters.clone()
     }
 
-    /// Returns a handle to the GeoIP databases, through which they can be read again.
+    /// Returns a handle to the GeoIP databases, by which they can be read again.
     pub fn geoip(&self) -> GeoIp {
         self.geoip.clone()
     }
 
-    /// Gives each notice that waits one attempt, in all sinks at the same time, and waits for them until the timeouts.
+    /// Makes one attempt to deliver each notice that waits, in all sinks at the same time, and waits for the sinks
+    /// until the timeouts. Returns the result of each sink.
     pub fn finish(self, timeouts: ShutdownTimeouts) -> Vec<SinkResult> {
         let began = Instant::now();
         let closing: Vec<_> = self.workers.into_iter().map(SinkWorker::close).collect();

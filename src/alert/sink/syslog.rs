@@ -5,12 +5,13 @@
 //! unix       <28>Sep 21 14:13:20 TrafficAlerted[42]: EVENT=TRAFFIC ...
 //! ```
 //!
-//! Over a network the form is RFC 5424, with one message per datagram (RFC 5426) or octet counting on a connection
-//! (RFC 6587, section 3.4.1). Readers of `/dev/log` (journald, rsyslog, busybox) expect the form that `syslog(3)` of
-//! the C library writes and take the version and date of RFC 5424 for text, so a local socket gets the former.
+//! Over a network the form is RFC 5424, with one message per datagram (RFC 5426) or octet counting on a connection (RFC
+//! 6587, section 3.4.1). Readers of `/dev/log` (journald, rsyslog, busybox) expect the form that `syslog(3)` of the C
+//! library writes, and treat the version and date of RFC 5424 as text. So messages to a local socket have the form of
+//! `syslog(3)`.
 //!
-//! No syslog protocol acknowledges messages. A port where nothing listens, and a connection that the receiver has
-//! closed, are noticed before a message is lost; a collector that vanishes from the network is not.
+//! No syslog protocol acknowledges messages. A port at which no process listens, and a connection that the receiver has
+//! closed, are usually detected before a message is lost. A collector that disappears from the network is not.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -43,14 +44,14 @@ pub struct SyslogOptions {
     pub target: SyslogTarget,
     /// The facility of the messages (RFC 5424, table 1).
     pub facility: Facility,
-    /// Deadline of a connection or a write.
-    pub within: Duration,
+    /// Timeout of a lookup, a connection or a write.
+    pub timeout: Duration,
 }
 
 impl SyslogOptions {
-    /// Creates options with a deadline that suits a network.
+    /// Creates options with a timeout of 5 seconds, which suits a network.
     pub fn new(target: SyslogTarget, facility: Facility) -> Self {
-        Self { target, facility, within: Duration::from_secs(5) }
+        Self { target, facility, timeout: Duration::from_secs(5) }
     }
 }
 
@@ -92,7 +93,7 @@ impl SyslogTarget {
         if authority.host().is_empty() {
             return Err("no host");
         }
-        // `port_u16` is `None` as well if the port is no number of 16 bits.
+        // `port_u16` is `None` as well if the port is not a number of 16 bits.
         let has_port = authority.as_str().len() > authority.host().len();
         match authority.port_u16() {
             None if has_port => Err("not a port"),
@@ -101,7 +102,7 @@ impl SyslogTarget {
     }
 }
 
-/// Assigned by IANA to syslog over UDP; collectors use it for TCP as well.
+/// The port that IANA assigned to syslog over UDP; collectors use it for TCP as well.
 const PORT: u16 = 514;
 
 impl fmt::Display for SyslogTarget {
@@ -188,7 +189,7 @@ impl Syslog {
         }
     }
 
-    /// Sends over the open connection if it is alive, otherwise over a new one.
+    /// Sends over the open connection if [`Connection::is_alive`], otherwise over a new one.
     fn send(&mut self, message: &str) -> io::Result<()> {
         let connection = match self.connection.take().filter(Connection::is_alive) {
             Some(connection) => connection,
@@ -236,15 +237,15 @@ impl Sink for Syslog {
 
 impl Connection {
     fn open(options: &SyslogOptions) -> io::Result<Self> {
-        let within = options.within;
+        let timeout = options.timeout;
         match &options.target {
-            SyslogTarget::Udp(to) => first(&resolve(to, within)?, connect_udp).map(Self::Udp),
+            SyslogTarget::Udp(to) => first(&resolve(to, timeout)?, connect_udp).map(Self::Udp),
             SyslogTarget::Tcp(to) => {
-                first(&resolve(to, within)?, |to| connect_tcp(to, within)).map(Self::Tcp)
+                first(&resolve(to, timeout)?, |to| connect_tcp(to, timeout)).map(Self::Tcp)
             }
             SyslogTarget::Unix(path) => {
                 let socket = UnixDatagram::unbound()?;
-                socket.set_write_timeout(Some(within))?;
+                socket.set_write_timeout(Some(timeout))?;
                 socket.connect(path)?;
                 Ok(Self::Unix(socket))
             }
@@ -264,7 +265,7 @@ impl Connection {
         match self {
             Self::Udp(socket) => {
                 socket.send(message.as_bytes())?;
-                // An ICMP refusal from this machine is there at once, one from a near machine often is.
+                // An ICMP refusal by this machine is received at once, and one by a near machine often is.
                 socket.take_error()?.map_or(Ok(()), Err)
             }
             Self::Unix(socket) => socket.send(message.as_bytes()).map(drop),
@@ -276,7 +277,10 @@ impl Connection {
     }
 }
 
-/// Opens the first of the addresses that works.
+/// Opens a connection to each address in turn until one succeeds. Returns that one.
+///
+/// # Errors
+/// The error of the last address.
 fn first<T>(addresses: &[SocketAddr], open: impl Fn(&SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut last = Err(io::Error::new(ErrorKind::NotFound, "the name has no address"));
     for address in addresses {
@@ -295,19 +299,20 @@ fn connect_udp(to: &SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-fn connect_tcp(to: &SocketAddr, within: Duration) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(to, within)?;
-    stream.set_write_timeout(Some(within))?;
-    // Ends the connection if data is not acknowledged in time (TCP_USER_TIMEOUT of tcp(7)), so that the next message
-    // goes over a new one.
-    let ms = u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX);
+fn connect_tcp(to: &SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(to, timeout)?;
+    stream.set_write_timeout(Some(timeout))?;
+    // The kernel closes the connection if data is not acknowledged within this time (TCP_USER_TIMEOUT of tcp(7)), so
+    // that the next message is sent over a new one.
+    let ms = u32::try_from(UNACKNOWLEDGED_MAX.as_millis()).unwrap_or(u32::MAX);
     setsockopt(&stream, sockopt::TcpUserTimeout, &ms)?;
     Ok(stream)
 }
 
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// Maximum time that sent data may be unacknowledged.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 
-/// Returns false if the receiver has closed the connection. Bytes that it sent are discarded.
+/// Returns false if the receiver has closed the connection. Discards bytes that the receiver sent.
 fn is_open(mut stream: &TcpStream) -> io::Result<bool> {
     stream.set_nonblocking(true)?;
     let mut ignored = [0; 1024];
@@ -320,7 +325,7 @@ fn is_open(mut stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// Longest datagram in bytes (RFC 5426, section 3.2: a receiver SHOULD accept 2048).
+/// Maximum length of a datagram in bytes (RFC 5426, section 3.2: a receiver SHOULD accept 2048).
 const DATAGRAM_MAX: usize = 2048;
 
 /// The SD-ID of the structured data, with the enterprise number for documentation (RFC 5612).
@@ -336,7 +341,7 @@ fn network_message(priority: u8, queued: &QueuedNotice, gateway: &str) -> String
         alert.source.map(|source| ("source", source.to_string())),
         Some(("measured", alert.measured.to_string())),
         Some(("limit", alert.limit.to_string())),
-        (alert.life.error > 0).then(|| ("up_to", alert.up_to().to_string())),
+        (alert.progress.error_bound > 0).then(|| ("up_to", alert.upper_bound().to_string())),
     ]
     .into_iter()
     .flatten()
@@ -381,8 +386,10 @@ mod tests {
     }
 
     fn syslog(target: SyslogTarget) -> Syslog {
-        let options =
-            SyslogOptions { within: Duration::from_secs(60), ..SyslogOptions::new(target, Facility::DAEMON) };
+        let options = SyslogOptions {
+            timeout: Duration::from_secs(60),
+            ..SyslogOptions::new(target, Facility::DAEMON)
+        };
         Syslog { gateway: "gw".to_owned(), ..Syslog::new(options, Retry::default()) }
     }
 
@@ -434,7 +441,7 @@ mod tests {
         read(&mut first);
         deliver(&mut syslog).unwrap_or_else(|failure| panic!("{}", failure.why));
         read(&mut first);
-        // The collector restarts: it closes the connection before the next message.
+        // The collector closes the connection before the next message, as if it restarted.
         drop(first);
         deliver(&mut syslog).unwrap_or_else(|failure| panic!("{}", failure.why));
         let (mut second, _) = receiver.accept().expect("it listens");
@@ -449,9 +456,9 @@ mod tests {
         let receiver = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let to = receiver.local_addr().expect("it is bound").to_string();
         let mut syslog = syslog(SyslogTarget::Tcp(to));
-        syslog.options.within = Duration::from_millis(50);
+        syslog.options.timeout = Duration::from_millis(50);
         let delivered = (0..1_000_000).map(|_| deliver(&mut syslog)).find_map(Result::err);
-        let failure = delivered.expect("no buffer holds all that");
+        let failure = delivered.expect("no buffer has room for all messages");
         assert!(failure.why.contains("it does not answer in time"), "{}", failure.why);
     }
 
@@ -474,8 +481,9 @@ mod tests {
 
     #[test]
     fn a_possible_alert_shows_its_upper_bound() {
-        let life = AlertProgress { is_possible: true, error: 300_000_000, ..AlertProgress::default() };
-        let possible = queued(Notice::Opened(Alert { limit: 1_400_000_000, life, ..sample::traffic() }));
+        let progress =
+            AlertProgress { is_possible: true, error_bound: 300_000_000, ..AlertProgress::default() };
+        let possible = queued(Notice::Opened(Alert { limit: 1_400_000_000, progress, ..sample::traffic() }));
         let message = network_message(29, &possible, "gw");
         let end = "state=\"possible\" source=\"192.0.2.1\" measured=\"1200000000\" limit=\"1400000000\" \
                    up_to=\"1500000000\"] POSSIBLE=TRAFFIC SRC=192.0.2.1 TOTALBYTES=1200000000 | \

@@ -1,4 +1,4 @@
-//! Sinks side by side: a sink that hangs or fails must not affect another.
+//! All sinks together: a sink that hangs or fails must not affect another.
 
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
@@ -29,7 +29,7 @@ pub(super) const SOON: Retry = Retry {
     give_up_after: Some(Duration::from_secs(3600)),
 };
 
-/// A log that takes nothing while its lock is held.
+/// A log to which writes block while its lock is held.
 #[derive(Clone, Default)]
 struct Slow(Arc<Mutex<Vec<u8>>>);
 
@@ -83,7 +83,7 @@ fn log(log: &Slow, prefix: LinePrefix) -> Box<dyn Sink> {
     Box::new(LogSink::new(log.clone(), prefix))
 }
 
-/// No GeoIP databases.
+/// Returns no GeoIP databases.
 fn no_geoip() -> GeoIp {
     GeoIp::read(GeoIpOptions::default())
 }
@@ -108,7 +108,7 @@ fn a_log_that_hangs_delays_nothing_and_its_losses_are_counted() {
     let prefix = LinePrefix::Clock(TimeZone::UTC);
     let mut sinks = Sinks::start_sinks(vec![log(&slow, prefix)], None, no_geoip()).expect("a thread");
     let held = slow.0.lock().expect("no writer panicked");
-    // One line may be with the writer; the queue holds the rest.
+    // The thread may have taken one notice from the queue.
     for n in 0..LOCAL_QUEUE_MAX as u64 + 10 {
         sinks.notify(UnixNanos(1_136_214_245_000_000_000), notice(n));
     }
@@ -158,11 +158,11 @@ fn while_one_sink_hangs_the_others_deliver_and_queues_are_bounded() {
     let sinks = vec![log(&slow, LinePrefix::Journal), Box::new(scripted) as Box<dyn Sink>];
     let mut sinks = Sinks::start_sinks(sinks, None, no_geoip()).expect("threads");
     sinks.notify(UnixNanos(0), notice(0));
-    assert_eq!(attempted.recv(), Ok(1), "it is being delivered and hangs");
+    assert_eq!(attempted.recv(), Ok(1), "the first notice is being delivered");
     let queued = REMOTE_QUEUE_MAX as u64 + 5;
     let taken: Vec<bool> = (0..queued).map(|n| sinks.notify(UnixNanos(0), notice(n)).is_for_file).collect();
     assert_eq!(taken.iter().filter(|is_taken| **is_taken).count(), REMOTE_QUEUE_MAX);
-    assert!(!taken[REMOTE_QUEUE_MAX], "the newest are dropped");
+    assert!(!taken[REMOTE_QUEUE_MAX], "the newest notices are dropped");
     let hanging = counts(&sinks, SinkName::File);
     assert_eq!((hanging.queued, hanging.dropped, hanging.waiting()), (1 + queued - 5, 5, 1 + queued - 5));
     while counts(&sinks, SinkName::Log).waiting() > 0 {
@@ -197,7 +197,11 @@ fn failed_deliveries_are_repeated_in_order_and_acknowledged_once_delivered() {
     let cell = sinks.filed.clone().expect("there is a file");
     let finished = sinks.finish(TIMEOUTS);
     assert_eq!(finished, [SinkResult { sink: SinkName::File, counts: want, in_time: true }]);
-    assert_eq!(cell.load(Ordering::Acquire), 1, "the third is there, and the second is not");
+    assert_eq!(
+        cell.load(Ordering::Acquire),
+        1,
+        "the third is not acknowledged, since the second was given up"
+    );
 }
 
 #[test]
@@ -239,9 +243,9 @@ fn a_name_server_without_answers_delays_a_sink_and_not_the_log() {
     let servers = Some(vec![silent.local_addr().expect("it is bound")]);
     let (scripted, attempted, outcomes) = Scripted::new(SOON);
     let sinks = vec![log(&slow, LinePrefix::Journal), Box::new(scripted) as Box<dyn Sink>];
-    let within = Duration::from_secs(3600);
+    let timeout = Duration::from_secs(3600);
     let mut sinks =
-        Sinks::start_sinks(sinks, Some(ReverseDnsOptions { servers, within }), no_geoip()).expect("threads");
+        Sinks::start_sinks(sinks, Some(ReverseDnsOptions { servers, timeout }), no_geoip()).expect("threads");
     sinks.notify(UnixNanos(0), notice(1));
     while counts(&sinks, SinkName::Log).delivered == 0 {
         std::thread::yield_now();

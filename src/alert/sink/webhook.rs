@@ -1,14 +1,14 @@
-//! `WebhookURL`: a POST for each notice, over HTTP or HTTPS.
+//! `WebhookURL`: a POST request for each notice, over HTTP or HTTPS.
 //!
-//! | answer | what follows |
+//! | response | what follows |
 //! | --- | --- |
 //! | 2xx | delivered |
-//! | none in time, no connection, 408, 425, 429, 5xx | tried again, not before `Retry-After` |
-//! | 3xx | given up: redirects are not followed, so an alert reaches no other host |
-//! | any other | given up: the same request would get the same answer |
+//! | none before the timeout, no connection, 408, 425, 429, 5xx | another attempt, not before `Retry-After` |
+//! | 3xx | given up: redirects are not followed, so that an alert reaches no other host |
+//! | any other | given up: the same request would get the same response |
 //!
 //! Certificates are verified against the authorities that the system trusts. Proxies are taken from the environment
-//! (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`). Addresses and tokens are secrets, so no failure quotes them.
+//! (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`). URLs and tokens are secrets, so no message about a failure contains them.
 
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use super::shutdown::Shutdown;
 use super::worker::{Failure, QueuedNotice, Sink};
 use crate::enrich::resolve;
 
-/// Where and how notices are posted.
+/// The receiver of the notices, and how they are sent to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookOptions {
     /// The URL.
@@ -43,21 +43,21 @@ pub struct WebhookOptions {
     pub format: WebhookFormat,
     /// A token that is sent as `Authorization: Bearer`.
     pub token: Option<Secret>,
-    /// Deadline of a connection.
-    pub connect_within: Duration,
-    /// Deadline of the whole request, from the resolution of the name to the end of the response.
-    pub answer_within: Duration,
+    /// Timeout of a connection.
+    pub connect_timeout: Duration,
+    /// Timeout of the whole request, from the resolution of the name to the end of the response.
+    pub answer_timeout: Duration,
 }
 
 impl WebhookOptions {
-    /// Creates options with deadlines that suit the Internet.
+    /// Creates options with timeouts that suit the Internet: 5 seconds for a connection, 10 for the request.
     pub fn new(url: Secret, format: WebhookFormat, token: Option<Secret>) -> Self {
-        let connect_within = Duration::from_secs(5);
-        Self { url, format, token, connect_within, answer_within: 2 * connect_within }
+        let connect_timeout = Duration::from_secs(5);
+        Self { url, format, token, connect_timeout, answer_timeout: 2 * connect_timeout }
     }
 }
 
-/// Returns why a URL cannot be posted to; `None` if it can.
+/// Returns why a text cannot be the URL of a receiver; `None` if it can.
 pub(crate) fn why_no_webhook(url: &str) -> Option<&'static str> {
     if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Some("neither http:// nor https://");
@@ -72,19 +72,19 @@ pub(crate) fn why_no_webhook(url: &str) -> Option<&'static str> {
 
 /// Returns why a text cannot be a token; `None` if it can.
 pub(crate) fn why_no_token(token: &str) -> Option<&'static str> {
-    // Wider than b64token of RFC 6750, section 2.1: any visible character that a header can hold.
+    // This allows more than b64token of RFC 6750, section 2.1: any visible ASCII character.
     let is_visible = |byte: u8| byte.is_ascii_graphic();
     (!token.bytes().all(is_visible)).then_some("a character that no token has")
 }
 
-/// True if an agent has loaded the certificate authorities of this system.
+/// True if an agent has the certificate authorities of this system.
 type IsSecure = bool;
 
 pub(super) struct Webhook {
     options: WebhookOptions,
     retry: Retry,
     gateway: String,
-    /// Created by the thread that uses it: reading the certificates takes a while, and only HTTPS needs them.
+    /// Created by the thread that uses it, because reading the certificates takes time and only HTTPS requires them.
     agent: Option<(Agent, IsSecure)>,
 }
 
@@ -168,8 +168,8 @@ fn agent(options: &WebhookOptions, authorities: &[Certificate<'static>]) -> Agen
         .user_agent(concat!("TrafficAlerted/", env!("CARGO_PKG_VERSION")))
         .http_status_as_error(false)
         .max_redirects(0)
-        .timeout_connect(Some(options.connect_within))
-        .timeout_global(Some(options.answer_within))
+        .timeout_connect(Some(options.connect_timeout))
+        .timeout_global(Some(options.answer_timeout))
         .build();
     Agent::with_parts(config, DefaultConnector::default(), SystemResolver)
 }
@@ -185,7 +185,7 @@ fn authorities() -> Result<Vec<Certificate<'static>>, Failure> {
     Ok(loaded.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect())
 }
 
-/// Resolves names without `std::thread::spawn`, which panics if the system refuses a thread.
+/// Resolves names without `std::thread::spawn`, which panics if the system cannot create a thread.
 #[derive(Debug)]
 struct SystemResolver;
 
@@ -212,10 +212,11 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// Addresses of one host that are tried; ureq has room for as many.
+/// Maximum number of addresses of one host that are tried; ureq has room for no more.
 const ADDRESSES_MAX: usize = 16;
 
-/// Returns the failure of a request without a response. Each cause may be over soon, even an expired certificate.
+/// Returns the failure of a request without a response. It is passing, because each cause may be over soon, even an
+/// expired certificate.
 fn unreachable(host: &str, error: &ureq::Error) -> Failure {
     // ureq wraps errors of rustls into I/O errors.
     let is_of_tls = |error: &io::Error| error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
@@ -227,7 +228,7 @@ fn unreachable(host: &str, error: &ureq::Error) -> Failure {
         _ => "",
     };
     match error {
-        // Request and response share one deadline, so the host may have received the alert.
+        // Request and response share one timeout, so the host may have received the alert.
         ureq::Error::Timeout(Timeout::Global) => Failure::passing(format!(
             "{host} did not answer in time; does something that speaks HTTP listen there?"
         )),
@@ -235,7 +236,7 @@ fn unreachable(host: &str, error: &ureq::Error) -> Failure {
     }
 }
 
-/// Returns the failure of a request with a response that is no success.
+/// Returns the failure of a request whose response is not a success.
 fn refused(mut response: Response<ResponseBody>) -> Failure {
     let status = response.status();
     let remedy = match status.as_u16() {
@@ -254,19 +255,20 @@ fn refused(mut response: Response<ResponseBody>) -> Failure {
     Failure { retry_after, ..if is_passing { Failure::passing(why) } else { Failure::lasting(why) } }
 }
 
-/// Returns the beginning of a response, which often names the cause.
+/// Returns the beginning of the response in brackets, because it often names the cause; empty if it has no text.
 fn excerpt(response: &mut ResponseBody) -> String {
     let mut text = Vec::new();
-    // On an error the part that came in time is used.
+    // After an error the part that was received is used.
     let _ = response.as_reader().take(EXCERPT_BYTES_MAX).read_to_end(&mut text);
     let text: String = String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control()).collect();
     if text.trim().is_empty() { String::new() } else { format!(" ({})", text.trim()) }
 }
 
-/// Bytes of a response that are logged.
+/// Maximum number of bytes of a response that are logged.
 const EXCERPT_BYTES_MAX: u64 = 120;
 
-/// Returns the pause of `Retry-After` (RFC 9110, section 10.2.3), which holds seconds or a date.
+/// Returns the pause of `Retry-After` (RFC 9110, section 10.2.3), which contains seconds or a date; `None` if the
+/// header is missing or malformed, or if the date is over.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {

@@ -1,4 +1,4 @@
-//! The thread of one sink: its queue and its attempts.
+//! The thread of one sink: its queue, and its attempts to deliver.
 //!
 //! ```text
 //!   queue --try_send--> [bounded queue] --> deliver --ok--> counted, acknowledged
@@ -28,14 +28,14 @@ use super::shutdown::Shutdown;
 pub(super) struct QueuedNotice {
     /// Counted from 1 in the order in which notices are queued.
     pub(super) number: u64,
-    /// When it was queued.
+    /// When it was queued, by the wall clock.
     pub(super) at: UnixNanos,
-    /// The same on the monotonic clock, to measure its age.
+    /// The same time on the monotonic clock, by which its age is measured.
     pub(super) since: Moment,
     pub(super) notice: Notice,
-    /// The name of the source, once a sink has looked it up.
+    /// The name of the source; empty until a sink looks it up.
     name: OnceLock<Option<String>>,
-    /// The GeoIP record of the source, once a sink has looked it up.
+    /// The GeoIP record of the source; empty until a sink looks it up.
     origin: OnceLock<GeoIpRecord>,
 }
 
@@ -44,19 +44,20 @@ impl QueuedNotice {
         Self { number, at, since: monotonic_now(), notice, name: OnceLock::new(), origin: OnceLock::new() }
     }
 
-    /// Looks up the name of the source, unless another sink has. Blocks while another sink does.
+    /// Looks up the name of the source unless another sink did. Blocks during the lookup, also if another sink makes
+    /// it.
     pub(super) fn look_up_name(&self, names: &ReverseDns) {
         self.name.get_or_init(|| names.name_of(self.notice.alert().source?));
     }
 
-    /// Looks up the GeoIP record of the source, unless another sink has.
+    /// Looks up the GeoIP record of the source unless another sink did.
     pub(super) fn look_up_origin(&self, geoip: &GeoIp) {
         self.origin.get_or_init(|| {
             self.notice.alert().source.map_or_else(GeoIpRecord::default, |source| geoip.of(source))
         });
     }
 
-    /// Returns what has been looked up about the source.
+    /// Returns the name and origin of the source as far as they have been looked up.
     pub(super) fn source(&self) -> HostDetails<'_> {
         let name = self.name.get().and_then(Option::as_deref);
         self.origin
@@ -67,29 +68,30 @@ impl QueuedNotice {
 
 /// A receiver of notices, served by a thread of its own.
 pub(super) trait Sink: Send {
-    /// Returns which sink it is.
+    /// Returns the kind of this sink.
     fn name(&self) -> SinkName;
 
     /// Returns the pauses between attempts.
     fn retry(&self) -> Retry;
 
-    /// Returns how many notices may wait.
+    /// Returns the maximum number of notices that wait in the queue.
     fn queue_max(&self) -> usize {
         REMOTE_QUEUE_MAX
     }
 
-    /// Returns how many notices one attempt may deliver.
+    /// Returns the maximum number of notices that one attempt delivers.
     fn batch_max(&self) -> usize {
         1
     }
 
-    /// Returns what a successful delivery does not prove.
+    /// Returns the sentence about what a successful delivery does not prove; `None` if it proves that the notice
+    /// arrived.
     fn caveat(&self) -> Option<&'static str> {
         None
     }
 
-    /// Prepares what needs no notice, on the thread that delivers. A failure is logged, and the preparation is repeated
-    /// with the first notice.
+    /// Makes the preparations that do not need a notice, on the thread that delivers. A failure is logged, and the
+    /// preparations are repeated with the first notice.
     ///
     /// # Errors
     /// The sink is not ready.
@@ -97,25 +99,25 @@ pub(super) trait Sink: Send {
         Ok(())
     }
 
-    /// Delivers the first notices of a batch, at least one, and returns their number. Blocks for as long as the
-    /// deadlines of the sink allow.
+    /// Delivers at least the first notice of a batch. Returns the number of notices that were delivered, counted from
+    /// the first. Blocks until the timeouts of the sink at most.
     ///
     /// # Errors
-    /// None of them was delivered.
+    /// No notice of the batch was delivered.
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], shutdown: &Shutdown) -> Result<usize, Failure>;
 }
 
-/// Notices that may wait for a sink that is reached through a network or a program.
+/// Maximum number of notices that wait for a sink that is reached through a network or a program.
 pub(super) const REMOTE_QUEUE_MAX: usize = 1000;
 
 /// Why a notice was not delivered.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// The failure, its place and the remedy; without secrets.
+    /// The sentence that names the failure, its place and the remedy, without secrets.
     pub(super) why: String,
     /// True if another attempt may succeed.
     pub(super) is_passing: bool,
-    /// The pause that the receiver requests.
+    /// The pause that the receiver requests; `None` if it requests none.
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -131,7 +133,7 @@ impl Failure {
     }
 }
 
-/// The analyst's end of a sink.
+/// The handle of the analyst to a sink.
 #[derive(Debug)]
 pub(super) struct SinkWorker {
     pub(super) name: SinkName,
@@ -142,11 +144,11 @@ pub(super) struct SinkWorker {
 }
 
 impl SinkWorker {
-    /// Starts the thread. It stores in `acknowledged` the number of the last notice that was delivered with all that
-    /// were queued before it.
+    /// Starts the thread. It stores in `acknowledged` the number of the last notice that was delivered together with
+    /// all notices that were queued before it.
     ///
     /// # Errors
-    /// The system refuses a thread or descriptor.
+    /// The system cannot create a thread or descriptor.
     pub(super) fn start(
         mut sink: Box<dyn Sink>,
         counters: SinkCell,
@@ -174,9 +176,9 @@ impl SinkWorker {
         Ok(Self { name, queue, counters, shutdown, finished })
     }
 
-    /// Queues a notice. Never blocks: without room it is counted as dropped. Returns true if it was queued.
+    /// Queues a notice. Returns false, and counts the notice as dropped, if the queue is full. Never blocks.
     pub(super) fn queue(&self, notice: Arc<QueuedNotice>) -> bool {
-        // Counted first, so that `delivered` never exceeds `queued`.
+        // The notice is counted before it is queued, so that `delivered` never exceeds `queued`.
         self.counters.cells().count_queued();
         let is_taken = self.queue.try_send(notice).is_ok();
         if !is_taken {
@@ -185,7 +187,7 @@ impl SinkWorker {
         is_taken
     }
 
-    /// Closes the queue; each notice that waits has one attempt.
+    /// Closes the queue. The thread makes one attempt to deliver each notice that waits.
     pub(super) fn close(self) -> Closing {
         let Self { name, queue, counters, shutdown, finished } = self;
         drop(queue);
@@ -204,8 +206,8 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    /// Waits for the thread until the deadline, then ends the attempt under way and waits a little longer. Returns the
-    /// counters, and true if the thread finished in time.
+    /// Waits for the thread until the deadline, then aborts the present attempt and waits for at most
+    /// [`ABORT_TIMEOUT`]. Returns the counters, and true if the thread finished before the deadline.
     pub(super) fn wait(self, deadline: Instant) -> (Counts, bool) {
         let is_done = |deadline: Instant| {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -214,14 +216,14 @@ impl Closing {
         let in_time = is_done(deadline);
         if !in_time {
             self.shutdown.now();
-            is_done(Instant::now() + ABORT_MAX);
+            is_done(Instant::now() + ABORT_TIMEOUT);
         }
         (self.counters.read(), in_time)
     }
 }
 
-/// How long the processes of a command may take to end when the program does.
-const ABORT_MAX: Duration = Duration::from_millis(200);
+/// How long the end of the program waits for an attempt that was aborted, such as a command whose processes are killed.
+const ABORT_TIMEOUT: Duration = Duration::from_millis(200);
 
 struct SinkThread {
     retry: Retry,
@@ -229,7 +231,7 @@ struct SinkThread {
     counters: SinkCell,
     shutdown: Shutdown,
     acknowledged: Arc<AtomicU64>,
-    /// True once a notice was given up. Nothing after it is acknowledged, since that would include it.
+    /// True once a notice was given up. No later notice is acknowledged, since that would acknowledge this one too.
     has_gap: bool,
     names: Option<Arc<ReverseDns>>,
     geoip: Option<GeoIp>,
@@ -251,7 +253,7 @@ impl SinkThread {
                 batch.drain(..settled);
             }
         }
-        // After the deadline the receiver is gone.
+        // After the deadline the receiver no longer exists.
         let _ = done.send(());
     }
 
@@ -260,19 +262,19 @@ impl SinkThread {
         batch.iter().for_each(|queued| queued.look_up_origin(geoip));
     }
 
-    /// Looks up names until one deadline has passed, so that the last notice of a batch does not wait for the lookups
-    /// of all before it.
+    /// Looks up the names of the sources. Starts no further lookup after the timeout of one, so that the last notice of
+    /// a batch does not wait for the timeouts of all lookups before it.
     fn look_up_names(&self, batch: &[Arc<QueuedNotice>]) {
         let Some(names) = &self.names else { return };
         let began = Instant::now();
         batch
             .iter()
-            .take_while(|_| began.elapsed() < names.within())
+            .take_while(|_| began.elapsed() < names.timeout())
             .for_each(|queued| queued.look_up_name(names));
     }
 
-    /// Delivers the first notices of a batch or gives the first one up, after as many attempts as that takes. Returns
-    /// their number.
+    /// Attempts to deliver the first notices of a batch until an attempt succeeds or the first notice is given up.
+    /// Returns the number of notices that were delivered or given up.
     fn settle(&mut self, sink: &mut dyn Sink, batch: &[Arc<QueuedNotice>]) -> usize {
         let mut failures = 0;
         loop {
@@ -303,17 +305,17 @@ impl SinkThread {
     }
 }
 
-/// Logs that a sink fails, that it delivers again, and how many notices were lost; each once.
+/// Logs the first failure of a sink, its next delivery, and at intervals how many notices were lost.
 struct SinkLog {
     name: SinkName,
     counters: SinkCell,
-    /// Attempts that failed since the last delivery.
+    /// Number of attempts that failed since the last delivery.
     failures: u64,
     /// When a loss was last logged, and how many notices were lost by then.
     loss_logged: Option<(Instant, u64)>,
 }
 
-/// The shortest time between two log lines about losses.
+/// Minimum time between two log lines about losses.
 const LOSS_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 impl SinkLog {

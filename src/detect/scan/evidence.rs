@@ -1,24 +1,24 @@
-//! The evidence of a scan: what a host is, how it scans, and how sure that is.
+//! The evidence of a scan: the class of the host, the shape of the scan, and the confidence in both.
 
 use crate::flow::{ContactTarget, Outcomes, Pace, PortHosts};
 
-/// What a host with many contacts is.
+/// The class of a host with many contacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanRole {
-    /// It looks for something.
+    /// Its contacts match a pattern of scans.
     Scanner,
-    /// It uses services, which answer.
+    /// Its contacts match none, and it is none of the others.
     Client,
-    /// It exchanges data with its peers at many ports (P2P).
+    /// It exchanges data with peers (P2P): at many ports, or at a known P2P port.
     Peer,
-    /// It answers a flood.
+    /// It answers a flood: most hosts that contacted it sent a SYN and nothing after the answer.
     Victim,
     /// It answers hosts that were not seen to contact it: another host forges their addresses.
     Backscatter,
 }
 
 impl ScanRole {
-    /// The word of JSON.
+    /// Returns the word for it in JSON.
     pub fn name(self) -> &'static str {
         match self {
             ScanRole::Scanner => "scanner",
@@ -30,10 +30,10 @@ impl ScanRole {
     }
 }
 
-/// How a scanner goes about it.
+/// The shape of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanClass {
-    /// One port, or few, at many hosts.
+    /// One port, or a few, at many hosts.
     Sweep,
     /// Many ports at one host.
     Vertical,
@@ -42,7 +42,7 @@ pub enum ScanClass {
 }
 
 impl ScanClass {
-    /// The word of JSON.
+    /// Returns the word for it in JSON.
     pub fn name(self) -> &'static str {
         match self {
             ScanClass::Sweep => "sweep",
@@ -52,19 +52,19 @@ impl ScanClass {
     }
 }
 
-/// How sure it is that a host scans.
+/// The confidence that a host scans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Confidence {
-    /// It has more contacts than the limit, and that is all.
+    /// The number of its contacts exceeds a limit, and they match no pattern of scans.
     Low,
-    /// One rule holds.
+    /// Its contacts match a pattern of scans.
     Medium,
-    /// It is a scan by the counts of Zeek and by the test of TRW.
+    /// Its contacts match a pattern of failures, and they are a scan by the counts of Zeek and by the test of TRW.
     High,
 }
 
 impl Confidence {
-    /// The word of JSON.
+    /// Returns the word for it in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Confidence::Low => "low",
@@ -74,32 +74,33 @@ impl Confidence {
     }
 }
 
-/// The evidence of an alert about scanning, as of when it was gathered.
+/// The evidence of an alert about scanning, at the time when it was gathered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanEvidence {
-    /// What the host is.
+    /// The class of the host.
     pub role: ScanRole,
-    /// How it scans; `None` unless it is a scanner.
+    /// The shape of the scan; `None` if the host is not a scanner.
     pub class: Option<ScanClass>,
-    /// How sure it is that it scans.
+    /// The confidence that it scans.
     pub confidence: Confidence,
-    /// Hosts that it contacted in the window; in an alert about ports, the ports.
+    /// Number of hosts that it contacted in the traffic window; in an alert about ports, number of ports in the port
+    /// window.
     pub contacted: u32,
-    /// What became of these contacts; of the latest of them where there are very many.
+    /// Outcomes of these contacts; only of the latest if there are more than are examined.
     pub outcomes: Outcomes,
-    /// Answers to the host pass here. Otherwise nothing is known of what became of its contacts.
+    /// True if answers to the host pass here. Otherwise the outcomes of its contacts are unknown.
     pub answers_visible: bool,
-    /// The busiest ports, most hosts first; at most [`PORTS_SHOWN`].
+    /// The ports at which it contacted the most hosts, in descending order; at most [`PORTS_SHOWN`].
     pub ports: Vec<PortHosts>,
-    /// An estimate of the most ports that it contacted at one host.
+    /// Estimate of the largest number of ports that it contacted at one host.
     pub ports_at_one_host: u32,
     /// Examples of the hosts that it contacted.
     pub targets: Vec<ContactTarget>,
-    /// How fast it contacted them.
+    /// Rate of the contacts.
     pub pace: Pace,
-    /// All of this in one sentence, which names no address.
+    /// One sentence that explains the class; it contains no address.
     pub why: String,
 }
 
-/// Ports listed of one host.
+/// Maximum number of ports that are listed of one host.
 pub const PORTS_SHOWN: usize = 10;

@@ -1,23 +1,24 @@
-//! The reasons to take a host for a scanner, one for each rule.
+//! The reasons to classify a host as a scanner: one for each pattern of `scan.rs`.
 
 use crate::flow::{Outcomes, PortHosts};
 
-/// Why a host is taken for a scanner.
+/// Why a host is classified as a scanner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// Many contacts at this port failed.
+    /// Many of its contacts at this port failed.
     Failures(PortHosts),
     /// It sent ICMP requests to many hosts.
     Pings(PortHosts),
-    /// It contacted more than [`EXTREME`] times the limit of hosts at this port.
+    /// The number of hosts that it contacted at this port is more than [`FAN_OUT_MULTIPLE`] times the limit.
     FanOut(PortHosts),
-    /// It contacted many hosts at this port, and no answers pass here.
+    /// It contacted many hosts at this port, and no answers to it pass here.
     Unseen(PortHosts),
-    /// It contacted many ports at one host, and most contacts failed.
-    PortsInVain(Outcomes),
-    /// It contacted many ports at one host, and no answers pass here.
-    PortsUnseen,
+    /// It contacted many ports at one host, and clearly more of its ports failed than were answered.
+    FailedPorts(Outcomes),
+    /// It contacted many ports at one host, and no answers to it pass here.
+    UnseenPorts,
 }
 
-/// The multiple of the limit that makes a scanner even where every contact is answered.
-pub(super) const EXTREME: u32 = 20;
+/// A host that contacts more than this many times the limit of hosts at one port is a scanner even if every contact is
+/// answered.
+pub(super) const FAN_OUT_MULTIPLE: u32 = 20;

@@ -1,4 +1,4 @@
-//! Hosts that are, and that are not, scanners, by what their contacts came to.
+//! Hosts that are, and that are not, scanners, by the outcomes of their contacts.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ fn unseen(hosts: u32) -> Outcomes {
 }
 
 fn port(protocol: u8, port: u16, outcomes: Outcomes) -> PortHosts {
-    PortHosts { protocol, port, outcomes, served: 0, neighbours: 1 }
+    PortHosts { protocol, port, outcomes, served: 0, hosts_in_one_network: 1 }
 }
 
 fn pace(contacts: u32, seconds: u64) -> Pace {
     Pace { contacts, over: Duration::from_secs(seconds) }
 }
 
-/// A host whose answers are seen unless nothing is known of any, that takes its time.
+/// Returns a host with a slow rate of contacts. Its answers are visible unless a contact has the outcome `unseen`.
 fn host(ports: &[PortHosts]) -> ContactSample {
     let mut all = Outcomes::default();
     for port in ports {
@@ -45,7 +45,7 @@ fn host(ports: &[PortHosts]) -> ContactSample {
     }
 }
 
-/// As many hosts at ports of their own, from 10000 on.
+/// Returns a port for each contact, from 10000 on: this many that were answered, then this many that were not.
 fn scattered(answered: u32, silent: u32) -> Vec<PortHosts> {
     let at = |n: u32| 10_000 + u16::try_from(n).expect("a few ports");
     let up = (0..answered).map(|n| port(TCP, at(n), outcomes(1, 0, 0)));
@@ -53,7 +53,7 @@ fn scattered(answered: u32, silent: u32) -> Vec<PortHosts> {
 }
 
 #[test]
-fn who_contacts_many_hosts_is_told_apart() {
+fn a_host_that_contacts_many_hosts_is_classified_by_the_outcomes() {
     use Confidence::{High, Low, Medium};
     use ScanRole::{Backscatter, Client, Peer, Scanner, Victim};
     let quick = |mut sample: ContactSample| {
@@ -61,7 +61,7 @@ fn who_contacts_many_hosts_is_told_apart() {
         sample
     };
     let near = |mut port: PortHosts| {
-        port.neighbours = port.outcomes.total();
+        port.hosts_in_one_network = port.outcomes.total();
         port
     };
     let mixed = |ports: u32, mut sample: ContactSample| {
@@ -133,7 +133,7 @@ fn who_contacts_many_hosts_is_told_apart() {
 }
 
 #[test]
-fn who_contacts_many_ports_is_told_apart() {
+fn a_host_that_contacts_many_ports_is_classified_by_the_outcomes() {
     use Confidence::{High, Low, Medium};
     use ScanRole::{Client, Peer, Scanner};
     let at = |ports_at_one_host: u32, answers_visible: bool, ports: &[PortHosts]| ContactSample {
@@ -184,9 +184,9 @@ fn who_contacts_many_ports_is_told_apart() {
     assert_eq!(vertical.class, Some(ScanClass::Vertical));
 }
 
-/// A host is judged by what is known of it, so the limit alone never makes a scanner of one.
+/// A host without a pattern of scans is not a scanner, however many contacts it has.
 #[test]
-fn a_count_alone_accuses_nobody() {
+fn a_host_is_not_a_scanner_by_the_number_of_its_contacts_only() {
     for contacted in [16, 100, 100_000] {
         let sample = ContactSample { contacted, answers_visible: true, ..ContactSample::default() };
         let ports = PortSample { contacted, ..PortSample::default() };
@@ -197,7 +197,7 @@ fn a_count_alone_accuses_nobody() {
 }
 
 #[test]
-fn a_sentence_says_why_and_names_no_address() {
+fn the_sentence_explains_the_class_and_contains_no_address() {
     let sweep = host(&[port(TCP, 23, outcomes(1, 4, 40))]);
     let busy = host(&[port(TCP, 443, outcomes(30, 0, 1)), port(UDP, 53, outcomes(2, 0, 0))]);
     let hidden = host(&[port(SCTP, 2905, unseen(20))]);

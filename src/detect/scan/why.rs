@@ -1,37 +1,38 @@
-//! The sentence that explains why a host is, or is not, taken for a scanner. It names no address, so that it can be
-//! shown where destinations are hidden.
+//! The sentence that explains why a host is, or is not, classified as a scanner. It contains no address, so that it can
+//! be shown if destinations are hidden.
 
 use crate::flow::{ContactSample, Outcomes, PortHosts, PortSample, PortSketch};
 
 use super::evidence::ScanRole;
-use super::reason::{EXTREME, Reason};
+use super::reason::{FAN_OUT_MULTIPLE, Reason};
 use super::service_port::port_name;
 
-/// The sentence about a scanner that exceeds `limit`.
+/// Returns the sentence about a scanner that exceeds `limit`.
 pub(super) fn of_scanner(sample: &ContactSample, reason: Reason, limit: u32) -> String {
     match reason {
-        Reason::Failures(port) => format!("contacted {}, {}", hosts(&port), in_vain(port.outcomes)),
+        Reason::Failures(port) => format!("contacted {}, {}", hosts(&port), failures(port.outcomes)),
         Reason::Pings(port) => {
-            format!("asked {} whether they are there, {}", hosts(&port), in_vain(port.outcomes))
+            format!("asked {} whether they are there, {}", hosts(&port), failures(port.outcomes))
         }
         Reason::FanOut(port) => format!(
-            "contacted {} that it does not offer itself, more than {EXTREME} times the limit of {limit}",
+            "contacted {} that it does not offer itself, more than {FAN_OUT_MULTIPLE} times the limit of {limit}",
             hosts(&port)
         ),
         Reason::Unseen(port) => format!(
             "contacted {}, {} of them in one network and {:.1} per second; answers not visible",
             hosts(&port),
-            port.neighbours,
+            port.hosts_in_one_network,
             sample.pace.per_second()
         ),
-        Reason::PortsInVain(outcomes) => {
-            format!("contacted {} at one host; of all its ports {}", width(sample), in_vain(outcomes))
+        Reason::FailedPorts(outcomes) => {
+            format!("contacted {} at one host; of all its ports {}", port_count(sample), failures(outcomes))
         }
-        Reason::PortsUnseen => format!("contacted {} at one host; answers not visible", width(sample)),
+        Reason::UnseenPorts => format!("contacted {} at one host; answers not visible", port_count(sample)),
     }
 }
 
-/// The sentence about a host that exceeds a limit and is no scanner. `ports` is there where ports are limited.
+/// Returns the sentence about a host that exceeds a limit and is not a scanner. `ports` is `None` if the limit is that
+/// of hosts.
 pub(super) fn of_other(sample: &ContactSample, ports: Option<&PortSample>, role: ScanRole) -> String {
     let ContactSample { unmatched_replies, half_open, .. } = sample;
     let (what, outcomes) = match ports {
@@ -65,12 +66,12 @@ fn hosts(port: &PortHosts) -> String {
     format!("{} hosts {}", port.outcomes.total(), port_name(port))
 }
 
-fn in_vain(outcomes: Outcomes) -> String {
+fn failures(outcomes: Outcomes) -> String {
     let Outcomes { answered, refused, silent, .. } = outcomes;
     format!("{} in vain ({refused} refused, {silent} silent) and {answered} answered", outcomes.failed())
 }
 
-fn width(sample: &ContactSample) -> String {
+fn port_count(sample: &ContactSample) -> String {
     match sample.ports_at_one_host {
         PortSketch::PORTS_MAX => format!("{} ports or more", PortSketch::PORTS_MAX),
         about => format!("about {about} ports"),

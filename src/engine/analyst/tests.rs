@@ -73,7 +73,7 @@ impl Bench {
 
     fn opened(&self) -> Vec<(detect::FindingKind, u64)> {
         let opened = |notice: &Notice| match notice {
-            Notice::Opened(alert) => Some((alert.kind, alert.life.last)),
+            Notice::Opened(alert) => Some((alert.kind, alert.progress.last)),
             _ => None,
         };
         self.said.iter().filter_map(opened).collect()

@@ -1,7 +1,7 @@
-//! Databases for tests, after MaxMind's description of the format, version 2.0 (maxmind.github.io/MaxMind-DB): a search
-//! tree, 16 zeros, the data section, and the metadata behind a marker.
+//! Databases for tests, in the format that MaxMind describes, version 2.0 (maxmind.github.io/MaxMind-DB): a search
+//! tree, 16 zeros, the data section, a marker, and the metadata.
 
-/// Returns a database with this data for 192.0.2.0/24 and none for other addresses.
+/// Returns a database with this data for 192.0.2.0/24 and no data for other addresses.
 pub(crate) fn database(data: &[u8]) -> Vec<u8> {
     let network: [u8; 3] = [192, 0, 2];
     let bits: Vec<bool> =
@@ -22,7 +22,8 @@ pub(crate) fn database(data: &[u8]) -> Vec<u8> {
     file.extend(map(&[
         ("binary_format_major_version", unsigned_16(2)),
         ("binary_format_minor_version", unsigned_16(0)),
-        // An unsigned integer of 64 bits and an array: extended types, whose number is in the second byte.
+        // The next two are an unsigned integer of 64 bits and an array. These are extended types, whose number is in
+        // the second byte.
         ("build_epoch", vec![0, 9 - 7]),
         ("languages", vec![0, 11 - 7]),
         ("database_type", text("Test")),

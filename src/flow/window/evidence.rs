@@ -178,8 +178,14 @@ fn by_hosts(ports: HashMap<Option<(u8, u16)>, Tally>) -> Vec<PortHosts> {
         .filter_map(|(port, tally)| {
             let (protocol, port) = port?;
             let Tally { outcomes, served, networks } = tally;
-            let neighbours = networks.values().copied().max().unwrap_or(0);
-            (outcomes.total() > 0).then_some(PortHosts { protocol, port, outcomes, served, neighbours })
+            let hosts_in_one_network = networks.values().copied().max().unwrap_or(0);
+            (outcomes.total() > 0).then_some(PortHosts {
+                protocol,
+                port,
+                outcomes,
+                served,
+                hosts_in_one_network,
+            })
         })
         .collect();
     ports.sort_unstable_by_key(|port| (std::cmp::Reverse(port.outcomes.total()), port.protocol, port.port));

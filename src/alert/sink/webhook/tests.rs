@@ -13,7 +13,7 @@ use crate::time::UnixNanos;
 
 use super::*;
 
-/// An HTTP receiver that takes one request per connection and sends these responses, or none.
+/// An HTTP receiver that reads one request per connection and sends the given responses; `None` stands for no response.
 struct HttpReceiver {
     address: SocketAddr,
     requests: Receiver<Request>,
@@ -41,7 +41,7 @@ impl HttpReceiver {
                     None => hanging.push(stream),
                 }
             }
-            // After the last response no connection is answered or closed.
+            // After the last response, connections are neither answered nor closed.
             drop(listener.accept());
         });
         Self { address, requests }
@@ -52,7 +52,7 @@ impl HttpReceiver {
         WebhookOptions::new(url, WebhookFormat::Json, None)
     }
 
-    /// Returns the number of requests that came since the last call.
+    /// Returns the number of requests since the last call.
     fn count(&self) -> usize {
         self.requests.try_iter().count()
     }
@@ -77,7 +77,7 @@ fn deliver(options: WebhookOptions) -> Result<usize, Failure> {
     Webhook::new(options, SOON).deliver(&[Arc::new(queued)], &shutdown)
 }
 
-/// Returns the counters of the webhook after one notice was settled.
+/// Returns the counters of the webhook after one notice was delivered or given up.
 fn settle(options: WebhookOptions, retry: Retry) -> Counts {
     let options = SinkOptions { retry, webhook: Some(options), ..SinkOptions::default() };
     let mut sinks = Sinks::start(sink(), LinePrefix::Journal, &options).expect("threads");
@@ -143,14 +143,14 @@ fn lasting_failures_are_not_repeated() {
         assert_eq!(receiver.count(), 1);
     }
     let accepted = elsewhere.accept().map_err(|error| error.kind());
-    assert_eq!(accepted.err(), Some(ErrorKind::WouldBlock), "the redirect was not followed");
+    assert_eq!(accepted.err(), Some(ErrorKind::WouldBlock), "the redirect must not be followed");
 }
 
 #[test]
 fn a_receiver_that_never_responds_is_abandoned_at_the_deadline() {
     let receiver = HttpReceiver::start(&[None]);
-    let answer_within = Duration::from_millis(200);
-    let failure = deliver(WebhookOptions { answer_within, ..receiver.options() }).expect_err("no answer");
+    let answer_timeout = Duration::from_millis(200);
+    let failure = deliver(WebhookOptions { answer_timeout, ..receiver.options() }).expect_err("no answer");
     assert!(failure.is_passing && failure.why.contains("did not answer in time"), "{}", failure.why);
     assert!(failure.why.contains("127.0.0.1") && !failure.why.contains("secret"), "{}", failure.why);
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
@@ -175,7 +175,7 @@ fn retry_after_is_seconds_or_a_date() {
         retry_after(&headers)
     };
     assert_eq!(pause("120"), Some(Duration::from_secs(120)));
-    assert_eq!(pause("Sun, 06 Nov 1994 08:49:37 GMT"), None, "that is over");
+    assert_eq!(pause("Sun, 06 Nov 1994 08:49:37 GMT"), None, "the date is over");
     assert!(pause("Thu, 31 Dec 2099 23:59:59 GMT").is_some_and(|pause| pause > Duration::from_secs(3600)));
     assert_eq!(pause("soon"), None);
     assert_eq!(retry_after(&HeaderMap::new()), None);

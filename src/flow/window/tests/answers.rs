@@ -73,7 +73,10 @@ fn a_contact_is_answered_refused_or_unanswered() {
     assert!(sample.answers_visible);
     assert_eq!((sample.contacted, sample.ports_at_one_host), (20, 1));
     let [ssh] = sample.ports[..] else { panic!("one port: {sample:?}") };
-    assert_eq!((ssh.protocol, ssh.port, ssh.outcomes, ssh.neighbours), (6, 22, sample.outcomes, 20));
+    assert_eq!(
+        (ssh.protocol, ssh.port, ssh.outcomes, ssh.hosts_in_one_network),
+        (6, 22, sample.outcomes, 20)
+    );
     let soon = bench
         .window
         .contacts_of(&addr(1), Moment(1001 * SECOND + SECOND / 4))
