@@ -19,7 +19,7 @@ impl<T> Published<T> {
         Self { value: ArcSwap::from_pointee(first), was_read: AtomicBool::new(false) }
     }
 
-    /// Replaces the value. Readers of the old one keep it.
+    /// Replaces the value. Readers that hold the old value keep it.
     pub fn publish(&self, next: T) {
         self.value.store(Arc::new(next));
     }
@@ -35,7 +35,7 @@ impl<T> Published<T> {
         self.value.load_full()
     }
 
-    /// Returns true if a value was read since the last call.
+    /// Returns true if [`read`](Self::read) was called since the last call of this method.
     pub fn take_was_read(&self) -> bool {
         self.was_read.swap(false, Ordering::Relaxed)
     }
@@ -52,6 +52,6 @@ mod tests {
         assert_eq!((*published.read(), *published.read()), (1, 1));
         assert!(published.take_was_read() && !published.take_was_read());
         published.publish(2);
-        assert!(!published.take_was_read(), "publishing is no read");
+        assert!(!published.take_was_read(), "publishing is not a read");
     }
 }

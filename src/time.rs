@@ -1,37 +1,37 @@
-//! Civil time and monotonic time, as two types that cannot be mixed.
+//! Wall-clock time and monotonic time, as two types that cannot be mixed.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
 
-/// A civil time in nanoseconds since 1970-01-01 UTC; it may step. For display, and for the order of two packets of one
-/// exchange.
+/// A wall-clock time in nanoseconds since 1970-01-01 UTC. The clock may step, so such times are only displayed, used to
+/// order the first packets of an exchange, and in replay used to advance the engine's clock ([`Moment`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixNanos(pub u64);
 
 impl UnixNanos {
-    /// Returns the time `span` later, or the last representable one.
+    /// Returns the time `span` later; at most the last time that the type can represent.
     pub fn plus(self, span: Duration) -> UnixNanos {
         UnixNanos(self.0.saturating_add(nanos_of(span)))
     }
 
-    /// Returns the time `span` earlier, or the first representable one.
+    /// Returns the time `span` earlier; at least 0.
     pub fn minus(self, span: Duration) -> UnixNanos {
         UnixNanos(self.0.saturating_sub(nanos_of(span)))
     }
 }
 
-/// A time of the engine's clock in nanoseconds; it never goes back. Live it is CLOCK_MONOTONIC, in replay the largest
-/// capture time so far. Windows, alerts and deadlines are measured with it.
+/// A time of the engine's clock in nanoseconds, which never goes back. In live capture the clock is CLOCK_MONOTONIC, in
+/// replay it is the largest capture time so far. Windows, alerts and deadlines are measured with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(pub u64);
 
 impl Moment {
-    /// Returns the moment `span` later, or the last representable one.
+    /// Returns the moment `span` later; at most the last moment that the type can represent.
     pub fn plus(self, span: Duration) -> Moment {
         Moment(self.0.saturating_add(nanos_of(span)))
     }
 
-    /// Returns the moment `span` earlier, or the first representable one.
+    /// Returns the moment `span` earlier; at least 0.
     pub fn minus(self, span: Duration) -> Moment {
         Moment(self.0.saturating_sub(nanos_of(span)))
     }

@@ -7,7 +7,7 @@ use traffic_alerted::sys::ring::{VnetHeader, frames_in_block};
 
 fuzz_target!(|block: &[u8]| {
     walk(block, VnetHeader::None);
-    walk(block, VnetHeader::Vnet);
+    walk(block, VnetHeader::Present);
 });
 
 fn walk(block: &[u8], vnet_header: VnetHeader) {

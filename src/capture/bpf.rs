@@ -1,19 +1,19 @@
-//! Instructions of classic BPF, as constructors.
+//! Constructors of the instructions of classic BPF.
 //!
-//! It knows the encoding of an instruction and nothing of what a program is for; [`filter`](super::filter) and
-//! [`routes`](super::routes) assemble programs.
+//! This file contains the encoding of instructions; [`filter`](super::filter) and [`routes`](super::routes) assemble
+//! programs of them.
 //!
 //! Sources: `Documentation/networking/filter.rst`, `include/uapi/linux/filter.h`.
 
 use libc::{BPF_ABS, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SKF_AD_OFF, sock_filter};
 
-/// Returns zero bytes: drops the frame or message.
+/// The number of bytes to keep that drops the frame or message: none.
 pub(super) const DROP: u32 = 0;
 
-/// Keeps the frame or message in full.
+/// The number of bytes to keep that keeps the frame or message in full: the maximum.
 pub(super) const PASS: u32 = u32::MAX;
 
-/// Loads ancillary data (`SKF_AD_*`): what the kernel knows of a frame beside its bytes.
+/// Loads ancillary data (`SKF_AD_*`): properties of a frame that are not in its bytes.
 pub(super) fn load_ancillary(field: i32) -> sock_filter {
     load(BPF_W, SKF_AD_OFF + field)
 }
@@ -39,7 +39,7 @@ pub(super) fn ret(snap_len: u32) -> sock_filter {
     stmt(BPF_RET | BPF_K, snap_len)
 }
 
-/// An instruction without a jump.
+/// Encodes an instruction without a jump.
 pub(super) fn stmt(operation: u32, value: u32) -> sock_filter {
     sock_filter { code: code(operation), jt: 0, jf: 0, k: value }
 }
@@ -47,7 +47,7 @@ pub(super) fn stmt(operation: u32, value: u32) -> sock_filter {
 /// Returns the length of a block of instructions, for a jump over it.
 ///
 /// # Panics
-/// The block has more than 255 instructions, which is the maximum of a conditional jump.
+/// Panics if the block has more than 255 instructions, the maximum distance of a conditional jump.
 pub(super) fn jump_len(block: &[sock_filter]) -> u8 {
     u8::try_from(block.len()).expect("no block that is jumped over has more than 255 instructions")
 }

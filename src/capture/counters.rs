@@ -1,6 +1,7 @@
-//! The counters that the kernel keeps per interface, to be compared with what is counted here.
+//! Reads the counters that the kernel keeps per interface, to be compared with what this program counts.
 //!
-//! They are requested with RTM_GETSTATS (Linux 4.7), whose reply has only the counters: a tenth of a list of links.
+//! They are requested with RTM_GETSTATS (Linux 4.7), whose reply has only the counters: a tenth of the bytes of a list
+//! of links.
 //!
 //! Sources: `include/uapi/linux/if_link.h` (`struct if_stats_msg`, `struct rtnl_link_stats64`, whose first fields
 //! have been the same since 2.6.35).
@@ -15,17 +16,17 @@ use super::netlink::{DumpRequest, NetlinkSocket, attributes};
 pub struct LinkCounters {
     /// Frames received.
     pub rx_packets: u64,
-    /// Their bytes.
+    /// Bytes of the frames received.
     pub rx_bytes: u64,
-    /// Frames received and dropped without memory or without a receiver.
+    /// Frames received and dropped, because there was no memory or no receiver.
     pub rx_dropped: u64,
     /// Frames received with an error.
     pub rx_errors: u64,
-    /// Frames that the hardware dropped without room for them; they are in no other counter here.
+    /// Frames that the hardware dropped because it had no room for them; they are in none of the other counters.
     pub rx_missed: u64,
     /// Frames sent.
     pub tx_packets: u64,
-    /// Their bytes.
+    /// Bytes of the frames sent.
     pub tx_bytes: u64,
     /// Frames dropped before they were sent.
     pub tx_dropped: u64,
@@ -34,7 +35,7 @@ pub struct LinkCounters {
 }
 
 impl LinkCounters {
-    /// Returns the difference to `earlier`; 0 for a counter that the driver has reset.
+    /// Returns the increase since `earlier`; 0 for a counter that is lower than before, since the driver has reset it.
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
             rx_packets: self.rx_packets.saturating_sub(earlier.rx_packets),
@@ -49,7 +50,8 @@ impl LinkCounters {
         }
     }
 
-    /// Parses the first fields of a `struct rtnl_link_stats64`; later kernels append fields.
+    /// Parses the first fields of a `struct rtnl_link_stats64`; returns `None` if they are cut. Later kernels append
+    /// fields.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut words = [0; STATS_WORDS];
         let given = bytes.as_chunks::<8>().0.get(..STATS_WORDS)?;
@@ -116,7 +118,7 @@ fn parse_stats(body: &[u8]) -> Result<Option<(u32, LinkCounters)>, String> {
 /// Number of counters up to and including `rx_missed_errors`.
 const STATS_WORDS: usize = 16;
 
-// include/uapi/linux/rtnetlink.h; libc has these for glibc targets only.
+// include/uapi/linux/rtnetlink.h; libc defines these only for glibc targets.
 const RTM_NEWSTATS: u16 = 92;
 const RTM_GETSTATS: u16 = 94;
 // include/uapi/linux/if_link.h; libc lacks these.
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_names_its_interface() {
+    fn the_counters_of_a_message_are_those_of_its_interface() {
         let mut message = vec![0; 4];
         message.extend(7u32.to_ne_bytes());
         message.extend(FILTER_LINK_64.to_ne_bytes());
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn this_host_has_counters_for_lo() {
+    fn this_machine_has_counters_for_lo() {
         let counters = read(&mut NetlinkSocket::open().unwrap()).unwrap();
         // Interface 1 of every namespace is lo.
         assert!(counters.iter().any(|&(ifindex, _)| ifindex == 1), "{counters:?}");

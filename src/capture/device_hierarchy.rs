@@ -1,8 +1,8 @@
-//! Which interfaces are on top of others, and which of them repeat the frames of another one.
+//! Finds the interfaces that are on top of others, and those that repeat the frames of another interface.
 //!
 //! The meaning of a relation depends on the kind of the device (`IFLA_INFO_KIND`). Tunnels and the ports of a switch
-//! chip have a lower device too, but it carries other packets, so they repeat nothing. It does not know directions or
-//! verdicts, only whether and why an interface is skipped.
+//! chip have a lower device too, but it carries other packets, so they repeat nothing. This file does not contain
+//! directions or verdicts; it only states which interfaces are skipped and why.
 
 use std::collections::HashMap;
 
@@ -42,7 +42,7 @@ impl<'a> DeviceHierarchy<'a> {
         Self { links, by_ifindex, ports, switch_ports, policy }
     }
 
-    /// Returns why the interface is not monitored, or `None` if it is.
+    /// Returns the reason why the interface is not monitored, or `None` if it is monitored.
     pub(super) fn skip(&self, link: &Link) -> Option<Skip> {
         if self.policy.excludes_link(link) {
             Some(Skip::ExcludedInterface)
@@ -55,20 +55,20 @@ impl<'a> DeviceHierarchy<'a> {
         }
     }
 
-    /// Returns true if its frames are captured, on it or on a lower device.
+    /// Returns true if the frames of the interface are captured, on it or on a lower device.
     fn is_captured(&self, link: &Link) -> bool {
         !self.policy.excludes_link(link) && !self.is_internal_wire(link)
     }
 
-    /// Returns true for both ends of a veth pair in this namespace. The ends must refer to each other, since a number
-    /// may be one of another namespace.
+    /// Returns true for both ends of a veth pair in this namespace. The ends must refer to each other, since the number
+    /// of the other end may belong to another namespace.
     fn is_internal_wire(&self, link: &Link) -> bool {
         let is_veth = |link: &Link| link.kind.as_deref() == Some("veth");
         let other = link.lower.and_then(|lower| self.by_ifindex.get(&lower));
         is_veth(link) && other.is_some_and(|other| is_veth(other) && other.lower == Some(link.ifindex))
     }
 
-    /// Returns the devices whose frames this one repeats; none for a tunnel or the port of a switch chip.
+    /// Returns the devices whose frames this one repeats. A tunnel or the port of a switch chip repeats none.
     fn lowers(&self, link: &Link) -> impl Iterator<Item = &'a Link> {
         let kind = link.kind.as_deref();
         let below =
@@ -86,21 +86,22 @@ impl<'a> DeviceHierarchy<'a> {
     }
 
     /// Returns true if a bridge has at least two ports.
-    pub(super) fn bridges(&self) -> bool {
+    pub(super) fn has_forwarding_bridge(&self) -> bool {
         let is_bridge = |link: &&Link| matches!(link.kind.as_deref(), Some("bridge" | OPEN_VSWITCH));
         self.links.iter().filter(is_bridge).any(|bridge| self.ports(bridge).len() >= 2)
     }
 
-    /// Returns the VLANs of excluded VLAN devices, for each lower device on which their frames have the tag.
-    pub(super) fn hidden_vlans(&self) -> Vec<(u32, u16)> {
-        let mut hidden = Vec::new();
+    /// Returns (ifindex, VLAN ID) of each excluded VLAN device, for every device below it on which frames have that
+    /// tag.
+    pub(super) fn excluded_vlans(&self) -> Vec<(u32, u16)> {
+        let mut excluded = Vec::new();
         for link in self.links.iter().filter(|link| self.policy.excludes_link(link)) {
             let Some(vlan_id) = link.vlan_id else { continue };
             let mut below: Vec<&Link> = self.lowers(link).collect();
-            // Each iteration moves one device down, so there are at most as many as devices.
+            // Each iteration moves one device down, so the number of devices bounds the loop even if there is a circle.
             for _ in 0..self.links.len() {
-                // Below another VLAN device the tag is not the outermost one any more.
-                hidden.extend(below.iter().map(|lower| (lower.ifindex, vlan_id)));
+                // The search ends at another VLAN device: below it the tag is not the outermost one.
+                excluded.extend(below.iter().map(|lower| (lower.ifindex, vlan_id)));
                 let next =
                     below.iter().filter(|lower| lower.vlan_id.is_none()).flat_map(|lower| self.lowers(lower));
                 below = next.collect();
@@ -109,9 +110,9 @@ impl<'a> DeviceHierarchy<'a> {
                 }
             }
         }
-        hidden.sort_unstable();
-        hidden.dedup();
-        hidden
+        excluded.sort_unstable();
+        excluded.dedup();
+        excluded
     }
 }
 

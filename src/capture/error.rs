@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use thiserror::Error;
 
-/// Why live capture cannot be opened.
+/// The reason why live capture cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The process may not open packet sockets.
@@ -16,7 +16,7 @@ pub enum OpenError {
         program = program.display()
     )]
     NoCapability {
-        /// The binary that needs it.
+        /// The binary that needs the capability.
         program: PathBuf,
     },
     /// The share of each worker is too small for a ring.
@@ -34,12 +34,12 @@ pub enum OpenError {
         /// The bytes that all rings need.
         total_bytes: u64,
     },
-    /// A fanout group cannot have this number of sockets.
+    /// The number of workers is 0 or exceeds the maximum size of a fanout group.
     #[error("{workers} workers cannot share the traffic: set Workers to a number from 1 to {workers_max}")]
     Workers {
         /// The number that is configured.
         workers: usize,
-        /// The maximum of the kernel.
+        /// The maximum number of sockets in a fanout group.
         workers_max: usize,
     },
     /// A call on a packet socket failed.
@@ -59,7 +59,7 @@ pub enum OpenError {
     Interfaces(#[from] NetlinkError),
 }
 
-/// Why a list of the kernel cannot be read over netlink.
+/// The reason why a list of the kernel cannot be read over netlink.
 #[derive(Debug, Error)]
 pub enum NetlinkError {
     /// A call on the netlink socket failed.
@@ -85,7 +85,7 @@ pub enum NetlinkError {
     Malformed {
         /// The list that was requested.
         what: &'static str,
-        /// How it is malformed.
+        /// The error of the parser.
         reason: String,
     },
     /// The list changed during each reading.
@@ -110,7 +110,7 @@ impl NetlinkError {
     }
 }
 
-/// Why live capture cannot continue.
+/// The reason why live capture cannot continue.
 #[derive(Debug, Error)]
 pub enum CaptureError {
     /// The wait could not be set up.

@@ -1,21 +1,22 @@
-//! The classic BPF program on every packet socket: it keeps unneeded frames out of the rings.
+//! Assembles the classic BPF program on every packet socket, which keeps unneeded frames out of the rings.
 //!
-//! The program only saves work, except for hidden VLANs: a worker looks each frame up in the [`VerdictTable`] again, so
-//! a program that passes too many frames costs time but does not change a count. The tag of a VLAN does not reach the
-//! worker, so frames of hidden VLANs beyond [`HIDDEN_VLANS_MAX`] are counted. The program drops
+//! A worker looks each frame up in the [`VerdictTable`] again, so a program that passes too many frames costs time but
+//! does not change a count. Excluded VLANs are an exception, since their tag does not reach the worker: if there are
+//! more than [`EXCLUDED_VLANS_MAX`], the program drops none of them, and their frames count. The program drops
 //!
-//! 1. frames of interfaces that are not monitored, up to [`INTERFACES_MAX`] of them, and of hidden VLANs;
+//! 1. frames of interfaces that are not monitored, unless these are more than [`INTERFACES_MAX`], and frames of
+//!    excluded VLANs;
 //! 2. egress frames of lo, which are ingress frames of lo again;
-//! 3. if egress frames are only observed and received bytes are not counted, those that do not show whether a contact
-//!    is answered: TCP segments without SYN, FIN and RST, and frames without an IP packet;
+//! 3. egress frames that do not show whether a contact is answered: TCP segments without SYN, FIN and RST, and frames
+//!    without an IP packet. They pass if egress frames count or if received bytes are counted;
 //!
 //! and cuts the others to [`SNAP_LEN`] bytes. An egress packet with IPv4 options, a fragment offset, extension headers
-//! or a tag passes: the worker decodes it.
+//! or a tag always passes, and the worker decodes it.
 //!
 //! The program runs with the link header at offset 0 (`tpacket_rcv` restores it); the IP header is at `SKF_NET_OFF`.
 //! Jumps reach 255 instructions, so each comparison is directly followed by a `ret` of its own. A load past the end of
-//! a frame ends the program with 0, that is, drops the frame. So ingress frames are not loaded from unless their length
-//! was compared first.
+//! a frame ends the program with 0, which drops the frame. So the program compares the length of an ingress frame
+//! before it loads from it.
 //!
 //! Sources: `Documentation/networking/filter.rst`, `include/uapi/linux/filter.h`.
 
@@ -29,17 +30,19 @@ use super::bpf::{DROP, jump_len, load, load_ancillary, ret, skip_if, skip_unless
 use super::source::Verdict;
 use super::verdict_table::VerdictTable;
 
-/// Bytes of a frame that are kept: Ethernet with two tags (22), an IPv4 header with all options (60) and a TCP header
-/// with all options (60) fit, as does IPv6 with extension headers of 100 bytes. Of frames of 1,400 bytes, a reader that
-/// only drains the ring took 36 ns for each that was cut to 128 bytes and 118 ns for each whole one.
+/// Number of bytes of a frame that are kept. Ethernet with two tags (22), an IPv4 header with all options (60) and a
+/// TCP header with all options (60) fit, and so does IPv6 with extension headers of 100 bytes. A reader that only
+/// drains the ring took 36 ns for each frame that was cut from 1,400 to 128 bytes, and 118 ns for each frame of 1,400
+/// bytes.
 pub(super) const SNAP_LEN: u32 = 192;
 
-/// Maximum number of interfaces that the program drops. A longer list would exceed the option memory of a socket
-/// (`net.core.optmem_max`, 20 KiB on older kernels); the workers skip their frames then.
+/// Maximum number of interfaces whose frames the program drops. A longer list would exceed the option memory of a
+/// socket (`net.core.optmem_max`, 20 KiB on older kernels), so the program has no list then and the workers skip the
+/// frames.
 pub(super) const INTERFACES_MAX: usize = 500;
 
-/// Maximum number of hidden VLANs that the program drops; each takes 17 instructions.
-const HIDDEN_VLANS_MAX: usize = 64;
+/// Maximum number of excluded VLANs whose frames the program drops; each takes 17 instructions.
+const EXCLUDED_VLANS_MAX: usize = 64;
 
 /// Assembles the program for a table.
 pub(super) fn program(table: &VerdictTable) -> Vec<sock_filter> {
@@ -56,8 +59,8 @@ pub(super) fn program(table: &VerdictTable) -> Vec<sock_filter> {
             program.extend([skip_unless(BPF_JEQ, ifindex, 1), ret(DROP)]);
         }
     }
-    if table.hidden_vlans().len() <= HIDDEN_VLANS_MAX {
-        for &(ifindex, vlan_id) in table.hidden_vlans() {
+    if table.excluded_vlans().len() <= EXCLUDED_VLANS_MAX {
+        for &(ifindex, vlan_id) in table.excluded_vlans() {
             program.extend(drop_vlan(ifindex, vlan_id));
         }
     }
@@ -70,12 +73,12 @@ pub(super) fn program_for_any_interface(table: &VerdictTable) -> Vec<sock_filter
     filter_direction(table)
 }
 
-/// The program that drops everything, for sockets while not all of them are set up.
+/// Returns the program that drops every frame. Sockets have it until all of them are set up.
 pub(super) fn drop_all() -> [sock_filter; 1] {
     [ret(DROP)]
 }
 
-/// Ends the program by the direction of the frame: passes ingress, and of egress what the table needs.
+/// Ends the program by the direction of the frame: ingress frames pass, and those egress frames that the table needs.
 fn filter_direction(table: &VerdictTable) -> Vec<sock_filter> {
     let mut program = vec![
         load_ancillary(SKF_AD_PKTTYPE),
@@ -95,8 +98,8 @@ fn filter_direction(table: &VerdictTable) -> Vec<sock_filter> {
     program
 }
 
-/// Passes the egress frames that show whether a contact is answered: TCP with SYN, RST or FIN, and every packet of
-/// other protocols over IP, where any packet may be the first or the answer.
+/// Passes the egress frames that show whether a contact is answered: TCP segments with SYN, RST or FIN, and every
+/// packet of other protocols over IP, since any of them may be the first packet or the answer.
 fn pass_signals() -> Vec<sock_filter> {
     let mut program = vec![load_ancillary(SKF_AD_PROTOCOL)];
     // Headers that may carry IP: 802.1Q, 802.1ad, MPLS, PPPoE.
@@ -123,7 +126,8 @@ fn pass_signals() -> Vec<sock_filter> {
     program
 }
 
-/// Ends the program for an IP header of `header_len` bytes with its protocol at offset `protocol_at`.
+/// Ends the program for an IP header of `header_len` bytes with its protocol at offset `protocol_at`: other protocols
+/// than TCP pass, and TCP segments with SYN, RST or FIN.
 fn pass_tcp_with_signal(protocol_at: i32, header_len: i32) -> Vec<sock_filter> {
     const FIN_SYN_RST: u32 = 0x07;
     const FLAGS_AT: i32 = 13;
@@ -319,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn egress_frames_pass_if_they_show_answers() {
+    fn egress_frames_pass_if_they_show_whether_a_contact_is_answered() {
         let with_options = {
             let mut packet = ipv4(6, 0, &tcp(0x10));
             packet[0] = 0x46;
@@ -335,7 +339,7 @@ mod tests {
             ("first fragment of TCP in mid-stream", ethernet(0x0800, &ipv4(6, 0x2000, &ack)), false),
             ("later fragment of TCP", ethernet(0x0800, &ipv4(6, 0x0020, &ack)), true),
             ("TCP with don't fragment", ethernet(0x0800, &ipv4(6, 0x4000, &ack)), false),
-            ("TCP behind IPv4 options", ethernet(0x0800, &with_options), true),
+            ("TCP after IPv4 options", ethernet(0x0800, &with_options), true),
             ("UDP", ethernet(0x0800, &ipv4(17, 0, &[0; 8])), true),
             ("ICMP", ethernet(0x0800, &ipv4(1, 0, &[8, 0])), true),
             ("ESP", ethernet(0x0800, &ipv4(50, 0, &[0; 8])), true),
@@ -365,9 +369,9 @@ mod tests {
     #[test]
     fn every_ingress_frame_passes_however_short() {
         for direction in [DirectionPolicy::In, DirectionPolicy::Both] {
-            let mut hidden = link(3, "guest");
-            (hidden.kind, hidden.lower, hidden.vlan_id) = (Some("vlan".into()), Some(2), Some(7));
-            let program = program(&table(vec![link(2, "eth0"), hidden], &["guest"], direction));
+            let mut guest = link(3, "guest");
+            (guest.kind, guest.lower, guest.vlan_id) = (Some("vlan".into()), Some(2), Some(7));
+            let program = program(&table(vec![link(2, "eth0"), guest], &["guest"], direction));
             for len in 0..20 {
                 let mut runt = ethernet(0, &[]);
                 runt.bytes = vec![0xff; len];
@@ -388,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn each_skipped_interface_is_dropped_and_no_other() {
+    fn only_frames_of_skipped_interfaces_are_dropped() {
         let names: Vec<String> = (0..INTERFACES_MAX + 1).map(|i| format!("c{i}")).collect();
         let links =
             |count: usize| -> Vec<Link> { (0..count).map(|i| link(100_000 + i as u32, &names[i])).collect() };
@@ -409,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_vlan_is_dropped_below_its_device() {
+    fn an_excluded_vlan_is_dropped_on_the_device_below() {
         let mut guest = link(3, "guest");
         (guest.kind, guest.lower, guest.vlan_id) = (Some("vlan".into()), Some(2), Some(7));
         let program = program(&table(vec![link(2, "eth0"), guest], &["guest"], DirectionPolicy::Both));
@@ -442,13 +446,13 @@ mod tests {
         let excluded: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut links: Vec<Link> =
             names.iter().zip(10..).map(|(name, ifindex)| link(ifindex, name)).collect();
-        for (guest, vlan_id) in links.iter_mut().zip(1..=HIDDEN_VLANS_MAX as u16) {
+        for (guest, vlan_id) in links.iter_mut().zip(1..=EXCLUDED_VLANS_MAX as u16) {
             (guest.kind, guest.lower, guest.vlan_id) = (Some("vlan".into()), Some(2), Some(vlan_id));
         }
         links.push(link(2, "eth0"));
         for direction in [DirectionPolicy::In, DirectionPolicy::Both] {
             let table = table(links.clone(), &excluded, direction);
-            assert_eq!(table.hidden_vlans().len(), HIDDEN_VLANS_MAX);
+            assert_eq!(table.excluded_vlans().len(), EXCLUDED_VLANS_MAX);
             // The checker is the same for every kind of socket, and this kind needs no capability.
             let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             for program in [program(&table), program_for_any_interface(&table), drop_all().to_vec()] {

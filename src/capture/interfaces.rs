@@ -1,11 +1,11 @@
-//! The interfaces of this network namespace, which other interfaces they are on top of, whether this host forwards
-//! packets, and its own addresses.
+//! Reads the interfaces of this network namespace and their relations, the forwarding settings of this machine, and its
+//! addresses.
 //!
 //! They are read over rtnetlink, which also works if a hardened unit hides /proc/sys. Names are bytes: the kernel
-//! allows anything but `/`, white space and NUL in them. Attributes are therefore read one by one here: a library with
-//! typed messages (netlink-packet-route) refuses a whole link for a name that is not UTF-8.
+//! allows any byte but `/`, white space and NUL in them. So attributes are read one by one here: a library with typed
+//! messages (netlink-packet-route) refuses a whole link if its name is not UTF-8.
 //!
-//! It knows nothing of what is monitored or excluded.
+//! This file does not contain which interfaces are monitored or excluded.
 //!
 //! Sources: rtnetlink(7); `include/uapi/linux/{if_link,if_addr,netconf}.h`.
 
@@ -16,34 +16,35 @@ use super::error::NetlinkError;
 use super::netlink::{AF_INET, AF_INET6, DumpRequest, NetlinkSocket, attributes, ip};
 use ipnet::IpNet;
 
-/// The network of this namespace at one moment.
+/// The interfaces, addresses and forwarding settings of this namespace at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Interfaces {
     /// Every interface, in the order of the kernel's list.
     pub(super) links: Vec<Link>,
-    /// Whether IPv4 or IPv6 forwarding is on anywhere.
+    /// True if IPv4 or IPv6 forwarding is on for any interface.
     pub(super) ip_forwarding: bool,
-    /// Addresses of this host, in the order of the kernel's list.
+    /// Addresses of this machine, in the order of the kernel's list.
     pub(super) own_addresses: Vec<OwnAddress>,
 }
 
-/// An address of this host.
+/// An address of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OwnAddress {
     /// The address.
     pub(super) addr: IpAddr,
     /// The interface that has it.
     pub(super) ifindex: u32,
-    /// The network that is attached to the interface, or the address of the peer on a point-to-point link.
+    /// The network that is attached to the interface, or the address of the peer on a point-to-point link; `None` if
+    /// the prefix length is invalid.
     pub(super) prefix: Option<IpNet>,
 }
 
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
-    /// Its number, from 1.
+    /// Number of the interface, from 1.
     pub(super) ifindex: u32,
-    /// Its name.
+    /// Name of the interface.
     pub(super) name: InterfaceName,
     /// `ARPHRD_*`.
     pub(super) hatype: u16,
@@ -51,18 +52,20 @@ pub(super) struct Link {
     pub(super) kind: Option<String>,
     /// The number of the bridge, bond or similar that it is a port of.
     pub(super) master: Option<u32>,
-    /// The number of the interface that it is on top of, or of the other end of a veth, if that is in this namespace.
+    /// The number of the interface that it is on top of, or of the other end of a veth pair; `None` if there is none in
+    /// this namespace.
     pub(super) lower: Option<u32>,
     /// The VLAN ID of a VLAN device.
     pub(super) vlan_id: Option<u16>,
-    /// Former names, if it was added a moment ago: rings may still hold frames that were captured under them.
+    /// All names since it was added, if that was at most a second ago: rings may still hold frames that were captured
+    /// under them. Empty for other interfaces.
     pub(super) former_names: Vec<InterfaceName>,
-    /// Whether it is in promiscuous mode, for this process or another one.
+    /// True if it is in promiscuous mode, for this process or another one.
     pub(super) is_promiscuous: bool,
 }
 
 impl Link {
-    /// Makes an interface that is related to no other.
+    /// Makes an interface without relations to others.
     pub(super) fn alone(ifindex: u32, name: InterfaceName, hatype: u16) -> Self {
         Self {
             ifindex,
@@ -180,7 +183,7 @@ pub(super) struct LinkHeader {
     pub(super) ifindex: u32,
     /// `ARPHRD_*`.
     pub(super) hatype: u16,
-    /// The flags that have changed; all bits are set for a new interface.
+    /// The flags that have changed (`ifi_change`); all bits are set for a new interface.
     pub(super) change: u32,
 }
 
@@ -296,7 +299,7 @@ const ADDRESS_HEADER_BYTES: usize = size_of::<libc::ifaddrmsg>();
 const IFLA_VLAN_ID: u16 = 1;
 const NETCONFA_IFINDEX: u16 = 1;
 const NETCONFA_FORWARDING: u16 = 2;
-/// The setting that new interfaces inherit; it applies to no packet itself.
+/// The setting that new interfaces inherit. It does not apply to packets itself.
 const NETCONFA_IFINDEX_DEFAULT: i32 = -2;
 
 #[cfg(test)]
@@ -350,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_end_in_another_namespace_is_ignored() {
+    fn the_number_of_an_interface_in_another_namespace_is_ignored() {
         let message = link_message(
             5,
             libc::ARPHRD_ETHER,
@@ -363,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_message_is_an_error_and_no_panic() {
+    fn a_cut_message_is_an_error() {
         let message = link_message(5, 1, &[attribute(libc::IFLA_IFNAME, b"eth0\0")]);
         assert!(parse_link(&message[..12]).is_err());
         assert!(parse_link(&message[..18]).is_err());
@@ -372,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_point_to_point_address_the_local_one_is_read() {
+    fn the_own_address_of_a_point_to_point_link_is_the_local_one() {
         let own = |addr: [u8; 4], prefix: &str| {
             Ok(Some(OwnAddress { addr: addr.into(), ifindex: 3, prefix: prefix.parse().ok() }))
         };
@@ -411,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interfaces_of_this_host_are_read() {
+    fn the_interfaces_of_this_machine_are_read() {
         let mut netlink = NetlinkSocket::open().unwrap();
         let interfaces = Interfaces::read(&mut netlink).unwrap();
         let lo = interfaces.links.iter().find(|link| link.name.as_bytes() == b"lo").unwrap();

@@ -1,11 +1,11 @@
-//! The counters of the kernel: of each interface, and of frames lost before the packet sockets. They are read once a
-//! second and published as one immutable value, to be compared with what is counted here.
+//! The counters of the kernel: those of each interface, and those of frames lost before the packet sockets. They are
+//! read once a second and published as one immutable value, to be compared with what this program counts.
 //!
-//! **Since when they count.** The counters of an interface are those of the kernel, beside their values when this
-//! program first saw the interface, so that [`LinkStats::since_start`] covers the same time as the counts made here.
-//! The drops of the whole machine count since live capture was opened.
+//! **The start of the counts.** For each interface, the counters of the kernel are published together with the values
+//! that they had when this program first saw the interface, so that [`LinkStats::since_start`] covers the same time as
+//! the counts of this program. The drops of the whole machine count since live capture was opened.
 //!
-//! It does not know who reads the values. If the counters cannot be read, the last ones stay and a warning is logged.
+//! If the counters cannot be read, the last values stay and a warning is logged.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use crate::packet::Skip;
 use crate::published::Published;
 use crate::time::{Moment, monotonic_now};
 
-/// Interfaces and counters as the kernel has them, at most a second old.
+/// Interfaces and counters of the kernel, at most a second old.
 #[derive(Clone, Debug, Default)]
 pub struct KernelStats {
-    /// When the counters were read (`CLOCK_MONOTONIC`).
+    /// Time at which the counters were read (`CLOCK_MONOTONIC`).
     pub read_at: Moment,
     /// Every interface, by ascending number.
     pub interfaces: Vec<LinkStats>,
@@ -37,24 +37,24 @@ pub struct KernelStats {
     pub softnet: Option<SoftnetStats>,
     /// The local networks.
     pub local_networks: Vec<IpNet>,
-    /// Whether this host forwards packets.
+    /// True if this machine forwards packets.
     pub forwards: bool,
-    /// The time from a change of interfaces to the new verdicts.
+    /// The time from a change of interfaces until the new verdicts are in force.
     pub changes: ChangeLatency,
 }
 
 /// One interface: the verdicts on its frames, and the counters of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkStats {
-    /// Its number.
+    /// Number of the interface.
     pub ifindex: u32,
-    /// Its name.
+    /// Name of the interface.
     pub name: InterfaceName,
-    /// Why it is not monitored, or `None` if it is.
+    /// The reason why the interface is not monitored, or `None` if it is monitored.
     pub skipped: Option<Skip>,
     /// The verdict on egress frames.
     pub egress: Verdict,
-    /// Whether the filter drops frames of some VLANs on it, since their devices are excluded.
+    /// True if the filter drops frames of some VLANs on the interface, since the devices of these VLANs are excluded.
     pub hides_vlans: bool,
     /// The counters since the interface was created.
     pub counters: LinkCounters,
@@ -73,7 +73,7 @@ impl LinkStats {
 /// on every socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangeLatency {
-    /// Changes that led to a new table; notices that arrived together are one change.
+    /// Number of changes that led to a new table; notices that arrived together are one change.
     pub count: u64,
     /// The time that the last change took, from the first of its notices.
     pub last: Duration,
@@ -96,7 +96,7 @@ pub(super) struct LinkStatsPoller {
     links: HashMap<u32, PolledLink>,
     softnet: Option<SoftnetPoller>,
     read_at: Moment,
-    /// Whether the last reading has failed, which is logged once.
+    /// True if the last reading has failed. Only the first of several failures is logged.
     is_failing: bool,
 }
 
@@ -154,7 +154,7 @@ impl LinkStatsPoller {
         self.read_at = read_at;
         for &(ifindex, now) in counters {
             let polled = self.links.entry(ifindex).or_insert_with(|| {
-                // An interface that was added after the start may have counted frames since.
+                // An interface that was added after the start may have counted frames before this reading.
                 let at_start = when_added(ifindex).unwrap_or(now);
                 PolledLink { at_start, now, read_at }
             });
@@ -176,7 +176,7 @@ impl LinkStatsPoller {
 
     /// Publishes the last counters, with the table in force.
     pub(super) fn publish(&mut self, table: &VerdictTable, changes: ChangeLatency) {
-        // An interface may be missing in a list that changed while it was read, so those of the table are kept.
+        // A list that changed while it was read may lack an interface, so counters of interfaces in the table are kept.
         let read_at = self.read_at;
         self.links.retain(|&ifindex, polled| polled.read_at == read_at || table.has(ifindex));
         let interfaces = table.interfaces().into_iter().map(|(ifindex, row)| {
@@ -186,7 +186,7 @@ impl LinkStatsPoller {
                 name: row.name.clone().unwrap_or_else(|| InterfaceName::new([])),
                 skipped: row.skipped(),
                 egress: row.egress,
-                hides_vlans: table.hidden_vlans().iter().any(|&(below, _)| below == ifindex),
+                hides_vlans: table.excluded_vlans().iter().any(|&(below, _)| below == ifindex),
                 counters: polled.now,
                 counters_at_start: polled.at_start,
             }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_begin_where_an_interface_was_first_seen() {
+    fn counters_start_when_an_interface_is_first_seen() {
         let mut link_stats_poller =
             LinkStatsPoller::begin(&mut NetlinkSocket::open().unwrap(), &LinkHistory::subscribe().unwrap());
         link_stats_poller.links.clear();
@@ -238,14 +238,14 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         turn(&[(1, counters(100)), (2, counters(7))], &[1, 2]);
-        // 3 is read before the table has it.
+        // Interface 3 is read before the table has it.
         turn(&[(1, counters(130)), (2, counters(7)), (3, counters(50))], &[1, 2]);
-        // 1 is missing in a reading, and 2 was removed.
+        // Interface 1 is missing in a reading, and 2 was removed.
         assert_eq!(turn(&[(3, counters(60))], &[1, 3]), [(1, 30), (3, 10)]);
         // Another interface has the number 2.
         let read = [(1, counters(131)), (2, counters(4)), (3, counters(60))];
         assert_eq!(turn(&read, &[1, 2, 3]), [(1, 31), (2, 0), (3, 10)]);
-        // One that was added after the start began with 2.
+        // Interface 5 was added after the start, with the count 2.
         assert_eq!(turn(&[(1, counters(131)), (5, counters(9))], &[1, 5]), [(1, 31), (5, 7)]);
         assert!(
             !link_stats_poller.lacks_any_of(&table(&[1, 5]))

@@ -1,21 +1,21 @@
-//! All names of the interfaces that were added after the start, including those that were removed again.
+//! Keeps all names of the interfaces that were added after the start, including those that were removed again.
 //!
 //! A frame may stay in a ring for longer than its interface exists. Whether the frame counts depends on the name of the
-//! interface, which the kernel does not have any more then. So the netlink notices of new and renamed interfaces are
-//! queued on a socket here, and read before each lookup.
+//! interface, which the kernel does not have any more when it was removed. So the netlink notices of new and renamed
+//! interfaces are queued on a socket here, and read before each lookup.
 //!
 //! **Why this is exact.** The kernel adds, renames and removes interfaces under one lock (RTNL). It sends a notice of
 //! each new interface (RTM_NEWLINK with all bits of `ifi_change` set) and of each new name, and the notice is in the
 //! queue of the socket before the lock is released (`rtnl_configure_link`, `register_netdevice`,
 //! `__dev_change_net_namespace`, `rtnetlink_event`). So a thread that finds an interface removed and *then* reads the
 //! queue has every name that the interface had since it was added. When the queue overflows, the whole history is
-//! dropped: it has all names of an interface or none.
+//! dropped, so that the history has either all names of an interface or none.
 //!
 //! Two kinds of threads read the queue, under a lock: the link monitor whenever it wakes, so that the queue stays
 //! short, and a worker for the first frame of a block from an interface that its table does not have. Neither holds the
 //! lock for longer than it takes to read the queued notices.
 //!
-//! It does not know which names are excluded.
+//! This file does not contain the names that are excluded.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
@@ -32,7 +32,7 @@ use crate::time::{Moment, monotonic_now};
 /// The history of interfaces that were added after the start.
 pub(super) struct LinkHistory(Mutex<MessageQueue>);
 
-/// The socket with queued notices, and what was read from it.
+/// The socket with queued notices, and the records of those that were read.
 struct MessageQueue {
     notices: Socket,
     buffer: Vec<u8>,
@@ -54,8 +54,9 @@ impl LinkHistory {
         self.queue().catch_up();
     }
 
-    /// Returns every name that the interface has had since it was added, the latest last; none if they are not known.
-    /// If several interfaces have had this number, it returns the names of all of them.
+    /// Returns every name that the interface has had since it was added, the latest one last; empty if the interface
+    /// was added before the start or the history was dropped. If several interfaces have had this number, it returns
+    /// the names of all of them.
     pub(super) fn names_of(&self, ifindex: u32) -> Vec<InterfaceName> {
         let mut queue = self.queue();
         queue.catch_up();
@@ -73,7 +74,7 @@ impl LinkHistory {
         recent
     }
 
-    /// Returns the counters that an interface had when it was added, if it was added after the start.
+    /// Returns the counters that an interface had when it was added; `None` if its addition is not in the history.
     pub(super) fn counters_of(&self, ifindex: u32) -> Option<LinkCounters> {
         self.queue().records.counters_of(ifindex)
     }
@@ -124,9 +125,9 @@ struct LinkRecord {
     ifindex: u32,
     /// Every name since it was added, the latest last.
     names: Vec<InterfaceName>,
-    /// The counters that it had then. They are not 0 if it was moved here from another namespace.
+    /// The counters that it had when it was added. They are not 0 if it was moved here from another namespace.
     counters: LinkCounters,
-    /// When the notice was read.
+    /// Time at which the notice was read.
     added_at: Moment,
 }
 
@@ -153,7 +154,7 @@ impl LinkRecords {
             match notice {
                 Ok(Some(notice)) => self.add(notice, now),
                 Ok(None) => {}
-                // It was cut, so a name may be missing.
+                // The notice was cut, so a name may be missing.
                 Err(_) => self.clear(),
             }
         }
@@ -175,7 +176,7 @@ impl LinkRecords {
         if names.len() < NAMES_MAX {
             names.push(name);
         } else {
-            // Not all of its names can be kept, so none is.
+            // Not all names of the interface can be kept, so none is kept.
             self.0.remove(at);
         }
     }
@@ -185,7 +186,7 @@ impl LinkRecords {
 #[derive(Debug, PartialEq, Eq)]
 struct LinkMessage {
     ifindex: u32,
-    /// Whether the interface was added.
+    /// True if the message announces a new interface.
     is_new: bool,
     name: InterfaceName,
     counters: LinkCounters,
@@ -208,11 +209,11 @@ impl LinkMessage {
     }
 }
 
-/// Maximum number of interfaces in the history. A thousand containers that start at once add two thousand.
+/// Maximum number of interfaces in the history. A thousand containers that start at once add two thousand interfaces.
 const RECORDS_MAX: usize = 4096;
 /// Maximum number of names of one interface. Usually an interface is renamed once at most.
 const NAMES_MAX: usize = 16;
-/// Bytes of the queue, for some hundred notices; the system limits it to `net.core.rmem_max`.
+/// Bytes of the queue, which hold some hundred notices; the system limits them to `net.core.rmem_max`.
 const QUEUE_BYTES: libc::c_int = 1 << 20;
 /// Bytes of the buffer for one notice. A notice has about 2,000 bytes; one that does not fit counts as cut.
 const NOTICE_BYTES: usize = 32 * 1024;
@@ -257,17 +258,17 @@ mod tests {
         records.read(&notice(7, "open", CHANGE), Moment(1));
         assert_eq!(names(&records, 7), ["eth7", "secret", "open"]);
         assert_eq!(names(&records, 8), ["veth8"]);
-        // It is added again, or another one gets its number.
+        // The interface is added again, or another one gets its number.
         records.read(&notice(7, "back", NEW), Moment(1));
         records.read(&notice(7, "again", CHANGE), Moment(1));
         assert_eq!(names(&records, 7), ["eth7", "secret", "open", "back", "again"]);
     }
 
     #[test]
-    fn without_the_notice_of_its_addition_no_name_is_known() {
+    fn an_interface_without_the_notice_of_its_addition_has_no_names() {
         let mut records = LinkRecords::default();
         records.read(&notice(7, "open", CHANGE), Moment(1));
-        assert!(names(&records, 7).is_empty(), "it had others before");
+        assert!(names(&records, 7).is_empty(), "it may have had other names before");
         records.read(&notice(8, "eth8", NEW), Moment(1));
         records.clear();
         records.read(&notice(8, "open", CHANGE), Moment(1));
@@ -284,7 +285,10 @@ mod tests {
             records.read(&notice(ifindex, "veth", NEW), Moment(1));
         }
         assert_eq!(records.0.len(), RECORDS_MAX);
-        assert!(names(&records, 9).is_empty() && !names(&records, 10).is_empty(), "the oldest go first");
+        assert!(
+            names(&records, 9).is_empty() && !names(&records, 10).is_empty(),
+            "the oldest are dropped first"
+        );
         for n in 1..NAMES_MAX {
             records.read(&notice(20, &format!("name{n}"), CHANGE), Moment(1));
         }
@@ -294,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_has_the_counters_of_before() {
+    fn the_counters_of_a_new_interface_are_kept() {
         let mut message = notice(7, "moved0", NEW);
         message.extend((4 + 25 * 8u16).to_ne_bytes());
         message.extend(libc::IFLA_STATS64.to_ne_bytes());

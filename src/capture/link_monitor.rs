@@ -1,24 +1,25 @@
 //! Follows the interfaces: when they change, every socket gets a new filter and every worker a new table.
 //!
 //! It runs on a thread of its own and sleeps until a netlink notice reports a change of a link, an address or a
-//! forwarding setting. The content of the notice is not read: after some notices everything is read again. Lost notices
-//! count as a change. The pause between two readings is [`GAP_FACTOR`](super::read_schedule::GAP_FACTOR) times what the
-//! last one cost, at least [`GAP_MIN`](super::read_schedule::GAP_MIN) and at most
-//! [`GAP_MAX`](super::read_schedule::GAP_MAX): so a change is in force within milliseconds, and a storm of changes
-//! takes a fifth of a core, more only where a reading costs more than a quarter of `GAP_MAX`.
+//! forwarding setting. The content of the notice is not used: after a notice all interfaces are read again. Lost
+//! notices count as a change. The pause between two readings is [`GAP_FACTOR`](super::read_schedule::GAP_FACTOR) times
+//! the CPU time of the last one, at least [`GAP_MIN`](super::read_schedule::GAP_MIN) and at most
+//! [`GAP_MAX`](super::read_schedule::GAP_MAX). So a change is in force within milliseconds, and constant changes take
+//! at most a fifth of a core, unless a reading takes more than a quarter of `GAP_MAX`.
 //!
-//! Once a second it reads the counters of the kernel and publishes a new [`KernelStats`]. Routes are read in steps,
-//! when they or anything else has changed.
+//! Once a second it reads the counters of the kernel and publishes a new [`KernelStats`]. Routes are read in steps
+//! after they, the interfaces or the policy have changed.
 //!
-//! [`LinkHistory`] has the notices of links as well and reads the names in them, so that a worker can find the name of
-//! an interface that was removed.
+//! [`LinkHistory`] receives the notices of links on another socket and reads the names in them, so that a worker can
+//! find the name of an interface that was removed.
 //!
-//! A table reaches a worker through its [`Mailbox`]. The worker is not woken for it: it looks when it takes a block.
+//! A table reaches a worker through its [`Mailbox`]. This does not wake the worker: it takes the table with its next
+//! block.
 //!
 //! If the interfaces cannot be read, the old table stays in force, a warning is logged, and the reading is repeated. If
 //! the wait for changes fails, [`LinkMonitor::run`] fails, since new interfaces would be counted by old rules.
 //!
-//! It does not know what a frame is or what is counted. Source: rtnetlink(7).
+//! This file does not contain frames or accounting. Source: rtnetlink(7).
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -56,12 +57,12 @@ pub struct LinkMonitor {
     netlink: NetlinkSocket,
     link_history: Arc<LinkHistory>,
     policy: Policy,
-    /// The last reading.
+    /// The interfaces of the last reading.
     interfaces: Interfaces,
     /// `None` if the local networks are configured.
     routes: Option<Routes>,
     table: Arc<VerdictTable>,
-    /// The filter on every socket; `None` if not all of them have the filter of the table.
+    /// The filter that is on every socket; `None` if some socket lacks the filter of the table.
     attached: Option<Vec<sock_filter>>,
     subscribers: Vec<(Arc<PacketSocket>, Arc<Mailbox>)>,
     promiscuous: Promiscuous,
@@ -81,7 +82,7 @@ impl LinkMonitor {
             LocalNetworks::List(_) => None,
         };
         if let Some(routes) = &mut routes {
-            // If reading takes longer, the rest is read while packets are counted.
+            // If reading takes longer, the other routes are read while packets are counted.
             routes.step(FIRST_ROUTES)?;
         }
         let table = table(&policy, &interfaces, routes.as_ref());
@@ -107,7 +108,7 @@ impl LinkMonitor {
         &self.table
     }
 
-    /// Returns the names of interfaces that were added after the start.
+    /// Returns the history of interfaces that were added after the start.
     pub(super) fn link_history(&self) -> &Arc<LinkHistory> {
         &self.link_history
     }
@@ -183,7 +184,8 @@ impl LinkMonitor {
                 if !is_in_force {
                     read_schedule.retry(changed_at, now);
                 }
-                // A notice that arrived during the reading may be of a change that it missed, and as old as `now`.
+                // The reading may have missed a change whose notice arrived meanwhile. The change may be as old as
+                // `now`.
                 self.read_notices(&mut read_schedule, now)?;
             }
             if read_schedule.routes_are_due(now) {
@@ -192,7 +194,7 @@ impl LinkMonitor {
             if read_schedule.counters_are_due(monotonic_now()) {
                 self.link_stats_poller.read(&mut self.netlink, &self.link_history);
                 self.link_stats_poller.publish(&self.table, self.changes);
-                // An interface that is excluded by a former name becomes monitored without a notice.
+                // There is no notice when an interface that is excluded by a former name is to become monitored.
                 if self.interfaces.links.iter().any(|link| self.policy.excludes_former_name_of(link)) {
                     read_schedule.changed(monotonic_now());
                 }
@@ -247,8 +249,8 @@ impl LinkMonitor {
         is_in_force
     }
 
-    /// Adds former names to interfaces that were added a moment ago. For older ones there is no need: a filter was in
-    /// force before they were renamed.
+    /// Adds former names to interfaces that were added at most [`RECENT`] ago. Older interfaces do not need them:
+    /// frames that were captured under their former names have left the rings.
     fn add_former_names(&mut self) {
         let recent = self.link_history.added_since(monotonic_now().minus(RECENT));
         for link in &mut self.interfaces.links {
@@ -263,7 +265,8 @@ impl LinkMonitor {
         let attached = self.attach_filters();
         match &attached {
             Ok(()) => self.changes.add(monotonic_now().since(changed_at)),
-            // Workers have the new table, so their counts are right. But the old filter may drop too much.
+            // The workers have the new table, so they count what they receive correctly. But the old filter may drop
+            // frames that should count.
             Err(error) => {
                 warn!(%error, "setsockopt(SO_ATTACH_FILTER) failed: the filter before stays in force");
             }
@@ -275,7 +278,7 @@ impl LinkMonitor {
         attached.is_ok()
     }
 
-    /// Reads the next routes. The resulting table is in force when all of them are read.
+    /// Reads the next routes. When all of them are read, the resulting table is put in force.
     fn read_routes(&mut self, read_schedule: &mut ReadSchedule) {
         let Some(routes) = &mut self.routes else {
             // The policy was replaced since: the configuration lists the networks now.
@@ -295,8 +298,8 @@ impl LinkMonitor {
         read_schedule.stepped(monotonic_now(), thread_cpu_time().saturating_sub(cpu_before), is_over);
     }
 
-    /// Makes a table of the last reading. If it differs from the one in force, replaces that one, puts it into every
-    /// mailbox and returns true.
+    /// Makes a table of the last reading. If it differs from the table in force, this puts it in force and into every
+    /// mailbox, and returns true.
     fn renew_table(&mut self) -> bool {
         let table = table(&self.policy, &self.interfaces, self.routes.as_ref()).following(&self.table);
         if table == *self.table {
@@ -312,8 +315,8 @@ impl LinkMonitor {
         true
     }
 
-    /// Empties the socket of notices. Returns true if there was one in it. Only the history of links reads their
-    /// content.
+    /// Empties the socket of notices. Returns true if there was a notice in it. Only the history of links reads the
+    /// content of notices, from its own socket.
     fn discard_notices(&mut self) -> Result<bool, CaptureError> {
         self.link_history.catch_up();
         Ok(discard(&self.notices)?)
@@ -335,7 +338,7 @@ fn table(policy: &Policy, interfaces: &Interfaces, routes: Option<&Routes>) -> V
 /// notified, or may have been.
 fn wait(waker: &Waker, notices: BorrowedFd<'_>, timeout: Duration) -> Result<bool, CaptureError> {
     let mut polled = [waker.as_fd(), notices].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-    // Rounded up: rounded down, the wait would end before the timeout.
+    // The timeout is rounded up. If it were rounded down, the wait would end before the timeout.
     let timeout_ms = u16::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
     match poll(&mut polled, PollTimeout::from(timeout_ms)) {
         Ok(_) | Err(Errno::EINTR) => Ok(polled[0].any().unwrap_or(true)),
@@ -343,7 +346,7 @@ fn wait(waker: &Waker, notices: BorrowedFd<'_>, timeout: Duration) -> Result<boo
     }
 }
 
-/// The groups of notices that make a new reading necessary.
+/// The netlink groups whose notices make a new reading necessary.
 const GROUPS: [u32; 5] = [
     libc::RTNLGRP_LINK,
     libc::RTNLGRP_IPV4_IFADDR,
@@ -352,10 +355,10 @@ const GROUPS: [u32; 5] = [
     libc::RTNLGRP_IPV6_NETCONF,
 ];
 
-/// How long after it was added an interface is excluded by its former names too. It is longer than a frame stays in a
-/// ring, also if the worker is late.
+/// Time after its addition in which an interface is also excluded by its former names. It is longer than the time that
+/// a frame stays in a ring, even if the worker is late.
 const RECENT: Duration = Duration::from_secs(1);
-/// How long the first reading of routes may delay the start of the program.
+/// Maximum time by which the first reading of routes delays the start of the program.
 const FIRST_ROUTES: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
@@ -363,7 +366,7 @@ mod tests {
     use super::super::options::Options;
     use super::*;
 
-    /// Otherwise the thread would not sleep.
+    /// If the reading stayed due, the thread would not sleep.
     #[test]
     fn a_due_reading_of_routes_ends_if_the_new_policy_needs_none() {
         let policy = |local_networks| {

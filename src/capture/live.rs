@@ -1,10 +1,11 @@
-//! One ring as a source of frames: each batch is a block, and the wait is for the ring or a waker.
+//! One ring as a source of frames: each batch is a block, and a wait ends when the ring has a block or a waker is
+//! notified.
 //!
-//! It owns the ring, the table with the verdicts on its frames, and the wait. It does not count or decode, and does not
-//! know on which thread it runs. Between two waits it makes no system call, except for interfaces that the table does
-//! not have: it looks up the name of such an interface once for each block with frames of it.
+//! It owns the ring, the table with the verdicts on its frames, and the wait. This file does not contain decoding,
+//! accounting or threads. Between two waits [`Live`] makes no system call, except for interfaces that the table does
+//! not have: it looks up the name of such an interface once for each block that has frames of the interface.
 //!
-//! **Contract: take batches until there is none before waiting**, see [`poller`](crate::sys::poller).
+//! **Contract: take batches until there is none before waiting**; [`poller`](crate::sys::poller) has the reason.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -66,8 +67,9 @@ impl Live {
         Ok(())
     }
 
-    /// Returns the counters of the socket since the last call. Reading resets them, so exactly one caller adds them up.
-    /// In total, `tp_packets` is the frames of all batches, the dropped frames and those that are still in the ring.
+    /// Returns what the socket has counted since the last call. Reading resets the counters, so exactly one caller must
+    /// add them up. In total, `tp_packets` counts the frames of all batches, the dropped frames and the frames that are
+    /// still in the ring.
     ///
     /// # Errors
     /// The socket option cannot be read.
@@ -85,7 +87,7 @@ impl Live {
         self.interfaces.changed.take()
     }
 
-    /// Returns what [`wait`](Self::wait) waits on, and why it is not io_uring if that was tried.
+    /// Returns the mechanism that [`wait`](Self::wait) uses, and the reason if io_uring was tried and refused.
     pub fn wait_point(&self) -> &WaitPoint {
         self.poller.wait_point()
     }
@@ -103,7 +105,7 @@ pub struct SocketStatistics {
     pub tp_packets: u64,
     /// Frames dropped because the ring was full.
     pub tp_drops: u64,
-    /// How often the ring became full.
+    /// Number of times that the ring became full.
     pub tp_freezes: u64,
 }
 
@@ -135,8 +137,8 @@ impl Batch for LiveBatch<'_> {
     where
         Self: 'b;
 
-    /// Returns the frames in order of arrival. A corrupt frame descriptor yields a frame without bytes and with
-    /// interface 0, whose verdict is [`Skip::RingCorrupt`], as the last one.
+    /// Returns the frames in order of arrival. A corrupt frame descriptor ends the iteration with a frame that has no
+    /// bytes and interface 0; its verdict is [`Skip::RingCorrupt`].
     fn frames(&self) -> LiveFrames<'_> {
         LiveFrames(self.block.frames())
     }
@@ -152,8 +154,8 @@ impl Batch for LiveBatch<'_> {
             && is_pppoe_session(frame)
     }
 
-    fn arrives(&self, direction: Direction) -> bool {
-        self.interfaces.table.arrives(direction)
+    fn counts_as_received(&self, direction: Direction) -> bool {
+        self.interfaces.table.counts_as_received(direction)
     }
 
     fn is_own(&self, addr: IpAddr) -> bool {
@@ -177,7 +179,7 @@ impl<'b> Iterator for LiveFrames<'b> {
     }
 }
 
-/// Represents a frame whose descriptor is corrupt. No other frame has interface 0.
+/// Stands for a frame whose descriptor is corrupt. No other frame has interface 0.
 const UNREADABLE: Frame<'static> = Frame {
     bytes: &[],
     frame_len: 0,
@@ -205,7 +207,7 @@ fn frame<'b>(raw: &RawFrame<'b>) -> Frame<'b> {
     }
 }
 
-/// Returns how a frame is cut into packets on the wire, as far as the kernel reports it.
+/// Returns the segmentation of a frame, as far as the kernel reports it.
 #[inline]
 fn segmentation(raw: &RawFrame<'_>) -> Segmentation {
     let Some(vnet) = &raw.vnet else {
@@ -253,12 +255,12 @@ const ARPHRD_IP6GRE: u16 = 823;
 pub(super) struct KnownInterfaces {
     table: Arc<VerdictTable>,
     link_history: Arc<LinkHistory>,
-    /// Verdicts on interfaces that the table does not have, for the present batch only: its frames were captured before
-    /// the names were looked up, so under one of these names. A later frame may be of another interface with the
-    /// number.
-    // Interior mutability, since verdicts are looked up while the batch borrows this.
+    /// Verdicts on interfaces that the table does not have. They hold for the present batch only: its frames were
+    /// captured before the names were looked up, so under one of these names. A later frame may be of another interface
+    /// with the same number.
+    // A `RefCell`, since verdicts are looked up while the batch borrows the struct.
     unknown_interfaces: RefCell<HashMap<u32, InterfaceVerdicts>>,
-    /// Whether verdicts have changed since this was last read: flows may become visible in mid-stream then.
+    /// True if verdicts have changed since the flag was last taken. Flows may have become visible in mid-stream then.
     changed: Cell<bool>,
 }
 
@@ -267,7 +269,7 @@ impl KnownInterfaces {
         Self { table, link_history, unknown_interfaces: RefCell::default(), changed: Cell::default() }
     }
 
-    /// Replaces the table. Only other verdicts count as a change, another address of this host does not.
+    /// Replaces the table. It counts as a change if the verdicts differ; a new address of this machine does not.
     fn replace(&mut self, table: Arc<VerdictTable>) {
         if !table.has_same_verdicts(&self.table) {
             self.changed.set(true);
@@ -295,7 +297,8 @@ impl KnownInterfaces {
         let mut unknown_interfaces = self.unknown_interfaces.borrow_mut();
         let row = unknown_interfaces.entry(ifindex).or_insert_with(|| {
             self.changed.set(true);
-            // In this order: if the interface is removed now, the history has all of its names.
+            // The history is read after the present name: if the interface is removed between the two, the history has
+            // all of its names.
             let present = present_name(ifindex);
             let mut names = self.link_history.names_of(ifindex);
             names.extend(present);
@@ -305,10 +308,10 @@ impl KnownInterfaces {
     }
 }
 
-/// Returns the name of the interface with this number, if there is one now.
+/// Returns the name of the interface that has this number now; `None` if there is none.
 fn present_name(ifindex: u32) -> Option<InterfaceName> {
     let name = nix::net::if_::if_indextoname(ifindex).ok()?.into_bytes();
-    // nix 0.31 returns an empty name if if_indextoname(3) fails.
+    // nix 0.31 returns an empty name when if_indextoname(3) fails.
     (!name.is_empty()).then(|| InterfaceName::new(name))
 }
 
@@ -413,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_frame_is_skipped_as_such() {
+    fn a_frame_with_a_corrupt_descriptor_is_skipped_as_ring_corrupt() {
         let verdict = known("lo").verdict(UNREADABLE.ifindex, UNREADABLE.direction);
         assert_eq!(verdict, Verdict::Skip(Skip::RingCorrupt));
     }

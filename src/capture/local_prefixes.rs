@@ -1,9 +1,10 @@
-//! Which networks are local: those that this host is attached to or that are behind it.
+//! Derives the local networks: those that this machine is attached to, and those that it serves as a gateway.
 //!
 //! They are configured, or derived from addresses and routes:
 //!
-//! * An address of this host is local. So is its prefix, and the destination of a route of the main table without a
-//!   gateway, unless it is a public prefix on an uplink: other customers of the provider are not behind this host.
+//! * An address of this machine is local. The prefix of the address is local, and so is the destination of a route of
+//!   the main table without a gateway, unless it is a public prefix on an uplink: other customers of the provider are
+//!   remote.
 //! * The destination of a route with a gateway is local if it is private and the gateway is in an attached network, or
 //!   is a link-local address that is not on an uplink. A gateway of a default route leads to remote networks.
 //! * Default routes, multicast, link-local and loopback prefixes are never local.
@@ -11,7 +12,7 @@
 //! An **uplink** is an interface of a default route. [`prefixes`](super::prefixes) defines default and private
 //! prefixes; a prefix that is not private is public.
 //!
-//! It does not read addresses or routes; it is a pure function of them.
+//! This file does not read addresses or routes; the result is a pure function of them.
 
 use std::net::IpAddr;
 
@@ -26,8 +27,8 @@ use super::routes::{Hop, Route};
 pub(super) struct LocalPrefixes(Vec<IpNet>);
 
 impl LocalPrefixes {
-    /// Joins networks that overlap or that together make a larger one. Of more than [`NETWORKS_MAX`] the largest are
-    /// kept.
+    /// Joins networks that overlap or that together make a larger one. If more than [`NETWORKS_MAX`] remain, the
+    /// largest ones are kept.
     pub(super) fn new(networks: &[IpNet]) -> Self {
         let mut joined = IpNet::aggregate(&networks.to_vec());
         joined.sort_unstable();
@@ -53,13 +54,13 @@ impl LocalPrefixes {
         });
         networks.extend(attached.map(|route| route.destination));
         networks.retain(|network| !is_special(network));
-        // Gateways must be in an attached network: those behind another gateway are not searched for.
+        // Gateways must be in an attached network. Gateways that are reached through another gateway do not count.
         let attached = Self::new(&networks);
-        let behind = routes.iter().filter(|route| {
-            let is_behind = |hop: &Hop| uplinks.may_be_behind(hop, &attached);
-            is_private(&route.destination) && route.hops.iter().all(is_behind)
+        let routed = routes.iter().filter(|route| {
+            let is_local = |hop: &Hop| uplinks.has_local_gateway(hop, &attached);
+            is_private(&route.destination) && route.hops.iter().all(is_local)
         });
-        networks.extend(behind.map(|route| route.destination));
+        networks.extend(routed.map(|route| route.destination));
         Self::new(&networks)
     }
 
@@ -91,13 +92,14 @@ impl Uplinks {
         }
     }
 
-    /// Returns true if a network that is reached through this interface without a gateway is local.
+    /// Returns true if `network` is local, provided that it is reached through this interface without a gateway.
     fn may_be_attached(&self, network: &IpNet, ifindex: u32) -> bool {
         !is_default(network) && (is_private(network) || !self.ifindexes.contains(&ifindex))
     }
 
-    /// Returns true if the destination of this hop may be behind this host.
-    fn may_be_behind(&self, hop: &Hop, attached: &LocalPrefixes) -> bool {
+    /// Returns true if the hop has a gateway that is attached to this machine and that is not a gateway of a default
+    /// route. A link-local gateway is attached unless it is on an uplink.
+    fn has_local_gateway(&self, hop: &Hop, attached: &LocalPrefixes) -> bool {
         let Some(gateway) = hop.gateway else { return false };
         let is_attached = match gateway {
             IpAddr::V6(gateway) if gateway.is_unicast_link_local() => !self.ifindexes.contains(&hop.ifindex),
@@ -107,7 +109,7 @@ impl Uplinks {
     }
 }
 
-/// Maximum number of networks. The access router of a provider has at most one per customer.
+/// Maximum number of local networks. The access router of a provider has at most one per customer.
 const NETWORKS_MAX: usize = 4096;
 
 #[cfg(test)]
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn attached_networks_and_those_behind_them_are_local() {
+    fn attached_networks_and_private_ones_behind_their_routers_are_local() {
         let office = || vec![own(LAN, "192.168.7.1/24"), own(WAN, "203.0.113.9/24")];
         let default = || route("0.0.0.0/0", &[(WAN, "203.0.113.1")]);
         /// Name, addresses, routes, what is local.
@@ -214,7 +216,7 @@ mod tests {
                 &["198.51.100.7/32"],
             ),
             (
-                "addresses that are no network's",
+                "addresses outside of any network of hosts",
                 vec![
                     own(1, "127.0.0.1/8"),
                     own(1, "::1/128"),
@@ -266,7 +268,7 @@ mod tests {
 
     #[test]
     fn of_too_many_networks_the_largest_are_kept() {
-        // Every other /30, so that none join, and one that is larger.
+        // Every other /30, so that none of them join, and one larger network.
         let many = (0..5000u32).map(|n| IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::from_bits(8 * n), 30)));
         let large: IpNet = "10.0.0.0/8".parse().unwrap();
         let networks = LocalPrefixes::new(&many.chain([large]).collect::<Vec<_>>());

@@ -17,7 +17,7 @@ impl Mailbox {
         self.0.store(Some(table));
     }
 
-    /// Takes the table out, if there is a new one.
+    /// Takes the table out; returns `None` if no new one was put in.
     pub(super) fn take(&self) -> Option<Arc<VerdictTable>> {
         self.0.take()
     }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_travels_without_a_lock() {
+    fn the_cell_is_lock_free() {
         assert!(AtomicCell::<Option<Arc<VerdictTable>>>::is_lock_free());
     }
 }

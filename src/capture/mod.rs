@@ -7,13 +7,13 @@
 //!     '---> LinkMonitor --run()--> new table for each mailbox, new filter for each socket; KernelStats for readers
 //! ```
 //!
-//! It owns the packet sockets, the list of interfaces, and the rules by which a packet counts once ([`Verdict`]). It
-//! does not know what is in a frame, what is counted, or which thread runs what. Lengths are bytes. Times of frames are
+//! This room owns the packet sockets, the list of interfaces, and the rules by which a packet counts once
+//! ([`Verdict`]). It does not contain decoding, accounting or threads. Lengths are bytes. Times of frames are
 //! nanoseconds since 1970-01-01 UTC as the kernel or the capture file has them.
 //!
-//! **What is a drop.** A frame that passed the filter while its ring was full. The kernel counts it in `tp_drops`, and
-//! in `tp_packets` too. A frame that the filter rejects is in neither. Frames that the kernel loses before the packet
-//! sockets are in neither too; [`KernelStats`] has them ([`SoftnetStats`]).
+//! **A drop** is a frame that passed the filter while its ring was full. The kernel counts it in `tp_drops` and also in
+//! `tp_packets`. A frame that the filter rejects is in neither counter. Frames that the kernel loses before the packet
+//! sockets are in neither counter; [`KernelStats`] has them ([`SoftnetStats`]).
 //!
 //! Opening fails with an error that names a remedy ([`OpenError`]). Once capture is open, interfaces may be added,
 //! removed and fail without an error.
@@ -62,6 +62,6 @@ pub use softnet::SoftnetStats;
 pub use source::{Batch, FrameSource, Verdict};
 pub use verdict_table::{InterfaceVerdicts, VerdictTable};
 
-// What a worker needs of the floor below: to be woken, and to report what it waits on.
+// A worker needs these types of the floor below: to be woken, and to report the mechanism that it waits with.
 pub use crate::sys::poller::{Mechanism, WaitPoint};
 pub use crate::sys::waker::Waker;

@@ -1,4 +1,4 @@
-//! Control of a running link monitor from other threads: another policy, or its end.
+//! Controls a running link monitor from other threads: replaces its policy or ends it.
 
 use std::fmt;
 use std::io;
@@ -38,7 +38,7 @@ impl MonitorHandle {
         Ok(Self(Arc::new(MonitorCells { waker: Waker::new()?, policy, is_stopped })))
     }
 
-    /// Replaces the policy of the monitor: what these options state of interfaces, directions and networks.
+    /// Replaces the policy of the monitor: the part of these options about interfaces, directions and local networks.
     pub fn apply(&self, options: &Options) {
         self.0.policy.store(Some(Box::new(Policy::new(options))));
         self.0.waker.wake();
@@ -46,7 +46,7 @@ impl MonitorHandle {
 
     /// Ends the monitor.
     pub fn stop(&self) {
-        // Release: pairs with the load in `is_stopped`; the waker is notified after it.
+        // Release: pairs with the load in `is_stopped`. The waker is notified after the store.
         self.0.is_stopped.store(true, Ordering::Release);
         self.0.waker.wake();
     }
@@ -56,13 +56,13 @@ impl MonitorHandle {
         self.0.is_stopped.load(Ordering::Acquire)
     }
 
-    /// What the monitor waits on to be notified of a new policy or of its end.
+    /// Returns the waker that is notified of a new policy or of the end. The monitor waits on it.
     pub(super) fn waker(&self) -> &Waker {
         &self.0.waker
     }
 
-    /// Clears the waker, then takes the policy that was applied last, if there is a new one. A policy that is applied
-    /// between the two notifies the waker again.
+    /// Clears the waker, then takes the policy that was applied last; returns `None` if there is no new one. A policy
+    /// that is applied between the two steps notifies the waker again.
     pub(super) fn take_policy(&self) -> Option<Box<Policy>> {
         self.0.waker.clear();
         self.0.policy.take()

@@ -1,7 +1,7 @@
 //! Requests over rtnetlink: dumps of lists, and subscriptions to notices of changes. Neither needs a capability.
 //!
-//! It knows the framing (`struct nlmsghdr`, 16 bytes, messages aligned to 4) and nothing of what is in a message. A
-//! request blocks until the kernel has replied, which it does within the system call.
+//! This file contains the framing (`struct nlmsghdr`, 16 bytes, messages aligned to 4); the callers parse the content
+//! of messages. A request blocks until the kernel has replied, which it does within the system call.
 //!
 //! Sources: RFC 3549, netlink(7), rtnetlink(7).
 
@@ -30,8 +30,8 @@ impl NetlinkSocket {
         Ok(Self { socket, sequence: 0 })
     }
 
-    /// Dumps a list and passes the body of each message to `take`, with the value that `begin` has made. If the list
-    /// changes meanwhile, it is dumped again with a new value.
+    /// Dumps a list and passes the body of each message to `take`, together with the value that `begin` has made.
+    /// Returns that value. If the list changes meanwhile, it is dumped again with a new value.
     pub(super) fn list<S>(
         &mut self,
         request: &DumpRequest<'_>,
@@ -56,7 +56,7 @@ impl NetlinkSocket {
         self.read_once(request, &mut take).map(|_is_consistent| ())
     }
 
-    /// Dumps a list once. Returns true if it did not change meanwhile.
+    /// Dumps a list once. Returns true if the list did not change meanwhile and no message was lost.
     fn read_once(
         &mut self,
         request: &DumpRequest<'_>,
@@ -109,14 +109,14 @@ impl DumpStream {
     }
 }
 
-/// What identifies the messages of a reply.
+/// The fields that identify the messages of a reply.
 struct DumpReply {
     sequence: u32,
     what: &'static str,
     kind: u16,
 }
 
-/// How far a dump is after one datagram.
+/// The state of a dump after one datagram.
 enum DumpProgress {
     /// More datagrams follow. `interrupted` means that the list has changed since the dump began.
     Part { interrupted: bool },
@@ -183,9 +183,9 @@ pub(super) fn subscribe(groups: &[u32]) -> Result<Socket, NetlinkError> {
     Ok(socket)
 }
 
-/// Empties a socket of [`subscribe`]. Returns true if there was a notice in it.
+/// Empties a socket of [`subscribe`]. Returns true if there was a notice in it, or if notices were lost.
 pub(super) fn discard(notices: &Socket) -> Result<bool, NetlinkError> {
-    // A longer notice is cut; its content is not read.
+    // The buffer cuts longer notices. Their content is not read.
     let mut notice = Vec::with_capacity(NETLINK_HEADER_BYTES);
     let mut any = false;
     loop {
@@ -194,7 +194,7 @@ pub(super) fn discard(notices: &Socket) -> Result<bool, NetlinkError> {
             Ok(_) => any = true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(any),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Lost notices are a change too.
+            // Lost notices count as a change too.
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => any = true,
             Err(error) => return Err(call("recv")(error)),
         }
@@ -209,7 +209,7 @@ pub(super) struct DumpRequest<'a> {
     pub(super) request: u16,
     /// The message type of the reply (`RTM_NEW*`).
     pub(super) reply: u16,
-    /// The fixed header that the type begins with.
+    /// The fixed header that messages of the request type begin with.
     pub(super) header: &'a [u8],
 }
 
@@ -261,7 +261,7 @@ pub(super) fn attributes(
         .map(|attribute| attribute.map_err(|error| error.to_string()))
 }
 
-/// Reads the address in an attribute; `None` unless it has 4 or 16 bytes.
+/// Reads the address in an attribute; returns `None` unless it has 4 or 16 bytes.
 pub(super) fn ip(bytes: &[u8]) -> Option<IpAddr> {
     <[u8; 4]>::try_from(bytes)
         .map(|v4| IpAddr::V4(Ipv4Addr::from(v4)))
@@ -269,16 +269,17 @@ pub(super) fn ip(bytes: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-/// The address families as messages have them.
+/// The address family of IPv4 as netlink messages have it.
 #[allow(clippy::cast_possible_truncation, reason = "`AF_INET` is 2")]
 pub(super) const AF_INET: u8 = libc::AF_INET as u8;
+/// The address family of IPv6 as netlink messages have it.
 #[allow(clippy::cast_possible_truncation, reason = "`AF_INET6` is 10")]
 pub(super) const AF_INET6: u8 = libc::AF_INET6 as u8;
 /// Bytes of a `struct nlmsghdr`.
 const NETLINK_HEADER_BYTES: usize = 16;
-/// The kernel puts at most 32 KiB of a dump into one datagram (`netlink_dump`).
+/// Bytes of the buffer for one datagram. The kernel puts at most 32 KiB of a dump into one (`netlink_dump`).
 const DATAGRAM_BYTES_MAX: usize = 64 * 1024;
-/// How often a list is dumped at most if it changes meanwhile.
+/// Maximum number of times that a list is dumped if it changes during each dump.
 const ATTEMPTS_MAX: u32 = 8;
 
 /// Returns a function that turns an I/O error of this system call into a [`NetlinkError`].

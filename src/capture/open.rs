@@ -1,16 +1,17 @@
 //! Opens live capture: sockets, rings, filters and the fanout group, in an order in which no frame is captured twice.
 //!
-//! 1. A netlink socket subscribes to changes of interfaces. The table and the filter are made of the present ones.
+//! 1. A netlink socket subscribes to changes of interfaces. The table and the filter are made of the present
+//!    interfaces.
 //! 2. For each worker: a packet socket that receives nothing (protocol 0); its ring, with a `virtio_net_hdr` per frame
 //!    if the kernel supports it; a filter that drops everything. The kernel allocates the pages of a ring on the memory
 //!    node of the calling CPU, so the ring is allocated on the core of its worker, if it has one.
 //! 3. Each socket is bound to all interfaces and joins one fanout group. Between these two calls a socket would receive
-//!    every frame and not only its share, which the filter of step 2 prevents. Binding after joining is an error.
-//! 4. When all have joined, the content of the rings is discarded, the statistics are reset, and each socket gets the
-//!    real filter.
+//!    every frame instead of its share; the filter of step 2 prevents that. Binding after joining is an error.
+//! 4. When all sockets have joined, the content of the rings is discarded, the statistics are reset, and each socket
+//!    gets the real filter.
 //!
-//! All of it needs CAP_NET_RAW and may be done on any thread. Afterwards nothing needs the capability. A [`LiveSeed`]
-//! moves to the thread of its worker and becomes a [`Live`] there. It does not know who runs these threads.
+//! These steps need CAP_NET_RAW and may be done on any thread. Nothing needs the capability afterwards. A [`LiveSeed`]
+//! moves to the thread of its worker and becomes a [`Live`] there. The caller runs these threads.
 //!
 //! Sources: packet(7), `net/packet/af_packet.c` (`fanout_add`, `packet_set_ring`).
 
@@ -38,13 +39,13 @@ use crate::sys::poller::{self, Poller};
 use crate::sys::ring::{Ring, RingSize, VnetHeader};
 use crate::sys::waker::Waker;
 
-/// Live capture after everything that needs a capability is done.
+/// Live capture after all steps that need a capability.
 pub struct OpenedCapture {
     /// One per worker.
     pub rings: Vec<LiveSeed>,
     /// Follows the interfaces; run it on a thread of its own.
     pub link_monitor: LinkMonitor,
-    /// Whether the kernel reports how frames are cut into packets on the wire.
+    /// True if the kernel reports how frames are cut into packets on the wire.
     pub is_wire_exact: bool,
     /// The counters of the kernel; the link monitor publishes new ones every second.
     pub kernel_stats: Arc<Published<KernelStats>>,
@@ -60,11 +61,11 @@ pub struct LiveSeed {
 }
 
 impl LiveSeed {
-    /// Sets up the wait. Call it on the thread of the worker. `waker` ends the wait from other threads and must not be
-    /// shared with another worker.
+    /// Sets up the wait. Call it on the thread of the worker. Other threads end the wait with `waker`, which must not
+    /// be shared with another worker.
     ///
     /// # Errors
-    /// Neither io_uring nor epoll can be set up, or the one that the options require cannot.
+    /// Neither io_uring nor epoll can be set up, or the mechanism that the options require cannot be set up.
     pub fn start(self, waker: Waker) -> Result<Live, CaptureError> {
         let (choice, wanted) = match self.event_loop {
             EventLoop::Auto => (poller::PollerChoice::Auto, "io_uring or epoll"),
@@ -86,10 +87,11 @@ pub fn open(options: &Options) -> Result<OpenedCapture, OpenError> {
 }
 
 /// Opens live capture like [`open`], with each ring on the memory node of its worker's core. `cores` has the core of
-/// each worker, `None` for one that is not pinned.
+/// each worker, or `None` if the worker is not pinned.
 ///
 /// # Errors
-/// As [`open`]. It is no error if a core cannot be used; the ring is then allocated where this thread runs.
+/// The errors of [`open`]. If a core cannot be used, that is not an error: the ring is allocated where this thread
+/// runs.
 pub(crate) fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<OpenedCapture, OpenError> {
     let size = ring_size(options)?;
     let mut link_monitor = LinkMonitor::open(Policy::new(options))?;
@@ -133,7 +135,7 @@ pub(crate) fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<Open
     };
     let rings = rings.into_iter().map(seed).collect();
     let kernel_stats = link_monitor.kernel_stats();
-    let is_wire_exact = vnet_header == VnetHeader::Vnet;
+    let is_wire_exact = vnet_header == VnetHeader::Present;
     Ok(OpenedCapture { rings, link_monitor, is_wire_exact, kernel_stats })
 }
 
@@ -149,7 +151,7 @@ fn on_core<T>(core: Option<usize>, work: impl FnOnce() -> T) -> T {
         Ok(before)
     });
     let result = work();
-    // A failure costs speed, not counts. A worker that cannot be pinned logs that itself.
+    // A failure makes reading slower but does not change counts. A worker that cannot be pinned logs that itself.
     if let Err(error) = moved.and_then(|before| sched_setaffinity(THIS_THREAD, &before)) {
         debug!("a ring was not made on core {core}: {error}");
     }
@@ -160,7 +162,7 @@ fn on_core<T>(core: Option<usize>, work: impl FnOnce() -> T) -> T {
 fn vnet_header(wire_exact: WireExact) -> VnetHeader {
     match wire_exact {
         WireExact::Off => VnetHeader::None,
-        WireExact::Auto if kernel_expresses_every_frame() => VnetHeader::Vnet,
+        WireExact::Auto if kernel_expresses_every_frame() => VnetHeader::Present,
         WireExact::Auto => {
             info!("the kernel is older than Linux 6.2: frames joined by GRO count as one packet");
             VnetHeader::None
@@ -168,43 +170,44 @@ fn vnet_header(wire_exact: WireExact) -> VnetHeader {
     }
 }
 
-/// Returns true if a `virtio_net_hdr` can express the segmentation of every frame, since the kernel drops the others.
-/// That is so from Linux 6.2 on, for all that GRO joins of TCP and UDP (`VIRTIO_NET_HDR_GSO_UDP_L4` in
+/// Returns true if a `virtio_net_hdr` can express the segmentation of every frame that GRO makes of TCP or UDP, since
+/// the kernel drops frames that it cannot express. That is so from Linux 6.2 on (`VIRTIO_NET_HDR_GSO_UDP_L4` in
 /// `virtio_net_hdr_from_skb`).
 fn kernel_expresses_every_frame() -> bool {
     let release = uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default();
     version(&release) >= Some((6, 2))
 }
 
-/// Parses the first two numbers of a kernel release.
+/// Parses the first two numbers of a kernel release; returns `None` if there are fewer.
 fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
 
-/// Milliseconds after which the kernel closes a block that is not full. It bounds the delay of a frame, which is to be
-/// small compared with a tick, and how often an idle gateway wakes a worker: 50 times a second. It does not affect
-/// drops: under the same load there were none at 10, 20 and 60 ms.
+/// Milliseconds after which the kernel closes a block that is not full. This bounds the delay of a frame, which must be
+/// small compared with a tick, and the rate at which a gateway with little traffic wakes a worker, which is 50 times a
+/// second. It does not affect drops: under the same load there were none at 10, 20 and 60 ms.
 const BLOCK_RETIRE_MS: u32 = 20;
 
-/// The maximum size of a fanout group in the kernel (`PACKET_FANOUT_MAX`).
+/// Maximum number of sockets in a fanout group of the kernel (`PACKET_FANOUT_MAX`).
 const WORKERS_MAX: usize = 256;
-/// Minimum size of a block, so that a wake-up has enough work: it holds more than 200 frames, which the filter cuts to
-/// [`filter::SNAP_LEN`] bytes.
+/// Minimum bytes of a block. It holds more than 200 frames, which the filter cuts to [`filter::SNAP_LEN`] bytes, so
+/// that a wake-up is worth its cost.
 const BLOCK_BYTES_MIN: u32 = 64 << 10;
-/// Maximum size of a block. Larger ones save no more time, and contiguous memory of that size is harder to allocate.
+/// Maximum bytes of a block. Larger blocks save no more time, and contiguous memory of their size is harder to
+/// allocate.
 const BLOCK_BYTES_MAX: u32 = 1 << 20;
-/// With fewer blocks than this, smaller ones are used: a block that its timeout closes is unavailable to the kernel as
-/// a whole, however empty it is.
+/// Number of blocks below which smaller blocks are used. The kernel cannot use the free part of a block that its
+/// timeout has closed, so a ring needs several blocks.
 const BLOCKS_GOOD: u64 = 8;
-/// One block to fill while the other one is read.
+/// Minimum number of blocks: the kernel fills one while the worker reads the other one.
 const BLOCKS_MIN: u32 = 2;
 /// Minimum bytes of a worker's ring.
 pub(crate) const RING_BYTES_MIN: u64 = BLOCK_BYTES_MIN as u64 * BLOCKS_MIN as u64;
 /// Maximum bytes of a ring; the kernel computes with 32 bits.
 const RING_BYTES_MAX: u64 = 1 << 31;
 
-/// Divides the memory among the workers, and each share into blocks.
+/// Divides the ring memory among the workers and returns the blocks of each share.
 fn ring_size(options: &Options) -> Result<RingSize, OpenError> {
     let workers = options.workers;
     if !(1..=WORKERS_MAX).contains(&workers) {
@@ -290,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_is_made_on_its_core_and_the_affinity_is_restored() {
+    fn work_runs_on_the_given_core_and_the_affinity_is_restored() {
         const THIS_THREAD: Pid = Pid::from_raw(0);
         let allowed = sched_getaffinity(THIS_THREAD).unwrap();
         let is_allowed = |&core: &usize| allowed.is_set(core).unwrap_or_default();
@@ -298,14 +301,14 @@ mod tests {
             assert_eq!(on_core(Some(core), || nix::sched::sched_getcpu().unwrap()), core);
             assert_eq!(sched_getaffinity(THIS_THREAD).unwrap(), allowed);
         }
-        // No machine has this core: the ring is made anyway.
+        // No machine has this core, so the work runs where the thread is.
         assert_eq!(on_core(Some(CpuSet::count() - 1), || 7), 7);
         assert_eq!(on_core(None, || sched_getaffinity(THIS_THREAD).unwrap()), allowed);
         assert_eq!(sched_getaffinity(THIS_THREAD).unwrap(), allowed);
     }
 
     #[test]
-    fn what_is_opened_can_move_to_other_threads() {
+    fn the_parts_of_opened_capture_can_move_to_other_threads() {
         fn is_send<T: Send + 'static>() {}
         is_send::<LiveSeed>();
         is_send::<LinkMonitor>();

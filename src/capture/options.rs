@@ -1,5 +1,5 @@
-//! What live capture is configured with. The configuration floor fills it in; nothing here reads a file or checks
-//! values; [`open`](super::open()) does.
+//! The settings of live capture. The configuration floor fills them in, and [`open`](super::open()) checks them. This
+//! file does not read a configuration file.
 
 use ipnet::IpNet;
 
@@ -14,60 +14,60 @@ pub struct Options {
     pub excluded_interfaces: Vec<String>,
     /// Names of interfaces to be put into promiscuous mode, such as mirror ports.
     pub promiscuous: Vec<String>,
-    /// Where the list of local networks comes from.
+    /// The source of the list of local networks.
     pub local_networks: LocalNetworks,
     /// Which packets count by the direction in which they cross an interface.
     pub direction: DirectionPolicy,
-    /// Whether received bytes are counted per host. Every egress frame is captured then.
+    /// True if received bytes are counted per host. Every egress frame is captured then.
     pub counts_received: bool,
     /// The system interface that a worker waits on.
     pub event_loop: EventLoop,
-    /// Whether frames that GRO has joined count as the packets of the wire.
+    /// The choice whether frames that GRO has joined count as the packets on the wire.
     pub wire_exact: WireExact,
 }
 
 /// Which packets count by the direction in which they cross an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum DirectionPolicy {
-    /// Ingress on a host that forwards packets, both directions on any other host.
+    /// Ingress counts on a machine that forwards packets, both directions count on any other machine.
     #[default]
     Auto,
-    /// Ingress.
+    /// Ingress counts.
     In,
-    /// Ingress, and egress packets whose source is an address of this host.
+    /// Ingress counts, and egress packets whose source is an address of this machine.
     InAndOwn,
-    /// Both directions.
+    /// Both directions count.
     Both,
 }
 
-/// Whether the kernel is made to report into how many packets a frame is cut on the wire (`PACKET_VNET_HDR`).
+/// The choice whether the kernel is made to report how frames are cut into packets on the wire (`PACKET_VNET_HDR`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum WireExact {
-    /// Where the kernel can report it for every kind of frame, from Linux 6.2 on.
+    /// The kernel reports it if it can do so for every kind of frame, which is the case from Linux 6.2 on.
     #[default]
     Auto,
-    /// Never: each frame counts as one packet.
+    /// The kernel does not report it: each frame counts as one packet.
     Off,
 }
 
 /// The system interface that a worker waits on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum EventLoop {
-    /// io_uring, or epoll where the system refuses io_uring.
+    /// io_uring, or epoll if the system refuses io_uring.
     #[default]
     Auto,
-    /// io_uring, or an error.
+    /// io_uring; if the system refuses it, that is an error.
     IoUring,
     /// epoll.
     Epoll,
 }
 
-/// Where the list of local networks comes from.
+/// The source of the list of local networks.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum LocalNetworks {
-    /// From the addresses and routes of this host.
+    /// The list is derived from the addresses and routes of this machine.
     #[default]
     Auto,
-    /// From the configuration.
+    /// The list is in the configuration.
     List(Vec<IpNet>),
 }

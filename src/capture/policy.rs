@@ -1,6 +1,6 @@
-//! What the operator decided about interfaces and directions, apart from what the machine has.
+//! The part of the configuration that verdicts depend on: names of interfaces, directions, local networks.
 //!
-//! It knows names and rules. It does not know which interfaces exist and how they are related; see
+//! This file does not contain the interfaces that exist or how they are related; see
 //! [`device_hierarchy`](super::device_hierarchy).
 
 use super::interfaces::{InterfaceName, Link};
@@ -14,16 +14,16 @@ pub(super) struct Policy {
     pub(super) excluded: Vec<InterfaceName>,
     /// Names of interfaces to be put into promiscuous mode.
     pub(super) promiscuous: Vec<InterfaceName>,
-    /// Where the list of local networks comes from.
+    /// The source of the list of local networks.
     pub(super) local_networks: LocalNetworks,
     /// Which packets count by direction.
     pub(super) direction: DirectionPolicy,
-    /// Whether received bytes are counted, for which every egress frame is captured.
+    /// True if received bytes are counted, for which every egress frame is captured.
     pub(super) counts_received: bool,
 }
 
 impl Policy {
-    /// Takes the policy out of the options.
+    /// Copies the policy from the options.
     pub(super) fn new(options: &Options) -> Self {
         let names = |names: &[String]| names.iter().map(|name| InterfaceName::new(name.as_bytes())).collect();
         Self {
@@ -45,7 +45,8 @@ impl Policy {
         self.excludes(&link.name) || self.excludes_former_name_of(link)
     }
 
-    /// Returns true if only a former name of the interface is excluded, so that it will be monitored soon.
+    /// Returns true if the present name of the interface is not excluded but a former one is. Such an interface becomes
+    /// monitored when its former names are dropped, a second after it was added.
     pub(super) fn excludes_former_name_of(&self, link: &Link) -> bool {
         !self.excludes(&link.name) && link.former_names.iter().any(|name| self.excludes(name))
     }
@@ -55,7 +56,7 @@ impl Policy {
         self.promiscuous.contains(name)
     }
 
-    /// The verdict on egress frames of an ordinary interface, on a host that forwards packets or not.
+    /// Returns the default verdict on egress frames. `forwards` states that this machine forwards packets.
     pub(super) fn egress(&self, forwards: bool) -> Verdict {
         match self.direction {
             DirectionPolicy::Auto if forwards => Verdict::ObserveOnly,

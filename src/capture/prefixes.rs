@@ -1,6 +1,6 @@
-//! Classes of IP prefixes: default, private, and special-purpose ones.
+//! Classifies IP prefixes as default, private or special-purpose ones.
 //!
-//! Pure functions of a prefix. Nothing here reads routes or decides what is local.
+//! The functions are pure. This file does not read routes or decide which networks are local.
 //!
 //! Sources: RFC 1918, RFC 6598 (100.64.0.0/10) and RFC 4193 (fc00::/7) for private addresses; RFC 6890 for
 //! special-purpose ones.
@@ -9,11 +9,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Returns true if a route to this prefix is a default route: one to more than a /8 (IPv4) or a /16 (IPv6), since
-/// 0.0.0.0/1 and 2000::/3 are used as default routes too.
+/// Returns true if a route to this prefix counts as a default route: the prefix is larger than a /8 (IPv4) or a /16
+/// (IPv6) and is not private. Besides 0.0.0.0/0 and ::/0, prefixes such as 0.0.0.0/1 and 2000::/3 are used for default
+/// routes.
 pub(super) fn is_default(network: &IpNet) -> bool {
     let prefix_len_min = if network.addr().is_ipv4() { 8 } else { 16 };
-    // fc00::/7 is larger than a /16 and no default route.
+    // fc00::/7 is larger than a /16, but not a default route.
     network.prefix_len() < prefix_len_min && !is_private(network)
 }
 

@@ -1,43 +1,45 @@
-//! When the link monitor reads what: interfaces soon after a change, counters once a second, routes in steps, and in
-//! total never more than a share of a core.
+//! Schedules the readings of the link monitor: interfaces soon after a change, counters once a second, routes in steps.
+//! Pauses limit the share of a core that the readings of interfaces and routes take.
 //!
-//! It reads no clock; the caller passes the time. It does not know how anything is read.
+//! This file does not read a clock or the kernel; the caller passes the time and does the readings.
 
 use std::time::Duration;
 
 use crate::time::Moment;
 
-/// The pause after a reading of the interfaces, in multiples of its CPU time: readings take at most a fifth of a core,
-/// although starting a hundred containers causes a thousand notices.
+/// The pause after a reading of the interfaces, in multiples of its CPU time, so that readings take at most a fifth of
+/// a core although starting a hundred containers causes a thousand notices. [`GAP_MAX`] limits the pause.
 pub(super) const GAP_FACTOR: u32 = 4;
-/// Minimum pause between two readings: creating one interface causes two or three notices.
+/// Minimum pause between two readings of the interfaces, since creating one interface causes two or three notices.
 pub(super) const GAP_MIN: Duration = Duration::from_millis(3);
-/// Maximum pause between two readings, so that a change is in force within a tenth of a second.
+/// Maximum pause between two readings of the interfaces, so that a change is in force within a tenth of a second.
 pub(super) const GAP_MAX: Duration = Duration::from_millis(50);
 /// Pause after a reading that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Time between two readings of the counters.
 const COUNTERS_EVERY: Duration = Duration::from_secs(1);
-/// Duration of one step of reading routes. Changes of interfaces wait as long.
+/// Duration of one step of reading routes, by which a reading of the interfaces may be delayed.
 pub(super) const ROUTES_STEP: Duration = Duration::from_millis(2);
 /// Minimum pause between two complete readings of the routes.
 const ROUTES_GAP_MIN: Duration = Duration::from_secs(1);
-/// The same pause in multiples of the CPU time of the last reading: a twentieth of a core while routes change.
+/// The pause between two complete readings of the routes, in multiples of the CPU time of the last one, so that they
+/// take at most a twentieth of a core while routes change.
 const ROUTES_GAP_FACTOR: u32 = 19;
 
-/// When to read what. Times are moments of `CLOCK_MONOTONIC`.
+/// The times of the next readings. Times are moments of `CLOCK_MONOTONIC`.
 #[derive(Debug)]
 pub(super) struct ReadSchedule {
-    /// When the oldest change occurred that was not read yet.
+    /// The time of the oldest change of interfaces that was not read yet; `None` if there is none.
     changed_at: Option<Moment>,
-    /// The next reading of interfaces is not earlier than this.
+    /// The earliest time of the next reading of interfaces.
     reading_from: Moment,
+    /// The time of the next reading of counters.
     counters_at: Moment,
-    /// Whether routes may have changed, or are being read.
+    /// True if routes may have changed or a reading of them is in progress.
     wants_routes: bool,
-    /// The next step of reading routes is not earlier than this.
+    /// The earliest time of the next step of reading routes.
     routes_from: Moment,
-    /// CPU time of the steps of this reading so far.
+    /// CPU time that the present reading of routes has taken so far.
     routes_cost: Duration,
 }
 
@@ -54,29 +56,30 @@ impl ReadSchedule {
         }
     }
 
-    /// Returns when something is to be read next.
+    /// Returns the time of the next reading of any kind.
     pub(super) fn due_at(&self) -> Moment {
         let reading = self.changed_at.map(|_| self.reading_from);
         let routes = self.wants_routes.then_some(self.routes_from);
         [reading, routes].into_iter().flatten().fold(self.counters_at, Moment::min)
     }
 
-    /// Notes a change of interfaces at `at`.
+    /// Records a change of interfaces at `at`.
     pub(super) fn changed(&mut self, at: Moment) {
         self.changed_at = Some(self.changed_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// Returns when the oldest change occurred, if it is time to read the interfaces, and forgets it.
+    /// Returns the time of the oldest change and clears it. Returns `None` if there was no change or if it is too early
+    /// to read the interfaces.
     pub(super) fn take_change(&mut self, now: Moment) -> Option<Moment> {
         if now < self.reading_from { None } else { self.changed_at.take() }
     }
 
-    /// Notes that a reading of the interfaces has ended at `now` and took this much CPU time.
+    /// Records that a reading of the interfaces has ended at `now` and took the CPU time `cost`.
     pub(super) fn read(&mut self, now: Moment, cost: Duration) {
         self.reading_from = now.plus((cost * GAP_FACTOR).clamp(GAP_MIN, GAP_MAX));
     }
 
-    /// Notes that the reading of a change has failed.
+    /// Records that the reading after a change at `changed_at` has failed, so that it is repeated.
     pub(super) fn retry(&mut self, changed_at: Moment, now: Moment) {
         self.changed(changed_at);
         self.reading_from = now.plus(RETRY_AFTER);
@@ -91,7 +94,7 @@ impl ReadSchedule {
         is_due
     }
 
-    /// Notes that routes are to be read.
+    /// Requests a reading of the routes.
     pub(super) fn want_routes(&mut self) {
         self.wants_routes = true;
     }
@@ -101,7 +104,7 @@ impl ReadSchedule {
         self.wants_routes && now >= self.routes_from
     }
 
-    /// Notes that a step of reading routes has ended at `now` and took this much CPU time. `is_over` means that the
+    /// Records that a step of reading routes has ended at `now` and took the CPU time `cost`. `is_over` states that the
     /// reading is complete or was abandoned.
     pub(super) fn stepped(&mut self, now: Moment, cost: Duration, is_over: bool) {
         self.routes_cost += cost;
@@ -124,8 +127,8 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_four_times_as_long_as_readings() {
-        // The CPU time of a reading, and when the next one is due.
+    fn pauses_are_four_times_as_long_as_readings_within_their_limits() {
+        // The CPU time of a reading in microseconds, and the time in milliseconds at which the next one is due.
         for (cost_us, due_ms) in [(0, 103), (500, 103), (2_000, 108), (10_000, 140), (100_000, 150)] {
             let mut read_schedule = ReadSchedule::begin(ms(0));
             assert_eq!(
@@ -164,10 +167,10 @@ mod tests {
         let mut now = ms(0);
         for _ in 0..100 {
             now = now.max(read_schedule.due_at()).plus(Duration::from_millis(3));
-            assert!(read_schedule.counters_are_due(now), "each wake-up has its reading");
+            assert!(read_schedule.counters_are_due(now), "the counters are read at each wake-up");
         }
         assert_eq!(now, ms(100_003), "delays do not accumulate");
-        // After a long pause there is one reading and not many.
+        // After a long pause there is one reading.
         now = now.plus(Duration::from_secs(60));
         assert!(read_schedule.counters_are_due(now));
         assert!(
@@ -182,7 +185,7 @@ mod tests {
         assert!(!read_schedule.routes_are_due(ms(10)), "not requested");
         read_schedule.want_routes();
         assert_eq!(read_schedule.due_at(), ms(0));
-        // Fifty steps of 2 ms, each followed by a pause of 8.
+        // Fifty steps of 2 ms, each followed by a pause of 8 ms.
         let mut now = ms(100);
         for step in 1..=50 {
             assert!(read_schedule.routes_are_due(now));

@@ -1,16 +1,16 @@
-//! Routes of the main table, read in small steps.
+//! Reads the routes of the main table in small steps.
 //!
-//! A router may have a million routes, and its routing daemon changes some every second. So
+//! A router may have a million routes, and its routing daemon changes some of them every second. So
 //!
 //! * the list is read in steps, between which the link monitor follows the interfaces ([`Routes::step`]);
-//! * the kernel omits other tables and routes that are not unicast (`NETLINK_GET_STRICT_CHK`, since Linux 4.20), and of
-//!   the others only those are kept that may make a network local: default routes, routes without a gateway, and those
-//!   to private destinations;
-//! * a filter on the socket of notices passes only those about such routes, and the socket is read when the link
-//!   monitor wakes for another reason. The constant changes of a full table are not queued and wake no thread.
+//! * the kernel omits other tables and routes that are not unicast (`NETLINK_GET_STRICT_CHK`, since Linux 4.20);
+//! * only routes that may make a network local are kept: default routes, routes without a gateway, and routes to
+//!   private destinations;
+//! * a filter on the socket of notices passes only notices of such routes, and the link monitor reads the socket only
+//!   when it wakes for another reason. The constant changes of a full table are not queued and wake no thread.
 //!
-//! The kernel removes routes of an interface that goes down without a notice, so routes are read again after a change
-//! of interfaces too. What is local is derived elsewhere, in [`local_prefixes`](super::local_prefixes).
+//! When an interface goes down, the kernel removes its routes without a notice. So routes are also read again after a
+//! change of interfaces. [`local_prefixes`](super::local_prefixes) derives local networks from them.
 //!
 //! Sources: rtnetlink(7); `include/uapi/linux/rtnetlink.h`; `inet_dump_fib`, `inet6_dump_fib`.
 
@@ -34,7 +34,7 @@ use crate::time::monotonic_now;
 /// A unicast route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Route {
-    /// Its destination.
+    /// The destination of the route.
     pub(super) destination: IpNet,
     /// The next hops, at least one.
     pub(super) hops: Vec<Hop>,
@@ -78,7 +78,7 @@ impl Routes {
         &self.known
     }
 
-    /// Returns true if such a route was added or removed since the last call.
+    /// Returns true if a route that may make a network local was added or removed since the last call.
     pub(super) fn take_changed(&mut self) -> Result<bool, NetlinkError> {
         discard(&self.notices)
     }
@@ -88,7 +88,7 @@ impl Routes {
         self.reading.is_some()
     }
 
-    /// Continues the reading, or starts one, for about this long. Returns true if it is complete.
+    /// Continues the reading for about the time `budget`, or starts one. Returns true if the reading is complete.
     ///
     /// # Errors
     /// A request has failed. The reading is abandoned, and the routes of the last complete one stay.
@@ -134,7 +134,7 @@ fn dump(family: u8) -> Result<DumpStream, NetlinkError> {
     DumpStream::begin(&DumpRequest { what: "routes", request, reply, header: &header })
 }
 
-/// Returns true if a route may make a network local, or prevent that another one is.
+/// Returns true if a route may make a network local, or prevent another route from doing so.
 fn is_relevant(route: &Route) -> bool {
     is_default(&route.destination)
         || is_private(&route.destination)
@@ -273,14 +273,14 @@ fn drop_with(attribute: u16) -> Vec<sock_filter> {
     program
 }
 
-/// Maximum number of routes that are kept. The access router of a provider has one per customer.
+/// Maximum number of routes that are kept. The access router of a provider has one relevant route per customer.
 const ROUTES_MAX: usize = 16_384;
 
 // include/uapi/linux/rtnetlink.h
 const ROUTE_HEADER_BYTES: usize = 12;
 const NEXT_HOP_BYTES: usize = 8;
 const ATTRIBUTE_HEADER_BYTES: u32 = 4;
-// libc has it for glibc targets only.
+// libc defines RTA_VIA only for glibc targets.
 const RTA_VIA: u16 = 18;
 
 #[cfg(test)]
@@ -290,7 +290,7 @@ mod tests {
     use super::*;
     use crate::capture::netlink::sample::attribute;
 
-    /// A unicast route of the main table; `None` for an attribute leaves it out.
+    /// Returns the message of a unicast route of the main table; `None` leaves the gateway out.
     fn route(destination: &str, gateway: Option<&str>, more: &[Vec<u8>]) -> Vec<u8> {
         let network: IpNet = destination.parse().unwrap();
         let family = if network.addr().is_ipv4() { AF_INET } else { AF_INET6 };
@@ -323,28 +323,32 @@ mod tests {
 
     #[test]
     fn a_route_is_read_with_all_its_hops() {
-        let way = |ifindex, gateway: &str| Hop { ifindex, gateway: gateway.parse().ok() };
+        let next_hop = |ifindex, gateway: &str| Hop { ifindex, gateway: gateway.parse().ok() };
         let via =
             attribute(RTA_VIA, &[&libc::AF_INET6.to_ne_bytes()[..2], &[0xfe, 0x80], &[0; 13], &[1]].concat());
         let two = attribute(libc::RTA_MULTIPATH, &[hop(2, [10, 0, 0, 2]), hop(3, [10, 0, 0, 3])].concat());
         let cases = [
-            (route("192.168.7.0/24", None, &[out_of(2)]), "192.168.7.0/24", vec![way(2, "")]),
-            (route("0.0.0.0/0", Some("10.0.0.1"), &[out_of(2)]), "0.0.0.0/0", vec![way(2, "10.0.0.1")]),
-            (route("10.1.0.0/16", None, &[out_of(2), via]), "10.1.0.0/16", vec![way(2, "fe80::1")]),
-            (route("10.2.0.0/16", None, &[two]), "10.2.0.0/16", vec![way(2, "10.0.0.2"), way(3, "10.0.0.3")]),
+            (route("192.168.7.0/24", None, &[out_of(2)]), "192.168.7.0/24", vec![next_hop(2, "")]),
+            (route("0.0.0.0/0", Some("10.0.0.1"), &[out_of(2)]), "0.0.0.0/0", vec![next_hop(2, "10.0.0.1")]),
+            (route("10.1.0.0/16", None, &[out_of(2), via]), "10.1.0.0/16", vec![next_hop(2, "fe80::1")]),
+            (
+                route("10.2.0.0/16", None, &[two]),
+                "10.2.0.0/16",
+                vec![next_hop(2, "10.0.0.2"), next_hop(3, "10.0.0.3")],
+            ),
         ];
         for (body, destination, hops) in cases {
             let expected = Route { destination: destination.parse().unwrap(), hops };
             assert_eq!(parse(&body, AF_INET), Ok(Some(expected)));
         }
         let v6 = route("fd00::/8", Some("fe80::1"), &[out_of(4)]);
-        let expected = Route { destination: "fd00::/8".parse().unwrap(), hops: vec![way(4, "fe80::1")] };
+        let expected = Route { destination: "fd00::/8".parse().unwrap(), hops: vec![next_hop(4, "fe80::1")] };
         assert_eq!(parse(&v6, AF_INET6), Ok(Some(expected)));
         assert_eq!(parse(&v6, AF_INET), Ok(None), "of another family than requested");
     }
 
     #[test]
-    fn what_is_no_unicast_route_of_the_main_table_is_left_out() {
+    fn only_unicast_routes_of_the_main_table_are_parsed() {
         let good = route("10.0.0.0/8", None, &[out_of(2)]);
         let with = |at: usize, value: u8| {
             let mut body = good.clone();
@@ -360,7 +364,7 @@ mod tests {
         assert!(parse(&good[..11], AF_INET).is_err() && parse(&good[..18], AF_INET).is_err());
     }
 
-    /// The kernel runs the program on the messages, on a pair of Unix sockets.
+    /// The kernel runs the program on messages that are sent over a pair of Unix sockets.
     #[test]
     fn only_relevant_notices_are_queued() {
         let two =
@@ -368,7 +372,7 @@ mod tests {
         let out = || vec![out_of(2)];
         let cases = [
             ("a full table's", route("198.18.0.0/15", Some("203.0.113.1"), &out()), false),
-            ("a full table's, many ways", route("198.18.0.0/15", None, &two()), false),
+            ("a full table's, several hops", route("198.18.0.0/15", None, &two()), false),
             ("a full table's, IPv6", route("2001:db8::/32", Some("fe80::1"), &out()), false),
             ("public and attached", route("198.18.0.0/15", None, &out()), true),
             ("public and attached, IPv6", route("2001:db8::/64", None, &out()), true),
@@ -378,16 +382,16 @@ mod tests {
             ("all of IPv6", route("2000::/3", Some("fe80::1"), &out()), true),
             ("10.0.0.0/8", route("10.255.0.0/16", Some("192.168.7.2"), &out()), true),
             ("below it", route("9.255.0.0/16", Some("192.168.7.2"), &out()), false),
-            ("behind it", route("11.0.0.0/16", Some("192.168.7.2"), &out()), false),
+            ("above it", route("11.0.0.0/16", Some("192.168.7.2"), &out()), false),
             ("172.16.0.0/12", route("172.31.0.0/16", Some("192.168.7.2"), &out()), true),
-            ("behind it", route("172.32.0.0/16", Some("192.168.7.2"), &out()), false),
+            ("above it", route("172.32.0.0/16", Some("192.168.7.2"), &out()), false),
             ("192.168.0.0/16", route("192.168.255.0/24", Some("192.168.7.2"), &out()), true),
-            ("behind it", route("192.169.0.0/24", Some("192.168.7.2"), &out()), false),
+            ("above it", route("192.169.0.0/24", Some("192.168.7.2"), &out()), false),
             ("100.64.0.0/10", route("100.127.0.0/16", Some("192.168.7.2"), &out()), true),
-            ("behind it", route("100.128.0.0/16", Some("192.168.7.2"), &out()), false),
-            ("private, many ways", route("10.0.0.0/16", None, &two()), true),
+            ("above it", route("100.128.0.0/16", Some("192.168.7.2"), &out()), false),
+            ("private, several hops", route("10.0.0.0/16", None, &two()), true),
             ("fc00::/7", route("fd00::/48", Some("fe80::1"), &out()), true),
-            ("behind it", route("fe00::/48", Some("fe80::1"), &out()), false),
+            ("above it", route("fe00::/48", Some("fe80::1"), &out()), false),
         ];
         let (near, far) = UnixDatagram::pair().unwrap();
         near.set_nonblocking(true).unwrap();
@@ -405,13 +409,13 @@ mod tests {
     }
 
     #[test]
-    fn the_routes_of_this_host_are_read() {
+    fn the_routes_of_this_machine_are_read() {
         let mut routes = Routes::subscribe().unwrap();
         while !routes.step(Duration::ZERO).unwrap() {
             assert!(routes.is_reading() && routes.known().is_empty());
         }
         assert!(!routes.is_reading());
-        let ways: Vec<_> = routes.known().iter().flat_map(|route| &route.hops).collect();
-        assert!(ways.iter().all(|hop| hop.ifindex > 0), "{:?}", routes.known());
+        let hops: Vec<_> = routes.known().iter().flat_map(|route| &route.hops).collect();
+        assert!(hops.iter().all(|hop| hop.ifindex > 0), "{:?}", routes.known());
     }
 }

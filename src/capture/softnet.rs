@@ -1,9 +1,9 @@
-//! Frames that the kernel drops between a driver and the packet sockets. They are in no counter of a socket.
+//! Counts the frames that the kernel drops between a driver and the packet sockets. No counter of a socket has them.
 //!
 //! Each CPU queues received frames before it processes them; a full queue (`net.core.netdev_max_backlog`) drops frames.
-//! `/proc/net/softnet_stat` has a line of hexadecimal columns for each CPU: the second counts these drops, the third
-//! how often the CPU stopped with frames left (`net.core.netdev_budget`). Both cover the whole machine, in every
-//! namespace.
+//! `/proc/net/softnet_stat` has a line of hexadecimal columns for each CPU. The second column counts these drops, the
+//! third one counts how often the CPU stopped while frames were left (`net.core.netdev_budget`). Both cover the whole
+//! machine, all namespaces included.
 //!
 //! Source: `softnet_seq_show` of `net/core/net-procfs.c`.
 
@@ -17,14 +17,14 @@ use std::os::unix::fs::FileExt;
 pub struct SoftnetStats {
     /// Frames dropped before the packet sockets, of all interfaces and namespaces.
     pub drops: u64,
-    /// How often a CPU stopped receiving with frames left, since its budget was used up.
+    /// Number of times that a CPU stopped receiving while frames were left, since its budget was used up.
     pub time_squeezes: u64,
 }
 
 /// Sums the counters of all CPUs. In the kernel they have 32 bits and wrap.
 #[derive(Debug)]
 pub(super) struct SoftnetPoller {
-    // Kept open: the process may not be allowed to open it later.
+    // The file is kept open, since the process may not be allowed to open it later.
     file: File,
     /// The last reading of each CPU: drops and squeezes.
     cpus: HashMap<u32, [u32; 2]>,
@@ -34,7 +34,7 @@ pub(super) struct SoftnetPoller {
 impl SoftnetPoller {
     /// Opens the file and counts from its present values.
     pub(super) fn open() -> io::Result<Self> {
-        // Not /proc/net, which a unit with ProcSubset=pid lacks.
+        // This path is used instead of /proc/net, which a unit with ProcSubset=pid lacks.
         let file = File::open("/proc/self/net/softnet_stat")?;
         let mut poller = Self { file, cpus: HashMap::new(), counts: SoftnetStats::default() };
         poller.cpus = lines(&poller.text()?).collect();
@@ -76,8 +76,8 @@ impl SoftnetPoller {
     }
 }
 
-/// Parses number, drops and squeezes of each CPU. Linux before 5.10 has no number, so the line number counts. A CPU
-/// that is offline has no line.
+/// Parses number, drops and squeezes of each CPU. Linux before 5.10 does not write the number of the CPU, so the number
+/// of the line is used. A CPU that is offline has no line.
 fn lines(text: &str) -> impl Iterator<Item = (u32, [u32; 2])> {
     text.lines().zip(0..).filter_map(|(line, nth)| {
         let mut columns = line.split_ascii_whitespace().map(|column| u32::from_str_radix(column, 16).ok());
@@ -87,7 +87,7 @@ fn lines(text: &str) -> impl Iterator<Item = (u32, [u32; 2])> {
     })
 }
 
-/// Column with the number of the CPU, from 0.
+/// Index of the column with the number of the CPU, from 0.
 const CPU_COLUMN: usize = 12;
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn cpus_are_summed_and_wrap_separately() {
+    fn the_counters_of_each_cpu_wrap_separately_and_are_summed() {
         let mut poller = SoftnetPoller::open().unwrap();
         poller.cpus = lines(&[line(u32::MAX, 0x10, Some(0)), line(3, 0, Some(2))].concat()).collect();
         poller.counts = SoftnetStats::default();

@@ -1,21 +1,22 @@
 //! The interface that live capture and replay have in common: batches of frames, and the verdict on a frame.
 //!
-//! It knows nothing of where frames come from or what is counted.
+//! This file does not contain a source of frames, or what is counted of a frame.
 
 use std::net::IpAddr;
 
 use crate::packet::{Direction, Frame, Skip};
 
-/// A source of frames, which lends them a batch at a time.
+/// A source of frames, which lends one batch of them at a time.
 pub trait FrameSource {
     /// A batch of frames. They are valid until the batch is dropped.
     type Batch<'s>: Batch
     where
         Self: 's;
-    /// Why there is no further batch.
+    /// The reason why the source has failed.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Returns the next batch, or `None` if there is none now.
+    /// Returns the next batch. In live capture `None` means that there is none now; in replay it is the end of the
+    /// file.
     ///
     /// # Errors
     /// The source has failed and will lend no further frame.
@@ -33,43 +34,42 @@ pub trait Batch {
     fn frames(&self) -> Self::Frames<'_>;
 
     /// Returns the verdict on frames of this batch that crossed an interface in this direction. Every frame of a
-    /// capture file counts, since it was captured at one point.
+    /// capture file counts: a file is taken to have each packet once.
     fn verdict(&self, ifindex: u32, direction: Direction) -> Verdict {
         let _ = (ifindex, direction);
         Verdict::Count
     }
 
-    /// Returns true if the packet in a frame of this batch is captured on a monitored PPP interface too: the frame is
-    /// part of a PPPoE session that ends at this host.
+    /// Returns true if a frame of this batch is part of a PPPoE session that ends at this machine, and a PPP interface
+    /// is monitored: the packet in the frame is captured on that interface too.
     fn is_own_pppoe(&self, frame: &Frame<'_>) -> bool {
         let _ = frame;
         false
     }
 
-    /// Returns true if frames of this direction count as received by their destination, once for each packet. All
-    /// frames of a capture file do.
-    fn arrives(&self, direction: Direction) -> bool {
+    /// Returns true if a frame of this direction counts towards the bytes received by its destination. Each packet has
+    /// one such frame. All frames of a capture file count.
+    fn counts_as_received(&self, direction: Direction) -> bool {
         let _ = direction;
         true
     }
 
-    /// Returns true if `addr` is an address of this host, for [`Verdict::CountIfOwn`].
+    /// Returns true if `addr` is an address of this machine, for [`Verdict::CountIfOwn`].
     fn is_own(&self, addr: IpAddr) -> bool {
         let _ = addr;
         false
     }
 }
 
-/// What becomes of a frame, by its interface and direction.
+/// What is done with a frame; it depends on the interface and the direction of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The frame counts.
     Count,
-    /// The frame counts if its source is an address of this host; otherwise it is only observed. See
-    /// [`Batch::is_own`].
+    /// The frame counts if its source is an address of this machine ([`Batch::is_own`]); otherwise it is only observed.
     CountIfOwn,
-    /// The frame shows whether a contact is answered, and its packet counts on another interface. It is
-    /// [`Skip::Egress`] in the sums.
+    /// The frame is only decoded to see whether a contact is answered; its packet counts on another interface. In the
+    /// sums it is a [`Skip::Egress`].
     ObserveOnly,
     /// The frame is not decoded, for this reason.
     Skip(Skip),

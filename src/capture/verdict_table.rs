@@ -3,20 +3,26 @@
 //! A packet crosses several interfaces of a gateway and is captured on each. Pure functions of the [`Interfaces`] and
 //! the [`Policy`] give every (interface, direction) a [`Verdict`]:
 //!
-//! * A host that forwards packets counts ingress and observes egress; any other host counts both directions. A host
-//!   forwards if IP forwarding is on for any interface, or if a bridge has two ports or more.
+//! * Ingress counts. With [`DirectionPolicy::Auto`](super::options::DirectionPolicy::Auto) egress is only observed on a
+//!   gateway, that is, a machine that forwards packets; on any other machine egress counts too. With the other policies
+//!   it does not matter whether the machine forwards. A machine forwards if IP forwarding is on for any interface, or
+//!   if a bridge has two ports or more. These are the **default verdicts**; the rules below are exceptions to them.
+//! * An interface that the configuration excludes is skipped.
 //! * A device on top of another one (VLAN, bond, bridge, macvlan, Open vSwitch) repeats the frames of the lower one, so
 //!   it is skipped while a lower one is monitored. Tunnels are not such devices: the lower one carries other packets.
-//! * Of a veth pair with both ends in this namespace, both ends are skipped.
-//! * A PPPoE session that ends at this host is captured on the Ethernet device, and its packets again on the PPP
+//! * If both ends of a veth pair are in this namespace, both are skipped: the pair is a wire inside this machine, and
+//!   its packets count on the other interfaces of this namespace that they cross.
+//! * A PPPoE session that ends at this machine is captured on the Ethernet device, and its packets again on the PPP
 //!   interface. Its frames are skipped while any PPP interface is monitored, since rtnetlink does not report which
 //!   interface belongs to which session.
 //! * Egress frames of lo are ingress frames of lo again, so they never count.
-//! * Frames of an interface that was removed keep the verdict that it had. An interface that was added after the table
-//!   was made has the verdicts of an ordinary one, unless one of its names is excluded.
+//! * An interface that is not in the table was removed, or was added after the table was made. It is skipped if one of
+//!   its names is excluded. Otherwise a removed interface keeps the verdicts that it had. Any other one is skipped if
+//!   no name of it is known and the configuration excludes a name other than that of lo; else it has the default
+//!   verdicts.
 //!
-//! The [`VerdictTable`] is immutable and looked up once per frame. It does not know how it reaches a worker, nor what
-//! the kernel filters.
+//! The [`VerdictTable`] is immutable and looked up once per frame. [`mailbox`](super::mailbox) hands a new table to a
+//! worker, and [`filter`](super::filter) derives the filter in the kernel from it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,23 +37,24 @@ use super::policy::Policy;
 use super::source::Verdict;
 use crate::packet::{Direction, Skip};
 
-/// The verdicts by interface and direction. A new table is made when the interfaces change.
+/// The verdicts by interface and direction. A new table is made when the interfaces or the policy change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerdictTable {
     rows: HashMap<u32, InterfaceVerdicts, foldhash::fast::FixedState>,
-    /// Interfaces of former tables that were removed since, the oldest removal first.
+    /// Verdicts on interfaces of former tables that were removed since, by number; the oldest removal comes first.
     removed: Vec<(u32, InterfaceVerdicts)>,
     forwards: bool,
-    /// The verdict on egress frames of an ordinary interface.
+    /// The default verdict on egress frames.
     egress: Verdict,
-    /// Number of an interface and ID of a VLAN on it whose device is excluded.
-    hidden_vlans: Vec<(u32, u16)>,
-    /// Sorted.
+    /// (ifindex, VLAN ID) of each excluded VLAN device, for every device below it on which frames have that tag.
+    excluded_vlans: Vec<(u32, u16)>,
+    /// Addresses of this machine, sorted.
     own_addresses: Vec<IpAddr>,
     local_networks: LocalPrefixes,
-    /// Whether an interface whose name is unknown may have an excluded one. It cannot be lo, which is never removed.
+    /// True if the configuration excludes a name other than that of lo: an interface whose name is unknown may have had
+    /// that name. It cannot be lo, which is never removed.
     excludes_unknown: bool,
-    /// Whether a PPP interface is monitored.
+    /// True if a PPP interface is monitored.
     terminates_pppoe: bool,
     policy: Policy,
 }
@@ -55,7 +62,7 @@ pub struct VerdictTable {
 /// The verdicts on one interface of a [`VerdictTable`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceVerdicts {
-    /// Its name; `None` if it was removed before the name was read.
+    /// The name of the interface; `None` if the interface was removed before its name was read.
     pub name: Option<InterfaceName>,
     /// The verdict on ingress frames.
     pub ingress: Verdict,
@@ -72,7 +79,7 @@ impl InterfaceVerdicts {
         }
     }
 
-    /// Returns why the interface is not monitored, or `None` if it is.
+    /// Returns the reason why the interface is not monitored, or `None` if it is monitored.
     pub fn skipped(&self) -> Option<Skip> {
         match self.ingress {
             Verdict::Skip(reason) => Some(reason),
@@ -85,21 +92,21 @@ impl VerdictTable {
     /// Makes the table, without local networks and without removed interfaces.
     pub(super) fn new(interfaces: &Interfaces, policy: &Policy) -> Self {
         let device_hierarchy = DeviceHierarchy::new(interfaces, policy);
-        let forwards = interfaces.ip_forwarding || device_hierarchy.bridges();
+        let forwards = interfaces.ip_forwarding || device_hierarchy.has_forwarding_bridge();
         let egress = policy.egress(forwards);
         let rows = interfaces.links.iter().map(|link| {
-            let ordinary =
+            let default_verdicts =
                 InterfaceVerdicts { name: Some(link.name.clone()), ingress: Verdict::Count, egress };
             let row = match device_hierarchy.skip(link) {
                 Some(reason) => InterfaceVerdicts {
                     ingress: Verdict::Skip(reason),
                     egress: Verdict::Skip(reason),
-                    ..ordinary
+                    ..default_verdicts
                 },
                 None if link.hatype == libc::ARPHRD_LOOPBACK => {
-                    InterfaceVerdicts { egress: Verdict::Skip(Skip::Egress), ..ordinary }
+                    InterfaceVerdicts { egress: Verdict::Skip(Skip::Egress), ..default_verdicts }
                 }
-                None => ordinary,
+                None => default_verdicts,
             };
             (link.ifindex, row)
         });
@@ -114,7 +121,7 @@ impl VerdictTable {
             removed: Vec::new(),
             forwards,
             egress,
-            hidden_vlans: device_hierarchy.hidden_vlans(),
+            excluded_vlans: device_hierarchy.excluded_vlans(),
             own_addresses,
             local_networks: LocalPrefixes::default(),
             terminates_pppoe: interfaces
@@ -137,7 +144,8 @@ impl VerdictTable {
         Self { local_networks, ..self }
     }
 
-    /// Returns the table with the interfaces that were removed since `before`: rings may still hold frames of them.
+    /// Returns the table with the verdicts on interfaces that `before` has, or that it had kept, and that this table
+    /// does not have: rings may still hold frames of them. At most [`REMOVED_MAX`] are kept.
     pub(super) fn following(mut self, before: &Self) -> Self {
         let is_removed = |ifindex: &u32| !self.rows.contains_key(ifindex);
         let mut removed = before.removed.clone();
@@ -152,11 +160,12 @@ impl VerdictTable {
     }
 
     /// Returns the verdicts on an interface that the table does not have: it was removed, or added after the table was
-    /// made. `names` are all names that it has had since it was added, as far as they are known, the latest last.
+    /// made. `names` has every name of the interface since it was added, the latest one last; it is empty if they are
+    /// unknown.
     ///
-    /// The interface is excluded if one of the names is, since the frame may have been captured under that name. If no
-    /// name is known and any name may be excluded, it is skipped. Otherwise it has the verdicts that it had in the last
-    /// table, or those of an ordinary interface.
+    /// If one of the names is excluded, the interface is skipped, since the frame may have been captured under that
+    /// name. Otherwise a removed interface has the verdicts of its last table. Any other one is skipped if no name is
+    /// known and a name other than that of lo is excluded; else it has the default verdicts.
     pub(super) fn unknown_interface(&self, ifindex: u32, names: &[InterfaceName]) -> InterfaceVerdicts {
         let name = names.last().cloned();
         let skipped = |reason| {
@@ -174,17 +183,19 @@ impl VerdictTable {
         }
     }
 
-    /// Returns true if the verdicts on all frames are those of `other`.
+    /// Returns true if the verdicts on the interfaces of the table, the default verdict on egress frames and the
+    /// excluded VLANs are those of `other`. Addresses of this machine, local networks, PPPoE sessions that end here,
+    /// and removed interfaces are not compared.
     pub(super) fn has_same_verdicts(&self, other: &Self) -> bool {
-        self.rows == other.rows && self.egress == other.egress && self.hidden_vlans == other.hidden_vlans
+        self.rows == other.rows && self.egress == other.egress && self.excluded_vlans == other.excluded_vlans
     }
 
-    /// Returns true if `addr` is an address of this host.
+    /// Returns true if `addr` is an address of this machine.
     pub(crate) fn is_own(&self, addr: IpAddr) -> bool {
         self.own_addresses.binary_search(&addr).is_ok()
     }
 
-    /// Returns the networks that this host is attached to or that are behind it, without overlap, in ascending order.
+    /// Returns the local networks, without overlap and in ascending order.
     pub fn local_networks(&self) -> &[IpNet] {
         self.local_networks.as_slice()
     }
@@ -194,17 +205,18 @@ impl VerdictTable {
         self.local_networks.contains(addr)
     }
 
-    /// Returns true if a monitored PPP interface carries the packets of PPPoE sessions that end at this host.
+    /// Returns true if a PPP interface is monitored, which carries the packets of PPPoE sessions that end at this
+    /// machine.
     #[inline]
     pub(super) fn terminates_pppoe(&self) -> bool {
         self.terminates_pppoe
     }
 
-    /// Returns true if received bytes are counted and frames of this direction count as received. On a host that
-    /// forwards these are egress frames, since behind NAT only they have the address of the receiving host. On a host
-    /// where both directions count, all frames do.
+    /// Returns true if a frame of this direction counts towards bytes received, which the policy must enable. Where
+    /// egress is only observed, these are the egress frames, because after NAT only they carry the final destination;
+    /// where both directions count, all frames.
     #[inline]
-    pub fn arrives(&self, direction: Direction) -> bool {
+    pub fn counts_as_received(&self, direction: Direction) -> bool {
         self.policy.counts_received && (direction == Direction::Egress || self.egress == Verdict::Count)
     }
 
@@ -213,12 +225,12 @@ impl VerdictTable {
         self.policy.counts_received
     }
 
-    /// Returns true if this host forwards packets.
+    /// Returns true if this machine forwards packets.
     pub fn forwards(&self) -> bool {
         self.forwards
     }
 
-    /// Returns the interfaces with their numbers, in ascending order.
+    /// Returns the interfaces of the table with their numbers, in ascending order of the numbers.
     pub fn interfaces(&self) -> Vec<(u32, &InterfaceVerdicts)> {
         let mut rows: Vec<_> = self.rows.iter().map(|(&ifindex, row)| (ifindex, row)).collect();
         rows.sort_unstable_by_key(|&(ifindex, _)| ifindex);
@@ -230,23 +242,25 @@ impl VerdictTable {
         self.rows.contains_key(&ifindex)
     }
 
-    /// Returns the number of monitored interfaces, which may be 0.
+    /// Returns the number of monitored interfaces of the table, which may be 0.
     pub fn monitored(&self) -> usize {
         self.rows.values().filter(|row| row.skipped().is_none()).count()
     }
 
-    /// Returns the verdict on egress frames of an ordinary interface.
+    /// Returns the default verdict on egress frames.
     pub(super) fn egress(&self) -> Verdict {
         self.egress
     }
 
-    /// Returns the VLANs whose device is excluded: number of the interface that carries them, VLAN ID.
-    pub(super) fn hidden_vlans(&self) -> &[(u32, u16)] {
-        &self.hidden_vlans
+    /// Returns (ifindex, VLAN ID) of each excluded VLAN device, for every device below it on which frames have that
+    /// tag.
+    pub(super) fn excluded_vlans(&self) -> &[(u32, u16)] {
+        &self.excluded_vlans
     }
 }
 
-/// One line for the log: monitored interfaces, skipped ones with the reason, directions that count, local networks.
+/// Writes one line for the log: monitored interfaces, skipped ones with the reason, directions that count, local
+/// networks.
 impl fmt::Display for VerdictTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |row: &InterfaceVerdicts| {
@@ -283,7 +297,7 @@ impl fmt::Display for VerdictTable {
     }
 }
 
-/// Joins names for a log line, at most 16 of them.
+/// Joins names for a log line: the first 16, and the number of the others.
 fn shortened(names: &[String]) -> String {
     const NAMES_MAX: usize = 16;
     match names.len().checked_sub(NAMES_MAX) {
@@ -446,11 +460,11 @@ mod tests {
         /// Name, links, IP forwarding, policy; then whether it forwards, and the verdict on egress frames.
         type Case = (&'static str, Vec<Link>, bool, DirectionPolicy, bool, Verdict);
         let cases: Vec<Case> = vec![
-            ("a host", vec![], false, Auto, false, COUNTS),
+            ("a machine that does not forward", vec![], false, Auto, false, COUNTS),
             ("a router", vec![], true, Auto, true, Verdict::ObserveOnly),
             ("a router, both", vec![], true, Both, true, COUNTS),
             ("a router, in+own", vec![], true, InAndOwn, true, Verdict::CountIfOwn),
-            ("a host, in", vec![], false, In, false, Verdict::ObserveOnly),
+            ("a machine that does not forward, in", vec![], false, In, false, Verdict::ObserveOnly),
             ("a bridge with one port", bridge("bridge", 1), false, Auto, false, COUNTS),
             ("a bridge with two ports", bridge("bridge", 2), false, Auto, true, Verdict::ObserveOnly),
             ("Open vSwitch", bridge("openvswitch", 2), false, Auto, true, Verdict::ObserveOnly),
@@ -467,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn pppoe_ends_here_while_a_ppp_interface_is_monitored() {
+    fn pppoe_sessions_end_here_if_a_ppp_interface_is_monitored() {
         let ppp = || Link { hatype: libc::ARPHRD_PPP, ..link(2, "ppp0", "ppp") };
         for (links, excluded, expected) in [
             (vec![link(1, "eth0", "")], &[][..], false),
@@ -552,7 +566,7 @@ mod tests {
         // It was added again under another name, and the next table is not in force yet.
         assert_eq!(row(&after, 1, &["secret"]), EXCLUDED);
         assert_eq!(row(&after, 2, &["open"]), UPPER);
-        // Nothing has changed since; then all interfaces are back.
+        // A table of the same interfaces keeps them; when all interfaces are added again, none is kept.
         assert_eq!(at(vec![link(4, "eth4", "")]).following(&after), after);
         assert!(at(all).following(&after).removed.iter().map(|(ifindex, _)| ifindex).eq(&[4]));
     }
@@ -566,29 +580,30 @@ mod tests {
         assert_eq!((second.removed.len(), third.removed.len()), (700, REMOVED_MAX));
         assert!(
             third.removed.iter().any(|&(ifindex, _)| ifindex == 2699),
-            "the oldest removals are forgotten first"
+            "the oldest removals are dropped first"
         );
     }
 
     #[test]
-    fn an_excluded_vlan_device_hides_its_vlan_below() {
+    fn the_vlan_of_an_excluded_vlan_device_is_excluded_on_each_device_below() {
         let vlan = |id, link| Link { vlan_id: Some(id), ..link };
         let links = vec![
             port_of(2, link(1, "eth0", "")),
             link(2, "bond0", "bond"),
             vlan(7, on(2, link(3, "guest", "vlan"))),
-            // A VLAN inside a VLAN: its tag is the second one on everything below guest.
+            // A VLAN inside a VLAN: on the devices below guest its tag is the second one.
             vlan(20, on(3, link(4, "inner", "vlan"))),
             vlan(8, on(2, link(5, "office", "vlan"))),
         ];
-        let hidden = |excluded: &[&str]| table(links.clone(), excluded, DirectionPolicy::Auto).hidden_vlans;
-        assert_eq!(hidden(&["guest"]), [(1, 7), (2, 7)]);
-        assert_eq!(hidden(&["inner"]), [(3, 20)]);
-        assert_eq!(hidden(&[]), []);
+        let excluded_vlans =
+            |excluded: &[&str]| table(links.clone(), excluded, DirectionPolicy::Auto).excluded_vlans;
+        assert_eq!(excluded_vlans(&["guest"]), [(1, 7), (2, 7)]);
+        assert_eq!(excluded_vlans(&["inner"]), [(3, 20)]);
+        assert_eq!(excluded_vlans(&[]), []);
     }
 
     #[test]
-    fn own_addresses_are_known_and_numbers_may_be_large() {
+    fn own_addresses_are_found_and_interface_numbers_may_be_large() {
         let own = |addr| OwnAddress { addr, ifindex: 1, prefix: None };
         let addresses = ["fd00::1", "10.0.0.1", "fd00::1"].map(|addr| own(addr.parse().unwrap()));
         let interfaces = Interfaces {

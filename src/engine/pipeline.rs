@@ -2,7 +2,7 @@
 
 use crate::capture::{Batch, Verdict};
 use crate::flow::{Arrival, CountMode, Decoded, Delta, InterfaceDirection};
-use crate::packet::{Frame, Skip, Summary, SummarySink, decode_into, decode_quoted, is_unreachable};
+use crate::packet::{Frame, Skip, Summary, SummarySink, decode_into, decode_quoted, reports_unreachable};
 
 /// Decoded packets that are not counted yet, and what holds for the interfaces of the batch.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl FramePipeline {
                 verdict,
                 counts: verdict == Verdict::Count,
                 interface_direction: delta.interface_direction(frame.ifindex, frame.direction),
-                is_received: self.counts_received && batch.arrives(frame.direction),
+                is_received: self.counts_received && batch.counts_as_received(frame.direction),
             };
         }
         *context
@@ -118,7 +118,7 @@ struct PendingFrame<'t, 'f, B> {
 impl<B: Batch> SummarySink for PendingFrame<'_, '_, B> {
     #[inline(always)]
     fn take(&mut self, summary: Summary) {
-        if is_unreachable(&summary) {
+        if reports_unreachable(&summary) {
             self.note_unreachable();
         }
         let InterfaceContext { counts, interface_direction, is_received, .. } = self.context;

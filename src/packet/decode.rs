@@ -1,4 +1,4 @@
-//! Decodes a frame to a [`Summary`]: the fast path for plain frames, or else the general path.
+//! Decodes a frame to a [`Summary`], on the fast path if the frame is plain and on the general path otherwise.
 
 use super::frame::{Frame, LinkKind, Segmentation};
 use super::link::{IpVersion, locate_ip};
@@ -31,7 +31,7 @@ use super::{fast, ipv4, ipv6, segments};
 /// assert_eq!(summary.ip_bytes, 28);
 /// assert_eq!(summary.transport, Transport::Ports { src_port: 36865, dst_port: 53 });
 ///
-/// // Cut by a snap length it counts the same; without its fixed IP header it does not count.
+/// // If a snap length cuts the frame, it counts the same; without its fixed IP header it does not count.
 /// frame.bytes = &dns_query[..24];
 /// assert_eq!(decode(&frame), Ok(summary));
 /// frame.bytes = &dns_query[..19];
@@ -48,10 +48,11 @@ pub fn decode(frame: &Frame<'_>) -> Result<Summary, Skip> {
     Ok(summary.expect("a frame without a reason to skip it has a summary"))
 }
 
-/// Decodes one frame and gives its summary to `sink`. It is [`decode`] for the hot path, without a copy of the summary.
+/// Decodes one frame and passes its summary to `sink`. The hot path uses it instead of [`decode`], to save a copy of
+/// the summary.
 ///
 /// # Errors
-/// As [`decode`]; `sink` is not called then.
+/// The reason why the frame holds no IP packet that could be counted; `sink` is not called then.
 #[inline(always)]
 pub(crate) fn decode_into(frame: &Frame<'_>, sink: &mut impl SummarySink) -> Result<(), Skip> {
     if fast::summarize(frame, sink).is_none() {
@@ -85,7 +86,8 @@ pub fn decode_general(frame: &Frame<'_>) -> Result<Summary, Skip> {
     decode_parts(frame.captured(), frame.frame_len, frame.link, frame.segmentation)
 }
 
-/// Takes the fields of a frame instead of a reference to it, so that the frame stays in registers on the fast path.
+/// Decodes a frame on the general path. It takes the fields of the frame and not a reference, so that the frame stays
+/// in registers on the fast path.
 #[inline(never)]
 fn decode_parts(
     captured: &[u8],
@@ -121,7 +123,7 @@ mod tests {
     use crate::packet::Direction;
     use crate::time::UnixNanos;
 
-    /// An Ethernet frame of 60 bytes: a TCP segment of 40 and 6 bytes of padding.
+    /// An Ethernet frame of 60 bytes: a TCP packet of 40 bytes and 6 bytes of padding.
     const ACK: [u8; 60] = {
         let mut frame = [0; 60];
         let header = [

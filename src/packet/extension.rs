@@ -5,23 +5,23 @@
 
 use etherparse::IpNumber;
 
-/// Maximum number of extension headers that are walked in one packet. Real packets have a handful. A packet with more
-/// counts, with the protocol number of the header where the walk ended.
+/// Maximum number of extension headers that are walked in one packet. Usual packets have fewer than five. A packet with
+/// more than the maximum counts, with the protocol number of the header where the walk ended.
 pub const IPV6_EXTENSIONS_MAX: usize = 64;
 
 /// The upper layer of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UpperLayer<'a> {
-    /// Its protocol number.
+    /// IANA number of the protocol.
     pub(super) protocol: u8,
-    /// The packet is a fragment other than the first: `payload` does not begin with a header.
+    /// True for a fragment other than the first. Its `payload` is empty.
     pub(super) later_fragment: bool,
-    /// The bytes from its header on; empty if they were not captured.
+    /// The captured bytes from the upper-layer header on; empty if the header was not captured.
     pub(super) payload: &'a [u8],
 }
 
-/// Walks the IPv6 extension headers (RFC 8200, 4). `protocol` is the number of the first; `payload` begins with it and
-/// ends with the packet or the captured bytes.
+/// Walks the IPv6 extension headers (RFC 8200, 4). `protocol` is the number of the first header after the IPv6 header;
+/// `payload` begins with that header and ends with the packet or the captured bytes.
 ///
 /// ```text
 /// options, routing, mobility, HIP, shim6   next | length / 8 - 1 | ...
@@ -55,7 +55,7 @@ pub(super) fn walk(mut protocol: u8, mut payload: &[u8]) -> UpperLayer<'_> {
     UpperLayer { protocol, later_fragment: false, payload }
 }
 
-/// Walks past the authentication header of an IPv4 packet, if there is one (RFC 4302).
+/// Returns the upper layer of an IPv4 packet, after the authentication header if there is one (RFC 4302).
 pub(super) fn authenticated(protocol: u8, payload: &[u8]) -> UpperLayer<'_> {
     let (protocol, payload) = match (IpNumber(protocol), payload) {
         (IpNumber::AUTHENTICATION_HEADER, &[next, len, ..]) => {
@@ -72,7 +72,7 @@ fn authentication_len(len: u8) -> usize {
 
 const FRAGMENT_HEADER_LEN: usize = 8;
 
-/// The upper 13 bits; the lowest bit is the flag "more fragments".
+/// The upper 13 bits, which are the fragment offset. The lowest bit is the flag "more fragments".
 const FRAGMENT_OFFSET_MASK: u16 = 0xfff8;
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn walks_every_kind_of_header() {
+    fn every_kind_of_extension_header_is_walked() {
         // Hop-by-hop, destination options, routing, a first fragment, AH of 24 bytes.
         let mut bytes = Vec::new();
         bytes.extend([60, 0, 1, 4, 0, 0, 0, 0]);

@@ -1,11 +1,11 @@
-//! The fast path, which takes nearly every frame: Ethernet with at most one VLAN tag, IPv4 without options or fragments
+//! The fast path, which nearly every frame takes: Ethernet with at most one VLAN tag, IPv4 without options or fragments
 //! or IPv6 without extension headers, TCP or UDP, with all headers captured, a consistent length and a single segment.
 //!
 //! For such frames it computes the same summary as the general path; every other frame is left to that path. Patterns
-//! of a fixed size remove the bounds checks from the reads of fields. All of it is inlined into the caller, once for
-//! each shape of packet, so that the fields stay in registers. A summary that is returned goes through memory instead,
-//! where it is written in small pieces and read in large ones, for which the processor stalls (18.5 ns a frame against
-//! 9.5, bench `batch/plain`).
+//! of a fixed size remove the bounds checks from the reads of fields. The fast path is inlined into the caller, once
+//! for each combination of IP version and protocol, so that the fields stay in registers. If the summary were returned,
+//! it would be written to memory in small pieces and read in large ones, for which the processor stalls (18.5 ns a
+//! frame instead of 9.5, bench `batch/plain`).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +14,8 @@ use super::ipv4::IPV4_HEADER_LEN_MIN;
 use super::summary::{Endpoints, Summary, SummarySink, TcpFlags, Transport};
 use super::transport::TCP_DATA_OFFSET_MIN;
 
-/// Gives the summary of a plain frame to `sink`; returns `None` if the frame needs the general path.
+/// Passes the summary of a plain frame to `sink`. Returns `None`, without a call of `sink`, if the frame needs the
+/// general path.
 #[inline(always)]
 pub(super) fn summarize(frame: &Frame<'_>, sink: &mut impl SummarySink) -> Option<()> {
     if frame.link != LinkKind::Ethernet || frame.segmentation != Segmentation::None {
@@ -28,7 +29,7 @@ pub(super) fn summarize(frame: &Frame<'_>, sink: &mut impl SummarySink) -> Optio
         let (&[_, _, t1, t0], rest) = from_header.split_first_chunk::<4>()?;
         (ether_type, from_header, link_len) = (u16::from_be_bytes([t1, t0]), rest, 18);
     }
-    // No underflow: the link header was captured, and `captured` is at most as long as the frame.
+    // This does not underflow: the link header was captured, and `captured` is at most as long as the frame.
     let in_frame = frame.frame_len - link_len;
     match ether_type {
         IPV4 => ipv4(from_header, in_frame, sink),
@@ -65,7 +66,8 @@ fn ipv6(from_header: &[u8], in_frame: u32, sink: &mut impl SummarySink) -> Optio
         return None;
     }
     let endpoints = Endpoints::V6 { src: Ipv6Addr::from(*src), dst: Ipv6Addr::from(*dst.first_chunk()?) };
-    // A payload length of 0, which a jumbo option needs, is too short for TCP and UDP and so refused below.
+    // A packet with a jumbo option has payload length 0. That is too short for TCP and UDP, so it is left to the
+    // general path below.
     transport(&Ip { endpoints, ip_bytes, protocol, payload_len }, payload, sink)
 }
 
@@ -79,7 +81,7 @@ struct Ip {
 }
 
 impl Ip {
-    /// Gives the summary to `sink`. It is inlined once for each protocol, which the compiler then knows there.
+    /// Passes the summary to `sink`. It is inlined once for each protocol, so that the protocol is a constant there.
     #[inline(always)]
     fn emit(&self, transport: Transport, sink: &mut impl SummarySink) {
         sink.take(Summary::plain(self.endpoints, self.ip_bytes, self.protocol, transport));

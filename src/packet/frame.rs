@@ -1,4 +1,4 @@
-//! The input of the decoder: captured bytes, and what the source of frames knows beside them.
+//! The input of the decoder: captured bytes, and the properties of the frame that its source reports.
 //!
 //! Sources: packet(7) for lengths and directions, `include/uapi/linux/virtio_net.h` for segments.
 
@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 
 use crate::time::UnixNanos;
 
-/// A captured frame: the captured bytes, and what is known about the whole frame.
+/// A captured frame: the captured bytes, and properties of the whole frame.
 ///
 /// It borrows its bytes from a ring block or a capture file.
 #[derive(Clone, Copy, Debug)]
@@ -15,16 +15,16 @@ pub struct Frame<'a> {
     pub bytes: &'a [u8],
     /// Length of the whole frame in bytes (`tp_len`), before the filter or a snap length cut it.
     pub frame_len: u32,
-    /// When the frame was captured, as the kernel or the capture file has it. It serves for display and to order the
-    /// packets of a flow; live, the windows use another clock.
+    /// Time at which the frame was captured, as the kernel or the capture file has it. Frame times are displayed, and
+    /// they order the first packets of an exchange. In live capture the windows use CLOCK_MONOTONIC instead.
     pub seen_at: UnixNanos,
-    /// Number of the interface (`sll_ifindex`, or that of a capture file); 0 is unknown.
+    /// Number of the interface (`sll_ifindex`, or the number in a capture file); 0 if it is unknown.
     pub ifindex: u32,
     /// The kind of link header that `bytes` begins with.
     pub link: LinkKind,
     /// The direction in which the frame crossed the interface.
     pub direction: Direction,
-    /// How the frame is cut into packets on the wire.
+    /// The way in which the frame is cut into packets on the wire.
     pub segmentation: Segmentation,
 }
 
@@ -55,24 +55,26 @@ impl<'a> Frame<'a> {
 /// The direction in which a frame crossed its interface (`sll_pkttype`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Received and addressed to this host or to all: HOST, BROADCAST or MULTICAST. All frames of a capture file.
+    /// Received and addressed to this machine or to all: HOST, BROADCAST or MULTICAST. All frames of a capture file
+    /// have this direction.
     Ingress,
-    /// Received and addressed to another station: OTHERHOST. A bridge forwards such frames, a mirror port has no other.
+    /// Received and addressed to another station: OTHERHOST. A bridge forwards such frames; on a mirror port all frames
+    /// are of this kind.
     OtherHost,
     /// Sent: OUTGOING.
     Egress,
 }
 
-/// How a frame is cut into packets on the wire. The kernel joins segments that it receives (GRO), and passes large
-/// packets to the network card to be cut (TSO, UDP segmentation).
+/// The way in which a frame is cut into packets on the wire. The kernel joins segments that it receives (GRO), and
+/// passes large packets to the network card to be cut (TSO, UDP segmentation).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Segmentation {
-    /// The frame is one packet. All frames of a capture file count so.
+    /// The frame is one packet. All frames of a capture file are treated as one packet.
     #[default]
     None,
     /// The frame holds several packets, and their number is unknown.
     Unknown,
-    /// The frame is cut into segments of this size.
+    /// The frame holds several packets, whose size is stated.
     Into(Segments),
 }
 
@@ -81,9 +83,9 @@ pub enum Segmentation {
 pub struct Segments {
     /// The protocol whose payload is cut.
     pub transported: Transported,
-    /// Payload bytes of each packet, the last excepted (`gso_size`).
+    /// Payload bytes of each packet except the last one, which may have fewer (`gso_size`).
     pub payload_bytes: NonZeroU16,
-    /// Offset of the innermost transport header in the frame, if the source knows it (`csum_start`).
+    /// Offset of the innermost transport header in the frame (`csum_start`); `None` if the source does not report it.
     pub transport_at: Option<u16>,
 }
 
@@ -120,6 +122,6 @@ pub enum LinkKind {
     BsdLoopback,
     /// Cisco HDLC: address, control, EtherType.
     CiscoHdlc,
-    /// Any other, with its number. Such frames are skipped as [`UnsupportedLink`](super::Skip::UnsupportedLink).
+    /// Any other kind, with its number. Such frames are skipped as [`UnsupportedLink`](super::Skip::UnsupportedLink).
     Unsupported(u16),
 }

@@ -17,11 +17,11 @@ use super::length::packet_length;
 use super::summary::{Endpoints, Skip, Summary, Transport};
 use super::{extension, transport};
 
-/// Decodes a packet that the link header announces as IPv4. `from_header` are the captured bytes from the IP header on,
-/// `in_frame` is their number before the frame was cut.
+/// Decodes a packet that the link header announces as IPv4. `from_header` has the captured bytes from the IP header on;
+/// `in_frame` is the number of these bytes before the frame was cut.
 ///
 /// # Errors
-/// The reason why this is no IPv4 packet that can be counted.
+/// The reason why the bytes are not an IPv4 packet that can be counted.
 pub(super) fn summarize(from_header: &[u8], in_frame: u32) -> Result<Summary, Skip> {
     let [version_ihl, ..] = *from_header else { return Err(Skip::IpTruncated) };
     if version_ihl >> 4 != 4 {
@@ -55,8 +55,8 @@ pub(super) fn summarize(from_header: &[u8], in_frame: u32) -> Result<Summary, Sk
     Ok(Summary { length_mismatch: length.mismatch, ..plain })
 }
 
-/// Returns the offset and the protocol of the header above IP, in a packet that [`summarize`] accepts; `None` in a
-/// fragment that is not the first.
+/// Returns the offset and the protocol of the header after the IPv4 header, in a packet that [`summarize`] accepts;
+/// `None` for a fragment other than the first.
 pub(super) fn upper_layer(from_header: &[u8]) -> Option<(usize, u8)> {
     let &[version_ihl, _, _, _, _, _, frag1, frag0, _, protocol, ..] = from_header else { return None };
     let later_fragment = u16::from_be_bytes([frag1, frag0]) & FRAGMENT_OFFSET_MASK != 0;
@@ -66,7 +66,7 @@ pub(super) fn upper_layer(from_header: &[u8]) -> Option<(usize, u8)> {
 /// Bytes of an IPv4 header without options.
 pub(super) const IPV4_HEADER_LEN_MIN: usize = 20;
 
-/// The lower 13 bits, in units of 8 bytes; the upper three bits are flags.
+/// The lower 13 bits, which are the fragment offset in units of 8 bytes. The upper three bits are flags.
 const FRAGMENT_OFFSET_MASK: u16 = 0x1fff;
 
 #[cfg(test)]
@@ -93,16 +93,16 @@ mod tests {
     }
 
     #[test]
-    fn reads_a_plain_packet() {
+    fn a_plain_packet_is_read() {
         let endpoints = Endpoints::V4 { src: Ipv4Addr::new(10, 0, 0, 1), dst: Ipv4Addr::new(10, 0, 0, 2) };
         let summary = Summary::plain(endpoints, 28, 17, Transport::Ports { src_port: 1024, dst_port: 53 });
         assert_eq!(summarize(&UDP, 28), Ok(summary));
         assert_eq!(summarize(&UDP, 46), Ok(summary), "padding does not count");
-        assert_eq!(summarize(&UDP[..24], 28), Ok(summary), "the ports are the last that is needed");
+        assert_eq!(summarize(&UDP[..24], 28), Ok(summary), "the bytes up to the ports are enough");
     }
 
     #[test]
-    fn an_invalid_header_is_refused() {
+    fn an_invalid_header_is_skipped_with_the_reason() {
         for (packet, expected) in [
             (&[][..], Skip::IpTruncated),
             (&UDP[..19], Skip::IpTruncated),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn declared_lengths_that_differ_from_the_frame() {
+    fn a_declared_length_of_0_or_above_that_of_the_frame_is_replaced() {
         let too_long = summarize(&changed(&[(2, 5)]), 28).unwrap();
         assert_eq!((too_long.ip_bytes, too_long.length_mismatch), (28, true));
         let segmented_later = summarize(&changed(&[(3, 0)]), 65_000).unwrap();

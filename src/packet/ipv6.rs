@@ -15,11 +15,11 @@ use super::length::packet_length;
 use super::summary::{Endpoints, Skip, Summary, Transport};
 use super::{extension, transport};
 
-/// Decodes a packet that the link header announces as IPv6. `from_header` are the captured bytes from the IP header on,
-/// `in_frame` is their number before the frame was cut.
+/// Decodes a packet that the link header announces as IPv6. `from_header` has the captured bytes from the IP header on;
+/// `in_frame` is the number of these bytes before the frame was cut.
 ///
 /// # Errors
-/// The reason why this is no IPv6 packet that can be counted.
+/// The reason why the bytes are not an IPv6 packet that can be counted.
 pub(super) fn summarize(from_header: &[u8], in_frame: u32) -> Result<Summary, Skip> {
     if from_header.first().is_some_and(|first| first >> 4 != 6) {
         return Err(Skip::IpVersion);
@@ -50,8 +50,9 @@ pub(super) fn summarize(from_header: &[u8], in_frame: u32) -> Result<Summary, Sk
     Ok(Summary { length_mismatch: length.mismatch, ..plain })
 }
 
-/// Returns the length that a jumbo payload option declares. The option is in the hop-by-hop header, which must come
-/// first; the caller has checked that the payload length is 0. A declared length of 0 counts as no option.
+/// Returns the payload length that a jumbo payload option declares; `None` if there is no such option, if it was cut or
+/// if it declares 0. The option is in the hop-by-hop header, which must come first. The caller must have checked that
+/// the payload length of the IPv6 header is 0.
 ///
 /// ```text
 /// hop-by-hop header   next | length / 8 - 1 | options
@@ -63,7 +64,7 @@ pub(super) fn jumbo_payload_len(next_header: u8, after_header: &[u8]) -> Option<
     }
     let &[_, len, ref options @ ..] = after_header else { return None };
     let options_len = (usize::from(len) + 1) * 8 - 2;
-    // The loop ends: each step consumes at least one of at most 2046 bytes.
+    // Each step consumes at least one of at most 2046 bytes, so the loop ends.
     let mut rest = options.get(..options_len).unwrap_or(options);
     loop {
         rest = match *rest {
@@ -94,7 +95,7 @@ mod tests {
     const TCP: u8 = 6;
     const UDP: u8 = 17;
 
-    /// From fd00::1 to fd00::2.
+    /// Returns a packet from fd00::1 to fd00::2.
     fn packet(payload_len: u16, next_header: u8, payload: &[u8]) -> Vec<u8> {
         let mut packet = vec![0x60, 0, 0, 0];
         packet.extend(payload_len.to_be_bytes());
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_a_plain_packet() {
+    fn a_plain_packet_is_read() {
         let echo = packet(8, ICMPV6, &[128, 0, 0, 0, 0, 1, 0, 1]);
         let endpoints = Endpoints::V6 {
             src: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1),
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_header_is_refused() {
+    fn an_invalid_header_is_skipped_with_the_reason() {
         let whole = packet(0, 59, &[]);
         assert_eq!(summarize(&[], 40), Err(Skip::IpTruncated));
         assert_eq!(summarize(&whole[..39], 40), Err(Skip::IpTruncated));
@@ -147,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn the_jumbo_option_is_found_behind_padding_and_only_inside_its_header() {
-        let behind = [TCP, 1, 0, 1, 3, 0, 0, 0, 0, 0, 0xc2, 4, 0, 1, 0, 0];
-        assert_eq!(jumbo_payload_len(0, &behind), Some(65_536));
+    fn the_jumbo_option_is_found_after_padding_and_only_inside_its_header() {
+        let padded = [TCP, 1, 0, 1, 3, 0, 0, 0, 0, 0, 0xc2, 4, 0, 1, 0, 0];
+        assert_eq!(jumbo_payload_len(0, &padded), Some(65_536));
         let outside = [TCP, 0, 1, 4, 0, 0, 0, 0, 0xc2, 4, 0, 1, 0, 0];
         assert_eq!(jumbo_payload_len(0, &outside), None);
-        assert_eq!(jumbo_payload_len(60, &behind), None, "not in destination options");
-        assert_eq!(jumbo_payload_len(0, &behind[..13]), None, "cut inside the option");
+        assert_eq!(jumbo_payload_len(60, &padded), None, "not in destination options");
+        assert_eq!(jumbo_payload_len(0, &padded[..13]), None, "cut inside the option");
         assert_eq!(jumbo_payload_len(0, &[TCP, 0, 1, 200, 0]), None, "an option longer than its header");
     }
 

@@ -1,7 +1,7 @@
-//! Finds the IP header behind the link header, VLAN tags, MPLS labels and PPPoE sessions. Tunnels are not followed.
+//! Finds the IP header after the link header, VLAN tags, MPLS labels and PPPoE sessions. Tunnels are not followed.
 //!
-//! Each header names the next one, so this is a loop over [`Layer`], each step of which consumes some bytes. Only the
-//! first IP header is found; what is in it is for [`ipv4`](super::ipv4) and [`ipv6`](super::ipv6).
+//! Each header names the next one, so [`locate_ip`] is a loop over [`Layer`], and each step consumes some bytes. It
+//! finds only the first IP header; [`ipv4`](super::ipv4) and [`ipv6`](super::ipv6) decode it.
 //!
 //! ```text
 //! Ethernet      destination, source (6 each) | EtherType, or the length of an 802.3 frame up to 1500
@@ -21,8 +21,8 @@ use etherparse::{EtherType, Ethernet2Header, Ethernet2HeaderSlice, SingleVlanHea
 use super::frame::{Frame, LinkKind};
 use super::summary::Skip;
 
-/// Maximum number of link headers in one frame, tags and labels included. No network nests as many. A frame with more
-/// is [`Skip::LinkTooDeep`].
+/// Maximum number of link headers in one frame, tags and labels included, more than any network nests. A frame with
+/// more is skipped as [`Skip::LinkTooDeep`].
 pub const LINK_HEADERS_MAX: usize = 64;
 
 /// The IP version that the link header announces.
@@ -34,11 +34,11 @@ pub(super) enum IpVersion {
     V6,
 }
 
-/// Finds the outermost IP header: returns the announced version and the captured bytes from the header on. The bytes
-/// may be too few or no IP header; the caller checks that.
+/// Finds the outermost IP header. Returns the announced version and the captured bytes from the header on. The caller
+/// must check that the bytes are an IP header and that there are enough of them.
 ///
 /// # Errors
-/// The reason why the link headers lead to no IP header.
+/// The reason why no IP header was found.
 pub(super) fn locate_ip(link: LinkKind, frame: &[u8]) -> Result<(IpVersion, &[u8]), Skip> {
     let (mut layer, mut rest) = first_header(link, frame)?;
     for _ in 0..LINK_HEADERS_MAX {
@@ -53,8 +53,8 @@ pub(super) fn locate_ip(link: LinkKind, frame: &[u8]) -> Result<(IpVersion, &[u8
     Err(Skip::LinkTooDeep)
 }
 
-/// Returns true if the frame is part of a PPPoE session (RFC 2516, EtherType 8864), with or without VLAN tags, whether
-/// it carries a packet or a control protocol of PPP.
+/// Returns true if the frame is part of a PPPoE session (RFC 2516, EtherType 8864), with or without VLAN tags. The
+/// session may carry an IP packet or a control protocol of PPP.
 ///
 /// ```
 /// use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, is_pppoe_session};
@@ -91,9 +91,10 @@ fn leads_to_pppoe_session(link: LinkKind, frame: &[u8]) -> bool {
     false
 }
 
-/// What the remaining bytes begin with.
+/// The kind of header that the remaining bytes begin with.
 #[derive(Clone, Copy)]
 enum Layer {
+    /// An IP header.
     Ip(IpVersion),
     /// The header that this EtherType names.
     Typed(EtherType),
@@ -195,8 +196,8 @@ fn after_llc(rest: &[u8]) -> LayerStep<'_> {
     }
 }
 
-/// Reads the protocol of a cooked header: an EtherType, except for netlink messages, which use the field otherwise, and
-/// except for small values, which are specific to Linux (`ETH_P_802_2` is an 802.2 header).
+/// Reads the protocol of a cooked header. It is an EtherType, with two exceptions: netlink messages use the field for
+/// something else, and small values are specific to Linux (`ETH_P_802_2` announces an 802.2 header).
 fn after_cooked(hardware_type: u16, protocol: u16, rest: &[u8]) -> LayerStep<'_> {
     match (hardware_type, protocol) {
         (ARPHRD_NETLINK, _) => Err(Skip::NotIp),
@@ -223,7 +224,7 @@ fn pppoe(rest: &[u8]) -> LayerStep<'_> {
     Ok((Layer::Ppp, rest))
 }
 
-/// Reads the IP version from the first byte of a packet, where no header announces it.
+/// Reads the IP version from the first byte of a packet that no header announces; `None` if it is neither 4 nor 6.
 fn ip_version_of(packet: &[u8]) -> Result<Option<IpVersion>, Skip> {
     match packet.first().ok_or(Skip::LinkTruncated)? >> 4 {
         4 => Ok(Some(IpVersion::V4)),
@@ -256,14 +257,15 @@ const MPLS_UNICAST: EtherType = EtherType(0x8847);
 const MPLS_MULTICAST: EtherType = EtherType(0x8848);
 const PPPOE_SESSION: EtherType = EtherType(0x8864);
 
-/// A type field up to this value is the length of an 802.3 frame; EtherTypes begin at 0x600.
+/// Maximum of a type field that is the length of an 802.3 frame. EtherTypes begin at 0x600.
 const LENGTH_MAX: u16 = 1500;
 
 const MPLS_BOTTOM_OF_STACK: u8 = 1;
 const SNAP_LEN: usize = 8;
 
-/// linux/if_ether.h, linux/if_arp.h.
+/// `ETH_P_802_2` of linux/if_ether.h.
 const ETH_P_802_2: u16 = 4;
+/// `ARPHRD_NETLINK` of linux/if_arp.h.
 const ARPHRD_NETLINK: u16 = 824;
 
 /// First byte of Cisco HDLC framing on a PPP link (RFC 1547, 4.3.1).
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn ip_in_ethernet_behind_tags_and_labels() {
+    fn ip_in_ethernet_is_found_after_tags_and_labels() {
         for (what, after_addresses, expected) in [
             ("IPv4", vec![&[0x08, 0x00][..], &IP4], (IpVersion::V4, &IP4)),
             ("IPv6", vec![&[0x86, 0xdd], &IP6], (IpVersion::V6, &IP6)),
@@ -332,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn ethernet_without_ip() {
+    fn ethernet_frames_without_ip_are_skipped_with_the_reason() {
         for (what, after_addresses, expected) in [
             ("ARP", &[0x08, 0x06, 0, 1][..], Skip::NotIp),
             ("spanning tree", &[0, 38, 0x42, 0x42, 3], Skip::NotIp),
@@ -357,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_kind_of_link() {
+    fn ip_is_found_on_every_other_kind_of_link() {
         let sll = |hardware: u8, protocol: [u8; 2]| {
             let mut header = [0u8; 16];
             header[2..4].copy_from_slice(&[3, hardware]);
@@ -440,7 +442,7 @@ mod tests {
                 ethernet(&[&[0x88, 0xa8, 0, 1, 0x81, 0, 0, 2, 0x88, 0x64]]),
                 true,
             ),
-            ("cut behind its type", LinkKind::Ethernet, ethernet(&[&[0x88, 0x64]]), true),
+            ("cut after its type", LinkKind::Ethernet, ethernet(&[&[0x88, 0x64]]), true),
             ("discovery", LinkKind::Ethernet, ethernet(&[&[0x88, 0x63], &[0x11, 9, 0, 0, 0, 0]]), false),
             (
                 "a packet with those bytes in it",
@@ -448,7 +450,7 @@ mod tests {
                 ethernet(&[&[0x08, 0x00], &[0x88, 0x64]]),
                 false,
             ),
-            ("no Ethernet", LinkKind::RawIp, vec![0x45, 0, 0x88, 0x64], false),
+            ("not Ethernet", LinkKind::RawIp, vec![0x45, 0, 0x88, 0x64], false),
         ];
         for (name, link, bytes, expected) in cases {
             let frame = Frame {
@@ -465,9 +467,9 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_bounded() {
+    fn the_number_of_link_headers_is_bounded() {
         let tagged = |tags| ethernet(&[&[0x81, 0x00, 0, 7].repeat(tags), &[0x08, 0x00], &IP4]);
-        // One step each for the tags, the EtherType below them and the packet.
+        // Each tag, the EtherType after the tags and the packet take one step each.
         assert!(locate_ip(LinkKind::Ethernet, &tagged(LINK_HEADERS_MAX - 2)).is_ok());
         assert_eq!(locate_ip(LinkKind::Ethernet, &tagged(LINK_HEADERS_MAX - 1)), Err(Skip::LinkTooDeep));
         let labels = ethernet(&[&[0x88, 0x47], &[0, 1, 0, 64].repeat(LINK_HEADERS_MAX)]);

@@ -5,9 +5,9 @@
 //! what detectors need of the header above it: addresses, bytes, protocol, ports, TCP flags, the ICMP type, the first
 //! SCTP chunk. [`decode()`] decodes one frame; [`decode_quoted`] reads the packet that an ICMP error quotes.
 //!
-//! # What it does not know
-//! Where frames come from, what is counted where, clocks, tables. It does no I/O, keeps no state and never allocates.
-//! It does not verify checksums: in egress frames they are incomplete if the network card computes them.
+//! # What it does not contain
+//! Sources of frames, accounting, clocks and tables. It does no I/O, keeps no state and never allocates. It does not
+//! verify checksums: in egress frames they are incomplete if the network card computes them.
 //!
 //! # Words and units
 //! A **frame** is what was captured, link header included. The **packet** is the IP datagram in it. All lengths are
@@ -20,27 +20,31 @@
 //!                            |<--------- W, left in the frame --------------->|
 //! ```
 //!
-//! D is the IPv4 total length, or the IPv6 payload length + 40, or the jumbo option + 40. Where D is 0
-//! (a packet that the network card will segment), W counts. Where D is more than W, W counts and the summary has
-//! [`length_mismatch`](Summary::length_mismatch) set. Otherwise D counts.
+//! D is the IPv4 total length, or the IPv6 payload length + 40, or the jumbo option + 40. D is 0 in a packet that the
+//! network card will segment, and in an IPv6 packet with payload length 0 and without a jumbo option; W counts then. If
+//! D is more than W, W counts and the summary has [`length_mismatch`](Summary::length_mismatch) set. Otherwise D
+//! counts.
 //!
 //! # Segments
 //! A frame may hold several packets of the wire: GRO joins received packets, and the network card cuts large packets
-//! that are sent. Where the source of frames knows the size of the segments ([`Segmentation`]), packets and bytes are
-//! those of the wire, with the headers that each packet has there. Where it does not, the frame counts as one packet
-//! and the summary has [`segments_unknown`](Summary::segments_unknown) set.
+//! that are sent. If the source of frames reports the size of the segments ([`Segmentation`]), packets and bytes are
+//! those of the wire, with the headers that each packet has there. If it does not, the frame counts as one packet and
+//! the summary has [`segments_unknown`](Summary::segments_unknown) set.
 //!
 //! # Truncation
-//! A frame may be cut anywhere (the ring's filter cuts it to its snap length), and a packet still counts in full:
-//! lengths come from the frame length and the headers, never from the captured length. A packet needs its fixed IP
-//! header, 20 or 40 bytes. Headers above it are read as far as they were captured *and* are inside the packet: padding
-//! is not read as ports. A missing header is [`Transport::Other`], a missing field `None`; neither is an error.
+//! A frame may be cut anywhere (the filter of the ring cuts it to a snap length), but its packet counts in full:
+//! lengths come from the frame length and the headers, never from the captured length. A packet counts only if its
+//! fixed IP header of 20 or 40 bytes was captured. Later headers are read as far as they were captured and are inside
+//! the packet, so that padding is not read as ports. A missing header is [`Transport::Other`], a missing field is
+//! `None`; neither is an error.
+//!
 //! etherparse reads headers of a fixed length. It refuses headers that are cut, so IP options, extension headers and
 //! transport headers are read here.
 //!
 //! # Failure
-//! No function panics, on any input. A frame without a packet that can be counted yields a [`Skip`], the index of a
-//! counter. Every loop over headers has a named bound: [`LINK_HEADERS_MAX`], [`IPV6_EXTENSIONS_MAX`].
+//! No function panics, whichever bytes a frame has. A frame without a packet that can be counted yields a [`Skip`], the
+//! reason and the index of a counter. Every loop over headers has a named bound: [`LINK_HEADERS_MAX`],
+//! [`IPV6_EXTENSIONS_MAX`].
 //!
 //! # Sources
 //! RFC 791 (IPv4), RFC 8200 (IPv6), RFC 2675 (jumbograms), RFC 4302 (AH), RFC 3032 (MPLS), RFC 4928 (the
@@ -66,6 +70,6 @@ pub use decode::{decode, decode_general};
 pub use extension::IPV6_EXTENSIONS_MAX;
 pub use frame::{Direction, Frame, LinkKind, Segmentation, Segments, Transported};
 pub use link::{LINK_HEADERS_MAX, is_pppoe_session};
-pub use quoted::{Quoted, decode_quoted, is_unreachable};
+pub use quoted::{Quoted, decode_quoted, reports_unreachable};
 pub(crate) use summary::SummarySink;
 pub use summary::{Endpoints, Skip, Summary, TcpFlags, Transport};

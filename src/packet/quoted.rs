@@ -1,11 +1,13 @@
-//! The packet that an ICMP error quotes: the one that could not be delivered, so that its contact is refused.
+//! Decodes the packet that an ICMP error quotes. That packet could not be delivered; if it began a contact, the contact
+//! counts as refused.
 //!
 //! ```text
 //! IP header, to the sender of the quoted packet | type, code, checksum, 4 bytes | IP header | 8 bytes or more
 //! ```
 //!
 //! ICMP errors are rare, so the frame is decoded a second time here instead of making every summary longer. The sender
-//! of the error cuts the quoted packet (RFC 792: 8 bytes after its header), which leaves its ports.
+//! of the error may cut the quoted packet, but it quotes at least 8 bytes after the IP header (RFC 792). The ports are
+//! in these bytes.
 //!
 //! Sources: RFC 792, RFC 4443.
 
@@ -14,14 +16,14 @@ use super::link::{IpVersion, locate_ip};
 use super::summary::{Endpoints, Summary, Transport};
 use super::{extension, ipv4, ipv6, transport};
 
-/// Addresses, protocol and port of a packet that could not be delivered.
+/// Addresses, protocol and destination port of a quoted packet, which could not be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted {
-    /// Its source and destination.
+    /// The source and destination of the quoted packet.
     pub endpoints: Endpoints,
-    /// Its upper-layer protocol.
+    /// IANA number of its upper-layer protocol.
     pub protocol: u8,
-    /// Its destination port; `None` for protocols without ports and where the port is cut.
+    /// Its destination port; `None` if the protocol has no ports or the port was not quoted or not captured.
     pub dst_port: Option<u16>,
 }
 
@@ -29,16 +31,16 @@ pub struct Quoted {
 /// ICMPv6 destination unreachable (RFC 4443, 3.1).
 ///
 /// ```
-/// use traffic_alerted::packet::{Endpoints, Summary, Transport, is_unreachable};
+/// use traffic_alerted::packet::{Endpoints, Summary, Transport, reports_unreachable};
 ///
 /// let endpoints = Endpoints::V4 { src: [10, 0, 0, 9].into(), dst: [10, 0, 0, 1].into() };
 /// let mut summary = Summary::plain(endpoints, 56, 1, Transport::Icmp { kind: 3 });
-/// assert!(is_unreachable(&summary));
+/// assert!(reports_unreachable(&summary));
 /// summary.transport = Transport::Icmp { kind: 11 };
-/// assert!(!is_unreachable(&summary), "time exceeded concerns the path, not the target");
+/// assert!(!reports_unreachable(&summary), "time exceeded concerns the path, not the target");
 /// ```
 #[inline]
-pub fn is_unreachable(summary: &Summary) -> bool {
+pub fn reports_unreachable(summary: &Summary) -> bool {
     matches!(
         (summary.transport, summary.protocol),
         (Transport::Icmp { kind: ICMP_UNREACHABLE }, ICMP)
@@ -46,10 +48,11 @@ pub fn is_unreachable(summary: &Summary) -> bool {
     )
 }
 
-/// Decodes the packet that an ICMP error quotes, in a frame whose summary [`is_unreachable`].
+/// Decodes the packet that an ICMP error quotes, in a frame whose summary [`reports_unreachable`].
 ///
-/// Returns `None` if the quoted IP header is cut or invalid, or if the receiver of the error did not send the quoted
-/// packet: such an error is forged. Returns `None` also for "fragmentation needed", since the target is reachable then.
+/// Returns `None` if the quoted IP header is cut or invalid, or if the source of the quoted packet is not the receiver
+/// of the error: such an error is forged. It also returns `None` for "fragmentation needed", since the target is
+/// reachable then.
 ///
 /// ```
 /// use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, decode_quoted};
@@ -83,7 +86,8 @@ pub fn decode_quoted(frame: &Frame<'_>) -> Option<Quoted> {
 #[inline(never)]
 fn decode_quoted_in(link: LinkKind, frame: &[u8]) -> Option<Quoted> {
     let (ip_version, packet) = locate_ip(link, frame).ok()?;
-    // Lengths were checked when the packet was counted; here the captured bytes are enough.
+    // The captured length stands in for the length in the frame. That may set `length_mismatch` and make the byte count
+    // too low, but only the endpoints and the payload of the error are used here.
     let in_frame = u32::try_from(packet.len()).ok()?;
     match ip_version {
         IpVersion::V4 => {
@@ -110,13 +114,14 @@ fn decode_quoted_in(link: LinkKind, frame: &[u8]) -> Option<Quoted> {
     }
 }
 
-/// Returns the length of the quoted packet before it was cut.
+/// Returns the length of the quoted packet before the sender of the error cut it, as its IP header declares it. If more
+/// bytes are quoted, returns their number: extensions may follow the packet (RFC 4884).
 #[allow(clippy::cast_possible_truncation, reason = "the quote is a part of a frame, whose length is a u32")]
 fn quoted_len(declared: u16, quoted: &[u8]) -> u32 {
     u32::from(declared).max(quoted.len() as u32)
 }
 
-/// Returns the quoted packet if the receiver of the error has sent it.
+/// Returns the quoted packet; `None` if its source is not the receiver of the error.
 fn sent_by_receiver(error_packet: &Summary, quoted: Summary) -> Option<Quoted> {
     if error_packet.endpoints.dst() != quoted.endpoints.src() {
         return None;
@@ -174,60 +179,51 @@ mod tests {
         [&[kind, code, 0, 0, 0, 0, 0, 0], quoted].concat()
     }
 
-    /// The first 8 bytes of a header with ports, to port 161.
+    /// The first 8 bytes of a header with ports. The destination port is 161.
     const HEAD: [u8; 8] = [0x90, 1, 0, 161, 0, 0, 0, 0];
 
     #[test]
-    fn the_refused_contact_is_in_the_quote() {
-        let of = |quoted: &[u8], code| ipv4(1, 9, 1, &error(3, code, quoted));
-        let port = Some(Some((10, 2, 17, Some(161))));
-        let read = |packet: &[u8]| {
-            let quoted = decode_quoted(&frame(packet));
-            quoted.map(|quoted| match quoted.endpoints {
-                Endpoints::V4 { src, dst } => {
-                    Some((src.octets()[0], dst.octets()[3], quoted.protocol, quoted.dst_port))
-                }
-                Endpoints::V6 { .. } => None,
-            })
+    fn the_undeliverable_packet_is_decoded_from_the_quote() {
+        let with_quote = |quoted: &[u8], code| ipv4(1, 9, 1, &error(3, code, quoted));
+        let quote_of = |protocol, dst_port| {
+            let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };
+            Some(Quoted { endpoints, protocol, dst_port })
         };
+        let udp_to_161 = quote_of(17, Some(161));
         let udp = ipv4(17, 1, 2, &HEAD);
         for (name, packet, want) in [
-            ("port unreachable", of(&udp, 3), port),
-            ("by a router on the path", of(&udp, 1), port),
-            ("fragmentation needed", of(&udp, 4), None),
-            ("cut behind the quoted header", of(&udp[..20], 1), Some(Some((10, 2, 17, None)))),
-            ("cut in the quoted header", of(&udp[..19], 1), None),
-            ("sent by another host", of(&ipv4(17, 3, 2, &HEAD), 3), None),
-            ("TCP", of(&ipv4(6, 1, 2, &HEAD), 13), Some(Some((10, 2, 6, Some(161))))),
-            (
-                "an echo request",
-                of(&ipv4(1, 1, 2, &[8, 0, 0, 0, 0, 0, 0, 0]), 1),
-                Some(Some((10, 2, 1, None))),
-            ),
+            ("port unreachable", with_quote(&udp, 3), udp_to_161),
+            ("by a router on the path", with_quote(&udp, 1), udp_to_161),
+            ("fragmentation needed", with_quote(&udp, 4), None),
+            ("cut after the quoted header", with_quote(&udp[..20], 1), quote_of(17, None)),
+            ("cut in the quoted header", with_quote(&udp[..19], 1), None),
+            ("sent by another host", with_quote(&ipv4(17, 3, 2, &HEAD), 3), None),
+            ("TCP", with_quote(&ipv4(6, 1, 2, &HEAD), 13), quote_of(6, Some(161))),
+            ("an echo request", with_quote(&ipv4(1, 1, 2, &[8, 0, 0, 0, 0, 0, 0, 0]), 1), quote_of(1, None)),
             ("time exceeded", ipv4(1, 9, 1, &error(11, 0, &udp)), None),
             ("no packet", vec![], None),
         ] {
-            assert_eq!(read(&packet), want, "{name}");
+            assert_eq!(decode_quoted(&frame(&packet)), want, "{name}");
         }
-        // The quote of a longer packet that was cut to 8 bytes.
+        // A longer packet, of which 8 bytes after the IP header are quoted.
         let mut long = udp;
         long[2] = 4;
-        assert_eq!(read(&of(&long, 3)), port);
+        assert_eq!(decode_quoted(&frame(&with_quote(&long, 3))), udp_to_161);
     }
 
     #[test]
-    fn errors_of_icmpv6_quote_packets_too() {
+    fn the_quote_of_an_icmpv6_error_is_decoded() {
         let udp = ipv6(17, 1, 2, &HEAD);
         let packet = ipv6(58, 9, 1, &error(1, 4, &udp));
         let quoted = decode_quoted(&frame(&packet)).expect("a quoted packet");
         assert_eq!((quoted.protocol, quoted.dst_port), (17, Some(161)));
-        assert!(decode(&frame(&packet)).is_ok_and(|summary| is_unreachable(&summary)));
+        assert!(decode(&frame(&packet)).is_ok_and(|summary| reports_unreachable(&summary)));
         let other = ipv6(58, 9, 1, &error(1, 4, &ipv6(17, 7, 2, &HEAD)));
         assert_eq!(decode_quoted(&frame(&other)), None, "sent by another host");
     }
 
     #[test]
-    fn no_cut_makes_it_panic() {
+    fn an_error_that_is_cut_anywhere_does_not_panic() {
         for whole in [
             ipv4(1, 9, 1, &error(3, 3, &ipv4(17, 1, 2, &HEAD))),
             ipv6(58, 9, 1, &error(1, 4, &ipv6(17, 1, 2, &HEAD))),

@@ -1,4 +1,4 @@
-//! Packets and bytes on the wire of a frame that the kernel has joined (GRO) or not yet cut (TSO).
+//! Computes the packets and bytes on the wire of a frame that GRO has joined or that TSO has not cut yet.
 //!
 //! ```text
 //! frame     |<- IP header | inner headers | TCP header ->|<------------- payload ------------->|
@@ -9,8 +9,8 @@
 //!
 //! Each packet carries the headers again, those of a tunnel included, so that the wire has
 //! `ip_bytes + (segments - 1) * headers` bytes of IP. The end of the headers is read from the packet. Inside a tunnel
-//! it is found by `csum_start`, the offset of the innermost transport header: nothing else distinguishes a tunnel over
-//! UDP from plain UDP.
+//! it is found with `csum_start`, the offset of the innermost transport header: nothing else distinguishes a tunnel
+//! over UDP from plain UDP.
 //!
 //! Sources: `tcp_gso_segment` and `__udp_gso_segment` (net/ipv4), `virtio_net_hdr_from_skb`
 //! (include/linux/virtio_net.h), RFC 2675 and `ipv6_hopopt_jumbo_remove` (include/net/ipv6.h) for BIG TCP.
@@ -23,9 +23,9 @@ use super::link::IpVersion;
 use super::summary::Summary;
 use super::{extension, ipv4};
 
-/// Converts the summary of a frame to that of its packets on the wire. `from_header` are the captured bytes from the IP
-/// header on, which is at offset `ip_at` of the frame. If the headers cannot be read to their end, the frame counts as
-/// one packet and the summary has `segments_unknown` set.
+/// Converts the summary of a frame to that of its packets on the wire. `from_header` has the captured bytes from the IP
+/// header on; the IP header is at offset `ip_at` of the frame. If the headers cannot be read to their end, the frame
+/// counts as one packet and the summary has `segments_unknown` set.
 pub(super) fn on_the_wire(
     summary: Summary,
     segments: &Segments,
@@ -38,7 +38,7 @@ pub(super) fn on_the_wire(
     let Some(payload) = u64::from(summary.ip_bytes).checked_sub(headers) else { return uncut };
     let count = payload.div_ceil(u64::from(segments.payload_bytes.get())).max(1);
     let not_on_the_wire = jumbo_header_len(ip_version, from_header);
-    // No underflow: a jumbo header is one of the headers. The packets on the wire do not have it.
+    // This does not underflow, since the jumbo header is one of the headers. The packets on the wire do not have it.
     let ip_bytes = count * (headers - not_on_the_wire) + payload;
     match (u32::try_from(count), u32::try_from(ip_bytes)) {
         (Ok(segments), Ok(ip_bytes)) => Summary { segments, ip_bytes, ..summary },
@@ -46,12 +46,13 @@ pub(super) fn on_the_wire(
     }
 }
 
-/// Returns the bytes from the IP header to the end of the innermost transport header.
+/// Returns the number of bytes from the IP header to the end of the innermost transport header; `None` if the transport
+/// header is not of the stated protocol, was not captured or is invalid.
 fn headers_len(segments: &Segments, ip_version: IpVersion, from_header: &[u8], ip_at: usize) -> Option<u64> {
     let outer = upper_layer(ip_version, from_header);
     let stated = segments.transport_at.and_then(|at| usize::from(at).checked_sub(ip_at));
     let at = match (outer, stated) {
-        // The header after the outermost IP header, or one inside a tunnel.
+        // The stated header is the one after the outermost IP header, or one inside a tunnel.
         (Some((outer_at, _)), Some(stated)) if stated >= outer_at => stated,
         (Some((outer_at, protocol)), _) if protocol == segments.transported.protocol() => outer_at,
         _ => return None,
@@ -64,7 +65,8 @@ fn headers_len(segments: &Segments, ip_version: IpVersion, from_header: &[u8], i
     (len >= UDP_HEADER_LEN).then_some((at + len) as u64)
 }
 
-/// Returns the offset and the protocol of the header after the outermost IP header.
+/// Returns the offset and the protocol of the header after the outermost IP header and its extension headers; `None`
+/// for a fragment other than the first, or if the header was not captured.
 fn upper_layer(ip_version: IpVersion, from_header: &[u8]) -> Option<(usize, u8)> {
     match ip_version {
         IpVersion::V4 => ipv4::upper_layer(from_header),
@@ -77,7 +79,8 @@ fn upper_layer(ip_version: IpVersion, from_header: &[u8]) -> Option<(usize, u8)>
     }
 }
 
-/// Returns the bytes of the hop-by-hop header that BIG TCP adds to a joined frame and removes from each packet.
+/// Returns the length of the hop-by-hop header that BIG TCP adds to a joined frame and removes from each packet; 0 if
+/// the frame has none.
 fn jumbo_header_len(ip_version: IpVersion, from_header: &[u8]) -> u64 {
     let is_jumbo = ip_version == IpVersion::V6
         && from_header.get(4..7).is_some_and(|fixed| {
@@ -97,7 +100,7 @@ impl Transported {
 
 /// Offset of the byte whose upper half is the length of a TCP header in words.
 const TCP_DATA_OFFSET_AT: usize = 12;
-/// A TCP header is longer, so this is also the minimum of both.
+/// Bytes of a UDP header. A TCP header is longer, so this is also the minimum for both.
 const UDP_HEADER_LEN: usize = 8;
 /// `sizeof(struct hop_jumbo_hdr)`.
 const JUMBO_HEADER_LEN: u64 = 8;
@@ -115,7 +118,7 @@ mod tests {
         Segmentation::Into(Segments { transported, payload_bytes, transport_at })
     }
 
-    /// Returns segments, bytes, and whether the number of segments is unknown, of a frame of `frame_len` bytes.
+    /// Returns `segments`, `ip_bytes` and `segments_unknown` of a frame of `frame_len` bytes.
     fn wire(link: LinkKind, bytes: &[u8], frame_len: u32, segmentation: Segmentation) -> (u32, u32, bool) {
         let frame = Frame {
             bytes,
@@ -215,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn through_a_tunnel_every_header_is_repeated() {
+    fn each_packet_repeats_all_headers_of_a_tunnel() {
         // Ethernet, IPv4, UDP, VXLAN, Ethernet, IPv4, TCP of 20: 14 + 20 + 8 + 8 + 14 + 20 to the TCP header.
         let inner = [&[0; 12][..], &[8, 0], &ipv4(6, 20 + 20 + 3000, &tcp(5))].concat();
         let outer = [&[0xc0, 0, 0x12, 0xb5, 0, 0, 0, 0][..], &[8, 0, 0, 0, 0, 0, 7, 0], &inner].concat();
@@ -230,7 +233,7 @@ mod tests {
             )
         };
         assert_eq!(counted(Some(84)), (3, 3000 + 3 * 90, false));
-        // Without the offset this cannot be known to be a tunnel: it counts as one packet.
+        // Without the offset the tunnel cannot be recognized, so the frame counts as one packet.
         assert_eq!(counted(None), (1, u32::from(ip_bytes), true));
         assert_eq!(counted(Some(14)), (1, u32::from(ip_bytes), true));
     }
@@ -245,7 +248,7 @@ mod tests {
         };
         let tcp_cut = |transport_at| cut(Transported::Tcp, 1448, transport_at);
         for (name, packet, segmentation) in [
-            ("the source does not know", whole.clone(), Segmentation::Unknown),
+            ("the source does not report the size", whole.clone(), Segmentation::Unknown),
             ("cut before the data offset", whole[..32].to_vec(), tcp_cut(None)),
             ("no data offset", with(32, 0), tcp_cut(None)),
             ("another protocol", with(9, 17), tcp_cut(None)),

@@ -1,5 +1,5 @@
-//! The output of the decoder and the input of accounting: one value of a fixed size per frame, or the reason why there
-//! is none.
+//! The output of the decoder and the input of accounting: per frame one summary of a fixed size, or the reason why
+//! there is none.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -24,7 +24,7 @@ pub enum Endpoints {
 }
 
 impl Endpoints {
-    /// Makes endpoints of two addresses; `None` if they are not of the same IP version.
+    /// Makes endpoints of two addresses; returns `None` if they are not of the same IP version.
     pub fn new(src: IpAddr, dst: IpAddr) -> Option<Self> {
         match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => Some(Self::V4 { src, dst }),
@@ -63,14 +63,15 @@ impl Endpoints {
     }
 }
 
-/// What accounting needs of one frame with an IP packet.
+/// The properties of one frame with an IP packet that accounting uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Addresses of the outermost IP header.
     pub endpoints: Endpoints,
-    /// Number of packets of the wire that the frame holds; at least 1.
+    /// Number of packets on the wire that the frame holds; at least 1.
     pub segments: u32,
-    /// Their bytes by the rule of [the module](super): IP headers and payload, no link header, no padding.
+    /// Bytes of these packets by the rule of [the module](super): IP headers and payload, without link headers and
+    /// padding.
     pub ip_bytes: u32,
     /// The frame holds more than one packet, but the number is unknown. It counts as one packet.
     pub segments_unknown: bool,
@@ -91,7 +92,7 @@ impl Summary {
         Self { endpoints, segments: 1, ip_bytes, segments_unknown, length_mismatch, protocol, transport }
     }
 
-    /// Returns true if the frame holds several packets or its length does not match.
+    /// Returns true if the frame holds several packets, or if its header declares more bytes than the frame has.
     #[inline(always)]
     pub(crate) fn is_irregular(&self) -> bool {
         (self.segments != 1) | self.segments_unknown | self.length_mismatch
@@ -101,7 +102,7 @@ impl Summary {
 /// The upper-layer header, as far as it was captured and is inside the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// TCP (RFC 9293). `flags` is `None` if fewer than 14 bytes were captured or the data offset is below 5.
+    /// TCP (RFC 9293). `flags` is `None` if fewer than 14 bytes were captured or if the data offset is below 5.
     Tcp {
         /// Source port.
         src_port: u16,
@@ -110,7 +111,7 @@ pub enum Transport {
         /// Byte 13 of the header, CWR to FIN.
         flags: Option<TcpFlags>,
     },
-    /// UDP (RFC 768), UDP-Lite or DCCP: only the ports.
+    /// UDP (RFC 768), UDP-Lite or DCCP, of which only the ports are read.
     Ports {
         /// Source port.
         src_port: u16,
@@ -161,10 +162,11 @@ impl TcpFlags {
     }
 }
 
-/// Receives the summary of each decoded frame.
+/// The destination of summaries: [`decode_into`](super::decode_into) calls it with the summary of the frame that it has
+/// decoded. It is not related to the sinks of alerts.
 ///
-/// The fast path inlines [`take`](Self::take) once for each shape of packet, so that the fields of the summary stay in
-/// registers. An implementation that takes a summary per packet is to be marked `inline(always)`.
+/// The fast path inlines [`take`](Self::take) once for each combination of IP version and protocol, so that the fields
+/// of the summary stay in registers. An implementation for the hot path must be marked `inline(always)`.
 pub(crate) trait SummarySink {
     /// Takes the summary of the frame that was decoded.
     fn take(&mut self, summary: Summary);
@@ -179,7 +181,8 @@ impl SummarySink for Option<Summary> {
 
 macro_rules! skips {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// Why a frame is not counted as an IP packet: the index of a counter, in one byte. It is never logged.
+        /// The reason why a frame is not counted as an IP packet. It has one byte and is the index of a counter. It is
+        /// never logged per frame.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Skip { $($(#[$doc])* $variant,)* }
@@ -203,7 +206,7 @@ skips! {
     NotIp = "not_ip",
     /// A kind of link that is not supported.
     UnsupportedLink = "unsupported_link",
-    /// The link header was cut.
+    /// The link header was not captured in full.
     LinkTruncated = "link_truncated",
     /// An MPLS label stack that does not carry an IP packet, such as an Ethernet pseudowire.
     MplsPseudowire = "mpls_pseudowire",
@@ -217,7 +220,7 @@ skips! {
     IpHeaderLength = "ip_header_length",
     /// The declared total length is shorter than the IP header.
     IpTotalLength = "ip_total_length",
-    /// An egress frame, observed to see which contacts are answered. Its packet counted at ingress.
+    /// An egress frame that is only observed, to see which contacts are answered. Its packet counted at ingress.
     Egress = "leaving",
     /// Captured on an interface that the configuration excludes.
     ExcludedInterface = "excluded_interface",
@@ -225,7 +228,7 @@ skips! {
     UpperDevice = "upper_device",
     /// Captured on a veth pair with both ends in this namespace.
     InternalWire = "internal_wire",
-    /// Part of a PPPoE session that ends at this host. Its packets count on the PPP interface.
+    /// Part of a PPPoE session that ends at this machine. Its packets count on the PPP interface.
     PppoeTerminatedHere = "pppoe_terminated_here",
     /// Captured on an interface that was removed before its name was known, while the configuration excludes names.
     UnknownInterface = "unknown_interface",

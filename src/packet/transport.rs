@@ -1,4 +1,4 @@
-//! The upper-layer header, as far as it was captured: ports, TCP flags, ICMP type, first SCTP chunk.
+//! Reads the captured part of the upper-layer header: ports, TCP flags, ICMP type, first SCTP chunk.
 //!
 //! Sources: RFC 9293 (TCP), RFC 768 (UDP), RFC 9260 (SCTP), RFC 792 and 4443 (ICMP).
 
@@ -24,7 +24,7 @@ pub(super) fn read(protocol: u8, payload: &[u8]) -> Transport {
     }
 }
 
-/// Returns the destination port of protocols with ports.
+/// Returns the destination port; `None` if the protocol has no ports or the ports were not captured.
 pub(super) fn dst_port(transport: &Transport) -> Option<u16> {
     match *transport {
         Transport::Tcp { dst_port, .. }
@@ -57,8 +57,8 @@ fn ports(header: &[u8]) -> Option<(u16, u16)> {
     }
 }
 
-/// Minimum data offset of a TCP header, in words of 4 bytes (RFC 9293, 3.1). A header with less is invalid, so its
-/// flags are not read.
+/// Minimum data offset of a TCP header, in words of 4 bytes (RFC 9293, 3.1). A header with a lower data offset is
+/// invalid, so its flags are not read.
 pub(super) const TCP_DATA_OFFSET_MIN: u8 = 5;
 
 /// Bytes of the common header of SCTP (RFC 9260, 3.1); the first chunk follows.
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_protocols_with_ports_alone() {
+    fn only_the_ports_of_udp_dccp_and_udp_lite_are_read() {
         for protocol in [17, 33, 136] {
             let ports = Transport::Ports { src_port: 53, dst_port: 1024 };
             assert_eq!(read(protocol, &[0, 53, 4, 0]), ports, "protocol {protocol}");
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn sctp_and_its_first_chunk() {
+    fn sctp_is_read_with_the_type_of_its_first_chunk() {
         let mut init = [0u8; 13];
         init[..4].copy_from_slice(&[0x0b, 0x59, 0x0b, 0x5a]);
         init[12] = 1;

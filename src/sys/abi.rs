@@ -2,7 +2,7 @@
 //! layouts are those that the walk over a ring block assumes.
 //!
 //! Sources: `include/uapi/linux/if_packet.h`, `Documentation/networking/packet_mmap.rst`. All of it is stable ABI in
-//! host byte order, except the protocol in the socket address (network byte order). The build fails where a layout
+//! host byte order, except the protocol in the socket address (network byte order). The build fails if a layout
 //! differs.
 
 use std::mem::{align_of, offset_of, size_of};
@@ -33,7 +33,7 @@ pub struct virtio_net_hdr {
     pub gso_type: u8,
     /// Length of the linear part of the frame, as a hint.
     pub hdr_len: u16,
-    /// Payload bytes of each segment, the last excepted.
+    /// Payload bytes of each segment except the last one, which may have fewer.
     pub gso_size: u16,
     /// Offset in the frame where checksumming starts: that of the innermost transport header.
     pub csum_start: u16,
@@ -54,7 +54,7 @@ pub(crate) const VIRTIO_NET_HDR_GSO_ECN: u8 = 0x80;
 
 /// Bytes of the block descriptor; the first frame starts at or after its end.
 pub(super) const BLOCK_HEADER_BYTES: usize = size_of::<tpacket_block_desc>();
-/// Offset of `block_status`, the word that names the owner of the block.
+/// Offset of `block_status`, the word that states which side owns the block.
 pub(super) const BLOCK_STATUS_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, block_status);
 /// Offset of `num_pkts`, the number of frames in the block.
 pub(super) const BLOCK_FRAMES_AT: usize = BLOCK_V1_AT + offset_of!(tpacket_hdr_v1, num_pkts);

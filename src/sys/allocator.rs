@@ -1,6 +1,6 @@
-//! Control of the allocator (mimalloc, version 2) beyond the interface of `GlobalAlloc`.
+//! Controls the allocator (mimalloc, version 2) beyond the interface of `GlobalAlloc`.
 
-/// Returns memory that the calling thread has freed to the system.
+/// Returns to the system the memory that the calling thread has freed.
 ///
 /// mimalloc does so by itself 10 ms after a block was freed, but only when the thread allocates or frees another block
 /// nearby: a thread that is idle after a flood would keep the rest. The call visits each page of the thread's heap,

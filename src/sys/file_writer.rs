@@ -1,10 +1,10 @@
 //! Appends to a file and waits until the bytes are on disk: a write linked to an `fdatasync` in one `io_uring_enter`.
 //!
-//! With io_uring both requests are one system call, and the kernel starts the sync when the write has completed. Where
-//! the system refuses io_uring (seccomp in containers, `kernel.io_uring_disabled`), the same is done with `write(2)`
+//! With io_uring both requests are one system call, and the kernel starts the sync when the write has completed. If the
+//! system refuses io_uring (seccomp in containers, `kernel.io_uring_disabled`), the same is done with `write(2)`
 //! and `fdatasync(2)`, and [`FileWriter::refusal`] returns the reason.
 //!
-//! It knows nothing of what the bytes are. What to do with a file that has a partial write is up to the caller.
+//! The caller decides what the bytes are, and what to do with a file that has a partial write.
 //!
 //! Create a [`FileWriter`] on the thread that writes: a ring with `IORING_SETUP_SINGLE_ISSUER` is bound to the first
 //! thread that enters it.
@@ -19,7 +19,7 @@ use std::os::fd::AsRawFd;
 
 use io_uring::{IoUring, opcode, squeue, types};
 
-use super::poller::{explain, setup_leanest};
+use super::poller::{explain, set_up_preferred};
 
 /// Appends bytes to files and syncs them to disk.
 pub(crate) struct FileWriter {
@@ -29,21 +29,21 @@ pub(crate) struct FileWriter {
 }
 
 impl FileWriter {
-    /// Creates a writer with io_uring, or with plain system calls where io_uring is refused.
+    /// Creates a writer with io_uring, or with plain system calls if the system refuses io_uring.
     pub(crate) fn new() -> Self {
-        match setup_leanest().and_then(|ring| try_enter(&ring).map(|()| ring)) {
+        match set_up_preferred().and_then(|ring| try_enter(&ring).map(|()| ring)) {
             Ok(ring) => Self { ring: Some(Box::new(ring)), refusal: None },
             Err(error) => Self { ring: None, refusal: Some(explain(&error)) },
         }
     }
 
-    /// Creates a writer that uses plain system calls, as where io_uring is refused.
+    /// Creates a writer that uses plain system calls, as [`new`](Self::new) does if the system refuses io_uring.
     #[cfg(test)]
     pub(crate) fn plain() -> Self {
         Self { ring: None, refusal: None }
     }
 
-    /// Returns why io_uring is not used, as text; `None` if it is used or was not tried.
+    /// Returns the reason why io_uring is not used, as text; `None` if it is used or was not tried.
     pub(crate) fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
     }
@@ -51,15 +51,15 @@ impl FileWriter {
     /// Appends all bytes to a file that was opened for appending, and waits until they are on disk.
     ///
     /// # Errors
-    /// The write or the sync failed; the file may hold a part of the bytes then. A short write is
-    /// [`WriteZero`](io::ErrorKind::WriteZero): on a full disk only the next write fails with `ENOSPC`.
+    /// The write or the sync failed; the file may hold a part of the bytes then. If fewer bytes were written, the error
+    /// is [`WriteZero`](io::ErrorKind::WriteZero): when a disk becomes full, only the next write fails with `ENOSPC`.
     pub(crate) fn append(&mut self, file: &File, bytes: Vec<u8>) -> io::Result<()> {
         let Some(ring) = &mut self.ring else { return append_plainly(file, &bytes) };
         let mut results = CompletionResults::default();
         match submit(ring, file, &bytes, &mut results) {
             Ok(()) => results.check(bytes.len()),
             Err(error) => {
-                // The kernel may still read the bytes, so they must not be freed. It is one leak per process, since
+                // The kernel may still read the bytes, so they must not be freed. This leaks once per process, since
                 // the ring is not used again.
                 mem::forget(bytes);
                 self.refusal = Some(explain(&error));
@@ -86,7 +86,8 @@ impl fmt::Debug for FileWriter {
     }
 }
 
-/// The results of the two requests, as in `cqe->res`: a count or a negative errno. `None` is pending.
+/// The results of the two requests, as in `cqe->res`: a count or a negative errno. `None` is a request that has not
+/// completed yet.
 #[derive(Debug, Default)]
 struct CompletionResults([Option<i32>; 2]);
 
@@ -106,6 +107,7 @@ impl CompletionResults {
     }
 }
 
+/// Converts `cqe->res` to a count of bytes or an error.
 fn kernel_result(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }

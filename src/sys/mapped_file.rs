@@ -1,6 +1,6 @@
 //! A part of a file mapped into memory, so that it can be read without a copy.
 //!
-//! It knows offsets and lengths in bytes, no formats. Source: mmap(2), madvise(2) (`MADV_POPULATE_READ`).
+//! Offsets and lengths are bytes; the caller parses the content. Sources: mmap(2), madvise(2) (`MADV_POPULATE_READ`).
 
 use std::fs::File;
 use std::io;
@@ -8,17 +8,17 @@ use std::ops::Deref;
 
 use memmap2::{Advice, Mmap, MmapOptions};
 
-/// Bytes of a regular file, as the page cache has them.
+/// A mapped part of a regular file. Its bytes are those of the page cache.
 ///
-/// Every page is read in when the part is mapped, so that a failing disk is an error then. A page can go away later:
-/// another process truncates the file, or the page was evicted and the disk fails when it is read again. The system
-/// then ends this process with `SIGBUS`. So map small parts, one after the other.
+/// [`new`](Self::new) reads every page, so that it returns an error if the disk fails. A page can become unavailable
+/// later, if another process truncates the file, or if the page is evicted and the disk fails when it is read again.
+/// The system then ends this process with `SIGBUS`. So map small parts, one after the other.
 #[derive(Debug)]
 pub(crate) struct MappedFile(Mmap);
 
 impl MappedFile {
-    /// Maps at most `len_max` bytes from `offset` on, as many as the file has now. Returns `None` if the file ends
-    /// before `offset` or is not a regular file.
+    /// Maps the bytes from `offset` to the present end of the file, but at most `len_max`. Returns `None` if there are
+    /// none, or if the file is not a regular file.
     ///
     /// # Errors
     /// The file system does not support mapping, a page cannot be read, or Linux is older than 5.14 and lacks
@@ -33,9 +33,9 @@ impl MappedFile {
         let mut options = MmapOptions::new();
         options.offset(offset).len(len);
         // SAFETY: the part is mapped for reading, inside the length of the file, and this process does not write to it.
-        // No system call can prevent another process from writing, so that remains a duty of the user who names the
-        // file, as with every program that maps files. If bytes change all the same, the parsers that read them treat
-        // every byte as hostile and check each length against the slice.
+        // No system call can prevent another process from writing to it. The user who names the file must ensure that,
+        // as with every program that maps files. If bytes change all the same, the parsers that read them treat every
+        // byte as hostile and check each length against the slice.
         let mapping = unsafe { options.map(file) }?;
         mapping.advise(Advice::PopulateRead)?;
         Ok(Some(Self(mapping)))

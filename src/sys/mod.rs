@@ -16,7 +16,7 @@
 //! packets; the public functions are safe to call in any order. The walk over a ring block is safe code over a byte
 //! slice ([`ring::frames_in_block`]), so that it can be tested with hostile bytes and without a kernel.
 //!
-//! Nothing here knows interfaces, policies or counting. Failures are `errno`, for the caller to explain.
+//! This room does not contain interfaces, policies or counting. Failures are `errno`; the caller explains them.
 #![allow(unsafe_code, reason = "memory shared with the kernel has no safe interface")]
 
 pub mod abi;

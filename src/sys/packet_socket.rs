@@ -1,7 +1,7 @@
 //! The packet socket and its options, as types of [`nix`]'s option traits.
 //!
-//! It owns one descriptor. It does not know what is filtered or why. The caller decides in which order a socket gets
-//! its ring, its filter, its address and its fanout group.
+//! A socket owns one descriptor. The caller assembles the filter, and decides in which order a socket gets its ring,
+//! its filter, its address and its fanout group.
 //!
 //! Sources: packet(7), `net/packet/af_packet.c`. Every call returns the kernel's `errno` unchanged.
 
@@ -17,7 +17,7 @@ use nix::sys::socket::{
 
 use super::abi;
 
-/// An `AF_PACKET` socket of type `SOCK_RAW`: frames with their link header.
+/// An `AF_PACKET` socket of type `SOCK_RAW`, which receives frames with their link header.
 #[derive(Debug)]
 pub struct PacketSocket(OwnedFd);
 
@@ -26,7 +26,7 @@ impl PacketSocket {
     /// are in place.
     ///
     /// # Errors
-    /// `EPERM` without CAP_NET_RAW.
+    /// `EPERM` if the thread lacks CAP_NET_RAW.
     pub fn open() -> nix::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         Ok(Self(socket(AddressFamily::Packet, SockType::Raw, flags, None)?))
@@ -70,7 +70,7 @@ impl PacketSocket {
     /// Starts to receive frames of every protocol from every interface, present and future.
     ///
     /// # Errors
-    /// As bind(2).
+    /// The errors of bind(2).
     pub fn bind_to_all_interfaces(&self) -> nix::Result<()> {
         bind(self.0.as_raw_fd(), &all_interfaces())
     }
@@ -89,13 +89,14 @@ impl PacketSocket {
     /// Joins a group that another socket has created.
     ///
     /// # Errors
-    /// `EINVAL` if this socket is bound otherwise than the members, `ENOSPC` if the group is full (256).
+    /// `EINVAL` if this socket is bound to another interface or protocol than the members, `ENOSPC` if the group is
+    /// full (256 members).
     pub(crate) fn join_fanout_group(&self, group: u16) -> nix::Result<()> {
         setsockopt(self, PacketFanout, &(u32::from(group) | abi::PACKET_FANOUT_HASH << 16))
     }
 
-    /// Puts an interface into promiscuous mode for the lifetime of the socket or the interface. It needs no capability,
-    /// and a second call has no further effect.
+    /// Puts an interface into promiscuous mode until the socket is closed or the interface is removed. This requires no
+    /// capability, and a second call has no further effect.
     ///
     /// # Errors
     /// `ENODEV` if there is no such interface, or the error of its driver.
@@ -111,19 +112,19 @@ impl PacketSocket {
         setsockopt(self, PacketMembership(abi::PACKET_DROP_MEMBERSHIP), &promiscuous(ifindex)?)
     }
 
-    /// Returns the counters of the socket since the last call. **Reading resets them**, so each socket needs exactly
-    /// one reader, which adds them up.
+    /// Returns what the socket has counted since the last call. **Reading resets the counters**, so each socket needs
+    /// exactly one reader, which adds them up.
     ///
     /// # Errors
-    /// As getsockopt(2).
+    /// The errors of getsockopt(2).
     pub fn take_statistics(&self) -> nix::Result<abi::tpacket_stats_v3> {
         getsockopt(self, PacketStatistics)
     }
 
-    /// Returns the pending error (`SO_ERROR`), 0 for none. **Reading clears it.**
+    /// Returns the pending error (`SO_ERROR`) as an `errno`, or 0 if there is none. **Reading clears it.**
     ///
     /// # Errors
-    /// As getsockopt(2).
+    /// The errors of getsockopt(2).
     pub(crate) fn take_error(&self) -> nix::Result<i32> {
         getsockopt(self, sockopt::SocketError)
     }
@@ -132,7 +133,7 @@ impl PacketSocket {
 /// Attaches a classic BPF program to a socket of any family; see [`PacketSocket::attach_filter`].
 ///
 /// # Errors
-/// As there. The kernel's checker is the same for every family and requires no privilege.
+/// The errors of that method. The kernel's checker is the same for every family and requires no privilege.
 pub(crate) fn attach_filter<F: AsFd>(socket: &F, program: &[abi::sock_filter]) -> nix::Result<()> {
     setsockopt(socket, AttachFilter, program)
 }
@@ -284,7 +285,7 @@ const fn socklen<T>() -> libc::socklen_t {
     size_of::<T>() as libc::socklen_t
 }
 
-/// setsockopt(2) with the bytes of `value`.
+/// Calls setsockopt(2) with the bytes of `value`.
 ///
 /// # Safety
 /// A pointer inside `value` must point to what the kernel reads there, until the call returns.
@@ -296,7 +297,7 @@ unsafe fn set<F: AsFd, T>(fd: &F, level: libc::c_int, name: libc::c_int, value: 
     Errno::result(result).map(drop)
 }
 
-/// getsockopt(2) into a value of exactly the size of `T`.
+/// Calls getsockopt(2) for an option of exactly the size of `T`.
 ///
 /// # Safety
 /// Every pattern of bytes must be a `T`.

@@ -1,15 +1,17 @@
-//! The wait of a worker: until its ring has a block, its waker is notified, or a timeout has passed.
+//! The wait of a worker, which ends when its ring has a block, its waker is notified, or a timeout has passed.
 //!
 //! With io_uring it takes one system call per wake-up: a multishot poll on the packet socket and on the waker's eventfd
 //! stays armed in the kernel, and waiting with a timeout is one `io_uring_enter`. Frames do not pass through io_uring,
-//! since they are read from the mapped ring. Where the system refuses io_uring (seccomp in containers,
+//! since they are read from the mapped ring. If the system refuses io_uring (seccomp in containers,
 //! `kernel.io_uring_disabled`), the same wait runs on epoll, and [`WaitPoint`] has the reason.
 //!
-//! **Contract: take blocks until there is none before waiting.** The kernel signals when it closes a block, not while
-//! a closed block is unread. A thread that waits with a block unread may sleep until the next one closes.
+//! **Contract: take blocks until there is none before waiting.** A packet socket is readable while the block that was
+//! closed last is not returned (`packet_poll`). epoll and a one-shot poll test this at each wait and return at once. A
+//! multishot poll tests it only when it is armed and when the kernel signals the socket, which it does when it closes a
+//! block or drops a frame: a thread that waits with a block unread may sleep until then.
 //!
 //! Create a [`Poller`] on the thread that waits: a ring with `IORING_SETUP_SINGLE_ISSUER` is bound to the first thread
-//! that enters it. It does not know what the waker is notified for.
+//! that enters it. The caller decides why a waker is notified.
 //!
 //! Sources: io_uring_setup(2), io_uring_enter(2), `packet_poll` in `net/packet/af_packet.c`.
 
@@ -29,20 +31,20 @@ use super::waker::Waker;
 /// The mechanism that a [`Poller`] is to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PollerChoice {
-    /// io_uring, or epoll where io_uring is refused.
+    /// io_uring, or epoll if the system refuses io_uring.
     Auto,
-    /// io_uring, or an error.
+    /// io_uring; if the system refuses it, that is an error.
     IoUring,
     /// epoll.
     Epoll,
 }
 
-/// The mechanism that a [`Poller`] uses, and why it is not io_uring if that was tried.
+/// The mechanism that a [`Poller`] uses, and the reason if io_uring was tried and refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitPoint {
     /// The mechanism in use.
     pub mechanism: Mechanism,
-    /// Why io_uring was refused, as text; `None` if it was not refused or not tried.
+    /// The reason why io_uring was refused, as text; `None` if io_uring is in use or was not tried.
     pub refusal: Option<String>,
 }
 
@@ -75,14 +77,14 @@ impl fmt::Display for WaitPoint {
     }
 }
 
-/// What ended a wait. No field is set if the timeout has passed or a signal arrived.
+/// The reasons why a wait ended. None is set if the timeout has passed or a signal arrived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ready {
     /// The ring may have a closed block.
     pub ring: bool,
     /// The socket has an error pending.
     pub socket_error: bool,
-    /// The waker was notified; it is cleared again.
+    /// The waker was notified. The wait has cleared it.
     pub woken: bool,
 }
 
@@ -99,7 +101,8 @@ impl Poller {
     /// Sets up the wait. Call it on the thread that waits.
     ///
     /// # Errors
-    /// The chosen mechanism cannot be set up; with [`PollerChoice::Auto`] neither can, and the error is that of epoll.
+    /// The chosen mechanism cannot be set up. With [`PollerChoice::Auto`] neither mechanism can be set up, and the
+    /// error is that of epoll.
     pub fn new(socket: Arc<PacketSocket>, waker: Waker, choice: PollerChoice) -> io::Result<Self> {
         let mut refusal = None;
         let backend = match choice {
@@ -120,7 +123,7 @@ impl Poller {
         Ok(Self { backend, socket, waker, wait_point: WaitPoint { mechanism, refusal } })
     }
 
-    /// Returns the mechanism in use, and why io_uring was refused if it was.
+    /// Returns the mechanism in use, and the reason if io_uring was tried and refused.
     pub fn wait_point(&self) -> &WaitPoint {
         &self.wait_point
     }
@@ -153,39 +156,40 @@ impl fmt::Debug for Poller {
 }
 
 enum Backend {
-    // Boxed: it is ten times the size of the other.
+    // Boxed, since it is ten times the size of the other variant.
     IoUring(Box<UringWait>),
     Epoll(EpollWait),
 }
 
-/// The `user_data` of a completion or an epoll entry of the packet socket.
+/// The `user_data` of completions and epoll entries of the packet socket.
 const RING: u64 = 0;
-/// The same of the waker.
+/// The `user_data` of completions and epoll entries of the waker.
 const WAKER: u64 = 1;
 /// Bit that is set in the `user_data` of a multishot poll.
 const MULTISHOT: u64 = 2;
 
-/// Sets up the wait with the leanest mode of io_uring that this kernel has.
+/// Sets up the wait with the first mode of [`UringMode::BY_PREFERENCE`] that this kernel has.
 fn uring_wait(socket: &PacketSocket, waker: &Waker) -> io::Result<UringWait> {
-    UringWait::new(setup_leanest()?, socket.as_fd().as_raw_fd(), waker.as_fd().as_raw_fd())
+    UringWait::new(set_up_preferred()?, socket.as_fd().as_raw_fd(), waker.as_fd().as_raw_fd())
 }
 
 struct UringWait {
     ring: IoUring,
-    /// Whether the poll of the socket and that of the waker are armed in the kernel.
+    /// True if the poll of the socket is armed in the kernel, and the same for the poll of the waker.
     armed: [bool; 2],
-    /// False on Linux before 5.13, which has one-shot polls only. They are armed again for each wait.
+    /// False on Linux before 5.13, which only has one-shot polls. They are armed again for each wait.
     multishot: bool,
 }
 
 impl UringWait {
     fn new(ring: IoUring, socket: RawFd, waker: RawFd) -> io::Result<Self> {
         if !ring.params().is_feature_ext_arg() {
-            // Without it the timeout would be a request of its own that must be cancelled. epoll is simpler.
+            // On older kernels the timeout would be a separate request that must be cancelled. epoll is simpler there.
             return Err(io::Error::other("Linux before 5.11 has no timeout in io_uring_enter"));
         }
         let mut uring = Self { ring, armed: [false; 2], multishot: true };
-        // Submitted now and not at the first wait: a sandbox may allow io_uring_setup and refuse io_uring_enter.
+        // The polls are submitted now and not at the first wait, so that a sandbox that allows io_uring_setup but
+        // refuses io_uring_enter is detected here.
         uring.arm([socket, waker])?;
         uring.ring.submit()?;
         Ok(uring)
@@ -257,24 +261,25 @@ impl UringWait {
     }
 }
 
-/// More than the requests that are ever queued at once, which are two.
+/// Number of entries of the submission queue. At most two requests are queued at once.
 const SUBMISSION_ENTRIES: u32 = 8;
-/// Completions queue up while the worker reads blocks: one for each block that was closed meanwhile.
+/// Number of entries of the completion queue. While the worker reads blocks, each block that closes adds a completion.
 const COMPLETION_ENTRIES: u32 = 64;
 
-/// Modes of io_uring, by how the kernel delivers completions.
+/// Modes of io_uring, which differ in how the kernel delivers completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UringMode {
-    /// On `io_uring_enter`, for one thread only (`IORING_SETUP_DEFER_TASKRUN`, Linux 6.1).
+    /// The kernel delivers them in `io_uring_enter`, to one thread only (`IORING_SETUP_DEFER_TASKRUN`, Linux 6.1).
     Deferred,
-    /// Without an inter-processor interrupt (`IORING_SETUP_COOP_TASKRUN`, Linux 5.19).
+    /// The kernel delivers them at the next system call or interrupt of the thread, without an inter-processor
+    /// interrupt (`IORING_SETUP_COOP_TASKRUN`, Linux 5.19).
     Cooperative,
-    /// At once.
+    /// The kernel interrupts the thread to deliver them at once.
     Plain,
 }
 
 impl UringMode {
-    /// The leanest mode first.
+    /// The modes in order of preference: those that interrupt the thread less come first.
     const BY_PREFERENCE: [Self; 3] = [Self::Deferred, Self::Cooperative, Self::Plain];
 
     fn set_up(self) -> io::Result<IoUring> {
@@ -289,19 +294,19 @@ impl UringMode {
     }
 }
 
-/// Sets up a ring in the leanest mode that this kernel has.
-pub(super) fn setup_leanest() -> io::Result<IoUring> {
+/// Sets up a ring in the first mode of [`UringMode::BY_PREFERENCE`] that this kernel has.
+pub(super) fn set_up_preferred() -> io::Result<IoUring> {
     first_supported(UringMode::set_up)
 }
 
-/// Returns the result of the first mode whose flags the kernel knows. An unknown flag is `EINVAL`; any other error
-/// would be the same for every mode.
+/// Returns the result of the first mode whose flags the kernel supports. For other flags `set_up` fails with `EINVAL`;
+/// any other error would be the same for every mode.
 fn first_supported<T>(set_up: impl Fn(UringMode) -> io::Result<T>) -> io::Result<T> {
-    let is_unknown = |error: &io::Error| error.raw_os_error() == Some(libc::EINVAL);
-    let [leaner @ .., plain] = UringMode::BY_PREFERENCE;
-    for mode in leaner {
+    let is_unsupported = |error: &io::Error| error.raw_os_error() == Some(libc::EINVAL);
+    let [preferred @ .., plain] = UringMode::BY_PREFERENCE;
+    for mode in preferred {
         match set_up(mode) {
-            Err(error) if is_unknown(&error) => {}
+            Err(error) if is_unsupported(&error) => {}
             result => return result,
         }
     }
@@ -350,7 +355,8 @@ impl EpollWait {
     }
 }
 
-/// Converts to milliseconds, rounded up: rounded down, the wait would spin for the last part of a millisecond.
+/// Converts a timeout to milliseconds, rounded up. If it were rounded down, the wait would spin for the last part of a
+/// millisecond.
 fn epoll_timeout(timeout: Option<Duration>) -> EpollTimeout {
     let Some(timeout) = timeout else { return EpollTimeout::NONE };
     let ms = timeout.as_nanos().div_ceil(1_000_000);
@@ -362,7 +368,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_mode_is_tried_while_flags_are_unknown() {
+    fn the_next_mode_is_tried_if_flags_are_unsupported() {
         let unknown = || io::Error::from_raw_os_error(libc::EINVAL);
         for (known, expected) in UringMode::BY_PREFERENCE.iter().enumerate() {
             let set_up =
@@ -373,7 +379,7 @@ mod tests {
             first_supported(|_| Err::<UringMode, _>(unknown())).unwrap_err().raw_os_error(),
             Some(libc::EINVAL)
         );
-        // Where one mode is forbidden, all are.
+        // If one mode is forbidden, all modes are, so no other one is tried.
         let tried = std::cell::Cell::new(0);
         let forbidden = first_supported(|_| {
             tried.set(tried.get() + 1);
@@ -424,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn epoll_waits_at_least_as_long_as_asked() {
+    fn the_timeout_of_epoll_is_not_shorter_than_the_given_one() {
         assert_eq!(epoll_timeout(None), EpollTimeout::NONE);
         assert_eq!(epoll_timeout(Some(Duration::ZERO)), EpollTimeout::ZERO);
         assert_eq!(epoll_timeout(Some(Duration::from_micros(1))), EpollTimeout::from(1u8));

@@ -1,11 +1,11 @@
-//! Prefetching into the first-level cache: a hint to the processor, without an effect on results.
+//! Prefetches into the first-level cache. This is a hint to the processor, without an effect on results.
 
-/// Prefetches the cache lines in which `value` begins and ends. Does not wait for them.
+/// Prefetches the cache lines in which `value` begins and ends. It does not wait for them.
 #[inline(always)]
 pub(crate) fn prefetch<T>(value: &T) {
     let first = std::ptr::from_ref(value).cast::<i8>();
     line(first);
-    // In an array, values whose size does not divide a line straddle two lines, some of them or all.
+    // If the size of a value does not divide a line, some or all values of an array straddle two lines.
     if !LINE_BYTES.is_multiple_of(size_of::<T>().max(1)) {
         line(first.wrapping_add(size_of::<T>() - 1));
     }
@@ -22,7 +22,7 @@ fn line(address: *const i8) {
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
 fn line(address: *const i8) {
-    // SAFETY: `prfm` changes no register, flag or memory and never faults, whatever the address is (Arm Architecture
+    // SAFETY: `prfm` changes no register, flag or memory and does not fault on any address (Arm Architecture
     // Reference Manual, C6.2, PRFM).
     unsafe {
         std::arch::asm!(

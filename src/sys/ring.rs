@@ -10,7 +10,7 @@
 //!             tp_next_offset: from this frame to the next         tp_mac: from the frame to its link header
 //! ```
 //!
-//! It owns the mapping and the protocol of block ownership. It does not know what is in a frame. After
+//! This file contains the mapping and the protocol of block ownership; it does not read the bytes of frames. After
 //! [`Ring::allocate`] it neither allocates nor makes a system call. Lengths are bytes, times are nanoseconds since
 //! 1970-01-01 UTC.
 //!
@@ -50,14 +50,14 @@ impl RingSize {
     }
 }
 
-/// What the kernel writes right before the bytes of each frame.
+/// The header that the kernel writes right before the bytes of each frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VnetHeader {
-    /// Nothing.
+    /// No header.
     #[default]
     None,
     /// A [`virtio_net_hdr`](abi::virtio_net_hdr), which states how the frame is cut into packets (`PACKET_VNET_HDR`).
-    Vnet,
+    Present,
 }
 
 /// A packet socket with its receive ring mapped into this process.
@@ -69,17 +69,17 @@ pub struct Ring {
     block_bytes: usize,
     blocks: usize,
     vnet_header: VnetHeader,
-    /// Index of the block that the kernel closes next; it wraps around.
+    /// Index of the block that is read next; it wraps around.
     next: usize,
 }
 
 impl Ring {
-    /// Allocates a ring for `socket` and maps it. The kernel closes a block that is not empty after
-    /// `block_retire_ms` milliseconds, full or not.
+    /// Allocates a ring for `socket` and maps it. The kernel closes a block when it is full, and at the latest
+    /// `block_retire_ms` milliseconds after it opened the block, unless the block is empty.
     ///
     /// # Errors
-    /// `ENOMEM` without memory for the ring; `EINVAL` for sizes that the kernel does not accept; `EBUSY` if the socket
-    /// has a ring already.
+    /// `ENOMEM` if there is no memory for the ring; `EINVAL` for sizes that the kernel does not accept; `EBUSY` if the
+    /// socket has a ring already.
     pub fn allocate(
         socket: Arc<PacketSocket>,
         size: RingSize,
@@ -89,11 +89,12 @@ impl Ring {
         let request = request(size, block_retire_ms).ok_or(Errno::EINVAL)?;
         let bytes = usize::try_from(size.bytes()).map_err(|_| Errno::EINVAL)?;
         socket.use_tpacket_v3()?;
-        if vnet_header == VnetHeader::Vnet {
+        if vnet_header == VnetHeader::Present {
             socket.use_vnet_headers()?;
         }
         socket.allocate_ring(&request)?;
-        // Not locked: pages of the kernel are never swapped out, and locking would count against RLIMIT_MEMLOCK.
+        // The mapping is not locked: pages of the kernel are never swapped out, and locking would count against
+        // RLIMIT_MEMLOCK.
         let memory = MmapOptions::new().len(bytes).map_raw(socket.as_fd().as_raw_fd()).map_err(|error| {
             // memmap2 returns the error of mmap(2).
             Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL))
@@ -113,10 +114,11 @@ impl Ring {
         &self.socket
     }
 
-    /// Returns the oldest block that the kernel has closed, or `None`. It never waits.
+    /// Returns the oldest block that the kernel has closed and that was not returned before, or `None` if there is
+    /// none. It never waits.
     ///
-    /// Take blocks until there is none before waiting on the socket: it becomes readable when a block closes, not while
-    /// a closed block is unread.
+    /// Take blocks until there is none before waiting with a [`Poller`](super::poller::Poller): a multishot poll
+    /// completes when a block closes, not while a closed block is unread.
     pub fn next_block(&mut self) -> Option<Block<'_>> {
         let offset = self.next * self.block_bytes;
         // SAFETY: `next` is below `blocks`, so the offset stays inside the `blocks * block_bytes` bytes of the
@@ -134,7 +136,7 @@ impl Ring {
     }
 }
 
-/// A closed block of the ring. It is returned to the kernel when dropped.
+/// A closed block of the ring. Dropping it returns the block to the kernel.
 ///
 /// A block that is leaked (`mem::forget`) is never returned: the kernel drops frames when it reaches the block again.
 /// That costs frames but is not unsound.
@@ -148,8 +150,8 @@ impl Block<'_> {
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: `start` and `len` are one block of the mapping that the guard borrows. This process owns the block,
-        // since the status was USER when the guard was made: until `drop` neither side writes to it.
+        // SAFETY: `start` and `len` are one block of the mapping that this `Block` borrows. This process owns the
+        // block, since the status was USER when the `Block` was made: until `drop` neither side writes to it.
         unsafe { std::slice::from_raw_parts(self.0.start.as_ptr(), self.0.len) }
     }
 }
@@ -162,13 +164,13 @@ impl Drop for Block<'_> {
     }
 }
 
-/// Where a block is in memory, whichever side owns it. Only [`Ring::next_block`] creates one.
+/// The location of a block in memory, whichever side owns the block. Only [`Ring::next_block`] creates one.
 #[derive(Debug)]
 struct BlockLocation<'ring> {
     start: NonNull<u8>,
     len: usize,
     vnet_header: VnetHeader,
-    // Borrows the ring mutably: there is one guard at a time, and it does not outlive the mapping.
+    // Borrows the ring mutably: there is one `Block` at a time, and it does not outlive the mapping.
     ring: PhantomData<&'ring mut Ring>,
 }
 
@@ -183,30 +185,30 @@ impl BlockLocation<'_> {
     }
 }
 
-/// One frame as the ring describes it.
+/// One frame with the fields of its descriptor in the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawFrame<'a> {
     /// The captured bytes, from the link header on; `tp_snaplen` bytes.
     pub bytes: &'a [u8],
-    /// Length of the whole frame, before the filter cut it.
+    /// Length of the whole frame in bytes, before the filter cut it.
     pub tp_len: u32,
-    /// When it was received or sent: nanoseconds since 1970-01-01 UTC.
+    /// Time at which the frame was received or sent: nanoseconds since 1970-01-01 UTC.
     pub seen_at_ns: u64,
-    /// The interface (`sll_ifindex`); never 0.
+    /// Number of the interface (`sll_ifindex`); never 0.
     pub ifindex: NonZeroU32,
     /// `PACKET_HOST` to `PACKET_OUTGOING` (`sll_pkttype`).
     pub pkttype: u8,
-    /// `ARPHRD_*` (`sll_hatype`): how the bytes begin.
+    /// `ARPHRD_*` (`sll_hatype`): the kind of link header that the bytes begin with.
     pub hatype: u16,
     /// The outermost VLAN tag, if the kernel took it out of the bytes: priority, DEI and VLAN ID.
     pub stripped_vlan_tci: Option<u16>,
-    /// The frame holds several TCP segments. Linux before 6.3 does not report it; it is `false` then.
+    /// True if the frame holds several TCP segments. Linux before 6.3 does not report this, so it is `false` there.
     pub is_gso_tcp: bool,
-    /// The header before the bytes, if the ring was allocated with [`VnetHeader::Vnet`].
+    /// The header before the bytes; `None` unless the ring was allocated with [`VnetHeader::Present`].
     pub vnet: Option<abi::virtio_net_hdr>,
 }
 
-/// A frame descriptor points outside its block or is invalid. The kernel writes no such block.
+/// The error that a frame descriptor points outside its block or is invalid. The kernel never writes such a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corrupt;
 
@@ -217,16 +219,17 @@ pub struct Frames<'a> {
     vnet_header: VnetHeader,
     /// Offset of the next frame descriptor.
     at: usize,
-    /// Number of frames that are left according to the block descriptor.
+    /// Number of frames that were not walked yet, according to the block descriptor.
     left: u32,
 }
 
 /// Walks the frames of a block given as bytes, which start with the block descriptor.
 ///
 /// If a `virtio_net_hdr` cannot express the segmentation of a frame, the kernel drops the frame but has counted it in
-/// the block already and reserved its room (`tpacket_rcv`: `virtio_net_hdr_from_skb` fails before the status is set).
-/// The room holds bytes of an earlier frame and its status lacks `TP_STATUS_USER`, so the walk skips it. The kernel
-/// counts it in `tp_drops`.
+/// the block already and reserved its room. The room holds bytes of an earlier frame, but its status lacks
+/// `TP_STATUS_USER`, so the walk skips it: the kernel overwrites the status with the VLAN bits or 0 when it reserves
+/// the room (`prb_fill_vlan_info`), and sets `TP_STATUS_USER` only after `virtio_net_hdr_from_skb` has succeeded
+/// (`tpacket_rcv`). It counts the frame in `tp_drops`.
 ///
 /// Every offset is checked, so any bytes may be given. A descriptor that points outside the block ends the walk with
 /// one [`Corrupt`]. The walk only moves forward: `n` bytes yield at most `n / 68` frames.
@@ -235,8 +238,8 @@ pub struct Frames<'a> {
 /// use traffic_alerted::sys::ring::{Corrupt, VnetHeader, frames_in_block};
 ///
 /// assert_eq!(frames_in_block(&[0; 4096], VnetHeader::None).count(), 0);
-/// assert_eq!(frames_in_block(&[1; 4096], VnetHeader::Vnet).next(), Some(Err(Corrupt)));
-/// assert_eq!(frames_in_block(&[1; 4096], VnetHeader::Vnet).count(), 1);
+/// assert_eq!(frames_in_block(&[1; 4096], VnetHeader::Present).next(), Some(Err(Corrupt)));
+/// assert_eq!(frames_in_block(&[1; 4096], VnetHeader::Present).count(), 1);
 /// ```
 pub fn frames_in_block(block: &[u8], vnet_header: VnetHeader) -> Frames<'_> {
     let Some(description) = block.first_chunk::<{ abi::BLOCK_HEADER_BYTES }>() else {
@@ -251,11 +254,12 @@ pub fn frames_in_block(block: &[u8], vnet_header: VnetHeader) -> Frames<'_> {
     }
 }
 
-/// How many frames ahead descriptor and headers are prefetched: the kernel usually wrote them on another core.
+/// Number of frames from the one that is read to the one whose descriptor and headers are prefetched. They are usually
+/// not in the cache of this core, since the kernel wrote them on another one.
 const FRAMES_AHEAD: usize = 12;
 
 impl<'a> Frames<'a> {
-    /// Prefetches the descriptor and the headers of a frame that begins at `at`, if that offset was guessed right.
+    /// Prefetches the descriptor and the headers of a later frame. `at` is a guess of the offset where it begins.
     #[inline(always)]
     fn prefetch(&self, at: usize) {
         const LINES: usize = 3;
@@ -267,7 +271,9 @@ impl<'a> Frames<'a> {
         }
     }
 
-    /// Reads the frame at `at`, `None` if the kernel dropped it, and the distance to the next one.
+    /// Reads the frame at offset `at`, and its distance to the next frame in bytes. The frame is `None` if the kernel
+    /// dropped it. The outer `None` means that the descriptor points outside the block or is invalid: the block is
+    /// corrupt.
     #[inline(always)]
     fn read(&self) -> Option<(Option<RawFrame<'a>>, usize)> {
         let frame = self.block.get(self.at..)?;
@@ -281,7 +287,7 @@ impl<'a> Frames<'a> {
         let bytes = frame.get(mac..)?.get(..u32_at(header, field::TP_SNAPLEN) as usize)?;
         let vnet = match self.vnet_header {
             VnetHeader::None => None,
-            VnetHeader::Vnet => Some(vnet_header(frame.get(..mac)?.last_chunk()?)),
+            VnetHeader::Present => Some(vnet_header(frame.get(..mac)?.last_chunk()?)),
         };
         let has_tag = status & abi::TP_STATUS_VLAN_VALID != 0;
         #[allow(
@@ -316,9 +322,9 @@ impl<'a> Iterator for Frames<'a> {
                 self.left = 0;
                 return Some(Err(Corrupt));
             };
-            // The last frame's distance is 0 and is not followed. Any other distance that is shorter than a frame
-            // descriptor would make the walk loop, so the next step reports it as corrupt. The distance of the last
-            // frame also predicts where the frames ahead begin.
+            // The last frame of a block has the distance 0, which is not followed. In any other frame a distance below
+            // the length of a frame descriptor is invalid, so the offset becomes one at which the next step reports a
+            // corrupt block. The prefetch assumes that the frames ahead are as far apart as these two.
             self.at = if distance >= abi::FRAME_HEADER_BYTES {
                 self.prefetch(self.at.wrapping_add(FRAMES_AHEAD.wrapping_mul(distance)));
                 self.at.saturating_add(distance)
@@ -343,9 +349,11 @@ fn vnet_header(bytes: &[u8; size_of::<abi::virtio_net_hdr>()]) -> abi::virtio_ne
     }
 }
 
-/// The kernel checks the request against a frame size, although TPACKET_V3 packs frames of any size.
+/// The frame size of the request, in bytes. The kernel requires that blocks are multiples of it, although TPACKET_V3
+/// packs frames of any size.
 const NOMINAL_FRAME_BYTES: u32 = 2048;
 
+/// Returns the request for a ring; `None` if the number of frames exceeds 32 bits.
 fn request(size: RingSize, block_retire_ms: u32) -> Option<abi::tpacket_req3> {
     let frames_per_block = size.block_bytes.get() / NOMINAL_FRAME_BYTES;
     Some(abi::tpacket_req3 {
@@ -425,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_field() {
+    fn every_field_of_a_frame_is_read() {
         let mut body = frame(0, 82, 3, b"abc");
         body[field::TP_STATUS..][..4]
             .copy_from_slice(&(abi::TP_STATUS_USER | abi::TP_STATUS_VLAN_VALID).to_ne_bytes());
@@ -456,15 +464,15 @@ mod tests {
         let vnet = [1, 0x81, 66, 0, 0xb0, 0x05, 34, 0, 16, 0];
         body[82..92].copy_from_slice(&vnet);
         let block = block(1, 48, &body);
-        let walked = |vnet_header| frames_in_block(&block, vnet_header).next().and_then(Result::ok);
-        let raw = walked(VnetHeader::Vnet).unwrap();
+        let first_frame = |vnet_header| frames_in_block(&block, vnet_header).next().and_then(Result::ok);
+        let raw = first_frame(VnetHeader::Present).unwrap();
         assert_eq!((raw.bytes, raw.is_gso_tcp), (b"abc".as_slice(), true));
         let read = |at: usize| u16::from_ne_bytes([vnet[at], vnet[at + 1]]);
         let (hdr_len, gso_size, csum_start, csum_offset) = (read(2), read(4), read(6), read(8));
         let header =
             abi::virtio_net_hdr { flags: 1, gso_type: 0x81, hdr_len, gso_size, csum_start, csum_offset };
         assert_eq!(raw.vnet, Some(header));
-        assert_eq!(walked(VnetHeader::None).unwrap().vnet, None);
+        assert_eq!(first_frame(VnetHeader::None).unwrap().vnet, None);
     }
 
     #[test]
@@ -472,14 +480,14 @@ mod tests {
         let mut body = frame(0, 82, 0, b"");
         body[field::TP_MAC..][..2].copy_from_slice(&9u16.to_ne_bytes());
         let block = block(1, 48, &body);
-        assert_eq!(frames_in_block(&block, VnetHeader::Vnet).next(), Some(Err(Corrupt)));
+        assert_eq!(frames_in_block(&block, VnetHeader::Present).next(), Some(Err(Corrupt)));
     }
 
     #[test]
     fn a_frame_that_the_kernel_has_dropped_is_skipped() {
         let mut body = frame(96, 82, 5, b"first");
         body.resize(96, 0);
-        // What an earlier frame has left there.
+        // The bytes of an earlier frame are still there.
         let mut dropped = frame(96, 82, 5, b"ghost");
         dropped[field::TP_STATUS..][..4].copy_from_slice(&abi::TP_STATUS_VLAN_VALID.to_ne_bytes());
         dropped.resize(96, 0);
@@ -492,12 +500,12 @@ mod tests {
     }
 
     #[test]
-    fn walks_by_count_and_distance() {
+    fn the_walk_follows_distances_for_the_declared_number_of_frames() {
         let one = frame(96, 82, 5, b"first");
         assert_eq!(one.len(), 88);
         let mut body = one;
         body.resize(96, 0);
-        // The last frame's distance is 0, as the kernel leaves it.
+        // The kernel writes 0 as the distance of the last frame.
         body.extend(frame(0, 82, 6, b"second"));
         let block = block(2, 48, &body);
         let seen: Vec<_> =
@@ -506,18 +514,17 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_points_outside_ends_the_walk_with_one_report() {
-        let whole = |frames, first, body: &[u8]| block(frames, first, body);
+    fn a_frame_that_points_outside_ends_the_walk_with_one_error() {
         let cases: [(&str, Vec<u8>, usize); 9] = [
             ("empty memory", vec![], 0),
             ("half a block descriptor", vec![0; 40], 0),
-            ("first frame behind the block", whole(1, 1 << 20, &frame(0, 82, 0, b"")), 0),
-            ("first frame at the very end", whole(1, 48 + 82 + 6, &frame(0, 82, 0, b"")), 0),
-            ("captured length beyond the block", whole(1, 48, &frame(0, 82, u32::MAX, b"abc")), 0),
-            ("bytes beyond the block", whole(1, 48, &frame(0, 82, 3, b"")[..70]), 0),
-            ("a distance into itself", whole(u32::MAX, 48, &frame(8, 82, 3, b"abc")), 1),
-            ("a distance of nothing", whole(2, 48, &frame(0, 82, 3, b"abc")), 1),
-            ("a distance beyond everything", whole(2, 48, &frame(u32::MAX, 82, 3, b"abc")), 1),
+            ("first frame past the block", block(1, 1 << 20, &frame(0, 82, 0, b"")), 0),
+            ("first frame at the very end", block(1, 48 + 82 + 6, &frame(0, 82, 0, b"")), 0),
+            ("captured length beyond the block", block(1, 48, &frame(0, 82, u32::MAX, b"abc")), 0),
+            ("bytes beyond the block", block(1, 48, &frame(0, 82, 3, b"")[..70]), 0),
+            ("a distance into itself", block(u32::MAX, 48, &frame(8, 82, 3, b"abc")), 1),
+            ("a distance of nothing", block(2, 48, &frame(0, 82, 3, b"abc")), 1),
+            ("a distance beyond everything", block(2, 48, &frame(u32::MAX, 82, 3, b"abc")), 1),
         ];
         for (name, block, good) in cases {
             let frames: Vec<_> = frames_in_block(&block, VnetHeader::None).collect();
@@ -528,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn interface_zero_is_no_interface() {
+    fn a_frame_of_interface_0_is_corrupt() {
         let mut body = frame(0, 82, 3, b"abc");
         body[field::SLL_IFINDEX..][..4].fill(0);
         assert_eq!(frames_in_block(&block(1, 48, &body), VnetHeader::None).next(), Some(Err(Corrupt)));

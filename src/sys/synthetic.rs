@@ -1,12 +1,12 @@
 //! Builds ring blocks as the kernel writes them, for tests, benches and the seeds of the fuzzer.
 //!
-//! Layout as in `prb_open_block` and `tpacket_rcv` (`net/packet/af_packet.c`) for a socket of type `SOCK_RAW`.
+//! The layout is that of `prb_open_block` and `tpacket_rcv` (`net/packet/af_packet.c`) for a socket of type `SOCK_RAW`.
 
 use super::abi;
 use super::ring::{RawFrame, field};
 
-/// Builds one block of at least `block_bytes` bytes with these frames; it is longer if they do not fit. A frame with a
-/// [`vnet`](RawFrame::vnet) header has it before its bytes.
+/// Builds one block with these frames. It has `block_bytes` bytes, or more if the frames do not fit. A frame with a
+/// [`vnet`](RawFrame::vnet) header has that header before its bytes.
 ///
 /// ```
 /// use traffic_alerted::sys::{ring::{VnetHeader, frames_in_block}, synthetic};
@@ -104,7 +104,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_built_block_is_walked(
+        fn the_walk_over_a_built_block_yields_its_frames(
             bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..40),
             seen_at_ns in 0..u64::from(u32::MAX) * 1_000_000_000,
             tp_len: u32, ifindex: NonZeroU32, pkttype: u8, hatype: u16, stripped_vlan_tci: Option<u16>,
@@ -114,7 +114,7 @@ mod tests {
                 let [flags, gso_type] = kind.to_be_bytes();
                 abi::virtio_net_hdr { flags, gso_type, hdr_len, gso_size, csum_start, csum_offset }
             });
-            let vnet_header = if vnet.is_some() { VnetHeader::Vnet } else { VnetHeader::None };
+            let vnet_header = if vnet.is_some() { VnetHeader::Present } else { VnetHeader::None };
             let like = RawFrame {
                 bytes: &[], tp_len, seen_at_ns, ifindex, pkttype, hatype, stripped_vlan_tci, is_gso_tcp, vnet,
             };
@@ -125,7 +125,7 @@ mod tests {
         }
 
         #[test]
-        fn a_damaged_block_is_walked_to_an_end(
+        fn the_walk_over_a_damaged_block_ends(
             len in 0..3000usize, damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..40),
         ) {
             let mut bytes = seeds().remove(2).1;
@@ -136,20 +136,20 @@ mod tests {
                     bytes[at] = value;
                 }
             }
-            for vnet_header in [VnetHeader::None, VnetHeader::Vnet] {
+            for vnet_header in [VnetHeader::None, VnetHeader::Present] {
                 let walked: Vec<_> = frames_in_block(&bytes, vnet_header).collect();
                 prop_assert!(walked.len() <= bytes.len() / abi::FRAME_HEADER_BYTES + 1);
-                prop_assert!(walked.iter().rev().skip(1).all(Result::is_ok), "only the last may be corrupt");
+                prop_assert!(walked.iter().rev().skip(1).all(Result::is_ok), "only the last item may be an error");
             }
         }
     }
 
-    /// The fields and a copy of the bytes, to be compared after the block is gone.
+    /// Returns the fields and a copy of the bytes, which can be compared after the block was dropped.
     fn own(frame: RawFrame<'_>) -> (Vec<u8>, String) {
         (frame.bytes.to_vec(), format!("{:?}", RawFrame { bytes: &[], ..frame }))
     }
 
-    /// The seeds of the fuzzer: valid blocks, and one that declares more frames than it has.
+    /// Returns the seeds of the fuzzer: valid blocks, and one that declares more frames than it has.
     fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         let short = [0x5a; 60];
         let long = [0xa5; 192];
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_of_the_fuzzer_are_these() {
+    fn the_seeds_of_the_fuzzer_are_the_blocks_of_this_file() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/block");
         for (name, bytes) in seeds() {
             let path = folder.join(name);

@@ -1,6 +1,6 @@
-//! Wakes a thread that waits in poll(2), epoll or io_uring: an eventfd behind a handle that can be cloned.
+//! Wakes a thread that waits in poll(2), epoll or io_uring, with an eventfd in a handle that can be cloned.
 //!
-//! It knows nothing of why the thread is woken; that is a flag or a cell of the caller. Source: eventfd(2).
+//! A waker does not state why the thread is woken; the caller keeps that in a flag or a cell. Source: eventfd(2).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,7 +10,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 /// Wakes one waiting thread from any other. Several notifications before the wait count as one.
 ///
-/// Each waiting thread needs a waker of its own, since the first one that wakes clears it.
+/// Each waiting thread needs a waker of its own, since a thread that wakes clears it.
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<EventFd>);
 
@@ -30,7 +30,7 @@ impl Waker {
         let _ = self.0.write(1);
     }
 
-    /// Clears the eventfd, notified or not.
+    /// Clears the eventfd. This has no effect if it was not notified.
     pub fn clear(&self) {
         // It fails with EAGAIN if nothing was notified, and then there is nothing to clear.
         let _ = self.0.read();

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Why a capture file cannot be read, or not to its end. The frames before the fault were lent.
+/// The reason why a capture file cannot be read, or cannot be read to its end. The frames before the fault were lent.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// The file cannot be opened.

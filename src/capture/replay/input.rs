@@ -1,4 +1,5 @@
-//! The buffer through which a capture is read, or the mapped part of its file. It knows offsets in bytes, not formats.
+//! The buffer through which a capture is read, or the mapped part of its file. Offsets are bytes. This file does not
+//! contain the formats of captures.
 
 use std::fmt;
 use std::fs::File;
@@ -18,7 +19,8 @@ use crate::sys::prefetch::prefetch;
 /// ```
 pub(super) struct Input {
     name: String,
-    /// The file, while it is mapped part by part. At its end, or if it cannot be mapped, it becomes the reader.
+    /// The file, while it is mapped part by part. At the end of the file, or if it cannot be mapped, it becomes the
+    /// reader.
     file: Option<File>,
     reader: Box<dyn Read + Send>,
     buffer: Buffer,
@@ -28,7 +30,7 @@ pub(super) struct Input {
     offset: u64,
 }
 
-/// Bytes that were read, or a mapped part of the file.
+/// The bytes that were read, or instead of them a mapped part of the file.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     read: Vec<u8>,
@@ -82,12 +84,12 @@ impl Input {
         self.offset += len as u64;
     }
 
-    /// Returns true if no bytes are left. It reads if none are available.
+    /// Returns true if no bytes are left in the capture. It reads if none are available.
     pub(super) fn is_at_end(&mut self) -> Result<bool, ReplayError> {
         Ok(self.start == self.end && !self.read_some()?)
     }
 
-    /// Reads until `needed` bytes are available; `what` names them in the error.
+    /// Reads until `needed` bytes are available. If the capture ends before, the error names the bytes with `what`.
     ///
     /// The buffer grows only for bytes that were read, so a false length does not make it grow.
     pub(super) fn require(&mut self, what: &'static str, needed: usize) -> Result<(), ReplayError> {
@@ -124,7 +126,7 @@ impl Input {
     fn map_some(&mut self) -> bool {
         let left = self.end - self.start;
         let Some(file) = &self.file else { return false };
-        // If mapping fails, the file is read, which returns the error if there is one.
+        // If mapping fails, the file is read instead, and reading returns the error if there is one.
         let part = MappedFile::new(file, self.offset, MAPPED_BYTES.max(left * 2)).ok().flatten();
         let Some(part) = part.filter(|part| part.len() > left) else { return false };
         (self.start, self.end) = (0, part.len());
@@ -137,7 +139,7 @@ impl Input {
         let Some(file) = &mut self.file else { return Ok(()) };
         let left = self.end - self.start;
         let read_from = self.offset + left as u64;
-        // A pipe with a path cannot seek, but it cannot be mapped either, so it is still at offset 0.
+        // A pipe that was opened by its path cannot seek. It cannot be mapped either, so it is still at offset 0.
         if read_from > 0 {
             file.seek(SeekFrom::Start(read_from))?;
         }
@@ -201,15 +203,15 @@ impl fmt::Debug for Input {
     }
 }
 
-/// Bytes of the buffer: enough for a batch of ordinary frames, and small enough for the cache. It grows for longer
-/// blocks.
+/// Bytes of the buffer: enough for a batch of frames of usual length, and small enough for the cache. The buffer grows
+/// for longer blocks.
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// Bytes of a file that are mapped at once, or more for a longer record: enough to make the system call cheap, and few
-/// enough that truncating the file seldom hits a mapped page.
+/// Number of bytes of a file that are mapped at once, unless a record is longer. It is large enough to make the cost of
+/// the system call small, and small enough that truncating the file seldom affects a mapped page.
 const MAPPED_BYTES: usize = 1 << 20;
 
-/// Prefetches the bytes of a record ahead into the first-level cache.
+/// Prefetches the bytes at [`AHEAD_BYTES`], which belong to a later record, into the first-level cache.
 #[inline(always)]
 pub(super) fn prefetch_ahead(bytes: &[u8]) {
     for ahead in [AHEAD_BYTES, AHEAD_BYTES + CACHE_LINE_BYTES] {
@@ -219,7 +221,7 @@ pub(super) fn prefetch_ahead(bytes: &[u8]) {
     }
 }
 
-/// How many bytes ahead records are prefetched.
+/// Number of bytes from the record that is parsed to the bytes that are prefetched.
 const AHEAD_BYTES: usize = 2048;
 const CACHE_LINE_BYTES: usize = 64;
 
@@ -237,14 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn consumed_bytes_make_room_and_offsets_continue() {
+    fn the_space_of_consumed_bytes_is_used_again_and_offsets_continue() {
         let mut input = input(&[7; 3 * BUFFER_BYTES]);
         for index in 0..3 {
             input.require("a buffer", BUFFER_BYTES).unwrap();
             assert_eq!(input.offset, (index * BUFFER_BYTES) as u64);
             input.consume(BUFFER_BYTES);
         }
-        assert_eq!(input.buffer().len(), BUFFER_BYTES, "it never had to grow");
+        assert_eq!(input.buffer().len(), BUFFER_BYTES, "the buffer did not grow");
         assert!(input.is_at_end().unwrap());
     }
 
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_need_beyond_the_buffer_makes_it_grow() {
+    fn the_buffer_grows_for_more_bytes_than_it_holds() {
         let mut input = input(&[7; 3 * BUFFER_BYTES]);
         input.require("a block", 2 * BUFFER_BYTES + 1).unwrap();
         assert_eq!(input.buffer().len(), 4 * BUFFER_BYTES);
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_need_beyond_a_part_is_mapped_whole() {
+    fn a_block_longer_than_a_part_is_mapped_whole() {
         let bytes = bytes(3 * MAPPED_BYTES);
         let (mut input, _) = file(&bytes);
         input.require("a block", 2 * MAPPED_BYTES + 1).unwrap();
@@ -318,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_grows_meanwhile_is_read_on() {
+    fn bytes_that_are_appended_meanwhile_are_read() {
         let (mut input, file) = file(&bytes(100));
         input.require("all of it", 100).unwrap();
         input.consume(98);

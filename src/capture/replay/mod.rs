@@ -5,20 +5,20 @@
 //! type, original length, time, interface. It lends batches of up to 256 frames in the buffer, without copying them. If
 //! a file can be mapped, a mapped part of it takes the place of the buffer.
 //!
-//! # What it does not know
-//! What is in a frame. It only reads forward, so that a pipe works as well as a file.
+//! # What it does not contain
+//! The decoding of frames, and seeking: it only reads forward, so that a pipe works as well as a file.
 //!
 //! # Units
 //! Times are nanoseconds since 1970-01-01 UTC, for every resolution of the file; a time out of range becomes the
 //! nearest in range. Lengths are bytes. Interfaces of pcapng are numbered from 1 over the whole file; pcap has no
-//! interfaces, so its frames have interface 0, unknown.
+//! interfaces, so its frames have interface 0, which means unknown.
 //!
 //! # Failure
-//! All frames before a fault are lent. After that every call returns a [`ReplayError`] with the file, the offset, what
-//! was expected and the remedy. No file causes a panic, or an allocation of more than
-//! [`BLOCK_BYTES_MAX`](pcapng::BLOCK_BYTES_MAX) (and twice that while the buffer grows). A file may grow or be
-//! truncated meanwhile: what it has when it is read counts. Only truncating the part that is mapped at that moment
-//! ends the process, see [`MappedFile`](crate::sys::mapped_file::MappedFile).
+//! All frames before a fault are lent. After that every call returns a [`ReplayError`] with the file, the offset, the
+//! expected content and the remedy. No file causes a panic, or an allocation of more than
+//! [`BLOCK_BYTES_MAX`](pcapng::BLOCK_BYTES_MAX) (twice that while the buffer grows). A file may grow or be truncated
+//! during replay; the bytes that it has when they are read count. If the part that is mapped at that moment is
+//! truncated, the process ends, see [`MappedFile`](crate::sys::mapped_file::MappedFile).
 //!
 //! # Sources
 //! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; the limits are those of libpcap. pcap-parser parses file headers
@@ -73,7 +73,7 @@ impl Replay {
     /// Opens a capture file; `-` is standard input.
     ///
     /// # Errors
-    /// The file cannot be opened or read, is empty, or is no capture.
+    /// The file cannot be opened or read, is empty, or is not a capture.
     pub fn open(path: &Path) -> Result<Self, ReplayError> {
         if path == Path::new("-") {
             return Self::from_reader("standard input", io::stdin());
@@ -89,7 +89,7 @@ impl Replay {
     /// its own.
     ///
     /// # Errors
-    /// The reader fails, is empty, or has no capture.
+    /// The reader fails, is empty, or does not yield a capture.
     pub fn from_reader(
         name: impl Into<String>,
         reader: impl Read + Send + 'static,
@@ -117,7 +117,7 @@ impl Replay {
             }
             match self.format.step(self.input.available()) {
                 Ok(ReadStep::CaptureRecord { record, len }) => {
-                    self.records.push(record.behind(self.input.position()));
+                    self.records.push(record.in_buffer(self.input.position()));
                     self.input.consume(len);
                 }
                 Ok(ReadStep::Other { len }) => self.input.consume(len),
@@ -233,10 +233,10 @@ impl FileFormat {
     }
 }
 
-/// Most frames in one batch.
+/// Maximum number of frames in one batch.
 const BATCH_FRAMES_MAX: usize = 256;
 
-/// How many frames ahead a packet is prefetched into the first-level cache.
+/// Number of frames from the one that is returned to the one whose addresses are prefetched into the first-level cache.
 const FRAMES_AHEAD: usize = 8;
 /// Offset of the IPv4 addresses in an Ethernet frame.
 const IP_ADDRESSES_AT: usize = 26;

@@ -8,8 +8,8 @@
 //! The magic number gives the byte order and the unit of the fraction. The "modified" variant of some old
 //! Linux distributions has 8 more bytes in each record header; it is read in little-endian order.
 //!
-//! pcap-parser parses the file header; a record header is four words, which are parsed here. What is in a frame is not
-//! known here. Source: draft-ietf-opsawg-pcap.
+//! pcap-parser parses the file header; a record header is four words, which are parsed here. Frames are not decoded
+//! here. Source: draft-ietf-opsawg-pcap.
 
 use pcap_parser::parse_pcap_header;
 
@@ -41,13 +41,13 @@ pub(super) fn is_magic(bytes: &[u8]) -> bool {
 }
 
 impl Pcap {
-    /// Parses the file header, all of which must be available.
+    /// Parses the file header. All of its bytes must be available.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
         let Ok((_, header)) = parse_pcap_header(bytes) else {
             return Err(Fault { expected: "a pcap header", found: "something else".into() });
         };
         let is_modified = header.is_modified_format();
-        // The upper half may have the length of the frame check sequence, which is not counted.
+        // The upper half may state the length of the frame check sequence, which is not used.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the mask leaves 16 bits")]
         let link_type = (header.network.0 & 0xffff) as u16;
         Ok(Self {
@@ -58,8 +58,8 @@ impl Pcap {
         })
     }
 
-    /// Adds the complete records from `start` of `buffer` on until there are `records_max`. Returns the offset after
-    /// them, where [`step`](Self::step) continues.
+    /// Adds the complete records of `buffer` from offset `start` on, until `records` has `records_max`. Returns the
+    /// offset after the last one, where [`step`](Self::step) continues.
     pub(super) fn collect(
         &self,
         buffer: &[u8],
@@ -73,7 +73,7 @@ impl Pcap {
             && let Some(record) = self.whole(bytes)
         {
             prefetch_ahead(bytes);
-            records.push(record.behind(at));
+            records.push(record.in_buffer(at));
             at += record.end();
         }
         at
@@ -94,7 +94,7 @@ impl Pcap {
         }
     }
 
-    /// Parses the record that `bytes` begin with, if it is valid and complete.
+    /// Parses the record that `bytes` begin with; returns `None` unless it is valid and complete.
     #[inline(always)]
     fn whole(&self, bytes: &[u8]) -> Option<CaptureRecord> {
         let Header { seconds, fraction, captured, original } = self.header(bytes)?;
@@ -103,13 +103,13 @@ impl Pcap {
         }
         #[allow(clippy::cast_possible_truncation, reason = "it is 16 or 24")]
         let start = self.record_header_len as u32;
-        // It fits: both factors are below 2^32 and 2^30.
+        // The sum fits into 64 bits: in both products the factors are below 2^32 and 2^30.
         let seen_at = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.fraction_nanos;
         let seen_at = UnixNanos(seen_at);
         Some(CaptureRecord { start, captured, frame_len: original, seen_at, ifindex: 0, link: self.link })
     }
 
-    /// Parses a record header, if it is complete.
+    /// Parses a record header; returns `None` unless it is complete.
     #[inline(always)]
     fn header(&self, bytes: &[u8]) -> Option<Header> {
         let header = bytes.first_chunk().filter(|_| bytes.len() >= self.record_header_len)?;
@@ -145,17 +145,18 @@ fn too_long(captured: u32) -> Fault {
 /// Bytes of the file header.
 pub(super) const FILE_HEADER_LEN: usize = 24;
 
-/// Bytes of a record header, without those of the modified variant.
+/// Bytes of a record header, without the additional bytes of the modified variant.
 const RECORD_HEADER_LEN: usize = 16;
 
-/// Maximum captured length, as in libpcap (`MAXIMUM_SNAPLEN`). A record with more is corrupt.
+/// Maximum captured length in bytes, as in libpcap (`MAXIMUM_SNAPLEN`). A record with a greater length is corrupt.
 const CAPTURED_LEN_MAX: u32 = 262_144;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Otherwise the error for a file that ends within a header would depend on the sizes of the reads.
+    /// If a record were checked earlier, the error for a file that ends within a header would depend on the sizes of
+    /// the reads.
     #[test]
     fn a_record_is_checked_when_its_header_is_complete() {
         let mut file = vec![0x34, 0xcd, 0xb2, 0xa1, 2, 0, 4, 0];

@@ -1,4 +1,4 @@
-//! The pcapng format: blocks for sections, interfaces and packets, and others, which are skipped.
+//! The pcapng format: blocks for sections, interfaces and packets, and other blocks, which are skipped.
 //!
 //! ```text
 //! block                 type | length | content, padded to 4 bytes | length again
@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The framing is checked here, and pcap-parser gets a complete block, so that a field with a false length is
-//! distinguished from a file that ends. What is in a frame is not known here. Source: draft-ietf-opsawg-pcapng.
+//! distinguished from a file that ends. Frames are not decoded here. Source: draft-ietf-opsawg-pcapng.
 
 use pcap_parser::nom::IResult;
 use pcap_parser::{
@@ -23,7 +23,7 @@ use super::record::{CaptureRecord, Fault, ReadStep, link_kind};
 use crate::packet::LinkKind;
 use crate::time::UnixNanos;
 
-/// Maximum bytes of a block, as in libpcap. The buffer grows to it only for a block that the file has.
+/// Maximum bytes of a block, as in libpcap. The buffer grows to this size only if the file has such a block.
 pub(super) const BLOCK_BYTES_MAX: usize = 16 << 20;
 
 /// The state of reading a pcapng file.
@@ -34,14 +34,14 @@ pub(super) struct Pcapng {
     interfaces: Vec<PcapngInterface>,
     /// Number of interfaces of the previous sections.
     interfaces_before: u32,
-    /// Time of the last packet that had one. Simple packets have none and get this time.
+    /// Time of the last packet with a timestamp. Simple packets have no timestamp and get this time.
     last_seen_at: UnixNanos,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct PcapngInterface {
     link: LinkKind,
-    /// Snap length in bytes; 0 is no limit.
+    /// Snap length in bytes; 0 means that there is no limit.
     snap_len: u32,
     clock: TimestampUnits,
 }
@@ -49,7 +49,7 @@ struct PcapngInterface {
 /// The units of the timestamps of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct TimestampUnits {
-    /// `if_tsresol`: there are 10 to this power units per second; with the highest bit set, 2 to the power of the other
+    /// `if_tsresol`: a second has 10 to this power units. If the highest bit is set, it has 2 to the power of the other
     /// bits.
     resolution: u8,
     /// `if_tsoffset`: seconds to add.
@@ -196,14 +196,15 @@ impl Pcapng {
         })
     }
 
-    /// Returns the number of an interface over all sections, from 1. Both parts are at most [`INTERFACES_MAX`].
+    /// Returns the number of an interface over all sections, from 1. Both summands are at most [`INTERFACES_MAX`], so
+    /// the sum does not overflow.
     fn ifindex(&self, interface: u32) -> u32 {
         self.interfaces_before + interface + 1
     }
 }
 
 impl TimestampUnits {
-    /// Converts a timestamp; one that is out of range becomes the nearest in range.
+    /// Converts a timestamp. A time that is out of range becomes the nearest time in range.
     fn unix_nanos(self, units: u64) -> UnixNanos {
         let exponent = self.resolution & 0x7f;
         let units_per_second = if self.resolution & 0x80 == 0 {
@@ -213,7 +214,7 @@ impl TimestampUnits {
         };
         // With more units per second than a u128 holds, every timestamp is less than a nanosecond.
         let nanos = units_per_second.map_or(0, |per_second| u128::from(units) * NANOS / per_second);
-        // Below 2^94, so the sign bit is free.
+        // The value is below 2^94, so the conversion to a signed type keeps it.
         let nanos = nanos.cast_signed() + i128::from(self.offset_seconds) * NANOS.cast_signed();
         UnixNanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
     }
@@ -275,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_of_every_resolution() {
+    fn timestamps_of_every_resolution_are_converted_to_nanoseconds() {
         let at = |resolution, offset_seconds, units| {
             TimestampUnits { resolution, offset_seconds }.unix_nanos(units).0
         };

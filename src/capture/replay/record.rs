@@ -1,52 +1,53 @@
-//! What the two file formats have in common: the record of a frame, a step of reading, a fault.
+//! The types that the two file formats have in common: the record of a frame, a step of reading, a fault.
 
 use crate::packet::LinkKind;
 use crate::time::UnixNanos;
 
-/// What a record states of its frame. Positions and lengths are bytes.
+/// The fields of a record about its frame. Positions and lengths are bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CaptureRecord {
-    /// Where the captured bytes start: relative to the record, and once collected, to the buffer.
+    /// Offset of the captured bytes: from the start of the record, or from that of the buffer after
+    /// [`in_buffer`](Self::in_buffer).
     pub(super) start: u32,
     /// Number of captured bytes.
     pub(super) captured: u32,
     /// Length of the frame before it was cut.
     pub(super) frame_len: u32,
-    /// When the frame was captured.
+    /// Time at which the frame was captured.
     pub(super) seen_at: UnixNanos,
-    /// Number of the interface; 0 is unknown.
+    /// Number of the interface; 0 if it is unknown.
     pub(super) ifindex: u32,
-    /// How the captured bytes begin.
+    /// The kind of link header that the captured bytes begin with.
     pub(super) link: LinkKind,
 }
 
 impl CaptureRecord {
-    /// The same record, relative to a buffer in which it starts at `at`.
+    /// Returns the record with `start` relative to a buffer in which the record starts at offset `at`.
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation, reason = "no buffer is longer than twice the longest block")]
-    pub(super) fn behind(self, at: usize) -> Self {
+    pub(super) fn in_buffer(self, at: usize) -> Self {
         Self { start: self.start + at as u32, ..self }
     }
 
-    /// Where its captured bytes end, and where the record itself ends if it is one of pcap.
+    /// Returns the offset of the end of the captured bytes. A record of pcap ends there.
     #[inline(always)]
     pub(super) fn end(&self) -> usize {
         self.start as usize + self.captured as usize
     }
 }
 
-/// What the available bytes begin with. Lengths count from the first of them.
+/// The item that the available bytes begin with. Lengths are bytes, from the first of them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ReadStep {
-    /// A frame.
+    /// A record with a frame.
     CaptureRecord { record: CaptureRecord, len: usize },
-    /// Something without a frame, to be skipped.
+    /// An item without a frame, which is skipped.
     Other { len: usize },
-    /// The beginning of something that is `needed` bytes long.
+    /// The beginning of an item (`what`) that has `needed` bytes.
     Incomplete { what: &'static str, needed: usize },
 }
 
-/// Why the available bytes violate the format: what was expected, and what was found.
+/// A violation of the format by the available bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     /// What the format requires.
@@ -55,13 +56,13 @@ pub(super) struct Fault {
     pub(super) found: String,
 }
 
-/// The kind of link of a capture file, by its `LINKTYPE_*` number (tcpdump.org/linktypes.html).
+/// Returns the kind of link header for the `LINKTYPE_*` number of a capture file (tcpdump.org/linktypes.html).
 pub(super) fn link_kind(link_type: u16) -> LinkKind {
     match link_type {
         0 | 108 => LinkKind::BsdLoopback,
         1 => LinkKind::Ethernet,
         9 | 50 => LinkKind::Ppp,
-        // 101, and 12 and 14, which some systems write by mistake: their own DLT numbers of raw IP.
+        // 101 is raw IP. Some systems write 12 or 14, their own DLT numbers of raw IP, by mistake.
         12 | 14 | 101 => LinkKind::RawIp,
         51 => LinkKind::PppoeSession,
         104 => LinkKind::CiscoHdlc,
