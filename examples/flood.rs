@@ -1,22 +1,23 @@
-//! Writes a flood of spoofed sources, with real hosts inside, as a capture to standard output.
+//! Writes a capture to standard output that contains a flood from spoofed sources and the traffic of some real hosts.
 //!
 //! ```text
 //! cargo run --release --example flood -- cycled | TrafficAlerted replay --json - -
 //! cargo run --release --example flood -- random 3000000 | ...
 //! ```
 //!
-//! 10 M sources in turn or random ones of 2^32; 1.5 M packets per second or as many as the argument says, for 187 s.
-//! The real hosts send from the 17th second on: 10.0.0.1 sends 20 MB per second; within 153 s, 20 scanners in
-//! 10.1.0.0/24 have 40 contacts each and 100 in 10.2.0.0/24 have 20.
+//! `cycled` uses 10 M sources in turn, `random` draws each source from 2^32. The flood lasts 187 s and has 1.5 M
+//! packets per second, or as many as the second argument says. The real hosts send from the 17th second on: 10.0.0.1
+//! sends 20 MB per second; within 153 s, each of 20 scanners in 10.1.0.0/24 makes 40 contacts, and each of 100 scanners
+//! in 10.2.0.0/24 makes 20.
 
 use std::io::{self, BufWriter};
 use std::process::ExitCode;
 
 #[path = "../tests/packets/capture_file.rs"]
-#[allow(dead_code, reason = "a part of it is used here")]
+#[allow(dead_code, reason = "this program uses only a part of it")]
 mod capture_file;
 #[path = "../tests/packets/flood.rs"]
-#[allow(dead_code, reason = "a part of it is used here")]
+#[allow(dead_code, reason = "this program uses only a part of it")]
 mod flood;
 
 use flood::{Flood, Sources};

@@ -1,4 +1,4 @@
-//! How the program writes its log: one line per record on stderr.
+//! Writes the log of the program: one line per record on stderr.
 //!
 //! A line begins like those of the original program (Go's `log` package), so that existing log watchers keep working:
 //!
@@ -7,22 +7,22 @@
 //! 2006/01/02 15:04:05 warning: io_uring is refused here, using epoll
 //! ```
 //!
-//! The time is local. If stderr is the journal, which has times of its own, the line begins with the level that
-//! `sd-daemon(3)` describes: `<4>warning: ...`. Alert lines are no log records: the floor of the alerts writes them,
-//! with the same [`LinePrefix`].
+//! The time is local. If stderr is the journal, which adds the time itself, the line begins with the level that
+//! `sd-daemon(3)` describes: `<4>warning: ...`. Alert lines are not log records: the module `alert` writes them, with
+//! the same [`LinePrefix`].
 //!
-//! With [`LogFormat::Json`] each line is a JSON object instead, behind the level if stderr is the journal:
+//! With [`LogFormat::Json`] each line is a JSON object instead, after the level if stderr is the journal:
 //!
 //! ```text
 //! {"level":"warning","message":"io_uring is refused here, using epoll","time":"2006-01-02T15:04:05Z"}
 //! ```
 //!
-//! Control characters of a record are escaped: a record is one line, and text from packets or requests cannot forge
-//! another. An error of stderr is ignored, since there is no other place to report it.
+//! Control characters of a record are escaped, so that a record is one line and text from packets or requests cannot
+//! forge another line. An error of stderr is ignored, since there is no other place to report it.
 //!
-//! A thread of its own writes the records, so that a stderr that is not read blocks neither a worker, nor the link
-//! monitor, nor the end of the program. Lines that find no room in its queue are counted, and their number is logged
-//! once lines are written again. Call [`init`] first, then log, then call [`finish`].
+//! A separate thread writes the records, so that a stderr that is not read does not block workers, the link monitor or
+//! the end of the program. Lines for which its queue has no room are counted, and their number is logged when lines are
+//! written again. Call [`init`] first, then log, then call [`finish`].
 #![forbid(unsafe_code)]
 
 mod prefix;
@@ -43,10 +43,10 @@ use crate::time::unix_now;
 pub use prefix::{LinePrefix, LogFormat};
 use queue::LineQueue;
 
-/// Begins to write the records of `tracing`, from INFO up, to stderr.
+/// Starts to write the records of `tracing`, from INFO up, to stderr.
 ///
-/// The thread that writes inherits the signal mask, so block signals first. It calls `prepare` before it writes; the
-/// caller gives up there what the thread must not keep.
+/// The thread that writes inherits the signal mask, so block signals first. It calls `prepare` before it writes
+/// anything, in which it can give up what it must not keep, such as capabilities.
 ///
 /// # Errors
 /// The log is already set up, or the system refuses a thread.
@@ -56,7 +56,7 @@ pub fn init(prefix: LinePrefix, prepare: impl FnOnce() + Send + 'static) -> Resu
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(Level::INFO)
         .with_writer(move || lines.clone())
-        // Internal errors would be written by a macro that panics if stderr is closed.
+        // `tracing_subscriber` writes its internal errors with a macro that panics if stderr is closed.
         .log_internal_errors(false)
         .event_format(LineFormat { prefix: prefix.clone() })
         .finish();
@@ -64,7 +64,7 @@ pub fn init(prefix: LinePrefix, prepare: impl FnOnce() + Send + 'static) -> Resu
     LOG.set(Log { queue, prefix }).map_err(|_| InitError::AlreadyInUse)
 }
 
-/// Waits until the lines that wait are written, for at most `timeout`. Returns true if they are.
+/// Waits at most `timeout` until all queued lines are written. Returns true if they are, or if [`init`] was not called.
 pub fn finish(timeout: Duration) -> bool {
     LOG.get().is_none_or(|log| log.queue.finish(timeout))
 }
@@ -74,8 +74,8 @@ pub fn prefix() -> Option<LinePrefix> {
     LOG.get().map(|log| log.prefix.clone())
 }
 
-/// Returns a writer for whole lines that are no records: behind the records that wait, or to stderr itself before
-/// [`init`].
+/// Returns a writer for whole lines that are not records. It appends them to the queue of the records, or writes to
+/// stderr itself before [`init`].
 pub fn stderr() -> Box<dyn Write> {
     match LOG.get() {
         Some(log) => Box::new(log.queue.clone()),
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_one_line_whatever_its_text() {
+    fn a_record_is_one_line_even_if_its_text_has_line_ends() {
         let lines = record(LinePrefix::Journal, || {
             tracing::info!("listening");
             tracing::warn!(interface = "a\nb", drops = 3, "over\u{1b}[31mrun\r\n<0>forged");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_one_object_in_the_json_format() {
+    fn a_record_is_one_json_object_in_the_json_format() {
         let lines = record(LinePrefix::Json { for_journal: false }, || {
             tracing::warn!(drops = 3, "over\u{1b}run \"a\"\n");
             tracing::info!("listening");
@@ -161,7 +161,7 @@ mod tests {
         assert!(records[1]["time"].as_str().is_some_and(|time| time.parse::<Timestamp>().is_ok()), "{lines}");
     }
 
-    /// Returns what is written while `log` runs.
+    /// Returns the lines that are written while `log` runs.
     fn record(prefix: LinePrefix, log: impl FnOnce()) -> String {
         let written = Arc::new(Mutex::new(Vec::new()));
         let subscriber = tracing_subscriber::fmt()

@@ -21,18 +21,18 @@ use cli::{CommandLine, exit};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // mimalloc asks for huge pages for all of its memory, and an idle program touches little of each: it takes 36 MiB
-    // with them and 8 MiB without. A million pairs take 4 % longer without them. A kernel that refuses the call costs
-    // memory and nothing else.
+    // mimalloc requests huge pages for all of its memory, and an idle program touches only a little of each: it takes
+    // 36 MiB with huge pages and 8 MiB without. A million pairs take 4 % longer without huge pages. If the kernel
+    // refuses the call, the program only takes more memory.
     let _ = nix::sys::prctl::set_thp_disable(true);
     let code = match cli::run(CommandLine::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error),
     };
-    // If stderr takes no more records, nothing is left to report that to.
+    // If stderr does not accept the last records, there is no other place to report it.
     let _ = logging::finish(LAST_RECORDS_TIMEOUT);
     code
 }
 
-/// How long the end waits for stderr to take the last log records.
+/// Maximum time that the program waits at its end until the last log records are written to stderr.
 const LAST_RECORDS_TIMEOUT: Duration = Duration::from_millis(100);

@@ -1,10 +1,10 @@
-//! Giving up privileges that are no longer needed (capabilities(7), PR_SET_NO_NEW_PRIVS of prctl(2)).
+//! Gives up privileges that are no longer needed (capabilities(7), PR_SET_NO_NEW_PRIVS of prctl(2)).
 #![forbid(unsafe_code)]
 
 use caps::CapSet;
 use thiserror::Error;
 
-/// The error that a privilege could not be given up.
+/// The kernel refused to clear a set of capabilities.
 #[derive(Debug, Error)]
 #[error("cannot give up the {set} capabilities: a security module may forbid capset(2)")]
 pub struct PrivilegeError {
@@ -12,10 +12,10 @@ pub struct PrivilegeError {
     source: caps::errors::CapsError,
 }
 
-/// Gives up every capability of this thread and, by inheritance, of the threads that it starts later.
+/// Gives up every capability of this thread. Threads that it starts later inherit that they have none.
 ///
-/// Capabilities belong to threads, so a thread that was started before must call this as well. Open packet sockets stay
-/// usable: the kernel checks capabilities when they are created.
+/// Capabilities belong to threads, so a thread that was started earlier must call this as well. Open packet sockets
+/// stay usable: the kernel checks capabilities when they are created.
 ///
 /// # Errors
 /// The kernel refuses, which only a security module can cause.
@@ -31,8 +31,8 @@ pub fn drop_all() -> Result<(), PrivilegeError> {
     Ok(())
 }
 
-/// Makes sure that programs that this thread starts gain no privilege that it lacks itself: neither by a setuid bit,
-/// nor by user id 0, which would get all capabilities back on execve(2).
+/// Ensures that programs which this thread starts cannot gain privileges that it does not have. Without this, execve(2)
+/// would give them those of a setuid bit, and all capabilities if the user id is 0.
 ///
 /// # Errors
 /// The kernel refuses, which only a sandbox can cause.

@@ -1,4 +1,4 @@
-//! Notifications to the service manager (sd_notify(3)). Nothing is sent if `NOTIFY_SOCKET` is not set.
+//! Sends notifications to the service manager (sd_notify(3)). Nothing is sent if `NOTIFY_SOCKET` is not set.
 #![forbid(unsafe_code)]
 
 use sd_notify::NotifyState;
@@ -12,13 +12,13 @@ pub fn ready() {
 /// Reports that the configuration is being read again; [`ready`] follows.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        // Type=notify-reload needs the time beside the state.
+        // Type=notify-reload requires the time in addition to the state.
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(_) => notify(&[NotifyState::Reloading]),
     }
 }
 
-/// Reports that the program has begun to end.
+/// Reports that the program has begun to stop.
 pub fn stopping() {
     notify(&[NotifyState::Stopping]);
 }

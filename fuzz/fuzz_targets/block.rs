@@ -1,4 +1,4 @@
-//! The walk over any bytes instead of a ring block ends, stays inside them, and reports damage once.
+//! Walks a ring block of arbitrary bytes: the walk ends, stays inside the block, and stops at the first damaged frame.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -19,10 +19,10 @@ fn walk(block: &[u8], vnet_header: VnetHeader) {
         match frame {
             Ok(frame) => {
                 let bytes = frame.bytes.as_ptr_range();
-                assert!(inside.start <= bytes.start && bytes.end <= inside.end, "bytes outside the block");
+                assert!(inside.start <= bytes.start && bytes.end <= inside.end, "a frame is inside the block");
             }
-            Err(_) => assert!(frames.next().is_none(), "the walk went on behind damage"),
+            Err(_) => assert!(frames.next().is_none(), "the walk ends after an error"),
         }
     }
-    assert!(count <= block.len() / FRAME_HEADER_BYTES + 1, "frames overlap their headers");
+    assert!(count <= block.len() / FRAME_HEADER_BYTES + 1, "each frame has a header of its own");
 }

@@ -1,4 +1,5 @@
-//! Any file as a capture: no panic, no frame from nowhere, and the same frames in reads of any size.
+//! Reads arbitrary bytes as a capture file: it does not panic, frames contain only bytes of the file, and short reads
+//! give the same frames.
 #![no_main]
 
 use std::io::{self, Cursor, Read};
@@ -17,28 +18,28 @@ impl Read for Trickle {
     }
 }
 
-/// Reads to the end or to the first error; returns what was read, and the error.
+/// Reads to the end or to the first error. Returns the frames, and the text of the error, which is empty at the end.
 fn replay(reader: impl Read + Send + 'static) -> (Vec<(u32, u64, u32, Vec<u8>)>, String) {
-    let mut lent = Vec::new();
+    let mut frames = Vec::new();
     let mut replay = match Replay::from_reader("fuzz", reader) {
         Ok(replay) => replay,
-        Err(error) => return (lent, error.to_string()),
+        Err(error) => return (frames, error.to_string()),
     };
     loop {
         match replay.next_batch() {
-            Ok(Some(batch)) => lent.extend(batch.frames().map(|frame| {
+            Ok(Some(batch)) => frames.extend(batch.frames().map(|frame| {
                 let _ = decode(&frame);
                 (frame.ifindex, frame.seen_at.0, frame.frame_len, frame.bytes.to_vec())
             })),
-            Ok(None) => return (lent, String::new()),
-            Err(error) => return (lent, error.to_string()),
+            Ok(None) => return (frames, String::new()),
+            Err(error) => return (frames, error.to_string()),
         }
     }
 }
 
 fuzz_target!(|input: &[u8]| {
     let whole = replay(Cursor::new(input.to_vec()));
-    let lent: usize = whole.0.iter().map(|(.., bytes)| bytes.len()).sum();
-    assert!(lent <= input.len(), "bytes are lent once");
+    let lent_bytes: usize = whole.0.iter().map(|(.., bytes)| bytes.len()).sum();
+    assert!(lent_bytes <= input.len(), "no byte of the file is in two frames");
     assert_eq!(replay(Trickle(Cursor::new(input.to_vec()))), whole);
 });

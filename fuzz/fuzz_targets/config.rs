@@ -1,4 +1,4 @@
-//! Any file as a configuration is refused with a report, or is printed as a file that reads back the same.
+//! Parses arbitrary bytes as a configuration file: the result is a configuration that reads back the same, or a report.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any frame: no panic, and both decoders agree with the reference.
+//! Decodes arbitrary frames: no decoder panics, and both decoders agree with the reference.
 #![no_main]
 
 #[path = "../../tests/packets/mod.rs"]
@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
     if outcome.is_ok_and(|summary| reports_unreachable(&summary)) {
         assert_eq!(decode_quoted(&frame), reference::quoted(&frame));
     }
-    // Whatever the kernel reports about segments, the packet is the one in the frame.
+    // The endpoints do not depend on what the kernel reports about segments.
     let one = decode(&Frame { segmentation: Segmentation::None, ..frame });
     assert_eq!(outcome.map(|summary| summary.endpoints), one.map(|summary| summary.endpoints));
     if let (Ok(summary), Ok(one)) = (outcome, one) {

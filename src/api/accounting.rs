@@ -1,5 +1,5 @@
-//! `/api/v1/accounting`: where every frame went since the start, in total and by interface, beside the counters of the
-//! kernel. Each frame is in exactly one number and nothing is rounded, so that the numbers can be added up.
+//! `/api/v1/accounting`: what became of every frame since the start, in total and by interface, beside the counters of
+//! the kernel. Each frame is counted once and counts are not rounded, so that the numbers can be added up.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::report::{AnalystLag, AnalystStep, InterfaceReport, LongestTime, Repor
 
 #[derive(Debug, Serialize)]
 pub(super) struct AccountingView<'a> {
-    /// Frames that stand for several packets of the wire are counted as these.
+    /// True if a frame that the kernel joined from several packets (GRO) is counted as the packets on the wire.
     wire_exact: bool,
     #[serde(flatten)]
     counted: Counted<'a>,
-    /// Hosts that `/all` has no room for.
+    /// Number of hosts that `/all` leaves out because it has no room for them.
     hosts_omitted: usize,
     kernel: PacketSocketsView,
     loss: LossView,
@@ -28,56 +28,58 @@ pub(super) struct AccountingView<'a> {
     topology: TopologyView,
 }
 
-/// `tp_packets = frames + tp_drops + frames_in_rings`.
+/// The counters of the packet sockets: `tp_packets = frames + tp_drops + frames_in_rings`.
 #[derive(Debug, Serialize)]
 struct PacketSocketsView {
     tp_packets: u64,
     tp_drops: u64,
     tp_freezes: u64,
-    /// Frames that the kernel put into a ring and no worker has read yet.
+    /// Number of frames that the kernel put into a ring and no worker has read yet.
     frames_in_rings: u64,
-    /// Lost before any socket got them, on the whole machine; `null` where the kernel has no counter.
+    /// Number of packets of the whole machine that were dropped before any socket got them (softnet); `null` if the
+    /// kernel's counter cannot be read.
     backlog_drops: Option<u64>,
     time_squeezes: Option<u64>,
 }
 
-/// The traffic window alone.
+/// The frames of the packet sockets within the traffic window only.
 #[derive(Debug, Serialize)]
 struct LossView {
     tp_packets: u64,
     tp_drops: u64,
-    /// In percent.
+    /// Percentage of the frames that the kernel dropped.
     dropped: f64,
-    /// When the open alert about it opened.
+    /// Time at which the open alert about loss opened; `null` if none is open.
     alert_since: Option<String>,
 }
 
-/// How far the analyst is behind the workers. When it is, reports are late first, and alerts after that.
+/// How far the analyst lags behind the workers. When it lags, it postpones reports first, and judging (so alerts) only
+/// after that.
 #[derive(Debug, Serialize)]
 struct AnalystView<'a> {
-    /// From the hand-over of a delta until it was folded.
+    /// Time from the hand-over of a delta until it was folded.
     waited: LongestView,
-    /// The steps of the analyst; no delta is folded during a step.
+    /// Durations of the analyst's steps; no delta is folded during a step.
     steps: StepsView<'a>,
     reports_put_off: u64,
     judgements_put_off: u64,
 }
 
-/// The longest time, of the last minute or two and since the start.
+/// The longest duration within the last one to two minutes, and since the start.
 #[derive(Debug, Serialize)]
 struct LongestView {
     lately_ms: f64,
     max_ms: f64,
 }
 
-/// By the name of the step.
+/// The longest durations as an object with the step's name as key.
 #[derive(Debug)]
 struct StepsView<'a>(&'a [LongestTime; AnalystStep::ALL.len()]);
 
 #[derive(Debug, Serialize)]
 struct InterfaceView<'a> {
     ifindex: u32,
-    /// `null` for interfaces that are gone and whose counts are added up.
+    /// `null` for the entry that adds up the counts of interfaces that are gone.
     name: Option<String>,
     gone: bool,
     monitored: bool,
@@ -100,8 +102,8 @@ struct DirectionView<'a> {
     ip_packets: u64,
     ip_bytes: u64,
     skipped: Skipped<'a>,
-    /// Packets that the kernel has counted and we have not; negative if we have counted more. `null` where the filter
-    /// in the kernel passes only some of them.
+    /// Number of packets that the kernel has counted and this program has not; negative if this program has counted
+    /// more. `null` if the filter in the kernel passes only some of the packets.
     unexplained: Option<i64>,
 }
 
@@ -125,7 +127,7 @@ struct TopologyView {
     changes: ChangesView,
 }
 
-/// How long a change of interfaces took to be in force.
+/// How long it took until changes of interfaces were in force.
 #[derive(Debug, Serialize)]
 struct ChangesView {
     count: u64,

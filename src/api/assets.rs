@@ -1,4 +1,4 @@
-//! The files of the dashboard, from the binary itself.
+//! Serves the files of the dashboard, which are embedded in the binary.
 
 use hyper::HeaderMap;
 
@@ -35,7 +35,7 @@ mod embedded {
     use crate::api::guard::Refusal;
     use crate::api::reply::{self, Reply};
 
-    /// What `build.rs` bundled.
+    /// The files that `build.rs` bundled.
     #[derive(Embed)]
     #[folder = "$OUT_DIR/dashboard"]
     struct Files;
@@ -46,7 +46,7 @@ mod embedded {
             return reply::refusal(NO_SUCH_FILE);
         };
         let etag = etag(&file.metadata.sha256_hash());
-        if headers.get_all(IF_NONE_MATCH).iter().any(|known| names(known, &etag)) {
+        if headers.get_all(IF_NONE_MATCH).iter().any(|known| matches_etag(known, &etag)) {
             return reply::not_modified(etag);
         }
         let body = match file.data {
@@ -56,7 +56,7 @@ mod embedded {
         reply::file(content_type, etag, body)
     }
 
-    /// Returns the type of a file by its extension; a file of another type is not served.
+    /// Returns the media type of a file by its extension; `None` for any other extension, so the file is not served.
     fn content_type(name: &str) -> Option<&'static str> {
         Some(match name.rsplit_once('.')?.1 {
             "html" => "text/html; charset=utf-8",
@@ -77,9 +77,9 @@ mod embedded {
         HeaderValue::try_from(text).expect("quotes and hexadecimal digits are allowed in a header")
     }
 
-    /// Returns true if an `If-None-Match` matches the tag: `*`, or a list with it (RFC 9110, 13.1.2: weak comparison).
-    /// Our tags have no comma, so splitting at commas cannot make a false match.
-    fn names(known: &HeaderValue, etag: &HeaderValue) -> bool {
+    /// Returns true if the value of an `If-None-Match` matches the tag: `*`, or a list that contains the tag (RFC 9110,
+    /// 13.1.2: weak comparison). Our tags contain no comma, so splitting at commas cannot cause a false match.
+    fn matches_etag(known: &HeaderValue, etag: &HeaderValue) -> bool {
         known
             .as_bytes()
             .split(|&b| b == b',')
@@ -92,7 +92,7 @@ mod embedded {
         detail: "the dashboard has no such file; it begins at /dashboard/",
     };
 
-    /// Bytes of the hash in an ETag: 128 bits tell any two versions apart.
+    /// Number of bytes of the hash in an ETag; 128 bits distinguish any two versions.
     const ETAG_BYTES: usize = 16;
 
     #[cfg(test)]
@@ -113,7 +113,7 @@ mod embedded {
                 ("", false),
                 ("\"abcd\"", false),
             ] {
-                assert_eq!(names(&HeaderValue::from_static(known), &etag), expected, "{known}");
+                assert_eq!(matches_etag(&HeaderValue::from_static(known), &etag), expected, "{known}");
             }
         }
 

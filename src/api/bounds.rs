@@ -2,33 +2,34 @@
 
 use std::time::Duration;
 
-/// How much of the program's time and memory clients can use. [`Bounds::default`] has the values of production.
+/// Limits on the program's time and memory that clients can use. [`Bounds::default`] has the values for production.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Connections served at once.
+    /// Maximum number of connections that are served at once.
     pub connections_max: usize,
-    /// Connections beyond that which get a 503; further ones are closed without an answer.
+    /// Maximum number of further connections that are answered with a 503 at once; any beyond these are closed without
+    /// an answer.
     pub refusals_max: usize,
-    /// Bytes of request line and headers together; at least 8192, hyper's own minimum.
+    /// Maximum number of bytes of request line and headers together; at least 8192, hyper's own minimum.
     pub head_bytes_max: usize,
-    /// Number of headers.
+    /// Maximum number of headers of a request.
     pub headers_max: usize,
-    /// Time to send a whole head, counted from the connection or the previous answer. An idle connection is closed
-    /// after it.
+    /// Maximum time in which a client must send a whole head, counted from the connection or the previous answer. After
+    /// this time an idle connection is closed.
     pub head_timeout: Duration,
-    /// Time to send a body, counted from its head.
+    /// Maximum time in which a client must send a body, counted from its head.
     pub body_timeout: Duration,
-    /// Bytes of a body.
+    /// Maximum number of bytes of a body.
     pub body_bytes_max: usize,
-    /// Time for the analyst to take a request about mutes.
+    /// Maximum time in which the analyst must answer a request about mutes.
     pub mute_timeout: Duration,
-    /// Time for a client to read a whole answer.
+    /// Maximum time in which a client must read a whole answer.
     pub answer_timeout: Duration,
-    /// How long a closing connection waits for the client to close its side, so that the last answer arrives.
+    /// Maximum time that a closing connection waits for the client to close its side, so that the last answer arrives.
     pub linger_timeout: Duration,
-    /// Bytes read and discarded in that time, such as an unwanted body.
+    /// Maximum number of bytes, such as an unwanted body, that are read and discarded in that time.
     pub linger_bytes_max: usize,
-    /// Time for answers under way when the server stops.
+    /// Maximum time in which unfinished answers may finish when the server stops.
     pub stop_grace: Duration,
 }
 
@@ -51,16 +52,16 @@ impl Default for Bounds {
     }
 }
 
-/// A browser opens six connections, so this is ten of them.
+/// A browser opens six connections to a server, so ten browsers fit.
 const CONNECTIONS_MAX: usize = 64;
 const REFUSALS_MAX: usize = 16;
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
-/// Longer than the dashboard's refresh, so that it keeps its connection.
+/// Longer than the interval at which the dashboard refreshes, so that it keeps its connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 const BODY_BYTES_MAX: usize = 4096;
-/// The analyst reads requests twice a second at least.
+/// The analyst reads these requests at least twice a second, so this is ample.
 const MUTE_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const LINGER_TIMEOUT: Duration = Duration::from_millis(250);

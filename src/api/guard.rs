@@ -1,4 +1,4 @@
-//! The checks of a request that do not depend on what it asks for: target, Host header, origin, method, body.
+//! The checks of a request that do not depend on its path: target form, Host header, origin, method, body.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -8,11 +8,12 @@ use hyper::{Method, Request, StatusCode, Uri};
 
 use super::routes::READ;
 
-/// Returns true if `text`, an authority as in a `Host` header, names this server: loopback, with any port or none.
+/// Returns true if `text`, an authority as in a `Host` header, names this server: a loopback name with any port or
+/// none.
 ///
-/// A page on the internet can point a name of its own at 127.0.0.1, and a browser on this machine then takes this
-/// server for that page's own (DNS rebinding). The browser sends that name in `Host`, so the name is what is checked.
-/// The port is not, because a tunnel changes it.
+/// The owner of a web page can let a name of his own resolve to 127.0.0.1. A browser on this machine then treats this
+/// server as that page's own (DNS rebinding), but sends that name in `Host`, so the name is checked here. The port is
+/// not checked, because an SSH tunnel changes it.
 fn names_this_server(text: &str) -> bool {
     match text.rsplit_once(':') {
         // The colons of a bare `[::1]` are inside the brackets.
@@ -21,7 +22,7 @@ fn names_this_server(text: &str) -> bool {
     }
 }
 
-/// Why a request is not answered with what it asked for.
+/// An error that answers a request: its status and text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -35,24 +36,21 @@ pub(super) fn check_address<B>(request: &Request<B>) -> Result<(), Refusal> {
     check_host(request.headers())
 }
 
-/// Checks that the request does not come from another web page. A browser sends the origin of the page
-/// (`Sec-Fetch-Site`, Fetch Metadata; `Origin`, RFC 6454), and the page cannot change these headers. Other programs
-/// send neither.
+/// Checks that the request does not come from another web page: changes are accepted only from this server's own page
+/// and from non-browser clients. A browser sends the origin of the page (`Sec-Fetch-Site`, Fetch Metadata; `Origin`,
+/// RFC 6454), and the page cannot change these headers. Other clients send neither header.
 pub(super) fn check_same_origin(headers: &HeaderMap) -> Result<(), Refusal> {
-    let foreign = Refusal {
-        status: StatusCode::FORBIDDEN,
-        detail: "orders are taken from this server's own page and from programs, not from other web pages",
-    };
-    let is_ours = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
-    if !headers.get_all("sec-fetch-site").iter().all(is_ours) {
-        return Err(foreign);
+    // `none` means that the user himself made the request, as by typing the address.
+    let is_same_origin_or_user = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+    if !headers.get_all("sec-fetch-site").iter().all(is_same_origin_or_user) {
+        return Err(CROSS_ORIGIN);
     }
     let host = headers.get(HOST).map_or(&b""[..], HeaderValue::as_bytes);
-    let is_here = |origin: &HeaderValue| origin.as_bytes().strip_prefix(b"http://") == Some(host);
-    if headers.get_all(ORIGIN).iter().all(is_here) { Ok(()) } else { Err(foreign) }
+    let origin_matches_host = |origin: &HeaderValue| origin.as_bytes().strip_prefix(b"http://") == Some(host);
+    if headers.get_all(ORIGIN).iter().all(origin_matches_host) { Ok(()) } else { Err(CROSS_ORIGIN) }
 }
 
-/// Checks a request to read: its address, its method, and that it has no body.
+/// Checks a request that only reads: its address, its method, and that it has no body.
 pub(super) fn admit<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
     check_address(request)?;
     if !READ.contains(request.method()) {
@@ -70,12 +68,13 @@ pub(super) fn admit<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Accepts origin form, and absolute form, which a server must understand (RFC 9112, 3.2). The other two forms belong
-/// to methods that are refused later, with a 405.
+/// Accepts a target in origin form, or in absolute form, which a server must understand (RFC 9112, 3.2). The other two
+/// forms belong to the methods CONNECT and OPTIONS, which are refused later with a 405.
 fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
     if *method == Method::CONNECT || *method == Method::OPTIONS {
         return Ok(());
     }
+    // An authority without a scheme is the authority form (`host:port`), which only CONNECT may use (RFC 9112, 3.2.3).
     if !uri.path().starts_with('/') || (uri.authority().is_some() && uri.scheme().is_none()) {
         return Err(Refusal {
             status: StatusCode::BAD_REQUEST,
@@ -102,7 +101,7 @@ fn check_host(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// Returns true if `text` is a port. `u16::from_str` alone would accept `+80`.
+/// Returns true if `text` is a port number. `u16::from_str` alone would accept `+80`.
 fn is_port(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
@@ -117,6 +116,11 @@ fn is_loopback_name(name: &str) -> bool {
     }
 }
 
+const CROSS_ORIGIN: Refusal = Refusal {
+    status: StatusCode::FORBIDDEN,
+    detail: "orders are taken from this server's own page and from programs, not from other web pages",
+};
+
 const MISDIRECTED: Refusal = Refusal {
     status: StatusCode::MISDIRECTED_REQUEST,
     detail: "this server answers to localhost, 127.0.0.1 and [::1] alone",
@@ -130,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_names_are_this_server() {
+    fn only_loopback_names_name_this_server() {
         for ours in [
             "localhost:8698",
             "LocalHost:9000",
@@ -198,14 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_is_no_text_is_malformed() {
+    fn a_host_header_that_is_not_text_is_malformed() {
         let request =
             Request::get("/").header(HOST, &b"local\xffhost"[..]).body(Empty::<Bytes>::new()).unwrap();
         assert_eq!(admit(&request).unwrap_err().status, StatusCode::BAD_REQUEST);
     }
 
     #[test]
-    fn changes_come_from_no_other_page() {
+    fn changes_from_other_web_pages_are_refused() {
         let cases: &[(&[(&str, &str)], bool)] = &[
             (&[], true),
             (&[("sec-fetch-site", "same-origin"), ("origin", "http://localhost:8698")], true),
@@ -231,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_refused() {
+    fn a_read_request_with_a_body_is_refused() {
         let body = Full::new(Bytes::from_static(b"x"));
         let request = Request::get("/active").header(HOST, "localhost:8698").body(body).unwrap();
         assert_eq!(admit(&request).unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);

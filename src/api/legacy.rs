@@ -1,8 +1,9 @@
 //! `/active` and `/all`: the original's JSON, for programs that already read it.
 //!
-//! The names, their order, arrays at the top, and most bytes first within a host are as in the original. These faults
-//! of the original are not: `TRAFFIC+SCANNING` for hosts without an alert, a last source that is never
-//! listed, a destination that is shown although destinations are hidden, `text/plain`.
+//! As in the original are the names and their order, the array as the outermost value, and the order of a host's
+//! destinations by bytes, largest first. These faults of the original are mended: it gave `TRAFFIC+SCANNING` to hosts
+//! without an alert, never listed the last source, showed a destination although destinations were hidden, and sent
+//! `text/plain`.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! `/api/v1/mutes`: which alerts are kept from the sinks for a while.
+//! `/api/v1/mutes`: lists, adds and removes mutes. A mute keeps alerts about some hosts from the sinks for a while.
 //!
 //! ```text
 //!   POST   /api/v1/mutes     {"source": "10.0.0.5", "kind": "TRAFFIC", "minutes": 60, "reason": "backup"}
@@ -6,10 +6,10 @@
 //!   DELETE /api/v1/mutes/1
 //! ```
 //!
-//! A change is answered once the analyst has made it, and the list has it by then. `kind` and `reason` may be left
-//! out. Bodies are small and have a deadline. A change from another web page is refused
-//! ([`check_same_origin`](super::guard::check_same_origin)), and so is one that is not `application/json`, which such a
-//! page could not send without a preflight.
+//! A change is answered after the analyst has made it, so a list that is read afterwards shows it. `kind` and `reason`
+//! may be left out. Bodies are limited in size and in time. A change from another web page is refused
+//! ([`check_same_origin`](super::guard::check_same_origin)). A POST whose body is not `application/json` is refused
+//! too: another web page cannot send that type without a CORS preflight, which this server does not grant.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -52,7 +52,7 @@ struct Wanted {
     reason: String,
 }
 
-/// A mute as a client gets it.
+/// A mute as it is sent to clients.
 #[derive(Serialize)]
 struct MuteView<'a> {
     id: u64,
@@ -82,7 +82,7 @@ impl MutesEndpoint {
         Self { desk, body_timeout, body_bytes_max, mute_timeout }
     }
 
-    /// Answers a request for the list of mutes, which takes `methods`.
+    /// Answers a request for the list of mutes. `methods` are those that its path supports.
     pub(super) async fn answer_list<B>(&self, request: Request<B>, methods: &[Method]) -> Reply
     where
         B: Body,
@@ -96,7 +96,8 @@ impl MutesEndpoint {
         answer.unwrap_or_else(MuteError::reply)
     }
 
-    /// Answers a request for the mute with this number, which takes `methods`; `None` is a path that is no number.
+    /// Answers a request for one mute. `id` is its number, or `None` if the path does not end in a number; `methods`
+    /// are those that its path supports.
     pub(super) async fn answer_one<B: Body>(
         &self,
         request: &Request<B>,
@@ -154,6 +155,7 @@ impl MutesEndpoint {
         Ok(reply::done())
     }
 
+    /// Reads a whole body within the limits on its size and time.
     async fn body<B>(&self, body: B) -> Result<Bytes, MuteError>
     where
         B: Body,
@@ -173,17 +175,17 @@ impl MutesEndpoint {
         }
     }
 
-    /// Sends a request to the analyst and waits for its answer.
+    /// Sends a request to the analyst and waits for its answer, for at most `mute_timeout`.
     async fn request<T: Send + 'static>(
         &self,
         request: impl FnOnce(MuteReply<T>) -> MuteRequest,
     ) -> Result<T, MuteError> {
         let busy =
             || MuteError::new(StatusCode::SERVICE_UNAVAILABLE, "the analyst is busy: try again in a while");
-        let (taken, answer) = oneshot::channel();
-        // A client that has gone needs no answer.
-        let taken = MuteReply::new(move |answer| drop(taken.send(answer)));
-        if !self.desk.request(request(taken)) {
+        let (sender, answer) = oneshot::channel();
+        // Sending fails if the client has gone or the time is over; then nobody needs the answer.
+        let mute_reply = MuteReply::new(move |answer| drop(sender.send(answer)));
+        if !self.desk.request(request(mute_reply)) {
             return Err(busy());
         }
         match tokio::time::timeout(self.mute_timeout, answer).await {
@@ -226,7 +228,7 @@ impl Wanted {
     }
 }
 
-/// Why a request is refused.
+/// The error that answers a request about mutes, with a text that may depend on the request.
 struct MuteError {
     status: StatusCode,
     detail: String,
@@ -242,12 +244,12 @@ impl MuteError {
     }
 }
 
-/// Parses the number of a mute. `u64::from_str` alone would accept `+1`.
+/// Parses the number of a mute; `None` if `text` is not a number. `u64::from_str` alone would accept `+1`.
 pub(super) fn id(text: &str) -> Option<u64> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// Answers a method that the path does not take.
+/// Answers a request whose method the path does not support.
 fn method_not_allowed<B>(request: &Request<B>, methods: &[Method]) -> Result<Reply, MuteError> {
     guard::check_address(request)?;
     Ok(reply::method_not_allowed(methods))
@@ -259,6 +261,7 @@ impl From<Refusal> for MuteError {
     }
 }
 
+/// Checks that the `Content-Type` is `application/json`, with any parameters.
 fn check_json(headers: &HeaderMap) -> Result<(), Refusal> {
     let is_json = headers.get(CONTENT_TYPE).is_some_and(|value| {
         let essence = value.as_bytes().split(|&b| b == b';').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Answers, and the headers that every one of them carries.
+//! Builds the answers, with the headers that each of them has.
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -12,27 +12,27 @@ use super::guard::Refusal;
 use super::routes::{READ, allow};
 use super::view;
 
-/// An answer, with its body in memory.
+/// An answer whose whole body is in memory.
 pub(super) type Reply = Response<Full<Bytes>>;
 
-/// 200 with JSON.
+/// Returns a 200 with JSON.
 pub(super) fn json(body: Bytes) -> Reply {
     answer(StatusCode::OK, "application/json", body)
 }
 
-/// 200 with text, for a health check.
+/// Returns a 200 with text, for a health check.
 pub(super) fn text(body: &'static str) -> Reply {
     answer(StatusCode::OK, PLAIN_TEXT, Bytes::from_static(body.as_bytes()))
 }
 
-/// Sends the client to `target`, a path of this server.
+/// Returns a redirect to `target`, a path of this server.
 pub(super) fn redirect(status: StatusCode, target: &'static str) -> Reply {
     let mut reply = answer(status, PLAIN_TEXT, Bytes::from_static(target.as_bytes()));
     reply.headers_mut().insert(LOCATION, HeaderValue::from_static(target));
     reply
 }
 
-/// 201 with what was made, and where it is.
+/// Returns a 201 with what was created, and its path in `Location`.
 pub(super) fn created(location: &str, body: Bytes) -> Reply {
     let mut reply = answer(StatusCode::CREATED, "application/json", body);
     if let Ok(location) = HeaderValue::try_from(location) {
@@ -41,14 +41,14 @@ pub(super) fn created(location: &str, body: Bytes) -> Reply {
     reply
 }
 
-/// 204: done, without a body.
+/// Returns a 204: the request succeeded and the answer has no body.
 pub(super) fn done() -> Reply {
     let mut reply = answer(StatusCode::NO_CONTENT, PLAIN_TEXT, Bytes::new());
     reply.headers_mut().remove(CONTENT_TYPE);
     reply
 }
 
-/// 405 on a path that takes other methods than those to read.
+/// Returns a 405 for a path that supports `allowed`, not only the methods to read.
 pub(super) fn method_not_allowed(allowed: &[Method]) -> Reply {
     let detail = "this path does not understand the method; the Allow header has those that it does";
     let mut reply = refusal(Refusal { status: StatusCode::METHOD_NOT_ALLOWED, detail });
@@ -61,7 +61,7 @@ fn insert_allow(reply: &mut Reply, allowed: &[Method]) {
     reply.headers_mut().insert(ALLOW, allowed);
 }
 
-/// 404 with problem details. The connection stays open, since a request to read has no body.
+/// Returns a 404 with problem details. The connection stays open, since a request to read has no body.
 pub(super) fn not_found(detail: &str) -> Reply {
     details(StatusCode::NOT_FOUND, detail)
 }
@@ -72,14 +72,14 @@ fn details(status: StatusCode, detail: &str) -> Reply {
     answer(status, "application/problem+json", view::json(&problem))
 }
 
-/// Problem details whose text depends on the request. The connection closes, since a body may be unread.
+/// Returns problem details whose text depends on the request. The connection closes, since a body may be unread.
 pub(super) fn problem(status: StatusCode, detail: &str) -> Reply {
     let mut reply = details(status, detail);
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     reply
 }
 
-/// Problem details (RFC 9457). The connection closes after those that leave a body unread.
+/// Returns problem details (RFC 9457). The connection closes after a status that may leave a body unread.
 pub(super) fn refusal(Refusal { status, detail }: Refusal) -> Reply {
     let mut reply = details(status, detail);
     if status == StatusCode::METHOD_NOT_ALLOWED {
@@ -91,8 +91,8 @@ pub(super) fn refusal(Refusal { status, detail }: Refusal) -> Reply {
     reply
 }
 
-/// A file of the dashboard. A client may store it, and must revalidate it each time, because its name does not have its
-/// version.
+/// Returns a file of the dashboard. A client may store it but must revalidate it at each use, because the name of the
+/// file does not contain its version.
 #[cfg(feature = "dashboard")]
 pub(super) fn file(content_type: &'static str, etag: HeaderValue, body: Bytes) -> Reply {
     let mut reply = answer(StatusCode::OK, content_type, body);
@@ -103,7 +103,7 @@ pub(super) fn file(content_type: &'static str, etag: HeaderValue, body: Bytes) -
     reply
 }
 
-/// 304: the client has the current version.
+/// Returns a 304: the client has the current version.
 #[cfg(feature = "dashboard")]
 pub(super) fn not_modified(etag: HeaderValue) -> Reply {
     let mut reply = file(PLAIN_TEXT, etag, Bytes::new());
@@ -123,7 +123,8 @@ fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Reply 
     reply
 }
 
-/// Headers of every answer: no type sniffing, no framing, no use by other sites, no storing.
+/// Headers of every answer. They forbid caches to store it, other sites to load it, and browsers to guess its type or
+/// to show it in a frame.
 const ALWAYS: [(HeaderName, &str); 6] = [
     (CACHE_CONTROL, "no-store"),
     (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
@@ -133,8 +134,8 @@ const ALWAYS: [(HeaderName, &str); 6] = [
     (X_FRAME_OPTIONS, "DENY"),
 ];
 
-/// The dashboard loads its own files and connects to its own server. No inline script or style, no `eval`, nothing from
-/// other servers.
+/// The dashboard may load files from its own server and connect to it. The policy forbids inline scripts and styles,
+/// `eval`, and anything from other servers.
 #[cfg(feature = "dashboard")]
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \

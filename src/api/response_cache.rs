@@ -1,8 +1,9 @@
-//! Bodies that are written once per report and shared by all clients while that report is current.
+//! A cache of answer bodies: each is written once per report and shared by all clients while that report is current.
 //!
-//! A connection holds a body, and never the report, until its client has read it. Slow clients could hold one body per
-//! report; so no further body is written while two older ones are held. Until one of them is released, at the latest
-//! after [`Bounds::answer_timeout`](super::Bounds), requests get the latest body.
+//! A connection holds the body, but not the report, until its client has read it. Slow clients could so keep one body
+//! per report in memory. To bound this, no further body is written while clients hold two bodies that are older than
+//! the latest one. Until one of these two is released, at the latest after
+//! [`Bounds::answer_timeout`](super::Bounds), requests get the latest body, even if it is not of the current report.
 
 use std::sync::{Arc, Weak};
 
@@ -14,35 +15,36 @@ use tokio::task::yield_now;
 use crate::flow::Published;
 use crate::report::Report;
 
-/// Bodies that clients may hold besides the latest; with the one that is being written, there are three.
+/// Maximum number of bodies older than the latest that clients may hold when a further body is written. The latest then
+/// becomes an older one, so there are at most three bodies.
 const OLDER_MAX: usize = 1;
 
-/// Bytes that are written before the task yields, because one thread answers all clients.
+/// Number of bytes after which the task that writes a body yields, because one thread answers all clients.
 const PART_BYTES: usize = 128 * 1024;
 
-/// The elements of an array of JSON.
+/// The elements of a JSON array that is made from a report.
 pub(super) trait Elements: Sync {
-    /// Returns the elements for a report, in order.
+    /// Returns the elements for `report`, in the order of the array.
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send;
 }
 
-/// The array of the current report.
+/// The JSON array of one path, for the current report.
 #[derive(Debug, Default)]
 pub(super) struct ResponseCache(Mutex<CachedResponse>);
 
 #[derive(Debug, Default)]
 struct CachedResponse {
-    /// The report of the body. The weak reference keeps its address from being used again without keeping the report,
-    /// so equal addresses mean the same report.
+    /// The report from which the body was made. A weak reference frees the report's content but not its allocation, so
+    /// no other report can get the same address, and equal addresses mean the same report.
     report: Weak<Report>,
     body: Bytes,
-    /// Upgrades as long as the body is held outside of the cache.
+    /// Can be upgraded as long as the cache or a client holds the body.
     life: Weak<()>,
-    /// The same of the bodies before.
+    /// The same for each earlier body, which only clients hold.
     older: Vec<Weak<()>>,
 }
 
-/// A body whose `_life` ends when the last holder drops it.
+/// A body and its `_life`, which is dropped when the last holder drops the body.
 struct CachedBody {
     bytes: Vec<u8>,
     _life: Arc<()>,
@@ -55,17 +57,18 @@ impl AsRef<[u8]> for CachedBody {
 }
 
 impl ResponseCache {
-    /// Returns the body. The first request for a report writes it; requests meanwhile wait for that.
+    /// Returns the body. The first request after a new report writes it, and requests that arrive meanwhile wait until
+    /// it is written.
     pub(super) async fn array(&self, report: &Published<Report>, elements: &impl Elements) -> Bytes {
-        let mut held = self.0.lock().await;
+        let mut cached = self.0.lock().await;
         let report = report.read();
-        let is_of_this = std::ptr::eq(held.report.as_ptr(), Arc::as_ptr(&report));
-        if is_of_this || !held.has_room() {
-            return held.body.clone();
+        let is_current = std::ptr::eq(cached.report.as_ptr(), Arc::as_ptr(&report));
+        if is_current || !cached.has_room() {
+            return cached.body.clone();
         }
-        let bytes = write(elements.of(&report), held.body.len()).await;
-        held.take(Arc::downgrade(&report), bytes);
-        held.body.clone()
+        let bytes = write(elements.of(&report), cached.body.len()).await;
+        cached.replace(Arc::downgrade(&report), bytes);
+        cached.body.clone()
     }
 }
 
@@ -76,7 +79,8 @@ impl CachedResponse {
         self.older.len() <= OLDER_MAX
     }
 
-    fn take(&mut self, report: Weak<Report>, bytes: Vec<u8>) {
+    /// Replaces the latest body.
+    fn replace(&mut self, report: Weak<Report>, bytes: Vec<u8>) {
         let life = Arc::new(());
         self.older.push(std::mem::replace(&mut self.life, Arc::downgrade(&life)));
         self.body = Bytes::from_owner(CachedBody { bytes, _life: life });
@@ -84,10 +88,10 @@ impl CachedResponse {
     }
 }
 
-/// Writes an array and yields to other tasks in between. Views are made one at a time, so that a large report is never
-/// in memory twice.
+/// Writes an array and yields to other tasks after each [`PART_BYTES`]. `about_bytes` is the expected length. Views are
+/// made one at a time, so that a large report is never in memory twice.
 async fn write(views: impl Iterator<Item: Serialize + Send>, about_bytes: usize) -> Vec<u8> {
-    // The next one is about as long as the last.
+    // A body is about as long as the one before it.
     let mut body = Vec::with_capacity(about_bytes + about_bytes / 8);
     let mut written = 0;
     body.push(b'[');
@@ -112,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    /// Elements that are all the number of calls so far.
+    /// Elements that all have the same value: the number of calls so far.
     #[derive(Default)]
     struct Counting {
         calls: AtomicU64,
@@ -135,20 +139,20 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_written_once_per_report_and_is_one_for_all() {
+    fn a_body_is_written_once_per_report_and_shared_by_all_requests() {
         let report = Published::new(Report::default());
         let (body, elements) = (ResponseCache::default(), counting(3));
         let ask = || run(body.array(&report, &elements));
         let first = ask();
         assert_eq!(first, "[1,1,1]");
-        assert_eq!(ask().as_ptr(), first.as_ptr(), "the same bytes, not equal ones");
+        assert_eq!(ask().as_ptr(), first.as_ptr(), "both requests get the same allocation");
         report.publish(Report::default());
-        assert_eq!(ask(), "[2,2,2]", "an equal report that is another one");
+        assert_eq!(ask(), "[2,2,2]", "a new report gets a new body even if it is equal");
         assert_eq!(ask(), "[2,2,2]");
     }
 
     #[test]
-    fn requests_wait_while_a_body_is_written_and_other_tasks_run() {
+    fn other_requests_wait_while_a_body_is_written_but_other_tasks_run() {
         let report = Published::new(Report::default());
         let (body, elements) = (ResponseCache::default(), counting(4 * PART_BYTES));
         run(async {
@@ -162,12 +166,12 @@ mod tests {
             let ((first, second), ()) =
                 both(both(body.array(&report, &elements), body.array(&report, &elements)), others).await;
             assert_eq!(first.as_ptr(), second.as_ptr());
-            assert!(yields >= 4, "{yields} yields");
+            assert!(yields >= 4, "other tasks run between the parts: {yields} yields");
         });
         assert_eq!(elements.calls.into_inner(), 1);
     }
 
-    /// Polls both in turn until both are done.
+    /// Polls both futures in turn until both are ready.
     async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
         let (mut a, mut b) = (Box::pin(a), Box::pin(b));
         let (mut of_a, mut of_b) = (None, None);
@@ -203,9 +207,9 @@ mod tests {
         };
         let mut slow: Vec<Bytes> = (0..100).map(|_| ask()).collect();
         assert_eq!(slow[0], "[1]");
-        assert_eq!(slow[99], "[3]", "the latest one that there is");
+        assert_eq!(slow[99], "[3]", "the latest body is shared while two older ones are held");
         slow.remove(0);
-        assert_eq!(ask(), "[4]", "one of them is done");
+        assert_eq!(ask(), "[4]", "a new body is written once an older one is released");
         slow.clear();
         assert_eq!((ask(), ask()), ("[5]".into(), "[6]".into()));
     }

@@ -16,7 +16,7 @@ use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
 
-/// What the answers are made of.
+/// Answers requests from the current report, limits, databases and mutes.
 #[derive(Debug)]
 pub(super) struct Router {
     /// The limits in force.
@@ -27,6 +27,7 @@ pub(super) struct Router {
     all: ResponseCache,
     alerts: ResponseCache,
     possible: ResponseCache,
+    /// `None` for a server without mutes, as in tests.
     mutes: Option<MutesEndpoint>,
 }
 
@@ -40,12 +41,12 @@ impl Router {
         Self { capabilities, report, geoip, active, all, alerts, possible, mutes: None }
     }
 
-    /// Adds the endpoint of mutes, without which their paths are not found.
+    /// Adds the endpoint of mutes. Without it, requests for their paths get a 404.
     pub(super) fn with_mutes(self, mutes: MutesEndpoint) -> Self {
         Self { mutes: Some(mutes), ..self }
     }
 
-    /// Answers any request. The body of a request to read is never read.
+    /// Answers any request. The body of a request that only reads (GET, HEAD) is not received.
     pub(super) async fn serve<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
     where
         B: Body,
@@ -94,7 +95,8 @@ impl Router {
     }
 }
 
-/// Answers a request whose path has no route: a request that could not be to read is refused for that.
+/// Answers a request whose path has no route: with a 404, or with the refusal of [`guard::admit`] if it is not a valid
+/// request to read.
 fn not_found<B: Body>(request: &Request<B>) -> Reply {
     match guard::admit(request) {
         Ok(()) => reply::not_found(&routes::listing()),
@@ -159,7 +161,11 @@ mod tests {
             runtime.block_on(answer.into_body().collect()).expect("it is in memory").to_bytes()
         };
         let (first, second) = (body(), body());
-        assert_eq!((first.as_ptr(), first.len()), (second.as_ptr(), second.len()), "the same bytes");
+        assert_eq!(
+            (first.as_ptr(), first.len()),
+            (second.as_ptr(), second.len()),
+            "both requests get the same allocation"
+        );
         let hosts: serde_json::Value = serde_json::from_slice(&first).expect("it is JSON");
         let hosts = hosts.as_array().expect("it is an array");
         assert_eq!(hosts.len(), 50_000);

@@ -1,29 +1,30 @@
-//! The table of routes: every path that this server answers, its methods, and what answers it.
+//! The table of routes: every path of this server, its methods, and its endpoint.
 //!
 //! Dispatch, the Allow header of a 405 and the list of paths in a 404 are all derived from this table.
 
 use hyper::{Method, StatusCode};
 
-/// The methods of a path that is only read.
+/// The methods of a path that can only be read.
 pub(super) const READ: &[Method] = &[Method::GET, Method::HEAD];
 const LIST_AND_ADD: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
 const REMOVE: &[Method] = &[Method::DELETE];
 
-/// A path and what answers it.
+/// A path, its methods and its endpoint.
 #[derive(Debug)]
 pub(super) struct HttpRoute {
-    /// The path itself, or what all paths of the route begin with.
+    /// The whole path, or the prefix that all paths of the route have.
     pub(super) path: &'static str,
-    /// The methods that it takes, in the order of the Allow header.
+    /// The methods that the path supports, in the order of the Allow header.
     pub(super) methods: &'static [Method],
     pub(super) endpoint: Endpoint,
-    /// Paths below this one belong to the route as well.
+    /// True if paths below this one belong to the route as well.
     has_children: bool,
-    /// The list in a 404 names the path.
+    /// True if the list in a 404 contains the path.
     is_listed: bool,
 }
 
-/// What answers a request. The router matches on it without a default, so that no route is left without an answer.
+/// What a route serves. The router matches on it without a wildcard arm, so that the compiler finds an endpoint without
+/// an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     /// The hosts with an open alert, as in the original program.
@@ -32,9 +33,9 @@ pub(super) enum Endpoint {
     ChartHosts,
     /// The limits in force.
     Capabilities,
-    /// A word for a health check.
+    /// The text `ok`, for a health check.
     Health,
-    /// Where every frame went.
+    /// What became of every frame.
     Accounting,
     /// The open alerts.
     Alerts,
@@ -48,16 +49,16 @@ pub(super) enum Endpoint {
     Sinks,
     /// A file of the dashboard.
     DashboardFile,
-    /// The dashboard is elsewhere, as this status tells.
+    /// A redirect to the dashboard, with this status.
     RedirectToDashboard(StatusCode),
 }
 
-/// The path of the mutes; each mute is below it.
+/// The path of the list of mutes; the path of each mute is below it.
 pub(super) const MUTES: &str = "/api/v1/mutes";
-/// The path of the dashboard; its files are below it.
+/// The path of the dashboard's page; the paths of its files are below it.
 pub(super) const DASHBOARD: &str = "/dashboard/";
 
-/// All routes; the list in a 404 has the order of this one.
+/// All routes, in the order of the list in a 404.
 static ROUTES: [HttpRoute; 13] = [
     HttpRoute::exact("/active", READ, Endpoint::ActiveHosts),
     HttpRoute::exact("/all", READ, Endpoint::ChartHosts),
@@ -88,25 +89,25 @@ impl HttpRoute {
         Self { is_listed: false, ..self }
     }
 
-    /// Returns what `path` has behind the path of the route, or `None` if it does not belong to the route.
+    /// Returns the part of `path` after the path of the route, or `None` if `path` does not belong to the route.
     fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
         let rest = path.strip_prefix(self.path)?;
         (rest.is_empty() || self.has_children).then_some(rest)
     }
 }
 
-/// Returns the route of `path`, and the rest of the path behind it.
+/// Returns the route of `path` and the rest of `path` after the route's own; `None` if there is no such route.
 pub(super) fn find(path: &str) -> Option<(&'static HttpRoute, &str)> {
     ROUTES.iter().find_map(|route| Some((route, route.rest(path)?)))
 }
 
-/// Returns the methods as the Allow header has them.
+/// Returns the value of an Allow header with these methods.
 pub(super) fn allow(methods: &[Method]) -> String {
     let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
     names.join(", ")
 }
 
-/// Returns the sentence of a 404: every path that is listed.
+/// Returns the sentence of a 404, which names every listed path.
 pub(super) fn listing() -> String {
     let mut paths: Vec<&str> =
         ROUTES.iter().filter(|route| route.is_listed).map(|route| route.path).collect();
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_has_the_route_that_stands_in_the_table() {
+    fn a_path_is_dispatched_to_its_route_in_the_table() {
         for (path, expected) in [
             ("/", Some((Endpoint::RedirectToDashboard(StatusCode::TEMPORARY_REDIRECT), ""))),
             ("/active", Some((Endpoint::ActiveHosts, ""))),
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_404_and_an_allow_header_list_what_the_table_has() {
+    fn a_404_lists_the_paths_and_an_allow_header_the_methods_of_the_table() {
         assert_eq!(
             listing(),
             "there are /active, /all, /capabilities, /healthz, /api/v1/accounting, /api/v1/alerts, \

@@ -1,4 +1,4 @@
-//! The listening socket, the thread behind it, and its end.
+//! The listening socket, the thread that serves it, and how both stop.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -29,10 +29,10 @@ use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
 
-/// A server that is bound to its port and does not answer yet.
+/// A server that is bound to its port but does not answer yet.
 ///
-/// Binding is apart from starting, so that a port in use stops the program before anything else is opened, and so that
-/// the first answer means that counting has begun.
+/// Binding and starting are two calls, so that a port in use stops the program before anything else is opened, and so
+/// that an answer proves that counting has begun.
 #[derive(Debug)]
 pub struct Server {
     runtime: Runtime,
@@ -48,9 +48,8 @@ impl Server {
     /// Binds the port. Connections from here on wait in the kernel until [`start`](Self::start).
     ///
     /// # Errors
-    /// [`ApiError::NotLoopback`] for an address that other machines can reach, [`ApiError::InUse`] and
-    /// [`ApiError::Listen`] where the kernel refuses the address, [`ApiError::Runtime`] where it refuses
-    /// the descriptors to wait on.
+    /// [`ApiError::NotLoopback`] if other machines can reach the address, [`ApiError::InUse`] and [`ApiError::Listen`]
+    /// if the kernel refuses the address, [`ApiError::Runtime`] if it refuses the descriptors of the event loop.
     pub fn bind(options: &Options) -> Result<Server, ApiError> {
         let addr = options.listen;
         if !addr.ip().is_loopback() {
@@ -70,6 +69,7 @@ impl Server {
             .build()
             .map_err(|source| ApiError::Runtime { source })?;
         let listener = {
+            // `TcpListener::from_std` panics outside of a runtime.
             let _inside = runtime.enter();
             TcpListener::from_std(listener).map_err(|source| ApiError::Runtime { source })?
         };
@@ -91,19 +91,19 @@ impl Server {
         Server { bounds, ..self }
     }
 
-    /// Serves `/api/v1/mutes` from this desk.
+    /// Lets `/api/v1/mutes` list and change mutes through `desk`.
     #[must_use]
     pub fn with_mutes(self, desk: MuteHandle) -> Server {
         Server { desk: Some(desk), ..self }
     }
 
-    /// Adds the country and network of hosts to alerts.
+    /// Adds the country and the autonomous system of hosts to the alerts that are served.
     #[must_use]
     pub fn with_geoip(self, geoip: GeoIp) -> Server {
         Server { geoip, ..self }
     }
 
-    /// Returns the address that it listens on, with the port that the kernel chose for port 0.
+    /// Returns the address on which the server listens, with the port that the kernel chose if port 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
@@ -111,7 +111,7 @@ impl Server {
     /// Starts to answer from `report`, on a thread of its own named `api`.
     ///
     /// # Errors
-    /// [`ApiError::Thread`] where the machine refuses the thread.
+    /// [`ApiError::Thread`] if the system refuses the thread.
     pub fn start(self, report: Arc<Published<Report>>) -> Result<RunningServer, ApiError> {
         let Server { runtime, listener, local_addr, capabilities, bounds, desk, geoip } = self;
         let capabilities = Arc::new(Published::new(capabilities));
@@ -146,20 +146,20 @@ impl RunningServer {
         self.capabilities.publish(capabilities);
     }
 
-    /// Replaces the files that the country and network of hosts are looked up in.
+    /// Replaces the databases in which the country and the autonomous system of hosts are looked up.
     pub fn set_geoip(&self, geoip: GeoIp) {
         self.geoip.publish(geoip);
     }
 
-    /// Returns the address that it listens on.
+    /// Returns the address on which the server listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Stops accepting, lets unfinished answers finish for at most [`Bounds::stop_grace`], cuts the rest, and joins the
-    /// thread.
+    /// Stops accepting, waits at most [`Bounds::stop_grace`] for unfinished answers, closes the other connections, and
+    /// joins the thread.
     pub fn stop(self) {
-        // An error here means that the thread has ended already, which is what is wanted.
+        // Sending fails if the thread has ended already; then there is nothing to stop.
         let _ = self.stop.send(());
         if self.thread.join().is_err() {
             tracing::error!("the API thread panicked; please report this");
@@ -167,10 +167,10 @@ impl RunningServer {
     }
 }
 
-/// Why there is no HTTP server.
+/// Why the HTTP server cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The address can be reached from other machines.
+    /// Other machines could reach the address.
     #[error(
         "ListenAddress {addr} is not a loopback address, and without a token anybody who reaches it could read \
          whom this network talks to; use 127.0.0.1:{port} or [::1]:{port}, and an SSH tunnel from elsewhere",
@@ -203,13 +203,13 @@ pub enum ApiError {
         /// The error of the kernel.
         source: io::Error,
     },
-    /// No epoll instance or eventfd for the server's thread.
+    /// The kernel refuses an epoll instance or an eventfd for the server's thread.
     #[error("cannot set up the API's event loop; is the limit of open files reached (`ulimit -n`)?")]
     Runtime {
         /// The error of the kernel.
         source: io::Error,
     },
-    /// No thread.
+    /// The system refuses a thread.
     #[error("cannot start the API's thread; is the limit of tasks reached (`ulimit -u`, TasksMax=)?")]
     Thread {
         /// The error of the kernel.
@@ -230,7 +230,7 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
     }
 }
 
-/// Accepts until `stopped`, then lets the connections end. The thread runs this alone.
+/// Accepts connections until `stopped`, then waits for the open ones. This is all that the thread `api` runs.
 async fn serve(
     listener: TcpListener,
     router: Arc<Router>,
@@ -252,8 +252,8 @@ async fn serve(
             None => break,
             Some(Ok((stream, _))) => stream,
             Some(Err(error)) => {
-                // Out of descriptors or memory: the connection stays in the kernel's queue, and `accept` would fail
-                // again at once. Clients can cause this, so it is logged once per run of failures.
+                // Descriptors or memory have run out. The connection stays in the kernel's queue, so `accept` would
+                // fail again at once. Clients can cause this, so it is logged once per run of failures.
                 if !std::mem::replace(&mut refused_by_kernel, true) {
                     tracing::warn!(%error, "the API cannot accept connections; it goes on trying");
                 }
@@ -266,7 +266,7 @@ async fn serve(
         if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
             let connection = graceful.watch(connection(&http, stream, &router, &bounds));
             tokio::spawn(async move {
-                // An error comes from the client (cut, late, gone) and was answered as far as it can be.
+                // An error is the client's (malformed, too slow, disconnected) and was answered if that was possible.
                 let _ = connection.await;
                 drop(permit);
             });
@@ -309,5 +309,5 @@ fn connection(
     http.serve_connection(TokioIo::new(TimedIo::new(stream, bounds)), service)
 }
 
-/// Pause after the kernel refused to hand out a connection.
+/// Pause after `accept` has failed.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);

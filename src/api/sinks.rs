@@ -10,11 +10,11 @@ pub(super) struct SinkView {
     name: &'static str,
     queued: u64,
     delivered: u64,
-    /// Attempts that were followed by another.
+    /// Number of attempts that failed and were followed by another attempt.
     retried: u64,
-    /// Given up.
+    /// Number of notices whose delivery was given up.
     failed: u64,
-    /// Not taken, because its queue was full.
+    /// Number of notices that were not queued, because the queue was full.
     dropped: u64,
     waiting: u64,
 }

@@ -1,10 +1,10 @@
-//! A client's socket with time limits: how long a client may take to read an answer, and how long a closing connection
-//! waits for a client that still sends.
+//! A client's socket with two time limits: on how long a client may take to read an answer, and on how long a closing
+//! connection waits for a client that still sends.
 //!
-//! hyper bounds what it reads and how long a head may take, and takes no further request before the last answer has
-//! left. It does not bound how long a client may take to read, and it closes a socket that has unread bytes; the kernel
-//! then sends RST, and the client may never see the 4xx (RFC 9112, 9.6). Both are done here, below hyper, so that they
-//! hold for every answer.
+//! hyper limits the size of a head and the time until it is complete, and reads no further request before the previous
+//! answer is written. It does not limit the time that a client takes to read. It also closes a socket that has unread
+//! bytes; the kernel then sends RST, and the client may never see the 4xx (RFC 9112, 9.6). This file adds both, below
+//! hyper, so that they apply to every answer.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -30,7 +30,7 @@ use super::bounds::Bounds;
 pub(super) struct TimedIo {
     stream: TcpStream,
     phase: Phase,
-    /// The one timer of the connection; it means something only while `Answering` or `Lingering`.
+    /// The only timer of the connection; it is used only while `Answering` or `Lingering`.
     timer: Pin<Box<Sleep>>,
     answer_timeout: Duration,
     linger_timeout: Duration,
@@ -39,16 +39,19 @@ pub(super) struct TimedIo {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// No byte of an answer waits to be written.
     Quiet,
+    /// An answer is being written, until the timer expires.
     Answering,
+    /// Our side is closed; bytes of the client are read and discarded until the timer expires.
     Lingering { bytes_read: usize },
 }
 
 impl TimedIo {
     /// Wraps an accepted stream.
     pub(super) fn new(stream: TcpStream, bounds: &Bounds) -> Self {
-        // Head and body leave in one call, so Nagle's algorithm has nothing to join. If this fails the socket is
-        // closed, and the first read fails too.
+        // Head and body are written in one call, so Nagle's algorithm would delay them without joining anything. If
+        // the option fails, the socket is closed already, and the first read fails too.
         let _ = stream.set_nodelay(true);
         Self {
             stream,
@@ -60,26 +63,28 @@ impl TimedIo {
         }
     }
 
+    /// Enters a phase that lasts at most `limit`.
     fn enter(&mut self, phase: Phase, limit: Duration) {
         self.phase = phase;
         self.timer.as_mut().reset(Instant::now() + limit);
     }
 
-    /// Passes on the result of a write, or fails if the client has made no room until the timer.
+    /// Returns the result of a write, or an error if the write still waits for the client to read when the timer has
+    /// expired.
     fn timed(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if self.phase == Phase::Quiet {
             self.enter(Phase::Answering, self.answer_timeout);
         }
         if written.is_pending() && self.timer.as_mut().poll(cx).is_ready() {
-            // An incomplete answer is of no use: a reset frees the kernel's memory at once. If the option is refused,
-            // the socket closes with FIN.
+            // An incomplete answer is useless, so the connection is reset, which frees the kernel's memory at once. If
+            // the option is refused, the socket closes with FIN.
             let _ = self.stream.set_zero_linger();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         written
     }
 
-    /// Reads and discards until the client closes its side, within bounds.
+    /// Reads and discards until the client closes its side, the timer expires, or `linger_bytes_max` are read.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = [0_u8; LINGER_READ_BYTES];
         while let Phase::Lingering { bytes_read } = self.phase {
@@ -122,12 +127,12 @@ impl AsyncWrite for TimedIo {
         self.timed(cx, written)
     }
 
-    /// True: head and body go to the kernel without a copy, also a large body.
+    /// Returns true, so that hyper passes head and body to the kernel without copying the body.
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    /// hyper calls this when it has nothing left to write: the answer is with the kernel.
+    /// Ends the answer. hyper calls this when it has nothing left to write, so the kernel has the whole answer.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.phase == Phase::Answering {
             self.phase = Phase::Quiet;
@@ -145,9 +150,9 @@ impl AsyncWrite for TimedIo {
     }
 }
 
-/// Answers 503 to a client beyond [`Bounds::connections_max`], and closes. Its request is not read.
+/// Answers 503 to a client beyond [`Bounds::connections_max`], without reading its request, and closes the connection.
 pub(super) async fn refuse(mut timed_io: TimedIo) {
-    // The answer fits into the empty send buffer of a new connection, so one write takes all of it or fails.
+    // The answer fits into the empty send buffer of a new connection, so one write writes all of it or fails.
     let written = poll_fn(|cx| Pin::new(&mut timed_io).poll_write(cx, TOO_MANY_CONNECTIONS)).await;
     if written.is_ok() {
         let _ = poll_fn(|cx| Pin::new(&mut timed_io).poll_shutdown(cx)).await;
@@ -163,5 +168,5 @@ const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     \r\n\
     too many connections at once; try again in a while";
 
-/// Bytes read at a time while lingering.
+/// Maximum number of bytes of one read while lingering.
 const LINGER_READ_BYTES: usize = 2048;

@@ -1,4 +1,4 @@
-//! `/api/v1`: our own JSON.
+//! `/api/v1`: the JSON that the original program does not have.
 
 use hyper::body::Bytes;
 use serde::Serialize;
@@ -21,12 +21,13 @@ pub(super) fn sinks(report: &Report) -> Bytes {
     view::json_array(report.sinks.iter().map(SinkView::of))
 }
 
-/// `/api/v1/alerts`: the open alerts, the oldest first, muted ones marked as such.
+/// `/api/v1/alerts`: the open alerts, the oldest first. Muted alerts are included and marked as muted.
 pub(super) struct AlertsView<'o> {
     pub(super) geoip: &'o GeoIp,
 }
 
-/// `/api/v1/alerts/possible`: the open alerts that are only possible, which are in no list of the original's.
+/// `/api/v1/alerts/possible`: the open alerts that are possible but not certain. The lists of the original program
+/// (`/active`, `/all`) do not contain them.
 pub(super) struct PossibleAlertsView<'o> {
     pub(super) geoip: &'o GeoIp,
 }

@@ -1,4 +1,5 @@
-//! The JSON shapes. Domain types are copied into them, so a field renamed elsewhere changes no answer.
+//! The views: types with the shape of the JSON. Domain types are copied into them, so that renaming a field of a domain
+//! type does not change an answer.
 
 use std::net::IpAddr;
 
@@ -14,29 +15,29 @@ use crate::packet::Skip;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Capabilities {
-    /// Seconds of the traffic window.
+    /// Length of the traffic window in seconds.
     pub traffic_interval: u64,
-    /// Bytes a host may send in it.
+    /// Maximum number of bytes that a host may send in the traffic window.
     pub byte_limit: u64,
-    /// Whether destinations are hidden.
+    /// True if destinations are hidden.
     pub no_destinations: bool,
-    /// Whether contacted hosts are judged.
+    /// True if the number of contacted hosts is limited.
     #[serde(rename = "ContactedIPsAnalyze")]
     pub contacted_ips_analyze: bool,
-    /// Hosts a host may contact in the traffic window.
+    /// Maximum number of hosts that a host may contact in the traffic window.
     #[serde(rename = "NumberContactedIPs")]
     pub number_contacted_ips: u32,
-    /// Whether contacted ports are judged.
+    /// True if the number of contacted ports is limited.
     pub analyze_ports: bool,
-    /// Ports a host may contact in the port window.
+    /// Maximum number of ports that a host may contact in the port window.
     pub num_contacted_ports: u32,
-    /// Seconds of the port window.
+    /// Length of the port window in seconds.
     pub port_interval: u64,
-    /// Bytes from which on a host is on the chart.
+    /// Minimum number of bytes that a host on the chart has sent.
     pub chart_min_bytes: u64,
     /// Interfaces that are not monitored.
     pub excluded_interfaces: Vec<String>,
-    /// Limits that the original does not have, each by the name and value of its key; those that are off are left out.
+    /// Names and values of the keys of limits that the original does not have; limits that are off are left out.
     #[serde(flatten, serialize_with = "map")]
     pub further: Vec<(&'static str, String)>,
 }
@@ -81,21 +82,21 @@ impl LegacyHost {
     }
 }
 
-/// Where every frame went, each in exactly one place: `frames = counted_frames + sum(skipped)`. Live and replay share
-/// it.
+/// What became of every frame, each counted once: `frames = counted_frames + sum(skipped)`. The API and `replay --json`
+/// both serialize it.
 #[derive(Debug, Serialize)]
 pub struct Counted<'a> {
     frames: u64,
     counted_frames: u64,
-    /// Packets of the wire that the counted frames stand for.
+    /// Number of packets on the wire that the counted frames stand for.
     ip_packets: u64,
     ip_bytes: u64,
     skipped: Skipped<'a>,
     malformed_ip_packets: u64,
     length_mismatch_packets: u64,
-    /// Counted frames that stand for several packets of the wire.
+    /// Number of counted frames that the kernel joined from several packets on the wire (GRO).
     super_frames: u64,
-    /// Those of them that count as one packet, because the number of their packets is unknown.
+    /// Number of those frames that are counted as one packet each, because the number of their packets is unknown.
     super_frames_as_one: u64,
     spilled_packets: u64,
     spilled_bytes: u64,
@@ -104,7 +105,7 @@ pub struct Counted<'a> {
 }
 
 impl<'a> Counted<'a> {
-    /// Copies the sums.
+    /// Copies the totals.
     pub fn of(counted: &'a flow::Accounting) -> Self {
         Self {
             frames: counted.frames,
@@ -124,7 +125,7 @@ impl<'a> Counted<'a> {
     }
 }
 
-/// Skipped frames by the name of the reason; reasons that did not occur are left out.
+/// Number of skipped frames by the name of the reason; reasons with no frame are left out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Skipped<'a>(pub(super) &'a [u64; Skip::COUNT]);
 
@@ -155,7 +156,7 @@ pub(super) fn json<T: Serialize>(view: &T) -> Bytes {
     serde_json::to_vec(view).expect("views are structs of numbers and text with string keys").into()
 }
 
-/// Returns an array whose views are made one at a time, so that a large report is never in memory twice.
+/// Returns the JSON array of `views`, which are made one at a time, so that a large report is never in memory twice.
 pub(super) fn json_array<T: Serialize>(views: impl Iterator<Item = T>) -> Bytes {
     let mut body = Vec::new();
     serde_json::Serializer::new(&mut body)

@@ -15,14 +15,14 @@ pub(super) struct CheckArgs {
 }
 
 impl CheckArgs {
-    /// Prints every key with the value in force.
+    /// Prints every key with its value in force.
     ///
     /// # Errors
     /// The configuration is wrong, or standard output cannot be written.
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let config = Config::load(&self.config)?;
         match write!(io::stdout().lock(), "{config}") {
-            // The reader closed the pipe, as `head` does, so it wants no more.
+            // The reader closed the pipe, as `head` does, so it needs no more output.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => Ok(result?),
         }

@@ -20,13 +20,13 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         None if error.is::<clap::Error>() => (error.to_string(), ExitCode::from(USAGE)),
         None => (format!("error: {error:#}"), ExitCode::FAILURE),
     };
-    // Without a configuration the log was not started, and its format is not known.
+    // If the configuration could not be read, the log was not started and its format is unknown, so text is used.
     let prefix = logging::prefix().unwrap_or_else(|| LinePrefix::detect(LogFormat::Text));
     let lines: String = match prefix {
         LinePrefix::Json { .. } => prefix.line(unix_now(), Level::ERROR, &format!("{error:#}")),
-        // A person reads the clock format, so the report gets no prefix.
+        // The clock format is for people, so the report gets no prefix.
         LinePrefix::Clock(_) => format!("{report}\n"),
-        // The journal takes a level per line.
+        // The journal expects a level at the beginning of each line.
         LinePrefix::Journal => {
             let level = prefix.at(unix_now(), Level::ERROR).to_string();
             report.lines().map(|line| format!("{level}{line}\n")).collect()

@@ -1,7 +1,7 @@
 //! The commands of the program, one file each.
 //!
-//! Each file has the arguments of its command beside what the command does; [`exit`] has the exit codes and the form of
-//! errors. Commands return [`anyhow::Error`], so that any failure ends as one line with its causes.
+//! Each file contains the arguments of its command and its code; [`exit`] contains the exit codes and the form of
+//! errors. Commands return [`anyhow::Error`], so that any failure is reported as one line with its causes.
 
 mod check;
 pub(crate) mod exit;
@@ -44,7 +44,7 @@ enum Command {
 /// Runs the command that `line` names.
 ///
 /// # Errors
-/// The command failed; [`exit::report`] tells which exit code that is.
+/// The command failed; [`exit::report`] returns the exit code for the error.
 pub(crate) fn run(line: CommandLine) -> anyhow::Result<()> {
     match (line.command, line.config) {
         (Some(Command::Check(args)), _) => args.run(),
@@ -58,13 +58,13 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<()> {
 /// Starts the log in the format that `config` names, and returns the prefix of its lines.
 fn start_log(config: &Config) -> anyhow::Result<LinePrefix> {
     let prefix = LinePrefix::detect(config.log_format());
-    // The thread of the log starts before the rings are open and needs no capability; `drop_all` of this thread
-    // reports a failure.
+    // The thread of the log starts before the main thread drops its capabilities, and needs none. A failure is ignored
+    // here, since the main thread calls `drop_all` too and reports it.
     logging::init(prefix.clone(), || drop(privileges::drop_all()))?;
     Ok(prefix)
 }
 
-/// Returns what the engine counts and what it alerts on; live capture and replay use the same.
+/// Returns what the engine counts and the limits for alerts. Live capture and replay use the same rules.
 fn rules(config: &Config) -> Rules {
     Rules { flow: config.flow_options(), detect: config.detect_limits(), alert: config.alert_options() }
 }

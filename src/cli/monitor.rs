@@ -1,4 +1,4 @@
-//! The command without a name: monitors with a configuration until a signal asks to stop.
+//! The program without a command name: monitors with a configuration until it gets a signal to stop or a thread fails.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     monitor.stop(reason)
 }
 
-/// What runs, and the configuration in force.
+/// The running engine and server, and the configuration in force.
 struct Monitor<'p> {
     path: &'p Path,
     config: Config,
@@ -48,7 +48,7 @@ struct Monitor<'p> {
 }
 
 impl<'p> Monitor<'p> {
-    /// Opens everything, drops privileges, and starts everything; `engine/mod.rs` lists the order.
+    /// Opens all sockets and rings, drops privileges, and starts all threads; `engine/mod.rs` lists the order.
     fn start(config: Config, path: &'p Path, prefix: LinePrefix) -> anyhow::Result<Self> {
         let server = Server::bind(&config.api_options())?;
         let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(&config))?;
@@ -63,7 +63,8 @@ impl<'p> Monitor<'p> {
         Ok(Self { path, config, prefix, engine, server, geoip })
     }
 
-    /// Reads the configuration again and puts in force what needs no restart. A wrong file changes nothing.
+    /// Reads the configuration again and applies the settings that need no restart. If the file is wrong, nothing
+    /// changes.
     fn reload(&mut self) {
         supervisor::reloading();
         match Config::load(self.path) {
@@ -86,8 +87,8 @@ impl<'p> Monitor<'p> {
         supervisor::ready();
     }
 
-    /// Replaces the sinks if their options have changed; the old ones finish their queues. Otherwise it reads the GeoIP
-    /// files again, since these may have changed.
+    /// Replaces the sinks if their options have changed; the old sinks deliver what is queued, within time limits. If
+    /// the options are the same, it reads the GeoIP files again, since these may have changed.
     fn reload_sinks(&mut self, new: &Config) {
         if self.config.sink_options() == new.sink_options() {
             self.geoip.read_again();
@@ -105,7 +106,7 @@ impl<'p> Monitor<'p> {
         }
     }
 
-    /// Stops in the reverse order of the start and logs the sums.
+    /// Stops everything in the reverse order of the start and logs the totals.
     fn stop(self, reason: &str) -> anyhow::Result<()> {
         self.server.stop();
         let summary = self.engine.stop();
@@ -129,7 +130,8 @@ impl<'p> Monitor<'p> {
     }
 }
 
-/// Opens the file that keeps alerts and mutes, if there is to be one: `StateFile`, or one in systemd's directory.
+/// Opens the file that keeps alerts and mutes: `StateFile`, or else a file in the directory that systemd provides.
+/// Returns `None` if there is neither.
 fn open_state(config: &Config) -> anyhow::Result<Option<(PersistedLedger, StateFile)>> {
     let path = config.state_file().map(Path::to_owned).or_else(provided_state_file);
     path.map(StateFile::open)
@@ -137,9 +139,9 @@ fn open_state(config: &Config) -> anyhow::Result<Option<(PersistedLedger, StateF
         .context("cannot start the thread of the state: raise the limit on tasks")
 }
 
-/// Returns the path of the state file in the directory that systemd provides, if it provides one.
+/// Returns the path of the state file in the directory that systemd provides, or `None` if it provides none.
 fn provided_state_file() -> Option<PathBuf> {
-    // STATE_DIRECTORY has colons between several directories (systemd.exec(5)); the first one is ours.
+    // STATE_DIRECTORY has colons between several directories (systemd.exec(5)); the first one is used.
     let provided = std::env::var("STATE_DIRECTORY").ok()?;
     let folder = provided.split(':').find(|folder| !folder.is_empty())?;
     Some(Path::new(folder).join("state.json"))
@@ -151,7 +153,8 @@ fn start_sinks(config: &Config, prefix: &LinePrefix) -> anyhow::Result<Sinks> {
         .context("cannot start the threads of the sinks: raise the limits on tasks and open files")
 }
 
-/// Logs which alerts a sink has not delivered.
+/// Logs the numbers of notices that a sink has not delivered: those that failed or were dropped, and those that still
+/// waited when the time was over.
 fn warn_undelivered(SinkResult { sink, counts, in_time }: &SinkResult) {
     let (lost, waiting) = (counts.lost(), counts.waiting());
     match sink {

@@ -1,5 +1,5 @@
-//! The command `replay`: what capture files hold, the alerts that live traffic like it would raise, and how the alerts
-//! of two configurations differ.
+//! The command `replay`: reads capture files and prints totals and the alerts that the same live traffic would raise,
+//! or how the alerts of two configurations differ.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -32,7 +32,7 @@ pub(super) struct ReplayArgs {
 }
 
 impl ReplayArgs {
-    /// Replays with one configuration, or with two and compares their alerts.
+    /// Replays with one configuration, or replays with two and compares their alerts.
     ///
     /// # Errors
     /// A configuration is wrong, there are more than two, a capture cannot be read to its end, or the output cannot be
@@ -57,9 +57,9 @@ impl ReplayArgs {
         }
     }
 
-    /// Writes the sums of the captures and the alerts.
+    /// Replays with `config` and writes the totals and the alerts.
     fn run_one(&self, config: &Config) -> anyhow::Result<()> {
-        // Only JSON shows hosts and pairs, and totals take memory for every pair.
+        // Only JSON shows totals of hosts and pairs, and these take memory for every pair.
         let replay = if self.json.is_some() { replay } else { replay_alerts };
         let outcome = replay(&self.captures, &rules(config))?;
         let hide_destinations = config.alert_options().hide_destinations;
@@ -73,7 +73,7 @@ impl ReplayArgs {
         outcome.broken.map_or(Ok(()), |broken| Err(broken.into()))
     }
 
-    /// Writes which alerts one configuration raises and the other does not.
+    /// Replays with both configurations and writes which alerts only one of them raises, and which both raise.
     fn run_both(&self, first: &Config, second: &Config) -> anyhow::Result<()> {
         let first = replay_alerts(&self.captures, &rules(first))?;
         let second = replay_alerts(&self.captures, &rules(second))?;
@@ -82,7 +82,7 @@ impl ReplayArgs {
         first.broken.map_or(Ok(()), |broken| Err(broken.into()))
     }
 
-    /// Writes `json` to where `--json` names, or `text` to standard output without it.
+    /// Writes `json` to the file or the output that `--json` names, or `text` to standard output if it is not given.
     fn write(
         &self,
         json: impl Fn(&mut dyn Write) -> io::Result<()>,
@@ -105,6 +105,7 @@ impl ReplayArgs {
         Ok(())
     }
 
+    /// Prints the comparison as text.
     fn print_compared(&self, out: &mut dyn Write, comparison: &ReplayComparison<'_>) -> io::Result<()> {
         let ReplayComparison { only_first, only_second, both } = comparison;
         let line = |alert: &Alert| Line(&Notice::Opened(alert.clone())).to_string();
@@ -125,7 +126,7 @@ impl ReplayArgs {
     }
 }
 
-/// Prints the sums and the alerts as text.
+/// Prints the totals and the alerts as text.
 fn print_replayed(out: &mut dyn Write, outcome: &Replayed) -> io::Result<()> {
     let counted = &outcome.accounting;
     writeln!(

@@ -9,7 +9,7 @@ use traffic_alerted::api::view::Counted;
 use traffic_alerted::flow::{HostCounts, Metric, Window};
 use traffic_alerted::report::ReplayComparison;
 
-/// The sums of a replay and its alerts, with the field names that tools read.
+/// The totals of a replay and its alerts. Tools read these field names, so they must not change.
 #[derive(Serialize)]
 struct ReplayView<'a> {
     accounting: ReplayAccountingView<'a>,
@@ -28,7 +28,7 @@ struct ReplayAccountingView<'a> {
     dropped_frames: u64,
 }
 
-/// The window that has the pairs, and whether `NoDestinations` hides them.
+/// The window with the pairs; `are_hidden` is true if `NoDestinations` hides them.
 struct PairsView<'a> {
     window: &'a Window,
     are_hidden: bool,
@@ -51,7 +51,7 @@ struct PairView {
     ip_bytes: u64,
 }
 
-/// Writes the result of a replay as one JSON object, hosts and pairs in order of their addresses.
+/// Writes the result of a replay as one JSON object, with hosts and pairs in the order of their addresses.
 ///
 /// # Errors
 /// `out` cannot be written.

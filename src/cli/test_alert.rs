@@ -18,10 +18,10 @@ pub(super) struct TestAlertArgs {
 }
 
 impl TestAlertArgs {
-    /// Sends a sample to every sink, after it has dropped its privileges as the monitor does.
+    /// Drops privileges as the monitor does, then sends a sample to every sink and prints each result.
     ///
     /// # Errors
-    /// The configuration is wrong, the system refuses a thread, or a sink did not take the sample.
+    /// The configuration is wrong, the system refuses a thread, or a sink did not deliver the sample.
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let config = Config::load(&self.config)?;
         let prefix = super::start_log(&config)?;

@@ -1,4 +1,4 @@
-//! The form of a log line: what it begins with, and how a record becomes one.
+//! The form of a log line: its prefix, and how a record is formatted.
 
 use std::fmt;
 use std::fs::File;
@@ -29,7 +29,7 @@ pub enum LinePrefix {
     Clock(TimeZone),
     /// The level for the journal (sd-daemon(3)), then text: `<6>`.
     Journal,
-    /// A JSON object, behind the level if stderr is the journal.
+    /// A JSON object, after the level if stderr is the journal.
     Json {
         /// True if stderr is the journal.
         for_journal: bool,
@@ -115,7 +115,7 @@ fn timestamp(at: UnixNanos) -> Timestamp {
         .expect("64 bits of nanoseconds end in 2554, and this holds years up to 9999")
 }
 
-/// Returns the word for a level in a line.
+/// Returns the name of a level in a line.
 fn word(level: Level) -> &'static str {
     match level {
         Level::ERROR => "error",
@@ -135,14 +135,15 @@ fn syslog_level(level: Level) -> u8 {
     }
 }
 
-/// Returns true if stderr is the stream that `JOURNAL_STREAM` names as device and inode. The variable alone proves
-/// nothing: programs that a service starts with their stderr redirected inherit it (systemd.exec(5)).
+/// Returns true if stderr is the stream that `JOURNAL_STREAM` names by device and inode. That the variable is set is
+/// not enough: programs that a service starts inherit it, even if their stderr is redirected (systemd.exec(5)).
 fn stderr_is_journal() -> bool {
     let Ok(variable) = std::env::var("JOURNAL_STREAM") else { return false };
     let stderr = io::stderr().as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
     stderr.is_ok_and(|stderr| names_stream(&variable, stderr.dev(), stderr.ino()))
 }
 
+/// Returns true if the value of `JOURNAL_STREAM` names the stream with this device and inode.
 fn names_stream(variable: &str, device: u64, inode: u64) -> bool {
     variable.split_once(':').is_some_and(|(d, i)| d.parse() == Ok(device) && i.parse() == Ok(inode))
 }

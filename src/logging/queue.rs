@@ -1,8 +1,8 @@
 //! The queue of log lines and the thread that writes them.
 //!
-//! `tracing_appender::non_blocking` is no replacement: its guard waits for a fixed time and does not report whether
-//! everything was written, it writes no line about lost lines, and it has no hook by which its thread could give up
-//! privileges.
+//! `tracing_appender::non_blocking` cannot replace it: its guard waits for a fixed time and does not report whether
+//! everything was written, it does not log the number of lost lines, and it has no hook in which its thread could give
+//! up privileges.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::time::unix_now;
 
 use super::prefix::LinePrefix;
 
-/// Lines that may wait for a slow stderr.
+/// Maximum number of writes that wait for a slow stderr. A record is one write.
 const LINES_MAX: usize = 1024;
 
 /// The sending end of the queue. Each write is one line or more.
@@ -29,7 +29,7 @@ pub(super) struct LineQueue {
 
 enum Message {
     Lines(Vec<u8>),
-    /// Asks for a reply once everything before it is written.
+    /// The thread replies to this message once everything before it is written.
     End(Sender<()>),
 }
 
@@ -54,16 +54,16 @@ impl LineQueue {
         Ok(queue)
     }
 
-    /// Waits until the lines that wait are written, for at most `timeout`. Returns true if they are.
+    /// Waits at most `timeout` until all queued lines are written. Returns true if they are.
     pub(super) fn finish(&self, timeout: Duration) -> bool {
         let (done, written) = channel();
-        // If there is no room, stderr takes no lines and waiting is useless.
+        // If the queue is full, stderr is blocked, so waiting is useless.
         self.waiting.try_send(Message::End(done)).is_ok() && written.recv_timeout(timeout).is_ok()
     }
 }
 
 impl Write for LineQueue {
-    /// Never blocks and never fails: without room the line is counted as lost.
+    /// Queues the lines. Never blocks and never fails: if the queue is full, the write is dropped and counted as lost.
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         if self.waiting.try_send(Message::Lines(lines.to_vec())).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -76,12 +76,13 @@ impl Write for LineQueue {
     }
 }
 
+/// Writes each message, and after it the number of lost writes if there are any.
 fn write_messages(messages: &Receiver<Message>, mut out: impl Write, lost: &AtomicU64, prefix: &LinePrefix) {
     for message in messages {
         let _ = match message {
-            // An error of stderr has nowhere to be reported.
+            // There is no other place to report an error of stderr.
             Message::Lines(lines) => out.write_all(&lines),
-            // After the deadline of `finish` the receiver is gone.
+            // Sending fails if `finish` has timed out and dropped the receiver.
             Message::End(done) => done.send(()).or(Ok(())),
         };
         let lost = lost.swap(0, Ordering::Relaxed);
@@ -98,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// A stderr whose writes block while its lock is held.
+    /// A writer whose writes block while its lock is held.
     #[derive(Clone, Default)]
     struct Blocked(Arc<Mutex<Vec<u8>>>);
 
@@ -113,17 +114,17 @@ mod tests {
     }
 
     #[test]
-    fn a_stderr_that_nobody_reads_blocks_no_caller() {
+    fn a_stderr_that_is_not_read_does_not_block_callers() {
         let stderr = Blocked::default();
         let mut queue = LineQueue::start(stderr.clone(), LinePrefix::Journal, || ()).expect("a thread");
         let held = stderr.0.lock().expect("no writer panicked");
-        // One line may be with the writer; the queue holds the rest.
+        // The thread may hold one line, and the queue holds LINES_MAX.
         for n in 0..LINES_MAX + 10 {
             queue.write_all(format!("line {n}\n").as_bytes()).expect("it never fails");
         }
         assert!(!queue.finish(Duration::from_millis(1)));
         let lost = queue.lost.load(Ordering::Relaxed);
-        assert!(lost >= 9, "{lost}");
+        assert!(lost >= 9, "all lines beyond these are lost: {lost}");
         drop(held);
         // The end message finds room once the first line is written.
         while !queue.finish(Duration::from_secs(60)) {
