@@ -19,7 +19,10 @@ fn walk(block: &[u8], vnet_header: VnetHeader) {
         match frame {
             Ok(frame) => {
                 let bytes = frame.bytes.as_ptr_range();
-                assert!(inside.start <= bytes.start && bytes.end <= inside.end, "a frame is inside the block");
+                assert!(
+                    inside.start <= bytes.start && bytes.end <= inside.end,
+                    "a frame is inside the block"
+                );
             }
             Err(_) => assert!(frames.next().is_none(), "the walk ends after an error"),
         }
