@@ -1,30 +1,31 @@
-//! From the lines of a file to [`Settings`] that go together.
+//! Parses all settings and checks them against each other.
 
 use super::context::Context;
 use super::file::RawConfig;
 use super::machine::Machine;
 use super::problem::Problem;
 use super::reader::Reader;
-use super::values::{RightSettings, Settings};
+use super::values::{ParsedSettings, Settings};
 
-/// Reads all settings; `None` where one of them is wrong, for which `problems` then has an entry.
+/// Returns all settings, or `None` if one of them is invalid. Adds an entry to `problems` for each invalid value.
 pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<Problem>) -> Option<Settings> {
-    // Settings are read twice: first for those that others are checked against, then with these known.
+    // Settings are parsed twice. The first pass finds the values that others are checked against. Its problems are
+    // dropped: the second pass, which has these values, finds them again together with those of the checks.
     let context = Context::of(machine);
-    let first = RightSettings::read(&mut Reader { raw, context: &context, problems: Vec::new() });
+    let first = ParsedSettings::read(&mut Reader { raw, context: &context, problems: Vec::new() });
     let context = Context {
         machine: machine.clone(),
         worker_count: first.workers.map(|workers| workers.count(machine)),
         group_ipv6: first.group_ipv6.flatten(),
-        ports_are_off: first.judge_contacted_ports == Some(false),
+        port_analysis_is_off: first.judge_contacted_ports == Some(false),
         excluded_interfaces: first.excluded_interfaces.unwrap_or_default(),
         has_webhook_token: matches!(first.webhook_token, Some(Some(_))),
     };
     let mut reader = Reader { raw, context: &context, problems: Vec::new() };
-    let right = RightSettings::read(&mut reader);
+    let parsed = ParsedSettings::read(&mut reader);
     problems.append(&mut reader.problems);
-    let mut settings = right.complete()?;
-    // Where destinations are hidden, no host is reported for having many.
+    let mut settings = parsed.complete()?;
+    // If destinations are hidden, no host is reported for contacting many of them.
     settings.judge_contacted_hosts &= !settings.hide_destinations;
     Some(settings)
 }
@@ -38,11 +39,11 @@ mod tests {
     use crate::config::machine::tests::two_cores;
 
     fn parse(text: &str) -> Result<Config, ConfigError> {
-        Config::parse_on("it", text.as_bytes(), &two_cores())
+        Config::parse_on("test.conf", text.as_bytes(), &two_cores())
     }
 
     #[test]
-    fn good_values_are_taken() {
+    fn valid_values_are_accepted() {
         let files = [
             "TrafficInterval: 1\nPortInterval: 2592000",
             "ByteLimit: 1",
@@ -97,13 +98,17 @@ mod tests {
                 panic!("{text:?}: {error}");
             }
         }
-        let config = parse("ExcludedInterfaces: lo,wg0,lo").expect("a list");
-        assert_eq!(config.settings.excluded_interfaces, ["lo", "wg0"], "a name counts once");
+        let config = parse("ExcludedInterfaces: lo,wg0,lo").expect("the list is valid");
+        assert_eq!(
+            config.settings.excluded_interfaces,
+            ["lo", "wg0"],
+            "a name that is listed twice is kept once"
+        );
     }
 
     #[test]
-    fn bad_values_are_underlined_with_what_they_are_and_what_to_write() {
-        // The text between the arrows is what must be underlined.
+    fn a_bad_value_is_underlined_with_its_fault_and_a_remedy() {
+        // The text between » and « must be underlined.
         let cases = [
             ("TrafficInterval: »0«", "too small", "whole seconds from 1 to 2592000"),
             ("TrafficInterval: »0.5«", "not a whole number", "whole seconds"),
@@ -241,7 +246,7 @@ mod tests {
     #[test]
     fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
         let text = "MemoryLimit: 1K\nByteLimits: 1G\nTrafficInterval: 0\n\nWorkers\nWorkers: 2\nWorkers: 3\n";
-        let Err(ConfigError::Wrong(problems)) = parse(text) else { panic!("it is wrong") };
+        let Err(ConfigError::Wrong(problems)) = parse(text) else { panic!("the text has problems") };
         let expected = [
             (1, "bad value for `MemoryLimit`"),
             (2, "unknown key"),
@@ -253,8 +258,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_number_of_workers_is_the_only_error() {
-        let Err(error) = parse("Workers: 0\nPinCores: 2,3\nRingMemory: 1M\n") else { panic!("it is wrong") };
+    fn settings_that_depend_on_an_invalid_worker_count_are_not_errors_too() {
+        let Err(error) = parse("Workers: 0\nPinCores: 2,3\nRingMemory: 1M\n") else {
+            panic!("the text has problems")
+        };
         assert_eq!(error.to_string().matches("error: ").count(), 1, "{error}");
     }
 }

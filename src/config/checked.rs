@@ -11,18 +11,19 @@ use super::machine::Machine;
 use super::problem::Problems;
 use super::values::Settings;
 
-/// A configuration that passed every check. Its `Display` is a file that reads back as the same
-/// configuration and names every key.
+/// A configuration that passed every check. Its `Display` writes a file that has every key and parses to the same
+/// configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Each within its range, and all of them in accord with each other ([`Context`](super::context::Context)).
+    /// The values. Each is within its range and passed the checks against the others
+    /// ([`Context`](super::context::Context)).
     pub(super) settings: Settings,
-    /// The machine that they were checked for.
+    /// The machine for which they were checked, and on which `auto` is resolved.
     pub(super) machine: Machine,
 }
 
 impl Config {
-    /// Reads a configuration from text. `name` stands for the file in error messages.
+    /// Parses a configuration from text. `name` is the file name in error messages.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -47,11 +48,11 @@ impl Config {
     /// ```
     ///
     /// # Errors
-    /// As of [`Config::parse`], and [`ConfigError::Unreadable`].
+    /// Those of [`Config::parse`], and [`ConfigError::Unreadable`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let name = path.as_ref().display().to_string();
         let mut text = Vec::new();
-        // One byte more than is allowed tells a file that is too large, even one without an end.
+        // Reading one byte more than is allowed detects a file that is too large, even one without an end.
         let read =
             File::open(path).and_then(|file| file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut text));
         match read {
@@ -60,6 +61,7 @@ impl Config {
         }
     }
 
+    /// Parses a configuration for `machine`, which may be another one than this.
     pub(super) fn parse_on(name: &str, bytes: &[u8], machine: &Machine) -> Result<Self, ConfigError> {
         if bytes.len() > FILE_BYTES_MAX {
             return Err(ConfigError::TooLarge { name: name.to_owned() });
@@ -73,6 +75,7 @@ impl Config {
         }
     }
 
+    /// Returns the configuration of an empty file on `machine`.
     pub(super) fn defaults(machine: Machine) -> Self {
         Self { settings: Settings::defaults(), machine }
     }
@@ -95,7 +98,7 @@ mod tests {
         let shipped = include_str!("../../TrafficAlerted.conf");
         for text in ["", "\n", "# nothing\r\n", "\u{feff}", shipped] {
             assert_eq!(
-                Config::parse("it", text).expect("this is a configuration"),
+                Config::parse("test.conf", text).expect("this is a configuration"),
                 Config::default(),
                 "{text:?}"
             );
@@ -117,7 +120,7 @@ mod tests {
             let machine = Machine { cores: (0..count).collect(), memory_bytes: 0 };
             let defaults = Config::defaults(machine.clone());
             let written = defaults.to_string();
-            let read = Config::parse_on("it", written.as_bytes(), &machine)
+            let read = Config::parse_on("test.conf", written.as_bytes(), &machine)
                 .unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(read, defaults);
             assert_eq!(read.settings.workers.count(&machine), count.min(256));
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_large_is_not_read() {
+    fn a_file_that_is_too_large_is_refused() {
         let comment = |bytes: usize| "#".repeat(bytes);
         assert!(Config::parse("it", comment(FILE_BYTES_MAX)).is_ok());
         let error = Config::parse("it", comment(FILE_BYTES_MAX + 1)).expect_err("one byte too many");

@@ -1,7 +1,7 @@
-//! Which settings have to go together: every check of one setting against another, or against this machine.
+//! Every check of one setting against another, or against this machine.
 //!
-//! Each check is a method of [`Context`], which the kind of the checked setting calls. One pair is no error and so not
-//! here: `NoDestinations: true` turns `ContactedIPsAnalyze` off, in `check.rs`.
+//! Each check is a method of [`Context`], which the kind of the checked setting calls. One pair of settings is not
+//! here, because it is not an error: `NoDestinations: true` turns `ContactedIPsAnalyze` off, in `check.rs`.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -17,34 +17,35 @@ use crate::detect::FindingKind;
 use crate::engine::PinCores;
 use crate::flow::Metric;
 
-/// What a value is checked against. A setting that has an error itself is absent, so that it causes one error only.
+/// The values against which other values are checked. A setting whose own value is invalid is absent (`None`, `false`
+/// or empty), so that it causes only one error.
 pub(super) struct Context {
     pub(super) machine: Machine,
-    /// What `Workers` amounts to on the machine.
+    /// Number of workers that `Workers` gives on the machine.
     pub(super) worker_count: Option<usize>,
     /// `GroupIPv6`, unless it is off.
     pub(super) group_ipv6: Option<u8>,
-    /// Whether `AnalyzePorts` is off.
-    pub(super) ports_are_off: bool,
+    /// True if `AnalyzePorts` is off.
+    pub(super) port_analysis_is_off: bool,
     pub(super) excluded_interfaces: Vec<String>,
-    /// Whether `WebhookToken` has a token.
+    /// True if `WebhookToken` has a token.
     pub(super) has_webhook_token: bool,
 }
 
 impl Context {
-    /// A context without other settings.
+    /// Returns a context without other settings, in which every check passes that needs one.
     pub(super) fn of(machine: &Machine) -> Self {
         Self {
             machine: machine.clone(),
             worker_count: None,
             group_ipv6: None,
-            ports_are_off: false,
+            port_analysis_is_off: false,
             excluded_interfaces: Vec::new(),
             has_webhook_token: false,
         }
     }
 
-    /// `PinCores` needs a CPU for each of the `Workers`.
+    /// Checks that `PinCores` has exactly one CPU for each of the `Workers`; `auto` needs at least as many usable CPUs.
     pub(super) fn check_pin_cores(&self, cores: &PinCores) -> Result<(), ValueError> {
         let Some(workers) = self.worker_count else { return Ok(()) };
         let here = self.machine.cores.len();
@@ -64,10 +65,10 @@ impl Context {
         }
     }
 
-    /// `RingMemory` holds a ring for each of the `Workers`.
+    /// Checks that `RingMemory` is enough for a ring for each of the `Workers`.
     pub(super) fn check_ring_memory(&self, bytes: &u64) -> Result<(), ValueError> {
         let Some(workers) = self.worker_count else { return Ok(()) };
-        // There are at most 256 workers.
+        // There are at most 256 workers, so the product does not saturate.
         let needed = RING_BYTES_MIN.saturating_mul(workers as u64);
         if *bytes >= needed {
             return Ok(());
@@ -81,7 +82,7 @@ impl Context {
         Err(ValueError::new(label, help).against(SettingKey::Workers, "one ring for each of them"))
     }
 
-    /// None of the interfaces of `Promiscuous` is in `ExcludedInterfaces`.
+    /// Checks that none of the interfaces of `Promiscuous` is in `ExcludedInterfaces`.
     #[allow(clippy::ptr_arg, reason = "it is passed as a `Check<Vec<String>>`")]
     pub(super) fn check_promiscuous(&self, names: &Vec<String>) -> Result<(), ValueError> {
         match names.iter().find(|name| self.excluded_interfaces.contains(name)) {
@@ -95,7 +96,7 @@ impl Context {
         }
     }
 
-    /// `WebhookTokenFile` and `WebhookToken` are not both set.
+    /// Checks that `WebhookTokenFile` and `WebhookToken` are not both set.
     pub(super) fn check_webhook_token_file(&self, file: &Option<PathBuf>) -> Result<(), ValueError> {
         if file.is_none() || !self.has_webhook_token {
             return Ok(());
@@ -104,7 +105,7 @@ impl Context {
         Err(ValueError::new("a second token", help).against(SettingKey::WebhookToken, "the first"))
     }
 
-    /// A network of `LimitFor` or `IgnoredSources` is not smaller than a host of `GroupIPv6`.
+    /// Checks that a network of `LimitFor` or `IgnoredSources` is not smaller than what `GroupIPv6` counts as one host.
     pub(super) fn check_network(&self, network: IpNet) -> Result<(), ValueError> {
         match self.group_ipv6 {
             Some(len) if network.addr().is_ipv6() && network.prefix_len() > len => {
@@ -117,9 +118,9 @@ impl Context {
         }
     }
 
-    /// A limit of `LimitFor` on contacted ports needs `AnalyzePorts`.
+    /// Checks that `AnalyzePorts` is on if `LimitFor` limits contacted ports.
     pub(super) fn check_limit(&self, kind: FindingKind) -> Result<(), ValueError> {
-        if kind.metric() == Some(Metric::ContactedPorts) && self.ports_are_off {
+        if kind.metric() == Some(Metric::ContactedPorts) && self.port_analysis_is_off {
             let error = ValueError::new("no ports are counted", "write `AnalyzePorts: true` as well");
             return Err(error.against(SettingKey::AnalyzePorts, "off"));
         }
@@ -127,6 +128,7 @@ impl Context {
     }
 }
 
+/// Returns the number and the noun, with an `s` for the plural.
 fn counted(number: usize, noun: impl Display) -> String {
     match number {
         1 => format!("1 {noun}"),

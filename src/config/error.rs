@@ -1,4 +1,4 @@
-//! Why there is no configuration.
+//! Why a configuration could not be read.
 
 use std::fmt;
 use std::io;
@@ -8,8 +8,8 @@ use annotate_snippets::Renderer;
 use super::file::FILE_BYTES_MAX;
 use super::problem::{Problems, bare};
 
-/// Why there is no configuration. Its `Display` is the whole report, over several lines and without a line
-/// end behind the last.
+/// Why a configuration could not be read. Its `Display` is the whole report, which has several lines and no line end
+/// after the last.
 #[derive(Debug)]
 pub enum ConfigError {
     /// The file could not be read.
@@ -29,7 +29,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The report, with the colours of a terminal if `coloured`.
+    /// Returns the report, with the colours of a terminal if `coloured`.
     ///
     /// ```
     /// use traffic_alerted::config::Config;

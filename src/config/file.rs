@@ -1,30 +1,30 @@
-//! From bytes to lines of `Key: value`, with the place of each in the text.
+//! Splits the bytes of a file into lines of `Key: value`, each with its place in the text.
 //!
 //! ```text
-//!       # a comment on a line of its own, or behind white space
+//!       # a comment on a line of its own, or after white space
 //!       ByteLimit: 1G
-//!       ^^^^^^^^^  ^^ key and value; the white space around them means nothing
+//!       ^^^^^^^^^  ^^ key and value; the white space around them is ignored
 //! ```
 //!
-//! Knows the names of the keys and nothing about their values. A byte order mark and CRLF line ends are skipped. Every
-//! line that cannot be read becomes one [`Problem`], and the lines behind it are read.
+//! This file compares the names of the keys, but does not parse their values. A byte order mark and CRLF line ends are
+//! skipped. Every line that cannot be read becomes one [`Problem`], and reading continues with the next line.
 
 use std::ops::Range;
 
 use super::key::SettingKey;
 use super::problem::Problem;
 
-/// A file as text, with U+FFFD in place of bytes that are not UTF-8.
+/// The text of a file, in which U+FFFD replaces bytes that are not UTF-8.
 #[derive(Debug)]
 pub(super) struct Text {
     /// The text, without a byte order mark.
     pub(super) text: String,
-    /// The places of U+FFFD in the text that stand for bytes that are not UTF-8, in ascending order.
+    /// The ranges of each U+FFFD in the text that replaces bytes that are not UTF-8, in ascending order.
     undecodable: Vec<Range<usize>>,
 }
 
 impl Text {
-    /// Decodes UTF-8.
+    /// Decodes UTF-8 after an optional byte order mark.
     pub(super) fn decode(bytes: &[u8]) -> Self {
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let mut text = String::with_capacity(bytes.len());
@@ -41,7 +41,7 @@ impl Text {
     }
 }
 
-/// The settings of a file: known keys, each once unless it may repeat, with values that are not read yet.
+/// The settings of a file: known keys, each once unless it may repeat, with values that are not parsed yet.
 #[derive(Debug, Default)]
 pub(super) struct RawConfig<'t> {
     settings: Vec<Setting<'t>>,
@@ -56,13 +56,13 @@ pub(super) struct Setting<'t> {
     pub(super) key_span: Range<usize>,
     /// What follows the colon, without the white space around it.
     pub(super) value: &'t str,
-    /// The bytes of the value in the text; an empty range behind the colon where there is no value.
+    /// The bytes of the value in the text; an empty range after the colon if there is no value.
     pub(super) value_span: Range<usize>,
 }
 
 impl<'t> RawConfig<'t> {
-    /// Reads all lines. A line that cannot be read is left out, and its problem is added to `problems`.
-    /// `may_repeat` tells of which settings there may be several lines.
+    /// Reads all lines. A line that cannot be read is left out, and its problem is added to `problems`. `may_repeat`
+    /// returns true for a setting that may have several lines.
     pub(super) fn read(
         source: &'t Text,
         may_repeat: fn(SettingKey) -> bool,
@@ -78,7 +78,7 @@ impl<'t> RawConfig<'t> {
                 first_mark.get_or_insert(mark.clone());
             }
             let setting = match first_mark {
-                Some(mark) => Err(no_utf8(mark)),
+                Some(mark) => Err(not_utf8(mark)),
                 None => Span::within(line, line_start).setting(),
             };
             match setting.and_then(|setting| raw.add(setting, may_repeat)) {
@@ -90,16 +90,17 @@ impl<'t> RawConfig<'t> {
         raw
     }
 
-    /// The setting of this key, if the file has one.
+    /// Returns the first setting of this key, or `None` if the file has none.
     pub(super) fn get(&self, key: SettingKey) -> Option<&Setting<'t>> {
         self.settings.iter().find(|setting| setting.key == key)
     }
 
-    /// All settings of this key, in the order of the file.
+    /// Returns all settings of this key, in the order of the file.
     pub(super) fn all(&self, key: SettingKey) -> impl Iterator<Item = &Setting<'t>> {
         self.settings.iter().filter(move |setting| setting.key == key)
     }
 
+    /// Adds the setting of a line, or returns a problem if its key is there already and may not repeat.
     fn add(
         &mut self,
         setting: Option<Setting<'t>>,
@@ -128,7 +129,7 @@ struct Span<'t> {
 }
 
 impl<'t> Span<'t> {
-    /// `text`, which begins at `start`, without the white space and the comment around it.
+    /// Returns `text`, which begins at `start` in the file, without its comment and the white space around it.
     fn within(text: &'t str, start: usize) -> Self {
         Self { text: without_comment(text), start }.trimmed()
     }
@@ -143,14 +144,14 @@ impl<'t> Span<'t> {
         self.start..self.start + self.text.len()
     }
 
-    /// The setting on this line; `None` where the line is blank.
+    /// Returns the setting on this line, or `None` if the line is blank.
     fn setting(self) -> Result<Option<Setting<'t>>, Problem> {
         if self.text.is_empty() {
             return Ok(None);
         }
         let Some((name, value)) = self.text.split_once(':') else { return Err(missing_colon(self)) };
         let value = Span { text: value, start: self.start + name.len() + 1 };
-        // Without a value, point right behind the colon and not at the end of the line.
+        // If there is no value, the span is right after the colon, not at the end of the line.
         let value = if value.text.is_empty() { value } else { value.trimmed() };
         let name = Span { text: name, start: self.start }.trimmed();
         let key = SettingKey::named(name.text).ok_or_else(|| unknown_key(name))?;
@@ -158,8 +159,8 @@ impl<'t> Span<'t> {
     }
 }
 
-/// The line up to a `#` that begins it or follows white space outside of quotes: a `#` within a word may be
-/// part of an interface name.
+/// Returns the line up to its comment: a `#` outside of quotes that begins the line or follows white space. A `#`
+/// within a word may be part of an interface name, so it does not begin a comment.
 fn without_comment(line: &str) -> &str {
     let mut quoted = false;
     let mut after_space = true;
@@ -215,7 +216,7 @@ fn missing_colon(line: Span<'_>) -> Problem {
     }
 }
 
-fn no_utf8(mark: Range<usize>) -> Problem {
+fn not_utf8(mark: Range<usize>) -> Problem {
     Problem {
         title: "not UTF-8".to_owned(),
         span: mark,
@@ -229,7 +230,7 @@ fn all_keys() -> String {
     SettingKey::ALL.iter().map(|key| key.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// Bytes that a configuration file may have: eight times the example file.
+/// Maximum number of bytes of a configuration file, several times the size of the example file.
 pub(super) const FILE_BYTES_MAX: usize = 1 << 16;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -239,7 +240,7 @@ mod tests {
     use super::*;
     use crate::config::values::Settings;
 
-    /// Keys with their values, and titles of problems with the offending text.
+    /// The keys with their values, and the titles of the problems with the offending text.
     type Read = (Vec<(SettingKey, String)>, Vec<(String, String)>);
 
     fn read(bytes: &[u8]) -> Read {
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_found_whatever_surrounds_them() {
+    fn settings_are_found_among_white_space_and_comments() {
         let cases: [&[u8]; 12] = [
             b"ByteLimit: 1G",
             b"ByteLimit:1G\n",
@@ -279,11 +280,15 @@ mod tests {
             assert_eq!(read(bytes), (vec![(SettingKey::ByteLimit, "1G".to_owned())], vec![]), "{text:?}");
         }
         let (settings, problems) = read(cases[11]);
-        assert_eq!((settings.len(), problems.len()), (1, 1), "an open quote in a comment ends with its line");
+        assert_eq!(
+            (settings.len(), problems.len()),
+            (1, 1),
+            "an open quote in a comment does not affect the next line"
+        );
     }
 
     #[test]
-    fn a_hash_within_a_word_or_in_quotes_is_no_comment() {
+    fn a_hash_within_a_word_or_in_quotes_does_not_begin_a_comment() {
         let (settings, problems) = read(b"ExcludedInterfaces: a#b,\"c #d\" # e");
         assert_eq!(settings, [(SettingKey::ExcludedInterfaces, r#"a#b,"c #d""#.to_owned())]);
         assert_eq!(problems, []);
@@ -325,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_answered_with_the_nearest() {
+    fn the_help_for_an_unknown_key_names_the_nearest_key() {
         let help = |line: &str| {
             let mut problems = Vec::new();
             RawConfig::read(&Text::decode(line.as_bytes()), Settings::may_repeat, &mut problems);

@@ -1,4 +1,4 @@
-//! The names of the settings, and what the table has of each besides its value.
+//! The names of the settings, and the columns of the table that do not concern their values: group, reload, texts.
 
 use std::fmt;
 
@@ -17,38 +17,38 @@ macro_rules! define_keys {
             /// Every key, in the order of the table.
             pub(super) const ALL: &'static [SettingKey] = &[$($(SettingKey::$key,)*)*];
 
-            /// The name as it is written in the file.
+            /// Returns the name as it is written in the file.
             pub(super) fn name(self) -> &'static str {
                 match self { $($(SettingKey::$key => stringify!($key),)*)* }
             }
 
-            /// The group that the setting stands in.
+            /// Returns the group to which the setting belongs.
             pub(super) fn group(self) -> Group {
                 match self { $($(SettingKey::$key => Group::$group,)*)* }
             }
 
-            /// When a changed value is in force.
+            /// Returns when a changed value takes effect.
             pub(super) fn reload(self) -> Reload {
                 use {Reload::*, RestartReason::*};
                 match self { $($(SettingKey::$key => $reload,)*)* }
             }
         }
 
-        /// What the reference has of a setting.
+        /// The columns that only the reference and the example file use.
         #[cfg(test)]
         impl SettingKey {
-            /// What the setting means.
+            /// Returns the description of the setting.
             pub(super) fn meaning(self) -> String {
                 let lines: &[&str] = match self { $($(SettingKey::$key => &[$($doc),+],)*)* };
                 lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
             }
 
-            /// A value that is not the default.
+            /// Returns a value that is not the default.
             pub(super) fn example(self) -> &'static str {
                 match self { $($(SettingKey::$key => $example,)*)* }
             }
 
-            /// The heading of the README under which there is more about it.
+            /// Returns the heading of the README under which the setting is explained, or `None` if there is none.
             pub(super) fn more(self) -> Option<&'static str> {
                 let more = match self { $($(SettingKey::$key => concat!($($more)?),)*)* };
                 (!more.is_empty()).then_some(more)
@@ -59,7 +59,7 @@ macro_rules! define_keys {
 
 for_each_setting!(define_keys);
 
-/// Settings that stand together in the example file and in the reference.
+/// A group of settings that the example file and the reference put under one heading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Group {
     General,
@@ -72,16 +72,17 @@ pub(super) enum Group {
     Http,
 }
 
-/// When a changed value is in force.
+/// When a changed value takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reload {
-    /// Once the file is read again.
+    /// After a reload, which reads the file again.
     Live,
     /// After a restart.
     Restart(RestartReason),
 }
 
-/// What the program makes at its start out of a setting that takes a restart. The log names settings in this order.
+/// Why a changed value takes a restart: what the program creates from it at its start. After a reload the log names
+/// such settings in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RestartReason {
     /// The windows and what they count.
@@ -95,25 +96,25 @@ pub(super) enum RestartReason {
 }
 
 impl SettingKey {
-    /// The key of exactly this name.
+    /// Returns the key with exactly this name, or `None` if there is none.
     pub(super) fn named(name: &str) -> Option<SettingKey> {
         Self::ALL.iter().copied().find(|key| key.name() == name)
     }
 
-    /// The key whose name is most like this one; `None` where none is like it.
+    /// Returns the key whose name is most similar to this one, or `None` if none is similar enough.
     pub(super) fn nearest(name: &str) -> Option<SettingKey> {
-        // The distance takes time and memory in proportion to the length of the name.
+        // Computing the distance takes time and memory in proportion to the length of the name.
         if name.len() > NAME_BYTES_MAX {
             return None;
         }
         let name = name.to_lowercase();
-        let likeness =
+        let similarity =
             |key: &SettingKey| strsim::normalized_damerau_levenshtein(&name, &key.name().to_lowercase());
-        let (nearest, likeness) = Self::ALL
+        let (nearest, highest) = Self::ALL
             .iter()
-            .map(|key| (*key, likeness(key)))
+            .map(|key| (*key, similarity(key)))
             .max_by(|(_, left), (_, right)| left.total_cmp(right))?;
-        (likeness >= LIKENESS_MIN).then_some(nearest)
+        (highest >= SIMILARITY_MIN).then_some(nearest)
     }
 }
 
@@ -123,11 +124,11 @@ impl fmt::Display for SettingKey {
     }
 }
 
-/// Names longer than this resemble no key: twice the longest.
+/// Maximum number of bytes of a name that is compared with the keys: about twice the longest key.
 const NAME_BYTES_MAX: usize = 40;
 
-/// From 0, nothing in common, to 1, the same: half of the letters in place.
-const LIKENESS_MIN: f64 = 0.5;
+/// Minimum similarity of a key that is suggested, on a scale from 0 (nothing in common) to 1 (equal).
+const SIMILARITY_MIN: f64 = 0.5;
 
 #[cfg(test)]
 mod tests {
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_key_is_what_was_meant() {
+    fn a_misspelled_name_finds_the_nearest_key() {
         let cases = [
             ("bytelimit", Some(SettingKey::ByteLimit)),
             ("BYTELIMIT", Some(SettingKey::ByteLimit)),

@@ -1,4 +1,4 @@
-//! Values that are one keyword out of a few.
+//! The types whose values are written as one keyword out of a few.
 
 use crate::alert::{Facility, WebhookFormat};
 use crate::capture::{DirectionPolicy, EventLoop, WireExact};
@@ -10,17 +10,17 @@ pub(super) trait Keyword: Copy + 'static {
     /// Every value, in the order in which errors name them.
     const ALL: &'static [Self];
 
-    /// The keyword of the value.
+    /// Returns the keyword of the value.
     fn keyword(self) -> &'static str;
 
-    /// The value of a keyword.
+    /// Returns the value of the keyword `text`, or `None` if there is no such keyword.
     fn read(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|state| state.keyword() == text)
+        Self::ALL.iter().copied().find(|value| value.keyword() == text)
     }
 
-    /// All keywords, as the rest of the sentence "write ...".
+    /// Returns all keywords, as the rest of the sentence "write ...".
     fn choices() -> String {
-        let words: Vec<String> = Self::ALL.iter().map(|state| format!("`{}`", state.keyword())).collect();
+        let words: Vec<String> = Self::ALL.iter().map(|value| format!("`{}`", value.keyword())).collect();
         match words.as_slice() {
             [] => String::new(),
             [only] => only.clone(),
@@ -126,28 +126,28 @@ impl Keyword for ScanRule {
 mod tests {
     use super::*;
 
-    fn reads_what_it_writes<T: Keyword + PartialEq + std::fmt::Debug>() {
-        for &state in T::ALL {
-            assert_eq!(T::read(state.keyword()), Some(state));
-            assert_eq!(T::read(&state.keyword().to_uppercase()), None);
+    fn assert_keywords_read_back<T: Keyword + PartialEq + std::fmt::Debug>() {
+        for &value in T::ALL {
+            assert_eq!(T::read(value.keyword()), Some(value));
+            assert_eq!(T::read(&value.keyword().to_uppercase()), None);
         }
         assert_eq!(T::read(""), None);
     }
 
     #[test]
     fn each_keyword_is_read_back_in_exact_case() {
-        reads_what_it_writes::<bool>();
-        reads_what_it_writes::<DirectionPolicy>();
-        reads_what_it_writes::<WireExact>();
-        reads_what_it_writes::<EventLoop>();
-        reads_what_it_writes::<LogFormat>();
-        reads_what_it_writes::<Facility>();
-        reads_what_it_writes::<WebhookFormat>();
-        reads_what_it_writes::<ScanRule>();
+        assert_keywords_read_back::<bool>();
+        assert_keywords_read_back::<DirectionPolicy>();
+        assert_keywords_read_back::<WireExact>();
+        assert_keywords_read_back::<EventLoop>();
+        assert_keywords_read_back::<LogFormat>();
+        assert_keywords_read_back::<Facility>();
+        assert_keywords_read_back::<WebhookFormat>();
+        assert_keywords_read_back::<ScanRule>();
     }
 
     #[test]
-    fn choices_make_a_sentence() {
+    fn choices_are_listed_as_in_a_sentence() {
         assert_eq!(bool::choices(), "`true` or `false`");
         assert_eq!(DirectionPolicy::choices(), "`auto`, `in`, `in+own` or `both`");
         assert_eq!(ScanRule::choices(), "`contacts` or `suspicious`");

@@ -1,41 +1,42 @@
-//! What a kind of value is: how it is read, how it is printed, and what may be written.
+//! The trait of all kinds of values: how a kind is read, how it is printed, and what may be written.
 
 use super::context::Context;
 use super::value_error::ValueError;
 
-/// How values of type `T` stand in the file.
+/// Reads and prints the values, of type `T`, of a setting in the file.
 pub(super) trait Kind<T>: Sized {
-    /// What may be written, as it follows the word "write".
+    /// Returns what may be written, as the rest of the sentence "write ...".
     fn form(&self) -> String;
 
-    /// Reads the value of a line.
+    /// Reads the value of a line, or returns why it is invalid.
     fn read(&self, text: &str, context: &Context) -> Result<T, ValueError>;
 
-    /// Whether a file may have several lines of such a setting.
+    /// Returns true if a file may have several lines of such a setting.
     fn may_repeat(&self) -> bool {
         false
     }
 
-    /// Reads the value of one more line; `earlier` is the default, or what the lines before it say.
+    /// Reads a further line of the setting. `earlier` is the value that the lines before it give, or the default if
+    /// this is the first line.
     fn read_next(&self, _earlier: &T, text: &str, context: &Context) -> Result<T, ValueError> {
         self.read(text, context)
     }
 
-    /// The value as [`Kind::read`] reads it back.
+    /// Returns the text that [`Kind::read`] reads back as `value`.
     fn print(&self, value: &T) -> String;
 
-    /// The values of the lines that make this value.
+    /// Returns the text of each line that together give this value; most kinds have one line.
     fn lines(&self, value: &T) -> Vec<String> {
         vec![self.print(value)]
     }
 
-    /// The same kind, of which each value also has to pass a check against other settings.
+    /// Returns the same kind, except that each value must also pass `check` against other settings.
     fn and(self, check: Check<T>) -> Checked<Self, T> {
         Checked { kind: self, check }
     }
 }
 
-/// Compares a value that is right by itself with other settings.
+/// Checks a value that is valid by itself against other settings.
 pub(super) type Check<T> = fn(&Context, &T) -> Result<(), ValueError>;
 
 /// A kind with a check against other settings.

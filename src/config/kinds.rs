@@ -1,4 +1,4 @@
-//! The kinds of values that settings have. A kind that is not here yet is one `impl` of [`Kind`](super::kind::Kind).
+//! The kinds of values that settings have. A new kind is one `impl` of [`Kind`](super::kind::Kind).
 
 pub(super) mod interfaces;
 pub(super) mod limits;

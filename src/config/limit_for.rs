@@ -1,4 +1,4 @@
-//! Limits of some networks: `LimitFor: 10.0.5.0/24 ByteLimit 20G, PacketRateLimit off`.
+//! Limits for the hosts of a network: `LimitFor: 10.0.5.0/24 ByteLimit 20G, PacketRateLimit off`.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use super::units::{Amount, Bytes};
 use crate::detect::LimitException;
 use crate::flow::Metric;
 
-/// One line of the file: a network, and the limits that are different for its hosts.
+/// One line `LimitFor` of the file: a network, and the limits that its hosts have instead of the general ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LimitFor {
     pub(super) network: IpNet,
-    /// At least one, each limit once.
+    /// The limits; there is at least one, and no two have the same kind.
     pub(super) exceptions: Vec<LimitException>,
 }
 
@@ -42,15 +42,15 @@ mod tests {
     use crate::config::Config;
     use crate::detect::FindingKind;
 
-    /// Each detector of hosts has a limit that the hosts of a network may have another value of.
+    /// The limit of every detector of hosts can be set for a network.
     #[test]
-    fn every_limit_of_hosts_has_exceptions() {
+    fn every_limit_of_hosts_can_have_exceptions() {
         let addr = IpAddr::from([10, 0, 0, 1]);
         for kind in FindingKind::ALL {
             let Some(limit) = kind.limit() else { continue };
             for (value, max) in [("900", Some(900)), ("off", None)] {
                 let line = format!("LimitFor: 10.0.0.0/8 {} {value}", limit.key);
-                let config = Config::parse("it", format!("AnalyzePorts: true\n{line}\n"))
+                let config = Config::parse("test.conf", format!("AnalyzePorts: true\n{line}\n"))
                     .unwrap_or_else(|error| panic!("{error}"));
                 let limits = config.detect_limits();
                 let hosts = limits.by_network.of(&addr).expect("the network has limits");

@@ -1,4 +1,4 @@
-//! The machine that a configuration is for, and the settings whose value `auto` depends on it.
+//! The machine for which a configuration is checked, and the settings whose value `auto` depends on the machine.
 
 use nix::sys::sysinfo::sysinfo;
 
@@ -9,7 +9,7 @@ use super::ranges::{MEMORY_BYTES_AUTO, WORKERS};
 pub(super) struct Machine {
     /// Numbers of the CPUs in the affinity mask, ascending, at least one.
     pub(super) cores: Vec<usize>,
-    /// Bytes of memory of the whole machine; 0 if they cannot be read.
+    /// Number of bytes of memory of the whole machine; 0 if it cannot be read.
     pub(super) memory_bytes: u64,
 }
 
@@ -19,7 +19,7 @@ impl Machine {
         let mask = core_affinity::get_core_ids().unwrap_or_default();
         let mut cores: Vec<usize> = mask.into_iter().map(|core| core.id).collect();
         if cores.is_empty() {
-            // The mask cannot be read where there are more CPUs than a `cpu_set_t` holds.
+            // The mask cannot be read if there are more CPUs than a `cpu_set_t` holds.
             let count = std::thread::available_parallelism().map_or(1, usize::from);
             cores = (0..count).collect();
         }
@@ -30,14 +30,14 @@ impl Machine {
 /// How many workers there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Workers {
-    /// One for each CPU of the affinity mask, up to the most that there may be.
+    /// One for each CPU of the affinity mask, up to the maximum of [`WORKERS`].
     Auto,
     /// This many.
     Count(usize),
 }
 
 impl Workers {
-    /// The number of workers on this machine.
+    /// Returns the number of workers on `machine`.
     pub(super) fn count(self, machine: &Machine) -> usize {
         match self {
             Workers::Auto => machine.cores.len().min(*WORKERS.end()),
@@ -49,14 +49,14 @@ impl Workers {
 /// How much memory the tables may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MemoryLimit {
-    /// A quarter of the machine's, within [`MEMORY_BYTES_AUTO`].
+    /// A quarter of the machine's memory, within [`MEMORY_BYTES_AUTO`].
     Auto,
     /// These bytes.
     Bytes(u64),
 }
 
 impl MemoryLimit {
-    /// The bytes on this machine; of `auto` whole megabytes.
+    /// Returns the number of bytes on `machine`; for `auto` it is rounded down to whole megabytes.
     pub(super) fn bytes(self, machine: &Machine) -> u64 {
         match self {
             MemoryLimit::Auto => {
@@ -72,7 +72,7 @@ impl MemoryLimit {
 pub(super) mod tests {
     use super::*;
 
-    /// A machine with two CPUs, whatever this one has.
+    /// Returns a machine with the CPUs 2 and 3, so that tests do not depend on the machine that runs them.
     pub(in crate::config) fn two_cores() -> Machine {
         Machine { cores: vec![2, 3], memory_bytes: 512_000_000 }
     }

@@ -1,4 +1,4 @@
-//! The options of each floor, made of the settings.
+//! Makes the options of each floor from the settings.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::logging::LogFormat;
 use crate::{alert, api, capture, detect, engine, enrich, flow};
 
 impl Config {
-    /// The options of live capture.
+    /// Returns the options of live capture.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -37,7 +37,7 @@ impl Config {
         }
     }
 
-    /// What is counted, over which spans, and in how much memory.
+    /// Returns what is counted, over which intervals, and in how much memory.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -58,7 +58,7 @@ impl Config {
         }
     }
 
-    /// What a host may do before it is reported.
+    /// Returns the limits above which a host is reported.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -82,7 +82,7 @@ impl Config {
             .with(FindingKind::ContactRate, settings.contacts_per_s_max.map(u64::from))
             .with(FindingKind::Received, settings.received_bytes_max);
         let ignored = PrefixMap::new(settings.ignored_sources.iter().map(|network| (*network, ())));
-        // Where destinations are hidden, no host is reported for contacting many.
+        // If destinations are hidden, no host is reported for contacting many of them.
         let applies = |exception: &LimitException| {
             !(settings.hide_destinations && exception.kind.metric() == Some(Metric::ContactedHosts))
         };
@@ -91,7 +91,7 @@ impl Config {
             .limits_for
             .iter()
             .map(|limit| (limit.network, limit.exceptions.iter().copied().filter(applies).collect()));
-        // Networks that `auto` finds are not protected, since private addresses can be forged.
+        // Networks that `auto` finds are not protected from eviction, since private addresses can be spoofed.
         let protected = match &self.settings.local_networks {
             LocalNetworks::Auto => Vec::new(),
             LocalNetworks::List(networks) => networks.clone(),
@@ -107,7 +107,7 @@ impl Config {
         .with_exceptions(networks.collect())
     }
 
-    /// How alerts are worded.
+    /// Returns whether alerts name destinations, and how long after its end an alert can open again.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -121,7 +121,8 @@ impl Config {
         }
     }
 
-    /// Where alerts and mutes are kept over a restart; without a path, the service manager may have a folder for it.
+    /// Returns the path of the file that keeps alerts and mutes over a restart. `None` means that the configuration
+    /// names no file; the caller may then use the folder that the service manager provides.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -134,7 +135,7 @@ impl Config {
         self.settings.state_file.as_deref()
     }
 
-    /// What a line of the log is.
+    /// Returns the format of the lines of the log.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -147,7 +148,7 @@ impl Config {
         self.settings.log_format
     }
 
-    /// Where alerts go besides the log.
+    /// Returns the sinks of alerts besides the log, and what is looked up for them.
     ///
     /// ```
     /// use traffic_alerted::alert::SinkOptions;
@@ -187,7 +188,7 @@ impl Config {
         }
     }
 
-    /// How the threads are laid out.
+    /// Returns the CPUs to which the workers are pinned.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -199,7 +200,7 @@ impl Config {
         engine::Options { pin_cores: self.settings.pin_cores.clone() }
     }
 
-    /// Where HTTP listens, and the limits in force that it serves.
+    /// Returns the address on which HTTP listens, and the limits in force, which `/capabilities` shows.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -228,7 +229,7 @@ impl Config {
     }
 }
 
-/// A value for each key that `every_setting_arrives_on_its_floor` follows, most of them not the default.
+/// A value for each key, most of them not the default; `every_setting_reaches_the_options_of_its_floor` parses it.
 #[cfg(test)]
 pub(super) const ALL_SET: &str = "\
 TrafficInterval: 60
@@ -286,8 +287,8 @@ mod tests {
     use crate::engine::PinCores;
 
     #[test]
-    fn every_setting_arrives_on_its_floor() {
-        let config = Config::parse_on("it", ALL_SET.as_bytes(), &two_cores())
+    fn every_setting_reaches_the_options_of_its_floor() {
+        let config = Config::parse_on("test.conf", ALL_SET.as_bytes(), &two_cores())
             .unwrap_or_else(|error| panic!("{error}"));
         let capture = capture::Options {
             workers: 2,
@@ -311,7 +312,7 @@ mod tests {
         assert_eq!(config.flow_options(), flow);
         let hosts = HostLimits::default()
             .with(FindingKind::Traffic, Some(1_500_000_000))
-            // Destinations are hidden, so no host is reported for contacting many.
+            // Destinations are hidden, so no host is reported for contacting many of them.
             .with(FindingKind::Scanning, None)
             .with(FindingKind::ScanningPort, Some(50))
             .with(FindingKind::PacketRate, Some(10_000))
@@ -371,9 +372,9 @@ mod tests {
     }
 
     #[test]
-    fn capabilities_are_the_original_s_json() {
+    fn capabilities_have_the_form_of_the_original_s_json() {
         let text = "ByteLimit: 20000\nChartMinBytes: 1\n";
-        let config = Config::parse("it", text).unwrap_or_else(|error| panic!("{error}"));
+        let config = Config::parse("test.conf", text).unwrap_or_else(|error| panic!("{error}"));
         let json = serde_json::to_string(&config.api_options().capabilities).expect("a view becomes JSON");
         assert_eq!(
             json,
@@ -385,7 +386,7 @@ mod tests {
         );
         let text =
             "PacketRateLimit: 10K\nLimitFor: 10.0.0.0/8 ByteLimit 2G\nLimitFor: fd00::/8 ByteLimit off\n";
-        let config = Config::parse("it", text).unwrap_or_else(|error| panic!("{error}"));
+        let config = Config::parse("test.conf", text).unwrap_or_else(|error| panic!("{error}"));
         let json = serde_json::to_string(&config.api_options().capabilities).expect("a view becomes JSON");
         let further =
             r#","PacketRateLimit":"10K","LimitFor":"10.0.0.0/8 ByteLimit 2G; fd00::/8 ByteLimit off"}"#;

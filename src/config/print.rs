@@ -1,4 +1,4 @@
-//! The configuration in force, written as a configuration file.
+//! Writes the configuration in force as a configuration file.
 
 use std::fmt;
 
@@ -25,15 +25,15 @@ impl fmt::Display for Config {
 }
 
 impl Config {
-    /// The limits that the original does not have and that are not off, as the file has them. Several lines of a key
-    /// are joined.
+    /// Returns the keys and values of the limits that the original does not have, as they are written in the file.
+    /// Limits that are off are left out, and several lines of a key are joined with `; `.
     pub(super) fn further_limits(&self) -> Vec<(&'static str, String)> {
         let keys = SettingKey::ALL.iter().filter(|key| key.group() == Group::FurtherLimits);
         let values = keys.map(|&key| (key.name(), self.settings.lines(key).join("; ")));
         values.filter(|(_, value)| !matches!(value.as_str(), "" | "off")).collect()
     }
 
-    /// What the value alone does not tell.
+    /// Returns a comment for the line of `key`, or `None` if its value explains itself.
     fn comment(&self, key: SettingKey) -> Option<String> {
         let settings = &self.settings;
         match key {
@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn every_key_is_printed_in_the_original_s_syntax() {
-        let config = Config::parse_on("it", b"", &two_cores()).unwrap_or_else(|error| panic!("{error}"));
+        let config =
+            Config::parse_on("test.conf", b"", &two_cores()).unwrap_or_else(|error| panic!("{error}"));
         let expected = "\
 TrafficInterval: 170
 ByteLimit: 1G
@@ -117,7 +118,7 @@ CountryDatabase:
 AsnDatabase:
 ListenAddress: 127.0.0.1:8698
 ";
-        // A key that is newer than this list is in the example file alone, which a test of its own holds.
+        // Keys that are not in this list are not compared here; a test in `checked.rs` finds them in the example file.
         let key = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
         let keys: Vec<String> = expected.lines().map(key).collect();
         let printed = config.to_string();
@@ -157,7 +158,7 @@ ListenAddress: 127.0.0.1:8698
         ];
         for text in files {
             let read = |text: &str| {
-                Config::parse_on("it", text.as_bytes(), &two_cores())
+                Config::parse_on("test.conf", text.as_bytes(), &two_cores())
                     .unwrap_or_else(|error| panic!("{error}"))
             };
             let config = read(text);

@@ -1,11 +1,11 @@
-//! The faults of a configuration file, shown the way a compiler does: file, line, the offending text
-//! underlined, the remedy.
+//! The problems of a configuration file, and how they are shown: like errors of a compiler, with file and line, the
+//! offending text underlined, and a remedy.
 
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-/// All problems of one file, from its top to its end.
+/// All problems of one file, in the order of the file.
 #[derive(Debug)]
 pub struct Problems {
     name: String,
@@ -14,13 +14,13 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Puts the problems into the order of the file.
+    /// Sorts the problems into the order of the file.
     pub(super) fn new(name: &str, text: String, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.span.start);
         Self { name: name.to_owned(), text, problems }
     }
 
-    /// The line that each problem is on, counted from 1, and its title.
+    /// Returns the line of each problem, counted from 1, and its title.
     ///
     /// ```
     /// use traffic_alerted::config::{Config, ConfigError};
@@ -52,15 +52,16 @@ impl Problems {
     }
 }
 
-/// One fault of a file, and where it is. The texts hold nothing out of the file but names of keys: other text of the
-/// file is shown in the quoted line only, where control characters are made visible.
+/// One fault of a file, and its place. Of the content of the file, the texts contain only names of keys and values that
+/// were parsed, such as interface names. Other text of the file is shown only in the quoted line, where the renderer
+/// makes control characters visible.
 #[derive(Debug)]
 pub(super) struct Problem {
     /// The fault, in a few words.
     pub(super) title: String,
     /// The offending bytes.
     pub(super) span: Range<usize>,
-    /// A description of these bytes; stands under them.
+    /// A description of these bytes, which is shown under them.
     pub(super) label: String,
     /// Other bytes that explain the fault, and a description of them.
     pub(super) context: Option<(Range<usize>, &'static str)>,
@@ -83,12 +84,12 @@ impl Problem {
     }
 }
 
-/// A report about no line.
+/// Returns a report that does not refer to a line.
 pub(super) fn bare(renderer: &Renderer, title: &str, help: &str) -> String {
     renderer
         .render(&[Group::with_title(Level::ERROR.primary_title(title)).element(Level::HELP.message(help))])
 }
 
-/// Problems of one file that are shown in full. A configuration with more of them is another kind of file,
-/// and the first lines that scroll off the terminal help nobody.
+/// Maximum number of problems of one file that are shown in full. A file with more is probably not a configuration, and
+/// a longer report would scroll its first lines off the terminal.
 const PROBLEMS_SHOWN_MAX: usize = 50;

@@ -1,47 +1,49 @@
-//! Ranges of settings that more than one row has, or that need a reason.
+//! Ranges of settings that more than one row uses, or that need an explanation.
 
 use std::ops::RangeInclusive;
 
-/// Seconds that an interval may last: slots are a tenth of it and at least 100 ms; a month is the longest
-/// span that anybody bills.
+/// Length of an interval in seconds. A slot is a tenth of it, so at least 100 ms. The maximum is a month of 30 days,
+/// the longest span by which traffic is usually billed.
 pub(super) const INTERVAL_S: RangeInclusive<u64> = 1..=30 * 24 * 3600;
 
-/// Seconds within which an alert opens again; 0 opens a new one each time.
+/// Seconds after its end within which an alert opens again; with 0, a new alert is opened each time.
 pub(super) const COOLDOWN_S: RangeInclusive<u64> = 0..=*INTERVAL_S.end();
 
-/// Bytes that a limit may have: an exabyte, which leaves room for sums of such sums in 64 bits.
+/// Limit in bytes. The maximum is an exabyte, so that a sum of 18 such values still fits into 64 bits.
 pub(super) const LIMIT_BYTES: RangeInclusive<u64> = 1..=1_000_000_000_000_000_000;
 
-/// As [`LIMIT_BYTES`], and 0 shows every host.
+/// Minimum bytes of a host on the chart: as [`LIMIT_BYTES`], or 0, which shows every host.
 pub(super) const CHART_BYTES: RangeInclusive<u64> = 0..=*LIMIT_BYTES.end();
 
-/// Contacts that a host may make before it is reported.
+/// Number of hosts that a host may contact before it is reported.
 pub(super) const CONTACTED_HOSTS: RangeInclusive<u32> = 1..=1_000_000_000;
 
-/// There are 65536 ports, and one more than the limit must be possible.
+/// Number of ports that a host may contact before it is reported. There are 65536 ports, so the maximum can be
+/// exceeded.
 pub(super) const CONTACTED_PORTS: RangeInclusive<u32> = 1..=65_535;
 
-/// Packets or contacts that a host may make in a second.
+/// Number of packets, or of contacts, that a host may send or make per second.
 pub(super) const RATES: RangeInclusive<u32> = 1..=1_000_000_000;
 
-/// Prefix lengths by which IPv6 hosts are counted as one: from what a provider gets to what a network has.
+/// Prefix lengths by which IPv6 addresses are counted as one host: from the prefix of a provider to that of one
+/// network.
 pub(super) const GROUP_IPV6: RangeInclusive<u8> = 32..=64;
 
-/// Lost frames of a million from which on an alert is raised: from a ten-thousandth of a percent to all.
+/// Lost frames per million above which an alert is raised: from 0.0001 % to 100 %.
 pub(super) const LOSS_PPM: RangeInclusive<u32> = 1..=1_000_000;
 
-/// A fanout group has at most 256 sockets unless it was made for more (`fanout_add` of
+/// Number of workers. A fanout group has at most 256 sockets unless it was created for more (`fanout_add` of
 /// net/packet/af_packet.c).
 pub(super) const WORKERS: RangeInclusive<usize> = 1..=256;
 
-/// Bytes of all rings: block number times block size must stay below 2^32 for one ring
-/// (`packet_set_ring` of net/packet/af_packet.c), and there may be one only.
+/// Bytes of all rings together. In one ring the number of blocks times their size must be below 2^32
+/// (`packet_set_ring` of net/packet/af_packet.c), and there may be only one ring.
 pub(super) const RING_MEMORY_BYTES: RangeInclusive<u64> = 1_000_000..=4_000_000_000;
 
-/// Bytes of all but the rings. A pair of hosts that is active all the time and the host that comes with it take 480
-/// bytes; the minimum holds ten thousand of them, and then the smallest are evicted.
+/// Bytes of everything but the rings. A pair of hosts that is active all the time takes 480 bytes together with its
+/// host; the minimum has room for ten thousand such pairs, and further ones evict the smallest.
 pub(super) const MEMORY_BYTES: RangeInclusive<u64> = 32_000_000..=1_000_000_000_000;
 
-/// What `MemoryLimit: auto` gives at least and at most: a router of 512 MB keeps three quarters for others, and the
-/// upper end holds five million pairs of hosts.
+/// Minimum and maximum bytes that `MemoryLimit: auto` gives, which is a quarter of the memory in between. So a router
+/// of 512 MB keeps three quarters for other programs. The maximum has room for five million pairs of hosts.
 pub(super) const MEMORY_BYTES_AUTO: RangeInclusive<u64> = 64_000_000..=4_000_000_000;

@@ -1,4 +1,4 @@
-//! Takes the values of settings out of a file.
+//! Reads the values of settings from the lines of a file.
 
 use super::context::Context;
 use super::file::{RawConfig, Setting};
@@ -7,7 +7,7 @@ use super::kind::Kind;
 use super::problem::Problem;
 use super::value_error::ValueError;
 
-/// Reads values and collects a problem for each that cannot be taken.
+/// Reads values and collects a problem for each that is invalid.
 pub(super) struct Reader<'a, 't> {
     pub(super) raw: &'a RawConfig<'t>,
     pub(super) context: &'a Context,
@@ -15,22 +15,24 @@ pub(super) struct Reader<'a, 't> {
 }
 
 impl Reader<'_, '_> {
-    /// The value of a setting, or the default where the file has none; `None` where the value cannot be taken.
+    /// Returns the value of a setting, or `default` if the file does not set it. Returns `None`, and adds a problem, if
+    /// a value in the file is invalid.
     pub(super) fn read<T>(&mut self, key: SettingKey, kind: &impl Kind<T>, default: T) -> Option<T> {
         let mut value = default;
-        let mut is_right = true;
+        let mut is_valid = true;
         for setting in self.raw.all(key) {
             match kind.read_next(&value, setting.value, self.context) {
                 Ok(next) => value = next,
                 Err(error) => {
                     self.problems.push(self.problem(setting, error));
-                    is_right = false;
+                    is_valid = false;
                 }
             }
         }
-        is_right.then_some(value)
+        is_valid.then_some(value)
     }
 
+    /// Returns the problem of a setting, with the place of the fault in the file.
     fn problem(&self, setting: &Setting<'_>, error: ValueError) -> Problem {
         let error = if setting.value.is_empty() {
             ValueError::new("no value", "write a value behind the colon, or remove the line for the default")
@@ -42,7 +44,7 @@ impl Reader<'_, '_> {
             Some(at) => value_start + at.start..value_start + at.end,
             None => setting.value_span.clone(),
         };
-        // The setting that the value does not go with is shown if the file has it.
+        // The setting with which the value conflicts is shown if the file has it.
         let context =
             error.against.and_then(|(key, label)| Some((self.raw.get(key)?.value_span.clone(), label)));
         Problem {

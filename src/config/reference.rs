@@ -1,6 +1,7 @@
-//! The reference of all settings, `docs/configuration.md`, and the example file, `TrafficAlerted.conf`.
+//! Generates the reference of all settings, `docs/configuration.md`, and the example file, `TrafficAlerted.conf`, from
+//! the table of settings.
 //!
-//! Both are made of the table. The tests here compare them with the files, and write the files if `UPDATE_DOCS` is set.
+//! The tests here compare the generated texts with the files, and write the files if `UPDATE_DOCS` is set.
 
 use std::path::Path;
 use std::{env, fs};
@@ -10,7 +11,7 @@ use super::key::{Group, Reload, RestartReason, SettingKey};
 use super::machine::tests::two_cores;
 use super::values::Settings;
 
-/// The text of `docs/configuration.md`.
+/// Returns the text of `docs/configuration.md`.
 fn reference() -> String {
     let mut page = String::from(REFERENCE_HEAD);
     page.push_str("\n| key | default | a change takes |\n| --- | --- | --- |\n");
@@ -57,7 +58,7 @@ fn reference() -> String {
     page
 }
 
-/// The text of `TrafficAlerted.conf`.
+/// Returns the text of `TrafficAlerted.conf`.
 fn example_file() -> String {
     let defaults = Settings::defaults();
     let mut file = String::from(EXAMPLE_HEAD);
@@ -83,7 +84,9 @@ fn example_file() -> String {
         };
         if values.chars().count() + meaning.chars().count() + "#  ".len() > COLUMNS_MAX {
             wrap(&mut file, "# ", &meaning);
-            wrap(&mut file, "# ", &values);
+            if !values.is_empty() {
+                wrap(&mut file, "# ", &values);
+            }
         } else {
             wrap(&mut file, "# ", format!("{meaning} {values}").trim_end());
         }
@@ -92,7 +95,7 @@ fn example_file() -> String {
     file
 }
 
-/// The heading of a group and what is true of all its settings.
+/// Returns the heading of a group, and a text about all of its settings, which may be empty.
 fn heading(group: Group) -> (&'static str, &'static str) {
     match group {
         Group::General => ("General configuration", ""),
@@ -109,6 +112,7 @@ fn heading(group: Group) -> (&'static str, &'static str) {
     }
 }
 
+/// Returns the default of a setting as a cell of a table.
 fn default_cell(key: SettingKey) -> String {
     match Settings::defaults().lines(key).concat().as_str() {
         "" => "nothing".to_owned(),
@@ -116,22 +120,24 @@ fn default_cell(key: SettingKey) -> String {
     }
 }
 
-/// The fragment of the address of a heading, as GitHub and mdBook make it.
+/// Returns the URL fragment that GitHub and mdBook generate for a heading.
 fn anchor(heading: &str) -> String {
     heading.to_lowercase().replace(' ', "-")
 }
 
-/// A text of the table without Markdown.
+/// Returns a text of the table without Markdown.
 fn plain(text: &str) -> String {
     text.replace('`', "\"")
 }
 
+/// Adds a line.
 fn row(page: &mut String, line: &str) {
     page.push_str(line);
     page.push('\n');
 }
 
-/// Adds a text in lines of at most [`COLUMNS_MAX`]. Each begins with `start`; below a list's mark it is blank.
+/// Adds a text in lines of at most [`COLUMNS_MAX`]. Each line begins with `start`; if that is the mark of a list item,
+/// the further lines begin with spaces instead.
 fn wrap(page: &mut String, start: &str, text: &str) {
     let further = if start == "* " { "  " } else { start };
     let mut line = start.to_owned();
@@ -148,7 +154,7 @@ fn wrap(page: &mut String, start: &str, text: &str) {
     row(page, &line);
 }
 
-/// Columns of both files.
+/// Maximum number of columns of a line in both files.
 const COLUMNS_MAX: usize = 120;
 
 const REFERENCE_HEAD: &str = "\
@@ -171,7 +177,7 @@ const EXAMPLE_HEAD: &str = "\
 # docs/configuration.md is the reference of all keys.
 ";
 
-/// Compares a generated text with the file, or writes the file.
+/// Compares a generated text with the file; writes the file first if `UPDATE_DOCS` is set.
 fn compare(path: &str, text: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if env::var_os("UPDATE_DOCS").is_some() {
@@ -185,24 +191,24 @@ fn compare(path: &str, text: &str) {
 }
 
 #[test]
-fn the_reference_is_made_of_the_table() {
+fn the_reference_is_what_the_table_gives() {
     compare("docs/configuration.md", &reference());
 }
 
 #[test]
-fn the_example_file_is_made_of_the_table() {
+fn the_example_file_is_what_the_table_gives() {
     compare("TrafficAlerted.conf", &example_file());
 }
 
 #[test]
-fn no_line_of_either_is_too_long() {
+fn no_line_of_either_file_is_too_long() {
     for line in reference().lines().chain(example_file().lines()) {
         assert!(line.chars().count() <= COLUMNS_MAX, "{line}");
     }
 }
 
 #[test]
-fn more_is_a_heading_of_the_readme() {
+fn the_heading_that_more_names_is_in_the_readme() {
     let readme = include_str!("../../README.md");
     for more in SettingKey::ALL.iter().filter_map(|key| key.more()) {
         let is_heading = |line: &str| line.starts_with('#') && line.trim_start_matches('#').trim() == more;
@@ -211,9 +217,9 @@ fn more_is_a_heading_of_the_readme() {
 }
 
 #[test]
-fn each_example_is_another_value_than_the_default_and_reads_back_the_same() {
+fn each_example_differs_from_the_default_and_reads_back_the_same() {
     let parse = |text: &str| {
-        Config::parse_on("it", text.as_bytes(), &two_cores()).unwrap_or_else(|error| panic!("{error}"))
+        Config::parse_on("test.conf", text.as_bytes(), &two_cores()).unwrap_or_else(|error| panic!("{error}"))
     };
     let default = parse("");
     for &key in SettingKey::ALL {
@@ -224,9 +230,9 @@ fn each_example_is_another_value_than_the_default_and_reads_back_the_same() {
 }
 
 #[test]
-fn each_example_is_in_force_after_a_reload_or_named() {
+fn each_example_takes_effect_at_a_reload_or_is_named_as_needing_a_restart() {
     let parse = |text: &str| {
-        Config::parse_on("it", text.as_bytes(), &two_cores()).unwrap_or_else(|error| panic!("{error}"))
+        Config::parse_on("test.conf", text.as_bytes(), &two_cores()).unwrap_or_else(|error| panic!("{error}"))
     };
     for &key in SettingKey::ALL {
         let (running, new) = (parse(""), parse(&format!("{key}: {}", key.example())));

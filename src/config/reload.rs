@@ -1,11 +1,11 @@
-//! The part of a changed configuration that a running program takes over.
+//! Applies a changed configuration to a running program, except for the settings that take a restart.
 
 use super::checked::Config;
 use super::key::{Reload, RestartReason, SettingKey};
 
 impl Config {
-    /// What is in force once a program that runs by this configuration has read `new`, and the keys whose new
-    /// values take a restart.
+    /// Returns the configuration that is in force after a program that runs with this one has read `new`, and the names
+    /// of the keys whose new values take a restart.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -30,7 +30,7 @@ impl Config {
             .collect();
         later.sort_by_key(|&(reason, _)| reason);
         let later = later.into_iter().map(|(_, key)| key.name()).collect();
-        // What `auto` amounts to takes a restart as well.
+        // The machine of the start is kept, so what `auto` gives changes only at a restart as well.
         let in_force =
             Config { settings: new.settings.without_restart(&self.settings), machine: self.machine.clone() };
         (in_force, later)
@@ -60,9 +60,10 @@ mod tests {
     ];
 
     #[test]
-    fn each_key_is_either_taken_over_or_named() {
+    fn each_changed_key_takes_effect_or_is_named_as_needing_a_restart() {
         let parse = |text: &str| {
-            Config::parse_on("it", text.as_bytes(), &two_cores()).unwrap_or_else(|error| panic!("{error}"))
+            Config::parse_on("test.conf", text.as_bytes(), &two_cores())
+                .unwrap_or_else(|error| panic!("{error}"))
         };
         let running = parse("");
         let new = parse(crate::config::options::ALL_SET);
@@ -73,7 +74,11 @@ mod tests {
             assert_eq!(is_later, RESTART.contains(&key) && before != after, "{key}");
             assert_eq!(in_force.settings.lines(key), if is_later { before } else { after }, "{key}");
         }
-        assert_eq!(later, RESTART.map(SettingKey::name), "each is set in that file");
+        assert_eq!(
+            later,
+            RESTART.map(SettingKey::name),
+            "all keys that take a restart are changed in that file"
+        );
         let (same, later) = in_force.reload(in_force.clone());
         assert_eq!((same, later), (in_force, vec![]));
     }

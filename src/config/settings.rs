@@ -1,20 +1,20 @@
-//! The table of settings: a setting is a row here and nothing anywhere else, but for the place that uses its value.
+//! The table of settings. Each setting is one row here; only the code that uses its value is elsewhere.
 //!
 //! ```text
-//! /// What it means, for the reference and for the example file.
+//! /// Its description, for the reference and for the example file.
 //! Key {
 //!     field: Type = default,
 //!     kind: how its value is read and printed, and its range,
-//!     reload: Live, or Restart(what of it is made when the program starts),
+//!     reload: Live, or Restart(what the program creates from it at its start),
 //!     example: "a value that is not the default",
 //!     more: "heading of the README that explains it" (may be left out)
 //! }
 //! ```
 //!
-//! The key is written in the file exactly as here. Rows stand in the order in which `check` prints them; the original's
-//! ten come first, in the order of its example. `key.rs` makes [`SettingKey`](super::key::SettingKey) of the rows,
-//! `values.rs` makes [`Settings`](super::values::Settings), which has a field for each. The names of types and kinds
-//! in a row are resolved in `values.rs`, ranges that several rows share are in `ranges.rs`.
+//! The key is written in the file exactly as here. The rows have the order in which `check` prints them; the ten keys
+//! of the original come first, in the order of its example file. `key.rs` makes [`SettingKey`](super::key::SettingKey)
+//! from the rows, and `values.rs` makes [`Settings`](super::values::Settings), which has a field for each row. The
+//! names of types and kinds in a row are resolved in `values.rs`; ranges that several rows share are in `ranges.rs`.
 //!
 //! After a change here, `UPDATE_DOCS=1 cargo test --lib config::reference` writes `docs/configuration.md` and
 //! `TrafficAlerted.conf`.
@@ -36,12 +36,13 @@ General {
     }
     /// If `true`, destinations are neither logged nor served, and `ContactedIPsAnalyze` is off.
     NoDestinations { hide_destinations: bool = false, kind: OneOf, reload: Live, example: "true" }
-    /// Bytes from which on a host is in `/all` and on the network chart; 0 shows every host.
+    /// Bytes that a host must have sent within `TrafficInterval` to be in `/all` and on the network chart; 0 shows
+    /// every host.
     ChartMinBytes {
         chart_bytes_min: u64 = 5_000_000,
         kind: ByteCount(CHART_BYTES), reload: Live, example: "100K"
     }
-    /// Interfaces that are not monitored. If it is empty, every interface is monitored.
+    /// Interfaces that are not monitored. If the list is empty, every interface is monitored.
     ExcludedInterfaces {
         excluded_interfaces: Vec<String> = vec!["lo".to_owned()],
         kind: InterfaceNames, reload: Live, example: "\"lo\",\"wg0\"", more: "Which packets count"
@@ -50,7 +51,7 @@ General {
 Scanning {
     /// Whether a host that contacts more hosts than `NumberContactedIPs` is reported.
     ContactedIPsAnalyze { judge_contacted_hosts: bool = true, kind: OneOf, reload: Live, example: "false" }
-    /// Hosts that a host may contact within `TrafficInterval`; one that contacts more is scanning.
+    /// Number of hosts that a host may contact within `TrafficInterval`; a host that contacts more is scanning.
     NumberContactedIPs {
         contacted_hosts_max: u32 = 15,
         kind: Count { range: CONTACTED_HOSTS, switch: SettingKey::ContactedIPsAnalyze },
@@ -58,8 +59,8 @@ Scanning {
     }
     /// Whether a host that contacts more ports than `NumContactedPorts` is reported, which takes more memory.
     AnalyzePorts { judge_contacted_ports: bool = false, kind: OneOf, reload: Restart(Windows), example: "true" }
-    /// Ports that a host may contact within `PortInterval`, at all hosts together; one that contacts more is
-    /// scanning.
+    /// Number of ports that a host may contact within `PortInterval`, at all hosts together; a host that contacts more
+    /// is scanning.
     NumContactedPorts {
         contacted_ports_max: u32 = 100,
         kind: Count { range: CONTACTED_PORTS, switch: SettingKey::AnalyzePorts }, reload: Live, example: "50"
@@ -69,8 +70,8 @@ Scanning {
         port_interval_s: u64 = 600,
         kind: Seconds(INTERVAL_S), reload: Restart(Windows), example: "300"
     }
-    /// What makes a scanner of a host over one of these limits: the number of its contacts alone (`contacts`), or
-    /// that they also look like a scan (`suspicious`): failures, one port at many hosts, many ports at one host.
+    /// When a host over one of these limits is a scanner: always (`contacts`), or only if its contacts also look like a
+    /// scan (`suspicious`): failures, one port at many hosts, many ports at one host.
     ScanEvidence {
         scan_rule: ScanRule = ScanRule::Contacts,
         kind: OneOf, reload: Live, example: "suspicious", more: "Scanners and others"
@@ -82,74 +83,77 @@ FurtherLimits {
         packets_per_s_max: Option<u32> = None,
         kind: OrOff(PerSecond(RATES)), reload: Live, example: "10K", more: "Further limits"
     }
-    /// Hosts that a host may contact within a second and has not contacted within `TrafficInterval` before.
+    /// Number of hosts that a host may contact within a second for the first time in `TrafficInterval`.
     ContactRateLimit {
         contacts_per_s_max: Option<u32> = None,
         kind: OrOff(PerSecond(RATES)), reload: Live, example: "20", more: "Further limits"
     }
-    /// Bytes that a host may receive within `TrafficInterval`. On a host that forwards, every packet is then read
-    /// twice: where it enters and where it leaves.
+    /// Bytes that a host may receive within `TrafficInterval`. With this limit, a host that forwards reads every packet
+    /// twice: when it enters and when it leaves.
     ReceivedByteLimit {
         received_bytes_max: Option<u64> = None,
         kind: OrOff(ByteCount(LIMIT_BYTES)), reload: Live, example: "20G", more: "Further limits"
     }
-    /// Other limits for the hosts of a network. There may be many such lines, one for each network; the smallest
-    /// network that a host is in decides.
+    /// Other limits for the hosts of a network. There may be many such lines, one for each network. If a host is in
+    /// several of the networks, each of its limits is that of the smallest network whose line sets this limit.
     LimitFor {
         limits_for: Vec<LimitFor> = Vec::new(),
         kind: LimitLines, reload: Live,
         example: "10.0.5.0/24 ByteLimit 20G, PacketRateLimit off", more: "Further limits"
     }
-    /// Addresses and networks that are counted and never reported.
+    /// Addresses and networks whose hosts are counted but never reported.
     IgnoredSources {
         ignored_sources: Vec<IpNet> = Vec::new(),
         kind: Sources, reload: Live, example: "10.0.0.5,10.0.9.0/24"
     }
-    /// Length of the prefix that the IPv6 addresses of one host share. The addresses of such a network are counted as
-    /// one host.
+    /// Prefix length by which IPv6 addresses are grouped: all addresses that share a prefix of this length are counted
+    /// as one host.
     GroupIPv6 {
         group_ipv6: Option<u8> = None,
         kind: OrOff(PrefixLength(GROUP_IPV6)), reload: Restart(Windows), example: "64", more: "Further limits"
     }
 }
 Alerts {
-    /// Seconds after the end of an alert within which it opens again instead of a new one; 0 always opens a new one.
+    /// Seconds after the end of an alert within which that alert is opened again instead of a new one; 0 always opens a
+    /// new one.
     AlertCooldown {
         alert_cooldown_s: u64 = 170,
         kind: Seconds(COOLDOWN_S), reload: Live, example: "600", more: "What it says"
     }
-    /// File that keeps alerts and mutes over a restart. Without one, it is `state.json` in the folder that the
-    /// service unit provides (`StateDirectory=`), if it does.
+    /// File that keeps alerts and mutes over a restart. If it is not set, the file is `state.json` in the folder that
+    /// the service unit provides (`StateDirectory=`); without such a folder, nothing is kept.
     StateFile {
         state_file: Option<PathBuf> = None,
         kind: FilePath, reload: Restart(FileOrSocket), example: "/var/lib/TrafficAlerted/state.json"
     }
 }
 Capture {
-    /// Which packets count: those that enter (`in`), also what this host itself sends (`in+own`; not where it
-    /// masquerades), or both ways (`both`). `auto` is `in` on a host that forwards, and `both` on any other.
+    /// Which packets count: those that enter (`in`), also those that this host itself sends (`in+own`; with
+    /// masquerading it would count packets twice), or all that enter or leave (`both`). `auto` is `in` on a host that
+    /// forwards, and `both` on any other.
     Direction {
         direction: DirectionPolicy = DirectionPolicy::Auto,
         kind: OneOf, reload: Live, example: "in+own", more: "Which packets count"
     }
-    /// Whether the packets of the wire are counted where the kernel has joined them (GRO). `auto` does so from Linux
-    /// 6.2 on.
+    /// Whether packets that the kernel has joined (GRO) are counted as the packets on the wire. `auto` does so from
+    /// Linux 6.2 on.
     WireExact {
         wire_exact: WireExact = WireExact::Auto,
         kind: OneOf, reload: Restart(Capturing), example: "off", more: "Packets of the wire"
     }
-    /// Share of frames lost in full rings within `TrafficInterval` from which on an alert is raised.
+    /// Share of frames that may be lost within `TrafficInterval` because rings are full; a larger share raises an
+    /// alert.
     LossLimit {
         loss_ppm_max: Option<u32> = Some(1_000),
         kind: PercentageOrOff(LOSS_PPM), reload: Live, example: "5%", more: "What it says"
     }
-    /// Interfaces that are to receive what is for other stations too, such as the mirror port of a switch.
+    /// Interfaces that also receive frames for other stations, such as one at the mirror port of a switch.
     Promiscuous {
         promiscuous: Vec<String> = Vec::new(),
         kind: InterfaceNames.and(Context::check_promiscuous), reload: Live, example: "\"span0\"",
         more: "Which packets count"
     }
-    /// Networks attached to this host or behind it: `auto` finds them by addresses and routes.
+    /// Networks that are attached to this host or reached through it. `auto` finds them by addresses and routes.
     LocalNetworks {
         local_networks: LocalNetworks = LocalNetworks::Auto,
         kind: NetworkList, reload: Live, example: "10.0.0.0/8,fd00::/8", more: "Local networks"
@@ -164,7 +168,7 @@ Capture {
         pin_cores: PinCores = PinCores::None,
         kind: CoreList.and(Context::check_pin_cores), reload: Restart(Capturing), example: "2,3"
     }
-    /// What workers wait on: `io_uring`, `epoll`, or `auto`, which is the first of them that the system allows.
+    /// What workers wait on: `io_uring`, `epoll`, or `auto`, which is `io_uring` if the system allows it, else `epoll`.
     EventLoop {
         event_loop: EventLoop = EventLoop::Auto,
         kind: OneOf, reload: Restart(Capturing), example: "epoll"
@@ -182,7 +186,7 @@ Capture {
     }
 }
 Log {
-    /// What a line on standard error is: `text`, or `json`, one object on each line.
+    /// Form of the lines on standard error: `text`, or `json`, one object on each line.
     LogFormat {
         log_format: LogFormat = LogFormat::Text,
         kind: OneOf, reload: Restart(Logging), example: "json", more: "What it says"
@@ -194,12 +198,13 @@ Sinks {
         alert_file: Option<PathBuf> = None,
         kind: FilePath, reload: Live, example: "/var/log/TrafficAlerted/alerts.jsonl", more: "Where alerts go"
     }
-    /// Bytes from which on `AlertFile` is put aside as `alerts.jsonl.1` and so on, and a new one is begun.
+    /// Size in bytes at which `AlertFile` is renamed to `alerts.jsonl.1`, the one before it to `alerts.jsonl.2` and so
+    /// on, and a new file is begun.
     AlertFileMaxSize {
         alert_file_bytes_max: u64 = 10_000_000,
         kind: ByteCount(10_000..=100_000_000_000), reload: Live, example: "100M", more: "Where alerts go"
     }
-    /// Files put aside that are kept.
+    /// Number of renamed files that are kept.
     AlertFileKeep {
         alert_file_keep: u32 = 5,
         kind: Whole(0..=1000), reload: Live, example: "9", more: "Where alerts go"
@@ -220,17 +225,18 @@ Sinks {
         webhook_url: Option<Secret> = None,
         kind: WebhookAddress, reload: Live, example: "https://hooks.example/path", more: "Where alerts go"
     }
-    /// Form of what is posted: for a program (`json`), or for the service of this name.
+    /// Format of what is posted: `json` for programs, or the format of the service of this name.
     WebhookFormat {
         webhook_format: WebhookFormat = WebhookFormat::Json,
         kind: OneOf, reload: Live, example: "slack", more: "Where alerts go"
     }
-    /// Token that is sent as `Authorization: Bearer ...`; better kept in a file, since all users may read this one.
+    /// Token that is sent as `Authorization: Bearer ...`. `WebhookTokenFile` is safer if others may read the
+    /// configuration.
     WebhookToken {
         webhook_token: Option<Secret> = None,
         kind: Token, reload: Live, example: "secret", more: "Where alerts go"
     }
-    /// File that holds the token.
+    /// File that holds the token, instead of `WebhookToken`.
     WebhookTokenFile {
         webhook_token_file: Option<PathBuf> = None,
         kind: FilePath.and(Context::check_webhook_token_file), reload: Live,
@@ -246,15 +252,16 @@ Sinks {
         syslog_facility: Facility = Facility::DAEMON,
         kind: OneOf, reload: Live, example: "local0", more: "Where alerts go"
     }
-    /// Whether the name of the host is looked up and sent along, except to the log. Name servers see the query.
+    /// Whether the name of the host is looked up and sent with each alert, except to the log. Name servers see the
+    /// address.
     ReverseDNS { reverse_dns: bool = false, kind: OneOf, reload: Live, example: "true", more: "Where alerts go" }
-    /// Database in MaxMind's format (GeoLite2, DB-IP) that has the country of the host, which is sent along, except
-    /// to the log. A replaced file is read at a reload.
+    /// Database in MaxMind's format (GeoLite2, DB-IP) with countries. The country of the host is sent with each alert,
+    /// except to the log. A replaced file is read at a reload.
     CountryDatabase {
         country_database: Option<PathBuf> = None,
         kind: FilePath, reload: Live, example: "/usr/share/GeoIP/GeoLite2-Country.mmdb", more: "Where alerts go"
     }
-    /// Database of the same kind that has the autonomous system (AS) of the host.
+    /// Database of the same kind with autonomous systems (AS). That of the host is sent in the same way.
     AsnDatabase {
         asn_database: Option<PathBuf> = None,
         kind: FilePath, reload: Live, example: "/usr/share/GeoIP/GeoLite2-ASN.mmdb", more: "Where alerts go"

@@ -1,4 +1,4 @@
-//! The values of the file: numbers, byte counts and lists, each exact or an error.
+//! Parses numbers, byte counts and lists, each exactly or with an error, and prints them.
 //!
 //! K, M and G are powers of 1000, in either case. Numbers are computed digit by digit in `u64`, never in
 //! floating point, so `1.5G` is exactly 1500000000.
@@ -8,19 +8,19 @@ use std::ops::{Range, RangeInclusive};
 
 use super::value_error::ValueError;
 
-/// Why a text is no number. The wording stands under the offending text.
+/// Why a text is not a valid number. The message is shown under the offending text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NumberError {
-    /// Something else than digits where digits belong.
+    /// Other characters than digits in a number.
     #[error("not a number")]
     NotANumber,
-    /// A point in a number that counts things.
+    /// A fraction in a number that must be whole.
     #[error("not a whole number")]
     Fraction,
-    /// A number that ends within a byte, such as `1.5` or `1.0005K`.
+    /// A number that is not a whole number of bytes, such as `1.5` or `1.0005K`.
     #[error("not a whole number of bytes")]
     PartOfAByte,
-    /// More than four places behind the point of a percentage.
+    /// More than four digits after the point of a percentage.
     #[error("too fine: at most four places")]
     TooFine,
     /// A percentage without its sign.
@@ -32,12 +32,12 @@ pub(super) enum NumberError {
     /// Below what the setting allows.
     #[error("too small")]
     TooSmall,
-    /// Above what the setting allows, or more than 64 bits hold.
+    /// Above what the setting allows, or above what 64 bits can hold.
     #[error("too large")]
     TooLarge,
 }
 
-/// Reads digits and nothing else.
+/// Reads a whole number without a suffix.
 pub(super) fn whole(text: &str) -> Result<u64, NumberError> {
     match digits(text) {
         Err(NumberError::NotANumber) if is_decimal(text) => Err(NumberError::Fraction),
@@ -50,12 +50,12 @@ pub(super) fn bytes(text: &str) -> Result<u64, NumberError> {
     suffixed(text, NumberError::PartOfAByte)
 }
 
-/// Reads a number of things that may be many: `500`, `10K`, `1.5M`.
+/// Reads a whole number with an optional suffix: `500`, `10K`, `1.5M`.
 pub(super) fn amount(text: &str) -> Result<u64, NumberError> {
     suffixed(text, NumberError::Fraction)
 }
 
-/// Reads a number with K, M or G behind it, or nothing.
+/// Reads a number with an optional suffix K, M or G. `too_fine` is the error if it is not whole.
 fn suffixed(text: &str, too_fine: NumberError) -> Result<u64, NumberError> {
     let number_len = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(number_len);
@@ -73,14 +73,14 @@ fn suffixed(text: &str, too_fine: NumberError) -> Result<u64, NumberError> {
     scaled(number, zeros, too_fine)
 }
 
-/// Reads a percentage such as `0.1%` in millionths.
+/// Reads a percentage such as `0.1%`; returns parts per million.
 pub(super) fn percent(text: &str) -> Result<u64, NumberError> {
     let (number, zeros) = (text.strip_suffix('%').unwrap_or(text), 4);
     let millionths = scaled(number.trim_end(), zeros, NumberError::TooFine)?;
     if text.ends_with('%') { Ok(millionths) } else { Err(NumberError::NoPercentSign) }
 }
 
-/// Reads digits with at most one point, in units that have this many zeros.
+/// Reads a decimal number and multiplies it by 10^`zeros`. `too_fine` is the error if the product is not whole.
 fn scaled(number: &str, zeros: u32, too_fine: NumberError) -> Result<u64, NumberError> {
     let (units, fraction) = match number.split_once('.') {
         None => (digits(number)?, 0),
@@ -90,7 +90,7 @@ fn scaled(number: &str, zeros: u32, too_fine: NumberError) -> Result<u64, Number
     scaled.ok_or(NumberError::TooLarge)
 }
 
-/// What the digits behind the point are worth when the unit has this many zeros.
+/// Returns the value of the digits after the point, multiplied by 10^`zeros`.
 fn part(fraction: &str, zeros: u32, too_fine: NumberError) -> Result<u64, NumberError> {
     digits(fraction.get(..1).unwrap_or_default())?;
     let significant = fraction.trim_end_matches('0');
@@ -103,7 +103,7 @@ fn part(fraction: &str, zeros: u32, too_fine: NumberError) -> Result<u64, Number
     Ok(digits(significant)? * 10_u64.pow(missing))
 }
 
-/// `str::parse` would let a sign through.
+/// Reads digits only; `u64::from_str` alone would accept a sign.
 fn digits(text: &str) -> Result<u64, NumberError> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(NumberError::NotANumber);
@@ -111,13 +111,14 @@ fn digits(text: &str) -> Result<u64, NumberError> {
     text.parse().map_err(|_| NumberError::TooLarge)
 }
 
+/// Returns true if `text` is digits, a point, and digits.
 fn is_decimal(text: &str) -> bool {
     text.split_once('.').is_some_and(|(units, part)| {
         digits(units) != Err(NumberError::NotANumber) && digits(part) != Err(NumberError::NotANumber)
     })
 }
 
-/// The number, if the setting allows it.
+/// Returns the number if it is within the range that the setting allows.
 pub(super) fn within<T: TryFrom<u64> + PartialOrd>(
     number: u64,
     range: &RangeInclusive<T>,
@@ -129,11 +130,11 @@ pub(super) fn within<T: TryFrom<u64> + PartialOrd>(
     }
 }
 
-/// A number in the shortest form that [`amount`] and [`bytes`] read back to the same number.
+/// Displays a number in the shortest form without a fraction that [`amount`] reads back as the same number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Amount(pub(super) u64);
 
-/// The same of bytes.
+/// Displays a number of bytes in the same form, which [`bytes`] reads back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bytes(pub(super) u64);
 
@@ -155,39 +156,39 @@ impl Display for Amount {
     }
 }
 
-/// One item of a list, without its quotes, and where it stands in the list's text.
+/// One item of a list without its quotes, and its place in the text of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListItem<'a> {
     /// The item.
     pub(super) text: &'a str,
-    /// Its bytes in the text that [`list`] was given, quotes included.
+    /// Its bytes in the text that was passed to [`list`], including the quotes.
     pub(super) span: Range<usize>,
 }
 
-/// Why a text is no list, and the bytes that show it.
+/// Why a text is not a list, and the offending bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListError {
-    /// The fault; stands under the offending text.
+    /// The fault, which is shown under the offending text.
     pub(super) label: &'static str,
     /// The offending bytes.
     pub(super) span: Range<usize>,
 }
 
 impl ListError {
-    /// The same as an error about a value, which is to be written in this form.
+    /// Returns the same error as an error about a value. `form` is how the value may be written.
     pub(super) fn into_value(self, form: impl Display) -> ValueError {
         ValueError::write(self.label, form).at(self.span)
     }
 }
 
-/// Items with commas between them, as [`list`] reads them.
+/// Returns the items with commas between them, as [`list`] reads them.
 pub(super) fn joined(items: &[impl Display]) -> String {
     let written: Vec<String> = items.iter().map(ToString::to_string).collect();
     written.join(",")
 }
 
 /// Reads items between commas, each with or without double quotes; a comma within quotes belongs to the item.
-/// No text, or one pair of quotes with nothing between them, is a list of nothing.
+/// An empty text, or one pair of quotes with nothing between them, is an empty list.
 pub(super) fn list(text: &str) -> Result<Vec<ListItem<'_>>, ListError> {
     let mut items = Vec::new();
     if matches!(text, "" | "\"\"") {
@@ -209,11 +210,12 @@ pub(super) fn list(text: &str) -> Result<Vec<ListItem<'_>>, ListError> {
     Ok(items)
 }
 
+/// Returns the item that is in these bytes of `text`, between two commas.
 fn item(text: &str, between_commas: Range<usize>) -> Result<ListItem<'_>, ListError> {
     let padded = &text[between_commas.clone()];
     let trimmed = padded.trim();
     if trimmed.is_empty() {
-        // Point at a comma where there is no text to point at.
+        // There is no text to point at, so the error points at a comma.
         let comma = between_commas.start.saturating_sub(1);
         return Err(ListError { label: "nothing on one side of this comma", span: comma..comma + 1 });
     }
@@ -235,8 +237,8 @@ fn item(text: &str, between_commas: Range<usize>) -> Result<ListItem<'_>, ListEr
     Ok(ListItem { text: bare, span })
 }
 
-/// Reads words between white space; double quotes keep it, wherever in a word they are. An empty pair of quotes
-/// is an empty word.
+/// Reads words that are separated by white space. White space within double quotes belongs to the word, and the quotes
+/// may be anywhere in the word. An empty pair of quotes is an empty word.
 pub(super) fn words(text: &str) -> Result<Vec<String>, ListError> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -265,7 +267,7 @@ mod tests {
     use crate::detect::PartsPerMillion;
 
     #[test]
-    fn bytes_are_exact_or_an_error() {
+    fn a_byte_count_is_read_exactly_or_is_an_error() {
         let cases = [
             ("0", Ok(0)),
             ("170", Ok(170)),
@@ -311,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn percentages_are_read_in_millionths_and_printed_back() {
+    fn percentages_are_read_as_parts_per_million_and_printed_back() {
         for (text, ppm) in
             [("0.1%", 1_000), ("100%", 1_000_000), ("0.0001%", 1), ("12.3456%", 123_456), ("5%", 50_000)]
         {
@@ -332,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_have_digits_only() {
+    fn whole_numbers_consist_of_digits_only() {
         let cases = [
             ("600", Ok(600)),
             ("0.5", Err(NumberError::Fraction)),
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_holds_its_ends_and_nothing_beyond() {
+    fn a_range_includes_its_ends_and_nothing_beyond() {
         let cases = [
             (0, Err(NumberError::TooSmall)),
             (1, Ok(1)),
@@ -380,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_take_items_with_and_without_quotes() {
+    fn items_of_a_list_may_be_quoted() {
         let cases: [(&str, &[&str]); 9] = [
             (r#""lo","dummy0""#, &["lo", "dummy0"]),
             ("lo,rx0", &["lo", "rx0"]),
@@ -402,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn words_keep_white_space_in_quotes() {
+    fn white_space_in_quotes_belongs_to_the_word() {
         let cases: [(&str, &[&str]); 6] = [
             ("/bin/a", &["/bin/a"]),
             ("/bin/a  b\tc ", &["/bin/a", "b", "c"]),
@@ -419,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_list_is_pointed_at() {
+    fn an_error_in_a_list_has_the_offending_bytes() {
         let cases = [
             ("lo,", 2..3),
             (",lo", 0..1),

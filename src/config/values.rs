@@ -1,4 +1,5 @@
-//! The values of all settings, made of the table: a field for each row, and what is done with every setting alike.
+//! The values of all settings: a struct with a field for each row of the table, and the functions that handle every
+//! setting in the same way.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -37,38 +38,38 @@ macro_rules! define_values {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub(super) struct Settings { $($($(#[doc = $doc])+ pub(super) $field: $type,)*)* }
 
-        /// The value of each setting that is right.
-        pub(super) struct RightSettings { $($(pub(super) $field: Option<$type>,)*)* }
+        /// The value of each setting; `None` if the file has an invalid value.
+        pub(super) struct ParsedSettings { $($(pub(super) $field: Option<$type>,)*)* }
 
-        impl RightSettings {
-            /// Reads every setting; one that the file does not have is its default.
+        impl ParsedSettings {
+            /// Reads every setting; a setting that the file does not have gets its default.
             pub(super) fn read(reader: &mut Reader<'_, '_>) -> Self {
                 Self { $($($field: reader.read(SettingKey::$key, &$kind, $default),)*)* }
             }
 
-            /// All settings, if each of them is right.
+            /// Returns all settings, or `None` if one of them is invalid.
             pub(super) fn complete(self) -> Option<Settings> {
                 Some(Settings { $($($field: self.$field?,)*)* })
             }
         }
 
         impl Settings {
-            /// The settings of an empty file.
+            /// Returns the settings of an empty file.
             pub(super) fn defaults() -> Self {
                 Self { $($($field: $default,)*)* }
             }
 
-            /// The values of the lines of a setting as they are written in a file; most have one line.
+            /// Returns the text after the key in each line of a setting; most settings have one line.
             pub(super) fn lines(&self, key: SettingKey) -> Vec<String> {
                 match key { $($(SettingKey::$key => $kind.lines(&self.$field),)*)* }
             }
 
-            /// Whether a file may have several lines of a setting.
+            /// Returns true if a file may have several lines of a setting.
             pub(super) fn may_repeat(key: SettingKey) -> bool {
                 match key { $($(SettingKey::$key => Kind::<$type>::may_repeat(&$kind),)*)* }
             }
 
-            /// These settings, except that those which take a restart are as in `running`.
+            /// Returns these settings, except that those which take a restart have the value of `running`.
             pub(super) fn without_restart(self, running: &Self) -> Self {
                 Self { $($($field: match SettingKey::$key.reload() {
                     Reload::Live => self.$field,
@@ -76,7 +77,7 @@ macro_rules! define_values {
                 },)*)* }
             }
 
-            /// What may be written for a setting.
+            /// Returns what may be written as the value of a setting.
             #[cfg(test)]
             pub(super) fn form(key: SettingKey) -> String {
                 match key { $($(SettingKey::$key => Kind::<$type>::form(&$kind),)*)* }

@@ -1,4 +1,4 @@
-//! Names of interfaces, and the networks behind them.
+//! The kinds for names of interfaces and for local networks.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::config::kind::Kind;
 use crate::config::units::{self, ListItem};
 use crate::config::value_error::ValueError;
 
-/// Names of interfaces, each once.
+/// Names of interfaces; a name that is listed twice is kept once.
 pub(in crate::config) struct InterfaceNames;
 
 impl Kind<Vec<String>> for InterfaceNames {
@@ -21,7 +21,7 @@ impl Kind<Vec<String>> for InterfaceNames {
     fn read(&self, text: &str, _: &Context) -> Result<Vec<String>, ValueError> {
         let mut names: Vec<String> = Vec::new();
         for ListItem { text, span } in units::list(text).map_err(|error| error.into_value(self.form()))? {
-            if let Some(label) = why_no_interface(text) {
+            if let Some(label) = why_invalid(text) {
                 return Err(ValueError::write(label, self.form()).at(span));
             }
             if !names.iter().any(|name| name == text) {
@@ -67,6 +67,7 @@ impl Kind<LocalNetworks> for NetworkList {
     }
 }
 
+/// Reads one local network.
 fn local_network(text: &str, form: &str) -> Result<IpNet, ValueError> {
     let network: IpNet = match (text.parse(), text.parse::<IpAddr>()) {
         (Ok(network), _) => network,
@@ -87,9 +88,9 @@ fn local_network(text: &str, form: &str) -> Result<IpNet, ValueError> {
     Ok(network)
 }
 
-/// Why the kernel would refuse this name (`dev_valid_name` of net/core/dev.c). Its rules are about bytes and
-/// ours about characters, so a name with exotic white space cannot be excluded.
-fn why_no_interface(name: &str) -> Option<String> {
+/// Returns why no interface can have this name, or `None` if one can (`dev_valid_name` of net/core/dev.c). The kernel
+/// tests bytes and this function tests characters, so it also refuses Unicode white space, which the kernel accepts.
+fn why_invalid(name: &str) -> Option<String> {
     if name.len() > INTERFACE_NAME_BYTES_MAX {
         return Some(format!("an interface name has at most {INTERFACE_NAME_BYTES_MAX} bytes"));
     }
@@ -101,5 +102,5 @@ fn why_no_interface(name: &str) -> Option<String> {
     None
 }
 
-/// Bytes of an interface name (`IFNAMSIZ` of linux/if.h without the final zero).
+/// Maximum number of bytes of an interface name (`IFNAMSIZ` of linux/if.h without the final zero).
 const INTERFACE_NAME_BYTES_MAX: usize = 15;

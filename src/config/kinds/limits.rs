@@ -1,4 +1,4 @@
-//! Limits of some networks, and networks whose hosts are never reported.
+//! The kinds for limits of some networks, and for networks whose hosts are never reported.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::config::value_error::ValueError;
 use crate::detect::{FindingKind, HostLimit, LimitException};
 use crate::flow::Metric;
 
-/// Addresses and networks, each once.
+/// Addresses and networks; one that is listed twice is kept once.
 pub(in crate::config) struct Sources;
 
 impl Kind<Vec<IpNet>> for Sources {
@@ -41,7 +41,7 @@ impl Kind<Vec<IpNet>> for Sources {
     }
 }
 
-/// Lines of a network and its limits each: `NETWORK KEY VALUE, KEY VALUE`.
+/// Lines, each with a network and its limits: `NETWORK KEY VALUE, KEY VALUE`.
 pub(in crate::config) struct LimitLines;
 
 impl Kind<Vec<LimitFor>> for LimitLines {
@@ -82,6 +82,7 @@ impl Kind<Vec<LimitFor>> for LimitLines {
     }
 }
 
+/// Reads one line. `earlier` are the lines before it.
 fn limit_for(
     text: &str,
     form: &str,
@@ -112,6 +113,7 @@ fn limit_for(
     Ok(LimitFor { network, exceptions })
 }
 
+/// Reads one limit of a line: a key and a value.
 fn exception(text: &str, form: &str, context: &Context) -> Result<LimitException, ValueError> {
     let (name, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let value = value.trim();
@@ -134,7 +136,7 @@ fn exception(text: &str, form: &str, context: &Context) -> Result<LimitException
     max.map(|max| LimitException { kind, max })
 }
 
-/// The keys of the limits of hosts, as a sentence lists them: by metric.
+/// Returns the keys of the limits of hosts as a list in a sentence, ordered by metric.
 fn limit_keys() -> String {
     let mut limits: Vec<&HostLimit> = FindingKind::ALL.into_iter().filter_map(FindingKind::limit).collect();
     limits.sort_by_key(|limit| limit.metric);
@@ -145,7 +147,7 @@ fn limit_keys() -> String {
     }
 }
 
-/// A network, or an address as the network of itself alone.
+/// Reads a network; an address is read as the network that contains only this address.
 fn network(text: &str, form: &str, context: &Context) -> Result<IpNet, ValueError> {
     let network: IpNet = match (text.parse(), text.parse::<IpAddr>().map(IpNet::from)) {
         (Ok(network), _) | (Err(_), Ok(network)) => network,

@@ -1,4 +1,4 @@
-//! The address that HTTP listens on.
+//! The kind for the address on which HTTP listens.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -29,7 +29,7 @@ impl Kind<SocketAddr> for LoopbackAddress {
     }
 }
 
-/// Why a text is no address with a port.
+/// Returns why a text is not an address with a port.
 fn fault(text: &str) -> &'static str {
     match (text.parse::<IpAddr>(), text.rsplit_once(':')) {
         (Ok(_), _) => "no port",

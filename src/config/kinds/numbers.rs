@@ -1,4 +1,4 @@
-//! Numbers, each within a range.
+//! The kinds for numbers, each within a range.
 
 use std::ops::RangeInclusive;
 
@@ -50,7 +50,7 @@ impl Kind<u64> for ByteCount {
     }
 }
 
-/// A whole number that needs no explanation.
+/// A whole number.
 pub(in crate::config) struct Whole(pub(in crate::config) RangeInclusive<u32>);
 
 impl Kind<u32> for Whole {
@@ -68,10 +68,10 @@ impl Kind<u32> for Whole {
     }
 }
 
-/// The limit of a check that another setting turns on and off.
+/// A limit that another setting turns on and off.
 pub(in crate::config) struct Count {
     pub(in crate::config) range: RangeInclusive<u32>,
-    /// A setting that is `true` or `false`.
+    /// The setting that turns the limit on (`true`) or off (`false`).
     pub(in crate::config) switch: SettingKey,
 }
 
@@ -91,7 +91,7 @@ impl Kind<u32> for Count {
     }
 }
 
-/// A number of things in a second, which may be written with K, M or G.
+/// A number of packets or contacts per second, which may be written with K, M or G.
 pub(in crate::config) struct PerSecond(pub(in crate::config) RangeInclusive<u32>);
 
 impl Kind<u32> for PerSecond {
@@ -110,7 +110,7 @@ impl Kind<u32> for PerSecond {
     }
 }
 
-/// The length of a network's prefix.
+/// A prefix length.
 pub(in crate::config) struct PrefixLength(pub(in crate::config) RangeInclusive<u8>);
 
 impl Kind<u8> for PrefixLength {
@@ -128,7 +128,7 @@ impl Kind<u8> for PrefixLength {
     }
 }
 
-/// A percentage in millionths, or `off`.
+/// A percentage, which is held in parts per million, or `off`.
 pub(in crate::config) struct PercentageOrOff(pub(in crate::config) RangeInclusive<u32>);
 
 impl Kind<Option<u32>> for PercentageOrOff {

@@ -1,11 +1,11 @@
-//! One keyword out of a few.
+//! The kind for one keyword out of a few.
 
 use crate::config::context::Context;
 use crate::config::keyword::Keyword;
 use crate::config::kind::Kind;
 use crate::config::value_error::ValueError;
 
-/// A keyword of the type of the value.
+/// One of the keywords of the type of the value.
 pub(in crate::config) struct OneOf;
 
 impl<T: Keyword> Kind<T> for OneOf {

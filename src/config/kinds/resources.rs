@@ -1,4 +1,4 @@
-//! What is taken of the machine: its memory and its CPUs.
+//! The kinds for the memory and the CPUs that the program uses.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use crate::config::units::{self, Bytes, ListItem, NumberError, within};
 use crate::config::value_error::ValueError;
 use crate::engine::PinCores;
 
-/// Bytes that the tables may take, or `auto`.
+/// Maximum number of bytes of the tables, or `auto`.
 pub(in crate::config) struct MemoryShare(pub(in crate::config) RangeInclusive<u64>);
 
 impl Kind<MemoryLimit> for MemoryShare {
@@ -88,6 +88,7 @@ impl Kind<PinCores> for CoreList {
     }
 }
 
+/// Reads a list of CPUs, each of which must be in `usable`.
 fn core_list(text: &str, usable: &[usize], form: &str) -> Result<Vec<usize>, ValueError> {
     let mut cores = Vec::new();
     for ListItem { text, span } in units::list(text).map_err(|error| error.into_value(form))? {
@@ -95,7 +96,7 @@ fn core_list(text: &str, usable: &[usize], form: &str) -> Result<Vec<usize>, Val
         let core = match units::whole(text) {
             Ok(number) => usize::try_from(number).map_err(|_| error(&"no such CPU"))?,
             Err(NumberError::TooLarge) => return Err(error(&"no such CPU")),
-            Err(no_number) => return Err(error(&no_number)),
+            Err(number_error) => return Err(error(&number_error)),
         };
         if !usable.contains(&core) {
             return Err(error(&"this process may not run there"));
@@ -108,7 +109,7 @@ fn core_list(text: &str, usable: &[usize], form: &str) -> Result<Vec<usize>, Val
     if cores.is_empty() { Err(ValueError::write("no CPU", form)) } else { Ok(cores) }
 }
 
-/// Ascending numbers the way the kernel writes CPU lists: `0-3,8`.
+/// Returns ascending numbers in the form in which the kernel writes CPU lists: `0-3,8`.
 fn ranges(cores: &[usize]) -> String {
     let runs = cores.chunk_by(|left, right| left + 1 == *right);
     let written = runs.map(|run| match run {

@@ -1,4 +1,4 @@
-//! Where alerts go besides the log: files, a program, an address, a collector.
+//! The kinds for the sinks of alerts besides the log: files, a program, a webhook, a collector of logs.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::config::kind::Kind;
 use crate::config::units;
 use crate::config::value_error::ValueError;
 
-/// The absolute path of a file, or nothing. A relative one would depend on the folder that the program is started in.
+/// The absolute path of a file, or nothing. A relative path would depend on the folder in which the program is started.
 pub(in crate::config) struct FilePath;
 
 impl Kind<Option<PathBuf>> for FilePath {
@@ -135,7 +135,7 @@ impl Kind<Option<SyslogTarget>> for SyslogCollector {
     }
 }
 
-/// The value itself: `check` prints a file that reads back the same.
+/// Returns the secret itself, because the file that `check` prints must read back the same.
 fn secret(secret: &Secret) -> String {
     match secret {
         Secret::Here(value) => value.clone(),
@@ -143,7 +143,7 @@ fn secret(secret: &Secret) -> String {
     }
 }
 
-/// In quotes where a `#` or white space would end it, or where it is empty.
+/// Returns the text in quotes if it is empty, or if a `#` or white space would end it.
 fn quoted_if_needed(text: &str) -> String {
     if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c == '#') {
         format!("\"{text}\"")
