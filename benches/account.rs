@@ -1,21 +1,21 @@
-//! Counts decoded packets into a delta, in the batches of a worker: one table update and the totals.
+//! Counts decoded packets into a delta, in the batches of a worker.
 
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use traffic_alerted::flow::{Arrival, CountMode, Decoded, Delta, DeltaLimits, InterfaceDirection, Seed};
+use traffic_alerted::flow::{CountMode, Decoded, Delta, DeltaLimits, FrameContext, InterfaceDirection, Seed};
 use traffic_alerted::time::UnixNanos;
 
 mod packets;
 
-/// As many packets as a full block has: over few pairs, over as many as fit a delta, and as TCP SYNs with ports.
+/// Counts as many packets as a full block has, of few and of many pairs, without and with ports.
 fn account(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("account");
     const PACKETS: u32 = 16_384;
-    const ARRIVAL: Arrival = Arrival {
-        interface_direction: InterfaceDirection::ELSEWHERE,
+    const FRAME_CONTEXT: FrameContext = FrameContext {
+        interface_direction: InterfaceDirection::OVERFLOW_ROW,
         seen_at: UnixNanos(1),
-        count_mode: CountMode { is_evidence: false, is_received: false },
+        count_mode: CountMode { is_observed_only: false, counts_as_received: false },
     };
     group.throughput(Throughput::Elements(u64::from(PACKETS)));
     for (name, pairs, ports_max) in [
@@ -33,11 +33,11 @@ fn account(criterion: &mut Criterion) {
                 || (),
                 |()| {
                     for summary in &summaries {
-                        if decoded.push(&delta, black_box(summary), ARRIVAL) {
-                            delta.take_all(&mut decoded);
+                        if decoded.push(&delta, black_box(summary), FRAME_CONTEXT) {
+                            delta.count_decoded(&mut decoded);
                         }
                     }
-                    delta.take_all(&mut decoded);
+                    delta.count_decoded(&mut decoded);
                     delta.close();
                     delta.clear();
                 },

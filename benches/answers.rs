@@ -1,4 +1,5 @@
-//! Responses to `/all` over HTTP on loopback: the first one of a report, for which its JSON is made, and further ones.
+//! Responses to `/all` over HTTP on loopback: the first response of a report, for which its JSON is made, and further
+//! ones, for which it is cached.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,7 +15,7 @@ use traffic_alerted::time::UnixNanos;
 mod packets;
 mod windows;
 
-/// A report of 250 hosts; each lists its hundred largest destinations.
+/// Number of pairs of the report: it has 250 hosts, each with its hundred largest destinations.
 const PAIRS: u32 = 100_000;
 
 fn report() -> Report {
@@ -29,19 +30,21 @@ fn report() -> Report {
     Report { snapshot: Snapshot { hosts, hosts_omitted, ..Snapshot::default() }, ..Report::default() }
 }
 
+/// Requests `/all` and returns the length of the response.
 fn get(addr: SocketAddr) -> usize {
-    let mut stream = TcpStream::connect(addr).expect("it listens");
-    write!(stream, "GET /all HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("it reads");
+    let mut stream = TcpStream::connect(addr).expect("the server listens");
+    write!(stream, "GET /all HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .expect("the server reads the request");
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("it answers");
-    assert!(answer.starts_with(b"HTTP/1.1 200 "), "it does not answer");
+    stream.read_to_end(&mut answer).expect("the server answers");
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "the response must have status 200");
     answer.len()
 }
 
 fn answers(criterion: &mut Criterion) {
     let cell = Arc::new(Published::new(report()));
     let options = api::Options { listen: ([127, 0, 0, 1], 0).into(), ..Config::default().api_options() };
-    let server = Server::bind(&options).expect("loopback is there");
+    let server = Server::bind(&options).expect("loopback has a free port");
     let server = server.start(Arc::clone(&cell)).expect("a thread can be started");
     let addr = server.local_addr();
 

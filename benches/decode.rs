@@ -1,7 +1,7 @@
 //! Time to decode one frame, by kind; the frames are those of the tests' catalogue.
 //!
-//! `decode` takes the fast path where there is one; `general` never does, so the two show what the fast path saves.
-//! `batch` is what a worker does with a block: mixed frames into a reused buffer.
+//! `decode` takes the fast path if there is one for the frame. `general` never does, so the difference is what the fast
+//! path saves. `batch` decodes mixed frames into a reused buffer, as a worker does with a block.
 
 use std::hint::black_box;
 
@@ -12,9 +12,9 @@ use traffic_alerted::packet::{Frame, decode, decode_general};
 #[path = "../tests/packets/mod.rs"]
 mod packets;
 
-/// Frames in a block; the captured bytes fit into the second-level cache.
+/// Number of frames in a block; the captured bytes fit into the second-level cache.
 const BLOCK_FRAMES: usize = 1024;
-/// Frames that are decoded before they are counted, as in the workers.
+/// Number of frames that are decoded before they are counted, as in the workers.
 const TOGETHER: usize = 64;
 
 const PLAIN: [&str; 6] = ["ipv4_tcp", "ipv4_udp", "ipv6_tcp", "ipv6_udp", "vlan_ipv4_tcp", "vlan_ipv6_udp"];

@@ -1,4 +1,4 @@
-//! Judging hosts: the cost of each dirty host at a tick, without a limit of its own and with one of a network.
+//! Time that the detectors take for each dirty host, without limits of networks and with 64 of them.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,7 +18,7 @@ fn hosts() -> Vec<HostCounts> {
     (0..HOSTS).map(host).collect()
 }
 
-/// All detectors; no host exceeds a limit.
+/// Returns a limit for every detector. No host exceeds one.
 fn limits() -> Limits {
     let hosts = HostLimits::default()
         .with(FindingKind::Traffic, Some(1_000_000_000))

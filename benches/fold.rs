@@ -1,6 +1,6 @@
-//! The analyst's work: adding a delta to the window, and expiring slots.
+//! Folds a delta into the window, and subtracts expired slots, as the analyst does.
 //!
-//! The deltas have as many rows as a busy worker hands over at once, and a million, as a late analyst finds them.
+//! The deltas have as many rows as a busy worker hands over at once, and a million, as many as a late analyst folds.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use traffic_alerted::flow::{Delta, Window};
@@ -21,10 +21,10 @@ fn filled(pairs: impl ExactSizeIterator<Item = u32>) -> Delta {
 
 const BEGAN: u64 = 1000 * SECOND;
 
-/// A prime: its multiples modulo another number visit all numbers below it, far from each other.
+/// A prime. Its multiples modulo another number visit all numbers below that, with large steps.
 const STRIDE: u64 = 2_654_435_761;
 
-/// Folds into a window that has the pairs, into one that does not, and expires them.
+/// Folds pairs into a window that has them, folds them into one that does not, and subtracts them when they expire.
 fn fold(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("fold");
     for pairs in [65_000, 1_000_000] {

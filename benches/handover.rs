@@ -1,8 +1,8 @@
-//! The cost of a hand-over for a worker: alone, and while the analyst folds the previous delta into a large window.
+//! The time of a hand-over for a worker: by itself, and while the analyst folds the previous delta into a large window.
 //!
-//! The second case is a distribution, so it is printed as percentiles: the limit is 5 microseconds at the 99.9th. The
-//! worker waits only for the swap; waking the analyst is a system call that gives it a CPU, which may be the worker's
-//! if fewer than two are free.
+//! The second case is printed as percentiles; the limit of the swap is 5 microseconds at the 99.9th. The worker waits
+//! only for the swap. Waking the analyst is a system call that starts the analyst, on the worker's CPU if fewer than
+//! two are free.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -18,13 +18,13 @@ use traffic_alerted::time::{Moment, UnixNanos};
 mod packets;
 mod windows;
 
-use windows::{SECOND, count, delta, take, window};
+use windows::{SECOND, count, count_open, delta, window};
 
 fn alone(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("handover");
     let (worker, analyst) = handover(Box::new(delta(1024)));
     let mut full = Box::new(delta(1024));
-    // Both ends on one thread: two swaps of each cell.
+    // Both ends are on one thread; an iteration swaps each cell twice.
     group.bench_function("there and back", |bencher| {
         bencher.iter(|| {
             let spare = worker.take_spare().expect("the analyst returned it");
@@ -35,16 +35,16 @@ fn alone(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Rows of each delta: some milliseconds of folding.
+/// Number of rows of each delta; folding one takes some milliseconds.
 const ROWS: u32 = 16_384;
-/// Pairs of the window into which they are folded.
+/// Number of pairs of the window into which they are folded.
 const PAIRS: u32 = 1_000_000;
 
-/// Flows in the exact-match cache when a delta is closed, as many as fit.
+/// Number of flows in the exact-match cache when a delta is closed.
 const FLOWS: u32 = 512;
 
-/// Times every hand-over of a worker that counts without pause: closing the delta, which is the worker's own work, the
-/// swap, and the swap with the wake-up.
+/// Times every hand-over of a worker that counts without pause: closing the delta before the hand-over, the swap, and
+/// the swap with the wake-up of the analyst.
 fn while_folding(handovers: usize, pairs: u32) {
     let (worker, analyst) = handover(Box::new(delta(ROWS)));
     let over = Arc::new(AtomicBool::new(false));
@@ -55,7 +55,7 @@ fn while_folding(handovers: usize, pairs: u32) {
     let took = hand_over(&worker, folding.thread(), handovers, pairs);
     over.store(true, Ordering::Release);
     folding.thread().unpark();
-    folding.join().expect("the analyst only folds");
+    folding.join().expect("the folding thread does not panic");
 
     let mut times = [(); 3].map(|()| Vec::with_capacity(handovers));
     for parts in took {
@@ -89,6 +89,7 @@ fn print(of: &str, mut took: Vec<Duration>, must_be_under: Option<Duration>) {
     .expect("standard output takes it");
 }
 
+/// Returns the three times of each hand-over.
 fn hand_over(
     worker: &WorkerEnd,
     analyst: &thread::Thread,
@@ -100,14 +101,15 @@ fn hand_over(
     let mut next = 0;
     while took.len() < handovers {
         count(&mut held, (next..next + ROWS / 2).map(|n| n % pairs), UnixNanos(SECOND));
-        (0..2).for_each(|_| take(&mut held, (next..next + FLOWS).map(|n| n % pairs), UnixNanos(SECOND)));
+        (0..2)
+            .for_each(|_| count_open(&mut held, (next..next + FLOWS).map(|n| n % pairs), UnixNanos(SECOND)));
         next = (next + ROWS / 2) % pairs;
         let began = Instant::now();
         held.close();
         let closed = began.elapsed();
         let began = Instant::now();
         let Some(spare) = worker.take_spare() else {
-            // The analyst is late: the tick gets longer, and the delta must not overflow.
+            // The analyst is late, so the tick gets longer. The delta must not overflow.
             if held.is_half_full() {
                 held.clear();
             }
@@ -121,6 +123,7 @@ fn hand_over(
     took
 }
 
+/// Folds deltas into a window with this many pairs until `over` is set.
 fn fold_all(analyst: &AnalystEnd, pairs: u32, over: &AtomicBool) {
     let mut window = window();
     let mut known: Delta = delta(pairs);
@@ -142,7 +145,7 @@ criterion_group!(benches, alone);
 
 fn main() {
     benches();
-    // As criterion does: `cargo bench` passes the argument, and `cargo test` only checks that it runs.
+    // `cargo bench` passes this argument. `cargo test` does not, and then the bench only shows that it works.
     let is_measured = std::env::args().any(|argument| argument == "--bench");
     let (handovers, pairs) = if is_measured { (5000, PAIRS) } else { (20, 10_000) };
     while_folding(handovers, pairs);

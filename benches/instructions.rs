@@ -1,7 +1,7 @@
-//! Instructions of the three steps that a packet or a pair passes, counted by valgrind: the same on a busy machine as
-//! on an idle one.
+//! Instructions of three steps: decoding, accounting and folding. Valgrind counts them, so they are the same on a busy
+//! machine and on an idle one.
 //!
-//! The name of each case has its number of elements; divide the count by it.
+//! The name of each case ends with its number of elements. The count divided by it is that of one element.
 #![allow(missing_docs, unreachable_pub, reason = "gungraun's macros make public items without docs")]
 
 use std::hint::black_box;
@@ -17,7 +17,7 @@ mod frames;
 mod packets;
 mod windows;
 
-/// Elements of each case; few, since valgrind is about fifty times slower.
+/// Number of elements of each case. It is small, since valgrind is about fifty times slower.
 const ELEMENTS: u32 = 4096;
 
 /// Makes a delta, with a packet of each pair if `is_known`.
@@ -31,7 +31,7 @@ fn delta(is_known: bool) -> Delta {
 
 /// Makes a window, with the pairs of the delta or without them.
 fn window(is_known: bool) -> (Window, Delta) {
-    // A small table, since valgrind is as slow in making it.
+    // The table is small, since valgrind also makes it slowly.
     let mut window = windows::window_within(64 << 20);
     let delta = delta(true);
     if is_known {

@@ -1,4 +1,4 @@
-//! A whole capture through the whole engine: read, decode, count, fold, judge.
+//! Replays a capture with the whole engine: reads, decodes, counts, folds and judges.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ fn replay(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A pcap of UDP packets, 200,000 of them in a second.
+/// Writes a pcap of UDP packets, 200,000 per second of capture time.
 fn capture(pairs: u32) -> tempfile::NamedTempFile {
     let mut bytes = Vec::new();
     for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {

@@ -20,7 +20,7 @@ fn snapshot(criterion: &mut Criterion) {
             let mut listing = Listing::new(ListingRoom::from_memory(4_000_000_000), false);
             bencher.iter(|| {
                 listing.begin(std::iter::empty());
-                // As the analyst does: in parts, and in the memory of the previous list.
+                // The list is made as the analyst does: in parts, and in the memory of the previous list.
                 while !window.list_part(&mut listing) {}
                 let (chart, _) = listing.take();
                 listing.reuse(chart);

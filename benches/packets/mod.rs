@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use traffic_alerted::packet::{Endpoints, Summary, Transport};
 
-/// Returns a 64-byte UDP packet of pair `n`: 250 sources for each destination.
+/// Returns the UDP packet of pair `n` in a frame of 64 bytes. Each destination has 250 sources.
 pub(crate) fn udp(n: u32) -> Summary {
     let src = Ipv4Addr::from_bits(0x0a00_0000 + n % 250);
     let dst = Ipv4Addr::from_bits(0xc612_0000 + n / 250);

@@ -1,4 +1,4 @@
-//! The floor of capture: read every block of a packet ring, with one table update per frame.
+//! The floor of capture: reads every block of a packet ring, with one table update per frame.
 
 use std::io::{Write, stdin, stdout};
 use std::num::NonZeroU32;
@@ -12,13 +12,13 @@ use traffic_alerted::sys::ring::{Ring, RingSize, VnetHeader};
 
 use crate::pair_table::PairTable;
 
-/// Slots of the table, as a power of two: two million for a million pairs.
+/// Binary logarithm of the number of slots of the table: two million slots for a million pairs.
 const TABLE_BITS: u32 = 21;
 const RING: RingSize = RingSize {
     block_bytes: NonZeroU32::MIN.saturating_add((1 << 20) - 1),
     blocks: NonZeroU32::MIN.saturating_add(63),
 };
-/// The same geometry as the program's.
+/// The same timeout as the program's.
 const BLOCK_RETIRE_MS: u32 = 20;
 const ETHERNET_BYTES: usize = 14;
 

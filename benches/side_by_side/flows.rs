@@ -20,16 +20,16 @@ pub(crate) struct Load {
 pub(crate) enum Spread {
     /// Each pair is equally likely.
     Uniform,
-    /// Few pairs have most of the packets.
+    /// Few pairs have most packets: the probability of a pair is inversely proportional to its rank.
     Zipf,
-    /// The pairs in turn.
+    /// One packet of each pair after the other.
     InTurn,
-    /// Random sources of all 2^32, to one destination.
+    /// Random sources among all 2^32 addresses, to one destination.
     Spoofed,
 }
 
 impl Spread {
-    /// The form on the command line.
+    /// Returns the name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Uniform => "uniform",
@@ -99,10 +99,10 @@ impl Random {
     }
 }
 
-/// Bytes of a frame on the wire; the smallest of Ethernet, without its check sequence.
+/// Bytes of a frame without its check sequence.
 pub(crate) const FRAME_BYTES: usize = 64;
 
-/// Returns a UDP packet in an Ethernet frame to a station that does not exist, so that no host answers. Its IP checksum
+/// Returns a UDP packet in an Ethernet frame to a MAC address that no station has, so no host answers. Its IP checksum
 /// is zero, since no receiver verifies it.
 pub(crate) fn frame() -> [u8; FRAME_BYTES] {
     let mut frame = [0; FRAME_BYTES];
@@ -111,7 +111,8 @@ pub(crate) fn frame() -> [u8; FRAME_BYTES] {
     frame
 }
 
-/// Writes a packet of a pair into a frame that [`frame`] made. `frame_bytes` is its length on the wire.
+/// Writes the addresses, ports and lengths of a packet of a pair into a frame that [`frame`] made. `frame_bytes` is its
+/// length on the wire.
 pub(crate) fn address(frame: &mut [u8; FRAME_BYTES], (src, dst): (u32, u32), frame_bytes: usize) {
     let ip_bytes = (frame_bytes - 14) as u16;
     let port = 1024 + (src ^ dst.rotate_left(16)) % 60_000;

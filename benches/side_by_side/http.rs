@@ -4,14 +4,17 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// The default address of the program.
+/// The default port of the program.
 const PORT: u16 = 8698;
-const TIMEOUT: Duration = Duration::from_secs(20);
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Returns the body of the response.
+///
+/// # Errors
+/// The program does not answer, or not with status 200.
 pub(crate) fn get(path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", PORT))?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_read_timeout(Some(READ_TIMEOUT))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost:{PORT}\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

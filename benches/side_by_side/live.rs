@@ -1,5 +1,5 @@
-//! A wire: this program compared with a floor that only drains the ring and with a peer, and its responses while it
-//! captures.
+//! Live capture from a wire: compares this program with a floor that only drains the ring and with a peer, and measures
+//! its responses while it captures.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -20,7 +20,7 @@ use crate::send::Send;
 use crate::table::{Bar, Table, median};
 use crate::wire::{Generator, NEAR, RECEIVER_CPU, Sent, Wire};
 
-/// The receivers.
+/// The programs that receive the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Receiver {
     Ours,
@@ -44,10 +44,11 @@ impl Receiver {
 #[derive(Clone, Copy, Debug)]
 struct Cost {
     sent: Sent,
-    /// Drops as the receiver reports them; nfpcapd reports none.
+    /// Number of drops that the receiver reports; `None` if it does not report them.
     dropped: Option<u64>,
-    /// Seconds per million packets sent.
+    /// CPU seconds per million packets sent.
     cpu: f64,
+    /// Resident memory in bytes.
     memory: u64,
 }
 
@@ -56,16 +57,16 @@ struct Scene<'a> {
     name: String,
     generator: Generator<'a>,
     what: Send,
-    /// CPU time compared with the floor, and with nfpcapd.
+    /// Limits of the ratio of CPU times to the floor, and to nfpcapd.
     bars: (Bar, Bar),
 }
 
-/// A load on the wire for some seconds.
+/// Returns a load for the wire. A `rate` of 0 means as many packets per second as possible.
 pub(crate) fn load(load: Load, rate: u32, seconds: u32) -> Send {
     Send { interface: String::new(), load, rate, seconds, packets: u64::MAX }
 }
 
-/// Drops, CPU time and memory at the highest rate and at 300,000 packets per second.
+/// Measures drops, CPU time and memory at the highest rate and at 300,000 packets per second.
 pub(crate) fn beside_floor_and_peer(measure: &Measure, wire: &Wire, table: &mut Table) -> anyhow::Result<()> {
     const FEW: Load = Load { pairs: 1000, sources: 250, spread: Spread::Uniform };
     const MANY: Load = Load { pairs: 1_000_000, sources: 250_000, spread: Spread::Uniform };
@@ -125,7 +126,7 @@ pub(crate) fn beside_floor_and_peer(measure: &Measure, wire: &Wire, table: &mut 
         }
         let drops = |costs: &[Cost]| costs.iter().filter_map(|cost| cost.dropped).sum::<u64>();
         let (ours, floor) = (drops(&costs[0]), drops(&costs[1]));
-        // Where the floor drops nothing, the program must not either.
+        // If the floor does not drop a frame, the program must not drop one either.
         let bar = if floor == 0 { Bar::AtMost(0.0) } else { Bar::None };
         table.row(
             &format!("{}, frames dropped in all runs", scene.name),
@@ -157,7 +158,7 @@ fn receive(measure: &Measure, wire: &Wire, receiver: Receiver, scene: &Scene<'_>
         Receiver::Nfpcapd => {
             let mut command = peers::nfpcapd_on(RECEIVER_CPU, NEAR, &folder).context("nfpcapd has gone")?;
             let running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
-            // It does not report when it listens.
+            // nfpcapd does not report when it is ready.
             thread::sleep(Duration::from_millis(1500));
             running
         }
@@ -169,15 +170,15 @@ fn receive(measure: &Measure, wire: &Wire, receiver: Receiver, scene: &Scene<'_>
     let memory = running.memory("VmRSS")?;
     let dropped = match receiver {
         Receiver::Ours => Some(tp_drops()?),
-        Receiver::Floor => Some(number_behind("dropped ", &running.stop()?)?),
-        // Both end by the signal when they are dropped.
+        Receiver::Floor => Some(number_after("dropped ", &running.stop()?)?),
+        // These do not report drops. They are ended by a signal when `running` is dropped.
         Receiver::FloorInC | Receiver::Nfpcapd => None,
     };
     fs::remove_dir_all(&folder)?;
     Ok(Cost { sent, dropped, cpu, memory })
 }
 
-/// Long enough for the rings to be counted and handed over.
+/// Waits until all frames in the rings are counted and handed over.
 pub(crate) fn settle() {
     thread::sleep(Duration::from_millis(1500));
 }
@@ -210,7 +211,7 @@ fn start_floor(command: &mut std::process::Command) -> anyhow::Result<Running> {
 fn start_floor_in_c(measure: &Measure) -> anyhow::Result<Running> {
     let lab = measure.lab.as_deref().unwrap_or(Path::new("."));
     let mut command = pinned(RECEIVER_CPU, lab.join("drain"));
-    // Longer than any load; it is ended before.
+    // 90 s is longer than any load; the floor is ended before.
     command.args(["-i", "any", "-T", "90", "-H", "21", "-b", "64", "-B", "1024"]);
     let running = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))?;
     thread::sleep(Duration::from_millis(1500));
@@ -223,7 +224,8 @@ pub(crate) fn tp_drops() -> anyhow::Result<u64> {
     accounting["kernel"]["tp_drops"].as_u64().context("no drops in the accounting")
 }
 
-fn number_behind(word: &str, text: &str) -> anyhow::Result<u64> {
+/// Returns the number after a word.
+fn number_after(word: &str, text: &str) -> anyhow::Result<u64> {
     let number = text.split_once(word).and_then(|(_, rest)| rest.split(' ').next()?.trim().parse().ok());
     number.with_context(|| format!("no number after {word:?} in {text:?}"))
 }
@@ -260,7 +262,8 @@ pub(crate) fn answers(measure: &Measure, wire: &Wire, table: &mut Table) -> anyh
     Ok(())
 }
 
-/// Requests /all repeatedly. Returns how long each response took from the time at which it was due, and the largest.
+/// Requests /all `count` times. Returns the time from when each request was due until its response was read, and the
+/// bytes of the largest response.
 fn ask(count: u32, per_second: u32) -> anyhow::Result<(Vec<Duration>, usize)> {
     let mut took = Vec::new();
     let mut largest = 0;

@@ -1,8 +1,9 @@
-//! Compares this program with the floor below it and with its peers, under the same load, in turn, in one run.
+//! Compares this program with a floor and with its peers, in turn and under the same load. A floor is a program that
+//! only reads packets and counts pairs, which every program of this kind must do.
 //!
-//! `scripts/bench` builds it and starts it in namespaces of its own. It starts itself again for each part that has to
-//! be a process: the generator, and the two floors, which read and count pairs and do nothing else. So whole processes
-//! are compared, pinned to one CPU, with their times as the kernel accounts them.
+//! `scripts/bench` builds this bench and starts it in namespaces of its own. It starts itself again for each part that
+//! must be a process: the generator and the two floors. So whole processes are compared, pinned to one CPU, with their
+//! times as the kernel accounts them.
 #![forbid(unsafe_code)]
 
 mod drain;

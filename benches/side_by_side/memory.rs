@@ -1,4 +1,4 @@
-//! Memory: of an idle process, of a million pairs, and in a flood of random sources.
+//! Measures the memory of an idle process, of a million pairs, and in floods.
 
 use crate::Measure;
 use crate::flows::{Load, Spread};
@@ -16,13 +16,13 @@ pub(crate) fn measure(measure: &Measure, wire: &Wire, table: &mut Table) -> anyh
     floods(measure, wire, table)
 }
 
-/// The memory of a process without traffic, and what each of a million pairs adds.
+/// Measures the memory of a process without traffic, and the bytes that each of a million pairs adds.
 fn pairs(measure: &Measure, wire: &Wire, table: &mut Table) -> anyhow::Result<()> {
-    // With slots of seventeen seconds each pair is active in one slot, or in two if one begins meanwhile.
+    // With slots of seventeen seconds, each pair is active in one slot, or in two if a slot begins during the load.
     let (idle, each, _) = of_pairs(measure, wire, 170, 1, 200_000)?;
     table.row("idle, without the ring, MiB", &format!("{idle:.1}"), "", idle, Bar::AtMost(16.0));
     table.row("for each of 1 M pairs, bytes", &format!("{each:.0}"), "", each, Bar::AtMost(128.0));
-    // With slots of five seconds each of them has all pairs, and there is one more for the incomplete one.
+    // With slots of five seconds, each pair is active in every slot. More rounds are sent than there are slots.
     let (_, each, took) = of_pairs(measure, wire, 50, ROUNDS, 250_000)?;
     table.row("active in every slot, bytes", &format!("{each:.0}"), "", each, Bar::None);
     if took > 5.0 * ROUNDS as f64 {
@@ -34,11 +34,11 @@ fn pairs(measure: &Measure, wire: &Wire, table: &mut Table) -> anyhow::Result<()
     Ok(())
 }
 
-/// Times that each pair is sent.
+/// Number of times that each pair is sent.
 const ROUNDS: u64 = 14;
 
-/// Returns the MiB of an idle process, the bytes that each of a million pairs adds if it is sent this many times at
-/// this many packets per second, and the most seconds that this took.
+/// Returns the MiB of an idle process, the bytes that each of a million pairs adds, and the longest time of a load in
+/// seconds. Each pair is sent `rounds` times, with `rate` packets per second.
 fn of_pairs(
     measure: &Measure,
     wire: &Wire,
@@ -63,7 +63,8 @@ fn of_pairs(
     Ok((median(idle), median(each), took))
 }
 
-/// The peak in a flood compared with `MemoryLimit`, once for each kind; it is an upper bound, so one run is enough.
+/// Compares the peak of memory in a flood with `MemoryLimit`, once for each kind of flood. The limit is an upper bound,
+/// so one run is enough.
 fn floods(measure: &Measure, wire: &Wire, table: &mut Table) -> anyhow::Result<()> {
     const IN_TURN: Load = Load { pairs: 10_000_000, sources: 10_000_000, spread: Spread::InTurn };
     const SPOOFED: Load = Load { pairs: 1, sources: 1, spread: Spread::Spoofed };

@@ -1,6 +1,6 @@
-//! One table of pairs and nothing else: the least that a program needs to count the traffic of each pair.
+//! A table of pairs: the minimum that a program needs to count the traffic of each pair.
 
-/// Open addressing over pairs of a key and a sum, 16 bytes each.
+/// A table with open addressing. A slot has a key and a sum of bytes, 16 bytes together.
 pub(crate) struct PairTable {
     slots: Vec<[u64; 2]>,
     shift: u32,
@@ -12,7 +12,7 @@ impl PairTable {
         Self { slots: vec![[0; 2]; 1 << bits], shift: 64 - bits }
     }
 
-    /// Adds an IP packet, given from its header on.
+    /// Adds `bytes` to the pair of an IP packet; `ip` begins with the IP header.
     #[inline]
     pub(crate) fn add(&mut self, ip: &[u8], bytes: u32) {
         // Zero marks an empty slot.
@@ -36,7 +36,7 @@ impl PairTable {
     }
 }
 
-/// Returns both addresses in one word; those of IPv6 are folded.
+/// Returns both addresses in one word; the bits of IPv6 addresses are mixed into it.
 #[inline]
 fn pair(ip: &[u8]) -> u64 {
     let word =

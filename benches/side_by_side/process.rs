@@ -1,4 +1,4 @@
-//! The measured processes: their time and memory as the kernel accounts them.
+//! Runs the measured processes and reads their CPU time and memory as the kernel accounts them.
 
 use std::fs;
 use std::io::{Read, stdin};
@@ -11,15 +11,15 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 
-/// Returns `command` pinned to these CPUs.
+/// Returns a command that runs `program` pinned to these CPUs.
 pub(crate) fn pinned(cpus: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", cpus]).arg(program);
     command
 }
 
-/// Runs a command to its end and returns its CPU time: in user mode and in the kernel, all threads. No other child may
-/// end meanwhile.
+/// Runs a command to its end and returns its CPU time: user and system time of all threads. No other child may end in
+/// that time.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<Duration> {
     let before = time_of_children()?;
     let output = command
@@ -37,13 +37,14 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<Duration> {
     Ok(time_of_children()? - before)
 }
 
+/// Returns the CPU time of all children that have ended.
 fn time_of_children() -> anyhow::Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Ok(Duration::from_micros(micros.try_into().context("the kernel reported a negative time")?))
 }
 
-/// A process that runs until it is told to end; dropping this ends it.
+/// A process that runs until it is stopped; dropping this kills it.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
@@ -66,7 +67,7 @@ impl Running {
         Ok(Duration::from_nanos(nanos))
     }
 
-    /// Returns the memory in bytes, now (`VmRSS`) or at most so far (`VmHWM`), including rings.
+    /// Returns the resident memory in bytes, including rings: the current (`VmRSS`) or the peak so far (`VmHWM`).
     pub(crate) fn memory(&self, field: &str) -> anyhow::Result<u64> {
         let status = self.proc("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
@@ -74,7 +75,7 @@ impl Running {
         Ok(1024 * kib.with_context(|| format!("no {field} in {status:?}"))?)
     }
 
-    /// Returns the bytes of packet rings that count in its memory.
+    /// Returns the bytes of packet rings in its resident memory.
     pub(crate) fn rings(&self) -> anyhow::Result<u64> {
         let mut is_ring = false;
         let mut kib = 0;
@@ -95,7 +96,7 @@ impl Running {
         fs::read_to_string(&path).with_context(|| format!("cannot read {path}: has the process ended?"))
     }
 
-    /// Ends it and returns what it printed.
+    /// Stops it and returns what it printed.
     pub(crate) fn stop(mut self) -> anyhow::Result<String> {
         // A process that reads standard input ends when that is closed, the others by the signal.
         if self.0.stdin.take().is_none() {
@@ -112,7 +113,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has already ended, unless something went wrong.
+        // `stop` has ended it already, unless it was not called because of an error.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

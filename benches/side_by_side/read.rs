@@ -1,4 +1,4 @@
-//! The floor of reading a capture: walk its records, with one table update per record.
+//! The floor of reading a capture: walks its records, with one table update per record.
 
 use std::fs::File;
 use std::io::{Read, Write, stdout};
@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 
 use crate::pair_table::PairTable;
 
-/// Slots of the table, as a power of two: four million for a million pairs.
+/// Binary logarithm of the number of slots of the table: four million slots for a million pairs.
 const TABLE_BITS: u32 = 22;
 /// Bytes read at once. More would not fit the second-level cache.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -16,7 +16,7 @@ const FILE_HEADER_BYTES: usize = 24;
 const RECORD_HEADER_BYTES: usize = 16;
 const ETHERNET_BYTES: usize = 14;
 
-/// Walks a little-endian pcap of Ethernet frames.
+/// Walks a little-endian pcap of Ethernet frames, and prints the counts.
 pub(crate) fn read(path: &Path) -> anyhow::Result<()> {
     let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut header = [0; FILE_HEADER_BYTES];
@@ -40,7 +40,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<()> {
             table.add(frame.get(ETHERNET_BYTES..).unwrap_or_default(), word(12));
             at += RECORD_HEADER_BYTES + frame.len();
         }
-        // The beginning of a record whose rest has not been read.
+        // The rest of the buffer is the beginning of a record that was not read completely.
         buffer.copy_within(at..end, 0);
         end -= at;
     }

@@ -1,4 +1,4 @@
-//! Capture files: this program beside the floor and the peers.
+//! Replay of capture files: compares this program with the floor and the peers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::table::{Bar, Table, median};
 use crate::wire::RECEIVER_CPU;
 use crate::write::write;
 
-/// The content of a capture, and its limits: speed compared with the floor, and with a peer.
+/// A kind of capture, and the minimum ratios of our speed to that of the floor and of a peer.
 struct Kind {
     name: &'static str,
     load: Load,
@@ -39,7 +39,7 @@ const KINDS: [Kind; 3] = [
     },
 ];
 
-/// Every detector has a limit, far above the load.
+/// Configuration that gives every detector a limit, far above the load.
 pub(crate) const EVERY_DETECTOR: &str = "\
 AnalyzePorts: true
 PacketRateLimit: 1M
@@ -74,7 +74,7 @@ impl<'m> Captures<'m> {
         Ok(command)
     }
 
-    /// The whole engine, all detectors on.
+    /// Measures the whole engine with all detectors, the floor and the peers.
     pub(crate) fn beside_floor_and_peers(&self, table: &mut Table) -> anyhow::Result<()> {
         table.heading("Replay: CPU ns per packet, ratio of speeds", "ours", "other");
         for (kind, capture) in KINDS.iter().zip(&self.files) {
@@ -118,7 +118,7 @@ impl<'m> Captures<'m> {
         Ok(())
     }
 
-    /// Runs the commands in turn, each as often as is wanted; returns the median of the CPU time of each, in seconds.
+    /// Runs the commands in turn, `runs` times. Returns the median of the CPU time of each, in seconds.
     fn in_turn(&self, commands: &mut [(&'static str, Command)]) -> anyhow::Result<Vec<(&'static str, f64)>> {
         let mut figures = vec![Vec::new(); commands.len()];
         for _ in 0..self.measure.runs {

@@ -14,7 +14,7 @@ use nix::sys::socket::{
 
 use crate::flows::{Flows, Load, address, frame};
 
-/// What to send.
+/// The command line of the generator.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Send {
     pub(crate) interface: String,
@@ -31,7 +31,7 @@ pub(crate) struct Send {
     pub(crate) packets: u64,
 }
 
-/// Packets per system call.
+/// Number of packets per system call.
 const TOGETHER: usize = 64;
 
 impl Send {
@@ -40,7 +40,7 @@ impl Send {
         let mut flows = Flows::new(self.load);
         let mut frames = vec![frame(); TOGETHER];
         let mut headers = MultiHeaders::<LinkAddr>::preallocate(TOGETHER, None);
-        // At a rate, a burst is at most a millisecond long.
+        // With a rate, a burst has the packets of at most a millisecond and one more.
         let burst = match self.rate {
             0 => TOGETHER,
             rate => TOGETHER.min(rate as usize / 1000 + 1),
@@ -72,6 +72,7 @@ impl Send {
     }
 }
 
+/// Opens a packet socket that is bound to an interface.
 fn socket_on(interface: &str) -> anyhow::Result<OwnedFd> {
     let link = getifaddrs()?
         .filter(|entry| entry.interface_name == interface)

@@ -21,23 +21,25 @@ impl Bar {
     }
 }
 
-/// Rows, each with a verdict.
+/// The table, which prints each row when it is added.
 pub(crate) struct Table {
+    /// Number of rows whose limit was missed.
     missed: u32,
 }
 
 impl Table {
+    /// Prints the first line.
     pub(crate) fn begin(runs: u32) -> Self {
-        print_text(&format!("Medians of {runs} runs. Ratios are of what ran in turn.\n"));
+        print(&format!("Medians of {runs} runs. Ratios are of what ran in turn.\n"));
         Self { missed: 0 }
     }
 
     /// Prints a heading with the names of the columns.
     pub(crate) fn heading(&mut self, what: &str, ours: &str, other: &str) {
-        print_text(&format!("\n{what:<52} {ours:>12} {other:>12} {:>9}  {:<15}\n", "ratio", "must be"));
+        print(&format!("\n{what:<52} {ours:>12} {other:>12} {:>9}  {:<15}\n", "ratio", "must be"));
     }
 
-    /// Adds ours compared with another's. The limit is for `ratio`.
+    /// Prints a row with our figure and another's. The limit applies to `ratio`.
     pub(crate) fn row(&mut self, what: &str, ours: &str, other: &str, ratio: f64, bar: Bar) {
         let must_be = match bar {
             Bar::AtLeast(least) => format!("at least {least}"),
@@ -50,23 +52,24 @@ impl Table {
             _ => "MISSED",
         };
         self.missed += u32::from(!bar.is_met(ratio));
-        print_text(&format!("{what:<52} {ours:>12} {other:>12} {ratio:>9.3}  {must_be:<15} {verdict}\n"));
+        print(&format!("{what:<52} {ours:>12} {other:>12} {ratio:>9.3}  {must_be:<15} {verdict}\n"));
     }
 
     /// Prints a line without a verdict.
     pub(crate) fn note(&mut self, text: &str) {
-        print_text(&format!("  {text}\n"));
+        print(&format!("  {text}\n"));
     }
 
+    /// Prints the last line: whether every limit was held.
     pub(crate) fn end(self) {
-        print_text(&match self.missed {
+        print(&match self.missed {
             0 => "\nEvery bar is held.\n".to_owned(),
             missed => format!("\n{missed} bars are missed.\n"),
         });
     }
 }
 
-fn print_text(text: &str) {
+fn print(text: &str) {
     let mut out = stdout().lock();
     // The reader may have closed the pipe.
     let _ = out.write_all(text.as_bytes());

@@ -1,4 +1,4 @@
-//! A wire in namespaces of its own: the generator is at one end, the measured process at the other.
+//! A wire between two network namespaces: the generator is at one end, the measured process at the other.
 
 use std::fs;
 use std::path::Path;
@@ -13,20 +13,21 @@ use crate::flows::Load;
 use crate::process::{Running, pinned};
 use crate::send::Send;
 
-/// The CPU of the generator, which also does the kernel's part of receiving.
+/// The CPU of the generator. The kernel's part of receiving runs on it too.
 const GENERATOR_CPU: &str = "0";
 /// The CPU of the measured process.
 pub(crate) const RECEIVER_CPU: &str = "1";
-/// The end of the measured process, in the namespace of this process.
+/// The interface at the end of the measured process, in the namespace of this process.
 pub(crate) const NEAR: &str = "near0";
+/// The interface at the end of the generator.
 const FAR: &str = "far0";
 
-/// A pair of veth devices. The namespace of the far end belongs to a waiting process and ends with it.
+/// A pair of veth devices. The namespace of the far end exists as long as the process `far` waits in it.
 pub(crate) struct Wire {
     far: Running,
 }
 
-/// What a generator sent.
+/// The packets that a generator sent, and the time that it took.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     pub(crate) packets: u64,
@@ -44,11 +45,12 @@ impl Sent {
 pub(crate) enum Generator<'a> {
     /// This program, with sendmmsg(2).
     Socket,
-    /// `genxdp` of this folder, with XDP at the near end: two to three times as many packets.
+    /// `genxdp` of this folder, with XDP at the near end. It sends two to three times as many packets.
     Xdp(&'a Path),
 }
 
 impl Wire {
+    /// Makes the wire. This process must be in a network namespace without other interfaces.
     pub(crate) fn lay() -> anyhow::Result<Self> {
         let others = getifaddrs()?.filter(|entry| entry.interface_name != "lo").count();
         ensure!(others == 0, "this is no network namespace of its own: start it through scripts/bench");
@@ -62,7 +64,7 @@ impl Wire {
             ensure!(Instant::now() < deadline, "unshare makes no network namespace");
             thread::sleep(Duration::from_millis(5));
         }
-        // IPv6 would send packets of its own.
+        // The kernel would send IPv6 packets of its own.
         const QUIET: &str =
             "for each in all default; do echo 1 >/proc/sys/net/ipv6/conf/$each/disable_ipv6 || exit; done";
         call(Command::new("sh").args(["-c", QUIET]))?;
@@ -79,14 +81,14 @@ impl Wire {
         format!("/proc/{}/ns/net", self.far.0.id())
     }
 
-    /// Returns the command at the far end.
+    /// Returns a command that runs `command` in the namespace of the far end.
     fn on_far(&self, command: &Command) -> Command {
         let mut there = Command::new("nsenter");
         there.arg(format!("--net={}", self.namespace())).arg(command.get_program()).args(command.get_args());
         there
     }
 
-    /// Sends a load until its packets or its seconds are over.
+    /// Sends a load until all its packets are sent or its time is over.
     pub(crate) fn send(&self, generator: Generator<'_>, what: &Send) -> anyhow::Result<Sent> {
         let Load { pairs, sources, spread } = what.load;
         let mut command = match generator {
@@ -110,16 +112,16 @@ impl Wire {
     }
 }
 
-/// Parses `sent N ... seconds S` or `sent=N ... secs=S`.
+/// Parses `sent N ... seconds S` or `sent=N ... secs=S`; `None` for other output.
 fn sent(printed: &str) -> Option<Sent> {
     let mut words = printed.split([' ', '=', '\n']);
-    let mut behind = |names: &[&str]| {
+    let mut next_after = |names: &[&str]| {
         words.find(|word| names.contains(word))?;
         words.next()
     };
     Some(Sent {
-        packets: behind(&["sent"])?.parse().ok()?,
-        seconds: behind(&["seconds", "secs"])?.parse().ok()?,
+        packets: next_after(&["sent"])?.parse().ok()?,
+        seconds: next_after(&["seconds", "secs"])?.parse().ok()?,
     })
 }
 
@@ -131,7 +133,7 @@ fn ip(arguments: &[&str]) -> anyhow::Result<String> {
 fn call(mut command: impl std::borrow::BorrowMut<Command>) -> anyhow::Result<String> {
     let command = command.borrow_mut();
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?} failed ({}): {}", output.status, complaint.trim());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?} failed ({}): {}", output.status, stderr.trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

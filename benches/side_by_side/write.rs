@@ -1,4 +1,4 @@
-//! Capture files with generated packets.
+//! Writes capture files with generated packets.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -8,7 +8,7 @@ use crate::flows::{FRAME_BYTES, Flows, Load, address, frame};
 
 /// Packets per second of capture time.
 const RATE: u64 = 200_000;
-/// Frames are up to this many bytes longer than the smallest.
+/// Each frame is longer than the smallest by a random number of bytes below this.
 const PADDING_MAX: u32 = 37;
 
 /// Writes a pcap of UDP packets of 64 to 100 bytes.

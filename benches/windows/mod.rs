@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use traffic_alerted::flow::{Arrival, Capacity, Decoded, Delta, DeltaLimits, Options, Seed, Window};
+use traffic_alerted::flow::{Capacity, Decoded, Delta, DeltaLimits, FrameContext, Options, Seed, Window};
 use traffic_alerted::time::UnixNanos;
 
 use crate::packets;
 
-/// Nanoseconds.
+/// Nanoseconds of a second.
 #[allow(dead_code, reason = "not every bench needs every part")]
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
-/// Room for two million pairs.
+/// Memory limit of a window for two million pairs.
 const MEMORY_BYTES: u64 = 1 << 30;
 
 /// Makes an empty window of ten seconds.
@@ -40,19 +40,19 @@ pub(crate) fn delta(pairs: u32) -> Delta {
 
 /// Counts one packet of each of these pairs and closes the delta.
 pub(crate) fn count(delta: &mut Delta, pairs: impl Iterator<Item = u32>, seen_at: UnixNanos) {
-    take(delta, pairs, seen_at);
+    count_open(delta, pairs, seen_at);
     delta.close();
 }
 
 /// Counts one packet of each of these pairs without closing the delta.
-pub(crate) fn take(delta: &mut Delta, pairs: impl Iterator<Item = u32>, seen_at: UnixNanos) {
+pub(crate) fn count_open(delta: &mut Delta, pairs: impl Iterator<Item = u32>, seen_at: UnixNanos) {
     let mut decoded = Decoded::default();
     for pair in pairs {
-        if decoded.push(delta, &packets::udp(pair), Arrival { seen_at, ..Arrival::default() }) {
-            delta.take_all(&mut decoded);
+        if decoded.push(delta, &packets::udp(pair), FrameContext { seen_at, ..FrameContext::default() }) {
+            delta.count_decoded(&mut decoded);
         }
     }
-    delta.take_all(&mut decoded);
+    delta.count_decoded(&mut decoded);
 }
 
 /// Windows and deltas that are used together must have the same seed.

@@ -125,7 +125,7 @@ impl Worker {
                     }
                     if self.delta.packets().is_empty() {
                         self.claims.note(HandedOver::Idle, self.counted);
-                        self.end.say_idle();
+                        self.end.mark_idle();
                     }
                 }
             }
@@ -144,7 +144,7 @@ impl Worker {
         if self.delta.packets().is_empty() {
             let now = self.now();
             self.claims.note(HandedOver::Until(now), self.counted);
-            self.end.say_busy(now);
+            self.end.mark_busy(now);
         }
         self.counted += 1;
         self.delta.count(self.counted);

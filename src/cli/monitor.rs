@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 use traffic_alerted::alert::{OPEN_ALERTS_MAX, PersistedLedger, SinkName, SinkResult, Sinks, StateFile};
 use traffic_alerted::api::{RunningServer, Server};
 use traffic_alerted::config::Config;
-use traffic_alerted::engine::{Engine, LAST_ALERTS, RunningEngine, Signals, Woken};
+use traffic_alerted::engine::{Engine, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, Signals, WakeReason};
 use traffic_alerted::enrich::GeoIp;
 use traffic_alerted::logging::LinePrefix;
 use traffic_alerted::{privileges, supervisor};
@@ -28,9 +28,9 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     supervisor::ready();
     let reason = loop {
         match signals.wait(&monitor.engine).context("cannot wait for a signal")? {
-            Woken::Reload => monitor.reload(),
-            Woken::Stop(signal) => break signal,
-            Woken::Other => break "failure",
+            WakeReason::Reload => monitor.reload(),
+            WakeReason::Stop(signal) => break signal,
+            WakeReason::ThreadFailed => break "failure",
         }
     };
     supervisor::stopping();
@@ -99,7 +99,7 @@ impl<'p> Monitor<'p> {
                 self.geoip = sinks.geoip();
                 self.server.set_geoip(self.geoip.clone());
                 if let Some(old) = self.engine.replace_sinks(sinks) {
-                    old.finish(LAST_ALERTS).iter().for_each(warn_undelivered);
+                    old.finish(SINK_SHUTDOWN_TIMEOUTS).iter().for_each(warn_undelivered);
                 }
             }
             Err(error) => error!("alerts go where they went before: {error:#}"),

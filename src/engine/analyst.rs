@@ -1,6 +1,6 @@
-//! What happens to the counts: they are folded, decided, compared with the limits and reported. There is no thread and
-//! no clock here, so that replay and live capture run the same code; [`analyst_thread`](super::analyst_thread) runs it
-//! live.
+//! The analyst: folds deltas, decides exchanges, compares counts with the limits and makes reports. This file does not
+//! start a thread or read a clock, so replay and live capture run the same code.
+//! [`analyst_thread`](super::analyst_thread) runs it in live capture.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -25,7 +25,7 @@ use super::interfaces::InterfaceReconciler;
 use super::reporter::Reporter;
 use super::scan_candidates::{ScanCandidates, scan_evidence};
 
-/// Items that one part decides or rolls out: a few milliseconds of work.
+/// Maximum number of items that one part decides, and that it subtracts: a few milliseconds of work.
 const PART_ITEMS: usize = 1 << 14;
 
 /// The windows, the ledger and the limits.
@@ -34,27 +34,28 @@ pub(super) struct Analyst {
     window: Window,
     ledger: Ledger,
     limits: detect::Limits,
-    /// A host that exceeds none of these exceeds no limit, so no detector looks at it.
+    /// The lowest limit of any host for each metric. A host that exceeds none of these cannot exceed a limit, so
+    /// detectors do not examine it.
     lowest_limits: PerMetric<Option<u64>>,
     scan_candidates: ScanCandidates,
     hides_destinations: bool,
     interfaces: InterfaceReconciler,
     reporter: Reporter,
-    /// The mutes have changed since they were last listed.
+    /// True if the mutes have changed since they were last listed.
     mutes_changed: bool,
-    /// The log has a warning that the table of received bytes is full.
+    /// True if the warning that the table of received bytes is full was logged.
     has_warned_of_full: bool,
-    /// The limits that the log has a warning of: the table is too small for them.
+    /// The limits for which the warning that the table is too small was logged.
     has_warned_of: Vec<FindingKind>,
     hosts: Vec<HostCounts>,
     findings: Vec<Finding>,
     /// The hosts with an open alert, which the window evicts last.
-    accused: HashSet<IpAddr>,
+    hosts_with_alert: HashSet<IpAddr>,
 }
 
 impl Analyst {
     pub(super) fn new(rules: &Rules, limits: &flow::Capacity, seed: Seed) -> Self {
-        let quiet = CloseTimeouts {
+        let close_timeouts = CloseTimeouts {
             traffic: rules.flow.traffic_interval,
             ports: rules.flow.port_interval.unwrap_or(Duration::ZERO),
         };
@@ -64,7 +65,7 @@ impl Analyst {
         window.protect_networks(rules.detect.protected.clone());
         Self {
             window,
-            ledger: Ledger::new(quiet, rules.alert.cooldown),
+            ledger: Ledger::new(close_timeouts, rules.alert.cooldown),
             limits: rules.detect.clone(),
             lowest_limits,
             scan_candidates: ScanCandidates::new(rules.detect.scan_rule),
@@ -79,29 +80,29 @@ impl Analyst {
             has_warned_of: Vec::new(),
             hosts: Vec::new(),
             findings: Vec::new(),
-            accused: HashSet::new(),
+            hosts_with_alert: HashSet::new(),
         }
     }
 
-    /// Applies other rules from here on. The windows and the ledger stay as they are.
+    /// Applies other rules from this call on. The windows and the ledger are not changed.
     pub(super) fn apply(&mut self, rules: Rules) {
         self.limits = rules.detect;
         self.lowest_limits = self.limits.lowest();
         self.window.watch(&self.lowest_limits);
         self.window.protect_networks(self.limits.protected.clone());
         self.has_warned_of.clear();
-        // A host that was no scanner by the old limits may be one by the new ones.
+        // A host that was not a scanner by the old limits may be one by the new limits.
         self.scan_candidates = ScanCandidates::new(self.limits.scan_rule);
         self.hides_destinations = rules.alert.hide_destinations;
         self.reporter.hide_destinations(self.hides_destinations);
         self.ledger.set_cooldown(rules.alert.cooldown);
         self.window.chart_from(rules.flow.chart_bytes_min);
-        // A host that sends nothing now may exceed a new limit by what it did before.
+        // A host that sends nothing from now on may already exceed a new limit.
         self.window.mark_all_dirty();
     }
 
-    /// Continues where an earlier process ended, and appends the notices that follow from that.
-    pub(super) fn recall(
+    /// Restores the ledger of an earlier process, and appends the notices that result.
+    pub(super) fn restore(
         &mut self,
         memory: PersistedLedger,
         now: Moment,
@@ -112,36 +113,39 @@ impl Analyst {
         self.mutes_changed = true;
     }
 
-    /// Changes the mutes; the answer is due once they are listed.
+    /// Adds a mute. The caller must answer the request only after it has published [`take_mutes`](Self::take_mutes).
+    ///
+    /// # Errors
+    /// There are too many mutes.
     pub(super) fn mute(&mut self, new: NewMute, now: Moment, civil: UnixNanos) -> Result<Mute, TooManyMutes> {
         let mute = self.ledger.mute(new, now, civil);
         self.mutes_changed |= mute.is_ok();
         mute
     }
 
-    /// Removes a mute, and appends the notices that follow from that. Returns true if it was in force.
+    /// Removes a mute, and appends the notices that result. Returns true if the mute existed.
     pub(super) fn unmute(&mut self, id: u64, notices: &mut Vec<Notice>) -> bool {
-        let was_there = self.ledger.unmute(id, notices);
-        self.mutes_changed |= was_there;
-        was_there
+        let existed = self.ledger.unmute(id, notices);
+        self.mutes_changed |= existed;
+        existed
     }
 
-    /// The mutes in force, if they have changed since the last call.
+    /// Returns the mutes in force; `None` if they have not changed since the last call.
     pub(super) fn take_mutes(&mut self) -> Option<Vec<Mute>> {
         std::mem::take(&mut self.mutes_changed).then(|| self.ledger.mutes().cloned().collect())
     }
 
-    /// Tells the window when counting began.
+    /// Sets the time at which counting began.
     pub(super) fn begin(&mut self, now: Moment) {
         self.window.begin(now);
     }
 
-    /// Adds what a worker counted.
+    /// Folds a delta: adds it to the windows.
     pub(super) fn fold(&mut self, delta: &Delta) {
         self.window.fold(delta);
     }
 
-    /// Decides what is settled, turns the windows to `now`, and compares with the limits.
+    /// Decides what is settled, advances the windows to `now`, and compares hosts with their limits.
     pub(super) fn judge(
         &mut self,
         now: Moment,
@@ -153,17 +157,17 @@ impl Analyst {
         self.judge_turned(now, civil, notices);
     }
 
-    /// Does a part of deciding what is settled and of turning the windows to `now`. Deltas may be folded between two
-    /// parts. Returns true once both are done.
+    /// Does a part of deciding what is settled and of advancing the windows to `now`. Deltas may be folded between two
+    /// parts. Returns true if both are done.
     pub(super) fn turn_part(&mut self, now: Moment, settled: Moment) -> bool {
-        // Before the window turns: after a stall, what waits would lose its rows otherwise.
+        // Decisions come first: after a stall, advancing the window would free the rows that they need.
         self.window.decide_part(settled, PART_ITEMS) && self.window.roll_part(now, PART_ITEMS)
     }
 
-    /// Compares the hosts that did something and those with an open alert with the limits, in windows that have turned
-    /// to `now`, and appends the notices.
+    /// Compares dirty hosts, and hosts with an open alert, with their limits, and appends the notices. The windows must
+    /// have been advanced to `now`.
     pub(super) fn judge_turned(&mut self, now: Moment, civil: UnixNanos, notices: &mut Vec<Notice>) {
-        // First, so that a host that did nothing for a whole window and begins again gets another notice.
+        // Alerts close first, so that a host that exceeds a limit again after a whole window gets another notice.
         self.ledger.close_inactive(now, civil, notices);
         self.mutes_changed |= self.ledger.expire_mutes(now, notices);
 
@@ -180,7 +184,7 @@ impl Analyst {
         warn_of_imprecise(window.largest_error(), &self.limits, &mut self.has_warned_of);
         self.findings.clear();
         detect::run(&window.loss(), &self.hosts, &self.limits, &mut self.findings);
-        // Their order must not depend on the order in which hosts were counted.
+        // The order of findings must not depend on the order in which hosts were counted.
         self.findings.sort_unstable_by_key(|finding| (finding.source, finding.kind));
         for finding in &self.findings {
             let is_open = self.ledger.is_open(finding.source, finding.kind);
@@ -190,49 +194,51 @@ impl Analyst {
             let evidence = |wanted| evidence(window, finding, now, wanted, self.hides_destinations);
             notices.extend(self.ledger.apply(finding, now, civil, evidence));
         }
-        let accused: HashSet<IpAddr> = self.ledger.open_sources().collect();
-        if accused != self.accused {
-            self.window.protect(accused.clone());
-            self.accused = accused;
+        let hosts_with_alert: HashSet<IpAddr> = self.ledger.open_sources().collect();
+        if hosts_with_alert != self.hosts_with_alert {
+            self.window.protect(hosts_with_alert.clone());
+            self.hosts_with_alert = hosts_with_alert;
         }
     }
 
-    /// Returns true if something waits to be decided.
+    /// Returns true if a decision about an exchange or a scan candidate is pending.
     pub(super) fn is_waiting(&self) -> bool {
         self.window.is_waiting() || self.scan_candidates.is_waiting()
     }
 
+    /// Returns the totals since the start.
     pub(super) fn accounting(&self) -> &Accounting {
         self.window.accounting()
     }
 
+    /// Returns the ledger of alerts.
     pub(super) fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// Makes a part of the view that readers get; the first part begins it. Returns true once it is whole.
+    /// Makes a part of a report; the first part begins it. Returns true if the report is complete.
     pub(super) fn report_part(&mut self, civil: UnixNanos) -> bool {
         self.reporter.part(&mut self.window, &self.ledger, civil)
     }
 
-    /// Returns true while a view is being made.
+    /// Returns true while a report is being made.
     pub(super) fn is_reporting(&self) -> bool {
         self.reporter.is_under_way()
     }
 
-    /// Takes a view that was replaced.
+    /// Takes a replaced report, whose memory the next one reuses.
     pub(super) fn retire(&mut self, report: Arc<Report>) {
         self.reporter.retire(report);
     }
 
-    /// The view that is whole, with the totals of this moment.
+    /// Returns the complete report with the totals of this moment.
     pub(super) fn report(
         &mut self,
         civil: UnixNanos,
         kernel: Arc<KernelStats>,
         is_wire_exact: bool,
     ) -> Report {
-        self.interfaces.turn(Arc::clone(&kernel), &mut self.window);
+        self.interfaces.add_reading(Arc::clone(&kernel), &mut self.window);
         let draft = self.reporter.take(&self.ledger);
         let snapshot = Snapshot {
             taken_at: civil,
@@ -248,7 +254,7 @@ impl Analyst {
     }
 }
 
-/// Warns once of each limit that is too low for the errors of the counts.
+/// Logs a warning, once for each limit, if the limit is too low for the errors of the counts.
 fn warn_of_imprecise(errors: Sums, limits: &detect::Limits, has_warned_of: &mut Vec<FindingKind>) {
     for ImpreciseLimit { kind, error_bound: error, limit } in limits.imprecise_under(errors) {
         if !has_warned_of.contains(&kind) {
@@ -262,10 +268,11 @@ fn warn_of_imprecise(errors: Sums, limits: &detect::Limits, has_warned_of: &mut 
     }
 }
 
-/// The destinations of an alert are chosen from this many pairs of a host, the latest ones, so that gathering takes a
-/// few milliseconds at most. Reports choose from all pairs.
+/// Maximum number of pairs of a host from which the destinations of an alert are chosen, the latest first, so that
+/// collecting them takes at most a few milliseconds. Reports choose from all pairs.
 const EVIDENCE_PAIRS_MAX: usize = 1 << 15;
 
+/// Collects the evidence for the notice of a finding.
 fn evidence(
     window: &Window,
     finding: &Finding,

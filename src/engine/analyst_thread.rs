@@ -1,7 +1,8 @@
-//! The thread of the analyst: folds the deltas of the workers, advances the windows, judges, reports, sends notices.
+//! The thread of the analyst: folds the deltas of the workers, advances the windows, judges hosts, makes reports and
+//! sends notices.
 //!
-//! Long work is done in parts, and deltas are folded before each part, so a worker waits for its spare no longer than
-//! the longest step takes. A late analyst puts off reports first, judgements last, and folding never;
+//! Long work is done in parts, and deltas are folded before each part, so a worker gets its spare back at the
+//! latest after the longest step. A late analyst puts off reports first and judgements last. It never puts off folding.
 //! [`load_shedding`](super::load_shedding) decides when.
 
 use std::sync::Arc;
@@ -24,33 +25,33 @@ use super::rules::Rules;
 use super::state_saver::StateSaver;
 use super::tick::TICK;
 
-/// A frame is read at the latest this long after its timestamp: the kernel retires its block in that time, and a busy
-/// machine wakes the worker.
+/// A frame is read at the latest this long after its timestamp. In that time the kernel retires its block, and the
+/// scheduler of a busy machine runs the worker.
 const SETTLES_AFTER: Duration = Duration::from_millis(100);
 
-/// The analyst judges at least this often, also without a delta, because slots end and alerts close.
+/// Longest time between two judgements. Slots end and alerts close also without a delta.
 const JUDGE_EVERY: Duration = Duration::from_millis(500);
 
-/// A worker hands over at most this long after its tick, because it reads the clock once per block.
+/// A worker hands over at most this long after the end of its tick, because it reads the clock once per block.
 const HANDS_OVER_AFTER: Duration = Duration::from_millis(2);
 
-/// The analyst polls this often for a hand-over that is overdue.
+/// Time between two polls for an overdue hand-over.
 const POLL_OVERDUE: Duration = Duration::from_millis(5);
 
-/// The analyst judges this often while a decision about an exchange waits.
+/// Time between two judgements while a decision is pending.
 const JUDGE_WAITING_EVERY: Duration = Duration::from_millis(50);
 
-/// Reports are published this often, and at once after a notice.
-const PUBLISH: Duration = Duration::from_millis(500);
+/// Shortest time from the beginning of a report to the next one, unless there is a notice.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Reports pause for at least this many times the duration of the last one, so that they take a fifth of the time of
-/// the analyst at most.
-const RESTS_BETWEEN: u32 = 4;
+/// The pause between two reports is at least this many times the duration of the last one, so that reports take at most
+/// a fifth of the time of the analyst.
+const PAUSE_FACTOR: u32 = 4;
 
-/// The same while no reader has read the last report and no notice is new.
-const RESTS_UNREAD: u32 = 20;
+/// The same factor while no reader has read the last report and there is no new notice.
+const PAUSE_FACTOR_UNREAD: u32 = 20;
 
-/// A command to the analyst; it runs before the next judgement.
+/// A command to the analyst, which runs it before the next judgement.
 #[derive(Debug)]
 pub(super) enum AnalystCommand {
     /// Apply these rules.
@@ -64,7 +65,7 @@ pub(super) enum AnalystCommand {
 pub(super) struct AnalystThread {
     pub(super) analyst: Analyst,
     pub(super) ends: Vec<AnalystEnd>,
-    /// The deltas that the workers held when they ended.
+    /// The last delta of each worker, sent after the worker has ended.
     pub(super) last_deltas: Receiver<Box<Delta>>,
     pub(super) report: Arc<Published<Report>>,
     pub(super) is_wire_exact: bool,
@@ -79,16 +80,16 @@ pub(super) struct AnalystThread {
     pub(super) stop: Arc<AtomicBool>,
 }
 
-/// What the loop keeps from one iteration to the next.
+/// The state of the loop between two iterations.
 struct LoopState {
     step_timer: StepTimer,
     reports: SheddableTask,
     judgements: SheddableTask,
     schedule: ReportSchedule,
-    /// When the unfinished report was begun, and how long its parts have taken.
+    /// When the unfinished report was begun, and how long its parts have taken so far.
     report_began: Moment,
     report_took: Duration,
-    /// The windows are being advanced in parts, and the judgement after it is due.
+    /// True while the windows are being advanced in parts; a judgement follows.
     is_advancing: bool,
     /// When to judge although no delta came.
     judge_at: Moment,
@@ -112,22 +113,23 @@ impl LoopState {
 }
 
 impl AnalystThread {
-    /// Runs until asked to stop, then once more over the last deltas of the workers.
+    /// Runs until `stop` is set; then folds and judges the last deltas of the workers.
     pub(super) fn run(mut self) -> (Analyst, Sinks, Option<StateSaver>) {
         let mut state = LoopState::new();
         self.analyst.begin(monotonic_now());
         let persisted = std::mem::take(&mut self.persisted);
-        self.analyst.recall(persisted, monotonic_now(), unix_now(), &mut state.notices);
+        self.analyst.restore(persisted, monotonic_now(), unix_now(), &mut state.notices);
         loop {
-            // This is read first, because the last deltas are in the channel before the flag is set.
+            // The flag is read first: it is set after the last deltas were sent, so they are in the channel if it is
+            // set.
             let is_last = self.stop.load(Ordering::Acquire);
-            // This comes before the deltas are taken, so that they contain all that is settled by now.
+            // `settled` is read before the deltas are taken, so that the deltas contain everything up to that time.
             let settled = self.settled(monotonic_now());
             let waited = self.fold(&mut state);
             let ran_command = self.run_commands(&mut state.notices);
             let now = monotonic_now();
             let is_report_due = state.schedule.is_due(now) && !self.analyst.is_reporting() && !is_last;
-            // It judges with a report too, so that both are due at the same time again.
+            // A report also causes a judgement, so that both are due at the same time again.
             let is_judgement_due = is_report_due || now >= state.judge_at;
             state.is_advancing |= is_last || ran_command || waited.is_some() || is_judgement_due;
             if state.is_advancing {
@@ -136,7 +138,7 @@ impl AnalystThread {
             }
             self.send_notices(&mut state);
             if is_last && !state.is_advancing {
-                // The server has ended before, so no further report is made.
+                // The server was stopped before the engine, so no further report is made.
                 return (self.analyst, self.sinks, self.state_saver);
             }
             if let Some(state_saver) = &mut self.state_saver {
@@ -144,7 +146,7 @@ impl AnalystThread {
                     .step_timer
                     .time(AnalystStep::Judge, || state_saver.save_if_due(self.analyst.ledger(), now));
             }
-            // A notice just now makes a report due.
+            // A notice of this iteration makes a report due.
             if self.analyst.is_reporting() || (state.schedule.is_due(now) && !is_last) {
                 self.report(&mut state, now, waited);
             }
@@ -158,7 +160,7 @@ impl AnalystThread {
         }
     }
 
-    /// Returns when the next worker hands over, if it is on time.
+    /// Returns the time at which the next hand-over is expected. It is at least [`POLL_OVERDUE`] from now.
     fn next_hand_over(&self, now: Moment) -> Moment {
         let expected = self.ends.iter().filter_map(|end| match end.settled() {
             HandedOver::Idle => None,
@@ -167,7 +169,7 @@ impl AnalystThread {
         expected.min().map_or(now.plus(JUDGE_EVERY), |at| at.max(now.plus(POLL_OVERDUE)))
     }
 
-    /// Advances the windows by a part, and judges after the last part, unless judging is put off.
+    /// Advances the windows by a part. After the last part, judges unless that is put off.
     fn advance(&mut self, state: &mut LoopState, now: Moment, settled: Moment, waited: Option<Duration>) {
         let LoopState { step_timer, judgements, notices, .. } = state;
         let (is_advanced, _) = step_timer.time(AnalystStep::Turn, || self.analyst.turn_part(now, settled));
@@ -190,13 +192,13 @@ impl AnalystThread {
         if let Some(mutes) = self.analyst.take_mutes() {
             self.mutes.publish(mutes);
         }
-        state.schedule.has_news |= !state.notices.is_empty();
+        state.schedule.has_new_notice |= !state.notices.is_empty();
         for notice in state.notices.drain(..) {
             self.sinks.notify(unix_now(), notice);
         }
     }
 
-    /// Makes a part of a report, unless that is put off, and publishes the report after the last part.
+    /// Makes a part of a report unless that is put off. After the last part, publishes the report.
     fn report(&mut self, state: &mut LoopState, now: Moment, waited: Option<Duration>) {
         if !state.reports.may_run(now, waited.unwrap_or_default()) {
             return;
@@ -224,7 +226,7 @@ impl AnalystThread {
             ReportSchedule::after(state.report_began, monotonic_now(), took, self.report.take_was_read());
     }
 
-    /// Runs the commands and requests that wait; returns true if there were any.
+    /// Runs the queued commands and requests. Returns true if there were any.
     fn run_commands(&mut self, notices: &mut Vec<Notice>) -> bool {
         let mut any = false;
         for command in self.commands.try_iter() {
@@ -232,7 +234,7 @@ impl AnalystThread {
             match command {
                 AnalystCommand::Rules(rules) => self.analyst.apply(*rules),
                 AnalystCommand::Sinks(sinks, before) => {
-                    // The sender waits for the old sinks; if it has gone, they end here.
+                    // The sender waits for the old sinks. If it has ended, they are dropped here.
                     let _ = before.send(std::mem::replace(&mut self.sinks, *sinks));
                 }
             }
@@ -247,7 +249,8 @@ impl AnalystThread {
         any
     }
 
-    /// Changes the mutes as requested; returns the answers, to be called once the list is published.
+    /// Changes the mutes as requested. Returns a closure for each request that sends the answer; the caller calls them
+    /// after it has published the mutes.
     fn change_mutes(
         &mut self,
         now: Moment,
@@ -262,15 +265,16 @@ impl AnalystThread {
                     answers.push(Box::new(move || answer.send(mute)));
                 }
                 MuteRequest::Remove(id, answer) => {
-                    let was_there = self.analyst.unmute(id, notices);
-                    answers.push(Box::new(move || answer.send(was_there)));
+                    let existed = self.analyst.unmute(id, notices);
+                    answers.push(Box::new(move || answer.send(existed)));
                 }
             }
         }
         answers
     }
 
-    /// Folds the deltas that were handed over; returns the longest time that one of them waited, `None` without any.
+    /// Folds the deltas that were handed over. Returns the longest time that one of them waited; `None` if there were
+    /// none.
     fn fold(&mut self, state: &mut LoopState) -> Option<Duration> {
         let mut longest = None;
         let mut fold = |analyst: &mut Analyst, delta: &Delta| {
@@ -305,24 +309,28 @@ impl AnalystThread {
 /// When the next report is due.
 #[derive(Clone, Copy, Debug, Default)]
 struct ReportSchedule {
-    /// A notice was sent that is in no report yet.
-    has_news: bool,
-    /// When it is due with news, and without.
-    with_news_at: Moment,
+    /// True if a notice was sent that is not in a report yet.
+    has_new_notice: bool,
+    /// When the report is due if there is such a notice, and when otherwise.
+    with_notice_at: Moment,
     at: Moment,
 }
 
 impl ReportSchedule {
-    /// Schedules the report after one that was begun at `began`, ended at `ended` and took `took` in all its parts.
-    /// With `is_read`, a reader has read the last one.
+    /// Schedules the report that follows one that began at `began`, ended at `ended` and whose parts took `took`
+    /// together. `is_read` is true if a reader has read the last published report.
     fn after(began: Moment, ended: Moment, took: Duration, is_read: bool) -> Self {
-        let with_news_at = ended.plus(took * RESTS_BETWEEN);
-        let rests = if is_read { RESTS_BETWEEN } else { RESTS_UNREAD };
-        Self { has_news: false, with_news_at, at: ended.plus(took * rests).max(began.plus(PUBLISH)) }
+        let with_notice_at = ended.plus(took * PAUSE_FACTOR);
+        let rests = if is_read { PAUSE_FACTOR } else { PAUSE_FACTOR_UNREAD };
+        Self {
+            has_new_notice: false,
+            with_notice_at,
+            at: ended.plus(took * rests).max(began.plus(PUBLISH_INTERVAL)),
+        }
     }
 
     fn due_at(&self) -> Moment {
-        if self.has_news { self.with_news_at } else { self.at }
+        if self.has_new_notice { self.with_notice_at } else { self.at }
     }
 
     fn is_due(&self, now: Moment) -> bool {
@@ -337,9 +345,9 @@ mod tests {
     #[test]
     fn reports_take_a_fifth_of_the_time_at_most_and_less_without_readers() {
         let ms = |ms: u64| Moment(1_000_000 * ms);
-        // Whether reports are read, how long the last one took, from 1000 on, and when the next one is due without and
-        // with news.
-        for (is_read, took_ms, due_ms, due_with_news_ms) in [
+        // Each case: whether reports are read, how long the last one took from 1000 ms on, and when the next one is due
+        // without and with a new notice.
+        for (is_read, took_ms, due_ms, due_with_notice_ms) in [
             (true, 0, 1500, 1000),
             (true, 1, 1500, 1005),
             (true, 100, 1500, 1500),
@@ -350,10 +358,10 @@ mod tests {
         ] {
             let took = Duration::from_millis(took_ms);
             let mut schedule = ReportSchedule::after(ms(1000), ms(1000 + took_ms), took, is_read);
-            for due_ms in [due_ms, due_with_news_ms] {
+            for due_ms in [due_ms, due_with_notice_ms] {
                 assert!(schedule.is_due(ms(due_ms)), "{took_ms} {schedule:?}");
                 assert!(!schedule.is_due(ms(due_ms - 1)), "{took_ms} {schedule:?}");
-                schedule.has_news = true;
+                schedule.has_new_notice = true;
             }
         }
         assert!(ReportSchedule::default().is_due(ms(0)), "the first one is due at once");

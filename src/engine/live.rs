@@ -1,4 +1,4 @@
-//! Live capture from its opening to its end: which threads there are, and the order in which they start and stop.
+//! Live capture from opening to stop: the threads, and the order in which they start and stop.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -24,11 +24,11 @@ use super::state_saver::StateSaver;
 use super::threads;
 use super::worker::Worker;
 
-/// How long the end waits for sinks to take the last alerts.
-pub const LAST_ALERTS: ShutdownTimeouts =
+/// How long [`RunningEngine::stop`] waits until the sinks have sent the last notices: the log, and each other sink.
+pub const SINK_SHUTDOWN_TIMEOUTS: ShutdownTimeouts =
     ShutdownTimeouts { log: Duration::from_millis(300), others: Duration::from_millis(2500) };
 
-/// Commands that the channel to the analyst holds; a sender of more blocks until the analyst reads it.
+/// Maximum number of commands in the channel to the analyst. If it is full, a sender blocks until the analyst reads.
 const COMMANDS_MAX: usize = 64;
 
 /// The engine could not be opened or started.
@@ -40,25 +40,25 @@ pub enum StartError {
     /// A ring cannot be waited for.
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// The tables do not fit.
+    /// The tables do not fit the memory that the rules allow.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// The system refuses a thread or a descriptor.
+    /// The operating system refuses a thread or a descriptor.
     #[error(
         "cannot start the thread or eventfd of {what}: raise the limits on tasks and open files (TasksMax, LimitNOFILE)"
     )]
     Resources {
         /// The thread that needs it.
         what: String,
-        /// The error of the system.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// Rings that are bound, and the rules; no thread runs yet.
+/// The engine before its start: the rings are bound, and no thread runs.
 pub struct Engine {
     opened: OpenedCapture,
-    /// The core of each worker; `None` where the scheduler chooses.
+    /// The core of each worker; `None` if the scheduler chooses.
     cores: Vec<Option<usize>>,
     rules: Rules,
     limits: flow::Capacity,
@@ -66,7 +66,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens a ring for each worker. Needs CAP_NET_RAW, and nothing after it does.
+    /// Opens a ring for each worker. It needs CAP_NET_RAW; no later call needs a capability.
     ///
     /// # Errors
     /// The kernel refuses a ring, or the tables do not fit the memory that the rules allow.
@@ -83,8 +83,8 @@ impl Engine {
         Arc::clone(&self.report)
     }
 
-    /// Starts all threads; `sinks` takes the alerts. With a state file, the alerts and mutes in it are continued, and
-    /// later ones are saved to it.
+    /// Starts all threads. Notices go to `sinks`. With `state`, the engine continues the persisted alerts and mutes,
+    /// and saves changes to the file.
     ///
     /// # Errors
     /// The system refuses a thread or a wait point. Threads that were started end with the process.
@@ -160,7 +160,7 @@ impl Engine {
     }
 }
 
-/// What the thread of a worker starts with.
+/// Everything that the thread of a worker starts with.
 struct WorkerStart {
     number: usize,
     core: Option<usize>,
@@ -221,22 +221,22 @@ pub struct RunningEngine {
     failure: Waker,
 }
 
-/// The results of a run.
+/// The totals and results of a run.
 #[derive(Debug)]
 pub struct RunSummary {
-    /// Everything that was counted, skipped, dropped.
+    /// Totals of the frames that were counted, skipped and dropped.
     pub accounting: Accounting,
-    /// Findings that could not open an alert because too many were open.
+    /// Number of findings that could not open an alert because too many alerts were open.
     pub discarded_findings: u64,
     /// The counts of each sink.
     pub sinks: Vec<SinkResult>,
-    /// The failure of a thread, if one ended before it was asked to.
+    /// The error of a thread that failed; `None` if none failed.
     pub failure: Option<CaptureError>,
 }
 
 impl RunningEngine {
-    /// Applies other rules, and the interfaces, directions and networks of the options. The analyst and the link
-    /// monitor do so in their next iteration. No count is lost; windows, memory, workers and rings stay as they were
+    /// Applies other rules, and the interfaces, directions and networks of `capture`. The analyst and the link monitor
+    /// apply them in their next iteration. No count is lost; windows, memory, workers and rings stay as they were
     /// opened.
     pub fn apply(&self, rules: Rules, capture: &capture::Options) {
         self.command(AnalystCommand::Rules(Box::new(rules)));
@@ -256,8 +256,9 @@ impl RunningEngine {
         self.mute_handle.clone()
     }
 
+    /// Sends a command to the analyst and wakes it.
     fn command(&self, command: AnalystCommand) {
-        // The analyst ends before this only by a panic, which ends the process.
+        // The analyst runs until `stop`, unless it panics, which ends the process. So the receiver exists.
         let _ = self.commands_in.send(command);
         self.analyst_thread.thread().unpark();
     }
@@ -288,14 +289,14 @@ impl RunningEngine {
         RunSummary {
             accounting: analyst.accounting().clone(),
             discarded_findings: analyst.ledger().discarded_findings(),
-            sinks: sinks.finish(LAST_ALERTS),
+            sinks: sinks.finish(SINK_SHUTDOWN_TIMEOUTS),
             failure,
         }
     }
 }
 
 impl AsFd for RunningEngine {
-    /// Becomes readable when a thread has failed.
+    /// Returns a descriptor that becomes readable when a thread has failed.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.failure.as_fd()
     }

@@ -1,4 +1,4 @@
-//! Measures how late the analyst is, and decides what it puts off then.
+//! Load shedding: measures how late the analyst is, and decides which tasks a late analyst puts off.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::time::{Moment, monotonic_now};
 
 use super::tick::TICK;
 
-/// "Lately" is this span and the one before.
+/// The length of a span. A recent maximum is that of the current span and of the one before.
 const SPAN: Duration = Duration::from_secs(60);
 
 /// Measures how long deltas wait and how long the steps of the analyst take.
@@ -18,7 +18,7 @@ pub(super) struct StepTimer {
 }
 
 impl StepTimer {
-    /// Runs a step and notes its duration; returns the result and the duration.
+    /// Runs a step and adds its duration to the measurements. Returns the result and the duration.
     pub(super) fn time<T>(&mut self, step: AnalystStep, run: impl FnOnce() -> T) -> (T, Duration) {
         let began = monotonic_now();
         let result = run();
@@ -28,12 +28,12 @@ impl StepTimer {
         (result, took)
     }
 
-    /// Notes how long a delta waited until it was folded at `now`.
+    /// Adds the time that a delta waited until it was folded at `now`.
     pub(super) fn note_wait(&mut self, waited: Duration, now: Moment) {
         self.waited.note(waited, now);
     }
 
-    /// Returns the measurements, and how often something was put off.
+    /// Returns the measurements, and how often each task was put off.
     pub(super) fn lag(&self, now: Moment, reports: &SheddableTask, judgements: &SheddableTask) -> AnalystLag {
         AnalystLag {
             waited: self.waited.longest(now),
@@ -44,58 +44,66 @@ impl StepTimer {
     }
 }
 
-/// The longest duration since the start, and lately.
+/// The longest duration since the start, and in the current span and the one before.
 #[derive(Clone, Copy, Debug, Default)]
 struct RecentMaximum {
+    /// The longest since the start.
     max: Duration,
-    /// The longest of the span that begins at `at`, and of the one before.
-    here: Duration,
-    before: Duration,
-    at: Moment,
+    /// The longest of the span that begins at `span_began`, and of the span before.
+    in_span: Duration,
+    in_span_before: Duration,
+    span_began: Moment,
 }
 
 impl RecentMaximum {
     fn note(&mut self, took: Duration, now: Moment) {
         *self = self.at_span_of(now);
-        self.here = self.here.max(took);
+        self.in_span = self.in_span.max(took);
         self.max = self.max.max(took);
     }
 
     fn longest(&self, now: Moment) -> LongestTime {
-        let Self { max, here, before, .. } = self.at_span_of(now);
-        LongestTime { lately: here.max(before), max }
+        let Self { max, in_span, in_span_before, .. } = self.at_span_of(now);
+        LongestTime { lately: in_span.max(in_span_before), max }
     }
 
+    /// Returns the same maxima with the span of `now` as the current one.
     fn at_span_of(&self, now: Moment) -> Self {
-        match now.since(self.at).as_nanos() / SPAN.as_nanos() {
+        match now.since(self.span_began).as_nanos() / SPAN.as_nanos() {
             0 => *self,
-            1 => Self { here: Duration::ZERO, before: self.here, at: self.at.plus(SPAN), ..*self },
-            _ => Self { here: Duration::ZERO, before: Duration::ZERO, at: now, ..*self },
+            1 => Self {
+                in_span: Duration::ZERO,
+                in_span_before: self.in_span,
+                span_began: self.span_began.plus(SPAN),
+                ..*self
+            },
+            _ => Self { in_span: Duration::ZERO, in_span_before: Duration::ZERO, span_began: now, ..*self },
         }
     }
 }
 
-/// A task that a late analyst puts off, but only for so long: under lasting load, a task that never runs would be worse
-/// than a late one.
+/// A task that a late analyst puts off, but not for longer than `period_max`: under lasting load, a task that never
+/// runs would be worse than an analyst that is later still.
 #[derive(Debug)]
 pub(super) struct SheddableTask {
-    /// It is put off while the last delta waited at least this long before it was folded.
+    /// The task is put off if the last delta waited at least this long before it was folded.
     tolerated_wait: Duration,
-    /// It runs at the latest this long after it last ran.
+    /// The task is not put off if it was last done this long ago.
     period_max: Duration,
     done_at: Moment,
     is_put_off: bool,
-    /// How often it was put off.
+    /// Number of times that it was put off.
     put_off: u64,
 }
 
 impl SheddableTask {
-    /// Making reports, which is put off first: beyond a tick, a worker that hands over finds its spare still in use.
+    /// Returns the task of making reports. It is put off first: if deltas wait for longer than a tick, a worker that
+    /// hands over finds that the analyst still has its spare.
     pub(super) fn reports() -> Self {
         Self::new(TICK, Duration::from_secs(5))
     }
 
-    /// Judging, which is put off last.
+    /// Returns the task of judging, which is put off last.
     pub(super) fn judgements() -> Self {
         Self::new(2 * TICK, Duration::from_secs(1))
     }
@@ -104,16 +112,16 @@ impl SheddableTask {
         Self { tolerated_wait, period_max, done_at: Moment::default(), is_put_off: false, put_off: 0 }
     }
 
-    /// Returns true if the task, or a part of it, runs now, when the last delta waited for `waited`.
+    /// Returns true if the task, or a part of it, may run now, given that the last delta waited for `waited`.
     pub(super) fn may_run(&mut self, now: Moment, waited: Duration) -> bool {
         let is_put_off = waited >= self.tolerated_wait && now.since(self.done_at) < self.period_max;
-        // It counts once until it runs again.
+        // A task that is put off several times in a row counts once.
         self.put_off += u64::from(is_put_off && !self.is_put_off);
         self.is_put_off = is_put_off;
         !is_put_off
     }
 
-    /// Notes that the whole task was done.
+    /// Stores that the whole task was done at `now`.
     pub(super) fn note_done(&mut self, now: Moment) {
         self.done_at = now;
     }
@@ -132,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_lately_is_forgotten_and_the_longest_of_all_is_not() {
+    fn the_recent_maximum_expires_and_the_overall_maximum_does_not() {
         let mut recent = RecentMaximum::default();
         recent.note(ms(7), at(1_000_000));
         recent.note(ms(3), at(1_030_000));
@@ -156,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_late_analyst_puts_off_reports_first_and_judgements_last() {
-        // How long the last delta waited; whether reports and judgements are made then.
+        // Each case: how long the last delta waited, and whether reports and judgements are then made.
         for (waited_ms, reports, judges) in
             [(0, true, true), (249, true, true), (250, false, true), (499, false, true), (500, false, false)]
         {
@@ -169,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_put_off_for_ever_and_what_is_counts_once() {
+    fn no_task_is_put_off_for_ever_and_each_delay_counts_once() {
         let (mut report, mut judge) = (SheddableTask::reports(), SheddableTask::judgements());
         let (mut reports, mut judgements) = (0, 0);
         // Twenty seconds in which every delta waits for two.

@@ -1,12 +1,15 @@
-//! Threads and lifecycle: what joins capture to flow, and flow to detection and alerts.
+//! Threads and lifecycle: connects capture to flow, and flow to detection and alerts.
+//!
+//! To **fold** a delta is to add its counts to the windows. To **judge** is to compare the counts of hosts with their
+//! limits, and to open, update and close alerts accordingly.
 //!
 //! Live capture starts in this order and stops in the reverse:
 //!
 //! 1. [`Engine::open`]: every ring is bound and its fanout group complete; nothing is read yet.
-//! 2. [`drop_all`](crate::privileges::drop_all): from here on nothing needs a capability.
+//! 2. [`drop_all`](crate::privileges::drop_all): the process drops its capabilities, since nothing after this needs
+//!    one.
 //! 3. [`Engine::start`] takes the sinks, which the command has started, and starts the analyst, the workers and the
-//!    link
-//!    monitor.
+//!    link monitor.
 //! 4. [`RunningEngine::stop`]: link monitor and workers end, the last delta of each worker is folded, the alerts that
 //!    follow from it go to the sinks, the sinks finish.
 //!
@@ -17,14 +20,14 @@
 //!   link monitor (rtnetlink) --new table, new filter--> workers, sockets
 //! ```
 //!
-//! | thread | file | ends the wait |
+//! | thread | file | what ends its wait |
 //! | --- | --- | --- |
 //! | `worker-N` | `worker.rs` | a block, the end of its tick, the waker |
-//! | `analyst` | `analyst_thread.rs` | the next hand-over that is expected, `unpark` |
+//! | `analyst` | `analyst_thread.rs` | the time of the next expected hand-over, `unpark` |
 //! | `interfaces` | [`capture::LinkMonitor`](crate::capture::LinkMonitor) | a message of rtnetlink, its handle |
 //!
-//! While it runs, [`RunningEngine::apply`] sends other rules to the analyst and another policy to the link monitor;
-//! each applies them in its next turn of its loop.
+//! While the engine runs, [`RunningEngine::apply`] sends other rules to the analyst and another policy to the link
+//! monitor. Each applies them in the next iteration of its loop.
 //!
 //! A worker that fails ends the process, because a dead worker must not look like a quiet network.
 #![forbid(unsafe_code)]
@@ -46,9 +49,9 @@ mod threads;
 mod tick;
 mod worker;
 
-pub use live::{Engine, LAST_ALERTS, RunSummary, RunningEngine, StartError};
+pub use live::{Engine, RunSummary, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, StartError};
 pub use options::{Options, PinCores};
 pub use replay::{Replayed, replay, replay_alerts};
 pub use rules::{MemoryError, Rules};
-pub use signals::{Signals, Woken};
+pub use signals::{Signals, WakeReason};
 pub use tick::TICK;

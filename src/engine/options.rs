@@ -1,6 +1,6 @@
 //! How the engine's threads are placed on cores.
 
-/// The layout of the threads.
+/// The placement of the threads.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Options {
     /// The core of each worker.
@@ -10,11 +10,11 @@ pub struct Options {
 /// The core of each worker.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum PinCores {
-    /// The scheduler chooses.
+    /// The scheduler chooses the cores.
     #[default]
     None,
-    /// Each worker gets a core of the affinity mask, in order.
+    /// Each worker gets the next core of the affinity mask; after the last core, the first again.
     Auto,
-    /// These cores, the first worker on the first; as many as there are workers.
+    /// Each worker gets the next of these cores. There are as many cores as workers.
     List(Vec<usize>),
 }

@@ -1,10 +1,13 @@
-//! From a frame to the delta, for live capture and replay alike: decodes a batch of packets, then counts them together.
+//! The path from a frame to the delta, for live capture and replay alike.
+//!
+//! A [`Batch`] is a ring block or a part of a capture file. Its frames are decoded one by one. Decoded packets are
+//! counted together when up to 64 of a kind have been collected, and at the end of the batch.
 
 use crate::capture::{Batch, Verdict};
-use crate::flow::{Arrival, CountMode, Decoded, Delta, InterfaceDirection};
+use crate::flow::{CountMode, Decoded, Delta, FrameContext, InterfaceDirection};
 use crate::packet::{Frame, Skip, Summary, SummarySink, decode_into, decode_quoted, reports_unreachable};
 
-/// Decoded packets that are not counted yet, and what holds for the interfaces of the batch.
+/// Decoded packets that are not counted yet, and the cached contexts of the interfaces of the batch.
 #[derive(Debug)]
 pub(super) struct FramePipeline {
     decoded: Decoded,
@@ -13,24 +16,25 @@ pub(super) struct FramePipeline {
 }
 
 impl FramePipeline {
-    /// With `counts_received`, a packet that its batch takes for arriving is counted as received.
+    /// Makes an empty pipeline. With `counts_received`, packets of a direction for which [`Batch::counts_as_received`] returns
+    /// true also count as received.
     pub(super) fn new(counts_received: bool) -> Self {
         Self { decoded: Decoded::default(), contexts: [InterfaceContext::NONE; CONTEXTS], counts_received }
     }
 
-    /// Takes all frames of a batch.
+    /// Decodes and counts all frames of a batch.
     #[inline(always)]
-    pub(super) fn take_all<B: Batch>(&mut self, batch: &B, delta: &mut Delta) {
+    pub(super) fn count_batch<B: Batch>(&mut self, batch: &B, delta: &mut Delta) {
         for frame in batch.frames() {
-            self.take(batch, &frame, delta);
+            self.decode_frame(batch, &frame, delta);
         }
         self.finish(delta);
     }
 
-    /// Decodes a frame of `batch`. It is counted in `delta` by [`finish`](Self::finish) at the latest, which must be
-    /// called before another batch or another delta.
+    /// Decodes a frame of `batch`, which is counted in `delta` at the latest by [`finish`](Self::finish). That must be
+    /// called before a frame of another batch is decoded or another delta is used.
     #[inline(always)]
-    pub(super) fn take<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) {
+    pub(super) fn decode_frame<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) {
         let context = self.context(batch, frame, delta);
         if let Verdict::Skip(skip) = context.verdict {
             return delta.skip(context.interface_direction, skip);
@@ -41,7 +45,8 @@ impl FramePipeline {
         let mut pending = PendingFrame { batch, frame, context, delta, decoded: &mut self.decoded };
         match decode_into(frame, &mut pending) {
             Ok(()) => {}
-            // A malformed frame that leaves is a skip of the interface that it entered by.
+            // The malformed frame was already reported on the ingress interface, so here it counts as an observed
+            // egress frame.
             Err(_) if context.verdict == Verdict::ObserveOnly => {
                 delta.skip(context.interface_direction, Skip::Egress);
             }
@@ -49,16 +54,17 @@ impl FramePipeline {
         }
     }
 
-    /// Counts the decoded packets, and forgets what holds for this batch and delta only.
+    /// Counts the decoded packets, and clears the contexts, which are valid only for this batch and this delta.
     pub(super) fn finish(&mut self, delta: &mut Delta) {
         flush(delta, &mut self.decoded);
         self.contexts = [InterfaceContext::NONE; CONTEXTS];
     }
 
+    /// Returns the context of the interface and direction of a frame, from the cache if it is there.
     #[inline(always)]
     fn context<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) -> InterfaceContext {
         let key = u64::from(frame.ifindex) << 2 | frame.direction as u64;
-        #[allow(clippy::cast_possible_truncation, reason = "only the low bits select the slot")]
+        #[allow(clippy::cast_possible_truncation, reason = "only the low bits select the entry")]
         let context = &mut self.contexts[key as usize % CONTEXTS];
         if context.key != key {
             let verdict = batch.verdict(frame.ifindex, frame.direction);
@@ -67,7 +73,7 @@ impl FramePipeline {
                 verdict,
                 counts: verdict == Verdict::Count,
                 interface_direction: delta.interface_direction(frame.ifindex, frame.direction),
-                is_received: self.counts_received && batch.counts_as_received(frame.direction),
+                counts_as_received: self.counts_received && batch.counts_as_received(frame.direction),
             };
         }
         *context
@@ -77,36 +83,38 @@ impl FramePipeline {
 /// Counts the decoded packets. It is not inlined, which keeps the code of the decoder small.
 #[inline(never)]
 fn flush(delta: &mut Delta, decoded: &mut Decoded) {
-    delta.take_all(decoded);
+    delta.count_decoded(decoded);
 }
 
-/// Slots for interfaces and directions: four, one of them per direction, for each of sixteen consecutive interfaces.
+/// Number of cache entries: four per interface (three directions, one unused) for sixteen consecutive interface
+/// numbers. A context replaces another one in its entry.
 const CONTEXTS: usize = 64;
 
-/// What holds for all frames of a batch that cross an interface in one direction.
+/// What is the same for all frames of a batch that cross an interface in one direction.
 #[derive(Clone, Copy, Debug)]
 struct InterfaceContext {
-    /// Interface number and direction.
+    /// The interface number, shifted by two bits, and the direction.
     key: u64,
     verdict: Verdict,
     /// Cached `verdict == Count`; tested per packet.
     counts: bool,
     interface_direction: InterfaceDirection,
-    is_received: bool,
+    /// True if the bytes of the packets also count as received by their destinations.
+    counts_as_received: bool,
 }
 
 impl InterfaceContext {
-    /// The context of no interface: keys of interfaces are far smaller.
+    /// An empty cache entry. No interface has its key, since keys of interfaces are below 2^34.
     const NONE: Self = Self {
         key: u64::MAX,
         verdict: Verdict::Count,
         counts: true,
-        interface_direction: InterfaceDirection::ELSEWHERE,
-        is_received: false,
+        interface_direction: InterfaceDirection::OVERFLOW_ROW,
+        counts_as_received: false,
     };
 }
 
-/// A frame on its way through the decoder.
+/// A frame that is being decoded, and what its packets need to be counted.
 struct PendingFrame<'t, 'f, B> {
     batch: &'t B,
     frame: &'t Frame<'f>,
@@ -121,19 +129,20 @@ impl<B: Batch> SummarySink for PendingFrame<'_, '_, B> {
         if reports_unreachable(&summary) {
             self.note_unreachable();
         }
-        let InterfaceContext { counts, interface_direction, is_received, .. } = self.context;
-        let is_evidence = !counts && self.is_evidence(&summary);
-        let count_mode = CountMode { is_evidence, is_received };
-        let arrival = Arrival { interface_direction, seen_at: self.frame.seen_at, count_mode };
-        if self.decoded.push(self.delta, &summary, arrival) {
+        let InterfaceContext { counts, interface_direction, counts_as_received, .. } = self.context;
+        let is_observed_only = !counts && self.is_observed_only(&summary);
+        let count_mode = CountMode { is_observed_only, counts_as_received };
+        let frame_context = FrameContext { interface_direction, seen_at: self.frame.seen_at, count_mode };
+        if self.decoded.push(self.delta, &summary, frame_context) {
             flush(self.delta, self.decoded);
         }
     }
 }
 
 impl<B: Batch> PendingFrame<'_, '_, B> {
+    /// Returns true if a packet is not counted here, but only evidence of who sent first and of what was answered.
     #[inline]
-    fn is_evidence(&self, summary: &Summary) -> bool {
+    fn is_observed_only(&self, summary: &Summary) -> bool {
         match self.context.verdict {
             Verdict::Count | Verdict::Skip(_) => false,
             Verdict::CountIfOwn => !self.batch.is_own(summary.endpoints.src()),
@@ -141,6 +150,7 @@ impl<B: Batch> PendingFrame<'_, '_, B> {
         }
     }
 
+    /// Notes in the delta that the packet quoted by this ICMP error could not be delivered.
     #[inline]
     fn note_unreachable(&mut self) {
         if let Some(quoted) = decode_quoted(self.frame) {
@@ -153,13 +163,13 @@ impl<B: Batch> PendingFrame<'_, '_, B> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use crate::flow::{DeltaLimits, ELSEWHERE, Seed};
+    use crate::flow::{DeltaLimits, OVERFLOW_IFINDEX, Seed};
     use crate::packet::{Direction, LinkKind, Segmentation};
     use crate::time::UnixNanos;
 
     use super::*;
 
-    /// Frames of these interfaces, those with an even number skipped or those with an odd one.
+    /// A batch with one frame of each of these interfaces. Either even or odd interface numbers are skipped.
     struct AlternatingInterfaces {
         interfaces: Vec<u32>,
         skips_odd: bool,
@@ -193,27 +203,28 @@ mod tests {
         }
     }
 
-    /// More interfaces alternate than there are slots; the next batch has other verdicts for them, and the next delta
-    /// another order of rows.
+    /// There are more interfaces than cache entries. The next batch has other verdicts for them, and the next delta has
+    /// its rows in another order.
     #[test]
-    fn a_context_lasts_for_a_batch_and_a_delta() {
+    fn a_context_is_valid_for_one_batch_and_one_delta() {
         let limits = DeltaLimits { pairs_max: 9, ports_max: 0, interfaces_max: 64 };
         let mut delta = Delta::new(limits, Seed::default());
         let mut pipeline = FramePipeline::new(false);
-        let there: Vec<u32> = (1..50).collect();
-        let back: Vec<u32> = there.iter().rev().copied().collect();
-        for (order, skips_odd) in [(&there, false), (&back, true), (&there, true)] {
+        let ascending: Vec<u32> = (1..50).collect();
+        let descending: Vec<u32> = ascending.iter().rev().copied().collect();
+        for (order, skips_odd) in [(&ascending, false), (&descending, true), (&ascending, true)] {
             let interfaces = [order.as_slice(), order].concat();
-            pipeline.take_all(&AlternatingInterfaces { interfaces, skips_odd }, &mut delta);
-            let crossed = delta.interfaces().filter(|&(ifindex, _)| ifindex != ELSEWHERE);
+            pipeline.count_batch(&AlternatingInterfaces { interfaces, skips_odd }, &mut delta);
+            let crossed = delta.interfaces().filter(|&(ifindex, _)| ifindex != OVERFLOW_IFINDEX);
             let seen: BTreeMap<u32, [u64; 2]> = crossed
                 .map(|(ifindex, counts)| {
-                    let context = if ifindex < 30 { &counts.ingress } else { &counts.egress };
-                    (ifindex, [context.counted_frames, context.skipped[Skip::ExcludedInterface as usize]])
+                    let counts = if ifindex < 30 { &counts.ingress } else { &counts.egress };
+                    (ifindex, [counts.counted_frames, counts.skipped[Skip::ExcludedInterface as usize]])
                 })
                 .collect();
-            let of = |ifindex: u32| if ifindex.is_multiple_of(2) == skips_odd { [2, 0] } else { [0, 2] };
-            assert_eq!(seen, there.iter().map(|&ifindex| (ifindex, of(ifindex))).collect());
+            let expected =
+                |ifindex: u32| if ifindex.is_multiple_of(2) == skips_odd { [2, 0] } else { [0, 2] };
+            assert_eq!(seen, ascending.iter().map(|&ifindex| (ifindex, expected(ifindex))).collect());
             delta.clear();
         }
     }

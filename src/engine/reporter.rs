@@ -1,11 +1,12 @@
-//! Makes reports in parts, between which the analyst folds, and reuses the memory of reports that have no reader left.
+//! Makes reports in parts, and reuses the memory of reports that are no longer read. The analyst folds between two
+//! parts.
 //!
 //! ```text
-//!   Resting --> Listing (hosts of the chart) --> Alerts (open ones, and what their hosts do) --> whole --> Resting
+//!   Resting --> Listing (hosts of the chart) --> Alerts (open ones, and the rows of their hosts) --> Whole --> Resting
 //! ```
 //!
-//! Two reports alternate, as the deltas of a worker do: the next report is made in the memory of the last but one. If a
-//! reader still has that one, the reader frees it, and the next report is made in new memory.
+//! Two reports alternate, like the deltas of a worker: the next report is made in the memory of the last but one. If a
+//! reader still has that, the reader frees it later, and the next report is made in new memory.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,13 +17,14 @@ use crate::flow::{HostList, HostListing, HostRow, LIST_PART_ROWS, Listing, Listi
 use crate::report::{ActiveHost, Report};
 use crate::time::UnixNanos;
 
-/// Alerts that are copied or freed in one part. Each has up to a hundred destinations and a thousand ports.
+/// Number of alerts that are copied, and that are freed, in one part. Each has up to a hundred destinations and a
+/// thousand ports.
 const PART_ALERTS: usize = 128;
 
-/// Replaced reports that are kept for reuse while readers have them; older ones are freed by their readers.
+/// Maximum number of replaced reports that are stored for reuse while readers have them; readers free the older ones.
 const RETIRED_MAX: usize = 4;
 
-/// What an alert is about: its host, and its kind.
+/// The host and the kind of an alert; the host is `None` if the alert is not about one.
 type AlertSubject = (Option<IpAddr>, AlertKind);
 
 /// The unfinished report, and the memory for it.
@@ -34,11 +36,13 @@ pub(super) struct Reporter {
     listed_since: UnixNanos,
     /// Open alerts that are not copied yet, the next one last.
     to_copy: Vec<AlertSubject>,
+    /// Copies of open alerts.
     alerts: BTreeMap<AlertSubject, Alert>,
-    /// The rows of their hosts.
+    /// The rows of the hosts of these alerts; `None` if the host is not in the window.
     rows: BTreeMap<IpAddr, Option<HostRow>>,
+    /// The unfinished row of such a host.
     row: Option<HostListing>,
-    /// Reports that were replaced.
+    /// Replaced reports, the latest last.
     retired: Vec<Arc<Report>>,
     /// Parts of replaced reports, to be reused or freed.
     retired_buffers: RetiredBuffers,
@@ -87,7 +91,7 @@ impl Reporter {
         }
     }
 
-    /// Shows or hides destinations from here on, and restarts the unfinished report.
+    /// Shows or hides destinations from this call on, and discards the unfinished report.
     pub(super) fn hide_destinations(&mut self, hides: bool) {
         self.hides_destinations = hides;
         self.listing.hide_destinations(hides);
@@ -98,12 +102,12 @@ impl Reporter {
         self.retired_buffers.alerts.extend(std::mem::take(&mut self.alerts).into_values());
     }
 
-    /// Returns true if a report is begun and not taken.
+    /// Returns true if a report was begun and not taken yet.
     pub(super) fn is_under_way(&self) -> bool {
         self.stage != ReportStage::Resting
     }
 
-    /// Makes a part of a report; the first part begins it. Returns true if it is whole.
+    /// Makes a part of a report; the first part begins it. Returns true if the report is complete.
     pub(super) fn part(&mut self, window: &mut Window, ledger: &Ledger, civil: UnixNanos) -> bool {
         self.retired_buffers.free_part();
         match self.stage {
@@ -124,7 +128,7 @@ impl Reporter {
         self.stage == ReportStage::Whole
     }
 
-    /// Returns the report without the alerts that have closed since they were copied.
+    /// Takes the complete report, without the alerts that have closed since they were copied.
     pub(super) fn take(&mut self, ledger: &Ledger) -> ReportDraft {
         self.stage = ReportStage::Resting;
         let mut rows = std::mem::take(&mut self.rows);
@@ -151,7 +155,7 @@ impl Reporter {
         ReportDraft { chart, hosts_omitted, listed_since: self.listed_since, alerts, active }
     }
 
-    /// Takes a replaced report for reuse.
+    /// Stores a replaced report for reuse.
     pub(super) fn retire(&mut self, report: Arc<Report>) {
         if self.retired.len() == RETIRED_MAX {
             self.retired.remove(0);
@@ -159,6 +163,7 @@ impl Reporter {
         self.retired.push(report);
     }
 
+    /// Copies some of the open alerts with the rows of their hosts.
     fn copy_alerts(&mut self, window: &mut Window, ledger: &Ledger) {
         let mut rows_left = LIST_PART_ROWS;
         for _ in 0..PART_ALERTS {
@@ -191,7 +196,7 @@ impl Reporter {
         }
     }
 
-    /// Takes apart the replaced reports that have no reader left.
+    /// Takes the memory of the replaced reports that are no longer read.
     fn reclaim(&mut self) {
         for report in std::mem::take(&mut self.retired) {
             match Arc::try_unwrap(report) {
@@ -210,6 +215,7 @@ impl Reporter {
 }
 
 impl RetiredBuffers {
+    /// Frees a part of the memory that is not reused.
     fn free_part(&mut self) {
         self.alerts.truncate(self.alerts.len().saturating_sub(PART_ALERTS));
         self.active.truncate(self.active.len().saturating_sub(PART_ALERTS));

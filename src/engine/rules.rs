@@ -1,13 +1,14 @@
-//! What is counted and when it is an alert: the settings that live capture and replay share.
+//! Rules: the settings that live capture and replay share: what is counted, and which counts raise an alert.
 
 use thiserror::Error;
 
 use crate::{alert, detect, flow};
 
-/// Bytes that the process takes besides its tables and reports: code, threads, the server, what the allocator keeps.
+/// Bytes that the process needs besides its tables and reports: code, threads, the server, unused memory of the
+/// allocator.
 const PROCESS_BYTES: u64 = 16_000_000;
 
-/// What is counted and when it is an alert, live and in replay.
+/// What is counted and which counts raise an alert, live and in replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Windows and memory.
@@ -19,7 +20,11 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Returns the room of each table, out of the memory that the process itself and its reports leave.
+    /// Returns the limit of each table. The tables share the memory that the process itself and its reports do not
+    /// need.
+    ///
+    /// # Errors
+    /// The memory is too little for the tables of this many workers.
     pub(super) fn limits(&self, workers: usize) -> Result<flow::Capacity, MemoryError> {
         let memory_bytes = self.flow.memory_bytes_max;
         let reports_bytes = flow::ListingRoom::from_memory(memory_bytes).bytes_max;
@@ -40,8 +45,8 @@ impl Rules {
      Workers"
 )]
 pub struct MemoryError {
-    /// The memory that is configured.
+    /// The configured memory, in bytes.
     pub memory_bytes: u64,
-    /// Workers that share it.
+    /// Number of workers that share it.
     pub workers: usize,
 }

@@ -1,8 +1,9 @@
-//! Hosts over a limit of contacts that are not found to be scanners yet, and when to evaluate them again.
+//! Scan candidates: hosts that exceed a limit of contacts but were not found to be scanners. Decides when to evaluate
+//! them again.
 //!
 //! An evaluation walks over the host's latest contacts, so it is repeated only when the contacts have grown by an
-//! eighth, or when expected answers have had the time to come. No turn walks over more than [`ROWS_PER_TURN_MAX`] rows;
-//! a host that finds none left is evaluated in the next turn.
+//! eighth, or when the time for pending answers has passed. A judgement walks over about [`ROWS_PER_TURN_MAX`] rows;
+//! hosts for which no rows are left are evaluated at the next judgement.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,31 +15,33 @@ use crate::detect::{
 use crate::flow::{SAMPLE_MAX, Window};
 use crate::time::Moment;
 
-/// Rows that one turn of the analyst walks over: some 5 ms.
+/// Number of rows after which one judgement begins no further evaluation: some 5 ms.
 const ROWS_PER_TURN_MAX: usize = 32 * SAMPLE_MAX;
 
-/// Hosts that are remembered. Further hosts are evaluated each time.
+/// Maximum number of candidates. Further hosts are evaluated at each judgement.
 const CANDIDATES_MAX: usize = 10_000;
 
-/// How soon a host is evaluated again while answers to its contacts may still come.
-const EVALUATE_AGAIN: Duration = Duration::from_millis(100);
+/// Time until a host is evaluated again while answers to its contacts may still come.
+const EVALUATE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// A host that has not exceeded its limit for so long is forgotten.
-const FORGOTTEN: Duration = Duration::from_secs(5);
+/// Time after its last evaluation at which a candidate is removed.
+const FORGET_AFTER: Duration = Duration::from_secs(5);
 
-/// The hosts, each with the kind of the limit that it exceeds.
+/// The candidates, by host and by the kind of the limit that the host exceeds.
 #[derive(Debug)]
 pub(super) struct ScanCandidates {
     rule: ScanRule,
     seen: HashMap<(IpAddr, FindingKind), ScanCandidate>,
+    /// Number of rows that this judgement may still walk over.
     rows_left: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct ScanCandidate {
+    /// The number of contacts or ports at the last evaluation; 0 if it was put off.
     measured: u64,
     evaluated_at: Moment,
-    /// No more answers are expected to the contacts that it had then.
+    /// True if no more answers to the contacts of that time are expected.
     is_settled: bool,
 }
 
@@ -47,23 +50,24 @@ impl ScanCandidates {
         Self { rule, seen: HashMap::new(), rows_left: 0 }
     }
 
-    /// Begins a turn: forgets the hosts that are no longer over a limit.
+    /// Begins a judgement: removes the candidates that were not evaluated lately.
     pub(super) fn turn(&mut self, now: Moment) {
         self.rows_left = ROWS_PER_TURN_MAX;
-        self.seen.retain(|_, candidate| now.since(candidate.evaluated_at) < FORGOTTEN);
+        self.seen.retain(|_, candidate| now.since(candidate.evaluated_at) < FORGET_AFTER);
     }
 
-    /// The hosts to evaluate again although they did nothing.
+    /// Returns the hosts whose time to be evaluated again has come, even if they did nothing since.
     pub(super) fn due(&self, now: Moment) -> impl Iterator<Item = IpAddr> + '_ {
         self.seen.iter().filter(move |(_, candidate)| candidate.is_due(now)).map(|(&(host, _), _)| host)
     }
 
-    /// Returns true if a host must be evaluated again soon.
+    /// Returns true if a host must be evaluated again because answers may still come.
     pub(super) fn is_waiting(&self) -> bool {
         self.seen.values().any(|candidate| !candidate.is_settled)
     }
 
-    /// Returns true if a finding that has no open alert opens one.
+    /// Returns true if a finding without an open alert opens one. Evaluates the host if the finding is about contacts
+    /// and the rule requires that.
     pub(super) fn confirms(&mut self, finding: &Finding, window: &Window, now: Moment) -> bool {
         let (Some(source), Some(_)) = (finding.source, finding.kind.detector().contacts) else { return true };
         if self.rule == ScanRule::Contacts {
@@ -78,7 +82,7 @@ impl ScanCandidates {
             return false;
         }
         if self.rows_left == 0 {
-            // With zero measured it counts as grown, so the next turn evaluates it.
+            // With `measured` 0 it has grown at the next judgement, which then evaluates it.
             self.remember(key, ScanCandidate { measured: 0, evaluated_at: now, is_settled: false });
             return false;
         }
@@ -102,7 +106,7 @@ impl ScanCandidates {
 
 impl ScanCandidate {
     fn is_due(&self, now: Moment) -> bool {
-        !self.is_settled && now.since(self.evaluated_at) >= EVALUATE_AGAIN
+        !self.is_settled && now.since(self.evaluated_at) >= EVALUATE_AGAIN_AFTER
     }
 
     fn has_grown(&self, finding: &Finding) -> bool {
@@ -110,15 +114,15 @@ impl ScanCandidate {
     }
 }
 
-/// The evidence of a finding about scanning, and the rows that it walked over; `None` for another finding, or where the
-/// host has left the window.
+/// Returns the evidence of a finding about scanning, and the number of rows that it walked over; `None` for a finding
+/// about something else, or if the host is not in the window.
 pub(super) fn scan_evidence(
     window: &Window,
     finding: &Finding,
     now: Moment,
 ) -> Option<(ScanEvidence, usize)> {
     let source = finding.source?;
-    // The walk over the contacts is long, and most findings are about something else.
+    // Most findings are not about contacts, and then the long walk over these is avoided.
     let contacts = finding.kind.detector().contacts?;
     let limit = u32::try_from(finding.limit).unwrap_or(u32::MAX);
     let sample = window.contacts_of(&source, now)?;
@@ -149,7 +153,7 @@ mod tests {
     const SYN: u8 = TcpFlags::SYN;
     const SYN_ACK: u8 = TcpFlags::SYN | TcpFlags::ACK;
 
-    /// An analyst with one worker, whose limits are 15 hosts in 10 s and 15 ports.
+    /// An analyst with one worker. The limits are 15 hosts and 15 ports in 10 s.
     struct Scenario {
         analyst: Analyst,
         delta: Delta,
@@ -189,7 +193,7 @@ mod tests {
             self.delta.count(InterfaceDirection::default(), &summary, UnixNanos(1));
         }
 
-        /// Folds and judges; gives the hosts and kinds that were accused.
+        /// Folds and judges. Returns the hosts and kinds of the alerts that opened.
         fn turn(&mut self, ms: u64) -> Vec<(IpAddr, FindingKind)> {
             let now = Moment(ms * MS);
             self.delta.handed_over_at = now;
@@ -210,65 +214,65 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_is_accused_when_its_answers_are_overdue_and_a_client_never() {
-        let mut office = Scenario::new(ScanRule::Suspicious);
-        office.turn(100_000);
+    fn a_sweep_raises_an_alert_once_its_answers_are_overdue_and_a_client_does_not() {
+        let mut scenario = Scenario::new(ScanRule::Suspicious);
+        scenario.turn(100_000);
         for n in 0..40 {
-            office.tcp([1, 0x1000 + n], [40_000, 23], SYN);
-            office.tcp([2, 0x2000 + n], [40_000, 443], SYN);
+            scenario.tcp([1, 0x1000 + n], [40_000, 23], SYN);
+            scenario.tcp([2, 0x2000 + n], [40_000, 443], SYN);
         }
-        office.tcp([0x1000, 1], [23, 40_000], SYN_ACK);
-        assert_eq!(office.turn(100_250), [], "answers are on their way");
-        assert!(office.analyst.is_waiting());
+        scenario.tcp([0x1000, 1], [23, 40_000], SYN_ACK);
+        assert_eq!(scenario.turn(100_250), [], "answers may still come");
+        assert!(scenario.analyst.is_waiting());
         for n in 0..40 {
-            office.tcp([0x2000 + n, 2], [443, 40_000], SYN_ACK);
+            scenario.tcp([0x2000 + n, 2], [443, 40_000], SYN_ACK);
         }
-        assert_eq!(office.turn(100_500), []);
-        // Nothing further happens, and still it is looked at again.
-        assert_eq!(office.turn(100_800), [(host(1), FindingKind::Scanning)]);
-        assert!(!office.analyst.is_waiting(), "nobody else is in doubt");
-        assert_eq!(office.turn(101_000), [], "said once");
+        assert_eq!(scenario.turn(100_500), []);
+        // The host is evaluated again although nothing further happens.
+        assert_eq!(scenario.turn(100_800), [(host(1), FindingKind::Scanning)]);
+        assert!(!scenario.analyst.is_waiting(), "no other host must be evaluated again");
+        assert_eq!(scenario.turn(101_000), [], "the alert opens only once");
     }
 
     #[test]
-    fn by_contacts_the_count_decides_and_the_alert_tells_what_it_is() {
-        let mut office = Scenario::new(ScanRule::Contacts);
-        office.turn(100_000);
+    fn with_the_contacts_rule_the_count_decides_and_the_alert_shows_the_role() {
+        let mut scenario = Scenario::new(ScanRule::Contacts);
+        scenario.turn(100_000);
         for n in 0..16 {
-            office.tcp([2, 0x2000 + n], [40_000, 443], SYN);
-            office.tcp([0x2000 + n, 2], [443, 40_000], SYN_ACK);
+            scenario.tcp([2, 0x2000 + n], [40_000, 443], SYN);
+            scenario.tcp([0x2000 + n, 2], [443, 40_000], SYN_ACK);
         }
-        assert_eq!(office.turn(100_250), [(host(2), FindingKind::Scanning)]);
-        let evidence = |office: &Scenario| {
-            let alert = office.analyst.ledger().open().next().expect("it is open");
+        assert_eq!(scenario.turn(100_250), [(host(2), FindingKind::Scanning)]);
+        let evidence = |scenario: &Scenario| {
+            let alert = scenario.analyst.ledger().open().next().expect("it is open");
             alert.scan.clone().expect("it is about scanning")
         };
-        let client = evidence(&office);
+        let client = evidence(&scenario);
         assert_eq!((client.role, client.outcomes.answered), (ScanRole::Client, 16));
-        // It begins to scan: when the number has doubled, the evidence is gathered again, and then once more.
+        // It begins to scan: when the number has doubled, the evidence is collected again, and later once more.
         for n in 0..30 {
-            office.tcp([2, 0x3000 + n], [40_000, 23], SYN);
+            scenario.tcp([2, 0x3000 + n], [40_000, 23], SYN);
         }
-        office.turn(100_500);
-        assert_eq!(evidence(&office).role, ScanRole::Client, "answers are on their way");
-        office.turn(101_750);
-        let scanner = evidence(&office);
+        scenario.turn(100_500);
+        assert_eq!(evidence(&scenario).role, ScanRole::Client, "answers may still come");
+        scenario.turn(101_750);
+        let scanner = evidence(&scenario);
         assert_eq!((scanner.role, scanner.outcomes.silent), (ScanRole::Scanner, 30));
     }
 
     #[test]
-    fn a_turn_has_an_end_and_everybody_gets_one() {
-        let mut office = Scenario::new(ScanRule::Suspicious);
-        office.turn(100_000);
-        // Fifty hosts, with more contacts each than a look takes.
+    fn a_judgement_evaluates_some_hosts_and_the_next_ones_the_others() {
+        let mut scenario = Scenario::new(ScanRule::Suspicious);
+        scenario.turn(100_000);
+        // Each of fifty hosts has more contacts than an evaluation walks over.
         for source in 0..50 {
             for n in 0..1100 {
-                office.tcp([source, 0x10_0000 + (source << 12) + n], [40_000, 23], SYN);
+                scenario.tcp([source, 0x10_0000 + (source << 12) + n], [40_000, 23], SYN);
             }
-            office.tcp([0x10_0000 + (source << 12), source], [23, 40_000], SYN_ACK);
+            scenario.tcp([0x10_0000 + (source << 12), source], [23, 40_000], SYN_ACK);
         }
-        let accused: Vec<usize> = (0..5).map(|n| office.turn(100_250 + n * 150).len()).collect();
-        assert_eq!(accused.iter().sum::<usize>(), 50, "{accused:?}");
-        assert!(accused[0] < 40, "{accused:?}");
+        let opened: Vec<usize> = (0..5).map(|n| scenario.turn(100_250 + n * 150).len()).collect();
+        assert_eq!(opened.iter().sum::<usize>(), 50, "{opened:?}");
+        assert!(opened[0] < 40, "{opened:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! SIGTERM, SIGINT and SIGHUP as a descriptor (signalfd(2)), so that one wait covers them and a failure of a thread.
+//! Reads SIGTERM, SIGINT and SIGHUP from a descriptor (signalfd(2)), so that one wait ends for a signal and for the
+//! failure of a thread.
 
 use std::os::fd::AsFd;
 
@@ -13,17 +14,18 @@ pub struct Signals(SignalFd);
 
 /// What ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Woken {
-    /// The signal of this name asks to stop.
+pub enum WakeReason {
+    /// The signal of this name, which stops the program.
     Stop(&'static str),
-    /// SIGHUP asks to read the configuration again.
+    /// SIGHUP, which makes the program read its configuration again.
     Reload,
-    /// The other descriptor is readable.
-    Other,
+    /// A thread has failed: the descriptor of failures is readable.
+    ThreadFailed,
 }
 
 impl Signals {
-    /// Blocks the signals for this thread and for those that it starts later. Call it before the first thread starts.
+    /// Blocks the signals for this thread and for those that it starts later. It must be called before the first thread
+    /// starts.
     ///
     /// # Errors
     /// `sigprocmask` or `signalfd4` fails.
@@ -36,15 +38,16 @@ impl Signals {
         Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
     }
 
-    /// Waits for a signal, or for `other` to become readable.
+    /// Waits until a signal comes or `failure` becomes readable, as that of [`RunningEngine`](super::RunningEngine)
+    /// does.
     ///
     /// # Errors
     /// `poll` or the read of a signal fails.
-    pub fn wait(&self, other: &impl AsFd) -> nix::Result<Woken> {
+    pub fn wait(&self, failure: &impl AsFd) -> nix::Result<WakeReason> {
         loop {
             let mut both = [
                 PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
-                PollFd::new(other.as_fd(), PollFlags::POLLIN),
+                PollFd::new(failure.as_fd(), PollFlags::POLLIN),
             ];
             match poll(&mut both, PollTimeout::NONE) {
                 Err(Errno::EINTR) => continue,
@@ -53,12 +56,12 @@ impl Signals {
             if let Some(signal) = self.0.read_signal()? {
                 let number = i32::try_from(signal.ssi_signo).unwrap_or_default();
                 return Ok(match Signal::try_from(number) {
-                    Ok(Signal::SIGHUP) => Woken::Reload,
-                    signal => Woken::Stop(signal.map_or("signal", Signal::as_str)),
+                    Ok(Signal::SIGHUP) => WakeReason::Reload,
+                    signal => WakeReason::Stop(signal.map_or("signal", Signal::as_str)),
                 });
             }
             if both[1].any() == Some(true) {
-                return Ok(Woken::Other);
+                return Ok(WakeReason::ThreadFailed);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Decides when the ledger is saved: soon after a notice, rarely for a peak alone, and at the end.
+//! Decides when the ledger is saved: soon after a notice, rarely if only a peak has risen, and at the end.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use crate::alert::{ChangeCount, Ledger, StateFile};
 use crate::time::Moment;
 
 /// The shortest time between two saves.
-const PAUSE: Duration = Duration::from_secs(1);
+const SAVE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 /// The shortest time between two saves when only peaks have risen.
-const PEAKS_WAIT: Duration = Duration::from_secs(60);
+const PEAK_SAVE_INTERVAL_MIN: Duration = Duration::from_secs(60);
 
-/// How long the end waits for the disk to take the last state.
+/// How long [`StateSaver::finish`] waits until the last state is written.
 const LAST_STATE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Saves a ledger to a file.
 #[derive(Debug)]
 pub(super) struct StateSaver {
     file: StateFile,
-    /// The changes that the last save contains.
+    /// The number of changes that the last save contains.
     saved: ChangeCount,
     saved_at: Option<Moment>,
 }
@@ -36,7 +36,7 @@ impl StateSaver {
         }
     }
 
-    /// Saves the last changes; returns true if the file has them within half a second.
+    /// Saves the last changes. Returns true if they were written within [`LAST_STATE_TIMEOUT`].
     pub(super) fn finish(mut self, ledger: &Ledger) -> bool {
         if ledger.changes() != self.saved {
             self.save(ledger);
@@ -50,10 +50,11 @@ impl StateSaver {
     }
 }
 
-/// Returns true if a save is due `since` the last one.
+/// Returns true if a save is due. `since` is the time since the last save; `None` if there was none.
 fn is_due(now: ChangeCount, saved: ChangeCount, since: Option<Duration>) -> bool {
     let has_passed = |pause: Duration| since.is_none_or(|since| since >= pause);
-    (now.transitions != saved.transitions && has_passed(PAUSE)) || (now != saved && has_passed(PEAKS_WAIT))
+    (now.transitions != saved.transitions && has_passed(SAVE_INTERVAL_MIN))
+        || (now != saved && has_passed(PEAK_SAVE_INTERVAL_MIN))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use tracing::warn;
 
 use super::options::PinCores;
 
-/// Returns the core of each of `workers`; `None` where the scheduler chooses.
+/// Returns the core of each of `workers`; `None` if the scheduler chooses it.
 pub(super) fn cores(pin: &PinCores, workers: usize) -> Vec<Option<usize>> {
     let chosen: Vec<usize> = match pin {
         PinCores::None => Vec::new(),
@@ -17,7 +17,7 @@ pub(super) fn cores(pin: &PinCores, workers: usize) -> Vec<Option<usize>> {
     (0..workers).map(|worker| (!chosen.is_empty()).then(|| chosen[worker % chosen.len()])).collect()
 }
 
-/// Pins the calling thread, or logs that it failed, which costs speed but no counts.
+/// Pins the calling thread to a core. If that fails, logs a warning: the worker is then slower but counts everything.
 pub(super) fn pin(worker: usize, core: Option<usize>) {
     if let Some(id) = core
         && !core_affinity::set_for_current(core_affinity::CoreId { id })

@@ -1,4 +1,4 @@
-//! The tick: how much time one delta covers.
+//! The tick: the time that one delta covers.
 
 use std::time::Duration;
 

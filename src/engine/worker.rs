@@ -1,8 +1,9 @@
-//! One worker: block -> summaries -> delta, and the delta handed over at the tick.
+//! One worker: decodes blocks into summaries, counts these in its delta, and hands the delta over at the end of the
+//! tick.
 //!
 //! After its start it never allocates, takes no lock and makes no system call per packet: one clock read per block, one
-//! `getsockopt` per hand-over, one wait when the ring is empty. It counts these calls, and the counts travel with the
-//! delta. An idle worker with an empty delta does not wake.
+//! `getsockopt` per hand-over, one wait when the ring is empty. It counts these calls, and the counts are part of
+//! the delta. A worker with an empty delta sleeps until a block is ready.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,26 +17,28 @@ use crate::time::{Moment, monotonic_now};
 use super::pipeline::FramePipeline;
 use super::tick::TICK;
 
-/// Frames lost within a tick from which on the first packet of a flow may be among them, so its initiator is uncertain.
+/// Minimum number of frames dropped within a tick that makes initiators uncertain: the first packet of a flow may be
+/// among them.
 const BURST_OF_DROPS: u64 = 100;
 
-/// How long a worker goes on reading after it is asked to stop: the kernel retires its open block meanwhile.
+/// How long a worker continues to read after the request to stop. The kernel retires the open block in that time.
 const LAST_BLOCK: Duration = Duration::from_millis(60);
 
 /// Everything that one worker owns.
 pub(super) struct Worker {
+    /// The ring.
     pub(super) live: Live,
     pub(super) end: WorkerEnd,
     pub(super) delta: Box<Delta>,
     /// The thread to wake when a delta is handed over early.
     pub(super) analyst: Thread,
-    /// The hand-over says idle, and no frame came since.
+    /// True while the worker is marked idle in the hand-over.
     pub(super) is_idle: bool,
     pub(super) stop: Arc<AtomicBool>,
 }
 
 impl Worker {
-    /// Counts until asked to stop; returns the delta that was not handed over.
+    /// Counts until `stop` is set, and then for [`LAST_BLOCK`]. Returns the last delta, which was not handed over.
     ///
     /// # Errors
     /// The ring can no longer be read or waited for.
@@ -51,15 +54,16 @@ impl Worker {
                     let now = monotonic_now();
                     activity.blocks += 1;
                     if self.delta.is_empty() {
-                        self.end.say_busy(now);
+                        self.end.mark_busy(now);
                         if std::mem::take(&mut self.is_idle) {
-                            // The analyst schedules by itself from here on, as it knows when the hand-over is due.
+                            // The analyst computes from the mark when this hand-over is due, so it need not be woken
+                            // for it.
                             self.analyst.unpark();
                         }
                         self.delta.began_at = Some(now);
                         tick_ends = now.plus(TICK);
                     }
-                    pipeline.take_all(&batch, &mut self.delta);
+                    pipeline.count_batch(&batch, &mut self.delta);
                     (now, false)
                 }
             };
@@ -84,10 +88,11 @@ impl Worker {
         }
     }
 
-    /// Waits for a block, for the end of the tick if anything was counted, or for the deadline of a stop.
+    /// Waits for a block, and at most until the end of the tick if anything was counted, or until the deadline of a
+    /// stop.
     fn wait(&mut self, now: Moment, tick_ends: Moment, stops_at: Option<Moment>) -> Result<(), CaptureError> {
         let deadline = if self.delta.is_empty() {
-            self.end.say_idle();
+            self.end.mark_idle();
             self.is_idle = true;
             stops_at
         } else if tick_ends <= now {
@@ -99,7 +104,10 @@ impl Worker {
         self.live.wait(deadline.map(|at| at.since(now)))
     }
 
-    /// Hands the delta over, and returns true, if the analyst has returned the spare one.
+    /// Hands the delta over if the analyst has returned the spare one. Returns true if it did.
+    ///
+    /// # Errors
+    /// The statistics of the socket cannot be read.
     fn hand_over(&mut self, now: Moment, activity: &mut WorkerCounts) -> Result<bool, CaptureError> {
         let Some(spare) = self.end.take_spare() else { return Ok(false) };
         let is_early = self.delta.is_half_full();
@@ -109,13 +117,14 @@ impl Worker {
         self.delta.close();
         self.end.give(std::mem::replace(&mut self.delta, spare), now);
         if is_early {
-            // The analyst does not expect this one. Waking a thread takes 15 us, the swap 1 us (bench `handover`), but
-            // an analyst with so much to fold seldom sleeps.
+            // The analyst expects this hand-over later. Waking a thread takes 15 us, the swap 1 us (bench `handover`),
+            // but an analyst with so much to fold seldom sleeps.
             self.analyst.unpark();
         }
         Ok(true)
     }
 
+    /// Returns the delta with the last statistics.
     fn finish(mut self, now: Moment, activity: WorkerCounts) -> Result<Box<Delta>, CaptureError> {
         self.note_statistics()?;
         self.delta.add_worker(activity);
@@ -124,6 +133,7 @@ impl Worker {
         Ok(self.delta)
     }
 
+    /// Adds the statistics of the socket since the last call to the delta, and whether initiators are uncertain.
     fn note_statistics(&mut self) -> Result<(), CaptureError> {
         let statistics = self.live.statistics()?;
         let is_disturbed = self.live.take_changed() || statistics.tp_drops >= BURST_OF_DROPS;

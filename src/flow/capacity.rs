@@ -31,7 +31,7 @@ const PAIR_BYTES: u64 =
 /// Bytes of a host: its row and its index entry, two entries in the list of dirty hosts, a network of its own, one item
 /// of received bytes and its sum, and its rates.
 const HOST_BYTES: u64 = 64 + 13 + 8 + 48 + 32 + 32;
-/// Bytes of an undecided exchange, two ports and a probe.
+/// Bytes of an undecided exchange, two waiting ports and a waiting probe.
 const PENDING_BYTES: u64 = 72 + 2 * 80 + 32;
 /// Bytes of a contact of a group.
 const GROUP_BYTES: u64 = 24;
@@ -44,11 +44,12 @@ const PORT_BYTES: u64 = 28 + 10 * 4 + 13 + 8 + HOST_BYTES;
 const DELTA_PAIR_BYTES: u64 = 64 + 16 + (88 + 16) / 2 + FLOW_BYTES_PER_PAIR;
 const DELTA_PORT_BYTES: u64 = 32 + 16 + (56 + 16) / 2 + LATEST_PORT_BYTES * 3 / 2;
 
-/// Ghost entries get one part in this many of the memory.
+/// Ghost entries get this fraction of the memory: a quarter.
 const GHOSTS_OF: u64 = 4;
 
-/// More rows than this in a delta only make the caches colder. A worker hands over when half of them are used, which at
-/// 1.5 M packets/s takes 20 ms or longer. Folding a delta is one step of the analyst, so a delta must stay small.
+/// Maximum number of rows of a delta. More rows would only cause more cache misses. A worker hands over when half of
+/// them are used, which at 1.5 M packets/s takes 20 ms or longer. Folding a delta is one step of the analyst, so a
+/// delta must stay small.
 const DELTA_PAIRS_MAX: u64 = 1 << 16;
 const DELTA_PAIRS_MIN: u64 = 1 << 10;
 
@@ -56,7 +57,7 @@ const DELTA_PAIRS_MIN: u64 = 1 << 10;
 const DELTA_INTERFACES_MAX: usize = 256;
 const DELTA_INTERFACE_BYTES: u64 = 352 + 16;
 
-/// A window with fewer pairs is of no use.
+/// Minimum number of pairs of a useful window.
 const PAIRS_MIN: u64 = 1 << 10;
 
 impl Capacity {
@@ -86,7 +87,7 @@ impl Capacity {
         })
     }
 
-    /// Returns the same with room for the contacts of groups.
+    /// Divides `memory_bytes` as [`from_memory`](Self::from_memory) does, with room for the contacts of groups.
     pub fn from_memory_with_groups(memory_bytes: u64, workers: usize, counts_ports: bool) -> Option<Self> {
         let groups_bytes = memory_bytes / (PAIR_BYTES + GROUP_BYTES) * GROUP_BYTES;
         Self::from_memory(memory_bytes - groups_bytes, workers, counts_ports)
@@ -115,7 +116,7 @@ impl DeltaLimits {
     }
 }
 
-/// Limits a number of rows to what a 32-bit row number can name; one value means none.
+/// Limits a number of rows to the number of 32-bit row numbers; one value means no row.
 #[allow(clippy::cast_possible_truncation, reason = "the number is below 2^32")]
 fn rows_of(rows: u64) -> usize {
     rows.min(u64::from(u32::MAX - 1)) as usize
@@ -126,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parts_are_not_more_than_the_whole() {
+    fn all_tables_together_fit_the_memory() {
         for memory in [16 << 20, 64 << 20, 256 << 20, 4 << 30u64] {
             for (workers, counts_ports) in [(1, false), (1, true), (4, true), (16, true)] {
                 let limits = Capacity::from_memory(memory, workers, counts_ports).expect("enough memory");

@@ -8,10 +8,11 @@ use crate::time::Moment;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct CoarseInstant(u32);
 
-/// A step is 2^24 ns.
+/// Binary logarithm of the nanoseconds of a step.
 const STEP_BITS: u32 = 24;
 
 impl CoarseInstant {
+    /// Rounds a moment down to a step.
     #[allow(clippy::cast_possible_truncation, reason = "the upper bits wrap")]
     pub(super) fn of(moment: Moment) -> Self {
         Self((moment.0 >> STEP_BITS) as u32)
@@ -22,7 +23,7 @@ impl CoarseInstant {
         self.0.wrapping_sub(other.0).cast_signed() < 0
     }
 
-    /// Returns the time since `earlier`, which must be less than half the range ago; zero if `earlier` is later.
+    /// Returns the time since `earlier`; zero if `earlier` is later. The two must be less than half the range apart.
     #[allow(clippy::cast_sign_loss, reason = "`max(0)` made it non-negative")]
     pub(super) fn since(self, earlier: Self) -> Duration {
         let steps = self.0.wrapping_sub(earlier.0).cast_signed().max(0);

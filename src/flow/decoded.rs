@@ -1,8 +1,8 @@
 //! Decoded packets on their way into a delta.
 //!
-//! Nearly all packets are plain: flow, length, time and interface describe them completely, and only these are stored
-//! until the exact-match cache is searched. Everything else about a packet is computed only if its flow is not found
-//! there.
+//! Nearly all packets are plain: their flow, length, time and interface describe them completely. Of a plain packet
+//! only these are stored until the exact-match cache is searched. Its other properties are computed only if that does
+//! not have its flow.
 
 use crate::packet::{Endpoints, Summary, Transport};
 use crate::time::UnixNanos;
@@ -20,7 +20,7 @@ use super::table::Place;
 /// decoding and counting do not evict each other's code, and prefetched memory has time to arrive.
 const TOGETHER: usize = 64;
 
-/// Decoded packets that [`Delta::take_all`] counts together.
+/// Decoded packets that [`Delta::count_decoded`] counts together.
 #[derive(Debug, Default)]
 pub struct Decoded {
     pub(super) v4: Gathered<V4Pair>,
@@ -38,36 +38,37 @@ pub(super) struct Gathered<P> {
     pub(super) packets: Vec<Packet<P>>,
 }
 
-/// How a packet arrived.
+/// What holds for a packet because of its frame: ingress or egress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Arrival {
+pub struct FrameContext {
     /// The interface and the direction.
     pub interface_direction: InterfaceDirection,
     /// The time of the frame.
     pub seen_at: UnixNanos,
-    /// How it is counted.
+    /// How the packet is counted.
     pub count_mode: CountMode,
 }
 
 /// How a decoded packet is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CountMode {
-    /// The packet is counted elsewhere and only evidence here; see [`Delta::take_all`].
-    pub is_evidence: bool,
-    /// Its bytes also count as received by its destination.
-    pub is_received: bool,
+    /// The packet is counted at another interface, and here is only evidence of who sent first and of what was
+    /// answered; see [`Delta::count_decoded`].
+    pub is_observed_only: bool,
+    /// The bytes of the packet also count as received by its destination.
+    pub counts_as_received: bool,
 }
 
 impl Decoded {
-    /// Adds a packet that `delta` is to count, and prefetches memory for that. Returns true if the packets must be
-    /// counted before another one is added, since there is no room without an allocation.
+    /// Adds a packet that `delta` is to count, and prefetches memory for that. Returns true if the buffer is full: the
+    /// packets must be counted before another one is added, since adding it would allocate.
     #[inline(always)]
     #[must_use]
-    pub fn push(&mut self, delta: &Delta, summary: &Summary, arrival: Arrival) -> bool {
+    pub fn push(&mut self, delta: &Delta, summary: &Summary, frame_context: FrameContext) -> bool {
         let Delta { v4, v6, how, .. } = delta;
         match summary.endpoints {
-            Endpoints::V4 { src, dst } => self.v4.push(v4, V4Pair { src, dst }, summary, arrival, how),
-            Endpoints::V6 { src, dst } => self.v6.push(v6, V6Pair { src, dst }, summary, arrival, how),
+            Endpoints::V4 { src, dst } => self.v4.push(v4, V4Pair { src, dst }, summary, frame_context, how),
+            Endpoints::V6 { src, dst } => self.v6.push(v6, V6Pair { src, dst }, summary, frame_context, how),
         }
     }
 }
@@ -79,10 +80,10 @@ impl<P: PairKey> Gathered<P> {
         family: &FamilyDelta<P>,
         pair: P,
         summary: &Summary,
-        arrival: Arrival,
+        frame_context: FrameContext,
         how: &HashContext,
     ) -> bool {
-        let Arrival { interface_direction, seen_at, count_mode } = arrival;
+        let FrameContext { interface_direction, seen_at, count_mode } = frame_context;
         match FlowId::new(summary, count_mode) {
             Some(id) => {
                 family.flows.prefetch(&pair, id);
@@ -91,7 +92,7 @@ impl<P: PairKey> Gathered<P> {
             }
             None => {
                 let pair_hash = family.expect(&pair, how);
-                let packet = Packet::new(pair, pair_hash, None, summary, arrival);
+                let packet = Packet::new(pair, pair_hash, None, summary, frame_context);
                 self.irregular.push((self.plain.len(), packet));
                 self.irregular.len() >= TOGETHER
             }
@@ -123,8 +124,8 @@ impl<P: PairKey> Plain<P> {
     #[inline(always)]
     pub(super) fn packet(&self, pair_hash: u64) -> Packet<P> {
         let Self { pair, id, seen_at, ip_bytes, interface_direction } = *self;
-        let arrival = Arrival { interface_direction, seen_at, count_mode: id.count_mode() };
-        Packet::new(pair, pair_hash, Some(id), &id.summary(pair.endpoints(), ip_bytes), arrival)
+        let frame_context = FrameContext { interface_direction, seen_at, count_mode: id.count_mode() };
+        Packet::new(pair, pair_hash, Some(id), &id.summary(pair.endpoints(), ip_bytes), frame_context)
     }
 }
 
@@ -209,9 +210,9 @@ impl<P: Copy> Packet<P> {
         pair_hash: u64,
         id: Option<FlowId>,
         summary: &Summary,
-        arrival: Arrival,
+        frame_context: FrameContext,
     ) -> Self {
-        let Arrival { interface_direction, seen_at, count_mode } = arrival;
+        let FrameContext { interface_direction, seen_at, count_mode } = frame_context;
         let Summary { segments, ip_bytes, protocol, length_mismatch, segments_unknown, .. } = *summary;
         let ports = match summary.transport {
             Transport::Tcp { src_port, dst_port, .. }
@@ -233,8 +234,8 @@ impl<P: Copy> Packet<P> {
             }
             Initiation::None => false,
         };
-        let flags = Flags::EVIDENCE.when(count_mode.is_evidence)
-            | Flags::RECEIVED.when(count_mode.is_received)
+        let flags = Flags::EVIDENCE.when(count_mode.is_observed_only)
+            | Flags::RECEIVED.when(count_mode.counts_as_received)
             | Flags::PORTS.when(ports.is_some())
             | Flags::IRREGULAR.when(summary.is_irregular())
             | Flags::MISMATCH.when(length_mismatch)
@@ -257,12 +258,12 @@ impl<P: Copy> Packet<P> {
     }
 
     #[inline(always)]
-    pub(super) fn is_evidence(&self) -> bool {
+    pub(super) fn is_observed_only(&self) -> bool {
         self.flags.has(Flags::EVIDENCE)
     }
 
     #[inline(always)]
-    pub(super) fn is_received(&self) -> bool {
+    pub(super) fn counts_as_received(&self) -> bool {
         self.flags.has(Flags::RECEIVED)
     }
 

@@ -4,13 +4,14 @@
 //! never grows: its tables refuse packets for which they have no room, and the totals count these as well.
 //!
 //! IPv4 and IPv6 have separate tables, so that a row of IPv4 is a cache line. Packets of a family are counted in
-//! batches ([`Delta::take_all`]): packets of known flows in the exact-match cache, until the delta is closed; for the
-//! others all rows are looked up first, and then all packets are added. Each step prefetches memory for the next.
+//! batches ([`Delta::count_decoded`]). Packets of known flows are counted in the exact-match cache, whose counts are
+//! added to the rows when the delta is closed. For the others all rows are looked up first, and then all packets are
+//! added. Each step prefetches memory for the next.
 
 use crate::packet::{Direction, Endpoints, Quoted, Skip, Summary};
 use crate::time::{Moment, UnixNanos};
 
-use super::decoded::{Arrival, CountMode, Decoded, Gathered, Packet};
+use super::decoded::{CountMode, Decoded, FrameContext, Gathered, Packet};
 use super::exact_match::Flow;
 use super::family::{FamilyDelta, HashContext};
 use super::hash::Seed;
@@ -91,13 +92,14 @@ impl Delta {
         self.totals.interfaces.interface_direction(ifindex, direction)
     }
 
-    /// Counts packets, those of a family in the order of arrival, and empties `decoded`. A packet that is counted
-    /// elsewhere is only evidence of who sent first and of what was answered, and its frame counts as skipped
-    /// ([`Skip::Egress`]): behind NAT only that packet has the address of the client.
+    /// Counts packets, those of a family in the order of arrival, and empties `decoded`. A packet that is only observed
+    /// ([`CountMode`](super::CountMode)) is evidence of who sent first and of what was answered, and its frame counts
+    /// as skipped ([`Skip::Egress`]). It is needed where this host translates addresses: only the packet on its other
+    /// interface has the address of the client.
     ///
     /// A batch costs less than the same packets one by one, as long as it fits the first-level cache.
     #[inline]
-    pub fn take_all(&mut self, decoded: &mut Decoded) {
+    pub fn count_decoded(&mut self, decoded: &mut Decoded) {
         let Self { v4, v6, totals, how, .. } = self;
         totals.take(v4, &mut decoded.v4, how);
         totals.take(v6, &mut decoded.v6, how);
@@ -115,7 +117,8 @@ impl Delta {
         self.v4.flows.is_empty() && self.v6.flows.is_empty()
     }
 
-    /// Counts the packets of one frame. It allocates memory for that, which [`take_all`](Self::take_all) does not.
+    /// Counts the packets of one frame. It allocates memory for that, which [`count_decoded`](Self::count_decoded) does
+    /// not.
     pub fn count(&mut self, interface_direction: InterfaceDirection, summary: &Summary, seen_at: UnixNanos) {
         self.take_one(interface_direction, summary, seen_at, CountMode::default());
     }
@@ -132,7 +135,7 @@ impl Delta {
             interface_direction,
             summary,
             seen_at,
-            CountMode { is_evidence: true, is_received: false },
+            CountMode { is_observed_only: true, counts_as_received: false },
         );
     }
 
@@ -145,8 +148,8 @@ impl Delta {
     ) {
         let mut decoded = Decoded::default();
         // One packet is counted whether or not the batch is full.
-        let _ = decoded.push(self, summary, Arrival { interface_direction, seen_at, count_mode });
-        self.take_all(&mut decoded);
+        let _ = decoded.push(self, summary, FrameContext { interface_direction, seen_at, count_mode });
+        self.count_decoded(&mut decoded);
         self.close();
     }
 
@@ -254,7 +257,7 @@ impl Totals {
         family.place_all(&mut gathered.packets, how);
         let mut crossed = DirectionRun::default();
         for packet in &gathered.packets {
-            if packet.is_evidence() {
+            if packet.is_observed_only() {
                 self.skip(packet.interface_direction, Skip::Egress);
                 family.note_evidence(packet, how, &mut self.rest);
                 continue;
@@ -381,7 +384,7 @@ mod tests {
         let interface_direction = InterfaceDirection::default();
         delta.count(interface_direction, &udp(1, 2, 50), UnixNanos(30));
         for (summary, seen_at) in [(udp(1, 2, 50), 20), (udp(2, 1, 70), 40)] {
-            let egress = CountMode { is_evidence: true, is_received: true };
+            let egress = CountMode { is_observed_only: true, counts_as_received: true };
             delta.take_one(interface_direction, &summary, UnixNanos(seen_at), egress);
         }
         let rows = delta.pairs_v4();
@@ -403,12 +406,12 @@ mod tests {
             for src in [1, 2, 3] {
                 // Irregular, so that the exact-match cache does not count it.
                 let packet = Summary { length_mismatch: true, ..udp(src, 9, 40 + u32::from(src)) };
-                let arrival = Arrival { seen_at: UnixNanos(1), ..Arrival::default() };
-                assert!(!decoded.push(&delta, &packet, arrival), "there is room for three");
+                let frame_context = FrameContext { seen_at: UnixNanos(1), ..FrameContext::default() };
+                assert!(!decoded.push(&delta, &packet, frame_context), "there is room for three");
             }
             // IPv4 pairs have different hashes, but IPv6 pairs may share one.
             decoded.v4.irregular.iter_mut().for_each(|(_, packet)| packet.pair_hash = 0x0123_4567_89ab_cdef);
-            delta.take_all(&mut decoded);
+            delta.count_decoded(&mut decoded);
             delta.close();
             let sums = delta.pairs_v4().iter().map(|row| (row.key.src.octets()[3], row.value.ip_bytes));
             assert_eq!(sums.collect::<Vec<_>>(), [(1, 41 * round), (2, 42 * round), (3, 43 * round)]);
@@ -425,11 +428,11 @@ mod tests {
         let mut there = Vec::new();
         for round in 1..=3 {
             for _ in 0..100 {
-                if decoded.push(&delta, &udp(1, 9, 40), Arrival::default()) {
-                    delta.take_all(&mut decoded);
+                if decoded.push(&delta, &udp(1, 9, 40), FrameContext::default()) {
+                    delta.count_decoded(&mut decoded);
                 }
             }
-            delta.take_all(&mut decoded);
+            delta.count_decoded(&mut decoded);
             there.push(delta.pairs_v4()[0].value.packets());
             delta.close();
             let packets = delta.pairs_v4()[0].value.packets();
@@ -516,15 +519,15 @@ mod tests {
                     } else {
                         Summary { transport: Transport::Ports { src_port: 7, dst_port }, ..udp(src, 9, 40) }
                     };
-                    let arrival = Arrival { seen_at: UnixNanos(1), ..Arrival::default() };
-                    prop_assert!(!decoded.push(&delta, &packet, arrival), "there is room for twenty");
+                    let frame_context = FrameContext { seen_at: UnixNanos(1), ..FrameContext::default() };
+                    prop_assert!(!decoded.push(&delta, &packet, frame_context), "there is room for twenty");
                     let port = (src, packet.protocol, dst_port);
                     // No packet of UDP contacts port 0, but a SYN may.
                     if (is_syn || dst_port != 0) && !model.contains(&port) {
                         if model.len() < PORTS_MAX { model.push(port) } else { spilled += 1 }
                     }
                 }
-                delta.take_all(&mut decoded);
+                delta.count_decoded(&mut decoded);
             }
             delta.close();
             prop_assert_eq!(delta.accounting().spilled_ports, spilled);
@@ -553,15 +556,16 @@ mod tests {
             for (at, (which, is_bare, ahead, ifindex, count_mode)) in stream.iter().enumerate() {
                 let summary = Summary { ip_bytes: if *is_bare { 40 } else { 60 }, ..palette[*which] };
                 let seen_at = UnixNanos(at as u64 + ahead);
-                let count_mode = CountMode { is_evidence: *count_mode == 0, is_received: *count_mode < 4 };
+                let count_mode = CountMode { is_observed_only: *count_mode == 0, counts_as_received: *count_mode < 4 };
                 let ends_tick = at % tick == 0 || at == last;
                 // A delta that was closed just now has no known flows.
                 deltas[1].close();
                 for (delta, decoded) in deltas.iter_mut().zip(&mut decoded) {
                     let interface_direction = delta.interface_direction(*ifindex, Direction::Ingress);
-                    let is_full = decoded.push(delta, &summary, Arrival { interface_direction, seen_at, count_mode });
+                    let frame_context = FrameContext { interface_direction, seen_at, count_mode };
+                    let is_full = decoded.push(delta, &summary, frame_context);
                     if is_full || ends_tick || at % batch == 0 {
-                        delta.take_all(decoded);
+                        delta.count_decoded(decoded);
                     }
                 }
                 if ends_tick {

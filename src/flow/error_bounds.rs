@@ -7,10 +7,10 @@
 //!
 //! A pass of eviction takes each host at most once, so what it took from any host is at most the largest value that it
 //! took. That value is added to the bound of the slot of the pass. The host sent those bytes in that slot or before, so
-//! they have left the window when the slot expires, and the bound expires with it. A host can only have lost what it
-//! had before it entered: nothing is missing from a host that has been present for a whole window.
+//! they have left the window when the slot expires, and the bound expires with it. A host can have lost only what it
+//! had before it entered. So nothing is missing from a host that has been present for a whole window.
 //!
-//! Spilled bytes may be of any host, so they may be missing from every host while their slot is live.
+//! Spilled bytes may belong to any host, so they may be missing from every host while their slot is live.
 //!
 //! For every host and every limit: counted <= true <= counted + error.
 
@@ -19,7 +19,7 @@ use super::metric::Metric;
 
 /// The sums of a host that have a limit and that eviction removes.
 ///
-/// Contacts, ports and rates are not among them: their alerts depend on what was counted alone.
+/// Contacts, ports and rates are not included, because their alerts depend only on what was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Bytes sent in the traffic window.
@@ -29,7 +29,7 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// The sum of a metric; zero of one that is not among them.
+    /// Returns the sum of a metric; 0 for a metric that is not included.
     pub fn of(&self, metric: Metric) -> u64 {
         match metric {
             Metric::IpBytes => self.ip_bytes,
@@ -39,11 +39,12 @@ impl Sums {
     }
 }
 
-/// The bounds of the live slots. Never allocates.
+/// The error bounds of the live slots. Never allocates.
 #[derive(Clone, Debug, Default)]
 pub struct ErrorBounds {
-    /// By slot number modulo the number of live slots.
+    /// Indexed by slot number modulo the number of live slots.
     slots: [Slot; SLOTS_LIVE],
+    /// Number of the current slot.
     current: u64,
     /// The largest values that the pass has taken so far in the current slot; the bound of the slot includes them.
     pass: Sums,
@@ -60,12 +61,12 @@ struct Slot {
 }
 
 impl ErrorBounds {
-    /// Begins a pass, which may take several parts. Within a pass each host may be evicted once.
+    /// Begins a pass, which may take several parts. Within a pass each host may be evicted only once.
     pub fn begin_pass(&mut self) {
         self.pass = Sums::default();
     }
 
-    /// Adds what a host had in the window when it was evicted, in the current slot.
+    /// Adds to the current slot what a host had in the window when it was evicted.
     ///
     /// ```
     /// use traffic_alerted::flow::{ErrorBounds, Sums};
@@ -82,7 +83,7 @@ impl ErrorBounds {
         if larger != self.pass {
             let more = larger.minus(self.pass);
             self.pass = larger;
-            let slot = &mut self.slots[place(self.current)];
+            let slot = &mut self.slots[ring_index(self.current)];
             slot.evicted = slot.evicted.plus(more);
             self.add_up();
         }
@@ -90,7 +91,7 @@ impl ErrorBounds {
 
     /// Adds what was spilled in the current slot.
     pub fn spill(&mut self, sums: Sums) {
-        let slot = &mut self.slots[place(self.current)];
+        let slot = &mut self.slots[ring_index(self.current)];
         slot.spilled = slot.spilled.plus(sums);
         self.add_up();
     }
@@ -102,15 +103,15 @@ impl ErrorBounds {
         }
         let expired = (number - self.current).min(SLOTS_LIVE as u64);
         for ago in 0..expired {
-            self.slots[place(number - ago)] = Slot::default();
+            self.slots[ring_index(number - ago)] = Slot::default();
         }
         self.current = number;
-        // What the pass takes from now on belongs to another slot.
+        // What the pass evicts from now on is added to another slot.
         self.begin_pass();
         self.add_up();
     }
 
-    /// Returns how much may be missing at most from the sums of a host that entered in the slot `entered`.
+    /// Returns the most that may be missing from the sums of a host that entered in the slot `entered`.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "the number is less than ten")]
     pub fn error(&self, entered: u64) -> Sums {
@@ -131,20 +132,20 @@ impl ErrorBounds {
         self.current.saturating_sub(SLOTS_LIVE as u64 - 1)
     }
 
-    /// Reads are frequent and changes are rare, so the sums are stored.
+    /// Computes `errors` and `spilled`. They are stored, because reads are frequent and changes are rare.
     fn add_up(&mut self) {
         let slots = &self.slots;
         self.spilled = slots.iter().fold(Sums::default(), |sum, slot| sum.plus(slot.spilled));
         let mut sum = self.spilled;
         for (number, error) in (self.oldest()..=self.current).zip(&mut self.errors) {
-            sum = sum.plus(slots[place(number)].evicted);
+            sum = sum.plus(slots[ring_index(number)].evicted);
             *error = sum;
         }
     }
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the number is less than ten")]
-fn place(number: u64) -> usize {
+fn ring_index(number: u64) -> usize {
     (number % SLOTS_LIVE as u64) as usize
 }
 
@@ -232,9 +233,9 @@ mod tests {
         assert_eq!(bounds.error(0), Sums::default());
     }
 
-    /// One step of the test; hosts are named by number.
+    /// One step of the test. Hosts are numbers.
     #[derive(Clone, Debug)]
-    enum Turn {
+    enum Event {
         Send(u8, u64),
         Spill(u8, u64),
         /// A pass over these hosts.
@@ -244,17 +245,17 @@ mod tests {
         Roll(u64),
     }
 
-    fn turns() -> impl Strategy<Value = Vec<Turn>> {
+    fn events() -> impl Strategy<Value = Vec<Event>> {
         let hosts = || prop::collection::vec(0u8..6, 0..6);
-        let turn = prop_oneof![
-            8 => (0u8..6, 1u64..1000).prop_map(|(host, bytes)| Turn::Send(host, bytes)),
-            1 => (0u8..6, 1u64..1000).prop_map(|(host, bytes)| Turn::Spill(host, bytes)),
-            2 => hosts().prop_map(Turn::Evict),
-            1 => hosts().prop_map(Turn::EvictMore),
-            4 => (1u64..4).prop_map(Turn::Roll),
-            1 => (9u64..15).prop_map(Turn::Roll),
+        let event = prop_oneof![
+            8 => (0u8..6, 1u64..1000).prop_map(|(host, bytes)| Event::Send(host, bytes)),
+            1 => (0u8..6, 1u64..1000).prop_map(|(host, bytes)| Event::Spill(host, bytes)),
+            2 => hosts().prop_map(Event::Evict),
+            1 => hosts().prop_map(Event::EvictMore),
+            4 => (1u64..4).prop_map(Event::Roll),
+            1 => (9u64..15).prop_map(Event::Roll),
         ];
-        prop::collection::vec(turn, 0..200)
+        prop::collection::vec(event, 0..200)
     }
 
     /// Bytes by slot.
@@ -265,31 +266,31 @@ mod tests {
     }
 
     proptest! {
-        /// For hosts that send, are evicted and return: the true value lies between the counted one and that plus the
-        /// error. From hosts that were present for a whole window nothing is missing except what was spilled.
+        /// For hosts that send, are evicted and return, the true value is between the counted one and the counted one
+        /// plus the error. From hosts that were present for a whole window nothing is missing except what was spilled.
         #[test]
-        fn the_truth_lies_within_the_error(turns in turns()) {
+        fn the_true_value_is_within_the_error(events in events()) {
             let mut bounds = ErrorBounds::default();
             let mut now = 0;
             let mut truth: BTreeMap<u8, BySlot> = BTreeMap::new();
-            // For each host in the table: the slot since which it is there, and what was counted.
+            // The slot in which each host of the table entered, and what was counted of it.
             let mut counted: BTreeMap<u8, (u64, BySlot)> = BTreeMap::new();
             let mut spilled = BySlot::new();
             let mut taken: Vec<u8> = Vec::new();
-            for turn in turns {
-                match turn {
-                    Turn::Send(host, bytes) => {
+            for event in events {
+                match event {
+                    Event::Send(host, bytes) => {
                         *truth.entry(host).or_default().entry(now).or_default() += bytes;
                         let (_, by_slot) = counted.entry(host).or_insert((now, BySlot::new()));
                         *by_slot.entry(now).or_default() += bytes;
                     }
-                    Turn::Spill(host, bytes) => {
+                    Event::Spill(host, bytes) => {
                         *truth.entry(host).or_default().entry(now).or_default() += bytes;
                         *spilled.entry(now).or_default() += bytes;
                         bounds.spill(sums(bytes, bytes));
                     }
-                    Turn::Evict(ref hosts) | Turn::EvictMore(ref hosts) => {
-                        if matches!(turn, Turn::Evict(_)) {
+                    Event::Evict(ref hosts) | Event::EvictMore(ref hosts) => {
+                        if matches!(event, Event::Evict(_)) {
                             bounds.begin_pass();
                             taken.clear();
                         }
@@ -304,7 +305,7 @@ mod tests {
                             }
                         }
                     }
-                    Turn::Roll(slots) => {
+                    Event::Roll(slots) => {
                         now += slots;
                         bounds.roll(now);
                         // A host is removed when its last slot expires.

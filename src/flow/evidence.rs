@@ -1,16 +1,16 @@
-//! What became of the contacts of a host. Detectors decide by it whether the host scans.
+//! The outcomes of the contacts of a host. Detectors decide by these outcomes whether the host scans.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Maximum number of pairs of one host that are examined, the latest first; their counts stand for all. Without a
-/// limit, one busy host would keep the analyst from the others.
+/// Maximum number of pairs of one host that are examined, the latest first; their counts stand for those of all pairs.
+/// Without a limit, the analyst would spend too long on one busy host.
 pub const SAMPLE_MAX: usize = 1024;
 
 /// Maximum number of contacts that are shown as examples.
 pub const TARGETS_MAX: usize = 10;
 
-/// What became of a contact.
+/// The outcome of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The target answered.
@@ -71,7 +71,7 @@ pub struct ContactTarget {
     pub addr: IpAddr,
     /// The lowest protocol with its lowest port; the port is 0 if the protocol has none.
     pub port: Option<(u8, u16)>,
-    /// What became of it.
+    /// The outcome of the contact.
     pub outcome: Outcome,
 }
 
@@ -84,13 +84,14 @@ pub struct PortHosts {
     pub port: u16,
     /// Outcomes of the contacts.
     pub outcomes: Outcomes,
-    /// Number of hosts that contacted this host at the same port, so that it is itself a server of that service.
+    /// Number of hosts that contacted this host at the same port. If there are any, this host is a server of that
+    /// service.
     pub served: u32,
     /// Largest number of contacted hosts in one network: /24 of IPv4, /64 of IPv6.
     pub hosts_in_one_network: u32,
 }
 
-/// Rate of the fastest run of contacts. Slower contacts before or after it do not lower the rate.
+/// Rate of the fastest run of contacts. Contacts before or after that run do not lower the rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
     /// Contacts in the run; at most [`RUN_MAX`](Self::RUN_MAX).
@@ -149,6 +150,6 @@ pub struct PortSample {
     pub outcomes: Outcomes,
     /// Rate of the contacts.
     pub pace: Pace,
-    /// Number of ports of traceroute, which are in neither of them.
+    /// Number of traceroute's ports, which are not included in `contacted` or `outcomes`.
     pub traceroute: u32,
 }

@@ -56,8 +56,8 @@ impl<P: PairKey> Flow<P> {
     }
 
     /// Returns true if its bytes also count as received by the destination.
-    pub(super) fn is_received(&self) -> bool {
-        self.id.is_some_and(|id| id.count_mode().is_received)
+    pub(super) fn counts_as_received(&self) -> bool {
+        self.id.is_some_and(|id| id.count_mode().counts_as_received)
     }
 }
 
@@ -68,7 +68,7 @@ impl<P: PairKey> ExactMatch<P> {
         let none = Flow {
             pair: P::UNSPECIFIED,
             id: None,
-            interface_direction: InterfaceDirection::ELSEWHERE,
+            interface_direction: InterfaceDirection::OVERFLOW_ROW,
             row: 0,
             packets: 0,
             ip_bytes: 0,
@@ -216,12 +216,12 @@ impl FlowId {
             Transport::Ports { src_port, dst_port } => (src_port, dst_port, 0),
             _ => return None,
         };
-        if count_mode.is_evidence || summary.is_irregular() {
+        if count_mode.is_observed_only || summary.is_irregular() {
             return None;
         }
         let ports = u64::from(src_port) << 16 | u64::from(dst_port);
         let protocol = u64::from(summary.protocol) << 32;
-        let received = if count_mode.is_received { Self::RECEIVED } else { 0 };
+        let received = if count_mode.counts_as_received { Self::RECEIVED } else { 0 };
         Some(Self(Self::ONE | (received | of_tcp | protocol | ports)))
     }
 
@@ -243,7 +243,7 @@ impl FlowId {
     /// Returns how the packet is counted.
     #[inline(always)]
     pub(super) fn count_mode(self) -> CountMode {
-        CountMode { is_evidence: false, is_received: self.0.get() & Self::RECEIVED != 0 }
+        CountMode { is_observed_only: false, counts_as_received: self.0.get() & Self::RECEIVED != 0 }
     }
 }
 
@@ -271,7 +271,7 @@ mod tests {
 
     use super::*;
 
-    const COUNTED: CountMode = CountMode { is_evidence: false, is_received: false };
+    const COUNTED: CountMode = CountMode { is_observed_only: false, counts_as_received: false };
 
     fn endpoints(n: u32) -> Endpoints {
         Endpoints::V4 { src: n.into(), dst: Ipv4Addr::LOCALHOST }
@@ -287,7 +287,7 @@ mod tests {
             id,
             seen_at: UnixNanos(9),
             ip_bytes,
-            interface_direction: InterfaceDirection::ELSEWHERE,
+            interface_direction: InterfaceDirection::OVERFLOW_ROW,
         }
     }
 
@@ -301,9 +301,9 @@ mod tests {
         for (protocol, transport) in tcp.chain(others) {
             for (endpoints, ip_bytes) in [(endpoints(1), 40), (endpoints(1), 1500), (v6, 60), (v6, u32::MAX)]
             {
-                for is_received in [false, true] {
+                for counts_as_received in [false, true] {
                     let summary = Summary::plain(endpoints, ip_bytes, protocol, transport);
-                    let count_mode = CountMode { is_evidence: false, is_received };
+                    let count_mode = CountMode { is_observed_only: false, counts_as_received };
                     let id = FlowId::new(&summary, count_mode).expect("it is plain");
                     assert_eq!((id.summary(endpoints, ip_bytes), id.count_mode()), (summary, count_mode));
                 }
@@ -336,7 +336,7 @@ mod tests {
         ] {
             assert_eq!(FlowId::new(&summary, COUNTED), None, "{summary:?}");
         }
-        assert_eq!(FlowId::new(&plain, CountMode { is_evidence: true, ..COUNTED }), None);
+        assert_eq!(FlowId::new(&plain, CountMode { is_observed_only: true, ..COUNTED }), None);
     }
 
     #[test]

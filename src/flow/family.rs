@@ -86,7 +86,7 @@ impl<P: PairKey> FamilyDelta<P> {
     #[inline(always)]
     pub(super) fn place_all(&mut self, packets: &mut [Packet<P>], how: &HashContext) {
         let mut is_port_new = false;
-        for packet in packets.iter_mut().filter(|packet| !packet.is_evidence()) {
+        for packet in packets.iter_mut().filter(|packet| !packet.is_observed_only()) {
             packet.place = self.pairs.place(packet.pair_hash, packet.pair);
             if how.counts_ports {
                 packet.is_port_known = self.latest_port(packet.place) == packet.packed_ports;
@@ -179,7 +179,7 @@ impl<P: PairKey> FamilyDelta<P> {
         for flow in flows.drain().filter(|flow| flow.packets > 0) {
             let pair = pairs.value_mut(flow.row);
             pair.count(flow.packets, flow.ip_bytes);
-            if flow.is_received() {
+            if flow.counts_as_received() {
                 pair.received_bytes += u64::from(flow.ip_bytes);
             }
             sums(&flow);
@@ -190,7 +190,7 @@ impl<P: PairKey> FamilyDelta<P> {
     pub(super) fn note_evidence(&mut self, packet: &Packet<P>, how: &HashContext, sums: &mut Accounting) {
         let answers = packet.observations.answers();
         let has_sent = packet.observations.has(Observations::SENT);
-        if answers.is_empty() && !has_sent && !packet.is_received() {
+        if answers.is_empty() && !has_sent && !packet.counts_as_received() {
             return;
         }
         let Some(pair) = self.pairs.entry(packet.pair_hash, packet.pair) else { return };
@@ -198,7 +198,7 @@ impl<P: PairKey> FamilyDelta<P> {
         if has_sent {
             pair.observe(first_packet(packet));
         }
-        if packet.is_received() {
+        if packet.counts_as_received() {
             pair.received_bytes += u64::from(packet.ip_bytes);
         }
         if how.counts_ports {
@@ -308,7 +308,7 @@ fn add_to_pair<P: Copy>(pair: &mut PairDelta, packet: &Packet<P>, how: &HashCont
     let observations = packet.observations;
     pair.count(packet.segments, packet.ip_bytes);
     pair.observations |= observations;
-    if packet.is_received() {
+    if packet.counts_as_received() {
         pair.received_bytes += u64::from(packet.ip_bytes);
     }
     if observations.has(Observations::SENT) {

@@ -1,4 +1,4 @@
-//! Two boxed deltas per worker going round in two lock-free cells.
+//! The hand-over of deltas: two boxed deltas per worker circulate through two lock-free cells.
 //!
 //! ```text
 //!              full -->  [cell]  --> taken by the analyst, folded, cleared
@@ -6,8 +6,8 @@
 //!              spare <-- [cell]  <---------------------------------
 //! ```
 //!
-//! Ownership moves with the box, so neither side can see the other's counts and no ordering is ours to
-//! argue: `AtomicCell` on a pointer-sized value is one atomic swap (asserted below). Neither end ever waits.
+//! Ownership moves with the box, so neither end can read the other's counts. `AtomicCell` makes one atomic swap of a
+//! pointer-sized value (asserted below), which orders the accesses to the delta. Neither end ever waits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,17 +21,18 @@ use super::delta::Delta;
 
 const _: () = assert!(AtomicCell::<Option<Box<Delta>>>::is_lock_free(), "the hand-over would lock");
 
-/// What `settled` says while a worker holds nothing and its ring was empty when it looked.
+/// The value of `settled` while the delta of a worker is empty and its ring was empty when it last checked.
 const IDLE: u64 = u64::MAX;
 
 struct HandoverCells {
     full: CachePadded<AtomicCell<Option<Box<Delta>>>>,
     spare: CachePadded<AtomicCell<Option<Box<Delta>>>>,
+    /// Nanoseconds of the moment up to which the worker has handed over everything, or [`IDLE`].
     settled: CachePadded<AtomicU64>,
 }
 
 impl fmt::Debug for HandoverCells {
-    /// Without the deltas: looking at them would take them out.
+    /// Leaves out the deltas, because reading a cell removes its content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cells").field("settled", &self.settled).finish_non_exhaustive()
     }
@@ -45,12 +46,12 @@ pub struct WorkerEnd(Arc<HandoverCells>);
 #[derive(Debug)]
 pub struct AnalystEnd(Arc<HandoverCells>);
 
-/// Up to when a worker has handed over all that it read.
+/// The time up to which a worker has handed over everything that it read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandedOver {
-    /// Up to its last hand-over.
+    /// Everything that was read before this moment is handed over.
     Until(Moment),
-    /// It holds nothing, and its ring was empty when it last looked.
+    /// The delta of the worker is empty, and so was its ring when it last checked.
     Idle,
 }
 
@@ -65,53 +66,57 @@ pub fn handover(spare: Box<Delta>) -> (WorkerEnd, AnalystEnd) {
 }
 
 impl WorkerEnd {
-    /// Takes the empty delta, if the analyst has given it back. Without it the worker keeps counting into the
-    /// one it has: the tick gets longer, nothing is lost. Never blocks, never allocates.
+    /// Takes the empty delta; `None` if the analyst has not given it back. The worker then keeps counting into the
+    /// delta that it has, so the tick gets longer and nothing is lost. Never blocks, never allocates.
     pub fn take_spare(&self) -> Option<Box<Delta>> {
         self.0.spare.take()
     }
 
-    /// Gives a delta away that is closed, once its spare is taken. Never blocks, never allocates.
+    /// Hands over a closed delta to the analyst. The spare must have been taken before. Never blocks, never allocates.
     ///
     /// # Panics
-    /// Where the spare was not taken first, or the delta is not closed.
+    /// Panics if the spare was not taken before, or if the delta is not closed.
     pub fn give(&self, mut delta: Box<Delta>, now: Moment) {
         assert!(delta.is_closed(), "some of what it counted is not in its rows");
         delta.handed_over_at = now;
         // Two boxes circulate: the spare was in its cell, so nothing can be waiting in the other.
         let unread = self.0.full.swap(Some(delta));
         assert!(unread.is_none(), "a third delta is in circulation");
-        self.say_busy(now);
+        self.mark_busy(now);
     }
 
-    /// Says that the worker holds nothing and found its ring empty, before it waits.
-    pub fn say_idle(&self) {
+    /// Marks the worker idle: its delta and its ring are empty. The worker calls it before it waits.
+    pub fn mark_idle(&self) {
         self.0.settled.store(IDLE, Ordering::Release);
     }
 
-    /// Says that what came since `now` may be in the worker's hands, and nothing older.
-    pub fn say_busy(&self, now: Moment) {
-        // Release: whoever reads this value finds the delta that came before it.
+    /// Marks the worker busy: it may have frames that came since `now`, and has handed over all earlier ones.
+    pub fn mark_busy(&self, now: Moment) {
+        // Release: an analyst that reads this value also finds the delta that was handed over before it.
         self.0.settled.store(now.0.min(IDLE - 1), Ordering::Release);
     }
 }
 
 impl AnalystEnd {
-    /// Up to when everything is handed over. Read it before [`take`](Self::take).
+    /// Returns the time up to which everything is handed over. Call it before [`take`](Self::take), so that the deltas
+    /// taken contain everything up to that time.
     pub fn settled(&self) -> HandedOver {
-        // Acquire: pairs with the stores of the worker's end; see `say_busy`.
+        // Acquire: pairs with the stores of the worker's end; see `mark_busy`.
         match self.0.settled.load(Ordering::Acquire) {
             IDLE => HandedOver::Idle,
             until => HandedOver::Until(Moment(until)),
         }
     }
 
-    /// The delta that waits to be folded.
+    /// Takes the delta that was handed over; `None` if there is none.
     pub fn take(&self) -> Option<Box<Delta>> {
         self.0.full.take()
     }
 
-    /// Gives a folded delta back, cleared.
+    /// Clears a folded delta and gives it back to the worker.
+    ///
+    /// # Panics
+    /// Panics if the worker's spare was not taken.
     pub fn give_back(&self, mut delta: Box<Delta>) {
         delta.clear();
         let extra = self.0.spare.swap(Some(delta));
@@ -158,7 +163,7 @@ mod tests {
         assert!(worker.take_spare().expect("the spare is back").is_empty());
     }
 
-    /// Two real threads: whatever the interleaving, every packet arrives once.
+    /// With two threads, each packet is folded exactly once in any interleaving.
     #[test]
     fn nothing_is_lost_or_doubled_between_threads() {
         const PACKETS: u32 = 200_000;

@@ -1,4 +1,4 @@
-//! Seeded hashes of addresses and ports, which come from the network.
+//! Seeded hashes of addresses and ports. Senders choose these, so the hashes must not be predictable.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use crate::packet::Endpoints;
 use super::pair_key::bits_as_they_lie;
 
 /// The random seed of this process. Workers and analyst share one, so a hash that a worker computed is valid in every
-/// table. Senders do not know it, so they cannot choose addresses that collide.
+/// table. It is secret, so senders cannot choose addresses that collide.
 #[derive(Clone, Debug)]
 pub struct Seed {
     state: RandomState,
@@ -29,9 +29,10 @@ impl Default for Seed {
 }
 
 impl Seed {
-    /// Hashes a pair of hosts. Both directions have the same hash, so they are neighbours in an index.
+    /// Hashes a pair of hosts. Both directions have the same hash, so their entries in an index are next to each other.
     ///
-    /// IPv4 pairs that differ in more than direction have different hashes, so their addresses need not be compared.
+    /// Two IPv4 pairs have the same hash only if they are the same or the two directions of one pair, so their
+    /// addresses need not be compared.
     ///
     /// ```
     /// use traffic_alerted::{flow::Seed, packet::Endpoints};
@@ -59,7 +60,7 @@ impl Seed {
         hasher.finish()
     }
 
-    /// Hashes a port of a pair, from the pair's hash, by one multiplication.
+    /// Hashes the ports of a packet of a pair, from the pair's hash, by one multiplication.
     #[inline]
     pub(super) fn port(&self, pair_hash: u64, protocol: u8, src_port: u16, dst_port: u16) -> u64 {
         let port = u64::from(protocol) << 32 | u64::from(src_port) << 16 | u64::from(dst_port);
@@ -77,7 +78,7 @@ impl Seed {
         hasher.finish()
     }
 
-    /// Hashes a small key that holds no address.
+    /// Hashes a small key that does not contain an address.
     pub(super) fn of(&self, key: impl Hash) -> u64 {
         self.state.hash_one(key)
     }

@@ -7,25 +7,25 @@ use super::snapshot::{HostRow, PeerBytes};
 /// A list of hosts with their destinations.
 #[derive(Clone, Debug, Default)]
 pub struct HostList {
-    rows: Vec<HostRow<Place>>,
-    /// A piece never grows beyond its initial capacity, so its items are never copied.
+    rows: Vec<HostRow<DestinationRange>>,
+    /// The destinations of all hosts. A piece never grows beyond its initial capacity, so its items are never copied.
     pieces: Vec<Vec<PeerBytes>>,
-    /// Empty pieces.
+    /// Empty pieces, whose memory is used again.
     spare: Vec<Vec<PeerBytes>>,
 }
 
 /// Where the destinations of a row are.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct DestinationRange {
     piece: u32,
     at: u32,
     len: u32,
 }
 
-/// Destinations in a piece: 128 KiB.
+/// Minimum number of destinations that a piece has room for: 128 KiB.
 const PIECE_ROOM: usize = 4096;
 
-/// Pieces that are freed at a time: some megabytes, which takes less than a millisecond.
+/// Number of pieces that are freed in one part: some megabytes, which takes less than a millisecond.
 const PART_PIECES: usize = 32;
 
 impl HostList {
@@ -41,15 +41,16 @@ impl HostList {
         let piece = self.pieces.len() - 1;
         let peers = &mut self.pieces[piece];
         #[allow(clippy::cast_possible_truncation, reason = "lists are limited far below 2^32 destinations")]
-        let place = Place { piece: piece as u32, at: peers.len() as u32, len: destinations.len() as u32 };
+        let range =
+            DestinationRange { piece: piece as u32, at: peers.len() as u32, len: destinations.len() as u32 };
         peers.extend_from_slice(destinations);
-        self.rows.push(row.with(place));
+        self.rows.push(row.with(range));
     }
 
     /// Returns the hosts in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = HostRow<&[PeerBytes]>> {
         self.rows.iter().map(|row| {
-            let Place { piece, at, len } = row.destinations;
+            let DestinationRange { piece, at, len } = row.destinations;
             let peers = &self.pieces[piece as usize];
             row.with(&peers[at as usize..][..len as usize])
         })
@@ -65,8 +66,8 @@ impl HostList {
         self.rows.is_empty()
     }
 
-    /// Sorts the next `count` hosts from `first` on: most bytes first, then by address. The hosts before `first` must
-    /// be sorted.
+    /// Moves the `count` hosts that come next in the order to the positions from `first` on. The order is most bytes
+    /// first, then ascending addresses. The hosts before `first` must be in order already.
     pub(super) fn order_some(&mut self, first: usize, count: usize) {
         let rows = self.rows.get_mut(first..).unwrap_or_default();
         order_some(rows, count, |a, b| b.ip_bytes.cmp(&a.ip_bytes).then(a.addr.cmp(&b.addr)));
@@ -81,13 +82,13 @@ impl HostList {
         }
     }
 
-    /// Frees a part of the unused memory. Returns true if that was all.
+    /// Frees a part of the unused memory. Returns true if none is left.
     pub(super) fn trim(&mut self) -> bool {
         self.spare.truncate(self.spare.len().saturating_sub(PART_PIECES));
         self.spare.is_empty()
     }
 
-    /// Frees a part of all memory. Returns true if that was all.
+    /// Removes all hosts and frees a part of the memory. Returns true if none is left.
     pub fn free_part(&mut self) -> bool {
         self.clear();
         self.rows = Vec::new();
@@ -103,7 +104,7 @@ impl FromIterator<HostRow> for HostList {
     }
 }
 
-/// Moves the first `count` items of the order to the front and sorts them.
+/// Sorts the `count` items that come first in the order of `compare`, and moves them to the front.
 pub(super) fn order_some<T>(items: &mut [T], count: usize, compare: impl Fn(&T, &T) -> Ordering) {
     let count = count.min(items.len());
     if count < items.len() {
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_in_comes_out_in_order() {
+    fn hosts_are_listed_in_order_with_their_destinations() {
         let many = |n: u32| row(n, if n == 50 { 3 * PIECE_ROOM } else { n as usize % 101 });
         let mut expected: Vec<HostRow> = (0..400).map(many).collect();
         let mut list: HostList = expected.iter().cloned().collect();
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_list_is_put_in_the_memory_of_the_last() {
+    fn the_next_list_reuses_the_memory_of_the_last() {
         let mut list: HostList = (0..400).map(|n| row(n, 100)).collect();
         let piece = |list: &HostList| list.pieces.iter().map(|piece| piece.as_ptr()).collect::<Vec<_>>();
         let mut before = piece(&list);

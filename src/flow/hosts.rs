@@ -1,4 +1,4 @@
-//! Hosts: each address once, with the sums of its traffic.
+//! Hosts: one row for each address, with the sums of its traffic.
 //!
 //! The chart is the list of the hosts with at least `chart_bytes_min` bytes in the window; snapshots are made from it.
 
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::container::chunked_vec::ChunkedVec;
-use super::container::index::{Index, Place};
+use super::container::index::{Index, IndexKey};
 use super::container::slab::{Chained, NONE, Slab};
 use super::hash::Seed;
 use super::metric::{Metric, PerMetric};
@@ -24,7 +24,7 @@ use attention::DIRTY_MIN;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct HostId(pub(super) u32);
 
-/// One address: a cache line.
+/// The row of one address, in one cache line.
 #[derive(Debug)]
 pub(super) struct Host {
     /// The bits of the address; those of IPv4 are the lowest 32.
@@ -41,10 +41,11 @@ pub(super) struct Host {
     pub(super) first_pair: u32,
     /// The host that the sums of its pairs belong to: itself or its group.
     pub(super) owner: HostId,
-    /// Its place in the chart; [`NONE`] if it is not in it.
+    /// Its position in the chart; [`NONE`] if it is not in the chart.
     chart_at: u32,
-    /// The traffic slot in which it entered as a source, in its lower 32 bits; then the pass of eviction.
+    /// The lower 32 bits of the number of the traffic slot in which it entered as a source.
     entered: u32,
+    /// The lower 8 bits of the number of the pass of eviction in which it entered.
     entered_in_pass: u8,
     flags: u8,
 }
@@ -53,8 +54,9 @@ pub(super) struct Host {
 const IPV4: u8 = 1;
 /// The host is in the list of hosts whose sums grew since they were last judged.
 const DIRTY: u8 = 2;
-/// The host is evicted last: a reader asked for it, or it has a limit of its own.
+/// The host is evicted last, because its address is protected.
 const PROTECTED: u8 = 4;
+/// The host is evicted last, because one of its networks is protected.
 const LOCAL: u8 = 8;
 
 const _: () = assert!(size_of::<Host>() == 64);
@@ -140,16 +142,16 @@ pub(super) struct Hosts {
     chart_bytes_min: u64,
     charted: Vec<u32>,
     dirty: ChunkedVec<HostId>,
-    /// What each host did within the last second; `None` if no limit needs it.
+    /// Packets and contacts of each host within the last second; `None` if no limit needs them.
     recent: Option<ChunkedVec<Recent>>,
-    /// The slot and the pass of eviction that entering hosts get.
+    /// The current traffic slot and pass of eviction, which are stored in hosts that enter.
     slot: u64,
     pass: u8,
     other: Option<HostId>,
     protected: HashSet<IpAddr>,
     local: Vec<IpNet>,
     dirty_max: usize,
-    /// From these counts on, a host is marked dirty.
+    /// A host is marked dirty if one of its counts reaches the value here.
     thresholds: PerMetric<u64>,
 }
 
@@ -199,14 +201,14 @@ impl Hosts {
     /// Prefetches the index entries for an address.
     #[inline]
     pub(super) fn prefetch_place(&self, addr: &IpAddr) {
-        self.index.prefetch(self.place(addr));
+        self.index.prefetch(self.index_key(addr));
     }
 
-    /// Prefetches the host that an address may have; [`prefetch_place`](Self::prefetch_place) must have been called
+    /// Prefetches the host that an address may have. [`prefetch_place`](Self::prefetch_place) must have been called
     /// before.
     #[inline]
     pub(super) fn prefetch_candidate(&self, addr: &IpAddr) {
-        if let Some(at) = self.index.first(self.place(addr)) {
+        if let Some(at) = self.index.first(self.index_key(addr)) {
             self.prefetch_active(HostId(at));
         }
     }
@@ -226,27 +228,27 @@ impl Hosts {
         }
     }
 
-    /// Returns the host of an address, with one more reference; `None` if it is new and there is no room.
+    /// Returns the host of an address and adds a reference to it. Inserts it if it is new; `None` if there is no room.
     pub(super) fn refer(&mut self, addr: IpAddr) -> Option<HostId> {
-        let place = self.place(&addr);
+        let key = self.index_key(&addr);
         let rows = &self.rows;
-        let at = match self.index.find(place, |at| rows[at].is(&addr)) {
+        let at = match self.index.find(key, |at| rows[at].is(&addr)) {
             Some(at) => at,
             None if !self.rows.has_room() => return None,
-            None => self.insert(place, addr),
+            None => self.insert(key, addr),
         };
         self.rows[at].references += 1;
         Some(HostId(at))
     }
 
-    fn insert(&mut self, place: Place, addr: IpAddr) -> u32 {
+    fn insert(&mut self, key: IndexKey, addr: IpAddr) -> u32 {
         let (bits, flags) = match addr {
             IpAddr::V4(addr) => (u128::from(addr.to_bits()), IPV4),
             IpAddr::V6(addr) => (addr.to_bits(), 0),
         };
         let flags = flags | self.protection_of(&addr);
         let at = self.rows.insert(Host::new(bits, flags));
-        self.index.insert(place, at);
+        self.index.insert(key, at);
         if let Some(recent) = &mut self.recent
             && (at as usize) < recent.len()
         {
@@ -256,11 +258,12 @@ impl Hosts {
     }
 
     #[inline]
-    fn place(&self, addr: &IpAddr) -> Place {
-        Place::of(self.seed.addr(addr), false)
+    fn index_key(&self, addr: &IpAddr) -> IndexKey {
+        IndexKey::of(self.seed.addr(addr), false)
     }
 
-    /// Adds a reference to the host of `owner`, which is `id` itself unless addresses are grouped.
+    /// Returns the host of `owner` and adds a reference to it; `None` if it is new and there is no room. It is `id`
+    /// unless addresses are grouped.
     pub(super) fn refer_owner(&mut self, id: HostId, owner: IpAddr) -> Option<HostId> {
         let host = &mut self.rows[id.0];
         if !host.is(&owner) {
@@ -275,7 +278,7 @@ impl Hosts {
         self.rows[id.0].references += 1;
     }
 
-    /// Removes a reference.
+    /// Removes a reference; frees the host if it was the last one.
     pub(super) fn release(&mut self, id: HostId) {
         let host = &mut self.rows[id.0];
         host.references -= 1;
@@ -287,14 +290,14 @@ impl Hosts {
     fn remove(&mut self, id: HostId) {
         let host = &self.rows[id.0];
         debug_assert!(host.ip_bytes == 0 && host.chart_at == NONE, "a freed host has bytes in the window");
-        let place = self.place(&host.addr());
-        self.index.remove(place, id.0);
-        // The list of dirty hosts may still have its number; a host without flags is skipped there.
+        let key = self.index_key(&host.addr());
+        self.index.remove(key, id.0);
+        // The list of dirty hosts may still contain its number; `take_dirty` skips a host without flags.
         self.rows[id.0].flags = 0;
         self.rows.free(id.0);
     }
 
-    /// Adds a pair to the counts of its destination.
+    /// Counts a new pair at its destination, if the source belongs to another network.
     pub(super) fn join(&mut self, src: HostId, dst: HostId) {
         let (from, to) = (self.rows[src.0].addr(), &mut self.rows[dst.0]);
         if !are_neighbours(&from, &to.addr()) {
@@ -305,7 +308,7 @@ impl Hosts {
         }
     }
 
-    /// Removes a pair from the counts of its destination.
+    /// Subtracts a freed pair from the count at its destination.
     pub(super) fn part(&mut self, src: HostId, dst: HostId) {
         let (from, to) = (self.rows[src.0].addr(), &mut self.rows[dst.0]);
         if !are_neighbours(&from, &to.addr()) {
@@ -316,14 +319,15 @@ impl Hosts {
         }
     }
 
-    /// Returns true if traffic from another network arrives for the network of a host, so that its answers pass here.
+    /// Returns true if traffic from other networks to the network of a host passes here, and so do the answers to the
+    /// host.
     pub(super) fn has_return_path(&self, id: HostId) -> bool {
         self.return_paths.is_sent_to(&self.rows[id.0].addr())
     }
 
-    /// Returns the host of an address.
+    /// Returns the host of an address; `None` if it is not in the window.
     pub(super) fn find(&self, addr: &IpAddr) -> Option<HostId> {
-        self.index.find(self.place(addr), |at| self.rows[at].is(addr)).map(HostId)
+        self.index.find(self.index_key(addr), |at| self.rows[at].is(addr)).map(HostId)
     }
 
     pub(super) fn get(&self, id: HostId) -> &Host {
@@ -358,7 +362,7 @@ impl Hosts {
         }
     }
 
-    /// Subtracts what expired.
+    /// Subtracts what a source sent in an expired slot.
     pub(super) fn subtract_sent(&mut self, id: HostId, packets: u64, ip_bytes: u64) {
         let host = &mut self.rows[id.0];
         host.packets -= packets;
@@ -382,6 +386,7 @@ impl Hosts {
         self.index.iter().map(HostId)
     }
 
+    /// Returns the number of hosts, without the row that stands for others.
     pub(super) fn len(&self) -> usize {
         self.rows.len() - usize::from(self.other.is_some())
     }

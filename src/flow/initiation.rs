@@ -6,7 +6,7 @@
 
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 
-/// IANA protocol numbers of ICMP, IGMP, TCP and ICMPv6.
+/// IANA protocol numbers of ICMP, IGMP, TCP and ICMPv6 (<https://www.iana.org/assignments/protocol-numbers>).
 pub(super) const ICMP: u8 = 1;
 const IGMP: u8 = 2;
 const TCP: u8 = 6;
@@ -29,14 +29,15 @@ pub(super) const SCTP_INIT: u8 = 1;
 /// What one packet shows about the initiation of its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Initiation {
-    /// It initiates nothing, or it cannot be told.
+    /// The packet does not initiate a flow, or does not show whether it does.
     None,
-    /// Its sender contacts its destination, at `port` if the protocol has ports.
+    /// The sender of the packet contacts its destination, at `port` if the protocol has ports.
     Contact {
         /// Destination port.
         port: Option<u16>,
     },
-    /// It initiates a flow only if it is the first packet between its hosts. Ports are 0 for protocols without ports.
+    /// The packet initiates a flow only if it is the first packet between its hosts. Ports are 0 for protocols without
+    /// ports.
     IfFirst {
         /// Source port.
         src_port: u16,
@@ -47,7 +48,7 @@ pub enum Initiation {
 
 /// Returns what a packet shows about the initiation of its flow.
 ///
-/// * TCP: a SYN without ACK initiates. So does a segment with neither ACK nor RST (NULL, FIN alone, XMAS; nmap -sN,
+/// * TCP: a SYN without ACK initiates. So does a segment with neither ACK nor RST (NULL, only FIN, XMAS; nmap -sN,
 ///   -sF, -sX), since every segment of a connection but the first has an ACK (RFC 9293, 3.1), and a fragment too small
 ///   to contain the flags (nmap -f).
 /// * SCTP: INIT.
@@ -87,8 +88,8 @@ pub fn initiation(summary: &Summary) -> Initiation {
             _ => Initiation::None,
         },
         Transport::Ports { src_port, dst_port } => Initiation::IfFirst { src_port, dst_port },
-        // A header that was cut shows nothing. A protocol that has replies of its own is not judged by its first
-        // packet.
+        // A header that was cut shows nothing. These protocols show an initiation by themselves, so who sent first does
+        // not matter.
         Transport::Other if !matches!(summary.protocol, ICMP | IGMP | TCP | ICMPV6 | IPV6_NO_NEXT | SCTP) => {
             Initiation::IfFirst { src_port: 0, dst_port: 0 }
         }
@@ -98,7 +99,7 @@ pub fn initiation(summary: &Summary) -> Initiation {
     }
 }
 
-/// Returns true if the flags are in a further fragment, as opposed to cut off by the capture. No network stack makes
+/// Returns true if the flags are in a later fragment, and false if the capture cut them off. No network stack makes
 /// fragments this small (RFC 1858, 3.1; nmap -f).
 #[inline]
 fn hides_flags(summary: &Summary) -> bool {
@@ -111,7 +112,7 @@ fn hides_flags(summary: &Summary) -> bool {
     !summary.length_mismatch && summary.ip_bytes < headers + TO_FLAGS
 }
 
-/// Returns true if a segment belongs to no established connection.
+/// Returns true if a segment does not belong to an established connection: it has neither ACK nor RST.
 #[inline]
 pub(super) fn initiates(flags: TcpFlags) -> bool {
     !flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::RST)
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn multicast_and_broadcast_are_no_contacts() {
+    fn multicast_and_broadcast_are_not_contacts() {
         let src = "fe80::1".parse().expect("an address");
         let dst = "ff02::fb".parse().expect("an address");
         let mdns = Summary {

@@ -23,7 +23,7 @@ pub struct DirectionCounts {
     pub ip_packets: u64,
     /// Bytes of these packets.
     pub ip_bytes: u64,
-    /// Frames that were not counted, by [`Skip`].
+    /// Number of frames that were not counted, by [`Skip`].
     pub skipped: [u64; Skip::COUNT],
 }
 
@@ -68,8 +68,8 @@ impl InterfaceCounts {
 pub struct InterfaceDirection(u32);
 
 impl InterfaceDirection {
-    /// Ingress on an unknown interface.
-    pub const ELSEWHERE: Self = Self(ELSEWHERE_ROW << 1);
+    /// Ingress in the row of [`OVERFLOW_IFINDEX`]. It is also the default, for frames without a known interface.
+    pub const OVERFLOW_ROW: Self = Self(OVERFLOW_ROW_NUMBER << 1);
 
     /// Packs twice the row, which is below [`ROWS_MAX`], plus 1 for egress.
     #[inline(always)]
@@ -90,11 +90,11 @@ impl InterfaceDirection {
 
 impl Default for InterfaceDirection {
     fn default() -> Self {
-        Self::ELSEWHERE
+        Self::OVERFLOW_ROW
     }
 }
 
-/// The rows of one delta. Interfaces for which there is no room share the row of [`ELSEWHERE`].
+/// The rows of one delta. Interfaces for which there is no row left share that of [`OVERFLOW_IFINDEX`].
 #[derive(Debug)]
 pub(super) struct InterfaceCountsTable {
     rows: Table<u32, InterfaceCounts>,
@@ -107,11 +107,15 @@ impl InterfaceCountsTable {
         table
     }
 
+    /// Returns the row of an interface and a direction; the overflow row if there is no row left.
     pub(super) fn interface_direction(&mut self, ifindex: u32, direction: Direction) -> InterfaceDirection {
-        // The table looks at the high bits first, so the number is spread over them. Interface numbers are not chosen
-        // by an attacker, so no seed is needed.
+        // The table takes its tag from the high bits, so the number is spread over them. An attacker cannot choose
+        // interface numbers, so the hash needs no seed.
         let hash = u64::from(ifindex).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        InterfaceDirection::new(self.rows.find_or_insert(hash, ifindex).unwrap_or(ELSEWHERE_ROW), direction)
+        InterfaceDirection::new(
+            self.rows.find_or_insert(hash, ifindex).unwrap_or(OVERFLOW_ROW_NUMBER),
+            direction,
+        )
     }
 
     /// Adds counted frames to a row.
@@ -129,6 +133,7 @@ impl InterfaceCountsTable {
         counts.ip_bytes += ip_bytes;
     }
 
+    /// Adds a skipped frame to a row.
     #[inline]
     pub(super) fn skip(&mut self, interface_direction: InterfaceDirection, skip: Skip) {
         self.counts_mut(interface_direction).skipped[skip as usize] += 1;
@@ -141,7 +146,7 @@ impl InterfaceCountsTable {
 
     pub(super) fn clear(&mut self) {
         self.rows.clear();
-        self.rows.find_or_insert(0, ELSEWHERE);
+        self.rows.find_or_insert(0, OVERFLOW_IFINDEX);
     }
 
     #[inline]
@@ -151,14 +156,15 @@ impl InterfaceCountsTable {
     }
 }
 
-/// The interface index of frames without a row of their own; the kernel gives this index to no interface.
-pub const ELSEWHERE: u32 = 0;
+/// The interface index of the overflow row. It has the frames of interfaces beyond the limit of a table, of retired
+/// interfaces, and of no known interface. The kernel never assigns index 0 to an interface.
+pub const OVERFLOW_IFINDEX: u32 = 0;
 
 /// Maximum number of rows: an [`InterfaceDirection`] needs one bit for the direction.
 const ROWS_MAX: usize = 1 << 30;
 
-/// The row of [`ELSEWHERE`]; `clear` makes it first.
-const ELSEWHERE_ROW: u32 = 0;
+/// The number of the overflow row; `clear` inserts it first.
+const OVERFLOW_ROW_NUMBER: u32 = 0;
 
 #[cfg(test)]
 mod tests {
@@ -175,11 +181,11 @@ mod tests {
             let interface_direction = table.interface_direction(ifindex, Direction::Ingress);
             table.skip(interface_direction, Skip::NotIp);
         }
-        assert_eq!(rows(&table), [(ELSEWHERE, 3), (7, 3), (9, 2)]);
+        assert_eq!(rows(&table), [(OVERFLOW_IFINDEX, 3), (7, 3), (9, 2)]);
         let egress = table.interface_direction(9, Direction::Egress);
         table.skip(egress, Skip::Egress);
-        assert_eq!(rows(&table), [(ELSEWHERE, 3), (7, 3), (9, 2)], "the other direction");
+        assert_eq!(rows(&table), [(OVERFLOW_IFINDEX, 3), (7, 3), (9, 2)], "the other direction");
         table.clear();
-        assert_eq!(rows(&table), [(ELSEWHERE, 0)]);
+        assert_eq!(rows(&table), [(OVERFLOW_IFINDEX, 0)]);
     }
 }

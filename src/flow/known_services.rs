@@ -1,5 +1,5 @@
-//! Known services: a (host, protocol, port) that was contacted. A packet from a known service is an answer, to any
-//! host.
+//! Known services. A service is a (host, protocol, port) that was contacted. A packet from a known service is an
+//! answer, whichever host it is sent to.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use super::hash::Seed;
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// Two generations of services. Contacts are added to the younger one, which becomes the older one when it is 10
-/// minutes old or full. So entries need no timestamps, and expiry needs no search.
+/// minutes old or full; the older one is then dropped. So entries do not need timestamps, and expiry does not need a
+/// search.
 #[derive(Debug)]
 pub(super) struct KnownServices {
     younger: HashTable<KnownService>,
@@ -60,8 +61,8 @@ impl KnownServices {
         }
     }
 
-    /// Returns true if the service was contacted within the last 10 minutes. Without contacts of other services a
-    /// generation lasts longer.
+    /// Returns true if the service was contacted within the last 10 minutes, unless two generations became full since.
+    /// A generation ends only with a contact, so a service may also be known for longer.
     pub(super) fn knows(&self, service: &KnownService) -> bool {
         let hash = service.hash(&self.seed);
         [&self.younger, &self.older].iter().any(|table| table.find(hash, |known| known == service).is_some())

@@ -16,12 +16,12 @@ pub(super) struct LossWindow {
 }
 
 impl LossWindow {
-    /// Makes an empty window of `interval`; without one, nothing expires.
+    /// Makes an empty window of `interval`; with `None`, nothing expires.
     pub(super) fn new(interval: Option<Duration>) -> Self {
         Self { slots: SlotRing::new(interval), sum: KernelCounts::default() }
     }
 
-    /// Adds to the current slot.
+    /// Adds counts to the current slot.
     pub(super) fn add(&mut self, counts: &KernelCounts) {
         self.sum.add(counts);
         let items = self.slots.items(self.slots.current());
@@ -41,7 +41,7 @@ impl LossWindow {
         }
     }
 
-    /// Returns what was offered and dropped in the window.
+    /// Returns the number of frames that were offered and dropped in the window.
     pub(super) fn sum(&self) -> KernelCounts {
         self.sum
     }

@@ -1,13 +1,13 @@
-//! What is measured of a host: the counts that a limit can be set on.
+//! Metrics: the counts of a host that can have a limit.
 
 use std::ops::{Index, IndexMut};
 
-/// One measure of a host. The order is the one in which the keys of their limits are listed.
+/// A count of a host that can have a limit, in the order in which the configuration lists the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {
     /// Bytes sent in the traffic window.
     IpBytes,
-    /// Bytes received in the traffic window, as far as they are counted.
+    /// Bytes received in the traffic window, if received bytes are counted.
     ReceivedBytes,
     /// Hosts contacted in the traffic window.
     ContactedHosts,
@@ -30,13 +30,13 @@ impl Metric {
         Self::ContactsPerS,
     ];
 
-    /// Returns true if it is counted over the last second; such counts are kept only where a limit needs them.
+    /// Returns true if the metric is counted over the last second. Such metrics are counted only if a limit needs them.
     pub(super) fn is_rate(self) -> bool {
         matches!(self, Self::PacketsPerS | Self::ContactsPerS)
     }
 
-    /// The count from which on a host may exceed `limit`. A sum of bytes may lack as much as was counted, so half of
-    /// the limit is enough there.
+    /// Returns the smallest count with which a host may exceed `limit`; `u64::MAX` without a limit. A sum of bytes may
+    /// lack as much as was counted, so half of the limit is enough for it.
     pub(super) fn threshold(self, limit: Option<u64>) -> u64 {
         match (self, limit) {
             (_, None) => u64::MAX,
@@ -58,12 +58,12 @@ impl Metric {
 pub struct PerMetric<T>([T; Metric::ALL.len()]);
 
 impl<T> PerMetric<T> {
-    /// The value that `of` gives for each metric.
+    /// Makes it from the value that `of` returns for each metric.
     pub fn from_fn(of: impl FnMut(Metric) -> T) -> Self {
         Self(Metric::ALL.map(of))
     }
 
-    /// The same with another value for one metric.
+    /// Returns the same values except for one metric.
     #[must_use]
     pub fn with(mut self, metric: Metric, value: T) -> Self {
         self[metric] = value;

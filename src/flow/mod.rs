@@ -1,4 +1,5 @@
-//! Counts flows: deltas of the workers, the merged windows and snapshots of them. Pure: no I/O, no clock, no thread.
+//! Counts flows: the deltas of the workers, the merged windows, and snapshots of them. Nothing here does I/O, reads a
+//! clock or starts a thread.
 //!
 //! Everything that is counted is a sum, so addition is the only operation: workers add packets to a [`Delta`], the
 //! analyst adds deltas to a [`Window`], and the window subtracts each slot when it expires.
@@ -15,7 +16,8 @@
 //! * **exchange**: a conversation in a protocol without a handshake; `roles` decides who initiated it, by who sent
 //!   first.
 //! * **slot, window**: a tenth of the span that a limit applies to, and the ten slots of that span.
-//! * **ghost**: what is kept of a contact of an evicted host ([`GhostEntries`]), as in ARC and 2Q.
+//! * **ghost**: four bytes that record a contact of an evicted host ([`GhostEntries`]), as in ARC and 2Q.
+//! * **fold**: to add the counts of a delta to the windows.
 //!
 //! Bytes are IP header and payload (IPFIX octetDeltaCount, RFC 5102 5.10.1). Counters are `u64`. Every table has a
 //! limit; packets for which it has no room are in the totals and count as spilled.
@@ -27,12 +29,6 @@ mod container;
 mod decoded;
 mod delta;
 mod error_bounds;
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "priorities are estimates, for which the precision of f32 suffices"
-)]
-mod eviction_priority;
 mod evidence;
 mod exact_match;
 mod family;
@@ -55,6 +51,12 @@ mod ports;
 mod prefix_groups;
 mod rates;
 mod received;
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "priorities are estimates, for which the precision of f32 suffices"
+)]
+mod retention_priority;
 mod return_paths;
 mod roles;
 mod slot_records;
@@ -67,7 +69,7 @@ use std::time::Duration;
 
 pub use capacity::Capacity;
 pub use container::slot_ring::slot_span;
-pub use decoded::{Arrival, CountMode, Decoded};
+pub use decoded::{CountMode, Decoded, FrameContext};
 pub use delta::{Delta, DeltaLimits};
 pub use error_bounds::{ErrorBounds, Sums};
 pub use evidence::{
@@ -78,7 +80,7 @@ pub use handover::{AnalystEnd, HandedOver, WorkerEnd, handover};
 pub use hash::Seed;
 pub use host_list::HostList;
 pub use initiation::{Initiation, initiation};
-pub use interfaces::{DirectionCounts, ELSEWHERE, InterfaceCounts, InterfaceDirection};
+pub use interfaces::{DirectionCounts, InterfaceCounts, InterfaceDirection, OVERFLOW_IFINDEX};
 pub use metric::{Metric, PerMetric};
 pub use observations::{Observations, observe};
 pub use pair_delta::{FirstPacket, PairDelta, PortDelta};
@@ -88,7 +90,7 @@ pub use snapshot::{Accounting, HostRow, KernelCounts, PeerBytes, Snapshot, Worke
 pub use table::{Key, Row, Table};
 pub use window::{HostCounts, HostListing, LIST_PART_ROWS, Listing, ListingRoom, Other, Window};
 
-// Snapshots are published in it.
+// The engine publishes reports, which contain snapshots, in a `Published`.
 pub use crate::published::Published;
 
 /// Maximum number of destinations listed per host, most bytes first.

@@ -1,6 +1,7 @@
-//! What the packets of one direction of a pair showed, as bits.
+//! Observations: what the packets of one direction of a pair showed, as bits.
 //!
-//! Bits are merged by OR, so neither the order nor the worker that saw them matters. They live as long as their row.
+//! Observations are merged by OR, so neither their order nor the worker that made them matters. They are stored as long
+//! as their row.
 //! Whether a contact was answered is read from the bits of the other direction.
 
 use std::ops::{BitAnd, BitOr, BitOrAssign};
@@ -16,21 +17,23 @@ use super::initiation::{
 pub struct Observations(pub(super) u8);
 
 impl Observations {
-    /// The source contacted its peer, by a packet that shows it ([`Initiation::Contact`](super::Initiation::Contact)).
+    /// The source contacted its peer with a packet that shows an initiation by itself
+    /// ([`Initiation::Contact`](super::Initiation::Contact)).
     pub const INITIATED: Self = Self(0x01);
-    /// A bare TCP ACK to a lower port. It is a probe if nothing but a reset answers it (nmap -sA, hping3 -A).
+    /// The source sent a bare TCP ACK to a lower port. That is a probe if only a reset answers it (nmap -sA, hping3
+    /// -A).
     pub const PROBED: Self = Self(0x02);
-    /// A TCP segment of an established connection.
+    /// The source sent a TCP segment of an established connection.
     pub const ESTABLISHED: Self = Self(0x04);
     /// The source answered a contact of its peer: SYN ACK, SCTP INIT ACK, ICMP reply.
     pub const ACCEPTED: Self = Self(0x08);
     /// The source refused or aborted: TCP RST, SCTP ABORT.
     pub const RESET: Self = Self(0x10);
-    /// A reset without ACK, which only answers a segment with ACK (RFC 9293, 3.10.7.1).
+    /// The source sent a reset without ACK, which answers only a segment with ACK (RFC 9293, 3.10.7.1).
     pub const BARE_RESET: Self = Self(0x20);
     /// An ICMP error reported that a packet to its peer could not be delivered.
     pub const UNREACHABLE: Self = Self(0x40);
-    /// A counted packet of a protocol in which the host that sends first is the initiator.
+    /// The source sent a counted packet of a protocol in which the host that sends first is the initiator.
     pub const SENT: Self = Self(0x80);
 
     /// Returns true if all of these bits are set.
@@ -38,12 +41,12 @@ impl Observations {
         self.0 & observations.0 == observations.0
     }
 
-    /// Returns true if one of these bits is set.
+    /// Returns true if at least one of these bits is set.
     pub fn has_any(self, observations: Self) -> bool {
         self.0 & observations.0 != 0
     }
 
-    /// Returns the bits that show what became of a contact of the peer.
+    /// Returns the bits that show the outcome of a contact of the peer.
     pub fn answers(self) -> Self {
         Self(self.0 & (Self::ACCEPTED | Self::RESET | Self::BARE_RESET).0)
     }
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn tcp_flags_show_what_became_of_a_contact() {
+    fn tcp_flags_show_the_outcome_of_a_contact() {
         let reset = Observations::RESET | Observations::BARE_RESET;
         for (name, flags, ip_bytes, ports, want) in [
             ("SYN", 0x02, 60, (40_000, 22), Observations::default()),

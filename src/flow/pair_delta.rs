@@ -1,5 +1,5 @@
-//! The values of a delta: 48 bytes for a pair and eight for a port. So a row of two IPv4 hosts is one cache line, and
-//! the row of a port is half of one.
+//! The values of the rows of a delta. A pair has 48 bytes, so the row of an IPv4 pair is one cache line. A port has
+//! eight bytes, so its row is half a cache line.
 
 use crate::time::UnixNanos;
 
@@ -16,11 +16,11 @@ pub struct PairDelta {
     pub ip_bytes: u64,
     /// Bytes that the destination received, if received bytes are counted.
     pub received_bytes: u64,
-    /// Time of the first packet; [`NO_PACKET`] without one.
+    /// Time of the packet of [`first_packet`](Self::first_packet); [`NO_PACKET`] if there is none.
     first_at: u64,
     /// The lower 32 bits of the number of packets; `packets_carried` has the 16 bits above them.
     packets: u32,
-    /// The ports of the packets that show an initiation by themselves.
+    /// The destination ports of the packets that show an initiation by themselves.
     pub contacted: PortSketch,
     first_ports: [u16; 2],
     packets_carried: u16,
@@ -48,18 +48,17 @@ pub struct FirstPacket {
     pub dst_port: u16,
 }
 
-/// What one delta has of a port.
+/// The value of the row of a port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortDelta {
-    /// The number of the row of its pair in the same delta, if it was known. The key of that row shows whether it is
-    /// right.
+    /// The number of the row of its pair in the same delta. It may be wrong, so the key of that row must be compared.
     pub(super) pair_at: u32,
     /// Observations of packets that show by themselves that they are contacts, and of their answers.
     pub observations: Observations,
 }
 
 impl<P: PairKey> Row<PortOf<P>, PortDelta> {
-    /// Returns the row of its pair among those of the same delta, if it is known.
+    /// Returns the row of its pair among the rows of the same delta; `None` if `pair_at` is not the number of that row.
     #[inline]
     pub(super) fn pair_among<'a>(&self, pairs: &'a [Row<P, PairDelta>]) -> Option<&'a Row<P, PairDelta>> {
         pairs.get(self.value.pair_at as usize).filter(|pair| pair.key == self.key.pair)
@@ -88,7 +87,8 @@ impl PairDelta {
         u64::from(self.packets_carried) << 32 | u64::from(self.packets)
     }
 
-    /// Returns the earliest packet of a protocol in which the host that sends first is the initiator.
+    /// Returns the earliest packet of a protocol in which the host that sends first is the initiator; `None` if there
+    /// is none.
     pub fn first_packet(&self) -> Option<FirstPacket> {
         let [src_port, dst_port] = self.first_ports;
         let packet =

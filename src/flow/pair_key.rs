@@ -14,7 +14,7 @@ pub trait PairKey: Key {
     /// Returns the pair of the other direction.
     fn reversed(&self) -> Self;
 
-    /// The unspecified address on both sides.
+    /// The pair of which both addresses are unspecified.
     const UNSPECIFIED: Self;
 
     /// Returns an unkeyed 64-bit fold of the key (XOR for IPv6). It is not a hash.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::packet::Endpoints;
 
 use super::coarse_instant::CoarseInstant;
-use super::container::index::{Index, Place, rest};
+use super::container::index::{Index, IndexKey, rest};
 use super::container::packed::Packed;
 use super::container::slab::{Chained, NONE, Slab};
 use super::container::slot_ring::SLOTS_LIVE;
@@ -211,7 +211,7 @@ fn cut(slot: u64) -> u32 {
 /// A pair to look up: its place in the index, and what must be equal there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sought {
-    place: Place,
+    place: IndexKey,
     check: u32,
     pub(super) endpoints: Endpoints,
 }
@@ -224,7 +224,7 @@ impl Sought {
             Endpoints::V4 { src, dst } => (src > dst, 0),
             Endpoints::V6 { src, dst } => (src > dst, 1),
         };
-        Self { place: Place::of(hash, side), check: rest(hash) | is_ipv6, endpoints: *endpoints }
+        Self { place: IndexKey::of(hash, side), check: rest(hash) | is_ipv6, endpoints: *endpoints }
     }
 
     /// Returns the other direction.
@@ -304,7 +304,7 @@ impl Pairs {
         let pair = &self.rows[at];
         pair.check == sought.check
             && match sought.endpoints {
-                // Place and check together are the whole hash, and IPv4 pairs have different hashes.
+                // The index key and `check` together are the whole hash, and IPv4 pairs have different hashes.
                 Endpoints::V4 { .. } => true,
                 Endpoints::V6 { src, dst } => {
                     hosts.get(pair.src).addr() == IpAddr::V6(src)

@@ -5,8 +5,8 @@
 use super::container::packed::Packed;
 use super::hash::Seed;
 
-/// Bits of the set. A port sets one of them; a seeded hash chooses it, so a sender cannot choose ports that share a
-/// bit.
+/// Number of bits in the set. A port sets the bit that a seeded hash chooses, so a sender cannot choose ports that
+/// share a bit.
 const BITS: u32 = 64;
 
 /// The value of `lowest` for an empty sketch: protocol 255 is reserved and has no ports (RFC 5237).
@@ -48,7 +48,7 @@ impl Default for PortSketch {
 }
 
 impl PortSketch {
-    /// Largest number of ports that a sketch can report; it is also the result for larger numbers.
+    /// The estimate if all bits are set; it is the largest one: 64 ln 64.
     pub const PORTS_MAX: u32 = 266;
 
     #[inline]

@@ -1,4 +1,4 @@
-//! The port window: the ports that each host contacted, over a span of its own.
+//! The port window: the ports that each host contacted, over an interval of its own.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::time::Moment;
 
 use super::coarse_instant::CoarseInstant;
 use super::container::chunked_vec::ChunkedVec;
-use super::container::index::{Index, Place};
+use super::container::index::{Index, IndexKey};
 use super::container::slab::{Chained, NONE, Slab};
 use super::container::slot_ring::SlotRing;
 use super::hash::Seed;
@@ -19,13 +19,15 @@ pub(super) struct PortRow {
     host: HostId,
     pub(super) port: u16,
     pub(super) protocol: u8,
-    /// How the contacts were answered, at any destination.
+    /// Observations of the answers to the contacts, from any destination.
     pub(super) observations: Observations,
     /// Time of the first contact.
     pub(super) contacted_at: CoarseInstant,
-    /// The slot of its latest item, in its lower 32 bits. The row lives until ten slots after it.
+    /// The lower 32 bits of the number of the slot of its latest item. The row is freed when that slot expires.
     item_slot: u32,
+    /// Number of its items, at most one per slot. The row is freed with the last.
     slots_live: u16,
+    /// The rows before and after it in the chain of its host; [`NONE`] at the ends.
     previous: u32,
     next: u32,
 }
@@ -42,11 +44,11 @@ impl Chained for PortRow {
 #[derive(Clone, Copy, Debug)]
 struct HostPorts {
     count: u32,
-    /// The first row of their chain.
+    /// The first row in the chain of the host, which is the latest; [`NONE`] if there is none.
     first: u32,
 }
 
-/// A contact of a host at a port, and how it was answered so far.
+/// A contact of a host at a port, and the observations of its answers so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PortContact {
     pub(super) host: HostId,
@@ -81,18 +83,18 @@ impl PortWindow {
     /// Prefetches the index entries for a port of a host.
     #[inline]
     pub(super) fn prefetch(&self, host: HostId, protocol: u8, port: u16) {
-        self.index.prefetch(self.place(host, protocol, port));
+        self.index.prefetch(self.index_key(host, protocol, port));
     }
 
     /// Prefetches the row that a port of a host may have; [`prefetch`](Self::prefetch) must have been called before.
     #[inline]
     pub(super) fn prefetch_candidate(&self, host: HostId, protocol: u8, port: u16) {
-        if let Some(at) = self.index.first(self.place(host, protocol, port)) {
+        if let Some(at) = self.index.first(self.index_key(host, protocol, port)) {
             self.rows.prefetch(at);
         }
     }
 
-    /// Adds a contact, and how it was answered so far, to the current slot. Returns false if there is no room.
+    /// Adds a contact and the observations of its answers to the current slot. Returns false if there is no room.
     pub(super) fn add(&mut self, contact: &PortContact, hosts: &mut Hosts) -> bool {
         let at = match self.find(contact) {
             Some(at) => at,
@@ -111,7 +113,7 @@ impl PortWindow {
         true
     }
 
-    /// Adds how a contact was answered. Returns false if the window has no such contact.
+    /// Adds the observations of answers to a contact. Returns false if the window does not contain the contact.
     pub(super) fn answer(&mut self, contact: &PortContact) -> bool {
         let found = self.find(contact);
         if let Some(at) = found {
@@ -125,7 +127,7 @@ impl PortWindow {
         self.slots.advance(self.slots.number(now));
     }
 
-    /// Subtracts expired items, at most `items_max`, and returns how many of that number are left.
+    /// Subtracts expired items, at most `items_max`, and returns how many more could have been subtracted.
     pub(super) fn drain(&mut self, items_max: usize, hosts: &mut Hosts) -> usize {
         let (mut left, mut items) = (items_max, Vec::new());
         while self.slots.take_together(&mut left, &mut items) {
@@ -146,7 +148,7 @@ impl PortWindow {
         left
     }
 
-    /// Returns the number of ports that a host contacted.
+    /// Returns the number of (protocol, port) that a host contacted.
     pub(super) fn count(&self, host: HostId) -> u32 {
         self.ports_of(host).count
     }
@@ -173,13 +175,13 @@ impl PortWindow {
     }
 
     fn find(&self, &PortContact { host, protocol, port, .. }: &PortContact) -> Option<u32> {
-        self.index.find(self.place(host, protocol, port), |at| self.rows[at].is(host, protocol, port))
+        self.index.find(self.index_key(host, protocol, port), |at| self.rows[at].is(host, protocol, port))
     }
 
     #[inline]
-    fn place(&self, host: HostId, protocol: u8, port: u16) -> Place {
+    fn index_key(&self, host: HostId, protocol: u8, port: u16) -> IndexKey {
         let key = u64::from(host.0) << 24 | u64::from(protocol) << 16 | u64::from(port);
-        Place::of(self.seed.scramble(key), false)
+        IndexKey::of(self.seed.scramble(key), false)
     }
 
     fn ports_of(&self, host: HostId) -> HostPorts {
@@ -208,7 +210,7 @@ impl PortWindow {
         if next != NONE {
             self.rows[next].previous = at;
         }
-        self.index.insert(self.place(host, protocol, port), at);
+        self.index.insert(self.index_key(host, protocol, port), at);
         hosts.hold(host);
         hosts.note_ports(host, count);
         at
@@ -216,7 +218,7 @@ impl PortWindow {
 
     fn remove(&mut self, at: u32, hosts: &mut Hosts) {
         let PortRow { host, port, protocol, previous, next, .. } = self.rows[at];
-        self.index.remove(self.place(host, protocol, port), at);
+        self.index.remove(self.index_key(host, protocol, port), at);
         match previous {
             NONE => self.hosts[host.0].first = next,
             previous => self.rows[previous].next = next,

@@ -1,4 +1,4 @@
-//! Groups of hosts: the addresses of one IPv6 prefix count as one host, since one machine may use any number of them.
+//! Groups of hosts. The addresses of one IPv6 prefix count as one host, since one machine may use many of them.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -14,7 +14,7 @@ pub(super) struct PrefixGroups {
 }
 
 impl PrefixGroups {
-    /// Makes groups by this prefix length; `None` groups nothing.
+    /// Makes groups by this prefix length; with `None`, no addresses are grouped.
     pub(super) fn new(prefix_len: Option<u8>) -> Self {
         Self { prefix_len, contacts: HashMap::default() }
     }
@@ -33,19 +33,19 @@ impl PrefixGroups {
         }
     }
 
-    /// Returns true if the sums of this address are those of a group.
+    /// Returns true if the sums of this address belong to a group.
     pub(super) fn is_group(&self, addr: IpAddr) -> bool {
         matches!((self.prefix_len, addr), (Some(_), IpAddr::V6(addr)) if !addr.is_unicast_link_local())
     }
 
-    /// Adds a member's contact with `dst`. Returns true if it is the first of the group.
+    /// Adds a member's contact with `dst`. Returns true if it is the first contact of the group with that host.
     pub(super) fn add_contact(&mut self, group: HostId, dst: HostId) -> bool {
         let members = self.contacts.entry((group, dst)).or_default();
         *members += 1;
         *members == 1
     }
 
-    /// Subtracts a member's contact with `dst`. Returns true if it was the last of the group.
+    /// Subtracts a member's contact with `dst`. Returns true if it was the last contact of the group with that host.
     pub(super) fn remove_contact(&mut self, group: HostId, dst: HostId) -> bool {
         let Some(members) = self.contacts.get_mut(&(group, dst)) else { return false };
         *members -= 1;

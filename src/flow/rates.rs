@@ -1,8 +1,8 @@
 //! Rates: packets and new contacts of each host within a second.
 //!
-//! The second slides in quarters, which is the tick. The row of each host has four sums; reading brings them up to
-//! date, so nothing has to be subtracted. A worker that is late hands over more than a second's counts; they are
-//! divided by the time that they cover.
+//! The second slides by a quarter, which is one tick. The row of each host has four sums. A read ignores sums that are
+//! too old, so nothing has to be subtracted. A worker that is late may hand over the counts of more than a second; such
+//! counts are divided by the time that they cover.
 
 use std::time::Duration;
 
@@ -14,17 +14,18 @@ const SLOTS: usize = 4;
 const SLOT: Duration = Duration::from_millis(250);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Longest time that a frame waits for its block; a frame may be this much older than the delta that contains it.
+/// Longest time that a frame waits until its block is retired; a frame may be this much older than the beginning of the
+/// delta that contains it.
 const BLOCK: Duration = Duration::from_millis(20);
 
-/// The sums of one host, indexed by slot number modulo [`SLOTS`]: half a cache line.
+/// The sums of one host in half a cache line. Both arrays are indexed by slot number modulo [`SLOTS`].
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(32))]
 pub(super) struct Recent {
-    /// The slot of the last addition, in its lower 32 bits.
+    /// The lower 32 bits of the number of the slot of the last addition.
     slot: u32,
     packets: [u32; SLOTS],
-    /// They saturate at 2^24 per slot, far above what an analyst can fold in a quarter of a second.
+    /// Contacts saturate at 2^24 - 1 per slot, far above what an analyst can fold in a quarter of a second.
     contacts: [Packed<3>; SLOTS],
 }
 
@@ -34,14 +35,15 @@ const _: () = assert!(size_of::<Recent>() == 32);
 #[derive(Debug, Default)]
 pub(super) struct RateClock {
     slot: u64,
-    /// When the oldest delta of each slot began.
+    /// The time at which the oldest delta of each slot began, indexed by slot number modulo [`SLOTS`].
     began_at: [Option<Moment>; SLOTS],
+    /// The time of the latest hand-over.
     handed_over_at: Moment,
 }
 
 impl Recent {
-    /// Adds to the current slot. Returns the packets and contacts of the last four slots, which are never fewer than
-    /// those of the last second.
+    /// Adds packets and contacts to the current slot. Returns those of the last four slots, which are at least those of
+    /// the last second.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "`ago` is less than four")]
     pub(super) fn add(&mut self, clock: &RateClock, packets: u64, contacts: u32) -> (u64, u64) {
@@ -49,7 +51,8 @@ impl Recent {
         // Only the lower bits are wanted: the clock never goes back, and 2^32 slots are 34 years.
         #[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
         let slot = clock.slot as u32;
-        let (now, passed) = (place(clock.slot), slot.wrapping_sub(std::mem::replace(&mut self.slot, slot)));
+        let (now, passed) =
+            (ring_index(clock.slot), slot.wrapping_sub(std::mem::replace(&mut self.slot, slot)));
         // Each element is read once and then written once, so no load waits for a store.
         let mut sums = (0, 0);
         for at in 0..SLOTS {
@@ -87,15 +90,15 @@ impl RateClock {
         let slot = now.0 / SLOT.as_nanos() as u64;
         let passed = slot.saturating_sub(self.slot).min(SLOTS as u64);
         for left in 0..passed {
-            self.began_at[place(slot - left)] = None;
+            self.began_at[ring_index(slot - left)] = None;
         }
         self.slot = self.slot.max(slot);
     }
 
-    /// Adds the time span of a delta that belongs to the current slot.
+    /// Adds the time span of a delta that is folded in the current slot.
     pub(super) fn note(&mut self, began_at: Option<Moment>, handed_over_at: Moment) {
         let began_at = began_at.unwrap_or(handed_over_at);
-        let oldest = &mut self.began_at[place(self.slot)];
+        let oldest = &mut self.began_at[ring_index(self.slot)];
         *oldest = Some(oldest.map_or(began_at, |oldest| oldest.min(began_at)));
         self.handed_over_at = self.handed_over_at.max(handed_over_at);
     }
@@ -109,7 +112,7 @@ impl RateClock {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the number is less than four")]
-fn place(slot: u64) -> usize {
+fn ring_index(slot: u64) -> usize {
     (slot % SLOTS as u64) as usize
 }
 

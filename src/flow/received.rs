@@ -11,18 +11,19 @@ use super::container::chunked_vec::ChunkedVec;
 use super::container::slot_ring::SlotRing;
 use super::hosts::{HostId, Hosts};
 
-/// What one host received in one slot.
+/// The bytes that one host received in one slot.
 #[derive(Clone, Copy, Debug)]
 struct ReceivedRecord {
     host: HostId,
     ip_bytes: u64,
 }
 
-/// What one host received in the window, and the place of its latest item if the sum is not zero.
+/// The bytes that one host received in the window, and the position of its latest item if the sum is not zero.
 #[derive(Clone, Copy, Debug, Default)]
 struct Received {
     ip_bytes: u64,
-    /// The slot in its lower 32 bits. While the sum is not zero, it is a live slot or one that expired just now.
+    /// The lower 32 bits of the number of the slot of the item. While the sum is not zero, that slot is live, or it has
+    /// expired and its items are not subtracted yet.
     item_slot: u32,
     item_at: u32,
 }
@@ -41,7 +42,7 @@ pub(super) struct ReceivedWindow {
 }
 
 impl ReceivedWindow {
-    /// Makes an empty window of `interval`; without one, nothing expires.
+    /// Makes an empty window of `interval`; with `None`, nothing expires.
     pub(super) fn new(interval: Option<Duration>, items_max: usize) -> Self {
         Self {
             slots: SlotRing::new(interval),
@@ -58,7 +59,8 @@ impl ReceivedWindow {
         self.sums.prefetch(host.0);
     }
 
-    /// Adds to the current slot. The caller passes a reference to `host`, which the item keeps.
+    /// Adds bytes to the current slot. The caller passes on its reference to `host`; a new item keeps it, otherwise it
+    /// is released.
     #[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
     pub(super) fn add(&mut self, host: HostId, ip_bytes: u64, hosts: &mut Hosts) {
         let current = self.slots.current();
@@ -89,7 +91,7 @@ impl ReceivedWindow {
         self.slots.advance(self.slots.number(now));
     }
 
-    /// Subtracts expired items, at most `items_max`, and returns how many of that number are left.
+    /// Subtracts expired items, at most `items_max`, and returns how many more could have been subtracted.
     pub(super) fn drain(&mut self, items_max: usize, hosts: &mut Hosts) -> usize {
         let (mut left, mut items) = (items_max, Vec::new());
         while self.slots.take_together(&mut left, &mut items) {

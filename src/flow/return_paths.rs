@@ -1,7 +1,7 @@
-//! Return paths: whether the answers to a host pass this gateway.
+//! Return paths: decides whether the answers to a host pass this gateway.
 //!
-//! On an asymmetric path the requests of a network pass here and the answers take another way. A missing answer proves
-//! nothing then.
+//! If a network is routed asymmetrically, its requests pass here and the answers take another path. A missing answer
+//! then proves nothing.
 
 use std::net::IpAddr;
 
@@ -9,8 +9,8 @@ use hashbrown::HashTable;
 
 use super::hash::Seed;
 
-/// The longest prefixes that networks announce to each other (RFC 7454, 6.1.3). All addresses of one have the same
-/// path.
+/// The longest prefixes that networks announce to each other (RFC 7454, 6.1.3). All addresses of one prefix have the
+/// same path.
 const IPV4_PREFIX_LEN: u32 = 24;
 const IPV6_PREFIX_LEN: u32 = 48;
 
@@ -62,7 +62,10 @@ impl ReturnPaths {
         }
     }
 
-    /// Subtracts such a host.
+    /// Subtracts a host that was added and no longer receives traffic from another network.
+    ///
+    /// # Panics
+    /// Panics if no host of its network was added.
     pub(super) fn subtract(&mut self, addr: &IpAddr) {
         let prefix = NetworkPrefix::of(addr);
         let mut entry = self

@@ -1,7 +1,7 @@
-//! What a pair did in one slot. There are more of these records than of any others, so they are packed.
+//! The packets, bytes and contact of a pair in one slot. No other records are as numerous, so they are packed.
 //!
-//! The items of a pair are chained, the latest first, so that eviction finds them. A chain may end in a slot that has
-//! expired; it is followed only as far as its slots are live.
+//! The records, or items, of a pair are chained, the latest first, so that eviction finds them. A chain may end in a
+//! slot that has expired; it is followed only as far as its slots are live.
 
 use crate::time::Moment;
 
@@ -25,14 +25,14 @@ pub(super) struct SlotRecord {
 
 const _: () = assert!(size_of::<SlotRecord>() == 16);
 
-/// The place of an item, valid while its slot is live.
+/// Where an item is: its slot, and its number in that slot. It is valid while the slot is live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SlotRecordAt {
     pub(super) slot: u64,
     pub(super) at: u32,
 }
 
-/// Maximum number of items in a slot, so that a link also has room for the number of the slot.
+/// Maximum number of items in a slot. A link to an item has the other four of its 32 bits for the slot.
 pub(super) const PLACES_MAX: usize = 1 << PLACE_BITS;
 const PLACE_BITS: u32 = 28;
 
@@ -57,6 +57,7 @@ impl SlotRecord {
         Self { pair, previous: NONE, sums: CONTACT }
     }
 
+    /// Returns the number of packets.
     pub(super) fn packets(self) -> u64 {
         self.sums >> BYTES_BITS & PACKETS_MAX
     }
@@ -99,7 +100,7 @@ impl SlotRecord {
 #[derive(Debug)]
 pub(super) struct SlotRecords {
     slots: SlotRing<SlotRecord>,
-    /// The first place in the current slot whose item was evicted; further ones are chained to it.
+    /// The number of the evicted item of the current slot whose memory is used next; further ones are chained to it.
     hole: u32,
 }
 
@@ -157,7 +158,7 @@ impl SlotRecords {
         self.get(item).previous = before.map_or(NONE, link_to);
     }
 
-    /// Returns the previous item in the chain of a pair, if its slot is live.
+    /// Returns the previous item in the chain of a pair; `None` if there is none or its slot is not live.
     #[allow(clippy::cast_possible_truncation, reason = "the constant is 2^28")]
     pub(super) fn before(&mut self, item: SlotRecordAt) -> Option<SlotRecordAt> {
         let previous = self.get(item).previous;
@@ -171,7 +172,7 @@ impl SlotRecords {
         Some(SlotRecordAt { slot, at: previous & (PLACES_MAX as u32 - 1) })
     }
 
-    /// Removes an item whose pair is evicted.
+    /// Removes an item whose pair is evicted, and returns it.
     pub(super) fn evict(&mut self, item: SlotRecordAt) -> SlotRecord {
         let (is_current, hole) = (item.slot == self.current(), self.hole);
         let place = self.get(item);
@@ -187,9 +188,9 @@ impl SlotRecords {
         self.slots.take_together(left, taken)
     }
 
-    /// Returns the age, in slots, of the oldest expired slot that still has items; 0 if there is none.
-    pub(super) fn behind(&self) -> u64 {
-        self.slots.behind()
+    /// Returns the age, in slots, of the first expired slot that still has items; see [`SlotRing::expired_age`].
+    pub(super) fn expired_age(&self) -> u64 {
+        self.slots.expired_age()
     }
 }
 
@@ -205,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_left_for_another_item() {
+    fn packets_and_bytes_that_do_not_fit_are_left_for_another_item() {
         let (mut packets, mut ip_bytes) = (PACKETS_MAX + 5, 3 * BYTES_MAX);
         let mut first = SlotRecord::of(7, &mut packets, &mut ip_bytes);
         assert_eq!((first.packets(), first.ip_bytes(), first.is_contact()), (PACKETS_MAX, BYTES_MAX, false));

@@ -1,4 +1,4 @@
-//! The immutable merged view that readers hold.
+//! The snapshot: the immutable merged state that readers get.
 
 use std::net::IpAddr;
 
@@ -9,9 +9,9 @@ use super::host_list::HostList;
 
 /// The state of the windows at one tick.
 ///
-/// Totals and losses are those at `taken_at`. The rows were made in parts between `listed_since` and then, each at one
-/// moment, so no row has more than the totals. The sums of a row whose many destinations took several parts are those
-/// at its last part.
+/// Totals and losses are of the time `taken_at`. The rows were made in parts between `listed_since` and `taken_at`,
+/// each row at one moment, so no row exceeds the totals. If a host has so many destinations that its row took several
+/// parts, its sums are of the time of the last part.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Civil time of the last tick that is included.
@@ -25,7 +25,7 @@ pub struct Snapshot {
     pub hosts_omitted: usize,
     /// Civil time at which the first row was made.
     pub listed_since: UnixNanos,
-    /// What the kernel offered and dropped in the traffic window.
+    /// Frames that the kernel offered and dropped in the traffic window.
     pub loss: KernelCounts,
 }
 
@@ -110,7 +110,7 @@ pub struct Accounting {
 }
 
 /// What the workers did besides counting, since the start. These are all their system calls except one clock read per
-/// block, which is no system call where the vDSO has the clock.
+/// block, which is not a system call if the vDSO supports the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerCounts {
     /// Blocks read.

@@ -43,7 +43,7 @@ pub struct Row<K, V> {
     pub value: V,
 }
 
-/// Where the index expects the row of a key; see [`Table::at_place`].
+/// The row that the index expects a key in, by its tag; see [`Table::at_place`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place(u32);
 
@@ -78,7 +78,8 @@ impl<K: Key, V: Default> Table<K, V> {
         Some(self.value_mut(at))
     }
 
-    /// The number of the row of `key`, good until the table is cleared; otherwise as [`entry`](Self::entry).
+    /// Returns the number of the row of `key`, which is inserted if it is new; `None` if it is new and the table is
+    /// full. The number is valid until the table is cleared.
     #[inline]
     pub fn find_or_insert(&mut self, hash: u64, key: K) -> Option<u32> {
         let rows = &self.rows;
@@ -103,7 +104,8 @@ impl<K: Key, V: Default> Table<K, V> {
         }
     }
 
-    /// Looks up `key` by its tag alone, prefetches the row, and inserts a row if there is none.
+    /// Looks up `key` only by its tag and prefetches the row. Inserts a row if there is none; returns [`Place::NONE`]
+    /// if the table is full.
     #[inline(always)]
     pub(super) fn place(&mut self, hash: u64, key: K) -> Place {
         match self.index.find(hash, key.is_reversed(), |_| true) {
@@ -191,7 +193,7 @@ mod tests {
     proptest! {
         /// For any hashes, colliding ones included, the table equals a map with a limit, in one step or in three.
         #[test]
-        fn equals_a_map(operations in prop::collection::vec((0u8..40, 1u64..100, any::<bool>()), 0..300)) {
+        fn a_table_equals_a_map(operations in prop::collection::vec((0u8..40, 1u64..100, any::<bool>()), 0..300)) {
             let mut table: Table<u8, u64> = Table::new(24);
             let mut model: BTreeMap<u8, u64> = BTreeMap::new();
             for (key, amount, in_steps) in operations {
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn it_grows_to_its_limit_and_is_like_new_after_a_clear() {
+    fn a_table_grows_to_its_limit_and_is_empty_after_a_clear() {
         const ROWS: u32 = 50_000;
         let mut table: Table<u32, u64> = Table::new(ROWS as usize);
         let hash = |key: u32| u64::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The index is at most half full, so a search nearly always ends in the cache line where it begins. The tag and the
-//! first slot are different bits of the hash, so the tag nearly always identifies the row without a look at it, and the
-//! row can be prefetched.
+//! first slot are different bits of the hash, so the tag nearly always identifies the row before its key is read, and
+//! the row can be prefetched.
 //!
 //! Compared with hashbrown over the same rows, in ticks of 65,536 packets: with 60,000 pairs a packet takes 13.8 ns (64
 //! looked up together) against 19.9 ns; with 1000 pairs, which fit the caches either way, 6.1 ns against 5.5 ns.
@@ -55,13 +55,13 @@ impl TableIndex {
         self.slots.len() / 2
     }
 
-    /// Takes more slots into use and inserts rows with these hashes and sides. The caller must not exceed the
+    /// Takes more slots into use and inserts rows with these hashes and directions. The caller must not exceed the
     /// `rows_max` of [`new`](Self::new).
     #[allow(clippy::cast_possible_truncation, reason = "a table has at most 2^32 - 2 rows")]
     pub(super) fn grow(&mut self, rows: impl Iterator<Item = (u64, bool)>) {
         self.empty(self.slots.len() * GROWTH);
-        for (at, (hash, side)) in rows.enumerate() {
-            if let Err(vacant) = self.find(hash, side, |_| false) {
+        for (at, (hash, is_reversed)) in rows.enumerate() {
+            if let Err(vacant) = self.find(hash, is_reversed, |_| false) {
                 self.fill(vacant, at as u32);
             }
         }
@@ -75,12 +75,17 @@ impl TableIndex {
         }
     }
 
-    /// Returns the first row with this hash for which `is_it` returns true, or the slot where it belongs. `side`
-    /// distinguishes keys that share a hash by design.
+    /// Returns the first row with this hash for which `is_it` returns true, or the slot where it belongs.
+    /// `is_reversed` distinguishes two keys that share a hash by design.
     #[inline(always)]
-    pub(super) fn find(&self, hash: u64, side: bool, is_it: impl Fn(u32) -> bool) -> Result<u32, Vacant> {
-        // The upper half; its lowest bit is replaced by the side.
-        let tag = (hash >> 32) as u32 & !1 | u32::from(side);
+    pub(super) fn find(
+        &self,
+        hash: u64,
+        is_reversed: bool,
+        is_it: impl Fn(u32) -> bool,
+    ) -> Result<u32, Vacant> {
+        // The tag is the upper half of the hash, with the direction in its lowest bit.
+        let tag = (hash >> 32) as u32 & !1 | u32::from(is_reversed);
         let mut slot = self.place(hash);
         loop {
             // There are no slots before the first row.
@@ -88,7 +93,7 @@ impl TableIndex {
             if entry == 0 {
                 return Err(Vacant { slot, tag });
             }
-            // The lower half, which is not 0.
+            // The row number plus 1 is the lower half, which is not 0.
             #[allow(clippy::cast_possible_truncation, reason = "only the lower half is wanted")]
             let row = (entry as u32).wrapping_sub(1);
             if (entry >> 32) as u32 == tag && is_it(row) {

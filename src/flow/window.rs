@@ -23,7 +23,7 @@ use super::container::slot_ring::SlotRing;
 use super::delta::Delta;
 use super::hash::Seed;
 use super::hosts::Hosts;
-use super::interfaces::{ELSEWHERE, InterfaceCounts};
+use super::interfaces::{InterfaceCounts, OVERFLOW_IFINDEX};
 use super::known_services::{KnownService, KnownServices};
 use super::loss::LossWindow;
 use super::observations::Observations;
@@ -205,8 +205,9 @@ impl Window {
         }
         for (ifindex, counts) in delta.interfaces() {
             let has_row = self.interfaces.len() < INTERFACES_MAX || self.interfaces.contains_key(&ifindex);
-            let ifindex = if has_row { ifindex } else { ELSEWHERE };
-            self.interfaces_without_row |= ifindex == ELSEWHERE && *counts != InterfaceCounts::default();
+            let ifindex = if has_row { ifindex } else { OVERFLOW_IFINDEX };
+            self.interfaces_without_row |=
+                ifindex == OVERFLOW_IFINDEX && *counts != InterfaceCounts::default();
             self.interfaces.entry(ifindex).or_default().add(counts);
         }
     }

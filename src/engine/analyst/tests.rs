@@ -1,4 +1,5 @@
-//! Windows, detectors and ledger together, under a clock of the test: a limit holds wherever a burst falls.
+//! Tests windows, detectors and ledger together, with times of the test's choice: a limit applies to a burst at any
+//! time.
 
 use proptest::prelude::*;
 
@@ -13,8 +14,8 @@ const INTERVAL_S: u64 = 10;
 const INTERVAL: u64 = INTERVAL_S * SECOND;
 const SLOT: u64 = INTERVAL / 10;
 const BYTES_MAX: u64 = 10_000;
-/// When the analyst looks although nothing was handed over.
-const LOOK: u64 = SECOND / 2;
+/// Time between two judgements without a hand-over.
+const JUDGE_EVERY: u64 = SECOND / 2;
 
 fn rules() -> Rules {
     Rules {
@@ -35,11 +36,11 @@ fn rules() -> Rules {
     }
 }
 
-/// An analyst with the delta of one worker, and what it has said.
+/// An analyst, the delta of one worker, and all notices so far.
 struct Bench {
     analyst: Analyst,
     delta: Delta,
-    said: Vec<Notice>,
+    notices: Vec<Notice>,
 }
 
 impl Bench {
@@ -48,10 +49,10 @@ impl Bench {
         let seed = Seed::default();
         let mut analyst = Analyst::new(rules, &limits, seed.clone());
         analyst.begin(Moment(0));
-        Self { analyst, delta: Delta::new(limits.delta, seed), said: Vec::new() }
+        Self { analyst, delta: Delta::new(limits.delta, seed), notices: Vec::new() }
     }
 
-    /// The host of this number sends a packet to another.
+    /// The host with the number `src` sends a packet to the one with the number `dst`.
     fn send(&mut self, src: u8, dst: u8, ip_bytes: u32, flags: u8) {
         let endpoints = Endpoints::V4 { src: [10, 0, 0, src].into(), dst: [10, 0, 1, dst].into() };
         let transport = Transport::Tcp { src_port: 40_000, dst_port: 80, flags: Some(TcpFlags(flags)) };
@@ -59,16 +60,16 @@ impl Bench {
         self.delta.count(InterfaceDirection::default(), &packet, UnixNanos(0));
     }
 
-    /// The worker hands over and the analyst turns.
+    /// The worker hands over, and the analyst folds and judges.
     fn turn(&mut self, at: u64) {
         self.delta.handed_over_at = Moment(at);
         self.analyst.fold(&self.delta);
         self.delta.clear();
-        self.look(at);
+        self.judge(at);
     }
 
-    fn look(&mut self, at: u64) {
-        self.analyst.judge(Moment(at), UnixNanos(at), Moment(at), &mut self.said);
+    fn judge(&mut self, at: u64) {
+        self.analyst.judge(Moment(at), UnixNanos(at), Moment(at), &mut self.notices);
     }
 
     fn opened(&self) -> Vec<(detect::FindingKind, u64)> {
@@ -76,11 +77,11 @@ impl Bench {
             Notice::Opened(alert) => Some((alert.kind, alert.progress.last)),
             _ => None,
         };
-        self.said.iter().filter_map(opened).collect()
+        self.notices.iter().filter_map(opened).collect()
     }
 }
 
-/// The largest limit is exceeded by one packet or contact more, wherever within a second it falls.
+/// A limit of 90 is exceeded by 91 packets or contacts within a second, at any time within a slot.
 #[test]
 fn rates_are_judged_over_a_second() {
     for (is_contact, kind) in
@@ -95,7 +96,7 @@ fn rates_are_judged_over_a_second() {
                 for (part, packets) in [30, 30 + extra, 30].into_iter().enumerate() {
                     for n in 0..packets {
                         let flags = if is_contact { TcpFlags::SYN } else { TcpFlags::ACK };
-                        // Again contacting the first host is nothing new.
+                        // A repeated contact with the first host does not count.
                         bench.send(1, part as u8 * 40 + n, 40, flags);
                         if is_contact {
                             bench.send(1, 0, 40, flags);
@@ -111,24 +112,24 @@ fn rates_are_judged_over_a_second() {
     }
 }
 
-/// A table that is too small for a limit is complained of once, and again where other limits are in force.
+/// A warning that the table is too small for a limit is logged once, and again after other rules were applied.
 #[test]
-fn that_errors_are_too_large_for_a_limit_is_said_once() {
+fn the_warning_that_errors_are_too_large_for_a_limit_is_logged_once() {
     let mut bench = Bench::new(&rules());
-    let mut said = |error| {
+    let mut warned_of = |error| {
         let Analyst { limits, has_warned_of, .. } = &mut bench.analyst;
         warn_of_imprecise(flow::Sums { ip_bytes: error, received_bytes: 0 }, limits, has_warned_of);
         has_warned_of.clone()
     };
-    assert_eq!(said(BYTES_MAX / 2), []);
+    assert_eq!(warned_of(BYTES_MAX / 2), []);
     for error in [BYTES_MAX / 2 + 1, BYTES_MAX] {
-        assert_eq!(said(error), [detect::FindingKind::Traffic]);
+        assert_eq!(warned_of(error), [detect::FindingKind::Traffic]);
     }
     bench.analyst.apply(rules());
     assert_eq!(bench.analyst.has_warned_of, []);
 }
 
-/// Cuts `total` into parts at the given shares, none of them larger than a packet's length allows.
+/// Divides `total` into parts at these positions, each modulo `total + 1`.
 fn parts(total: u64, cuts: &[u64]) -> Vec<u32> {
     let mut ends: Vec<u64> = cuts.iter().map(|cut| cut % (total + 1)).collect();
     ends.extend([0, total]);
@@ -137,10 +138,10 @@ fn parts(total: u64, cuts: &[u64]) -> Vec<u32> {
 }
 
 proptest! {
-    /// A burst of one byte more than the limit alerts, however it lies across the ends of slots; one of the limit
-    /// does not, although the host sent as much before the window.
+    /// A burst of one byte more than the limit raises an alert, however it is distributed over slots. A burst of
+    /// exactly the limit does not, although the host sent as much before the window.
     #[test]
-    fn a_burst_alerts_by_its_last_byte_wherever_it_falls(
+    fn a_burst_over_the_limit_raises_an_alert_at_any_time(
         begins in 0..3 * INTERVAL,
         span in 0..INTERVAL - SLOT,
         cuts in prop::collection::vec(any::<u64>(), 0..12),
@@ -150,7 +151,7 @@ proptest! {
         let first = begins + SECOND;
         bench.send(1, 1, BYTES_MAX as u32, TcpFlags::ACK);
         bench.turn(first);
-        // A window and a slot later nothing of that is left.
+        // A window and a slot later, these bytes have expired.
         let begins = first + INTERVAL + SLOT;
         let parts = parts(BYTES_MAX + u64::from(is_over), &cuts);
         let gap = span / parts.len() as u64;
@@ -158,21 +159,22 @@ proptest! {
         for part in parts {
             bench.send(1, 2, part, TcpFlags::ACK);
             bench.turn(at);
-            bench.look(at + gap / 2);
+            bench.judge(at + gap / 2);
             at += gap;
         }
-        for look in 0..3 * INTERVAL / LOOK {
-            bench.look(at + look * LOOK);
+        for round in 0..3 * INTERVAL / JUDGE_EVERY {
+            bench.judge(at + round * JUDGE_EVERY);
         }
         let expected: &[_] = if is_over { &[(detect::FindingKind::Traffic, BYTES_MAX + 1)] } else { &[] };
         prop_assert_eq!(bench.opened(), expected);
-        prop_assert_eq!(bench.said.len(), 2 * expected.len(), "what opened has closed: {:?}", bench.said);
+        let notices = &bench.notices;
+        prop_assert_eq!(notices.len(), 2 * expected.len(), "each alert has opened and closed: {:?}", notices);
         prop_assert!(bench.analyst.ledger().open().next().is_none());
     }
 
-    /// The same of hosts contacted: one more than the limit, each at any time, and some of them twice.
+    /// The same for contacted hosts: one more than the limit, each at any time, and some of them twice.
     #[test]
-    fn a_scan_alerts_by_its_last_host_wherever_it_falls(
+    fn a_scan_over_the_limit_raises_an_alert_at_any_time(
         begins in 0..3 * INTERVAL,
         mut times in prop::collection::vec(0..INTERVAL - SLOT, 12),
         targets in Just((0..6u8).chain(0..6).collect::<Vec<_>>()).prop_shuffle(),
@@ -190,21 +192,21 @@ proptest! {
     }
 }
 
-/// A whole report.
+/// Makes a complete report.
 fn report(bench: &mut Bench) -> Report {
     while !bench.analyst.report_part(UnixNanos(1)) {}
     bench.analyst.report(UnixNanos(2), Arc::default(), true)
 }
 
 #[test]
-fn a_report_has_what_happened_while_it_was_made() {
+fn a_report_contains_what_happened_while_it_was_made() {
     let mut bench = Bench::new(&rules());
     for src in 1..=3 {
         bench.send(src, 9, 1000 * u32::from(src), TcpFlags::ACK);
     }
     bench.send(4, 9, BYTES_MAX as u32 + 1, TcpFlags::ACK);
     bench.turn(SECOND);
-    // It begins while one alert is open, and ends while that one and another are.
+    // The report begins while one alert is open, and is complete when two are open.
     assert!(!bench.analyst.report_part(UnixNanos(1)) && bench.analyst.is_reporting());
     for part in 0..50 {
         if part == 2 {
@@ -227,16 +229,16 @@ fn a_report_has_what_happened_while_it_was_made() {
     assert!(listed <= first.snapshot.accounting.ip_bytes);
     assert_eq!(first.snapshot.hosts.len(), 4);
 
-    // An alert that closes on the way is in neither list.
+    // An alert that closes while the report is made is in neither list.
     assert!(!bench.analyst.report_part(UnixNanos(1)));
-    bench.look(SECOND + 2 * INTERVAL);
+    bench.judge(SECOND + 2 * INTERVAL);
     let second = report(&mut bench);
     assert_eq!((second.alerts.len(), second.active.len()), (0, 0));
     assert!(second.snapshot.hosts.is_empty());
 }
 
 #[test]
-fn reports_that_nobody_reads_are_made_anew_and_those_that_are_read_stay() {
+fn a_report_without_readers_is_reused_and_one_with_a_reader_is_not_changed() {
     let mut bench = Bench::new(&rules());
     for src in 1..100 {
         bench.send(src, 9, 1000 + u32::from(src), TcpFlags::ACK);
@@ -251,7 +253,7 @@ fn reports_that_nobody_reads_are_made_anew_and_those_that_are_read_stay() {
     bench.analyst.retire(read);
     bench.analyst.retire(unread);
     let third = report(&mut bench);
-    assert_eq!(first_peer(&third), unread_at, "made where the one was that nobody read");
+    assert_eq!(first_peer(&third), unread_at, "it is made in the memory of the report without readers");
     let rows = |report: &Report| {
         let row = |row: HostRow<&[flow::PeerBytes]>| (row.addr, row.ip_bytes, row.destinations.to_vec());
         report.snapshot.hosts.iter().map(row).collect::<Vec<_>>()
@@ -260,7 +262,7 @@ fn reports_that_nobody_reads_are_made_anew_and_those_that_are_read_stay() {
 }
 
 #[test]
-fn hidden_destinations_are_in_no_report_from_the_next_on() {
+fn hidden_destinations_are_not_in_later_reports() {
     let mut bench = Bench::new(&rules());
     bench.send(4, 9, BYTES_MAX as u32 + 1, TcpFlags::ACK);
     bench.turn(SECOND);
@@ -269,7 +271,7 @@ fn hidden_destinations_are_in_no_report_from_the_next_on() {
         (listed, report.active[0].row.destinations.len())
     };
     assert_eq!(shown(&report(&mut bench)), (1, 1));
-    // In the middle of one.
+    // The rules change while a report is made.
     (0..4).for_each(|_| assert!(!bench.analyst.report_part(UnixNanos(1))));
     let mut hiding = rules();
     hiding.alert.hide_destinations = true;

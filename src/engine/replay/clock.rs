@@ -1,11 +1,11 @@
-//! Capture time: it never goes back, and frames cut it into ticks.
+//! The clock of a replay: capture time, which never goes back, divided into ticks by the frames.
 
 use std::time::Duration;
 
 use crate::engine::tick::TICK;
 use crate::time::{Moment, UnixNanos};
 
-/// The capture time, and the tick that it is in.
+/// The capture time and its current tick.
 #[derive(Debug)]
 pub(super) struct Clock {
     slot_span: Duration,
@@ -14,20 +14,20 @@ pub(super) struct Clock {
     now: Moment,
     /// The time of the first frame of this tick; `None` before the first frame.
     began_at: Option<Moment>,
-    /// The time at which this tick ends, if it is not full before.
+    /// The time at which this tick ends, unless it is full before.
     cut_at: Moment,
-    /// Frames that this tick has room for.
+    /// Number of frames that this tick still has room for.
     frames_left: u32,
 }
 
-/// A tick that is over.
+/// A tick that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tick {
     /// The time of its first frame.
     pub(super) began_at: Moment,
     /// The time of its last frame.
     pub(super) ended_at: Moment,
-    /// The time of the frame that ended it; `None` if it was full, or was the last.
+    /// The time of the frame that ended it; `None` if the tick was full or was the last.
     pub(super) next_at: Option<Moment>,
 }
 
@@ -38,8 +38,8 @@ impl Clock {
         Self { slot_span, frames_max, now, began_at: None, cut_at, frames_left: 0 }
     }
 
-    /// Advances to the time of the next frame and returns the tick that this ends, if it ends one. A frame that is
-    /// stamped earlier than the one before does not move the time.
+    /// Advances to the time of the next frame. Returns the tick that this frame ends; `None` if it does not end one. A
+    /// frame with an earlier timestamp than the one before does not change the time.
     #[inline(always)]
     pub(super) fn advance(&mut self, seen_at: UnixNanos) -> Option<Tick> {
         let at = Moment(seen_at.0);
@@ -51,6 +51,7 @@ impl Clock {
         None
     }
 
+    /// Ends the tick and begins the next one with a frame at this time.
     #[cold]
     fn begin(&mut self, at: Moment) -> Option<Tick> {
         let is_over = at >= self.cut_at;
@@ -64,7 +65,7 @@ impl Clock {
         ended
     }
 
-    /// Ends the current tick, if there is one.
+    /// Ends the current tick and returns it; `None` if there is none.
     pub(super) fn end(&mut self, next_at: Option<Moment>) -> Option<Tick> {
         let began_at = self.began_at.take()?;
         Some(Tick { began_at, ended_at: self.now, next_at })
@@ -84,7 +85,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     #[test]
-    fn ticks_end_in_time_with_their_slot_and_when_they_are_full() {
+    fn a_tick_ends_after_its_time_at_the_end_of_its_slot_or_when_full() {
         let mut clock = Clock::new(Duration::from_secs(1), 3);
         let mut ticks = Vec::new();
         for ms in [1000, 1100, 1050, 1060, 1249, 1900, 2000, 2001, 9000] {
@@ -106,6 +107,6 @@ mod tests {
                 (9000, 9000, None),
             ]
         );
-        assert_eq!(clock.end(None), None, "nothing is ended twice");
+        assert_eq!(clock.end(None), None, "the last tick has ended already");
     }
 }

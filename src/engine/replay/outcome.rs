@@ -4,7 +4,7 @@ use crate::alert::Alert;
 use crate::capture::ReplayError;
 use crate::flow::{Accounting, Window};
 
-/// What captures hold, and the alerts that live traffic like it would have raised.
+/// The totals of captures, and the alerts that the same traffic would have raised live.
 #[derive(Debug)]
 pub struct Replayed {
     /// Sums over everything in the captures.
@@ -12,8 +12,9 @@ pub struct Replayed {
     /// Everything in the captures, host by host and pair by pair without expiry; `None` from
     /// [`replay_alerts`](super::replay_alerts).
     pub totals: Option<Window>,
-    /// The alerts in the order in which they opened; those that were open at the end have no end.
+    /// The alerts in the order in which they opened. Those that were open at the end do not have a `closed_at`.
     pub alerts: Vec<Alert>,
-    /// Where a capture broke off. Everything before was counted; the captures after it were not read.
+    /// The error at which reading stopped; `None` if there was none. All frames before it were counted; captures after
+    /// it were not read.
     pub broken: Option<ReplayError>,
 }

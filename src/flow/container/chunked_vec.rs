@@ -11,7 +11,7 @@ const ITEMS: usize = 1 << BITS;
 /// Items by their number, counted from 0 in the order in which they were pushed.
 #[derive(Debug)]
 pub(in crate::flow) struct ChunkedVec<T> {
-    /// All but the last one are full; none is empty.
+    /// All chunks except the last are full; no chunk is empty.
     chunks: Vec<Vec<T>>,
 }
 
@@ -22,6 +22,7 @@ impl<T> Default for ChunkedVec<T> {
 }
 
 impl<T> ChunkedVec<T> {
+    /// Returns the number of items.
     pub(in crate::flow) fn len(&self) -> usize {
         self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * ITEMS + last.len())
     }
@@ -50,7 +51,8 @@ impl<T> ChunkedVec<T> {
         at
     }
 
-    /// Removes the last item, and frees its chunk if that is empty then.
+    /// Removes and returns the last item, and frees its chunk if that was its only one. Returns `None` if there are no
+    /// items.
     pub(in crate::flow) fn pop(&mut self) -> Option<T> {
         let last = self.chunks.last_mut()?;
         let item = last.pop();
@@ -64,7 +66,7 @@ impl<T> ChunkedVec<T> {
         self.chunks.last_mut()?.last_mut()
     }
 
-    /// Returns the item with this number, if there is one.
+    /// Returns the item with this number; `None` if there are not so many items.
     #[inline]
     pub(in crate::flow) fn get(&self, at: u32) -> Option<&T> {
         self.chunks.get(at as usize >> BITS)?.get(at as usize & (ITEMS - 1))

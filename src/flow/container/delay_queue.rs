@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use crate::time::Moment;
 
-/// Items that wait until everything seen up to their moment is folded.
+/// Items that wait until everything that workers saw up to their moment is folded; that moment is then settled.
 #[derive(Debug)]
 pub(in crate::flow) struct DelayQueue<T> {
     items: VecDeque<(Moment, T)>,
     items_max: usize,
 }
 
-/// Items for which an empty queue keeps memory.
+/// Maximum number of items for which an empty queue keeps memory.
 const KEPT: usize = 4096;
 
 impl<T> DelayQueue<T> {
@@ -19,7 +19,7 @@ impl<T> DelayQueue<T> {
         Self { items: VecDeque::new(), items_max }
     }
 
-    /// Appends an item that waits until `by` is settled. Returns false if the queue is full.
+    /// Appends an item that waits until `by` is settled. Returns false, and drops the item, if the queue is full.
     pub(in crate::flow) fn add(&mut self, by: Moment, item: T) -> bool {
         let has_room = self.items.len() < self.items_max;
         if has_room {
@@ -34,8 +34,8 @@ impl<T> DelayQueue<T> {
         taken.extend(std::iter::from_fn(|| self.next_settled(settled)).take(items_max));
     }
 
-    /// Removes and returns the first item if its moment is settled. A later item waits behind it even if its own moment
-    /// is earlier.
+    /// Removes and returns the first item if its moment is settled; otherwise returns `None`. A later item waits for
+    /// the first one even if its own moment is earlier.
     pub(in crate::flow) fn next_settled(&mut self, settled: Moment) -> Option<T> {
         let item = self.items.pop_front_if(|(by, _)| *by <= settled).map(|(_, item)| item);
         if self.items.is_empty() && self.items.capacity() > KEPT {

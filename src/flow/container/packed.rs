@@ -1,4 +1,4 @@
-//! Unsigned integers in as few bytes as they need, for rows that exist in large numbers.
+//! Unsigned integers of a chosen number of bytes, for rows that exist in large numbers.
 
 /// An unsigned integer of `N` bytes, without alignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,6 +7,7 @@ pub(in crate::flow) struct Packed<const N: usize>([u8; N]);
 impl<const N: usize> Packed<N> {
     /// The largest integer: all bits are set.
     pub(in crate::flow) const MAX: Self = Self([u8::MAX; N]);
+    /// Zero.
     pub(in crate::flow) const ZERO: Self = Self([0; N]);
 
     /// Packs a number, which must be below 2^(8N).
@@ -17,6 +18,7 @@ impl<const N: usize> Packed<N> {
         Self(std::array::from_fn(|at| bytes[at]))
     }
 
+    /// Returns the number.
     #[inline]
     pub(in crate::flow) fn get(self) -> u64 {
         let mut bytes = [0; 8];

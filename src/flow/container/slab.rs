@@ -1,18 +1,19 @@
-//! Rows that keep their number while they live; the numbers of freed rows are used again.
+//! Rows that keep their numbers until they are freed; the numbers of freed rows are used again.
 
 use std::ops::{Index, IndexMut};
 
 use super::chunked_vec::ChunkedVec;
 
-/// The number of no row: it ends a chain.
+/// A value that is not the number of a row. It ends a chain.
 pub(in crate::flow) const NONE: u32 = u32::MAX;
 
-/// Rows that are looked up together, so that the memory of each is prefetched while the others are worked on. A larger
-/// batch gains nothing: a processor has only a few tens of outstanding cache misses.
+/// Number of rows that are looked up together, so that the memory of one is prefetched while others are processed. A
+/// larger batch is not faster: a processor has at most a few tens of outstanding cache misses.
 pub(in crate::flow) const TOGETHER: usize = 32;
 
 /// A row with a field that is unused once the row is freed; the chain of free rows goes through it.
 pub(in crate::flow) trait Chained {
+    /// Returns the field that stores the number of the next free row.
     fn link(&mut self) -> &mut u32;
 }
 
@@ -20,7 +21,9 @@ pub(in crate::flow) trait Chained {
 #[derive(Debug)]
 pub(in crate::flow) struct Slab<T> {
     rows: ChunkedVec<T>,
+    /// The first row in the chain of free rows; [`NONE`] if no row is free.
     free_first: u32,
+    /// Number of free rows.
     free: usize,
     rows_max: usize,
 }
@@ -41,7 +44,7 @@ impl<T: Chained> Slab<T> {
         self.rows_max - self.len()
     }
 
-    /// Returns one more than the largest number that a row has or had.
+    /// Returns one more than the largest row number so far, live or freed; 0 if there was no row.
     #[allow(clippy::cast_possible_truncation, reason = "`rows_max` is at most `NONE`")]
     pub(in crate::flow) fn numbers(&self) -> u32 {
         self.rows.len() as u32

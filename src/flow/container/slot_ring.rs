@@ -8,7 +8,7 @@ use crate::time::Moment;
 use super::chunked_vec::ChunkedVec;
 use super::slab::TOGETHER;
 
-/// Slots that are live at once: the current one, which is not complete, and the nine before it. A slot is a tenth of
+/// Number of live slots: the current one, which is not complete, and the nine before it. A slot is a tenth of
 /// the window, so a reported sum covers between 0.9 and 1.0 of the window.
 pub(in crate::flow) const SLOTS_LIVE: usize = 10;
 const RING: u64 = SLOTS_LIVE as u64;
@@ -17,10 +17,11 @@ const RING: u64 = SLOTS_LIVE as u64;
 #[derive(Debug)]
 pub(in crate::flow) struct SlotRing<T> {
     ring: [ChunkedVec<T>; SLOTS_LIVE],
-    /// Expired slots whose items were not yet taken, by slot number, the oldest first.
+    /// Expired slots whose items were not yet taken, with their numbers.
     expired: Vec<(u64, ChunkedVec<T>)>,
+    /// Number of the current slot.
     current: u64,
-    /// `None` if no slot ever expires.
+    /// Nanoseconds of a slot; `None` if no slot ever expires.
     span_nanos: Option<NonZeroU64>,
 }
 
@@ -73,12 +74,12 @@ impl<T> SlotRing<T> {
         self.ring[(number % RING) as usize].prefetch(at);
     }
 
-    /// Makes `number` the current slot; slots that are too old then expire. An earlier number changes nothing. A gap
-    /// that is longer than the window costs one turn of the ring.
+    /// Makes `number` the current slot. Slots that are then ten or more slots old expire. An earlier number changes
+    /// nothing. At most ten slots are visited, however long the gap is.
     pub(in crate::flow) fn advance(&mut self, number: u64) {
         let was = self.current;
         while self.current < number {
-            // Once each slot of the ring has expired, the other slots of the gap are empty.
+            // Slots of the gap that are already too old are left out: they never had items.
             self.current = (self.current + 1).max(number.saturating_sub(RING - 1)).min(number);
             let slot = &mut self.ring[(self.current % RING) as usize];
             if !slot.is_empty() {
@@ -88,7 +89,7 @@ impl<T> SlotRing<T> {
         }
     }
 
-    /// Removes and returns the next expired item, and frees its memory.
+    /// Removes and returns the next expired item, and frees its memory. Returns `None` if there is none.
     #[inline]
     pub(in crate::flow) fn take_expired(&mut self) -> Option<T> {
         let (_, slot) = self.expired.last_mut()?;
@@ -108,8 +109,9 @@ impl<T> SlotRing<T> {
         !taken.is_empty()
     }
 
-    /// Returns the age, in slots, of the oldest expired slot that still has items; 0 if there is none.
-    pub(in crate::flow) fn behind(&self) -> u64 {
+    /// Returns the age, in slots, of the first expired slot that still has items; 0 if there is none. It is the oldest
+    /// one, unless slots expired after a gap longer than the window; then the oldest is up to nine slots older.
+    pub(in crate::flow) fn expired_age(&self) -> u64 {
         self.expired.first().map_or(0, |(number, _)| self.current - number)
     }
 }
@@ -122,6 +124,7 @@ mod tests {
         SlotRing::new(Some(Duration::from_nanos(100)))
     }
 
+    /// Advances to a moment and returns the items that expire.
     fn roll(slots: &mut SlotRing<u64>, moment: u64) -> Vec<u64> {
         slots.advance(slots.number(Moment(moment)));
         let expired = std::iter::from_fn(|| slots.take_expired()).collect();
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn any_gap_empties_the_ring_in_one_turn() {
+    fn all_items_expire_after_a_gap_of_any_length() {
         for gap in [100, 101, 150, 1_000_000_000, u64::MAX / 2] {
             let mut slots = slots();
             for number in 0..RING {

@@ -1,5 +1,5 @@
-//! Which hosts the detectors look at: those whose counts have grown to the threshold of a limit, so that they may
-//! exceed it. Such hosts are marked dirty.
+//! Marks hosts dirty. A host is dirty if one of its counts has reached the threshold of a limit, so that it may exceed
+//! the limit. Detectors examine only dirty hosts.
 
 use crate::flow::container::chunked_vec::ChunkedVec;
 use crate::flow::metric::{Metric, PerMetric};
@@ -7,33 +7,33 @@ use crate::flow::rates::RateClock;
 
 use super::{DIRTY, HostId, Hosts};
 
-/// Room in the list of dirty hosts, however few hosts there may be.
+/// Minimum number of entries that the list of dirty hosts has room for.
 pub(super) const DIRTY_MIN: usize = 4096;
 
 impl Hosts {
-    /// Marks only hosts dirty from here on that may exceed one of these limits, each the lowest that any host has.
-    /// Counts what happens within a second where one of them needs it.
+    /// From this call on, marks a host dirty only if it may exceed one of these limits. Each is the lowest limit of any
+    /// host for its metric. Rates are counted only if one of the limits needs them.
     pub(in crate::flow) fn watch(&mut self, limits: &PerMetric<Option<u64>>) {
         self.thresholds = PerMetric::from_fn(|metric| metric.threshold(limits[metric]));
         let needs_rates = Metric::ALL.into_iter().any(|metric| metric.is_rate() && limits[metric].is_some());
         self.recent = needs_rates.then(|| self.recent.take().unwrap_or_default());
     }
 
-    /// Notes how many ports a host has contacted by now.
+    /// Marks a host dirty if it may exceed the limit of contacted ports, of which it has this many.
     pub(in crate::flow) fn note_ports(&mut self, id: HostId, contacted_ports: u32) {
         if u64::from(contacted_ports) >= self.thresholds[Metric::ContactedPorts] {
             self.mark_dirty(id);
         }
     }
 
-    /// Notes how much a host has received by now.
+    /// Marks a host dirty if it may exceed the limit of received bytes, of which it has this many.
     pub(in crate::flow) fn note_received(&mut self, id: HostId, received_bytes: u64) {
         if received_bytes >= self.thresholds[Metric::ReceivedBytes] {
             self.mark_dirty(id);
         }
     }
 
-    /// Adds what a source did within the last moments, where a limit needs it.
+    /// Adds packets and contacts of a source to its rates, if a limit needs them. Marks it dirty if it may exceed one.
     pub(in crate::flow) fn add_recent(&mut self, id: HostId, clock: &RateClock, packets: u64, contacts: u32) {
         let Some(recent) = &mut self.recent else { return };
         let (packets, contacts) = recent.reach(id.0).add(clock, packets, contacts);
@@ -44,7 +44,7 @@ impl Hosts {
         }
     }
 
-    /// Packets and contacts of the last second; zero where no limit needs them.
+    /// Returns the packets and contacts of the last second; zeros if no limit needs them.
     pub(in crate::flow) fn per_second(&self, id: HostId, clock: &RateClock) -> (u32, u32) {
         let recent = self.recent.as_ref().and_then(|recent| recent.get(id.0));
         recent.map_or((0, 0), |recent| recent.per_second(clock))
@@ -57,7 +57,7 @@ impl Hosts {
             host.flags |= DIRTY;
             self.dirty.push(id);
             if self.dirty.len() >= self.dirty_max {
-                // The window has forgotten most of them by now.
+                // Most entries belong to hosts that were freed, so the list is made again.
                 self.mark_all_dirty();
             }
         }
@@ -72,7 +72,7 @@ impl Hosts {
         }
     }
 
-    /// Takes the mark from the next dirty host that is still in the window.
+    /// Returns the next dirty host that is still in the window, and clears its mark; `None` if there is none.
     pub(in crate::flow) fn take_dirty(&mut self) -> Option<HostId> {
         while let Some(id) = self.dirty.pop() {
             let host = &mut self.rows[id.0];

@@ -1,4 +1,4 @@
-//! What eviction needs to know about hosts: which are evicted last, and when each entered.
+//! The part of hosts that eviction needs: which hosts are evicted last, and when each host entered.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -35,12 +35,13 @@ impl Hosts {
         }
     }
 
+    /// Returns the flags of the reasons why an address is evicted last; 0 if there is none.
     pub(super) fn protection_of(&self, addr: &IpAddr) -> u8 {
         let is_local = self.local.iter().any(|network| network.contains(addr));
         (u8::from(self.protected.contains(addr)) * PROTECTED) | (u8::from(is_local) * LOCAL)
     }
 
-    /// Notes that a host enters as a source, in the current slot and in the current pass of eviction.
+    /// Stores the current slot and pass of eviction in a host that enters as a source.
     #[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
     pub(in crate::flow) fn enter(&mut self, id: HostId) {
         let host = &mut self.rows[id.0];
@@ -60,7 +61,7 @@ impl Hosts {
         self.pass = self.pass.wrapping_add(1);
     }
 
-    /// Returns true if a host entered in this pass.
+    /// Returns true if a host entered in the current pass.
     pub(in crate::flow) fn is_new(&self, id: HostId) -> bool {
         self.rows[id.0].entered_in_pass == self.pass
     }
@@ -71,7 +72,7 @@ impl Hosts {
         self.rows.room()
     }
 
-    /// Returns one more than the largest number that a host has or had.
+    /// Returns one more than the largest host number so far; 0 if there was no host.
     pub(in crate::flow) fn numbers(&self) -> u32 {
         self.rows.numbers()
     }
@@ -81,8 +82,8 @@ impl Hosts {
         self.seed.addr(&self.rows[id.0].addr())
     }
 
-    /// Returns the row that stands for hosts that are no longer kept apart; it is in no list. `None` if there is no
-    /// room for it.
+    /// Returns the row that stands for all hosts that are no longer distinguished. It is not in any list. `None` if
+    /// there is no room for it.
     pub(in crate::flow) fn other(&mut self) -> Option<HostId> {
         if self.other.is_none() && self.rows.has_room() {
             let at = self.rows.insert(Host { references: 1, ..Host::new(0, 0) });
@@ -91,7 +92,7 @@ impl Hosts {
         self.other
     }
 
-    /// Returns true if this is the row that stands for hosts that are no longer kept apart.
+    /// Returns true if this is the row that stands for all hosts that are no longer distinguished.
     #[inline]
     pub(in crate::flow) fn is_other(&self, id: HostId) -> bool {
         self.other == Some(id)

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::flow::error_bounds::Sums;
 use crate::flow::hosts::HostId;
-use crate::flow::interfaces::{ELSEWHERE, InterfaceCounts};
+use crate::flow::interfaces::{InterfaceCounts, OVERFLOW_IFINDEX};
 use crate::flow::metric::{Metric, PerMetric};
 use crate::flow::snapshot::{Accounting, KernelCounts};
 
@@ -111,10 +111,10 @@ impl Window {
         !self.interfaces_without_row
     }
 
-    /// Moves what was seen on an interface to [`ELSEWHERE`], because its number means nothing any more.
+    /// Moves what was seen on an interface to [`OVERFLOW_IFINDEX`], because its number means nothing any more.
     pub fn retire_interface(&mut self, ifindex: u32) {
         if let Some(counts) = self.interfaces.remove(&ifindex) {
-            self.interfaces.entry(ELSEWHERE).or_default().add(&counts);
+            self.interfaces.entry(OVERFLOW_IFINDEX).or_default().add(&counts);
         }
     }
 

@@ -20,10 +20,10 @@ use crate::flow::Capacity;
 use crate::flow::container::slab::NONE;
 use crate::flow::container::slot_ring::SlotRing;
 use crate::flow::error_bounds::{ErrorBounds, Sums};
-use crate::flow::eviction_priority::{EvictionPriority, EvictionScale};
 use crate::flow::ghosts::{Ghost, GhostEntries};
 use crate::flow::hosts::HostId;
 use crate::flow::metric::PerMetric;
+use crate::flow::retention_priority::{RetentionPriority, RetentionScale};
 use crate::flow::slot_records::{SlotRecord, SlotRecordAt};
 use crate::time::Moment;
 
@@ -56,12 +56,12 @@ pub(super) struct Eviction {
     pub(super) ghosts: GhostEntries,
     other: SlotRing<Other>,
     other_sum: Other,
-    ranking: EvictionScale,
+    ranking: RetentionScale,
     room_made: usize,
     pairs_kept: u32,
     /// The next host of the hand, and the highest priority that it evicts.
     hand: u32,
-    takes: EvictionPriority,
+    takes: RetentionPriority,
     /// Hosts that the hand looked at since the last sample, and how many of them it evicted.
     seen: usize,
     taken: usize,
@@ -98,9 +98,9 @@ impl Eviction {
             ghosts: GhostEntries::new(limits.ghost_bytes),
             other: slots,
             other_sum: Other::default(),
-            ranking: EvictionScale::new(&PerMetric::default()),
+            ranking: RetentionScale::new(&PerMetric::default()),
             hand: 0,
-            takes: EvictionPriority::default(),
+            takes: RetentionPriority::default(),
             seen: 0,
             taken: 0,
             rests_for: 0,
@@ -141,7 +141,7 @@ impl Window {
     /// Sets the lowest limit of each metric that any host has. The host that has used the smallest share of them is
     /// evicted first, and a host that cannot exceed one of them is not marked dirty.
     pub fn watch(&mut self, limits: &PerMetric<Option<u64>>) {
-        self.eviction.ranking = EvictionScale::new(limits);
+        self.eviction.ranking = RetentionScale::new(limits);
         self.hosts.watch(limits);
     }
 
@@ -241,19 +241,19 @@ impl Window {
         let numbers = self.hosts.numbers();
         let step = (numbers / SAMPLE).max(1);
         let ids = (0..numbers).step_by(step as usize).map(HostId);
-        let mut ranks: Vec<EvictionPriority> =
+        let mut ranks: Vec<RetentionPriority> =
             ids.filter(|&id| self.hosts.get(id).is_source()).map(|id| self.rank(id)).collect();
         ranks.sort_unstable();
         let at = ranks.len() * SHARE.0 / SHARE.1;
         // Hosts that are evicted last are not evicted while there are others.
-        let others = ranks.iter().rposition(|&rank| rank < EvictionPriority::HIGHEST);
+        let others = ranks.iter().rposition(|&rank| rank < RetentionPriority::HIGHEST);
         if let Some(&rank) = ranks.get(others.map_or(at, |last| at.min(last))) {
             self.eviction.takes = rank;
         }
         (self.eviction.seen, self.eviction.taken) = (1, 0);
     }
 
-    fn rank(&self, id: HostId) -> EvictionPriority {
+    fn rank(&self, id: HostId) -> RetentionPriority {
         self.eviction.ranking.of(self.hosts.get(id), self.ports_count(id))
     }
 
@@ -360,7 +360,7 @@ impl Window {
         let target = self.hosts.hash(dst);
         if let Some(rest) = self.eviction.rests.get(&owner).copied() {
             // The contact of the credit is counted itself now, and must not count twice.
-            if rest.credit.is_some_and(|ghost| ghost.may_be_of(target)) {
+            if rest.credit.is_some_and(|ghost| ghost.may_have_target(target)) {
                 self.take_credit(owner, rest);
             }
             return;

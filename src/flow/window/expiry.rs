@@ -28,7 +28,7 @@ impl Window {
     /// Makes the slots of `now` the current ones.
     pub(super) fn advance(&mut self, now: Moment) {
         self.items.advance(now);
-        if self.items.behind() >= BEHIND_MAX {
+        if self.items.expired_age() >= BEHIND_MAX {
             self.drain(usize::MAX);
         }
         self.hosts.set_current_slot(self.items.current());

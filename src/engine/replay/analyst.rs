@@ -1,4 +1,4 @@
-//! The analyst of a replay: folds and judges tick by tick, and keeps the alerts.
+//! The analyst of a replay: folds and judges tick by tick, and collects the alerts.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ use super::outcome::Replayed;
 
 /// The analyst, the totals, and the alerts so far.
 #[derive(Debug)]
-pub(super) struct Judge {
+pub(super) struct ReplayAnalyst {
     totals: Option<Window>,
     analyst: Analyst,
     /// The lengths of the traffic window, and of the port window if there is one.
     intervals: [Option<Duration>; 2],
-    /// The end of the last tick; `None` before it.
+    /// The end of the last tick; `None` before the first tick.
     now: Option<Moment>,
     notices: Vec<Notice>,
     alerts: Vec<Alert>,
 }
 
-impl Judge {
+impl ReplayAnalyst {
     pub(super) fn new(rules: &Rules, limits: &Capacity, seed: Seed, keeps_totals: bool) -> Self {
         let counts_ports = rules.flow.port_interval.is_some();
         let totals =
@@ -67,7 +67,7 @@ impl Judge {
         }
     }
 
-    /// Decides what still waits, and returns the result.
+    /// Makes the pending decisions, and returns the result.
     pub(super) fn finish(mut self, broken: Option<ReplayError>) -> Replayed {
         if let Some(now) = self.now {
             self.settle(now, None);
@@ -84,14 +84,14 @@ impl Judge {
         Replayed { accounting, totals: self.totals, alerts: self.alerts, broken }
     }
 
-    /// The alerts so far.
+    /// Returns the alerts so far.
     #[cfg(test)]
     pub(super) fn alerts(&self) -> &[Alert] {
         &self.alerts
     }
 
-    /// Judges tick by tick until `to`, while a decision waits or an alert is too young for one. Live capture judges at
-    /// these times too, without a frame.
+    /// Judges tick by tick until `to`, while a decision or the evidence of an alert is pending. Live capture judges at
+    /// these times too, although no frame comes.
     fn settle(&mut self, now: Moment, to: Option<Moment>) {
         // A contact is overdue after half a second, and all contacts of an alert one second after it opened.
         const TICKS_MAX: u32 = 8;
@@ -105,8 +105,9 @@ impl Judge {
         }
     }
 
-    /// Judges at each end of a slot between two frames, if an alert is open. Bytes leave the window slot by slot, and
-    /// an alert closes a whole interval after that, as in live capture. After one interval the window is empty.
+    /// Judges at each end of a slot between two frames, if an alert is open, as live capture does. Bytes leave the
+    /// window slot by slot, and an alert closes a whole interval after its host no longer exceeds the limit. After one
+    /// interval the window is empty, so later ends of slots change nothing.
     fn pass(&mut self, from: Moment, to: Moment) {
         if self.analyst.ledger().open().next().is_none() {
             return;
@@ -127,13 +128,14 @@ impl Judge {
         }
     }
 
-    /// Judges at `now`, and keeps the alerts of the notices.
+    /// Judges at `now`, and stores the alerts of the notices.
     fn judge(&mut self, now: Moment) {
         // All frames up to now are folded, so everything up to now is settled.
         self.analyst.judge(now, UnixNanos(now.0), now, &mut self.notices);
         for notice in self.notices.drain(..) {
             let alert = notice.into_alert();
-            // The search goes from the newest, as open alerts are few and new. An alert that opens again keeps its id.
+            // The search begins with the newest, since open alerts are few and new. An alert that opens again keeps its
+            // id.
             match self.alerts.iter_mut().rev().find(|known| known.id == alert.id) {
                 Some(known) => *known = alert,
                 None => self.alerts.push(alert),
