@@ -20,11 +20,11 @@ pub(crate) struct Load {
 pub(crate) enum Spread {
     /// Each pair is equally likely.
     Uniform,
-    /// Few pairs have most packets: the probability of a pair is inversely proportional to its rank.
+    /// Few pairs have most of the packets.
     Zipf,
-    /// One packet of each pair after the other.
+    /// The pairs in turn.
     InTurn,
-    /// Random sources among all 2^32 addresses, to one destination.
+    /// Random sources of all 2^32, to one destination.
     Spoofed,
 }
 

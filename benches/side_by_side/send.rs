@@ -14,7 +14,7 @@ use nix::sys::socket::{
 
 use crate::flows::{Flows, Load, address, frame};
 
-/// The command line of the generator.
+/// What to send.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Send {
     pub(crate) interface: String,

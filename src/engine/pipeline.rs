@@ -16,8 +16,8 @@ pub(super) struct FramePipeline {
 }
 
 impl FramePipeline {
-    /// Makes an empty pipeline. With `counts_received`, packets of a direction for which [`Batch::counts_as_received`] returns
-    /// true also count as received.
+    /// Makes an empty pipeline. With `counts_received`, packets of a direction for which [`Batch::counts_as_received`]
+    /// returns true also count as received.
     pub(super) fn new(counts_received: bool) -> Self {
         Self { decoded: Decoded::default(), contexts: [InterfaceContext::NONE; CONTEXTS], counts_received }
     }

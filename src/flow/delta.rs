@@ -93,7 +93,7 @@ impl Delta {
     }
 
     /// Counts packets, those of a family in the order of arrival, and empties `decoded`. A packet that is only observed
-    /// ([`CountMode`](super::CountMode)) is evidence of who sent first and of what was answered, and its frame counts
+    /// ([`CountMode`]) is evidence of who sent first and of what was answered, and its frame counts
     /// as skipped ([`Skip::Egress`]). It is needed where this host translates addresses: only the packet on its other
     /// interface has the address of the client.
     ///
