@@ -65,7 +65,7 @@ struct Versioned {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "struct View")]
 struct SavedState {
     version: u32,
     opened: u64,
@@ -77,7 +77,7 @@ struct SavedState {
 
 /// Times are nanoseconds since 1970-01-01 UTC. Field names are part of the form of the file.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "struct AlertView")]
 struct SavedAlert {
     id: String,
     kind: String,
@@ -109,7 +109,7 @@ fn is_zero(value: &u64) -> bool {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "struct MuteView")]
 struct SavedMute {
     id: u64,
     source: String,

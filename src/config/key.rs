@@ -23,6 +23,7 @@ macro_rules! define_keys {
             }
 
             /// Returns the group to which the setting belongs.
+            #[cfg(test)]
             pub(super) fn group(self) -> Group {
                 match self { $($(SettingKey::$key => Group::$group,)*)* }
             }
@@ -60,6 +61,7 @@ macro_rules! define_keys {
 for_each_setting!(define_keys);
 
 /// A group of settings that the example file and the reference put under one heading.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Group {
     General,

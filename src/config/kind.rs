@@ -56,7 +56,21 @@ impl<T, K: Kind<T>> Kind<T> for Checked<K, T> {
         Ok(value)
     }
 
+    fn may_repeat(&self) -> bool {
+        self.kind.may_repeat()
+    }
+
+    fn read_next(&self, earlier: &T, text: &str, context: &Context) -> Result<T, ValueError> {
+        let value = self.kind.read_next(earlier, text, context)?;
+        (self.check)(context, &value)?;
+        Ok(value)
+    }
+
     fn print(&self, value: &T) -> String {
         self.kind.print(value)
+    }
+
+    fn lines(&self, value: &T) -> Vec<String> {
+        self.kind.lines(value)
     }
 }

@@ -229,7 +229,8 @@ impl Config {
     }
 }
 
-/// A value for each key, most of them not the default; `every_setting_reaches_the_options_of_its_floor` parses it.
+/// A value for each key but `WebhookToken`, which `WebhookTokenFile` excludes. Most are not the default.
+/// `every_setting_reaches_the_options_of_its_floor` parses it.
 #[cfg(test)]
 pub(super) const ALL_SET: &str = "\
 TrafficInterval: 60
@@ -282,9 +283,18 @@ ListenAddress: [::1]:80
 mod tests {
     use super::*;
     use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
+    use crate::config::key::SettingKey;
     use crate::config::machine::tests::two_cores;
     use crate::detect::ScanRule;
     use crate::engine::PinCores;
+
+    /// A new row of the table needs a line above, and its value an assertion below.
+    #[test]
+    fn all_set_has_every_key() {
+        let keys = SettingKey::ALL.iter().filter(|&&key| key != SettingKey::WebhookToken);
+        let missing: Vec<_> = keys.filter(|key| !ALL_SET.contains(&format!("{key}:"))).collect();
+        assert_eq!(missing, [&SettingKey::ExcludedInterfaces; 0]);
+    }
 
     #[test]
     fn every_setting_reaches_the_options_of_its_floor() {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::checked::Config;
-use super::key::{Group, SettingKey};
+use super::key::SettingKey;
 use super::machine::{MemoryLimit, Workers};
 use super::units::Bytes;
 
@@ -28,8 +28,16 @@ impl Config {
     /// Returns the keys and values of the limits that the original does not have, as they are written in the file.
     /// Limits that are off are left out, and several lines of a key are joined with `; `.
     pub(super) fn further_limits(&self) -> Vec<(&'static str, String)> {
-        let keys = SettingKey::ALL.iter().filter(|key| key.group() == Group::FurtherLimits);
-        let values = keys.map(|&key| (key.name(), self.settings.lines(key).join("; ")));
+        // The API serves them in this order, whatever group of the documents they are in.
+        let keys = [
+            SettingKey::PacketRateLimit,
+            SettingKey::ContactRateLimit,
+            SettingKey::ReceivedByteLimit,
+            SettingKey::LimitFor,
+            SettingKey::IgnoredSources,
+            SettingKey::GroupIPv6,
+        ];
+        let values = keys.into_iter().map(|key| (key.name(), self.settings.lines(key).join("; ")));
         values.filter(|(_, value)| !matches!(value.as_str(), "" | "off")).collect()
     }
 

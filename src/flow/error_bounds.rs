@@ -34,7 +34,7 @@ impl Sums {
         match metric {
             Metric::IpBytes => self.ip_bytes,
             Metric::ReceivedBytes => self.received_bytes,
-            _ => 0,
+            Metric::ContactedHosts | Metric::ContactedPorts | Metric::PacketsPerS | Metric::ContactsPerS => 0,
         }
     }
 }

@@ -32,7 +32,10 @@ impl Metric {
 
     /// Returns true if the metric is counted over the last second. Such metrics are counted only if a limit needs them.
     pub(super) fn is_rate(self) -> bool {
-        matches!(self, Self::PacketsPerS | Self::ContactsPerS)
+        match self {
+            Self::PacketsPerS | Self::ContactsPerS => true,
+            Self::IpBytes | Self::ReceivedBytes | Self::ContactedHosts | Self::ContactedPorts => false,
+        }
     }
 
     /// Returns the smallest count with which a host may exceed `limit`; `u64::MAX` without a limit. A sum of bytes may

@@ -31,8 +31,8 @@ pub(super) struct Input {
 }
 
 /// The bytes that were read, or instead of them a mapped part of the file.
-#[derive(Debug, Default)]
-pub(super) struct Buffer {
+#[derive(Debug)]
+struct Buffer {
     read: Vec<u8>,
     mapped: Option<MappedFile>,
 }

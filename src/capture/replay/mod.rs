@@ -104,14 +104,14 @@ impl Replay {
 
     /// Collects records until the batch is full or the buffer has no complete record. It reads more bytes only while
     /// the batch is empty, since reading moves the bytes of collected records.
-    fn collect(&mut self, frames_max: usize) -> Result<(), ReplayError> {
+    fn collect(&mut self) -> Result<(), ReplayError> {
         self.records.clear();
-        while self.records.len() < frames_max {
+        while self.records.len() < BATCH_FRAMES_MAX {
             if let FileFormat::Pcap(pcap) = &self.format {
                 let (buffer, start) = (self.input.filled(), self.input.position());
-                let end = pcap.collect(buffer, start, frames_max, &mut self.records);
+                let end = pcap.collect(buffer, start, BATCH_FRAMES_MAX, &mut self.records);
                 self.input.consume(end - start);
-                if self.records.len() == frames_max {
+                if self.records.len() == BATCH_FRAMES_MAX {
                     break;
                 }
             }
@@ -141,7 +141,7 @@ impl FrameSource for Replay {
 
     /// Returns the next frames; `None` at the end of the file. It blocks until the file or pipe is read.
     fn next_batch(&mut self) -> Result<Option<ReplayBatch<'_>>, ReplayError> {
-        self.collect(BATCH_FRAMES_MAX)?;
+        self.collect()?;
         if self.records.is_empty() {
             return Ok(None);
         }
