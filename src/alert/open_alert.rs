@@ -22,8 +22,9 @@ pub(super) struct OpenAlert {
     regather_at: u64,
     /// When contacts that were too recent for the scan evidence have an outcome; `None` if there are none.
     pending_until: Option<Moment>,
-    /// The largest multiple of the limit that has been notified; 1 before the first.
-    multiple_notified: u64,
+    /// The largest multiple of the limit that was reached since the limit last changed, notified or not: growth under a
+    /// mute is not notified later.
+    multiple_reached: u64,
     /// True once a notice that the alert is open was queued.
     pub(super) is_notified: bool,
     /// True if that notice showed the alert as possible and none has confirmed it since.
@@ -40,7 +41,7 @@ impl OpenAlert {
             exceeded_at: now,
             regather_at: finding.measured.saturating_mul(2),
             pending_until: alert.scan.as_ref().and_then(|scan| complete_at(scan, now)),
-            multiple_notified: multiple_of(finding),
+            multiple_reached: multiple_of(finding),
             is_notified: !is_muted,
             is_notified_as_possible: !is_muted && is_possible,
             lacks_evidence: false,
@@ -50,12 +51,12 @@ impl OpenAlert {
 
     /// Restores an alert after a restart; the time until it closes starts anew.
     pub(super) fn restore(persisted: PersistedAlert, now: Moment) -> Self {
-        let PersistedAlert { alert, multiple_notified, is_notified, is_notified_as_possible } = persisted;
+        let PersistedAlert { alert, multiple_reached, is_notified, is_notified_as_possible } = persisted;
         Self {
             exceeded_at: now,
             regather_at: alert.measured.saturating_mul(2),
             pending_until: None,
-            multiple_notified,
+            multiple_reached,
             is_notified,
             is_notified_as_possible,
             lacks_evidence: true,
@@ -67,14 +68,15 @@ impl OpenAlert {
     pub(super) fn to_persisted(&self) -> PersistedAlert {
         PersistedAlert {
             alert: without_evidence(&self.alert),
-            multiple_notified: self.multiple_notified,
+            multiple_reached: self.multiple_reached,
             is_notified: self.is_notified,
             is_notified_as_possible: self.is_notified_as_possible,
         }
     }
 
-    /// Updates the evidence if the alert lacks it, if this finding confirms the alert, if the value has doubled, or if
-    /// contacts that were too recent have an outcome now.
+    /// Replaces all evidence if the alert lacks it or this finding confirms the alert. Gathers only the scan evidence
+    /// again if the value has doubled since the last time, or if contacts that were too recent have an outcome now.
+    /// Call it before [`exceed`](Self::exceed), which clears what tells a confirmation.
     pub(super) fn update_evidence(
         &mut self,
         finding: &Finding,
@@ -121,6 +123,7 @@ impl OpenAlert {
         self.pending_until = None;
         let Some(before) = &mut self.alert.scan else { return };
         let Some(scan) = evidence(EvidenceNeeded::Scan).scan else { return };
+        // After the gathering for pending contacts there is no further one until the value has doubled.
         self.pending_until = if has_grown { complete_at(&scan, now) } else { None };
         if scan.confidence >= before.confidence {
             *before = scan;
@@ -142,10 +145,10 @@ impl OpenAlert {
         if finding.limit != alert.limit {
             // The configured limit has changed. That is not a growth of the value.
             alert.limit = finding.limit;
-            self.multiple_notified = multiple;
+            self.multiple_reached = multiple;
         }
-        let has_grown = multiple > self.multiple_notified;
-        self.multiple_notified = self.multiple_notified.max(multiple);
+        let has_grown = multiple > self.multiple_reached;
+        self.multiple_reached = self.multiple_reached.max(multiple);
         if alert.progress.is_muted {
             return None;
         }
@@ -177,9 +180,9 @@ impl OpenAlert {
         Some(Notice::Confirmed(self.alert.clone()))
     }
 
-    /// Returns the fields that describe the notices so far. A change of any of them must be saved at once.
+    /// Returns the fields that decide which notices are still to come. A change of any of them must be saved at once.
     pub(super) fn notified(&self) -> (bool, bool, u64) {
-        (self.is_notified, self.is_notified_as_possible, self.multiple_notified)
+        (self.is_notified, self.is_notified_as_possible, self.multiple_reached)
     }
 }
 

@@ -40,7 +40,7 @@ pub struct PersistedLedger {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PersistedAlert {
     pub(super) alert: Alert,
-    pub(super) multiple_notified: u64,
+    pub(super) multiple_reached: u64,
     pub(super) is_notified: bool,
     pub(super) is_notified_as_possible: bool,
 }
@@ -91,7 +91,7 @@ struct SavedAlert {
     exceeded_at: u64,
     reopened: u32,
     #[serde(rename = "times_said")]
-    multiple_notified: u64,
+    multiple_reached: u64,
     #[serde(rename = "is_said")]
     is_notified: bool,
     // These fields are left out if they have their defaults, so that earlier versions of the program, which do not have
@@ -124,7 +124,7 @@ impl PersistedLedger {
     pub(super) fn to_json(&self) -> Vec<u8> {
         let open = |known: &PersistedAlert| SavedAlert {
             is_notified_as_possible: known.is_notified_as_possible,
-            ..SavedAlert::of(&known.alert, known.multiple_notified, known.is_notified)
+            ..SavedAlert::of(&known.alert, known.multiple_reached, known.is_notified)
         };
         let view = SavedState {
             version: VERSION,
@@ -176,7 +176,7 @@ impl PersistedLedger {
 }
 
 impl SavedAlert {
-    fn of(alert: &Alert, multiple_notified: u64, is_notified: bool) -> Self {
+    fn of(alert: &Alert, multiple_reached: u64, is_notified: bool) -> Self {
         Self {
             id: alert.id.clone(),
             kind: alert.kind.name().to_owned(),
@@ -189,7 +189,7 @@ impl SavedAlert {
             last: alert.progress.last,
             exceeded_at: alert.progress.exceeded_at.0,
             reopened: alert.progress.reopened,
-            multiple_notified,
+            multiple_reached,
             is_notified,
             error: alert.progress.error_bound,
             is_possible: alert.progress.is_possible,
@@ -238,7 +238,7 @@ impl SavedAlert {
         };
         Ok(PersistedAlert {
             alert,
-            multiple_notified: self.multiple_notified,
+            multiple_reached: self.multiple_reached,
             is_notified: self.is_notified,
             is_notified_as_possible: self.is_notified_as_possible,
         })
@@ -304,13 +304,13 @@ pub(super) mod tests {
         };
         let open = PersistedAlert {
             alert: alert("1790000000-1", AlertKind::Traffic, Some([10, 0, 0, 1])),
-            multiple_notified: 2,
+            multiple_reached: 2,
             is_notified: true,
             is_notified_as_possible: false,
         };
         let loss = PersistedAlert {
             alert: alert("1790000000-2", AlertKind::Loss, None),
-            multiple_notified: 1,
+            multiple_reached: 1,
             is_notified: true,
             is_notified_as_possible: false,
         };
@@ -321,7 +321,7 @@ pub(super) mod tests {
                 progress: AlertProgress { last: 80, is_possible: true, error_bound: 50, ..received.progress },
                 ..received
             },
-            multiple_notified: 1,
+            multiple_reached: 1,
             is_notified: true,
             is_notified_as_possible: true,
         };

@@ -28,7 +28,8 @@ pub(super) struct AccountingView<'a> {
     topology: TopologyView,
 }
 
-/// The counters of the packet sockets: `tp_packets = frames + tp_drops + frames_in_rings`.
+/// The counters of the packet sockets. With `frames` of the outer object:
+/// `tp_packets = frames + tp_drops + frames_in_rings`.
 #[derive(Debug, Serialize)]
 struct PacketSocketsView {
     tp_packets: u64,
@@ -103,7 +104,8 @@ struct DirectionView<'a> {
     ip_bytes: u64,
     skipped: Skipped<'a>,
     /// Number of packets that the kernel has counted and this program has not; negative if this program has counted
-    /// more. `null` if the filter in the kernel passes only some of the packets.
+    /// more. `null` if not all packets of this direction are counted: the filter in the kernel passes only some, joined
+    /// packets are not told apart, or an interface has no counters or no row of its own.
     unexplained: Option<i64>,
 }
 
@@ -139,7 +141,7 @@ impl<'a> AccountingView<'a> {
     pub(super) fn of(report: &'a Report) -> Self {
         let sums = &report.snapshot.accounting;
         let KernelCounts { tp_packets, tp_drops, tp_freezes } = sums.kernel;
-        let kernel = &report.kernel;
+        let stats = &report.kernel;
         Self {
             wire_exact: report.is_wire_exact,
             counted: Counted::of(sums),
@@ -149,19 +151,19 @@ impl<'a> AccountingView<'a> {
                 tp_drops,
                 tp_freezes,
                 frames_in_rings: sums.frames_in_rings(),
-                backlog_drops: kernel.softnet.map(|softnet| softnet.drops),
-                time_squeezes: kernel.softnet.map(|softnet| softnet.time_squeezes),
+                backlog_drops: stats.softnet.map(|softnet| softnet.drops),
+                time_squeezes: stats.softnet.map(|softnet| softnet.time_squeezes),
             },
             loss: LossView::of(report),
             analyst: AnalystView::of(&report.lag),
             interfaces: report.interfaces.iter().map(InterfaceView::of).collect(),
             topology: TopologyView {
-                forwards: kernel.forwards,
-                local_networks: kernel.local_networks.iter().map(ToString::to_string).collect(),
+                forwards: stats.forwards,
+                local_networks: stats.local_networks.iter().map(ToString::to_string).collect(),
                 changes: ChangesView {
-                    count: kernel.changes.count,
-                    last_ms: millis(kernel.changes.last),
-                    max_ms: millis(kernel.changes.max),
+                    count: stats.changes.count,
+                    last_ms: millis(stats.changes.last),
+                    max_ms: millis(stats.changes.max),
                 },
             },
         }
@@ -233,13 +235,13 @@ impl<'a> InterfaceView<'a> {
 }
 
 impl<'a> DirectionView<'a> {
-    fn of(crossed: &'a DirectionCounts, reconciliation: Option<InterfaceReconciliation>) -> Self {
+    fn of(counts: &'a DirectionCounts, reconciliation: Option<InterfaceReconciliation>) -> Self {
         Self {
-            frames: crossed.frames(),
-            counted_frames: crossed.counted_frames,
-            ip_packets: crossed.ip_packets,
-            ip_bytes: crossed.ip_bytes,
-            skipped: Skipped(&crossed.skipped),
+            frames: counts.frames(),
+            counted_frames: counts.counted_frames,
+            ip_packets: counts.ip_packets,
+            ip_bytes: counts.ip_bytes,
+            skipped: Skipped(&counts.skipped),
             unexplained: reconciliation.map(|reconciliation| reconciliation.unexplained()),
         }
     }

@@ -15,7 +15,7 @@
 //! short, and a worker for the first frame of a block from an interface that its table does not have. Neither holds the
 //! lock for longer than it takes to read the queued notices.
 //!
-//! This file does not contain the names that are excluded.
+//! It keeps all names; which of them are excluded is decided in `verdict_table.rs`.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
@@ -54,16 +54,16 @@ impl LinkHistory {
         self.queue().catch_up();
     }
 
-    /// Returns every name that the interface has had since it was added, the latest one last; empty if the interface
-    /// was added before the start or the history was dropped. If several interfaces have had this number, it returns
-    /// the names of all of them.
+    /// Returns every name that the interface has had since it was added, the latest one last; empty if its record is
+    /// not kept: it was added before the start, had too many names, was displaced by later ones, or the history was
+    /// dropped. If several interfaces have had this number, it returns the names of all of them.
     pub(super) fn names_of(&self, ifindex: u32) -> Vec<InterfaceName> {
         let mut queue = self.queue();
         queue.catch_up();
         queue.records.names_of(ifindex).cloned().collect()
     }
 
-    /// Returns the interfaces that were added after `since`, with every name that each has had.
+    /// Returns the interfaces whose addition was read at or after `since`, with every name that each has had.
     pub(super) fn added_since(&self, since: Moment) -> HashMap<u32, Vec<InterfaceName>> {
         let mut queue = self.queue();
         queue.catch_up();
@@ -74,7 +74,8 @@ impl LinkHistory {
         recent
     }
 
-    /// Returns the counters that an interface had when it was added; `None` if its addition is not in the history.
+    /// Returns the counters that an interface had when it was added; `None` if its addition is not in the history. It
+    /// does not read the queue: the link monitor, its only caller, has done so.
     pub(super) fn counters_of(&self, ifindex: u32) -> Option<LinkCounters> {
         self.queue().records.counters_of(ifindex)
     }
@@ -213,7 +214,7 @@ impl LinkMessage {
 const RECORDS_MAX: usize = 4096;
 /// Maximum number of names of one interface. Usually an interface is renamed once at most.
 const NAMES_MAX: usize = 16;
-/// Bytes of the queue, which hold some hundred notices; the system limits them to `net.core.rmem_max`.
+/// Bytes of the queue, which hold several hundred messages; the system limits them to `net.core.rmem_max`.
 const QUEUE_BYTES: libc::c_int = 1 << 20;
 /// Bytes of the buffer for one notice. A notice has about 2,000 bytes; one that does not fit counts as cut.
 const NOTICE_BYTES: usize = 32 * 1024;

@@ -57,7 +57,7 @@ impl ReplayArgs {
         }
     }
 
-    /// Replays with `config` and writes the totals and the alerts.
+    /// Replays with `config` and writes the accounting, with `--json` also hosts and pairs, and the alerts.
     fn run_one(&self, config: &Config) -> anyhow::Result<()> {
         // Only JSON shows totals of hosts and pairs, and these take memory for every pair.
         let replay = if self.json.is_some() { replay } else { replay_alerts };
@@ -66,6 +66,7 @@ impl ReplayArgs {
         self.write(
             |out| match &outcome.totals {
                 Some(totals) => write_replayed(out, totals, &outcome.alerts, hide_destinations),
+                // Does not occur: with `--json` the totals are kept.
                 None => Ok(()),
             },
             |out| print_replayed(out, &outcome),
@@ -79,6 +80,7 @@ impl ReplayArgs {
         let second = replay_alerts(&self.captures, &rules(second))?;
         let comparison = ReplayComparison::of(&first.alerts, &second.alerts);
         self.write(|out| write_compared(out, &comparison), |out| self.print_compared(out, &comparison))?;
+        // Both read the same captures, so both stop at the same error.
         first.broken.map_or(Ok(()), |broken| Err(broken.into()))
     }
 
@@ -126,7 +128,7 @@ impl ReplayArgs {
     }
 }
 
-/// Prints the totals and the alerts as text.
+/// Prints the accounting and the alerts as text.
 fn print_replayed(out: &mut dyn Write, outcome: &Replayed) -> io::Result<()> {
     let counted = &outcome.accounting;
     writeln!(

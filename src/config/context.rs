@@ -1,7 +1,8 @@
-//! Every check of one setting against another, or against this machine.
+//! Every check of one setting against another. (`kinds/resources.rs` also checks CPUs against the machine.)
 //!
 //! Each check is a method of [`Context`], which the kind of the checked setting calls. One pair of settings is not
-//! here, because it is not an error: `NoDestinations: true` turns `ContactedIPsAnalyze` off, in `check.rs`.
+//! here, because it is not an error: `NoDestinations: true` turns the limits on contacted hosts off, in `check.rs` that
+//! of all hosts and in `options.rs` those of `LimitFor`.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -33,7 +34,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Returns a context without other settings, in which every check passes that needs one.
+    /// Returns a context without other settings, in which every check against another setting passes.
     pub(super) fn of(machine: &Machine) -> Self {
         Self {
             machine: machine.clone(),
@@ -51,14 +52,14 @@ impl Context {
         let here = self.machine.cores.len();
         match cores {
             PinCores::Auto if workers > here => {
-                let label = format!("{} here", counted(here, "usable CPU"));
+                let label = format!("{} here", with_plural(here, "usable CPU"));
                 let help = format!("{workers} workers need a CPU each: write `none`, or `Workers: {here}`");
                 Err(ValueError::new(label, help).against(SettingKey::Workers, "more workers than that"))
             }
             PinCores::List(listed) if workers != listed.len() => {
                 let listed = listed.len();
                 let help = format!("each worker needs one CPU: list {workers}, or write `Workers: {listed}`");
-                let error = ValueError::new(counted(listed, "CPU"), help);
+                let error = ValueError::new(with_plural(listed, "CPU"), help);
                 Err(error.against(SettingKey::Workers, "another number of workers"))
             }
             _ => Ok(()),
@@ -73,7 +74,7 @@ impl Context {
         if *bytes >= needed {
             return Ok(());
         }
-        let label = format!("too little for {}", counted(workers, "worker"));
+        let label = format!("too little for {}", with_plural(workers, "worker"));
         let help = format!(
             "each ring needs {}: write at least {}, or fewer `Workers`",
             Bytes(RING_BYTES_MIN),
@@ -129,7 +130,7 @@ impl Context {
 }
 
 /// Returns the number and the noun, with an `s` for the plural.
-fn counted(number: usize, noun: impl Display) -> String {
+fn with_plural(number: usize, noun: impl Display) -> String {
     match number {
         1 => format!("1 {noun}"),
         _ => format!("{number} {noun}s"),

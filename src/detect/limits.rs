@@ -28,14 +28,14 @@ pub struct Limits {
 }
 
 /// The limits of one host: for each kind of finding, the largest value that does not lead to a finding, in the unit of
-/// the metric. `None` turns the detector off.
+/// the metric. `None` turns the detector off. The entry of `Loss`, which is not about hosts, is unused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostLimits([Option<u64>; FindingKind::ALL.len()]);
 
 /// Another limit for the hosts of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitException {
-    /// The limit.
+    /// Which limit.
     pub kind: FindingKind,
     /// Its value for the hosts of the network; `None` means no limit.
     pub max: Option<u64>,
@@ -44,11 +44,11 @@ pub struct LimitException {
 /// A limit that is too low for the error bounds of the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImpreciseLimit {
-    /// The limit.
+    /// Which limit.
     pub kind: FindingKind,
     /// Maximum amount that may be missing from the count of a host.
     pub error_bound: u64,
-    /// The limit, in the same unit.
+    /// The value of the limit, in the unit of `error_bound`.
     pub limit: u64,
 }
 
@@ -66,7 +66,7 @@ impl HostLimits {
     }
 
     /// Returns the limits that are set, in the order of their kinds: kind, metric and value of each.
-    pub(super) fn set(&self) -> impl Iterator<Item = (FindingKind, Metric, u64)> {
+    pub(super) fn configured(&self) -> impl Iterator<Item = (FindingKind, Metric, u64)> {
         let limits = FindingKind::ALL.into_iter().zip(self.0);
         limits.filter_map(|(kind, max)| Some((kind, kind.metric()?, max?)))
     }
@@ -102,7 +102,7 @@ impl Limits {
     /// that exceeds none of these limits exceeds none of its own.
     pub fn lowest(&self) -> PerMetric<Option<u64>> {
         let mut lowest = PerMetric::default();
-        for (_, metric, max) in self.lowest_of_each().set() {
+        for (_, metric, max) in self.lowest_of_each().configured() {
             lowest[metric] = lower(lowest[metric], Some(max));
         }
         lowest
@@ -125,7 +125,7 @@ impl Limits {
     /// of any host.
     pub fn imprecise_under(&self, errors: Sums) -> Vec<ImpreciseLimit> {
         let limits = self.lowest_of_each();
-        let imprecise = limits.set().map(|(kind, metric, limit)| {
+        let imprecise = limits.configured().map(|(kind, metric, limit)| {
             let error_bound = errors.of(metric);
             ImpreciseLimit { kind, error_bound, limit }
         });

@@ -43,7 +43,9 @@ pub fn run(loss: &KernelCounts, hosts: &[HostCounts], limits: &Limits, findings:
     for host in hosts {
         let Some(limits) = limits.of(&host.addr) else { continue };
         findings.extend(
-            limits.set().filter_map(|(kind, metric, limit)| Finding::of_host(kind, metric, host, limit)),
+            limits
+                .configured()
+                .filter_map(|(kind, metric, limit)| Finding::of_host(kind, metric, host, limit)),
         );
     }
 }

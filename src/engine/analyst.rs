@@ -177,7 +177,7 @@ impl Analyst {
         }
         self.hosts.clear();
         self.window.take_dirty(&mut self.hosts, |host| host.may_exceed(&self.lowest_limits));
-        self.scan_candidates.turn(now);
+        self.scan_candidates.begin_judgement(now);
         let window = &self.window;
         self.hosts.extend(self.ledger.open_sources().filter_map(|source| window.counts(&source)));
         self.hosts.extend(self.scan_candidates.due(now).filter_map(|source| window.counts(&source)));
@@ -188,7 +188,7 @@ impl Analyst {
         self.findings.sort_unstable_by_key(|finding| (finding.source, finding.kind));
         for finding in &self.findings {
             let is_open = self.ledger.is_open(finding.source, finding.kind);
-            if !is_open && !self.scan_candidates.confirms(finding, window, now) {
+            if !is_open && !self.scan_candidates.may_open(finding, window, now) {
                 continue;
             }
             let evidence = |wanted| evidence(window, finding, now, wanted, self.hides_destinations);

@@ -1,9 +1,9 @@
 //! Scan candidates: hosts that exceed a limit of contacts but were not found to be scanners. Decides when to evaluate
 //! them again.
 //!
-//! An evaluation walks over the host's latest contacts, so it is repeated only when the contacts have grown by an
-//! eighth, or when the time for pending answers has passed. A judgement walks over about [`ROWS_PER_TURN_MAX`] rows;
-//! hosts for which no rows are left are evaluated at the next judgement.
+//! An evaluation walks over the rows of the host's latest pairs, so it is repeated only when the contacts have grown by
+//! an eighth, every 100 ms while answers may still come, or after the candidate was removed. A judgement walks over
+//! about [`ROWS_PER_JUDGEMENT_MAX`] rows; hosts for which none are left are put off until the next judgement.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use crate::flow::{SAMPLE_MAX, Window};
 use crate::time::Moment;
 
 /// Number of rows after which one judgement begins no further evaluation: some 5 ms.
-const ROWS_PER_TURN_MAX: usize = 32 * SAMPLE_MAX;
+const ROWS_PER_JUDGEMENT_MAX: usize = 32 * SAMPLE_MAX;
 
 /// Maximum number of candidates. Further hosts are evaluated at each judgement.
 const CANDIDATES_MAX: usize = 10_000;
@@ -24,7 +24,7 @@ const CANDIDATES_MAX: usize = 10_000;
 /// Time until a host is evaluated again while answers to its contacts may still come.
 const EVALUATE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// Time after its last evaluation at which a candidate is removed.
+/// Time after which a candidate that was not considered again is removed.
 const FORGET_AFTER: Duration = Duration::from_secs(5);
 
 /// The candidates, by host and by the kind of the limit that the host exceeds.
@@ -32,7 +32,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(5);
 pub(super) struct ScanCandidates {
     rule: ScanRule,
     seen: HashMap<(IpAddr, FindingKind), ScanCandidate>,
-    /// Number of rows that this judgement may still walk over.
+    /// Number of rows of pairs that this judgement may still walk over.
     rows_left: usize,
 }
 
@@ -40,7 +40,8 @@ pub(super) struct ScanCandidates {
 struct ScanCandidate {
     /// The number of contacts or ports at the last evaluation; 0 if it was put off.
     measured: u64,
-    evaluated_at: Moment,
+    /// When it was last evaluated or put off.
+    considered_at: Moment,
     /// True if no more answers to the contacts of that time are expected.
     is_settled: bool,
 }
@@ -50,10 +51,10 @@ impl ScanCandidates {
         Self { rule, seen: HashMap::new(), rows_left: 0 }
     }
 
-    /// Begins a judgement: removes the candidates that were not evaluated lately.
-    pub(super) fn turn(&mut self, now: Moment) {
-        self.rows_left = ROWS_PER_TURN_MAX;
-        self.seen.retain(|_, candidate| now.since(candidate.evaluated_at) < FORGET_AFTER);
+    /// Begins a judgement: removes the candidates that were not considered lately.
+    pub(super) fn begin_judgement(&mut self, now: Moment) {
+        self.rows_left = ROWS_PER_JUDGEMENT_MAX;
+        self.seen.retain(|_, candidate| now.since(candidate.considered_at) < FORGET_AFTER);
     }
 
     /// Returns the hosts whose time to be evaluated again has come, even if they did nothing since.
@@ -61,14 +62,14 @@ impl ScanCandidates {
         self.seen.iter().filter(move |(_, candidate)| candidate.is_due(now)).map(|(&(host, _), _)| host)
     }
 
-    /// Returns true if a host must be evaluated again because answers may still come.
+    /// Returns true if a host must be evaluated again because answers may still come or because it was put off.
     pub(super) fn is_waiting(&self) -> bool {
         self.seen.values().any(|candidate| !candidate.is_settled)
     }
 
-    /// Returns true if a finding without an open alert opens one. Evaluates the host if the finding is about contacts
-    /// and the rule requires that.
-    pub(super) fn confirms(&mut self, finding: &Finding, window: &Window, now: Moment) -> bool {
+    /// Returns true if a finding without an open alert may open one. Evaluates the host if the finding is about
+    /// contacts and the rule requires that.
+    pub(super) fn may_open(&mut self, finding: &Finding, window: &Window, now: Moment) -> bool {
         let (Some(source), Some(_)) = (finding.source, finding.kind.detector().contacts) else { return true };
         if self.rule == ScanRule::Contacts {
             return true;
@@ -83,7 +84,7 @@ impl ScanCandidates {
         }
         if self.rows_left == 0 {
             // With `measured` 0 it has grown at the next judgement, which then evaluates it.
-            self.remember(key, ScanCandidate { measured: 0, evaluated_at: now, is_settled: false });
+            self.remember(key, ScanCandidate { measured: 0, considered_at: now, is_settled: false });
             return false;
         }
         let Some((evidence, rows)) = scan_evidence(window, finding, now) else { return false };
@@ -93,7 +94,7 @@ impl ScanCandidates {
             return true;
         }
         let is_settled = evidence.outcomes.early == 0;
-        self.remember(key, ScanCandidate { measured: finding.measured, evaluated_at: now, is_settled });
+        self.remember(key, ScanCandidate { measured: finding.measured, considered_at: now, is_settled });
         false
     }
 
@@ -106,7 +107,7 @@ impl ScanCandidates {
 
 impl ScanCandidate {
     fn is_due(&self, now: Moment) -> bool {
-        !self.is_settled && now.since(self.evaluated_at) >= EVALUATE_AGAIN_AFTER
+        !self.is_settled && now.since(self.considered_at) >= EVALUATE_AGAIN_AFTER
     }
 
     fn has_grown(&self, finding: &Finding) -> bool {

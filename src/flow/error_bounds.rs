@@ -5,19 +5,22 @@
 //!   evicted      .   3   .   .   2   .   .   .   5   .      89: none    91: 3    97: 3 + 2    99: 3 + 2 + 5
 //! ```
 //!
-//! A pass of eviction takes each host at most once, so what it took from any host is at most the largest value that it
-//! took. That value is added to the bound of the slot of the pass. The host sent those bytes in that slot or before, so
+//! A pass of eviction takes each host at most once in a slot, so what it took from any host is at most the largest
+//! value that it took there. That value is added to the bound of the slot; a slot that begins within a pass counts as
+//! a new pass. The host sent those bytes in that slot or before, so
 //! they have left the window when the slot expires, and the bound expires with it. A host can have lost only what it
 //! had before it entered. So nothing is missing from a host that has been present for a whole window.
 //!
 //! Spilled bytes may belong to any host, so they may be missing from every host while their slot is live.
 //!
-//! For every host and every limit: counted <= true <= counted + error.
+//! For every host and its bytes sent: counted <= true <= counted + error. Eviction does not remove bytes received.
+//! Those for which the table of received bytes has no room have no bound; they are counted as lost (`ReceivedWindow`).
 
 use super::container::slot_ring::SLOTS_LIVE;
 use super::metric::Metric;
 
-/// The sums of a host that have a limit and that eviction removes.
+/// Amounts of a host for which a bound can be kept. The window fills in `ip_bytes` only, since eviction removes no
+/// bytes received.
 ///
 /// Contacts, ports and rates are not included, because their alerts depend only on what was counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +53,7 @@ pub struct ErrorBounds {
     pass: Sums,
     /// The errors of a host by the live slot in which it entered, the oldest first.
     errors: [Sums; SLOTS_LIVE],
-    /// The error of a host that entered before all live slots.
+    /// What was spilled in all live slots: the only error of a host that entered before them.
     spilled: Sums,
 }
 
@@ -61,12 +64,12 @@ struct Slot {
 }
 
 impl ErrorBounds {
-    /// Begins a pass, which may take several parts. Within a pass each host may be evicted only once.
+    /// Begins a pass, which may take several parts. Within a pass, each host may be evicted only once in each slot.
     pub fn begin_pass(&mut self) {
         self.pass = Sums::default();
     }
 
-    /// Adds to the current slot what a host had in the window when it was evicted.
+    /// Raises the bound of the current slot so that it covers what an evicted host had in the window.
     ///
     /// ```
     /// use traffic_alerted::flow::{ErrorBounds, Sums};

@@ -6,7 +6,7 @@
 
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 
-/// IANA protocol numbers of ICMP, IGMP, TCP and ICMPv6 (<https://www.iana.org/assignments/protocol-numbers>).
+// IANA protocol numbers (https://www.iana.org/assignments/protocol-numbers).
 pub(super) const ICMP: u8 = 1;
 const IGMP: u8 = 2;
 const TCP: u8 = 6;
@@ -16,8 +16,8 @@ const IPV6_NO_NEXT: u8 = 59;
 /// SCTP; its chunk types show who initiated.
 const SCTP: u8 = 132;
 
-/// ICMP requests (RFC 792, RFC 950, RFC 4443 4.1). The type of the reply to an ICMP timestamp, information or mask
-/// request is the next number.
+// ICMP requests (RFC 792, RFC 950, RFC 4443 4.1). The type of the reply to an ICMP timestamp, information or mask
+// request is the next number.
 const ICMP_ECHO_REQUEST: u8 = 8;
 pub(super) const ICMP_TIMESTAMP_REQUEST: u8 = 13;
 pub(super) const ICMP_INFORMATION_REQUEST: u8 = 15;
@@ -36,8 +36,8 @@ pub enum Initiation {
         /// Destination port.
         port: Option<u16>,
     },
-    /// The packet initiates a flow only if it is the first packet between its hosts. Ports are 0 for protocols without
-    /// ports.
+    /// The packet initiates its exchange only if it is the first packet of it (see `roles`). Ports are 0 for protocols
+    /// without ports.
     IfFirst {
         /// Source port.
         src_port: u16,
@@ -88,8 +88,9 @@ pub fn initiation(summary: &Summary) -> Initiation {
             _ => Initiation::None,
         },
         Transport::Ports { src_port, dst_port } => Initiation::IfFirst { src_port, dst_port },
-        // A header that was cut shows nothing. These protocols show an initiation by themselves, so who sent first does
-        // not matter.
+        // TCP, SCTP and ICMP show an initiation in their headers, so who sent first does not matter if these were cut.
+        // IGMP and packets without an upper layer initiate nothing. Any other protocol, UDP cut before its ports
+        // included, is decided by its first packet.
         Transport::Other if !matches!(summary.protocol, ICMP | IGMP | TCP | ICMPV6 | IPV6_NO_NEXT | SCTP) => {
             Initiation::IfFirst { src_port: 0, dst_port: 0 }
         }
@@ -99,8 +100,8 @@ pub fn initiation(summary: &Summary) -> Initiation {
     }
 }
 
-/// Returns true if the flags are in a later fragment, and false if the capture cut them off. No network stack makes
-/// fragments this small (RFC 1858, 3.1; nmap -f).
+/// Returns true if the IP packet is too short for the flags, which are then in a later fragment. It is false if the
+/// capture cut them off. No network stack makes fragments this small (RFC 1858, 3.1; nmap -f).
 #[inline]
 fn hides_flags(summary: &Summary) -> bool {
     const TO_FLAGS: u32 = 14;
@@ -112,7 +113,7 @@ fn hides_flags(summary: &Summary) -> bool {
     !summary.length_mismatch && summary.ip_bytes < headers + TO_FLAGS
 }
 
-/// Returns true if a segment does not belong to an established connection: it has neither ACK nor RST.
+/// Returns true if the flags of a segment begin a flow: it has neither ACK nor RST.
 #[inline]
 pub(super) fn initiates(flags: TcpFlags) -> bool {
     !flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::RST)

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Each packet carries the headers again, those of a tunnel included, so that the wire has
-//! `ip_bytes + (segments - 1) * headers` bytes of IP. The end of the headers is read from the packet. Inside a tunnel
-//! it is found with `csum_start`, the offset of the innermost transport header: nothing else distinguishes a tunnel
+//! `ip_bytes + (segments - 1) * headers` bytes of IP (without the jumbo header of BIG TCP). The end of the headers is
+//! read from the packet. Inside a tunnel it is found with [`Segments::transport_at`] (`csum_start`), the offset of the
+//! innermost transport header: nothing else distinguishes a tunnel
 //! over UDP from plain UDP.
 //!
 //! Sources: `tcp_gso_segment` and `__udp_gso_segment` (net/ipv4), `virtio_net_hdr_from_skb`
@@ -28,15 +29,15 @@ use super::{extension, ipv4};
 /// counts as one packet and the summary has `segments_unknown` set.
 pub(super) fn on_the_wire(
     summary: Summary,
-    segments: &Segments,
+    cut: &Segments,
     ip_version: IpVersion,
     from_header: &[u8],
     ip_at: usize,
 ) -> Summary {
     let uncut = Summary { segments_unknown: true, ..summary };
-    let Some(headers) = headers_len(segments, ip_version, from_header, ip_at) else { return uncut };
+    let Some(headers) = headers_len(cut, ip_version, from_header, ip_at) else { return uncut };
     let Some(payload) = u64::from(summary.ip_bytes).checked_sub(headers) else { return uncut };
-    let count = payload.div_ceil(u64::from(segments.payload_bytes.get())).max(1);
+    let count = payload.div_ceil(u64::from(cut.payload_bytes.get())).max(1);
     let not_on_the_wire = jumbo_header_len(ip_version, from_header);
     // This does not underflow, since the jumbo header is one of the headers. The packets on the wire do not have it.
     let ip_bytes = count * (headers - not_on_the_wire) + payload;
@@ -80,7 +81,7 @@ fn upper_layer(ip_version: IpVersion, from_header: &[u8]) -> Option<(usize, u8)>
 }
 
 /// Returns the length of the hop-by-hop header that BIG TCP adds to a joined frame and removes from each packet; 0 if
-/// the frame has none.
+/// the frame has none. Call it after [`headers_len`], which checks that the IP header was captured.
 fn jumbo_header_len(ip_version: IpVersion, from_header: &[u8]) -> u64 {
     let is_jumbo = ip_version == IpVersion::V6
         && from_header.get(4..7).is_some_and(|fixed| {
@@ -100,7 +101,8 @@ impl Transported {
 
 /// Offset of the byte whose upper half is the length of a TCP header in words.
 const TCP_DATA_OFFSET_AT: usize = 12;
-/// Bytes of a UDP header. A TCP header is longer, so this is also the minimum for both.
+/// Bytes of a UDP header, and the minimum that is accepted for both protocols. A TCP data offset of 2 to 4 words is
+/// invalid, and not rejected here.
 const UDP_HEADER_LEN: usize = 8;
 /// `sizeof(struct hop_jumbo_hdr)`.
 const JUMBO_HEADER_LEN: u64 = 8;

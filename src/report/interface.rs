@@ -20,9 +20,10 @@ pub struct InterfaceReport {
     pub counted: InterfaceCounts,
     /// Counters of the kernel.
     pub kernel: LinkCounters,
-    /// Comparison of both for incoming frames; `None` if not all of them are counted.
+    /// Comparison of both for incoming frames; `None` if not all of them are counted, or the kernel's counters are not
+    /// known.
     pub ingress: Option<InterfaceReconciliation>,
-    /// Comparison of both for outgoing frames; `None` if not all of them are counted.
+    /// Comparison of both for outgoing frames; `None` in the same cases.
     pub egress: Option<InterfaceReconciliation>,
     /// The recent share of incoming packets that was counted, if it is so small that packets must bypass the capture;
     /// `None` otherwise.

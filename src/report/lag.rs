@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A step of the analyst between two checks for deltas. If deltas wait too long, it postpones reports first and judging
+/// What the analyst does without looking for new deltas. If deltas wait too long, it puts off reports first and judging
 /// last; it never skips a delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnalystStep {
@@ -48,8 +48,8 @@ pub struct AnalystLag {
     pub waited: LongestTime,
     /// Durations of the steps, indexed by [`AnalystStep`]. While a step runs, no delta is folded.
     pub steps: [LongestTime; AnalystStep::ALL.len()],
-    /// Number of times that a report was postponed because deltas had waited too long.
+    /// Number of times that a report was put off because deltas had waited too long.
     pub reports_put_off: u64,
-    /// Number of times that judging was postponed because deltas had waited too long.
+    /// Number of times that judging was put off because deltas had waited too long.
     pub judgements_put_off: u64,
 }

@@ -10,8 +10,8 @@
 //! multishot poll tests it only when it is armed and when the kernel signals the socket, which it does when it closes a
 //! block or drops a frame: a thread that waits with a block unread may sleep until then.
 //!
-//! Create a [`Poller`] on the thread that waits: a ring with `IORING_SETUP_SINGLE_ISSUER` is bound to the first thread
-//! that enters it. The caller decides why a waker is notified.
+//! Create a [`Poller`] on the thread that waits: an io_uring with `IORING_SETUP_SINGLE_ISSUER` accepts requests only
+//! from the thread that created it. The caller decides why a waker is notified.
 //!
 //! Sources: io_uring_setup(2), io_uring_enter(2), `packet_poll` in `net/packet/af_packet.c`.
 
@@ -80,7 +80,7 @@ impl fmt::Display for WaitPoint {
 /// The reasons why a wait ended. None is set if the timeout has passed or a signal arrived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ready {
-    /// The ring may have a closed block.
+    /// The packet ring may have a closed block.
     pub ring: bool,
     /// The socket has an error pending.
     pub socket_error: bool,
