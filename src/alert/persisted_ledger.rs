@@ -40,6 +40,7 @@ pub struct PersistedLedger {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PersistedAlert {
     pub(super) alert: Alert,
+    /// Largest multiple of the limit reached, notified or not; growth up to it causes no notice.
     pub(super) multiple_reached: u64,
     pub(super) is_notified: bool,
     pub(super) is_notified_as_possible: bool,
@@ -64,6 +65,7 @@ struct Versioned {
     version: u32,
 }
 
+// `expecting` keeps the words of the messages about a file that is not of this form.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "struct View")]
 struct SavedState {
@@ -131,6 +133,7 @@ impl PersistedLedger {
             opened: self.opened,
             last_mute: self.last_mute,
             open: self.open.iter().map(open).collect(),
+            // The last two fields of a closed alert are not read; the form requires them.
             closed: self.closed.iter().map(|alert| SavedAlert::of(alert, 1, true)).collect(),
             mutes: self.mutes.iter().map(SavedMute::of).collect(),
         };

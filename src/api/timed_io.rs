@@ -24,7 +24,7 @@ use super::bounds::Bounds;
 ///            first byte of an answer          all bytes are with the kernel
 ///   Quiet ------------------------> Answering ----------------------------> Quiet
 ///                                       | answer_timeout: reset
-///   Quiet --- shutdown ---> Lingering --- EOF, linger_timeout or linger_bytes_max ---> closed
+///   Quiet or Answering --- shutdown ---> Lingering --- EOF, linger_timeout or linger_bytes_max ---> closed
 /// ```
 #[derive(Debug)]
 pub(super) struct TimedIo {

@@ -1,8 +1,9 @@
 //! Assembles the classic BPF program on every packet socket, which keeps unneeded frames out of the rings.
 //!
 //! A worker looks each frame up in the [`VerdictTable`] again, so a program that passes too many frames costs time but
-//! does not change a count. Excluded VLANs are an exception, since their tag does not reach the worker: if there are
-//! more than [`EXCLUDED_VLANS_MAX`], the program drops none of them, and their frames count. The program drops
+//! does not change a count. Excluded VLANs are an exception, since the worker does not compare tags, and one that the
+//! kernel stripped does not reach it. If there are more than [`EXCLUDED_VLANS_MAX`], or the kernel has no memory for
+//! the whole program, none of them is dropped, and their frames count. The program drops
 //!
 //! 1. frames of interfaces that are not monitored, unless these are more than [`INTERFACES_MAX`], and frames of
 //!    excluded VLANs;
@@ -14,9 +15,9 @@
 //! or a tag always passes, and the worker decodes it.
 //!
 //! The program runs with the link header at offset 0 (`tpacket_rcv` restores it); the IP header is at `SKF_NET_OFF`.
-//! Jumps reach 255 instructions, so each comparison is directly followed by a `ret` of its own. A load past the end of
-//! a frame ends the program with 0, which drops the frame. So the program compares the length of an ingress frame
-//! before it loads from it.
+//! Jumps reach 255 instructions, so a comparison is followed by a `ret` of its own or skips a short block. A load past
+//! the end of a frame ends the program with 0, which drops the frame. So the program compares the length of an ingress
+//! frame before it loads from it.
 //!
 //! Sources: `Documentation/networking/filter.rst`, `include/uapi/linux/filter.h`.
 
@@ -68,7 +69,8 @@ pub(super) fn program(table: &VerdictTable) -> Vec<sock_filter> {
     program
 }
 
-/// Assembles the program without the list of interfaces. The workers skip those that are not monitored.
+/// Assembles the program without the lists of interfaces and excluded VLANs. The workers skip the interfaces that are
+/// not monitored; frames of excluded VLANs count.
 pub(super) fn program_for_any_interface(table: &VerdictTable) -> Vec<sock_filter> {
     filter_direction(table)
 }

@@ -92,6 +92,7 @@ fn scaled(number: &str, zeros: u32, too_fine: NumberError) -> Result<u64, Number
 
 /// Returns the value of the digits after the point, multiplied by 10^`zeros`.
 fn part(fraction: &str, zeros: u32, too_fine: NumberError) -> Result<u64, NumberError> {
+    // `5.` and `5.x` are not numbers. The other digits are checked below, without the zeros at the end.
     digits(fraction.get(..1).unwrap_or_default())?;
     let significant = fraction.trim_end_matches('0');
     if significant.is_empty() {

@@ -6,9 +6,10 @@
 //!   [`alert`](crate::alert) decides which of them are notified.
 //! * **Fails** never: a detector is a pure function.
 //!
-//! A value that equals its limit is within it. If the table had no room to count all traffic of a host, the byte counts
-//! of the host have an error bound. A finding is certain if the count exceeds the limit, and possible if only the sum
-//! of the count and its error bound does. All other counts are exact.
+//! A value that equals its limit is within it. If the table had no room to count all traffic of a host, its bytes sent
+//! have an error bound. A finding is certain if the count exceeds the limit. It is possible if only the sum of the
+//! count and its error bound does, and at least half of the limit was counted. The other counts may then be too small
+//! as well; they have no bound, and only what was counted is compared.
 //!
 //! One detector is one file in `detectors/` and one line in `detectors.rs`. It compares a
 //! [`Metric`](crate::flow::Metric) of [`flow`](crate::flow); two detectors may compare the same one.

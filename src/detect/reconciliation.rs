@@ -13,7 +13,8 @@ pub struct InterfaceReconciliation {
     pub frames: u64,
     /// Packets on the wire that these frames represent.
     pub packets: u64,
-    /// Packets that the kernel had counted at an earlier reading. The packet sockets have received all of them since.
+    /// Packets that the kernel had counted at an earlier reading. What the packet sockets received of
+    /// them has been folded since.
     pub kernel_before: u64,
     /// Packets that the kernel had counted at the latest reading.
     pub kernel_now: u64,

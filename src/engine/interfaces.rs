@@ -39,7 +39,7 @@ pub(super) struct InterfaceReconciler {
 struct CounterSnapshot {
     at: Moment,
     tp_drops: u64,
-    /// For each interface, the number of ingress packets that we counted and that the kernel counted.
+    /// For each interface, two numbers of ingress packets: those that we saw, and those that the kernel counted.
     ingress: BTreeMap<u32, (u64, u64)>,
 }
 
@@ -48,15 +48,16 @@ const GONE_MAX: usize = 64;
 /// Packets that the kernel counted this long ago are folded. It allows for the timeout of a block, a tick and a busy
 /// analyst.
 const HANDED_OVER_AFTER: Duration = Duration::from_secs(1);
-/// Minimum time between two stored readings; a later reading replaces one that is closer. Each change of an interface
-/// causes a reading, so readings may be very close.
+/// Minimum time between a stored reading and the next but one: a new reading replaces the last if it is closer than
+/// this to the one before the last. Each change of an interface causes a reading, so readings may be very close.
 const READING_INTERVAL_MIN: Duration = Duration::from_millis(250);
 /// Missing packets are searched for in the last one or two of these intervals. So they are found even after a year in
-/// which none was missing, and an interface is not suspected for long after the last one.
+/// which none was missing, and the suspicion ends at most two intervals after the last missing packet.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(60);
 
 impl InterfaceReconciler {
-    /// Adds a reading if it is newer than the last, and retires the rows of interfaces that have been gone for long.
+    /// Adds a reading, unless it is neither newer than the last nor has other interfaces, and retires the rows of
+    /// interfaces that have been gone for long.
     pub(super) fn add_reading(&mut self, view: Arc<KernelStats>, window: &mut Window) {
         let now = self.now();
         if view.read_at <= now.read_at && view.interfaces == now.interfaces {
@@ -141,12 +142,12 @@ impl InterfaceReconciler {
 
     /// Marks interfaces of which we see far fewer packets than the kernel, and logs a warning once for each.
     fn find_offload(&mut self, rows: &mut [InterfaceReport], now: Moment, tp_drops: u64) {
-        let [snapshot, next] = &self.snapshots;
+        let [older, newer] = &self.snapshots;
         for row in rows.iter_mut().filter(|row| !row.is_gone) {
             let Some(reconciliation) = row.ingress else { continue };
-            let (packets, kernel) = snapshot.ingress.get(&row.ifindex).copied().unwrap_or_default();
+            let (packets, kernel) = older.ingress.get(&row.ifindex).copied().unwrap_or_default();
             // Packets that our ring dropped are not counted as missing.
-            let lost = tp_drops.saturating_sub(snapshot.tp_drops);
+            let lost = tp_drops.saturating_sub(older.tp_drops);
             row.suspicion = InterfaceReconciliation {
                 packets: reconciliation.packets.saturating_sub(packets) + lost,
                 kernel_before: reconciliation.kernel_before.saturating_sub(kernel),
@@ -162,7 +163,7 @@ impl InterfaceReconciler {
                 );
             }
         }
-        if now.since(next.at) >= SNAPSHOT_INTERVAL {
+        if now.since(newer.at) >= SNAPSHOT_INTERVAL {
             let ingress = rows.iter().filter_map(|row| {
                 let reconciliation = row.ingress?;
                 Some((row.ifindex, (reconciliation.packets, reconciliation.kernel_before)))
@@ -183,10 +184,11 @@ fn row(
     let kernel = link.since_start();
     // If an interface is skipped or hides VLANs, the filter in the kernel drops some or all of its packets.
     let is_whole = is_comparable && link.skipped.is_none() && !link.hides_vlans;
-    // With other verdicts the filter passes only some of the egress packets.
+    // With other verdicts the filter may pass only some of the egress packets, so they are not compared.
     let sees_all_egress = matches!(link.egress, Verdict::Count | Verdict::CountIfOwn);
     let reconciliation = |crossed: &DirectionCounts, kernel_before, kernel_now| InterfaceReconciliation {
         frames: crossed.frames(),
+        // A skipped frame counts as one packet, since it is not decoded.
         packets: crossed.frames() - crossed.counted_frames + crossed.ip_packets,
         kernel_before,
         kernel_now,

@@ -3,7 +3,7 @@
 //!
 //! A file is read completely when the sinks start and when the configuration is read again. It is not mapped, since a
 //! program that replaces it may truncate it first, and access to a page after its end raises SIGBUS. A lookup reads
-//! memory only. A file that cannot be used is logged once, and alerts are sent without its data.
+//! memory only. A file that cannot be used is logged once per reading, and alerts are sent without its data.
 //!
 //! Data of a file are used in these forms only: two letters, a number, a text without control characters.
 

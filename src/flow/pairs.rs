@@ -35,10 +35,11 @@ pub(super) struct Pair {
     check: u32,
     pub(super) src: HostId,
     pub(super) dst: HostId,
-    /// The last slot with a packet of its exchange; while the exchange is pending, its number.
+    /// The last slot with a packet of its exchange, or [`NEVER`]; while the exchange is pending, the number of its
+    /// [`Pending`](super::roles::Pending) instead.
     active_slot: u32,
-    /// Number of items that refer to this row; the row is freed with the last. There is one for each slot with traffic,
-    /// and one more for each full [`SlotRecord`].
+    /// Number of items that refer to this row; the row is freed with the last. There is one for each slot with traffic
+    /// or a contact, and one more for each full [`SlotRecord`].
     items: Packed<3>,
     /// Number of these items that are contacts; at most one per slot.
     pub(super) contacts_live: u8,
@@ -157,7 +158,8 @@ impl Pair {
             || self.active_slot != NEVER && cut(current).wrapping_sub(self.active_slot) < SLOTS_LIVE as u32
     }
 
-    /// Returns true if it has sent a packet of its exchange while the row lives.
+    /// Returns true if it has sent a packet of its exchange while the row lives; also while its exchange is pending,
+    /// whichever direction has sent.
     pub(super) fn has_sent(&self) -> bool {
         matches!(self.role(), Role::Pending(_)) || self.active_slot != NEVER
     }
@@ -220,11 +222,11 @@ impl Sought {
     /// Makes it from the hash of the pair.
     #[inline]
     pub(super) fn new(hash: u64, endpoints: &Endpoints) -> Self {
-        let (side, is_ipv6) = match endpoints {
+        let (is_reversed, is_ipv6) = match endpoints {
             Endpoints::V4 { src, dst } => (src > dst, 0),
             Endpoints::V6 { src, dst } => (src > dst, 1),
         };
-        Self { place: IndexKey::of(hash, side), check: rest(hash) | is_ipv6, endpoints: *endpoints }
+        Self { place: IndexKey::of(hash, is_reversed), check: rest(hash) | is_ipv6, endpoints: *endpoints }
     }
 
     /// Returns the other direction.
@@ -313,7 +315,8 @@ impl Pairs {
             }
     }
 
-    /// Inserts a row for a new pair, whose sums belong to `owner`. Returns `None` if there is no room for it or for one
+    /// Inserts a row for a new pair. Its owner, the source or the IPv6 group of the source, has the sums and the chain
+    /// of rows. Returns `None` if there is no room for it or for one
     /// of its hosts.
     pub(super) fn insert(&mut self, sought: &Sought, hosts: &mut Hosts, owner: IpAddr) -> Option<u32> {
         if !self.rows.has_room() {
@@ -336,8 +339,8 @@ impl Pairs {
         Some(at)
     }
 
-    /// Inserts a row for what a source sent to hosts that are no longer kept apart, for which `other` stands. It is in
-    /// no index.
+    /// Inserts the rest row of an owner: what it sent in pairs that were evicted. Its destination is the placeholder
+    /// `other`. It is in no index.
     pub(super) fn insert_rest(&mut self, owner: HostId, other: HostId, hosts: &mut Hosts) -> Option<u32> {
         if !self.rows.has_room() {
             return None;
@@ -450,8 +453,8 @@ impl Pairs {
         rows.filter(|&at| !hosts.is_other(self.rows[at].dst))
     }
 
-    /// Begins a walk in parts over the pairs of a host; `None` walks over nothing. It replaces a walk that has not
-    /// ended.
+    /// Begins a walk in parts over the pairs of a host, its rest row included; `None` walks over nothing. It replaces
+    /// a walk that has not ended.
     pub(super) fn begin_walk(&mut self, host: Option<HostId>, hosts: &Hosts) {
         self.walk_at = host.map_or(NONE, |host| hosts.get(host).first_pair);
     }
@@ -466,7 +469,7 @@ impl Pairs {
         })
     }
 
-    /// Returns all pairs, in no particular order.
+    /// Returns all pairs except the rest rows, in no particular order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Pair> {
         self.index.iter().map(|at| &self.rows[at])
     }

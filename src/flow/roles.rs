@@ -1,6 +1,7 @@
 //! Who initiated an exchange, in protocols whose packets do not show it (UDP, and protocols without a handshake).
 //!
-//! An exchange begins with the first packet between two hosts that have sent nothing of the kind for a whole window.
+//! An exchange begins with the first packet of any such protocol between two hosts that have sent each other none for a
+//! whole window.
 //! The two directions may be counted by two workers, so which packet was first can be decided only when every worker
 //! has handed over past that time. Until then the exchange is pending; afterwards its roles last as long as the
 //! exchange. This file decides and stores the queue; [`window`](super::window) owns the rows and applies the decisions.
@@ -59,7 +60,8 @@ pub(super) struct Pending {
     /// The slot of its first packet, and the slot of its latest one.
     pub(super) slot: u64,
     pub(super) active_slot: u64,
-    /// Every worker must have handed over past this time before the decision.
+    /// The exchange had begun by this time, that of the delta with its first packet. Every worker must have handed over
+    /// past it before the decision.
     pub(super) began_by: Moment,
     pub(super) here: FirstPacket,
     pub(super) there: Option<FirstPacket>,
@@ -136,8 +138,8 @@ impl Roles {
         (number.wrapping_sub(self.first) as usize) < self.pending.len()
     }
 
-    /// Sorts the exchanges that can be decided, which are those added before `settled`, unless some sorted ones are
-    /// left.
+    /// Sorts the exchanges that can be decided, which are those with `began_by` at or before `settled`, unless some
+    /// sorted ones are left.
     ///
     /// They are sorted by their first packets, so that the result does not depend on which worker was folded first: one
     /// decision makes a service known, and that affects the next.
@@ -154,8 +156,8 @@ impl Roles {
         self.ordered.sort_unstable_by(|one, other| other.cmp(one));
     }
 
-    /// Takes the next exchanges in order, with their numbers. The previous ones must have been decided; they leave the
-    /// queue with the last.
+    /// Takes the next exchanges in order, with their numbers. The previous ones must have been decided. Call it until
+    /// `next` is empty: that call removes the decided exchanges, and until then their numbers stay valid.
     #[allow(clippy::cast_possible_truncation, reason = "there is room for fewer than 2^32 exchanges")]
     pub(super) fn next_in_order(&mut self, exchanges_max: usize, next: &mut Vec<(u32, Pending)>) {
         next.clear();

@@ -1,7 +1,7 @@
 //! Finds the IP header after the link header, VLAN tags, MPLS labels and PPPoE sessions. Tunnels are not followed.
 //!
-//! Each header names the next one, so [`locate_ip`] is a loop over [`Layer`], and each step consumes some bytes. It
-//! finds only the first IP header; [`ipv4`](super::ipv4) and [`ipv6`](super::ipv6) decode it.
+//! Each header but the last MPLS label names the next one, so [`locate_ip`] is a loop over [`Layer`], and each step
+//! consumes some bytes. It finds only the first IP header; [`ipv4`](super::ipv4) and [`ipv6`](super::ipv6) decode it.
 //!
 //! ```text
 //! Ethernet      destination, source (6 each) | EtherType, or the length of an 802.3 frame up to 1500
@@ -21,8 +21,8 @@ use etherparse::{EtherType, Ethernet2Header, Ethernet2HeaderSlice, SingleVlanHea
 use super::frame::{Frame, LinkKind};
 use super::summary::Skip;
 
-/// Maximum number of link headers in one frame, tags and labels included, more than any network nests. A frame with
-/// more is skipped as [`Skip::LinkTooDeep`].
+/// Maximum number of steps of `locate_ip`, more than any network nests: one for each tag or label, one for the type
+/// after the last, and one for the packet. A frame with more is skipped as [`Skip::LinkTooDeep`].
 pub const LINK_HEADERS_MAX: usize = 64;
 
 /// The IP version that the link header announces.
@@ -53,8 +53,8 @@ pub(super) fn locate_ip(link: LinkKind, frame: &[u8]) -> Result<(IpVersion, &[u8
     Err(Skip::LinkTooDeep)
 }
 
-/// Returns true if the frame is part of a PPPoE session (RFC 2516, EtherType 8864), with or without VLAN tags. The
-/// session may carry an IP packet or a control protocol of PPP.
+/// Returns true if an EtherType 8864, after VLAN tags or not, announces a PPPoE session (RFC 2516), which may carry an
+/// IP packet or a control protocol of PPP. It is false for [`LinkKind::PppoeSession`], whose frames have no EtherType.
 ///
 /// ```
 /// use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, is_pppoe_session};
@@ -134,8 +134,8 @@ fn first_header(link: LinkKind, frame: &[u8]) -> LayerStep<'_> {
         },
         LinkKind::PppoeSession => pppoe(frame),
         LinkKind::BsdLoopback => {
-            let (&ip_version, rest) = take::<4>(frame)?;
-            Ok((Layer::Ip(bsd_family(ip_version).ok_or(Skip::NotIp)?), rest))
+            let (&family, rest) = take::<4>(frame)?;
+            Ok((Layer::Ip(bsd_family(family).ok_or(Skip::NotIp)?), rest))
         }
         LinkKind::CiscoHdlc => cisco_hdlc(frame),
         LinkKind::Unsupported(_) => Err(Skip::UnsupportedLink),
@@ -235,8 +235,7 @@ fn ip_version_of(packet: &[u8]) -> Result<Option<IpVersion>, Skip> {
 
 /// Reads the address family of BSD loopback. IPv4 is 2 on every system, IPv6 differs; some systems write an EtherType.
 fn bsd_family(field: [u8; 4]) -> Option<IpVersion> {
-    [u32::from_be_bytes(field), u32::from_le_bytes(field)].into_iter().find_map(|ip_version| match ip_version
-    {
+    [u32::from_be_bytes(field), u32::from_le_bytes(field)].into_iter().find_map(|family| match family {
         2 | 0x0800 => Some(IpVersion::V4),
         // Linux; Windows; NetBSD and OpenBSD; FreeBSD; macOS.
         10 | 23 | 24 | 28 | 30 | 0x86dd => Some(IpVersion::V6),

@@ -96,7 +96,7 @@ impl PacketSocket {
     }
 
     /// Puts an interface into promiscuous mode until the socket is closed or the interface is removed. This requires no
-    /// capability, and a second call has no further effect.
+    /// capability. The kernel counts the calls: each needs a [`drop_promiscuous`](Self::drop_promiscuous).
     ///
     /// # Errors
     /// `ENODEV` if there is no such interface, or the error of its driver.
@@ -104,10 +104,10 @@ impl PacketSocket {
         setsockopt(self, PacketMembership(abi::PACKET_ADD_MEMBERSHIP), &promiscuous(ifindex)?)
     }
 
-    /// Reverts [`add_promiscuous`](Self::add_promiscuous).
+    /// Reverts one [`add_promiscuous`](Self::add_promiscuous).
     ///
     /// # Errors
-    /// `EADDRNOTAVAIL` if this socket has not put the interface into promiscuous mode.
+    /// On older kernels, `EADDRNOTAVAIL` if this socket has not put the interface into promiscuous mode.
     pub(crate) fn drop_promiscuous(&self, ifindex: u32) -> nix::Result<()> {
         setsockopt(self, PacketMembership(abi::PACKET_DROP_MEMBERSHIP), &promiscuous(ifindex)?)
     }
