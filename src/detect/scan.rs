@@ -168,9 +168,7 @@ fn vertical(sample: &ContactSample, ports: &PortSample) -> Option<Reason> {
         return None;
     }
     if sample.answers_visible {
-        let failed = ports.outcomes.failed();
-        let are_failed =
-            failed >= SCANNED_PORTS_MIN && failed >= ports.outcomes.answered + TRW_FAILURES_AHEAD;
+        let are_failed = failures_prevail(ports.outcomes, SCANNED_PORTS_MIN);
         return are_failed.then_some(Reason::FailedPorts(ports.outcomes));
     }
     (ports.outcomes.unseen >= SCANNED_PORTS_MIN).then_some(Reason::UnseenPorts)
@@ -210,14 +208,17 @@ fn evidence(
     }
 }
 
+/// Returns true if at least `failed_min` contacts failed, and so many more than were answered that TRW decides.
+fn failures_prevail(outcomes: Outcomes, failed_min: u32) -> bool {
+    let failed = outcomes.failed();
+    failed >= failed_min && failed >= outcomes.answered + TRW_FAILURES_AHEAD
+}
+
 fn confidence(reason: Reason) -> Confidence {
-    let is_certain = |outcomes: Outcomes, failures: u32| {
-        let failed = outcomes.failed();
-        failed >= failures && failed >= outcomes.answered + TRW_FAILURES_AHEAD
-    };
     match reason {
-        Reason::Failures(port) if is_certain(port.outcomes, SWEPT_HOSTS_MIN) => Confidence::High,
-        Reason::FailedPorts(outcomes) if is_certain(outcomes, SCANNED_PORTS_MIN) => Confidence::High,
+        Reason::Failures(port) if failures_prevail(port.outcomes, SWEPT_HOSTS_MIN) => Confidence::High,
+        // `vertical` gives this reason only if the failures prevail.
+        Reason::FailedPorts(_) => Confidence::High,
         _ => Confidence::Medium,
     }
 }
