@@ -57,7 +57,7 @@ pub use monitor_handle::MonitorHandle;
 pub use open::{LiveSeed, OpenedCapture, open};
 pub(crate) use open::{RING_BYTES_MIN, open_on};
 pub use options::{DirectionPolicy, EventLoop, LocalNetworks, Options, WireExact};
-pub use replay::{Replay, ReplayBatch, ReplayError, ReplayFrames};
+pub use replay::{Replay, ReplayBatch, ReplayError, ReplayFrames, first_frame_time};
 pub use softnet::SoftnetStats;
 pub use source::{Batch, FrameSource, Verdict};
 pub use verdict_table::{InterfaceVerdicts, VerdictTable};

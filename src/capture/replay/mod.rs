@@ -26,6 +26,7 @@
 //! and time offsets in big-endian sections. Records of pcap are parsed here.
 
 mod error;
+mod first_frame;
 mod input;
 mod pcap;
 mod pcapng;
@@ -36,6 +37,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 pub use error::ReplayError;
+pub use first_frame::first_frame_time;
 
 use self::input::Input;
 use self::pcap::Pcap;
@@ -200,6 +202,8 @@ impl<'b> Iterator for ReplayFrames<'b> {
         self.records.size_hint()
     }
 }
+
+impl ExactSizeIterator for ReplayFrames<'_> {}
 
 #[derive(Debug)]
 enum FileFormat {
