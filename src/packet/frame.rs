@@ -122,6 +122,8 @@ pub enum LinkKind {
     BsdLoopback,
     /// Cisco HDLC: address, control, EtherType.
     CiscoHdlc,
+    /// `LINKTYPE_NFLOG`: a netfilter log message, whose attributes include the packet.
+    Nflog,
     /// Any other kind, with its number. Such frames are skipped as [`UnsupportedLink`](super::Skip::UnsupportedLink).
     Unsupported(u16),
 }

@@ -14,6 +14,7 @@
 //! SLL2          EtherType (2) | reserved (2) | interface (4) | ARPHRD (2) | type (1) | length (1) | address (8)
 //! BSD loopback  address family (4, in the byte order of the machine that captured)
 //! Cisco HDLC    address (1) | control (1) | EtherType (2)
+//! NFLOG         family (1) | version (1) | resource (2) | attributes, each length (2) | type (2) | value, padded to 4
 //! ```
 
 use etherparse::{EtherType, Ethernet2Header, Ethernet2HeaderSlice, SingleVlanHeader, SingleVlanHeaderSlice};
@@ -138,6 +139,7 @@ fn first_header(link: LinkKind, frame: &[u8]) -> LayerStep<'_> {
             Ok((Layer::Ip(bsd_family(family).ok_or(Skip::NotIp)?), rest))
         }
         LinkKind::CiscoHdlc => cisco_hdlc(frame),
+        LinkKind::Nflog => nflog(frame),
         LinkKind::Unsupported(_) => Err(Skip::UnsupportedLink),
     }
 }
@@ -211,6 +213,43 @@ fn cisco_hdlc(frame: &[u8]) -> LayerStep<'_> {
     typed_or_not_ip(u16::from_be_bytes([t1, t0]), rest)
 }
 
+/// Finds the packet among the attributes of a netfilter log message. The family of the message states its IP version,
+/// and if the family is that of a bridge or a device, the EtherType in the attribute `NFULA_PACKET_HDR` does.
+///
+/// Lengths and types are in the byte order of the machine that captured. It is recognized by the type, which is below
+/// 256 without its two flags.
+fn nflog(frame: &[u8]) -> LayerStep<'_> {
+    let (&[family, ..], mut rest) = take::<4>(frame)?;
+    let mut ether_type = match family {
+        NFPROTO_IPV4 => Some(EtherType::IPV4.0),
+        NFPROTO_IPV6 => Some(EtherType::IPV6.0),
+        _ => None,
+    };
+    for _ in 0..NFLOG_ATTRIBUTES_MAX {
+        if rest.is_empty() {
+            return Err(Skip::NotIp);
+        }
+        let (&[l0, l1, t0, t1], value) = take::<4>(rest)?;
+        let is_little = t1 & NLA_TYPE_HIGH_MASK == 0;
+        let (len, kind) = if is_little { ([l1, l0], t0) } else { ([l0, l1], t1) };
+        let len = usize::from(u16::from_be_bytes(len));
+        // The length includes the four bytes of the attribute's own header.
+        let Some(value_len) = len.checked_sub(NFLOG_ATTRIBUTE_HEADER_LEN) else { return Err(Skip::NotIp) };
+        match kind {
+            NFULA_PAYLOAD => return typed_or_not_ip(ether_type.ok_or(Skip::NotIp)?, value),
+            NFULA_PACKET_HDR if ether_type.is_none() && value_len >= 2 => {
+                let (&[e1, e0], _) = take::<2>(value)?;
+                ether_type = Some(u16::from_be_bytes([e1, e0]));
+            }
+            _ => {}
+        }
+        // The last attribute may end without padding.
+        let padded = value_len.next_multiple_of(4).min(value_len.max(value.len()));
+        rest = value.get(padded..).ok_or(Skip::LinkTruncated)?;
+    }
+    Err(Skip::LinkTooDeep)
+}
+
 /// Reads a type field that is never a length.
 fn typed_or_not_ip(ether_type: u16, rest: &[u8]) -> LayerStep<'_> {
     if ether_type <= LENGTH_MAX {
@@ -266,6 +305,18 @@ const SNAP_LEN: usize = 8;
 const ETH_P_802_2: u16 = 4;
 /// `ARPHRD_NETLINK` of linux/if_arp.h.
 const ARPHRD_NETLINK: u16 = 824;
+
+/// Families of a netfilter log message that state the IP version (`NFPROTO_*` of linux/netfilter.h).
+const NFPROTO_IPV4: u8 = 2;
+const NFPROTO_IPV6: u8 = 10;
+/// Attributes of a netfilter log message (linux/netfilter/nfnetlink_log.h).
+const NFULA_PACKET_HDR: u8 = 1;
+const NFULA_PAYLOAD: u8 = 9;
+/// The bits of the upper half of an attribute's type that are no flags (`NLA_TYPE_MASK` of linux/netlink.h).
+const NLA_TYPE_HIGH_MASK: u8 = 0x3f;
+const NFLOG_ATTRIBUTE_HEADER_LEN: usize = 4;
+/// Maximum number of attributes before the packet. Linux has about twenty kinds and writes each at most once.
+const NFLOG_ATTRIBUTES_MAX: usize = 64;
 
 /// First byte of Cisco HDLC framing on a PPP link (RFC 1547, 4.3.1).
 const CISCO_UNICAST: u8 = 0x0f;

@@ -139,6 +139,7 @@ fn link_types_that_differ_only_in_name() {
         (&[51], LinkKind::PppoeSession),
         (&[104], LinkKind::CiscoHdlc),
         (&[113], LinkKind::LinuxSll),
+        (&[239], LinkKind::Nflog),
         (&[276], LinkKind::LinuxSll2),
         (&[228], LinkKind::Ipv4),
         (&[229], LinkKind::Ipv6),

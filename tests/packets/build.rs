@@ -113,3 +113,23 @@ pub(crate) fn padded(mut frame: Vec<u8>) -> Vec<u8> {
     frame.resize(frame.len().max(60), 0);
     frame
 }
+
+/// A netfilter log message of a family, with attributes of these types and lengths before the one with the packet. Every
+/// value begins with the EtherType of IPv4, as that of attribute 1 does.
+pub(crate) fn nflog(family: u8, big_endian: bool, attributes: &[(u16, usize)], packet: &[u8]) -> Vec<u8> {
+    let mut message = vec![family, 0, 0, 5];
+    let mut add = |kind: u16, value: &[u8]| {
+        for number in [value.len() as u16 + 4, kind] {
+            message.extend(if big_endian { number.to_be_bytes() } else { number.to_le_bytes() });
+        }
+        message.extend(value);
+        message.resize(message.len().next_multiple_of(4), 0);
+    };
+    for &(kind, len) in attributes {
+        let mut value = vec![0; len];
+        value[0] = 8;
+        add(kind, &value);
+    }
+    add(9, packet);
+    message
+}

@@ -109,6 +109,14 @@ fn links() -> Vec<Sample> {
         link_sample("pppoe_link", LinkKind::PppoeSession, &pppoe(&join(&[&[0, 0x57], &v6])), v6_udp),
         link_sample("loopback_little", LinkKind::BsdLoopback, &join(&[&[2, 0, 0, 0], &v4]), v4_udp),
         link_sample("loopback_big", LinkKind::BsdLoopback, &join(&[&[0, 0, 0, 30], &v6]), v6_udp),
+        link_sample(
+            "nflog_little",
+            LinkKind::Nflog,
+            &nflog(2, false, &[(1, 4), (5, 4), (10, 5)], &v4),
+            v4_udp,
+        ),
+        link_sample("nflog_big", LinkKind::Nflog, &nflog(10, true, &[(1, 4), (0x8014, 8)], &v6), v6_udp),
+        link_sample("nflog_bridge", LinkKind::Nflog, &nflog(7, false, &[(1, 4)], &v4), v4_udp),
         link_sample("cisco_hdlc", LinkKind::CiscoHdlc, &join(&[&[0x8f, 0, 0x86, 0xdd], &v6]), v6_udp),
     ]
 }
@@ -263,6 +271,25 @@ fn refused() -> Vec<Sample> {
         ethernet_sample("pseudowire", 0x8847, &mpls(17, true, &[0; 20]), Err(Skip::MplsPseudowire)),
         ethernet_sample("deep_tags", ether_type, &deep, Err(Skip::LinkTooDeep)),
         link_sample("other_link", LinkKind::Unsupported(10), &v4, Err(Skip::UnsupportedLink)),
+        link_sample(
+            "nflog_without_packet",
+            LinkKind::Nflog,
+            &nflog(2, false, &[(1, 4)], &[])[..12],
+            Err(Skip::NotIp),
+        ),
+        link_sample("nflog_of_arp", LinkKind::Nflog, &nflog(3, false, &[(4, 4)], &v4), Err(Skip::NotIp)),
+        link_sample(
+            "nflog_cut",
+            LinkKind::Nflog,
+            &nflog(2, false, &[(10, 40)], &v4)[..30],
+            Err(Skip::LinkTruncated),
+        ),
+        link_sample(
+            "nflog_endless",
+            LinkKind::Nflog,
+            &nflog(2, false, &[(4, 4); 65], &v4),
+            Err(Skip::LinkTooDeep),
+        ),
         link_sample("cut_link", LinkKind::Ethernet, &[0; 13], Err(Skip::LinkTruncated)).cut(100),
         link_sample("cut_ip", LinkKind::RawIp, &v4[..19], Err(Skip::IpTruncated)).cut(13),
         ethernet_sample("version_lies", IPV4, &first_byte(0x65), Err(Skip::IpVersion)),

@@ -31,6 +31,9 @@ fn links() -> impl Strategy<Value = (LinkKind, Vec<u8>)> {
         (LinkKind::RawIp, vec![]),
         (LinkKind::Ipv4, vec![]),
         (LinkKind::Ipv6, vec![]),
+        (LinkKind::Nflog, vec![2, 0, 0, 5, 8, 0, 1, 0, 8, 0, 3, 0, 36, 0, 9, 0]),
+        (LinkKind::Nflog, vec![7, 0, 0, 5, 8, 0, 1, 0]),
+        (LinkKind::Nflog, vec![10, 0, 0, 5, 0, 5, 0, 10, 1, 0, 0, 0, 0, 80, 0, 9]),
     ]);
     let words = prop_oneof![
         8 => vec(select(WORDS), 0..5).prop_map(|words| words.concat()),

@@ -171,6 +171,44 @@ fn find_ip(link: LinkKind, bytes: Bytes<'_>) -> Found {
     }
 }
 
+/// tcpdump.org/linktypes/LINKTYPE_NFLOG.html: family, version, resource ID of 2 bytes, then attributes of length, type
+/// and value, each padded to a multiple of four. Attribute 9 is the packet. Attribute 1 begins with an EtherType, which
+/// counts for families other than IPv4 (2) and IPv6 (10). The types are small numbers, so that their byte order shows;
+/// the two highest bits are flags of netlink.
+fn nflog(bytes: Bytes<'_>) -> Result<(u16, usize), Skip> {
+    whole(bytes.u8(3))?;
+    let mut ether_type = match bytes.u8(0) {
+        Some(2) => Some(0x0800),
+        Some(10) => Some(0x86dd),
+        _ => None,
+    };
+    let mut at = 4;
+    for _ in 0..64 {
+        if at == bytes.len() {
+            return Err(Skip::NotIp);
+        }
+        let (mut len, mut kind) = (whole(bytes.u16(at))?, whole(bytes.u16(at + 2))?);
+        if kind & 0x3f == 0 {
+            (len, kind) = (len.swap_bytes(), kind.swap_bytes());
+        }
+        if len < 4 {
+            return Err(Skip::NotIp);
+        }
+        match (kind & 0xff, ether_type) {
+            (9, Some(ether_type)) => return Ok((ether_type, at + 4)),
+            (9, None) => return Err(Skip::NotIp),
+            (1, None) if len >= 6 => ether_type = Some(whole(bytes.u16(at + 4))?),
+            _ => {}
+        }
+        let (end, padded_end) = (at + usize::from(len), at + usize::from(len).next_multiple_of(4));
+        if end > bytes.len() {
+            return Err(Skip::LinkTruncated);
+        }
+        at = padded_end.min(bytes.len());
+    }
+    Err(Skip::LinkTooDeep)
+}
+
 /// The first field that is an EtherType, and where what it names begins; `None` on links whose header has no such
 /// field.
 fn first_ether_type(link: LinkKind, bytes: Bytes<'_>) -> Result<Option<(u16, usize)>, Skip> {
@@ -183,6 +221,7 @@ fn first_ether_type(link: LinkKind, bytes: Bytes<'_>) -> Result<Option<(u16, usi
         LinkKind::LinuxSll2 => cooked(bytes, 8, 0, 20),
         // RFC 1547, 4.3.1: address, control 00, EtherType.
         LinkKind::CiscoHdlc => Ok(Some((whole(bytes.u16(2))?, 4))),
+        LinkKind::Nflog => nflog(bytes).map(Some),
         // Cisco's framing on a PPP link, recognized by its addresses.
         LinkKind::Ppp if matches!((bytes.u8(0), bytes.u8(1)), (Some(0x0f | 0x8f), Some(0))) => {
             Ok(Some((whole(bytes.u16(2))?, 4)))

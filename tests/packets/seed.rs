@@ -25,7 +25,7 @@ pub(crate) const LINKS: [LinkKind; 12] = [
     LinkKind::BsdLoopback,
     LinkKind::CiscoHdlc,
     LinkKind::Unsupported(10),
-    LinkKind::Ethernet,
+    LinkKind::Nflog,
 ];
 
 const IS_JOINED: u8 = 0x80;

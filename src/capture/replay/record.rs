@@ -69,6 +69,7 @@ pub(super) fn link_kind(link_type: u16) -> LinkKind {
         113 => LinkKind::LinuxSll,
         228 => LinkKind::Ipv4,
         229 => LinkKind::Ipv6,
+        239 => LinkKind::Nflog,
         276 => LinkKind::LinuxSll2,
         other => LinkKind::Unsupported(other),
     }
