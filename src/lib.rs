@@ -49,6 +49,7 @@
 //!     privileges, supervisor      capabilities, systemd
 //!     sys                 rings, sockets, mappings: all unsafe code
 //!     published, sync, time       a value that one thread publishes, atomics of the hand-over, two kinds of time
+//!     human                       amounts as people read them
 //! ```
 //!
 //! Unsafe code is in [`sys`] alone; every other floor forbids it.
@@ -65,6 +66,7 @@
 )]
 
 // Floor 0.
+pub mod human;
 pub mod logging;
 pub mod privileges;
 pub mod published;

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! {"id":"1790000000-1","kind":"TRAFFIC","state":"open","source":"10.0.0.5","opened_at":"2026-09-21T14:13:20Z",
-//!  "closed_at":null,"measured":1000000123,"limit":1000000000,
-//!  "evidence":{"ip_bytes":1000000123,"destinations":[{"ip":"10.9.0.1","ip_bytes":999000000}],
+//!  "closed_at":null,"measured":1100000123,"limit":1000000000,"window_seconds":170,
+//!  "sentence":"TRAFFIC: 10.0.0.5 sent 1.1 GB in 170 s, the limit is 1 GB",
+//!  "evidence":{"ip_bytes":1100000123,"destinations":[{"ip":"10.9.0.1","ip_bytes":999000000}],
 //!  "dropped_frames":0}}
 //! ```
 //!
@@ -23,6 +24,7 @@ use crate::time::UnixNanos;
 
 use super::notice::Notice;
 use super::record::{Alert, AlertState};
+use super::sentence::Sentence;
 use crate::enrich::{GeoIp, GeoIpRecord, HostDetails};
 use scan::Scan;
 
@@ -44,6 +46,10 @@ struct AlertView<'a> {
     closed_at: Option<String>,
     measured: u64,
     limit: u64,
+    /// Length of the window that both apply to, in seconds.
+    window_seconds: u64,
+    /// The sentence for people.
+    sentence: Sentence<'a>,
     /// Left out unless the alert is muted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     muted: bool,
@@ -80,6 +86,15 @@ pub fn json(alert: &Alert, state: AlertState) -> impl Serialize + '_ {
 }
 
 fn view<'a>(alert: &'a Alert, state: AlertState, source: HostDetails<'a>) -> AlertView<'a> {
+    view_with(alert, state, source, Sentence::of(alert, state, source))
+}
+
+fn view_with<'a>(
+    alert: &'a Alert,
+    state: AlertState,
+    source: HostDetails<'a>,
+    sentence: Sentence<'a>,
+) -> AlertView<'a> {
     AlertView {
         id: &alert.id,
         kind: alert.kind.name(),
@@ -93,6 +108,8 @@ fn view<'a>(alert: &'a Alert, state: AlertState, source: HostDetails<'a>) -> Ale
         closed_at: alert.closed_at.map(rfc3339),
         measured: alert.measured,
         limit: alert.limit,
+        window_seconds: alert.window.as_secs(),
+        sentence,
         muted: alert.progress.is_muted,
         evidence: EvidenceView {
             ip_bytes: alert.ip_bytes,
@@ -134,8 +151,8 @@ impl Serialize for WithOrigin<'_> {
 
 /// Returns the JSON object of a notice as one line without a line end.
 pub(super) fn text(notice: &Notice, source: HostDetails<'_>) -> String {
-    serde_json::to_string(&view(notice.alert(), notice.state(), source))
-        .expect("the view is numbers and text, with text as keys")
+    let view = view_with(notice.alert(), notice.state(), source, Sentence::about(notice, source));
+    serde_json::to_string(&view).expect("the view is numbers and text, with text as keys")
 }
 
 /// Formats a time as RFC 3339 in UTC. A time after the year 9999 becomes the last one in that year.
@@ -150,6 +167,8 @@ pub(super) fn timestamp(at: UnixNanos) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::alert::record::{AlertKind, AlertProgress};
     use crate::alert::sample;
 
@@ -161,25 +180,35 @@ mod tests {
         let cases = [
             (
                 Notice::Test(sample::traffic()),
-                r#"{"id":"test-1790000000","kind":"TRAFFIC","state":"test","source":"192.0.2.1","opened_at":"2026-09-21T14:13:20Z","closed_at":null,"measured":1200000000,"limit":1000000000,"evidence":{"ip_bytes":1200000000,"destinations":[{"ip":"198.51.100.1","ip_bytes":1200000000}],"dropped_frames":0}}"#,
+                r#"{"id":"test-1790000000","kind":"TRAFFIC","state":"test","source":"192.0.2.1","opened_at":"2026-09-21T14:13:20Z","closed_at":null,"measured":1200000000,"limit":1000000000,"window_seconds":170,"sentence":"TEST, nothing happened: 192.0.2.1 sent 1.2 GB in 170 s, the limit is 1 GB","evidence":{"ip_bytes":1200000000,"destinations":[{"ip":"198.51.100.1","ip_bytes":1200000000}],"dropped_frames":0}}"#,
             ),
             (
-                Notice::Closed(Alert { kind: AlertKind::ScanningPort, ports: vec![22, 23], ..alert }),
-                r#"{"id":"test-1790000000","kind":"SCANNING_PORT","state":"closed","source":"192.0.2.1","opened_at":"2026-09-21T14:13:20Z","closed_at":"2026-09-21T14:14:20.5Z","measured":1200000000,"limit":1000000000,"evidence":{"ip_bytes":1200000000,"destinations":[{"ip":"198.51.100.1","ip_bytes":1200000000}],"ports":[22,23],"dropped_frames":0}}"#,
+                Notice::Closed(Alert {
+                    kind: AlertKind::ScanningPort,
+                    window: Duration::from_secs(600),
+                    ports: vec![22, 23],
+                    ..alert
+                }),
+                r#"{"id":"test-1790000000","kind":"SCANNING_PORT","state":"closed","source":"192.0.2.1","opened_at":"2026-09-21T14:13:20Z","closed_at":"2026-09-21T14:14:20.5Z","measured":1200000000,"limit":1000000000,"window_seconds":600,"sentence":"SCANNING_PORT is over after 60 s: 192.0.2.1 contacted at most 1.2G ports in 10 min, the limit is 1G","evidence":{"ip_bytes":1200000000,"destinations":[{"ip":"198.51.100.1","ip_bytes":1200000000}],"ports":[22,23],"dropped_frames":0}}"#,
             ),
         ];
         let is_possible =
-            AlertProgress { is_possible: true, error_bound: 300_000_000, ..AlertProgress::default() };
+            AlertProgress { is_possible: true, error_bound: 300_000_000, ..sample::traffic().progress };
         let possible = Alert { limit: 1_400_000_000, progress: is_possible, ..sample::traffic() };
         let (_, test) = &cases[0];
         let limit = test.replace("1000000000,", "1400000000,");
         let want = limit
             .replace(r#""state":"test""#, r#""state":"possible""#)
+            .replace("TEST, nothing happened: ", "TRAFFIC is possible: ")
+            .replace("1.2 GB in", "1.2 GB, perhaps up to 1.5 GB, in")
+            .replace("is 1 GB", "is 1.4 GB; the table had no room to count all of it")
             .replace(r#""dropped_frames":0"#, r#""dropped_frames":0,"possible":true,"up_to":1500000000"#);
         assert_eq!(text(&Notice::Opened(possible), HostDetails::default()), want);
         for (notice, want) in cases {
             assert_eq!(text(&notice, HostDetails::default()), want);
-            let named = want.replace(r#","opened_at""#, r#","source_name":"a.example","opened_at""#);
+            let named = want
+                .replace(r#","opened_at""#, r#","source_name":"a.example","opened_at""#)
+                .replace(": 192.0.2.1 ", ": 192.0.2.1 (a.example) ");
             assert_eq!(
                 text(&notice, HostDetails { name: Some("a.example"), ..HostDetails::default() }),
                 named
@@ -191,7 +220,11 @@ mod tests {
                 asn: Some(64_500),
                 as_organization: Some("Example"),
             };
-            assert_eq!(text(&notice, source), want.replace(r#","opened_at""#, all));
+            let want = want.replace(r#","opened_at""#, all);
+            assert_eq!(
+                text(&notice, source),
+                want.replace(": 192.0.2.1 ", ": 192.0.2.1 (a.example, NL, AS64500) ")
+            );
         }
     }
 }

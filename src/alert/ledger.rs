@@ -50,6 +50,14 @@ impl CloseTimeouts {
             _ => self.traffic,
         }
     }
+
+    /// Returns the window that the limit of this kind applies to.
+    fn window_of(self, kind: AlertKind) -> Duration {
+        match kind.metric() {
+            Some(Metric::PacketsPerS | Metric::ContactsPerS) => Duration::from_secs(1),
+            _ => self.of(kind),
+        }
+    }
 }
 
 /// Number of changes of the content of a [`PersistedLedger`], by urgency.
@@ -164,6 +172,7 @@ impl Ledger {
             closed_at: None,
             measured,
             limit: finding.limit,
+            window: self.timeouts.window_of(finding.kind),
             ip_bytes,
             destinations,
             ports,

@@ -105,8 +105,7 @@ fn grown(alert: &Alert, times: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 fn closed(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let closed_at = alert.closed_at.unwrap_or(alert.opened_at);
-    let seconds = closed_at.0.saturating_sub(alert.opened_at.0) / 1_000_000_000;
+    let seconds = alert.lasted().as_secs();
     let &Alert { kind, source, measured, limit, .. } = alert;
     match source {
         Some(source) => {
@@ -124,6 +123,8 @@ fn closed(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::alert::AlertKind;
     use crate::flow::PeerBytes;
     use crate::time::UnixNanos;
@@ -141,6 +142,7 @@ mod tests {
             closed_at: None,
             measured: 23_644,
             limit: 20_000,
+            window: Duration::from_secs(170),
             ip_bytes: 23_644,
             destinations,
             ports,

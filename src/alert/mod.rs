@@ -23,9 +23,9 @@ mod open_alert;
 mod persisted_ledger;
 mod record;
 pub(crate) mod sample;
+mod sentence;
 mod sink;
 mod state_file;
-mod text;
 
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ pub(crate) use mute::{
 pub use notice::Notice;
 pub use persisted_ledger::PersistedLedger;
 pub use record::{Alert, AlertKind, AlertProgress, AlertState, OPEN_ALERTS_MAX};
+pub use sentence::sentence;
 pub use sink::{
     CommandOptions, Counts, DeliveryTest, Facility, FileOptions, QueueReceipt, Retry, Secret,
     ShutdownTimeouts, SinkName, SinkOptions, SinkResult, Sinks, SyslogOptions, SyslogTarget, WebhookFormat,

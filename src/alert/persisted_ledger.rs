@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use thiserror::Error;
 
 use super::mute::{MUTES_MAX, Mute, is_reason};
 use super::record::{Alert, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
-use crate::flow::KernelCounts;
+use crate::flow::{KernelCounts, Metric};
 use crate::time::UnixNanos;
 
 /// Version of the form; only one exists so far.
@@ -102,8 +103,21 @@ struct SavedAlert {
     error: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_possible: bool,
+    /// Length of the window in seconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    window_s: u64,
     #[serde(rename = "is_said_as_possible", default, skip_serializing_if = "std::ops::Not::not")]
     is_notified_as_possible: bool,
+}
+
+/// Returns the window that is left out of the file, and taken for an alert of a file without one: that of the default
+/// configuration.
+fn usual_window(kind: AlertKind) -> Duration {
+    match kind.metric() {
+        Some(Metric::PacketsPerS | Metric::ContactsPerS) => Duration::from_secs(1),
+        Some(Metric::ContactedPorts) => Duration::from_secs(600),
+        _ => Duration::from_secs(170),
+    }
 }
 
 fn is_zero(value: &u64) -> bool {
@@ -196,6 +210,7 @@ impl SavedAlert {
             is_notified,
             error: alert.progress.error_bound,
             is_possible: alert.progress.is_possible,
+            window_s: if alert.window == usual_window(alert.kind) { 0 } else { alert.window.as_secs() },
             is_notified_as_possible: false,
         }
     }
@@ -232,6 +247,10 @@ impl SavedAlert {
             closed_at: self.closed_at.map(UnixNanos),
             measured: self.measured,
             limit: self.limit,
+            window: match self.window_s {
+                0 => usual_window(kind),
+                seconds => Duration::from_secs(seconds),
+            },
             ip_bytes: self.ip_bytes,
             destinations: Vec::new(),
             scan: None,
@@ -293,6 +312,7 @@ pub(super) mod tests {
             closed_at: None,
             measured: 300,
             limit: 100,
+            window: Duration::from_secs(60),
             ip_bytes: 300,
             destinations: Vec::new(),
             scan: None,
@@ -356,13 +376,18 @@ pub(super) mod tests {
         }
     }
 
-    /// An alert that is certain and has no error bound has the form of earlier versions.
+    /// An alert that is certain, has no error bound and has the window of the default configuration has the form of
+    /// earlier versions.
     #[test]
-    fn files_without_error_bounds_are_read() {
+    fn files_of_earlier_versions_are_read() {
         let mut persisted = sample();
         persisted.open.retain(|known| !known.alert.progress.is_possible);
+        for alert in persisted.open.iter_mut().map(|known| &mut known.alert).chain(&mut persisted.closed) {
+            alert.window = Duration::from_secs(170);
+        }
         let json = String::from_utf8(persisted.to_json()).expect("JSON is text");
         assert!(json.contains(r#""times_said":2,"is_said":true}"#) && !json.contains("possible"), "{json}");
+        assert!(!json.contains("window"), "{json}");
         assert_eq!(PersistedLedger::from_json(json.as_bytes()).ok(), Some(persisted));
     }
 

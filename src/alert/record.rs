@@ -1,6 +1,7 @@
 //! An alert and its states.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 pub use crate::detect::FindingKind as AlertKind;
 use crate::detect::ScanEvidence;
@@ -34,6 +35,8 @@ pub struct Alert {
     pub measured: u64,
     /// The limit that `measured` exceeded, or may exceed.
     pub limit: u64,
+    /// The window that both apply to; a second for rates.
+    pub window: Duration,
     /// IP bytes that the host sent in the window when the evidence was gathered.
     pub ip_bytes: u64,
     /// Destinations of those bytes, most bytes first; bounded in number.
@@ -70,6 +73,12 @@ impl Alert {
     /// Returns the upper bound of the peak: `measured` plus its error bound.
     pub fn upper_bound(&self) -> u64 {
         self.measured.saturating_add(self.progress.error_bound)
+    }
+
+    /// Returns the time from its first opening to its end; zero while it is open.
+    pub fn lasted(&self) -> Duration {
+        let closed_at = self.closed_at.unwrap_or(self.opened_at);
+        Duration::from_nanos(closed_at.0.saturating_sub(self.opened_at.0))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The sample that `test-alert` sends, about an address reserved for documentation (RFC 5737).
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use crate::flow::{KernelCounts, PeerBytes};
 use crate::time::UnixNanos;
@@ -21,6 +22,7 @@ pub(crate) fn alert(at: UnixNanos) -> Alert {
         closed_at: None,
         measured: ip_bytes,
         limit: 1_000_000_000,
+        window: Duration::from_secs(170),
         ip_bytes,
         destinations: vec![PeerBytes { addr: DESTINATION.into(), ip_bytes }],
         ports: Vec::new(),

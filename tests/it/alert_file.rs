@@ -145,6 +145,7 @@ fn large_alert(id: String) -> Alert {
         closed_at: None,
         measured: 1000,
         limit: 100,
+        window: Duration::from_secs(600),
         ip_bytes: 40_000,
         destinations: (0..100).map(peer).collect(),
         ports: (0..1000).collect(),

@@ -86,6 +86,7 @@ fn alerts_have_the_origin_of_their_hosts() {
         closed_at: None,
         measured: 2,
         limit: 1,
+        window: Duration::from_secs(170),
         ip_bytes: 2,
         destinations: Vec::new(),
         ports: Vec::new(),
@@ -107,6 +108,9 @@ fn alerts_have_the_origin_of_their_hosts() {
     };
     let nothing = || [const { serde_json::Value::Null }; 3];
     assert_eq!(origins(), (["NL".into(), 64_500.into(), "Example".into()], nothing()));
+    let alerts: serde_json::Value = serde_json::from_str(&served.get("/api/v1/alerts").text()).unwrap();
+    let sentence = "TRAFFIC: 192.0.2.1 (NL, AS64500) sent 2 B in 170 s, the limit is 1 B";
+    assert_eq!((&alerts[0]["sentence"], &alerts[0]["window_seconds"]), (&sentence.into(), &170.into()));
     // A possible alert is marked as such, and there is a list of these alone.
     let mut possible = alert([192, 0, 2, 2]);
     possible.progress = AlertProgress { is_possible: true, error_bound: 7, ..AlertProgress::default() };

@@ -225,7 +225,7 @@ fn country_and_autonomous_system_are_sent_along_except_to_the_log() {
     assert_eq!(alert["source_asn"], 64_500, "{alert}");
     assert_eq!(alert["source_as_organization"], "Example", "{alert}");
     let sentence = |who: &str| {
-        format!("TEST, nothing happened: 192.0.2.1{who} sent 1200000000 bytes, the limit is 1000000000\n")
+        format!("TEST, nothing happened: 192.0.2.1{who} sent 1.2 GB in 170 s, the limit is 1 GB\n")
     };
     assert_eq!(command_output, format!("NL 64500 {}", sentence(" (NL, AS64500)")));
     assert!(log.lines().count() == 1 && !log.contains("source_"), "{log}");

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::worker::QueuedNotice;
 use crate::alert::json;
 use crate::alert::record::AlertState;
-use crate::alert::text::Sentence;
+use crate::alert::sentence::Sentence;
 
 /// The kind of receiver of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -77,7 +77,7 @@ pub(super) fn body(format: WebhookFormat, queued: &QueuedNotice, gateway: &str) 
 }
 
 fn sentence(queued: &QueuedNotice) -> String {
-    Sentence { notice: &queued.notice, source: queued.source() }.to_string()
+    Sentence::about(&queued.notice, queued.source()).to_string()
 }
 
 /// The name that receivers show as the sender.
@@ -152,8 +152,8 @@ mod tests {
             closed_at: Some(UnixNanos(1_790_000_060_000_000_000)),
             ..sample::traffic()
         });
-        let sentence = "TRAFFIC: 192.0.2.1 sent 1200000000 bytes, the limit is 1000000000";
-        let closing = "TRAFFIC is over: 192.0.2.1 sent up to 1200000000 bytes, the limit is 1000000000";
+        let sentence = "TRAFFIC: 192.0.2.1 sent 1.2 GB in 170 s, the limit is 1 GB";
+        let closing = "TRAFFIC is over after 60 s: 192.0.2.1 sent at most 1.2 GB in 170 s, the limit is 1 GB";
         let manager = |notice: &Notice, name: &str, summary: String, ends_at: &str| {
             let body = json!([{
                 "labels": {"alertname": name, "instance": "gw", "job": "TrafficAlerted", "severity": "warning", "source": "192.0.2.1"},

@@ -29,7 +29,7 @@ use nix::unistd::{AccessFlags, Pid, access};
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::alert::json;
-use crate::alert::text::Sentence;
+use crate::alert::sentence::Sentence;
 use crate::privileges;
 
 use super::counters::SinkName;
@@ -223,7 +223,7 @@ fn environment(queued: &QueuedNotice) -> Vec<CString> {
         ("TA_LIMIT", alert.limit.to_string()),
         ("TA_IP_BYTES", alert.ip_bytes.to_string()),
         ("TA_OPENED_AT", json::rfc3339(alert.opened_at)),
-        ("TA_TEXT", Sentence { notice, source }.to_string()),
+        ("TA_TEXT", Sentence::about(notice, source).to_string()),
     ];
     all.extend(alert.source.map(|source| ("TA_SOURCE", source.to_string())));
     all.extend((alert.progress.error_bound > 0).then(|| ("TA_UP_TO", alert.upper_bound().to_string())));
