@@ -5,8 +5,8 @@
 //! ```
 //!
 //! * **Owns** the open and recently closed alerts and the mutes (`Ledger`), their state file ([`StateFile`]), the
-//!   sinks ([`Sinks`]), and the forms of an alert that all of them share: the log line ([`Line`]), the JSON object
-//!   (`json`), the sentence for people.
+//!   sinks ([`Sinks`]), and the forms of an alert that all of them share: the log lines ([`Line`], [`WhyLine`]),
+//!   the JSON object (`json`), the [`sentence`] for people.
 //! * **Does not contain** the detectors, the threads of the engine, or the API.
 //! * **Fails** per sink: a sink has a bounded queue and a thread of its own, so a sink that hangs delays neither
 //!   the analyst nor another sink. Notices that a full queue drops are counted.
@@ -26,6 +26,7 @@ pub(crate) mod sample;
 mod sentence;
 mod sink;
 mod state_file;
+mod why_line;
 
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ pub use sink::{
 };
 pub(crate) use sink::{why_no_token, why_no_webhook};
 pub use state_file::StateFile;
+pub use why_line::WhyLine;
 
 /// Whether alerts show destinations, and how long an alert may open again under its id.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

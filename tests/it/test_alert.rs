@@ -158,7 +158,10 @@ fn without_any_sink_the_log_has_the_sample() {
     assert_eq!(answer.stdout.lines().count(), 1, "{answer:?}");
     assert!(answer.of("log").starts_with("delivered in "), "{answer:?}");
     let line = answer.stderr.split_once(" TEST=").expect("a line of the log").1;
-    assert_eq!(line, "TRAFFIC SRC=192.0.2.1 TOTALBYTES=1200000000 | DSTINFO=[{198.51.100.1 1200000000}]\n");
+    let (line, why) = line.split_once('\n').expect("a second line of the log");
+    assert_eq!(line, "TRAFFIC SRC=192.0.2.1 TOTALBYTES=1200000000 | DSTINFO=[{198.51.100.1 1200000000}]");
+    let sentence = "TEST, nothing happened: 192.0.2.1 sent 1.2 GB in 170 s, the limit is 1 GB";
+    assert!(why.ends_with(&format!(" WHY=TRAFFIC SRC=192.0.2.1 | {sentence}\n")), "{answer:?}");
 }
 
 #[test]
@@ -294,6 +297,7 @@ fn a_secure_webhook_must_be_signed_by_a_known_authority() {
 fn each_kind_of_collector_gets_a_message() {
     let place = Place::new();
     let end = "TEST=TRAFFIC SRC=192.0.2.1 TOTALBYTES=1200000000 | DSTINFO=[{198.51.100.1 1200000000}]";
+    let why = "WHY=TRAFFIC SRC=192.0.2.1 | TEST, nothing happened: 192.0.2.1 sent 1.2 GB in 170 s, the limit is 1 GB";
     let datagram = |receive: &dyn Fn(&mut [u8]) -> std::io::Result<usize>| {
         let mut bytes = [0; 4096];
         let length = receive(&mut bytes).expect("it came");
@@ -308,15 +312,22 @@ fn each_kind_of_collector_gets_a_message() {
     let text = datagram(&|bytes| udp.recv(bytes));
     assert!(text.starts_with("<134>1 2") && text.ends_with(end), "{text}");
     assert!(text.contains(" TRAFFIC [alert@32473 id=\"test-"), "{text}");
+    let text = datagram(&|bytes| udp.recv(bytes));
+    assert!(text.starts_with("<134>1 2") && text.ends_with(why), "{text}");
 
     let (tcp, port) = listen();
     let answer = place.test_alert(&format!("Syslog: tcp://127.0.0.1:{port}\n"));
     assert_eq!(answer.code, Some(0), "{answer:?}");
     let mut text = String::new();
     accept(&tcp).read_to_string(&mut text).expect("it came and ended");
-    let (length, message) = text.split_once(' ').expect("a length");
-    assert_eq!(length.parse(), Ok(message.len()));
-    assert!(message.starts_with("<30>1 2") && message.ends_with(end), "{text}");
+    let mut rest = text.as_str();
+    for end in [end, why] {
+        let (length, after) = rest.split_once(' ').expect("a length");
+        let (message, after) = after.split_at(length.parse().expect("a number"));
+        assert!(message.starts_with("<30>1 2") && message.ends_with(end), "{text}");
+        rest = after;
+    }
+    assert_eq!(rest, "", "{text}");
 
     let unix = UnixDatagram::bind(place.path("log")).expect("it is ours");
     unix.set_read_timeout(Some(TIMEOUT)).expect("not zero");
@@ -324,6 +335,8 @@ fn each_kind_of_collector_gets_a_message() {
     assert_eq!(answer.code, Some(0), "{answer:?}");
     let text = datagram(&|bytes| unix.recv(bytes));
     assert!(text.starts_with("<30>") && text.ends_with(&format!("]: {end}")), "{text}");
+    let text = datagram(&|bytes| unix.recv(bytes));
+    assert!(text.starts_with("<30>") && text.ends_with(&format!("]: {why}")), "{text}");
 
     let answer = place.test_alert(&format!("Syslog: unix:{}\n", place.path("none")));
     assert_eq!(answer.code, Some(1), "{answer:?}");

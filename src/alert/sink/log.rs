@@ -1,4 +1,4 @@
-//! The log as a sink: one line on stderr for each notice, as text or as a JSON object.
+//! The log as a sink: on stderr, a line of text for each notice and a second one for each opening, or a JSON object.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use tracing::Level;
 use crate::alert::json;
 use crate::alert::line::Line;
 use crate::alert::record::OPEN_ALERTS_MAX;
+use crate::alert::why_line::WhyLine;
 use crate::enrich::HostDetails;
 use crate::logging::LinePrefix;
 
@@ -49,13 +50,16 @@ impl<W: Write + Send> Sink for LogSink<W> {
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
         let QueuedNotice { at, notice, .. } = &*batch[0];
-        // Each line is one write, so that the lines of several writers to one log do not mix.
         let prefix = self.prefix.at(*at, Level::WARN);
-        let line = match self.prefix.is_json() {
+        let lines = match self.prefix.is_json() {
             true => format!("{prefix}{}\n", json::text(notice, HostDetails::default())),
-            false => format!("{prefix}{}\n", Line(notice)),
+            false => {
+                let why = WhyLine::of(notice).map(|why| format!("{prefix}{why}\n")).unwrap_or_default();
+                format!("{prefix}{}\n{why}", Line(notice))
+            }
         };
-        match self.out.write_all(line.as_bytes()) {
+        // The lines of a notice are one write, so that those of several writers to one log do not mix.
+        match self.out.write_all(lines.as_bytes()) {
             Ok(()) => Ok(1),
             Err(error) => Err(Failure::lasting(format!("a line cannot be written to stderr: {error}"))),
         }

@@ -1,9 +1,14 @@
-//! `Syslog`: the log line of each notice, sent to a log collector.
+//! `Syslog`: the log lines of each notice, each a message to a log collector.
 //!
 //! ```text
 //! udp, tcp   <28>1 2026-09-21T14:13:20.000000Z gw TrafficAlerted 42 TRAFFIC [alert@32473 id="..."] EVENT=TRAFFIC ...
+//!            <28>1 2026-09-21T14:13:20.000000Z gw TrafficAlerted 42 TRAFFIC [alert@32473 id="..."] WHY=TRAFFIC ...
 //! unix       <28>Sep 21 14:13:20 TrafficAlerted[42]: EVENT=TRAFFIC ...
+//!            <28>Sep 21 14:13:20 TrafficAlerted[42]: WHY=TRAFFIC ...
 //! ```
+//!
+//! The sentence is a message of its own, as it is a line of its own in the log: the list of destinations before it may
+//! fill a datagram, and many collectors store the text of a message without its structured data.
 //!
 //! Over a network the form is RFC 5424, with one message per datagram (RFC 5426) or octet counting on a connection (RFC
 //! 6587, section 3.4.1). Readers of `/dev/log` (journald, rsyslog, busybox) expect the form that `syslog(3)` of the C
@@ -29,6 +34,7 @@ use ureq::http::Uri;
 use crate::alert::json::timestamp;
 use crate::alert::line::Line;
 use crate::alert::record::AlertState;
+use crate::alert::why_line::WhyLine;
 
 use super::counters::SinkName;
 use super::gateway::gateway_name;
@@ -167,6 +173,8 @@ pub(super) struct Syslog {
     retry: Retry,
     gateway: String,
     connection: Option<Connection>,
+    /// The notice of which some messages were sent and the next one failed, and the number of those that were sent.
+    partly_sent: Option<(u64, usize)>,
 }
 
 enum Connection {
@@ -177,16 +185,35 @@ enum Connection {
 
 impl Syslog {
     pub(super) fn new(options: SyslogOptions, retry: Retry) -> Self {
-        Self { options, retry, gateway: gateway_name(), connection: None }
+        Self { options, retry, gateway: gateway_name(), connection: None, partly_sent: None }
     }
 
-    fn message(&self, queued: &QueuedNotice) -> String {
+    /// Returns the messages of a notice: its log line and, if it has one, the second line with the sentence.
+    fn messages(&self, queued: &QueuedNotice) -> Vec<String> {
+        let why = WhyLine::with(&queued.notice, queued.source()).map(|why| why.to_string());
+        let texts = [Some(Line(&queued.notice).to_string()), why];
+        texts.into_iter().flatten().map(|text| self.message(queued, &text)).collect()
+    }
+
+    fn message(&self, queued: &QueuedNotice, text: &str) -> String {
         let priority = self.options.facility.priority(queued.notice.state());
         match self.options.target {
-            SyslogTarget::Unix(_) => local_message(priority, queued, &TimeZone::system()),
-            SyslogTarget::Udp(_) => bounded(network_message(priority, queued, &self.gateway), DATAGRAM_MAX),
-            SyslogTarget::Tcp(_) => network_message(priority, queued, &self.gateway),
+            SyslogTarget::Unix(_) => local_message(priority, queued, text, &TimeZone::system()),
+            SyslogTarget::Udp(_) => {
+                bounded(network_message(priority, queued, text, &self.gateway), DATAGRAM_MAX)
+            }
+            SyslogTarget::Tcp(_) => network_message(priority, queued, text, &self.gateway),
         }
+    }
+
+    /// Sends the messages of a notice that an earlier attempt has not sent.
+    fn send_all(&mut self, queued: &QueuedNotice) -> io::Result<()> {
+        let sent = self.partly_sent.take().filter(|&(number, _)| number == queued.number);
+        let sent = sent.map_or(0, |(_, sent)| sent);
+        for (at, message) in self.messages(queued).iter().enumerate().skip(sent) {
+            self.send(message).inspect_err(|_| self.partly_sent = Some((queued.number, at)))?;
+        }
+        Ok(())
     }
 
     /// Sends over the open connection if [`Connection::is_alive`], otherwise over a new one.
@@ -218,8 +245,7 @@ impl Sink for Syslog {
     }
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
-        let message = self.message(&batch[0]);
-        match self.send(&message) {
+        match self.send_all(&batch[0]) {
             Ok(()) => Ok(1),
             Err(error) => {
                 let remedy = match error.kind() {
@@ -332,7 +358,7 @@ const DATAGRAM_MAX: usize = 2048;
 const STRUCTURED: &str = "alert@32473";
 
 /// Formats a message as RFC 5424, section 6.
-fn network_message(priority: u8, queued: &QueuedNotice, gateway: &str) -> String {
+fn network_message(priority: u8, queued: &QueuedNotice, text: &str, gateway: &str) -> String {
     let alert = queued.notice.alert();
     let at = timestamp(queued.at).strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
     let data: String = [
@@ -347,8 +373,8 @@ fn network_message(priority: u8, queued: &QueuedNotice, gateway: &str) -> String
     .flatten()
     .map(|(name, value)| format!(" {name}=\"{}\"", escaped(&value)))
     .collect();
-    let (id, kind, line) = (process::id(), alert.kind.name(), Line(&queued.notice));
-    format!("<{priority}>1 {at} {gateway} TrafficAlerted {id} {kind} [{STRUCTURED}{data}] {line}")
+    let (id, kind) = (process::id(), alert.kind.name());
+    format!("<{priority}>1 {at} {gateway} TrafficAlerted {id} {kind} [{STRUCTURED}{data}] {text}")
 }
 
 /// Escapes a value of structured data (RFC 5424, section 6.3.3).
@@ -357,9 +383,9 @@ fn escaped(value: &str) -> String {
 }
 
 /// Formats a message as `syslog(3)` of the C library does.
-fn local_message(priority: u8, queued: &QueuedNotice, zone: &TimeZone) -> String {
+fn local_message(priority: u8, queued: &QueuedNotice, text: &str, zone: &TimeZone) -> String {
     let at = timestamp(queued.at).to_zoned(zone.clone()).strftime("%b %e %H:%M:%S").to_string();
-    format!("<{priority}>{at} TrafficAlerted[{}]: {}", process::id(), Line(&queued.notice))
+    format!("<{priority}>{at} TrafficAlerted[{}]: {text}", process::id())
 }
 
 /// Cuts a message to `bytes_max` bytes, at a character boundary.
@@ -398,11 +424,16 @@ mod tests {
         syslog.deliver(&[Arc::new(queued)], &Shutdown::new().expect("descriptors"))
     }
 
-    fn want() -> String {
+    fn want() -> [String; 2] {
+        let line = "EVENT=TRAFFIC SRC=192.0.2.1 TOTALBYTES=1200000000 | DSTINFO=[{198.51.100.1 1200000000}]";
+        let why = "WHY=TRAFFIC SRC=192.0.2.1 | 192.0.2.1 sent 1.2 GB in 170 s, the limit is 1 GB";
+        [line, why].map(want_with)
+    }
+
+    fn want_with(text: &str) -> String {
         format!(
             "<28>1 2026-09-21T14:13:20.250000Z gw TrafficAlerted {} TRAFFIC [alert@32473 id=\"test-1790000000\" \
-             state=\"open\" source=\"192.0.2.1\" measured=\"1200000000\" limit=\"1000000000\"] EVENT=TRAFFIC \
-             SRC=192.0.2.1 TOTALBYTES=1200000000 | DSTINFO=[{{198.51.100.1 1200000000}}]",
+             state=\"open\" source=\"192.0.2.1\" measured=\"1200000000\" limit=\"1000000000\"] {text}",
             process::id()
         )
     }
@@ -416,8 +447,10 @@ mod tests {
         let mut bytes = [0; 4096];
         for _ in 0..2 {
             deliver(&mut syslog).unwrap_or_else(|failure| panic!("{}", failure.why));
-            let length = receiver.recv(&mut bytes).expect("it came");
-            assert_eq!(String::from_utf8_lossy(&bytes[..length]), want());
+            for want in want() {
+                let length = receiver.recv(&mut bytes).expect("it came");
+                assert_eq!(String::from_utf8_lossy(&bytes[..length]), want);
+            }
         }
         drop(receiver);
         let failure = deliver(&mut syslog).expect_err("the port is closed");
@@ -429,7 +462,7 @@ mod tests {
         let receiver = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let to = receiver.local_addr().expect("it is bound").to_string();
         let mut syslog = syslog(SyslogTarget::Tcp(to));
-        let frame = format!("{} {}", want().len(), want());
+        let frame: String = want().map(|want| format!("{} {want}", want.len())).concat();
         let read = |stream: &mut TcpStream| {
             let mut bytes = vec![0; frame.len()];
             stream.set_read_timeout(Some(Duration::from_secs(60))).expect("not zero");
@@ -475,8 +508,38 @@ mod tests {
         let text = String::from_utf8_lossy(&bytes[..length]);
         let end = format!(" TrafficAlerted[{}]: EVENT=TRAFFIC SRC=192.0.2.1", process::id());
         assert!(text.starts_with("<28>Sep 2") && text.contains(&end), "{text}");
-        let message = local_message(28, &queued(Notice::Opened(sample::traffic())), &TimeZone::UTC);
+        let length = receiver.recv(&mut bytes).expect("it came");
+        let text = String::from_utf8_lossy(&bytes[..length]);
+        let end = format!(" TrafficAlerted[{}]: WHY=TRAFFIC SRC=192.0.2.1 | 192.0.2.1 sent", process::id());
+        assert!(text.starts_with("<28>Sep 2") && text.contains(&end), "{text}");
+        let opened = queued(Notice::Opened(sample::traffic()));
+        let message = local_message(28, &opened, "EVENT=TRAFFIC", &TimeZone::UTC);
         assert!(message.starts_with("<28>Sep 21 14:13:20 TrafficAlerted["), "{message}");
+    }
+
+    #[test]
+    fn a_repeated_attempt_sends_only_the_message_that_failed() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
+        receiver.set_read_timeout(Some(Duration::from_secs(60))).expect("not zero");
+        let to = receiver.local_addr().expect("it is bound").to_string();
+        let mut syslog = syslog(SyslogTarget::Udp(to));
+        let mut bytes = [0; 4096];
+        let mut next = || {
+            let length = receiver.recv(&mut bytes).expect("it came");
+            String::from_utf8_lossy(&bytes[..length]).into_owned()
+        };
+        let [line, why] = want();
+        syslog.partly_sent = Some((1, 1));
+        deliver(&mut syslog).unwrap_or_else(|failure| panic!("{}", failure.why));
+        assert_eq!(next(), why);
+        // What was sent of another notice says nothing about this one.
+        syslog.partly_sent = Some((7, 1));
+        deliver(&mut syslog).unwrap_or_else(|failure| panic!("{}", failure.why));
+        assert_eq!([next(), next()], [line, why]);
+        drop(receiver);
+        deliver(&mut syslog).expect_err("the port is closed");
+        let failed = syslog.partly_sent.expect("a message was refused");
+        assert_eq!(failed.0, 1);
     }
 
     #[test]
@@ -484,7 +547,7 @@ mod tests {
         let progress =
             AlertProgress { is_possible: true, error_bound: 300_000_000, ..AlertProgress::default() };
         let possible = queued(Notice::Opened(Alert { limit: 1_400_000_000, progress, ..sample::traffic() }));
-        let message = network_message(29, &possible, "gw");
+        let message = network_message(29, &possible, &Line(&possible.notice).to_string(), "gw");
         let end = "state=\"possible\" source=\"192.0.2.1\" measured=\"1200000000\" limit=\"1400000000\" \
                    up_to=\"1500000000\"] POSSIBLE=TRAFFIC SRC=192.0.2.1 TOTALBYTES=1200000000 | \
                    DSTINFO=[{198.51.100.1 1200000000}] | UPTO=1500000000 LIMIT=1400000000";

@@ -118,11 +118,36 @@ fn a_log_that_hangs_delays_nothing_and_its_losses_are_counted() {
     let written = LOCAL_QUEUE_MAX as u64 + 10 - dropped;
     let counts = Counts { queued: written, delivered: written, dropped, ..Counts::default() };
     assert_eq!(sinks.finish(TIMEOUTS), [SinkResult { sink: SinkName::Log, counts, in_time: true }]);
-    assert_eq!(slow.text().lines().count() as u64, written);
+    assert_eq!(slow.text().lines().count() as u64, 2 * written);
     assert_eq!(
         slow.text().lines().next(),
         Some("2006/01/02 15:04:05 EVENT=SCANNING_PORT SRC=192.0.2.1 PORTS=[0]")
     );
+}
+
+/// The sentence follows the line of an opening, with the same prefix, and no other line.
+#[test]
+fn an_opening_has_a_second_line_with_its_sentence() {
+    let alert = sample::traffic;
+    let closed = Alert { closed_at: Some(alert().opened_at), ..alert() };
+    let notices = [Notice::Opened(alert()), Notice::Grown(alert(), 2), Notice::Closed(closed)];
+    for (prefix, start) in
+        [(LinePrefix::Clock(TimeZone::UTC), "2006/01/02 15:04:05 "), (LinePrefix::Journal, "<4>")]
+    {
+        let slow = Slow::default();
+        let mut sinks = Sinks::start_sinks(vec![log(&slow, prefix)], None, no_geoip()).expect("a thread");
+        for notice in &notices {
+            sinks.notify(UnixNanos(1_136_214_245_000_000_000), notice.clone());
+        }
+        sinks.finish(TIMEOUTS);
+        let text = slow.text();
+        let lines: Vec<&str> = text.lines().map(|line| line.strip_prefix(start).expect(start)).collect();
+        let [event, why, grown, closed] = lines.as_slice() else { panic!("{text}") };
+        assert!(event.starts_with("EVENT=TRAFFIC SRC=192.0.2.1 ") && !event.contains("WHY="), "{text}");
+        let sentence = "192.0.2.1 sent 1.2 GB in 170 s, the limit is 1 GB";
+        assert_eq!(*why, format!("WHY=TRAFFIC SRC=192.0.2.1 | {sentence}"));
+        assert!(grown.starts_with("GROWN=TRAFFIC ") && closed.starts_with("CLOSED=TRAFFIC "), "{text}");
+    }
 }
 
 #[test]
@@ -137,7 +162,8 @@ fn a_log_for_programs_has_the_object_of_the_alert() {
         text.starts_with(r#"<4>{"id":"test-1790000000","kind":"SCANNING_PORT","state":"open""#),
         "{text}"
     );
-    assert!(text.ends_with("}\n"), "{text}");
+    assert!(text.ends_with("}\n") && text.lines().count() == 1, "{text}");
+    assert!(text.contains(r#""sentence":"SCANNING_PORT: 192.0.2.1 contacted "#), "{text}");
 }
 
 #[test]
@@ -168,7 +194,7 @@ fn while_one_sink_hangs_the_others_deliver_and_queues_are_bounded() {
     while counts(&sinks, SinkName::Log).waiting() > 0 {
         std::thread::yield_now();
     }
-    assert_eq!(slow.text().lines().count() as u64, 1 + queued);
+    assert_eq!(slow.text().lines().count() as u64, 2 * (1 + queued));
     assert_eq!(sinks.filed(), 0);
     drop(outcomes);
     let finished = sinks.finish(TIMEOUTS);
