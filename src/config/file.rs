@@ -11,6 +11,7 @@
 
 use std::ops::Range;
 
+use super::characters;
 use super::key::SettingKey;
 use super::problem::Problem;
 
@@ -185,26 +186,40 @@ fn unknown_key(name: Span<'_>) -> Problem {
             help: format!("write `Key: value`; the keys are {}", all_keys()),
         };
     }
-    let help = match SettingKey::nearest(name.text) {
-        Some(key) if key.name().eq_ignore_ascii_case(name.text) => {
+    // The colon is one within the value, as in `ListenAddress = 127.0.0.1:8698`.
+    if name.text.contains(['=', ' ', '\t']) && SettingKey::named(first_word(name.text)).is_some() {
+        return missing_colon(name);
+    }
+    let mut label = "no setting has this name".to_owned();
+    let help = match (SettingKey::nearest(name.text), characters::invisible(name.text)) {
+        (nearest, Some(invisible)) => {
+            label = format!("an invisible character is in this name ({invisible})");
+            let key = nearest.map_or_else(|| "it".to_owned(), |key| format!("`{key}`"));
+            format!(
+                "delete this line and type {key} anew: a web page or a word processor left the character there"
+            )
+        }
+        (Some(key), None) if key.name().eq_ignore_ascii_case(name.text) => {
             format!("keys are written in exact case: `{key}`")
         }
-        Some(key) => format!("did you mean `{key}`?"),
-        None => format!("the keys are {}", all_keys()),
+        (Some(key), None) if name.text.trim_matches(|c: char| !c.is_ascii_alphanumeric()) == key.name() => {
+            format!("write the key alone: `{key}`")
+        }
+        (Some(key), None) => format!("did you mean `{key}`?"),
+        (None, None) => format!("the keys are {}", all_keys()),
     };
-    Problem {
-        title: "unknown key".to_owned(),
-        span: name.range(),
-        label: "no setting has this name".to_owned(),
-        context: None,
-        help,
-    }
+    Problem { title: "unknown key".to_owned(), span: name.range(), label, context: None, help }
 }
 
 fn missing_colon(line: Span<'_>) -> Problem {
-    let first_word = line.text.split(|c: char| c.is_whitespace() || c == '=').next().unwrap_or_default();
-    let help = match SettingKey::nearest(first_word) {
+    let help = match SettingKey::nearest(first_word(line.text)) {
         Some(key) => format!("a setting is written `Key: value`; did you mean `{key}: ...`?"),
+        None if line.text.starts_with("- ") => {
+            "a list is written on one line with commas: `Key: item, item`".to_owned()
+        }
+        None if line.text.starts_with(['[', '{', '}', ']']) => {
+            "a file has no sections and no brackets around settings: remove this line".to_owned()
+        }
         None => "a setting is written `Key: value`, and a comment begins with `#`".to_owned(),
     };
     Problem {
@@ -214,6 +229,12 @@ fn missing_colon(line: Span<'_>) -> Problem {
         context: None,
         help,
     }
+}
+
+/// Returns the word with which a line without a colon begins. Other marks than the colon end it as well.
+fn first_word(line: &str) -> &str {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '=' | ':' | '：' | '﹕');
+    line.split(ends).next().unwrap_or_default()
 }
 
 fn not_utf8(mark: Range<usize>) -> Problem {
@@ -308,7 +329,7 @@ mod tests {
 
     #[test]
     fn each_bad_line_is_one_problem_and_reading_goes_on() {
-        let cases: [(&[u8], &str, &str); 9] = [
+        let cases: [(&[u8], &str, &str); 15] = [
             (b"bytelimit: 1G", "unknown key", "bytelimit"),
             (b"  Pass word : 1G", "unknown key", "Pass word"),
             (b": 1G", "missing key", ":"),
@@ -318,6 +339,12 @@ mod tests {
             (b"# Gr\xfc\xdfe", "not UTF-8", "\u{fffd}"),
             (b"Workers: 2", "`Workers` is set twice", "Workers"),
             (b"\0", "missing colon", "\0"),
+            (b"ListenAddress = 127.0.0.1:8698", "missing colon", "ListenAddress = 127.0.0.1"),
+            (b"Syslog udp://a:514", "missing colon", "Syslog udp"),
+            (b"\xE2\x80\x8BByteLimit: 1G", "unknown key", "\u{200b}ByteLimit"),
+            (b"\"ByteLimit\": 1G", "unknown key", "\"ByteLimit\""),
+            (b"- lo", "missing colon", "- lo"),
+            (b"[General]", "missing colon", "[General]"),
         ];
         for (line, title, offending) in cases {
             let file = [b"Workers: 1\n", line, b"\nByteLimit: 1G\n"].concat();
@@ -339,6 +366,15 @@ mod tests {
         assert_eq!(help("Bytelimit: 1"), "keys are written in exact case: `ByteLimit`");
         assert_eq!(help("ByteLimits: 1"), "did you mean `ByteLimit`?");
         assert_eq!(help("ByteLimit 1"), "a setting is written `Key: value`; did you mean `ByteLimit: ...`?");
+        assert_eq!(help("ByteLimit = 1"), help("ByteLimit 1"));
+        assert_eq!(help("ByteLimit：1"), help("ByteLimit 1"));
+        let listen = "a setting is written `Key: value`; did you mean `ListenAddress: ...`?";
+        assert_eq!(help("ListenAddress = 127.0.0.1:8698"), listen);
+        assert!(help("\u{200b}ByteLimit: 1").starts_with("delete this line and type `ByteLimit` anew"));
+        assert_eq!(help("\"ByteLimit\": 1"), "write the key alone: `ByteLimit`");
+        assert_eq!(help("- ByteLimit: 1"), "write the key alone: `ByteLimit`");
+        assert_eq!(help("- lo"), "a list is written on one line with commas: `Key: item, item`");
+        assert!(help("[General]").starts_with("a file has no sections"));
         assert!(help("Password: 1").starts_with("the keys are TrafficInterval, ByteLimit, "));
     }
 }

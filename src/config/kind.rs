@@ -16,6 +16,11 @@ pub(super) trait Kind<T>: Sized {
         false
     }
 
+    /// Returns true if the value may have any text between straight quotation marks, such as the name of a file.
+    fn quotes_hold_text(&self) -> bool {
+        false
+    }
+
     /// Reads a further line of the setting. `earlier` is the value that the lines before it give, or the default if
     /// this is the first line.
     fn read_next(&self, _earlier: &T, text: &str, context: &Context) -> Result<T, ValueError> {
@@ -58,6 +63,10 @@ impl<T, K: Kind<T>> Kind<T> for Checked<K, T> {
 
     fn may_repeat(&self) -> bool {
         self.kind.may_repeat()
+    }
+
+    fn quotes_hold_text(&self) -> bool {
+        self.kind.quotes_hold_text()
     }
 
     fn read_next(&self, earlier: &T, text: &str, context: &Context) -> Result<T, ValueError> {

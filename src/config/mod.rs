@@ -25,6 +25,8 @@
 //! workers that `auto` gives there.
 #![forbid(unsafe_code)]
 
+mod addresses;
+mod characters;
 mod check;
 mod checked;
 mod context;

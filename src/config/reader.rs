@@ -1,5 +1,6 @@
 //! Reads the values of settings from the lines of a file.
 
+use super::characters;
 use super::context::Context;
 use super::file::{RawConfig, Setting};
 use super::key::SettingKey;
@@ -21,7 +22,11 @@ impl Reader<'_, '_> {
         let mut value = default;
         let mut is_valid = true;
         for setting in self.raw.all(key) {
-            match kind.read_next(&value, setting.value, self.context) {
+            let read = match characters::fault(setting.value, kind.quotes_hold_text()) {
+                None => kind.read_next(&value, setting.value, self.context),
+                Some(error) => Err(error),
+            };
+            match read {
                 Ok(next) => value = next,
                 Err(error) => {
                     self.problems.push(self.problem(setting, error));

@@ -171,6 +171,8 @@ pub(super) struct ListItem<'a> {
 pub(super) struct ListError {
     /// The fault, which is shown under the offending text.
     pub(super) label: &'static str,
+    /// What to write; `None` if that depends on the setting.
+    pub(super) help: Option<&'static str>,
     /// The offending bytes.
     pub(super) span: Range<usize>,
 }
@@ -178,7 +180,21 @@ pub(super) struct ListError {
 impl ListError {
     /// Returns the same error as an error about a value. `form` is how the value may be written.
     pub(super) fn into_value(self, form: impl Display) -> ValueError {
-        ValueError::write(self.label, form).at(self.span)
+        let error = match self.help {
+            Some(help) => ValueError::new(self.label, help),
+            None => ValueError::write(self.label, form),
+        };
+        error.at(self.span)
+    }
+
+    /// Returns an error whose remedy depends on the setting.
+    fn new(label: &'static str, span: Range<usize>) -> Self {
+        Self { label, help: None, span }
+    }
+
+    /// Returns the same error with this remedy.
+    fn with_help(self, help: &'static str) -> Self {
+        Self { help: Some(help), ..self }
     }
 }
 
@@ -195,11 +211,19 @@ pub(super) fn list(text: &str) -> Result<Vec<ListItem<'_>>, ListError> {
     if matches!(text, "" | "\"\"") {
         return Ok(items);
     }
+    if is_in_brackets(text) {
+        let error = ListError::new("a list has no brackets", 0..text.len());
+        return Err(error.with_help("remove the brackets; commas between the items are enough"));
+    }
     let mut quoted = false;
     let mut start = 0;
     for (at, c) in text.char_indices() {
         match c {
             '"' => quoted = !quoted,
+            ';' if !quoted => {
+                let error = ListError::new("a semicolon", at..at + 1);
+                return Err(error.with_help("write a comma between the items of a list"));
+            }
             ',' if !quoted => {
                 items.push(item(text, start..at)?);
                 start = at + 1;
@@ -211,6 +235,15 @@ pub(super) fn list(text: &str) -> Result<Vec<ListItem<'_>>, ListError> {
     Ok(items)
 }
 
+/// Returns true if one pair of brackets is around several items, or around items in quotes.
+fn is_in_brackets(text: &str) -> bool {
+    [('[', ']'), ('(', ')'), ('{', '}')].into_iter().any(|(opening, closing)| {
+        text.strip_prefix(opening)
+            .and_then(|rest| rest.strip_suffix(closing))
+            .is_some_and(|inner| inner.contains([',', '"']) && !inner.contains([opening, closing]))
+    })
+}
+
 /// Returns the item that is in these bytes of `text`, between two commas.
 fn item(text: &str, between_commas: Range<usize>) -> Result<ListItem<'_>, ListError> {
     let padded = &text[between_commas.clone()];
@@ -218,22 +251,25 @@ fn item(text: &str, between_commas: Range<usize>) -> Result<ListItem<'_>, ListEr
     if trimmed.is_empty() {
         // There is no text to point at, so the error points at a comma.
         let comma = between_commas.start.saturating_sub(1);
-        return Err(ListError { label: "nothing on one side of this comma", span: comma..comma + 1 });
+        return Err(ListError::new("nothing on one side of this comma", comma..comma + 1));
     }
     let start = between_commas.start + (padded.len() - padded.trim_start().len());
     let span = start..start + trimmed.len();
     let bare = match trimmed.strip_prefix('"') {
         None => trimmed,
         Some(rest) => match rest.strip_suffix('"') {
-            None => return Err(ListError { label: "a quote that does not close, or text behind one", span }),
+            None => return Err(ListError::new("a quote that does not close, or text behind one", span)),
             Some(inner) => inner,
         },
     };
     if bare.contains('"') {
-        return Err(ListError { label: "a quote within an item", span });
+        return Err(ListError::new("a quote within an item", span));
     }
     if bare.trim().is_empty() {
-        return Err(ListError { label: "an empty item", span });
+        return Err(ListError::new("an empty item", span));
+    }
+    if bare.starts_with(SINGLE_QUOTES) || bare.ends_with(SINGLE_QUOTES) {
+        return Err(ListError::new("not a quotation mark here", span).with_help(STRAIGHT_QUOTES));
     }
     Ok(ListItem { text: bare, span })
 }
@@ -252,15 +288,25 @@ pub(super) fn words(text: &str) -> Result<Vec<String>, ListError> {
                 word.get_or_insert_default();
             }
             (c, None) if c.is_whitespace() => words.extend(word.take()),
+            // A shell would take these two for quotation marks.
+            ('\'' | '`', None) if word.is_none() && text[at + 1..].contains(c) => {
+                let error = ListError::new("not a quotation mark here", at..at + 1);
+                return Err(error.with_help(STRAIGHT_QUOTES));
+            }
             (c, _) => word.get_or_insert_default().push(c),
         }
     }
     if let Some(start) = quoted_from {
-        return Err(ListError { label: "a quote that does not close", span: start..text.len() });
+        return Err(ListError::new("a quote that does not close", start..text.len()));
     }
     words.extend(word);
     Ok(words)
 }
+
+/// Marks that are not quotation marks of the format, but those of shells and of Markdown.
+const SINGLE_QUOTES: [char; 2] = ['\'', '`'];
+
+const STRAIGHT_QUOTES: &str = "write straight double quotation marks (\"), or none";
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,9 @@
 //! The kinds for names of interfaces and for local networks.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 
 use crate::capture::LocalNetworks;
+use crate::config::addresses;
 use crate::config::context::Context;
 use crate::config::kind::Kind;
 use crate::config::units::{self, ListItem};
@@ -69,21 +68,16 @@ impl Kind<LocalNetworks> for NetworkList {
 
 /// Reads one local network.
 fn local_network(text: &str, form: &str) -> Result<IpNet, ValueError> {
-    let network: IpNet = match (text.parse(), text.parse::<IpAddr>()) {
-        (Ok(network), _) => network,
-        (Err(_), Ok(addr)) => {
-            let host = IpNet::from(addr);
-            let help = format!("write {host} for one address; write {form}");
-            return Err(ValueError::new("no prefix length", help));
-        }
-        (Err(_), Err(_)) => return Err(ValueError::write("not a network", form)),
-    };
+    if text == "auto" {
+        return Err(ValueError::write("it stands alone", form));
+    }
+    let network = addresses::network(text, form)?;
+    if !text.contains('/') {
+        let help = format!("write {network} for one address; write {form}");
+        return Err(ValueError::new("no prefix length", help));
+    }
     if network.prefix_len() == 0 {
         return Err(ValueError::write("everything is in it", form));
-    }
-    if network.trunc() != network {
-        let form = format!("{} for the network with this address", network.trunc());
-        return Err(ValueError::write("bits are set behind the prefix", form));
     }
     Ok(network)
 }

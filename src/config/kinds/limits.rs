@@ -1,11 +1,11 @@
 //! The kinds for limits of some networks, and for networks whose hosts are never reported.
 
-use std::net::IpAddr;
 use std::ops::Range;
 
 use ipnet::IpNet;
 
 use super::numbers::{ByteCount, OrOff, PerSecond, Whole};
+use crate::config::addresses;
 use crate::config::context::Context;
 use crate::config::key::SettingKey;
 use crate::config::kind::Kind;
@@ -92,6 +92,13 @@ fn limit_for(
     let Some((address, limits)) = text.split_once(char::is_whitespace) else {
         return Err(ValueError::write("a network without a limit", form));
     };
+    if let Some(mark) = address.find([',', ';']) {
+        let label = match address[mark + 1..].is_empty() {
+            true => "nothing stands between a network and its limits",
+            false => "a second network, which needs a line of its own",
+        };
+        return Err(ValueError::write(label, form).at(mark..address.len()));
+    }
     let network = network(address, form, context).map_err(|error| error.at(0..address.len()))?;
     if earlier.iter().any(|limit| limit.network == network) {
         let help = "write all limits of a network behind each other, with commas between them";
@@ -99,8 +106,10 @@ fn limit_for(
     }
     let start = address.len() + 1;
     let moved = |span: Range<usize>| span.start + start..span.end + start;
-    let limits =
-        units::list(limits).map_err(|error| ValueError::write(error.label, form).at(moved(error.span)))?;
+    let limits = units::list(limits).map_err(|error| {
+        let span = moved(error.span.clone());
+        error.into_value(form).at(span)
+    })?;
     let mut exceptions: Vec<LimitException> = Vec::new();
     for ListItem { text, span } in limits {
         let exception = exception(text, form, context).map_err(|error| error.at(moved(span.clone())))?;
@@ -118,6 +127,9 @@ fn exception(text: &str, form: &str, context: &Context) -> Result<LimitException
     let (name, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let value = value.trim();
     let found = FindingKind::of_limit(name).and_then(|kind| Some((kind, kind.limit()?)));
+    if found.is_none() && text.contains([':', '=']) {
+        return Err(ValueError::write("a space is enough between a limit and its value", form));
+    }
     if value.is_empty() && (found.is_some() || SettingKey::named(name).is_some()) {
         return Err(ValueError::write("a limit without a value", form));
     }
@@ -147,16 +159,9 @@ fn limit_keys() -> String {
     }
 }
 
-/// Reads a network; an address is read as the network that contains only this address.
+/// Reads a network, which must not be smaller than a host.
 fn network(text: &str, form: &str, context: &Context) -> Result<IpNet, ValueError> {
-    let network: IpNet = match (text.parse(), text.parse::<IpAddr>().map(IpNet::from)) {
-        (Ok(network), _) | (Err(_), Ok(network)) => network,
-        (Err(_), Err(_)) => return Err(ValueError::write("neither an address nor a network", form)),
-    };
-    if network.trunc() != network {
-        let form = format!("{} for the network with this address", network.trunc());
-        return Err(ValueError::write("bits are set behind the prefix", form));
-    }
+    let network = addresses::network(text, form)?;
     context.check_network(network)?;
     Ok(network)
 }

@@ -1,6 +1,6 @@
 //! The kind for the address on which HTTP listens.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::context::Context;
 use crate::config::kind::Kind;
@@ -16,6 +16,9 @@ impl Kind<SocketAddr> for LoopbackAddress {
 
     fn read(&self, text: &str, _: &Context) -> Result<SocketAddr, ValueError> {
         let address: SocketAddr = text.parse().map_err(|_| ValueError::write(fault(text), self.form()))?;
+        if text.contains('%') {
+            return Err(ValueError::write("an address with an interface", self.form()));
+        }
         if address.ip().to_canonical().is_loopback() {
             return Ok(address);
         }
@@ -29,12 +32,21 @@ impl Kind<SocketAddr> for LoopbackAddress {
     }
 }
 
+/// Returns true for an IPv4 address in brackets.
+fn is_ipv4_in_brackets(text: &str) -> bool {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    bare.is_some_and(|ip| ip.parse::<Ipv4Addr>().is_ok())
+}
+
 /// Returns why a text is not an address with a port.
 fn fault(text: &str) -> &'static str {
     match (text.parse::<IpAddr>(), text.rsplit_once(':')) {
         (Ok(_), _) => "no port",
         (_, Some((ip, _))) if ip.parse::<Ipv6Addr>().is_ok() => "IPv6 needs brackets",
         (_, Some(("localhost", _))) => "a name, not an address",
+        _ if text.contains("://") => "a URL, not an address and a port",
+        _ if text.contains('%') => "an address with an interface",
+        (_, Some((ip, _))) if is_ipv4_in_brackets(ip) => "IPv4 has no brackets",
         _ => "not an address and a port",
     }
 }

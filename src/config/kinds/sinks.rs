@@ -31,6 +31,10 @@ impl Kind<Option<PathBuf>> for FilePath {
         Err(ValueError::write(label, self.form()))
     }
 
+    fn quotes_hold_text(&self) -> bool {
+        true
+    }
+
     fn print(&self, value: &Option<PathBuf>) -> String {
         value.as_ref().map_or_else(String::new, |path| quoted_if_needed(&path.to_string_lossy()))
     }
@@ -59,6 +63,10 @@ impl Kind<Vec<String>> for ProgramCall {
         }
     }
 
+    fn quotes_hold_text(&self) -> bool {
+        true
+    }
+
     fn print(&self, value: &Vec<String>) -> String {
         let words: Vec<String> = value.iter().map(|word| quoted_if_needed(word)).collect();
         words.join(" ")
@@ -77,13 +85,21 @@ impl Kind<Option<Secret>> for WebhookAddress {
         if text.is_empty() {
             return Ok(None);
         }
+        if text.starts_with("\"http") {
+            return Err(ValueError::write("an address has no quotes", self.form()));
+        }
         if text.starts_with('/') || text.starts_with('"') {
-            return FilePath.read(text, context).map(|path| path.map(Secret::InFile));
+            let path = FilePath.read(text, context).map(|path| path.map(Secret::InFile));
+            return path.map_err(|error| ValueError::write(error.label, self.form()));
         }
         match alert::why_no_webhook(text) {
             None => Ok(Some(Secret::Here(text.to_owned()))),
             Some(why) => Err(ValueError::write(why, self.form())),
         }
+    }
+
+    fn quotes_hold_text(&self) -> bool {
+        true
     }
 
     fn print(&self, value: &Option<Secret>) -> String {
@@ -102,6 +118,7 @@ impl Kind<Option<Secret>> for Token {
     fn read(&self, text: &str, _: &Context) -> Result<Option<Secret>, ValueError> {
         match alert::why_no_token(text) {
             _ if text.is_empty() => Ok(None),
+            _ if text.starts_with(['"', '\'']) => Err(ValueError::write("a quotation mark", self.form())),
             None => Ok(Some(Secret::Here(text.to_owned()))),
             Some(why) => Err(ValueError::write(why, self.form())),
         }
