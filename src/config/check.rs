@@ -1,11 +1,13 @@
 //! Parses all settings and checks them against each other.
 
 use super::context::Context;
-use super::file::RawConfig;
+use super::file::{RawConfig, Setting};
+use super::key::SettingKey;
 use super::machine::Machine;
 use super::problem::Problem;
 use super::reader::Reader;
 use super::values::{ParsedSettings, Settings};
+use crate::detect::ScanRule;
 
 /// Returns all settings, or `None` if one of them is invalid. Adds an entry to `problems` for each invalid value.
 pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<Problem>) -> Option<Settings> {
@@ -25,9 +27,18 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     let parsed = ParsedSettings::read(&mut reader);
     problems.append(&mut reader.problems);
     let mut settings = parsed.complete()?;
+    // A file of the original sets limits of contacts and has no `ScanEvidence`: it keeps its meaning.
+    if raw.get(SettingKey::ScanEvidence).is_none() && contact_limit(raw).is_some() {
+        settings.scan_rule = ScanRule::Contacts;
+    }
     // If destinations are hidden, no host is reported for contacting many of them.
     settings.judge_contacted_hosts &= !settings.hide_destinations;
     Some(settings)
+}
+
+/// Returns the first line of the file that sets a limit of contacts for all hosts, or `None` if there is none.
+pub(super) fn contact_limit<'r, 't>(raw: &'r RawConfig<'t>) -> Option<&'r Setting<'t>> {
+    raw.get(SettingKey::NumberContactedIPs).or_else(|| raw.get(SettingKey::NumContactedPorts))
 }
 
 #[cfg(test)]
@@ -138,7 +149,11 @@ mod tests {
             ),
             ("LimitFor: 10.0.0.0/8 »ByteLimit«", "without a value", "ByteLimit 20G"),
             ("LimitFor: 10.0.0.0/8 ByteLimit 1G, »Workers 2«", "not a limit of hosts", "PacketRateLimit"),
-            ("LimitFor: 10.0.0.0/8 »NumContactedPorts 9«", "no ports are counted", "AnalyzePorts: true"),
+            (
+                "AnalyzePorts: false\nLimitFor: 10.0.0.0/8 »NumContactedPorts 9«",
+                "no ports are counted",
+                "AnalyzePorts: true",
+            ),
             ("LimitFor: 10.0.0.0/8 »PacketRateLimit many«", "not a number", "or `off`"),
             ("StateFile: »state.json«", "not an absolute path", "absolute path"),
             ("AlertCooldown: »2592001«", "too large", "from 0 to 2592000 (30 days)"),
@@ -284,6 +299,31 @@ mod tests {
             assert!(problem.label.contains(label), "{text:?}: {}", problem.label);
             assert!(problem.help.contains(help), "{text:?}: {}", problem.help);
         }
+    }
+
+    #[test]
+    fn a_file_with_limits_of_the_original_keeps_their_meaning() {
+        let cases = [
+            ("", ScanRule::Suspicious, true),
+            ("ByteLimit: 5G", ScanRule::Suspicious, true),
+            ("ContactedIPsAnalyze: true\nPortInterval: 60", ScanRule::Suspicious, true),
+            ("LimitFor: 10.0.0.0/8 NumberContactedIPs 5", ScanRule::Suspicious, true),
+            ("NumberContactedIPs: 15", ScanRule::Contacts, true),
+            ("NumContactedPorts: 100", ScanRule::Contacts, true),
+            ("NumContactedPorts: 100\nAnalyzePorts: false", ScanRule::Contacts, false),
+            ("AnalyzePorts: false", ScanRule::Suspicious, false),
+            ("NumberContactedIPs: 15\nScanEvidence: suspicious", ScanRule::Suspicious, true),
+            ("ScanEvidence: contacts", ScanRule::Contacts, true),
+        ];
+        for (text, rule, judges_ports) in cases {
+            let settings = parse(text).unwrap_or_else(|error| panic!("{error}")).settings;
+            assert_eq!(
+                (settings.scan_rule, settings.judge_contacted_ports),
+                (rule, judges_ports),
+                "{text:?}"
+            );
+        }
+        assert_eq!(parse("").expect("an empty file"), Config::defaults(two_cores()));
     }
 
     #[test]

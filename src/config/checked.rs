@@ -91,12 +91,12 @@ impl Default for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::key::SettingKey;
+
+    const STARTER: &str = include_str!("../../TrafficAlerted.conf");
 
     #[test]
-    fn an_empty_file_and_the_shipped_file_are_the_defaults() {
-        let shipped = include_str!("../../TrafficAlerted.conf");
-        for text in ["", "\n", "# nothing\r\n", "\u{feff}", shipped] {
+    fn an_empty_file_and_the_starter_are_the_defaults() {
+        for text in ["", "\n", "# nothing\r\n", "\u{feff}", STARTER] {
             assert_eq!(
                 Config::parse("test.conf", text).expect("this is a configuration"),
                 Config::default(),
@@ -105,13 +105,21 @@ mod tests {
         }
     }
 
+    /// A commented example begins with `#` and a key, without a space.
     #[test]
-    fn the_shipped_file_names_every_key() {
-        let shipped = include_str!("../../TrafficAlerted.conf");
-        for key in SettingKey::ALL {
-            let line = format!("\n{key}:");
-            assert!(shipped.contains(&line), "{key} is missing");
+    fn the_starter_is_short_and_each_of_its_examples_can_be_used() {
+        assert!(STARTER.lines().count() <= 25);
+        let is_example =
+            |line: &str| line.strip_prefix('#').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
+        let examples: Vec<&str> = STARTER.lines().filter(|line| is_example(line)).collect();
+        assert!(examples.len() >= 5, "{examples:?}");
+        for example in examples {
+            let text = STARTER.replace(example, &example[1..]);
+            let config = Config::parse("test.conf", text).unwrap_or_else(|error| panic!("{error}"));
+            assert_ne!(config, Config::default(), "{example}");
         }
+        let all = STARTER.replace("\n#", "\n").replace("\n ", "\n# ");
+        Config::parse("test.conf", all).unwrap_or_else(|error| panic!("{error}"));
     }
 
     #[test]

@@ -251,7 +251,7 @@ fn all_keys() -> String {
     SettingKey::ALL.iter().map(|key| key.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// Maximum number of bytes of a configuration file, several times the size of the example file.
+/// Maximum number of bytes of a configuration file, many times what all settings take.
 pub(super) const FILE_BYTES_MAX: usize = 1 << 16;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";

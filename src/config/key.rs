@@ -35,7 +35,7 @@ macro_rules! define_keys {
             }
         }
 
-        /// The columns that only the reference and the example file use.
+        /// The columns that only the reference uses.
         #[cfg(test)]
         impl SettingKey {
             /// Returns the description of the setting.
@@ -60,7 +60,7 @@ macro_rules! define_keys {
 
 for_each_setting!(define_keys);
 
-/// A group of settings that the example file and the reference put under one heading.
+/// A group of settings that the reference puts under one heading.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Group {

@@ -12,7 +12,7 @@
 //!
 //! settings.rs --> key.rs     names, groups, what takes a restart
 //!             \-> values.rs  fields, defaults, kinds: reading, printing, reload
-//!             \-> reference  docs/configuration.md, TrafficAlerted.conf
+//!             \-> reference  docs/configuration.md
 //! ```
 //!
 //! The checks of settings against each other are in `context.rs`.

@@ -43,7 +43,9 @@ impl Config {
     /// use traffic_alerted::config::Config;
     ///
     /// // Ports are not analyzed, so there is no port window.
-    /// assert_eq!(Config::default().flow_options().port_interval, None);
+    /// let config = Config::parse("my.conf", "AnalyzePorts: false")?;
+    /// assert_eq!(config.flow_options().port_interval, None);
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
     /// ```
     pub fn flow_options(&self) -> flow::Options {
         flow::Options {
@@ -240,10 +242,10 @@ ChartMinBytes: 0
 ExcludedInterfaces:
 ContactedIPsAnalyze: true
 NumberContactedIPs: 20
-AnalyzePorts: true
+AnalyzePorts: false
 NumContactedPorts: 50
 PortInterval: 300
-ScanEvidence: suspicious
+ScanEvidence: contacts
 PacketRateLimit: 10K
 ContactRateLimit: 20
 ReceivedByteLimit: 3G
@@ -314,7 +316,7 @@ mod tests {
         assert_eq!(config.capture_options(), capture);
         let flow = flow::Options {
             traffic_interval: Duration::from_secs(60),
-            port_interval: Some(Duration::from_secs(300)),
+            port_interval: None,
             chart_bytes_min: 0,
             group_ipv6: Some(56),
             memory_bytes_max: 1_000_000_000,
@@ -324,7 +326,7 @@ mod tests {
             .with(FindingKind::Traffic, Some(1_500_000_000))
             // Destinations are hidden, so no host is reported for contacting many of them.
             .with(FindingKind::Scanning, None)
-            .with(FindingKind::ScanningPort, Some(50))
+            .with(FindingKind::ScanningPort, None)
             .with(FindingKind::PacketRate, Some(10_000))
             .with(FindingKind::ContactRate, Some(20))
             .with(FindingKind::Received, Some(3_000_000_000));
@@ -335,7 +337,7 @@ mod tests {
             ignored,
             protected: vec![network("10.0.0.0/8")],
             loss_ppm_max: Some(50_000),
-            scan_rule: ScanRule::Suspicious,
+            scan_rule: ScanRule::Contacts,
             ..Default::default()
         }
         .with_exceptions(vec![(
@@ -346,6 +348,11 @@ mod tests {
             ],
         )]);
         assert_eq!(config.detect_limits(), limits);
+        let with_ports = ALL_SET.replace("AnalyzePorts: false", "AnalyzePorts: true");
+        let with_ports = Config::parse_on("test.conf", with_ports.as_bytes(), &two_cores())
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(with_ports.flow_options().port_interval, Some(Duration::from_secs(300)));
+        assert_eq!(with_ports.detect_limits().hosts.of(FindingKind::ScanningPort), Some(50));
         let alert = alert::Options { hide_destinations: true, cooldown: Duration::from_secs(90) };
         assert_eq!(config.alert_options(), alert);
         assert_eq!(config.log_format(), LogFormat::Json);
@@ -390,7 +397,7 @@ mod tests {
             json,
             concat!(
                 r#"{"TrafficInterval":170,"ByteLimit":20000,"NoDestinations":false,"ContactedIPsAnalyze":true,"#,
-                r#""NumberContactedIPs":15,"AnalyzePorts":false,"NumContactedPorts":100,"PortInterval":600,"#,
+                r#""NumberContactedIPs":15,"AnalyzePorts":true,"NumContactedPorts":100,"PortInterval":600,"#,
                 r#""ChartMinBytes":1,"ExcludedInterfaces":["lo"]}"#
             )
         );

@@ -1,7 +1,6 @@
-//! Generates the reference of all settings, `docs/configuration.md`, and the example file, `TrafficAlerted.conf`, from
-//! the table of settings.
+//! Generates the reference of all settings, `docs/configuration.md`, from the table of settings.
 //!
-//! The tests here compare the generated texts with the files, and write the files if `UPDATE_DOCS` is set.
+//! A test here compares the generated text with the file, and writes the file if `UPDATE_DOCS` is set.
 
 use std::path::Path;
 use std::{env, fs};
@@ -58,43 +57,6 @@ fn reference() -> String {
     page
 }
 
-/// Returns the text of `TrafficAlerted.conf`.
-fn example_file() -> String {
-    let defaults = Settings::defaults();
-    let mut file = String::from(EXAMPLE_HEAD);
-    let mut group = None;
-    for &key in SettingKey::ALL {
-        if group.replace(key.group()) != Some(key.group()) {
-            let (title, introduction) = heading(key.group());
-            row(&mut file, &format!("\n# {title}\n# --------------------------------------------------"));
-            if !introduction.is_empty() {
-                wrap(&mut file, "# ", &plain(introduction));
-            }
-            file.push('\n');
-        }
-        let form = Settings::form(key);
-        let default = defaults.lines(key).concat();
-        let meaning = plain(&key.meaning());
-        let values = if form.starts_with('`') {
-            format!("({})", form.replace('`', ""))
-        } else if matches!(default.as_str(), "" | "off") {
-            format!("Example: {}", key.example())
-        } else {
-            String::new()
-        };
-        if values.chars().count() + meaning.chars().count() + "#  ".len() > COLUMNS_MAX {
-            wrap(&mut file, "# ", &meaning);
-            if !values.is_empty() {
-                wrap(&mut file, "# ", &values);
-            }
-        } else {
-            wrap(&mut file, "# ", format!("{meaning} {values}").trim_end());
-        }
-        row(&mut file, format!("{key}: {default}").trim_end());
-    }
-    file
-}
-
 /// Returns the heading of a group, and a text about all of its settings, which may be empty.
 fn heading(group: Group) -> (&'static str, &'static str) {
     match group {
@@ -125,11 +87,6 @@ fn anchor(heading: &str) -> String {
     heading.to_lowercase().replace(' ', "-")
 }
 
-/// Returns a text of the table without Markdown.
-fn plain(text: &str) -> String {
-    text.replace('`', "\"")
-}
-
 /// Adds a line.
 fn row(page: &mut String, line: &str) {
     page.push_str(line);
@@ -154,7 +111,7 @@ fn wrap(page: &mut String, start: &str, text: &str) {
     row(page, &line);
 }
 
-/// Maximum number of columns of a line in both files.
+/// Maximum number of columns of a line.
 const COLUMNS_MAX: usize = 120;
 
 const REFERENCE_HEAD: &str = "\
@@ -168,13 +125,6 @@ unknown key, a key that is there twice or a bad value is an error that shows the
 
 `TrafficAlerted check FILE` prints the settings in force. `systemctl reload TrafficAlerted`, or SIGHUP, reads the file
 again; the log names the settings that have changed and take a restart.
-";
-
-const EXAMPLE_HEAD: &str = "\
-# Configuration file for TrafficAlerted
-# Every key may be left out: the values here are the defaults.
-# Bytes take the suffixes \"K\", \"M\" or \"G\", powers of 1000. \"TrafficAlerted check FILE\" shows what is in force.
-# docs/configuration.md is the reference of all keys.
 ";
 
 /// Compares a generated text with the file; writes the file first if `UPDATE_DOCS` is set.
@@ -196,13 +146,8 @@ fn the_reference_is_what_the_table_gives() {
 }
 
 #[test]
-fn the_example_file_is_what_the_table_gives() {
-    compare("TrafficAlerted.conf", &example_file());
-}
-
-#[test]
-fn no_line_of_either_file_is_too_long() {
-    for line in reference().lines().chain(example_file().lines()) {
+fn no_line_of_the_reference_is_too_long() {
+    for line in reference().lines() {
         assert!(line.chars().count() <= COLUMNS_MAX, "{line}");
     }
 }

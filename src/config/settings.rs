@@ -1,7 +1,7 @@
 //! The table of settings. Each setting is one row here; only the code that uses its value is elsewhere.
 //!
 //! ```text
-//! /// Its description, for the reference and for the example file.
+//! /// Its description, for the reference.
 //! Key {
 //!     field: Type = default,
 //!     kind: how its value is read and printed, and its range,
@@ -16,8 +16,7 @@
 //! from the rows, and `values.rs` makes [`Settings`](super::values::Settings), which has a field for each row. The
 //! names of types and kinds in a row are resolved in `values.rs`; ranges that several rows share are in `ranges.rs`.
 //!
-//! After a change here, `UPDATE_DOCS=1 cargo test --lib config::reference` writes `docs/configuration.md` and
-//! `TrafficAlerted.conf`.
+//! After a change here, `UPDATE_DOCS=1 cargo test --lib config::reference` writes `docs/configuration.md`.
 
 /// Passes all rows to the macro of the given name.
 macro_rules! for_each_setting {
@@ -58,7 +57,7 @@ Scanning {
         reload: Live, example: "100", more: "Windows and contacts"
     }
     /// Whether a host that contacts more ports than `NumContactedPorts` is reported, which takes more memory.
-    AnalyzePorts { judge_contacted_ports: bool = false, kind: OneOf, reload: Restart(Windows), example: "true" }
+    AnalyzePorts { judge_contacted_ports: bool = true, kind: OneOf, reload: Restart(Windows), example: "false" }
     /// Number of ports that a host may contact within `PortInterval`, at all hosts together; a host that contacts more
     /// is scanning.
     NumContactedPorts {
@@ -71,10 +70,11 @@ Scanning {
         kind: Seconds(INTERVAL_S), reload: Restart(Windows), example: "300"
     }
     /// When a host over one of these limits is a scanner: always (`contacts`), or only if its contacts also look like a
-    /// scan (`suspicious`): failures, one port at many hosts, many ports at one host.
+    /// scan (`suspicious`): failures, one port at many hosts, many ports at one host. In a file that sets
+    /// `NumberContactedIPs` or `NumContactedPorts`, the default is `contacts`, as in the original.
     ScanEvidence {
-        scan_rule: ScanRule = ScanRule::Contacts,
-        kind: OneOf, reload: Live, example: "suspicious", more: "Scanners and others"
+        scan_rule: ScanRule = ScanRule::Suspicious,
+        kind: OneOf, reload: Live, example: "contacts", more: "Scanners and others"
     }
 }
 FurtherLimits {
