@@ -27,6 +27,7 @@ use crate::detect::Finding;
 use crate::flow::Metric;
 use crate::time::{Moment, UnixNanos};
 
+use super::closed::{ClosedAlerts, ClosedList};
 use super::evidence::{Evidence, EvidenceNeeded};
 use super::mute::{Mute, Mutes, NewMute, TooManyMutes};
 use super::notice::Notice;
@@ -79,6 +80,8 @@ type AlertKey = (Option<IpAddr>, AlertKind);
 pub(crate) struct Ledger {
     open: BTreeMap<AlertKey, OpenAlert>,
     closed: BTreeMap<AlertKey, ClosedAlert>,
+    /// The alerts that closed within the last day, for readers.
+    closed_lately: ClosedAlerts,
     mutes: Mutes,
     timeouts: CloseTimeouts,
     cooldown: Duration,
@@ -102,7 +105,18 @@ impl Ledger {
     pub(crate) fn new(timeouts: CloseTimeouts, cooldown: Duration) -> Self {
         let (open, closed) = (BTreeMap::new(), BTreeMap::new());
         let (mutes, changes) = (Mutes::default(), ChangeCount::default());
-        Self { open, closed, mutes, timeouts, cooldown, opened: 0, discarded_findings: 0, changes }
+        let closed_lately = ClosedAlerts::default();
+        Self {
+            open,
+            closed,
+            closed_lately,
+            mutes,
+            timeouts,
+            cooldown,
+            opened: 0,
+            discarded_findings: 0,
+            changes,
+        }
     }
 
     /// Changes the cooldown, also for alerts that have closed already.
@@ -157,6 +171,7 @@ impl Ledger {
         let known = self.closed.remove(&key).filter(|closed| now.since(closed.closed_at) < self.cooldown);
         let (id, opened_at, peak, upper_bound, reopened) = match known {
             Some(ClosedAlert { alert, .. }) => {
+                self.closed_lately.remove(&alert.id);
                 let (peak, upper_bound) = (alert.measured, alert.upper_bound());
                 (alert.id, alert.opened_at, peak, upper_bound, alert.progress.reopened.saturating_add(1))
             }
@@ -248,6 +263,7 @@ impl Ledger {
     /// forgets the alerts that have been closed for at least the cooldown.
     pub(crate) fn close_inactive(&mut self, now: Moment, wall_clock: UnixNanos, notices: &mut Vec<Notice>) {
         let (timeouts, cooldown) = (self.timeouts, self.cooldown);
+        self.closed_lately.expire(now);
         let before = self.closed.len();
         self.closed.retain(|_, closed| now.since(closed.closed_at) < cooldown);
         self.changes.transitions += u64::from(self.closed.len() < before);
@@ -260,6 +276,7 @@ impl Ledger {
             let late = now.since(at);
             let closed_at = wall_clock.minus(late).max(open.alert.opened_at);
             let alert = Alert { closed_at: Some(closed_at), ..open.alert };
+            self.closed_lately.add(alert.clone(), at);
             if late < cooldown && self.closed.len() < OPEN_ALERTS_MAX {
                 self.closed.insert(key, ClosedAlert { alert: alert.clone(), closed_at: at });
             }
@@ -267,6 +284,18 @@ impl Ledger {
                 notices.push(Notice::Closed(alert));
             }
         }
+    }
+
+    /// Returns the alerts that closed within the last day, the newest first.
+    pub(crate) fn closed_lately(&mut self) -> ClosedList {
+        self.closed_lately.list()
+    }
+
+    /// Removes the addresses of peers from all alerts, after destinations were hidden.
+    pub(crate) fn hide_destinations(&mut self) {
+        self.open.values_mut().for_each(|open| open.alert.hide_destinations());
+        self.closed.values_mut().for_each(|closed| closed.alert.hide_destinations());
+        self.closed_lately.hide_destinations();
     }
 
     /// Returns the part of the ledger that is saved for a restart.

@@ -12,6 +12,7 @@
 //!   the analyst nor another sink. Notices that a full queue drops are counted.
 #![forbid(unsafe_code)]
 
+mod closed;
 mod disk;
 mod evidence;
 mod json;
@@ -30,6 +31,7 @@ mod why_line;
 
 use std::time::Duration;
 
+pub use closed::{CLOSED_ALERTS_MAX, ClosedList};
 pub(crate) use evidence::{Evidence, EvidenceNeeded};
 pub use json::json;
 pub(crate) use json::{json_with_origin, rfc3339};

@@ -80,6 +80,14 @@ impl Alert {
         let closed_at = self.closed_at.unwrap_or(self.opened_at);
         Duration::from_nanos(closed_at.0.saturating_sub(self.opened_at.0))
     }
+
+    /// Removes the addresses of its peers.
+    pub(super) fn hide_destinations(&mut self) {
+        self.destinations.clear();
+        if let Some(scan) = &mut self.scan {
+            scan.targets.clear();
+        }
+    }
 }
 
 /// The state of an alert in JSON and in the environment of programs.

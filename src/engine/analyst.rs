@@ -95,6 +95,9 @@ impl Analyst {
         self.scan_candidates = ScanCandidates::new(self.limits.scan_rule);
         self.hides_destinations = rules.alert.hide_destinations;
         self.reporter.hide_destinations(self.hides_destinations);
+        if self.hides_destinations {
+            self.ledger.hide_destinations();
+        }
         self.ledger.set_cooldown(rules.alert.cooldown);
         self.window.chart_from(rules.flow.chart_bytes_min);
         // A host that sends nothing from now on may already exceed a new limit.
@@ -249,8 +252,8 @@ impl Analyst {
             loss: self.window.loss(),
         };
         let interfaces = self.interfaces.report(&self.window, is_wire_exact);
-        let (alerts, active) = (draft.alerts, draft.active);
-        Report { snapshot, alerts, active, is_wire_exact, kernel, interfaces, ..Report::default() }
+        let (alerts, active, closed) = (draft.alerts, draft.active, self.ledger.closed_lately());
+        Report { snapshot, alerts, active, closed, is_wire_exact, kernel, interfaces, ..Report::default() }
     }
 }
 

@@ -13,7 +13,7 @@ mod lag;
 
 use std::sync::Arc;
 
-use crate::alert::{Alert, AlertKind, Counts, SinkName};
+use crate::alert::{Alert, AlertKind, ClosedList, Counts, SinkName};
 use crate::capture::KernelStats;
 use crate::flow::{HostRow, Snapshot};
 
@@ -28,6 +28,8 @@ pub struct Report {
     pub snapshot: Snapshot,
     /// Open alerts, the oldest first.
     pub alerts: Vec<Alert>,
+    /// Alerts that closed within the last day, the newest first.
+    pub closed: ClosedList,
     /// Hosts with at least one open alert that is certain, ordered by address.
     pub active: Vec<ActiveHost>,
     /// True if packets that the kernel joined (GRO) are counted as the packets on the wire.

@@ -74,6 +74,48 @@ fn within_the_cooldown_an_alert_opens_again_and_keeps_its_id() {
 }
 
 #[test]
+fn readers_get_the_alerts_that_closed_until_they_open_again_or_a_day_is_over() {
+    let ids =
+        |ledger: &mut Ledger| ledger.closed_lately().iter().map(|alert| alert.id.clone()).collect::<Vec<_>>();
+    let mut ledger = ledger();
+    mute(&mut ledger, "10.0.0.2/32", 500, 1000);
+    apply(&mut ledger, &finding(1, AlertKind::Traffic, 300), 1000);
+    apply(&mut ledger, &finding(2, AlertKind::Traffic, 300), 1001);
+    close(&mut ledger, 1010);
+    assert_eq!(ids(&mut ledger), ["1000-1"]);
+    assert_eq!(close(&mut ledger, 1011), [], "a muted alert closes without a notice");
+    assert_eq!(ids(&mut ledger), ["1001-2", "1000-1"]);
+    assert_eq!(ledger.closed_lately()[1].closed_at, Some(UnixNanos(1010 * SECOND)));
+    apply(&mut ledger, &finding(1, AlertKind::Traffic, 300), 1012);
+    assert_eq!(ids(&mut ledger), ["1001-2"], "an alert that is open again is not closed");
+    close(&mut ledger, 1022);
+    assert_eq!(ids(&mut ledger), ["1000-1", "1001-2"]);
+    close(&mut ledger, 1011 + 24 * 60 * 60);
+    assert_eq!(ids(&mut ledger), ["1000-1"]);
+    close(&mut ledger, 1022 + 24 * 60 * 60);
+    assert_eq!(ids(&mut ledger), [""; 0]);
+}
+
+#[test]
+fn hidden_destinations_leave_alerts_that_are_open_and_those_that_have_closed() {
+    let mut ledger = ledger();
+    let evidence = |_| Evidence {
+        destinations: vec![crate::flow::PeerBytes { addr: [10, 9, 9, 9].into(), ip_bytes: 1 }],
+        ..Evidence::default()
+    };
+    for host in [1, 2] {
+        let at = 1000 + 10 * u64::from(host);
+        let found = finding(host, AlertKind::Traffic, 200);
+        ledger.apply(&found, Moment(at * SECOND), UnixNanos(at * SECOND), evidence);
+    }
+    close(&mut ledger, 1020);
+    assert_eq!((ledger.open().count(), ledger.closed_lately().len()), (1, 1));
+    ledger.hide_destinations();
+    assert!(ledger.open().all(|alert| alert.destinations.is_empty()));
+    assert!(ledger.closed_lately().iter().all(|alert| alert.destinations.is_empty()));
+}
+
+#[test]
 fn growth_is_notified_at_two_five_and_ten_times_the_limit() {
     let mut ledger = ledger();
     let mut notified = Vec::new();
