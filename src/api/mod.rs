@@ -12,8 +12,9 @@
 //! * **Follows** RFC 9110 and RFC 9112 (HTTP), RFC 9457 (problem details), and the original's JSON.
 //!
 //! A request passes the files in this order: `server` accepts its connection, `timed_io` limits the time on its
-//! socket, `router` finds its row in the table of `routes`, `guard` checks it, one of `legacy`, `v1`, `mutes` and
-//! `assets` answers it, `response_cache` keeps large bodies for the next reader, and `reply` adds the headers.
+//! socket, `router` finds its row in the table of `routes`, `guard` checks it and `query` reads its query, one of
+//! `legacy`, `v1`, `limits`, `mutes` and `assets` answers it, `response_cache` keeps large bodies for the next reader,
+//! `etag` finds out whether the client has the body already, and `reply` adds the headers.
 //!
 //! Most paths only read. `mutes` also makes changes, and checks that the request does not come from another web page.
 //!
@@ -26,10 +27,13 @@
 mod accounting;
 mod assets;
 mod bounds;
+mod etag;
 mod guard;
 mod legacy;
+mod limits;
 mod mutes;
 mod options;
+mod query;
 mod reply;
 mod response_cache;
 mod router;

@@ -3,7 +3,7 @@
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
     LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use hyper::{Method, Response, StatusCode};
@@ -18,6 +18,22 @@ pub(super) type Reply = Response<Full<Bytes>>;
 /// Returns a 200 with JSON.
 pub(super) fn json(body: Bytes) -> Reply {
     answer(StatusCode::OK, "application/json", body)
+}
+
+/// Returns a 200 with JSON and its tag. A client that sends the tag with its next request gets a 304 if nothing has
+/// changed ([`unchanged`]).
+pub(super) fn tagged(etag: HeaderValue, body: Bytes) -> Reply {
+    let mut reply = json(body);
+    reply.headers_mut().insert(ETAG, etag);
+    reply
+}
+
+/// Returns a 304: the client has the current JSON.
+pub(super) fn unchanged(etag: HeaderValue) -> Reply {
+    let mut reply = tagged(etag, Bytes::new());
+    *reply.status_mut() = StatusCode::NOT_MODIFIED;
+    reply.headers_mut().remove(CONTENT_TYPE);
+    reply
 }
 
 /// Returns a 200 with text, for a health check.
@@ -97,7 +113,7 @@ pub(super) fn refusal(Refusal { status, detail }: Refusal) -> Reply {
 pub(super) fn file(content_type: &'static str, etag: HeaderValue, body: Bytes) -> Reply {
     let mut reply = answer(StatusCode::OK, content_type, body);
     let headers = reply.headers_mut();
-    headers.insert(hyper::header::ETAG, etag);
+    headers.insert(ETAG, etag);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     reply

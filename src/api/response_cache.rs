@@ -60,15 +60,24 @@ impl ResponseCache {
     /// Returns the body. The first request after a new report writes it, and requests that arrive meanwhile wait until
     /// it is written.
     pub(super) async fn array(&self, report: &Published<Report>, elements: &impl Elements) -> Bytes {
+        self.array_and_whether_current(report, elements).await.0
+    }
+
+    /// Returns the same, and true unless the body is of an earlier report than the current one.
+    pub(super) async fn array_and_whether_current(
+        &self,
+        report: &Published<Report>,
+        elements: &impl Elements,
+    ) -> (Bytes, bool) {
         let mut cached = self.0.lock().await;
         let report = report.read();
         let is_current = std::ptr::eq(cached.report.as_ptr(), Arc::as_ptr(&report));
         if is_current || !cached.has_room() {
-            return cached.body.clone();
+            return (cached.body.clone(), is_current);
         }
         let bytes = write(elements.of(&report), cached.body.len()).await;
         cached.replace(Arc::downgrade(&report), bytes);
-        cached.body.clone()
+        (cached.body.clone(), true)
     }
 }
 
@@ -208,6 +217,8 @@ mod tests {
         let mut slow: Vec<Bytes> = (0..100).map(|_| ask()).collect();
         assert_eq!(slow[0], "[1]");
         assert_eq!(slow[99], "[3]", "the latest body is shared while two older ones are held");
+        let (body_again, is_current) = run(body.array_and_whether_current(&report, &elements));
+        assert_eq!((body_again, is_current), (Bytes::from("[3]"), false));
         slow.remove(0);
         assert_eq!(ask(), "[4]", "a new body is written once an older one is released");
         slow.clear();

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
-use hyper::{Request, Response};
+use hyper::{HeaderMap, Request, Response, StatusCode};
 
+use super::etag::{self, ClosedTag};
+use super::limits::LimitsView;
 use super::mutes::{self, MutesEndpoint};
 use super::reply::Reply;
 use super::response_cache::ResponseCache;
-use super::routes::{self, DASHBOARD, Endpoint, READ};
+use super::routes::{self, DASHBOARD, Endpoint, HttpRoute, READ, STATE};
 use super::view::{self, Capabilities};
-use super::{assets, guard, legacy, reply, v1};
+use super::{assets, guard, legacy, query, reply, v1};
 use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
@@ -26,7 +28,10 @@ pub(super) struct Router {
     active: ResponseCache,
     all: ResponseCache,
     alerts: ResponseCache,
+    certain: ResponseCache,
     possible: ResponseCache,
+    closed: ResponseCache,
+    closed_tag: ClosedTag,
     /// `None` for a server without mutes, as in tests.
     mutes: Option<MutesEndpoint>,
 }
@@ -37,8 +42,21 @@ impl Router {
         report: Arc<Published<Report>>,
         geoip: Arc<Published<GeoIp>>,
     ) -> Self {
-        let [active, all, alerts, possible] = Default::default();
-        Self { capabilities, report, geoip, active, all, alerts, possible, mutes: None }
+        let [active, all, alerts, certain, possible, closed] = Default::default();
+        let closed_tag = ClosedTag::default();
+        Self {
+            capabilities,
+            report,
+            geoip,
+            active,
+            all,
+            alerts,
+            certain,
+            possible,
+            closed,
+            closed_tag,
+            mutes: None,
+        }
     }
 
     /// Adds the endpoint of mutes. Without it, requests for their paths get a 404.
@@ -58,6 +76,10 @@ impl Router {
         {
             return reply::refusal(refusal);
         }
+        let query = match read_query(route, &request) {
+            Ok(query) => query,
+            Err(refusal) => return *refusal,
+        };
         match route.endpoint {
             Endpoint::ActiveHosts => {
                 let hides_destinations = self.capabilities.read().no_destinations;
@@ -71,15 +93,21 @@ impl Router {
             Endpoint::Capabilities => reply::json(view::json(&*self.capabilities.read())),
             Endpoint::Health => reply::text("ok"),
             Endpoint::Accounting => reply::json(v1::accounting(&self.report.read())),
-            Endpoint::Alerts => {
-                let geoip = self.geoip.read();
-                reply::json(self.alerts.array(&self.report, &v1::AlertsView { geoip: &geoip }).await)
-            }
-            Endpoint::PossibleAlerts => {
-                let geoip = self.geoip.read();
-                let possible = v1::PossibleAlertsView { geoip: &geoip };
-                reply::json(self.possible.array(&self.report, &possible).await)
-            }
+            Endpoint::Alerts => match query.of(STATE.name) {
+                None => {
+                    let geoip = self.geoip.read();
+                    reply::json(self.alerts.array(&self.report, &v1::AlertsView { geoip: &geoip }).await)
+                }
+                Some("open") => {
+                    let geoip = self.geoip.read();
+                    let certain = v1::CertainAlertsView { geoip: &geoip };
+                    reply::json(self.certain.array(&self.report, &certain).await)
+                }
+                Some("possible") => self.possible_alerts().await,
+                Some(_) => self.closed_alerts(request.headers()).await,
+            },
+            Endpoint::PossibleAlerts => self.possible_alerts().await,
+            Endpoint::Limits => reply::json(view::json(&LimitsView::of(&self.capabilities.read()))),
             Endpoint::Mutes => match &self.mutes {
                 Some(mutes) => mutes.answer_list(request, route.methods).await,
                 None => not_found(&request),
@@ -93,6 +121,41 @@ impl Router {
             Endpoint::RedirectToDashboard(status) => reply::redirect(status, DASHBOARD),
         }
     }
+
+    async fn possible_alerts(&self) -> Reply {
+        let geoip = self.geoip.read();
+        let possible = v1::PossibleAlertsView { geoip: &geoip };
+        reply::json(self.possible.array(&self.report, &possible).await)
+    }
+
+    /// Answers with the closed alerts, or with a 304 if the client has them already: they may take some megabytes, and
+    /// change seldom.
+    async fn closed_alerts(&self, headers: &HeaderMap) -> Reply {
+        let geoip = self.geoip.read();
+        // The body may be newer than its tag, which is made first; the client then gets it again.
+        let etag = self.closed_tag.of(&self.report.read().closed, &geoip);
+        if etag::is_known(headers, &etag) {
+            return reply::unchanged(etag);
+        }
+        let closed = v1::ClosedAlertsView { geoip: &geoip };
+        match self.closed.array_and_whether_current(&self.report, &closed).await {
+            (body, true) => reply::tagged(etag, body),
+            (earlier, false) => reply::json(earlier),
+        }
+    }
+}
+
+/// Reads the query of a request, if its route checks it.
+///
+/// # Errors
+/// The answer to a request that is not for this server, or whose query its route does not have.
+fn read_query<B>(route: &HttpRoute, request: &Request<B>) -> Result<query::QueryValues, Box<Reply>> {
+    if !route.checks_query() {
+        return Ok(query::QueryValues::default());
+    }
+    guard::check_address(request).map_err(|refusal| Box::new(reply::refusal(refusal)))?;
+    query::read(route.path, route.parameters, request.uri().query())
+        .map_err(|detail| Box::new(reply::problem(StatusCode::BAD_REQUEST, &detail)))
 }
 
 /// Answers a request whose path has no route: with a 404, or with the refusal of [`guard::admit`] if it is not a valid
@@ -115,6 +178,7 @@ mod tests {
     use crate::flow::{HostRow, PeerBytes};
 
     use super::*;
+    use crate::api::view::LimitsInForce;
 
     /// 50,000 hosts with two destinations each.
     fn large_report() -> Report {
@@ -147,6 +211,7 @@ mod tests {
             chart_min_bytes: 1,
             excluded_interfaces: Vec::new(),
             further: Vec::new(),
+            limits: LimitsInForce::default(),
         };
         let router = Router::new(
             Arc::new(Published::new(capabilities)),

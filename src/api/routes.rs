@@ -17,10 +17,19 @@ pub(super) struct HttpRoute {
     /// The methods that the path supports, in the order of the Allow header.
     pub(super) methods: &'static [Method],
     pub(super) endpoint: Endpoint,
+    /// The parameters that a query may set. Only routes that [check their query](Self::checks_query) have any.
+    pub(super) parameters: &'static [Parameter],
     /// True if paths below this one belong to the route as well.
     has_children: bool,
     /// True if the list in a 404 contains the path.
     is_listed: bool,
+}
+
+/// A parameter of a query, and all the values that it may have.
+#[derive(Debug)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) values: &'static [&'static str],
 }
 
 /// What a route serves. The router matches on it without a wildcard arm, so that the compiler finds an endpoint without
@@ -37,7 +46,7 @@ pub(super) enum Endpoint {
     Health,
     /// What became of every frame.
     Accounting,
-    /// The open alerts.
+    /// The open alerts, or those in the state that the query names.
     Alerts,
     /// The open alerts that are only possible.
     PossibleAlerts,
@@ -45,6 +54,8 @@ pub(super) enum Endpoint {
     Mutes,
     /// One mute, by its number.
     Mute,
+    /// The limits of hosts in force, with those that are off.
+    Limits,
     /// What each sink has delivered.
     Sinks,
     /// A file of the dashboard.
@@ -55,18 +66,24 @@ pub(super) enum Endpoint {
 
 /// The path of the list of mutes; the path of each mute is below it.
 pub(super) const MUTES: &str = "/api/v1/mutes";
+/// All paths of our own JSON begin with this.
+const V1: &str = "/api/v1/";
 /// The path of the dashboard's page; the paths of its files are below it.
 pub(super) const DASHBOARD: &str = "/dashboard/";
 
+/// The parameter of [`Endpoint::Alerts`]. Its values are the words of [`AlertState`](crate::alert::AlertState).
+pub(super) const STATE: Parameter = Parameter { name: "state", values: &["open", "possible", "closed"] };
+
 /// All routes, in the order of the list in a 404.
-static ROUTES: [HttpRoute; 13] = [
+static ROUTES: [HttpRoute; 14] = [
     HttpRoute::exact("/active", READ, Endpoint::ActiveHosts),
     HttpRoute::exact("/all", READ, Endpoint::ChartHosts),
     HttpRoute::exact("/capabilities", READ, Endpoint::Capabilities),
     HttpRoute::exact("/healthz", READ, Endpoint::Health),
     HttpRoute::exact("/api/v1/accounting", READ, Endpoint::Accounting),
-    HttpRoute::exact("/api/v1/alerts", READ, Endpoint::Alerts),
+    HttpRoute::exact("/api/v1/alerts", READ, Endpoint::Alerts).with_parameters(&[STATE]),
     HttpRoute::exact("/api/v1/alerts/possible", READ, Endpoint::PossibleAlerts),
+    HttpRoute::exact("/api/v1/limits", READ, Endpoint::Limits),
     HttpRoute::exact(MUTES, LIST_AND_ADD, Endpoint::Mutes),
     HttpRoute::below("/api/v1/mutes/", REMOVE, Endpoint::Mute).unlisted(),
     HttpRoute::exact("/api/v1/sinks", READ, Endpoint::Sinks),
@@ -78,15 +95,25 @@ static ROUTES: [HttpRoute; 13] = [
 
 impl HttpRoute {
     const fn exact(path: &'static str, methods: &'static [Method], endpoint: Endpoint) -> Self {
-        Self { path, methods, endpoint, has_children: false, is_listed: true }
+        Self { path, methods, endpoint, parameters: &[], has_children: false, is_listed: true }
     }
 
     const fn below(path: &'static str, methods: &'static [Method], endpoint: Endpoint) -> Self {
-        Self { path, methods, endpoint, has_children: true, is_listed: true }
+        Self { path, methods, endpoint, parameters: &[], has_children: true, is_listed: true }
+    }
+
+    const fn with_parameters(self, parameters: &'static [Parameter]) -> Self {
+        Self { parameters, ..self }
     }
 
     const fn unlisted(self) -> Self {
         Self { is_listed: false, ..self }
+    }
+
+    /// Returns true if a query with an unknown parameter is refused. Other routes ignore their query, as the original
+    /// does.
+    pub(super) fn checks_query(&self) -> bool {
+        self.path.starts_with(V1)
     }
 
     /// Returns the part of `path` after the path of the route, or `None` if `path` does not belong to the route.
@@ -155,11 +182,28 @@ mod tests {
     }
 
     #[test]
+    fn only_our_own_json_checks_its_query() {
+        for route in &ROUTES {
+            assert!(route.checks_query() || route.parameters.is_empty(), "{}", route.path);
+            assert_eq!(route.checks_query(), route.path.starts_with("/api/"), "{}", route.path);
+        }
+    }
+
+    /// A state that an alert may get gets a value here as well.
+    #[test]
+    fn the_states_are_the_words_of_alerts() {
+        use crate::alert::AlertState;
+
+        let words = [AlertState::Open, AlertState::Possible, AlertState::Closed].map(AlertState::word);
+        assert_eq!(STATE.values, words);
+    }
+
+    #[test]
     fn a_404_lists_the_paths_and_an_allow_header_the_methods_of_the_table() {
         assert_eq!(
             listing(),
             "there are /active, /all, /capabilities, /healthz, /api/v1/accounting, /api/v1/alerts, \
-             /api/v1/alerts/possible, /api/v1/mutes, /api/v1/sinks and /dashboard/"
+             /api/v1/alerts/possible, /api/v1/limits, /api/v1/mutes, /api/v1/sinks and /dashboard/"
         );
         assert_eq!(allow(READ), "GET, HEAD");
         assert_eq!(allow(LIST_AND_ADD), "GET, HEAD, POST");

@@ -21,20 +21,43 @@ pub(super) fn sinks(report: &Report) -> Bytes {
     view::json_array(report.sinks.iter().map(SinkView::of))
 }
 
-/// `/api/v1/alerts`: the open alerts, the oldest first. Muted alerts are included and marked as muted.
+/// `/api/v1/alerts`: the open alerts, certain and possible ones, the oldest first. Muted alerts are included and marked
+/// as muted.
 pub(super) struct AlertsView<'o> {
     pub(super) geoip: &'o GeoIp,
 }
 
-/// `/api/v1/alerts/possible`: the open alerts that are possible but not certain. The lists of the original program
-/// (`/active`, `/all`) do not contain them.
+/// `/api/v1/alerts?state=open`: the open alerts that are certain.
+pub(super) struct CertainAlertsView<'o> {
+    pub(super) geoip: &'o GeoIp,
+}
+
+/// `/api/v1/alerts?state=possible` and `/api/v1/alerts/possible`: the open alerts that are possible but not certain.
+/// The lists of the original program (`/active`, `/all`) do not contain them.
 pub(super) struct PossibleAlertsView<'o> {
+    pub(super) geoip: &'o GeoIp,
+}
+
+/// `/api/v1/alerts?state=closed`: the alerts that closed within the last day, the newest first.
+pub(super) struct ClosedAlertsView<'o> {
     pub(super) geoip: &'o GeoIp,
 }
 
 impl Elements for AlertsView<'_> {
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
         report.alerts.iter().map(|alert| json(alert, self.geoip))
+    }
+}
+
+impl Elements for CertainAlertsView<'_> {
+    fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
+        report.alerts.iter().filter(|alert| !alert.progress.is_possible).map(|alert| json(alert, self.geoip))
+    }
+}
+
+impl Elements for ClosedAlertsView<'_> {
+    fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
+        report.closed.iter().map(|alert| json(alert, self.geoip))
     }
 }
 

@@ -4,10 +4,12 @@
 use std::net::IpAddr;
 
 use hyper::body::Bytes;
+use ipnet::IpNet;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::alert::AlertKind;
+use crate::detect::{HostLimits, LimitException, ScanRule};
 use crate::flow::{self, HostRow, PeerBytes};
 use crate::packet::Skip;
 
@@ -40,6 +42,26 @@ pub struct Capabilities {
     /// Names and values of the keys of limits that the original does not have; limits that are off are left out.
     #[serde(flatten, serialize_with = "map")]
     pub further: Vec<(&'static str, String)>,
+    /// What `/api/v1/limits` shows besides.
+    #[serde(skip)]
+    pub limits: LimitsInForce,
+}
+
+/// The limits in force as numbers, for `/api/v1/limits`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitsInForce {
+    /// The limits of a host in none of `networks`.
+    pub hosts: HostLimits,
+    /// The networks whose hosts have other limits, and which of their limits differ.
+    pub networks: Vec<(IpNet, Vec<LimitException>)>,
+    /// Hosts that are counted and never reported.
+    pub ignored: Vec<IpNet>,
+    /// Maximum number of lost frames per million; `None` if losses are not reported.
+    pub loss_ppm_max: Option<u32>,
+    /// When a host that contacts too many hosts or ports is a scanner.
+    pub scan_rule: ScanRule,
+    /// Prefix length by which IPv6 addresses are one host; `None` if each address is one.
+    pub group_ipv6: Option<u8>,
 }
 
 fn map<S: Serializer>(entries: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::checked::Config;
 use crate::alert::Secret;
-use crate::api::view::Capabilities;
+use crate::api::view::{Capabilities, LimitsInForce};
 use crate::capture::LocalNetworks;
 use crate::detect::{FindingKind, HostLimits, LimitException, PrefixMap};
 use crate::flow::Metric;
@@ -84,15 +86,6 @@ impl Config {
             .with(FindingKind::ContactRate, settings.contacts_per_s_max.map(u64::from))
             .with(FindingKind::Received, settings.received_bytes_max);
         let ignored = PrefixMap::new(settings.ignored_sources.iter().map(|network| (*network, ())));
-        // If destinations are hidden, no host is reported for contacting many of them.
-        let applies = |exception: &LimitException| {
-            !(settings.hide_destinations && exception.kind.metric() == Some(Metric::ContactedHosts))
-        };
-        let networks = self
-            .settings
-            .limits_for
-            .iter()
-            .map(|limit| (limit.network, limit.exceptions.iter().copied().filter(applies).collect()));
         // Networks that `auto` finds are not protected from eviction, since private addresses can be spoofed.
         let protected = match &self.settings.local_networks {
             LocalNetworks::Auto => Vec::new(),
@@ -106,7 +99,7 @@ impl Config {
             scan_rule: self.settings.scan_rule,
             ..detect::Limits::default()
         }
-        .with_exceptions(networks.collect())
+        .with_exceptions(self.limit_exceptions())
     }
 
     /// Returns whether alerts name destinations, and how long after its end an alert can open again.
@@ -202,6 +195,31 @@ impl Config {
         engine::Options { pin_cores: self.settings.pin_cores.clone() }
     }
 
+    /// Returns the limits as `/api/v1/limits` shows them.
+    fn limits_in_force(&self) -> LimitsInForce {
+        let detect::Limits { hosts, loss_ppm_max, scan_rule, .. } = self.detect_limits();
+        LimitsInForce {
+            hosts,
+            networks: self.limit_exceptions(),
+            ignored: self.settings.ignored_sources.clone(),
+            loss_ppm_max,
+            scan_rule,
+            group_ipv6: self.settings.group_ipv6,
+        }
+    }
+
+    /// Returns the networks of `LimitFor` and the limits that apply to their hosts.
+    fn limit_exceptions(&self) -> Vec<(IpNet, Vec<LimitException>)> {
+        // If destinations are hidden, no host is reported for contacting many of them.
+        let applies = |exception: &LimitException| {
+            !(self.settings.hide_destinations && exception.kind.metric() == Some(Metric::ContactedHosts))
+        };
+        let lines = self.settings.limits_for.iter();
+        lines
+            .map(|limit| (limit.network, limit.exceptions.iter().copied().filter(applies).collect()))
+            .collect()
+    }
+
     /// Returns the address on which HTTP listens, and the limits in force, which `/capabilities` shows.
     ///
     /// ```
@@ -226,6 +244,7 @@ impl Config {
                 chart_min_bytes: self.settings.chart_bytes_min,
                 excluded_interfaces: self.settings.excluded_interfaces.clone(),
                 further: self.further_limits(),
+                limits: self.limits_in_force(),
             },
         }
     }
@@ -355,6 +374,16 @@ mod tests {
         assert_eq!(with_ports.detect_limits().hosts.of(FindingKind::ScanningPort), Some(50));
         let alert = alert::Options { hide_destinations: true, cooldown: Duration::from_secs(90) };
         assert_eq!(config.alert_options(), alert);
+        let in_force = config.api_options().capabilities.limits;
+        assert_eq!((in_force.hosts, in_force.scan_rule), (hosts, ScanRule::Suspicious));
+        assert_eq!(in_force.networks[0].0, network("10.0.5.0/24"));
+        assert_eq!(
+            in_force.networks[0].1.len(),
+            2,
+            "destinations are hidden, so there is no limit of contacts"
+        );
+        assert_eq!(in_force.ignored, [network("10.0.0.9/32"), network("fd00::/32")]);
+        assert_eq!((in_force.loss_ppm_max, in_force.group_ipv6), (Some(50_000), Some(56)));
         assert_eq!(config.log_format(), LogFormat::Json);
         let sinks = alert::SinkOptions {
             retry: alert::Retry::default(),

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
 use traffic_alerted::alert::{Alert, AlertKind, AlertProgress, Counts, SinkName};
-use traffic_alerted::api::view::Capabilities;
+use traffic_alerted::api::view::{Capabilities, LimitsInForce};
 use traffic_alerted::api::{ApiError, Bounds, Options, RunningServer, Server};
+use traffic_alerted::detect::{HostLimits, LimitException, ScanRule};
 use traffic_alerted::enrich::{GeoIp, GeoIpOptions};
 use traffic_alerted::flow::{HostRow, KernelCounts, PeerBytes, Published};
 use traffic_alerted::packet::Skip;
@@ -78,22 +79,6 @@ fn alerts_have_the_origin_of_their_hosts() {
             asn_database: save(format!("{asn}.mmdb"), &crate::geoip::asn(asn, "Example")),
         })
     };
-    let alert = |source: [u8; 4]| Alert {
-        id: "1".into(),
-        kind: AlertKind::Traffic,
-        source: Some(source.into()),
-        opened_at: UnixNanos(1_790_000_000_000_000_000),
-        closed_at: None,
-        measured: 2,
-        limit: 1,
-        window: Duration::from_secs(170),
-        ip_bytes: 2,
-        destinations: Vec::new(),
-        ports: Vec::new(),
-        loss: KernelCounts::default(),
-        scan: None,
-        progress: AlertProgress::default(),
-    };
     let of = |alerts: Vec<Alert>| Report { alerts, ..Report::default() };
     let report = Arc::new(Published::new(of(vec![alert([192, 0, 2, 1]), alert([10, 0, 0, 5])])));
     let server = Server::bind(&options()).unwrap().with_geoip(geoip("NL", 64_500));
@@ -123,6 +108,150 @@ fn alerts_have_the_origin_of_their_hosts() {
     served.running.set_geoip(geoip("BE", 64_501));
     served.report.publish(of(vec![alert([192, 0, 2, 1]), alert([10, 0, 0, 5])]));
     assert_eq!(origins(), (["BE".into(), 64_501.into(), "Example".into()], nothing()));
+}
+
+#[test]
+fn alerts_are_served_by_their_state() {
+    let is_possible = AlertProgress { is_possible: true, error_bound: 7, ..AlertProgress::default() };
+    let closed = |second: u64| {
+        let closed_at = Some(UnixNanos(1_790_000_000_000_000_000 + second * 1_000_000_000));
+        Arc::new(Alert { id: format!("closed-{second}"), closed_at, ..alert([192, 0, 2, 9]) })
+    };
+    let report = Report {
+        alerts: vec![
+            Alert { id: "certain".into(), ..alert([192, 0, 2, 1]) },
+            Alert { id: "possible".into(), progress: is_possible, ..alert([192, 0, 2, 2]) },
+        ],
+        closed: Arc::new(vec![closed(20), closed(10)]),
+        ..Report::default()
+    };
+    let served = Served::with(report);
+    let states = |path: &str| -> Vec<String> {
+        let alerts: Vec<serde_json::Value> = serde_json::from_str(&served.get(path).text()).unwrap();
+        alerts.iter().map(|alert| format!("{} {}", alert["id"], alert["state"]).replace('"', "")).collect()
+    };
+    for (path, expected) in [
+        ("/api/v1/alerts", &["certain open", "possible possible"][..]),
+        ("/api/v1/alerts?", &["certain open", "possible possible"]),
+        ("/api/v1/alerts?state=open", &["certain open"]),
+        ("/api/v1/alerts?state=possible", &["possible possible"]),
+        ("/api/v1/alerts/possible", &["possible possible"]),
+        ("/api/v1/alerts?state=closed", &["closed-20 closed", "closed-10 closed"]),
+    ] {
+        assert_eq!(states(path), expected, "{path}");
+    }
+    // The object is that of an open alert, with the time of its end.
+    let first = |path: &str| -> serde_json::Value {
+        let alerts: serde_json::Value = serde_json::from_str(&served.get(path).text()).unwrap();
+        alerts[0].clone()
+    };
+    let (open, closed) = (first("/api/v1/alerts"), first("/api/v1/alerts?state=closed"));
+    let keys = |alert: &serde_json::Value| alert.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&open), keys(&closed));
+    assert_eq!((&open["closed_at"], &closed["closed_at"]), (&().into(), &"2026-09-21T14:13:40Z".into()));
+}
+
+#[test]
+fn the_closed_alerts_are_sent_again_only_if_they_have_changed() {
+    const PATH: &str = "/api/v1/alerts?state=closed";
+    let closed = Arc::new(vec![Arc::new(alert([192, 0, 2, 9]))]);
+    let of = |closed: &Arc<Vec<Arc<Alert>>>| Report { closed: Arc::clone(closed), ..Report::default() };
+    let served = Served::with(of(&closed));
+    let first = served.get(PATH);
+    let etag = first.header("etag").unwrap();
+    assert_eq!((first.status, first.header("cache-control")), (200, Some("no-store")));
+    let ask = |etag: &str| served.request("GET", PATH, &format!("If-None-Match: {etag}\r\n"));
+    // A new report with the same list changes nothing.
+    served.report.publish(of(&closed));
+    let again = ask(etag);
+    assert_eq!((again.status, again.body.len(), again.header("etag")), (304, 0, Some(etag)));
+    assert_eq!(again.header("content-type"), None);
+    served.report.publish(of(&Arc::new(Vec::new())));
+    let changed = ask(etag);
+    assert_eq!((changed.status, changed.text().as_str()), (200, "[]"));
+    assert_ne!(changed.header("etag"), Some(etag));
+    assert_eq!(ask("\"other\"").status, 200);
+}
+
+#[test]
+fn a_query_that_our_own_json_does_not_have_is_refused() {
+    let served = Served::with(small_report());
+    let states = "/api/v1/alerts has state=open|possible|closed";
+    for (target, expected) in [
+        ("/api/v1/alerts?stat=open", format!("there is no parameter \"stat\"; {states}")),
+        ("/api/v1/alerts?state=all", format!("state cannot be \"all\"; {states}")),
+        ("/api/v1/alerts?state", format!("state cannot be \"\"; {states}")),
+        ("/api/v1/alerts?state=open&state=closed", format!("state is set twice; {states}")),
+        (
+            "/api/v1/alerts?state=%6",
+            format!(
+                "\"state=%6\" has a malformed escape (write % and two hexadecimal digits, as UTF-8); {states}"
+            ),
+        ),
+        (
+            "/api/v1/alerts/possible?state=open",
+            "there is no parameter \"state\"; /api/v1/alerts/possible has no parameters".to_owned(),
+        ),
+        (
+            "/api/v1/accounting?x=1",
+            "there is no parameter \"x\"; /api/v1/accounting has no parameters".to_owned(),
+        ),
+    ] {
+        let reply = served.get(target);
+        assert_eq!(reply.status, 400, "{target}");
+        assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{target}");
+        let problem: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(problem["detail"], expected, "{target}");
+        let mut client = served.connect();
+        write!(client, "HEAD {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        assert_eq!(Reply::read_head(&mut BufReader::new(client)).unwrap().0, 400, "{target}");
+    }
+    for path in ["accounting", "limits", "sinks", "mutes", "mutes/7"] {
+        assert_eq!(served.get(&format!("/api/v1/{path}?x=1")).status, 400, "{path}");
+    }
+    // A request that is not for this server is refused for that, and a path that is not there is not found.
+    assert_eq!(served.get("/api/v1/nothing?x=1").status, 404);
+    let elsewhere = served
+        .exchange(b"GET /api/v1/alerts?x=1 HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+    assert_eq!(elsewhere.status, 421);
+    // Other paths ignore their query, as the original does.
+    for path in ["/active", "/all", "/capabilities", "/healthz"] {
+        assert_eq!(served.get(&format!("{path}?x=1&x=2&%zz")).body, served.get(path).body, "{path}");
+    }
+}
+
+#[test]
+fn limits_are_numbers_under_their_keys_and_null_if_they_are_off() {
+    let network = |text: &str| text.parse().unwrap();
+    let mut options = options();
+    options.capabilities.limits = LimitsInForce {
+        hosts: HostLimits::default()
+            .with(AlertKind::Traffic, Some(20_000))
+            .with(AlertKind::Scanning, Some(15)),
+        networks: vec![(
+            network("10.0.5.0/24"),
+            vec![
+                LimitException { kind: AlertKind::Traffic, max: Some(5) },
+                LimitException { kind: AlertKind::Scanning, max: None },
+            ],
+        )],
+        ignored: vec![network("10.0.0.9/32"), network("fd00::/8")],
+        loss_ppm_max: Some(1_000),
+        scan_rule: ScanRule::Suspicious,
+        group_ipv6: Some(64),
+    };
+    let served = Served::bound(&options, Bounds::default(), Report::default());
+    assert_eq!(
+        served.get("/api/v1/limits").text(),
+        concat!(
+            r#"{"traffic_interval":170,"port_interval":600,"#,
+            r#""hosts":{"ByteLimit":20000,"NumberContactedIPs":15,"NumContactedPorts":null,"#,
+            r#""PacketRateLimit":null,"ContactRateLimit":null,"ReceivedByteLimit":null},"#,
+            r#""networks":[{"network":"10.0.5.0/24","limits":{"ByteLimit":5,"NumberContactedIPs":null}}],"#,
+            r#""ignored_sources":["10.0.0.9","fd00::/8"],"scan_evidence":"suspicious","loss_percent":0.1,"#,
+            r#""group_ipv6":64,"destinations_hidden":false}"#
+        )
+    );
 }
 
 #[test]
@@ -787,7 +916,28 @@ fn options() -> Options {
             chart_min_bytes: 1,
             excluded_interfaces: vec!["lo".into()],
             further: Vec::new(),
+            limits: LimitsInForce::default(),
         },
+    }
+}
+
+/// An open alert about the traffic of a host.
+fn alert(source: [u8; 4]) -> Alert {
+    Alert {
+        id: "1".into(),
+        kind: AlertKind::Traffic,
+        source: Some(source.into()),
+        opened_at: UnixNanos(1_790_000_000_000_000_000),
+        closed_at: None,
+        measured: 2,
+        limit: 1,
+        window: Duration::from_secs(170),
+        ip_bytes: 2,
+        destinations: Vec::new(),
+        ports: Vec::new(),
+        loss: KernelCounts::default(),
+        scan: None,
+        progress: AlertProgress::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::{fs, io};
 
 use traffic_alerted::alert::{Alert, AlertKind, AlertProgress};
-use traffic_alerted::api::view::Capabilities;
+use traffic_alerted::api::view::{Capabilities, LimitsInForce};
 use traffic_alerted::api::{Options, RunningServer, Server};
 use traffic_alerted::capture::{InterfaceName, KernelStats, LinkCounters, SoftnetStats};
 use traffic_alerted::detect::InterfaceReconciliation;
@@ -108,6 +108,7 @@ fn serve(listen: SocketAddr, report: &Arc<Published<Report>>) -> RunningServer {
         chart_min_bytes: 5_000_000,
         excluded_interfaces: vec!["lo".into()],
         further: Vec::new(),
+        limits: LimitsInForce::default(),
     };
     Server::bind(&Options { listen, capabilities }).unwrap().start(Arc::clone(report)).unwrap()
 }
