@@ -49,7 +49,7 @@ macro_rules! define_keys {
                 match self { $($(SettingKey::$key => $example,)*)* }
             }
 
-            /// Returns the heading of the README under which the setting is explained, or `None` if there is none.
+            /// Returns the heading in `docs/` under which the setting is explained, or `None` if there is none.
             pub(super) fn more(self) -> Option<&'static str> {
                 let more = match self { $($(SettingKey::$key => concat!($($more)?),)*)* };
                 (!more.is_empty()).then_some(more)

@@ -51,7 +51,7 @@ fn reference() -> String {
         wrap(&mut page, "* ", &format!("A change {change}."));
         row(&mut page, &format!("* Example: `{key}: {}`", key.example()));
         if let Some(more) = key.more() {
-            row(&mut page, &format!("* More: [{more}](../README.md#{})", anchor(more)));
+            row(&mut page, &format!("* More: [{more}]({}#{})", page_of(more), anchor(more)));
         }
     }
     page
@@ -79,6 +79,29 @@ fn default_cell(key: SettingKey) -> String {
     match Settings::defaults().lines(key).concat().as_str() {
         "" => "nothing".to_owned(),
         value => format!("`{value}`"),
+    }
+}
+
+/// Returns the file name of the page in `docs/` that has the heading; this page is not searched.
+fn page_of(heading: &str) -> String {
+    let is_heading = |line: &str| line.starts_with('#') && line.trim_start_matches('#').trim() == heading;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let pages: Vec<String> = fs::read_dir(folder)
+        .and_then(|entries| {
+            entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()
+        })
+        .unwrap_or_else(|error| panic!("docs: {error}"))
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .filter(|path| fs::read_to_string(path).is_ok_and(|text| text.lines().any(is_heading)))
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .filter(|name| name != "configuration.md")
+        .collect();
+    match &pages[..] {
+        [page] => page.clone(),
+        _ => panic!(
+            "{heading:?}, which a row of the table names, is a heading of {pages:?} and not of one page"
+        ),
     }
 }
 
@@ -149,15 +172,6 @@ fn the_reference_is_what_the_table_gives() {
 fn no_line_of_the_reference_is_too_long() {
     for line in reference().lines() {
         assert!(line.chars().count() <= COLUMNS_MAX, "{line}");
-    }
-}
-
-#[test]
-fn the_heading_that_more_names_is_in_the_readme() {
-    let readme = include_str!("../../README.md");
-    for more in SettingKey::ALL.iter().filter_map(|key| key.more()) {
-        let is_heading = |line: &str| line.starts_with('#') && line.trim_start_matches('#').trim() == more;
-        assert!(readme.lines().any(is_heading), "{more}");
     }
 }
 

@@ -7,7 +7,7 @@
 //!     kind: how its value is read and printed, and its range,
 //!     reload: Live, or Restart(what the program creates from it at its start),
 //!     example: "a value that is not the default",
-//!     more: "heading of the README that explains it" (may be left out)
+//!     more: "heading of a page in docs/ that explains it" (may be left out)
 //! }
 //! ```
 //!
@@ -31,7 +31,7 @@ General {
     /// Bytes that a host may send within `TrafficInterval`.
     ByteLimit {
         ip_bytes_max: u64 = 1_000_000_000,
-        kind: ByteCount(LIMIT_BYTES), reload: Live, example: "20G", more: "What the numbers mean"
+        kind: ByteCount(LIMIT_BYTES), reload: Live, example: "20G", more: "Bytes"
     }
     /// If `true`, destinations are neither logged nor served, and `ContactedIPsAnalyze` is off.
     NoDestinations { hide_destinations: bool = false, kind: OneOf, reload: Live, example: "true" }
@@ -104,7 +104,7 @@ FurtherLimits {
     /// Addresses and networks whose hosts are counted but never reported.
     IgnoredSources {
         ignored_sources: Vec<IpNet> = Vec::new(),
-        kind: Sources, reload: Live, example: "10.0.0.5,10.0.9.0/24"
+        kind: Sources, reload: Live, example: "10.0.0.5,10.0.9.0/24", more: "Silence a host"
     }
     /// Prefix length by which IPv6 addresses are grouped: all addresses that share a prefix of this length are counted
     /// as one host.
@@ -118,13 +118,13 @@ Alerts {
     /// new one.
     AlertCooldown {
         alert_cooldown_s: u64 = 170,
-        kind: Seconds(COOLDOWN_S), reload: Live, example: "600", more: "What it says"
+        kind: Seconds(COOLDOWN_S), reload: Live, example: "600", more: "Growth and end"
     }
     /// File that keeps alerts and mutes over a restart. If it is not set, the file is `state.json` in the folder that
     /// the service unit provides (`StateDirectory=`); without such a folder, nothing is kept.
     StateFile {
         state_file: Option<PathBuf> = None,
-        kind: FilePath, reload: Restart(FileOrSocket), example: "/var/lib/TrafficAlerted/state.json"
+        kind: FilePath, reload: Restart(FileOrSocket), example: "/var/lib/TrafficAlerted/state.json", more: "Restart"
     }
 }
 Capture {
@@ -145,7 +145,7 @@ Capture {
     /// alert.
     LossLimit {
         loss_ppm_max: Option<u32> = Some(1_000),
-        kind: PercentageOrOff(LOSS_PPM), reload: Live, example: "5%", more: "What it says"
+        kind: PercentageOrOff(LOSS_PPM), reload: Live, example: "5%", more: "Frames are dropped"
     }
     /// Interfaces that also receive frames for other stations, such as one at the mirror port of a switch.
     Promiscuous {
@@ -177,101 +177,101 @@ Capture {
     RingMemory {
         ring_memory_bytes: u64 = 64_000_000,
         kind: ByteCount(RING_MEMORY_BYTES).and(Context::check_ring_memory), reload: Restart(Capturing),
-        example: "256M", more: "The proof"
+        example: "256M", more: "Frames are dropped"
     }
     /// Bytes of memory for everything but the rings. `auto` is a quarter of the machine's, from 64M to 4G.
     MemoryLimit {
         memory_limit: MemoryLimit = MemoryLimit::Auto,
-        kind: MemoryShare(MEMORY_BYTES), reload: Restart(Capturing), example: "500M", more: "The proof"
+        kind: MemoryShare(MEMORY_BYTES), reload: Restart(Capturing), example: "500M", more: "Full tables"
     }
 }
 Log {
     /// Form of the lines on standard error: `text`, or `json`, one object on each line.
     LogFormat {
         log_format: LogFormat = LogFormat::Text,
-        kind: OneOf, reload: Restart(Logging), example: "json", more: "What it says"
+        kind: OneOf, reload: Restart(Logging), example: "json", more: "The log lines"
     }
 }
 Sinks {
     /// File to which each alert is appended as a line of JSON when it opens, grows and closes.
     AlertFile {
         alert_file: Option<PathBuf> = None,
-        kind: FilePath, reload: Live, example: "/var/log/TrafficAlerted/alerts.jsonl", more: "Where alerts go"
+        kind: FilePath, reload: Live, example: "/var/log/TrafficAlerted/alerts.jsonl", more: "File"
     }
     /// Size in bytes at which `AlertFile` is renamed to `alerts.jsonl.1`, the one before it to `alerts.jsonl.2` and so
     /// on, and a new file is begun.
     AlertFileMaxSize {
         alert_file_bytes_max: u64 = 10_000_000,
-        kind: ByteCount(10_000..=100_000_000_000), reload: Live, example: "100M", more: "Where alerts go"
+        kind: ByteCount(10_000..=100_000_000_000), reload: Live, example: "100M", more: "File"
     }
     /// Number of renamed files that are kept.
     AlertFileKeep {
         alert_file_keep: u32 = 5,
-        kind: Whole(0..=1000), reload: Live, example: "9", more: "Where alerts go"
+        kind: Whole(0..=1000), reload: Live, example: "9", more: "File"
     }
     /// Program that is run for each alert, by its absolute path, and its arguments. No shell is used.
     AlertCommand {
         alert_command: Vec<String> = Vec::new(),
         kind: ProgramCall, reload: Live, example: "/usr/local/bin/notify --to \"the operator\"",
-        more: "Where alerts go"
+        more: "Command"
     }
     /// Seconds after which the program of `AlertCommand` is ended.
     AlertCommandTimeout {
         alert_command_timeout_s: u64 = 10,
-        kind: Seconds(1..=600), reload: Live, example: "30", more: "Where alerts go"
+        kind: Seconds(1..=600), reload: Live, example: "30", more: "Command"
     }
     /// Address to which each alert is posted, or the path of a file that holds the address.
     WebhookURL {
         webhook_url: Option<Secret> = None,
-        kind: WebhookAddress, reload: Live, example: "https://hooks.example/path", more: "Where alerts go"
+        kind: WebhookAddress, reload: Live, example: "https://hooks.example/path", more: "Webhook"
     }
     /// Format of what is posted: `json` for programs, or the format of the service of this name.
     WebhookFormat {
         webhook_format: WebhookFormat = WebhookFormat::Json,
-        kind: OneOf, reload: Live, example: "slack", more: "Where alerts go"
+        kind: OneOf, reload: Live, example: "slack", more: "Webhook"
     }
     /// Token that is sent as `Authorization: Bearer ...`. `WebhookTokenFile` is safer if others may read the
     /// configuration.
     WebhookToken {
         webhook_token: Option<Secret> = None,
-        kind: Token, reload: Live, example: "secret", more: "Where alerts go"
+        kind: Token, reload: Live, example: "secret", more: "Webhook"
     }
     /// File that holds the token, instead of `WebhookToken`.
     WebhookTokenFile {
         webhook_token_file: Option<PathBuf> = None,
         kind: FilePath.and(Context::check_webhook_token_file), reload: Live,
-        example: "/run/credentials/TrafficAlerted.service/webhook-token", more: "Where alerts go"
+        example: "/run/credentials/TrafficAlerted.service/webhook-token", more: "Webhook"
     }
     /// Collector of logs, over UDP or TCP (RFC 5424) or at a local socket.
     Syslog {
         syslog: Option<SyslogTarget> = None,
-        kind: SyslogCollector, reload: Live, example: "udp://192.0.2.1:514", more: "Where alerts go"
+        kind: SyslogCollector, reload: Live, example: "udp://192.0.2.1:514", more: "Syslog"
     }
     /// Facility of the messages to the collector.
     SyslogFacility {
         syslog_facility: Facility = Facility::DAEMON,
-        kind: OneOf, reload: Live, example: "local0", more: "Where alerts go"
+        kind: OneOf, reload: Live, example: "local0", more: "Syslog"
     }
     /// Whether the name of the host is looked up and sent with each alert, except to the log. Name servers see the
     /// address.
-    ReverseDNS { reverse_dns: bool = false, kind: OneOf, reload: Live, example: "true", more: "Where alerts go" }
+    ReverseDNS { reverse_dns: bool = false, kind: OneOf, reload: Live, example: "true", more: "Names and origins" }
     /// Database in MaxMind's format (GeoLite2, DB-IP) with countries. The country of the host is sent with each alert,
     /// except to the log. A replaced file is read at a reload.
     CountryDatabase {
         country_database: Option<PathBuf> = None,
-        kind: FilePath, reload: Live, example: "/usr/share/GeoIP/GeoLite2-Country.mmdb", more: "Where alerts go"
+        kind: FilePath, reload: Live, example: "/usr/share/GeoIP/GeoLite2-Country.mmdb", more: "Names and origins"
     }
     /// Database of the same kind with autonomous systems (AS). That of the host is sent in the same way.
     AsnDatabase {
         asn_database: Option<PathBuf> = None,
-        kind: FilePath, reload: Live, example: "/usr/share/GeoIP/GeoLite2-ASN.mmdb", more: "Where alerts go"
+        kind: FilePath, reload: Live, example: "/usr/share/GeoIP/GeoLite2-ASN.mmdb", more: "Names and origins"
     }
 }
 Http {
     /// Loopback address and port of the dashboard and the API.
     ListenAddress {
         listen: SocketAddr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8698),
-        kind: LoopbackAddress, reload: Restart(FileOrSocket), example: "[::1]:8698", more: "Where alerts go"
+        kind: LoopbackAddress, reload: Restart(FileOrSocket), example: "[::1]:8698", more: "Who may ask"
     }
 }
         }

@@ -16,6 +16,7 @@ mod config_cli;
 #[cfg(feature = "dashboard")]
 mod dashboard;
 mod decode_property;
+mod documents;
 mod eviction;
 mod fuzz_seeds;
 mod replay;

@@ -127,8 +127,8 @@ impl Recipe {
         (frame, ip_at)
     }
 
-    /// Applies the byte rule of the README: the length that the header declares, or that of the frame where the header
-    /// declares 0 or more than the frame has.
+    /// Applies the rule for bytes in `docs/accounting.md`: the length that the header declares, or that of the frame
+    /// where the header declares 0 or more than the frame has.
     fn expected(&self, ip_at: usize) -> Expected {
         let What::Packet { v6, src, dst, option_words, payload_len, lie, .. } = self.what else {
             return Expected::Skipped(if self.snap_len < ip_at { Skip::LinkTruncated } else { Skip::NotIp });
