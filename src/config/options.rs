@@ -172,10 +172,10 @@ impl Config {
                 arguments: arguments.to_vec(),
                 time_limit: Duration::from_secs(settings.alert_command_timeout_s),
             }),
-            webhook: settings
-                .webhook_url
-                .clone()
-                .map(|url| alert::WebhookOptions::new(url, settings.webhook_format, token)),
+            webhook: settings.webhook_url.clone().map(|url| alert::WebhookOptions {
+                notify_growth: settings.notify_growth,
+                ..alert::WebhookOptions::new(url, settings.webhook_format, token)
+            }),
             syslog: settings
                 .syslog
                 .clone()
@@ -291,6 +291,7 @@ AlertCommand: /bin/notify \"the operator\"
 AlertCommandTimeout: 5
 WebhookURL: https://host/path
 WebhookFormat: slack
+NotifyGrowth: true
 WebhookTokenFile: /etc/token
 Syslog: udp://host:514
 SyslogFacility: daemon
@@ -402,11 +403,14 @@ mod tests {
                 arguments: vec!["the operator".to_owned()],
                 time_limit: Duration::from_secs(5),
             }),
-            webhook: Some(alert::WebhookOptions::new(
-                alert::Secret::Here("https://host/path".to_owned()),
-                alert::WebhookFormat::Slack,
-                Some(alert::Secret::InFile("/etc/token".into())),
-            )),
+            webhook: Some(alert::WebhookOptions {
+                notify_growth: true,
+                ..alert::WebhookOptions::new(
+                    alert::Secret::Here("https://host/path".to_owned()),
+                    alert::WebhookFormat::Slack,
+                    Some(alert::Secret::InFile("/etc/token".into())),
+                )
+            }),
             syslog: Some(alert::SyslogOptions::new(
                 alert::SyslogTarget::Udp("host:514".to_owned()),
                 alert::Facility::DAEMON,

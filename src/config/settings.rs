@@ -230,6 +230,9 @@ Sinks {
         webhook_format: WebhookFormat = WebhookFormat::Json,
         kind: OneOf, reload: Live, example: "slack", more: "Webhook"
     }
+    /// Whether a chat format (`slack`, `discord`, `mattermost`, `ntfy`) is also told when an alert grows to 2, 5 and 10
+    /// times its limit. The other formats and places are told in any case.
+    NotifyGrowth { notify_growth: bool = false, kind: OneOf, reload: Live, example: "true", more: "Where alerts go" }
     /// Token that is sent as `Authorization: Bearer ...`. `WebhookTokenFile` is safer if others may read the
     /// configuration.
     WebhookToken {

@@ -30,6 +30,16 @@ pub enum WebhookFormat {
     Alertmanager,
 }
 
+impl WebhookFormat {
+    /// Returns true if people read the text at once: growth then disturbs more than it helps.
+    pub fn is_chat(self) -> bool {
+        match self {
+            Self::Slack | Self::Discord | Self::Mattermost | Self::Ntfy => true,
+            Self::Json | Self::Alertmanager => false,
+        }
+    }
+}
+
 /// Headers and body of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WebhookRequest {

@@ -41,6 +41,8 @@ pub struct WebhookOptions {
     pub url: Secret,
     /// The kind of receiver.
     pub format: WebhookFormat,
+    /// True if a chat ([`WebhookFormat::is_chat`]) is also told when an alert grows.
+    pub notify_growth: bool,
     /// A token that is sent as `Authorization: Bearer`.
     pub token: Option<Secret>,
     /// Timeout of a connection.
@@ -50,10 +52,12 @@ pub struct WebhookOptions {
 }
 
 impl WebhookOptions {
-    /// Creates options with timeouts that suit the Internet: 5 seconds for a connection, 10 for the request.
+    /// Creates options with timeouts that suit the Internet: 5 seconds for a connection, 10 for the request. A chat is
+    /// not told of growth.
     pub fn new(url: Secret, format: WebhookFormat, token: Option<Secret>) -> Self {
         let connect_timeout = Duration::from_secs(5);
-        Self { url, format, token, connect_timeout, answer_timeout: 2 * connect_timeout }
+        let answer_timeout = 2 * connect_timeout;
+        Self { url, format, notify_growth: false, token, connect_timeout, answer_timeout }
     }
 }
 
@@ -145,6 +149,10 @@ impl Sink for Webhook {
 
     fn retry(&self) -> Retry {
         self.retry
+    }
+
+    fn wants_growth(&self) -> bool {
+        self.options.notify_growth || !self.options.format.is_chat()
     }
 
     fn begin(&mut self) -> Result<(), Failure> {

@@ -84,6 +84,11 @@ pub(super) trait Sink: Send {
         1
     }
 
+    /// Returns true if the sink takes notices that an alert grows.
+    fn wants_growth(&self) -> bool {
+        true
+    }
+
     /// Returns the sentence about what a successful delivery does not prove; `None` if it proves that the notice
     /// arrived.
     fn caveat(&self) -> Option<&'static str> {
@@ -137,6 +142,7 @@ impl Failure {
 #[derive(Debug)]
 pub(super) struct SinkWorker {
     pub(super) name: SinkName,
+    wants_growth: bool,
     queue: SyncSender<Arc<QueuedNotice>>,
     counters: SinkCell,
     shutdown: Shutdown,
@@ -156,7 +162,7 @@ impl SinkWorker {
         names: Option<Arc<ReverseDns>>,
         geoip: GeoIp,
     ) -> io::Result<Self> {
-        let name = sink.name();
+        let (name, wants_growth) = (sink.name(), sink.wants_growth());
         let (queue, waiting) = sync_channel(sink.queue_max());
         let (done, finished) = channel();
         let shutdown = Shutdown::new()?;
@@ -173,11 +179,15 @@ impl SinkWorker {
         };
         let run = move || thread.run(sink.as_mut(), &waiting, &done);
         thread::Builder::new().name(name.name().to_owned()).spawn(run)?;
-        Ok(Self { name, queue, counters, shutdown, finished })
+        Ok(Self { name, wants_growth, queue, counters, shutdown, finished })
     }
 
-    /// Queues a notice. Returns false, and counts the notice as dropped, if the queue is full. Never blocks.
+    /// Queues a notice. Returns false, and counts the notice as dropped, if the queue is full. Returns false, and counts
+    /// nothing, if the sink does not take such notices. Never blocks.
     pub(super) fn queue(&self, notice: Arc<QueuedNotice>) -> bool {
+        if !self.wants_growth && matches!(notice.notice, Notice::Grown(..)) {
+            return false;
+        }
         // The notice is counted before it is queued, so that `delivered` never exceeds `queued`.
         self.counters.cells().count_queued();
         let is_taken = self.queue.try_send(notice).is_ok();
@@ -189,7 +199,7 @@ impl SinkWorker {
 
     /// Closes the queue. The thread makes one attempt to deliver each notice that waits.
     pub(super) fn close(self) -> Closing {
-        let Self { name, queue, counters, shutdown, finished } = self;
+        let Self { name, queue, counters, shutdown, finished, .. } = self;
         drop(queue);
         shutdown.last_attempts();
         Closing { name, counters, shutdown, finished }

@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::alert::sink::tests::SOON;
 use crate::alert::sink::{Counts, ShutdownTimeouts, SinkOptions, Sinks};
-use crate::alert::{Notice, sample};
+use crate::alert::{Alert, Notice, sample};
 use crate::logging::LinePrefix;
 use crate::time::UnixNanos;
 
@@ -79,9 +79,16 @@ fn deliver(options: WebhookOptions) -> Result<usize, Failure> {
 
 /// Returns the counters of the webhook after one notice was delivered or given up.
 fn settle(options: WebhookOptions, retry: Retry) -> Counts {
+    settle_all(options, retry, &[Notice::Opened(sample::traffic())])
+}
+
+/// Returns the counters of the webhook after these notices were delivered or given up.
+fn settle_all(options: WebhookOptions, retry: Retry, notices: &[Notice]) -> Counts {
     let options = SinkOptions { retry, webhook: Some(options), ..SinkOptions::default() };
     let mut sinks = Sinks::start(sink(), LinePrefix::Journal, &options).expect("threads");
-    sinks.notify(UnixNanos(0), Notice::Opened(sample::traffic()));
+    for notice in notices {
+        sinks.notify(UnixNanos(0), notice.clone());
+    }
     let counters = sinks.counters();
     let of_webhook =
         || counters.each().find(|(sink, _)| *sink == SinkName::Webhook).expect("it is configured").1;
@@ -105,6 +112,37 @@ fn an_alert_is_posted_with_its_token() {
         assert!(head.lines().any(|header| header == line), "{line} in {head}");
     }
     assert!(body.starts_with(r#"{"id":"test-1790000000","kind":"TRAFFIC","state":"open""#), "{body}");
+}
+
+#[test]
+fn chats_are_told_of_growth_only_if_the_operator_wants_it() {
+    let answers: &[Option<&str>] = &[Some("200 OK\r\nContent-Length: 0"); 3];
+    let closed = Alert { closed_at: Some(UnixNanos(1_790_000_060_000_000_000)), ..sample::traffic() };
+    let notices =
+        [Notice::Opened(sample::traffic()), Notice::Grown(sample::traffic(), 2), Notice::Closed(closed)];
+    let formats = [
+        (WebhookFormat::Json, false),
+        (WebhookFormat::Alertmanager, false),
+        (WebhookFormat::Slack, true),
+        (WebhookFormat::Discord, true),
+        (WebhookFormat::Mattermost, true),
+        (WebhookFormat::Ntfy, true),
+    ];
+    for (format, is_chat) in formats {
+        for notify_growth in [false, true] {
+            let receiver = HttpReceiver::start(answers);
+            let webhook = WebhookOptions { format, notify_growth, ..receiver.options() };
+            let counts = settle_all(webhook, SOON, &notices);
+            let bodies: Vec<String> = receiver.requests.try_iter().map(|request| request.body).collect();
+            let growth =
+                bodies.iter().filter(|body| body.contains("TRAFFIC grows: 192.0.2.1 has sent")).count();
+            let expected = if is_chat && !notify_growth { [0, 2] } else { [1, 3] };
+            assert_eq!([growth, bodies.len()], expected, "{format:?} {notify_growth}: {bodies:?}");
+            // A notice that is held back is neither delivered nor lost.
+            let told = bodies.len() as u64;
+            assert_eq!(counts, Counts { queued: told, delivered: told, ..Counts::default() });
+        }
+    }
 }
 
 #[test]
