@@ -28,10 +28,12 @@
 mod prefix;
 mod queue;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::time::Duration;
+use std::{panic, thread};
 
 use tracing::{Event as Record, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -61,6 +63,11 @@ pub fn init(prefix: LinePrefix, prepare: impl FnOnce() + Send + 'static) -> Resu
         .event_format(LineFormat { prefix: prefix.clone() })
         .finish();
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::AlreadyInUse)?;
+    if prefix.is_json() {
+        let prefix = prefix.clone();
+        // The report of the standard library has several lines.
+        panic::set_hook(Box::new(move |panicked| write_panic(io::stderr(), &prefix, panicked)));
+    }
     LOG.set(Log { queue, prefix }).map_err(|_| InitError::AlreadyInUse)
 }
 
@@ -81,6 +88,19 @@ pub fn stderr() -> Box<dyn Write> {
         Some(log) => Box::new(log.queue.clone()),
         None => Box::new(io::stderr()),
     }
+}
+
+/// Writes the report of a panic as one line to `out`, since the process may end before the queue is written.
+fn write_panic(mut out: impl Write, prefix: &LinePrefix, panicked: &dyn fmt::Display) {
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("without a name");
+    let mut text = format!("thread {name} {panicked}");
+    // A backtrace is captured only if RUST_BACKTRACE asks for one.
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        text += &format!("\n{backtrace}");
+    }
+    let _ = out.write_all(prefix.line(unix_now(), Level::ERROR, &text).as_bytes());
 }
 
 /// Why the log cannot be set up.
@@ -159,6 +179,19 @@ mod tests {
         assert_eq!(records[0]["level"], "warning");
         assert_eq!(records[0]["message"], "over\\x1brun \"a\"\n drops=3");
         assert!(records[1]["time"].as_str().is_some_and(|time| time.parse::<Timestamp>().is_ok()), "{lines}");
+    }
+
+    #[test]
+    fn a_panic_is_one_json_object_in_the_json_format() {
+        let mut written = Vec::new();
+        let report = "panicked at src/a.rs:1:2:\nnot \"so\"";
+        write_panic(&mut written, &LinePrefix::Json { for_journal: false }, &report);
+        let line = String::from_utf8(written).expect("lines are UTF-8");
+        assert_eq!(line.lines().count(), 1, "{line}");
+        let record: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(record["level"], "error");
+        let message = record["message"].as_str().expect("text");
+        assert!(message.starts_with("thread ") && message.contains(report), "{message}");
     }
 
     /// Returns the lines that are written while `log` runs.

@@ -23,7 +23,11 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     // If the configuration could not be read, the log was not started and its format is unknown, so text is used.
     let prefix = logging::prefix().unwrap_or_else(|| LinePrefix::detect(LogFormat::Text));
     let lines: String = match prefix {
-        LinePrefix::Json { .. } => prefix.line(unix_now(), Level::ERROR, &format!("{error:#}")),
+        LinePrefix::Json { .. } => {
+            let config = error.downcast_ref::<ConfigError>();
+            let text = config.map_or_else(|| format!("{error:#}"), ConfigError::in_one_line);
+            prefix.line(unix_now(), Level::ERROR, &text)
+        }
         // The clock format is for people, so the report gets no prefix.
         LinePrefix::Clock(_) => format!("{report}\n"),
         // The journal expects a level at the beginning of each line.

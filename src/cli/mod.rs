@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use traffic_alerted::config::Config;
 use traffic_alerted::engine::Rules;
-use traffic_alerted::logging::{self, LinePrefix};
+use traffic_alerted::logging::{self, LinePrefix, LogFormat};
 use traffic_alerted::privileges;
 
 /// Watches all traffic that transits this host; alerts on volume and on scanning.
@@ -57,7 +57,12 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<()> {
 
 /// Starts the log in the format that `config` names, and returns the prefix of its lines.
 fn start_log(config: &Config) -> anyhow::Result<LinePrefix> {
-    let prefix = LinePrefix::detect(config.log_format());
+    start_log_as(config.log_format())
+}
+
+/// Starts the log in this format, and returns the prefix of its lines.
+fn start_log_as(format: LogFormat) -> anyhow::Result<LinePrefix> {
+    let prefix = LinePrefix::detect(format);
     // The thread of the log starts before the main thread drops its capabilities, and needs none. A failure is ignored
     // here, since the main thread calls `drop_all` too and reports it.
     logging::init(prefix.clone(), || drop(privileges::drop_all()))?;

@@ -10,10 +10,10 @@ use traffic_alerted::api::{RunningServer, Server};
 use traffic_alerted::config::Config;
 use traffic_alerted::engine::{Engine, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, Signals, WakeReason};
 use traffic_alerted::enrich::GeoIp;
-use traffic_alerted::logging::LinePrefix;
+use traffic_alerted::logging::{LinePrefix, LogFormat};
 use traffic_alerted::{privileges, supervisor};
 
-use super::{rules, start_log};
+use super::{rules, start_log, start_log_as};
 
 /// Monitors with the configuration at `path` until SIGTERM or SIGINT; SIGHUP reads the file again.
 ///
@@ -22,7 +22,12 @@ use super::{rules, start_log};
 pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     // Signals are blocked before the first thread starts, because threads inherit the mask.
     let signals = Signals::block().context("cannot take over SIGTERM, SIGINT and SIGHUP")?;
-    let config = Config::load(path)?;
+    let config = Config::load(path).inspect_err(|error| {
+        // If the file is wrong, its log format is still used for the report. Without a log the report is text.
+        if error.log_format() == LogFormat::Json {
+            let _ = start_log_as(LogFormat::Json);
+        }
+    })?;
     let prefix = start_log(&config)?;
     let mut monitor = Monitor::start(config, path, prefix)?;
     supervisor::ready();
@@ -68,6 +73,9 @@ impl<'p> Monitor<'p> {
     fn reload(&mut self) {
         supervisor::reloading();
         match Config::load(self.path) {
+            Err(error) if self.prefix.is_json() => {
+                error!("{} is wrong, so nothing changes: {}", self.path.display(), error.in_one_line());
+            }
             Err(error) => {
                 error!("{} is wrong, so nothing changes:", self.path.display());
                 error.render(false).lines().for_each(|line| error!("{line}"));

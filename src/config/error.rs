@@ -7,6 +7,7 @@ use annotate_snippets::Renderer;
 
 use super::file::FILE_BYTES_MAX;
 use super::problem::{Problems, bare};
+use crate::logging::LogFormat;
 
 /// Why a configuration could not be read. Its `Display` is the whole report, which has several lines and no line end
 /// after the last.
@@ -29,6 +30,37 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// Returns the report as one line, for a log whose records are lines.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    ///
+    /// let error = Config::parse("my.conf", "Workers: 1\nByteLimits: 5").unwrap_err();
+    /// let line = error.in_one_line();
+    /// assert!(line.starts_with("my.conf:2: unknown key: ") && !line.contains('\n'), "{line}");
+    /// ```
+    pub fn in_one_line(&self) -> String {
+        match self {
+            Self::Unreadable { name, source } => {
+                format!("cannot read the configuration `{name}`: {source}: {}", remedy(source.kind()))
+            }
+            Self::TooLarge { name } => {
+                format!(
+                    "`{name}` is no configuration: it has more than {FILE_BYTES_MAX} bytes: {TOO_LARGE_REMEDY}"
+                )
+            }
+            Self::Wrong(problems) => problems.in_one_line(),
+        }
+    }
+
+    /// Returns the format of the log that the file asks for, as far as its lines can be read.
+    pub fn log_format(&self) -> LogFormat {
+        match self {
+            Self::Unreadable { .. } | Self::TooLarge { .. } => LogFormat::default(),
+            Self::Wrong(problems) => problems.log_format().unwrap_or_default(),
+        }
+    }
+
     /// Returns the report, with the colours of a terminal if `coloured`.
     ///
     /// ```
@@ -47,7 +79,7 @@ impl ConfigError {
             }
             Self::TooLarge { name } => {
                 let title = format!("`{name}` is no configuration: it has more than {FILE_BYTES_MAX} bytes");
-                bare(&renderer, &title, "give the path of a TrafficAlerted.conf")
+                bare(&renderer, &title, TOO_LARGE_REMEDY)
             }
             Self::Wrong(problems) => problems.render(&renderer),
         }
@@ -69,10 +101,49 @@ impl std::error::Error for ConfigError {
     }
 }
 
+const TOO_LARGE_REMEDY: &str = "give the path of a TrafficAlerted.conf";
+
 fn remedy(kind: io::ErrorKind) -> &'static str {
     match kind {
         io::ErrorKind::NotFound => "every key has a default: an empty file there is enough",
         io::ErrorKind::PermissionDenied => "make it readable for the user that runs TrafficAlerted",
         _ => "give the path of a readable file",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    use super::*;
+
+    #[test]
+    fn the_format_of_the_log_is_known_although_the_file_is_wrong() {
+        for (text, expected) in [
+            ("Workers: none\n", LogFormat::Text),
+            ("LogFormat: json\nWorkers: none\n", LogFormat::Json),
+            ("Workers: none\n  LogFormat : json # for the collector", LogFormat::Json),
+            ("LogFormat: text\nWorkers: none\n", LogFormat::Text),
+            ("LogFormat: jsonl\n", LogFormat::Text),
+            ("# LogFormat: json\nWorkers: none\n", LogFormat::Text),
+        ] {
+            let error = Config::parse("my.conf", text).expect_err(text);
+            assert_eq!(error.log_format(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_report_in_one_line_names_each_line_and_its_remedy() {
+        let error =
+            Config::parse("my.conf", "Workers: none\n\nByteLimit: \u{1b}[31m5\u{202e}T\n").expect_err("two");
+        let line = error.in_one_line();
+        let [first, second] = line.split(" | ").collect::<Vec<_>>()[..] else { panic!("{line}") };
+        assert!(first.starts_with("my.conf:1: bad value for `Workers`: "), "{line}");
+        assert!(second.starts_with("my.conf:3: bad value for `ByteLimit`: "), "{line}");
+        assert!(second.contains("write"), "{line}");
+        assert!(!line.contains(['\n', '\u{1b}', '\u{202e}']), "{line:?}");
+        let many = "Wrong: 1\n".repeat(70);
+        let line = Config::parse("my.conf", many.as_str()).expect_err("wrong").in_one_line();
+        assert!(line.ends_with(" | 20 more like these"), "{line}");
     }
 }

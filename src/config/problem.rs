@@ -5,6 +5,10 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::key::SettingKey;
+use super::keyword::Keyword;
+use crate::logging::LogFormat;
+
 /// All problems of one file, in the order of the file.
 #[derive(Debug)]
 pub struct Problems {
@@ -34,6 +38,32 @@ impl Problems {
         self.problems.iter().map(|problem| {
             let line_ends = self.text.bytes().take(problem.span.start).filter(|&b| b == b'\n').count();
             (1 + line_ends, problem.title.as_str())
+        })
+    }
+
+    /// Returns each problem with its place, what is wrong there and the remedy, separated by ` | `.
+    pub(super) fn in_one_line(&self) -> String {
+        let lines = self.lines().map(|(line, _)| line).zip(&self.problems);
+        let mut texts: Vec<String> = lines
+            .take(PROBLEMS_SHOWN_MAX)
+            .map(|(line, problem)| {
+                let Problem { title, label, help, .. } = problem;
+                let label = if label.is_empty() { String::new() } else { format!(": {label}") };
+                format!("{}:{line}: {title}{label}: {help}", self.name)
+            })
+            .collect();
+        if let Some(more @ 1..) = self.problems.len().checked_sub(PROBLEMS_SHOWN_MAX) {
+            texts.push(format!("{more} more like these"));
+        }
+        texts.join(" | ")
+    }
+
+    /// Returns the value of the last line `LogFormat: ...`; `None` if there is none, or if its value is bad.
+    pub(super) fn log_format(&self) -> Option<LogFormat> {
+        let key = SettingKey::LogFormat.name();
+        self.text.lines().rev().find_map(|line| {
+            let value = line.trim().strip_prefix(key)?.trim_start().strip_prefix(':')?;
+            LogFormat::read(value.split('#').next().unwrap_or_default().trim())
         })
     }
 
