@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use traffic_alerted::config::Config;
+use traffic_alerted::config::{ConfigFile, Viewer};
+
+use super::exit;
 
 /// The arguments of `check`.
 #[derive(Debug, Args)]
@@ -15,16 +17,24 @@ pub(super) struct CheckArgs {
 }
 
 impl CheckArgs {
-    /// Prints every key with its value in force.
+    /// Prints every key with its value in force; then, on standard error, what does not work as things are, and advice.
     ///
     /// # Errors
     /// The configuration is wrong, or standard output cannot be written.
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let config = Config::load(&self.config)?;
-        match write!(io::stdout().lock(), "{config}") {
+        let file = ConfigFile::load(&self.config)?;
+        match write!(io::stdout().lock(), "{file}") {
             // The reader closed the pipe, as `head` does, so it needs no more output.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => Ok(result?),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            result => result?,
         }
+        let coloured = exit::wants_colour();
+        let reports =
+            file.warnings(Viewer::Operator).reports(coloured).into_iter().chain(file.advice(coloured));
+        for report in reports {
+            // If stderr is closed, the exit code alone says that the file is right.
+            let _ = writeln!(io::stderr().lock(), "\n{report}");
+        }
+        Ok(())
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 /// Returns true if stderr is a terminal and neither `NO_COLOR` (no-color.org) nor `TERM=dumb` is set.
-fn wants_colour() -> bool {
+pub(super) fn wants_colour() -> bool {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     io::stderr().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
 }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use tracing::{error, info, warn};
-use traffic_alerted::alert::{OPEN_ALERTS_MAX, PersistedLedger, SinkName, SinkResult, Sinks, StateFile};
+use traffic_alerted::alert::{
+    OPEN_ALERTS_MAX, PersistedLedger, SinkName, SinkOptions, SinkResult, Sinks, StateFile,
+};
 use traffic_alerted::api::{RunningServer, Server};
-use traffic_alerted::config::Config;
+use traffic_alerted::config::{Config, ConfigFile, Viewer, Warnings};
 use traffic_alerted::engine::{Engine, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, Signals, WakeReason};
 use traffic_alerted::enrich::GeoIp;
 use traffic_alerted::logging::{LinePrefix, LogFormat};
@@ -22,14 +24,14 @@ use super::{rules, start_log, start_log_as};
 pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     // Signals are blocked before the first thread starts, because threads inherit the mask.
     let signals = Signals::block().context("cannot take over SIGTERM, SIGINT and SIGHUP")?;
-    let config = Config::load(path).inspect_err(|error| {
+    let file = ConfigFile::load(path).inspect_err(|error| {
         // If the file is wrong, its log format is still used for the report. Without a log the report is text.
         if error.log_format() == LogFormat::Json {
             let _ = start_log_as(LogFormat::Json);
         }
     })?;
-    let prefix = start_log(&config)?;
-    let mut monitor = Monitor::start(config, path, prefix)?;
+    let prefix = start_log(file.config())?;
+    let mut monitor = Monitor::start(file, path, prefix)?;
     supervisor::ready();
     let reason = loop {
         match signals.wait(&monitor.engine).context("cannot wait for a signal")? {
@@ -54,25 +56,29 @@ struct Monitor<'p> {
 
 impl<'p> Monitor<'p> {
     /// Opens all sockets and rings, drops privileges, and starts all threads; `engine/mod.rs` lists the order.
-    fn start(config: Config, path: &'p Path, prefix: LinePrefix) -> anyhow::Result<Self> {
+    fn start(file: ConfigFile, path: &'p Path, prefix: LinePrefix) -> anyhow::Result<Self> {
+        let config = file.config();
         let server = Server::bind(&config.api_options())?;
-        let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(&config))?;
+        let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(config))?;
         privileges::drop_all()?;
+        // The files are looked for with the rights that the sinks have.
+        let warnings = file.warnings(Viewer::Program);
+        log_warnings(&warnings, &prefix);
         let report = engine.report();
-        let state = open_state(&config)?;
-        let sinks = start_sinks(&config, &prefix)?;
+        let state = open_state(config)?;
+        let sinks = start_sinks(config, &prefix, &warnings)?;
         let geoip = sinks.geoip();
         let engine = engine.start(sinks, state)?;
         let server = server.with_mutes(engine.mute_handle()).with_geoip(geoip.clone()).start(report)?;
         info!("listening on http://{}/dashboard/", server.local_addr());
-        Ok(Self { path, config, prefix, engine, server, geoip })
+        Ok(Self { path, config: file.into_config(), prefix, engine, server, geoip })
     }
 
     /// Reads the configuration again and applies the settings that need no restart. If the file is wrong, nothing
     /// changes.
     fn reload(&mut self) {
         supervisor::reloading();
-        match Config::load(self.path) {
+        match ConfigFile::load(self.path) {
             Err(error) if self.prefix.is_json() => {
                 error!("{} is wrong, so nothing changes: {}", self.path.display(), error.in_one_line());
             }
@@ -81,10 +87,12 @@ impl<'p> Monitor<'p> {
                 error.render(false).lines().for_each(|line| error!("{line}"));
             }
             Ok(new) => {
-                let (in_force, later) = self.config.reload(new);
+                let warnings = new.warnings(Viewer::Program);
+                log_warnings(&warnings, &self.prefix);
+                let (in_force, later) = self.config.reload(new.into_config());
                 self.engine.apply(rules(&in_force), &in_force.capture_options());
                 self.server.set_capabilities(in_force.api_options().capabilities);
-                self.reload_sinks(&in_force);
+                self.reload_sinks(&in_force, &warnings);
                 info!("{} is in force", self.path.display());
                 if !later.is_empty() {
                     warn!("not before a restart: {}", later.join(", "));
@@ -97,12 +105,12 @@ impl<'p> Monitor<'p> {
 
     /// Replaces the sinks if their options have changed; the old sinks deliver what is queued, within time limits. If
     /// the options are the same, it reads the GeoIP files again, since these may have changed.
-    fn reload_sinks(&mut self, new: &Config) {
+    fn reload_sinks(&mut self, new: &Config, warnings: &Warnings) {
         if self.config.sink_options() == new.sink_options() {
-            self.geoip.read_again();
+            self.geoip.read_again(warnings.keys());
             return;
         }
-        match start_sinks(new, &self.prefix) {
+        match start_sinks(new, &self.prefix, warnings) {
             Ok(sinks) => {
                 self.geoip = sinks.geoip();
                 self.server.set_geoip(self.geoip.clone());
@@ -155,10 +163,25 @@ fn provided_state_file() -> Option<PathBuf> {
     Some(Path::new(folder).join("state.json"))
 }
 
-/// Starts every sink that is configured.
-fn start_sinks(config: &Config, prefix: &LinePrefix) -> anyhow::Result<Sinks> {
-    Sinks::start(io::stderr(), prefix.clone(), &config.sink_options())
+/// Starts every sink that is configured. `warnings` are logged already.
+fn start_sinks(config: &Config, prefix: &LinePrefix, warnings: &Warnings) -> anyhow::Result<Sinks> {
+    let options = SinkOptions { faults_logged: warnings.keys().to_vec(), ..config.sink_options() };
+    Sinks::start(io::stderr(), prefix.clone(), &options)
         .context("cannot start the threads of the sinks: raise the limits on tasks and open files")
+}
+
+/// Logs what the configuration names and what cannot be used: each as one record of JSON, or as the lines of its
+/// report.
+fn log_warnings(warnings: &Warnings, prefix: &LinePrefix) {
+    for report in warnings.reports(false) {
+        // The log has its own word for the level.
+        let report = report.strip_prefix("warning: ").unwrap_or(&report);
+        if prefix.is_json() {
+            warn!("{report}");
+        } else {
+            report.lines().for_each(|line| warn!("{line}"));
+        }
+    }
 }
 
 /// Logs the numbers of notices that a sink has not delivered: those that failed or were dropped, and those that still

@@ -1,14 +1,6 @@
 //! A configuration that passed every check.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-
-use super::check::check;
-use super::error::ConfigError;
-use super::file::{FILE_BYTES_MAX, RawConfig, Text};
 use super::machine::Machine;
-use super::problem::Problems;
 use super::values::Settings;
 
 /// A configuration that passed every check. Its `Display` writes a file that has every key and parses to the same
@@ -23,58 +15,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// Parses a configuration from text. `name` is the file name in error messages.
-    ///
-    /// ```
-    /// use traffic_alerted::config::Config;
-    /// use traffic_alerted::detect::FindingKind;
-    ///
-    /// let config = Config::parse("my.conf", "TrafficInterval: 60\nByteLimit: 1.5G\n")?;
-    /// assert_eq!(config.detect_limits().hosts.of(FindingKind::Traffic), Some(1_500_000_000));
-    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`ConfigError::Wrong`] with every problem of the text, or [`ConfigError::TooLarge`].
-    pub fn parse(name: &str, text: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
-        Self::parse_on(name, text.as_ref(), &Machine::here())
-    }
-
-    /// Reads a configuration from a file.
-    ///
-    /// ```no_run
-    /// let config = traffic_alerted::config::Config::load("/etc/TrafficAlerted/TrafficAlerted.conf")?;
-    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Those of [`Config::parse`], and [`ConfigError::Unreadable`].
-    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
-        let name = path.as_ref().display().to_string();
-        let mut text = Vec::new();
-        // Reading one byte more than is allowed detects a file that is too large, even one without an end.
-        let read =
-            File::open(path).and_then(|file| file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut text));
-        match read {
-            Ok(_) => Self::parse(&name, text),
-            Err(source) => Err(ConfigError::Unreadable { name, source }),
-        }
-    }
-
-    /// Parses a configuration for `machine`, which may be another one than this.
-    pub(super) fn parse_on(name: &str, bytes: &[u8], machine: &Machine) -> Result<Self, ConfigError> {
-        if bytes.len() > FILE_BYTES_MAX {
-            return Err(ConfigError::TooLarge { name: name.to_owned() });
-        }
-        let text = Text::decode(bytes);
-        let mut problems = Vec::new();
-        let raw = RawConfig::read(&text, Settings::may_repeat, &mut problems);
-        match check(&raw, machine, &mut problems) {
-            Some(settings) if problems.is_empty() => Ok(Self { settings, machine: machine.clone() }),
-            _ => Err(ConfigError::Wrong(Problems::new(name, text.text, problems))),
-        }
-    }
-
     /// Returns the configuration of an empty file on `machine`.
     pub(super) fn defaults(machine: Machine) -> Self {
         Self { settings: Settings::defaults(), machine }
@@ -91,6 +31,8 @@ impl Default for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::error::ConfigError;
+    use crate::config::file::FILE_BYTES_MAX;
 
     const STARTER: &str = include_str!("../../TrafficAlerted.conf");
 

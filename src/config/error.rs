@@ -3,10 +3,8 @@
 use std::fmt;
 use std::io;
 
-use annotate_snippets::Renderer;
-
 use super::file::FILE_BYTES_MAX;
-use super::problem::{Problems, bare};
+use super::problem::{Problems, bare, renderer};
 use crate::logging::LogFormat;
 
 /// Why a configuration could not be read. Its `Display` is the whole report, which has several lines and no line end
@@ -71,7 +69,7 @@ impl ConfigError {
     /// assert!(report.starts_with("error: bad value for `ByteLimit`\n --> my.conf:1:12\n"));
     /// ```
     pub fn render(&self, coloured: bool) -> String {
-        let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
+        let renderer = renderer(coloured);
         match self {
             Self::Unreadable { name, source } => {
                 let title = format!("cannot read the configuration `{name}`: {source}");

@@ -101,6 +101,11 @@ impl<'t> RawConfig<'t> {
         self.settings.iter().filter(move |setting| setting.key == key)
     }
 
+    /// Returns all settings, in the order of the file.
+    pub(super) fn into_settings(self) -> Vec<Setting<'t>> {
+        self.settings
+    }
+
     /// Adds the setting of a line, or returns a problem if its key is there already and may not repeat.
     fn add(
         &mut self,

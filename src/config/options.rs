@@ -180,6 +180,7 @@ impl Config {
                 .syslog
                 .clone()
                 .map(|target| alert::SyslogOptions::new(target, settings.syslog_facility)),
+            faults_logged: Vec::new(),
         }
     }
 
@@ -415,6 +416,7 @@ mod tests {
                 alert::SyslogTarget::Udp("host:514".to_owned()),
                 alert::Facility::DAEMON,
             )),
+            faults_logged: Vec::new(),
         };
         assert_eq!(config.sink_options(), sinks);
         assert_eq!(config.engine_options(), engine::Options { pin_cores: PinCores::List(vec![3, 2]) });

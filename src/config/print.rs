@@ -9,8 +9,19 @@ use super::units::Bytes;
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, |_| None)
+    }
+}
+
+impl Config {
+    /// Writes every setting. `comment` returns a further comment for the line of a key.
+    pub(super) fn write(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        comment: impl Fn(SettingKey) -> Option<String>,
+    ) -> fmt::Result {
         for &key in SettingKey::ALL {
-            if let Some(comment) = self.comment(key) {
+            for comment in comment(key).into_iter().chain(self.comment(key)) {
                 writeln!(f, "# {comment}")?;
             }
             for value in self.settings.lines(key) {
@@ -22,9 +33,7 @@ impl fmt::Display for Config {
         }
         Ok(())
     }
-}
 
-impl Config {
     /// Returns the keys and values of the limits that the original does not have, as they are written in the file.
     /// Limits that are off are left out, and several lines of a key are joined with `; `.
     pub(super) fn further_limits(&self) -> Vec<(&'static str, String)> {

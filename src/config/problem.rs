@@ -12,6 +12,7 @@ use crate::logging::LogFormat;
 /// All problems of one file, in the order of the file.
 #[derive(Debug)]
 pub struct Problems {
+    severity: Severity,
     name: String,
     text: String,
     problems: Vec<Problem>,
@@ -19,9 +20,9 @@ pub struct Problems {
 
 impl Problems {
     /// Sorts the problems into the order of the file.
-    pub(super) fn new(name: &str, text: String, mut problems: Vec<Problem>) -> Self {
+    pub(super) fn new(severity: Severity, name: &str, text: String, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.span.start);
-        Self { name: name.to_owned(), text, problems }
+        Self { severity, name: name.to_owned(), text, problems }
     }
 
     /// Returns the line of each problem, counted from 1, and its title.
@@ -72,7 +73,7 @@ impl Problems {
             .problems
             .iter()
             .take(PROBLEMS_SHOWN_MAX)
-            .map(|problem| renderer.render(&[problem.group(&self.name, &self.text)]))
+            .map(|problem| self.report(problem, renderer))
             .collect();
         if let Some(more @ 1..) = self.problems.len().checked_sub(PROBLEMS_SHOWN_MAX) {
             let title = format!("{more} more like these in `{}`", self.name);
@@ -80,6 +81,27 @@ impl Problems {
         }
         reports.join("\n\n")
     }
+
+    /// Returns the report of each problem, with the colours of a terminal if `coloured`.
+    pub(super) fn reports(&self, coloured: bool) -> Vec<String> {
+        let renderer = renderer(coloured);
+        self.problems.iter().map(|problem| self.report(problem, &renderer)).collect()
+    }
+
+    fn report(&self, problem: &Problem, renderer: &Renderer) -> String {
+        renderer.render(&[problem.group(self.severity, &self.name, &self.text)])
+    }
+}
+
+/// What problems mean for the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Severity {
+    /// It is refused.
+    Error,
+    /// It is in force, and a part of it does not work.
+    Warning,
+    /// It is in force and works, perhaps not as its author wants.
+    Note,
 }
 
 /// One fault of a file, and its place. Of the content of the file, the texts contain only names of keys and values that
@@ -100,18 +122,28 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    fn group<'a>(&'a self, name: &'a str, text: &'a str) -> Group<'a> {
+    fn group<'a>(&'a self, severity: Severity, name: &'a str, text: &'a str) -> Group<'a> {
         let mut snippet = Snippet::source(text)
             .path(name)
             .annotation(AnnotationKind::Primary.span(self.span.clone()).label(self.label.as_str()));
         if let Some((span, label)) = &self.context {
             snippet = snippet.annotation(AnnotationKind::Context.span(span.clone()).label(*label));
         }
-        Level::ERROR
+        let level = match severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
+        };
+        level
             .primary_title(self.title.as_str())
             .element(snippet)
             .element(Level::HELP.message(self.help.as_str()))
     }
+}
+
+/// Returns a renderer of reports, with the colours of a terminal if `coloured`.
+pub(super) fn renderer(coloured: bool) -> Renderer {
+    if coloured { Renderer::styled() } else { Renderer::plain() }
 }
 
 /// Returns a report that does not refer to a line.

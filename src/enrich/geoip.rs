@@ -73,13 +73,19 @@ impl Default for GeoIp {
 impl GeoIp {
     /// Reads the databases. A database that cannot be used is logged and left out.
     pub fn read(options: GeoIpOptions) -> Self {
-        let databases = Arc::new(Published::new(Databases::read(&options)));
+        Self::read_knowing(options, &[])
+    }
+
+    /// Reads the databases, and logs no fault of those with these configuration keys.
+    pub fn read_knowing(options: GeoIpOptions, faults_logged: &[&str]) -> Self {
+        let databases = Arc::new(Published::new(Databases::read(&options, faults_logged)));
         Self { options, databases }
     }
 
-    /// Reads the databases again. Lookups use the earlier ones until all are read.
-    pub fn read_again(&self) {
-        self.databases.publish(Databases::read(&self.options));
+    /// Reads the databases again, and logs no fault of those with these configuration keys. Lookups use the earlier
+    /// ones until all are read.
+    pub fn read_again(&self, faults_logged: &[&str]) {
+        self.databases.publish(Databases::read(&self.options, faults_logged));
     }
 
     /// Returns the data of an address in the databases; a field is `None` if it is missing or malformed there.
@@ -103,11 +109,16 @@ impl GeoIp {
 }
 
 impl Databases {
-    fn read(options: &GeoIpOptions) -> Self {
+    fn read(options: &GeoIpOptions, faults_logged: &[&str]) -> Self {
         let open = |key, path: &Option<PathBuf>| {
             let path = path.as_ref()?;
             let opened = Database::open(key, path);
-            opened.map_err(|error| log_unusable(key, path, &error)).ok()
+            let log = |error| {
+                if !faults_logged.contains(&key) {
+                    log_unusable(key, path, &error);
+                }
+            };
+            opened.map_err(log).ok()
         };
         Self {
             country: open("CountryDatabase", &options.country_database),
@@ -302,10 +313,10 @@ mod tests {
         let country = || sink.of(KNOWN).country;
         write(&second);
         assert_eq!(country().as_deref(), Some("NL"));
-        geoip.read_again();
+        geoip.read_again(&[]);
         assert_eq!(country().as_deref(), Some("BE"));
         write(&second[..100]);
-        geoip.read_again();
+        geoip.read_again(&[]);
         assert_eq!(country(), None);
     }
 

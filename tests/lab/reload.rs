@@ -139,3 +139,30 @@ fn the_service_manager_is_notified() {
         assert_eq!(message().trim_end(), "STOPPING=1");
     });
 }
+
+#[test]
+fn what_is_missing_is_said_once_at_the_start_and_at_each_reload() {
+    inside(|| {
+        let router = Host::router();
+        let config = "AlertCommand: /none/notify\nCountryDatabase: /none/country.mmdb\n";
+        let program = Program::start(&router, config);
+        program.wait_for_log("CountryDatabase: /none/country.mmdb");
+        program.reload(&format!("{config}AlertFile: /none/alerts.jsonl\n"));
+        program.wait_for_log("AlertFile: /none/alerts.jsonl");
+        let ended = program.stop(Signal::SIGTERM);
+        let text = ended.text();
+        let times = |part: &str| text.matches(part).count();
+        for (key, said) in [("AlertCommand", 2), ("CountryDatabase", 2), ("AlertFile", 1)] {
+            assert_eq!(times(&format!("warning: `{key}` cannot be used now")), said, "{text}");
+        }
+        for line in
+            ["warning:  --> lab.conf:1:15", "warning:  --> lab.conf:2:18", "warning:  --> lab.conf:3:12"]
+        {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        // The sinks and the databases do not repeat it.
+        for part in ["cannot be started", "cannot use", "cannot write"] {
+            assert_eq!(times(part), 0, "{text}");
+        }
+    });
+}

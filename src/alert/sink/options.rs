@@ -1,17 +1,20 @@
 //! The options of all sinks.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use crate::enrich::{GeoIpOptions, ReverseDnsOptions};
 use crate::logging::LinePrefix;
 
 use super::command::{AlertCommand, CommandOptions};
+use super::counters::SinkName;
 use super::file::{AlertFile, FileOptions};
 use super::log::LogSink;
 use super::retry::Retry;
+use super::shutdown::Shutdown;
 use super::syslog::{Syslog, SyslogOptions};
 use super::webhook::{Webhook, WebhookOptions};
-use super::worker::Sink;
+use super::worker::{Failure, QueuedNotice, Sink};
 
 /// The options of all sinks, and of the lookups about sources. A sink except the log exists if its field is set.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -30,6 +33,9 @@ pub struct SinkOptions {
     pub webhook: Option<WebhookOptions>,
     /// `Syslog`.
     pub syslog: Option<SyslogOptions>,
+    /// Configuration keys whose fault the caller has logged. The start of such a sink, and the reading of such a
+    /// database, logs no failure.
+    pub faults_logged: Vec<&'static str>,
 }
 
 impl SinkOptions {
@@ -48,6 +54,45 @@ impl SinkOptions {
         if let Some(syslog) = &self.syslog {
             sinks.push(Box::new(Syslog::new(syslog.clone(), self.retry)));
         }
-        sinks
+        let is_known = |sink: &dyn Sink| self.faults_logged.contains(&sink.name().name());
+        let mark = |sink: Box<dyn Sink>| -> Box<dyn Sink> {
+            if is_known(&*sink) { Box::new(KnownFault(sink)) } else { sink }
+        };
+        sinks.into_iter().map(mark).collect()
+    }
+}
+
+/// A sink whose start fails for a reason that is logged already.
+struct KnownFault(Box<dyn Sink>);
+
+impl Sink for KnownFault {
+    fn name(&self) -> SinkName {
+        self.0.name()
+    }
+
+    fn retry(&self) -> Retry {
+        self.0.retry()
+    }
+
+    fn queue_max(&self) -> usize {
+        self.0.queue_max()
+    }
+
+    fn batch_max(&self) -> usize {
+        self.0.batch_max()
+    }
+
+    fn caveat(&self) -> Option<&'static str> {
+        self.0.caveat()
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        // If the fault lasts, the first delivery fails and logs it with its consequence.
+        let _ = self.0.begin();
+        Ok(())
+    }
+
+    fn deliver(&mut self, batch: &[Arc<QueuedNotice>], shutdown: &Shutdown) -> Result<usize, Failure> {
+        self.0.deliver(batch, shutdown)
     }
 }

@@ -68,7 +68,7 @@ impl Sinks {
         Self::start_sinks(
             options.sinks(out, prefix),
             options.names.clone(),
-            GeoIp::read(options.geoip.clone()),
+            GeoIp::read_knowing(options.geoip.clone(), &options.faults_logged),
         )
     }
 

@@ -308,7 +308,7 @@ fn notices_to_a_sink_show_the_origin_of_the_source_and_log_lines_do_not() {
     let field = r#""source_country":"NL""#;
     assert!(filed(&mut sinks, 1).is_some_and(|line| line.contains(field)));
     std::fs::remove_file(countries).expect("it is ours");
-    sinks.geoip().read_again();
+    sinks.geoip().read_again(&[]);
     assert!(filed(&mut sinks, 2).is_some_and(|line| !line.contains("source_country")));
     sinks.finish(TIMEOUTS);
     assert_eq!(slow.text().lines().count(), 2);

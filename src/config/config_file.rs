@@ -1,0 +1,250 @@
+//! A configuration together with the file that it was read from: which settings the file has, and in which lines.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+
+use super::check::{check, contact_limit};
+use super::checked::Config;
+use super::error::ConfigError;
+use super::file::{FILE_BYTES_MAX, RawConfig, Setting, Text};
+use super::key::SettingKey;
+use super::machine::Machine;
+use super::problem::{Problem, Problems, Severity};
+use super::surroundings::{Viewer, missing};
+use super::values::Settings;
+use crate::detect::ScanRule;
+
+/// A configuration and the lines that it was read from. Its `Display` writes what is in force as a file that parses to
+/// the same configuration; comments mark the defaults that depend on other settings.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    name: String,
+    text: String,
+    config: Config,
+    lines: Vec<Place>,
+    /// The key that makes the default of `ScanEvidence` what it is in the original, if the file has one.
+    contact_limit: Option<Place>,
+}
+
+/// The place of a setting in the text.
+#[derive(Clone, Debug)]
+struct Place {
+    key: SettingKey,
+    key_span: Range<usize>,
+    value_span: Range<usize>,
+}
+
+impl Place {
+    fn of(setting: &Setting<'_>) -> Self {
+        Self { key: setting.key, key_span: setting.key_span.clone(), value_span: setting.value_span.clone() }
+    }
+}
+
+impl ConfigFile {
+    /// Parses a configuration from text. `name` is the file name in messages.
+    ///
+    /// ```
+    /// use traffic_alerted::config::ConfigFile;
+    ///
+    /// let file = ConfigFile::parse("my.conf", "NumberContactedIPs: 15\n")?;
+    /// assert!(file.to_string().contains("\nScanEvidence: contacts\n"));
+    /// assert!(file.advice(false)[0].starts_with("note: `ScanEvidence` is `contacts`"));
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`] with every problem of the text, or [`ConfigError::TooLarge`].
+    pub fn parse(name: &str, text: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::parse_on(name, text.as_ref(), &Machine::here())
+    }
+
+    /// Reads a configuration from a file.
+    ///
+    /// ```no_run
+    /// use traffic_alerted::config::ConfigFile;
+    ///
+    /// let file = ConfigFile::load("/etc/TrafficAlerted/TrafficAlerted.conf")?;
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`ConfigFile::parse`], and [`ConfigError::Unreadable`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let name = path.as_ref().display().to_string();
+        let mut text = Vec::new();
+        // Reading one byte more than is allowed detects a file that is too large, even one without an end.
+        let read =
+            File::open(path).and_then(|file| file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut text));
+        match read {
+            Ok(_) => Self::parse(&name, text),
+            Err(source) => Err(ConfigError::Unreadable { name, source }),
+        }
+    }
+
+    /// Parses a configuration for `machine`, which may be another one than this.
+    pub(super) fn parse_on(name: &str, bytes: &[u8], machine: &Machine) -> Result<Self, ConfigError> {
+        if bytes.len() > FILE_BYTES_MAX {
+            return Err(ConfigError::TooLarge { name: name.to_owned() });
+        }
+        let text = Text::decode(bytes);
+        let mut problems = Vec::new();
+        let raw = RawConfig::read(&text, Settings::may_repeat, &mut problems);
+        let settings = check(&raw, machine, &mut problems);
+        let contact_limit = contact_limit(&raw).map(Place::of);
+        let lines = raw.into_settings().iter().map(Place::of).collect();
+        let name = name.to_owned();
+        match settings {
+            Some(settings) if problems.is_empty() => {
+                let config = Config { settings, machine: machine.clone() };
+                Ok(Self { name, text: text.text, config, lines, contact_limit })
+            }
+            _ => Err(ConfigError::Wrong(Problems::new(Severity::Error, &name, text.text, problems))),
+        }
+    }
+
+    /// Returns the configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Returns the configuration alone.
+    pub fn into_config(self) -> Config {
+        self.config
+    }
+
+    /// Looks for what the file names: programs, files and folders. Returns a warning for each that cannot be used.
+    pub fn warnings(&self, viewer: Viewer) -> Warnings {
+        let missing = missing(&self.config.settings, viewer);
+        let keys = missing.iter().map(|missing| missing.key.name()).collect();
+        let problems = missing.into_iter().filter_map(|missing| {
+            let value = self.line(missing.key)?.value_span.clone();
+            // The path may be a part of the value, or be in quotes.
+            let start = self.text[value.clone()].find(&missing.path);
+            let span =
+                start.map_or(value.clone(), |at| value.start + at..value.start + at + missing.path.len());
+            Some(Problem {
+                title: format!("`{}` cannot be used now", missing.key),
+                span,
+                label: missing.label,
+                context: None,
+                help: missing.help,
+            })
+        });
+        let problems = Problems::new(Severity::Warning, &self.name, self.text.clone(), problems.collect());
+        Warnings { problems, keys }
+    }
+
+    /// Returns what the author of the file may want to know, each as a report of several lines, with the colours of a
+    /// terminal if `coloured`.
+    pub fn advice(&self, coloured: bool) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Some(limit) = self.limit_of_the_original() {
+            notes.push(Problem {
+                title: "`ScanEvidence` is `contacts`, as in the original".to_owned(),
+                span: limit.key_span.clone(),
+                label: "since the file sets this limit".to_owned(),
+                context: None,
+                help: "busy hosts exceed it too: write `ScanEvidence: suspicious` to report only hosts whose contacts \
+                       look like a scan, or `ScanEvidence: contacts` to keep this"
+                    .to_owned(),
+            });
+        }
+        Problems::new(Severity::Note, &self.name, self.text.clone(), notes).reports(coloured)
+    }
+
+    /// Returns a comment about the default of `key`, if the file does not set it and it depends on the file.
+    pub(super) fn comment(&self, key: SettingKey) -> Option<String> {
+        if self.line(key).is_some() {
+            return None;
+        }
+        match key {
+            SettingKey::ScanEvidence => match &self.contact_limit {
+                Some(limit) => Some(format!("the default, since the file sets {}", limit.key)),
+                None => Some(format!(
+                    "the default, since the file sets neither {} nor {}",
+                    SettingKey::NumberContactedIPs,
+                    SettingKey::NumContactedPorts
+                )),
+            },
+            SettingKey::AnalyzePorts => Some("the default; `false` takes less memory".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Returns the line that gives `ScanEvidence` the meaning of the original, or `None` if it has another.
+    fn limit_of_the_original(&self) -> Option<&Place> {
+        let is_default = self.line(SettingKey::ScanEvidence).is_none();
+        let is_contacts = self.config.settings.scan_rule == ScanRule::Contacts;
+        self.contact_limit.as_ref().filter(|_| is_default && is_contacts)
+    }
+
+    /// Returns the first line of a setting, or `None` if the file does not set it.
+    fn line(&self, key: SettingKey) -> Option<&Place> {
+        self.lines.iter().find(|line| line.key == key)
+    }
+}
+
+impl fmt::Display for ConfigFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.config.write(f, |key| self.comment(key))
+    }
+}
+
+/// What a configuration names and what cannot be used.
+#[derive(Debug)]
+pub struct Warnings {
+    problems: Problems,
+    keys: Vec<&'static str>,
+}
+
+impl Warnings {
+    /// Returns the keys of the settings that do not work.
+    pub fn keys(&self) -> &[&'static str] {
+        &self.keys
+    }
+
+    /// Returns a report of several lines for each of them, with the colours of a terminal if `coloured`.
+    pub fn reports(&self, coloured: bool) -> Vec<String> {
+        self.problems.reports(coloured)
+    }
+}
+
+impl Config {
+    /// Parses a configuration from text. `name` is the file name in error messages.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    /// use traffic_alerted::detect::FindingKind;
+    ///
+    /// let config = Config::parse("my.conf", "TrafficInterval: 60\nByteLimit: 1.5G\n")?;
+    /// assert_eq!(config.detect_limits().hosts.of(FindingKind::Traffic), Some(1_500_000_000));
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`] with every problem of the text, or [`ConfigError::TooLarge`].
+    pub fn parse(name: &str, text: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::parse_on(name, text.as_ref(), &Machine::here())
+    }
+
+    /// Reads a configuration from a file.
+    ///
+    /// ```no_run
+    /// let config = traffic_alerted::config::Config::load("/etc/TrafficAlerted/TrafficAlerted.conf")?;
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Config::parse`], and [`ConfigError::Unreadable`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        ConfigFile::load(path).map(ConfigFile::into_config)
+    }
+
+    /// Parses a configuration for `machine`, which may be another one than this.
+    pub(super) fn parse_on(name: &str, bytes: &[u8], machine: &Machine) -> Result<Self, ConfigError> {
+        ConfigFile::parse_on(name, bytes, machine).map(ConfigFile::into_config)
+    }
+}

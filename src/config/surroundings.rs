@@ -1,0 +1,272 @@
+//! Looks for the programs, files and folders that a configuration names. What is missing is no error of the file: it
+//! may come later, or be there only while the service runs.
+
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nix::unistd::{AccessFlags, access};
+
+use super::key::SettingKey;
+use super::values::Settings;
+use crate::alert::{Secret, SyslogTarget};
+
+/// On whose behalf files are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// The user of this process, who is going to use the files: what this user has no right to cannot be used.
+    Program,
+    /// Somebody who checks a configuration that another user is going to use: rights of this process say nothing.
+    Operator,
+}
+
+/// Something that a setting names and that cannot be used.
+#[derive(Debug)]
+pub(super) struct Missing {
+    /// The setting.
+    pub(super) key: SettingKey,
+    /// The path of the file or of its folder, as the setting has it.
+    pub(super) path: String,
+    /// The cause, in a few words.
+    pub(super) label: String,
+    /// What to do, and what happens until then.
+    pub(super) help: String,
+}
+
+/// Returns what is missing of all that the settings name, in the order of the table.
+pub(super) fn missing(settings: &Settings, viewer: Viewer) -> Vec<Missing> {
+    let mut found = Vec::new();
+    let mut look = |key, path: Option<&Path>, look_for: LookFor, until: &str| {
+        if let Some(Cause { path, label, remedy }) = path.and_then(|path| look_for(path, viewer)) {
+            found.push(Missing { key, path, label, help: format!("{remedy}; {until}") });
+        }
+    };
+    let forgets = "until then a restart forgets alerts and mutes";
+    look(SettingKey::StateFile, settings.state_file.as_deref(), replaced_file, forgets);
+    let wait = "until then alerts wait";
+    look(SettingKey::AlertFile, settings.alert_file.as_deref(), growing_file, wait);
+    let program = settings.alert_command.first().map(Path::new);
+    look(SettingKey::AlertCommand, program, executable, "until then no alert is passed to it");
+    look(SettingKey::WebhookURL, settings.webhook_url.as_ref().and_then(file_of), secret_file, wait);
+    look(SettingKey::WebhookTokenFile, settings.webhook_token_file.as_deref(), secret_file, wait);
+    let socket_path = match &settings.syslog {
+        Some(SyslogTarget::Unix(path)) => Some(path.as_path()),
+        _ => None,
+    };
+    look(SettingKey::Syslog, socket_path, socket, wait);
+    let without = "until then alerts go without it";
+    look(SettingKey::CountryDatabase, settings.country_database.as_deref(), database, without);
+    look(SettingKey::AsnDatabase, settings.asn_database.as_deref(), database, without);
+    found
+}
+
+/// Returns why a path cannot be used, or `None` if it can, or if the viewer cannot know.
+type LookFor = fn(&Path, Viewer) -> Option<Cause>;
+
+/// Why something cannot be used, and what to do.
+struct Cause {
+    path: String,
+    label: String,
+    remedy: String,
+}
+
+/// Looks for a program.
+fn executable(path: &Path, viewer: Viewer) -> Option<Cause> {
+    let metadata = match look_at(path, viewer, "install the program, or correct the path") {
+        Ok(metadata) => metadata,
+        Err(cause) => return cause,
+    };
+    if metadata.is_dir() {
+        return cause(path, "a folder, not a program", "write the path of a program");
+    }
+    if metadata.permissions().mode() & 0o111 == 0 {
+        return cause(path, "not executable", format!("run `chmod +x {}`", path.display()));
+    }
+    refused(path, viewer, AccessFlags::X_OK, "not executable for this user", "execute it")
+}
+
+/// Looks for a file that holds a secret.
+fn secret_file(path: &Path, viewer: Viewer) -> Option<Cause> {
+    // The service manager makes these files when it starts the service, and nobody else may see them.
+    if viewer == Viewer::Operator && path.starts_with("/run/credentials") {
+        return None;
+    }
+    readable(path, viewer, "put the file there, or correct the path")
+}
+
+/// Looks for a database, which is read at the start and at a reload.
+fn database(path: &Path, viewer: Viewer) -> Option<Cause> {
+    readable(path, viewer, "put the file there and reload, or correct the path")
+}
+
+fn readable(path: &Path, viewer: Viewer, remedy: &str) -> Option<Cause> {
+    match look_at(path, viewer, remedy) {
+        Err(cause) => cause,
+        Ok(metadata) if metadata.is_dir() => cause(path, "a folder, not a file", "write the path of a file"),
+        Ok(_) => refused(path, viewer, AccessFlags::R_OK, "not readable for this user", "read it"),
+    }
+}
+
+/// Looks for a socket of this host.
+fn socket(path: &Path, viewer: Viewer) -> Option<Cause> {
+    look_at(path, viewer, "start the collector, or correct the path").err().flatten()
+}
+
+/// Looks for a file that lines are appended to, or for its folder.
+fn growing_file(path: &Path, viewer: Viewer) -> Option<Cause> {
+    if path.is_file() {
+        return refused(path, viewer, AccessFlags::W_OK, "not writable for this user", "write to it");
+    }
+    replaced_file(path, viewer)
+}
+
+/// Looks for the folder of a file that is written anew each time.
+fn replaced_file(path: &Path, viewer: Viewer) -> Option<Cause> {
+    if path.is_dir() {
+        return cause(path, "a folder, not a file", "write the path of a file");
+    }
+    let folder = path.parent()?;
+    match fs::metadata(folder) {
+        Ok(metadata) if metadata.is_dir() => {
+            let rights = AccessFlags::W_OK | AccessFlags::X_OK;
+            refused(folder, viewer, rights, "not writable for this user", "write to it")
+        }
+        Ok(_) => cause(folder, "not a folder", "correct the path"),
+        Err(error) if is_absent(&error) => {
+            let remedy = match folder.to_str() {
+                Some("/var/log/TrafficAlerted" | "/var/lib/TrafficAlerted") => {
+                    "create it, or start the service, whose unit makes it"
+                }
+                _ => "create it, or correct the path",
+            };
+            cause(folder, "no such folder", remedy)
+        }
+        Err(error) => unseen(folder, &error, viewer),
+    }
+}
+
+/// Returns the metadata of a file, or why there are none; that is `None` if the viewer cannot know.
+fn look_at(path: &Path, viewer: Viewer, remedy: &str) -> Result<Metadata, Option<Cause>> {
+    fs::metadata(path).map_err(|error| match is_absent(&error) {
+        true => cause(path, "no such file", remedy),
+        false => unseen(path, &error, viewer),
+    })
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Returns the cause of an error other than that the file is absent.
+fn unseen(path: &Path, error: &io::Error, viewer: Viewer) -> Option<Cause> {
+    match (error.kind(), viewer) {
+        (ErrorKind::PermissionDenied, Viewer::Operator) => None,
+        (ErrorKind::PermissionDenied, Viewer::Program) => {
+            let remedy = "let the user that runs TrafficAlerted into its folders";
+            cause(path, "this user may not look there", remedy)
+        }
+        _ => cause(path, error, "correct the path"),
+    }
+}
+
+/// Returns a cause if the program's user lacks a right that the program needs.
+fn refused(path: &Path, viewer: Viewer, right: AccessFlags, label: &str, what: &str) -> Option<Cause> {
+    if viewer == Viewer::Operator || access(path, right).is_ok() {
+        return None;
+    }
+    cause(path, label, format!("let the user that runs TrafficAlerted {what}"))
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "each caller returns it as it is")]
+fn cause(path: &Path, label: impl ToString, remedy: impl Into<String>) -> Option<Cause> {
+    Some(Cause { path: path.to_string_lossy().into_owned(), label: label.to_string(), remedy: remedy.into() })
+}
+
+/// Returns the path of the file that holds a secret, or `None` if the configuration holds it.
+fn file_of(secret: &Secret) -> Option<&Path> {
+    match secret {
+        Secret::InFile(path) => Some(path),
+        Secret::Here(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+
+    use super::*;
+    use crate::config::ConfigFile;
+
+    /// Returns the label and the help of the only cause, or `None` if nothing is missing.
+    fn only(line: &str, viewer: Viewer) -> Option<(String, String)> {
+        let file = ConfigFile::parse("test.conf", line).unwrap_or_else(|error| panic!("{error}"));
+        let mut found = missing(&file.config().settings, viewer);
+        assert!(found.len() <= 1, "{line}: {found:?}");
+        found.pop().map(|missing| (missing.label, missing.help))
+    }
+
+    #[test]
+    fn each_thing_that_is_missing_is_said_to_everybody() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let here = folder.path().display();
+        fs::write(folder.path().join("file"), "x\n").expect("the folder is writable");
+        let cases = [
+            (format!("AlertCommand: {here}/none a b"), "no such file", "install the program"),
+            (format!("AlertCommand: {here}/file/none"), "no such file", "install the program"),
+            (format!("AlertCommand: {here}"), "a folder, not a program", "the path of a program"),
+            (format!("AlertCommand: {here}/file"), "not executable", "run `chmod +x /"),
+            (format!("AlertFile: {here}/none/a.jsonl"), "no such folder", "create it"),
+            (format!("AlertFile: {here}/file/a.jsonl"), "not a folder", "correct the path"),
+            (format!("AlertFile: {here}"), "a folder, not a file", "the path of a file"),
+            (format!("StateFile: {here}/none/state.json"), "no such folder", "forgets alerts and mutes"),
+            (format!("WebhookURL: {here}/none"), "no such file", "put the file there"),
+            (format!("WebhookTokenFile: {here}/none"), "no such file", "put the file there"),
+            (format!("WebhookTokenFile: {here}"), "a folder, not a file", "the path of a file"),
+            (format!("Syslog: unix:{here}/none"), "no such file", "start the collector"),
+            (format!("CountryDatabase: {here}/none.mmdb"), "no such file", "reload"),
+            (format!("AsnDatabase: {here}"), "a folder, not a file", "the path of a file"),
+        ];
+        for viewer in [Viewer::Program, Viewer::Operator] {
+            for (line, label, help) in &cases {
+                let (found, remedy) = only(line, viewer).unwrap_or_else(|| panic!("{line}"));
+                assert_eq!(&found, label, "{line}");
+                assert!(remedy.contains(help), "{line}: {remedy}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_there_causes_no_warning() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let here = folder.path().display();
+        let file = folder.path().join("file");
+        fs::write(&file, "x\n").expect("the folder is writable");
+        fs::set_permissions(&file, Permissions::from_mode(0o700)).expect("it is ours");
+        let lines = [
+            String::new(),
+            format!("AlertCommand: {here}/file a"),
+            format!("AlertFile: {here}/file"),
+            format!("AlertFile: {here}/new.jsonl"),
+            format!("StateFile: {here}/new.json"),
+            format!("WebhookURL: {here}/file"),
+            "WebhookURL: https://host/path".to_owned(),
+            format!("WebhookTokenFile: {here}/file"),
+            format!("Syslog: unix:{here}/file"),
+            "Syslog: udp://host:514".to_owned(),
+            format!("CountryDatabase: {here}/file"),
+        ];
+        for line in &lines {
+            for viewer in [Viewer::Program, Viewer::Operator] {
+                assert_eq!(only(line, viewer), None, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_credential_of_a_service_that_does_not_run_is_missing_for_the_program_only() {
+        let line = "WebhookTokenFile: /run/credentials/TrafficAlerted-test.service/none";
+        assert_eq!(only(line, Viewer::Operator), None);
+        assert!(only(line, Viewer::Program).is_some());
+    }
+}
