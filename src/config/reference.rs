@@ -13,48 +13,57 @@ use super::values::Settings;
 /// Returns the text of `docs/configuration.md`.
 fn reference() -> String {
     let mut page = String::from(REFERENCE_HEAD);
-    page.push_str("\n| key | default | a change takes |\n| --- | --- | --- |\n");
-    for &key in SettingKey::ALL {
+    let groups: Vec<&[SettingKey]> =
+        SettingKey::ALL.chunk_by(|left, right| left.group() == right.group()).collect();
+    row(&mut page, "\n| key | default | a change takes |\n| --- | --- | --- |");
+    for keys in &groups {
+        contents(&mut page, keys);
+    }
+    for keys in groups {
+        let (title, introduction) = heading(keys[0].group());
+        row(&mut page, &format!("\n## {title}"));
+        if !introduction.is_empty() {
+            page.push('\n');
+            wrap(&mut page, "", introduction);
+        }
+        keys.iter().for_each(|&key| entry(&mut page, key));
+    }
+    page
+}
+
+/// Adds the rows of a group to the table of contents: its heading and its keys.
+fn contents(page: &mut String, keys: &[SettingKey]) {
+    let (title, _) = heading(keys[0].group());
+    row(page, &format!("| **[{title}](#{})** | | |", anchor(title)));
+    for &key in keys {
         let takes = match key.reload() {
             Reload::Live => "a reload",
             Reload::Restart(_) => "a restart",
         };
-        row(&mut page, &format!("| [`{key}`](#{}) | {} | {takes} |", anchor(key.name()), default_cell(key)));
+        row(page, &format!("| [`{key}`](#{}) | {} | {takes} |", anchor(key.name()), default_cell(key)));
     }
-    let mut group = None;
-    for &key in SettingKey::ALL {
-        if group.replace(key.group()) != Some(key.group()) {
-            let (title, introduction) = heading(key.group());
-            row(&mut page, &format!("\n## {title}"));
-            if !introduction.is_empty() {
-                row(&mut page, &format!("\n{introduction}"));
-            }
+}
+
+/// Adds the description of a key.
+fn entry(page: &mut String, key: SettingKey) {
+    row(page, &format!("\n### {key}\n"));
+    wrap(page, "", &key.meaning());
+    row(page, &format!("\n    {key}: {}\n", key.example()));
+    wrap(page, "* ", &format!("Write {}.", Settings::form(key).trim_end_matches('.')));
+    wrap(page, "* ", &format!("Default: {}.", default_cell(key)));
+    let change = match key.reload() {
+        Reload::Live => "is in force after a reload",
+        Reload::Restart(RestartReason::Windows) => "takes a restart, since windows are made at the start",
+        Reload::Restart(RestartReason::Capturing) => {
+            "takes a restart, since threads, rings and tables are made at the start"
         }
-        row(&mut page, &format!("\n### {key}\n"));
-        wrap(&mut page, "", &key.meaning());
-        page.push('\n');
-        wrap(&mut page, "* ", &format!("Value: {}", Settings::form(key)));
-        wrap(&mut page, "* ", &format!("Default: {}", default_cell(key)));
-        let change = match key.reload() {
-            Reload::Live => "is in force after a reload",
-            Reload::Restart(RestartReason::Windows) => "takes a restart, since windows are made at the start",
-            Reload::Restart(RestartReason::Capturing) => {
-                "takes a restart, since threads, rings and tables are made at the start"
-            }
-            Reload::Restart(RestartReason::Logging) => {
-                "takes a restart, since the log is opened at the start"
-            }
-            Reload::Restart(RestartReason::FileOrSocket) => {
-                "takes a restart, since it is opened at the start"
-            }
-        };
-        wrap(&mut page, "* ", &format!("A change {change}."));
-        row(&mut page, &format!("* Example: `{key}: {}`", key.example()));
-        if let Some(more) = key.more() {
-            row(&mut page, &format!("* More: [{more}]({}#{})", page_of(more), anchor(more)));
-        }
+        Reload::Restart(RestartReason::Logging) => "takes a restart, since the log is opened at the start",
+        Reload::Restart(RestartReason::FileOrSocket) => "takes a restart, since it is opened at the start",
+    };
+    wrap(page, "* ", &format!("A change {change}."));
+    if let Some(more) = key.more() {
+        row(page, &format!("* More: [{more}]({}#{})", page_of(more), anchor(more)));
     }
-    page
 }
 
 /// Returns the heading of a group, and a text about all of its settings, which may be empty.
@@ -107,7 +116,8 @@ fn page_of(heading: &str) -> String {
 
 /// Returns the URL fragment that GitHub and mdBook generate for a heading.
 fn anchor(heading: &str) -> String {
-    heading.to_lowercase().replace(' ', "-")
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
 }
 
 /// Adds a line.
@@ -142,12 +152,51 @@ const REFERENCE_HEAD: &str = "\
 
 # Configuration
 
-A setting is `Key: value` on a line of its own; `#` begins a comment. Every key may be left out. Bytes and rates take
-K, M or G, powers of 1000, and fractions such as `1.5G`. Lists have commas; quotes around an item may be left out. An
-unknown key, a key that is there twice or a bad value is an error that shows the line and what to write.
+Every setting has a default, so an empty file is enough. `TrafficAlerted.conf` is a start of some twenty lines; this
+page has all settings.
 
-`TrafficAlerted check FILE` prints the settings in force. `systemctl reload TrafficAlerted`, or SIGHUP, reads the file
-again; the log names the settings that have changed and take a restart.
+    # A comment.
+    ByteLimit: 1.5G                      # bytes and rates take K, M or G, powers of 1000
+    ExcludedInterfaces: lo, \"wg0\"        # a list has commas; quotation marks may be left out
+    LimitFor: 10.0.5.0/24 ByteLimit 20G
+    LimitFor: 10.0.6.0/24 ByteLimit 9G   # the only key that may be there more than once
+
+After a change, these tell what it does:
+
+    TrafficAlerted check /etc/TrafficAlerted/TrafficAlerted.conf        # what is in force; what looks wrong
+    TrafficAlerted test-alert /etc/TrafficAlerted/TrafficAlerted.conf   # sends a sample to where alerts go
+    systemctl reload TrafficAlerted                                     # or SIGHUP: reads the file again
+
+The log names the settings that have changed and take a restart.
+
+## What is refused
+
+A file with an error is refused as a whole: `check` and the start end with exit code 2, and a reload changes nothing.
+Each error shows the line and what to write. These are errors:
+
+* unknown keys, a key that is there twice, and values out of range;
+* lists with semicolons, and brackets around addresses and lists;
+* IPv4 addresses in the form of IPv6 (`::ffff:10.0.0.1`), addresses with an interface (`fe80::1%eth0`), and names where
+  addresses belong;
+* multicast, broadcast and unspecified addresses where hosts are meant, since no host has them;
+* typographic quotation marks and dashes, and invisible characters such as the no-break space.
+
+A byte order mark at the beginning of the file, and the line ends of Windows, are accepted.
+
+A program, a file or a folder that is not there is a warning, in `check` and in the log at the start and at each reload:
+it may come later.
+
+## Defaults that depend on the file
+
+A file that sets neither `NumberContactedIPs` nor `NumContactedPorts` gets `ScanEvidence: suspicious`: only hosts whose
+contacts look like a scan are reported. A file that sets one of them, as those of the original program do, gets
+`ScanEvidence: contacts`: every host above the limit is reported. `LimitFor` does not change this. `check` says which it
+is, and why.
+
+`AnalyzePorts` is `true` unless the file says `false`. It takes some 30 bytes for each port that a host contacted within
+`PortInterval`: 14 MB for 5,000 hosts that contact 100 ports each. `MemoryLimit` includes it.
+
+## All settings
 ";
 
 /// Compares a generated text with the file; writes the file first if `UPDATE_DOCS` is set.
@@ -166,6 +215,35 @@ fn compare(path: &str, text: &str) {
 #[test]
 fn the_reference_is_what_the_table_gives() {
     compare("docs/configuration.md", &reference());
+}
+
+#[test]
+fn the_settings_at_the_head_of_the_reference_can_be_used() {
+    let blocks: Vec<&str> = REFERENCE_HEAD.split("\n\n").filter(|block| block.starts_with("    #")).collect();
+    let [block] = blocks.as_slice() else { panic!("{blocks:?}") };
+    let config =
+        Config::parse_on("head.md", block.as_bytes(), &two_cores()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.settings.limits_for.len(), 2);
+}
+
+/// Two equal headings would get different anchors.
+#[test]
+fn each_link_of_the_contents_leads_to_one_heading() {
+    let page = reference();
+    let headings: Vec<String> = page
+        .lines()
+        .filter(|line| line.starts_with("##"))
+        .map(|line| anchor(line.trim_start_matches('#').trim()))
+        .collect();
+    let links: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.split_once("](#")?.1.split_once(')'))
+        .map(|(link, _)| link)
+        .collect();
+    assert!(links.len() >= SettingKey::ALL.len(), "{links:?}");
+    for link in links {
+        assert_eq!(headings.iter().filter(|heading| *heading == link).count(), 1, "{link}");
+    }
 }
 
 #[test]
