@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_panic_is_one_json_object_in_the_json_format() {
         let mut written = Vec::new();
-        let report = "panicked at src/a.rs:1:2:\nnot \"so\"";
+        let report = "panicked at a.rs:1:2:\nnot \"so\"";
         write_panic(&mut written, &LinePrefix::Json { for_journal: false }, &report);
         let line = String::from_utf8(written).expect("lines are UTF-8");
         assert_eq!(line.lines().count(), 1, "{line}");

@@ -18,6 +18,11 @@ impl UnixNanos {
     pub fn minus(self, span: Duration) -> UnixNanos {
         UnixNanos(self.0.saturating_sub(nanos_of(span)))
     }
+
+    /// Returns the time from `earlier` to this time; zero if `earlier` is later.
+    pub fn since(self, earlier: UnixNanos) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
 }
 
 /// A time of the engine's clock in nanoseconds, which never goes back. In live capture the clock is CLOCK_MONOTONIC, in

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::time::Moment;
 
 use super::record::Alert;
+use super::wall_clock::ClockStep;
 
 /// Maximum number of alerts in the list. With their evidence they take at most some ten megabytes.
 pub const CLOSED_ALERTS_MAX: usize = 1000;
@@ -60,6 +61,14 @@ impl ClosedAlerts {
     pub(super) fn hide_destinations(&mut self) {
         for (_, alert) in &mut self.alerts {
             Arc::make_mut(alert).hide_destinations();
+            self.has_changed = true;
+        }
+    }
+
+    /// Corrects the times of all alerts after a step of the wall clock.
+    pub(super) fn correct(&mut self, step: ClockStep) {
+        for (_, alert) in &mut self.alerts {
+            step.correct_alert(Arc::make_mut(alert));
             self.has_changed = true;
         }
     }

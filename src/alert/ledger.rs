@@ -23,6 +23,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use tracing::warn;
+
 use crate::detect::Finding;
 use crate::flow::Metric;
 use crate::time::{Moment, UnixNanos};
@@ -34,6 +36,7 @@ use super::notice::Notice;
 use super::open_alert::{OpenAlert, without_evidence};
 use super::persisted_ledger::PersistedLedger;
 use super::record::{Alert, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
+use super::wall_clock::{ClockStep, WallClock, limit_to_present};
 
 /// How long a host must have been within its limit before its alert closes: the window of that limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +86,9 @@ pub(crate) struct Ledger {
     /// The alerts that closed within the last day, for readers.
     closed_lately: ClosedAlerts,
     mutes: Mutes,
+    wall_clock: WallClock,
+    /// True if the times of mutes were corrected since [`expire_mutes`](Self::expire_mutes) last ran.
+    are_mutes_corrected: bool,
     timeouts: CloseTimeouts,
     cooldown: Duration,
     /// Number of alerts that ever opened under a new id.
@@ -96,7 +102,18 @@ pub(crate) struct Ledger {
 #[derive(Debug)]
 struct ClosedAlert {
     alert: Alert,
-    closed_at: Moment,
+    /// When it closed, or when it was restored after a restart.
+    since: Moment,
+    /// For how long it had been closed at that time. The monotonic clock starts with the machine, so it may have no
+    /// time at which a restored alert closed.
+    already: Duration,
+}
+
+impl ClosedAlert {
+    /// Returns for how long it has been closed.
+    fn closed_for(&self, now: Moment) -> Duration {
+        self.already + now.since(self.since)
+    }
 }
 
 impl Ledger {
@@ -104,18 +121,18 @@ impl Ledger {
     /// the same id.
     pub(crate) fn new(timeouts: CloseTimeouts, cooldown: Duration) -> Self {
         let (open, closed) = (BTreeMap::new(), BTreeMap::new());
-        let (mutes, changes) = (Mutes::default(), ChangeCount::default());
-        let closed_lately = ClosedAlerts::default();
         Self {
             open,
             closed,
-            closed_lately,
-            mutes,
+            closed_lately: ClosedAlerts::default(),
+            mutes: Mutes::default(),
+            wall_clock: WallClock::default(),
+            are_mutes_corrected: false,
             timeouts,
             cooldown,
             opened: 0,
             discarded_findings: 0,
-            changes,
+            changes: ChangeCount::default(),
         }
     }
 
@@ -168,7 +185,7 @@ impl Ledger {
         evidence: Evidence,
     ) -> Alert {
         let key = (finding.source, finding.kind);
-        let known = self.closed.remove(&key).filter(|closed| now.since(closed.closed_at) < self.cooldown);
+        let known = self.closed.remove(&key).filter(|closed| closed.closed_for(now) < self.cooldown);
         let (id, opened_at, peak, upper_bound, reopened) = match known {
             Some(ClosedAlert { alert, .. }) => {
                 self.closed_lately.remove(&alert.id);
@@ -236,13 +253,13 @@ impl Ledger {
     }
 
     /// Removes the mutes whose time is over and appends notices as [`unmute`](Self::unmute) does. Returns true if a
-    /// mute was removed.
+    /// mute was removed, or shows other times since the wall clock has stepped.
     pub(crate) fn expire_mutes(&mut self, now: Moment, notices: &mut Vec<Notice>) -> bool {
         let any = self.mutes.expire(now);
         if any {
             self.apply_mutes(notices);
         }
-        any
+        any | std::mem::take(&mut self.are_mutes_corrected)
     }
 
     /// Returns the mutes in force, the oldest first.
@@ -262,10 +279,13 @@ impl Ledger {
     /// Closes the alerts whose host has been within its limit for a whole window, appends the notices of that, and
     /// forgets the alerts that have been closed for at least the cooldown.
     pub(crate) fn close_inactive(&mut self, now: Moment, wall_clock: UnixNanos, notices: &mut Vec<Notice>) {
+        if let Some(step) = self.wall_clock.read(now, wall_clock) {
+            self.correct_times(step);
+        }
         let (timeouts, cooldown) = (self.timeouts, self.cooldown);
         self.closed_lately.expire(now);
         let before = self.closed.len();
-        self.closed.retain(|_, closed| now.since(closed.closed_at) < cooldown);
+        self.closed.retain(|_, closed| closed.closed_for(now) < cooldown);
         self.changes.transitions += u64::from(self.closed.len() < before);
         let closing =
             self.open.extract_if(.., |(_, kind), open| now.since(open.exceeded_at) >= timeouts.of(*kind));
@@ -278,7 +298,8 @@ impl Ledger {
             let alert = Alert { closed_at: Some(closed_at), ..open.alert };
             self.closed_lately.add(alert.clone(), at);
             if late < cooldown && self.closed.len() < OPEN_ALERTS_MAX {
-                self.closed.insert(key, ClosedAlert { alert: alert.clone(), closed_at: at });
+                let closed = ClosedAlert { alert: alert.clone(), since: at, already: Duration::ZERO };
+                self.closed.insert(key, closed);
             }
             if open.is_notified {
                 notices.push(Notice::Closed(alert));
@@ -298,6 +319,16 @@ impl Ledger {
         self.closed_lately.hide_destinations();
     }
 
+    /// Corrects the times that alerts and mutes show, and that are saved, after a step of the wall clock.
+    fn correct_times(&mut self, step: ClockStep) {
+        self.open.values_mut().for_each(|open| step.correct_alert(&mut open.alert));
+        self.closed.values_mut().for_each(|closed| step.correct_alert(&mut closed.alert));
+        self.closed_lately.correct(step);
+        self.mutes.correct(step);
+        self.are_mutes_corrected = true;
+        self.changes.transitions += 1;
+    }
+
     /// Returns the part of the ledger that is saved for a restart.
     pub(crate) fn to_persisted(&self) -> PersistedLedger {
         PersistedLedger {
@@ -312,6 +343,9 @@ impl Ledger {
     /// Continues from the saved state of an earlier process. The notices of that process are not repeated. An alert
     /// without a further finding closes a whole window after `now`. Appends the notices of alerts whose mute has ended
     /// meanwhile.
+    ///
+    /// The clock may have been wrong when the state was saved. Times in the future become the present, and mutes last
+    /// their own length from `now` on. That is logged once.
     pub(crate) fn restore(
         &mut self,
         persisted: PersistedLedger,
@@ -319,9 +353,19 @@ impl Ledger {
         wall_clock: UnixNanos,
         notices: &mut Vec<Notice>,
     ) {
-        let PersistedLedger { opened, last_mute, open, closed, mutes } = persisted;
+        let PersistedLedger { opened, last_mute, mut open, mut closed, mutes } = persisted;
         self.opened = opened;
-        self.mutes.restore(mutes, last_mute, now, wall_clock);
+        let alerts = open.iter_mut().map(|known| &mut known.alert).chain(&mut closed);
+        let corrected_alerts =
+            alerts.filter_map(|alert| limit_to_present(alert, wall_clock).then_some(())).count();
+        let corrected_mutes = self.mutes.restore(mutes, last_mute, now, wall_clock);
+        self.wall_clock.read(now, wall_clock);
+        if corrected_alerts > 0 || corrected_mutes > 0 {
+            warn!(
+                "the state file has times that cannot be true, of {corrected_alerts} alerts and {corrected_mutes} \
+                 mutes: the clock was or is wrong; these mutes last their own length from now on, at most 30 days"
+            );
+        }
         let timeouts = self.timeouts;
         // A kind that is no longer counted has a window of zero. No finding could keep its alert open, so the alert is
         // dropped without a notice.
@@ -334,9 +378,8 @@ impl Ledger {
         self.closed = closed
             .into_iter()
             .map(|alert| {
-                let ago = wall_clock.0.saturating_sub(alert.closed_at.unwrap_or(wall_clock).0);
-                let closed_at = now.minus(Duration::from_nanos(ago));
-                ((alert.source, alert.kind), ClosedAlert { alert, closed_at })
+                let already = wall_clock.since(alert.closed_at.unwrap_or(wall_clock));
+                ((alert.source, alert.kind), ClosedAlert { alert, since: now, already })
             })
             .collect();
         self.apply_mutes(notices);

@@ -27,6 +27,7 @@ pub(crate) mod sample;
 mod sentence;
 mod sink;
 mod state_file;
+mod wall_clock;
 mod why_line;
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Mutes: networks whose alerts are not notified for some time.
 //!
 //! A mute shows its end by the wall clock, but expires by the monotonic clock, so that a step of the wall clock does
-//! not change it.
+//! not change how long it lasts. After a step its end is shown, and saved, by the corrected clock.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +17,7 @@ use crate::published::Published;
 use crate::time::{Moment, UnixNanos};
 
 use super::record::AlertKind;
+use super::wall_clock::ClockStep;
 
 /// Maximum number of mutes in force at once.
 pub(crate) const MUTES_MAX: usize = 1000;
@@ -100,14 +101,44 @@ impl Mutes {
         Ok(mute)
     }
 
-    /// Restores the mutes that were in force before a restart and have not ended since.
-    pub(super) fn restore(&mut self, mutes: Vec<Mute>, last_id: u64, now: Moment, wall_clock: UnixNanos) {
-        let left =
-            |mute: &Mute| Duration::from_nanos(mute.until.0.saturating_sub(wall_clock.0)).min(MUTE_MAX);
-        let live = mutes.into_iter().filter(|mute| left(mute) > Duration::ZERO);
-        self.in_force = live.map(|mute| (mute.id, (mute.clone(), now.plus(left(&mute))))).collect();
+    /// Restores the mutes that were in force before a restart and have not ended since. Returns how many of them had
+    /// impossible times.
+    ///
+    /// A mute that was made in the future was made while the clock was ahead, or the clock is behind now. It lasts its
+    /// own length from `now` on. No mute lasts longer than [`MUTE_MAX`] from `now` on.
+    pub(super) fn restore(
+        &mut self,
+        mutes: Vec<Mute>,
+        last_id: u64,
+        now: Moment,
+        wall_clock: UnixNanos,
+    ) -> usize {
+        let mut corrected = 0;
+        self.in_force.clear();
+        for mut mute in mutes {
+            let is_from_future = mute.made_at > wall_clock;
+            let from = if is_from_future { mute.made_at } else { wall_clock };
+            let left = mute.until.since(from);
+            if left.is_zero() {
+                continue;
+            }
+            if is_from_future || left > MUTE_MAX {
+                (mute.made_at, mute.until) = (wall_clock, wall_clock.plus(left.min(MUTE_MAX)));
+                corrected += 1;
+            }
+            self.in_force.insert(mute.id, (mute, now.plus(left.min(MUTE_MAX))));
+        }
         self.last_id = last_id;
         self.index();
+        corrected
+    }
+
+    /// Corrects the times that mutes show after a step of the wall clock. What is left of them does not change.
+    pub(super) fn correct(&mut self, step: ClockStep) {
+        for (mute, _) in self.in_force.values_mut() {
+            step.correct(&mut mute.made_at);
+            step.correct(&mut mute.until);
+        }
     }
 
     /// Returns the number of the last mute that was made; 0 before the first.
@@ -278,5 +309,57 @@ mod tests {
         assert_eq!(mutes.add(new("10.0.0.1/32", None, 1), Moment(0), UnixNanos(0)), Err(TooManyMutes));
         assert!(mutes.expire(Moment(0).plus(MUTE_MAX)));
         assert_eq!(mutes.list().count(), 0);
+    }
+
+    /// Times are in seconds of the wall clock; the process starts at 1000 on it and at 50 on the monotonic clock.
+    #[test]
+    fn a_restored_mute_lasts_at_most_its_own_length_and_thirty_days() {
+        const DAY: u64 = 24 * 3600;
+        let forever = u64::MAX / SECOND;
+        let month = MUTE_MAX.as_secs();
+        let cases = [
+            // When it was made, its end, what is left of it, and whether its times were impossible.
+            ((990, 1020), 20, false),
+            ((400, 1000), 0, false),
+            ((400, 999), 0, false),
+            ((1000, 1060), 60, false),
+            // The clock was ahead when it was made, or is behind now.
+            ((1001, 1061), 60, true),
+            ((4_102_444_800, 4_102_444_860), 60, true),
+            ((4_102_444_800, 4_102_444_800), 0, false),
+            ((1001, 1001 + month + 1), month, true),
+            ((forever, forever), 0, false),
+            // No mute of this program is that long.
+            ((0, forever), month, true),
+            ((1000, 1000 + month + DAY), month, true),
+            ((0, 1000 + month), month, false),
+        ];
+        let (now, wall) = (Moment(50 * SECOND), UnixNanos(1000 * SECOND));
+        for ((made_at, until), left, is_wrong) in cases {
+            let saved = Mute {
+                id: 1,
+                source: "10.0.0.0/8".parse().expect("a network"),
+                kind: None,
+                made_at: UnixNanos(made_at * SECOND),
+                until: UnixNanos(until * SECOND),
+                reason: String::new(),
+            };
+            let mut mutes = Mutes::default();
+            assert_eq!(mutes.restore(vec![saved.clone()], 1, now, wall), usize::from(is_wrong), "{saved:?}");
+            let shown = mutes.list().next().cloned();
+            let expected = match (left, is_wrong) {
+                (0, _) => None,
+                (_, false) => Some(saved),
+                (_, true) => {
+                    let until = wall.plus(Duration::from_secs(left));
+                    Some(Mute { made_at: wall, until, ..saved })
+                }
+            };
+            assert_eq!(shown, expected);
+            if left > 0 {
+                assert!(!mutes.expire(Moment((50 + left) * SECOND - 1)), "{made_at} {until}");
+                assert!(mutes.expire(Moment((50 + left) * SECOND)), "{made_at} {until}");
+            }
+        }
     }
 }

@@ -22,6 +22,13 @@ const VERSION: u32 = 1;
 /// Maximum number of characters in an id; the ids of this program have at most 31.
 const ID_CHARS_MAX: usize = 64;
 
+/// Maximum number of alerts or mutes that were ever made. The numbers after it must suffice for new ones, whose ids
+/// would not be unique otherwise.
+const NUMBERS_MAX: u64 = u64::MAX / 2;
+
+/// Maximum length of a window in seconds: 30 days, as in the configuration.
+const WINDOW_S_MAX: u64 = 30 * 24 * 3600;
+
 /// The state of a ledger that outlives the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PersistedLedger {
@@ -164,6 +171,9 @@ impl PersistedLedger {
             return Err(StateError::Version(version));
         }
         let SavedState { opened, last_mute, open, closed, mutes, .. } = serde_json::from_slice(json)?;
+        if opened.max(last_mute) > NUMBERS_MAX {
+            return Err(StateError::Wrong("the number of alerts or mutes"));
+        }
         if open.len() > OPEN_ALERTS_MAX || closed.len() > OPEN_ALERTS_MAX || mutes.len() > MUTES_MAX {
             return Err(StateError::Wrong("more alerts or mutes than there may be"));
         }
@@ -228,6 +238,9 @@ impl SavedAlert {
         if self.limit == 0 || self.measured < self.last || self.measured.checked_add(self.error).is_none() {
             return Err(StateError::Wrong("the limit or peak of an alert"));
         }
+        if self.window_s > WINDOW_S_MAX {
+            return Err(StateError::Wrong("the window of an alert"));
+        }
         if self.is_notified_as_possible && !self.is_notified {
             return Err(StateError::Wrong("what was said of an alert"));
         }
@@ -291,6 +304,9 @@ impl SavedMute {
         }
         if !is_reason(&self.reason) {
             return Err(StateError::Wrong("the reason of a mute"));
+        }
+        if self.until < self.made_at {
+            return Err(StateError::Wrong("a mute that ends before it was made"));
         }
         let (made_at, until) = (UnixNanos(self.made_at), UnixNanos(self.until));
         Ok(Mute { id: self.id, source, kind, made_at, until, reason: self.reason })
@@ -413,6 +429,13 @@ pub(super) mod tests {
             ("10.0.0.0/24", "10.0.0.1/24", "the source of a mute"),
             ("the backup", "the\\nbackup", "the reason of a mute"),
             (r#""last_mute":4"#, r#""last_mute":3"#, "the numbers of mutes"),
+            (r#""last_mute":4"#, r#""last_mute":18446744073709551615"#, "the number of alerts or mutes"),
+            (r#""opened":4"#, r#""opened":18446744073709551615"#, "the number of alerts or mutes"),
+            (r#""opened":4"#, r#""opened":18446744073709551616"#, "not of this form"),
+            (r#""window_s":60"#, r#""window_s":2592001"#, "the window of an alert"),
+            (r#""made_at":1,"until":2"#, r#""made_at":2,"until":1"#, "ends before it was made"),
+            (r#""made_at":1,"until":2"#, r#""made_at":-1,"until":2"#, "not of this form"),
+            (r#""made_at":1,"until":2"#, r#""made_at":1,"until":1e300"#, "not of this form"),
             (r#"{"version""#, r#"[{"version""#, "not of this form"),
         ];
         for (from, to, why) in cases {

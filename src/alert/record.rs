@@ -77,8 +77,7 @@ impl Alert {
 
     /// Returns the time from its first opening to its end; zero while it is open.
     pub fn lasted(&self) -> Duration {
-        let closed_at = self.closed_at.unwrap_or(self.opened_at);
-        Duration::from_nanos(closed_at.0.saturating_sub(self.opened_at.0))
+        self.closed_at.map_or(Duration::ZERO, |closed_at| closed_at.since(self.opened_at))
     }
 
     /// Removes the addresses of its peers.

@@ -1,9 +1,11 @@
-//! Notices are not repeated after a restart, however the previous process has ended.
+//! Notices are not repeated after a restart, however the previous process has ended. Nothing in the state file lasts
+//! longer than it could have lasted without the restart.
 
 use std::fs;
 use std::net::Ipv4Addr;
 use std::process::Command;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::support::host::Host;
@@ -21,6 +23,12 @@ fn ids(program: &Program) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let all = alerts.as_array().into_iter().flatten();
     all.map(|alert| (text(&alert["source"]), text(&alert["id"]))).collect()
+}
+
+/// The numbers of the mutes in force.
+fn ids_of_mutes(program: &Program) -> Vec<u64> {
+    let mutes: Value = program.get_json("/api/v1/mutes");
+    mutes.as_array().into_iter().flatten().filter_map(|mute| mute["id"].as_u64()).collect()
 }
 
 #[test]
@@ -59,6 +67,49 @@ fn a_program_restarts_with_the_alerts_of_a_killed_one() {
         let ended = program.stop(Signal::SIGTERM);
         assert!(ended.alerts().is_empty(), "it had a notice before:\n{}", ended.text());
         assert!(!ended.text().contains("10.0.0.6 "), "it was muted:\n{}", ended.text());
+    });
+}
+
+/// The first mute was made while the clock was ahead, and no mute of this program is as long as the second.
+#[test]
+fn mutes_from_a_wrong_clock_last_their_own_length_and_thirty_days_at_most() {
+    const SAVED: &str = r#"{"version":1,"opened":1,"last_mute":2,"open":[],"closed":[],"mutes":[
+        {"id":1,"source":"10.0.0.5/32","kind":null,"made_at":4102444800000000000,"until":4102444860000000000,"reason":""},
+        {"id":2,"source":"10.0.0.6/32","kind":null,"made_at":1,"until":18446744073709551615,"reason":""}]}"#;
+    const MONTH: i64 = 30 * 24 * 3600;
+    inside(|| {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("state.json");
+        fs::write(&path, SAVED).expect("the folder is ours");
+        let router = Host::router();
+        let config = format!("StateFile: {}\n", path.display());
+        let ends = |program: &Program| {
+            let mutes: Value = program.get_json("/api/v1/mutes");
+            let end =
+                |at: usize| mutes[at]["until"].as_str().expect("text").parse::<Timestamp>().expect("a time");
+            [end(0), end(1)]
+        };
+
+        let before = Timestamp::now();
+        let program = Program::start(&router, &config);
+        program.wait_for("both are known", ids_of_mutes, |ids| ids.len() == 2);
+        let first = ends(&program);
+        let left = first.map(|end| end.duration_since(before).as_secs());
+        let waited = Timestamp::now().duration_since(before).as_secs() + 1;
+        assert!(
+            (60..=60 + waited).contains(&left[0]) && (MONTH..=MONTH + waited).contains(&left[1]),
+            "{left:?}"
+        );
+        let ended = program.stop(Signal::SIGTERM);
+        let warning = "the state file has times that cannot be true, of 0 alerts and 2 mutes";
+        assert_eq!(ended.text().matches(warning).count(), 1, "{}", ended.text());
+
+        // A further restart extends nothing.
+        let program = Program::start(&router, &config);
+        program.wait_for("both are known", ids_of_mutes, |ids| ids.len() == 2);
+        assert_eq!(ends(&program), first);
+        let ended = program.stop(Signal::SIGTERM);
+        assert!(!ended.text().contains("cannot be true"), "{}", ended.text());
     });
 }
 

@@ -331,12 +331,89 @@ fn after_a_restart_no_notice_is_repeated_and_inactive_alerts_close() {
     let new = apply(&mut after, 9, 130, 53);
     assert!(matches!(&new, Some(Notice::Opened(alert)) if alert.id == "1025-5"), "{new:?}");
     // The alert of the second host closes a whole window after the restart.
+    let close = |ledger: &mut Ledger, second: u64| {
+        let mut notices = Vec::new();
+        ledger.close_inactive(Moment(second * SECOND), UnixNanos((second + 972) * SECOND), &mut notices);
+        notices
+    };
     assert_eq!(close(&mut after, 59), []);
     let closed = close(&mut after, 60);
     assert!(matches!(&closed[..], [Notice::Closed(alert)] if alert.id == "1000-2"), "{closed:?}");
     // The mute ends 30 seconds after it was made by the wall clock: 20 seconds after the restart.
     assert!(!after.expire_mutes(Moment(69 * SECOND), &mut notices));
     assert!(after.expire_mutes(Moment(70 * SECOND), &mut notices));
+}
+
+/// A machine without a battery starts with the clock at 1000, and the clock is set to 2,000,000 later.
+#[test]
+fn times_follow_a_step_of_the_clock_and_nothing_lasts_longer() {
+    let mut before = ledger();
+    let at = |second: u64| Moment(second * SECOND);
+    let wall = |second: u64| UnixNanos(second * SECOND);
+    let nothing = |_| Evidence::default();
+    before.apply(&finding(1, AlertKind::Traffic, 200), at(5), wall(1005), nothing).expect("it opens");
+    before.close_inactive(at(5), wall(1005), &mut Vec::new());
+    mute(&mut before, "10.0.0.4/32", 3600, 1005);
+    // The helper takes one time for both clocks.
+    let saved = before.mutes().next().cloned().expect("it was made");
+    assert_eq!((saved.made_at, saved.until), (wall(1005), wall(4605)));
+    let changes = before.changes().transitions;
+    before.close_inactive(at(10), wall(2_000_010), &mut Vec::new());
+    assert!(before.changes().transitions > changes, "the corrected times are saved");
+    assert!(before.expire_mutes(at(10), &mut Vec::new()), "the corrected times are published");
+    assert!(!before.expire_mutes(at(10), &mut Vec::new()), "once");
+    let open = before.open().next().expect("it is open");
+    assert_eq!((open.opened_at, open.progress.exceeded_at), (wall(2_000_005), wall(2_000_005)));
+    let mute = before.mutes().next().expect("it is in force");
+    assert_eq!((mute.made_at, mute.until), (wall(2_000_005), wall(2_003_605)));
+
+    // Another process, whose clock is behind again, takes what it reads for times in the future.
+    let persisted = before.to_persisted();
+    let mut after = ledger();
+    after.restore(persisted.clone(), at(50), wall(2000), &mut Vec::new());
+    let open = after.open().next().expect("it is open");
+    assert_eq!((open.opened_at, open.progress.exceeded_at), (wall(2000), wall(2000)));
+    let mute = after.mutes().next().expect("it is in force");
+    assert_eq!((mute.made_at, mute.until), (wall(2000), wall(5600)));
+    // What it saves is not extended by a further restart.
+    let mut third = ledger();
+    third.restore(after.to_persisted(), at(50), wall(3000), &mut Vec::new());
+    assert_eq!(third.mutes().next().map(|mute| mute.until), Some(wall(5600)));
+    // The alert ends a window after the start, and not before it opened.
+    let mut notices = Vec::new();
+    after.close_inactive(at(60), wall(2010), &mut notices);
+    let [Notice::Closed(closed)] = &notices[..] else { panic!("{notices:?}") };
+    assert_eq!((closed.opened_at, closed.closed_at), (wall(2000), Some(wall(2010))));
+    assert!(
+        !after.expire_mutes(at(50 + 3599), &mut notices) && after.expire_mutes(at(50 + 3600), &mut notices)
+    );
+}
+
+#[test]
+fn a_closed_alert_is_forgotten_at_most_a_cooldown_after_the_start() {
+    let closed_at = |second: u64| {
+        let mut before = ledger();
+        apply(&mut before, &finding(1, AlertKind::Traffic, 200), second - 10);
+        assert_eq!(close(&mut before, second).len(), 1);
+        before.to_persisted()
+    };
+    // The cooldown is 20 seconds. The machine has run for 3 seconds, and the process starts at 1000.
+    for (second, opens_again_until) in [(990, 9), (981, 0), (980, 0), (900, 0), (1000, 19), (4_000_000, 19)] {
+        for later in [0, 1, 9, 10, 19, 20] {
+            let mut after = ledger();
+            let start = Moment(3 * SECOND);
+            after.restore(closed_at(second), start, UnixNanos(1000 * SECOND), &mut Vec::new());
+            let now = start.plus(Duration::from_secs(later));
+            let again = after
+                .apply(&finding(1, AlertKind::Traffic, 200), now, UnixNanos((1000 + later) * SECOND), |_| {
+                    Evidence::default()
+                })
+                .expect("it opens");
+            let is_known = again.alert().progress.reopened > 0;
+            let case = format!("closed at {second}, {later} seconds after the start");
+            assert_eq!(is_known, second > 980 && later <= opens_again_until, "{case}");
+        }
+    }
 }
 
 #[test]

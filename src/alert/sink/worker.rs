@@ -182,8 +182,8 @@ impl SinkWorker {
         Ok(Self { name, wants_growth, queue, counters, shutdown, finished })
     }
 
-    /// Queues a notice. Returns false, and counts the notice as dropped, if the queue is full. Returns false, and counts
-    /// nothing, if the sink does not take such notices. Never blocks.
+    /// Queues a notice. Returns false, and counts the notice as dropped, if the queue is full. Returns false, and
+    /// counts nothing, if the sink does not take such notices. Never blocks.
     pub(super) fn queue(&self, notice: Arc<QueuedNotice>) -> bool {
         if !self.wants_growth && matches!(notice.notice, Notice::Grown(..)) {
             return false;
