@@ -6,8 +6,11 @@
 
 use std::collections::HashMap;
 
+use super::copies::{self, Copies, is_ifb};
 use super::interfaces::{Interfaces, Link};
+use super::mirred::MirredRule;
 use super::policy::Policy;
+use super::stations::Station;
 use crate::packet::Skip;
 
 /// The interfaces of one reading with their relations.
@@ -19,7 +22,21 @@ pub(super) struct DeviceHierarchy<'a> {
     /// The ports of Open vSwitch that are not devices of Open vSwitch. All of its bridges share one datapath of the
     /// kernel, so the ports are those of every bridge.
     switch_ports: Vec<&'a Link>,
+    /// The devices directly above each interface.
+    uppers: HashMap<u32, Vec<&'a Link>>,
+    /// The interfaces that `tc mirred` sends frames to.
+    copies: HashMap<u32, Copies>,
+    mirred: &'a [MirredRule],
     policy: &'a Policy,
+}
+
+/// The frames for other stations that belong to the traffic of an interface.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum OtherStations {
+    /// All of them.
+    All,
+    /// Those for the devices above that have these addresses, or that are in other namespaces.
+    Only(Vec<Station>),
 }
 
 impl<'a> DeviceHierarchy<'a> {
@@ -39,7 +56,17 @@ impl<'a> DeviceHierarchy<'a> {
             !is_switch(link) && master.is_some_and(|master| is_switch(master))
         };
         let switch_ports = links.iter().filter(is_switched).collect();
-        Self { links, by_ifindex, ports, switch_ports, policy }
+        let copies = copies::find(&interfaces.mirred, &by_ifindex, policy);
+        let mirred = &interfaces.mirred[..];
+        let uppers = HashMap::new();
+        let mut hierarchy = Self { links, by_ifindex, ports, switch_ports, uppers, copies, mirred, policy };
+        for link in links {
+            let lowers: Vec<u32> = hierarchy.lowers(link).map(|lower| lower.ifindex).collect();
+            for lower in lowers {
+                hierarchy.uppers.entry(lower).or_default().push(link);
+            }
+        }
+        hierarchy
     }
 
     /// Returns the reason why the interface is not monitored, or `None` if it is monitored.
@@ -48,7 +75,7 @@ impl<'a> DeviceHierarchy<'a> {
             Some(Skip::ExcludedInterface)
         } else if self.is_internal_wire(link) {
             Some(Skip::InternalWire)
-        } else if self.lowers(link).any(|lower| self.is_captured(lower)) {
+        } else if self.lowers(link).any(|lower| self.is_captured(lower)) || self.is_repeating_ifb(link) {
             Some(Skip::UpperDevice)
         } else {
             None
@@ -58,6 +85,59 @@ impl<'a> DeviceHierarchy<'a> {
     /// Returns true if the frames of the interface are captured, on it or on a lower device.
     fn is_captured(&self, link: &Link) -> bool {
         !self.policy.excludes_link(link) && !self.is_internal_wire(link)
+    }
+
+    /// Returns true for an ifb, unless every interface that sends it frames is excluded. One without a rule has no
+    /// frames, or those of a mechanism that cannot be read (`fwd` of nftables), which are copies too.
+    fn is_repeating_ifb(&self, link: &Link) -> bool {
+        let has_rule = self.mirred.iter().any(|rule| rule.target == link.ifindex);
+        is_ifb(link) && (!has_rule || self.copies.contains_key(&link.ifindex))
+    }
+
+    /// Returns what `tc mirred` sends to the interface.
+    pub(super) fn copies(&self, link: &Link) -> Copies {
+        self.copies.get(&link.ifindex).copied().unwrap_or_default()
+    }
+
+    /// Returns the interface with this number.
+    pub(super) fn link(&self, ifindex: u32) -> Option<&'a Link> {
+        self.by_ifindex.get(&ifindex).copied()
+    }
+
+    /// Returns the devices below the interface whose frames it repeats and that are captured.
+    pub(super) fn repeated(&self, link: &Link) -> impl Iterator<Item = &'a Link> {
+        self.lowers(link).filter(|lower| self.is_captured(lower))
+    }
+
+    /// Returns the frames for other stations that belong to the traffic of the interface. All of them do if it is in
+    /// promiscuous mode by the configuration, if a bridge is above it, at any height, or a macvlan that gets every
+    /// frame. Links without stations have no such frames.
+    pub(super) fn other_stations(&self, link: &Link) -> OtherStations {
+        if link.hatype != libc::ARPHRD_ETHER || self.policy.wants_promiscuous(&link.name) {
+            return OtherStations::All;
+        }
+        let mut stations = Vec::new();
+        let mut reached = vec![link];
+        let mut next = 0;
+        // Each device is reached once, so the loop ends even if there is a circle.
+        while let Some(&lower) = reached.get(next) {
+            next += 1;
+            for &upper in self.uppers.get(&lower.ifindex).into_iter().flatten() {
+                let kind = upper.kind.as_deref();
+                if matches!(kind, Some("bridge" | OPEN_VSWITCH)) || upper.passes_through {
+                    return OtherStations::All;
+                }
+                stations.extend(upper.station);
+                // Another macvlan gets only frames for its own address.
+                let is_macvlan = matches!(kind, Some("macvlan" | "macvtap"));
+                if !is_macvlan && !reached.iter().any(|known| known.ifindex == upper.ifindex) {
+                    reached.push(upper);
+                }
+            }
+        }
+        stations.sort_unstable();
+        stations.dedup();
+        OtherStations::Only(stations)
     }
 
     /// Returns true for both ends of a veth pair in this namespace. The ends must refer to each other, since the number

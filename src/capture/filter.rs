@@ -5,8 +5,8 @@
 //! kernel stripped does not reach it. If there are more than [`EXCLUDED_VLANS_MAX`], or the kernel has no memory for
 //! the whole program, none of them is dropped, and their frames count. The program drops
 //!
-//! 1. frames of interfaces that are not monitored, unless these are more than [`INTERFACES_MAX`], and frames of
-//!    excluded VLANs;
+//! 1. frames of interfaces that are not monitored, unless these are more than [`INTERFACES_MAX`], frames of excluded
+//!    VLANs, and copies that `tc mirred` makes;
 //! 2. egress frames of lo, which are ingress frames of lo again;
 //! 3. egress frames that do not show whether a contact is answered: TCP segments without SYN, FIN and RST, and frames
 //!    without an IP packet. They pass if egress frames count or if received bytes are counted;
@@ -29,7 +29,8 @@ use libc::{
 
 use super::bpf::{DROP, jump_len, load, load_ancillary, ret, skip_if, skip_unless, stmt};
 use super::source::Verdict;
-use super::verdict_table::VerdictTable;
+use super::verdict_table::{InterfaceVerdicts, VerdictTable};
+use crate::packet::Skip;
 
 /// Number of bytes of a frame that are kept. Ethernet with two tags (22), an IPv4 header with all options (60) and a
 /// TCP header with all options (60) fit, and so does IPv6 with extension headers of 100 bytes. A reader that only
@@ -42,6 +43,10 @@ pub(super) const SNAP_LEN: u32 = 192;
 /// frames.
 pub(super) const INTERFACES_MAX: usize = 500;
 
+/// Maximum number of interfaces whose frames of one direction the program drops. A jump passes two instructions for
+/// each.
+const COPIES_MAX: usize = 100;
+
 /// Maximum number of excluded VLANs whose frames the program drops; each takes 17 instructions.
 const EXCLUDED_VLANS_MAX: usize = 64;
 
@@ -53,6 +58,13 @@ pub(super) fn program(table: &VerdictTable) -> Vec<sock_filter> {
         .filter(|(_, row)| row.skipped().is_some())
         .map(|&(ifindex, _)| ifindex)
         .collect();
+    // Interfaces of which `tc mirred` makes only the frames of one direction copies.
+    let one_way = |is_copy: fn(&InterfaceVerdicts) -> bool| -> Vec<u32> {
+        let rows = table.interfaces().into_iter().filter(|(_, row)| row.skipped().is_none() && is_copy(row));
+        rows.map(|(ifindex, _)| ifindex).collect()
+    };
+    const COPY: Verdict = Verdict::Skip(Skip::UpperDevice);
+    let (entering, leaving) = (one_way(|row| row.ingress == COPY), one_way(|row| row.egress == COPY));
     let mut program = Vec::new();
     if !skipped.is_empty() && skipped.len() <= INTERFACES_MAX {
         program.push(load_ancillary(SKF_AD_IFINDEX));
@@ -65,7 +77,25 @@ pub(super) fn program(table: &VerdictTable) -> Vec<sock_filter> {
             program.extend(drop_vlan(ifindex, vlan_id));
         }
     }
+    for (is_egress, ifindexes) in [(false, entering), (true, leaving)] {
+        if !ifindexes.is_empty() && ifindexes.len() <= COPIES_MAX {
+            program.extend(drop_one_direction(is_egress, &ifindexes));
+        }
+    }
     program.extend(filter_direction(table));
+    program
+}
+
+/// Drops the frames of these interfaces that leave, or else those that enter.
+fn drop_one_direction(is_egress: bool, ifindexes: &[u32]) -> Vec<sock_filter> {
+    let mut compared = vec![load_ancillary(SKF_AD_IFINDEX)];
+    for &ifindex in ifindexes {
+        compared.extend([skip_unless(BPF_JEQ, ifindex, 1), ret(DROP)]);
+    }
+    let skip = if is_egress { skip_unless } else { skip_if };
+    let outgoing = u32::from(libc::PACKET_OUTGOING);
+    let mut program = vec![load_ancillary(SKF_AD_PKTTYPE), skip(BPF_JEQ, outgoing, jump_len(&compared))];
+    program.extend(compared);
     program
 }
 
@@ -93,7 +123,7 @@ fn filter_direction(table: &VerdictTable) -> Vec<sock_filter> {
     match table.egress() {
         // Received bytes are counted on egress frames.
         Verdict::ObserveOnly if table.needs_all_egress() => program.push(ret(SNAP_LEN)),
-        Verdict::Count | Verdict::CountIfOwn => program.push(ret(SNAP_LEN)),
+        Verdict::Count | Verdict::CountIfOwn | Verdict::CountForDeviceAbove => program.push(ret(SNAP_LEN)),
         Verdict::ObserveOnly => program.extend(pass_signals()),
         Verdict::Skip(_) => program.push(ret(DROP)),
     }
@@ -412,6 +442,28 @@ mod tests {
         let over = program(&table(links(INTERFACES_MAX + 1), &excluded, DirectionPolicy::In));
         skb.ifindex = 100_000;
         assert_eq!(run(&over, &skb), SNAP_LEN, "too many for the program: the workers skip them");
+    }
+
+    #[test]
+    fn copies_are_dropped_in_their_direction() {
+        use super::super::mirred::{MirredRule, Side};
+        let rule = |target, target_side| MirredRule {
+            source: 2,
+            source_side: Side::Ingress,
+            target,
+            target_side,
+            is_mirror: true,
+        };
+        let links = vec![link(2, "wan0"), link(3, "span0"), link(4, "span1")];
+        let mirred = vec![rule(3, Side::Egress), rule(4, Side::Ingress)];
+        let interfaces = Interfaces { links, mirred, ..Interfaces::default() };
+        let policy = Policy { direction: DirectionPolicy::Both, ..Policy::default() };
+        let program = program(&VerdictTable::new(&interfaces, &policy));
+        for (ifindex, entering, leaving) in [(2, true, true), (3, true, false), (4, false, true)] {
+            let skb = Skb { ifindex, ..ethernet(0x0800, &ipv4(17, 0, &[0; 8])) };
+            assert_eq!(run(&program, &skb) == SNAP_LEN, entering, "interface {ifindex}, ingress");
+            assert_eq!(run(&program, &egress(skb)) == SNAP_LEN, leaving, "interface {ifindex}, egress");
+        }
     }
 
     #[test]

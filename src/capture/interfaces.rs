@@ -13,7 +13,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::error::NetlinkError;
+use super::mirred::MirredRule;
 use super::netlink::{AF_INET, AF_INET6, DumpRequest, NetlinkSocket, attributes, ip};
+use super::stations::Station;
 use ipnet::IpNet;
 
 /// The interfaces, addresses and forwarding settings of this namespace at one moment.
@@ -25,6 +27,9 @@ pub(super) struct Interfaces {
     pub(super) ip_forwarding: bool,
     /// Addresses of this machine, in the order of the kernel's list.
     pub(super) own_addresses: Vec<OwnAddress>,
+    /// The rules by which traffic control sends frames of one interface to another. The link monitor adds them, since
+    /// they change at other times.
+    pub(super) mirred: Vec<MirredRule>,
 }
 
 /// An address of this machine.
@@ -62,6 +67,10 @@ pub(super) struct Link {
     pub(super) former_names: Vec<InterfaceName>,
     /// True if it is in promiscuous mode, for this process or another one.
     pub(super) is_promiscuous: bool,
+    /// The link-layer address, if it has 6 bytes.
+    pub(super) station: Option<Station>,
+    /// True for a macvlan or macvtap that gets every frame of the lower device (mode `passthru`).
+    pub(super) passes_through: bool,
 }
 
 impl Link {
@@ -77,6 +86,8 @@ impl Link {
             vlan_id: None,
             former_names: Vec::new(),
             is_promiscuous: false,
+            station: None,
+            passes_through: false,
         }
     }
 }
@@ -129,7 +140,7 @@ impl Interfaces {
             Ok(())
         })?;
         let ip_forwarding = forwards(netlink, AF_INET)? || forwards(netlink, AF_INET6)?;
-        Ok(Self { links, ip_forwarding, own_addresses })
+        Ok(Self { links, ip_forwarding, own_addresses, mirred: Vec::new() })
     }
 }
 
@@ -212,6 +223,7 @@ fn parse_link(body: &[u8]) -> Result<Link, String> {
             libc::IFLA_LINK => link.lower = nonzero(attribute.value()),
             libc::IFLA_LINK_NETNSID => lower_is_elsewhere = true,
             libc::IFLA_PROMISCUITY => link.is_promiscuous = nonzero(attribute.value()).is_some(),
+            libc::IFLA_ADDRESS => link.station = Station::try_from(attribute.value()).ok(),
             libc::IFLA_LINKINFO => parse_link_info(attribute.value(), &mut link)?,
             _ => {}
         }
@@ -235,14 +247,16 @@ fn parse_link_info(body: &[u8], link: &mut Link) -> Result<(), String> {
             _ => {}
         }
     }
-    if link.kind.as_deref() == Some("vlan") {
-        for attribute in attributes(&data, 0) {
-            let attribute = attribute?;
-            if attribute.kind() == IFLA_VLAN_ID
-                && let Some(&id) = attribute.value().first_chunk()
-            {
-                link.vlan_id = Some(u16::from_ne_bytes(id));
+    for attribute in attributes(&data, 0) {
+        let attribute = attribute?;
+        match (link.kind.as_deref(), attribute.kind()) {
+            (Some("vlan"), IFLA_VLAN_ID) => {
+                link.vlan_id = attribute.value().first_chunk().map(|&id| u16::from_ne_bytes(id));
             }
+            (Some("macvlan" | "macvtap"), IFLA_MACVLAN_MODE) => {
+                link.passes_through = nonzero(attribute.value()) == Some(MACVLAN_MODE_PASSTHRU);
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -297,6 +311,8 @@ const ADDRESS_HEADER_BYTES: usize = size_of::<libc::ifaddrmsg>();
 
 // include/uapi/linux/if_link.h, netconf.h; libc lacks these.
 const IFLA_VLAN_ID: u16 = 1;
+const IFLA_MACVLAN_MODE: u16 = 1;
+const MACVLAN_MODE_PASSTHRU: u32 = 8;
 const NETCONFA_IFINDEX: u16 = 1;
 const NETCONFA_FORWARDING: u16 = 2;
 /// The setting that new interfaces inherit. It does not apply to packets itself.
@@ -331,6 +347,7 @@ mod tests {
                 attribute(libc::IFLA_MASTER, &9u32.to_ne_bytes()),
                 attribute(libc::IFLA_LINKINFO, &info.concat()),
                 attribute(libc::IFLA_PROMISCUITY, &2u32.to_ne_bytes()),
+                attribute(libc::IFLA_ADDRESS, &[2, 0, 0, 0, 0, 7]),
                 attribute(999, b"from a later kernel"),
             ],
         );
@@ -347,9 +364,25 @@ mod tests {
                 vlan_id: Some(100),
                 former_names: vec![],
                 is_promiscuous: true,
+                station: Some([2, 0, 0, 0, 0, 7]),
+                passes_through: false,
             }
         );
         assert_eq!(link.name.to_string(), "lan\\xff\\u{1}");
+    }
+
+    #[test]
+    fn a_macvlan_that_gets_every_frame_is_known_by_its_mode() {
+        let read = |kind: &[u8], mode: u32| {
+            let info = [
+                attribute(libc::IFLA_INFO_DATA, &attribute(IFLA_MACVLAN_MODE, &mode.to_ne_bytes())),
+                attribute(libc::IFLA_INFO_KIND, kind),
+            ];
+            let message = link_message(5, 1, &[attribute(libc::IFLA_LINKINFO, &info.concat())]);
+            parse_link(&message).unwrap().passes_through
+        };
+        assert!(read(b"macvlan\0", 8) && read(b"macvtap\0", 8));
+        assert!(!read(b"macvlan\0", 4) && !read(b"ipvlan\0", 8));
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct LinkStats {
     pub egress: Verdict,
     /// True if the filter drops frames of some VLANs on the interface, since the devices of these VLANs are excluded.
     pub hides_vlans: bool,
+    /// True if the kernel counts what packet sockets see; see [`InterfaceVerdicts`](super::InterfaceVerdicts).
+    pub is_comparable: bool,
     /// The counters since the interface was created.
     pub counters: LinkCounters,
     /// The counters when this program first saw the interface.
@@ -187,6 +189,7 @@ impl LinkStatsPoller {
                 skipped: row.skipped(),
                 egress: row.egress,
                 hides_vlans: table.excluded_vlans().iter().any(|&(below, _)| below == ifindex),
+                is_comparable: row.is_comparable,
                 counters: polled.now,
                 counters_at_start: polled.at_start,
             }

@@ -1,11 +1,12 @@
 //! Follows the interfaces: when they change, every socket gets a new filter and every worker a new table.
 //!
-//! It runs on a thread of its own and sleeps until a netlink notice reports a change of a link, an address or a
-//! forwarding setting. The content of the notice is not used: after a notice all interfaces are read again. Lost
-//! notices count as a change. The pause between two readings is [`GAP_FACTOR`](super::read_schedule::GAP_FACTOR) times
-//! the CPU time of the last one, at least [`GAP_MIN`](super::read_schedule::GAP_MIN) and at most
-//! [`GAP_MAX`](super::read_schedule::GAP_MAX). So a change is in force within milliseconds, and constant changes take
-//! at most a fifth of a core, unless a reading takes more than a quarter of `GAP_MAX`.
+//! It runs on a thread of its own and sleeps until a netlink notice reports a change of a link, an address, a
+//! forwarding setting or a filter of tc. The content of the notice is not used: after a notice all interfaces are read
+//! again, and the filters if one of them may have changed. Lost notices count as a change. The pause between two
+//! readings is [`GAP_FACTOR`](super::read_schedule::GAP_FACTOR) times the CPU time of the last one, at least
+//! [`GAP_MIN`](super::read_schedule::GAP_MIN) and at most [`GAP_MAX`](super::read_schedule::GAP_MAX). So a change is in
+//! force within milliseconds, and constant changes take at most a fifth of a core, unless a reading takes more than a
+//! quarter of `GAP_MAX`.
 //!
 //! Once a second it reads the counters of the kernel and publishes a new [`KernelStats`]. Routes are read in steps
 //! after they, the interfaces or the policy have changed.
@@ -38,6 +39,7 @@ use super::kernel_stats::{ChangeLatency, KernelStats, LinkStatsPoller};
 use super::link_history::LinkHistory;
 use super::local_prefixes::LocalPrefixes;
 use super::mailbox::Mailbox;
+use super::mirred::TrafficControl;
 use super::monitor_handle::MonitorHandle;
 use super::netlink::{NetlinkSocket, call, discard, subscribe};
 use super::options::LocalNetworks;
@@ -56,6 +58,7 @@ pub struct LinkMonitor {
     notices: Socket,
     netlink: NetlinkSocket,
     link_history: Arc<LinkHistory>,
+    traffic_control: TrafficControl,
     policy: Policy,
     /// The interfaces of the last reading.
     interfaces: Interfaces,
@@ -76,7 +79,10 @@ impl LinkMonitor {
         let notices = subscribe(&GROUPS)?;
         let link_history = Arc::new(LinkHistory::subscribe()?);
         let mut netlink = NetlinkSocket::open()?;
-        let interfaces = Interfaces::read(&mut netlink)?;
+        let mut traffic_control = TrafficControl::subscribe();
+        let mut interfaces = Interfaces::read(&mut netlink)?;
+        interfaces.mirred = traffic_control.read(&mut netlink).to_vec();
+        warn_of_unmatched(&policy, &interfaces);
         let mut routes = match &policy.local_networks {
             LocalNetworks::Auto => Some(Routes::subscribe()?),
             LocalNetworks::List(_) => None,
@@ -91,6 +97,7 @@ impl LinkMonitor {
             notices,
             netlink,
             link_history,
+            traffic_control,
             policy,
             interfaces,
             routes,
@@ -166,7 +173,8 @@ impl LinkMonitor {
         }
         loop {
             let timeout = read_schedule.due_at().since(monotonic_now());
-            let is_notified = wait(handle.waker(), self.notices.as_fd(), timeout)?;
+            let traffic_control = self.traffic_control.notices().map(AsFd::as_fd);
+            let is_notified = wait(handle.waker(), self.notices.as_fd(), traffic_control, timeout)?;
             if handle.is_stopped() {
                 return Ok(());
             }
@@ -221,6 +229,9 @@ impl LinkMonitor {
                 ),
             }
         }
+        if (&policy.excluded, &policy.promiscuous) != (&self.policy.excluded, &self.policy.promiscuous) {
+            warn_of_unmatched(&policy, &self.interfaces);
+        }
         self.policy = policy;
     }
 
@@ -229,6 +240,9 @@ impl LinkMonitor {
         if self.discard_notices()? {
             read_schedule.changed(at);
             read_schedule.want_routes();
+        }
+        if self.traffic_control.take_changed()? {
+            read_schedule.changed(at);
         }
         Ok(())
     }
@@ -242,6 +256,7 @@ impl LinkMonitor {
                 return false;
             }
         }
+        self.interfaces.mirred = self.traffic_control.read(&mut self.netlink).to_vec();
         self.add_former_names();
         let is_new = self.renew_table();
         let is_in_force = (!is_new && self.attached.is_some()) || self.finish_change(changed_at);
@@ -334,10 +349,21 @@ fn table(policy: &Policy, interfaces: &Interfaces, routes: Option<&Routes>) -> V
     VerdictTable::new(interfaces, policy).with_local_networks(networks)
 }
 
+/// Warns once of each name or pattern in the configuration that matches no interface.
+fn warn_of_unmatched(policy: &Policy, interfaces: &Interfaces) {
+    policy.unmatched(&interfaces.links).iter().for_each(|sentence| warn!("{sentence}"));
+}
+
 /// Waits until the waker is notified, there are notices, or the timeout has passed. Returns true if the waker was
 /// notified, or may have been.
-fn wait(waker: &Waker, notices: BorrowedFd<'_>, timeout: Duration) -> Result<bool, CaptureError> {
-    let mut polled = [waker.as_fd(), notices].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+fn wait(
+    waker: &Waker,
+    notices: BorrowedFd<'_>,
+    traffic_control: Option<BorrowedFd<'_>>,
+    timeout: Duration,
+) -> Result<bool, CaptureError> {
+    let fds = [waker.as_fd(), notices].into_iter().chain(traffic_control);
+    let mut polled: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     // The timeout is rounded up. If it were rounded down, the wait would end before the timeout.
     let timeout_ms = u16::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
     match poll(&mut polled, PollTimeout::from(timeout_ms)) {

@@ -3,7 +3,8 @@
 //!
 //! It owns the ring, the table with the verdicts on its frames, and the wait. This file does not contain decoding,
 //! accounting or threads. Between two waits [`Live`] makes no system call, except for interfaces that the table does
-//! not have: it looks up the name of such an interface once for each block that has frames of the interface.
+//! not have: it looks up the name of such an interface once for each block that has frames of the interface. It reads
+//! the addresses that an interface receives once for each block with frames for stations that the table does not know.
 //!
 //! **Contract: take batches until there is none before waiting**; [`poller`](crate::sys::poller) has the reason.
 
@@ -19,6 +20,7 @@ use super::interfaces::InterfaceName;
 use super::link_history::LinkHistory;
 use super::mailbox::Mailbox;
 use super::source::{Batch, FrameSource, Verdict};
+use super::stations::ReceivedStations;
 use super::verdict_table::{InterfaceVerdicts, VerdictTable};
 use crate::packet::{
     Direction, Frame, LinkKind, Segmentation, Segments, Skip, Transported, is_pppoe_session,
@@ -154,6 +156,10 @@ impl Batch for LiveBatch<'_> {
             && is_pppoe_session(frame)
     }
 
+    fn is_for_device_above(&self, frame: &Frame<'_>) -> bool {
+        self.interfaces.is_for_device_above(frame)
+    }
+
     fn counts_as_received(&self, direction: Direction) -> bool {
         self.interfaces.table.counts_as_received(direction)
     }
@@ -260,13 +266,21 @@ pub(super) struct KnownInterfaces {
     /// with the same number.
     // A `RefCell`, since verdicts are looked up while the batch borrows the struct.
     unknown_interfaces: RefCell<HashMap<u32, InterfaceVerdicts>>,
+    /// The addresses that interfaces receive besides their own, as far as frames of the present batch needed them.
+    received_stations: RefCell<ReceivedStations>,
     /// True if verdicts have changed since the flag was last taken. Flows may have become visible in mid-stream then.
     changed: Cell<bool>,
 }
 
 impl KnownInterfaces {
     pub(super) fn new(table: Arc<VerdictTable>, link_history: Arc<LinkHistory>) -> Self {
-        Self { table, link_history, unknown_interfaces: RefCell::default(), changed: Cell::default() }
+        Self {
+            table,
+            link_history,
+            unknown_interfaces: RefCell::default(),
+            received_stations: RefCell::default(),
+            changed: Cell::default(),
+        }
     }
 
     /// Replaces the table. It counts as a change if the verdicts differ; a new address of this machine does not.
@@ -282,6 +296,7 @@ impl KnownInterfaces {
         if !unknown_interfaces.is_empty() {
             unknown_interfaces.clear();
         }
+        self.received_stations.get_mut().begin_batch();
     }
 
     fn verdict(&self, ifindex: u32, direction: Direction) -> Verdict {
@@ -290,6 +305,16 @@ impl KnownInterfaces {
             None if ifindex == UNREADABLE.ifindex => Verdict::Skip(Skip::RingCorrupt),
             None => self.unknown_interface(ifindex, direction),
         }
+    }
+
+    /// Returns true if a device above the interface of the frame has the destination address: a device that the table
+    /// knows, or one in another namespace, for which the kernel is asked once per interface and batch.
+    fn is_for_device_above(&self, frame: &Frame<'_>) -> bool {
+        let Some(&station) = frame.captured().first_chunk() else { return false };
+        let has = |row: &InterfaceVerdicts| row.stations.contains(&station);
+        self.table.row(frame.ifindex).is_some_and(has)
+            || self.unknown_interfaces.borrow().get(&frame.ifindex).is_some_and(has)
+            || self.received_stations.borrow_mut().has(frame.ifindex, station)
     }
 
     /// Looks up the verdict on an interface that the table does not have, once per interface and batch.

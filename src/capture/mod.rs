@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod bpf;
+mod copies;
 mod counters;
 mod device_hierarchy;
 mod error;
@@ -33,7 +34,9 @@ mod link_monitor;
 mod live;
 mod local_prefixes;
 mod mailbox;
+mod mirred;
 mod monitor_handle;
+mod name_pattern;
 mod netlink;
 mod open;
 mod options;
@@ -45,6 +48,8 @@ mod replay;
 mod routes;
 mod softnet;
 mod source;
+mod stations;
+mod survey;
 mod verdict_table;
 
 pub use counters::LinkCounters;
@@ -54,12 +59,14 @@ pub use kernel_stats::{ChangeLatency, KernelStats, LinkStats};
 pub use link_monitor::LinkMonitor;
 pub use live::{Live, LiveBatch, LiveFrames, SocketStatistics};
 pub use monitor_handle::MonitorHandle;
+pub(crate) use name_pattern::NamePattern;
 pub use open::{LiveSeed, OpenedCapture, open};
 pub(crate) use open::{RING_BYTES_MIN, open_on};
 pub use options::{DirectionPolicy, EventLoop, LocalNetworks, Options, WireExact};
 pub use replay::{Replay, ReplayBatch, ReplayError, ReplayFrames, first_frame_time};
 pub use softnet::SoftnetStats;
 pub use source::{Batch, FrameSource, Verdict};
+pub use survey::{Survey, survey};
 pub use verdict_table::{InterfaceVerdicts, VerdictTable};
 
 // A worker needs these types of the floor below: to be woken, and to report the mechanism that it waits with.

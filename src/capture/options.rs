@@ -10,9 +10,9 @@ pub struct Options {
     pub workers: usize,
     /// Bytes of kernel memory for all rings together.
     pub ring_memory_bytes: u64,
-    /// Names of interfaces that are not monitored.
+    /// Names of interfaces that are not monitored; `*` and `?` stand for characters as in a shell.
     pub excluded_interfaces: Vec<String>,
-    /// Names of interfaces to be put into promiscuous mode, such as mirror ports.
+    /// Names of interfaces to be put into promiscuous mode, such as mirror ports; `*` and `?` as above.
     pub promiscuous: Vec<String>,
     /// The source of the list of local networks.
     pub local_networks: LocalNetworks,

@@ -54,6 +54,13 @@ pub trait Batch {
         true
     }
 
+    /// Returns true if a frame of this batch is for a station that a device above its interface has, for
+    /// [`Verdict::CountForDeviceAbove`].
+    fn is_for_device_above(&self, frame: &Frame<'_>) -> bool {
+        let _ = frame;
+        true
+    }
+
     /// Returns true if `addr` is an address of this machine, for [`Verdict::CountIfOwn`].
     fn is_own(&self, addr: IpAddr) -> bool {
         let _ = addr;
@@ -68,6 +75,9 @@ pub enum Verdict {
     Count,
     /// The frame counts if its source is an address of this machine ([`Batch::is_own`]); otherwise it is only observed.
     CountIfOwn,
+    /// The frame is for another station. It counts if a device above the interface has that address
+    /// ([`Batch::is_for_device_above`]); otherwise it is a [`Skip::OtherStation`].
+    CountForDeviceAbove,
     /// The frame is only decoded to see whether a contact is answered; its packet counts on another interface. In the
     /// sums it is a [`Skip::Egress`].
     ObserveOnly,

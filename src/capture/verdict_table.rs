@@ -10,6 +10,10 @@
 //! * An interface that the configuration excludes is skipped.
 //! * A device on top of another one (VLAN, bond, bridge, macvlan, Open vSwitch) repeats the frames of the lower one, so
 //!   it is skipped while a lower one is monitored. Tunnels are not such devices: the lower one carries other packets.
+//! * What `tc mirred` sends from a monitored interface to another one is a copy: it is skipped on the target, in the
+//!   direction in which it crosses it ([`copies`](super::copies)).
+//! * A frame for another station is skipped, unless the configuration has the interface in promiscuous mode, a bridge
+//!   is above the interface, or a device above it has the address of the station.
 //! * If both ends of a veth pair are in this namespace, both are skipped: the pair is a wire inside this machine, and
 //!   its packets count on the other interfaces of this namespace that they cross.
 //! * A PPPoE session that ends at this machine is captured on the Ethernet device, and its packets again on the PPP
@@ -30,11 +34,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::device_hierarchy::DeviceHierarchy;
-use super::interfaces::{InterfaceName, Interfaces};
+use super::copies::is_ifb;
+use super::device_hierarchy::{DeviceHierarchy, OtherStations};
+use super::interfaces::{InterfaceName, Interfaces, Link};
 use super::local_prefixes::LocalPrefixes;
+use super::name_pattern::NamePattern;
 use super::policy::Policy;
 use super::source::Verdict;
+use super::stations::Station;
 use crate::packet::{Direction, Skip};
 
 /// The verdicts by interface and direction. A new table is made when the interfaces or the policy change.
@@ -66,25 +73,54 @@ pub struct InterfaceVerdicts {
     pub name: Option<InterfaceName>,
     /// The verdict on ingress frames.
     pub ingress: Verdict,
+    /// The verdict on ingress frames for other stations.
+    pub other_host: Verdict,
     /// The verdict on egress frames.
     pub egress: Verdict,
+    /// True if the kernel counts as received what packet sockets see entering. It does not on an ifb, and not on the
+    /// target of a `tc mirred` that sends it entering frames.
+    pub is_comparable: bool,
+    /// The addresses of devices above, for [`Verdict::CountForDeviceAbove`].
+    pub(super) stations: Vec<Station>,
 }
 
 impl InterfaceVerdicts {
     /// Returns the verdict on frames of this direction.
     pub fn verdict(&self, direction: Direction) -> Verdict {
         match direction {
-            Direction::Ingress | Direction::OtherHost => self.ingress,
+            Direction::Ingress => self.ingress,
+            Direction::OtherHost => self.other_host,
             Direction::Egress => self.egress,
         }
     }
 
     /// Returns the reason why the interface is not monitored, or `None` if it is monitored.
     pub fn skipped(&self) -> Option<Skip> {
-        match self.ingress {
-            Verdict::Skip(reason) => Some(reason),
+        match (self.ingress, self.egress) {
+            (Verdict::Skip(reason), Verdict::Skip(_)) => Some(reason),
             _ => None,
         }
+    }
+
+    /// Makes verdicts by which every ingress frame counts.
+    fn counted(name: Option<InterfaceName>, egress: Verdict) -> Self {
+        let (ingress, other_host) = (Verdict::Count, Verdict::Count);
+        Self { name, ingress, other_host, egress, is_comparable: true, stations: Vec::new() }
+    }
+
+    /// Returns the verdicts with every frame skipped for this reason.
+    fn all_skipped(self, reason: Skip) -> Self {
+        self.entering_skipped(reason).leaving_skipped(reason)
+    }
+
+    /// Returns the verdicts with ingress frames skipped for this reason.
+    fn entering_skipped(self, reason: Skip) -> Self {
+        Self { ingress: Verdict::Skip(reason), other_host: Verdict::Skip(reason), ..self }
+    }
+
+    /// Returns the verdicts with egress frames skipped for this reason.
+    fn leaving_skipped(self, reason: Skip) -> Self {
+        Self { egress: Verdict::Skip(reason), ..self }
     }
 }
 
@@ -94,24 +130,10 @@ impl VerdictTable {
         let device_hierarchy = DeviceHierarchy::new(interfaces, policy);
         let forwards = interfaces.ip_forwarding || device_hierarchy.has_forwarding_bridge();
         let egress = policy.egress(forwards);
-        let rows = interfaces.links.iter().map(|link| {
-            let default_verdicts =
-                InterfaceVerdicts { name: Some(link.name.clone()), ingress: Verdict::Count, egress };
-            let row = match device_hierarchy.skip(link) {
-                Some(reason) => InterfaceVerdicts {
-                    ingress: Verdict::Skip(reason),
-                    egress: Verdict::Skip(reason),
-                    ..default_verdicts
-                },
-                None if link.hatype == libc::ARPHRD_LOOPBACK => {
-                    InterfaceVerdicts { egress: Verdict::Skip(Skip::Egress), ..default_verdicts }
-                }
-                None => default_verdicts,
-            };
-            (link.ifindex, row)
-        });
-        let is_lo = |name: &InterfaceName| {
-            interfaces.links.iter().any(|link| link.hatype == libc::ARPHRD_LOOPBACK && link.name == *name)
+        let rows = interfaces.links.iter().map(|link| (link.ifindex, row(link, &device_hierarchy, egress)));
+        let is_just_lo = |pattern: &NamePattern| {
+            let mut loopbacks = interfaces.links.iter().filter(|link| link.hatype == libc::ARPHRD_LOOPBACK);
+            loopbacks.any(|link| pattern.is_just(&link.name))
         };
         let mut own_addresses: Vec<_> = interfaces.own_addresses.iter().map(|own| own.addr).collect();
         own_addresses.sort_unstable();
@@ -128,7 +150,7 @@ impl VerdictTable {
                 .links
                 .iter()
                 .any(|link| link.hatype == libc::ARPHRD_PPP && device_hierarchy.skip(link).is_none()),
-            excludes_unknown: policy.excluded.iter().any(|name| !is_lo(name)),
+            excludes_unknown: !policy.excluded.iter().all(is_just_lo),
             policy: policy.clone(),
         }
     }
@@ -137,6 +159,11 @@ impl VerdictTable {
     #[inline]
     pub fn verdict(&self, ifindex: u32, direction: Direction) -> Option<Verdict> {
         self.rows.get(&ifindex).map(|row| row.verdict(direction))
+    }
+
+    /// Returns the verdicts on an interface; `None` if it is not in the table.
+    pub(super) fn row(&self, ifindex: u32) -> Option<&InterfaceVerdicts> {
+        self.rows.get(&ifindex)
     }
 
     /// Returns the table with these local networks.
@@ -167,19 +194,17 @@ impl VerdictTable {
     /// name. Otherwise a removed interface has the verdicts of its last table. Any other one is skipped if no name is
     /// known and a name other than that of lo is excluded; else it has the default verdicts.
     pub(super) fn unknown_interface(&self, ifindex: u32, names: &[InterfaceName]) -> InterfaceVerdicts {
-        let name = names.last().cloned();
-        let skipped = |reason| {
-            let verdict = Verdict::Skip(reason);
-            InterfaceVerdicts { name: name.clone(), ingress: verdict, egress: verdict }
-        };
+        let default_verdicts = InterfaceVerdicts::counted(names.last().cloned(), self.egress);
         if names.iter().any(|name| self.policy.excludes(name)) {
-            return skipped(Skip::ExcludedInterface);
+            return default_verdicts.all_skipped(Skip::ExcludedInterface);
         }
         let removed = self.removed.iter().rfind(|&&(number, _)| number == ifindex);
         match removed {
             Some((_, row)) => row.clone(),
-            None if name.is_none() && self.excludes_unknown => skipped(Skip::UnknownInterface),
-            None => InterfaceVerdicts { name, ingress: Verdict::Count, egress: self.egress },
+            None if names.is_empty() && self.excludes_unknown => {
+                default_verdicts.all_skipped(Skip::UnknownInterface)
+            }
+            None => default_verdicts,
         }
     }
 
@@ -252,11 +277,50 @@ impl VerdictTable {
         self.egress
     }
 
+    /// States whether this machine forwards packets, and which directions count.
+    pub(super) fn directions(&self) -> String {
+        let forwards = if self.forwards { "forwards" } else { "does not forward" };
+        let counts = match self.egress {
+            Verdict::Count => "packets count entering and leaving",
+            Verdict::CountIfOwn => "packets count entering, and leaving from an own address",
+            Verdict::ObserveOnly | Verdict::CountForDeviceAbove | Verdict::Skip(_) => {
+                "packets count entering"
+            }
+        };
+        format!("this host {forwards}, {counts}")
+    }
+
     /// Returns (ifindex, VLAN ID) of each excluded VLAN device, for every device below it on which frames have that
     /// tag.
     pub(super) fn excluded_vlans(&self) -> &[(u32, u16)] {
         &self.excluded_vlans
     }
+}
+
+/// Returns the verdicts on one interface. `egress` is the default verdict on egress frames.
+fn row(link: &Link, device_hierarchy: &DeviceHierarchy<'_>, egress: Verdict) -> InterfaceVerdicts {
+    let mut row = InterfaceVerdicts::counted(Some(link.name.clone()), egress);
+    if let Some(reason) = device_hierarchy.skip(link) {
+        return row.all_skipped(reason);
+    }
+    if link.hatype == libc::ARPHRD_LOOPBACK {
+        return row.leaving_skipped(Skip::Egress);
+    }
+    if let OtherStations::Only(stations) = device_hierarchy.other_stations(link) {
+        row = InterfaceVerdicts { other_host: Verdict::CountForDeviceAbove, stations, ..row };
+    }
+    let copies = device_hierarchy.copies(link);
+    let has_entering = copies.entering.is_some() || copies.entering_instead.is_some();
+    row.is_comparable = !has_entering && !is_ifb(link);
+    if copies.entering.is_some() || (copies.entering_instead.is_some() && egress != Verdict::Count) {
+        row = row.entering_skipped(Skip::UpperDevice);
+    }
+    if copies.leaving.is_some() {
+        row = row.leaving_skipped(Skip::UpperDevice);
+    } else if copies.passed_on.is_some() && egress == Verdict::Count {
+        row.egress = Verdict::CountIfOwn;
+    }
+    row
 }
 
 /// Writes one line for the log: monitored interfaces, skipped ones with the reason, directions that count, local
@@ -280,13 +344,7 @@ impl fmt::Display for VerdictTable {
         if !skipped.is_empty() {
             write!(f, "; not {}", shortened(&skipped))?;
         }
-        let forwards = if self.forwards { "forwards" } else { "does not forward" };
-        let counts = match self.egress {
-            Verdict::Count => "packets count entering and leaving",
-            Verdict::CountIfOwn => "packets count entering, and leaving from an own address",
-            Verdict::ObserveOnly | Verdict::Skip(_) => "packets count entering",
-        };
-        write!(f, "; this host {forwards}, {counts}")?;
+        write!(f, "; {}", self.directions())?;
         match self.local_networks() {
             [] => Ok(()),
             networks => {
@@ -311,7 +369,8 @@ const REMOVED_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::super::interfaces::{Link, OwnAddress};
+    use super::super::interfaces::OwnAddress;
+    use super::super::mirred::{MirredRule, Side};
     use super::super::options::DirectionPolicy;
     use super::*;
 
@@ -335,7 +394,7 @@ mod tests {
     }
 
     fn table(links: Vec<Link>, excluded: &[&str], direction: DirectionPolicy) -> VerdictTable {
-        let excluded = excluded.iter().map(|name| InterfaceName::new(name.as_bytes())).collect();
+        let excluded = excluded.iter().map(|text| NamePattern::new(text)).collect();
         let interfaces = Interfaces { links, ..Interfaces::default() };
         VerdictTable::new(&interfaces, &Policy { excluded, direction, ..Policy::default() })
     }
@@ -434,6 +493,139 @@ mod tests {
     }
 
     #[test]
+    fn an_ifb_is_skipped_unless_only_excluded_interfaces_send_to_it() {
+        let rule = |source, target| MirredRule {
+            source,
+            source_side: Side::Ingress,
+            target,
+            target_side: Side::Egress,
+            is_mirror: false,
+        };
+        let verdicts = |rules: &[MirredRule], excluded: &[&str]| -> Vec<_> {
+            let links = vec![link(1, "wan", ""), link(2, "lan", ""), link(3, "ifb0", "ifb")];
+            let interfaces = Interfaces { links, mirred: rules.to_vec(), ..Interfaces::default() };
+            let excluded = excluded.iter().map(|text| NamePattern::new(text)).collect();
+            let table = VerdictTable::new(&interfaces, &Policy { excluded, ..Policy::default() });
+            table.interfaces().iter().map(|(_, row)| (row.ingress, row.egress, row.is_comparable)).collect()
+        };
+        let counted = (COUNTS, COUNTS, true);
+        let skipped = |reason| (reason, reason, true);
+        assert_eq!(verdicts(&[rule(1, 3)], &[]), [counted, counted, skipped(UPPER)]);
+        assert_eq!(verdicts(&[], &[]), [counted, counted, skipped(UPPER)], "it has no frames of its own");
+        assert_eq!(verdicts(&[rule(1, 3)], &["wan"]), [skipped(EXCLUDED), counted, (COUNTS, COUNTS, false)]);
+        assert_eq!(verdicts(&[rule(1, 3), rule(2, 3)], &["wan"])[2], skipped(UPPER));
+    }
+
+    #[test]
+    fn a_copy_is_skipped_in_the_direction_in_which_it_crosses_the_target() {
+        use DirectionPolicy::{Both, In, InAndOwn};
+        use Side::{Egress, Ingress};
+        /// Side of the source, side of the target, mirror or redirect; then what becomes of the target where egress
+        /// counts, and where it is observed: the verdicts on ingress and egress.
+        type Case = (Side, Side, bool, [Verdict; 2], [Verdict; 2]);
+        let cases: [Case; 8] = [
+            (Ingress, Egress, true, [COUNTS, UPPER], [COUNTS, UPPER]),
+            (Egress, Egress, true, [COUNTS, UPPER], [COUNTS, UPPER]),
+            (Ingress, Ingress, true, [UPPER, COUNTS], [UPPER, Verdict::ObserveOnly]),
+            (Egress, Ingress, true, [UPPER, COUNTS], [UPPER, Verdict::ObserveOnly]),
+            (Ingress, Egress, false, [COUNTS, Verdict::CountIfOwn], [COUNTS, Verdict::ObserveOnly]),
+            (Egress, Egress, false, [COUNTS, COUNTS], [COUNTS, Verdict::ObserveOnly]),
+            (Ingress, Ingress, false, [UPPER, COUNTS], [UPPER, Verdict::ObserveOnly]),
+            (Egress, Ingress, false, [COUNTS, COUNTS], [UPPER, Verdict::ObserveOnly]),
+        ];
+        for (source_side, target_side, is_mirror, both, observed) in cases {
+            let rule = MirredRule { source: 1, source_side, target: 2, target_side, is_mirror };
+            let links = vec![link(1, "wan", ""), link(2, "span", "")];
+            let interfaces = Interfaces { links, mirred: vec![rule], ..Interfaces::default() };
+            for (direction, expected) in [(Both, both), (In, observed)] {
+                let table = VerdictTable::new(&interfaces, &Policy { direction, ..Policy::default() });
+                let row = table.row(2).unwrap();
+                assert_eq!([row.ingress, row.egress], expected, "{rule:?} {direction:?}");
+                assert_eq!((row.skipped(), row.other_host == row.ingress), (None, row.ingress == UPPER));
+                assert_eq!(row.is_comparable, target_side == Egress, "{rule:?}");
+            }
+            let policy = Policy { direction: InAndOwn, ..Policy::default() };
+            let own = VerdictTable::new(&interfaces, &policy).row(2).map(|row| row.egress);
+            assert_eq!(own == Some(UPPER), both[1] == UPPER, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_for_another_station_counts_below_a_bridge_and_for_a_device_above() {
+        const ABOVE: Verdict = Verdict::CountForDeviceAbove;
+        let with = |station: u8, link: Link| Link { station: Some([2, 0, 0, 0, 0, station]), ..link };
+        let vlan = |id, link| Link { vlan_id: Some(id), ..on(1, link) };
+        let stations = |numbers: &[u8]| -> Vec<Station> {
+            numbers.iter().map(|&number| [2, 0, 0, 0, 0, number]).collect()
+        };
+        let eth = || with(1, link(1, "eth0", ""));
+        /// Name, links, and the verdict on the first one with the stations for which its frames count.
+        type Case = (&'static str, Vec<Link>, (Verdict, Vec<Station>));
+        let cases: Vec<Case> = vec![
+            ("alone", vec![eth()], (ABOVE, vec![])),
+            ("port of a bridge", vec![port_of(2, eth()), link(2, "br0", "bridge")], (COUNTS, vec![])),
+            (
+                "port of Open vSwitch",
+                vec![port_of(2, eth()), link(2, "ovs-system", "openvswitch")],
+                (COUNTS, vec![]),
+            ),
+            (
+                "port of a bond that is a port of a bridge",
+                vec![port_of(2, eth()), port_of(3, link(2, "bond0", "bond")), link(3, "br0", "bridge")],
+                (COUNTS, vec![]),
+            ),
+            (
+                "below a VLAN that is a port of a bridge",
+                vec![eth(), port_of(3, vlan(5, link(2, "eth0.5", "vlan"))), link(3, "br0", "bridge")],
+                (COUNTS, vec![]),
+            ),
+            (
+                "macvlan, macvtap and a VLAN with addresses of their own",
+                vec![
+                    eth(),
+                    on(1, with(9, link(2, "vrrp.51", "macvlan"))),
+                    on(1, with(8, link(3, "macvtap0", "macvtap"))),
+                    with(7, vlan(5, link(4, "eth0.5", "vlan"))),
+                ],
+                (ABOVE, stations(&[7, 8, 9])),
+            ),
+            (
+                "macvlan on a VLAN on a bond",
+                vec![
+                    port_of(2, eth()),
+                    with(2, link(2, "bond0", "bond")),
+                    on(2, with(3, link(3, "bond0.7", "vlan"))),
+                    on(3, with(4, link(4, "vrrp.51", "macvlan"))),
+                ],
+                (ABOVE, stations(&[2, 3, 4])),
+            ),
+            (
+                "macvlan that is a port of a bridge",
+                vec![eth(), port_of(3, on(1, with(9, link(2, "mv0", "macvlan")))), link(3, "br0", "bridge")],
+                (ABOVE, stations(&[9])),
+            ),
+            (
+                "macvtap that gets every frame",
+                vec![eth(), Link { passes_through: true, ..on(1, link(2, "macvtap0", "macvtap")) }],
+                (COUNTS, vec![]),
+            ),
+            ("in Promiscuous", vec![link(1, "span0", "")], (COUNTS, vec![])),
+            ("without stations", vec![Link { hatype: libc::ARPHRD_NONE, ..eth() }], (COUNTS, vec![])),
+            ("a circle", vec![on(2, eth()), on(1, with(5, link(2, "x", "vlan")))], (ABOVE, stations(&[5]))),
+        ];
+        for (name, links, expected) in cases {
+            let interfaces = Interfaces { links, ..Interfaces::default() };
+            let policy = Policy { promiscuous: vec![NamePattern::new("span?")], ..Policy::default() };
+            let table = VerdictTable::new(&interfaces, &policy);
+            let row = table.row(1).unwrap();
+            assert_eq!((row.other_host, row.stations.clone()), expected, "{name}");
+            assert_eq!(table.verdict(1, Direction::OtherHost), Some(row.other_host), "{name}");
+        }
+        let excluded = table(vec![eth()], &["eth0"], DirectionPolicy::Auto);
+        assert_eq!(excluded.verdict(1, Direction::OtherHost), Some(EXCLUDED));
+    }
+
+    #[test]
     fn a_veth_pair_in_this_namespace_is_skipped_on_both_ends() {
         let pair = || vec![on(2, link(1, "a", "veth")), on(1, link(2, "b", "veth"))];
         assert_eq!(ingress(pair(), &[]), [WIRE, WIRE]);
@@ -472,7 +664,7 @@ mod tests {
         ];
         for (name, mut links, ip_forwarding, direction, forwards, egress) in cases {
             links.push(link(99, "eth0", ""));
-            let interfaces = Interfaces { links, ip_forwarding, own_addresses: vec![] };
+            let interfaces = Interfaces { links, ip_forwarding, ..Interfaces::default() };
             let table = VerdictTable::new(&interfaces, &Policy { direction, ..Policy::default() });
             assert_eq!(table.forwards(), forwards, "{name}");
             assert_eq!(table.verdict(99, Direction::Egress), Some(egress), "{name}");
@@ -546,7 +738,7 @@ mod tests {
             (named("eth2", &["secret", "eth0"]), EXCLUDED, true),
             (named("secret", &["eth0"]), EXCLUDED, false),
         ] {
-            let policy = Policy { excluded: names(&["secret"]), ..Policy::default() };
+            let policy = Policy { excluded: vec![NamePattern::new("secret")], ..Policy::default() };
             assert_eq!(policy.excludes_former_name_of(&link), by_former_name, "{link:?}");
             assert_eq!(ingress(vec![link.clone()], &["secret"]), [expected], "{link:?}");
         }
@@ -610,6 +802,7 @@ mod tests {
             links: (0..700).map(|i| link(4_000_000_000 + i, "c", "")).collect(),
             ip_forwarding: false,
             own_addresses: addresses.to_vec(),
+            mirred: vec![],
         };
         let policy = Policy { direction: DirectionPolicy::InAndOwn, ..Policy::default() };
         let table = VerdictTable::new(&interfaces, &policy);

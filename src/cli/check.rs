@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use traffic_alerted::config::{ConfigFile, Viewer};
 
-use super::exit;
+use super::{check_interfaces, exit};
 
 /// The arguments of `check`.
 #[derive(Debug, Args)]
@@ -17,13 +17,15 @@ pub(super) struct CheckArgs {
 }
 
 impl CheckArgs {
-    /// Prints every key with its value in force; then, on standard error, what does not work as things are, and advice.
+    /// Prints every key with its value in force and what would be done with the interfaces of this machine; then, on
+    /// standard error, what does not work as things are, and advice.
     ///
     /// # Errors
     /// The configuration is wrong, or standard output cannot be written.
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let file = ConfigFile::load(&self.config)?;
-        match write!(io::stdout().lock(), "{file}") {
+        let interfaces = check_interfaces::section(file.config());
+        match write!(io::stdout().lock(), "{file}{interfaces}") {
             // The reader closed the pipe, as `head` does, so it needs no more output.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             result => result?,

@@ -4,6 +4,7 @@
 //! errors. Commands return [`anyhow::Error`], so that any failure is reported as one line with its causes.
 
 mod check;
+mod check_interfaces;
 pub(crate) mod exit;
 mod monitor;
 mod replay;

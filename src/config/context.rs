@@ -13,7 +13,7 @@ use super::key::SettingKey;
 use super::machine::Machine;
 use super::units::Bytes;
 use super::value_error::ValueError;
-use crate::capture::RING_BYTES_MIN;
+use crate::capture::{NamePattern, RING_BYTES_MIN};
 use crate::detect::FindingKind;
 use crate::engine::PinCores;
 use crate::flow::Metric;
@@ -83,10 +83,16 @@ impl Context {
         Err(ValueError::new(label, help).against(SettingKey::Workers, "one ring for each of them"))
     }
 
-    /// Checks that none of the interfaces of `Promiscuous` is in `ExcludedInterfaces`.
+    /// Checks that none of the names and patterns of `Promiscuous` is excluded as a whole by `ExcludedInterfaces`. A
+    /// pattern of which only some names are excluded stands for the others.
     #[allow(clippy::ptr_arg, reason = "it is passed as a `Check<Vec<String>>`")]
     pub(super) fn check_promiscuous(&self, names: &Vec<String>) -> Result<(), ValueError> {
-        match names.iter().find(|name| self.excluded_interfaces.contains(name)) {
+        let excluded: Vec<_> = self.excluded_interfaces.iter().map(|text| NamePattern::new(text)).collect();
+        let is_excluded = |name: &&String| {
+            let name = NamePattern::new(name);
+            excluded.iter().any(|pattern| pattern.covers(&name))
+        };
+        match names.iter().find(is_excluded) {
             None => Ok(()),
             Some(name) => {
                 let label = format!("`{name}` is not monitored");

@@ -41,10 +41,11 @@ General {
         chart_bytes_min: u64 = 5_000_000,
         kind: ByteCount(CHART_BYTES), reload: Live, example: "100K"
     }
-    /// Interfaces that are not monitored. If the list is empty, every interface is monitored.
+    /// Interfaces that are not monitored. `*` in a name stands for any number of characters and `?` for one, as in a
+    /// shell. If the list is empty, every interface is monitored.
     ExcludedInterfaces {
         excluded_interfaces: Vec<String> = vec!["lo".to_owned()],
-        kind: InterfaceNames, reload: Live, example: "\"lo\",\"wg0\"", more: "Which packets count"
+        kind: InterfaceNames, reload: Live, example: "\"lo\",\"veth*\"", more: "Which packets count"
     }
 }
 Scanning {
@@ -147,7 +148,9 @@ Capture {
         loss_ppm_max: Option<u32> = Some(1_000),
         kind: PercentageOrOff(LOSS_PPM), reload: Live, example: "5%", more: "Frames are dropped"
     }
-    /// Interfaces that also receive frames for other stations, such as one at the mirror port of a switch.
+    /// Interfaces that also receive frames for other stations, such as one at the mirror port of a switch. `*` and `?`
+    /// in a name stand for characters, as in a shell. On any other interface except the ports of a bridge, frames for
+    /// other stations are skipped.
     Promiscuous {
         promiscuous: Vec<String> = Vec::new(),
         kind: InterfaceNames.and(Context::check_promiscuous), reload: Live, example: "\"span0\"",

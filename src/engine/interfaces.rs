@@ -182,8 +182,9 @@ fn row(
     is_comparable: bool,
 ) -> InterfaceReport {
     let kernel = link.since_start();
-    // If an interface is skipped or hides VLANs, the filter in the kernel drops some or all of its packets.
-    let is_whole = is_comparable && link.skipped.is_none() && !link.hides_vlans;
+    // If an interface is skipped or hides VLANs, the filter in the kernel drops some or all of its packets. Copies that
+    // tc mirred makes may be in one of the two counts only.
+    let is_whole = is_comparable && link.is_comparable && link.skipped.is_none() && !link.hides_vlans;
     // With other verdicts the filter may pass only some of the egress packets, so they are not compared.
     let sees_all_egress = matches!(link.egress, Verdict::Count | Verdict::CountIfOwn);
     let reconciliation = |crossed: &DirectionCounts, kernel_before, kernel_now| InterfaceReconciliation {
@@ -228,6 +229,7 @@ mod tests {
             skipped: None,
             egress: Verdict::ObserveOnly,
             hides_vlans: false,
+            is_comparable: true,
             counters: LinkCounters { rx_packets, ..LinkCounters::default() },
             counters_at_start: LinkCounters::default(),
         }

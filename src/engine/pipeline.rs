@@ -5,7 +5,9 @@
 
 use crate::capture::{Batch, Verdict};
 use crate::flow::{CountMode, Decoded, Delta, FrameContext, InterfaceDirection};
-use crate::packet::{Frame, Skip, Summary, SummarySink, decode_into, decode_quoted, reports_unreachable};
+use crate::packet::{
+    Direction, Frame, Skip, Summary, SummarySink, decode_into, decode_quoted, reports_unreachable,
+};
 
 /// Decoded packets that are not counted yet, and the cached contexts of the interfaces of the batch.
 #[derive(Debug)]
@@ -36,8 +38,14 @@ impl FramePipeline {
     #[inline(always)]
     pub(super) fn decode_frame<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) {
         let context = self.context(batch, frame, delta);
-        if let Verdict::Skip(skip) = context.verdict {
-            return delta.skip(context.interface_direction, skip);
+        if !context.counts {
+            match context.verdict {
+                Verdict::Skip(skip) => return delta.skip(context.interface_direction, skip),
+                Verdict::CountForDeviceAbove if !batch.is_for_device_above(frame) => {
+                    return delta.skip(context.interface_direction, Skip::OtherStation);
+                }
+                _ => {}
+            }
         }
         if batch.is_own_pppoe(frame) {
             return delta.skip(context.interface_direction, Skip::PppoeTerminatedHere);
@@ -130,8 +138,15 @@ impl<B: Batch> SummarySink for PendingFrame<'_, '_, B> {
             self.note_unreachable();
         }
         let InterfaceContext { counts, interface_direction, counts_as_received, .. } = self.context;
-        let is_observed_only = !counts && self.is_observed_only(&summary);
-        let count_mode = CountMode { is_observed_only, counts_as_received };
+        let mut count_mode = CountMode { is_observed_only: false, counts_as_received };
+        if !counts && self.is_observed_only(&summary) {
+            // Where ingress counts as received, the packet was received where it entered.
+            let counted_before = self.batch.counts_as_received(Direction::Ingress);
+            count_mode = CountMode {
+                is_observed_only: true,
+                counts_as_received: counts_as_received && !counted_before,
+            };
+        }
         let frame_context = FrameContext { interface_direction, seen_at: self.frame.seen_at, count_mode };
         if self.decoded.push(self.delta, &summary, frame_context) {
             flush(self.delta, self.decoded);
@@ -144,7 +159,7 @@ impl<B: Batch> PendingFrame<'_, '_, B> {
     #[inline]
     fn is_observed_only(&self, summary: &Summary) -> bool {
         match self.context.verdict {
-            Verdict::Count | Verdict::Skip(_) => false,
+            Verdict::Count | Verdict::CountForDeviceAbove | Verdict::Skip(_) => false,
             Verdict::CountIfOwn => !self.batch.is_own(summary.endpoints.src()),
             Verdict::ObserveOnly => true,
         }
@@ -164,7 +179,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use crate::flow::{DeltaLimits, OVERFLOW_IFINDEX, Seed};
-    use crate::packet::{Direction, LinkKind, Segmentation};
+    use crate::packet::{LinkKind, Segmentation};
     use crate::time::UnixNanos;
 
     use super::*;
@@ -201,6 +216,44 @@ mod tests {
             let is_skipped = ifindex.is_multiple_of(2) != self.skips_odd;
             if is_skipped { Verdict::Skip(Skip::ExcludedInterface) } else { Verdict::Count }
         }
+    }
+
+    /// A batch of frames for other stations, of which those on odd interfaces are for a device above.
+    struct OtherStations(AlternatingInterfaces);
+
+    impl Batch for OtherStations {
+        type Frames<'b> = std::vec::IntoIter<Frame<'b>>;
+
+        fn frames(&self) -> Self::Frames<'_> {
+            let frames: Vec<_> =
+                self.0.frames().map(|frame| Frame { direction: Direction::OtherHost, ..frame }).collect();
+            frames.into_iter()
+        }
+
+        fn verdict(&self, _: u32, _: Direction) -> Verdict {
+            Verdict::CountForDeviceAbove
+        }
+
+        fn is_for_device_above(&self, frame: &Frame<'_>) -> bool {
+            !frame.ifindex.is_multiple_of(2)
+        }
+    }
+
+    #[test]
+    fn frames_for_other_stations_are_skipped_unless_a_device_above_has_the_address() {
+        let limits = DeltaLimits { pairs_max: 9, ports_max: 0, interfaces_max: 64 };
+        let mut delta = Delta::new(limits, Seed::default());
+        let interfaces = vec![1, 2, 2, 3];
+        let batch = OtherStations(AlternatingInterfaces { interfaces, skips_odd: false });
+        FramePipeline::new(false).count_batch(&batch, &mut delta);
+        let crossed = delta.interfaces().filter(|&(ifindex, _)| ifindex != OVERFLOW_IFINDEX);
+        let seen: BTreeMap<u32, [u64; 2]> = crossed
+            .map(|(ifindex, counts)| {
+                let counts = &counts.ingress;
+                (ifindex, [counts.counted_frames, counts.skipped[Skip::OtherStation as usize]])
+            })
+            .collect();
+        assert_eq!(seen, [(1, [1, 0]), (2, [0, 2]), (3, [1, 0])].into());
     }
 
     /// There are more interfaces than cache entries. The next batch has other verdicts for them, and the next delta has

@@ -228,6 +228,8 @@ skips! {
     UpperDevice = "upper_device",
     /// Captured on a veth pair with both ends in this namespace.
     InternalWire = "internal_wire",
+    /// A frame for another station, on an interface that is neither in `Promiscuous` nor below a bridge.
+    OtherStation = "other_station",
     /// Part of a PPPoE session that ends at this machine. Its packets count on the PPP interface.
     PppoeTerminatedHere = "pppoe_terminated_here",
     /// Captured on an interface that was removed before its name was known, while the configuration excludes names.

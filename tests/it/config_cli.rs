@@ -236,6 +236,23 @@ error: missing colon
 }
 
 #[test]
+fn check_lists_the_interfaces_of_this_machine_and_names_that_none_has() {
+    let config = b"ExcludedInterfaces: lo, none-such*\nPromiscuous: none-too\n";
+    let answer = Place::with("my.conf", config).run(["check", "my.conf"]);
+    assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""));
+    let (_, section) =
+        answer.stdout.split_once("\n# Interfaces of this machine").expect("it has the section");
+    assert!(section.contains("\n# lo: not monitored: excluded by `lo`\n"), "{section}");
+    for unmatched in ["`none-such*`, which is in ExcludedInterfaces", "`none-too`, which is in Promiscuous"] {
+        assert!(
+            section.contains(&format!("\n# warning: no interface here is named {unmatched};")),
+            "{section}"
+        );
+    }
+    assert!(section.lines().skip(1).all(|line| line.starts_with("# ")), "{section}");
+}
+
+#[test]
 fn what_check_prints_is_a_configuration_that_checks_the_same() {
     let text =
         "ByteLimit: 1.5g # per interval\r\nNoDestinations: true\r\nExcludedInterfaces:\r\nWorkers: 3\r\n";

@@ -90,7 +90,8 @@ fn egress_counts_the_same_in_every_encapsulation() {
 fn count(injector: impl FnOnce(&Host, &Host) -> Injector) {
     let (far, host) = (Host::new(), Host::new());
     far.plug("far0", &host, "near0");
-    let program = Program::start(&host, EVERY_HOST);
+    // The frames are for a station that does not exist.
+    let program = Program::start(&host, &format!("{EVERY_HOST}Promiscuous: near?\n"));
     let injector = injector(&far, &host);
     let frames = wrapped();
     let mut capture = tempfile::NamedTempFile::new().expect("a file for the test");

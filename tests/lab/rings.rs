@@ -93,7 +93,7 @@ fn an_outer_tag_is_removed_and_reported() {
     in_namespace(|| {
         let peer = Peer::new("r0");
         let mut ring = bare_ring();
-        let plain = udp_frame([0x02, 9, 9, 9, 9, 9], 7, 100);
+        let plain = udp_frame([0x03, 9, 9, 9, 9, 9], 7, 100);
         let mut tagged = plain.clone();
         tagged.splice(12..12, [0x81, 0x00, 0x60, 0x64]);
         peer.send(&tagged);
@@ -121,7 +121,7 @@ fn two_rings_share_the_frames_and_the_sums_agree() {
         let count = 4000;
         for number in 0..count {
             // A frame that is cut, one that just fits and a short one: the length is that of the whole.
-            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, [1514, 192, 60][number as usize % 3]));
+            peer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], number, [1514, 192, 60][number as usize % 3]));
             if (number + 1) % BACKLOG_SAFE == 0 {
                 let sent = number as usize + 1;
                 capture.until("every frame is read", |capture| capture.numbers().len() == sent);
@@ -132,7 +132,7 @@ fn two_rings_share_the_frames_and_the_sums_agree() {
             let number = frame.number.unwrap();
             let len = [1514, 192, 60][number as usize % 3];
             assert_eq!((frame.frame_len, frame.captured_len), (len, len.min(192)), "frame {number}");
-            assert_eq!((frame.direction, frame.verdict), (Direction::OtherHost, Verdict::Count));
+            assert_eq!((frame.direction, frame.verdict), (Direction::Ingress, Verdict::Count));
         }
         let shares: Vec<usize> = (0..2)
             .map(|ring| capture.seen.iter().filter(|f| f.ring == ring && f.number.is_some()).count())
@@ -152,7 +152,7 @@ fn a_full_ring_counts_its_drops() {
         // Without a reader the ring overflows.
         let mut number = 0;
         until("the kernel has dropped", || {
-            (0..BACKLOG_SAFE).for_each(|n| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number + n, 200)));
+            (0..BACKLOG_SAFE).for_each(|n| peer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], number + n, 200)));
             number += BACKLOG_SAFE;
             capture.add_statistics();
             capture.statistics.tp_drops > 100
@@ -161,7 +161,7 @@ fn a_full_ring_counts_its_drops() {
         assert!(!capture.seen.is_empty() && capture.statistics.tp_freezes > 0);
 
         // It goes on where there is room again.
-        peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1_000_000, 200));
+        peer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], 1_000_000, 200));
         capture.until("a later frame is read", |capture| capture.numbers().contains(&1_000_000));
     });
 }
@@ -174,8 +174,8 @@ fn an_excluded_interface_is_not_offered() {
         options.excluded_interfaces = vec!["lo".into(), "x0".into()];
         let mut capture = Capture::open(&options);
         for number in 0..200 {
-            excluded.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1000 + number, 100));
-            kept.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
+            excluded.send(&udp_frame([0x03, 9, 9, 9, 9, 9], 1000 + number, 100));
+            kept.send(&udp_frame([0x03, 9, 9, 9, 9, 9], number, 100));
         }
         capture.until("every frame of the other one is read", |capture| {
             (0..200).all(|number| capture.numbers().contains(&number))
@@ -194,7 +194,7 @@ fn interfaces_come_and_go_while_it_runs() {
         let mut capture = Capture::open(&options);
         capture.start_monitor();
 
-        first.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
+        first.send(&udp_frame([0x03, 9, 9, 9, 9, 9], 1, 100));
         capture.until("the first interface is seen", |capture| capture.numbers().contains(&1));
         ip(["link", "set", "r0", "down"]);
         ip(["link", "del", "r0"]);
@@ -205,8 +205,8 @@ fn interfaces_come_and_go_while_it_runs() {
         let mut number = 10;
         capture.until("workers know all interfaces", |capture| {
             number += 1;
-            excluded.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 100_000 + number, 100));
-            odd.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
+            excluded.send(&udp_frame([0x03, 9, 9, 9, 9, 9], 100_000 + number, 100));
+            odd.send(&udp_frame([0x03, 9, 9, 9, 9, 9], number, 100));
             capture.lives.iter().all(|live| {
                 let names: Vec<_> = live
                     .table()
@@ -255,10 +255,10 @@ fn an_interface_that_is_gone_is_judged_by_the_names_that_it_had() {
             // The other end of the wire comes up by itself, a moment later.
             let before = frames_received(now);
             until("frames pass", || {
-                peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], PROBE, 100));
+                peer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], PROBE, 100));
                 frames_received(now) > before
             });
-            (0..10).for_each(|n| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number + n, 100)));
+            (0..10).for_each(|n| peer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], number + n, 100)));
             ip(["link", "del", now]);
         };
         const EXCLUDED: Verdict = Verdict::Skip(Skip::ExcludedInterface);
@@ -289,7 +289,7 @@ fn an_interface_that_is_renamed_at_once_is_judged_by_its_first_name_for_a_while(
         let mut capture = Capture::open(&options);
         let views = Arc::clone(&capture.views);
         let peer = Peer::new("x0");
-        peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
+        peer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], 1, 100));
         ip(["link", "set", "x0", "down"]);
         ip(["link", "set", "x0", "name", "y0"]);
         ip(["link", "set", "y0", "up"]);
@@ -310,7 +310,7 @@ fn an_interface_that_is_renamed_at_once_is_judged_by_its_first_name_for_a_while(
         let mut number = 1;
         capture.until("its frames count", |capture| {
             number += 1;
-            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
+            peer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], number, 100));
             capture.seen.iter().any(|frame| frame.verdict == Verdict::Count)
         });
     });
@@ -335,7 +335,7 @@ fn every_kind_of_interface_is_known_from_its_first_frame() {
             for (name, number, expected) in [("x0", number, excluded), ("y0", number + 1, Verdict::Count)] {
                 ip_batch(&format!("link add name NAME up {kind}\n").replace("NAME", name));
                 wait_until_it_sends(name);
-                Sender::open(name).send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
+                Sender::open(name).send(&udp_frame([0x03, 9, 9, 9, 9, 9], number, 100));
                 ip(["link", "del", name]);
                 capture.until("the frame is read", |capture| capture.numbers().contains(&number));
                 assert_eq!(capture.verdict_of(number).1, expected, "{name} {kind}");
@@ -355,14 +355,14 @@ fn after_lost_notices_an_interface_that_may_be_excluded_does_not_count() {
             let peer = Peer::new("x0");
             // More notices than any queue of this process holds.
             ip_batch(&changes.concat());
-            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
+            peer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], 1, 100));
             ip(["link", "del", "x0"]);
             capture.until("the frame is read", |capture| capture.numbers().contains(&1));
             assert_eq!(capture.verdict_of(1).1, expected, "{excluded}");
 
             // Later interfaces are known again.
             let peer = Peer::new("y0");
-            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 2, 100));
+            peer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], 2, 100));
             ip(["link", "del", "y0"]);
             capture.until("the frame is read", |capture| capture.numbers().contains(&2));
             assert_eq!(capture.verdict_of(2).1, Verdict::Count, "{excluded}");
@@ -378,7 +378,7 @@ fn egress_is_evidence_once_the_host_forwards() {
         let mut capture = Capture::open(&options(1, 8 << 20));
         capture.start_monitor();
         assert!(!capture.lives[0].table().forwards());
-        egress.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
+        egress.send(&udp_frame([0x03, 9, 9, 9, 9, 9], 1, 100));
         capture.until("a leaving frame is read", |capture| capture.numbers().contains(&1));
         assert_eq!(capture.verdict_of(1), (Direction::Egress, Verdict::Count));
 
@@ -386,7 +386,7 @@ fn egress_is_evidence_once_the_host_forwards() {
         let mut number = 10;
         capture.until("the worker knows that the host forwards", |capture| {
             number += 1;
-            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
+            peer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], number, 100));
             capture.lives[0].table().forwards()
         });
 
@@ -412,10 +412,10 @@ fn egress_is_evidence_once_the_host_forwards() {
             assert_eq!(capture.verdict_of(expected), (Direction::Egress, Verdict::ObserveOnly));
             assert!(!capture.numbers().contains(&number), "a segment in mid-stream was offered");
         }
-        // Ingress and other-host frames count as before.
+        // Ingress frames count as before.
         peer.send(&tcp_frame(5000, ACK));
         capture.until("the entering segment is read", |capture| capture.numbers().contains(&5000));
-        assert_eq!(capture.verdict_of(5000), (Direction::OtherHost, Verdict::Count));
+        assert_eq!(capture.verdict_of(5000), (Direction::Ingress, Verdict::Count));
         capture.assert_sums_agree();
     });
 }
@@ -435,7 +435,7 @@ fn hundreds_of_interfaces_are_distinguished_by_the_filter_or_by_the_worker() {
         assert_eq!(capture.lives[0].table().interfaces().len(), 522);
         assert_eq!(capture.lives[0].table().monitored(), 1, "{}", capture.lives[0].table());
 
-        wire.send(&udp_frame([0x02, 9, 9, 9, 9, 9], 1, 100));
+        wire.send(&udp_frame([0x03, 9, 9, 9, 9, 9], 1, 100));
         capture.until("both ends of the wire show the frame", |capture| {
             capture.seen.iter().filter(|frame| frame.number == Some(1)).count() == 2
         });
@@ -452,8 +452,8 @@ fn hundreds_of_interfaces_are_distinguished_by_the_filter_or_by_the_worker() {
             let came = capture.numbers();
             let filtered = number > 10 && came.contains(&(number + 1)) && !came.contains(&number);
             number += 2;
-            wire.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100));
-            peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number + 1, 100));
+            wire.send(&udp_frame([0x03, 9, 9, 9, 9, 9], number, 100));
+            peer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], number + 1, 100));
             filtered
         });
         capture.assert_sums_agree();
@@ -464,7 +464,7 @@ fn hundreds_of_interfaces_are_distinguished_by_the_filter_or_by_the_worker() {
 fn what_the_kernel_counts_is_shown() {
     in_namespace(|| {
         let peer = Peer::new("r0");
-        (0..5).for_each(|number| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100)));
+        (0..5).for_each(|number| peer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], number, 100)));
         let mut capture = Capture::open(&options(1, 8 << 20));
         let views = Arc::clone(&capture.views);
         let find = |view: &KernelStats, name: &str| -> Option<LinkStats> {
@@ -479,7 +479,7 @@ fn what_the_kernel_counts_is_shown() {
         assert_eq!((r0.counters.rx_packets, r0.since_start().rx_packets), (5, 0));
 
         capture.start_monitor();
-        (0..200).for_each(|number| peer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100)));
+        (0..200).for_each(|number| peer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], number, 100)));
         let later = |name: &str, packets: u64| {
             until("the view shows what was sent", || {
                 thread::sleep(TURN);
@@ -495,7 +495,7 @@ fn what_the_kernel_counts_is_shown() {
         later("new0", 0);
         ip(["link", "set", "r0", "down"]);
         ip(["link", "set", "r0", "name", "old0"]);
-        (0..50).for_each(|number| newer.send(&udp_frame([0x02, 9, 9, 9, 9, 9], number, 100)));
+        (0..50).for_each(|number| newer.send(&udp_frame([0x03, 9, 9, 9, 9, 9], number, 100)));
         let third = later("new0", 50);
         assert_eq!(find(&third, "r0"), None);
         assert_eq!(find(&third, "old0").unwrap().ifindex, r0.ifindex);
@@ -864,7 +864,7 @@ fn udp_frame(to: [u8; 6], number: u32, len: usize) -> Vec<u8> {
 
 fn tcp_frame(number: u32, flags: u8) -> Vec<u8> {
     // The number overwrites the acknowledgment number and more, which no assertion reads.
-    let mut frame = ipv4_frame([0x02, 9, 9, 9, 9, 9], 6, number, 100);
+    let mut frame = ipv4_frame([0x03, 9, 9, 9, 9, 9], 6, number, 100);
     frame[14 + 20 + 13] = flags;
     frame
 }

@@ -13,8 +13,8 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-/// A UDP packet with a payload of zeros, in an Ethernet frame to a station that does not exist: it is received in
-/// promiscuous mode, and no host answers.
+/// A UDP packet with a payload of zeros, in an Ethernet frame to a group of stations: every host receives it, and since
+/// the packet itself is for one host, none forwards it or answers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Udp {
     pub(crate) src: Ipv4Addr,
@@ -31,10 +31,10 @@ pub(crate) fn frame_from(src: Ipv4Addr) -> Vec<u8> {
 
 impl Udp {
     pub(crate) fn frame(&self) -> Vec<u8> {
-        const ABSENT: [u8; 6] = [2, 0, 0, 0, 0, 0xfe];
+        const GROUP: [u8; 6] = [3, 0, 0, 0, 0, 0xfe];
         const SENDER: [u8; 6] = [2, 0, 0, 0, 0, 1];
         let mut frame = Vec::with_capacity(14 + usize::from(self.ip_bytes));
-        frame.extend(ABSENT);
+        frame.extend(GROUP);
         frame.extend(SENDER);
         frame.extend(0x0800_u16.to_be_bytes());
         // Version and header length, type of service, length; identification, no fragment; TTL, UDP, no checksum.

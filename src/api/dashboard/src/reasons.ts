@@ -14,6 +14,7 @@ const FRAMES: Readonly<Record<string, string>> = {
   excluded_interface: "on an excluded interface",
   upper_device: "on an upper device, counted on the device below",
   internal_wire: "on a veth pair inside this host",
+  other_station: "for another station, where neither Promiscuous nor a bridge asks for it",
   pppoe_terminated_here: "in a PPPoE session that ends here, counted on its PPP interface",
   unknown_interface: "on an interface that was gone before its name was known",
   ring_corrupt: "described wrongly by the ring itself",

@@ -1,0 +1,180 @@
+//! Finds the frames that `tc mirred` has sent to an interface and that were captured before, on the interface that they
+//! came from.
+//!
+//! What a packet socket sees was tried on Linux 6.18, and agrees with `net/core/dev.c`. Entering frames pass the packet
+//! sockets before the filters of traffic control, leaving frames after them:
+//!
+//! | filter at the source | action | seen on the source | seen on the target |
+//! | --- | --- | --- | --- |
+//! | ingress | to an ifb | entering | leaving; the ifb gives them back to the source, unseen |
+//! | egress | to an ifb | leaving, when the ifb gives them back | leaving, before that |
+//! | ingress | mirror or redirect to egress | entering | leaving |
+//! | ingress | mirror or redirect to ingress | entering | entering |
+//! | egress | mirror | leaving | leaving or entering |
+//! | egress | redirect to egress | not at all | leaving |
+//! | egress | redirect to ingress | not at all | entering |
+//!
+//! So all frames of an `ifb` are copies. On another target the copies cross in one direction, and they are skipped in
+//! that direction; its other frames count as on any interface. Two redirections are no copies:
+//!
+//! * From ingress to egress (a bump in the wire), the frame is forwarded. It counts where it entered. On the target it
+//!   is a leaving frame like any that this machine forwards: observed, and not counted unless the source is an own
+//!   address.
+//! * From egress to egress, the frame has only changed the interface by which it leaves.
+//!
+//! One from egress to ingress replaces the leaving frame. It counts only where leaving frames count.
+
+use std::collections::HashMap;
+
+use super::interfaces::Link;
+use super::mirred::{MirredRule, Side};
+use super::policy::Policy;
+
+/// For each kind of frames that `tc mirred` sends to one interface, the number of an interface that they come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Copies {
+    /// Copies that enter.
+    pub(super) entering: Option<u32>,
+    /// Copies that leave.
+    pub(super) leaving: Option<u32>,
+    /// Frames that enter here instead of leaving the source.
+    pub(super) entering_instead: Option<u32>,
+    /// Frames that have entered the source and are passed on: they leave here.
+    pub(super) passed_on: Option<u32>,
+}
+
+/// Returns the copies on each target of a rule. Rules whose source is excluded make no copies: their frames are
+/// captured on the target alone.
+pub(super) fn find(
+    rules: &[MirredRule],
+    by_ifindex: &HashMap<u32, &Link>,
+    policy: &Policy,
+) -> HashMap<u32, Copies> {
+    let mut copies: HashMap<u32, Copies> = HashMap::new();
+    for &MirredRule { source, source_side, target, target_side, is_mirror } in rules {
+        let (Some(from), Some(to)) = (by_ifindex.get(&source), by_ifindex.get(&target)) else { continue };
+        if !is_captured(from, rules, by_ifindex, policy) {
+            continue;
+        }
+        let on_target = copies.entry(target).or_default();
+        if is_ifb(to) {
+            on_target.leaving.get_or_insert(source);
+            on_target.entering.get_or_insert(source);
+            continue;
+        }
+        // The frames of an ifb come from its own sources, by either of their sides.
+        let entered = source_side == Side::Ingress || is_ifb(from);
+        let place = match (target_side, is_mirror) {
+            (Side::Egress, true) => &mut on_target.leaving,
+            (Side::Ingress, true) => &mut on_target.entering,
+            (Side::Egress, false) if entered => &mut on_target.passed_on,
+            (Side::Egress, false) => continue,
+            (Side::Ingress, false) if entered => &mut on_target.entering,
+            (Side::Ingress, false) => &mut on_target.entering_instead,
+        };
+        place.get_or_insert(source);
+    }
+    copies
+}
+
+/// Returns true if the frames of a source are captured: it is not excluded, or it is an ifb whose own source is not.
+fn is_captured(link: &Link, rules: &[MirredRule], by_ifindex: &HashMap<u32, &Link>, policy: &Policy) -> bool {
+    let mut reached = vec![link.ifindex];
+    let mut next = 0;
+    // Each interface is reached once, so the loop ends although rules may lead in a circle.
+    while let Some(&ifindex) = reached.get(next) {
+        next += 1;
+        let Some(link) = by_ifindex.get(&ifindex) else { continue };
+        if !policy.excludes_link(link) {
+            return true;
+        }
+        if is_ifb(link) {
+            for rule in rules.iter().filter(|rule| rule.target == ifindex) {
+                if !reached.contains(&rule.source) {
+                    reached.push(rule.source);
+                }
+            }
+        }
+    }
+    false
+}
+
+/// Returns true for an ifb, a device whose only frames are those that `tc mirred` sends to it.
+pub(super) fn is_ifb(link: &Link) -> bool {
+    link.kind.as_deref() == Some("ifb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::interfaces::InterfaceName;
+    use crate::capture::name_pattern::NamePattern;
+    use Side::{Egress, Ingress};
+
+    /// wan is 1, span 2, ifb0 3, ifb1 4.
+    fn found(rules: &[(u32, Side, u32, Side, bool)], excluded: &[&str]) -> Vec<(u32, Copies)> {
+        let link = |ifindex, name: &str| {
+            let kind = name.starts_with("ifb").then(|| "ifb".to_owned());
+            Link { kind, ..Link::alone(ifindex, InterfaceName::new(name), libc::ARPHRD_ETHER) }
+        };
+        let links = [link(1, "wan"), link(2, "span"), link(3, "ifb0"), link(4, "ifb1")];
+        let by_ifindex = links.iter().map(|link| (link.ifindex, link)).collect();
+        let excluded = excluded.iter().map(|text| NamePattern::new(text)).collect();
+        let rule = |&(source, source_side, target, target_side, is_mirror)| MirredRule {
+            source,
+            source_side,
+            target,
+            target_side,
+            is_mirror,
+        };
+        let rules: Vec<_> = rules.iter().map(rule).collect();
+        let copies = find(&rules, &by_ifindex, &Policy { excluded, ..Policy::default() });
+        let mut copies: Vec<_> = copies.into_iter().collect();
+        copies.sort_unstable_by_key(|&(ifindex, _)| ifindex);
+        copies
+    }
+
+    #[test]
+    fn copies_cross_the_target_in_the_direction_of_the_action() {
+        let none = Copies::default();
+        let wan = Some(1);
+        let cases = [
+            ((Ingress, Egress, true), Copies { leaving: wan, ..none }),
+            ((Egress, Egress, true), Copies { leaving: wan, ..none }),
+            ((Ingress, Ingress, true), Copies { entering: wan, ..none }),
+            ((Egress, Ingress, true), Copies { entering: wan, ..none }),
+            ((Ingress, Egress, false), Copies { passed_on: wan, ..none }),
+            ((Egress, Egress, false), none),
+            ((Ingress, Ingress, false), Copies { entering: wan, ..none }),
+            ((Egress, Ingress, false), Copies { entering_instead: wan, ..none }),
+        ];
+        for ((source_side, target_side, is_mirror), expected) in cases {
+            let rule = (1, source_side, 2, target_side, is_mirror);
+            assert_eq!(found(&[rule], &[]), [(2, expected)], "{rule:?}");
+            assert_eq!(found(&[rule], &["wan"]), [], "{rule:?}, the source is excluded");
+            let (source, to_ifb) = (Some(1), (1, source_side, 3, target_side, is_mirror));
+            let all = Copies { entering: source, leaving: source, ..none };
+            assert_eq!(found(&[to_ifb], &[]), [(3, all)], "{to_ifb:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_about_an_interface_that_has_gone_is_ignored() {
+        assert_eq!(found(&[(9, Ingress, 2, Egress, true), (1, Ingress, 9, Egress, true)], &[]), []);
+    }
+
+    #[test]
+    fn an_excluded_ifb_passes_on_the_frames_of_its_source() {
+        let chain = [(1, Ingress, 3, Egress, false), (3, Egress, 4, Egress, false)];
+        let targets =
+            |excluded| -> Vec<u32> { found(&chain, excluded).iter().map(|&(target, _)| target).collect() };
+        assert_eq!(targets(&[]), [3, 4]);
+        assert_eq!(targets(&["ifb0"]), [3, 4], "the frames are captured on wan");
+        assert_eq!(targets(&["wan"]), [4], "the frames are captured on ifb0");
+        assert!(targets(&["wan", "ifb0"]).is_empty(), "the frames are captured on ifb1 alone");
+        let circle = [(3, Egress, 4, Egress, false), (4, Egress, 3, Egress, false)];
+        assert_eq!(found(&circle, &["ifb*"]), []);
+        let beyond = [(1, Egress, 3, Egress, false), (3, Egress, 2, Egress, false)];
+        assert_eq!(found(&beyond, &[])[0], (2, Copies { passed_on: Some(3), ..Copies::default() }));
+    }
+}
