@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::flow::{Metric, PerMetric, Sums};
+use crate::flow::{Metric, PerMetric, Sums, is_no_host};
 
 use super::detectors::FindingKind;
 use super::prefix_map::PrefixMap;
@@ -132,8 +132,12 @@ impl Limits {
         imprecise.filter(|imprecise| imprecise.error_bound > imprecise.limit / 2).collect()
     }
 
-    /// Returns the limits of the host with this address; `None` if it is ignored.
+    /// Returns the limits of the host with this address; `None` if it is ignored or stands for
+    /// [no host](is_no_host).
     pub(super) fn of(&self, addr: &IpAddr) -> Option<&HostLimits> {
+        if is_no_host(addr) {
+            return None;
+        }
         match self.ignored.of(addr) {
             Some(()) => None,
             None => Some(self.by_network.of(addr).unwrap_or(&self.hosts)),
@@ -168,6 +172,9 @@ mod tests {
         assert_eq!(of("10.0.5.1"), Some(smaller));
         assert_eq!(of("10.0.5.9"), None, "an ignored host has no limits");
         assert_eq!(of("fd00::1"), Some(hosts.with(Received, Some(5))));
+        for no_host in ["239.22.0.1", "255.255.255.255", "0.0.0.0", "ff02::1", "::"] {
+            assert_eq!(of(no_host), None, "{no_host} stands for no host");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
 
+use super::addressee::concern_no_host;
+
 // IANA protocol numbers (https://www.iana.org/assignments/protocol-numbers).
 pub(super) const ICMP: u8 = 1;
 const IGMP: u8 = 2;
@@ -54,7 +56,8 @@ pub enum Initiation {
 /// * SCTP: INIT.
 /// * ICMP: a request (echo, timestamp, information, mask; nmap -PE, -PP, -PM).
 ///
-/// Multicast, broadcast, replies, errors, neighbour discovery and later fragments initiate nothing.
+/// Packets to or from an address of [no host](super::is_no_host), replies, errors, neighbour discovery and later
+/// fragments initiate nothing.
 ///
 /// ```
 /// use traffic_alerted::flow::{Initiation, initiation};
@@ -66,7 +69,7 @@ pub enum Initiation {
 /// ```
 #[inline(always)]
 pub fn initiation(summary: &Summary) -> Initiation {
-    if is_group_addressed(&summary.endpoints) {
+    if concern_no_host(&summary.endpoints) {
         return Initiation::None;
     }
     match summary.transport {
@@ -117,14 +120,6 @@ fn hides_flags(summary: &Summary) -> bool {
 #[inline]
 pub(super) fn initiates(flags: TcpFlags) -> bool {
     !flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::RST)
-}
-
-#[inline]
-fn is_group_addressed(endpoints: &Endpoints) -> bool {
-    match endpoints {
-        Endpoints::V4 { dst, .. } => dst.is_multicast() || dst.is_broadcast(),
-        Endpoints::V6 { dst, .. } => dst.is_multicast(),
-    }
 }
 
 #[cfg(test)]
@@ -211,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn multicast_and_broadcast_are_not_contacts() {
+    fn who_sends_to_no_host_contacts_nobody() {
         let src = "fe80::1".parse().expect("an address");
         let dst = "ff02::fb".parse().expect("an address");
         let mdns = Summary {
@@ -219,9 +214,13 @@ mod tests {
             ..summary(17, Transport::Ports { src_port: 5353, dst_port: 5353 })
         };
         assert_eq!(initiation(&mdns), Initiation::None);
-        for dst in [[224, 0, 0, 251], [255, 255, 255, 255]] {
-            let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: dst.into() };
-            assert_eq!(initiation(&Summary { endpoints, ..tcp(Some(2)) }), Initiation::None);
+        for no_host in [[224, 0, 0, 251], [255, 255, 255, 255], [0, 0, 0, 0]] {
+            let (host, no_host) = ([10, 0, 0, 1].into(), no_host.into());
+            // A source is such an address in a request for an address (DHCP), or because it is forged.
+            for (src, dst) in [(host, no_host), (no_host, host)] {
+                let endpoints = Endpoints::V4 { src, dst };
+                assert_eq!(initiation(&Summary { endpoints, ..tcp(Some(2)) }), Initiation::None);
+            }
         }
     }
 }

@@ -23,6 +23,7 @@
 //! limit; packets for which it has no room are in the totals and count as spilled.
 #![forbid(unsafe_code)]
 
+mod addressee;
 mod capacity;
 mod coarse_instant;
 mod container;
@@ -67,6 +68,7 @@ mod window;
 
 use std::time::Duration;
 
+pub use addressee::is_no_host;
 pub use capacity::Capacity;
 pub use container::slot_ring::slot_span;
 pub use decoded::{CountMode, Decoded, FrameContext};

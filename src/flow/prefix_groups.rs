@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
+use super::addressee::is_no_host;
 use super::hosts::HostId;
 
 /// The prefix length that groups IPv6 hosts, and the destinations that the members of each group contacted.
@@ -20,10 +21,11 @@ impl PrefixGroups {
     }
 
     /// Returns the address that the sums of `addr` belong to: the prefix of its group, or `addr` itself. Link-local
-    /// addresses are not grouped, since all of them share one prefix.
+    /// addresses are not grouped, since all of them share one prefix; nor are addresses of no host and `::1`, which
+    /// belong to no prefix of a network.
     pub(super) fn owner(&self, addr: IpAddr) -> IpAddr {
         match (self.prefix_len, addr) {
-            (Some(prefix_len), IpAddr::V6(addr)) if !addr.is_unicast_link_local() => {
+            (Some(prefix_len), IpAddr::V6(addr)) if has_prefix(&addr) => {
                 let host_bits = u128::BITS - u32::from(prefix_len);
                 IpAddr::V6(Ipv6Addr::from_bits(
                     addr.to_bits() & u128::MAX.checked_shl(host_bits).unwrap_or(0),
@@ -35,7 +37,7 @@ impl PrefixGroups {
 
     /// Returns true if the sums of this address belong to a group.
     pub(super) fn is_group(&self, addr: IpAddr) -> bool {
-        matches!((self.prefix_len, addr), (Some(_), IpAddr::V6(addr)) if !addr.is_unicast_link_local())
+        matches!((self.prefix_len, addr), (Some(_), IpAddr::V6(addr)) if has_prefix(&addr))
     }
 
     /// Adds a member's contact with `dst`. Returns true if it is the first contact of the group with that host.
@@ -57,6 +59,11 @@ impl PrefixGroups {
     }
 }
 
+/// Returns true if the address belongs to the prefix of a network.
+fn has_prefix(addr: &Ipv6Addr) -> bool {
+    !(addr.is_unicast_link_local() || addr.is_loopback() || is_no_host(&IpAddr::V6(*addr)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +76,9 @@ mod tests {
             ("2001:db8:1:2::", "2001:db8:1:2::"),
             ("2001:db8:1:3::6", "2001:db8:1:3::"),
             ("fe80::1", "fe80::1"),
+            ("ff02::1:2", "ff02::1:2"),
+            ("::", "::"),
+            ("::1", "::1"),
             ("10.0.0.1", "10.0.0.1"),
         ] {
             let addr: IpAddr = addr.parse().expect("an address");
