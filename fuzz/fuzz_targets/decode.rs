@@ -7,7 +7,7 @@ mod packets;
 use libfuzzer_sys::fuzz_target;
 use packets::{reference, seed};
 use traffic_alerted::packet::{
-    Frame, Segmentation, decode, decode_general, decode_quoted, is_pppoe_session, reports_unreachable,
+    Frame, Segmentation, decode, decode_general, decode_quoted, is_pppoe_session, reports_undelivered,
 };
 
 fuzz_target!(|input: &[u8]| {
@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(outcome, decode_general(&frame));
     assert_eq!(outcome, reference::read(&frame));
     assert_eq!(is_pppoe_session(&frame), reference::is_pppoe_session(&frame));
-    if outcome.is_ok_and(|summary| reports_unreachable(&summary)) {
+    if outcome.is_ok_and(|summary| reports_undelivered(&summary)) {
         assert_eq!(decode_quoted(&frame), reference::quoted(&frame));
     }
     // The endpoints do not depend on what the kernel reports about segments.

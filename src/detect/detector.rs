@@ -9,7 +9,7 @@ pub struct Detector {
     pub name: &'static str,
     /// The limit of hosts that it applies; `None` if it is about the capture itself.
     pub limit: Option<HostLimit>,
-    /// Which contacts are the evidence of its findings; `None` if they are not about scans.
+    /// Which contacts are the evidence of its findings; `None` if it has no such evidence.
     pub contacts: Option<ContactKind>,
     /// The words that describe a finding.
     pub words: Words,
@@ -24,13 +24,16 @@ pub struct HostLimit {
     pub key: &'static str,
 }
 
-/// What a scanner contacts many of, and in which window.
+/// Which contacts are evidence, and in which window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContactKind {
     /// Hosts in the traffic window.
     Hosts,
     /// Ports in the port window.
     Ports,
+    /// Hosts in the traffic window, as the evidence of a rate: it shows what the host does, and whether the finding
+    /// opens an alert does not depend on it.
+    Context,
 }
 
 /// The words that describe a finding in a sentence and in the log line.

@@ -1,7 +1,7 @@
 //! Detectors: they compare the counts of hosts and the loss of frames with the limits, and return findings.
 //!
 //! * **Owns** the detectors, the limits and the networks that have other limits ([`Limits`]), and the classification of
-//!   hosts with many contacts ([`evaluate_hosts`], [`evaluate_ports`]).
+//!   hosts with many contacts or packets ([`evaluate_hosts`], [`evaluate_ports`], [`evaluate_rate`]).
 //! * **Does not contain** memory or clocks: the same counts give the same findings in each tick. The ledger of
 //!   [`alert`](crate::alert) decides which of them are notified.
 //! * **Fails** never: a detector is a pure function.
@@ -33,6 +33,7 @@ pub use prefix_map::PrefixMap;
 pub use reconciliation::InterfaceReconciliation;
 pub use scan::{
     Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole, ScanRule, evaluate_hosts, evaluate_ports,
+    evaluate_rate,
 };
 
 use crate::flow::{HostCounts, KernelCounts};

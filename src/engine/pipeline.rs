@@ -6,7 +6,7 @@
 use crate::capture::{Batch, Verdict};
 use crate::flow::{CountMode, Decoded, Delta, FrameContext, InterfaceDirection};
 use crate::packet::{
-    Direction, Frame, Skip, Summary, SummarySink, decode_into, decode_quoted, reports_unreachable,
+    Direction, Frame, Skip, Summary, SummarySink, decode_into, decode_quoted, reports_undelivered,
 };
 
 /// Decoded packets that are not counted yet, and the cached contexts of the interfaces of the batch.
@@ -134,8 +134,8 @@ struct PendingFrame<'t, 'f, B> {
 impl<B: Batch> SummarySink for PendingFrame<'_, '_, B> {
     #[inline(always)]
     fn take(&mut self, summary: Summary) {
-        if reports_unreachable(&summary) {
-            self.note_unreachable();
+        if reports_undelivered(&summary) {
+            self.note_undelivered();
         }
         let InterfaceContext { counts, interface_direction, counts_as_received, .. } = self.context;
         let mut count_mode = CountMode { is_observed_only: false, counts_as_received };
@@ -165,11 +165,11 @@ impl<B: Batch> PendingFrame<'_, '_, B> {
         }
     }
 
-    /// Notes in the delta that the packet quoted by this ICMP error could not be delivered.
+    /// Notes in the delta that the packet quoted by this ICMP error was not delivered.
     #[inline]
-    fn note_unreachable(&mut self) {
+    fn note_undelivered(&mut self) {
         if let Some(quoted) = decode_quoted(self.frame) {
-            self.delta.note_unreachable(&quoted);
+            self.delta.note_undelivered(&quoted);
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::detect::{
     ContactKind, Finding, FindingKind, ScanEvidence, ScanRole, ScanRule, evaluate_hosts, evaluate_ports,
+    evaluate_rate,
 };
 use crate::flow::{SAMPLE_MAX, Window};
 use crate::time::Moment;
@@ -70,10 +71,11 @@ impl ScanCandidates {
     /// Returns true if a finding without an open alert may open one. Evaluates the host if the finding is about
     /// contacts and the rule requires that.
     pub(super) fn may_open(&mut self, finding: &Finding, window: &Window, now: Moment) -> bool {
-        let (Some(source), Some(_)) = (finding.source, finding.kind.detector().contacts) else { return true };
-        if self.rule == ScanRule::Contacts {
+        let (Some(source), Some(ContactKind::Hosts | ContactKind::Ports), ScanRule::Suspicious) =
+            (finding.source, finding.kind.detector().contacts, self.rule)
+        else {
             return true;
-        }
+        };
         let key = (source, finding.kind);
         if self
             .seen
@@ -115,8 +117,8 @@ impl ScanCandidate {
     }
 }
 
-/// Returns the evidence of a finding about scanning, and the number of rows that it walked over; `None` for a finding
-/// about something else, or if the host is not in the window.
+/// Returns the evidence of a finding about contacts or a rate, and the number of rows that it walked over; `None` for a
+/// finding about something else, or if the host is not in the window.
 pub(super) fn scan_evidence(
     window: &Window,
     finding: &Finding,
@@ -133,6 +135,7 @@ pub(super) fn scan_evidence(
             let ports = window.contacted_ports_of(&source, now)?;
             evaluate_ports(&sample, &ports, limit)
         }
+        ContactKind::Context => evaluate_rate(&sample, window.contacted_ports_of(&source, now).as_ref()),
     };
     Some((evidence, sample.rows))
 }

@@ -158,11 +158,11 @@ const _: () = assert!(size_of::<Packet<V4Pair>>() <= 64);
 /// Protocol and ports of a packet in one number.
 ///
 /// ```text
-/// | 40: contacts a port, or may | 32: protocol | 16: source port | 0: destination port |
+/// | 41: evident | 40: contacts a port, or may | 32: protocol | 16: source port | 0: destination port |
 /// ```
 ///
-/// Bit 40 is set if the packet contacts its destination port, or may turn out to. Ports are 0 for protocols without
-/// ports. The source port of a packet that shows an initiation by itself does not matter and is 0 too.
+/// Bit 40 is set if the packet contacts its destination port, or may turn out to; bit 41 if it shows that by itself. Its
+/// source port does not matter then and is 0. Ports are 0 for protocols without ports too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PackedPorts(u64);
 
@@ -171,17 +171,24 @@ impl PackedPorts {
     pub(super) const NONE: Self = Self(0);
 
     const CONTACTS_PORT: u64 = 1 << 40;
+    const EVIDENT: u64 = 1 << 41;
 
     #[inline(always)]
-    fn new(protocol: u8, src_port: u16, dst_port: u16, may_contact_port: bool) -> Self {
+    fn new(protocol: u8, src_port: u16, dst_port: u16, contact: u64) -> Self {
         let ports = u64::from(src_port) << 16 | u64::from(dst_port);
-        Self((if may_contact_port { Self::CONTACTS_PORT } else { 0 }) | u64::from(protocol) << 32 | ports)
+        Self(contact | u64::from(protocol) << 32 | ports)
     }
 
     /// Returns true if its packet contacts a port, or may turn out to.
     #[inline(always)]
     pub(super) fn may_contact_port(self) -> bool {
         self.0 & Self::CONTACTS_PORT != 0
+    }
+
+    /// Returns true if its packet shows by itself that it contacts a port.
+    #[inline(always)]
+    fn is_evident(self) -> bool {
+        self.0 & Self::EVIDENT != 0
     }
 
     #[inline(always)]
@@ -222,17 +229,17 @@ impl<P: Copy> Packet<P> {
         };
         let (mut src_port, dst_port) = ports.unwrap_or((0, 0));
         let mut observations = observe(summary);
-        let may_contact_port = match initiation(summary) {
+        let contact = match initiation(summary) {
             Initiation::Contact { port } => {
                 observations |= Observations::INITIATED;
                 src_port = 0;
-                port.is_some()
+                if port.is_some() { PackedPorts::CONTACTS_PORT | PackedPorts::EVIDENT } else { 0 }
             }
             Initiation::IfFirst { .. } => {
                 observations |= Observations::SENT;
-                dst_port != 0
+                if ports.is_some() { PackedPorts::CONTACTS_PORT } else { 0 }
             }
-            Initiation::None => false,
+            Initiation::None => 0,
         };
         let flags = Flags::EVIDENCE.when(count_mode.is_observed_only)
             | Flags::RECEIVED.when(count_mode.counts_as_received)
@@ -244,7 +251,7 @@ impl<P: Copy> Packet<P> {
             pair,
             pair_hash,
             seen_at,
-            packed_ports: PackedPorts::new(protocol, src_port, dst_port, may_contact_port),
+            packed_ports: PackedPorts::new(protocol, src_port, dst_port, contact),
             id,
             segments,
             ip_bytes,
@@ -287,7 +294,8 @@ impl<P: Copy> Packet<P> {
         let Self { pair, packed_ports, .. } = *self;
         let (src_port, dst_port, protocol) =
             (packed_ports.src_port(), packed_ports.dst_port(), packed_ports.protocol());
-        packed_ports.may_contact_port().then_some(PortOf { pair, src_port, dst_port, protocol })
+        let is_evident = packed_ports.is_evident();
+        packed_ports.may_contact_port().then_some(PortOf { pair, src_port, dst_port, protocol, is_evident })
     }
 
     /// Returns true if its ports were captured.

@@ -165,17 +165,12 @@ impl Delta {
         }
     }
 
-    /// Adds the observation that a packet could not be delivered, from an ICMP error.
-    pub fn note_unreachable(&mut self, quoted: &Quoted) {
-        let Quoted { endpoints, protocol, dst_port } = *quoted;
+    /// Adds the observation that a packet was not delivered, from an ICMP error.
+    pub fn note_undelivered(&mut self, quoted: &Quoted) {
         let (how, sums) = (&self.how, &mut self.totals.rest);
-        match endpoints {
-            Endpoints::V4 { src, dst } => {
-                self.v4.note_unreachable(V4Pair { src, dst }, protocol, dst_port, how, sums);
-            }
-            Endpoints::V6 { src, dst } => {
-                self.v6.note_unreachable(V6Pair { src, dst }, protocol, dst_port, how, sums);
-            }
+        match quoted.endpoints {
+            Endpoints::V4 { src, dst } => self.v4.note_undelivered(V4Pair { src, dst }, quoted, how, sums),
+            Endpoints::V6 { src, dst } => self.v6.note_undelivered(V6Pair { src, dst }, quoted, how, sums),
         }
     }
 
@@ -522,8 +517,7 @@ mod tests {
                     let frame_context = FrameContext { seen_at: UnixNanos(1), ..FrameContext::default() };
                     prop_assert!(!decoded.push(&delta, &packet, frame_context), "there is room for twenty");
                     let port = (src, packet.protocol, dst_port);
-                    // No packet of UDP contacts port 0, but a SYN may.
-                    if (is_syn || dst_port != 0) && !model.contains(&port) {
+                    if !model.contains(&port) {
                         if model.len() < PORTS_MAX { model.push(port) } else { spilled += 1 }
                     }
                 }

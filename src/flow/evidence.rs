@@ -17,6 +17,9 @@ pub enum Outcome {
     Answered,
     /// The target, or a router on the way, refused it: TCP RST, SCTP ABORT, ICMP unreachable.
     Refused,
+    /// Expired on the way: ICMP time exceeded answered its packets, so the path answered and not the target. That is a
+    /// traceroute.
+    Expired,
     /// Unanswered: no answer came in time, although answers to this host pass here.
     Silent,
     /// Not visible: answers to this host do not pass here, or none has been seen yet.
@@ -32,6 +35,8 @@ pub struct Outcomes {
     pub answered: u32,
     /// Contacts that were refused.
     pub refused: u32,
+    /// Contacts whose packets expired on the way.
+    pub expired: u32,
     /// Contacts that were unanswered.
     pub silent: u32,
     /// Contacts whose answers, if any, do not pass here.
@@ -46,11 +51,22 @@ impl Outcomes {
         let sum = match outcome {
             Outcome::Answered => &mut self.answered,
             Outcome::Refused => &mut self.refused,
+            Outcome::Expired => &mut self.expired,
             Outcome::Silent => &mut self.silent,
             Outcome::Unseen => &mut self.unseen,
             Outcome::Early => &mut self.early,
         };
         *sum += 1;
+    }
+
+    /// Adds the contacts of another sum.
+    pub fn merge(&mut self, other: Self) {
+        self.answered += other.answered;
+        self.refused += other.refused;
+        self.expired += other.expired;
+        self.silent += other.silent;
+        self.unseen += other.unseen;
+        self.early += other.early;
     }
 
     /// Returns the number of contacts that were refused or unanswered.
@@ -60,7 +76,7 @@ impl Outcomes {
 
     /// Returns the number of contacts.
     pub fn total(&self) -> u32 {
-        self.answered + self.failed() + self.unseen + self.early
+        self.answered + self.failed() + self.expired + self.unseen + self.early
     }
 }
 
@@ -87,8 +103,18 @@ pub struct PortHosts {
     /// Number of hosts that contacted this host at the same port. If there are any, this host is a server of that
     /// service.
     pub served: u32,
-    /// Largest number of contacted hosts in one network: /24 of IPv4, /64 of IPv6.
+    /// Number of the contacts that were traceroutes: those that expired on the way, and those of which many packets did
+    /// although the target was reached in the end.
+    pub traced: u32,
+    /// Largest number of the other contacted hosts in one network: /24 of IPv4, /64 of IPv6.
     pub hosts_in_one_network: u32,
+}
+
+impl PortHosts {
+    /// Returns the number of contacts that were no traceroutes.
+    pub fn hosts(&self) -> u32 {
+        self.outcomes.total() - self.traced
+    }
 }
 
 /// Rate of the fastest run of contacts. Contacts before or after that run do not lower the rate.
@@ -129,6 +155,8 @@ pub struct ContactSample {
     pub packet_bytes: u64,
     /// Rate of the contacts.
     pub pace: Pace,
+    /// Time from the first to the last of the contacts that were examined, plus one tick.
+    pub span: Duration,
     /// Number of hosts that contacted this host and that it did not contact.
     pub contacted_by: u32,
     /// Number of these hosts that sent a SYN and nothing after it was answered.
@@ -150,6 +178,8 @@ pub struct PortSample {
     pub outcomes: Outcomes,
     /// Rate of the contacts.
     pub pace: Pace,
-    /// Number of traceroute's ports, which are not included in `contacted` or `outcomes`.
+    /// Time from the first to the last of these contacts, plus one tick.
+    pub span: Duration,
+    /// Number of traceroute's ports, which are not included in `outcomes`.
     pub traceroute: u32,
 }

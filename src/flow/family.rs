@@ -1,5 +1,7 @@
 //! The tables of one address family: how one packet is added to the row of its pair and to the rows of its ports.
 
+use crate::packet::{Quoted, Undelivered};
+
 use super::decoded::{Gathered, PackedPorts, Packet};
 use super::exact_match::{ExactMatch, Flow};
 use super::hash::Seed;
@@ -206,22 +208,29 @@ impl<P: PairKey> FamilyDelta<P> {
         }
     }
 
-    /// Adds the observation that a packet could not be delivered, from an ICMP error.
-    pub(super) fn note_unreachable(
+    /// Adds the observation that a packet was not delivered, from an ICMP error.
+    pub(super) fn note_undelivered(
         &mut self,
         key: P,
-        protocol: u8,
-        dst_port: Option<u16>,
+        quoted: &Quoted,
         how: &HashContext,
         sums: &mut Accounting,
     ) {
+        let &Quoted { protocol, dst_port, cause, .. } = quoted;
         let pair_hash = how.seed.pair(&key.endpoints());
         if let Some(pair) = self.pairs.entry(pair_hash, key) {
-            pair.observations |= Observations::UNREACHABLE;
+            match cause {
+                Undelivered::Unreachable => pair.observations |= Observations::UNREACHABLE,
+                Undelivered::Expired => pair.observations.expire(),
+            }
         }
         if let (true, Some(dst_port)) = (how.counts_ports, dst_port) {
-            let port = PortOf { pair: key, protocol, src_port: 0, dst_port };
-            self.note_port(pair_hash, port, Observations::UNREACHABLE, how, sums);
+            let observations = match cause {
+                Undelivered::Unreachable => Observations::UNREACHABLE,
+                Undelivered::Expired => Observations::EXPIRED,
+            };
+            let port = PortOf { pair: key, protocol, src_port: 0, dst_port, is_evident: true };
+            self.note_port(pair_hash, port, observations, how, sums);
         }
     }
 
@@ -267,6 +276,7 @@ impl<P: PairKey> FamilyDelta<P> {
             protocol: packed_ports.protocol(),
             src_port: 0,
             dst_port: packed_ports.src_port(),
+            is_evident: true,
         };
         // Both directions of a pair have the same hash.
         self.note_port(packet.pair_hash, port, answers, how, sums);

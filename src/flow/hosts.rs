@@ -15,7 +15,7 @@ use super::container::index::{Index, IndexKey};
 use super::container::slab::{Chained, NONE, Slab};
 use super::hash::Seed;
 use super::metric::{Metric, PerMetric};
-use super::rates::Recent;
+use super::rates::{Recent, RecentAnswers};
 use super::return_paths::{ReturnPaths, are_neighbours};
 
 use attention::DIRTY_MIN;
@@ -144,6 +144,8 @@ pub(super) struct Hosts {
     dirty: ChunkedVec<HostId>,
     /// Packets and contacts of each host within the last second; `None` if no limit needs them.
     recent: Option<ChunkedVec<Recent>>,
+    /// Packets within the last second that only answer, if `recent` is kept; zeros beyond the end of the list.
+    answers: ChunkedVec<RecentAnswers>,
     /// The current traffic slot and pass of eviction, which are stored in hosts that enter.
     slot: u64,
     pass: u8,
@@ -167,6 +169,7 @@ impl Hosts {
             charted: Vec::new(),
             dirty: ChunkedVec::default(),
             recent: None,
+            answers: ChunkedVec::default(),
             slot: 0,
             pass: 0,
             other: None,
@@ -253,6 +256,9 @@ impl Hosts {
             && (at as usize) < recent.len()
         {
             recent[at] = Recent::default();
+        }
+        if (at as usize) < self.answers.len() {
+            self.answers[at] = RecentAnswers::default();
         }
         at
     }

@@ -14,7 +14,7 @@ use super::initiation::{
 
 /// A set of observations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Observations(pub(super) u8);
+pub struct Observations(pub(super) u16);
 
 impl Observations {
     /// The source contacted its peer with a packet that shows an initiation by itself
@@ -31,10 +31,19 @@ impl Observations {
     pub const RESET: Self = Self(0x10);
     /// The source sent a reset without ACK, which answers only a segment with ACK (RFC 9293, 3.10.7.1).
     pub const BARE_RESET: Self = Self(0x20);
-    /// An ICMP error reported that a packet to its peer could not be delivered.
+    /// An ICMP error reported that a packet to its peer could not be delivered, since that or its port
+    /// cannot be reached.
     pub const UNREACHABLE: Self = Self(0x40);
     /// The source sent a counted packet of a protocol in which the host that sends first is the initiator.
     pub const SENT: Self = Self(0x80);
+    /// An ICMP time exceeded reported that a packet to its peer expired on the way.
+    pub const EXPIRED: Self = Self(0x100);
+    /// A second packet expired, and a third one, within one delta. These two bits are added, not merged:
+    /// [`expiries`](Self::expiries).
+    const EXPIRED_TWICE: Self = Self(0x200);
+    const EXPIRED_OFTEN: Self = Self(0x400);
+    /// The source sent an ICMP error.
+    pub const REPORTED: Self = Self(0x800);
 
     /// Returns true if all of these bits are set.
     pub fn has(self, observations: Self) -> bool {
@@ -49,6 +58,33 @@ impl Observations {
     /// Returns the bits that show the outcome of a contact of the peer.
     pub fn answers(self) -> Self {
         Self(self.0 & (Self::ACCEPTED | Self::RESET | Self::BARE_RESET).0)
+    }
+
+    /// Returns true if these packets only answer: SYN ACK, RST, SCTP INIT ACK or ABORT, ICMP replies and errors.
+    #[inline(always)]
+    pub(super) fn only_answer(self) -> bool {
+        const ANSWERS: u16 = Observations::ACCEPTED.0 | Observations::RESET.0 | Observations::REPORTED.0;
+        const OTHERS: u16 = Observations::INITIATED.0
+            | Observations::PROBED.0
+            | Observations::ESTABLISHED.0
+            | Observations::SENT.0;
+        self.0 & ANSWERS != 0 && self.0 & OTHERS == 0
+    }
+
+    /// Returns how many packets expired on the way, at most three.
+    #[allow(clippy::cast_possible_truncation, reason = "three bits are counted")]
+    pub(super) fn expiries(self) -> u8 {
+        let expired = Self::EXPIRED.0 | Self::EXPIRED_TWICE.0 | Self::EXPIRED_OFTEN.0;
+        (self.0 & expired).count_ones() as u8
+    }
+
+    /// Adds a packet that expired on the way.
+    pub(super) fn expire(&mut self) {
+        self.0 |= match self.expiries() {
+            0 => Self::EXPIRED.0,
+            1 => Self::EXPIRED_TWICE.0,
+            _ => Self::EXPIRED_OFTEN.0,
+        };
     }
 
     /// Returns true if no bit is set.
@@ -92,6 +128,7 @@ impl BitOrAssign for Observations {
 /// ```
 #[inline(always)]
 pub fn observe(summary: &Summary) -> Observations {
+    // Errors are those that RFC 1122, 3.2.2 lists and those of RFC 4443, 3.
     match summary.transport {
         Transport::Tcp { src_port, dst_port, flags: Some(flags) } => {
             tcp(flags, src_port > dst_port && is_bare(summary))
@@ -99,6 +136,7 @@ pub fn observe(summary: &Summary) -> Observations {
         Transport::Icmp { kind } => match (summary.protocol, kind) {
             (ICMP, 0 | ICMP_TIMESTAMP_REPLY | ICMP_INFORMATION_REPLY | ICMP_MASK_REPLY)
             | (ICMPV6, ICMPV6_ECHO_REPLY) => Observations::ACCEPTED,
+            (ICMP, 3..=5 | 11 | 12) | (ICMPV6, 1..=4) => Observations::REPORTED,
             _ => Observations::default(),
         },
         Transport::Sctp { chunk: Some(SCTP_INIT_ACK), .. } => Observations::ACCEPTED,
@@ -187,6 +225,10 @@ mod tests {
             ("timestamp reply", 1, Transport::Icmp { kind: 14 }, Observations::ACCEPTED),
             ("echo request", 1, Transport::Icmp { kind: 8 }, Observations::default()),
             ("ICMPv6 echo reply", 58, Transport::Icmp { kind: 129 }, Observations::ACCEPTED),
+            ("port unreachable", 1, Transport::Icmp { kind: 3 }, Observations::REPORTED),
+            ("time exceeded", 1, Transport::Icmp { kind: 11 }, Observations::REPORTED),
+            ("ICMPv6 unreachable", 58, Transport::Icmp { kind: 1 }, Observations::REPORTED),
+            ("ICMPv6 type 11 is none", 58, Transport::Icmp { kind: 11 }, Observations::default()),
             ("ICMPv6 type 0 is none", 58, Transport::Icmp { kind: 0 }, Observations::default()),
             ("INIT ACK", 132, sctp(Some(2)), Observations::ACCEPTED),
             ("ABORT", 132, sctp(Some(6)), Observations::RESET),
@@ -199,6 +241,16 @@ mod tests {
             ),
         ] {
             assert_eq!(observe(&summary(protocol, 40, transport)), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn packets_that_expire_are_counted_up_to_three() {
+        let mut observations = Observations::SENT;
+        for want in [1, 2, 3, 3] {
+            observations.expire();
+            assert!(observations.has(Observations::EXPIRED | Observations::SENT));
+            assert_eq!(observations.expiries(), want);
         }
     }
 }

@@ -22,9 +22,9 @@ pub struct PairDelta {
     packets: u32,
     /// The destination ports of the packets that show an initiation by themselves.
     pub contacted: PortSketch,
+    first_protocol: u8,
     first_ports: [u16; 2],
     packets_carried: u16,
-    first_protocol: u8,
     /// What the packets showed, and what ICMP errors reported about them.
     pub observations: Observations,
 }

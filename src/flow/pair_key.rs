@@ -61,12 +61,15 @@ pub struct V6Pair {
 pub struct PortOf<P> {
     /// The sender and the receiver.
     pub pair: P,
-    /// The source port; 0 if the packet itself shows that it is a contact or an answer to one.
+    /// The source port; 0 if `is_evident`.
     pub src_port: u16,
     /// The destination port.
     pub dst_port: u16,
     /// The protocol of the ports.
     pub protocol: u8,
+    /// True if the packet itself shows that it is a contact or an answer to one. Port 0 is a port like any other, so it
+    /// does not show that.
+    pub is_evident: bool,
 }
 
 /// A port that one host sent to at another, of either address family.
@@ -76,10 +79,12 @@ pub struct PortKey {
     pub endpoints: Endpoints,
     /// The protocol of the ports.
     pub protocol: u8,
-    /// The source port; 0 if the packet itself shows that it is a contact or an answer to one.
+    /// The source port; 0 if `is_evident`.
     pub src_port: u16,
     /// The destination port.
     pub dst_port: u16,
+    /// True if the packet itself shows that it is a contact or an answer to one.
+    pub is_evident: bool,
 }
 
 /// Returns an address as a number in native byte order. Comparing for equality needs no byte swap.
@@ -151,7 +156,7 @@ impl<P: PairKey> Key for PortOf<P> {
 impl<P: PairKey> PortOf<P> {
     /// Returns the same key for either address family.
     pub fn key(&self) -> PortKey {
-        let Self { pair, src_port, dst_port, protocol } = *self;
-        PortKey { endpoints: pair.endpoints(), protocol, src_port, dst_port }
+        let Self { pair, src_port, dst_port, protocol, is_evident } = *self;
+        PortKey { endpoints: pair.endpoints(), protocol, src_port, dst_port, is_evident }
     }
 }

@@ -26,7 +26,8 @@ pub(super) struct Pair {
     pub(super) ip_bytes: u64,
     /// Packets of its live items; 2^48 are a month at 10^8 packets per second.
     packets: Packed<6>,
-    /// The role of its source in the exchange with its destination, and whether its bare ACKs are probes.
+    /// The role of its source in the exchange with its destination, whether its bare ACKs are probes, and what the
+    /// source and ICMP errors reported.
     state: State,
     /// The slot of its latest item, in its lower 8 bits, and the place of that item.
     item_slot: u8,
@@ -44,8 +45,8 @@ pub(super) struct Pair {
     /// Number of these items that are contacts; at most one per slot.
     pub(super) contacts_live: u8,
     pub(super) contacted: PortSketch,
-    /// Observations while the row lives.
-    pub(super) observations: Observations,
+    /// Observations while the row lives, those of the lower bits; `state` has the others.
+    lower_observations: u8,
     /// Time of the first of its live contacts.
     pub(super) contacted_at: CoarseInstant,
     previous: u32,
@@ -54,9 +55,16 @@ pub(super) struct Pair {
 
 const _: () = assert!(size_of::<Pair>() == 64);
 
-/// The role in the lowest three bits, the probe state in the two bits above.
+/// The role in the lowest three bits, the probe state in the two bits above, then the number of packets that expired on
+/// the way, up to three, and in the highest bit [`Observations::REPORTED`].
 #[derive(Clone, Copy, Debug)]
 struct State(u8);
+
+impl State {
+    const PROBE_AT: u32 = 3;
+    const EXPIRIES_AT: u32 = 5;
+    const REPORTED: u8 = 1 << 7;
+}
 
 /// Whether the bare ACKs of a direction are probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +174,7 @@ impl Pair {
 
     /// Returns whether its bare ACKs are probes.
     pub(super) fn probe(&self) -> Probe {
-        match self.state.0 >> 3 {
+        match self.state.0 >> State::PROBE_AT & 3 {
             0 => Probe::Unknown,
             1 => Probe::Waits,
             _ => Probe::Is,
@@ -174,7 +182,40 @@ impl Pair {
     }
 
     pub(super) fn set_probe(&mut self, probe: Probe) {
-        self.state.0 = self.state.0 & 7 | (probe as u8) << 3;
+        self.state.0 = self.state.0 & !(3 << State::PROBE_AT) | (probe as u8) << State::PROBE_AT;
+    }
+
+    /// Returns the observations of this direction, except how many packets expired.
+    #[inline]
+    pub(super) fn observations(&self) -> Observations {
+        let reported = if self.state.0 & State::REPORTED != 0 { Observations::REPORTED.0 } else { 0 };
+        Observations(u16::from(self.lower_observations) | reported)
+    }
+
+    /// Adds observations of a delta.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "`state` stores the upper bits")]
+    pub(super) fn observe(&mut self, observations: Observations) {
+        self.lower_observations |= observations.0 as u8;
+        if observations.0 > u16::from(u8::MAX) {
+            if observations.has(Observations::REPORTED) {
+                self.state.0 |= State::REPORTED;
+            }
+            let expiries = (self.expiries() + observations.expiries()).min(3);
+            self.state.0 = self.state.0 & !(3 << State::EXPIRIES_AT) | expiries << State::EXPIRIES_AT;
+        }
+    }
+
+    /// Returns how many packets to its peer expired on the way; three stands for more.
+    fn expiries(&self) -> u8 {
+        self.state.0 >> State::EXPIRIES_AT & 3
+    }
+
+    /// Returns true if the packets to its peer were a traceroute: at least three of them expired on the way, or more
+    /// than half of them. One packet with a low hop limit beside one without is none, so a scanner cannot hide by that.
+    pub(super) fn is_traceroute(&self) -> bool {
+        let expiries = self.expiries();
+        expiries == 3 || u64::from(expiries) * 2 > self.packets()
     }
 
     /// Returns the place of its latest item, if that is live.
@@ -371,7 +412,7 @@ impl Pairs {
             items: Packed::ZERO,
             contacts_live: 0,
             contacted: PortSketch::default(),
-            observations: Observations::default(),
+            lower_observations: 0,
             contacted_at: CoarseInstant::default(),
             previous: NONE,
             next,

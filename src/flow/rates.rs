@@ -31,6 +31,15 @@ pub(super) struct Recent {
 
 const _: () = assert!(size_of::<Recent>() == 32);
 
+/// The packets of one host that only answer, in the same four slots. Few hosts send many, so they have a list of their
+/// own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RecentAnswers {
+    /// The lower 32 bits of the number of the slot of the last addition.
+    slot: u32,
+    packets: [u32; SLOTS],
+}
+
 /// The current slot, and the time that the counts of the last four slots cover.
 #[derive(Debug, Default)]
 pub(super) struct RateClock {
@@ -74,6 +83,31 @@ impl Recent {
     pub(super) fn per_second(mut self, clock: &RateClock) -> (u32, u32) {
         let (packets, contacts) = self.add(clock, 0, 0);
         (clock.per_second(packets), clock.per_second(contacts))
+    }
+}
+
+impl RecentAnswers {
+    /// Adds packets to the current slot.
+    pub(super) fn add(&mut self, clock: &RateClock, packets: u64) {
+        self.forget(clock);
+        let sum = &mut self.packets[ring_index(clock.slot)];
+        *sum = sum.saturating_add(u32::try_from(packets).unwrap_or(u32::MAX));
+    }
+
+    /// Returns the packets of the last second.
+    pub(super) fn per_second(mut self, clock: &RateClock) -> u32 {
+        self.forget(clock);
+        clock.per_second(self.packets.iter().copied().map(u64::from).sum())
+    }
+
+    /// Sets the sums of the slots since the last addition to zero.
+    #[allow(clippy::cast_possible_truncation, reason = "only the lower bits are wanted")]
+    fn forget(&mut self, clock: &RateClock) {
+        let slot = clock.slot as u32;
+        let passed = slot.wrapping_sub(std::mem::replace(&mut self.slot, slot));
+        for ago in 0..passed.min(SLOTS as u32) {
+            self.packets[ring_index(clock.slot.wrapping_sub(u64::from(ago)))] = 0;
+        }
     }
 }
 
@@ -185,5 +219,19 @@ mod tests {
         recent.add(&clock, 1, 1);
         assert_eq!(recent.per_second(&clock), (u32::MAX, 2));
         assert_eq!(recent.add(&clock, 0, u32::MAX), (u64::from(u32::MAX), (1 << 24) - 1));
+    }
+
+    #[test]
+    fn answers_are_those_of_the_last_second() {
+        let (mut clock, mut answers) = (RateClock::default(), RecentAnswers::default());
+        for (ms, packets, sum) in
+            [(100, 7, 7), (300, 1, 8), (1000, 0, 1), (1250, 0, 0), (9_000, 5, 5), (9_999, 2, 7)]
+        {
+            clock.roll(Moment(ms * MS));
+            answers.add(&clock, packets);
+            assert_eq!(answers.per_second(&clock), sum, "{ms}");
+        }
+        answers.add(&clock, u64::MAX);
+        assert_eq!(answers.per_second(&clock), u32::MAX);
     }
 }

@@ -295,12 +295,16 @@ impl Window {
             return None;
         };
         self.add(pair, delta.packets(), delta.ip_bytes);
+        if delta.observations.only_answer() {
+            let owner = self.hosts.get(self.pairs.get(pair).src).owner;
+            self.hosts.add_answers(owner, &self.rates, delta.packets());
+        }
         if delta.received_bytes > 0 {
             self.receive(pair, delta.received_bytes);
         }
         let had_begun = self.has_begun(pair);
         let row = self.pairs.get_mut(pair);
-        row.observations |= delta.observations;
+        row.observe(delta.observations);
         row.contacted.merge(&delta.contacted);
         if delta.observations.has(Observations::INITIATED) {
             self.contact(pair, self.items.current(), at);

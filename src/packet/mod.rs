@@ -70,6 +70,6 @@ pub use decode::{decode, decode_general};
 pub use extension::IPV6_EXTENSIONS_MAX;
 pub use frame::{Direction, Frame, LinkKind, Segmentation, Segments, Transported};
 pub use link::{LINK_HEADERS_MAX, is_pppoe_session};
-pub use quoted::{Quoted, decode_quoted, reports_unreachable};
+pub use quoted::{Quoted, Undelivered, decode_quoted, reports_undelivered};
 pub(crate) use summary::SummarySink;
 pub use summary::{Endpoints, Skip, Summary, TcpFlags, Transport};

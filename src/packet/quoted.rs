@@ -1,5 +1,5 @@
-//! Decodes the packet that an ICMP error quotes. That packet could not be delivered; if it began a contact, the contact
-//! counts as refused.
+//! Decodes the packet that an ICMP error quotes. That packet could not be delivered. If it began a contact, the contact
+//! counts as refused, or as expired on the way if its hop limit was too low.
 //!
 //! ```text
 //! IP header, to the sender of the quoted packet | type, code, checksum, 4 bytes | IP header | 8 bytes or more
@@ -16,7 +16,16 @@ use super::link::{IpVersion, locate_ip};
 use super::summary::{Endpoints, Summary, Transport};
 use super::{extension, ipv4, ipv6, transport};
 
-/// Addresses, protocol and destination port of a quoted packet, which could not be delivered.
+/// Why a packet was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undelivered {
+    /// Its destination, or the port there, cannot be reached.
+    Unreachable,
+    /// Its hop limit reached zero on the way, as that of each probe of a traceroute but the last ones does.
+    Expired,
+}
+
+/// Addresses, protocol and destination port of a quoted packet, which was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted {
     /// The source and destination of the quoted packet.
@@ -25,34 +34,36 @@ pub struct Quoted {
     pub protocol: u8,
     /// Its destination port; `None` if the protocol has no ports or the port was not quoted or not captured.
     pub dst_port: Option<u16>,
+    /// Why it was not delivered.
+    pub cause: Undelivered,
 }
 
-/// Returns true if a packet reports that another one could not be delivered: ICMP destination unreachable (RFC 792) or
-/// ICMPv6 destination unreachable (RFC 4443, 3.1).
+/// Returns true if a packet reports that another one was not delivered: ICMP destination unreachable or time exceeded
+/// (RFC 792), or the same of ICMPv6 (RFC 4443, 3.1 and 3.3).
 ///
 /// ```
-/// use traffic_alerted::packet::{Endpoints, Summary, Transport, reports_unreachable};
+/// use traffic_alerted::packet::{Endpoints, Summary, Transport, reports_undelivered};
 ///
 /// let endpoints = Endpoints::V4 { src: [10, 0, 0, 9].into(), dst: [10, 0, 0, 1].into() };
 /// let mut summary = Summary::plain(endpoints, 56, 1, Transport::Icmp { kind: 3 });
-/// assert!(reports_unreachable(&summary));
-/// summary.transport = Transport::Icmp { kind: 11 };
-/// assert!(!reports_unreachable(&summary), "time exceeded concerns the path, not the target");
+/// assert!(reports_undelivered(&summary));
+/// summary.transport = Transport::Icmp { kind: 8 };
+/// assert!(!reports_undelivered(&summary), "an echo request is no error");
 /// ```
 #[inline]
-pub fn reports_unreachable(summary: &Summary) -> bool {
+pub fn reports_undelivered(summary: &Summary) -> bool {
     matches!(
         (summary.transport, summary.protocol),
-        (Transport::Icmp { kind: ICMP_UNREACHABLE }, ICMP)
-            | (Transport::Icmp { kind: ICMPV6_UNREACHABLE }, ICMPV6)
+        (Transport::Icmp { kind: ICMP_UNREACHABLE | ICMP_TIME_EXCEEDED }, ICMP)
+            | (Transport::Icmp { kind: ICMPV6_UNREACHABLE | ICMPV6_TIME_EXCEEDED }, ICMPV6)
     )
 }
 
-/// Decodes the packet that an ICMP error quotes, in a frame whose summary [`reports_unreachable`].
+/// Decodes the packet that an ICMP error quotes, in a frame whose summary [`reports_undelivered`].
 ///
 /// Returns `None` if the quoted IP header is cut or invalid, or if the source of the quoted packet is not the receiver
-/// of the error: such an error is forged. It also returns `None` for "fragmentation needed", since the target is
-/// reachable then.
+/// of the error: such an error is forged. It also returns `None` for "fragmentation needed" and for "reassembly time
+/// exceeded", since the target is reachable then.
 ///
 /// ```
 /// use traffic_alerted::packet::{Direction, Frame, LinkKind, Segmentation, decode_quoted};
@@ -93,23 +104,29 @@ fn decode_quoted_in(link: LinkKind, frame: &[u8]) -> Option<Quoted> {
         IpVersion::V4 => {
             let error_packet = ipv4::summarize(packet, in_frame).ok()?;
             let error = packet.get(ipv4::upper_layer(packet)?.0..)?;
-            let &[ICMP_UNREACHABLE, code, _, _, _, _, _, _, ref quoted @ ..] = error else { return None };
-            if code == FRAGMENTATION_NEEDED {
-                return None;
-            }
+            let &[kind, code, _, _, _, _, _, _, ref quoted @ ..] = error else { return None };
+            let cause = match (kind, code) {
+                (ICMP_UNREACHABLE, FRAGMENTATION_NEEDED) => return None,
+                (ICMP_UNREACHABLE, _) => Undelivered::Unreachable,
+                (ICMP_TIME_EXCEEDED, IN_TRANSIT) => Undelivered::Expired,
+                _ => return None,
+            };
             let whole = quoted_len(u16::from_be_bytes([*quoted.get(2)?, *quoted.get(3)?]), quoted);
-            sent_by_receiver(&error_packet, ipv4::summarize(quoted, whole).ok()?)
+            sent_by_receiver(&error_packet, ipv4::summarize(quoted, whole).ok()?, cause)
         }
         IpVersion::V6 => {
             let error_packet = ipv6::summarize(packet, in_frame).ok()?;
             let upper = extension::walk(*packet.get(6)?, packet.get(ipv6::HEADER_LEN..)?);
-            let &[ICMPV6_UNREACHABLE, _, _, _, _, _, _, _, ref quoted @ ..] = upper.payload else {
-                return None;
+            let &[kind, code, _, _, _, _, _, _, ref quoted @ ..] = upper.payload else { return None };
+            let cause = match (kind, code) {
+                (ICMPV6_UNREACHABLE, _) => Undelivered::Unreachable,
+                (ICMPV6_TIME_EXCEEDED, IN_TRANSIT) => Undelivered::Expired,
+                _ => return None,
             };
             let len = u16::from_be_bytes([*quoted.get(4)?, *quoted.get(5)?]);
             #[allow(clippy::cast_possible_truncation, reason = "the header has 40 bytes")]
             let whole = quoted_len(len.saturating_add(ipv6::HEADER_LEN as u16), quoted);
-            sent_by_receiver(&error_packet, ipv6::summarize(quoted, whole).ok()?)
+            sent_by_receiver(&error_packet, ipv6::summarize(quoted, whole).ok()?, cause)
         }
     }
 }
@@ -122,20 +139,24 @@ fn quoted_len(declared: u16, quoted: &[u8]) -> u32 {
 }
 
 /// Returns the quoted packet; `None` if its source is not the receiver of the error.
-fn sent_by_receiver(error_packet: &Summary, quoted: Summary) -> Option<Quoted> {
+fn sent_by_receiver(error_packet: &Summary, quoted: Summary, cause: Undelivered) -> Option<Quoted> {
     if error_packet.endpoints.dst() != quoted.endpoints.src() {
         return None;
     }
     let Summary { endpoints, protocol, transport, .. } = quoted;
-    Some(Quoted { endpoints, protocol, dst_port: transport::dst_port(&transport) })
+    Some(Quoted { endpoints, protocol, dst_port: transport::dst_port(&transport), cause })
 }
 
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 const ICMP_UNREACHABLE: u8 = 3;
 const ICMPV6_UNREACHABLE: u8 = 1;
+const ICMP_TIME_EXCEEDED: u8 = 11;
+const ICMPV6_TIME_EXCEEDED: u8 = 3;
 /// RFC 792, destination unreachable.
 const FRAGMENTATION_NEEDED: u8 = 4;
+/// RFC 792 and RFC 4443, time exceeded. The other code is sent by the destination, which waited for a fragment.
+const IN_TRANSIT: u8 = 0;
 
 #[cfg(test)]
 mod tests {
@@ -187,7 +208,7 @@ mod tests {
         let with_quote = |quoted: &[u8], code| ipv4(1, 9, 1, &error(3, code, quoted));
         let quote_of = |protocol, dst_port| {
             let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };
-            Some(Quoted { endpoints, protocol, dst_port })
+            Some(Quoted { endpoints, protocol, dst_port, cause: Undelivered::Unreachable })
         };
         let udp_to_161 = quote_of(17, Some(161));
         let udp = ipv4(17, 1, 2, &HEAD);
@@ -200,7 +221,13 @@ mod tests {
             ("sent by another host", with_quote(&ipv4(17, 3, 2, &HEAD), 3), None),
             ("TCP", with_quote(&ipv4(6, 1, 2, &HEAD), 13), quote_of(6, Some(161))),
             ("an echo request", with_quote(&ipv4(1, 1, 2, &[8, 0, 0, 0, 0, 0, 0, 0]), 1), quote_of(1, None)),
-            ("time exceeded", ipv4(1, 9, 1, &error(11, 0, &udp)), None),
+            (
+                "expired on the way",
+                ipv4(1, 9, 1, &error(11, 0, &udp)),
+                udp_to_161.map(|quoted| Quoted { cause: Undelivered::Expired, ..quoted }),
+            ),
+            ("a fragment is missing at the destination", ipv4(1, 9, 1, &error(11, 1, &udp)), None),
+            ("a redirect", ipv4(1, 9, 1, &error(5, 1, &udp)), None),
             ("no packet", vec![], None),
         ] {
             assert_eq!(decode_quoted(&frame(&packet)), want, "{name}");
@@ -217,7 +244,10 @@ mod tests {
         let packet = ipv6(58, 9, 1, &error(1, 4, &udp));
         let quoted = decode_quoted(&frame(&packet)).expect("a quoted packet");
         assert_eq!((quoted.protocol, quoted.dst_port), (17, Some(161)));
-        assert!(decode(&frame(&packet)).is_ok_and(|summary| reports_unreachable(&summary)));
+        assert!(decode(&frame(&packet)).is_ok_and(|summary| reports_undelivered(&summary)));
+        let expired = |code| decode_quoted(&frame(&ipv6(58, 9, 1, &error(3, code, &udp))));
+        assert_eq!(expired(0), Some(Quoted { cause: Undelivered::Expired, ..quoted }));
+        assert_eq!(expired(1), None, "the destination waited for a fragment");
         let other = ipv6(58, 9, 1, &error(1, 4, &ipv6(17, 7, 2, &HEAD)));
         assert_eq!(decode_quoted(&frame(&other)), None, "sent by another host");
     }

@@ -13,7 +13,7 @@ use proptest::sample::Index;
 use proptest::test_runner::RngSeed;
 use traffic_alerted::packet::{
     Frame, LinkKind, Segmentation, Segments, Skip, Summary, TcpFlags, Transport, Transported, decode,
-    decode_general, decode_quoted, is_pppoe_session, reports_unreachable,
+    decode_general, decode_quoted, is_pppoe_session, reports_undelivered,
 };
 
 /// Decodes on both paths and compares with the reference all that is known of a frame, the packets that it may stand
@@ -41,7 +41,7 @@ fn decode_thrice(frame: &Frame<'_>) -> Result<Summary, Skip> {
                 assert_eq!(outcome, decode_general(&frame), "fast and general path on {frame:02x?}");
                 assert_eq!(outcome, reference::read(&frame), "decoder and reference on {frame:02x?}");
             }
-            if reports_unreachable(&summary) {
+            if reports_undelivered(&summary) {
                 assert_eq!(decode_quoted(frame), reference::quoted(frame), "quoted in {frame:02x?}");
             }
         }

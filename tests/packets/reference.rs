@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use traffic_alerted::packet::{
     Endpoints, Frame, LinkKind, Quoted, Segmentation, Segments, Skip, Summary, TcpFlags, Transport,
-    Transported,
+    Transported, Undelivered,
 };
 
 /// Reads one frame.
@@ -58,11 +58,12 @@ pub(crate) fn quoted(frame: &Frame<'_>) -> Option<Quoted> {
     let (version, at) = find_ip(frame.link, bytes).ok()?;
     let error = Packet::read(bytes, version, at, frame.frame_len as usize).ok()?;
     let (icmp_at, _) = error.upper_layer(bytes)?;
-    match (version, bytes.u8(icmp_at)?, bytes.u8(icmp_at + 1)?) {
-        (4, 3, code) if code != 4 => {}
-        (6, 1, _) => {}
+    let cause = match (version, bytes.u8(icmp_at)?, bytes.u8(icmp_at + 1)?) {
+        (4, 3, code) if code != 4 => Undelivered::Unreachable,
+        (6, 1, _) => Undelivered::Unreachable,
+        (4, 11, 0) | (6, 3, 0) => Undelivered::Expired,
         _ => return None,
-    }
+    };
     // Type, code, checksum and four bytes that do not matter here.
     let quote_at = icmp_at + 8;
     // The sender of the error cut the quoted packet, so the length in its header counts.
@@ -83,7 +84,7 @@ pub(crate) fn quoted(frame: &Frame<'_>) -> Option<Quoted> {
         | Transport::Sctp { dst_port, .. } => Some(dst_port),
         Transport::Icmp { .. } | Transport::LaterFragment | Transport::Other => None,
     };
-    Some(Quoted { endpoints: quote.endpoints, protocol: quote.protocol, dst_port })
+    Some(Quoted { endpoints: quote.endpoints, protocol: quote.protocol, dst_port, cause })
 }
 
 /// The captured bytes of a frame, addressed from its start.

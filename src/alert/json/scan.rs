@@ -30,6 +30,7 @@ pub(super) struct Scan<'a> {
 struct OutcomesView {
     answered: u32,
     refused: u32,
+    expired: u32,
     silent: u32,
     unseen: u32,
     early: u32,
@@ -73,8 +74,8 @@ impl<'a> Scan<'a> {
 
 impl OutcomesView {
     fn of(outcomes: Outcomes) -> Self {
-        let Outcomes { answered, refused, silent, unseen, early } = outcomes;
-        Self { answered, refused, silent, unseen, early }
+        let Outcomes { answered, refused, expired, silent, unseen, early } = outcomes;
+        Self { answered, refused, expired, silent, unseen, early }
     }
 }
 
@@ -94,6 +95,7 @@ impl TargetView {
             outcome: match target.outcome {
                 Outcome::Answered => "answered",
                 Outcome::Refused => "refused",
+                Outcome::Expired => "expired",
                 Outcome::Silent => "silent",
                 Outcome::Unseen => "unseen",
                 Outcome::Early => "early",

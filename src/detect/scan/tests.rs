@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::service_port::{SCTP, TCP, UDP};
+use super::service_port::{ICMP, SCTP, TCP, UDP};
 use super::*;
 use crate::flow::Pace;
 
@@ -17,7 +17,7 @@ fn unseen(hosts: u32) -> Outcomes {
 }
 
 fn port(protocol: u8, port: u16, outcomes: Outcomes) -> PortHosts {
-    PortHosts { protocol, port, outcomes, served: 0, hosts_in_one_network: 1 }
+    PortHosts { protocol, port, outcomes, served: 0, traced: 0, hosts_in_one_network: 1 }
 }
 
 fn pace(contacts: u32, seconds: u64) -> Pace {
@@ -28,11 +28,7 @@ fn pace(contacts: u32, seconds: u64) -> Pace {
 fn host(ports: &[PortHosts]) -> ContactSample {
     let mut all = Outcomes::default();
     for port in ports {
-        all.answered += port.outcomes.answered;
-        all.refused += port.outcomes.refused;
-        all.silent += port.outcomes.silent;
-        all.unseen += port.outcomes.unseen;
-        all.early += port.outcomes.early;
+        all.merge(port.outcomes);
     }
     ContactSample {
         contacted: all.total(),
@@ -41,6 +37,7 @@ fn host(ports: &[PortHosts]) -> ContactSample {
         ports: ports.to_vec(),
         ports_at_one_host: 1,
         pace: pace(all.total().min(100), 170),
+        span: Duration::from_secs(170),
         ..ContactSample::default()
     }
 }
@@ -64,6 +61,8 @@ fn a_host_that_contacts_many_hosts_is_classified_by_the_outcomes() {
         port.hosts_in_one_network = port.outcomes.total();
         port
     };
+    let expired = |expired: u32| Outcomes { expired, ..Outcomes::default() };
+    let traced = |traced: u32, port: PortHosts| PortHosts { traced, ..port };
     let mixed = |ports: u32, mut sample: ContactSample| {
         sample.ports_at_one_host = ports;
         sample
@@ -74,7 +73,69 @@ fn a_host_that_contacts_many_hosts_is_classified_by_the_outcomes() {
         ("just over the limit", host(&[port(TCP, 23, outcomes(0, 0, 16))]), Scanner, Medium),
         ("half of a network answers", host(&[port(TCP, 22, outcomes(64, 0, 64))]), Scanner, Medium),
         ("a few fail", host(&[port(TCP, 22, outcomes(64, 5, 11))]), Client, Low),
-        ("pings that are answered", host(&[port(ICMP, 0, outcomes(50, 0, 0))]), Scanner, Medium),
+        ("pings that are answered", host(&[near(port(ICMP, 0, outcomes(50, 0, 0)))]), Client, Low),
+        (
+            "a network asked by pings, a third is down",
+            host(&[near(port(ICMP, 0, outcomes(30, 0, 15)))]),
+            Scanner,
+            Medium,
+        ),
+        ("pings of many that are gone", host(&[port(ICMP, 0, outcomes(4, 0, 60))]), Scanner, High),
+        ("a speed meter by ICMP", quick(host(&[port(ICMP, 0, outcomes(4, 0, 25))])), Client, Low),
+        ("a speed meter by TCP", quick(host(&[port(TCP, 8080, outcomes(3, 6, 20))])), Client, Low),
+        ("a speed meter by UDP", quick(host(&[port(UDP, 8080, outcomes(0, 0, 29))])), Client, Low),
+        ("a speed meter without answers", quick(host(&[port(TCP, 443, outcomes(0, 0, 29))])), Client, Low),
+        (
+            "as many hosts at a guarded port",
+            quick(host(&[port(TCP, 445, outcomes(3, 6, 20))])),
+            Scanner,
+            High,
+        ),
+        (
+            "as many hosts of one network",
+            quick(host(&[near(port(TCP, 8080, outcomes(3, 6, 20)))])),
+            Scanner,
+            High,
+        ),
+        ("more than any meter has", quick(host(&[port(TCP, 8080, outcomes(3, 0, 61))])), Scanner, High),
+        (
+            "exporters that all answer",
+            quick(host(&[near(port(TCP, 9100, outcomes(1000, 0, 0)))])),
+            Client,
+            Low,
+        ),
+        (
+            "exporters, one in five is down",
+            quick(host(&[near(port(TCP, 9100, outcomes(800, 0, 200)))])),
+            Client,
+            Low,
+        ),
+        (
+            "exporters, half are down",
+            quick(host(&[near(port(TCP, 9100, outcomes(500, 0, 500)))])),
+            Scanner,
+            Medium,
+        ),
+        (
+            "agents of SNMP that all answer",
+            quick(host(&[near(port(UDP, 161, outcomes(400, 0, 0)))])),
+            Client,
+            Low,
+        ),
+        ("databases that all answer", host(&[near(port(TCP, 5432, outcomes(301, 0, 0)))]), Scanner, Medium),
+        ("a traceroute to many", quick(host(&[traced(60, port(TCP, 80, expired(60)))])), Client, Low),
+        (
+            "traceroutes that arrived",
+            quick(host(&[traced(60, near(port(ICMP, 0, outcomes(60, 0, 0))))])),
+            Client,
+            Low,
+        ),
+        (
+            "a scan beside traceroutes",
+            quick(host(&[traced(60, near(port(TCP, 23, Outcomes { silent: 40, ..expired(60) })))])),
+            Scanner,
+            High,
+        ),
         ("a browser", quick(host(&[port(TCP, 443, outcomes(120, 2, 4))])), Client, Low),
         ("a browser without answers", host(&[port(TCP, 443, outcomes(0, 0, 21))]), Client, Low),
         ("the web of a network", host(&[near(port(TCP, 443, outcomes(3, 0, 60)))]), Scanner, High),
@@ -148,6 +209,7 @@ fn a_host_that_contacts_many_ports_is_classified_by_the_outcomes() {
         outcomes,
         traceroute,
         pace: Pace::default(),
+        span: Duration::from_secs(3),
     };
     for (name, sample, ports, want) in [
         ("nmap", at(266, true, &one), ports(outcomes(3, 900, 97), 0), (Scanner, High)),
@@ -162,6 +224,18 @@ fn a_host_that_contacts_many_ports_is_classified_by_the_outcomes() {
         ),
         ("peers", at(2, true, &scattered(30, 70)), ports(outcomes(30, 0, 70), 0), (Peer, Low)),
         ("the way to a host", at(80, true, &one), ports(outcomes(0, 0, 0), 90), (Client, Low)),
+        (
+            "the way by high ports",
+            at(266, true, &one),
+            ports(Outcomes { expired: 400, ..outcomes(0, 12, 0) }, 40),
+            (Client, Low),
+        ),
+        (
+            "a scan, of which some expired",
+            at(266, true, &one),
+            ports(Outcomes { expired: 400, ..outcomes(0, 100, 0) }, 0),
+            (Scanner, High),
+        ),
         ("the way, and a scan", at(266, true, &one), ports(outcomes(0, 100, 0), 90), (Scanner, High)),
         (
             "a flood of large packets",
@@ -201,14 +275,87 @@ fn the_sentence_explains_the_class_and_contains_no_address() {
     let sweep = host(&[port(TCP, 23, outcomes(1, 4, 40))]);
     let busy = host(&[port(TCP, 443, outcomes(30, 0, 1)), port(UDP, 53, outcomes(2, 0, 0))]);
     let hidden = host(&[port(SCTP, 2905, unseen(20))]);
+    let pings = host(&[port(ICMP, 0, outcomes(0, 0, 80))]);
+    let databases = host(&[port(TCP, 3306, outcomes(301, 0, 0))]);
+    let victim = ContactSample { contacted_by: 500, half_open: 480, ..host(&scattered(1, 0)) };
+    let backscatter = ContactSample { unmatched_replies: 1, ..host(&[]) };
+    let path =
+        host(&[PortHosts { traced: 20, ..port(UDP, 33_434, Outcomes { expired: 20, ..outcomes(0, 3, 0) }) }]);
     for (sample, want) in [
-        (&sweep, "contacted 45 hosts at TCP port 23, 44 in vain (4 refused, 40 silent) and 1 answered"),
-        (&busy, "contacted 33 hosts, 32 of 33 answered, 31 of them at TCP port 443: many, as a busy client"),
+        (&sweep, "tried 45 hosts at TCP port 23 (Telnet) in 3 min: 1 answered, 4 refused, 40 unanswered"),
+        (
+            &busy,
+            "contacted 33 hosts in 3 min, 31 of them at TCP port 443, as a busy client does: 32 answered, 1 unanswered",
+        ),
         (
             &hidden,
-            "contacted 20 hosts at SCTP port 2905, 1 of them in one network and 0.1 per second; answers not visible",
+            "tried 20 hosts at SCTP port 2905 in 3 min, 1 of them in one network; answers to it do not pass here",
         ),
+        (&pings, "asked 80 hosts by ICMP in 3 min whether they are there: 0 answered, 80 unanswered"),
+        (
+            &databases,
+            "connected to 301 hosts at TCP port 3306 (MySQL) in 3 min, more than 20 times the limit of 15, and does not \
+             offer that service itself: 301 answered",
+        ),
+        (
+            &victim,
+            "answers 480 hosts that went no further, as the victim of a flood does, and contacted 1 host itself",
+        ),
+        (
+            &backscatter,
+            "answers 1 host that did not ask here: somebody forges their addresses, or it floods them with answers",
+        ),
+        (&path, "traced the path to 23 hosts in 3 min: 0 answered, 3 refused, 20 expired on the way"),
     ] {
         assert_eq!(evaluate_hosts(sample, LIMIT).why, want);
+    }
+    let scan = ContactSample { ports_at_one_host: 60, packet_bytes: 44, answers_visible: true, ..host(&[]) };
+    let ports = PortSample {
+        contacted: 60,
+        outcomes: outcomes(2, 58, 0),
+        span: Duration::from_millis(2100),
+        ..PortSample::default()
+    };
+    let want = "tried about 60 ports at one host in 3 s; of all its ports 2 answered, 58 refused";
+    assert_eq!(evaluate_ports(&scan, &ports, LIMIT).why, want);
+}
+
+/// A rate says nothing about the number of contacts, so only what the host did decides its class.
+#[test]
+fn a_host_with_a_high_rate_is_classified_as_one_with_many_contacts_is() {
+    use Confidence::{High, Low};
+    use ScanRole::{Backscatter, Client, Scanner, Victim};
+    let ports = PortSample { contacted: 1000, outcomes: outcomes(3, 900, 97), ..PortSample::default() };
+    let of_ports = ContactSample {
+        ports_at_one_host: 266,
+        packet_bytes: 44,
+        ..host(&[port(TCP, 1, outcomes(1, 0, 0))])
+    };
+    for (name, sample, ports, want) in [
+        (
+            "a sweep",
+            host(&[port(TCP, 23, outcomes(0, 0, 40))]),
+            None,
+            (Scanner, High, Some(ScanClass::Sweep)),
+        ),
+        ("a scan of ports", of_ports.clone(), Some(&ports), (Scanner, High, Some(ScanClass::Vertical))),
+        ("ports are not analysed", of_ports, None, (Client, Low, None)),
+        ("16 hosts are not many", host(&[port(TCP, 23, outcomes(0, 0, 16))]), None, (Client, Low, None)),
+        ("a flood of one host", host(&[port(TCP, 80, outcomes(0, 0, 1))]), None, (Client, Low, None)),
+        (
+            "it answers a flood",
+            ContactSample { contacted_by: 500, half_open: 480, ..host(&[]) },
+            None,
+            (Victim, Low, None),
+        ),
+        (
+            "it answers what nobody asked",
+            ContactSample { unmatched_replies: 1, ..host(&[]) },
+            None,
+            (Backscatter, Low, None),
+        ),
+    ] {
+        let evidence = evaluate_rate(&sample, ports);
+        assert_eq!((evidence.role, evidence.confidence, evidence.class), want, "{name}: {}", evidence.why);
     }
 }

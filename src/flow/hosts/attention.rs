@@ -17,6 +17,9 @@ impl Hosts {
         self.thresholds = PerMetric::from_fn(|metric| metric.threshold(limits[metric]));
         let needs_rates = Metric::ALL.into_iter().any(|metric| metric.is_rate() && limits[metric].is_some());
         self.recent = needs_rates.then(|| self.recent.take().unwrap_or_default());
+        if !needs_rates {
+            self.answers = ChunkedVec::default();
+        }
     }
 
     /// Marks a host dirty if it may exceed the limit of contacted ports, of which it has this many.
@@ -48,6 +51,23 @@ impl Hosts {
     pub(in crate::flow) fn per_second(&self, id: HostId, clock: &RateClock) -> (u32, u32) {
         let recent = self.recent.as_ref().and_then(|recent| recent.get(id.0));
         recent.map_or((0, 0), |recent| recent.per_second(clock))
+    }
+
+    /// Adds packets of a source that only answer, if a limit needs its rates. They must also be passed to
+    /// [`add_recent`](Self::add_recent).
+    pub(in crate::flow) fn add_answers(&mut self, id: HostId, clock: &RateClock, packets: u64) {
+        if self.recent.is_some() && packets > 0 {
+            self.answers.reach(id.0).add(clock, packets);
+        }
+    }
+
+    /// Returns the packets of the last second that only answer, if the packets of the last second may exceed a limit;
+    /// otherwise 0.
+    pub(in crate::flow) fn answers_per_second(&self, id: HostId, clock: &RateClock, packets: u32) -> u32 {
+        if u64::from(packets) < self.thresholds[Metric::PacketsPerS] {
+            return 0;
+        }
+        self.answers.get(id.0).map_or(0, |answers| answers.per_second(clock))
     }
 
     /// Marks a host dirty: it may exceed a limit.

@@ -40,7 +40,7 @@ impl WaitingPort {
     /// Returns the host that contacted the port, and the port: if the sender is the responder, the receiver contacted
     /// its source port. Groups are not considered.
     fn contact(&self, pair: &Pair) -> (HostId, u16) {
-        if self.key.src_port != 0 && pair.role() == Role::Responder {
+        if !self.key.is_evident && pair.role() == Role::Responder {
             (pair.dst, self.key.src_port)
         } else {
             (pair.src, self.key.dst_port)
@@ -189,7 +189,7 @@ impl Window {
         };
         let Some(row) = found else {
             // An answer may be folded before its contact. If this is a contact, there was no room for its pair.
-            let is_answer = key.src_port == 0 && !observations.has(Observations::INITIATED);
+            let is_answer = key.is_evident && !observations.has(Observations::INITIATED);
             return if is_answer { Take::Unmatched } else { Take::Done };
         };
         let pair = self.pairs.get(row);
@@ -215,7 +215,7 @@ impl Window {
         if observations.has(Observations::INITIATED) {
             return PortRole::Contact;
         }
-        if key.src_port == 0 {
+        if key.is_evident {
             let is_probe = pair.probe() == Probe::Is && observations.has(Observations::BARE_RESET);
             return if is_probe { PortRole::Contact } else { PortRole::Responder };
         }
@@ -239,7 +239,7 @@ impl Window {
         // The first port of an exchange became known when it was decided.
         let is_known =
             pair.contacted_at == at && pair.contacted.lowest() == Some((key.protocol, key.dst_port));
-        if key.src_port != 0 && !is_known {
+        if !key.is_evident && !is_known {
             let service =
                 KnownService { host: key.endpoints.dst(), protocol: key.protocol, port: key.dst_port };
             self.new_services.push((service, port.at));
@@ -278,8 +278,8 @@ impl Window {
         for (sign, prober, target) in directions {
             let (probed, reset) = (self.pairs.get(prober), self.pairs.get(target));
             let may_be = observations.has(sign)
-                && probed.observations.has(Observations::PROBED)
-                && reset.observations.has(Observations::BARE_RESET)
+                && probed.observations().has(Observations::PROBED)
+                && reset.observations().has(Observations::BARE_RESET)
                 && probed.probe() != Probe::Waits;
             if may_be {
                 let probe = WaitingProbe { pair: prober, slot: self.items.current(), at };
@@ -302,7 +302,7 @@ impl Window {
         let is_connected = [Some(probe.pair), reverse]
             .into_iter()
             .flatten()
-            .any(|row| self.pairs.get(row).observations.has_any(CONNECTED));
+            .any(|row| self.pairs.get(row).observations().has_any(CONNECTED));
         self.pairs.get_mut(probe.pair).set_probe(if is_connected { Probe::Unknown } else { Probe::Is });
         if !is_connected {
             self.contact(probe.pair, probe.slot, probe.at);

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::flow::error_bounds::Sums;
+use crate::flow::evidence::SAMPLE_MAX;
 use crate::flow::hosts::HostId;
 use crate::flow::interfaces::{InterfaceCounts, OVERFLOW_IFINDEX};
 use crate::flow::metric::{Metric, PerMetric};
+use crate::flow::observations::Observations;
+use crate::flow::pairs::Pair;
 use crate::flow::snapshot::{Accounting, KernelCounts};
 
 use super::Window;
@@ -18,7 +21,7 @@ pub struct HostCounts {
     pub addr: IpAddr,
     /// Packets sent in the traffic window.
     pub packets: u64,
-    /// The count of each metric.
+    /// The count of each metric. Answers that somebody asked for are not packets of a rate that may exceed a limit.
     pub counts: PerMetric<u64>,
     /// What may be missing from the counts, because what the host did before was evicted.
     pub errors: Sums,
@@ -40,6 +43,28 @@ impl HostCounts {
         Metric::ALL.into_iter().any(|metric| limits[metric].is_some_and(|limit| self.up_to(metric) > limit))
     }
 }
+
+/// Packets of pairs that answer, and how many of them were requested.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shares {
+    packets: u64,
+    requested: u64,
+}
+
+impl Shares {
+    fn add(&mut self, packets: u64, requests: u64) {
+        self.packets += packets;
+        self.requested += packets.min(requests.saturating_mul(ANSWERS_PER_REQUEST));
+    }
+}
+
+/// Number of answers to one packet: a SYN is answered once and up to five times more, over half a minute, if nothing
+/// follows (tcp(7), `tcp_synack_retries`).
+const ANSWERS_PER_REQUEST: u64 = 6;
+
+/// What a packet that answers shows.
+const ANSWERS: Observations =
+    Observations(Observations::ACCEPTED.0 | Observations::RESET.0 | Observations::REPORTED.0);
 
 impl Window {
     /// Marks every host dirty, since other limits are in force.
@@ -71,6 +96,7 @@ impl Window {
     pub(super) fn counts_of(&self, id: HostId) -> HostCounts {
         let host = self.hosts.get(id);
         let (packets_per_s, contacts_per_s) = self.hosts.per_second(id, &self.rates);
+        let packets_per_s = packets_per_s - self.requested_answers(id, packets_per_s);
         let counts = PerMetric::from_fn(|metric| match metric {
             Metric::IpBytes => host.ip_bytes,
             Metric::ReceivedBytes => self.received.of(id),
@@ -81,6 +107,35 @@ impl Window {
         });
         let errors = self.eviction.bounds.error(self.hosts.entered(id));
         HostCounts { addr: host.addr(), packets: host.packets, counts, errors }
+    }
+
+    /// Returns how many of the packets that a host sent in the last second answer hosts that asked, if their number
+    /// matters: the victim of a flood must not exceed the limit of its attacker. A pair's answers are requested up to
+    /// [`ANSWERS_PER_REQUEST`] times the packets of the other direction in the traffic window, which therefore is the
+    /// memory for answers that are repeated; the shares of the latest pairs stand for those of all pairs. So an attacker
+    /// that sends answers to hosts that asked for none, or for few, cannot hide, whatever others ask it.
+    fn requested_answers(&self, id: HostId, packets_per_s: u32) -> u32 {
+        let answers = self.hosts.answers_per_second(id, &self.rates, packets_per_s);
+        if answers == 0 {
+            return 0;
+        }
+        // Pairs that also sent other packets are considered only if there are no others, since it is unknown how many
+        // of their packets are answers.
+        let (mut only, mut mixed) = (Shares::default(), Shares::default());
+        for at in self.pairs.rows_of(id, &self.hosts).take(SAMPLE_MAX) {
+            let pair = self.pairs.get(at);
+            let observations = pair.observations();
+            if observations.has_any(ANSWERS) {
+                let reverse = self.pairs.reverse(at, &self.hosts).map(|at| self.pairs.get(at));
+                let shares = if observations.only_answer() { &mut only } else { &mut mixed };
+                shares.add(pair.packets(), reverse.map_or(0, Pair::packets));
+            }
+        }
+        let shares = if only.packets > 0 { only } else { mixed };
+        let requested =
+            u128::from(answers) * u128::from(shares.requested) / u128::from(shares.packets.max(1));
+        // Fits: it is at most `answers`.
+        u32::try_from(requested).unwrap_or(answers).min(packets_per_s)
     }
 
     /// Every host that is in the window, as a source or a destination. In no order.

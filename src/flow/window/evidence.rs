@@ -27,6 +27,15 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// UDP ports of traceroute: from 33434 on, one for each of 30 hops and 3 probes (traceroute(8)).
 const TRACEROUTE_PORTS: std::ops::RangeInclusive<u16> = 33_434..=33_534;
+
+/// UDP ports of mtr: from 33000 on, one for each probe (`MIN_PORT` of mtr's packet/probe.h), as many as it sends. No
+/// service has one of them, so many other programs trace paths there too.
+const MTR_PORTS_MIN: u16 = 33_000;
+
+/// Of the probes of a traceroute at least one in four expires on the way: the others are those of the last hop and of
+/// hops that do not answer.
+const EXPIRED_ONE_IN: u32 = 4;
+
 const UDP: u8 = 17;
 
 /// Sums over one port.
@@ -34,6 +43,7 @@ const UDP: u8 = 17;
 struct Tally {
     outcomes: Outcomes,
     served: u32,
+    traced: u32,
     networks: HashMap<u64, u32>,
 }
 
@@ -59,7 +69,7 @@ impl Window {
                 ports.entry(request.contacted.lowest()).or_default().served += 1;
             }
             if pair.contacts_live == 0 {
-                let is_answer = !pair.observations.answers().is_empty();
+                let is_answer = !pair.observations().answers().is_empty();
                 sample.contacted_by += u32::from(request.is_some());
                 sample.half_open += u32::from(is_answer && request.is_some_and(is_half_open));
                 sample.unmatched_replies += u32::from(reverse.is_none() && is_answer);
@@ -73,7 +83,11 @@ impl Window {
             let port = pair.contacted.lowest();
             let tally = ports.entry(port).or_default();
             tally.outcomes.add(outcome);
-            *tally.networks.entry(neighbourhood(&target)).or_default() += 1;
+            if outcome == Outcome::Expired || pair.is_traceroute() {
+                tally.traced += 1;
+            } else {
+                *tally.networks.entry(neighbourhood(&target)).or_default() += 1;
+            }
             sample.outcomes.add(outcome);
             if sample.targets.len() < TARGETS_MAX {
                 sample.targets.push(ContactTarget { addr: target, port, outcome });
@@ -85,6 +99,7 @@ impl Window {
             }
             ages.push(now.since(pair.contacted_at));
         }
+        sample.span = span(&ages);
         sample.pace = fastest_run(ages);
         sample.ports = by_hosts(ports);
         Some(sample)
@@ -97,20 +112,34 @@ impl Window {
         let mut sample = PortSample { contacted: ports.count(id), ..PortSample::default() };
         let now = CoarseInstant::of(now);
         let mut ages = Vec::new();
+        // The ports that may be those of a traceroute, but need not.
+        let mut high = Outcomes::default();
         for row in ports.rows_of(id).take(ROWS_MAX) {
             if row.protocol == UDP && TRACEROUTE_PORTS.contains(&row.port) {
                 sample.traceroute += 1;
                 continue;
             }
             ages.push(now.since(row.contacted_at));
-            sample.outcomes.add(if row.observations.has(Observations::ACCEPTED) {
+            let is_high = row.protocol == UDP && row.port >= MTR_PORTS_MIN;
+            let outcomes = if is_high { &mut high } else { &mut sample.outcomes };
+            outcomes.add(if row.observations.has(Observations::ACCEPTED) {
                 Outcome::Answered
             } else if row.observations.has_any(Observations::RESET | Observations::UNREACHABLE) {
+                // An answer of the target counts, even if other probes of that port expired on the way.
                 Outcome::Refused
+            } else if row.observations.has(Observations::EXPIRED) {
+                Outcome::Expired
             } else {
                 unanswered(row.contacted_at, answers_visible, now)
             });
         }
+        if high.expired > 0 && high.expired * EXPIRED_ONE_IN >= high.total() {
+            sample.traceroute += high.total() - high.expired;
+            sample.outcomes.expired += high.expired;
+        } else {
+            sample.outcomes.merge(high);
+        }
+        sample.span = span(&ages);
         sample.pace = fastest_run(ages);
         Some(sample)
     }
@@ -126,13 +155,16 @@ impl Window {
 fn outcome(pair: &Pair, reverse: Option<&Pair>, answers_visible: bool, now: CoarseInstant) -> Outcome {
     // In a protocol in which the host that sends first is the initiator, a packet of the other host is an answer.
     let is_accepted = |reverse: &Pair| {
-        reverse.observations.has(Observations::ACCEPTED) || (pair.has_sent() && reverse.has_sent())
+        reverse.observations().has(Observations::ACCEPTED) || (pair.has_sent() && reverse.has_sent())
     };
     if reverse.is_some_and(is_accepted) {
         return Outcome::Answered;
     }
-    let is_reset = reverse.is_some_and(|reverse| reverse.observations.has(Observations::RESET));
-    if is_reset || pair.observations.has(Observations::UNREACHABLE) {
+    if pair.is_traceroute() {
+        return Outcome::Expired;
+    }
+    let is_reset = reverse.is_some_and(|reverse| reverse.observations().has(Observations::RESET));
+    if is_reset || pair.observations().has(Observations::UNREACHABLE) {
         return Outcome::Refused;
     }
     unanswered(pair.contacted_at, answers_visible, now)
@@ -144,6 +176,12 @@ fn unanswered(contacted_at: CoarseInstant, answers_visible: bool, now: CoarseIns
         (true, true) => Outcome::Silent,
         (true, false) => Outcome::Unseen,
     }
+}
+
+/// Returns the time from the first to the last of contacts of these ages.
+fn span(ages: &[Duration]) -> Duration {
+    let (first, last) = (ages.iter().max(), ages.iter().min());
+    first.zip(last).map_or(Duration::ZERO, |(first, last)| first.saturating_sub(*last) + TICK)
 }
 
 /// Returns the run of contacts that took the least time, from the ages of all contacts.
@@ -158,8 +196,8 @@ fn fastest_run(mut ages: Vec<Duration>) -> Pace {
 
 /// Returns true if nothing followed the SYN: its source address is spoofed, or it never meant to connect.
 fn is_half_open(request: &Pair) -> bool {
-    request.observations.has(Observations::INITIATED)
-        && !request.observations.has_any(Observations::ESTABLISHED | Observations::PROBED)
+    request.observations().has(Observations::INITIATED)
+        && !request.observations().has_any(Observations::ESTABLISHED | Observations::PROBED)
 }
 
 /// Returns the network whose hosts a sweep contacts one by one.
@@ -177,13 +215,14 @@ fn by_hosts(ports: HashMap<Option<(u8, u16)>, Tally>) -> Vec<PortHosts> {
         .into_iter()
         .filter_map(|(port, tally)| {
             let (protocol, port) = port?;
-            let Tally { outcomes, served, networks } = tally;
+            let Tally { outcomes, served, traced, networks } = tally;
             let hosts_in_one_network = networks.values().copied().max().unwrap_or(0);
             (outcomes.total() > 0).then_some(PortHosts {
                 protocol,
                 port,
                 outcomes,
                 served,
+                traced,
                 hosts_in_one_network,
             })
         })

@@ -160,6 +160,6 @@ impl Window {
     /// those have the address of this gateway instead of the client's.
     pub(super) fn has_begun(&self, pair: u32) -> bool {
         let pair = self.pairs.get(pair);
-        pair.role() == Role::Initiator && pair.observations.has(Observations::SENT)
+        pair.role() == Role::Initiator && pair.observations().has(Observations::SENT)
     }
 }

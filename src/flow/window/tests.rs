@@ -15,6 +15,7 @@ use super::*;
 
 mod answers;
 mod eviction;
+mod floods;
 
 const SECOND: u64 = 1_000_000_000;
 

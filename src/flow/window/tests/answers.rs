@@ -1,7 +1,7 @@
 //! What became of contacts, in any order of folding.
 
 use crate::flow::evidence::{ContactSample, Outcomes, PortSample};
-use crate::packet::Quoted;
+use crate::packet::{Quoted, Undelivered};
 
 use super::*;
 
@@ -16,9 +16,13 @@ fn back(src: u8, src_port: u16, dst: u8, flags: u8) -> Summary {
     packet(src, dst, 40, 6, transport)
 }
 
+fn expired(client: u8, target: u8, protocol: u8, dst_port: u16) -> Quoted {
+    Quoted { cause: Undelivered::Expired, ..port_unreachable(client, target, protocol, dst_port) }
+}
+
 fn port_unreachable(client: u8, target: u8, protocol: u8, dst_port: u16) -> Quoted {
     let endpoints = Endpoints::new(addr(client), addr(target)).expect("one family");
-    Quoted { endpoints, protocol, dst_port: Some(dst_port) }
+    Quoted { endpoints, protocol, dst_port: Some(dst_port), cause: Undelivered::Unreachable }
 }
 
 impl Bench {
@@ -66,7 +70,7 @@ fn a_contact_is_answered_refused_or_unanswered() {
     for target in 13..18 {
         answers.count(InterfaceDirection::default(), &back(target, 22, 1, RESET_ACK), UnixNanos(2));
     }
-    answers.note_unreachable(&port_unreachable(1, 18, 6, 22));
+    answers.note_undelivered(&port_unreachable(1, 18, 6, 22));
     bench.tick(1001 * SECOND);
     assert_eq!(bench.outcomes(1), [3, 6, 11, 0]);
     let sample = bench.sample(1);
@@ -84,6 +88,108 @@ fn a_contact_is_answered_refused_or_unanswered() {
     assert_eq!((soon.outcomes.silent, soon.outcomes.early), (0, 11), "answers had no time yet");
     // There is one port, and it was answered.
     assert_eq!(bench.port_outcomes(1), [1, 0, 0, 0]);
+}
+
+/// A traceroute by UDP: one port per probe. Its first probes expire, the last ones reach the target, which refuses them.
+#[test]
+fn probes_that_expire_are_answered_by_the_path() {
+    let mut bench = Bench::started();
+    let [contacts, answers] = &mut bench.deltas;
+    for target in 10..20 {
+        for hop in 0..12 {
+            let port = 34_000 + hop;
+            contacts.count(InterfaceDirection::default(), &udp(1, 50_000, target, port), UnixNanos(1));
+            match hop {
+                0..8 => answers.note_undelivered(&expired(1, target, 17, port)),
+                _ => answers.note_undelivered(&port_unreachable(1, target, 17, port)),
+            }
+        }
+    }
+    bench.tick(1001 * SECOND);
+    let (sample, ports) = (bench.sample(1), bench.ports(1));
+    assert_eq!((sample.outcomes.expired, sample.outcomes.total()), (10, 10));
+    assert_eq!((sample.ports[0].traced, sample.ports[0].hosts()), (10, 0));
+    // The four ports of the last hop are those of a traceroute too, since the others of that range expired.
+    assert_eq!(
+        (ports.contacted, ports.outcomes.expired, ports.outcomes.total(), ports.traceroute),
+        (12, 8, 8, 4)
+    );
+}
+
+/// A low hop limit of some packets does not hide that the others were refused, or not answered.
+#[test]
+fn a_probe_that_expires_does_not_hide_others() {
+    let mut bench = Bench::started();
+    let [contacts, answers] = &mut bench.deltas;
+    for target in 10..40 {
+        let syn = tcp(1, target, 22, TcpFlags::SYN);
+        // Only one packet to each of the first ten; to the others, one that expires and one that does not.
+        contacts.count(InterfaceDirection::default(), &syn, UnixNanos(1));
+        answers.note_undelivered(&expired(1, target, 6, 22));
+        if target >= 20 {
+            contacts.count(InterfaceDirection::default(), &syn, UnixNanos(2));
+        }
+        if target >= 30 {
+            answers.count(InterfaceDirection::default(), &back(target, 22, 1, RESET_ACK), UnixNanos(3));
+        }
+    }
+    // A scan of ports below those of traceroutes, in which every second packet expires.
+    for port in 1..=40 {
+        contacts.count(InterfaceDirection::default(), &udp(2, 50_000, 3, port), UnixNanos(1));
+        match port % 2 {
+            0 => answers.note_undelivered(&expired(2, 3, 17, port)),
+            _ => answers.note_undelivered(&port_unreachable(2, 3, 17, port)),
+        }
+    }
+    bench.tick(1001 * SECOND);
+    let outcomes = bench.sample(1).outcomes;
+    assert_eq!((outcomes.expired, outcomes.silent, outcomes.refused), (10, 10, 10));
+    let [ssh] = bench.sample(1).ports[..] else { panic!("one port") };
+    assert_eq!((ssh.traced, ssh.hosts_in_one_network), (10, 20));
+    let outcomes = bench.ports(2).outcomes;
+    assert_eq!((outcomes.expired, outcomes.refused, bench.ports(2).traceroute), (20, 20, 0));
+}
+
+/// Expired packets are counted over several deltas, in any order.
+#[test]
+fn a_traceroute_may_take_long() {
+    let mut bench = Bench::started();
+    for second in 1..=3 {
+        let port = 33_500 + second;
+        for (at, dst_port) in [(0, port), (1, port + 100), (0, port + 200)] {
+            bench.deltas[at].count(InterfaceDirection::default(), &udp(1, 50_000, 9, dst_port), UnixNanos(1));
+        }
+        bench.deltas[usize::from(second % 2)].note_undelivered(&expired(1, 9, 17, port));
+        bench.tick((1000 + u64::from(second)) * SECOND);
+        let expired =
+            bench.window.contacts_of(&addr(1), Moment(1010 * SECOND)).map(|sample| sample.outcomes.expired);
+        assert_eq!(expired, Some(u32::from(second == 3)), "three of nine packets expired: {second}");
+    }
+}
+
+#[test]
+fn port_0_is_a_port_like_any_other() {
+    let mut bench = Bench::started();
+    let [contacts, answers] = &mut bench.deltas;
+    for port in 0..5 {
+        contacts.count(InterfaceDirection::default(), &udp(1, 50_000, 9, port), UnixNanos(1));
+        // From port 0 too, which must not look like a packet that shows its initiator by itself.
+        contacts.count(InterfaceDirection::default(), &udp(2, 0, 9, port), UnixNanos(1));
+        contacts.count(InterfaceDirection::default(), &tcp(3, 9, port, TcpFlags::SYN), UnixNanos(1));
+        answers.count(InterfaceDirection::default(), &udp(9, port, 1, 50_000), UnixNanos(2));
+        answers.note_undelivered(&port_unreachable(2, 9, 17, port));
+        answers.count(InterfaceDirection::default(), &back(9, port, 3, RESET_ACK), UnixNanos(2));
+    }
+    // Without ports, as fragments are: of the first two hosts, and of one that sent nothing else.
+    for host in [1, 2, 4] {
+        let later = packet(host, 9, 100, 17, Transport::LaterFragment);
+        contacts.count(InterfaceDirection::default(), &later, UnixNanos(3));
+    }
+    contacts.count(InterfaceDirection::default(), &packet(5, 9, 100, 47, Transport::Other), UnixNanos(3));
+    bench.tick(1001 * SECOND);
+    assert_eq!([1, 2, 3, 4, 5, 9].map(|host| bench.counts(host).2), [5, 5, 5, 0, 0, 0]);
+    assert_eq!([1, 2, 3].map(|host| bench.port_outcomes(host)), [[5, 0, 0, 0], [0, 5, 0, 0], [0, 5, 0, 0]]);
+    assert_eq!(bench.window.ports_of(&addr(1)), [0, 1, 2, 3, 4]);
 }
 
 #[test]
@@ -152,7 +258,7 @@ fn a_datagram_is_answered_by_a_packet_and_refused_by_an_error() {
             1..=4 => {
                 other.count(InterfaceDirection::default(), &udp(2, port, 1, 40_000), UnixNanos(at.0 + 1));
             }
-            5..=10 => other.note_unreachable(&port_unreachable(1, 2, 17, port)),
+            5..=10 => other.note_undelivered(&port_unreachable(1, 2, 17, port)),
             _ => {}
         }
         one.count(InterfaceDirection::default(), &udp(3, 40_000, 2, 33_433 + port), at);
@@ -242,7 +348,8 @@ fn take_step(bench: &mut Bench, (src, dst, kind, port, _): Step, worker: usize, 
         }
         6 => delta.count(InterfaceDirection::default(), &udp(src, 40_000, dst, service), seen_at),
         7 => delta.count(InterfaceDirection::default(), &udp(src, service, dst, 40_000), seen_at),
-        8 => delta.note_unreachable(&port_unreachable(src, dst, 17, service)),
+        8 => delta.note_undelivered(&port_unreachable(src, dst, 17, service)),
+        11 => delta.note_undelivered(&expired(src, dst, 17, service)),
         9 => {
             delta.note_evidence(InterfaceDirection::default(), &udp(src, service, dst, 40_000), seen_at);
         }
@@ -269,7 +376,7 @@ proptest! {
     #[test]
     fn it_does_not_matter_who_saw_what(
         ticks in prop::collection::vec(
-            prop::collection::vec((0u8..4, 0u8..4, 0usize..11, 0usize..4, 0usize..2), 0..12),
+            prop::collection::vec((0u8..4, 0u8..4, 0usize..12, 0usize..4, 0usize..2), 0..12),
             1..8,
         )
     ) {

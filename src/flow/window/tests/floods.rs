@@ -1,0 +1,165 @@
+//! Rates of hosts that answer: the victim of a flood is not its source, and a flood of answers has one.
+
+use crate::packet::{Quoted, Undelivered};
+
+use super::*;
+
+const LIMIT: u64 = 1000;
+const SYN_ACK: u8 = TcpFlags::SYN | TcpFlags::ACK;
+const RESET_ACK: u8 = TcpFlags::RST | TcpFlags::ACK;
+const VICTIM: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+
+fn far(n: u32) -> IpAddr {
+    IpAddr::V4(std::net::Ipv4Addr::from_bits(0xc633_0000 + n))
+}
+
+/// A window with a limit of the packets per second.
+fn watched() -> Bench {
+    let mut bench = Bench::new(&options(170, Some(300)));
+    bench.window.watch(&PerMetric::default().with(Metric::PacketsPerS, Some(LIMIT)));
+    bench.tick(1000 * SECOND);
+    bench
+}
+
+impl Bench {
+    fn send(&mut self, worker: usize, src: IpAddr, dst: IpAddr, protocol: u8, transport: Transport) {
+        let endpoints = Endpoints::new(src, dst).expect("one family");
+        let packet = Summary::plain(endpoints, 40, protocol, transport);
+        self.deltas[worker].count(InterfaceDirection::default(), &packet, UnixNanos(1));
+    }
+
+    /// The packets per second that are compared with the limit, and all packets of the window.
+    fn compared(&self, host: IpAddr) -> (u64, u64) {
+        let counts = self.window.counts(&host).expect("it is in the window");
+        (counts.counts[Metric::PacketsPerS], counts.packets)
+    }
+}
+
+fn with_flags(src_port: u16, dst_port: u16, flags: u8) -> Transport {
+    Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags(flags)) }
+}
+
+/// The requests and answers of each protocol.
+fn floods() -> Vec<(&'static str, u8, Transport, Transport)> {
+    let sctp = |src_port, dst_port, chunk| Transport::Sctp { src_port, dst_port, chunk: Some(chunk) };
+    let icmp = |kind| Transport::Icmp { kind };
+    let ports = Transport::Ports { src_port: 40_000, dst_port: 9 };
+    let syn = with_flags(40_000, 80, TcpFlags::SYN);
+    vec![
+        ("a flood of SYNs at an open port", 6, syn, with_flags(80, 40_000, SYN_ACK)),
+        ("a flood of SYNs at a closed port", 6, syn, with_flags(80, 40_000, RESET_ACK)),
+        ("a flood of ACKs", 6, with_flags(40_000, 80, TcpFlags::ACK), with_flags(80, 40_000, TcpFlags::RST)),
+        (
+            "a flood of data",
+            6,
+            with_flags(79, 80, TcpFlags::ACK | TcpFlags::PSH),
+            with_flags(80, 79, TcpFlags::RST),
+        ),
+        ("a flood of pings", 1, icmp(8), icmp(0)),
+        ("a flood of UDP at a closed port", 17, ports, icmp(3)),
+        ("a flood of SCTP", 132, sctp(7, 8, 1), sctp(8, 7, 2)),
+        ("a flood of SCTP at a closed port", 132, sctp(7, 8, 1), sctp(8, 7, 6)),
+    ]
+}
+
+fn protocol_of(answer: Transport, protocol: u8) -> u8 {
+    if matches!(answer, Transport::Icmp { .. }) { 1 } else { protocol }
+}
+
+#[test]
+fn what_a_victim_answers_is_not_compared_with_the_limit() {
+    for (name, protocol, request, answer) in floods() {
+        // From forged addresses; from one address.
+        for sources in [3000, 1] {
+            let mut bench = watched();
+            for n in 0..3000 {
+                // The answers are folded by the other worker, and first.
+                bench.send(1, far(n % sources), VICTIM, protocol, request);
+                bench.send(0, VICTIM, far(n % sources), protocol_of(answer, protocol), answer);
+            }
+            bench.tick(1000 * SECOND + SECOND / 4);
+            assert_eq!(bench.compared(VICTIM), (0, 3000), "{name} from {sources}");
+        }
+    }
+}
+
+#[test]
+fn answers_that_nobody_asked_for_are_compared() {
+    for (name, protocol, request, answer) in floods() {
+        for targets in [3000, 1] {
+            let mut bench = watched();
+            for n in 0..3000 {
+                bench.send(0, VICTIM, far(n % targets), protocol_of(answer, protocol), answer);
+            }
+            // Others ask for many answers, and get some of them; one of the targets asks for a few.
+            for n in 0..500 {
+                bench.send(0, far(10_000 + n), VICTIM, protocol, request);
+                bench.send(0, VICTIM, far(10_000 + n), protocol_of(answer, protocol), answer);
+            }
+            (0..10).for_each(|_| bench.send(1, far(0), VICTIM, protocol, request));
+            bench.tick(1000 * SECOND + SECOND / 4);
+            let (compared, packets) = bench.compared(VICTIM);
+            assert_eq!(packets, 3500, "{name}");
+            // The shares of the latest pairs stand for all pairs.
+            assert!(compared > LIMIT, "{name} at {targets}: {compared}");
+        }
+    }
+}
+
+/// A victim repeats a SYN ACK five times if nothing follows, over half a minute.
+#[test]
+fn repeated_answers_are_requested_too() {
+    let mut bench = watched();
+    for n in 0..2000 {
+        bench.send(0, far(n), VICTIM, 6, with_flags(40_000, 80, TcpFlags::SYN));
+    }
+    for second in [0, 1, 3, 7, 15, 31] {
+        for n in 0..2000 {
+            bench.send(0, VICTIM, far(n), 6, with_flags(80, 40_000, SYN_ACK));
+        }
+        bench.tick((1001 + second) * SECOND);
+        assert_eq!(bench.compared(VICTIM).0, 0, "after {second} s");
+    }
+    for n in 0..2000 {
+        bench.send(0, VICTIM, far(n), 6, with_flags(80, 40_000, SYN_ACK));
+    }
+    bench.tick(1040 * SECOND);
+    assert!(bench.compared(VICTIM).0 > 0, "nobody asked for a seventh");
+}
+
+/// What a host sends beside its answers is compared with the limit, and answers below the limit are not looked at.
+#[test]
+fn other_packets_of_a_victim_are_compared() {
+    let mut bench = watched();
+    for n in 0..3000 {
+        bench.send(0, far(n), VICTIM, 6, with_flags(40_000, 80, TcpFlags::SYN));
+        bench.send(0, VICTIM, far(n), 6, with_flags(80, 40_000, SYN_ACK));
+        bench.send(0, VICTIM, far(70_000), 17, Transport::Ports { src_port: 5000, dst_port: 6000 });
+    }
+    bench.tick(1000 * SECOND + SECOND / 4);
+    assert_eq!(bench.compared(VICTIM), (3000, 6000));
+    let few = addr(2);
+    for n in 0..500 {
+        bench.send(0, far(n), few, 6, with_flags(40_000, 80, TcpFlags::SYN));
+        bench.send(0, few, far(n), 6, with_flags(80, 40_000, SYN_ACK));
+    }
+    bench.tick(1000 * SECOND + SECOND / 2);
+    assert_eq!(bench.compared(few), (500, 500));
+}
+
+/// A router that reports an error was not asked itself, so the error is compared: a flood of forged errors must be said,
+/// and a router sends at most 1000 errors per second (icmp(7), `icmp_msgs_per_sec`).
+#[test]
+fn errors_of_a_router_on_the_way_are_compared() {
+    let mut bench = watched();
+    let (router, client, target) = (addr(254), addr(7), addr(9));
+    for _ in 0..3000 {
+        bench.send(0, client, target, 17, Transport::Ports { src_port: 5000, dst_port: 33_500 });
+        bench.send(0, router, client, 1, Transport::Icmp { kind: 11 });
+    }
+    let endpoints = Endpoints::new(client, target).expect("one family");
+    let quoted = Quoted { endpoints, protocol: 17, dst_port: Some(33_500), cause: Undelivered::Expired };
+    bench.deltas[0].note_undelivered(&quoted);
+    bench.tick(1000 * SECOND + SECOND / 4);
+    assert_eq!(bench.compared(router).0, 3000);
+}
