@@ -1,10 +1,16 @@
 //! Hosts with many contacts that are no scanners exceed every limit and are not accused with `ScanEvidence:
 //! suspicious`.
 
-use std::io::Read;
+use std::io::{IoSlice, IoSliceMut, Read};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::Duration;
+
+use nix::sys::socket::sockopt::Ipv4PacketInfo;
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt,
+};
 
 use crate::support::host::Host;
 use crate::support::namespaces::inside;
@@ -74,20 +80,56 @@ fn a_mail_relay_with_three_hundred_peers_is_no_scanner() {
     });
 }
 
+/// More than any limit allows, at ports that only such pollers use.
+#[test]
+fn a_poller_whose_targets_answer_is_no_scanner() {
+    inside(|| {
+        let office = office();
+        greet(&office.server, 9100);
+        serve_echo(&office.server, 161);
+        let program = Program::start(&office.router, CONFIG);
+        office.client.on(|| {
+            for _ in 0..2 {
+                // Exporters of metrics, and agents of SNMP.
+                (0..400).for_each(|n| assert!((0..20).any(|_| greeted(outside(n), 9100)), "{n}"));
+                (0..400).for_each(|n| assert!((0..20).any(|_| echoed(outside(n), 161)), "{n}"));
+            }
+        });
+        no_alert(program);
+    });
+}
+
+/// It asks its servers which of them is near, and most of them have gone.
+#[test]
+fn a_speed_meter_with_dead_servers_is_no_scanner() {
+    inside(|| {
+        let office = office();
+        greet(&office.server, 8080);
+        // The servers are scattered over the Internet.
+        office.router.ip("route add default via 203.0.113.2");
+        for n in [3, 9] {
+            office.server.ip(&format!("addr add {}/32 dev lo", scattered(n)));
+        }
+        office.server.ip("route add blackhole 100.0.0.0/8");
+        let program = Program::start(&office.router, CONFIG);
+        office.client.on(|| {
+            let answered = (0..29).filter(|&n| greeted(scattered(n), 8080)).count();
+            assert_eq!(answered, 2);
+            (0..29).for_each(|n| assert!(!echoed(scattered(n), 8080)));
+            // Then it measures.
+            (0..1000).for_each(|_| assert!(greeted(scattered(9), 8080)));
+        });
+        no_alert(program);
+    });
+}
+
 /// Each peer has a port of its own. A third of the peers answers, a third refuses, and a third does not respond.
 #[test]
 fn a_peer_of_many_ports_is_no_scanner() {
     inside(|| {
         let office = office();
         greet(&office.server, 9000);
-        let echo = office.server.on(|| UdpSocket::bind(("0.0.0.0", 9000)).expect("the port is free"));
-        office.server.serve(move || {
-            let mut datagram = [0; 64];
-            while let Ok((len, from)) = echo.recv_from(&mut datagram) {
-                // A client may have closed the connection.
-                let _ = echo.send_to(&datagram[..len], from);
-            }
-        });
+        serve_echo(&office.server, 9000);
         // Those below .128 answer at every port of a peer; the rest of the first network refuses.
         office.server.nft(
             "table ip peers {
@@ -140,6 +182,38 @@ fn local(n: u16) -> Ipv4Addr {
 fn outside(n: u16) -> Ipv4Addr {
     let [high, low] = n.to_be_bytes();
     Ipv4Addr::new(198, 51, 100 + high, low)
+}
+
+fn scattered(n: u16) -> Ipv4Addr {
+    Ipv4Addr::new(100, 64 + n as u8, 0, 7)
+}
+
+/// Starts a server that sends each datagram back, from the address that it was sent to.
+fn serve_echo(host: &Host, port: u16) {
+    let echo = host.on(|| UdpSocket::bind(("0.0.0.0", port)).expect("the port is free"));
+    setsockopt(&echo, Ipv4PacketInfo, &true).expect("the kernel has it");
+    host.serve(move || {
+        let mut datagram = [0; 64];
+        let fd = echo.as_raw_fd();
+        loop {
+            let (len, from, to) = {
+                let mut control = nix::cmsg_space!(nix::libc::in_pktinfo);
+                let mut parts = [IoSliceMut::new(&mut datagram)];
+                let received = recvmsg::<SockaddrIn>(fd, &mut parts, Some(&mut control), MsgFlags::empty());
+                let Ok(received) = received else { return };
+                let mut messages = received.cmsgs().expect("the control buffer is large enough");
+                let to = messages.find_map(|message| match message {
+                    ControlMessageOwned::Ipv4PacketInfo(info) => Some(info),
+                    _ => None,
+                });
+                (received.bytes, received.address.expect("an address"), to.expect("the kernel tells it"))
+            };
+            let info = nix::libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: to.ipi_addr, ..to };
+            let control = [ControlMessage::Ipv4PacketInfo(&info)];
+            // A client may have closed the socket.
+            let _ = sendmsg(fd, &[IoSlice::new(&datagram[..len])], &control, MsgFlags::empty(), Some(&from));
+        }
+    });
 }
 
 /// Starts a server that greets each client.

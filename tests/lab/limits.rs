@@ -1,4 +1,4 @@
-//! Further limits: received bytes, rates, limits for a network, ignored sources.
+//! Further limits: received bytes, rates, limits for a network, ignored sources; and who is named in a flood.
 
 use std::net::{Ipv4Addr, UdpSocket};
 
@@ -7,6 +7,8 @@ use crate::support::injector::Udp;
 use crate::support::namespaces::inside;
 use crate::support::office::{CLIENT, Office, ROUTER_OUTSIDE, SERVER};
 use crate::support::program::{EVERY_HOST, Program, Signal};
+use crate::support::services::serve_web;
+use crate::support::tool::{Daemon, tool};
 
 const DATAGRAM: [u8; 1000] = [0; 1000];
 const DATAGRAM_IP_BYTES: u64 = 1028;
@@ -74,5 +76,53 @@ fn rates_networks_and_ignored_sources_hold_for_packets_of_a_wire() {
 
         let ended = program.stop(Signal::SIGTERM);
         assert_eq!(ended.alerts().len(), 2, "{}", ended.text());
+    });
+}
+
+/// The victim answers at a rate above the limit: it accepts or refuses connections, and answers pings.
+#[test]
+fn the_victim_of_a_flood_is_not_its_source() {
+    inside(|| {
+        let office = Office::routed();
+        serve_web(&office.server);
+        office.server.set("net/ipv4/icmp_ratelimit", "0");
+        office.server.set("net/ipv4/icmp_msgs_per_sec", "1000000");
+        // The answers go to the forged addresses, which nobody has.
+        office.router.ip("route add blackhole default");
+        let program = Program::start(&office.router, "PacketRateLimit: 1K\nContactRateLimit: 1K\n");
+        for flood in ["-S -p 80", "-S -p 81", "-2 -p 9000", "-A -p 80", "-1"] {
+            let mut hping = tool("hping3", "hping3");
+            let arguments = format!("-n -q {flood} --rand-source -i u40 -c 20000 203.0.113.2");
+            hping.args(arguments.split(' '));
+            // hping3 fails without answers.
+            let output = office.client.on(|| hping.output().expect("it starts"));
+            let output = String::from_utf8_lossy(&output.stderr);
+            assert!(output.contains("20000 packets transmitted"), "{output}");
+        }
+        let ended = program.stop(Signal::SIGTERM);
+        assert!(ended.final_counts().packets > 150_000, "the victim answers:\n{}", ended.text());
+        assert!(ended.alerts().is_empty(), "{}", ended.text());
+    });
+}
+
+#[test]
+fn the_source_of_a_flood_of_resets_is_named_with_evidence() {
+    inside(|| {
+        let office = Office::routed();
+        let mut program = Program::start(&office.router, "PacketRateLimit: 1K\n");
+        let mut hping = tool("hping3", "hping3");
+        hping.args("-n -q -R -p 80 --flood 203.0.113.2".split(' '));
+        let hping = office.client.on(|| Daemon::start(&mut hping));
+        program.alert("PACKET_RATE", CLIENT);
+        let alerts: serde_json::Value = program.get_json("/api/v1/alerts");
+        drop(hping);
+        let alerts = alerts.to_string();
+        for part in
+            [r#""role":"backscatter""#, r#""why":"answers 1 host that did not ask here"#, r#""expired":0"#]
+        {
+            assert!(alerts.contains(part), "no {part} in {alerts}");
+        }
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.alerts().len(), 1, "only its source:\n{}", ended.text());
     });
 }

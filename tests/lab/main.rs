@@ -44,6 +44,7 @@ mod mass_scanners;
 mod mutes;
 mod one_capability;
 mod other_stations;
+mod paths;
 mod pppoe;
 mod reload;
 mod rings;
