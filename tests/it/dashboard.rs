@@ -9,14 +9,21 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use std::{fs, io};
 
 use traffic_alerted::alert::{Alert, AlertKind, AlertProgress};
 use traffic_alerted::api::view::{Capabilities, LimitsInForce};
 use traffic_alerted::api::{Options, RunningServer, Server};
 use traffic_alerted::capture::{InterfaceName, KernelStats, LinkCounters, SoftnetStats};
-use traffic_alerted::detect::InterfaceReconciliation;
-use traffic_alerted::flow::{DirectionCounts, HostRow, InterfaceCounts, KernelCounts, PeerBytes, Published};
+use traffic_alerted::detect::{
+    Confidence, HostLimits, InterfaceReconciliation, LimitException, ScanClass, ScanEvidence, ScanRole,
+    ScanRule,
+};
+use traffic_alerted::flow::{
+    ContactTarget, DirectionCounts, HostRow, InterfaceCounts, KernelCounts, Outcome, Outcomes, Pace,
+    PeerBytes, PortHosts, Published,
+};
 use traffic_alerted::packet::Skip;
 use traffic_alerted::report::{ActiveHost, InterfaceReport, Report};
 use traffic_alerted::time::UnixNanos;
@@ -67,6 +74,9 @@ fn the_page_works_in_a_browser() {
             "publish few" => report.publish(few()),
             "publish possible" => report.publish(possible()),
             "publish few changed" => report.publish(few_changed()),
+            "publish closed" => report.publish(closed()),
+            "publish hosts" => report.publish(hosts()),
+            "publish everything" => report.publish(everything()),
             "publish crowd" => report.publish(crowd()),
             "publish losing" => report.publish(losing(214_321)),
             "publish losing more" => report.publish(losing(314_321)),
@@ -108,7 +118,19 @@ fn serve(listen: SocketAddr, report: &Arc<Published<Report>>) -> RunningServer {
         chart_min_bytes: 5_000_000,
         excluded_interfaces: vec!["lo".into()],
         further: Vec::new(),
-        limits: LimitsInForce::default(),
+        limits: LimitsInForce {
+            hosts: HostLimits::default()
+                .with(AlertKind::Traffic, Some(1_000_000_000))
+                .with(AlertKind::Scanning, Some(15))
+                .with(AlertKind::ScanningPort, Some(100)),
+            networks: vec![(
+                "10.0.5.0/24".parse().unwrap(),
+                vec![LimitException { kind: AlertKind::Traffic, max: Some(20_000_000_000) }],
+            )],
+            loss_ppm_max: Some(1000),
+            scan_rule: ScanRule::Suspicious,
+            ..LimitsInForce::default()
+        },
     };
     Server::bind(&Options { listen, capabilities }).unwrap().start(Arc::clone(report)).unwrap()
 }
@@ -118,49 +140,124 @@ fn few() -> Report {
     let busiest = row("10.1.1.1", &[("10.9.9.9", 30_840_000), ("10.1.1.10", 1_230_000)]);
     let scanner = row("fd00::1", &[("fd00::2", 5_000_050)]);
     let quiet = row("10.1.1.10", &[("10.1.1.1", 9_000_000), ("10.9.9.9", 12_000)]);
-    report(
-        &[&busiest, &quiet, &scanner],
-        &[(&busiest, &[AlertKind::Traffic, AlertKind::Scanning]), (&scanner, &[AlertKind::ScanningPort])],
-    )
+    Report {
+        alerts: vec![
+            alert(AlertKind::Traffic, "10.1.1.1", 1, 1_200_000_000, 1_000_000_000),
+            scanning(),
+            Alert {
+                window: Duration::from_secs(600),
+                ports: (1..=120).collect(),
+                ..alert(AlertKind::ScanningPort, "fd00::1", 3, 120, 100)
+            },
+        ],
+        ..report(
+            &[&busiest, &quiet, &scanner],
+            &[(&busiest, &[AlertKind::Traffic, AlertKind::Scanning]), (&scanner, &[AlertKind::ScanningPort])],
+        )
+    }
 }
 
 /// The same a while later: the busiest host has sent more, the scanner has stopped, another host has an alert.
 fn few_changed() -> Report {
     let busiest = row("10.1.1.1", &[("10.9.9.9", 40_000_000), ("10.1.1.10", 1_230_000)]);
     let quiet = row("10.1.1.10", &[("10.1.1.1", 9_000_000), ("10.7.7.7", 80_000_000)]);
-    report(
-        &[&quiet, &busiest],
-        &[(&busiest, &[AlertKind::Traffic, AlertKind::Scanning]), (&quiet, &[AlertKind::Traffic])],
-    )
+    Report {
+        alerts: vec![scanning(), alert(AlertKind::Traffic, "10.1.1.10", 4, 1_100_000_000, 1_000_000_000)],
+        ..report(
+            &[&quiet, &busiest],
+            &[(&busiest, &[AlertKind::Traffic, AlertKind::Scanning]), (&quiet, &[AlertKind::Traffic])],
+        )
+    }
 }
 
 /// The same, and two hosts that may exceed a limit.
 fn possible() -> Report {
-    let mut report = few();
-    let alert = |kind, source: &str, measured, error| Alert {
-        id: source.into(),
+    let possible = |kind, source, measured, error_bound| Alert {
+        progress: AlertProgress { is_possible: true, error_bound, ..AlertProgress::default() },
+        ..alert(kind, source, 1, measured, 1_000_000_000)
+    };
+    Report {
+        alerts: vec![
+            possible(AlertKind::Traffic, "10.1.1.10", 900_000_000, 200_000_000),
+            possible(AlertKind::Received, "fd00::9", 700_000_000, 500_500_000),
+            alert(AlertKind::Traffic, "10.1.1.1", 1, 1_100_000_000, 1_000_000_000),
+        ],
+        ..few()
+    }
+}
+
+/// Thirty alerts that have closed, each five minutes after it opened; the newest first.
+fn closed() -> Report {
+    let closed = |n: u64| {
+        let alert =
+            alert(AlertKind::Traffic, &format!("10.1.3.{n}"), 3600 - 60 * n, 1_200_000_000, 1_000_000_000);
+        Arc::new(Alert { closed_at: Some(alert.opened_at.plus(Duration::from_secs(300))), ..alert })
+    };
+    Report { closed: Arc::new((1..=30).map(closed).collect()), ..few() }
+}
+
+/// 250 hosts, each with two destinations; the last has sent the most and has an alert.
+fn hosts() -> Report {
+    let rows: Vec<HostRow> = (1..=250_u64)
+        .rev()
+        .map(|n| {
+            let bytes = n * 10_000_000 / 11;
+            let [first, second] = [format!("198.51.100.{n}"), format!("203.0.113.{n}")];
+            row(&format!("10.2.0.{n}"), &[(&first, bytes), (&second, n * 1_000_000 - bytes)])
+        })
+        .collect();
+    report(&rows.iter().collect::<Vec<_>>(), &[(&rows[0], &[AlertKind::Traffic])])
+}
+
+/// Every part of the page has something to show.
+fn everything() -> Report {
+    let mut report = losing(214_321);
+    report.alerts.extend(possible().alerts);
+    report.alerts.push(scanning());
+    report.closed = closed().closed;
+    report
+}
+
+/// A host that looks for open ports 445.
+fn scanning() -> Alert {
+    let outcomes = Outcomes { answered: 12, silent: 241, ..Outcomes::default() };
+    let target = IpAddr::from([10, 1, 2, 3]);
+    Alert {
+        scan: Some(ScanEvidence {
+            role: ScanRole::Scanner,
+            class: Some(ScanClass::Sweep),
+            confidence: Confidence::High,
+            contacted: 253,
+            outcomes,
+            answers_visible: true,
+            ports: vec![PortHosts { protocol: 6, port: 445, outcomes, served: 0, hosts_in_one_network: 253 }],
+            ports_at_one_host: 1,
+            targets: vec![ContactTarget { addr: target, port: Some((6, 445)), outcome: Outcome::Silent }],
+            pace: Pace::default(),
+            why: "contacted 253 hosts at 445/tcp, 241 in vain".into(),
+        }),
+        ..alert(AlertKind::Scanning, "10.1.1.1", 2, 253, 15)
+    }
+}
+
+/// An open alert about a host; `second` is that of its opening.
+fn alert(kind: AlertKind, source: &str, second: u64, measured: u64, limit: u64) -> Alert {
+    Alert {
+        id: format!("{} {source}", kind.name()),
         kind,
         source: source.parse().ok(),
-        opened_at: UnixNanos(1_735_732_800_000_000_000),
+        opened_at: UnixNanos((1_735_732_800 + second) * 1_000_000_000),
         closed_at: None,
         measured,
-        limit: 1_000_000_000,
+        limit,
+        window: Duration::from_secs(170),
         ip_bytes: measured,
         destinations: Vec::new(),
         ports: Vec::new(),
         loss: KernelCounts::default(),
         scan: None,
-        progress: AlertProgress { is_possible: true, error_bound: error, ..AlertProgress::default() },
-    };
-    report.alerts = vec![
-        alert(AlertKind::Traffic, "10.1.1.10", 900_000_000, 200_000_000),
-        alert(AlertKind::Received, "fd00::9", 700_000_000, 500_500_000),
-        Alert {
-            progress: AlertProgress::default(),
-            ..alert(AlertKind::Traffic, "10.1.1.1", 1_100_000_000, 0)
-        },
-    ];
-    report
+        progress: AlertProgress::default(),
+    }
 }
 
 /// Forty sources and about as many destinations, bytes over six orders of magnitude.
@@ -195,21 +292,9 @@ fn crowd() -> Report {
 fn losing(tp_drops: u64) -> Report {
     let mut report = lost();
     report.snapshot.loss.tp_drops = tp_drops;
-    report.alerts = vec![Alert {
-        id: "1".into(),
-        kind: AlertKind::Loss,
-        source: None,
-        opened_at: UnixNanos(1_735_732_800_000_000_000),
-        closed_at: None,
-        measured: 21_700,
-        limit: 1_000,
-        ip_bytes: 0,
-        destinations: Vec::new(),
-        ports: Vec::new(),
-        loss: report.snapshot.loss,
-        scan: None,
-        progress: AlertProgress::default(),
-    }];
+    let loss = report.snapshot.loss;
+    report.alerts =
+        vec![Alert { source: None, ip_bytes: 0, loss, ..alert(AlertKind::Loss, "", 1, 21_700, 1_000) }];
     report
 }
 

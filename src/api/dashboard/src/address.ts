@@ -2,14 +2,28 @@
 
 /** Orders IPv4 before IPv6 and each by value, so that 10.0.0.9 comes before 10.0.0.10. */
 export function compareAddresses(a: string, b: string): number {
-  const left = groups(a);
-  const right = groups(b);
+  const left = knownGroups(a);
+  const right = knownGroups(b);
   if (left.length !== right.length) return left.length - right.length;
   for (const [i, group] of left.entries()) {
     const difference = group - (right[i] ?? 0);
     if (difference !== 0) return difference;
   }
   return a < b ? -1 : Number(a > b);
+}
+
+/** Sorting compares each address many times, so its numbers are kept. */
+const known = new Map<string, number[]>();
+const KNOWN_MAX = 200_000;
+
+function knownGroups(address: string): number[] {
+  let numbers = known.get(address);
+  if (numbers === undefined) {
+    numbers = groups(address);
+    if (known.size >= KNOWN_MAX) known.clear();
+    known.set(address, numbers);
+  }
+  return numbers;
 }
 
 /** Returns the four numbers of IPv4 or the eight of IPv6; the server has checked the text. */

@@ -12,7 +12,7 @@ import type { Settings } from "sigma/settings";
 import type { FlowGraph } from "./flows.ts";
 import { type Box, Occupancy, turnedBox } from "./labels.ts";
 import { type Chart, type EdgeAttributes, type NodeAttributes, arrange, emptyChart, reshape, update } from "./layout.ts";
-import { count, megabytes } from "./words.ts";
+import { count, readableBytes } from "./words.ts";
 
 /** Colours as CSS has resolved them for the current theme. */
 export interface Palette {
@@ -59,7 +59,7 @@ export class FlowChart {
   }
 
   show(graph: FlowGraph): void {
-    update(this.#chart, graph, megabytes, this.#aspect());
+    update(this.#chart, graph, readableBytes, this.#aspect());
     if (this.#hovered !== null && !this.#chart.hasNode(this.#hovered)) this.#leave();
     if (this.#dragged !== null && !this.#chart.hasNode(this.#dragged)) this.#drop();
     this.#sigma.refresh();
@@ -189,7 +189,8 @@ export class FlowChart {
     if (!node.label || node.label === this.#hovered) return;
     context.font = `${settings.labelWeight} ${settings.labelSize}px ${settings.labelFont}`;
     const { clientWidth, clientHeight } = this.#container;
-    const [half, height] = [context.measureText(node.label).width / 2, settings.labelSize];
+    const label = this.#labelOf(node.label);
+    const [half, height] = [context.measureText(label).width / 2, settings.labelSize];
     const away = node.size + LABEL_GAP;
     const side = this.#arrowsGoDown(node.label) ? -1 : 1;
     const centres: [number, number][] = [
@@ -202,10 +203,15 @@ export class FlowChart {
       const box = { left: x - half, right: x + half, top: y - height / 2, bottom: y + height / 2 };
       if (box.left < 0 || box.right > clientWidth || box.top < 0 || box.bottom > clientHeight) continue;
       if (!this.#tryTake(box)) continue;
-      this.#write(context, node.label, x, y + height / 3);
+      this.#write(context, label, x, y + height / 3);
       return;
     }
   };
+
+  /** Returns the label of a station. One with an alert has a sign besides its colour. */
+  #labelOf(address: string): string {
+    return this.#chart.getNodeAttribute(address, "role") === "alerting" ? `▲ ${address}` : address;
+  }
 
   /** Returns true if most of a station's arrows are below it; upwards is positive in the graph. */
   #arrowsGoDown(address: string): boolean {
@@ -225,7 +231,7 @@ export class FlowChart {
     context.stroke();
     if (!node.label) return;
     context.font = `bold ${settings.labelSize}px ${settings.labelFont}`;
-    this.#write(context, node.label, node.x, node.y + node.size + LABEL_GAP + settings.labelSize * 0.85);
+    this.#write(context, this.#labelOf(node.label), node.x, node.y + node.size + LABEL_GAP + settings.labelSize * 0.85);
   };
 
   /** Draws text with an outline in the background colour, so that it is readable over an arrow. */
@@ -276,7 +282,8 @@ export class FlowChart {
       const peers = sends ? this.#chart.outDegree(node) : this.#chart.inDegree(node);
       const verb = sends ? "sent" : "received";
       const whom = sends ? count(peers, "destination") + " shown" : "from " + count(peers, "source");
-      this.#explain(`${node}\n${megabytes(bytes)} MB ${verb} in total, ${whom}`, event);
+      const alerting = role === "alerting" ? "▲ has an open alert\n" : "";
+      this.#explain(`${node}\n${alerting}${readableBytes(bytes)} ${verb} in total, ${whom}`, event);
       sigma.refresh({ skipIndexation: true });
     });
     sigma.on("leaveNode", () => this.#leave());

@@ -1,6 +1,7 @@
 // Makes the graph that is drawn from the hosts: its stations and its arrows.
 
 import type { Host } from "./model.ts";
+import { grouped, roughShare } from "./words.ts";
 
 /** One directed arrow, or one line of the list. */
 export interface Flow {
@@ -10,7 +11,6 @@ export interface Flow {
   readonly bytes: number;
 }
 
-/** Red is for destinations that are no sources, as in the original. */
 export type Role = "source" | "alerting" | "destination";
 
 export interface Station {
@@ -28,8 +28,8 @@ export interface FlowGraph {
   readonly leftOut: number;
 }
 
-/** The most arrows that are readable, and that are laid out without a noticeable delay. */
-export const FLOWS_MAX = 400;
+/** The most arrows that are readable. */
+export const FLOWS_MAX = 30;
 
 /** Every flow of the report, the largest first. */
 export function listFlows(hosts: readonly Host[]): Flow[] {
@@ -60,6 +60,14 @@ export function flowGraph(hosts: readonly Host[], flowsMax: number = FLOWS_MAX):
     else stations.set(address, { address, role: "destination", bytes });
   }
   return { stations: [...stations.values()], flows, leftOut: every.length - flows.length };
+}
+
+/** Such as `The 30 largest of 512 flows: 87 % of the bytes.` `bytes` is what all hosts sent. */
+export function extent({ flows, leftOut }: Pick<FlowGraph, "flows" | "leftOut">, bytes: number): string {
+  if (flows.length === 0) return "";
+  if (leftOut === 0) return flows.length === 1 ? "The only flow." : `All ${flows.length} flows.`;
+  const drawn = flows.reduce((sum, flow) => sum + flow.bytes, 0);
+  return `The ${flows.length} largest of ${grouped(flows.length + leftOut)} flows: ${roughShare(drawn, bytes)} of the bytes.`;
 }
 
 function sourceStation(host: Host): Station {

@@ -71,7 +71,7 @@ export function update(
   for (const [key, flow] of arrows) {
     const attributes: EdgeAttributes = {
       size: edgeSize(flow.bytes, widest),
-      label: `${label(flow.bytes)} MB`,
+      label: label(flow.bytes),
       bytes: flow.bytes,
       type: arrows.has(arrowKey({ source: flow.destination, destination: flow.source })) ? "curved" : "arrow",
     };

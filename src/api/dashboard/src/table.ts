@@ -24,6 +24,7 @@ export class SortableTable<Row> {
   readonly #lines = new Map<string, HTMLTableRowElement>();
   #order: Order;
   #rows: readonly Row[] = [];
+  #max = Infinity;
 
   constructor(
     table: HTMLTableElement,
@@ -40,12 +41,13 @@ export class SortableTable<Row> {
     this.#markOrder();
   }
 
-  /** Shows these rows and no others. */
-  show(rows: readonly Row[]): void {
+  /** Shows these rows and no others; only the first `max` of them in the order of the table. */
+  show(rows: readonly Row[], max = Infinity): void {
     this.#rows = rows;
+    this.#max = max;
     const focused = document.activeElement;
     const gone = new Set(this.#lines.keys());
-    sortedRows(rows, this.#columns, this.#order).forEach((row, position) => {
+    sortedRows(rows, this.#columns, this.#order).slice(0, max).forEach((row, position) => {
       const key = this.#key(row);
       gone.delete(key);
       const line = this.#line(key);
@@ -94,7 +96,7 @@ export class SortableTable<Row> {
       button.addEventListener("click", () => {
         this.#order = nextOrder(this.#order, index, column.numeric === true);
         this.#markOrder();
-        this.show(this.#rows);
+        this.show(this.#rows, this.#max);
       });
       header.append(button);
     }

@@ -1,18 +1,4 @@
-// Numbers and limits as people read them.
-
-import type { Limits } from "./model.ts";
-
-const BYTES_PER_MB = 1_000_000;
-
-/** Megabytes to three decimals, such as `30.840`. */
-export function megabytes(bytes: number): string {
-  return (bytes / BYTES_PER_MB).toFixed(3);
-}
-
-/** Megabytes with as many decimals as the number needs, such as `1000MB` or `0.02MB`. */
-export function roundMegabytes(bytes: number): string {
-  return `${Number((bytes / BYTES_PER_MB).toFixed(6))}MB`;
-}
+// Numbers as people read them.
 
 /** Thousands in groups, such as `1,234,567`. */
 export function grouped(n: number): string {
@@ -23,16 +9,33 @@ const GROUPS = new Intl.NumberFormat("en-GB");
 
 /** Three digits and a unit of powers of 1000, such as `30.8 MB`; exact below 1000. */
 export function readableBytes(bytes: number): string {
-  let [value, unit] = [bytes, 0];
+  return scaled(bytes, ["B", "kB", "MB", "GB", "TB", "PB", "EB"]);
+}
+
+/** The average rate of that many bytes in that many seconds, in bits per second, such as `312 Mbit/s`. */
+export function bitRate(bytes: number, seconds: number): string {
+  const bits = Math.round((bytes * 8) / Math.max(1, seconds));
+  return scaled(bits, ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s", "Pbit/s"]);
+}
+
+/** Each unit is 1000 of the one before it. */
+function scaled(n: number, units: readonly string[]): string {
+  let [value, unit] = [n, 0];
   // What would be rounded to 1000 is 1 of the next unit.
-  while (value >= (unit === 0 ? 1000 : 999.5) && unit < UNITS.length - 1) {
+  while (value >= (unit === 0 ? 1000 : 999.5) && unit < units.length - 1) {
     value = Math.max(1, value / 1000);
     unit += 1;
   }
-  return `${unit === 0 ? value : value.toPrecision(3)}\u00a0${UNITS[unit]}`;
+  return `${unit === 0 ? value : value.toPrecision(3)}\u00a0${units[unit]}`;
 }
 
-const UNITS = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+/** A number that somebody chose, with no more digits than it needs: `1 GB`, `1.5 GB`, `20 kB`. */
+export function shortBytes(bytes: number): string {
+  const power = Math.min(SHORT_UNITS.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
+  return `${Number((bytes / 1000 ** power).toFixed(6))}\u00a0${SHORT_UNITS[power]}`;
+}
+
+const SHORT_UNITS = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
 
 /** The exact number of bytes, as far as a JavaScript number is exact. */
 export function exactBytes(bytes: number): string {
@@ -58,23 +61,17 @@ function twoDecimals(value: number): string {
   return value.toFixed(2);
 }
 
+/** The share in whole per cents, such as `87 %`; a small one is not nothing, and not quite all is not all. */
+export function roughShare(part: number, whole: number): string {
+  const value = whole === 0 ? 0 : (part / whole) * 100;
+  if (value > 0 && value < 1) return "<\u00a01\u00a0%";
+  if (value > 99 && value < 100) return ">\u00a099\u00a0%";
+  return `${Math.round(value)}\u00a0%`;
+}
+
 /** The share of `part` in `whole`; nothing of nothing is none. */
 export function share(part: number, whole: number): string {
   return percent(whole === 0 ? 0 : (part / whole) * 100);
-}
-
-/** One sentence per detector, saying when it alerts. */
-export function limitSentences(limits: Limits): string[] {
-  const { bytesMax, trafficSeconds, hostsMax, portsMax, portSeconds } = limits;
-  return [
-    `Traffic Alert: More than ${roundMegabytes(bytesMax)} per ${seconds(trafficSeconds)}`,
-    hostsMax === null
-      ? "Scanning Alert: off"
-      : `Scanning Alert: More than ${count(hostsMax, "host")} contacted per ${seconds(trafficSeconds)}`,
-    portsMax === null
-      ? "Port Scanning Alert: off"
-      : `Port Scanning Alert: More than ${count(portsMax, "port")} contacted per ${seconds(portSeconds)}`,
-  ];
 }
 
 /** `1 host`, `2000 hosts`. */
@@ -93,4 +90,9 @@ function plural(n: number, noun: string): string {
 
 export function seconds(n: number): string {
   return count(n, "second");
+}
+
+/** `170 s`. */
+export function shortSeconds(n: number): string {
+  return `${grouped(n)}\u00a0s`;
 }

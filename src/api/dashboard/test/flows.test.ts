@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { flowGraph, listFlows } from "../src/flows.ts";
+import { FLOWS_MAX, extent, flowGraph, listFlows } from "../src/flows.ts";
 import { type Chart, arrange, emptyChart, reshape, update } from "../src/layout.ts";
 import type { Host } from "../src/model.ts";
 
@@ -46,12 +46,25 @@ test("roles and totals of the stations", () => {
   assert.equal(leftOut, 0);
 });
 
-test("a source that is only drawn as a destination is not red", () => {
+test("a source that is only drawn as a destination keeps its role", () => {
   const { stations, flows, leftOut } = flowGraph(hosts, 2);
   assert.deepEqual(flows.map((flow) => flow.bytes), [30, 20]);
   assert.equal(leftOut, 3);
   assert.equal(stations.find((station) => station.address === "a")?.role, "alerting");
   assert.equal(stations.find((station) => station.address === "x")?.bytes, 30);
+});
+
+test("the chart has the 30 largest flows and says what it leaves out", () => {
+  assert.equal(FLOWS_MAX, 30);
+  const sender = (n: number) => host(`10.0.${n}.1`, { [`10.1.${n}.1`]: 1000 - n });
+  const many = Array.from({ length: 512 }, (_, n) => sender(n));
+  const graph = flowGraph(many);
+  assert.deepEqual([graph.flows.length, graph.flows[29]?.bytes, graph.leftOut], [30, 971, 482]);
+  const drawn = graph.flows.reduce((sum, flow) => sum + flow.bytes, 0);
+  assert.equal(extent(graph, drawn / 0.87), "The 30 largest of 512 flows: 87\u00a0% of the bytes.");
+  assert.equal(extent(flowGraph(many.slice(0, 30)), 1), "All 30 flows.");
+  assert.equal(extent(flowGraph(many.slice(0, 1)), 1), "The only flow.");
+  assert.equal(extent(flowGraph([]), 0), "");
 });
 
 test("the chart has an arrow for each flow, and bends those that go both ways", () => {
@@ -60,7 +73,7 @@ test("the chart has an arrow for each flow, and bends those that go both ways", 
   assert.deepEqual(new Set(chart.edges()), new Set(["a>x", "a>b", "b>a", "b>x"]));
   assert.equal(chart.getEdgeAttribute("a>b", "type"), "curved");
   assert.equal(chart.getEdgeAttribute("a>x", "type"), "arrow");
-  assert.equal(chart.getEdgeAttribute("a>x", "label"), "30 MB");
+  assert.equal(chart.getEdgeAttribute("a>x", "label"), "30");
   assert.ok(chart.hasNode("c"));
 });
 
@@ -72,8 +85,8 @@ test("traffic of a host to itself is no arrow", () => {
 
 test("the same report gives the same picture, and every place is a number", () => {
   const [one, two] = [emptyChart(), emptyChart()];
-  update(one, flowGraph(crowd), label, 1.8);
-  update(two, flowGraph(crowd), label, 1.8);
+  update(one, flowGraph(crowd, 400), label, 1.8);
+  update(two, flowGraph(crowd, 400), label, 1.8);
   assert.deepEqual(positions(one), positions(two));
   for (const [x, y] of positions(one).values()) assert.ok(Number.isFinite(x) && Number.isFinite(y));
   const xs = [...positions(one).values()].map(([x]) => x);
@@ -84,13 +97,13 @@ test("the same report gives the same picture, and every place is a number", () =
 
 test("a refresh moves nothing that was there", () => {
   const chart = emptyChart();
-  update(chart, flowGraph(crowd), label, 1.8);
+  update(chart, flowGraph(crowd, 400), label, 1.8);
   const before = positions(chart);
-  assert.equal(update(chart, flowGraph(crowd), label, 1.8), false);
+  assert.equal(update(chart, flowGraph(crowd, 400), label, 1.8), false);
   assert.deepEqual(positions(chart), before);
 
   const grown = [...crowd.slice(1), host("10.0.0.3", { new: 500 })];
-  assert.equal(update(chart, flowGraph(grown), label, 1.8), true);
+  assert.equal(update(chart, flowGraph(grown, 400), label, 1.8), true);
   assert.ok(chart.hasNode("new"));
   assert.ok(!chart.hasNode("10.0.0.0") || before.has("10.0.0.0"));
   for (const [address, place] of positions(chart)) {
@@ -100,8 +113,8 @@ test("a refresh moves nothing that was there", () => {
 
 test("another shape of the screen stretches the picture and nothing else", () => {
   const [wide, narrow] = [emptyChart(), emptyChart()];
-  update(wide, flowGraph(crowd), label, 1.6);
-  update(narrow, flowGraph(crowd), label, 0.8);
+  update(wide, flowGraph(crowd, 400), label, 1.6);
+  update(narrow, flowGraph(crowd, 400), label, 0.8);
   reshape(wide, 0.8);
   for (const [address, [x, y]] of positions(wide)) {
     const [otherX, otherY] = positions(narrow).get(address) ?? [NaN, NaN];
@@ -112,7 +125,7 @@ test("another shape of the screen stretches the picture and nothing else", () =>
 
 test("what is gone leaves the chart, and arranging anew moves the rest", () => {
   const chart = emptyChart();
-  update(chart, flowGraph(crowd), label, 1.8);
+  update(chart, flowGraph(crowd, 400), label, 1.8);
   update(chart, flowGraph(hosts), label, 1.8);
   assert.deepEqual(new Set(chart.nodes()), new Set(["a", "b", "c", "x"]));
   const before = positions(chart);

@@ -1,49 +1,42 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { compareAddresses } from "../src/address.ts";
-import type { Limits } from "../src/model.ts";
 import {
+  bitRate,
   exactBytes,
   groupedCount,
-  limitSentences,
-  megabytes,
   milliseconds,
   percent,
   readableBytes,
-  roundMegabytes,
+  roughShare,
   share,
+  shortBytes,
 } from "../src/words.ts";
 
-const limits: Limits = {
-  trafficSeconds: 170,
-  bytesMax: 1_000_000_000,
-  chartBytesMin: 5_000_000,
-  destinationsHidden: false,
-  hostsMax: 15,
-  portsMax: 100,
-  portSeconds: 600,
-};
-
-test("megabytes have three decimals", () => {
-  for (const [bytes, expected] of [
-    [0, "0.000"],
-    [499, "0.000"],
-    [500, "0.001"],
-    [30_840_000, "30.840"],
-    [1_000_000_000_000, "1000000.000"],
+test("a rate is in bits per second", () => {
+  for (const [bytes, seconds, expected] of [
+    [0, 170, "0\u00a0bit/s"],
+    [170, 170, "8\u00a0bit/s"],
+    [2_410_000_000, 170, "113\u00a0Mbit/s"],
+    [1_062_500_000_000, 170, "50.0\u00a0Gbit/s"],
+    [125, 0, "1.00\u00a0kbit/s"],
   ] as const) {
-    assert.equal(megabytes(bytes), expected);
+    assert.equal(bitRate(bytes, seconds), expected);
   }
 });
 
 test("limits are as short as they are", () => {
   for (const [bytes, expected] of [
-    [1_000_000_000, "1000MB"],
-    [1_500_000, "1.5MB"],
-    [20_000, "0.02MB"],
-    [1, "0.000001MB"],
+    [0, "0\u00a0B"],
+    [1, "1\u00a0B"],
+    [999, "999\u00a0B"],
+    [1000, "1\u00a0kB"],
+    [20_000, "20\u00a0kB"],
+    [1_500_000, "1.5\u00a0MB"],
+    [1_000_000_000, "1\u00a0GB"],
+    [20_000_000_000, "20\u00a0GB"],
   ] as const) {
-    assert.equal(roundMegabytes(bytes), expected);
+    assert.equal(shortBytes(bytes), expected);
   }
 });
 
@@ -88,6 +81,15 @@ test("shares round neither a little to nothing nor nearly all to everything", ()
   ] as const) {
     assert.equal(percent(value), expected);
   }
+  for (const [part, whole, expected] of [
+    [0, 0, "0\u00a0%"],
+    [1, 1000, "<\u00a01\u00a0%"],
+    [87.4, 100, "87\u00a0%"],
+    [999, 1000, ">\u00a099\u00a0%"],
+    [7, 7, "100\u00a0%"],
+  ] as const) {
+    assert.equal(roughShare(part, whole), expected);
+  }
   assert.equal(share(1, 3), "33.33\u00a0%");
   assert.equal(share(0, 0), "0\u00a0%");
 });
@@ -96,23 +98,6 @@ test("counts have their thousands in groups", () => {
   assert.equal(groupedCount(1, "frame"), "1 frame");
   assert.equal(groupedCount(1_234_567, "frame"), "1,234,567 frames");
   assert.equal(groupedCount(0, "frame"), "0 frames");
-});
-
-test("limits have sentences", () => {
-  assert.deepEqual(limitSentences(limits), [
-    "Traffic Alert: More than 1000MB per 170 seconds",
-    "Scanning Alert: More than 15 hosts contacted per 170 seconds",
-    "Port Scanning Alert: More than 100 ports contacted per 600 seconds",
-  ]);
-});
-
-test("detectors that are off have a sentence, and one of something is singular", () => {
-  assert.deepEqual(limitSentences({ ...limits, trafficSeconds: 1, hostsMax: 1, portsMax: null }), [
-    "Traffic Alert: More than 1000MB per 1 second",
-    "Scanning Alert: More than 1 host contacted per 1 second",
-    "Port Scanning Alert: off",
-  ]);
-  assert.equal(limitSentences({ ...limits, hostsMax: null })[1], "Scanning Alert: off");
 });
 
 test("addresses are ordered by what they stand for", () => {

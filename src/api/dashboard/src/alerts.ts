@@ -1,0 +1,325 @@
+// The fields of an alert that the page shows, and the words for them.
+
+import { type Fields, flag, list, number, optional, record, text } from "./fields.ts";
+import type { Limits } from "./limits.ts";
+import type { Peer } from "./model.ts";
+import { grouped, groupedCount, percent, readableBytes, roughShare, shortBytes, shortSeconds } from "./words.ts";
+
+/** One element of `/api/v1/alerts`. */
+export interface Alert {
+  readonly id: string;
+  readonly kind: string;
+  /** `open`, `possible` or `closed`. */
+  readonly state: string;
+  /** `null` if it is about the gateway itself. */
+  readonly source: string | null;
+  /** Name, country and autonomous system of the source, as far as they are known. */
+  readonly origin: readonly string[];
+  /** Milliseconds since 1970. */
+  readonly openedAt: number;
+  readonly closedAt: number | null;
+  readonly measured: number;
+  /** More than `measured` if the table had no room to count everything. */
+  readonly atMost: number;
+  readonly limit: number;
+  /** The seconds that the limit applies to; `null` from a server that does not say. */
+  readonly windowSeconds: number | null;
+  readonly isMuted: boolean;
+  /** The sentence that the sinks get; `null` from a server without it. */
+  readonly sentence: string | null;
+  /** Bytes that the host sent when the evidence was gathered. */
+  readonly bytes: number;
+  readonly destinations: readonly Peer[];
+  readonly ports: readonly number[];
+  readonly droppedFrames: number;
+  readonly contacts: Contacts | null;
+}
+
+/** What became of the contacts of a host, and what follows from it. */
+export interface Contacts {
+  readonly role: string;
+  readonly pattern: string | null;
+  readonly confidence: string;
+  readonly why: string;
+  readonly contacted: number;
+  readonly outcomes: Outcomes;
+  readonly answersVisible: boolean;
+  readonly busiestPorts: readonly PortUse[];
+  readonly targets: readonly Target[];
+}
+
+/** Numbers of contacts by what became of them, in the order in which they are shown. */
+export type Outcomes = ReadonlyMap<string, number>;
+
+export interface PortUse {
+  readonly port: string;
+  readonly hosts: number;
+  readonly outcomes: Outcomes;
+}
+
+export interface Target {
+  readonly address: string;
+  /** Empty if it is unknown. */
+  readonly port: string;
+  readonly outcome: string;
+}
+
+const OUTCOMES = ["answered", "refused", "silent", "unseen", "early"] as const;
+
+export function parseAlerts(value: unknown): Alert[] {
+  return list(value, "alerts").map((item) => parseAlert(record(item, "alert")));
+}
+
+function parseAlert(alert: Fields): Alert {
+  const evidence = record(alert["evidence"], "evidence");
+  const measured = number(alert, "measured");
+  const asn = optional(alert, "source_asn", number);
+  const origin = [
+    optional(alert, "source_name", text),
+    optional(alert, "source_country", text),
+    asn === null ? null : [`AS${asn}`, optional(alert, "source_as_organization", text)].filter(Boolean).join(" "),
+  ];
+  return {
+    id: text(alert, "id"),
+    kind: text(alert, "kind"),
+    state: text(alert, "state"),
+    source: optional(alert, "source", text),
+    origin: origin.filter((part) => part !== null),
+    openedAt: time(alert, "opened_at"),
+    closedAt: optional(alert, "closed_at", time),
+    measured,
+    atMost: optional(evidence, "up_to", number) ?? measured,
+    limit: number(alert, "limit"),
+    windowSeconds: optional(alert, "window_seconds", number),
+    isMuted: optional(alert, "muted", flag) ?? false,
+    sentence: optional(alert, "sentence", text),
+    bytes: number(evidence, "ip_bytes"),
+    destinations: list(evidence["destinations"], "destinations").map((item) => {
+      const peer = record(item, "destination");
+      return { address: text(peer, "ip"), bytes: number(peer, "ip_bytes") };
+    }),
+    ports: list(evidence["ports"] ?? [], "ports").map((port) => number({ port }, "port")),
+    droppedFrames: number(evidence, "dropped_frames"),
+    contacts: evidence["role"] === undefined ? null : parseContacts(evidence),
+  };
+}
+
+function parseContacts(evidence: Fields): Contacts {
+  return {
+    role: text(evidence, "role"),
+    pattern: optional(evidence, "class", text),
+    confidence: text(evidence, "confidence"),
+    why: text(evidence, "why"),
+    contacted: number(evidence, "contacted"),
+    outcomes: parseOutcomes(evidence),
+    answersVisible: text(evidence, "answers") === "visible",
+    busiestPorts: list(evidence["busiest_ports"], "busiest_ports").map((item) => {
+      const port = record(item, "port");
+      return { port: portName(port), hosts: number(port, "hosts"), outcomes: parseOutcomes(port) };
+    }),
+    targets: list(evidence["targets"], "targets").map((item) => {
+      const target = record(item, "target");
+      return { address: text(target, "ip"), port: portName(target), outcome: text(target, "outcome") };
+    }),
+  };
+}
+
+function parseOutcomes(fields: Fields): Outcomes {
+  return new Map(OUTCOMES.map((outcome) => [outcome, number(fields, outcome)]));
+}
+
+/** Such as `445/tcp`, or `icmp` for a protocol without ports; empty if it is unknown. */
+function portName(fields: Fields): string {
+  const [port, protocol] = [optional(fields, "port", number), optional(fields, "protocol", number)];
+  if (port === null || protocol === null) return "";
+  const name = WITH_PORTS[protocol];
+  return name === undefined ? (WITHOUT_PORTS[protocol] ?? `protocol ${protocol}`) : `${port}/${name}`;
+}
+
+/** IANA's protocol numbers. */
+const WITH_PORTS: Readonly<Record<number, string>> = { 6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite" };
+const WITHOUT_PORTS: Readonly<Record<number, string>> = { 1: "icmp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6" };
+
+function time(fields: Fields, name: string): number {
+  const at = Date.parse(text(fields, name));
+  if (Number.isNaN(at)) throw new Error(`${name}: not a time`);
+  return at;
+}
+
+// ---- Words ------------------------------------------------------------------------------------------------------
+
+/** The words of a kind: of its name, its value and its limit, and in which window the limit applies. */
+interface KindWords {
+  readonly name: string;
+  /** The key of its limit in the configuration. */
+  readonly key: string;
+  readonly verb: string;
+  readonly amount: (n: number) => string;
+  readonly limit: (n: number) => string;
+  /** The window of the limit, for a server that does not say it with the alert; `null` if the value is a rate. */
+  readonly window: ((limits: Limits) => number) | null;
+}
+
+const inTraffic = ({ trafficSeconds }: Limits) => trafficSeconds;
+const inPorts = ({ portSeconds }: Limits) => portSeconds;
+const atOnce = null;
+const alike = (amount: (n: number) => string) => ({ amount, limit: amount });
+const bytes = { amount: readableBytes, limit: shortBytes };
+/** Frames of a million as a percentage. */
+const frames = {
+  amount: (n: number) => `${percent(n / 1e4)} of the frames`,
+  limit: (n: number) => `${n / 1e4}\u00a0% of the frames`,
+};
+
+const KINDS: Readonly<Record<string, KindWords>> = {
+  TRAFFIC: { name: "Traffic", key: "ByteLimit", verb: "sent", ...bytes, window: inTraffic },
+  RECEIVED: { name: "Received traffic", key: "ReceivedByteLimit", verb: "received", ...bytes, window: inTraffic },
+  SCANNING: { name: "Scanning", key: "NumberContactedIPs", verb: "contacted", ...alike((n) => groupedCount(n, "host")), window: inTraffic },
+  SCANNING_PORT: { name: "Port scanning", key: "NumContactedPorts", verb: "contacted", ...alike((n) => groupedCount(n, "port")), window: inPorts },
+  PACKET_RATE: { name: "Packet rate", key: "PacketRateLimit", verb: "sent", ...alike((n) => `${groupedCount(n, "packet")}/s`), window: atOnce },
+  CONTACT_RATE: { name: "Contact rate", key: "ContactRateLimit", verb: "contacted", ...alike((n) => `${grouped(n)} new hosts/s`), window: atOnce },
+  LOSS: { name: "Lost frames", key: "LossLimit", verb: "lost", ...frames, window: inTraffic },
+};
+
+/** A kind of a newer server has its name in small letters and plain numbers. */
+function wordsOf(kind: string): KindWords {
+  const name = kind.charAt(0) + kind.slice(1).toLowerCase().replaceAll("_", " ");
+  return KINDS[kind] ?? { name, key: "its limit", verb: "measured", ...alike(grouped), window: atOnce };
+}
+
+/** The name of a kind, such as `Port scanning`. */
+export function kindName(kind: string): string {
+  return wordsOf(kind).name;
+}
+
+/** The peak, such as `1.20 GB` or `253 hosts`. */
+export function measuredWords({ kind, measured, atMost }: Alert): string {
+  const { amount } = wordsOf(kind);
+  return atMost > measured ? `${amount(measured)} counted, at most ${amount(atMost)}` : amount(measured);
+}
+
+/** Such as `1 GB in 170 s`. */
+export function limitWords({ kind, limit, windowSeconds }: Alert, limits: Limits): string {
+  const words = wordsOf(kind);
+  const window = words.window === null ? "" : ` in ${shortSeconds(windowSeconds ?? words.window(limits))}`;
+  return words.limit(limit) + window;
+}
+
+/** By how much the limit is exceeded, such as `1.2 times the limit`; empty if it is not. */
+export function excessWords({ measured, limit }: Alert): string {
+  const times = measured / Math.max(1, limit);
+  if (times <= 1) return "";
+  const rounded = times < 10 ? times.toFixed(1) : grouped(Math.round(times));
+  return rounded === "1.0" ? "just over the limit" : `${rounded} times the limit`;
+}
+
+/**
+ * The sentence of the server, in two parts: who did what, and what is said besides, which may be empty. The kind and
+ * state before the colon are left out, since a card has them above. A server without sentences gets a short one.
+ */
+export function sentence(alert: Alert): readonly [string, string] {
+  const whole = alert.sentence === null ? ownSentence(alert) : withoutTitle(alert.sentence, alert.kind);
+  const end = whole.indexOf("; ");
+  return end < 0 ? [whole, ""] : [whole.slice(0, end), whole.slice(end)];
+}
+
+/** `TRAFFIC is possible: 10.0.0.5 sent` becomes `10.0.0.5 sent`. An IPv6 address has no blank after its colons. */
+function withoutTitle(sentence: string, kind: string): string {
+  const colon = sentence.indexOf(": ");
+  const rest = sentence.startsWith(kind) && colon > 0 ? sentence.slice(colon + 2) : sentence;
+  // An address keeps its small letters.
+  return rest.startsWith("this ") ? capital(rest) : rest;
+}
+
+function ownSentence(alert: Alert): string {
+  const { verb, limit } = wordsOf(alert.kind);
+  const who = [alert.source ?? "This gateway", ...(alert.origin.length > 0 ? [`(${alert.origin.join(", ")})`] : [])];
+  return `${who.join(" ")} ${verb} ${measuredWords(alert)}, the limit is ${limit(alert.limit)}`;
+}
+
+/** How sure it is: the confidence in a scan, or whether the limit was exceeded by what was counted. */
+export function sureness(alert: Alert): string {
+  if (alert.atMost > alert.measured && alert.measured <= alert.limit) return "possible, not everything could be counted";
+  if (alert.contacts !== null) return `${alert.contacts.confidence} confidence`;
+  return "certain, it was counted";
+}
+
+/** The role of the host and the pattern of its contacts, such as `scanner (sweep)`; empty if they were not judged. */
+export function roleWords({ contacts }: Alert): string {
+  if (contacts === null) return "";
+  return contacts.pattern === null ? contacts.role : `${contacts.role} (${contacts.pattern})`;
+}
+
+/** Why it is an alert: which limit, by how much, and what else speaks for it that its sentence does not say. */
+export function why(alert: Alert): string {
+  const { key } = wordsOf(alert.kind);
+  const excess = excessWords(alert);
+  const limit = excess === "" ? `With what could not be counted it may exceed ${key}.` : `${capital(excess)} that ${key} sets.`;
+  return [limit, besides(alert)].filter((words) => words !== "").join(" ");
+}
+
+function besides(alert: Alert): string {
+  if (alert.kind === "LOSS") return "The rings were full, so every number here is too small. Raise RingMemory or Workers.";
+  const because = alert.contacts?.why ?? "";
+  if (because !== "") return alert.sentence?.includes(because) === true ? "" : `It ${because}.`;
+  const [largest] = alert.destinations;
+  if (largest === undefined || alert.bytes === 0) return "";
+  return `Most bytes went to ${largest.address}: ${readableBytes(largest.bytes)}, ${roughShare(largest.bytes, alert.bytes)}.`;
+}
+
+function capital(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+const OUTCOME_WORDS: Readonly<Record<string, string>> = {
+  answered: "answered",
+  refused: "refused",
+  silent: "without an answer",
+  unseen: "unknown, since answers do not pass here",
+  early: "too young to tell",
+};
+
+/** One outcome in words. */
+export function outcomeWords(outcome: string): string {
+  return OUTCOME_WORDS[outcome] ?? outcome;
+}
+
+/** Such as `253 contacts: 12 answered, 241 without an answer.`; empty if contacts were not judged. */
+export function outcomesSentence({ contacts }: Alert): string {
+  if (contacts === null || contacts.contacted === 0) return "";
+  const parts = [...contacts.outcomes].filter(([, n]) => n > 0).map(([outcome, n]) => `${grouped(n)} ${outcomeWords(outcome)}`);
+  const whole = groupedCount(contacts.contacted, "contact");
+  return parts.length === 0 ? `${whole}.` : `${whole}: ${parts.join(", ")}.`;
+}
+
+/** Such as `445/tcp at 253 hosts`, the busiest first. */
+export function portsSentence({ contacts, ports }: Alert): string {
+  const busiest = contacts?.busiestPorts ?? [];
+  if (busiest.length > 0) return busiest.map(({ port, hosts }) => `${port} at ${groupedCount(hosts, "host")}`).join(", ");
+  const ranges = portRanges(ports);
+  const shown = ranges.slice(0, RANGES_SHOWN).join(", ");
+  return ranges.length > RANGES_SHOWN ? `${shown} and others` : shown;
+}
+
+const RANGES_SHOWN = 8;
+
+/** Ascending ports, with those that follow each other as one range such as `1–1000`. */
+export function portRanges(ports: readonly number[]): string[] {
+  const ranges: [number, number][] = [];
+  for (const port of ports) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last[1] + 1 === port) last[1] = port;
+    else ranges.push([port, port]);
+  }
+  return ranges.map(([first, last]) => (first === last ? String(first) : `${first}–${last}`));
+}
+
+/** The open alerts with the newest first: certain ones, then possible ones. */
+export function certainFirst(alerts: readonly Alert[]): Alert[] {
+  const newest = alerts.toSorted((a, b) => b.openedAt - a.openedAt);
+  return [...newest.filter(isCertain), ...newest.filter((alert) => !isCertain(alert))];
+}
+
+export function isCertain({ state }: Alert): boolean {
+  return state !== "possible";
+}

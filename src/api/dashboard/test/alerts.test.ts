@@ -1,0 +1,200 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  type Alert,
+  certainFirst,
+  excessWords,
+  kindName,
+  limitWords,
+  measuredWords,
+  outcomesSentence,
+  parseAlerts,
+  portsSentence,
+  roleWords,
+  sentence,
+  sureness,
+  why,
+} from "../src/alerts.ts";
+import { parseLimits } from "../src/limits.ts";
+
+const traffic = {
+  id: "1-1",
+  kind: "TRAFFIC",
+  state: "open",
+  source: "10.0.0.5",
+  opened_at: "2026-09-21T14:13:20Z",
+  closed_at: null,
+  measured: 2_410_000_000,
+  limit: 1_000_000_000,
+  window_seconds: 170,
+  sentence: "TRAFFIC: 10.0.0.5 sent 2.41 GB in 170 s, the limit is 1 GB",
+  evidence: {
+    ip_bytes: 2_410_000_000,
+    destinations: [{ ip: "198.51.100.7", ip_bytes: 2_289_500_000 }],
+    dropped_frames: 0,
+  },
+};
+
+const counts = (answered: number, refused: number, silent: number) => ({ answered, refused, silent, unseen: 0, early: 0 });
+const scan = {
+  ...traffic,
+  kind: "SCANNING",
+  measured: 253,
+  limit: 15,
+  sentence: "SCANNING: 10.0.0.66 contacted 253 hosts; scanner, confidence high; 253 hosts in 170 s, the limit is 15",
+  evidence: {
+    ...traffic.evidence,
+    role: "scanner",
+    class: "sweep",
+    confidence: "high",
+    why: "contacted 253 hosts",
+    contacted: 253,
+    ...counts(12, 0, 241),
+    answers: "visible",
+    busiest_ports: [{ protocol: 6, port: 445, hosts: 253, ...counts(12, 0, 241) }],
+    ports_at_one_host: 1,
+    targets: [
+      { ip: "10.0.1.1", protocol: 6, port: 445, outcome: "silent" },
+      { ip: "10.0.1.2", protocol: null, port: null, outcome: "answered" },
+      { ip: "10.0.1.3", protocol: 17, port: 0, outcome: "refused" },
+      { ip: "10.0.1.4", protocol: 1, port: 0, outcome: "silent" },
+      { ip: "10.0.1.5", protocol: 99, port: 0, outcome: "early" },
+    ],
+    contacts_per_second: 28.1,
+  },
+};
+
+const limits = parseLimits({
+  traffic_interval: 60,
+  port_interval: 300,
+  hosts: {},
+  networks: [],
+  ignored_sources: [],
+  scan_evidence: "contacts",
+  loss_percent: null,
+  group_ipv6: null,
+  destinations_hidden: false,
+});
+
+function read(alert: object): Alert {
+  const [parsed] = parseAlerts([alert]);
+  assert.ok(parsed !== undefined);
+  return parsed;
+}
+
+const plain = (text: string) => text.replaceAll("\u00a0", " ");
+
+test("an alert is read with its evidence", () => {
+  const alert = read(scan);
+  assert.equal(alert.openedAt, Date.UTC(2026, 8, 21, 14, 13, 20));
+  assert.deepEqual([alert.closedAt, alert.isMuted, alert.atMost], [null, false, 253]);
+  assert.deepEqual(alert.destinations, [{ address: "198.51.100.7", bytes: 2_289_500_000 }]);
+  assert.deepEqual(alert.contacts?.busiestPorts.map(({ port, hosts }) => [port, hosts]), [["445/tcp", 253]]);
+  assert.deepEqual(alert.contacts?.targets.map(({ address, port, outcome }) => [address, port, outcome]), [
+    ["10.0.1.1", "445/tcp", "silent"],
+    ["10.0.1.2", "", "answered"],
+    ["10.0.1.3", "0/udp", "refused"],
+    ["10.0.1.4", "icmp", "silent"],
+    ["10.0.1.5", "protocol 99", "early"],
+  ]);
+  assert.equal(read({ ...traffic, closed_at: "2026-09-21T14:14:20.5Z" }).closedAt, Date.UTC(2026, 8, 21, 14, 14, 20, 500));
+});
+
+test("what has another shape is refused by name", () => {
+  for (const [alert, expected] of [
+    [{ ...traffic, evidence: undefined }, /evidence: not an object/],
+    [{ ...traffic, opened_at: "yesterday" }, /opened_at: not a time/],
+    [{ ...traffic, measured: "1" }, /measured: not a number/],
+    [{ ...traffic, muted: 1 }, /muted: neither true nor false/],
+    [{ ...scan, evidence: { ...scan.evidence, why: 7 } }, /why: not a text/],
+  ] as const) {
+    assert.throws(() => parseAlerts([alert]), expected);
+  }
+  assert.throws(() => parseAlerts({}), /alerts: not a list/);
+});
+
+test("a sentence loses the title that stands above it, and has what is said besides apart", () => {
+  for (const [said, kind, expected] of [
+    ["TRAFFIC: 10.0.0.5 sent 1 GB", "TRAFFIC", ["10.0.0.5 sent 1 GB", ""]],
+    ["TRAFFIC is over after 3 min: 10.0.0.5 sent 1 GB", "TRAFFIC", ["10.0.0.5 sent 1 GB", ""]],
+    ["SCANNING: fd00::1 contacted 9 hosts; client; 9 hosts", "SCANNING", ["fd00::1 contacted 9 hosts", "; client; 9 hosts"]],
+    ["LOSS: this gateway lost 2%", "LOSS", ["This gateway lost 2%", ""]],
+    ["fd00::1 sent 1 GB", "TRAFFIC", ["fd00::1 sent 1 GB", ""]],
+  ] as const) {
+    assert.deepEqual(sentence(read({ ...traffic, kind, sentence: said })), expected);
+  }
+});
+
+test("a server without sentences gets one", () => {
+  const own = (alert: object) => plain(sentence(read({ ...alert, sentence: undefined }))[0]);
+  assert.equal(own(traffic), "10.0.0.5 sent 2.41 GB, the limit is 1 GB");
+  const origin = { source_name: "a.example", source_country: "NL", source_asn: 64500, source_as_organization: "Example" };
+  assert.equal(own({ ...scan, ...origin }), "10.0.0.5 (a.example, NL, AS64500 Example) contacted 253 hosts, the limit is 15 hosts");
+  const loss = { ...traffic, kind: "LOSS", source: null, measured: 21_700, limit: 1_000 };
+  assert.equal(own(loss), "This gateway lost 2.17 % of the frames, the limit is 0.1 % of the frames");
+});
+
+test("measured values and limits are in the units of their kind", () => {
+  for (const [kind, measured, limit, expected] of [
+    ["TRAFFIC", 2_410_000_000, 1_000_000_000, ["2.41 GB", "1 GB in 170 s"]],
+    ["RECEIVED", 1_500, 1_000, ["1.50 kB", "1 kB in 170 s"]],
+    ["SCANNING", 1, 0, ["1 host", "0 hosts in 170 s"]],
+    ["SCANNING_PORT", 1000, 100, ["1,000 ports", "100 ports in 170 s"]],
+    ["PACKET_RATE", 48_200, 10_000, ["48,200 packets/s", "10,000 packets/s"]],
+    ["CONTACT_RATE", 40, 20, ["40 new hosts/s", "20 new hosts/s"]],
+    ["LOSS", 21_700, 1_000, ["2.17 % of the frames", "0.1 % of the frames in 170 s"]],
+    ["NEW_KIND", 1234, 1000, ["1,234", "1,000"]],
+  ] as const) {
+    const alert = read({ ...traffic, kind, measured, limit });
+    assert.deepEqual([measuredWords(alert), limitWords(alert, limits)].map(plain), expected, kind);
+  }
+  assert.equal(kindName("SCANNING_PORT"), "Port scanning");
+  assert.equal(kindName("NEW_KIND"), "New kind");
+  // A server that does not say the window has that of its limits.
+  const windows = ["SCANNING", "SCANNING_PORT"].map((kind) => limitWords(read({ ...scan, kind, window_seconds: undefined }), limits));
+  assert.deepEqual(windows.map(plain), ["15 hosts in 60 s", "15 ports in 300 s"]);
+});
+
+test("by how much a limit is exceeded", () => {
+  for (const [measured, limit, expected] of [
+    [1_000_000_001, 1_000_000_000, "just over the limit"],
+    [24, 10, "2.4 times the limit"],
+    [253, 15, "17 times the limit"],
+    [9, 10, ""],
+    [5, 0, "5.0 times the limit"],
+  ] as const) {
+    assert.equal(excessWords(read({ ...traffic, measured, limit })), expected);
+  }
+});
+
+test("how sure it is, and why it is an alert", () => {
+  const [counted, judged] = [read(traffic), read(scan)];
+  assert.deepEqual([sureness(counted), roleWords(counted)], ["certain, it was counted", ""]);
+  assert.deepEqual([sureness(judged), roleWords(judged)], ["high confidence", "scanner (sweep)"]);
+  assert.equal(plain(why(counted)), "2.4 times the limit that ByteLimit sets. Most bytes went to 198.51.100.7: 2.29 GB, 95 %.");
+  assert.equal(why(judged), "17 times the limit that NumberContactedIPs sets.", "the rest is in its sentence");
+  const unsaid = read({ ...scan, sentence: undefined });
+  assert.equal(why(unsaid), "17 times the limit that NumberContactedIPs sets. It contacted 253 hosts.");
+  const maybe = read({ ...traffic, state: "possible", measured: 9e8, evidence: { ...traffic.evidence, destinations: [], up_to: 12e8 } });
+  assert.equal(sureness(maybe), "possible, not everything could be counted");
+  assert.equal(plain(measuredWords(maybe)), "900 MB counted, at most 1.20 GB");
+  assert.equal(why(maybe), "With what could not be counted it may exceed ByteLimit.");
+  const client = read({ ...scan, evidence: { ...scan.evidence, role: "client", class: null } });
+  assert.equal(roleWords(client), "client");
+});
+
+test("outcomes and ports are said once they are known", () => {
+  assert.equal(outcomesSentence(read(scan)), "253 contacts: 12 answered, 241 without an answer.");
+  assert.equal(portsSentence(read(scan)), "445/tcp at 253 hosts");
+  assert.deepEqual([outcomesSentence(read(traffic)), portsSentence(read(traffic))], ["", ""]);
+  const contacted = (ports: number[]) => portsSentence(read({ ...traffic, evidence: { ...traffic.evidence, ports } }));
+  assert.equal(contacted(Array.from({ length: 1000 }, (_, n) => n + 1)), "1–1000");
+  assert.equal(contacted([22, 80, 81, 443]), "22, 80–81, 443");
+  assert.equal(contacted([1, 3, 5, 7, 9, 11, 13, 15, 17]), "1, 3, 5, 7, 9, 11, 13, 15 and others");
+});
+
+test("certain alerts come before possible ones, and new ones before old ones", () => {
+  const at = (id: string, second: number, state: string) => read({ ...traffic, id, state, opened_at: `2026-01-01T00:00:0${second}Z` });
+  const alerts = [at("a", 1, "open"), at("b", 4, "possible"), at("c", 3, "open"), at("d", 2, "possible")];
+  assert.deepEqual(certainFirst(alerts).map(({ id }) => id), ["c", "a", "b", "d"]);
+});
