@@ -152,7 +152,38 @@ impl ConfigFile {
                     .to_owned(),
             });
         }
+        notes.extend(SettingKey::ALL.iter().filter_map(|&key| self.without_effect(key)));
         Problems::new(Severity::Note, &self.name, self.text.clone(), notes).reports(coloured)
+    }
+
+    /// Returns a note about a setting that only changes what another one does, if that one is not set.
+    fn without_effect(&self, key: SettingKey) -> Option<Problem> {
+        let settings = &self.config.settings;
+        let is_missing = |key| settings.lines(key).concat().is_empty();
+        let needed: &[SettingKey] = match key {
+            SettingKey::WebhookFormat | SettingKey::WebhookToken | SettingKey::WebhookTokenFile => {
+                &[SettingKey::WebhookURL]
+            }
+            SettingKey::AlertFileMaxSize | SettingKey::AlertFileKeep => &[SettingKey::AlertFile],
+            SettingKey::AlertCommandTimeout => &[SettingKey::AlertCommand],
+            SettingKey::SyslogFacility => &[SettingKey::Syslog],
+            SettingKey::ReverseDNS | SettingKey::CountryDatabase | SettingKey::AsnDatabase => {
+                &[SettingKey::AlertFile, SettingKey::AlertCommand, SettingKey::WebhookURL, SettingKey::Syslog]
+            }
+            _ => return None,
+        };
+        let is_default = settings.lines(key) == Settings::defaults().lines(key);
+        if is_default || !needed.iter().all(|&needed| is_missing(needed)) {
+            return None;
+        }
+        let needed: Vec<String> = needed.iter().map(|key| format!("`{key}`")).collect();
+        Some(Problem {
+            title: format!("`{key}` has no effect"),
+            span: self.line(key)?.key_span.clone(),
+            label: "alone it does nothing".to_owned(),
+            context: None,
+            help: format!("set {} as well, or remove this line", needed.join(" or ")),
+        })
     }
 
     /// Returns a comment about the default of `key`, if the file does not set it and it depends on the file.

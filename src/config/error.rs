@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::file::FILE_BYTES_MAX;
-use super::problem::{Problems, bare, renderer};
+use super::problem::{Form, Problems};
 use crate::logging::LogFormat;
 
 /// Why a configuration could not be read. Its `Display` is the whole report, which has several lines and no line end
@@ -59,7 +59,7 @@ impl ConfigError {
         }
     }
 
-    /// Returns the report, with the colours of a terminal if `coloured`.
+    /// Returns the report, with the colours and the width of a terminal if `coloured`.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -69,17 +69,17 @@ impl ConfigError {
     /// assert!(report.starts_with("error: bad value for `ByteLimit`\n --> my.conf:1:12\n"));
     /// ```
     pub fn render(&self, coloured: bool) -> String {
-        let renderer = renderer(coloured);
+        let form = Form::new(coloured);
         match self {
             Self::Unreadable { name, source } => {
                 let title = format!("cannot read the configuration `{name}`: {source}");
-                bare(&renderer, &title, remedy(source.kind()))
+                form.bare(&title, remedy(source.kind()))
             }
             Self::TooLarge { name } => {
                 let title = format!("`{name}` is no configuration: it has more than {FILE_BYTES_MAX} bytes");
-                bare(&renderer, &title, TOO_LARGE_REMEDY)
+                form.bare(&title, TOO_LARGE_REMEDY)
             }
-            Self::Wrong(problems) => problems.render(&renderer),
+            Self::Wrong(problems) => problems.render(&form),
         }
     }
 }

@@ -68,28 +68,25 @@ impl Problems {
         })
     }
 
-    pub(super) fn render(&self, renderer: &Renderer) -> String {
-        let mut reports: Vec<String> = self
-            .problems
-            .iter()
-            .take(PROBLEMS_SHOWN_MAX)
-            .map(|problem| self.report(problem, renderer))
-            .collect();
+    pub(super) fn render(&self, form: &Form) -> String {
+        let mut reports: Vec<String> =
+            self.problems.iter().take(PROBLEMS_SHOWN_MAX).map(|problem| self.report(problem, form)).collect();
         if let Some(more @ 1..) = self.problems.len().checked_sub(PROBLEMS_SHOWN_MAX) {
             let title = format!("{more} more like these in `{}`", self.name);
-            reports.push(bare(renderer, &title, "is this a configuration of TrafficAlerted?"));
+            reports.push(form.bare(&title, "is this a configuration of TrafficAlerted?"));
         }
         reports.join("\n\n")
     }
 
     /// Returns the report of each problem, with the colours of a terminal if `coloured`.
     pub(super) fn reports(&self, coloured: bool) -> Vec<String> {
-        let renderer = renderer(coloured);
-        self.problems.iter().map(|problem| self.report(problem, &renderer)).collect()
+        let form = Form::new(coloured);
+        self.problems.iter().map(|problem| self.report(problem, &form)).collect()
     }
 
-    fn report(&self, problem: &Problem, renderer: &Renderer) -> String {
-        renderer.render(&[problem.group(self.severity, &self.name, &self.text)])
+    fn report(&self, problem: &Problem, form: &Form) -> String {
+        let help = form.fitted(&problem.help);
+        form.renderer.render(&[problem.group(self.severity, &self.name, &self.text, &help)])
     }
 }
 
@@ -122,7 +119,8 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    fn group<'a>(&'a self, severity: Severity, name: &'a str, text: &'a str) -> Group<'a> {
+    /// Returns the problem for the renderer. `help` is the text about what to do, in lines.
+    fn group<'a>(&'a self, severity: Severity, name: &'a str, text: &'a str, help: &'a str) -> Group<'a> {
         let mut snippet = Snippet::source(text)
             .path(name)
             .annotation(AnnotationKind::Primary.span(self.span.clone()).label(self.label.as_str()));
@@ -134,24 +132,80 @@ impl Problem {
             Severity::Warning => Level::WARNING,
             Severity::Note => Level::NOTE,
         };
-        level
-            .primary_title(self.title.as_str())
-            .element(snippet)
-            .element(Level::HELP.message(self.help.as_str()))
+        level.primary_title(self.title.as_str()).element(snippet).element(Level::HELP.message(help))
     }
 }
 
-/// Returns a renderer of reports, with the colours of a terminal if `coloured`.
-pub(super) fn renderer(coloured: bool) -> Renderer {
-    if coloured { Renderer::styled() } else { Renderer::plain() }
+/// How reports are written.
+pub(super) struct Form {
+    renderer: Renderer,
+    is_for_terminal: bool,
 }
 
-/// Returns a report that does not refer to a line.
-pub(super) fn bare(renderer: &Renderer, title: &str, help: &str) -> String {
-    renderer
-        .render(&[Group::with_title(Level::ERROR.primary_title(title)).element(Level::HELP.message(help))])
+impl Form {
+    /// Returns the form for a terminal, or the one for a log and for programs.
+    pub(super) fn new(is_for_terminal: bool) -> Self {
+        let renderer = if is_for_terminal { Renderer::styled() } else { Renderer::plain() };
+        Self { renderer, is_for_terminal }
+    }
+
+    /// Returns a report that does not refer to a line.
+    pub(super) fn bare(&self, title: &str, help: &str) -> String {
+        let help = self.fitted(help);
+        let group = Group::with_title(Level::ERROR.primary_title(title)).element(Level::HELP.message(&*help));
+        self.renderer.render(&[group])
+    }
+
+    /// Returns a text in lines that fit into a terminal; a log has one line.
+    fn fitted(&self, text: &str) -> String {
+        if !self.is_for_terminal {
+            return text.to_owned();
+        }
+        let mut lines: Vec<String> = Vec::new();
+        let mut is_within_backticks = false;
+        for word in text.split(' ') {
+            // What is to be written stays on one line.
+            let sticks = is_within_backticks;
+            is_within_backticks ^= word.matches('`').count() % 2 == 1;
+            match lines.last_mut() {
+                Some(line)
+                    if sticks || line.chars().count() + 1 + word.chars().count() <= HELP_COLUMNS_MAX =>
+                {
+                    line.push(' ');
+                    line.push_str(word);
+                }
+                _ => lines.push(word.to_owned()),
+            }
+        }
+        lines.join("\n")
+    }
 }
+
+/// Maximum number of columns of a line of help: those of a terminal without `   = help: `, which stands before it.
+const HELP_COLUMNS_MAX: usize = 80 - 11;
 
 /// Maximum number of problems of one file that are shown in full. A file with more is probably not a configuration, and
 /// a longer report would scroll its first lines off the terminal.
 const PROBLEMS_SHOWN_MAX: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn help_is_broken_into_lines_on_a_terminal_only() {
+        let error =
+            Config::parse("my.conf", "ListenAddress: 0.0.0.0:1\nPassword: 1\n").expect_err("it is wrong");
+        let help = |coloured: bool| {
+            let report = error.render(coloured);
+            report
+                .lines()
+                .map(str::to_owned)
+                .filter(|line| line.contains("until the API"))
+                .collect::<Vec<_>>()
+        };
+        assert!(help(false)[0].chars().count() > 120);
+        // The colours take no columns, but bytes.
+        assert!(help(true)[0].ends_with("machine only: write"), "{:?}", help(true));
+    }
+}

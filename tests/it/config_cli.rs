@@ -173,6 +173,41 @@ warning: `AsnDatabase` cannot be used now
 }
 
 #[test]
+fn a_setting_that_has_no_effect_alone_is_a_note() {
+    let text = "WebhookFormat: slack\nAlertFileKeep: 9\nReverseDNS: true\nSyslogFacility: daemon\n";
+    let answer = Place::with("my.conf", text).run(["check", "my.conf"]);
+    let expected = "
+note: `WebhookFormat` has no effect
+ --> my.conf:1:1
+  |
+1 | WebhookFormat: slack
+  | ^^^^^^^^^^^^^ alone it does nothing
+  |
+  = help: set `WebhookURL` as well, or remove this line
+
+note: `AlertFileKeep` has no effect
+ --> my.conf:2:1
+  |
+2 | AlertFileKeep: 9
+  | ^^^^^^^^^^^^^ alone it does nothing
+  |
+  = help: set `AlertFile` as well, or remove this line
+
+note: `ReverseDNS` has no effect
+ --> my.conf:3:1
+  |
+3 | ReverseDNS: true
+  | ^^^^^^^^^^ alone it does nothing
+  |
+  = help: set `AlertFile` or `AlertCommand` or `WebhookURL` or `Syslog` as well, or remove this line
+";
+    assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), expected));
+    let text = "WebhookURL: https://host/\nWebhookFormat: slack\nReverseDNS: true\n";
+    let answer = Place::with("my.conf", text).run(["check", "my.conf"]);
+    assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
 fn what_would_match_nothing_is_refused_with_what_to_write() {
     let text = "\
 IgnoredSources: 10.0.0.5, ::ffff:10.0.0.1

@@ -160,9 +160,11 @@ fn secret(secret: &Secret) -> String {
     }
 }
 
-/// Returns the text in quotes if it is empty, or if a `#` or white space would end it.
+/// Returns the text in quotes if it is empty, if a `#` or white space would end it, or if a character of it would be
+/// refused outside of quotes.
 fn quoted_if_needed(text: &str) -> String {
-    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c == '#') {
+    let is_plain = |c: char| c.is_ascii() && !c.is_whitespace() && c != '#';
+    if text.is_empty() || !text.chars().all(is_plain) || text.starts_with(['\'', '`']) {
         format!("\"{text}\"")
     } else {
         text.to_owned()
