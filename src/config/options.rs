@@ -377,7 +377,7 @@ mod tests {
         let alert = alert::Options { hide_destinations: true, cooldown: Duration::from_secs(90) };
         assert_eq!(config.alert_options(), alert);
         let in_force = config.api_options().capabilities.limits;
-        assert_eq!((in_force.hosts, in_force.scan_rule), (hosts, ScanRule::Suspicious));
+        assert_eq!((in_force.hosts, in_force.scan_rule), (hosts, ScanRule::Contacts));
         assert_eq!(in_force.networks[0].0, network("10.0.5.0/24"));
         assert_eq!(
             in_force.networks[0].1.len(),
