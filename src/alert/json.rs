@@ -201,7 +201,7 @@ mod tests {
             .replace(r#""state":"test""#, r#""state":"possible""#)
             .replace("TEST, nothing happened: ", "TRAFFIC is possible: ")
             .replace("1.2 GB in", "1.2 GB, perhaps up to 1.5 GB, in")
-            .replace("is 1 GB", "is 1.4 GB; the table had no room to count all of it")
+            .replace("is 1 GB", "is 1.4 GB; not all of it was counted, since MemoryLimit is too low")
             .replace(r#""dropped_frames":0"#, r#""dropped_frames":0,"possible":true,"up_to":1500000000"#);
         assert_eq!(text(&Notice::Opened(possible), HostDetails::default()), want);
         for (notice, want) in cases {

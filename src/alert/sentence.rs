@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::notice::Notice;
 use super::record::{Alert, AlertState};
-use crate::detect::{PartsPerMillion, ScanEvidence};
+use crate::detect::{PartsPerMillion, ScanEvidence, ScanRole};
 use crate::enrich::HostDetails;
 use crate::flow::Metric;
 use crate::human::{HumanBytes, HumanCount, HumanDuration};
@@ -22,8 +22,8 @@ use crate::human::{HumanBytes, HumanCount, HumanDuration};
 /// TRAFFIC grows: 10.0.0.5 has sent 5 GB in 170 s, 5 times the limit of 1 GB
 /// TRAFFIC is over after 3 min 32 s: 10.0.0.5 sent at most 5.1 GB in 170 s, the limit is 1 GB
 /// SCANNING: 10.0.0.7 <why>; scanner, confidence high; 253 hosts in 170 s, the limit is 15
-/// PACKET_RATE: 10.0.0.5 sent 12K packets in a second, the limit is 10K; it <why>; client, confidence low
-/// LOSS: this gateway lost 2.1729% of the frames it was to watch in 170 s, the limit is 0.1%; all counts are too low
+/// PACKET_RATE: 10.0.0.5 sent 12K packets in a second, the limit is 10K; it <why>; <role, confidence>
+/// LOSS: this gateway lost 2.1729% of the frames it was to watch in 170 s, the limit is 0.1%; <consequence>
 /// TEST, nothing happened: 192.0.2.1 sent 1.2 GB in 170 s, the limit is 1 GB
 /// ```
 ///
@@ -132,9 +132,17 @@ fn write_opening(alert: &Alert, value: u64, f: &mut fmt::Formatter<'_>) -> fmt::
     let value = ShownValue { alert, value };
     let limit = ShownLimit(alert);
     match &alert.scan {
-        // The evidence of an alert about contacts explains the value itself, so it comes first.
+        // The evidence of an alert about contacts explains the value itself, so it comes first. It is not gathered
+        // again with each contact, so the value may be larger by now.
         Some(scan) if alert.kind.detector().contacts.is_some() => {
-            write!(f, "{}{}; {value}{}, the limit is {limit}", scan.why, Judgement(scan), InWindow(alert))?;
+            let later = if value.value > u64::from(scan.contacted) { "later " } else { "" };
+            write!(
+                f,
+                "{}{}; {later}{value}{}, the limit is {limit}",
+                scan.why,
+                Judgement(scan),
+                InWindow(alert)
+            )?;
         }
         scan => {
             let verb = alert.kind.detector().words.verb;
@@ -145,10 +153,12 @@ fn write_opening(alert: &Alert, value: u64, f: &mut fmt::Formatter<'_>) -> fmt::
         }
     }
     if alert.progress.is_possible {
-        f.write_str("; the table had no room to count all of it")?;
+        f.write_str("; not all of it was counted, since MemoryLimit is too low")?;
     }
     match PartsPerMillion::of_a_million(alert.loss.dropped_ppm()) {
-        _ if alert.source.is_none() => f.write_str("; all counts are too low"),
+        _ if alert.source.is_none() => {
+            f.write_str("; all counts are too low, and more RingMemory or Workers may help")
+        }
         PartsPerMillion(0) => Ok(()),
         lost => write!(f, "; {lost} of all frames were lost, so it may be more"),
     }
@@ -246,12 +256,15 @@ impl fmt::Display for InWindow<'_> {
     }
 }
 
-/// Displays what the host is and how sure that is: `; scanner, confidence high`.
+/// Displays what the host is and how sure that is: `; scanner, confidence high`. The confidence is that of a scan, also
+/// if the host is something else.
 struct Judgement<'a>(&'a ScanEvidence);
 
 impl fmt::Display for Judgement<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "; {}, confidence {}", self.0.role.name(), self.0.confidence.name())
+        let &ScanEvidence { role, confidence, .. } = self.0;
+        let of_what = if role == ScanRole::Scanner { "" } else { " that it scans" };
+        write!(f, "; {}, confidence {}{of_what}", role.name(), confidence.name())
     }
 }
 
@@ -262,7 +275,7 @@ mod tests {
 
     use crate::alert::record::{AlertKind, AlertProgress};
     use crate::alert::sample;
-    use crate::detect::{Confidence, ScanRole};
+    use crate::detect::Confidence;
     use crate::flow::{KernelCounts, Outcomes, Pace};
     use crate::time::UnixNanos;
 
@@ -372,11 +385,11 @@ mod tests {
                 },
                 [
                     "PACKET_RATE: 10.0.0.7 sent 12K packets in a second, the limit is 10K; it answers 12 hosts that \
-                     went no further; victim, confidence low",
+                     went no further; victim, confidence low that it scans",
                     "PACKET_RATE grows: 10.0.0.7 has sent 24K packets in a second, 2 times the limit of 10K; victim, \
-                     confidence low",
+                     confidence low that it scans",
                     "PACKET_RATE is over after 3 min 32 s: 10.0.0.7 sent at most 24K packets in a second, the limit is \
-                     10K; victim, confidence low",
+                     10K; victim, confidence low that it scans",
                 ],
             ),
             (
@@ -392,7 +405,7 @@ mod tests {
                 Alert { source: None, ..alert(AlertKind::Loss, 21_729, 1_000) },
                 [
                     "LOSS: this gateway lost 2.1729% of the frames it was to watch in 170 s, the limit is 0.1%; all \
-                     counts are too low",
+                     counts are too low, and more RingMemory or Workers may help",
                     "LOSS grows: this gateway has lost 4.3458% of the frames it was to watch in 170 s, 43 times the \
                      limit of 0.1%",
                     "LOSS is over after 3 min 32 s: this gateway lost at most 4.3458% of the frames it was to watch \
@@ -429,8 +442,8 @@ mod tests {
         let cases = [
             (
                 Notice::Opened(possible),
-                "TRAFFIC is possible: 10.0.0.7 sent 900 MB, perhaps up to 1.2 GB, in 170 s, the limit is 1 GB; the \
-                 table had no room to count all of it",
+                "TRAFFIC is possible: 10.0.0.7 sent 900 MB, perhaps up to 1.2 GB, in 170 s, the limit is 1 GB; not \
+                 all of it was counted, since MemoryLimit is too low",
             ),
             (
                 Notice::Confirmed(confirmed.clone()),
@@ -458,6 +471,12 @@ mod tests {
         for (notice, expected) in cases {
             assert_eq!(Sentence::about(&notice, HostDetails::default()).to_string(), expected);
         }
+        // Evidence is older than the value that has grown since.
+        let scan = evidence(ScanRole::Client, Confidence::Low, "contacted 253 hosts");
+        let grown = Alert { scan, ..alert(AlertKind::Scanning, 400, 15) };
+        let state = "SCANNING: 10.0.0.7 contacted 253 hosts; client, confidence low that it scans; later 400 hosts in \
+                     170 s, the limit is 15";
+        assert_eq!(sentence(&grown, AlertState::Open).to_string(), state);
         // The state of an open alert shows its largest value.
         let state = "TRAFFIC again: 10.0.0.7 sent 5 GB in 170 s, the limit is 1 GB";
         assert_eq!(sentence(&again, AlertState::Open).to_string(), state);

@@ -83,7 +83,9 @@ mod tests {
                     progress: AlertProgress { last: 5, ..AlertProgress::default() },
                     ..loss
                 }),
-                Some(format!("WHY=LOSS | {lost}; all counts are too low")),
+                Some(format!(
+                    "WHY=LOSS | {lost}; all counts are too low, and more RingMemory or Workers may help"
+                )),
             ),
             (Notice::Grown(sample::traffic(), 2), None),
             (Notice::Closed(sample::traffic()), None),
