@@ -181,12 +181,12 @@ fn a_scan_comes_with_its_evidence() {
             evidence,
             json!({
                 "ip_bytes": 800, "destinations": null, "dropped_frames": 0, "role": "scanner", "class": "sweep", "confidence": "medium",
-                "why": "contacted 20 hosts at TCP port 23, 18 in vain (6 refused, 12 silent) and 2 answered",
-                "contacted": 20, "answered": 2, "refused": 6, "silent": 12, "unseen": 0, "early": 0,
+                "why": "tried 20 hosts at TCP port 23 (Telnet) in 1 s: 2 answered, 6 refused, 12 unanswered",
+                "contacted": 20, "answered": 2, "refused": 6, "expired": 0, "silent": 12, "unseen": 0, "early": 0,
                 "answers": "visible",
                 "busiest_ports": [{
                     "protocol": 6, "port": 23, "hosts": 20,
-                    "answered": 2, "refused": 6, "silent": 12, "unseen": 0, "early": 0,
+                    "answered": 2, "refused": 6, "expired": 0, "silent": 12, "unseen": 0, "early": 0,
                 }],
                 "ports_at_one_host": 1, "targets": null, "contacts_per_second": 80.0,
             }),

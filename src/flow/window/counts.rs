@@ -128,7 +128,8 @@ impl Window {
             if observations.has_any(ANSWERS) {
                 let reverse = self.pairs.reverse(at, &self.hosts).map(|at| self.pairs.get(at));
                 let shares = if observations.only_answer() { &mut only } else { &mut mixed };
-                shares.add(pair.packets(), reverse.map_or(0, Pair::packets));
+                let requests = reverse.map_or_else(|| self.requests_elsewhere(pair.dst), Pair::packets);
+                shares.add(pair.packets(), requests);
             }
         }
         let shares = if only.packets > 0 { only } else { mixed };
@@ -136,6 +137,14 @@ impl Window {
             u128::from(answers) * u128::from(shares.requested) / u128::from(shares.packets.max(1));
         // Fits: it is at most `answers`.
         u32::try_from(requested).unwrap_or(answers).min(packets_per_s)
+    }
+
+    /// Returns how many packets a host that was answered by one to which it sent none has sent instead. Where this
+    /// gateway forwards a port (DNAT), it sent them to another address of the host that answers; and an ICMP error is
+    /// sent by a router on the way. A host that sent to several has not asked here, so the answers may be a flood.
+    fn requests_elsewhere(&self, id: HostId) -> u64 {
+        let host = self.hosts.get(id);
+        if host.pairs_about() == 1 { host.packets } else { 0 }
     }
 
     /// Every host that is in the window, as a source or a destination. In no order.

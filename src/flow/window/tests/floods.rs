@@ -1,7 +1,5 @@
 //! Rates of hosts that answer: the victim of a flood is not its source, and a flood of answers has one.
 
-use crate::packet::{Quoted, Undelivered};
-
 use super::*;
 
 const LIMIT: u64 = 1000;
@@ -147,19 +145,36 @@ fn other_packets_of_a_victim_are_compared() {
     assert_eq!(bench.compared(few), (500, 500));
 }
 
-/// A router that reports an error was not asked itself, so the error is compared: a flood of forged errors must be said,
-/// and a router sends at most 1000 errors per second (icmp(7), `icmp_msgs_per_sec`).
+/// Where a port is forwarded, the request is seen for the public address; a router reports an error to the source of a
+/// packet that was sent to another host.
 #[test]
-fn errors_of_a_router_on_the_way_are_compared() {
+fn a_request_may_have_been_sent_to_another_address() {
+    let (public, router) = (addr(99), addr(254));
+    let syn = with_flags(40_000, 80, TcpFlags::SYN);
     let mut bench = watched();
-    let (router, client, target) = (addr(254), addr(7), addr(9));
+    for n in 0..3000 {
+        bench.send(0, far(n), public, 6, syn);
+        bench.send(0, VICTIM, far(n), 6, with_flags(80, 40_000, SYN_ACK));
+    }
+    bench.tick(1000 * SECOND + SECOND / 4);
+    assert_eq!(bench.compared(VICTIM), (0, 3000));
+
+    let mut bench = watched();
+    let client = far(1);
     for _ in 0..3000 {
-        bench.send(0, client, target, 17, Transport::Ports { src_port: 5000, dst_port: 33_500 });
+        bench.send(0, client, VICTIM, 17, Transport::Ports { src_port: 5000, dst_port: 33_500 });
         bench.send(0, router, client, 1, Transport::Icmp { kind: 11 });
     }
-    let endpoints = Endpoints::new(client, target).expect("one family");
-    let quoted = Quoted { endpoints, protocol: 17, dst_port: Some(33_500), cause: Undelivered::Expired };
-    bench.deltas[0].note_undelivered(&quoted);
     bench.tick(1000 * SECOND + SECOND / 4);
-    assert_eq!(bench.compared(router).0, 3000);
+    assert_eq!(bench.compared(router), (0, 3000));
+    // The client also talks to others, and did not ask for so many errors; nor does one with few packets.
+    bench.send(0, client, public, 6, syn);
+    bench.send(0, far(2), public, 6, syn);
+    for _ in 0..3000 {
+        bench.send(0, router, client, 1, Transport::Icmp { kind: 3 });
+        bench.send(0, VICTIM, far(2), 6, with_flags(80, 40_000, RESET_ACK));
+    }
+    bench.tick(1002 * SECOND);
+    assert_eq!(bench.compared(router), (3000, 6000));
+    assert_eq!(bench.compared(VICTIM), (2994, 3000));
 }
