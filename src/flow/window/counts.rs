@@ -119,8 +119,8 @@ impl Window {
         if answers == 0 {
             return 0;
         }
-        // Pairs that also sent other packets are considered only if there are no others, since it is unknown how many
-        // of their packets are answers.
+        // Of pairs that also sent other packets it is unknown how many are answers. Only what is too much to be requested
+        // counts then, or all of them if there are no other pairs.
         let (mut only, mut mixed) = (Shares::default(), Shares::default());
         for at in self.pairs.rows_of(id, &self.hosts).take(SAMPLE_MAX) {
             let pair = self.pairs.get(at);
@@ -132,6 +132,7 @@ impl Window {
                 shares.add(pair.packets(), requests);
             }
         }
+        only.packets += mixed.packets - mixed.requested;
         let shares = if only.packets > 0 { only } else { mixed };
         let requested =
             u128::from(answers) * u128::from(shares.requested) / u128::from(shares.packets.max(1));

@@ -104,6 +104,40 @@ fn answers_that_nobody_asked_for_are_compared() {
     }
 }
 
+/// A connection with the target, and answers to others, do not hide a flood.
+#[test]
+fn a_flood_of_resets_may_follow_a_connection() {
+    let mut bench = watched();
+    let target = far(7);
+    for _ in 0..50 {
+        bench.send(0, VICTIM, target, 6, with_flags(40_000, 80, TcpFlags::ACK | TcpFlags::PSH));
+        bench.send(0, target, VICTIM, 6, with_flags(80, 40_000, TcpFlags::ACK | TcpFlags::PSH));
+    }
+    bench.tick(1000 * SECOND + SECOND / 4);
+    for n in 0..20 {
+        bench.send(0, far(n), VICTIM, 1, Transport::Icmp { kind: 8 });
+        bench.send(0, VICTIM, far(n), 1, Transport::Icmp { kind: 0 });
+    }
+    for _ in 0..5000 {
+        bench.send(0, VICTIM, target, 6, with_flags(40_000, 80, TcpFlags::RST));
+    }
+    bench.tick(1002 * SECOND);
+    let (compared, packets) = bench.compared(VICTIM);
+    assert!(packets == 5070 && compared > 4900, "{compared} of {packets}");
+    // A server that also refuses some of its clients answers all of them.
+    let server = addr(2);
+    for n in 0..1500 {
+        bench.send(0, far(n), server, 6, with_flags(40_000, 80, TcpFlags::ACK | TcpFlags::PSH));
+        bench.send(0, server, far(n), 6, with_flags(80, 40_000, TcpFlags::ACK));
+    }
+    bench.tick(1004 * SECOND);
+    for n in 0..1500 {
+        bench.send(0, server, far(n), 6, with_flags(80, 40_000, TcpFlags::RST));
+    }
+    bench.tick(1006 * SECOND);
+    assert_eq!(bench.compared(server), (0, 3000));
+}
+
 /// A victim repeats a SYN ACK five times if nothing follows, over half a minute.
 #[test]
 fn repeated_answers_are_requested_too() {
