@@ -63,7 +63,10 @@ pub(crate) use name_pattern::NamePattern;
 pub use open::{LiveSeed, OpenedCapture, open};
 pub(crate) use open::{RING_BYTES_MIN, open_on};
 pub use options::{DirectionPolicy, EventLoop, LocalNetworks, Options, WireExact};
-pub use replay::{Replay, ReplayBatch, ReplayError, ReplayFrames, first_frame_time};
+pub use replay::{
+    CaptureReport, CaptureWarning, CaptureWarningKind, CountedDirection, DirectionReason, DirectionVerdicts,
+    Replay, ReplayBatch, ReplayError, ReplayFrames, UndecodedLink, first_frame_time,
+};
 pub use softnet::SoftnetStats;
 pub use source::{Batch, FrameSource, Verdict};
 pub use survey::{Survey, survey};

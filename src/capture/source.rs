@@ -33,8 +33,8 @@ pub trait Batch {
     /// Returns the frames in order of arrival.
     fn frames(&self) -> Self::Frames<'_>;
 
-    /// Returns the verdict on frames of this batch that crossed an interface in this direction. Every frame of a
-    /// capture file counts: a file is taken to have each packet once.
+    /// Returns the verdict on frames of this batch that crossed an interface in this direction. Unless a source has
+    /// other verdicts, every frame counts.
     fn verdict(&self, ifindex: u32, direction: Direction) -> Verdict {
         let _ = (ifindex, direction);
         Verdict::Count
@@ -48,7 +48,7 @@ pub trait Batch {
     }
 
     /// Returns true if a frame of this direction counts towards the bytes received by its destination. Each packet has
-    /// one such frame. All frames of a capture file count.
+    /// one such frame.
     fn counts_as_received(&self, direction: Direction) -> bool {
         let _ = direction;
         true

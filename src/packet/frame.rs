@@ -55,8 +55,8 @@ impl<'a> Frame<'a> {
 /// The direction in which a frame crossed its interface (`sll_pkttype`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Received and addressed to this machine or to all: HOST, BROADCAST or MULTICAST. All frames of a capture file
-    /// have this direction.
+    /// Received and addressed to this machine or to all: HOST, BROADCAST or MULTICAST. Frames of a capture file that
+    /// states no direction have this one.
     Ingress,
     /// Received and addressed to another station: OTHERHOST. A bridge forwards such frames; on a mirror port all frames
     /// are of this kind.

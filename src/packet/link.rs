@@ -54,6 +54,12 @@ pub(super) fn locate_ip(link: LinkKind, frame: &[u8]) -> Result<(IpVersion, &[u8
     Err(Skip::LinkTooDeep)
 }
 
+/// Returns the captured bytes of a frame from its outermost IP header on, with what follows the packet in the frame;
+/// `None` if no IP header was found.
+pub(crate) fn outermost_packet<'a>(frame: &Frame<'a>) -> Option<&'a [u8]> {
+    locate_ip(frame.link, frame.captured()).ok().map(|(_, packet)| packet)
+}
+
 /// Returns true if an EtherType 8864, after VLAN tags or not, announces a PPPoE session (RFC 2516), which may carry an
 /// IP packet or a control protocol of PPP. It is false for [`LinkKind::PppoeSession`], whose frames have no EtherType.
 ///

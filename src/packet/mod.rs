@@ -69,6 +69,7 @@ pub(crate) use decode::decode_into;
 pub use decode::{decode, decode_general};
 pub use extension::IPV6_EXTENSIONS_MAX;
 pub use frame::{Direction, Frame, LinkKind, Segmentation, Segments, Transported};
+pub(crate) use link::outermost_packet;
 pub use link::{LINK_HEADERS_MAX, is_pppoe_session};
 pub use quoted::{Quoted, Undelivered, decode_quoted, reports_undelivered};
 pub(crate) use summary::SummarySink;

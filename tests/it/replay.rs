@@ -249,14 +249,14 @@ fn files_of_other_formats_are_refused_with_the_reason() {
             "capture test.pcap is empty; expected a pcap or pcapng file, which has a header even without packets",
         ),
         (
-            b"\x1f\x8b\x08\x00\x00\x00",
-            "test.pcap is no capture: expected the magic number of pcap or pcapng, found 1f8b0800; \
-             it is compressed: pipe it through gunzip",
+            b"BZh91AY&SY",
+            "test.pcap is no capture: expected the magic number of pcap or pcapng, found 425a6839; \
+             it is compressed with bzip2: `bzip2 -dc test.pcap | TrafficAlerted replay -`",
         ),
         (
             b"TrafficInterval: 170",
             "test.pcap is no capture: expected the magic number of pcap or pcapng, found 54726166; \
-             convert it with `editcap -F pcapng` where it is a capture of another format",
+             it is text; if it is a hex dump of packets: `text2pcap test.pcap - | TrafficAlerted replay -`",
         ),
         (
             b"\xd4\xc3",

@@ -40,8 +40,38 @@ pub enum ReplayError {
         name: String,
         /// The first bytes, in hexadecimal.
         found: String,
-        /// The likely remedy.
-        remedy: &'static str,
+        /// What the file is, and the command that makes a capture of it.
+        remedy: String,
+    },
+    /// The file is of a version of pcap that is not read.
+    #[error(
+        "capture {name} is of pcap version {major}.{minor}, versions 2.0 to 2.4 are read: \
+         `editcap -F pcap {file} - | TrafficAlerted replay -`"
+    )]
+    Version {
+        /// The path.
+        name: String,
+        /// The path as a shell takes it.
+        file: String,
+        /// The version before the point.
+        major: u16,
+        /// The version after the point.
+        minor: u16,
+    },
+    /// The file is compressed, and its compressed bytes are faulty.
+    #[error(
+        "capture {name} cannot be decompressed from byte {offset} on: {reason}; what stands before is counted, \
+         `{command}` checks the file, copy it again to have the rest"
+    )]
+    Decompress {
+        /// The path.
+        name: String,
+        /// Offset of the fault in the compressed bytes.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+        /// The command that checks the file.
+        command: String,
     },
     /// The file ends within a header, record or block.
     #[error(

@@ -6,7 +6,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Deref;
 
+use super::compression::{Compression, DecompressionFault, Decompressor};
 use super::error::ReplayError;
+use super::foreign;
 use super::record::Fault;
 use crate::sys::mapped_file::MappedFile;
 use crate::sys::prefetch::prefetch;
@@ -26,9 +28,28 @@ pub(super) struct Input {
     buffer: Buffer,
     start: usize,
     end: usize,
-    /// Offset of `start` in the file.
+    /// Offset of `start` in the file, or in what was decompressed.
     offset: u64,
+    /// The compression that `reader` decompresses.
+    compression: Option<Compression>,
+    /// A block of which the rest is to be skipped.
+    skipped: Option<SkippedBlock>,
+    /// An error while reading ahead. It is returned when the bytes before it are consumed.
+    deferred: Option<ReplayError>,
 }
+
+/// A block that is skipped.
+#[derive(Clone, Copy, Debug)]
+struct SkippedBlock {
+    offset: u64,
+    len: u32,
+    /// Bytes that are not consumed yet.
+    left: u32,
+    /// The last four bytes of the block, as they must be.
+    trailer: [u8; TRAILER_LEN as usize],
+}
+
+const TRAILER_LEN: u32 = 4;
 
 /// The bytes that were read, or instead of them a mapped part of the file.
 #[derive(Debug)]
@@ -49,12 +70,52 @@ impl Input {
     /// Makes an input of a reader. It reads nothing yet.
     pub(super) fn new(name: String, reader: Box<dyn Read + Send>) -> Self {
         let buffer = Buffer { read: vec![0; BUFFER_BYTES], mapped: None };
-        Self { name, file: None, reader, buffer, start: 0, end: 0, offset: 0 }
+        Self {
+            name,
+            file: None,
+            reader,
+            buffer,
+            start: 0,
+            end: 0,
+            offset: 0,
+            compression: None,
+            skipped: None,
+            deferred: None,
+        }
     }
 
     /// Makes an input of a file, from its beginning. The bytes are not copied if the file can be mapped.
     pub(super) fn of_file(name: String, file: File) -> Self {
         Self { file: Some(file), ..Self::new(name, Box::new(io::empty())) }
+    }
+
+    /// Makes an input of the decompressed bytes. Nothing must have been consumed.
+    pub(super) fn decompressed(self, compression: Compression) -> Self {
+        // A mapped file is still at its beginning, whatever is available.
+        let reader = match self.file {
+            Some(file) => Box::new(file),
+            None => {
+                let read = self.buffer.get(self.start..self.end).unwrap_or(&[]).to_vec();
+                Box::new(io::Cursor::new(read).chain(self.reader)) as Box<dyn Read + Send>
+            }
+        };
+        let reader = Box::new(Decompressor::new(compression, reader));
+        Self { compression: Some(compression), ..Self::new(self.name, reader) }
+    }
+
+    /// Returns true if the bytes are those of a compressed file.
+    pub(super) fn is_decompressed(&self) -> bool {
+        self.compression.is_some()
+    }
+
+    /// Returns the name of the capture.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the offset of the [`available`](Self::available) bytes in the capture.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// Returns the whole buffer, in which [`position`](Self::position) is an offset.
@@ -95,8 +156,55 @@ impl Input {
     pub(super) fn require(&mut self, what: &'static str, needed: usize) -> Result<(), ReplayError> {
         while self.end - self.start < needed {
             if !self.read_some()? {
-                let (name, offset, left) = (self.name.clone(), self.offset, self.end - self.start);
+                let (name, offset, left) = (self.shown_name(), self.offset, self.end - self.start);
                 return Err(ReplayError::CutShort { name, offset, expected: what, needed, left });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads until `len` bytes are available or there are no more, and returns the available bytes. An error is returned
+    /// later, when these are consumed.
+    pub(super) fn look_ahead(&mut self, len: usize) -> &[u8] {
+        while self.end - self.start < len && self.deferred.is_none() {
+            match self.read_some() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => self.deferred = Some(error),
+            }
+        }
+        self.available()
+    }
+
+    /// Makes the next `len` bytes a block that is skipped by [`finish_skip`](Self::finish_skip). Its last four bytes
+    /// must be `trailer`.
+    pub(super) fn begin_skip(&mut self, len: u32, trailer: [u8; 4]) {
+        self.skipped = Some(SkippedBlock { offset: self.offset, len, left: len, trailer });
+    }
+
+    /// Skips the rest of a block for which [`begin_skip`](Self::begin_skip) was called, without keeping its bytes.
+    pub(super) fn finish_skip(&mut self) -> Result<(), ReplayError> {
+        while let Some(block) = self.skipped {
+            let before_trailer = block.left.saturating_sub(TRAILER_LEN);
+            let available = u32::try_from(self.end - self.start).unwrap_or(u32::MAX);
+            if before_trailer > 0 && available > 0 {
+                let len = before_trailer.min(available);
+                self.consume(len as usize);
+                self.skipped = Some(SkippedBlock { left: block.left - len, ..block });
+            } else if before_trailer == 0
+                && let Some(trailer) = self.available().first_chunk()
+            {
+                if *trailer != block.trailer {
+                    let (expected, found) =
+                        ("the length of a block again at its end", format!("{trailer:02x?}"));
+                    return Err(self.corrupt_at(block.offset, Fault { expected, found }));
+                }
+                self.consume(TRAILER_LEN as usize);
+                self.skipped = None;
+            } else if !self.read_some()? {
+                let (needed, left) = (block.len as usize, (block.len - block.left + available) as usize);
+                let (name, offset) = (self.shown_name(), block.offset);
+                return Err(ReplayError::CutShort { name, offset, expected: "a block", needed, left });
             }
         }
         Ok(())
@@ -104,6 +212,9 @@ impl Input {
 
     /// Reads or maps once. Returns true if there were more bytes.
     fn read_some(&mut self) -> Result<bool, ReplayError> {
+        if let Some(error) = self.deferred.take() {
+            return Err(error);
+        }
         if self.map_some() {
             return Ok(true);
         }
@@ -162,12 +273,23 @@ impl Input {
             self.end -= self.start;
             self.start = 0;
         }
+        // What was read ahead is consumed: the rest is read in parts that fit the cache.
+        if buffer.len() > BUFFER_BYTES && self.end <= BUFFER_BYTES / 2 {
+            buffer.truncate(BUFFER_BYTES);
+            buffer.shrink_to_fit();
+        }
         if self.end == buffer.len() {
             buffer.resize(buffer.len() * 2, 0);
         }
     }
 
     fn unreadable(&self, source: io::Error) -> ReplayError {
+        let fault = source.get_ref().and_then(|error| error.downcast_ref::<DecompressionFault>());
+        if let Some(DecompressionFault { compression, offset, reason }) = fault {
+            let command = format!("{} -t {}", compression.name(), foreign::quoted(&self.name));
+            let (name, reason) = (self.name.clone(), reason.clone());
+            return ReplayError::Decompress { name, offset: *offset, reason, command };
+        }
         let offset = self.offset + (self.end - self.start) as u64;
         ReplayError::Read { name: self.name.clone(), offset, source }
     }
@@ -176,21 +298,32 @@ impl Input {
         ReplayError::Empty { name: self.name.clone() }
     }
 
-    pub(super) fn not_a_capture(&self) -> ReplayError {
-        let first = &self.available()[..self.available().len().min(4)];
-        let remedy = match *first {
-            [0x1f, 0x8b, ..] => "it is compressed: pipe it through gunzip",
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => "it is compressed: pipe it through unzstd",
-            [0xfd, b'7', b'z', b'X', ..] => "it is compressed: pipe it through unxz",
-            _ => "convert it with `editcap -F pcapng` where it is a capture of another format",
-        };
-        let found = first.iter().map(|byte| format!("{byte:02x}")).collect();
-        ReplayError::NotACapture { name: self.name.clone(), found, remedy }
+    pub(super) fn not_a_capture(&mut self) -> ReplayError {
+        let bytes = self.look_ahead(foreign::FIRST_BYTES);
+        let bytes = bytes[..bytes.len().min(foreign::FIRST_BYTES)].to_vec();
+        let found = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let remedy = foreign::remedy(&self.name, &bytes, self.compression);
+        ReplayError::NotACapture { name: self.shown_name(), found, remedy }
+    }
+
+    pub(super) fn other_version(&self, major: u16, minor: u16) -> ReplayError {
+        let file = if self.is_decompressed() { "FILE".into() } else { foreign::quoted(&self.name) };
+        ReplayError::Version { name: self.shown_name(), file, major, minor }
     }
 
     pub(super) fn corrupt(&self, fault: Fault) -> ReplayError {
+        self.corrupt_at(self.offset, fault)
+    }
+
+    fn corrupt_at(&self, offset: u64, fault: Fault) -> ReplayError {
         let Fault { expected, found } = fault;
-        ReplayError::Corrupt { name: self.name.clone(), offset: self.offset, expected, found }
+        ReplayError::Corrupt { name: self.shown_name(), offset, expected, found }
+    }
+
+    /// Returns the name for errors whose offset is one in the decompressed bytes.
+    fn shown_name(&self) -> String {
+        let name = &self.name;
+        if self.is_decompressed() { format!("{name} (decompressed)") } else { name.clone() }
     }
 }
 

@@ -1,50 +1,70 @@
-//! Capture files as a source of frames: pcap and pcapng, from a path, a pipe or standard input.
+//! Capture files as a source of frames: pcap and pcapng, compressed with gzip or zstd or not, from a path, a pipe or
+//! standard input.
 //!
 //! # What it owns
 //! The framing of the two formats, the buffer through which they are read, and what a record states of its frame: link
-//! type, original length, time, interface. It lends batches of up to 256 frames in the buffer, without copying them. If
+//! type, original length, time, interface, direction. It lends batches of up to 256 frames in the buffer, without copying them. If
 //! a file can be mapped, a mapped part of it takes the place of the buffer.
 //!
 //! # What it does not contain
-//! The decoding of frames, and seeking: it only reads forward, so that a pipe works as well as a file.
+//! The decoding of frames, except for the direction and for whether the host forwards ([`CountedDirection`]), and
+//! seeking: it only reads forward, so that a pipe works as well as a file.
 //!
 //! # Units
 //! Times are nanoseconds since 1970-01-01 UTC, for every resolution of the file; a time out of range becomes the
 //! nearest in range. Lengths are bytes. Interfaces of pcapng are numbered from 1 over the whole file; pcap has no
-//! interfaces, so its frames have interface 0, which means unknown.
+//! interfaces, so its frames have interface 0, which means unknown. A frame with the second cooked header (SLL2) has the
+//! number in it, and those of the loopback device have one of their own.
 //!
 //! # Failure
 //! All frames before a fault are lent. After that every call returns a [`ReplayError`] with the file, the offset, the
 //! expected content and the remedy. No file causes a panic, or an allocation of more than
-//! [`BLOCK_BYTES_MAX`](pcapng::BLOCK_BYTES_MAX) (twice that while the buffer grows). A file may grow or be truncated
-//! during replay; the bytes that it has when they are read count. If the part that is mapped at that moment is
+//! [`BLOCK_BYTES_MAX`](pcapng::BLOCK_BYTES_MAX) (twice that while the buffer grows), besides the window of zstd. Parts
+//! that are passed over without a fault are in [`Replay::warnings`]. A file may grow or be truncated during replay; the bytes that it has when they are read count. If the part that is mapped at that moment is
 //! truncated, the process ends, see [`MappedFile`](crate::sys::mapped_file::MappedFile).
 //!
 //! # Sources
-//! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; the limits are those of libpcap. pcap-parser parses file headers
-//! and blocks, except for three things that it gets wrong or lacks: the obsolete packet block, binary time resolutions,
-//! and time offsets in big-endian sections. Records of pcap are parsed here.
+//! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; the limits are those of libpcap. pcap-parser parses blocks of
+//! pcapng, except for what it gets wrong or lacks: the obsolete packet block, binary time resolutions, time offsets in
+//! big-endian sections, and flags of packets. pcap is parsed here.
 
+mod compression;
+mod cooked;
+mod direction;
 mod error;
 mod first_frame;
+mod foreign;
+mod format;
 mod input;
+mod link_types;
+mod notes;
 mod pcap;
 mod pcapng;
 mod record;
+mod report;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::path::Path;
 
+pub use direction::{CountedDirection, DirectionReason, DirectionVerdicts};
 pub use error::ReplayError;
 pub use first_frame::first_frame_time;
+pub use notes::{CaptureWarning, CaptureWarningKind, UndecodedLink};
+pub use report::CaptureReport;
 
+use self::compression::Compression;
+use self::direction::{BEGINNING_BYTES, Beginning};
+use self::format::FileFormat;
 use self::input::Input;
-use self::pcap::Pcap;
+use self::notes::Notes;
+use self::pcap::{HeaderError, Pcap};
 use self::pcapng::Pcapng;
 use self::record::{CaptureRecord, Fault, ReadStep};
-use super::source::{Batch, FrameSource};
-use crate::packet::{Direction, Frame, Segmentation};
+use super::options::DirectionPolicy;
+use super::source::{Batch, FrameSource, Verdict};
+use crate::packet::{Direction, Frame, LinkKind};
 use crate::sys::prefetch::prefetch;
 
 /// A capture file that lends its frames in order.
@@ -69,6 +89,10 @@ pub struct Replay {
     input: Input,
     format: FileFormat,
     records: Vec<CaptureRecord>,
+    notes: Notes,
+    beginning: Beginning,
+    verdicts: DirectionVerdicts,
+    direction: Option<CountedDirection>,
 }
 
 impl Replay {
@@ -78,7 +102,7 @@ impl Replay {
     /// The file cannot be opened or read, is empty, or is not a capture.
     pub fn open(path: &Path) -> Result<Self, ReplayError> {
         if path == Path::new("-") {
-            return Self::from_reader("standard input", io::stdin());
+            return Self::from_reader(foreign::STANDARD_INPUT, io::stdin());
         }
         let name = path.display().to_string();
         match File::open(path) {
@@ -99,15 +123,54 @@ impl Replay {
         Self::from_input(Input::new(name.into(), Box::new(reader)))
     }
 
-    fn from_input(mut input: Input) -> Result<Self, ReplayError> {
-        let format = FileFormat::recognize(&mut input)?;
-        Ok(Self { input, format, records: Vec::with_capacity(BATCH_FRAMES_MAX) })
+    fn from_input(input: Input) -> Result<Self, ReplayError> {
+        let (input, format) = recognize(input)?;
+        let (records, notes) = (Vec::with_capacity(BATCH_FRAMES_MAX), Notes::new(input.name().to_owned()));
+        let (beginning, verdicts) = (Beginning::default(), DirectionVerdicts::COUNT_ALL);
+        Ok(Self { input, format, records, notes, beginning, verdicts, direction: None })
+    }
+
+    /// Decides which frames count by their direction; without it, every frame counts. It must be called before the first
+    /// frame is read.
+    ///
+    /// If the file may state directions, this reads ahead by at most 8 MiB, and waits for them if it is a pipe. An error
+    /// in these bytes is returned by [`next_batch`](FrameSource::next_batch), after the frames before it.
+    #[must_use]
+    pub fn with_direction(mut self, policy: DirectionPolicy) -> Self {
+        if self.format.may_state_directions() {
+            self.beginning = Beginning::read(&self.format, self.input.look_ahead(BEGINNING_BYTES));
+            (self.verdicts, self.direction) = DirectionVerdicts::decide(policy, &self.beginning);
+        }
+        self
+    }
+
+    /// Returns the verdicts for another policy, by which [`ReplayBatch::with_verdicts`] judges the frames. Call
+    /// [`with_direction`](Self::with_direction) before.
+    pub fn verdicts(&self, policy: DirectionPolicy) -> DirectionVerdicts {
+        DirectionVerdicts::decide(policy, &self.beginning).0
+    }
+
+    /// Returns which frames count by their direction; `None` if the file does not state directions, or if
+    /// [`with_direction`](Self::with_direction) was not called.
+    pub fn direction(&self) -> Option<CountedDirection> {
+        self.direction
+    }
+
+    /// Returns what was met so far, once per kind.
+    pub fn warnings(&self) -> &[CaptureWarning] {
+        self.notes.warnings()
+    }
+
+    /// Returns what is known of the capture so far besides its frames.
+    pub fn report(&self) -> CaptureReport {
+        CaptureReport::new(&self.notes, self.direction)
     }
 
     /// Collects records until the batch is full or the buffer has no complete record. It reads more bytes only while
     /// the batch is empty, since reading moves the bytes of collected records.
     fn collect(&mut self) -> Result<(), ReplayError> {
         self.records.clear();
+        self.input.finish_skip()?;
         while self.records.len() < BATCH_FRAMES_MAX {
             if let FileFormat::Pcap(pcap) = &self.format {
                 let (buffer, start) = (self.input.filled(), self.input.position());
@@ -117,12 +180,20 @@ impl Replay {
                     break;
                 }
             }
-            match self.format.step(self.input.available()) {
+            self.notes.offset = self.input.offset();
+            match self.format.step(self.input.available(), &mut self.notes) {
                 Ok(ReadStep::CaptureRecord { record, len }) => {
                     self.records.push(record.in_buffer(self.input.position()));
                     self.input.consume(len);
                 }
                 Ok(ReadStep::Other { len }) => self.input.consume(len),
+                Ok(ReadStep::SkipBlock { len, trailer }) => {
+                    self.input.begin_skip(len, trailer);
+                    if !self.records.is_empty() {
+                        break;
+                    }
+                    self.input.finish_skip()?;
+                }
                 Ok(ReadStep::Incomplete { .. }) | Err(_) if !self.records.is_empty() => break,
                 Ok(ReadStep::Incomplete { what, needed }) => {
                     if self.input.is_at_end()? {
@@ -132,6 +203,11 @@ impl Replay {
                 }
                 Err(fault) => return Err(self.input.corrupt(fault)),
             }
+        }
+        if let FileFormat::Pcap(pcap) = &self.format
+            && let LinkKind::Unsupported(link_type) = pcap.link()
+        {
+            self.notes.undecoded(link_type, self.records.len());
         }
         Ok(())
     }
@@ -147,7 +223,8 @@ impl FrameSource for Replay {
         if self.records.is_empty() {
             return Ok(None);
         }
-        Ok(Some(ReplayBatch { buffer: self.input.buffer(), records: &self.records }))
+        let (buffer, records, verdicts) = (self.input.buffer(), &self.records, &self.verdicts);
+        Ok(Some(ReplayBatch { buffer, records, verdicts }))
     }
 }
 
@@ -156,6 +233,15 @@ impl FrameSource for Replay {
 pub struct ReplayBatch<'s> {
     buffer: &'s [u8],
     records: &'s [CaptureRecord],
+    verdicts: &'s DirectionVerdicts,
+}
+
+impl<'s> ReplayBatch<'s> {
+    /// Returns the same frames with other verdicts.
+    #[must_use]
+    pub fn with_verdicts(self, verdicts: &'s DirectionVerdicts) -> Self {
+        Self { verdicts, ..self }
+    }
 }
 
 impl Batch for ReplayBatch<'_> {
@@ -166,6 +252,18 @@ impl Batch for ReplayBatch<'_> {
 
     fn frames(&self) -> ReplayFrames<'_> {
         ReplayFrames { buffer: self.buffer, records: self.records.iter() }
+    }
+
+    fn verdict(&self, ifindex: u32, direction: Direction) -> Verdict {
+        self.verdicts.verdict(ifindex, direction)
+    }
+
+    fn counts_as_received(&self, direction: Direction) -> bool {
+        self.verdicts.counts_as_received(direction)
+    }
+
+    fn is_own(&self, addr: IpAddr) -> bool {
+        self.verdicts.is_own(addr)
     }
 }
 
@@ -186,16 +284,7 @@ impl<'b> Iterator for ReplayFrames<'b> {
         {
             prefetch(byte);
         }
-        let record = self.records.next()?;
-        Some(Frame {
-            bytes: self.buffer.get(record.start as usize..record.end()).unwrap_or(&[]),
-            frame_len: record.frame_len,
-            seen_at: record.seen_at,
-            ifindex: record.ifindex,
-            link: record.link,
-            direction: Direction::Ingress,
-            segmentation: Segmentation::None,
-        })
+        self.records.next().map(|record| record.frame_in(self.buffer))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -205,36 +294,34 @@ impl<'b> Iterator for ReplayFrames<'b> {
 
 impl ExactSizeIterator for ReplayFrames<'_> {}
 
-#[derive(Debug)]
-enum FileFormat {
-    Pcap(Pcap),
-    Pcapng(Pcapng),
-}
-
-impl FileFormat {
-    fn recognize(input: &mut Input) -> Result<Self, ReplayError> {
-        if input.is_at_end()? {
-            return Err(input.empty());
-        }
-        input.require("the magic number of a capture", 4)?;
-        if pcapng::is_section_header(input.available()) {
-            return Ok(Self::Pcapng(Pcapng::default()));
-        }
-        if !pcap::is_magic(input.available()) {
-            return Err(input.not_a_capture());
-        }
-        input.require("a pcap header", pcap::FILE_HEADER_LEN)?;
-        let pcap = Pcap::parse(input.available()).map_err(|fault| input.corrupt(fault))?;
-        input.consume(pcap::FILE_HEADER_LEN);
-        Ok(Self::Pcap(pcap))
+/// Recognizes the format by the first bytes, and decompresses the input if it is compressed.
+fn recognize(mut input: Input) -> Result<(Input, FileFormat), ReplayError> {
+    if input.is_at_end()? {
+        return Err(input.empty());
     }
-
-    fn step(&mut self, bytes: &[u8]) -> Result<ReadStep, Fault> {
-        match self {
-            Self::Pcap(pcap) => pcap.step(bytes),
-            Self::Pcapng(pcapng) => pcapng.step(bytes),
-        }
+    input.require("the magic number of a capture", 4)?;
+    if let Some(compression) = Compression::of(input.available())
+        && !input.is_decompressed()
+    {
+        return recognize(input.decompressed(compression));
     }
+    if pcapng::is_section_header(input.available()) {
+        return Ok((input, FileFormat::Pcapng(Pcapng::default())));
+    }
+    if !pcap::is_magic(input.available()) {
+        return Err(input.not_a_capture());
+    }
+    input.require("a pcap header", pcap::FILE_HEADER_LEN)?;
+    let pcap = match Pcap::parse(input.available()) {
+        Ok(pcap) => pcap,
+        Err(HeaderError::Version(major, minor)) => return Err(input.other_version(major, minor)),
+        Err(HeaderError::NoHeader) => {
+            let fault = Fault { expected: "a pcap header", found: "something else".into() };
+            return Err(input.corrupt(fault));
+        }
+    };
+    input.consume(pcap::FILE_HEADER_LEN);
+    Ok((input, FileFormat::Pcap(pcap)))
 }
 
 /// Maximum number of frames in one batch.

@@ -6,56 +6,112 @@
 //! ```
 //!
 //! The magic number gives the byte order and the unit of the fraction. The "modified" variant of some old
-//! Linux distributions has 8 more bytes in each record header; it is read in little-endian order.
+//! Linux distributions and of routers has 8 more bytes in each record header.
 //!
-//! pcap-parser parses the file header; a record header is four words, which are parsed here. Frames are not decoded
-//! here. Source: draft-ietf-opsawg-pcap.
+//! Versions 2.0 to 2.4 are read. Before 2.3 the two lengths of a record are in the other order, and in 2.3 they may be,
+//! which shows if the captured length is the greater one (libpcap, `sf-pcap.c`).
+//!
+//! Frames are not decoded here, except for the direction in a cooked header. Source: draft-ietf-opsawg-pcap.
 
-use pcap_parser::parse_pcap_header;
+use std::mem;
 
+use super::cooked::{is_cooked, read_cooked};
 use super::input::prefetch_ahead;
-use super::record::{CaptureRecord, Fault, ReadStep, link_kind};
-use crate::packet::LinkKind;
+use super::link_types::link_kind;
+use super::record::{CaptureRecord, Fault, ReadStep};
+use crate::packet::{Direction, LinkKind};
 use crate::time::UnixNanos;
 
 /// The properties of all records, from the file header.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pcap {
     big_endian: bool,
     record_header_len: usize,
     /// Nanoseconds in one unit of the fraction.
     fraction_nanos: u64,
     link: LinkKind,
+    lengths: LengthOrder,
+}
+
+/// The order of the two lengths in a record header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LengthOrder {
+    /// The captured length comes first.
+    CapturedFirst,
+    /// The original length comes first.
+    OriginalFirst,
+    /// The smaller one is the captured length.
+    Unsure,
+}
+
+/// What the first four bytes of a file state.
+struct Magic {
+    big_endian: bool,
+    is_modified: bool,
+    fraction_nanos: u64,
+}
+
+impl Magic {
+    /// Returns `None` if the file is not of a variant of pcap.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let &first = bytes.first_chunk()?;
+        [false, true].into_iter().find_map(|big_endian| {
+            let magic = if big_endian { u32::from_be_bytes(first) } else { u32::from_le_bytes(first) };
+            let (is_modified, fraction_nanos) = match magic {
+                0xa1b2_c3d4 => (false, 1000),
+                0xa1b2_3c4d => (false, 1),
+                0xa1b2_cd34 => (true, 1000),
+                _ => return None,
+            };
+            Some(Self { big_endian, is_modified, fraction_nanos })
+        })
+    }
 }
 
 /// Returns true if a file begins with the magic number of a variant of pcap.
 pub(super) fn is_magic(bytes: &[u8]) -> bool {
-    matches!(
-        bytes,
-        [0xd4, 0xc3, 0xb2, 0xa1, ..]
-            | [0xa1, 0xb2, 0xc3, 0xd4, ..]
-            | [0x4d, 0x3c, 0xb2, 0xa1, ..]
-            | [0xa1, 0xb2, 0x3c, 0x4d, ..]
-            | [0x34, 0xcd, 0xb2, 0xa1, ..]
-    )
+    Magic::of(bytes).is_some()
+}
+
+/// The reason why a file header is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum HeaderError {
+    /// The file has this version (major, minor), which is not read.
+    Version(u16, u16),
+    /// The bytes are no file header.
+    NoHeader,
 }
 
 impl Pcap {
     /// Parses the file header. All of its bytes must be available.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
-        let Ok((_, header)) = parse_pcap_header(bytes) else {
-            return Err(Fault { expected: "a pcap header", found: "something else".into() });
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let header = bytes.first_chunk::<FILE_HEADER_LEN>().ok_or(HeaderError::NoHeader)?;
+        let Magic { big_endian, is_modified, fraction_nanos } =
+            Magic::of(header).ok_or(HeaderError::NoHeader)?;
+        let half = |at: usize| {
+            let half = [header[at], header[at + 1]];
+            if big_endian { u16::from_be_bytes(half) } else { u16::from_le_bytes(half) }
         };
-        let is_modified = header.is_modified_format();
-        // The upper half may state the length of the frame check sequence, which is not used.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the mask leaves 16 bits")]
-        let link_type = (header.network.0 & 0xffff) as u16;
+        let lengths = match (half(4), half(6)) {
+            (2, 0..=2) => LengthOrder::OriginalFirst,
+            (2, 3) => LengthOrder::Unsure,
+            (2, 4) => LengthOrder::CapturedFirst,
+            (major, minor) => return Err(HeaderError::Version(major, minor)),
+        };
+        // The other half of the word may state the length of the frame check sequence, which is not used.
+        let link_type = half(if big_endian { 22 } else { 20 });
         Ok(Self {
-            big_endian: header.is_bigendian() && !is_modified,
+            big_endian,
             record_header_len: RECORD_HEADER_LEN + if is_modified { 8 } else { 0 },
-            fraction_nanos: if header.is_nanosecond_precision() { 1 } else { 1000 },
+            fraction_nanos,
             link: link_kind(link_type),
+            lengths,
         })
+    }
+
+    /// Returns the kind of link header of all frames.
+    pub(super) fn link(&self) -> LinkKind {
+        self.link
     }
 
     /// Adds the complete records of `buffer` from offset `start` on, until `records` has `records_max`. Returns the
@@ -68,6 +124,10 @@ impl Pcap {
         records: &mut Vec<CaptureRecord>,
     ) -> usize {
         let mut at = start;
+        if self.lengths != LengthOrder::CapturedFirst {
+            return at;
+        }
+        let first_new = records.len();
         while records.len() < records_max
             && let Some(bytes) = buffer.get(at..)
             && let Some(record) = self.whole(bytes)
@@ -76,28 +136,54 @@ impl Pcap {
             records.push(record.in_buffer(at));
             at += record.end();
         }
+        if is_cooked(self.link) {
+            for record in records.iter_mut().skip(first_new) {
+                read_cooked(record, buffer);
+            }
+        }
         at
     }
 
     /// Parses the record that `bytes` begin with.
     pub(super) fn step(&self, bytes: &[u8]) -> Result<ReadStep, Fault> {
-        if let Some(record) = self.whole(bytes) {
-            return Ok(ReadStep::CaptureRecord { record, len: record.end() });
-        }
         let needed = self.record_header_len;
-        match self.header(bytes) {
+        match self.header(bytes).map(|header| self.in_order(header)) {
             None => Ok(ReadStep::Incomplete { what: "the header of a record", needed }),
             Some(header) if header.captured > CAPTURED_LEN_MAX => Err(too_long(header.captured)),
-            Some(header) => {
-                Ok(ReadStep::Incomplete { what: "a record", needed: needed + header.captured as usize })
-            }
+            Some(header) => match self.record(&header, bytes) {
+                Some(mut record) => {
+                    read_cooked(&mut record, bytes);
+                    Ok(ReadStep::CaptureRecord { record, len: record.end() })
+                }
+                None => {
+                    Ok(ReadStep::Incomplete { what: "a record", needed: needed + header.captured as usize })
+                }
+            },
         }
+    }
+
+    /// Returns the header with its lengths in the usual order.
+    fn in_order(&self, mut header: Header) -> Header {
+        let is_swapped = match self.lengths {
+            LengthOrder::CapturedFirst => false,
+            LengthOrder::OriginalFirst => true,
+            LengthOrder::Unsure => header.captured > header.original,
+        };
+        if is_swapped {
+            mem::swap(&mut header.captured, &mut header.original);
+        }
+        header
     }
 
     /// Parses the record that `bytes` begin with; returns `None` unless it is valid and complete.
     #[inline(always)]
     fn whole(&self, bytes: &[u8]) -> Option<CaptureRecord> {
-        let Header { seconds, fraction, captured, original } = self.header(bytes)?;
+        self.record(&self.header(bytes)?, bytes)
+    }
+
+    #[inline(always)]
+    fn record(&self, header: &Header, bytes: &[u8]) -> Option<CaptureRecord> {
+        let &Header { seconds, fraction, captured, original } = header;
         if captured > CAPTURED_LEN_MAX || bytes.len() < self.record_header_len + captured as usize {
             return None;
         }
@@ -106,7 +192,8 @@ impl Pcap {
         // The sum fits into 64 bits: in both products the factors are below 2^32 and 2^30.
         let seen_at = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.fraction_nanos;
         let seen_at = UnixNanos(seen_at);
-        Some(CaptureRecord { start, captured, frame_len: original, seen_at, ifindex: 0, link: self.link })
+        let (link, direction) = (self.link, Direction::Ingress);
+        Some(CaptureRecord { start, captured, frame_len: original, seen_at, ifindex: 0, link, direction })
     }
 
     /// Parses a record header; returns `None` unless it is complete.

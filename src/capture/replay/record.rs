@@ -1,6 +1,6 @@
 //! The types that the two file formats have in common: the record of a frame, a step of reading, a fault.
 
-use crate::packet::LinkKind;
+use crate::packet::{Direction, Frame, LinkKind, Segmentation};
 use crate::time::UnixNanos;
 
 /// The fields of a record about its frame. Positions and lengths are bytes.
@@ -19,6 +19,8 @@ pub(super) struct CaptureRecord {
     pub(super) ifindex: u32,
     /// The kind of link header that the captured bytes begin with.
     pub(super) link: LinkKind,
+    /// The direction that the file states; ingress if it states none.
+    pub(super) direction: Direction,
 }
 
 impl CaptureRecord {
@@ -34,6 +36,20 @@ impl CaptureRecord {
     pub(super) fn end(&self) -> usize {
         self.start as usize + self.captured as usize
     }
+
+    /// Returns the frame, whose captured bytes are in `buffer`.
+    #[inline(always)]
+    pub(super) fn frame_in<'b>(&self, buffer: &'b [u8]) -> Frame<'b> {
+        Frame {
+            bytes: buffer.get(self.start as usize..self.end()).unwrap_or(&[]),
+            frame_len: self.frame_len,
+            seen_at: self.seen_at,
+            ifindex: self.ifindex,
+            link: self.link,
+            direction: self.direction,
+            segmentation: Segmentation::None,
+        }
+    }
 }
 
 /// The item that the available bytes begin with. Lengths are bytes, from the first of them.
@@ -43,6 +59,8 @@ pub(super) enum ReadStep {
     CaptureRecord { record: CaptureRecord, len: usize },
     /// An item without a frame, which is skipped.
     Other { len: usize },
+    /// A block that is skipped without being available as a whole. Its last four bytes repeat its length.
+    SkipBlock { len: u32, trailer: [u8; 4] },
     /// The beginning of an item (`what`) that has `needed` bytes.
     Incomplete { what: &'static str, needed: usize },
 }
@@ -54,23 +72,4 @@ pub(super) struct Fault {
     pub(super) expected: &'static str,
     /// What the file has.
     pub(super) found: String,
-}
-
-/// Returns the kind of link header for the `LINKTYPE_*` number of a capture file (tcpdump.org/linktypes.html).
-pub(super) fn link_kind(link_type: u16) -> LinkKind {
-    match link_type {
-        0 | 108 => LinkKind::BsdLoopback,
-        1 => LinkKind::Ethernet,
-        9 | 50 => LinkKind::Ppp,
-        // 101 is raw IP. Some systems write 12 or 14, their own DLT numbers of raw IP, by mistake.
-        12 | 14 | 101 => LinkKind::RawIp,
-        51 => LinkKind::PppoeSession,
-        104 => LinkKind::CiscoHdlc,
-        113 => LinkKind::LinuxSll,
-        228 => LinkKind::Ipv4,
-        229 => LinkKind::Ipv6,
-        239 => LinkKind::Nflog,
-        276 => LinkKind::LinuxSll2,
-        other => LinkKind::Unsupported(other),
-    }
 }

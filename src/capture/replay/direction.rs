@@ -1,0 +1,305 @@
+//! Which way the frames of a capture went, and which of them count because of that.
+//!
+//! A capture of all devices of a host (`tcpdump -i any`) has a packet that the host forwards twice: entering and
+//! leaving. Cooked headers and the flags of pcapng state the direction, so that such a packet counts once, as it does
+//! live. Whether the host forwards is found out from the beginning of the capture: a leaving packet that had entered
+//! before was forwarded. Network address translation changes one of the two addresses, so either source or destination
+//! is compared, and with it the fields that no router changes.
+//!
+//! Files that state no direction are taken to have each packet once.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+
+use foldhash::fast::RandomState;
+
+use super::cooked::LOOPBACK_IFINDEX;
+use super::format::FileFormat;
+use super::notes::Notes;
+use super::record::{CaptureRecord, ReadStep};
+use crate::capture::options::DirectionPolicy;
+use crate::capture::source::Verdict;
+use crate::packet::{Direction, Frame, Skip, decode, outermost_packet};
+
+/// Which frames of a capture count by their direction, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountedDirection {
+    /// [`DirectionPolicy::In`], [`DirectionPolicy::InAndOwn`] or [`DirectionPolicy::Both`].
+    pub counts: DirectionPolicy,
+    /// The reason.
+    pub reason: DirectionReason,
+}
+
+/// The reason of a [`CountedDirection`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectionReason {
+    /// The configuration demands it.
+    Configured,
+    /// Most packets that leave had entered before, so the host forwards.
+    Forwards {
+        /// Number of leaving packets at the beginning of the capture.
+        leaving: u64,
+        /// Number of those that had entered before.
+        forwarded: u64,
+    },
+    /// Most packets that leave had not entered before. If only entering ones counted, more would be missing than count
+    /// twice now.
+    DoesNotForward {
+        /// Number of leaving packets at the beginning of the capture.
+        leaving: u64,
+        /// Number of those that had entered before.
+        forwarded: u64,
+    },
+    /// The host forwards, and what leaves it enters again by another interface, which is promiscuous or on the same
+    /// network. So each packet enters more than once, and the direction does not tell the copies apart.
+    EntersAgain {
+        /// Number of forwarded packets at the beginning of the capture.
+        forwarded: u64,
+        /// Number of those that entered again.
+        again: u64,
+    },
+}
+
+impl CountedDirection {
+    /// Returns the value of the setting `Direction` that has the same effect: `in`, `in+own` or `both`.
+    pub fn counts_name(&self) -> &'static str {
+        match self.counts {
+            DirectionPolicy::In => "in",
+            DirectionPolicy::InAndOwn => "in+own",
+            DirectionPolicy::Auto | DirectionPolicy::Both => "both",
+        }
+    }
+}
+
+impl fmt::Display for CountedDirection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.counts {
+            DirectionPolicy::In => "packets count entering",
+            DirectionPolicy::InAndOwn => "packets count entering, and leaving from an own address",
+            DirectionPolicy::Auto | DirectionPolicy::Both => "packets count entering and leaving",
+        })?;
+        match self.reason {
+            DirectionReason::Configured => f.write_str(", since `Direction` is set"),
+            DirectionReason::Forwards { leaving, forwarded } => write!(
+                f,
+                ", since this host forwards: of the first {leaving} leaving packets {forwarded} had entered before"
+            ),
+            DirectionReason::DoesNotForward { leaving, forwarded } => write!(
+                f,
+                ", since most packets do not pass through this host: of the first {leaving} leaving packets {forwarded} \
+                 had entered before"
+            ),
+            DirectionReason::EntersAgain { forwarded, again } => write!(
+                f,
+                ", since the copies of a packet cannot be told apart: of the first {forwarded} forwarded packets \
+                 {again} entered again by another interface; capture one interface to have each packet once"
+            ),
+        }
+    }
+}
+
+/// The verdicts on the frames of a capture by their direction, for one [`DirectionPolicy`].
+#[derive(Clone, Debug)]
+pub struct DirectionVerdicts {
+    egress: Verdict,
+    /// True if frames leave at the beginning of the capture.
+    states_directions: bool,
+    /// Addresses of the host that captured, sorted; only for [`Verdict::CountIfOwn`].
+    own: Vec<IpAddr>,
+}
+
+impl DirectionVerdicts {
+    /// The verdicts with which every frame counts.
+    pub(super) const COUNT_ALL: Self =
+        Self { egress: Verdict::Count, states_directions: false, own: Vec::new() };
+
+    /// Decides by the policy and by the beginning of a capture. The direction is `None` if the beginning has no leaving
+    /// frame.
+    pub(super) fn decide(policy: DirectionPolicy, beginning: &Beginning) -> (Self, Option<CountedDirection>) {
+        let (counts, reason) = match policy {
+            DirectionPolicy::Auto => beginning.conclusion(),
+            configured => (configured, DirectionReason::Configured),
+        };
+        let egress = match counts {
+            DirectionPolicy::In => Verdict::ObserveOnly,
+            DirectionPolicy::InAndOwn => Verdict::CountIfOwn,
+            DirectionPolicy::Auto | DirectionPolicy::Both => Verdict::Count,
+        };
+        let own = if counts == DirectionPolicy::InAndOwn { beginning.own.clone() } else { Vec::new() };
+        let states_directions = beginning.has_egress;
+        let verdicts = Self { egress, states_directions, own };
+        (verdicts, states_directions.then_some(CountedDirection { counts, reason }))
+    }
+
+    /// Returns the verdict on frames of this interface and direction. Leaving frames of the loopback device enter it
+    /// again, so they never count.
+    pub(super) fn verdict(&self, ifindex: u32, direction: Direction) -> Verdict {
+        match direction {
+            Direction::Ingress | Direction::OtherHost => Verdict::Count,
+            Direction::Egress if ifindex == LOOPBACK_IFINDEX => Verdict::Skip(Skip::Egress),
+            Direction::Egress => self.egress,
+        }
+    }
+
+    /// Returns true if packets of this direction count as received. The rule is that of live capture: where leaving
+    /// frames are only observed, it is these.
+    pub(super) fn counts_as_received(&self, direction: Direction) -> bool {
+        !self.states_directions || direction == Direction::Egress || self.egress == Verdict::Count
+    }
+
+    /// Returns true if `addr` is an address of the host that captured.
+    pub(super) fn is_own(&self, addr: IpAddr) -> bool {
+        self.own.binary_search(&addr).is_ok()
+    }
+}
+
+/// What the beginning of a capture shows of the host that captured.
+#[derive(Debug, Default)]
+pub(super) struct Beginning {
+    /// True if frames leave.
+    has_egress: bool,
+    /// Number of packets that left.
+    leaving: u64,
+    /// Number of those that had entered before.
+    forwarded: u64,
+    /// Number of packets that entered after they had left.
+    again: u64,
+    /// The addresses from which packets left that had not entered from anywhere, sorted.
+    own: Vec<IpAddr>,
+}
+
+impl Beginning {
+    /// Reads the records that `bytes` begin with. `format` is the state of the reader before them.
+    pub(super) fn read(format: &FileFormat, bytes: &[u8]) -> Self {
+        if !records(format, bytes).any(|record| record.direction == Direction::Egress) {
+            return Self::default();
+        }
+        let mut crossed = Crossed::default();
+        records(format, bytes).for_each(|record| crossed.add(&record.frame_in(bytes)));
+        let Crossed { leaving, forwarded, again, .. } = crossed;
+        let mut own: Vec<_> = crossed.left_from.difference(&crossed.entered_from).copied().collect();
+        own.sort_unstable();
+        Self { has_egress: true, leaving, forwarded, again, own }
+    }
+
+    /// Concludes whether leaving packets count. A few that had entered before prove nothing, since a stranger can send
+    /// packets from an address of the host.
+    fn conclusion(&self) -> (DirectionPolicy, DirectionReason) {
+        let &Self { leaving, forwarded, again, .. } = self;
+        if forwarded == 0 || forwarded < leaving - forwarded {
+            (DirectionPolicy::Both, DirectionReason::DoesNotForward { leaving, forwarded })
+        } else if again >= forwarded.div_ceil(2) {
+            (DirectionPolicy::Both, DirectionReason::EntersAgain { forwarded, again })
+        } else {
+            (DirectionPolicy::In, DirectionReason::Forwards { leaving, forwarded })
+        }
+    }
+}
+
+/// The packets that have crossed the host so far, by the keys of [`Crossed::add`].
+#[derive(Default)]
+struct Crossed {
+    /// Packets that entered, by source and by destination.
+    entered: HashSet<u64, RandomState>,
+    /// Packets that entered, and those that left, by source and number of hops.
+    entered_at_hop: HashSet<u64, RandomState>,
+    left_at_hop: HashSet<u64, RandomState>,
+    /// Sources of the packets that entered, and of those that left.
+    entered_from: HashSet<IpAddr, RandomState>,
+    left_from: HashSet<IpAddr, RandomState>,
+    leaving: u64,
+    forwarded: u64,
+    again: u64,
+}
+
+impl Crossed {
+    /// Adds a frame. Packets that no router forwards tell nothing: those of the loopback device, those to all or to a
+    /// group, which a host with two interfaces on one network sees entering again, and those from an address that is
+    /// valid on one link only.
+    fn add(&mut self, frame: &Frame<'_>) {
+        let Ok(summary) = decode(frame) else { return };
+        let (src, dst) = (summary.endpoints.src(), summary.endpoints.dst());
+        if frame.ifindex == LOOPBACK_IFINDEX || is_for_many(dst) || !is_routable(src) {
+            return;
+        }
+        let Some(packet) = outermost_packet(frame) else { return };
+        let same = (summary.protocol, summary.ip_bytes, unchanged_fields(packet, summary.protocol));
+        let key = |way, hops, addr: IpAddr| self.entered.hasher().hash_one((way, hops, addr, same));
+        let (from, to) = (key('s', 0, src), key('d', 0, dst));
+        let at_hop = key('s', hop_limit(packet), src);
+        if frame.direction == Direction::Egress {
+            self.leaving += 1;
+            self.forwarded += u64::from(self.entered.contains(&from) || self.entered.contains(&to));
+            self.left_at_hop.insert(at_hop);
+            self.left_from.insert(src);
+        } else {
+            // A router decrements the number of hops, so a packet that enters with the number with which it left, and
+            // had not entered with it before, has left this host.
+            self.again += u64::from(self.entered_at_hop.insert(at_hop) && self.left_at_hop.contains(&at_hop));
+            self.entered.insert(from);
+            // Packets for other stations do not pass through this host by address translation.
+            if frame.direction == Direction::Ingress {
+                self.entered.insert(to);
+            }
+            self.entered_from.insert(src);
+        }
+    }
+}
+
+/// Returns the records that `bytes` begin with, up to the first that is incomplete or faulty.
+fn records<'b>(format: &FileFormat, bytes: &'b [u8]) -> impl Iterator<Item = CaptureRecord> + 'b {
+    let (mut format, mut notes, mut at) = (format.clone(), Notes::new(String::new()), 0);
+    std::iter::from_fn(move || {
+        loop {
+            match format.step(bytes.get(at..)?, &mut notes) {
+                Ok(ReadStep::CaptureRecord { record, len }) => {
+                    let record = record.in_buffer(at);
+                    at += len;
+                    return Some(record);
+                }
+                Ok(ReadStep::Other { len }) => at += len,
+                Ok(ReadStep::SkipBlock { .. } | ReadStep::Incomplete { .. }) | Err(_) => return None,
+            }
+        }
+    })
+}
+
+/// Returns the fields that differ from packet to packet of a source and that neither forwarding nor network address
+/// translation changes: the identification and the fragment offset of IPv4, and the two sequence numbers of TCP.
+fn unchanged_fields(packet: &[u8], protocol: u8) -> ([u8; 4], [u8; 8]) {
+    let field = |at: usize| packet.get(at..).and_then(<[u8]>::first_chunk::<4>).copied().unwrap_or_default();
+    let (identification, header_len) = match packet.first() {
+        Some(first) if first >> 4 == 4 => (field(4), usize::from(first & 0xf) * 4),
+        _ => ([0; 4], IPV6_HEADER_LEN),
+    };
+    if i32::from(protocol) != libc::IPPROTO_TCP {
+        return (identification, [0; 8]);
+    }
+    let [[s0, s1, s2, s3], [a0, a1, a2, a3]] = [field(header_len + 4), field(header_len + 8)];
+    (identification, [s0, s1, s2, s3, a0, a1, a2, a3])
+}
+
+/// Returns the number of hops that the packet may still make.
+fn hop_limit(packet: &[u8]) -> u8 {
+    let at = if packet.first().is_some_and(|first| first >> 4 == 4) { 8 } else { 7 };
+    packet.get(at).copied().unwrap_or_default()
+}
+
+fn is_for_many(addr: IpAddr) -> bool {
+    addr.is_multicast() || addr == IpAddr::V4(std::net::Ipv4Addr::BROADCAST)
+}
+
+fn is_routable(addr: IpAddr) -> bool {
+    let is_link_local = match addr {
+        IpAddr::V4(addr) => addr.is_link_local(),
+        IpAddr::V6(addr) => addr.is_unicast_link_local(),
+    };
+    !(is_link_local || addr.is_unspecified() || addr.is_loopback() || is_for_many(addr))
+}
+
+const IPV6_HEADER_LEN: usize = 40;
+
+/// Number of bytes at the beginning of a capture that are searched for forwarded packets.
+pub(super) const BEGINNING_BYTES: usize = 8 << 20;
