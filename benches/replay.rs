@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use traffic_alerted::engine::{self, Rules};
-use traffic_alerted::{alert, detect, flow};
+use traffic_alerted::{alert, capture, detect, flow};
 
 const PACKETS: u32 = 200_000;
 
@@ -27,6 +27,7 @@ fn replay(criterion: &mut Criterion) {
             ..detect::Limits::default()
         },
         alert: alert::Options::default(),
+        direction: capture::DirectionPolicy::Auto,
     };
     let mut group = criterion.benchmark_group("replay");
     group.sample_size(20);

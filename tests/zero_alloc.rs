@@ -99,6 +99,7 @@ fn a_million_packets_take_no_memory() {
             flow: config.flow_options(),
             detect: config.detect_limits(),
             alert: config.alert_options(),
+            direction: config.capture_options().direction,
         };
         let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules)
             .expect("the kernel gives a ring");

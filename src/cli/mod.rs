@@ -72,5 +72,10 @@ fn start_log_as(format: LogFormat) -> anyhow::Result<LinePrefix> {
 
 /// Returns what the engine counts and the limits for alerts. Live capture and replay use the same rules.
 fn rules(config: &Config) -> Rules {
-    Rules { flow: config.flow_options(), detect: config.detect_limits(), alert: config.alert_options() }
+    Rules {
+        flow: config.flow_options(),
+        detect: config.detect_limits(),
+        alert: config.alert_options(),
+        direction: config.capture_options().direction,
+    }
 }

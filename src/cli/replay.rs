@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use traffic_alerted::alert::{Alert, Line, Notice};
+use traffic_alerted::capture::CaptureReport;
 use traffic_alerted::config::Config;
 use traffic_alerted::engine::{Replayed, replay, replay_alerts};
 use traffic_alerted::packet::Skip;
 use traffic_alerted::report::ReplayComparison;
 
-use super::replay_json::{write_compared, write_replayed};
+use super::replay_json::{directions, write_compared, write_replayed};
 use super::{rules, start_log};
 
 /// The arguments of `replay`.
@@ -62,10 +63,13 @@ impl ReplayArgs {
         // Only JSON shows totals of hosts and pairs, and these take memory for every pair.
         let replay = if self.json.is_some() { replay } else { replay_alerts };
         let outcome = replay(&self.captures, &rules(config))?;
+        outcome.captures.iter().for_each(warn);
         let hide_destinations = config.alert_options().hide_destinations;
         self.write(
             |out| match &outcome.totals {
-                Some(totals) => write_replayed(out, totals, &outcome.alerts, hide_destinations),
+                Some(totals) => {
+                    write_replayed(out, totals, &outcome.alerts, &outcome.captures, hide_destinations)
+                }
                 // Does not occur: with `--json` the totals are kept.
                 None => Ok(()),
             },
@@ -128,6 +132,15 @@ impl ReplayArgs {
     }
 }
 
+/// Logs what reading a capture met.
+fn warn(capture: &CaptureReport) {
+    capture.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    for link in &capture.undecoded {
+        let (frames, capture) = (link.frames, &capture.capture);
+        tracing::warn!("capture {capture}: {frames} frames of {link} were not understood");
+    }
+}
+
 /// Prints the accounting and the alerts as text.
 fn print_replayed(out: &mut dyn Write, outcome: &Replayed) -> io::Result<()> {
     let counted = &outcome.accounting;
@@ -138,6 +151,9 @@ fn print_replayed(out: &mut dyn Write, outcome: &Replayed) -> io::Result<()> {
     )?;
     for (reason, frames) in Skip::ALL.iter().zip(counted.skipped).filter(|(_, frames)| *frames > 0) {
         writeln!(out, "skipped as {reason}: {frames}")?;
+    }
+    for (capture, direction) in directions(&outcome.captures) {
+        writeln!(out, "{capture}: {direction}")?;
     }
     for alert in &outcome.alerts {
         writeln!(out, "{}", Line(&Notice::Opened(alert.clone())))?;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::{Serialize, Serializer};
 use traffic_alerted::alert::{self, Alert, AlertState};
 use traffic_alerted::api::view::Counted;
+use traffic_alerted::capture::{CaptureReport, CountedDirection};
 use traffic_alerted::flow::{HostCounts, Metric, Window};
 use traffic_alerted::report::ReplayComparison;
 
@@ -26,6 +27,22 @@ struct ReplayAccountingView<'a> {
     #[serde(flatten)]
     counted: Counted<'a>,
     dropped_frames: u64,
+    /// Which packets count by their direction, for each capture that states directions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    directions: Vec<DirectionView<'a>>,
+}
+
+#[derive(Serialize)]
+struct DirectionView<'a> {
+    capture: &'a str,
+    /// As a value of the setting `Direction`: `in`, `in+own` or `both`.
+    counts: &'static str,
+    why: String,
+}
+
+/// Returns the captures that state directions, with which packets count.
+pub(super) fn directions(captures: &[CaptureReport]) -> impl Iterator<Item = (&str, CountedDirection)> {
+    captures.iter().filter_map(|report| Some((report.capture.as_str(), report.direction?)))
 }
 
 /// The window with the pairs; `are_hidden` is true if `NoDestinations` hides them.
@@ -59,12 +76,19 @@ pub(super) fn write_replayed(
     out: impl io::Write,
     totals: &Window,
     alerts: &[Alert],
+    captures: &[CaptureReport],
     hide_destinations: bool,
 ) -> io::Result<()> {
+    let directions = directions(captures).map(|(capture, direction)| DirectionView {
+        capture,
+        counts: direction.counts_name(),
+        why: direction.to_string(),
+    });
     let view = ReplayView {
         accounting: ReplayAccountingView {
             counted: Counted::of(totals.accounting()),
             dropped_frames: totals.accounting().kernel.tp_drops,
+            directions: directions.collect(),
         },
         hosts: totals,
         pairs: PairsView { window: totals, are_hidden: hide_destinations },

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::capture::DirectionPolicy;
 use crate::{alert, detect, flow};
 
 /// Bytes that the process needs besides its tables and reports: code, threads, the server, unused memory of the
@@ -17,6 +18,8 @@ pub struct Rules {
     pub detect: detect::Limits,
     /// Wording and cooldown of alerts.
     pub alert: alert::Options,
+    /// Which packets of a capture file count by their direction. Live capture has this in its own options.
+    pub direction: DirectionPolicy,
 }
 
 impl Rules {

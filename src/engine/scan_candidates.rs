@@ -181,6 +181,7 @@ mod tests {
                     ..detect::Limits::default()
                 },
                 alert: alert::Options::default(),
+                direction: crate::capture::DirectionPolicy::Auto,
             };
             let limits = flow::Capacity::from_memory(MEMORY_BYTES, 1, true).expect("enough memory");
             let seed = Seed::default();

@@ -20,7 +20,7 @@ use traffic_alerted::engine::{self, Replayed, Rules};
 use traffic_alerted::flow::{Capacity, Delta, HostCounts, InterfaceDirection, Metric, Seed, Window};
 use traffic_alerted::packet::{Endpoints, Summary, TcpFlags, Transport};
 use traffic_alerted::time::{Moment, UnixNanos};
-use traffic_alerted::{alert, detect, flow};
+use traffic_alerted::{alert, capture, detect, flow};
 
 /// Bytes for tables.
 const TABLES: u64 = 3 << 19;
@@ -52,6 +52,7 @@ fn rules(memory_bytes_max: u64) -> Rules {
         flow: flow_options(memory_bytes_max, Duration::from_secs_f64(INTERVAL_S)),
         detect: detect::Limits { hosts, ..detect::Limits::default() },
         alert: alert::Options::default(),
+        direction: capture::DirectionPolicy::Auto,
     }
 }
 

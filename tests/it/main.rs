@@ -21,6 +21,7 @@ mod eviction;
 mod fuzz_seeds;
 mod replay;
 mod replay_cli;
+mod replay_direction;
 mod replay_files;
 mod replay_formats;
 mod sums;

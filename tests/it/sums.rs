@@ -18,7 +18,7 @@ use traffic_alerted::packet::{
     Direction, Frame, LinkKind, Segmentation, Segments, Skip, Transported, decode,
 };
 use traffic_alerted::time::UnixNanos;
-use traffic_alerted::{alert, detect, flow};
+use traffic_alerted::{alert, capture, detect, flow};
 
 /// A frame of Ethernet, as a recipe.
 #[derive(Clone, Debug)]
@@ -245,7 +245,7 @@ impl Model {
     }
 }
 
-fn rules() -> Rules {
+pub(crate) fn rules() -> Rules {
     let detect = detect::Limits::default();
     let flow = flow::Options {
         traffic_interval: Duration::from_secs(10),
@@ -254,7 +254,7 @@ fn rules() -> Rules {
         group_ipv6: None,
         memory_bytes_max: 64 << 20,
     };
-    Rules { flow, detect, alert: alert::Options::default() }
+    Rules { flow, detect, alert: alert::Options::default(), direction: capture::DirectionPolicy::Auto }
 }
 
 proptest! {

@@ -33,6 +33,7 @@ fn rules() -> Rules {
             ..detect::Limits::default()
         },
         alert: alert::Options { hide_destinations: false, cooldown: Duration::ZERO },
+        direction: crate::capture::DirectionPolicy::Auto,
     }
 }
 

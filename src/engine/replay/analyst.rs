@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::alert::{Alert, Notice};
-use crate::capture::ReplayError;
+use crate::capture::{CaptureReport, ReplayError};
 use crate::engine::analyst::Analyst;
 use crate::engine::rules::Rules;
 use crate::engine::tick::TICK;
@@ -68,7 +68,7 @@ impl ReplayAnalyst {
     }
 
     /// Makes the pending decisions, and returns the result.
-    pub(super) fn finish(mut self, broken: Option<ReplayError>) -> Replayed {
+    pub(super) fn finish(mut self, captures: Vec<CaptureReport>, broken: Option<ReplayError>) -> Replayed {
         if let Some(now) = self.now {
             self.settle(now, None);
         }
@@ -81,7 +81,7 @@ impl ReplayAnalyst {
                 .for_each(|alert| *alert = open.clone());
         }
         let accounting = self.analyst.accounting().clone();
-        Replayed { accounting, totals: self.totals, alerts: self.alerts, broken }
+        Replayed { accounting, totals: self.totals, alerts: self.alerts, captures, broken }
     }
 
     /// Returns the alerts so far.

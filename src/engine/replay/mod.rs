@@ -13,7 +13,7 @@ mod outcome;
 
 use std::path::{Path, PathBuf};
 
-use crate::capture::{Batch, FrameSource, Replay, ReplayError};
+use crate::capture::{Batch, CaptureReport, DirectionPolicy, FrameSource, Replay, ReplayError};
 use crate::flow::{Delta, DeltaLimits, Seed, slot_span};
 
 use super::pipeline::FramePipeline;
@@ -56,6 +56,8 @@ fn run(captures: &[PathBuf], rules: &Rules, keeps_totals: bool) -> Result<Replay
         pipeline: FramePipeline::new(rules.detect.need_received_bytes()),
         delta: Delta::new(delta_limits, seed.clone()),
         analyst: ReplayAnalyst::new(rules, &limits, seed, keeps_totals),
+        direction: rules.direction,
+        captures: Vec::new(),
     };
     let broken = captures.iter().find_map(|path| stream.replay(path).err());
     Ok(stream.finish(broken))
@@ -67,13 +69,21 @@ struct Stream {
     pipeline: FramePipeline,
     delta: Delta,
     analyst: ReplayAnalyst,
+    direction: DirectionPolicy,
+    captures: Vec<CaptureReport>,
 }
 
 impl Stream {
     /// Counts the frames of one capture, and judges after each tick.
     fn replay(&mut self, path: &Path) -> Result<(), ReplayError> {
-        let Self { clock, pipeline, delta, analyst } = self;
-        let mut source = Replay::open(path)?;
+        let mut source = Replay::open(path)?.with_direction(self.direction);
+        let result = self.count(&mut source);
+        self.captures.push(source.report());
+        result
+    }
+
+    fn count(&mut self, source: &mut Replay) -> Result<(), ReplayError> {
+        let Self { clock, pipeline, delta, analyst, .. } = self;
         while let Some(batch) = source.next_batch()? {
             for frame in batch.frames() {
                 if let Some(tick) = clock.advance(frame.seen_at) {
@@ -92,7 +102,7 @@ impl Stream {
         if let Some(tick) = self.clock.end(None) {
             self.analyst.end(&mut self.delta, &tick);
         }
-        self.analyst.finish(broken)
+        self.analyst.finish(self.captures, broken)
     }
 }
 
@@ -103,7 +113,7 @@ mod tests {
     use crate::alert::Alert;
     use crate::packet::{Endpoints, Summary, Transport};
     use crate::time::UnixNanos;
-    use crate::{alert, detect, flow};
+    use crate::{alert, capture, detect, flow};
 
     use super::*;
 
@@ -125,6 +135,7 @@ mod tests {
                 ..Default::default()
             },
             alert: alert::Options { cooldown: Duration::from_secs(cooldown_s), ..alert::Options::default() },
+            direction: capture::DirectionPolicy::Auto,
         };
         let limits = rules.limits(1).expect("enough memory");
         let seed = Seed::default();
