@@ -29,11 +29,11 @@ struct ReplayAccountingView<'a> {
     dropped_frames: u64,
     /// Which packets count by their direction, for each capture that states directions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    directions: Vec<DirectionView<'a>>,
+    directions: Vec<CapturedDirectionView<'a>>,
 }
 
 #[derive(Serialize)]
-struct DirectionView<'a> {
+struct CapturedDirectionView<'a> {
     capture: &'a str,
     /// As a value of the setting `Direction`: `in`, `in+own` or `both`.
     counts: &'static str,
@@ -79,7 +79,7 @@ pub(super) fn write_replayed(
     captures: &[CaptureReport],
     hide_destinations: bool,
 ) -> io::Result<()> {
-    let directions = directions(captures).map(|(capture, direction)| DirectionView {
+    let directions = directions(captures).map(|(capture, direction)| CapturedDirectionView {
         capture,
         counts: direction.counts_name(),
         why: direction.to_string(),

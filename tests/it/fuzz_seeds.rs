@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::packets::capture_file::{BIG, LITTLE, MICROSECONDS, MODIFIED, NANOSECONDS, Order};
+use crate::packets::capture_file::{BIG, LITTLE, MICROSECONDS, MODIFIED, NANOSECONDS, Order, gzip, zstd};
 use crate::packets::catalogue::{Sample, catalogue, sample};
 use crate::packets::seed;
 
@@ -63,6 +63,52 @@ fn capture_seeds_have_every_variant() {
     add("pcapng_unknown_interface", {
         [LITTLE.section(), LITTLE.enhanced(3, 0, raw[0].frame_len, &raw[0].bytes)].concat()
     });
+    add("pcap_modified_big", {
+        let mut record = record(BIG, &raw[0]);
+        record.splice(16..16, [0; 8]);
+        [BIG.pcap_header(MODIFIED, 101), record.clone(), record].concat()
+    });
+    add("pcap_lengths_swapped", {
+        let mut file = LITTLE.pcap_header(MICROSECONDS, 101);
+        file[6..8].copy_from_slice(&LITTLE.u16(2));
+        [file, LITTLE.u32s(&[1, 0, 100, 40]), raw[0].bytes.iter().copied().cycle().take(40).collect()]
+            .concat()
+    });
+    add("pcap_nflog", pcap(BIG, MICROSECONDS, 239, &[sample("nflog_little"), sample("nflog_big")]));
+    for (name, link_type, cooked) in [("pcap_sll", 113, "sll"), ("pcap_sll2", 276, "sll2")] {
+        add(name, {
+            let (entering, mut leaving) = (sample(cooked), sample(cooked));
+            leaving.bytes[if cooked == "sll" { 1 } else { 10 }] = 4;
+            pcap(LITTLE, MICROSECONDS, link_type, &[entering, leaving])
+        });
+    }
+    add("pcapng_flags", flags(LITTLE, &ethernet));
+    add("pcapng_other_version", {
+        let mut other = pcapng(BIG, &ethernet);
+        other[13] = 2;
+        [pcapng(LITTLE, &ethernet), other, pcapng(BIG, &ethernet)].concat()
+    });
+    add("pcapng_large_block", [pcapng(LITTLE, &ethernet), LITTLE.u32s(&[0x0bad, u32::MAX - 3, 0])].concat());
+    add("gzip_pcap", gzip(&pcap(LITTLE, MICROSECONDS, 1, &ethernet)));
+    add("gzip_members", {
+        let file = pcapng(LITTLE, &ethernet);
+        let (first, rest) = file.split_at(100);
+        [gzip(first), gzip(rest), vec![0; 9]].concat()
+    });
+    add("zstd_pcap", zstd(&pcap(LITTLE, MICROSECONDS, 1, &ethernet)));
+    add("zstd_frames", {
+        let file = flags(LITTLE, &ethernet);
+        let (first, rest) = file.split_at(100);
+        [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3][..], &zstd(first), &zstd(rest)].concat()
+    });
+    // A block of one byte that stands for 128 KiB.
+    add("zstd_bomb", {
+        let mut bomb = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 10 << 3];
+        bomb.extend([&zstd(&LITTLE.pcap_header(MICROSECONDS, 1))[6..9], &[0; 24]].concat());
+        bomb[6] &= !1;
+        bomb.extend([[2, 0, 16, 0]; 60].concat());
+        bomb
+    });
     compare_or_update("capture", &seeds);
 }
 
@@ -89,6 +135,20 @@ fn pcapng(order: Order, samples: &[Sample; 3]) -> Vec<u8> {
         order.obsolete(0, 1_000_000_000_000_000, third.frame_len, &third.bytes),
     ]
     .concat()
+}
+
+/// Returns a section whose packets state that they entered and left.
+fn flags(order: Order, samples: &[Sample; 3]) -> Vec<u8> {
+    let start = [order.section(), order.interface(1, 0, &[])];
+    let packets = samples.iter().flat_map(|sample| [(1, sample), (2, sample)]).map(|(flags, sample)| {
+        let len = sample.bytes.len().next_multiple_of(4);
+        let mut bytes = sample.bytes.clone();
+        bytes.resize(len, 0);
+        let words = order.u32s(&[0, 0, 9, sample.bytes.len() as u32, sample.frame_len]);
+        let options = [order.option(1, b"seen"), order.option(2, &order.u32(flags))].concat();
+        order.block(6, &[words, bytes, options].concat())
+    });
+    start.into_iter().chain(packets).flatten().collect()
 }
 
 fn compare_or_update(target: &str, seeds: &Seeds) {

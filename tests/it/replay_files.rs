@@ -12,7 +12,7 @@ use traffic_alerted::capture::{
 };
 use traffic_alerted::time::UnixNanos;
 
-use crate::packets::capture_file::{BIG, LITTLE, MICROSECONDS, MODIFIED};
+use crate::packets::capture_file::{self, BIG, LITTLE, MICROSECONDS, MODIFIED};
 
 /// Frames that were read: their seconds and their bytes.
 type Seen = Vec<(u64, Vec<u8>)>;
@@ -82,6 +82,8 @@ fn compressed_captures_are_read_as_they_are() {
         ("gzip", gzip(&file)),
         ("gzip, two members and an empty one", [gzip(first), gzip(b""), gzip(rest)].concat()),
         ("gzip, padded with zeros", padded),
+        ("gzip, stored", capture_file::gzip(&file)),
+        ("zstd, stored", capture_file::zstd(&file)),
         ("zstd", zstd(&file)),
         ("zstd, a skippable frame and two others", skippable.concat()),
     ] {

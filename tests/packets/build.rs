@@ -114,8 +114,8 @@ pub(crate) fn padded(mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-/// A netfilter log message of a family, with attributes of these types and lengths before the one with the packet. Every
-/// value begins with the EtherType of IPv4, as that of attribute 1 does.
+/// A netfilter log message of a family, with attributes of these types and lengths before the one with the packet.
+/// Every value begins with the EtherType of IPv4, as that of attribute 1 does.
 pub(crate) fn nflog(family: u8, big_endian: bool, attributes: &[(u16, usize)], packet: &[u8]) -> Vec<u8> {
     let mut message = vec![family, 0, 0, 5];
     let mut add = |kind: u16, value: &[u8]| {

@@ -82,3 +82,36 @@ impl Order {
         self.block(2, &[&head, &self.u32s(&words), bytes].concat())
     }
 }
+
+/// A gzip file of one member whose blocks are stored as they are, so that no version of a compressor changes it.
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let mut chunks = bytes.chunks(u16::MAX.into()).peekable();
+    while let Some(chunk) = chunks.next() {
+        let len = chunk.len() as u16;
+        file.push(u8::from(chunks.peek().is_none()));
+        file.extend([len.to_le_bytes(), (!len).to_le_bytes()].concat());
+        file.extend(chunk);
+    }
+    file.extend([crc32(bytes).to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat());
+    file
+}
+
+/// The checksum of RFC 1952, 8.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 })
+    })
+}
+
+/// A zstd frame with a window of 1 KiB and blocks that are stored as they are (RFC 8878, 3.1.1).
+pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
+    let mut file = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0];
+    let mut chunks = bytes.chunks(1024).peekable();
+    while let Some(chunk) = chunks.next() {
+        let header = (chunk.len() as u32) << 3 | u32::from(chunks.peek().is_none());
+        file.extend(&header.to_le_bytes()[..3]);
+        file.extend(chunk);
+    }
+    file
+}

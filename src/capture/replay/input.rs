@@ -163,8 +163,8 @@ impl Input {
         Ok(())
     }
 
-    /// Reads until `len` bytes are available or there are no more, and returns the available bytes. An error is returned
-    /// later, when these are consumed.
+    /// Reads until `len` bytes are available or there are no more, and returns the available bytes. An error is
+    /// returned later, when these are consumed.
     pub(super) fn look_ahead(&mut self, len: usize) -> &[u8] {
         while self.end - self.start < len && self.deferred.is_none() {
             match self.read_some() {

@@ -3,8 +3,8 @@
 //!
 //! # What it owns
 //! The framing of the two formats, the buffer through which they are read, and what a record states of its frame: link
-//! type, original length, time, interface, direction. It lends batches of up to 256 frames in the buffer, without copying them. If
-//! a file can be mapped, a mapped part of it takes the place of the buffer.
+//! type, original length, time, interface, direction. It lends batches of up to 256 frames in the buffer, without
+//! copying them. If a file can be mapped, a mapped part of it takes the place of the buffer.
 //!
 //! # What it does not contain
 //! The decoding of frames, except for the direction and for whether the host forwards ([`CountedDirection`]), and
@@ -13,15 +13,16 @@
 //! # Units
 //! Times are nanoseconds since 1970-01-01 UTC, for every resolution of the file; a time out of range becomes the
 //! nearest in range. Lengths are bytes. Interfaces of pcapng are numbered from 1 over the whole file; pcap has no
-//! interfaces, so its frames have interface 0, which means unknown. A frame with the second cooked header (SLL2) has the
-//! number in it, and those of the loopback device have one of their own.
+//! interfaces, so its frames have interface 0, which means unknown. A frame with the second cooked header (SLL2) has
+//! the number in it, and those of the loopback device have one of their own.
 //!
 //! # Failure
 //! All frames before a fault are lent. After that every call returns a [`ReplayError`] with the file, the offset, the
 //! expected content and the remedy. No file causes a panic, or an allocation of more than
 //! [`BLOCK_BYTES_MAX`](pcapng::BLOCK_BYTES_MAX) (twice that while the buffer grows), besides the window of zstd. Parts
-//! that are passed over without a fault are in [`Replay::warnings`]. A file may grow or be truncated during replay; the bytes that it has when they are read count. If the part that is mapped at that moment is
-//! truncated, the process ends, see [`MappedFile`](crate::sys::mapped_file::MappedFile).
+//! that are passed over without a fault are in [`Replay::warnings`]. A file may grow or be truncated during replay; the
+//! bytes that it has when they are read count. If the part that is mapped at that moment is truncated, the process
+//! ends, see [`MappedFile`](crate::sys::mapped_file::MappedFile).
 //!
 //! # Sources
 //! draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; the limits are those of libpcap. pcap-parser parses blocks of
@@ -130,11 +131,11 @@ impl Replay {
         Ok(Self { input, format, records, notes, beginning, verdicts, direction: None })
     }
 
-    /// Decides which frames count by their direction; without it, every frame counts. It must be called before the first
-    /// frame is read.
+    /// Decides which frames count by their direction; without it, every frame counts. It must be called before the
+    /// first frame is read.
     ///
-    /// If the file may state directions, this reads ahead by at most 8 MiB, and waits for them if it is a pipe. An error
-    /// in these bytes is returned by [`next_batch`](FrameSource::next_batch), after the frames before it.
+    /// If the file may state directions, this reads ahead by at most 8 MiB, and waits for them if it is a pipe. An
+    /// error in these bytes is returned by [`next_batch`](FrameSource::next_batch), after the frames before it.
     #[must_use]
     pub fn with_direction(mut self, policy: DirectionPolicy) -> Self {
         if self.format.may_state_directions() {
