@@ -173,14 +173,14 @@ fn start_sinks(config: &Config, prefix: &LinePrefix, warnings: &Warnings) -> any
 /// Logs what the configuration names and what cannot be used: each as one record of JSON, or as the lines of its
 /// report.
 fn log_warnings(warnings: &Warnings, prefix: &LinePrefix) {
+    if prefix.is_json() {
+        warnings.one_line_each().for_each(|line| warn!("{line}"));
+        return;
+    }
     for report in warnings.reports(false) {
         // The log has its own word for the level.
         let report = report.strip_prefix("warning: ").unwrap_or(&report);
-        if prefix.is_json() {
-            warn!("{report}");
-        } else {
-            report.lines().for_each(|line| warn!("{line}"));
-        }
+        report.lines().for_each(|line| warn!("{line}"));
     }
 }
 

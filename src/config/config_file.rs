@@ -241,6 +241,11 @@ impl Warnings {
     pub fn reports(&self, coloured: bool) -> Vec<String> {
         self.problems.reports(coloured)
     }
+
+    /// Returns each of them in one line, for a log whose records are lines.
+    pub fn one_line_each(&self) -> impl Iterator<Item = String> {
+        self.problems.one_line_each()
+    }
 }
 
 impl Config {

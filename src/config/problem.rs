@@ -44,19 +44,20 @@ impl Problems {
 
     /// Returns each problem with its place, what is wrong there and the remedy, separated by ` | `.
     pub(super) fn in_one_line(&self) -> String {
-        let lines = self.lines().map(|(line, _)| line).zip(&self.problems);
-        let mut texts: Vec<String> = lines
-            .take(PROBLEMS_SHOWN_MAX)
-            .map(|(line, problem)| {
-                let Problem { title, label, help, .. } = problem;
-                let label = if label.is_empty() { String::new() } else { format!(": {label}") };
-                format!("{}:{line}: {title}{label}: {help}", self.name)
-            })
-            .collect();
+        let mut texts: Vec<String> = self.one_line_each().take(PROBLEMS_SHOWN_MAX).collect();
         if let Some(more @ 1..) = self.problems.len().checked_sub(PROBLEMS_SHOWN_MAX) {
             texts.push(format!("{more} more like these"));
         }
         texts.join(" | ")
+    }
+
+    /// Returns each problem in one line.
+    pub(super) fn one_line_each(&self) -> impl Iterator<Item = String> {
+        self.lines().zip(&self.problems).map(|((line, _), problem)| {
+            let Problem { title, label, help, .. } = problem;
+            let label = if label.is_empty() { String::new() } else { format!(": {label}") };
+            format!("{}:{line}: {title}{label}: {help}", self.name)
+        })
     }
 
     /// Returns the value of the last line `LogFormat: ...`; `None` if there is none, or if its value is bad.
