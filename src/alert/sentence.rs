@@ -132,9 +132,9 @@ fn write_opening(alert: &Alert, value: u64, f: &mut fmt::Formatter<'_>) -> fmt::
     let value = ShownValue { alert, value };
     let limit = ShownLimit(alert);
     match &alert.scan {
-        // The evidence of an alert about contacts explains the value itself, so it comes first. It is not gathered
+        // The evidence about contacts explains the value itself, so it comes first. It is not gathered
         // again with each contact, so the value may be larger by now.
-        Some(scan) if alert.kind.detector().contacts.is_some() => {
+        Some(scan) if is_about_contacts(alert) => {
             let later = if value.value > u64::from(scan.contacted) { "later " } else { "" };
             write!(
                 f,
@@ -162,6 +162,11 @@ fn write_opening(alert: &Alert, value: u64, f: &mut fmt::Formatter<'_>) -> fmt::
         PartsPerMillion(0) => Ok(()),
         lost => write!(f, "; {lost} of all frames were lost, so it may be more"),
     }
+}
+
+/// Returns true if the limit is one of contacts in a window. The evidence of a rate explains what the host does besides.
+fn is_about_contacts(alert: &Alert) -> bool {
+    matches!(alert.kind.metric(), Some(Metric::ContactedHosts | Metric::ContactedPorts))
 }
 
 fn write_growth(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
