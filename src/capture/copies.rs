@@ -27,8 +27,8 @@
 use std::collections::HashMap;
 
 use super::interfaces::Link;
-use super::mirred::{MirredRule, Side};
 use super::policy::Policy;
+use super::tc_filter::{MirredRule, Side};
 
 /// For each kind of frames that `tc mirred` sends to one interface, the number of an interface that they come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use super::copies::{self, Copies, is_ifb};
 use super::interfaces::{Interfaces, Link};
-use super::mirred::MirredRule;
 use super::policy::Policy;
 use super::stations::Station;
+use super::tc_filter::MirredRule;
 use crate::packet::Skip;
 
 /// The interfaces of one reading with their relations.
@@ -109,9 +109,9 @@ impl<'a> DeviceHierarchy<'a> {
         self.lowers(link).filter(|lower| self.is_captured(lower))
     }
 
-    /// Returns the frames for other stations that belong to the traffic of the interface. All of them do if it is in
-    /// promiscuous mode by the configuration, if a bridge is above it, at any height, or a macvlan that gets every
-    /// frame. Links without stations have no such frames.
+    /// Returns the frames for other stations that belong to the traffic of the interface. All of them do if the
+    /// configuration has it or a device above it in promiscuous mode, if a bridge is above it, at any height, or a
+    /// macvlan that gets every frame. Links without stations have no such frames.
     pub(super) fn other_stations(&self, link: &Link) -> OtherStations {
         if link.hatype != libc::ARPHRD_ETHER || self.policy.wants_promiscuous(&link.name) {
             return OtherStations::All;
@@ -129,8 +129,13 @@ impl<'a> DeviceHierarchy<'a> {
                 }
                 stations.extend(upper.station);
                 // Another macvlan gets only frames for its own address.
-                let is_macvlan = matches!(kind, Some("macvlan" | "macvtap"));
-                if !is_macvlan && !reached.iter().any(|known| known.ifindex == upper.ifindex) {
+                if matches!(kind, Some("macvlan" | "macvtap")) {
+                    continue;
+                }
+                if self.policy.wants_promiscuous(&upper.name) {
+                    return OtherStations::All;
+                }
+                if !reached.iter().any(|known| known.ifindex == upper.ifindex) {
                     reached.push(upper);
                 }
             }

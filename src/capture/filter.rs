@@ -446,7 +446,7 @@ mod tests {
 
     #[test]
     fn copies_are_dropped_in_their_direction() {
-        use super::super::mirred::{MirredRule, Side};
+        use super::super::tc_filter::{MirredRule, Side};
         let rule = |target, target_side| MirredRule {
             source: 2,
             source_side: Side::Ingress,

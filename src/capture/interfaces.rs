@@ -13,9 +13,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::error::NetlinkError;
-use super::mirred::MirredRule;
 use super::netlink::{AF_INET, AF_INET6, DumpRequest, NetlinkSocket, attributes, ip};
 use super::stations::Station;
+use super::tc_filter::MirredRule;
 use ipnet::IpNet;
 
 /// The interfaces, addresses and forwarding settings of this namespace at one moment.

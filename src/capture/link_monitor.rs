@@ -172,7 +172,7 @@ impl LinkMonitor {
             read_schedule.want_routes();
         }
         loop {
-            let timeout = read_schedule.due_at().since(monotonic_now());
+            let timeout = self.due_at(&read_schedule).since(monotonic_now());
             let traffic_control = self.traffic_control.notices().map(AsFd::as_fd);
             let is_notified = wait(handle.waker(), self.notices.as_fd(), traffic_control, timeout)?;
             if handle.is_stopped() {
@@ -185,6 +185,9 @@ impl LinkMonitor {
                 read_schedule.want_routes();
             }
             self.read_notices(&mut read_schedule, now)?;
+            if self.traffic_control.due_at().is_some_and(|at| at <= now) {
+                read_schedule.changed(now);
+            }
             if let Some(changed_at) = read_schedule.take_change(now) {
                 let cpu_before = thread_cpu_time();
                 let is_in_force = self.read_interfaces(changed_at);
@@ -241,10 +244,14 @@ impl LinkMonitor {
             read_schedule.changed(at);
             read_schedule.want_routes();
         }
-        if self.traffic_control.take_changed()? {
-            read_schedule.changed(at);
-        }
-        Ok(())
+        Ok(self.traffic_control.catch_up()?)
+    }
+
+    /// Returns the time of the next reading of any kind. Filters of tc are read with the interfaces, so they add no
+    /// time if a reading of these is scheduled already.
+    fn due_at(&self, read_schedule: &ReadSchedule) -> Moment {
+        let of_filters = self.traffic_control.due_at().filter(|_| !read_schedule.has_change());
+        of_filters.map_or(read_schedule.due_at(), |at| at.min(read_schedule.due_at()))
     }
 
     /// Reads the interfaces and puts the resulting table and filter in force. Returns true if that succeeded.

@@ -50,6 +50,7 @@ mod softnet;
 mod source;
 mod stations;
 mod survey;
+mod tc_filter;
 mod verdict_table;
 
 pub use counters::LinkCounters;

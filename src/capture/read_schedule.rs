@@ -68,6 +68,11 @@ impl ReadSchedule {
         self.changed_at = Some(self.changed_at.map_or(at, |earlier| earlier.min(at)));
     }
 
+    /// Returns true if a change of interfaces was recorded that was not read yet.
+    pub(super) fn has_change(&self) -> bool {
+        self.changed_at.is_some()
+    }
+
     /// Returns the time of the oldest change and clears it. Returns `None` if there was no change or if it is too early
     /// to read the interfaces.
     pub(super) fn take_change(&mut self, now: Moment) -> Option<Moment> {

@@ -138,7 +138,9 @@ impl InterfaceSentence<'_> {
             OtherStations::All if self.policy.wants_promiscuous(&self.link.name) => {
                 ", with frames for other stations: it is in Promiscuous"
             }
-            OtherStations::All if is_ethernet => ", with frames for other stations: a bridge is above it",
+            OtherStations::All if is_ethernet => {
+                ", with frames for other stations: a device above it gets them"
+            }
             _ => "",
         }
     }
@@ -158,8 +160,8 @@ const NAMES_MAX: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::mirred::{MirredRule, Side};
     use crate::capture::name_pattern::NamePattern;
+    use crate::capture::tc_filter::{MirredRule, Side};
 
     fn link(ifindex: u32, name: &str, kind: &str) -> Link {
         let kind = (!kind.is_empty()).then(|| kind.to_owned());
@@ -207,7 +209,7 @@ mod tests {
             "ifb0: not monitored: receives copies from wan0 by tc mirred",
             "span0: monitored, except leaving frames: copies from wan0 by tc mirred",
             "veth1a2b: not monitored: excluded by `veth*`",
-            "lan0: monitored, with frames for other stations: a bridge is above it",
+            "lan0: monitored, with frames for other stations: a device above it gets them",
             "br0: not monitored: upper device of lan0",
             "a0: not monitored: both ends of this veth pair are here",
             "a1: not monitored: both ends of this veth pair are here",

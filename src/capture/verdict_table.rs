@@ -370,8 +370,8 @@ const REMOVED_MAX: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::super::interfaces::OwnAddress;
-    use super::super::mirred::{MirredRule, Side};
     use super::super::options::DirectionPolicy;
+    use super::super::tc_filter::{MirredRule, Side};
     use super::*;
 
     const COUNTS: Verdict = Verdict::Count;
@@ -608,6 +608,16 @@ mod tests {
                 "macvtap that gets every frame",
                 vec![eth(), Link { passes_through: true, ..on(1, link(2, "macvtap0", "macvtap")) }],
                 (COUNTS, vec![]),
+            ),
+            (
+                "below a bond in Promiscuous",
+                vec![port_of(2, eth()), link(2, "span2", "bond")],
+                (COUNTS, vec![]),
+            ),
+            (
+                "below a macvlan in Promiscuous",
+                vec![eth(), on(1, with(9, link(2, "span2", "macvlan")))],
+                (ABOVE, stations(&[9])),
             ),
             ("in Promiscuous", vec![link(1, "span0", "")], (COUNTS, vec![])),
             ("without stations", vec![Link { hatype: libc::ARPHRD_NONE, ..eth() }], (COUNTS, vec![])),
