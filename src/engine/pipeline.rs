@@ -38,10 +38,10 @@ impl FramePipeline {
     #[inline(always)]
     pub(super) fn decode_frame<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) {
         let context = self.context(batch, frame, delta);
-        if !context.counts {
+        if context.may_skip {
             match context.verdict {
                 Verdict::Skip(skip) => return delta.skip(context.interface_direction, skip),
-                Verdict::CountForDeviceAbove if !batch.is_for_device_above(frame) => {
+                _ if !batch.is_for_device_above(frame) => {
                     return delta.skip(context.interface_direction, Skip::OtherStation);
                 }
                 _ => {}
@@ -76,12 +76,17 @@ impl FramePipeline {
         let context = &mut self.contexts[key as usize % CONTEXTS];
         if context.key != key {
             let verdict = batch.verdict(frame.ifindex, frame.direction);
+            let counts_as_received = self.counts_received && batch.counts_as_received(frame.direction);
             *context = InterfaceContext {
                 key,
                 verdict,
                 counts: verdict == Verdict::Count,
+                may_skip: matches!(verdict, Verdict::Skip(_) | Verdict::CountForDeviceAbove),
                 interface_direction: delta.interface_direction(frame.ifindex, frame.direction),
-                counts_as_received: self.counts_received && batch.counts_as_received(frame.direction),
+                counts_as_received,
+                // Where ingress counts as received, an observed packet was received where it entered.
+                observed_counts_as_received: counts_as_received
+                    && !batch.counts_as_received(Direction::Ingress),
             };
         }
         *context
@@ -106,9 +111,13 @@ struct InterfaceContext {
     verdict: Verdict,
     /// Cached `verdict == Count`; tested per packet.
     counts: bool,
+    /// Cached: some or all frames are skipped; tested per frame.
+    may_skip: bool,
     interface_direction: InterfaceDirection,
     /// True if the bytes of the packets also count as received by their destinations.
     counts_as_received: bool,
+    /// True if the same holds for packets that are only observed.
+    observed_counts_as_received: bool,
 }
 
 impl InterfaceContext {
@@ -117,8 +126,10 @@ impl InterfaceContext {
         key: u64::MAX,
         verdict: Verdict::Count,
         counts: true,
+        may_skip: false,
         interface_direction: InterfaceDirection::OVERFLOW_ROW,
         counts_as_received: false,
+        observed_counts_as_received: false,
     };
 }
 
@@ -140,12 +151,8 @@ impl<B: Batch> SummarySink for PendingFrame<'_, '_, B> {
         let InterfaceContext { counts, interface_direction, counts_as_received, .. } = self.context;
         let mut count_mode = CountMode { is_observed_only: false, counts_as_received };
         if !counts && self.is_observed_only(&summary) {
-            // Where ingress counts as received, the packet was received where it entered.
-            let counted_before = self.batch.counts_as_received(Direction::Ingress);
-            count_mode = CountMode {
-                is_observed_only: true,
-                counts_as_received: counts_as_received && !counted_before,
-            };
+            let counts_as_received = self.context.observed_counts_as_received;
+            count_mode = CountMode { is_observed_only: true, counts_as_received };
         }
         let frame_context = FrameContext { interface_direction, seen_at: self.frame.seen_at, count_mode };
         if self.decoded.push(self.delta, &summary, frame_context) {
