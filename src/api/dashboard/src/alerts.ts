@@ -64,7 +64,8 @@ export interface Target {
   readonly outcome: string;
 }
 
-const OUTCOMES = ["answered", "refused", "silent", "unseen", "early"] as const;
+/** A server need not know all of them. */
+const OUTCOMES = ["answered", "refused", "expired", "silent", "unseen", "early"] as const;
 
 export function parseAlerts(value: unknown): Alert[] {
   return list(value, "alerts").map((item) => parseAlert(record(item, "alert")));
@@ -125,7 +126,7 @@ function parseContacts(evidence: Fields): Contacts {
 }
 
 function parseOutcomes(fields: Fields): Outcomes {
-  return new Map(OUTCOMES.map((outcome) => [outcome, number(fields, outcome)]));
+  return new Map(OUTCOMES.map((outcome) => [outcome, optional(fields, outcome, number) ?? 0]));
 }
 
 /** Such as `445/tcp`, or `icmp` for a protocol without ports; empty if it is unknown. */
@@ -240,14 +241,22 @@ function ownSentence(alert: Alert): string {
 /** How sure it is: the confidence in a scan, or whether the limit was exceeded by what was counted. */
 export function sureness(alert: Alert): string {
   if (alert.atMost > alert.measured && alert.measured <= alert.limit) return "possible, not everything could be counted";
-  if (alert.contacts !== null) return `${alert.contacts.confidence} confidence`;
-  return "certain, it was counted";
+  return alert.contacts !== null && isScan(alert) ? `${alert.contacts.confidence} confidence` : "certain, it was counted";
 }
 
-/** The role of the host and the pattern of its contacts, such as `scanner (sweep)`; empty if they were not judged. */
-export function roleWords({ contacts }: Alert): string {
+/**
+ * The role of the host, with the pattern of a scan, such as `scanner (sweep)`, or with the confidence in the role if the
+ * alert is not about a scan; empty if contacts were not judged.
+ */
+export function roleWords(alert: Alert): string {
+  const { contacts } = alert;
   if (contacts === null) return "";
-  return contacts.pattern === null ? contacts.role : `${contacts.role} (${contacts.pattern})`;
+  const besides = isScan(alert) ? contacts.pattern : `${contacts.confidence} confidence`;
+  return besides === null ? contacts.role : `${contacts.role} (${besides})`;
+}
+
+function isScan({ kind }: Alert): boolean {
+  return kind === "SCANNING" || kind === "SCANNING_PORT";
 }
 
 /** Why it is an alert: which limit, by how much, and what else speaks for it that its sentence does not say. */
@@ -274,6 +283,7 @@ function capital(words: string): string {
 const OUTCOME_WORDS: Readonly<Record<string, string>> = {
   answered: "answered",
   refused: "refused",
+  expired: "expired on the way",
   silent: "without an answer",
   unseen: "unknown, since answers do not pass here",
   early: "too young to tell",

@@ -61,21 +61,22 @@ export class CardList {
   #render(): void {
     if (this.#around === null) return;
     const shown = this.#alerts.slice(0, this.#max);
-    const gone = new Set(this.#cards.keys());
-    shown.forEach((alert, position) => {
-      gone.delete(alert.id);
-      let card = this.#cards.get(alert.id);
-      if (card === undefined) {
-        card = new Card();
-        this.#cards.set(alert.id, card);
-      }
-      if (this.#around !== null) card.show(alert, this.#around);
+    const wanted = new Set(shown.map(({ id }) => id));
+    for (const [id, card] of this.#cards) {
+      if (wanted.has(id)) continue;
+      card.element.remove();
+      this.#cards.delete(id);
+    }
+    const focused = document.activeElement;
+    for (const [position, alert] of shown.entries()) {
+      const card = this.#cardOf(alert.id);
+      card.show(alert, this.#around);
+      // Moving an element takes its focus away, so only those that are elsewhere are moved.
       const present = this.#list.children[position] ?? null;
       if (present !== card.element) this.#list.insertBefore(card.element, present);
-    });
-    for (const id of gone) {
-      this.#cards.get(id)?.element.remove();
-      this.#cards.delete(id);
+    }
+    if (focused instanceof HTMLElement && focused !== document.activeElement && this.#list.contains(focused)) {
+      focused.focus({ preventScroll: true });
     }
     const hidden = this.#alerts.length - shown.length;
     setHidden(this.#list, shown.length === 0);
@@ -84,6 +85,15 @@ export class CardList {
       const next = Math.min(hidden, Math.max(this.#step, MORE));
       setText(this.#more, `Show ${next === hidden ? `the other ${grouped(hidden)}` : `${next} more of ${grouped(hidden)}`}`);
     }
+  }
+
+  #cardOf(id: string): Card {
+    let card = this.#cards.get(id);
+    if (card === undefined) {
+      card = new Card();
+      this.#cards.set(id, card);
+    }
+    return card;
   }
 }
 
@@ -314,7 +324,12 @@ function smallTable(title: string, heads: readonly string[], rows: readonly (rea
   const body = table.createTBody();
   for (const row of rows) {
     const line = body.insertRow();
-    for (const words of row) line.insertCell().textContent = words;
+    for (const words of row) {
+      const cell = line.insertCell();
+      cell.textContent = words;
+      // Ports and addresses of IPv4 are short enough to stay whole.
+      cell.classList.toggle("whole", /^[\d.]+(\/\w+)?$/.test(words));
+    }
   }
   return table;
 }

@@ -107,6 +107,7 @@ test("what has another shape is refused by name", () => {
     [{ ...traffic, measured: "1" }, /measured: not a number/],
     [{ ...traffic, muted: 1 }, /muted: neither true nor false/],
     [{ ...scan, evidence: { ...scan.evidence, why: 7 } }, /why: not a text/],
+    [{ ...scan, evidence: { ...scan.evidence, silent: "1" } }, /silent: not a number/],
   ] as const) {
     assert.throws(() => parseAlerts([alert]), expected);
   }
@@ -181,10 +182,15 @@ test("how sure it is, and why it is an alert", () => {
   assert.equal(why(maybe), "With what could not be counted it may exceed ByteLimit.");
   const client = read({ ...scan, evidence: { ...scan.evidence, role: "client", class: null } });
   assert.equal(roleWords(client), "client");
+  // A rate is counted; what is judged is the role of its host.
+  const flood = read({ ...scan, kind: "PACKET_RATE", evidence: { ...scan.evidence, role: "victim", class: null, confidence: "low" } });
+  assert.deepEqual([sureness(flood), roleWords(flood)], ["certain, it was counted", "victim (low confidence)"]);
 });
 
 test("outcomes and ports are said once they are known", () => {
   assert.equal(outcomesSentence(read(scan)), "253 contacts: 12 answered, 241 without an answer.");
+  const traced = read({ ...scan, evidence: { ...scan.evidence, expired: 3 } });
+  assert.equal(outcomesSentence(traced), "253 contacts: 12 answered, 3 expired on the way, 241 without an answer.");
   assert.equal(portsSentence(read(scan)), "445/tcp at 253 hosts");
   assert.deepEqual([outcomesSentence(read(traffic)), portsSentence(read(traffic))], ["", ""]);
   const contacted = (ports: number[]) => portsSentence(read({ ...traffic, evidence: { ...traffic.evidence, ports } }));

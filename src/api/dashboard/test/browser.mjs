@@ -483,7 +483,7 @@ const tests = {
     const widths = await page.evaluate(() =>
       [...document.querySelectorAll("#frame-bar > *")].map((part) => part.getBoundingClientRect().width),
     );
-    assert.ok(widths[0] > 1000 && widths.every((width) => width >= 4), `parts of the bar: ${widths}`);
+    assert.ok(widths[0] > 700 && widths.every((width) => width >= 4), `parts of the bar: ${widths}`);
   },
 
   async "a new number in a banner is no new banner"(page) {
