@@ -283,10 +283,7 @@ fn the_sentence_explains_the_class_and_contains_no_address() {
         host(&[PortHosts { traced: 20, ..port(UDP, 33_434, Outcomes { expired: 20, ..outcomes(0, 3, 0) }) }]);
     for (sample, want) in [
         (&sweep, "tried 45 hosts at TCP port 23 (Telnet) in 3 min: 1 answered, 4 refused, 40 unanswered"),
-        (
-            &busy,
-            "contacted 33 hosts in 3 min, 31 of them at TCP port 443, as a busy client does: 32 answered, 1 unanswered",
-        ),
+        (&busy, "contacted 33 hosts in 3 min, 31 of them at TCP port 443: 32 answered, 1 unanswered"),
         (
             &hidden,
             "tried 20 hosts at SCTP port 2905 in 3 min, 1 of them in one network; answers to it do not pass here",

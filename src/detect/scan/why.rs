@@ -87,7 +87,7 @@ pub(super) fn of_other(sample: &ContactSample, ports: Option<&PortSample>, role:
                 (None, Some(port)) => format!(", {} of them {}", port.outcomes.total(), port_name(port)),
                 _ => String::new(),
             };
-            format!("contacted {contacted}{time}{busiest}, as a busy client does: {}", results(outcomes))
+            format!("contacted {contacted}{time}{busiest}: {}", results(outcomes))
         }
     }
 }
