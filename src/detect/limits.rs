@@ -19,7 +19,8 @@ pub struct Limits {
     pub by_network: PrefixMap<HostLimits>,
     /// Hosts that are counted and never reported.
     pub ignored: PrefixMap<()>,
-    /// Networks whose hosts are evicted last if the table has no room for all hosts.
+    /// Networks whose hosts are evicted last if the table has no room for all hosts, and whose broadcast addresses are
+    /// never reported.
     pub protected: Vec<IpNet>,
     /// Maximum number of lost frames per million in the traffic window; `None` turns the detector off.
     pub loss_ppm_max: Option<u32>,
@@ -133,15 +134,24 @@ impl Limits {
     }
 
     /// Returns the limits of the host with this address; `None` if it is ignored or stands for
-    /// [no host](is_no_host).
+    /// [no host](is_no_host). The broadcast address of a network is known only for those in `protected`.
     pub(super) fn of(&self, addr: &IpAddr) -> Option<&HostLimits> {
-        if is_no_host(addr) {
+        if is_no_host(addr) || self.protected.iter().any(|network| is_broadcast_of(network, addr)) {
             return None;
         }
         match self.ignored.of(addr) {
             Some(()) => None,
             None => Some(self.by_network.of(addr).unwrap_or(&self.hosts)),
         }
+    }
+}
+
+/// Returns true if an address is the broadcast address of an IPv4 network. Networks of two addresses have none (RFC
+/// 3021).
+fn is_broadcast_of(network: &IpNet, addr: &IpAddr) -> bool {
+    match (network, addr) {
+        (IpNet::V4(network), IpAddr::V4(addr)) => network.prefix_len() < 31 && network.broadcast() == *addr,
+        _ => false,
     }
 }
 
@@ -174,6 +184,18 @@ mod tests {
         assert_eq!(of("fd00::1"), Some(hosts.with(Received, Some(5))));
         for no_host in ["239.22.0.1", "255.255.255.255", "0.0.0.0", "ff02::1", "::"] {
             assert_eq!(of(no_host), None, "{no_host} stands for no host");
+        }
+    }
+
+    #[test]
+    fn the_broadcast_address_of_a_local_network_has_no_limits() {
+        let network = |text: &str| text.parse::<IpNet>().expect("a network");
+        let protected = ["10.0.4.0/23", "10.0.8.6/31", "10.0.9.9/32", "fd00::/120"].map(network).to_vec();
+        let limits = Limits { protected, ..Limits::default() };
+        let has_limits = |addr: &str| limits.of(&addr.parse().expect("an address")).is_some();
+        assert!(!has_limits("10.0.5.255"));
+        for host in ["10.0.4.255", "10.0.5.254", "10.0.8.7", "10.0.9.9", "fd00::ff", "192.168.1.255"] {
+            assert!(has_limits(host), "{host} may be a host");
         }
     }
 
