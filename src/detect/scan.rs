@@ -19,9 +19,10 @@
 //!   that had an outcome failed. A sweep finds out which hosts exist; a monitor knows that, so most of its targets
 //!   answer.
 //!
-//! Both leave out fewer than 64 hosts that are scattered over the Internet, at most a quarter of them in one /24 or /64,
-//! unless the port is that of a guarded service: so does a speed meter that looks for the nearest of its servers (some
-//! 10 to 60, most of which may be gone), and a client with a list of mirrors. A scanner of random addresses goes on.
+//! Both leave out fewer than 64 hosts that are scattered over the Internet, at most a quarter of them in one /24 or
+//! /64, unless the port is that of a guarded service: so does a speed meter that looks for the nearest of its servers
+//! (some 10 to 60, most of which may be gone), and a client with a list of mirrors. A scanner of random addresses goes
+//! on.
 //!
 //! * **Unseen**: no answers to the host pass here. It contacted at least 25 hosts at one port, which are at least half
 //!   of the examined contacts. Further, 25 of them are in one /24 or /64, or it contacted at least 100 hosts there at
@@ -193,7 +194,8 @@ fn sweep(sample: &ContactSample, limit: u32) -> Option<Reason> {
     swept_ports().find(is_fan_out).map(Reason::FanOut)
 }
 
-/// Returns true if so few hosts that are so far from each other were contacted at a port that a client may have done it.
+/// Returns true if so few hosts that are so far from each other were contacted at a port that a client may have done
+/// it.
 fn are_few_scattered(port: &PortHosts) -> bool {
     port.hosts() < SCATTERED_HOSTS_MIN
         && port.hosts_in_one_network * SCATTERED_ONE_IN <= port.hosts()

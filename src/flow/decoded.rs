@@ -161,8 +161,8 @@ const _: () = assert!(size_of::<Packet<V4Pair>>() <= 64);
 /// | 41: evident | 40: contacts a port, or may | 32: protocol | 16: source port | 0: destination port |
 /// ```
 ///
-/// Bit 40 is set if the packet contacts its destination port, or may turn out to; bit 41 if it shows that by itself. Its
-/// source port does not matter then and is 0. Ports are 0 for protocols without ports too.
+/// Bit 40 is set if the packet contacts its destination port, or may turn out to; bit 41 if it shows that by itself.
+/// Its source port does not matter then and is 0. Ports are 0 for protocols without ports too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PackedPorts(u64);
 

@@ -9,8 +9,8 @@ pub(super) enum Reason {
     Failures(PortHosts),
     /// It sent ICMP requests to many hosts, of which many did not answer.
     Pings(PortHosts),
-    /// The number of hosts that it contacted at this port is more than [`FAN_OUT_MULTIPLE`] times the limit, and clients do
-    /// not use that service at many hosts.
+    /// The number of hosts that it contacted at this port is more than [`FAN_OUT_MULTIPLE`] times the limit, and
+    /// clients do not use that service at many hosts.
     FanOut(PortHosts),
     /// It contacted many hosts at this port, and no answers to it pass here.
     Unseen(PortHosts),
@@ -20,6 +20,6 @@ pub(super) enum Reason {
     UnseenPorts,
 }
 
-/// A host that contacts more than this many times the limit of hosts at the port of a service that clients do not use at
-/// many hosts is a scanner even if every contact is answered.
+/// A host that contacts more than this many times the limit of hosts at the port of a service that clients do not use
+/// at many hosts is a scanner even if every contact is answered.
 pub(super) const FAN_OUT_MULTIPLE: u32 = 20;

@@ -28,8 +28,8 @@ pub(super) fn is_p2p(port: &PortHosts) -> bool {
     matches!(port.protocol, TCP | UDP) && (is_older || matches!(port.port, 8333 | 30303 | 4001))
 }
 
-/// A service that clients do not use at many hosts: remote control, file sharing, databases. Worms and scanners look for
-/// exactly these.
+/// A service that clients do not use at many hosts: remote control, file sharing, databases. Worms and scanners look
+/// for exactly these.
 ///
 /// The ports and names are those of IANA's registry, of which each has a report "Accessible ..." of Shadowserver
 /// (https://www.shadowserver.org/what-we-do/network-reporting/); Telnet's second port is Mirai's (Antonakakis et al.

@@ -112,15 +112,15 @@ impl Window {
     /// Returns how many of the packets that a host sent in the last second answer hosts that asked, if their number
     /// matters: the victim of a flood must not exceed the limit of its attacker. A pair's answers are requested up to
     /// [`ANSWERS_PER_REQUEST`] times the packets of the other direction in the traffic window, which therefore is the
-    /// memory for answers that are repeated; the shares of the latest pairs stand for those of all pairs. So an attacker
-    /// that sends answers to hosts that asked for none, or for few, cannot hide, whatever others ask it.
+    /// memory for answers that are repeated; the shares of the latest pairs stand for those of all pairs. So an
+    /// attacker that sends answers to hosts that asked for none, or for few, cannot hide, whatever others ask it.
     fn requested_answers(&self, id: HostId, packets_per_s: u32) -> u32 {
         let answers = self.hosts.answers_per_second(id, &self.rates, packets_per_s);
         if answers == 0 {
             return 0;
         }
-        // Of pairs that also sent other packets it is unknown how many are answers. Only what is too much to be requested
-        // counts then, or all of them if there are no other pairs.
+        // Of pairs that also sent other packets it is unknown how many are answers. Only what is too much to be
+        // requested counts then, or all of them if there are no other pairs.
         let (mut only, mut mixed) = (Shares::default(), Shares::default());
         for at in self.pairs.rows_of(id, &self.hosts).take(SAMPLE_MAX) {
             let pair = self.pairs.get(at);

@@ -90,7 +90,8 @@ fn a_contact_is_answered_refused_or_unanswered() {
     assert_eq!(bench.port_outcomes(1), [1, 0, 0, 0]);
 }
 
-/// A traceroute by UDP: one port per probe. Its first probes expire, the last ones reach the target, which refuses them.
+/// A traceroute by UDP: one port per probe. Its first probes expire, the last ones reach the target, which refuses
+/// them.
 #[test]
 fn probes_that_expire_are_answered_by_the_path() {
     let mut bench = Bench::started();
