@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 use super::error::NetlinkError;
 use super::netlink::{DumpRequest, NetlinkSocket, attributes, call, subscribe};
 use super::tc_filter::{
-    BlockMember, MirredRule, Side, Source, TC_HEADER_BYTES, TcHeader, number, parse_filter, without_nul,
+    BlockMember, FilterSource, MirredRule, Side, TC_HEADER_BYTES, TcHeader, number, parse_filter, without_nul,
 };
 use crate::time::{Moment, monotonic_now, thread_cpu_time};
 
@@ -132,7 +132,7 @@ pub(super) fn read(netlink: &mut NetlinkSocket) -> Result<Vec<MirredRule>, Netli
                 .extend(inner_classes(netlink, discipline)?.into_iter().map(|class| (class, Side::Egress)));
         }
         for (parent, source_side) in parents {
-            let source = Source { ifindex, side: source_side };
+            let source = FilterSource { ifindex, side: source_side };
             let taken = dump(netlink, &FILTERS, ifindex, parent, |body| {
                 parse_filter(body, source, &blocks, &mut rules)
             });

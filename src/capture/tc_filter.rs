@@ -44,7 +44,7 @@ pub(super) struct BlockMember {
 
 /// The frames that a filter sees.
 #[derive(Clone, Copy)]
-pub(super) struct Source {
+pub(super) struct FilterSource {
     pub(super) ifindex: u32,
     pub(super) side: Side,
 }
@@ -52,7 +52,7 @@ pub(super) struct Source {
 /// Adds the rules of one filter.
 pub(super) fn parse_filter(
     body: &[u8],
-    source: Source,
+    source: FilterSource,
     blocks: &[BlockMember],
     rules: &mut Vec<MirredRule>,
 ) -> Result<(), String> {
@@ -107,7 +107,7 @@ struct Mirred {
 }
 
 impl Mirred {
-    fn add_rules(&self, source: Source, blocks: &[BlockMember], rules: &mut Vec<MirredRule>) {
+    fn add_rules(&self, source: FilterSource, blocks: &[BlockMember], rules: &mut Vec<MirredRule>) {
         let rule = |target| MirredRule {
             source: source.ifindex,
             source_side: source.side,
@@ -244,7 +244,7 @@ mod tests {
 
     fn rules(message: &[u8], blocks: &[BlockMember]) -> Result<Vec<(u32, Side, bool)>, String> {
         let mut rules = Vec::new();
-        parse_filter(message, Source { ifindex: 7, side: Side::Ingress }, blocks, &mut rules)?;
+        parse_filter(message, FilterSource { ifindex: 7, side: Side::Ingress }, blocks, &mut rules)?;
         assert!(rules.iter().all(|rule| rule.source == 7 && rule.source_side == Side::Ingress));
         Ok(rules.iter().map(|rule| (rule.target, rule.target_side, rule.is_mirror)).collect())
     }
