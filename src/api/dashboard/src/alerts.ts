@@ -241,17 +241,21 @@ function ownSentence(alert: Alert): string {
 /** How sure it is: the confidence in a scan, or whether the limit was exceeded by what was counted. */
 export function sureness(alert: Alert): string {
   if (alert.atMost > alert.measured && alert.measured <= alert.limit) return "possible, not everything could be counted";
-  return alert.contacts !== null && isScan(alert) ? `${alert.contacts.confidence} confidence` : "certain, it was counted";
+  return alert.contacts !== null && isScan(alert) ? confidenceWords(alert.contacts) : "certain, it was counted";
+}
+
+function confidenceWords({ confidence }: Contacts): string {
+  return `${confidence} confidence that it scans`;
 }
 
 /**
- * The role of the host, with the pattern of a scan, such as `scanner (sweep)`, or with the confidence in the role if the
- * alert is not about a scan; empty if contacts were not judged.
+ * The role of the host, with the pattern of a scan, such as `scanner (sweep)`, or with the confidence that it scans if
+ * the alert is about something else; empty if contacts were not judged.
  */
 export function roleWords(alert: Alert): string {
   const { contacts } = alert;
   if (contacts === null) return "";
-  const besides = isScan(alert) ? contacts.pattern : `${contacts.confidence} confidence`;
+  const besides = isScan(alert) ? contacts.pattern : confidenceWords(contacts);
   return besides === null ? contacts.role : `${contacts.role} (${besides})`;
 }
 
@@ -268,7 +272,7 @@ export function why(alert: Alert): string {
 }
 
 function besides(alert: Alert): string {
-  if (alert.kind === "LOSS") return "The rings were full, so every number here is too small. Raise RingMemory or Workers.";
+  if (alert.kind === "LOSS" && alert.sentence === null) return "All counts are too low. Raise RingMemory or Workers.";
   const because = alert.contacts?.why ?? "";
   if (because !== "") return alert.sentence?.includes(because) === true ? "" : `It ${because}.`;
   const [largest] = alert.destinations;
@@ -284,7 +288,7 @@ const OUTCOME_WORDS: Readonly<Record<string, string>> = {
   answered: "answered",
   refused: "refused",
   expired: "expired on the way",
-  silent: "without an answer",
+  silent: "unanswered",
   unseen: "unknown, since answers do not pass here",
   early: "too young to tell",
 };
@@ -294,7 +298,7 @@ export function outcomeWords(outcome: string): string {
   return OUTCOME_WORDS[outcome] ?? outcome;
 }
 
-/** Such as `253 contacts: 12 answered, 241 without an answer.`; empty if contacts were not judged. */
+/** Such as `253 contacts: 12 answered, 241 unanswered.`; empty if contacts were not judged. */
 export function outcomesSentence({ contacts }: Alert): string {
   if (contacts === null || contacts.contacted === 0) return "";
   const parts = [...contacts.outcomes].filter(([, n]) => n > 0).map(([outcome, n]) => `${grouped(n)} ${outcomeWords(outcome)}`);

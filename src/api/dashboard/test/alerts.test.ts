@@ -171,7 +171,7 @@ test("by how much a limit is exceeded", () => {
 test("how sure it is, and why it is an alert", () => {
   const [counted, judged] = [read(traffic), read(scan)];
   assert.deepEqual([sureness(counted), roleWords(counted)], ["certain, it was counted", ""]);
-  assert.deepEqual([sureness(judged), roleWords(judged)], ["high confidence", "scanner (sweep)"]);
+  assert.deepEqual([sureness(judged), roleWords(judged)], ["high confidence that it scans", "scanner (sweep)"]);
   assert.equal(plain(why(counted)), "2.4 times the limit that ByteLimit sets. Most bytes went to 198.51.100.7: 2.29 GB, 95 %.");
   assert.equal(why(judged), "17 times the limit that NumberContactedIPs sets.", "the rest is in its sentence");
   const unsaid = read({ ...scan, sentence: undefined });
@@ -184,13 +184,13 @@ test("how sure it is, and why it is an alert", () => {
   assert.equal(roleWords(client), "client");
   // A rate is counted; what is judged is the role of its host.
   const flood = read({ ...scan, kind: "PACKET_RATE", evidence: { ...scan.evidence, role: "victim", class: null, confidence: "low" } });
-  assert.deepEqual([sureness(flood), roleWords(flood)], ["certain, it was counted", "victim (low confidence)"]);
+  assert.deepEqual([sureness(flood), roleWords(flood)], ["certain, it was counted", "victim (low confidence that it scans)"]);
 });
 
 test("outcomes and ports are said once they are known", () => {
-  assert.equal(outcomesSentence(read(scan)), "253 contacts: 12 answered, 241 without an answer.");
+  assert.equal(outcomesSentence(read(scan)), "253 contacts: 12 answered, 241 unanswered.");
   const traced = read({ ...scan, evidence: { ...scan.evidence, expired: 3 } });
-  assert.equal(outcomesSentence(traced), "253 contacts: 12 answered, 3 expired on the way, 241 without an answer.");
+  assert.equal(outcomesSentence(traced), "253 contacts: 12 answered, 3 expired on the way, 241 unanswered.");
   assert.equal(portsSentence(read(scan)), "445/tcp at 253 hosts");
   assert.deepEqual([outcomesSentence(read(traffic)), portsSentence(read(traffic))], ["", ""]);
   const contacted = (ports: number[]) => portsSentence(read({ ...traffic, evidence: { ...traffic.evidence, ports } }));

@@ -205,11 +205,11 @@ const tests = {
     ]);
     assert.equal(await page.textContent("#alerts-brief"), "3 open");
     assert.deepEqual((await texts(page, "#open-alerts > li:nth-child(2) dd")).map(plain), [
-      "253 hosts", "15 hosts in 170 s", "high confidence", "scanner (sweep)",
+      "253 hosts", "15 hosts in 170 s", "high confidence that it scans", "scanner (sweep)",
     ]);
     assert.deepEqual((await texts(page, "#open-alerts > li:nth-child(2) .line:not([hidden])")).map(plain), [
       "Why: 17 times the limit that NumberContactedIPs sets.",
-      "Outcomes: 253 contacts: 12 answered, 241 without an answer.",
+      "Outcomes: 253 contacts: 12 answered, 241 unanswered.",
       "Ports: 445/tcp at 253 hosts",
     ]);
     assert.deepEqual((await page.locator("#open-alerts > li:nth-child(3) dd:visible").allTextContents()).map(plain), [
@@ -226,7 +226,7 @@ const tests = {
     await page.keyboard.press("Enter");
     await page.waitForSelector(`${evidence} table`);
     assert.deepEqual((await texts(page, `${evidence} caption`)), ["Busiest ports", "Some of the targets"]);
-    assert.deepEqual((await texts(page, `${evidence} table:nth-of-type(2) td`)), ["10.1.2.3", "445/tcp", "without an answer"]);
+    assert.deepEqual((await texts(page, `${evidence} table:nth-of-type(2) td`)), ["10.1.2.3", "445/tcp", "unanswered"]);
     await order("publish few changed");
     await becomes(page, "#open-alerts .state-word", ["Open", "Open"]);
     assert.ok(await page.isVisible("#open-alerts .evidence table"));

@@ -57,6 +57,8 @@ for (const [name, scene] of Object.entries(scenes)) {
   for (const width of scene.widths ?? [390, 1440, 3840]) {
     const page = await browser.newPage({ viewport: { width, height: width > 2000 ? 2160 : width < 500 ? 844 : 900 } });
     page.on("console", (message) => message.type() === "error" && !scene.isGone && console.log(name, message.text()));
+    // Drawing by software is slow on a busy machine.
+    page.setDefaultTimeout(120_000);
     page.on("pageerror", (error) => console.log(name, error.message));
     await page.goto(`http://127.0.0.1:${server.address().port}/${name}/dashboard/`);
     await page.waitForSelector("body[data-state=live]:not(.loading)");
