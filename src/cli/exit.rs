@@ -13,8 +13,33 @@ use traffic_alerted::time::unix_now;
 /// The exit code of bad usage and of a wrong configuration.
 const USAGE: u8 = 2;
 
+/// The error of a command that has reported what went wrong already. [`report`] writes nothing about it.
+#[derive(Debug, thiserror::Error)]
+#[error("the failure was reported")]
+pub(super) struct Reported;
+
+/// Writes a message to standard error in the format of the log, at once. Unlike a record of the log it does not pass
+/// the queue, so that a progress line can be taken off the terminal before.
+pub(super) fn say(level: Level, text: &str) {
+    let prefix = logging::prefix().unwrap_or_else(|| LinePrefix::detect(LogFormat::Text));
+    let line = match prefix {
+        // The clock format is for people, so the message gets no prefix.
+        LinePrefix::Clock(_) => match level {
+            Level::ERROR => format!("error: {text}\n"),
+            Level::WARN => format!("warning: {text}\n"),
+            _ => format!("{text}\n"),
+        },
+        _ => prefix.line(unix_now(), level, text),
+    };
+    // If stderr is closed, there is no other place for it.
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
 /// Writes `error` to standard error in the format of the log, and returns the exit code for it.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if error.is::<Reported>() {
+        return ExitCode::FAILURE;
+    }
     let (report, code) = match error.downcast_ref::<ConfigError>() {
         Some(error) => (error.render(wants_colour()), ExitCode::from(USAGE)),
         None if error.is::<clap::Error>() => (error.to_string(), ExitCode::from(USAGE)),

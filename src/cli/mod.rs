@@ -9,6 +9,10 @@ pub(crate) mod exit;
 mod monitor;
 mod replay;
 mod replay_json;
+mod replay_notes;
+mod replay_progress;
+mod replay_text;
+mod table;
 mod test_alert;
 
 use std::path::PathBuf;

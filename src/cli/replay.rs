@@ -2,19 +2,22 @@
 //! or how the alerts of two configurations differ.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use traffic_alerted::alert::{Alert, Line, Notice};
-use traffic_alerted::capture::CaptureReport;
+use tracing::Level;
 use traffic_alerted::config::Config;
-use traffic_alerted::engine::{Replayed, replay, replay_alerts};
-use traffic_alerted::packet::Skip;
+use traffic_alerted::engine::{Interrupt, ReplayJob, ReplayOutcome, Replayed, Rules};
 use traffic_alerted::report::ReplayComparison;
 
-use super::replay_json::{directions, write_compared, write_replayed};
+use super::exit::{Reported, say};
+use super::replay_json::{ReadView, write_compared, write_replayed};
+use super::replay_notes::notes;
+use super::replay_progress::{ReplayProgress, frames};
+use super::replay_text::{TextView, print_alert};
+use super::table::output_width;
 use super::{rules, start_log};
 
 /// The arguments of `replay`.
@@ -27,68 +30,108 @@ pub(super) struct ReplayArgs {
     /// Write the result as one JSON object to this file, or to standard output for `-`.
     #[arg(long, value_name = "OUT|-")]
     json: Option<PathBuf>,
-    /// The capture files, read in this order.
+    /// The capture files, read in the order of their first frames; - is standard input.
     #[arg(value_name = "CAPTURE", required = true)]
     captures: Vec<PathBuf>,
 }
 
 impl ReplayArgs {
-    /// Replays with one configuration, or replays with two and compares their alerts.
+    /// Replays with one configuration, or with two at once and compares their alerts.
     ///
     /// # Errors
-    /// A configuration is wrong, there are more than two, a capture cannot be read to its end, or the output cannot be
-    /// written.
+    /// A configuration is wrong, there are more than two, a capture cannot be read to its end or understood, or the
+    /// output cannot be written.
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        match &self.config[..] {
-            [] | [_] => {
-                let config = self.config.first().map_or(Ok(Config::default()), Config::load)?;
-                start_log(&config)?;
-                self.run_one(&config)
-            }
+        if self.config.len() > 2 {
+            let given = self.config.len();
+            let text = format!("--config is given {given} times: two configurations can be compared");
+            return Err(clap::Error::raw(clap::error::ErrorKind::TooManyValues, text).into());
+        }
+        let mut configs = self.config.iter().map(Config::load).collect::<Result<Vec<Config>, _>>()?;
+        if configs.is_empty() {
+            configs.push(Config::default());
+        }
+        // Signals are blocked before the first thread starts, because threads inherit the mask.
+        let interrupt = Interrupt::on_signals().context("cannot take over SIGINT and SIGTERM")?;
+        start_log(&configs[0])?;
+        let outcome = self.replay(&configs, &interrupt)?;
+        let notes = notes(&outcome);
+        notes.iter().for_each(|note| say(Level::WARN, note));
+        let read = ReadView { outcome: &outcome, notes: &notes };
+        match &outcome.results[..] {
             [first, second] => {
-                let (first, second) = (Config::load(first)?, Config::load(second)?);
-                start_log(&first)?;
-                self.run_both(&first, &second)
+                let comparison = ReplayComparison::of(&first.alerts, &second.alerts);
+                self.write(
+                    |out| write_compared(out, &comparison, &read),
+                    |out| self.print_compared(out, &outcome, first, &comparison),
+                )?;
             }
-            more => {
-                let text =
-                    format!("--config is given {} times: two configurations can be compared", more.len());
-                Err(clap::Error::raw(clap::error::ErrorKind::TooManyValues, text).into())
+            results => {
+                for (result, config) in results.iter().zip(&configs) {
+                    self.write_one(&outcome, result, config, &read)?;
+                }
             }
+        }
+        self.exit(&outcome)
+    }
+
+    /// Reads all captures, and says on standard error what is wrong with them.
+    fn replay(&self, configs: &[Config], interrupt: &Interrupt) -> anyhow::Result<ReplayOutcome> {
+        let rules: Vec<Rules> = configs.iter().map(rules).collect();
+        // A comparison shows no hosts and pairs, and these take memory for every pair.
+        let keeps_totals = configs.len() == 1;
+        let job = ReplayJob { captures: &self.captures, keeps_totals, interrupt: Some(interrupt) };
+        let mut progress = ReplayProgress::new(&self.captures);
+        let outcome = job.run(&rules.iter().collect::<Vec<_>>(), &mut progress)?;
+        progress.finish();
+        if let Some(signal) = interrupt.signal() {
+            let unread = self.captures.len() - outcome.captures.len();
+            let unread =
+                if unread > 0 { format!(", {unread} captures were not opened") } else { String::new() };
+            let read = frames(outcome.captures.iter().map(|capture| capture.frames).sum());
+            say(
+                Level::WARN,
+                &format!("interrupted by {signal} after {read}{unread}; the sums so far follow"),
+            );
+        }
+        Ok(outcome)
+    }
+
+    /// Returns the error that makes the exit code 1, if captures could not be read or understood whole.
+    fn exit(&self, outcome: &ReplayOutcome) -> anyhow::Result<()> {
+        let captures = &outcome.captures;
+        let incomplete = captures.iter().filter(|capture| capture.is_incomplete()).count();
+        match captures.len() {
+            _ if incomplete == 0 => Ok(()),
+            // It was reported when the capture was read.
+            1 => Err(Reported.into()),
+            _ => anyhow::bail!(
+                "{incomplete} of {} captures could not be read or understood whole; the result has the rest",
+                self.captures.len()
+            ),
         }
     }
 
-    /// Replays with `config` and writes the accounting, with `--json` also hosts and pairs, and the alerts.
-    fn run_one(&self, config: &Config) -> anyhow::Result<()> {
-        // Only JSON shows totals of hosts and pairs, and these take memory for every pair.
-        let replay = if self.json.is_some() { replay } else { replay_alerts };
-        let outcome = replay(&self.captures, &rules(config))?;
-        outcome.captures.iter().for_each(warn);
-        let hide_destinations = config.alert_options().hide_destinations;
-        self.write(
-            |out| match &outcome.totals {
-                Some(totals) => {
-                    write_replayed(out, totals, &outcome.alerts, &outcome.captures, hide_destinations)
-                }
-                // Does not occur: with `--json` the totals are kept.
-                None => Ok(()),
-            },
-            |out| print_replayed(out, &outcome),
-        )?;
-        outcome.broken.map_or(Ok(()), |broken| Err(broken.into()))
-    }
-
-    /// Replays with both configurations and writes which alerts only one of them raises, and which both raise.
-    fn run_both(&self, first: &Config, second: &Config) -> anyhow::Result<()> {
-        let first = replay_alerts(&self.captures, &rules(first))?;
-        let second = replay_alerts(&self.captures, &rules(second))?;
-        let comparison = ReplayComparison::of(&first.alerts, &second.alerts);
-        self.write(|out| write_compared(out, &comparison), |out| self.print_compared(out, &comparison))?;
-        // Both read the same captures, so both stop at the same error.
-        first.broken.map_or(Ok(()), |broken| Err(broken.into()))
+    /// Writes the result of one configuration.
+    fn write_one(
+        &self,
+        outcome: &ReplayOutcome,
+        result: &Replayed,
+        config: &Config,
+        read: &ReadView<'_>,
+    ) -> anyhow::Result<()> {
+        let view = TextView {
+            outcome,
+            result,
+            hides_destinations: config.alert_options().hide_destinations,
+            counts_ports: config.flow_options().port_interval.is_some(),
+            width: output_width(),
+        };
+        self.write(|out| write_replayed(out, result, view.hides_destinations, read), |out| view.print(out))
     }
 
     /// Writes `json` to the file or the output that `--json` names, or `text` to standard output if it is not given.
+    /// A reader of standard output that ends early, as `head` does, is no error.
     fn write(
         &self,
         json: impl Fn(&mut dyn Write) -> io::Result<()>,
@@ -99,64 +142,47 @@ impl ReplayArgs {
             writeln!(out)?;
             out.flush()
         };
+        let to_stdout = |result: io::Result<()>| match result {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            result => result.context("cannot write to standard output"),
+        };
         match self.json.as_deref() {
-            None => text(&mut io::stdout().lock())?,
-            Some(path) if path == Path::new("-") => {
-                json(&mut BufWriter::new(io::stdout().lock())).context("cannot write to standard output")?;
+            None => {
+                let mut out = BufWriter::new(io::stdout().lock());
+                to_stdout(text(&mut out).and_then(|()| out.flush()))
             }
+            Some(path) if path == Path::new("-") => to_stdout(json(&mut BufWriter::new(io::stdout().lock()))),
             Some(path) => File::create(path)
                 .and_then(|file| json(&mut BufWriter::new(file)))
-                .with_context(|| format!("cannot write {}", path.display()))?,
+                .with_context(|| format!("cannot write {}", path.display())),
         }
-        Ok(())
     }
 
     /// Prints the comparison as text.
-    fn print_compared(&self, out: &mut dyn Write, comparison: &ReplayComparison<'_>) -> io::Result<()> {
+    fn print_compared(
+        &self,
+        out: &mut dyn Write,
+        outcome: &ReplayOutcome,
+        result: &Replayed,
+        comparison: &ReplayComparison<'_>,
+    ) -> io::Result<()> {
         let ReplayComparison { only_first, only_second, both } = comparison;
-        let line = |alert: &Alert| Line(&Notice::Opened(alert.clone())).to_string();
+        let width = output_width();
         for (path, alone) in self.config.iter().zip([only_first, only_second]) {
             writeln!(out, "{} alerts with {} alone:", alone.len(), path.display())?;
-            alone.iter().try_for_each(|alert| writeln!(out, "  {}", line(alert)))?;
+            alone.iter().try_for_each(|alert| print_alert(out, alert, width, "  "))?;
         }
         writeln!(out, "{} alerts with both:", both.len())?;
         for (first, second) in both {
             #[allow(clippy::cast_precision_loss, reason = "three decimals are printed")]
             let later = (i128::from(second.opened_at.0) - i128::from(first.opened_at.0)) as f64 / 1e9;
-            writeln!(out, "  {}", line(first))?;
+            print_alert(out, first, width, "  ")?;
             if later != 0.0 {
                 writeln!(out, "    {later:+.3} s with the second")?;
             }
         }
-        Ok(())
+        writeln!(out)?;
+        let view = TextView { outcome, result, hides_destinations: true, counts_ports: false, width };
+        view.print_sums(out)
     }
-}
-
-/// Logs what reading a capture met.
-fn warn(capture: &CaptureReport) {
-    capture.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    for link in &capture.undecoded {
-        let (frames, capture) = (link.frames, &capture.capture);
-        tracing::warn!("capture {capture}: {frames} frames of {link} were not understood");
-    }
-}
-
-/// Prints the accounting and the alerts as text.
-fn print_replayed(out: &mut dyn Write, outcome: &Replayed) -> io::Result<()> {
-    let counted = &outcome.accounting;
-    writeln!(
-        out,
-        "{} frames: {} IP packets, {} bytes",
-        counted.frames, counted.ip_packets, counted.ip_bytes
-    )?;
-    for (reason, frames) in Skip::ALL.iter().zip(counted.skipped).filter(|(_, frames)| *frames > 0) {
-        writeln!(out, "skipped as {reason}: {frames}")?;
-    }
-    for (capture, direction) in directions(&outcome.captures) {
-        writeln!(out, "{capture}: {direction}")?;
-    }
-    for alert in &outcome.alerts {
-        writeln!(out, "{}", Line(&Notice::Opened(alert.clone())))?;
-    }
-    Ok(())
 }

@@ -1,14 +1,18 @@
 //! The JSON objects that `replay --json` writes.
 
+use std::cmp::Reverse;
 use std::io;
 use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
 use traffic_alerted::alert::{self, Alert, AlertState};
 use traffic_alerted::api::view::Counted;
-use traffic_alerted::capture::{CaptureReport, CountedDirection};
+use traffic_alerted::capture::CountedDirection;
+use traffic_alerted::engine::{CaptureRead, ReplayOutcome, Replayed};
 use traffic_alerted::flow::{HostCounts, Metric, Window};
 use traffic_alerted::report::ReplayComparison;
+
+use super::replay_progress::{name, with_causes};
 
 /// The totals of a replay and its alerts. Tools read these field names, so they must not change.
 #[derive(Serialize)]
@@ -20,6 +24,47 @@ struct ReplayView<'a> {
     pairs: PairsView<'a>,
     #[serde(serialize_with = "alerts")]
     alerts: &'a [Alert],
+    #[serde(flatten)]
+    read: &'a ReadView<'a>,
+}
+
+/// How far the captures were read, and what was found about their times: the field `captures`, in the order of reading,
+/// and the field `warnings`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadView<'a> {
+    /// What was read.
+    pub(super) outcome: &'a ReplayOutcome,
+    /// What was found, in sentences.
+    pub(super) notes: &'a [String],
+}
+
+impl Serialize for ReadView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct View<'a> {
+            captures: Vec<CaptureView>,
+            warnings: &'a [String],
+            interrupted: bool,
+        }
+
+        #[derive(Serialize)]
+        struct CaptureView {
+            path: String,
+            frames: u64,
+            undecoded_frames: u64,
+            error: Option<String>,
+        }
+
+        let view = |capture: &CaptureRead| CaptureView {
+            path: name(&capture.path),
+            frames: capture.frames,
+            undecoded_frames: capture.undecoded_frames(),
+            error: capture.error.as_ref().map(|error| with_causes(error)),
+        };
+        let ReplayOutcome { captures, is_interrupted, .. } = self.outcome;
+        let captures = captures.iter().map(view).collect();
+        View { captures, warnings: self.notes, interrupted: *is_interrupted }.serialize(serializer)
+    }
 }
 
 #[derive(Serialize)]
@@ -41,8 +86,9 @@ struct CapturedDirectionView<'a> {
 }
 
 /// Returns the captures that state directions, with which packets count.
-pub(super) fn directions(captures: &[CaptureReport]) -> impl Iterator<Item = (&str, CountedDirection)> {
-    captures.iter().filter_map(|report| Some((report.capture.as_str(), report.direction?)))
+pub(super) fn directions(outcome: &ReplayOutcome) -> impl Iterator<Item = (&str, CountedDirection)> {
+    let reports = outcome.captures.iter().filter_map(|capture| capture.report.as_ref());
+    reports.filter_map(|report| Some((report.capture.as_str(), report.direction?)))
 }
 
 /// The window with the pairs; `are_hidden` is true if `NoDestinations` hides them.
@@ -68,18 +114,20 @@ struct PairView {
     ip_bytes: u64,
 }
 
-/// Writes the result of a replay as one JSON object, with hosts and pairs in the order of their addresses.
+/// Writes the result of a replay as one JSON object. Hosts and pairs with the most bytes come first, those with equal
+/// bytes in the order of their addresses.
 ///
 /// # Errors
 /// `out` cannot be written.
 pub(super) fn write_replayed(
     out: impl io::Write,
-    totals: &Window,
-    alerts: &[Alert],
-    captures: &[CaptureReport],
+    result: &Replayed,
     hide_destinations: bool,
+    read: &ReadView<'_>,
 ) -> io::Result<()> {
-    let directions = directions(captures).map(|(capture, direction)| CapturedDirectionView {
+    // Does not occur: with one configuration the totals are kept.
+    let Some(totals) = &result.totals else { return Ok(()) };
+    let directions = directions(read.outcome).map(|(capture, direction)| CapturedDirectionView {
         capture,
         counts: direction.counts_name(),
         why: direction.to_string(),
@@ -92,7 +140,8 @@ pub(super) fn write_replayed(
         },
         hosts: totals,
         pairs: PairsView { window: totals, are_hidden: hide_destinations },
-        alerts,
+        alerts: &result.alerts,
+        read,
     };
     serde_json::to_writer(out, &view).map_err(io::Error::from)
 }
@@ -101,12 +150,18 @@ pub(super) fn write_replayed(
 ///
 /// # Errors
 /// `out` cannot be written.
-pub(super) fn write_compared(out: impl io::Write, comparison: &ReplayComparison<'_>) -> io::Result<()> {
+pub(super) fn write_compared(
+    out: impl io::Write,
+    comparison: &ReplayComparison<'_>,
+    read: &ReadView<'_>,
+) -> io::Result<()> {
     #[derive(Serialize)]
-    struct ComparedView<One, Both> {
+    struct ComparedView<'a, One, Both> {
         only_first: Vec<One>,
         only_second: Vec<One>,
         both: Vec<Both>,
+        #[serde(flatten)]
+        read: &'a ReadView<'a>,
     }
 
     #[derive(Serialize)]
@@ -124,13 +179,14 @@ pub(super) fn write_compared(out: impl io::Write, comparison: &ReplayComparison<
         only_first: only_first.iter().map(|alert| view(alert)).collect(),
         only_second: only_second.iter().map(|alert| view(alert)).collect(),
         both: both.iter().map(|(first, second)| Both { first: view(first), second: view(second) }).collect(),
+        read,
     };
     serde_json::to_writer(out, &compared).map_err(io::Error::from)
 }
 
 fn hosts<S: Serializer>(window: &Window, serializer: S) -> Result<S::Ok, S::Error> {
     let mut hosts: Vec<HostCounts> = window.hosts().filter(|host| host.packets > 0).collect();
-    hosts.sort_unstable_by_key(|host| host.addr);
+    hosts.sort_unstable_by_key(|host| (Reverse(host.counts[Metric::IpBytes]), host.addr));
     serializer.collect_seq(hosts.iter().map(|host| HostView {
         ip: host.addr,
         packets: host.packets,
@@ -145,7 +201,7 @@ fn pairs<S: Serializer>(pairs: &PairsView<'_>, serializer: S) -> Result<S::Ok, S
         return serializer.collect_seq(std::iter::empty::<PairView>());
     }
     let mut rows: Vec<_> = pairs.window.pairs().filter(|&(_, _, packets, _)| packets > 0).collect();
-    rows.sort_unstable();
+    rows.sort_unstable_by_key(|&(src, dst, _, ip_bytes)| (Reverse(ip_bytes), src, dst));
     serializer.collect_seq(rows.into_iter().map(|(src, dst, packets, ip_bytes)| PairView {
         src,
         dst,

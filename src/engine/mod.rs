@@ -51,7 +51,10 @@ mod worker;
 
 pub use live::{Engine, RunSummary, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, StartError};
 pub use options::{Options, PinCores};
-pub use replay::{Replayed, replay, replay_alerts};
+pub use replay::{
+    CaptureRead, FramePlace, Interrupt, Occurrences, ReplayJob, ReplayObserver, ReplayOutcome, Replayed,
+    TimingReport, replay,
+};
 pub use rules::{MemoryError, Rules};
 pub use signals::{Signals, WakeReason};
 pub use tick::TICK;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use crate::packets::build::{ICMP, IPV4, TCP, UDP, ethernet, ipv4, tcp, udp};
 use crate::packets::capture_file::{LITTLE, MICROSECONDS};
@@ -10,37 +10,56 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// 2026-09-21T14:13:20Z.
-const START: u32 = 1_790_000_000;
+pub(crate) const START: u32 = 1_790_000_000;
 
 /// A capture in the making: frames between 10.0.0.0/8 addresses.
-struct Capture {
-    bytes: Vec<u8>,
+pub(crate) struct Capture {
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Capture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { bytes: LITTLE.pcap_header(MICROSECONDS, 1) }
     }
 
     /// Adds an IPv4 packet that was seen `at` microseconds after the start.
-    fn packet(&mut self, at: u32, src: [u8; 4], dst: [u8; 4], protocol: u8, payload: &[u8]) -> &mut Self {
+    pub(crate) fn packet(
+        &mut self,
+        at: u32,
+        src: [u8; 4],
+        dst: [u8; 4],
+        protocol: u8,
+        payload: &[u8],
+    ) -> &mut Self {
+        self.packet_at([START + at / 1_000_000, at % 1_000_000], src, dst, protocol, payload)
+    }
+
+    /// Adds an IPv4 packet that was seen at these seconds and microseconds.
+    pub(crate) fn packet_at(
+        &mut self,
+        [seconds, microseconds]: [u32; 2],
+        src: [u8; 4],
+        dst: [u8; 4],
+        protocol: u8,
+        payload: &[u8],
+    ) -> &mut Self {
         let mut packet = ipv4(protocol, payload);
         packet[12..16].copy_from_slice(&src);
         packet[16..20].copy_from_slice(&dst);
         let frame = ethernet(IPV4, &packet);
         let len = frame.len() as u32;
-        self.bytes.extend(LITTLE.pcap_record(START + at / 1_000_000, at % 1_000_000, len, &frame));
+        self.bytes.extend(LITTLE.pcap_record(seconds, microseconds, len, &frame));
         self
     }
 
-    fn save(&self, folder: &TempDir, name: &str) -> String {
+    pub(crate) fn save(&self, folder: &TempDir, name: &str) -> String {
         let path = folder.path().join(name);
         std::fs::write(&path, &self.bytes).unwrap();
         path.to_str().unwrap().to_owned()
     }
 }
 
-fn replay(arguments: &[&str]) -> Output {
+pub(crate) fn replay(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_TrafficAlerted")).arg("replay").args(arguments).output().unwrap()
 }
 
@@ -51,11 +70,15 @@ fn replayed(config: &str, capture: &Capture) -> Value {
     let capture = capture.save(&folder, "capture.pcap");
     let output = replay(&["--config", config_path.to_str().unwrap(), "--json", "-", &capture]);
     assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    let mut result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let read = result["captures"].take();
+    assert_eq!((&read[0]["path"], &read[0]["error"]), (&json!(capture), &json!(null)), "{read}");
+    assert_eq!(read[0]["frames"], result["accounting"]["frames"]);
+    result
 }
 
-const A: [u8; 4] = [10, 0, 0, 1];
-const B: [u8; 4] = [10, 0, 0, 2];
+pub(crate) const A: [u8; 4] = [10, 0, 0, 1];
+pub(crate) const B: [u8; 4] = [10, 0, 0, 2];
 
 #[test]
 fn a_small_capture_gives_the_recorded_result() {
@@ -76,21 +99,23 @@ fn a_small_capture_gives_the_recorded_result() {
                 "spilled_packets": 0, "spilled_bytes": 0, "spilled_ports": 0, "undecided_exchanges": 0,
             },
             "hosts": [
-                {"ip": "10.0.0.1", "packets": 2, "ip_bytes": 88, "contacted_ips": 1, "contacted_ports": 2},
                 {"ip": "10.0.0.2", "packets": 2, "ip_bytes": 240, "contacted_ips": 0, "contacted_ports": 0},
+                {"ip": "10.0.0.1", "packets": 2, "ip_bytes": 88, "contacted_ips": 1, "contacted_ports": 2},
             ],
             "pairs": [
-                {"src": "10.0.0.1", "dst": "10.0.0.2", "packets": 2, "ip_bytes": 88},
                 {"src": "10.0.0.2", "dst": "10.0.0.1", "packets": 2, "ip_bytes": 240},
+                {"src": "10.0.0.1", "dst": "10.0.0.2", "packets": 2, "ip_bytes": 88},
             ],
             "alerts": [{
                 "id": "1790000000-1", "kind": "TRAFFIC", "state": "open", "source": "10.0.0.2",
                 "opened_at": "2026-09-21T14:13:20.004Z", "closed_at": null,
-                "measured": 240, "limit": 199,
+                "measured": 240, "limit": 199, "window_seconds": 170,
+                "sentence": "TRAFFIC: 10.0.0.2 sent 240 B in 170 s, the limit is 199 B",
                 "evidence": {
                     "ip_bytes": 240, "destinations": [{"ip": "10.0.0.1", "ip_bytes": 240}], "dropped_frames": 0,
                 },
             }],
+            "captures": null, "warnings": [], "interrupted": false,
         })
     );
 }
@@ -249,6 +274,7 @@ fn a_file_that_breaks_off_counts_up_to_there() {
     let output_text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!((output.status.code(), frames(&output)), (Some(1), 9));
     assert!(output_text.contains("cut.pcap is cut short at byte"), "{output_text}");
+    assert!(output_text.contains("4 frames of it were counted"), "{output_text}");
 
     let result = folder.path().join("result.json");
     let output = replay(&["--json", result.to_str().unwrap(), &whole, &whole]);
@@ -263,19 +289,67 @@ fn a_file_that_breaks_off_counts_up_to_there() {
 }
 
 #[test]
-fn without_json_the_sums_and_alerts_are_printed() {
+fn without_json_sums_hosts_pairs_and_alerts_are_printed() {
     let folder = TempDir::new().unwrap();
     let mut capture = Capture::new();
     for n in 0..16 {
-        capture.packet(u32::from(n), A, [10, 9, 0, n], TCP, &tcp(40_000, 80, 0x02, 0));
+        capture.packet(n * 1_000_000, A, [10, 9, 0, n as u8], TCP, &tcp(40_000, 80, 0x02, 0));
     }
-    let output = replay(&[&capture.save(&folder, "scan.pcap")]);
+    capture.packet(16_000_000, B, A, UDP, &udp(5000, 53, 1000));
+    capture.bytes.extend(LITTLE.pcap_record(START + 400, 0, 60, &ethernet(0x0806, &[0; 46])));
+    let capture = capture.save(&folder, "scan.pcap");
+    let output = replay(&[&capture]);
     let output_text = String::from_utf8(output.stdout).unwrap();
-    assert!(output_text.starts_with("16 frames: 16 IP packets, 640 bytes\n"), "{output_text}");
+    let lines: Vec<&str> = output_text.lines().collect();
+    assert_eq!(lines[..2], ["18 frames: 17 IP packets, 1668 bytes", "skipped as not_ip: 1"]);
+    let said = |line: &str| assert!(lines.contains(&line), "{line}\n{output_text}");
+    said("Time      2026-09-21T14:13:20Z to 2026-09-21T14:20:00Z, 6 min 40 s");
+    said("Packets   17 with 1.66 kB; less than 0.1 packets/s, 33 bit/s on average");
+    said("  HOST          SENT   PACKETS       RATE   CONTACTED   PORTS");
+    said("  10.0.0.2   1.02 kB         1   20 bit/s           1       1");
+    said("  10.0.0.1     640 B        16   12 bit/s          16       1");
+    said("Largest pairs (10 of 17)");
+    said("  10.0.0.2 -> 10.0.0.1   1.02 kB         1    20 bit/s");
+    said("Alerts (1)");
     assert!(
-        output_text.contains("EVENT=SCANNING SRC=10.0.0.1 TOTALBYTES=640 | DSTINFO=[{10.9.0.0 40} "),
+        lines.iter().any(|line| line.starts_with("2026-09-21T14:13:35Z SCANNING: 10.0.0.1 ")),
         "{output_text}"
     );
+    assert!(lines.iter().any(|line| line.starts_with("  ended 2026-09-21T14:1")), "{output_text}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line
+                .starts_with("EVENT=SCANNING SRC=10.0.0.1 TOTALBYTES=640 | DSTINFO=[{10.9.0.0 40} ")),
+        "{output_text}"
+    );
+    assert!(
+        lines.iter().all(|line| line.len() <= 80 || line.starts_with("EVENT=") || line.contains(&capture))
+    );
+    assert!(output.stderr.is_empty());
+}
+
+/// `head` closes its input after a few lines.
+#[test]
+fn a_reader_that_ends_early_is_no_error() {
+    let folder = TempDir::new().unwrap();
+    let mut capture = Capture::new();
+    for n in 0..4000_u16 {
+        let [high, low] = n.to_be_bytes();
+        capture.packet(u32::from(n), A, [10, 9, high, low], UDP, &udp(1, 2, 0));
+    }
+    let capture = capture.save(&folder, "capture.pcap");
+    for arguments in [&["replay", &capture][..], &["replay", "--json", "-", &capture]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_TrafficAlerted"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{output:?}");
+    }
 }
 
 #[test]
@@ -314,6 +388,8 @@ fn two_configurations_are_compared_alert_by_alert() {
         "{output_text}"
     );
     assert!(output_text.contains("1 alerts with both:\n"), "{output_text}");
+    assert!(output_text.contains("\n  EVENT=SCANNING SRC=10.0.0.1 "), "{output_text}");
+    assert!(output_text.contains("\n17 frames: 17 IP packets, 1668 bytes\n"), "{output_text}");
 
     let output = replay(&["--config", &first, "--config", &second, "--config", &first, &capture]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");

@@ -142,10 +142,9 @@ fn replayed(file: &[u8], policy: DirectionPolicy) -> (Replayed, CaptureReport) {
     let mut path = tempfile::NamedTempFile::new().unwrap();
     path.write_all(file).unwrap();
     let rules = engine::Rules { direction: policy, ..crate::sums::rules() };
-    let replayed = engine::replay(&[PathBuf::from(path.path())], &rules).unwrap();
-    assert!(replayed.broken.is_none(), "{:?}", replayed.broken);
-    let report = replayed.captures[0].clone();
-    (replayed, report)
+    let (replayed, mut captures) = engine::replay(&[PathBuf::from(path.path())], &rules).unwrap();
+    assert!(captures[0].error.is_none(), "{captures:?}");
+    (replayed, captures[0].report.take().unwrap())
 }
 
 /// Packets and bytes that count, and frames that are skipped because they leave.
@@ -318,7 +317,9 @@ fn a_fault_at_the_beginning_is_reported_after_the_frames_before_it() {
     let whole = sll(&forwarded(50, false));
     let mut path = tempfile::NamedTempFile::new().unwrap();
     path.write_all(&whole[..whole.len() - 1]).unwrap();
-    let replayed = engine::replay(&[PathBuf::from(path.path())], &crate::sums::rules()).unwrap();
+    let (replayed, captures) = engine::replay(&[PathBuf::from(path.path())], &crate::sums::rules()).unwrap();
     assert_eq!(sums(&replayed), (100, 10_000, 99));
-    assert!(replayed.broken.is_some_and(|error| error.to_string().contains("is cut short at byte")));
+    assert!(
+        captures[0].error.as_ref().is_some_and(|error| error.to_string().contains("is cut short at byte"))
+    );
 }

@@ -281,8 +281,8 @@ proptest! {
         }
         let mut capture = tempfile::NamedTempFile::new().expect("a file for the test");
         capture.write_all(&file).expect("it is ours");
-        let replayed = engine::replay(&[PathBuf::from(capture.path())], &rules()).expect("enough memory");
-        prop_assert!(replayed.broken.is_none());
+        let (replayed, captures) = engine::replay(&[PathBuf::from(capture.path())], &rules()).expect("enough memory");
+        prop_assert!(captures[0].error.is_none());
         let totals = replayed.totals.as_ref().expect("totals are kept");
         prop_assert_eq!(Model::of(totals), model);
 

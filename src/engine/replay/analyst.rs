@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use crate::alert::{Alert, Notice};
-use crate::capture::{CaptureReport, ReplayError};
 use crate::engine::analyst::Analyst;
 use crate::engine::rules::Rules;
 use crate::engine::tick::TICK;
-use crate::flow::{Capacity, Delta, Seed, Window, slot_span};
+use crate::flow::{Accounting, Capacity, Delta, Seed, Window, slot_span};
 use crate::time::{Moment, UnixNanos};
 
 use super::clock::{Tick, slot_end};
 use super::outcome::Replayed;
+use super::timing::TimingReport;
 
 /// The analyst, the totals, and the alerts so far.
 #[derive(Debug)]
@@ -20,8 +20,12 @@ pub(super) struct ReplayAnalyst {
     analyst: Analyst,
     /// The lengths of the traffic window, and of the port window if there is one.
     intervals: [Option<Duration>; 2],
+    /// The time of the first frame of the first tick; `None` before the first tick.
+    began_at: Option<Moment>,
     /// The end of the last tick; `None` before the first tick.
     now: Option<Moment>,
+    /// The sums of the frames that no window has.
+    unjudged: Accounting,
     notices: Vec<Notice>,
     alerts: Vec<Alert>,
 }
@@ -35,7 +39,9 @@ impl ReplayAnalyst {
             totals,
             analyst: Analyst::new(rules, limits, seed),
             intervals: [Some(rules.flow.traffic_interval), rules.flow.port_interval],
+            began_at: None,
             now: None,
+            unjudged: Accounting::default(),
             notices: Vec::new(),
             alerts: Vec::new(),
         }
@@ -46,6 +52,7 @@ impl ReplayAnalyst {
         delta.close();
         let Tick { began_at, ended_at, next_at } = *tick;
         if self.now.is_none() {
+            self.began_at = Some(began_at);
             self.analyst.begin(began_at);
             if let Some(totals) = &mut self.totals {
                 totals.begin(began_at);
@@ -67,8 +74,22 @@ impl ReplayAnalyst {
         }
     }
 
-    /// Makes the pending decisions, and returns the result.
-    pub(super) fn finish(mut self, captures: Vec<CaptureReport>, broken: Option<ReplayError>) -> Replayed {
+    /// Adds the delta of frames whose time is not known to the sums and totals, and clears it. `at` is the time that
+    /// the totals note for them.
+    pub(super) fn add_unjudged(&mut self, delta: &mut Delta, at: Moment) {
+        delta.close();
+        self.unjudged.add(&delta.accounting());
+        delta.began_at = Some(at);
+        delta.handed_over_at = at;
+        if let Some(totals) = &mut self.totals {
+            totals.fold(delta);
+            totals.decide(at);
+        }
+        delta.clear();
+    }
+
+    /// Makes the pending decisions, and returns the result. `timing` is what was found about the times of the frames.
+    pub(super) fn finish(mut self, timing: TimingReport) -> Replayed {
         if let Some(now) = self.now {
             self.settle(now, None);
         }
@@ -80,8 +101,16 @@ impl ReplayAnalyst {
                 .filter(|alert| alert.id == open.id)
                 .for_each(|alert| *alert = open.clone());
         }
-        let accounting = self.analyst.accounting().clone();
-        Replayed { accounting, totals: self.totals, alerts: self.alerts, captures, broken }
+        let mut accounting = self.analyst.accounting().clone();
+        accounting.add(&self.unjudged);
+        let time = |at: Moment| UnixNanos(at.0);
+        Replayed {
+            accounting,
+            totals: self.totals,
+            alerts: self.alerts,
+            time: self.began_at.map(time).zip(self.now.map(time)),
+            timing,
+        }
     }
 
     /// Returns the alerts so far.

@@ -6,115 +6,190 @@
 //!
 //! All of it runs on the thread of the caller. One delta is used for all ticks: it is folded in place after each tick
 //! and then cleared. `Workers` is a setting of live capture and has no effect here.
+//!
+//! Several sets of rules are replayed together: each has a [`Stream`], and each batch of frames is given to all of
+//! them, so that a pipe is read once.
 
 mod analyst;
 mod clock;
+mod held;
+mod interrupt;
+mod order;
 mod outcome;
+mod run;
+mod stream;
+mod timing;
 
 use std::path::{Path, PathBuf};
 
-use crate::capture::{Batch, CaptureReport, DirectionPolicy, FrameSource, Replay, ReplayError};
-use crate::flow::{Delta, DeltaLimits, Seed, slot_span};
+use crate::capture::{Batch, DirectionPolicy, FrameSource, Replay, ReplayError};
 
-use super::pipeline::FramePipeline;
 use super::rules::{MemoryError, Rules};
 
-use analyst::ReplayAnalyst;
-use clock::Clock;
+use stream::Stream;
 
-pub use outcome::Replayed;
+pub use held::FramePlace;
+pub use interrupt::Interrupt;
+pub use outcome::{CaptureRead, ReplayOutcome, Replayed};
+pub use timing::{Occurrences, TimingReport};
 
-/// Replays captures one after the other, as one stream, and returns their totals too, which take memory for every pair.
-///
-/// Time never goes back: a frame with an earlier timestamp than the one before gets the time of that one.
+/// Is told how a replay proceeds. All methods do nothing by default.
+pub trait ReplayObserver {
+    /// The captures are read in this order, which is not the order in which they were given.
+    fn reordered(&mut self, captures: &[PathBuf]) {
+        let _ = captures;
+    }
+
+    /// Returns true if [`read_some`](Self::read_some) is to be called.
+    fn wants_progress(&self) -> bool {
+        false
+    }
+
+    /// This many further frames were read, which take this many bytes in their capture, block headers estimated.
+    fn read_some(&mut self, frames: u64, bytes: u64) {
+        let _ = (frames, bytes);
+    }
+
+    /// A capture was read to its end, to a fault, or to an interruption.
+    fn read(&mut self, capture: &CaptureRead) {
+        let _ = capture;
+    }
+}
+
+/// Observes nothing.
+impl ReplayObserver for () {}
+
+/// What to replay.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplayJob<'a> {
+    /// The captures. They are read one after the other, as one stream, in the order of their first frames.
+    pub captures: &'a [PathBuf],
+    /// True if the totals of hosts and pairs are kept, which take memory for every pair.
+    pub keeps_totals: bool,
+    /// What ends the replay before the end of the captures; `None` if nothing does.
+    pub interrupt: Option<&'a Interrupt>,
+}
+
+/// Replays captures with one set of rules, and returns their totals too, which take memory for every pair, and how far
+/// each capture was read.
 ///
 /// # Errors
-/// The rules allow less memory than a window needs. The error of a capture is in [`Replayed::broken`].
-pub fn replay(captures: &[PathBuf], rules: &Rules) -> Result<Replayed, MemoryError> {
-    run(captures, rules, true)
+/// The rules allow less memory than a window needs. The error of a capture is in [`CaptureRead::error`].
+pub fn replay(captures: &[PathBuf], rules: &Rules) -> Result<(Replayed, Vec<CaptureRead>), MemoryError> {
+    let job = ReplayJob { captures, keeps_totals: true, interrupt: None };
+    let mut outcome = job.run(&[rules], &mut ())?;
+    let result = outcome.results.pop().expect("there is one result for each set of rules");
+    Ok((result, outcome.captures))
 }
 
-/// Replays captures as [`replay`] does, without their totals.
-///
-/// # Errors
-/// The rules allow less memory than a window needs. The error of a capture is in [`Replayed::broken`].
-pub fn replay_alerts(captures: &[PathBuf], rules: &Rules) -> Result<Replayed, MemoryError> {
-    run(captures, rules, false)
-}
+impl ReplayJob<'_> {
+    /// Reads the captures once, for several sets of rules at the same time. A faulty capture does not end the others.
+    ///
+    /// # Errors
+    /// Some rules allow less memory than a window needs. The errors of captures are in [`ReplayOutcome::captures`].
+    pub fn run(
+        &self,
+        rules: &[&Rules],
+        observer: &mut dyn ReplayObserver,
+    ) -> Result<ReplayOutcome, MemoryError> {
+        let streams = rules.iter().map(|rules| Stream::new(rules, self.keeps_totals));
+        let mut streams: Vec<Stream> = streams.collect::<Result<_, _>>()?;
+        let in_order = order::by_first_frame(self.captures);
+        if in_order != self.captures {
+            observer.reordered(&in_order);
+        }
+        let mut captures = Vec::with_capacity(in_order.len());
+        for (index, path) in in_order.into_iter().enumerate() {
+            if self.is_interrupted() {
+                break;
+            }
+            let mut capture = CaptureRead { path, frames: 0, report: None, error: None };
+            let result = self.read(index, &mut capture, &mut streams, observer);
+            // What an interruption cuts off is not a fault of the capture.
+            capture.error = result.err().filter(|_| !self.is_interrupted());
+            observer.read(&capture);
+            captures.push(capture);
+        }
+        let results = streams.into_iter().map(Stream::finish).collect();
+        Ok(ReplayOutcome { results, captures, is_interrupted: self.is_interrupted() })
+    }
 
-fn run(captures: &[PathBuf], rules: &Rules, keeps_totals: bool) -> Result<Replayed, MemoryError> {
-    let limits = rules.limits(1)?;
-    let seed = Seed::default();
-    // A tick has at most this many frames, so that its counts fit one delta. A frame adds at most two rows of pairs,
-    // its own and the one that it quotes, and one row of a port; there are half as many rows for IPv6. Rows take memory
-    // only when they are used. With longer ticks, fewer rows are folded if few hosts send many packets.
-    let frames_max = limits.delta.pairs_max * 2;
-    let ports_max = if limits.delta.ports_max > 0 { frames_max * 2 } else { 0 };
-    let delta_limits = DeltaLimits { pairs_max: frames_max * 4, ports_max, ..limits.delta };
-    let mut stream = Stream {
-        clock: Clock::new(slot_span(rules.flow.traffic_interval), frames_max.try_into().unwrap_or(u32::MAX)),
-        pipeline: FramePipeline::new(rules.detect.need_received_bytes()),
-        delta: Delta::new(delta_limits, seed.clone()),
-        analyst: ReplayAnalyst::new(rules, &limits, seed, keeps_totals),
-        direction: rules.direction,
-        captures: Vec::new(),
-    };
-    let broken = captures.iter().find_map(|path| stream.replay(path).err());
-    Ok(stream.finish(broken))
-}
-
-/// The captures as one stream of frames.
-struct Stream {
-    clock: Clock,
-    pipeline: FramePipeline,
-    delta: Delta,
-    analyst: ReplayAnalyst,
-    direction: DirectionPolicy,
-    captures: Vec<CaptureReport>,
-}
-
-impl Stream {
-    /// Counts the frames of one capture, and judges after each tick.
-    fn replay(&mut self, path: &Path) -> Result<(), ReplayError> {
-        let mut source = Replay::open(path)?.with_direction(self.direction);
-        let result = self.count(&mut source);
-        self.captures.push(source.report());
+    /// Counts the frames of one capture.
+    fn read(
+        &self,
+        index: usize,
+        capture: &mut CaptureRead,
+        streams: &mut [Stream],
+        observer: &mut dyn ReplayObserver,
+    ) -> Result<(), ReplayError> {
+        let pipe = self.interrupt.and_then(|interrupt| interrupt.open_pipe(&capture.path));
+        // A pipe ends by itself when a signal comes. What was read from it before still counts.
+        let ends_by_itself = pipe.is_some();
+        let policy = streams.first().map_or(DirectionPolicy::Auto, Stream::direction);
+        let mut source = match pipe {
+            Some(reader) => Replay::from_reader(name(&capture.path), reader),
+            None => Replay::open(&capture.path),
+        }?
+        .with_direction(policy);
+        for stream in &mut *streams {
+            stream.begin(&source);
+        }
+        let result = self.read_frames(index, capture, &mut source, streams, observer, ends_by_itself);
+        capture.report = Some(source.report());
         result
     }
 
-    fn count(&mut self, source: &mut Replay) -> Result<(), ReplayError> {
-        let Self { clock, pipeline, delta, analyst, .. } = self;
-        while let Some(batch) = source.next_batch()? {
-            for frame in batch.frames() {
-                if let Some(tick) = clock.advance(frame.seen_at) {
-                    pipeline.finish(delta);
-                    analyst.end(delta, &tick);
-                }
-                pipeline.decode_frame(&batch, &frame, delta);
+    fn read_frames(
+        &self,
+        index: usize,
+        capture: &mut CaptureRead,
+        source: &mut Replay,
+        streams: &mut [Stream],
+        observer: &mut dyn ReplayObserver,
+        ends_by_itself: bool,
+    ) -> Result<(), ReplayError> {
+        while (ends_by_itself || !self.is_interrupted())
+            && let Some(batch) = source.next_batch()?
+        {
+            let before = FramePlace { capture: index, number: capture.frames };
+            for stream in &mut *streams {
+                stream.count_replayed(batch, before);
             }
-            pipeline.finish(delta);
+            let frames = batch.frames().len() as u64;
+            capture.frames += frames;
+            if observer.wants_progress() {
+                let bytes = batch.frames().map(|frame| frame.bytes.len() as u64 + RECORD_HEADER_BYTES);
+                observer.read_some(frames, bytes.sum());
+            }
         }
         Ok(())
     }
 
-    /// Judges after the last tick, and returns the result. `broken` is the error that ended the replay.
-    fn finish(mut self, broken: Option<ReplayError>) -> Replayed {
-        if let Some(tick) = self.clock.end(None) {
-            self.analyst.end(&mut self.delta, &tick);
-        }
-        self.analyst.finish(self.captures, broken)
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.is_some_and(|interrupt| interrupt.signal().is_some())
     }
 }
+
+/// Returns the name of a capture in messages.
+fn name(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// Bytes of a record header of pcap, by which the bytes that were read are estimated.
+const RECORD_HEADER_BYTES: u64 = 16;
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use crate::alert::Alert;
+    use crate::flow::{Delta, Seed, slot_span};
     use crate::packet::{Endpoints, Summary, Transport};
-    use crate::time::UnixNanos;
+    use crate::time::{Moment, UnixNanos};
     use crate::{alert, capture, detect, flow};
 
+    use super::analyst::ReplayAnalyst;
+    use super::clock::Clock;
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
@@ -144,7 +219,7 @@ mod tests {
         let mut analyst = ReplayAnalyst::new(&rules, &limits, seed, false);
         for second in bursts {
             let seen_at = UnixNanos(second * SECOND);
-            if let Some(tick) = clock.advance(seen_at) {
+            if let Some(tick) = clock.advance(Moment(seen_at.0)) {
                 analyst.end(&mut delta, &tick);
             }
             let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };

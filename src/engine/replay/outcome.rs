@@ -1,22 +1,68 @@
 //! The result of a replay.
 
+use std::path::PathBuf;
+
 use crate::alert::Alert;
-use crate::capture::{CaptureReport, ReplayError};
+use crate::capture::{CaptureReport, CaptureWarning, ReplayError};
 use crate::flow::{Accounting, Window};
+use crate::time::UnixNanos;
+
+use super::timing::TimingReport;
+
+/// The result of reading captures: what each set of rules makes of them, and how far they were read.
+#[derive(Debug)]
+pub struct ReplayOutcome {
+    /// The results, one for each set of rules.
+    pub results: Vec<Replayed>,
+    /// The captures in the order in which they were read. Those that were not opened after an interruption are missing.
+    pub captures: Vec<CaptureRead>,
+    /// True if an [`Interrupt`](super::Interrupt) ended the replay.
+    pub is_interrupted: bool,
+}
+
+/// How far a capture was read.
+#[derive(Debug)]
+pub struct CaptureRead {
+    /// Its path; `-` for standard input.
+    pub path: PathBuf,
+    /// Number of frames that were counted.
+    pub frames: u64,
+    /// What is known of it besides its frames; `None` if it could not be opened.
+    pub report: Option<CaptureReport>,
+    /// The error at which reading ended; `None` if the capture was read to its end. The frames before it were counted.
+    pub error: Option<ReplayError>,
+}
+
+impl CaptureRead {
+    /// Returns true if it has frames, and none of them was decoded because of the link type.
+    pub fn is_undecoded(&self) -> bool {
+        self.frames > 0 && self.undecoded_frames() == self.frames
+    }
+
+    /// Returns the number of frames that were not decoded because of the link type.
+    pub fn undecoded_frames(&self) -> u64 {
+        self.report.iter().flat_map(|report| &report.undecoded).map(|link| link.frames).sum()
+    }
+
+    /// Returns true if frames of the file are missing from the counted ones: it could not be read to its end or was not
+    /// decoded, or a part of it was skipped.
+    pub fn is_incomplete(&self) -> bool {
+        let has_lost = self.report.iter().flat_map(|report| &report.warnings).any(CaptureWarning::is_loss);
+        self.error.is_some() || self.is_undecoded() || has_lost
+    }
+}
 
 /// The totals of captures, and the alerts that the same traffic would have raised live.
 #[derive(Debug)]
 pub struct Replayed {
     /// Sums over everything in the captures.
     pub accounting: Accounting,
-    /// Everything in the captures, host by host and pair by pair without expiry; `None` from
-    /// [`replay_alerts`](super::replay_alerts).
+    /// Everything in the captures, host by host and pair by pair without expiry; `None` if they were not kept.
     pub totals: Option<Window>,
     /// The alerts in the order in which they opened. Those that were open at the end do not have a `closed_at`.
     pub alerts: Vec<Alert>,
-    /// What is known of each capture that was read, besides its frames.
-    pub captures: Vec<CaptureReport>,
-    /// The error at which reading stopped; `None` if there was none. All frames before it were counted; captures after
-    /// it were not read.
-    pub broken: Option<ReplayError>,
+    /// The elapsed times of the first and the last frame; `None` if there are none whose time is known.
+    pub time: Option<(UnixNanos, UnixNanos)>,
+    /// What was found about the times of the frames.
+    pub timing: TimingReport,
 }

@@ -1,0 +1,99 @@
+//! What a replay found about the times of captures, in sentences.
+
+use std::time::Duration;
+
+use traffic_alerted::engine::{FramePlace, ReplayOutcome, TimingReport};
+use traffic_alerted::human::HumanDuration;
+use traffic_alerted::time::UnixNanos;
+
+use super::replay_progress::{frames, name};
+use super::replay_text::rfc3339;
+
+/// Returns a sentence about each kind of what was found about the times of the captures, and about an interruption.
+pub(super) fn notes(outcome: &ReplayOutcome) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(result) = outcome.results.first() {
+        notes.extend(timing_notes(outcome, &result.timing));
+        let is_one_time = result.time.is_some_and(|(first, last)| first == last);
+        if is_one_time && result.accounting.frames > FRAMES_AT_ONCE_MAX {
+            notes.push(
+                "all frames have the same time, so limits were applied as if all had come at once".to_owned(),
+            );
+        }
+    }
+    notes
+}
+
+fn timing_notes(outcome: &ReplayOutcome, timing: &TimingReport) -> Vec<String> {
+    let at = |place: FramePlace| {
+        let capture = outcome.captures.get(place.capture);
+        let name = capture.map_or_else(String::new, |capture| name(&capture.path));
+        format!("frame {} of {name}", place.number)
+    };
+    let mut notes = Vec::new();
+    if let Some(met) = timing.set_back.met() {
+        notes.push(format!(
+            "the clock of the capture was set back {}, first by about {} at {}: time goes on from before, so later alerts \
+             carry a later time than their frames",
+            times(met.count),
+            HumanDuration(rounded(met.value)),
+            at(met.first),
+        ));
+    }
+    if let Some(met) = timing.overlapping.met() {
+        notes.push(format!(
+            "captures overlap {}, first by about {} at {}: they are read one after the other, so later alerts carry a later \
+             time than their frames; merge them with mergecap to have limits applied to their sum",
+            times(met.count),
+            HumanDuration(rounded(met.value)),
+            at(met.first),
+        ));
+    }
+    if let Some(met) = timing.long_pauses.met() {
+        notes.push(format!(
+            "time goes ahead by more than 30 days {}, first by {} at {}: it is taken for a pause, but may be a clock \
+             that was set",
+            times(met.count),
+            HumanDuration(met.value),
+            at(met.first),
+        ));
+    }
+    let unconfirmed = |count: u64, time: UnixNanos, place: FramePlace| {
+        format!("{} (first {}, {})", frames(count), at(place), rfc3339(time))
+    };
+    if let Some(met) = timing.wrong_times.met() {
+        notes.push(format!(
+            "the times of {} contradict the frames around them: they were counted at the time of the frame before",
+            unconfirmed(met.count, met.value, met.first),
+        ));
+    }
+    if let Some(met) = timing.backwards.met() {
+        notes.push(format!(
+            "the capture runs backwards: {} are in the sums, but no limit was applied to them; put them in order with \
+             reordercap",
+            unconfirmed(met.count, met.value, met.first),
+        ));
+    }
+    if let Some(met) = timing.unordered.met() {
+        notes.push(format!(
+            "the capture is in no order of time: {} are in the sums, but no limit was applied to them; put them in \
+             order with reordercap",
+            unconfirmed(met.count, met.value, met.first),
+        ));
+    }
+    notes
+}
+
+/// Rounds a step to ten seconds if it is longer than a minute: it lacks the time between the two frames.
+fn rounded(step: Duration) -> Duration {
+    let seconds = step.as_secs_f64();
+    if seconds > 60.0 { Duration::from_secs_f64((seconds / 10.0).round() * 10.0) } else { step }
+}
+
+/// Returns how often.
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
+/// More frames than this at the same time are no burst.
+const FRAMES_AT_ONCE_MAX: u64 = 1000;
