@@ -1,5 +1,5 @@
-//! Reads arbitrary bytes as a capture file, compressed or not: it does not panic, frames contain only bytes of the file,
-//! and short reads give the same frames, warnings and direction.
+//! Reads arbitrary bytes as a capture file, compressed or not: it does not panic, frames contain only bytes of the
+//! file, and short reads give the same frames, warnings and direction.
 #![no_main]
 
 use std::io::{self, Cursor, Read};

@@ -164,7 +164,8 @@ fn write_opening(alert: &Alert, value: u64, f: &mut fmt::Formatter<'_>) -> fmt::
     }
 }
 
-/// Returns true if the limit is one of contacts in a window. The evidence of a rate explains what the host does besides.
+/// Returns true if the limit is one of contacts in a window. The evidence of a rate explains what the host does
+/// besides.
 fn is_about_contacts(alert: &Alert) -> bool {
     matches!(alert.kind.metric(), Some(Metric::ContactedHosts | Metric::ContactedPorts))
 }
