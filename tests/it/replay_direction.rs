@@ -238,6 +238,27 @@ fn little_is_no_proof_that_a_host_forwards() {
     }
 }
 
+/// A bridge or a VLAN shows what passes the device below it again: entering after it, leaving before it.
+#[test]
+fn a_device_on_top_of_another_one_is_skipped() {
+    let with_upper = |passed: Vec<Passed>| -> Vec<Passed> {
+        let copies = |(way, ifindex, hardware, packet): Passed| match (way, ifindex) {
+            (In, 2) => vec![(In, 2, hardware, packet.clone()), (In, 7, hardware, packet)],
+            (Out, 2) => vec![(Out, 7, hardware, packet.clone()), (Out, 2, hardware, packet)],
+            _ => vec![(way, ifindex, hardware, packet)],
+        };
+        passed.into_iter().flat_map(copies).collect()
+    };
+    for (passed, packets, upper) in [(own(50), 100, 100), (forwarded(50, true), 100, 100)] {
+        let (replayed, _) = replayed(&sll2(&with_upper(passed)), DirectionPolicy::Auto);
+        assert_eq!(sums(&replayed).0, packets);
+        assert_eq!(replayed.accounting.skipped[Skip::UpperDevice as usize], upper);
+    }
+    // Two interfaces by which other packets enter are none on top of each other.
+    let (replayed, _) = replayed(&sll2(&forwarded(50, false)), DirectionPolicy::Auto);
+    assert_eq!(replayed.accounting.skipped[Skip::UpperDevice as usize], 0);
+}
+
 /// Where two interfaces are on one network, what leaves by one enters again by the other.
 #[test]
 fn copies_that_enter_again_are_not_told_apart_by_their_direction() {

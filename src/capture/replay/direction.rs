@@ -6,9 +6,13 @@
 //! before was forwarded. Network address translation changes one of the two addresses, so either source or destination
 //! is compared, and with it the fields that no router changes.
 //!
+//! A packet that passes a device on top of another one (VLAN, bond, bridge) enters by both. Where the file states
+//! interfaces, the upper device is known by that: what enters by it has entered by another one at the same moment. Its
+//! frames are skipped, as they are live.
+//!
 //! Files that state no direction are taken to have each packet once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -22,6 +26,7 @@ use super::record::{CaptureRecord, ReadStep};
 use crate::capture::options::DirectionPolicy;
 use crate::capture::source::Verdict;
 use crate::packet::{Direction, Frame, Skip, decode, outermost_packet};
+use crate::time::UnixNanos;
 
 /// Which frames of a capture count by their direction, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +111,8 @@ pub struct DirectionVerdicts {
     egress: Verdict,
     /// True if frames leave at the beginning of the capture.
     states_directions: bool,
+    /// Interfaces on top of others, sorted.
+    upper: Vec<u32>,
     /// Addresses of the host that captured, sorted; only for [`Verdict::CountIfOwn`].
     own: Vec<IpAddr>,
 }
@@ -113,7 +120,7 @@ pub struct DirectionVerdicts {
 impl DirectionVerdicts {
     /// The verdicts with which every frame counts.
     pub(super) const COUNT_ALL: Self =
-        Self { egress: Verdict::Count, states_directions: false, own: Vec::new() };
+        Self { egress: Verdict::Count, states_directions: false, upper: Vec::new(), own: Vec::new() };
 
     /// Decides by the policy and by the beginning of a capture. The direction is `None` if the beginning has no leaving
     /// frame.
@@ -129,13 +136,16 @@ impl DirectionVerdicts {
         };
         let own = if counts == DirectionPolicy::InAndOwn { beginning.own.clone() } else { Vec::new() };
         let states_directions = beginning.has_egress;
-        let verdicts = Self { egress, states_directions, own };
+        let verdicts = Self { egress, states_directions, upper: beginning.upper.clone(), own };
         (verdicts, states_directions.then_some(CountedDirection { counts, reason }))
     }
 
     /// Returns the verdict on frames of this interface and direction. Leaving frames of the loopback device enter it
     /// again, so they never count.
     pub(super) fn verdict(&self, ifindex: u32, direction: Direction) -> Verdict {
+        if self.upper.binary_search(&ifindex).is_ok() {
+            return Verdict::Skip(Skip::UpperDevice);
+        }
         match direction {
             Direction::Ingress | Direction::OtherHost => Verdict::Count,
             Direction::Egress if ifindex == LOOPBACK_IFINDEX => Verdict::Skip(Skip::Egress),
@@ -166,6 +176,8 @@ pub(super) struct Beginning {
     forwarded: u64,
     /// Number of packets that entered after they had left.
     again: u64,
+    /// Interfaces on top of others, sorted.
+    upper: Vec<u32>,
     /// The addresses from which packets left that had not entered from anywhere, sorted.
     own: Vec<IpAddr>,
 }
@@ -181,7 +193,7 @@ impl Beginning {
         let Crossed { leaving, forwarded, again, .. } = crossed;
         let mut own: Vec<_> = crossed.left_from.difference(&crossed.entered_from).copied().collect();
         own.sort_unstable();
-        Self { has_egress: true, leaving, forwarded, again, own }
+        Self { has_egress: true, leaving, forwarded, again, upper: crossed.upper(), own }
     }
 
     /// Concludes whether leaving packets count. A few that had entered before prove nothing, since a stranger can send
@@ -206,6 +218,9 @@ struct Crossed {
     /// Packets that entered, and those that left, by source and number of hops.
     entered_at_hop: HashSet<u64, RandomState>,
     left_at_hop: HashSet<u64, RandomState>,
+    /// By source and number of hops, the interface and the time at which a packet entered last.
+    entered_by: HashMap<u64, (u32, UnixNanos), RandomState>,
+    interfaces: HashMap<u32, Entering, RandomState>,
     /// Sources of the packets that entered, and of those that left.
     entered_from: HashSet<IpAddr, RandomState>,
     left_from: HashSet<IpAddr, RandomState>,
@@ -214,7 +229,41 @@ struct Crossed {
     again: u64,
 }
 
+/// The packets that entered by one interface.
+#[derive(Default)]
+struct Entering {
+    packets: u64,
+    /// Number of those that had entered by another interface at the same moment.
+    copies: u64,
+}
+
 impl Crossed {
+    /// Returns the interfaces by which hardly anything enters that has not entered by another one, sorted.
+    fn upper(&self) -> Vec<u32> {
+        let is_upper = |entering: &Entering| {
+            entering.copies >= COPIES_MIN
+                && entering.copies.saturating_mul(4) >= entering.packets.saturating_mul(3)
+        };
+        let upper = self.interfaces.iter().filter(|(_, entering)| is_upper(entering));
+        let mut upper: Vec<u32> = upper.map(|(&ifindex, _)| ifindex).collect();
+        upper.sort_unstable();
+        upper
+    }
+
+    /// Notes by which interface a packet enters.
+    fn enters(&mut self, at_hop: u64, frame: &Frame<'_>) {
+        let entering = self.interfaces.entry(frame.ifindex).or_default();
+        entering.packets += 1;
+        let before = self.entered_by.get(&at_hop);
+        if before.is_some_and(|&(ifindex, seen_at)| {
+            ifindex != frame.ifindex && frame.seen_at.0.abs_diff(seen_at.0) <= SAME_MOMENT_NANOS
+        }) {
+            entering.copies += 1;
+        } else {
+            self.entered_by.insert(at_hop, (frame.ifindex, frame.seen_at));
+        }
+    }
+
     /// Adds a frame. Packets that no router forwards tell nothing: those of the loopback device, those to all or to a
     /// group, which a host with two interfaces on one network sees entering again, and those from an address that is
     /// valid on one link only.
@@ -237,6 +286,7 @@ impl Crossed {
         } else {
             // A router decrements the number of hops, so a packet that enters with the number with which it left, and
             // had not entered with it before, has left this host.
+            self.enters(at_hop, frame);
             self.again += u64::from(self.entered_at_hop.insert(at_hop) && self.left_at_hop.contains(&at_hop));
             self.entered.insert(from);
             // Packets for other stations do not pass through this host by address translation.
@@ -300,6 +350,11 @@ fn is_routable(addr: IpAddr) -> bool {
 }
 
 const IPV6_HEADER_LEN: usize = 40;
+
+/// Minimum number of packets that show that an interface is on top of another one.
+const COPIES_MIN: u64 = 4;
+/// Maximum time from a packet on an interface to the same packet on one on top of it.
+const SAME_MOMENT_NANOS: u64 = 10_000_000;
 
 /// Number of bytes at the beginning of a capture that are searched for forwarded packets.
 pub(super) const BEGINNING_BYTES: usize = 8 << 20;
