@@ -64,11 +64,11 @@ pub(super) struct Decompressor {
     fault: Option<DecompressionFault>,
 }
 
-type Source = BufReader<CountedReader>;
+type CompressedSource = BufReader<CountedReader>;
 
 enum Decoder {
     /// `None` after the last part.
-    Gzip(Option<Box<GzDecoder<Source>>>),
+    Gzip(Option<Box<GzDecoder<CompressedSource>>>),
     Zstd(Box<ZstdReader>),
 }
 
@@ -77,7 +77,7 @@ struct ZstdReader {
     is_in_frame: bool,
     /// An error that is returned when what was decompressed before it is read.
     deferred: Option<io::Error>,
-    source: Source,
+    source: CompressedSource,
 }
 
 impl Decompressor {
@@ -96,7 +96,7 @@ impl Decompressor {
         Self { compression, decoder, fault: None }
     }
 
-    fn source(&self) -> Option<&Source> {
+    fn source(&self) -> Option<&CompressedSource> {
         match &self.decoder {
             Decoder::Gzip(member) => member.as_ref().map(|member| member.get_ref()),
             Decoder::Zstd(reader) => Some(&reader.source),
@@ -133,7 +133,7 @@ impl Read for Decompressor {
 }
 
 /// Reads from the parts of a gzip file. Zeros after the last part are padding, as for gzip(1).
-fn read_gzip(member: &mut Option<Box<GzDecoder<Source>>>, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_gzip(member: &mut Option<Box<GzDecoder<CompressedSource>>>, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         let Some(mut decoder) = member.take() else { return Ok(0) };
         let result = decoder.read(buffer);
@@ -154,7 +154,7 @@ fn read_gzip(member: &mut Option<Box<GzDecoder<Source>>>, buffer: &mut [u8]) -> 
 }
 
 /// Consumes zeros. Returns true if nothing is left after them.
-fn skip_zeros(source: &mut Source) -> io::Result<bool> {
+fn skip_zeros(source: &mut CompressedSource) -> io::Result<bool> {
     loop {
         let available = source.fill_buf()?;
         if available.is_empty() {
