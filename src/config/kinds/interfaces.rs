@@ -19,11 +19,6 @@ impl Kind<Vec<String>> for InterfaceNames {
 
     fn read(&self, text: &str, _: &Context) -> Result<Vec<String>, ValueError> {
         let mut names: Vec<String> = Vec::new();
-        if let Some(bracketed) = text.strip_prefix(['[', '(', '{']) {
-            let inner = bracketed.trim_end_matches([']', ')', '}']).trim();
-            let help = format!("interface names need no brackets around them: write `{inner}`");
-            return Err(ValueError::new("brackets", help));
-        }
         for ListItem { text, span } in units::list(text).map_err(|error| error.into_value(self.form()))? {
             why_invalid(text, &self.form()).map_or(Ok(()), |error| Err(error.at(span)))?;
             if !names.iter().any(|name| name == text) {
@@ -87,8 +82,8 @@ fn local_network(text: &str, form: &str) -> Result<IpNet, ValueError> {
 
 /// Returns why no interface can have a name that this pattern matches, and what to write; `None` if one can
 /// (`dev_valid_name` of net/core/dev.c). The kernel tests bytes and this function tests characters, so it also refuses
-/// Unicode white space, which the kernel accepts. Brackets, semicolons, `@` and typographic quotes are refused although
-/// the kernel accepts them in names: who writes them means something else.
+/// Unicode white space, which the kernel accepts. Brackets, semicolons and `@` are refused although the kernel accepts
+/// them in names: who writes them means something else.
 fn why_invalid(name: &str, form: &str) -> Option<ValueError> {
     if let Some(at) = name.find('@') {
         // ip(8) shows a device on top of another one, and one end of a pair, as `name@other`.
@@ -100,12 +95,6 @@ fn why_invalid(name: &str, form: &str) -> Option<ValueError> {
         let commas = joined_by_commas(name.split(';'));
         let help = format!("interface names have commas between them: write `{commas}`");
         return Some(ValueError::new("a semicolon between names", help));
-    }
-    if name.contains(TYPOGRAPHIC_QUOTES) {
-        let plain =
-            joined_by_commas(name.split(|c: char| TYPOGRAPHIC_QUOTES.contains(&c) || c.is_whitespace()));
-        let help = format!("plain quotes or none around interface names: write `{plain}`");
-        return Some(ValueError::new("typographic quotes", help));
     }
     if name.contains(['[', ']', '{', '}', '(', ')']) {
         let help = "of shell patterns only `*` and `?` can be in interface names: write these, or each name";
@@ -130,12 +119,6 @@ fn why_invalid(name: &str, form: &str) -> Option<ValueError> {
 fn joined_by_commas<'a>(parts: impl Iterator<Item = &'a str>) -> String {
     parts.map(str::trim).filter(|part| !matches!(*part, "" | ",")).collect::<Vec<_>>().join(",")
 }
-
-/// Quotes that word processors and web pages put in the place of plain ones.
-const TYPOGRAPHIC_QUOTES: [char; 13] = [
-    '\u{201c}', '\u{201d}', '\u{201e}', '\u{201f}', '\u{2018}', '\u{2019}', '\u{201a}', '\u{201b}', '\u{ab}',
-    '\u{bb}', '\u{2039}', '\u{203a}', '\u{b4}',
-];
 
 /// Maximum number of bytes of an interface name (`IFNAMSIZ` of linux/if.h without the final zero).
 const INTERFACE_NAME_BYTES_MAX: usize = 15;
