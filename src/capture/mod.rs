@@ -66,7 +66,8 @@ pub(crate) use open::{RING_BYTES_MIN, open_on};
 pub use options::{DirectionPolicy, EventLoop, LocalNetworks, Options, WireExact};
 pub use replay::{
     CaptureReport, CaptureWarning, CaptureWarningKind, CountedDirection, DirectionReason, DirectionVerdicts,
-    Replay, ReplayBatch, ReplayError, ReplayFrames, UndecodedLink, first_frame_time,
+    Replay, ReplayBatch, ReplayError, ReplayFrames, UndecodedLink, UndirectedBatch, UndirectedFrames,
+    first_frame_time,
 };
 pub use softnet::SoftnetStats;
 pub use source::{Batch, FrameSource, Verdict};

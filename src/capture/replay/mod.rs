@@ -224,8 +224,9 @@ impl FrameSource for Replay {
         if self.records.is_empty() {
             return Ok(None);
         }
+        let states_directions = self.format.may_state_directions();
         let (buffer, records, verdicts) = (self.input.buffer(), &self.records, &self.verdicts);
-        Ok(Some(ReplayBatch { buffer, records, verdicts }))
+        Ok(Some(ReplayBatch { buffer, records, verdicts, states_directions }))
     }
 }
 
@@ -235,9 +236,21 @@ pub struct ReplayBatch<'s> {
     buffer: &'s [u8],
     records: &'s [CaptureRecord],
     verdicts: &'s DirectionVerdicts,
+    /// False if the format has no field for the direction, so that every frame enters and counts.
+    states_directions: bool,
 }
 
+/// Frames of a [`ReplayBatch`] whose format has no field for the direction. It needs no verdict on a frame, and the
+/// compiler leaves out what depends on one.
+#[derive(Clone, Copy, Debug)]
+pub struct UndirectedBatch<'s>(ReplayBatch<'s>);
+
 impl<'s> ReplayBatch<'s> {
+    /// Returns the same frames without verdicts if their format has no field for the direction; otherwise `None`.
+    pub fn undirected(self) -> Option<UndirectedBatch<'s>> {
+        (!self.states_directions).then_some(UndirectedBatch(self))
+    }
+
     /// Returns the same frames with other verdicts.
     #[must_use]
     pub fn with_verdicts(self, verdicts: &'s DirectionVerdicts) -> Self {
@@ -268,6 +281,46 @@ impl Batch for ReplayBatch<'_> {
     }
 }
 
+impl Batch for UndirectedBatch<'_> {
+    type Frames<'b>
+        = UndirectedFrames<'b>
+    where
+        Self: 'b;
+
+    fn frames(&self) -> UndirectedFrames<'_> {
+        UndirectedFrames(self.0.frames())
+    }
+}
+
+/// Iterator over the frames of an [`UndirectedBatch`].
+#[derive(Clone, Debug)]
+pub struct UndirectedFrames<'b>(ReplayFrames<'b>);
+
+impl<'b> Iterator for UndirectedFrames<'b> {
+    type Item = Frame<'b>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Frame<'b>> {
+        self.0.next().map(entering)
+    }
+
+    fn nth(&mut self, n: usize) -> Option<Frame<'b>> {
+        self.0.nth(n).map(entering)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for UndirectedFrames<'_> {}
+
+/// Returns the frame as one that enters.
+#[inline(always)]
+fn entering(frame: Frame<'_>) -> Frame<'_> {
+    Frame { direction: Direction::Ingress, ..frame }
+}
+
 /// Iterator over the frames of a [`ReplayBatch`].
 #[derive(Clone, Debug)]
 pub struct ReplayFrames<'b> {
@@ -286,6 +339,10 @@ impl<'b> Iterator for ReplayFrames<'b> {
             prefetch(byte);
         }
         self.records.next().map(|record| record.frame_in(self.buffer))
+    }
+
+    fn nth(&mut self, n: usize) -> Option<Frame<'b>> {
+        self.records.nth(n).map(|record| record.frame_in(self.buffer))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

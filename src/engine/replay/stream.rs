@@ -78,6 +78,9 @@ impl Stream {
 
     /// Counts the frames of a batch as [`count_batch`](Self::count_batch) does, by the verdicts of these rules.
     pub(super) fn count_replayed(&mut self, batch: ReplayBatch<'_>, before: FramePlace) {
+        if let Some(undirected) = batch.undirected() {
+            return self.count_batch(&undirected, before);
+        }
         let verdicts = self.verdicts.take();
         match &verdicts {
             Some(verdicts) => self.count_batch(&batch.with_verdicts(verdicts), before),
@@ -88,17 +91,12 @@ impl Stream {
 
     /// Counts the frames of a batch, and judges after each tick. `before` is the place of the frame before the batch.
     pub(super) fn count_batch<B: Batch>(&mut self, batch: &B, before: FramePlace) {
-        let mut frames = batch.frames();
-        let len = frames.size_hint().0;
-        while let Some(frame) = frames.next() {
+        for (index, frame) in batch.frames().enumerate() {
             match self.clock.within_tick(frame.seen_at) {
                 Some(seen_at) => {
                     self.pipeline.decode_frame(batch, &Frame { seen_at, ..frame }, &mut self.delta);
                 }
-                None => {
-                    let number = before.number + (len - frames.size_hint().0) as u64;
-                    self.place(batch, &frame, FramePlace { number, ..before });
-                }
+                None => self.place(batch, index, before),
             }
         }
         self.pipeline.finish(&mut self.delta);
@@ -117,9 +115,12 @@ impl Stream {
         self.analyst.finish(self.timing)
     }
 
-    /// Counts a frame that begins a tick or is reordered, or holds it if its time does not fit.
+    /// Counts a frame that begins a tick or is reordered, or holds it if its time does not fit. It gets the index of
+    /// the frame in the batch, and not the frame, which the caller therefore can keep in registers.
     #[inline(never)]
-    fn place<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, place: FramePlace) {
+    fn place<B: Batch>(&mut self, batch: &B, index: usize, before: FramePlace) {
+        let Some(frame) = batch.frames().nth(index) else { return };
+        let (frame, place) = (&frame, FramePlace { number: before.number + 1 + index as u64, ..before });
         let Some(at) = self.clock.fit(frame.seen_at) else {
             self.held.push_back(HeldFrame::copy(batch, frame, place));
             self.clock.pause();
