@@ -30,6 +30,9 @@ pub trait Batch {
     where
         Self: 'b;
 
+    /// True if every frame counts, so that no verdict is asked for.
+    const COUNTS_ALL: bool = false;
+
     /// Returns the frames in order of arrival.
     fn frames(&self) -> Self::Frames<'_>;
 

@@ -38,7 +38,7 @@ impl FramePipeline {
     #[inline(always)]
     pub(super) fn decode_frame<B: Batch>(&mut self, batch: &B, frame: &Frame<'_>, delta: &mut Delta) {
         let context = self.context(batch, frame, delta);
-        if context.may_skip {
+        if !B::COUNTS_ALL && context.may_skip {
             match context.verdict {
                 Verdict::Skip(skip) => return delta.skip(context.interface_direction, skip),
                 _ if !batch.is_for_device_above(frame) => {
@@ -55,7 +55,7 @@ impl FramePipeline {
             Ok(()) => {}
             // The malformed frame was already reported on the ingress interface, so here it counts as an observed
             // egress frame.
-            Err(_) if context.verdict == Verdict::ObserveOnly => {
+            Err(_) if !B::COUNTS_ALL && context.verdict == Verdict::ObserveOnly => {
                 delta.skip(context.interface_direction, Skip::Egress);
             }
             Err(skip) => delta.skip(context.interface_direction, skip),
@@ -150,7 +150,7 @@ impl<B: Batch> SummarySink for PendingFrame<'_, '_, B> {
         }
         let InterfaceContext { counts, interface_direction, counts_as_received, .. } = self.context;
         let mut count_mode = CountMode { is_observed_only: false, counts_as_received };
-        if !counts && self.is_observed_only(&summary) {
+        if !B::COUNTS_ALL && !counts && self.is_observed_only(&summary) {
             let counts_as_received = self.context.observed_counts_as_received;
             count_mode = CountMode { is_observed_only: true, counts_as_received };
         }

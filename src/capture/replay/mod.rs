@@ -282,6 +282,8 @@ impl Batch for ReplayBatch<'_> {
 }
 
 impl Batch for UndirectedBatch<'_> {
+    const COUNTS_ALL: bool = true;
+
     type Frames<'b>
         = UndirectedFrames<'b>
     where

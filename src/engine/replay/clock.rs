@@ -55,10 +55,9 @@ struct OpenTick {
     cut_at: Moment,
     /// Number of frames that it still has room for.
     frames_left: u32,
-    /// The first time for which [`Clock::within_tick`] decides alone, and the number of nanoseconds from there to the
-    /// end of the tick. The number is 0 while frames are held or no tick is open.
-    low: u64,
-    width: u64,
+    /// The time up to which [`Clock::within_tick`] decides alone: the end of the tick, or 0 while frames are held or no
+    /// tick is open.
+    decides_until: u64,
 }
 
 /// A tick that has ended.
@@ -80,8 +79,7 @@ impl Clock {
             latest: 0,
             cut_at: Moment::default(),
             frames_left: 0,
-            low: 0,
-            width: 0,
+            decides_until: 0,
         };
         Self {
             slot_span,
@@ -94,17 +92,18 @@ impl Clock {
         }
     }
 
-    /// Counts a frame in the current tick and returns its elapsed time, if its time is within that tick and there is
-    /// room. This is nearly always so. Otherwise it changes nothing and returns `None`; then [`fit`](Self::fit) and
+    /// Counts a frame in the current tick and returns its elapsed time, if its time is within that tick, is not before
+    /// the latest, and there is room. This is nearly always so. Otherwise it changes nothing and returns `None`; then [`fit`](Self::fit) and
     /// [`advance`](Self::advance) decide.
     #[inline(always)]
     pub(super) fn within_tick(&mut self, seen_at: UnixNanos) -> Option<UnixNanos> {
         let at = seen_at.0.wrapping_add(self.shift);
-        if at.wrapping_sub(self.tick.low) >= self.tick.width || self.tick.frames_left == 0 {
+        let OpenTick { latest, decides_until, frames_left, .. } = self.tick;
+        if at < latest || at >= decides_until || frames_left == 0 {
             return None;
         }
-        self.tick.frames_left -= 1;
-        self.tick.latest = self.tick.latest.max(at);
+        self.tick.frames_left = frames_left - 1;
+        self.tick.latest = at;
         Some(UnixNanos(at))
     }
 
@@ -143,7 +142,6 @@ impl Clock {
         let ended = self.end(is_over.then_some(at));
         if is_over {
             self.tick.cut_at = at.plus(TICK).min(slot_end(at, self.slot_span));
-            self.tick.low = at.0;
         }
         let now = now.map_or(at, |now| now.max(at));
         (self.now, self.tick.began_at, self.tick.latest) = (Some(now), Some(now), now.0);
@@ -156,7 +154,7 @@ impl Clock {
     pub(super) fn end(&mut self, next_at: Option<Moment>) -> Option<Tick> {
         let ended_at = self.now()?;
         self.now = Some(ended_at);
-        self.tick.width = 0;
+        self.tick.decides_until = 0;
         let began_at = self.tick.began_at.take()?;
         Some(Tick { began_at, ended_at, next_at })
     }
@@ -175,7 +173,7 @@ impl Clock {
     /// Makes [`within_tick`](Self::within_tick) return `None` until the next [`advance`](Self::advance), because frames
     /// are held.
     pub(super) fn pause(&mut self) {
-        self.tick.width = 0;
+        self.tick.decides_until = 0;
     }
 
     /// Accepts the time of a frame that does not fit, and returns its elapsed time. If the time is back, the clock was
@@ -198,7 +196,7 @@ impl Clock {
     }
 
     fn resume(&mut self) {
-        self.tick.width = self.tick.cut_at.0 - self.tick.low;
+        self.tick.decides_until = self.tick.cut_at.0;
     }
 }
 
