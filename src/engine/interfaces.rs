@@ -166,7 +166,10 @@ impl InterfaceReconciler {
         if now.since(newer.at) >= SNAPSHOT_INTERVAL {
             let ingress = rows.iter().filter_map(|row| {
                 let reconciliation = row.ingress?;
-                Some((row.ifindex, (reconciliation.packets, reconciliation.kernel_before)))
+                // What the sockets received after the latest reading is left out of the one, and the other has
+                // everything up to that reading: packets of a burst at this moment must not seem to be missing later.
+                let InterfaceReconciliation { packets, kernel_now, .. } = reconciliation;
+                Some((row.ifindex, (packets.min(kernel_now), kernel_now)))
             });
             let newest = CounterSnapshot { at: now, tp_drops, ingress: ingress.collect() };
             self.snapshots = [std::mem::take(&mut self.snapshots[1]), newest];
@@ -395,6 +398,23 @@ mod tests {
         let lost = crate::flow::KernelCounts { tp_packets: 4000, tp_drops: 1500, tp_freezes: 1 };
         lossy.delta.add_kernel(lost);
         none(suspicions(&mut lossy, 500, 2, true), "the ring was full");
+    }
+
+    #[test]
+    fn a_burst_while_the_counts_are_remembered_is_not_missed_later() {
+        let mut fixture = Fixture::new();
+        let read = |fixture: &mut Fixture, second: u64, rx_packets: u64| {
+            fixture.reconciler.add_reading(view(second, vec![link(1, rx_packets)]), &mut fixture.window);
+            fixture.reconciler.report(&fixture.window, true)[0].suspicion
+        };
+        // The counts are remembered at second 60 and 120, while packets arrive that older readings lack.
+        let mut sent = 0;
+        for second in [1, 2, 59, 60, 61, 119, 120, 121, 122, 123, 124] {
+            let burst = if matches!(second, 59..=61 | 119..=121) { 2000 } else { 0 };
+            sent += burst;
+            fixture.see(1, burst);
+            assert_eq!(read(&mut fixture, second, sent), None, "at second {second}");
+        }
     }
 
     #[test]
