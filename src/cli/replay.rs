@@ -1,8 +1,9 @@
 //! The command `replay`: reads capture files and prints totals and the alerts that the same live traffic would raise,
 //! or how the alerts of two configurations differ.
 
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -51,6 +52,7 @@ impl ReplayArgs {
         if configs.is_empty() {
             configs.push(Config::default());
         }
+        self.check_output()?;
         // Signals are blocked before the first thread starts, because threads inherit the mask.
         let interrupt = Interrupt::on_signals().context("cannot take over SIGINT and SIGTERM")?;
         start_log(&configs[0])?;
@@ -73,6 +75,29 @@ impl ReplayArgs {
             }
         }
         self.exit(&outcome)
+    }
+
+    /// Checks before a long replay that the file of `--json` can be written, and that it is none of those that are
+    /// read.
+    ///
+    /// # Errors
+    /// It cannot be opened, or it is a capture or a configuration of this call.
+    fn check_output(&self) -> anyhow::Result<()> {
+        let Some(path) = self.json.as_deref().filter(|path| *path != Path::new("-")) else { return Ok(()) };
+        let identity = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+        let out = identity(path);
+        let read =
+            self.captures.iter().chain(&self.config).find(|read| out.is_some() && identity(read) == out);
+        if let Some(read) = read {
+            anyhow::bail!(
+                "--json {} would overwrite {}, which is read: name another file, or - for standard output",
+                path.display(),
+                read.display()
+            );
+        }
+        // It is emptied when the result is written.
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        opened.map(drop).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Reads all captures, and says on standard error what is wrong with them.

@@ -162,7 +162,7 @@ ListenAddress: 127.0.0.1:8698
             "LossLimit: 12.3456%\n",
             "AlertFile: \"/a b #/c\"\nAlertFileMaxSize: 20K\nAlertFileKeep: 9\n",
             "AlertCommand: \"/a b\" \"\" --c=\"d #e\" f\nAlertCommandTimeout: 1\n",
-            "AlertCommand: /a \"the operator’s\" \"’\" \"'b'\" 'c\nAlertFile: \"/Anna’s/a\"\n",
+            "AlertCommand: /a \"the operator’s\" \"’\" \"'b'\" \">\" \"&\" 'c\nAlertFile: \"/Anna’s/a\"\n",
             "WebhookURL: https://a/b#c\nWebhookFormat: ntfy\nWebhookToken: a\n",
             "WebhookURL: \"/a #b\"\nWebhookTokenFile: /c\n",
             "Syslog: tcp://[::1]:514\nSyslogFacility: user\n",

@@ -293,6 +293,11 @@ pub(super) fn words(text: &str) -> Result<Vec<String>, ListError> {
                 let error = ListError::new("not a quotation mark here", at..at + 1);
                 return Err(error.with_help(STRAIGHT_QUOTES));
             }
+            // A shell would redirect, connect or end something here.
+            ('|' | '>' | '<' | '&' | ';', None) if word.is_none() => {
+                let error = ListError::new("a character of a shell", at..at + 1);
+                return Err(error.with_help(NO_SHELL));
+            }
             (c, _) => word.get_or_insert_default().push(c),
         }
     }
@@ -305,6 +310,9 @@ pub(super) fn words(text: &str) -> Result<Vec<String>, ListError> {
 
 /// Marks that are not quotation marks of the format, but those of shells and of Markdown.
 const SINGLE_QUOTES: [char; 2] = ['\'', '`'];
+
+const NO_SHELL: &str =
+    "no shell reads it: write a script and its path here, or quotation marks around the argument";
 
 const STRAIGHT_QUOTES: &str = "write straight double quotation marks (\"), or none";
 

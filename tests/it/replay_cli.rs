@@ -289,6 +289,28 @@ fn a_file_that_breaks_off_counts_up_to_there() {
 }
 
 #[test]
+fn a_file_that_is_read_is_not_overwritten_with_the_result() {
+    let folder = TempDir::new().unwrap();
+    let mut capture = Capture::new();
+    capture.packet(0, A, B, UDP, &udp(1, 2, 0));
+    let capture_path = capture.save(&folder, "a.pcap");
+    let config_path = folder.path().join("a.conf");
+    std::fs::write(&config_path, "ByteLimit: 1G\n").unwrap();
+    let config_path = config_path.to_str().unwrap();
+    // The same file by another name.
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&capture_path, &link).unwrap();
+    for out in [&capture_path[..], config_path, link.to_str().unwrap()] {
+        let before = std::fs::read(out).unwrap();
+        let output = replay(&["--config", config_path, "--json", out, &capture_path]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("would overwrite"), "{text}");
+        assert_eq!(std::fs::read(out).unwrap(), before, "{out}");
+    }
+}
+
+#[test]
 fn without_json_sums_hosts_pairs_and_alerts_are_printed() {
     let folder = TempDir::new().unwrap();
     let mut capture = Capture::new();

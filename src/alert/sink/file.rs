@@ -134,6 +134,9 @@ const BATCH_MAX: usize = 64;
 /// A length that no line of this program has, since the lists of an alert are bounded.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
+/// What each line begins with: the first field of an alert. A file whose lines begin otherwise is not ours.
+const LINE_BEGIN: &[u8] = b"{\"id\":\"";
+
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
 enum FileError {
@@ -211,8 +214,15 @@ impl Locked {
             b'\n' => length,
             _ => line_end(file, length).map_err(FileError::Open)?.ok_or(FileError::Foreign)?,
         };
-        let begins_a_line = |byte| matches!(byte, b'{' | b'\0');
-        if at(0)? != b'{' && whole > 0 || whole < length && !begins_a_line(at(whole)?) {
+        // A file system that lost its last blocks in a crash shows zeros in their place.
+        let begins_a_line = |offset: u64| {
+            let mut bytes = [0; LINE_BEGIN.len()];
+            let read = usize::try_from(length - offset).map_or(bytes.len(), |rest| rest.min(bytes.len()));
+            file.read_exact_at(&mut bytes[..read], offset).map_err(FileError::Open)?;
+            let written = bytes[..read].split(|byte| *byte == 0).next().unwrap_or_default();
+            Ok(LINE_BEGIN.starts_with(written))
+        };
+        if whole > 0 && !begins_a_line(0)? || whole < length && !begins_a_line(whole)? {
             return Err(FileError::Foreign);
         }
         if whole < length {
@@ -294,7 +304,7 @@ mod tests {
     }
 
     fn line(text: &str) -> String {
-        format!("{{\"{text}\":0}}\n")
+        format!("{{\"id\":\"{text}\"}}\n")
     }
 
     fn read(path: &Path) -> String {
@@ -309,10 +319,11 @@ mod tests {
         let torn = [
             ("", ""),
             (whole.as_str(), whole.as_str()),
-            ("{\"to", ""),
+            ("{\"id", ""),
             ("\0\0\0", ""),
             (&format!("{whole}{{"), &whole),
-            (&format!("{whole}{{\"torn\":0}}"), &whole),
+            (&format!("{whole}{{\"id\":\"torn\"}}"), &whole),
+            (&format!("{whole}{{\"i\0\0"), &whole),
             (&format!("{whole}\0\0\0"), &whole),
         ];
         for (before, kept) in torn {
@@ -323,7 +334,10 @@ mod tests {
             assert_eq!(read(&path), format!("{kept}{}", line("c")), "{before:?}");
         }
         let long = "x".repeat(usize::try_from(LINE_BYTES_MAX).expect("it fits") + 1);
-        for foreign in ["root:x:0\n", "text", "{\"a\":0}\nEVENT=", "\n", &long] {
+        let settings = "{\"insecure-registries\": [\"10.0.0.1:5000\"]}";
+        let foreign =
+            ["root:x:0\n", "text", "{\"id\":0}\n{\"id\":1}", settings, &(line("a") + "EVENT="), "\n", &long];
+        for foreign in foreign {
             fs::write(&path, foreign).expect("it is ours");
             let failure = file(&path, 1).begin().expect_err("it is another file");
             assert!(failure.why.contains("is left as it is") && failure.is_passing, "{}", failure.why);
@@ -339,7 +353,7 @@ mod tests {
             let path = folder.path().join(format!("keep-{keep}"));
             let mut file = file(&path, keep);
             // Five lines of 20 bytes fill a file. A line that is longer than a file is the only one in its file.
-            let text = |n: usize| line(&format!("{n:013}"));
+            let text = |n: usize| line(&format!("{n:010}"));
             let lines: Vec<String> = (0..22).map(text).chain([line(&"z".repeat(200)), text(99)]).collect();
             let mut sizes = Vec::new();
             let mut rest = lines.as_slice();

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use jiff::fmt::rfc2822;
 use ureq::config::Config;
+use ureq::http::uri::Authority;
 use ureq::http::{HeaderMap, Response, Uri, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
@@ -69,9 +70,16 @@ pub(crate) fn why_no_webhook(url: &str) -> Option<&'static str> {
     let Ok(uri) = url.parse::<Uri>() else { return Some("not an address") };
     match uri.authority() {
         Some(authority) if authority.as_str().contains('@') => Some("a user name within an address"),
+        Some(authority) if has_bad_port(authority) => Some("an address whose port is none (1 to 65535)"),
         Some(authority) if !authority.host().is_empty() => None,
         _ => Some("no host"),
     }
+}
+
+/// Returns true if something that is no port follows the host. [`Uri`] accepts it, and the default port would be used.
+fn has_bad_port(authority: &Authority) -> bool {
+    let after_host = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+    !after_host.is_empty() && !matches!(authority.port_u16(), Some(1..))
 }
 
 /// Returns why a text cannot be a token; `None` if it can.

@@ -164,7 +164,10 @@ fn secret(secret: &Secret) -> String {
 /// refused outside of quotes.
 fn quoted_if_needed(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii() && !c.is_whitespace() && c != '#';
-    if text.is_empty() || !text.chars().all(is_plain) || text.starts_with(['\'', '`']) {
+    if text.is_empty()
+        || !text.chars().all(is_plain)
+        || text.starts_with(['\'', '`', '|', '>', '<', '&', ';'])
+    {
         format!("\"{text}\"")
     } else {
         text.to_owned()

@@ -93,8 +93,8 @@ impl Clock {
     }
 
     /// Counts a frame in the current tick and returns its elapsed time, if its time is within that tick, is not before
-    /// the latest, and there is room. This is nearly always so. Otherwise it changes nothing and returns `None`; then [`fit`](Self::fit) and
-    /// [`advance`](Self::advance) decide.
+    /// the latest, and there is room. This is nearly always so. Otherwise it changes nothing and returns `None`; then
+    /// [`fit`](Self::fit) and [`advance`](Self::advance) decide.
     #[inline(always)]
     pub(super) fn within_tick(&mut self, seen_at: UnixNanos) -> Option<UnixNanos> {
         let at = seen_at.0.wrapping_add(self.shift);

@@ -224,6 +224,8 @@ fn urls_and_tokens_are_checked_before_use() {
     let cases = [
         ("https://hooks.example/services/T0/B0/x", None),
         ("http://[::1]:9093/api/v2/alerts", None),
+        ("http://host:99999/", Some("an address whose port is none (1 to 65535)")),
+        ("https://[::1]:/", Some("an address whose port is none (1 to 65535)")),
         ("ftp://example/", Some("neither http:// nor https://")),
         ("hooks.example", Some("neither http:// nor https://")),
         ("https://user:pass@example/", Some("a user name within an address")),
