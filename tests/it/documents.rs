@@ -104,6 +104,25 @@ fn examples_of_configurations_are_read_by_the_program() {
 }
 
 #[test]
+fn the_recipes_limit_the_bytes_of_local_hosts_and_not_those_of_servers_in_the_internet() {
+    let readme = &documents()["README.md"];
+    let recipes: Vec<&Code> =
+        readme.codes.iter().filter(|code| code.language.as_deref() == Some("conf")).collect();
+    assert!(recipes.len() > 2, "README.md has {} recipes", recipes.len());
+    for recipe in recipes {
+        let limits = Config::parse("README.md", &recipe.text).unwrap().detect_limits();
+        for server in ["203.0.113.9", "3fff::9"] {
+            let of_server = limits.by_network.of(&server.parse().unwrap()).unwrap_or(&limits.hosts);
+            for kind in [AlertKind::Traffic, AlertKind::Received] {
+                assert_eq!(of_server.of(kind), None, "{} of {server} in\n{}", kind.name(), recipe.text);
+            }
+        }
+        let is_limited = limits.by_network.values().any(|hosts| hosts.of(AlertKind::Traffic).is_some());
+        assert!(is_limited, "no host has a limit of bytes in\n{}", recipe.text);
+    }
+}
+
+#[test]
 fn settings_that_are_named_exist_and_each_has_a_section() {
     let settings = settings();
     let documents = user_documents();
