@@ -1,4 +1,5 @@
-//! The second log line of an alert that opens: its sentence. The first line has the form of the original program.
+//! The line with the sentence of an alert, after the line in the form of the original program. In the log only an alert
+//! that opens has it, in syslog each notice.
 
 use std::fmt;
 
@@ -22,18 +23,20 @@ pub struct WhyLine<'a> {
 }
 
 impl<'a> WhyLine<'a> {
-    /// Returns the second line of a notice; `None` if it has none. The lines of growth and end have none: their first
-    /// lines contain the limit, and what is known besides was in the second line of the opening.
+    /// Returns the second line of a notice in the log; `None` if it has none. The lines of growth and end have none:
+    /// their first lines contain the limit, and what is known besides was in the second line of the opening.
     pub fn of(notice: &'a Notice) -> Option<Self> {
-        Self::with(notice, HostDetails::default())
-    }
-
-    /// Returns the second line of a notice with the name and origin of its host; `None` if it has none.
-    pub(super) fn with(notice: &'a Notice, source: HostDetails<'a>) -> Option<Self> {
         match notice {
-            Notice::Opened(_) | Notice::Confirmed(_) | Notice::Test(_) => Some(Self { notice, source }),
+            Notice::Opened(_) | Notice::Confirmed(_) | Notice::Test(_) => {
+                Some(Self::with(notice, HostDetails::default()))
+            }
             Notice::Grown(..) | Notice::Closed(_) => None,
         }
+    }
+
+    /// Returns the line with the sentence of any notice, with the name and origin of its host.
+    pub(super) fn with(notice: &'a Notice, source: HostDetails<'a>) -> Self {
+        Self { notice, source }
     }
 }
 
@@ -47,9 +50,9 @@ impl fmt::Display for WhyLine<'_> {
         }
         let sentence = Sentence::about(notice, source);
         match notice {
-            // Without its title, a sample would look like an alert.
-            Notice::Test(_) => write!(f, " | {sentence}"),
-            _ => write!(f, " | {}", sentence.body()),
+            // Without its title, a sample, a growth or an end would look like an alert that opens.
+            Notice::Test(_) | Notice::Grown(..) | Notice::Closed(_) => write!(f, " | {sentence}"),
+            Notice::Opened(_) | Notice::Confirmed(_) => write!(f, " | {}", sentence.body()),
         }
     }
 }

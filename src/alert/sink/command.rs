@@ -101,6 +101,10 @@ impl Sink for AlertCommand {
         self.retry
     }
 
+    fn wants_growth(&self) -> bool {
+        true
+    }
+
     fn begin(&mut self) -> Result<(), Failure> {
         let forbidden = privileges::gain_none().map_err(|error| error.to_string());
         forbidden.map_err(|error| self.failure(&error))?;

@@ -99,6 +99,10 @@ impl Sink for AlertFile {
         self.retry
     }
 
+    fn wants_growth(&self) -> bool {
+        true
+    }
+
     fn queue_max(&self) -> usize {
         LOCAL_QUEUE_MAX
     }

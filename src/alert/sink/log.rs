@@ -44,6 +44,10 @@ impl<W: Write + Send> Sink for LogSink<W> {
         Retry { give_up_after: Some(Duration::ZERO), ..Retry::default() }
     }
 
+    fn wants_growth(&self) -> bool {
+        true
+    }
+
     fn queue_max(&self) -> usize {
         LOCAL_QUEUE_MAX
     }

@@ -74,6 +74,10 @@ impl Sink for KnownFault {
         self.0.retry()
     }
 
+    fn wants_growth(&self) -> bool {
+        self.0.wants_growth()
+    }
+
     fn queue_max(&self) -> usize {
         self.0.queue_max()
     }
@@ -94,5 +98,40 @@ impl Sink for KnownFault {
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], shutdown: &Shutdown) -> Result<usize, Failure> {
         self.0.deliver(batch, shutdown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use crate::alert::sink::body::WebhookFormat;
+    use crate::alert::sink::secret::Secret;
+
+    use super::*;
+
+    #[test]
+    fn a_sink_whose_fault_is_logged_takes_the_same_notices_as_before() {
+        let webhook = WebhookOptions::new(Secret::InFile("/none".into()), WebhookFormat::Ntfy, None);
+        for (format, notify_growth) in
+            [(WebhookFormat::Ntfy, false), (WebhookFormat::Ntfy, true), (WebhookFormat::Json, false)]
+        {
+            let webhook = Some(WebhookOptions { format, notify_growth, ..webhook.clone() });
+            let known = SinkOptions { webhook, faults_logged: vec!["WebhookURL"], ..SinkOptions::default() };
+            let unknown = SinkOptions { faults_logged: Vec::new(), ..known.clone() };
+            let [known, unknown] = [known, unknown].map(|options| {
+                let sinks = options.sinks(Vec::new(), LinePrefix::Clock(TimeZone::UTC));
+                let taken = |sink: &Box<dyn Sink>| {
+                    (sink.name(), sink.wants_growth(), sink.queue_max(), sink.batch_max())
+                };
+                sinks.iter().map(taken).collect::<Vec<_>>()
+            });
+            assert_eq!(known, unknown);
+            assert_eq!(
+                known[1].1,
+                notify_growth || format == WebhookFormat::Json,
+                "{format:?} {notify_growth}"
+            );
+        }
     }
 }

@@ -7,7 +7,7 @@
 //!            <28>Sep 21 14:13:20 TrafficAlerted[42]: WHY=TRAFFIC ...
 //! ```
 //!
-//! The sentence is a message of its own, as it is a line of its own in the log: the list of destinations before it may
+//! The sentence is a message of its own, also for a growth and an end, as that of an opening is a line of its own in the log: the list of destinations before it may
 //! fill a datagram, and many collectors store the text of a message without its structured data.
 //!
 //! Over a network the form is RFC 5424, with one message per datagram (RFC 5426) or octet counting on a connection (RFC
@@ -188,11 +188,10 @@ impl Syslog {
         Self { options, retry, gateway: gateway_name(), connection: None, partly_sent: None }
     }
 
-    /// Returns the messages of a notice: its log line and, if it has one, the second line with the sentence.
-    fn messages(&self, queued: &QueuedNotice) -> Vec<String> {
-        let why = WhyLine::with(&queued.notice, queued.source()).map(|why| why.to_string());
-        let texts = [Some(Line(&queued.notice).to_string()), why];
-        texts.into_iter().flatten().map(|text| self.message(queued, &text)).collect()
+    /// Returns the messages of a notice: its log line, and the line with its sentence.
+    fn messages(&self, queued: &QueuedNotice) -> [String; 2] {
+        let why = WhyLine::with(&queued.notice, queued.source()).to_string();
+        [Line(&queued.notice).to_string(), why].map(|text| self.message(queued, &text))
     }
 
     fn message(&self, queued: &QueuedNotice, text: &str) -> String {
@@ -235,6 +234,10 @@ impl Sink for Syslog {
 
     fn retry(&self) -> Retry {
         self.retry
+    }
+
+    fn wants_growth(&self) -> bool {
+        true
     }
 
     fn caveat(&self) -> Option<&'static str> {
@@ -455,6 +458,31 @@ mod tests {
         drop(receiver);
         let failure = deliver(&mut syslog).expect_err("the port is closed");
         assert!(failure.why.contains("no daemon listens there") && failure.is_passing, "{}", failure.why);
+    }
+
+    #[test]
+    fn a_growth_and_an_end_have_a_sentence_as_well() {
+        let syslog = syslog(SyslogTarget::Udp("127.0.0.1:514".to_owned()));
+        let progress = AlertProgress { last: 5_000_000_000, ..AlertProgress::default() };
+        let grown = Alert { measured: 5_000_000_000, progress, ..sample::traffic() };
+        let closed =
+            Alert { closed_at: Some(grown.opened_at.plus(Duration::from_secs(212))), ..grown.clone() };
+        let cases = [
+            (
+                Notice::Grown(grown, 5),
+                "] WHY=TRAFFIC SRC=192.0.2.1 | TRAFFIC grows: 192.0.2.1 has sent 5 GB in 170 s, 5 times the limit \
+                 of 1 GB",
+            ),
+            (
+                Notice::Closed(closed),
+                "] WHY=TRAFFIC SRC=192.0.2.1 | TRAFFIC is over after 3 min 32 s: 192.0.2.1 sent at most 5 GB in \
+                 170 s, the limit is 1 GB",
+            ),
+        ];
+        for (notice, end) in cases {
+            let [_, why] = syslog.messages(&queued(notice));
+            assert!(why.ends_with(end), "{why}");
+        }
     }
 
     #[test]

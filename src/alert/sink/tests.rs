@@ -73,6 +73,10 @@ impl Sink for Scripted {
         self.retry
     }
 
+    fn wants_growth(&self) -> bool {
+        true
+    }
+
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
         let _ = self.attempts.send(batch[0].number);
         self.outcomes.recv().unwrap_or_else(|_| Err(Failure::lasting("the test is over")))

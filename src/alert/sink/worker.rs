@@ -85,9 +85,7 @@ pub(super) trait Sink: Send {
     }
 
     /// Returns true if the sink takes notices that an alert grows.
-    fn wants_growth(&self) -> bool {
-        true
-    }
+    fn wants_growth(&self) -> bool;
 
     /// Returns the sentence about what a successful delivery does not prove; `None` if it proves that the notice
     /// arrived.
