@@ -48,7 +48,7 @@ mod embedded {
         };
         let etag = etag(&file.metadata.sha256_hash());
         if is_known(headers, &etag) {
-            return reply::not_modified(etag);
+            return reply::not_modified(reply::file(content_type, etag, Bytes::new()));
         }
         let body = match file.data {
             Cow::Borrowed(bytes) => Bytes::from_static(bytes),

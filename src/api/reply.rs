@@ -21,17 +21,18 @@ pub(super) fn json(body: Bytes) -> Reply {
 }
 
 /// Returns a 200 with JSON and its tag. A client that sends the tag with its next request gets a 304 if nothing has
-/// changed ([`unchanged`]).
+/// changed ([`not_modified`]).
 pub(super) fn tagged(etag: HeaderValue, body: Bytes) -> Reply {
     let mut reply = json(body);
     reply.headers_mut().insert(ETAG, etag);
     reply
 }
 
-/// Returns a 304: the client has the current JSON.
-pub(super) fn unchanged(etag: HeaderValue) -> Reply {
-    let mut reply = tagged(etag, Bytes::new());
+/// Returns the 304 in place of a 200 that the client has already: with the same headers (RFC 9110, 15.4.5), without the
+/// body.
+pub(super) fn not_modified(mut reply: Reply) -> Reply {
     *reply.status_mut() = StatusCode::NOT_MODIFIED;
+    *reply.body_mut() = Full::default();
     reply.headers_mut().remove(CONTENT_TYPE);
     reply
 }
@@ -116,15 +117,6 @@ pub(super) fn file(content_type: &'static str, etag: HeaderValue, body: Bytes) -
     headers.insert(ETAG, etag);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
-    reply
-}
-
-/// Returns a 304: the client has the current version.
-#[cfg(feature = "dashboard")]
-pub(super) fn not_modified(etag: HeaderValue) -> Reply {
-    let mut reply = file(PLAIN_TEXT, etag, Bytes::new());
-    *reply.status_mut() = StatusCode::NOT_MODIFIED;
-    reply.headers_mut().remove(CONTENT_TYPE);
     reply
 }
 

@@ -1,4 +1,5 @@
-//! A cache of answer bodies: each is written once per report and shared by all clients while that report is current.
+//! A cache of answer bodies: each is written once per report, and again for other GeoIP databases, and shared by all
+//! clients while it is current.
 //!
 //! A connection holds the body, but not the report, until its client has read it. Slow clients could so keep one body
 //! per report in memory. To bound this, no further body is written while clients hold two bodies that are older than
@@ -12,6 +13,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::task::yield_now;
 
+use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
 
@@ -26,6 +28,11 @@ const PART_BYTES: usize = 128 * 1024;
 pub(super) trait Elements: Sync {
     /// Returns the elements for `report`, in the order of the array.
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send;
+
+    /// Returns the databases that the elements have origins from; `None` if they have none.
+    fn geoip(&self) -> Option<&Arc<GeoIp>> {
+        None
+    }
 }
 
 /// The JSON array of one path, for the current report.
@@ -37,6 +44,8 @@ struct CachedResponse {
     /// The report from which the body was made. A weak reference frees the report's content but not its allocation, so
     /// no other report can get the same address, and equal addresses mean the same report.
     report: Weak<Report>,
+    /// The databases that its origins are from, in the same way.
+    geoip: Weak<GeoIp>,
     body: Bytes,
     /// Can be upgraded as long as the cache or a client holds the body.
     life: Weak<()>,
@@ -63,7 +72,8 @@ impl ResponseCache {
         self.array_and_whether_current(report, elements).await.0
     }
 
-    /// Returns the same, and true unless the body is of an earlier report than the current one.
+    /// Returns the same, and true unless the body is of an earlier report than the current one, or of earlier databases
+    /// than those of `elements`.
     pub(super) async fn array_and_whether_current(
         &self,
         report: &Published<Report>,
@@ -71,12 +81,13 @@ impl ResponseCache {
     ) -> (Bytes, bool) {
         let mut cached = self.0.lock().await;
         let report = report.read();
-        let is_current = std::ptr::eq(cached.report.as_ptr(), Arc::as_ptr(&report));
+        let source = (Arc::downgrade(&report), elements.geoip().map(Arc::downgrade).unwrap_or_default());
+        let is_current = cached.report.ptr_eq(&source.0) && cached.geoip.ptr_eq(&source.1);
         if is_current || !cached.has_room() {
             return (cached.body.clone(), is_current);
         }
         let bytes = write(elements.of(&report), cached.body.len()).await;
-        cached.replace(Arc::downgrade(&report), bytes);
+        cached.replace(source, bytes);
         (cached.body.clone(), true)
     }
 }
@@ -88,12 +99,12 @@ impl CachedResponse {
         self.older.len() <= OLDER_MAX
     }
 
-    /// Replaces the latest body.
-    fn replace(&mut self, report: Weak<Report>, bytes: Vec<u8>) {
+    /// Replaces the latest body by one that was made from this report and these databases.
+    fn replace(&mut self, source: (Weak<Report>, Weak<GeoIp>), bytes: Vec<u8>) {
         let life = Arc::new(());
         self.older.push(std::mem::replace(&mut self.life, Arc::downgrade(&life)));
         self.body = Bytes::from_owner(CachedBody { bytes, _life: life });
-        self.report = report;
+        (self.report, self.geoip) = source;
     }
 }
 

@@ -135,7 +135,7 @@ impl Router {
         // The body may be newer than its tag, which is made first; the client then gets it again.
         let etag = self.closed_tag.of(&self.report.read().closed, &geoip);
         if etag::is_known(headers, &etag) {
-            return reply::unchanged(etag);
+            return reply::not_modified(reply::tagged(etag, Bytes::new()));
         }
         let closed = v1::ClosedAlertsView { geoip: &geoip };
         match self.closed.array_and_whether_current(&self.report, &closed).await {

@@ -146,7 +146,8 @@ impl RunningServer {
         self.capabilities.publish(capabilities);
     }
 
-    /// Replaces the databases in which the country and the autonomous system of hosts are looked up.
+    /// Replaces the databases in which the country and the autonomous system of hosts are looked up. Call it also after
+    /// the same databases were read again: answers that were made before are not used from then on.
     pub fn set_geoip(&self, geoip: GeoIp) {
         self.geoip.publish(geoip);
     }

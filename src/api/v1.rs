@@ -1,5 +1,7 @@
 //! `/api/v1`: the JSON that the original program does not have.
 
+use std::sync::Arc;
+
 use hyper::body::Bytes;
 use serde::Serialize;
 
@@ -24,28 +26,32 @@ pub(super) fn sinks(report: &Report) -> Bytes {
 /// `/api/v1/alerts`: the open alerts, certain and possible ones, the oldest first. Muted alerts are included and marked
 /// as muted.
 pub(super) struct AlertsView<'o> {
-    pub(super) geoip: &'o GeoIp,
+    pub(super) geoip: &'o Arc<GeoIp>,
 }
 
 /// `/api/v1/alerts?state=open`: the open alerts that are certain.
 pub(super) struct CertainAlertsView<'o> {
-    pub(super) geoip: &'o GeoIp,
+    pub(super) geoip: &'o Arc<GeoIp>,
 }
 
 /// `/api/v1/alerts?state=possible` and `/api/v1/alerts/possible`: the open alerts that are possible but not certain.
 /// The lists of the original program (`/active`, `/all`) do not contain them.
 pub(super) struct PossibleAlertsView<'o> {
-    pub(super) geoip: &'o GeoIp,
+    pub(super) geoip: &'o Arc<GeoIp>,
 }
 
 /// `/api/v1/alerts?state=closed`: the alerts that closed within the last day, the newest first.
 pub(super) struct ClosedAlertsView<'o> {
-    pub(super) geoip: &'o GeoIp,
+    pub(super) geoip: &'o Arc<GeoIp>,
 }
 
 impl Elements for AlertsView<'_> {
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
         report.alerts.iter().map(|alert| json(alert, self.geoip))
+    }
+
+    fn geoip(&self) -> Option<&Arc<GeoIp>> {
+        Some(self.geoip)
     }
 }
 
@@ -53,17 +59,29 @@ impl Elements for CertainAlertsView<'_> {
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
         report.alerts.iter().filter(|alert| !alert.progress.is_possible).map(|alert| json(alert, self.geoip))
     }
+
+    fn geoip(&self) -> Option<&Arc<GeoIp>> {
+        Some(self.geoip)
+    }
 }
 
 impl Elements for ClosedAlertsView<'_> {
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
         report.closed.iter().map(|alert| json(alert, self.geoip))
     }
+
+    fn geoip(&self) -> Option<&Arc<GeoIp>> {
+        Some(self.geoip)
+    }
 }
 
 impl Elements for PossibleAlertsView<'_> {
     fn of<'a>(&'a self, report: &'a Report) -> impl Iterator<Item: Serialize + Send> + Send {
         report.alerts.iter().filter(|alert| alert.progress.is_possible).map(|alert| json(alert, self.geoip))
+    }
+
+    fn geoip(&self) -> Option<&Arc<GeoIp>> {
+        Some(self.geoip)
     }
 }
 

@@ -108,6 +108,7 @@ impl<'p> Monitor<'p> {
     fn reload_sinks(&mut self, new: &Config, warnings: &Warnings) {
         if self.config.sink_options() == new.sink_options() {
             self.geoip.read_again(warnings.keys());
+            self.server.set_geoip(self.geoip.clone());
             return;
         }
         match start_sinks(new, &self.prefix, warnings) {

@@ -174,6 +174,41 @@ fn the_closed_alerts_are_sent_again_only_if_they_have_changed() {
 }
 
 #[test]
+fn alerts_have_the_origins_of_databases_that_are_read_again() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("country.mmdb");
+    let save =
+        |code: &str| std::fs::write(&path, crate::geoip::database(&crate::geoip::country(code))).unwrap();
+    save("NL");
+    let geoip = GeoIp::read(GeoIpOptions { country_database: Some(path.clone()), asn_database: None });
+    let report = Report {
+        alerts: vec![alert([192, 0, 2, 1])],
+        closed: Arc::new(vec![Arc::new(alert([192, 0, 2, 1]))]),
+        ..Report::default()
+    };
+    let report = Arc::new(Published::new(report));
+    let server = Server::bind(&options()).unwrap().with_geoip(geoip.clone());
+    let addr = server.local_addr();
+    let served = Served { running: server.start(Arc::clone(&report)).unwrap(), report, addr };
+    const PATHS: [&str; 3] = ["/api/v1/alerts", "/api/v1/alerts?state=open", "/api/v1/alerts?state=closed"];
+    for path in PATHS {
+        assert!(served.get(path).text().contains(r#""source_country":"NL""#), "{path}");
+    }
+    let etag = served.get(PATHS[2]).header("etag").unwrap().to_owned();
+    save("BE");
+    geoip.read_again(&[]);
+    served.running.set_geoip(geoip);
+    // The report is the same as before.
+    let tagged = format!("If-None-Match: {etag}\r\n");
+    let closed = served.request("GET", PATHS[2], &tagged);
+    assert_eq!(closed.status, 200);
+    assert_ne!(closed.header("etag"), Some(etag.as_str()));
+    for path in PATHS {
+        assert!(served.get(path).text().contains(r#""source_country":"BE""#), "{path}");
+    }
+}
+
+#[test]
 fn a_query_that_our_own_json_does_not_have_is_refused() {
     let served = Served::with(small_report());
     let states = "/api/v1/alerts has state=open|possible|closed";

@@ -121,10 +121,9 @@ mod tests {
             let unknown = SinkOptions { faults_logged: Vec::new(), ..known.clone() };
             let [known, unknown] = [known, unknown].map(|options| {
                 let sinks = options.sinks(Vec::new(), LinePrefix::Clock(TimeZone::UTC));
-                let taken = |sink: &Box<dyn Sink>| {
-                    (sink.name(), sink.wants_growth(), sink.queue_max(), sink.batch_max())
-                };
-                sinks.iter().map(taken).collect::<Vec<_>>()
+                let taken =
+                    |sink: &dyn Sink| (sink.name(), sink.wants_growth(), sink.queue_max(), sink.batch_max());
+                sinks.iter().map(|sink| taken(&**sink)).collect::<Vec<_>>()
             });
             assert_eq!(known, unknown);
             assert_eq!(
