@@ -47,6 +47,26 @@ impl Moment {
     }
 }
 
+/// A reading of the clocks at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// CLOCK_MONOTONIC, which stops while the machine is suspended.
+    pub now: Moment,
+    /// CLOCK_BOOTTIME: the time since the machine started, also while it was suspended.
+    pub since_boot: Duration,
+    /// CLOCK_REALTIME.
+    pub civil: UnixNanos,
+}
+
+impl Clocks {
+    /// Reads the clocks.
+    pub fn read() -> Self {
+        let since_boot = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
+            .expect("CLOCK_BOOTTIME exists on every Linux");
+        Self { now: monotonic_now(), since_boot: Duration::from(since_boot), civil: unix_now() }
+    }
+}
+
 /// Reads CLOCK_MONOTONIC.
 pub fn monotonic_now() -> Moment {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)

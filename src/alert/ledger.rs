@@ -19,11 +19,12 @@
 //! Methods take the time twice: `now` on the monotonic clock, by which timeouts run, and `wall_clock`, which
 //! alerts show.
 
+mod mutes;
+mod restore;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
-
-use tracing::warn;
 
 use crate::detect::Finding;
 use crate::flow::Metric;
@@ -31,12 +32,11 @@ use crate::time::{Moment, UnixNanos};
 
 use super::closed::{ClosedAlerts, ClosedList};
 use super::evidence::{Evidence, EvidenceNeeded};
-use super::mute::{Mute, Mutes, NewMute, TooManyMutes};
+use super::mute::Mutes;
 use super::notice::Notice;
-use super::open_alert::{OpenAlert, without_evidence};
-use super::persisted_ledger::PersistedLedger;
+use super::open_alert::OpenAlert;
 use super::record::{Alert, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
-use super::wall_clock::{ClockStep, WallClock, limit_to_present};
+use super::wall_clock::WallClock;
 
 /// How long a host must have been within its limit before its alert closes: the window of that limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl CloseTimeouts {
     }
 }
 
-/// Number of changes of the content of a [`PersistedLedger`], by urgency.
+/// Number of changes of the content of a [`PersistedLedger`](super::PersistedLedger), by urgency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ChangeCount {
     /// Number of changes that must be saved at once: notices, changes of mutes, and alerts that opened, closed or were
@@ -84,7 +84,7 @@ pub(crate) struct Ledger {
     open: BTreeMap<AlertKey, OpenAlert>,
     closed: BTreeMap<AlertKey, ClosedAlert>,
     /// The alerts that closed within the last day, for readers.
-    closed_lately: ClosedAlerts,
+    recently_closed: ClosedAlerts,
     mutes: Mutes,
     wall_clock: WallClock,
     /// True if the times of mutes were corrected since [`expire_mutes`](Self::expire_mutes) last ran.
@@ -106,13 +106,13 @@ struct ClosedAlert {
     since: Moment,
     /// For how long it had been closed at that time. The monotonic clock starts with the machine, so it may have no
     /// time at which a restored alert closed.
-    already: Duration,
+    closed_before: Duration,
 }
 
 impl ClosedAlert {
     /// Returns for how long it has been closed.
     fn closed_for(&self, now: Moment) -> Duration {
-        self.already + now.since(self.since)
+        self.closed_before + now.since(self.since)
     }
 }
 
@@ -124,7 +124,7 @@ impl Ledger {
         Self {
             open,
             closed,
-            closed_lately: ClosedAlerts::default(),
+            recently_closed: ClosedAlerts::default(),
             mutes: Mutes::default(),
             wall_clock: WallClock::default(),
             are_mutes_corrected: false,
@@ -188,7 +188,7 @@ impl Ledger {
         let known = self.closed.remove(&key).filter(|closed| closed.closed_for(now) < self.cooldown);
         let (id, opened_at, peak, upper_bound, reopened) = match known {
             Some(ClosedAlert { alert, .. }) => {
-                self.closed_lately.remove(&alert.id);
+                self.recently_closed.remove(&alert.id);
                 let (peak, upper_bound) = (alert.measured, alert.upper_bound());
                 (alert.id, alert.opened_at, peak, upper_bound, alert.progress.reopened.saturating_add(1))
             }
@@ -226,64 +226,11 @@ impl Ledger {
         format!("{}-{}", wall_clock.0 / 1_000_000_000, self.opened)
     }
 
-    /// Mutes alerts from `now` on. The end of an alert whose opening was notified before is notified all the same.
-    ///
-    /// # Errors
-    /// [`MUTES_MAX`](super::MUTES_MAX) mutes are in force already.
-    pub(crate) fn mute(
-        &mut self,
-        new: NewMute,
-        now: Moment,
-        wall_clock: UnixNanos,
-    ) -> Result<Mute, TooManyMutes> {
-        let mute = self.mutes.add(new, now, wall_clock)?;
-        // A new mute unmutes no alert, and the notices of alerts without a mute have been returned already.
-        self.apply_mutes(&mut Vec::new());
-        Ok(mute)
-    }
-
-    /// Removes a mute and appends to `notices` one notice for each open alert that is no longer muted and whose present
-    /// state was not notified. Returns true if the mute was in force.
-    pub(crate) fn unmute(&mut self, id: u64, notices: &mut Vec<Notice>) -> bool {
-        let was_there = self.mutes.remove(id);
-        if was_there {
-            self.apply_mutes(notices);
-        }
-        was_there
-    }
-
-    /// Removes the mutes whose time is over and appends notices as [`unmute`](Self::unmute) does. Returns true if a
-    /// mute was removed, or shows other times since the wall clock has stepped.
-    pub(crate) fn expire_mutes(&mut self, now: Moment, notices: &mut Vec<Notice>) -> bool {
-        let any = self.mutes.expire(now);
-        if any {
-            self.apply_mutes(notices);
-        }
-        any | std::mem::take(&mut self.are_mutes_corrected)
-    }
-
-    /// Returns the mutes in force, the oldest first.
-    pub(crate) fn mutes(&self) -> impl Iterator<Item = &Mute> {
-        self.mutes.list()
-    }
-
-    /// Mutes and unmutes the open alerts according to the mutes in force, and appends the notices of those that are no
-    /// longer muted.
-    fn apply_mutes(&mut self, notices: &mut Vec<Notice>) {
-        self.changes.transitions += 1;
-        for (&(source, kind), open) in &mut self.open {
-            notices.extend(open.set_muted(self.mutes.cover(source, kind)));
-        }
-    }
-
     /// Closes the alerts whose host has been within its limit for a whole window, appends the notices of that, and
     /// forgets the alerts that have been closed for at least the cooldown.
     pub(crate) fn close_inactive(&mut self, now: Moment, wall_clock: UnixNanos, notices: &mut Vec<Notice>) {
-        if let Some(step) = self.wall_clock.read(now, wall_clock) {
-            self.correct_times(step);
-        }
         let (timeouts, cooldown) = (self.timeouts, self.cooldown);
-        self.closed_lately.expire(now);
+        self.recently_closed.expire(now);
         let before = self.closed.len();
         self.closed.retain(|_, closed| closed.closed_for(now) < cooldown);
         self.changes.transitions += u64::from(self.closed.len() < before);
@@ -296,9 +243,9 @@ impl Ledger {
             let late = now.since(at);
             let closed_at = wall_clock.minus(late).max(open.alert.opened_at);
             let alert = Alert { closed_at: Some(closed_at), ..open.alert };
-            self.closed_lately.add(alert.clone(), at);
+            self.recently_closed.add(alert.clone(), at);
             if late < cooldown && self.closed.len() < OPEN_ALERTS_MAX {
-                let closed = ClosedAlert { alert: alert.clone(), since: at, already: Duration::ZERO };
+                let closed = ClosedAlert { alert: alert.clone(), since: at, closed_before: Duration::ZERO };
                 self.closed.insert(key, closed);
             }
             if open.is_notified {
@@ -308,81 +255,15 @@ impl Ledger {
     }
 
     /// Returns the alerts that closed within the last day, the newest first.
-    pub(crate) fn closed_lately(&mut self) -> ClosedList {
-        self.closed_lately.list()
+    pub(crate) fn recently_closed(&mut self) -> ClosedList {
+        self.recently_closed.list()
     }
 
     /// Removes the addresses of peers from all alerts, after destinations were hidden.
     pub(crate) fn hide_destinations(&mut self) {
         self.open.values_mut().for_each(|open| open.alert.hide_destinations());
         self.closed.values_mut().for_each(|closed| closed.alert.hide_destinations());
-        self.closed_lately.hide_destinations();
-    }
-
-    /// Corrects the times that alerts and mutes show, and that are saved, after a step of the wall clock.
-    fn correct_times(&mut self, step: ClockStep) {
-        self.open.values_mut().for_each(|open| step.correct_alert(&mut open.alert));
-        self.closed.values_mut().for_each(|closed| step.correct_alert(&mut closed.alert));
-        self.closed_lately.correct(step);
-        self.mutes.correct(step);
-        self.are_mutes_corrected = true;
-        self.changes.transitions += 1;
-    }
-
-    /// Returns the part of the ledger that is saved for a restart.
-    pub(crate) fn to_persisted(&self) -> PersistedLedger {
-        PersistedLedger {
-            opened: self.opened,
-            last_mute: self.mutes.last_id(),
-            open: self.open.values().map(OpenAlert::to_persisted).collect(),
-            closed: self.closed.values().map(|closed| without_evidence(&closed.alert)).collect(),
-            mutes: self.mutes.list().cloned().collect(),
-        }
-    }
-
-    /// Continues from the saved state of an earlier process. The notices of that process are not repeated. An alert
-    /// without a further finding closes a whole window after `now`. Appends the notices of alerts whose mute has ended
-    /// meanwhile.
-    ///
-    /// The clock may have been wrong when the state was saved. Times in the future become the present, and mutes last
-    /// their own length from `now` on. That is logged once.
-    pub(crate) fn restore(
-        &mut self,
-        persisted: PersistedLedger,
-        now: Moment,
-        wall_clock: UnixNanos,
-        notices: &mut Vec<Notice>,
-    ) {
-        let PersistedLedger { opened, last_mute, mut open, mut closed, mutes } = persisted;
-        self.opened = opened;
-        let alerts = open.iter_mut().map(|known| &mut known.alert).chain(&mut closed);
-        let corrected_alerts =
-            alerts.filter_map(|alert| limit_to_present(alert, wall_clock).then_some(())).count();
-        let corrected_mutes = self.mutes.restore(mutes, last_mute, now, wall_clock);
-        self.wall_clock.read(now, wall_clock);
-        if corrected_alerts > 0 || corrected_mutes > 0 {
-            warn!(
-                "the state file has times that cannot be true, of {corrected_alerts} alerts and {corrected_mutes} \
-                 mutes: the clock was or is wrong; these mutes last their own length from now on, at most 30 days"
-            );
-        }
-        let timeouts = self.timeouts;
-        // A kind that is no longer counted has a window of zero. No finding could keep its alert open, so the alert is
-        // dropped without a notice.
-        let is_counted = |alert: &Alert| timeouts.of(alert.kind) > Duration::ZERO;
-        self.open = open
-            .into_iter()
-            .filter(|known| is_counted(&known.alert))
-            .map(|known| ((known.alert.source, known.alert.kind), OpenAlert::restore(known, now)))
-            .collect();
-        self.closed = closed
-            .into_iter()
-            .map(|alert| {
-                let already = wall_clock.since(alert.closed_at.unwrap_or(wall_clock));
-                ((alert.source, alert.kind), ClosedAlert { alert, since: now, already })
-            })
-            .collect();
-        self.apply_mutes(notices);
+        self.recently_closed.hide_destinations();
     }
 
     /// Returns the number of changes of the result of [`to_persisted`](Self::to_persisted).

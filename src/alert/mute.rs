@@ -1,7 +1,8 @@
 //! Mutes: networks whose alerts are not notified for some time.
 //!
 //! A mute shows its end by the wall clock, but expires by the monotonic clock, so that a step of the wall clock does
-//! not change how long it lasts. After a step its end is shown, and saved, by the corrected clock.
+//! not change how long it lasts. After a step its end is shown, and saved, by the corrected clock. The time in which the
+//! machine was suspended is taken off what is left of it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -139,6 +140,11 @@ impl Mutes {
             step.correct(&mut mute.made_at);
             step.correct(&mut mute.until);
         }
+    }
+
+    /// Lets all mutes expire earlier by that time.
+    pub(super) fn shorten(&mut self, by: Duration) {
+        self.in_force.values_mut().for_each(|(_, ends)| *ends = ends.minus(by));
     }
 
     /// Returns the number of the last mute that was made; 0 before the first.

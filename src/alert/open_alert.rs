@@ -1,5 +1,7 @@
 //! An open alert: how further findings change it, and which of them lead to a notice.
 
+use std::time::Duration;
+
 use crate::detect::Finding;
 use crate::flow::KernelCounts;
 use crate::time::{Moment, UnixNanos};
@@ -186,7 +188,8 @@ impl OpenAlert {
     }
 }
 
-/// Returns the alert in the form that is saved: without evidence, which is gathered again after a restart.
+/// Returns the alert in the form that is saved: without evidence, which is gathered again after a restart, and without
+/// what the configuration and the mutes determine.
 pub(super) fn without_evidence(alert: &Alert) -> Alert {
     Alert {
         id: alert.id.clone(),
@@ -194,6 +197,8 @@ pub(super) fn without_evidence(alert: &Alert) -> Alert {
         ports: Vec::new(),
         scan: None,
         loss: KernelCounts::default(),
+        // The window is that of the configuration at the next start.
+        window: Duration::ZERO,
         // This is derived from the mutes, which are saved as well.
         progress: AlertProgress { is_muted: false, ..alert.progress.clone() },
         ..*alert

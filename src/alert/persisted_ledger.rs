@@ -1,7 +1,8 @@
 //! The part of the ledger that is saved for a restart, and its form in a file: one JSON object.
 //!
 //! The file is untrusted: every value in it is checked, and a file with one fault is not used at all. Evidence is not
-//! saved, since destinations and ports would make the file large; an alert that stays open gathers it again.
+//! saved, since destinations and ports would make the file large; an alert that stays open gathers it again. Windows are
+//! not saved either: the configuration may have others at the next start.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -13,7 +14,7 @@ use thiserror::Error;
 
 use super::mute::{MUTES_MAX, Mute, is_reason};
 use super::record::{Alert, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
-use crate::flow::{KernelCounts, Metric};
+use crate::flow::KernelCounts;
 use crate::time::UnixNanos;
 
 /// Version of the form; only one exists so far.
@@ -25,9 +26,6 @@ const ID_CHARS_MAX: usize = 64;
 /// Maximum number of alerts or mutes that were ever made. The numbers after it must suffice for new ones, whose ids
 /// would not be unique otherwise.
 const NUMBERS_MAX: u64 = u64::MAX / 2;
-
-/// Maximum length of a window in seconds: 30 days, as in the configuration.
-const WINDOW_S_MAX: u64 = 30 * 24 * 3600;
 
 /// The state of a ledger that outlives the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,26 +103,13 @@ struct SavedAlert {
     #[serde(rename = "is_said")]
     is_notified: bool,
     // These fields are left out if they have their defaults, so that earlier versions of the program, which do not have
-    // them, can read the file. A file without them is read as well.
+    // them, can read a file about alerts that are certain. A file without them is read as well.
     #[serde(default, skip_serializing_if = "is_zero")]
     error: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_possible: bool,
-    /// Length of the window in seconds.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    window_s: u64,
     #[serde(rename = "is_said_as_possible", default, skip_serializing_if = "std::ops::Not::not")]
     is_notified_as_possible: bool,
-}
-
-/// Returns the window that is left out of the file, and taken for an alert of a file without one: that of the default
-/// configuration.
-fn usual_window(kind: AlertKind) -> Duration {
-    match kind.metric() {
-        Some(Metric::PacketsPerS | Metric::ContactsPerS) => Duration::from_secs(1),
-        Some(Metric::ContactedPorts) => Duration::from_secs(600),
-        _ => Duration::from_secs(170),
-    }
 }
 
 fn is_zero(value: &u64) -> bool {
@@ -220,7 +205,6 @@ impl SavedAlert {
             is_notified,
             error: alert.progress.error_bound,
             is_possible: alert.progress.is_possible,
-            window_s: if alert.window == usual_window(alert.kind) { 0 } else { alert.window.as_secs() },
             is_notified_as_possible: false,
         }
     }
@@ -237,9 +221,6 @@ impl SavedAlert {
         }
         if self.limit == 0 || self.measured < self.last || self.measured.checked_add(self.error).is_none() {
             return Err(StateError::Wrong("the limit or peak of an alert"));
-        }
-        if self.window_s > WINDOW_S_MAX {
-            return Err(StateError::Wrong("the window of an alert"));
         }
         if self.is_notified_as_possible && !self.is_notified {
             return Err(StateError::Wrong("what was said of an alert"));
@@ -260,10 +241,8 @@ impl SavedAlert {
             closed_at: self.closed_at.map(UnixNanos),
             measured: self.measured,
             limit: self.limit,
-            window: match self.window_s {
-                0 => usual_window(kind),
-                seconds => Duration::from_secs(seconds),
-            },
+            // The ledger knows the windows of the configuration.
+            window: Duration::ZERO,
             ip_bytes: self.ip_bytes,
             destinations: Vec::new(),
             scan: None,
@@ -328,7 +307,7 @@ pub(super) mod tests {
             closed_at: None,
             measured: 300,
             limit: 100,
-            window: Duration::from_secs(60),
+            window: Duration::ZERO,
             ip_bytes: 300,
             destinations: Vec::new(),
             scan: None,
@@ -392,15 +371,11 @@ pub(super) mod tests {
         }
     }
 
-    /// An alert that is certain, has no error bound and has the window of the default configuration has the form of
-    /// earlier versions.
+    /// An alert that is certain and has no error bound has the form of earlier versions.
     #[test]
     fn files_of_earlier_versions_are_read() {
         let mut persisted = sample();
         persisted.open.retain(|known| !known.alert.progress.is_possible);
-        for alert in persisted.open.iter_mut().map(|known| &mut known.alert).chain(&mut persisted.closed) {
-            alert.window = Duration::from_secs(170);
-        }
         let json = String::from_utf8(persisted.to_json()).expect("JSON is text");
         assert!(json.contains(r#""times_said":2,"is_said":true}"#) && !json.contains("possible"), "{json}");
         assert!(!json.contains("window"), "{json}");
@@ -432,7 +407,6 @@ pub(super) mod tests {
             (r#""last_mute":4"#, r#""last_mute":18446744073709551615"#, "the number of alerts or mutes"),
             (r#""opened":4"#, r#""opened":18446744073709551615"#, "the number of alerts or mutes"),
             (r#""opened":4"#, r#""opened":18446744073709551616"#, "not of this form"),
-            (r#""window_s":60"#, r#""window_s":2592001"#, "the window of an alert"),
             (r#""made_at":1,"until":2"#, r#""made_at":2,"until":1"#, "ends before it was made"),
             (r#""made_at":1,"until":2"#, r#""made_at":-1,"until":2"#, "not of this form"),
             (r#""made_at":1,"until":2"#, r#""made_at":1,"until":1e300"#, "not of this form"),

@@ -18,7 +18,7 @@ use crate::flow::{
     self, Accounting, Delta, HostCounts, HostRow, ListingRoom, PerMetric, Seed, Snapshot, Sums, Window,
 };
 use crate::report::Report;
-use crate::time::{Moment, UnixNanos};
+use crate::time::{Clocks, Moment, UnixNanos};
 
 use super::Rules;
 use super::interfaces::InterfaceReconciler;
@@ -114,6 +114,11 @@ impl Analyst {
     ) {
         self.ledger.restore(memory, now, civil, notices);
         self.mutes_changed = true;
+    }
+
+    /// Takes a reading of the clocks, before a judgement or a change of mutes with the same wall clock.
+    pub(super) fn follow(&mut self, clocks: Clocks) {
+        self.ledger.follow(clocks);
     }
 
     /// Adds a mute. The caller must answer the request only after it has published [`take_mutes`](Self::take_mutes).
@@ -252,7 +257,7 @@ impl Analyst {
             loss: self.window.loss(),
         };
         let interfaces = self.interfaces.report(&self.window, is_wire_exact);
-        let (alerts, active, closed) = (draft.alerts, draft.active, self.ledger.closed_lately());
+        let (alerts, active, closed) = (draft.alerts, draft.active, self.ledger.recently_closed());
         Report { snapshot, alerts, active, closed, is_wire_exact, kernel, interfaces, ..Report::default() }
     }
 }

@@ -17,7 +17,7 @@ use crate::flow::{AnalystEnd, Delta, HandedOver};
 use crate::published::Published;
 use crate::report::{AnalystStep, Report};
 use crate::sys::allocator;
-use crate::time::{Moment, UnixNanos, monotonic_now, unix_now};
+use crate::time::{Clocks, Moment, monotonic_now, unix_now};
 
 use super::analyst::Analyst;
 use super::load_shedding::{SheddableTask, StepTimer};
@@ -118,7 +118,9 @@ impl AnalystThread {
         let mut state = LoopState::new();
         self.analyst.begin(monotonic_now());
         let persisted = std::mem::take(&mut self.persisted);
-        self.analyst.restore(persisted, monotonic_now(), unix_now(), &mut state.notices);
+        let clocks = Clocks::read();
+        self.analyst.follow(clocks);
+        self.analyst.restore(persisted, clocks.now, clocks.civil, &mut state.notices);
         loop {
             // The flag is read first: it is set after the last deltas were sent, so they are in the channel if it is
             // set.
@@ -181,7 +183,11 @@ impl AnalystThread {
             state.judge_at = now;
             return;
         }
-        step_timer.time(AnalystStep::Judge, || self.analyst.judge_turned(now, unix_now(), notices));
+        let clocks = Clocks::read();
+        step_timer.time(AnalystStep::Judge, || {
+            self.analyst.follow(clocks);
+            self.analyst.judge_turned(now, clocks.civil, notices);
+        });
         judgements.note_done(now);
         let pause = if self.analyst.is_waiting() { JUDGE_WAITING_EVERY } else { JUDGE_EVERY };
         state.judge_at = now.plus(pause);
@@ -239,7 +245,7 @@ impl AnalystThread {
                 }
             }
         }
-        let answers = self.change_mutes(monotonic_now(), unix_now(), notices);
+        let answers = self.change_mutes(Clocks::read(), notices);
         any |= !answers.is_empty();
         if let Some(mutes) = self.analyst.take_mutes() {
             self.mutes.publish(mutes);
@@ -251,17 +257,14 @@ impl AnalystThread {
 
     /// Changes the mutes as requested. Returns a closure for each request that sends the answer; the caller calls them
     /// after it has published the mutes.
-    fn change_mutes(
-        &mut self,
-        now: Moment,
-        civil: UnixNanos,
-        notices: &mut Vec<Notice>,
-    ) -> Vec<Box<dyn FnOnce()>> {
+    fn change_mutes(&mut self, clocks: Clocks, notices: &mut Vec<Notice>) -> Vec<Box<dyn FnOnce()>> {
         let mut answers: Vec<Box<dyn FnOnce()>> = Vec::new();
         for request in self.mute_requests.try_iter() {
+            // A mute that is made after a step of the clock is not corrected by it later.
+            self.analyst.follow(clocks);
             match request {
                 MuteRequest::Add(new, answer) => {
-                    let mute = self.analyst.mute(new, now, civil);
+                    let mute = self.analyst.mute(new, clocks.now, clocks.civil);
                     answers.push(Box::new(move || answer.send(mute)));
                 }
                 MuteRequest::Remove(id, answer) => {

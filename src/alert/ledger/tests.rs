@@ -4,6 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use crate::alert::mute::NewMute;
+use crate::alert::persisted_ledger::PersistedLedger;
+use crate::detect::{Confidence, ScanEvidence, ScanRole};
+use crate::flow::{ContactTarget, Outcome, Outcomes, Pace, PeerBytes};
+use crate::time::Clocks;
+
 use super::*;
 
 const SECOND: u64 = 1_000_000_000;
@@ -75,8 +81,9 @@ fn within_the_cooldown_an_alert_opens_again_and_keeps_its_id() {
 
 #[test]
 fn readers_get_the_alerts_that_closed_until_they_open_again_or_a_day_is_over() {
-    let ids =
-        |ledger: &mut Ledger| ledger.closed_lately().iter().map(|alert| alert.id.clone()).collect::<Vec<_>>();
+    let ids = |ledger: &mut Ledger| {
+        ledger.recently_closed().iter().map(|alert| alert.id.clone()).collect::<Vec<_>>()
+    };
     let mut ledger = ledger();
     mute(&mut ledger, "10.0.0.2/32", 500, 1000);
     apply(&mut ledger, &finding(1, AlertKind::Traffic, 300), 1000);
@@ -85,7 +92,7 @@ fn readers_get_the_alerts_that_closed_until_they_open_again_or_a_day_is_over() {
     assert_eq!(ids(&mut ledger), ["1000-1"]);
     assert_eq!(close(&mut ledger, 1011), [], "a muted alert closes without a notice");
     assert_eq!(ids(&mut ledger), ["1001-2", "1000-1"]);
-    assert_eq!(ledger.closed_lately()[1].closed_at, Some(UnixNanos(1010 * SECOND)));
+    assert_eq!(ledger.recently_closed()[1].closed_at, Some(UnixNanos(1010 * SECOND)));
     apply(&mut ledger, &finding(1, AlertKind::Traffic, 300), 1012);
     assert_eq!(ids(&mut ledger), ["1001-2"], "an alert that is open again is not closed");
     close(&mut ledger, 1022);
@@ -99,20 +106,44 @@ fn readers_get_the_alerts_that_closed_until_they_open_again_or_a_day_is_over() {
 #[test]
 fn hidden_destinations_leave_alerts_that_are_open_and_those_that_have_closed() {
     let mut ledger = ledger();
+    let addr = IpAddr::from([10, 9, 9, 9]);
+    let scan = ScanEvidence {
+        role: ScanRole::Scanner,
+        class: None,
+        confidence: Confidence::High,
+        contacted: 1,
+        outcomes: Outcomes::default(),
+        answers_visible: true,
+        ports: Vec::new(),
+        ports_at_one_host: 1,
+        targets: vec![ContactTarget { addr, port: None, outcome: Outcome::Answered }],
+        pace: Pace::default(),
+        why: String::new(),
+    };
     let evidence = |_| Evidence {
-        destinations: vec![crate::flow::PeerBytes { addr: [10, 9, 9, 9].into(), ip_bytes: 1 }],
+        destinations: vec![PeerBytes { addr, ip_bytes: 1 }],
+        scan: Some(scan.clone()),
         ..Evidence::default()
     };
     for host in [1, 2] {
         let at = 1000 + 10 * u64::from(host);
         let found = finding(host, AlertKind::Traffic, 200);
-        ledger.apply(&found, Moment(at * SECOND), UnixNanos(at * SECOND), evidence);
+        ledger.apply(&found, Moment(at * SECOND), UnixNanos(at * SECOND), &evidence);
     }
     close(&mut ledger, 1020);
-    assert_eq!((ledger.open().count(), ledger.closed_lately().len()), (1, 1));
+    assert_eq!((ledger.open().count(), ledger.recently_closed().len()), (1, 1));
+    let has_peers = |alert: &Alert| {
+        let has_targets = alert.scan.as_ref().is_some_and(|scan| !scan.targets.is_empty());
+        [!alert.destinations.is_empty(), has_targets]
+    };
+    let peers = |ledger: &mut Ledger| -> Vec<[bool; 2]> {
+        let recently_closed = ledger.recently_closed();
+        let all = ledger.open().chain(recently_closed.iter().map(|alert| &**alert));
+        all.chain(ledger.closed.values().map(|closed| &closed.alert)).map(has_peers).collect()
+    };
+    assert_eq!(peers(&mut ledger), [[true; 2]; 3]);
     ledger.hide_destinations();
-    assert!(ledger.open().all(|alert| alert.destinations.is_empty()));
-    assert!(ledger.closed_lately().iter().all(|alert| alert.destinations.is_empty()));
+    assert_eq!(peers(&mut ledger), [[false; 2]; 3]);
 }
 
 #[test]
@@ -352,12 +383,19 @@ fn times_follow_a_step_of_the_clock_and_nothing_lasts_longer() {
     let wall = |second: u64| UnixNanos(second * SECOND);
     let nothing = |_| Evidence::default();
     before.apply(&finding(1, AlertKind::Traffic, 200), at(5), wall(1005), nothing).expect("it opens");
+    let clocks = |now: u64, civil: u64| Clocks {
+        now: at(now),
+        since_boot: Duration::from_secs(now),
+        civil: wall(civil),
+    };
+    before.follow(clocks(5, 1005));
     before.close_inactive(at(5), wall(1005), &mut Vec::new());
     mute(&mut before, "10.0.0.4/32", 3600, 1005);
     // The helper takes one time for both clocks.
     let saved = before.mutes().next().cloned().expect("it was made");
     assert_eq!((saved.made_at, saved.until), (wall(1005), wall(4605)));
     let changes = before.changes().transitions;
+    before.follow(clocks(10, 2_000_010));
     before.close_inactive(at(10), wall(2_000_010), &mut Vec::new());
     assert!(before.changes().transitions > changes, "the corrected times are saved");
     assert!(before.expire_mutes(at(10), &mut Vec::new()), "the corrected times are published");
@@ -366,6 +404,20 @@ fn times_follow_a_step_of_the_clock_and_nothing_lasts_longer() {
     assert_eq!((open.opened_at, open.progress.exceeded_at), (wall(2_000_005), wall(2_000_005)));
     let mute = before.mutes().next().expect("it is in force");
     assert_eq!((mute.made_at, mute.until), (wall(2_000_005), wall(2_003_605)));
+    // A mute that is made after the step, before the next judgement, has the right times at once.
+    before.follow(clocks(11, 3_000_011));
+    let new = NewMute {
+        source: "10.0.0.5/32".parse().expect("a network"),
+        kind: None,
+        span: Duration::from_secs(60),
+        reason: String::new(),
+    };
+    let id = before.mute(new, at(11), wall(3_000_011)).expect("room").id;
+    before.follow(clocks(12, 3_000_012));
+    before.close_inactive(at(12), wall(3_000_012), &mut Vec::new());
+    let mute = before.mutes().find(|mute| mute.id == id).expect("it is in force");
+    assert_eq!((mute.made_at, mute.until), (wall(3_000_011), wall(3_000_071)));
+    assert!(before.unmute(id, &mut Vec::new()));
 
     // Another process, whose clock is behind again, takes what it reads for times in the future.
     let persisted = before.to_persisted();
@@ -387,6 +439,48 @@ fn times_follow_a_step_of_the_clock_and_nothing_lasts_longer() {
     assert!(
         !after.expire_mutes(at(50 + 3599), &mut notices) && after.expire_mutes(at(50 + 3600), &mut notices)
     );
+}
+
+/// The monotonic clock stops while the machine is suspended, and the times that a mute shows do not move.
+#[test]
+fn a_mute_ends_when_it_says_although_the_machine_was_suspended() {
+    let mut ledger = ledger();
+    let clocks = |now: u64, asleep: u64| Clocks {
+        now: Moment(now * SECOND),
+        since_boot: Duration::from_secs(now + asleep),
+        civil: UnixNanos((now + asleep) * SECOND),
+    };
+    ledger.follow(clocks(1000, 0));
+    mute(&mut ledger, "10.0.0.4/32", 3600, 1000);
+    ledger.follow(clocks(1010, 3000));
+    let until = ledger.mutes().next().map(|mute| mute.until);
+    assert_eq!(until, Some(UnixNanos(4600 * SECOND)), "it is no step of the clock");
+    assert!(!ledger.expire_mutes(Moment(1599 * SECOND), &mut Vec::new()));
+    assert!(ledger.expire_mutes(Moment(1600 * SECOND), &mut Vec::new()), "4600 by the wall clock");
+}
+
+/// A window can change at a restart, since `TrafficInterval` takes one.
+#[test]
+fn after_a_restart_alerts_show_the_windows_of_the_configuration() {
+    let timeouts = CloseTimeouts { traffic: Duration::from_secs(300), ports: Duration::from_secs(900) };
+    let mut before = ledger();
+    let kinds = [
+        (AlertKind::Traffic, 300),
+        (AlertKind::Scanning, 300),
+        (AlertKind::ScanningPort, 900),
+        (AlertKind::PacketRate, 1),
+    ];
+    for (kind, _) in kinds {
+        apply(&mut before, &finding(1, kind, 200), 1000).expect("it opens");
+    }
+    let json = before.to_persisted().to_json();
+    let mut after = Ledger::new(timeouts, Duration::from_secs(20));
+    let persisted = PersistedLedger::from_json(&json).expect("this program wrote it");
+    after.restore(persisted, Moment(50 * SECOND), UnixNanos(1010 * SECOND), &mut Vec::new());
+    for (kind, seconds) in kinds {
+        let alert = after.find(Some([10, 0, 0, 1].into()), kind).expect("it is open");
+        assert_eq!(alert.window, Duration::from_secs(seconds), "{kind:?}");
+    }
 }
 
 #[test]

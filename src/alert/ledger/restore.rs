@@ -1,0 +1,73 @@
+//! What is saved of the ledger for a restart, and how it continues after one.
+
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::alert::notice::Notice;
+use crate::alert::open_alert::{OpenAlert, without_evidence};
+use crate::alert::persisted_ledger::PersistedLedger;
+use crate::alert::record::Alert;
+use crate::alert::wall_clock::limit_to_present;
+use crate::time::{Moment, UnixNanos};
+
+use super::{ClosedAlert, Ledger};
+
+impl Ledger {
+    /// Returns the part of the ledger that is saved for a restart.
+    pub(crate) fn to_persisted(&self) -> PersistedLedger {
+        PersistedLedger {
+            opened: self.opened,
+            last_mute: self.mutes.last_id(),
+            open: self.open.values().map(OpenAlert::to_persisted).collect(),
+            closed: self.closed.values().map(|closed| without_evidence(&closed.alert)).collect(),
+            mutes: self.mutes.list().cloned().collect(),
+        }
+    }
+
+    /// Continues from the saved state of an earlier process. The notices of that process are not repeated. An alert
+    /// without a further finding closes a whole window after `now`, and shows the windows of the present. Appends the notices of alerts whose mute has ended
+    /// meanwhile.
+    ///
+    /// The clock may have been wrong when the state was saved. Times in the future become the present, and mutes last
+    /// their own length from `now` on. That is logged once.
+    pub(crate) fn restore(
+        &mut self,
+        persisted: PersistedLedger,
+        now: Moment,
+        wall_clock: UnixNanos,
+        notices: &mut Vec<Notice>,
+    ) {
+        let PersistedLedger { opened, last_mute, mut open, mut closed, mutes } = persisted;
+        self.opened = opened;
+        let mut corrected_alerts = 0;
+        for alert in open.iter_mut().map(|known| &mut known.alert).chain(&mut closed) {
+            alert.window = self.timeouts.window_of(alert.kind);
+            corrected_alerts += usize::from(limit_to_present(alert, wall_clock));
+        }
+        let corrected_mutes = self.mutes.restore(mutes, last_mute, now, wall_clock);
+        if corrected_alerts > 0 || corrected_mutes > 0 {
+            warn!(
+                "the state file has times that cannot be true, of {corrected_alerts} alerts and {corrected_mutes} \
+                 mutes: the clock was or is wrong; these mutes last their own length from now on, at most 30 days"
+            );
+        }
+        let timeouts = self.timeouts;
+        // A kind that is no longer counted has a window of zero. No finding could keep its alert open, so the alert is
+        // dropped without a notice.
+        let is_counted = |alert: &Alert| timeouts.of(alert.kind) > Duration::ZERO;
+        self.open = open
+            .into_iter()
+            .filter(|known| is_counted(&known.alert))
+            .map(|known| ((known.alert.source, known.alert.kind), OpenAlert::restore(known, now)))
+            .collect();
+        self.closed = closed
+            .into_iter()
+            .map(|alert| {
+                let closed_before = wall_clock.since(alert.closed_at.unwrap_or(wall_clock));
+                ((alert.source, alert.kind), ClosedAlert { alert, since: now, closed_before })
+            })
+            .collect();
+        self.apply_mutes(notices);
+    }
+}
