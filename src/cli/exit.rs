@@ -45,7 +45,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         None if error.is::<clap::Error>() => (error.to_string(), ExitCode::from(USAGE)),
         None => (format!("error: {error:#}"), ExitCode::FAILURE),
     };
-    // If the configuration could not be read, the log was not started and its format is unknown, so text is used.
+    // Without a log, because the command has none or failed before it began one, the report is text.
     let prefix = logging::prefix().unwrap_or_else(|| LinePrefix::detect(LogFormat::Text));
     let lines: String = match prefix {
         LinePrefix::Json { .. } => {

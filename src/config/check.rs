@@ -163,7 +163,7 @@ mod tests {
             ("ByteLimit: »5T«", "unknown unit", "K, M and G are powers of 1000"),
             ("ByteLimit: »20000000000G«", "too large", "1000000000G"),
             ("ByteLimit: »1000000001G«", "too large", "1000000000G"),
-            ("ByteLimit: »1.5«", "not a whole number of bytes", "1.5G"),
+            ("ByteLimit: »1.5«", "not a whole number of bytes", "K, M and G are powers of 1000"),
             ("ByteLimit:»«", "no value", "remove the line"),
             ("ByteLimit:»«   # nothing", "no value", "remove the line"),
             ("ChartMinBytes: »lots«", "not a number", "bytes from 0"),

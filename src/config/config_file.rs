@@ -12,8 +12,8 @@ use super::error::ConfigError;
 use super::file::{FILE_BYTES_MAX, RawConfig, Setting, Text};
 use super::key::SettingKey;
 use super::machine::Machine;
+use super::missing_files::{Viewer, missing};
 use super::problem::{Problem, Problems, Severity};
-use super::surroundings::{Viewer, missing};
 use super::values::Settings;
 use crate::detect::ScanRule;
 
@@ -156,7 +156,7 @@ impl ConfigFile {
         Problems::new(Severity::Note, &self.name, self.text.clone(), notes).reports(coloured)
     }
 
-    /// Returns a note about a setting that only changes what another one does, if that one is not set.
+    /// Returns a note about a setting that only changes what another one does, if that one is not set or does not use it.
     fn without_effect(&self, key: SettingKey) -> Option<Problem> {
         let settings = &self.config.settings;
         let is_missing = |key| settings.lines(key).concat().is_empty();
@@ -170,6 +170,13 @@ impl ConfigFile {
             SettingKey::ReverseDNS | SettingKey::CountryDatabase | SettingKey::AsnDatabase => {
                 &[SettingKey::AlertFile, SettingKey::AlertCommand, SettingKey::WebhookURL, SettingKey::Syslog]
             }
+            // Programs are told of growth in any case.
+            SettingKey::NotifyGrowth
+                if settings.webhook_url.is_some() && settings.webhook_format.is_chat() =>
+            {
+                return None;
+            }
+            SettingKey::NotifyGrowth => &[],
             _ => return None,
         };
         let is_default = settings.lines(key) == Settings::defaults().lines(key);
@@ -177,12 +184,16 @@ impl ConfigFile {
             return None;
         }
         let needed: Vec<String> = needed.iter().map(|key| format!("`{key}`")).collect();
+        let (label, remedy) = match needed.is_empty() {
+            true => ("only chats need it", "set `WebhookURL` and a chat's `WebhookFormat`".to_owned()),
+            false => ("alone it does nothing", format!("set {} as well", needed.join(" or "))),
+        };
         Some(Problem {
             title: format!("`{key}` has no effect"),
             span: self.line(key)?.key_span.clone(),
-            label: "alone it does nothing".to_owned(),
+            label: label.to_owned(),
             context: None,
-            help: format!("set {} as well, or remove this line", needed.join(" or ")),
+            help: format!("{remedy}, or remove this line"),
         })
     }
 

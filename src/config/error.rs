@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::file::FILE_BYTES_MAX;
-use super::problem::{Form, Problems};
+use super::problem::{Problems, ReportStyle};
 use crate::logging::LogFormat;
 
 /// Why a configuration could not be read. Its `Display` is the whole report, which has several lines and no line end
@@ -69,17 +69,17 @@ impl ConfigError {
     /// assert!(report.starts_with("error: bad value for `ByteLimit`\n --> my.conf:1:12\n"));
     /// ```
     pub fn render(&self, coloured: bool) -> String {
-        let form = Form::new(coloured);
+        let style = ReportStyle::new(coloured);
         match self {
             Self::Unreadable { name, source } => {
                 let title = format!("cannot read the configuration `{name}`: {source}");
-                form.bare(&title, remedy(source.kind()))
+                style.bare(&title, remedy(source.kind()))
             }
             Self::TooLarge { name } => {
                 let title = format!("`{name}` is no configuration: it has more than {FILE_BYTES_MAX} bytes");
-                form.bare(&title, TOO_LARGE_REMEDY)
+                style.bare(&title, TOO_LARGE_REMEDY)
             }
-            Self::Wrong(problems) => problems.render(&form),
+            Self::Wrong(problems) => problems.render(&style),
         }
     }
 }

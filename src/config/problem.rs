@@ -69,25 +69,29 @@ impl Problems {
         })
     }
 
-    pub(super) fn render(&self, form: &Form) -> String {
-        let mut reports: Vec<String> =
-            self.problems.iter().take(PROBLEMS_SHOWN_MAX).map(|problem| self.report(problem, form)).collect();
+    pub(super) fn render(&self, style: &ReportStyle) -> String {
+        let mut reports: Vec<String> = self
+            .problems
+            .iter()
+            .take(PROBLEMS_SHOWN_MAX)
+            .map(|problem| self.report(problem, style))
+            .collect();
         if let Some(more @ 1..) = self.problems.len().checked_sub(PROBLEMS_SHOWN_MAX) {
             let title = format!("{more} more like these in `{}`", self.name);
-            reports.push(form.bare(&title, "is this a configuration of TrafficAlerted?"));
+            reports.push(style.bare(&title, "is this a configuration of TrafficAlerted?"));
         }
         reports.join("\n\n")
     }
 
     /// Returns the report of each problem, with the colours of a terminal if `coloured`.
     pub(super) fn reports(&self, coloured: bool) -> Vec<String> {
-        let form = Form::new(coloured);
-        self.problems.iter().map(|problem| self.report(problem, &form)).collect()
+        let style = ReportStyle::new(coloured);
+        self.problems.iter().map(|problem| self.report(problem, &style)).collect()
     }
 
-    fn report(&self, problem: &Problem, form: &Form) -> String {
-        let help = form.fitted(&problem.help);
-        form.renderer.render(&[problem.group(self.severity, &self.name, &self.text, &help)])
+    fn report(&self, problem: &Problem, style: &ReportStyle) -> String {
+        let help = style.fitted(&problem.help);
+        style.renderer.render(&[problem.group(self.severity, &self.name, &self.text, &help)])
     }
 }
 
@@ -138,13 +142,13 @@ impl Problem {
 }
 
 /// How reports are written.
-pub(super) struct Form {
+pub(super) struct ReportStyle {
     renderer: Renderer,
     is_for_terminal: bool,
 }
 
-impl Form {
-    /// Returns the form for a terminal, or the one for a log and for programs.
+impl ReportStyle {
+    /// Returns the style for a terminal, or the one for a log and for programs.
     pub(super) fn new(is_for_terminal: bool) -> Self {
         let renderer = if is_for_terminal { Renderer::styled() } else { Renderer::plain() };
         Self { renderer, is_for_terminal }

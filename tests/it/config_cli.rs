@@ -202,9 +202,28 @@ note: `ReverseDNS` has no effect
   = help: set `AlertFile` or `AlertCommand` or `WebhookURL` or `Syslog` as well, or remove this line
 ";
     assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), expected));
-    let text = "WebhookURL: https://host/\nWebhookFormat: slack\nReverseDNS: true\n";
+    let text = "WebhookURL: https://host/\nWebhookFormat: slack\nReverseDNS: true\nNotifyGrowth: true\n";
     let answer = Place::with("my.conf", text).run(["check", "my.conf"]);
     assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""));
+    // Only chats are told of growth on request.
+    for text in
+        ["", "WebhookURL: https://host/\n", "WebhookURL: https://host/\nWebhookFormat: alertmanager\n"]
+    {
+        let answer = Place::with("my.conf", format!("{text}NotifyGrowth: true\n")).run(["check", "my.conf"]);
+        let line = 1 + text.lines().count();
+        let expected = format!(
+            "
+note: `NotifyGrowth` has no effect
+ --> my.conf:{line}:1
+  |
+{line} | NotifyGrowth: true
+  | ^^^^^^^^^^^^ only chats need it
+  |
+  = help: set `WebhookURL` and a chat's `WebhookFormat`, or remove this line
+"
+        );
+        assert_eq!((answer.code, answer.stderr), (Some(0), expected), "{text}");
+    }
 }
 
 #[test]

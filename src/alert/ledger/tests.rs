@@ -128,7 +128,7 @@ fn hidden_destinations_leave_alerts_that_are_open_and_those_that_have_closed() {
     for host in [1, 2] {
         let at = 1000 + 10 * u64::from(host);
         let found = finding(host, AlertKind::Traffic, 200);
-        ledger.apply(&found, Moment(at * SECOND), UnixNanos(at * SECOND), &evidence);
+        ledger.apply(&found, Moment(at * SECOND), UnixNanos(at * SECOND), evidence);
     }
     close(&mut ledger, 1020);
     assert_eq!((ledger.open().count(), ledger.recently_closed().len()), (1, 1));

@@ -14,7 +14,7 @@ pub(in crate::config) struct InterfaceNames;
 
 impl Kind<Vec<String>> for InterfaceNames {
     fn form(&self) -> String {
-        "interface names with commas between them, such as \"lo\",\"veth*\", or nothing".to_owned()
+        "interface names with commas between them, or nothing".to_owned()
     }
 
     fn read(&self, text: &str, _: &Context) -> Result<Vec<String>, ValueError> {

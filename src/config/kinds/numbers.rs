@@ -37,7 +37,7 @@ pub(in crate::config) struct ByteCount(pub(in crate::config) RangeInclusive<u64>
 impl Kind<u64> for ByteCount {
     fn form(&self) -> String {
         let (min, max) = (Bytes(*self.0.start()), Bytes(*self.0.end()));
-        format!("bytes from {min} to {max}, such as 500000, 5M or 1.5G; K, M and G are powers of 1000")
+        format!("bytes from {min} to {max}; K, M and G are powers of 1000")
     }
 
     fn read(&self, text: &str, _: &Context) -> Result<u64, ValueError> {
@@ -97,7 +97,7 @@ pub(in crate::config) struct PerSecond(pub(in crate::config) RangeInclusive<u32>
 impl Kind<u32> for PerSecond {
     fn form(&self) -> String {
         let (min, max) = (Amount(u64::from(*self.0.start())), Amount(u64::from(*self.0.end())));
-        format!("a number from {min} to {max}, such as 500, 10K or 1.5M")
+        format!("a number from {min} to {max}; K, M and G are powers of 1000")
     }
 
     fn read(&self, text: &str, _: &Context) -> Result<u32, ValueError> {
@@ -115,7 +115,7 @@ pub(in crate::config) struct PrefixLength(pub(in crate::config) RangeInclusive<u
 
 impl Kind<u8> for PrefixLength {
     fn form(&self) -> String {
-        format!("a prefix length from {} to {}, such as 64", self.0.start(), self.0.end())
+        format!("a prefix length from {} to {}", self.0.start(), self.0.end())
     }
 
     fn read(&self, text: &str, _: &Context) -> Result<u8, ValueError> {

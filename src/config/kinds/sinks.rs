@@ -13,7 +13,7 @@ pub(in crate::config) struct FilePath;
 
 impl Kind<Option<PathBuf>> for FilePath {
     fn form(&self) -> String {
-        "an absolute path such as /var/log/TrafficAlerted/alerts.jsonl, in quotes if it has spaces".to_owned()
+        "an absolute path, in quotes if it has spaces".to_owned()
     }
 
     fn read(&self, text: &str, _: &Context) -> Result<Option<PathBuf>, ValueError> {
