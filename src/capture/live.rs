@@ -3,8 +3,9 @@
 //!
 //! It owns the ring, the table with the verdicts on its frames, and the wait. This file does not contain decoding,
 //! accounting or threads. Between two waits [`Live`] makes no system call, except for interfaces that the table does
-//! not have: it looks up the name of such an interface once for each block that has frames of the interface. It reads
-//! the addresses that an interface receives once for each block with frames for stations that the table does not know.
+//! not have: it looks up the name of such an interface once for each block that has frames of the interface. For frames
+//! for stations that the table does not know, it reads the addresses that an interface receives, at most ten times a
+//! second; see [`stations`](super::stations).
 //!
 //! **Contract: take batches until there is none before waiting**; [`poller`](crate::sys::poller) has the reason.
 
@@ -266,7 +267,7 @@ pub(super) struct KnownInterfaces {
     /// with the same number.
     // A `RefCell`, since verdicts are looked up while the batch borrows the struct.
     unknown_interfaces: RefCell<HashMap<u32, InterfaceVerdicts>>,
-    /// The addresses that interfaces receive besides their own, as far as frames of the present batch needed them.
+    /// The addresses that interfaces receive besides their own, as far as frames of the last second needed them.
     received_stations: RefCell<ReceivedStations>,
     /// True if verdicts have changed since the flag was last taken. Flows may have become visible in mid-stream then.
     changed: Cell<bool>,
@@ -308,7 +309,7 @@ impl KnownInterfaces {
     }
 
     /// Returns true if a device above the interface of the frame has the destination address: a device that the table
-    /// knows, or one in another namespace, for which the kernel is asked once per interface and batch.
+    /// knows, or one in another namespace, for which the kernel is asked now and then.
     fn is_for_device_above(&self, frame: &Frame<'_>) -> bool {
         let Some(&station) = frame.captured().first_chunk() else { return false };
         let has = |row: &InterfaceVerdicts| row.stations.contains(&station);

@@ -2,46 +2,109 @@
 //! another network namespace, such as the macvlan of a container, and those that were added with `bridge fdb add`.
 //!
 //! The kernel adds the address of such a device to the list of the interface below without a notice. So a worker reads
-//! the list when a frame for an unknown station arrives, at most once per interface and block. The dump needs no
-//! capability.
+//! the list when a frame for an unknown station arrives. The dump needs no capability, but the kernel makes it under the
+//! lock of all interfaces (RTNL), for which it may wait. So an answer holds for [`KNOWN_FOR`], a list is not read for
+//! another station within [`READ_GAP`], and both are longer where reading takes long.
 //!
 //! Sources: `net/core/rtnetlink.c` (`ndo_dflt_fdb_dump`, `valid_fdb_dump_legacy`), `include/uapi/linux/neighbour.h`.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use tracing::warn;
 
 use super::error::NetlinkError;
 use super::netlink::{DumpRequest, NetlinkSocket, attributes};
+use crate::time::{Moment, monotonic_now};
 
 /// A link-layer address of Ethernet.
 pub(super) type Station = [u8; 6];
 
-/// The addresses that were read for the frames of one batch.
+/// The addresses that one worker has read.
 #[derive(Default)]
 pub(super) struct ReceivedStations {
-    netlink: Option<NetlinkSocket>,
-    by_ifindex: HashMap<u32, Vec<Station>>,
-    /// True if a failure was logged, so that it is logged once.
-    has_warned: bool,
+    lists: StationLists,
+    reader: StationReader,
+    /// The time of the present batch; `None` if no frame of it needed the time.
+    now: Option<Moment>,
 }
 
 impl ReceivedStations {
-    /// Forgets the addresses: those of the next batch are read again.
+    /// Begins a batch: its first frame that needs the time reads the clock.
     pub(super) fn begin_batch(&mut self) {
-        if !self.by_ifindex.is_empty() {
-            self.by_ifindex.clear();
-        }
+        self.now = None;
     }
 
     /// Returns true if the interface receives frames for this station. If the addresses cannot be read, it returns
     /// false.
     pub(super) fn has(&mut self, ifindex: u32, station: Station) -> bool {
-        if let Some(known) = self.by_ifindex.get(&ifindex) {
-            return known.contains(&station);
+        let now = *self.now.get_or_insert_with(monotonic_now);
+        let reader = &mut self.reader;
+        self.lists.has(ifindex, station, now, || {
+            let begun_at = monotonic_now();
+            let stations = reader.read_or_warn(ifindex);
+            (stations, monotonic_now().since(begun_at))
+        })
+    }
+}
+
+/// The lists by interface, and how long they hold.
+#[derive(Debug, Default)]
+struct StationLists(HashMap<u32, StationList>);
+
+#[derive(Debug)]
+struct StationList {
+    stations: Vec<Station>,
+    /// The time until which the stations of the list are taken for received.
+    known_until: Moment,
+    /// The time until which other stations are taken for not received.
+    unknown_until: Moment,
+}
+
+impl StationLists {
+    /// Returns true if the list of the interface has the station. `read` returns the list and the time that reading
+    /// took; it is called unless the answer is known at `now`.
+    fn has(
+        &mut self,
+        ifindex: u32,
+        station: Station,
+        now: Moment,
+        read: impl FnOnce() -> (Vec<Station>, Duration),
+    ) -> bool {
+        if let Some(list) = self.0.get(&ifindex) {
+            let has = list.stations.contains(&station);
+            if now < if has { list.known_until } else { list.unknown_until } {
+                return has;
+            }
         }
-        let read = self.read(ifindex).unwrap_or_else(|error| {
+        let (stations, took) = read();
+        let (has, pause) = (stations.contains(&station), took * GAP_FACTOR);
+        // Interfaces that were removed leave the map here.
+        self.0.retain(|_, list| now < list.known_until);
+        let read_at = now.plus(took);
+        let list = StationList {
+            stations,
+            known_until: read_at.plus(pause.max(KNOWN_FOR)),
+            unknown_until: read_at.plus(pause.max(READ_GAP)),
+        };
+        self.0.insert(ifindex, list);
+        has
+    }
+}
+
+/// Reads the list of an interface from the kernel.
+#[derive(Default)]
+struct StationReader {
+    netlink: Option<NetlinkSocket>,
+    /// True if a failure was logged, so that it is logged once.
+    has_warned: bool,
+}
+
+impl StationReader {
+    /// Returns an empty list if the addresses cannot be read.
+    fn read_or_warn(&mut self, ifindex: u32) -> Vec<Station> {
+        self.read(ifindex).unwrap_or_else(|error| {
             if !std::mem::replace(&mut self.has_warned, true) {
                 warn!(
                     error = &error as &dyn std::error::Error,
@@ -50,8 +113,7 @@ impl ReceivedStations {
                 );
             }
             Vec::new()
-        });
-        self.by_ifindex.entry(ifindex).or_insert(read).contains(&station)
+        })
     }
 
     fn read(&mut self, ifindex: u32) -> Result<Vec<Station>, NetlinkError> {
@@ -80,7 +142,7 @@ impl ReceivedStations {
 
 impl fmt::Debug for ReceivedStations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReceivedStations").field("by_ifindex", &self.by_ifindex).finish_non_exhaustive()
+        f.debug_struct("ReceivedStations").field("lists", &self.lists).finish_non_exhaustive()
     }
 }
 
@@ -105,6 +167,14 @@ fn parse_entry(body: &[u8], ifindex: u32) -> Result<Option<Station>, String> {
     Ok(station.filter(|_| is_own && !is_remote))
 }
 
+/// Time for which a station that was in a list is taken for received.
+const KNOWN_FOR: Duration = Duration::from_secs(1);
+/// Time after a reading in which a station that was not in the list causes no other one. A port that a switch floods
+/// receives such frames all the time.
+const READ_GAP: Duration = Duration::from_millis(100);
+/// Both times in multiples of the duration of the reading, if that is longer: a worker waits for the lock of all
+/// interfaces at most a fifth of its time.
+const GAP_FACTOR: u32 = 4;
 /// The family of requests for forwarding tables (`AF_BRIDGE`).
 const AF_BRIDGE: u8 = 7;
 /// Bytes of a `struct ndmsg`.
@@ -145,14 +215,67 @@ mod tests {
         assert!(parse_entry(&entry(3, PERMANENT, 2, &[])[..16], 3).is_err());
     }
 
+    fn ms(ms: u64) -> Moment {
+        Moment(1_000_000 * ms)
+    }
+
     #[test]
-    fn the_addresses_are_read_once_per_batch() {
+    fn an_answer_holds_for_a_second_and_other_stations_cause_ten_readings_a_second() {
+        const STRANGER: Station = [2, 0, 0, 0, 0, 7];
+        let mut lists = StationLists::default();
+        let mut readings = 0;
+        let mut has = |ifindex, station, at, list: &[Station]| {
+            lists.has(ifindex, station, ms(at), || {
+                readings += 1;
+                (list.to_vec(), Duration::from_millis(1))
+            })
+        };
+        // A batch every 20 ms, with frames for a container and for a station elsewhere.
+        for at in (0..1000).step_by(20) {
+            assert!(has(3, STATION, at, &[STATION]), "{at}");
+            assert!(!has(3, STRANGER, at, &[STATION]), "{at}");
+        }
+        assert_eq!(readings, 9, "one every 120 ms, the first batch that is 100 ms after the last reading");
+
+        let (mut lists, mut readings) = (StationLists::default(), 0);
+        let mut has = |ifindex, station, at, list: &[Station]| {
+            let has = lists.has(ifindex, station, ms(at), || {
+                readings += 1;
+                (list.to_vec(), Duration::ZERO)
+            });
+            (has, std::mem::take(&mut readings), lists.0.len())
+        };
+        assert_eq!(has(3, STATION, 0, &[]), (false, 1, 1));
+        assert_eq!(has(3, STATION, 99, &[STATION]), (false, 0, 1));
+        assert_eq!(has(4, STATION, 99, &[]), (false, 1, 2), "each interface has a list of its own");
+        assert_eq!(has(3, STATION, 100, &[STATION]), (true, 1, 2), "a device was set up");
+        assert_eq!(has(3, STATION, 1099, &[]), (true, 0, 2));
+        assert_eq!(has(3, STATION, 1100, &[]), (false, 1, 1), "a device was removed; so was interface 4");
+    }
+
+    #[test]
+    fn a_reading_that_takes_long_is_repeated_late() {
+        let mut lists = StationLists::default();
+        let mut is_read = |at| {
+            let mut is_read = false;
+            lists.has(3, STATION, ms(at), || {
+                is_read = true;
+                (vec![], Duration::from_millis(200))
+            });
+            is_read
+        };
+        assert_eq!([0, 150, 999, 1000].map(&mut is_read), [true, false, false, true], "200 ms + 4 * 200 ms");
+    }
+
+    #[test]
+    fn the_list_of_this_machine_is_read() {
         let mut stations = ReceivedStations::default();
         // Interface 1 of every namespace is lo, which receives no further address.
+        assert_eq!(stations.reader.read(1).expect("the dump needs no capability"), Vec::<Station>::new());
         assert!(!stations.has(1, STATION));
-        stations.by_ifindex.insert(1, vec![STATION]);
+        let list =
+            |stations| StationList { stations, known_until: Moment(u64::MAX), unknown_until: Moment(0) };
+        stations.lists.0.insert(1, list(vec![STATION]));
         assert!(stations.has(1, STATION));
-        stations.begin_batch();
-        assert!(!stations.has(1, STATION));
     }
 }
