@@ -2,15 +2,18 @@
 //! those to an `ifb`.
 //!
 //! The rules are in the filters of queueing disciplines. So the disciplines of every interface are dumped, then the
-//! filters of each discipline that can have filters, then the filters of inner classes. The filters of a block that
-//! several interfaces share are in the dump of each of them. A dump needs no capability. A kernel without traffic
-//! control refuses the first dump, and then there are no rules.
+//! filters of each discipline that can have filters, and those of inner classes: the filters of a leaf class see no
+//! frame. At most [`FILTER_DUMPS_MAX`] lists of filters are dumped, those of disciplines below classes last, and it is
+//! said if there are more. The filters of a block that several interfaces share are in the dump of each of them. A dump
+//! needs no capability. A kernel without traffic control refuses the first dump, and then there are no rules.
 //!
 //! This file does not contain the content of filters, which [`tc_filter`](super::tc_filter) parses, or what a rule
 //! means for the verdicts; see [`copies`](super::copies).
 //!
-//! Sources: `include/uapi/linux/{rtnetlink,pkt_sched}.h`, `net/sched/cls_api.c` (`tc_dump_tfilter`).
+//! Sources: `include/uapi/linux/{rtnetlink,pkt_sched}.h`, `net/sched/cls_api.c` (`tc_dump_tfilter`),
+//! `net/sched/sch_htb.c` (`htb_classify`, `htb_dump_class`).
 
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::time::Duration;
 
@@ -35,6 +38,8 @@ pub(super) struct TrafficControl {
     reading_from: Moment,
     /// True if a failure was logged, so that it is logged once.
     has_warned: bool,
+    /// True if it was logged that there are more lists of filters than are read.
+    has_warned_of_unread: bool,
 }
 
 impl TrafficControl {
@@ -52,6 +57,7 @@ impl TrafficControl {
             is_outdated: true,
             reading_from: Moment::default(),
             has_warned: false,
+            has_warned_of_unread: false,
         }
     }
 
@@ -65,8 +71,8 @@ impl TrafficControl {
         self.is_outdated.then_some(self.reading_from)
     }
 
-    /// Empties the socket and notes whether a filter, an action or a queueing discipline has changed. Classes, which a
-    /// shaper may have by the thousand, change no rule.
+    /// Empties the socket and notes whether a filter, an action or a queueing discipline has changed. Classes, of which a
+    /// shaper may have thousands, are ignored: a filter is usually added to a class that has classes below it already.
     pub(super) fn catch_up(&mut self) -> Result<(), NetlinkError> {
         let Some(notices) = &self.notices else { return Ok(()) };
         let mut notice = Vec::with_capacity(NOTICE_BYTES);
@@ -94,7 +100,14 @@ impl TrafficControl {
             self.reading_from = monotonic_now().plus(cost * GAP_FACTOR);
             self.is_outdated = false;
             match result {
-                Ok(rules) => self.rules = rules,
+                Ok(filters) => {
+                    if let Some(sentence) = filters.unread_sentence()
+                        && !std::mem::replace(&mut self.has_warned_of_unread, true)
+                    {
+                        warn!("{sentence}");
+                    }
+                    self.rules = filters.rules;
+                }
                 Err(error) => {
                     (self.is_outdated, self.reading_from) = (true, monotonic_now().plus(RETRY_AFTER));
                     if !std::mem::replace(&mut self.has_warned, true) {
@@ -116,36 +129,77 @@ fn is_about_class(notice: &[u8]) -> bool {
     matches!(kind, Some(libc::RTM_NEWTCLASS | libc::RTM_DELTCLASS))
 }
 
-/// Reads the rules of every interface, sorted and without repetition.
-pub(super) fn read(netlink: &mut NetlinkSocket) -> Result<Vec<MirredRule>, NetlinkError> {
+/// What was read of the filters of this namespace.
+#[derive(Debug, Default)]
+pub(super) struct MirredFilters {
+    /// The rules, sorted and without repetition.
+    pub(super) rules: Vec<MirredRule>,
+    /// Number of lists of filters that were not read, since there are more than [`FILTER_DUMPS_MAX`].
+    unread: usize,
+}
+
+impl MirredFilters {
+    /// Returns a sentence about the lists that were not read; `None` if all were.
+    pub(super) fn unread_sentence(&self) -> Option<String> {
+        (self.unread > 0).then(|| {
+            format!(
+                "tc has {} places for filters, of which {FILTER_DUMPS_MAX} were read: copies that tc mirred makes in \
+                 the others are counted too, unless ExcludedInterfaces has the interface that gets them",
+                FILTER_DUMPS_MAX + self.unread
+            )
+        })
+    }
+}
+
+/// Reads the rules of every interface.
+pub(super) fn read(netlink: &mut NetlinkSocket) -> Result<MirredFilters, NetlinkError> {
     let disciplines = match read_disciplines(netlink) {
         // A kernel without traffic control has no such dump.
-        Err(NetlinkError::Refused { .. }) => return Ok(Vec::new()),
+        Err(NetlinkError::Refused { .. }) => return Ok(MirredFilters::default()),
         other => other?,
     };
-    let mut rules = Vec::new();
+    let classes = read_classes(netlink, &disciplines)?;
+    let mut lists = filter_lists(&disciplines, &classes);
+    let unread = lists.len().saturating_sub(FILTER_DUMPS_MAX);
+    lists.truncate(FILTER_DUMPS_MAX);
     let blocks: Vec<BlockMember> = disciplines.iter().flat_map(Discipline::memberships).collect();
-    for discipline in &disciplines {
-        let (ifindex, mut parents) = (discipline.ifindex, discipline.filter_parents());
-        if matches!(&discipline.kind[..], b"htb" | b"hfsc") {
-            parents
-                .extend(inner_classes(netlink, discipline)?.into_iter().map(|class| (class, Side::Egress)));
-        }
-        for (parent, source_side) in parents {
-            let source = FilterSource { ifindex, side: source_side };
-            let taken = dump(netlink, &FILTERS, ifindex, parent, |body| {
-                parse_filter(body, source, &blocks, &mut rules)
-            });
-            match taken {
-                // The interface or the discipline has gone since, or the discipline has no filters.
-                Ok(()) | Err(NetlinkError::Refused { .. }) => {}
-                Err(error) => return Err(error),
-            }
+    let mut rules = Vec::new();
+    for FilterList { source, parent } in lists {
+        let taken = dump(netlink, &FILTERS, source.ifindex, parent, |body| {
+            parse_filter(body, source, &blocks, &mut rules)
+        });
+        match taken {
+            // The interface or the discipline has gone since, or the discipline has no filters.
+            Ok(()) | Err(NetlinkError::Refused { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
     rules.sort_unstable();
     rules.dedup();
-    Ok(rules)
+    Ok(MirredFilters { rules, unread })
+}
+
+/// A list of filters, which one dump reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FilterList {
+    source: FilterSource,
+    /// The discipline or the class that has the filters.
+    parent: u32,
+}
+
+/// Returns the lists of filters that can have rules: those of an interface first, then those of inner classes, then
+/// those of disciplines that serve one class, of which there may be as many as classes.
+fn filter_lists(disciplines: &[Discipline], classes: &[Class]) -> Vec<FilterList> {
+    let (of_interface, of_class): (Vec<_>, Vec<_>) =
+        disciplines.iter().partition(|discipline| discipline.is_of_interface());
+    let of_disciplines = |disciplines: Vec<&Discipline>| -> Vec<FilterList> {
+        disciplines.into_iter().flat_map(Discipline::filter_lists).collect()
+    };
+    let inner = inner_classes(disciplines, classes).into_iter().map(|(ifindex, class)| FilterList {
+        source: FilterSource { ifindex, side: Side::Egress },
+        parent: class,
+    });
+    of_disciplines(of_interface).into_iter().chain(inner).chain(of_disciplines(of_class)).collect()
 }
 
 /// A queueing discipline.
@@ -165,17 +219,28 @@ impl Discipline {
         self.blocks.iter().map(|&block| BlockMember { block, ifindex: self.ifindex })
     }
 
-    /// Returns the parents that filters of this discipline can have, and the side of the interface whose frames they
-    /// see. Disciplines without filters have none, which saves a dump for each.
-    fn filter_parents(&self) -> Vec<(u32, Side)> {
+    /// Returns true if the discipline serves all frames of one side of its interface.
+    fn is_of_interface(&self) -> bool {
+        self.parent == PARENT_ROOT || matches!(&self.kind[..], b"ingress" | b"clsact")
+    }
+
+    /// Returns true if the discipline has classes with filters of their own.
+    fn has_inner_classes(&self) -> bool {
+        matches!(&self.kind[..], b"htb" | b"hfsc")
+    }
+
+    /// Returns the lists of filters that this discipline can have. Disciplines without filters have none, which saves a
+    /// dump for each.
+    fn filter_lists(&self) -> Vec<FilterList> {
+        let list = |parent, side| FilterList { source: FilterSource { ifindex: self.ifindex, side }, parent };
         match &self.kind[..] {
-            b"ingress" => vec![(PARENT_INGRESS, Side::Ingress)],
-            b"clsact" => vec![(PARENT_INGRESS, Side::Ingress), (PARENT_EGRESS, Side::Egress)],
+            b"ingress" => vec![list(PARENT_INGRESS, Side::Ingress)],
+            b"clsact" => vec![list(PARENT_INGRESS, Side::Ingress), list(PARENT_EGRESS, Side::Egress)],
             b"noqueue" | b"pfifo_fast" | b"pfifo" | b"bfifo" | b"mq" | b"fq" | b"netem" => vec![],
             // The kernel makes the default disciplines of the queues of a card with the handle 0, under which no filter
             // can be added unless the discipline is the root.
             _ if self.handle == 0 && self.parent != PARENT_ROOT => vec![],
-            _ => vec![(self.handle, Side::Egress)],
+            _ => vec![list(self.handle, Side::Egress)],
         }
     }
 }
@@ -183,37 +248,64 @@ impl Discipline {
 fn read_disciplines(netlink: &mut NetlinkSocket) -> Result<Vec<Discipline>, NetlinkError> {
     let mut disciplines = Vec::new();
     dump(netlink, &DISCIPLINES, 0, 0, |body| {
-        let TcHeader { ifindex, handle, parent, .. } = TcHeader::parse(body)?;
-        let mut discipline = Discipline { ifindex, handle, parent, kind: Vec::new(), blocks: Vec::new() };
-        for attribute in attributes(body, TC_HEADER_BYTES) {
-            let attribute = attribute?;
-            match attribute.kind() {
-                libc::TCA_KIND => discipline.kind = without_nul(attribute.value()).to_vec(),
-                TCA_INGRESS_BLOCK | TCA_EGRESS_BLOCK => discipline.blocks.extend(number(attribute.value())),
-                _ => {}
-            }
-        }
-        disciplines.push(discipline);
+        disciplines.push(parse_discipline(body)?);
         Ok(())
     })?;
     Ok(disciplines)
 }
 
-/// Returns the classes with classes below them: filters can be on these too. Classes without any name the discipline of
-/// their queue (`tcm_info`).
-fn inner_classes(netlink: &mut NetlinkSocket, discipline: &Discipline) -> Result<Vec<u32>, NetlinkError> {
-    let mut inner = Vec::new();
-    let result = dump(netlink, &CLASSES, discipline.ifindex, 0, |body| {
-        let TcHeader { handle, info, .. } = TcHeader::parse(body)?;
-        if info == 0 && handle >> 16 == discipline.handle >> 16 {
-            inner.push(handle);
+fn parse_discipline(body: &[u8]) -> Result<Discipline, String> {
+    let TcHeader { ifindex, handle, parent, .. } = TcHeader::parse(body)?;
+    let mut discipline = Discipline { ifindex, handle, parent, kind: Vec::new(), blocks: Vec::new() };
+    for attribute in attributes(body, TC_HEADER_BYTES) {
+        let attribute = attribute?;
+        match attribute.kind() {
+            libc::TCA_KIND => discipline.kind = without_nul(attribute.value()).to_vec(),
+            TCA_INGRESS_BLOCK | TCA_EGRESS_BLOCK => discipline.blocks.extend(number(attribute.value())),
+            _ => {}
         }
-        Ok(())
-    });
-    match result {
-        Ok(()) | Err(NetlinkError::Refused { .. }) => Ok(inner),
-        Err(error) => Err(error),
     }
+    Ok(discipline)
+}
+
+/// A class of a discipline.
+#[derive(Clone, Copy, Debug)]
+struct Class {
+    ifindex: u32,
+    /// The class or the discipline above it.
+    parent: u32,
+}
+
+/// Reads the classes of each interface that has a discipline with inner classes, in one dump.
+fn read_classes(netlink: &mut NetlinkSocket, disciplines: &[Discipline]) -> Result<Vec<Class>, NetlinkError> {
+    let with_classes = disciplines.iter().filter(|discipline| discipline.has_inner_classes());
+    let interfaces: BTreeSet<u32> = with_classes.map(|discipline| discipline.ifindex).collect();
+    let mut classes = Vec::new();
+    for ifindex in interfaces {
+        let taken = dump(netlink, &CLASSES, ifindex, 0, |body| {
+            classes.push(Class { ifindex, parent: TcHeader::parse(body)?.parent });
+            Ok(())
+        });
+        match taken {
+            // The interface has gone since.
+            Ok(()) | Err(NetlinkError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(classes)
+}
+
+/// Returns the interface and the number of each class that has a class below it. The disciplines themselves, which are
+/// above classes too, are not among them.
+fn inner_classes(disciplines: &[Discipline], classes: &[Class]) -> BTreeSet<(u32, u32)> {
+    let with_classes = disciplines.iter().filter(|discipline| discipline.has_inner_classes());
+    // The upper half of the number of a class is that of its discipline; the lower half of a discipline is 0.
+    let with_classes: HashSet<(u32, u32)> =
+        with_classes.map(|discipline| (discipline.ifindex, discipline.handle >> 16)).collect();
+    let parents = classes.iter().map(|class| (class.ifindex, class.parent));
+    parents
+        .filter(|&(ifindex, parent)| parent & 0xffff != 0 && with_classes.contains(&(ifindex, parent >> 16)))
+        .collect()
 }
 
 /// One of the three lists of traffic control.
@@ -249,6 +341,9 @@ fn dump(
 const GAP_FACTOR: u32 = 19;
 /// The pause after a reading that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Maximum number of lists of filters that are dumped. A dump takes some microseconds, so all of them take some tens of
+/// milliseconds.
+const FILTER_DUMPS_MAX: usize = 4096;
 /// Bytes that are read of a notice: the header, which has its type. The rest is cut.
 const NOTICE_BYTES: usize = 16;
 /// Parent of the filters for frames that enter (`TC_H_CLSACT`, `TC_H_MIN_INGRESS`).
@@ -261,21 +356,75 @@ const PARENT_ROOT: u32 = u32::MAX;
 // include/uapi/linux/rtnetlink.h; libc lacks these.
 const TCA_INGRESS_BLOCK: u16 = 13;
 const TCA_EGRESS_BLOCK: u16 = 14;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::netlink::sample::attribute;
+
+    fn discipline(kind: &[u8], handle: u32, parent: u32) -> Discipline {
+        Discipline { ifindex: 1, handle, parent, kind: kind.to_vec(), blocks: vec![] }
+    }
+
+    fn list(parent: u32, side: Side) -> FilterList {
+        FilterList { source: FilterSource { ifindex: 1, side }, parent }
+    }
 
     #[test]
     fn filters_are_requested_where_there_can_be_some() {
-        let parents = |kind: &[u8], handle, parent| {
-            Discipline { ifindex: 1, handle, parent, kind: kind.to_vec(), blocks: vec![] }.filter_parents()
-        };
-        assert_eq!(parents(b"ingress", 0xffff_0000, 0xffff_fff1), [(PARENT_INGRESS, Side::Ingress)]);
-        assert_eq!(parents(b"clsact", 0xffff_0000, 0xffff_fff1).len(), 2);
-        assert_eq!(parents(b"htb", 0x1_0000, PARENT_ROOT), [(0x1_0000, Side::Egress)]);
-        assert_eq!(parents(b"fq_codel", 0, PARENT_ROOT), [(0, Side::Egress)]);
-        assert_eq!(parents(b"fq_codel", 0, 0x8001_0001), [], "of one queue of a card");
-        assert_eq!(parents(b"noqueue", 0, PARENT_ROOT), []);
+        let lists = |kind: &[u8], handle, parent| discipline(kind, handle, parent).filter_lists();
+        let ingress = list(PARENT_INGRESS, Side::Ingress);
+        assert_eq!(lists(b"ingress", 0xffff_0000, 0xffff_fff1), [ingress]);
+        let egress = list(PARENT_EGRESS, Side::Egress);
+        assert_eq!(lists(b"clsact", 0xffff_0000, 0xffff_fff1), [ingress, egress]);
+        assert_eq!(lists(b"htb", 0x1_0000, PARENT_ROOT), [list(0x1_0000, Side::Egress)]);
+        assert_eq!(lists(b"fq_codel", 0, PARENT_ROOT), [list(0, Side::Egress)]);
+        assert_eq!(lists(b"fq_codel", 0, 0x8001_0001), [], "of one queue of a card");
+        assert_eq!(lists(b"noqueue", 0, PARENT_ROOT), []);
+    }
+
+    #[test]
+    fn the_filters_of_ten_thousand_leaf_classes_are_not_requested() {
+        // 1:1 is below the discipline, 1:2 below 1:1, and 10,000 leaves below 1:2. The kernel states no discipline for
+        // a leaf that has the default one.
+        let mut classes = vec![
+            Class { ifindex: 1, parent: PARENT_ROOT },
+            Class { ifindex: 1, parent: 0x1_0001 },
+            // The classes of mq, and a class of another interface, have no filters here.
+            Class { ifindex: 1, parent: 0x8001_0001 },
+            Class { ifindex: 2, parent: 0x1_0007 },
+            // The root class of hfsc has the number of the discipline.
+            Class { ifindex: 1, parent: 0x1_0000 },
+        ];
+        classes.extend((0..10_000).map(|_| Class { ifindex: 1, parent: 0x1_0002 }));
+        let leaf = discipline(b"fq_codel", 0x9_0000, 0x1_0010);
+        let disciplines = [leaf, discipline(b"htb", 0x1_0000, PARENT_ROOT)];
+        let expected = [0x1_0000, 0x1_0001, 0x1_0002, 0x9_0000].map(|parent| list(parent, Side::Egress));
+        assert_eq!(filter_lists(&disciplines, &classes), expected, "disciplines of classes come last");
+    }
+
+    #[test]
+    fn lists_that_were_not_read_are_said() {
+        let said = |unread| MirredFilters { rules: vec![], unread }.unread_sentence();
+        assert_eq!(said(0), None);
+        let sentence = said(5905).unwrap();
+        assert!(
+            sentence.starts_with("tc has 10001 places for filters, of which 4096 were read"),
+            "{sentence}"
+        );
+    }
+
+    #[test]
+    fn a_discipline_is_read_with_its_blocks() {
+        // `struct tcmsg`: family, number of the interface, handle, parent, info.
+        let mut body = [0, 3, 0xffff_0000, 0xffff_fff1, 1].map(u32::to_ne_bytes).concat();
+        body.extend(attribute(libc::TCA_KIND, b"clsact\0"));
+        body.extend(attribute(TCA_INGRESS_BLOCK, &7u32.to_ne_bytes()));
+        body.extend(attribute(TCA_EGRESS_BLOCK, &8u32.to_ne_bytes()));
+        let read = parse_discipline(&body).unwrap();
+        assert_eq!((read.ifindex, read.handle, read.parent), (3, 0xffff_0000, 0xffff_fff1));
+        assert_eq!((&read.kind[..], &read.blocks[..]), (&b"clsact"[..], &[7, 8][..]));
+        assert!(parse_discipline(&body[..19]).is_err());
     }
 
     #[test]
@@ -289,8 +438,11 @@ mod tests {
     }
 
     #[test]
-    fn the_rules_of_this_machine_are_read() {
-        let rules = read(&mut NetlinkSocket::open().unwrap()).unwrap();
-        assert!(rules.iter().all(|rule| rule.source > 0 && rule.target > 0), "{rules:?}");
+    fn the_disciplines_and_rules_of_this_machine_are_read() {
+        let mut netlink = NetlinkSocket::open().unwrap();
+        let disciplines = read_disciplines(&mut netlink).expect("the dump needs no capability");
+        assert!(disciplines.iter().all(|discipline| discipline.ifindex > 0), "{disciplines:?}");
+        let filters = read(&mut netlink).unwrap();
+        assert!(filters.rules.iter().all(|rule| rule.source > 0 && rule.target > 0), "{filters:?}");
     }
 }

@@ -35,7 +35,10 @@ pub fn survey(options: &Options) -> Result<Survey, NetlinkError> {
     let mut interfaces = Interfaces::read(&mut netlink)?;
     let mut warnings = Vec::new();
     match mirred::read(&mut netlink) {
-        Ok(rules) => interfaces.mirred = rules,
+        Ok(filters) => {
+            warnings.extend(filters.unread_sentence());
+            interfaces.mirred = filters.rules;
+        }
         Err(error) => warnings.push(format!("{error}; so copies that tc mirred makes are not found")),
     }
     let mut survey = Survey::new(&interfaces, &Policy::new(options));

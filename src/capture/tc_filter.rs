@@ -43,7 +43,7 @@ pub(super) struct BlockMember {
 }
 
 /// The frames that a filter sees.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FilterSource {
     pub(super) ifindex: u32,
     pub(super) side: Side,
@@ -174,7 +174,6 @@ pub(super) struct TcHeader {
     pub(super) ifindex: u32,
     pub(super) handle: u32,
     pub(super) parent: u32,
-    pub(super) info: u32,
 }
 
 impl TcHeader {
@@ -182,11 +181,11 @@ impl TcHeader {
     pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
         let header: &[u8; TC_HEADER_BYTES] = body.first_chunk().ok_or("a tc message without its header")?;
         let (words, _) = header.as_chunks::<4>();
-        let &[_, ifindex, handle, parent, info] = words else {
+        let &[_, ifindex, handle, parent, _] = words else {
             return Err("a tc message without its header".to_owned());
         };
-        let [ifindex, handle, parent, info] = [ifindex, handle, parent, info].map(u32::from_ne_bytes);
-        Ok(Self { ifindex, handle, parent, info })
+        let [ifindex, handle, parent] = [ifindex, handle, parent].map(u32::from_ne_bytes);
+        Ok(Self { ifindex, handle, parent })
     }
 }
 
