@@ -1,7 +1,8 @@
 //! Amounts as people read them: bytes, counts and durations, in at most three significant digits.
 //!
 //! Units are decimal, as in the configuration: K, M, G and T are powers of 1000. Digits that are not shown are cut off,
-//! so a displayed amount is never larger than the amount itself.
+//! so a displayed amount is never larger than the amount itself. An upper bound is rounded up instead ([`rounded_up`]).
+//! The page of the dashboard shows amounts by the same rules (`words.ts`).
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -49,6 +50,14 @@ impl fmt::Display for HumanBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (number, prefix) = scaled(self.0);
         write!(f, "{number} {}B", if prefix == "K" { "k" } else { prefix })
+    }
+}
+
+impl HumanCount {
+    /// Returns the count rounded up to what is displayed, for an upper bound.
+    #[must_use]
+    pub fn rounded_up(self) -> Self {
+        if self.0 < COUNT_ABBREVIATED_MIN { self } else { Self(rounded_up(self.0)) }
     }
 }
 
@@ -100,11 +109,25 @@ const COUNT_ABBREVIATED_MIN: u64 = 10_000;
 /// Durations below this number of seconds are displayed in seconds.
 const IN_SECONDS_BELOW: u64 = 180;
 
+/// Returns the smallest amount that is not below this one and is displayed without a loss of digits: for upper bounds.
+///
+/// ```
+/// use traffic_alerted::human::{HumanBytes, rounded_up};
+/// assert_eq!(HumanBytes(rounded_up(1_200_000_123)).to_string(), "1.21 GB");
+/// ```
+pub fn rounded_up(amount: u64) -> u64 {
+    let mut step = 1;
+    while amount / step >= 1000 {
+        step *= 10;
+    }
+    amount.div_ceil(step).saturating_mul(step)
+}
+
 /// Returns the first three significant digits of a number below 1000, without zeros at their end, and the prefix that
 /// scales it.
 fn scaled(amount: u64) -> (String, &'static str) {
     let mut unit = 1;
-    let mut prefixes = ["", "K", "M", "G", "T", "P"].into_iter().peekable();
+    let mut prefixes = ["", "K", "M", "G", "T", "P", "E"].into_iter().peekable();
     while amount / unit >= 1000 && prefixes.len() > 1 {
         unit *= 1000;
         prefixes.next();
@@ -138,13 +161,31 @@ mod tests {
             (1_200_000_123, "1.2 GB", "1.2G", "1.2 Gbit/s"),
             (20_000_000_000, "20 GB", "20G", "20 Gbit/s"),
             (5_004_000_000_000, "5 TB", "5T", "5 Tbit/s"),
-            (u64::MAX, "18446 PB", "18446P", "18446 Pbit/s"),
+            (u64::MAX, "18.4 EB", "18.4E", "18.4 Ebit/s"),
         ];
         for (amount, bytes, count, rate) in cases {
             assert_eq!(HumanBytes(amount).to_string(), bytes);
             assert_eq!(HumanCount(amount).to_string(), count);
             assert_eq!(HumanBitRate(amount).to_string(), rate);
         }
+    }
+
+    /// The tests of the dashboard read the same table.
+    #[test]
+    fn amounts_are_displayed_as_on_the_page() {
+        let table: serde_json::Value =
+            serde_json::from_str(include_str!("api/dashboard/test/amounts.json")).expect("it is JSON");
+        let rows = |name: &str| table[name].as_array().cloned().expect("a list");
+        for row in rows("bytes") {
+            let bytes = row["bytes"].as_u64().expect("a number");
+            assert_eq!(HumanBytes(bytes).to_string(), row["shown"], "{bytes}");
+            assert_eq!(HumanBytes(rounded_up(bytes)).to_string(), row["upper"], "{bytes}");
+        }
+        for row in rows("durations") {
+            let seconds = row["seconds"].as_u64().expect("a number");
+            assert_eq!(HumanDuration(Duration::from_secs(seconds)).to_string(), row["shown"], "{seconds}");
+        }
+        assert_eq!(rounded_up(u64::MAX), u64::MAX);
     }
 
     #[test]

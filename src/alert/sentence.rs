@@ -10,7 +10,7 @@ use super::record::{Alert, AlertState};
 use crate::detect::{PartsPerMillion, ScanEvidence, ScanRole};
 use crate::enrich::HostDetails;
 use crate::flow::Metric;
-use crate::human::{HumanBytes, HumanCount, HumanDuration};
+use crate::human::{HumanBytes, HumanCount, HumanDuration, rounded_up};
 
 /// Displays what a notice says, or the state of an alert, as one sentence without a full stop.
 ///
@@ -23,7 +23,7 @@ use crate::human::{HumanBytes, HumanCount, HumanDuration};
 /// TRAFFIC is over after 3 min 32 s: 10.0.0.5 sent at most 5.1 GB in 170 s, the limit is 1 GB
 /// SCANNING: 10.0.0.7 <why>; scanner, confidence high; 253 hosts in 170 s, the limit is 15
 /// PACKET_RATE: 10.0.0.5 sent 12K packets in a second, the limit is 10K; it <why>; <role, confidence>
-/// LOSS: this gateway lost 2.1729% of the frames it was to watch in 170 s, the limit is 0.1%; <consequence>
+/// LOSS: this gateway lost 2.1729% of the frames it should have counted in 170 s, the limit is 0.1%; <consequence>
 /// TEST, nothing happened: 192.0.2.1 sent 1.2 GB in 170 s, the limit is 1 GB
 /// ```
 ///
@@ -205,10 +205,10 @@ impl fmt::Display for ShownValue<'_> {
         match alert.kind.metric() {
             Some(Metric::IpBytes | Metric::ReceivedBytes) => {}
             Some(_) => write!(f, " {}", alert.kind.detector().words.unit)?,
-            None => f.write_str(" of the frames it was to watch")?,
+            None => f.write_str(" of the frames it should have counted")?,
         }
         if alert.progress.error_bound > 0 {
-            write!(f, ", perhaps up to {},", HumanAmount::of(alert, alert.upper_bound()))?;
+            write!(f, ", perhaps up to {},", HumanAmount::upper(alert, alert.upper_bound()))?;
         }
         Ok(())
     }
@@ -236,6 +236,17 @@ impl HumanAmount {
             Some(Metric::IpBytes | Metric::ReceivedBytes) => Self::Bytes(HumanBytes(value)),
             Some(_) => Self::Count(HumanCount(value)),
             None => Self::Share(PartsPerMillion::of_a_million(value)),
+        }
+    }
+}
+
+impl HumanAmount {
+    /// Returns an upper bound in the unit of its kind, which is not displayed smaller than it is.
+    fn upper(alert: &Alert, bound: u64) -> Self {
+        match Self::of(alert, bound) {
+            Self::Bytes(HumanBytes(bytes)) => Self::Bytes(HumanBytes(rounded_up(bytes))),
+            Self::Count(count) => Self::Count(count.rounded_up()),
+            share @ Self::Share(_) => share,
         }
     }
 }
@@ -410,11 +421,11 @@ mod tests {
             (
                 Alert { source: None, ..alert(AlertKind::Loss, 21_729, 1_000) },
                 [
-                    "LOSS: this gateway lost 2.1729% of the frames it was to watch in 170 s, the limit is 0.1%; all \
+                    "LOSS: this gateway lost 2.1729% of the frames it should have counted in 170 s, the limit is 0.1%; all \
                      counts are too low, and more RingMemory or Workers may help",
-                    "LOSS grows: this gateway has lost 4.3458% of the frames it was to watch in 170 s, 43 times the \
+                    "LOSS grows: this gateway has lost 4.3458% of the frames it should have counted in 170 s, 43 times the \
                      limit of 0.1%",
-                    "LOSS is over after 3 min 32 s: this gateway lost at most 4.3458% of the frames it was to watch \
+                    "LOSS is over after 3 min 32 s: this gateway lost at most 4.3458% of the frames it should have counted \
                      in 170 s, the limit is 0.1%",
                 ],
             ),
@@ -486,6 +497,21 @@ mod tests {
         // The state of an open alert shows its largest value.
         let state = "TRAFFIC again: 10.0.0.7 sent 5 GB in 170 s, the limit is 1 GB";
         assert_eq!(sentence(&again, AlertState::Open).to_string(), state);
+    }
+
+    #[test]
+    fn upper_bounds_are_rounded_up_and_other_values_cut() {
+        let cases = [
+            (AlertKind::Traffic, 1_999_999_999, "sent 1.99 GB, perhaps up to 2.01 GB, in 170 s"),
+            (AlertKind::PacketRate, 12_399, "sent 12.3K packets in a second, perhaps up to 1.01M,"),
+            (AlertKind::Scanning, 9_998, "contacted 9998 hosts, perhaps up to 9999, in 170 s"),
+        ];
+        for ((kind, value, expected), error_bound) in cases.into_iter().zip([1_000_002, 990_000, 1]) {
+            let mut imprecise = alert(kind, value, 1);
+            imprecise.progress.error_bound = error_bound;
+            let sentence = sentence(&imprecise, AlertState::Open).to_string();
+            assert!(sentence.contains(expected), "{sentence}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::enrich::HostDetails;
 /// ```text
 /// WHY=SCANNING SRC=10.0.0.7 | 10.0.0.7 <why>; scanner, confidence high; 253 hosts in 170 s, the limit is 15
 /// WHY=RECEIVED DST=10.0.0.9 | 10.0.0.9 received 20.1 GB in 170 s, the limit is 20 GB
-/// WHY=LOSS | this gateway lost 2.1729% of the frames it was to watch in 170 s, the limit is 0.1%; ...
+/// WHY=LOSS | this gateway lost 2.1729% of the frames it should have counted in 170 s, the limit is 0.1%; ...
 /// ```
 ///
 /// It never contains `EVENT=`, so that a watcher that counts `EVENT=` counts each alert once.
@@ -69,7 +69,8 @@ mod tests {
         let said = "192.0.2.1 sent 1.2 GB in 170 s, the limit is 1 GB";
         let received = Alert { kind: AlertKind::Received, ..sample::traffic() };
         let loss = Alert { kind: AlertKind::Loss, source: None, measured: 5, limit: 1, ..sample::traffic() };
-        let lost = "this gateway lost 0.0005% of the frames it was to watch in 170 s, the limit is 0.0001%";
+        let lost =
+            "this gateway lost 0.0005% of the frames it should have counted in 170 s, the limit is 0.0001%";
         let cases = [
             (Notice::Opened(sample::traffic()), Some(format!("WHY=TRAFFIC SRC=192.0.2.1 | {said}"))),
             (Notice::Confirmed(sample::traffic()), Some(format!("WHY=TRAFFIC SRC=192.0.2.1 | {said}"))),

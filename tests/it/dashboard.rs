@@ -241,7 +241,7 @@ fn scanning() -> Alert {
             ports_at_one_host: 1,
             targets: vec![ContactTarget { addr: target, port: Some((6, 445)), outcome: Outcome::Silent }],
             pace: Pace::default(),
-            why: "contacted 253 hosts at 445/tcp, 241 in vain".into(),
+            why: "tried 253 hosts at TCP port 445 (SMB): 12 answered, 241 unanswered".into(),
         }),
         ..alert(AlertKind::Scanning, "10.1.1.1", 2, 253, 15)
     }

@@ -1,9 +1,8 @@
 // The fields of an alert that the page shows, and the words for them.
 
 import { type Fields, flag, list, number, optional, record, text } from "./fields.ts";
-import type { Limits } from "./limits.ts";
 import type { Peer } from "./model.ts";
-import { grouped, groupedCount, percent, readableBytes, roughShare, shortBytes, shortSeconds } from "./words.ts";
+import { duration, grouped, groupedCount, percent, readableBytes, roughShare, shortBytes, upperBytes } from "./words.ts";
 
 /** One element of `/api/v1/alerts`. */
 export interface Alert {
@@ -22,11 +21,11 @@ export interface Alert {
   /** More than `measured` if the table had no room to count everything. */
   readonly atMost: number;
   readonly limit: number;
-  /** The seconds that the limit applies to; `null` from a server that does not say. */
-  readonly windowSeconds: number | null;
+  /** The seconds that the limit applies to. */
+  readonly windowSeconds: number;
   readonly isMuted: boolean;
-  /** The sentence that the sinks get; `null` from a server without it. */
-  readonly sentence: string | null;
+  /** The sentence that the sinks get. */
+  readonly sentence: string;
   /** Bytes that the host sent when the evidence was gathered. */
   readonly bytes: number;
   readonly destinations: readonly Peer[];
@@ -91,9 +90,9 @@ function parseAlert(alert: Fields): Alert {
     measured,
     atMost: optional(evidence, "up_to", number) ?? measured,
     limit: number(alert, "limit"),
-    windowSeconds: optional(alert, "window_seconds", number),
+    windowSeconds: number(alert, "window_seconds"),
     isMuted: optional(alert, "muted", flag) ?? false,
-    sentence: optional(alert, "sentence", text),
+    sentence: text(alert, "sentence"),
     bytes: number(evidence, "ip_bytes"),
     destinations: list(evidence["destinations"], "destinations").map((item) => {
       const peer = record(item, "destination");
@@ -149,43 +148,39 @@ function time(fields: Fields, name: string): number {
 
 // ---- Words ------------------------------------------------------------------------------------------------------
 
-/** The words of a kind: of its name, its value and its limit, and in which window the limit applies. */
+/** The words of a kind: of its name, its value and its limit. */
 interface KindWords {
   readonly name: string;
   /** The key of its limit in the configuration. */
   readonly key: string;
-  readonly verb: string;
   readonly amount: (n: number) => string;
+  /** The words of an upper bound of the value. */
+  readonly upper: (n: number) => string;
   readonly limit: (n: number) => string;
-  /** The window of the limit, for a server that does not say it with the alert; `null` if the value is a rate. */
-  readonly window: ((limits: Limits) => number) | null;
+  /** True if the value is a rate, whose unit has the second. */
+  readonly isRate?: true;
 }
 
-const inTraffic = ({ trafficSeconds }: Limits) => trafficSeconds;
-const inPorts = ({ portSeconds }: Limits) => portSeconds;
-const atOnce = null;
-const alike = (amount: (n: number) => string) => ({ amount, limit: amount });
-const bytes = { amount: readableBytes, limit: shortBytes };
+const alike = (amount: (n: number) => string) => ({ amount, upper: amount, limit: amount });
+const bytes = { amount: readableBytes, upper: upperBytes, limit: shortBytes };
+const lost = (n: number) => `${percent(n / 1e4)} of the frames`;
 /** Frames of a million as a percentage. */
-const frames = {
-  amount: (n: number) => `${percent(n / 1e4)} of the frames`,
-  limit: (n: number) => `${n / 1e4}\u00a0% of the frames`,
-};
+const frames = { amount: lost, upper: lost, limit: (n: number) => `${n / 1e4}\u00a0% of the frames` };
 
 const KINDS: Readonly<Record<string, KindWords>> = {
-  TRAFFIC: { name: "Traffic", key: "ByteLimit", verb: "sent", ...bytes, window: inTraffic },
-  RECEIVED: { name: "Received traffic", key: "ReceivedByteLimit", verb: "received", ...bytes, window: inTraffic },
-  SCANNING: { name: "Scanning", key: "NumberContactedIPs", verb: "contacted", ...alike((n) => groupedCount(n, "host")), window: inTraffic },
-  SCANNING_PORT: { name: "Port scanning", key: "NumContactedPorts", verb: "contacted", ...alike((n) => groupedCount(n, "port")), window: inPorts },
-  PACKET_RATE: { name: "Packet rate", key: "PacketRateLimit", verb: "sent", ...alike((n) => `${groupedCount(n, "packet")}/s`), window: atOnce },
-  CONTACT_RATE: { name: "Contact rate", key: "ContactRateLimit", verb: "contacted", ...alike((n) => `${grouped(n)} new hosts/s`), window: atOnce },
-  LOSS: { name: "Lost frames", key: "LossLimit", verb: "lost", ...frames, window: inTraffic },
+  TRAFFIC: { name: "Traffic", key: "ByteLimit", ...bytes },
+  RECEIVED: { name: "Received traffic", key: "ReceivedByteLimit", ...bytes },
+  SCANNING: { name: "Scanning", key: "NumberContactedIPs", ...alike((n) => groupedCount(n, "host")) },
+  SCANNING_PORT: { name: "Port scanning", key: "NumContactedPorts", ...alike((n) => groupedCount(n, "port")) },
+  PACKET_RATE: { name: "Packet rate", key: "PacketRateLimit", ...alike((n) => `${groupedCount(n, "packet")}/s`), isRate: true },
+  CONTACT_RATE: { name: "Contact rate", key: "ContactRateLimit", ...alike((n) => `${grouped(n)} new hosts/s`), isRate: true },
+  LOSS: { name: "Lost frames", key: "LossLimit", ...frames },
 };
 
 /** A kind of a newer server has its name in small letters and plain numbers. */
 function wordsOf(kind: string): KindWords {
   const name = kind.charAt(0) + kind.slice(1).toLowerCase().replaceAll("_", " ");
-  return KINDS[kind] ?? { name, key: "its limit", verb: "measured", ...alike(grouped), window: atOnce };
+  return KINDS[kind] ?? { name, key: "its limit", ...alike(grouped) };
 }
 
 /** The name of a kind, such as `Port scanning`. */
@@ -193,17 +188,16 @@ export function kindName(kind: string): string {
   return wordsOf(kind).name;
 }
 
-/** The peak, such as `1.20 GB` or `253 hosts`. */
+/** The peak, such as `1.2 GB` or `253 hosts`. */
 export function measuredWords({ kind, measured, atMost }: Alert): string {
-  const { amount } = wordsOf(kind);
-  return atMost > measured ? `${amount(measured)} counted, at most ${amount(atMost)}` : amount(measured);
+  const { amount, upper } = wordsOf(kind);
+  return atMost > measured ? `${amount(measured)} counted, at most ${upper(atMost)}` : amount(measured);
 }
 
 /** Such as `1 GB in 170 s`. */
-export function limitWords({ kind, limit, windowSeconds }: Alert, limits: Limits): string {
+export function limitWords({ kind, limit, windowSeconds }: Alert): string {
   const words = wordsOf(kind);
-  const window = words.window === null ? "" : ` in ${shortSeconds(windowSeconds ?? words.window(limits))}`;
-  return words.limit(limit) + window;
+  return words.limit(limit) + (words.isRate === true ? "" : ` in ${duration(windowSeconds)}`);
 }
 
 /** By how much the limit is exceeded, such as `1.2 times the limit`; empty if it is not. */
@@ -216,10 +210,10 @@ export function excessWords({ measured, limit }: Alert): string {
 
 /**
  * The sentence of the server, in two parts: who did what, and what is said besides, which may be empty. The kind and
- * state before the colon are left out, since a card has them above. A server without sentences gets a short one.
+ * state before the colon are left out, since a card has them above.
  */
 export function sentence(alert: Alert): readonly [string, string] {
-  const whole = alert.sentence === null ? ownSentence(alert) : withoutTitle(alert.sentence, alert.kind);
+  const whole = withoutTitle(alert.sentence, alert.kind);
   const end = whole.indexOf("; ");
   return end < 0 ? [whole, ""] : [whole.slice(0, end), whole.slice(end)];
 }
@@ -227,15 +221,10 @@ export function sentence(alert: Alert): readonly [string, string] {
 /** `TRAFFIC is possible: 10.0.0.5 sent` becomes `10.0.0.5 sent`. An IPv6 address has no blank after its colons. */
 function withoutTitle(sentence: string, kind: string): string {
   const colon = sentence.indexOf(": ");
-  const rest = sentence.startsWith(kind) && colon > 0 ? sentence.slice(colon + 2) : sentence;
+  const hasTitle = sentence.startsWith(kind) || sentence.startsWith(`possible ${kind}`);
+  const rest = hasTitle && colon > 0 ? sentence.slice(colon + 2) : sentence;
   // An address keeps its small letters.
   return rest.startsWith("this ") ? capital(rest) : rest;
-}
-
-function ownSentence(alert: Alert): string {
-  const { verb, limit } = wordsOf(alert.kind);
-  const who = [alert.source ?? "This gateway", ...(alert.origin.length > 0 ? [`(${alert.origin.join(", ")})`] : [])];
-  return `${who.join(" ")} ${verb} ${measuredWords(alert)}, the limit is ${limit(alert.limit)}`;
 }
 
 /** How sure it is: the confidence in a scan, or whether the limit was exceeded by what was counted. */
@@ -272,12 +261,17 @@ export function why(alert: Alert): string {
 }
 
 function besides(alert: Alert): string {
-  if (alert.kind === "LOSS" && alert.sentence === null) return "All counts are too low. Raise RingMemory or Workers.";
   const because = alert.contacts?.why ?? "";
-  if (because !== "") return alert.sentence?.includes(because) === true ? "" : `It ${because}.`;
+  if (because !== "") return alert.sentence.includes(because) ? "" : `It ${because}.`;
   const [largest] = alert.destinations;
   if (largest === undefined || alert.bytes === 0) return "";
-  return `Most bytes went to ${largest.address}: ${readableBytes(largest.bytes)}, ${roughShare(largest.bytes, alert.bytes)}.`;
+  const share = hasOutdatedBytes(alert) ? "" : `, ${roughShare(largest.bytes, alert.bytes)}`;
+  return `Most bytes went to ${largest.address}: ${readableBytes(largest.bytes)}${share}.`;
+}
+
+/** True if the host has sent more than when the evidence was gathered: a share of that would be one of another sum. */
+export function hasOutdatedBytes({ kind, measured, bytes }: Alert): boolean {
+  return kind === "TRAFFIC" && measured > bytes;
 }
 
 function capital(words: string): string {
@@ -289,8 +283,8 @@ const OUTCOME_WORDS: Readonly<Record<string, string>> = {
   refused: "refused",
   expired: "expired on the way",
   silent: "unanswered",
-  unseen: "unknown, since answers do not pass here",
-  early: "too young to tell",
+  unseen: "not visible",
+  early: "too recent to tell",
 };
 
 /** One outcome in words. */

@@ -2,6 +2,7 @@
 
 import {
   type Alert,
+  hasOutdatedBytes,
   isCertain,
   kindName,
   limitWords,
@@ -16,14 +17,12 @@ import {
   why,
 } from "./alerts.ts";
 import { make, setHidden } from "./elements.ts";
-import type { Limits } from "./limits.ts";
 import { setText, setTextAndTitle } from "./table.ts";
 import { type Clock, ago, span } from "./time.ts";
 import { grouped, groupedCount, readableBytes, roughShare } from "./words.ts";
 
 /** What the words of a card depend on besides its alert. */
-export interface Surroundings {
-  readonly limits: Limits;
+export interface CardContext {
   readonly now: number;
   readonly clock: Clock;
 }
@@ -35,7 +34,7 @@ export class CardList {
   readonly #step: number;
   readonly #cards = new Map<string, Card>();
   #alerts: readonly Alert[] = [];
-  #around: Surroundings | null = null;
+  #context: CardContext | null = null;
   #max: number;
 
   constructor(list: HTMLElement, more: HTMLButtonElement, step: number) {
@@ -52,14 +51,14 @@ export class CardList {
     });
   }
 
-  show(alerts: readonly Alert[], around: Surroundings): void {
+  show(alerts: readonly Alert[], context: CardContext): void {
     this.#alerts = alerts;
-    this.#around = around;
+    this.#context = context;
     this.#render();
   }
 
   #render(): void {
-    if (this.#around === null) return;
+    if (this.#context === null) return;
     const shown = this.#alerts.slice(0, this.#max);
     const wanted = new Set(shown.map(({ id }) => id));
     for (const [id, card] of this.#cards) {
@@ -70,7 +69,7 @@ export class CardList {
     const focused = document.activeElement;
     for (const [position, alert] of shown.entries()) {
       const card = this.#cardOf(alert.id);
-      card.show(alert, this.#around);
+      card.show(alert, this.#context);
       // Moving an element takes its focus away, so only those that are elsewhere are moved.
       const present = this.#list.children[position] ?? null;
       if (present !== card.element) this.#list.insertBefore(card.element, present);
@@ -148,7 +147,7 @@ class Card {
     target.focus();
   }
 
-  show(alert: Alert, around: Surroundings): void {
+  show(alert: Alert, context: CardContext): void {
     this.#arrange(alert.closedAt !== null);
     const state = alert.closedAt === null && !isCertain(alert) ? "possible" : alert.closedAt === null ? "open" : "closed";
     const [sign, word] = STATES[state] ?? ["", alert.state];
@@ -157,18 +156,18 @@ class Card {
     setText(this.#state, word);
     setText(this.#kind, kindName(alert.kind));
     setHidden(this.#muted, !alert.isMuted);
-    this.#showTimes(alert, around);
+    this.#showTimes(alert, context);
     const [lead, besides] = sentence(alert);
     setText(this.#lead, lead);
     setText(this.#besides, besides);
-    this.#facts.show([measuredWords(alert), limitWords(alert, around.limits), sureness(alert), roleWords(alert)]);
+    this.#facts.show([measuredWords(alert), limitWords(alert), sureness(alert), roleWords(alert)]);
     this.#why.show(why(alert));
     this.#outcomes.show(outcomesSentence(alert));
     this.#ports.show(portsSentence(alert));
-    this.#evidence.show(alert, around);
+    this.#evidence.show(alert, context);
   }
 
-  #showTimes({ openedAt, closedAt }: Alert, { clock, now }: Surroundings): void {
+  #showTimes({ openedAt, closedAt }: Alert, { clock, now }: CardContext): void {
     const at = closedAt ?? openedAt;
     const words = clock.at(at, now);
     this.#when.dateTime = new Date(at).toISOString();
@@ -238,7 +237,7 @@ class Evidence {
   readonly summary = make("summary", "");
   readonly #content = make("div", "evidence-content");
   #alert: Alert | null = null;
-  #around: Surroundings | null = null;
+  #context: CardContext | null = null;
   /** What the content was made from. */
   #shown = "";
 
@@ -248,23 +247,23 @@ class Evidence {
     this.element.addEventListener("toggle", () => this.#fill());
   }
 
-  show(alert: Alert, around: Surroundings): void {
+  show(alert: Alert, context: CardContext): void {
     this.#alert = alert;
-    this.#around = around;
+    this.#context = context;
     this.#fill();
   }
 
   #fill(): void {
-    if (!this.element.open || this.#alert === null || this.#around === null) return;
-    const { alert, around } = { alert: this.#alert, around: this.#around };
-    const version = JSON.stringify([alert.destinations, alert.ports, alert.droppedFrames, alert.contacts?.targets, alert.closedAt]);
+    if (!this.element.open || this.#alert === null || this.#context === null) return;
+    const { alert, context } = { alert: this.#alert, context: this.#context };
+    const version = JSON.stringify([alert.destinations, alert.ports, alert.droppedFrames, alert.contacts?.targets, alert.closedAt, hasOutdatedBytes(alert)]);
     if (version === this.#shown) return;
     this.#shown = version;
-    this.#content.replaceChildren(...parts(alert, around));
+    this.#content.replaceChildren(...parts(alert, context));
   }
 }
 
-function parts(alert: Alert, { clock, now }: Surroundings): HTMLElement[] {
+function parts(alert: Alert, { clock, now }: CardContext): HTMLElement[] {
   const { contacts, destinations, ports, droppedFrames } = alert;
   const made: HTMLElement[] = [];
   if (contacts !== null && !contacts.answersVisible) {
@@ -283,11 +282,12 @@ function parts(alert: Alert, { clock, now }: Surroundings): HTMLElement[] {
     made.push(smallTable("Some of the targets", ["Host", "Port", "Outcome"], rows));
   }
   if (destinations.length > 0) {
+    const hasShares = !hasOutdatedBytes(alert);
     const rows = destinations
       .slice(0, DESTINATIONS_SHOWN)
-      .map(({ address, bytes }) => [address, readableBytes(bytes), roughShare(bytes, alert.bytes)]);
+      .map(({ address, bytes }) => [address, readableBytes(bytes), ...(hasShares ? [roughShare(bytes, alert.bytes)] : [])]);
     const rest = destinations.length > DESTINATIONS_SHOWN ? `, the ${DESTINATIONS_SHOWN} largest of ${destinations.length}` : "";
-    made.push(smallTable(`Destinations of its bytes${rest}`, ["Host", "Bytes", "Share"], rows));
+    made.push(smallTable(`Destinations of its bytes${rest}`, ["Host", "Bytes", ...(hasShares ? ["Share"] : [])], rows));
   }
   if (ports.length > 0) {
     const list = paragraph(`${groupedCount(ports.length, "port")}: ${portRanges(ports).join(", ")}`);

@@ -1,7 +1,7 @@
 // The limits in force, as sentences.
 
 import { type Fields, flag, list, number, optional, record, text } from "./fields.ts";
-import { grouped, groupedCount, shortBytes, shortSeconds } from "./words.ts";
+import { grouped, groupedCount, shortBytes, duration } from "./words.ts";
 
 /** `/api/v1/limits`; limits that are off are `null`. */
 export interface Limits {
@@ -58,20 +58,20 @@ interface LimitWords {
 
 const LIMITS: Readonly<Record<string, LimitWords>> = {
   ByteLimit: {
-    may: (max, { trafficSeconds }) => `send ${shortBytes(max)} in ${shortSeconds(trafficSeconds)}`,
+    may: (max, { trafficSeconds }) => `send ${shortBytes(max)} in ${duration(trafficSeconds)}`,
     what: "bytes sent",
   },
   ReceivedByteLimit: {
-    may: (max, { trafficSeconds }) => `receive ${shortBytes(max)} in ${shortSeconds(trafficSeconds)}`,
+    may: (max, { trafficSeconds }) => `receive ${shortBytes(max)} in ${duration(trafficSeconds)}`,
     what: "bytes received",
   },
   NumberContactedIPs: {
-    may: (max, { trafficSeconds }) => `contact ${groupedCount(max, "host")} in ${shortSeconds(trafficSeconds)}`,
+    may: (max, { trafficSeconds }) => `contact ${groupedCount(max, "host")} in ${duration(trafficSeconds)}`,
     what: "hosts contacted",
     isScan: true,
   },
   NumContactedPorts: {
-    may: (max, { portSeconds }) => `contact ${groupedCount(max, "port")} in ${shortSeconds(portSeconds)}`,
+    may: (max, { portSeconds }) => `contact ${groupedCount(max, "port")} in ${duration(portSeconds)}`,
     what: "ports contacted",
     isScan: true,
   },
@@ -121,7 +121,7 @@ function evidenceSentence({ scanEvidence }: Limits): string {
 
 function lossLine({ lossPercent, trafficSeconds }: Limits): LimitLine {
   if (lossPercent === null) return { key: "LossLimit", words: "Off: lost frames are not reported as an alert.", isOff: true };
-  return line("LossLimit", `${lossPercent}\u00a0% of the frames may be lost in ${shortSeconds(trafficSeconds)}.`);
+  return line("LossLimit", `${lossPercent}\u00a0% of the frames may be lost in ${duration(trafficSeconds)}.`);
 }
 
 function networkLine(network: string, exceptions: Values, limits: Limits): LimitLine {

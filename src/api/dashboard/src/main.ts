@@ -1,7 +1,7 @@
 // The page: puts each report into its parts, and says when there is none.
 
 import { type Alert, certainFirst, isCertain } from "./alerts.ts";
-import { CardList, type Surroundings } from "./cards.ts";
+import { CardList, type CardContext } from "./cards.ts";
 import { any, button, setHidden } from "./elements.ts";
 import { showFlows } from "./flow-panel.ts";
 import { showHosts } from "./host-table.ts";
@@ -13,7 +13,7 @@ import { showAccounting } from "./proof.ts";
 import { refreshForever } from "./refresh.ts";
 import { setText } from "./table.ts";
 import { Clock } from "./time.ts";
-import { bitRate, groupedCount, percent, roughShare, seconds, shortSeconds } from "./words.ts";
+import { bitRate, groupedCount, percent, roughShare, seconds, duration } from "./words.ts";
 
 const REFRESH_MS = 3000;
 const DEADLINE_MS = 10_000;
@@ -29,26 +29,26 @@ const isNarrow = matchMedia("(max-width: 640px)").matches;
 const open = new CardList(any("open-alerts"), button("more-open"), isWide ? 12 : 6);
 const closed = new CardList(any("closed-alerts"), button("more-closed"), isWide ? 16 : isNarrow ? 3 : 8);
 
-function showAlerts({ open: present, closed: past, limits, now }: Report): void {
-  const around: Surroundings = { limits, now, clock };
+function showAlerts({ open: present, closed: past, now }: Report): void {
+  const context: CardContext = { now, clock };
   const ordered = certainFirst(present);
-  const [sure, unsure] = [ordered.filter(isCertain), ordered.filter((alert) => !isCertain(alert))];
-  open.show(ordered, around);
-  closed.show(past, around);
+  const [certain, possible] = [ordered.filter(isCertain), ordered.filter((alert) => !isCertain(alert))];
+  open.show(ordered, context);
+  closed.show(past, context);
   setHidden(any("no-alerts"), present.length > 0);
-  setHidden(any("possible"), unsure.length === 0);
+  setHidden(any("possible"), possible.length === 0);
   setHidden(any("no-closed"), past.length > 0);
-  setText(any("alerts-brief"), alertsInBrief(sure, unsure));
+  setText(any("alerts-brief"), alertsInBrief(certain, possible));
   setText(any("closed-brief"), past.length === 0 ? "" : groupedCount(past.length, "alert"));
-  const loud = sure.filter((alert) => !alert.isMuted).length;
-  document.title = loud === 0 ? "TrafficAlerted" : `(${loud}) TrafficAlerted`;
+  const unmuted = certain.filter((alert) => !alert.isMuted).length;
+  document.title = unmuted === 0 ? "TrafficAlerted" : `(${unmuted}) TrafficAlerted`;
 }
 
 /** Such as `2 open, 1 possible`; it is read out when it changes. */
-function alertsInBrief(sure: readonly Alert[], unsure: readonly Alert[]): string {
-  const muted = [...sure, ...unsure].filter((alert) => alert.isMuted).length;
-  const parts = [`${sure.length === 0 ? "none" : sure.length} open`];
-  if (unsure.length > 0) parts.push(`${unsure.length} possible`);
+function alertsInBrief(certain: readonly Alert[], possible: readonly Alert[]): string {
+  const muted = [...certain, ...possible].filter((alert) => alert.isMuted).length;
+  const parts = [`${certain.length === 0 ? "none" : certain.length} open`];
+  if (possible.length > 0) parts.push(`${possible.length} possible`);
   if (muted > 0) parts.push(`${muted} of them muted`);
   return parts.join(", ");
 }
@@ -57,9 +57,9 @@ function alertsInBrief(sure: readonly Alert[], unsure: readonly Alert[]): string
 
 function showSummary({ hosts, open, limits, accounting }: Report): void {
   const sum = sumOfBytes(hosts);
-  const sure = open.filter(isCertain);
-  const span = `average of ${shortSeconds(limits.trafficSeconds)}`;
-  tile("tile-alerts", sure.length === 0 ? "None" : String(sure.length), alertsAbout(open), sure.length > 0 ? "bad" : "good");
+  const certain = open.filter(isCertain);
+  const span = `average of ${duration(limits.trafficSeconds)}`;
+  tile("tile-alerts", certain.length === 0 ? "None" : String(certain.length), alertsAbout(open), certain.length > 0 ? "bad" : "good");
   const [busiest] = hosts;
   tile(
     "tile-busiest",
@@ -76,7 +76,7 @@ function showSummary({ hosts, open, limits, accounting }: Report): void {
   tile(
     "tile-loss",
     loss === undefined ? "–" : lost ? percent(loss.droppedPercent) : "None",
-    loss === undefined ? "not known at present" : `of ${groupedCount(loss.offeredFrames, "frame")} in ${shortSeconds(limits.trafficSeconds)}`,
+    loss === undefined ? "not known at present" : `of ${groupedCount(loss.offeredFrames, "frame")} in ${duration(limits.trafficSeconds)}`,
     loss === undefined ? "" : !lost ? "good" : loss.hasAlert ? "bad" : "warning",
   );
 }
@@ -84,11 +84,11 @@ function showSummary({ hosts, open, limits, accounting }: Report): void {
 /** Whom the alerts are about, such as `5 hosts, and 1 more is possible`. */
 function alertsAbout(open: readonly Alert[]): string {
   if (open.length === 0) return "every host is within its limits";
-  const sure = open.filter(isCertain);
-  const unsure = open.length - sure.length;
-  const sources = new Set(sure.map((alert) => alert.source).filter((source) => source !== null));
-  const more = unsure === 0 ? "" : `${unsure} ${sure.length > 0 ? "more " : ""}${unsure === 1 ? "is" : "are"} possible`;
-  const hosts = sources.size > 0 ? groupedCount(sources.size, "host") : sure.length > 0 ? "this gateway itself" : "";
+  const certain = open.filter(isCertain);
+  const possible = open.length - certain.length;
+  const sources = new Set(certain.map((alert) => alert.source).filter((source) => source !== null));
+  const more = possible === 0 ? "" : `${possible} ${certain.length > 0 ? "more " : ""}${possible === 1 ? "is" : "are"} possible`;
+  const hosts = sources.size > 0 ? groupedCount(sources.size, "host") : certain.length > 0 ? "this gateway itself" : "";
   return [hosts, more].filter((words) => words !== "").join(", ");
 }
 

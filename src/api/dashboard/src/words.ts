@@ -1,4 +1,4 @@
-// Numbers as people read them.
+// Numbers as people read them. Amounts have the form that they have in the sentences of alerts (`human.rs`).
 
 /** Thousands in groups, such as `1,234,567`. */
 export function grouped(n: number): string {
@@ -7,35 +7,50 @@ export function grouped(n: number): string {
 
 const GROUPS = new Intl.NumberFormat("en-GB");
 
-/** Three digits and a unit of powers of 1000, such as `30.8 MB`; exact below 1000. */
+/** At most three digits and a unit of powers of 1000, such as `30.8 MB`. Further digits are cut off, as are zeros. */
 export function readableBytes(bytes: number): string {
-  return scaled(bytes, ["B", "kB", "MB", "GB", "TB", "PB", "EB"]);
+  return scaled(bytes, BYTE_UNITS);
 }
+
+/** The same for an upper bound, which is rounded up. */
+export function upperBytes(bytes: number): string {
+  return scaled(roundedUp(bytes), BYTE_UNITS);
+}
+
+const BYTE_UNITS = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
 
 /** The average rate of that many bytes in that many seconds, in bits per second, such as `312 Mbit/s`. */
 export function bitRate(bytes: number, seconds: number): string {
-  const bits = Math.round((bytes * 8) / Math.max(1, seconds));
-  return scaled(bits, ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s", "Pbit/s"]);
+  const bits = Math.floor((bytes * 8) / Math.max(1, seconds));
+  return scaled(bits, ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s", "Pbit/s", "Ebit/s"]);
 }
 
 /** Each unit is 1000 of the one before it. */
 function scaled(n: number, units: readonly string[]): string {
-  let [value, unit] = [n, 0];
-  // What would be rounded to 1000 is 1 of the next unit.
-  while (value >= (unit === 0 ? 1000 : 999.5) && unit < units.length - 1) {
-    value = Math.max(1, value / 1000);
-    unit += 1;
+  let [unit, power] = [1, 0];
+  while (n / unit >= 1000 && power < units.length - 1) {
+    unit *= 1000;
+    power += 1;
   }
-  return `${unit === 0 ? value : value.toPrecision(3)}\u00a0${units[unit]}`;
+  const whole = Math.floor(n / unit);
+  const places = unit === 1 ? 0 : Math.max(0, 3 - String(whole).length);
+  // Whole numbers are divided, since a fraction such as 1.15 is not exact.
+  const thousandths = Math.floor(n / Math.max(1, unit / 1000)) % 1000;
+  const digits = String(thousandths).padStart(3, "0").slice(0, places).replace(/0+$/, "");
+  return `${whole}${digits === "" ? "" : `.${digits}`}\u00a0${units[power]}`;
+}
+
+function roundedUp(n: number): number {
+  let step = 1;
+  while (n / step >= 1000) step *= 10;
+  return Math.ceil(n / step) * step;
 }
 
 /** A number that somebody chose, with no more digits than it needs: `1 GB`, `1.5 GB`, `20 kB`. */
 export function shortBytes(bytes: number): string {
-  const power = Math.min(SHORT_UNITS.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
-  return `${Number((bytes / 1000 ** power).toFixed(6))}\u00a0${SHORT_UNITS[power]}`;
+  const power = Math.min(BYTE_UNITS.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
+  return `${Number((bytes / 1000 ** power).toFixed(6))}\u00a0${BYTE_UNITS[power]}`;
 }
-
-const SHORT_UNITS = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
 
 /** The exact number of bytes, as far as a JavaScript number is exact. */
 export function exactBytes(bytes: number): string {
@@ -92,7 +107,18 @@ export function seconds(n: number): string {
   return count(n, "second");
 }
 
-/** `170 s`. */
-export function shortSeconds(n: number): string {
-  return `${grouped(n)}\u00a0s`;
+/** A duration of whole seconds: in seconds below three minutes, as windows are configured, such as `170 s`; else in its
+ * two largest units, such as `10 min` or `2 h 5 min`. */
+export function duration(n: number): string {
+  if (n < IN_SECONDS_BELOW) return `${n}\u00a0s`;
+  const [minutes, hours, days] = [60, 3600, 86_400].map((unit) => Math.floor(n / unit)) as [number, number, number];
+  const units: readonly [string, string][] = [
+    [`${days}\u00a0d`, `${hours % 24}\u00a0h`],
+    [`${hours}\u00a0h`, `${minutes % 60}\u00a0min`],
+    [`${minutes}\u00a0min`, `${n % 60}\u00a0s`],
+  ];
+  const [large, small] = units[days > 0 ? 0 : hours > 0 ? 1 : 2] ?? ["", ""];
+  return small.startsWith("0\u00a0") ? large : `${large} ${small}`;
 }
+
+const IN_SECONDS_BELOW = 180;

@@ -15,7 +15,6 @@ import {
   sureness,
   why,
 } from "../src/alerts.ts";
-import { parseLimits } from "../src/limits.ts";
 
 const traffic = {
   id: "1-1",
@@ -41,13 +40,13 @@ const scan = {
   kind: "SCANNING",
   measured: 253,
   limit: 15,
-  sentence: "SCANNING: 10.0.0.66 contacted 253 hosts; scanner, confidence high; 253 hosts in 170 s, the limit is 15",
+  sentence: "SCANNING: 10.0.0.66 tried 253 hosts at TCP port 445 (SMB) in 9 s: 12 answered, 241 unanswered; scanner, confidence high; 253 hosts in 170 s, the limit is 15",
   evidence: {
     ...traffic.evidence,
     role: "scanner",
     class: "sweep",
     confidence: "high",
-    why: "contacted 253 hosts",
+    why: "tried 253 hosts at TCP port 445 (SMB) in 9 s: 12 answered, 241 unanswered",
     contacted: 253,
     ...counts(12, 0, 241),
     answers: "visible",
@@ -63,18 +62,6 @@ const scan = {
     contacts_per_second: 28.1,
   },
 };
-
-const limits = parseLimits({
-  traffic_interval: 60,
-  port_interval: 300,
-  hosts: {},
-  networks: [],
-  ignored_sources: [],
-  scan_evidence: "contacts",
-  loss_percent: null,
-  group_ipv6: null,
-  destinations_hidden: false,
-});
 
 function read(alert: object): Alert {
   const [parsed] = parseAlerts([alert]);
@@ -106,6 +93,8 @@ test("what has another shape is refused by name", () => {
     [{ ...traffic, opened_at: "yesterday" }, /opened_at: not a time/],
     [{ ...traffic, measured: "1" }, /measured: not a number/],
     [{ ...traffic, muted: 1 }, /muted: neither true nor false/],
+    [{ ...traffic, sentence: undefined }, /sentence: not a text/],
+    [{ ...traffic, window_seconds: undefined }, /window_seconds: not a number/],
     [{ ...scan, evidence: { ...scan.evidence, why: 7 } }, /why: not a text/],
     [{ ...scan, evidence: { ...scan.evidence, silent: "1" } }, /silent: not a number/],
   ] as const) {
@@ -117,7 +106,9 @@ test("what has another shape is refused by name", () => {
 test("a sentence loses the title that stands above it, and has what is said besides apart", () => {
   for (const [said, kind, expected] of [
     ["TRAFFIC: 10.0.0.5 sent 1 GB", "TRAFFIC", ["10.0.0.5 sent 1 GB", ""]],
-    ["TRAFFIC is over after 3 min: 10.0.0.5 sent 1 GB", "TRAFFIC", ["10.0.0.5 sent 1 GB", ""]],
+    ["TRAFFIC is possible: 10.0.0.5 sent 1 GB", "TRAFFIC", ["10.0.0.5 sent 1 GB", ""]],
+    ["TRAFFIC is over after 3 min: 10.0.0.5 sent at most 1 GB", "TRAFFIC", ["10.0.0.5 sent at most 1 GB", ""]],
+    ["possible TRAFFIC is over after 3 min: fd00::1 sent at most 1 GB", "TRAFFIC", ["fd00::1 sent at most 1 GB", ""]],
     ["SCANNING: fd00::1 contacted 9 hosts; client; 9 hosts", "SCANNING", ["fd00::1 contacted 9 hosts", "; client; 9 hosts"]],
     ["LOSS: this gateway lost 2%", "LOSS", ["This gateway lost 2%", ""]],
     ["fd00::1 sent 1 GB", "TRAFFIC", ["fd00::1 sent 1 GB", ""]],
@@ -126,34 +117,23 @@ test("a sentence loses the title that stands above it, and has what is said besi
   }
 });
 
-test("a server without sentences gets one", () => {
-  const own = (alert: object) => plain(sentence(read({ ...alert, sentence: undefined }))[0]);
-  assert.equal(own(traffic), "10.0.0.5 sent 2.41 GB, the limit is 1 GB");
-  const origin = { source_name: "a.example", source_country: "NL", source_asn: 64500, source_as_organization: "Example" };
-  assert.equal(own({ ...scan, ...origin }), "10.0.0.5 (a.example, NL, AS64500 Example) contacted 253 hosts, the limit is 15 hosts");
-  const loss = { ...traffic, kind: "LOSS", source: null, measured: 21_700, limit: 1_000 };
-  assert.equal(own(loss), "This gateway lost 2.17 % of the frames, the limit is 0.1 % of the frames");
-});
-
 test("measured values and limits are in the units of their kind", () => {
   for (const [kind, measured, limit, expected] of [
     ["TRAFFIC", 2_410_000_000, 1_000_000_000, ["2.41 GB", "1 GB in 170 s"]],
-    ["RECEIVED", 1_500, 1_000, ["1.50 kB", "1 kB in 170 s"]],
+    ["RECEIVED", 1_500, 1_000, ["1.5 kB", "1 kB in 170 s"]],
     ["SCANNING", 1, 0, ["1 host", "0 hosts in 170 s"]],
     ["SCANNING_PORT", 1000, 100, ["1,000 ports", "100 ports in 170 s"]],
     ["PACKET_RATE", 48_200, 10_000, ["48,200 packets/s", "10,000 packets/s"]],
     ["CONTACT_RATE", 40, 20, ["40 new hosts/s", "20 new hosts/s"]],
     ["LOSS", 21_700, 1_000, ["2.17 % of the frames", "0.1 % of the frames in 170 s"]],
-    ["NEW_KIND", 1234, 1000, ["1,234", "1,000"]],
+    ["NEW_KIND", 1234, 1000, ["1,234", "1,000 in 170 s"]],
   ] as const) {
     const alert = read({ ...traffic, kind, measured, limit });
-    assert.deepEqual([measuredWords(alert), limitWords(alert, limits)].map(plain), expected, kind);
+    assert.deepEqual([measuredWords(alert), limitWords(alert)].map(plain), expected, kind);
   }
   assert.equal(kindName("SCANNING_PORT"), "Port scanning");
   assert.equal(kindName("NEW_KIND"), "New kind");
-  // A server that does not say the window has that of its limits.
-  const windows = ["SCANNING", "SCANNING_PORT"].map((kind) => limitWords(read({ ...scan, kind, window_seconds: undefined }), limits));
-  assert.deepEqual(windows.map(plain), ["15 hosts in 60 s", "15 ports in 300 s"]);
+  assert.equal(plain(limitWords(read({ ...scan, window_seconds: 600 }))), "15 hosts in 10 min");
 });
 
 test("by how much a limit is exceeded", () => {
@@ -172,13 +152,19 @@ test("how sure it is, and why it is an alert", () => {
   const [counted, judged] = [read(traffic), read(scan)];
   assert.deepEqual([sureness(counted), roleWords(counted)], ["certain, it was counted", ""]);
   assert.deepEqual([sureness(judged), roleWords(judged)], ["high confidence that it scans", "scanner (sweep)"]);
-  assert.equal(plain(why(counted)), "2.4 times the limit that ByteLimit sets. Most bytes went to 198.51.100.7: 2.29 GB, 95 %.");
+  assert.equal(plain(why(counted)), "2.4 times the limit that ByteLimit sets. Most bytes went to 198.51.100.7: 2.28 GB, 95 %.");
+  // The evidence is from the opening, and the host has sent more since.
+  const grown = read({ ...traffic, measured: 3_000_000_000 });
+  assert.equal(plain(why(grown)), "3.0 times the limit that ByteLimit sets. Most bytes went to 198.51.100.7: 2.28 GB.");
   assert.equal(why(judged), "17 times the limit that NumberContactedIPs sets.", "the rest is in its sentence");
-  const unsaid = read({ ...scan, sentence: undefined });
-  assert.equal(why(unsaid), "17 times the limit that NumberContactedIPs sets. It contacted 253 hosts.");
-  const maybe = read({ ...traffic, state: "possible", measured: 9e8, evidence: { ...traffic.evidence, destinations: [], up_to: 12e8 } });
+  const unsaid = read({ ...scan, sentence: "SCANNING is over after 3 min: 10.0.0.66 contacted at most 253 hosts in 170 s, the limit is 15" });
+  assert.equal(
+    why(unsaid),
+    "17 times the limit that NumberContactedIPs sets. It tried 253 hosts at TCP port 445 (SMB) in 9 s: 12 answered, 241 unanswered.",
+  );
+  const maybe = read({ ...traffic, state: "possible", measured: 9e8, evidence: { ...traffic.evidence, destinations: [], up_to: 1_200_000_001 } });
   assert.equal(sureness(maybe), "possible, not everything could be counted");
-  assert.equal(plain(measuredWords(maybe)), "900 MB counted, at most 1.20 GB");
+  assert.equal(plain(measuredWords(maybe)), "900 MB counted, at most 1.21 GB");
   assert.equal(why(maybe), "With what could not be counted it may exceed ByteLimit.");
   const client = read({ ...scan, evidence: { ...scan.evidence, role: "client", class: null } });
   assert.equal(roleWords(client), "client");
@@ -191,6 +177,9 @@ test("outcomes and ports are said once they are known", () => {
   assert.equal(outcomesSentence(read(scan)), "253 contacts: 12 answered, 241 unanswered.");
   const traced = read({ ...scan, evidence: { ...scan.evidence, expired: 3 } });
   assert.equal(outcomesSentence(traced), "253 contacts: 12 answered, 3 expired on the way, 241 unanswered.");
+  // The words are those of the sentence.
+  const unknown = read({ ...scan, evidence: { ...scan.evidence, unseen: 7, early: 2 } });
+  assert.equal(outcomesSentence(unknown), "253 contacts: 12 answered, 241 unanswered, 7 not visible, 2 too recent to tell.");
   assert.equal(portsSentence(read(scan)), "445/tcp at 253 hosts");
   assert.deepEqual([outcomesSentence(read(traffic)), portsSentence(read(traffic))], ["", ""]);
   const contacted = (ports: number[]) => portsSentence(read({ ...traffic, evidence: { ...traffic.evidence, ports } }));

@@ -165,7 +165,7 @@ const tests = {
       "Off: bytes received are not limited. ReceivedByteLimit",
       "A host may contact 15 hosts in 170 s. One that contacts more is reported if its contacts look like a scan " +
         "(ScanEvidence: suspicious). NumberContactedIPs",
-      "A host may contact 100 ports in 600 s. One that contacts more is reported if its contacts look like a scan " +
+      "A host may contact 100 ports in 10 min. One that contacts more is reported if its contacts look like a scan " +
         "(ScanEvidence: suspicious). NumContactedPorts",
       "Off: packets within a second are not limited. PacketRateLimit",
       "Off: new hosts within a second are not limited. ContactRateLimit",
@@ -200,7 +200,7 @@ const tests = {
     assert.deepEqual(sections, ["alerts", "closed", "hosts", "flows", "limits-card", "proof", "interfaces"]);
     assert.deepEqual(await alertsIn(page, "#open-alerts"), [
       "Port scanning | Open | fd00::1 contacted 120 ports in 10 min, the limit is 100",
-      "Scanning | Open | 10.1.1.1 contacted 253 hosts at 445/tcp, 241 in vain",
+      "Scanning | Open | 10.1.1.1 tried 253 hosts at TCP port 445 (SMB): 12 answered, 241 unanswered",
       "Traffic | Open | 10.1.1.1 sent 1.2 GB in 170 s, the limit is 1 GB",
     ]);
     assert.equal(await page.textContent("#alerts-brief"), "3 open");
@@ -213,9 +213,9 @@ const tests = {
       "Ports: 445/tcp at 253 hosts",
     ]);
     assert.deepEqual((await page.locator("#open-alerts > li:nth-child(3) dd:visible").allTextContents()).map(plain), [
-      "1.20 GB", "1 GB in 170 s", "certain, it was counted",
+      "1.2 GB", "1 GB in 170 s", "certain, it was counted",
     ]);
-    assert.match(await page.textContent("#open-alerts .when"), /^1 Jan, 12:0[0-9]:0[0-9] |\d\d:\d\d:\d\d /);
+    assert.match(await page.textContent("#open-alerts .when"), /^1 Jan, 12:0\d:\d\d \S+$/);
     assert.deepEqual(await texts(page, "#tile-alerts dd, #tile-busiest dd:first-of-type"), ["3", "2 hosts", "10.1.1.1"]);
   },
 
@@ -245,7 +245,7 @@ const tests = {
     ]);
     assert.equal(await page.textContent("#alerts-brief"), "1 open, 2 possible");
     assert.match(await page.textContent("#possible"), /may exceed a limit/);
-    assert.match(plain(await page.textContent("#open-alerts > li:nth-child(2) dl")), /900 MB counted, at most 1.10 GB/);
+    assert.match(plain(await page.textContent("#open-alerts > li:nth-child(2) dl")), /900 MB counted, at most 1.1 GB/);
     assert.equal(await page.title(), "(1) TrafficAlerted");
     assert.deepEqual(await tooFaint(page, "#alerts"), []);
     await picture(page, "possible");
@@ -280,7 +280,7 @@ const tests = {
     assert.deepEqual(await texts(page, "#host-table thead th"), ["Host", "Rate", "Sent", "Share", "Sent to"]);
     assert.equal(await page.getAttribute("#host-table th:nth-child(3)", "aria-sort"), "descending");
     assert.deepEqual((await texts(page, "#host-table tbody tr:first-child td")).map(plain), [
-      "10.2.0.250▲ Traffic", "11.8 Mbit/s", "250 MB", "< 1 %", "2",
+      "10.2.0.250▲ Traffic", "11.7 Mbit/s", "250 MB", "< 1 %", "2",
     ]);
     const addresses = () => texts(page, "#host-table .address");
     assert.equal((await addresses()).length, 100);
@@ -302,7 +302,7 @@ const tests = {
     await page.fill("#host-search", "traffic");
     assert.deepEqual(await addresses(), ["10.2.0.250"]);
     await page.fill("#host-search", "198.51.100.77");
-    assert.deepEqual(await texts(page, "#host-table .host"), ["10.2.0.77to 198.51.100.77 (70.0\u00a0MB)"]);
+    assert.deepEqual(await texts(page, "#host-table .host"), ["10.2.0.77to 198.51.100.77 (70\u00a0MB)"]);
     await page.fill("#host-search", "<b>");
     assert.equal(await page.textContent("#hosts-shown"), "None of 250 hosts matches.");
     await page.fill("#host-search", "");
@@ -320,10 +320,10 @@ const tests = {
     await page.click("#show-list");
     assert.deepEqual((await texts(page, "#flow-table td")).map(plain), [
       "10.1.1.1", "10.9.9.9", "30.8 MB",
-      "10.1.1.10", "10.1.1.1", "9.00 MB",
-      "fd00::1", "fd00::2", "5.00 MB",
+      "10.1.1.10", "10.1.1.1", "9 MB",
+      "fd00::1", "fd00::2", "5 MB",
       "10.1.1.1", "10.1.1.10", "1.23 MB",
-      "10.1.1.10", "10.9.9.9", "12.0 kB",
+      "10.1.1.10", "10.9.9.9", "12 kB",
     ]);
     await page.click("#flow-table th:nth-child(2) button");
     assert.deepEqual((await texts(page, "#flow-table td:nth-child(2)")), [
@@ -374,7 +374,7 @@ const tests = {
     assert.deepEqual(await texts(page, "#destination-table td:nth-child(1)"), ["10.1.1.10", "10.9.9.9"]);
     await picture(page, "destinations");
     await order("publish few changed");
-    await becomes(page, "#destination-table td", ["10.1.1.10", "1.23\u00a0MB", "10.9.9.9", "40.0\u00a0MB"]);
+    await becomes(page, "#destination-table td", ["10.1.1.10", "1.23\u00a0MB", "10.9.9.9", "40\u00a0MB"]);
     await page.keyboard.press("Escape");
     assert.ok(!(await page.isVisible("#destinations")));
   },
@@ -460,7 +460,7 @@ const tests = {
     );
     const cells = (await texts(page, "#frame-table tbody td, #frame-table tfoot td")).map(plain);
     assert.deepEqual(cells, [
-      "Counted, as 61,235,492 IP packets with 58.8 GB", "47,100,925", "95.57 %",
+      "Counted, as 61,235,492 IP packets with 58.7 GB", "47,100,925", "95.57 %",
       "Skipped: not IP, such as ARP, spanning tree or LLDP", "12,034", "0.02 %",
       "Skipped: malformed IP, another version than announced", "77", "< 0.01 %",
       "Skipped: leaving, where only entering packets count", "1,098,001", "2.23 %",
@@ -511,8 +511,8 @@ const tests = {
     const seen = () => page.locator("#interface-table td:visible").allTextContents();
     assert.deepEqual((await seen()).map(plain), [
       "eth0", "yes", "54,134,567", "52.8 GB", "54,147,805\n4,211 missed", "43,098,712", "1,204 (< 0.01 %)",
-      "eth1", "yes", "7,100,000", "6.00 GB", "7,100,065", "2,098,712", "−12 (< 0.01 %)",
-      "eth10", "yesoffload suspected: we see 0.0021% of what eth10 receives", "21", "1.00 kB", "980,022", "0",
+      "eth1", "yes", "7,100,000", "6 GB", "7,100,065", "2,098,712", "−12 (< 0.01 %)",
+      "eth10", "yesoffload suspected: we see 0.0021% of what eth10 receives", "21", "1 kB", "980,022", "0",
       "980,001 (> 99.99 %)",
       "lo", "no, excluded by the configuration", "–", "–", "1,200", "1,200", "–",
       "br-lan", "no, upper device: its packets are counted on the device below", "–", "–", "7,099,988", "7,099,988", "–",
@@ -537,7 +537,7 @@ const tests = {
     assert.equal(await outline(), "solid", "where the focus is can be seen");
     assert.deepEqual((await page.locator("#gone-table td:visible").allTextContents()).map(plain), [
       "ppp7", "900", "450 kB", "900", "0",
-      "older ones together", "4", "2.00 kB", "4", "0",
+      "older ones together", "4", "2 kB", "4", "0",
     ]);
   },
 
@@ -612,7 +612,7 @@ const tests = {
     );
     assert.match(await page.textContent("#remarks"), /^Not wire exact/);
     assert.deepEqual((await page.locator("#interface-table td:visible").allTextContents()).map(plain), [
-      "ens3", "yes", "5,000", "900 kB", "4,000", "6.00 MB", "5,000", "3,990", "−10 out (0.25 %)",
+      "ens3", "yes", "5,000", "900 kB", "4,000", "6 MB", "5,000", "3,990", "−10 out (0.25 %)",
     ]);
     for (const scheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme: scheme });

@@ -32,7 +32,7 @@ test("every limit in force is a sentence", () => {
     "A host may receive 1.5 MB in 170 s.",
     "A host may contact 15 hosts in 170 s. " +
       "One that contacts more is reported if its contacts look like a scan (ScanEvidence: suspicious).",
-    "A host may contact 100 ports in 600 s. " +
+    "A host may contact 100 ports in 10 min. " +
       "One that contacts more is reported if its contacts look like a scan (ScanEvidence: suspicious).",
     "A host may send 10,000 packets within a second.",
     "A host may contact 1 new host within a second.",

@@ -64,6 +64,7 @@ const traffic = {
   closed_at: null,
   measured: 2_410_000_000,
   limit: 1_000_000_000,
+  window_seconds: 170,
   evidence: evidence(2_410_000_000, [["198.51.100.7", 2_290_000_000], ["10.0.0.12", 120_000_000]]),
 };
 
@@ -75,18 +76,19 @@ const ports = {
   source_country: "NL",
   source_asn: 64500,
   source_as_organization: "Example Hosting",
-  sentence: "SCANNING_PORT: 2001:db8:aaaa:bbbb:cccc:dddd:eeee:1234 (NL, AS64500) contacted about 1000 ports at one host; of all its ports 996 in vain (996 refused, 0 silent) and 4 answered; scanner, confidence high; 1000 ports in 10 min, the limit is 100",
+  sentence: "SCANNING_PORT: 2001:db8:aaaa:bbbb:cccc:dddd:eeee:1234 (NL, AS64500) tried 266 ports or more at one host in 12 s; of all its ports 4 answered, 996 refused; scanner, confidence high; 1000 ports in 10 min, the limit is 100",
   opened_at: ago(71 * MINUTE),
   closed_at: null,
   measured: 1000,
   limit: 100,
+  window_seconds: 600,
   muted: true,
   evidence: evidence(48_000, [["2001:db8::10", 48_000]], {
     ports: Array.from({ length: 1000 }, (_, i) => i + 1),
     role: "scanner",
     class: "vertical",
     confidence: "high",
-    why: "contacted about 1000 ports at one host; of all its ports 996 in vain (996 refused, 0 silent) and 4 answered",
+    why: "tried 266 ports or more at one host in 12 s; of all its ports 4 answered, 996 refused",
     contacted: 1000,
     ...outcomes(4, 996, 0),
     answers: "visible",
@@ -102,7 +104,7 @@ const poller = {
   id: "1796000000-3",
   source: "10.0.0.9",
   source_name: "monitor.lan",
-  sentence: "SCANNING: 10.0.0.9 (monitor.lan) contacted 64 hosts, 60 of 64 answered, 60 of them at 9100/tcp: many, as a busy client; client, confidence low that it scans; 64 hosts in 170 s, the limit is 15",
+  sentence: "SCANNING: 10.0.0.9 (monitor.lan) contacted 64 hosts in 60 s, 60 of them at TCP port 9100: 60 answered, 4 unanswered; client, confidence low that it scans; 64 hosts in 170 s, the limit is 15",
   opened_at: ago(8 * MINUTE),
   measured: 64,
   evidence: {
@@ -110,7 +112,7 @@ const poller = {
     role: "client",
     class: null,
     confidence: "low",
-    why: "contacted 64 hosts, 60 of 64 answered, 60 of them at 9100/tcp: many, as a busy client",
+    why: "contacted 64 hosts in 60 s, 60 of them at TCP port 9100: 60 answered, 4 unanswered",
     contacted: 64,
     ...outcomes(60, 0, 4),
     busiest_ports: [
@@ -126,11 +128,12 @@ const possible = {
   kind: "TRAFFIC",
   state: "possible",
   source: "10.0.3.77",
-  sentence: "TRAFFIC is possible: 10.0.3.77 sent 860 MB, perhaps up to 1.12 GB, in 170 s, the limit is 1 GB",
+  sentence: "TRAFFIC is possible: 10.0.3.77 sent 860 MB, perhaps up to 1.12 GB, in 170 s, the limit is 1 GB; not all of it was counted, since MemoryLimit is too low",
   opened_at: ago(2 * MINUTE),
   closed_at: null,
   measured: 860_000_000,
   limit: 1_000_000_000,
+  window_seconds: 170,
   evidence: evidence(860_000_000, [["198.51.100.9", 700_000_000]], { possible: true, up_to: 1_120_000_000 }),
 };
 
@@ -145,6 +148,7 @@ const rate = {
   closed_at: null,
   measured: 48_200,
   limit: 10_000,
+  window_seconds: 1,
   evidence: evidence(310_000_000, [["10.0.0.20", 309_000_000]]),
 };
 
@@ -153,28 +157,38 @@ const loss = {
   kind: "LOSS",
   state: "open",
   source: null,
-  sentence: "LOSS: this gateway lost 2.17% of the frames it was to watch in 170 s, the limit is 0.1%; all counts are too low",
+  sentence: "LOSS: this gateway lost 2.17% of the frames it should have counted in 170 s, the limit is 0.1%; all counts are too low, and more RingMemory or Workers may help",
   opened_at: ago(1.5 * MINUTE),
   closed_at: null,
   measured: 21_700,
   limit: 1_000,
+  window_seconds: 170,
   evidence: evidence(0, [], { dropped_frames: 214_321 }),
 };
 
-const past = (n, alert, closedAgo, lasted) => ({
+/** `ending` is what the sentence of the end says of the host. */
+const past = (n, alert, ending, closedAgo, lasted) => ({
   ...alert,
   id: `1795900000-${n}`,
   state: "closed",
   muted: undefined,
   opened_at: ago(closedAgo + lasted),
   closed_at: ago(closedAgo),
-  sentence: alert.sentence.replace(/^([A-Z_]+): /, `$1 is over after ${Math.round(lasted / MINUTE)} min: `),
+  sentence: `${alert.kind} is over after ${lasted < 3 * MINUTE ? `${lasted / 1000} s` : `${lasted / MINUTE} min`}: ${ending}`,
 });
+const endings = {
+  sweep: "10.0.0.66 (camera-3.lan) contacted at most 253 hosts in 170 s, the limit is 15; scanner, confidence high",
+  ports: "2001:db8:aaaa:bbbb:cccc:dddd:eeee:1234 (NL, AS64500) contacted at most 1000 ports in 10 min, the limit is 100; scanner, confidence high",
+  poller: "10.0.0.9 (monitor.lan) contacted at most 64 hosts in 170 s, the limit is 15; client, confidence low that it scans",
+};
 const closed = [
-  past(1, { ...traffic, source: "10.0.0.12", sentence: "TRAFFIC is over after 3 min: 10.0.0.12 (laptop.lan) sent at most 1.31 GB in 170 s, the limit is 1 GB" }, 6 * MINUTE, 3 * MINUTE),
-  past(2, sweep, 44 * MINUTE, 4 * MINUTE),
-  past(3, { ...rate, sentence: "PACKET_RATE is over after 60 s: 203.0.113.80 (US) sent at most 31K packets in a second, the limit is 10K" }, 3.3 * 60 * MINUTE, MINUTE),
-  ...Array.from({ length: 34 }, (_, i) => past(10 + i, i % 3 === 0 ? ports : poller, (5 + i * 0.5) * 60 * MINUTE, (3 + i) * MINUTE)),
+  past(1, { ...traffic, source: "10.0.0.12" }, "10.0.0.12 (laptop.lan) sent at most 2.41 GB in 170 s, the limit is 1 GB", 6 * MINUTE, 3 * MINUTE),
+  past(2, sweep, endings.sweep, 44 * MINUTE, 4 * MINUTE),
+  past(3, rate, "203.0.113.80 (US) sent at most 48.2K packets in a second, the limit is 10K", 3.3 * 60 * MINUTE, MINUTE),
+  ...Array.from({ length: 34 }, (_, i) => {
+    const [alert, ending] = i % 3 === 0 ? [ports, endings.ports] : [poller, endings.poller];
+    return past(10 + i, alert, ending, (5 + i * 0.5) * 60 * MINUTE, (3 + i) * MINUTE);
+  }),
 ];
 
 function hosts(number, seed) {
@@ -283,7 +297,10 @@ function manyAlerts(number) {
     ...(i % 2 === 0 ? poller : traffic),
     id: `1796000001-${i}`,
     source: `10.0.2.${i + 5}`,
-    sentence: i % 2 === 0 ? `10.0.2.${i + 5} contacted ${30 + i} hosts in 170 s, all answered; client, low` : `10.0.2.${i + 5} sent 1.${i} GB in 170 s, the limit is 1 GB`,
+    sentence:
+      i % 2 === 0
+        ? `SCANNING: 10.0.2.${i + 5} contacted 64 hosts in 60 s, 60 of them at TCP port 9100: 60 answered, 4 unanswered; client, confidence low that it scans; 64 hosts in 170 s, the limit is 15`
+        : `TRAFFIC: 10.0.2.${i + 5} sent 2.41 GB in 170 s, the limit is 1 GB`,
     opened_at: ago((20 + 3 * i) * MINUTE),
   }));
 }

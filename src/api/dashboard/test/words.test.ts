@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { compareAddresses } from "../src/address.ts";
 import {
   bitRate,
+  duration,
   exactBytes,
   groupedCount,
   milliseconds,
@@ -11,15 +12,17 @@ import {
   roughShare,
   share,
   shortBytes,
+  upperBytes,
 } from "../src/words.ts";
+import amounts from "./amounts.json";
 
 test("a rate is in bits per second", () => {
   for (const [bytes, seconds, expected] of [
     [0, 170, "0\u00a0bit/s"],
     [170, 170, "8\u00a0bit/s"],
     [2_410_000_000, 170, "113\u00a0Mbit/s"],
-    [1_062_500_000_000, 170, "50.0\u00a0Gbit/s"],
-    [125, 0, "1.00\u00a0kbit/s"],
+    [1_062_500_000_000, 170, "50\u00a0Gbit/s"],
+    [125, 0, "1\u00a0kbit/s"],
   ] as const) {
     assert.equal(bitRate(bytes, seconds), expected);
   }
@@ -40,20 +43,24 @@ test("limits are as short as they are", () => {
   }
 });
 
-test("bytes are readable in three digits, and exact beside", () => {
-  for (const [bytes, readable, exact] of [
-    [0, "0\u00a0B", "0 bytes"],
-    [1, "1\u00a0B", "1 byte"],
-    [999, "999\u00a0B", "999 bytes"],
-    [1000, "1.00\u00a0kB", "1,000 bytes"],
-    [999_499, "999\u00a0kB", "999,499 bytes"],
-    [999_500, "1.00\u00a0MB", "999,500 bytes"],
-    [30_840_000, "30.8\u00a0MB", "30,840,000 bytes"],
-    [58_771_223_344, "58.8\u00a0GB", "58,771,223,344 bytes"],
-    [2e15, "2.00\u00a0PB", "2,000,000,000,000,000 bytes"],
-    [2e16, "20.0\u00a0PB", "about 20,000,000,000,000,000 bytes"],
+test("amounts have the form that they have in sentences", () => {
+  // The tests of human.rs read the same table.
+  const plain = (text: string) => text.replaceAll("\u00a0", " ");
+  for (const { bytes, shown, upper } of amounts.bytes) {
+    assert.deepEqual([readableBytes(bytes), upperBytes(bytes)].map(plain), [shown, upper], String(bytes));
+  }
+  for (const { seconds, shown } of amounts.durations) assert.equal(plain(duration(seconds)), shown);
+});
+
+test("bytes are exact beside", () => {
+  for (const [bytes, exact] of [
+    [0, "0 bytes"],
+    [1, "1 byte"],
+    [999_499, "999,499 bytes"],
+    [58_771_223_344, "58,771,223,344 bytes"],
+    [2e15, "2,000,000,000,000,000 bytes"],
+    [2e16, "about 20,000,000,000,000,000 bytes"],
   ] as const) {
-    assert.equal(readableBytes(bytes), readable);
     assert.equal(exactBytes(bytes), exact);
   }
 });
