@@ -1,8 +1,8 @@
 //! Mutes: networks whose alerts are not notified for some time.
 //!
 //! A mute shows its end by the wall clock, but expires by the monotonic clock, so that a step of the wall clock does
-//! not change how long it lasts. After a step its end is shown, and saved, by the corrected clock. The time in which the
-//! machine was suspended is taken off what is left of it.
+//! not change how long it lasts. After a step its end is shown, and saved, by the corrected clock. The time in which
+//! the machine was suspended is taken off what is left of it.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -16,8 +16,8 @@ use super::record::Alert;
 /// last for minutes.
 const STEP_MIN: Duration = Duration::from_secs(60);
 
-/// Difference between CLOCK_BOOTTIME and CLOCK_MONOTONIC from which the machine was suspended. Smaller ones are the time
-/// between the readings of the two.
+/// Difference between CLOCK_BOOTTIME and CLOCK_MONOTONIC from which the machine was suspended. Smaller ones are the
+/// time between the readings of the two.
 const SUSPENDED_MIN: Duration = Duration::from_secs(1);
 
 /// The latest reading of the clocks.

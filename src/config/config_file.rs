@@ -156,7 +156,8 @@ impl ConfigFile {
         Problems::new(Severity::Note, &self.name, self.text.clone(), notes).reports(coloured)
     }
 
-    /// Returns a note about a setting that only changes what another one does, if that one is not set or does not use it.
+    /// Returns a note about a setting that only changes what another one does, if that one is not set or does not use
+    /// it.
     fn without_effect(&self, key: SettingKey) -> Option<Problem> {
         let settings = &self.config.settings;
         let is_missing = |key| settings.lines(key).concat().is_empty();

@@ -59,8 +59,8 @@ impl Ledger {
     }
 
     /// Takes a reading of the clocks. If the wall clock has stepped since the last one, corrects the times that alerts
-    /// and mutes show, and that are saved. Time in which the machine was suspended counts for mutes. Call it before each
-    /// judgement and each change of mutes, with the same wall clock; in replay no clock steps.
+    /// and mutes show, and that are saved. Time in which the machine was suspended counts for mutes. Call it before
+    /// each judgement and each change of mutes, with the same wall clock; in replay no clock steps.
     pub(crate) fn follow(&mut self, clocks: Clocks) {
         let ClockChange { step, suspended } = self.wall_clock.read(clocks);
         self.mutes.shorten(suspended);

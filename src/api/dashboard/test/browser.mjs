@@ -241,7 +241,7 @@ const tests = {
     assert.deepEqual(await alertsIn(page, "#open-alerts"), [
       "Traffic | Open | 10.1.1.1 sent 1.1 GB in 170 s, the limit is 1 GB",
       "Traffic | Possible | 10.1.1.10 sent 900 MB, perhaps up to 1.1 GB, in 170 s, the limit is 1 GB",
-      "Received traffic | Possible | fd00::9 received 700 MB, perhaps up to 1.2 GB, in 170 s, the limit is 1 GB",
+      "Received traffic | Possible | fd00::9 received 700 MB, perhaps up to 1.21 GB, in 170 s, the limit is 1 GB",
     ]);
     assert.equal(await page.textContent("#alerts-brief"), "1 open, 2 possible");
     assert.match(await page.textContent("#possible"), /may exceed a limit/);
