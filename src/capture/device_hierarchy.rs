@@ -172,8 +172,17 @@ impl<'a> DeviceHierarchy<'a> {
 
     /// Returns true if a bridge has at least two ports.
     pub(super) fn has_forwarding_bridge(&self) -> bool {
-        let is_bridge = |link: &&Link| matches!(link.kind.as_deref(), Some("bridge" | OPEN_VSWITCH));
-        self.links.iter().filter(is_bridge).any(|bridge| self.ports(bridge).len() >= 2)
+        self.links.iter().any(|link| self.is_forwarding_bridge(link))
+    }
+
+    /// Returns true if the link is a port of a bridge that has at least two ports.
+    pub(super) fn is_port_of_forwarding_bridge(&self, link: &Link) -> bool {
+        let master = link.master.and_then(|master| self.by_ifindex.get(&master));
+        master.is_some_and(|master| self.is_forwarding_bridge(master))
+    }
+
+    fn is_forwarding_bridge(&self, link: &Link) -> bool {
+        matches!(link.kind.as_deref(), Some("bridge" | OPEN_VSWITCH)) && self.ports(link).len() >= 2
     }
 
     /// Returns (ifindex, VLAN ID) of each excluded VLAN device, for every device below it on which frames have that

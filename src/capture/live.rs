@@ -165,6 +165,10 @@ impl Batch for LiveBatch<'_> {
         self.interfaces.table.counts_as_received(direction)
     }
 
+    fn is_seen_leaving(&self, ifindex: u32, direction: Direction, dst: IpAddr) -> bool {
+        self.interfaces.table.is_seen_leaving(ifindex, direction, dst)
+    }
+
     fn is_own(&self, addr: IpAddr) -> bool {
         self.interfaces.table.is_own(addr)
     }

@@ -64,6 +64,13 @@ pub trait Batch {
         true
     }
 
+    /// Returns true if the packet of a frame that enters this interface in this direction is seen again when it leaves,
+    /// since this machine forwards it. `dst` is its destination.
+    fn is_seen_leaving(&self, ifindex: u32, direction: Direction, dst: IpAddr) -> bool {
+        let _ = (ifindex, direction, dst);
+        false
+    }
+
     /// Returns true if `addr` is an address of this machine, for [`Verdict::CountIfOwn`].
     fn is_own(&self, addr: IpAddr) -> bool {
         let _ = addr;

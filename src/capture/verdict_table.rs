@@ -80,6 +80,8 @@ pub struct InterfaceVerdicts {
     /// True if the kernel counts as received what packet sockets see entering. It does not on an ifb, and not on the
     /// target of a `tc mirred` that sends it entering frames.
     pub is_comparable: bool,
+    /// True if a bridge forwards frames for other stations that enter here.
+    pub(super) is_bridged: bool,
     /// The addresses of devices above, for [`Verdict::CountForDeviceAbove`].
     pub(super) stations: Vec<Station>,
 }
@@ -105,7 +107,15 @@ impl InterfaceVerdicts {
     /// Makes verdicts by which every ingress frame counts.
     fn counted(name: Option<InterfaceName>, egress: Verdict) -> Self {
         let (ingress, other_host) = (Verdict::Count, Verdict::Count);
-        Self { name, ingress, other_host, egress, is_comparable: true, stations: Vec::new() }
+        Self {
+            name,
+            ingress,
+            other_host,
+            egress,
+            is_comparable: true,
+            is_bridged: false,
+            stations: Vec::new(),
+        }
     }
 
     /// Returns the verdicts with every frame skipped for this reason.
@@ -220,6 +230,16 @@ impl VerdictTable {
         self.own_addresses.binary_search(&addr).is_ok()
     }
 
+    /// Returns true if the packet of a frame that enters is seen again when it leaves: it is routed to another host, or
+    /// a bridge forwards it.
+    pub(super) fn is_seen_leaving(&self, ifindex: u32, direction: Direction, dst: IpAddr) -> bool {
+        match direction {
+            Direction::Ingress => self.forwards && !self.is_own(dst),
+            Direction::OtherHost => self.rows.get(&ifindex).is_some_and(|row| row.is_bridged),
+            Direction::Egress => false,
+        }
+    }
+
     /// Returns the local networks, without overlap and in ascending order.
     pub fn local_networks(&self) -> &[IpNet] {
         self.local_networks.as_slice()
@@ -311,6 +331,7 @@ fn row(link: &Link, device_hierarchy: &DeviceHierarchy<'_>, egress: Verdict) -> 
     }
     let copies = device_hierarchy.copies(link);
     let has_entering = copies.entering.is_some() || copies.entering_instead.is_some();
+    row.is_bridged = device_hierarchy.is_port_of_forwarding_bridge(link);
     row.is_comparable = !has_entering && !is_ifb(link);
     if copies.entering.is_some() || (copies.entering_instead.is_some() && egress != Verdict::Count) {
         row = row.entering_skipped(Skip::UpperDevice);

@@ -3,10 +3,13 @@
 //! A [`Batch`] is a ring block or a part of a capture file. Its frames are decoded one by one. Decoded packets are
 //! counted together when up to 64 of a kind have been collected, and at the end of the batch.
 
+use std::net::IpAddr;
+
 use crate::capture::{Batch, Verdict};
 use crate::flow::{CountMode, Decoded, Delta, FrameContext, InterfaceDirection};
 use crate::packet::{
-    Direction, Frame, Skip, Summary, SummarySink, decode_into, decode_quoted, reports_undelivered,
+    Direction, Frame, Skip, Summary, SummarySink, Undelivered, decode_into, decode_quoted,
+    reports_undelivered,
 };
 
 /// Decoded packets that are not counted yet, and the cached contexts of the interfaces of the batch.
@@ -146,7 +149,7 @@ impl<B: Batch> SummarySink for PendingFrame<'_, '_, B> {
     #[inline(always)]
     fn take(&mut self, summary: Summary) {
         if reports_undelivered(&summary) {
-            self.note_undelivered();
+            self.note_undelivered(summary.endpoints.dst());
         }
         let InterfaceContext { counts, interface_direction, counts_as_received, .. } = self.context;
         let mut count_mode = CountMode { is_observed_only: false, counts_as_received };
@@ -172,10 +175,16 @@ impl<B: Batch> PendingFrame<'_, '_, B> {
         }
     }
 
-    /// Notes in the delta that the packet quoted by this ICMP error was not delivered.
+    /// Notes in the delta that the packet quoted by this ICMP error to `dst` was not delivered. Packets that expired
+    /// are counted, so an error that is forwarded is noted once: where it leaves, since after NAT only the leaving
+    /// frame shows whose packet it quotes.
     #[inline]
-    fn note_undelivered(&mut self) {
-        if let Some(quoted) = decode_quoted(self.frame) {
+    fn note_undelivered(&mut self, dst: IpAddr) {
+        let Some(quoted) = decode_quoted(self.frame) else { return };
+        let &Frame { ifindex, direction, .. } = self.frame;
+        let is_counted_later =
+            quoted.cause == Undelivered::Expired && self.batch.is_seen_leaving(ifindex, direction, dst);
+        if !is_counted_later {
             self.delta.note_undelivered(&quoted);
         }
     }
@@ -261,6 +270,89 @@ mod tests {
             })
             .collect();
         assert_eq!(seen, [(1, [1, 0]), (2, [0, 2]), (3, [1, 0])].into());
+    }
+
+    /// An ICMP time exceeded that a gateway forwards: it enters, and leaves with another destination if the gateway
+    /// translates addresses. On a host that forwards nothing it only enters.
+    struct ForwardedError {
+        /// The bytes and the direction of each frame.
+        frames: Vec<(Vec<u8>, Direction)>,
+        forwards: bool,
+    }
+
+    const OWN: [u8; 4] = [10, 0, 0, 254];
+
+    impl ForwardedError {
+        fn new(frames: &[([u8; 4], Direction)], forwards: bool) -> Self {
+            let packet = |client: [u8; 4]| {
+                let header = |len, protocol, src: [u8; 4], dst: [u8; 4]| {
+                    [vec![0x45, 0, 0, len, 0, 1, 0, 0, 64, protocol, 0, 0], src.to_vec(), dst.to_vec()]
+                        .concat()
+                };
+                let target = [198, 51, 100, 7];
+                let outer = header(56, 1, [192, 0, 2, 1], client);
+                [
+                    outer,
+                    vec![11, 0, 0, 0, 0, 0, 0, 0],
+                    header(40, 6, client, target),
+                    vec![0x90, 1, 1, 189, 0, 0, 0, 0],
+                ]
+                .concat()
+            };
+            let frames = frames.iter().map(|&(client, direction)| (packet(client), direction)).collect();
+            Self { frames, forwards }
+        }
+    }
+
+    impl Batch for ForwardedError {
+        type Frames<'b> = std::vec::IntoIter<Frame<'b>>;
+
+        fn frames(&self) -> Self::Frames<'_> {
+            let frames = self.frames.iter().map(|(bytes, direction)| Frame {
+                bytes,
+                frame_len: 56,
+                seen_at: UnixNanos(1),
+                ifindex: 1,
+                link: LinkKind::Ipv4,
+                direction: *direction,
+                segmentation: Segmentation::None,
+            });
+            frames.collect::<Vec<_>>().into_iter()
+        }
+
+        fn verdict(&self, _: u32, direction: Direction) -> Verdict {
+            if direction == Direction::Egress { Verdict::ObserveOnly } else { Verdict::Count }
+        }
+
+        fn is_seen_leaving(&self, _: u32, direction: Direction, dst: IpAddr) -> bool {
+            self.forwards && direction == Direction::Ingress && dst != IpAddr::from(OWN)
+        }
+    }
+
+    #[test]
+    fn a_packet_that_expired_counts_once_however_often_the_error_is_seen() {
+        use Direction::{Egress, Ingress};
+        const CLIENT: [u8; 4] = [10, 0, 0, 5];
+        /// Name, frames, whether the host forwards, packets that expired by the client.
+        type Case = (&'static str, &'static [([u8; 4], Direction)], bool, &'static [([u8; 4], u8)]);
+        let cases: [Case; 5] = [
+            ("routed", &[(CLIENT, Ingress), (CLIENT, Egress)], true, &[(CLIENT, 1)]),
+            ("translated", &[(OWN, Ingress), (CLIENT, Egress)], true, &[(OWN, 1), (CLIENT, 1)]),
+            ("to the gateway", &[(OWN, Ingress)], true, &[(OWN, 1), (CLIENT, 0)]),
+            ("by the gateway", &[(CLIENT, Egress)], true, &[(CLIENT, 1)]),
+            ("to a plain host, or in a mirror", &[(CLIENT, Ingress)], false, &[(CLIENT, 1)]),
+        ];
+        for (name, frames, forwards, expected) in cases {
+            let limits = DeltaLimits { pairs_max: 9, ports_max: 0, interfaces_max: 64 };
+            let mut delta = Delta::new(limits, Seed::default());
+            FramePipeline::new(false).count_batch(&ForwardedError::new(frames, forwards), &mut delta);
+            for &(client, expiries) in expected {
+                let mut rows = delta.pairs_v4().iter();
+                let row = rows.find(|row| IpAddr::V4(row.key.src) == IpAddr::from(client));
+                let counted = row.map_or(0, |row| row.value.observations.expiries());
+                assert_eq!(counted, expiries, "{name}: {client:?}");
+            }
+        }
     }
 
     /// There are more interfaces than cache entries. The next batch has other verdicts for them, and the next delta has

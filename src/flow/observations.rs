@@ -31,19 +31,19 @@ impl Observations {
     pub const RESET: Self = Self(0x10);
     /// The source sent a reset without ACK, which answers only a segment with ACK (RFC 9293, 3.10.7.1).
     pub const BARE_RESET: Self = Self(0x20);
-    /// An ICMP error reported that a packet to its peer could not be delivered, since that or its port
-    /// cannot be reached.
+    /// An ICMP error reported that a packet to its peer could not be delivered, because the peer or the port of the
+    /// peer cannot be reached.
     pub const UNREACHABLE: Self = Self(0x40);
     /// The source sent a counted packet of a protocol in which the host that sends first is the initiator.
     pub const SENT: Self = Self(0x80);
-    /// An ICMP time exceeded reported that a packet to its peer expired on the way.
+    /// An ICMP time exceeded reported that a packet to its peer expired on the way. It is the lowest bit of a number
+    /// for a pair: [`expiries`](Self::expiries).
     pub const EXPIRED: Self = Self(0x100);
-    /// A second packet expired, and a third one, within one delta. These two bits are added, not merged:
-    /// [`expiries`](Self::expiries).
-    const EXPIRED_TWICE: Self = Self(0x200);
-    const EXPIRED_OFTEN: Self = Self(0x400);
+    /// The bits of the number of packets that expired within one delta. They are added, not merged.
+    const EXPIRIES: u16 = 0x7f00;
+    const EXPIRIES_AT: u32 = 8;
     /// The source sent an ICMP error.
-    pub const REPORTED: Self = Self(0x800);
+    pub const REPORTED: Self = Self(0x8000);
 
     /// Returns true if all of these bits are set.
     pub fn has(self, observations: Self) -> bool {
@@ -71,20 +71,17 @@ impl Observations {
         self.0 & ANSWERS != 0 && self.0 & OTHERS == 0
     }
 
-    /// Returns how many packets expired on the way, at most three.
-    #[allow(clippy::cast_possible_truncation, reason = "three bits are counted")]
-    pub(super) fn expiries(self) -> u8 {
-        let expired = Self::EXPIRED.0 | Self::EXPIRED_TWICE.0 | Self::EXPIRED_OFTEN.0;
-        (self.0 & expired).count_ones() as u8
+    /// Returns how many packets of a pair expired on the way, at most 127.
+    #[allow(clippy::cast_possible_truncation, reason = "the number has seven bits")]
+    pub fn expiries(self) -> u8 {
+        ((self.0 & Self::EXPIRIES) >> Self::EXPIRIES_AT) as u8
     }
 
-    /// Adds a packet that expired on the way.
+    /// Adds a packet of a pair that expired on the way.
     pub(super) fn expire(&mut self) {
-        self.0 |= match self.expiries() {
-            0 => Self::EXPIRED.0,
-            1 => Self::EXPIRED_TWICE.0,
-            _ => Self::EXPIRED_OFTEN.0,
-        };
+        if self.0 & Self::EXPIRIES != Self::EXPIRIES {
+            self.0 += Self::EXPIRED.0;
+        }
     }
 
     /// Returns true if no bit is set.
@@ -245,12 +242,12 @@ mod tests {
     }
 
     #[test]
-    fn packets_that_expire_are_counted_up_to_three() {
+    fn packets_that_expire_are_counted_up_to_127() {
         let mut observations = Observations::SENT;
-        for want in [1, 2, 3, 3] {
+        for want in (1..=127).chain([127]) {
             observations.expire();
-            assert!(observations.has(Observations::EXPIRED | Observations::SENT));
             assert_eq!(observations.expiries(), want);
         }
+        assert!(observations.has(Observations::SENT) && !observations.has(Observations::REPORTED));
     }
 }

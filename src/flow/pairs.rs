@@ -42,8 +42,9 @@ pub(super) struct Pair {
     /// Number of items that refer to this row; the row is freed with the last. There is one for each slot with traffic
     /// or a contact, and one more for each full [`SlotRecord`].
     items: Packed<3>,
-    /// Number of these items that are contacts; at most one per slot.
-    pub(super) contacts_live: u8,
+    /// Number of these items that are contacts in the lower four bits, at most one per slot; the upper bits of the
+    /// number of packets that expired on the way in the others.
+    contacts_and_expiries: u8,
     pub(super) contacted: PortSketch,
     /// Observations while the row lives, those of the lower bits; `state` has the others.
     lower_observations: u8,
@@ -55,8 +56,8 @@ pub(super) struct Pair {
 
 const _: () = assert!(size_of::<Pair>() == 64);
 
-/// The role in the lowest three bits, the probe state in the two bits above, then the number of packets that expired on
-/// the way, up to three, and in the highest bit [`Observations::REPORTED`].
+/// The role in the lowest three bits, the probe state in the two bits above, then the lower two bits of the number of
+/// packets that expired on the way, and in the highest bit [`Observations::REPORTED`].
 #[derive(Clone, Copy, Debug)]
 struct State(u8);
 
@@ -65,6 +66,18 @@ impl State {
     const EXPIRIES_AT: u32 = 5;
     const REPORTED: u8 = 1 << 7;
 }
+
+/// The bits of [`Pair::contacts_live`] in `contacts_and_expiries`.
+const CONTACTS: u8 = 0xf;
+const _: () = assert!(SLOTS_LIVE <= CONTACTS as usize);
+
+/// Largest number of packets that expired on the way that a pair can store.
+const EXPIRIES_MAX: u8 = 63;
+/// Of the packets of a traceroute to one host at least one in four expires on the way: the others are those of the last
+/// hop, of which traceroute(8) sends several ahead, and of hops that do not answer.
+pub(super) const EXPIRED_ONE_IN: u32 = 4;
+/// Least number of packets that expire for which this share suffices; a smaller number must be more than half.
+const EXPIRIES_MIN: u8 = 3;
 
 /// Whether the bare ACKs of a direction are probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +110,25 @@ impl Pair {
         self.packets = Packed::of(self.packets() - item.packets());
         self.ip_bytes -= item.ip_bytes();
         self.items = Packed::of(self.items.get() - 1);
-        self.contacts_live -= u8::from(item.is_contact());
+        self.contacts_and_expiries -= u8::from(item.is_contact());
+    }
+
+    /// Returns the number of its live contacts, at most one per slot.
+    #[inline]
+    pub(super) fn contacts_live(&self) -> u8 {
+        self.contacts_and_expiries & CONTACTS
+    }
+
+    /// Adds one to the number of its live contacts, of which each slot has at most one.
+    #[inline]
+    pub(super) fn add_contact(&mut self) {
+        self.contacts_and_expiries += 1;
+    }
+
+    /// Subtracts one from the number of its live contacts.
+    #[inline]
+    pub(super) fn subtract_contact(&mut self) {
+        self.contacts_and_expiries -= 1;
     }
 
     /// Adds one to the number of its items.
@@ -201,21 +232,24 @@ impl Pair {
             if observations.has(Observations::REPORTED) {
                 self.state.0 |= State::REPORTED;
             }
-            let expiries = (self.expiries() + observations.expiries()).min(3);
-            self.state.0 = self.state.0 & !(3 << State::EXPIRIES_AT) | expiries << State::EXPIRIES_AT;
+            let expiries = (self.expiries() + observations.expiries()).min(EXPIRIES_MAX);
+            self.state.0 = self.state.0 & !(3 << State::EXPIRIES_AT) | (expiries & 3) << State::EXPIRIES_AT;
+            self.contacts_and_expiries = self.contacts_live() | expiries >> 2 << CONTACTS.count_ones();
         }
     }
 
-    /// Returns how many packets to its peer expired on the way; three stands for more.
+    /// Returns how many packets to its peer expired on the way; [`EXPIRIES_MAX`] stands for more.
     fn expiries(&self) -> u8 {
-        self.state.0 >> State::EXPIRIES_AT & 3
+        self.contacts_and_expiries >> CONTACTS.count_ones() << 2 | self.state.0 >> State::EXPIRIES_AT & 3
     }
 
-    /// Returns true if the packets to its peer were a traceroute: at least three of them expired on the way, or more
-    /// than half of them. One packet with a low hop limit beside one without is none, so a scanner cannot hide by that.
+    /// Returns true if the packets to its peer were a traceroute: more than half of them expired on the way, or at
+    /// least three and one in four. So a scanner cannot hide many packets behind a few with a low hop limit. More than
+    /// 252 packets, which are 30 hops with 3 probes each several times over, are never a traceroute.
     pub(super) fn is_traceroute(&self) -> bool {
         let expiries = self.expiries();
-        expiries == 3 || u64::from(expiries) * 2 > self.packets()
+        u64::from(expiries) * 2 > self.packets()
+            || expiries >= EXPIRIES_MIN && u64::from(expiries) * u64::from(EXPIRED_ONE_IN) >= self.packets()
     }
 
     /// Returns the place of its latest item, if that is live.
@@ -410,7 +444,7 @@ impl Pairs {
             dst,
             active_slot: NEVER,
             items: Packed::ZERO,
-            contacts_live: 0,
+            contacts_and_expiries: 0,
             contacted: PortSketch::default(),
             lower_observations: 0,
             contacted_at: CoarseInstant::default(),

@@ -379,7 +379,7 @@ impl Window {
     fn contact(&mut self, at: u32, slot: u64, contacted_at: Moment) {
         let pair = self.pairs.get_mut(at);
         let contacted_at = CoarseInstant::of(contacted_at);
-        if pair.contacts_live == 0 || contacted_at.is_before(pair.contacted_at) {
+        if pair.contacts_live() == 0 || contacted_at.is_before(pair.contacted_at) {
             pair.contacted_at = contacted_at;
         }
         if self.contact_in(at, slot) {
@@ -403,8 +403,8 @@ impl Window {
             before => self.chain(at, slot, SlotRecord::contact(at), before, after),
         }
         let pair = self.pairs.get_mut(at);
-        pair.contacts_live += 1;
-        if pair.contacts_live > 1 {
+        pair.add_contact();
+        if pair.contacts_live() > 1 {
             return false;
         }
         let (src, dst) = (pair.src, pair.dst);

@@ -159,6 +159,12 @@ impl DirectionVerdicts {
         !self.states_directions || direction == Direction::Egress || self.egress == Verdict::Count
     }
 
+    /// Returns true if the packet of an entering frame leaves again: the host that captured forwards it.
+    pub(super) fn is_seen_leaving(&self, direction: Direction, dst: IpAddr) -> bool {
+        let forwards = self.states_directions && self.egress != Verdict::Count;
+        forwards && direction == Direction::Ingress && !self.is_own(dst)
+    }
+
     /// Returns true if `addr` is an address of the host that captured.
     pub(super) fn is_own(&self, addr: IpAddr) -> bool {
         self.own.binary_search(&addr).is_ok()

@@ -276,6 +276,10 @@ impl Batch for ReplayBatch<'_> {
         self.verdicts.counts_as_received(direction)
     }
 
+    fn is_seen_leaving(&self, _: u32, direction: Direction, dst: IpAddr) -> bool {
+        self.verdicts.is_seen_leaving(direction, dst)
+    }
+
     fn is_own(&self, addr: IpAddr) -> bool {
         self.verdicts.is_own(addr)
     }

@@ -31,9 +31,11 @@ pub(super) fn is_p2p(port: &PortHosts) -> bool {
 /// A service that clients do not use at many hosts: remote control, file sharing, databases. Worms and scanners look
 /// for exactly these.
 ///
-/// The ports and names are those of IANA's registry, of which each has a report "Accessible ..." of Shadowserver
-/// (https://www.shadowserver.org/what-we-do/network-reporting/); Telnet's second port is Mirai's (Antonakakis et al.
-/// 2017). Services that monitors and game or telephone clients use at hundreds of hosts are not among them: SNMP,
+/// Shadowserver has a report "Accessible ..." of each service
+/// (https://www.shadowserver.org/what-we-do/network-reporting/). The ports are those that IANA assigned, except four,
+/// which IANA assigned to another service or to none: 1521, 5555 and 9200 are the defaults of Oracle's listener, of adb
+/// (`adb tcpip`) and of Elasticsearch (`http.port`), and 2323 is the second Telnet port that Mirai tries (Antonakakis
+/// et al. 2017). Services that monitors and game or telephone clients use at hundreds of hosts are not among them: SNMP,
 /// IPMI, SIP, exporters of metrics.
 const GUARDED_SERVICES: [(u8, u16, &str); 24] = [
     (TCP, 22, "SSH"),

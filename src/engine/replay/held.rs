@@ -1,5 +1,7 @@
 //! Frames that are held until it is decided what their times mean.
 
+use std::net::IpAddr;
+
 use crate::capture::{Batch, Verdict};
 use crate::packet::{Direction, Frame, LinkKind, Segmentation, decode};
 use crate::time::UnixNanos;
@@ -25,6 +27,7 @@ pub(super) struct HeldFrame {
     segmentation: Segmentation,
     verdict: Verdict,
     counts_as_received: bool,
+    is_seen_leaving: bool,
     pub(super) place: FramePlace,
 }
 
@@ -39,6 +42,8 @@ impl HeldFrame {
             }
             verdict => verdict,
         };
+        let is_seen_leaving = decode(frame)
+            .is_ok_and(|packet| batch.is_seen_leaving(ifindex, direction, packet.endpoints.dst()));
         Self {
             bytes: bytes.into(),
             frame_len,
@@ -49,6 +54,7 @@ impl HeldFrame {
             segmentation,
             verdict,
             counts_as_received: batch.counts_as_received(direction),
+            is_seen_leaving,
             place,
         }
     }
@@ -74,5 +80,9 @@ impl Batch for HeldFrame {
 
     fn counts_as_received(&self, _: Direction) -> bool {
         self.counts_as_received
+    }
+
+    fn is_seen_leaving(&self, _: u32, _: Direction, _: IpAddr) -> bool {
+        self.is_seen_leaving
     }
 }

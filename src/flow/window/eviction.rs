@@ -272,7 +272,7 @@ impl Window {
     fn evict_pair(&mut self, at: u32, leaves_ghost: bool) {
         let pair = self.pairs.get(at);
         let (src, dst) = (pair.src, pair.dst);
-        if leaves_ghost && pair.contacts_live > 0 && !self.hosts.is_other(dst) {
+        if leaves_ghost && pair.contacts_live() > 0 && !self.hosts.is_other(dst) {
             let (source, target) = (self.hosts.hash(src), self.hosts.hash(dst));
             let slot = self.slot_of_contact(at);
             self.eviction.ghosts.insert(source, target, slot);
@@ -384,8 +384,8 @@ impl Window {
             && self.items.get(item).take_contact()
         {
             let pair = self.pairs.get_mut(at);
-            pair.contacts_live -= 1;
-            if pair.contacts_live == 0 {
+            pair.subtract_contact();
+            if pair.contacts_live() == 0 {
                 self.uncount_contact(at);
             }
         }

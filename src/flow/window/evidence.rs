@@ -10,7 +10,7 @@ use crate::flow::evidence::{
 };
 use crate::flow::hosts::HostId;
 use crate::flow::observations::Observations;
-use crate::flow::pairs::Pair;
+use crate::flow::pairs::{EXPIRED_ONE_IN, Pair};
 use crate::time::Moment;
 
 use super::Window;
@@ -32,9 +32,9 @@ const TRACEROUTE_PORTS: std::ops::RangeInclusive<u16> = 33_434..=33_534;
 /// service has one of them, so many other programs trace paths there too.
 const MTR_PORTS_MIN: u16 = 33_000;
 
-/// Of the probes of a traceroute at least one in four expires on the way: the others are those of the last hop and of
-/// hops that do not answer.
-const EXPIRED_ONE_IN: u32 = 4;
+/// Maximum number of ports below [`MTR_PORTS_MIN`] that are excused because packets to them expired: 30 hops with 3
+/// probes each, if a traceroute begins at another port (`traceroute -p`).
+const TRACED_PORTS_MAX: u32 = 90;
 
 const UDP: u8 = 17;
 
@@ -64,11 +64,11 @@ impl Window {
             sample.rows += 1;
             let pair = self.pairs.get(at);
             let reverse = self.pairs.reverse(at, &self.hosts).map(|at| self.pairs.get(at));
-            let request = reverse.filter(|reverse| reverse.contacts_live > 0);
+            let request = reverse.filter(|reverse| reverse.contacts_live() > 0);
             if let Some(request) = request {
                 ports.entry(request.contacted.lowest()).or_default().served += 1;
             }
-            if pair.contacts_live == 0 {
+            if pair.contacts_live() == 0 {
                 let is_answer = !pair.observations().answers().is_empty();
                 sample.contacted_by += u32::from(request.is_some());
                 sample.half_open += u32::from(is_answer && request.is_some_and(is_half_open));
@@ -114,6 +114,8 @@ impl Window {
         let mut ages = Vec::new();
         // The ports that may be those of a traceroute, but need not.
         let mut high = Outcomes::default();
+        // What the other ports to which packets expired would be if nothing had expired.
+        let mut expired = Outcomes::default();
         for row in ports.rows_of(id).take(ROWS_MAX) {
             if row.protocol == UDP && TRACEROUTE_PORTS.contains(&row.port) {
                 sample.traceroute += 1;
@@ -122,16 +124,25 @@ impl Window {
             ages.push(now.since(row.contacted_at));
             let is_high = row.protocol == UDP && row.port >= MTR_PORTS_MIN;
             let outcomes = if is_high { &mut high } else { &mut sample.outcomes };
+            let unanswered = unanswered(row.contacted_at, answers_visible, now);
             outcomes.add(if row.observations.has(Observations::ACCEPTED) {
                 Outcome::Answered
             } else if row.observations.has_any(Observations::RESET | Observations::UNREACHABLE) {
                 // An answer of the target counts, even if other probes of that port expired on the way.
                 Outcome::Refused
-            } else if row.observations.has(Observations::EXPIRED) {
+            } else if !row.observations.has(Observations::EXPIRED) {
+                unanswered
+            } else if is_high {
                 Outcome::Expired
             } else {
-                unanswered(row.contacted_at, answers_visible, now)
+                expired.add(unanswered);
+                continue;
             });
+        }
+        if expired.total() > TRACED_PORTS_MAX {
+            sample.outcomes.merge(expired);
+        } else {
+            sample.outcomes.expired += expired.total();
         }
         if high.expired > 0 && high.expired * EXPIRED_ONE_IN >= high.total() {
             sample.traceroute += high.total() - high.expired;

@@ -83,7 +83,7 @@ impl Window {
     pub(super) fn take_back(&mut self, item: &SlotRecord) {
         let pair = self.pairs.get_mut(item.pair);
         pair.subtract(item);
-        let is_last_contact = item.is_contact() && pair.contacts_live == 0;
+        let is_last_contact = item.is_contact() && pair.contacts_live() == 0;
         let owner = self.hosts.get(pair.src).owner;
         self.hosts.subtract_sent(owner, item.packets(), item.ip_bytes());
         if is_last_contact {

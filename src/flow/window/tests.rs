@@ -430,7 +430,7 @@ fn more_than_an_item_holds_goes_into_another() {
         bench.window.contact(pair, bench.window.items.current(), Moment(0));
     }
     let row = bench.window.pairs.get(pair);
-    assert_eq!((row.packets(), row.contacts_live), (3 * u64::from(u32::MAX), 1));
+    assert_eq!((row.packets(), row.contacts_live()), (3 * u64::from(u32::MAX), 1));
     assert_eq!(bench.counts(1), (3 << 40, 1, 0));
     bench.tick(1000 * SECOND);
     bench.window.take_dirty(&mut Vec::new(), |_| true);

@@ -151,6 +151,60 @@ fn a_probe_that_expires_does_not_hide_others() {
     assert_eq!((outcomes.expired, outcomes.refused, bench.ports(2).traceroute), (20, 20, 0));
 }
 
+/// Three packets with a low hop limit hide neither many others, nor that the target refused or did not answer them.
+#[test]
+fn a_few_probes_that_expire_do_not_hide_many_others() {
+    let mut bench = Bench::started();
+    let [contacts, answers] = &mut bench.deltas;
+    for target in 10..40 {
+        let packets = match target {
+            // A traceroute, of which many packets reach the target.
+            10..20 => 12,
+            _ => 103,
+        };
+        for _ in 0..packets {
+            contacts.count(InterfaceDirection::default(), &tcp(1, target, 445, TcpFlags::SYN), UnixNanos(1));
+        }
+        (0..3).for_each(|_| answers.note_undelivered(&expired(1, target, 6, 445)));
+        if target >= 30 {
+            answers.count(InterfaceDirection::default(), &back(target, 445, 1, RESET_ACK), UnixNanos(3));
+        }
+    }
+    // Long traceroutes: at most 30 hops with 3 probes each, but no more than can be counted.
+    for (target, packets) in [(50, 90), (51, 300)] {
+        for _ in 0..packets {
+            contacts.count(InterfaceDirection::default(), &tcp(2, target, 80, TcpFlags::SYN), UnixNanos(1));
+            answers.note_undelivered(&expired(2, target, 6, 80));
+        }
+    }
+    bench.tick(1001 * SECOND);
+    let outcomes = bench.sample(1).outcomes;
+    assert_eq!((outcomes.expired, outcomes.silent, outcomes.refused), (10, 10, 10));
+    let outcomes = bench.sample(2).outcomes;
+    assert_eq!((outcomes.expired, outcomes.unseen), (1, 1));
+    assert_eq!(bench.window.hosts.get(bench.window.hosts.find(&addr(2)).expect("a host")).contacted_hosts, 2);
+}
+
+/// A scan of ports that sends each probe once more with a low hop limit.
+#[test]
+fn ports_beyond_those_of_a_traceroute_are_not_excused() {
+    for (ports, want) in [(90, (90, 0)), (91, (0, 91)), (1000, (0, 1000))] {
+        let mut bench = Bench::started();
+        let [contacts, answers] = &mut bench.deltas;
+        for port in 1..=ports {
+            let syn = tcp(1, 9, port, TcpFlags::SYN);
+            (0..2).for_each(|_| contacts.count(InterfaceDirection::default(), &syn, UnixNanos(1)));
+            answers.note_undelivered(&expired(1, 9, 6, port));
+        }
+        // Answers to this host pass here.
+        contacts.count(InterfaceDirection::default(), &tcp(1, 8, 5000, TcpFlags::SYN), UnixNanos(1));
+        answers.count(InterfaceDirection::default(), &back(8, 5000, 1, RESET_ACK), UnixNanos(2));
+        bench.tick(1001 * SECOND);
+        let Outcomes { expired, silent, refused, .. } = bench.ports(1).outcomes;
+        assert_eq!(((expired, silent), refused), (want, 1), "{ports} ports");
+    }
+}
+
 /// Expired packets are counted over several deltas, in any order.
 #[test]
 fn a_traceroute_may_take_long() {
