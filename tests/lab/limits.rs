@@ -114,9 +114,11 @@ fn the_source_of_a_flood_of_resets_is_named_with_evidence() {
         hping.args("-n -q -R -p 80 --flood 203.0.113.2".split(' '));
         let hping = office.client.on(|| Daemon::start(&mut hping));
         program.alert("PACKET_RATE", CLIENT);
-        let alerts: serde_json::Value = program.get_json("/api/v1/alerts");
+        // The report with the alert is published after the line of the log is written.
+        let query = |program: &Program| program.get("/api/v1/alerts");
+        let alerts =
+            program.wait_for("the alert in a report", query, |alerts| alerts.contains("PACKET_RATE"));
         drop(hping);
-        let alerts = alerts.to_string();
         for part in
             [r#""role":"backscatter""#, r#""why":"answers 1 host that did not ask here"#, r#""expired":0"#]
         {

@@ -1,5 +1,7 @@
 //! Rates of hosts that answer: the victim of a flood is not its source, and a flood of answers has one.
 
+use crate::flow::evidence::SAMPLE_MAX;
+
 use super::*;
 
 const LIMIT: u64 = 1000;
@@ -211,4 +213,56 @@ fn a_request_may_have_been_sent_to_another_address() {
     bench.tick(1002 * SECOND);
     assert_eq!(bench.compared(router), (3000, 6000));
     assert_eq!(bench.compared(VICTIM), (2994, 3000));
+}
+
+/// A camera streams to its recorder, and others flood it with answers: it asked only the recorder.
+#[test]
+fn a_stream_to_one_host_asks_for_no_answers_of_others() {
+    let (camera, recorder) = (far(1), addr(3));
+    let segment = |src_port, dst_port| with_flags(src_port, dst_port, TcpFlags::ACK | TcpFlags::PSH);
+    let datagram = Transport::Ports { src_port: 5004, dst_port: 5006 };
+    for (name, protocol, request, response) in [
+        ("TCP", 6, segment(554, 40_000), Some(segment(40_000, 554))),
+        ("UDP", 17, datagram, Some(Transport::Ports { src_port: 5006, dst_port: 5004 })),
+        ("UDP in one direction", 17, datagram, None),
+    ] {
+        let mut bench = watched();
+        for _ in 0..1000 {
+            bench.send(0, camera, recorder, protocol, request);
+            if let Some(response) = response {
+                bench.send(1, recorder, camera, protocol, response);
+            }
+        }
+        (0..5000).for_each(|_| bench.send(0, VICTIM, camera, 6, with_flags(554, 40_000, TcpFlags::RST)));
+        bench.tick(1000 * SECOND + SECOND / 4);
+        assert_eq!(bench.compared(VICTIM), (5000, 5000), "{name}");
+    }
+}
+
+/// Only a contact after which nothing follows is answered several times.
+#[test]
+fn data_asks_for_fewer_answers_than_contacts() {
+    let mut bench = watched();
+    for _ in 0..1000 {
+        bench.send(0, far(1), VICTIM, 6, with_flags(79, 80, TcpFlags::ACK | TcpFlags::PSH));
+    }
+    (0..6000).for_each(|_| bench.send(0, VICTIM, far(1), 6, with_flags(80, 79, TcpFlags::RST)));
+    bench.tick(1000 * SECOND + SECOND / 4);
+    assert_eq!(bench.compared(VICTIM), (4000, 6000));
+}
+
+/// However many hosts answer many others, one judgement looks at a limited number of pairs.
+#[test]
+fn the_pairs_that_are_looked_at_are_limited() {
+    let mut bench = watched();
+    for n in 0..3000 {
+        bench.send(0, far(n), VICTIM, 1, Transport::Icmp { kind: 8 });
+        bench.send(0, VICTIM, far(n), 1, Transport::Icmp { kind: 0 });
+    }
+    bench.tick(1000 * SECOND + SECOND / 4);
+    let id = bench.window.hosts.find(&VICTIM).expect("it is in the window");
+    for (mut pairs_left, left) in [(5000, 5000 - SAMPLE_MAX), (100, 0), (0, 0)] {
+        let counts = bench.window.counts_within(id, &mut pairs_left);
+        assert_eq!((pairs_left, counts.counts[Metric::PacketsPerS]), (left, 0));
+    }
 }
