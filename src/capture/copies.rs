@@ -34,11 +34,11 @@ use super::tc_filter::{MirredRule, Side};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Copies {
     /// Copies that enter.
-    pub(super) entering: Option<u32>,
+    pub(super) ingress: Option<u32>,
     /// Copies that leave.
-    pub(super) leaving: Option<u32>,
+    pub(super) egress: Option<u32>,
     /// Frames that enter here instead of leaving the source.
-    pub(super) entering_instead: Option<u32>,
+    pub(super) ingress_instead: Option<u32>,
     /// Frames that have entered the source and are passed on: they leave here.
     pub(super) passed_on: Option<u32>,
 }
@@ -58,19 +58,19 @@ pub(super) fn find(
         }
         let on_target = copies.entry(target).or_default();
         if is_ifb(to) {
-            on_target.leaving.get_or_insert(source);
-            on_target.entering.get_or_insert(source);
+            on_target.egress.get_or_insert(source);
+            on_target.ingress.get_or_insert(source);
             continue;
         }
         // The frames of an ifb come from its own sources, by either of their sides.
         let entered = source_side == Side::Ingress || is_ifb(from);
         let place = match (target_side, is_mirror) {
-            (Side::Egress, true) => &mut on_target.leaving,
-            (Side::Ingress, true) => &mut on_target.entering,
+            (Side::Egress, true) => &mut on_target.egress,
+            (Side::Ingress, true) => &mut on_target.ingress,
             (Side::Egress, false) if entered => &mut on_target.passed_on,
             (Side::Egress, false) => continue,
-            (Side::Ingress, false) if entered => &mut on_target.entering,
-            (Side::Ingress, false) => &mut on_target.entering_instead,
+            (Side::Ingress, false) if entered => &mut on_target.ingress,
+            (Side::Ingress, false) => &mut on_target.ingress_instead,
         };
         place.get_or_insert(source);
     }
@@ -139,21 +139,21 @@ mod tests {
         let none = Copies::default();
         let wan = Some(1);
         let cases = [
-            ((Ingress, Egress, true), Copies { leaving: wan, ..none }),
-            ((Egress, Egress, true), Copies { leaving: wan, ..none }),
-            ((Ingress, Ingress, true), Copies { entering: wan, ..none }),
-            ((Egress, Ingress, true), Copies { entering: wan, ..none }),
+            ((Ingress, Egress, true), Copies { egress: wan, ..none }),
+            ((Egress, Egress, true), Copies { egress: wan, ..none }),
+            ((Ingress, Ingress, true), Copies { ingress: wan, ..none }),
+            ((Egress, Ingress, true), Copies { ingress: wan, ..none }),
             ((Ingress, Egress, false), Copies { passed_on: wan, ..none }),
             ((Egress, Egress, false), none),
-            ((Ingress, Ingress, false), Copies { entering: wan, ..none }),
-            ((Egress, Ingress, false), Copies { entering_instead: wan, ..none }),
+            ((Ingress, Ingress, false), Copies { ingress: wan, ..none }),
+            ((Egress, Ingress, false), Copies { ingress_instead: wan, ..none }),
         ];
         for ((source_side, target_side, is_mirror), expected) in cases {
             let rule = (1, source_side, 2, target_side, is_mirror);
             assert_eq!(found(&[rule], &[]), [(2, expected)], "{rule:?}");
             assert_eq!(found(&[rule], &["wan"]), [], "{rule:?}, the source is excluded");
             let (source, to_ifb) = (Some(1), (1, source_side, 3, target_side, is_mirror));
-            let all = Copies { entering: source, leaving: source, ..none };
+            let all = Copies { ingress: source, egress: source, ..none };
             assert_eq!(found(&[to_ifb], &[]), [(3, all)], "{to_ifb:?}");
         }
     }

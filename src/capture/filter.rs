@@ -64,7 +64,7 @@ pub(super) fn program(table: &VerdictTable) -> Vec<sock_filter> {
         rows.map(|(ifindex, _)| ifindex).collect()
     };
     const COPY: Verdict = Verdict::Skip(Skip::UpperDevice);
-    let (entering, leaving) = (one_way(|row| row.ingress == COPY), one_way(|row| row.egress == COPY));
+    let (ingress, egress) = (one_way(|row| row.ingress == COPY), one_way(|row| row.egress == COPY));
     let mut program = Vec::new();
     if !skipped.is_empty() && skipped.len() <= INTERFACES_MAX {
         program.push(load_ancillary(SKF_AD_IFINDEX));
@@ -77,7 +77,7 @@ pub(super) fn program(table: &VerdictTable) -> Vec<sock_filter> {
             program.extend(drop_vlan(ifindex, vlan_id));
         }
     }
-    for (is_egress, ifindexes) in [(false, entering), (true, leaving)] {
+    for (is_egress, ifindexes) in [(false, ingress), (true, egress)] {
         if !ifindexes.is_empty() && ifindexes.len() <= COPIES_MAX {
             program.extend(drop_one_direction(is_egress, &ifindexes));
         }

@@ -105,7 +105,7 @@ impl InterfaceSentence<'_> {
             lowers.truncate(NAMES_MAX);
             lowers.push(format!("{more} more"));
         }
-        match (&lowers[..], copies.leaving.or(copies.entering).or(copies.entering_instead)) {
+        match (&lowers[..], copies.egress.or(copies.ingress).or(copies.ingress_instead)) {
             ([], Some(source)) => format!("receives copies from {} by tc mirred", self.name_of(source)),
             ([], None) => "an ifb, which shows frames of other interfaces again".to_owned(),
             (lowers, _) => format!("upper device of {}", lowers.join(", ")),
@@ -120,9 +120,9 @@ impl InterfaceSentence<'_> {
             verdict == Some(Verdict::Skip(Skip::UpperDevice))
         };
         let left_out = if is_skipped(Direction::Ingress) {
-            copies.entering.or(copies.entering_instead).map(|source| ("entering", source))
+            copies.ingress.or(copies.ingress_instead).map(|source| ("entering", source))
         } else if is_skipped(Direction::Egress) {
-            copies.leaving.map(|source| ("leaving", source))
+            copies.egress.map(|source| ("leaving", source))
         } else {
             None
         };

@@ -120,16 +120,16 @@ impl InterfaceVerdicts {
 
     /// Returns the verdicts with every frame skipped for this reason.
     fn all_skipped(self, reason: Skip) -> Self {
-        self.entering_skipped(reason).leaving_skipped(reason)
+        self.ingress_skipped(reason).egress_skipped(reason)
     }
 
     /// Returns the verdicts with ingress frames skipped for this reason.
-    fn entering_skipped(self, reason: Skip) -> Self {
+    fn ingress_skipped(self, reason: Skip) -> Self {
         Self { ingress: Verdict::Skip(reason), other_host: Verdict::Skip(reason), ..self }
     }
 
     /// Returns the verdicts with egress frames skipped for this reason.
-    fn leaving_skipped(self, reason: Skip) -> Self {
+    fn egress_skipped(self, reason: Skip) -> Self {
         Self { egress: Verdict::Skip(reason), ..self }
     }
 }
@@ -324,20 +324,20 @@ fn row(link: &Link, device_hierarchy: &DeviceHierarchy<'_>, egress: Verdict) -> 
         return row.all_skipped(reason);
     }
     if link.hatype == libc::ARPHRD_LOOPBACK {
-        return row.leaving_skipped(Skip::Egress);
+        return row.egress_skipped(Skip::Egress);
     }
     if let OtherStations::Only(stations) = device_hierarchy.other_stations(link) {
         row = InterfaceVerdicts { other_host: Verdict::CountForDeviceAbove, stations, ..row };
     }
     let copies = device_hierarchy.copies(link);
-    let has_entering = copies.entering.is_some() || copies.entering_instead.is_some();
+    let has_ingress_copies = copies.ingress.is_some() || copies.ingress_instead.is_some();
     row.is_bridged = device_hierarchy.is_port_of_forwarding_bridge(link);
-    row.is_comparable = !has_entering && !is_ifb(link);
-    if copies.entering.is_some() || (copies.entering_instead.is_some() && egress != Verdict::Count) {
-        row = row.entering_skipped(Skip::UpperDevice);
+    row.is_comparable = !has_ingress_copies && !is_ifb(link);
+    if copies.ingress.is_some() || (copies.ingress_instead.is_some() && egress != Verdict::Count) {
+        row = row.ingress_skipped(Skip::UpperDevice);
     }
-    if copies.leaving.is_some() {
-        row = row.leaving_skipped(Skip::UpperDevice);
+    if copies.egress.is_some() {
+        row = row.egress_skipped(Skip::UpperDevice);
     } else if copies.passed_on.is_some() && egress == Verdict::Count {
         row.egress = Verdict::CountIfOwn;
     }
