@@ -32,6 +32,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::{info, warn};
 
+use super::copy_warnings::CopyWarnings;
 use super::error::{CaptureError, NetlinkError};
 use super::filter;
 use super::interfaces::Interfaces;
@@ -60,6 +61,7 @@ pub struct LinkMonitor {
     link_history: Arc<LinkHistory>,
     traffic_control: TrafficControl,
     policy: Policy,
+    copy_warnings: CopyWarnings,
     /// The interfaces of the last reading.
     interfaces: Interfaces,
     /// `None` if the local networks are configured.
@@ -92,6 +94,8 @@ impl LinkMonitor {
             routes.step(FIRST_ROUTES)?;
         }
         let table = table(&policy, &interfaces, routes.as_ref());
+        let mut copy_warnings = CopyWarnings::default();
+        copy_warnings.take(&interfaces, &policy, &table).iter().for_each(|sentence| warn!("{sentence}"));
         let link_stats_poller = LinkStatsPoller::begin(&mut netlink, &link_history);
         Ok(Self {
             notices,
@@ -99,6 +103,7 @@ impl LinkMonitor {
             link_history,
             traffic_control,
             policy,
+            copy_warnings,
             interfaces,
             routes,
             table: Arc::new(table),
@@ -331,6 +336,8 @@ impl LinkMonitor {
             info!("{table}");
         }
         self.table = Arc::new(table);
+        let sentences = self.copy_warnings.take(&self.interfaces, &self.policy, &self.table);
+        sentences.iter().for_each(|sentence| warn!("{sentence}"));
         for (_, mailbox) in &self.subscribers {
             mailbox.put(Arc::clone(&self.table));
         }

@@ -23,6 +23,7 @@
 
 mod bpf;
 mod copies;
+mod copy_warnings;
 mod counters;
 mod device_hierarchy;
 mod error;

@@ -194,6 +194,28 @@ fn a_redirection_from_one_interface_out_of_another_counts_once() {
 }
 
 #[test]
+fn a_target_whose_entering_frames_are_not_counted_is_said_once() {
+    inside(|| {
+        let office = Office::routed();
+        let router = &office.router;
+        mirred(router, "wan", "ingress", "ingress redirect dev lan");
+        let said = |target: &str, source: &str| {
+            format!("entering frames of {target} are not counted, since a tc filter on {source} ")
+        };
+        let program = Program::start(router, EVERY_HOST);
+        assert!(program.log_text().contains(&said("lan", "wan")), "{}", program.log_text());
+        // The second one appears while the program runs; the shaper is as it should be.
+        shape(router, "lan", "egress");
+        let probe = Host::new();
+        router.plug("late0", &probe, "probe0");
+        mirred(router, "lan", "ingress", "ingress mirror dev late0");
+        program.wait_for_log(&said("late0", "lan"));
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.text().matches("entering frames of ").count(), 2, "{}", ended.text());
+    });
+}
+
+#[test]
 fn check_says_which_interfaces_would_be_monitored_and_why() {
     inside(|| {
         let office = Office::routed();
