@@ -345,8 +345,8 @@ const tests = {
       new MutationObserver(() => window.explained.add(tooltip.textContent)).observe(tooltip, { childList: true });
     });
     const expected = [
-      "10.1.1.1\n▲ has an open alert\n32.1 MB sent in total, 2 destinations shown",
-      "10.9.9.9\n30.9 MB received in total, from 2 sources",
+      "10.1.1.1\n▲ has an open alert\n32 MB sent in total, 2 destinations shown",
+      "10.9.9.9\n30.8 MB received in total, from 2 sources",
       "10.1.1.1 → 10.9.9.9\n30.8 MB",
     ];
     const box = await page.locator("#chart").boundingBox();
@@ -510,8 +510,8 @@ const tests = {
     assert.equal(await page.textContent("#interfaces-brief"), "3 monitored, 3 not, 2 gone");
     const seen = () => page.locator("#interface-table td:visible").allTextContents();
     assert.deepEqual((await seen()).map(plain), [
-      "eth0", "yes", "54,134,567", "52.8 GB", "54,147,805\n4,211 missed", "43,098,712", "1,204 (< 0.01 %)",
-      "eth1", "yes", "7,100,000", "6 GB", "7,100,065", "2,098,712", "−12 (< 0.01 %)",
+      "eth0", "yes", "54,134,567", "52.7 GB", "54,147,805\n4,211 missed", "43,098,712", "1,204 (< 0.01 %)",
+      "eth1", "yes", "7,100,000", "5.99 GB", "7,100,065", "2,098,712", "−12 (< 0.01 %)",
       "eth10", "yesoffload suspected: we see 0.0021% of what eth10 receives", "21", "1 kB", "980,022", "0",
       "980,001 (> 99.99 %)",
       "lo", "no, excluded by the configuration", "–", "–", "1,200", "1,200", "–",
