@@ -101,6 +101,11 @@ impl ReplayAnalyst {
                 .filter(|alert| alert.id == open.id)
                 .for_each(|alert| *alert = open.clone());
         }
+        debug_assert_eq!(
+            self.unjudged.frames,
+            timing.unjudged_frames(),
+            "frames that no window has are noted"
+        );
         let mut accounting = self.analyst.accounting().clone();
         accounting.add(&self.unjudged);
         let time = |at: Moment| UnixNanos(at.0);

@@ -12,8 +12,9 @@
 //!    and of two recorders whose frames alternate, one gives the time.
 //! 4. If the frames after it confirm a time that is **ahead**, it is taken as it is: a pause and a clock that was set
 //!    ahead look the same, and the window is empty after either. A time that nothing contradicts until the end of the
-//!    captures is taken too, unless as many frames in a row had a wrong time before. Captures in order of time are
-//!    therefore replayed with exactly their own times.
+//!    captures is taken too, unless as many frames in a row had a wrong time before, or it is ahead by more than
+//!    [`LONG_PAUSE`](super::timing::LONG_PAUSE) and the last frame alone has it. Captures in order of time are therefore replayed with exactly
+//!    their own times, except for a last frame more than 30 days later.
 //! 5. If the frames after it confirm a time that is **back**, the clock was set. Elapsed time goes on from where it
 //!    was, plus the differences between the times that follow: later times are shifted by a constant. The shifts of
 //!    earlier clocks are kept ([`SHIFTS_MAX`] at most): a time that fits one of them is from that clock again.
@@ -214,7 +215,8 @@ pub(super) fn nanos(span: Duration) -> u64 {
 pub(super) const REORDERED_MAX: Duration = Duration::from_secs(5);
 
 /// Number of frames after one that does not fit which decide what its time means. A run of wrong times must be longer
-/// than this to be believed. It also limits the memory of the held frames to 4 MiB, 256 KiB for each.
+/// than this to be believed. It also limits the memory of a stream: one more than this are held, and as many wait for
+/// the first right time, each with at most 64 KiB, so about 2 MiB for each set of rules.
 pub(super) const HELD_MAX: usize = 16;
 
 /// Number of earlier clocks that are recognized again.

@@ -15,7 +15,7 @@ pub struct FramePlace {
     pub number: u64,
 }
 
-/// A copy of a frame, and what its batch says about it.
+/// A copy of a frame, of at most [`COPIED_BYTES_MAX`], and what its batch says about it.
 #[derive(Debug)]
 pub(super) struct HeldFrame {
     bytes: Box<[u8]>,
@@ -45,7 +45,7 @@ impl HeldFrame {
         let is_seen_leaving = decode(frame)
             .is_ok_and(|packet| batch.is_seen_leaving(ifindex, direction, packet.endpoints.dst()));
         Self {
-            bytes: bytes.into(),
+            bytes: bytes.get(..COPIED_BYTES_MAX).unwrap_or(bytes).into(),
             frame_len,
             seen_at,
             ifindex,
@@ -84,5 +84,46 @@ impl Batch for HeldFrame {
 
     fn is_seen_leaving(&self, _: u32, _: Direction, _: IpAddr) -> bool {
         self.is_seen_leaving
+    }
+}
+
+/// Number of bytes of a frame that are copied at most. The headers are in them, and `frame_len` keeps the length. A
+/// frame of pcapng may have 16 MiB.
+const COPIED_BYTES_MAX: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_frame_is_copied_in_part_and_counts_in_full() {
+        let mut bytes = vec![0; 16 << 20];
+        [bytes[0], bytes[8], bytes[9]] = [0x45, 64, 17];
+        bytes[2..4].copy_from_slice(&60_000_u16.to_be_bytes());
+        bytes[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
+        let frame = Frame {
+            bytes: &bytes,
+            frame_len: 17 << 20,
+            seen_at: UnixNanos(7),
+            ifindex: 0,
+            link: LinkKind::RawIp,
+            direction: Direction::Ingress,
+            segmentation: Segmentation::None,
+        };
+        struct One<'a>(Frame<'a>);
+        impl Batch for One<'_> {
+            type Frames<'b>
+                = std::iter::Once<Frame<'b>>
+            where
+                Self: 'b;
+
+            fn frames(&self) -> Self::Frames<'_> {
+                std::iter::once(self.0)
+            }
+        }
+        let held = HeldFrame::copy(&One(frame), &frame, FramePlace::default());
+        assert_eq!(held.bytes.len(), 64 << 10);
+        assert_eq!(held.frame_at(UnixNanos(9)).frame_len, 17 << 20);
+        assert_eq!(decode(&held.frame_at(frame.seen_at)), decode(&frame));
     }
 }

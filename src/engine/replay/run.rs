@@ -2,6 +2,7 @@
 //! [`clock`](super::clock).
 
 use super::clock::{HELD_MAX, REORDERED_MAX, nanos};
+use super::timing::LONG_PAUSE;
 
 /// What the times of held frames say about the first of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +39,15 @@ pub(super) fn judge(times: &[u64], latest: Option<i128>, stands: bool, is_last: 
     if is_back && runs_backwards(times, stands) {
         return TimeVerdict::Backwards;
     }
-    let Gap { size, is_early, span } = Gap::largest(&run.iter().map(|&at| times[at]).collect::<Vec<_>>());
+    let run: Vec<u64> = run.iter().map(|&at| times[at]).collect();
+    let Gap { size, is_early, span } = Gap::largest(&run);
     let is_wrong = if is_back {
         times.len() < BACK_FRAMES_MIN || is_early && size > span.saturating_add(tolerance)
+    } else if is_last {
+        latest.is_some_and(|latest| is_far_and_alone(&run, latest))
     } else {
         // A capture may begin with the time of a clock that was not set yet. No capture pauses for a year.
-        latest.is_none() && !is_last && is_early && size > YEAR_NANOS
+        latest.is_none() && is_early && size > YEAR_NANOS
     };
     if is_wrong { TimeVerdict::Wrong } else { TimeVerdict::Right }
 }
@@ -84,6 +88,17 @@ impl Gap {
         let after = run.get(at + 1..).unwrap_or_default();
         let span = after.iter().max().zip(after.iter().min()).map_or(0, |(max, min)| max - min);
         Self { size, is_early: at + 1 < after.len(), span }
+    }
+}
+
+/// Returns true if the first time of a run is ahead of `latest` by more than [`LONG_PAUSE`], and no second frame
+/// confirms it. Frames of a slow capture may be hours apart, and one that is nearer than that needs no second one.
+fn is_far_and_alone(run: &[u64], latest: i128) -> bool {
+    let is_far = |from: i128, to: u64| i128::from(to) - from > i128::from(nanos(LONG_PAUSE));
+    match *run {
+        [first, second, ..] => is_far(latest, first) && is_far(first.into(), second),
+        [first] => is_far(latest, first),
+        [] => false,
     }
 }
 
@@ -218,10 +233,20 @@ mod tests {
     fn at_the_end_nothing_contradicts_a_time_ahead() {
         let last = |times: &[u64]| judge(times, Some(NOW.into()), false, true);
         assert_eq!(last(&[NOW + HOUR]), Right);
-        assert_eq!(last(&[IN_2038]), Right);
+        assert_eq!(last(&[NOW + 30 * 24 * HOUR]), Right);
         assert_eq!(last(&[IN_2038, NOW + HOUR]), Wrong);
         assert_eq!(last(&[0]), Wrong);
         assert_eq!(last(&[NOW - HOUR, NOW - HOUR + 1, NOW - HOUR + 2]), Right);
         assert_eq!(judge(&[1, IN_2038], None, false, true), Right);
+    }
+
+    #[test]
+    fn at_the_end_a_second_frame_must_confirm_a_time_far_ahead() {
+        let last = |times: &[u64]| judge(times, Some(NOW.into()), false, true);
+        assert_eq!(last(&[IN_2038]), Wrong);
+        assert_eq!(last(&[NOW + 30 * 24 * HOUR + 1]), Wrong);
+        assert_eq!(last(&[IN_2038, IN_2038 + HOUR]), Right);
+        assert_eq!(last(&[IN_2038, 2 * IN_2038]), Wrong);
+        assert_eq!(judge(&[IN_2038], None, false, true), Right, "there is no other time");
     }
 }

@@ -105,10 +105,7 @@ impl Stream {
     /// Judges after the last tick, and returns the result.
     pub(super) fn finish(mut self) -> Replayed {
         self.decide(true);
-        if !self.before_first.is_empty() {
-            let unjudged = std::mem::take(&mut self.before_first);
-            self.count_unjudged(&unjudged);
-        }
+        self.give_up_before_first();
         if let Some(tick) = self.clock.end(None) {
             self.analyst.end(&mut self.delta, &tick);
         }
@@ -250,7 +247,14 @@ impl Stream {
         }
         self.before_first.push(held);
         if self.before_first.len() > HELD_MAX {
-            let unjudged = std::mem::take(&mut self.before_first);
+            self.give_up_before_first();
+        }
+    }
+
+    /// Counts the frames before the first one with a right time in the sums alone, and notes them.
+    fn give_up_before_first(&mut self) {
+        let unjudged = std::mem::take(&mut self.before_first);
+        if !unjudged.is_empty() {
             unjudged.iter().for_each(|held| self.timing.unordered.add(held.place, held.seen_at));
             self.count_unjudged(&unjudged);
         }
