@@ -68,7 +68,7 @@ pub use options::{DirectionPolicy, EventLoop, LocalNetworks, Options, WireExact}
 pub use replay::{
     CaptureReport, CaptureWarning, CaptureWarningKind, CountedDirection, DirectionReason, DirectionVerdicts,
     Replay, ReplayBatch, ReplayError, ReplayFrames, UndecodedLink, UndirectedBatch, UndirectedFrames,
-    first_frame_time,
+    capture_name, first_frame_time,
 };
 pub use softnet::SoftnetStats;
 pub use source::{Batch, FrameSource, Verdict};

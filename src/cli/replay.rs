@@ -15,7 +15,7 @@ use traffic_alerted::report::ReplayComparison;
 
 use super::exit::{Reported, say};
 use super::replay_json::{ReadView, write_compared, write_replayed};
-use super::replay_notes::notes;
+use super::replay_notes::{capture_notes, notes};
 use super::replay_progress::{ReplayProgress, frames};
 use super::replay_text::{TextView, print_alert};
 use super::table::output_width;
@@ -57,9 +57,12 @@ impl ReplayArgs {
         let interrupt = Interrupt::on_signals().context("cannot take over SIGINT and SIGTERM")?;
         start_log(&configs[0])?;
         let outcome = self.replay(&configs, &interrupt)?;
-        let notes = notes(&outcome);
-        notes.iter().for_each(|note| say(Level::WARN, note));
-        let read = ReadView { outcome: &outcome, notes: &notes };
+        let timing = notes(&outcome);
+        timing.iter().for_each(|note| say(Level::WARN, note));
+        // What is said of each capture was said when it was read.
+        let of_captures = outcome.captures.iter().flat_map(capture_notes).map(|note| note.text);
+        let warnings: Vec<String> = of_captures.chain(timing).collect();
+        let read = ReadView { outcome: &outcome, warnings: &warnings };
         match &outcome.results[..] {
             [first, second] => {
                 let comparison = ReplayComparison::of(&first.alerts, &second.alerts);

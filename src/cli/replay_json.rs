@@ -7,12 +7,12 @@ use std::net::IpAddr;
 use serde::{Serialize, Serializer};
 use traffic_alerted::alert::{self, Alert, AlertState};
 use traffic_alerted::api::view::Counted;
-use traffic_alerted::capture::CountedDirection;
+use traffic_alerted::capture::{CountedDirection, capture_name};
 use traffic_alerted::engine::{CaptureRead, ReplayOutcome, Replayed};
 use traffic_alerted::flow::{HostCounts, Metric, Window};
 use traffic_alerted::report::ReplayComparison;
 
-use super::replay_progress::{name, with_causes};
+use super::replay_progress::with_causes;
 
 /// The totals of a replay and its alerts. Tools read these field names, so they must not change.
 #[derive(Serialize)]
@@ -28,14 +28,14 @@ struct ReplayView<'a> {
     read: &'a ReadView<'a>,
 }
 
-/// How far the captures were read, and what was found about their times: the field `captures`, in the order of reading,
+/// How far the captures were read, and what was met in them: the field `captures`, in the order of reading,
 /// and the field `warnings`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadView<'a> {
     /// What was read.
     pub(super) outcome: &'a ReplayOutcome,
-    /// What was found, in sentences.
-    pub(super) notes: &'a [String],
+    /// What was met in the captures and found about their times, in sentences.
+    pub(super) warnings: &'a [String],
 }
 
 impl Serialize for ReadView<'_> {
@@ -56,14 +56,14 @@ impl Serialize for ReadView<'_> {
         }
 
         let view = |capture: &CaptureRead| CaptureView {
-            path: name(&capture.path),
+            path: capture_name(&capture.path),
             frames: capture.frames,
             undecoded_frames: capture.undecoded_frames(),
             error: capture.error.as_ref().map(|error| with_causes(error)),
         };
         let ReplayOutcome { captures, is_interrupted, .. } = self.outcome;
         let captures = captures.iter().map(view).collect();
-        View { captures, warnings: self.notes, interrupted: *is_interrupted }.serialize(serializer)
+        View { captures, warnings: self.warnings, interrupted: *is_interrupted }.serialize(serializer)
     }
 }
 

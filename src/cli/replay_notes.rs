@@ -1,15 +1,77 @@
-//! What a replay found about the times of captures, in sentences.
+//! What a replay found, in sentences.
 
 use std::time::Duration;
 
-use traffic_alerted::engine::{FramePlace, ReplayOutcome, TimingReport};
+use tracing::Level;
+use traffic_alerted::capture::capture_name;
+use traffic_alerted::engine::{CaptureRead, FramePlace, ReplayOutcome, TimingReport};
 use traffic_alerted::human::HumanDuration;
+use traffic_alerted::packet::Skip;
 use traffic_alerted::time::UnixNanos;
 
-use super::replay_progress::{frames, name};
+use super::replay_progress::frames;
 use super::replay_text::rfc3339;
 
-/// Returns a sentence about each kind of what was found about the times of the captures, and about an interruption.
+/// A sentence about a capture, and how serious that is.
+#[derive(Debug)]
+pub(super) struct CaptureNote {
+    pub(super) level: Level,
+    pub(super) text: String,
+}
+
+/// Returns a sentence about each kind of what was met in a capture, except for the error at which reading ended.
+pub(super) fn capture_notes(capture: &CaptureRead) -> Vec<CaptureNote> {
+    let name = capture_name(&capture.path);
+    let mut notes = Vec::new();
+    let mut note = |level, text| notes.push(CaptureNote { level, text });
+    for warning in capture.report.iter().flat_map(|report| &report.warnings) {
+        note(if warning.is_loss() { Level::ERROR } else { Level::WARN }, warning.to_string());
+    }
+    let undecoded = capture.report.as_ref().map_or(&[][..], |report| &report.undecoded[..]);
+    if capture.is_not_understood() {
+        let links = undecoded.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        note(
+            Level::ERROR,
+            format!("nothing in {name} was understood: {}", why_not_understood(capture, &links)),
+        );
+    } else {
+        for link in undecoded {
+            note(Level::WARN, format!("{} of {link} in {name} were not understood", frames(link.frames)));
+        }
+    }
+    if capture.is_without_ip() {
+        let read = frames(capture.frames);
+        note(Level::WARN, format!("{name} has no IP packets: {read} of other protocols, such as ARP"));
+    }
+    if capture.frames == 0 && capture.error.is_none() {
+        note(Level::WARN, format!("{name} has no frames"));
+    }
+    notes
+}
+
+/// Returns why no frame of a capture was understood, and what to do. `links` are its link types that are not decoded.
+fn why_not_understood(capture: &CaptureRead, links: &str) -> String {
+    let all = frames(capture.frames);
+    if capture.undecoded_frames() == capture.frames {
+        return format!("{all} of {links}, which is not decoded; capture on an interface of another kind");
+    }
+    let faults = || capture.understanding.faults();
+    let reasons: Vec<String> = faults()
+        .map(|(reason, count)| match reason {
+            Skip::UnsupportedLink => format!("{count} have {links}, which is not decoded"),
+            reason => format!("{count} are skipped as {reason}"),
+        })
+        .collect();
+    let is_cut = faults().any(|(reason, _)| matches!(reason, Skip::IpTruncated | Skip::LinkTruncated));
+    let remedy = if is_cut {
+        "capture more bytes of each frame, as `tcpdump -s 256` does"
+    } else {
+        "check with capinfos that the file has the right link type"
+    };
+    format!("of {all}, {}; {remedy}", reasons.join(", "))
+}
+
+/// Returns a sentence about each kind of what was found about the times of the captures.
 pub(super) fn notes(outcome: &ReplayOutcome) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(result) = outcome.results.first() {
@@ -27,7 +89,7 @@ pub(super) fn notes(outcome: &ReplayOutcome) -> Vec<String> {
 fn timing_notes(outcome: &ReplayOutcome, timing: &TimingReport) -> Vec<String> {
     let at = |place: FramePlace| {
         let capture = outcome.captures.get(place.capture);
-        let name = capture.map_or_else(String::new, |capture| name(&capture.path));
+        let name = capture.map_or_else(String::new, |capture| capture_name(&capture.path));
         format!("frame {} of {name}", place.number)
     };
     let mut notes = Vec::new();

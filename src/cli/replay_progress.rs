@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::Level;
+use traffic_alerted::capture::capture_name;
 use traffic_alerted::engine::{CaptureRead, ReplayObserver};
 use traffic_alerted::human::HumanCount;
 
 use super::exit::say;
+use super::replay_notes::{CaptureNote, capture_notes};
 
 /// Draws a progress line, and says what is wrong with captures as soon as that is known.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl ReplayProgress {
 
 impl ReplayObserver for ReplayProgress {
     fn reordered(&mut self, captures: &[PathBuf]) {
-        let names: Vec<_> = captures.iter().take(NAMES_MAX).map(|path| name(path)).collect();
+        let names: Vec<_> = captures.iter().take(NAMES_MAX).map(|path| capture_name(path)).collect();
         let more = if captures.len() > NAMES_MAX { ", ..." } else { "" };
         self.say(
             Level::INFO,
@@ -79,34 +81,12 @@ impl ReplayObserver for ReplayProgress {
         if let Some(bar) = &self.bar {
             bar.set_position(self.finished_bytes);
         }
-        let name = name(&capture.path);
         if let Some(error) = &capture.error {
             let counted = frames(capture.frames);
             self.say(Level::ERROR, &format!("{}; {counted} of it were counted", with_causes(error)));
         }
-        let Some(report) = &capture.report else { return };
-        for warning in &report.warnings {
-            let level = if warning.is_loss() { Level::ERROR } else { Level::WARN };
-            self.say(level, &warning.to_string());
-        }
-        if capture.is_undecoded() {
-            let links = report.undecoded.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let text = format!(
-                "nothing in {name} was understood: {} of {links}, which is not decoded; capture on an interface of \
-                 another kind",
-                frames(capture.frames),
-            );
-            self.say(Level::ERROR, &text);
-        } else {
-            for link in &report.undecoded {
-                self.say(
-                    Level::WARN,
-                    &format!("{} of {link} in {name} were not understood", frames(link.frames)),
-                );
-            }
-        }
-        if capture.frames == 0 && capture.error.is_none() {
-            self.say(Level::WARN, &format!("{name} has no frames"));
+        for CaptureNote { level, text } in capture_notes(capture) {
+            self.say(level, &text);
         }
     }
 }
@@ -114,11 +94,6 @@ impl ReplayObserver for ReplayProgress {
 /// Returns the size of a regular file.
 fn size(path: &Path) -> Option<u64> {
     path.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
-}
-
-/// Returns the name of a capture in messages.
-pub(super) fn name(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 /// Returns a number of frames with its noun.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, Unit};
 use traffic_alerted::alert::{Alert, AlertState, Line, Notice, sentence};
+use traffic_alerted::capture::capture_name;
 use traffic_alerted::engine::{ReplayOutcome, Replayed};
 use traffic_alerted::flow::{HostCounts, Metric, Window};
 use traffic_alerted::human::{HumanBitRate, HumanBytes, HumanCount, HumanDuration};
@@ -16,7 +17,6 @@ use traffic_alerted::packet::Skip;
 use traffic_alerted::time::UnixNanos;
 
 use super::replay_json::directions;
-use super::replay_progress::name;
 use super::table::{Table, wrapped};
 
 /// What is shown of a replay, and how wide.
@@ -59,7 +59,7 @@ impl TextView<'_> {
         }
         writeln!(out)?;
         let names: Vec<String> =
-            self.outcome.captures.iter().take(NAMES_MAX).map(|capture| name(&capture.path)).collect();
+            self.outcome.captures.iter().take(NAMES_MAX).map(|capture| capture_name(&capture.path)).collect();
         let all = self.outcome.captures.len();
         let more = if all > names.len() { format!(" and {} more", all - names.len()) } else { String::new() };
         self.entry(out, "Captures", &format!("{}{more}", names.join(", ")))?;

@@ -53,7 +53,7 @@ pub use live::{Engine, RunSummary, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, StartE
 pub use options::{Options, PinCores};
 pub use replay::{
     CaptureRead, FramePlace, Interrupt, Occurrences, ReplayJob, ReplayObserver, ReplayOutcome, Replayed,
-    TimingReport, replay,
+    TimingReport, Understanding, replay,
 };
 pub use rules::{MemoryError, Rules};
 pub use signals::{Signals, WakeReason};

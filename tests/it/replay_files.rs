@@ -2,13 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::io::{self, Cursor, Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use traffic_alerted::capture::{
-    Batch, CaptureReport, CaptureWarningKind, FrameSource, Replay, ReplayError, first_frame_time,
+    Batch, CaptureReport, CaptureWarningKind, FrameSource, Replay, ReplayError, capture_name,
+    first_frame_time,
 };
 use traffic_alerted::time::UnixNanos;
 
@@ -225,6 +227,18 @@ fn versions_of_pcap_are_checked() {
             )
         );
     }
+}
+
+#[test]
+fn advice_about_standard_input_names_it_as_commands_take_it() {
+    let error =
+        |file: Vec<u8>| read(Replay::from_reader(capture_name(Path::new("-")), Cursor::new(file))).2.unwrap();
+    let mut version = capture(2);
+    version[4] = 3;
+    assert!(error(version.clone()).contains("`editcap -F pcap - - | TrafficAlerted replay -`"));
+    assert!(error(gzip(&version)).contains("`gzip -dc - | editcap -F pcap - - | TrafficAlerted replay -`"));
+    let whole = gzip(&capture(9));
+    assert!(error(whole[..whole.len() - 9].to_vec()).contains("`gzip -t -` checks"));
 }
 
 #[test]

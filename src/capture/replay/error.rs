@@ -44,15 +44,12 @@ pub enum ReplayError {
         remedy: String,
     },
     /// The file is of a version of pcap that is not read.
-    #[error(
-        "capture {name} is of pcap version {major}.{minor}, versions 2.0 to 2.4 are read: \
-         `editcap -F pcap {file} - | TrafficAlerted replay -`"
-    )]
+    #[error("capture {name} is of pcap version {major}.{minor}, versions 2.0 to 2.4 are read: {remedy}")]
     Version {
         /// The path.
         name: String,
-        /// The path as a shell takes it.
-        file: String,
+        /// The command that converts the file and reads it.
+        remedy: String,
         /// The version before the point.
         major: u16,
         /// The version after the point.

@@ -1,18 +1,12 @@
 //! Files that are not captures of a format that is read: what they are, by their first bytes, and what to do.
 
 use super::compression::Compression;
+use super::name::{CONVERT, piped};
 
 /// Returns a sentence on what a file is and on the command that makes a capture of it. `bytes` are its first bytes, of
 /// which `outer` has been decompressed.
 pub(super) fn remedy(name: &str, bytes: &[u8], outer: Option<Compression>) -> String {
-    let file = if name == STANDARD_INPUT { "-".to_owned() } else { quoted(name) };
-    // The first commands of the pipe, and the file that the last one reads.
-    let (before, input) = match outer {
-        Some(outer) => (format!("{} -dc {file} | ", outer.name()), "-".to_owned()),
-        None => (String::new(), file),
-    };
-    let piped =
-        |command: &str| format!("`{before}{} | TrafficAlerted replay -`", command.replace("FILE", &input));
+    let piped = |command: &str| piped(name, outer, command);
     if let Some((_, what, command)) = COMPRESSED.iter().find(|(magic, ..)| bytes.starts_with(magic)) {
         return format!("it is compressed with {what}: {}", piped(command));
     }
@@ -35,15 +29,6 @@ pub(super) fn remedy(name: &str, bytes: &[u8], outer: Option<Compression>) -> St
         return format!("it is text; if it is a hex dump of packets: {}", piped("text2pcap FILE -"));
     }
     format!("if it is a capture of another format: {}", piped(CONVERT))
-}
-
-/// Returns a path as a shell takes it.
-pub(super) fn quoted(path: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:,@%=".contains(&byte);
-    if !path.is_empty() && path.bytes().all(is_plain) {
-        return path.to_owned();
-    }
-    format!("'{}'", path.replace('\'', "'\\''"))
 }
 
 /// Returns true if the first record is one of the Extensible Record Format, which has no magic number.
@@ -69,13 +54,8 @@ fn is_text(bytes: &[u8]) -> bool {
     !valid.is_empty() && valid.chars().all(|char| !char.is_control() || "\t\n\r\u{c}\u{1b}".contains(char))
 }
 
-/// The name of standard input in messages.
-pub(super) const STANDARD_INPUT: &str = "standard input";
-
 /// Number of first bytes that [`remedy`] needs.
 pub(super) const FIRST_BYTES: usize = 512;
-
-const CONVERT: &str = "editcap -F pcap FILE -";
 
 /// Magic numbers of compressions, their names and the commands that decompress a file.
 const COMPRESSED: &[(&[u8], &str, &str)] = &[
@@ -119,19 +99,6 @@ const ERF_SECONDS_MAX: u32 = 2_682_374_400;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_command_names_the_file_as_a_shell_takes_it() {
-        for (name, outer, expected) in [
-            ("a.pcap.xz", None, "xz -dc a.pcap.xz"),
-            ("it's 1.xz", None, r"xz -dc 'it'\''s 1.xz'"),
-            (STANDARD_INPUT, None, "xz -dc -"),
-            ("a.gz", Some(Compression::Gzip), "gzip -dc a.gz | xz -dc -"),
-        ] {
-            let said = remedy(name, b"\xfd7zXZ\0\0\x04", outer);
-            assert_eq!(said, format!("it is compressed with xz: `{expected} | TrafficAlerted replay -`"));
-        }
-    }
 
     #[test]
     fn formats_are_recognized_by_their_first_bytes() {

@@ -9,6 +9,7 @@ use std::ops::Deref;
 use super::compression::{Compression, DecompressionFault, Decompressor};
 use super::error::ReplayError;
 use super::foreign;
+use super::name::{CONVERT, in_shell, piped};
 use super::record::Fault;
 use crate::sys::mapped_file::MappedFile;
 use crate::sys::prefetch::prefetch;
@@ -286,7 +287,7 @@ impl Input {
     fn unreadable(&self, source: io::Error) -> ReplayError {
         let fault = source.get_ref().and_then(|error| error.downcast_ref::<DecompressionFault>());
         if let Some(DecompressionFault { compression, offset, reason }) = fault {
-            let command = format!("{} -t {}", compression.name(), foreign::quoted(&self.name));
+            let command = format!("{} -t {}", compression.name(), in_shell(&self.name));
             let (name, reason) = (self.name.clone(), reason.clone());
             return ReplayError::Decompress { name, offset: *offset, reason, command };
         }
@@ -307,8 +308,8 @@ impl Input {
     }
 
     pub(super) fn other_version(&self, major: u16, minor: u16) -> ReplayError {
-        let file = if self.is_decompressed() { "FILE".into() } else { foreign::quoted(&self.name) };
-        ReplayError::Version { name: self.shown_name(), file, major, minor }
+        let remedy = piped(&self.name, self.compression, CONVERT);
+        ReplayError::Version { name: self.shown_name(), remedy, major, minor }
     }
 
     pub(super) fn corrupt(&self, fault: Fault) -> ReplayError {

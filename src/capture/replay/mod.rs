@@ -38,6 +38,7 @@ mod foreign;
 mod format;
 mod input;
 mod link_types;
+mod name;
 mod notes;
 mod pcap;
 mod pcapng;
@@ -52,6 +53,7 @@ use std::path::Path;
 pub use direction::{CountedDirection, DirectionReason, DirectionVerdicts};
 pub use error::ReplayError;
 pub use first_frame::first_frame_time;
+pub use name::capture_name;
 pub use notes::{CaptureWarning, CaptureWarningKind, UndecodedLink};
 pub use report::CaptureReport;
 
@@ -102,10 +104,10 @@ impl Replay {
     /// # Errors
     /// The file cannot be opened or read, is empty, or is not a capture.
     pub fn open(path: &Path) -> Result<Self, ReplayError> {
+        let name = capture_name(path);
         if path == Path::new("-") {
-            return Self::from_reader(foreign::STANDARD_INPUT, io::stdin());
+            return Self::from_reader(name, io::stdin());
         }
-        let name = path.display().to_string();
         match File::open(path) {
             Ok(file) => Self::from_input(Input::of_file(name, file)),
             Err(source) => Err(ReplayError::Open { name, source }),

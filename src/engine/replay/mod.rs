@@ -19,10 +19,11 @@ mod outcome;
 mod run;
 mod stream;
 mod timing;
+mod understanding;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::capture::{Batch, DirectionPolicy, FrameSource, Replay, ReplayError};
+use crate::capture::{Batch, DirectionPolicy, FrameSource, Replay, ReplayError, capture_name};
 
 use super::rules::{MemoryError, Rules};
 
@@ -32,6 +33,7 @@ pub use held::FramePlace;
 pub use interrupt::Interrupt;
 pub use outcome::{CaptureRead, ReplayOutcome, Replayed};
 pub use timing::{Occurrences, TimingReport};
+pub use understanding::Understanding;
 
 /// Is told how a replay proceeds. All methods do nothing by default.
 pub trait ReplayObserver {
@@ -103,7 +105,8 @@ impl ReplayJob<'_> {
             if self.is_interrupted() {
                 break;
             }
-            let mut capture = CaptureRead { path, frames: 0, report: None, error: None };
+            let understanding = Understanding::default();
+            let mut capture = CaptureRead { path, frames: 0, understanding, report: None, error: None };
             let result = self.read(index, &mut capture, &mut streams, observer);
             // What an interruption cuts off is not a fault of the capture.
             capture.error = result.err().filter(|_| !self.is_interrupted());
@@ -127,7 +130,7 @@ impl ReplayJob<'_> {
         let ends_by_itself = pipe.is_some();
         let policy = streams.first().map_or(DirectionPolicy::Auto, Stream::direction);
         let mut source = match pipe {
-            Some(reader) => Replay::from_reader(name(&capture.path), reader),
+            Some(reader) => Replay::from_reader(capture_name(&capture.path), reader),
             None => Replay::open(&capture.path),
         }?
         .with_direction(policy);
@@ -155,6 +158,7 @@ impl ReplayJob<'_> {
             for stream in &mut *streams {
                 stream.count_replayed(batch, before);
             }
+            capture.understanding.look_at(&batch);
             let frames = batch.frames().len() as u64;
             capture.frames += frames;
             if observer.wants_progress() {
@@ -168,11 +172,6 @@ impl ReplayJob<'_> {
     fn is_interrupted(&self) -> bool {
         self.interrupt.is_some_and(|interrupt| interrupt.signal().is_some())
     }
-}
-
-/// Returns the name of a capture in messages.
-fn name(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 /// Bytes of a record header of pcap, by which the bytes that were read are estimated.

@@ -8,6 +8,7 @@ use crate::flow::{Accounting, Window};
 use crate::time::UnixNanos;
 
 use super::timing::TimingReport;
+use super::understanding::Understanding;
 
 /// The result of reading captures: what each set of rules makes of them, and how far they were read.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct CaptureRead {
     pub path: PathBuf,
     /// Number of frames that were counted.
     pub frames: u64,
+    /// Whether a packet was found in it, and why not.
+    pub understanding: Understanding,
     /// What is known of it besides its frames; `None` if it could not be opened.
     pub report: Option<CaptureReport>,
     /// The error at which reading ended; `None` if the capture was read to its end. The frames before it were counted.
@@ -34,9 +37,15 @@ pub struct CaptureRead {
 }
 
 impl CaptureRead {
-    /// Returns true if it has frames, and none of them was decoded because of the link type.
-    pub fn is_undecoded(&self) -> bool {
-        self.frames > 0 && self.undecoded_frames() == self.frames
+    /// Returns true if it has frames without a packet that was understood, and not all of them are of other protocols
+    /// than IP.
+    pub fn is_not_understood(&self) -> bool {
+        self.understanding.faults().next().is_some()
+    }
+
+    /// Returns true if it has frames, and all of them are of other protocols than IP.
+    pub fn is_without_ip(&self) -> bool {
+        self.frames > 0 && !self.understanding.has_packet() && !self.is_not_understood()
     }
 
     /// Returns the number of frames that were not decoded because of the link type.
@@ -45,10 +54,10 @@ impl CaptureRead {
     }
 
     /// Returns true if frames of the file are missing from the counted ones: it could not be read to its end or was not
-    /// decoded, or a part of it was skipped.
+    /// understood, or a part of it was skipped.
     pub fn is_incomplete(&self) -> bool {
         let has_lost = self.report.iter().flat_map(|report| &report.warnings).any(CaptureWarning::is_loss);
-        self.error.is_some() || self.is_undecoded() || has_lost
+        self.error.is_some() || self.is_not_understood() || has_lost
     }
 }
 
