@@ -27,7 +27,6 @@
 use std::collections::HashMap;
 
 use super::interfaces::Link;
-use super::policy::Policy;
 use super::tc_filter::{MirredRule, Side};
 
 /// For each kind of frames that `tc mirred` sends to one interface, the number of an interface that they come from.
@@ -43,19 +42,12 @@ pub(super) struct Copies {
     pub(super) passed_on: Option<u32>,
 }
 
-/// Returns the copies on each target of a rule. Rules whose source is excluded make no copies: their frames are
-/// captured on the target alone.
-pub(super) fn find(
-    rules: &[MirredRule],
-    by_ifindex: &HashMap<u32, &Link>,
-    policy: &Policy,
-) -> HashMap<u32, Copies> {
+/// Returns the copies on each target of a rule. They are copies also if the source is excluded: who excludes an
+/// interface does not want its frames counted on another one.
+pub(super) fn find(rules: &[MirredRule], by_ifindex: &HashMap<u32, &Link>) -> HashMap<u32, Copies> {
     let mut copies: HashMap<u32, Copies> = HashMap::new();
     for &MirredRule { source, source_side, target, target_side, is_mirror } in rules {
         let (Some(from), Some(to)) = (by_ifindex.get(&source), by_ifindex.get(&target)) else { continue };
-        if !is_captured(from, rules, by_ifindex, policy) {
-            continue;
-        }
         let on_target = copies.entry(target).or_default();
         if is_ifb(to) {
             on_target.egress.get_or_insert(source);
@@ -77,28 +69,6 @@ pub(super) fn find(
     copies
 }
 
-/// Returns true if the frames of a source are captured: it is not excluded, or it is an ifb whose own source is not.
-fn is_captured(link: &Link, rules: &[MirredRule], by_ifindex: &HashMap<u32, &Link>, policy: &Policy) -> bool {
-    let mut reached = vec![link.ifindex];
-    let mut next = 0;
-    // Each interface is reached once, so the loop ends although rules may lead in a circle.
-    while let Some(&ifindex) = reached.get(next) {
-        next += 1;
-        let Some(link) = by_ifindex.get(&ifindex) else { continue };
-        if !policy.excludes_link(link) {
-            return true;
-        }
-        if is_ifb(link) {
-            for rule in rules.iter().filter(|rule| rule.target == ifindex) {
-                if !reached.contains(&rule.source) {
-                    reached.push(rule.source);
-                }
-            }
-        }
-    }
-    false
-}
-
 /// Returns true for an ifb, a device whose only frames are those that `tc mirred` sends to it.
 pub(super) fn is_ifb(link: &Link) -> bool {
     link.kind.as_deref() == Some("ifb")
@@ -108,18 +78,16 @@ pub(super) fn is_ifb(link: &Link) -> bool {
 mod tests {
     use super::*;
     use crate::capture::interfaces::InterfaceName;
-    use crate::capture::name_pattern::NamePattern;
     use Side::{Egress, Ingress};
 
     /// wan is 1, span 2, ifb0 3, ifb1 4.
-    fn found(rules: &[(u32, Side, u32, Side, bool)], excluded: &[&str]) -> Vec<(u32, Copies)> {
+    fn found(rules: &[(u32, Side, u32, Side, bool)]) -> Vec<(u32, Copies)> {
         let link = |ifindex, name: &str| {
             let kind = name.starts_with("ifb").then(|| "ifb".to_owned());
             Link { kind, ..Link::alone(ifindex, InterfaceName::new(name), libc::ARPHRD_ETHER) }
         };
         let links = [link(1, "wan"), link(2, "span"), link(3, "ifb0"), link(4, "ifb1")];
         let by_ifindex = links.iter().map(|link| (link.ifindex, link)).collect();
-        let excluded = excluded.iter().map(|text| NamePattern::new(text)).collect();
         let rule = |&(source, source_side, target, target_side, is_mirror)| MirredRule {
             source,
             source_side,
@@ -128,7 +96,7 @@ mod tests {
             is_mirror,
         };
         let rules: Vec<_> = rules.iter().map(rule).collect();
-        let copies = find(&rules, &by_ifindex, &Policy { excluded, ..Policy::default() });
+        let copies = find(&rules, &by_ifindex);
         let mut copies: Vec<_> = copies.into_iter().collect();
         copies.sort_unstable_by_key(|&(ifindex, _)| ifindex);
         copies
@@ -150,31 +118,24 @@ mod tests {
         ];
         for ((source_side, target_side, is_mirror), expected) in cases {
             let rule = (1, source_side, 2, target_side, is_mirror);
-            assert_eq!(found(&[rule], &[]), [(2, expected)], "{rule:?}");
-            assert_eq!(found(&[rule], &["wan"]), [], "{rule:?}, the source is excluded");
+            assert_eq!(found(&[rule]), [(2, expected)], "{rule:?}");
             let (source, to_ifb) = (Some(1), (1, source_side, 3, target_side, is_mirror));
             let all = Copies { ingress: source, egress: source, ..none };
-            assert_eq!(found(&[to_ifb], &[]), [(3, all)], "{to_ifb:?}");
+            assert_eq!(found(&[to_ifb]), [(3, all)], "{to_ifb:?}");
         }
     }
 
     #[test]
     fn a_rule_about_an_interface_that_has_gone_is_ignored() {
-        assert_eq!(found(&[(9, Ingress, 2, Egress, true), (1, Ingress, 9, Egress, true)], &[]), []);
+        assert_eq!(found(&[(9, Ingress, 2, Egress, true), (1, Ingress, 9, Egress, true)]), []);
     }
 
     #[test]
-    fn an_excluded_ifb_passes_on_the_frames_of_its_source() {
+    fn an_ifb_passes_on_the_frames_of_its_source() {
         let chain = [(1, Ingress, 3, Egress, false), (3, Egress, 4, Egress, false)];
-        let targets =
-            |excluded| -> Vec<u32> { found(&chain, excluded).iter().map(|&(target, _)| target).collect() };
-        assert_eq!(targets(&[]), [3, 4]);
-        assert_eq!(targets(&["ifb0"]), [3, 4], "the frames are captured on wan");
-        assert_eq!(targets(&["wan"]), [4], "the frames are captured on ifb0");
-        assert!(targets(&["wan", "ifb0"]).is_empty(), "the frames are captured on ifb1 alone");
-        let circle = [(3, Egress, 4, Egress, false), (4, Egress, 3, Egress, false)];
-        assert_eq!(found(&circle, &["ifb*"]), []);
+        let targets: Vec<u32> = found(&chain).iter().map(|&(target, _)| target).collect();
+        assert_eq!(targets, [3, 4]);
         let beyond = [(1, Egress, 3, Egress, false), (3, Egress, 2, Egress, false)];
-        assert_eq!(found(&beyond, &[])[0], (2, Copies { passed_on: Some(3), ..Copies::default() }));
+        assert_eq!(found(&beyond)[0], (2, Copies { passed_on: Some(3), ..Copies::default() }));
     }
 }

@@ -56,7 +56,7 @@ impl<'a> DeviceHierarchy<'a> {
             !is_switch(link) && master.is_some_and(|master| is_switch(master))
         };
         let switch_ports = links.iter().filter(is_switched).collect();
-        let copies = copies::find(&interfaces.mirred, &by_ifindex, policy);
+        let copies = copies::find(&interfaces.mirred, &by_ifindex);
         let mirred = &interfaces.mirred[..];
         let uppers = HashMap::new();
         let mut hierarchy = Self { links, by_ifindex, ports, switch_ports, uppers, copies, mirred, policy };

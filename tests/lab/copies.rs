@@ -49,6 +49,23 @@ fn a_shaper_on_an_ifb_counts_once_on_a_host_that_does_not_forward() {
     });
 }
 
+/// A router that does not monitor its WAN counts what leaves there by the LAN alone, and no copy of it.
+#[test]
+fn the_copies_of_an_excluded_interface_are_excluded_too() {
+    inside(|| {
+        let office = Office::routed();
+        let _taker = take(&office.client, CLIENT);
+        shape(&office.router, "wan", "ingress");
+        let config = format!("{EVERY_HOST}{RECEIVED}ExcludedInterfaces: lo,wan\n");
+        let program = Program::start(&office.router, &config);
+        send_exactly(&office.server, SERVER, CLIENT);
+        program.wait_for("all frames have passed the ifb", frames_of_ifbs, |&frames| frames >= 10_000);
+        wait_for_received(&program, CLIENT, TEN_MILLION.bytes);
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.final_counts().bytes, 0, "nothing entered a monitored interface:\n{}", ended.text());
+    });
+}
+
 /// Sends the frames of one side of an interface through an ifb, which is made unless it is there.
 fn shape(host: &Host, interface: &str, side: &str) {
     let number = if side == "ingress" { 0 } else { 1 };
@@ -79,20 +96,22 @@ fn count_once(what: &str, observer: &Host, (sender, from): (&Host, Ipv4Addr), to
     wait_for_ten_million(&program, what, &[from.into()]);
     program.wait_for_counted(TEN_MILLION);
     wait_for_received(&program, to, TEN_MILLION.bytes);
-    let passed_ifb = |program: &Program| -> u64 {
-        let interfaces = program.accounting().interfaces;
-        let ifbs = interfaces.iter().filter(|interface| is_ifb(interface.name.as_ref()));
-        ifbs.inspect(|ifb| {
-            assert_eq!((ifb.monitored, ifb.reason.as_deref()), (false, Some("upper_device")), "{what}");
-            assert_eq!(ifb.entering.unexplained, None, "{what}");
-        })
-        .map(|ifb| ifb.kernel.rx_packets)
-        .sum()
-    };
-    program.wait_for("the kernel has counted them on an ifb", passed_ifb, |&frames| frames >= 10_000);
+    program.wait_for("the kernel has counted them on an ifb", frames_of_ifbs, |&frames| frames >= 10_000);
     let ended = program.stop(Signal::SIGTERM);
     assert_eq!(ended.final_counts(), TEN_MILLION, "{what}");
     assert!(!ended.text().contains("offload"), "{what}: {}", ended.text());
+}
+
+/// Returns the number of frames that the kernel has counted on ifbs, none of which is monitored.
+fn frames_of_ifbs(program: &Program) -> u64 {
+    let interfaces = program.accounting().interfaces;
+    let ifbs = interfaces.iter().filter(|interface| is_ifb(interface.name.as_ref()));
+    ifbs.inspect(|ifb| {
+        assert_eq!((ifb.monitored, ifb.reason.as_deref()), (false, Some("upper_device")));
+        assert_eq!(ifb.entering.unexplained, None);
+    })
+    .map(|ifb| ifb.kernel.rx_packets)
+    .sum()
 }
 
 fn is_ifb(name: Option<&String>) -> bool {
