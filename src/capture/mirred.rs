@@ -71,8 +71,8 @@ impl TrafficControl {
         self.is_outdated.then_some(self.reading_from)
     }
 
-    /// Empties the socket and notes whether a filter, an action or a queueing discipline has changed. Classes, of which a
-    /// shaper may have thousands, are ignored: a filter is usually added to a class that has classes below it already.
+    /// Empties the socket and notes whether a filter, an action or a queueing discipline has changed. Classes, of which
+    /// a shaper may have thousands, are ignored: a filter is usually added to a class that has some below it already.
     pub(super) fn catch_up(&mut self) -> Result<(), NetlinkError> {
         let Some(notices) = &self.notices else { return Ok(()) };
         let mut notice = Vec::with_capacity(NOTICE_BYTES);

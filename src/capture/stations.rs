@@ -2,9 +2,9 @@
 //! another network namespace, such as the macvlan of a container, and those that were added with `bridge fdb add`.
 //!
 //! The kernel adds the address of such a device to the list of the interface below without a notice. So a worker reads
-//! the list when a frame for an unknown station arrives. The dump needs no capability, but the kernel makes it under the
-//! lock of all interfaces (RTNL), for which it may wait. So an answer holds for [`KNOWN_FOR`], a list is not read for
-//! another station within [`READ_GAP`], and both are longer where reading takes long.
+//! the list when a frame for an unknown station arrives. The dump needs no capability, but the kernel makes it under
+//! the lock of all interfaces (RTNL), for which it may wait. So an answer holds for [`KNOWN_FOR`], a list is not read
+//! for another station within [`READ_GAP`], and both are longer where reading takes long.
 //!
 //! Sources: `net/core/rtnetlink.c` (`ndo_dflt_fdb_dump`, `valid_fdb_dump_legacy`), `include/uapi/linux/neighbour.h`.
 

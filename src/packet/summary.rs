@@ -228,8 +228,8 @@ skips! {
     UpperDevice = "upper_device",
     /// Captured on a veth pair with both ends in this namespace.
     InternalWire = "internal_wire",
-    /// A frame for another station, on an interface that is neither in `Promiscuous` nor below a bridge, while no device
-    /// above has the address of the station.
+    /// A frame for another station, on an interface that is neither in `Promiscuous` nor below a bridge, while no
+    /// device above has the address of the station.
     OtherStation = "other_station",
     /// Part of a PPPoE session that ends at this machine. Its packets count on the PPP interface.
     PppoeTerminatedHere = "pppoe_terminated_here",
