@@ -34,7 +34,8 @@ enum End {
 /// A frame: interface, time, length, bytes.
 type Seen = (u32, u64, u32, Vec<u8>);
 
-/// Maximum bytes of frames and of their records that are kept. Less than the input means that it was not compressed.
+/// Maximum bytes that are kept: those of the frames, and 16 for the record of each. A small compressed file may have
+/// far more, so that reading all of it would take too long.
 const KEPT_BYTES_MAX: usize = 4 << 20;
 
 fn ended(error: &ReplayError) -> End {

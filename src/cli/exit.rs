@@ -66,6 +66,12 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     code
 }
 
+/// Returns the text of an error and of its causes.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// Returns true if stderr is a terminal and neither `NO_COLOR` (no-color.org) nor `TERM=dumb` is set.
 pub(super) fn wants_colour() -> bool {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());

@@ -15,8 +15,8 @@ use traffic_alerted::report::ReplayComparison;
 
 use super::exit::{Reported, say};
 use super::replay_json::{ReadView, write_compared, write_replayed};
-use super::replay_notes::{capture_notes, notes};
-use super::replay_progress::{ReplayProgress, frames};
+use super::replay_notes::{capture_notes, frames, notes};
+use super::replay_progress::ReplayProgress;
 use super::replay_text::{TextView, print_alert};
 use super::table::output_width;
 use super::{rules, start_log};
@@ -66,9 +66,10 @@ impl ReplayArgs {
         match &outcome.results[..] {
             [first, second] => {
                 let comparison = ReplayComparison::of(&first.alerts, &second.alerts);
+                let results = [first, second];
                 self.write(
                     |out| write_compared(out, &comparison, &read),
-                    |out| self.print_compared(out, &outcome, first, &comparison),
+                    |out| self.print_compared(out, &outcome, results, &comparison),
                 )?;
             }
             results => {
@@ -186,12 +187,12 @@ impl ReplayArgs {
         }
     }
 
-    /// Prints the comparison as text.
+    /// Prints the comparison as text. The sums differ if `Direction` does.
     fn print_compared(
         &self,
         out: &mut dyn Write,
         outcome: &ReplayOutcome,
-        result: &Replayed,
+        results: [&Replayed; 2],
         comparison: &ReplayComparison<'_>,
     ) -> io::Result<()> {
         let ReplayComparison { only_first, only_second, both } = comparison;
@@ -209,8 +210,18 @@ impl ReplayArgs {
                 writeln!(out, "    {later:+.3} s with the second")?;
             }
         }
-        writeln!(out)?;
-        let view = TextView { outcome, result, hides_destinations: true, counts_ports: false, width };
-        view.print_sums(out)
+        let print_sums = |out: &mut dyn Write, result| {
+            TextView { outcome, result, hides_destinations: true, counts_ports: false, width }.print_sums(out)
+        };
+        let [first, second] = results;
+        if first.accounting == second.accounting && first.directions == second.directions {
+            writeln!(out)?;
+            return print_sums(out, first);
+        }
+        for (path, result) in self.config.iter().zip(results) {
+            writeln!(out, "\nSums with {}:", path.display())?;
+            print_sums(out, result)?;
+        }
+        Ok(())
     }
 }

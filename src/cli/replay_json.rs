@@ -12,7 +12,7 @@ use traffic_alerted::engine::{CaptureRead, ReplayOutcome, Replayed};
 use traffic_alerted::flow::{HostCounts, Metric, Window};
 use traffic_alerted::report::ReplayComparison;
 
-use super::replay_progress::with_causes;
+use super::exit::with_causes;
 
 /// The totals of a replay and its alerts. Tools read these field names, so they must not change.
 #[derive(Serialize)]
@@ -85,10 +85,16 @@ struct CapturedDirectionView<'a> {
     why: String,
 }
 
-/// Returns the captures that state directions, with which packets count.
-pub(super) fn directions(outcome: &ReplayOutcome) -> impl Iterator<Item = (&str, CountedDirection)> {
+/// Returns the captures that state directions, with which packets count by these rules.
+pub(super) fn directions<'a>(
+    outcome: &'a ReplayOutcome,
+    result: &'a Replayed,
+) -> impl Iterator<Item = (&'a str, CountedDirection)> {
+    // A capture that could not be opened has no report.
     let reports = outcome.captures.iter().filter_map(|capture| capture.report.as_ref());
-    reports.filter_map(|report| Some((report.capture.as_str(), report.direction?)))
+    reports
+        .zip(&result.directions)
+        .filter_map(|(report, &direction)| Some((report.capture.as_str(), direction?)))
 }
 
 /// The window with the pairs; `are_hidden` is true if `NoDestinations` hides them.
@@ -127,7 +133,7 @@ pub(super) fn write_replayed(
 ) -> io::Result<()> {
     // Does not occur: with one configuration the totals are kept.
     let Some(totals) = &result.totals else { return Ok(()) };
-    let directions = directions(read.outcome).map(|(capture, direction)| CapturedDirectionView {
+    let directions = directions(read.outcome, result).map(|(capture, direction)| CapturedDirectionView {
         capture,
         counts: direction.counts_name(),
         why: direction.to_string(),

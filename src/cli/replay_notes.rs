@@ -9,7 +9,6 @@ use traffic_alerted::human::HumanDuration;
 use traffic_alerted::packet::Skip;
 use traffic_alerted::time::UnixNanos;
 
-use super::replay_progress::frames;
 use super::replay_text::rfc3339;
 
 /// A sentence about a capture, and how serious that is.
@@ -144,6 +143,11 @@ fn timing_notes(outcome: &ReplayOutcome, timing: &TimingReport) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// Returns a number of frames with its noun.
+pub(super) fn frames(count: u64) -> String {
+    if count == 1 { "1 frame".to_owned() } else { format!("{count} frames") }
 }
 
 /// Rounds a step to ten seconds if it is longer than a minute: it lacks the time between the two frames.

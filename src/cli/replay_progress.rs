@@ -9,8 +9,8 @@ use traffic_alerted::capture::capture_name;
 use traffic_alerted::engine::{CaptureRead, ReplayObserver};
 use traffic_alerted::human::HumanCount;
 
-use super::exit::say;
-use super::replay_notes::{CaptureNote, capture_notes};
+use super::exit::{say, with_causes};
+use super::replay_notes::{CaptureNote, capture_notes, frames};
 
 /// Draws a progress line, and says what is wrong with captures as soon as that is known.
 #[derive(Debug)]
@@ -94,17 +94,6 @@ impl ReplayObserver for ReplayProgress {
 /// Returns the size of a regular file.
 fn size(path: &Path) -> Option<u64> {
     path.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
-}
-
-/// Returns a number of frames with its noun.
-pub(super) fn frames(count: u64) -> String {
-    if count == 1 { "1 frame".to_owned() } else { format!("{count} frames") }
-}
-
-/// Returns the text of an error and of its causes.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Maximum number of captures whose names are listed in one message.

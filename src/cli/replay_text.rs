@@ -77,7 +77,7 @@ impl TextView<'_> {
                 self.mean_rate(counted.ip_packets, counted.ip_bytes)
             ),
         )?;
-        for (capture, direction) in directions(self.outcome) {
+        for (capture, direction) in directions(self.outcome, self.result) {
             self.entry(out, "Direction", &format!("{capture}: {direction}"))?;
         }
         let unjudged = self.result.timing.unjudged_frames();

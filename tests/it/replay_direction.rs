@@ -11,6 +11,7 @@ use traffic_alerted::packet::Skip;
 
 use crate::packets::build::{IPV4, Ipv4, TCP, UDP, ethernet, ipv4_with, join, tcp, udp};
 use crate::packets::capture_file::{BIG, LITTLE, MICROSECONDS, Order};
+use crate::replay_cli::replay;
 
 /// How a frame passed the host, as the file states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -343,4 +344,49 @@ fn a_fault_at_the_beginning_is_reported_after_the_frames_before_it() {
     assert!(
         captures[0].error.as_ref().is_some_and(|error| error.to_string().contains("is cut short at byte"))
     );
+}
+
+/// More than twice the bytes that are examined at the beginning enter before the first frame leaves.
+#[test]
+fn a_capture_that_forwards_after_a_long_flood_counts_each_packet_once() {
+    let mut long = packet(SERVER, CLIENT, 0);
+    long.resize(60_000, 0);
+    let flood = vec![(In, 3, ETHER, long); 300];
+    let passed = [flood, forwarded(50, false)].concat();
+    for (what, file) in every_format(&passed) {
+        let (replayed, report) = replayed(&file, DirectionPolicy::Auto);
+        assert_eq!(sums(&replayed), (400, 40_000, 100), "{what}");
+        let direction = report.direction.expect("frames leave");
+        // The copy that entered before the first frame that left is not ahead of it.
+        assert_eq!(direction.reason, DirectionReason::Forwards { leaving: 100, forwarded: 99 }, "{what}");
+        assert_eq!(replayed.directions, [Some(direction)], "{what}");
+        assert_eq!(counts(&file, DirectionPolicy::Both), (500, 50_000, 0), "{what}");
+    }
+}
+
+#[test]
+fn configurations_with_different_directions_are_compared_with_their_sums() {
+    let folder = tempfile::tempdir().unwrap();
+    let save = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let capture = save("any.pcap", &sll(&forwarded(50, false)));
+    let (auto, both) = (save("auto.conf", b""), save("both.conf", b"Direction: both\n"));
+    let text = |second: &str| {
+        let output = replay(&["--config", &auto, "--config", second, &capture]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let compared = text(&both);
+    for expected in [
+        format!("\nSums with {auto}:\n200 frames: 100 IP packets, 10000 bytes\n"),
+        format!("\nSums with {both}:\n200 frames: 200 IP packets, 20000 bytes\n"),
+        "packets count entering and leaving, since `Direction` is set".to_owned(),
+    ] {
+        let as_one_line = compared.split_whitespace().collect::<Vec<_>>().join(" ");
+        let expected_line = expected.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(as_one_line.contains(&expected_line), "{compared}");
+    }
+    assert_eq!(text(&auto).matches(" IP packets, ").count(), 1, "equal sums are printed once");
 }

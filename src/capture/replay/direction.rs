@@ -10,7 +10,8 @@
 //! interfaces, the upper device is known by that: what enters by it has entered by another one at the same moment. Its
 //! frames are skipped, as they are live.
 //!
-//! Files that state no direction are taken to have each packet once.
+//! Files that state no direction are taken to have each packet once. If the first frame leaves later than at the
+//! beginning, the capture is examined from there on.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -194,12 +195,12 @@ impl Beginning {
         if !records(format, bytes).any(|record| record.direction == Direction::Egress) {
             return Self::default();
         }
-        let mut crossed = Crossed::default();
-        records(format, bytes).for_each(|record| crossed.add(&record.frame_in(bytes)));
-        let Crossed { leaving, forwarded, again, .. } = crossed;
-        let mut own: Vec<_> = crossed.left_from.difference(&crossed.entered_from).copied().collect();
+        let mut passed = PassedPackets::default();
+        records(format, bytes).for_each(|record| passed.add(&record.frame_in(bytes)));
+        let PassedPackets { leaving, forwarded, again, .. } = passed;
+        let mut own: Vec<_> = passed.left_from.difference(&passed.entered_from).copied().collect();
         own.sort_unstable();
-        Self { has_egress: true, leaving, forwarded, again, upper: crossed.upper(), own }
+        Self { has_egress: true, leaving, forwarded, again, upper: passed.upper(), own }
     }
 
     /// Concludes whether leaving packets count. A few that had entered before prove nothing, since a stranger can send
@@ -216,9 +217,9 @@ impl Beginning {
     }
 }
 
-/// The packets that have crossed the host so far, by the keys of [`Crossed::add`].
+/// The packets that passed the host so far, in both directions, by the keys of [`PassedPackets::add`].
 #[derive(Default)]
-struct Crossed {
+struct PassedPackets {
     /// Packets that entered, by source and by destination.
     entered: HashSet<u64, RandomState>,
     /// Packets that entered, and those that left, by source and number of hops.
@@ -226,7 +227,7 @@ struct Crossed {
     left_at_hop: HashSet<u64, RandomState>,
     /// By source and number of hops, the interface and the time at which a packet entered last.
     entered_by: HashMap<u64, (u32, UnixNanos), RandomState>,
-    interfaces: HashMap<u32, Entering, RandomState>,
+    interfaces: HashMap<u32, InterfaceIngress, RandomState>,
     /// Sources of the packets that entered, and of those that left.
     entered_from: HashSet<IpAddr, RandomState>,
     left_from: HashSet<IpAddr, RandomState>,
@@ -237,20 +238,20 @@ struct Crossed {
 
 /// The packets that entered by one interface.
 #[derive(Default)]
-struct Entering {
+struct InterfaceIngress {
     packets: u64,
     /// Number of those that had entered by another interface at the same moment.
     copies: u64,
 }
 
-impl Crossed {
+impl PassedPackets {
     /// Returns the interfaces by which hardly anything enters that has not entered by another one, sorted.
     fn upper(&self) -> Vec<u32> {
-        let is_upper = |entering: &Entering| {
-            entering.copies >= COPIES_MIN
-                && entering.copies.saturating_mul(4) >= entering.packets.saturating_mul(3)
+        let is_upper = |ingress: &InterfaceIngress| {
+            ingress.copies >= COPIES_MIN
+                && ingress.copies.saturating_mul(4) >= ingress.packets.saturating_mul(3)
         };
-        let upper = self.interfaces.iter().filter(|(_, entering)| is_upper(entering));
+        let upper = self.interfaces.iter().filter(|(_, ingress)| is_upper(ingress));
         let mut upper: Vec<u32> = upper.map(|(&ifindex, _)| ifindex).collect();
         upper.sort_unstable();
         upper
@@ -258,13 +259,13 @@ impl Crossed {
 
     /// Notes by which interface a packet enters.
     fn enters(&mut self, at_hop: u64, frame: &Frame<'_>) {
-        let entering = self.interfaces.entry(frame.ifindex).or_default();
-        entering.packets += 1;
+        let ingress = self.interfaces.entry(frame.ifindex).or_default();
+        ingress.packets += 1;
         let before = self.entered_by.get(&at_hop);
         if before.is_some_and(|&(ifindex, seen_at)| {
             ifindex != frame.ifindex && frame.seen_at.0.abs_diff(seen_at.0) <= SAME_MOMENT_NANOS
         }) {
-            entering.copies += 1;
+            ingress.copies += 1;
         } else {
             self.entered_by.insert(at_hop, (frame.ifindex, frame.seen_at));
         }

@@ -47,6 +47,7 @@ mod report;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -96,6 +97,11 @@ pub struct Replay {
     beginning: Beginning,
     verdicts: DirectionVerdicts,
     direction: Option<CountedDirection>,
+    policy: DirectionPolicy,
+    /// True if no frame has left so far in a file that may state directions.
+    awaits_egress: bool,
+    /// True until the batch is lent that begins with the first frame that leaves.
+    is_decided_late: bool,
 }
 
 impl Replay {
@@ -130,27 +136,55 @@ impl Replay {
         let (input, format) = recognize(input)?;
         let (records, notes) = (Vec::with_capacity(BATCH_FRAMES_MAX), Notes::new(input.name().to_owned()));
         let (beginning, verdicts) = (Beginning::default(), DirectionVerdicts::COUNT_ALL);
-        Ok(Self { input, format, records, notes, beginning, verdicts, direction: None })
+        Ok(Self {
+            input,
+            format,
+            records,
+            notes,
+            beginning,
+            verdicts,
+            direction: None,
+            policy: DirectionPolicy::Auto,
+            awaits_egress: false,
+            is_decided_late: false,
+        })
     }
 
     /// Decides which frames count by their direction; without it, every frame counts. It must be called before the
     /// first frame is read.
     ///
-    /// If the file may state directions, this reads ahead by at most 8 MiB, and waits for them if it is a pipe. An
-    /// error in these bytes is returned by [`next_batch`](FrameSource::next_batch), after the frames before it.
+    /// If the file may state directions, this reads ahead by at most 8 MiB, and waits for them if it is a pipe. If no
+    /// frame leaves in them, the same is done at the first that leaves. An error in these bytes is returned by
+    /// [`next_batch`](FrameSource::next_batch), after the frames before it.
     #[must_use]
     pub fn with_direction(mut self, policy: DirectionPolicy) -> Self {
+        self.policy = policy;
         if self.format.may_state_directions() {
-            self.beginning = Beginning::read(&self.format, self.input.look_ahead(BEGINNING_BYTES));
-            (self.verdicts, self.direction) = DirectionVerdicts::decide(policy, &self.beginning);
+            self.decide_direction();
+            self.awaits_egress = self.direction.is_none();
         }
         self
     }
 
-    /// Returns the verdicts for another policy, by which [`ReplayBatch::with_verdicts`] judges the frames. Call
-    /// [`with_direction`](Self::with_direction) before.
-    pub fn verdicts(&self, policy: DirectionPolicy) -> DirectionVerdicts {
-        DirectionVerdicts::decide(policy, &self.beginning).0
+    /// Decides which frames count by what is ahead.
+    fn decide_direction(&mut self) {
+        self.beginning = Beginning::read(&self.format, self.input.look_ahead(BEGINNING_BYTES));
+        (self.verdicts, self.direction) = DirectionVerdicts::decide(self.policy, &self.beginning);
+    }
+
+    /// Decides again at the first frame that leaves.
+    #[cold]
+    fn decide_late(&mut self) {
+        self.decide_direction();
+        self.awaits_egress = false;
+        self.is_decided_late = true;
+    }
+
+    /// Returns the verdicts for another policy, by which [`ReplayBatch::with_verdicts`] judges the frames, and which
+    /// frames count; `None` if the file does not state directions. Call [`with_direction`](Self::with_direction)
+    /// before.
+    pub fn verdicts(&self, policy: DirectionPolicy) -> (DirectionVerdicts, Option<CountedDirection>) {
+        DirectionVerdicts::decide(policy, &self.beginning)
     }
 
     /// Returns which frames count by their direction; `None` if the file does not state directions, or if
@@ -177,7 +211,10 @@ impl Replay {
         while self.records.len() < BATCH_FRAMES_MAX {
             if let FileFormat::Pcap(pcap) = &self.format {
                 let (buffer, start) = (self.input.filled(), self.input.position());
-                let end = pcap.collect(buffer, start, BATCH_FRAMES_MAX, &mut self.records);
+                let mut end = pcap.collect(buffer, start, BATCH_FRAMES_MAX, &mut self.records);
+                if self.awaits_egress {
+                    end = pcap.cut_at_egress(&mut self.records, end);
+                }
                 self.input.consume(end - start);
                 if self.records.len() == BATCH_FRAMES_MAX {
                     break;
@@ -186,6 +223,13 @@ impl Replay {
             self.notes.offset = self.input.offset();
             match self.format.step(self.input.available(), &mut self.notes) {
                 Ok(ReadStep::CaptureRecord { record, len }) => {
+                    if self.awaits_egress && record.direction == Direction::Egress {
+                        // The frame begins a batch, since the bytes of the records before it move when more are read.
+                        if !self.records.is_empty() {
+                            break;
+                        }
+                        self.decide_late();
+                    }
                     self.records.push(record.in_buffer(self.input.position()));
                     self.input.consume(len);
                 }
@@ -227,8 +271,9 @@ impl FrameSource for Replay {
             return Ok(None);
         }
         let states_directions = self.format.may_state_directions();
+        let late = mem::take(&mut self.is_decided_late).then_some(&self.beginning);
         let (buffer, records, verdicts) = (self.input.buffer(), &self.records, &self.verdicts);
-        Ok(Some(ReplayBatch { buffer, records, verdicts, states_directions }))
+        Ok(Some(ReplayBatch { buffer, records, verdicts, states_directions, late }))
     }
 }
 
@@ -240,6 +285,8 @@ pub struct ReplayBatch<'s> {
     verdicts: &'s DirectionVerdicts,
     /// False if the format has no field for the direction, so that every frame enters and counts.
     states_directions: bool,
+    /// What was seen ahead, if these frames begin with the first that leaves and that is not at the beginning.
+    late: Option<&'s Beginning>,
 }
 
 /// Frames of a [`ReplayBatch`] whose format has no field for the direction. It needs no verdict on a frame, and the
@@ -251,6 +298,14 @@ impl<'s> ReplayBatch<'s> {
     /// Returns the same frames without verdicts if their format has no field for the direction; otherwise `None`.
     pub fn undirected(self) -> Option<UndirectedBatch<'s>> {
         (!self.states_directions).then_some(UndirectedBatch(self))
+    }
+
+    /// Returns what [`Replay::verdicts`] returns from this batch on; `None` if that has not changed.
+    pub fn late_verdicts(
+        &self,
+        policy: DirectionPolicy,
+    ) -> Option<(DirectionVerdicts, Option<CountedDirection>)> {
+        self.late.map(|beginning| DirectionVerdicts::decide(policy, beginning))
     }
 
     /// Returns the same frames with other verdicts.

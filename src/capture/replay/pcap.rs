@@ -144,6 +144,16 @@ impl Pcap {
         at
     }
 
+    /// Removes the first record whose frame leaves, and those after it. Returns the offset at which it begins, or `end`
+    /// if none leaves.
+    pub(super) fn cut_at_egress(&self, records: &mut Vec<CaptureRecord>, end: usize) -> usize {
+        let first = records.iter().position(|record| record.direction == Direction::Egress);
+        let Some(first) = first else { return end };
+        let start = records[first].start as usize;
+        records.truncate(first);
+        start - self.record_header_len
+    }
+
     /// Parses the record that `bytes` begin with.
     pub(super) fn step(&self, bytes: &[u8]) -> Result<ReadStep, Fault> {
         let needed = self.record_header_len;

@@ -115,6 +115,7 @@ impl ReplayAnalyst {
             alerts: self.alerts,
             time: self.began_at.map(time).zip(self.now.map(time)),
             timing,
+            directions: Vec::new(),
         }
     }
 

@@ -12,9 +12,9 @@
 //!    and of two recorders whose frames alternate, one gives the time.
 //! 4. If the frames after it confirm a time that is **ahead**, it is taken as it is: a pause and a clock that was set
 //!    ahead look the same, and the window is empty after either. A time that nothing contradicts until the end of the
-//!    captures is taken too, unless as many frames in a row had a wrong time before, or it is ahead by more than
-//!    [`LONG_PAUSE`](super::timing::LONG_PAUSE) and the last frame alone has it. Captures in order of time are therefore replayed with exactly
-//!    their own times, except for a last frame more than 30 days later.
+//!    captures is taken too, unless as many frames in a row had a wrong time before, or the last frame alone is ahead
+//!    by more than [`LONG_PAUSE`](super::timing::LONG_PAUSE). Captures in order of time are therefore replayed with
+//!    exactly their own times, except for a last frame more than 30 days later.
 //! 5. If the frames after it confirm a time that is **back**, the clock was set. Elapsed time goes on from where it
 //!    was, plus the differences between the times that follow: later times are shifted by a constant. The shifts of
 //!    earlier clocks are kept ([`SHIFTS_MAX`] at most): a time that fits one of them is from that clock again.

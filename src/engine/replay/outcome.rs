@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::alert::Alert;
-use crate::capture::{CaptureReport, CaptureWarning, ReplayError};
+use crate::capture::{CaptureReport, CaptureWarning, CountedDirection, ReplayError};
 use crate::flow::{Accounting, Window};
 use crate::time::UnixNanos;
 
@@ -74,4 +74,7 @@ pub struct Replayed {
     pub time: Option<(UnixNanos, UnixNanos)>,
     /// What was found about the times of the frames.
     pub timing: TimingReport,
+    /// Which frames count by their direction, for each capture that was opened, in the order of reading; `None` if it
+    /// does not state directions.
+    pub directions: Vec<Option<CountedDirection>>,
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::capture::{Batch, DirectionPolicy, DirectionVerdicts, Replay, ReplayBatch};
+use crate::capture::{Batch, CountedDirection, DirectionPolicy, DirectionVerdicts, Replay, ReplayBatch};
 use crate::engine::pipeline::FramePipeline;
 use crate::engine::rules::{MemoryError, Rules};
 use crate::flow::{Delta, DeltaLimits, Seed, slot_span};
@@ -26,6 +26,8 @@ pub(super) struct Stream {
     direction: DirectionPolicy,
     /// The verdicts on the frames of the capture that is read.
     verdicts: Option<DirectionVerdicts>,
+    /// Which frames count by their direction, for each capture that was begun.
+    directions: Vec<Option<CountedDirection>>,
     /// Frames whose time does not fit; at most [`HELD_MAX`] after each call.
     held: VecDeque<HeldFrame>,
     /// Frames with a wrong time before the first frame with a right one.
@@ -59,6 +61,7 @@ impl Stream {
             analyst: ReplayAnalyst::new(rules, &limits, seed, keeps_totals),
             direction: rules.direction,
             verdicts: None,
+            directions: Vec::new(),
             held: VecDeque::new(),
             before_first: Vec::new(),
             longest_wrong: 0,
@@ -73,13 +76,21 @@ impl Stream {
 
     /// Prepares for the frames of a capture, whose beginning was examined.
     pub(super) fn begin(&mut self, capture: &Replay) {
-        self.verdicts = Some(capture.verdicts(self.direction));
+        let (verdicts, direction) = capture.verdicts(self.direction);
+        self.verdicts = Some(verdicts);
+        self.directions.push(direction);
     }
 
     /// Counts the frames of a batch as [`count_batch`](Self::count_batch) does, by the verdicts of these rules.
     pub(super) fn count_replayed(&mut self, batch: ReplayBatch<'_>, before: FramePlace) {
         if let Some(undirected) = batch.undirected() {
             return self.count_batch(&undirected, before);
+        }
+        if let Some((verdicts, direction)) = batch.late_verdicts(self.direction) {
+            self.verdicts = Some(verdicts);
+            if let Some(known) = self.directions.last_mut() {
+                *known = direction;
+            }
         }
         let verdicts = self.verdicts.take();
         match &verdicts {
@@ -109,7 +120,7 @@ impl Stream {
         if let Some(tick) = self.clock.end(None) {
             self.analyst.end(&mut self.delta, &tick);
         }
-        self.analyst.finish(self.timing)
+        Replayed { directions: self.directions, ..self.analyst.finish(self.timing) }
     }
 
     /// Counts a frame that begins a tick or is reordered, or holds it if its time does not fit. It gets the index of
