@@ -10,7 +10,7 @@
 //! Sources: rtnetlink(7); `include/uapi/linux/{if_link,if_addr,netconf}.h`.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::error::NetlinkError;
 use super::netlink::{AF_INET, AF_INET6, DumpRequest, NetlinkSocket, attributes, ip};
@@ -42,6 +42,18 @@ pub(super) struct OwnAddress {
     /// The network that is attached to the interface, or the address of the peer on a point-to-point link; `None` if
     /// the prefix length is invalid.
     pub(super) prefix: Option<IpNet>,
+}
+
+impl OwnAddress {
+    /// Returns the broadcast address of the attached network; `None` if it has none. An address of another scheme
+    /// (`brd` of ip-address(8)) is not looked for.
+    pub(super) fn broadcast(&self) -> Option<Ipv4Addr> {
+        match self.prefix? {
+            // Networks of two addresses have none (RFC 3021).
+            IpNet::V4(network) => (network.prefix_len() < 31).then(|| network.broadcast()),
+            IpNet::V6(_) => None,
+        }
+    }
 }
 
 /// One interface.

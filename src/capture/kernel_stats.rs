@@ -8,6 +8,7 @@
 //! If the counters cannot be read, the last values stay and a warning is logged.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct KernelStats {
     pub softnet: Option<SoftnetStats>,
     /// The local networks.
     pub local_networks: Vec<IpNet>,
+    /// The broadcast addresses of the networks that are attached to the interfaces, sorted.
+    pub broadcasts: Vec<Ipv4Addr>,
     /// True if this machine forwards packets.
     pub forwards: bool,
     /// The time from a change of interfaces until the new verdicts are in force.
@@ -199,6 +202,7 @@ impl LinkStatsPoller {
             interfaces: interfaces.collect(),
             softnet: self.softnet.as_ref().map(SoftnetPoller::counts),
             local_networks: table.local_networks().to_vec(),
+            broadcasts: table.broadcasts().to_vec(),
             forwards: table.forwards(),
             changes,
         });

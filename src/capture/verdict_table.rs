@@ -30,13 +30,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
 use super::copies::is_ifb;
 use super::device_hierarchy::{DeviceHierarchy, OtherStations};
-use super::interfaces::{InterfaceName, Interfaces, Link};
+use super::interfaces::{InterfaceName, Interfaces, Link, OwnAddress};
 use super::local_prefixes::LocalPrefixes;
 use super::name_pattern::NamePattern;
 use super::policy::Policy;
@@ -57,6 +57,8 @@ pub struct VerdictTable {
     excluded_vlans: Vec<(u32, u16)>,
     /// Addresses of this machine, sorted.
     own_addresses: Vec<IpAddr>,
+    /// Broadcast addresses of the networks that are attached to the interfaces, sorted.
+    broadcasts: Vec<Ipv4Addr>,
     local_networks: LocalPrefixes,
     /// True if the configuration excludes a name other than that of lo: an interface whose name is unknown may have had
     /// that name. It cannot be lo, which is never removed.
@@ -148,6 +150,10 @@ impl VerdictTable {
         let mut own_addresses: Vec<_> = interfaces.own_addresses.iter().map(|own| own.addr).collect();
         own_addresses.sort_unstable();
         own_addresses.dedup();
+        let mut broadcasts: Vec<_> =
+            interfaces.own_addresses.iter().filter_map(OwnAddress::broadcast).collect();
+        broadcasts.sort_unstable();
+        broadcasts.dedup();
         Self {
             rows: rows.collect(),
             removed: Vec::new(),
@@ -155,6 +161,7 @@ impl VerdictTable {
             egress,
             excluded_vlans: device_hierarchy.excluded_vlans(),
             own_addresses,
+            broadcasts,
             local_networks: LocalPrefixes::default(),
             terminates_pppoe: interfaces
                 .links
@@ -243,6 +250,11 @@ impl VerdictTable {
     /// Returns the local networks, without overlap and in ascending order.
     pub fn local_networks(&self) -> &[IpNet] {
         self.local_networks.as_slice()
+    }
+
+    /// Returns the broadcast addresses of the networks that are attached to the interfaces, in ascending order.
+    pub(super) fn broadcasts(&self) -> &[Ipv4Addr] {
+        &self.broadcasts
     }
 
     /// Returns true if `addr` is in a local network.

@@ -91,15 +91,16 @@ impl Config {
             LocalNetworks::Auto => Vec::new(),
             LocalNetworks::List(networks) => networks.clone(),
         };
-        detect::Limits {
+        let mut limits = detect::Limits {
             hosts,
             ignored,
             protected,
             loss_ppm_max: self.settings.loss_ppm_max,
             scan_rule: self.settings.scan_rule,
             ..detect::Limits::default()
-        }
-        .with_exceptions(self.limit_exceptions())
+        };
+        limits.know_broadcasts(&[]);
+        limits.with_exceptions(self.limit_exceptions())
     }
 
     /// Returns whether alerts name destinations, and how long after its end an alert can open again.
@@ -357,6 +358,7 @@ mod tests {
             hosts,
             ignored,
             protected: vec![network("10.0.0.0/8")],
+            broadcasts: [[10, 255, 255, 255].into()].into(),
             loss_ppm_max: Some(50_000),
             scan_rule: ScanRule::Contacts,
             ..Default::default()

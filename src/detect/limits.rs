@@ -1,6 +1,7 @@
 //! The limits of hosts, the networks that have other limits, and the limit of lost frames.
 
-use std::net::IpAddr;
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
@@ -19,9 +20,11 @@ pub struct Limits {
     pub by_network: PrefixMap<HostLimits>,
     /// Hosts that are counted and never reported.
     pub ignored: PrefixMap<()>,
-    /// Networks whose hosts are evicted last if the table has no room for all hosts, and whose broadcast addresses are
-    /// never reported.
+    /// Networks whose hosts are evicted last if the table has no room for all hosts.
     pub protected: Vec<IpNet>,
+    /// Broadcast addresses of networks, which stand for no host and are never reported: those of `protected` and of the
+    /// machine; see [`Limits::know_broadcasts`].
+    pub broadcasts: HashSet<Ipv4Addr>,
     /// Maximum number of lost frames per million in the traffic window; `None` turns the detector off.
     pub loss_ppm_max: Option<u32>,
     /// When a host that contacts too many hosts or ports is reported as a scanner.
@@ -133,10 +136,17 @@ impl Limits {
         imprecise.filter(|imprecise| imprecise.error_bound > imprecise.limit / 2).collect()
     }
 
+    /// Sets the broadcast addresses: those of the networks in `protected`, and those of the interfaces of this machine.
+    pub fn know_broadcasts(&mut self, of_machine: &[Ipv4Addr]) {
+        let configured = self.protected.iter().filter_map(broadcast_of);
+        self.broadcasts = configured.chain(of_machine.iter().copied()).collect();
+    }
+
     /// Returns the limits of the host with this address; `None` if it is ignored or stands for
-    /// [no host](is_no_host). The broadcast address of a network is known only for those in `protected`.
+    /// [no host](is_no_host), as the broadcast address of a network does that is known here.
     pub(super) fn of(&self, addr: &IpAddr) -> Option<&HostLimits> {
-        if is_no_host(addr) || self.protected.iter().any(|network| is_broadcast_of(network, addr)) {
+        let is_broadcast = matches!(addr, IpAddr::V4(addr) if self.broadcasts.contains(addr));
+        if is_broadcast || is_no_host(addr) {
             return None;
         }
         match self.ignored.of(addr) {
@@ -146,12 +156,12 @@ impl Limits {
     }
 }
 
-/// Returns true if an address is the broadcast address of an IPv4 network. Networks of two addresses have none (RFC
-/// 3021).
-fn is_broadcast_of(network: &IpNet, addr: &IpAddr) -> bool {
-    match (network, addr) {
-        (IpNet::V4(network), IpAddr::V4(addr)) => network.prefix_len() < 31 && network.broadcast() == *addr,
-        _ => false,
+/// Returns the broadcast address of a network. Networks of two addresses have none (RFC 3021), and those of IPv6
+/// neither.
+fn broadcast_of(network: &IpNet) -> Option<Ipv4Addr> {
+    match network {
+        IpNet::V4(network) => (network.prefix_len() < 31).then(|| network.broadcast()),
+        IpNet::V6(_) => None,
     }
 }
 
@@ -191,9 +201,13 @@ mod tests {
     fn the_broadcast_address_of_a_local_network_has_no_limits() {
         let network = |text: &str| text.parse::<IpNet>().expect("a network");
         let protected = ["10.0.4.0/23", "10.0.8.6/31", "10.0.9.9/32", "fd00::/120"].map(network).to_vec();
-        let limits = Limits { protected, ..Limits::default() };
-        let has_limits = |addr: &str| limits.of(&addr.parse().expect("an address")).is_some();
-        assert!(!has_limits("10.0.5.255"));
+        let mut limits = Limits { protected, ..Limits::default() };
+        let has = |limits: &Limits, addr: &str| limits.of(&addr.parse().expect("an address")).is_some();
+        limits.know_broadcasts(&[Ipv4Addr::new(172, 16, 0, 255)]);
+        assert!(!has(&limits, "10.0.5.255") && !has(&limits, "172.16.0.255"));
+        limits.know_broadcasts(&[]);
+        let has_limits = |addr| has(&limits, addr);
+        assert!(!has_limits("10.0.5.255") && has_limits("172.16.0.255"));
         for host in ["10.0.4.255", "10.0.5.254", "10.0.8.7", "10.0.9.9", "fd00::ff", "192.168.1.255"] {
             assert!(has_limits(host), "{host} may be a host");
         }

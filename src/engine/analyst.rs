@@ -3,7 +3,7 @@
 //! [`analyst_thread`](super::analyst_thread) runs it in live capture.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(super) struct Analyst {
     window: Window,
     ledger: Ledger,
     limits: detect::Limits,
+    /// The broadcast addresses of this machine's networks.
+    own_broadcasts: Vec<Ipv4Addr>,
     /// The lowest limit of any host for each metric. A host that exceeds none of these cannot exceed a limit, so
     /// detectors do not examine it.
     lowest_limits: PerMetric<Option<u64>>,
@@ -67,6 +69,7 @@ impl Analyst {
             window,
             ledger: Ledger::new(close_timeouts, rules.alert.cooldown),
             limits: rules.detect.clone(),
+            own_broadcasts: Vec::new(),
             lowest_limits,
             scan_candidates: ScanCandidates::new(rules.detect.scan_rule),
             hides_destinations: rules.alert.hide_destinations,
@@ -87,6 +90,7 @@ impl Analyst {
     /// Applies other rules from this call on. The windows and the ledger are not changed.
     pub(super) fn apply(&mut self, rules: Rules) {
         self.limits = rules.detect;
+        self.limits.know_broadcasts(&self.own_broadcasts);
         self.lowest_limits = self.limits.lowest();
         self.window.watch(&self.lowest_limits);
         self.window.protect_networks(self.limits.protected.clone());
@@ -102,6 +106,14 @@ impl Analyst {
         self.window.chart_from(rules.flow.chart_bytes_min);
         // A host that sends nothing from now on may already exceed a new limit.
         self.window.mark_all_dirty();
+    }
+
+    /// Takes the broadcast addresses of this machine's networks, to which no limit applies from this call on.
+    pub(super) fn know_broadcasts(&mut self, own: &[Ipv4Addr]) {
+        if self.own_broadcasts != own {
+            self.own_broadcasts = own.to_vec();
+            self.limits.know_broadcasts(own);
+        }
     }
 
     /// Restores the ledger of an earlier process, and appends the notices that result.

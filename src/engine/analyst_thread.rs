@@ -183,6 +183,7 @@ impl AnalystThread {
             state.judge_at = now;
             return;
         }
+        self.analyst.know_broadcasts(&self.kernel_stats.read().broadcasts);
         let clocks = Clocks::read();
         step_timer.time(AnalystStep::Judge, || {
             self.analyst.follow(clocks);

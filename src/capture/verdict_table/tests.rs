@@ -1,7 +1,6 @@
 //! Verdicts on interfaces of every kind, by their relations and by the policy.
 
 use super::*;
-use crate::capture::interfaces::OwnAddress;
 use crate::capture::options::DirectionPolicy;
 use crate::capture::tc_filter::{MirredRule, Side};
 
@@ -455,6 +454,31 @@ fn the_vlan_of_an_excluded_vlan_device_is_excluded_on_each_device_below() {
     assert_eq!(excluded_vlans(&["guest"]), [(1, 7), (2, 7)]);
     assert_eq!(excluded_vlans(&["inner"]), [(3, 20)]);
     assert_eq!(excluded_vlans(&[]), []);
+}
+
+#[test]
+fn the_broadcast_addresses_are_those_of_attached_networks() {
+    let own = |(addr, prefix): (&str, &str)| OwnAddress {
+        addr: addr.parse().unwrap(),
+        ifindex: 1,
+        prefix: prefix.parse().ok(),
+    };
+    let addresses = [
+        ("192.168.1.9", "192.168.1.0/24"),
+        ("192.168.1.10", "192.168.1.0/24"),
+        ("10.0.4.1", "10.0.4.0/23"),
+        // A point-to-point link, a network of two addresses, and IPv6.
+        ("198.51.100.7", "203.0.113.1/32"),
+        ("10.9.9.0", "10.9.9.0/31"),
+        ("fd00::1", "fd00::/64"),
+    ];
+    let own_addresses = addresses.map(own).to_vec();
+    let table = |own_addresses| {
+        VerdictTable::new(&Interfaces { own_addresses, ..Interfaces::default() }, &Policy::default())
+    };
+    let expected: [Ipv4Addr; 2] = [[10, 0, 5, 255].into(), [192, 168, 1, 255].into()];
+    assert_eq!(table(own_addresses.clone()).broadcasts(), expected);
+    assert_ne!(table(own_addresses[..2].to_vec()), table(own_addresses), "a change makes another table");
 }
 
 #[test]

@@ -61,6 +61,20 @@ impl Bench {
         self.delta.count(InterfaceDirection::default(), &packet, UnixNanos(0));
     }
 
+    /// A host sends a packet to the one with the number `dst`, which receives it.
+    fn receive(&mut self, dst: u8, ip_bytes: u32) {
+        let endpoints = Endpoints::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 1, dst].into() };
+        let transport = Transport::Ports { src_port: 138, dst_port: 138 };
+        let packet = Summary::plain(endpoints, ip_bytes, 17, transport);
+        let mut decoded = flow::Decoded::default();
+        let count_mode = flow::CountMode { is_observed_only: false, counts_as_received: true };
+        let interface_direction = InterfaceDirection::default();
+        let context = flow::FrameContext { interface_direction, seen_at: UnixNanos(0), count_mode };
+        let _ = decoded.push(&self.delta, &packet, context);
+        self.delta.count_decoded(&mut decoded);
+        self.delta.close();
+    }
+
     /// The worker hands over, and the analyst folds and judges.
     fn turn(&mut self, at: u64) {
         self.delta.handed_over_at = Moment(at);
@@ -109,6 +123,31 @@ fn rates_are_judged_over_a_second() {
                 let expected: &[_] = if extra == 1 { &[(kind, 91)] } else { &[] };
                 assert_eq!(bench.opened(), expected, "{kind:?} {first}");
             }
+        }
+    }
+}
+
+/// What a broadcast address receives, all hosts of its network do: no alert names it, whatever rules are applied later.
+#[test]
+fn a_broadcast_address_of_the_machine_has_no_limits() {
+    for is_known in [true, false] {
+        let mut rules = rules();
+        rules.detect.hosts = detect::HostLimits::default().with(detect::FindingKind::Received, Some(90));
+        let mut bench = Bench::new(&rules);
+        if is_known {
+            bench.analyst.know_broadcasts(&[[10, 0, 1, 255].into()]);
+        }
+        bench.analyst.apply(rules);
+        bench.receive(255, 100);
+        bench.turn(10 * SECOND);
+        let expected: &[_] = if is_known { &[] } else { &[(detect::FindingKind::Received, 100)] };
+        assert_eq!(bench.opened(), expected);
+        if is_known {
+            // The machine leaves the network.
+            bench.analyst.know_broadcasts(&[]);
+            bench.receive(255, 1);
+            bench.turn(11 * SECOND);
+            assert_eq!(bench.opened(), [(detect::FindingKind::Received, 101)]);
         }
     }
 }
