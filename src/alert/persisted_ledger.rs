@@ -1,8 +1,8 @@
 //! The part of the ledger that is saved for a restart, and its form in a file: one JSON object.
 //!
 //! The file is untrusted: every value in it is checked, and a file with one fault is not used at all. Evidence is not
-//! saved, since destinations and ports would make the file large; an alert that stays open gathers it again. Windows are
-//! not saved either: the configuration may have others at the next start.
+//! saved, since destinations and ports would make the file large; an alert that stays open gathers it again. Windows
+//! are not saved either: the configuration may have others at the next start.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -26,8 +26,8 @@ impl Ledger {
     }
 
     /// Continues from the saved state of an earlier process. The notices of that process are not repeated. An alert
-    /// without a further finding closes a whole window after `now`, and shows the windows of the present. Appends the notices of alerts whose mute has ended
-    /// meanwhile.
+    /// without a further finding closes a whole window after `now`, and shows the windows of the present. Appends the
+    /// notices of alerts whose mute has ended meanwhile.
     ///
     /// The clock may have been wrong when the state was saved. Times in the future become the present, and mutes last
     /// their own length from `now` on. That is logged once.

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The sentence of each notice, also of a growth and an end, is a message of its own, as that of an opening is a line
-//! of its own in the log: the list of destinations before it may fill a datagram, and many collectors store the text of a
-//! message without its structured data.
+//! of its own in the log: the list of destinations before it may fill a datagram, and many collectors store the text
+//! of a message without its structured data.
 //!
 //! Over a network the form is RFC 5424, with one message per datagram (RFC 5426) or octet counting on a connection (RFC
 //! 6587, section 3.4.1). Readers of `/dev/log` (journald, rsyslog, busybox) expect the form that `syslog(3)` of the C
