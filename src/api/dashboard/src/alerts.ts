@@ -230,7 +230,9 @@ function withoutTitle(sentence: string, kind: string): string {
 /** How sure it is: the confidence in a scan, or whether the limit was exceeded by what was counted. */
 export function sureness(alert: Alert): string {
   if (alert.atMost > alert.measured && alert.measured <= alert.limit) return "possible, not everything could be counted";
-  return alert.contacts !== null && isScan(alert) ? confidenceWords(alert.contacts) : "certain, it was counted";
+  if (!isScan(alert)) return "certain, it was counted";
+  // The evidence of an alert that was open before a restart is gone.
+  return alert.contacts === null ? "not known since a restart" : confidenceWords(alert.contacts);
 }
 
 function confidenceWords({ confidence }: Contacts): string {
@@ -264,7 +266,8 @@ function besides(alert: Alert): string {
   const because = alert.contacts?.why ?? "";
   if (because !== "") return alert.sentence.includes(because) ? "" : `It ${because}.`;
   const [largest] = alert.destinations;
-  if (largest === undefined || alert.bytes === 0) return "";
+  // The destinations are those of what the host sent, which does not explain what it received.
+  if (largest === undefined || alert.bytes === 0 || alert.kind === "RECEIVED") return "";
   const share = hasOutdatedBytes(alert) ? "" : `, ${roughShare(largest.bytes, alert.bytes)}`;
   return `Most bytes went to ${largest.address}: ${readableBytes(largest.bytes)}${share}.`;
 }

@@ -162,6 +162,10 @@ test("how sure it is, and why it is an alert", () => {
     why(unsaid),
     "17 times the limit that NumberContactedIPs sets. It tried 253 hosts at TCP port 445 (SMB) in 9 s: 12 answered, 241 unanswered.",
   );
+  const restored = read({ ...traffic, kind: "SCANNING" });
+  assert.equal(sureness(restored), "not known since a restart");
+  const received = read({ ...traffic, kind: "RECEIVED" });
+  assert.equal(why(received), "2.4 times the limit that ReceivedByteLimit sets.", "what it sent does not explain that");
   const maybe = read({ ...traffic, state: "possible", measured: 9e8, evidence: { ...traffic.evidence, destinations: [], up_to: 1_200_000_001 } });
   assert.equal(sureness(maybe), "possible, not everything could be counted");
   assert.equal(plain(measuredWords(maybe)), "900 MB counted, at most 1.21 GB");
