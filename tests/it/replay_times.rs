@@ -122,6 +122,17 @@ fn captures_that_overlap_are_said() {
     );
 }
 
+/// With more than five seconds between frames, each frame waits for those after it, also for those of the next file.
+#[test]
+fn a_slow_host_is_found_whatever_capture_follows() {
+    // Two packets each six seconds: 2000 bytes in the window.
+    let slow: Vec<u32> = (0..20).map(|n| START + 6 * (n / 2)).collect();
+    let (alone, _) = replayed(&[("eth0.pcap", slow.clone())]);
+    let (followed, _) = replayed(&[("eth0.pcap", slow.clone()), ("eth1.pcap", slow)]);
+    let found = |result: &Value| result["alerts"].as_array().unwrap().len();
+    assert_eq!((found(&alone), found(&followed)), (1, 1), "{followed}");
+}
+
 /// The limit is exceeded on the later clock: the alert carries the time that elapsed on the clock before.
 #[test]
 fn after_a_clock_was_set_back_limits_hold_and_time_goes_on() {

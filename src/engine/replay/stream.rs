@@ -74,8 +74,10 @@ impl Stream {
         self.direction
     }
 
-    /// Prepares for the frames of a capture, whose beginning was examined.
+    /// Prepares for the frames of a capture, whose beginning was examined. What the times of the last frames of the
+    /// capture before mean is decided by that capture: another one does not contradict them.
     pub(super) fn begin(&mut self, capture: &Replay) {
+        self.decide(true);
         let (verdicts, direction) = capture.verdicts(self.direction);
         self.verdicts = Some(verdicts);
         self.directions.push(direction);
