@@ -482,6 +482,33 @@ fn the_broadcast_addresses_are_those_of_attached_networks() {
 }
 
 #[test]
+fn a_packet_is_seen_leaving_if_it_is_routed_or_bridged() {
+    let bridge = vec![
+        port_of(3, link(1, "eth0", "")),
+        port_of(3, link(2, "eth1", "")),
+        link(3, "br0", "bridge"),
+        link(4, "mirror", ""),
+    ];
+    let own_addresses = vec![OwnAddress { addr: [10, 0, 0, 1].into(), ifindex: 4, prefix: None }];
+    let table = |links, ip_forwarding| {
+        let own_addresses = own_addresses.clone();
+        let interfaces = Interfaces { links, ip_forwarding, own_addresses, ..Interfaces::default() };
+        VerdictTable::new(&interfaces, &Policy::default())
+    };
+    let (own, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+    let router = table(vec![link(1, "eth0", "")], true);
+    assert!(router.is_seen_leaving(1, Direction::Ingress, other));
+    assert!(!router.is_seen_leaving(1, Direction::Ingress, own), "it may be translated, or ends here");
+    assert!(!router.is_seen_leaving(1, Direction::OtherHost, other), "a frame of a mirror");
+    assert!(!router.is_seen_leaving(1, Direction::Egress, other), "it leaves now");
+    let plain = table(vec![link(1, "eth0", "")], false);
+    assert!(!plain.is_seen_leaving(1, Direction::Ingress, other));
+    let bridge = table(bridge, false);
+    assert!(bridge.is_seen_leaving(1, Direction::OtherHost, other));
+    assert!(!bridge.is_seen_leaving(4, Direction::OtherHost, other), "no port");
+}
+
+#[test]
 fn own_addresses_are_found_and_interface_numbers_may_be_large() {
     let own = |addr| OwnAddress { addr, ifindex: 1, prefix: None };
     let addresses = ["fd00::1", "10.0.0.1", "fd00::1"].map(|addr| own(addr.parse().unwrap()));
