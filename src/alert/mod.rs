@@ -6,7 +6,7 @@
 //!
 //! * **Owns** the open and recently closed alerts and the mutes (`Ledger`), their state file ([`StateFile`]), the
 //!   sinks ([`Sinks`]), and the forms of an alert that all of them share: the log lines ([`Line`], [`WhyLine`]),
-//!   the JSON object (`json`), the [`sentence`] for people.
+//!   the JSON object (`json`), the [`sentence()`] for people.
 //! * **Does not contain** the detectors, the threads of the engine, or the API.
 //! * **Fails** per sink: a sink has a bounded queue and a thread of its own, so a sink that hangs delays neither
 //!   the analyst nor another sink. Notices that a full queue drops are counted.

@@ -8,7 +8,7 @@ use crate::capture::source::{Batch, FrameSource};
 use crate::time::UnixNanos;
 
 /// Returns the time of the first frame of a capture file that has one; `None` if there is none among the first
-/// [`FRAMES_MAX`] frames.
+/// 4096 frames.
 ///
 /// Only regular files are read. For standard input (`-`), a pipe or a device the result is `None`, since bytes that are
 /// read from them are gone.

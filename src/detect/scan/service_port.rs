@@ -32,7 +32,7 @@ pub(super) fn is_p2p(port: &PortHosts) -> bool {
 /// for exactly these.
 ///
 /// Shadowserver has a report "Accessible ..." of each service
-/// (https://www.shadowserver.org/what-we-do/network-reporting/). The ports are those that IANA assigned, except four,
+/// (<https://www.shadowserver.org/what-we-do/network-reporting/>). The ports are those that IANA assigned, except four,
 /// which IANA assigned to another service or to none: 1521, 5555 and 9200 are the defaults of Oracle's listener, of
 /// adb (`adb tcpip`) and of Elasticsearch (`http.port`), and 2323 is the second Telnet port that Mirai tries
 /// (Antonakakis et al. 2017). Services that monitors and game or telephone clients use at hundreds of hosts are not

@@ -13,7 +13,7 @@ pub struct TimingReport {
     pub set_back: Occurrences<Duration>,
     /// A capture begins before the time that was reached; its frames were counted after it.
     pub overlapping: Occurrences<Duration>,
-    /// The time went ahead by [`LONG_PAUSE`] or more: a pause, or a clock that was set.
+    /// The time went ahead by 30 days or more: a pause, or a clock that was set.
     pub long_pauses: Occurrences<Duration>,
     /// Frames whose time the frames around them contradict; they were counted at the time that was reached.
     pub wrong_times: Occurrences<UnixNanos>,
