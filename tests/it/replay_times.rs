@@ -122,6 +122,36 @@ fn captures_that_overlap_are_said() {
     );
 }
 
+/// A busy host with a hundred packets a second, some of them reordered, and a slow one with a new peer each 12 s. In
+/// reverse, the clock seems to be set back again and again.
+#[test]
+fn a_reversed_capture_with_reordered_frames_accuses_nobody() {
+    let slow = [10, 0, 0, 7];
+    let micros = |n: u32| n * 10_000 + (n.wrapping_mul(2_654_435_761) >> 8) % 100_000;
+    let mut times: Vec<(u32, bool)> = (0..40_000)
+        .flat_map(|n| [(micros(n), false)].into_iter().chain((n % 1200 == 0).then_some((micros(n), true))))
+        .collect();
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("test.conf");
+    std::fs::write(&config, "TrafficInterval: 60\nNumberContactedIPs: 6\nAnalyzePorts: false\n").unwrap();
+    for name in ["forwards.pcap", "backwards.pcap"] {
+        let mut capture = Capture::new();
+        for &(at, is_slow) in &times {
+            let at = [START + at / 1_000_000, at % 1_000_000];
+            let [.., seconds] = (at[0] / 12).to_be_bytes();
+            let (src, dst) = if is_slow { (slow, [10, 9, 0, seconds]) } else { (A, B) };
+            capture.packet_at(at, src, dst, UDP, &udp(5000, 53, 0));
+        }
+        let path = capture.save(&folder, name);
+        let output = replay(&["--config", config.to_str().unwrap(), "--json", "-", &path]);
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let messages = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(messages.contains("runs backwards"), name == "backwards.pcap", "{messages}");
+        assert_eq!(result["alerts"], json!([]), "{name}: {messages}");
+        times.reverse();
+    }
+}
+
 /// With more than five seconds between frames, each frame waits for those after it, also for those of the next file.
 #[test]
 fn a_slow_host_is_found_whatever_capture_follows() {

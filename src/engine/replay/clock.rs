@@ -18,8 +18,9 @@
 //! 5. If the frames after it confirm a time that is **back**, the clock was set. Elapsed time goes on from where it
 //!    was, plus the differences between the times that follow: later times are shifted by a constant. The shifts of
 //!    earlier clocks are kept ([`SHIFTS_MAX`] at most): a time that fits one of them is from that clock again.
-//! 6. If the held frames run backwards, or have no order at all, their time is unknown. They are in the sums, but no
-//!    window has them, so they accuse nobody.
+//! 6. If the held frames run backwards, or have no order at all, or if the clock is set back again and again by more
+//!    than the time that elapses in between (a capture that runs backwards, whose frames are reordered besides), their
+//!    time is unknown. They are in the sums, but no window has them, so they accuse nobody.
 //!
 //! Alerts have the elapsed time. Before a clock is set back it is the time of the capture.
 
@@ -194,6 +195,12 @@ impl Clock {
     /// Returns true if no time has elapsed since the clock of the capture was last found set back.
     pub(super) fn stands_since_set_back(&self) -> bool {
         self.set_back_at.is_some() && self.set_back_at == self.now()
+    }
+
+    /// Returns the time that has elapsed since the clock of the capture was last found set back; `None` if it never
+    /// was.
+    pub(super) fn since_set_back(&self) -> Option<Duration> {
+        Some(self.now()?.since(self.set_back_at?))
     }
 
     fn resume(&mut self) {

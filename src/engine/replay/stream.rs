@@ -34,6 +34,8 @@ pub(super) struct Stream {
     before_first: Vec<HeldFrame>,
     /// The largest number of frames that had a wrong time between two that fit.
     longest_wrong: usize,
+    /// How often in a row the clock was set back by more than the time that had elapsed since the last time.
+    quick_set_backs: u32,
     timing: TimingReport,
 }
 
@@ -65,6 +67,7 @@ impl Stream {
             held: VecDeque::new(),
             before_first: Vec::new(),
             longest_wrong: 0,
+            quick_set_backs: 0,
             timing: TimingReport::default(),
         })
     }
@@ -185,7 +188,7 @@ impl Stream {
             let times: Vec<u64> = self.held.iter().map(|held| held.seen_at.0).collect();
             let latest = self.clock.latest_seen();
             let verdict = judge(&times, latest, self.clock.stands_since_set_back(), is_last);
-            match self.doubted(verdict, times.len()) {
+            match self.doubted(verdict, &times, latest) {
                 TimeVerdict::Wait => break,
                 TimeVerdict::Right => {
                     let Some(held) = self.held.pop_front() else { break };
@@ -212,29 +215,41 @@ impl Stream {
         }
     }
 
-    /// Returns the verdict, or another one if no more frames confirm a right time than were wrong before.
-    /// That concerns the end of the captures, where few frames are left to confirm it.
-    fn doubted(&self, verdict: TimeVerdict, frames: usize) -> TimeVerdict {
+    /// Returns the verdict on frames with these times, or another one: if no more frames confirm a right time than were
+    /// wrong before, which concerns the end of the captures, or if the clock goes back faster than time elapses.
+    fn doubted(&self, verdict: TimeVerdict, times: &[u64], latest: Option<i128>) -> TimeVerdict {
         const BACKWARDS_MAX: usize = 2;
+        let goes_back = || {
+            let step = times.first().map(|&first| Step::of(first, latest));
+            self.quick_set_backs >= QUICK_SET_BACKS_MAX && step.is_some_and(|step| self.is_quick(step))
+        };
         match verdict {
-            TimeVerdict::Right if frames <= self.longest_wrong => TimeVerdict::Wrong,
-            TimeVerdict::Right if frames <= BACKWARDS_MAX && self.timing.backwards.met().is_some() => {
+            TimeVerdict::Right if times.len() <= self.longest_wrong => TimeVerdict::Wrong,
+            TimeVerdict::Right if times.len() <= BACKWARDS_MAX && self.timing.backwards.met().is_some() => {
                 TimeVerdict::Backwards
             }
+            TimeVerdict::Right if goes_back() => TimeVerdict::Backwards,
             verdict => verdict,
         }
+    }
+
+    /// Returns true if the step is back by more than the time that has elapsed since the last such step.
+    fn is_quick(&self, step: Step) -> bool {
+        step.is_back && self.clock.since_set_back().is_some_and(|elapsed| elapsed < step.size)
     }
 
     /// Accepts the time of a held frame and counts it; those after it are placed again. `latest` is the latest time
     /// before it.
     fn count_right(&mut self, held: &HeldFrame, latest: Option<i128>) {
-        let step = latest.map_or(0, |latest| i128::from(held.seen_at.0) - latest);
-        let size = Duration::from_nanos(u64::try_from(step.unsigned_abs()).unwrap_or(u64::MAX));
+        let step = Step::of(held.seen_at.0, latest);
         match held.place.number {
-            _ if step > 0 && size < LONG_PAUSE || step == 0 => {}
-            _ if step > 0 => self.timing.long_pauses.add(held.place, size),
-            1 => self.timing.overlapping.add(held.place, size),
-            _ => self.timing.set_back.add(held.place, size),
+            _ if !step.is_back && step.size < LONG_PAUSE => {}
+            _ if !step.is_back => self.timing.long_pauses.add(held.place, step.size),
+            1 => self.timing.overlapping.add(held.place, step.size),
+            _ => {
+                self.quick_set_backs = if self.is_quick(step) { self.quick_set_backs + 1 } else { 0 };
+                self.timing.set_back.add(held.place, step.size);
+            }
         }
         let at = self.clock.accept(held.seen_at);
         self.count_held(held, at);
@@ -286,6 +301,25 @@ impl Stream {
         self.analyst.add_unjudged(&mut self.delta, at.unwrap_or_default());
     }
 }
+
+/// The difference between the time of a frame and the latest time before it.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    is_back: bool,
+    size: Duration,
+}
+
+impl Step {
+    /// Returns the step from `latest` to `next`; one of no size if there is no latest time.
+    fn of(next: u64, latest: Option<i128>) -> Self {
+        let step = latest.map_or(0, |latest| i128::from(next) - latest);
+        let size = Duration::from_nanos(u64::try_from(step.unsigned_abs()).unwrap_or(u64::MAX));
+        Self { is_back: step < 0, size }
+    }
+}
+
+/// Number of quick set-backs in a row that are believed. Each may put five seconds of traffic into one slot.
+const QUICK_SET_BACKS_MAX: u32 = 2;
 
 #[cfg(test)]
 mod tests;
