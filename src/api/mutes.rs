@@ -11,7 +11,7 @@
 //! ([`check_same_origin`](super::guard::check_same_origin)). A POST whose body is not `application/json` is refused
 //! too: another web page cannot send that type without a CORS preflight, which this server does not grant.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -31,6 +31,7 @@ use crate::alert::{
     AlertKind, MUTE_MAX, MUTES_MAX, Mute, MuteHandle, MuteReply, MuteRequest, NewMute, REASON_CHARS_MAX,
     TooManyMutes, is_reason, rfc3339,
 };
+use crate::flow::why_no_host;
 
 /// Lists, adds and removes mutes.
 #[derive(Debug)]
@@ -233,18 +234,13 @@ impl Wanted {
 
 /// Returns why no host has an address of this network; `None` if one may.
 fn why_nothing_matches(source: IpNet) -> Option<String> {
-    let addr = source.addr();
-    if let IpAddr::V6(v6) = addr
+    if let IpAddr::V6(v6) = source.addr()
         && let (Some(v4), 96..) = (v6.to_ipv4_mapped(), source.prefix_len())
     {
         return Some(format!("`source` is an IPv4 address in the form of IPv6: write {v4}"));
     }
-    let group_len = if addr.is_ipv4() { 4 } else { 8 };
-    let is_group = addr.is_multicast() && source.prefix_len() >= group_len;
-    let is_one = source.prefix_len() == source.max_prefix_len();
-    let is_nobody = is_one && (addr.is_unspecified() || addr == IpAddr::V4(Ipv4Addr::BROADCAST));
-    (is_group || is_nobody)
-        .then(|| "`source` is an address that no host has, so nothing would be muted".to_owned())
+    why_no_host(&source)
+        .map(|_| "`source` is an address that no host has, so nothing would be muted".to_owned())
 }
 
 /// The error that answers a request about mutes, with a text that may depend on the request.

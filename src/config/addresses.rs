@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::value_error::ValueError;
+use crate::flow::why_no_host;
 
 /// Reads a network; an address is read as the network that contains only this address. `form` is how the value may be
 /// written.
@@ -28,7 +29,7 @@ pub(super) fn network(text: &str, form: &str) -> Result<IpNet, ValueError> {
         let form = format!("{} for the network with this address", network.trunc());
         return Err(ValueError::write("bits are set behind the prefix", form));
     }
-    match nobody(network) {
+    match why_no_host(&network) {
         None => Ok(network),
         Some(label) => {
             let help = "remove it: no host has such an address, so nothing would match";
@@ -44,18 +45,6 @@ fn embedded(addr: Ipv6Addr, prefix_len: u8) -> Option<Ipv4Net> {
     let is_own_kind = addr.is_unspecified() || addr.is_loopback();
     let v4 = addr.to_ipv4().filter(|_| !is_own_kind)?;
     Ipv4Net::new(v4, v4_len).ok().map(|network| network.trunc())
-}
-
-/// Returns what the network is if none of its addresses belongs to a host, or `None` if one may.
-fn nobody(network: IpNet) -> Option<&'static str> {
-    match network {
-        IpNet::V4(v4) if v4.addr().is_multicast() && v4.prefix_len() >= 4 => Some("multicast"),
-        IpNet::V6(v6) if v6.addr().is_multicast() && v6.prefix_len() >= 8 => Some("multicast"),
-        _ if network.prefix_len() != network.max_prefix_len() => None,
-        IpNet::V4(v4) if v4.addr().is_broadcast() => Some("the broadcast address"),
-        _ if network.addr().is_unspecified() => Some("the unspecified address"),
-        _ => None,
-    }
 }
 
 /// Returns why a text is neither an address nor a network, with what to write if it can be told.

@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
+
 use crate::packet::Endpoints;
 
 /// Returns true if an address stands for no single host: multicast (RFC 5771, RFC 4291), 255.255.255.255 (RFC 919),
@@ -20,6 +22,18 @@ pub fn is_no_host(addr: &IpAddr) -> bool {
     match addr {
         IpAddr::V4(addr) => is_no_host_v4(*addr),
         IpAddr::V6(addr) => is_no_host_v6(addr),
+    }
+}
+
+/// Returns what the network is if none of its addresses belongs to a host; `None` if one may.
+pub(crate) fn why_no_host(network: &IpNet) -> Option<&'static str> {
+    let is_one = network.prefix_len() == network.max_prefix_len();
+    let groups_len = if network.addr().is_ipv4() { 4 } else { 8 };
+    match network.addr() {
+        addr if addr.is_multicast() && network.prefix_len() >= groups_len => Some("multicast"),
+        IpAddr::V4(addr) if is_one && addr.is_broadcast() => Some("the broadcast address"),
+        addr if is_one && addr.is_unspecified() => Some("the unspecified address"),
+        _ => None,
     }
 }
 

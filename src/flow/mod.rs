@@ -69,6 +69,7 @@ mod window;
 use std::time::Duration;
 
 pub use addressee::is_no_host;
+pub(crate) use addressee::why_no_host;
 pub use capacity::Capacity;
 pub use container::slot_ring::slot_span;
 pub use decoded::{CountMode, Decoded, FrameContext};
