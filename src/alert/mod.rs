@@ -27,6 +27,8 @@ pub(crate) mod sample;
 mod sentence;
 mod sink;
 mod state_file;
+#[allow(dead_code, reason = "the state database, which comes next, is its only user")]
+mod stored_alert;
 mod wall_clock;
 mod why_line;
 
