@@ -47,6 +47,7 @@
 //!  1  packet              bytes -> Summary
 //!  0  logging             form of the log, and its queue
 //!     privileges, supervisor      capabilities, systemd
+//!     store                       the database of the state: rows, a thread that writes
 //!     sys                 rings, sockets, mappings: all unsafe code
 //!     published, sync, time       a value that one thread publishes, atomics of the hand-over, two kinds of time
 //!     human                       amounts as people read them
@@ -70,6 +71,7 @@ pub mod human;
 pub mod logging;
 pub mod privileges;
 pub mod published;
+pub mod store;
 pub mod supervisor;
 mod sync;
 pub mod sys;

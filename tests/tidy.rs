@@ -20,7 +20,7 @@ const FOLDERS: &[&str] = &["src/", "tests/", "scripts/", "benches/", "fuzz/", "l
 const FLOORS: &[&[&str]] = &[
     &["human", "published", "sync", "time"],
     &["sys"],
-    &["privileges", "supervisor"],
+    &["privileges", "store", "supervisor"],
     &["logging"],
     &["packet"],
     &["capture", "flow"],

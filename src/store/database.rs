@@ -1,0 +1,290 @@
+//! The open database: opens or replaces the file, and writes changes in one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Transaction, params};
+use tracing::warn;
+
+use super::error::{StoreError, StoreFault};
+use super::folder::{DATABASE, beside, open_own};
+use super::pending::Pending;
+use super::read;
+use super::rows::{NoticeRow, Numbers, Restored};
+use super::schema::{self, Recognised};
+
+/// How long a write waits for another program that holds a lock, such as a backup.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The WAL is copied into the database when it has this many pages of 4 KiB, and shrinks to as many bytes after that.
+const WAL_PAGES: i64 = 1000;
+
+/// A larger file is not of this program.
+const FILE_BYTES_MAX: u64 = 4 << 30;
+
+/// The database of a state directory, open or to be opened again.
+#[derive(Debug)]
+pub(super) struct Database {
+    path: PathBuf,
+    /// `None` while the disk does not let it be opened.
+    open: Option<OpenDatabase>,
+}
+
+#[derive(Debug)]
+struct OpenDatabase {
+    connection: Connection,
+    /// Device and inode of the file, which tell whether it was removed or replaced.
+    identity: (u64, u64),
+}
+
+impl Database {
+    /// Opens the database of a folder and reads it. A file that is of no use is set aside.
+    ///
+    /// # Errors
+    /// A later version of this program wrote it.
+    pub(super) fn open(folder: &Path) -> Result<(Restored, Self), StoreError> {
+        // SQLITE_OPEN_NOFOLLOW refuses a link in any part of the path. Links that lead to the folder are allowed:
+        // systemd makes one for a unit with DynamicUser=.
+        let path = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()).join(DATABASE);
+        let mut database = Self { path, open: None };
+        let restored = match database.open_and_read() {
+            Ok(Opened::Restored(restored)) => restored,
+            Ok(Opened::Newer(found)) => return Err(StoreError::Newer { path: database.path, found }),
+            Err(fault) if fault.is_damage() => {
+                set_aside(&database.path, &fault);
+                // Without room for an empty database the first write tries again.
+                let _ = database.ensure_open();
+                Restored::default()
+            }
+            Err(fault) => {
+                warn!(
+                    "the state in {} cannot be read: {}; starting without it",
+                    database.path.display(),
+                    fault.explain()
+                );
+                Restored::default()
+            }
+        };
+        Ok((restored, database))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn open_and_read(&mut self) -> Result<Opened, StoreFault> {
+        let is_new =
+            fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let (mut connection, identity) = connect(&self.path)?;
+        let restored = match schema::recognise(&connection)? {
+            Recognised::Newer(version) => return Ok(Opened::Newer(version)),
+            Recognised::Empty => {
+                schema::create(&mut connection)?;
+                Restored::default()
+            }
+            Recognised::Current => {
+                check_pages(&connection)?;
+                read::all(&connection)?
+            }
+        };
+        if is_new {
+            sync_folder_of(&self.path)?;
+        }
+        self.open = Some(OpenDatabase { connection, identity });
+        Ok(Opened::Restored(restored))
+    }
+
+    /// Opens the database if it is not open, or if its file is no longer the one that was opened.
+    fn ensure_open(&mut self) -> Result<&mut Connection, StoreFault> {
+        let now = fs::symlink_metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+        if self.open.as_ref().is_some_and(|open| Some(open.identity) != now) {
+            self.open = None;
+        }
+        if self.open.is_none() {
+            match self.open_and_read() {
+                Ok(Opened::Restored(_)) => {}
+                Ok(Opened::Newer(_)) => {
+                    return Err(StoreFault::Foreign(
+                        "a later version of this program has replaced it".to_owned(),
+                    ));
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        let open = self.open.as_mut().ok_or_else(|| io::Error::other("it is not open"))?;
+        Ok(&mut open.connection)
+    }
+
+    /// Writes the changes in one transaction and waits until they are on disk.
+    ///
+    /// # Errors
+    /// None of them was written.
+    pub(super) fn write(&mut self, pending: &Pending) -> Result<(), StoreFault> {
+        let written = self.ensure_open().and_then(|connection| write(connection, pending));
+        if let Err(fault) = &written {
+            // The next attempt opens the file again: after a failed sync, or once files can be opened again.
+            self.open = None;
+            if fault.is_damage() {
+                set_aside(&self.path, fault);
+            }
+        }
+        written
+    }
+
+    /// Copies the WAL into the database, so that the file alone has everything.
+    pub(super) fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            // The last connection does this when it closes. A failure leaves the WAL, which the next start reads.
+            let _ = open.connection.close();
+        }
+    }
+}
+
+enum Opened {
+    Restored(Restored),
+    Newer(i64),
+}
+
+fn connect(path: &Path) -> Result<(Connection, (u64, u64)), StoreFault> {
+    // The file is made with its mode before SQLite opens it. The WAL and its index get the mode of the database.
+    let file = open_own(path)?;
+    let metadata = file.metadata()?;
+    if metadata.len() > FILE_BYTES_MAX {
+        return Err(StoreFault::Foreign(format!("it is larger than {FILE_BYTES_MAX} bytes")));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        file.set_permissions(mode)?;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    // The answer to this pragma is a row.
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(io::Error::other(format!("it cannot have a WAL: the mode is {mode}")).into());
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    connection.query_row("PRAGMA journal_size_limit = 4194304", [], |_| Ok(()))?;
+    Ok((connection, (metadata.dev(), metadata.ino())))
+}
+
+/// Reads every page.
+fn check_pages(connection: &Connection) -> Result<(), StoreFault> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" { Ok(()) } else { Err(StoreFault::Foreign(format!("it is damaged: {found}"))) }
+}
+
+fn write(connection: &mut Connection, pending: &Pending) -> Result<(), StoreFault> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    write_rows(&transaction, pending)?;
+    transaction.commit()?;
+    // Pages of removed rows go back to the file system a few at a time. It is no loss if that fails.
+    let _ = connection.execute_batch("PRAGMA incremental_vacuum(64)");
+    Ok(())
+}
+
+fn write_rows(transaction: &Transaction<'_>, pending: &Pending) -> Result<(), StoreFault> {
+    let Pending { alerts, mutes, numbers, notices, settled, counters } = pending;
+    let mut upsert =
+        transaction.prepare("INSERT INTO alerts VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = ?2")?;
+    let mut delete = transaction.prepare("DELETE FROM alerts WHERE id = ?1")?;
+    for (id, body) in alerts {
+        match body {
+            Some(body) => upsert.execute(params![id, body])?,
+            None => delete.execute([id])?,
+        };
+    }
+    let mut upsert =
+        transaction.prepare("INSERT INTO mutes VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = ?2")?;
+    let mut delete = transaction.prepare("DELETE FROM mutes WHERE id = ?1")?;
+    for (id, body) in mutes {
+        match body {
+            Some(body) => upsert.execute(params![integer(*id), body])?,
+            None => delete.execute([integer(*id)])?,
+        };
+    }
+    let mut raise = transaction.prepare(
+        "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = max(value, ?2)",
+    )?;
+    let Numbers { opened, last_mute, last_notice } = *numbers;
+    for (name, number) in [("opened", opened), ("last_mute", last_mute), ("last_notice", last_notice)] {
+        raise.execute(params![name, integer(number)])?;
+    }
+    let mut upsert = transaction
+        .prepare("INSERT INTO counters VALUES (?1, ?2) ON CONFLICT (sink) DO UPDATE SET body = ?2")?;
+    for (sink, body) in counters {
+        upsert.execute(params![sink, body])?;
+    }
+    write_notices(transaction, notices)?;
+    remove_settled(transaction, settled)
+}
+
+fn write_notices(
+    transaction: &Transaction<'_>,
+    notices: &BTreeMap<u64, (NoticeRow, BTreeSet<String>)>,
+) -> Result<(), StoreFault> {
+    let mut insert = transaction.prepare("INSERT OR REPLACE INTO notices VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut insert_outbox = transaction.prepare("INSERT OR IGNORE INTO outbox VALUES (?1, ?2)")?;
+    for (NoticeRow { number, alert_id, step, queued_at, body }, sinks) in notices.values() {
+        insert.execute(params![integer(*number), alert_id, step, integer(*queued_at), body])?;
+        for sink in sinks {
+            insert_outbox.execute(params![integer(*number), sink])?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_settled(
+    transaction: &Transaction<'_>,
+    settled: &BTreeSet<(u64, String)>,
+) -> Result<(), StoreFault> {
+    let mut delete = transaction.prepare("DELETE FROM outbox WHERE notice = ?1 AND sink = ?2")?;
+    let mut delete_notice = transaction.prepare(
+        "DELETE FROM notices WHERE number = ?1 AND NOT EXISTS (SELECT 1 FROM outbox WHERE notice = ?1)",
+    )?;
+    for (notice, sink) in settled {
+        delete.execute(params![integer(*notice), sink])?;
+        delete_notice.execute([integer(*notice)])?;
+    }
+    Ok(())
+}
+
+/// Returns the number as SQLite has it. Numbers that the program gives out are far smaller than the largest one.
+fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Renames a database that is of no use, with its WAL, and logs that.
+fn set_aside(path: &Path, fault: &StoreFault) {
+    let bad = beside(path, ".bad");
+    let renamed = fs::rename(path, &bad);
+    for suffix in ["-wal", "-shm"] {
+        // A WAL that stayed would be taken for the one of the next database.
+        let (from, to) = (beside(path, suffix), beside(&bad, suffix));
+        let _ = fs::rename(&from, &to);
+    }
+    match renamed {
+        Ok(()) => warn!("the state in {} is of no use: {fault}; it is now {}", path.display(), bad.display()),
+        Err(error) => {
+            warn!("the state in {} is of no use: {fault}; it cannot be set aside: {error}", path.display());
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The state directory: who may use it, its lock, and files in it that are opened without following a link.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::error::StoreError;
+
+/// Name of the database in the state directory.
+pub const DATABASE: &str = "state.db";
+
+/// Name of the lock file in the state directory.
+pub const LOCK_FILE: &str = "state.lock";
+
+/// Maximum number of bytes that are read from the lock file.
+const LOCK_BYTES_MAX: u64 = 32;
+
+/// Something about a state directory that its operator should change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderProblem {
+    /// What is wrong and what to do about it.
+    pub text: String,
+    /// True if the program does not start with it.
+    pub stops_start: bool,
+}
+
+/// Returns what is wrong with a state directory as it is now; `None` if it can be used. Creates nothing.
+#[must_use]
+pub fn folder_problem(folder: &Path) -> Option<FolderProblem> {
+    let problem = |text: String, stops_start| Some(FolderProblem { text, stops_start });
+    let metadata = match fs::metadata(folder) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = folder.parent().unwrap_or(folder);
+            return match fs::metadata(parent) {
+                Ok(parent) if parent.is_dir() => None,
+                _ => problem(
+                    format!("{} cannot be made: no such folder as {}", folder.display(), parent.display()),
+                    false,
+                ),
+            };
+        }
+        Err(error) => return problem(format!("{}: {error}", folder.display()), false),
+    };
+    if !metadata.is_dir() {
+        return problem(
+            format!("{} is not a folder: name one, or move the file away", folder.display()),
+            true,
+        );
+    }
+    if metadata.mode() & 0o002 != 0 {
+        // In a folder with the sticky bit, such as /tmp, others can add files but not replace ours.
+        let is_sticky = metadata.mode() & 0o1000 != 0;
+        let text = format!(
+            "every user may write to {}: take that away (chmod o-w), or name another folder",
+            folder.display()
+        );
+        return problem(text, !is_sticky);
+    }
+    let names = [DATABASE, "state.db-wal", "state.db-shm", LOCK_FILE];
+    let unsafe_file = names.iter().find_map(|name| file_problem(&folder.join(name), metadata.uid()));
+    unsafe_file.and_then(|text| problem(text, true))
+}
+
+/// Returns what is wrong with a file of the state; `None` if it is a regular file of ours or does not exist.
+fn file_problem(path: &Path, owner_of_folder: u32) -> Option<String> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    let name = path.display();
+    if metadata.file_type().is_symlink() {
+        return Some(format!("{name} is a symbolic link, and none is followed: move the file itself there"));
+    }
+    if !metadata.is_file() {
+        return Some(format!("{name} is not a regular file: move it away"));
+    }
+    let own = nix::unistd::geteuid().as_raw();
+    let owner = metadata.uid();
+    (![own, 0, owner_of_folder].contains(&owner)).then(|| {
+        format!("{name} belongs to the user {owner}: give it to the user of this program, or move it away")
+    })
+}
+
+/// The lock of a state directory. It is released when this is dropped, and by the kernel when the process ends.
+#[derive(Debug)]
+pub(super) struct FolderLock {
+    _file: File,
+}
+
+/// Checks the folder, creates it if it does not exist, and locks it. Returns `None` if the disk does not let the lock
+/// file be made at the moment.
+///
+/// # Errors
+/// Another process holds the lock, or the folder is not safe to use.
+pub(super) fn lock(folder: &Path) -> Result<Option<FolderLock>, StoreError> {
+    if let Some(FolderProblem { text, stops_start: true }) = folder_problem(folder) {
+        return Err(StoreError::Unsafe(text));
+    }
+    // If it cannot be made, opening the lock file fails below.
+    let _ = DirBuilder::new().mode(0o700).create(folder);
+    let Ok(mut file) = open_own(&folder.join(LOCK_FILE)) else { return Ok(None) };
+    match file.try_lock() {
+        Ok(()) => {
+            // Without its pid in the file the lock holds as well.
+            let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+            Ok(Some(FolderLock { _file: file }))
+        }
+        Err(TryLockError::WouldBlock) => {
+            Err(StoreError::InUse { folder: folder.to_owned(), holder: holder_in(&mut file) })
+        }
+        // The file system has no locks.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!("{} cannot be locked: {error}; run one process with it only", folder.display());
+            Ok(Some(FolderLock { _file: file }))
+        }
+    }
+}
+
+fn holder_in(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| file.take(LOCK_BYTES_MAX).read_to_string(&mut text));
+    match read.ok().and_then(|_| text.trim().parse::<u32>().ok()) {
+        Some(pid) => format!("its pid is {pid}"),
+        None => format!("find it with fuser {LOCK_FILE}"),
+    }
+}
+
+/// Opens a file for reading and writing, and creates it for its owner alone if it does not exist. Never blocks.
+///
+/// # Errors
+/// It cannot be opened, is a symbolic link or is not a regular file.
+pub(super) fn open_own(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let mut options = OpenOptions::new();
+    let file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags)
+        .open(path)?;
+    check_regular(file)
+}
+
+/// Reads a file of at most `bytes_max` bytes. Never blocks.
+///
+/// # Errors
+/// It cannot be read, is a symbolic link, is not a regular file or is larger.
+pub fn read_regular(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = check_regular(OpenOptions::new().read(true).custom_flags(flags).open(path)?)?;
+    if file.metadata()?.len() > bytes_max {
+        return Err(io::Error::other(format!("it is larger than {bytes_max} bytes")));
+    }
+    let mut bytes = Vec::new();
+    file.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn check_regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
+}
+
+/// Returns the path with an extension appended.
+pub(super) fn beside(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(extension);
+    PathBuf::from(name)
+}

@@ -1,0 +1,265 @@
+//! The thread that writes, and the handle through which others give it changes.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::database::Database;
+use super::error::StoreError;
+use super::folder::{self, FolderLock};
+use super::pending::Pending;
+use super::rows::Changes;
+
+/// Time between two attempts while writes fail.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Changes that wait longer than this count as not durable.
+const DURABLE_WITHIN: Duration = Duration::from_millis(200);
+
+/// Names a submission: [`StateWriter::wait_committed`] tells when it is in the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// Takes changes and has them written by a thread of its own. Clones share the thread.
+#[derive(Clone, Debug)]
+pub struct StateWriter {
+    shared: Arc<Shared>,
+}
+
+/// What the API shows about the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateStatus {
+    /// The state directory.
+    pub directory: PathBuf,
+    /// True if everything that was submitted is in the database, or will be within a moment.
+    pub is_durable: bool,
+    /// Number of rows that wait to be written.
+    pub waiting_changes: usize,
+    /// Why the last write failed; `None` if it did not.
+    pub error: Option<String>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    directory: PathBuf,
+    queue: Mutex<Queue>,
+    /// Notified when changes or the end arrive.
+    has_work: Condvar,
+    /// Notified when changes were committed, and at the end of the thread.
+    has_written: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    pending: Pending,
+    /// Number of rows that the thread is writing.
+    in_flight: usize,
+    /// When the oldest change that is not in the database was submitted; `None` if all are.
+    waits_since: Option<Instant>,
+    submitted: u64,
+    committed: u64,
+    error: Option<String>,
+    is_ending: bool,
+    is_ended: bool,
+}
+
+impl StateWriter {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system cannot create a thread.
+    pub(super) fn start(database: Database, lock: Option<FolderLock>) -> Result<Self, StoreError> {
+        let directory = database.path().parent().map(Path::to_owned).unwrap_or_default();
+        let shared = Arc::new(Shared {
+            directory,
+            queue: Mutex::default(),
+            has_work: Condvar::new(),
+            has_written: Condvar::new(),
+        });
+        let given = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || Thread { shared: given, database, lock }.run())
+            .map_err(StoreError::Thread)?;
+        Ok(Self { shared })
+    }
+
+    /// Adds changes to those that are written next. They are in the database together or not at all. Never waits for
+    /// the disk.
+    pub fn submit(&self, changes: Changes) -> Ticket {
+        let mut queue = self.shared.lock();
+        if changes.is_empty() {
+            return Ticket(queue.submitted);
+        }
+        queue.submitted += 1;
+        queue.waits_since.get_or_insert_with(Instant::now);
+        queue.pending.add(changes);
+        let ticket = Ticket(queue.submitted);
+        drop(queue);
+        self.shared.has_work.notify_one();
+        ticket
+    }
+
+    /// Waits for at most `timeout` until the changes of a ticket are in the database. Returns true if they are.
+    #[must_use]
+    pub fn wait_committed(&self, ticket: Ticket, timeout: Duration) -> bool {
+        let queue = self.shared.lock();
+        let (queue, _) = self
+            .shared
+            .has_written
+            .wait_timeout_while(queue, timeout, |queue| queue.committed < ticket.0 && !queue.is_ended)
+            .unwrap_or_else(PoisonError::into_inner);
+        queue.committed >= ticket.0
+    }
+
+    /// Returns true if the changes of a ticket are in the database.
+    #[must_use]
+    pub fn is_committed(&self, ticket: Ticket) -> bool {
+        self.shared.lock().committed >= ticket.0
+    }
+
+    /// Returns true if the last write succeeded and no change has waited for longer than 200 ms.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.shared.lock().is_durable()
+    }
+
+    /// Returns what the API shows.
+    #[must_use]
+    pub fn status(&self) -> StateStatus {
+        let queue = self.shared.lock();
+        StateStatus {
+            directory: self.shared.directory.clone(),
+            is_durable: queue.is_durable(),
+            waiting_changes: queue.pending.rows() + queue.in_flight,
+            error: queue.error.clone(),
+        }
+    }
+
+    /// Waits for at most `timeout` until everything that was submitted so far is in the database. Returns true if it
+    /// is.
+    #[must_use]
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let ticket = Ticket(self.shared.lock().submitted);
+        self.wait_committed(ticket, timeout)
+    }
+
+    /// Writes what waits, closes the database, releases the lock and ends the thread; waits for that for at most
+    /// `timeout`. If the disk takes nothing, one last attempt is made. Returns true if everything is in the database.
+    #[must_use]
+    pub fn finish(&self, timeout: Duration) -> bool {
+        let mut queue = self.shared.lock();
+        queue.is_ending = true;
+        self.shared.has_work.notify_one();
+        let (queue, _) = self
+            .shared
+            .has_written
+            .wait_timeout_while(queue, timeout, |queue| !queue.is_ended)
+            .unwrap_or_else(PoisonError::into_inner);
+        queue.is_ended && queue.committed == queue.submitted
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // A panic of another thread ends the process.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn is_durable(&self) -> bool {
+        self.error.is_none() && self.waits_since.is_none_or(|since| since.elapsed() <= DURABLE_WITHIN)
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.committed < self.submitted
+    }
+}
+
+struct Thread {
+    shared: Arc<Shared>,
+    database: Database,
+    lock: Option<FolderLock>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        while let Some((pending, ticket)) = self.next() {
+            let written = self.write(&pending);
+            let explained = written.as_ref().err().cloned();
+            let mut queue = self.shared.lock();
+            queue.in_flight = 0;
+            let failed_before = std::mem::replace(&mut queue.error, explained).is_some();
+            match &written {
+                Ok(()) => {
+                    queue.committed = ticket;
+                    queue.waits_since = queue.has_waiting().then(Instant::now);
+                }
+                Err(_) => {
+                    let later = std::mem::replace(&mut queue.pending, pending);
+                    queue.pending.append(later);
+                }
+            }
+            let is_last = queue.is_ending;
+            drop(queue);
+            self.shared.has_written.notify_all();
+            self.report(&written, failed_before);
+            if written.is_err() && is_last {
+                break;
+            }
+        }
+        self.database.close();
+        // The lock is released before `finish` returns, so that a process that starts then finds the folder free.
+        drop(self.lock.take());
+        self.shared.lock().is_ended = true;
+        self.shared.has_written.notify_all();
+    }
+
+    /// Waits for changes and takes them. Returns `None` at the end.
+    fn next(&self) -> Option<(Pending, u64)> {
+        let mut queue = self.shared.lock();
+        if queue.error.is_some() && !queue.is_ending {
+            (queue, _) = self
+                .shared
+                .has_work
+                .wait_timeout_while(queue, RETRY_AFTER, |queue| !queue.is_ending)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        queue = self
+            .shared
+            .has_work
+            .wait_while(queue, |queue| !queue.has_waiting() && !queue.is_ending)
+            .unwrap_or_else(PoisonError::into_inner);
+        if !queue.has_waiting() {
+            return None;
+        }
+        queue.in_flight = queue.pending.rows();
+        Some((std::mem::take(&mut queue.pending), queue.submitted))
+    }
+
+    /// Writes the changes. Returns in words why that failed.
+    fn write(&mut self, pending: &Pending) -> Result<(), String> {
+        if self.lock.is_none() {
+            // The lock file could not be made at the start.
+            self.lock = folder::lock(&self.shared.directory).map_err(|error| error.to_string())?;
+        }
+        self.database.write(pending).map_err(|fault| fault.explain())
+    }
+
+    /// Logs the first of several failures, and the next success.
+    fn report(&self, written: &Result<(), String>, failed_before: bool) {
+        let path = self.database.path().display();
+        match written {
+            Ok(()) if failed_before => info!("the state is kept again in {path}"),
+            Err(error) if !failed_before => warn!(
+                "the state cannot be kept in {path}: {error}. What is not written stays in memory and is written \
+                 when that works again"
+            ),
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
