@@ -26,7 +26,7 @@ pub(super) struct NetlinkSocket {
 impl NetlinkSocket {
     /// Opens the socket.
     pub(super) fn open() -> Result<Self, NetlinkError> {
-        let socket = bound_socket()?;
+        let socket = connected_socket()?;
         Ok(Self { socket, sequence: 0 })
     }
 
@@ -89,7 +89,7 @@ impl DumpStream {
     /// Requests the dump. The kernel compares the header of the request with each entry and omits those that do not
     /// match (`NETLINK_GET_STRICT_CHK`, Linux 4.20).
     pub(super) fn begin(request: &DumpRequest<'_>) -> Result<Self, NetlinkError> {
-        let socket = bound_socket()?;
+        let socket = connected_socket()?;
         socket.set_netlink_get_strict_chk(true).map_err(call("setsockopt(NETLINK_GET_STRICT_CHK)"))?;
         request.send_on(&socket, 1)?;
         let reply = DumpReply { sequence: 1, what: request.what, kind: request.reply };
@@ -168,15 +168,18 @@ impl DumpReply {
     }
 }
 
-fn bound_socket() -> Result<Socket, NetlinkError> {
-    let mut socket = Socket::new(NETLINK_ROUTE).map_err(call("socket(AF_NETLINK)"))?;
-    socket.bind_auto().map_err(call("bind"))?;
+/// Opens a socket that is connected to the kernel (port 0). Connecting binds it to an address that the kernel chooses
+/// (`netlink_connect` in `net/netlink/af_netlink.c`). Requests can then be written, so a thread that may not send to
+/// sockets can make them.
+fn connected_socket() -> Result<Socket, NetlinkError> {
+    let socket = Socket::new(NETLINK_ROUTE).map_err(call("socket(AF_NETLINK)"))?;
+    socket.connect(&SocketAddr::new(0, 0)).map_err(call("connect"))?;
     Ok(socket)
 }
 
 /// Opens a netlink socket that receives notices of changes of these groups (`RTNLGRP_*`).
 pub(super) fn subscribe(groups: &[u32]) -> Result<Socket, NetlinkError> {
-    let socket = bound_socket()?;
+    let socket = connected_socket()?;
     for &group in groups {
         socket.add_membership(group).map_err(call("setsockopt(NETLINK_ADD_MEMBERSHIP)"))?;
     }
@@ -216,7 +219,7 @@ pub(super) struct DumpRequest<'a> {
 impl DumpRequest<'_> {
     fn send_on(&self, socket: &Socket, sequence: u32) -> Result<(), NetlinkError> {
         let message = self.message(sequence);
-        socket.send_to(&message, &SocketAddr::new(0, 0), 0).map(drop).map_err(call("sendto"))
+        nix::unistd::write(socket, &message).map(drop).map_err(|errno| call("write")(errno.into()))
     }
 
     fn message(&self, sequence: u32) -> Vec<u8> {

@@ -192,7 +192,11 @@ impl WorkerStart {
         // This runs on the thread of the worker, because an io_uring belongs to the thread that submits to it.
         let live = self.ring.start(self.waker)?;
         if self.number == 0 {
-            info!("workers wait on {}", live.wait_point());
+            let wait_point = live.wait_point();
+            info!("workers wait on {wait_point}");
+            if let Some(reason) = &wait_point.unrestricted {
+                warn!("the io_uring of the workers is not restricted to polls: {reason}");
+            }
         }
         let Self { end, delta, analyst, stop, .. } = self;
         Worker { live, end, delta, analyst, is_idle: true, stop }.run()

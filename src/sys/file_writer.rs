@@ -19,33 +19,46 @@ use std::os::fd::AsRawFd;
 
 use io_uring::{IoUring, opcode, squeue, types};
 
-use super::poller::{explain, set_up_preferred};
+use super::poller::{Requests, RestrictedRing, explain, set_up_preferred};
 
 /// Appends bytes to files and syncs them to disk.
 pub(crate) struct FileWriter {
     /// `None` if plain system calls are used.
     ring: Option<Box<IoUring>>,
     refusal: Option<String>,
+    unrestricted: Option<String>,
 }
+
+/// The requests of a writer: a write, and an `fdatasync` that is linked to it.
+const APPENDS: Requests =
+    Requests { opcodes: &[opcode::Write::CODE, opcode::Fsync::CODE], flags: squeue::Flags::IO_LINK };
 
 impl FileWriter {
     /// Creates a writer with io_uring, or with plain system calls if the system refuses io_uring.
     pub(crate) fn new() -> Self {
-        match set_up_preferred().and_then(|ring| try_enter(&ring).map(|()| ring)) {
-            Ok(ring) => Self { ring: Some(Box::new(ring)), refusal: None },
-            Err(error) => Self { ring: None, refusal: Some(explain(&error)) },
+        match set_up_preferred(&APPENDS).and_then(|made| try_enter(&made.ring).map(|()| made)) {
+            Ok(RestrictedRing { ring, unrestricted }) => {
+                Self { ring: Some(Box::new(ring)), refusal: None, unrestricted }
+            }
+            Err(error) => Self { ring: None, refusal: Some(explain(&error)), unrestricted: None },
         }
     }
 
     /// Creates a writer that uses plain system calls, as [`new`](Self::new) does if the system refuses io_uring.
     #[cfg(test)]
     pub(crate) fn plain() -> Self {
-        Self { ring: None, refusal: None }
+        Self { ring: None, refusal: None, unrestricted: None }
     }
 
     /// Returns the reason why io_uring is not used, as text; `None` if it is used or was not tried.
     pub(crate) fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
+    }
+
+    /// Returns the reason why the io_uring takes requests of every kind, as text; `None` if it takes writes and syncs
+    /// only, or if io_uring is not used.
+    pub(crate) fn unrestricted(&self) -> Option<&str> {
+        self.unrestricted.as_deref()
     }
 
     /// Appends all bytes to a file that was opened for appending, and waits until they are on disk.
@@ -78,10 +91,11 @@ impl Default for FileWriter {
 
 impl fmt::Debug for FileWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ring, refusal } = self;
+        let Self { ring, refusal, unrestricted } = self;
         f.debug_struct("FileWriter")
             .field("uses_io_uring", &ring.is_some())
             .field("refusal", refusal)
+            .field("unrestricted", unrestricted)
             .finish()
     }
 }

@@ -21,7 +21,8 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use io_uring::{IoUring, cqueue, opcode, types};
+use io_uring::register::Restriction;
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -46,6 +47,9 @@ pub struct WaitPoint {
     pub mechanism: Mechanism,
     /// The reason why io_uring was refused, as text; `None` if io_uring is in use or was not tried.
     pub refusal: Option<String>,
+    /// The reason why the io_uring takes requests of every kind, as text; `None` if it takes polls only, or if io_uring
+    /// is not in use.
+    pub unrestricted: Option<String>,
 }
 
 /// A mechanism to wait with.
@@ -104,11 +108,13 @@ impl Poller {
     /// The chosen mechanism cannot be set up. With [`PollerChoice::Auto`] neither mechanism can be set up, and the
     /// error is that of epoll.
     pub fn new(socket: Arc<PacketSocket>, waker: Waker, choice: PollerChoice) -> io::Result<Self> {
-        let mut refusal = None;
+        let (mut refusal, mut unrestricted) = (None, None);
         let backend = match choice {
-            PollerChoice::IoUring => Backend::IoUring(Box::new(uring_wait(&socket, &waker)?)),
+            PollerChoice::IoUring => {
+                Backend::IoUring(Box::new(uring_wait(&socket, &waker, &mut unrestricted)?))
+            }
             PollerChoice::Epoll => Backend::Epoll(EpollWait::new(&socket, &waker)?),
-            PollerChoice::Auto => match uring_wait(&socket, &waker) {
+            PollerChoice::Auto => match uring_wait(&socket, &waker, &mut unrestricted) {
                 Ok(uring) => Backend::IoUring(Box::new(uring)),
                 Err(error) => {
                     refusal = Some(explain(&error));
@@ -120,7 +126,7 @@ impl Poller {
             Backend::IoUring(_) => Mechanism::IoUring,
             Backend::Epoll(_) => Mechanism::Epoll,
         };
-        Ok(Self { backend, socket, waker, wait_point: WaitPoint { mechanism, refusal } })
+        Ok(Self { backend, socket, waker, wait_point: WaitPoint { mechanism, refusal, unrestricted } })
     }
 
     /// Returns the mechanism in use, and the reason if io_uring was tried and refused.
@@ -168,10 +174,20 @@ const WAKER: u64 = 1;
 /// Bit that is set in the `user_data` of a multishot poll.
 const MULTISHOT: u64 = 2;
 
-/// Sets up the wait with the first mode of [`UringMode::BY_PREFERENCE`] that this kernel has.
-fn uring_wait(socket: &PacketSocket, waker: &Waker) -> io::Result<UringWait> {
-    UringWait::new(set_up_preferred()?, socket.as_fd().as_raw_fd(), waker.as_fd().as_raw_fd())
+/// Sets up the wait with the first mode of [`UringMode::BY_PREFERENCE`] that this kernel has. If the ring cannot be
+/// restricted to polls, it writes the reason to `unrestricted`.
+fn uring_wait(
+    socket: &PacketSocket,
+    waker: &Waker,
+    unrestricted: &mut Option<String>,
+) -> io::Result<UringWait> {
+    let RestrictedRing { ring, unrestricted: reason } = set_up_preferred(&POLLS)?;
+    *unrestricted = reason;
+    UringWait::new(ring, socket.as_fd().as_raw_fd(), waker.as_fd().as_raw_fd())
 }
+
+/// The requests of a worker. A frame could be sent neither by a write nor by a send.
+const POLLS: Requests = Requests { opcodes: &[opcode::PollAdd::CODE], flags: squeue::Flags::empty() };
 
 struct UringWait {
     ring: IoUring,
@@ -284,7 +300,8 @@ impl UringMode {
 
     fn set_up(self) -> io::Result<IoUring> {
         let mut builder = IoUring::builder();
-        builder.setup_cqsize(COMPLETION_ENTRIES);
+        // A ring can be restricted only before it is enabled.
+        builder.setup_cqsize(COMPLETION_ENTRIES).setup_r_disabled();
         match self {
             Self::Deferred => builder.setup_single_issuer().setup_defer_taskrun().setup_submit_all(),
             Self::Cooperative => builder.setup_coop_taskrun().setup_submit_all(),
@@ -294,9 +311,36 @@ impl UringMode {
     }
 }
 
-/// Sets up a ring in the first mode of [`UringMode::BY_PREFERENCE`] that this kernel has.
-pub(super) fn set_up_preferred() -> io::Result<IoUring> {
-    first_supported(UringMode::set_up)
+/// The requests that a ring takes: all others fail with `EACCES`, also if a thread was taken over that may enter the
+/// ring.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Requests {
+    /// The opcodes (`IORING_OP_*`).
+    pub(super) opcodes: &'static [u8],
+    /// The flags that a request may have.
+    pub(super) flags: squeue::Flags,
+}
+
+/// A ring that is enabled.
+pub(super) struct RestrictedRing {
+    pub(super) ring: IoUring,
+    /// The reason why the ring takes requests of every kind, as text; `None` if it is restricted.
+    pub(super) unrestricted: Option<String>,
+}
+
+/// Sets up a ring in the first mode of [`UringMode::BY_PREFERENCE`] that this kernel has, restricts it to `requests`
+/// (`IORING_REGISTER_RESTRICTIONS`, Linux 5.10) and enables it. Nothing else can be registered with it later. If the
+/// system refuses the restriction, the ring is enabled without it.
+pub(super) fn set_up_preferred(requests: &Requests) -> io::Result<RestrictedRing> {
+    restrict(first_supported(UringMode::set_up)?, requests)
+}
+
+fn restrict(ring: IoUring, requests: &Requests) -> io::Result<RestrictedRing> {
+    let mut restrictions: Vec<_> = requests.opcodes.iter().map(|&code| Restriction::sqe_op(code)).collect();
+    restrictions.push(Restriction::sqe_flags_allowed(requests.flags.bits()));
+    let refused = ring.submitter().register_restrictions(&mut restrictions).err();
+    ring.submitter().register_enable_rings()?;
+    Ok(RestrictedRing { ring, unrestricted: refused.as_ref().map(explain) })
 }
 
 /// Returns the result of the first mode whose flags the kernel supports. For other flags `set_up` fails with `EINVAL`;
@@ -400,7 +444,11 @@ mod tests {
             let (socket, waker) = (Waker::new().unwrap(), Waker::new().unwrap());
             let fds = [socket.as_fd().as_raw_fd(), waker.as_fd().as_raw_fd()];
             let mut uring = match mode.set_up() {
-                Ok(ring) => UringWait::new(ring, fds[0], fds[1]).unwrap(),
+                Ok(ring) => {
+                    let RestrictedRing { ring, unrestricted } = restrict(ring, &POLLS).unwrap();
+                    assert_eq!(unrestricted, None, "{mode:?}: Linux has it from 5.10 on");
+                    UringWait::new(ring, fds[0], fds[1]).unwrap()
+                }
                 // This kernel lacks the mode.
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) && mode != UringMode::Plain => {
                     continue;
@@ -427,6 +475,29 @@ mod tests {
                 while uring.wait(fds[0], fds[1], SHORT).unwrap() != Ready::default() {}
             }
         }
+    }
+
+    #[test]
+    fn a_ring_of_polls_takes_no_other_request() {
+        let RestrictedRing { mut ring, unrestricted } = set_up_preferred(&POLLS).unwrap();
+        assert_eq!(unrestricted, None, "Linux has it from 5.10 on");
+        let (reader, writer) = std::io::pipe().unwrap();
+        let fd = types::Fd(writer.as_raw_fd());
+        let bytes = b"frame";
+        let write = opcode::Write::new(fd, bytes.as_ptr(), 5).build();
+        let send = opcode::Send::new(fd, bytes.as_ptr(), 5).build();
+        let linked = opcode::PollAdd::new(fd, libc::POLLOUT as u32).build().flags(squeue::Flags::IO_LINK);
+        for request in [write, send, linked] {
+            // SAFETY: `push` requires the bytes to stay valid until the request completes; they are constant.
+            unsafe { ring.submission().push(&request) }.unwrap();
+            ring.submit_and_wait(1).unwrap();
+            let result = ring.completion().next().map(|completion| completion.result());
+            assert_eq!(result, Some(-libc::EACCES));
+        }
+        let again = ring.submitter().register_restrictions(&mut [Restriction::sqe_op(opcode::Send::CODE)]);
+        assert!(again.is_err(), "a restriction is registered once");
+        drop(writer);
+        assert_eq!(std::io::read_to_string(reader).unwrap(), "");
     }
 
     #[test]

@@ -116,6 +116,9 @@ impl Sink for AlertFile {
         if let Some(refusal) = writer.refusal() {
             info!("AlertFile is written without io_uring: {refusal}");
         }
+        if let Some(reason) = writer.unrestricted() {
+            warn!("the io_uring of AlertFile is not restricted to writes: {reason}");
+        }
         // A partial line is truncated when the program starts, not when the next alert comes.
         let opened = Locked::open(&self.options.path, None).and_then(|mut file| {
             file.truncate_partial_line()?;
