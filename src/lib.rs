@@ -50,7 +50,7 @@
 //!     store                       the database of the state: rows, a thread that writes
 //!     sys                 rings, sockets, mappings: all unsafe code
 //!     published, sync, time       a value that one thread publishes, atomics of the hand-over, two kinds of time
-//!     human                       amounts as people read them
+//!     escape, human               text of strangers without hidden characters, amounts as people read them
 //! ```
 //!
 //! Unsafe code is in [`sys`] alone; every other floor forbids it.
@@ -67,6 +67,7 @@
 )]
 
 // Floor 0.
+pub mod escape;
 pub mod human;
 pub mod logging;
 pub mod privileges;

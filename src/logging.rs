@@ -17,7 +17,7 @@
 //! {"level":"warning","message":"io_uring is refused here, using epoll","time":"2006-01-02T15:04:05Z"}
 //! ```
 //!
-//! Control characters of a record are escaped, so that a record is one line and text from packets or requests cannot
+//! Hidden characters of a record are escaped, so that a record is one line and text from packets or requests cannot
 //! forge another line. An error of stderr is ignored, since there is no other place to report it.
 //!
 //! A separate thread writes the records, so that a stderr that is not read does not block workers, the link monitor or

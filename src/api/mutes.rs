@@ -31,6 +31,7 @@ use crate::alert::{
     AlertKind, MUTE_MAX, MUTES_MAX, Mute, MuteHandle, MuteReply, MuteRequest, NewMute, REASON_CHARS_MAX,
     TooManyMutes, is_reason, rfc3339,
 };
+use crate::escape;
 use crate::flow::why_no_host;
 
 /// Lists, adds and removes mutes.
@@ -114,7 +115,7 @@ impl MutesEndpoint {
     }
 
     fn list(&self) -> Reply {
-        reply::json(view::json_array(self.desk.list().iter().map(MuteView::of)))
+        reply::json(shown(view::json_array(self.desk.list().iter().map(MuteView::of))))
     }
 
     async fn add<B>(&self, request: Request<B>) -> Result<Reply, MuteError>
@@ -134,7 +135,8 @@ impl MutesEndpoint {
         match mute {
             Ok(mute) => {
                 tracing::info!("alerts about {} are muted for a while (mute {})", mute.source, mute.id);
-                Ok(reply::created(&format!("{MUTES}/{}", mute.id), view::json(&MuteView::of(&mute))))
+                let body = shown(view::json(&MuteView::of(&mute)));
+                Ok(reply::created(&format!("{MUTES}/{}", mute.id), body))
             }
             Err(TooManyMutes) => {
                 let detail = format!("{MUTES_MAX} mutes are in force: take one back first");
@@ -193,6 +195,14 @@ impl MutesEndpoint {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) | Err(_) => Err(busy()),
         }
+    }
+}
+
+/// Returns a JSON document with the hidden characters of reasons as escapes, for readers with a terminal.
+fn shown(document: Bytes) -> Bytes {
+    match String::from_utf8(document.into()) {
+        Ok(document) => escape::json(document).into(),
+        Err(error) => error.into_bytes().into(),
     }
 }
 
@@ -295,3 +305,14 @@ const NO_SUCH_MUTE: Refusal = Refusal {
     status: StatusCode::NOT_FOUND,
     detail: "no such mute is in force; GET /api/v1/mutes lists them",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_characters_of_a_reason_are_escapes_of_json() {
+        let document = shown(view::json(&["a\u{202e}b é".to_owned()]));
+        assert_eq!(document, r#"["a\u202eb é"]"#);
+    }
+}

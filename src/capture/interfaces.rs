@@ -16,6 +16,7 @@ use super::error::NetlinkError;
 use super::netlink::{AF_INET, AF_INET6, DumpRequest, NetlinkSocket, attributes, ip};
 use super::stations::Station;
 use super::tc_filter::MirredRule;
+use crate::escape::Escaped;
 use ipnet::IpNet;
 
 /// The interfaces, addresses and forwarding settings of this namespace at one moment.
@@ -126,17 +127,9 @@ impl InterfaceName {
 }
 
 impl fmt::Display for InterfaceName {
-    /// Escapes control characters and bytes that are not UTF-8, since the name goes into the log.
+    /// Escapes hidden characters and bytes that are not UTF-8, since the name is shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for char in chunk.valid().chars() {
-                if char.is_control() { write!(f, "{}", char.escape_default())? } else { write!(f, "{char}")? }
-            }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
-        }
-        Ok(())
+        Escaped::bytes(&self.0).fmt(f)
     }
 }
 
@@ -333,6 +326,18 @@ const NETCONFA_IFINDEX_DEFAULT: i32 = -2;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hidden_characters_and_other_bytes_of_a_name_are_escaped() {
+        for (name, shown) in [
+            (&b"eth0"[..], "eth0"),
+            ("e\u{202e}0hte".as_bytes(), r"e\u{202e}0hte"),
+            ("wg\u{200b}0\u{1b}".as_bytes(), r"wg\u{200b}0\u{1b}"),
+            (b"a\xff", r"a\xff"),
+        ] {
+            assert_eq!(InterfaceName::new(name).to_string(), shown);
+        }
+    }
     use crate::capture::netlink::sample::attribute;
 
     fn link_message(ifindex: u32, hatype: u16, attributes: &[Vec<u8>]) -> Vec<u8> {

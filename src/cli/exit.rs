@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use tracing::Level;
 use traffic_alerted::config::ConfigError;
+use traffic_alerted::escape;
 use traffic_alerted::logging::{self, LinePrefix, LogFormat};
 use traffic_alerted::time::unix_now;
 
@@ -22,12 +23,13 @@ pub(super) struct Reported;
 /// the queue, so that a progress line can be taken off the terminal before.
 pub(super) fn say(level: Level, text: &str) {
     let prefix = logging::prefix().unwrap_or_else(|| LinePrefix::detect(LogFormat::Text));
+    let shown = escape::lines(text);
     let line = match prefix {
         // The clock format is for people, so the message gets no prefix.
         LinePrefix::Clock(_) => match level {
-            Level::ERROR => format!("error: {text}\n"),
-            Level::WARN => format!("warning: {text}\n"),
-            _ => format!("{text}\n"),
+            Level::ERROR => format!("error: {shown}\n"),
+            Level::WARN => format!("warning: {shown}\n"),
+            _ => format!("{shown}\n"),
         },
         _ => prefix.line(unix_now(), level, text),
     };
@@ -43,10 +45,12 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let (report, code) = match error.downcast_ref::<ConfigError>() {
         Some(error) => (error.render(wants_colour()), ExitCode::from(USAGE)),
         None if error.is::<clap::Error>() => (error.to_string(), ExitCode::from(USAGE)),
-        None => (format!("error: {error:#}"), ExitCode::FAILURE),
+        None => (escape::lines(&format!("error: {error:#}")).into_owned(), ExitCode::FAILURE),
     };
-    // Without a log, because the command has none or failed before it began one, the report is text.
-    let prefix = logging::prefix().unwrap_or_else(|| LinePrefix::detect(LogFormat::Text));
+    // Without a log, because the command has none or failed before it began one, a wrong file still says which format
+    // its reader expects.
+    let format = error.downcast_ref::<ConfigError>().map_or(LogFormat::Text, ConfigError::log_format);
+    let prefix = logging::prefix().unwrap_or_else(|| LinePrefix::detect(format));
     let lines: String = match prefix {
         LinePrefix::Json { .. } => {
             let config = error.downcast_ref::<ConfigError>();

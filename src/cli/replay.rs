@@ -11,6 +11,7 @@ use clap::Args;
 use tracing::Level;
 use traffic_alerted::config::Config;
 use traffic_alerted::engine::{Interrupt, ReplayJob, ReplayOutcome, Replayed, Rules};
+use traffic_alerted::escape::Escaped;
 use traffic_alerted::report::ReplayComparison;
 
 use super::exit::{Reported, say};
@@ -95,13 +96,13 @@ impl ReplayArgs {
         if let Some(read) = read {
             anyhow::bail!(
                 "--json {} would overwrite {}, which is read: name another file, or - for standard output",
-                path.display(),
-                read.display()
+                Escaped::path(path),
+                Escaped::path(read)
             );
         }
         // It is emptied when the result is written.
         let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        opened.map(drop).with_context(|| format!("cannot write {}", path.display()))
+        opened.map(drop).with_context(|| format!("cannot write {}", Escaped::path(path)))
     }
 
     /// Reads all captures, and says on standard error what is wrong with them.
@@ -183,7 +184,7 @@ impl ReplayArgs {
             Some(path) if path == Path::new("-") => to_stdout(json(&mut BufWriter::new(io::stdout().lock()))),
             Some(path) => File::create(path)
                 .and_then(|file| json(&mut BufWriter::new(file)))
-                .with_context(|| format!("cannot write {}", path.display())),
+                .with_context(|| format!("cannot write {}", Escaped::path(path))),
         }
     }
 
@@ -198,7 +199,7 @@ impl ReplayArgs {
         let ReplayComparison { only_first, only_second, both } = comparison;
         let width = output_width();
         for (path, alone) in self.config.iter().zip([only_first, only_second]) {
-            writeln!(out, "{} alerts with {} alone:", alone.len(), path.display())?;
+            writeln!(out, "{} alerts with {} alone:", alone.len(), Escaped::path(path))?;
             alone.iter().try_for_each(|alert| print_alert(out, alert, width, "  "))?;
         }
         writeln!(out, "{} alerts with both:", both.len())?;
@@ -219,7 +220,7 @@ impl ReplayArgs {
             return print_sums(out, first);
         }
         for (path, result) in self.config.iter().zip(results) {
-            writeln!(out, "\nSums with {}:", path.display())?;
+            writeln!(out, "\nSums with {}:", Escaped::path(path))?;
             print_sums(out, result)?;
         }
         Ok(())

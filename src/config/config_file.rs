@@ -16,6 +16,7 @@ use super::missing_files::{Viewer, missing};
 use super::problem::{Problem, Problems, Severity};
 use super::values::Settings;
 use crate::detect::ScanRule;
+use crate::escape::Escaped;
 
 /// A configuration and the lines that it was read from. Its `Display` writes what is in force as a file that parses to
 /// the same configuration; comments mark the defaults that depend on other settings.
@@ -73,7 +74,7 @@ impl ConfigFile {
     /// # Errors
     /// Those of [`ConfigFile::parse`], and [`ConfigError::Unreadable`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
-        let name = path.as_ref().display().to_string();
+        let name = Escaped::path(path.as_ref()).to_string();
         let mut text = Vec::new();
         // Reading one byte more than is allowed detects a file that is too large, even one without an end.
         let read =

@@ -7,6 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::key::SettingKey;
 use super::keyword::Keyword;
+use crate::escape::{self, Escaped};
 use crate::logging::LogFormat;
 
 /// All problems of one file, in the order of the file.
@@ -56,7 +57,7 @@ impl Problems {
         self.lines().zip(&self.problems).map(|((line, _), problem)| {
             let Problem { title, label, help, .. } = problem;
             let label = if label.is_empty() { String::new() } else { format!(": {label}") };
-            format!("{}:{line}: {title}{label}: {help}", self.name)
+            Escaped::text(&format!("{}:{line}: {title}{label}: {help}", self.name)).to_string()
         })
     }
 
@@ -91,7 +92,9 @@ impl Problems {
 
     fn report(&self, problem: &Problem, style: &ReportStyle) -> String {
         let help = style.fitted(&problem.help);
-        style.renderer.render(&[problem.group(self.severity, &self.name, &self.text, &help)])
+        let report = style.renderer.render(&[problem.group(self.severity, &self.name, &self.text, &help)]);
+        // The renderer replaces control characters in the quoted line, and some of the other hidden ones.
+        escape::report(&report).into_owned()
     }
 }
 
@@ -158,7 +161,7 @@ impl ReportStyle {
     pub(super) fn bare(&self, title: &str, help: &str) -> String {
         let help = self.fitted(help);
         let group = Group::with_title(Level::ERROR.primary_title(title)).element(Level::HELP.message(&*help));
-        self.renderer.render(&[group])
+        escape::report(&self.renderer.render(&[group])).into_owned()
     }
 
     /// Returns a text in lines that fit into a terminal; a log has one line.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tracing::Level;
 
+use crate::escape::{self, Escaped};
 use crate::time::UnixNanos;
 
 /// The form of a log line.
@@ -51,7 +52,7 @@ impl LinePrefix {
         matches!(self, Self::Json { .. })
     }
 
-    /// Formats a record as a whole line. Its control characters are escaped.
+    /// Formats a record as a whole line. Its hidden characters are escaped.
     pub fn line(&self, at: UnixNanos, level: Level, text: &str) -> String {
         let prefix = self.at(at, level);
         if self.is_json() {
@@ -60,15 +61,10 @@ impl LinePrefix {
                 "level": word(level),
                 "message": text,
             });
-            return format!("{prefix}{record}\n");
+            return format!("{prefix}{}\n", escape::json(record.to_string()));
         }
         let severity = if level <= Level::WARN { format!("{}: ", word(level)) } else { String::new() };
-        let mut line = format!("{prefix}{severity}");
-        for c in text.chars() {
-            if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
-        }
-        line.push('\n');
-        line
+        format!("{prefix}{severity}{}\n", Escaped::text(text))
     }
 
     /// Returns the prefix of a line of this time and level.
@@ -195,6 +191,20 @@ mod tests {
         for variable in ["9:4712", "8:4711", "9:", ":4711", "", "9", "9:4711:1", "a:b"] {
             assert!(!names_stream(variable, 9, 4711), "{variable:?}");
         }
+    }
+
+    #[test]
+    fn hidden_characters_of_a_record_are_escaped_in_every_form() {
+        let text = "a\u{202e}b\n\u{1b}[2J\u{200b}";
+        for prefix in [LinePrefix::Clock(TimeZone::UTC), LinePrefix::Journal] {
+            let line = prefix.line(UnixNanos(0), Level::WARN, text);
+            assert!(line.ends_with("a\\u{202e}b\\n\\u{1b}[2J\\u{200b}\n"), "{line}");
+            assert!(!line.trim_end_matches('\n').contains(crate::escape::is_hidden), "{line:?}");
+        }
+        let line = LinePrefix::Json { for_journal: false }.line(UnixNanos(0), Level::WARN, text);
+        assert!(line.contains(r#""message":"a\u202eb\n\u001b[2J\u200b""#), "{line}");
+        let record: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
+        assert_eq!(record["message"], text);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod config_cli;
 mod dashboard;
 mod decode_property;
 mod documents;
+mod escapes;
 mod eviction;
 mod fuzz_seeds;
 mod replay;

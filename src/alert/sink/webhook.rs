@@ -34,6 +34,7 @@ use super::secret::Secret;
 use super::shutdown::Shutdown;
 use super::worker::{Failure, QueuedNotice, Sink};
 use crate::enrich::resolve;
+use crate::escape::Escaped;
 
 /// The receiver of the notices, and how they are sent to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -277,7 +278,7 @@ fn excerpt(response: &mut ResponseBody) -> String {
     // After an error the part that was received is used.
     let _ = response.as_reader().take(EXCERPT_BYTES_MAX).read_to_end(&mut text);
     let text: String = String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control()).collect();
-    if text.trim().is_empty() { String::new() } else { format!(" ({})", text.trim()) }
+    if text.trim().is_empty() { String::new() } else { format!(" ({})", Escaped::text(text.trim())) }
 }
 
 /// Maximum number of bytes of a response that are logged.

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use super::compression::Compression;
+use crate::escape::Escaped;
 
-/// Returns the name of a capture in messages: its path, or `standard input` for `-`.
+/// Returns the name of a capture in messages: its path, in which hidden characters are escaped, or `standard input` for
+/// `-`.
 pub fn capture_name(path: &Path) -> String {
-    if path == Path::new("-") { STANDARD_INPUT.to_owned() } else { path.display().to_string() }
+    if path == Path::new("-") { STANDARD_INPUT.to_owned() } else { Escaped::path(path).to_string() }
 }
 
 /// Returns the commands that read a capture again after `command` has converted it. `FILE` in `command` is replaced by

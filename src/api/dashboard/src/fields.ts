@@ -15,7 +15,14 @@ export function record(value: unknown, what: string): Fields {
 export function text(fields: Fields, name: string): string {
   const value = fields[name];
   if (typeof value !== "string") throw new Error(`${name}: not a text`);
-  return value;
+  return shown(value);
+}
+
+/** Without its characters that have no glyph of their own and may change how the others look: each becomes an escape.
+ * `src/escape.rs` escapes the same ones. */
+export function shown(value: string): string {
+  const escape = (c: string) => `\\u{${c.codePointAt(0)?.toString(16)}}`;
+  return value.replace(/(?![\u{fe0e}\u{fe0f}])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu, escape);
 }
 
 export function number(fields: Fields, name: string): number {
