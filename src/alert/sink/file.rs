@@ -3,8 +3,10 @@
 //! * **No partial line.** After a write that failed half-way, the file is truncated at once. Bytes after the last line
 //!   end, which a kill or a power loss may leave, are truncated before anything is appended: they were never
 //!   acknowledged. So every line is whole, and no line begins in the middle of another.
-//! * **Several writers.** Each write is made under `flock(2)`, and only if the path still leads to the open file. So
-//!   `test-alert` may write while the program runs, and logrotate(8) may move the file away.
+//! * **Several writers.** Each write is made under `flock(2)` of a file beside it (`.lock`), and only if the path still
+//!   leads to the open file. So `test-alert` may write while the program runs, and logrotate(8) may move the file away.
+//! * **Readers.** The lock is not that of the file itself, which any reader may hold for as long as it likes. The file
+//!   of the lock has mode 0600, so that only the user of this program and root can hold it.
 //! * **Foreign files.** A file with other content than lines of JSON is not changed.
 //! * **Full disk.** No alert is given up for its age: alerts wait in the queue until the disk has room.
 
@@ -45,23 +47,26 @@ pub(super) struct AlertFile {
     writer: Option<FileWriter>,
     /// The open file; `None` before the first write and after a failure.
     open: Option<File>,
+    /// The file of the lock; `None` before the first write and after a failure.
+    lock: Option<File>,
 }
 
 impl AlertFile {
     pub(super) fn new(options: FileOptions, retry: Retry) -> Self {
         // No alert is too old for the file.
-        Self { options, retry: Retry { give_up_after: None, ..retry }, writer: None, open: None }
+        Self { options, retry: Retry { give_up_after: None, ..retry }, writer: None, open: None, lock: None }
     }
 
     /// Appends as many of the lines as the current file has room for, at least one. Returns their number.
     fn append(&mut self, lines: &[String]) -> Result<usize, FileError> {
         let path = &self.options.path;
-        let mut file = Locked::open(path, self.open.take())?;
+        let lock = WriteLock::take(path, self.lock.take())?;
+        let mut file = OpenFile::at(path, self.open.take())?;
         let mut length = file.truncate_partial_line()?;
         let first = lines.first().map_or(0, |line| line.len() as u64);
         if length > 0 && length + first > self.options.bytes_max {
             rotate(path, self.options.keep)?;
-            file = Locked::open(path, None)?;
+            file = OpenFile::at(path, None)?;
             length = file.truncate_partial_line()?;
         }
         let room = self.options.bytes_max.saturating_sub(length).max(first);
@@ -81,7 +86,8 @@ impl AlertFile {
             let _ = file.0.set_len(length);
             FileError::Write(source)
         })?;
-        self.open = Some(file.unlock());
+        self.open = Some(file.0);
+        self.lock = Some(lock.release());
         Ok(taken)
     }
 
@@ -120,11 +126,14 @@ impl Sink for AlertFile {
             warn!("the io_uring of AlertFile is not restricted to writes: {reason}");
         }
         // A partial line is truncated when the program starts, not when the next alert comes.
-        let opened = Locked::open(&self.options.path, None).and_then(|mut file| {
+        let path = &self.options.path;
+        let opened = WriteLock::take(path, None).and_then(|lock| {
+            let mut file = OpenFile::at(path, None)?;
             file.truncate_partial_line()?;
-            Ok(file.unlock())
+            Ok((file.0, lock.release()))
         });
-        self.open = Some(opened.map_err(|error| self.failure(&error))?);
+        let (file, lock) = opened.map_err(|error| self.failure(&error))?;
+        (self.open, self.lock) = (Some(file), Some(lock));
         Ok(())
     }
 
@@ -153,7 +162,9 @@ enum FileError {
     NotRegular,
     #[error("it holds something else than alerts and is left as it is: give another path")]
     Foreign,
-    #[error("another process holds its lock: end that process")]
+    #[error("the file of its lock (.lock) cannot be opened: {0}: {remedy}", remedy = remedy(.0))]
+    Lock(io::Error),
+    #[error("another TrafficAlerted is writing it and holds the file of its lock (.lock): end that process")]
     Locked,
     #[error("it was moved away again and again while it was opened")]
     Moving,
@@ -164,6 +175,9 @@ enum FileError {
 }
 
 fn remedy(error: &io::Error) -> &'static str {
+    if error.raw_os_error() == Some(libc::ELOOP) {
+        return "remove the symbolic link";
+    }
     match error.kind() {
         ErrorKind::NotFound => "make its folder (in the unit: LogsDirectory=)",
         ErrorKind::PermissionDenied => {
@@ -175,30 +189,73 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// The file that the path leads to, under flock(2).
-struct Locked(File);
+/// The lock of the writers of an `AlertFile`: the file of the same name with `.lock` appended, under flock(2).
+struct WriteLock(File);
 
-impl Locked {
-    /// Locks `open` if the path still leads to it, otherwise the file that the path leads to, which is created if it
+impl WriteLock {
+    /// Locks `held` if the path of the lock still leads to it, otherwise the file there, which is created if it does
+    /// not exist. No symbolic link is followed to it.
+    fn take(alert_file: &Path, mut held: Option<File>) -> Result<Self, FileError> {
+        let mut path = OsString::from(alert_file);
+        path.push(".lock");
+        let path = Path::new(&path);
+        // The file may be removed while it is being locked, but hardly several times in a row.
+        for _ in 0..ATTEMPTS {
+            let file = match held.take() {
+                Some(file) => file,
+                None => OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
+                    .mode(0o600)
+                    .open(path)
+                    .map_err(FileError::Lock)?,
+            };
+            match file.try_lock() {
+                Ok(()) if leads_to(path, &file) => return Ok(Self(file)),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(FileError::Locked),
+                Err(TryLockError::Error(error)) => return Err(FileError::Lock(error)),
+            }
+        }
+        Err(FileError::Moving)
+    }
+
+    /// Releases the lock. Returns its file, so that it need not be opened for the next write.
+    fn release(self) -> File {
+        // Unlocking cannot fail for a lock that is held, and closing the file releases it in any case.
+        let _ = self.0.unlock();
+        self.0
+    }
+}
+
+/// Number of attempts to open a file that other programs may move away at any time.
+const ATTEMPTS: u32 = 4;
+
+/// Returns true if the path leads to the open file.
+fn leads_to(path: &Path, file: &File) -> bool {
+    match (fs::metadata(path), file.metadata()) {
+        (Ok(there), Ok(here)) => (there.dev(), there.ino()) == (here.dev(), here.ino()),
+        _ => false,
+    }
+}
+
+/// The file that the path leads to. The caller holds the [`WriteLock`].
+struct OpenFile(File);
+
+impl OpenFile {
+    /// Returns `open` if the path still leads to it, otherwise the file that the path leads to, which is created if it
     /// does not exist.
-    fn open(path: &Path, mut open: Option<File>) -> Result<Self, FileError> {
-        // This program rotates under the lock, so one check after locking suffices for that. Other programs may move
-        // the file at any time, so several attempts are made.
-        for _ in 0..4 {
+    fn at(path: &Path, mut open: Option<File>) -> Result<Self, FileError> {
+        // This program rotates under the lock, so one check suffices for that. Other programs may move the file at any
+        // time, so several attempts are made.
+        for _ in 0..ATTEMPTS {
             let file = match open.take() {
                 Some(file) => file,
                 None => open_or_create(path)?,
             };
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(FileError::Locked),
-                Err(TryLockError::Error(error)) => return Err(FileError::Open(error)),
-            }
-            let is_same = match (fs::metadata(path), file.metadata()) {
-                (Ok(there), Ok(here)) => (there.dev(), there.ino()) == (here.dev(), here.ino()),
-                _ => false,
-            };
-            if is_same {
+            if leads_to(path, &file) {
                 return Ok(Self(file));
             }
         }
@@ -238,12 +295,6 @@ impl Locked {
             warn!("AlertFile: cut off {partial} bytes of a line that was not written to its end");
         }
         Ok(whole)
-    }
-
-    fn unlock(self) -> File {
-        // Unlocking cannot fail for a lock that is held, and closing the file releases it in any case.
-        let _ = self.0.unlock();
-        self.0
     }
 }
 
@@ -390,12 +441,36 @@ mod tests {
         fs::rename(&path, folder.path().join("elsewhere")).expect("it is ours");
         file.append(&[line("b")]).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((read(&path), read(&folder.path().join("elsewhere"))), (line("b"), line("a")));
-        let other = File::open(&path).expect("it is ours");
-        other.lock().expect("it is not locked");
-        assert!(matches!(file.append(&[line("c")]), Err(FileError::Locked)));
-        drop(other);
+    }
+
+    /// A reader may hold the file as it likes; another process of this program that writes is waited for.
+    #[test]
+    fn a_reader_s_lock_delays_nothing_and_a_writer_s_does() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("alerts.jsonl");
+        let mut file = file(&path, 1);
+        file.append(&[line("a")]).unwrap_or_else(|error| panic!("{error}"));
+        let reader = OpenOptions::new().read(true).write(true).open(&path).expect("it is ours");
+        reader.lock().expect("it is not locked");
+        file.append(&[line("b")]).unwrap_or_else(|error| panic!("{error}"));
+        reader.unlock().and_then(|()| reader.lock_shared()).expect("nobody else locks it");
         file.append(&[line("c")]).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(read(&path), line("b") + &line("c"));
+        assert_eq!(read(&path), line("a") + &line("b") + &line("c"));
+        let writer = WriteLock::take(&path, None).unwrap_or_else(|error| panic!("{error}"));
+        assert!(matches!(file.append(&[line("d")]), Err(FileError::Locked)));
+        drop(writer);
+        file.append(&[line("d")]).unwrap_or_else(|error| panic!("{error}"));
+        // The file of the lock may be removed; a link in its place is not followed.
+        let lock = folder.path().join("alerts.jsonl.lock");
+        fs::remove_file(&lock).expect("it is ours");
+        file.append(&[line("e")]).unwrap_or_else(|error| panic!("{error}"));
+        let mode = fs::metadata(&lock).expect("it was made again").mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::remove_file(&lock)
+            .and_then(|()| std::os::unix::fs::symlink("elsewhere", &lock))
+            .expect("it is ours");
+        assert!(matches!(file.append(&[line("f")]), Err(FileError::Lock(_))));
+        assert!(!folder.path().join("elsewhere").exists());
     }
 
     #[test]
