@@ -22,7 +22,7 @@
 //!
 //! A separate thread writes the records, so that a stderr that is not read does not block workers, the link monitor or
 //! the end of the program. Lines for which its queue has no room are counted, and their number is logged when lines are
-//! written again. Call [`init`] first, then log, then call [`finish`].
+//! written again. Call [`init`] first and [`start_thread`] once privileges are given up, then call [`finish`].
 #![forbid(unsafe_code)]
 
 mod prefix;
@@ -45,15 +45,13 @@ use crate::time::unix_now;
 pub use prefix::{LinePrefix, LogFormat};
 use queue::LineQueue;
 
-/// Starts to write the records of `tracing`, from INFO up, to stderr.
-///
-/// The thread that writes inherits the signal mask, so block signals first. It calls `prepare` before it writes
-/// anything, in which it can give up what it must not keep, such as capabilities.
+/// Takes the records of `tracing`, from INFO up, for stderr. They are written once [`start_thread`] is called, or by
+/// [`finish`].
 ///
 /// # Errors
-/// The log is already set up, or the system refuses a thread.
-pub fn init(prefix: LinePrefix, prepare: impl FnOnce() + Send + 'static) -> Result<(), InitError> {
-    let queue = LineQueue::start(io::stderr(), prefix.clone(), prepare).map_err(InitError::Thread)?;
+/// The log is already set up.
+pub fn init(prefix: LinePrefix) -> Result<(), InitError> {
+    let queue = LineQueue::new(io::stderr(), prefix.clone());
     let lines = queue.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(Level::INFO)
@@ -69,6 +67,16 @@ pub fn init(prefix: LinePrefix, prepare: impl FnOnce() + Send + 'static) -> Resu
         panic::set_hook(Box::new(move |panicked| write_panic(io::stderr(), &prefix, panicked)));
     }
     LOG.set(Log { queue, prefix }).map_err(|_| InitError::AlreadyInUse)
+}
+
+/// Starts the thread that writes the records. It inherits the signal mask, the user and the capabilities of the caller,
+/// so block signals and give up privileges first. It calls `prepare` before it writes anything. Without [`init`], and
+/// if the thread is started already, nothing happens.
+///
+/// # Errors
+/// The system refuses a thread. Then [`finish`] writes what waits.
+pub fn start_thread(prepare: impl FnOnce() + Send + 'static) -> Result<(), InitError> {
+    LOG.get().map_or(Ok(()), |log| log.queue.start(prepare).map_err(InitError::Thread))
 }
 
 /// Waits at most `timeout` until all queued lines are written. Returns true if they are, or if [`init`] was not called.

@@ -1,41 +1,22 @@
-//! Gives up privileges that are no longer needed (capabilities(7), PR_SET_NO_NEW_PRIVS of prctl(2)).
+//! Gives up what the program no longer needs once its sockets are open: the user root, every capability, and the means
+//! to gain them back.
+//!
+//! 1. [`Identity::resolve`] decides, before anything is given up, which user the program continues as.
+//! 2. [`take_over`] gives that user the files that root has left.
+//! 3. [`drop_to`] changes the user and gives up capabilities. No other thread may run yet: capabilities, securebits and
+//!    no-new-privileges belong to threads, and a thread inherits them from the one that starts it.
+//!
+//! Sources: capabilities(7), credentials(7), user_namespaces(7), `PR_SET_NO_NEW_PRIVS` and `PR_SET_DUMPABLE` of
+//! prctl(2). Open packet sockets stay usable: the kernel checks capabilities when a socket is created.
 #![forbid(unsafe_code)]
 
-use caps::CapSet;
-use thiserror::Error;
+mod account;
+mod capabilities;
+mod identity;
+mod running_users;
+mod take_over;
 
-/// The kernel refused to clear a set of capabilities.
-#[derive(Debug, Error)]
-#[error("cannot give up the {set} capabilities: a security module may forbid capset(2)")]
-pub struct PrivilegeError {
-    set: &'static str,
-    source: caps::errors::CapsError,
-}
-
-/// Gives up every capability of this thread. Threads that it starts later inherit that they have none.
-///
-/// Capabilities belong to threads, so a thread that was started earlier must call this as well. Open packet sockets
-/// stay usable: the kernel checks capabilities when they are created.
-///
-/// # Errors
-/// The kernel refuses, which only a security module can cause.
-pub fn drop_all() -> Result<(), PrivilegeError> {
-    for (name, set) in [
-        ("ambient", CapSet::Ambient),
-        ("inheritable", CapSet::Inheritable),
-        ("effective", CapSet::Effective),
-        ("permitted", CapSet::Permitted),
-    ] {
-        caps::clear(None, set).map_err(|source| PrivilegeError { set: name, source })?;
-    }
-    Ok(())
-}
-
-/// Ensures that programs which this thread starts cannot gain privileges that it does not have. Without this, execve(2)
-/// would give them those of a setuid bit, and all capabilities if the user id is 0.
-///
-/// # Errors
-/// The kernel refuses, which only a sandbox can cause.
-pub(crate) fn gain_none() -> nix::Result<()> {
-    nix::sys::prctl::set_no_new_privs()
-}
+pub use account::{Account, UserName};
+pub use capabilities::{PrivilegeError, drop_all};
+pub use identity::{Confinement, Identity, IdentityError, drop_to};
+pub use take_over::{OwnFiles, TakenOver, take_over};

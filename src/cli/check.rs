@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use traffic_alerted::config::{ConfigFile, Viewer};
 
-use super::{check_interfaces, exit};
+use super::{check_interfaces, confine, exit};
 
 /// The arguments of `check`.
 #[derive(Debug, Args)]
@@ -24,6 +24,7 @@ impl CheckArgs {
     /// The configuration is wrong, or standard output cannot be written.
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let file = ConfigFile::load(&self.config)?;
+        file.check_users(confine::keeps_state())?;
         let interfaces = check_interfaces::section(file.config());
         match write!(io::stdout().lock(), "{file}{interfaces}") {
             // The reader closed the pipe, as `head` does, so it needs no more output.

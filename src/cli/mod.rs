@@ -5,6 +5,7 @@
 
 mod check;
 mod check_interfaces;
+mod confine;
 pub(crate) mod exit;
 mod monitor;
 mod replay;
@@ -60,17 +61,19 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<()> {
     }
 }
 
-/// Starts the log in the format that `config` names, and returns the prefix of its lines.
+/// Begins the log in the format that `config` names, and starts its thread, without capabilities. Returns the prefix of
+/// its lines.
 fn start_log(config: &Config) -> anyhow::Result<LinePrefix> {
-    start_log_as(config.log_format())
+    let prefix = begin_log(config.log_format())?;
+    // The thread needs no capability. The caller may: a failure is reported where it gives up its own.
+    logging::start_thread(|| drop(privileges::drop_all()))?;
+    Ok(prefix)
 }
 
-/// Starts the log in this format, and returns the prefix of its lines.
-fn start_log_as(format: LogFormat) -> anyhow::Result<LinePrefix> {
+/// Begins the log in this format, and returns the prefix of its lines. What is logged waits for its thread.
+fn begin_log(format: LogFormat) -> anyhow::Result<LinePrefix> {
     let prefix = LinePrefix::detect(format);
-    // The thread of the log starts before the main thread drops its capabilities, and needs none. A failure is ignored
-    // here, since the main thread calls `drop_all` too and reports it.
-    logging::init(prefix.clone(), || drop(privileges::drop_all()))?;
+    logging::init(prefix.clone())?;
     Ok(prefix)
 }
 

@@ -1,7 +1,7 @@
 //! The program without a command name: monitors with a configuration until it gets a signal to stop or a thread fails.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use tracing::{error, info, warn};
@@ -9,13 +9,13 @@ use traffic_alerted::alert::{
     OPEN_ALERTS_MAX, PersistedLedger, SinkName, SinkOptions, SinkResult, Sinks, StateFile,
 };
 use traffic_alerted::api::{RunningServer, Server};
-use traffic_alerted::config::{Config, ConfigFile, Viewer, Warnings};
+use traffic_alerted::config::{Config, ConfigError, ConfigFile, Viewer, Warnings};
 use traffic_alerted::engine::{Engine, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, Signals, WakeReason};
 use traffic_alerted::enrich::GeoIp;
-use traffic_alerted::logging::{LinePrefix, LogFormat};
-use traffic_alerted::{privileges, supervisor};
+use traffic_alerted::logging::{self, LinePrefix, LogFormat};
+use traffic_alerted::supervisor;
 
-use super::{rules, start_log, start_log_as};
+use super::{begin_log, confine, rules};
 
 /// Monitors with the configuration at `path` until SIGTERM or SIGINT; SIGHUP reads the file again.
 ///
@@ -24,13 +24,13 @@ use super::{rules, start_log, start_log_as};
 pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     // Signals are blocked before the first thread starts, because threads inherit the mask.
     let signals = Signals::block().context("cannot take over SIGTERM, SIGINT and SIGHUP")?;
-    let file = ConfigFile::load(path).inspect_err(|error| {
+    let file = load(path).inspect_err(|error| {
         // If the file is wrong, its log format is still used for the report. Without a log the report is text.
         if error.log_format() == LogFormat::Json {
-            let _ = start_log_as(LogFormat::Json);
+            let _ = begin_log(LogFormat::Json);
         }
     })?;
-    let prefix = start_log(file.config())?;
+    let prefix = begin_log(file.config().log_format())?;
     let mut monitor = Monitor::start(file, path, prefix)?;
     supervisor::ready();
     let reason = loop {
@@ -42,6 +42,13 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     };
     supervisor::stopping();
     monitor.stop(reason)
+}
+
+/// Reads the configuration and checks that its users exist.
+fn load(path: &Path) -> Result<ConfigFile, ConfigError> {
+    let file = ConfigFile::load(path)?;
+    file.check_users(confine::keeps_state())?;
+    Ok(file)
 }
 
 /// The running engine and server, and the configuration in force.
@@ -58,9 +65,12 @@ impl<'p> Monitor<'p> {
     /// Opens all sockets and rings, drops privileges, and starts all threads; `engine/mod.rs` lists the order.
     fn start(file: ConfigFile, path: &'p Path, prefix: LinePrefix) -> anyhow::Result<Self> {
         let config = file.config();
+        let identity = confine::identity(config)?;
         let server = Server::bind(&config.api_options())?;
         let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(config))?;
-        privileges::drop_all()?;
+        confine::confine(config, &identity, path)?;
+        // No thread has run until here, since each has a user and capabilities of its own.
+        logging::start_thread(|| ())?;
         // The files are looked for with the rights that the sinks have.
         let warnings = file.warnings(Viewer::Program);
         log_warnings(&warnings, &prefix);
@@ -150,18 +160,11 @@ impl<'p> Monitor<'p> {
 /// Opens the file that keeps alerts and mutes: `StateFile`, or else a file in the directory that systemd provides.
 /// Returns `None` if there is neither.
 fn open_state(config: &Config) -> anyhow::Result<Option<(PersistedLedger, StateFile)>> {
-    let path = config.state_file().map(Path::to_owned).or_else(provided_state_file);
+    let provided = || Some(confine::provided_folder("STATE_DIRECTORY")?.join("state.json"));
+    let path = config.state_file().map(Path::to_owned).or_else(provided);
     path.map(StateFile::open)
         .transpose()
         .context("cannot start the thread of the state: raise the limit on tasks")
-}
-
-/// Returns the path of the state file in the directory that systemd provides, or `None` if it provides none.
-fn provided_state_file() -> Option<PathBuf> {
-    // STATE_DIRECTORY has colons between several directories (systemd.exec(5)); the first one is used.
-    let provided = std::env::var("STATE_DIRECTORY").ok()?;
-    let folder = provided.split(':').find(|folder| !folder.is_empty())?;
-    Some(Path::new(folder).join("state.json"))
 }
 
 /// Starts every sink that is configured. `warnings` are logged already.

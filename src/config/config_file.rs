@@ -14,6 +14,7 @@ use super::key::SettingKey;
 use super::machine::Machine;
 use super::missing_files::{Viewer, missing};
 use super::problem::{Problem, Problems, Severity};
+use super::users::{WrongUser, wrong_users};
 use super::values::Settings;
 use crate::detect::ScanRule;
 use crate::escape::Escaped;
@@ -114,6 +115,25 @@ impl ConfigFile {
     /// Returns the configuration alone.
     pub fn into_config(self) -> Config {
         self.config
+    }
+
+    /// Checks that the users that the file names exist on this host, and that `nobody` owns no state. `keeps_state` says
+    /// whether the service manager provides a folder for the state.
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`] with each user that the program cannot become.
+    pub fn check_users(&self, keeps_state: bool) -> Result<(), ConfigError> {
+        let problems: Vec<Problem> = wrong_users(&self.config.settings, keeps_state)
+            .into_iter()
+            .filter_map(|WrongUser { key, label, help }| {
+                let span = self.line(key)?.value_span.clone();
+                Some(Problem { title: format!("bad value for `{key}`"), span, label, context: None, help })
+            })
+            .collect();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigError::Wrong(Problems::new(Severity::Error, &self.name, self.text.clone(), problems)))
     }
 
     /// Looks for what the file names: programs, files and folders. Returns a warning for each that cannot be used.

@@ -69,6 +69,7 @@ pub(super) enum Group {
     FurtherLimits,
     Alerts,
     Capture,
+    Process,
     Log,
     Sinks,
     Http,
@@ -95,6 +96,8 @@ pub(super) enum RestartReason {
     Logging,
     /// A file or a socket that is opened.
     FileOrSocket,
+    /// The user of the program or of its command.
+    Privileges,
 }
 
 impl SettingKey {

@@ -7,3 +7,4 @@ pub(super) mod numbers;
 pub(super) mod one_of;
 pub(super) mod resources;
 pub(super) mod sinks;
+pub(super) mod users;

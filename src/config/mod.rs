@@ -50,6 +50,7 @@ mod reference;
 mod reload;
 mod settings;
 mod units;
+mod users;
 mod value_error;
 mod values;
 

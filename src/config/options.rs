@@ -12,6 +12,7 @@ use crate::capture::LocalNetworks;
 use crate::detect::{FindingKind, HostLimits, LimitException, PrefixMap};
 use crate::flow::Metric;
 use crate::logging::LogFormat;
+use crate::privileges::UserName;
 use crate::{alert, api, capture, detect, engine, enrich, flow};
 
 impl Config {
@@ -129,6 +130,30 @@ impl Config {
     /// ```
     pub fn state_file(&self) -> Option<&Path> {
         self.settings.state_file.as_deref()
+    }
+
+    /// Returns the user that the program becomes after a start as root.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    ///
+    /// assert_eq!(Config::default().user().to_string(), "trafficalerted");
+    /// ```
+    pub fn user(&self) -> &UserName {
+        &self.settings.user
+    }
+
+    /// Returns the user that runs `AlertCommand`: `AlertCommandUser`, or else [`user`](Self::user).
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    ///
+    /// let config = Config::parse("my.conf", "AlertCommandUser: notify")?;
+    /// assert_eq!(config.command_user().to_string(), "notify");
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    pub fn command_user(&self) -> &UserName {
+        self.settings.alert_command_user.as_ref().unwrap_or(&self.settings.user)
     }
 
     /// Returns the format of the lines of the log.
@@ -285,12 +310,14 @@ PinCores: 3,2
 EventLoop: epoll
 RingMemory: 8M
 MemoryLimit: 1G
+User: 0
 LogFormat: json
 AlertFile: /var/log/alerts.jsonl
 AlertFileMaxSize: 1M
 AlertFileKeep: 2
 AlertCommand: /bin/notify \"the operator\"
 AlertCommandTimeout: 5
+AlertCommandUser: root
 WebhookURL: https://host/path
 WebhookFormat: slack
 NotifyGrowth: true
@@ -421,6 +448,10 @@ mod tests {
             faults_logged: Vec::new(),
         };
         assert_eq!(config.sink_options(), sinks);
+        assert_eq!(
+            (config.user(), config.command_user()),
+            (&UserName::Id(0), &UserName::Name("root".to_owned()))
+        );
         assert_eq!(config.engine_options(), engine::Options { pin_cores: PinCores::List(vec![3, 2]) });
         assert_eq!(config.api_options().listen.to_string(), "[::1]:80");
     }

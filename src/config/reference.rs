@@ -59,6 +59,7 @@ fn entry(page: &mut String, key: SettingKey) {
         }
         Reload::Restart(RestartReason::Logging) => "takes a restart, since the log is opened at the start",
         Reload::Restart(RestartReason::FileOrSocket) => "takes a restart, since it is opened at the start",
+        Reload::Restart(RestartReason::Privileges) => "takes a restart, since root is given up at the start",
     };
     wrap(page, "* ", &format!("A change {change}."));
     if let Some(more) = key.more() {
@@ -74,6 +75,7 @@ fn heading(group: Group) -> (&'static str, &'static str) {
         Group::FurtherLimits => ("Further limits, and the hosts that they apply to", ""),
         Group::Alerts => ("Alerts", ""),
         Group::Capture => ("Capture", ""),
+        Group::Process => ("Process", ""),
         Group::Log => ("Log", ""),
         Group::Sinks => (
             "Where alerts go besides the log",

@@ -43,7 +43,7 @@ mod tests {
     use crate::config::machine::tests::two_cores;
 
     /// Every setting that takes a restart, in the order in which the log names them.
-    const RESTART: [SettingKey; 13] = [
+    const RESTART: [SettingKey; 15] = [
         SettingKey::TrafficInterval,
         SettingKey::AnalyzePorts,
         SettingKey::PortInterval,
@@ -57,6 +57,8 @@ mod tests {
         SettingKey::LogFormat,
         SettingKey::StateFile,
         SettingKey::ListenAddress,
+        SettingKey::User,
+        SettingKey::AlertCommandUser,
     ];
 
     #[test]

@@ -188,6 +188,14 @@ Capture {
         kind: MemoryShare(MEMORY_BYTES), reload: Restart(Capturing), example: "500M", more: "Full tables"
     }
 }
+Process {
+    /// User that the program becomes after a start as root, by name or number, with its primary group and no other.
+    /// Without the default user it takes a number that nobody uses. Started as another user, it stays that user.
+    User {
+        user: UserName = UserName::default(),
+        kind: SystemUser, reload: Restart(Privileges), example: "999", more: "Privileges"
+    }
+}
 Log {
     /// Form of the lines on standard error: `text`, or `json`, one object on each line.
     LogFormat {
@@ -222,6 +230,12 @@ Sinks {
     AlertCommandTimeout {
         alert_command_timeout_s: u64 = 10,
         kind: Seconds(1..=600), reload: Live, example: "30", more: "Command"
+    }
+    /// User that runs the program of `AlertCommand`, by name or number. If it is empty, that is `User`. Only a start as
+    /// root can give it another one.
+    AlertCommandUser {
+        alert_command_user: Option<UserName> = None,
+        kind: SystemUser, reload: Restart(Privileges), example: "nobody", more: "Command"
     }
     /// Address to which each alert is posted, or the path of a file that holds the address.
     WebhookURL {

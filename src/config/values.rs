@@ -18,6 +18,7 @@ use super::kinds::numbers::{
 use super::kinds::one_of::OneOf;
 use super::kinds::resources::{CoreList, MemoryShare, WorkerCount};
 use super::kinds::sinks::{FilePath, ProgramCall, SyslogCollector, Token, WebhookAddress};
+use super::kinds::users::SystemUser;
 use super::limit_for::LimitFor;
 use super::machine::{MemoryLimit, Workers};
 use super::ranges::*;
@@ -28,6 +29,7 @@ use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
 use crate::detect::ScanRule;
 use crate::engine::PinCores;
 use crate::logging::LogFormat;
+use crate::privileges::UserName;
 
 macro_rules! define_values {
     ($($group:ident { $($(#[doc = $doc:literal])+ $key:ident {

@@ -6,8 +6,8 @@
 //! Live capture starts in this order and stops in the reverse:
 //!
 //! 1. [`Engine::open`]: every ring is bound and its fanout group complete; nothing is read yet.
-//! 2. [`drop_all`](crate::privileges::drop_all): the process drops its capabilities, since nothing after this needs
-//!    one.
+//! 2. [`drop_to`](crate::privileges::drop_to): the process becomes an unprivileged user and drops its capabilities,
+//!    since nothing after this needs one.
 //! 3. [`Engine::start`] takes the sinks, which the command has started, and starts the analyst, the workers and the
 //!    link monitor.
 //! 4. [`RunningEngine::stop`]: link monitor and workers end, the last delta of each worker is folded, the alerts that

@@ -30,7 +30,6 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::alert::json;
 use crate::alert::sentence::Sentence;
-use crate::privileges;
 
 use super::counters::SinkName;
 use super::retry::Retry;
@@ -106,7 +105,7 @@ impl Sink for AlertCommand {
     }
 
     fn begin(&mut self) -> Result<(), Failure> {
-        let forbidden = privileges::gain_none().map_err(|error| error.to_string());
+        let forbidden = nix::sys::prctl::set_no_new_privs().map_err(|error| error.to_string());
         forbidden.map_err(|error| self.failure(&error))?;
         access(&self.options.program, AccessFlags::X_OK).map_err(|error| self.not_started(error))
     }

@@ -1,0 +1,81 @@
+//! The change from root to the user of the configuration, and what the operator is told about it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
+use tracing::{info, warn};
+use traffic_alerted::config::Config;
+use traffic_alerted::privileges::{
+    Confinement, Identity, IdentityError, OwnFiles, PrivilegeError, TakenOver, drop_to, take_over,
+};
+
+/// Returns the user that the program continues as. If it has no user of its own, it takes the one that owns its files.
+///
+/// # Errors
+/// The user does not exist.
+pub(super) fn identity(config: &Config) -> Result<Identity, IdentityError> {
+    Identity::resolve(config.user(), &OwnFiles::owners(&own_files(config)))
+}
+
+/// Gives the user the files of earlier runs, becomes the user, and gives up every capability. `path` is the
+/// configuration, which a reload reads as that user.
+///
+/// # Errors
+/// The user cannot be changed although that is allowed here, or capabilities cannot be given up.
+pub(super) fn confine(
+    config: &Config,
+    identity: &Identity,
+    path: &Path,
+) -> Result<Confinement, PrivilegeError> {
+    identity.notes.iter().for_each(|note| warn!("{note}"));
+    if let Some(account) = &identity.account {
+        let TakenOver { changed, refused } = take_over(&own_files(config), account);
+        if !changed.is_empty() {
+            let changed: Vec<String> = changed.iter().map(|path| path.display().to_string()).collect();
+            info!("{account} owns what root has left: {}", changed.join(", "));
+        }
+        refused.iter().for_each(|why| warn!("{why}; change it with chown"));
+    }
+    let confinement = drop_to(identity)?;
+    confinement.refused.iter().for_each(|refused| warn!("{refused}; the program continues without it"));
+    if let Some(account) = &identity.account
+        && access(path, AccessFlags::R_OK).is_err()
+    {
+        let path = path.display();
+        warn!(
+            "{account} cannot read {path}, so a reload will fail: chgrp {} {path} && chmod g+r {path}",
+            account.gid
+        );
+    }
+    Ok(confinement)
+}
+
+/// Returns true if systemd provides a folder for the state.
+pub(super) fn keeps_state() -> bool {
+    provided_folder("STATE_DIRECTORY").is_some()
+}
+
+/// Returns the first folder that systemd provides in this variable, or `None` if it provides none.
+pub(super) fn provided_folder(variable: &str) -> Option<PathBuf> {
+    // The variable has colons between several folders (systemd.exec(5)).
+    let provided = std::env::var(variable).ok()?;
+    provided.split(':').find(|folder| !folder.is_empty()).map(PathBuf::from)
+}
+
+/// Returns the files that the program writes: its state, and `AlertFile` with its rotations.
+fn own_files(config: &Config) -> Vec<OwnFiles> {
+    let provided = ["STATE_DIRECTORY", "LOGS_DIRECTORY"].map(provided_folder);
+    let is_provided =
+        |path: &Path| provided.iter().flatten().any(|folder| Some(folder.as_path()) == path.parent());
+    let alert_file = config.sink_options().file.map(|file| file.path);
+    let named = [config.state_file().map(Path::to_owned), alert_file].into_iter().flatten();
+    let mut files: Vec<OwnFiles> = named.filter_map(|path| OwnFiles::of(&path, is_provided(&path))).collect();
+    let [state, _] = provided;
+    let names = || STATE_NAMES.iter().map(OsString::from).collect();
+    files.extend(state.map(|folder| OwnFiles { folder, names: names(), is_own_folder: true }));
+    files
+}
+
+/// The names of files in the folder of the state.
+const STATE_NAMES: [&str; 3] = ["state.json", "state.db", "history.db"];

@@ -1,0 +1,275 @@
+//! Gives files that root has left to the user that the program continues as.
+//!
+//! A path can be replaced while it is looked at, so nothing here follows a symbolic link, and what is changed is the
+//! file that was looked at. Only regular files with a single link are changed, whose owner is root or an id that an
+//! earlier run took since there was no user: a hard link could be any file of root.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::unistd::{Gid, Uid, fchownat};
+
+use super::account::Account;
+use super::running_users::is_nobodys;
+
+/// Files of the program in one folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnFiles {
+    /// The absolute path of the folder.
+    pub folder: PathBuf,
+    /// The names of the files. Names that begin with one of them and `.` or `-` count as well: rotated and temporary
+    /// files.
+    pub names: Vec<OsString>,
+    /// True if the service manager has made the folder for this program, or the configuration says that it is the
+    /// program's own.
+    pub is_own_folder: bool,
+}
+
+/// What has changed its owner, and what has not.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct TakenOver {
+    /// The files and folders that belong to the user now.
+    pub changed: Vec<PathBuf>,
+    /// The files that are not taken over, each with a sentence that says why.
+    pub refused: Vec<String>,
+}
+
+impl OwnFiles {
+    /// Returns the files of a path: the file itself and those that are named after it. Returns `None` for a path
+    /// without a folder.
+    pub fn of(path: &Path, is_own_folder: bool) -> Option<Self> {
+        let (folder, name) = (path.parent()?, path.file_name()?);
+        Some(Self { folder: folder.to_owned(), names: vec![name.to_owned()], is_own_folder })
+    }
+
+    /// Returns the owners of the files that exist, without doubles.
+    pub fn owners(files: &[Self]) -> Vec<u32> {
+        let mut owners = Vec::new();
+        for own in files {
+            let Ok(folder) = open_folder(&own.folder) else { continue };
+            let names = entries(&folder).unwrap_or_default();
+            let stats = names.iter().filter(|name| own.has(name)).filter_map(|name| look(&folder, name).ok());
+            owners.extend(stats.map(|(_, stat)| stat.st_uid));
+        }
+        owners.sort_unstable();
+        owners.dedup();
+        owners
+    }
+
+    fn has(&self, name: &OsStr) -> bool {
+        self.names.iter().any(|own| {
+            let rest = name.as_encoded_bytes().strip_prefix(own.as_encoded_bytes());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b".") || rest.starts_with(b"-"))
+        })
+    }
+}
+
+/// Gives the files, and the folders that hold nothing else, to the user. Needs CAP_CHOWN, and changes what it can.
+pub fn take_over(files: &[OwnFiles], account: &Account) -> TakenOver {
+    let mut result = TakenOver::default();
+    let mut folders: Vec<OwnFiles> = Vec::new();
+    for own in files {
+        // Files of several settings may lie in one folder.
+        match folders.iter_mut().find(|known| known.folder == own.folder) {
+            Some(known) => {
+                known.names.extend(own.names.iter().cloned());
+                known.is_own_folder |= own.is_own_folder;
+            }
+            None => folders.push(own.clone()),
+        }
+    }
+    for own in &folders {
+        take_over_folder(own, account, &mut result);
+    }
+    result
+}
+
+fn take_over_folder(own: &OwnFiles, account: &Account, result: &mut TakenOver) {
+    let folder = match open_folder(&own.folder) {
+        Ok(folder) => folder,
+        // A folder that does not exist is reported when it is used.
+        Err(Errno::ENOENT) => return,
+        Err(error) => {
+            let why = if matches!(error, Errno::ELOOP | Errno::ENOTDIR) {
+                "a symbolic link leads there"
+            } else {
+                error.desc()
+            };
+            result.refused.push(format!("{} is not given to {account}: {why}", own.folder.display()));
+            return;
+        }
+    };
+    let names = match entries(&folder) {
+        Ok(names) => names,
+        Err(error) => {
+            result.refused.push(format!("{} cannot be listed: {}", own.folder.display(), error.desc()));
+            return;
+        }
+    };
+    let mut refuse = |path: &Path, why: &str| {
+        result.refused.push(format!("{} is not given to {account}: {why}", path.display()));
+    };
+    for name in names.iter().filter(|name| own.has(name)) {
+        let path = own.folder.join(name);
+        match look(&folder, name) {
+            Ok((_, stat)) if stat.st_uid == account.uid => {}
+            Ok((file, stat)) => match why_not(&stat).map_or_else(|| give(&file, account), Err) {
+                Ok(()) => result.changed.push(path),
+                Err(why) => refuse(&path, why),
+            },
+            Err(error) => refuse(&path, error.desc()),
+        }
+    }
+    let Ok(stat) = fstat(&folder) else { return };
+    let holds_nothing_else = names.iter().all(|name| own.has(name));
+    if stat.st_uid == account.uid || !is_roots(stat.st_uid) || !holds_nothing_else {
+        return;
+    }
+    if own.is_own_folder || is_named_after_us(&own.folder) || (!names.is_empty() && is_deep(&own.folder)) {
+        match give(&folder, account) {
+            Ok(()) => result.changed.push(own.folder.clone()),
+            Err(why) => refuse(&own.folder, why),
+        }
+    }
+}
+
+/// Opens a folder step by step, without following a symbolic link on the way.
+fn open_folder(path: &Path) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut folder = openat(AT_FDCWD, "/", flags, Mode::empty())?;
+    for component in path.components() {
+        match component {
+            Component::RootDir | Component::CurDir => {}
+            Component::Normal(name) => folder = openat(&folder, name, flags, Mode::empty())?,
+            Component::ParentDir | Component::Prefix(_) => return Err(Errno::ELOOP),
+        }
+    }
+    Ok(folder)
+}
+
+/// Returns the names in a folder; at most [`ENTRIES_MAX`], since a folder with more is not the program's own.
+fn entries(folder: &OwnedFd) -> nix::Result<Vec<OsString>> {
+    let mut listed = Dir::from_fd(folder.try_clone().map_err(|_| Errno::last())?)?;
+    let mut names = Vec::new();
+    for entry in listed.iter().take(ENTRIES_MAX) {
+        let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
+        if name != "." && name != ".." {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Maximum number of entries of a folder that are looked at: more than `AlertFileKeep` allows.
+const ENTRIES_MAX: usize = 10_000;
+
+/// Opens a file only to look at it and to change its owner.
+fn look(folder: &OwnedFd, name: &OsStr) -> nix::Result<(OwnedFd, FileStat)> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = openat(folder, name, flags, Mode::empty())?;
+    let stat = fstat(&file)?;
+    Ok((file, stat))
+}
+
+/// Returns why a file is not taken over; `None` if it is.
+fn why_not(stat: &FileStat) -> Option<&'static str> {
+    match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
+        SFlag::S_IFREG if stat.st_nlink != 1 => Some("it has several names (hard links)"),
+        SFlag::S_IFREG if !is_roots(stat.st_uid) => Some("it belongs to another user"),
+        SFlag::S_IFREG => None,
+        SFlag::S_IFLNK => Some("it is a symbolic link"),
+        _ => Some("it is not a regular file"),
+    }
+}
+
+/// Returns true for root, and for an id that an earlier run took since there was no user.
+fn is_roots(uid: u32) -> bool {
+    uid == 0 || is_nobodys(uid)
+}
+
+fn give(file: &impl AsFd, account: &Account) -> Result<(), &'static str> {
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    // The path is empty: it changes the file of the descriptor.
+    fchownat(file, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH).map_err(|error| error.desc())
+}
+
+/// Returns true if the folder has the name of the program.
+fn is_named_after_us(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| name.eq_ignore_ascii_case("TrafficAlerted"))
+}
+
+/// Returns true unless the folder is one of the system's, right below the root directory.
+fn is_deep(folder: &Path) -> bool {
+    folder.components().count() > 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rotated_and_temporary_files_count_as_own() {
+        let own = OwnFiles::of(Path::new("/var/log/x/alerts.jsonl"), false).expect("a file");
+        assert_eq!(own.folder, Path::new("/var/log/x"));
+        for (name, want) in [
+            ("alerts.jsonl", true),
+            ("alerts.jsonl.1", true),
+            ("alerts.jsonl-wal", true),
+            ("alerts.jsonlx", false),
+            ("other", false),
+            ("xalerts.jsonl", false),
+        ] {
+            assert_eq!(own.has(OsStr::new(name)), want, "{name}");
+        }
+        assert_eq!(OwnFiles::of(Path::new("/"), false), None);
+    }
+
+    #[test]
+    fn only_folders_of_the_program_are_given_away() {
+        for (folder, named, deep) in [
+            ("/var/log/TrafficAlerted", true, true),
+            ("/srv/trafficalerted", true, true),
+            ("/var/log", false, true),
+            ("/tmp", false, false),
+            ("/", false, false),
+        ] {
+            let folder = Path::new(folder);
+            assert_eq!((is_named_after_us(folder), is_deep(folder)), (named, deep), "{}", folder.display());
+        }
+    }
+
+    #[test]
+    fn no_link_is_taken_over() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("state"), "x").expect("it is ours");
+        std::fs::write(path("hard"), "x").expect("it is ours");
+        std::fs::hard_link(path("hard"), path("state.hard")).expect("it is ours");
+        std::os::unix::fs::symlink(path("hard"), path("state.soft")).expect("it is ours");
+        std::fs::create_dir(path("state.d")).expect("it is ours");
+        let opened = open_folder(folder.path()).expect("no link leads there");
+        let why = |name: &str| {
+            let (_, mut stat) = look(&opened, OsStr::new(name)).expect("it is there");
+            stat.st_uid = 0;
+            why_not(&stat)
+        };
+        assert_eq!(why("state"), None);
+        assert!(why("state.hard").is_some_and(|why| why.contains("hard links")));
+        assert!(why("state.soft").is_some_and(|why| why.contains("symbolic link")));
+        assert!(why("state.d").is_some_and(|why| why.contains("not a regular file")));
+        let (_, mut stat) = look(&opened, OsStr::new("state")).expect("it is there");
+        stat.st_uid = 4_000_000_000;
+        assert!(why_not(&stat).is_some_and(|why| why.contains("another user")));
+
+        std::os::unix::fs::symlink(folder.path(), path("way")).expect("it is ours");
+        let result = open_folder(&path("way"));
+        assert!(matches!(result, Err(Errno::ELOOP | Errno::ENOTDIR)), "{result:?}");
+        assert!(open_folder(Path::new("/proc/../etc")).is_err());
+    }
+}
