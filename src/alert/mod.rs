@@ -49,9 +49,9 @@ pub use persisted_ledger::PersistedLedger;
 pub use record::{Alert, AlertKind, AlertProgress, AlertState, OPEN_ALERTS_MAX};
 pub use sentence::sentence;
 pub use sink::{
-    CommandOptions, Counts, DeliveryTest, Facility, FileOptions, QueueReceipt, Retry, Secret,
+    CommandHelper, CommandOptions, Counts, DeliveryTest, Facility, FileOptions, QueueReceipt, Retry, Secret,
     ShutdownTimeouts, SinkName, SinkOptions, SinkResult, Sinks, SyslogOptions, SyslogTarget, WebhookFormat,
-    WebhookOptions,
+    WebhookOptions, run_helper,
 };
 pub(crate) use sink::{why_no_token, why_no_webhook};
 pub use state_file::StateFile;

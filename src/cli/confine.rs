@@ -18,6 +18,19 @@ pub(super) fn identity(config: &Config) -> Result<Identity, IdentityError> {
     Identity::resolve(config.user(), &OwnFiles::owners(&own_files(config)))
 }
 
+/// Returns the user that runs `AlertCommand`, where `own` is that of the program.
+///
+/// # Errors
+/// The user does not exist.
+pub(super) fn command_identity(config: &Config, own: &Identity) -> Result<Identity, IdentityError> {
+    if config.command_user() == config.user() {
+        return Ok(own.clone());
+    }
+    let identity = Identity::resolve(config.command_user(), &[])?;
+    identity.notes.iter().for_each(|note| warn!("AlertCommandUser: {note}"));
+    Ok(identity)
+}
+
 /// Gives the user the files of earlier runs, becomes the user, and gives up every capability. `path` is the
 /// configuration, which a reload reads as that user.
 ///

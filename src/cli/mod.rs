@@ -5,6 +5,7 @@
 
 mod check;
 mod check_interfaces;
+mod command_helper;
 mod confine;
 pub(crate) mod exit;
 mod monitor;
@@ -45,6 +46,9 @@ enum Command {
     TestAlert(test_alert::TestAlertArgs),
     /// Run the same engine over capture files (pcap, pcapng).
     Replay(replay::ReplayArgs),
+    /// Run the programs of AlertCommand; the program starts this itself.
+    #[command(name = command_helper::NAME, hide = true)]
+    Helper(command_helper::CommandHelperArgs),
 }
 
 /// Runs the command that `line` names.
@@ -56,6 +60,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<()> {
         (Some(Command::Check(args)), _) => args.run(),
         (Some(Command::TestAlert(args)), _) => args.run(),
         (Some(Command::Replay(args)), _) => args.run(),
+        (Some(Command::Helper(args)), _) => args.run(),
         (None, Some(config)) => monitor::run(&config),
         (None, None) => unreachable!("clap requires a subcommand or a configuration"),
     }

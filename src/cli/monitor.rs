@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use tracing::{error, info, warn};
 use traffic_alerted::alert::{
-    OPEN_ALERTS_MAX, PersistedLedger, SinkName, SinkOptions, SinkResult, Sinks, StateFile,
+    CommandHelper, OPEN_ALERTS_MAX, PersistedLedger, SinkName, SinkOptions, SinkResult, Sinks, StateFile,
 };
 use traffic_alerted::api::{RunningServer, Server};
 use traffic_alerted::config::{Config, ConfigError, ConfigFile, Viewer, Warnings};
@@ -15,7 +15,7 @@ use traffic_alerted::enrich::GeoIp;
 use traffic_alerted::logging::{self, LinePrefix, LogFormat};
 use traffic_alerted::supervisor;
 
-use super::{begin_log, confine, rules};
+use super::{begin_log, command_helper, confine, rules};
 
 /// Monitors with the configuration at `path` until SIGTERM or SIGINT; SIGHUP reads the file again.
 ///
@@ -59,6 +59,8 @@ struct Monitor<'p> {
     engine: RunningEngine,
     server: RunningServer,
     geoip: GeoIp,
+    /// What runs `AlertCommand`; `None` if there was none at the start.
+    helper: Option<CommandHelper>,
 }
 
 impl<'p> Monitor<'p> {
@@ -66,22 +68,27 @@ impl<'p> Monitor<'p> {
     fn start(file: ConfigFile, path: &'p Path, prefix: LinePrefix) -> anyhow::Result<Self> {
         let config = file.config();
         let identity = confine::identity(config)?;
+        // The helper is started before any socket is open, and while this process can still start programs.
+        let helper = command_helper::start(config, &confine::command_identity(config, &identity)?)?;
         let server = Server::bind(&config.api_options())?;
         let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(config))?;
         confine::confine(config, &identity, path)?;
         // No thread has run until here, since each has a user and capabilities of its own.
         logging::start_thread(|| ())?;
+        if let Some(helper) = &helper {
+            helper.start_log().context("cannot start the thread that logs errors of AlertCommand")?;
+        }
         // The files are looked for with the rights that the sinks have.
         let warnings = file.warnings(Viewer::Program);
         log_warnings(&warnings, &prefix);
         let report = engine.report();
         let state = open_state(config)?;
-        let sinks = start_sinks(config, &prefix, &warnings)?;
+        let sinks = start_sinks(config, &prefix, &warnings, helper.as_ref())?;
         let geoip = sinks.geoip();
         let engine = engine.start(sinks, state)?;
         let server = server.with_mutes(engine.mute_handle()).with_geoip(geoip.clone()).start(report)?;
         info!("listening on http://{}/dashboard/", server.local_addr());
-        Ok(Self { path, config: file.into_config(), prefix, engine, server, geoip })
+        Ok(Self { path, config: file.into_config(), prefix, engine, server, geoip, helper })
     }
 
     /// Reads the configuration again and applies the settings that need no restart. If the file is wrong, nothing
@@ -99,7 +106,10 @@ impl<'p> Monitor<'p> {
             Ok(new) => {
                 let warnings = new.warnings(Viewer::Program);
                 log_warnings(&warnings, &self.prefix);
-                let (in_force, later) = self.config.reload(new.into_config());
+                let (in_force, mut later) = self.config.reload(new.into_config());
+                if self.helper.is_none() && in_force.sink_options().command.is_some() {
+                    later.push("AlertCommand");
+                }
                 self.engine.apply(rules(&in_force), &in_force.capture_options());
                 self.server.set_capabilities(in_force.api_options().capabilities);
                 self.reload_sinks(&in_force, &warnings);
@@ -121,7 +131,7 @@ impl<'p> Monitor<'p> {
             self.server.set_geoip(self.geoip.clone());
             return;
         }
-        match start_sinks(new, &self.prefix, warnings) {
+        match start_sinks(new, &self.prefix, warnings, self.helper.as_ref()) {
             Ok(sinks) => {
                 self.geoip = sinks.geoip();
                 self.server.set_geoip(self.geoip.clone());
@@ -137,6 +147,8 @@ impl<'p> Monitor<'p> {
     fn stop(self, reason: &str) -> anyhow::Result<()> {
         self.server.stop();
         let summary = self.engine.stop();
+        // The last lines of commands are logged before the totals.
+        drop(self.helper);
         let counted = &summary.accounting;
         info!(
             "{}: {} packets, {} bytes counted, {} frames skipped, {} dropped by the kernel, {} left in the rings, \
@@ -167,9 +179,16 @@ fn open_state(config: &Config) -> anyhow::Result<Option<(PersistedLedger, StateF
         .context("cannot start the thread of the state: raise the limit on tasks")
 }
 
-/// Starts every sink that is configured. `warnings` are logged already.
-fn start_sinks(config: &Config, prefix: &LinePrefix, warnings: &Warnings) -> anyhow::Result<Sinks> {
-    let options = SinkOptions { faults_logged: warnings.keys().to_vec(), ..config.sink_options() };
+/// Starts every sink that is configured. `warnings` are logged already. Without a helper there is no `AlertCommand`.
+fn start_sinks(
+    config: &Config,
+    prefix: &LinePrefix,
+    warnings: &Warnings,
+    helper: Option<&CommandHelper>,
+) -> anyhow::Result<Sinks> {
+    let mut options = SinkOptions { faults_logged: warnings.keys().to_vec(), ..config.sink_options() };
+    options.command = options.command.filter(|_| helper.is_some());
+    options.helper = helper.cloned();
     Sinks::start(io::stderr(), prefix.clone(), &options)
         .context("cannot start the threads of the sinks: raise the limits on tasks and open files")
 }

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use traffic_alerted::alert::DeliveryTest;
+use traffic_alerted::alert::{DeliveryTest, SinkOptions};
 use traffic_alerted::config::Config;
-use traffic_alerted::privileges;
+use traffic_alerted::privileges::{self, Identity};
+
+use super::command_helper;
 
 /// The arguments of `test-alert`.
 #[derive(Debug, Args)]
@@ -24,10 +26,13 @@ impl TestAlertArgs {
     /// The configuration is wrong, the system refuses a thread, or a sink did not deliver the sample.
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let config = Config::load(&self.config)?;
+        let helper = command_helper::start(&config, &Identity::unchanged())?;
         let prefix = super::start_log(&config)?;
         privileges::drop_all()?;
-        let tests = config
-            .sink_options()
+        if let Some(helper) = &helper {
+            helper.start_log()?;
+        }
+        let tests = SinkOptions { helper, ..config.sink_options() }
             .try_out(io::stderr(), prefix)
             .context("cannot start the threads of the sinks: raise the limits on tasks and open files")?;
         let mut out = io::stdout().lock();

@@ -198,6 +198,7 @@ impl Config {
                 arguments: arguments.to_vec(),
                 time_limit: Duration::from_secs(settings.alert_command_timeout_s),
             }),
+            helper: None,
             webhook: settings.webhook_url.clone().map(|url| alert::WebhookOptions {
                 notify_growth: settings.notify_growth,
                 ..alert::WebhookOptions::new(url, settings.webhook_format, token)
@@ -433,6 +434,7 @@ mod tests {
                 arguments: vec!["the operator".to_owned()],
                 time_limit: Duration::from_secs(5),
             }),
+            helper: None,
             webhook: Some(alert::WebhookOptions {
                 notify_growth: true,
                 ..alert::WebhookOptions::new(

@@ -70,7 +70,7 @@ impl OwnFiles {
     }
 }
 
-/// Gives the files, and the folders that hold nothing else, to the user. Needs CAP_CHOWN, and changes what it can.
+/// Gives the files, and the folders of root that hold nothing else and that no other user writes to, to the user. Needs CAP_CHOWN, and changes what it can.
 pub fn take_over(files: &[OwnFiles], account: &Account) -> TakenOver {
     let mut result = TakenOver::default();
     let mut folders: Vec<OwnFiles> = Vec::new();
@@ -127,11 +127,11 @@ fn take_over_folder(own: &OwnFiles, account: &Account, result: &mut TakenOver) {
         }
     }
     let Ok(stat) = fstat(&folder) else { return };
-    let holds_nothing_else = names.iter().all(|name| own.has(name));
-    if stat.st_uid == account.uid || !is_roots(stat.st_uid) || !holds_nothing_else {
+    let is_ours_alone = names.iter().all(|name| own.has(name)) && !others_may_write(&stat);
+    if stat.st_uid == account.uid || !is_roots(stat.st_uid) || !is_ours_alone {
         return;
     }
-    if own.is_own_folder || is_named_after_us(&own.folder) || (!names.is_empty() && is_deep(&own.folder)) {
+    if own.is_own_folder || is_deep(&own.folder) {
         match give(&folder, account) {
             Ok(()) => result.changed.push(own.folder.clone()),
             Err(why) => refuse(&own.folder, why),
@@ -199,9 +199,9 @@ fn give(file: &impl AsFd, account: &Account) -> Result<(), &'static str> {
     fchownat(file, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH).map_err(|error| error.desc())
 }
 
-/// Returns true if the folder has the name of the program.
-fn is_named_after_us(folder: &Path) -> bool {
-    folder.file_name().is_some_and(|name| name.eq_ignore_ascii_case("TrafficAlerted"))
+/// Returns true if the group or everybody may write to the folder, as to a folder for temporary files.
+fn others_may_write(stat: &FileStat) -> bool {
+    Mode::from_bits_truncate(stat.st_mode).intersects(Mode::S_IWGRP | Mode::S_IWOTH)
 }
 
 /// Returns true unless the folder is one of the system's, right below the root directory.
@@ -231,17 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn only_folders_of_the_program_are_given_away() {
-        for (folder, named, deep) in [
-            ("/var/log/TrafficAlerted", true, true),
-            ("/srv/trafficalerted", true, true),
-            ("/var/log", false, true),
-            ("/tmp", false, false),
-            ("/", false, false),
-        ] {
-            let folder = Path::new(folder);
-            assert_eq!((is_named_after_us(folder), is_deep(folder)), (named, deep), "{}", folder.display());
+    fn no_folder_of_the_system_is_given_away() {
+        for (folder, want) in
+            [("/var/log/TrafficAlerted", true), ("/srv/alerts", true), ("/tmp", false), ("/", false)]
+        {
+            assert_eq!(is_deep(Path::new(folder)), want, "{folder}");
         }
+        let folder = open_folder(Path::new("/tmp")).expect("it is there");
+        assert!(others_may_write(&fstat(&folder).expect("it is open")));
     }
 
     #[test]

@@ -46,6 +46,7 @@ mod one_capability;
 mod other_stations;
 mod paths;
 mod pppoe;
+mod privileges;
 mod reload;
 mod rings;
 mod scans;

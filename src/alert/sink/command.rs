@@ -1,40 +1,39 @@
 //! `AlertCommand`: a program that is run for each notice, one at a time, and killed after a time limit.
 //!
 //! No shell is involved: the words of the configuration are the arguments. The program reads the alert from its
-//! standard input as JSON and from its environment (`TA_ID`, `TA_KIND`, ...). Its standard output is discarded, and its
-//! standard error is that of this program. It leads a process group of its own, so that its children are killed with
-//! it. It has no capability and cannot gain one, not even by a setuid program, so an attacker who controls it has only
-//! the rights of its user.
+//! standard input as JSON and from its environment (`TA_ID`, `TA_KIND`, ...). Its standard output is discarded, and
+//! lines of its standard error become warnings in the log. It leads a process group of its own, so that its children
+//! are killed with it. It has no capability and cannot gain one, not even by a setuid program, so an attacker who
+//! controls it has only the rights of its user.
 //!
-//! It is started with `posix_spawn(3)`, not `fork(2)`: after a copy of the page tables of this process, the workers
-//! would have a fault at each page that they write next. `std::process::Command` uses `posix_spawn(3)` as well, but its
-//! child inherits the signal mask of this thread, which blocks SIGTERM. The mask could be reset in `pre_exec`, which is
-//! unsafe and makes the library call `fork(2)`.
+//! ```text
+//!   this process                              helper: its own user, no other descriptor
+//!   sink --call of the program--> [socket] --> starts it, waits, ends its group
+//!        <--what became of it---- [socket] <--
+//!   log  <-----------lines------- [pipe] <---- standard error of the program
+//! ```
 
-use std::ffi::{CString, OsString};
-use std::fs::File;
-use std::io::{self, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+mod helper;
+mod protocol;
+mod runner;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::signal::{SigSet, Signal, killpg};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{AccessFlags, Pid, access};
-use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::alert::json;
 use crate::alert::sentence::Sentence;
 
 use super::counters::SinkName;
 use super::retry::Retry;
-use super::shutdown::{Shutdown, Waited, is_readable};
+use super::shutdown::Shutdown;
 use super::worker::{Failure, QueuedNotice, Sink};
+
+use helper::NoAnswer;
+pub use helper::{CommandHelper, run_helper};
+use protocol::{Call, Outcome, Request};
 
 /// The program that is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,11 +49,13 @@ pub struct CommandOptions {
 pub(super) struct AlertCommand {
     options: CommandOptions,
     retry: Retry,
+    /// `None` if the program was started without `AlertCommand`.
+    helper: Option<CommandHelper>,
 }
 
 impl AlertCommand {
-    pub(super) fn new(options: CommandOptions, retry: Retry) -> Self {
-        Self { options, retry }
+    pub(super) fn new(options: CommandOptions, retry: Retry, helper: Option<CommandHelper>) -> Self {
+        Self { options, retry, helper }
     }
 
     fn failure(&self, what: &str) -> Failure {
@@ -76,18 +77,36 @@ impl AlertCommand {
         self.failure(&format!("cannot be started: {error}: {remedy}"))
     }
 
-    fn spawn(&self, queued: &QueuedNotice) -> Result<Child, Failure> {
-        let exhausted = |error| Failure::passing(format!("no descriptor or memory for a program: {error}"));
-        let input = standard_input(queued).map_err(exhausted)?;
-        let output = File::options().write(true).open("/dev/null").map_err(exhausted)?;
-        let program = path_of(&self.options.program);
-        let words = self.options.arguments.iter().map(|word| word.clone().into_bytes());
-        let arguments: Vec<CString> = [program.clone()].into_iter().chain(words.map(c_string)).collect();
-        let spawned = actions(&input, &output).and_then(|actions| {
-            posix_spawn(program.as_c_str(), &actions, &attributes()?, &arguments, &environment(queued))
-        });
-        let id = spawned.map_err(|error| self.not_started(error))?;
-        Child::of(id).map_err(|error| self.failure(&format!("cannot be waited for: {error}")))
+    /// Asks the helper. Notices wait while it cannot be asked, since a restart brings another.
+    fn ask(
+        &self,
+        make: impl FnOnce(u64) -> Request,
+        longest: Duration,
+        shutdown: &Shutdown,
+    ) -> Result<Outcome, Failure> {
+        let program = self.options.program.display();
+        let Some(helper) = &self.helper else {
+            return Err(Failure::passing(format!(
+                "{program} has no helper that runs it: restart TrafficAlerted"
+            )));
+        };
+        helper.ask(make, longest, shutdown).map_err(|error| match error {
+            NoAnswer::Gone(how) => {
+                Failure::passing(format!("the helper that runs {program} {how}: restart TrafficAlerted"))
+            }
+            NoAnswer::End => self.failure("was ended, since the program ends"),
+        })
+    }
+
+    /// Returns the program, and what it is told about a notice.
+    fn call(&self, queued: &QueuedNotice) -> Call {
+        Call {
+            program: self.options.program.to_string_lossy().into_owned(),
+            arguments: self.options.arguments.clone(),
+            variables: variables(queued),
+            input: json::text(&queued.notice, queued.source()),
+            time_limit_ms: u64::try_from(self.options.time_limit.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 }
 
@@ -105,116 +124,44 @@ impl Sink for AlertCommand {
     }
 
     fn begin(&mut self) -> Result<(), Failure> {
-        let forbidden = nix::sys::prctl::set_no_new_privs().map_err(|error| error.to_string());
-        forbidden.map_err(|error| self.failure(&error))?;
-        access(&self.options.program, AccessFlags::X_OK).map_err(|error| self.not_started(error))
+        let program = self.options.program.to_string_lossy().into_owned();
+        let shutdown =
+            Shutdown::new().map_err(|error| Failure::passing(format!("no descriptor: {error}")))?;
+        match self.ask(|number| Request::Check { number, program }, ANSWER_TIMEOUT, &shutdown)? {
+            Outcome::NotStarted(error) => Err(self.not_started(Errno::from_raw(error))),
+            _ => Ok(()),
+        }
     }
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], shutdown: &Shutdown) -> Result<usize, Failure> {
         let limit = self.options.time_limit;
-        let child = self.spawn(&batch[0])?;
-        match shutdown.wait_for(child.ended.as_fd(), limit) {
-            Waited::Ready => match child.reap() {
-                Some(WaitStatus::Exited(_, 0)) => Ok(1),
-                Some(WaitStatus::Exited(_, code)) => Err(self.failure(&format!("exited with {code}"))),
-                Some(WaitStatus::Signaled(_, signal, _)) => {
-                    Err(self.failure(&format!("was ended by {signal}")))
-                }
-                status => Err(self.failure(&format!("ended in an unknown way: {status:?}"))),
-            },
-            Waited::TooLong => {
-                child.end_group(GRACE);
+        let call = self.call(&batch[0]);
+        let longest = limit.saturating_add(ANSWER_TIMEOUT);
+        match self.ask(|number| Request::Run { number, call }, longest, shutdown)? {
+            Outcome::Exited(0) => Ok(1),
+            Outcome::Exited(code) => Err(self.failure(&format!("exited with {code}"))),
+            Outcome::Signaled(signal) => Err(self.failure(&format!("was ended by {signal}"))),
+            Outcome::TooLong => {
                 let seconds = limit.as_secs_f32();
                 Err(self.failure(&format!(
                     "was ended after {seconds} seconds: make it faster, or raise AlertCommandTimeout"
                 )))
             }
-            Waited::End => {
-                child.end_group(SHUTDOWN_GRACE);
-                Err(self.failure("was ended, since the program ends"))
+            Outcome::NotStarted(error) => Err(self.not_started(Errno::from_raw(error))),
+            Outcome::Exhausted(error) => {
+                Err(Failure::passing(format!("no descriptor or memory for a program: {error}")))
             }
+            Outcome::NotWaitable(error) => Err(self.failure(&format!("cannot be waited for: {error}"))),
+            other => Err(self.failure(&format!("ended in an unknown way: {other:?}"))),
         }
     }
 }
 
-/// Time from SIGTERM to SIGKILL after the time limit.
-const GRACE: Duration = Duration::from_secs(1);
-/// Time from SIGTERM to SIGKILL while the end of this program waits for the command.
-const SHUTDOWN_GRACE: Duration = Duration::from_millis(50);
+/// Maximum time for an answer of the helper besides the time limit of the program: it waits for processes that it ends.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A running program, which is the leader of its process group. Its process id is not reused before it is reaped.
-struct Child {
-    id: Pid,
-    /// A pidfd: readable once the program has ended.
-    ended: OwnedFd,
-}
-
-impl Child {
-    fn of(id: Pid) -> io::Result<Self> {
-        let number = rustix::process::Pid::from_raw(id.as_raw()).expect("spawned processes are not number 0");
-        match pidfd_open(number, PidfdFlags::empty()) {
-            Ok(ended) => Ok(Self { id, ended }),
-            Err(error) => {
-                // Without a pidfd it would have no time limit, so it must not run.
-                let _ = killpg(id, Signal::SIGKILL);
-                let _ = waitpid(id, None);
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Reaps the program if it has ended. Returns its status, `StillAlive` if it has not ended, and `None` if
-    /// waitpid(2) fails.
-    fn reap(self) -> Option<WaitStatus> {
-        waitpid(self.id, Some(WaitPidFlag::WNOHANG)).ok()
-    }
-
-    /// Sends SIGTERM to its process group and, after `grace`, SIGKILL.
-    fn end_group(self, grace: Duration) {
-        // An error means that the group no longer exists.
-        let _ = killpg(self.id, Signal::SIGTERM);
-        is_readable(self.ended.as_fd(), grace);
-        // SIGKILL is sent also if the leader has ended: it is not reaped yet, so the id of its group is not reused.
-        let _ = killpg(self.id, Signal::SIGKILL);
-        // A process that hangs in a system call takes longer; it stays a zombie until this program ends.
-        is_readable(self.ended.as_fd(), grace);
-        self.reap();
-    }
-}
-
-/// Returns the alert as a file in memory (memfd_create(2)). A write to a pipe would block if the program does not read.
-fn standard_input(queued: &QueuedNotice) -> io::Result<OwnedFd> {
-    let mut file = File::from(memfd_create(c"alert", MFdFlags::MFD_CLOEXEC)?);
-    writeln!(file, "{}", json::text(&queued.notice, queued.source()))?;
-    file.rewind()?;
-    Ok(file.into())
-}
-
-fn actions(input: &OwnedFd, output: &File) -> nix::Result<PosixSpawnFileActions> {
-    let mut actions = PosixSpawnFileActions::init()?;
-    actions.add_dup2(input.as_raw_fd(), 0)?;
-    actions.add_dup2(output.as_raw_fd(), 1)?;
-    Ok(actions)
-}
-
-/// Returns attributes that request a process group of its own, no blocked signals and the default action of SIGPIPE:
-/// this thread blocks some signals, and the Rust runtime ignores SIGPIPE.
-fn attributes() -> nix::Result<PosixSpawnAttr> {
-    let mut attributes = PosixSpawnAttr::init()?;
-    attributes.set_pgroup(Pid::from_raw(0))?;
-    attributes.set_sigmask(&SigSet::empty())?;
-    attributes.set_sigdefault(&Signal::SIGPIPE.into())?;
-    attributes.set_flags(
-        PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
-            | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
-            | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF,
-    )?;
-    Ok(attributes)
-}
-
-/// Returns the environment of this program and the variables of the alert, without the variables that systemd sets for
-/// this process only.
-fn environment(queued: &QueuedNotice) -> Vec<CString> {
+/// Returns the variables of the alert.
+fn variables(queued: &QueuedNotice) -> Vec<(String, String)> {
     let QueuedNotice { notice, .. } = queued;
     let source = queued.source();
     let alert = notice.alert();
@@ -234,38 +181,17 @@ fn environment(queued: &QueuedNotice) -> Vec<CString> {
     all.extend(source.country.map(|country| ("TA_SOURCE_COUNTRY", country.to_owned())));
     all.extend(source.asn.map(|number| ("TA_SOURCE_ASN", number.to_string())));
     all.extend(alert.closed_at.map(|at| ("TA_CLOSED_AT", json::rfc3339(at))));
-    let own = std::env::vars_os().filter(|(name, _)| {
-        let name = name.to_string_lossy();
-        !["NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "TA_"].iter().any(|start| name.starts_with(start))
-    });
-    let own = own.map(|(name, value)| {
-        let mut variable = name;
-        variable.push("=");
-        variable.push(value);
-        c_string(variable.into_vec())
-    });
-    own.chain(all.into_iter().map(|(name, value)| c_string(format!("{name}={value}").into_bytes()))).collect()
-}
-
-fn path_of(path: &std::path::Path) -> CString {
-    c_string(OsString::from(path).into_vec())
-}
-
-/// Converts the bytes before the first NUL. Neither the configuration nor text of the system contains a NUL.
-fn c_string(bytes: Vec<u8>) -> CString {
-    CString::new(bytes).unwrap_or_else(|error| {
-        let end = error.nul_position();
-        let mut bytes = error.into_vec();
-        bytes.truncate(end);
-        CString::new(bytes).expect("it ends before its first NUL")
-    })
+    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
     use std::path::Path;
     use std::time::Instant;
+
+    use nix::sys::signal::{SigSet, Signal, killpg};
+    use nix::unistd::Pid;
 
     use serde_json::Value;
 
@@ -281,7 +207,7 @@ mod tests {
     fn command(script: &str, words: &[&str], time_limit: Duration) -> AlertCommand {
         let arguments = ["-c", script, "sh"].iter().chain(words).map(|word| (*word).to_owned()).collect();
         let options = CommandOptions { program: "/bin/sh".into(), arguments, time_limit };
-        AlertCommand::new(options, Retry::default())
+        AlertCommand::new(options, Retry::default(), Some(CommandHelper::in_thread()))
     }
 
     fn deliver(mut command: AlertCommand) -> Result<usize, Failure> {
@@ -355,8 +281,8 @@ mod tests {
         for (program, want) in cases {
             let program = program.to_owned();
             let options = CommandOptions { program, arguments: vec![], time_limit: HOUR };
-            let failure =
-                deliver(AlertCommand::new(options, Retry::default())).expect_err("it is not a program");
+            let command = AlertCommand::new(options, Retry::default(), Some(CommandHelper::in_thread()));
+            let failure = deliver(command).expect_err("it is not a program");
             assert!(failure.why.contains(want) && !failure.is_passing, "{}", failure.why);
         }
     }
@@ -395,11 +321,11 @@ mod tests {
     fn a_possible_alert_shows_its_upper_bound() {
         let progress = AlertProgress { is_possible: true, error_bound: 7, ..AlertProgress::default() };
         let possible = Alert { progress, ..sample::traffic() };
-        let of = |alert: Alert| environment(&QueuedNotice::new(1, UnixNanos(0), Notice::Opened(alert)));
-        for line in [c"TA_STATE=possible", c"TA_UP_TO=1200000007"] {
-            assert!(of(possible.clone()).iter().any(|there| there.as_c_str() == line), "{line:?}");
+        let of = |alert: Alert| variables(&QueuedNotice::new(1, UnixNanos(0), Notice::Opened(alert)));
+        for (name, value) in [("TA_STATE", "possible"), ("TA_UP_TO", "1200000007")] {
+            assert!(of(possible.clone()).contains(&(name.to_owned(), value.to_owned())), "{name}");
         }
-        let has_error = |there: &CString| there.as_bytes().starts_with(b"TA_UP_TO=");
+        let has_error = |there: &(String, String)| there.0 == "TA_UP_TO";
         assert!(!of(sample::traffic()).iter().any(has_error));
     }
 
@@ -411,5 +337,26 @@ mod tests {
         shutdown.now();
         let failure = command.deliver(&[Arc::new(queued)], &shutdown).expect_err("it does not end by itself");
         assert!(failure.why.contains("since the program ends"), "{}", failure.why);
+    }
+
+    #[test]
+    fn without_a_helper_notices_wait_for_a_restart() {
+        let options = CommandOptions { program: "/bin/true".into(), arguments: vec![], time_limit: HOUR };
+        let failure =
+            deliver(AlertCommand::new(options, Retry::default(), None)).expect_err("nobody runs it");
+        assert!(failure.is_passing && failure.why.contains("restart TrafficAlerted"), "{}", failure.why);
+    }
+
+    #[test]
+    fn a_command_after_one_that_was_aborted_gets_its_own_answer() {
+        let mut command = command("exit \"$1\"", &["5"], HOUR);
+        let queued = Arc::new(QueuedNotice::new(1, UnixNanos(0), Notice::Test(sample::traffic())));
+        let ending = Shutdown::new().expect("descriptors");
+        ending.now();
+        // It may have ended by itself before it is aborted.
+        let _ = command.deliver(&[Arc::clone(&queued)], &ending);
+        let failure =
+            command.deliver(&[queued], &Shutdown::new().expect("descriptors")).expect_err("it fails");
+        assert!(failure.why.contains("exited with 5"), "{}", failure.why);
     }
 }

@@ -32,7 +32,7 @@ mod webhook;
 mod worker;
 
 pub use body::WebhookFormat;
-pub use command::CommandOptions;
+pub use command::{CommandHelper, CommandOptions, run_helper};
 pub use counters::{Counts, SinkName};
 pub use delivery_test::DeliveryTest;
 pub use file::FileOptions;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::enrich::{GeoIpOptions, ReverseDnsOptions};
 use crate::logging::LinePrefix;
 
-use super::command::{AlertCommand, CommandOptions};
+use super::command::{AlertCommand, CommandHelper, CommandOptions};
 use super::counters::SinkName;
 use super::file::{AlertFile, FileOptions};
 use super::log::LogSink;
@@ -29,6 +29,8 @@ pub struct SinkOptions {
     pub file: Option<FileOptions>,
     /// `AlertCommand`.
     pub command: Option<CommandOptions>,
+    /// What runs the program of `AlertCommand`. Without it, notices for the program wait for a restart.
+    pub helper: Option<CommandHelper>,
     /// `WebhookURL`.
     pub webhook: Option<WebhookOptions>,
     /// `Syslog`.
@@ -46,7 +48,7 @@ impl SinkOptions {
             sinks.push(Box::new(AlertFile::new(file.clone(), self.retry)));
         }
         if let Some(command) = &self.command {
-            sinks.push(Box::new(AlertCommand::new(command.clone(), self.retry)));
+            sinks.push(Box::new(AlertCommand::new(command.clone(), self.retry, self.helper.clone())));
         }
         if let Some(webhook) = &self.webhook {
             sinks.push(Box::new(Webhook::new(webhook.clone(), self.retry)));

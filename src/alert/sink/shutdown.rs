@@ -75,8 +75,8 @@ pub(super) fn is_readable(descriptor: BorrowedFd<'_>, longest: Duration) -> bool
 }
 
 /// Waits until a descriptor is readable, for at most `longest`. Returns for each descriptor whether it is readable;
-/// false for all if poll(2) fails. No signal interrupts it, since the threads that wait here block all signals.
-fn wait(descriptors: &[BorrowedFd<'_>], longest: Duration) -> Vec<bool> {
+/// false for all if poll(2) fails, or is interrupted by a signal, which the threads of the sinks block.
+pub(super) fn wait(descriptors: &[BorrowedFd<'_>], longest: Duration) -> Vec<bool> {
     let mut polled: Vec<_> = descriptors.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
     // The time is rounded up, so that no pause is shorter than requested.
     let ms = longest.as_nanos().div_ceil(1_000_000);

@@ -22,6 +22,11 @@ pub(crate) fn inside_after<S: FnOnce()>(prepare: impl FnOnce(), scenario: S) {
     });
 }
 
+/// Runs `scenario` as root of a network of its own, where there are other users too.
+pub(crate) fn inside_with_users<S: FnOnce()>(scenario: S) {
+    enter(Identity::RootOfMany, scenario);
+}
+
 /// Runs `scenario` as uid 65534, with all capabilities over a network of its own.
 pub(crate) fn inside_unprivileged<S: FnOnce()>(scenario: S) {
     enter(Identity::Unprivileged, scenario);
@@ -38,6 +43,8 @@ pub(crate) const UNPRIVILEGED_ID: u32 = 65534;
 #[derive(Clone, Copy)]
 enum Identity {
     Root,
+    /// Root of a user namespace that maps many users, or of the machine.
+    RootOfMany,
     Unprivileged,
     /// User `nobody`, without the capabilities over the namespaces.
     Powerless,
@@ -96,7 +103,12 @@ impl Isolation {
         // The process is the first one of its namespace: when it ends, the kernel ends the others.
         unshare.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
         match (self, identity) {
-            (Isolation::Root, Identity::Root | Identity::Unprivileged) => {}
+            (Isolation::Root, Identity::Root | Identity::RootOfMany | Identity::Unprivileged) => {}
+            // Users are mapped by newuidmap(1), which root does not need.
+            (Isolation::User, Identity::RootOfMany) if nix::unistd::geteuid().is_root() => {}
+            (Isolation::User, Identity::RootOfMany) => {
+                unshare.args(["--user", "--map-root-user", "--map-auto"]);
+            }
             (Isolation::Root, Identity::Powerless) => {
                 unshare.arg(format!("--setuid={UNPRIVILEGED_ID}")).arg(format!("--setgid={UNPRIVILEGED_ID}"));
             }

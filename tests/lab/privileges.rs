@@ -1,0 +1,282 @@
+//! A start as root ends as a user of its own without any privilege, and so does the helper that runs `AlertCommand`.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::support::host::Host;
+use crate::support::injector::{Injector, Udp};
+use crate::support::namespaces::{inside, inside_with_users};
+use crate::support::program::{BINARY, EVERY_HOST, Program, Signal};
+use crate::support::tool::tool;
+
+/// A user id that no user has.
+const USER: u32 = 61_700;
+/// Another one, for the command.
+const COMMAND_USER: u32 = 61_701;
+
+#[test]
+fn every_thread_of_a_start_as_root_is_an_unprivileged_user() {
+    inside_with_users(|| {
+        let (_far, router, _injector) = network();
+        let folder = open_folder();
+        let path = |name: &str| folder.path().join(name);
+        // What an earlier run of root has left, and what is not the program's to give away.
+        for name in ["alerts/alerts.jsonl", "alerts/alerts.jsonl.1", "state/state.json.bak"] {
+            fs::create_dir_all(path(name).parent().expect("a folder")).expect("it is ours");
+            fs::write(path(name), "").expect("it is ours");
+        }
+        fs::write(path("secret"), "")
+            .and_then(|()| fs::hard_link(path("secret"), path("state/state.json.1")))
+            .expect("ours");
+        let config = format!(
+            "{EVERY_HOST}User: {USER}\nAlertFile: {}\nStateFile: {}\nAlertCommand: /bin/true\n",
+            path("alerts/alerts.jsonl").display(),
+            path("state/state.json").display()
+        );
+        let program = Program::start(&router, &config);
+        let helper = helper_of(&program);
+        for (process, user) in [(program.id(), USER), (helper, USER)] {
+            let statuses = statuses(process);
+            assert!(!statuses.is_empty());
+            statuses.iter().for_each(|status| assert_unprivileged(status, user));
+        }
+        assert!(statuses(program.id()).len() > 6, "workers, analyst, link monitor, log, API, sinks");
+        let owner = |name: &str| fs::metadata(path(name)).expect("it is there").uid();
+        let taken =
+            ["alerts", "alerts/alerts.jsonl", "alerts/alerts.jsonl.1", "state", "state/state.json.bak"];
+        assert_eq!(taken.map(owner), [USER; 5], "{}", program.log_text());
+        assert_eq!(owner("secret"), 0);
+        assert!(program.log_text().contains("it has several names (hard links)"), "{}", program.log_text());
+
+        // Standard input and output are /dev/null, standard error is the pipe, the fourth is the socket.
+        let mut open: Vec<String> = fs::read_dir(format!("/proc/{helper}/fd"))
+            .expect("it runs")
+            .map(|entry| fs::read_link(entry.expect("it runs").path()).expect("a link").display().to_string())
+            .map(|target| target.split(':').next().unwrap_or_default().to_owned())
+            .collect();
+        open.sort();
+        assert_eq!(open, ["/dev/null", "/dev/null", "pipe", "socket"]);
+
+        // A reload and the end work without root.
+        program.reload(&format!("{config}ByteLimit: 2G\n"));
+        program.reload(&config.replace(&USER.to_string(), "61702"));
+        program.wait_for_log("not before a restart: User");
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.code, Some(0), "{}", ended.text());
+        assert!(!ended.text().contains("cannot be used now"), "{}", ended.text());
+    });
+}
+
+#[test]
+fn without_the_default_user_an_unused_one_is_taken_and_said() {
+    inside_with_users(|| {
+        let router = Host::router();
+        let program = Program::start(&router, EVERY_HOST);
+        let status = statuses(program.id()).swap_remove(0);
+        let user: u32 = ids(&status, "Uid:")[0];
+        if program.log_text().contains("there is no user trafficalerted") {
+            assert!((61_184..=65_519).contains(&user), "{user}");
+            assert!(
+                program.log_text().contains("useradd --system --no-create-home"),
+                "{}",
+                program.log_text()
+            );
+        }
+        assert_unprivileged(&status, user);
+        assert_ne!(user, 0);
+    });
+}
+
+#[test]
+fn where_there_is_no_other_user_root_stays_without_capabilities() {
+    inside(|| {
+        let router = Host::router();
+        let program = Program::start(&router, EVERY_HOST);
+        let text = program.log_text();
+        if text.contains("this user namespace has no other user") {
+            statuses(program.id()).iter().for_each(|status| assert_powerless(status));
+            assert_eq!(ids(&statuses(program.id())[0], "Uid:"), [0; 4]);
+        }
+        assert_eq!(text.matches("user id").count(), 1, "{text}");
+    });
+}
+
+#[test]
+fn users_that_cannot_be_used_are_errors() {
+    inside_with_users(|| {
+        let fail = |config: &str| Program::fail(Command::new(BINARY), &Host::router(), config);
+        for (config, want) in [
+            ("User: no-such-user\n", "lab.conf:1:7"),
+            ("AlertCommandUser: no-such-user\n", "no such user"),
+            ("User: 65534\nStateFile: /var/lib/x/state.json\n", "nobody must own no files"),
+        ] {
+            let ended = fail(config);
+            assert_eq!(ended.code, Some(2), "{}", ended.text());
+            assert!(ended.text().contains(want), "{want} in {}", ended.text());
+        }
+    });
+}
+
+#[test]
+fn a_command_gets_nothing_and_a_reload_changes_it() {
+    inside_with_users(|| {
+        let (_far, router, injector) = network();
+        let folder = open_folder();
+        let path = |name: &str| folder.path().join(name);
+        // A copy of a program that root has made setuid: it shows as whom it runs.
+        let id = tool("which", "debianutils").arg("id").output().expect("which has run");
+        fs::copy(String::from_utf8_lossy(&id.stdout).trim(), path("setuid-id")).expect("it is ours");
+        fs::set_permissions(path("setuid-id"), fs::Permissions::from_mode(0o4755)).expect("it is ours");
+        script(
+            &path("first"),
+            "cd \"$1\" && ls -l /proc/self/fd > descriptors && cat /proc/self/status > status && env > environment \
+             && ./setuid-id -u > effective && echo 'forged'\"$(printf '\\033')\" >&2; cat > first.json",
+        );
+        script(&path("second"), "cat > \"$1/second.json\"");
+        let config = |name: &str| {
+            format!(
+                "{EVERY_HOST}ByteLimit: 100K\nUser: {USER}\nAlertCommandUser: {COMMAND_USER}\nAlertCommand: {} {}\n",
+                path(name).display(),
+                folder.path().display()
+            )
+        };
+        let mut program = Program::start(&router, &config("first"));
+        let helper = helper_of(&program);
+        assert_unprivileged(&statuses(program.id())[0], USER);
+        assert_unprivileged(&statuses(helper)[0], COMMAND_USER);
+        injector.send_at_rate(&heavy(Ipv4Addr::new(10, 0, 0, 5)), 50_000);
+        program.alert("TRAFFIC", "10.0.0.5");
+        wait_for(&program, &path("first.json"));
+        let read = |name: &str| fs::read_to_string(path(name)).expect("it was written before");
+        assert_unprivileged(&read("status"), COMMAND_USER);
+        // The shell has opened the file before `ls` runs: 0, 1, 2 and the folder itself.
+        assert_eq!(read("descriptors").matches(" -> ").count(), 4, "{}", read("descriptors"));
+        assert_eq!(read("effective").trim(), COMMAND_USER.to_string());
+        let home = format!("USER={COMMAND_USER}");
+        assert!(read("environment").lines().any(|line| line == home), "{}", read("environment"));
+        assert!(read("environment").lines().any(|line| line == "HOME=/"), "{}", read("environment"));
+        program.wait_for_log("AlertCommand says: forged\\x1b");
+
+        program.reload(&config("second"));
+        injector.send_at_rate(&heavy(Ipv4Addr::new(10, 0, 0, 6)), 50_000);
+        wait_for(&program, &path("second.json"));
+
+        // A helper that dies is said, and the program goes on.
+        kill(Pid::from_raw(helper.cast_signed()), Signal::SIGKILL).expect("it runs");
+        injector.send_at_rate(&heavy(Ipv4Addr::new(10, 0, 0, 7)), 50_000);
+        program.alert("TRAFFIC", "10.0.0.7");
+        program.wait_for_log(
+            "has ended (signal: 9 (SIGKILL)): restart TrafficAlerted; alerts wait until it works",
+        );
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.code, Some(0), "{}", ended.text());
+    });
+}
+
+#[test]
+fn a_command_that_a_reload_adds_takes_a_restart() {
+    inside_with_users(|| {
+        let router = Host::router();
+        let config = format!("{EVERY_HOST}User: {USER}\n");
+        let program = Program::start(&router, &config);
+        program.reload(&format!("{config}AlertCommand: /bin/true\n"));
+        program.wait_for_log("not before a restart: AlertCommand");
+    });
+}
+
+#[test]
+fn the_helper_ends_with_the_program_however_it_ends() {
+    inside_with_users(|| {
+        let router = Host::router();
+        let program =
+            Program::start(&router, &format!("{EVERY_HOST}User: {USER}\nAlertCommand: /bin/true\n"));
+        let helper = helper_of(&program);
+        // A service manager sends this to each process of the service.
+        kill(Pid::from_raw(helper.cast_signed()), Signal::SIGTERM).expect("it runs");
+        assert_eq!(statuses(helper).len(), 1);
+        program.stop(Signal::SIGKILL);
+        let stat = Path::new("/proc").join(helper.to_string()).join("stat");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+            assert!(std::time::Instant::now() < deadline, "it lives on");
+            std::thread::yield_now();
+        }
+    });
+}
+
+fn network() -> (Host, Host, Injector) {
+    let (far, router) = (Host::new(), Host::router());
+    far.plug("far0", &router, "near0");
+    let injector = far.injector("far0");
+    (far, router, injector)
+}
+
+/// Makes a folder that every user may write to.
+fn open_folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("it is ours");
+    folder
+}
+
+fn script(path: &Path, text: &str) {
+    fs::write(path, format!("#!/bin/sh\n{text}\n"))
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
+        .expect("it is ours");
+}
+
+/// Returns frames that exceed a limit of 100 kB.
+fn heavy(src: Ipv4Addr) -> Vec<Vec<u8>> {
+    let packet = Udp { src, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 };
+    vec![packet.frame(); 101]
+}
+
+/// Returns the process that runs the commands of a program.
+fn helper_of(program: &Program) -> u32 {
+    let tasks = format!("/proc/{0}/task/{0}/children", program.id());
+    let children = fs::read_to_string(&tasks).expect("the kernel lists children");
+    children.split_whitespace().next().and_then(|id| id.parse().ok()).expect("it has a helper")
+}
+
+/// Returns the status of each thread of a process.
+fn statuses(process: u32) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
+    threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok()).collect()
+}
+
+/// Returns the ids in a line of a status.
+fn ids(status: &str, name: &str) -> Vec<u32> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap_or_else(|| panic!("no {name}: {status}"));
+    line.split_whitespace().map(|id| id.parse().expect("a number")).collect()
+}
+
+/// Asserts that a thread is this user in every respect, and can do nothing more.
+fn assert_unprivileged(status: &str, user: u32) {
+    assert_eq!(ids(status, "Uid:"), [user; 4], "{status}");
+    assert_eq!(ids(status, "Gid:"), [user; 4], "{status}");
+    assert_eq!(ids(status, "Groups:"), [0_u32; 0], "{status}");
+    assert_powerless(status);
+}
+
+fn assert_powerless(status: &str) {
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+        let line = status.lines().find_map(|line| line.strip_prefix(set)).expect("the kernel has them");
+        assert_eq!(line.trim(), "0".repeat(16), "{set} of {status}");
+    }
+    assert_eq!(ids(status, "NoNewPrivs:"), [1], "{status}");
+}
+
+/// Waits until a file has a line.
+fn wait_for(program: &Program, path: &Path) {
+    let what = path.display().to_string();
+    program.wait_for(&what, |_| fs::read_to_string(path).unwrap_or_default(), |text| text.ends_with('\n'));
+}
