@@ -117,8 +117,8 @@ impl ConfigFile {
         self.config
     }
 
-    /// Checks that the users that the file names exist on this host, and that `nobody` owns no state. `keeps_state` says
-    /// whether the service manager provides a folder for the state.
+    /// Checks that the users that the file names exist on this host, and that `nobody` owns no state. `keeps_state`
+    /// says whether the service manager provides a folder for the state.
     ///
     /// # Errors
     /// [`ConfigError::Wrong`] with each user that the program cannot become.

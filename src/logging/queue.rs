@@ -1,8 +1,8 @@
 //! The queue of log lines and the thread that writes them.
 //!
 //! `tracing_appender::non_blocking` cannot replace it: its guard waits for a fixed time and does not report whether
-//! everything was written, it does not log the number of lost lines, and it starts its thread at once. This thread starts
-//! after the process has given up its privileges, since those of a thread are its own.
+//! everything was written, it does not log the number of lost lines, and it starts its thread at once.
+//! This thread starts after the process has given up its privileges, since those of a thread are its own.
 
 use std::fmt;
 use std::io::{self, Write};

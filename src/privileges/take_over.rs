@@ -70,7 +70,8 @@ impl OwnFiles {
     }
 }
 
-/// Gives the files, and the folders of root that hold nothing else and that no other user writes to, to the user. Needs CAP_CHOWN, and changes what it can.
+/// Gives the files to the user, and also the folders of root that hold nothing else and that no other user may write
+/// to. Needs CAP_CHOWN, and changes what it can.
 pub fn take_over(files: &[OwnFiles], account: &Account) -> TakenOver {
     let mut result = TakenOver::default();
     let mut folders: Vec<OwnFiles> = Vec::new();

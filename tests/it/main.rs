@@ -28,5 +28,6 @@ mod replay_files;
 mod replay_formats;
 mod replay_signals;
 mod replay_times;
+mod service_unit;
 mod sums;
 mod test_alert;

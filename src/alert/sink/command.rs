@@ -33,7 +33,7 @@ use super::worker::{Failure, QueuedNotice, Sink};
 
 use helper::NoAnswer;
 pub use helper::{CommandHelper, run_helper};
-use protocol::{Call, Outcome, Request};
+use protocol::{Call, HelperRequest, Outcome};
 
 /// The program that is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl AlertCommand {
     /// Asks the helper. Notices wait while it cannot be asked, since a restart brings another.
     fn ask(
         &self,
-        make: impl FnOnce(u64) -> Request,
+        make: impl FnOnce(u64) -> HelperRequest,
         longest: Duration,
         shutdown: &Shutdown,
     ) -> Result<Outcome, Failure> {
@@ -127,7 +127,7 @@ impl Sink for AlertCommand {
         let program = self.options.program.to_string_lossy().into_owned();
         let shutdown =
             Shutdown::new().map_err(|error| Failure::passing(format!("no descriptor: {error}")))?;
-        match self.ask(|number| Request::Check { number, program }, ANSWER_TIMEOUT, &shutdown)? {
+        match self.ask(|number| HelperRequest::Check { number, program }, ANSWER_TIMEOUT, &shutdown)? {
             Outcome::NotStarted(error) => Err(self.not_started(Errno::from_raw(error))),
             _ => Ok(()),
         }
@@ -137,7 +137,7 @@ impl Sink for AlertCommand {
         let limit = self.options.time_limit;
         let call = self.call(&batch[0]);
         let longest = limit.saturating_add(ANSWER_TIMEOUT);
-        match self.ask(|number| Request::Run { number, call }, longest, shutdown)? {
+        match self.ask(|number| HelperRequest::Run { number, call }, longest, shutdown)? {
             Outcome::Exited(0) => Ok(1),
             Outcome::Exited(code) => Err(self.failure(&format!("exited with {code}"))),
             Outcome::Signaled(signal) => Err(self.failure(&format!("was ended by {signal}"))),

@@ -26,7 +26,7 @@ use tracing::warn;
 use crate::alert::sink::shutdown::{Shutdown, Waited, is_readable};
 use crate::privileges::{Account, Identity, drop_to};
 
-use super::protocol::{Outcome, Reply, Request, receive, send};
+use super::protocol::{HelperReply, HelperRequest, Outcome, receive, send};
 use super::runner::{is_internal, serve};
 
 /// A handle to the helper. Clones are the same helper, which ends with the last of them.
@@ -115,7 +115,7 @@ impl CommandHelper {
         let socket = self.0.socket();
         socket.set_write_timeout(Some(TRANSFER_TIMEOUT))?;
         socket.set_read_timeout(Some(START_TIMEOUT))?;
-        let reply: Reply = receive(&*socket)?;
+        let reply: HelperReply = receive(&*socket)?;
         socket.set_read_timeout(Some(TRANSFER_TIMEOUT))?;
         match reply.outcome {
             Outcome::Ready => Ok(()),
@@ -146,7 +146,7 @@ impl CommandHelper {
     /// the program aborts the wait and what the helper does. Requests of several threads follow each other.
     pub(super) fn ask(
         &self,
-        make: impl FnOnce(u64) -> Request,
+        make: impl FnOnce(u64) -> HelperRequest,
         longest: Duration,
         shutdown: &Shutdown,
     ) -> Result<Outcome, NoAnswer> {
@@ -158,7 +158,7 @@ impl CommandHelper {
             Waited::Ready => false,
             Waited::TooLong => return Err(gone(io::ErrorKind::TimedOut.into())),
             Waited::End => {
-                send(&*socket, &Request::Abort).map_err(gone)?;
+                send(&*socket, &HelperRequest::Abort).map_err(gone)?;
                 if !is_readable(socket.as_fd(), ABORT_TIMEOUT) {
                     return Err(NoAnswer::End);
                 }
@@ -166,7 +166,7 @@ impl CommandHelper {
             }
         };
         loop {
-            let reply: Reply = receive(&*socket).map_err(gone)?;
+            let reply: HelperReply = receive(&*socket).map_err(gone)?;
             // An earlier one belongs to a request whose end nobody awaited.
             match reply.outcome {
                 _ if reply.number < number => {}
@@ -223,8 +223,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum time until the helper has become its user.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum time from [`Request::Abort`] to its answer: longer than the helper takes to end a program, and shorter than
-/// the end of this program waits for the sink.
+/// Maximum time from [`HelperRequest::Abort`] to its answer: longer than the helper takes to end a program, and shorter
+/// than the end of this program waits for the sink.
 const ABORT_TIMEOUT: Duration = Duration::from_millis(180);
 /// Maximum time that the end of this program waits for the last lines.
 const END_TIMEOUT: Duration = Duration::from_millis(100);
@@ -305,7 +305,7 @@ pub fn run_helper(user: Option<&str>) -> io::Result<()> {
         Err(error) => Outcome::Unfit(error.to_string()),
     };
     let is_ready = outcome == Outcome::Ready;
-    send(&socket, &Reply { number: 0, outcome })?;
+    send(&socket, &HelperReply { number: 0, outcome })?;
     match if is_ready { serve(&socket) } else { Ok(()) } {
         // The program has ended while a command ran.
         Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe) => {
@@ -386,7 +386,7 @@ mod tests {
         let _ = helper.0.socket().shutdown(std::net::Shutdown::Both);
         let shutdown = Shutdown::new().expect("descriptors");
         for _ in 0..2 {
-            let make = |number| Request::Check { number, program: "/bin/sh".to_owned() };
+            let make = |number| HelperRequest::Check { number, program: "/bin/sh".to_owned() };
             let answer = helper.ask(make, Duration::from_secs(60), &shutdown);
             assert!(
                 matches!(&answer, Err(NoAnswer::Gone(how)) if how.starts_with("has ended")),

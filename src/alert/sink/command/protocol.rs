@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Both ends are the same executable, so another version means that something else is at the other end. The helper
-//! answers each [`Request`] but [`Request::Abort`] with one [`Reply`] of the same number.
+//! answers each [`HelperRequest`] but [`HelperRequest::Abort`] with one [`HelperReply`] of the same number.
 
 use std::io::{self, Read, Write};
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 /// A message to the helper.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Request {
+pub(super) enum HelperRequest {
     /// Tells whether the user of the helper may execute the program.
     Check { number: u64, program: String },
     /// Runs a program.
@@ -43,7 +43,7 @@ pub(super) struct Call {
 
 /// A message of the helper. Number 0 reports its start.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Reply {
+pub(super) struct HelperReply {
     pub(super) number: u64,
     pub(super) outcome: Outcome,
 }
@@ -67,7 +67,7 @@ pub(super) enum Outcome {
     Signaled(String),
     /// It was ended after its time limit.
     TooLong,
-    /// It was ended by [`Request::Abort`].
+    /// It was ended by [`HelperRequest::Abort`].
     Aborted,
     /// Something else that waitpid(2) tells.
     Unknown(String),
@@ -109,7 +109,8 @@ pub(super) fn receive<T: DeserializeOwned>(mut socket: impl Read) -> io::Result<
 /// Three letters and the version.
 const MAGIC: [u8; 4] = *b"TAH\x01";
 const HEADER_BYTES: usize = 8;
-/// Maximum length of a message. The configuration, which has the arguments, has at most 64 KiB, and an alert is shorter.
+/// Maximum number of bytes of a message. The configuration, which has the arguments, has at most 64 KiB, and an alert
+/// has less.
 const MESSAGE_BYTES_MAX: u32 = 1 << 20;
 
 #[cfg(test)]
@@ -119,24 +120,24 @@ mod tests {
     #[test]
     fn a_message_is_received_as_it_was_sent() {
         let mut bytes = Vec::new();
-        send(&mut bytes, &Reply { number: 7, outcome: Outcome::Exited(3) })
+        send(&mut bytes, &HelperReply { number: 7, outcome: Outcome::Exited(3) })
             .expect("a vector takes everything");
-        let reply: Reply = receive(bytes.as_slice()).expect("it is whole");
+        let reply: HelperReply = receive(bytes.as_slice()).expect("it is whole");
         assert_eq!((reply.number, reply.outcome), (7, Outcome::Exited(3)));
         for cut in 0..bytes.len() {
-            assert!(receive::<Reply>(&bytes[..cut]).is_err(), "{cut}");
+            assert!(receive::<HelperReply>(&bytes[..cut]).is_err(), "{cut}");
         }
     }
 
     #[test]
     fn what_is_no_message_is_refused_before_it_is_read() {
         for bytes in [*b"TAH\x02\x02\0\0\0{}", *b"GET / HTTP", *b"TAH\x01\xff\xff\xff\xff{}"] {
-            let error = receive::<Reply>(&bytes[..]).expect_err("it is none");
+            let error = receive::<HelperReply>(&bytes[..]).expect_err("it is none");
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{bytes:?}");
         }
         let long = "x".repeat(MESSAGE_BYTES_MAX as usize);
         let error =
-            send(Vec::new(), &Request::Check { number: 1, program: long }).expect_err("it is too long");
+            send(Vec::new(), &HelperRequest::Check { number: 1, program: long }).expect_err("it is too long");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 }

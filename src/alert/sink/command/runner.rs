@@ -21,7 +21,7 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::alert::sink::shutdown::{is_readable, wait};
 
-use super::protocol::{Call, Outcome, Reply, Request, receive, send};
+use super::protocol::{Call, HelperReply, HelperRequest, Outcome, receive, send};
 
 /// Serves requests until the other end of the socket is closed, which also ends the program that runs.
 ///
@@ -34,18 +34,18 @@ pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
             result => result?,
         };
         let (number, outcome) = match request {
-            Request::Check { number, program } => {
+            HelperRequest::Check { number, program } => {
                 let executable = access(program.as_str(), AccessFlags::X_OK);
                 (
                     number,
                     executable.map_or_else(|error| Outcome::NotStarted(error as i32), |()| Outcome::Ready),
                 )
             }
-            Request::Run { number, call } => (number, run(&call, socket)?),
+            HelperRequest::Run { number, call } => (number, run(&call, socket)?),
             // The program has ended while this was on its way.
-            Request::Abort => continue,
+            HelperRequest::Abort => continue,
         };
-        send(socket, &Reply { number, outcome })?;
+        send(socket, &HelperReply { number, outcome })?;
     }
 }
 
@@ -73,7 +73,7 @@ fn run(call: &Call, socket: &UnixStream) -> io::Result<Outcome> {
             child.end_group(SHUTDOWN_GRACE);
             let request = receive(socket)?;
             return match request {
-                Request::Abort => Ok(Outcome::Aborted),
+                HelperRequest::Abort => Ok(Outcome::Aborted),
                 _ => Err(io::Error::new(ErrorKind::InvalidData, "a request while a program runs")),
             };
         }

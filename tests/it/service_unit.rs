@@ -1,0 +1,62 @@
+//! The unit of systemd can be loaded, and confines the service.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The highest exposure that `systemd-analyze security` may give the unit. What remains is what a monitor of packets
+/// needs: the network of the host with its address families, CAP_NET_RAW, and capset(2) to give it up.
+const EXPOSURE_MAX: f64 = 1.7;
+
+#[test]
+fn systemd_accepts_the_unit() {
+    let Some(mut analyze) = systemd_analyze() else { return };
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let text = fs::read_to_string(unit()).expect("it is here");
+    // The program is not installed where the unit expects it.
+    let started = text.replace("ExecStart=/usr/local/bin/TrafficAlerted", "ExecStart=/bin/true");
+    assert_ne!(started, text);
+    let copy = folder.path().join("TrafficAlerted.service");
+    fs::write(&copy, started).expect("it is ours");
+    let output = analyze.args(["verify", "--man=no"]).arg(&copy).output().expect("it has been found");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    // A system without systemd lacks other units.
+    let about_ours: Vec<&str> = errors.lines().filter(|line| line.contains("TrafficAlerted")).collect();
+    // A version may not know the newest calls, which it then refuses.
+    let wrong: Vec<_> = about_ours.iter().filter(|line| !line.contains("system call")).collect();
+    assert!(wrong.is_empty() && output.status.success(), "{errors}");
+}
+
+#[test]
+fn the_unit_is_exposed_no_more_than_it_must_be() {
+    let Some(mut analyze) = systemd_analyze() else { return };
+    let output = analyze
+        .args(["security", "--offline=true", "--no-pager"])
+        .arg(unit())
+        .output()
+        .expect("it was found");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let exposure = text.split("Overall exposure level for TrafficAlerted.service: ").nth(1);
+    let exposure: Option<f64> = exposure.and_then(|rest| rest.split(' ').next()?.parse().ok());
+    let exposure = exposure.unwrap_or_else(|| panic!("no figure in {text}"));
+    assert!(exposure <= EXPOSURE_MAX, "{text}");
+}
+
+/// Returns the tool; `None`, with a message, where it is not installed or too old for `--offline` (systemd 250).
+fn systemd_analyze() -> Option<Command> {
+    let version = Command::new("systemd-analyze").arg("--version").output();
+    let text = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let number: Option<u32> =
+        text.split(' ').nth(1).and_then(|number| number.split('.').next()?.parse().ok());
+    if number.is_none_or(|number| number < 250) {
+        eprintln!(
+            "NOT CHECKED: the unit; systemd-analyze of systemd 250 or later is missing (apt-get install systemd)"
+        );
+        return None;
+    }
+    Some(Command::new("systemd-analyze"))
+}
+
+fn unit() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("TrafficAlerted.service")
+}
