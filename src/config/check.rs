@@ -31,6 +31,10 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
     if raw.get(SettingKey::ScanEvidence).is_none() && contact_limit(raw).is_some() {
         settings.scan_rule = ScanRule::Contacts;
     }
+    if raw.get(SettingKey::RingMemory).is_none() {
+        let workers = settings.workers.count(machine);
+        settings.ring_memory_bytes = machine.ring_memory_default(settings.ring_memory_bytes, workers);
+    }
     // If destinations are hidden, no host is reported for contacting many of them.
     settings.judge_contacted_hosts &= !settings.hide_destinations;
     Some(settings)
@@ -85,7 +89,7 @@ mod tests {
             "PinCores: 2, 3",
             "PinCores: \"3\",\"2\"",
             "Workers: 8\nPinCores: none\nRingMemory: 1049K",
-            "RingMemory: 4G",
+            "RingMemory: 128M",
             "MemoryLimit: 32M",
             "MemoryLimit: auto",
             "AlertFile: /a.jsonl\nAlertFileMaxSize: 10K\nAlertFileKeep: 0",

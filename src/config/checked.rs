@@ -17,7 +17,10 @@ pub struct Config {
 impl Config {
     /// Returns the configuration of an empty file on `machine`.
     pub(super) fn defaults(machine: Machine) -> Self {
-        Self { settings: Settings::defaults(), machine }
+        let mut settings = Settings::defaults();
+        let workers = settings.workers.count(&machine);
+        settings.ring_memory_bytes = machine.ring_memory_default(settings.ring_memory_bytes, workers);
+        Self { settings, machine }
     }
 }
 
@@ -67,13 +70,16 @@ mod tests {
     #[test]
     fn defaults_pass_every_check_on_any_machine() {
         for count in [1, 2, 64, 256, 1024] {
-            let machine = Machine { cores: (0..count).collect(), memory_bytes: 0 };
-            let defaults = Config::defaults(machine.clone());
-            let written = defaults.to_string();
-            let read = Config::parse_on("test.conf", written.as_bytes(), &machine)
-                .unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(read, defaults);
-            assert_eq!(read.settings.workers.count(&machine), count.min(256));
+            for memory_bytes in [0, 16_000_000, 200_000_000, 24_000_000_000] {
+                let machine = Machine { memory_bytes, ..Machine::with_cores((0..count).collect()) };
+                let defaults = Config::defaults(machine.clone());
+                let written = defaults.to_string();
+                let read = Config::parse_on("test.conf", written.as_bytes(), &machine)
+                    .unwrap_or_else(|error| panic!("{error}"));
+                assert_eq!(read, defaults);
+                assert_eq!(Config::parse_on("test.conf", b"", &machine).expect("it is empty"), defaults);
+                assert_eq!(read.settings.workers.count(&machine), count.min(256));
+            }
         }
     }
 

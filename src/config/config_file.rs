@@ -11,9 +11,10 @@ use super::checked::Config;
 use super::error::ConfigError;
 use super::file::{FILE_BYTES_MAX, RawConfig, Setting, Text};
 use super::key::SettingKey;
-use super::machine::Machine;
+use super::machine::{Machine, MemoryLimit};
 use super::missing_files::{Viewer, missing};
 use super::problem::{Problem, Problems, Severity};
+use super::units::Bytes;
 use super::users::{WrongUser, wrong_users};
 use super::values::Settings;
 use crate::detect::ScanRule;
@@ -136,7 +137,8 @@ impl ConfigFile {
         Err(ConfigError::Wrong(Problems::new(Severity::Error, &self.name, self.text.clone(), problems)))
     }
 
-    /// Looks for what the file names: programs, files and folders. Returns a warning for each that cannot be used.
+    /// Looks for what the file names: programs, files and folders. Returns a warning for each that cannot be used, and
+    /// for a `MemoryLimit` that this process may not have.
     pub fn warnings(&self, viewer: Viewer) -> Warnings {
         let missing = missing(&self.config.settings, viewer);
         let keys = missing.iter().map(|missing| missing.key.name()).collect();
@@ -154,8 +156,32 @@ impl ConfigFile {
                 help: missing.help,
             })
         });
-        let problems = Problems::new(Severity::Warning, &self.name, self.text.clone(), problems.collect());
+        let problems = problems.chain(self.too_much_memory()).collect();
+        let problems = Problems::new(Severity::Warning, &self.name, self.text.clone(), problems);
         Warnings { problems, keys }
+    }
+
+    /// Returns a warning if the tables may grow until the kernel ends the program, or until it gets no more memory.
+    fn too_much_memory(&self) -> Option<Problem> {
+        let settings = &self.config.settings;
+        let MemoryLimit::Bytes(bytes) = settings.memory_limit else { return None };
+        let allowance = self.config.machine.allowance(settings.ring_memory_bytes)?;
+        if bytes <= allowance.sensible_bytes_max() {
+            return None;
+        }
+        let auto = MemoryLimit::Auto.bytes(&self.config.machine, settings.ring_memory_bytes);
+        Some(Problem {
+            title: format!("`{}` is more than this process may have", SettingKey::MemoryLimit),
+            span: self.line(SettingKey::MemoryLimit)?.value_span.clone(),
+            label: format!("{allowance}"),
+            context: None,
+            help: format!(
+                "leave a quarter for the rest of the program: write `{}: auto`, which is {} here, or allow more (in \
+                 the unit: MemoryMax=)",
+                SettingKey::MemoryLimit,
+                Bytes(auto)
+            ),
+        })
     }
 
     /// Returns what the author of the file may want to know, each as a report of several lines, with the colours of a
@@ -315,5 +341,52 @@ impl Config {
     /// Parses a configuration for `machine`, which may be another one than this.
     pub(super) fn parse_on(name: &str, bytes: &[u8], machine: &Machine) -> Result<Self, ConfigError> {
         ConfigFile::parse_on(name, bytes, machine).map(ConfigFile::into_config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::machine::tests::{in_cgroup, two_cores};
+
+    #[test]
+    fn a_memory_limit_beyond_what_the_cgroup_allows_is_a_warning() {
+        let warnings = |text: &str, machine: &Machine| {
+            let file = ConfigFile::parse_on("my.conf", text.as_bytes(), machine).expect("it is right");
+            file.warnings(Viewer::Program).one_line_each().collect::<Vec<_>>()
+        };
+        for (text, machine) in [
+            ("MemoryLimit: 200M", two_cores()),
+            ("MemoryLimit: 157M", in_cgroup()),
+            ("MemoryLimit: auto", in_cgroup()),
+        ] {
+            assert_eq!(warnings(text, &machine), [""; 0], "{text}");
+        }
+        assert_eq!(
+            warnings("Workers: 1\nMemoryLimit: 200M", &in_cgroup()),
+            [
+                "my.conf:2: `MemoryLimit` is more than this process may have: the cgroup allows 209M: leave a quarter for \
+              the rest of the program: write `MemoryLimit: auto`, which is 64M here, or allow more (in the unit: \
+              MemoryMax=)"
+            ]
+        );
+    }
+
+    #[test]
+    fn rings_beyond_a_quarter_of_the_memory_are_refused_with_the_number() {
+        let refused = |text: &str, machine: &Machine| {
+            ConfigFile::parse_on("my.conf", text.as_bytes(), machine).err().map(|error| error.in_one_line())
+        };
+        assert_eq!(refused("RingMemory: 128M", &two_cores()), None);
+        assert_eq!(refused("RingMemory: 52M", &in_cgroup()), None);
+        assert_eq!(
+            refused("RingMemory: 129M", &two_cores()).as_deref(),
+            Some(
+                "my.conf:1: bad value for `RingMemory`: more than a quarter of the memory: this machine has 512M: write \
+                 at most 128M: rings are memory of the kernel"
+            )
+        );
+        let error = refused("Workers: 1\nRingMemory: 64M", &in_cgroup()).expect("it is too much");
+        assert!(error.starts_with("my.conf:2: ") && error.contains("the cgroup allows 209M"), "{error}");
     }
 }

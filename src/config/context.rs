@@ -66,9 +66,15 @@ impl Context {
         }
     }
 
-    /// Checks that `RingMemory` is enough for a ring for each of the `Workers`.
+    /// Checks that `RingMemory` is enough for a ring for each of the `Workers`, and at most a quarter of the memory: it
+    /// is memory of the kernel, which is never swapped and which no control group limits.
     pub(super) fn check_ring_memory(&self, bytes: &u64) -> Result<(), ValueError> {
         let Some(workers) = self.worker_count else { return Ok(()) };
+        if let Some(max) = self.machine.ring_memory(workers).filter(|max| *bytes > max.bytes) {
+            let label = format!("more than a quarter of the memory: {max}");
+            let help = format!("write at most {}: rings are memory of the kernel", Bytes(max.bytes));
+            return Err(ValueError::new(label, help));
+        }
         // There are at most 256 workers, so the product does not saturate.
         let needed = RING_BYTES_MIN.saturating_mul(workers as u64);
         if *bytes >= needed {

@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 mod addresses;
+mod cgroup;
 mod characters;
 mod check;
 mod checked;

@@ -59,7 +59,10 @@ impl Config {
                 .then(|| Duration::from_secs(self.settings.port_interval_s)),
             chart_bytes_min: self.settings.chart_bytes_min,
             group_ipv6: self.settings.group_ipv6,
-            memory_bytes_max: self.settings.memory_limit.bytes(&self.machine),
+            memory_bytes_max: self
+                .settings
+                .memory_limit
+                .bytes(&self.machine, self.settings.ring_memory_bytes),
         }
     }
 

@@ -64,22 +64,55 @@ impl Config {
                 Some("none: every interface receives what is for this host".to_owned())
             }
             SettingKey::MemoryLimit if settings.memory_limit == MemoryLimit::Auto => {
-                let here = Bytes(settings.memory_limit.bytes(&self.machine));
-                Some(format!("a quarter of the memory from 64M to 4G, here {here}"))
+                let here = Bytes(settings.memory_limit.bytes(&self.machine, settings.ring_memory_bytes));
+                Some(match self.machine.allowance(settings.ring_memory_bytes) {
+                    None => format!("a quarter of the memory from 64M to 4G, here {here}"),
+                    Some(allowance) => format!("{here}: {allowance}"),
+                })
             }
             SettingKey::Workers if settings.workers == Workers::Auto => {
                 let here = settings.workers.count(&self.machine);
-                Some(format!("one for each usable CPU, here {here}"))
+                Some(match self.machine.cgroup.cpu_milli {
+                    Some(milli) if here < self.machine.cores.len() => {
+                        format!("{here}: the cgroup allows {} CPUs", Milli(milli))
+                    }
+                    _ => format!("one for each usable CPU, here {here}"),
+                })
             }
             _ => None,
         }
     }
 }
 
+/// A number in thousandths; displayed as `1.5`.
+struct Milli(u64);
+
+impl fmt::Display for Milli {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{}.{:03}", self.0 / 1000, self.0 % 1000);
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::machine::tests::two_cores;
+    use crate::config::machine::Machine;
+    use crate::config::machine::tests::{in_cgroup, two_cores};
+
+    #[test]
+    fn what_auto_gives_in_a_cgroup_is_printed_with_its_reason() {
+        let printed = |machine: &Machine| Config::defaults(machine.clone()).to_string();
+        let text = printed(&in_cgroup());
+        assert!(text.contains("\n# 64M: the cgroup allows 209M\nMemoryLimit: auto\n"), "{text}");
+        assert!(text.contains("\n# 1: the cgroup allows 1.5 CPUs\nWorkers: auto\n"), "{text}");
+        let text = printed(&Machine { address_space: Some(1_264_000_000), ..two_cores() });
+        assert!(text.contains("\n# 64M: RLIMIT_AS allows 1264M\nMemoryLimit: auto\n"), "{text}");
+        assert_eq!(
+            [Milli(1000), Milli(1500), Milli(50)].map(|milli| milli.to_string()),
+            ["1", "1.5", "0.05"]
+        );
+    }
 
     #[test]
     fn every_key_is_printed_in_the_original_s_syntax() {

@@ -161,7 +161,8 @@ Capture {
         local_networks: LocalNetworks = LocalNetworks::Auto,
         kind: NetworkList, reload: Live, example: "10.0.0.0/8,fd00::/8", more: "Local networks"
     }
-    /// Number of threads that read packets: `auto` is one for each usable CPU.
+    /// Number of threads that read packets: `auto` is one for each usable CPU, but no more than the whole CPUs that the
+    /// control group allows (`CPUQuota=` of systemd).
     Workers {
         workers: Workers = Workers::Auto,
         kind: WorkerCount(WORKERS), reload: Restart(Capturing), example: "2"
@@ -176,13 +177,16 @@ Capture {
         event_loop: EventLoop = EventLoop::Auto,
         kind: OneOf, reload: Restart(Capturing), example: "epoll"
     }
-    /// Bytes of kernel memory for packets that wait to be read, for all workers together.
+    /// Bytes of kernel memory for packets that wait to be read, for all workers together: at most a quarter of the
+    /// memory of the machine, or of what the control group allows. The default is less where this is less.
     RingMemory {
         ring_memory_bytes: u64 = 64_000_000,
         kind: ByteCount(RING_MEMORY_BYTES).and(Context::check_ring_memory), reload: Restart(Capturing),
-        example: "256M", more: "Frames are dropped"
+        example: "128M", more: "Frames are dropped"
     }
-    /// Bytes of memory for everything but the rings. `auto` is a quarter of the machine's, from 64M to 4G.
+    /// Bytes of memory for everything but the rings. `auto` is a quarter of the machine's, from 64M to 4G. Where a
+    /// control group (`MemoryMax=` of systemd), RLIMIT_AS or RLIMIT_DATA allows less than the machine has, it is a
+    /// quarter of that, at least 64M, but at most a half.
     MemoryLimit {
         memory_limit: MemoryLimit = MemoryLimit::Auto,
         kind: MemoryShare(MEMORY_BYTES), reload: Restart(Capturing), example: "500M", more: "Full tables"

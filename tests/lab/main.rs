@@ -41,6 +41,7 @@ mod links;
 mod loss;
 mod masquerade;
 mod mass_scanners;
+mod memory;
 mod mutes;
 mod one_capability;
 mod other_stations;

@@ -149,7 +149,7 @@ impl Program {
     }
 
     /// Returns the bytes of its resident memory.
-    fn rss(&self) -> u64 {
+    pub(crate) fn rss(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
         let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
         1024 * kib.and_then(|kib| kib.parse::<u64>().ok()).expect("proc(5)")
