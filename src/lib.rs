@@ -50,6 +50,7 @@
 //!     store                       the database of the state: rows, a thread that writes
 //!     sys                 rings, sockets, mappings: all unsafe code
 //!     published, sync, time       a value that one thread publishes, atomics of the hand-over, two kinds of time
+//!     bounded_file                files of an operator, read without waiting
 //!     escape, human               text of strangers without hidden characters, amounts as people read them
 //! ```
 //!
@@ -67,6 +68,7 @@
 )]
 
 // Floor 0.
+pub mod bounded_file;
 pub mod escape;
 pub mod human;
 pub mod logging;

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use traffic_alerted::logging;
+use traffic_alerted::{engine, logging};
 
 use cli::{CommandLine, exit};
 
@@ -25,6 +25,8 @@ fn main() -> ExitCode {
     // 36 MiB with huge pages and 8 MiB without. A million pairs take 4 % longer without huge pages. If the kernel
     // refuses the call, the program only takes more memory.
     let _ = nix::sys::prctl::set_thp_disable(true);
+    // Before the first thread starts, because threads inherit the mask. It fails for no valid set.
+    let _ = engine::block_stray_signals();
     let code = match cli::run(CommandLine::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error),

@@ -3,6 +3,7 @@
 //! Each file contains the arguments of its command and its code; [`exit`] contains the exit codes and the form of
 //! errors. Commands return [`anyhow::Error`], so that any failure is reported as one line with its causes.
 
+mod background;
 mod check;
 mod check_interfaces;
 mod command_helper;

@@ -1,20 +1,26 @@
 //! The program without a command name: monitors with a configuration until it gets a signal to stop or a thread fails.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
-use tracing::{error, info, warn};
+use tracing::{Level, error, info, warn};
 use traffic_alerted::alert::{
     CommandHelper, OPEN_ALERTS_MAX, PersistedLedger, SinkName, SinkOptions, SinkResult, Sinks, StateFile,
 };
 use traffic_alerted::api::{RunningServer, Server};
 use traffic_alerted::config::{Config, ConfigError, ConfigFile, Viewer, Warnings};
-use traffic_alerted::engine::{Engine, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, Signals, WakeReason};
+use traffic_alerted::engine::{Engine, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, Signals, WaitFor, WakeReason};
 use traffic_alerted::enrich::GeoIp;
+use traffic_alerted::escape::Escaped;
+use traffic_alerted::human::HumanDuration;
 use traffic_alerted::logging::{self, LinePrefix, LogFormat};
 use traffic_alerted::supervisor;
 
+use super::background::Background;
+use super::exit::say;
 use super::{begin_log, command_helper, confine, rules};
 
 /// Monitors with the configuration at `path` until SIGTERM or SIGINT; SIGHUP reads the file again.
@@ -24,7 +30,8 @@ use super::{begin_log, command_helper, confine, rules};
 pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     // Signals are blocked before the first thread starts, because threads inherit the mask.
     let signals = Signals::block().context("cannot take over SIGTERM, SIGINT and SIGHUP")?;
-    let file = load(path).inspect_err(|error| {
+    let Some(read) = read_beside(path, &signals)? else { return Ok(()) };
+    let file = read.inspect_err(|error| {
         // If the file is wrong, its log format is still used for the report. Without a log the report is text.
         if error.log_format() == LogFormat::Json {
             let _ = begin_log(LogFormat::Json);
@@ -34,8 +41,16 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     let mut monitor = Monitor::start(file, path, prefix)?;
     supervisor::ready();
     let reason = loop {
-        match signals.wait(&monitor.engine).context("cannot wait for a signal")? {
-            WakeReason::Reload => monitor.reload(),
+        let reload = monitor.reload.as_ref();
+        let other = WaitFor {
+            failure: Some(monitor.engine.as_fd()),
+            task: reload.map(AsFd::as_fd),
+            deadline: reload.and_then(Background::deadline),
+        };
+        match signals.wait(other).context("cannot wait for a signal")? {
+            WakeReason::Reload => monitor.begin_reload(),
+            WakeReason::TaskEnded => monitor.finish_reload(),
+            WakeReason::DeadlineOver => monitor.reload_is_late(),
             WakeReason::Stop(signal) => break signal,
             WakeReason::ThreadFailed => break "failure",
         }
@@ -51,6 +66,73 @@ fn load(path: &Path) -> Result<ConfigFile, ConfigError> {
     Ok(file)
 }
 
+/// Reads the configuration on a thread of its own, so that a signal to stop ends the program also if the file system
+/// hangs. Returns `None` after such a signal.
+///
+/// # Errors
+/// The system refuses a thread.
+fn read_beside(path: &Path, signals: &Signals) -> anyhow::Result<Option<Result<ConfigFile, ConfigError>>> {
+    let name = path.to_owned();
+    let mut reading = Background::start("config", READ_USUALLY, move || load(&name))
+        .context("cannot start the thread that reads the configuration: raise the limit on tasks")?;
+    loop {
+        let other = WaitFor { failure: None, task: Some(reading.as_fd()), deadline: reading.deadline() };
+        match signals.wait(other).context("cannot wait for a signal")? {
+            WakeReason::TaskEnded => return Ok(Some(reading.finish())),
+            WakeReason::Stop(_) => return Ok(None),
+            WakeReason::DeadlineOver => {
+                say(Level::WARN, &format!("{} is not read after {}", Escaped::path(path), late()));
+                reading.go_on();
+            }
+            // The newest file is being read already.
+            WakeReason::Reload | WakeReason::ThreadFailed => {}
+        }
+    }
+}
+
+/// Time that reading the configuration and what it names takes at most, unless a disk or a network hangs.
+const READ_USUALLY: Duration = Duration::from_secs(10);
+
+fn late() -> String {
+    format!("{}: does its disk or its network file system hang?", HumanDuration(READ_USUALLY))
+}
+
+/// What a reload puts into force: everything that takes reading files.
+struct Prepared {
+    in_force: Config,
+    /// The keys whose new values take a restart.
+    later: Vec<&'static str>,
+    /// The new sinks; `None` if their options have not changed.
+    sinks: Option<anyhow::Result<Sinks>>,
+}
+
+impl Prepared {
+    /// Reads the configuration again, and the files that it names. If the options of the sinks are the same, the GeoIP
+    /// files are read again, since these may have changed.
+    fn read(
+        path: &Path,
+        running: &Config,
+        prefix: &LinePrefix,
+        geoip: &GeoIp,
+        helper: Option<&CommandHelper>,
+    ) -> Result<Self, ConfigError> {
+        let new = load(path)?;
+        let warnings = new.warnings(Viewer::Program);
+        log_warnings(&warnings, prefix);
+        let (in_force, mut later) = running.reload(new.into_config());
+        if helper.is_none() && in_force.sink_options().command.is_some() {
+            later.push("AlertCommand");
+        }
+        let sinks = if running.sink_options() == in_force.sink_options() {
+            geoip.read_again(warnings.keys());
+            None
+        } else {
+            Some(start_sinks(&in_force, prefix, &warnings, helper))
+        };
+        Ok(Self { in_force, later, sinks })
+    }
+}
+
 /// The running engine and server, and the configuration in force.
 struct Monitor<'p> {
     path: &'p Path,
@@ -61,6 +143,10 @@ struct Monitor<'p> {
     geoip: GeoIp,
     /// What runs `AlertCommand`; `None` if there was none at the start.
     helper: Option<CommandHelper>,
+    /// The reload whose files are being read.
+    reload: Option<Background<Result<Prepared, ConfigError>>>,
+    /// True if another reload was asked for meanwhile.
+    reload_again: bool,
 }
 
 impl<'p> Monitor<'p> {
@@ -88,31 +174,57 @@ impl<'p> Monitor<'p> {
         let engine = engine.start(sinks, state)?;
         let server = server.with_mutes(engine.mute_handle()).with_geoip(geoip.clone()).start(report)?;
         info!("listening on http://{}/dashboard/", server.local_addr());
-        Ok(Self { path, config: file.into_config(), prefix, engine, server, geoip, helper })
+        let config = file.into_config();
+        Ok(Self { path, config, prefix, engine, server, geoip, helper, reload: None, reload_again: false })
     }
 
-    /// Reads the configuration again and applies the settings that need no restart. If the file is wrong, nothing
-    /// changes.
-    fn reload(&mut self) {
+    /// Begins to read the configuration again, on a thread of its own. If one is being read, it is read once more after
+    /// that, since the file may have changed.
+    fn begin_reload(&mut self) {
+        if self.reload.is_some() {
+            self.reload_again = true;
+            return;
+        }
         supervisor::reloading();
-        match ConfigFile::load(self.path) {
-            Err(error) if self.prefix.is_json() => {
+        let (path, running) = (self.path.to_owned(), self.config.clone());
+        let (prefix, geoip, helper) = (self.prefix.clone(), self.geoip.clone(), self.helper.clone());
+        let read = move || Prepared::read(&path, &running, &prefix, &geoip, helper.as_ref());
+        match Background::start("config", READ_USUALLY, read) {
+            Ok(reload) => self.reload = Some(reload),
+            Err(error) => {
+                error!(
+                    "{} cannot be read, so nothing changes: {error}: raise the limit on tasks",
+                    self.path.display()
+                );
+                supervisor::ready();
+            }
+        }
+    }
+
+    /// Says that reading takes too long. What is read later is put into force all the same.
+    fn reload_is_late(&mut self) {
+        if let Some(reload) = &mut self.reload {
+            warn!("{} is not read after {} nothing changes until then", self.path.display(), late());
+            reload.go_on();
+            supervisor::ready();
+        }
+    }
+
+    /// Applies the settings that need no restart. If the file is wrong, nothing changes.
+    fn finish_reload(&mut self) {
+        match self.reload.take().map(Background::finish) {
+            None => {}
+            Some(Err(error)) if self.prefix.is_json() => {
                 error!("{} is wrong, so nothing changes: {}", self.path.display(), error.in_one_line());
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 error!("{} is wrong, so nothing changes:", self.path.display());
                 error.render(false).lines().for_each(|line| error!("{line}"));
             }
-            Ok(new) => {
-                let warnings = new.warnings(Viewer::Program);
-                log_warnings(&warnings, &self.prefix);
-                let (in_force, mut later) = self.config.reload(new.into_config());
-                if self.helper.is_none() && in_force.sink_options().command.is_some() {
-                    later.push("AlertCommand");
-                }
+            Some(Ok(Prepared { in_force, later, sinks })) => {
                 self.engine.apply(rules(&in_force), &in_force.capture_options());
                 self.server.set_capabilities(in_force.api_options().capabilities);
-                self.reload_sinks(&in_force, &warnings);
+                self.replace_sinks(sinks);
                 info!("{} is in force", self.path.display());
                 if !later.is_empty() {
                     warn!("not before a restart: {}", later.join(", "));
@@ -121,25 +233,23 @@ impl<'p> Monitor<'p> {
             }
         }
         supervisor::ready();
+        if std::mem::take(&mut self.reload_again) {
+            self.begin_reload();
+        }
     }
 
-    /// Replaces the sinks if their options have changed; the old sinks deliver what is queued, within time limits. If
-    /// the options are the same, it reads the GeoIP files again, since these may have changed.
-    fn reload_sinks(&mut self, new: &Config, warnings: &Warnings) {
-        if self.config.sink_options() == new.sink_options() {
-            self.geoip.read_again(warnings.keys());
-            self.server.set_geoip(self.geoip.clone());
-            return;
-        }
-        match start_sinks(new, &self.prefix, warnings, self.helper.as_ref()) {
-            Ok(sinks) => {
+    /// Replaces the sinks if there are new ones; the old sinks deliver what is queued, within time limits.
+    fn replace_sinks(&mut self, sinks: Option<anyhow::Result<Sinks>>) {
+        match sinks {
+            None => self.server.set_geoip(self.geoip.clone()),
+            Some(Ok(sinks)) => {
                 self.geoip = sinks.geoip();
                 self.server.set_geoip(self.geoip.clone());
                 if let Some(old) = self.engine.replace_sinks(sinks) {
                     old.finish(SINK_SHUTDOWN_TIMEOUTS).iter().for_each(warn_undelivered);
                 }
             }
-            Err(error) => error!("alerts go where they went before: {error:#}"),
+            Some(Err(error)) => error!("alerts go where they went before: {error:#}"),
         }
     }
 

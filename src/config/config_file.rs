@@ -1,8 +1,7 @@
 //! A configuration together with the file that it was read from: which settings the file has, and in which lines.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -17,6 +16,7 @@ use super::problem::{Problem, Problems, Severity};
 use super::units::Bytes;
 use super::users::{WrongUser, wrong_users};
 use super::values::Settings;
+use crate::bounded_file::{self, ReadFileError};
 use crate::detect::ScanRule;
 use crate::escape::Escaped;
 
@@ -77,13 +77,13 @@ impl ConfigFile {
     /// Those of [`ConfigFile::parse`], and [`ConfigError::Unreadable`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let name = Escaped::path(path.as_ref()).to_string();
-        let mut text = Vec::new();
-        // Reading one byte more than is allowed detects a file that is too large, even one without an end.
-        let read =
-            File::open(path).and_then(|file| file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut text));
-        match read {
-            Ok(_) => Self::parse(&name, text),
-            Err(source) => Err(ConfigError::Unreadable { name, source }),
+        match bounded_file::read(path.as_ref(), FILE_BYTES_MAX as u64) {
+            Ok(text) => Self::parse(&name, text),
+            Err(ReadFileError::TooLarge(_)) => Err(ConfigError::TooLarge { name }),
+            Err(ReadFileError::Io(source)) => Err(ConfigError::Unreadable { name, source }),
+            Err(error @ ReadFileError::NotRegular(_)) => {
+                Err(ConfigError::Unreadable { name, source: io::Error::other(error) })
+            }
         }
     }
 

@@ -105,7 +105,7 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
     match kind {
         io::ErrorKind::NotFound => "every key has a default: an empty file there is enough",
         io::ErrorKind::PermissionDenied => "make it readable for the user that runs TrafficAlerted",
-        _ => "give the path of a readable file",
+        _ => "give the path of a readable regular file",
     }
 }
 

@@ -104,6 +104,9 @@ fn readable(path: &Path, viewer: Viewer, remedy: &str) -> Option<Cause> {
     match look_at(path, viewer, remedy) {
         Err(cause) => cause,
         Ok(metadata) if metadata.is_dir() => cause(path, "a folder, not a file", "write the path of a file"),
+        Ok(metadata) if !metadata.is_file() => {
+            cause(path, "not a regular file", "write the path of a regular file")
+        }
         Ok(_) => refused(path, viewer, AccessFlags::R_OK, "not readable for this user", "read it"),
     }
 }

@@ -56,5 +56,5 @@ pub use replay::{
     TimingReport, Understanding, replay,
 };
 pub use rules::{MemoryError, Rules};
-pub use signals::{Signals, WakeReason};
+pub use signals::{Signals, WaitFor, WakeReason, block_stray_signals};
 pub use tick::TICK;

@@ -9,13 +9,14 @@
 //! name can be shown wherever an address can.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::ptr::query;
+use crate::bounded_file;
 
 /// The name servers, and the timeout of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,9 +127,13 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// Maximum number of name servers that are taken from `/etc/resolv.conf`: MAXNS of resolv.conf(5).
 const SYSTEM_SERVERS_MAX: usize = 3;
 
+/// Maximum number of bytes of `/etc/resolv.conf`.
+const RESOLV_CONF_BYTES_MAX: u64 = 1 << 16;
+
 /// Returns the first name servers in `/etc/resolv.conf`.
 fn system_servers() -> io::Result<Vec<SocketAddr>> {
-    let text = fs::read("/etc/resolv.conf")?;
+    let text =
+        bounded_file::read(Path::new("/etc/resolv.conf"), RESOLV_CONF_BYTES_MAX).map_err(io::Error::other)?;
     let config = resolv_conf::Config::parse(text).map_err(io::Error::other)?;
     let servers = config.nameservers.iter().map(|server| SocketAddr::new(server.into(), 53));
     Ok(servers.take(SYSTEM_SERVERS_MAX).collect())

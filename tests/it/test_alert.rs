@@ -393,3 +393,20 @@ fn a_bad_configuration_is_exit_code_2() {
     assert!(answer.stderr.contains("neither http:// nor https://"), "{answer:?}");
     assert!(!Path::new(&file).exists());
 }
+
+/// A write beyond RLIMIT_FSIZE raises SIGXFSZ, whose default action ends a process.
+#[test]
+fn a_limit_on_the_size_of_files_is_said_like_a_full_disk() {
+    let place = Place::new();
+    fs::write(place.path("it.conf"), format!("AlertFile: {}\n", place.path("alerts.jsonl")))
+        .expect("it is ours");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -f 0; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_TrafficAlerted"), "test-alert"]);
+    let output = shell.arg(place.path("it.conf")).output().expect("the binary runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        text.contains("AlertFile: failed: cannot write") && text.contains("File too large"),
+        "{output:?}"
+    );
+}

@@ -4,6 +4,10 @@ use std::net::Ipv4Addr;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use crate::support::host::{Host, Sum};
 use crate::support::injector::frame_from;
@@ -164,5 +168,34 @@ fn what_is_missing_is_said_once_at_the_start_and_at_each_reload() {
         for part in ["cannot be started", "cannot use", "cannot write"] {
             assert_eq!(times(part), 0, "{text}");
         }
+    });
+}
+
+/// Nothing that the program reads may keep a signal waiting.
+#[test]
+fn a_configuration_that_became_a_pipe_is_refused_and_the_program_ends_at_once() {
+    inside(|| {
+        let program = Program::start(&Host::router(), "");
+        program.replace_config(|path| mkfifo(path, Mode::S_IRWXU).expect("it is ours"));
+        program.signal(Signal::SIGHUP);
+        program.wait_for_log("it is a named pipe, not a regular file");
+        program.signal(Signal::SIGHUP);
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.code, Some(0), "{}", ended.text());
+        assert!(ended.took < Duration::from_secs(1), "{:?}", ended.took);
+    });
+}
+
+/// Rules for the rotation of logs send SIGUSR1 to whatever writes a log; a write beyond RLIMIT_FSIZE raises SIGXFSZ.
+#[test]
+fn stray_signals_do_not_end_the_program() {
+    inside(|| {
+        let program = Program::start(&Host::router(), "");
+        for signal in [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGALRM, Signal::SIGIO, Signal::SIGXFSZ] {
+            program.signal(signal);
+        }
+        assert_eq!(program.get("/healthz"), "ok");
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.code, Some(0), "{}", ended.text());
     });
 }

@@ -1,9 +1,10 @@
 //! A secret, which must not be shown. It is in the configuration or in a file of its own.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::PathBuf;
+
+use crate::bounded_file::{self, ReadFileError};
 
 /// A secret, or the path of the file that contains it.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,9 +26,18 @@ impl Secret {
             Self::Here(value) => return Ok(value.clone()),
             Self::InFile(path) => path,
         };
-        let mut text = String::new();
-        let read = File::open(path).and_then(|file| file.take(BYTES_MAX).read_to_string(&mut text));
-        read.map_err(|error| format!("cannot read {}: {error}: {}", path.display(), remedy(&error)))?;
+        let unreadable = |error: ReadFileError| {
+            let remedy = match &error {
+                ReadFileError::Io(error) => remedy(error),
+                ReadFileError::NotRegular(_) | ReadFileError::TooLarge(_) => NO_SECRET_REMEDY,
+            };
+            format!("cannot read {}: {error}: {remedy}", path.display())
+        };
+        let bytes = bounded_file::read(path, BYTES_MAX).map_err(unreadable)?;
+        let text = String::from_utf8(bytes).map_err(|_| {
+            let error = io::Error::from(io::ErrorKind::InvalidData);
+            format!("cannot read {}: {error}: {}", path.display(), remedy(&error))
+        })?;
         let line = text.lines().next().unwrap_or_default().trim();
         if line.is_empty() { Err(format!("{} is empty", path.display())) } else { Ok(line.to_owned()) }
     }
@@ -53,7 +63,9 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// Maximum number of bytes that are read from a file.
+const NO_SECRET_REMEDY: &str = "give the path of a small file whose first line is the secret";
+
+/// Maximum number of bytes of a file.
 const BYTES_MAX: u64 = 16_384;
 
 #[cfg(test)]
@@ -81,6 +93,10 @@ mod tests {
         }
         let why = Secret::InFile(folder.path().join("none")).read().expect_err("it is not there");
         assert!(why.contains("give the path of a readable file"), "{why}");
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("it is ours");
+        let why = Secret::InFile(pipe).read().expect_err("reading it would wait");
+        assert!(why.contains("a named pipe, not a regular file: give the path of a small file"), "{why}");
         assert_eq!(format!("{:?}", Secret::Here("abc".to_owned())), "Here(...)");
     }
 }

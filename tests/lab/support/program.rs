@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
@@ -235,6 +236,13 @@ impl Program {
         self.wait_for("it has read its configuration again", answers, |&now| now == before + 1);
     }
 
+    /// Removes the configuration and lets `make` put something else in its place.
+    pub(crate) fn replace_config(&self, make: impl FnOnce(&Path)) {
+        let path = self.folder.path().join("lab.conf");
+        fs::remove_file(&path).expect("it is ours");
+        make(&path);
+    }
+
     /// Waits until its log contains `needle`. Later lines may still be missing then.
     pub(crate) fn wait_for_log(&self, needle: &str) {
         self.wait_for(&format!("its log contains {needle:?}"), Self::log_text, |text| text.contains(needle));
@@ -391,7 +399,7 @@ impl Program {
             .collect()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("the kernel's process ids are positive");
         kill(Pid::from_raw(pid), signal).expect("it runs");
     }
