@@ -1,4 +1,4 @@
-//! A PTR query to one name server (RFC 1035 section 3.5, RFC 3596 section 2.5).
+//! Queries to one name server: PTR (RFC 1035 section 3.5, RFC 3596 section 2.5), and A or AAAA to confirm a name.
 //!
 //! `simple-dns` writes and parses the messages. A resolver library cannot replace this file: hickory-resolver
 //! requires an async runtime, which the threads of the sinks do not have, and `getnameinfo(3)` has no timeout.
@@ -18,17 +18,42 @@ use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, TYPE};
 /// # Errors
 /// The query cannot be sent, no answer arrives within `timeout`, or the server answers with a failure.
 pub(super) fn query(server: SocketAddr, address: IpAddr, timeout: Duration) -> io::Result<Option<String>> {
+    exchange(server, &reverse_name(address), TYPE::PTR, timeout, answer)
+}
+
+/// Queries one name server whether `name` has this address among its own (A and AAAA records).
+///
+/// # Errors
+/// As [`query`].
+pub(super) fn leads_to(
+    server: SocketAddr,
+    name: &str,
+    address: IpAddr,
+    timeout: Duration,
+) -> io::Result<bool> {
+    let address = address.to_canonical();
+    let record = if address.is_ipv4() { TYPE::A } else { TYPE::AAAA };
+    exchange(server, name, record, timeout, |bytes, id, asked_for| has_address(bytes, id, asked_for, address))
+}
+
+/// Asks for the records of a name, and returns what `read` makes of the first datagram that is an answer.
+fn exchange<T>(
+    server: SocketAddr,
+    asked_for: &str,
+    record: TYPE,
+    timeout: Duration,
+    read: impl Fn(&[u8], u16, &str) -> Option<io::Result<T>>,
+) -> io::Result<T> {
     let deadline = Instant::now() + timeout;
     let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     // An attacker has to guess port and id. The socket is connected, so only datagrams of this server are received.
     let socket = UdpSocket::bind(any)?;
     socket.connect(server)?;
     let id = random_id();
-    let asked_for = reverse_name(address);
-    let name = Name::new(&asked_for).map_err(io::Error::other)?;
+    let name = Name::new(asked_for).map_err(io::Error::other)?;
     let mut question = Packet::new_query(id);
     question.set_flags(PacketFlag::RECURSION_DESIRED);
-    question.questions.push(Question::new(name, TYPE::PTR.into(), CLASS::IN.into(), false));
+    question.questions.push(Question::new(name, record.into(), CLASS::IN.into(), false));
     socket.send(&question.build_bytes_vec().map_err(io::Error::other)?)?;
     let mut bytes = [0; 1232];
     loop {
@@ -38,7 +63,7 @@ pub(super) fn query(server: SocketAddr, address: IpAddr, timeout: Duration) -> i
         }
         socket.set_read_timeout(Some(left))?;
         let length = socket.recv(&mut bytes)?;
-        if let Some(answer) = answer(&bytes[..length], id, &asked_for) {
+        if let Some(answer) = read(&bytes[..length], id, asked_for) {
             return answer;
         }
     }
@@ -47,6 +72,31 @@ pub(super) fn query(server: SocketAddr, address: IpAddr, timeout: Duration) -> i
 /// Parses a datagram. Returns the name in it, or the failure that the server reports; `None` if the datagram is not an
 /// answer to this query.
 fn answer(bytes: &[u8], id: u16, asked_for: &str) -> Option<io::Result<Option<String>>> {
+    let packet = match well_formed(bytes, id, asked_for)? {
+        Ok(packet) => packet,
+        Err(error) => return Some(Err(error)),
+    };
+    let name = packet.answers.iter().find_map(|record| match &record.rdata {
+        RData::PTR(name) => Some(name.0.to_string()),
+        _ => None,
+    });
+    Some(Ok(name.filter(|name| is_plain(name))))
+}
+
+/// Parses a datagram as an answer about the addresses of a name, in the same way.
+fn has_address(bytes: &[u8], id: u16, asked_for: &str, address: IpAddr) -> Option<io::Result<bool>> {
+    let is_it = |packet: Packet<'_>| {
+        packet.answers.iter().any(|record| match &record.rdata {
+            RData::A(a) => IpAddr::V4(a.address.into()) == address,
+            RData::AAAA(a) => IpAddr::V6(a.address.into()) == address,
+            _ => false,
+        })
+    };
+    Some(well_formed(bytes, id, asked_for)?.map(is_it))
+}
+
+/// Parses a datagram as an answer to the question, which may be that the name does not exist.
+fn well_formed<'b>(bytes: &'b [u8], id: u16, asked_for: &str) -> Option<io::Result<Packet<'b>>> {
     let packet = Packet::parse(bytes).ok()?;
     let is_ours = packet.id() == id
         && packet.has_flags(PacketFlag::RESPONSE)
@@ -54,15 +104,10 @@ fn answer(bytes: &[u8], id: u16, asked_for: &str) -> Option<io::Result<Option<St
     if !is_ours {
         return None;
     }
-    match packet.rcode() {
-        RCODE::NoError | RCODE::NameError => {}
-        code => return Some(Err(io::Error::other(format!("the name server says {code:?}")))),
-    }
-    let name = packet.answers.iter().find_map(|record| match &record.rdata {
-        RData::PTR(name) => Some(name.0.to_string()),
-        _ => None,
-    });
-    Some(Ok(name.filter(|name| is_plain(name))))
+    Some(match packet.rcode() {
+        RCODE::NoError | RCODE::NameError => Ok(packet),
+        code => Err(io::Error::other(format!("the name server says {code:?}"))),
+    })
 }
 
 /// Returns true if the name can be shown wherever an address can.

@@ -2,20 +2,22 @@
 //!
 //! A lookup takes at most two seconds by default. It fails if no server answers in that time, if the servers answer
 //! with a failure (such as SERVFAIL or REFUSED), or if `/etc/resolv.conf` cannot be read or contains no server. After a
-//! lookup that failed, no query is sent for half a minute, so that a name server that is down does not delay each
-//! notice.
+//! lookup that failed, no query is sent for half a minute about addresses of the same zone: a stranger whose name
+//! servers are down hides no other names. After lookups in several zones in a row without any answer, none is sent
+//! about any address for half a minute, so that a resolver that is down does not delay each notice.
 //!
 //! The owner of an address chooses its name. Only letters, digits, dots, hyphens and underscores are accepted, so a
-//! name can be shown wherever an address can.
+//! name can be shown wherever an address can. Who owns the name is asked as well: a name whose own addresses (A, AAAA)
+//! do not contain this one, or are not found in time, ends with `?`.
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::ptr::query;
+use super::ptr::{leads_to, query};
 use crate::bounded_file;
 
 /// The name servers, and the timeout of a lookup.
@@ -44,7 +46,11 @@ pub(crate) struct ReverseDns {
 struct Cache {
     /// The name of each address, or `None` if it has no name, and the time until which the entry is used.
     names: HashMap<IpAddr, (Option<String>, Instant)>,
-    /// The time until which no query is sent; `None` if no lookup has failed so far.
+    /// The zones in which a lookup failed, and the time until which no query about them is sent.
+    failed_zones: HashMap<IpAddr, Instant>,
+    /// Number of lookups in a row that no name server answered.
+    unanswered: u32,
+    /// The time until which no query is sent; `None` if name servers have answered so far.
     paused_until: Option<Instant>,
 }
 
@@ -70,34 +76,65 @@ impl ReverseDns {
             match cache.names.get(&address) {
                 Some((name, until)) if began < *until => return name.clone(),
                 _ if cache.paused_until.is_some_and(|until| began < until) => return None,
+                _ if cache.failed_zones.get(&zone(address)).is_some_and(|until| began < *until) => {
+                    return None;
+                }
                 _ => {}
             }
         }
         // The lock is not held during the lookup, so that other sinks can use the cache.
-        let answer = self.look_up(address, began + self.options.timeout);
+        let deadline = began + self.options.timeout;
+        let answer = self.ask(deadline, |server, timeout| query(server, address, timeout));
+        let answer = answer.map(|name| name.map(|name| self.confirmed(name, address, deadline)));
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
             Ok(name) => {
                 if cache.names.len() >= CACHED_MAX {
                     cache.names.clear();
                 }
-                let lifetime = if name.is_some() { NAME_LIFETIME } else { NO_NAME_LIFETIME };
+                cache.unanswered = 0;
+                let is_sure = name.as_ref().is_some_and(|name| !name.ends_with(UNCONFIRMED));
+                let lifetime = if is_sure { NAME_LIFETIME } else { NO_NAME_LIFETIME };
                 cache.names.insert(address, (name.clone(), Instant::now() + lifetime));
                 name
             }
-            Err(_) => {
-                cache.paused_until = Some(Instant::now() + PAUSE);
+            Err(error) => {
+                let until = Instant::now() + PAUSE;
+                if cache.failed_zones.len() >= CACHED_MAX {
+                    cache.failed_zones.clear();
+                }
+                cache.failed_zones.insert(zone(address), until);
+                // A failure that a server reports is an error of another kind: that server works.
+                cache.unanswered =
+                    if error.kind() == io::ErrorKind::Other { 0 } else { cache.unanswered + 1 };
+                if cache.unanswered >= UNANSWERED_MAX {
+                    cache.unanswered = 0;
+                    cache.paused_until = Some(until);
+                }
                 None
             }
         }
     }
 
+    /// Returns the name, with [`UNCONFIRMED`] after it unless it has the address among its own.
+    fn confirmed(&self, mut name: String, address: IpAddr, deadline: Instant) -> String {
+        let is_confirmed = self.ask(deadline, |server, timeout| leads_to(server, &name, address, timeout));
+        if !is_confirmed.unwrap_or(false) {
+            name.push(UNCONFIRMED);
+        }
+        name
+    }
+
     /// Sends queries to all name servers in turn, and then to all of them again, until one of them answers. Each query
-    /// has an equal share of the timeout. Returns `None` if the address has no name or only one that cannot be shown.
+    /// has an equal share of the timeout.
     ///
     /// # Errors
     /// The last query failed, or there are no name servers.
-    fn look_up(&self, address: IpAddr, deadline: Instant) -> io::Result<Option<String>> {
+    fn ask<T>(
+        &self,
+        deadline: Instant,
+        query: impl Fn(SocketAddr, Duration) -> io::Result<T>,
+    ) -> io::Result<T> {
         let servers = match &self.options.servers {
             Some(servers) => servers.clone(),
             None => system_servers()?,
@@ -107,7 +144,7 @@ impl ReverseDns {
         let mut last = Err(io::Error::new(io::ErrorKind::NotFound, "there is no name server"));
         for server in servers.iter().cycle().take(attempts) {
             let left = deadline.saturating_duration_since(Instant::now());
-            last = query(*server, address, share.min(left));
+            last = query(*server, share.min(left));
             if last.is_ok() || left.is_zero() {
                 break;
             }
@@ -116,6 +153,19 @@ impl ReverseDns {
     }
 }
 
+/// Returns the first address of the zone in which the name of an address is delegated most often: a /24 of IPv4, a /48
+/// of IPv6 (RFC 2317 and RFC 6177 describe smaller and larger ones).
+fn zone(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits() & (u32::MAX << 8)).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 80)).into(),
+    }
+}
+
+/// The mark after a name that does not lead back to its address. It cannot be part of a name that is accepted.
+const UNCONFIRMED: char = '?';
+/// Number of lookups in a row without an answer after which no query is sent for a while.
+const UNANSWERED_MAX: u32 = 3;
 /// Maximum number of addresses in the cache; it is cleared when it is full.
 const CACHED_MAX: usize = 4096;
 /// How long a name is cached. Its TTL is ignored, since it is often a few seconds.
@@ -145,7 +195,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
     use std::thread;
 
-    use simple_dns::rdata::{PTR, RData};
+    use simple_dns::rdata::{A, PTR, RData};
     use simple_dns::{CLASS, Name, Packet, RCODE, ResourceRecord};
 
     use super::*;
@@ -157,25 +207,29 @@ mod tests {
         let (reported, asked) = channel();
         thread::spawn(move || {
             let mut bytes = [0; 1232];
-            for (code, name) in answers {
+            let mut answers = answers.iter();
+            loop {
                 let (length, from) = socket.recv_from(&mut bytes).expect("a question");
                 let query = Packet::parse(&bytes[..length]).expect("it is well-formed");
                 let question = query.questions[0].qname.to_string();
-                // The question is reported before the answer, after which the test reads it.
-                let _ = reported.send(question.clone());
+                let is_reverse = question.ends_with(".arpa");
+                let mut reply = Packet::new_reply(query.id());
+                reply.questions.clone_from(&query.questions);
+                if is_reverse {
+                    // Further queries have no answer.
+                    let Some((code, name)) = answers.next() else { continue };
+                    // The question is reported before the answer, after which the test reads it.
+                    let _ = reported.send(question.clone());
+                    *reply.rcode_mut() = *code;
+                    reply.answers.extend(name.map(|name| record(&question, name)));
+                } else if !question.starts_with("stranger") {
+                    reply.answers.push(address_record(&question));
+                }
                 // A forged answer with another id comes first.
                 let mut forged = Packet::new_reply(query.id().wrapping_add(1));
                 forged.answers.push(record(&question, "forged.example"));
                 socket.send_to(&forged.build_bytes_vec().expect("it is small"), from).expect("loopback");
-                let mut reply = Packet::new_reply(query.id());
-                *reply.rcode_mut() = *code;
-                reply.questions.clone_from(&query.questions);
-                reply.answers.extend(name.map(|name| record(&question, name)));
                 socket.send_to(&reply.build_bytes_vec().expect("it is small"), from).expect("loopback");
-            }
-            // The socket stays open, and further queries have no answer.
-            loop {
-                thread::park();
             }
         });
         (address, asked)
@@ -184,6 +238,12 @@ mod tests {
     fn record<'a>(owner: &'a str, name: &'a str) -> ResourceRecord<'a> {
         let (owner, name) = (Name::new_unchecked(owner), Name::new_unchecked(name));
         ResourceRecord::new(owner, CLASS::IN, 60, RData::PTR(PTR(name)))
+    }
+
+    /// Every name of the tests but that of the stranger leads to this address.
+    fn address_record(owner: &str) -> ResourceRecord<'_> {
+        let address = Ipv4Addr::new(192, 0, 2, 1).into();
+        ResourceRecord::new(Name::new_unchecked(owner), CLASS::IN, 60, RData::A(A { address }))
     }
 
     fn names(servers: Vec<SocketAddr>, timeout: Duration) -> ReverseDns {
@@ -214,16 +274,52 @@ mod tests {
     }
 
     #[test]
-    fn a_name_server_that_fails_is_skipped_and_a_failed_lookup_pauses_queries() {
+    fn a_name_server_that_fails_is_skipped() {
         let (broken, _) = serve(&[(RCODE::ServerFailure, None), (RCODE::ServerFailure, None)]);
         let (works, _) = serve(&[(RCODE::NoError, Some("a.example"))]);
         assert_eq!(
             names(vec![broken, works], HOUR).name_of([192, 0, 2, 1].into()),
             Some("a.example".to_owned())
         );
+    }
+
+    #[test]
+    fn a_name_that_does_not_lead_back_to_its_address_is_marked() {
+        let (server, _) = serve(&[
+            (RCODE::NoError, Some("stranger.example")),
+            (RCODE::NoError, Some("a.example")),
+            (RCODE::NoError, Some("a.example")),
+        ]);
+        let names = names(vec![server], HOUR);
+        // The name is that of 192.0.2.1 alone.
+        for (host, want) in [(7, "stranger.example?"), (1, "a.example"), (9, "a.example?")] {
+            assert_eq!(names.name_of([192, 0, 2, host].into()).as_deref(), Some(want));
+            assert_eq!(names.name_of([192, 0, 2, host].into()).as_deref(), Some(want), "it is cached");
+        }
+    }
+
+    #[test]
+    fn a_failure_counts_against_its_zone_and_silence_in_several_zones_pauses_all() {
+        let (server, asked) = serve(&[
+            (RCODE::ServerFailure, None),
+            (RCODE::ServerFailure, None),
+            (RCODE::NoError, Some("a.example")),
+        ]);
+        let names = names(vec![server], HOUR);
+        assert_eq!(names.name_of([198, 51, 100, 1].into()), None);
+        assert_eq!(names.name_of([198, 51, 100, 2].into()), None, "the same zone is not asked for again");
+        assert_eq!(names.name_of([192, 0, 2, 1].into()).as_deref(), Some("a.example"));
+        assert_eq!(asked.try_iter().count(), 3, "two attempts, and one for the other zone");
+
         let (silent, _) = serve(&[]);
-        let names = names(vec![silent], Duration::from_millis(20));
-        assert_eq!(names.name_of([192, 0, 2, 1].into()), None);
+        let names = ReverseDns::new(ReverseDnsOptions {
+            servers: Some(vec![silent]),
+            timeout: Duration::from_millis(20),
+        });
+        for zone in [1, 1, 2, 3] {
+            assert!(names.cache.lock().expect("no thread panicked").paused_until.is_none());
+            assert_eq!(names.name_of([10, 0, zone, 1].into()), None);
+        }
         let cache = names.cache.lock().expect("no thread panicked");
         assert!(cache.paused_until.is_some() && cache.names.is_empty());
         drop(cache);
