@@ -46,7 +46,7 @@
 //!  2  capture | flow      frames from the kernel or a file | counting, merging, windows
 //!  1  packet              bytes -> Summary
 //!  0  logging             form of the log, and its queue
-//!     privileges, supervisor      capabilities, systemd
+//!     privileges, sandbox, supervisor   capabilities, confinement of threads, systemd
 //!     store                       the database of the state: rows, a thread that writes
 //!     sys                 rings, sockets, mappings: all unsafe code
 //!     published, sync, time       a value that one thread publishes, atomics of the hand-over, two kinds of time
@@ -74,6 +74,7 @@ pub mod human;
 pub mod logging;
 pub mod privileges;
 pub mod published;
+pub mod sandbox;
 pub mod store;
 pub mod supervisor;
 mod sync;

@@ -20,7 +20,7 @@ const FOLDERS: &[&str] = &["src/", "tests/", "scripts/", "benches/", "fuzz/", "l
 const FLOORS: &[&[&str]] = &[
     &["bounded_file", "escape", "human", "published", "sync", "time"],
     &["sys"],
-    &["privileges", "store", "supervisor"],
+    &["privileges", "sandbox", "store", "supervisor"],
     &["logging"],
     &["packet"],
     &["capture", "flow"],

@@ -16,6 +16,8 @@ use std::time::Duration;
 use crossbeam_utils::atomic::AtomicCell;
 use tracing::{info, warn};
 
+use crate::sandbox::{self, ThreadKind};
+
 use super::disk::sync_folder;
 use super::persisted_ledger::{PersistedLedger, StateError};
 
@@ -53,6 +55,7 @@ impl StateFile {
         let (done, finished) = channel();
         let given = Arc::clone(&cells);
         let thread = thread::Builder::new().name("state".to_owned()).spawn(move || {
+            sandbox::enter(ThreadKind::Store);
             write_newest(&path, &given);
             // After the timeout of `finish` the receiver no longer exists.
             let _ = done.send(());

@@ -27,6 +27,7 @@
 mod accounting;
 mod assets;
 mod bounds;
+mod confinement;
 mod etag;
 mod guard;
 mod legacy;

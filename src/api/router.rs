@@ -116,6 +116,7 @@ impl Router {
                 Some(mutes) => mutes.answer_one(&request, mutes::id(rest), route.methods).await,
                 None => not_found(&request),
             },
+            Endpoint::Status => reply::json(v1::status()),
             Endpoint::Sinks => reply::json(v1::sinks(&self.report.read())),
             Endpoint::DashboardFile => assets::answer(rest, request.headers()),
             Endpoint::RedirectToDashboard(status) => reply::redirect(status, DASHBOARD),

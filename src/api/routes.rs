@@ -58,6 +58,8 @@ pub(super) enum Endpoint {
     Limits,
     /// What each sink has delivered.
     Sinks,
+    /// How the program itself is doing.
+    Status,
     /// A file of the dashboard.
     DashboardFile,
     /// A redirect to the dashboard, with this status.
@@ -75,7 +77,7 @@ pub(super) const DASHBOARD: &str = "/dashboard/";
 pub(super) const STATE: Parameter = Parameter { name: "state", values: &["open", "possible", "closed"] };
 
 /// All routes, in the order of the list in a 404.
-static ROUTES: [HttpRoute; 14] = [
+static ROUTES: [HttpRoute; 15] = [
     HttpRoute::exact("/active", READ, Endpoint::ActiveHosts),
     HttpRoute::exact("/all", READ, Endpoint::ChartHosts),
     HttpRoute::exact("/capabilities", READ, Endpoint::Capabilities),
@@ -87,6 +89,7 @@ static ROUTES: [HttpRoute; 14] = [
     HttpRoute::exact(MUTES, LIST_AND_ADD, Endpoint::Mutes),
     HttpRoute::below("/api/v1/mutes/", REMOVE, Endpoint::Mute).unlisted(),
     HttpRoute::exact("/api/v1/sinks", READ, Endpoint::Sinks),
+    HttpRoute::exact("/api/v1/status", READ, Endpoint::Status),
     HttpRoute::below(DASHBOARD, READ, Endpoint::DashboardFile),
     HttpRoute::exact("/dashboard", READ, Endpoint::RedirectToDashboard(StatusCode::PERMANENT_REDIRECT))
         .unlisted(),
@@ -203,7 +206,7 @@ mod tests {
         assert_eq!(
             listing(),
             "there are /active, /all, /capabilities, /healthz, /api/v1/accounting, /api/v1/alerts, \
-             /api/v1/alerts/possible, /api/v1/limits, /api/v1/mutes, /api/v1/sinks and /dashboard/"
+             /api/v1/alerts/possible, /api/v1/limits, /api/v1/mutes, /api/v1/sinks, /api/v1/status and /dashboard/"
         );
         assert_eq!(allow(READ), "GET, HEAD");
         assert_eq!(allow(LIST_AND_ADD), "GET, HEAD, POST");

@@ -28,6 +28,7 @@ use crate::alert::MuteHandle;
 use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
+use crate::sandbox::{self, ThreadKind};
 
 /// A server that is bound to its port but does not answer yet.
 ///
@@ -124,7 +125,10 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("api".into())
-            .spawn(move || runtime.block_on(serve(listener, router, bounds, stopped)))
+            .spawn(move || {
+                sandbox::enter(ThreadKind::Api);
+                runtime.block_on(serve(listener, router, bounds, stopped));
+            })
             .map_err(|source| ApiError::Thread { source })?;
         Ok(RunningServer { stop, thread, local_addr, capabilities, geoip })
     }

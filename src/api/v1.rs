@@ -6,6 +6,7 @@ use hyper::body::Bytes;
 use serde::Serialize;
 
 use super::accounting::AccountingView;
+use super::confinement::ConfinementView;
 use super::response_cache::Elements;
 use super::sinks::SinkView;
 use super::view;
@@ -21,6 +22,17 @@ pub(super) fn accounting(report: &Report) -> Bytes {
 /// Returns the body of `/api/v1/sinks`, the log first.
 pub(super) fn sinks(report: &Report) -> Bytes {
     view::json_array(report.sinks.iter().map(SinkView::of))
+}
+
+/// Returns the body of `/api/v1/status`.
+pub(super) fn status() -> Bytes {
+    view::json(&StatusView { confinement: ConfinementView::now() })
+}
+
+/// How the program itself is doing.
+#[derive(Serialize)]
+struct StatusView {
+    confinement: ConfinementView,
 }
 
 /// `/api/v1/alerts`: the open alerts, certain and possible ones, the oldest first. Muted alerts are included and marked

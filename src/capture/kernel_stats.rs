@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,6 +134,11 @@ impl LinkStatsPoller {
     /// Returns the cell in which the counters are published.
     pub(super) fn published(&self) -> Arc<Published<KernelStats>> {
         Arc::clone(&self.published)
+    }
+
+    /// Returns the descriptor that it reads from, if there is one.
+    pub(super) fn descriptor(&self) -> Option<RawFd> {
+        self.softnet.as_ref().map(SoftnetPoller::descriptor)
     }
 
     /// Reads all counters. If that fails, the old ones stay and one warning is logged.

@@ -18,6 +18,7 @@
 //! It keeps all names; which of them are excluded is decided in `verdict_table.rs`.
 
 use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Mutex, MutexGuard};
 use std::{fmt, io};
 
@@ -27,6 +28,7 @@ use super::counters::LinkCounters;
 use super::error::NetlinkError;
 use super::interfaces::{InterfaceName, LINK_HEADER_BYTES, LinkHeader};
 use super::netlink::{attributes, messages, subscribe};
+use crate::sys::packet_socket::name_of_interface;
 use crate::time::{Moment, monotonic_now};
 
 /// The history of interfaces that were added after the start.
@@ -47,6 +49,16 @@ impl LinkHistory {
         let _ = notices.set_rx_buf_sz(QUEUE_BYTES);
         let buffer = Vec::with_capacity(NOTICE_BYTES);
         Ok(Self(Mutex::new(MessageQueue { notices, buffer, records: LinkRecords::default() })))
+    }
+
+    /// Returns the number of its descriptor.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.queue().notices.as_raw_fd()
+    }
+
+    /// Returns the name of the interface that has this number now; `None` if there is none.
+    pub(super) fn present_name(&self, ifindex: u32) -> Option<InterfaceName> {
+        name_of_interface(&self.queue().notices, ifindex).ok().map(InterfaceName::new)
     }
 
     /// Reads the queued notices.

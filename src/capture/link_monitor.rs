@@ -22,7 +22,7 @@
 //!
 //! This file does not contain frames or accounting. Source: rtnetlink(7).
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,6 +118,16 @@ impl LinkMonitor {
     /// Returns the table in force.
     pub fn table(&self) -> &Arc<VerdictTable> {
         &self.table
+    }
+
+    /// Returns the descriptors that its thread uses: all packet sockets, and the sockets of rtnetlink.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        let packet = self.subscribers.iter().map(|(socket, _)| socket.as_fd().as_raw_fd());
+        let traffic_control = self.traffic_control.notices().map(AsRawFd::as_raw_fd);
+        let routes = self.routes.iter().flat_map(Routes::descriptors);
+        let own = [self.notices.as_raw_fd(), self.netlink.descriptor(), self.link_history.descriptor()];
+        let counters = self.link_stats_poller.descriptor();
+        packet.chain(own).chain(traffic_control).chain(routes).chain(counters).collect()
     }
 
     /// Returns the history of interfaces that were added after the start.

@@ -13,11 +13,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::CaptureError;
-use super::interfaces::InterfaceName;
 use super::link_history::LinkHistory;
 use super::mailbox::Mailbox;
 use super::source::{Batch, FrameSource, Verdict};
@@ -288,6 +288,11 @@ impl KnownInterfaces {
         }
     }
 
+    /// Returns the socket on which the history reads notices.
+    pub(super) fn notices(&self) -> RawFd {
+        self.link_history.descriptor()
+    }
+
     /// Replaces the table. It counts as a change if the verdicts differ; a new address of this machine does not.
     fn replace(&mut self, table: Arc<VerdictTable>) {
         if !table.has_same_verdicts(&self.table) {
@@ -329,20 +334,13 @@ impl KnownInterfaces {
             self.changed.set(true);
             // The history is read after the present name: if the interface is removed between the two, the history has
             // all of its names.
-            let present = present_name(ifindex);
+            let present = self.link_history.present_name(ifindex);
             let mut names = self.link_history.names_of(ifindex);
             names.extend(present);
             self.table.unknown_interface(ifindex, &names)
         });
         row.verdict(direction)
     }
-}
-
-/// Returns the name of the interface that has this number now; `None` if there is none.
-fn present_name(ifindex: u32) -> Option<InterfaceName> {
-    let name = nix::net::if_::if_indextoname(ifindex).ok()?.into_bytes();
-    // nix 0.31 returns an empty name when if_indextoname(3) fails.
-    (!name.is_empty()).then(|| InterfaceName::new(name))
 }
 
 /// Returns a function that turns an error of this socket option into a [`CaptureError`].

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -49,6 +50,11 @@ impl MonitorHandle {
         // Release: pairs with the load in `is_stopped`. The waker is notified after the store.
         self.0.is_stopped.store(true, Ordering::Release);
         self.0.waker.wake();
+    }
+
+    /// Returns the descriptor that the monitor waits on.
+    pub fn descriptor(&self) -> RawFd {
+        self.0.waker.as_fd().as_raw_fd()
     }
 
     /// Returns true if the monitor is to end.

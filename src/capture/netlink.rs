@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsRawFd, RawFd};
 
 use netlink_packet_core::{
     ErrorBuffer, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_ALIGNTO, NLMSG_DONE, NLMSG_ERROR,
@@ -28,6 +29,11 @@ impl NetlinkSocket {
     pub(super) fn open() -> Result<Self, NetlinkError> {
         let socket = connected_socket()?;
         Ok(Self { socket, sequence: 0 })
+    }
+
+    /// Returns the number of its descriptor.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 
     /// Dumps a list and passes the body of each message to `take`, together with the value that `begin` has made.
@@ -94,6 +100,11 @@ impl DumpStream {
         request.send_on(&socket, 1)?;
         let reply = DumpReply { sequence: 1, what: request.what, kind: request.reply };
         Ok(Self { socket, reply, datagram: Vec::with_capacity(DATAGRAM_BYTES_MAX) })
+    }
+
+    /// Returns the number of its descriptor.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 
     /// Passes the bodies of the next messages to `take`. Returns true if the dump is complete.

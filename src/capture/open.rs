@@ -16,6 +16,7 @@
 //! Sources: packet(7), `net/packet/af_packet.c` (`fanout_add`, `packet_set_ring`).
 
 use std::num::NonZeroU32;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -61,6 +62,11 @@ pub struct LiveSeed {
 }
 
 impl LiveSeed {
+    /// Returns the descriptors that the worker uses: the packet socket, and the notices about interfaces.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        vec![self.ring.socket().as_fd().as_raw_fd(), self.interfaces.notices()]
+    }
+
     /// Sets up the wait. Call it on the thread of the worker. Other threads end the wait with `waker`, which must not
     /// be shared with another worker.
     ///
@@ -124,13 +130,13 @@ pub(crate) fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<Open
     link_monitor.attach_filters().map_err(socket_error(0, "setsockopt(SO_ATTACH_FILTER)"))?;
     link_monitor.set_promiscuous();
 
-    let seed = |(ring, mailbox)| LiveSeed {
-        ring,
-        mailbox,
+    let seed = |(ring, mailbox): (Ring, Arc<Mailbox>)| LiveSeed {
         interfaces: KnownInterfaces::new(
             Arc::clone(link_monitor.table()),
             Arc::clone(link_monitor.link_history()),
         ),
+        ring,
+        mailbox,
         event_loop: options.event_loop,
     };
     let rings = rings.into_iter().map(seed).collect();

@@ -15,6 +15,7 @@
 //! Sources: rtnetlink(7); `include/uapi/linux/rtnetlink.h`; `inet_dump_fib`, `inet6_dump_fib`.
 
 use std::net::IpAddr;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -71,6 +72,12 @@ impl Routes {
         attach_filter(&notices, &relevant_notices())
             .map_err(|errno| call("setsockopt(SO_ATTACH_FILTER)")(errno.into()))?;
         Ok(Self { notices, known: Vec::new(), reading: None })
+    }
+
+    /// Returns the descriptors of the notices and of a reading in progress.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let reading = self.reading.as_ref().map(|reading| reading.dump.descriptor());
+        [self.notices.as_raw_fd()].into_iter().chain(reading)
     }
 
     /// Returns the routes of the last complete reading that may make a network local.

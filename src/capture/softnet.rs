@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 
 /// Drops and postponed work of the whole machine since the file was opened.
@@ -39,6 +40,11 @@ impl SoftnetPoller {
         let mut poller = Self { file, cpus: HashMap::new(), counts: SoftnetStats::default() };
         poller.cpus = lines(&poller.text()?).collect();
         Ok(poller)
+    }
+
+    /// Returns the number of its descriptor.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 
     /// Reads the counters and adds the differences.

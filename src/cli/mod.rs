@@ -15,6 +15,7 @@ mod replay_json;
 mod replay_notes;
 mod replay_progress;
 mod replay_text;
+mod sandbox;
 mod table;
 mod test_alert;
 

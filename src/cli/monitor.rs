@@ -17,6 +17,7 @@ use traffic_alerted::enrich::GeoIp;
 use traffic_alerted::escape::Escaped;
 use traffic_alerted::human::HumanDuration;
 use traffic_alerted::logging::{self, LinePrefix, LogFormat};
+use traffic_alerted::sandbox::{self, ThreadKind};
 use traffic_alerted::supervisor;
 
 use super::background::Background;
@@ -119,7 +120,7 @@ impl Prepared {
         let new = load(path)?;
         let warnings = new.warnings(Viewer::Program);
         log_warnings(&warnings, prefix);
-        let (in_force, mut later) = running.reload(new.into_config());
+        let (in_force, mut later) = running.reload_within(new.into_config(), sandbox::grants());
         if helper.is_none() && in_force.sink_options().command.is_some() {
             later.push("AlertCommand");
         }
@@ -159,8 +160,9 @@ impl<'p> Monitor<'p> {
         let server = Server::bind(&config.api_options())?;
         let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(config))?;
         confine::confine(config, &identity, path)?;
-        // No thread has run until here, since each has a user and capabilities of its own.
-        logging::start_thread(|| ())?;
+        super::sandbox::begin(config, path);
+        // No thread has run until here, since each has a user, capabilities and restrictions of its own.
+        logging::start_thread(|| sandbox::enter(ThreadKind::Records))?;
         if let Some(helper) = &helper {
             helper.start_log().context("cannot start the thread that logs errors of AlertCommand")?;
         }
@@ -174,6 +176,8 @@ impl<'p> Monitor<'p> {
         let engine = engine.start(sinks, state)?;
         let server = server.with_mutes(engine.mute_handle()).with_geoip(geoip.clone()).start(report)?;
         info!("listening on http://{}/dashboard/", server.local_addr());
+        // Threads that are started later inherit the filter of this one.
+        sandbox::enter(ThreadKind::Main);
         let config = file.into_config();
         Ok(Self { path, config, prefix, engine, server, geoip, helper, reload: None, reload_again: false })
     }

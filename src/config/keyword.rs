@@ -4,6 +4,7 @@ use crate::alert::{Facility, WebhookFormat};
 use crate::capture::{DirectionPolicy, EventLoop, WireExact};
 use crate::detect::ScanRule;
 use crate::logging::LogFormat;
+use crate::sandbox::SandboxMode;
 
 /// A type with a keyword for each of its values.
 pub(super) trait Keyword: Copy + 'static {
@@ -59,6 +60,17 @@ impl Keyword for WireExact {
     fn keyword(self) -> &'static str {
         match self {
             Self::Auto => "auto",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl Keyword for SandboxMode {
+    const ALL: &'static [Self] = &[Self::On, Self::Off];
+
+    fn keyword(self) -> &'static str {
+        match self {
+            Self::On => "on",
             Self::Off => "off",
         }
     }
@@ -139,6 +151,7 @@ mod tests {
         assert_keywords_read_back::<bool>();
         assert_keywords_read_back::<DirectionPolicy>();
         assert_keywords_read_back::<WireExact>();
+        assert_keywords_read_back::<SandboxMode>();
         assert_keywords_read_back::<EventLoop>();
         assert_keywords_read_back::<LogFormat>();
         assert_keywords_read_back::<Facility>();

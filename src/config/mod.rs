@@ -34,6 +34,7 @@ mod config_file;
 mod context;
 mod error;
 mod file;
+mod grants;
 mod key;
 mod keyword;
 mod kind;

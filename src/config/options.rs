@@ -13,6 +13,7 @@ use crate::detect::{FindingKind, HostLimits, LimitException, PrefixMap};
 use crate::flow::Metric;
 use crate::logging::LogFormat;
 use crate::privileges::UserName;
+use crate::sandbox::SandboxMode;
 use crate::{alert, api, capture, detect, engine, enrich, flow};
 
 impl Config {
@@ -144,6 +145,19 @@ impl Config {
     /// ```
     pub fn user(&self) -> &UserName {
         &self.settings.user
+    }
+
+    /// Returns whether the program confines itself.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    /// use traffic_alerted::sandbox::SandboxMode;
+    ///
+    /// assert_eq!(Config::parse("my.conf", "Sandbox: off")?.sandbox(), SandboxMode::Off);
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    pub fn sandbox(&self) -> SandboxMode {
+        self.settings.sandbox
     }
 
     /// Returns the user that runs `AlertCommand`: `AlertCommandUser`, or else [`user`](Self::user).
@@ -315,6 +329,7 @@ EventLoop: epoll
 RingMemory: 8M
 MemoryLimit: 1G
 User: 0
+Sandbox: off
 LogFormat: json
 AlertFile: /var/log/alerts.jsonl
 AlertFileMaxSize: 1M

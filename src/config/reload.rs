@@ -2,6 +2,7 @@
 
 use super::checked::Config;
 use super::key::{Reload, RestartReason, SettingKey};
+use crate::sandbox::Grants;
 
 impl Config {
     /// Returns the configuration that is in force after a program that runs with this one has read `new`, and the names
@@ -20,10 +21,19 @@ impl Config {
     /// ```
     #[must_use]
     pub fn reload(&self, new: Config) -> (Config, Vec<&'static str>) {
+        self.reload_within(new, None)
+    }
+
+    /// Does the same for a program that is confined to `grants`: values that need another folder or port take a restart
+    /// as well.
+    #[must_use]
+    pub fn reload_within(&self, new: Config, grants: Option<&Grants>) -> (Config, Vec<&'static str>) {
+        let beyond = grants.map_or_else(Vec::new, |grants| new.settings_beyond(grants));
         let mut later: Vec<(RestartReason, SettingKey)> = SettingKey::ALL
             .iter()
             .filter(|&&key| self.settings.lines(key) != new.settings.lines(key))
             .filter_map(|&key| match key.reload() {
+                Reload::Live if beyond.contains(&key) => Some((RestartReason::FileOrSocket, key)),
                 Reload::Live => None,
                 Reload::Restart(reason) => Some((reason, key)),
             })
@@ -31,8 +41,10 @@ impl Config {
         later.sort_by_key(|&(reason, _)| reason);
         let later = later.into_iter().map(|(_, key)| key.name()).collect();
         // The machine of the start is kept, so what `auto` gives changes only at a restart as well.
-        let in_force =
-            Config { settings: new.settings.without_restart(&self.settings), machine: self.machine.clone() };
+        let in_force = Config {
+            settings: new.settings.without_restart(&self.settings, &beyond),
+            machine: self.machine.clone(),
+        };
         (in_force, later)
     }
 }
@@ -43,7 +55,7 @@ mod tests {
     use crate::config::machine::tests::two_cores;
 
     /// Every setting that takes a restart, in the order in which the log names them.
-    const RESTART: [SettingKey; 15] = [
+    const RESTART: [SettingKey; 16] = [
         SettingKey::TrafficInterval,
         SettingKey::AnalyzePorts,
         SettingKey::PortInterval,
@@ -58,6 +70,7 @@ mod tests {
         SettingKey::StateFile,
         SettingKey::ListenAddress,
         SettingKey::User,
+        SettingKey::Sandbox,
         SettingKey::AlertCommandUser,
     ];
 

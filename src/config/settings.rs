@@ -199,6 +199,12 @@ Process {
         user: UserName = UserName::default(),
         kind: SystemUser, reload: Restart(Privileges), example: "999", more: "Privileges"
     }
+    /// Whether the program confines itself to its folders, ports and system calls (Landlock, seccomp) after the start:
+    /// `on`, or `off` for a debugger.
+    Sandbox {
+        sandbox: SandboxMode = SandboxMode::On,
+        kind: OneOf, reload: Restart(Privileges), example: "off", more: "Privileges"
+    }
 }
 Log {
     /// Form of the lines on standard error: `text`, or `json`, one object on each line.

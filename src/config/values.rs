@@ -30,6 +30,7 @@ use crate::detect::ScanRule;
 use crate::engine::PinCores;
 use crate::logging::LogFormat;
 use crate::privileges::UserName;
+use crate::sandbox::SandboxMode;
 
 macro_rules! define_values {
     ($($group:ident { $($(#[doc = $doc:literal])+ $key:ident {
@@ -71,11 +72,12 @@ macro_rules! define_values {
                 match key { $($(SettingKey::$key => Kind::<$type>::may_repeat(&$kind),)*)* }
             }
 
-            /// Returns these settings, except that those which take a restart have the value of `running`.
-            pub(super) fn without_restart(self, running: &Self) -> Self {
+            /// Returns these settings, except that those which take a restart, and those in `also`, have the value of
+            /// `running`.
+            pub(super) fn without_restart(self, running: &Self, also: &[SettingKey]) -> Self {
                 Self { $($($field: match SettingKey::$key.reload() {
-                    Reload::Live => self.$field,
-                    Reload::Restart(_) => running.$field.clone(),
+                    Reload::Live if !also.contains(&SettingKey::$key) => self.$field,
+                    Reload::Live | Reload::Restart(_) => running.$field.clone(),
                 },)*)* }
             }
 

@@ -1,7 +1,7 @@
 //! Live capture from opening to stop: the threads, and the order in which they start and stop.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
@@ -12,9 +12,12 @@ use thiserror::Error;
 use tracing::{error, info, warn};
 
 use crate::alert::{MuteHandle, PersistedLedger, ShutdownTimeouts, SinkResult, Sinks, StateFile};
-use crate::capture::{self, CaptureError, LinkMonitor, LiveSeed, OpenError, OpenedCapture, Waker};
+use crate::capture::{
+    self, CaptureError, LinkMonitor, LiveSeed, Mechanism, OpenError, OpenedCapture, WaitPoint, Waker,
+};
 use crate::flow::{self, Accounting, AnalystEnd, Delta, Published, Seed, WorkerEnd, handover};
 use crate::report::Report;
+use crate::sandbox::{self, IoUringUse, ThreadKind};
 
 use super::analyst::Analyst;
 use super::analyst_thread::{AnalystCommand, AnalystThread};
@@ -125,10 +128,16 @@ impl Engine {
             mutes: Arc::clone(&mutes),
             stop: Arc::clone(&stop_analyst),
         };
-        let analyst_thread = spawn("analyst", move || analyst_thread.run())?;
+        let analyst_thread = spawn("analyst", move || {
+            sandbox::enter(ThreadKind::Analyst);
+            analyst_thread.run()
+        })?;
         let analyst = analyst_thread.thread().clone();
         let mute_handle = MuteHandle::new(mutes_in, move || analyst.unpark(), mutes);
 
+        let mut packet_sockets = link_monitor.descriptors();
+        packet_sockets.extend(rings.iter().flat_map(LiveSeed::descriptors));
+        let (separated_in, separated) = channel();
         let mut workers = Vec::new();
         for (number, ((ring, end), core)) in rings.into_iter().zip(worker_ends).zip(self.cores).enumerate() {
             let start = WorkerStart {
@@ -141,10 +150,14 @@ impl Engine {
                 stop: Arc::clone(&stop_workers),
                 waker: waker("a worker")?,
                 failure: failure.clone(),
+                separated: separated_in.clone(),
             };
             workers.push(start.spawn()?);
         }
-        let (link_monitor, monitor_handle) = spawn_link_monitor(link_monitor, failure.clone())?;
+        let (link_monitor, monitor_handle) = spawn_link_monitor(link_monitor, failure.clone(), separated_in)?;
+        // The channel ends when each of these threads has its own table of descriptors, or could not get one.
+        let separated: Vec<_> = separated.iter().collect();
+        sandbox::close_handed_over(&packet_sockets, &separated);
         Ok(RunningEngine {
             workers,
             link_monitor,
@@ -171,6 +184,7 @@ struct WorkerStart {
     stop: Arc<AtomicBool>,
     waker: Waker,
     failure: Waker,
+    separated: Sender<io::Result<bool>>,
 }
 
 impl WorkerStart {
@@ -188,9 +202,16 @@ impl WorkerStart {
     }
 
     fn run(self) -> Result<Box<Delta>, CaptureError> {
+        let kept = [self.waker.as_fd().as_raw_fd(), self.failure.as_fd().as_raw_fd()];
+        let kept = self.ring.descriptors().into_iter().chain(kept).collect();
+        // The receiver exists until all threads have sent.
+        let _ = self.separated.send(sandbox::own_descriptors(kept));
+        drop(self.separated);
         threads::pin(self.number, self.core);
         // This runs on the thread of the worker, because an io_uring belongs to the thread that submits to it.
         let live = self.ring.start(self.waker)?;
+        sandbox::enter(ThreadKind::Worker);
+        sandbox::note_io_uring(io_uring_use(live.wait_point()));
         if self.number == 0 {
             let wait_point = live.wait_point();
             info!("workers wait on {wait_point}");
@@ -311,12 +332,19 @@ type MonitorThread = JoinHandle<Result<(), CaptureError>>;
 fn spawn_link_monitor(
     link_monitor: LinkMonitor,
     failure: Waker,
+    separated: Sender<io::Result<bool>>,
 ) -> Result<(MonitorThread, capture::MonitorHandle), StartError> {
     let what = "interfaces";
     let commands = capture::MonitorHandle::new()
         .map_err(|source| StartError::Resources { what: what.to_owned(), source })?;
     let handle = commands.clone();
     let thread = spawn(what, move || {
+        let own = [handle.descriptor(), failure.as_fd().as_raw_fd()];
+        let kept = link_monitor.descriptors().into_iter().chain(own).collect();
+        // The receiver exists until all threads have sent.
+        let _ = separated.send(sandbox::own_descriptors(kept));
+        drop(separated);
+        sandbox::enter(ThreadKind::LinkMonitor);
         let result = link_monitor.run(&handle);
         if let Err(error) = &result {
             error!("interfaces are no longer followed: {error}");
@@ -335,6 +363,14 @@ fn spawn<T: Send + 'static>(
         .name(name.to_owned())
         .spawn(run)
         .map_err(|source| StartError::Resources { what: name.to_owned(), source })
+}
+
+fn io_uring_use(wait_point: &WaitPoint) -> IoUringUse {
+    match (wait_point.mechanism, &wait_point.unrestricted) {
+        (Mechanism::Epoll, _) => IoUringUse::None,
+        (Mechanism::IoUring, None) => IoUringUse::Restricted,
+        (Mechanism::IoUring, Some(why)) => IoUringUse::Unrestricted(why.clone()),
+    }
 }
 
 fn waker(what: &str) -> Result<Waker, StartError> {

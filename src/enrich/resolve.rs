@@ -7,6 +7,8 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
+use crate::sandbox::{self, ThreadKind};
+
 /// Maximum number of lookups that run at once, including those whose timeout has passed: such a lookup ends only when
 /// the resolver of the system gives up.
 const RUNNING_MAX: usize = 4;
@@ -31,6 +33,7 @@ pub(crate) fn resolve(host_and_port: &str, timeout: Duration) -> io::Result<Vec<
     let name = host_and_port.to_owned();
     let (done, found) = sync_channel(1);
     let look_up = move || {
+        sandbox::enter(ThreadKind::Lookup);
         let addresses = name.to_socket_addrs().map(Iterator::collect);
         RUNNING.fetch_sub(1, Ordering::Relaxed);
         // After the timeout the receiver no longer exists.

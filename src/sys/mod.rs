@@ -3,6 +3,7 @@
 //! | file | what is unsafe in it |
 //! | --- | --- |
 //! | [`abi`] | nothing; it asserts the layouts that the others rely on |
+//! | `descriptors` | closing a range of descriptors |
 //! | [`allocator`] | calling mimalloc, which is written in C, to return memory to the system |
 //! | [`packet_socket`] | `setsockopt`, `getsockopt` and the address of `bind` |
 //! | [`ring`] | the block status and the bytes of a block in memory shared with the kernel |
@@ -21,6 +22,7 @@
 
 pub mod abi;
 pub mod allocator;
+pub(crate) mod descriptors;
 pub(crate) mod file_writer;
 pub(crate) mod mapped_file;
 pub mod packet_socket;

@@ -138,6 +138,25 @@ pub(crate) fn attach_filter<F: AsFd>(socket: &F, program: &[abi::sock_filter]) -
     setsockopt(socket, AttachFilter, program)
 }
 
+/// Returns the name of the interface that has this number now (`SIOCGIFNAME` of netdevice(7)), by a socket of any family.
+/// `if_indextoname(3)` would open a socket for it.
+///
+/// # Errors
+/// `ENODEV` if there is none.
+pub(crate) fn name_of_interface<F: AsFd>(socket: &F, ifindex: u32) -> nix::Result<Vec<u8>> {
+    let ifru_ifindex = i32::try_from(ifindex).map_err(|_| Errno::ENODEV)?;
+    let mut request = libc::ifreq {
+        ifr_name: [0; libc::IFNAMSIZ],
+        ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_ifindex },
+    };
+    // SAFETY: SIOCGIFNAME reads `ifru_ifindex` of an `ifreq` and writes its `ifr_name`; `request` is one.
+    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCGIFNAME, &raw mut request) };
+    Errno::result(result)?;
+    #[allow(clippy::unnecessary_cast, reason = "c_char is signed on some architectures")]
+    let name = request.ifr_name.iter().map(|&byte| byte as u8).take_while(|&byte| byte != 0);
+    Ok(name.collect())
+}
+
 impl AsFd for PacketSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::sandbox::ThreadKind;
+
 /// The kinds of sinks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SinkName {
@@ -21,6 +23,17 @@ pub enum SinkName {
 }
 
 impl SinkName {
+    /// Returns the kind of the thread that delivers, which says what it may do.
+    pub(super) fn thread_kind(self) -> ThreadKind {
+        match self {
+            Self::Log => ThreadKind::LogSink,
+            Self::File => ThreadKind::FileSink,
+            Self::Command => ThreadKind::CommandSink,
+            Self::Webhook => ThreadKind::WebhookSink,
+            Self::Syslog => ThreadKind::SyslogSink,
+        }
+    }
+
     /// Returns the configuration key of the sink; `log` for the log, which is always on and has no key.
     pub fn name(self) -> &'static str {
         match self {

@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use crate::alert::disk::sync_folder;
 use crate::alert::json;
+use crate::sandbox::{self, IoUringUse};
 use crate::sys::file_writer::FileWriter;
 
 use super::counters::SinkName;
@@ -122,6 +123,11 @@ impl Sink for AlertFile {
         if let Some(refusal) = writer.refusal() {
             info!("AlertFile is written without io_uring: {refusal}");
         }
+        sandbox::note_io_uring(match (writer.refusal(), writer.unrestricted()) {
+            (Some(_), _) => IoUringUse::None,
+            (None, None) => IoUringUse::Restricted,
+            (None, Some(why)) => IoUringUse::Unrestricted(why.to_owned()),
+        });
         if let Some(reason) = writer.unrestricted() {
             warn!("the io_uring of AlertFile is not restricted to writes: {reason}");
         }

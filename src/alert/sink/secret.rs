@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use ureq::http::Uri;
+
 use crate::bounded_file::{self, ReadFileError};
 
 /// A secret, or the path of the file that contains it.
@@ -40,6 +42,15 @@ impl Secret {
         })?;
         let line = text.lines().next().unwrap_or_default().trim();
         if line.is_empty() { Err(format!("{} is empty", path.display())) } else { Ok(line.to_owned()) }
+    }
+}
+
+impl Secret {
+    /// Returns the TCP port of the address that is the secret; `None` if it cannot be read or is no address.
+    pub(crate) fn port(&self) -> Option<u16> {
+        let uri: Uri = self.read().ok()?.parse().ok()?;
+        let default = if uri.scheme_str() == Some("http") { 80 } else { 443 };
+        Some(uri.port_u16().unwrap_or(default))
     }
 }
 

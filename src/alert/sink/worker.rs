@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::alert::notice::Notice;
 use crate::enrich::{GeoIp, GeoIpRecord, HostDetails, ReverseDns};
+use crate::sandbox;
 use crate::time::{Moment, UnixNanos, monotonic_now};
 
 use super::counters::{Counts, SinkCell, SinkName};
@@ -250,6 +251,8 @@ impl SinkThread {
         if let Err(failure) = sink.begin() {
             self.log.attempt_failed(&failure);
         }
+        // What the sink keeps open is open now.
+        sandbox::enter(sink.name().thread_kind());
         let mut batch = Vec::new();
         while let Ok(first) = waiting.recv() {
             batch.push(first);

@@ -25,6 +25,7 @@ use tracing::warn;
 
 use crate::alert::sink::shutdown::{Shutdown, Waited, is_readable};
 use crate::privileges::{Account, Identity, drop_to};
+use crate::sandbox::{self, ThreadKind};
 
 use super::protocol::{HelperReply, HelperRequest, Outcome, receive, send};
 use super::runner::{is_internal, serve};
@@ -136,6 +137,7 @@ impl CommandHelper {
         let (done, ended) = channel();
         *errors = Errors::Read(ended);
         let log = move || {
+            sandbox::enter(ThreadKind::Records);
             log_lines(BufReader::new(reader), |line| warn!("{line}"));
             drop(done);
         };

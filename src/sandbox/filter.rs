@@ -1,0 +1,145 @@
+//! Makes the seccomp filter of a kind of thread and applies it to the calling thread.
+
+use std::collections::BTreeMap;
+use std::env::consts::ARCH;
+
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, apply_filter, sock_filter,
+};
+
+use super::calls::{Call, Condition, Expected, lists};
+use super::kind::ThreadKind;
+
+/// Limits this thread to the calls of its kind.
+///
+/// # Errors
+/// The kernel refuses the filter, or this architecture is unknown; the text says which.
+pub(super) fn enter(kind: ThreadKind) -> Result<(), String> {
+    let program = program(kind)?;
+    apply_filter(&program).map_err(|error| error.to_string())
+}
+
+fn program(kind: ThreadKind) -> Result<BpfProgram, String> {
+    let architecture = TargetArch::try_from(ARCH).map_err(|_| format!("no list of calls for {ARCH}"))?;
+    let calls = lists(kind).iter().copied().flatten();
+    let compiled = rules(calls).and_then(|rules| {
+        let refused = SeccompAction::Errno(libc::EPERM as u32);
+        SeccompFilter::new(rules, refused, SeccompAction::Allow, architecture)?.try_into()
+    });
+    let compiled: BpfProgram = compiled.map_err(|error: BackendError| error.to_string())?;
+    Ok(unknown_clone3().into_iter().chain(compiled).collect())
+}
+
+/// Returns the rules of the library: no rule for a call that is allowed with all arguments.
+fn rules<'c>(calls: impl Iterator<Item = &'c Call>) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
+    let mut rules: BTreeMap<i64, Option<Vec<SeccompRule>>> = BTreeMap::new();
+    for call in calls {
+        let limited = rules.entry(call.number).or_insert_with(|| Some(Vec::new()));
+        if call.when.is_empty() {
+            *limited = None;
+        } else if let Some(rules) = limited {
+            let conditions: Result<Vec<_>, _> = call.when.iter().map(condition).collect();
+            rules.push(SeccompRule::new(conditions?)?);
+        }
+    }
+    Ok(rules.into_iter().map(|(number, rules)| (number, rules.unwrap_or_default())).collect())
+}
+
+fn condition(condition: &Condition) -> Result<SeccompCondition, BackendError> {
+    let expected = match condition.expected {
+        Expected::Value(value) => value,
+        Expected::OwnProcess => u64::from(std::process::id()),
+    };
+    // The kernel ignores the upper half of arguments that are 32 bits wide, so it must not matter here.
+    let length =
+        if condition.mask > u64::from(u32::MAX) { SeccompCmpArgLen::Qword } else { SeccompCmpArgLen::Dword };
+    SeccompCondition::new(condition.argument, length, SeccompCmpOp::MaskedEq(condition.mask), expected)
+}
+
+/// The first instructions of a filter: `clone3` fails with `ENOSYS`, after which glibc uses `clone`, whose flags a
+/// filter can examine. The number of the call is the same on every architecture.
+fn unknown_clone3() -> [sock_filter; 3] {
+    let instruction = |code: u32, jf, k| sock_filter { code: code as u16, jt: 0, jf, k };
+    [
+        // `nr` is the first field of `struct seccomp_data`.
+        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, libc::SYS_clone3 as u32),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What threads that `main` or a sink starts may do, the starter may do as well, since the kernel applies both
+    /// filters.
+    #[test]
+    fn a_thread_that_starts_others_has_their_calls() {
+        use ThreadKind::*;
+        let main_starts = [FileSink, CommandSink, WebhookSink, SyslogSink, LogSink, ConfigReader, Lookup];
+        let starts: &[(ThreadKind, &[ThreadKind])] =
+            &[(Main, &main_starts), (WebhookSink, &[Lookup]), (SyslogSink, &[Lookup])];
+        for (starter, started) in starts {
+            let has: Vec<&Call> = lists(*starter).iter().copied().flatten().collect();
+            for kind in *started {
+                for call in lists(*kind).iter().copied().flatten() {
+                    let covers = |own: &&Call| {
+                        own.number == call.number && (own.when.is_empty() || own.when == call.when)
+                    };
+                    assert!(has.iter().any(|own| covers(own)), "{starter:?} lacks {call:?} of {kind:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_filter_that_the_kernel_accepts() {
+        for kind in ThreadKind::ALL {
+            let program = program(kind).unwrap_or_else(|error| panic!("{kind:?}: {error}"));
+            // BPF_MAXINSNS.
+            assert!(program.len() < 4096, "{kind:?}: {}", program.len());
+        }
+    }
+
+    #[test]
+    fn no_kind_may_execute_or_leave() {
+        let never = [
+            libc::SYS_execve,
+            libc::SYS_execveat,
+            libc::SYS_ptrace,
+            libc::SYS_process_vm_readv,
+            libc::SYS_process_vm_writev,
+            libc::SYS_bpf,
+            libc::SYS_userfaultfd,
+            libc::SYS_keyctl,
+            libc::SYS_mount,
+            libc::SYS_unshare,
+            libc::SYS_setns,
+            libc::SYS_io_uring_setup,
+            libc::SYS_io_uring_register,
+            libc::SYS_kill,
+            libc::SYS_pidfd_getfd,
+            libc::SYS_setuid,
+            libc::SYS_setresuid,
+            libc::SYS_capset,
+            libc::SYS_clone3,
+        ];
+        let no_frames = [
+            libc::SYS_sendto,
+            libc::SYS_sendmsg,
+            libc::SYS_sendmmsg,
+            libc::SYS_sendfile,
+            libc::SYS_splice,
+            libc::SYS_bind,
+        ];
+        for kind in ThreadKind::ALL {
+            let numbers: Vec<i64> = lists(kind).iter().copied().flatten().map(|call| call.number).collect();
+            let has_packet_sockets = matches!(kind, ThreadKind::Worker | ThreadKind::LinkMonitor);
+            for number in never.iter().chain(no_frames.iter().filter(|_| has_packet_sockets)) {
+                assert!(!numbers.contains(number), "{kind:?} has call {number}");
+            }
+        }
+    }
+}
