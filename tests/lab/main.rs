@@ -31,6 +31,7 @@ mod alert_file;
 mod answers;
 mod busy_hosts;
 mod changes;
+mod confinement;
 mod copies;
 mod cores;
 mod counted_once;

@@ -126,7 +126,7 @@ impl Injector {
     }
 }
 
-fn link_address(interface: &str) -> Option<SockaddrStorage> {
+pub(crate) fn link_address(interface: &str) -> Option<SockaddrStorage> {
     let mut interfaces = getifaddrs().expect("the kernel lists its interfaces");
     interfaces.find_map(|entry| {
         let address = entry.address.filter(|address| address.as_link_addr().is_some())?;
