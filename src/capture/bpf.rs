@@ -5,6 +5,9 @@
 //!
 //! Sources: `Documentation/networking/filter.rst`, `include/uapi/linux/filter.h`.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod machine;
+
 use libc::{BPF_ABS, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SKF_AD_OFF, sock_filter};
 
 /// The number of bytes to keep that drops the frame or message: none.

@@ -4,7 +4,7 @@
 //! chip have a lower device too, but it carries other packets, so they repeat nothing. This file does not contain
 //! directions or verdicts; it only states which interfaces are skipped and why.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::copies::{self, Copies, is_ifb};
 use super::interfaces::{Interfaces, Link};
@@ -191,16 +191,16 @@ impl<'a> DeviceHierarchy<'a> {
         let mut excluded = Vec::new();
         for link in self.links.iter().filter(|link| self.policy.excludes_link(link)) {
             let Some(vlan_id) = link.vlan_id else { continue };
-            let mut below: Vec<&Link> = self.lowers(link).collect();
-            // Each iteration moves one device down, so the number of devices bounds the loop even if there is a circle.
-            for _ in 0..self.links.len() {
-                // The search ends at another VLAN device: below it the tag is not the outermost one.
-                excluded.extend(below.iter().map(|lower| (lower.ifindex, vlan_id)));
-                let next =
-                    below.iter().filter(|lower| lower.vlan_id.is_none()).flat_map(|lower| self.lowers(lower));
-                below = next.collect();
-                if below.is_empty() {
-                    break;
+            // A tag stays the outermost one on each device below, down to another VLAN device. Each device is reached
+            // once, so the loop ends even if there is a circle.
+            let mut reached: Vec<&Link> = self.lowers(link).collect();
+            let mut known: HashSet<u32> = reached.iter().map(|lower| lower.ifindex).collect();
+            let mut next = 0;
+            while let Some(&lower) = reached.get(next) {
+                next += 1;
+                excluded.push((lower.ifindex, vlan_id));
+                if lower.vlan_id.is_none() {
+                    reached.extend(self.lowers(lower).filter(|lower| known.insert(lower.ifindex)));
                 }
             }
         }

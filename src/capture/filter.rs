@@ -48,7 +48,7 @@ pub(super) const INTERFACES_MAX: usize = 500;
 const COPIES_MAX: usize = 100;
 
 /// Maximum number of excluded VLANs whose frames the program drops; each takes 17 instructions.
-const EXCLUDED_VLANS_MAX: usize = 64;
+pub(super) const EXCLUDED_VLANS_MAX: usize = 64;
 
 /// Assembles the program for a table.
 pub(super) fn program(table: &VerdictTable) -> Vec<sock_filter> {
@@ -134,8 +134,7 @@ fn filter_direction(table: &VerdictTable) -> Vec<sock_filter> {
 /// packet of other protocols over IP, since any of them may be the first packet or the answer.
 fn pass_signals() -> Vec<sock_filter> {
     let mut program = vec![load_ancillary(SKF_AD_PROTOCOL)];
-    // Headers that may carry IP: 802.1Q, 802.1ad, MPLS, PPPoE.
-    for ethertype in [0x8100, 0x88a8, 0x8847, 0x8848, 0x8864] {
+    for ethertype in MAY_CARRY_IP {
         program.extend([skip_unless(BPF_JEQ, ethertype, 1), ret(SNAP_LEN)]);
     }
     let ipv6 = pass_tcp_with_signal(6, 40);
@@ -207,6 +206,9 @@ fn drop_vlan(ifindex: u32, vlan_id: u16) -> Vec<sock_filter> {
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
+/// Headers in which the decoder looks for IP: 802.1Q, 802.1ad, the two older numbers of outer tags, MPLS, PPPoE, and
+/// LLC, for which the kernel has a number of its own (`ETH_P_802_2`).
+const MAY_CARRY_IP: [u32; 8] = [0x8100, 0x88a8, 0x9100, 0x9200, 0x8847, 0x8848, 0x8864, 0x0004];
 
 #[cfg(test)]
 mod tests {
@@ -216,84 +218,12 @@ mod tests {
         reason = "frames and interface numbers of these tests are small"
     )]
 
-    use libc::{BPF_ABS, BPF_RET, SKF_AD_OFF};
-
+    use super::super::bpf::machine::{Skb, check, run};
     use super::super::interfaces::{InterfaceName, Interfaces, Link};
     use super::super::options::{DirectionPolicy, Options};
     use super::super::policy::Policy;
     use super::*;
     use crate::sys::packet_socket::attach_filter;
-
-    /// A frame as the kernel has it (`struct sk_buff`).
-    #[derive(Clone)]
-    struct Skb {
-        bytes: Vec<u8>,
-        network_at: usize,
-        protocol: u16,
-        pkttype: u8,
-        ifindex: u32,
-        hatype: u16,
-        vlan_tci: Option<u16>,
-    }
-
-    impl Skb {
-        fn ancillary(&self, field: i32) -> u32 {
-            match field {
-                SKF_AD_PROTOCOL => u32::from(self.protocol),
-                SKF_AD_PKTTYPE => u32::from(self.pkttype),
-                SKF_AD_IFINDEX => self.ifindex,
-                SKF_AD_HATYPE => u32::from(self.hatype),
-                SKF_AD_VLAN_TAG => u32::from(self.vlan_tci.unwrap_or(0)),
-                SKF_AD_VLAN_TAG_PRESENT => u32::from(self.vlan_tci.is_some()),
-                other => panic!("the program loads {other}"),
-            }
-        }
-
-        fn load(&self, offset: i32, size: usize) -> Option<u32> {
-            if (SKF_AD_OFF..0).contains(&offset) {
-                return Some(self.ancillary(offset - SKF_AD_OFF));
-            }
-            let at = if offset < 0 {
-                self.network_at + usize::try_from(offset - SKF_NET_OFF).unwrap()
-            } else {
-                offset as usize
-            };
-            let bytes = self.bytes.get(at..at + size)?;
-            Some(bytes.iter().fold(0, |value, &byte| value << 8 | u32::from(byte)))
-        }
-    }
-
-    /// Runs a program as the interpreter of the kernel does; returns the number of bytes kept.
-    fn run(program: &[sock_filter], skb: &Skb) -> u32 {
-        let (mut pc, mut a) = (0, 0);
-        loop {
-            let sock_filter { code, jt, jf, k } = program[pc];
-            pc += 1;
-            let branch = |holds: bool| usize::from(if holds { jt } else { jf });
-            let code = u32::from(code);
-            match code {
-                c if c == BPF_RET | BPF_K => return k,
-                c if c == BPF_LD | BPF_W | BPF_LEN => a = skb.bytes.len() as u32,
-                c if c & 0xe7 == BPF_LD | BPF_ABS => {
-                    let size = match c & 0x18 {
-                        BPF_B => 1,
-                        BPF_H => 2,
-                        _ => 4,
-                    };
-                    match skb.load(k.cast_signed(), size) {
-                        Some(value) => a = value,
-                        None => return 0,
-                    }
-                }
-                c if c == BPF_ALU | BPF_AND | BPF_K => a &= k,
-                c if c == BPF_JMP | BPF_JA => pc += k as usize,
-                c if c == BPF_JMP | BPF_JEQ | BPF_K => pc += branch(a == k),
-                c if c == BPF_JMP | BPF_JGE | BPF_K => pc += branch(a >= k),
-                c if c == BPF_JMP | BPF_JSET | BPF_K => pc += branch(a & k != 0),
-                other => panic!("unknown operation {other:#x} at {}", pc - 1),
-            }
-        }
-    }
 
     fn ethernet(ethertype: u16, payload: &[u8]) -> Skb {
         let mut bytes = vec![0; 12];
@@ -381,6 +311,8 @@ mod tests {
             ("IPv6 extension header", ethernet(0x86dd, &ipv6(0, &ack)), true),
             ("IPv6 fragment", ethernet(0x86dd, &ipv6(44, &ack)), true),
             ("a tag in the bytes", ethernet(0x8100, &[0, 5, 8, 0]), true),
+            ("an older outer tag", ethernet(0x9100, &[0, 5, 8, 0]), true),
+            ("LLC", Skb { protocol: 4, ..ethernet(40, &[0xaa, 0xaa, 3, 0, 0, 0, 8, 0]) }, true),
             ("MPLS", ethernet(0x8847, &[0; 4]), true),
             ("PPPoE", ethernet(0x8864, &[0; 6]), true),
             ("ARP", ethernet(0x0806, &[0; 28]), false),
@@ -510,6 +442,7 @@ mod tests {
             // The checker is the same for every kind of socket, and this kind needs no capability.
             let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             for program in [program(&table), program_for_any_interface(&table), drop_all().to_vec()] {
+                check(&program).unwrap();
                 // ENOMEM means too long: older kernels have less option memory, which the link monitor handles.
                 let result = attach_filter(&socket, &program);
                 assert!(matches!(result, Ok(()) | Err(nix::errno::Errno::ENOMEM)), "{result:?}");
