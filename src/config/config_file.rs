@@ -92,6 +92,11 @@ impl ConfigFile {
         if bytes.len() > FILE_BYTES_MAX {
             return Err(ConfigError::TooLarge { name: name.to_owned() });
         }
+        Self::parse_any_length(name, bytes, machine)
+    }
+
+    /// Parses a configuration that may be longer than a file, as one that was printed with every key may be.
+    pub(super) fn parse_any_length(name: &str, bytes: &[u8], machine: &Machine) -> Result<Self, ConfigError> {
         let text = Text::decode(bytes);
         let mut problems = Vec::new();
         let raw = RawConfig::read(&text, Settings::may_repeat, &mut problems);

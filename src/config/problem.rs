@@ -43,6 +43,26 @@ impl Problems {
         })
     }
 
+    /// Returns the keys of the lines that the problems are about, and of the lines that they conflict with.
+    pub(super) fn keys(&self) -> Vec<SettingKey> {
+        let key_at = |at: usize| {
+            let start = self.text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+            let name = self.text.get(start..)?.split(':').next()?.trim();
+            SettingKey::ALL.iter().copied().find(|key| key.name() == name)
+        };
+        let places = self.problems.iter().flat_map(|problem| {
+            let context = problem.context.as_ref().map(|(span, _)| span.start);
+            [Some(problem.span.start), context].into_iter().flatten()
+        });
+        let mut keys = Vec::new();
+        for key in places.filter_map(key_at) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
     /// Returns each problem with its place, what is wrong there and the remedy, separated by ` | `.
     pub(super) fn in_one_line(&self) -> String {
         let mut texts: Vec<String> = self.one_line_each().take(PROBLEMS_SHOWN_MAX).collect();

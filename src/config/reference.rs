@@ -169,7 +169,8 @@ After a change, these tell what it does:
     TrafficAlerted test-alert /etc/TrafficAlerted/TrafficAlerted.conf   # sends a sample to where alerts go
     systemctl reload TrafficAlerted                                     # or SIGHUP: reads the file again
 
-The log names the settings that have changed and take a restart.
+The log names the settings that have changed and take a restart. A new value that contradicts one of them, such as a
+network in `IgnoredSources` that is smaller than a host of `GroupIPv6`, waits for the restart too and is named as well.
 
 ## What is refused
 

@@ -1,12 +1,15 @@
 //! Applies a changed configuration to a running program, except for the settings that take a restart.
 
 use super::checked::Config;
+use super::config_file::ConfigFile;
+use super::error::ConfigError;
 use super::key::{Reload, RestartReason, SettingKey};
 use crate::sandbox::Grants;
 
 impl Config {
     /// Returns the configuration that is in force after a program that runs with this one has read `new`, and the names
-    /// of the keys whose new values take a restart.
+    /// of the keys whose new values take a restart: those of settings that always do, and those of settings whose new
+    /// value contradicts a value that stays until then.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -39,13 +42,43 @@ impl Config {
             })
             .collect();
         later.sort_by_key(|&(reason, _)| reason);
-        let later = later.into_iter().map(|(_, key)| key.name()).collect();
-        // The machine of the start is kept, so what `auto` gives changes only at a restart as well.
-        let in_force = Config {
-            settings: new.settings.without_restart(&self.settings, &beyond),
-            machine: self.machine.clone(),
-        };
-        (in_force, later)
+        let mut later: Vec<SettingKey> = later.into_iter().map(|(_, key)| key).collect();
+        // What takes a restart stays as it is, so a new value may contradict it, such as a network of `IgnoredSources`
+        // that is smaller than what the running `GroupIPv6` counts as one host. Then that value waits as well. Each
+        // turn keeps one more key at least, and with all of them kept nothing has changed, so the loop ends.
+        let mut waiting: Vec<SettingKey> = Vec::new();
+        loop {
+            let is_kept = |key: SettingKey| {
+                waiting.contains(&key) || beyond.contains(&key) || matches!(key.reload(), Reload::Restart(_))
+            };
+            let settings = new.settings.keeping(&self.settings, is_kept);
+            // The machine of the start is kept, so what `auto` gives changes only at a restart as well.
+            let in_force = Config { settings, machine: self.machine.clone() };
+            let is_changed = |key: &SettingKey| {
+                in_force.settings.lines(*key) != self.settings.lines(*key) && !waiting.contains(key)
+            };
+            let Some(conflicts) = in_force.conflicts() else {
+                later.extend(waiting);
+                return (in_force, later.into_iter().map(SettingKey::name).collect());
+            };
+            let mut more: Vec<SettingKey> = conflicts.into_iter().filter(is_changed).collect();
+            if more.is_empty() {
+                more = SettingKey::ALL.iter().copied().filter(is_changed).collect();
+            }
+            if more.is_empty() {
+                return (self.clone(), later.into_iter().map(SettingKey::name).collect());
+            }
+            waiting.extend(more);
+        }
+    }
+
+    /// Returns the keys of settings that contradict others; `None` if there are none.
+    fn conflicts(&self) -> Option<Vec<SettingKey>> {
+        match ConfigFile::parse_any_length("", self.to_string().as_bytes(), &self.machine) {
+            Ok(_) => None,
+            Err(ConfigError::Wrong(problems)) => Some(problems.keys()),
+            Err(_) => Some(Vec::new()),
+        }
     }
 }
 
@@ -96,5 +129,38 @@ mod tests {
         );
         let (same, later) = in_force.reload(in_force.clone());
         assert_eq!((same, later), (in_force, vec![]));
+    }
+
+    #[test]
+    fn a_value_that_contradicts_one_that_stays_waits_for_the_restart_too() {
+        let parse = |text: &str| {
+            Config::parse_on("test.conf", text.as_bytes(), &two_cores())
+                .unwrap_or_else(|error| panic!("{error}"))
+        };
+        let cases = [
+            (
+                "GroupIPv6: 48\nIgnoredSources: fd00::/48\n",
+                "GroupIPv6: 64\nIgnoredSources: fd00::/64\nByteLimit: 2G\n",
+                vec!["GroupIPv6", "IgnoredSources"],
+            ),
+            (
+                "AnalyzePorts: false\n",
+                "LimitFor: 10.0.0.0/8 NumContactedPorts 9\nByteLimit: 2G\n",
+                vec!["AnalyzePorts", "LimitFor"],
+            ),
+        ];
+        for (running, new, expected) in cases {
+            let (running, new) = (parse(running), parse(new));
+            let (in_force, later) = running.reload(new.clone());
+            assert_eq!(later, expected);
+            assert_eq!(parse(&in_force.to_string()), in_force, "what is in force is valid");
+            for key in SettingKey::ALL.iter().filter(|key| expected.contains(&key.name())) {
+                assert_eq!(in_force.settings.lines(*key), running.settings.lines(*key), "{key}");
+            }
+            assert_ne!(
+                in_force.settings.lines(SettingKey::ByteLimit),
+                running.settings.lines(SettingKey::ByteLimit)
+            );
+        }
     }
 }

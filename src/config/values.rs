@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use super::context::Context;
-use super::key::{Reload, SettingKey};
+use super::key::SettingKey;
 use super::kind::Kind;
 use super::kinds::interfaces::{InterfaceNames, NetworkList};
 use super::kinds::limits::{LimitLines, Sources};
@@ -72,12 +72,11 @@ macro_rules! define_values {
                 match key { $($(SettingKey::$key => Kind::<$type>::may_repeat(&$kind),)*)* }
             }
 
-            /// Returns these settings, except that those which take a restart, and those in `also`, have the value of
-            /// `running`.
-            pub(super) fn without_restart(self, running: &Self, also: &[SettingKey]) -> Self {
-                Self { $($($field: match SettingKey::$key.reload() {
-                    Reload::Live if !also.contains(&SettingKey::$key) => self.$field,
-                    Reload::Live | Reload::Restart(_) => running.$field.clone(),
+            /// Returns these settings, except that those which `is_kept` names have the value of `running`.
+            pub(super) fn keeping(&self, running: &Self, is_kept: impl Fn(SettingKey) -> bool) -> Self {
+                Self { $($($field: match is_kept(SettingKey::$key) {
+                    true => running.$field.clone(),
+                    false => self.$field.clone(),
                 },)*)* }
             }
 
