@@ -102,3 +102,8 @@ pub mod engine;
 
 // Floor 6.
 pub mod config;
+
+// What the fuzz targets run; it is in no program.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;

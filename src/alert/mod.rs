@@ -15,6 +15,8 @@
 mod closed;
 mod disk;
 mod evidence;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod json;
 mod ledger;
 mod line;

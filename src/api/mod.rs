@@ -29,6 +29,8 @@ mod assets;
 mod bounds;
 mod confinement;
 mod etag;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod guard;
 mod legacy;
 mod limits;

@@ -290,7 +290,7 @@ async fn serve(
     let _ = tokio::time::timeout(bounds.stop_grace, graceful.shutdown()).await;
 }
 
-fn http(bounds: &Bounds) -> http1::Builder {
+pub(super) fn http(bounds: &Bounds) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(bounds.head_timeout)

@@ -103,7 +103,7 @@ pub(super) fn read(netlink: &mut NetlinkSocket) -> Result<Vec<(u32, LinkCounters
     Ok(counters)
 }
 
-fn parse_stats(body: &[u8]) -> Result<Option<(u32, LinkCounters)>, String> {
+pub(super) fn parse_stats(body: &[u8]) -> Result<Option<(u32, LinkCounters)>, String> {
     let ifindex = body.get(4..).and_then(<[u8]>::first_chunk).ok_or("a message without its header")?;
     let ifindex = u32::from_ne_bytes(*ifindex);
     for attribute in attributes(body, STATS_HEADER_BYTES) {

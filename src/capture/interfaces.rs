@@ -216,7 +216,7 @@ impl LinkHeader {
     }
 }
 
-fn parse_link(body: &[u8]) -> Result<Link, String> {
+pub(super) fn parse_link(body: &[u8]) -> Result<Link, String> {
     let LinkHeader { ifindex, hatype, .. } = LinkHeader::parse(body)?;
     let mut link = Link::alone(ifindex, InterfaceName(Vec::new()), hatype);
     let mut lower_is_elsewhere = false;
@@ -267,7 +267,7 @@ fn parse_link_info(body: &[u8], link: &mut Link) -> Result<(), String> {
     Ok(())
 }
 
-fn parse_address(body: &[u8]) -> Result<Option<OwnAddress>, String> {
+pub(super) fn parse_address(body: &[u8]) -> Result<Option<OwnAddress>, String> {
     // `struct ifaddrmsg`: family, prefix length, flags, scope, number of the interface.
     let &[_, prefix_len, _, _, i0, i1, i2, i3] = body.first_chunk().ok_or("an address without its header")?;
     let ifindex = u32::from_ne_bytes([i0, i1, i2, i3]);
@@ -286,7 +286,7 @@ fn parse_address(body: &[u8]) -> Result<Option<OwnAddress>, String> {
     Ok(local.or(address).map(|addr| OwnAddress { addr, ifindex, prefix }))
 }
 
-fn parse_forwarding(body: &[u8]) -> Result<bool, String> {
+pub(super) fn parse_forwarding(body: &[u8]) -> Result<bool, String> {
     let (mut ifindex, mut forwarding) = (0, 0);
     // `struct netconfmsg` is one byte, padded to 4.
     for attribute in attributes(body, 4) {

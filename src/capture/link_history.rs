@@ -222,6 +222,14 @@ impl LinkMessage {
     }
 }
 
+/// Reads the notices of one datagram, for the fuzzer. Returns the number of interfaces that are in the history then.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzzing_records(datagram: &[u8], now: Moment) -> usize {
+    let mut records = LinkRecords::default();
+    records.read(datagram, now);
+    records.0.len()
+}
+
 /// Maximum number of interfaces in the history. A thousand containers that start at once add two thousand interfaces.
 const RECORDS_MAX: usize = 4096;
 /// Maximum number of names of one interface. Usually an interface is renamed once at most.

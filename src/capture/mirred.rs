@@ -204,7 +204,7 @@ fn filter_lists(disciplines: &[Discipline], classes: &[Class]) -> Vec<FilterList
 
 /// A queueing discipline.
 #[derive(Debug)]
-struct Discipline {
+pub(super) struct Discipline {
     ifindex: u32,
     handle: u32,
     parent: u32,
@@ -215,7 +215,7 @@ struct Discipline {
 
 impl Discipline {
     /// Returns the blocks that its interface is a member of.
-    fn memberships(&self) -> impl Iterator<Item = BlockMember> {
+    pub(super) fn memberships(&self) -> impl Iterator<Item = BlockMember> {
         self.blocks.iter().map(|&block| BlockMember { block, ifindex: self.ifindex })
     }
 
@@ -254,7 +254,7 @@ fn read_disciplines(netlink: &mut NetlinkSocket) -> Result<Vec<Discipline>, Netl
     Ok(disciplines)
 }
 
-fn parse_discipline(body: &[u8]) -> Result<Discipline, String> {
+pub(super) fn parse_discipline(body: &[u8]) -> Result<Discipline, String> {
     let TcHeader { ifindex, handle, parent, .. } = TcHeader::parse(body)?;
     let mut discipline = Discipline { ifindex, handle, parent, kind: Vec::new(), blocks: Vec::new() };
     for attribute in attributes(body, TC_HEADER_BYTES) {

@@ -28,6 +28,8 @@ mod counters;
 mod device_hierarchy;
 mod error;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod interfaces;
 mod kernel_stats;
 mod link_history;

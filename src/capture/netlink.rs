@@ -121,14 +121,14 @@ impl DumpStream {
 }
 
 /// The fields that identify the messages of a reply.
-struct DumpReply {
-    sequence: u32,
-    what: &'static str,
-    kind: u16,
+pub(super) struct DumpReply {
+    pub(super) sequence: u32,
+    pub(super) what: &'static str,
+    pub(super) kind: u16,
 }
 
 /// The state of a dump after one datagram.
-enum DumpProgress {
+pub(super) enum DumpProgress {
     /// More datagrams follow. `interrupted` means that the list has changed since the dump began.
     Part { interrupted: bool },
     /// The dump is complete.
@@ -145,7 +145,6 @@ impl DumpReply {
         datagram: &mut Vec<u8>,
         take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<DumpProgress, NetlinkError> {
-        let malformed = |reason| NetlinkError::Malformed { what: self.what, reason };
         loop {
             datagram.clear();
             match socket.recv(datagram, 0) {
@@ -155,6 +154,16 @@ impl DumpReply {
                 Err(error) => return Err(call("recv")(error)),
             }
         }
+        self.take_datagram(datagram, take)
+    }
+
+    /// Passes the bodies of the messages of one datagram to `take`.
+    pub(super) fn take_datagram(
+        &self,
+        datagram: &[u8],
+        take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<DumpProgress, NetlinkError> {
+        let malformed = |reason| NetlinkError::Malformed { what: self.what, reason };
         let mut interrupted = false;
         for message in messages(datagram) {
             let message = message.map_err(malformed)?;

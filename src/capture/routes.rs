@@ -149,7 +149,7 @@ fn is_relevant(route: &Route) -> bool {
 }
 
 /// Parses a route; `None` unless it is a unicast route of the main table.
-fn parse(body: &[u8], family: u8) -> Result<Option<Route>, String> {
+pub(super) fn parse(body: &[u8], family: u8) -> Result<Option<Route>, String> {
     let (&header, _) = body.split_first_chunk::<ROUTE_HEADER_BYTES>().ok_or("a route without its header")?;
     let [message_family, prefix_len, _, _, table, _, _, kind, f0, f1, f2, f3] = header;
     let is_cached = u32::from_ne_bytes([f0, f1, f2, f3]) & libc::RTM_F_CLONED != 0;
@@ -204,7 +204,7 @@ fn parse_hops(mut bytes: &[u8]) -> Result<Vec<Hop>, String> {
 
 /// Assembles the filter on the socket of notices: it passes relevant routes ([`is_relevant`]), as far as BPF can decide
 /// that without a loop. A message has `struct nlmsghdr` (16 bytes), `struct rtmsg` (12) and attributes.
-fn relevant_notices() -> Vec<sock_filter> {
+pub(super) fn relevant_notices() -> Vec<sock_filter> {
     const FAMILY_AT: i32 = 16;
     const PREFIX_LEN_AT: i32 = 17;
     const TABLE_AT: i32 = 20;

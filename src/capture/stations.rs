@@ -148,7 +148,7 @@ impl fmt::Debug for ReceivedStations {
 
 /// Parses one entry; `None` unless it is an address in the list of the interface itself. Stations that a bridge or a
 /// switch chip has learned have another flag or state, and those behind a tunnel have the address of its other end.
-fn parse_entry(body: &[u8], ifindex: u32) -> Result<Option<Station>, String> {
+pub(super) fn parse_entry(body: &[u8], ifindex: u32) -> Result<Option<Station>, String> {
     // `struct ndmsg`: family, padding, number of the interface, state, flags, type.
     let &[_, _, _, _, i0, i1, i2, i3, s0, s1, flags, _] =
         body.first_chunk().ok_or("an address without its header")?;

@@ -34,6 +34,8 @@ mod config_file;
 mod context;
 mod error;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod grants;
 mod key;
 mod keyword;

@@ -89,6 +89,17 @@ impl GeoIp {
         self.databases.publish(Databases::read(&self.options, faults_logged));
     }
 
+    /// Takes these bytes for both databases, for the fuzzer. Bytes that are no database stand for none.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn of_bytes(file: &[u8]) -> Self {
+        let database = |key| {
+            let reader = Reader::from_source(file.to_vec()).ok()?;
+            Some(Database { key, path: PathBuf::new(), reader, damage: Once::new() })
+        };
+        let databases = Databases { country: database("CountryDatabase"), asn: database("AsnDatabase") };
+        Self { options: GeoIpOptions::default(), databases: Arc::new(Published::new(databases)) }
+    }
+
     /// Returns the data of an address in the databases; a field is `None` if it is missing or malformed there.
     pub(crate) fn of(&self, address: IpAddr) -> GeoIpRecord {
         let databases = self.databases.read();
@@ -179,7 +190,7 @@ impl Database {
 const DATABASE_BYTES_MAX: u64 = 200_000_000;
 
 /// Maximum number of characters of an organization; further ones are cut off.
-const ORGANIZATION_CHARS_MAX: usize = 100;
+pub(super) const ORGANIZATION_CHARS_MAX: usize = 100;
 
 /// Why a database is not used.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,8 @@
 //! call them.
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod geoip;
 mod host_details;
 mod ptr;

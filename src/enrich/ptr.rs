@@ -71,7 +71,7 @@ fn exchange<T>(
 
 /// Parses a datagram. Returns the name in it, or the failure that the server reports; `None` if the datagram is not an
 /// answer to this query.
-fn answer(bytes: &[u8], id: u16, asked_for: &str) -> Option<io::Result<Option<String>>> {
+pub(super) fn answer(bytes: &[u8], id: u16, asked_for: &str) -> Option<io::Result<Option<String>>> {
     let packet = match well_formed(bytes, id, asked_for)? {
         Ok(packet) => packet,
         Err(error) => return Some(Err(error)),
@@ -84,7 +84,12 @@ fn answer(bytes: &[u8], id: u16, asked_for: &str) -> Option<io::Result<Option<St
 }
 
 /// Parses a datagram as an answer about the addresses of a name, in the same way.
-fn has_address(bytes: &[u8], id: u16, asked_for: &str, address: IpAddr) -> Option<io::Result<bool>> {
+pub(super) fn has_address(
+    bytes: &[u8],
+    id: u16,
+    asked_for: &str,
+    address: IpAddr,
+) -> Option<io::Result<bool>> {
     let is_it = |packet: Packet<'_>| {
         packet.answers.iter().any(|record| match &record.rdata {
             RData::A(a) => IpAddr::V4(a.address.into()) == address,
@@ -111,7 +116,7 @@ fn well_formed<'b>(bytes: &'b [u8], id: u16, asked_for: &str) -> Option<io::Resu
 }
 
 /// Returns true if the name can be shown wherever an address can.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     !name.is_empty() && name.len() <= 253 && name.bytes().all(is_plain)
 }
@@ -123,7 +128,7 @@ fn random_id() -> u16 {
 }
 
 /// Returns the domain name whose PTR records are the names of an address: `1.2.0.192.in-addr.arpa`.
-fn reverse_name(address: IpAddr) -> String {
+pub(super) fn reverse_name(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             let [a, b, c, d] = v4.octets();

@@ -1,6 +1,10 @@
 //! The seeds of the fuzzers are built by code and committed. These tests compare the two; with `UPDATE_SEEDS=1` in the
 //! environment they write the seeds.
 
+mod answers;
+mod kernel;
+mod texts;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

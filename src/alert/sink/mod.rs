@@ -18,6 +18,8 @@ mod command;
 mod counters;
 mod delivery_test;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gateway;
 mod log;
 mod options;

@@ -19,6 +19,9 @@
 //! No syslog protocol acknowledges messages. A port at which no process listens, and a connection that the receiver has
 //! closed, are usually detected before a message is lost. A collector that disappears from the network is not.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
+
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -343,17 +346,30 @@ fn connect_tcp(to: &SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 
 /// Returns false if the receiver has closed the connection. Discards bytes that the receiver sent.
-fn is_open(mut stream: &TcpStream) -> io::Result<bool> {
+fn is_open(stream: &TcpStream) -> io::Result<bool> {
     stream.set_nonblocking(true)?;
-    let mut ignored = [0; 1024];
-    let read = stream.read(&mut ignored);
+    let is_open = is_still_open(stream);
     stream.set_nonblocking(false)?;
-    match read {
-        Ok(0) => Ok(false),
-        Ok(_) => Ok(true),
-        Err(error) => Ok(error.kind() == ErrorKind::WouldBlock),
-    }
+    Ok(is_open)
 }
+
+/// Reads and discards what has arrived, up to the end of the connection, which is seen only after it. Returns false if
+/// the end was reached. `from` must not block. A receiver that sends more than [`READS_MAX`] reads take is alive.
+fn is_still_open(mut from: impl Read) -> bool {
+    let mut ignored = [0; 4096];
+    for _ in 0..READS_MAX {
+        match from.read(&mut ignored) {
+            Ok(0) => return false,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        }
+    }
+    true
+}
+
+/// Maximum number of reads before a message: up to 256 KiB of what a receiver sent.
+const READS_MAX: usize = 64;
 
 /// Maximum length of a datagram in bytes (RFC 5426, section 3.2: a receiver SHOULD accept 2048).
 const DATAGRAM_MAX: usize = 2048;

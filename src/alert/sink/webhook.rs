@@ -10,6 +10,9 @@
 //! Certificates are verified against the authorities that the system trusts. Proxies are taken from the environment
 //! (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`). URLs and tokens are secrets, so no message about a failure contains them.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
+
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,19 +179,22 @@ impl Sink for Webhook {
 }
 
 fn agent(options: &WebhookOptions, authorities: &[Certificate<'static>]) -> Agent {
+    Agent::with_parts(agent_config(options, authorities), DefaultConnector::default(), SystemResolver)
+}
+
+fn agent_config(options: &WebhookOptions, authorities: &[Certificate<'static>]) -> Config {
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::new_with_certs(authorities))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build();
-    let config = Agent::config_builder()
+    Agent::config_builder()
         .tls_config(tls)
         .user_agent(concat!("TrafficAlerted/", env!("CARGO_PKG_VERSION")))
         .http_status_as_error(false)
         .max_redirects(0)
         .timeout_connect(Some(options.connect_timeout))
         .timeout_global(Some(options.answer_timeout))
-        .build();
-    Agent::with_parts(config, DefaultConnector::default(), SystemResolver)
+        .build()
 }
 
 fn authorities() -> Result<Vec<Certificate<'static>>, Failure> {

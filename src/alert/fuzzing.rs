@@ -1,0 +1,55 @@
+//! The fuzz targets of this room: stored rows, and what the receivers of alerts answer.
+
+use std::time::Duration;
+
+pub use super::sink::fuzzing::{syslog_answer, webhook_answer};
+
+use super::ledger::{CloseTimeouts, Ledger};
+use super::line::Line;
+use super::persisted_ledger::PersistedLedger;
+use super::record::AlertState;
+use super::sentence::sentence;
+use super::stored_alert::{alert_from_json, alert_to_json, notice_from_json, notice_to_json};
+use crate::enrich::HostDetails;
+use crate::time::{Moment, UnixNanos};
+
+/// Reads bytes as a stored alert, a stored notice and a state file. What is accepted is stored again as the same, can
+/// be said to every sink, each line of it in one line, and a ledger continues from it.
+///
+/// # Panics
+/// Panics if one of these does not hold.
+pub fn state_rows(bytes: &[u8]) {
+    if let Ok(text) = str::from_utf8(bytes) {
+        if let Ok(alert) = alert_from_json(text) {
+            assert_eq!(alert_from_json(&alert_to_json(&alert)).ok().as_ref(), Some(&alert));
+            is_one_line(&sentence(&alert, AlertState::of(&alert)).to_string());
+        }
+        if let Ok(notice) = notice_from_json(text) {
+            assert_eq!(notice_from_json(&notice_to_json(&notice)).ok().as_ref(), Some(&notice));
+            is_one_line(&Line(&notice).to_string());
+            is_one_line(&super::json::text(&notice, HostDetails::default()));
+            super::sink::fuzzing::say(notice);
+        }
+    }
+    let Ok(persisted) = PersistedLedger::from_json(bytes) else { return };
+    assert_eq!(PersistedLedger::from_json(&persisted.to_json()).ok().as_ref(), Some(&persisted));
+    let hour = Duration::from_secs(3600);
+    let mut ledger = Ledger::new(CloseTimeouts { traffic: hour, ports: hour }, hour);
+    let mut notices = Vec::new();
+    // The second time is before any real alert, as after a start with a wrong clock.
+    for wall_clock in [UnixNanos(1_790_000_000_000_000_000), UnixNanos(1_000_000_000)] {
+        ledger.restore(persisted.clone(), Moment(1), wall_clock, &mut notices);
+        let continued = ledger.to_persisted();
+        let read = PersistedLedger::from_json(&continued.to_json());
+        assert_eq!(read.ok().as_ref(), Some(&continued), "a ledger continues with what can be saved");
+    }
+    for notice in &notices {
+        is_one_line(&Line(notice).to_string());
+    }
+}
+
+/// # Panics
+/// Panics if the text has a control character, with which it would be more than one line or write on a terminal.
+fn is_one_line(text: &str) {
+    assert!(!text.contains(char::is_control), "{text:?}");
+}

@@ -1,0 +1,200 @@
+//! The fuzz target of this room: any bytes as what a client sends, and any body as a mute.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::header::CONTENT_TYPE;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::service::service_fn;
+use hyper::{Method, Response, StatusCode};
+use tokio::runtime::{Builder, Runtime};
+
+use super::bounds::Bounds;
+use super::mutes::MutesEndpoint;
+use super::router::Router;
+use super::server;
+use super::view::{Capabilities, LimitsInForce};
+use crate::alert::{AlertKind, CloseTimeouts, Ledger, MUTE_MAX, Mute, MuteHandle, MuteRequest, is_reason};
+use crate::enrich::GeoIp;
+use crate::flow::{Published, why_no_host};
+use crate::report::Report;
+use crate::time::{Moment, UnixNanos};
+
+/// Serves a connection on which a client sends these bytes and then no more, and another one on which it sends them as
+/// the body of a POST for a mute: each request gets an answer of the form that its type names, none is a 500, and each
+/// mute that is made is one that may be made.
+///
+/// # Panics
+/// Panics if one of these does not hold.
+pub fn http(bytes: &[u8]) {
+    serve(bytes);
+    let head = format!(
+        "POST /api/v1/mutes HTTP/1.1\r\nHost: 127.0.0.1:8698\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        bytes.len()
+    );
+    let answers = serve(&[head.as_bytes(), bytes].concat());
+    let [(_, status)] = answers[..] else { panic!("one request has one answer: {answers:?}") };
+    let allowed = [StatusCode::CREATED, StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE];
+    assert!(allowed.contains(&status), "{status}");
+}
+
+/// Returns the method of each request that was served and the status of its answer.
+fn serve(sent: &[u8]) -> Vec<(Method, StatusCode)> {
+    let site = Site::new();
+    let answers = Rc::new(RefCell::new(Vec::new()));
+    let service = service_fn(|request| {
+        let (site, answers) = (&site, Rc::clone(&answers));
+        async move {
+            let method: Method = hyper::Request::method(&request).clone();
+            let answer = site.router.serve(request).await;
+            let (parts, body) = answer.into_parts();
+            let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
+            check_answer(&parts, &body);
+            site.check_mutes();
+            answers.borrow_mut().push((method, parts.status));
+            Ok::<_, Infallible>(Response::from_parts(parts, Full::new(body)))
+        }
+    });
+    let written = Rc::new(RefCell::new(Vec::new()));
+    let client = CannedClient { sent: sent.to_vec(), at: 0, written: Rc::clone(&written) };
+    // The client has closed its side, and still reads.
+    let connection = server::http(&Bounds::default()).half_close(true).serve_connection(client, service);
+    // An error is the client's.
+    let _ = site.runtime.block_on(connection);
+    let written = written.borrow();
+    assert!(written.is_empty() || written.starts_with(b"HTTP/1."), "{}", written.escape_ascii());
+    let internal = b" 500 Internal Server Error";
+    assert!(!written.windows(internal.len()).any(|window| window == internal));
+    drop(written);
+    answers.take()
+}
+
+fn check_answer(head: &hyper::http::response::Parts, body: &Bytes) {
+    assert_ne!(head.status, StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = head.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
+    if kind.is_some_and(|kind| kind.contains("json")) {
+        let value: Result<serde_json::Value, _> = serde_json::from_slice(body);
+        assert!(value.is_ok(), "{}", body.escape_ascii());
+    }
+    for value in head.headers.values() {
+        assert!(value.as_bytes().iter().all(|byte| !byte.is_ascii_control()), "{value:?}");
+    }
+}
+
+/// A server's router with an analyst that answers at once.
+struct Site {
+    router: Router,
+    mutes: MuteHandle,
+    runtime: Runtime,
+}
+
+impl Site {
+    fn new() -> Self {
+        let runtime = Builder::new_current_thread().enable_time().build().expect("it has no descriptors");
+        let (queue, requests) = sync_channel(4);
+        let published = Arc::new(Published::new(Vec::new()));
+        let span = MUTE_MAX;
+        let ledger = Ledger::new(CloseTimeouts { traffic: span, ports: span }, span);
+        let analyst = Mutex::new((requests, ledger));
+        let list = Arc::clone(&published);
+        let answer_all = move || {
+            let mut analyst = analyst.lock().unwrap_or_else(PoisonError::into_inner);
+            let (requests, ledger) = &mut *analyst;
+            while let Ok(request) = requests.try_recv() {
+                match request {
+                    MuteRequest::Add(new, reply) => {
+                        let made = ledger.mute(new, Moment(1), WALL_CLOCK);
+                        list.publish(ledger.mutes().cloned().collect());
+                        reply.send(made);
+                    }
+                    MuteRequest::Remove(id, reply) => {
+                        let was_there = ledger.unmute(id, &mut Vec::new());
+                        list.publish(ledger.mutes().cloned().collect());
+                        reply.send(was_there);
+                    }
+                }
+            }
+        };
+        let mutes = MuteHandle::new(queue, answer_all, published);
+        let capabilities = Arc::new(Published::new(capabilities()));
+        let report = Arc::new(Published::new(Report::default()));
+        let geoip = Arc::new(Published::new(GeoIp::default()));
+        let endpoint = MutesEndpoint::new(mutes.clone(), &Bounds::default());
+        let router = Router::new(capabilities, report, geoip).with_mutes(endpoint);
+        Self { router, mutes, runtime }
+    }
+
+    /// Checks that each mute in force is one that a client may make.
+    fn check_mutes(&self) {
+        for Mute { source, kind, made_at, until, reason, .. } in self.mutes.list().iter() {
+            assert!(source.trunc() == *source && why_no_host(source).is_none(), "{source}");
+            assert!(is_reason(reason) && *kind != Some(AlertKind::Loss));
+            let span = until.since(*made_at);
+            assert!(!span.is_zero() && span <= MUTE_MAX);
+        }
+    }
+}
+
+const WALL_CLOCK: UnixNanos = UnixNanos(1_790_000_000_000_000_000);
+
+fn capabilities() -> Capabilities {
+    Capabilities {
+        traffic_interval: 170,
+        byte_limit: 1,
+        no_destinations: false,
+        contacted_ips_analyze: true,
+        number_contacted_ips: 1,
+        analyze_ports: false,
+        num_contacted_ports: 1,
+        port_interval: 1,
+        chart_min_bytes: 1,
+        excluded_interfaces: Vec::new(),
+        further: Vec::new(),
+        limits: LimitsInForce::default(),
+    }
+}
+
+/// The stream of a client that has sent everything and reads what is written.
+struct CannedClient {
+    sent: Vec<u8>,
+    at: usize,
+    written: Rc<RefCell<Vec<u8>>>,
+}
+
+impl Read for CannedClient {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let len = (self.sent.len() - self.at).min(buffer.remaining());
+        let part = &self.sent[self.at..self.at + len];
+        buffer.put_slice(part);
+        self.at += len;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for CannedClient {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.written.borrow_mut().extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,49 @@
+//! The fuzz target of this room: a reload of any configuration into any other.
+
+use super::checked::Config;
+use super::config_file::ConfigFile;
+use super::key::{Reload, SettingKey};
+use super::machine::Machine;
+
+/// Splits the input at the first NUL into a running configuration and a new one, and reloads: the result is a valid
+/// configuration that reads back the same; what takes a restart is unchanged, and named if its new value differs; what
+/// is not named has its new value; a second reload of the same file changes nothing.
+///
+/// # Panics
+/// Panics if one of these does not hold.
+pub fn reload(input: &[u8]) {
+    let (running, new) = match input.iter().position(|&byte| byte == 0) {
+        Some(at) => (&input[..at], &input[at + 1..]),
+        None => (input, &input[..0]),
+    };
+    let machine = Machine { cores: vec![0, 1], memory_bytes: 8 << 30 };
+    let parse = |text: &[u8]| {
+        let file = ConfigFile::parse_any_length("fuzz.conf", text, &machine);
+        file.map(ConfigFile::into_config)
+    };
+    let (Ok(running), Ok(new)) = (parse(running), parse(new)) else { return };
+    for config in [&running, &new] {
+        assert_eq!(config.reload(config.clone()), (config.clone(), vec![]));
+    }
+    let (in_force, later) = running.reload(new.clone());
+    check(&running, &new, &in_force, &later);
+    let again = parse(in_force.to_string().as_bytes());
+    assert_eq!(again.unwrap_or_else(|error| panic!("what is in force is refused:\n{error}")), in_force);
+    assert_eq!(in_force.reload(new), (in_force, later), "a second reload changes nothing");
+}
+
+fn check(running: &Config, new: &Config, in_force: &Config, later: &[&str]) {
+    for &key in SettingKey::ALL {
+        let lines = [running, new, in_force].map(|config| config.settings.lines(key));
+        let [before, after, now] = lines;
+        let is_named = later.contains(&key.name());
+        assert_eq!(now, if is_named { &before[..] } else { &after[..] }, "{key}");
+        assert!(!is_named || before != after, "{key} has not changed");
+        let takes_restart = matches!(key.reload(), Reload::Restart(_));
+        assert!(!takes_restart || is_named == (before != after), "{key} takes a restart");
+    }
+    let mut names = later.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), later.len(), "each key is named once");
+}

@@ -1,0 +1,121 @@
+//! Seeds of texts that this program reads itself: stored rows, and configurations before and after a reload.
+
+use super::{Seeds, compare_or_update};
+
+fn compare(target: &str, seeds: &[(&str, String)]) {
+    let seeds: Seeds =
+        seeds.iter().map(|(name, text)| ((*name).to_owned(), text.clone().into_bytes())).collect();
+    compare_or_update(target, &seeds);
+}
+
+/// Returns the text without its line ends and the spaces after them.
+fn packed(text: &str) -> String {
+    text.lines().map(str::trim_start).collect()
+}
+
+#[test]
+fn state_rows_seeds_have_every_form() {
+    let saved = |rest: &str| {
+        packed(&format!(
+            r#"{{"id":"1790000000-1","kind":"TRAFFIC","source":"10.0.0.1","opened_at":1790000000000000000,{rest},
+            "measured":3000,"limit":1000,"ip_bytes":3000,"last":2000,"exceeded_at":1790000001000000000,
+            "reopened":0,"times_said":2,"is_said":true}}"#
+        ))
+    };
+    let mute = packed(
+        r#"{"id":1,"source":"10.0.0.0/8","kind":"TRAFFIC","made_at":1790000000000000000,
+        "until":1790000600000000000,"reason":"backup"}"#,
+    );
+    let file = |open: &str, closed: &str, mutes: &str| {
+        format!(
+            r#"{{"version":1,"opened":2,"last_mute":1,"open":[{open}],"closed":[{closed}],"mutes":[{mutes}]}}"#
+        )
+    };
+    let (open, closed) = (saved(r#""closed_at":null"#), saved(r#""closed_at":1790000002000000000"#));
+    let possible = r#""is_said":true,"error":7,"is_possible":true,"is_said_as_possible":true"#;
+    let possible = open.replace(r#""is_said":true"#, possible);
+    let other = closed.replace("10.0.0.1", "fd00::1").replace("-1\"", "-2\"");
+
+    let outcomes = r#"{"answered":1,"refused":2,"expired":3,"silent":4,"unseen":0,"early":0}"#;
+    let scan = format!(
+        r#"{{"role":"scanner","class":"sweep","confidence":"high","contacted":10,"outcomes":{outcomes},
+        "answers_visible":true,"ports":[{{"protocol":6,"port":22,"outcomes":{outcomes},"served":0,"traced":1,
+        "hosts_in_one_network":9}}],"ports_at_one_host":1,"targets":[{{"addr":"198.51.100.1","port":[6,22],
+        "outcome":"refused"}}],"pace_contacts":10,"pace_over":1000000000,"why":"10 hosts on port 22"}}"#
+    );
+    let alert = |kind: &str, source: &str, closed_at: &str, scan: &str| {
+        packed(&format!(
+            r#"{{"id":"1790000000-1","kind":"{kind}","source":{source},"opened_at":1790000000000000000,
+            "closed_at":{closed_at},"measured":3000,"limit":1000,"window":170000000000,"ip_bytes":3000,
+            "destinations":[["198.51.100.1",2000]],"ports":[22,80],
+            "loss":{{"packets":10,"drops":1,"freezes":1}},"scan":{scan},
+            "progress":{{"last":2000,"exceeded_at":1790000001000000000,"reopened":1,"is_muted":false,
+            "is_possible":false,"error":5}}}}"#
+        ))
+    };
+    let host = r#""10.0.0.1""#;
+    let traffic = alert("TRAFFIC", host, "null", "null");
+    let end = alert("TRAFFIC", host, "1790000009000000000", "null");
+    let scanning = alert("SCANNING", host, "null", &scan);
+    let notice = |occasion: &str, multiple: &str, alert: &str| {
+        format!(r#"{{"version":1,"occasion":"{occasion}","multiple":{multiple},"alert":{alert}}}"#)
+    };
+    let extreme = traffic
+        .replace("1790000000000000000", "18446744073709551615")
+        .replace("170000000000", "18446744073709551615")
+        .replace("3000", "18446744073709551610");
+    compare(
+        "state_rows",
+        &[
+            ("file_empty", file("", "", "")),
+            ("file", file(&open, &other, &mute)),
+            ("file_possible", file(&possible, "", "")),
+            ("file_all_muted", file(&open, "", &mute.replace("\"TRAFFIC\"", "null"))),
+            ("alert", format!(r#"{{"version":1,"alert":{traffic}}}"#)),
+            ("alert_scan", format!(r#"{{"version":1,"alert":{scanning}}}"#)),
+            ("alert_loss", format!(r#"{{"version":1,"alert":{}}}"#, alert("LOSS", "null", "null", "null"))),
+            ("opened", notice("opened", "null", &traffic)),
+            ("opened_scan", notice("opened", "null", &scanning)),
+            ("confirmed", notice("confirmed", "null", &traffic)),
+            ("grown", notice("grown", "5", &traffic)),
+            ("closed", notice("closed", "null", &end)),
+            ("test", notice("test", "null", &traffic)),
+            ("extreme", notice("grown", "18446744073709551615", &extreme)),
+            ("later_version", r#"{"version":2,"alert":{}}"#.to_owned()),
+        ],
+    );
+}
+
+#[test]
+fn reload_seeds_change_every_kind_of_setting() {
+    let pair = |running: &str, new: &str| format!("{running}\0{new}");
+    let all = "TrafficInterval: 60\nByteLimit: 1.5G\nExcludedInterfaces: lo, \"rx0\"\nNumberContactedIPs: 20\n\
+               PortInterval: 300\nScanEvidence: contacts\nLimitFor: 10.0.5.0/24 ByteLimit 20G, PacketRateLimit off\n\
+               IgnoredSources: 10.0.0.9, fd00::/32\nGroupIPv6: 56\nDirection: in+own\nWorkers: 1\nPinCores: 0\n\
+               EventLoop: epoll\nRingMemory: 8M\nMemoryLimit: 1G\nListenAddress: [::1]:80\nLogFormat: json\n\
+               AlertFile: /var/log/alerts\nAlertFileKeep: 3\nWebhookURL: https://example.net/x\n\
+               WebhookToken: abc\nSyslog: tcp://192.0.2.9\nSyslogFacility: local0\n";
+    compare(
+        "reload",
+        &[
+            ("nothing", pair("", "")),
+            ("to_all", pair("", all)),
+            ("to_nothing", pair(all, "")),
+            ("same", pair(all, all)),
+            ("live", pair(all, &all.replace("1.5G", "2G"))),
+            ("restart", pair("Workers: 1\n", "Workers: 2\nRingMemory: 64M\n")),
+            ("smaller_than_a_host", pair("GroupIPv6: 48\n", "GroupIPv6: 64\nIgnoredSources: fd00::/64\n")),
+            ("exception_within_a_host", pair("GroupIPv6: 48\n", "LimitFor: fd00::/64 ByteLimit 2G\n")),
+            ("no_ports", pair("AnalyzePorts: false\n", "LimitFor: 10.0.0.0/8 NumContactedPorts 9\n")),
+            ("excluded", pair("Promiscuous: eth1\n", "ExcludedInterfaces: eth1\nGroupIPv6: 64\n")),
+            (
+                "token",
+                pair(
+                    "WebhookURL: https://example.net/\nWebhookToken: a\n",
+                    "WebhookURL: https://example.net/\nWebhookTokenFile: /x\n",
+                ),
+            ),
+            ("faulty", pair("Workers: 0\n", all)),
+        ],
+    );
+}
