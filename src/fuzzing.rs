@@ -100,7 +100,7 @@ mod tests {
             })*
 
             #[test]
-            fn every_target_of_this_room_is_in_the_package() {
+            fn each_target_has_a_program() {
                 for name in [$(stringify!($name)),*] {
                     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fuzz/fuzz_targets/{name}.rs"));
                     let text = fs::read_to_string(&path).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::geoip::{GeoIp, ORGANIZATION_CHARS_MAX};
 use super::ptr::{answer, is_plain, reverse_name};
+use crate::escape::is_hidden;
 
 /// Reads a datagram as the answer to a query whose number it has: the name in it can be shown, and an answer to another
 /// query is none.
@@ -45,8 +46,9 @@ pub fn mmdb(file: &[u8]) {
             assert!(country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_alphabetic()));
         }
         if let Some(organization) = details.as_organization {
-            assert!(!organization.is_empty() && !organization.contains(char::is_control));
-            assert!(organization.chars().count() <= ORGANIZATION_CHARS_MAX);
+            assert!(!organization.is_empty() && !organization.contains(is_hidden));
+            // An escape has at most ten characters, as `\u{10ffff}`.
+            assert!(organization.chars().count() <= 10 * ORGANIZATION_CHARS_MAX);
         }
     }
 }

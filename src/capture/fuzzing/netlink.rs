@@ -13,6 +13,7 @@ use super::super::routes::{self, Route};
 use super::super::stations;
 use super::super::tc_filter::{FilterSource, Side, TcHeader, parse_filter};
 use super::super::verdict_table::VerdictTable;
+use crate::escape::is_hidden;
 use crate::time::Moment;
 
 /// Reads a datagram as the kernel may send it: no parser panics, each message is read once, names can be shown, and
@@ -92,7 +93,7 @@ impl Found {
         // An action takes 60 bytes and has a rule for each member of a block, which takes 44.
         assert!(interfaces.mirred.len() <= (datagram_len / 44 + 1) * (datagram_len / 60 + 1));
         for link in &interfaces.links {
-            assert!(!link.name.to_string().contains(char::is_control), "{:?}", link.name);
+            assert!(!link.name.to_string().contains(is_hidden), "{:?}", link.name);
         }
         for route in routes {
             assert!(!route.hops.is_empty() && route.destination.trunc() == route.destination);
@@ -112,7 +113,7 @@ impl Found {
         let policy = Policy { excluded, direction: DirectionPolicy::Auto, ..Policy::default() };
         let table = VerdictTable::new(interfaces, &policy).with_local_networks(local);
         // The table goes into the log as one line.
-        assert!(!table.to_string().contains(char::is_control));
+        assert!(!table.to_string().contains(is_hidden));
         assert!(table.monitored() <= table.interfaces().len());
         assert!(interfaces.links.iter().all(|&Link { ifindex, .. }| table.has(ifindex)));
     }
