@@ -38,6 +38,9 @@ pub(super) struct Missing {
 pub(super) fn missing(settings: &Settings, viewer: Viewer) -> Vec<Missing> {
     let mut found = Vec::new();
     let mut look = |key, path: Option<&Path>, look_for: LookFor, until: &str| {
+        // Another user runs the program, so the rights of this process say nothing.
+        let is_other_users = key == SettingKey::AlertCommand && settings.alert_command_user.is_some();
+        let viewer = if is_other_users { Viewer::Operator } else { viewer };
         if let Some(Cause { path, label, remedy }) = path.and_then(|path| look_for(path, viewer)) {
             found.push(Missing { key, path, label, help: format!("{remedy}; {until}") });
         }
