@@ -45,6 +45,7 @@ pub use line::Line;
 pub use mute::MuteHandle;
 pub(crate) use mute::{
     MUTE_MAX, MUTES_MAX, Mute, MuteReply, MuteRequest, NewMute, REASON_CHARS_MAX, TooManyMutes, is_reason,
+    is_wide_network,
 };
 pub use notice::Notice;
 pub use persisted_ledger::PersistedLedger;

@@ -17,6 +17,7 @@ use crate::detect::PrefixMap;
 use crate::published::Published;
 use crate::time::{Moment, UnixNanos};
 
+use super::json::rfc3339;
 use super::record::AlertKind;
 use super::wall_clock::ClockStep;
 
@@ -33,6 +34,14 @@ pub(crate) const REASON_CHARS_MAX: usize = 200;
 /// control character.
 pub(crate) fn is_reason(text: &str) -> bool {
     text.chars().count() <= REASON_CHARS_MAX && !text.contains(char::is_control)
+}
+
+/// Returns true if a network is so large that a mute of it may be a mistake: more than a /8 of IPv4 or a /32 of IPv6.
+pub(crate) fn is_wide_network(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < 8,
+        IpNet::V6(network) => network.prefix_len() < 32,
+    }
 }
 
 /// A request for a mute.
@@ -106,7 +115,8 @@ impl Mutes {
     /// impossible times.
     ///
     /// A mute that was made in the future was made while the clock was ahead, or the clock is behind now. It lasts its
-    /// own length from `now` on. No mute lasts longer than [`MUTE_MAX`] from `now` on.
+    /// own length from `now` on. No mute lasts longer than [`MUTE_MAX`] from `now` on. The log warns of each mute of a
+    /// [wide network](is_wide_network).
     pub(super) fn restore(
         &mut self,
         mutes: Vec<Mute>,
@@ -126,6 +136,13 @@ impl Mutes {
             if is_from_future || left > MUTE_MAX {
                 (mute.made_at, mute.until) = (wall_clock, wall_clock.plus(left.min(MUTE_MAX)));
                 corrected += 1;
+            }
+            if is_wide_network(&mute.source) {
+                let Mute { id, source, until, .. } = &mute;
+                let until = rfc3339(*until);
+                tracing::warn!(
+                    "mute {id} of before the start holds back alerts about all of {source} until {until}"
+                );
             }
             self.in_force.insert(mute.id, (mute, now.plus(left.min(MUTE_MAX))));
         }
@@ -303,6 +320,21 @@ mod tests {
         assert!(mutes.remove(1) && !mutes.remove(1));
         assert!(!covers(&mutes, "10.0.5.1", AlertKind::Traffic));
         assert_eq!(mutes.list().map(|mute| mute.id).collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn a_wide_network_is_more_than_a_slash_8_or_32() {
+        for (network, is_wide) in [
+            ("10.0.0.0/8", false),
+            ("10.0.0.0/7", true),
+            ("0.0.0.0/0", true),
+            ("10.0.0.5/32", false),
+            ("2001:db8::/32", false),
+            ("2001:db8::/31", true),
+            ("::/0", true),
+        ] {
+            assert_eq!(is_wide_network(&network.parse().expect("a network")), is_wide, "{network}");
+        }
     }
 
     #[test]

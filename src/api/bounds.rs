@@ -7,9 +7,13 @@ use std::time::Duration;
 pub struct Bounds {
     /// Maximum number of connections that are served at once.
     pub connections_max: usize,
-    /// Maximum number of further connections that are answered with a 503 at once; any beyond these are closed without
-    /// an answer.
+    /// Maximum number of these that one user of this host, or one remote address, has.
+    pub connections_per_holder_max: usize,
+    /// Maximum number of further connections at once, which are told that the program is well if they ask for that, and
+    /// get a 503 otherwise. A new one takes the place of the oldest.
     pub refusals_max: usize,
+    /// Maximum time that such a connection has for its request.
+    pub refusal_timeout: Duration,
     /// Maximum number of bytes of request line and headers together; at least 8192, hyper's own minimum.
     pub head_bytes_max: usize,
     /// Maximum number of headers of a request.
@@ -37,7 +41,9 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             connections_max: CONNECTIONS_MAX,
+            connections_per_holder_max: CONNECTIONS_PER_HOLDER_MAX,
             refusals_max: REFUSALS_MAX,
+            refusal_timeout: REFUSAL_TIMEOUT,
             head_bytes_max: HEAD_BYTES_MAX,
             headers_max: HEADERS_MAX,
             head_timeout: HEAD_TIMEOUT,
@@ -54,7 +60,10 @@ impl Default for Bounds {
 
 /// A browser opens six connections to a server, so ten browsers fit.
 const CONNECTIONS_MAX: usize = 64;
-const REFUSALS_MAX: usize = 16;
+/// A quarter, so that it takes four users to fill all places.
+const CONNECTIONS_PER_HOLDER_MAX: usize = CONNECTIONS_MAX / 4;
+const REFUSALS_MAX: usize = 32;
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 /// Longer than the interval at which the dashboard refreshes, so that it keeps its connection.

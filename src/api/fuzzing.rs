@@ -17,10 +17,14 @@ use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
 use tokio::runtime::{Builder, Runtime};
 
+use super::accept;
+use super::access::Access;
 use super::bounds::Bounds;
+use super::client::Client;
+use super::guard::{Caller, HostNames};
 use super::mutes::MutesEndpoint;
 use super::router::Router;
-use super::server;
+use super::users::AllowedUsers;
 use super::view::{Capabilities, LimitsInForce};
 use crate::alert::{AlertKind, CloseTimeouts, Ledger, MUTE_MAX, Mute, MuteHandle, MuteRequest, is_reason};
 use crate::enrich::GeoIp;
@@ -55,7 +59,7 @@ fn serve(sent: &[u8]) -> Vec<(Method, StatusCode)> {
         let (site, answers) = (&site, Rc::clone(&answers));
         async move {
             let method: Method = hyper::Request::method(&request).clone();
-            let answer = site.router.serve(request).await;
+            let answer = site.router.serve(request, &site.caller).await;
             let (parts, body) = answer.into_parts();
             let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
             check_answer(&parts, &body);
@@ -66,8 +70,10 @@ fn serve(sent: &[u8]) -> Vec<(Method, StatusCode)> {
     });
     let written = Rc::new(RefCell::new(Vec::new()));
     let client = CannedClient { sent: sent.to_vec(), at: 0, written: Rc::clone(&written) };
+    let bounds = Bounds::default();
     // The client has closed its side, and still reads.
-    let connection = server::http(&Bounds::default()).half_close(true).serve_connection(client, service);
+    let connection =
+        accept::http(&bounds, bounds.head_timeout).half_close(true).serve_connection(client, service);
     // An error is the client's.
     let _ = site.runtime.block_on(connection);
     let written = written.borrow();
@@ -93,6 +99,8 @@ fn check_answer(head: &hyper::http::response::Parts, body: &Bytes) {
 /// A server's router with an analyst that answers at once.
 struct Site {
     router: Router,
+    /// Root at the Unix socket, who may make changes.
+    caller: Caller,
     mutes: MuteHandle,
     runtime: Runtime,
 }
@@ -128,9 +136,12 @@ impl Site {
         let capabilities = Arc::new(Published::new(capabilities()));
         let report = Arc::new(Published::new(Report::default()));
         let geoip = Arc::new(Published::new(GeoIp::default()));
-        let endpoint = MutesEndpoint::new(mutes.clone(), &Bounds::default());
-        let router = Router::new(capabilities, report, geoip).with_mutes(endpoint);
-        Self { router, mutes, runtime }
+        let access = Arc::new(Access::new(None, AllowedUsers::default(), None));
+        let bounds = Bounds::default();
+        let endpoint = MutesEndpoint::new(mutes.clone(), &bounds);
+        let router = Router::new(capabilities, report, geoip, access, &bounds).with_mutes(endpoint);
+        let caller = Caller { client: Client::Unix { uid: 0, gid: 0 }, names: HostNames::Any };
+        Self { router, caller, mutes, runtime }
     }
 
     /// Checks that each mute in force is one that a client may make.

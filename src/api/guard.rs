@@ -1,24 +1,69 @@
 //! The checks of a request that do not depend on its path: target form, Host header, origin, method, body.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use hyper::body::Body;
 use hyper::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, Request, StatusCode, Uri};
 
+use super::client::Client;
 use super::routes::READ;
 
-/// Returns true if `text`, an authority as in a `Host` header, names this server: a loopback name with any port or
-/// none.
+/// Who sends the requests of a connection, and by which names he may call this server.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) client: Client,
+    pub(super) names: HostNames,
+}
+
+/// The names in a `Host` header that this server answers to.
 ///
-/// The owner of a web page can let a name of his own resolve to 127.0.0.1. A browser on this machine then treats this
-/// server as that page's own (DNS rebinding), but sends that name in `Host`, so the name is checked here. The port is
-/// not checked, because an SSH tunnel changes it.
-fn names_this_server(text: &str) -> bool {
-    match text.rsplit_once(':') {
-        // The colons of a bare `[::1]` are inside the brackets.
-        Some((name, port)) if !port.ends_with(']') => is_port(port) && is_loopback_name(name),
-        _ => is_loopback_name(text),
+/// The owner of a web page can let a name of his own resolve to an address of this server. A browser then treats this
+/// server as that page's own (DNS rebinding), but sends that name in `Host`, so the name is checked here. Nobody can
+/// do that with an address in place of a name.
+#[derive(Clone, Debug)]
+pub(super) enum HostNames {
+    /// `localhost` and loopback addresses: the server listens on loopback.
+    Loopback,
+    /// Those, any address, and the name of this machine: others can reach the server.
+    Addresses {
+        /// The name of this machine; empty if it has none.
+        machine: Arc<str>,
+    },
+    /// Any name: no browser connects to the Unix socket.
+    Any,
+}
+
+impl HostNames {
+    /// Returns true if `text`, an authority as in a `Host` header, names this server with any port or none. The port
+    /// is not checked, because an SSH tunnel changes it.
+    fn contain(&self, text: &str) -> bool {
+        match text.rsplit_once(':') {
+            // The colons of a bare `[::1]` are inside the brackets.
+            Some((name, port)) if !port.ends_with(']') => is_port(port) && self.contain_name(name),
+            _ => self.contain_name(text),
+        }
+    }
+
+    fn contain_name(&self, name: &str) -> bool {
+        match self {
+            Self::Loopback => is_loopback_name(name),
+            Self::Addresses { machine } => {
+                is_loopback_name(name) || is_address(name) || is_name_of(machine, name)
+            }
+            Self::Any => true,
+        }
+    }
+
+    fn misdirected(&self) -> Refusal {
+        let detail = match self {
+            Self::Loopback => "this server answers to localhost, 127.0.0.1 and [::1] alone",
+            Self::Addresses { .. } | Self::Any => {
+                "this server answers to its addresses, localhost and the name of its machine alone"
+            }
+        };
+        Refusal { status: StatusCode::MISDIRECTED_REQUEST, detail }
     }
 }
 
@@ -31,9 +76,9 @@ pub(super) struct Refusal {
 }
 
 /// Checks that the request is addressed to this server.
-pub(super) fn check_address<B>(request: &Request<B>) -> Result<(), Refusal> {
-    check_target(request.method(), request.uri())?;
-    check_host(request.headers())
+pub(super) fn check_address<B>(request: &Request<B>, caller: &Caller) -> Result<(), Refusal> {
+    check_target(request.method(), request.uri(), &caller.names)?;
+    check_host(request.headers(), &caller.names)
 }
 
 /// Checks that the request does not come from another web page: changes are accepted only from this server's own page
@@ -51,26 +96,31 @@ pub(super) fn check_same_origin(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Checks a request that only reads: its address, its method, and that it has no body.
-pub(super) fn admit<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
-    check_address(request)?;
+pub(super) fn admit<B: Body>(request: &Request<B>, caller: &Caller) -> Result<(), Refusal> {
+    check_address(request, caller)?;
     if !READ.contains(request.method()) {
         return Err(Refusal {
             status: StatusCode::METHOD_NOT_ALLOWED,
             detail: "this server is only read: GET or HEAD",
         });
     }
-    if !request.body().is_end_stream() {
-        return Err(Refusal {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            detail: "no request here has a body: leave out Content-Length and Transfer-Encoding",
-        });
+    check_no_body(request)
+}
+
+/// Checks that a request has no body.
+pub(super) fn check_no_body<B: Body>(request: &Request<B>) -> Result<(), Refusal> {
+    if request.body().is_end_stream() {
+        return Ok(());
     }
-    Ok(())
+    Err(Refusal {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        detail: "no request here has a body: leave out Content-Length and Transfer-Encoding",
+    })
 }
 
 /// Accepts a target in origin form, or in absolute form, which a server must understand (RFC 9112, 3.2). The other two
 /// forms belong to the methods CONNECT and OPTIONS, which are refused later with a 405.
-fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
+fn check_target(method: &Method, uri: &Uri, names: &HostNames) -> Result<(), Refusal> {
     if *method == Method::CONNECT || *method == Method::OPTIONS {
         return Ok(());
     }
@@ -82,21 +132,21 @@ fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
         });
     }
     match uri.authority() {
-        Some(named) if uri.scheme_str() != Some("http") || !names_this_server(named.as_str()) => {
-            Err(MISDIRECTED)
+        Some(named) if uri.scheme_str() != Some("http") || !names.contain(named.as_str()) => {
+            Err(names.misdirected())
         }
         _ => Ok(()),
     }
 }
 
-fn check_host(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_host(headers: &HeaderMap, names: &HostNames) -> Result<(), Refusal> {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(Refusal { status: StatusCode::BAD_REQUEST, detail: "a request has one Host header" });
     };
     match host.to_str() {
-        Ok(host) if names_this_server(host) => Ok(()),
-        Ok(_) => Err(MISDIRECTED),
+        Ok(host) if names.contain(host) => Ok(()),
+        Ok(_) => Err(names.misdirected()),
         Err(_) => Err(Refusal { status: StatusCode::BAD_REQUEST, detail: "the Host header is not ASCII" }),
     }
 }
@@ -116,14 +166,23 @@ fn is_loopback_name(name: &str) -> bool {
     }
 }
 
+/// Returns true for an IPv4 address, and for an IPv6 address in brackets.
+fn is_address(name: &str) -> bool {
+    match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+        None => name.parse::<Ipv4Addr>().is_ok(),
+    }
+}
+
+/// Returns true if `name` is the name of the machine, or the first label of it.
+fn is_name_of(machine: &str, name: &str) -> bool {
+    let short = machine.split('.').next().unwrap_or_default();
+    !name.is_empty() && (name.eq_ignore_ascii_case(machine) || name.eq_ignore_ascii_case(short))
+}
+
 const CROSS_ORIGIN: Refusal = Refusal {
     status: StatusCode::FORBIDDEN,
     detail: "orders are taken from this server's own page and from programs, not from other web pages",
-};
-
-const MISDIRECTED: Refusal = Refusal {
-    status: StatusCode::MISDIRECTED_REQUEST,
-    detail: "this server answers to localhost, 127.0.0.1 and [::1] alone",
 };
 
 #[cfg(test)]
@@ -132,6 +191,27 @@ mod tests {
     use hyper::body::Bytes;
 
     use super::*;
+
+    fn caller() -> Caller {
+        let client = Client::Network { addr: Ipv4Addr::LOCALHOST.into(), uid: None };
+        Caller { client, names: HostNames::Loopback }
+    }
+
+    #[test]
+    fn a_server_for_others_is_named_by_addresses_and_by_its_machine() {
+        let names = HostNames::Addresses { machine: "gw1.example.net".into() };
+        for ours in
+            ["10.0.0.1:8698", "[fd00::1]:8698", "localhost", "gw1:8698", "GW1.example.net", "127.0.0.1"]
+        {
+            assert!(names.contain(ours), "{ours}");
+        }
+        for other in
+            ["", "example.net", "gw1.example.net.evil.example", "gw2", "10.0.0.1.evil.example", "fd00::1:1"]
+        {
+            assert!(!names.contain(other), "{other}");
+        }
+        assert!(!HostNames::Addresses { machine: "".into() }.contain(""));
+    }
 
     #[test]
     fn only_loopback_names_name_this_server() {
@@ -144,7 +224,7 @@ mod tests {
             "[::1]",
             "localhost",
         ] {
-            assert!(names_this_server(ours), "{ours}");
+            assert!(HostNames::Loopback.contain(ours), "{ours}");
         }
         for other in [
             "",
@@ -166,7 +246,7 @@ mod tests {
             "localhost:8698:8698",
             "2130706433:8698",
         ] {
-            assert!(!names_this_server(other), "{other}");
+            assert!(!HostNames::Loopback.contain(other), "{other}");
         }
     }
 
@@ -196,7 +276,7 @@ mod tests {
                 request = request.header(HOST, *host);
             }
             let request = request.body(Empty::<Bytes>::new()).unwrap();
-            let status = admit(&request).map_or_else(|refusal| refusal.status.as_u16(), |()| 200);
+            let status = admit(&request, &caller()).map_or_else(|refusal| refusal.status.as_u16(), |()| 200);
             assert_eq!(status, expected, "{method} {target} {hosts:?}");
         }
     }
@@ -205,7 +285,7 @@ mod tests {
     fn a_host_header_that_is_not_text_is_malformed() {
         let request =
             Request::get("/").header(HOST, &b"local\xffhost"[..]).body(Empty::<Bytes>::new()).unwrap();
-        assert_eq!(admit(&request).unwrap_err().status, StatusCode::BAD_REQUEST);
+        assert_eq!(admit(&request, &caller()).unwrap_err().status, StatusCode::BAD_REQUEST);
     }
 
     #[test]
@@ -238,6 +318,6 @@ mod tests {
     fn a_read_request_with_a_body_is_refused() {
         let body = Full::new(Bytes::from_static(b"x"));
         let request = Request::get("/active").header(HOST, "localhost:8698").body(body).unwrap();
-        assert_eq!(admit(&request).unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(admit(&request, &caller()).unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

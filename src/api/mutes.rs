@@ -6,6 +6,9 @@
 //!   DELETE /api/v1/mutes/1
 //! ```
 //!
+//! A network of more than a /8 (IPv6: a /32) needs `"all": true` as well, so that a typing error silences no alert.
+//! Who may make changes is decided in [`Access`](super::access::Access).
+//!
 //! A change is answered after the analyst has made it, so a list that is read afterwards shows it. `kind` and `reason`
 //! may be left out. Bodies are limited in size and in time. A change from another web page is refused
 //! ([`check_same_origin`](super::guard::check_same_origin)). A POST whose body is not `application/json` is refused
@@ -14,22 +17,22 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
-use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::{Method, Request, StatusCode};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::access::{Access, Denial};
+use super::body::{BodyLimits, check_json};
 use super::bounds::Bounds;
-use super::guard::{self, Refusal};
+use super::guard::{self, Caller, Refusal};
 use super::reply::{self, Reply};
 use super::routes::MUTES;
 use super::view;
 use crate::alert::{
     AlertKind, MUTE_MAX, MUTES_MAX, Mute, MuteHandle, MuteReply, MuteRequest, NewMute, REASON_CHARS_MAX,
-    TooManyMutes, is_reason, rfc3339,
+    TooManyMutes, is_reason, is_wide_network, rfc3339,
 };
 use crate::escape;
 use crate::flow::why_no_host;
@@ -38,8 +41,7 @@ use crate::flow::why_no_host;
 #[derive(Debug)]
 pub(super) struct MutesEndpoint {
     desk: MuteHandle,
-    body_timeout: Duration,
-    body_bytes_max: usize,
+    body_limits: BodyLimits,
     mute_timeout: Duration,
 }
 
@@ -52,6 +54,9 @@ struct Wanted {
     minutes: u64,
     #[serde(default)]
     reason: String,
+    /// True if a network of more than a /8 (IPv6: a /32) is meant.
+    #[serde(default)]
+    all: bool,
 }
 
 /// A mute as it is sent to clients.
@@ -80,20 +85,27 @@ impl<'a> MuteView<'a> {
 
 impl MutesEndpoint {
     pub(super) fn new(desk: MuteHandle, bounds: &Bounds) -> Self {
-        let &Bounds { body_timeout, body_bytes_max, mute_timeout, .. } = bounds;
-        Self { desk, body_timeout, body_bytes_max, mute_timeout }
+        Self { desk, body_limits: BodyLimits::new(bounds), mute_timeout: bounds.mute_timeout }
     }
 
     /// Answers a request for the list of mutes. `methods` are those that its path supports.
-    pub(super) async fn answer_list<B>(&self, request: Request<B>, methods: &[Method]) -> Reply
+    pub(super) async fn answer_list<B>(
+        &self,
+        request: Request<B>,
+        caller: &Caller,
+        access: &Access,
+        methods: &[Method],
+    ) -> Reply
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let answer = match *request.method() {
-            Method::GET | Method::HEAD => guard::admit(&request).map(|()| self.list()).map_err(Into::into),
-            Method::POST => self.add(request).await,
-            _ => method_not_allowed(&request, methods),
+            Method::GET | Method::HEAD => {
+                guard::admit(&request, caller).map(|()| self.list()).map_err(Into::into)
+            }
+            Method::POST => self.add(request, caller, access).await,
+            _ => method_not_allowed(&request, caller, methods),
         };
         answer.unwrap_or_else(MuteError::reply)
     }
@@ -103,13 +115,15 @@ impl MutesEndpoint {
     pub(super) async fn answer_one<B: Body>(
         &self,
         request: &Request<B>,
+        caller: &Caller,
+        access: &Access,
         id: Option<u64>,
         methods: &[Method],
     ) -> Reply {
         let answer = match (id, request.method()) {
             (None, _) => Err(NO_SUCH_MUTE.into()),
-            (Some(id), &Method::DELETE) => self.remove(request, id).await,
-            (Some(_), _) => method_not_allowed(request, methods),
+            (Some(id), &Method::DELETE) => self.remove(request, caller, access, id).await,
+            (Some(_), _) => method_not_allowed(request, caller, methods),
         };
         answer.unwrap_or_else(MuteError::reply)
     }
@@ -118,15 +132,16 @@ impl MutesEndpoint {
         reply::json(shown(view::json_array(self.desk.list().iter().map(MuteView::of))))
     }
 
-    async fn add<B>(&self, request: Request<B>) -> Result<Reply, MuteError>
+    async fn add<B>(&self, request: Request<B>, caller: &Caller, access: &Access) -> Result<Reply, MuteError>
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        guard::check_address(&request)?;
+        guard::check_address(&request, caller)?;
         guard::check_same_origin(request.headers())?;
+        let author = access.check_change(&caller.client, request.headers())?;
         check_json(request.headers())?;
-        let body = self.body(request.into_body()).await?;
+        let body = self.body_limits.read(request.into_body()).await?;
         let wanted: Wanted = serde_json::from_slice(&body).map_err(|error| {
             MuteError::new(StatusCode::BAD_REQUEST, format!("not such an object: {error}"))
         })?;
@@ -134,7 +149,16 @@ impl MutesEndpoint {
         let mute = self.request(|answer| MuteRequest::Add(new, answer)).await?;
         match mute {
             Ok(mute) => {
-                tracing::info!("alerts about {} are muted for a while (mute {})", mute.source, mute.id);
+                let Mute { id, source, .. } = &mute;
+                match is_wide_network(source) {
+                    true => tracing::warn!(
+                        "mute {id} holds back alerts about all of {source} until {}; made by {author}",
+                        rfc3339(mute.until)
+                    ),
+                    false => tracing::info!(
+                        "alerts about {source} are muted for a while (mute {id}, made by {author})"
+                    ),
+                }
                 let body = shown(view::json(&MuteView::of(&mute)));
                 Ok(reply::created(&format!("{MUTES}/{}", mute.id), body))
             }
@@ -145,37 +169,24 @@ impl MutesEndpoint {
         }
     }
 
-    async fn remove<B: Body>(&self, request: &Request<B>, id: u64) -> Result<Reply, MuteError> {
-        guard::check_address(request)?;
+    async fn remove<B: Body>(
+        &self,
+        request: &Request<B>,
+        caller: &Caller,
+        access: &Access,
+        id: u64,
+    ) -> Result<Reply, MuteError> {
+        guard::check_address(request, caller)?;
         guard::check_same_origin(request.headers())?;
+        let author = access.check_change(&caller.client, request.headers())?;
         if !request.body().is_end_stream() {
             return Err(MuteError::new(StatusCode::PAYLOAD_TOO_LARGE, "this request has no body"));
         }
         if !self.request(|answer| MuteRequest::Remove(id, answer)).await? {
             return Err(NO_SUCH_MUTE.into());
         }
-        tracing::info!("mute {id} is taken back");
+        tracing::info!("mute {id} is taken back by {author}");
         Ok(reply::done())
-    }
-
-    /// Reads a whole body within the limits on its size and time.
-    async fn body<B>(&self, body: B) -> Result<Bytes, MuteError>
-    where
-        B: Body,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let reading = Limited::new(body, self.body_bytes_max).collect();
-        match tokio::time::timeout(self.body_timeout, reading).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                let detail = format!("a body has at most {} bytes", self.body_bytes_max);
-                Err(MuteError::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
-            }
-            Ok(Err(error)) => {
-                Err(MuteError::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))
-            }
-            Err(_) => Err(MuteError::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
-        }
     }
 
     /// Sends a request to the analyst and waits for its answer, for at most `mute_timeout`.
@@ -224,6 +235,12 @@ impl Wanted {
         if let Some(detail) = why_nothing_matches(source) {
             return Err(bad(detail));
         }
+        if is_wide_network(&source) && !self.all {
+            let detail = format!(
+                "`source` {source} would mute more than a /8 (IPv6: a /32) at once: add `\"all\": true` if that is meant"
+            );
+            return Err(bad(detail));
+        }
         let kind = match self.kind.as_deref() {
             None => None,
             Some(name) => match AlertKind::named(name) {
@@ -253,19 +270,16 @@ fn why_nothing_matches(source: IpNet) -> Option<String> {
         .map(|_| "`source` is an address that no host has, so nothing would be muted".to_owned())
 }
 
-/// The error that answers a request about mutes, with a text that may depend on the request.
-struct MuteError {
-    status: StatusCode,
-    detail: String,
-}
+/// The answer to a request about mutes that changes nothing.
+struct MuteError(Box<Reply>);
 
 impl MuteError {
-    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into() }
+    fn new(status: StatusCode, detail: impl AsRef<str>) -> Self {
+        Self(Box::new(reply::problem(status, detail.as_ref())))
     }
 
     fn reply(self) -> Reply {
-        reply::problem(self.status, &self.detail)
+        *self.0
     }
 }
 
@@ -275,8 +289,12 @@ pub(super) fn id(text: &str) -> Option<u64> {
 }
 
 /// Answers a request whose method the path does not support.
-fn method_not_allowed<B>(request: &Request<B>, methods: &[Method]) -> Result<Reply, MuteError> {
-    guard::check_address(request)?;
+fn method_not_allowed<B>(
+    request: &Request<B>,
+    caller: &Caller,
+    methods: &[Method],
+) -> Result<Reply, MuteError> {
+    guard::check_address(request, caller)?;
     Ok(reply::method_not_allowed(methods))
 }
 
@@ -286,18 +304,15 @@ impl From<Refusal> for MuteError {
     }
 }
 
-/// Checks that the `Content-Type` is `application/json`, with any parameters.
-fn check_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    let is_json = headers.get(CONTENT_TYPE).is_some_and(|value| {
-        let essence = value.as_bytes().split(|&b| b == b';').next().unwrap_or_default();
-        essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
-    });
-    match is_json {
-        true => Ok(()),
-        false => Err(Refusal {
-            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            detail: "an order is JSON: send Content-Type: application/json",
-        }),
+impl From<Denial> for MuteError {
+    fn from(denial: Denial) -> Self {
+        Self(Box::new(denial.reply()))
+    }
+}
+
+impl From<Box<Reply>> for MuteError {
+    fn from(reply: Box<Reply>) -> Self {
+        Self(reply)
     }
 }
 

@@ -6,14 +6,18 @@ use http_body_util::Full;
 use hyper::body::{Body, Bytes};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 
+use super::access::Access;
+use super::body::BodyLimits;
+use super::bounds::Bounds;
 use super::etag::{self, ClosedTag};
+use super::guard::Caller;
 use super::limits::LimitsView;
 use super::mutes::{self, MutesEndpoint};
 use super::reply::Reply;
 use super::response_cache::ResponseCache;
 use super::routes::{self, DASHBOARD, Endpoint, HttpRoute, READ, STATE};
 use super::view::{self, Capabilities};
-use super::{assets, guard, legacy, query, reply, v1};
+use super::{assets, guard, legacy, query, reply, session_endpoint, v1};
 use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
@@ -34,6 +38,8 @@ pub(super) struct Router {
     closed_tag: ClosedTag,
     /// `None` for a server without mutes, as in tests.
     mutes: Option<MutesEndpoint>,
+    access: Arc<Access>,
+    body_limits: BodyLimits,
 }
 
 impl Router {
@@ -41,6 +47,8 @@ impl Router {
         capabilities: Arc<Published<Capabilities>>,
         report: Arc<Published<Report>>,
         geoip: Arc<Published<GeoIp>>,
+        access: Arc<Access>,
+        bounds: &Bounds,
     ) -> Self {
         let [active, all, alerts, certain, possible, closed] = Default::default();
         let closed_tag = ClosedTag::default();
@@ -56,6 +64,8 @@ impl Router {
             closed,
             closed_tag,
             mutes: None,
+            access,
+            body_limits: BodyLimits::new(bounds),
         }
     }
 
@@ -65,18 +75,29 @@ impl Router {
     }
 
     /// Answers any request. The body of a request that only reads (GET, HEAD) is not received.
-    pub(super) async fn serve<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    pub(super) async fn serve<B>(&self, request: Request<B>, caller: &Caller) -> Response<Full<Bytes>>
     where
         B: Body,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Some((route, rest)) = routes::find(request.uri().path()) else { return not_found(&request) };
+        let found = routes::find(request.uri().path());
+        // Somebody without the token does not learn either which paths there are.
+        let is_open = found.is_some_and(|(route, _)| route.is_open());
+        if !is_open && !caller.client.is_local() {
+            if let Err(refusal) = guard::check_address(&request, caller) {
+                return reply::refusal(refusal);
+            }
+            if let Err(denial) = self.access.check_read(&caller.client, request.headers()) {
+                return denial.reply();
+            }
+        }
+        let Some((route, rest)) = found else { return not_found(&request, caller) };
         if route.methods == READ
-            && let Err(refusal) = guard::admit(&request)
+            && let Err(refusal) = guard::admit(&request, caller)
         {
             return reply::refusal(refusal);
         }
-        let query = match read_query(route, &request) {
+        let query = match read_query(route, &request, caller) {
             Ok(query) => query,
             Err(refusal) => return *refusal,
         };
@@ -109,17 +130,34 @@ impl Router {
             Endpoint::PossibleAlerts => self.possible_alerts().await,
             Endpoint::Limits => reply::json(view::json(&LimitsView::of(&self.capabilities.read()))),
             Endpoint::Mutes => match &self.mutes {
-                Some(mutes) => mutes.answer_list(request, route.methods).await,
-                None => not_found(&request),
+                Some(mutes) => mutes.answer_list(request, caller, &self.access, route.methods).await,
+                None => not_found(&request, caller),
             },
             Endpoint::Mute => match &self.mutes {
-                Some(mutes) => mutes.answer_one(&request, mutes::id(rest), route.methods).await,
-                None => not_found(&request),
+                Some(mutes) => {
+                    let id = mutes::id(rest);
+                    mutes.answer_one(&request, caller, &self.access, id, route.methods).await
+                }
+                None => not_found(&request, caller),
             },
             Endpoint::Status => reply::json(v1::status()),
+            Endpoint::Session => {
+                session_endpoint::answer(request, caller, &self.access, &self.body_limits, route.methods)
+                    .await
+            }
             Endpoint::Sinks => reply::json(v1::sinks(&self.report.read())),
             Endpoint::DashboardFile => assets::answer(rest, request.headers()),
             Endpoint::RedirectToDashboard(status) => reply::redirect(status, DASHBOARD),
+        }
+    }
+
+    /// Answers a request of a client that got no place: for the health of the program, or with a 503.
+    pub(super) fn serve_without_a_place<B: Body>(&self, request: &Request<B>, caller: &Caller) -> Reply {
+        let found = routes::find(request.uri().path()).map(|(route, _)| route.endpoint);
+        match (guard::admit(request, caller), found) {
+            (Err(refusal), _) => reply::refusal(refusal),
+            (Ok(()), Some(Endpoint::Health)) => reply::text("ok"),
+            (Ok(()), _) => reply::problem(StatusCode::SERVICE_UNAVAILABLE, "too many connections at once"),
         }
     }
 
@@ -150,19 +188,23 @@ impl Router {
 ///
 /// # Errors
 /// The answer to a request that is not for this server, or whose query its route does not have.
-fn read_query<B>(route: &HttpRoute, request: &Request<B>) -> Result<query::QueryValues, Box<Reply>> {
+fn read_query<B>(
+    route: &HttpRoute,
+    request: &Request<B>,
+    caller: &Caller,
+) -> Result<query::QueryValues, Box<Reply>> {
     if !route.checks_query() {
         return Ok(query::QueryValues::default());
     }
-    guard::check_address(request).map_err(|refusal| Box::new(reply::refusal(refusal)))?;
+    guard::check_address(request, caller).map_err(|refusal| Box::new(reply::refusal(refusal)))?;
     query::read(route.path, route.parameters, request.uri().query())
         .map_err(|detail| Box::new(reply::problem(StatusCode::BAD_REQUEST, &detail)))
 }
 
 /// Answers a request whose path has no route: with a 404, or with the refusal of [`guard::admit`] if it is not a valid
 /// request to read.
-fn not_found<B: Body>(request: &Request<B>) -> Reply {
-    match guard::admit(request) {
+fn not_found<B: Body>(request: &Request<B>, caller: &Caller) -> Reply {
+    match guard::admit(request, caller) {
         Ok(()) => reply::not_found(&routes::listing()),
         Err(refusal) => reply::refusal(refusal),
     }
@@ -179,6 +221,9 @@ mod tests {
     use crate::flow::{HostRow, PeerBytes};
 
     use super::*;
+    use crate::api::client::Client;
+    use crate::api::guard::HostNames;
+    use crate::api::users::AllowedUsers;
     use crate::api::view::LimitsInForce;
 
     /// 50,000 hosts with two destinations each.
@@ -218,11 +263,15 @@ mod tests {
             Arc::new(Published::new(capabilities)),
             Arc::new(Published::new(large_report())),
             Arc::new(Published::new(GeoIp::default())),
+            Arc::new(Access::new(None, AllowedUsers::default(), None)),
+            &Bounds::default(),
         );
+        let client = Client::Network { addr: Ipv4Addr::LOCALHOST.into(), uid: None };
+        let caller = Caller { client, names: HostNames::Loopback };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let body = || {
             let request = Request::get("/all").header(HOST, "localhost").body(Full::<Bytes>::default());
-            let answer = runtime.block_on(router.serve(request.expect("a request")));
+            let answer = runtime.block_on(router.serve(request.expect("a request"), &caller));
             assert_eq!(answer.status(), StatusCode::OK);
             runtime.block_on(answer.into_body().collect()).expect("it is in memory").to_bytes()
         };

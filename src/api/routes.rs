@@ -8,6 +8,7 @@ use hyper::{Method, StatusCode};
 pub(super) const READ: &[Method] = &[Method::GET, Method::HEAD];
 const LIST_AND_ADD: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
 const REMOVE: &[Method] = &[Method::DELETE];
+const SIGN_IN_AND_OUT: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::DELETE];
 
 /// A path, its methods and its endpoint.
 #[derive(Debug)]
@@ -56,6 +57,8 @@ pub(super) enum Endpoint {
     Mute,
     /// The limits of hosts in force, with those that are off.
     Limits,
+    /// The session of the page, which begins with the token.
+    Session,
     /// What each sink has delivered.
     Sinks,
     /// How the program itself is doing.
@@ -77,7 +80,7 @@ pub(super) const DASHBOARD: &str = "/dashboard/";
 pub(super) const STATE: Parameter = Parameter { name: "state", values: &["open", "possible", "closed"] };
 
 /// All routes, in the order of the list in a 404.
-static ROUTES: [HttpRoute; 15] = [
+static ROUTES: [HttpRoute; 16] = [
     HttpRoute::exact("/active", READ, Endpoint::ActiveHosts),
     HttpRoute::exact("/all", READ, Endpoint::ChartHosts),
     HttpRoute::exact("/capabilities", READ, Endpoint::Capabilities),
@@ -88,6 +91,7 @@ static ROUTES: [HttpRoute; 15] = [
     HttpRoute::exact("/api/v1/limits", READ, Endpoint::Limits),
     HttpRoute::exact(MUTES, LIST_AND_ADD, Endpoint::Mutes),
     HttpRoute::below("/api/v1/mutes/", REMOVE, Endpoint::Mute).unlisted(),
+    HttpRoute::exact("/api/v1/session", SIGN_IN_AND_OUT, Endpoint::Session),
     HttpRoute::exact("/api/v1/sinks", READ, Endpoint::Sinks),
     HttpRoute::exact("/api/v1/status", READ, Endpoint::Status),
     HttpRoute::below(DASHBOARD, READ, Endpoint::DashboardFile),
@@ -117,6 +121,13 @@ impl HttpRoute {
     /// does.
     pub(super) fn checks_query(&self) -> bool {
         self.path.starts_with(V1)
+    }
+
+    /// Returns true if everybody who reaches the server may ask for it: what contains no data, and where the token is
+    /// shown.
+    pub(super) fn is_open(&self) -> bool {
+        use Endpoint::{DashboardFile, Health, RedirectToDashboard, Session};
+        matches!(self.endpoint, Health | Session | DashboardFile | RedirectToDashboard(_))
     }
 
     /// Returns the part of `path` after the path of the route, or `None` if `path` does not belong to the route.
@@ -185,6 +196,13 @@ mod tests {
     }
 
     #[test]
+    fn only_what_has_no_data_is_open_to_everybody() {
+        let open = ROUTES.iter().filter(|route| route.is_open()).map(|route| route.path);
+        let expected = ["/healthz", "/api/v1/session", "/dashboard/", "/dashboard", "/"];
+        assert_eq!(open.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn only_our_own_json_checks_its_query() {
         for route in &ROUTES {
             assert!(route.checks_query() || route.parameters.is_empty(), "{}", route.path);
@@ -206,7 +224,8 @@ mod tests {
         assert_eq!(
             listing(),
             "there are /active, /all, /capabilities, /healthz, /api/v1/accounting, /api/v1/alerts, \
-             /api/v1/alerts/possible, /api/v1/limits, /api/v1/mutes, /api/v1/sinks, /api/v1/status and /dashboard/"
+             /api/v1/alerts/possible, /api/v1/limits, /api/v1/mutes, /api/v1/session, /api/v1/sinks, /api/v1/status and \
+             /dashboard/"
         );
         assert_eq!(allow(READ), "GET, HEAD");
         assert_eq!(allow(LIST_AND_ADD), "GET, HEAD, POST");

@@ -1,30 +1,30 @@
 //! The listening socket, the thread that serves it, and how both stop.
 
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::pin::Pin;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::task::Poll;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use nix::unistd::geteuid;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
+use super::accept::{self, Acceptor};
+use super::access::Access;
 use super::bounds::Bounds;
+use super::error::{ApiError, remedy};
+use super::guard::HostNames;
 use super::mutes::MutesEndpoint;
 use super::options::Options;
 use super::router::Router;
-use super::timed_io::{TimedIo, refuse};
+use super::socket_owner::SocketOwners;
+use super::token::{HashedSecret, TokenError, read_token_file};
+use super::unix_socket::{self, BoundSocket, SocketFile, SocketOption};
+use super::users::AllowedUsers;
 use super::view;
-use crate::alert::MuteHandle;
+use crate::alert::{MuteHandle, Secret};
 use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
@@ -37,8 +37,11 @@ use crate::sandbox::{self, ThreadKind};
 #[derive(Debug)]
 pub struct Server {
     runtime: Runtime,
-    listener: TcpListener,
+    acceptor: Acceptor,
     local_addr: SocketAddr,
+    socket_file: Option<SocketFile>,
+    token: Option<GivenToken>,
+    users: AllowedUsers,
     capabilities: view::Capabilities,
     bounds: Bounds,
     desk: Option<MuteHandle>,
@@ -46,16 +49,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the port. Connections from here on wait in the kernel until [`start`](Self::start).
+    /// Binds the port and the Unix socket, and reads the token. Connections from here on wait in the kernel until
+    /// [`start`](Self::start).
     ///
     /// # Errors
-    /// [`ApiError::NotLoopback`] if other machines can reach the address, [`ApiError::InUse`] and [`ApiError::Listen`]
-    /// if the kernel refuses the address, [`ApiError::Runtime`] if it refuses the descriptors of the event loop.
+    /// [`ApiError::NotLoopback`] if other machines can reach the address and there is no token, [`ApiError::InUse`] and
+    /// [`ApiError::Listen`] if the kernel refuses the address, [`ApiError::Token`] if the token cannot be used,
+    /// [`ApiError::Socket`] if the Unix socket is refused that the options name, [`ApiError::Runtime`] if the kernel
+    /// refuses the descriptors of the event loop.
     pub fn bind(options: &Options) -> Result<Server, ApiError> {
         let addr = options.listen;
-        if !addr.ip().is_loopback() {
+        if !addr.ip().is_loopback() && options.token.is_none() {
             return Err(ApiError::NotLoopback { addr });
         }
+        let token = GivenToken::read(options.token.as_ref()).map_err(ApiError::Token)?;
         let refused = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => ApiError::InUse { addr, port: addr.port(), source },
             kind => ApiError::Listen { addr, remedy: remedy(kind), source },
@@ -63,23 +70,34 @@ impl Server {
         let listener = StdListener::bind(addr).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let local_addr = listener.local_addr().map_err(refused)?;
+        let socket = bind_socket(&options.socket)?;
 
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .build()
             .map_err(|source| ApiError::Runtime { source })?;
-        let listener = {
-            // `TcpListener::from_std` panics outside of a runtime.
+        let (listener, socket) = {
+            // `from_std` panics outside of a runtime.
             let _inside = runtime.enter();
-            TcpListener::from_std(listener).map_err(|source| ApiError::Runtime { source })?
+            let listener = TcpListener::from_std(listener).map_err(|source| ApiError::Runtime { source })?;
+            let socket = socket
+                .map(|BoundSocket { listener, file }| Ok((UnixListener::from_std(listener)?, file)))
+                .transpose()
+                .map_err(|source| ApiError::Runtime { source })?;
+            (listener, socket)
         };
-        let capabilities = options.capabilities.clone();
+        let (unix, socket_file) = socket.unzip();
+        let names =
+            if addr.ip().to_canonical().is_loopback() { HostNames::Loopback } else { machine_names() };
         Ok(Server {
             runtime,
-            listener,
+            acceptor: Acceptor { tcp: listener, unix, owners: SocketOwners::open(), names },
             local_addr,
-            capabilities,
+            socket_file,
+            token,
+            users: AllowedUsers::look_up(&options.users),
+            capabilities: options.capabilities.clone(),
             bounds: Bounds::default(),
             desk: None,
             geoip: GeoIp::default(),
@@ -109,15 +127,29 @@ impl Server {
         self.local_addr
     }
 
-    /// Starts to answer from `report`, on a thread of its own named `api`.
+    /// Returns the path of the Unix socket; `None` if there is none.
+    pub fn socket_path(&self) -> Option<&Path> {
+        self.socket_file.as_ref().map(SocketFile::path)
+    }
+
+    /// Starts to answer from `report`, on a thread of its own named `api`. Call it after the user of the process has
+    /// changed: the file of the token must belong to this user or to root.
     ///
     /// # Errors
-    /// [`ApiError::Thread`] if the system refuses the thread.
+    /// [`ApiError::Token`] if the file of the token belongs to somebody else, [`ApiError::Thread`] if the system
+    /// refuses the thread.
     pub fn start(self, report: Arc<Published<Report>>) -> Result<RunningServer, ApiError> {
-        let Server { runtime, listener, local_addr, capabilities, bounds, desk, geoip } = self;
+        let Server { runtime, acceptor, local_addr, socket_file, token, users, .. } = self;
+        let Server { capabilities, bounds, desk, geoip, .. } = self;
+        let token = token.map(GivenToken::checked).transpose().map_err(ApiError::Token)?;
+        let hashed = token.as_deref().map(HashedSecret::new).transpose();
+        let hashed = hashed.map_err(|source| ApiError::Token(TokenError::Random { source }))?;
+        let socket_path = socket_file.as_ref().map(|file| file.path().to_owned());
+        let access = Arc::new(Access::new(hashed, users, socket_path));
         let capabilities = Arc::new(Published::new(capabilities));
         let geoip = Arc::new(Published::new(geoip));
-        let mut router = Router::new(Arc::clone(&capabilities), report, Arc::clone(&geoip));
+        let mut router =
+            Router::new(Arc::clone(&capabilities), report, Arc::clone(&geoip), Arc::clone(&access), &bounds);
         if let Some(desk) = desk {
             router = router.with_mutes(MutesEndpoint::new(desk, &bounds));
         }
@@ -127,10 +159,10 @@ impl Server {
             .name("api".into())
             .spawn(move || {
                 sandbox::enter(ThreadKind::Api);
-                runtime.block_on(serve(listener, router, bounds, stopped));
+                runtime.block_on(accept::serve(acceptor, router, bounds, stopped));
             })
             .map_err(|source| ApiError::Thread { source })?;
-        Ok(RunningServer { stop, thread, local_addr, capabilities, geoip })
+        Ok(RunningServer { stop, thread, local_addr, socket_file, capabilities, geoip, access })
     }
 }
 
@@ -140,8 +172,11 @@ pub struct RunningServer {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
     local_addr: SocketAddr,
+    /// The file is removed when this is dropped.
+    socket_file: Option<SocketFile>,
     capabilities: Arc<Published<view::Capabilities>>,
     geoip: Arc<Published<GeoIp>>,
+    access: Arc<Access>,
 }
 
 impl RunningServer {
@@ -156,9 +191,25 @@ impl RunningServer {
         self.geoip.publish(geoip);
     }
 
+    /// Reads the token again and looks the users up again, as the options have them now. All sessions end if the token
+    /// has changed.
+    ///
+    /// # Errors
+    /// The token cannot be used; then the one before stays in force.
+    pub fn set_access(&self, options: &Options) -> Result<(), TokenError> {
+        self.access.set_users(AllowedUsers::look_up(&options.users));
+        let token = GivenToken::read(options.token.as_ref())?.map(GivenToken::checked).transpose()?;
+        self.access.set_token(token.as_deref()).map_err(|source| TokenError::Random { source })
+    }
+
     /// Returns the address on which the server listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Returns the path of the Unix socket; `None` if there is none.
+    pub fn socket_path(&self) -> Option<&Path> {
+        self.socket_file.as_ref().map(SocketFile::path)
     }
 
     /// Stops accepting, waits at most [`Bounds::stop_grace`] for unfinished answers, closes the other connections, and
@@ -172,147 +223,61 @@ impl RunningServer {
     }
 }
 
-/// Why the HTTP server cannot be started.
-#[derive(Debug, thiserror::Error)]
-pub enum ApiError {
-    /// Other machines could reach the address.
-    #[error(
-        "ListenAddress {addr} is not a loopback address, and without a token anybody who reaches it could read \
-         whom this network talks to; use 127.0.0.1:{port} or [::1]:{port}, and an SSH tunnel from elsewhere",
-        port = .addr.port()
-    )]
-    NotLoopback {
-        /// The address asked for.
-        addr: SocketAddr,
-    },
-    /// Another program has the port.
-    #[error(
-        "cannot listen on {addr}: another program has the port; `ss -ltnp 'sport = :{port}'` shows which one. \
-         Stop it, or choose another port with ListenAddress"
-    )]
-    InUse {
-        /// The address asked for.
-        addr: SocketAddr,
-        /// Its port.
-        port: u16,
-        /// The error of the kernel.
-        source: io::Error,
-    },
-    /// The kernel refuses the address for another reason.
-    #[error("cannot listen on {addr}: {remedy}")]
-    Listen {
-        /// The address asked for.
-        addr: SocketAddr,
-        /// What to do about it.
-        remedy: &'static str,
-        /// The error of the kernel.
-        source: io::Error,
-    },
-    /// The kernel refuses an epoll instance or an eventfd for the server's thread.
-    #[error("cannot set up the API's event loop; is the limit of open files reached (`ulimit -n`)?")]
-    Runtime {
-        /// The error of the kernel.
-        source: io::Error,
-    },
-    /// The system refuses a thread.
-    #[error("cannot start the API's thread; is the limit of tasks reached (`ulimit -u`, TasksMax=)?")]
-    Thread {
-        /// The error of the kernel.
-        source: io::Error,
-    },
+/// A token, and the file it comes from with the owner of the file.
+struct GivenToken {
+    token: String,
+    file: Option<(PathBuf, u32)>,
 }
 
-fn remedy(kind: io::ErrorKind) -> &'static str {
-    match kind {
-        io::ErrorKind::PermissionDenied => {
-            "a port below 1024 needs CAP_NET_BIND_SERVICE; choose a higher one with ListenAddress"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have that address; is lo up (`ip addr show lo`), is IPv6 on? \
-             Choose another one with ListenAddress"
-        }
-        _ => "choose another address with ListenAddress",
-    }
-}
-
-/// Accepts connections until `stopped`, then waits for the open ones. This is all that the thread `api` runs.
-async fn serve(
-    listener: TcpListener,
-    router: Arc<Router>,
-    bounds: Bounds,
-    mut stopped: oneshot::Receiver<()>,
-) {
-    let graceful = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(bounds.connections_max));
-    let refusals = Arc::new(Semaphore::new(bounds.refusals_max));
-    let http = http(&bounds);
-    let mut refused_by_kernel = false;
-
-    loop {
-        let accepted = poll_fn(|cx| match Pin::new(&mut stopped).poll(cx) {
-            Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending => listener.poll_accept(cx).map(Some),
-        });
-        let stream = match accepted.await {
-            None => break,
-            Some(Ok((stream, _))) => stream,
-            Some(Err(error)) => {
-                // Descriptors or memory have run out. The connection stays in the kernel's queue, so `accept` would
-                // fail again at once. Clients can cause this, so it is logged once per run of failures.
-                if !std::mem::replace(&mut refused_by_kernel, true) {
-                    tracing::warn!(%error, "the API cannot accept connections; it goes on trying");
-                }
-                tokio::time::sleep(ACCEPT_RETRY).await;
-                continue;
+impl GivenToken {
+    /// Reads the token that the options name.
+    fn read(secret: Option<&Secret>) -> Result<Option<Self>, TokenError> {
+        Ok(match secret {
+            None => None,
+            Some(Secret::Here(token)) => Some(Self { token: token.clone(), file: None }),
+            Some(Secret::InFile(path)) => {
+                let read = read_token_file(path)?;
+                Some(Self { token: read.token, file: Some((path.clone(), read.owner)) })
             }
-        };
-        refused_by_kernel = false;
-
-        if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
-            let connection = graceful.watch(connection(&http, stream, &router, &bounds));
-            tokio::spawn(async move {
-                // An error is the client's (malformed, too slow, disconnected) and was answered if that was possible.
-                let _ = connection.await;
-                drop(permit);
-            });
-        } else if let Ok(refusal) = Arc::clone(&refusals).try_acquire_owned() {
-            let refusing = refuse(TimedIo::new(stream, &bounds));
-            tokio::spawn(async move {
-                refusing.await;
-                drop(refusal);
-            });
-        }
-        // Beyond both bounds the stream is dropped here, which closes it without an answer.
+        })
     }
 
-    drop(listener);
-    // Connections that have not finished by then are cut when the runtime is dropped.
-    let _ = tokio::time::timeout(bounds.stop_grace, graceful.shutdown()).await;
+    /// Returns the token, if its file belongs to the user of this process or to root.
+    fn checked(self) -> Result<String, TokenError> {
+        match self.file {
+            Some((path, owner)) if owner != 0 && owner != geteuid().as_raw() => {
+                let why = format!("it belongs to uid {owner}, who could read and replace it: chown it");
+                Err(TokenError::Unsafe { path, why })
+            }
+            _ => Ok(self.token),
+        }
+    }
 }
 
-pub(super) fn http(bounds: &Bounds) -> http1::Builder {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(bounds.head_timeout)
-        .max_buf_size(bounds.head_bytes_max)
-        .max_header_size(bounds.head_bytes_max)
-        .max_headers(bounds.headers_max);
-    http
+impl std::fmt::Debug for GivenToken {
+    /// Leaves the token out, since debug output may be logged.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GivenToken").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
-fn connection(
-    http: &http1::Builder,
-    stream: TcpStream,
-    router: &Arc<Router>,
-    bounds: &Bounds,
-) -> impl hyper_util::server::graceful::GracefulConnection + use<> {
-    let router = Arc::clone(router);
-    let service = service_fn(move |request| {
-        let router = Arc::clone(&router);
-        async move { Ok::<_, Infallible>(router.serve(request).await) }
-    });
-    http.serve_connection(TokioIo::new(TimedIo::new(stream, bounds)), service)
+/// Binds the Unix socket. Where the options do not name it, the program goes on without it.
+fn bind_socket(option: &SocketOption) -> Result<Option<BoundSocket>, ApiError> {
+    let Some(path) = option.path() else { return Ok(None) };
+    match unix_socket::bind(&path) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if *option == SocketOption::Auto => {
+            tracing::warn!(
+                "there is no API socket: {error}; `ApiSocket: off` or another path ends this warning"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(ApiError::Socket(error)),
+    }
 }
 
-/// Pause after `accept` has failed.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// Returns the names of a server that others can reach.
+fn machine_names() -> HostNames {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    HostNames::Addresses { machine: name.into() }
+}

@@ -13,12 +13,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::bounds::Bounds;
+use super::stream::ClientStream;
 
-/// A TCP stream that resets slow readers and lingers before it closes.
+/// A stream that resets slow readers and lingers before it closes.
 ///
 /// ```text
 ///            first byte of an answer          all bytes are with the kernel
@@ -28,7 +28,7 @@ use super::bounds::Bounds;
 /// ```
 #[derive(Debug)]
 pub(super) struct TimedIo {
-    stream: TcpStream,
+    stream: ClientStream,
     phase: Phase,
     /// The only timer of the connection; it is used only while `Answering` or `Lingering`.
     timer: Pin<Box<Sleep>>,
@@ -49,10 +49,8 @@ enum Phase {
 
 impl TimedIo {
     /// Wraps an accepted stream.
-    pub(super) fn new(stream: TcpStream, bounds: &Bounds) -> Self {
-        // Head and body are written in one call, so Nagle's algorithm would delay them without joining anything. If
-        // the option fails, the socket is closed already, and the first read fails too.
-        let _ = stream.set_nodelay(true);
+    pub(super) fn new(stream: ClientStream, bounds: &Bounds) -> Self {
+        stream.send_at_once();
         Self {
             stream,
             phase: Phase::Quiet,
@@ -76,9 +74,8 @@ impl TimedIo {
             self.enter(Phase::Answering, self.answer_timeout);
         }
         if written.is_pending() && self.timer.as_mut().poll(cx).is_ready() {
-            // An incomplete answer is useless, so the connection is reset, which frees the kernel's memory at once. If
-            // the option is refused, the socket closes with FIN.
-            let _ = self.stream.set_zero_linger();
+            // An incomplete answer is useless.
+            self.stream.reset_on_close();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         written

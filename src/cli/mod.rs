@@ -18,6 +18,7 @@ mod replay_text;
 mod sandbox;
 mod table;
 mod test_alert;
+mod token;
 
 use std::path::PathBuf;
 
@@ -51,6 +52,8 @@ enum Command {
     /// Run the programs of AlertCommand; the program starts this itself.
     #[command(name = command_helper::NAME, hide = true)]
     Helper(command_helper::CommandHelperArgs),
+    /// Make a token for changes over the API, and for the API on other machines.
+    Token(token::TokenArgs),
 }
 
 /// Runs the command that `line` names.
@@ -63,6 +66,7 @@ pub(crate) fn run(line: CommandLine) -> anyhow::Result<()> {
         (Some(Command::TestAlert(args)), _) => args.run(),
         (Some(Command::Replay(args)), _) => args.run(),
         (Some(Command::Helper(args)), _) => args.run(),
+        (Some(Command::Token(args)), _) => args.run(),
         (None, Some(config)) => monitor::run(&config),
         (None, None) => unreachable!("clap requires a subcommand or a configuration"),
     }

@@ -176,6 +176,9 @@ impl<'p> Monitor<'p> {
         let engine = engine.start(sinks, state)?;
         let server = server.with_mutes(engine.mute_handle()).with_geoip(geoip.clone()).start(report)?;
         info!("listening on http://{}/dashboard/", server.local_addr());
+        if let Some(path) = server.socket_path() {
+            info!("the API is also at the socket {}", path.display());
+        }
         // Threads that are started later inherit the filter of this one.
         sandbox::enter(ThreadKind::Main);
         let config = file.into_config();
@@ -227,7 +230,11 @@ impl<'p> Monitor<'p> {
             }
             Some(Ok(Prepared { in_force, later, sinks })) => {
                 self.engine.apply(rules(&in_force), &in_force.capture_options());
-                self.server.set_capabilities(in_force.api_options().capabilities);
+                let api = in_force.api_options();
+                if let Err(error) = self.server.set_access(&api) {
+                    error!("the API token stays as it was: {error}");
+                }
+                self.server.set_capabilities(api.capabilities);
                 self.replace_sinks(sinks);
                 info!("{} is in force", self.path.display());
                 if !later.is_empty() {

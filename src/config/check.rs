@@ -22,6 +22,8 @@ pub(super) fn check(raw: &RawConfig<'_>, machine: &Machine, problems: &mut Vec<P
         port_analysis_is_off: first.judge_contacted_ports == Some(false),
         excluded_interfaces: first.excluded_interfaces.unwrap_or_default(),
         has_webhook_token: matches!(first.webhook_token, Some(Some(_))),
+        has_api_token: matches!(first.api_token, Some(Some(_))),
+        may_have_api_token: !matches!((&first.api_token, &first.api_token_file), (Some(None), Some(None))),
     };
     let mut reader = Reader { raw, context: &context, problems: Vec::new() };
     let parsed = ParsedSettings::read(&mut reader);
@@ -113,6 +115,11 @@ mod tests {
             "ListenAddress: [::1]:8698",
             "ListenAddress: [::ffff:127.0.0.1]:8698",
             "ListenAddress: 127.0.0.1:0",
+            "ListenAddress: 0.0.0.0:8698\nApiTokenFile: /a",
+            "ApiToken: 0123456789abcdef0123456789abcdef\nListenAddress: [fd00::1]:80",
+            "ApiSocket: auto\nApiUsers:",
+            "ApiSocket: off",
+            "ApiSocket: /run/x/api.sock\nApiUsers: alice, 1000,@adm,alice",
         ];
         for text in files {
             if let Err(error) = parse(text) {
@@ -258,6 +265,27 @@ mod tests {
             ("ListenAddress: »0.0.0.0:8698«", "not a loopback address", "token"),
             ("ListenAddress: »[::]:8698«", "not a loopback address", "token"),
             ("ListenAddress: »192.0.2.1:8698«", "not a loopback address", "token"),
+            (
+                "ListenAddress: »192.0.2.1:8698«\nApiToken:\nApiTokenFile:",
+                "not a loopback address",
+                "token --file",
+            ),
+            ("ApiToken: »0123456789abcdef«", "shorter than 32", "TrafficAlerted token"),
+            ("ApiToken: »\"0123456789abcdef0123456789abcdef\"«", "a character", "without quotes"),
+            (
+                "ApiToken: »00000000000000000000000000000000000«",
+                "different characters",
+                "TrafficAlerted token",
+            ),
+            (
+                "ApiToken: 0123456789abcdef0123456789abcdef\nApiTokenFile: »/a«",
+                "a second token",
+                "keep one of the two",
+            ),
+            ("ApiTokenFile: »token«", "not an absolute path", "absolute path"),
+            ("ApiSocket: »api.sock«", "not an absolute path", "`auto`, `off`"),
+            ("ApiSocket: »/a/«", "a folder, not a file", "`auto`, `off`"),
+            ("ApiUsers: alice,»b:c«", "neither a user nor a group", "@names of groups"),
             ("ListenAddress: »[127.0.0.1]:8698«", "IPv4 has no brackets", "127.0.0.1:8698"),
             ("ListenAddress: »[::1%1]:8698«", "with an interface", "[::1]:8698"),
             ("ListenAddress: »[::1%lo]:8698«", "with an interface", "[::1]:8698"),

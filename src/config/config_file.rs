@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::check::{check, contact_limit};
@@ -161,7 +162,8 @@ impl ConfigFile {
                 help: missing.help,
             })
         });
-        let problems = problems.chain(self.too_much_memory()).collect();
+        let problems =
+            self.token_for_everybody().into_iter().chain(problems).chain(self.too_much_memory()).collect();
         let problems = Problems::new(Severity::Warning, &self.name, self.text.clone(), problems);
         Warnings { problems, keys }
     }
@@ -186,6 +188,20 @@ impl ConfigFile {
                 SettingKey::MemoryLimit,
                 Bytes(auto)
             ),
+        })
+    }
+
+    /// Returns a warning if the file holds the token of the API and everybody can read the file.
+    fn token_for_everybody(&self) -> Option<Problem> {
+        self.config.settings.api_token.as_ref()?;
+        let mode = std::fs::metadata(&self.name).ok()?.permissions().mode();
+        (mode & 0o004 != 0).then_some(())?;
+        Some(Problem {
+            title: "`ApiToken` is known to everybody on this host".to_owned(),
+            span: self.line(SettingKey::ApiToken)?.key_span.clone(),
+            label: "others can read this file".to_owned(),
+            context: None,
+            help: format!("run `chmod o= {}` and change the token, or use `ApiTokenFile`", self.name),
         })
     }
 

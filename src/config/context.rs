@@ -5,6 +5,7 @@
 //! of all hosts and in `options.rs` those of `LimitFor`.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -31,6 +32,10 @@ pub(super) struct Context {
     pub(super) excluded_interfaces: Vec<String>,
     /// True if `WebhookToken` has a token.
     pub(super) has_webhook_token: bool,
+    /// True if `ApiToken` has a token.
+    pub(super) has_api_token: bool,
+    /// True if `ApiToken` or `ApiTokenFile` is set, or if one of them is invalid.
+    pub(super) may_have_api_token: bool,
 }
 
 impl Context {
@@ -43,6 +48,8 @@ impl Context {
             port_analysis_is_off: false,
             excluded_interfaces: Vec::new(),
             has_webhook_token: false,
+            has_api_token: false,
+            may_have_api_token: true,
         }
     }
 
@@ -116,6 +123,25 @@ impl Context {
         }
         let help = "keep one of the two; a file need not be readable for everybody";
         Err(ValueError::new("a second token", help).against(SettingKey::WebhookToken, "the first"))
+    }
+
+    /// Checks that `ApiTokenFile` and `ApiToken` are not both set.
+    pub(super) fn check_api_token_file(&self, file: &Option<PathBuf>) -> Result<(), ValueError> {
+        if file.is_none() || !self.has_api_token {
+            return Ok(());
+        }
+        let help = "keep one of the two; a file need not be readable for everybody";
+        Err(ValueError::new("a second token", help).against(SettingKey::ApiToken, "the first"))
+    }
+
+    /// Checks that others can reach `ListenAddress` only if a token is set.
+    pub(super) fn check_listen_address(&self, address: &SocketAddr) -> Result<(), ValueError> {
+        if self.may_have_api_token || address.ip().to_canonical().is_loopback() {
+            return Ok(());
+        }
+        let help = "without a token the API serves this machine only: write 127.0.0.1 or [::1] and reach it from \
+                    elsewhere through ssh -L, or set `ApiTokenFile` (`TrafficAlerted token --file PATH` makes the file)";
+        Err(ValueError::new("not a loopback address", help))
     }
 
     /// Checks that a network of `LimitFor` or `IgnoredSources` is not smaller than what `GroupIPv6` counts as one host.

@@ -16,7 +16,7 @@ pub fn reload(input: &[u8]) {
         Some(at) => (&input[..at], &input[at + 1..]),
         None => (input, &input[..0]),
     };
-    let machine = Machine { cores: vec![0, 1], memory_bytes: 8 << 30 };
+    let machine = Machine { memory_bytes: 8 << 30, ..Machine::with_cores(vec![0, 1]) };
     let parse = |text: &[u8]| {
         let file = ConfigFile::parse_any_length("fuzz.conf", text, &machine);
         file.map(ConfigFile::into_config)

@@ -53,6 +53,8 @@ pub(super) fn missing(settings: &Settings, viewer: Viewer) -> Vec<Missing> {
     look(SettingKey::AlertCommand, program, executable, "until then no alert is passed to it");
     look(SettingKey::WebhookURL, settings.webhook_url.as_ref().and_then(file_of), secret_file, wait);
     look(SettingKey::WebhookTokenFile, settings.webhook_token_file.as_deref(), secret_file, wait);
+    let no_token = "until then the program does not start, or keeps the token it has";
+    look(SettingKey::ApiTokenFile, settings.api_token_file.as_deref(), secret_file, no_token);
     let socket_path = match &settings.syslog {
         Some(SyslogTarget::Unix(path)) => Some(path.as_path()),
         _ => None,
@@ -61,6 +63,12 @@ pub(super) fn missing(settings: &Settings, viewer: Viewer) -> Vec<Missing> {
     let without = "until then alerts go without it";
     look(SettingKey::CountryDatabase, settings.country_database.as_deref(), database, without);
     look(SettingKey::AsnDatabase, settings.asn_database.as_deref(), database, without);
+    found.extend(settings.api_users.iter().filter(|user| !user.exists()).map(|user| Missing {
+        key: SettingKey::ApiUsers,
+        path: user.to_string(),
+        label: format!("no `{user}` on this machine"),
+        help: "create it, or correct the name; until then it allows nobody".to_owned(),
+    }));
     found
 }
 
@@ -229,6 +237,8 @@ mod tests {
             (format!("WebhookURL: {here}/none"), "no such file", "put the file there"),
             (format!("WebhookTokenFile: {here}/none"), "no such file", "put the file there"),
             (format!("WebhookTokenFile: {here}"), "a folder, not a file", "the path of a file"),
+            (format!("ApiTokenFile: {here}/none"), "no such file", "put the file there"),
+            ("ApiUsers: root,no-such-user-x".to_owned(), "no `no-such-user-x` on this machine", "create it"),
             (format!("Syslog: unix:{here}/none"), "no such file", "start the collector"),
             (format!("CountryDatabase: {here}/none.mmdb"), "no such file", "reload"),
             (format!("AsnDatabase: {here}"), "a folder, not a file", "the path of a file"),

@@ -265,7 +265,7 @@ impl Config {
             .collect()
     }
 
-    /// Returns the address on which HTTP listens, and the limits in force, which `/capabilities` shows.
+    /// Returns where HTTP listens, who may ask what, and the limits in force, which `/capabilities` shows.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -275,8 +275,12 @@ impl Config {
     /// assert_eq!(options.capabilities.byte_limit, 1_000_000_000);
     /// ```
     pub fn api_options(&self) -> api::Options {
+        let token_file = self.settings.api_token_file.clone().map(Secret::InFile);
         api::Options {
             listen: self.settings.listen,
+            token: token_file.or_else(|| self.settings.api_token.clone()),
+            socket: self.settings.api_socket.clone(),
+            users: self.settings.api_users.clone(),
             capabilities: Capabilities {
                 traffic_interval: self.settings.traffic_interval_s,
                 byte_limit: self.settings.ip_bytes_max,
@@ -295,8 +299,8 @@ impl Config {
     }
 }
 
-/// A value for each key but `WebhookToken`, which `WebhookTokenFile` excludes. Most are not the default.
-/// `every_setting_reaches_the_options_of_its_floor` parses it.
+/// A value for each key but `WebhookToken` and `ApiToken`, which the keys of their files exclude. Most are not the
+/// default. `every_setting_reaches_the_options_of_its_floor` parses it.
 #[cfg(test)]
 pub(super) const ALL_SET: &str = "\
 TrafficInterval: 60
@@ -347,6 +351,9 @@ ReverseDNS: true
 CountryDatabase: /usr/share/GeoIP/country.mmdb
 AsnDatabase: /usr/share/GeoIP/asn.mmdb
 ListenAddress: [::1]:80
+ApiTokenFile: /etc/api-token
+ApiSocket: /run/a.sock
+ApiUsers: alice,@adm
 ";
 
 #[cfg(test)]
@@ -361,7 +368,8 @@ mod tests {
     /// A new row of the table needs a line above, and its value an assertion below.
     #[test]
     fn all_set_has_every_key() {
-        let keys = SettingKey::ALL.iter().filter(|&&key| key != SettingKey::WebhookToken);
+        let excluded = [SettingKey::WebhookToken, SettingKey::ApiToken];
+        let keys = SettingKey::ALL.iter().filter(|key| !excluded.contains(key));
         let missing: Vec<_> = keys.filter(|key| !ALL_SET.contains(&format!("{key}:"))).collect();
         assert_eq!(missing, [&SettingKey::ExcludedInterfaces; 0]);
     }
@@ -473,7 +481,11 @@ mod tests {
             (&UserName::Id(0), &UserName::Name("root".to_owned()))
         );
         assert_eq!(config.engine_options(), engine::Options { pin_cores: PinCores::List(vec![3, 2]) });
-        assert_eq!(config.api_options().listen.to_string(), "[::1]:80");
+        let api = config.api_options();
+        assert_eq!(api.listen.to_string(), "[::1]:80");
+        assert_eq!(api.token, Some(alert::Secret::InFile("/etc/api-token".into())));
+        assert_eq!(api.socket, api::SocketOption::Path("/run/a.sock".into()));
+        assert_eq!(api.users.iter().map(ToString::to_string).collect::<Vec<_>>(), ["alice", "@adm"]);
     }
 
     #[test]

@@ -63,6 +63,9 @@ impl Config {
             SettingKey::Promiscuous if settings.promiscuous.is_empty() => {
                 Some("none: every interface receives what is for this host".to_owned())
             }
+            SettingKey::ApiToken if settings.api_token.is_some() => {
+                Some("it is set, and not shown".to_owned())
+            }
             SettingKey::MemoryLimit if settings.memory_limit == MemoryLimit::Auto => {
                 let here = Bytes(settings.memory_limit.bytes(&self.machine, settings.ring_memory_bytes));
                 Some(match self.machine.allowance(settings.ring_memory_bytes) {
@@ -167,6 +170,10 @@ ReverseDNS: false
 CountryDatabase:
 AsnDatabase:
 ListenAddress: 127.0.0.1:8698
+ApiToken:
+ApiTokenFile:
+ApiSocket: auto
+ApiUsers:
 ";
         // Keys that are not in this list are not compared here; the reference names them.
         let key = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
@@ -196,6 +203,8 @@ ListenAddress: 127.0.0.1:8698
             "AlertFile: \"/a b #/c\"\nAlertFileMaxSize: 20K\nAlertFileKeep: 9\n",
             "AlertCommand: \"/a b\" \"\" --c=\"d #e\" f\nAlertCommandTimeout: 1\n",
             "AlertCommand: /a \"the operator’s\" \"’\" \"'b'\" \">\" \"&\" 'c\nAlertFile: \"/Anna’s/a\"\n",
+            "ApiTokenFile: /a\nListenAddress: 0.0.0.0:1\nApiSocket: \"/a b\"\nApiUsers: 7,@adm\n",
+            "ApiSocket: off\n",
             "WebhookURL: https://a/b#c\nWebhookFormat: ntfy\nWebhookToken: a\n",
             "WebhookURL: \"/a #b\"\nWebhookTokenFile: /c\n",
             "Syslog: tcp://[::1]:514\nSyslogFacility: user\n",

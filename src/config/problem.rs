@@ -23,7 +23,7 @@ impl Problems {
     /// Sorts the problems into the order of the file.
     pub(super) fn new(severity: Severity, name: &str, text: String, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.span.start);
-        Self { severity, name: name.to_owned(), text, problems }
+        Self { severity, name: name.to_owned(), text: without_tokens(&text), problems }
     }
 
     /// Returns the line of each problem, counted from 1, and its title.
@@ -116,6 +116,40 @@ impl Problems {
         // The renderer replaces control characters in the quoted line, and some of the other hidden ones.
         escape::report(&report).into_owned()
     }
+}
+
+/// Returns the text with a star for each byte of a token of the API, which no report may show. Places in the text stay
+/// the same.
+fn without_tokens(text: &str) -> String {
+    let mut hidden = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let key = line.trim_start();
+        let key = &key
+            [..key.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').unwrap_or(key.len())];
+        if !is_key_of_token(key) {
+            hidden.push_str(line);
+            continue;
+        }
+        let value = line.len() - line.trim_start().len() + key.len();
+        hidden.push_str(&line[..value]);
+        for c in line[value..].chars() {
+            match c {
+                ':' | '=' | '\n' | '\r' => hidden.push(c),
+                c if c.is_whitespace() => hidden.push(c),
+                c => hidden.extend(std::iter::repeat_n('*', c.len_utf8())),
+            }
+        }
+    }
+    hidden
+}
+
+/// Returns true for `ApiToken`, and for a key that its author may have meant so.
+fn is_key_of_token(key: &str) -> bool {
+    let is_another = SettingKey::named(key).is_some_and(|key| key != SettingKey::ApiToken);
+    let is_alike = || {
+        SettingKey::nearest(key) == Some(SettingKey::ApiToken) || key.to_ascii_lowercase().ends_with("token")
+    };
+    !is_another && is_alike()
 }
 
 /// What problems mean for the configuration.
@@ -221,6 +255,25 @@ mod tests {
     use crate::config::Config;
 
     #[test]
+    fn no_report_shows_a_token() {
+        for line in [
+            "ApiToken: Secret?secret",
+            "ApiToken = Secret-secret",
+            "ApiToken Secret-secret",
+            "  apitoken: Secret-secret",
+            "Token: Secret-secret",
+            "ApiToken: é Secret-secret # Secret-secret",
+            "ApiToken: 0123456789abcdef0123456789abcdef\nApiToken: Secret-secret0123456789abcdef0123456789abcdef",
+        ] {
+            let error = Config::parse("my.conf", line).expect_err("it is wrong");
+            let report = format!("{} {} {error} {error:?}", error.render(false), error.in_one_line());
+            assert!(!report.to_lowercase().contains("secret"), "{report}");
+        }
+        let error = Config::parse("my.conf", "WebhookURL: x\nApiTokenFile: shown").expect_err("it is wrong");
+        assert!(error.render(false).contains("ApiTokenFile: shown"), "{}", error.render(false));
+    }
+
+    #[test]
     fn help_is_broken_into_lines_on_a_terminal_only() {
         let error =
             Config::parse("my.conf", "ListenAddress: 0.0.0.0:1\nPassword: 1\n").expect_err("it is wrong");
@@ -229,11 +282,11 @@ mod tests {
             report
                 .lines()
                 .map(str::to_owned)
-                .filter(|line| line.contains("until the API"))
+                .filter(|line| line.contains("without a token"))
                 .collect::<Vec<_>>()
         };
         assert!(help(false)[0].chars().count() > 120);
         // The colours take no columns, but bytes.
-        assert!(help(true)[0].ends_with("machine only: write"), "{:?}", help(true));
+        assert!(help(true)[0].ends_with("write 127.0.0.1 or"), "{:?}", help(true));
     }
 }

@@ -262,7 +262,8 @@ fn each_example_differs_from_the_default_and_reads_back_the_same() {
         Config::parse_on("test.conf", text.as_bytes(), &two_cores()).unwrap_or_else(|error| panic!("{error}"))
     };
     let default = parse("");
-    for &key in SettingKey::ALL {
+    // A token is not printed, so it does not read back.
+    for &key in SettingKey::ALL.iter().filter(|&&key| key != SettingKey::ApiToken) {
         let config = parse(&format!("{key}: {}", key.example()));
         assert_ne!(config.settings.lines(key), default.settings.lines(key), "{key}");
         assert_eq!(parse(&config.to_string()), config, "{key}");

@@ -88,7 +88,7 @@ mod tests {
     use crate::config::machine::tests::two_cores;
 
     /// Every setting that takes a restart, in the order in which the log names them.
-    const RESTART: [SettingKey; 16] = [
+    const RESTART: [SettingKey; 17] = [
         SettingKey::TrafficInterval,
         SettingKey::AnalyzePorts,
         SettingKey::PortInterval,
@@ -102,6 +102,7 @@ mod tests {
         SettingKey::LogFormat,
         SettingKey::StateFile,
         SettingKey::ListenAddress,
+        SettingKey::ApiSocket,
         SettingKey::User,
         SettingKey::Sandbox,
         SettingKey::AlertCommandUser,

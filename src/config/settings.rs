@@ -298,10 +298,38 @@ Sinks {
     }
 }
 Http {
-    /// Loopback address and port of the dashboard and the API.
+    /// Address and port of the dashboard and the API. An address that other machines can reach needs `ApiTokenFile` or
+    /// `ApiToken`.
     ListenAddress {
         listen: SocketAddr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8698),
-        kind: LoopbackAddress, reload: Restart(FileOrSocket), example: "[::1]:8698", more: "Who may ask"
+        kind: ListenAt.and(Context::check_listen_address),
+        reload: Restart(FileOrSocket), example: "[::1]:8698", more: "Who may ask"
+    }
+    /// Token that changes need, and that everything needs from other machines; `TrafficAlerted token` makes one.
+    /// Whoever can read the configuration has it, so `ApiTokenFile` is safer. `check` does not print it.
+    ApiToken {
+        api_token: Option<Secret> = None,
+        kind: StrongToken, reload: Live, example: "make-one-with-TrafficAlerted-token", more: "Who may ask"
+    }
+    /// File that holds the token, instead of `ApiToken`. It must belong to the program's user or to root, and nobody
+    /// else may read it. It is read again at a reload.
+    ApiTokenFile {
+        api_token_file: Option<PathBuf> = None,
+        kind: FilePath.and(Context::check_api_token_file), reload: Live,
+        example: "/etc/TrafficAlerted/api-token", more: "Who may ask"
+    }
+    /// Path of a Unix socket with the same API. `auto` is `api.sock` in the folder that the service unit provides
+    /// (`RuntimeDirectory=`), else `/run/TrafficAlerted/api.sock`, and if it cannot be made there, the program goes on
+    /// without it. `off` makes none.
+    ApiSocket {
+        api_socket: SocketOption = SocketOption::Auto,
+        kind: SocketPath, reload: Restart(FileOrSocket), example: "/run/monitor/api.sock", more: "Who may ask"
+    }
+    /// Users, by name or number, and groups, as `@name`, who may make changes over the Unix socket. Root and the
+    /// program's own user always may.
+    ApiUsers {
+        api_users: Vec<ApiUser> = Vec::new(),
+        kind: UserList, reload: Live, example: "alice,@netadmin", more: "Who may ask"
     }
 }
         }

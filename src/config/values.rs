@@ -9,9 +9,9 @@ use ipnet::IpNet;
 use super::context::Context;
 use super::key::SettingKey;
 use super::kind::Kind;
+use super::kinds::api::{ListenAt, SocketPath, StrongToken, UserList};
 use super::kinds::interfaces::{InterfaceNames, NetworkList};
 use super::kinds::limits::{LimitLines, Sources};
-use super::kinds::listen::LoopbackAddress;
 use super::kinds::numbers::{
     ByteCount, Count, OrOff, PerSecond, PercentageOrOff, PrefixLength, Seconds, Whole,
 };
@@ -25,6 +25,7 @@ use super::ranges::*;
 use super::reader::Reader;
 use super::settings::for_each_setting;
 use crate::alert::{Facility, Secret, SyslogTarget, WebhookFormat};
+use crate::api::{ApiUser, SocketOption};
 use crate::capture::{DirectionPolicy, EventLoop, LocalNetworks, WireExact};
 use crate::detect::ScanRule;
 use crate::engine::PinCores;

@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
 use traffic_alerted::alert::{Alert, AlertKind, AlertProgress, Counts, SinkName};
 use traffic_alerted::api::view::{Capabilities, LimitsInForce};
-use traffic_alerted::api::{ApiError, Bounds, Options, RunningServer, Server};
+use traffic_alerted::api::{ApiError, Bounds, Options, RunningServer, Server, SocketOption};
 use traffic_alerted::detect::{HostLimits, LimitException, ScanRule};
 use traffic_alerted::enrich::{GeoIp, GeoIpOptions};
 use traffic_alerted::flow::{HostRow, KernelCounts, PeerBytes, Published};
@@ -636,6 +636,12 @@ fn connections_beyond_the_limit_get_an_error() {
         holder.get_mut().write_all(request.as_bytes()).unwrap();
         assert_eq!(Reply::read(holder).text(), "ok");
     }
+    // The health is answered all the same.
+    let mut prober = BufReader::new(served.connect());
+    prober.get_mut().write_all(request.as_bytes()).unwrap();
+    assert_eq!(Reply::read(&mut prober).text(), "ok");
+    drop(prober);
+    let request = request.replace("/healthz", "/active");
     let mut third = BufReader::new(served.connect());
     third.get_mut().write_all(request.as_bytes()).unwrap();
     let refused = Reply::read(&mut third);
@@ -939,6 +945,9 @@ fn wait_for(socket: &TcpStream, flags: PollFlags, limit: Duration) -> bool {
 fn options() -> Options {
     Options {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        token: None,
+        socket: SocketOption::Off,
+        users: Vec::new(),
         capabilities: Capabilities {
             traffic_interval: 170,
             byte_limit: 20_000,

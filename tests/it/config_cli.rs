@@ -366,7 +366,7 @@ error: bad value for `ListenAddress`
 5 | ListenAddress: 0.0.0.0:8698
   |                ^^^^^^^^^^^^ not a loopback address
   |
-  = help: until the API can ask for a token it serves this machine only: write 127.0.0.1 or [::1], and reach it from elsewhere through ssh -L or a proxy that asks who it is
+  = help: without a token the API serves this machine only: write 127.0.0.1 or [::1] and reach it from elsewhere through ssh -L, or set `ApiTokenFile` (`TrafficAlerted token --file PATH` makes the file)
 ";
     let place = Place::with("my.conf", text);
     for args in [&["check", "my.conf"][..], &["my.conf"], &["replay", "--config", "my.conf", "none.pcap"]] {

@@ -10,6 +10,7 @@ mod geoip;
 #[path = "../packets/mod.rs"]
 mod packets;
 
+mod access;
 mod alert_file;
 mod api;
 mod config_cli;

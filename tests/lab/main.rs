@@ -26,6 +26,7 @@
 mod packets;
 mod support;
 
+mod access;
 mod accounting;
 mod alert_file;
 mod answers;

@@ -8,14 +8,15 @@ use serde_json::{Value, json};
 use crate::support::host::Host;
 use crate::support::injector::frame_from;
 use crate::support::namespaces::inside;
-use crate::support::program::{EVERY_HOST, Program, Signal};
+use crate::support::program::{EVERY_HOST, Program, Signal, TOKEN_LINE, WITH_TOKEN};
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 9, 6);
 const JSON: &str = "Content-Type: application/json\r\n";
 
 fn post(program: &Program, headers: &str, body: &str) -> (u16, Value) {
-    let (status, body) = program.request(&format!("POST /api/v1/mutes HTTP/1.1\r\n{headers}"), body);
+    let (status, body) =
+        program.request(&format!("POST /api/v1/mutes HTTP/1.1\r\n{WITH_TOKEN}{headers}"), body);
     (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error} in {body:?}")))
 }
 
@@ -29,7 +30,7 @@ fn a_muted_alert_is_shown_and_logged_when_its_mute_is_deleted() {
         let (far, router) = (Host::new(), Host::router());
         far.plug("far0", &router, "near0");
         let injector = far.injector("far0");
-        let mut program = Program::start(&router, &format!("{EVERY_HOST}ByteLimit: 5K\n"));
+        let mut program = Program::start(&router, &format!("{EVERY_HOST}{TOKEN_LINE}ByteLimit: 5K\n"));
         assert_eq!(mutes(&program), json!([]));
 
         let wanted = r#"{"source":"10.0.0.0/24","kind":"TRAFFIC","minutes":60,"reason":"the backup \u2713"}"#;
@@ -58,10 +59,11 @@ fn a_muted_alert_is_shown_and_logged_when_its_mute_is_deleted() {
         program.alert("TRAFFIC", OTHER);
         assert!(!program.log_text().contains("SRC=10.0.0.5"), "{}", program.log_text());
 
-        assert_eq!(program.request("DELETE /api/v1/mutes/1 HTTP/1.1\r\n", ""), (204, String::new()));
+        let delete = format!("DELETE /api/v1/mutes/1 HTTP/1.1\r\n{WITH_TOKEN}");
+        assert_eq!(program.request(&delete, ""), (204, String::new()));
         program.alert("TRAFFIC", HEAVY);
         assert_eq!(mutes(&program), json!([]));
-        assert_eq!(program.request("DELETE /api/v1/mutes/1 HTTP/1.1\r\n", "").0, 404);
+        assert_eq!(program.request(&delete, "").0, 404);
         assert_eq!(program.stop(Signal::SIGTERM).alerts().len(), 2);
     });
 }
@@ -69,7 +71,7 @@ fn a_muted_alert_is_shown_and_logged_when_its_mute_is_deleted() {
 #[test]
 fn a_bad_mute_or_one_from_another_web_page_changes_nothing() {
     inside(|| {
-        let program = Program::start(&Host::router(), "");
+        let program = Program::start(&Host::router(), TOKEN_LINE);
         let good = r#"{"source":"10.0.0.5","minutes":1}"#;
         let long = format!(r#"{{"source":"10.0.0.5","minutes":1,"reason":"{}"}}"#, "x".repeat(201));
         let huge = format!(r#"{{"source":"10.0.0.5","minutes":1,"reason":"{}"}}"#, "x".repeat(5000));
@@ -83,7 +85,7 @@ fn a_bad_mute_or_one_from_another_web_page_changes_nothing() {
             (with("Sec-Fetch-Site: cross-site"), good, 403, "other web pages"),
             (with("Sec-Fetch-Site: same-site"), good, 403, "other web pages"),
             (JSON.to_owned(), "", 400, "not such an object"),
-            (JSON.to_owned(), "[]", 400, "expected struct Wanted with 4 elements"),
+            (JSON.to_owned(), "[]", 400, "expected struct Wanted with 5 elements"),
             (JSON.to_owned(), r#"{"source":"10.0.0.5"}"#, 400, "minutes"),
             (JSON.to_owned(), r#"{"source":"10.0.0.5","minutes":1,"more":1}"#, 400, "more"),
             (JSON.to_owned(), r#"{"source":"10.0.0.5","minutes":0}"#, 400, "from 1 to 43200"),
@@ -93,6 +95,9 @@ fn a_bad_mute_or_one_from_another_web_page_changes_nothing() {
             (JSON.to_owned(), r#"{"source":"224.0.0.0/8","minutes":1}"#, 400, "no host has"),
             (JSON.to_owned(), r#"{"source":"ff02::1","minutes":1}"#, 400, "no host has"),
             (JSON.to_owned(), r#"{"source":"255.255.255.255","minutes":1}"#, 400, "no host has"),
+            (JSON.to_owned(), r#"{"source":"10.0.0.0/7","minutes":1}"#, 400, "\"all\": true"),
+            (JSON.to_owned(), r#"{"source":"0.0.0.0/0","minutes":1,"all":false}"#, 400, "\"all\": true"),
+            (JSON.to_owned(), r#"{"source":"2000::/3","minutes":1}"#, 400, "a /32"),
             (JSON.to_owned(), r#"{"source":"router","minutes":1}"#, 400, "an address or a network"),
             (JSON.to_owned(), r#"{"source":"10.0.0.5","minutes":1,"kind":"LOSS"}"#, 400, "kind"),
             (JSON.to_owned(), r#"{"source":"10.0.0.5","minutes":1,"reason":"a\nb"}"#, 400, "reason"),
@@ -114,7 +119,7 @@ fn a_bad_mute_or_one_from_another_web_page_changes_nothing() {
             ("DELETE /api/v1/mutes/99999999999999999999 HTTP/1.1\r\n", 404),
             ("GET /api/v1/mutesx HTTP/1.1\r\n", 404),
         ] {
-            assert_eq!(program.request(head, "").0, status, "{head:?}");
+            assert_eq!(program.request(&format!("{head}{WITH_TOKEN}"), "").0, status, "{head:?}");
         }
         assert_eq!(mutes(&program), json!([]));
 

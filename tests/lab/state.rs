@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::host::Host;
 use crate::support::injector::frame_from;
 use crate::support::namespaces::inside;
-use crate::support::program::{BINARY, EVERY_HOST, Program, Signal};
+use crate::support::program::{BINARY, EVERY_HOST, Program, Signal, TOKEN_LINE, WITH_TOKEN};
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const MUTED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);
@@ -39,12 +39,14 @@ fn a_program_restarts_with_the_alerts_of_a_killed_one() {
         let injector = far.injector("far0");
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("state.json");
-        let config =
-            format!("{EVERY_HOST}ByteLimit: 5K\nTrafficInterval: 5\nStateFile: {}\n", path.display());
+        let config = format!(
+            "{EVERY_HOST}{TOKEN_LINE}ByteLimit: 5K\nTrafficInterval: 5\nStateFile: {}\n",
+            path.display()
+        );
 
         let mut program = Program::start(&router, &config);
-        let post = "POST /api/v1/mutes HTTP/1.1\r\nContent-Type: application/json\r\n";
-        assert_eq!(program.request(post, MUTE).0, 201);
+        let post = format!("POST /api/v1/mutes HTTP/1.1\r\n{WITH_TOKEN}Content-Type: application/json\r\n");
+        assert_eq!(program.request(&post, MUTE).0, 201);
         for host in [HEAVY, MUTED] {
             (0..6).for_each(|_| injector.send(&frame_from(host)));
         }

@@ -26,6 +26,12 @@ use crate::support::tool::{LOOK, end_within};
 /// The beginning of most configurations of the lab: `/all` lists every host.
 pub(crate) const EVERY_HOST: &str = "ChartMinBytes: 1\n";
 
+/// A line that sets a token of the API.
+pub(crate) const TOKEN_LINE: &str = "ApiToken: lab-token-0123456789-abcdefghijk\n";
+
+/// The header with that token.
+pub(crate) const WITH_TOKEN: &str = "Authorization: Bearer lab-token-0123456789-abcdefghijk\r\n";
+
 /// Timeout of what must happen, far longer than it takes, since the machine may be busy.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -151,6 +157,15 @@ pub(crate) struct Destination {
     pub(crate) bytes: u64,
 }
 
+/// Returns a configuration without the Unix socket of the API, unless it names one: all tests share the folder of the
+/// default.
+fn whole(config: &str) -> String {
+    match config.contains("ApiSocket:") {
+        true => config.to_owned(),
+        false => format!("{}\nApiSocket: off\n", config.trim_end_matches('\n')),
+    }
+}
+
 impl Program {
     /// Starts it on a host and waits until it listens, from when on it counts.
     pub(crate) fn start(host: &Host, config: &str) -> Self {
@@ -195,7 +210,7 @@ impl Program {
         let folder = tempfile::tempdir().expect("a folder for the test");
         // It may run as a user that owns no files.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
-        fs::write(folder.path().join("lab.conf"), config).expect("it is ours");
+        fs::write(folder.path().join("lab.conf"), whole(config)).expect("it is ours");
         command
             .arg("lab.conf")
             .current_dir(folder.path())
@@ -231,7 +246,7 @@ impl Program {
             program.log.lines().iter().filter(|line| is_answer(line)).count()
         };
         let before = answers(self);
-        fs::write(self.folder.path().join("lab.conf"), config).expect("it is ours");
+        fs::write(self.folder.path().join("lab.conf"), whole(config)).expect("it is ours");
         self.signal(Signal::SIGHUP);
         self.wait_for("it has read its configuration again", answers, |&now| now == before + 1);
     }
