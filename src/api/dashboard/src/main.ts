@@ -11,6 +11,7 @@ import { type Report, fetchReport } from "./model.ts";
 import { refreshPeers } from "./peers-dialog.ts";
 import { showAccounting } from "./proof.ts";
 import { refreshForever } from "./refresh.ts";
+import { NotSignedIn, listenForToken, showSignIn } from "./sign-in.ts";
 import { setText } from "./table.ts";
 import { Clock } from "./time.ts";
 import { bitRate, groupedCount, percent, roughShare, seconds, duration } from "./words.ts";
@@ -129,6 +130,7 @@ function showReport(report: Report): void {
   latestAt = clock.at(Date.now(), Date.now());
   if (first) document.body.classList.remove("loading");
   setHidden(any("outage"), true);
+  showSignIn(false);
   setText(any("updated"), `Updated ${latestAt}`);
   document.body.dataset["state"] = "live";
   showSummary(report);
@@ -142,6 +144,14 @@ function showReport(report: Report): void {
 }
 
 function showOutage(error: unknown): void {
+  if (error instanceof NotSignedIn && error.tokenHelps) {
+    document.body.dataset["state"] = "outage";
+    setHidden(any("outage"), true);
+    setText(any("updated"), "Not signed in");
+    showSignIn(true);
+    return;
+  }
+  showSignIn(false);
   console.warn("no report from the server", error);
   document.body.classList.remove("loading");
   document.body.dataset["state"] = "outage";
@@ -155,4 +165,5 @@ function showOutage(error: unknown): void {
   setText(any("updated"), latest === null ? "Not connected" : `Last updated ${latestAt}`);
 }
 
-refreshForever(fetchReport, { onData: showReport, onOutage: showOutage }, REFRESH_MS, DEADLINE_MS);
+const refreshNow = refreshForever(fetchReport, { onData: showReport, onOutage: showOutage }, REFRESH_MS, DEADLINE_MS);
+listenForToken(refreshNow);

@@ -4,6 +4,7 @@ import { type Accounting, parseAccounting } from "./accounting.ts";
 import { type Alert, parseAlerts } from "./alerts.ts";
 import { list, number, record, text } from "./fields.ts";
 import { type Limits, parseLimits } from "./limits.ts";
+import { NotSignedIn, needsToken } from "./sign-in.ts";
 
 /** Bytes sent to one peer. */
 export interface Peer {
@@ -100,6 +101,7 @@ async function fetchJson(address: string, signal: AbortSignal): Promise<Answer> 
 }
 
 async function readJson(address: string, response: Response): Promise<Answer> {
+  if (needsToken(response.status)) throw new NotSignedIn(response.status);
   if (!response.ok) throw new Error(`${address} answered ${response.status}`);
   // The times of alerts are by the server's clock, so their age is as well.
   const now = Date.parse(response.headers.get("Date") ?? "");

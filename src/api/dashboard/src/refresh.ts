@@ -7,14 +7,14 @@ export interface Outcome<T> {
 
 /**
  * Calls `request` now and `intervalMs` after each response, while the page is visible. One that takes longer than
- * `deadlineMs` is an outage.
+ * `deadlineMs` is an outage. Returns a function that calls it at once.
  */
 export function refreshForever<T>(
   request: (signal: AbortSignal) => Promise<T>,
   { onData, onOutage }: Outcome<T>,
   intervalMs: number,
   deadlineMs: number,
-): void {
+): () => void {
   let asking = false;
   let next: number | undefined;
 
@@ -37,4 +37,5 @@ export function refreshForever<T>(
     else void turn();
   });
   void turn();
+  return () => void turn();
 }
