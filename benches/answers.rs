@@ -43,7 +43,8 @@ fn get(addr: SocketAddr) -> usize {
 
 fn answers(criterion: &mut Criterion) {
     let cell = Arc::new(Published::new(report()));
-    let options = api::Options { listen: ([127, 0, 0, 1], 0).into(), ..Config::default().api_options() };
+    let (listen, socket) = (([127, 0, 0, 1], 0).into(), api::SocketOption::Off);
+    let options = api::Options { listen, socket, ..Config::default().api_options() };
     let server = Server::bind(&options).expect("loopback has a free port");
     let server = server.start(Arc::clone(&cell)).expect("a thread can be started");
     let addr = server.local_addr();

@@ -14,7 +14,7 @@ use std::{fs, io};
 
 use traffic_alerted::alert::{Alert, AlertKind, AlertProgress};
 use traffic_alerted::api::view::{Capabilities, LimitsInForce};
-use traffic_alerted::api::{Options, RunningServer, Server};
+use traffic_alerted::api::{Options, RunningServer, Server, SocketOption};
 use traffic_alerted::capture::{InterfaceName, KernelStats, LinkCounters, SoftnetStats};
 use traffic_alerted::detect::{
     Confidence, HostLimits, InterfaceReconciliation, LimitException, ScanClass, ScanEvidence, ScanRole,
@@ -132,7 +132,8 @@ fn serve(listen: SocketAddr, report: &Arc<Published<Report>>) -> RunningServer {
             ..LimitsInForce::default()
         },
     };
-    Server::bind(&Options { listen, capabilities }).unwrap().start(Arc::clone(report)).unwrap()
+    let options = Options { listen, token: None, socket: SocketOption::Off, users: Vec::new(), capabilities };
+    Server::bind(&options).unwrap().start(Arc::clone(report)).unwrap()
 }
 
 /// Three sources: one with two alerts, one in IPv6 with one, one with none.

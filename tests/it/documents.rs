@@ -192,7 +192,8 @@ fn scripts_that_are_named_can_be_run() {
 fn paths_of_the_api_are_answered_and_each_is_documented() {
     let report = Arc::new(Published::new(Report::default()));
     let options = Config::parse("", "").unwrap().api_options();
-    let server = Server::bind(&api::Options { listen: (Ipv4Addr::LOCALHOST, 0).into(), ..options }).unwrap();
+    let (listen, socket) = ((Ipv4Addr::LOCALHOST, 0).into(), api::SocketOption::Off);
+    let server = Server::bind(&api::Options { listen, socket, ..options }).unwrap();
     let addr = server.local_addr();
     let _running: RunningServer = server.start(report).unwrap();
 
