@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::geoip::{GeoIp, ORGANIZATION_CHARS_MAX};
-use super::ptr::{answer, is_plain, reverse_name};
+use super::ptr::{answer, has_address, is_plain, reverse_name};
 use crate::escape::is_hidden;
 
 /// Reads a datagram as the answer to a query whose number it has: the name in it can be shown, and an answer to another
@@ -18,6 +18,8 @@ pub fn dns_answer(datagram: &[u8]) {
         if let Some(Ok(Some(name))) = answer(datagram, id, &asked_for) {
             assert!(is_plain(&name) && name.is_ascii() && name.len() <= 253, "{name:?}");
         }
+        // The same datagram as the answer about the addresses of a name.
+        let _ = has_address(datagram, id, &asked_for, address);
         assert!(answer(datagram, id ^ 1, &asked_for).is_none(), "it has another number");
     }
 }
