@@ -13,6 +13,7 @@
 //! renamed there changes nothing here.
 
 mod scan;
+mod storm;
 
 use std::net::IpAddr;
 
@@ -27,6 +28,7 @@ use super::record::{Alert, AlertState};
 use super::sentence::Sentence;
 use crate::enrich::{GeoIp, GeoIpRecord, HostDetails};
 use scan::Scan;
+use storm::StormView;
 
 #[derive(Serialize)]
 struct AlertView<'a> {
@@ -53,6 +55,15 @@ struct AlertView<'a> {
     /// Left out unless the alert is muted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     muted: bool,
+    /// `displaced` if an alert of more weight took its place; left out otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<&'static str>,
+    /// The id of the storm that it is part of; left out if it is in none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storm_id: Option<&'a str>,
+    /// What the storm consists of; left out if this is the alert of one host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storm: Option<StormView<'a>>,
     evidence: EvidenceView<'a>,
 }
 
@@ -111,6 +122,9 @@ fn view_with<'a>(
         window_seconds: alert.window.as_secs(),
         sentence,
         muted: alert.progress.is_muted,
+        end: alert.progress.is_displaced.then_some("displaced"),
+        storm_id: alert.progress.storm_id.as_deref(),
+        storm: alert.progress.storm.as_deref().map(StormView::of),
         evidence: EvidenceView {
             ip_bytes: alert.ip_bytes,
             destinations: alert

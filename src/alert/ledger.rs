@@ -16,17 +16,26 @@
 //! A muted alert changes its state in the same way, but its opening, confirmation and growth are not notified. Its end
 //! is notified if its opening was, before it was muted. If it is still open when its mute ends, it is notified then.
 //!
+//! The openings of a judgement may belong to a storm, which is notified in their place ([`Ledger::finish_judgement`]).
+//! Neither the growth nor the end of an alert of a storm is notified.
+//!
+//! If the table is full, an alert of more weight takes the place of a lesser one, which ends as displaced.
+//!
 //! Methods take the time twice: `now` on the monotonic clock, by which timeouts run, and `wall_clock`, which
 //! alerts show.
 
 mod mutes;
 mod restore;
+mod room;
+mod storms;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::detect::Finding;
+use ipnet::IpNet;
+
+use crate::detect::{Finding, PrefixMap};
 use crate::flow::Metric;
 use crate::time::{Moment, UnixNanos};
 
@@ -35,8 +44,11 @@ use super::evidence::{Evidence, EvidenceNeeded};
 use super::mute::Mutes;
 use super::notice::Notice;
 use super::open_alert::OpenAlert;
-use super::record::{Alert, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
+use super::record::{Alert, AlertKey, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
+use super::room::{Room, Weight};
+use super::storms::{Storms, excess};
 use super::wall_clock::WallClock;
+use room::FullTable;
 
 /// How long a host must have been within its limit before its alert closes: the window of that limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +86,6 @@ pub(crate) struct ChangeCount {
     pub(crate) peaks: u64,
 }
 
-/// The host that an alert is about, and the kind of the alert. The host is [`Alert::source`]: the receiver for
-/// [`AlertKind::Received`], `None` if the alert is about the capture itself.
-type AlertKey = (Option<IpAddr>, AlertKind);
-
 /// The open alerts, one for each host and kind, and those that closed within the cooldown.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -91,10 +99,15 @@ pub(crate) struct Ledger {
     are_mutes_corrected: bool,
     timeouts: CloseTimeouts,
     cooldown: Duration,
-    /// Number of alerts that ever opened under a new id.
+    /// Number of alerts and storms that ever opened under a new id.
     opened: u64,
-    /// Number of findings that opened no alert because [`OPEN_ALERTS_MAX`] were open.
-    discarded_findings: u64,
+    /// The places of the open alerts, and what it costs if there are none left.
+    room: Room,
+    full_table: FullTable,
+    storms: Storms,
+    /// The networks whose hosts are local, also as a list to be compared with.
+    local: PrefixMap<()>,
+    local_networks: Vec<IpNet>,
     changes: ChangeCount,
 }
 
@@ -131,7 +144,11 @@ impl Ledger {
             timeouts,
             cooldown,
             opened: 0,
-            discarded_findings: 0,
+            room: Room::default(),
+            full_table: FullTable::default(),
+            storms: Storms::default(),
+            local: PrefixMap::default(),
+            local_networks: Vec::new(),
             changes: ChangeCount::default(),
         }
     }
@@ -159,19 +176,31 @@ impl Ledger {
             let before = (open.alert.measured, open.alert.progress.error_bound);
             let notified = open.notified();
             let is_confirmed = open.is_confirmed_by(finding);
+            let excess_before = excess(&open.alert);
             open.update_evidence(finding, now, evidence);
-            let notice = open.exceed(finding, now, wall_clock);
+            let mut notice = open.exceed(finding, now, wall_clock);
+            let weight = Weight::of(&open.alert);
+            if weight != open.weight {
+                self.room.remove(key, open.is_local, open.weight);
+                self.room.add(key, open.is_local, weight);
+                open.weight = weight;
+            }
+            if let (Some(id), Some(source)) = (open.alert.progress.storm_id.clone(), finding.source)
+                && self.storms.raise(&id, excess_before, storms::opening(&open.alert, source), now)
+            {
+                notice = open.leave_storm();
+            }
             self.changes.peaks += u64::from((open.alert.measured, open.alert.progress.error_bound) != before);
             self.changes.transitions += u64::from(is_confirmed || open.notified() != notified);
             return notice;
         }
-        // An alert about lost frames has no source. It opens however many hosts have alerts.
-        if self.open.len() >= OPEN_ALERTS_MAX && finding.source.is_some() {
-            self.discarded_findings += 1;
+        if !self.make_room(finding, now, wall_clock) {
             return None;
         }
         let alert = self.open_alert(finding, now, wall_clock, evidence(EvidenceNeeded::Everything));
-        self.open.insert(key, OpenAlert::new(alert.clone(), finding, now));
+        let open = OpenAlert::new(alert.clone(), finding, now, self.is_local(finding.source));
+        self.room.add(key, open.is_local, open.weight);
+        self.open.insert(key, open);
         self.changes.transitions += 1;
         (!alert.progress.is_muted).then_some(Notice::Opened(alert))
     }
@@ -192,7 +221,7 @@ impl Ledger {
                 let (peak, upper_bound) = (alert.measured, alert.upper_bound());
                 (alert.id, alert.opened_at, peak, upper_bound, alert.progress.reopened.saturating_add(1))
             }
-            None => (self.next_id(wall_clock), wall_clock, 0, 0, 0),
+            None => (next_id(&mut self.opened, wall_clock), wall_clock, 0, 0, 0),
         };
         let measured = peak.max(finding.measured);
         let Evidence { ip_bytes, destinations, ports, loss, scan } = evidence;
@@ -217,13 +246,9 @@ impl Ledger {
                 is_muted: self.mutes.cover(finding.source, finding.kind),
                 is_possible: !finding.is_certain(),
                 error_bound: upper_bound.max(finding.upper_bound()) - measured,
+                ..AlertProgress::default()
             },
         }
-    }
-
-    fn next_id(&mut self, wall_clock: UnixNanos) -> String {
-        self.opened = self.opened.saturating_add(1);
-        format!("{}-{}", wall_clock.0 / 1_000_000_000, self.opened)
     }
 
     /// Closes the alerts whose host has been within its limit for a whole window, appends the notices of that, and
@@ -242,7 +267,11 @@ impl Ledger {
             let at = open.exceeded_at.plus(timeouts.of(key.1));
             let late = now.since(at);
             let closed_at = wall_clock.minus(late).max(open.alert.opened_at);
+            self.room.remove(key, open.is_local, open.weight);
             let alert = Alert { closed_at: Some(closed_at), ..open.alert };
+            if let Some(id) = &alert.progress.storm_id {
+                self.storms.leave(id, excess(&alert), closed_at);
+            }
             self.recently_closed.add(alert.clone(), at);
             if late < cooldown && self.closed.len() < OPEN_ALERTS_MAX {
                 let closed = ClosedAlert { alert: alert.clone(), since: at, closed_before: Duration::ZERO };
@@ -252,6 +281,7 @@ impl Ledger {
                 notices.push(Notice::Closed(alert));
             }
         }
+        self.close_storms(now, notices);
     }
 
     /// Returns the alerts that closed within the last day, the newest first.
@@ -264,6 +294,7 @@ impl Ledger {
         self.open.values_mut().for_each(|open| open.alert.hide_destinations());
         self.closed.values_mut().for_each(|closed| closed.alert.hide_destinations());
         self.recently_closed.hide_destinations();
+        self.storms.hide_destinations();
     }
 
     /// Returns the number of changes of the result of [`to_persisted`](Self::to_persisted).
@@ -299,12 +330,12 @@ impl Ledger {
             .filter_map(|&(source, _)| source)
             .filter(move |&source| last.replace(source) != Some(source))
     }
+}
 
-    /// Returns the number of findings that opened no alert because [`OPEN_ALERTS_MAX`] were open. A host that stays
-    /// over its limit leads to a finding each time that hosts are judged, and each of them is counted.
-    pub(crate) fn discarded_findings(&self) -> u64 {
-        self.discarded_findings
-    }
+/// Returns the id of a new alert or storm, and counts it.
+fn next_id(opened: &mut u64, wall_clock: UnixNanos) -> String {
+    *opened = opened.saturating_add(1);
+    format!("{}-{opened}", wall_clock.0 / 1_000_000_000)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::notice::Notice;
 use super::record::{Alert, AlertProgress};
+use super::storm::Storm;
 use crate::detect::{LogDetails, PartsPerMillion, Words};
 use crate::flow::KernelCounts;
 
@@ -21,6 +22,10 @@ use crate::flow::KernelCounts;
 /// GROWN=SCANNING SRC=10.0.0.7 CONTACTED=31 LIMIT=15 TIMES=2
 /// CLOSED=TRAFFIC SRC=10.0.0.5 PEAK=1200000000 LIMIT=1000000000 SECONDS=212
 /// CLOSED=LOSS PEAK=2.1729% LIMIT=0.1% SECONDS=340
+/// CLOSED=TRAFFIC SRC=10.0.0.5 PEAK=1200000000 LIMIT=1000000000 SECONDS=2 | END=DISPLACED
+/// EVENT=STORM KIND=SCANNING HOSTS=50 NETWORK=10.0.0.0/24 | NETWORKS=[{10.0.0.0/24 50}] | HOSTINFO=[10.0.0.1 ...]
+/// GROWN=STORM KIND=SCANNING HOSTS=312 TARGET=10.9.0.1 | NETWORKS=[{192.0.2.0/24 7}] | HOSTINFO=[192.0.2.4 ...]
+/// CLOSED=STORM KIND=SCANNING HOSTS=312 SECONDS=212
 /// POSSIBLE=TRAFFIC SRC=10.0.0.5 TOTALBYTES=90000000 | DSTINFO=[{10.9.0.1 90000000}] | UPTO=120000000 LIMIT=100000000
 /// ```
 ///
@@ -28,6 +33,8 @@ use crate::flow::KernelCounts;
 /// counts `EVENT=` gets the same counts as before. A possible alert (`POSSIBLE=`) shows the upper bound of its value,
 /// and is followed by an `EVENT=` line when it is confirmed. If frames were dropped in the window, the line of an alert
 /// that opens ends with their share (`| LOST=2.1729%`): the true values are larger.
+///
+/// A storm has no `SRC=`, so that a program that blocks every `SRC=` blocks none of its hosts unseen.
 ///
 /// A host that receives too much is a victim and not a source. Its lines have `DST=`, so that a program that blocks
 /// every `SRC=` does not block it.
@@ -47,6 +54,9 @@ impl fmt::Display for Line<'_> {
 }
 
 fn opened(word: &str, alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let Some(storm) = &alert.progress.storm {
+        return write_storm(word, alert, storm, f);
+    }
     let lost = PartsPerMillion::of_a_million(alert.loss.dropped_ppm());
     let Some(source) = alert.source else {
         let KernelCounts { tp_packets, tp_drops, .. } = alert.loss;
@@ -94,7 +104,27 @@ fn write_list<T: fmt::Display>(
     f.write_str("]")
 }
 
+/// Writes the line of a storm that opens or grows.
+fn write_storm(word: &str, alert: &Alert, storm: &Storm, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write_storm_head(word, alert, storm, f)?;
+    write_list(
+        f,
+        " | NETWORKS=[",
+        storm.networks.iter().map(|(network, hosts)| format!("{{{network} {hosts}}}")),
+    )?;
+    write_list(f, " | HOSTINFO=[", &storm.sample)
+}
+
+fn write_storm_head(word: &str, alert: &Alert, storm: &Storm, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{word}=STORM KIND={} HOSTS={}", alert.kind.name(), storm.hosts)?;
+    storm.network.map_or(Ok(()), |network| write!(f, " NETWORK={network}"))?;
+    storm.target.map_or(Ok(()), |target| write!(f, " TARGET={target}"))
+}
+
 fn grown(alert: &Alert, times: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let Some(storm) = &alert.progress.storm {
+        return write_storm("GROWN", alert, storm, f);
+    }
     let &Alert { kind, source, limit, progress: AlertProgress { last, .. }, .. } = alert;
     let Some(source) = source else {
         let (share, limit) = (PartsPerMillion::of_a_million(last), PartsPerMillion::of_a_million(limit));
@@ -106,12 +136,19 @@ fn grown(alert: &Alert, times: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn closed(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let seconds = alert.lasted().as_secs();
+    if let Some(storm) = &alert.progress.storm {
+        write_storm_head("CLOSED", alert, storm, f)?;
+        return write!(f, " SECONDS={seconds}");
+    }
     let &Alert { kind, source, measured, limit, .. } = alert;
     match source {
         Some(source) => {
             let (name, host) = (kind.name(), kind.detector().words.host);
             write!(f, "CLOSED={name} {host}={source} PEAK={measured} LIMIT={limit} SECONDS={seconds}")?;
-            if alert.progress.error_bound > 0 { write!(f, " | UPTO={}", alert.upper_bound()) } else { Ok(()) }
+            if alert.progress.error_bound > 0 {
+                write!(f, " | UPTO={}", alert.upper_bound())?;
+            }
+            if alert.progress.is_displaced { f.write_str(" | END=DISPLACED") } else { Ok(()) }
         }
         None => {
             let (peak, limit) =

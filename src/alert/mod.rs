@@ -25,12 +25,15 @@ mod notice;
 mod open_alert;
 mod persisted_ledger;
 mod record;
+mod room;
 pub(crate) mod sample;
 mod sentence;
 mod sink;
 mod state_file;
 #[allow(dead_code, reason = "the state database, which comes next, is its only user")]
 mod stored_alert;
+mod storm;
+mod storms;
 mod wall_clock;
 mod why_line;
 
@@ -58,13 +61,17 @@ pub use sink::{
 };
 pub(crate) use sink::{why_no_token, why_no_webhook};
 pub use state_file::StateFile;
+pub use storm::{STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm};
 pub use why_line::WhyLine;
 
-/// Whether alerts show destinations, and how long an alert may open again under its id.
+/// Whether alerts show destinations, how long an alert may open again under its id, and how many make a storm.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Options {
     /// True if all notices and reports leave destinations out.
     pub hide_destinations: bool,
     /// An alert whose limit is exceeded again within this time after its end opens again under the same id.
     pub cooldown: Duration,
+    /// Number of alerts of a kind that may open within a minute and are notified one by one; more of them are a storm.
+    /// `None` turns storms off.
+    pub burst: Option<u32>,
 }

@@ -197,6 +197,12 @@ impl Mutes {
         self.by_network.all_of(&source).any(|kinds| kinds.iter().any(is_muted))
     }
 
+    /// Returns true if a mute covers all hosts of a network for alerts of this kind.
+    pub(super) fn cover_network(&self, network: IpNet, kind: AlertKind) -> bool {
+        let mut mutes = self.list().filter(|mute| mute.kind.is_none_or(|muted| muted == kind));
+        mutes.any(|mute| mute.source.contains(&network))
+    }
+
     /// Returns the mutes in force, the oldest first.
     pub(super) fn list(&self) -> impl Iterator<Item = &Mute> {
         self.in_force.values().map(|(mute, _)| mute)

@@ -1,5 +1,6 @@
 //! An open alert: how further findings change it, and which of them lead to a notice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::detect::Finding;
@@ -10,6 +11,7 @@ use super::evidence::{Evidence, EvidenceNeeded, complete_at};
 use super::notice::Notice;
 use super::persisted_ledger::PersistedAlert;
 use super::record::{Alert, AlertProgress};
+use super::room::Weight;
 
 /// Multiples of the limit at which growth is notified.
 const GROWTH: [u64; 3] = [2, 5, 10];
@@ -33,11 +35,15 @@ pub(super) struct OpenAlert {
     is_notified_as_possible: bool,
     /// True if the alert was restored after a restart and its evidence, which is not saved, has not been gathered yet.
     lacks_evidence: bool,
+    /// True if its host is local.
+    pub(super) is_local: bool,
+    /// Its weight in the table of open alerts.
+    pub(super) weight: Weight,
 }
 
 impl OpenAlert {
     /// Opens an alert for its first finding. Muted alerts count as not notified.
-    pub(super) fn new(alert: Alert, finding: &Finding, now: Moment) -> Self {
+    pub(super) fn new(alert: Alert, finding: &Finding, now: Moment, is_local: bool) -> Self {
         let (is_muted, is_possible) = (alert.progress.is_muted, alert.progress.is_possible);
         Self {
             exceeded_at: now,
@@ -47,6 +53,8 @@ impl OpenAlert {
             is_notified: !is_muted,
             is_notified_as_possible: !is_muted && is_possible,
             lacks_evidence: false,
+            is_local,
+            weight: Weight::of(&alert),
             alert,
         }
     }
@@ -62,6 +70,9 @@ impl OpenAlert {
             is_notified,
             is_notified_as_possible,
             lacks_evidence: true,
+            // The ledger knows the local networks and sets both before it decides by them.
+            is_local: false,
+            weight: Weight::of(&alert),
             alert,
         }
     }
@@ -151,7 +162,7 @@ impl OpenAlert {
         }
         let has_grown = multiple > self.multiple_reached;
         self.multiple_reached = self.multiple_reached.max(multiple);
-        if alert.progress.is_muted {
+        if alert.progress.is_muted || alert.progress.storm_id.is_some() {
             return None;
         }
         // A confirmation shows the value, so growth in the same tick is not notified as well.
@@ -162,7 +173,7 @@ impl OpenAlert {
     /// `Confirmed` if its confirmation was not; otherwise returns `None`.
     pub(super) fn set_muted(&mut self, is_muted: bool) -> Option<Notice> {
         self.alert.progress.is_muted = is_muted;
-        if is_muted {
+        if is_muted || self.alert.progress.storm_id.is_some() {
             return None;
         }
         if self.is_notified {
@@ -171,6 +182,20 @@ impl OpenAlert {
         self.is_notified = true;
         self.is_notified_as_possible = self.alert.progress.is_possible;
         Some(Notice::Opened(self.alert.clone()))
+    }
+
+    /// Makes the alert, whose opening would be notified now, a part of a storm, which is notified instead.
+    pub(super) fn join_storm(&mut self, id: Arc<str>) {
+        self.alert.progress.storm_id = Some(id);
+        self.is_notified = false;
+        self.is_notified_as_possible = false;
+    }
+
+    /// Takes the alert out of its storm. Returns the notice of its opening; `None` if it is muted.
+    pub(super) fn leave_storm(&mut self) -> Option<Notice> {
+        self.alert.progress.storm_id = None;
+        let is_muted = self.alert.progress.is_muted;
+        self.set_muted(is_muted)
     }
 
     /// Returns `Confirmed` if the alert is certain and was notified as possible; `None` otherwise.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -14,6 +15,8 @@ use thiserror::Error;
 
 use super::mute::{MUTES_MAX, Mute, is_reason};
 use super::record::{Alert, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
+use super::storm::{STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm};
+use super::storms::{BURST_WITHIN, STORMS_MAX};
 use crate::flow::KernelCounts;
 use crate::time::UnixNanos;
 
@@ -40,6 +43,8 @@ pub struct PersistedLedger {
     pub(super) closed: Vec<Alert>,
     /// Mutes in force.
     pub(super) mutes: Vec<Mute>,
+    /// Open storms. Their alerts are in `open`, with the id of the storm.
+    pub(super) storms: Vec<Alert>,
 }
 
 /// An open alert, and which of its notices were queued.
@@ -81,6 +86,9 @@ struct SavedState {
     open: Vec<SavedAlert>,
     closed: Vec<SavedAlert>,
     mutes: Vec<SavedMute>,
+    /// Left out if there are none, as earlier versions of the program expect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    storms: Vec<SavedStorm>,
 }
 
 /// Times are nanoseconds since 1970-01-01 UTC. Field names are part of the form of the file.
@@ -110,6 +118,27 @@ struct SavedAlert {
     is_possible: bool,
     #[serde(rename = "is_said_as_possible", default, skip_serializing_if = "std::ops::Not::not")]
     is_notified_as_possible: bool,
+    /// The id of its storm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    storm: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "struct StormView")]
+struct SavedStorm {
+    id: String,
+    kind: String,
+    opened_at: u64,
+    exceeded_at: u64,
+    limit: u64,
+    is_possible: bool,
+    network: Option<String>,
+    target: Option<IpAddr>,
+    is_local: bool,
+    hosts: u64,
+    said_singly: u64,
+    sample: Vec<IpAddr>,
+    networks: Vec<(String, u64)>,
 }
 
 fn is_zero(value: &u64) -> bool {
@@ -142,6 +171,7 @@ impl PersistedLedger {
             // The last two fields of a closed alert are not read; the form requires them.
             closed: self.closed.iter().map(|alert| SavedAlert::of(alert, 1, true)).collect(),
             mutes: self.mutes.iter().map(SavedMute::of).collect(),
+            storms: self.storms.iter().filter_map(SavedStorm::of).collect(),
         };
         serde_json::to_vec(&view).expect("views are structs of numbers and text with string keys")
     }
@@ -155,7 +185,7 @@ impl PersistedLedger {
         if version != VERSION {
             return Err(StateError::Version(version));
         }
-        let SavedState { opened, last_mute, open, closed, mutes, .. } = serde_json::from_slice(json)?;
+        let SavedState { opened, last_mute, open, closed, mutes, storms, .. } = serde_json::from_slice(json)?;
         if opened.max(last_mute) > NUMBERS_MAX {
             return Err(StateError::Wrong("the number of alerts or mutes"));
         }
@@ -178,12 +208,19 @@ impl PersistedLedger {
         let open = open.into_iter().map(|view| check(view, true)).collect::<Result<_, _>>()?;
         let closed = closed.into_iter().map(|view| check(view, false).map(|known| known.alert));
         let closed = closed.collect::<Result<_, _>>()?;
+        if storms.len() > STORMS_MAX {
+            return Err(StateError::Wrong("more storms than there may be"));
+        }
+        let storms = storms.into_iter().map(SavedStorm::check).collect::<Result<Vec<Alert>, _>>()?;
+        if !storms.iter().all(|storm| ids.insert(storm.id.clone())) {
+            return Err(StateError::Wrong("a storm that is there twice"));
+        }
         let mutes: Vec<Mute> = mutes.into_iter().map(SavedMute::check).collect::<Result<_, _>>()?;
         let numbers: BTreeSet<u64> = mutes.iter().map(|mute| mute.id).collect();
         if numbers.len() < mutes.len() || numbers.last().is_some_and(|&id| id > last_mute) {
             return Err(StateError::Wrong("the numbers of mutes"));
         }
-        Ok(Self { opened, last_mute, open, closed, mutes })
+        Ok(Self { opened, last_mute, open, closed, mutes, storms })
     }
 }
 
@@ -206,14 +243,13 @@ impl SavedAlert {
             error: alert.progress.error_bound,
             is_possible: alert.progress.is_possible,
             is_notified_as_possible: false,
+            storm: alert.progress.storm_id.as_deref().map(str::to_owned),
         }
     }
 
     fn check(self) -> Result<PersistedAlert, StateError> {
         let kind = AlertKind::named(&self.kind).ok_or(StateError::Wrong("the kind of an alert"))?;
-        let is_id =
-            (1..=ID_CHARS_MAX).contains(&self.id.len()) && self.id.bytes().all(|b| b.is_ascii_graphic());
-        if !is_id {
+        if !is_id(&self.id) || self.storm.as_deref().is_some_and(|id| !is_id(id)) {
             return Err(StateError::Wrong("the id of an alert"));
         }
         if self.source.is_none() != (kind == AlertKind::Loss) {
@@ -222,7 +258,9 @@ impl SavedAlert {
         if self.limit == 0 || self.measured < self.last || self.measured.checked_add(self.error).is_none() {
             return Err(StateError::Wrong("the limit or peak of an alert"));
         }
-        if self.is_notified_as_possible && !self.is_notified {
+        if self.is_notified_as_possible && !self.is_notified
+            || self.storm.is_some() && self.is_notified && self.closed_at.is_none()
+        {
             return Err(StateError::Wrong("what was said of an alert"));
         }
         let progress = AlertProgress {
@@ -232,6 +270,8 @@ impl SavedAlert {
             is_muted: false,
             is_possible: self.is_possible,
             error_bound: self.error,
+            storm_id: self.storm.map(Arc::from),
+            ..AlertProgress::default()
         };
         let alert = Alert {
             id: self.id,
@@ -255,6 +295,86 @@ impl SavedAlert {
             multiple_reached: self.multiple_reached,
             is_notified: self.is_notified,
             is_notified_as_possible: self.is_notified_as_possible,
+        })
+    }
+}
+
+/// Returns true if the text can be the id of an alert.
+fn is_id(text: &str) -> bool {
+    (1..=ID_CHARS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+impl SavedStorm {
+    /// Returns the saved form of a storm; `None` if the alert is none.
+    fn of(alert: &Alert) -> Option<Self> {
+        let storm = alert.progress.storm.as_deref()?.clone();
+        let Storm { network, target, is_local, hosts, said_singly, open: _, sample, networks } = storm;
+        Some(Self {
+            id: alert.id.clone(),
+            kind: alert.kind.name().to_owned(),
+            opened_at: alert.opened_at.0,
+            exceeded_at: alert.progress.exceeded_at.0,
+            limit: alert.limit,
+            is_possible: alert.progress.is_possible,
+            network: network.map(|network| network.to_string()),
+            target,
+            is_local,
+            hosts,
+            said_singly,
+            sample,
+            networks: networks.iter().map(|(network, hosts)| (network.to_string(), *hosts)).collect(),
+        })
+    }
+
+    fn check(self) -> Result<Alert, StateError> {
+        let kind = AlertKind::named(&self.kind).filter(|kind| kind.metric().is_some());
+        let kind = kind.ok_or(StateError::Wrong("the kind of a storm"))?;
+        if !is_id(&self.id) {
+            return Err(StateError::Wrong("the id of a storm"));
+        }
+        if self.limit == 0 || self.said_singly > self.hosts {
+            return Err(StateError::Wrong("the number of hosts of a storm"));
+        }
+        if self.sample.len() > STORM_HOSTS_MAX || self.networks.len() > STORM_NETWORKS_MAX {
+            return Err(StateError::Wrong("more hosts or networks than a storm names"));
+        }
+        let network = |text: &str| -> Result<IpNet, StateError> {
+            let network = text.parse::<IpNet>().ok().filter(|network| network.trunc() == *network);
+            network.ok_or(StateError::Wrong("the network of a storm"))
+        };
+        let networks = self.networks.iter().map(|(text, hosts)| Ok((network(text)?, *hosts)));
+        let storm = Storm {
+            network: self.network.as_deref().map(network).transpose()?,
+            target: self.target,
+            is_local: self.is_local,
+            hosts: self.hosts,
+            said_singly: self.said_singly,
+            // The alerts are counted when the ledger is restored.
+            open: 0,
+            sample: self.sample,
+            networks: networks.collect::<Result<_, StateError>>()?,
+        };
+        Ok(Alert {
+            id: self.id,
+            kind,
+            source: None,
+            opened_at: UnixNanos(self.opened_at),
+            closed_at: None,
+            measured: self.hosts,
+            limit: self.limit,
+            window: BURST_WITHIN,
+            ip_bytes: 0,
+            destinations: Vec::new(),
+            scan: None,
+            ports: Vec::new(),
+            loss: KernelCounts::default(),
+            progress: AlertProgress {
+                last: self.hosts,
+                exceeded_at: UnixNanos(self.exceeded_at),
+                is_possible: self.is_possible,
+                storm: Some(Arc::new(storm)),
+                ..AlertProgress::default()
+            },
         })
     }
 }
@@ -361,6 +481,7 @@ pub(super) mod tests {
             open: vec![open, loss, possible],
             closed: vec![closed],
             mutes: vec![mute],
+            storms: Vec::new(),
         }
     }
 

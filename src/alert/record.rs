@@ -1,6 +1,7 @@
 //! An alert and its states.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::detect::FindingKind as AlertKind;
@@ -8,10 +9,16 @@ use crate::detect::ScanEvidence;
 use crate::flow::{KernelCounts, PeerBytes};
 use crate::time::UnixNanos;
 
-/// Maximum number of alerts that are open at once; a finding that would open another is counted and discarded. Each
-/// alert has a host that exceeds a limit, so this many alerts mean that the limits are too low. The same number of
-/// closed alerts is kept for the cooldown.
+use super::storm::Storm;
+
+/// Maximum number of alerts that are open at once. Beyond it an alert of more weight takes the place of a lesser one,
+/// and a finding that finds no place is counted and discarded. Each alert has a host that exceeds a limit, so this many
+/// alerts mean a flood, or limits that are too low. The same number of closed alerts is kept for the cooldown.
 pub const OPEN_ALERTS_MAX: usize = 10_000;
+
+/// The host that an alert is about, and the kind of the alert. The host is [`Alert::source`]: the receiver for
+/// [`AlertKind::Received`], `None` if the alert is about the capture itself.
+pub(super) type AlertKey = (Option<IpAddr>, AlertKind);
 
 /// A limit that a host exceeds, from the first finding until the host has been within the limit for a whole window.
 ///
@@ -67,6 +74,13 @@ pub struct AlertProgress {
     pub is_possible: bool,
     /// How much larger than `measured` the peak may be, because the table had no room to count all traffic.
     pub error_bound: u64,
+    /// True if it ended early because an alert of more weight took its place. Its host may still exceed the limit.
+    pub is_displaced: bool,
+    /// The id of the storm that it is part of; `None` if it is in none. It is then not notified by itself.
+    pub storm_id: Option<Arc<str>>,
+    /// What a storm consists of; `None` if this is the alert of one host. A storm has no source, its `measured` is the
+    /// number of its hosts so far, and its `limit` is the number of openings that are notified singly.
+    pub storm: Option<Arc<Storm>>,
 }
 
 impl Alert {

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::notice::Notice;
 use super::record::{Alert, AlertState};
+use super::storm::Storm;
 use crate::detect::{PartsPerMillion, ScanEvidence, ScanRole};
 use crate::enrich::HostDetails;
 use crate::flow::Metric;
@@ -23,6 +24,10 @@ use crate::human::{HumanBytes, HumanCount, HumanDuration, rounded_up};
 /// TRAFFIC is over after 3 min 32 s: 10.0.0.5 sent at most 5.1 GB in 170 s, the limit is 1 GB
 /// SCANNING: 10.0.0.7 <why>; scanner, confidence high; 253 hosts in 170 s, the limit is 15
 /// PACKET_RATE: 10.0.0.5 sent 12K packets in a second, the limit is 10K; it <why>; <role, confidence>
+/// TRAFFIC is displaced after 2 s: 10.0.0.5 sent at most 1.2 GB in 170 s, the limit is 1 GB; <consequence>
+/// SCANNING storm: 50 hosts of 10.0.0.0/24 exceed their limits, the latest: 10.0.0.50, 10.0.0.49 ... and 45 more
+/// SCANNING storm grows: 312 hosts have exceeded their limits so far, all towards 10.9.0.1, the latest: 192.0.2.4, ...
+/// SCANNING storm is over after 3 min 32 s: 312 hosts exceeded their limits
 /// LOSS: this gateway lost 2.1729% of the frames it should have counted in 170 s, the limit is 0.1%; <consequence>
 /// TEST, nothing happened: 192.0.2.1 sent 1.2 GB in 170 s, the limit is 1 GB
 /// ```
@@ -78,12 +83,14 @@ impl<'a> Sentence<'a> {
 
     fn title(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let &Alert { kind, ref progress, .. } = self.alert;
-        let name = kind.name();
+        let storm = if progress.storm.is_some() { " storm" } else { "" };
+        let name = format!("{}{storm}", kind.name());
         match self.occasion {
             Occasion::State(AlertState::Test) => f.write_str("TEST, nothing happened"),
             Occasion::State(AlertState::Closed) => {
                 let possible = if progress.is_possible { "possible " } else { "" };
-                write!(f, "{possible}{name} is over after {}", HumanDuration(self.alert.lasted()))
+                let over = if progress.is_displaced { "displaced" } else { "over" };
+                write!(f, "{possible}{name} is {over} after {}", HumanDuration(self.alert.lasted()))
             }
             Occasion::Growth => write!(f, "{name} grows"),
             Occasion::Confirmation => write!(f, "{name} is certain now"),
@@ -115,6 +122,9 @@ struct Body<'a>(Sentence<'a>);
 impl fmt::Display for Body<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(Sentence { alert, occasion, source }) = self;
+        if let Some(storm) = &alert.progress.storm {
+            return write_storm(storm, *occasion, f);
+        }
         match alert.source {
             Some(address) => write!(f, "{address}{source} ")?,
             None => f.write_str("this gateway ")?,
@@ -125,6 +135,32 @@ impl fmt::Display for Body<'_> {
             Occasion::Opening | Occasion::Confirmation => write_opening(alert, alert.progress.last, f),
             Occasion::State(_) => write_opening(alert, alert.measured, f),
         }
+    }
+}
+
+/// Number of hosts that the sentence about a storm names.
+const STORM_HOSTS_NAMED: usize = 5;
+
+/// Writes how many hosts a storm has, what they have in common, and some of them by address.
+fn write_storm(storm: &Storm, occasion: Occasion, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let local = if storm.is_local { "local " } else { "" };
+    write!(f, "{} {local}hosts", storm.hosts)?;
+    storm.network.map_or(Ok(()), |network| write!(f, " of {network}"))?;
+    f.write_str(match occasion {
+        Occasion::State(AlertState::Closed) => " exceeded their limits",
+        Occasion::Growth => " have exceeded their limits so far",
+        _ => " exceed their limits",
+    })?;
+    storm.target.map_or(Ok(()), |target| write!(f, ", all towards {target}"))?;
+    if occasion == Occasion::State(AlertState::Closed) {
+        return Ok(());
+    }
+    let named: Vec<String> =
+        storm.sample.iter().rev().take(STORM_HOSTS_NAMED).map(ToString::to_string).collect();
+    write!(f, ", the latest: {}", named.join(", "))?;
+    match storm.hosts.saturating_sub(named.len() as u64) {
+        0 => Ok(()),
+        more => write!(f, " and {more} more"),
     }
 }
 
@@ -181,7 +217,11 @@ fn write_end(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let value = ShownValue { alert, value: alert.measured };
     let verb = alert.kind.detector().words.verb;
     write!(f, "{verb} at most {value}{}, the limit is {}", InWindow(alert), ShownLimit(alert))?;
-    write_judgement(alert, f)
+    write_judgement(alert, f)?;
+    if alert.progress.is_displaced {
+        f.write_str("; an alert of more weight took its place, so it may go on")?;
+    }
+    Ok(())
 }
 
 fn write_judgement(alert: &Alert, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,13 +5,16 @@
 //! values and texts that are too long are refused, and one faulty row says nothing about the others.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::notice::Notice;
 use super::record::{Alert, AlertKind, AlertProgress};
+use super::storm::{STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm};
 use crate::detect::{Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole};
 use crate::flow::{ContactTarget, KernelCounts, Outcome, Outcomes, Pace, PeerBytes, PortHosts};
 use crate::time::UnixNanos;
@@ -182,6 +185,26 @@ struct ProgressForm {
     is_muted: bool,
     is_possible: bool,
     error: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_displaced: bool,
+    /// The id of the storm that the alert is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    storm_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    storm: Option<StormForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StormForm {
+    network: Option<IpNet>,
+    target: Option<IpAddr>,
+    is_local: bool,
+    hosts: u64,
+    said_singly: u64,
+    open: u64,
+    sample: Vec<IpAddr>,
+    networks: Vec<(IpNet, u64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -303,7 +326,17 @@ impl AlertForm {
             scan,
             progress,
         } = alert;
-        let AlertProgress { last, exceeded_at, reopened, is_muted, is_possible, error_bound } = *progress;
+        let AlertProgress {
+            last,
+            exceeded_at,
+            reopened,
+            is_muted,
+            is_possible,
+            error_bound,
+            is_displaced,
+            storm_id,
+            storm,
+        } = progress;
         Self {
             id: id.clone(),
             kind: kind.name().to_owned(),
@@ -319,27 +352,39 @@ impl AlertForm {
             loss: LossForm { packets: *tp_packets, drops: *tp_drops, freezes: *tp_freezes },
             scan: scan.as_ref().map(ScanForm::of),
             progress: ProgressForm {
-                last,
+                last: *last,
                 exceeded_at: exceeded_at.0,
-                reopened,
-                is_muted,
-                is_possible,
-                error: error_bound,
+                reopened: *reopened,
+                is_muted: *is_muted,
+                is_possible: *is_possible,
+                error: *error_bound,
+                is_displaced: *is_displaced,
+                storm_id: storm_id.as_deref().map(str::to_owned),
+                storm: storm.as_deref().map(StormForm::of),
             },
         }
     }
 
     fn check(self) -> Result<Alert, StoredFault> {
         let kind = AlertKind::named(&self.kind).ok_or(StoredFault::Wrong("the kind of an alert"))?;
-        let is_id =
-            (1..=ID_CHARS_MAX).contains(&self.id.len()) && self.id.bytes().all(|b| b.is_ascii_graphic());
-        if !is_id {
+        let ProgressForm {
+            last,
+            exceeded_at,
+            reopened,
+            is_muted,
+            is_possible,
+            error,
+            is_displaced,
+            storm_id,
+            storm,
+        } = self.progress;
+        if !is_id(&self.id) || storm_id.as_deref().is_some_and(|id| !is_id(id)) {
             return Err(StoredFault::Wrong("the id of an alert"));
         }
-        if self.source.is_none() != (kind == AlertKind::Loss) {
+        let has_no_source = kind == AlertKind::Loss || storm.is_some();
+        if self.source.is_none() != has_no_source || (storm.is_some() && storm_id.is_some()) {
             return Err(StoredFault::Wrong("the source of an alert"));
         }
-        let ProgressForm { last, exceeded_at, reopened, is_muted, is_possible, error } = self.progress;
         if self.limit == 0 || self.measured < last || self.measured.checked_add(error).is_none() {
             return Err(StoredFault::Wrong("the limit or peak of an alert"));
         }
@@ -372,9 +417,46 @@ impl AlertForm {
                 is_muted,
                 is_possible,
                 error_bound: error,
+                is_displaced,
+                storm_id: storm_id.map(Arc::from),
+                storm: storm.map(StormForm::check).transpose()?.map(Arc::new),
             },
         })
     }
+}
+
+impl StormForm {
+    fn of(storm: &Storm) -> Self {
+        let Storm { network, target, is_local, hosts, said_singly, open, sample, networks } = storm;
+        Self {
+            network: *network,
+            target: *target,
+            is_local: *is_local,
+            hosts: *hosts,
+            said_singly: *said_singly,
+            open: *open,
+            sample: sample.clone(),
+            networks: networks.clone(),
+        }
+    }
+
+    fn check(self) -> Result<Storm, StoredFault> {
+        let Self { network, target, is_local, hosts, said_singly, open, sample, networks } = self;
+        if sample.len() > STORM_HOSTS_MAX || networks.len() > STORM_NETWORKS_MAX {
+            return Err(StoredFault::Wrong("more hosts or networks than a storm names"));
+        }
+        if hosts == 0 || said_singly > hosts || open > hosts {
+            return Err(StoredFault::Wrong("the number of hosts of a storm"));
+        }
+        if !network.iter().chain(networks.iter().map(|(network, _)| network)).all(|net| net.trunc() == *net) {
+            return Err(StoredFault::Wrong("the network of a storm"));
+        }
+        Ok(Storm { network, target, is_local, hosts, said_singly, open, sample, networks })
+    }
+}
+
+fn is_id(id: &str) -> bool {
+    (1..=ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl ScanForm {
@@ -541,6 +623,25 @@ pub(super) mod tests {
         )
     }
 
+    fn storms() -> impl Strategy<Value = Storm> {
+        let network = |addr| super::super::storm::network_of(addr);
+        let numbers = (1..u64::MAX, any::<u64>(), any::<u64>());
+        let sample = prop::collection::vec(addresses(), 0..5);
+        let options = (proptest::option::of(addresses()), proptest::option::of(addresses()), any::<bool>());
+        (numbers, sample, options).prop_map(move |((hosts, said, open), sample, (net, target, is_local))| {
+            Storm {
+                network: net.map(network),
+                target,
+                is_local,
+                hosts,
+                said_singly: said % hosts,
+                open: open % hosts,
+                networks: sample.iter().map(|&addr| (network(addr), 1)).collect(),
+                sample,
+            }
+        })
+    }
+
     /// Returns any alert that the ledger can hold.
     pub(in crate::alert) fn alerts() -> impl Strategy<Value = Alert> {
         let who = (prop::sample::select(AlertKind::ALL.to_vec()), addresses(), "[!-~]{1,31}");
@@ -549,7 +650,10 @@ pub(super) mod tests {
         let peers = prop::collection::vec((addresses(), any::<u64>()), 0..30);
         let lists = (peers, prop::collection::vec(any::<u16>(), 0..50), proptest::option::of(scans()));
         let rest = any::<(u32, bool, bool, (u64, u64, u64))>();
-        (who, times, values, lists, rest).prop_map(|(who, times, values, lists, rest)| {
+        let storm = (any::<bool>(), proptest::option::of("[!-~]{1,31}"), proptest::option::of(storms()));
+        (who, times, values, lists, rest, storm).prop_map(|(who, times, values, lists, rest, storm)| {
+            let (is_displaced, storm_id, storm) = storm;
+            let storm_id = storm_id.filter(|_| storm.is_none()).map(Arc::from);
             let (kind, source, id) = who;
             let (opened_at, window, exceeded_at, _) = times;
             let (measured, last, limit, ip_bytes, error_bound) = values;
@@ -558,7 +662,7 @@ pub(super) mod tests {
             Alert {
                 id,
                 kind,
-                source: (kind != AlertKind::Loss).then_some(source),
+                source: (kind != AlertKind::Loss && storm.is_none()).then_some(source),
                 opened_at: UnixNanos(opened_at),
                 closed_at: None,
                 measured,
@@ -579,6 +683,9 @@ pub(super) mod tests {
                     is_muted,
                     is_possible,
                     error_bound,
+                    is_displaced,
+                    storm_id,
+                    storm: storm.map(Arc::new),
                 },
             }
         })

@@ -12,6 +12,7 @@ use crate::enrich::HostDetails;
 /// ```text
 /// WHY=SCANNING SRC=10.0.0.7 | 10.0.0.7 <why>; scanner, confidence high; 253 hosts in 170 s, the limit is 15
 /// WHY=RECEIVED DST=10.0.0.9 | 10.0.0.9 received 20.1 GB in 170 s, the limit is 20 GB
+/// WHY=STORM KIND=SCANNING | 50 hosts of 10.0.0.0/24 exceed their limits, the latest: 10.0.0.50, ... and 45 more
 /// WHY=LOSS | this gateway lost 2.1729% of the frames it should have counted in 170 s, the limit is 0.1%; ...
 /// ```
 ///
@@ -44,7 +45,10 @@ impl fmt::Display for WhyLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let &Self { notice, source } = self;
         let alert = notice.alert();
-        write!(f, "WHY={}", alert.kind.name())?;
+        match alert.progress.storm {
+            Some(_) => write!(f, "WHY=STORM KIND={}", alert.kind.name())?,
+            None => write!(f, "WHY={}", alert.kind.name())?,
+        }
         if let Some(source) = alert.source {
             write!(f, " {}={source}", alert.kind.detector().words.host)?;
         }

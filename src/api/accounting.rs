@@ -7,7 +7,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::view::{Counted, Skipped};
-use crate::alert::{AlertKind, rfc3339};
+use crate::alert::{AlertKind, OPEN_ALERTS_MAX, rfc3339};
 use crate::capture::LinkCounters;
 use crate::detect::InterfaceReconciliation;
 use crate::flow::{DirectionCounts, KernelCounts};
@@ -26,6 +26,7 @@ pub(super) struct AccountingView<'a> {
     analyst: AnalystView<'a>,
     interfaces: Vec<InterfaceView<'a>>,
     topology: TopologyView,
+    alerts: AlertTableView,
 }
 
 /// The counters of the packet sockets. With `frames` of the outer object:
@@ -52,6 +53,16 @@ struct LossView {
     dropped: f64,
     /// Time at which the open alert about loss opened; `null` if none is open.
     alert_since: Option<String>,
+}
+
+/// How full the table of open alerts is, and what it has cost since the start that it was full.
+#[derive(Debug, Serialize)]
+struct AlertTableView {
+    /// Number of open alerts about hosts; storms take no place.
+    open: usize,
+    places: usize,
+    discarded_findings: u64,
+    displaced: u64,
 }
 
 /// How far the analyst lags behind the workers. When it lags, it postpones reports first, and judging (so alerts) only
@@ -166,6 +177,18 @@ impl<'a> AccountingView<'a> {
                     max_ms: millis(stats.changes.max),
                 },
             },
+            alerts: AlertTableView::of(report),
+        }
+    }
+}
+
+impl AlertTableView {
+    fn of(report: &Report) -> Self {
+        Self {
+            open: report.alerts.iter().filter(|alert| alert.source.is_some()).count(),
+            places: OPEN_ALERTS_MAX,
+            discarded_findings: report.discarded_findings,
+            displaced: report.displaced_alerts,
         }
     }
 }

@@ -108,7 +108,8 @@ impl Config {
         limits.with_exceptions(self.limit_exceptions())
     }
 
-    /// Returns whether alerts name destinations, and how long after its end an alert can open again.
+    /// Returns whether alerts name destinations, how long after its end an alert can open again, and how many
+    /// of them make a storm.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -119,6 +120,7 @@ impl Config {
         alert::Options {
             hide_destinations: self.settings.hide_destinations,
             cooldown: Duration::from_secs(self.settings.alert_cooldown_s),
+            burst: self.settings.alert_burst,
         }
     }
 
@@ -321,6 +323,7 @@ LimitFor: 10.0.5.0/24 ByteLimit 20G, PacketRateLimit off, NumberContactedIPs 5
 IgnoredSources: 10.0.0.9, fd00::/32
 GroupIPv6: 56
 AlertCooldown: 90
+AlertBurst: 20
 StateFile: /var/lib/TrafficAlerted/state.json
 Direction: in+own
 WireExact: off
@@ -430,7 +433,8 @@ mod tests {
             .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(with_ports.flow_options().port_interval, Some(Duration::from_secs(300)));
         assert_eq!(with_ports.detect_limits().hosts.of(FindingKind::ScanningPort), Some(50));
-        let alert = alert::Options { hide_destinations: true, cooldown: Duration::from_secs(90) };
+        let alert =
+            alert::Options { hide_destinations: true, cooldown: Duration::from_secs(90), burst: Some(20) };
         assert_eq!(config.alert_options(), alert);
         let in_force = config.api_options().capabilities.limits;
         assert_eq!((in_force.hosts, in_force.scan_rule), (hosts, ScanRule::Contacts));

@@ -140,6 +140,7 @@ LimitFor:
 IgnoredSources:
 GroupIPv6: off
 AlertCooldown: 170
+AlertBurst: 20
 StateFile:
 Direction: auto
 WireExact: auto

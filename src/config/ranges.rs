@@ -9,6 +9,9 @@ pub(super) const INTERVAL_S: RangeInclusive<u64> = 1..=30 * 24 * 3600;
 /// Seconds after its end within which an alert opens again; with 0, a new alert is opened each time.
 pub(super) const COOLDOWN_S: RangeInclusive<u64> = 0..=*INTERVAL_S.end();
 
+/// Number of alerts within a minute. With more than the maximum a storm would be no relief.
+pub(super) const ALERT_BURST: RangeInclusive<u32> = 1..=10_000;
+
 /// Limit in bytes. The maximum is an exabyte, so that a sum of 18 such values still fits into 64 bits.
 pub(super) const LIMIT_BYTES: RangeInclusive<u64> = 1..=1_000_000_000_000_000_000;
 

@@ -121,6 +121,12 @@ Alerts {
         alert_cooldown_s: u64 = 170,
         kind: Seconds(COOLDOWN_S), reload: Live, example: "600", more: "Growth and end"
     }
+    /// Number of alerts of a kind that may open within a minute and are notified one by one. More of them, from one
+    /// network, against one target or in all, are notified as one alert, a storm; `off` notifies each alert by itself.
+    AlertBurst {
+        alert_burst: Option<u32> = Some(20),
+        kind: OrOff(Whole(ALERT_BURST)), reload: Live, example: "50", more: "Storms"
+    }
     /// File that keeps alerts and mutes over a restart. If it is not set, the file is `state.json` in the folder that
     /// the service unit provides (`StateDirectory=`); without such a folder, nothing is kept.
     StateFile {

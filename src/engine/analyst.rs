@@ -2,11 +2,13 @@
 //! start a thread or read a clock, so replay and live capture run the same code.
 //! [`analyst_thread`](super::analyst_thread) runs it in live capture.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tracing::warn;
 
 use crate::alert::{
@@ -36,6 +38,8 @@ pub(super) struct Analyst {
     limits: detect::Limits,
     /// The broadcast addresses of this machine's networks.
     own_broadcasts: Vec<Ipv4Addr>,
+    /// The networks of local hosts that the link monitor has found.
+    local_networks: Vec<IpNet>,
     /// The lowest limit of any host for each metric. A host that exceeds none of these cannot exceed a limit, so
     /// detectors do not examine it.
     lowest_limits: PerMetric<Option<u64>>,
@@ -62,14 +66,18 @@ impl Analyst {
             ports: rules.flow.port_interval.unwrap_or(Duration::ZERO),
         };
         let lowest_limits = rules.detect.lowest();
+        let mut ledger = Ledger::new(close_timeouts, rules.alert.cooldown);
+        ledger.set_burst(rules.alert.burst);
+        ledger.know_local(&rules.detect.protected);
         let mut window = Window::new(&rules.flow, limits, seed);
         window.watch(&lowest_limits);
         window.protect_networks(rules.detect.protected.clone());
         Self {
             window,
-            ledger: Ledger::new(close_timeouts, rules.alert.cooldown),
+            ledger,
             limits: rules.detect.clone(),
             own_broadcasts: Vec::new(),
+            local_networks: Vec::new(),
             lowest_limits,
             scan_candidates: ScanCandidates::new(rules.detect.scan_rule),
             hides_destinations: rules.alert.hide_destinations,
@@ -103,6 +111,8 @@ impl Analyst {
             self.ledger.hide_destinations();
         }
         self.ledger.set_cooldown(rules.alert.cooldown);
+        self.ledger.set_burst(rules.alert.burst);
+        self.know_local(&self.local_networks.clone());
         self.window.chart_from(rules.flow.chart_bytes_min);
         // A host that sends nothing from now on may already exceed a new limit.
         self.window.mark_all_dirty();
@@ -116,6 +126,16 @@ impl Analyst {
         }
     }
 
+    /// Takes the networks of local hosts, whose alerts come first from this call on. Those of the configuration count
+    /// in any case.
+    pub(super) fn know_local(&mut self, found: &[IpNet]) {
+        self.local_networks = found.to_vec();
+        let mut local = [found, &self.limits.protected].concat();
+        local.sort_unstable();
+        local.dedup();
+        self.ledger.know_local(&local);
+    }
+
     /// Restores the ledger of an earlier process, and appends the notices that result.
     pub(super) fn restore(
         &mut self,
@@ -124,7 +144,9 @@ impl Analyst {
         civil: UnixNanos,
         notices: &mut Vec<Notice>,
     ) {
+        let from = notices.len();
         self.ledger.restore(memory, now, civil, notices);
+        self.ledger.finish_judgement(now, civil, notices, from);
         self.mutes_changed = true;
     }
 
@@ -144,8 +166,16 @@ impl Analyst {
     }
 
     /// Removes a mute, and appends the notices that result. Returns true if the mute existed.
-    pub(super) fn unmute(&mut self, id: u64, notices: &mut Vec<Notice>) -> bool {
+    pub(super) fn unmute(
+        &mut self,
+        id: u64,
+        now: Moment,
+        civil: UnixNanos,
+        notices: &mut Vec<Notice>,
+    ) -> bool {
+        let from = notices.len();
         let existed = self.ledger.unmute(id, notices);
+        self.ledger.finish_judgement(now, civil, notices, from);
         self.mutes_changed |= existed;
         existed
     }
@@ -187,6 +217,7 @@ impl Analyst {
     /// Compares dirty hosts, and hosts with an open alert, with their limits, and appends the notices. The windows must
     /// have been advanced to `now`.
     pub(super) fn judge_turned(&mut self, now: Moment, civil: UnixNanos, notices: &mut Vec<Notice>) {
+        let from = notices.len();
         // Alerts close first, so that a host that exceeds a limit again after a whole window gets another notice.
         self.ledger.close_inactive(now, civil, notices);
         self.mutes_changed |= self.ledger.expire_mutes(now, notices);
@@ -206,14 +237,13 @@ impl Analyst {
         detect::run(&window.loss(), &self.hosts, &self.limits, &mut self.findings);
         // The order of findings must not depend on the order in which hosts were counted.
         self.findings.sort_unstable_by_key(|finding| (finding.source, finding.kind));
+        self.refuse_candidates(now);
+        let window = &self.window;
         for finding in &self.findings {
-            let is_open = self.ledger.is_open(finding.source, finding.kind);
-            if !is_open && !self.scan_candidates.may_open(finding, window, now) {
-                continue;
-            }
             let evidence = |wanted| evidence(window, finding, now, wanted, self.hides_destinations);
             notices.extend(self.ledger.apply(finding, now, civil, evidence));
         }
+        self.ledger.finish_judgement(now, civil, notices, from);
         let hosts_with_alert: HashSet<IpAddr> = self.ledger.open_sources().collect();
         if hosts_with_alert != self.hosts_with_alert {
             self.window.protect(hosts_with_alert.clone());
@@ -221,9 +251,31 @@ impl Analyst {
         }
     }
 
-    /// Returns true if a decision about an exchange or a scan candidate is pending.
+    /// Removes the findings that may not open an alert. If there is no room for all alerts that would open, the
+    /// heaviest come first.
+    fn refuse_candidates(&mut self, now: Moment) {
+        let ledger = &self.ledger;
+        let is_open = |finding: &Finding| ledger.is_open(finding.source, finding.kind);
+        let new: Vec<Finding> = self.findings.iter().filter(|finding| !is_open(finding)).copied().collect();
+        let is_local = |source| ledger.is_local(Some(source));
+        let refused = self.scan_candidates.refuse(&new, is_local, &self.window, now);
+        if !refused.is_empty() {
+            let is_refused = |finding: &Finding| {
+                finding.source.is_some_and(|source| refused.contains(&(source, finding.kind)))
+            };
+            self.findings.retain(|finding| !is_refused(finding));
+        }
+        if new.len() - refused.len() > ledger.room_left() {
+            // Open alerts come before those that may displace them; the sort keeps the order of equals.
+            self.findings.sort_by_cached_key(|finding| {
+                (!is_open(finding)).then(|| Reverse(ledger.weight_of(finding)))
+            });
+        }
+    }
+
+    /// Returns true if a decision about an exchange or a scan candidate, or the notice of a storm, is pending.
     pub(super) fn is_waiting(&self) -> bool {
-        self.window.is_waiting() || self.scan_candidates.is_waiting()
+        self.window.is_waiting() || self.scan_candidates.is_waiting() || self.ledger.is_storm_pending()
     }
 
     /// Returns the totals since the start.
@@ -270,7 +322,18 @@ impl Analyst {
         };
         let interfaces = self.interfaces.report(&self.window, is_wire_exact);
         let (alerts, active, closed) = (draft.alerts, draft.active, self.ledger.recently_closed());
-        Report { snapshot, alerts, active, closed, is_wire_exact, kernel, interfaces, ..Report::default() }
+        Report {
+            snapshot,
+            alerts,
+            discarded_findings: self.ledger.discarded_findings(),
+            displaced_alerts: self.ledger.displaced_alerts(),
+            active,
+            closed,
+            is_wire_exact,
+            kernel,
+            interfaces,
+            ..Report::default()
+        }
     }
 }
 

@@ -183,7 +183,9 @@ impl AnalystThread {
             state.judge_at = now;
             return;
         }
-        self.analyst.know_broadcasts(&self.kernel_stats.read().broadcasts);
+        let kernel = self.kernel_stats.read();
+        self.analyst.know_broadcasts(&kernel.broadcasts);
+        self.analyst.know_local(&kernel.local_networks);
         let clocks = Clocks::read();
         step_timer.time(AnalystStep::Judge, || {
             self.analyst.follow(clocks);
@@ -269,7 +271,7 @@ impl AnalystThread {
                     answers.push(Box::new(move || answer.send(mute)));
                 }
                 MuteRequest::Remove(id, answer) => {
-                    let existed = self.analyst.unmute(id, notices);
+                    let existed = self.analyst.unmute(id, clocks.now, clocks.civil, notices);
                     answers.push(Box::new(move || answer.send(existed)));
                 }
             }

@@ -150,6 +150,8 @@ impl Reporter {
                 }
             }
         }
+        // A storm is about several hosts, so it is none of the active ones.
+        alerts.extend(ledger.storms().cloned());
         alerts.sort_by_key(|alert| alert.opened_at);
         let (chart, hosts_omitted) = self.listing.take();
         ReportDraft { chart, hosts_omitted, listed_since: self.listed_since, alerts, active }

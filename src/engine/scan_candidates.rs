@@ -1,11 +1,22 @@
 //! Scan candidates: hosts that exceed a limit of contacts but were not found to be scanners. Decides when to evaluate
-//! them again.
+//! them, and whom first.
 //!
-//! An evaluation walks over the rows of the host's latest pairs, so it is repeated only when the contacts have grown by
-//! an eighth, every 100 ms while answers may still come, or after the candidate was removed. A judgement walks over
-//! about [`ROWS_PER_JUDGEMENT_MAX`] rows; hosts for which none are left are put off until the next judgement.
+//! An evaluation walks over the rows of the host's latest pairs. A judgement walks over about
+//! [`ROWS_PER_JUDGEMENT_MAX`] rows; hosts for which none are left are put off until the next judgement. So the order
+//! matters:
+//!
+//! 1. **New candidates** have three quarters of the rows: hosts that were not evaluated yet, those whose contacts had
+//!    no time to be answered at their first evaluation and have had it now, and those whose contacts have doubled
+//!    since.
+//!    Each of these comes once, so hosts that are busy for long do not delay a new one.
+//! 2. **All others** have what is left, at least a quarter: they are evaluated again when the contacts have grown by an
+//!    eighth, every 100 ms while answers may still come, and after 5 seconds.
+//!
+//! In both, local hosts come first, then those furthest above their limit; each second of waiting counts as much as
+//! four times the contacts, so every host has its turn.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -19,46 +30,81 @@ use crate::time::Moment;
 /// Number of rows after which one judgement begins no further evaluation: some 5 ms.
 const ROWS_PER_JUDGEMENT_MAX: usize = 32 * SAMPLE_MAX;
 
-/// Maximum number of candidates. Further hosts are evaluated at each judgement.
-const CANDIDATES_MAX: usize = 10_000;
+/// The part of them that new candidates have before all others.
+const ROWS_FOR_NEW: usize = ROWS_PER_JUDGEMENT_MAX / 4 * 3;
+
+/// Maximum number of candidates. One judgement may add as many again, and the next one removes the weakest.
+const CANDIDATES_MAX: usize = 1 << 16;
 
 /// Time until a host is evaluated again while answers to its contacts may still come.
 const EVALUATE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// Time after which a candidate that was not considered again is removed.
+/// Time after which the contacts of the first evaluation have an outcome: the time that an answer may take.
+const RIPE_AFTER: Duration = Duration::from_millis(500);
+
+/// Time after which a candidate is evaluated again in any case, and is forgotten if it had no finding since.
 const FORGET_AFTER: Duration = Duration::from_secs(5);
+
+/// What the limit of a candidate is about, by its host and kind.
+type CandidateKey = (IpAddr, FindingKind);
 
 /// The candidates, by host and by the kind of the limit that the host exceeds.
 #[derive(Debug)]
 pub(super) struct ScanCandidates {
     rule: ScanRule,
-    seen: HashMap<(IpAddr, FindingKind), ScanCandidate>,
-    /// Number of rows of pairs that this judgement may still walk over.
-    rows_left: usize,
+    seen: HashMap<CandidateKey, ScanCandidate>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct ScanCandidate {
-    /// The number of contacts or ports at the last evaluation; 0 if it was put off.
-    measured: u64,
-    /// When it was last evaluated or put off.
+    /// When it last had a finding.
+    seen_at: Moment,
+    /// When it was last evaluated, or first seen.
     considered_at: Moment,
-    /// True if no more answers to the contacts of that time are expected.
+    /// Since when an evaluation is due; `None` if none is.
+    waits_since: Option<Moment>,
+    /// The number of contacts or ports at the last evaluation; `None` before the first.
+    evaluated: Option<u64>,
+    /// Since when it was to be evaluated as a new candidate, and its number of contacts or ports then.
+    new_at: Moment,
+    new_measured: u64,
+    /// True if the contacts of that time have been evaluated once they had an outcome.
+    is_ripe: bool,
+    /// True if no more answers to the contacts of the last evaluation are expected.
     is_settled: bool,
+    /// The multiple of the limit that it had last, as a binary logarithm.
+    volume: u32,
+}
+
+/// An evaluation that is due. The order is that of their importance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct DueEvaluation {
+    is_local: bool,
+    /// The binary logarithm of the multiple of the limit, and two for each second of waiting.
+    urgency: u64,
+    /// The position of its finding; the order of equals is that of the findings.
+    position: Reverse<usize>,
 }
 
 impl ScanCandidates {
     pub(super) fn new(rule: ScanRule) -> Self {
-        Self { rule, seen: HashMap::new(), rows_left: 0 }
+        Self { rule, seen: HashMap::new() }
     }
 
-    /// Begins a judgement: removes the candidates that were not considered lately.
+    /// Begins a judgement: removes the candidates without a finding lately, and the weakest if there are too many.
     pub(super) fn begin_judgement(&mut self, now: Moment) {
-        self.rows_left = ROWS_PER_JUDGEMENT_MAX;
-        self.seen.retain(|_, candidate| now.since(candidate.considered_at) < FORGET_AFTER);
+        self.seen.retain(|_, candidate| now.since(candidate.seen_at) < FORGET_AFTER);
+        if self.seen.len() >= CANDIDATES_MAX {
+            let mut weakest: Vec<_> =
+                self.seen.iter().map(|(key, one)| (!one.is_settled, one.volume, *key)).collect();
+            weakest.sort_unstable();
+            for (_, _, key) in &weakest[..weakest.len() - CANDIDATES_MAX / 4 * 3] {
+                self.seen.remove(key);
+            }
+        }
     }
 
-    /// Returns the hosts whose time to be evaluated again has come, even if they did nothing since.
+    /// Returns the hosts whose time to be evaluated has come, even if they did nothing since.
     pub(super) fn due(&self, now: Moment) -> impl Iterator<Item = IpAddr> + '_ {
         self.seen.iter().filter(move |(_, candidate)| candidate.is_due(now)).map(|(&(host, _), _)| host)
     }
@@ -68,52 +114,128 @@ impl ScanCandidates {
         self.seen.values().any(|candidate| !candidate.is_settled)
     }
 
-    /// Returns true if a finding without an open alert may open one. Evaluates the host if the finding is about
-    /// contacts and the rule requires that.
-    pub(super) fn may_open(&mut self, finding: &Finding, window: &Window, now: Moment) -> bool {
-        let (Some(source), Some(ContactKind::Hosts | ContactKind::Ports), ScanRule::Suspicious) =
-            (finding.source, finding.kind.detector().contacts, self.rule)
-        else {
-            return true;
-        };
-        let key = (source, finding.kind);
-        if self
-            .seen
-            .get(&key)
-            .is_some_and(|candidate| !candidate.is_due(now) && !candidate.has_grown(finding))
-        {
-            return false;
+    /// Evaluates hosts with these findings, none of which has an open alert, as far as the rule requires that. Returns
+    /// the findings that may not open an alert.
+    pub(super) fn refuse(
+        &mut self,
+        findings: &[Finding],
+        is_local: impl Fn(IpAddr) -> bool,
+        window: &Window,
+        now: Moment,
+    ) -> HashSet<CandidateKey> {
+        let mut refused = HashSet::new();
+        if self.rule != ScanRule::Suspicious {
+            return refused;
         }
-        if self.rows_left == 0 {
-            // With `measured` 0 it has grown at the next judgement, which then evaluates it.
-            self.remember(key, ScanCandidate { measured: 0, considered_at: now, is_settled: false });
-            return false;
+        let (mut new, mut others) = (Vec::new(), Vec::new());
+        for (position, finding) in findings.iter().enumerate() {
+            let (Some(source), Some(ContactKind::Hosts | ContactKind::Ports)) =
+                (finding.source, finding.kind.detector().contacts)
+            else {
+                continue;
+            };
+            let key = (source, finding.kind);
+            refused.insert(key);
+            let volume = (finding.measured / finding.limit.max(1)).checked_ilog2().unwrap_or_default();
+            let mut not_kept = ScanCandidate::new(now);
+            let candidate = match self.seen.len() < 2 * CANDIDATES_MAX {
+                true => self.seen.entry(key).or_insert(not_kept),
+                false => self.seen.get_mut(&key).unwrap_or(&mut not_kept),
+            };
+            (candidate.seen_at, candidate.volume) = (now, volume);
+            let queue = if candidate.is_new(finding, now) {
+                &mut new
+            } else if candidate.is_due(now) || candidate.has_grown(finding) || candidate.is_stale(now) {
+                &mut others
+            } else {
+                continue;
+            };
+            let waited = now.since(*candidate.waits_since.get_or_insert(now)).as_millis() / 500;
+            queue.push(DueEvaluation {
+                is_local: is_local(source),
+                urgency: u64::from(volume) + u64::try_from(waited).unwrap_or(u64::MAX / 2),
+                position: Reverse(position),
+            });
         }
-        let Some((evidence, rows)) = scan_evidence(window, finding, now) else { return false };
-        self.rows_left = self.rows_left.saturating_sub(rows);
-        if evidence.role == ScanRole::Scanner {
-            self.seen.remove(&key);
-            return true;
+        let mut rows_left = ROWS_PER_JUDGEMENT_MAX;
+        let kept_for_others = if others.is_empty() { 0 } else { ROWS_PER_JUDGEMENT_MAX - ROWS_FOR_NEW };
+        for (mut queue, kept, is_new) in [(new, kept_for_others, true), (others, 0, false)] {
+            queue.sort_unstable_by_key(|due| Reverse(*due));
+            for due in queue {
+                let finding = &findings[due.position.0];
+                let Some(source) = finding.source.filter(|_| rows_left > kept) else { break };
+                let key = (source, finding.kind);
+                let Some((evidence, rows)) = scan_evidence(window, finding, now) else {
+                    self.seen.remove(&key);
+                    continue;
+                };
+                rows_left = rows_left.saturating_sub(rows);
+                if evidence.role == ScanRole::Scanner {
+                    self.seen.remove(&key);
+                    refused.remove(&key);
+                } else if let Some(candidate) = self.seen.get_mut(&key) {
+                    candidate.note(finding.measured, evidence.outcomes.early == 0, is_new, now);
+                }
+            }
         }
-        let is_settled = evidence.outcomes.early == 0;
-        self.remember(key, ScanCandidate { measured: finding.measured, considered_at: now, is_settled });
-        false
-    }
-
-    fn remember(&mut self, key: (IpAddr, FindingKind), candidate: ScanCandidate) {
-        if self.seen.len() < CANDIDATES_MAX || self.seen.contains_key(&key) {
-            self.seen.insert(key, candidate);
-        }
+        refused
     }
 }
 
 impl ScanCandidate {
+    fn new(now: Moment) -> Self {
+        Self {
+            seen_at: now,
+            considered_at: now,
+            waits_since: None,
+            evaluated: None,
+            new_at: now,
+            new_measured: 0,
+            is_ripe: false,
+            is_settled: false,
+            volume: 0,
+        }
+    }
+
+    /// Stores that it was evaluated, and is no scanner so far.
+    fn note(&mut self, measured: u64, is_settled: bool, is_new: bool, now: Moment) {
+        if self.evaluated.is_some() && !self.has_doubled(measured) {
+            self.is_ripe |= is_new || is_settled;
+        } else {
+            // The contacts are as old as the wait for this evaluation.
+            self.new_at = self.waits_since.unwrap_or(now);
+            (self.new_measured, self.is_ripe) = (measured, is_settled);
+        }
+        (self.evaluated, self.is_settled) = (Some(measured), is_settled);
+        (self.considered_at, self.waits_since) = (now, None);
+    }
+
+    /// Returns true if it was not evaluated yet, or not since its contacts have doubled or have had the time to be
+    /// answered.
+    fn is_new(&self, finding: &Finding, now: Moment) -> bool {
+        self.evaluated.is_none() || self.has_doubled(finding.measured) || self.ripens(now)
+    }
+
+    fn has_doubled(&self, measured: u64) -> bool {
+        measured >= self.new_measured.saturating_mul(2)
+    }
+
+    fn ripens(&self, now: Moment) -> bool {
+        !self.is_ripe && now.since(self.new_at) >= RIPE_AFTER
+    }
+
     fn is_due(&self, now: Moment) -> bool {
-        !self.is_settled && now.since(self.considered_at) >= EVALUATE_AGAIN_AFTER
+        self.evaluated.is_none()
+            || (!self.is_settled
+                && (self.ripens(now) || now.since(self.considered_at) >= EVALUATE_AGAIN_AFTER))
     }
 
     fn has_grown(&self, finding: &Finding) -> bool {
-        finding.measured > self.measured + self.measured / 8
+        self.evaluated.is_none_or(|measured| finding.measured > measured + measured / 8)
+    }
+
+    fn is_stale(&self, now: Moment) -> bool {
+        now.since(self.considered_at) >= FORGET_AFTER
     }
 }
 
@@ -279,5 +401,49 @@ mod tests {
         let opened: Vec<usize> = (0..5).map(|n| scenario.turn(100_250 + n * 150).len()).collect();
         assert_eq!(opened.iter().sum::<usize>(), 50, "{opened:?}");
         assert!(opened[0] < 40, "{opened:?}");
+    }
+
+    /// Each of many busy hosts has more contacts than an evaluation walks over, new ones all the time, so that answers
+    /// may always still come. A host with a higher address begins to sweep.
+    #[test]
+    fn a_sweep_is_found_within_a_second_however_many_hosts_are_busy() {
+        for (busy, contacts) in [(400, 1100), (10_000, 40)] {
+            let mut scenario = Scenario::new(ScanRule::Suspicious);
+            scenario.turn(100_000);
+            let mut opened = Vec::new();
+            let mut n = 0;
+            let mut be_busy = |scenario: &mut Scenario, contacts: u32| {
+                for source in 0..busy {
+                    for n in n..n + contacts {
+                        let target = 0x0100_0000 + n;
+                        scenario.tcp([source, target], [40_000, 443], SYN);
+                        scenario.tcp([target, source], [443, 40_000], SYN_ACK);
+                    }
+                }
+                n += contacts;
+            };
+            for at in 0..8 {
+                be_busy(&mut scenario, contacts / 8);
+                opened.extend(scenario.turn(100_250 + 250 * at));
+            }
+            let sweeper = 0x00ff_0000;
+            for n in 0..60 {
+                scenario.tcp([sweeper, 0x00f0_0000 + n], [40_000, 23], SYN);
+            }
+            scenario.tcp([0x00f0_0000, sweeper], [23, 40_000], SYN_ACK);
+            let mut found_after = None;
+            for at in 0..20 {
+                be_busy(&mut scenario, 1);
+                opened.extend(scenario.turn(102_500 + 50 * at));
+                if opened.contains(&(host(sweeper), FindingKind::Scanning)) {
+                    found_after = Some(50 * at);
+                    break;
+                }
+            }
+            assert!(
+                found_after.is_some_and(|ms| ms <= 850),
+                "{busy} busy hosts: {found_after:?}, {opened:?}"
+            );
+        }
     }
 }

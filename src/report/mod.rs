@@ -28,6 +28,11 @@ pub struct Report {
     pub snapshot: Snapshot,
     /// Open alerts, the oldest first.
     pub alerts: Vec<Alert>,
+    /// Number of findings that opened no alert because the table of open alerts was full. A host that stays over its
+    /// limit is counted each time that hosts are judged.
+    pub discarded_findings: u64,
+    /// Number of alerts that ended because one of more weight took their place.
+    pub displaced_alerts: u64,
     /// Alerts that closed within the last day, the newest first.
     pub closed: ClosedList,
     /// Hosts with at least one open alert that is certain, ordered by address.

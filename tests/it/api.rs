@@ -342,7 +342,8 @@ fn accounting_has_every_count_of_frames() {
             r#""judge":{"lately_ms":1.5,"max_ms":3.0},"report":{"lately_ms":0.0,"max_ms":0.0}},"#,
             r#""reports_put_off":2,"judgements_put_off":1},"interfaces":[],"#,
             r#""topology":{"forwards":false,"local_networks":[],"#,
-            r#""changes":{"count":0,"last_ms":0.0,"max_ms":0.0}}}"#
+            r#""changes":{"count":0,"last_ms":0.0,"max_ms":0.0}},"#,
+            r#""alerts":{"open":0,"places":10000,"discarded_findings":0,"displaced":0}}"#
         )
     );
 }

@@ -29,6 +29,7 @@ mod support;
 mod access;
 mod accounting;
 mod alert_file;
+mod alert_floods;
 mod answers;
 mod busy_hosts;
 mod changes;

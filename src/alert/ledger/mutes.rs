@@ -73,6 +73,7 @@ impl Ledger {
         self.open.values_mut().for_each(|open| step.correct_alert(&mut open.alert));
         self.closed.values_mut().for_each(|closed| step.correct_alert(&mut closed.alert));
         self.recently_closed.correct(step);
+        self.storms.change_each(|alert| step.correct_alert(alert));
         self.mutes.correct(step);
         self.are_mutes_corrected = true;
         self.changes.transitions += 1;

@@ -22,6 +22,8 @@ impl Ledger {
             open: self.open.values().map(OpenAlert::to_persisted).collect(),
             closed: self.closed.values().map(|closed| without_evidence(&closed.alert)).collect(),
             mutes: self.mutes.list().cloned().collect(),
+            // The alerts of a storm that was not notified yet are notified after the restart.
+            storms: self.storms.said().cloned().collect(),
         }
     }
 
@@ -38,12 +40,15 @@ impl Ledger {
         wall_clock: UnixNanos,
         notices: &mut Vec<Notice>,
     ) {
-        let PersistedLedger { opened, last_mute, mut open, mut closed, mutes } = persisted;
+        let PersistedLedger { opened, last_mute, mut open, mut closed, mutes, mut storms } = persisted;
         self.opened = opened;
         let mut corrected_alerts = 0;
         for alert in open.iter_mut().map(|known| &mut known.alert).chain(&mut closed) {
             alert.window = self.timeouts.window_of(alert.kind);
             corrected_alerts += usize::from(limit_to_present(alert, wall_clock));
+        }
+        for storm in &mut storms {
+            corrected_alerts += usize::from(limit_to_present(storm, wall_clock));
         }
         let corrected_mutes = self.mutes.restore(mutes, last_mute, now, wall_clock);
         if corrected_alerts > 0 || corrected_mutes > 0 {
@@ -68,6 +73,8 @@ impl Ledger {
                 ((alert.source, alert.kind), ClosedAlert { alert, since: now, closed_before })
             })
             .collect();
+        self.restore_storms(storms, now);
+        self.index_room();
         self.apply_mutes(notices);
     }
 }

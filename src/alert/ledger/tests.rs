@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::alert::mute::NewMute;
 use crate::alert::persisted_ledger::PersistedLedger;
+use crate::alert::room::{LOCAL_RESERVE, REMOTE_RESERVE};
 use crate::detect::{Confidence, ScanEvidence, ScanRole};
 use crate::flow::{ContactTarget, Outcome, Outcomes, Pace, PeerBytes};
 use crate::time::Clocks;
@@ -548,7 +549,14 @@ fn findings_beyond_the_maximum_number_of_alerts_are_counted() {
         let source = Some(n.to_be_bytes().into());
         apply(&mut ledger, &Finding { source, ..finding(1, AlertKind::Traffic, 200) }, 1000);
     }
-    assert_eq!((ledger.open().count(), ledger.discarded_findings()), (OPEN_ALERTS_MAX, 5));
+    // The flood has all places but those that are reserved for local hosts and for other kinds.
+    let reserved = 6 * (LOCAL_RESERVE + REMOTE_RESERVE) - REMOTE_RESERVE;
+    let refused = u64::try_from(reserved + 5).expect("it is small");
+    assert_eq!((ledger.open().count(), ledger.discarded_findings()), (OPEN_ALERTS_MAX - reserved, refused));
+    assert!(
+        apply(&mut ledger, &finding(1, AlertKind::Scanning, 200), 1000).is_some(),
+        "another kind has room"
+    );
     let loss = Finding { kind: AlertKind::Loss, source: None, measured: 7, error_bound: 0, limit: 1 };
     assert!(apply(&mut ledger, &loss, 1000).is_some(), "an alert about losses opens beyond the maximum");
 }

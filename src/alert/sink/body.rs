@@ -109,6 +109,8 @@ fn alertmanager(queued: &QueuedNotice, gateway: &str) -> Value {
     labels.insert("instance".to_owned(), text(gateway));
     labels.insert("severity".to_owned(), text("warning"));
     labels.extend(alert.source.map(|source| ("source".to_owned(), text(&source.to_string()))));
+    // Storms have no source, and several of one kind may be open.
+    labels.extend(alert.progress.storm.as_ref().map(|_| ("storm".to_owned(), text(&alert.id))));
     let ends_at = alert.closed_at.unwrap_or_else(|| {
         let lasts = if notice.state() == AlertState::Test { TEST_LASTS } else { OPEN_LASTS };
         alert.opened_at.plus(lasts)

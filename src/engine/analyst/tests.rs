@@ -32,7 +32,7 @@ fn rules() -> Rules {
                 .with(detect::FindingKind::Scanning, Some(5)),
             ..detect::Limits::default()
         },
-        alert: alert::Options { hide_destinations: false, cooldown: Duration::ZERO },
+        alert: alert::Options::default(),
         direction: crate::capture::DirectionPolicy::Auto,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::alert::{Alert, Notice};
+use crate::alert::{self, Alert, Notice};
 use crate::engine::analyst::Analyst;
 use crate::engine::rules::Rules;
 use crate::engine::tick::TICK;
@@ -30,6 +30,11 @@ pub(super) struct ReplayAnalyst {
     alerts: Vec<Alert>,
 }
 
+/// Returns the rules of a replay, in which nobody is notified: it lists each alert, and no storms.
+fn without_storms(rules: &Rules) -> Rules {
+    Rules { alert: alert::Options { burst: None, ..rules.alert.clone() }, ..rules.clone() }
+}
+
 impl ReplayAnalyst {
     pub(super) fn new(rules: &Rules, limits: &Capacity, seed: Seed, keeps_totals: bool) -> Self {
         let counts_ports = rules.flow.port_interval.is_some();
@@ -37,7 +42,7 @@ impl ReplayAnalyst {
             keeps_totals.then(|| Window::unbounded(&rules.flow, &Capacity::none(counts_ports), seed.clone()));
         Self {
             totals,
-            analyst: Analyst::new(rules, limits, seed),
+            analyst: Analyst::new(&without_storms(rules), limits, seed),
             intervals: [Some(rules.flow.traffic_interval), rules.flow.port_interval],
             began_at: None,
             now: None,

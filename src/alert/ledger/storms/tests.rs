@@ -1,0 +1,383 @@
+//! What is notified of many alerts that open within a minute, and what a full table says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::alert::evidence::Evidence;
+use crate::alert::ledger::CloseTimeouts;
+use crate::alert::line::Line;
+use crate::alert::mute::NewMute;
+use crate::alert::persisted_ledger::PersistedLedger;
+use crate::alert::record::{AlertState, OPEN_ALERTS_MAX};
+use crate::alert::sentence;
+use crate::alert::why_line::WhyLine;
+use crate::detect::Finding;
+use crate::flow::PeerBytes;
+
+use super::*;
+
+const SECOND: u64 = 1_000_000_000;
+const BURST: u32 = 20;
+
+/// A ledger whose alerts close after 10 seconds, and the notices of its judgements.
+struct Scenario {
+    ledger: Ledger,
+    notices: Vec<Notice>,
+}
+
+impl Scenario {
+    fn new() -> Self {
+        let timeouts = CloseTimeouts { traffic: Duration::from_secs(10), ports: Duration::from_secs(10) };
+        let mut ledger = Ledger::new(timeouts, Duration::ZERO);
+        ledger.set_burst(Some(BURST));
+        ledger.know_local(&["10.0.0.0/8".parse().expect("a network")]);
+        Self { ledger, notices: Vec::new() }
+    }
+
+    /// Judges these hosts, each with a multiple of its limit in percent. Returns the notices.
+    fn judge(&mut self, second: u64, findings: &[(AlertKind, IpAddr, u64)]) -> Vec<Notice> {
+        self.judge_towards(second, findings, None)
+    }
+
+    fn judge_towards(
+        &mut self,
+        second: u64,
+        findings: &[(AlertKind, IpAddr, u64)],
+        target: Option<IpAddr>,
+    ) -> Vec<Notice> {
+        let (now, wall) = (Moment(second * SECOND), UnixNanos(second * SECOND));
+        let notices = &mut self.notices;
+        self.ledger.close_inactive(now, wall, notices);
+        self.ledger.expire_mutes(now, notices);
+        for &(kind, source, percent) in findings {
+            let finding =
+                Finding { kind, source: Some(source), measured: percent, error_bound: 0, limit: 100 };
+            let peers = target.map(|addr| PeerBytes { addr, ip_bytes: 100 });
+            let evidence =
+                |_| Evidence { ip_bytes: 100, destinations: Vec::from_iter(peers), ..Evidence::default() };
+            notices.extend(self.ledger.apply(&finding, now, wall, evidence));
+        }
+        self.ledger.finish_judgement(now, wall, notices, 0);
+        // A storm that opened waits for the hosts of the same tick.
+        let (later, from) = (now.plus(Duration::from_millis(250)), notices.len());
+        self.ledger.finish_judgement(later, wall, notices, from);
+        assert!(!self.ledger.is_storm_pending());
+        std::mem::take(notices)
+    }
+}
+
+fn remote(n: u32) -> IpAddr {
+    // Each is in a network of its own.
+    IpAddr::V4((0xc000_0001 + (n << 8)).into())
+}
+
+fn local(n: u32) -> IpAddr {
+    IpAddr::V4((0x0a00_0001 + n).into())
+}
+
+fn all(
+    kind: AlertKind,
+    host: fn(u32) -> IpAddr,
+    range: std::ops::Range<u32>,
+) -> Vec<(AlertKind, IpAddr, u64)> {
+    range.map(|n| (kind, host(n), 110)).collect()
+}
+
+fn lines(notices: &[Notice]) -> Vec<String> {
+    notices.iter().map(|notice| Line(notice).to_string()).collect()
+}
+
+#[test]
+fn fifty_scanners_are_one_alert_that_names_them() {
+    let mut scenario = Scenario::new();
+    let scanners = all(AlertKind::Scanning, local, 0..50);
+    let notices = scenario.judge(1000, &scanners);
+    let [Notice::Opened(storm)] = &notices[..] else { panic!("{notices:?}") };
+    let parts = storm.progress.storm.as_deref().expect("it is a storm");
+    assert_eq!((parts.hosts, parts.open, parts.said_singly), (50, 50, 0));
+    assert_eq!(parts.network.map(|network| network.to_string()).as_deref(), Some("10.0.0.0/24"));
+    assert_eq!(parts.sample, scanners.iter().map(|(_, host, _)| *host).collect::<Vec<_>>());
+    let line = Line(&notices[0]).to_string();
+    let begins = "EVENT=STORM KIND=SCANNING HOSTS=50 NETWORK=10.0.0.0/24 | NETWORKS=[{10.0.0.0/24 50}] | HOSTINFO=[10.0.0.1 ";
+    assert!(line.starts_with(begins) && line.ends_with(" 10.0.0.50]"), "{line}");
+    let why = WhyLine::of(&notices[0]).map(|why| why.to_string());
+    assert_eq!(
+        why.as_deref(),
+        Some(
+            "WHY=STORM KIND=SCANNING | 50 local hosts of 10.0.0.0/24 exceed their limits, the latest: 10.0.0.50, \
+             10.0.0.49, 10.0.0.48, 10.0.0.47, 10.0.0.46 and 45 more"
+        )
+    );
+    assert_eq!(
+        sentence(storm, AlertState::Open).to_string(),
+        "SCANNING storm: 50 local hosts of 10.0.0.0/24 exceed their limits, the latest: 10.0.0.50, 10.0.0.49, \
+         10.0.0.48, 10.0.0.47, 10.0.0.46 and 45 more"
+    );
+    // Readers find each alert, with the id of the storm, and the storm itself.
+    assert!(scenario.ledger.open().all(|alert| alert.progress.storm_id.as_deref() == Some(&storm.id)));
+    assert_eq!(scenario.ledger.open().count(), 50);
+    assert_eq!(scenario.ledger.storms().map(|alert| &alert.id).collect::<Vec<_>>(), [&storm.id]);
+    // It closes as one when the last of them is gone, and not before.
+    assert_eq!(scenario.judge(1005, &scanners[..1]), []);
+    assert_eq!(scenario.judge(1010, &[]), []);
+    assert_eq!(
+        scenario.ledger.storms().filter_map(|alert| Some(alert.progress.storm.as_ref()?.open)).sum::<u64>(),
+        1
+    );
+    let notices = scenario.judge(1015, &[]);
+    assert_eq!(lines(&notices), ["CLOSED=STORM KIND=SCANNING HOSTS=50 NETWORK=10.0.0.0/24 SECONDS=15"]);
+    assert_eq!(
+        sentence(notices[0].alert(), AlertState::Closed).to_string(),
+        "SCANNING storm is over after 15 s: 50 local hosts of 10.0.0.0/24 exceeded their limits"
+    );
+}
+
+#[test]
+fn twenty_within_a_minute_are_notified_singly_and_a_storm_names_them_too() {
+    let mut scenario = Scenario::new();
+    for n in 0..20 {
+        let notices = scenario.judge(1000 + u64::from(n), &all(AlertKind::Scanning, local, n..n + 1));
+        assert!(matches!(&notices[..], [.., Notice::Opened(alert)] if alert.source == Some(local(n))));
+    }
+    let notices = scenario.judge(1020, &all(AlertKind::Scanning, local, 20..23));
+    let storm = notices.iter().find(|notice| notice.alert().progress.storm.is_some()).expect("a storm opens");
+    let parts = storm.alert().progress.storm.as_deref().expect("it is a storm");
+    assert_eq!((parts.hosts, parts.said_singly, parts.sample.len()), (23, 20, 23));
+    // A minute after the first ones there is room for single notices again, but not before.
+    let later = scenario.judge(1059, &all(AlertKind::Scanning, local, 30..31));
+    assert!(
+        later.iter().all(|notice| !matches!(notice, Notice::Opened(alert) if alert.source.is_some())),
+        "{later:?}"
+    );
+    let after = scenario.judge(1200, &all(AlertKind::Scanning, local, 40..41));
+    assert!(
+        matches!(&after[..], [.., Notice::Opened(alert)] if alert.source == Some(local(40))),
+        "{after:?}"
+    );
+}
+
+#[test]
+fn a_flood_from_everywhere_leads_to_few_notices_and_hides_nobody() {
+    let mut scenario = Scenario::new();
+    let mut said = Vec::new();
+    for second in 0..16 {
+        let flood = all(AlertKind::Scanning, remote, second * 10_000..(second + 1) * 10_000);
+        said.extend(scenario.judge(1000 + u64::from(second) / 4, &flood));
+    }
+    assert!(said.len() < 8, "{}", said.len());
+    assert!(scenario.ledger.open().count() < OPEN_ALERTS_MAX);
+    assert!(scenario.ledger.discarded_findings() > 100_000);
+    // A sweep by a local host, a remote host over another limit, and one that is far above the others.
+    let notices = scenario.judge(
+        1005,
+        &[
+            (AlertKind::Scanning, local(1), 120),
+            (AlertKind::Traffic, remote(300_000), 101),
+            (AlertKind::Scanning, remote(400_000), 3000),
+        ],
+    );
+    let opened: Vec<_> = notices
+        .iter()
+        .filter_map(|notice| match notice {
+            Notice::Opened(alert) => Some((alert.source?, alert.kind)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        opened,
+        [
+            (local(1), AlertKind::Scanning),
+            (remote(300_000), AlertKind::Traffic),
+            (remote(400_000), AlertKind::Scanning)
+        ]
+    );
+    // The last one took the place of a lesser one, whose end was not notified, as its opening was not.
+    assert_eq!(scenario.ledger.displaced_alerts(), 1);
+    let displaced = scenario.ledger.recently_closed();
+    assert!(displaced[0].progress.is_displaced && displaced[0].progress.storm_id.is_some());
+    // One of the storm that grows to be far above the others is notified as well, once.
+    let grown = scenario.judge(1006, &[(AlertKind::Scanning, remote(7), 2000)]);
+    assert!(matches!(&grown[..], [Notice::Opened(alert)] if alert.source == Some(remote(7))), "{grown:?}");
+    let again = scenario.judge(1007, &[(AlertKind::Scanning, remote(7), 2100)]);
+    assert_eq!(again, []);
+}
+
+#[test]
+fn the_end_of_a_displaced_alert_says_so() {
+    let mut scenario = Scenario::new();
+    scenario.ledger.set_burst(None);
+    let notices = scenario.judge(1000, &all(AlertKind::Scanning, remote, 0..9000));
+    let ended = scenario.judge(1001, &[(AlertKind::Scanning, remote(20_000), 450)]);
+    assert!(!notices.is_empty());
+    let line = "CLOSED=SCANNING SRC=192.0.0.1 PEAK=110 LIMIT=100 SECONDS=1 | END=DISPLACED";
+    assert_eq!(lines(&ended[1..]), [line]);
+    assert!(matches!(&ended[0], Notice::Opened(alert) if alert.source == Some(remote(20_000))), "{ended:?}");
+    let said = sentence(ended[1].alert(), AlertState::Closed).to_string();
+    let end = "; an alert of more weight took its place, so it may go on";
+    assert!(said.starts_with("SCANNING is displaced after 1 s: ") && said.ends_with(end), "{said}");
+    let json = serde_json::to_value(crate::alert::json(ended[1].alert(), AlertState::Closed)).expect("JSON");
+    assert_eq!(json["end"], "displaced");
+}
+
+#[test]
+fn a_storm_against_one_target_names_it_and_grows() {
+    let mut scenario = Scenario::new();
+    let target = Some([198, 51, 100, 7].into());
+    let opened = scenario.judge_towards(1000, &all(AlertKind::Traffic, remote, 0..30), target);
+    assert!(
+        lines(&opened)[0].starts_with("EVENT=STORM KIND=TRAFFIC HOSTS=30 TARGET=198.51.100.7 | NETWORKS=[")
+    );
+    let said = opened[0].alert().progress.storm.clone().expect("it is a storm");
+    assert_eq!((said.target, said.networks.len(), said.is_local), (target, 10, false));
+    // As long as it can name all its hosts, it names further ones a second after the last notice.
+    let named = scenario.judge_towards(1001, &all(AlertKind::Traffic, remote, 30..59), target);
+    assert!(matches!(&named[..], [Notice::Grown(storm, _)] if storm.measured == 59), "{named:?}");
+    assert_eq!(scenario.judge_towards(1002, &[], target), []);
+    for (to, hosts) in [(60, 60), (149, 0), (150, 150), (299, 0), (300, 300), (2999, 0)] {
+        let from = u32::try_from(scenario.ledger.open().count()).expect("it is small");
+        let grown = scenario.judge_towards(1002, &all(AlertKind::Traffic, remote, from..to), target);
+        let heads: Vec<_> =
+            lines(&grown).iter().map(|line| line.split(" |").next().map(str::to_owned)).collect();
+        let want =
+            (hosts > 0).then(|| Some(format!("GROWN=STORM KIND=TRAFFIC HOSTS={hosts} TARGET=198.51.100.7")));
+        assert_eq!(heads, Vec::from_iter(want));
+    }
+    scenario.ledger.hide_destinations();
+    assert!(
+        scenario.ledger.storms().all(|alert| alert
+            .progress
+            .storm
+            .as_ref()
+            .is_some_and(|s| s.target.is_none()))
+    );
+}
+
+/// A storm that rests and begins again says so, although an alert of it was open all the time.
+#[test]
+fn a_storm_that_begins_again_is_notified() {
+    let mut scenario = Scenario::new();
+    scenario.judge(1000, &all(AlertKind::Scanning, local, 0..100));
+    for second in (1005..1100).step_by(5) {
+        assert_eq!(scenario.judge(second, &all(AlertKind::Scanning, local, 0..1)), []);
+    }
+    let notices = scenario.judge(1100, &all(AlertKind::Scanning, local, 100..130));
+    assert!(matches!(&notices[..], [Notice::Grown(storm, _)] if storm.measured == 130), "{notices:?}");
+}
+
+#[test]
+fn muted_hosts_are_in_no_storm_and_a_muted_network_holds_its_storm_back() {
+    let mut scenario = Scenario::new();
+    let mute = |scenario: &mut Scenario, second: u64, source: &str| {
+        let new = NewMute {
+            source: source.parse().expect("a network"),
+            kind: Some(AlertKind::Scanning),
+            span: Duration::from_secs(3600),
+            reason: String::new(),
+        };
+        scenario.ledger.mute(new, Moment(second * SECOND), UnixNanos(second * SECOND)).expect("room").id
+    };
+    let id = mute(&mut scenario, 999, "10.0.0.0/25");
+    // Twenty hosts of the network are not muted, which are no storm.
+    let notices = scenario.judge(1000, &all(AlertKind::Scanning, local, 107..147));
+    assert_eq!(notices.len(), 20, "{notices:?}");
+    // Those that were muted are a storm once they are not.
+    let mut unmuted = Vec::new();
+    assert!(scenario.ledger.unmute(id, &mut unmuted));
+    scenario.ledger.finish_judgement(Moment(1001 * SECOND), UnixNanos(1001 * SECOND), &mut unmuted, 0);
+    assert_eq!(unmuted, [], "it waits for others");
+    scenario.ledger.finish_judgement(Moment(1002 * SECOND), UnixNanos(1002 * SECOND), &mut unmuted, 0);
+    let [Notice::Opened(storm)] = &unmuted[..] else { panic!("{unmuted:?}") };
+    assert_eq!(storm.progress.storm.as_ref().map(|storm| (storm.hosts, storm.open)), Some((40, 20)));
+    mute(&mut scenario, 1002, "10.0.0.0/24");
+    assert_eq!(scenario.judge(1002, &all(AlertKind::Scanning, local, 0..100)), []);
+    assert!(scenario.ledger.storms().all(|storm| storm.progress.is_muted));
+}
+
+#[test]
+fn a_storm_survives_a_restart() {
+    let mut before = Scenario::new();
+    before.judge(1000, &all(AlertKind::Scanning, local, 0..50));
+    let json = before.ledger.to_persisted().to_json();
+    let persisted = PersistedLedger::from_json(&json).expect("this program wrote it");
+    assert_eq!(PersistedLedger::from_json(&persisted.to_json()).expect("it is valid"), persisted);
+    let mut after = Scenario::new();
+    let mut notices = Vec::new();
+    after.ledger.restore(persisted, Moment(5 * SECOND), UnixNanos(1003 * SECOND), &mut notices);
+    after.ledger.finish_judgement(Moment(5 * SECOND), UnixNanos(1003 * SECOND), &mut notices, 0);
+    assert_eq!(notices, []);
+    let id = before.ledger.storms().next().map(|storm| storm.id.clone());
+    assert_eq!(after.ledger.storms().next().map(|storm| storm.id.clone()), id);
+    assert_eq!(after.judge(7, &all(AlertKind::Scanning, local, 0..50)), []);
+    let closed = after.judge(17, &[]);
+    assert!(matches!(&closed[..], [Notice::Closed(storm)] if Some(&storm.id) == id.as_ref()), "{closed:?}");
+}
+
+#[test]
+fn without_a_burst_each_alert_is_notified_as_before() {
+    let mut scenario = Scenario::new();
+    scenario.ledger.set_burst(None);
+    let notices = scenario.judge(1000, &all(AlertKind::Scanning, local, 0..100));
+    assert_eq!(notices.len(), 100);
+    assert_eq!(scenario.judge(1010, &[]).len(), 100);
+}
+
+proptest! {
+    /// Whatever opens whenever, each opening is notified singly or belongs to a storm that was notified, and not both.
+    /// Each end of what was notified is notified, and no other. At most twice the burst of a kind and locality is
+    /// notified singly within a minute.
+    #[test]
+    fn each_opening_is_notified_singly_or_in_a_storm(
+        turns in prop::collection::vec((0u64..40, prop::collection::vec((0u32..300, 0u8..3, 101u64..3000), 0..80)), 1..40)
+    ) {
+        let mut scenario = Scenario::new();
+        let mut second = 1000;
+        // Alerts and storms whose opening was notified and whose end was not.
+        let mut told: BTreeSet<String> = BTreeSet::new();
+        let mut singles: BTreeMap<(AlertKind, bool), Vec<u64>> = BTreeMap::new();
+        for (pause, hosts) in turns {
+            second += pause;
+            let findings: Vec<_> = hosts.into_iter().map(|(n, class, percent)| match class {
+                0 => (AlertKind::Scanning, local(n * 40), percent),
+                1 => (AlertKind::Scanning, remote(n), percent),
+                _ => (AlertKind::Traffic, remote(n / 50), percent),
+            }).collect();
+            for notice in scenario.judge(second, &findings) {
+                match notice {
+                    Notice::Opened(alert) => {
+                        prop_assert!(told.insert(alert.id.clone()), "{} was opened twice", alert.id);
+                        prop_assert!(alert.progress.storm_id.is_none());
+                        if let Some(source) = alert.source {
+                            let is_local = scenario.ledger.is_local(Some(source));
+                            singles.entry((alert.kind, is_local)).or_default().push(second);
+                        }
+                    }
+                    Notice::Closed(alert) => {
+                        prop_assert!(told.remove(&alert.id), "{} was closed and not opened", alert.id);
+                    }
+                    Notice::Grown(alert, _) | Notice::Confirmed(alert) => prop_assert!(told.contains(&alert.id)),
+                    Notice::Test(_) => unreachable!("no test was requested"),
+                }
+            }
+            let storms: BTreeMap<String, u64> = scenario.ledger.storms().map(|storm| {
+                (storm.id.clone(), storm.progress.storm.as_ref().map_or(0, |storm| storm.open))
+            }).collect();
+            let mut members: BTreeMap<String, u64> = storms.keys().map(|id| (id.clone(), 0)).collect();
+            for alert in scenario.ledger.open() {
+                match &alert.progress.storm_id {
+                    Some(id) => {
+                        prop_assert!(told.contains(&**id) && !told.contains(&alert.id));
+                        *members.get_mut(&**id).expect("its storm is open") += 1;
+                    }
+                    None => prop_assert!(told.contains(&alert.id), "{} was not notified", alert.id),
+                }
+            }
+            prop_assert_eq!(storms, members);
+            for times in singles.values() {
+                let lately = times.iter().filter(|&&at| second - at < 60).count();
+                prop_assert!(lately <= 2 * BURST as usize, "{}", lately);
+            }
+        }
+    }
+}

@@ -1,0 +1,571 @@
+//! The open storms, and which openings of alerts are notified singly.
+//!
+//! An opening belongs to a storm if more than `AlertBurst` alerts of its kind opened within the last minute, itself and
+//! those of the same judgement included: from its network (a /24, of IPv6 a /64), against its target, or in all.
+//! Openings of one judgement are decided together, so none of a sudden flood is notified singly. Local and remote hosts
+//! are counted apart, and never are in one storm.
+//!
+//! A network or a target has a storm of its own if it has at least half of the openings that are decided together, and
+//! if at most [`SCOPED_MAX`] such storms are open; other openings share the storm of everything. So a flood from
+//! thousands of networks leads to few storms.
+//!
+//! A storm opens, grows and closes like an alert. Its opening is notified after 250 ms, so that it names the hosts that
+//! begin at the same time, or at once if it has more hosts than it names. Its growth is notified when its hosts are
+//! 2, 5, 10, 100 and so on times as many as at its opening, and when it goes on after a minute without an opening. As
+//! long as
+//! it can name all its hosts, further ones are named after 1, 2, 4, 8 and so on seconds. It closes when none of its
+//! alerts is open. An alert whose value is ten times the mean of the storm or more is notified singly, but not more
+//! than `AlertBurst` of them within a minute.
+//!
+//! Each opening costs one look at a few dozen records, and each judgement with openings a sort of them.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::flow::KernelCounts;
+use crate::time::{Moment, UnixNanos};
+
+use super::record::{Alert, AlertKind, AlertProgress};
+use super::storm::{STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm, network_of};
+
+/// The time within which openings are counted.
+pub(super) const BURST_WITHIN: Duration = Duration::from_secs(60);
+
+/// Maximum number of storms of one network or target, for each kind and locality.
+const SCOPED_MAX: usize = 2;
+
+/// Maximum number of open storms.
+pub(super) const STORMS_MAX: usize = (SCOPED_MAX + 1) * 2 * AlertKind::ALL.len();
+
+/// Maximum number of networks of a storm that are counted.
+const COUNTED_NETWORKS_MAX: usize = 1024;
+
+/// Multiples of the hosts at the opening of a storm at which its growth is notified.
+const GROWTH: [u64; 7] = [2, 5, 10, 100, 1000, 10_000, 100_000];
+
+/// How many times the mean of its storm the value of an alert is that is notified singly.
+const OUTSTANDING: u64 = 10;
+
+/// Time from the opening of a storm to its first notice: the hosts of one tick come together.
+const GATHERS_FOR: Duration = Duration::from_millis(250);
+
+/// Time from the first notice to one that names further hosts; it doubles with each.
+const NAMES_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Openings of a storm are counted for each such time.
+const COUNTED_FOR: Duration = Duration::from_secs(5);
+
+/// The kind and the locality of alerts that are counted together.
+pub(super) type AlertClass = (AlertKind, bool);
+
+/// An alert that opened and whose opening would be notified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Opening {
+    pub(super) source: IpAddr,
+    /// The host that it sent nearly everything to; `None` if there is none.
+    pub(super) target: Option<IpAddr>,
+    /// Its value; see [`excess`].
+    pub(super) excess: u64,
+    pub(super) is_possible: bool,
+}
+
+/// What the hosts of a storm have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Scope {
+    Network(IpNet),
+    Target(IpAddr),
+    Everything,
+}
+
+/// What a storm must notify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StormChange {
+    Opened,
+    Confirmed,
+    Grown,
+}
+
+/// The times that a decision needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    pub(super) now: Moment,
+    pub(super) wall_clock: UnixNanos,
+}
+
+/// All open storms.
+#[derive(Debug, Default)]
+pub(super) struct Storms {
+    /// Number of openings within a minute that are notified singly; `None` if all are.
+    burst: Option<u32>,
+    classes: BTreeMap<AlertClass, ClassStorms>,
+}
+
+/// The storms of one kind and locality, and the openings of the last minute that were notified singly.
+#[derive(Debug, Default)]
+struct ClassStorms {
+    singles: VecDeque<Single>,
+    storms: Vec<OpenStorm>,
+}
+
+/// An opening that was notified singly.
+#[derive(Clone, Copy, Debug)]
+struct Single {
+    at: Moment,
+    opening: Opening,
+    /// True if it was notified singly although there was a storm.
+    is_outstanding: bool,
+}
+
+/// An open storm.
+#[derive(Debug)]
+struct OpenStorm {
+    id: Arc<str>,
+    scope: Scope,
+    alert: Alert,
+    storm: Storm,
+    latest: VecDeque<IpAddr>,
+    networks: BTreeMap<IpNet, u64>,
+    /// Number of openings, each with the time of the first of them; the latest last.
+    joined: VecDeque<(Moment, u64)>,
+    last_joined_at: Moment,
+    /// The values of its open alerts together.
+    excess: u64,
+    /// Number of hosts when it opened, and the number of multiples of them that were notified.
+    hosts_at_opening: u64,
+    growths: usize,
+    /// When the last of its alerts closed.
+    closed_at: UnixNanos,
+    change: Option<StormChange>,
+    opened_at: Moment,
+    /// When the storm was last notified, the pause after that, and the number of hosts then.
+    said_at: Moment,
+    pause: Duration,
+    hosts_said: u64,
+}
+
+/// Returns the value of an alert as a percentage of its limit, at most a hundred times the limit: one host must not
+/// decide the mean of all.
+pub(super) fn excess(alert: &Alert) -> u64 {
+    (u128::from(alert.measured) * 100 / u128::from(alert.limit.max(1))).min(10_000) as u64
+}
+
+impl Storms {
+    /// Sets the number of openings within a minute that are notified singly; `None` if all are.
+    pub(super) fn set_burst(&mut self, burst: Option<u32>) {
+        self.burst = burst;
+    }
+
+    /// Returns true if no opening can belong to a storm.
+    pub(super) fn are_off(&self) -> bool {
+        self.burst.is_none()
+    }
+
+    /// Decides which of these openings, all of one class and of one judgement, belong to a storm. Returns its id for
+    /// each of them, and `None` for those that must be notified singly. `new_id` returns the id of a new storm.
+    pub(super) fn decide(
+        &mut self,
+        class: AlertClass,
+        openings: &[Opening],
+        at: At,
+        mut new_id: impl FnMut() -> String,
+    ) -> Vec<Option<Arc<str>>> {
+        let Some(burst) = self.burst else { return vec![None; openings.len()] };
+        let burst = burst as usize;
+        let storms = self.classes.entry(class).or_default();
+        storms.singles.retain(|single| at.now.since(single.at) < BURST_WITHIN);
+        let scopes = storms.scopes(openings, burst, at.now);
+        let outstanding = storms.outstanding(openings, &scopes, burst);
+        let mut ids = vec![None; openings.len()];
+        for (n, (opening, scope)) in openings.iter().zip(&scopes).enumerate() {
+            match scope {
+                Some(scope) if !outstanding[n] => {
+                    let joined = storms.storm_of(*scope, class, burst, at, &mut new_id);
+                    joined.join(opening, at.now);
+                    ids[n] = Some(Arc::clone(&joined.id));
+                }
+                _ => storms.singles.push_back(Single {
+                    at: at.now,
+                    opening: *opening,
+                    is_outstanding: outstanding[n],
+                }),
+            }
+        }
+        ids
+    }
+
+    /// Appends what the storms must notify since the last call: each storm as an alert.
+    pub(super) fn take_changes(&mut self, at: At, out: &mut Vec<(StormChange, Alert)>) {
+        let At { now, wall_clock } = at;
+        for storm in self.each_mut() {
+            if let Some(change) = storm.take_change(now) {
+                storm.alert.progress.exceeded_at = wall_clock;
+                storm.refresh();
+                out.push((change, storm.alert.clone()));
+            }
+        }
+    }
+
+    /// Takes account of a further finding about an alert of a storm, whose value was `before`. Returns true if the
+    /// alert must be notified singly; it is no longer part of the storm then.
+    pub(super) fn raise(&mut self, id: &str, before: u64, opening: Opening, now: Moment) -> bool {
+        let Some(burst) = self.burst else { return false };
+        for class in self.classes.values_mut() {
+            let ClassStorms { singles, storms } = class;
+            let Some(storm) = storms.iter_mut().find(|storm| &*storm.id == id) else { continue };
+            storm.excess = (storm.excess + opening.excess).saturating_sub(before);
+            let others = storm.storm.open.saturating_sub(1);
+            let mean = (storm.excess - opening.excess.min(storm.excess)).checked_div(others);
+            singles.retain(|single| now.since(single.at) < BURST_WITHIN);
+            let told = singles.iter().filter(|single| single.is_outstanding).count();
+            let is_outstanding = mean.is_some_and(|mean| opening.excess >= OUTSTANDING * mean.max(100));
+            if !is_outstanding || told >= burst as usize {
+                return false;
+            }
+            storm.lose(opening.excess);
+            singles.push_back(Single { at: now, opening, is_outstanding: true });
+            return true;
+        }
+        false
+    }
+
+    /// Takes account of the end of an alert of a storm, whose last value was `excess`.
+    pub(super) fn leave(&mut self, id: &str, excess: u64, closed_at: UnixNanos) {
+        if let Some(storm) = self.each_mut().find(|storm| &*storm.id == id) {
+            storm.lose(excess);
+            storm.closed_at = storm.closed_at.max(closed_at);
+        }
+    }
+
+    /// Removes the storms of which no alert is open, and returns them as alerts that have closed, each with whether
+    /// its opening was notified.
+    pub(super) fn close(&mut self) -> Vec<(bool, Alert)> {
+        let mut closed = Vec::new();
+        for class in self.classes.values_mut() {
+            for mut storm in class.storms.extract_if(.., |storm| storm.storm.open == 0) {
+                storm.refresh();
+                let closed_at = Some(storm.closed_at.max(storm.alert.opened_at));
+                let was_said = storm.change != Some(StormChange::Opened);
+                closed.push((was_said, Alert { closed_at, ..storm.alert }));
+            }
+        }
+        closed
+    }
+
+    /// Returns true if a storm waits for its first notice.
+    pub(super) fn are_pending(&self) -> bool {
+        let mut storms = self.classes.values().flat_map(|class| &class.storms);
+        storms.any(|storm| storm.change == Some(StormChange::Opened))
+    }
+
+    /// Returns the open storms that were notified, as alerts.
+    pub(super) fn said(&self) -> impl Iterator<Item = &Alert> {
+        let storms = self.classes.values().flat_map(|class| &class.storms);
+        storms.filter(|storm| storm.change != Some(StormChange::Opened)).map(|storm| &storm.alert)
+    }
+
+    /// Returns the open storms as alerts.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Alert> {
+        self.classes.values().flat_map(|class| &class.storms).map(|storm| &storm.alert)
+    }
+
+    /// Stores the present numbers in the alerts of all storms, and which of them are muted.
+    pub(super) fn refresh(&mut self, is_muted: impl Fn(&Storm, AlertKind) -> bool) {
+        for storm in self.each_mut() {
+            storm.refresh();
+            storm.alert.progress.is_muted = is_muted(&storm.storm, storm.alert.kind);
+        }
+    }
+
+    /// Changes the alerts of all storms: corrects their times, or removes addresses that are hidden now.
+    pub(super) fn change_each(&mut self, change: impl Fn(&mut Alert)) {
+        self.each_mut().for_each(|storm| change(&mut storm.alert));
+    }
+
+    /// Removes the targets of all storms, after destinations were hidden.
+    pub(super) fn hide_destinations(&mut self) {
+        for storm in self.each_mut() {
+            storm.storm.target = None;
+            storm.refresh();
+        }
+        self.classes.values_mut().flat_map(|class| &mut class.singles).for_each(|single| {
+            single.opening.target = None;
+        });
+    }
+
+    /// Continues a storm after a restart; `members` are the values of its open alerts.
+    pub(super) fn restore(&mut self, alert: Alert, members: &[u64], now: Moment) {
+        let Some(storm) = alert.progress.storm.as_deref().cloned().filter(|_| !members.is_empty()) else {
+            return;
+        };
+        let scope = match (storm.network, storm.target) {
+            (Some(network), _) => Scope::Network(network),
+            (None, Some(target)) => Scope::Target(target),
+            (None, None) => Scope::Everything,
+        };
+        let class = self.classes.entry((alert.kind, storm.is_local)).or_default();
+        class.storms.push(OpenStorm {
+            id: alert.id.as_str().into(),
+            scope,
+            latest: storm.sample.iter().copied().collect(),
+            networks: storm.networks.iter().copied().collect(),
+            joined: VecDeque::new(),
+            last_joined_at: now,
+            excess: members.iter().sum(),
+            hosts_at_opening: storm.hosts.max(1),
+            growths: 0,
+            closed_at: alert.opened_at,
+            change: None,
+            opened_at: now,
+            said_at: now,
+            pause: NAMES_AGAIN_AFTER,
+            hosts_said: storm.hosts,
+            storm: Storm { open: members.len() as u64, ..storm },
+            alert,
+        });
+    }
+
+    fn each_mut(&mut self) -> impl Iterator<Item = &mut OpenStorm> {
+        self.classes.values_mut().flat_map(|class| &mut class.storms)
+    }
+}
+
+impl ClassStorms {
+    /// Returns the scope of the storm that each opening belongs to; `None` if it belongs to none.
+    fn scopes(&self, openings: &[Opening], burst: usize, now: Moment) -> Vec<Option<Scope>> {
+        let mut scopes = vec![None; openings.len()];
+        let mut scoped = self.storms.iter().filter(|storm| storm.scope != Scope::Everything).count();
+        let by: [fn(&Opening) -> Option<Scope>; 2] = [
+            |opening| Some(Scope::Network(network_of(opening.source))),
+            |opening| opening.target.map(Scope::Target),
+        ];
+        for scope_of in by {
+            let mut groups: HashMap<Scope, usize> = HashMap::new();
+            let rest = || openings.iter().zip(&scopes).filter(|(_, scope)| scope.is_none());
+            let left = rest().count();
+            rest().filter_map(|(opening, _)| scope_of(opening)).for_each(|scope| {
+                *groups.entry(scope).or_default() += 1;
+            });
+            // The order does not depend on the hash function.
+            let mut groups: Vec<_> = groups.into_iter().collect();
+            groups.sort_unstable_by_key(|&(scope, count)| (std::cmp::Reverse(count), scope));
+            let mut found = Vec::new();
+            for (scope, count) in groups {
+                let is_open = self.storms.iter().any(|storm| storm.scope == scope);
+                if !is_open && (2 * count < left || scoped >= SCOPED_MAX) {
+                    continue;
+                }
+                let before =
+                    self.singles.iter().filter(|single| scope_of(&single.opening) == Some(scope)).count();
+                if before + self.joined(scope, now) + count > burst {
+                    scoped += usize::from(!is_open);
+                    found.push(scope);
+                }
+            }
+            for (opening, slot) in openings.iter().zip(&mut scopes).filter(|(_, slot)| slot.is_none()) {
+                *slot = scope_of(opening).filter(|scope| found.contains(scope));
+            }
+        }
+        let rest = scopes.iter().filter(|scope| scope.is_none()).count();
+        if self.singles.len() + self.joined(Scope::Everything, now) + rest > burst {
+            scopes.iter_mut().for_each(|scope| *scope = scope.or(Some(Scope::Everything)));
+        }
+        scopes
+    }
+
+    /// Returns, for each opening that belongs to a storm, whether it is notified singly all the same.
+    fn outstanding(&self, openings: &[Opening], scopes: &[Option<Scope>], burst: usize) -> Vec<bool> {
+        let mut told = self.singles.iter().filter(|single| single.is_outstanding).count();
+        let mut sums: BTreeMap<Scope, (u64, u64)> = BTreeMap::new();
+        for storm in &self.storms {
+            sums.insert(storm.scope, (storm.excess, storm.storm.open));
+        }
+        for (opening, scope) in openings.iter().zip(scopes) {
+            if let Some(scope) = scope {
+                let (sum, count) = sums.entry(*scope).or_default();
+                (*sum, *count) = (*sum + opening.excess, *count + 1);
+            }
+        }
+        let is_outstanding = |(opening, scope): (&Opening, &Option<Scope>)| {
+            let Some(&(sum, count)) = scope.as_ref().and_then(|scope| sums.get(scope)) else { return false };
+            let mean = (sum - opening.excess).checked_div(count - 1);
+            let is_told =
+                told < burst && mean.is_some_and(|mean| opening.excess >= OUTSTANDING * mean.max(100));
+            told += usize::from(is_told);
+            is_told
+        };
+        openings.iter().zip(scopes).map(is_outstanding).collect()
+    }
+
+    /// Returns the number of openings of the last minute in the storm of this scope.
+    fn joined(&self, scope: Scope, now: Moment) -> usize {
+        let storm = self.storms.iter().find(|storm| storm.scope == scope);
+        let recent = storm.into_iter().flat_map(|storm| &storm.joined);
+        let counts = recent.filter(|(since, _)| now.since(*since) < BURST_WITHIN).map(|(_, count)| count);
+        usize::try_from(counts.sum::<u64>()).unwrap_or(usize::MAX)
+    }
+
+    /// Returns the storm of this scope, which opens if it is not open.
+    fn storm_of(
+        &mut self,
+        scope: Scope,
+        (kind, is_local): AlertClass,
+        burst: usize,
+        at: At,
+        new_id: &mut impl FnMut() -> String,
+    ) -> &mut OpenStorm {
+        let position = self.storms.iter().position(|storm| storm.scope == scope);
+        let position = position.unwrap_or_else(|| {
+            let mut storm = OpenStorm::new(scope, kind, is_local, burst as u64, at, new_id());
+            // It names those that were notified singly as well, so that it names all.
+            for Single { opening, .. } in &self.singles {
+                if storm.covers(opening) {
+                    storm.name(opening.source);
+                }
+            }
+            storm.storm.said_singly = storm.storm.hosts;
+            self.storms.push(storm);
+            self.storms.len() - 1
+        });
+        &mut self.storms[position]
+    }
+}
+
+impl OpenStorm {
+    fn new(scope: Scope, kind: AlertKind, is_local: bool, burst: u64, at: At, id: String) -> Self {
+        let (network, target) = match scope {
+            Scope::Network(network) => (Some(network), None),
+            Scope::Target(target) => (None, Some(target)),
+            Scope::Everything => (None, None),
+        };
+        let progress =
+            AlertProgress { exceeded_at: at.wall_clock, is_possible: true, ..AlertProgress::default() };
+        let alert = Alert {
+            id,
+            kind,
+            source: None,
+            opened_at: at.wall_clock,
+            closed_at: None,
+            measured: 0,
+            limit: burst.max(1),
+            window: BURST_WITHIN,
+            ip_bytes: 0,
+            destinations: Vec::new(),
+            ports: Vec::new(),
+            loss: KernelCounts::default(),
+            scan: None,
+            progress,
+        };
+        Self {
+            id: alert.id.as_str().into(),
+            scope,
+            alert,
+            storm: Storm { network, target, is_local, ..Storm::default() },
+            latest: VecDeque::new(),
+            networks: BTreeMap::new(),
+            joined: VecDeque::new(),
+            last_joined_at: at.now,
+            excess: 0,
+            hosts_at_opening: 0,
+            growths: 0,
+            closed_at: at.wall_clock,
+            change: Some(StormChange::Opened),
+            opened_at: at.now,
+            said_at: at.now,
+            pause: NAMES_AGAIN_AFTER,
+            hosts_said: 0,
+        }
+    }
+
+    /// Takes what must be notified now; `None` if nothing must.
+    fn take_change(&mut self, now: Moment) -> Option<StormChange> {
+        let names_all = self.storm.hosts <= STORM_HOSTS_MAX as u64;
+        if self.change == Some(StormChange::Opened) && names_all && now.since(self.opened_at) < GATHERS_FOR {
+            return None;
+        }
+        let mut change = self.change.take();
+        let is_unnamed = names_all && self.storm.hosts > self.hosts_said;
+        if change.is_none() && is_unnamed && now.since(self.said_at) >= self.pause {
+            self.pause *= 2;
+            change = Some(StormChange::Grown);
+        }
+        if change.is_some() {
+            (self.said_at, self.hosts_said) = (now, self.storm.hosts);
+        }
+        change
+    }
+
+    fn covers(&self, opening: &Opening) -> bool {
+        match self.scope {
+            Scope::Network(network) => network_of(opening.source) == network,
+            Scope::Target(target) => opening.target == Some(target),
+            Scope::Everything => true,
+        }
+    }
+
+    /// Counts a host and names it.
+    fn name(&mut self, source: IpAddr) {
+        self.storm.hosts += 1;
+        if self.latest.len() == STORM_HOSTS_MAX {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(source);
+        let network = network_of(source);
+        if self.networks.len() < COUNTED_NETWORKS_MAX || self.networks.contains_key(&network) {
+            *self.networks.entry(network).or_default() += 1;
+        }
+    }
+
+    fn join(&mut self, opening: &Opening, now: Moment) {
+        self.name(opening.source);
+        self.storm.open += 1;
+        self.excess += opening.excess;
+        match self.joined.back_mut().filter(|(since, _)| now.since(*since) < COUNTED_FOR) {
+            Some((_, count)) => *count += 1,
+            None => self.joined.push_back((now, 1)),
+        }
+        while self.joined.front().is_some_and(|(since, _)| now.since(*since) >= BURST_WITHIN) {
+            self.joined.pop_front();
+        }
+        let was_calm = now.since(self.last_joined_at) >= BURST_WITHIN;
+        self.last_joined_at = now;
+        let is_confirmed = self.alert.progress.is_possible && !opening.is_possible;
+        self.alert.progress.is_possible &= opening.is_possible;
+        if self.change == Some(StormChange::Opened) {
+            self.hosts_at_opening = self.storm.hosts;
+            return;
+        }
+        let reached =
+            GROWTH.into_iter().take_while(|times| self.storm.hosts >= times * self.hosts_at_opening);
+        let reached = reached.count();
+        let has_grown = was_calm || reached > self.growths;
+        self.growths = self.growths.max(reached);
+        if is_confirmed {
+            self.change = Some(StormChange::Confirmed);
+        } else if has_grown && self.change.is_none() {
+            self.change = Some(StormChange::Grown);
+        }
+    }
+
+    fn lose(&mut self, excess: u64) {
+        self.storm.open = self.storm.open.saturating_sub(1);
+        self.excess = self.excess.saturating_sub(excess);
+    }
+
+    /// Stores the present numbers in the alert.
+    fn refresh(&mut self) {
+        self.storm.sample = self.latest.iter().copied().collect();
+        let mut networks: Vec<_> = self.networks.iter().map(|(network, count)| (*network, *count)).collect();
+        networks.sort_unstable_by_key(|&(network, count)| (std::cmp::Reverse(count), network));
+        networks.truncate(STORM_NETWORKS_MAX);
+        self.storm.networks = networks;
+        if self.alert.progress.storm.as_deref() != Some(&self.storm) {
+            self.alert.progress.storm = Some(Arc::new(self.storm.clone()));
+        }
+        self.alert.measured = self.storm.hosts;
+        self.alert.progress.last = self.storm.hosts;
+    }
+}

@@ -1,0 +1,164 @@
+//! Floods of alerts: spoofed scanners from everywhere, many busy hosts, and fifty hosts of a network that scan at once.
+//! They lead to few lines, and whoever matters is named within a second.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::host::Host;
+use crate::support::injector::Udp;
+use crate::support::namespaces::inside;
+use crate::support::program::{Program, Signal};
+
+/// An alert is in the log within this time after the packet that exceeds the limit.
+/// The program of `cargo test` is not optimised and takes several times as long for each judgement.
+const IN_TIME: Duration = Duration::from_millis(if cfg!(debug_assertions) { 2200 } else { 1100 });
+
+/// The local network of these tests.
+fn local(n: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 1, 0, 1)) + n)
+}
+
+/// Spoofed sources, each in a network of its own.
+fn spoofed(n: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(1, 0, 0, 1)) + (n << 8))
+}
+
+fn target(n: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 1)) + n)
+}
+
+/// A TCP SYN in a frame to a group of stations, as [`Udp`] has it.
+fn syn(src: Ipv4Addr, dst: Ipv4Addr, dst_port: u16) -> Vec<u8> {
+    let mut frame = Udp { src, dst, dst_port, ip_bytes: 40 }.frame();
+    frame[14 + 9] = 6;
+    // After the ports: sequence number, acknowledgement, data offset of five words, SYN, window, checksum, pointer.
+    let tcp = [0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 4, 0, 0, 0, 0, 0];
+    frame[14 + 24..].copy_from_slice(&tcp);
+    frame
+}
+
+/// Starts the program on a router and returns it with the far end of its wire.
+fn monitored(config: &str) -> (Host, Host, Program) {
+    let (router, far) = (Host::router(), Host::new());
+    router.plug("lan0", &far, "far0");
+    let config = format!("LocalNetworks: 10.1.0.0/16\n{config}");
+    let program = Program::start(&router, &config);
+    (router, far, program)
+}
+
+/// Waits until a line of the log has all of these words. Returns how long that took.
+fn wait_for_line(program: &Program, began: Instant, words: &[&str]) -> Duration {
+    while !program.log_text().lines().any(|line| words.iter().all(|word| line.contains(word))) {
+        assert!(began.elapsed() < Duration::from_secs(15), "no {words:?} in:\n{}", program.log_text());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    began.elapsed()
+}
+
+#[test]
+fn a_flood_of_spoofed_scanners_is_a_few_lines_and_hides_nobody() {
+    inside(|| {
+        let config = "ScanEvidence: contacts\nNumberContactedIPs: 15\nByteLimit: 1M\nPacketRateLimit: off\n";
+        let (_router, far, program) = monitored(config);
+        let injector = far.injector("far0");
+        let before = program.log_text().lines().count();
+        // 160,000 SYNs: each of 10,000 sources contacts 16 hosts.
+        let flood: Vec<Vec<u8>> =
+            (0..160_000).map(|n| syn(spoofed(n % 10_000), target(n / 10_000), 80)).collect();
+        injector.send_at_rate(&flood, 80_000);
+        wait_for_line(&program, Instant::now(), &["EVENT=STORM", "KIND=SCANNING"]);
+        wait_for_line(&program, Instant::now(), &["is full", "SCANNING"]);
+
+        let (sweeper, talker) = (local(5).to_string(), spoofed(60_000));
+        let sweep: Vec<_> = (0..60).map(|n| syn(local(5), target(100 + n), 23)).collect();
+        let began = Instant::now();
+        injector.send_at_rate(&sweep, 50_000);
+        let loud: Vec<_> = (0..1100)
+            .map(|_| Udp { src: talker, dst: target(1), dst_port: 9, ip_bytes: 1000 }.frame())
+            .collect();
+        injector.send_at_rate(&loud, 50_000);
+        let talker = format!("SRC={talker} ");
+        let took = [
+            wait_for_line(&program, began, &["EVENT=SCANNING", &format!("SRC={sweeper} ")]),
+            wait_for_line(&program, began, &["EVENT=TRAFFIC", &talker]),
+        ];
+        let log = program.log_text();
+        let lines: Vec<&str> = log.lines().skip(before).collect();
+        eprintln!(
+            "said after {took:?}, {} lines:\n{}",
+            lines.len(),
+            lines.join("\n").chars().take(4000).collect::<String>()
+        );
+        assert!(took.iter().all(|took| *took <= IN_TIME), "{took:?}");
+        // Two lines are those of the sweep and two those of the host over ByteLimit.
+        assert!(lines.len() <= 25 + 4, "{} lines", lines.len());
+        let table = &program.get_json::<Value>("/api/v1/accounting")["alerts"];
+        assert!(
+            table["discarded_findings"].as_u64() > Some(0) && table["open"].as_u64() > Some(8000),
+            "{table}"
+        );
+        program.stop(Signal::SIGTERM);
+    });
+}
+
+#[test]
+fn fifty_hosts_that_scan_at_once_are_one_storm_that_names_them() {
+    inside(|| {
+        let (_router, far, program) = monitored("ScanEvidence: suspicious\nNumberContactedIPs: 15\n");
+        let injector = far.injector("far0");
+        let sweeps: Vec<_> = (0..50 * 60).map(|n| syn(local(n % 50), target(n / 50), 445)).collect();
+        let began = Instant::now();
+        injector.send_at_rate(&sweeps, 50_000);
+        let took = wait_for_line(&program, began, &["EVENT=STORM", "KIND=SCANNING", "NETWORK=10.1.0.0/24"]);
+        std::thread::sleep(2 * IN_TIME);
+        let log = program.log_text();
+        // The sweeps may end in two ticks; then the storm grows a second later.
+        let storm: Vec<&str> = log.lines().filter(|line| line.contains("=STORM KIND=SCANNING")).collect();
+        eprintln!("said after {took:?}: {storm:?}");
+        let named = (storm.join(" ") + " ").replace(['[', ']'], " ");
+        assert!((0..50).all(|n| named.contains(&format!(" {} ", local(n)))), "{log}");
+        let alerts = program.get_json::<Vec<Value>>("/api/v1/alerts");
+        let storms: Vec<&Value> = alerts.iter().filter(|alert| alert["storm"].is_object()).collect();
+        assert_eq!((storms.len(), &storms[0]["storm"]["hosts"]), (1, &Value::from(50)));
+        assert_eq!(storms[0]["storm"]["sample"].as_array().map(Vec::len), Some(50));
+        let members = alerts.iter().filter(|alert| alert["storm_id"] == storms[0]["id"]).count();
+        let said_singly = storms[0]["storm"]["said_singly"].as_u64();
+        assert_eq!((Some(50 - members as u64), alerts.len()), (said_singly, 51));
+        program.stop(Signal::SIGTERM);
+    });
+}
+
+#[test]
+fn a_sweep_is_found_in_time_although_four_hundred_hosts_with_lower_addresses_are_busy() {
+    inside(|| {
+        let (_router, far, program) = monitored("ScanEvidence: suspicious\nNumberContactedIPs: 15\n");
+        let injector = far.injector("far0");
+        // Each of 400 hosts contacts hundreds of hosts all the time, and most of them answer.
+        let busy: Vec<_> = (0..400 * 250)
+            .flat_map(|n| {
+                let (client, server) = (spoofed(n % 400), target(1000 + n / 400));
+                let mut answer = syn(server, client, 0);
+                answer[34..36].copy_from_slice(&443_u16.to_be_bytes());
+                answer[36..38].copy_from_slice(&40_000_u16.to_be_bytes());
+                answer[14 + 33] = 0x12;
+                [syn(client, server, 443), answer]
+            })
+            .collect();
+        let sweeper = Ipv4Addr::new(223, 0, 0, 9);
+        let sweep: Vec<_> = (0..60).map(|n| syn(sweeper, target(100 + n), 23)).collect();
+        let took = std::thread::scope(|scope| {
+            let load = scope.spawn(|| far.injector("far0").send_at_rate(&busy, 40_000));
+            std::thread::sleep(Duration::from_secs(2));
+            let began = Instant::now();
+            injector.send_at_rate(&sweep, 50_000);
+            let took = wait_for_line(&program, began, &["EVENT=SCANNING", &format!("SRC={sweeper} ")]);
+            load.join().expect("the frames are sent");
+            took
+        });
+        eprintln!("said after {took:?}");
+        assert!(took <= IN_TIME, "{took:?}");
+        program.stop(Signal::SIGTERM);
+    });
+}
