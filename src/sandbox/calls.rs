@@ -9,11 +9,18 @@
 //!
 //! Lists were made with strace(1) of the lab's runs, and from the sources of glibc and mimalloc.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "flags and numbers of the kernel's interface have 32 bits; libc gives them several types"
+)]
+
 use super::kind::ThreadKind;
 
 /// One system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Call {
+pub(super) struct SystemCall {
     /// Its number on this architecture.
     pub(super) number: i64,
     /// What its arguments must be.
@@ -39,7 +46,7 @@ pub(super) enum Expected {
 }
 
 /// Returns the lists of a kind of thread.
-pub(super) fn lists(kind: ThreadKind) -> &'static [&'static [Call]] {
+pub(super) fn lists(kind: ThreadKind) -> &'static [&'static [SystemCall]] {
     match kind {
         ThreadKind::Worker => &[EVERY_THREAD, WAIT, OLD_WAIT, RECEIVE, SOCKET_STATISTICS, ASK_RTNETLINK],
         ThreadKind::LinkMonitor => &[
@@ -109,7 +116,7 @@ pub(super) fn lists(kind: ThreadKind) -> &'static [&'static [Call]] {
 /// Lists system calls: `name`, or `name when [condition, ...]`.
 macro_rules! calls {
     ($($name:ident $(when [$($condition:expr),* $(,)?])?),* $(,)?) => {
-        &[$(Call { number: libc::$name, when: &[$($($condition),*)?] }),*]
+        &[$(SystemCall { number: libc::$name, when: &[$($($condition),*)?] }),*]
     };
 }
 
@@ -134,7 +141,7 @@ const OWN_PROCESS: Condition =
 /// Memory, locks, time, the end, and reading and writing what is open. On a packet socket a write fails, since the
 /// socket is bound to no interface (`ENXIO` of `packet_snd` in `net/packet/af_packet.c`), and nobody who has one can
 /// bind it.
-const EVERY_THREAD: &[Call] = calls![
+const EVERY_THREAD: &[SystemCall] = calls![
     SYS_read,
     SYS_readv,
     SYS_write,
@@ -181,7 +188,7 @@ const EVERY_THREAD: &[Call] = calls![
 ];
 
 /// Waiting for descriptors.
-const WAIT: &[Call] = calls![
+const WAIT: &[SystemCall] = calls![
     SYS_ppoll,
     SYS_epoll_pwait,
     SYS_epoll_pwait2,
@@ -192,22 +199,22 @@ const WAIT: &[Call] = calls![
 
 /// The same by the names of before, which other architectures lack.
 #[cfg(target_arch = "x86_64")]
-const OLD_WAIT: &[Call] = calls![SYS_poll, SYS_epoll_wait];
+const OLD_WAIT: &[SystemCall] = calls![SYS_poll, SYS_epoll_wait];
 #[cfg(not(target_arch = "x86_64"))]
-const OLD_WAIT: &[Call] = &[];
+const OLD_WAIT: &[SystemCall] = &[];
 
 /// Receiving from a socket that is open, a packet socket or a connected one.
-const RECEIVE: &[Call] = calls![SYS_recvfrom, SYS_recvmsg];
+const RECEIVE: &[SystemCall] = calls![SYS_recvfrom, SYS_recvmsg];
 
 /// The counters and the pending error of a packet socket.
-const SOCKET_STATISTICS: &[Call] = calls![
+const SOCKET_STATISTICS: &[SystemCall] = calls![
     SYS_getsockopt when [is(1, libc::SOL_PACKET), is(2, libc::PACKET_STATISTICS)],
     SYS_getsockopt when [is(1, libc::SOL_SOCKET), is(2, libc::SO_ERROR)],
 ];
 
 /// Sockets of rtnetlink. Without a capability it answers and changes nothing. A request is written to it, so nothing
 /// here sends; packet sockets cannot be connected (`sock_no_connect`).
-const ASK_RTNETLINK: &[Call] = calls![
+const ASK_RTNETLINK: &[SystemCall] = calls![
     SYS_socket when [is(0, libc::AF_NETLINK), is(2, libc::NETLINK_ROUTE)],
     SYS_connect,
     SYS_setsockopt when [is(1, libc::SOL_NETLINK)],
@@ -216,7 +223,7 @@ const ASK_RTNETLINK: &[Call] = calls![
 ];
 
 /// Filters and promiscuous mode of packet sockets, and the size of a queue of notices.
-const CHANGE_SOCKETS: &[Call] = calls![
+const CHANGE_SOCKETS: &[SystemCall] = calls![
     SYS_setsockopt when [is(1, libc::SOL_SOCKET), is(2, libc::SO_ATTACH_FILTER)],
     SYS_setsockopt when [is(1, libc::SOL_SOCKET), is(2, libc::SO_RCVBUF)],
     SYS_setsockopt when [is(1, libc::SOL_PACKET), is(2, libc::PACKET_ADD_MEMBERSHIP)],
@@ -224,10 +231,10 @@ const CHANGE_SOCKETS: &[Call] = calls![
 ];
 
 /// The counters of the kernel, in a file that is open.
-const READ_COUNTERS: &[Call] = calls![SYS_pread64];
+const READ_COUNTERS: &[SystemCall] = calls![SYS_pread64];
 
 /// Reading files. Landlock says which.
-const READ_FILES: &[Call] = calls![
+const READ_FILES: &[SystemCall] = calls![
     SYS_openat when [bits(2, libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC, libc::O_RDONLY)],
     SYS_fstat,
     SYS_newfstatat,
@@ -260,7 +267,7 @@ const READ_FILES: &[Call] = calls![
 
 /// The same by the names of before, which other architectures lack.
 #[cfg(target_arch = "x86_64")]
-const OLD_READ_FILES: &[Call] = calls![
+const OLD_READ_FILES: &[SystemCall] = calls![
     SYS_open when [bits(1, libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC, libc::O_RDONLY)],
     SYS_stat,
     SYS_lstat,
@@ -268,10 +275,10 @@ const OLD_READ_FILES: &[Call] = calls![
     SYS_readlink,
 ];
 #[cfg(not(target_arch = "x86_64"))]
-const OLD_READ_FILES: &[Call] = &[];
+const OLD_READ_FILES: &[SystemCall] = &[];
 
 /// Making, changing, renaming and removing files. Landlock says where.
-const WRITE_FILES: &[Call] = calls![
+const WRITE_FILES: &[SystemCall] = calls![
     SYS_openat,
     SYS_pwrite64,
     SYS_pwritev,
@@ -295,13 +302,13 @@ const WRITE_FILES: &[Call] = calls![
 
 /// The same by the names of before, which other architectures lack.
 #[cfg(target_arch = "x86_64")]
-const OLD_WRITE_FILES: &[Call] = calls![SYS_open, SYS_rename, SYS_unlink, SYS_mkdir, SYS_rmdir];
+const OLD_WRITE_FILES: &[SystemCall] = calls![SYS_open, SYS_rename, SYS_unlink, SYS_mkdir, SYS_rmdir];
 #[cfg(not(target_arch = "x86_64"))]
-const OLD_WRITE_FILES: &[Call] = &[];
+const OLD_WRITE_FILES: &[SystemCall] = &[];
 
 /// Serving connections of a socket that listens already. Nothing here makes a socket or names an address: the fourth
 /// argument of `sendto` is the address, and it is null.
-const SERVE: &[Call] = calls![
+const SERVE: &[SystemCall] = calls![
     SYS_accept4,
     SYS_recvfrom,
     SYS_recvmsg,
@@ -317,7 +324,7 @@ const SERVE: &[Call] = calls![
 ];
 
 /// Asking name servers over UDP.
-const NAME_SERVERS: &[Call] = calls![
+const NAME_SERVERS: &[SystemCall] = calls![
     SYS_socket when [is(0, libc::AF_INET), bits(1, SOCKET_TYPE, libc::SOCK_DGRAM)],
     SYS_socket when [is(0, libc::AF_INET6), bits(1, SOCKET_TYPE, libc::SOCK_DGRAM)],
     SYS_bind,
@@ -333,7 +340,7 @@ const NAME_SERVERS: &[Call] = calls![
 ];
 
 /// TCP, and name servers as glibc asks them.
-const INTERNET: &[Call] = calls![
+const INTERNET: &[SystemCall] = calls![
     SYS_socket when [is(0, libc::AF_INET), bits(1, SOCKET_TYPE, libc::SOCK_STREAM)],
     SYS_socket when [is(0, libc::AF_INET6), bits(1, SOCKET_TYPE, libc::SOCK_STREAM)],
     SYS_sendmmsg,
@@ -343,12 +350,12 @@ const INTERNET: &[Call] = calls![
 ];
 
 /// The socket of a local collector.
-const LOCAL_SOCKETS: &[Call] = calls![
+const LOCAL_SOCKETS: &[SystemCall] = calls![
     SYS_socket when [is(0, libc::AF_UNIX)],
 ];
 
 /// The socket pair of the helper process, and its end.
-const TALK_TO_HELPER: &[Call] = calls![
+const TALK_TO_HELPER: &[SystemCall] = calls![
     SYS_wait4,
     SYS_waitid,
     SYS_sendto when [is_null(4)],
@@ -360,7 +367,7 @@ const TALK_TO_HELPER: &[Call] = calls![
 
 /// Starting a thread, which narrows itself. `clone3` is reported as unknown, since its flags are behind a pointer; glibc
 /// then uses `clone`.
-const START_THREADS: &[Call] = calls![
+const START_THREADS: &[SystemCall] = calls![
     SYS_clone when [bits(0, THREAD_FLAGS | NAMESPACE_FLAGS, THREAD_FLAGS)],
     SYS_set_tid_address,
     SYS_seccomp when [is(0, libc::SECCOMP_SET_MODE_FILTER as i32)],
@@ -368,7 +375,7 @@ const START_THREADS: &[Call] = calls![
 ];
 
 /// What the main thread makes at a reload, and ends.
-const START_AND_STOP: &[Call] =
+const START_AND_STOP: &[SystemCall] =
     calls![SYS_epoll_create1, SYS_pipe2, SYS_signalfd4, SYS_tkill, SYS_listen, SYS_accept4,];
 
 /// The bits of the type of a socket that are no flags (`SOCK_TYPE_MASK` of the kernel).

@@ -1,5 +1,12 @@
 //! Makes the seccomp filter of a kind of thread and applies it to the calling thread.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "flags and numbers of the kernel's interface have 32 bits; libc gives them several types"
+)]
+
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;
 
@@ -8,7 +15,7 @@ use seccompiler::{
     SeccompRule, TargetArch, apply_filter, sock_filter,
 };
 
-use super::calls::{Call, Condition, Expected, lists};
+use super::calls::{Condition, Expected, SystemCall, lists};
 use super::kind::ThreadKind;
 
 /// Limits this thread to the calls of its kind.
@@ -32,7 +39,9 @@ fn program(kind: ThreadKind) -> Result<BpfProgram, String> {
 }
 
 /// Returns the rules of the library: no rule for a call that is allowed with all arguments.
-fn rules<'c>(calls: impl Iterator<Item = &'c Call>) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
+fn rules<'c>(
+    calls: impl Iterator<Item = &'c SystemCall>,
+) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let mut rules: BTreeMap<i64, Option<Vec<SeccompRule>>> = BTreeMap::new();
     for call in calls {
         let limited = rules.entry(call.number).or_insert_with(|| Some(Vec::new()));
@@ -82,13 +91,13 @@ mod tests {
         let starts: &[(ThreadKind, &[ThreadKind])] =
             &[(Main, &main_starts), (WebhookSink, &[Lookup]), (SyslogSink, &[Lookup])];
         for (starter, started) in starts {
-            let has: Vec<&Call> = lists(*starter).iter().copied().flatten().collect();
+            let has: Vec<&SystemCall> = lists(*starter).iter().copied().flatten().collect();
             for kind in *started {
                 for call in lists(*kind).iter().copied().flatten() {
-                    let covers = |own: &&Call| {
+                    let covers = |own: &&SystemCall| {
                         own.number == call.number && (own.when.is_empty() || own.when == call.when)
                     };
-                    assert!(has.iter().any(|own| covers(own)), "{starter:?} lacks {call:?} of {kind:?}");
+                    assert!(has.iter().any(covers), "{starter:?} lacks {call:?} of {kind:?}");
                 }
             }
         }

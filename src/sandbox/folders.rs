@@ -172,9 +172,7 @@ fn folder_of(file: &Path) -> &Path {
 
 /// Returns true if a path is below one of the granted ones, with symbolic links resolved as far as the path exists.
 fn is_below<'g>(path: &Path, mut granted: impl Iterator<Item = &'g PathBuf>) -> bool {
-    let real = |path: &Path| {
-        path.canonicalize().or_else(|_| Ok::<_, std::io::Error>(folder_of(path).canonicalize()?)).ok()
-    };
+    let real = |path: &Path| path.canonicalize().or_else(|_| folder_of(path).canonicalize()).ok();
     let Some(real_path) = real(path) else { return granted.any(|granted| path.starts_with(granted)) };
     granted.any(|granted| granted.canonicalize().is_ok_and(|granted| real_path.starts_with(granted)))
 }

@@ -152,8 +152,8 @@ pub(crate) fn name_of_interface<F: AsFd>(socket: &F, ifindex: u32) -> nix::Resul
     // SAFETY: SIOCGIFNAME reads `ifru_ifindex` of an `ifreq` and writes its `ifr_name`; `request` is one.
     let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCGIFNAME, &raw mut request) };
     Errno::result(result)?;
-    #[allow(clippy::unnecessary_cast, reason = "c_char is signed on some architectures")]
-    let name = request.ifr_name.iter().map(|&byte| byte as u8).take_while(|&byte| byte != 0);
+    // `c_char` is signed on some architectures.
+    let name = request.ifr_name.iter().map(|byte| byte.to_ne_bytes()[0]).take_while(|&byte| byte != 0);
     Ok(name.collect())
 }
 
