@@ -34,7 +34,7 @@ use nix::unistd::gettid;
 use packets::build;
 use packets::catalogue::catalogue;
 use support::namespaces::inside;
-use traffic_alerted::alert::Sinks;
+use traffic_alerted::alert::{PersistedLedger, Sinks};
 use traffic_alerted::config::Config;
 use traffic_alerted::engine::{Engine, Rules};
 use traffic_alerted::flow::Accounting;
@@ -107,7 +107,7 @@ fn a_million_packets_take_no_memory() {
         let accounting = || report.read().snapshot.accounting.clone();
         let sinks = Sinks::start(std::io::sink(), LinePrefix::Journal, &config.sink_options())
             .expect("the system starts threads");
-        let running = engine.start(sinks, None).expect("the system starts threads");
+        let running = engine.start(sinks, PersistedLedger::new(), None).expect("the system starts threads");
 
         let mut frames = Frames::new();
         let mut send_until = |holds: &dyn Fn(&Accounting) -> bool| {

@@ -27,6 +27,7 @@
 mod mutes;
 mod restore;
 mod room;
+mod save;
 mod storms;
 
 use std::collections::BTreeMap;
@@ -49,6 +50,7 @@ use super::room::{Room, Weight};
 use super::storms::{Storms, excess};
 use super::wall_clock::WallClock;
 use room::FullTable;
+use save::UnsavedChanges;
 
 /// How long a host must have been within its limit before its alert closes: the window of that limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,16 +78,6 @@ impl CloseTimeouts {
     }
 }
 
-/// Number of changes of the content of a [`PersistedLedger`](super::PersistedLedger), by urgency.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ChangeCount {
-    /// Number of changes that must be saved at once: notices, changes of mutes, and alerts that opened, closed or were
-    /// forgotten.
-    pub(crate) transitions: u64,
-    /// Number of changes that may be saved later: rises of a peak or of its error bound.
-    pub(crate) peaks: u64,
-}
-
 /// The open alerts, one for each host and kind, and those that closed within the cooldown.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -108,7 +100,7 @@ pub(crate) struct Ledger {
     /// The networks whose hosts are local, also as a list to be compared with.
     local: PrefixMap<()>,
     local_networks: Vec<IpNet>,
-    changes: ChangeCount,
+    unsaved: UnsavedChanges,
 }
 
 /// An alert that may open again under its id.
@@ -149,7 +141,7 @@ impl Ledger {
             storms: Storms::default(),
             local: PrefixMap::default(),
             local_networks: Vec::new(),
-            changes: ChangeCount::default(),
+            unsaved: UnsavedChanges::default(),
         }
     }
 
@@ -179,6 +171,7 @@ impl Ledger {
             let excess_before = excess(&open.alert);
             open.update_evidence(finding, now, evidence);
             let mut notice = open.exceed(finding, now, wall_clock);
+            let mut left_storm = false;
             let weight = Weight::of(&open.alert);
             if weight != open.weight {
                 self.room.remove(key, open.is_local, open.weight);
@@ -189,9 +182,12 @@ impl Ledger {
                 && self.storms.raise(&id, excess_before, storms::opening(&open.alert, source), now)
             {
                 notice = open.leave_storm();
+                left_storm = true;
             }
-            self.changes.peaks += u64::from((open.alert.measured, open.alert.progress.error_bound) != before);
-            self.changes.transitions += u64::from(is_confirmed || open.notified() != notified);
+            open.has_unsaved_peak |= (open.alert.measured, open.alert.progress.error_bound) != before;
+            if is_confirmed || open.notified() != notified || left_storm {
+                self.unsaved.note(&open.alert.id, key);
+            }
             return notice;
         }
         if !self.make_room(finding, now, wall_clock) {
@@ -201,7 +197,7 @@ impl Ledger {
         let open = OpenAlert::new(alert.clone(), finding, now, self.is_local(finding.source));
         self.room.add(key, open.is_local, open.weight);
         self.open.insert(key, open);
-        self.changes.transitions += 1;
+        self.unsaved.note(&alert.id, key);
         (!alert.progress.is_muted).then_some(Notice::Opened(alert))
     }
 
@@ -214,7 +210,11 @@ impl Ledger {
         evidence: Evidence,
     ) -> Alert {
         let key = (finding.source, finding.kind);
-        let known = self.closed.remove(&key).filter(|closed| closed.closed_for(now) < self.cooldown);
+        let known = self.closed.remove(&key);
+        if let Some(closed) = &known {
+            self.unsaved.note(&closed.alert.id, key);
+        }
+        let known = known.filter(|closed| closed.closed_for(now) < self.cooldown);
         let (id, opened_at, peak, upper_bound, reopened) = match known {
             Some(ClosedAlert { alert, .. }) => {
                 self.recently_closed.remove(&alert.id);
@@ -256,13 +256,13 @@ impl Ledger {
     pub(crate) fn close_inactive(&mut self, now: Moment, wall_clock: UnixNanos, notices: &mut Vec<Notice>) {
         let (timeouts, cooldown) = (self.timeouts, self.cooldown);
         self.recently_closed.expire(now);
-        let before = self.closed.len();
-        self.closed.retain(|_, closed| closed.closed_for(now) < cooldown);
-        self.changes.transitions += u64::from(self.closed.len() < before);
+        for (key, over) in self.closed.extract_if(.., |_, closed| closed.closed_for(now) >= cooldown) {
+            self.unsaved.note(&over.alert.id, key);
+        }
         let closing =
             self.open.extract_if(.., |(_, kind), open| now.since(open.exceeded_at) >= timeouts.of(*kind));
         for (key, open) in closing {
-            self.changes.transitions += 1;
+            self.unsaved.note(&open.alert.id, key);
             // The alert closes at the end of the window. In replay the next tick may be much later.
             let at = open.exceeded_at.plus(timeouts.of(key.1));
             let late = now.since(at);
@@ -295,11 +295,7 @@ impl Ledger {
         self.closed.values_mut().for_each(|closed| closed.alert.hide_destinations());
         self.recently_closed.hide_destinations();
         self.storms.hide_destinations();
-    }
-
-    /// Returns the number of changes of the result of [`to_persisted`](Self::to_persisted).
-    pub(crate) fn changes(&self) -> ChangeCount {
-        self.changes
+        self.note_all();
     }
 
     /// Returns the open alerts, ordered by host and kind.

@@ -4,7 +4,8 @@
 //!   Finding (every tick) -> Ledger (alert opens, grows, closes) -> Notice -> Sinks -> each sink
 //! ```
 //!
-//! * **Owns** the open and recently closed alerts and the mutes (`Ledger`), their state file ([`StateFile`]), the
+//! * **Owns** the open and recently closed alerts and the mutes (`Ledger`), their rows in
+//!   the state database ([`PersistedLedger`]), the
 //!   sinks ([`Sinks`]), and the forms of an alert that all of them share: the log lines ([`Line`], [`WhyLine`]),
 //!   the JSON object (`json`), the [`sentence()`] for people.
 //! * **Does not contain** the detectors, the threads of the engine, or the API.
@@ -29,9 +30,9 @@ mod room;
 pub(crate) mod sample;
 mod sentence;
 mod sink;
-mod state_file;
-#[allow(dead_code, reason = "the state database, which comes next, is its only user")]
+#[allow(dead_code, reason = "the outbox, which comes next, uses the rest of it")]
 mod stored_alert;
+mod stored_ledger;
 mod storm;
 mod storms;
 mod wall_clock;
@@ -43,7 +44,7 @@ pub use closed::{CLOSED_ALERTS_MAX, ClosedList};
 pub(crate) use evidence::{Evidence, EvidenceNeeded};
 pub use json::json;
 pub(crate) use json::{json_with_origin, rfc3339};
-pub(crate) use ledger::{ChangeCount, CloseTimeouts, Ledger};
+pub(crate) use ledger::{CloseTimeouts, Ledger};
 pub use line::Line;
 pub use mute::MuteHandle;
 pub(crate) use mute::{
@@ -51,7 +52,7 @@ pub(crate) use mute::{
     is_wide_network,
 };
 pub use notice::Notice;
-pub use persisted_ledger::PersistedLedger;
+pub use persisted_ledger::{PersistedLedger, StateError};
 pub use record::{Alert, AlertKind, AlertProgress, AlertState, OPEN_ALERTS_MAX};
 pub use sentence::sentence;
 pub use sink::{
@@ -60,7 +61,6 @@ pub use sink::{
     WebhookOptions, run_helper,
 };
 pub(crate) use sink::{why_no_token, why_no_webhook};
-pub use state_file::StateFile;
 pub use storm::{STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm};
 pub use why_line::WhyLine;
 

@@ -15,6 +15,7 @@ use ipnet::IpNet;
 
 use crate::detect::PrefixMap;
 use crate::published::Published;
+use crate::store::{StateWriter, Ticket};
 use crate::time::{Moment, UnixNanos};
 
 use super::json::rfc3339;
@@ -254,17 +255,19 @@ pub struct MuteHandle {
     queue: SyncSender<MuteRequest>,
     wake: Arc<dyn Fn() + Send + Sync>,
     list: Arc<Published<Vec<Mute>>>,
+    store: Option<StateWriter>,
 }
 
 impl MuteHandle {
     /// Creates a handle that queues requests in `queue`. `wake` is called after each request. It wakes the thread that
-    /// empties the queue and publishes the mutes in force in `list`.
+    /// empties the queue, publishes the mutes in force in `list`, and submits them to `store`.
     pub(crate) fn new(
         queue: SyncSender<MuteRequest>,
         wake: impl Fn() + Send + Sync + 'static,
         list: Arc<Published<Vec<Mute>>>,
+        store: Option<StateWriter>,
     ) -> Self {
-        Self { queue, wake: Arc::new(wake), list }
+        Self { queue, wake: Arc::new(wake), list, store }
     }
 
     /// Queues a request. Returns false if the queue is full or its reader has ended.
@@ -276,6 +279,16 @@ impl MuteHandle {
             }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
         }
+    }
+
+    /// Returns a ticket for the changes of all requests that were answered; `None` without a state directory.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        self.store.as_ref().map(StateWriter::latest)
+    }
+
+    /// Returns true if the changes of a ticket are saved.
+    pub(crate) fn is_saved(&self, ticket: Ticket) -> bool {
+        self.store.as_ref().is_some_and(|store| store.is_committed(ticket))
     }
 
     /// Returns the mutes in force, the oldest first. They include the effect of each request whose reply was sent.

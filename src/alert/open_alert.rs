@@ -1,17 +1,17 @@
 //! An open alert: how further findings change it, and which of them lead to a notice.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::detect::Finding;
-use crate::flow::KernelCounts;
+use crate::store::AlertRow;
 use crate::time::{Moment, UnixNanos};
 
 use super::evidence::{Evidence, EvidenceNeeded, complete_at};
 use super::notice::Notice;
 use super::persisted_ledger::PersistedAlert;
-use super::record::{Alert, AlertProgress};
+use super::record::Alert;
 use super::room::Weight;
+use super::stored_ledger::alert_row;
 
 /// Multiples of the limit at which growth is notified.
 const GROWTH: [u64; 3] = [2, 5, 10];
@@ -33,12 +33,15 @@ pub(super) struct OpenAlert {
     pub(super) is_notified: bool,
     /// True if that notice showed the alert as possible and none has confirmed it since.
     is_notified_as_possible: bool,
-    /// True if the alert was restored after a restart and its evidence, which is not saved, has not been gathered yet.
+    /// True if the alert was restored without evidence, which earlier versions did not save, and none has been gathered
+    /// yet.
     lacks_evidence: bool,
     /// True if its host is local.
     pub(super) is_local: bool,
     /// Its weight in the table of open alerts.
     pub(super) weight: Weight,
+    /// True if its peak, its error bound or its evidence has changed since the alert was saved.
+    pub(super) has_unsaved_peak: bool,
 }
 
 impl OpenAlert {
@@ -55,13 +58,15 @@ impl OpenAlert {
             lacks_evidence: false,
             is_local,
             weight: Weight::of(&alert),
+            has_unsaved_peak: false,
             alert,
         }
     }
 
     /// Restores an alert after a restart; the time until it closes starts anew.
     pub(super) fn restore(persisted: PersistedAlert, now: Moment) -> Self {
-        let PersistedAlert { alert, multiple_reached, is_notified, is_notified_as_possible } = persisted;
+        let PersistedAlert { alert, multiple_reached, is_notified, is_notified_as_possible, has_evidence } =
+            persisted;
         Self {
             exceeded_at: now,
             regather_at: alert.measured.saturating_mul(2),
@@ -69,22 +74,18 @@ impl OpenAlert {
             multiple_reached,
             is_notified,
             is_notified_as_possible,
-            lacks_evidence: true,
+            lacks_evidence: !has_evidence,
             // The ledger knows the local networks and sets both before it decides by them.
             is_local: false,
             weight: Weight::of(&alert),
+            has_unsaved_peak: false,
             alert,
         }
     }
 
-    /// Returns what is saved of this alert for a restart.
-    pub(super) fn to_persisted(&self) -> PersistedAlert {
-        PersistedAlert {
-            alert: without_evidence(&self.alert),
-            multiple_reached: self.multiple_reached,
-            is_notified: self.is_notified,
-            is_notified_as_possible: self.is_notified_as_possible,
-        }
+    /// Returns the row of this alert in the state database.
+    pub(super) fn row(&self) -> AlertRow {
+        alert_row(&self.alert, self.multiple_reached, self.is_notified, self.is_notified_as_possible)
     }
 
     /// Replaces all evidence if the alert lacks it or this finding confirms the alert. Gathers only the scan evidence
@@ -210,23 +211,6 @@ impl OpenAlert {
     /// Returns the fields that decide which notices are still to come. A change of any of them must be saved at once.
     pub(super) fn notified(&self) -> (bool, bool, u64) {
         (self.is_notified, self.is_notified_as_possible, self.multiple_reached)
-    }
-}
-
-/// Returns the alert in the form that is saved: without evidence, which is gathered again after a restart, and without
-/// what the configuration and the mutes determine.
-pub(super) fn without_evidence(alert: &Alert) -> Alert {
-    Alert {
-        id: alert.id.clone(),
-        destinations: Vec::new(),
-        ports: Vec::new(),
-        scan: None,
-        loss: KernelCounts::default(),
-        // The window is that of the configuration at the next start.
-        window: Duration::ZERO,
-        // This is derived from the mutes, which are saved as well.
-        progress: AlertProgress { is_muted: false, ..alert.progress.clone() },
-        ..*alert
     }
 }
 

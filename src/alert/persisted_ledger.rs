@@ -1,22 +1,21 @@
-//! The part of the ledger that is saved for a restart, and its form in a file: one JSON object.
+//! The part of the ledger that outlives the process, and the form that earlier versions saved it in: one JSON object in
+//! a file, which is read once and taken over into the database.
 //!
-//! The file is untrusted: every value in it is checked, and a file with one fault is not used at all. Evidence is not
-//! saved, since destinations and ports would make the file large; an alert that stays open gathers it again. Windows
-//! are not saved either: the configuration may have others at the next start.
+//! The file is untrusted: every value in it is checked, and a file with one fault is not used at all. It has no
+//! evidence; an alert that stays open gathers it again.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::mute::{MUTES_MAX, Mute, is_reason};
 use super::record::{Alert, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
-use super::storm::{STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm};
-use super::storms::{BURST_WITHIN, STORMS_MAX};
 use crate::flow::KernelCounts;
 use crate::time::UnixNanos;
 
@@ -28,7 +27,10 @@ const ID_CHARS_MAX: usize = 64;
 
 /// Maximum number of alerts or mutes that were ever made. The numbers after it must suffice for new ones, whose ids
 /// would not be unique otherwise.
-const NUMBERS_MAX: u64 = u64::MAX / 2;
+pub(super) const NUMBERS_MAX: u64 = u64::MAX / 4;
+
+/// The bits of the first number of a process that knows no earlier one.
+const RANDOM_NUMBER_MASK: u64 = (1 << 32) - 1;
 
 /// The state of a ledger that outlives the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +47,10 @@ pub struct PersistedLedger {
     pub(super) mutes: Vec<Mute>,
     /// Open storms. Their alerts are in `open`, with the id of the storm.
     pub(super) storms: Vec<Alert>,
+    /// Ids of alerts in the database that are of no use.
+    pub(super) refused_alerts: Vec<String>,
+    /// Numbers of mutes in the database that are of no use.
+    pub(super) refused_mutes: Vec<u64>,
 }
 
 /// An open alert, and which of its notices were queued.
@@ -55,11 +61,13 @@ pub(super) struct PersistedAlert {
     pub(super) multiple_reached: u64,
     pub(super) is_notified: bool,
     pub(super) is_notified_as_possible: bool,
+    /// False if the evidence was not saved and has to be gathered again.
+    pub(super) has_evidence: bool,
 }
 
 /// Why the content of a state file is not used.
 #[derive(Debug, Error)]
-pub(super) enum StateError {
+pub enum StateError {
     /// It is not a JSON object with these fields.
     #[error("it is not of this form: {0}")]
     Form(#[from] serde_json::Error),
@@ -86,9 +94,6 @@ struct SavedState {
     open: Vec<SavedAlert>,
     closed: Vec<SavedAlert>,
     mutes: Vec<SavedMute>,
-    /// Left out if there are none, as earlier versions of the program expect.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    storms: Vec<SavedStorm>,
 }
 
 /// Times are nanoseconds since 1970-01-01 UTC. Field names are part of the form of the file.
@@ -110,6 +115,9 @@ struct SavedAlert {
     multiple_reached: u64,
     #[serde(rename = "is_said")]
     is_notified: bool,
+    /// Some versions saved the window, which is that of the configuration.
+    #[serde(rename = "window_s", default, skip_serializing)]
+    _window_s: Option<IgnoredAny>,
     // These fields are left out if they have their defaults, so that earlier versions of the program, which do not have
     // them, can read a file about alerts that are certain. A file without them is read as well.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -118,27 +126,6 @@ struct SavedAlert {
     is_possible: bool,
     #[serde(rename = "is_said_as_possible", default, skip_serializing_if = "std::ops::Not::not")]
     is_notified_as_possible: bool,
-    /// The id of its storm.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    storm: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "struct StormView")]
-struct SavedStorm {
-    id: String,
-    kind: String,
-    opened_at: u64,
-    exceeded_at: u64,
-    limit: u64,
-    is_possible: bool,
-    network: Option<String>,
-    target: Option<IpAddr>,
-    is_local: bool,
-    hosts: u64,
-    said_singly: u64,
-    sample: Vec<IpAddr>,
-    networks: Vec<(String, u64)>,
 }
 
 fn is_zero(value: &u64) -> bool {
@@ -147,7 +134,7 @@ fn is_zero(value: &u64) -> bool {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "struct MuteView")]
-struct SavedMute {
+pub(super) struct SavedMute {
     id: u64,
     source: String,
     kind: Option<String>,
@@ -157,7 +144,44 @@ struct SavedMute {
 }
 
 impl PersistedLedger {
+    /// Returns the ledger of a process that restores nothing.
+    pub fn new() -> Self {
+        let mut ledger = Self::default();
+        ledger.begin_numbers();
+        ledger
+    }
+
+    /// Lets the ids of alerts begin at a random number if no earlier number is known, so that no id is used twice
+    /// although a database was lost and the clock went back.
+    pub fn begin_numbers(&mut self) {
+        if self.opened == 0 {
+            // Hashers of the standard library begin with random keys.
+            self.opened = RandomState::new().build_hasher().finish() & RANDOM_NUMBER_MASK;
+        }
+    }
+
+    /// Returns true if no row was refused.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn are_all_used(&self) -> bool {
+        self.refused_alerts.is_empty() && self.refused_mutes.is_empty()
+    }
+
+    /// Adds the alerts and mutes of a state file. What is known already stays as it is.
+    pub fn take_over(&mut self, earlier: PersistedLedger) {
+        let known = self.open.iter().map(|known| &known.alert).chain(&self.closed);
+        let known: Vec<_> = known.map(|alert| (alert.id.clone(), (alert.source, alert.kind))).collect();
+        let (ids, keys): (BTreeSet<_>, BTreeSet<_>) = known.into_iter().unzip();
+        let is_new = |alert: &Alert| !ids.contains(&alert.id) && !keys.contains(&(alert.source, alert.kind));
+        self.open.extend(earlier.open.into_iter().filter(|known| is_new(&known.alert)));
+        self.closed.extend(earlier.closed.into_iter().filter(is_new));
+        let mutes: BTreeSet<u64> = self.mutes.iter().map(|mute| mute.id).collect();
+        self.mutes.extend(earlier.mutes.into_iter().filter(|mute| !mutes.contains(&mute.id)));
+        self.opened = self.opened.max(earlier.opened);
+        self.last_mute = self.last_mute.max(earlier.last_mute);
+    }
+
     /// Returns the content of the file.
+    #[cfg(test)]
     pub(super) fn to_json(&self) -> Vec<u8> {
         let open = |known: &PersistedAlert| SavedAlert {
             is_notified_as_possible: known.is_notified_as_possible,
@@ -171,7 +195,6 @@ impl PersistedLedger {
             // The last two fields of a closed alert are not read; the form requires them.
             closed: self.closed.iter().map(|alert| SavedAlert::of(alert, 1, true)).collect(),
             mutes: self.mutes.iter().map(SavedMute::of).collect(),
-            storms: self.storms.iter().filter_map(SavedStorm::of).collect(),
         };
         serde_json::to_vec(&view).expect("views are structs of numbers and text with string keys")
     }
@@ -180,12 +203,12 @@ impl PersistedLedger {
     ///
     /// # Errors
     /// The content has another form or version, or an impossible value.
-    pub(super) fn from_json(json: &[u8]) -> Result<Self, StateError> {
+    pub fn from_json(json: &[u8]) -> Result<Self, StateError> {
         let Versioned { version } = serde_json::from_slice(json)?;
         if version != VERSION {
             return Err(StateError::Version(version));
         }
-        let SavedState { opened, last_mute, open, closed, mutes, storms, .. } = serde_json::from_slice(json)?;
+        let SavedState { opened, last_mute, open, closed, mutes, .. } = serde_json::from_slice(json)?;
         if opened.max(last_mute) > NUMBERS_MAX {
             return Err(StateError::Wrong("the number of alerts or mutes"));
         }
@@ -208,23 +231,17 @@ impl PersistedLedger {
         let open = open.into_iter().map(|view| check(view, true)).collect::<Result<_, _>>()?;
         let closed = closed.into_iter().map(|view| check(view, false).map(|known| known.alert));
         let closed = closed.collect::<Result<_, _>>()?;
-        if storms.len() > STORMS_MAX {
-            return Err(StateError::Wrong("more storms than there may be"));
-        }
-        let storms = storms.into_iter().map(SavedStorm::check).collect::<Result<Vec<Alert>, _>>()?;
-        if !storms.iter().all(|storm| ids.insert(storm.id.clone())) {
-            return Err(StateError::Wrong("a storm that is there twice"));
-        }
         let mutes: Vec<Mute> = mutes.into_iter().map(SavedMute::check).collect::<Result<_, _>>()?;
         let numbers: BTreeSet<u64> = mutes.iter().map(|mute| mute.id).collect();
         if numbers.len() < mutes.len() || numbers.last().is_some_and(|&id| id > last_mute) {
             return Err(StateError::Wrong("the numbers of mutes"));
         }
-        Ok(Self { opened, last_mute, open, closed, mutes, storms })
+        Ok(Self { opened, last_mute, open, closed, mutes, ..Self::default() })
     }
 }
 
 impl SavedAlert {
+    #[cfg(test)]
     fn of(alert: &Alert, multiple_reached: u64, is_notified: bool) -> Self {
         Self {
             id: alert.id.clone(),
@@ -240,16 +257,16 @@ impl SavedAlert {
             reopened: alert.progress.reopened,
             multiple_reached,
             is_notified,
+            _window_s: None,
             error: alert.progress.error_bound,
             is_possible: alert.progress.is_possible,
             is_notified_as_possible: false,
-            storm: alert.progress.storm_id.as_deref().map(str::to_owned),
         }
     }
 
     fn check(self) -> Result<PersistedAlert, StateError> {
         let kind = AlertKind::named(&self.kind).ok_or(StateError::Wrong("the kind of an alert"))?;
-        if !is_id(&self.id) || self.storm.as_deref().is_some_and(|id| !is_id(id)) {
+        if !is_id(&self.id) {
             return Err(StateError::Wrong("the id of an alert"));
         }
         if self.source.is_none() != (kind == AlertKind::Loss) {
@@ -258,9 +275,7 @@ impl SavedAlert {
         if self.limit == 0 || self.measured < self.last || self.measured.checked_add(self.error).is_none() {
             return Err(StateError::Wrong("the limit or peak of an alert"));
         }
-        if self.is_notified_as_possible && !self.is_notified
-            || self.storm.is_some() && self.is_notified && self.closed_at.is_none()
-        {
+        if self.is_notified_as_possible && !self.is_notified {
             return Err(StateError::Wrong("what was said of an alert"));
         }
         let progress = AlertProgress {
@@ -270,7 +285,6 @@ impl SavedAlert {
             is_muted: false,
             is_possible: self.is_possible,
             error_bound: self.error,
-            storm_id: self.storm.map(Arc::from),
             ..AlertProgress::default()
         };
         let alert = Alert {
@@ -295,6 +309,7 @@ impl SavedAlert {
             multiple_reached: self.multiple_reached,
             is_notified: self.is_notified,
             is_notified_as_possible: self.is_notified_as_possible,
+            has_evidence: false,
         })
     }
 }
@@ -304,83 +319,8 @@ fn is_id(text: &str) -> bool {
     (1..=ID_CHARS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-impl SavedStorm {
-    /// Returns the saved form of a storm; `None` if the alert is none.
-    fn of(alert: &Alert) -> Option<Self> {
-        let storm = alert.progress.storm.as_deref()?.clone();
-        let Storm { network, target, is_local, hosts, said_singly, open: _, sample, networks } = storm;
-        Some(Self {
-            id: alert.id.clone(),
-            kind: alert.kind.name().to_owned(),
-            opened_at: alert.opened_at.0,
-            exceeded_at: alert.progress.exceeded_at.0,
-            limit: alert.limit,
-            is_possible: alert.progress.is_possible,
-            network: network.map(|network| network.to_string()),
-            target,
-            is_local,
-            hosts,
-            said_singly,
-            sample,
-            networks: networks.iter().map(|(network, hosts)| (network.to_string(), *hosts)).collect(),
-        })
-    }
-
-    fn check(self) -> Result<Alert, StateError> {
-        let kind = AlertKind::named(&self.kind).filter(|kind| kind.metric().is_some());
-        let kind = kind.ok_or(StateError::Wrong("the kind of a storm"))?;
-        if !is_id(&self.id) {
-            return Err(StateError::Wrong("the id of a storm"));
-        }
-        if self.limit == 0 || self.said_singly > self.hosts {
-            return Err(StateError::Wrong("the number of hosts of a storm"));
-        }
-        if self.sample.len() > STORM_HOSTS_MAX || self.networks.len() > STORM_NETWORKS_MAX {
-            return Err(StateError::Wrong("more hosts or networks than a storm names"));
-        }
-        let network = |text: &str| -> Result<IpNet, StateError> {
-            let network = text.parse::<IpNet>().ok().filter(|network| network.trunc() == *network);
-            network.ok_or(StateError::Wrong("the network of a storm"))
-        };
-        let networks = self.networks.iter().map(|(text, hosts)| Ok((network(text)?, *hosts)));
-        let storm = Storm {
-            network: self.network.as_deref().map(network).transpose()?,
-            target: self.target,
-            is_local: self.is_local,
-            hosts: self.hosts,
-            said_singly: self.said_singly,
-            // The alerts are counted when the ledger is restored.
-            open: 0,
-            sample: self.sample,
-            networks: networks.collect::<Result<_, StateError>>()?,
-        };
-        Ok(Alert {
-            id: self.id,
-            kind,
-            source: None,
-            opened_at: UnixNanos(self.opened_at),
-            closed_at: None,
-            measured: self.hosts,
-            limit: self.limit,
-            window: BURST_WITHIN,
-            ip_bytes: 0,
-            destinations: Vec::new(),
-            scan: None,
-            ports: Vec::new(),
-            loss: KernelCounts::default(),
-            progress: AlertProgress {
-                last: self.hosts,
-                exceeded_at: UnixNanos(self.exceeded_at),
-                is_possible: self.is_possible,
-                storm: Some(Arc::new(storm)),
-                ..AlertProgress::default()
-            },
-        })
-    }
-}
-
 impl SavedMute {
-    fn of(mute: &Mute) -> Self {
+    pub(super) fn of(mute: &Mute) -> Self {
         Self {
             id: mute.id,
             source: mute.source.to_string(),
@@ -391,7 +331,7 @@ impl SavedMute {
         }
     }
 
-    fn check(self) -> Result<Mute, StateError> {
+    pub(super) fn check(self) -> Result<Mute, StateError> {
         let kind = match self.kind.as_deref().map(AlertKind::named) {
             None => None,
             Some(Some(kind)) => Some(kind),
@@ -445,12 +385,14 @@ pub(super) mod tests {
             multiple_reached: 2,
             is_notified: true,
             is_notified_as_possible: false,
+            has_evidence: false,
         };
         let loss = PersistedAlert {
             alert: alert("1790000000-2", AlertKind::Loss, None),
             multiple_reached: 1,
             is_notified: true,
             is_notified_as_possible: false,
+            has_evidence: false,
         };
         let received = alert("1790000000-4", AlertKind::Received, Some([10, 0, 0, 1]));
         let possible = PersistedAlert {
@@ -462,6 +404,7 @@ pub(super) mod tests {
             multiple_reached: 1,
             is_notified: true,
             is_notified_as_possible: true,
+            has_evidence: false,
         };
         let closed = Alert {
             closed_at: Some(UnixNanos(9)),
@@ -481,7 +424,7 @@ pub(super) mod tests {
             open: vec![open, loss, possible],
             closed: vec![closed],
             mutes: vec![mute],
-            storms: Vec::new(),
+            ..PersistedLedger::default()
         }
     }
 
@@ -501,6 +444,27 @@ pub(super) mod tests {
         assert!(json.contains(r#""times_said":2,"is_said":true}"#) && !json.contains("possible"), "{json}");
         assert!(!json.contains("window"), "{json}");
         assert_eq!(PersistedLedger::from_json(json.as_bytes()).ok(), Some(persisted));
+    }
+
+    #[test]
+    fn what_is_taken_over_replaces_nothing_that_is_known() {
+        let json = String::from_utf8(sample().to_json()).expect("JSON is text");
+        let json = json.replacen("\"is_said\":true", "\"is_said\":true,\"window_s\":300", 1);
+        let earlier = || PersistedLedger::from_json(json.as_bytes()).expect("earlier versions wrote it");
+        let mut ledger = PersistedLedger::default();
+        ledger.take_over(earlier());
+        assert_eq!(ledger, sample());
+        ledger.open.remove(0);
+        ledger.open[0].alert.measured = 400;
+        ledger.mutes[0].reason = "known".to_owned();
+        ledger.opened = 9;
+        ledger.take_over(earlier());
+        let of = |id: &str| ledger.open.iter().find(|known| known.alert.id == id);
+        assert_eq!((ledger.open.len(), ledger.closed.len(), ledger.mutes.len()), (3, 1, 1));
+        assert_eq!(of("1790000000-2").map(|known| known.alert.measured), Some(400));
+        assert_eq!((ledger.mutes[0].reason.as_str(), ledger.opened), ("known", 9));
+        ledger.begin_numbers();
+        assert_eq!(ledger.opened, 9, "numbers go on");
     }
 
     #[test]

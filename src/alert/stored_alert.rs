@@ -107,7 +107,7 @@ fn text(form: &impl Serialize) -> String {
 }
 
 /// Reads only the version, so that a text of another version is named as such and not as a fault of its form.
-fn check_version(json: &str) -> Result<(), StoredFault> {
+pub(super) fn check_version(json: &str) -> Result<(), StoredFault> {
     #[derive(Deserialize)]
     struct FormVersion {
         version: u32,
@@ -151,7 +151,7 @@ enum OccasionForm {
 /// Times and spans are nanoseconds; times count from 1970-01-01 UTC. Field names are part of the form.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AlertForm {
+pub(super) struct AlertForm {
     id: String,
     kind: String,
     source: Option<IpAddr>,
@@ -309,7 +309,7 @@ enum OutcomeForm {
 }
 
 impl AlertForm {
-    fn of(alert: &Alert) -> Self {
+    pub(super) fn of(alert: &Alert) -> Self {
         let Alert {
             id,
             kind,
@@ -365,7 +365,7 @@ impl AlertForm {
         }
     }
 
-    fn check(self) -> Result<Alert, StoredFault> {
+    pub(super) fn check(self) -> Result<Alert, StoredFault> {
         let kind = AlertKind::named(&self.kind).ok_or(StoredFault::Wrong("the kind of an alert"))?;
         let ProgressForm {
             last,

@@ -132,7 +132,7 @@ impl Site {
                 }
             }
         };
-        let mutes = MuteHandle::new(queue, answer_all, published);
+        let mutes = MuteHandle::new(queue, answer_all, published, None);
         let capabilities = Arc::new(Published::new(capabilities()));
         let report = Arc::new(Published::new(Report::default()));
         let geoip = Arc::new(Published::new(GeoIp::default()));

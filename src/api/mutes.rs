@@ -37,6 +37,12 @@ use crate::alert::{
 use crate::escape;
 use crate::flow::why_no_host;
 
+/// How long an answer waits until the change is saved.
+const SAVED_WITHIN: Duration = Duration::from_millis(200);
+
+/// Time between two looks whether it is saved. A write to the disk takes about as long.
+const SAVED_POLL: Duration = Duration::from_millis(2);
+
 /// Lists, adds and removes mutes.
 #[derive(Debug)]
 pub(super) struct MutesEndpoint {
@@ -189,6 +195,17 @@ impl MutesEndpoint {
         Ok(reply::done())
     }
 
+    /// Waits until the change is saved, for at most [`SAVED_WITHIN`]. If the disk does not take it now, it is saved
+    /// when the disk does.
+    async fn wait_saved(&self) {
+        let Some(ticket) = self.desk.ticket() else { return };
+        let mut waited = Duration::ZERO;
+        while waited < SAVED_WITHIN && !self.desk.is_saved(ticket) {
+            tokio::time::sleep(SAVED_POLL).await;
+            waited += SAVED_POLL;
+        }
+    }
+
     /// Sends a request to the analyst and waits for its answer, for at most `mute_timeout`.
     async fn request<T: Send + 'static>(
         &self,
@@ -203,7 +220,10 @@ impl MutesEndpoint {
             return Err(busy());
         }
         match tokio::time::timeout(self.mute_timeout, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                self.wait_saved().await;
+                Ok(answer)
+            }
             Ok(Err(_)) | Err(_) => Err(busy()),
         }
     }

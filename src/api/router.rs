@@ -21,6 +21,7 @@ use super::{assets, guard, legacy, query, reply, session_endpoint, v1};
 use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
+use crate::store::StateWriter;
 
 /// Answers requests from the current report, limits, databases and mutes.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(super) struct Router {
     mutes: Option<MutesEndpoint>,
     access: Arc<Access>,
     body_limits: BodyLimits,
+    /// `None` without a state directory.
+    state: Option<StateWriter>,
 }
 
 impl Router {
@@ -66,12 +69,18 @@ impl Router {
             mutes: None,
             access,
             body_limits: BodyLimits::new(bounds),
+            state: None,
         }
     }
 
     /// Adds the endpoint of mutes. Without it, requests for their paths get a 404.
     pub(super) fn with_mutes(self, mutes: MutesEndpoint) -> Self {
         Self { mutes: Some(mutes), ..self }
+    }
+
+    /// Adds the database of the state, which the status shows.
+    pub(super) fn with_state(self, state: Option<StateWriter>) -> Self {
+        Self { state, ..self }
     }
 
     /// Answers any request. The body of a request that only reads (GET, HEAD) is not received.
@@ -140,7 +149,7 @@ impl Router {
                 }
                 None => not_found(&request, caller),
             },
-            Endpoint::Status => reply::json(v1::status()),
+            Endpoint::Status => reply::json(v1::status(self.state.as_ref())),
             Endpoint::Session => {
                 session_endpoint::answer(request, caller, &self.access, &self.body_limits, route.methods)
                     .await

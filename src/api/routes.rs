@@ -61,7 +61,7 @@ pub(super) enum Endpoint {
     Session,
     /// What each sink has delivered.
     Sinks,
-    /// How the program itself is doing.
+    /// How the program itself is doing: whether its state is on disk, and what confines it.
     Status,
     /// A file of the dashboard.
     DashboardFile,

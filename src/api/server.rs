@@ -29,6 +29,7 @@ use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
 use crate::sandbox::{self, ThreadKind};
+use crate::store::StateWriter;
 
 /// A server that is bound to its port but does not answer yet.
 ///
@@ -45,6 +46,7 @@ pub struct Server {
     capabilities: view::Capabilities,
     bounds: Bounds,
     desk: Option<MuteHandle>,
+    state: Option<StateWriter>,
     geoip: GeoIp,
 }
 
@@ -100,6 +102,7 @@ impl Server {
             capabilities: options.capabilities.clone(),
             bounds: Bounds::default(),
             desk: None,
+            state: None,
             geoip: GeoIp::default(),
         })
     }
@@ -114,6 +117,12 @@ impl Server {
     #[must_use]
     pub fn with_mutes(self, desk: MuteHandle) -> Server {
         Server { desk: Some(desk), ..self }
+    }
+
+    /// Lets `/api/v1/status` show the database of the state; `None` without a state directory.
+    #[must_use]
+    pub fn with_state(self, state: Option<StateWriter>) -> Server {
+        Server { state, ..self }
     }
 
     /// Adds the country and the autonomous system of hosts to the alerts that are served.
@@ -140,7 +149,7 @@ impl Server {
     /// refuses the thread.
     pub fn start(self, report: Arc<Published<Report>>) -> Result<RunningServer, ApiError> {
         let Server { runtime, acceptor, local_addr, socket_file, token, users, .. } = self;
-        let Server { capabilities, bounds, desk, geoip, .. } = self;
+        let Server { capabilities, bounds, desk, state, geoip, .. } = self;
         let token = token.map(GivenToken::checked).transpose().map_err(ApiError::Token)?;
         let hashed = token.as_deref().map(HashedSecret::new).transpose();
         let hashed = hashed.map_err(|source| ApiError::Token(TokenError::Random { source }))?;
@@ -153,7 +162,7 @@ impl Server {
         if let Some(desk) = desk {
             router = router.with_mutes(MutesEndpoint::new(desk, &bounds));
         }
-        let router = Arc::new(router);
+        let router = Arc::new(router.with_state(state));
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("api".into())

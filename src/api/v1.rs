@@ -13,6 +13,7 @@ use super::view;
 use crate::alert::{self, Alert, AlertState};
 use crate::enrich::GeoIp;
 use crate::report::Report;
+use crate::store::{StateStatus, StateWriter};
 
 /// Returns the body of `/api/v1/accounting`.
 pub(super) fn accounting(report: &Report) -> Bytes {
@@ -24,15 +25,35 @@ pub(super) fn sinks(report: &Report) -> Bytes {
     view::json_array(report.sinks.iter().map(SinkView::of))
 }
 
-/// Returns the body of `/api/v1/status`.
-pub(super) fn status() -> Bytes {
-    view::json(&StatusView { confinement: ConfinementView::now() })
-}
-
-/// How the program itself is doing.
+/// The body of `/api/v1/status`.
 #[derive(Serialize)]
 struct StatusView {
+    state: StateView,
     confinement: ConfinementView,
+}
+
+/// Whether alerts, mutes and waiting notices are on disk.
+#[derive(Serialize)]
+struct StateView {
+    /// `null` without a state directory.
+    directory: Option<String>,
+    durable: bool,
+    waiting_changes: usize,
+    error: Option<String>,
+}
+
+/// Returns the body of `/api/v1/status`. `state` is `None` without a state directory.
+pub(super) fn status(state: Option<&StateWriter>) -> Bytes {
+    let view = match state.map(StateWriter::status) {
+        Some(StateStatus { directory, is_durable, waiting_changes, error }) => StateView {
+            directory: Some(directory.to_string_lossy().into_owned()),
+            durable: is_durable,
+            waiting_changes,
+            error,
+        },
+        None => StateView { directory: None, durable: false, waiting_changes: 0, error: None },
+    };
+    view::json(&StatusView { state: view, confinement: ConfinementView::now() })
 }
 
 /// `/api/v1/alerts`: the open alerts, certain and possible ones, the oldest first. Muted alerts are included and marked

@@ -16,6 +16,7 @@ mod replay_notes;
 mod replay_progress;
 mod replay_text;
 mod sandbox;
+mod state;
 mod table;
 mod test_alert;
 mod token;

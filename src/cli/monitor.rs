@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tracing::{Level, error, info, warn};
-use traffic_alerted::alert::{
-    CommandHelper, OPEN_ALERTS_MAX, PersistedLedger, SinkName, SinkOptions, SinkResult, Sinks, StateFile,
-};
+use traffic_alerted::alert::{CommandHelper, OPEN_ALERTS_MAX, SinkName, SinkOptions, SinkResult, Sinks};
 use traffic_alerted::api::{RunningServer, Server};
 use traffic_alerted::config::{Config, ConfigError, ConfigFile, Viewer, Warnings};
 use traffic_alerted::engine::{Engine, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, Signals, WaitFor, WakeReason};
@@ -22,7 +20,7 @@ use traffic_alerted::supervisor;
 
 use super::background::Background;
 use super::exit::say;
-use super::{begin_log, command_helper, confine, rules};
+use super::{begin_log, command_helper, confine, rules, state};
 
 /// Monitors with the configuration at `path` until SIGTERM or SIGINT; SIGHUP reads the file again.
 ///
@@ -170,11 +168,18 @@ impl<'p> Monitor<'p> {
         let warnings = file.warnings(Viewer::Program);
         log_warnings(&warnings, &prefix);
         let report = engine.report();
-        let state = open_state(config)?;
+        let (persisted, store, taken_over) = state::open(config)?.into_parts();
         let sinks = start_sinks(config, &prefix, &warnings, helper.as_ref())?;
         let geoip = sinks.geoip();
-        let engine = engine.start(sinks, state)?;
-        let server = server.with_mutes(engine.mute_handle()).with_geoip(geoip.clone()).start(report)?;
+        let engine = engine.start(sinks, persisted, store.clone())?;
+        let server = server
+            .with_mutes(engine.mute_handle())
+            .with_geoip(geoip.clone())
+            .with_state(store.clone())
+            .start(report)?;
+        if let (Some(store), Some(file)) = (&store, &taken_over) {
+            state::finish_takeover(store, file);
+        }
         info!("listening on http://{}/dashboard/", server.local_addr());
         if let Some(path) = server.socket_path() {
             info!("the API is also at the socket {}", path.display());
@@ -288,16 +293,6 @@ impl<'p> Monitor<'p> {
         summary.sinks.iter().for_each(warn_undelivered);
         summary.failure.map_or(Ok(()), |failure| Err(failure.into()))
     }
-}
-
-/// Opens the file that keeps alerts and mutes: `StateFile`, or else a file in the directory that systemd provides.
-/// Returns `None` if there is neither.
-fn open_state(config: &Config) -> anyhow::Result<Option<(PersistedLedger, StateFile)>> {
-    let provided = || Some(confine::provided_folder("STATE_DIRECTORY")?.join("state.json"));
-    let path = config.state_file().map(Path::to_owned).or_else(provided);
-    path.map(StateFile::open)
-        .transpose()
-        .context("cannot start the thread of the state: raise the limit on tasks")
 }
 
 /// Starts every sink that is configured. `warnings` are logged already. Without a helper there is no `AlertCommand`.

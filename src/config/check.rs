@@ -168,6 +168,7 @@ mod tests {
                 "AnalyzePorts: true",
             ),
             ("LimitFor: 10.0.0.0/8 »PacketRateLimit many«", "not a number", "or `off`"),
+            ("StateDirectory: »state«", "not an absolute path", "absolute path of a folder"),
             ("StateFile: »state.json«", "not an absolute path", "absolute path"),
             ("AlertCooldown: »2592001«", "too large", "from 0 to 2592000 (30 days)"),
             ("ByteLimit: »0«", "too small", "bytes from 1 to 1000000000G"),

@@ -11,6 +11,7 @@ use nix::unistd::{AccessFlags, access};
 use super::key::SettingKey;
 use super::values::Settings;
 use crate::alert::{Secret, SyslogTarget};
+use crate::store;
 
 /// On whose behalf files are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,7 @@ pub(super) fn missing(settings: &Settings, viewer: Viewer) -> Vec<Missing> {
         }
     };
     let forgets = "until then a restart forgets alerts and mutes";
+    look(SettingKey::StateDirectory, settings.state_directory.as_deref(), state_folder, forgets);
     look(SettingKey::StateFile, settings.state_file.as_deref(), replaced_file, forgets);
     let wait = "until then alerts wait";
     look(SettingKey::AlertFile, settings.alert_file.as_deref(), growing_file, wait);
@@ -160,6 +162,21 @@ fn replaced_file(path: &Path, viewer: Viewer) -> Option<Cause> {
     }
 }
 
+/// Looks for the folder of the database, or for the folder that it is made in.
+fn state_folder(path: &Path, viewer: Viewer) -> Option<Cause> {
+    if !path.exists() {
+        return replaced_file(path, viewer);
+    }
+    if !path.is_dir() {
+        return cause(path, "not a folder", "write the path of a folder");
+    }
+    if let Some(problem) = store::folder_problem(path) {
+        return cause(path, "not safe to use", problem.text);
+    }
+    let rights = AccessFlags::W_OK | AccessFlags::X_OK;
+    refused(path, viewer, rights, "not writable for this user", "write to it")
+}
+
 /// Returns the metadata of a file, or why there are none; that is `None` if the viewer cannot know.
 fn look_at(path: &Path, viewer: Viewer, remedy: &str) -> Result<Metadata, Option<Cause>> {
     fs::metadata(path).map_err(|error| match is_absent(&error) {
@@ -225,6 +242,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let here = folder.path().display();
         fs::write(folder.path().join("file"), "x\n").expect("the folder is writable");
+        let open = folder.path().join("open");
+        fs::create_dir(&open).expect("the folder is writable");
+        fs::set_permissions(&open, Permissions::from_mode(0o777)).expect("it is ours");
         let cases = [
             (format!("AlertCommand: {here}/none a b"), "no such file", "install the program"),
             (format!("AlertCommand: {here}/file/none"), "no such file", "install the program"),
@@ -233,6 +253,9 @@ mod tests {
             (format!("AlertFile: {here}/none/a.jsonl"), "no such folder", "create it"),
             (format!("AlertFile: {here}/file/a.jsonl"), "not a folder", "correct the path"),
             (format!("AlertFile: {here}"), "a folder, not a file", "the path of a file"),
+            (format!("StateDirectory: {here}/none/state"), "no such folder", "forgets alerts and mutes"),
+            (format!("StateDirectory: {here}/file"), "not a folder", "the path of a folder"),
+            (format!("StateDirectory: {here}/open"), "not safe to use", "every user may write to"),
             (format!("StateFile: {here}/none/state.json"), "no such folder", "forgets alerts and mutes"),
             (format!("WebhookURL: {here}/none"), "no such file", "put the file there"),
             (format!("WebhookTokenFile: {here}/none"), "no such file", "put the file there"),
@@ -264,6 +287,8 @@ mod tests {
             format!("AlertCommand: {here}/file a"),
             format!("AlertFile: {here}/file"),
             format!("AlertFile: {here}/new.jsonl"),
+            format!("StateDirectory: {here}"),
+            format!("StateDirectory: {here}/new"),
             format!("StateFile: {here}/new.json"),
             format!("WebhookURL: {here}/file"),
             "WebhookURL: https://host/path".to_owned(),

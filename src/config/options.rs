@@ -124,8 +124,23 @@ impl Config {
         }
     }
 
-    /// Returns the path of the file that keeps alerts and mutes over a restart. `None` means that the configuration
-    /// names no file; the caller may then use the folder that the service manager provides.
+    /// Returns the folder of the database that keeps alerts and mutes over a restart. `None` means that the
+    /// configuration names none; the caller may then use the folder that the service manager provides, or that of
+    /// [`state_file`](Self::state_file).
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    ///
+    /// let config = Config::parse("my.conf", "StateDirectory: /var/lib/TrafficAlerted")?;
+    /// assert!(config.state_directory().is_some());
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    pub fn state_directory(&self) -> Option<&Path> {
+        self.settings.state_directory.as_deref()
+    }
+
+    /// Returns the path of the file in which earlier versions kept alerts and mutes; `None` if the configuration names
+    /// none.
     ///
     /// ```
     /// use traffic_alerted::config::Config;
@@ -324,6 +339,7 @@ IgnoredSources: 10.0.0.9, fd00::/32
 GroupIPv6: 56
 AlertCooldown: 90
 AlertBurst: 20
+StateDirectory: /var/lib/TrafficAlerted
 StateFile: /var/lib/TrafficAlerted/state.json
 Direction: in+own
 WireExact: off

@@ -141,6 +141,7 @@ IgnoredSources:
 GroupIPv6: off
 AlertCooldown: 170
 AlertBurst: 20
+StateDirectory:
 StateFile:
 Direction: auto
 WireExact: auto

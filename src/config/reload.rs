@@ -88,7 +88,7 @@ mod tests {
     use crate::config::machine::tests::two_cores;
 
     /// Every setting that takes a restart, in the order in which the log names them.
-    const RESTART: [SettingKey; 17] = [
+    const RESTART: [SettingKey; 18] = [
         SettingKey::TrafficInterval,
         SettingKey::AnalyzePorts,
         SettingKey::PortInterval,
@@ -100,6 +100,7 @@ mod tests {
         SettingKey::RingMemory,
         SettingKey::MemoryLimit,
         SettingKey::LogFormat,
+        SettingKey::StateDirectory,
         SettingKey::StateFile,
         SettingKey::ListenAddress,
         SettingKey::ApiSocket,

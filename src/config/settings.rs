@@ -127,8 +127,16 @@ Alerts {
         alert_burst: Option<u32> = Some(20),
         kind: OrOff(Whole(ALERT_BURST)), reload: Live, example: "50", more: "Storms"
     }
-    /// File that keeps alerts and mutes over a restart. If it is not set, the file is `state.json` in the folder that
-    /// the service unit provides (`StateDirectory=`); without such a folder, nothing is kept.
+    /// Folder of the [database](state.md) that keeps alerts, mutes and the notices that wait for a sink over a restart.
+    /// If it is not set, it is the folder that the service unit provides (`StateDirectory=`), else the folder of
+    /// `StateFile`; without any of them, nothing is kept. One process at a time uses it, and no other user may write to
+    /// it.
+    StateDirectory {
+        state_directory: Option<PathBuf> = None,
+        kind: FolderPath, reload: Restart(FileOrSocket), example: "/var/lib/TrafficAlerted", more: "Restart"
+    }
+    /// File in which earlier versions kept alerts and mutes. It is read once, taken over into the database of
+    /// `StateDirectory`, and renamed `.taken-over`.
     StateFile {
         state_file: Option<PathBuf> = None,
         kind: FilePath, reload: Restart(FileOrSocket), example: "/var/lib/TrafficAlerted/state.json", more: "Restart"

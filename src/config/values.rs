@@ -17,7 +17,7 @@ use super::kinds::numbers::{
 };
 use super::kinds::one_of::OneOf;
 use super::kinds::resources::{CoreList, MemoryShare, WorkerCount};
-use super::kinds::sinks::{FilePath, ProgramCall, SyslogCollector, Token, WebhookAddress};
+use super::kinds::sinks::{FilePath, FolderPath, ProgramCall, SyslogCollector, Token, WebhookAddress};
 use super::kinds::users::SystemUser;
 use super::limit_for::LimitFor;
 use super::machine::{MemoryLimit, Workers};

@@ -20,6 +20,7 @@ use crate::flow::{
     self, Accounting, Delta, HostCounts, HostRow, ListingRoom, PerMetric, Seed, Snapshot, Sums, Window,
 };
 use crate::report::Report;
+use crate::store::Changes;
 use crate::time::{Clocks, Moment, UnixNanos};
 
 use super::Rules;
@@ -147,7 +148,25 @@ impl Analyst {
         let from = notices.len();
         self.ledger.restore(memory, now, civil, notices);
         self.ledger.finish_judgement(now, civil, notices, from);
+        if self.hides_destinations {
+            self.ledger.hide_destinations();
+        }
         self.mutes_changed = true;
+    }
+
+    /// Lets the ledger note from now on what has to be saved.
+    pub(super) fn keep_changes(&mut self) {
+        self.ledger.keep_changes();
+    }
+
+    /// Lets the next [`take_changes`](Self::take_changes) return the whole ledger, after the database was lost.
+    pub(super) fn keep_everything(&mut self) {
+        self.ledger.note_everything();
+    }
+
+    /// Returns what has to be saved of the ledger since the last call; peaks and evidence only `with_peaks`.
+    pub(super) fn take_changes(&mut self, with_peaks: bool) -> Changes {
+        self.ledger.take_changes(with_peaks)
     }
 
     /// Takes a reading of the clocks, before a judgement or a change of mutes with the same wall clock.

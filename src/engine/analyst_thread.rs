@@ -11,18 +11,18 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
-use crate::alert::{Mute, MuteRequest, Notice, PersistedLedger, Sinks};
+use crate::alert::{Mute, MuteRequest, Notice, Sinks};
 use crate::capture::KernelStats;
 use crate::flow::{AnalystEnd, Delta, HandedOver};
 use crate::published::Published;
 use crate::report::{AnalystStep, Report};
+use crate::store::StateWriter;
 use crate::sys::allocator;
 use crate::time::{Clocks, Moment, monotonic_now, unix_now};
 
 use super::analyst::Analyst;
 use super::load_shedding::{SheddableTask, StepTimer};
 use super::rules::Rules;
-use super::state_saver::StateSaver;
 use super::tick::TICK;
 
 /// A frame is read at the latest this long after its timestamp. In that time the kernel retires its block, and the
@@ -40,6 +40,9 @@ const POLL_OVERDUE: Duration = Duration::from_millis(5);
 
 /// Time between two judgements while a decision is pending.
 const JUDGE_WAITING_EVERY: Duration = Duration::from_millis(50);
+
+/// The time between two saves of peaks and evidence.
+const PEAK_SAVE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Shortest time from the beginning of a report to the next one, unless there is a notice.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(500);
@@ -71,9 +74,8 @@ pub(super) struct AnalystThread {
     pub(super) is_wire_exact: bool,
     pub(super) kernel_stats: Arc<Published<KernelStats>>,
     pub(super) sinks: Sinks,
-    /// The ledger of the process before this one.
-    pub(super) persisted: PersistedLedger,
-    pub(super) state_saver: Option<StateSaver>,
+    /// `None` without a state directory.
+    pub(super) store: Option<StateWriter>,
     pub(super) commands: Receiver<AnalystCommand>,
     pub(super) mute_requests: Receiver<MuteRequest>,
     pub(super) mutes: Arc<Published<Vec<Mute>>>,
@@ -94,6 +96,8 @@ struct LoopState {
     /// When to judge although no delta came.
     judge_at: Moment,
     notices: Vec<Notice>,
+    /// When peaks and evidence are saved next.
+    save_peaks_at: Moment,
 }
 
 impl LoopState {
@@ -108,19 +112,15 @@ impl LoopState {
             is_advancing: false,
             judge_at: Moment::default(),
             notices: Vec::new(),
+            save_peaks_at: Moment::default(),
         }
     }
 }
 
 impl AnalystThread {
     /// Runs until `stop` is set; then folds and judges the last deltas of the workers.
-    pub(super) fn run(mut self) -> (Analyst, Sinks, Option<StateSaver>) {
+    pub(super) fn run(mut self) -> (Analyst, Sinks) {
         let mut state = LoopState::new();
-        self.analyst.begin(monotonic_now());
-        let persisted = std::mem::take(&mut self.persisted);
-        let clocks = Clocks::read();
-        self.analyst.follow(clocks);
-        self.analyst.restore(persisted, clocks.now, clocks.civil, &mut state.notices);
         loop {
             // The flag is read first: it is set after the last deltas were sent, so they are in the channel if it is
             // set.
@@ -128,7 +128,7 @@ impl AnalystThread {
             // `settled` is read before the deltas are taken, so that the deltas contain everything up to that time.
             let settled = self.settled(monotonic_now());
             let waited = self.fold(&mut state);
-            let ran_command = self.run_commands(&mut state.notices);
+            let ran_command = self.run_commands(&mut state);
             let now = monotonic_now();
             let is_report_due = state.schedule.is_due(now) && !self.analyst.is_reporting() && !is_last;
             // A report also causes a judgement, so that both are due at the same time again.
@@ -138,15 +138,13 @@ impl AnalystThread {
                 let settled = if is_last { now } else { settled };
                 self.advance(&mut state, now, settled, waited.filter(|_| !is_last));
             }
-            self.send_notices(&mut state);
+            if is_last && !state.is_advancing {
+                state.save_peaks_at = now;
+            }
+            self.send_notices(&mut state, now);
             if is_last && !state.is_advancing {
                 // The server was stopped before the engine, so no further report is made.
-                return (self.analyst, self.sinks, self.state_saver);
-            }
-            if let Some(state_saver) = &mut self.state_saver {
-                state
-                    .step_timer
-                    .time(AnalystStep::Judge, || state_saver.save_if_due(self.analyst.ledger(), now));
+                return (self.analyst, self.sinks);
             }
             // A notice of this iteration makes a report due.
             if self.analyst.is_reporting() || (state.schedule.is_due(now) && !is_last) {
@@ -196,15 +194,21 @@ impl AnalystThread {
         state.judge_at = now.plus(pause);
     }
 
-    /// Publishes the mutes if they have changed, and sends the notices to the sinks.
-    fn send_notices(&mut self, state: &mut LoopState) {
+    /// Publishes the mutes if they have changed, submits what has changed to the store, and sends the notices to the
+    /// sinks.
+    fn send_notices(&mut self, state: &mut LoopState, now: Moment) {
         if let Some(mutes) = self.analyst.take_mutes() {
             self.mutes.publish(mutes);
         }
-        state.schedule.has_new_notice |= !state.notices.is_empty();
-        for notice in state.notices.drain(..) {
-            self.sinks.notify(unix_now(), notice);
+        let with_peaks = now >= state.save_peaks_at;
+        if with_peaks {
+            state.save_peaks_at = now.plus(PEAK_SAVE_INTERVAL);
         }
+        state.schedule.has_new_notice |= !state.notices.is_empty();
+        let LoopState { step_timer, notices, .. } = state;
+        step_timer.time(AnalystStep::Judge, || {
+            save_and_notify(&mut self.analyst, self.store.as_ref(), &mut self.sinks, notices, with_peaks);
+        });
     }
 
     /// Makes a part of a report unless that is put off. After the last part, publishes the report.
@@ -236,7 +240,7 @@ impl AnalystThread {
     }
 
     /// Runs the queued commands and requests. Returns true if there were any.
-    fn run_commands(&mut self, notices: &mut Vec<Notice>) -> bool {
+    fn run_commands(&mut self, state: &mut LoopState) -> bool {
         let mut any = false;
         for command in self.commands.try_iter() {
             any = true;
@@ -248,12 +252,15 @@ impl AnalystThread {
                 }
             }
         }
-        let answers = self.change_mutes(Clocks::read(), notices);
-        any |= !answers.is_empty();
-        if let Some(mutes) = self.analyst.take_mutes() {
-            self.mutes.publish(mutes);
+        let clocks = Clocks::read();
+        let answers = self.change_mutes(clocks, &mut state.notices);
+        if answers.is_empty() {
+            return any;
         }
-        // The answers come after the list is published, so that a client finds its change in it.
+        any = true;
+        // The answers come after the list is published and submitted, so that a client finds its change in it, and can
+        // wait until it is saved.
+        self.send_notices(state, clocks.now);
         answers.into_iter().for_each(|answer| answer());
         any
     }
@@ -309,6 +316,26 @@ impl AnalystThread {
             HandedOver::Until(until) => until,
         };
         self.ends.iter().map(until).min().unwrap_or(now).minus(SETTLES_AFTER)
+    }
+}
+
+/// Submits what has changed in the ledger to the store, and sends the notices that belong to it to the sinks. Peaks and
+/// evidence are submitted only `with_peaks`.
+pub(super) fn save_and_notify(
+    analyst: &mut Analyst,
+    store: Option<&StateWriter>,
+    sinks: &mut Sinks,
+    notices: &mut Vec<Notice>,
+    with_peaks: bool,
+) {
+    if let Some(store) = store {
+        if store.take_lost() {
+            analyst.keep_everything();
+        }
+        store.submit(analyst.take_changes(with_peaks));
+    }
+    for notice in notices.drain(..) {
+        sinks.notify(unix_now(), notice);
     }
 }
 

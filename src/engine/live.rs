@@ -11,19 +11,20 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::{error, info, warn};
 
-use crate::alert::{MuteHandle, PersistedLedger, ShutdownTimeouts, SinkResult, Sinks, StateFile};
+use crate::alert::{MuteHandle, Notice, PersistedLedger, ShutdownTimeouts, SinkResult, Sinks};
 use crate::capture::{
     self, CaptureError, LinkMonitor, LiveSeed, Mechanism, OpenError, OpenedCapture, WaitPoint, Waker,
 };
 use crate::flow::{self, Accounting, AnalystEnd, Delta, Published, Seed, WorkerEnd, handover};
 use crate::report::Report;
 use crate::sandbox::{self, IoUringUse, ThreadKind};
+use crate::store::StateWriter;
+use crate::time::{Clocks, unix_now};
 
 use super::analyst::Analyst;
-use super::analyst_thread::{AnalystCommand, AnalystThread};
+use super::analyst_thread::{AnalystCommand, AnalystThread, save_and_notify};
 use super::options::Options;
 use super::rules::{MemoryError, Rules};
-use super::state_saver::StateSaver;
 use super::threads;
 use super::worker::Worker;
 
@@ -86,15 +87,16 @@ impl Engine {
         Arc::clone(&self.report)
     }
 
-    /// Starts all threads. Notices go to `sinks`. With `state`, the engine continues the persisted alerts and mutes,
-    /// and saves changes to the file.
+    /// Starts all threads. Notices go to `sinks`. The engine continues the alerts and mutes of `persisted`, and
+    /// submits what changes to `store`. The report that has them is published before this returns.
     ///
     /// # Errors
     /// The system refuses a thread or a wait point. Threads that were started end with the process.
     pub fn start(
         self,
-        sinks: Sinks,
-        state: Option<(PersistedLedger, StateFile)>,
+        mut sinks: Sinks,
+        persisted: PersistedLedger,
+        store: Option<StateWriter>,
     ) -> Result<RunningEngine, StartError> {
         let OpenedCapture { rings, link_monitor, is_wire_exact, kernel_stats } = self.opened;
         info!("{}", link_monitor.table());
@@ -109,20 +111,26 @@ impl Engine {
 
         let (worker_ends, analyst_ends): (Vec<WorkerEnd>, Vec<AnalystEnd>) =
             rings.iter().map(|_| handover(Box::new(Delta::new(self.limits.delta, seed.clone())))).unzip();
-        let (persisted, state_saver) = match state {
-            Some((persisted, file)) => (persisted, Some(StateSaver::new(file))),
-            None => (PersistedLedger::default(), None),
-        };
+        let mut analyst = Analyst::new(&self.rules, &self.limits, seed.clone());
+        if store.is_some() {
+            analyst.keep_changes();
+        }
+        let mut notices = restore(&mut analyst, persisted);
+        save_and_notify(&mut analyst, store.as_ref(), &mut sinks, &mut notices, true);
+        if let Some(restored) = analyst.take_mutes() {
+            mutes.publish(restored);
+        }
+        while !analyst.report_part(unix_now()) {}
+        self.report.publish(analyst.report(unix_now(), kernel_stats.read(), is_wire_exact));
         let analyst_thread = AnalystThread {
-            analyst: Analyst::new(&self.rules, &self.limits, seed.clone()),
+            analyst,
             ends: analyst_ends,
             last_deltas,
             report: self.report,
             is_wire_exact,
             kernel_stats,
             sinks,
-            persisted,
-            state_saver,
+            store: store.clone(),
             commands,
             mute_requests,
             mutes: Arc::clone(&mutes),
@@ -133,7 +141,7 @@ impl Engine {
             analyst_thread.run()
         })?;
         let analyst = analyst_thread.thread().clone();
-        let mute_handle = MuteHandle::new(mutes_in, move || analyst.unpark(), mutes);
+        let mute_handle = MuteHandle::new(mutes_in, move || analyst.unpark(), mutes, store.clone());
 
         let mut packet_sockets = link_monitor.descriptors();
         packet_sockets.extend(rings.iter().flat_map(LiveSeed::descriptors));
@@ -166,6 +174,7 @@ impl Engine {
             last_deltas_in,
             commands_in,
             mute_handle,
+            store,
             stop_workers,
             stop_analyst,
             failure,
@@ -231,16 +240,20 @@ struct Handle<T> {
     waker: Waker,
 }
 
+/// How long the end waits until the last changes are in the database.
+const LAST_STATE_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// The engine while it runs.
 #[derive(Debug)]
 pub struct RunningEngine {
     workers: Vec<Handle<Result<Box<Delta>, CaptureError>>>,
     link_monitor: MonitorThread,
     monitor_handle: capture::MonitorHandle,
-    analyst_thread: JoinHandle<(Analyst, Sinks, Option<StateSaver>)>,
+    analyst_thread: JoinHandle<(Analyst, Sinks)>,
     last_deltas_in: Sender<Box<Delta>>,
     commands_in: SyncSender<AnalystCommand>,
     mute_handle: MuteHandle,
+    store: Option<StateWriter>,
     stop_workers: Arc<AtomicBool>,
     stop_analyst: Arc<AtomicBool>,
     failure: Waker,
@@ -307,14 +320,15 @@ impl RunningEngine {
         }
         self.stop_analyst.store(true, Ordering::Release);
         self.analyst_thread.thread().unpark();
-        let (analyst, sinks, state_saver) = join(self.analyst_thread);
-        if state_saver.is_some_and(|state_saver| !state_saver.finish(analyst.ledger())) {
+        let (analyst, sinks) = join(self.analyst_thread);
+        let sinks = sinks.finish(SINK_SHUTDOWN_TIMEOUTS);
+        if self.store.is_some_and(|store| !store.finish(LAST_STATE_TIMEOUT)) {
             warn!("the last state was not written in time: some alerts may be said again after the restart");
         }
         RunSummary {
             accounting: analyst.accounting().clone(),
             discarded_findings: analyst.ledger().discarded_findings(),
-            sinks: sinks.finish(SINK_SHUTDOWN_TIMEOUTS),
+            sinks,
             failure,
         }
     }
@@ -325,6 +339,16 @@ impl AsFd for RunningEngine {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.failure.as_fd()
     }
+}
+
+/// Restores the ledger of an earlier process. Returns the notices that follow.
+fn restore(analyst: &mut Analyst, persisted: PersistedLedger) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let clocks = Clocks::read();
+    analyst.begin(clocks.now);
+    analyst.follow(clocks);
+    analyst.restore(persisted, clocks.now, clocks.civil, &mut notices);
+    notices
 }
 
 type MonitorThread = JoinHandle<Result<(), CaptureError>>;

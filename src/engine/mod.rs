@@ -44,7 +44,6 @@ mod reporter;
 mod rules;
 mod scan_candidates;
 mod signals;
-mod state_saver;
 mod threads;
 mod tick;
 mod worker;

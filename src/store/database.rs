@@ -24,8 +24,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 /// The WAL is copied into the database when it has this many pages of 4 KiB, and shrinks to as many bytes after that.
 const WAL_PAGES: i64 = 1000;
 
+/// Free pages of 4 KiB that stay in the file for the next rows.
+const FREE_PAGES_MAX: i64 = 1024;
+
 /// A larger file is not of this program.
-const FILE_BYTES_MAX: u64 = 4 << 30;
+const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// The database of a state directory, open or to be opened again.
 #[derive(Debug)]
@@ -33,6 +36,7 @@ pub(super) struct Database {
     path: PathBuf,
     /// `None` while the disk does not let it be opened.
     open: Option<OpenDatabase>,
+    is_lost: bool,
 }
 
 #[derive(Debug)]
@@ -51,9 +55,10 @@ impl Database {
         // SQLITE_OPEN_NOFOLLOW refuses a link in any part of the path. Links that lead to the folder are allowed:
         // systemd makes one for a unit with DynamicUser=.
         let path = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()).join(DATABASE);
-        let mut database = Self { path, open: None };
+        let mut database = Self { path, open: None, is_lost: false };
         let restored = match database.open_and_read() {
             Ok(Opened::Restored(restored)) => restored,
+            Ok(Opened::Empty) => Restored::default(),
             Ok(Opened::Newer(found)) => return Err(StoreError::Newer { path: database.path, found }),
             Err(fault) if fault.is_damage() => {
                 set_aside(&database.path, &fault);
@@ -77,47 +82,66 @@ impl Database {
         &self.path
     }
 
+    /// Opens the database and reads it.
     fn open_and_read(&mut self) -> Result<Opened, StoreFault> {
+        let opened = self.connect()?;
+        if let (Opened::Restored(_), Some(open)) = (&opened, &self.open) {
+            let read = check_pages(&open.connection).and_then(|()| read::all(&open.connection));
+            if read.is_err() {
+                self.open = None;
+            }
+            return read.map(Opened::Restored);
+        }
+        Ok(opened)
+    }
+
+    /// Opens the database, and creates its tables if it has none. Nothing is read.
+    fn connect(&mut self) -> Result<Opened, StoreFault> {
         let is_new =
             fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         let (mut connection, identity) = connect(&self.path)?;
-        let restored = match schema::recognise(&connection)? {
-            Recognised::Newer(version) => return Ok(Opened::Newer(version)),
-            Recognised::Empty => {
-                schema::create(&mut connection)?;
-                Restored::default()
-            }
-            Recognised::Current => {
-                check_pages(&connection)?;
-                read::all(&connection)?
-            }
-        };
+        let recognised = schema::recognise(&connection)?;
+        if let Recognised::Newer(version) = recognised {
+            return Ok(Opened::Newer(version));
+        }
+        set_up(&connection)?;
+        if recognised == Recognised::Empty {
+            schema::create(&mut connection)?;
+        }
         if is_new {
             sync_folder_of(&self.path)?;
         }
         self.open = Some(OpenDatabase { connection, identity });
-        Ok(Opened::Restored(restored))
+        match recognised {
+            Recognised::Empty => Ok(Opened::Empty),
+            _ => Ok(Opened::Restored(Restored::default())),
+        }
     }
 
     /// Opens the database if it is not open, or if its file is no longer the one that was opened.
     fn ensure_open(&mut self) -> Result<&mut Connection, StoreFault> {
         let now = fs::symlink_metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
         if self.open.as_ref().is_some_and(|open| Some(open.identity) != now) {
+            warn!("{} was removed or replaced while it was in use", self.path.display());
             self.open = None;
         }
         if self.open.is_none() {
-            match self.open_and_read() {
-                Ok(Opened::Restored(_)) => {}
-                Ok(Opened::Newer(_)) => {
-                    return Err(StoreFault::Foreign(
-                        "a later version of this program has replaced it".to_owned(),
-                    ));
+            match self.connect()? {
+                Opened::Restored(_) => {}
+                Opened::Empty => self.is_lost = true,
+                Opened::Newer(_) => {
+                    let text = "a later version of this program has replaced it";
+                    return Err(StoreFault::Io(io::Error::other(text)));
                 }
-                Err(fault) => return Err(fault),
             }
         }
         let open = self.open.as_mut().ok_or_else(|| io::Error::other("it is not open"))?;
         Ok(&mut open.connection)
+    }
+
+    /// Returns true, once, if the database was replaced by an empty one since it was opened.
+    pub(super) fn take_lost(&mut self) -> bool {
+        std::mem::take(&mut self.is_lost)
     }
 
     /// Writes the changes in one transaction and waits until they are on disk.
@@ -146,7 +170,11 @@ impl Database {
 }
 
 enum Opened {
+    /// It has what an earlier process left.
     Restored(Restored),
+    /// It is new.
+    Empty,
+    /// A later version of this program wrote it.
     Newer(i64),
 }
 
@@ -170,6 +198,11 @@ fn connect(path: &Path) -> Result<(Connection, (u64, u64)), StoreFault> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
+    Ok((connection, (metadata.dev(), metadata.ino())))
+}
+
+/// Sets how the database is written.
+fn set_up(connection: &Connection) -> Result<(), StoreFault> {
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     // The answer to this pragma is a row.
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -179,7 +212,7 @@ fn connect(path: &Path) -> Result<(Connection, (u64, u64)), StoreFault> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
     connection.query_row("PRAGMA journal_size_limit = 4194304", [], |_| Ok(()))?;
-    Ok((connection, (metadata.dev(), metadata.ino())))
+    Ok(())
 }
 
 /// Reads every page.
@@ -191,9 +224,19 @@ fn check_pages(connection: &Connection) -> Result<(), StoreFault> {
 fn write(connection: &mut Connection, pending: &Pending) -> Result<(), StoreFault> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     write_rows(&transaction, pending)?;
+    release_pages(&transaction)?;
     transaction.commit()?;
-    // Pages of removed rows go back to the file system a few at a time. It is no loss if that fails.
-    let _ = connection.execute_batch("PRAGMA incremental_vacuum(64)");
+    Ok(())
+}
+
+/// Gives pages of removed rows back to the file system, a few at a time, if there are many.
+fn release_pages(transaction: &Transaction<'_>) -> Result<(), StoreFault> {
+    let free: i64 = transaction.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+    if free > FREE_PAGES_MAX {
+        let mut vacuum = transaction.prepare("PRAGMA incremental_vacuum(256)")?;
+        let mut rows = vacuum.query([])?;
+        while rows.next()?.is_some() {}
+    }
     Ok(())
 }
 

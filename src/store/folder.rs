@@ -161,8 +161,9 @@ fn check_regular(file: File) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }
 
-/// Returns the path with an extension appended.
-pub(super) fn beside(path: &Path, extension: &str) -> PathBuf {
+/// Returns the path with an extension appended, such as `.bad`.
+#[must_use]
+pub fn beside(path: &Path, extension: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(extension);
     PathBuf::from(name)

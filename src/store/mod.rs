@@ -26,7 +26,7 @@ mod writer;
 use std::path::Path;
 
 pub use error::StoreError;
-pub use folder::{DATABASE, FolderProblem, LOCK_FILE, folder_problem, read_regular};
+pub use folder::{DATABASE, FolderProblem, LOCK_FILE, beside, folder_problem, read_regular};
 pub use rows::{AlertRow, Changes, MuteRow, NoticeRow, Numbers, OutboxRow, Restored};
 pub use writer::{StateStatus, StateWriter, Ticket};
 
@@ -46,6 +46,9 @@ impl StateDatabase {
     /// Another process has the folder, the folder or a file in it is not safe to use, a later version of this program
     /// wrote the database, or the system cannot create a thread.
     pub fn open(folder: &Path) -> Result<(Restored, StateWriter), StoreError> {
+        if let Some(FolderProblem { text, stops_start: false }) = folder_problem(folder) {
+            tracing::warn!("the state directory: {text}");
+        }
         let lock = folder::lock(folder)?;
         let (restored, database) = database::Database::open(folder)?;
         let writer = StateWriter::start(database, lock)?;

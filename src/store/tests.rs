@@ -131,3 +131,187 @@ fn links_and_what_is_no_file_are_refused() {
         assert!(refused.contains("not a regular file"), "{refused}");
     }
 }
+
+#[test]
+fn a_folder_that_all_may_write_to_is_refused_and_tmp_is_not() {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("it is ours");
+    let refused = StateDatabase::open(folder.path()).expect_err("others may write there").to_string();
+    assert!(refused.contains("chmod o-w"), "{refused}");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o1777)).expect("it is ours");
+    let (_, writer) = open(folder.path());
+    assert!(writer.finish(LONG));
+    let path = folder.path().join("new");
+    let (_, writer) = open(&path);
+    assert!(writer.finish(LONG));
+    assert_eq!(fs::metadata(path).expect("it was made").mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_database_of_a_later_version_is_refused_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (_, writer) = open(folder.path());
+    writer.submit(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
+    assert!(writer.finish(LONG));
+    let path = folder.path().join(DATABASE);
+    let connection = rusqlite::Connection::open(&path).expect("it is there");
+    connection.pragma_update(None, "user_version", 2).expect("it is ours");
+    connection.close().expect("nothing holds it");
+    let refused = StateDatabase::open(folder.path()).expect_err("it is newer").to_string();
+    assert!(refused.contains("later version") && refused.contains("its schema is 2"), "{refused}");
+    assert_eq!(rows(folder.path(), "SELECT body FROM alerts"), ["a"]);
+}
+
+#[test]
+fn a_database_of_another_program_or_with_other_tables_is_set_aside() {
+    let statements = [
+        "PRAGMA application_id = 7",
+        "ALTER TABLE alerts ADD COLUMN more TEXT",
+        "DROP TABLE outbox",
+        "CREATE TRIGGER t AFTER INSERT ON alerts BEGIN DELETE FROM mutes; END",
+        "CREATE VIEW v AS SELECT 1",
+    ];
+    for statement in statements {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let (_, writer) = open(folder.path());
+        writer.submit(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
+        assert!(writer.finish(LONG));
+        let connection = rusqlite::Connection::open(folder.path().join(DATABASE)).expect("it is there");
+        connection.execute_batch(statement).expect("it is ours");
+        connection.close().expect("nothing holds it");
+        let (restored, writer) = open(folder.path());
+        assert_eq!(restored, Restored::default(), "{statement}");
+        assert!(folder.path().join("state.db.bad").exists(), "{statement}");
+        assert!(writer.finish(LONG));
+    }
+}
+
+#[test]
+fn damaged_pages_and_wrong_rows_never_panic() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (_, writer) = open(folder.path());
+    let alerts = (0..200).map(|n| alert(&format!("1-{n}"), &"x".repeat(300))).collect();
+    writer.submit(Changes { alerts, notices: vec![(notice(1), to(&["log"]))], ..Changes::default() });
+    assert!(writer.finish(LONG));
+    let path = folder.path().join(DATABASE);
+    let whole = fs::read(&path).expect("it is there");
+    let mut used = 0;
+    for at in (0..whole.len()).step_by(997) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x55;
+        fs::write(&path, damaged).expect("the folder is ours");
+        match StateDatabase::open(folder.path()) {
+            Ok((restored, writer)) => {
+                used += usize::from(!restored.alerts.is_empty());
+                assert!(writer.finish(LONG));
+            }
+            Err(error) => assert!(matches!(error, StoreError::Newer { .. }), "{at}: {error}"),
+        }
+    }
+    assert!(used > 0, "texts are checked by those who read them");
+    for cut in [1, 100, 4095, 4096, whole.len() / 2] {
+        fs::write(&path, &whole[..cut]).expect("the folder is ours");
+        let (_, writer) = open(folder.path());
+        writer.submit(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
+        assert!(writer.finish(LONG), "{cut}");
+    }
+}
+
+#[test]
+fn rows_that_no_program_wrote_are_left_out() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (_, writer) = open(folder.path());
+    writer.submit(Changes { notices: vec![(notice(1), to(&["log"]))], ..Changes::default() });
+    assert!(writer.finish(LONG));
+    let connection = rusqlite::Connection::open(folder.path().join(DATABASE)).expect("it is there");
+    connection
+        .execute_batch(
+            "INSERT INTO alerts VALUES ('', 'a'), ('a' || char(10), 'a'), ('long' || hex(zeroblob(99)), 'a'), \
+             (CAST(x'ff' AS TEXT), 'a'), ('1-1', hex(zeroblob(600000))), ('1-2', 'b'); \
+             INSERT INTO mutes VALUES (-1, 'm'), (9223372036854775807, 'm'), (3, 'm'); \
+             INSERT INTO meta VALUES ('other', 1), ('last_notice_2', -1); \
+             UPDATE meta SET value = -5 WHERE name = 'opened'; \
+             INSERT INTO outbox VALUES (77, 'log'); \
+             INSERT INTO notices VALUES (5, '1-1', 'opened', -1, '{}')",
+        )
+        .expect("it is ours");
+    connection.close().expect("nothing holds it");
+    let (restored, writer) = open(folder.path());
+    assert_eq!(restored.alerts, [alert("1-2", "b")]);
+    assert_eq!(restored.mutes, [MuteRow { id: 3, body: "m".to_owned() }]);
+    assert_eq!(restored.notices, [notice(1)]);
+    assert_eq!(restored.outbox, [OutboxRow { sink: "log".to_owned(), notice: 1 }]);
+    assert_eq!(restored.numbers, Some(Numbers { opened: 0, last_mute: 3, last_notice: 1 }));
+    assert!(writer.finish(LONG));
+}
+
+#[test]
+fn a_database_that_is_removed_while_it_is_in_use_is_made_anew_and_that_is_told() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (_, writer) = open(folder.path());
+    let ticket = writer.submit(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
+    assert!(writer.wait_committed(ticket, LONG) && !writer.take_lost());
+    for name in [DATABASE, "state.db-wal", "state.db-shm"] {
+        fs::remove_file(folder.path().join(name)).expect("it is there");
+    }
+    let ticket = writer.submit(Changes { alerts: vec![alert("1-2", "b")], ..Changes::default() });
+    assert!(writer.wait_committed(ticket, LONG));
+    assert!(writer.take_lost() && !writer.take_lost());
+    assert_eq!(rows(folder.path(), "SELECT body FROM alerts"), ["b"]);
+    assert!(writer.finish(LONG));
+}
+
+#[test]
+fn what_the_disk_does_not_take_waits_by_key_and_is_written_later() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (_, writer) = open(folder.path());
+    // Another program that holds the database stands for a disk that takes nothing.
+    let other = rusqlite::Connection::open(folder.path().join(DATABASE)).expect("it is there");
+    other.execute_batch("BEGIN IMMEDIATE").expect("nobody writes");
+    for round in 0..100 {
+        writer.submit(Changes {
+            alerts: vec![alert("1-1", &round.to_string())],
+            notices: vec![(notice(round + 1), to(&["log", "webhook"]))],
+            ..Changes::default()
+        });
+        writer.submit(Changes {
+            settled: vec![("log".to_owned(), round + 1), ("webhook".to_owned(), round)],
+            ..Changes::default()
+        });
+    }
+    assert!(!writer.flush(Duration::from_millis(900)), "the write waits for 500 ms and fails");
+    let StateStatus { is_durable, waiting_changes, error, .. } = writer.status();
+    assert!(!is_durable && waiting_changes <= 4, "{waiting_changes}");
+    assert!(error.is_some_and(|error| error.contains("another program")));
+    other.execute_batch("COMMIT").expect("it is ours");
+    assert!(writer.flush(LONG));
+    assert_eq!(rows(folder.path(), "SELECT body FROM alerts"), ["99"]);
+    assert_eq!(rows(folder.path(), "SELECT notice || sink FROM outbox"), ["100webhook"]);
+    assert!(writer.is_durable());
+    assert!(writer.finish(LONG));
+}
+
+#[test]
+fn pages_of_removed_rows_go_back_to_the_file_system() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (_, writer) = open(folder.path());
+    let ids: Vec<String> = (0..6000).map(|n| format!("1-{n}")).collect();
+    let alerts = ids.iter().map(|id| alert(id, &"x".repeat(3000))).collect();
+    writer.submit(Changes { alerts, ..Changes::default() });
+    assert!(writer.finish(LONG));
+    let size = || fs::metadata(folder.path().join(DATABASE)).expect("it is there").len();
+    let before = size();
+    let (_, writer) = open(folder.path());
+    let ticket = writer.submit(Changes { alerts_removed: ids, ..Changes::default() });
+    assert!(writer.wait_committed(ticket, LONG));
+    for n in 0..40 {
+        let ticket =
+            writer.submit(Changes { alerts: vec![alert("1-1", &n.to_string())], ..Changes::default() });
+        assert!(writer.wait_committed(ticket, LONG));
+    }
+    assert!(writer.finish(LONG));
+    assert!(size() < before / 2, "{before} {}", size());
+}

@@ -62,6 +62,8 @@ struct Queue {
     submitted: u64,
     committed: u64,
     error: Option<String>,
+    /// True if the database was replaced by an empty one.
+    is_lost: bool,
     is_ending: bool,
     is_ended: bool,
 }
@@ -115,6 +117,12 @@ impl StateWriter {
         queue.committed >= ticket.0
     }
 
+    /// Returns a ticket for everything that was submitted so far.
+    #[must_use]
+    pub fn latest(&self) -> Ticket {
+        Ticket(self.shared.lock().submitted)
+    }
+
     /// Returns true if the changes of a ticket are in the database.
     #[must_use]
     pub fn is_committed(&self, ticket: Ticket) -> bool {
@@ -125,6 +133,13 @@ impl StateWriter {
     #[must_use]
     pub fn is_durable(&self) -> bool {
         self.shared.lock().is_durable()
+    }
+
+    /// Returns true, once, if the database was removed or damaged while it was in use, so that an empty one has taken
+    /// its place. Everything that is to be kept has to be submitted again.
+    #[must_use]
+    pub fn take_lost(&self) -> bool {
+        std::mem::take(&mut self.shared.lock().is_lost)
     }
 
     /// Returns what the API shows.
@@ -143,8 +158,7 @@ impl StateWriter {
     /// is.
     #[must_use]
     pub fn flush(&self, timeout: Duration) -> bool {
-        let ticket = Ticket(self.shared.lock().submitted);
-        self.wait_committed(ticket, timeout)
+        self.wait_committed(self.latest(), timeout)
     }
 
     /// Writes what waits, closes the database, releases the lock and ends the thread; waits for that for at most
@@ -193,6 +207,7 @@ impl Thread {
             let explained = written.as_ref().err().cloned();
             let mut queue = self.shared.lock();
             queue.in_flight = 0;
+            queue.is_lost |= self.database.take_lost();
             let failed_before = std::mem::replace(&mut queue.error, explained).is_some();
             match &written {
                 Ok(()) => {

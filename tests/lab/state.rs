@@ -1,17 +1,21 @@
-//! Notices are not repeated after a restart, however the previous process has ended. Nothing in the state file lasts
+//! Notices are not repeated after a restart, however the previous process has ended. Nothing in the state lasts
 //! longer than it could have lasted without the restart.
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use jiff::Timestamp;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use serde_json::Value;
 
 use crate::support::host::Host;
 use crate::support::injector::frame_from;
 use crate::support::namespaces::inside;
 use crate::support::program::{BINARY, EVERY_HOST, Program, Signal, TOKEN_LINE, WITH_TOKEN};
+use crate::support::tool::{run, tool};
 
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const MUTED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 6);
@@ -38,10 +42,9 @@ fn a_program_restarts_with_the_alerts_of_a_killed_one() {
         far.plug("far0", &router, "near0");
         let injector = far.injector("far0");
         let folder = tempfile::tempdir().expect("a folder for the test");
-        let path = folder.path().join("state.json");
         let config = format!(
-            "{EVERY_HOST}{TOKEN_LINE}ByteLimit: 5K\nTrafficInterval: 5\nStateFile: {}\n",
-            path.display()
+            "{EVERY_HOST}{TOKEN_LINE}ByteLimit: 5K\nTrafficInterval: 5\nStateDirectory: {}\n",
+            folder.path().display()
         );
 
         let mut program = Program::start(&router, &config);
@@ -53,13 +56,16 @@ fn a_program_restarts_with_the_alerts_of_a_killed_one() {
         program.alert("TRAFFIC", HEAVY);
         let open = program.wait_for("both are open", ids, |ids| ids.len() == 2);
         let mutes = program.get("/api/v1/mutes");
-        let is_kept =
-            |_: &Program| fs::read_to_string(&path).is_ok_and(|kept| kept.contains("10.0.0.6\",\"opened_at"));
-        program.wait_for("both are in the file", is_kept, |&kept| kept);
+        let is_kept = |program: &Program| {
+            let status: Value = program.get_json("/api/v1/status");
+            (&status["state"]["durable"], &status["state"]["waiting_changes"]) == (&true.into(), &0.into())
+        };
+        program.wait_for("both are in the database", is_kept, |&kept| kept);
         assert_eq!(program.stop(Signal::SIGKILL).code, None);
 
         let mut program = Program::start(&router, &config);
-        let known = program.wait_for("both are known", ids, |ids| ids.len() == 2);
+        // The API does not answer before the state is restored.
+        let known = ids(&program);
         assert_eq!((known, program.get("/api/v1/mutes")), (open, mutes));
         (0..6).for_each(|_| injector.send(&frame_from(HEAVY)));
         program.wait_for_bytes(HEAVY, 6000);
@@ -103,10 +109,11 @@ fn mutes_from_a_wrong_clock_last_their_own_length_and_thirty_days_at_most() {
             "{left:?}"
         );
         let ended = program.stop(Signal::SIGTERM);
-        let warning = "the state file has times that cannot be true, of 0 alerts and 2 mutes";
+        let warning = "the state has times that cannot be true, of 0 alerts and 2 mutes";
         assert_eq!(ended.text().matches(warning).count(), 1, "{}", ended.text());
 
-        // A further restart extends nothing.
+        // A further restart extends nothing, and reads the database.
+        assert!(folder.path().join("state.json.taken-over").exists() && !path.exists());
         let program = Program::start(&router, &config);
         program.wait_for("both are known", ids_of_mutes, |ids| ids.len() == 2);
         assert_eq!(ends(&program), first);
@@ -132,16 +139,78 @@ fn an_unusable_file_is_set_aside_and_the_unit_s_folder_is_used() {
             let bad = fs::read_to_string(folder.path().join("state.json.bad")).expect("it was set aside");
             assert_eq!(bad, useless);
             assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
-            let kept = fs::read_to_string(&path).expect("it was written");
-            assert!(kept.starts_with("{\"version\":1,"), "{kept}");
+            assert!(folder.path().join("state.db").exists() && !path.exists());
         }
-        // A file that cannot be written.
-        fs::remove_file(&path).expect("it was written");
-        fs::create_dir(&path).expect("the folder is ours");
-        let program = start();
-        program.wait_for_log("cannot be read");
-        let ended = program.stop(Signal::SIGTERM);
-        assert_eq!(ended.code, Some(0));
-        assert!(ended.text().contains("the state cannot be kept"), "{}", ended.text());
+        for at in 0..3 {
+            match at {
+                0 => fs::create_dir(&path).expect("the folder is ours"),
+                1 => symlink("/etc/passwd", &path).expect("the folder is ours"),
+                _ => mkfifo(&path, Mode::S_IRWXU).expect("the folder is ours"),
+            }
+            let program = start();
+            program.wait_for_log("starting without it");
+            assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
+            let moved = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+            moved.expect("the program left it there");
+        }
+    });
+}
+
+#[test]
+fn a_second_process_names_the_first_and_links_are_refused() {
+    inside(|| {
+        let router = Host::router();
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let config = format!("StateDirectory: {}\n", folder.path().display());
+        let program = Program::start(&router, &config);
+        let refused = Program::fail(Command::new(BINARY), &Host::router(), &config);
+        let pid = fs::read_to_string(folder.path().join("state.lock")).expect("it is there");
+        assert_eq!(refused.code, Some(1), "{}", refused.text());
+        assert!(refused.text().contains(&format!("its pid is {}", pid.trim())), "{}", refused.text());
+        let status: Value = program.get_json("/api/v1/status");
+        assert_eq!(status["state"]["durable"], true, "{status}");
+        assert_eq!(program.stop(Signal::SIGKILL).code, None);
+
+        let path = folder.path().join("state.db");
+        fs::rename(&path, folder.path().join("elsewhere")).expect("it is there");
+        symlink("elsewhere", &path).expect("the folder is ours");
+        let refused = Program::fail(Command::new(BINARY), &router, &config);
+        assert_eq!(refused.code, Some(1), "{}", refused.text());
+        assert!(refused.text().contains("state.db is a symbolic link"), "{}", refused.text());
+    });
+}
+
+#[test]
+fn a_mute_that_was_answered_while_the_disk_was_full_is_there_after_a_kill() {
+    inside(|| {
+        let router = Host::router();
+        let disk = tempfile::tempdir().expect("a folder for the test");
+        run(tool("mount", "mount").args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"]).arg(disk.path()));
+        let folder = disk.path().join("state");
+        let config = format!("StateDirectory: {}\n", folder.display());
+        let program = Program::start(&router, &config);
+        let ballast = disk.path().join("ballast");
+        // The write fails at the end of the room.
+        let _ = fs::write(&ballast, vec![0; 1 << 20]);
+        let post = "POST /api/v1/mutes HTTP/1.1\r\nContent-Type: application/json\r\n";
+        let mut made = 0;
+        // Until the room that the files already had is used up.
+        while made < 500 && program.get_json::<Value>("/api/v1/status")["state"]["durable"] == true {
+            assert_eq!(program.request(post, MUTE).0, 201);
+            made += 1;
+        }
+        program.wait_for_log("the state cannot be kept");
+        assert_eq!(program.request(post, MUTE).0, 201, "it is in force, and waits for room");
+        let ids = ids_of_mutes(&program);
+        assert_eq!(ids.len(), made + 1);
+        fs::remove_file(&ballast).expect("it is ours");
+        program.wait_for_log("the state is kept again");
+        assert_eq!(program.stop(Signal::SIGKILL).code, None);
+
+        let program = Program::start(&router, &config);
+        assert_eq!(ids_of_mutes(&program), ids);
+        assert_eq!(program.request(post, MUTE).0, 201);
+        assert!(ids_of_mutes(&program).last() > ids.last(), "no number is used twice");
+        assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
     });
 }

@@ -52,9 +52,13 @@ impl Ledger {
     /// Mutes and unmutes the open alerts according to the mutes in force, and appends the notices of those that are no
     /// longer muted.
     pub(super) fn apply_mutes(&mut self, notices: &mut Vec<Notice>) {
-        self.changes.transitions += 1;
+        self.unsaved.mutes = true;
         for (&(source, kind), open) in &mut self.open {
+            let notified = open.notified();
             notices.extend(open.set_muted(self.mutes.cover(source, kind)));
+            if open.notified() != notified {
+                self.unsaved.note(&open.alert.id, (source, kind));
+            }
         }
     }
 
@@ -76,6 +80,6 @@ impl Ledger {
         self.storms.change_each(|alert| step.correct_alert(alert));
         self.mutes.correct(step);
         self.are_mutes_corrected = true;
-        self.changes.transitions += 1;
+        self.note_all();
     }
 }

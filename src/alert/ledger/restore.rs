@@ -1,11 +1,11 @@
-//! What is saved of the ledger for a restart, and how it continues after one.
+//! How the ledger continues after a restart.
 
 use std::time::Duration;
 
 use tracing::warn;
 
 use crate::alert::notice::Notice;
-use crate::alert::open_alert::{OpenAlert, without_evidence};
+use crate::alert::open_alert::OpenAlert;
 use crate::alert::persisted_ledger::PersistedLedger;
 use crate::alert::record::Alert;
 use crate::alert::wall_clock::limit_to_present;
@@ -14,19 +14,6 @@ use crate::time::{Moment, UnixNanos};
 use super::{ClosedAlert, Ledger};
 
 impl Ledger {
-    /// Returns the part of the ledger that is saved for a restart.
-    pub(crate) fn to_persisted(&self) -> PersistedLedger {
-        PersistedLedger {
-            opened: self.opened,
-            last_mute: self.mutes.last_id(),
-            open: self.open.values().map(OpenAlert::to_persisted).collect(),
-            closed: self.closed.values().map(|closed| without_evidence(&closed.alert)).collect(),
-            mutes: self.mutes.list().cloned().collect(),
-            // The alerts of a storm that was not notified yet are notified after the restart.
-            storms: self.storms.said().cloned().collect(),
-        }
-    }
-
     /// Continues from the saved state of an earlier process. The notices of that process are not repeated. An alert
     /// without a further finding closes a whole window after `now`, and shows the windows of the present. Appends the
     /// notices of alerts whose mute has ended meanwhile.
@@ -40,8 +27,19 @@ impl Ledger {
         wall_clock: UnixNanos,
         notices: &mut Vec<Notice>,
     ) {
-        let PersistedLedger { opened, last_mute, mut open, mut closed, mutes, mut storms } = persisted;
+        let PersistedLedger {
+            opened,
+            last_mute,
+            mut open,
+            mut closed,
+            mutes,
+            mut storms,
+            refused_alerts,
+            refused_mutes,
+        } = persisted;
         self.opened = opened;
+        let mutes_saved = mutes.iter().map(|mute| mute.id).chain(refused_mutes).collect();
+        self.rewrite_rows(&refused_alerts, mutes_saved);
         let mut corrected_alerts = 0;
         for alert in open.iter_mut().map(|known| &mut known.alert).chain(&mut closed) {
             alert.window = self.timeouts.window_of(alert.kind);
@@ -53,7 +51,7 @@ impl Ledger {
         let corrected_mutes = self.mutes.restore(mutes, last_mute, now, wall_clock);
         if corrected_alerts > 0 || corrected_mutes > 0 {
             warn!(
-                "the state file has times that cannot be true, of {corrected_alerts} alerts and {corrected_mutes} \
+                "the state has times that cannot be true, of {corrected_alerts} alerts and {corrected_mutes} \
                  mutes: the clock was or is wrong; these mutes last their own length from now on, at most 30 days"
             );
         }
@@ -61,6 +59,9 @@ impl Ledger {
         // A kind that is no longer counted has a window of zero. No finding could keep its alert open, so the alert is
         // dropped without a notice.
         let is_counted = |alert: &Alert| timeouts.of(alert.kind) > Duration::ZERO;
+        for known in open.iter().filter(|known| !is_counted(&known.alert)) {
+            self.unsaved.note(&known.alert.id, (known.alert.source, known.alert.kind));
+        }
         self.open = open
             .into_iter()
             .filter(|known| is_counted(&known.alert))
@@ -73,8 +74,10 @@ impl Ledger {
                 ((alert.source, alert.kind), ClosedAlert { alert, since: now, closed_before })
             })
             .collect();
+        self.unsaved.saved_storms = storms.iter().map(|storm| storm.id.clone()).collect();
         self.restore_storms(storms, now);
         self.index_room();
+        self.note_all();
         self.apply_mutes(notices);
     }
 }

@@ -124,7 +124,7 @@ impl Ledger {
     fn displace(&mut self, key: AlertKey, now: Moment, wall_clock: UnixNanos) {
         let Some(mut open) = self.open.remove(&key) else { return };
         self.room.remove(key, open.is_local, open.weight);
-        self.changes.transitions += 1;
+        self.unsaved.note(&open.alert.id, key);
         self.full_table.displaced += 1;
         self.full_table.displaced_alerts += 1;
         open.alert.progress.is_displaced = true;

@@ -50,7 +50,6 @@ impl Ledger {
             notices.append(&mut kept);
             // An alert that was displaced in the judgement in which it opened ends as a part of its storm.
             notices.extend(ends.into_iter().filter(|end| !storm_ids.contains_key(&end.alert().id)));
-            self.changes.transitions += 1;
         }
         self.say_storms(At { now, wall_clock }, notices);
         self.full_table.warn_if_due(now);
@@ -79,7 +78,10 @@ impl Ledger {
                 let Some(id) = id else { continue };
                 let key: AlertKey = (alert.source, alert.kind);
                 match self.open.get_mut(&key).filter(|open| open.alert.id == alert.id) {
-                    Some(open) => open.join_storm(Arc::clone(&id)),
+                    Some(open) => {
+                        open.join_storm(Arc::clone(&id));
+                        self.unsaved.note(&alert.id, key);
+                    }
                     None => self.storms.leave(&id, opening.excess, at.wall_clock),
                 }
                 storm_ids.insert(alert.id.clone(), id);
@@ -92,7 +94,7 @@ impl Ledger {
     fn say_storms(&mut self, at: At, notices: &mut Vec<Notice>) {
         let mut changes = Vec::new();
         self.storms.take_changes(at, &mut changes);
-        self.changes.transitions += u64::from(!changes.is_empty());
+        self.unsaved.storms |= !changes.is_empty();
         notices.extend(changes.into_iter().map(|(change, alert)| match change {
             StormChange::Opened => Notice::Opened(alert),
             StormChange::Confirmed => Notice::Confirmed(alert),
@@ -109,7 +111,7 @@ impl Ledger {
     /// Closes the storms of which no alert is open, and appends the notices of that.
     pub(super) fn close_storms(&mut self, now: Moment, notices: &mut Vec<Notice>) {
         for (was_said, alert) in self.storms.close() {
-            self.changes.transitions += 1;
+            self.unsaved.storms = true;
             if !was_said {
                 notices.push(Notice::Opened(Alert { closed_at: None, ..alert.clone() }));
             }

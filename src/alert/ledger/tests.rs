@@ -9,6 +9,7 @@ use crate::alert::persisted_ledger::PersistedLedger;
 use crate::alert::room::{LOCAL_RESERVE, REMOTE_RESERVE};
 use crate::detect::{Confidence, ScanEvidence, ScanRole};
 use crate::flow::{ContactTarget, Outcome, Outcomes, Pace, PeerBytes};
+use crate::store::{Changes, Numbers, Restored};
 use crate::time::Clocks;
 
 use super::*;
@@ -33,6 +34,15 @@ fn close(ledger: &mut Ledger, seconds: u64) -> Vec<Notice> {
     let mut notices = Vec::new();
     ledger.close_inactive(Moment(seconds * SECOND), UnixNanos(seconds * SECOND), &mut notices);
     notices
+}
+
+/// What a later process finds of a ledger that was saved as it is now.
+pub(super) fn restarted(ledger: &mut Ledger) -> PersistedLedger {
+    ledger.keep_changes();
+    ledger.note_everything();
+    let Changes { alerts, mutes, .. } = ledger.take_changes(true);
+    let numbers = Numbers { opened: ledger.opened, last_mute: ledger.mutes.last_id(), ..Numbers::default() };
+    PersistedLedger::from_rows(&Restored { alerts, mutes, numbers: Some(numbers), ..Restored::default() })
 }
 
 #[test]
@@ -234,8 +244,7 @@ fn an_alert_confirmed_while_muted_or_after_a_restart_is_notified() {
         mute(&mut ledger, "10.0.0.1/32", 5, 1001);
         assert_eq!(apply(&mut ledger, &imprecise(1, 110, 5), 1002), None);
         if restarts {
-            let persisted =
-                PersistedLedger::from_json(&ledger.to_persisted().to_json()).expect("it was just written");
+            let persisted = restarted(&mut ledger);
             ledger = super::tests::ledger();
             let mut notices = Vec::new();
             ledger.restore(persisted, Moment(1003 * SECOND), UnixNanos(1003 * SECOND), &mut notices);
@@ -332,9 +341,7 @@ fn after_a_restart_no_notice_is_repeated_and_inactive_alerts_close() {
     }
     mute(&mut before, "10.0.0.4/32", 30, 1012);
     apply(&mut before, &finding(4, AlertKind::Traffic, 110), 1012);
-    let persisted =
-        PersistedLedger::from_json(&before.to_persisted().to_json()).expect("it was just written");
-    assert_eq!(persisted, before.to_persisted());
+    let persisted = restarted(&mut before);
 
     // Another process with another monotonic clock, ten seconds later on the wall clock.
     let mut after = ledger();
@@ -353,8 +360,8 @@ fn after_a_restart_no_notice_is_repeated_and_inactive_alerts_close() {
     );
     assert_eq!(
         after.open().next().map(|alert| alert.ip_bytes),
-        Some(220),
-        "evidence is gathered again after a restart"
+        Some(0),
+        "the saved evidence stays, since the windows begin anew"
     );
     assert!(matches!(apply(&mut after, 1, 500, 52), Some(Notice::Grown(alert, 5)) if alert.id == "1000-1"));
     assert_eq!(apply(&mut after, 4, 120, 53), None, "the alert is still muted");
@@ -395,10 +402,12 @@ fn times_follow_a_step_of_the_clock_and_nothing_lasts_longer() {
     // The helper takes one time for both clocks.
     let saved = before.mutes().next().cloned().expect("it was made");
     assert_eq!((saved.made_at, saved.until), (wall(1005), wall(4605)));
-    let changes = before.changes().transitions;
+    before.keep_changes();
+    before.take_changes(false);
     before.follow(clocks(10, 2_000_010));
     before.close_inactive(at(10), wall(2_000_010), &mut Vec::new());
-    assert!(before.changes().transitions > changes, "the corrected times are saved");
+    let changes = before.take_changes(false);
+    assert!(!changes.alerts.is_empty() && !changes.mutes.is_empty(), "the corrected times are saved");
     assert!(before.expire_mutes(at(10), &mut Vec::new()), "the corrected times are published");
     assert!(!before.expire_mutes(at(10), &mut Vec::new()), "once");
     let open = before.open().next().expect("it is open");
@@ -421,7 +430,7 @@ fn times_follow_a_step_of_the_clock_and_nothing_lasts_longer() {
     assert!(before.unmute(id, &mut Vec::new()));
 
     // Another process, whose clock is behind again, takes what it reads for times in the future.
-    let persisted = before.to_persisted();
+    let persisted = restarted(&mut before);
     let mut after = ledger();
     after.restore(persisted.clone(), at(50), wall(2000), &mut Vec::new());
     let open = after.open().next().expect("it is open");
@@ -430,7 +439,7 @@ fn times_follow_a_step_of_the_clock_and_nothing_lasts_longer() {
     assert_eq!((mute.made_at, mute.until), (wall(2000), wall(5600)));
     // What it saves is not extended by a further restart.
     let mut third = ledger();
-    third.restore(after.to_persisted(), at(50), wall(3000), &mut Vec::new());
+    third.restore(restarted(&mut after), at(50), wall(3000), &mut Vec::new());
     assert_eq!(third.mutes().next().map(|mute| mute.until), Some(wall(5600)));
     // The alert ends a window after the start, and not before it opened.
     let mut notices = Vec::new();
@@ -474,10 +483,8 @@ fn after_a_restart_alerts_show_the_windows_of_the_configuration() {
     for (kind, _) in kinds {
         apply(&mut before, &finding(1, kind, 200), 1000).expect("it opens");
     }
-    let json = before.to_persisted().to_json();
     let mut after = Ledger::new(timeouts, Duration::from_secs(20));
-    let persisted = PersistedLedger::from_json(&json).expect("this program wrote it");
-    after.restore(persisted, Moment(50 * SECOND), UnixNanos(1010 * SECOND), &mut Vec::new());
+    after.restore(restarted(&mut before), Moment(50 * SECOND), UnixNanos(1010 * SECOND), &mut Vec::new());
     for (kind, seconds) in kinds {
         let alert = after.find(Some([10, 0, 0, 1].into()), kind).expect("it is open");
         assert_eq!(alert.window, Duration::from_secs(seconds), "{kind:?}");
@@ -490,7 +497,7 @@ fn a_closed_alert_is_forgotten_at_most_a_cooldown_after_the_start() {
         let mut before = ledger();
         apply(&mut before, &finding(1, AlertKind::Traffic, 200), second - 10);
         assert_eq!(close(&mut before, second).len(), 1);
-        before.to_persisted()
+        restarted(&mut before)
     };
     // The cooldown is 20 seconds. The machine has run for 3 seconds, and the process starts at 1000.
     for (second, opens_again_until) in [(990, 9), (981, 0), (980, 0), (900, 0), (1000, 19), (4_000_000, 19)] {
@@ -614,4 +621,143 @@ proptest! {
             prop_assert_eq!(open, notified_open);
         }
     }
+}
+
+/// The rows of a database, as the changes that were taken from a ledger leave them.
+#[derive(Default)]
+struct Rows(Restored);
+
+impl Rows {
+    fn write(&mut self, ledger: &mut Ledger, with_peaks: bool) {
+        let changes = ledger.take_changes(with_peaks);
+        let numbers = self.0.numbers.unwrap_or_default().max(changes.numbers);
+        self.0.numbers = Some(numbers);
+        let is_replaced = |id: &String| changes.alerts.iter().any(|row| row.id == *id);
+        self.0.alerts.retain(|row| !is_replaced(&row.id) && !changes.alerts_removed.contains(&row.id));
+        self.0.alerts.extend(changes.alerts);
+        let is_replaced = |id: u64| changes.mutes.iter().any(|row| row.id == id);
+        self.0.mutes.retain(|row| !is_replaced(row.id) && !changes.mutes_removed.contains(&row.id));
+        self.0.mutes.extend(changes.mutes);
+        self.0.alerts.sort_by(|a, b| a.id.cmp(&b.id));
+        self.0.mutes.sort_by_key(|row| row.id);
+    }
+}
+
+#[test]
+fn the_changes_of_each_judgement_leave_the_rows_of_the_whole_ledger() {
+    let mut ledger = ledger();
+    ledger.keep_changes();
+    let mut rows = Rows::default();
+    for second in 1000..1120 {
+        let host = u8::try_from(second % 7).expect("it is small");
+        if second < 1080 {
+            apply(&mut ledger, &finding(host, AlertKind::Traffic, 100 + second % 450), second);
+        }
+        if second % 10 == 0 {
+            mute(&mut ledger, &format!("10.0.0.{}/32", second % 3), 15, second);
+        }
+        let mut notices = Vec::new();
+        ledger.close_inactive(Moment(second * SECOND), UnixNanos(second * SECOND), &mut notices);
+        ledger.expire_mutes(Moment(second * SECOND), &mut notices);
+        rows.write(&mut ledger, true);
+        let (mut known, whole) = (PersistedLedger::from_rows(&rows.0), restarted(&mut ledger));
+        // The order of rows is that of ids, and numbers are saved ahead.
+        (known.opened, known.last_mute) = (whole.opened, whole.last_mute);
+        let sorted = |mut ledger: PersistedLedger| {
+            ledger.open.sort_by(|a, b| a.alert.id.cmp(&b.alert.id));
+            ledger.closed.sort_by(|a, b| a.id.cmp(&b.id));
+            ledger
+        };
+        assert_eq!(sorted(known), sorted(whole), "{second}");
+    }
+    assert!(rows.0.alerts.is_empty(), "all are forgotten");
+}
+
+#[test]
+fn no_number_is_given_out_twice_although_the_last_changes_were_lost() {
+    let mut before = ledger();
+    before.keep_changes();
+    let mut rows = Rows::default();
+    apply(&mut before, &finding(1, AlertKind::Traffic, 200), 1000);
+    rows.write(&mut before, false);
+    // The disk takes nothing of these, and the process is killed.
+    let lost = apply(&mut before, &finding(2, AlertKind::Traffic, 200), 1000).expect("it opens");
+    mute(&mut before, "10.0.0.9/32", 60, 1000);
+    let lost_mute = before.mutes().next().map(|mute| mute.id).expect("it is in force");
+
+    let mut after = ledger();
+    after.restore(
+        PersistedLedger::from_rows(&rows.0),
+        Moment(SECOND),
+        UnixNanos(1000 * SECOND),
+        &mut Vec::new(),
+    );
+    let next = apply(&mut after, &finding(3, AlertKind::Traffic, 200), 1000).expect("it opens");
+    assert_ne!(next.alert().id, lost.alert().id);
+    mute(&mut after, "10.0.0.9/32", 60, 1000);
+    assert!(after.mutes().all(|mute| mute.id > lost_mute));
+    assert_ne!(PersistedLedger::new().opened, PersistedLedger::new().opened, "a lost database");
+}
+
+#[test]
+fn one_row_that_cannot_be_true_is_left_out_and_removed() {
+    let mut before = ledger();
+    before.keep_changes();
+    let mut rows = Rows::default();
+    for host in 1..=3 {
+        apply(&mut before, &finding(host, AlertKind::Traffic, 200), 1000);
+        mute(&mut before, &format!("10.1.0.{host}/32"), 60, 1000);
+    }
+    rows.write(&mut before, true);
+    for (from, to) in [
+        ("\"version\":1", "\"version\":2"),
+        ("\"kind\":\"TRAFFIC\"", "\"kind\":\"SPAM\""),
+        ("10.0.0.2", "10.0.0.1"),
+        ("\"limit\":100", "\"limit\":0"),
+        ("1000-2", "1000-9"),
+        (
+            "\"is_notified\":true,\"is_notified_as_possible\":false",
+            "\"is_notified\":false,\"is_notified_as_possible\":true",
+        ),
+        ("{", "["),
+    ] {
+        let mut wrong = Rows(rows.0.clone());
+        let body = &mut wrong.0.alerts[1].body;
+        assert!(body.contains(from), "{from}: {body}");
+        *body = body.replacen(from, to, 1);
+        wrong.0.mutes[1].body = "{}".to_owned();
+        let persisted = PersistedLedger::from_rows(&wrong.0);
+        assert_eq!((persisted.open.len(), persisted.mutes.len()), (2, 2), "{to}");
+        let mut after = ledger();
+        after.keep_changes();
+        after.restore(persisted, Moment(SECOND), UnixNanos(1001 * SECOND), &mut Vec::new());
+        wrong.write(&mut after, false);
+        let ids: Vec<&str> = wrong.0.alerts.iter().map(|row| row.id.as_str()).collect();
+        assert_eq!(ids, ["1000-1", "1000-3"], "{to}");
+        assert_eq!(wrong.0.mutes.iter().map(|row| row.id).collect::<Vec<_>>(), [1, 3]);
+    }
+}
+
+#[test]
+fn a_ledger_that_is_not_saved_notes_nothing() {
+    let mut ledger = ledger();
+    apply(&mut ledger, &finding(1, AlertKind::Traffic, 200), 1000);
+    assert!(ledger.take_changes(true).is_empty());
+    ledger.keep_changes();
+    assert!(ledger.take_changes(true).alerts.is_empty(), "it was not noted before");
+}
+
+/// Earlier versions did not save evidence.
+#[test]
+fn an_alert_without_saved_evidence_gathers_it_again() {
+    let mut before = ledger();
+    apply(&mut before, &finding(1, AlertKind::Traffic, 210), 1000);
+    let mut persisted = restarted(&mut before);
+    persisted.open[0].has_evidence = false;
+    let mut after = ledger();
+    after.restore(persisted, Moment(1001 * SECOND), UnixNanos(1001 * SECOND), &mut Vec::new());
+    let evidence = |_| Evidence { ip_bytes: 220, ..Evidence::default() };
+    let (now, wall_clock) = (Moment(1002 * SECOND), UnixNanos(1002 * SECOND));
+    assert_eq!(after.apply(&finding(1, AlertKind::Traffic, 220), now, wall_clock, evidence), None);
+    assert_eq!(after.open().next().map(|alert| alert.ip_bytes), Some(220));
 }

@@ -17,18 +17,12 @@ impl Kind<Option<PathBuf>> for FilePath {
     }
 
     fn read(&self, text: &str, _: &Context) -> Result<Option<PathBuf>, ValueError> {
-        if text.is_empty() {
-            return Ok(None);
+        match absolute(text, self.form())? {
+            Some(path) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
+                Err(ValueError::write("a folder, not a file", self.form()))
+            }
+            path => Ok(path),
         }
-        let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
-        let label = match bare {
-            _ if bare.contains('"') => "a quote within a path",
-            _ if bare.contains(char::is_control) => "a control character within a path",
-            _ if !bare.starts_with('/') => "not an absolute path",
-            _ if bare.ends_with('/') => "a folder, not a file",
-            _ => return Ok(Some(PathBuf::from(bare))),
-        };
-        Err(ValueError::write(label, self.form()))
     }
 
     fn quotes_hold_text(&self) -> bool {
@@ -38,6 +32,42 @@ impl Kind<Option<PathBuf>> for FilePath {
     fn print(&self, value: &Option<PathBuf>) -> String {
         value.as_ref().map_or_else(String::new, |path| quoted_if_needed(&path.to_string_lossy()))
     }
+}
+
+/// The absolute path of a folder, or nothing.
+pub(in crate::config) struct FolderPath;
+
+impl Kind<Option<PathBuf>> for FolderPath {
+    fn form(&self) -> String {
+        "the absolute path of a folder, in quotes if it has spaces".to_owned()
+    }
+
+    fn read(&self, text: &str, _: &Context) -> Result<Option<PathBuf>, ValueError> {
+        absolute(text, self.form())
+    }
+
+    fn quotes_hold_text(&self) -> bool {
+        true
+    }
+
+    fn print(&self, value: &Option<PathBuf>) -> String {
+        FilePath.print(value)
+    }
+}
+
+/// Reads an absolute path with or without quotation marks. Returns `None` for an empty text.
+fn absolute(text: &str, form: String) -> Result<Option<PathBuf>, ValueError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    let label = match bare {
+        _ if bare.contains('"') => "a quote within a path",
+        _ if bare.contains(char::is_control) => "a control character within a path",
+        _ if !bare.starts_with('/') => "not an absolute path",
+        _ => return Ok(Some(PathBuf::from(bare))),
+    };
+    Err(ValueError::write(label, form))
 }
 
 /// The absolute path of a program and its arguments, or nothing.

@@ -1,0 +1,133 @@
+//! The state directory of the running program: which one it is, and the state file of earlier versions, which is taken
+//! over.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing::{info, warn};
+use traffic_alerted::alert::PersistedLedger;
+use traffic_alerted::config::Config;
+use traffic_alerted::store::{StateDatabase, StateWriter, beside, read_regular};
+
+/// Maximum number of bytes that are read from a state file of earlier versions; the largest has fewer.
+const FILE_BYTES_MAX: u64 = 32 << 20;
+
+/// How long the start waits until what was taken over is in the database.
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What an earlier process left, and where changes are written.
+#[derive(Debug)]
+pub(super) struct OpenedState {
+    pub(super) ledger: PersistedLedger,
+    /// `None` without a state directory.
+    pub(super) writer: Option<StateWriter>,
+    /// The state file whose content is in `ledger`.
+    taken_over: Option<PathBuf>,
+}
+
+/// Opens the state directory: `StateDirectory`, else the first that systemd provides, else the folder of `StateFile`.
+/// Without any, alerts and mutes are kept in memory alone, which is logged.
+///
+/// # Errors
+/// The directory or the database cannot be used, or the system refuses a thread.
+pub(super) fn open(config: &Config) -> anyhow::Result<OpenedState> {
+    let Some(folder) = directory(config) else {
+        info!(
+            "there is no state directory, so a restart forgets alerts, mutes and notices that wait: name one with \
+             StateDirectory"
+        );
+        return Ok(OpenedState { ledger: PersistedLedger::new(), writer: None, taken_over: None });
+    };
+    let (restored, writer) = StateDatabase::open(&folder)?;
+    let mut ledger = PersistedLedger::from_rows(&restored);
+    let path = config.state_file().map_or_else(|| folder.join("state.json"), Path::to_owned);
+    let taken_over = match read(&path) {
+        Some(earlier) => {
+            ledger.take_over(earlier);
+            Some(path)
+        }
+        None => None,
+    };
+    ledger.begin_numbers();
+    Ok(OpenedState { ledger, writer: Some(writer), taken_over })
+}
+
+/// Renames the state file that was taken over, once its content is in the database. Call it after the ledger has been
+/// restored. If the database does not take it in time, the file stays, and the next start reads it again.
+pub(super) fn finish_takeover(writer: &StateWriter, file: &Path) {
+    if !writer.flush(TAKEOVER_TIMEOUT) {
+        warn!("{} stays as it is until its content is in the database", file.display());
+        return;
+    }
+    let renamed = beside(file, ".taken-over");
+    match fs::rename(file, &renamed) {
+        Ok(()) => info!("the state file {} is taken over; it is now {}", file.display(), renamed.display()),
+        Err(error) => warn!(
+            "the state file {} is taken over and cannot be renamed: {error}; remove it, or the next start reads it \
+             again",
+            file.display()
+        ),
+    }
+}
+
+impl OpenedState {
+    /// Splits off what the engine restores from. Returns that, the writer, and the state file for
+    /// [`finish_takeover`].
+    pub(super) fn into_parts(self) -> (PersistedLedger, Option<StateWriter>, Option<PathBuf>) {
+        (self.ledger, self.writer, self.taken_over)
+    }
+}
+
+/// Returns the state directory; `None` if there is none.
+fn directory(config: &Config) -> Option<PathBuf> {
+    let of_file = || config.state_file().and_then(Path::parent).map(Path::to_owned);
+    config.state_directory().map(Path::to_owned).or_else(provided_directory).or_else(of_file)
+}
+
+/// Returns the directory that systemd provides, or `None` if it provides none.
+fn provided_directory() -> Option<PathBuf> {
+    // STATE_DIRECTORY has colons between several directories (systemd.exec(5)); the first one is used.
+    let provided = std::env::var("STATE_DIRECTORY").ok()?;
+    provided.split(':').find(|folder| !folder.is_empty()).map(PathBuf::from)
+}
+
+/// Reads the state file of earlier versions; `None` if there is none or it is of no use.
+fn read(path: &Path) -> Option<PersistedLedger> {
+    let bytes = match read_regular(path, FILE_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+            warn!(
+                "the state file {} is a symbolic link, and none is followed; starting without it",
+                path.display()
+            );
+            return None;
+        }
+        Err(error) => {
+            warn!("the state in {} cannot be read: {error}; starting without it", path.display());
+            return None;
+        }
+    };
+    match PersistedLedger::from_json(&bytes) {
+        Ok(earlier) => Some(earlier),
+        Err(fault) => {
+            let bad = beside(path, ".bad");
+            match fs::rename(path, &bad) {
+                Ok(()) => {
+                    warn!(
+                        "the state in {} is of no use: {fault}; it is now {}",
+                        path.display(),
+                        bad.display()
+                    );
+                }
+                Err(error) => warn!(
+                    "the state in {} is of no use: {fault}; it cannot be set aside: {error}",
+                    path.display()
+                ),
+            }
+            None
+        }
+    }
+}
