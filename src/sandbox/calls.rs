@@ -365,8 +365,8 @@ const TALK_TO_HELPER: &[SystemCall] = calls![
     SYS_shutdown,
 ];
 
-/// Starting a thread, which narrows itself. `clone3` is reported as unknown, since its flags are behind a pointer; glibc
-/// then uses `clone`.
+/// Starting a thread, which narrows itself. `clone3` is reported as unknown, since its flags are behind a pointer;
+/// glibc then uses `clone`.
 const START_THREADS: &[SystemCall] = calls![
     SYS_clone when [bits(0, THREAD_FLAGS | NAMESPACE_FLAGS, THREAD_FLAGS)],
     SYS_set_tid_address,

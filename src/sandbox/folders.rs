@@ -1,8 +1,8 @@
 //! The folders and ports of the running program, and the Landlock rules made of them.
 //!
 //! Landlock grants access to a file or to everything below a folder, and knows neither by name: a file that is replaced
-//! is another one. So the folder of a file is granted where a file may be replaced by renaming. TCP ports are restricted
-//! from ABI 4 on, signals and abstract sockets from ABI 6 on.
+//! is another one. So the folder of a file is granted where a file may be replaced by renaming. TCP ports are
+//! restricted from ABI 4 on, signals and abstract sockets from ABI 6 on.
 
 use std::path::{Path, PathBuf};
 

@@ -117,8 +117,8 @@ pub fn own_descriptors(mut kept: Vec<RawFd>) -> io::Result<bool> {
 }
 
 /// Closes descriptors in the table of this thread that threads with a table of their own use under the same numbers.
-/// `separated` has the results of [`own_descriptors`] of these threads: unless all of them have their own table, nothing
-/// is closed, and that is logged.
+/// `separated` has the results of [`own_descriptors`] of these threads: unless all of them have their own table,
+/// nothing is closed, and that is logged.
 pub fn close_handed_over(handed_over: &[RawFd], separated: &[io::Result<bool>]) {
     match separated.iter().find_map(|result| result.as_ref().err()) {
         Some(error) => {

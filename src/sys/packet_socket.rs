@@ -138,8 +138,8 @@ pub(crate) fn attach_filter<F: AsFd>(socket: &F, program: &[abi::sock_filter]) -
     setsockopt(socket, AttachFilter, program)
 }
 
-/// Returns the name of the interface that has this number now (`SIOCGIFNAME` of netdevice(7)), by a socket of any family.
-/// `if_indextoname(3)` would open a socket for it.
+/// Returns the name of the interface that has this number now (`SIOCGIFNAME` of netdevice(7)), by a socket of any
+/// family. `if_indextoname(3)` would open a socket for it.
 ///
 /// # Errors
 /// `ENODEV` if there is none.
