@@ -105,7 +105,7 @@ fn a_million_packets_take_no_memory() {
             .expect("the kernel gives a ring");
         let report = engine.report();
         let accounting = || report.read().snapshot.accounting.clone();
-        let sinks = Sinks::start(std::io::sink(), LinePrefix::Journal, &config.sink_options())
+        let sinks = Sinks::start(std::io::sink(), LinePrefix::Journal, &config.sink_options(), None)
             .expect("the system starts threads");
         let running = engine.start(sinks, PersistedLedger::new(), None).expect("the system starts threads");
 

@@ -7,30 +7,26 @@ pub use super::sink::fuzzing::{syslog_answer, webhook_answer};
 use super::ledger::{CloseTimeouts, Ledger};
 use super::line::Line;
 use super::persisted_ledger::PersistedLedger;
-use super::record::AlertState;
 use super::sentence::sentence;
-use super::stored_alert::{alert_from_json, alert_to_json, notice_from_json, notice_to_json};
+use super::stored_alert::{notice_from_json, notice_to_json};
 use crate::enrich::HostDetails;
 use crate::store::{Changes, Restored};
 use crate::time::{Moment, UnixNanos};
 
-/// Reads bytes as a stored alert, a stored notice and a state file. What is accepted is stored again as the same, can
+/// Reads bytes as a stored notice and a state file. What is accepted is stored again as the same, can
 /// be said to every sink, each line of it in one line, and a ledger continues from it.
 ///
 /// # Panics
 /// Panics if one of these does not hold.
 pub fn state_rows(bytes: &[u8]) {
-    if let Ok(text) = str::from_utf8(bytes) {
-        if let Ok(alert) = alert_from_json(text) {
-            assert_eq!(alert_from_json(&alert_to_json(&alert)).ok().as_ref(), Some(&alert));
-            is_one_line(&sentence(&alert, AlertState::of(&alert)).to_string());
-        }
-        if let Ok(notice) = notice_from_json(text) {
-            assert_eq!(notice_from_json(&notice_to_json(&notice)).ok().as_ref(), Some(&notice));
-            is_one_line(&Line(&notice).to_string());
-            is_one_line(&super::json::text(&notice, HostDetails::default()));
-            super::sink::fuzzing::say(notice);
-        }
+    if let Ok(text) = str::from_utf8(bytes)
+        && let Ok(notice) = notice_from_json(text)
+    {
+        assert_eq!(notice_from_json(&notice_to_json(&notice)).ok().as_ref(), Some(&notice));
+        is_one_line(&Line(&notice).to_string());
+        is_one_line(&sentence(notice.alert(), notice.state()).to_string());
+        is_one_line(&super::json::text(&notice, HostDetails::default()));
+        super::sink::fuzzing::say(notice);
     }
     let Ok(persisted) = PersistedLedger::from_json(bytes) else { return };
     let hour = Duration::from_secs(3600);

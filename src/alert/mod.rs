@@ -30,7 +30,6 @@ mod room;
 pub(crate) mod sample;
 mod sentence;
 mod sink;
-#[allow(dead_code, reason = "the outbox, which comes next, uses the rest of it")]
 mod stored_alert;
 mod stored_ledger;
 mod storm;
@@ -57,8 +56,8 @@ pub use record::{Alert, AlertKind, AlertProgress, AlertState, OPEN_ALERTS_MAX};
 pub use sentence::sentence;
 pub use sink::{
     CommandHelper, CommandOptions, Counts, DeliveryTest, Facility, FileOptions, QueueReceipt, Retry, Secret,
-    ShutdownTimeouts, SinkName, SinkOptions, SinkResult, Sinks, SyslogOptions, SyslogTarget, WebhookFormat,
-    WebhookOptions, run_helper,
+    ShutdownTimeouts, SinkName, SinkOptions, SinkResult, SinkState, SinkUpdate, Sinks, SyslogOptions,
+    SyslogTarget, WebhookFormat, WebhookOptions, run_helper,
 };
 pub(crate) use sink::{why_no_token, why_no_webhook};
 pub use storm::{STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm};

@@ -40,6 +40,17 @@ impl Notice {
         }
     }
 
+    /// Returns the word for what happened to the alert.
+    pub(crate) fn step(&self) -> &'static str {
+        match self {
+            Self::Opened(_) => "opened",
+            Self::Confirmed(_) => "confirmed",
+            Self::Grown(..) => "grown",
+            Self::Closed(_) => "closed",
+            Self::Test(_) => "test",
+        }
+    }
+
     /// Returns the state of the alert at the time of the notice.
     pub fn state(&self) -> AlertState {
         match self {

@@ -1,4 +1,4 @@
-//! A whole alert and a whole notice as JSON, in the form that the state database holds.
+//! A whole alert, and a whole notice as JSON, in the form that the state database holds.
 //!
 //! The ledger and the outbox store them so: a notice that is delivered after a restart says the same as before it, with
 //! all evidence. Each text carries the version of its form. The database is untrusted: unknown fields, impossible
@@ -54,21 +54,6 @@ pub(crate) enum StoredFault {
     Wrong(&'static str),
 }
 
-/// Returns the stored form of an alert.
-pub(crate) fn alert_to_json(alert: &Alert) -> String {
-    text(&StoredAlert { version: VERSION, alert: AlertForm::of(alert) })
-}
-
-/// Parses the stored form of an alert.
-///
-/// # Errors
-/// The text has another form or version, or an impossible value.
-pub(crate) fn alert_from_json(json: &str) -> Result<Alert, StoredFault> {
-    check_version(json)?;
-    let StoredAlert { alert, .. } = serde_json::from_str(json)?;
-    alert.check()
-}
-
 /// Returns the stored form of a notice.
 pub(crate) fn notice_to_json(notice: &Notice) -> String {
     let (occasion, multiple) = match notice {
@@ -119,13 +104,6 @@ pub(super) fn check_version(json: &str) -> Result<(), StoredFault> {
         FormVersion { version: VERSION } => Ok(()),
         FormVersion { version } => Err(StoredFault::Version(version)),
     }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredAlert {
-    version: u32,
-    alert: AlertForm,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -692,11 +670,9 @@ pub(super) mod tests {
     }
 
     proptest! {
-        /// Whatever the ledger says is the same after it was stored, as an alert and as a notice of each occasion.
+        /// Whatever the ledger says is the same after it was stored, as a notice of each occasion.
         #[test]
         fn what_is_stored_is_read_back(alert in alerts(), closed_at in any::<u64>(), multiple in any::<u64>()) {
-            let read = alert_from_json(&alert_to_json(&alert)).ok();
-            prop_assert_eq!(read.as_ref(), Some(&alert));
             let closed = Alert { closed_at: Some(UnixNanos(closed_at)), ..alert.clone() };
             for notice in [
                 Notice::Opened(alert.clone()),
@@ -804,8 +780,5 @@ pub(super) mod tests {
         }
         let fault = notice_from_json(&" ".repeat(STORED_BYTES_MAX + 1)).expect_err("it is too long");
         assert!(matches!(fault, StoredFault::TooLong), "{fault}");
-        let alert = alert_to_json(scanner().alert());
-        let fault = alert_from_json(&alert.replacen("TRAFFIC", "SPAM", 1)).expect_err("no such kind");
-        assert!(fault.to_string().contains("the kind of an alert"), "{fault}");
     }
 }

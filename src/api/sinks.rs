@@ -1,4 +1,4 @@
-//! `/api/v1/sinks`: how many notices each sink got since it was started, and what became of them.
+//! `/api/v1/sinks`: how many notices each sink got, and what became of them.
 
 use serde::Serialize;
 
@@ -16,12 +16,15 @@ pub(super) struct SinkView {
     failed: u64,
     /// Number of notices that were not queued, because the queue was full.
     dropped: u64,
+    /// Number of dropped notices that said that an alert opened.
+    dropped_openings: u64,
     waiting: u64,
 }
 
 impl SinkView {
     pub(super) fn of((name, counts): &(SinkName, Counts)) -> Self {
-        let &Counts { queued, delivered, retried, failed, dropped } = counts;
-        Self { name: name.name(), queued, delivered, retried, failed, dropped, waiting: counts.waiting() }
+        let &Counts { queued, delivered, retried, failed, dropped, dropped_openings } = counts;
+        let (name, waiting) = (name.name(), counts.waiting());
+        Self { name, queued, delivered, retried, failed, dropped, dropped_openings, waiting }
     }
 }

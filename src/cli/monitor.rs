@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tracing::{Level, error, info, warn};
-use traffic_alerted::alert::{CommandHelper, OPEN_ALERTS_MAX, SinkName, SinkOptions, SinkResult, Sinks};
+use traffic_alerted::alert::{
+    CommandHelper, OPEN_ALERTS_MAX, SinkName, SinkOptions, SinkResult, SinkUpdate, Sinks,
+};
 use traffic_alerted::api::{RunningServer, Server};
 use traffic_alerted::config::{Config, ConfigError, ConfigFile, Viewer, Warnings};
 use traffic_alerted::engine::{Engine, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, Signals, WaitFor, WakeReason};
@@ -101,8 +103,8 @@ struct Prepared {
     in_force: Config,
     /// The keys whose new values take a restart.
     later: Vec<&'static str>,
-    /// The new sinks; `None` if their options have not changed.
-    sinks: Option<anyhow::Result<Sinks>>,
+    /// The new options of the sinks; `None` if they have not changed.
+    sinks: Option<SinkUpdate>,
 }
 
 impl Prepared {
@@ -126,7 +128,7 @@ impl Prepared {
             geoip.read_again(warnings.keys());
             None
         } else {
-            Some(start_sinks(&in_force, prefix, &warnings, helper))
+            Some(SinkUpdate::read(&sink_options(&in_force, &warnings, helper)))
         };
         Ok(Self { in_force, later, sinks })
     }
@@ -139,6 +141,7 @@ struct Monitor<'p> {
     prefix: LinePrefix,
     engine: RunningEngine,
     server: RunningServer,
+    sinks: Sinks,
     geoip: GeoIp,
     /// What runs `AlertCommand`; `None` if there was none at the start.
     helper: Option<CommandHelper>,
@@ -171,7 +174,7 @@ impl<'p> Monitor<'p> {
         let (persisted, store, taken_over) = state::open(config)?.into_parts();
         let sinks = start_sinks(config, &prefix, &warnings, helper.as_ref())?;
         let geoip = sinks.geoip();
-        let engine = engine.start(sinks, persisted, store.clone())?;
+        let engine = engine.start(sinks.clone(), persisted, store.clone())?;
         let server = server
             .with_mutes(engine.mute_handle())
             .with_geoip(geoip.clone())
@@ -187,7 +190,8 @@ impl<'p> Monitor<'p> {
         // Threads that are started later inherit the filter of this one.
         sandbox::enter(ThreadKind::Main);
         let config = file.into_config();
-        Ok(Self { path, config, prefix, engine, server, geoip, helper, reload: None, reload_again: false })
+        let (reload, reload_again) = (None, false);
+        Ok(Self { path, config, prefix, engine, server, sinks, geoip, helper, reload, reload_again })
     }
 
     /// Begins to read the configuration again, on a thread of its own. If one is being read, it is read once more after
@@ -240,7 +244,7 @@ impl<'p> Monitor<'p> {
                     error!("the API token stays as it was: {error}");
                 }
                 self.server.set_capabilities(api.capabilities);
-                self.replace_sinks(sinks);
+                self.update_sinks(sinks);
                 info!("{} is in force", self.path.display());
                 if !later.is_empty() {
                     warn!("not before a restart: {}", later.join(", "));
@@ -254,18 +258,19 @@ impl<'p> Monitor<'p> {
         }
     }
 
-    /// Replaces the sinks if there are new ones; the old sinks deliver what is queued, within time limits.
-    fn replace_sinks(&mut self, sinks: Option<anyhow::Result<Sinks>>) {
-        match sinks {
-            None => self.server.set_geoip(self.geoip.clone()),
-            Some(Ok(sinks)) => {
-                self.geoip = sinks.geoip();
+    /// Applies the options of the sinks if they have changed; queues and counters stay.
+    fn update_sinks(&mut self, update: Option<SinkUpdate>) {
+        let Some(update) = update else { return self.server.set_geoip(self.geoip.clone()) };
+        match self.sinks.reconfigure(update, SINK_SHUTDOWN_TIMEOUTS) {
+            Ok(removed) => {
+                self.geoip = self.sinks.geoip();
                 self.server.set_geoip(self.geoip.clone());
-                if let Some(old) = self.engine.replace_sinks(sinks) {
-                    old.finish(SINK_SHUTDOWN_TIMEOUTS).iter().for_each(warn_undelivered);
-                }
+                removed.iter().for_each(warn_undelivered);
             }
-            Some(Err(error)) => error!("alerts go where they went before: {error:#}"),
+            Err(error) => error!(
+                "alerts go where they went before: cannot start the threads of the sinks: {error}: raise the limits \
+                 on tasks and open files"
+            ),
         }
     }
 
@@ -295,17 +300,22 @@ impl<'p> Monitor<'p> {
     }
 }
 
-/// Starts every sink that is configured. `warnings` are logged already. Without a helper there is no `AlertCommand`.
+/// Returns the options of the sinks. `warnings` are logged already. Without a helper there is no `AlertCommand`.
+fn sink_options(config: &Config, warnings: &Warnings, helper: Option<&CommandHelper>) -> SinkOptions {
+    let mut options = SinkOptions { faults_logged: warnings.keys().to_vec(), ..config.sink_options() };
+    options.command = options.command.filter(|_| helper.is_some());
+    options.helper = helper.cloned();
+    options
+}
+
+/// Starts every sink that is configured.
 fn start_sinks(
     config: &Config,
     prefix: &LinePrefix,
     warnings: &Warnings,
     helper: Option<&CommandHelper>,
 ) -> anyhow::Result<Sinks> {
-    let mut options = SinkOptions { faults_logged: warnings.keys().to_vec(), ..config.sink_options() };
-    options.command = options.command.filter(|_| helper.is_some());
-    options.helper = helper.cloned();
-    Sinks::start(io::stderr(), prefix.clone(), &options)
+    Sinks::start(io::stderr(), prefix.clone(), &sink_options(config, warnings, helper), None)
         .context("cannot start the threads of the sinks: raise the limits on tasks and open files")
 }
 
@@ -325,7 +335,7 @@ fn log_warnings(warnings: &Warnings, prefix: &LinePrefix) {
 
 /// Logs the numbers of notices that a sink has not delivered: those that failed or were dropped, and those that still
 /// waited when the time was over.
-fn warn_undelivered(SinkResult { sink, counts, in_time }: &SinkResult) {
+fn warn_undelivered(SinkResult { sink, counts, in_time, is_kept }: &SinkResult) {
     let (lost, waiting) = (counts.lost(), counts.waiting());
     match sink {
         SinkName::Log if lost > 0 => {
@@ -335,6 +345,7 @@ fn warn_undelivered(SinkResult { sink, counts, in_time }: &SinkResult) {
         _ => {}
     }
     match sink {
+        _ if *is_kept && waiting > 0 => info!("{sink}: {waiting} alerts wait for the next start"),
         SinkName::Log if !in_time => warn!("the last alerts were not written: the log took nothing"),
         _ if waiting > 0 => warn!("{sink}: {waiting} alerts were still waiting at the end"),
         _ => {}

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::capture::KernelStats;
 use crate::flow::{AnalystEnd, Delta, HandedOver};
 use crate::published::Published;
 use crate::report::{AnalystStep, Report};
-use crate::store::StateWriter;
+use crate::store::{Changes, StateWriter};
 use crate::sys::allocator;
 use crate::time::{Clocks, Moment, monotonic_now, unix_now};
 
@@ -59,8 +59,6 @@ const PAUSE_FACTOR_UNREAD: u32 = 20;
 pub(super) enum AnalystCommand {
     /// Apply these rules.
     Rules(Box<Rules>),
-    /// Send alerts to these sinks, and return the old ones with their queues.
-    Sinks(Box<Sinks>, Sender<Sinks>),
 }
 
 /// Everything that the thread owns.
@@ -207,7 +205,7 @@ impl AnalystThread {
         state.schedule.has_new_notice |= !state.notices.is_empty();
         let LoopState { step_timer, notices, .. } = state;
         step_timer.time(AnalystStep::Judge, || {
-            save_and_notify(&mut self.analyst, self.store.as_ref(), &mut self.sinks, notices, with_peaks);
+            save_and_notify(&mut self.analyst, self.store.as_ref(), &self.sinks, notices, with_peaks);
         });
     }
 
@@ -228,7 +226,7 @@ impl AnalystThread {
         let lag = state.step_timer.lag(now, &state.reports, &state.judgements);
         let ((), took) = state.step_timer.time(AnalystStep::Report, || {
             let report = self.analyst.report(unix_now(), self.kernel_stats.read(), self.is_wire_exact);
-            let sinks = self.sinks.counters().each().collect();
+            let sinks = self.sinks.counts();
             self.analyst.retire(self.report.replace(Report { sinks, lag, ..report }));
             // Reports are made rarely, and least often under load, which suits a purge.
             allocator::purge();
@@ -246,10 +244,6 @@ impl AnalystThread {
             any = true;
             match command {
                 AnalystCommand::Rules(rules) => self.analyst.apply(*rules),
-                AnalystCommand::Sinks(sinks, before) => {
-                    // The sender waits for the old sinks. If it has ended, they are dropped here.
-                    let _ = before.send(std::mem::replace(&mut self.sinks, *sinks));
-                }
             }
         }
         let clocks = Clocks::read();
@@ -324,7 +318,7 @@ impl AnalystThread {
 pub(super) fn save_and_notify(
     analyst: &mut Analyst,
     store: Option<&StateWriter>,
-    sinks: &mut Sinks,
+    sinks: &Sinks,
     notices: &mut Vec<Notice>,
     with_peaks: bool,
 ) {
@@ -334,8 +328,8 @@ pub(super) fn save_and_notify(
         }
         store.submit(analyst.take_changes(with_peaks));
     }
-    for notice in notices.drain(..) {
-        sinks.notify(unix_now(), notice);
+    if !notices.is_empty() {
+        sinks.notify_all(unix_now(), notices.drain(..), Changes::default());
     }
 }
 

@@ -94,7 +94,7 @@ impl Engine {
     /// The system refuses a thread or a wait point. Threads that were started end with the process.
     pub fn start(
         self,
-        mut sinks: Sinks,
+        sinks: Sinks,
         persisted: PersistedLedger,
         store: Option<StateWriter>,
     ) -> Result<RunningEngine, StartError> {
@@ -116,7 +116,7 @@ impl Engine {
             analyst.keep_changes();
         }
         let mut notices = restore(&mut analyst, persisted);
-        save_and_notify(&mut analyst, store.as_ref(), &mut sinks, &mut notices, true);
+        save_and_notify(&mut analyst, store.as_ref(), &sinks, &mut notices, true);
         if let Some(restored) = analyst.take_mutes() {
             mutes.publish(restored);
         }
@@ -279,14 +279,6 @@ impl RunningEngine {
     pub fn apply(&self, rules: Rules, capture: &capture::Options) {
         self.command(AnalystCommand::Rules(Box::new(rules)));
         self.monitor_handle.apply(capture);
-    }
-
-    /// Sends alerts to other sinks from the next iteration of the analyst on. Returns the old sinks with their queues;
-    /// `None` if the analyst has ended.
-    pub fn replace_sinks(&self, sinks: Sinks) -> Option<Sinks> {
-        let (before_in, before) = channel();
-        self.command(AnalystCommand::Sinks(Box::new(sinks), before_in));
-        before.recv().ok()
     }
 
     /// Returns the handle that lists and changes mutes.

@@ -110,8 +110,8 @@ impl Writing {
 fn write_until_killed(path: &Path, life: &str) {
     let file = FileOptions { path: path.to_owned(), bytes_max: 1_000_000, keep: 1000 };
     let options = SinkOptions { file: Some(file), retry: Retry::default(), ..SinkOptions::default() };
-    let mut sinks =
-        Sinks::start(io::sink(), LinePrefix::Journal, &options).expect("the system gives threads");
+    let sinks =
+        Sinks::start(io::sink(), LinePrefix::Journal, &options, None).expect("the system gives threads");
     let mut sent = 0;
     let mut filed = 0;
     loop {

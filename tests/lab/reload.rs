@@ -106,6 +106,10 @@ fn alerts_go_to_the_sinks_that_are_in_force() {
         let mut program = Program::start(&router, &config("one"));
         (0..6).for_each(|_| injector.send(&frame_from(HEAVY)));
         program.alert("TRAFFIC", HEAVY);
+        // What waits at the reload would go to the new file.
+        let is_filed =
+            |_: &Program| std::fs::read_to_string(file("one")).is_ok_and(|text| text.ends_with('\n'));
+        program.wait_for("it is in the file", is_filed, |&is_filed| is_filed);
         program.reload(&config("two"));
         (0..6).for_each(|_| injector.send(&frame_from(OTHER)));
         program.alert("TRAFFIC", OTHER);

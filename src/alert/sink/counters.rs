@@ -2,13 +2,14 @@
 //! lock.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
 
 use crate::sandbox::ThreadKind;
 
-/// The kinds of sinks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The kinds of sinks, in the order in which they are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SinkName {
     /// Lines on stderr.
     Log,
@@ -52,8 +53,9 @@ impl fmt::Display for SinkName {
     }
 }
 
-/// The counters of one sink since the start. Every notice either was dropped or is queued, and a queued notice was
-/// delivered, has failed or waits: `queued = delivered + failed + waiting`.
+/// The counters of one sink. With a state directory they continue those of the process before. Every notice either was
+/// dropped or is queued, and a queued notice was delivered, has failed or waits: `queued = delivered + failed +
+/// waiting`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Number of notices that its queue took.
@@ -66,6 +68,8 @@ pub struct Counts {
     pub failed: u64,
     /// Number of notices that were dropped because the queue was full.
     pub dropped: u64,
+    /// Number of notices in `dropped` that said that an alert opened.
+    pub dropped_openings: u64,
 }
 
 impl Counts {
@@ -78,45 +82,58 @@ impl Counts {
     pub fn waiting(self) -> u64 {
         self.queued.saturating_sub(self.delivered + self.failed)
     }
+
+    /// Returns what was counted since `before`. What waited then counts as queued since.
+    pub(super) fn since(self, before: Self) -> Self {
+        Self {
+            queued: self.queued.saturating_sub(before.delivered + before.failed),
+            delivered: self.delivered.saturating_sub(before.delivered),
+            retried: self.retried.saturating_sub(before.retried),
+            failed: self.failed.saturating_sub(before.failed),
+            dropped: self.dropped.saturating_sub(before.dropped),
+            dropped_openings: self.dropped_openings.saturating_sub(before.dropped_openings),
+        }
+    }
+
+    /// Returns the form in which the state keeps the counters. What waits is in the outbox.
+    pub(super) fn to_json(self) -> String {
+        let Self { queued: _, delivered, retried, failed, dropped, dropped_openings } = self;
+        let stored = StoredCounts { delivered, retried, failed, dropped, dropped_openings };
+        serde_json::to_string(&stored).expect("numbers with string keys are JSON")
+    }
+
+    /// Parses the form in which the state keeps the counters; `None` if it has another form or an impossible value.
+    /// Nothing waits.
+    pub(super) fn from_json(json: &str) -> Option<Self> {
+        let StoredCounts { delivered, retried, failed, dropped, dropped_openings } =
+            serde_json::from_str(json).ok()?;
+        let is_possible = [delivered, retried, failed, dropped].into_iter().all(|count| count <= COUNT_MAX)
+            && dropped_openings <= dropped;
+        is_possible.then(|| Self {
+            queued: delivered + failed,
+            delivered,
+            retried,
+            failed,
+            dropped,
+            dropped_openings,
+        })
+    }
 }
 
-/// The counters of all configured sinks. Clones share them.
-#[derive(Clone, Debug)]
-pub(crate) struct SinkCounters(Arc<[(SinkName, AtomicCounts)]>);
+/// The largest counter that is believed. The numbers after it suffice for all further notices and for sums.
+const COUNT_MAX: u64 = u64::MAX / 8;
 
-impl SinkCounters {
-    pub(super) fn new(sinks: impl Iterator<Item = SinkName>) -> Self {
-        Self(sinks.map(|sink| (sink, AtomicCounts::default())).collect())
-    }
-
-    /// Returns each sink with the present values of its counters.
-    pub(crate) fn each(&self) -> impl Iterator<Item = (SinkName, Counts)> + '_ {
-        self.0.iter().map(|(sink, cells)| (*sink, cells.read()))
-    }
-
-    pub(super) fn of(&self, index: usize) -> SinkCell {
-        SinkCell { all: self.clone(), index }
-    }
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredCounts {
+    delivered: u64,
+    retried: u64,
+    failed: u64,
+    dropped: u64,
+    dropped_openings: u64,
 }
 
-/// A handle to the counters of one sink.
-#[derive(Clone, Debug)]
-pub(super) struct SinkCell {
-    all: SinkCounters,
-    index: usize,
-}
-
-impl SinkCell {
-    pub(super) fn cells(&self) -> &AtomicCounts {
-        let (_, cells) = &self.all.0[self.index];
-        cells
-    }
-
-    pub(super) fn read(&self) -> Counts {
-        self.cells().read()
-    }
-}
-
+/// The counters of one sink, which its thread and the analyst write.
 #[derive(Debug, Default)]
 pub(super) struct AtomicCounts {
     queued: AtomicU64,
@@ -124,17 +141,32 @@ pub(super) struct AtomicCounts {
     retried: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
+    dropped_openings: AtomicU64,
 }
 
 impl AtomicCounts {
+    /// Creates counters that continue others.
+    pub(super) fn continue_from(counts: Counts) -> Self {
+        let Counts { queued, delivered, retried, failed, dropped, dropped_openings } = counts;
+        Self {
+            queued: queued.into(),
+            delivered: delivered.into(),
+            retried: retried.into(),
+            failed: failed.into(),
+            dropped: dropped.into(),
+            dropped_openings: dropped_openings.into(),
+        }
+    }
+
     pub(super) fn count_queued(&self) {
         self.queued.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a notice as dropped that was counted as queued before the queue turned out to be full.
-    pub(super) fn count_dropped(&self) {
+    /// Counts a notice as dropped that was counted as queued before, because the queue is full.
+    pub(super) fn count_dropped(&self, is_opening: bool) {
         self.queued.fetch_sub(1, Ordering::Relaxed);
         self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.dropped_openings.fetch_add(is_opening.into(), Ordering::Relaxed);
     }
 
     pub(super) fn count_delivered(&self, notices: usize) {
@@ -149,7 +181,7 @@ impl AtomicCounts {
         self.failed.fetch_add(notices as u64, Ordering::Relaxed);
     }
 
-    fn read(&self) -> Counts {
+    pub(super) fn read(&self) -> Counts {
         // The outcomes are loaded before `queued`: a notice that is delivered meanwhile counts as waiting, and the sum
         // of the outcomes never exceeds `queued`.
         let delivered = self.delivered.load(Ordering::Acquire);
@@ -158,8 +190,29 @@ impl AtomicCounts {
             delivered,
             failed,
             retried: self.retried.load(Ordering::Relaxed),
+            dropped_openings: self.dropped_openings.load(Ordering::Relaxed),
             dropped: self.dropped.load(Ordering::Relaxed),
             queued: self.queued.load(Ordering::Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_kept_without_what_waits() {
+        let counts =
+            Counts { queued: 9, delivered: 3, retried: 4, failed: 2, dropped: 5, dropped_openings: 1 };
+        let json = counts.to_json();
+        assert_eq!(json, r#"{"delivered":3,"retried":4,"failed":2,"dropped":5,"dropped_openings":1}"#);
+        assert_eq!(Counts::from_json(&json), Some(Counts { queued: 5, ..counts }));
+        for (from, to) in [("3", "-3"), (":1", ":6"), (":2", ":18446744073709551615"), ("{", "{\"more\":1,")]
+        {
+            assert_eq!(Counts::from_json(&json.replacen(from, to, 1)), None, "{to}");
+        }
+        let later = Counts { queued: 20, delivered: 10, ..counts };
+        assert_eq!(later.since(counts), Counts { queued: 15, delivered: 7, ..Counts::default() });
     }
 }

@@ -11,21 +11,30 @@
 //! memory as the longest. A delivery that fails is repeated after a pause, which doubles each time. Notices that a full
 //! queue dropped or that were given up are counted ([`Counts`]) and logged.
 //!
+//! With a state directory an outbox in the state database keeps what waits. A notice is done for a sink when the sink
+//! has it. So it is delivered at least once, in order, also if the process dies before; a repetition has the same id.
+//!
 //! [`Sinks::start`] must be called after capabilities are dropped and signals are blocked: the threads inherit both.
+//! [`Sinks::reconfigure`] starts threads as well.
 
 mod body;
 mod command;
 mod counters;
 mod delivery_test;
+mod failure;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod gateway;
 mod log;
 mod options;
+mod outbox;
+mod queue;
+mod queued_notice;
 mod retry;
 mod secret;
 mod shutdown;
+mod sink_log;
 mod sinks;
 mod syslog;
 #[cfg(test)]
@@ -39,9 +48,10 @@ pub use counters::{Counts, SinkName};
 pub use delivery_test::DeliveryTest;
 pub use file::FileOptions;
 pub use options::SinkOptions;
+pub use outbox::SinkState;
 pub use retry::Retry;
 pub use secret::Secret;
-pub use sinks::{QueueReceipt, ShutdownTimeouts, SinkResult, Sinks};
+pub use sinks::{QueueReceipt, ShutdownTimeouts, SinkResult, SinkUpdate, Sinks};
 pub use syslog::{Facility, SyslogOptions, SyslogTarget};
 pub use webhook::WebhookOptions;
 pub(crate) use webhook::{why_no_token, why_no_webhook};

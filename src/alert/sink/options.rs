@@ -44,6 +44,13 @@ impl SinkOptions {
     /// Creates every configured sink, the log first. The log writes to `out`, with `prefix` before each line.
     pub(super) fn sinks(&self, out: impl Write + Send + 'static, prefix: LinePrefix) -> Vec<Box<dyn Sink>> {
         let mut sinks: Vec<Box<dyn Sink>> = vec![Box::new(LogSink::new(out, prefix))];
+        sinks.extend(self.configurable());
+        sinks
+    }
+
+    /// Creates every configured sink but the log, which has no option.
+    pub(super) fn configurable(&self) -> Vec<Box<dyn Sink>> {
+        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let Some(file) = &self.file {
             sinks.push(Box::new(AlertFile::new(file.clone(), self.retry)));
         }

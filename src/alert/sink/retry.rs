@@ -15,13 +15,17 @@ pub struct Retry {
     pub give_up_after: Option<Duration>,
 }
 
+/// The age at which a notice is given up by default. It is as long as the longest outage after which somebody still
+/// wants the alerts; before that only the bound of the queue makes room.
+const MAXIMUM_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
 impl Default for Retry {
     fn default() -> Self {
         Self {
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(60),
             longest_retry_after: Duration::from_secs(600),
-            give_up_after: Some(Duration::from_secs(3600)),
+            give_up_after: Some(MAXIMUM_AGE),
         }
     }
 }
@@ -68,8 +72,9 @@ mod tests {
     fn an_old_notice_is_given_up_if_a_maximum_age_is_set() {
         let retry = Retry::default();
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-        assert!(retry.is_worth(minutes(59), minutes(1)));
-        assert!(!retry.is_worth(minutes(60), minutes(1)));
+        let week = 7 * 24 * 60;
+        assert!(retry.is_worth(minutes(week - 1), minutes(1)));
+        assert!(!retry.is_worth(minutes(week), minutes(1)));
         assert!(Retry { give_up_after: None, ..retry }.is_worth(Duration::MAX, minutes(1)));
     }
 }

@@ -1,5 +1,4 @@
-//! Signals to the thread of a sink that the program ends: the first ends its pauses and retries, the second aborts the
-//! attempt that it waits for.
+//! The signal to the thread of a sink that its time is over: it aborts the attempt that the thread waits for.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,41 +8,29 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::sys::waker::Waker;
 
-/// Two eventfds that are signalled once and never reset, so that they are readable for threads that wait later.
+/// An eventfd that is signalled once and never reset, so that it is readable for threads that wait later.
 #[derive(Clone, Debug)]
 pub(super) struct Shutdown {
-    last_attempts: Waker,
     now: Waker,
 }
 
 impl Shutdown {
-    /// Creates both eventfds.
+    /// Creates the eventfd.
     ///
     /// # Errors
     /// The system cannot create a descriptor.
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { last_attempts: Waker::new()?, now: Waker::new()? })
-    }
-
-    /// Allows only one more attempt for each notice that waits.
-    pub(super) fn last_attempts(&self) {
-        self.last_attempts.wake();
+        Ok(Self { now: Waker::new()? })
     }
 
     /// Aborts the attempts that can be aborted.
     pub(super) fn now(&self) {
-        self.last_attempts.wake();
         self.now.wake();
     }
 
-    /// Returns true after [`last_attempts`](Self::last_attempts): a failed attempt is the last one of its notice.
-    pub(super) fn is_near(&self) -> bool {
-        wait(&[self.last_attempts.as_fd()], Duration::ZERO)[0]
-    }
-
-    /// Waits for `pause`, or until [`last_attempts`](Self::last_attempts).
-    pub(super) fn pause(&self, pause: Duration) {
-        wait(&[self.last_attempts.as_fd()], pause);
+    /// Returns true after [`now`](Self::now).
+    pub(super) fn is_now(&self) -> bool {
+        wait(&[self.now.as_fd()], Duration::ZERO)[0]
     }
 
     /// Waits until the descriptor is readable, until [`now`](Self::now), or for at most `longest`. Returns which of
@@ -93,13 +80,10 @@ mod tests {
     fn a_signal_stays_readable_for_later_waits() {
         let shutdown = Shutdown::new().expect("descriptors");
         let other = Waker::new().expect("a descriptor");
-        assert!(!shutdown.is_near());
-        assert_eq!(shutdown.wait_for(other.as_fd(), Duration::ZERO), Waited::TooLong);
-        shutdown.clone().last_attempts();
-        assert!(shutdown.is_near());
-        shutdown.pause(Duration::MAX);
+        assert!(!shutdown.is_now());
         assert_eq!(shutdown.wait_for(other.as_fd(), Duration::from_millis(1)), Waited::TooLong);
-        shutdown.now();
+        shutdown.clone().now();
+        assert!(shutdown.is_now());
         assert_eq!(shutdown.wait_for(other.as_fd(), Duration::MAX), Waited::End);
         other.wake();
         assert_eq!(shutdown.wait_for(other.as_fd(), Duration::MAX), Waited::Ready);

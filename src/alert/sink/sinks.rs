@@ -1,39 +1,56 @@
 //! All sinks of the running program: it starts their threads, queues each notice for all of them, and ends them.
 
+use std::fmt;
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::alert::notice::Notice;
 use crate::enrich::{GeoIp, ReverseDns, ReverseDnsOptions};
 use crate::logging::LinePrefix;
+use crate::store::Changes;
 use crate::time::UnixNanos;
 
-use super::counters::{Counts, SinkCounters, SinkName};
+use super::counters::{Counts, SinkName};
 use super::options::SinkOptions;
-use super::worker::{QueuedNotice, Sink, SinkWorker};
+use super::outbox::{Outbox, RestoredOutbox, SinkState};
+use super::worker::{QueuedNotice, Sink, SinkSetup, SinkWorker};
 
-/// The running sinks. The notices that wait are lost if this is dropped without [`finish`](Self::finish).
-#[derive(Debug)]
+/// The running sinks. Clones share them. The notices that wait are lost, unless an outbox keeps them, if the last clone
+/// is dropped without [`finish`](Self::finish).
+#[derive(Clone, Debug)]
 pub struct Sinks {
-    workers: Vec<SinkWorker>,
-    counters: SinkCounters,
-    geoip: GeoIp,
-    queued: u64,
-    pub(super) filed: Option<Arc<AtomicU64>>,
+    shared: Arc<SharedSinks>,
 }
 
-/// The counters of a sink at the end of the program.
+#[derive(Debug)]
+struct SharedSinks {
+    /// Locked for as long as it takes to queue notices or to exchange sinks, never during a delivery.
+    table: Mutex<SinkTable>,
+    outbox: Outbox,
+}
+
+#[derive(Debug)]
+struct SinkTable {
+    /// In the order of their names.
+    workers: Vec<SinkWorker>,
+    geoip: GeoIp,
+    /// The number of the last notice.
+    last_notice: u64,
+}
+
+/// What a sink has counted until its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SinkResult {
     /// The sink.
     pub sink: SinkName,
-    /// Its counters.
+    /// Its counters since the start of the program.
     pub counts: Counts,
-    /// True if every notice in its queue was delivered or given up before the timeout. If false, those that waited are
-    /// lost.
+    /// True if every notice in its queue was delivered, given up or left for the next start before the timeout.
     pub in_time: bool,
+    /// True if what waits is in the outbox and is delivered after the next start; otherwise it is lost.
+    pub is_kept: bool,
 }
 
 /// The number of a queued notice, and whether `AlertFile` will contain it.
@@ -55,8 +72,30 @@ pub struct ShutdownTimeouts {
     pub others: Duration,
 }
 
+/// Sinks with other options, before they are in force.
+pub struct SinkUpdate {
+    pub(super) sinks: Vec<Box<dyn Sink>>,
+    pub(super) names: Option<ReverseDnsOptions>,
+    pub(super) geoip: GeoIp,
+}
+
+impl SinkUpdate {
+    /// Reads the databases and creates the sinks of these options, without a thread. It may wait for a disk.
+    pub fn read(options: &SinkOptions) -> Self {
+        let geoip = GeoIp::read_knowing(options.geoip.clone(), &options.faults_logged);
+        Self { sinks: options.configurable(), names: options.names.clone(), geoip }
+    }
+}
+
+impl fmt::Debug for SinkUpdate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkUpdate").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
 impl Sinks {
-    /// Starts a thread for each sink. The log writes to `out`, with `prefix` before each line.
+    /// Starts a thread for each sink. The log writes to `out`, with `prefix` before each line. With `state`, each sink
+    /// first delivers what an earlier process left for it, and continues its counters.
     ///
     /// # Errors
     /// The system cannot create a thread or descriptor. Threads that were started already end by themselves.
@@ -64,11 +103,13 @@ impl Sinks {
         out: impl Write + Send + 'static,
         prefix: LinePrefix,
         options: &SinkOptions,
+        state: Option<SinkState>,
     ) -> io::Result<Self> {
         Self::start_sinks(
             options.sinks(out, prefix),
             options.names.clone(),
             GeoIp::read_knowing(options.geoip.clone(), &options.faults_logged),
+            state,
         )
     }
 
@@ -76,66 +117,158 @@ impl Sinks {
         sinks: Vec<Box<dyn Sink>>,
         names: Option<ReverseDnsOptions>,
         geoip: GeoIp,
+        state: Option<SinkState>,
     ) -> io::Result<Self> {
+        let configured: Vec<SinkName> = sinks.iter().map(|sink| sink.name()).collect();
+        let (outbox, mut restored) = Outbox::open(state, &configured);
         let names = names.map(|options| Arc::new(ReverseDns::new(options)));
-        let counters = SinkCounters::new(sinks.iter().map(|sink| sink.name()));
-        let mut filed = None;
         let mut workers = Vec::new();
-        for (index, sink) in sinks.into_iter().enumerate() {
-            let acknowledged = Arc::new(AtomicU64::new(0));
-            if sink.name() == SinkName::File {
-                filed = Some(Arc::clone(&acknowledged));
-            }
-            workers.push(SinkWorker::start(
-                sink,
-                counters.of(index),
-                acknowledged,
-                names.clone(),
-                geoip.clone(),
-            )?);
+        let mut waiting = Vec::new();
+        for sink in sinks {
+            let left = restored.take(sink.name());
+            let setup = SinkSetup::new(sink, names.clone(), geoip.clone());
+            workers.push(SinkWorker::start(setup, left.counts, outbox.clone())?);
+            waiting.push(left.waiting);
         }
-        Ok(Self { workers, counters, geoip, queued: 0, filed })
+        let last_notice = restored.last_notice;
+        queue_again(&mut workers, &waiting, restored);
+        let table = Mutex::new(SinkTable { workers, geoip, last_notice });
+        Ok(Self { shared: Arc::new(SharedSinks { table, outbox }) })
     }
 
-    /// Queues a notice for every sink. Never blocks: if a queue is full, the notice is counted as dropped there.
-    pub fn notify(&mut self, at: UnixNanos, notice: Notice) -> QueueReceipt {
-        self.queued += 1;
-        let queued = Arc::new(QueuedNotice::new(self.queued, at, notice));
-        let mut is_for_file = false;
-        for worker in &self.workers {
-            let is_taken = worker.queue(Arc::clone(&queued));
-            is_for_file |= is_taken && worker.name == SinkName::File;
+    /// Applies other options, while notices come and are delivered. A sink that stays keeps its queue, its order and
+    /// its counters, and has the new options from its next attempt on. A new one starts empty. One that is removed
+    /// makes a last attempt for each notice that waits, until the timeouts; what it cannot deliver then is given up.
+    /// Returns the results of those that were removed. New threads are started by the thread that calls this.
+    ///
+    /// # Errors
+    /// The system cannot create a thread or descriptor. Nothing has changed then.
+    pub fn reconfigure(&self, update: SinkUpdate, timeouts: ShutdownTimeouts) -> io::Result<Vec<SinkResult>> {
+        let SinkUpdate { sinks, names, geoip } = update;
+        let names = names.map(|options| Arc::new(ReverseDns::new(options)));
+        let running: Vec<SinkName> = self.table().workers.iter().map(|worker| worker.name).collect();
+        let mut setups = Vec::new();
+        let mut started = Vec::new();
+        for sink in sinks {
+            let is_new = !running.contains(&sink.name());
+            let setup = SinkSetup::new(sink, names.clone(), geoip.clone());
+            if is_new {
+                started.push(SinkWorker::start(setup, Counts::default(), self.shared.outbox.clone())?);
+            } else {
+                setups.push(setup);
+            }
         }
-        QueueReceipt { number: self.queued, is_for_file }
+        let mut table = self.table();
+        table.geoip = geoip;
+        let mut removed = Vec::new();
+        for worker in std::mem::take(&mut table.workers) {
+            match setups.iter().position(|setup| setup.sink.name() == worker.name) {
+                Some(at) => worker.replace(setups.swap_remove(at)),
+                None if worker.name == SinkName::Log => {}
+                None => {
+                    removed.push(worker);
+                    continue;
+                }
+            }
+            table.workers.push(worker);
+        }
+        table.workers.extend(started);
+        table.workers.sort_by_key(|worker| worker.name);
+        drop(table);
+        Ok(end(removed, true, timeouts))
+    }
+
+    /// Queues a notice for every sink. Never waits for a sink.
+    pub fn notify(&self, at: UnixNanos, notice: Notice) -> QueueReceipt {
+        let receipts = self.notify_all(at, [notice], Changes::default());
+        receipts.last().copied().unwrap_or(QueueReceipt { number: 0, is_for_file: false })
+    }
+
+    /// Queues notices for every sink. They are written to the state together with `changes`, which may be empty. Never
+    /// waits for a sink or a disk.
+    pub fn notify_all(
+        &self,
+        at: UnixNanos,
+        notices: impl IntoIterator<Item = Notice>,
+        mut changes: Changes,
+    ) -> Vec<QueueReceipt> {
+        let mut table = self.table();
+        let mut numbered = Vec::new();
+        for notice in notices {
+            table.last_notice += 1;
+            let queued = QueuedNotice::new(table.last_notice, at, notice);
+            let wanting = table.workers.iter().filter(|worker| worker.wants(&queued.notice));
+            let sinks = wanting.map(|worker| worker.name.name().to_owned()).collect();
+            self.shared.outbox.add(&mut changes, &queued, sinks);
+            numbered.push(queued);
+        }
+        let ticket = if changes.is_empty() { None } else { self.shared.outbox.submit(changes) };
+        let queue = |mut queued: QueuedNotice| {
+            queued.ticket = ticket;
+            let queued = Arc::new(queued);
+            let mut is_for_file = false;
+            for worker in &mut table.workers {
+                let is_taken = worker.queue(Arc::clone(&queued));
+                is_for_file |= is_taken && worker.name == SinkName::File;
+            }
+            QueueReceipt { number: queued.number, is_for_file }
+        };
+        numbered.into_iter().map(queue).collect()
     }
 
     /// Returns the number of the last notice in `AlertFile` that is on the disk together with all earlier ones that its
     /// queue took; 0 before the first, and without an `AlertFile`.
     pub fn filed(&self) -> u64 {
-        self.filed.as_ref().map_or(0, |filed| filed.load(Ordering::Acquire))
+        let table = self.table();
+        let file = table.workers.iter().find(|worker| worker.name == SinkName::File);
+        file.map_or(0, |file| file.acknowledged.load(Ordering::Acquire))
     }
 
-    /// Returns a handle to the counters of all sinks.
-    pub(crate) fn counters(&self) -> SinkCounters {
-        self.counters.clone()
+    /// Returns each sink with its counters, the log first.
+    pub fn counts(&self) -> Vec<(SinkName, Counts)> {
+        self.table().workers.iter().map(|worker| (worker.name, worker.counters.read())).collect()
     }
 
     /// Returns a handle to the GeoIP databases, by which they can be read again.
     pub fn geoip(&self) -> GeoIp {
-        self.geoip.clone()
+        self.table().geoip.clone()
     }
 
     /// Makes one attempt to deliver each notice that waits, in all sinks at the same time, and waits for the sinks
-    /// until the timeouts. Returns the result of each sink.
-    pub fn finish(self, timeouts: ShutdownTimeouts) -> Vec<SinkResult> {
-        let began = Instant::now();
-        let closing: Vec<_> = self.workers.into_iter().map(SinkWorker::close).collect();
-        let finished = closing.into_iter().map(|closing| {
-            let sink = closing.name;
-            let longest = if sink == SinkName::Log { timeouts.log } else { timeouts.others };
-            let (counts, in_time) = closing.wait(began + longest);
-            SinkResult { sink, counts, in_time }
-        });
-        finished.collect()
+    /// until the timeouts. With an outbox, a sink that fails leaves the rest for the next start. Returns the result of
+    /// each sink. Notices that come later are not delivered.
+    pub fn finish(&self, timeouts: ShutdownTimeouts) -> Vec<SinkResult> {
+        let workers = std::mem::take(&mut self.table().workers);
+        end(workers, false, timeouts)
     }
+
+    fn table(&self) -> MutexGuard<'_, SinkTable> {
+        // A panic of another thread ends the process.
+        self.shared.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Queues what an earlier process left, in order. The numbers in `waiting` ascend, those of one sink each.
+fn queue_again(workers: &mut [SinkWorker], waiting: &[Vec<u64>], restored: RestoredOutbox) {
+    for (number, at, notice) in restored.notices {
+        let queued = Arc::new(QueuedNotice::new(number, at, notice));
+        for (worker, waiting) in workers.iter_mut().zip(waiting) {
+            if waiting.binary_search(&number).is_ok() {
+                worker.queue(Arc::clone(&queued));
+            }
+        }
+    }
+}
+
+/// Closes the sinks and waits for them.
+fn end(workers: Vec<SinkWorker>, is_removed: bool, timeouts: ShutdownTimeouts) -> Vec<SinkResult> {
+    let began = Instant::now();
+    let closing: Vec<_> = workers.into_iter().map(|worker| worker.close(is_removed)).collect();
+    let finished = closing.into_iter().map(|closing| {
+        let (sink, is_kept) = (closing.name, closing.is_kept);
+        let longest = if sink == SinkName::Log { timeouts.log } else { timeouts.others };
+        let (counts, in_time) = closing.wait(began + longest);
+        SinkResult { sink, counts, in_time, is_kept }
+    });
+    finished.collect()
 }

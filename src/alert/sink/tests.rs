@@ -1,7 +1,6 @@
 //! All sinks together: a sink that hangs or fails must not affect another.
 
 use std::io::{self, Write};
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use jiff::tz::TimeZone;
 use crate::alert::{Alert, AlertKind, Notice, sample};
 use crate::enrich::{GeoIp, GeoIpOptions, ReverseDnsOptions, geoip_sample};
 use crate::logging::LinePrefix;
+use crate::store::{Changes, Restored, StateDatabase, StateWriter};
 use crate::time::UnixNanos;
 
 use super::log::{LOCAL_QUEUE_MAX, LogSink};
@@ -103,14 +103,14 @@ fn notice(n: u64) -> Notice {
 }
 
 fn counts(sinks: &Sinks, sink: SinkName) -> Counts {
-    sinks.counters().each().find(|(name, _)| *name == sink).expect("it is configured").1
+    sinks.counts().into_iter().find(|(name, _)| *name == sink).expect("it is configured").1
 }
 
 #[test]
 fn a_log_that_hangs_delays_nothing_and_its_losses_are_counted() {
     let slow = Slow::default();
     let prefix = LinePrefix::Clock(TimeZone::UTC);
-    let mut sinks = Sinks::start_sinks(vec![log(&slow, prefix)], None, no_geoip()).expect("a thread");
+    let sinks = Sinks::start_sinks(vec![log(&slow, prefix)], None, no_geoip(), None).expect("a thread");
     let held = slow.0.lock().expect("no writer panicked");
     // The thread may have taken one notice from the queue.
     for n in 0..LOCAL_QUEUE_MAX as u64 + 10 {
@@ -120,8 +120,13 @@ fn a_log_that_hangs_delays_nothing_and_its_losses_are_counted() {
     assert!((9..=10).contains(&dropped), "{dropped}");
     drop(held);
     let written = LOCAL_QUEUE_MAX as u64 + 10 - dropped;
-    let counts = Counts { queued: written, delivered: written, dropped, ..Counts::default() };
-    assert_eq!(sinks.finish(TIMEOUTS), [SinkResult { sink: SinkName::Log, counts, in_time: true }]);
+    let dropped_openings = dropped;
+    let counts =
+        Counts { queued: written, delivered: written, dropped, dropped_openings, ..Counts::default() };
+    assert_eq!(
+        sinks.finish(TIMEOUTS),
+        [SinkResult { sink: SinkName::Log, counts, in_time: true, is_kept: false }]
+    );
     assert_eq!(slow.text().lines().count() as u64, 2 * written);
     assert_eq!(
         slow.text().lines().next(),
@@ -139,7 +144,7 @@ fn an_opening_has_a_second_line_with_its_sentence() {
         [(LinePrefix::Clock(TimeZone::UTC), "2006/01/02 15:04:05 "), (LinePrefix::Journal, "<4>")]
     {
         let slow = Slow::default();
-        let mut sinks = Sinks::start_sinks(vec![log(&slow, prefix)], None, no_geoip()).expect("a thread");
+        let sinks = Sinks::start_sinks(vec![log(&slow, prefix)], None, no_geoip(), None).expect("a thread");
         for notice in &notices {
             sinks.notify(UnixNanos(1_136_214_245_000_000_000), notice.clone());
         }
@@ -158,7 +163,7 @@ fn an_opening_has_a_second_line_with_its_sentence() {
 fn a_log_for_programs_has_the_object_of_the_alert() {
     let slow = Slow::default();
     let prefix = LinePrefix::Json { for_journal: true };
-    let mut sinks = Sinks::start_sinks(vec![log(&slow, prefix)], None, no_geoip()).expect("a thread");
+    let sinks = Sinks::start_sinks(vec![log(&slow, prefix)], None, no_geoip(), None).expect("a thread");
     sinks.notify(UnixNanos(0), notice(7));
     sinks.finish(TIMEOUTS);
     let text = slow.text();
@@ -173,8 +178,8 @@ fn a_log_for_programs_has_the_object_of_the_alert() {
 #[test]
 fn finish_waits_for_a_hanging_log_until_its_timeout() {
     let slow = Slow::default();
-    let mut sinks =
-        Sinks::start_sinks(vec![log(&slow, LinePrefix::Journal)], None, no_geoip()).expect("a thread");
+    let sinks =
+        Sinks::start_sinks(vec![log(&slow, LinePrefix::Journal)], None, no_geoip(), None).expect("a thread");
     let _held = slow.0.lock().expect("no writer panicked");
     sinks.notify(UnixNanos(0), notice(1));
     let finished = sinks.finish(ShutdownTimeouts { log: Duration::from_millis(1), ..TIMEOUTS });
@@ -186,7 +191,7 @@ fn while_one_sink_hangs_the_others_deliver_and_queues_are_bounded() {
     let slow = Slow::default();
     let (scripted, attempted, outcomes) = Scripted::new(SOON);
     let sinks = vec![log(&slow, LinePrefix::Journal), Box::new(scripted) as Box<dyn Sink>];
-    let mut sinks = Sinks::start_sinks(sinks, None, no_geoip()).expect("threads");
+    let sinks = Sinks::start_sinks(sinks, None, no_geoip(), None).expect("threads");
     sinks.notify(UnixNanos(0), notice(0));
     assert_eq!(attempted.recv(), Ok(1), "the first notice is being delivered");
     let queued = REMOTE_QUEUE_MAX as u64 + 5;
@@ -208,7 +213,7 @@ fn while_one_sink_hangs_the_others_deliver_and_queues_are_bounded() {
 #[test]
 fn failed_deliveries_are_repeated_in_order_and_acknowledged_once_delivered() {
     let (scripted, attempted, outcomes) = Scripted::new(SOON);
-    let mut sinks = Sinks::start_sinks(vec![Box::new(scripted)], None, no_geoip()).expect("a thread");
+    let sinks = Sinks::start_sinks(vec![Box::new(scripted)], None, no_geoip(), None).expect("a thread");
     for n in 1..=3 {
         assert_eq!(sinks.notify(UnixNanos(0), notice(n)), QueueReceipt { number: n, is_for_file: true });
     }
@@ -223,22 +228,20 @@ fn failed_deliveries_are_repeated_in_order_and_acknowledged_once_delivered() {
     assert_eq!(attempted.recv(), Ok(3));
     assert_eq!(sinks.filed(), 1);
     outcomes.send(Ok(1)).expect("it waits for an outcome");
-    let want = Counts { queued: 3, delivered: 2, retried: 2, failed: 1, dropped: 0 };
-    let cell = sinks.filed.clone().expect("there is a file");
+    let want = Counts { queued: 3, delivered: 2, retried: 2, failed: 1, ..Counts::default() };
+    while counts(&sinks, SinkName::File).waiting() > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(sinks.filed(), 1, "the third is not acknowledged, since the second was given up");
     let finished = sinks.finish(TIMEOUTS);
-    assert_eq!(finished, [SinkResult { sink: SinkName::File, counts: want, in_time: true }]);
-    assert_eq!(
-        cell.load(Ordering::Acquire),
-        1,
-        "the third is not acknowledged, since the second was given up"
-    );
+    assert_eq!(finished, [SinkResult { sink: SinkName::File, counts: want, in_time: true, is_kept: false }]);
 }
 
 #[test]
 fn a_notice_that_is_too_old_is_given_up() {
     let (scripted, attempted, outcomes) =
         Scripted::new(Retry { give_up_after: Some(Duration::ZERO), ..SOON });
-    let mut sinks = Sinks::start_sinks(vec![Box::new(scripted)], None, no_geoip()).expect("a thread");
+    let sinks = Sinks::start_sinks(vec![Box::new(scripted)], None, no_geoip(), None).expect("a thread");
     sinks.notify(UnixNanos(0), notice(1));
     assert_eq!(attempted.recv(), Ok(1));
     outcomes.send(Err(Failure::passing("busy"))).expect("it waits for an outcome");
@@ -251,7 +254,7 @@ fn finish_ends_a_pause_and_allows_one_attempt_each() {
     let hour = Duration::from_secs(3600);
     let (scripted, attempted, outcomes) =
         Scripted::new(Retry { first_pause: hour, longest_pause: hour, give_up_after: None, ..SOON });
-    let mut sinks = Sinks::start_sinks(vec![Box::new(scripted)], None, no_geoip()).expect("a thread");
+    let sinks = Sinks::start_sinks(vec![Box::new(scripted)], None, no_geoip(), None).expect("a thread");
     sinks.notify(UnixNanos(0), notice(1));
     sinks.notify(UnixNanos(0), notice(2));
     assert_eq!(attempted.recv(), Ok(1));
@@ -262,8 +265,11 @@ fn finish_ends_a_pause_and_allows_one_attempt_each() {
     for outcome in [Err(Failure::passing("still busy")), Ok(1)] {
         outcomes.send(outcome).expect("it will wait for an outcome");
     }
-    let want = Counts { queued: 2, delivered: 1, retried: 1, failed: 1, dropped: 0 };
-    assert_eq!(sinks.finish(TIMEOUTS), [SinkResult { sink: SinkName::File, counts: want, in_time: true }]);
+    let want = Counts { queued: 2, delivered: 1, retried: 1, failed: 1, ..Counts::default() };
+    assert_eq!(
+        sinks.finish(TIMEOUTS),
+        [SinkResult { sink: SinkName::File, counts: want, in_time: true, is_kept: false }]
+    );
 }
 
 #[test]
@@ -274,8 +280,8 @@ fn a_name_server_without_answers_delays_a_sink_and_not_the_log() {
     let (scripted, attempted, outcomes) = Scripted::new(SOON);
     let sinks = vec![log(&slow, LinePrefix::Journal), Box::new(scripted) as Box<dyn Sink>];
     let timeout = Duration::from_secs(3600);
-    let mut sinks =
-        Sinks::start_sinks(sinks, Some(ReverseDnsOptions { servers, timeout }), no_geoip()).expect("threads");
+    let sinks = Sinks::start_sinks(sinks, Some(ReverseDnsOptions { servers, timeout }), no_geoip(), None)
+        .expect("threads");
     sinks.notify(UnixNanos(0), notice(1));
     while counts(&sinks, SinkName::Log).delivered == 0 {
         std::thread::yield_now();
@@ -300,9 +306,9 @@ fn notices_to_a_sink_show_the_origin_of_the_source_and_log_lines_do_not() {
         ..SinkOptions::default()
     };
     let slow = Slow::default();
-    let mut sinks = Sinks::start(slow.clone(), LinePrefix::Json { for_journal: false }, &options)
+    let sinks = Sinks::start(slow.clone(), LinePrefix::Json { for_journal: false }, &options, None)
         .expect("the system gives threads");
-    let filed = |sinks: &mut Sinks, n| {
+    let filed = |sinks: &Sinks, n| {
         let number = sinks.notify(UnixNanos(0), notice(n)).number;
         while sinks.filed() < number {
             std::thread::yield_now();
@@ -310,11 +316,162 @@ fn notices_to_a_sink_show_the_origin_of_the_source_and_log_lines_do_not() {
         std::fs::read_to_string(&alerts).expect("it is ours").lines().last().map(str::to_owned)
     };
     let field = r#""source_country":"NL""#;
-    assert!(filed(&mut sinks, 1).is_some_and(|line| line.contains(field)));
+    assert!(filed(&sinks, 1).is_some_and(|line| line.contains(field)));
     std::fs::remove_file(countries).expect("it is ours");
     sinks.geoip().read_again(&[]);
-    assert!(filed(&mut sinks, 2).is_some_and(|line| !line.contains("source_country")));
+    assert!(filed(&sinks, 2).is_some_and(|line| !line.contains("source_country")));
     sinks.finish(TIMEOUTS);
     assert_eq!(slow.text().lines().count(), 2);
     assert!(!slow.text().contains("source_country"), "{}", slow.text());
+}
+
+/// Ends the last attempt of a scripted sink when a test has seen enough.
+fn passing() -> Result<usize, Failure> {
+    Err(Failure::passing("down"))
+}
+
+#[test]
+fn a_sink_that_is_replaced_keeps_its_queue_its_order_and_its_counters() {
+    let hour = Duration::from_secs(3600);
+    let pauses = Retry { first_pause: hour, longest_pause: hour, give_up_after: None, ..SOON };
+    let (old, attempted, outcomes) = Scripted::new(pauses);
+    let sinks = Sinks::start_sinks(vec![Box::new(old)], None, no_geoip(), None).expect("a thread");
+    for n in 1..=3 {
+        sinks.notify(UnixNanos(0), notice(n));
+    }
+    outcomes.send(Ok(1)).and_then(|()| outcomes.send(passing())).expect("it waits for an outcome");
+    assert_eq!((attempted.recv(), attempted.recv()), (Ok(1), Ok(2)));
+    while counts(&sinks, SinkName::File).retried == 0 {
+        std::thread::yield_now();
+    }
+    // The pause of an hour ends, and the new sink makes the next attempt for the same notice.
+    let (new, attempted, outcomes) = Scripted::new(SOON);
+    let removed = sinks
+        .reconfigure(SinkUpdate { sinks: vec![Box::new(new)], names: None, geoip: no_geoip() }, TIMEOUTS)
+        .expect("no thread is needed");
+    assert_eq!(removed, []);
+    sinks.notify(UnixNanos(0), notice(4));
+    for number in 2..=4 {
+        assert_eq!(attempted.recv(), Ok(number));
+        outcomes.send(Ok(1)).expect("it waits for an outcome");
+    }
+    let counts = Counts { queued: 4, delivered: 4, retried: 1, ..Counts::default() };
+    let want = SinkResult { sink: SinkName::File, counts, in_time: true, is_kept: false };
+    assert_eq!(sinks.finish(TIMEOUTS), [want]);
+}
+
+#[test]
+fn a_sink_that_is_removed_makes_its_last_attempts_and_a_new_one_begins_empty() {
+    let (old, attempted, outcomes) = Scripted::new(SOON);
+    let slow = Slow::default();
+    let started = vec![log(&slow, LinePrefix::Journal), Box::new(old) as Box<dyn Sink>];
+    let sinks = Sinks::start_sinks(started, None, no_geoip(), None).expect("threads");
+    sinks.notify(UnixNanos(0), notice(1));
+    sinks.notify(UnixNanos(0), notice(2));
+    outcomes.send(Ok(1)).and_then(|()| outcomes.send(passing())).expect("it waits for an outcome");
+    assert_eq!(attempted.recv(), Ok(1));
+    drop(outcomes);
+    let removed = sinks
+        .reconfigure(SinkUpdate { sinks: Vec::new(), names: None, geoip: no_geoip() }, TIMEOUTS)
+        .expect("no thread is needed");
+    let [SinkResult { sink: SinkName::File, counts: gone, in_time: true, is_kept: false }] = removed[..]
+    else {
+        panic!("{removed:?}")
+    };
+    assert_eq!((gone.delivered, gone.failed, gone.waiting()), (1, 1, 0));
+    let (new, attempted, outcomes) = Scripted::new(SOON);
+    sinks
+        .reconfigure(SinkUpdate { sinks: vec![Box::new(new)], names: None, geoip: no_geoip() }, TIMEOUTS)
+        .expect("a thread");
+    sinks.notify(UnixNanos(0), notice(3));
+    assert_eq!(attempted.recv(), Ok(3));
+    outcomes.send(Ok(1)).expect("it waits for an outcome");
+    sinks.finish(TIMEOUTS);
+    assert_eq!(slow.text().matches("EVENT=").count(), 3, "the log stays in any case");
+}
+
+fn open(folder: &tempfile::TempDir) -> (Restored, StateWriter) {
+    StateDatabase::open(folder.path()).expect("the folder is ours")
+}
+
+fn opening(id: &str) -> Notice {
+    Notice::Opened(Alert { id: id.to_owned(), ..sample::traffic() })
+}
+
+#[test]
+fn what_a_sink_has_not_delivered_waits_for_the_next_start_with_its_counters() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let start = |retry| {
+        let (mut restored, writer) = open(&folder);
+        let (scripted, attempted, outcomes) = Scripted::new(retry);
+        let state = SinkState::take(&mut restored, writer.clone());
+        let sinks =
+            Sinks::start_sinks(vec![Box::new(scripted)], None, no_geoip(), Some(state)).expect("a thread");
+        (sinks, writer, attempted, outcomes)
+    };
+    let hour = Duration::from_secs(3600);
+    let (sinks, writer, attempted, outcomes) =
+        start(Retry { first_pause: hour, longest_pause: hour, give_up_after: None, ..SOON });
+    let notices = ["a-1", "a-2", "a-3"].map(opening);
+    let receipts = sinks.notify_all(UnixNanos(7), notices, Changes::default());
+    assert_eq!(receipts.iter().map(|receipt| receipt.number).collect::<Vec<_>>(), [1, 2, 3]);
+    for outcome in [Ok(1), passing(), passing()] {
+        outcomes.send(outcome).expect("it waits for an outcome");
+    }
+    assert_eq!((attempted.recv(), attempted.recv()), (Ok(1), Ok(2)));
+    while counts(&sinks, SinkName::File).retried == 0 {
+        std::thread::yield_now();
+    }
+    // One last attempt fails, and the others are not made.
+    let finished = sinks.finish(TIMEOUTS);
+    let left = Counts { queued: 3, delivered: 1, retried: 1, ..Counts::default() };
+    assert_eq!(finished, [SinkResult { sink: SinkName::File, counts: left, in_time: true, is_kept: true }]);
+    assert!(writer.finish(TIMEOUTS.others));
+
+    let (sinks, writer, attempted, outcomes) = start(SOON);
+    assert_eq!(counts(&sinks, SinkName::File), Counts { retried: 0, ..left }, "the retry was not yet kept");
+    assert_eq!(sinks.notify(UnixNanos(9), opening("a-4")).number, 4, "no number is used twice");
+    for number in 2..=4 {
+        assert_eq!(attempted.recv(), Ok(number));
+        outcomes.send(Ok(1)).expect("it waits for an outcome");
+    }
+    let finished = sinks.finish(TIMEOUTS);
+    assert_eq!((finished[0].counts.delivered, finished[0].counts.waiting()), (3, 0));
+    assert!(writer.finish(TIMEOUTS.others));
+    let (restored, writer) = open(&folder);
+    assert_eq!((&restored.notices[..], &restored.outbox[..]), (&[][..], &[][..]));
+    let counters = r#"{"delivered":4,"retried":0,"failed":0,"dropped":0,"dropped_openings":0}"#;
+    assert_eq!(restored.counters, [("AlertFile".to_owned(), counters.to_owned())]);
+    assert!(writer.finish(TIMEOUTS.others));
+}
+
+/// A kill leaves what was not settled. What waits for a sink that is gone, and rows of no use, go.
+#[test]
+fn a_restart_without_a_sink_drops_what_waited_for_it() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (mut restored, writer) = open(&folder);
+    let (scripted, attempted, _outcomes) = Scripted::new(SOON);
+    let slow = Slow::default();
+    let started = vec![log(&slow, LinePrefix::Journal), Box::new(scripted) as Box<dyn Sink>];
+    let state = SinkState::take(&mut restored, writer.clone());
+    let sinks = Sinks::start_sinks(started, None, no_geoip(), Some(state)).expect("threads");
+    let held = slow.0.lock().expect("no writer panicked");
+    sinks.notify_all(UnixNanos(7), ["a-1", "a-2"].map(opening), Changes::default());
+    assert_eq!(attempted.recv(), Ok(1));
+    assert!(writer.finish(TIMEOUTS.others));
+    drop((sinks, held));
+
+    let (mut restored, writer) = open(&folder);
+    assert_eq!((restored.notices.len(), restored.outbox.len()), (2, 4));
+    restored.notices[1].body.truncate(20);
+    let slow = Slow::default();
+    let state = SinkState::take(&mut restored, writer.clone());
+    let sinks = Sinks::start_sinks(vec![log(&slow, LinePrefix::Journal)], None, no_geoip(), Some(state));
+    let finished = sinks.expect("a thread").finish(TIMEOUTS);
+    assert_eq!((finished[0].counts.delivered, finished[0].counts.waiting()), (1, 0));
+    assert_eq!(slow.text().matches("EVENT=").count(), 1);
+    assert!(writer.finish(TIMEOUTS.others));
+    let (restored, writer) = open(&folder);
+    assert_eq!((&restored.notices[..], &restored.outbox[..]), (&[][..], &[][..]));
+    assert!(writer.finish(TIMEOUTS.others));
 }

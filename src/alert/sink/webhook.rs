@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | 2xx | delivered |
 //! | none before the timeout, no connection, 408, 425, 429, 5xx | another attempt, not before `Retry-After` |
-//! | 3xx | given up: redirects are not followed, so that an alert reaches no other host |
-//! | any other | given up: the same request would get the same response |
+//! | 3xx, 401, 403, 404, 405, 407, 410 | another attempt: the address or the token is wrong until it is mended |
+//! | any other | given up: the receiver does not take this notice, and never will |
+//!
+//! Redirects are not followed, so that an alert reaches no other host.
 //!
 //! Certificates are verified against the authorities that the system trusts. Proxies are taken from the environment
 //! (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`). URLs and tokens are secrets, so no message about a failure contains them.
@@ -274,7 +276,9 @@ fn refused(mut response: Response<ResponseBody>) -> Failure {
     let retry_after = retry_after(response.headers());
     let excerpt = excerpt(response.body_mut());
     let why = format!("the receiver answered {status}{excerpt}: {remedy}");
-    let is_passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
+    // The others are about this notice: with it, the same request would get the same response.
+    let is_passing =
+        matches!(status.as_u16(), 300..=399 | 401 | 403..=405 | 407 | 408 | 410 | 425 | 429 | 500..=599);
     Failure { retry_after, ..if is_passing { Failure::passing(why) } else { Failure::lasting(why) } }
 }
 

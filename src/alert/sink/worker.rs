@@ -1,71 +1,37 @@
 //! The thread of one sink: its queue, and its attempts to deliver.
 //!
 //! ```text
-//!   queue --try_send--> [bounded queue] --> deliver --ok--> counted, acknowledged
-//!           \ full: counted                  ^   \ passing failure: pause, try again
-//!                                            \___/  lasting, too old, or shutdown: counted, logged
+//!   push --> [bounded queue] --> deliver --ok--> counted, settled in the outbox
+//!      \ full: shed, counted       ^   \ passing failure: pause, try again
+//!                                  \___/  lasting or too old: counted, logged, settled
 //! ```
+//!
+//! A reload replaces the sink between two attempts; queue, order and counters stay. At the end of the program each
+//! notice that waits gets one last attempt. With a state directory the first that fails ends the attempts, and what
+//! waits is delivered after the next start.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::alert::notice::Notice;
-use crate::enrich::{GeoIp, GeoIpRecord, HostDetails, ReverseDns};
+use crate::enrich::{GeoIp, ReverseDns};
 use crate::sandbox;
-use crate::time::{Moment, UnixNanos, monotonic_now};
+use crate::time::monotonic_now;
 
-use super::counters::{Counts, SinkCell, SinkName};
+use super::counters::{AtomicCounts, Counts, SinkName};
+pub(super) use super::failure::Failure;
+use super::outbox::Outbox;
+use super::queue::{NextStep, NoticeQueue};
+pub(super) use super::queued_notice::QueuedNotice;
 use super::retry::Retry;
 use super::shutdown::Shutdown;
-
-/// A notice on its way to every sink.
-#[derive(Debug)]
-pub(super) struct QueuedNotice {
-    /// Counted from 1 in the order in which notices are queued.
-    pub(super) number: u64,
-    /// When it was queued, by the wall clock.
-    pub(super) at: UnixNanos,
-    /// The same time on the monotonic clock, by which its age is measured.
-    pub(super) since: Moment,
-    pub(super) notice: Notice,
-    /// The name of the source; empty until a sink looks it up.
-    name: OnceLock<Option<String>>,
-    /// The GeoIP record of the source; empty until a sink looks it up.
-    origin: OnceLock<GeoIpRecord>,
-}
-
-impl QueuedNotice {
-    pub(super) fn new(number: u64, at: UnixNanos, notice: Notice) -> Self {
-        Self { number, at, since: monotonic_now(), notice, name: OnceLock::new(), origin: OnceLock::new() }
-    }
-
-    /// Looks up the name of the source unless another sink did. Blocks during the lookup, also if another sink makes
-    /// it.
-    pub(super) fn look_up_name(&self, names: &ReverseDns) {
-        self.name.get_or_init(|| names.name_of(self.notice.alert().source?));
-    }
-
-    /// Looks up the GeoIP record of the source unless another sink did.
-    pub(super) fn look_up_origin(&self, geoip: &GeoIp) {
-        self.origin.get_or_init(|| {
-            self.notice.alert().source.map_or_else(GeoIpRecord::default, |source| geoip.of(source))
-        });
-    }
-
-    /// Returns the name and origin of the source as far as they have been looked up.
-    pub(super) fn source(&self) -> HostDetails<'_> {
-        let name = self.name.get().and_then(Option::as_deref);
-        self.origin
-            .get()
-            .map_or(HostDetails { name, ..HostDetails::default() }, |origin| origin.details(name))
-    }
-}
+use super::sink_log::{LOSS_LOG_INTERVAL, SinkLog};
 
 /// A receiver of notices, served by a thread of its own.
 pub(super) trait Sink: Send {
@@ -114,26 +80,24 @@ pub(super) trait Sink: Send {
 /// Maximum number of notices that wait for a sink that is reached through a network or a program.
 pub(super) const REMOTE_QUEUE_MAX: usize = 1000;
 
-/// Why a notice was not delivered.
-#[derive(Debug)]
-pub(super) struct Failure {
-    /// The sentence that names the failure, its place and the remedy, without secrets.
-    pub(super) why: String,
-    /// True if another attempt may succeed.
-    pub(super) is_passing: bool,
-    /// The pause that the receiver requests; `None` if it requests none.
-    pub(super) retry_after: Option<Duration>,
+/// A sink and what its thread looks up for it.
+pub(super) struct SinkSetup {
+    pub(super) sink: Box<dyn Sink>,
+    names: Option<Arc<ReverseDns>>,
+    geoip: Option<GeoIp>,
 }
 
-impl Failure {
-    /// Creates a failure that may be over at the next attempt.
-    pub(super) fn passing(why: impl Into<String>) -> Self {
-        Self { why: why.into(), is_passing: true, retry_after: None }
+impl std::fmt::Debug for SinkSetup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SinkSetup").field("sink", &self.sink.name()).finish_non_exhaustive()
     }
+}
 
-    /// Creates a failure that repeats with every attempt to deliver the same notice.
-    pub(super) fn lasting(why: impl Into<String>) -> Self {
-        Self { why: why.into(), is_passing: false, retry_after: None }
+impl SinkSetup {
+    pub(super) fn new(sink: Box<dyn Sink>, names: Option<Arc<ReverseDns>>, geoip: GeoIp) -> Self {
+        // The log must not wait for a lookup.
+        let is_log = sink.name() == SinkName::Log;
+        Self { sink, names: names.filter(|_| !is_log), geoip: Some(geoip).filter(|_| !is_log) }
     }
 }
 
@@ -141,67 +105,112 @@ impl Failure {
 #[derive(Debug)]
 pub(super) struct SinkWorker {
     pub(super) name: SinkName,
-    wants_growth: bool,
-    queue: SyncSender<Arc<QueuedNotice>>,
-    counters: SinkCell,
+    queue: Arc<NoticeQueue<SinkSetup>>,
+    pub(super) counters: Arc<AtomicCounts>,
+    /// The counters when this process began.
+    before: Counts,
+    outbox: Outbox,
+    /// The number of the last notice that was delivered together with all notices that were queued before it.
+    pub(super) acknowledged: Arc<AtomicU64>,
+    is_removed: Arc<AtomicBool>,
     shutdown: Shutdown,
     finished: Receiver<()>,
+    /// When the log last had that the queue is full.
+    shed_logged: Option<Instant>,
 }
 
 impl SinkWorker {
-    /// Starts the thread. It stores in `acknowledged` the number of the last notice that was delivered together with
-    /// all notices that were queued before it.
+    /// Starts the thread. Its counters continue `before`.
     ///
     /// # Errors
     /// The system cannot create a thread or descriptor.
-    pub(super) fn start(
-        mut sink: Box<dyn Sink>,
-        counters: SinkCell,
-        acknowledged: Arc<AtomicU64>,
-        names: Option<Arc<ReverseDns>>,
-        geoip: GeoIp,
-    ) -> io::Result<Self> {
-        let (name, wants_growth) = (sink.name(), sink.wants_growth());
-        let (queue, waiting) = sync_channel(sink.queue_max());
+    pub(super) fn start(setup: SinkSetup, before: Counts, outbox: Outbox) -> io::Result<Self> {
+        let sink = &setup.sink;
+        let name = sink.name();
+        let queue = Arc::new(NoticeQueue::new(sink.queue_max(), sink.wants_growth()));
+        let counters = Arc::new(AtomicCounts::continue_from(before));
+        let (acknowledged, is_removed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (done, finished) = channel();
         let shutdown = Shutdown::new()?;
-        let mut thread = SinkThread {
+        let thread = SinkThread {
             retry: sink.retry(),
-            log: SinkLog::new(name, counters.clone()),
-            counters: counters.clone(),
+            setup,
+            queue: Arc::clone(&queue),
+            log: SinkLog::new(name, Arc::clone(&counters)),
+            counters: Arc::clone(&counters),
+            outbox: outbox.clone(),
             shutdown: shutdown.clone(),
-            acknowledged,
+            acknowledged: Arc::clone(&acknowledged),
+            is_removed: Arc::clone(&is_removed),
             has_gap: false,
-            // The log must not wait for a lookup.
-            names: names.filter(|_| name != SinkName::Log),
-            geoip: Some(geoip).filter(|_| name != SinkName::Log),
+            leaves_rest: false,
         };
-        let run = move || thread.run(sink.as_mut(), &waiting, &done);
-        thread::Builder::new().name(name.name().to_owned()).spawn(run)?;
-        Ok(Self { name, wants_growth, queue, counters, shutdown, finished })
+        thread::Builder::new().name(name.name().to_owned()).spawn(move || thread.run(&done))?;
+        let shed_logged = None;
+        Ok(Self {
+            name,
+            queue,
+            counters,
+            before,
+            outbox,
+            acknowledged,
+            is_removed,
+            shutdown,
+            finished,
+            shed_logged,
+        })
     }
 
-    /// Queues a notice. Returns false, and counts the notice as dropped, if the queue is full. Returns false, and
-    /// counts nothing, if the sink does not take such notices. Never blocks.
-    pub(super) fn queue(&self, notice: Arc<QueuedNotice>) -> bool {
-        if !self.wants_growth && matches!(notice.notice, Notice::Grown(..)) {
+    /// Returns true if the sink takes notices like this one.
+    pub(super) fn wants(&self, notice: &Notice) -> bool {
+        self.queue.wants(notice)
+    }
+
+    /// Queues a notice. Returns false, and counts it as dropped, if the queue is full of more important ones. Returns
+    /// false, and counts nothing, if the sink does not take such notices. Never waits for the sink.
+    pub(super) fn queue(&mut self, queued: Arc<QueuedNotice>) -> bool {
+        if !self.queue.wants(&queued.notice) {
             return false;
         }
         // The notice is counted before it is queued, so that `delivered` never exceeds `queued`.
-        self.counters.cells().count_queued();
-        let is_taken = self.queue.try_send(notice).is_ok();
-        if !is_taken {
-            self.counters.cells().count_dropped();
+        self.counters.count_queued();
+        let pushed = self.queue.push(queued);
+        if let Some(shed) = pushed.shed {
+            self.counters.count_dropped(matches!(shed.notice, Notice::Opened(_)));
+            self.outbox.settle(self.name, [shed.number].into_iter(), self.counters.read());
+            self.log_shed();
         }
-        is_taken
+        pushed.is_taken
     }
 
-    /// Closes the queue. The thread makes one attempt to deliver each notice that waits.
-    pub(super) fn close(self) -> Closing {
-        let Self { name, queue, counters, shutdown, finished, .. } = self;
-        drop(queue);
-        shutdown.last_attempts();
-        Closing { name, counters, shutdown, finished }
+    fn log_shed(&mut self) {
+        if self.shed_logged.is_some_and(|at| at.elapsed() < LOSS_LOG_INTERVAL) {
+            return;
+        }
+        self.shed_logged = Some(Instant::now());
+        let Counts { dropped, dropped_openings, .. } = self.counters.read().since(self.before);
+        warn!(
+            "{}: its queue is full: {dropped} notices were dropped so far, {dropped_openings} of them of alerts that \
+             opened; ends and growths go first",
+            self.name
+        );
+    }
+
+    /// Replaces the sink before its next attempt. Queue, order and counters stay.
+    pub(super) fn replace(&self, setup: SinkSetup) {
+        let (max, wants_growth) = (setup.sink.queue_max(), setup.sink.wants_growth());
+        self.queue.replace(setup, max, wants_growth);
+    }
+
+    /// Closes the queue. The thread makes one attempt to deliver each notice that waits. If the sink is removed, what
+    /// it cannot deliver then is given up, otherwise the outbox keeps it if there is one.
+    pub(super) fn close(self, is_removed: bool) -> Closing {
+        let Self { name, queue, counters, before, outbox, shutdown, finished, .. } = self;
+        // Release: pairs with the load of the thread after it has found the queue closed.
+        self.is_removed.store(is_removed, Ordering::Release);
+        queue.close();
+        let is_kept = outbox.is_kept() && !is_removed;
+        Closing { name, counters, before, is_kept, shutdown, finished }
     }
 }
 
@@ -209,14 +218,18 @@ impl SinkWorker {
 #[derive(Debug)]
 pub(super) struct Closing {
     pub(super) name: SinkName,
-    counters: SinkCell,
+    counters: Arc<AtomicCounts>,
+    before: Counts,
+    /// True if what waits is delivered after the next start.
+    pub(super) is_kept: bool,
     shutdown: Shutdown,
     finished: Receiver<()>,
 }
 
 impl Closing {
     /// Waits for the thread until the deadline, then aborts the present attempt and waits for at most
-    /// [`ABORT_TIMEOUT`]. Returns the counters, and true if the thread finished before the deadline.
+    /// [`ABORT_TIMEOUT`]. Returns what was counted since the start of the sink, and true if the thread finished before
+    /// the deadline.
     pub(super) fn wait(self, deadline: Instant) -> (Counts, bool) {
         let is_done = |deadline: Instant| {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -227,7 +240,7 @@ impl Closing {
             self.shutdown.now();
             is_done(Instant::now() + ABORT_TIMEOUT);
         }
-        (self.counters.read(), in_time)
+        (self.counters.read().since(self.before), in_time)
     }
 }
 
@@ -235,48 +248,72 @@ impl Closing {
 const ABORT_TIMEOUT: Duration = Duration::from_millis(200);
 
 struct SinkThread {
+    setup: SinkSetup,
     retry: Retry,
+    queue: Arc<NoticeQueue<SinkSetup>>,
     log: SinkLog,
-    counters: SinkCell,
+    counters: Arc<AtomicCounts>,
+    outbox: Outbox,
     shutdown: Shutdown,
     acknowledged: Arc<AtomicU64>,
+    is_removed: Arc<AtomicBool>,
     /// True once a notice was given up. No later notice is acknowledged, since that would acknowledge this one too.
     has_gap: bool,
-    names: Option<Arc<ReverseDns>>,
-    geoip: Option<GeoIp>,
+    /// True once the program ends and the sink fails: what waits stays in the outbox.
+    leaves_rest: bool,
 }
 
 impl SinkThread {
-    fn run(&mut self, sink: &mut dyn Sink, waiting: &Receiver<Arc<QueuedNotice>>, done: &Sender<()>) {
-        if let Err(failure) = sink.begin() {
-            self.log.attempt_failed(&failure);
-        }
+    fn run(mut self, done: &Sender<()>) {
+        self.begin();
         // What the sink keeps open is open now.
-        sandbox::enter(sink.name().thread_kind());
-        let mut batch = Vec::new();
-        while let Ok(first) = waiting.recv() {
-            batch.push(first);
-            batch.extend(waiting.try_iter().take(sink.batch_max() - 1));
-            self.look_up_origins(&batch);
-            self.look_up_names(&batch);
-            while !batch.is_empty() {
-                let settled = self.settle(sink, &batch);
-                batch.drain(..settled);
+        sandbox::enter(self.name().thread_kind());
+        while !self.leaves_rest {
+            match self.queue.next(self.setup.sink.batch_max(), None) {
+                NextStep::Deliver(batch) => self.deliver(batch),
+                NextStep::Replace(setup) => self.replace(setup),
+                NextStep::Due => {}
+                NextStep::End => break,
             }
         }
         // After the deadline the receiver no longer exists.
         let _ = done.send(());
     }
 
+    fn begin(&mut self) {
+        if let Err(failure) = self.setup.sink.begin() {
+            self.log.attempt_failed(&failure);
+        }
+    }
+
+    fn replace(&mut self, setup: SinkSetup) {
+        self.retry = setup.sink.retry();
+        self.setup = setup;
+        self.begin();
+    }
+
+    fn deliver(&mut self, mut batch: Vec<Arc<QueuedNotice>>) {
+        self.look_up_origins(&batch);
+        self.look_up_names(&batch);
+        // The last was submitted after the others.
+        if let Some(last) = batch.last() {
+            self.outbox.wait_for_commit(last);
+        }
+        while !batch.is_empty() && !self.leaves_rest {
+            let settled = self.settle(&batch);
+            batch.drain(..settled);
+        }
+    }
+
     fn look_up_origins(&self, batch: &[Arc<QueuedNotice>]) {
-        let Some(geoip) = &self.geoip else { return };
+        let Some(geoip) = &self.setup.geoip else { return };
         batch.iter().for_each(|queued| queued.look_up_origin(geoip));
     }
 
     /// Looks up the names of the sources. Starts no further lookup after the timeout of one, so that the last notice of
     /// a batch does not wait for the timeouts of all lookups before it.
     fn look_up_names(&self, batch: &[Arc<QueuedNotice>]) {
-        let Some(names) = &self.names else { return };
+        let Some(names) = &self.setup.names else { return };
         let began = Instant::now();
         batch
             .iter()
@@ -284,87 +321,61 @@ impl SinkThread {
             .for_each(|queued| queued.look_up_name(names));
     }
 
-    /// Attempts to deliver the first notices of a batch until an attempt succeeds or the first notice is given up.
-    /// Returns the number of notices that were delivered or given up.
-    fn settle(&mut self, sink: &mut dyn Sink, batch: &[Arc<QueuedNotice>]) -> usize {
+    /// Attempts to deliver the first notices of a batch until an attempt succeeds, the first notice is given up, or it
+    /// is left for the next start. Returns the number of notices that were delivered or given up.
+    fn settle(&mut self, batch: &[Arc<QueuedNotice>]) -> usize {
         let mut failures = 0;
         loop {
-            let failure = match sink.deliver(batch, &self.shutdown) {
+            if let Some(setup) = self.queue.replacement() {
+                self.replace(setup);
+                failures = 0;
+            }
+            let attempted = &batch[..batch.len().min(self.setup.sink.batch_max())];
+            let failure = match self.setup.sink.deliver(attempted, &self.shutdown) {
                 Ok(taken) => {
-                    self.counters.cells().count_delivered(taken);
-                    if let Some(last) = batch[..taken].last().filter(|_| !self.has_gap) {
-                        self.acknowledged.store(last.number, Ordering::Release);
-                    }
-                    self.log.delivered();
+                    self.note_delivered(&attempted[..taken]);
                     return taken;
                 }
                 Err(failure) => failure,
             };
             failures += 1;
+            let is_closed = self.queue.is_closed();
+            if is_closed && self.is_kept() && (failure.is_passing || self.shutdown.is_now()) {
+                self.log.attempt_failed(&failure);
+                self.leaves_rest = true;
+                return 0;
+            }
             let pause = self.retry.pause(failures, failure.retry_after);
             let age = monotonic_now().since(batch[0].since);
-            if !failure.is_passing || self.shutdown.is_near() || !self.retry.is_worth(age, pause) {
-                self.counters.cells().count_failed(1);
+            if !failure.is_passing || is_closed || !self.retry.is_worth(age, pause) {
+                self.counters.count_failed(1);
                 self.has_gap = true;
+                self.outbox.settle(self.name(), [batch[0].number].into_iter(), self.counters.read());
                 self.log.gave_up(&failure);
                 return 1;
             }
-            self.counters.cells().count_retried();
+            self.counters.count_retried();
             self.log.attempt_failed(&failure);
-            self.shutdown.pause(pause);
-        }
-    }
-}
-
-/// Logs the first failure of a sink, its next delivery, and at intervals how many notices were lost.
-struct SinkLog {
-    name: SinkName,
-    counters: SinkCell,
-    /// Number of attempts that failed since the last delivery.
-    failures: u64,
-    /// When a loss was last logged, and how many notices were lost by then.
-    loss_logged: Option<(Instant, u64)>,
-}
-
-/// Minimum time between two log lines about losses.
-const LOSS_LOG_INTERVAL: Duration = Duration::from_secs(60);
-
-impl SinkLog {
-    fn new(name: SinkName, counters: SinkCell) -> Self {
-        Self { name, counters, failures: 0, loss_logged: None }
-    }
-
-    fn attempt_failed(&mut self, failure: &Failure) {
-        self.failures += 1;
-        let consequence = if failure.is_passing { "; alerts wait until it works" } else { "" };
-        if self.failures == 1 {
-            warn!("{}: {}{consequence}", self.name, failure.why);
+            self.queue.pause(pause);
         }
     }
 
-    fn gave_up(&mut self, failure: &Failure) {
-        let now = Instant::now();
-        let lost = self.counters.read().lost();
-        match self.loss_logged {
-            Some((at, _)) if now.duration_since(at) < LOSS_LOG_INTERVAL => {}
-            _ => {
-                warn!("{}: {}; alerts lost so far: {lost}", self.name, failure.why);
-                self.loss_logged = Some((now, lost));
-            }
+    fn note_delivered(&mut self, delivered: &[Arc<QueuedNotice>]) {
+        self.counters.count_delivered(delivered.len());
+        if let Some(last) = delivered.last().filter(|_| !self.has_gap) {
+            self.acknowledged.store(last.number, Ordering::Release);
         }
+        let numbers = delivered.iter().map(|queued| queued.number);
+        self.outbox.settle(self.name(), numbers, self.counters.read());
+        self.log.delivered();
     }
 
-    fn delivered(&mut self) {
-        if self.failures > 0 {
-            info!("{}: delivers again, after {} failed attempts", self.name, self.failures);
-            self.failures = 0;
-        }
-        let lost = self.counters.read().lost();
-        let logged = self.loss_logged.map_or(0, |(_, lost)| lost);
-        let is_due = self.loss_logged.is_none_or(|(at, _)| at.elapsed() >= LOSS_LOG_INTERVAL);
-        if lost > logged && is_due {
-            warn!("{}: alerts lost so far: {lost}", self.name);
-            self.loss_logged = Some((Instant::now(), lost));
-        }
+    fn name(&self) -> SinkName {
+        self.setup.sink.name()
+    }
+
+    /// Returns true if what waits at the end is delivered after the next start.
+    fn is_kept(&self) -> bool {
+        self.outbox.is_kept() && !self.is_removed.load(Ordering::Acquire)
     }
 }
