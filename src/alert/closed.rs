@@ -1,4 +1,6 @@
 //! The alerts that closed within the last day, for readers. They are in memory only, so they are lost at a restart.
+//!
+//! Alerts of storms have only the room that others leave: a flood does not push out what was before it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,51 +17,59 @@ pub const CLOSED_ALERTS_MAX: usize = 1000;
 /// How long a closed alert is in the list.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The alerts that closed within the last day, at most the latest [`CLOSED_ALERTS_MAX`], the newest first. Reports
-/// share one list as long as it does not change.
+/// The alerts that closed within the last day, at most [`CLOSED_ALERTS_MAX`], the newest first. In a full list the
+/// oldest alerts of storms give way first. Reports share one list as long as it does not change.
 pub type ClosedList = Arc<Vec<Arc<Alert>>>;
 
 /// Keeps the closed alerts. An alert that opens again leaves the list until it closes again.
 #[derive(Debug, Default)]
 pub(super) struct ClosedAlerts {
-    /// The newest last.
-    alerts: VecDeque<(Moment, Arc<Alert>)>,
+    /// Those that are in no storm, and those of storms; in both the newest is last.
+    singles: VecDeque<(Moment, Arc<Alert>)>,
+    of_storms: VecDeque<(Moment, Arc<Alert>)>,
     /// What readers got last.
     list: ClosedList,
     has_changed: bool,
 }
 
 impl ClosedAlerts {
-    /// Adds an alert that closed at `at`. If the list is full, the oldest alert leaves it.
+    /// Adds an alert that closed at `at`. If the list is full, the oldest alert of a storm leaves it, or the oldest if
+    /// there is none.
     pub(super) fn add(&mut self, alert: Alert, at: Moment) {
-        let position = self.alerts.partition_point(|(earlier, _)| *earlier <= at);
-        self.alerts.insert(position, (at, Arc::new(alert)));
-        if self.alerts.len() > CLOSED_ALERTS_MAX {
-            self.alerts.pop_front();
+        let alerts = if alert.progress.storm_id.is_some() { &mut self.of_storms } else { &mut self.singles };
+        let position = alerts.partition_point(|(earlier, _)| *earlier <= at);
+        alerts.insert(position, (at, Arc::new(alert)));
+        if self.singles.len() + self.of_storms.len() > CLOSED_ALERTS_MAX
+            && self.of_storms.pop_front().is_none()
+        {
+            self.singles.pop_front();
         }
         self.has_changed = true;
     }
 
     /// Removes the alert with this id, if it is in the list.
     pub(super) fn remove(&mut self, id: &str) {
-        // An alert that opens again closed within the cooldown, so the search begins with the newest.
-        if let Some(position) = self.alerts.iter().rposition(|(_, alert)| alert.id == id) {
-            self.alerts.remove(position);
-            self.has_changed = true;
+        for alerts in [&mut self.singles, &mut self.of_storms] {
+            // An alert that opens again closed within the cooldown, so the search begins with the newest.
+            if let Some(position) = alerts.iter().rposition(|(_, alert)| alert.id == id) {
+                alerts.remove(position);
+                self.has_changed = true;
+            }
         }
     }
 
     /// Removes the alerts that closed a day ago or earlier.
     pub(super) fn expire(&mut self, now: Moment) {
-        while self.alerts.front().is_some_and(|(at, _)| now.since(*at) >= KEPT_FOR) {
-            self.alerts.pop_front();
-            self.has_changed = true;
+        for alerts in [&mut self.singles, &mut self.of_storms] {
+            while alerts.pop_front_if(|(at, _)| now.since(*at) >= KEPT_FOR).is_some() {
+                self.has_changed = true;
+            }
         }
     }
 
     /// Removes the addresses of peers from all alerts, after destinations were hidden.
     pub(super) fn hide_destinations(&mut self) {
-        for (_, alert) in &mut self.alerts {
+        for (_, alert) in self.singles.iter_mut().chain(&mut self.of_storms) {
             Arc::make_mut(alert).hide_destinations();
             self.has_changed = true;
         }
@@ -67,7 +77,7 @@ impl ClosedAlerts {
 
     /// Corrects the times of all alerts after a step of the wall clock.
     pub(super) fn correct(&mut self, step: ClockStep) {
-        for (_, alert) in &mut self.alerts {
+        for (_, alert) in self.singles.iter_mut().chain(&mut self.of_storms) {
             step.correct_alert(Arc::make_mut(alert));
             self.has_changed = true;
         }
@@ -76,7 +86,10 @@ impl ClosedAlerts {
     /// Returns the list.
     pub(super) fn list(&mut self) -> ClosedList {
         if std::mem::take(&mut self.has_changed) {
-            self.list = Arc::new(self.alerts.iter().rev().map(|(_, alert)| Arc::clone(alert)).collect());
+            let mut alerts: Vec<_> = self.singles.iter().chain(&self.of_storms).collect();
+            // The sort is stable, and both parts are sorted already.
+            alerts.sort_by_key(|(at, _)| *at);
+            self.list = Arc::new(alerts.into_iter().rev().map(|(_, alert)| Arc::clone(alert)).collect());
         }
         Arc::clone(&self.list)
     }
@@ -112,6 +125,35 @@ mod tests {
         let ids = ids(&mut closed);
         assert_eq!((ids.len(), ids.first().map(String::as_str)), (CLOSED_ALERTS_MAX, Some("1004")));
         assert_eq!(ids.last().map(String::as_str), Some("5"));
+    }
+
+    #[test]
+    fn the_alerts_of_a_storm_push_nobody_else_out() {
+        let mut closed = ClosedAlerts::default();
+        let member = |n: usize| {
+            let mut alert = alert(n);
+            alert.progress.storm_id = Some("storm".into());
+            alert
+        };
+        closed.add(alert(1), Moment(10 * SECOND));
+        for n in 2..2 + 2 * CLOSED_ALERTS_MAX {
+            closed.add(member(n), Moment(20 * SECOND));
+        }
+        closed.add(alert(9000), Moment(15 * SECOND));
+        let listed = ids(&mut closed);
+        assert_eq!(listed.len(), CLOSED_ALERTS_MAX);
+        assert_eq!((listed[0].as_str(), listed[997].as_str()), ("2001", "1004"));
+        assert_eq!(listed[998..], ["9000", "1"]);
+        // They have the room that others leave.
+        for n in 10_000..10_000 + CLOSED_ALERTS_MAX - 3 {
+            closed.add(alert(n), Moment(30 * SECOND));
+        }
+        assert!(ids(&mut closed).contains(&"2001".to_owned()));
+        closed.add(alert(20_000), Moment(30 * SECOND));
+        closed.add(member(3), Moment(40 * SECOND));
+        let listed = ids(&mut closed);
+        assert!(listed.len() == CLOSED_ALERTS_MAX && !listed.contains(&"3".to_owned()));
+        assert_eq!(listed.last().map(String::as_str), Some("1"));
     }
 
     #[test]

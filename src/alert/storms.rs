@@ -9,13 +9,13 @@
 //! if at most [`SCOPED_MAX`] such storms are open; other openings share the storm of everything. So a flood from
 //! thousands of networks leads to few storms.
 //!
-//! A storm opens, grows and closes like an alert. Its opening is notified after 250 ms, so that it names the hosts that
-//! begin at the same time, or at once if it has more hosts than it names. Its growth is notified when its hosts are
+//! A storm opens, grows and closes like an alert. Its opening is notified when no host has joined it for 270 ms, after
+//! 500 ms at the latest, so that it names the hosts that begin at the same time, or at once if it has more hosts than
+//! it names. When the program stops, all that waits is notified. Its growth is notified when its hosts are
 //! 2, 5, 10, 100 and so on times as many as at its opening, and when it goes on after a minute without an opening. As
-//! long as
-//! it can name all its hosts, further ones are named after 1, 2, 4, 8 and so on seconds. It closes when none of its
-//! alerts is open. An alert whose value is ten times the mean of the storm or more is notified singly, but not more
-//! than `AlertBurst` of them within a minute.
+//! long as it can name all its hosts, further ones are named after 1, 2, 4, 8 and so on seconds. It closes when none of
+//! its alerts is open. An alert whose value is ten times the geometric mean of the storm or more is notified singly, but
+//! not more than `AlertBurst` of them within a minute. So whoever keeps a storm going hides nobody who does far more.
 //!
 //! Each opening costs one look at a few dozen records, and each judgement with openings a sort of them.
 
@@ -47,11 +47,15 @@ const COUNTED_NETWORKS_MAX: usize = 1024;
 /// Multiples of the hosts at the opening of a storm at which its growth is notified.
 const GROWTH: [u64; 7] = [2, 5, 10, 100, 1000, 10_000, 100_000];
 
-/// How many times the mean of its storm the value of an alert is that is notified singly.
-const OUTSTANDING: u64 = 10;
+/// How far the value of an alert that is notified singly is above the mean of its storm: ten times, as an [`excess`].
+const OUTSTANDING: u64 = 832;
 
-/// Time from the opening of a storm to its first notice: the hosts of one tick come together.
-const GATHERS_FOR: Duration = Duration::from_millis(250);
+/// Time without a further host until the first notice of a storm. It is a little more than a tick, because hosts that
+/// begin together may be in the deltas of two ticks.
+const GATHERS_FOR: Duration = Duration::from_millis(270);
+
+/// Longest time from the opening of a storm to its first notice.
+const GATHERS_FOR_MAX: Duration = Duration::from_millis(500);
 
 /// Time from the first notice to one that names further hosts; it doubles with each.
 const NAMES_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -132,7 +136,7 @@ struct OpenStorm {
     /// Number of openings, each with the time of the first of them; the latest last.
     joined: VecDeque<(Moment, u64)>,
     last_joined_at: Moment,
-    /// The values of its open alerts together.
+    /// The sum of the [`excess`] of its open alerts.
     excess: u64,
     /// Number of hosts when it opened, and the number of multiples of them that were notified.
     hosts_at_opening: u64,
@@ -147,10 +151,15 @@ struct OpenStorm {
     hosts_said: u64,
 }
 
-/// Returns the value of an alert as a percentage of its limit, at most a hundred times the limit: one host must not
-/// decide the mean of all.
+/// Returns how far the value of an alert is above its limit: 256 times the binary logarithm of the multiple, whose
+/// fraction is interpolated. The mean of logarithms is the geometric mean, which no single host decides.
 pub(super) fn excess(alert: &Alert) -> u64 {
-    (u128::from(alert.measured) * 100 / u128::from(alert.limit.max(1))).min(10_000) as u64
+    const AT_LIMIT: u64 = 8 << 8;
+    // The multiple, times 256, is at least 1 and below 2^72.
+    let multiple = ((u128::from(alert.measured) << 8) / u128::from(alert.limit.max(1))).max(1);
+    let whole = multiple.ilog2();
+    let fraction = u64::try_from(((multiple << 8) >> whole) & 0xff).unwrap_or_default();
+    ((u64::from(whole) << 8) + fraction).saturating_sub(AT_LIMIT)
 }
 
 impl Storms {
@@ -197,11 +206,12 @@ impl Storms {
         ids
     }
 
-    /// Appends what the storms must notify since the last call: each storm as an alert.
-    pub(super) fn take_changes(&mut self, at: At, out: &mut Vec<(StormChange, Alert)>) {
+    /// Appends what the storms must notify since the last call: each storm as an alert. With `is_last` nothing waits
+    /// for further hosts.
+    pub(super) fn take_changes(&mut self, at: At, is_last: bool, out: &mut Vec<(StormChange, Alert)>) {
         let At { now, wall_clock } = at;
         for storm in self.each_mut() {
-            if let Some(change) = storm.take_change(now) {
+            if let Some(change) = storm.take_change(now, is_last) {
                 storm.alert.progress.exceeded_at = wall_clock;
                 storm.refresh();
                 out.push((change, storm.alert.clone()));
@@ -221,7 +231,7 @@ impl Storms {
             let mean = (storm.excess - opening.excess.min(storm.excess)).checked_div(others);
             singles.retain(|single| now.since(single.at) < BURST_WITHIN);
             let told = singles.iter().filter(|single| single.is_outstanding).count();
-            let is_outstanding = mean.is_some_and(|mean| opening.excess >= OUTSTANDING * mean.max(100));
+            let is_outstanding = mean.is_some_and(|mean| opening.excess >= OUTSTANDING + mean);
             if !is_outstanding || told >= burst as usize {
                 return false;
             }
@@ -392,8 +402,7 @@ impl ClassStorms {
         let is_outstanding = |(opening, scope): (&Opening, &Option<Scope>)| {
             let Some(&(sum, count)) = scope.as_ref().and_then(|scope| sums.get(scope)) else { return false };
             let mean = (sum - opening.excess).checked_div(count - 1);
-            let is_told =
-                told < burst && mean.is_some_and(|mean| opening.excess >= OUTSTANDING * mean.max(100));
+            let is_told = told < burst && mean.is_some_and(|mean| opening.excess >= OUTSTANDING + mean);
             told += usize::from(is_told);
             is_told
         };
@@ -481,14 +490,17 @@ impl OpenStorm {
     }
 
     /// Takes what must be notified now; `None` if nothing must.
-    fn take_change(&mut self, now: Moment) -> Option<StormChange> {
+    fn take_change(&mut self, now: Moment, is_last: bool) -> Option<StormChange> {
         let names_all = self.storm.hosts <= STORM_HOSTS_MAX as u64;
-        if self.change == Some(StormChange::Opened) && names_all && now.since(self.opened_at) < GATHERS_FOR {
+        let gathers = names_all
+            && now.since(self.last_joined_at) < GATHERS_FOR
+            && now.since(self.opened_at) < GATHERS_FOR_MAX;
+        if self.change == Some(StormChange::Opened) && gathers && !is_last {
             return None;
         }
         let mut change = self.change.take();
         let is_unnamed = names_all && self.storm.hosts > self.hosts_said;
-        if change.is_none() && is_unnamed && now.since(self.said_at) >= self.pause {
+        if change.is_none() && is_unnamed && (is_last || now.since(self.said_at) >= self.pause) {
             self.pause *= 2;
             change = Some(StormChange::Grown);
         }

@@ -270,6 +270,11 @@ impl Analyst {
         }
     }
 
+    /// Appends the notices that wait for further hosts, after the last judgement.
+    pub(super) fn say_rest(&mut self, now: Moment, civil: UnixNanos, notices: &mut Vec<Notice>) {
+        self.ledger.say_rest(now, civil, notices);
+    }
+
     /// Removes the findings that may not open an alert. If there is no room for all alerts that would open, the
     /// heaviest come first.
     fn refuse_candidates(&mut self, now: Moment) {

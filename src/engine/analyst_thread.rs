@@ -136,11 +136,14 @@ impl AnalystThread {
                 let settled = if is_last { now } else { settled };
                 self.advance(&mut state, now, settled, waited.filter(|_| !is_last));
             }
-            if is_last && !state.is_advancing {
+            let has_ended = is_last && !state.is_advancing;
+            if has_ended {
                 state.save_peaks_at = now;
+                let clocks = Clocks::read();
+                self.analyst.say_rest(clocks.now, clocks.civil, &mut state.notices);
             }
             self.send_notices(&mut state, now);
-            if is_last && !state.is_advancing {
+            if has_ended {
                 // The server was stopped before the engine, so no further report is made.
                 return (self.analyst, self.sinks);
             }

@@ -12,11 +12,12 @@
 //! 2. **All others** have what is left, at least a quarter: they are evaluated again when the contacts have grown by an
 //!    eighth, every 100 ms while answers may still come, and after 5 seconds.
 //!
-//! In both, local hosts come first, then those furthest above their limit; each second of waiting counts as much as
-//! four times the contacts, so every host has its turn.
+//! In both, local hosts come first, and remote ones have at least a third of the rows, whoever forges local addresses.
+//! Then come those furthest above their limit; each second of waiting counts as much as four times the contacts, so
+//! every host has its turn.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -30,8 +31,17 @@ use crate::time::Moment;
 /// Number of rows after which one judgement begins no further evaluation: some 5 ms.
 const ROWS_PER_JUDGEMENT_MAX: usize = 32 * SAMPLE_MAX;
 
-/// The part of them that new candidates have before all others.
-const ROWS_FOR_NEW: usize = ROWS_PER_JUDGEMENT_MAX / 4 * 3;
+/// The rows that each queue has at least: new local candidates, new remote ones, other local ones, other remote ones.
+/// What a queue leaves is for those after it.
+const ROWS_KEPT: [usize; 4] = [
+    ROWS_PER_JUDGEMENT_MAX / 2,
+    ROWS_PER_JUDGEMENT_MAX / 4,
+    ROWS_PER_JUDGEMENT_MAX / 6,
+    ROWS_PER_JUDGEMENT_MAX / 12,
+];
+
+/// An evaluation costs at least as much as a walk over so many rows.
+const ROWS_PER_EVALUATION_MIN: usize = 16;
 
 /// Maximum number of candidates. One judgement may add as many again, and the next one removes the weakest.
 const CANDIDATES_MAX: usize = 1 << 16;
@@ -74,12 +84,12 @@ struct ScanCandidate {
     is_settled: bool,
     /// The multiple of the limit that it had last, as a binary logarithm.
     volume: u32,
+    is_local: bool,
 }
 
 /// An evaluation that is due. The order is that of their importance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct DueEvaluation {
-    is_local: bool,
     /// The binary logarithm of the multiple of the limit, and two for each second of waiting.
     urgency: u64,
     /// The position of its finding; the order of equals is that of the findings.
@@ -95,10 +105,15 @@ impl ScanCandidates {
     pub(super) fn begin_judgement(&mut self, now: Moment) {
         self.seen.retain(|_, candidate| now.since(candidate.seen_at) < FORGET_AFTER);
         if self.seen.len() >= CANDIDATES_MAX {
-            let mut weakest: Vec<_> =
-                self.seen.iter().map(|(key, one)| (!one.is_settled, one.volume, *key)).collect();
-            weakest.sort_unstable();
-            for (_, _, key) in &weakest[..weakest.len() - CANDIDATES_MAX / 4 * 3] {
+            let mut weakest: Vec<_> = self
+                .seen
+                .iter()
+                .map(|(key, one)| (one.is_local, !one.is_settled, one.volume, *key))
+                .collect();
+            let removed = weakest.len() - CANDIDATES_MAX / 4 * 3;
+            // Only which of them are removed matters, so they are not sorted.
+            weakest.select_nth_unstable(removed - 1);
+            for (.., key) in &weakest[..removed] {
                 self.seen.remove(key);
             }
         }
@@ -127,7 +142,7 @@ impl ScanCandidates {
         if self.rule != ScanRule::Suspicious {
             return refused;
         }
-        let (mut new, mut others) = (Vec::new(), Vec::new());
+        let mut queues = [const { Vec::new() }; ROWS_KEPT.len()];
         for (position, finding) in findings.iter().enumerate() {
             let (Some(source), Some(ContactKind::Hosts | ContactKind::Ports)) =
                 (finding.source, finding.kind.detector().contacts)
@@ -137,53 +152,69 @@ impl ScanCandidates {
             let key = (source, finding.kind);
             refused.insert(key);
             let volume = (finding.measured / finding.limit.max(1)).checked_ilog2().unwrap_or_default();
-            let mut not_kept = ScanCandidate::new(now);
+            let mut not_kept = ScanCandidate::new(now, is_local(source));
             let candidate = match self.seen.len() < 2 * CANDIDATES_MAX {
                 true => self.seen.entry(key).or_insert(not_kept),
                 false => self.seen.get_mut(&key).unwrap_or(&mut not_kept),
             };
             (candidate.seen_at, candidate.volume) = (now, volume);
-            let queue = if candidate.is_new(finding, now) {
-                &mut new
-            } else if candidate.is_due(now) || candidate.has_grown(finding) || candidate.is_stale(now) {
-                &mut others
-            } else {
+            let is_new = candidate.is_new(finding, now);
+            let is_due = candidate.is_due(now) || candidate.has_grown(finding) || candidate.is_stale(now);
+            if !is_new && !is_due {
                 continue;
-            };
+            }
+            let queue = &mut queues[2 * usize::from(!is_new) + usize::from(!candidate.is_local)];
             let waited = now.since(*candidate.waits_since.get_or_insert(now)).as_millis() / 500;
             queue.push(DueEvaluation {
-                is_local: is_local(source),
                 urgency: u64::from(volume) + u64::try_from(waited).unwrap_or(u64::MAX / 2),
                 position: Reverse(position),
             });
         }
+        self.evaluate(queues, findings, window, now, &mut refused);
+        refused
+    }
+
+    /// Evaluates the most important hosts of each queue, as far as the rows suffice. Removes the scanners from
+    /// `refused`.
+    fn evaluate(
+        &mut self,
+        queues: [Vec<DueEvaluation>; ROWS_KEPT.len()],
+        findings: &[Finding],
+        window: &Window,
+        now: Moment,
+        refused: &mut HashSet<CandidateKey>,
+    ) {
+        let of_others = queues.iter().zip(ROWS_KEPT).filter(|(queue, _)| !queue.is_empty());
+        let mut kept: usize = of_others.map(|(_, rows)| rows).sum();
         let mut rows_left = ROWS_PER_JUDGEMENT_MAX;
-        let kept_for_others = if others.is_empty() { 0 } else { ROWS_PER_JUDGEMENT_MAX - ROWS_FOR_NEW };
-        for (mut queue, kept, is_new) in [(new, kept_for_others, true), (others, 0, false)] {
-            queue.sort_unstable_by_key(|due| Reverse(*due));
-            for due in queue {
+        for (n, queue) in queues.into_iter().enumerate().filter(|(_, queue)| !queue.is_empty()) {
+            kept -= ROWS_KEPT[n];
+            // A heap costs less than a sort, because the rows suffice for few of many.
+            let mut queue = BinaryHeap::from(queue);
+            while rows_left > kept
+                && let Some(due) = queue.pop()
+            {
                 let finding = &findings[due.position.0];
-                let Some(source) = finding.source.filter(|_| rows_left > kept) else { break };
+                let Some(source) = finding.source else { continue };
                 let key = (source, finding.kind);
                 let Some((evidence, rows)) = scan_evidence(window, finding, now) else {
                     self.seen.remove(&key);
                     continue;
                 };
-                rows_left = rows_left.saturating_sub(rows);
+                rows_left = rows_left.saturating_sub(rows.max(ROWS_PER_EVALUATION_MIN));
                 if evidence.role == ScanRole::Scanner {
                     self.seen.remove(&key);
                     refused.remove(&key);
                 } else if let Some(candidate) = self.seen.get_mut(&key) {
-                    candidate.note(finding.measured, evidence.outcomes.early == 0, is_new, now);
+                    candidate.note(finding.measured, evidence.outcomes.early == 0, n < 2, now);
                 }
             }
         }
-        refused
     }
 }
 
 impl ScanCandidate {
-    fn new(now: Moment) -> Self {
+    fn new(now: Moment, is_local: bool) -> Self {
         Self {
             seen_at: now,
             considered_at: now,
@@ -194,6 +225,7 @@ impl ScanCandidate {
             is_ripe: false,
             is_settled: false,
             volume: 0,
+            is_local,
         }
     }
 
@@ -403,11 +435,53 @@ mod tests {
         assert!(opened[0] < 40, "{opened:?}");
     }
 
+    /// Somebody forges many local addresses, which come before remote hosts, and more of them than there are rows for.
+    #[test]
+    fn forged_local_hosts_leave_rows_for_remote_ones() {
+        let mut scenario = Scenario::new(ScanRule::Suspicious);
+        scenario.analyst.know_local(&["10.0.0.0/16".parse().expect("a network")]);
+        scenario.turn(100_000);
+        let sweeper = 0x00ff_0000;
+        for (source, port, contacts, answered) in
+            [(sweeper, 23, 60, 1)].into_iter().chain((0..70).map(|n| (n, 443, 1030, 1030)))
+        {
+            for n in 0..contacts {
+                let target = 0x0100_0000 + n;
+                scenario.tcp([source, target], [40_000, port], SYN);
+                if n < answered {
+                    scenario.tcp([target, source], [port, 40_000], SYN_ACK);
+                }
+            }
+        }
+        assert_eq!(scenario.turn(100_250), [], "answers may still come");
+        assert_eq!(scenario.turn(100_900), [(host(sweeper), FindingKind::Scanning)]);
+    }
+
+    #[test]
+    fn of_too_many_candidates_the_weakest_are_forgotten_and_local_ones_last() {
+        let now = Moment(MS);
+        let mut candidates = ScanCandidates::new(ScanRule::Suspicious);
+        let mut add = |n: usize, volume: u32, is_local: bool| {
+            let key = (host(u32::try_from(n).expect("it is small")), FindingKind::Scanning);
+            candidates.seen.insert(key, ScanCandidate { volume, ..ScanCandidate::new(now, is_local) });
+            key
+        };
+        let (local, heavy) = (add(0, 0, true), add(1, 5, false));
+        (2..CANDIDATES_MAX + 1000).for_each(|n| {
+            add(n, 1, false);
+        });
+        candidates.begin_judgement(now);
+        assert_eq!(candidates.seen.len(), CANDIDATES_MAX / 4 * 3);
+        assert!(candidates.seen.contains_key(&local) && candidates.seen.contains_key(&heavy));
+        candidates.begin_judgement(now);
+        assert_eq!(candidates.seen.len(), CANDIDATES_MAX / 4 * 3);
+    }
+
     /// Each of many busy hosts has more contacts than an evaluation walks over, new ones all the time, so that answers
     /// may always still come. A host with a higher address begins to sweep.
     #[test]
     fn a_sweep_is_found_within_a_second_however_many_hosts_are_busy() {
-        for (busy, contacts) in [(400, 1100), (10_000, 40)] {
+        for (busy, contacts) in [(100, 1100), (2000, 40)] {
             let mut scenario = Scenario::new(ScanRule::Suspicious);
             scenario.turn(100_000);
             let mut opened = Vec::new();

@@ -60,9 +60,19 @@ fn wait_for_line(program: &Program, began: Instant, words: &[&str]) -> Duration 
 #[test]
 fn a_flood_of_spoofed_scanners_is_a_few_lines_and_hides_nobody() {
     inside(|| {
-        let config = "ScanEvidence: contacts\nNumberContactedIPs: 15\nByteLimit: 1M\nPacketRateLimit: off\n";
-        let (_router, far, program) = monitored(config);
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let file = folder.path().join("alerts.jsonl");
+        let config = format!(
+            "ScanEvidence: contacts\nNumberContactedIPs: 15\nByteLimit: 1M\nPacketRateLimit: off\n\
+             AlertFile: {}\nAlertFileMaxSize: 100K\nAlertFileKeep: 0\n",
+            file.display()
+        );
+        let (_router, far, program) = monitored(&config);
         let injector = far.injector("far0");
+        let earlier: Vec<_> = (0..60).map(|n| syn(local(9), target(100 + n), 23)).collect();
+        injector.send_at_rate(&earlier, 50_000);
+        let earlier = format!("SRC={} ", local(9));
+        wait_for_line(&program, Instant::now(), &["WHY=SCANNING", &earlier]);
         let before = program.log_text().lines().count();
         // 160,000 SYNs: each of 10,000 sources contacts 16 hosts.
         let flood: Vec<Vec<u8>> =
@@ -100,6 +110,23 @@ fn a_flood_of_spoofed_scanners_is_a_few_lines_and_hides_nobody() {
             "{table}"
         );
         program.stop(Signal::SIGTERM);
+        // The file, which may have 100 KB and none before it, has what was before the flood.
+        let alerts = std::fs::read_to_string(&file).expect("the program wrote it");
+        let of = |source: Ipv4Addr| alerts.lines().position(|line| line.contains(&format!("\"{source}\"")));
+        assert_eq!((of(local(9)), of(local(5)).is_some()), (Some(0), true), "{alerts}");
+    });
+}
+
+/// The program ends while the storm waits for further hosts.
+#[test]
+fn a_storm_is_said_before_the_program_ends() {
+    inside(|| {
+        let (_router, far, program) = monitored("ScanEvidence: contacts\nNumberContactedIPs: 15\n");
+        let sweeps: Vec<_> = (0..50 * 20).map(|n| syn(local(n % 50), target(n / 50), 445)).collect();
+        far.injector("far0").send_at_rate(&sweeps, 50_000);
+        let lines = program.stop(Signal::SIGTERM).lines;
+        let storm = lines.iter().find(|line| line.text.contains("EVENT=STORM KIND=SCANNING HOSTS=50 "));
+        assert!(storm.is_some(), "{lines:?}");
     });
 }
 

@@ -51,8 +51,13 @@ impl Ledger {
             // An alert that was displaced in the judgement in which it opened ends as a part of its storm.
             notices.extend(ends.into_iter().filter(|end| !storm_ids.contains_key(&end.alert().id)));
         }
-        self.say_storms(At { now, wall_clock }, notices);
+        self.say_storms(At { now, wall_clock }, false, notices);
         self.full_table.warn_if_due(now);
+    }
+
+    /// Appends what storms have still to notify. Call it after the last judgement, before the program ends.
+    pub(crate) fn say_rest(&mut self, now: Moment, wall_clock: UnixNanos, notices: &mut Vec<Notice>) {
+        self.say_storms(At { now, wall_clock }, true, notices);
     }
 
     /// Decides which openings belong to storms. Returns the id of the storm for each of their alerts.
@@ -91,9 +96,9 @@ impl Ledger {
     }
 
     /// Appends the notices of storms that opened or have grown.
-    fn say_storms(&mut self, at: At, notices: &mut Vec<Notice>) {
+    fn say_storms(&mut self, at: At, is_last: bool, notices: &mut Vec<Notice>) {
         let mut changes = Vec::new();
-        self.storms.take_changes(at, &mut changes);
+        self.storms.take_changes(at, is_last, &mut changes);
         self.unsaved.storms |= !changes.is_empty();
         notices.extend(changes.into_iter().map(|(change, alert)| match change {
             StormChange::Opened => Notice::Opened(alert),

@@ -61,7 +61,7 @@ impl Scenario {
         }
         self.ledger.finish_judgement(now, wall, notices, 0);
         // A storm that opened waits for the hosts of the same tick.
-        let (later, from) = (now.plus(Duration::from_millis(250)), notices.len());
+        let (later, from) = (now.plus(Duration::from_millis(270)), notices.len());
         self.ledger.finish_judgement(later, wall, notices, from);
         assert!(!self.ledger.is_storm_pending());
         std::mem::take(notices)
@@ -311,6 +311,56 @@ fn a_storm_survives_a_restart() {
     assert_eq!(after.judge(7, &all(AlertKind::Scanning, local, 0..50)), []);
     let closed = after.judge(17, &[]);
     assert!(matches!(&closed[..], [Notice::Closed(storm)] if Some(&storm.id) == id.as_ref()), "{closed:?}");
+}
+
+/// A program that ends in the time in which a storm waits for further hosts, or names them later, says all of them.
+#[test]
+fn what_waits_is_notified_at_the_end() {
+    let mut scenario = Scenario::new();
+    let (now, wall) = (Moment(1000 * SECOND), UnixNanos(1000 * SECOND));
+    let open = |scenario: &mut Scenario, hosts| {
+        let mut notices = Vec::new();
+        for (kind, source, measured) in all(AlertKind::Scanning, local, hosts) {
+            let finding = Finding { kind, source: Some(source), measured, error_bound: 0, limit: 100 };
+            notices.extend(scenario.ledger.apply(&finding, now, wall, |_| Evidence::default()));
+        }
+        scenario.ledger.finish_judgement(now, wall, &mut notices, 0);
+        notices
+    };
+    assert_eq!(open(&mut scenario, 0..30), []);
+    let mut notices = Vec::new();
+    scenario.ledger.say_rest(now, wall, &mut notices);
+    assert!(matches!(&notices[..], [Notice::Opened(storm)] if storm.measured == 30), "{notices:?}");
+    assert_eq!(open(&mut scenario, 30..32), []);
+    notices.clear();
+    scenario.ledger.say_rest(now, wall, &mut notices);
+    assert!(matches!(&notices[..], [Notice::Grown(storm, _)] if storm.measured == 32), "{notices:?}");
+    notices.clear();
+    scenario.ledger.say_rest(now, wall, &mut notices);
+    assert_eq!(notices, []);
+}
+
+/// Whoever forges a storm of hosts far above the limit does not hide one that is far above them.
+#[test]
+fn a_storm_that_is_kept_open_hides_nobody_who_does_far_more() {
+    let mut scenario = Scenario::new();
+    let forged = |range: std::ops::Range<u32>| -> Vec<_> {
+        range.map(|n| (AlertKind::Scanning, remote(n), if n % 30 == 0 { 9_000_000 } else { 2000 })).collect()
+    };
+    for second in 0..120 {
+        scenario.judge(1000 + second, &forged(second as u32 * 30 + 1..second as u32 * 30 + 30));
+    }
+    let opened = scenario.judge(1120, &[(AlertKind::Scanning, remote(100_000), 21_000)]);
+    let is_it = |alert: &Alert| alert.source == Some(remote(100_000));
+    assert!(
+        opened.iter().any(|notice| matches!(notice, Notice::Opened(alert) if is_it(alert))),
+        "{opened:?}"
+    );
+    // One like the others is a part of the storm, and readers find it.
+    let opened = scenario.judge(1121, &[(AlertKind::Scanning, remote(100_001), 2000)]);
+    assert!(!opened.iter().any(|notice| matches!(notice, Notice::Opened(_))), "{opened:?}");
+    let alert = scenario.ledger.find(Some(remote(100_001)), AlertKind::Scanning).expect("it is open");
+    assert!(alert.progress.storm_id.is_some());
 }
 
 #[test]
