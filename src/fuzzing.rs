@@ -11,7 +11,7 @@
 pub use crate::alert::fuzzing::{state_rows, syslog_answer, webhook_answer};
 pub use crate::api::fuzzing::http;
 pub use crate::capture::fuzzing::{bpf_filter, netlink};
-pub use crate::config::fuzzing::reload;
+pub use crate::config::fuzzing::{config, reload};
 pub use crate::enrich::fuzzing::{dns_answer, mmdb};
 
 #[cfg(test)]
@@ -110,5 +110,5 @@ mod tests {
         };
     }
 
-    targets! { bpf_filter dns_answer http mmdb netlink reload state_rows syslog_answer webhook_answer }
+    targets! { bpf_filter config dns_answer http mmdb netlink reload state_rows syslog_answer webhook_answer }
 }

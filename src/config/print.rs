@@ -6,6 +6,8 @@ use super::checked::Config;
 use super::key::SettingKey;
 use super::machine::{MemoryLimit, Workers};
 use super::units::Bytes;
+use super::values::Settings;
+use crate::alert::Secret;
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -13,8 +15,28 @@ impl fmt::Display for Config {
     }
 }
 
+impl Settings {
+    /// Returns the lines of a setting with the token, which [`Settings::lines`] leaves out.
+    pub(super) fn lines_with_token(&self, key: SettingKey) -> Vec<String> {
+        match (key, &self.api_token) {
+            (SettingKey::ApiToken, Some(Secret::Here(token))) => vec![token.clone()],
+            _ => self.lines(key),
+        }
+    }
+}
+
 impl Config {
-    /// Writes every setting. `comment` returns a further comment for the line of a key.
+    /// Returns every setting as in a file, with the token: what [`Config::parse`] reads as the same. The text must not
+    /// be shown.
+    pub(super) fn text_with_token(&self) -> String {
+        let lines = |key: SettingKey| {
+            let values = self.settings.lines_with_token(key);
+            values.into_iter().map(move |value| format!("{key}: {value}\n")).collect::<String>()
+        };
+        SettingKey::ALL.iter().copied().map(lines).collect()
+    }
+
+    /// Writes every setting but the token. `comment` returns a further comment for the line of a key.
     pub(super) fn write(
         &self,
         f: &mut fmt::Formatter<'_>,

@@ -34,7 +34,7 @@ impl Config {
         let beyond = grants.map_or_else(Vec::new, |grants| new.settings_beyond(grants));
         let mut later: Vec<(RestartReason, SettingKey)> = SettingKey::ALL
             .iter()
-            .filter(|&&key| self.settings.lines(key) != new.settings.lines(key))
+            .filter(|&&key| self.settings.lines_with_token(key) != new.settings.lines_with_token(key))
             .filter_map(|&key| match key.reload() {
                 Reload::Live if beyond.contains(&key) => Some((RestartReason::FileOrSocket, key)),
                 Reload::Live => None,
@@ -55,7 +55,8 @@ impl Config {
             // The machine of the start is kept, so what `auto` gives changes only at a restart as well.
             let in_force = Config { settings, machine: self.machine.clone() };
             let is_changed = |key: &SettingKey| {
-                in_force.settings.lines(*key) != self.settings.lines(*key) && !waiting.contains(key)
+                in_force.settings.lines_with_token(*key) != self.settings.lines_with_token(*key)
+                    && !waiting.contains(key)
             };
             let Some(conflicts) = in_force.conflicts() else {
                 later.extend(waiting);
@@ -74,9 +75,16 @@ impl Config {
 
     /// Returns the keys of settings that contradict others; `None` if there are none.
     fn conflicts(&self) -> Option<Vec<SettingKey>> {
-        match ConfigFile::parse_any_length("", self.to_string().as_bytes(), &self.machine) {
+        match ConfigFile::parse_any_length("", self.text_with_token().as_bytes(), &self.machine) {
             Ok(_) => None,
-            Err(ConfigError::Wrong(problems)) => Some(problems.keys()),
+            Err(ConfigError::Wrong(problems)) => {
+                let mut keys = problems.keys();
+                // The address needs one of the two, and the problem cannot point at lines that are not there.
+                if keys.contains(&SettingKey::ListenAddress) {
+                    keys.extend([SettingKey::ApiToken, SettingKey::ApiTokenFile]);
+                }
+                Some(keys)
+            }
             Err(_) => Some(Vec::new()),
         }
     }
@@ -150,12 +158,22 @@ mod tests {
                 "LimitFor: 10.0.0.0/8 NumContactedPorts 9\nByteLimit: 2G\n",
                 vec!["AnalyzePorts", "LimitFor"],
             ),
+            (
+                "ListenAddress: 0.0.0.0:8698\nApiToken: 0123456789abcdef0123456789abcdef\n",
+                "ByteLimit: 2G\n",
+                vec!["ListenAddress", "ApiToken"],
+            ),
+            (
+                "ListenAddress: 0.0.0.0:8698\nApiTokenFile: /etc/token\n",
+                "ByteLimit: 2G\n",
+                vec!["ListenAddress", "ApiTokenFile"],
+            ),
         ];
         for (running, new, expected) in cases {
             let (running, new) = (parse(running), parse(new));
             let (in_force, later) = running.reload(new.clone());
             assert_eq!(later, expected);
-            assert_eq!(parse(&in_force.to_string()), in_force, "what is in force is valid");
+            assert_eq!(parse(&in_force.text_with_token()), in_force, "what is in force is valid");
             for key in SettingKey::ALL.iter().filter(|key| expected.contains(&key.name())) {
                 assert_eq!(in_force.settings.lines(*key), running.settings.lines(*key), "{key}");
             }
@@ -164,5 +182,25 @@ mod tests {
                 running.settings.lines(SettingKey::ByteLimit)
             );
         }
+    }
+
+    #[test]
+    fn a_token_in_the_file_leaves_every_other_setting_to_reload_and_changes_itself() {
+        let parse = |text: &str| {
+            Config::parse_on("test.conf", text.as_bytes(), &two_cores())
+                .unwrap_or_else(|error| panic!("{error}"))
+        };
+        let (first, second) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
+        let wide = "ListenAddress: 0.0.0.0:8698\n";
+        let running = parse(&format!("{wide}ApiToken: {first}\n"));
+        for new in [
+            format!("{wide}ApiToken: {first}\nByteLimit: 2G\n"),
+            format!("{wide}ApiToken: {second}\n"),
+            format!("{wide}ApiTokenFile: /etc/token\nByteLimit: 2G\n"),
+        ] {
+            let new = parse(&new);
+            assert_eq!(running.reload(new.clone()), (new, vec![]));
+        }
+        assert!(!running.to_string().contains(first));
     }
 }

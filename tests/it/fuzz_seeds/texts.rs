@@ -95,6 +95,8 @@ fn reload_seeds_change_every_kind_of_setting() {
                EventLoop: epoll\nRingMemory: 8M\nMemoryLimit: 1G\nListenAddress: [::1]:80\nLogFormat: json\n\
                AlertFile: /var/log/alerts\nAlertFileKeep: 3\nWebhookURL: https://example.net/x\n\
                WebhookToken: abc\nSyslog: tcp://192.0.2.9\nSyslogFacility: local0\n";
+    let wide = "ListenAddress: 0.0.0.0:8698\n";
+    let token = "ApiToken: 0123456789abcdef0123456789abcdef\n";
     compare(
         "reload",
         &[
@@ -116,6 +118,16 @@ fn reload_seeds_change_every_kind_of_setting() {
                 ),
             ),
             ("faulty", pair("Workers: 0\n", all)),
+            ("without_token", pair(&format!("{wide}{token}"), "ByteLimit: 2G\nUser: nobody\nSandbox: off\n")),
+            (
+                "without_token_file",
+                pair(&format!("{wide}ApiTokenFile: /t\n"), "ApiUsers: 0,@adm\nApiSocket: off\n"),
+            ),
+            (
+                "to_token_file",
+                pair(&format!("{wide}{token}"), &format!("{wide}ApiTokenFile: /t\nByteLimit: 2G\n")),
+            ),
+            ("other_token", pair(token, "ApiToken: fedcba9876543210fedcba9876543210\nApiUsers: gw-admin\n")),
         ],
     );
 }
