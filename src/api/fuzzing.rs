@@ -24,56 +24,80 @@ use super::client::Client;
 use super::guard::{Caller, HostNames};
 use super::mutes::MutesEndpoint;
 use super::router::Router;
+use super::token::HashedSecret;
 use super::users::AllowedUsers;
 use super::view::{Capabilities, LimitsInForce};
-use crate::alert::{AlertKind, CloseTimeouts, Ledger, MUTE_MAX, Mute, MuteHandle, MuteRequest, is_reason};
+use crate::alert::{
+    AlertKind, CloseTimeouts, Ledger, MUTE_MAX, Mute, MuteHandle, MuteRequest, is_reason, is_wide_network,
+};
 use crate::enrich::GeoIp;
 use crate::flow::{Published, why_no_host};
 use crate::report::Report;
 use crate::time::{Moment, UnixNanos};
 
-/// Serves a connection on which a client sends these bytes and then no more, and another one on which it sends them as
-/// the body of a POST for a mute: each request gets an answer of the form that its type names, none is a 500, and each
-/// mute that is made is one that may be made.
+/// Serves connections on which a client sends these bytes and then no more, and others on which it sends them as the
+/// body of a POST for a mute, as root over the Unix socket, from this host and from another one: each request gets an
+/// answer of the form that its type names, none is a 500, only somebody with the right or the token makes mutes, and
+/// each mute that is made is one that may be made.
 ///
 /// # Panics
 /// Panics if one of these does not hold.
 pub fn http(bytes: &[u8]) {
-    serve(bytes);
     let head = format!(
         "POST /api/v1/mutes HTTP/1.1\r\nHost: 127.0.0.1:8698\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n",
         bytes.len()
     );
-    let answers = serve(&[head.as_bytes(), bytes].concat());
-    let [(_, status)] = answers[..] else { panic!("one request has one answer: {answers:?}") };
-    let allowed = [StatusCode::CREATED, StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE];
-    assert!(allowed.contains(&status), "{status}");
+    let post = [head.as_bytes(), bytes].concat();
+    let has_token = bytes.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes());
+    let network = |addr: [u8; 4]| Client::Network { addr: addr.into(), uid: None };
+    for client in [Client::Unix { uid: 0, gid: 0 }, network([127, 0, 0, 1]), network([192, 0, 2, 1])] {
+        let is_root = matches!(client, Client::Unix { .. });
+        let names = match is_root {
+            true => HostNames::Any,
+            false => HostNames::Addresses { machine: "gw".into() },
+        };
+        let caller = Caller { client, names };
+        let made = serve(bytes, &caller).mutes.list().len();
+        assert!(is_root || has_token || made == 0, "a mute without the token");
+        let site = serve(&post, &caller);
+        let [(_, status)] = site.answers.borrow()[..] else { panic!("one request has one answer") };
+        let allowed = match is_root {
+            true => &[StatusCode::CREATED, StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE][..],
+            false => &[StatusCode::UNAUTHORIZED],
+        };
+        assert!(allowed.contains(&status), "{status}");
+        assert_eq!(site.mutes.list().len(), usize::from(status == StatusCode::CREATED));
+        let is_wide = site.mutes.list().iter().any(|mute| is_wide_network(&mute.source));
+        // The key may be written with escapes.
+        assert!(!is_wide || bytes.windows(3).any(|window| window == b"all") || bytes.contains(&b'\\'));
+    }
 }
 
-/// Returns the method of each request that was served and the status of its answer.
-fn serve(sent: &[u8]) -> Vec<(Method, StatusCode)> {
+const TOKEN: &str = "the-token-of-the-seeds";
+
+/// Serves a connection and returns the server after it.
+fn serve(sent: &[u8], caller: &Caller) -> Site {
     let site = Site::new();
-    let answers = Rc::new(RefCell::new(Vec::new()));
     let service = service_fn(|request| {
-        let (site, answers) = (&site, Rc::clone(&answers));
+        let site = &site;
         async move {
             let method: Method = hyper::Request::method(&request).clone();
-            let answer = site.router.serve(request, &site.caller).await;
+            let answer = site.router.serve(request, caller).await;
             let (parts, body) = answer.into_parts();
             let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
             check_answer(&parts, &body);
             site.check_mutes();
-            answers.borrow_mut().push((method, parts.status));
+            site.answers.borrow_mut().push((method, parts.status));
             Ok::<_, Infallible>(Response::from_parts(parts, Full::new(body)))
         }
     });
     let written = Rc::new(RefCell::new(Vec::new()));
     let client = CannedClient { sent: sent.to_vec(), at: 0, written: Rc::clone(&written) };
-    let bounds = Bounds::default();
     // The client has closed its side, and still reads.
-    let connection =
-        accept::http(&bounds, bounds.head_timeout).half_close(true).serve_connection(client, service);
+    let bounds = Bounds::default();
+    let http = &mut accept::http(&bounds, bounds.head_timeout);
+    let connection = http.half_close(true).serve_connection(client, service);
     // An error is the client's.
     let _ = site.runtime.block_on(connection);
     let written = written.borrow();
@@ -81,7 +105,7 @@ fn serve(sent: &[u8]) -> Vec<(Method, StatusCode)> {
     let internal = b" 500 Internal Server Error";
     assert!(!written.windows(internal.len()).any(|window| window == internal));
     drop(written);
-    answers.take()
+    site
 }
 
 fn check_answer(head: &hyper::http::response::Parts, body: &Bytes) {
@@ -99,10 +123,10 @@ fn check_answer(head: &hyper::http::response::Parts, body: &Bytes) {
 /// A server's router with an analyst that answers at once.
 struct Site {
     router: Router,
-    /// Root at the Unix socket, who may make changes.
-    caller: Caller,
     mutes: MuteHandle,
     runtime: Runtime,
+    /// The method of each request that was served, and the status of its answer.
+    answers: RefCell<Vec<(Method, StatusCode)>>,
 }
 
 impl Site {
@@ -136,12 +160,12 @@ impl Site {
         let capabilities = Arc::new(Published::new(capabilities()));
         let report = Arc::new(Published::new(Report::default()));
         let geoip = Arc::new(Published::new(GeoIp::default()));
-        let access = Arc::new(Access::new(None, AllowedUsers::default(), None));
         let bounds = Bounds::default();
-        let endpoint = MutesEndpoint::new(mutes.clone(), &bounds);
-        let router = Router::new(capabilities, report, geoip, access, &bounds).with_mutes(endpoint);
-        let caller = Caller { client: Client::Unix { uid: 0, gid: 0 }, names: HostNames::Any };
-        Self { router, caller, mutes, runtime }
+        let token = HashedSecret::new(TOKEN).expect("the kernel has random bytes");
+        let access = Arc::new(Access::new(Some(token), AllowedUsers::default(), None));
+        let router = Router::new(capabilities, report, geoip, access, &bounds);
+        let router = router.with_mutes(MutesEndpoint::new(mutes.clone(), &bounds));
+        Self { router, mutes, runtime, answers: RefCell::default() }
     }
 
     /// Checks that each mute in force is one that a client may make.
