@@ -226,11 +226,13 @@ fn paths_of_the_api_are_answered_and_each_is_documented() {
 #[test]
 fn log_lines_and_reasons_are_those_of_the_program() {
     let kinds: BTreeSet<&str> = AlertKind::ALL.iter().map(|kind| kind.name()).collect();
+    // The line of a storm has the kind of its alerts after another word.
+    let is_known = |value: &str| value == "STORM" || kinds.contains(value);
     let documents = documents();
     let mut wrong = Vec::new();
     for (name, code) in documents.iter().flat_map(codes) {
         for (word, value) in code.text.split([' ', '\n']).filter_map(|word| word.split_once('=')) {
-            if LINE_WORDS.contains(&word) && !value.is_empty() && !kinds.contains(value) {
+            if LINE_WORDS.contains(&word) && !value.is_empty() && !is_known(value) {
                 wrong.push(format!("{name}: {word}={value}: there is no such kind"));
             }
         }
