@@ -46,8 +46,8 @@
 //!  2  capture | flow      frames from the kernel or a file | counting, merging, windows
 //!  1  packet              bytes -> Summary
 //!  0  logging             form of the log, and its queue
-//!     privileges, sandbox, supervisor   capabilities, confinement of threads, systemd
 //!     store                       the database of the state: rows, a thread that writes
+//!     privileges, sandbox, supervisor   capabilities, confinement of threads, systemd
 //!     sys                 rings, sockets, mappings: all unsafe code
 //!     published, sync, time       a value that one thread publishes, atomics of the hand-over, two kinds of time
 //!     bounded_file                files of an operator, read without waiting

@@ -20,7 +20,8 @@ const FOLDERS: &[&str] = &["src/", "tests/", "scripts/", "benches/", "fuzz/", "l
 const FLOORS: &[&[&str]] = &[
     &["bounded_file", "escape", "human", "published", "sync", "time"],
     &["sys"],
-    &["privileges", "sandbox", "store", "supervisor"],
+    &["privileges", "sandbox", "supervisor"],
+    &["store"],
     &["logging"],
     &["packet"],
     &["capture", "flow"],

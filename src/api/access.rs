@@ -108,17 +108,16 @@ impl Access {
         }
     }
 
-    /// Replaces the token, which ends all sessions unless `token` is the one in force.
-    pub(super) fn set_token(&self, token: Option<&str>) -> std::io::Result<()> {
+    /// Replaces the token by one that is hashed already, which ends all sessions unless `token` is the one in force.
+    pub(super) fn set_token(&self, token: Option<&str>, hashed: Option<HashedSecret>) {
         let is_same = match (self.token.read().as_ref(), token) {
             (Some(in_force), Some(token)) => in_force.matches(token.as_bytes()),
             (in_force, token) => in_force.is_none() && token.is_none(),
         };
         if !is_same {
-            self.token.publish(token.map(HashedSecret::new).transpose()?);
+            self.token.publish(hashed);
             lock(&self.sessions).end_all();
         }
-        Ok(())
     }
 
     /// Replaces the users who may make changes over the Unix socket.
@@ -368,15 +367,18 @@ mod tests {
             headers(&[(COOKIE, &format!("a=b; {COOKIE_NAME}={id};c=d"))])
         };
         let (first, second) = (open(), open());
+        let set_token = |token: Option<&str>| {
+            access.set_token(token, token.map(|token| HashedSecret::new(token).expect("random bytes")));
+        };
         let author = access.check_change(&client, &second).expect("it is a session").to_string();
         assert_eq!(author, "10.0.0.1, in session 2");
         access.end_session(&first);
         assert_eq!(status(access.check_read(&client, &first)), 401);
-        access.set_token(Some(TOKEN)).expect("random bytes");
+        set_token(Some(TOKEN));
         assert_eq!(status(access.check_read(&client, &second)), 200, "the token is the same");
-        access.set_token(Some("another")).expect("random bytes");
+        set_token(Some("another"));
         assert_eq!(status(access.check_read(&client, &second)), 401);
-        access.set_token(None).expect("random bytes");
+        set_token(None);
         assert_eq!(status(access.check_read(&client, &open())), 403, "without a token nobody far away reads");
     }
 }

@@ -65,7 +65,7 @@ pub mod view;
 pub use bounds::Bounds;
 pub use error::ApiError;
 pub use options::Options;
-pub use server::{RunningServer, Server};
+pub use server::{NewAccess, RunningServer, Server};
 pub use token::{TokenError, new_api_token, why_no_api_token};
 pub use unix_socket::{SocketError, SocketOption};
 pub use users::ApiUser;

@@ -200,15 +200,11 @@ impl RunningServer {
         self.geoip.publish(geoip);
     }
 
-    /// Reads the token again and looks the users up again, as the options have them now. All sessions end if the token
-    /// has changed.
-    ///
-    /// # Errors
-    /// The token cannot be used; then the one before stays in force.
-    pub fn set_access(&self, options: &Options) -> Result<(), TokenError> {
-        self.access.set_users(AllowedUsers::look_up(&options.users));
-        let token = GivenToken::read(options.token.as_ref())?.map(GivenToken::checked).transpose()?;
-        self.access.set_token(token.as_deref()).map_err(|source| TokenError::Random { source })
+    /// Replaces the token and the users. All sessions end if the token has changed.
+    pub fn set_access(&self, access: NewAccess) {
+        let NewAccess { token, hashed, users } = access;
+        self.access.set_users(users);
+        self.access.set_token(token.as_deref(), hashed);
     }
 
     /// Returns the address on which the server listens.
@@ -229,6 +225,33 @@ impl RunningServer {
         if self.thread.join().is_err() {
             tracing::error!("the API thread panicked; please report this");
         }
+    }
+}
+
+/// The token and the users of a configuration that was read again, for [`RunningServer::set_access`].
+pub struct NewAccess {
+    token: Option<String>,
+    hashed: Option<HashedSecret>,
+    users: AllowedUsers,
+}
+
+impl NewAccess {
+    /// Reads the file of the token and looks the users up. A disk or a directory of users that hangs takes long.
+    ///
+    /// # Errors
+    /// The token cannot be used.
+    pub fn read(options: &Options) -> Result<Self, TokenError> {
+        let token = GivenToken::read(options.token.as_ref())?.map(GivenToken::checked).transpose()?;
+        let hashed = token.as_deref().map(HashedSecret::new).transpose();
+        let hashed = hashed.map_err(|source| TokenError::Random { source })?;
+        Ok(Self { token, hashed, users: AllowedUsers::look_up(&options.users) })
+    }
+}
+
+impl std::fmt::Debug for NewAccess {
+    /// Leaves the token out, since debug output may be logged.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewAccess").field("users", &self.users).finish_non_exhaustive()
     }
 }
 

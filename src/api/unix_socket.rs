@@ -3,9 +3,10 @@
 //! Everybody on this host may connect, as on loopback, and read. Who connects is known by the kernel
 //! ([`Client::Unix`](super::client::Client)), so changes need no token here.
 
-use std::fs::{self, DirBuilder, Metadata, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -108,10 +109,19 @@ pub(super) fn bind(path: &Path) -> Result<BoundSocket, SocketError> {
     make_folder(path)?;
     clear(path)?;
     let listener = UnixListener::bind(path).map_err(system("cannot bind the API socket"))?;
-    let metadata = fs::symlink_metadata(path).map_err(system("cannot look at"))?;
+    // The folder may be the program's user's, who could put something else in the place of the socket while root
+    // starts the program. So it is opened once, without following a link, and what was opened is looked at and changed.
+    let opened = File::options().read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW).open(path);
+    let opened = opened.map_err(system("cannot look at"))?;
+    let metadata = opened.metadata().map_err(system("cannot look at"))?;
+    if !metadata.file_type().is_socket() || metadata.nlink() != 1 {
+        return Err(SocketError::Refused { path: path.to_owned(), why: "was replaced by another file" });
+    }
     let file = SocketFile { path: path.to_owned(), identity: identity(&metadata) };
-    // Whoever may connect may read, as on loopback; `Access` decides about changes.
-    fs::set_permissions(path, Permissions::from_mode(0o666)).map_err(system("cannot open to all users"))?;
+    // Whoever may connect may read, as on loopback; `Access` decides about changes. A descriptor of `O_PATH` cannot be
+    // changed itself (open(2)), but its link in proc(5) leads to the same file.
+    fs::set_permissions(format!("/proc/self/fd/{}", opened.as_raw_fd()), Permissions::from_mode(0o666))
+        .map_err(system("cannot open to all users"))?;
     listener.set_nonblocking(true).map_err(system("cannot bind the API socket"))?;
     Ok(BoundSocket { listener, file })
 }

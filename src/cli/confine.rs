@@ -1,14 +1,18 @@
 //! The change from root to the user of the configuration, and what the operator is told about it.
 
 use std::ffi::OsString;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 use tracing::{info, warn};
 use traffic_alerted::config::Config;
 use traffic_alerted::privileges::{
-    Confinement, Identity, IdentityError, OwnFiles, PrivilegeError, TakenOver, drop_to, take_over,
+    Confinement, Identity, IdentityError, OwnFiles, PrivilegeError, drop_to, take_over, take_over_secrets,
 };
+
+use super::state;
 
 /// Returns the user that the program continues as. If it has no user of its own, it takes the one that owns its files.
 ///
@@ -31,8 +35,8 @@ pub(super) fn command_identity(config: &Config, own: &Identity) -> Result<Identi
     Ok(identity)
 }
 
-/// Gives the user the files of earlier runs, becomes the user, and gives up every capability. `path` is the
-/// configuration, which a reload reads as that user.
+/// Gives the user the files of earlier runs, the files of secrets and the socket of the API, becomes the user, and
+/// gives up every capability. `path` is the configuration, which a reload reads as that user.
 ///
 /// # Errors
 /// The user cannot be changed although that is allowed here, or capabilities cannot be given up.
@@ -40,15 +44,27 @@ pub(super) fn confine(
     config: &Config,
     identity: &Identity,
     path: &Path,
+    socket: Option<&Path>,
 ) -> Result<Confinement, PrivilegeError> {
     identity.notes.iter().for_each(|note| warn!("{note}"));
+    if let Some(folder) = state::directory(config) {
+        // The folder above it belongs to root, and no folder is made later. Opening the state says what is wrong.
+        let _ = DirBuilder::new().mode(0o700).create(folder);
+    }
     if let Some(account) = &identity.account {
-        let TakenOver { changed, refused } = take_over(&own_files(config), account);
+        let mut files = own_files(config);
+        files.extend(socket.and_then(|path| OwnFiles::of(path, is_provided(path))));
+        let (files, secrets) =
+            (take_over(&files, account), take_over_secrets(config.secret_files(), account));
+        let changed = [files.changed, secrets.changed].concat();
         if !changed.is_empty() {
             let changed: Vec<String> = changed.iter().map(|path| path.display().to_string()).collect();
             info!("{account} owns what root has left: {}", changed.join(", "));
         }
-        refused.iter().for_each(|why| warn!("{why}; change it with chown"));
+        [files.refused, secrets.refused]
+            .iter()
+            .flatten()
+            .for_each(|why| warn!("{why}; change it with chown"));
     }
     let confinement = drop_to(identity)?;
     confinement.refused.iter().for_each(|refused| warn!("{refused}; the program continues without it"));
@@ -78,17 +94,20 @@ pub(super) fn provided_folder(variable: &str) -> Option<PathBuf> {
 
 /// Returns the files that the program writes: its state, and `AlertFile` with its rotations.
 fn own_files(config: &Config) -> Vec<OwnFiles> {
-    let provided = ["STATE_DIRECTORY", "LOGS_DIRECTORY"].map(provided_folder);
-    let is_provided =
-        |path: &Path| provided.iter().flatten().any(|folder| Some(folder.as_path()) == path.parent());
     let alert_file = config.sink_options().file.map(|file| file.path);
     let named = [config.state_file().map(Path::to_owned), alert_file].into_iter().flatten();
     let mut files: Vec<OwnFiles> = named.filter_map(|path| OwnFiles::of(&path, is_provided(&path))).collect();
-    let [state, _] = provided;
     let names = || STATE_NAMES.iter().map(OsString::from).collect();
-    files.extend(state.map(|folder| OwnFiles { folder, names: names(), is_own_folder: true }));
+    let is_own_folder = config.state_directory().is_some() || keeps_state();
+    files.extend(state::directory(config).map(|folder| OwnFiles { folder, names: names(), is_own_folder }));
     files
 }
 
+/// Returns true if systemd provides the folder of this file.
+fn is_provided(path: &Path) -> bool {
+    let folders = ["STATE_DIRECTORY", "LOGS_DIRECTORY", "RUNTIME_DIRECTORY"];
+    folders.into_iter().filter_map(provided_folder).any(|folder| Some(folder.as_path()) == path.parent())
+}
+
 /// The names of files in the folder of the state.
-const STATE_NAMES: [&str; 3] = ["state.json", "state.db", "history.db"];
+const STATE_NAMES: [&str; 4] = ["state.json", "state.db", "state.lock", "history.db"];

@@ -10,7 +10,7 @@ use tracing::{Level, error, info, warn};
 use traffic_alerted::alert::{
     CommandHelper, OPEN_ALERTS_MAX, SinkName, SinkOptions, SinkResult, SinkUpdate, Sinks,
 };
-use traffic_alerted::api::{RunningServer, Server};
+use traffic_alerted::api::{NewAccess, RunningServer, Server, TokenError};
 use traffic_alerted::config::{Config, ConfigError, ConfigFile, Viewer, Warnings};
 use traffic_alerted::engine::{Engine, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, Signals, WaitFor, WakeReason};
 use traffic_alerted::enrich::GeoIp;
@@ -105,6 +105,8 @@ struct Prepared {
     later: Vec<&'static str>,
     /// The new options of the sinks; `None` if they have not changed.
     sinks: Option<SinkUpdate>,
+    /// Who may ask the API what from now on.
+    access: Result<NewAccess, TokenError>,
 }
 
 impl Prepared {
@@ -130,7 +132,8 @@ impl Prepared {
         } else {
             Some(SinkUpdate::read(&sink_options(&in_force, &warnings, helper)))
         };
-        Ok(Self { in_force, later, sinks })
+        let access = NewAccess::read(&in_force.api_options());
+        Ok(Self { in_force, later, sinks, access })
     }
 }
 
@@ -160,8 +163,8 @@ impl<'p> Monitor<'p> {
         let helper = command_helper::start(config, &confine::command_identity(config, &identity)?)?;
         let server = Server::bind(&config.api_options())?;
         let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(config))?;
-        confine::confine(config, &identity, path)?;
-        super::sandbox::begin(config, path);
+        confine::confine(config, &identity, path, server.socket_path())?;
+        super::sandbox::begin(config, path, server.socket_path());
         // No thread has run until here, since each has a user, capabilities and restrictions of its own.
         logging::start_thread(|| sandbox::enter(ThreadKind::Records))?;
         if let Some(helper) = &helper {
@@ -237,13 +240,13 @@ impl<'p> Monitor<'p> {
                 error!("{} is wrong, so nothing changes:", self.path.display());
                 error.render(false).lines().for_each(|line| error!("{line}"));
             }
-            Some(Ok(Prepared { in_force, later, sinks })) => {
+            Some(Ok(Prepared { in_force, later, sinks, access })) => {
                 self.engine.apply(rules(&in_force), &in_force.capture_options());
-                let api = in_force.api_options();
-                if let Err(error) = self.server.set_access(&api) {
-                    error!("the API token stays as it was: {error}");
+                match access {
+                    Ok(access) => self.server.set_access(access),
+                    Err(error) => error!("the API token and its users stay as they were: {error}"),
                 }
-                self.server.set_capabilities(api.capabilities);
+                self.server.set_capabilities(in_force.api_options().capabilities);
                 self.update_sinks(sinks);
                 info!("{} is in force", self.path.display());
                 if !later.is_empty() {

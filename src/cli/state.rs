@@ -11,6 +11,8 @@ use traffic_alerted::alert::PersistedLedger;
 use traffic_alerted::config::Config;
 use traffic_alerted::store::{StateDatabase, StateWriter, beside, read_regular};
 
+use super::confine::provided_folder;
+
 /// Maximum number of bytes that are read from a state file of earlier versions; the largest has fewer.
 const FILE_BYTES_MAX: u64 = 32 << 20;
 
@@ -81,16 +83,13 @@ impl OpenedState {
 }
 
 /// Returns the state directory; `None` if there is none.
-fn directory(config: &Config) -> Option<PathBuf> {
+pub(super) fn directory(config: &Config) -> Option<PathBuf> {
     let of_file = || config.state_file().and_then(Path::parent).map(Path::to_owned);
-    config.state_directory().map(Path::to_owned).or_else(provided_directory).or_else(of_file)
-}
-
-/// Returns the directory that systemd provides, or `None` if it provides none.
-fn provided_directory() -> Option<PathBuf> {
-    // STATE_DIRECTORY has colons between several directories (systemd.exec(5)); the first one is used.
-    let provided = std::env::var("STATE_DIRECTORY").ok()?;
-    provided.split(':').find(|folder| !folder.is_empty()).map(PathBuf::from)
+    config
+        .state_directory()
+        .map(Path::to_owned)
+        .or_else(|| provided_folder("STATE_DIRECTORY"))
+        .or_else(of_file)
 }
 
 /// Reads the state file of earlier versions; `None` if there is none or it is of no use.

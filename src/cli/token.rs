@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -63,6 +63,7 @@ fn write(path: &Path, token: &str, replaces: bool) -> anyhow::Result<()> {
         Err(error) => return Err(error).with_context(cannot),
     };
     let written = writeln!(file, "{token}").and_then(|()| file.sync_all());
+    let written = written.and_then(|()| if replaces { give_to_owner_of(path, &file) } else { Ok(()) });
     let written = written.and_then(|()| if replaces { fs::rename(&target, path) } else { Ok(()) });
     written
         .inspect_err(|_| {
@@ -70,6 +71,15 @@ fn write(path: &Path, token: &str, replaces: bool) -> anyhow::Result<()> {
             let _ = fs::remove_file(&target);
         })
         .with_context(cannot)
+}
+
+/// Gives the new file to the user of the old one, who may be the program's: the program must read it at a reload.
+fn give_to_owner_of(old: &Path, new: &File) -> io::Result<()> {
+    let Ok(old) = fs::symlink_metadata(old) else { return Ok(()) };
+    if !old.is_file() || old.uid() == new.metadata()?.uid() {
+        return Ok(());
+    }
+    fchown(new, Some(old.uid()), Some(old.gid()))
 }
 
 /// Returns a path in the same folder for the file that replaces the one at `path`.

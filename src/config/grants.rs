@@ -1,5 +1,7 @@
 //! The folders, files and TCP ports that a configuration needs while the program runs.
 
+use std::path::{Path, PathBuf};
+
 use super::checked::Config;
 use super::key::SettingKey;
 use crate::alert::{Secret, SyslogTarget};
@@ -18,23 +20,32 @@ impl Config {
     pub fn grants(&self) -> Grants {
         let mut grants = Grants::of_every_program();
         let settings = &self.settings;
-        let files = [&settings.country_database, &settings.asn_database, &settings.webhook_token_file];
-        files.into_iter().flatten().for_each(|file| grants.read_file(file));
-        if let Some(Secret::InFile(file)) = &settings.webhook_url {
-            grants.read_file(file);
-        }
+        let databases = [&settings.country_database, &settings.asn_database].into_iter().flatten();
+        databases.map(PathBuf::as_path).chain(self.secret_files()).for_each(|file| grants.read_file(file));
         let written = [&settings.state_file, &settings.alert_file].into_iter().flatten();
-        written.filter_map(|file| file.parent()).for_each(|folder| grants.write_folder(folder));
+        let folders = written.filter_map(|file| file.parent()).chain(settings.state_directory.as_deref());
+        folders.for_each(|folder| grants.write_folder(folder));
         let ports = [self.webhook_port(), self.syslog_port()];
         ports.into_iter().flatten().for_each(|port| grants.connect_to(port));
         grants
+    }
+
+    /// Returns the files that hold a secret: the token of the API, the webhook's token and its address.
+    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let settings = &self.settings;
+        let address = match &settings.webhook_url {
+            Some(Secret::InFile(file)) => Some(file),
+            _ => None,
+        };
+        let tokens = [&settings.api_token_file, &settings.webhook_token_file];
+        tokens.into_iter().flatten().chain(address).map(PathBuf::as_path)
     }
 
     /// Returns the settings whose values need more than `grants` allow. Those of one receiver stay together, so that no
     /// secret goes to another receiver than its own.
     pub(super) fn settings_beyond(&self, grants: &Grants) -> Vec<SettingKey> {
         let settings = &self.settings;
-        let reads = |file: &Option<std::path::PathBuf>| file.iter().all(|file| grants.allow_reading(file));
+        let reads = |file: &Option<PathBuf>| file.iter().all(|file| grants.allow_reading(file));
         let mut beyond = Vec::new();
         if !reads(&settings.country_database) {
             beyond.push(SettingKey::CountryDatabase);
@@ -61,6 +72,9 @@ impl Config {
         }
         if !has_port(self.syslog_port()) {
             beyond.push(SettingKey::Syslog);
+        }
+        if !reads(&settings.api_token_file) {
+            beyond.extend([SettingKey::ApiToken, SettingKey::ApiTokenFile]);
         }
         beyond
     }
@@ -107,6 +121,11 @@ mod tests {
             ),
             (alert_file(&own, "a") + "Syslog: tcp://127.0.0.1:602\n", vec!["Syslog"]),
             (alert_file(&own, "a") + "Syslog: udp://127.0.0.1:602\n", vec![]),
+            (
+                alert_file(&own, "a") + &format!("ApiTokenFile: {}/token\n", other.path().display()),
+                vec!["ApiTokenFile"],
+            ),
+            (alert_file(&own, "a") + &format!("ApiTokenFile: {}/token\n", own.path().display()), vec![]),
         ];
         for (text, expected) in cases {
             let (in_force, later) = running.reload_within(parse(&text), Some(&grants));

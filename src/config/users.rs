@@ -19,7 +19,7 @@ pub(super) struct WrongUser {
 /// Returns the users that do not exist, and `nobody` if it would own a state. `keeps_state` says whether the service
 /// manager provides a folder for the state.
 pub(super) fn wrong_users(settings: &Settings, keeps_state: bool) -> Vec<WrongUser> {
-    let keeps_state = keeps_state || settings.state_file.is_some();
+    let keeps_state = keeps_state || settings.state_file.is_some() || settings.state_directory.is_some();
     let mut wrong = Vec::new();
     for (key, user) in [
         (SettingKey::User, Some(&settings.user)),

@@ -1,8 +1,8 @@
 //! Gives files that root has left to the user that the program continues as.
 //!
 //! A path can be replaced while it is looked at, so nothing here follows a symbolic link, and what is changed is the
-//! file that was looked at. Only regular files with a single link are changed, whose owner is root or an id that an
-//! earlier run took since there was no user: a hard link could be any file of root.
+//! file that was looked at. Only regular files and sockets with a single link are changed, whose owner is root or an id
+//! that an earlier run took since there was no user: a hard link could be any file of root.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
@@ -140,6 +140,26 @@ fn take_over_folder(own: &OwnFiles, account: &Account, result: &mut TakenOver) {
     }
 }
 
+/// Gives the user the files of secrets that root alone can read, and not their folders. Needs CAP_CHOWN.
+pub fn take_over_secrets<'p>(files: impl Iterator<Item = &'p Path>, account: &Account) -> TakenOver {
+    let mut result = TakenOver::default();
+    for path in files {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
+        // What cannot be looked at here, or is a link, is reported when it is read.
+        let Ok((file, stat)) = open_folder(parent).and_then(|folder| look(&folder, name)) else { continue };
+        let is_link = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFLNK.bits();
+        let is_roots_alone = is_roots(stat.st_uid) && stat.st_mode & 0o077 == 0;
+        if is_link || !is_roots_alone || stat.st_uid == account.uid {
+            continue;
+        }
+        match why_not(&stat).map_or_else(|| give(&file, account), Err) {
+            Ok(()) => result.changed.push(path.to_owned()),
+            Err(why) => result.refused.push(format!("{} is not given to {account}: {why}", path.display())),
+        }
+    }
+    result
+}
+
 /// Opens a folder step by step, without following a symbolic link on the way.
 fn open_folder(path: &Path) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -181,11 +201,11 @@ fn look(folder: &OwnedFd, name: &OsStr) -> nix::Result<(OwnedFd, FileStat)> {
 /// Returns why a file is not taken over; `None` if it is.
 fn why_not(stat: &FileStat) -> Option<&'static str> {
     match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
-        SFlag::S_IFREG if stat.st_nlink != 1 => Some("it has several names (hard links)"),
-        SFlag::S_IFREG if !is_roots(stat.st_uid) => Some("it belongs to another user"),
-        SFlag::S_IFREG => None,
         SFlag::S_IFLNK => Some("it is a symbolic link"),
-        _ => Some("it is not a regular file"),
+        SFlag::S_IFREG | SFlag::S_IFSOCK if stat.st_nlink != 1 => Some("it has several names (hard links)"),
+        SFlag::S_IFREG | SFlag::S_IFSOCK if !is_roots(stat.st_uid) => Some("it belongs to another user"),
+        SFlag::S_IFREG | SFlag::S_IFSOCK => None,
+        _ => Some("it is neither a regular file nor a socket"),
     }
 }
 
@@ -260,7 +280,7 @@ mod tests {
         assert_eq!(why("state"), None);
         assert!(why("state.hard").is_some_and(|why| why.contains("hard links")));
         assert!(why("state.soft").is_some_and(|why| why.contains("symbolic link")));
-        assert!(why("state.d").is_some_and(|why| why.contains("not a regular file")));
+        assert!(why("state.d").is_some_and(|why| why.contains("neither a regular file")));
         let (_, mut stat) = look(&opened, OsStr::new("state")).expect("it is there");
         stat.st_uid = 4_000_000_000;
         assert!(why_not(&stat).is_some_and(|why| why.contains("another user")));

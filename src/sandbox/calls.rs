@@ -318,6 +318,8 @@ const SERVE: &[SystemCall] = calls![
     SYS_setsockopt,
     SYS_getsockname,
     SYS_getpeername,
+    // Who connects over the Unix socket is compared with the program's own user.
+    SYS_geteuid,
     SYS_fcntl when [is(1, libc::F_GETFL)],
     SYS_fcntl when [is(1, libc::F_SETFL)],
     SYS_ioctl when [is(1, libc::FIONBIO as i32)],

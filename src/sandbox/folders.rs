@@ -19,6 +19,8 @@ pub struct Grants {
     read: Vec<PathBuf>,
     /// Folders that are written to.
     write: Vec<PathBuf>,
+    /// Folders whose files are removed.
+    remove: Vec<PathBuf>,
     /// TCP ports of receivers; `None` if every port may be connected to.
     ports: Option<Vec<u16>>,
     /// True if neither folders nor ports are restricted.
@@ -72,6 +74,11 @@ impl Grants {
     pub fn write_folder(&mut self, folder: &Path) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         self.write.push(folder.to_owned());
+    }
+
+    /// Lets the program remove a file, or another one in the same folder.
+    pub fn remove_file(&mut self, file: &Path) {
+        self.remove.push(folder_of(file).to_owned());
     }
 
     /// Lets the program connect to a TCP port.
@@ -131,7 +138,8 @@ impl Grants {
             .handle_access(AccessNet::from_all(KNOWN))?
             .scope(scopes)?
             .create()?;
-        for (paths, access) in [(&self.read, reading()), (&self.write, writing())] {
+        let removing = AccessFs::RemoveFile.into();
+        for (paths, access) in [(&self.read, reading()), (&self.write, writing()), (&self.remove, removing)] {
             for path in paths {
                 // What is not there cannot be granted.
                 let Ok(folder) = PathFd::new(path) else { continue };
@@ -233,6 +241,10 @@ mod tests {
         fs::write(other.path().join("secret"), "x").expect("it is ours");
         let mut grants = Grants { ports: Some(vec![DOMAIN]), ..Grants::default() };
         grants.write_folder(own.path());
+        let socket = tempfile::tempdir().expect("a folder for the test");
+        let socket_file = socket.path().join("socket");
+        fs::write(&socket_file, "").expect("it is ours");
+        grants.remove_file(&socket_file);
         let grants_of_thread = grants.clone();
         let (inside, outside) = (own.path().join("file"), other.path().join("secret"));
         let restricted = thread::spawn(move || {
@@ -243,6 +255,8 @@ mod tests {
             fs::remove_file(inside.with_extension("1")).expect("its own folder");
             assert!(fs::read(&outside).is_err() && fs::write(&outside, "2").is_err());
             assert!(fs::remove_file(&outside).is_err());
+            assert!(fs::write(&socket_file, "2").is_err());
+            fs::remove_file(&socket_file).expect("it may be removed");
             Ok::<_, String>(abi)
         });
         let abi = restricted.join().expect("no assertion failed");

@@ -12,6 +12,7 @@ use super::error::StoreError;
 use super::folder::{self, FolderLock};
 use super::pending::Pending;
 use super::rows::Changes;
+use crate::sandbox::{self, ThreadKind};
 
 /// Time between two attempts while writes fail.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -202,6 +203,7 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
+        sandbox::enter(ThreadKind::Store);
         while let Some((pending, ticket)) = self.next() {
             let written = self.write(&pending);
             let explained = written.as_ref().err().cloned();

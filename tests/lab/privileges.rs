@@ -1,13 +1,15 @@
 //! A start as root ends as a user of its own without any privilege, and so does the helper that runs `AlertCommand`.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::kill;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid, seteuid};
 use tempfile::TempDir;
 
 use crate::support::host::Host;
@@ -71,6 +73,72 @@ fn every_thread_of_a_start_as_root_is_an_unprivileged_user() {
         let ended = program.stop(Signal::SIGTERM);
         assert_eq!(ended.code, Some(0), "{}", ended.text());
         assert!(!ended.text().contains("cannot be used now"), "{}", ended.text());
+    });
+}
+
+#[test]
+fn the_socket_and_the_token_of_the_api_work_after_the_change_of_user() {
+    inside_with_users(|| {
+        let (_far, router, _injector) = network();
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let path = |name: &str| folder.path().join(name);
+        let make_token = |force: &[&str]| {
+            let mut command = Command::new(BINARY);
+            command.args(["token", "--file"]).arg(path("token")).args(force);
+            assert!(command.output().expect("it runs").status.success());
+            fs::read_to_string(path("token")).expect("root reads it").trim().to_owned()
+        };
+        let first = make_token(&[]);
+        let config = format!(
+            "{EVERY_HOST}User: {USER}\nApiSocket: {}\nApiTokenFile: {}\nStateDirectory: {}\n",
+            path("run/api.sock").display(),
+            path("token").display(),
+            path("state").display()
+        );
+        let program = Program::start(&router, &config);
+        let owner = |name: &str| fs::symlink_metadata(path(name)).expect("it is there").uid();
+        let owners = ["run", "run/api.sock", "token", "state", "state/state.db", "."].map(owner);
+        assert_eq!(owners, [USER, USER, USER, USER, USER, 0], "{}", program.log_text());
+        let mute = |token: &str| {
+            let head = format!(
+                "POST /api/v1/mutes HTTP/1.1\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}\r\n"
+            );
+            program.request(&head, r#"{"source":"10.0.0.5","minutes":1}"#).0
+        };
+        assert_eq!(mute(&first), 201);
+
+        // The kernel tells the program who connects: its own user may make changes, another one may not.
+        let at_socket = |user: u32| {
+            let change = |user| seteuid(Uid::from_raw(user)).expect("the test is root");
+            change(user);
+            let stream = UnixStream::connect(path("run/api.sock"));
+            change(0);
+            let mut stream = stream.expect("everybody may connect");
+            write!(stream, "DELETE /api/v1/mutes/1 HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n")
+                .expect("it reads");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("it answers");
+            answer.get(9..12).map(str::to_owned)
+        };
+        assert_eq!(at_socket(COMMAND_USER).as_deref(), Some("403"));
+        assert_eq!(at_socket(USER).as_deref(), Some("204"), "{}", program.log_text());
+
+        // A token that root makes anew is still the program's, and is in force after a reload.
+        let second = make_token(&["--force"]);
+        assert_eq!(owner("token"), USER);
+        program.reload(&config);
+        assert_eq!((mute(&first), mute(&second)), (401, 201), "{}", program.log_text());
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.code, Some(0), "{}", ended.text());
+        assert!(!path("run/api.sock").exists(), "the socket is removed: {}", ended.text());
+        assert!(path("run").exists());
+
+        // The folders are the user's now, and a start as root still uses them.
+        let program = Program::start(&router, &config);
+        let mutes: serde_json::Value = program.get_json("/api/v1/mutes");
+        assert!(mutes.to_string().contains("10.0.0.5"), "{mutes}: {}", program.log_text());
+        assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
     });
 }
 
