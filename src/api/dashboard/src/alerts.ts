@@ -32,6 +32,23 @@ export interface Alert {
   readonly ports: readonly number[];
   readonly droppedFrames: number;
   readonly contacts: Contacts | null;
+  /** The hosts of a storm; `null` if it is about one host. */
+  readonly storm: Storm | null;
+  /** The storm that it is a part of; `null` if it is in none. */
+  readonly stormId: string | null;
+}
+
+/** Many alerts of a kind that opened within a minute. */
+export interface Storm {
+  readonly hosts: number;
+  /** Those that are still over their limit. */
+  readonly open: number;
+  /** Those that were notified singly before it began. */
+  readonly saidSingly: number;
+  /** The networks with the most of its hosts. */
+  readonly networks: readonly { readonly network: string; readonly hosts: number }[];
+  /** The addresses of the latest hosts, the latest last. */
+  readonly sample: readonly string[];
 }
 
 /** What became of the contacts of a host, and what follows from it. */
@@ -101,6 +118,21 @@ function parseAlert(alert: Fields): Alert {
     ports: list(evidence["ports"] ?? [], "ports").map((port) => number({ port }, "port")),
     droppedFrames: number(evidence, "dropped_frames"),
     contacts: evidence["role"] === undefined ? null : parseContacts(evidence),
+    storm: alert["storm"] === undefined ? null : parseStorm(record(alert["storm"], "storm")),
+    stormId: optional(alert, "storm_id", text),
+  };
+}
+
+function parseStorm(storm: Fields): Storm {
+  return {
+    hosts: number(storm, "hosts"),
+    open: number(storm, "open"),
+    saidSingly: number(storm, "said_singly"),
+    networks: list(storm["networks"], "networks").map((item) => {
+      const network = record(item, "network");
+      return { network: text(network, "network"), hosts: number(network, "hosts") };
+    }),
+    sample: list(storm["sample"], "sample").map((host) => text({ host }, "host")),
   };
 }
 
@@ -188,14 +220,21 @@ export function kindName(kind: string): string {
   return wordsOf(kind).name;
 }
 
+/** The title of an alert, such as `Port scanning` or `Port scanning storm`. */
+export function titleWords({ kind, storm }: Alert): string {
+  return kindName(kind) + (storm === null ? "" : " storm");
+}
+
 /** The peak, such as `1.2 GB` or `253 hosts`. */
-export function measuredWords({ kind, measured, atMost }: Alert): string {
+export function measuredWords({ kind, measured, atMost, storm }: Alert): string {
+  if (storm !== null) return groupedCount(storm.hosts, "host");
   const { amount, upper } = wordsOf(kind);
   return atMost > measured ? `${amount(measured)} counted, at most ${upper(atMost)}` : amount(measured);
 }
 
 /** Such as `1 GB in 170 s`. */
-export function limitWords({ kind, limit, windowSeconds }: Alert): string {
+export function limitWords({ kind, limit, windowSeconds, storm }: Alert): string {
+  if (storm !== null) return `${groupedCount(limit, "alert")} in ${duration(windowSeconds)}`;
   const words = wordsOf(kind);
   return words.limit(limit) + (words.isRate === true ? "" : ` in ${duration(windowSeconds)}`);
 }
@@ -230,6 +269,7 @@ function withoutTitle(sentence: string, kind: string): string {
 /** How sure it is: the confidence in a scan, or whether the limit was exceeded by what was counted. */
 export function sureness(alert: Alert): string {
   if (alert.atMost > alert.measured && alert.measured <= alert.limit) return "possible, not everything could be counted";
+  if (alert.storm !== null) return alert.state === "possible" ? "possible, not everything could be counted" : "";
   if (!isScan(alert)) return "certain, it was counted";
   // The evidence of an alert that was open before a restart is gone.
   return alert.contacts === null ? "not known since a restart" : confidenceWords(alert.contacts);
@@ -256,10 +296,19 @@ function isScan({ kind }: Alert): boolean {
 
 /** Why it is an alert: which limit, by how much, and what else speaks for it that its sentence does not say. */
 export function why(alert: Alert): string {
+  if (alert.storm !== null) return stormWords(alert.storm, alert.limit);
   const { key } = wordsOf(alert.kind);
   const excess = excessWords(alert);
   const limit = excess === "" ? `With what could not be counted it may exceed ${key}.` : `${capital(excess)} that ${key} sets.`;
   return [limit, besides(alert)].filter((words) => words !== "").join(" ");
+}
+
+function stormWords({ hosts, open, saidSingly }: Storm, limit: number): string {
+  const singly = saidSingly === 0 ? "" : ` The first ${grouped(saidSingly)} were notified singly.`;
+  return (
+    `More than ${groupedCount(limit, "alert")} of this kind opened within a minute (AlertBurst), so they are notified as one. ` +
+    `${grouped(open)} of ${groupedCount(hosts, "host")} ${open === 1 ? "is" : "are"} still over the limit.${singly}`
+  );
 }
 
 function besides(alert: Alert): string {
@@ -325,10 +374,14 @@ export function portRanges(ports: readonly number[]): string[] {
   return ranges.map(([first, last]) => (first === last ? String(first) : `${first}–${last}`));
 }
 
-/** The open alerts with the newest first: certain ones, then possible ones. */
+/**
+ * The open alerts with the newest first: certain ones, then possible ones, then those that are part of a storm, which
+ * has its own card.
+ */
 export function certainFirst(alerts: readonly Alert[]): Alert[] {
   const newest = alerts.toSorted((a, b) => b.openedAt - a.openedAt);
-  return [...newest.filter(isCertain), ...newest.filter((alert) => !isCertain(alert))];
+  const [singles, members] = [newest.filter(({ stormId }) => stormId === null), newest.filter(({ stormId }) => stormId !== null)];
+  return [...singles.filter(isCertain), ...singles.filter((alert) => !isCertain(alert)), ...members];
 }
 
 export function isCertain({ state }: Alert): boolean {

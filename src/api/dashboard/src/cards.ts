@@ -4,7 +4,6 @@ import {
   type Alert,
   hasOutdatedBytes,
   isCertain,
-  kindName,
   limitWords,
   measuredWords,
   outcomeWords,
@@ -14,6 +13,7 @@ import {
   roleWords,
   sentence,
   sureness,
+  titleWords,
   why,
 } from "./alerts.ts";
 import { make, setHidden } from "./elements.ts";
@@ -154,7 +154,7 @@ class Card {
     if (this.element.dataset["state"] !== state) this.element.dataset["state"] = state;
     setText(this.#sign, sign);
     setText(this.#state, word);
-    setText(this.#kind, kindName(alert.kind));
+    setText(this.#kind, titleWords(alert));
     setHidden(this.#muted, !alert.isMuted);
     this.#showTimes(alert, context);
     const [lead, besides] = sentence(alert);
@@ -256,7 +256,7 @@ class Evidence {
   #fill(): void {
     if (!this.element.open || this.#alert === null || this.#context === null) return;
     const { alert, context } = { alert: this.#alert, context: this.#context };
-    const version = JSON.stringify([alert.destinations, alert.ports, alert.droppedFrames, alert.contacts?.targets, alert.closedAt, hasOutdatedBytes(alert)]);
+    const version = JSON.stringify([alert.destinations, alert.ports, alert.droppedFrames, alert.contacts?.targets, alert.storm, alert.closedAt, hasOutdatedBytes(alert)]);
     if (version === this.#shown) return;
     this.#shown = version;
     this.#content.replaceChildren(...parts(alert, context));
@@ -264,8 +264,20 @@ class Evidence {
 }
 
 function parts(alert: Alert, { clock, now }: CardContext): HTMLElement[] {
-  const { contacts, destinations, ports, droppedFrames } = alert;
+  const { contacts, destinations, ports, droppedFrames, storm, stormId } = alert;
   const made: HTMLElement[] = [];
+  if (storm !== null && storm.networks.length > 0) {
+    const rows = storm.networks.map(({ network, hosts }) => [network, grouped(hosts)]);
+    made.push(smallTable("Networks with the most of its hosts", ["Network", "Hosts"], rows));
+  }
+  if (storm !== null && storm.sample.length > 0) {
+    const all = storm.sample.length === storm.hosts;
+    const list = paragraph(`${all ? "Its hosts" : `The latest ${grouped(storm.sample.length)} hosts`}: ${storm.sample.toReversed().join(", ")}`);
+    list.className = "ports";
+    // A long list scrolls, so the keyboard must reach it.
+    list.tabIndex = 0;
+    made.push(list);
+  }
   if (contacts !== null && !contacts.answersVisible) {
     made.push(paragraph("Answers do not pass this gateway, so the outcomes of contacts are unknown."));
   }
@@ -299,7 +311,7 @@ function parts(alert: Alert, { clock, now }: CardContext): HTMLElement[] {
   if (droppedFrames > 0) {
     made.push(paragraph(`${groupedCount(droppedFrames, "frame")} were lost meanwhile, so the true values are larger.`));
   }
-  made.push(paragraph(`Opened at ${clock.at(alert.openedAt, now)}; id ${alert.id}; kind ${alert.kind}.`));
+  made.push(paragraph(`Opened at ${clock.at(alert.openedAt, now)}; id ${alert.id}; kind ${alert.kind}${stormId === null ? "" : `; part of storm ${stormId}`}.`));
   return made;
 }
 

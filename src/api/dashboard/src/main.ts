@@ -14,7 +14,7 @@ import { refreshForever } from "./refresh.ts";
 import { NotSignedIn, listenForToken, showSignIn } from "./sign-in.ts";
 import { setText } from "./table.ts";
 import { Clock } from "./time.ts";
-import { bitRate, groupedCount, percent, roughShare, seconds, duration } from "./words.ts";
+import { bitRate, grouped, groupedCount, percent, roughShare, seconds, duration } from "./words.ts";
 
 const REFRESH_MS = 3000;
 const DEADLINE_MS = 10_000;
@@ -33,23 +33,26 @@ const closed = new CardList(any("closed-alerts"), button("more-closed"), isWide 
 function showAlerts({ open: present, closed: past, now }: Report): void {
   const context: CardContext = { now, clock };
   const ordered = certainFirst(present);
-  const [certain, possible] = [ordered.filter(isCertain), ordered.filter((alert) => !isCertain(alert))];
+  // An alert of a storm is one of those that the card of the storm counts.
+  const singles = ordered.filter(({ stormId }) => stormId === null);
+  const [certain, possible] = [singles.filter(isCertain), singles.filter((alert) => !isCertain(alert))];
   open.show(ordered, context);
   closed.show(past, context);
   setHidden(any("no-alerts"), present.length > 0);
   setHidden(any("possible"), possible.length === 0);
   setHidden(any("no-closed"), past.length > 0);
-  setText(any("alerts-brief"), alertsInBrief(certain, possible));
+  setText(any("alerts-brief"), alertsInBrief(certain, possible, ordered.length - singles.length));
   setText(any("closed-brief"), past.length === 0 ? "" : groupedCount(past.length, "alert"));
   const unmuted = certain.filter((alert) => !alert.isMuted).length;
   document.title = unmuted === 0 ? "TrafficAlerted" : `(${unmuted}) TrafficAlerted`;
 }
 
-/** Such as `2 open, 1 possible`; it is read out when it changes. */
-function alertsInBrief(certain: readonly Alert[], possible: readonly Alert[]): string {
+/** Such as `2 open, 1 possible, 50 in storms`; it is read out when it changes. */
+function alertsInBrief(certain: readonly Alert[], possible: readonly Alert[], inStorms: number): string {
   const muted = [...certain, ...possible].filter((alert) => alert.isMuted).length;
   const parts = [`${certain.length === 0 ? "none" : certain.length} open`];
   if (possible.length > 0) parts.push(`${possible.length} possible`);
+  if (inStorms > 0) parts.push(`${grouped(inStorms)} in storms`);
   if (muted > 0) parts.push(`${muted} of them muted`);
   return parts.join(", ");
 }

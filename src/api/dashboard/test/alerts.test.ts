@@ -13,6 +13,7 @@ import {
   roleWords,
   sentence,
   sureness,
+  titleWords,
   why,
 } from "../src/alerts.ts";
 
@@ -192,8 +193,47 @@ test("outcomes and ports are said once they are known", () => {
   assert.equal(contacted([1, 3, 5, 7, 9, 11, 13, 15, 17]), "1, 3, 5, 7, 9, 11, 13, 15 and others");
 });
 
-test("certain alerts come before possible ones, and new ones before old ones", () => {
-  const at = (id: string, second: number, state: string) => read({ ...traffic, id, state, opened_at: `2026-01-01T00:00:0${second}Z` });
-  const alerts = [at("a", 1, "open"), at("b", 4, "possible"), at("c", 3, "open"), at("d", 2, "possible")];
-  assert.deepEqual(certainFirst(alerts).map(({ id }) => id), ["c", "a", "b", "d"]);
+test("certain alerts come before possible ones, new ones before old ones, and those of a storm last", () => {
+  const at = (id: string, second: number, state: string, more = {}) =>
+    read({ ...traffic, id, state, opened_at: `2026-01-01T00:00:0${second}Z`, ...more });
+  const alerts = [at("a", 1, "open"), at("b", 4, "possible"), at("c", 3, "open"), at("d", 2, "possible"), at("e", 9, "open", { storm_id: "c" })];
+  assert.deepEqual(certainFirst(alerts).map(({ id }) => id), ["c", "a", "b", "d", "e"]);
+});
+
+test("a storm is said in its own words", () => {
+  const storm = {
+    ...traffic,
+    kind: "SCANNING",
+    source: null,
+    measured: 50,
+    limit: 20,
+    window_seconds: 60,
+    sentence: "SCANNING storm: 50 local hosts of 10.0.0.0/24 exceed their limits, the latest: 10.0.0.50, 10.0.0.49 and 48 more",
+    evidence: { ip_bytes: 0, destinations: [], dropped_frames: 0 },
+    storm: {
+      hosts: 50,
+      open: 48,
+      said_singly: 20,
+      network: "10.0.0.0/24",
+      target: null,
+      local: true,
+      networks: [{ network: "10.0.0.0/24", hosts: 50 }],
+      sample: ["10.0.0.49", "10.0.0.50"],
+    },
+  };
+  const read50 = read(storm);
+  assert.deepEqual(read50.storm, { hosts: 50, open: 48, saidSingly: 20, networks: storm.storm.networks, sample: storm.storm.sample });
+  assert.deepEqual(sentence(read50), ["50 local hosts of 10.0.0.0/24 exceed their limits, the latest: 10.0.0.50, 10.0.0.49 and 48 more", ""]);
+  assert.deepEqual([titleWords(read50), measuredWords(read50), limitWords(read50)].map(plain), ["Scanning storm", "50 hosts", "20 alerts in 60 s"]);
+  assert.deepEqual([sureness(read50), roleWords(read50), outcomesSentence(read50)], ["", "", ""]);
+  assert.equal(
+    plain(why(read50)),
+    "More than 20 alerts of this kind opened within a minute (AlertBurst), so they are notified as one. " +
+      "48 of 50 hosts are still over the limit. The first 20 were notified singly.",
+  );
+  assert.equal(sureness(read({ ...storm, state: "possible" })), "possible, not everything could be counted");
+  const over = "SCANNING storm is over after 15 s: 50 local hosts of 10.0.0.0/24 exceeded their limits";
+  assert.equal(sentence(read({ ...storm, sentence: over }))[0], "50 local hosts of 10.0.0.0/24 exceeded their limits");
+  assert.equal(read({ ...traffic, storm_id: "1-7" }).stormId, "1-7");
+  assert.throws(() => read({ ...storm, storm: { ...storm.storm, sample: [7] } }), /host: not a text/);
 });

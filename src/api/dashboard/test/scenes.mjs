@@ -166,6 +166,29 @@ const loss = {
   evidence: evidence(0, [], { dropped_frames: 214_321 }),
 };
 
+const storm = {
+  id: "1796000000-40",
+  kind: "SCANNING",
+  state: "open",
+  source: null,
+  sentence: "SCANNING storm: 50 local hosts of 10.0.7.0/24 exceed their limits, the latest: 10.0.7.50, 10.0.7.49, 10.0.7.48, 10.0.7.47, 10.0.7.46 and 45 more",
+  opened_at: ago(1 * MINUTE),
+  closed_at: null,
+  measured: 50,
+  limit: 20,
+  window_seconds: 60,
+  storm: {
+    hosts: 50, open: 48, said_singly: 0, network: "10.0.7.0/24", target: null, local: true,
+    networks: [{ network: "10.0.7.0/24", hosts: 50 }],
+    sample: Array.from({ length: 50 }, (_, n) => `10.0.7.${n + 1}`),
+  },
+  evidence: evidence(0, []),
+};
+const members = Array.from({ length: 50 }, (_, n) => ({
+  ...sweep, id: `1796000000-${41 + n}`, source: `10.0.7.${n + 1}`, opened_at: ago(1 * MINUTE), storm_id: storm.id,
+  sentence: `SCANNING: 10.0.7.${n + 1} tried 60 hosts at TCP port 445 (SMB) in 2 s: 60 unanswered; scanner, confidence high; 60 hosts in 170 s, the limit is 15`,
+}));
+
 /** `ending` is what the sentence of the end says of the host. */
 const past = (n, alert, ending, closedAgo, lasted) => ({
   ...alert,
@@ -271,6 +294,12 @@ export const scenes = {
   crowd: { answers: scene(hosts(500, 7), [...every, ...manyAlerts(30)], closed) },
   quiet: { answers: scene(hosts(12, 5), [], []) },
   empty: { answers: scene([], [], []), widths: [390, 1440], themes: ["light"] },
+  storm: {
+    answers: scene(hosts(12, 3), [...members, storm, traffic], closed.slice(0, 2)), widths: [390, 1440],
+    async then(page) {
+      await page.locator("#open-alerts .evidence > summary").nth(1).click();
+    },
+  },
   losing: { answers: scene(hosts(12, 3), [loss, sweep], closed.slice(0, 2), 1_069_321), widths: [390, 1440] },
   opened: {
     answers: scene(hosts(12, 3), every, closed),
