@@ -1,5 +1,6 @@
 //! The fuzz targets of this room: stored rows, and what the receivers of alerts answer.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use super::sink::fuzzing::{syslog_answer, webhook_answer};
@@ -10,10 +11,10 @@ use super::persisted_ledger::PersistedLedger;
 use super::sentence::sentence;
 use super::stored_alert::{notice_from_json, notice_to_json};
 use crate::enrich::HostDetails;
-use crate::store::{Changes, Restored};
+use crate::store::{AlertRow, Changes, MuteRow, Numbers, Restored};
 use crate::time::{Moment, UnixNanos};
 
-/// Reads bytes as a stored notice and a state file. What is accepted is stored again as the same, can
+/// Reads bytes as a stored notice, a state file and rows of the ledger. What is accepted is stored again as the same, can
 /// be said to every sink, each line of it in one line, and a ledger continues from it.
 ///
 /// # Panics
@@ -28,7 +29,36 @@ pub fn state_rows(bytes: &[u8]) {
         is_one_line(&super::json::text(&notice, HostDetails::default()));
         super::sink::fuzzing::say(notice);
     }
-    let Ok(persisted) = PersistedLedger::from_json(bytes) else { return };
+    if let Ok(persisted) = PersistedLedger::from_json(bytes) {
+        continue_from(&persisted);
+    }
+    if let Ok(text) = str::from_utf8(bytes) {
+        continue_from(&PersistedLedger::from_rows(&rows(text)));
+    }
+}
+
+/// Reads each line as the body of a row, whose key is the one in it.
+fn rows(text: &str) -> Restored {
+    let mut restored = Restored { numbers: Some(Numbers::default()), ..Restored::default() };
+    for line in text.lines() {
+        let Ok(value) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+        let body = line.to_owned();
+        if let Some(id) = value.pointer("/alert/id").and_then(|id| id.as_str()) {
+            restored.alerts.push(AlertRow { id: id.to_owned(), body });
+        } else if let Some(id) = value.pointer("/mute/id").and_then(serde_json::Value::as_u64) {
+            restored.mutes.push(MuteRow { id, body });
+        }
+    }
+    // Keys are unique in the database.
+    let mut ids = BTreeSet::new();
+    restored.alerts.retain(|row| ids.insert(row.id.clone()));
+    let mut ids = BTreeSet::new();
+    restored.mutes.retain(|row| ids.insert(row.id));
+    restored
+}
+
+/// Continues with a ledger and saves it: each row is one that a start uses, and each notice is one line.
+fn continue_from(persisted: &PersistedLedger) {
     let hour = Duration::from_secs(3600);
     let mut ledger = Ledger::new(CloseTimeouts { traffic: hour, ports: hour }, hour);
     ledger.keep_changes();

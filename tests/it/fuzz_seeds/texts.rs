@@ -64,6 +64,12 @@ fn state_rows_seeds_have_every_form() {
         .replace("1790000000000000000", "18446744073709551615")
         .replace("170000000000", "18446744073709551615")
         .replace("3000", "18446744073709551610");
+    let row = |alert: &str| {
+        format!(
+            r#"{{"version":1,"multiple_reached":2,"is_notified":true,"is_notified_as_possible":false,"alert":{alert}}}"#
+        )
+    };
+    let mute_row = format!(r#"{{"version":1,"mute":{mute}}}"#);
     compare(
         "state_rows",
         &[
@@ -82,8 +88,37 @@ fn state_rows_seeds_have_every_form() {
             ("test", notice("test", "null", &traffic)),
             ("extreme", notice("grown", "18446744073709551615", &extreme)),
             ("later_version", r#"{"version":2,"alert":{}}"#.to_owned()),
+            (
+                "rows",
+                [&row(&traffic), &row(&scanning.replace("000-1\"", "000-2\"")), &mute_row]
+                    .map(String::as_str)
+                    .join("\n"),
+            ),
+            ("rows_twice", [row(&traffic), row(&end), mute_row.clone(), mute_row.clone()].join("\n")),
+            (
+                "rows_closed",
+                [row(&end), row(&extreme), mute_row.replace("1790000600", "1690000600")].join("\n"),
+            ),
         ],
     );
+}
+
+#[test]
+fn state_database_seeds_change_each_part_of_the_file() {
+    // Bytes of the header, of the schema, of pages of the tables and of their free space.
+    let places: [&[u32]; 6] =
+        [&[], &[18, 19], &[100, 103, 107], &[4096, 4099], &[8192, 8200, 12_288], &[40_000, 60]];
+    let mut seeds: Seeds = (0..)
+        .zip(places)
+        .map(|(number, places)| {
+            let changes = places.iter().flat_map(|place| place.to_be_bytes().into_iter().chain([0x41]));
+            (format!("changes_{number}"), [1].into_iter().chain(changes).collect())
+        })
+        .collect();
+    seeds.insert("nothing".to_owned(), vec![0]);
+    seeds.insert("magic".to_owned(), b"\0SQLite format 3\0\x10\0\x01\x01\0\x40\x20\x20".to_vec());
+    seeds.insert("text".to_owned(), b"\0version 1\n".to_vec());
+    compare_or_update("state_database", &seeds);
 }
 
 #[test]
