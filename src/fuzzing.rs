@@ -13,6 +13,7 @@ pub use crate::api::fuzzing::http;
 pub use crate::capture::fuzzing::{bpf_filter, netlink};
 pub use crate::config::fuzzing::{config, reload};
 pub use crate::enrich::fuzzing::{dns_answer, mmdb};
+pub use crate::store::fuzzing::state_database;
 
 #[cfg(test)]
 mod tests {
@@ -110,5 +111,5 @@ mod tests {
         };
     }
 
-    targets! { bpf_filter config dns_answer http mmdb netlink reload state_rows syslog_answer webhook_answer }
+    targets! { bpf_filter config dns_answer http mmdb netlink reload state_database state_rows syslog_answer webhook_answer }
 }

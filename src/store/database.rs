@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +26,12 @@ const WAL_PAGES: i64 = 1000;
 
 /// Free pages of 4 KiB that stay in the file for the next rows.
 const FREE_PAGES_MAX: i64 = 1024;
+
+/// Where the header of a database has the version that a program must know to write it.
+const WRITE_VERSION_AT: u64 = 18;
+
+/// The version of databases with a WAL. No SQLite knows a later one.
+const WRITE_VERSION_MAX: u8 = 2;
 
 /// A larger file is not of this program.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -100,7 +106,7 @@ impl Database {
         let is_new =
             fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         let (mut connection, identity) = connect(&self.path)?;
-        let recognised = schema::recognise(&connection)?;
+        let recognised = schema::recognise(&connection).map_err(StoreFault::of_first_read)?;
         if let Recognised::Newer(version) = recognised {
             return Ok(Opened::Newer(version));
         }
@@ -188,6 +194,13 @@ fn connect(path: &Path) -> Result<(Connection, (u64, u64)), StoreFault> {
     if metadata.mode() & 0o077 != 0 {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         file.set_permissions(mode)?;
+    }
+    // SQLite would read such a file and refuse every write (https://www.sqlite.org/fileformat.html, 1.3.3).
+    let mut write_version = [0];
+    if file.read_at(&mut write_version, WRITE_VERSION_AT)? == 1 && write_version[0] > WRITE_VERSION_MAX {
+        let text =
+            format!("its format has the write version {}, which this SQLite cannot write", write_version[0]);
+        return Err(StoreFault::Foreign(text));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX

@@ -68,6 +68,21 @@ impl StoreFault {
         }
     }
 
+    /// Returns the fault of the first statements after the open. Those are constant, so if SQLite finds an error in
+    /// them, it does not support what the header of the file says.
+    pub(super) fn of_first_read(self) -> Self {
+        match &self {
+            Self::Sqlite(error)
+                if error
+                    .sqlite_error()
+                    .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_ERROR) =>
+            {
+                Self::Foreign(format!("SQLite cannot use it: {error}"))
+            }
+            _ => self,
+        }
+    }
+
     /// Returns what failed, in words, and what can be done about it.
     pub(super) fn explain(&self) -> String {
         use rusqlite::ErrorCode as Code;

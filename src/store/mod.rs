@@ -17,6 +17,8 @@
 mod database;
 mod error;
 mod folder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod pending;
 mod read;
 mod rows;
