@@ -22,7 +22,8 @@ use traffic_alerted::supervisor;
 
 use super::background::Background;
 use super::exit::say;
-use super::{begin_log, command_helper, confine, rules, state};
+use super::state::{self, OpenedState};
+use super::{begin_log, command_helper, confine, rules};
 
 /// Monitors with the configuration at `path` until SIGTERM or SIGINT; SIGHUP reads the file again.
 ///
@@ -174,10 +175,12 @@ impl<'p> Monitor<'p> {
         let warnings = file.warnings(Viewer::Program);
         log_warnings(&warnings, &prefix);
         let report = engine.report();
-        let (persisted, store, taken_over) = state::open(config)?.into_parts();
-        let sinks = start_sinks(config, &prefix, &warnings, helper.as_ref())?;
+        let OpenedState { ledger, sinks: waiting, writer: store, taken_over } = state::open(config)?;
+        let options = sink_options(config, &warnings, helper.as_ref());
+        let sinks = Sinks::start(io::stderr(), prefix.clone(), &options, waiting)
+            .context("cannot start the threads of the sinks: raise the limits on tasks and open files")?;
         let geoip = sinks.geoip();
-        let engine = engine.start(sinks.clone(), persisted, store.clone())?;
+        let engine = engine.start(sinks.clone(), ledger, store.clone())?;
         let server = server
             .with_mutes(engine.mute_handle())
             .with_geoip(geoip.clone())
@@ -309,17 +312,6 @@ fn sink_options(config: &Config, warnings: &Warnings, helper: Option<&CommandHel
     options.command = options.command.filter(|_| helper.is_some());
     options.helper = helper.cloned();
     options
-}
-
-/// Starts every sink that is configured.
-fn start_sinks(
-    config: &Config,
-    prefix: &LinePrefix,
-    warnings: &Warnings,
-    helper: Option<&CommandHelper>,
-) -> anyhow::Result<Sinks> {
-    Sinks::start(io::stderr(), prefix.clone(), &sink_options(config, warnings, helper), None)
-        .context("cannot start the threads of the sinks: raise the limits on tasks and open files")
 }
 
 /// Logs what the configuration names and what cannot be used: each as one record of JSON, or as the lines of its

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tracing::{info, warn};
-use traffic_alerted::alert::PersistedLedger;
+use traffic_alerted::alert::{PersistedLedger, SinkState};
 use traffic_alerted::config::Config;
 use traffic_alerted::store::{StateDatabase, StateWriter, beside, read_regular};
 
@@ -23,10 +23,12 @@ const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct OpenedState {
     pub(super) ledger: PersistedLedger,
+    /// What waits for the sinks; `None` without a state directory.
+    pub(super) sinks: Option<SinkState>,
     /// `None` without a state directory.
     pub(super) writer: Option<StateWriter>,
-    /// The state file whose content is in `ledger`.
-    taken_over: Option<PathBuf>,
+    /// The state file whose content is in `ledger`, for [`finish_takeover`].
+    pub(super) taken_over: Option<PathBuf>,
 }
 
 /// Opens the state directory: `StateDirectory`, else the first that systemd provides, else the folder of `StateFile`.
@@ -40,9 +42,14 @@ pub(super) fn open(config: &Config) -> anyhow::Result<OpenedState> {
             "there is no state directory, so a restart forgets alerts, mutes and notices that wait: name one with \
              StateDirectory"
         );
-        return Ok(OpenedState { ledger: PersistedLedger::new(), writer: None, taken_over: None });
+        return Ok(OpenedState {
+            ledger: PersistedLedger::new(),
+            sinks: None,
+            writer: None,
+            taken_over: None,
+        });
     };
-    let (restored, writer) = StateDatabase::open(&folder)?;
+    let (mut restored, writer) = StateDatabase::open(&folder)?;
     let mut ledger = PersistedLedger::from_rows(&restored);
     let path = config.state_file().map_or_else(|| folder.join("state.json"), Path::to_owned);
     let taken_over = match read(&path) {
@@ -53,7 +60,8 @@ pub(super) fn open(config: &Config) -> anyhow::Result<OpenedState> {
         None => None,
     };
     ledger.begin_numbers();
-    Ok(OpenedState { ledger, writer: Some(writer), taken_over })
+    let sinks = Some(SinkState::take(&mut restored, writer.clone()));
+    Ok(OpenedState { ledger, sinks, writer: Some(writer), taken_over })
 }
 
 /// Renames the state file that was taken over, once its content is in the database. Call it after the ledger has been
@@ -71,14 +79,6 @@ pub(super) fn finish_takeover(writer: &StateWriter, file: &Path) {
              again",
             file.display()
         ),
-    }
-}
-
-impl OpenedState {
-    /// Splits off what the engine restores from. Returns that, the writer, and the state file for
-    /// [`finish_takeover`].
-    pub(super) fn into_parts(self) -> (PersistedLedger, Option<StateWriter>, Option<PathBuf>) {
-        (self.ledger, self.writer, self.taken_over)
     }
 }
 

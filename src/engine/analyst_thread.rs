@@ -16,7 +16,7 @@ use crate::capture::KernelStats;
 use crate::flow::{AnalystEnd, Delta, HandedOver};
 use crate::published::Published;
 use crate::report::{AnalystStep, Report};
-use crate::store::{Changes, StateWriter};
+use crate::store::StateWriter;
 use crate::sys::allocator;
 use crate::time::{Clocks, Moment, monotonic_now, unix_now};
 
@@ -316,8 +316,8 @@ impl AnalystThread {
     }
 }
 
-/// Submits what has changed in the ledger to the store, and sends the notices that belong to it to the sinks. Peaks and
-/// evidence are submitted only `with_peaks`.
+/// Sends the notices to the sinks. What has changed in the ledger, and what each sink has to deliver, is submitted as
+/// one transaction to `store`, with which the sinks were started. Peaks and evidence are submitted only `with_peaks`.
 pub(super) fn save_and_notify(
     analyst: &mut Analyst,
     store: Option<&StateWriter>,
@@ -325,14 +325,13 @@ pub(super) fn save_and_notify(
     notices: &mut Vec<Notice>,
     with_peaks: bool,
 ) {
-    if let Some(store) = store {
-        if store.take_lost() {
-            analyst.keep_everything();
-        }
-        store.submit(analyst.take_changes(with_peaks));
+    if store.is_some_and(StateWriter::take_lost) {
+        analyst.keep_everything();
+        sinks.keep_everything();
     }
-    if !notices.is_empty() {
-        sinks.notify_all(unix_now(), notices.drain(..), Changes::default());
+    let changes = analyst.take_changes(with_peaks);
+    if !notices.is_empty() || !changes.is_empty() {
+        sinks.notify_all(unix_now(), notices.drain(..), changes);
     }
 }
 

@@ -88,7 +88,7 @@ impl Engine {
     }
 
     /// Starts all threads. Notices go to `sinks`. The engine continues the alerts and mutes of `persisted`, and
-    /// submits what changes to `store`. The report that has them is published before this returns.
+    /// submits what changes to `store`, with which the sinks were started. The report that has them is published before this returns.
     ///
     /// # Errors
     /// The system refuses a thread or a wait point. Threads that were started end with the process.
@@ -315,7 +315,10 @@ impl RunningEngine {
         let (analyst, sinks) = join(self.analyst_thread);
         let sinks = sinks.finish(SINK_SHUTDOWN_TIMEOUTS);
         if self.store.is_some_and(|store| !store.finish(LAST_STATE_TIMEOUT)) {
-            warn!("the last state was not written in time: some alerts may be said again after the restart");
+            warn!(
+                "the last state was not written in time: after the restart some alerts may be said again, and what \
+                 waited for a sink may be missing"
+            );
         }
         RunSummary {
             accounting: analyst.accounting().clone(),

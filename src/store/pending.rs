@@ -29,7 +29,7 @@ impl Pending {
         self.numbers = self.numbers.max(numbers);
         for (notice, sinks) in notices {
             if !sinks.is_empty() {
-                self.notices.insert(notice.number, (notice, sinks.into_iter().collect()));
+                self.keep(notice, sinks);
             }
         }
         settled.into_iter().for_each(|(sink, notice)| self.settle(notice, sink));
@@ -41,9 +41,15 @@ impl Pending {
         self.alerts.extend(later.alerts);
         self.mutes.extend(later.mutes);
         self.numbers = self.numbers.max(later.numbers);
-        self.notices.extend(later.notices);
+        later.notices.into_values().for_each(|(notice, sinks)| self.keep(notice, sinks));
         later.settled.into_iter().for_each(|(notice, sink)| self.settle(notice, sink));
         self.counters.extend(later.counters);
+    }
+
+    /// Adds sinks that have yet to deliver a notice, to those that are known.
+    fn keep(&mut self, notice: NoticeRow, sinks: impl IntoIterator<Item = String>) {
+        let (_, known) = self.notices.entry(notice.number).or_insert_with(|| (notice, BTreeSet::new()));
+        known.extend(sinks);
     }
 
     /// Notes that a sink is done with a notice. If the notice waits here, it is not in the database yet, so that

@@ -15,7 +15,7 @@ use tracing::warn;
 use crate::alert::notice::Notice;
 use crate::alert::stored_alert::{notice_from_json, notice_to_json};
 use crate::store::{Changes, NoticeRow, Numbers, OutboxRow, Restored, StateWriter};
-use crate::time::{UnixNanos, monotonic_now};
+use crate::time::{UnixNanos, monotonic_now, unix_now};
 
 use super::counters::{Counts, SinkName};
 use super::queued_notice::QueuedNotice;
@@ -42,7 +42,9 @@ impl SinkState {
             notices: std::mem::take(&mut restored.notices),
             outbox: std::mem::take(&mut restored.outbox),
             counters: std::mem::take(&mut restored.counters),
-            last_notice: restored.numbers.unwrap_or_default().last_notice,
+            // A database that cannot be read now may be readable at the next start. So that no number of it is used
+            // again, and what waits in it stays first, the numbers begin after all that it can have.
+            last_notice: restored.numbers.map_or_else(|| unix_now().0, |numbers| numbers.last_notice),
         }
     }
 }
@@ -148,6 +150,19 @@ impl Outbox {
             body: notice_to_json(&queued.notice),
         };
         changes.notices.push((row, sinks));
+    }
+
+    /// Submits again what waits for a sink, and its counters.
+    pub(super) fn keep(
+        &self,
+        sink: SinkName,
+        waiting: &mut dyn Iterator<Item = &QueuedNotice>,
+        counts: Counts,
+    ) {
+        let counters = vec![(sink.name().to_owned(), counts.to_json())];
+        let mut changes = Changes { counters, ..Changes::default() };
+        waiting.for_each(|queued| self.add(&mut changes, queued, vec![sink.name().to_owned()]));
+        self.submit(changes);
     }
 
     /// Submits changes. Returns `None` if there is no state.

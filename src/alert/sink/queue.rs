@@ -9,7 +9,7 @@
 //! So an opening that waits is never shed. The end of an alert whose opening was shed is shed as well, unless a growth
 //! or confirmation between them said that it is open.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ pub(super) struct NoticeQueue<R> {
 #[derive(Debug)]
 struct QueueState<R> {
     waiting: Waiting,
+    /// What was given out and is not done, in order.
+    given_out: VecDeque<Arc<QueuedNotice>>,
     wants_growth: bool,
     /// What is to replace the sink, before its next attempt.
     replacement: Option<R>,
@@ -57,8 +59,13 @@ pub(super) struct PushResult {
 
 impl<R> NoticeQueue<R> {
     pub(super) fn new(max: usize, wants_growth: bool) -> Self {
-        let state =
-            QueueState { waiting: Waiting::new(max), wants_growth, replacement: None, is_closed: false };
+        let state = QueueState {
+            waiting: Waiting::new(max),
+            given_out: VecDeque::new(),
+            wants_growth,
+            replacement: None,
+            is_closed: false,
+        };
         Self { state: Mutex::new(state), has_changed: Condvar::new() }
     }
 
@@ -109,7 +116,9 @@ impl<R> NoticeQueue<R> {
                 return NextStep::Due;
             }
             if !state.waiting.is_empty() {
-                return NextStep::Deliver(state.waiting.take(max));
+                let batch = state.waiting.take(max);
+                state.given_out.extend(batch.iter().cloned());
+                return NextStep::Deliver(batch);
             }
             if state.is_closed {
                 return NextStep::End;
@@ -123,6 +132,19 @@ impl<R> NoticeQueue<R> {
                 }
             };
         }
+    }
+
+    /// Notes that the oldest notices that were given out are done: delivered, or given up.
+    pub(super) fn note_done(&self, count: usize) {
+        let mut state = self.lock();
+        let count = count.min(state.given_out.len());
+        state.given_out.drain(..count);
+    }
+
+    /// Calls `submit` with every notice that is not done. None becomes done before `submit` returns.
+    pub(super) fn with_undone(&self, submit: impl FnOnce(&mut dyn Iterator<Item = &QueuedNotice>)) {
+        let state = self.lock();
+        submit(&mut state.given_out.iter().chain(state.waiting.notices.values()).map(|queued| &**queued));
     }
 
     /// Takes a replacement of the sink that has come meanwhile.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::alert::notice::Notice;
 use crate::enrich::{GeoIp, ReverseDns, ReverseDnsOptions};
 use crate::logging::LinePrefix;
-use crate::store::Changes;
+use crate::store::{Changes, Numbers};
 use crate::time::UnixNanos;
 
 use super::counters::{Counts, SinkName};
@@ -214,6 +214,17 @@ impl Sinks {
             QueueReceipt { number: queued.number, is_for_file }
         };
         numbered.into_iter().map(queue).collect()
+    }
+
+    /// Submits again everything that is to be kept of the sinks. Call it if [`StateWriter::take_lost`] returned true:
+    /// the database is a new one then.
+    ///
+    /// [`StateWriter::take_lost`]: crate::store::StateWriter::take_lost
+    pub fn keep_everything(&self) {
+        let table = self.table();
+        table.workers.iter().for_each(SinkWorker::keep_everything);
+        let numbers = Numbers { last_notice: table.last_notice, ..Numbers::default() };
+        self.shared.outbox.submit(Changes { numbers, ..Changes::default() });
     }
 
     /// Returns the number of the last notice in `AlertFile` that is on the disk together with all earlier ones that its

@@ -414,11 +414,12 @@ fn what_a_sink_has_not_delivered_waits_for_the_next_start_with_its_counters() {
         start(Retry { first_pause: hour, longest_pause: hour, give_up_after: None, ..SOON });
     let notices = ["a-1", "a-2", "a-3"].map(opening);
     let receipts = sinks.notify_all(UnixNanos(7), notices, Changes::default());
-    assert_eq!(receipts.iter().map(|receipt| receipt.number).collect::<Vec<_>>(), [1, 2, 3]);
+    let first = receipts[0].number;
+    assert_eq!(receipts.iter().map(|receipt| receipt.number - first).collect::<Vec<_>>(), [0, 1, 2]);
     for outcome in [Ok(1), passing(), passing()] {
         outcomes.send(outcome).expect("it waits for an outcome");
     }
-    assert_eq!((attempted.recv(), attempted.recv()), (Ok(1), Ok(2)));
+    assert_eq!((attempted.recv(), attempted.recv()), (Ok(first), Ok(first + 1)));
     while counts(&sinks, SinkName::File).retried == 0 {
         std::thread::yield_now();
     }
@@ -430,8 +431,8 @@ fn what_a_sink_has_not_delivered_waits_for_the_next_start_with_its_counters() {
 
     let (sinks, writer, attempted, outcomes) = start(SOON);
     assert_eq!(counts(&sinks, SinkName::File), Counts { retried: 0, ..left }, "the retry was not yet kept");
-    assert_eq!(sinks.notify(UnixNanos(9), opening("a-4")).number, 4, "no number is used twice");
-    for number in 2..=4 {
+    assert_eq!(sinks.notify(UnixNanos(9), opening("a-4")).number, first + 3, "no number is used twice");
+    for number in first + 1..=first + 3 {
         assert_eq!(attempted.recv(), Ok(number));
         outcomes.send(Ok(1)).expect("it waits for an outcome");
     }
@@ -456,8 +457,8 @@ fn a_restart_without_a_sink_drops_what_waited_for_it() {
     let state = SinkState::take(&mut restored, writer.clone());
     let sinks = Sinks::start_sinks(started, None, no_geoip(), Some(state)).expect("threads");
     let held = slow.0.lock().expect("no writer panicked");
-    sinks.notify_all(UnixNanos(7), ["a-1", "a-2"].map(opening), Changes::default());
-    assert_eq!(attempted.recv(), Ok(1));
+    let receipts = sinks.notify_all(UnixNanos(7), ["a-1", "a-2"].map(opening), Changes::default());
+    assert_eq!(attempted.recv(), Ok(receipts[0].number));
     assert!(writer.finish(TIMEOUTS.others));
     drop((sinks, held));
 
@@ -473,5 +474,47 @@ fn a_restart_without_a_sink_drops_what_waited_for_it() {
     assert!(writer.finish(TIMEOUTS.others));
     let (restored, writer) = open(&folder);
     assert_eq!((&restored.notices[..], &restored.outbox[..]), (&[][..], &[][..]));
+    assert!(writer.finish(TIMEOUTS.others));
+}
+
+/// The first of two notices is being delivered when the database is removed, to one of two sinks that have both to
+/// deliver.
+#[test]
+fn a_database_that_was_removed_has_everything_that_waits_again() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (mut restored, writer) = open(&folder);
+    let (scripted, attempted, outcomes) = Scripted::new(SOON);
+    let slow = Slow::default();
+    let started = vec![log(&slow, LinePrefix::Journal), Box::new(scripted) as Box<dyn Sink>];
+    let state = SinkState::take(&mut restored, writer.clone());
+    let sinks = Sinks::start_sinks(started, None, no_geoip(), Some(state)).expect("threads");
+    let held = slow.0.lock().expect("no writer panicked");
+    sinks.notify_all(UnixNanos(7), ["a-1", "a-2", "a-3"].map(opening), Changes::default());
+    attempted.recv().expect("it attempts");
+    outcomes.send(Ok(1)).expect("it waits for an outcome");
+    attempted.recv().expect("it attempts the next");
+    assert!(writer.flush(TIMEOUTS.others));
+    assert!(!writer.take_lost());
+
+    for suffix in ["", "-wal", "-shm"] {
+        std::fs::remove_file(folder.path().join(format!("state.db{suffix}"))).expect("it was made");
+    }
+    sinks.notify_all(UnixNanos(8), [opening("a-4")], Changes::default());
+    assert!(writer.flush(TIMEOUTS.others));
+    assert!(writer.take_lost(), "it was made anew");
+    sinks.keep_everything();
+    // The notice that is being delivered is settled after it was submitted again.
+    outcomes.send(Ok(1)).expect("it waits for an outcome");
+    attempted.recv().expect("it attempts the next");
+    assert!(writer.finish(TIMEOUTS.others));
+    drop((sinks, held));
+
+    let (restored, writer) = open(&folder);
+    let ids: Vec<_> = restored.notices.iter().map(|row| row.alert_id.as_str()).collect();
+    assert_eq!(ids, ["a-1", "a-2", "a-3", "a-4"]);
+    let waiting = |sink: &str| restored.outbox.iter().filter(|row| row.sink == sink).count();
+    assert_eq!((waiting("log"), waiting("AlertFile")), (4, 2));
+    let counters = r#"{"delivered":2,"retried":0,"failed":0,"dropped":0,"dropped_openings":0}"#;
+    assert!(restored.counters.contains(&("AlertFile".to_owned(), counters.to_owned())), "{restored:?}");
     assert!(writer.finish(TIMEOUTS.others));
 }

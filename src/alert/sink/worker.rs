@@ -196,6 +196,11 @@ impl SinkWorker {
         );
     }
 
+    /// Submits again what waits, and the counters.
+    pub(super) fn keep_everything(&self) {
+        self.queue.with_undone(|waiting| self.outbox.keep(self.name, waiting, self.counters.read()));
+    }
+
     /// Replaces the sink before its next attempt. Queue, order and counters stay.
     pub(super) fn replace(&self, setup: SinkSetup) {
         let (max, wants_growth) = (setup.sink.queue_max(), setup.sink.wants_growth());
@@ -350,7 +355,7 @@ impl SinkThread {
             if !failure.is_passing || is_closed || !self.retry.is_worth(age, pause) {
                 self.counters.count_failed(1);
                 self.has_gap = true;
-                self.outbox.settle(self.name(), [batch[0].number].into_iter(), self.counters.read());
+                self.note_done(&batch[..1]);
                 self.log.gave_up(&failure);
                 return 1;
             }
@@ -365,9 +370,15 @@ impl SinkThread {
         if let Some(last) = delivered.last().filter(|_| !self.has_gap) {
             self.acknowledged.store(last.number, Ordering::Release);
         }
-        let numbers = delivered.iter().map(|queued| queued.number);
-        self.outbox.settle(self.name(), numbers, self.counters.read());
+        self.note_done(delivered);
         self.log.delivered();
+    }
+
+    /// Has the rows of notices removed that were delivered or given up.
+    fn note_done(&self, done: &[Arc<QueuedNotice>]) {
+        // In this order, what is submitted again because the database was lost is submitted before it is settled.
+        self.queue.note_done(done.len());
+        self.outbox.settle(self.name(), done.iter().map(|queued| queued.number), self.counters.read());
     }
 
     fn name(&self) -> SinkName {
