@@ -7,7 +7,11 @@
 //! Nobody may execute (`execve`, `execveat`, memory that is made executable), make namespaces or io_urings, trace or
 //! signal other processes, load BPF programs, mount, or use keys: these calls are in no list.
 //!
-//! Lists were made with strace(1) of the lab's runs, and from the sources of glibc and mimalloc.
+//! The lists contain what strace(1) shows of each kind of thread after its start (`Sandbox: off`; traffic, alerts to
+//! every sink with their names, a reload, an interface that comes and goes, requests at both sockets, the end), and what
+//! other paths through the standard library, glibc, SQLite and mimalloc call. Three calls of such a trace are left out:
+//! `clone3` (see `START_THREADS`), the count of processors in /sys that glibc looks for, which it then asks of
+//! `sched_getaffinity`, and `F_GETFD`, by which debug builds check a descriptor that is dropped.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -358,6 +362,8 @@ const LOCAL_SOCKETS: &[SystemCall] = calls![
 
 /// The socket pair of the helper process, and its end.
 const TALK_TO_HELPER: &[SystemCall] = calls![
+    // A command that a reload changes is prepared by the thread itself.
+    SYS_eventfd2,
     SYS_wait4,
     SYS_waitid,
     SYS_sendto when [is_null(4)],

@@ -187,12 +187,12 @@ fn a_mute_that_was_answered_while_the_disk_was_full_is_there_after_a_kill() {
         let disk = tempfile::tempdir().expect("a folder for the test");
         run(tool("mount", "mount").args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"]).arg(disk.path()));
         let folder = disk.path().join("state");
-        let config = format!("StateDirectory: {}\n", folder.display());
+        let config = format!("{TOKEN_LINE}StateDirectory: {}\n", folder.display());
         let program = Program::start(&router, &config);
         let ballast = disk.path().join("ballast");
         // The write fails at the end of the room.
         let _ = fs::write(&ballast, vec![0; 1 << 20]);
-        let post = "POST /api/v1/mutes HTTP/1.1\r\nContent-Type: application/json\r\n";
+        let post = &format!("POST /api/v1/mutes HTTP/1.1\r\n{WITH_TOKEN}Content-Type: application/json\r\n");
         let mut made = 0;
         // Until the room that the files already had is used up.
         while made < 500 && program.get_json::<Value>("/api/v1/status")["state"]["durable"] == true {
