@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::unistd::{AccessFlags, access};
 use tracing::{info, warn};
@@ -12,6 +12,7 @@ use traffic_alerted::privileges::{
     Confinement, Identity, IdentityError, OwnFiles, PrivilegeError, drop_to, take_over, take_over_secrets,
 };
 
+use super::provided_folder::provided_folder;
 use super::state;
 
 /// Returns the user that the program continues as. If it has no user of its own, it takes the one that owns its files.
@@ -83,13 +84,6 @@ pub(super) fn confine(
 /// Returns true if systemd provides a folder for the state.
 pub(super) fn keeps_state() -> bool {
     provided_folder("STATE_DIRECTORY").is_some()
-}
-
-/// Returns the first folder that systemd provides in this variable, or `None` if it provides none.
-pub(super) fn provided_folder(variable: &str) -> Option<PathBuf> {
-    // The variable has colons between several folders (systemd.exec(5)).
-    let provided = std::env::var(variable).ok()?;
-    provided.split(':').find(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 
 /// Returns the files that the program writes: its state, and `AlertFile` with its rotations.

@@ -10,6 +10,7 @@ mod command_helper;
 mod confine;
 pub(crate) mod exit;
 mod monitor;
+mod provided_folder;
 mod replay;
 mod replay_json;
 mod replay_notes;

@@ -6,7 +6,7 @@ use tracing::warn;
 use traffic_alerted::config::Config;
 use traffic_alerted::sandbox::{self, SandboxMode};
 
-use super::confine::provided_folder;
+use super::provided_folder::provided_folder;
 
 /// Confines this thread, and those that it starts, to what the configuration at `path` needs, and to the removal of
 /// the API's socket at the end. Call it after privileges were given up and before threads are started.

@@ -11,7 +11,7 @@ use traffic_alerted::alert::{PersistedLedger, SinkState};
 use traffic_alerted::config::Config;
 use traffic_alerted::store::{StateDatabase, StateWriter, beside, read_regular};
 
-use super::confine::provided_folder;
+use super::provided_folder::provided_folder;
 
 /// Maximum number of bytes that are read from a state file of earlier versions; the largest has fewer.
 const FILE_BYTES_MAX: u64 = 32 << 20;

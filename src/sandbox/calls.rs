@@ -8,9 +8,9 @@
 //! signal other processes, load BPF programs, mount, or use keys: these calls are in no list.
 //!
 //! The lists contain what strace(1) shows of each kind of thread after its start (`Sandbox: off`; traffic, alerts to
-//! every sink with their names, a reload, an interface that comes and goes, requests at both sockets, the end), and what
-//! other paths through the standard library, glibc, SQLite and mimalloc call. Three calls of such a trace are left out:
-//! `clone3` (see `START_THREADS`), the count of processors in /sys that glibc looks for, which it then asks of
+//! every sink with their names, a reload, an interface that comes and goes, requests at both sockets, the end), and
+//! what other paths through the standard library, glibc, SQLite and mimalloc call. Three calls of such a trace are left
+//! out: `clone3` (see `START_THREADS`), the count of processors in /sys that glibc looks for, which it then asks of
 //! `sched_getaffinity`, and `F_GETFD`, by which debug builds check a descriptor that is dropped.
 
 #![allow(
