@@ -14,8 +14,8 @@ use crate::enrich::HostDetails;
 use crate::store::{AlertRow, Changes, MuteRow, Numbers, Restored};
 use crate::time::{Moment, UnixNanos};
 
-/// Reads bytes as a stored notice, a state file and rows of the ledger. What is accepted is stored again as the same, can
-/// be said to every sink, each line of it in one line, and a ledger continues from it.
+/// Reads bytes as a stored notice, a state file and rows of the ledger. What is accepted is stored again as the same,
+/// can be said to every sink, each line of it in one line, and a ledger continues from it.
 ///
 /// # Panics
 /// Panics if one of these does not hold.

@@ -88,7 +88,8 @@ impl Engine {
     }
 
     /// Starts all threads. Notices go to `sinks`. The engine continues the alerts and mutes of `persisted`, and
-    /// submits what changes to `store`, with which the sinks were started. The report that has them is published before this returns.
+    /// submits what changes to `store`, with which the sinks were started. The report that has them is published
+    /// before this returns.
     ///
     /// # Errors
     /// The system refuses a thread or a wait point. Threads that were started end with the process.
