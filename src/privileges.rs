@@ -2,7 +2,7 @@
 //! to gain them back.
 //!
 //! 1. [`Identity::resolve`] decides, before anything is given up, which user the program continues as.
-//! 2. [`take_over`] gives that user the files that root has left.
+//! 2. [`take_over()`] gives that user the files that root has left.
 //! 3. [`drop_to`] changes the user and gives up capabilities. No other thread may run yet: capabilities, securebits and
 //!    no-new-privileges belong to threads, and a thread inherits them from the one that starts it.
 //!

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A network of more than a /8 (IPv6: a /32) needs `"all": true` as well, so that a typing error silences no alert.
-//! Who may make changes is decided in [`Access`](super::access::Access).
+//! Who may make changes is decided in [`Access`].
 //!
 //! A change is answered after the analyst has made it, so a list that is read afterwards shows it. `kind` and `reason`
 //! may be left out. Bodies are limited in size and in time. A change from another web page is refused

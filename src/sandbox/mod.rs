@@ -11,7 +11,7 @@
 //!    the kernel applies all filters of a thread: the list of `main` contains theirs.
 //!
 //! Without [`begin`] the other functions do nothing, so tests, replay and the library are not confined. What the kernel
-//! lacks is logged once and shown by [`status`]; the program continues without it. The user, capabilities and
+//! lacks is logged once and shown by [`status()`]; the program continues without it. The user, capabilities and
 //! no-new-privileges are in [`privileges`](crate::privileges).
 //!
 //! Sources: landlock(7), seccomp(2), unshare(2), close_range(2).
@@ -89,7 +89,7 @@ pub fn enter(kind: ThreadKind) {
     }
 }
 
-/// Records how an io_uring is restricted, for [`status`].
+/// Records how an io_uring is restricted, for [`status()`].
 pub fn note_io_uring(used: IoUringUse) {
     if BEGUN.get().is_some() {
         status::note_io_uring(used);

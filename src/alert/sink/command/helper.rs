@@ -126,7 +126,7 @@ impl CommandHelper {
     }
 
     /// Starts the thread that logs what programs write to their standard error: lines as warnings, at most
-    /// [`LINES_MAX`] in [`LINES_INTERVAL`]. Until then these lines wait. A second call has no effect.
+    /// `LINES_MAX` in `LINES_INTERVAL`. Until then these lines wait. A second call has no effect.
     ///
     /// # Errors
     /// The system refuses a thread.
