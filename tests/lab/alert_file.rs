@@ -2,16 +2,17 @@
 //! disk is full and when it has room again.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
-use std::net::Ipv4Addr;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
 
 use crate::support::host::Host;
-use crate::support::injector::Udp;
+use crate::support::injector::{Udp, frame_from};
 use crate::support::namespaces::inside;
-use crate::support::program::{EVERY_HOST, Program, Signal};
+use crate::support::program::{EVERY_HOST, Program, Signal, TIMEOUT};
 use crate::support::tool::{run, tool};
 use crate::waiting::refuse_io_uring;
 
@@ -74,6 +75,93 @@ fn the_file_is_written_without_io_uring() {
         assert_eq!(lines.len(), 2, "{text}");
         assert_eq!((&lines[0]["id"], &lines[1]["source"]), (&"1-1".into(), &HEAVY.to_string().into()));
     });
+}
+
+/// Each of 50 hosts has an alert that neither the file nor the webhook takes before the program ends.
+#[test]
+fn what_a_full_disk_and_a_webhook_did_not_take_arrives_after_a_restart() {
+    inside(|| {
+        let disk = tempfile::tempdir().expect("a folder for the test");
+        run(tool("mount", "mount").args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(disk.path()));
+        let ballast = disk.path().join("ballast");
+        fill(&ballast);
+        let state = tempfile::tempdir().expect("a folder for the test");
+        let (far, router) = (Host::new(), Host::router());
+        far.plug("far0", &router, "near0");
+        let listen = |port: u16| router.on(|| TcpListener::bind(("127.0.0.1", port)).expect("it is free"));
+        let port = listen(0).local_addr().expect("it is bound").port();
+        let path = disk.path().join("alerts.jsonl");
+        let config = format!(
+            "{EVERY_HOST}ByteLimit: 5K\nAlertBurst: off\nStateDirectory: {}\nAlertFile: {}\n\
+             WebhookURL: http://127.0.0.1:{port}/\n",
+            state.path().display(),
+            path.display(),
+        );
+        let program = Program::start(&router, &config);
+        let hosts: Vec<String> = (1..=50).map(|host| format!("10.0.0.{host}")).collect();
+        let frames: Vec<_> = (1..=50)
+            .flat_map(|host| std::iter::repeat_n(frame_from(Ipv4Addr::new(10, 0, 0, host)), 6))
+            .collect();
+        far.injector("far0").send_at_rate(&frames, 5000);
+        let open = |program: &Program| {
+            let alerts: Value = program.get_json("/api/v1/alerts");
+            alerts.as_array().map_or(0, Vec::len)
+        };
+        program.wait_for("all are open", open, |&open| open == hosts.len());
+        let ended = program.stop(Signal::SIGTERM);
+        assert_eq!(ended.code, Some(0), "{}", ended.text());
+        let text = ended.text();
+        assert_eq!(text.matches("EVENT=TRAFFIC ").count(), hosts.len(), "{text}");
+        assert_eq!(fs::read_to_string(&path).unwrap_or_default(), "");
+
+        fs::remove_file(&ballast).expect("it is ours");
+        let posted = take_posts(listen(port));
+        let program = Program::start(&router, &config);
+        let mut at_webhook = Vec::new();
+        while at_webhook.len() < hosts.len() {
+            at_webhook.push(posted.recv_timeout(TIMEOUT).expect("it is posted"));
+        }
+        let lines = |_: &Program| fs::read_to_string(&path).unwrap_or_default();
+        let in_file =
+            program.wait_for("all are in the file", lines, |text| text.lines().count() == hosts.len());
+        let in_file: Vec<Value> =
+            in_file.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let of = |alerts: &[Value], field: &str| alerts.iter().map(|alert| alert[field].clone()).collect();
+        let (ids, posted_ids): (Vec<Value>, Vec<Value>) = (of(&in_file, "id"), of(&at_webhook, "id"));
+        assert_eq!(ids, posted_ids, "both are in the order of the openings");
+        let mut sources: Vec<String> =
+            in_file.iter().filter_map(|alert| alert["source"].as_str().map(str::to_owned)).collect();
+        sources.sort_by_key(|source| source.parse::<Ipv4Addr>().expect("an address"));
+        assert_eq!(sources, hosts);
+        let ended = program.stop(Signal::SIGTERM);
+        assert!(!ended.text().contains("EVENT="), "the log had them: {}", ended.text());
+    });
+}
+
+/// Answers each POST with 200. Returns the bodies.
+fn take_posts(listener: TcpListener) -> Receiver<Value> {
+    let (sender, posted) = channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = Vec::new();
+            let mut part = [0; 4096];
+            let alert: Value = loop {
+                let body = request.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4);
+                if let Some(alert) = body.and_then(|at| serde_json::from_slice(&request[at..]).ok()) {
+                    break alert;
+                }
+                match stream.read(&mut part) {
+                    Ok(length @ 1..) => request.extend(&part[..length]),
+                    _ => return,
+                }
+            };
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            if sender.send(alert).is_err() {
+                return;
+            }
+        }
+    });
+    posted
 }
 
 /// Writes until the disk is full.
