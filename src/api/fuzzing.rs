@@ -102,8 +102,9 @@ fn serve(sent: &[u8], caller: &Caller) -> Site {
     let _ = site.runtime.block_on(connection);
     let written = written.borrow();
     assert!(written.is_empty() || written.starts_with(b"HTTP/1."), "{}", written.escape_ascii());
-    let internal = b" 500 Internal Server Error";
-    assert!(!written.windows(internal.len()).any(|window| window == internal));
+    // An error in a body repeats what the client sent, without its line ends.
+    let mut lines = written.split(|&byte| byte == b'\n');
+    assert!(!lines.any(|line| line.starts_with(b"HTTP/1.") && line.get(8..12) == Some(b" 500")));
     drop(written);
     site
 }
@@ -231,5 +232,14 @@ impl Write for CannedClient {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// The fuzzer found this one: the answer names the unknown field.
+    #[test]
+    fn a_status_that_a_client_sends_is_not_the_one_of_an_answer() {
+        super::http(br#"{" 500 Internal Server Error":"10.0.0.5"}"#);
     }
 }
