@@ -1,11 +1,13 @@
 //! `AlertFile` on a full disk and without io_uring: no alert is lost, nothing else waits, and the log reports when the
 //! disk is full and when it has room again.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -115,7 +117,7 @@ fn what_a_full_disk_and_a_webhook_did_not_take_arrives_after_a_restart() {
         assert_eq!(fs::read_to_string(&path).unwrap_or_default(), "");
 
         fs::remove_file(&ballast).expect("it is ours");
-        let posted = take_posts(listen(port));
+        let posted = take_posts(listen(port), Duration::ZERO);
         let program = Program::start(&router, &config);
         let mut at_webhook = Vec::new();
         while at_webhook.len() < hosts.len() {
@@ -138,30 +140,82 @@ fn what_a_full_disk_and_a_webhook_did_not_take_arrives_after_a_restart() {
     });
 }
 
-/// Answers each POST with 200. Returns the bodies.
-fn take_posts(listener: TcpListener) -> Receiver<Value> {
+/// Kills the program twenty times while a slow webhook has most of its alerts before it. Each host is over its limit
+/// in one round only, so it is notified once.
+#[test]
+fn what_the_log_said_before_a_kill_arrives_at_a_slow_webhook() {
+    inside(|| {
+        let state = tempfile::tempdir().expect("a folder for the test");
+        // In memory, each commit is in time for the line in the log, which waits for it 200 ms at most.
+        run(tool("mount", "mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(state.path()));
+        let (far, router) = (Host::new(), Host::router());
+        far.plug("far0", &router, "near0");
+        let listener = router.on(|| TcpListener::bind(("127.0.0.1", 0)).expect("a port is free"));
+        let port = listener.local_addr().expect("it is bound").port();
+        let posted = take_posts(listener, Duration::from_millis(40));
+        let config = format!(
+            "{EVERY_HOST}ByteLimit: 5K\nAlertBurst: off\nStateDirectory: {}\n\
+             WebhookURL: http://127.0.0.1:{port}/\n",
+            state.path().display(),
+        );
+        let mut said = BTreeSet::new();
+        for round in 0..20_u8 {
+            let program = Program::start(&router, &config);
+            let hosts = (1..=20).map(|host| Ipv4Addr::new(10, 0, round, host));
+            let frames: Vec<_> = hosts.flat_map(|host| std::iter::repeat_n(frame_from(host), 6)).collect();
+            far.injector("far0").send_at_rate(&frames, 5000);
+            let openings = |program: &Program| program.log_text().matches("EVENT=TRAFFIC ").count();
+            let before_kill = 1 + usize::from(round);
+            program.wait_for("some are in the log", openings, |&openings| openings >= before_kill);
+            let text = program.stop(Signal::SIGKILL).text();
+            said.extend(
+                text.split("EVENT=TRAFFIC SRC=")
+                    .skip(1)
+                    .filter_map(|rest| rest.split(' ').next().map(str::to_owned)),
+            );
+        }
+        assert!(said.len() >= 210, "each round had one more: {}", said.len());
+        let program = Program::start(&router, &config);
+        let mut missing = said;
+        while !missing.is_empty() {
+            let alert = posted.recv_timeout(TIMEOUT);
+            let alert =
+                alert.unwrap_or_else(|_| panic!("never arrived: {missing:?}\n{}", program.log_text()));
+            missing.remove(alert["source"].as_str().unwrap_or_default());
+        }
+        assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
+    });
+}
+
+/// Answers each POST with 200 after a pause. Returns the bodies. A connection that breaks off is no POST.
+fn take_posts(listener: TcpListener, pause: Duration) -> Receiver<Value> {
     let (sender, posted) = channel();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut request = Vec::new();
-            let mut part = [0; 4096];
-            let alert: Value = loop {
-                let body = request.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4);
-                if let Some(alert) = body.and_then(|at| serde_json::from_slice(&request[at..]).ok()) {
-                    break alert;
-                }
-                match stream.read(&mut part) {
-                    Ok(length @ 1..) => request.extend(&part[..length]),
-                    _ => return,
-                }
-            };
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            if sender.send(alert).is_err() {
+            let Some(alert) = read_post(&mut stream) else { continue };
+            std::thread::sleep(pause);
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            if stream.write_all(answer).is_ok() && sender.send(alert).is_err() {
                 return;
             }
         }
     });
     posted
+}
+
+fn read_post(stream: &mut TcpStream) -> Option<Value> {
+    let mut request = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        let body = request.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4);
+        if let Some(alert) = body.and_then(|at| serde_json::from_slice(&request[at..]).ok()) {
+            return Some(alert);
+        }
+        match stream.read(&mut part) {
+            Ok(length @ 1..) => request.extend(&part[..length]),
+            _ => return None,
+        }
+    }
 }
 
 /// Writes until the disk is full.
