@@ -187,6 +187,62 @@ fn what_the_log_said_before_a_kill_arrives_at_a_slow_webhook() {
     });
 }
 
+/// Changes the keys of both sinks one after the other while the webhook is behind.
+#[test]
+fn a_reload_of_any_key_of_a_sink_loses_nothing() {
+    inside(|| {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("alerts.jsonl");
+        let (far, router) = (Host::new(), Host::router());
+        far.plug("far0", &router, "near0");
+        let listener = router.on(|| TcpListener::bind(("127.0.0.1", 0)).expect("a port is free"));
+        let port = listener.local_addr().expect("it is bound").port();
+        let posted = take_posts(listener, Duration::from_millis(40));
+        let config = |more: &str| {
+            format!(
+                "{EVERY_HOST}ByteLimit: 5K\nAlertBurst: off\nStateDirectory: {}\nAlertFile: {}\n\
+                 WebhookURL: http://127.0.0.1:{port}/\n{more}",
+                folder.path().display(),
+                path.display(),
+            )
+        };
+        let program = Program::start(&router, &config(""));
+        let frames: Vec<_> = (1..=100)
+            .flat_map(|host| std::iter::repeat_n(frame_from(Ipv4Addr::new(10, 0, 0, host)), 6))
+            .collect();
+        far.injector("far0").send_at_rate(&frames, 5000);
+        for more in [
+            "AlertFileKeep: 3\n",
+            "AlertFileMaxSize: 2M\n",
+            "WebhookToken: another\n",
+            "NotifyGrowth: true\n",
+            "AlertFileKeep: 1\nNotifyGrowth: false\n",
+            "",
+        ] {
+            program.reload(&config(more));
+        }
+        let hosts: BTreeSet<String> = (1..=100).map(|host| format!("10.0.0.{host}")).collect();
+        let mut at_webhook = BTreeSet::new();
+        while at_webhook.len() < hosts.len() {
+            let alert = posted.recv_timeout(TIMEOUT);
+            let alert = alert.unwrap_or_else(|_| panic!("{at_webhook:?} of all:\n{}", program.log_text()));
+            at_webhook.insert(alert["source"].as_str().unwrap_or_default().to_owned());
+        }
+        assert_eq!(at_webhook, hosts);
+        let lines = |_: &Program| fs::read_to_string(&path).unwrap_or_default();
+        program.wait_for("all are in the file", lines, |text| text.lines().count() == hosts.len());
+        let delivered = |program: &Program| {
+            let sinks: Vec<Value> = program.get_json("/api/v1/sinks");
+            let of = |name: &str| sinks.iter().find(|sink| sink["name"] == name).cloned();
+            ["AlertFile", "WebhookURL"].map(|name| of(name).map(|sink| sink["delivered"].clone()))
+        };
+        program.wait_for("the counters go on", delivered, |counts| {
+            counts.iter().all(|count| *count == Some(Value::from(hosts.len())))
+        });
+        assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
+    });
+}
+
 /// Answers each POST with 200 after a pause. Returns the bodies. A connection that breaks off is no POST.
 fn take_posts(listener: TcpListener, pause: Duration) -> Receiver<Value> {
     let (sender, posted) = channel();
