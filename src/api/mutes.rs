@@ -156,13 +156,13 @@ impl MutesEndpoint {
         match mute {
             Ok(mute) => {
                 let Mute { id, source, .. } = &mute;
+                let (kind, until) = (mute.kind.map_or("all", AlertKind::name), rfc3339(mute.until));
                 match is_wide_network(source) {
                     true => tracing::warn!(
-                        "mute {id} holds back alerts about all of {source} until {}; made by {author}",
-                        rfc3339(mute.until)
+                        "mute {id} holds back {kind} alerts about all of {source} until {until}; made by {author}"
                     ),
                     false => tracing::info!(
-                        "alerts about {source} are muted for a while (mute {id}, made by {author})"
+                        "mute {id} holds back {kind} alerts about {source} until {until}; made by {author}"
                     ),
                 }
                 let body = shown(view::json(&MuteView::of(&mute)));

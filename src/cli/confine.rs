@@ -68,6 +68,9 @@ pub(super) fn confine(
             .for_each(|why| warn!("{why}; change it with chown"));
     }
     let confinement = drop_to(identity)?;
+    if let Some(account) = &identity.account {
+        info!("the program is {account} from now on");
+    }
     confinement.refused.iter().for_each(|refused| warn!("{refused}; the program continues without it"));
     if let Some(account) = &identity.account
         && access(path, AccessFlags::R_OK).is_err()

@@ -52,10 +52,10 @@ fn without_a_token_changes_need_the_socket_and_the_log_names_their_author() {
         assert_eq!(status(&at_socket(&path, "GET /all HTTP/1.1\r\n", "")), 200);
         assert_eq!(status(&at_socket(&path, &format!("{POST}{JSON}"), MUTE)), 201);
         program.wait_for_log(
-            "alerts about 10.0.0.5/32 are muted for a while (mute 1, made by uid 0 at the socket)",
+            "mute 1 holds back all alerts about 10.0.0.5/32 until ",
         );
         assert_eq!(status(&at_socket(&path, &format!("{POST}{JSON}"), EVERYTHING)), 201);
-        program.wait_for_log("mute 2 holds back alerts about all of 0.0.0.0/0 until ");
+        program.wait_for_log("mute 2 holds back all alerts about all of 0.0.0.0/0 until ");
         assert_eq!(status(&at_socket(&path, "DELETE /api/v1/mutes/1 HTTP/1.1\r\n", "")), 204);
         program.wait_for_log("mute 1 is taken back by uid 0 at the socket");
         assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
@@ -71,7 +71,7 @@ fn a_mute_of_everything_is_a_warning_at_each_start() {
         let router = Host::router();
         let program = Program::start(&router, &config);
         assert_eq!(program.request(&format!("{POST}{WITH_TOKEN}{JSON}"), EVERYTHING).0, 201);
-        program.wait_for_log("mute 1 holds back alerts about all of 0.0.0.0/0 until ");
+        program.wait_for_log("mute 1 holds back all alerts about all of 0.0.0.0/0 until ");
         program.wait_for_log("; made by uid 0 at 127.0.0.1, with the token");
         assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
         let program = Program::start(&router, &config);
