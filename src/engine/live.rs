@@ -313,9 +313,15 @@ impl RunningEngine {
         }
         self.stop_analyst.store(true, Ordering::Release);
         self.analyst_thread.thread().unpark();
-        let (analyst, sinks) = join(self.analyst_thread);
+        let (mut analyst, sinks) = join(self.analyst_thread);
+        if let Some(store) = &self.store {
+            // A database that was removed since the last write is made anew with everything, while the sinks know what
+            // waits for them.
+            store.check(LAST_STATE_TIMEOUT);
+            save_and_notify(&mut analyst, Some(store), &sinks, &mut Vec::new(), true);
+        }
         let sinks = sinks.finish(SINK_SHUTDOWN_TIMEOUTS);
-        if self.store.is_some_and(|store| !store.finish(LAST_STATE_TIMEOUT)) {
+        if self.store.is_some_and(|store| !store.finish(LAST_STATE_TIMEOUT) || store.take_lost()) {
             warn!(
                 "the last state was not written in time: after the restart some alerts may be said again, and what \
                  waited for a sink may be missing"

@@ -41,16 +41,20 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 pub(super) struct Database {
     path: PathBuf,
     /// `None` while the disk does not let it be opened.
-    open: Option<OpenDatabase>,
+    open: Option<Connection>,
+    /// The WAL and its index, as they were when it was opened last.
+    logs: [Option<Identity>; 2],
+    /// The file that this process has read or made; `None` before that. Any other file at the path is set aside.
+    known: Option<Identity>,
+    /// True if a database was made since the folder was last synced.
+    has_unsynced_name: bool,
     is_lost: bool,
+    /// True if the next write has to remove all rows first: they are older than those that were written last.
+    must_clear: bool,
 }
 
-#[derive(Debug)]
-struct OpenDatabase {
-    connection: Connection,
-    /// Device and inode of the file, which tell whether it was removed or replaced.
-    identity: (u64, u64),
-}
+/// Device and inode of a file, which tell whether it was removed or replaced.
+type Identity = (u64, u64);
 
 impl Database {
     /// Opens the database of a folder and reads it. A file that is of no use is set aside.
@@ -61,10 +65,21 @@ impl Database {
         // SQLITE_OPEN_NOFOLLOW refuses a link in any part of the path. Links that lead to the folder are allowed:
         // systemd makes one for a unit with DynamicUser=.
         let path = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()).join(DATABASE);
-        let mut database = Self { path, open: None, is_lost: false };
+        let mut database = Self {
+            path,
+            open: None,
+            logs: [None; 2],
+            known: None,
+            has_unsynced_name: false,
+            is_lost: false,
+            must_clear: false,
+        };
         let restored = match database.open_and_read() {
             Ok(Opened::Restored(restored)) => restored,
-            Ok(Opened::Empty) => Restored::default(),
+            Ok(Opened::Empty) => {
+                database.is_lost = false;
+                Restored::default()
+            }
             Ok(Opened::Newer(found)) => return Err(StoreError::Newer { path: database.path, found }),
             Err(fault) if fault.is_damage() => {
                 set_aside(&database.path, &fault);
@@ -90,11 +105,12 @@ impl Database {
 
     /// Opens the database and reads it.
     fn open_and_read(&mut self) -> Result<Opened, StoreFault> {
-        let opened = self.connect()?;
+        let (opened, identity) = self.connect()?;
         if let (Opened::Restored(_), Some(open)) = (&opened, &self.open) {
-            let read = check_pages(&open.connection).and_then(|()| read::all(&open.connection));
-            if read.is_err() {
-                self.open = None;
+            let read = check_pages(open).and_then(|()| read::all(open));
+            match &read {
+                Ok(_) => self.known = Some(identity),
+                Err(_) => self.open = None,
             }
             return read.map(Opened::Restored);
         }
@@ -102,50 +118,103 @@ impl Database {
     }
 
     /// Opens the database, and creates its tables if it has none. Nothing is read.
-    fn connect(&mut self) -> Result<Opened, StoreFault> {
-        let is_new =
-            fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        let (mut connection, identity) = connect(&self.path)?;
+    fn connect(&mut self) -> Result<(Opened, Identity), StoreFault> {
+        // The file is made with its mode before SQLite opens it. The WAL and its index get the mode of the database.
+        let file = open_own(&self.path)?;
+        let metadata = file.metadata()?;
+        let identity = identity_of(&metadata);
+        if metadata.len() == 0 {
+            // Whatever fails from here on, the next attempt knows that this file is a new one.
+            self.known = Some(identity);
+            self.has_unsynced_name = true;
+            self.is_lost = true;
+        }
+        let mut connection = connect(&self.path, &file, &metadata)?;
         let recognised = schema::recognise(&connection).map_err(StoreFault::of_first_read)?;
         if let Recognised::Newer(version) = recognised {
-            return Ok(Opened::Newer(version));
+            return Ok((Opened::Newer(version), identity));
         }
         set_up(&connection)?;
         if recognised == Recognised::Empty {
             schema::create(&mut connection)?;
         }
-        if is_new {
+        if self.has_unsynced_name {
             sync_folder_of(&self.path)?;
+            self.has_unsynced_name = false;
         }
-        self.open = Some(OpenDatabase { connection, identity });
-        match recognised {
-            Recognised::Empty => Ok(Opened::Empty),
-            _ => Ok(Opened::Restored(Restored::default())),
-        }
+        self.open = Some(connection);
+        self.logs = logs_of(&self.path);
+        let opened = match recognised {
+            Recognised::Empty => {
+                self.known = Some(identity);
+                Opened::Empty
+            }
+            _ => Opened::Restored(Restored::default()),
+        };
+        Ok((opened, identity))
     }
 
-    /// Opens the database if it is not open, or if its file is no longer the one that was opened.
-    fn ensure_open(&mut self) -> Result<&mut Connection, StoreFault> {
-        let now = fs::symlink_metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
-        if self.open.as_ref().is_some_and(|open| Some(open.identity) != now) {
-            warn!("{} was removed or replaced while it was in use", self.path.display());
-            self.open = None;
-        }
+    /// Opens the database if it is not open, or if its files are no longer those that were opened.
+    fn ensure_open(&mut self) -> Result<(), StoreFault> {
+        self.check_files()?;
         if self.open.is_none() {
-            match self.connect()? {
-                Opened::Restored(_) => {}
-                Opened::Empty => self.is_lost = true,
-                Opened::Newer(_) => {
-                    let text = "a later version of this program has replaced it";
-                    return Err(StoreFault::Io(io::Error::other(text)));
-                }
+            let (opened, identity) = self.connect()?;
+            if matches!(opened, Opened::Newer(_)) || self.known != Some(identity) {
+                // The next attempt sets the other file aside.
+                self.open = None;
+                return Err(io::Error::other("another program has replaced it just now").into());
             }
         }
-        let open = self.open.as_mut().ok_or_else(|| io::Error::other("it is not open"))?;
-        Ok(&mut open.connection)
+        Ok(())
     }
 
-    /// Returns true, once, if the database was replaced by an empty one since it was opened.
+    /// Closes the database if one of its files was removed or replaced. A database at the path that this process has
+    /// neither read nor made is renamed: its rows would be mixed with those of this process.
+    fn check_files(&mut self) -> Result<(), StoreFault> {
+        let now = match fs::symlink_metadata(&self.path) {
+            Ok(metadata) => Some((identity_of(&metadata), metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
+        let path = self.path.display();
+        if self.known.is_some() && now.map(|(identity, _)| identity) == self.known {
+            if self.open.is_some() && self.logs != logs_of(&self.path) {
+                warn!(
+                    "{path}-wal or {path}-shm was removed or replaced while it was in use; all is written again"
+                );
+                // SQLite still has the removed WAL open. What cannot be copied from it now is lost with it.
+                self.must_clear |= !self.open.take().is_some_and(|open| copy_wal(&open));
+                self.is_lost = true;
+            }
+            return Ok(());
+        }
+        if self.known.is_some() {
+            warn!("{path} was removed or replaced while it was in use; all is written again to a new one");
+        }
+        self.open = None;
+        for ((suffix, own), now) in LOG_SUFFIXES.iter().zip(self.logs).zip(logs_of(&self.path)) {
+            if own.is_some() && own == now {
+                // It belongs to the database that is gone, and SQLite would take it for the one of the next.
+                let _ = fs::remove_file(beside(&self.path, suffix));
+            }
+        }
+        self.logs = [None; 2];
+        if now.is_some_and(|(_, len)| len > 0) {
+            let unread = beside(&self.path, ".unread");
+            rename_all(&self.path, &unread)?;
+            warn!(
+                "{path} is a database that this process has not read, and is now {}; to use it, stop the program \
+                 and rename it back",
+                unread.display()
+            );
+        }
+        self.known = None;
+        self.is_lost = true;
+        Ok(())
+    }
+
+    /// Returns true, once, if the database was replaced by an empty one since it was opened, or may lack what was
+    /// written last.
     pub(super) fn take_lost(&mut self) -> bool {
         std::mem::take(&mut self.is_lost)
     }
@@ -155,7 +224,13 @@ impl Database {
     /// # Errors
     /// None of them was written.
     pub(super) fn write(&mut self, pending: &Pending) -> Result<(), StoreFault> {
-        let written = self.ensure_open().and_then(|connection| write(connection, pending));
+        let opened = self.ensure_open();
+        let must_clear = self.must_clear;
+        let written = opened.and_then(|()| match &mut self.open {
+            Some(open) => write(open, pending, must_clear),
+            None => Err(io::Error::other("it is not open").into()),
+        });
+        self.must_clear &= written.is_err();
         if let Err(fault) = &written {
             // The next attempt opens the file again: after a failed sync, or once files can be opened again.
             self.open = None;
@@ -170,7 +245,7 @@ impl Database {
     pub(super) fn close(&mut self) {
         if let Some(open) = self.open.take() {
             // The last connection does this when it closes. A failure leaves the WAL, which the next start reads.
-            let _ = open.connection.close();
+            let _ = open.close();
         }
     }
 }
@@ -184,10 +259,7 @@ enum Opened {
     Newer(i64),
 }
 
-fn connect(path: &Path) -> Result<(Connection, (u64, u64)), StoreFault> {
-    // The file is made with its mode before SQLite opens it. The WAL and its index get the mode of the database.
-    let file = open_own(path)?;
-    let metadata = file.metadata()?;
+fn connect(path: &Path, file: &File, metadata: &fs::Metadata) -> Result<Connection, StoreFault> {
     if metadata.len() > FILE_BYTES_MAX {
         return Err(StoreFault::Foreign(format!("it is larger than {FILE_BYTES_MAX} bytes")));
     }
@@ -211,7 +283,25 @@ fn connect(path: &Path) -> Result<(Connection, (u64, u64)), StoreFault> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
-    Ok((connection, (metadata.dev(), metadata.ino())))
+    Ok(connection)
+}
+
+/// What SQLite appends to the name of the database for its WAL and the index of it.
+const LOG_SUFFIXES: [&str; 2] = ["-wal", "-shm"];
+
+fn identity_of(metadata: &fs::Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
+
+fn logs_of(path: &Path) -> [Option<Identity>; 2] {
+    LOG_SUFFIXES
+        .map(|suffix| fs::symlink_metadata(beside(path, suffix)).ok().map(|metadata| identity_of(&metadata)))
+}
+
+/// Copies the whole WAL into the database. Returns true if that succeeded.
+fn copy_wal(connection: &Connection) -> bool {
+    let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    is_busy.is_ok_and(|is_busy| is_busy == 0)
 }
 
 /// Sets how the database is written.
@@ -234,8 +324,16 @@ fn check_pages(connection: &Connection) -> Result<(), StoreFault> {
     if found == "ok" { Ok(()) } else { Err(StoreFault::Foreign(format!("it is damaged: {found}"))) }
 }
 
-fn write(connection: &mut Connection, pending: &Pending) -> Result<(), StoreFault> {
+fn write(connection: &mut Connection, pending: &Pending, must_clear: bool) -> Result<(), StoreFault> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    if must_clear {
+        // The numbers that were given out stay.
+        transaction.execute_batch(
+            "DELETE FROM outbox; DELETE FROM notices; DELETE FROM counters; DELETE FROM alerts; DELETE FROM mutes",
+        )?;
+    } else if pending.is_cleared {
+        transaction.execute_batch("DELETE FROM alerts; DELETE FROM mutes")?;
+    }
     write_rows(&transaction, pending)?;
     release_pages(&transaction)?;
     transaction.commit()?;
@@ -254,7 +352,7 @@ fn release_pages(transaction: &Transaction<'_>) -> Result<(), StoreFault> {
 }
 
 fn write_rows(transaction: &Transaction<'_>, pending: &Pending) -> Result<(), StoreFault> {
-    let Pending { alerts, mutes, numbers, notices, settled, counters } = pending;
+    let Pending { is_cleared: _, alerts, mutes, numbers, notices, settled, counters } = pending;
     let mut upsert =
         transaction.prepare("INSERT INTO alerts VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = ?2")?;
     let mut delete = transaction.prepare("DELETE FROM alerts WHERE id = ?1")?;
@@ -331,16 +429,22 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
 /// Renames a database that is of no use, with its WAL, and logs that.
 fn set_aside(path: &Path, fault: &StoreFault) {
     let bad = beside(path, ".bad");
-    let renamed = fs::rename(path, &bad);
-    for suffix in ["-wal", "-shm"] {
-        // A WAL that stayed would be taken for the one of the next database.
-        let (from, to) = (beside(path, suffix), beside(&bad, suffix));
-        let _ = fs::rename(&from, &to);
-    }
-    match renamed {
+    match rename_all(path, &bad) {
         Ok(()) => warn!("the state in {} is of no use: {fault}; it is now {}", path.display(), bad.display()),
         Err(error) => {
             warn!("the state in {} is of no use: {fault}; it cannot be set aside: {error}", path.display());
         }
     }
+}
+
+/// Renames a database with its WAL and the index of that.
+fn rename_all(from: &Path, to: &Path) -> io::Result<()> {
+    let renamed = fs::rename(from, to);
+    for suffix in LOG_SUFFIXES {
+        // A WAL that stayed would be taken for the one of the next database, and an earlier one for that of this one.
+        if fs::rename(beside(from, suffix), beside(to, suffix)).is_err() {
+            let _ = fs::remove_file(beside(to, suffix));
+        }
+    }
+    renamed
 }

@@ -86,23 +86,26 @@ pub(super) struct FolderLock {
     _file: File,
 }
 
-/// Checks the folder, creates it if it does not exist, and locks it. Returns `None` if the disk does not let the lock
-/// file be made at the moment.
+/// Checks the folder, creates it if it does not exist, and locks it. Returns the error of the system if the lock file
+/// cannot be opened at the moment.
 ///
 /// # Errors
 /// Another process holds the lock, or the folder is not safe to use.
-pub(super) fn lock(folder: &Path) -> Result<Option<FolderLock>, StoreError> {
+pub(super) fn lock(folder: &Path) -> Result<io::Result<FolderLock>, StoreError> {
     if let Some(FolderProblem { text, stops_start: true }) = folder_problem(folder) {
         return Err(StoreError::Unsafe(text));
     }
     // If it cannot be made, opening the lock file fails below.
     let _ = DirBuilder::new().mode(0o700).create(folder);
-    let Ok(mut file) = open_own(&folder.join(LOCK_FILE)) else { return Ok(None) };
+    let mut file = match open_own(&folder.join(LOCK_FILE)) {
+        Ok(file) => file,
+        Err(error) => return Ok(Err(error)),
+    };
     match file.try_lock() {
         Ok(()) => {
             // Without its pid in the file the lock holds as well.
             let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-            Ok(Some(FolderLock { _file: file }))
+            Ok(Ok(FolderLock { _file: file }))
         }
         Err(TryLockError::WouldBlock) => {
             Err(StoreError::InUse { folder: folder.to_owned(), holder: holder_in(&mut file) })
@@ -110,7 +113,7 @@ pub(super) fn lock(folder: &Path) -> Result<Option<FolderLock>, StoreError> {
         // The file system has no locks.
         Err(TryLockError::Error(error)) => {
             tracing::warn!("{} cannot be locked: {error}; run one process with it only", folder.display());
-            Ok(Some(FolderLock { _file: file }))
+            Ok(Ok(FolderLock { _file: file }))
         }
     }
 }

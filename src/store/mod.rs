@@ -51,7 +51,8 @@ impl StateDatabase {
         if let Some(FolderProblem { text, stops_start: false }) = folder_problem(folder) {
             tracing::warn!("the state directory: {text}");
         }
-        let lock = folder::lock(folder)?;
+        // Without the lock nothing is written; the thread goes on trying to get it.
+        let lock = folder::lock(folder)?.ok();
         let (restored, database) = database::Database::open(folder)?;
         let writer = StateWriter::start(database, lock)?;
         Ok((restored, writer))

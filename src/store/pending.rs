@@ -1,12 +1,19 @@
-//! Changes that wait for the disk: the newest value of each key, so that they need no more memory than the tables.
+//! Changes that wait for the disk: the newest value of each key, and a limited number of removals. So they need
+//! little more memory than the tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::{AlertRow, Changes, MuteRow, NoticeRow, Numbers};
 
+/// Maximum number of alerts and mutes to be removed. Ids are never used twice, so without it each alert of a flood would
+/// leave one while the disk is full.
+pub(super) const REMOVALS_MAX: usize = 20_000;
+
 /// Changes that were submitted and are not in the database yet. `None` stands for a row to be removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pending {
+    /// True if all rows of `alerts` and `mutes` are to be removed before those here are written.
+    pub(super) is_cleared: bool,
     pub(super) alerts: BTreeMap<String, Option<String>>,
     pub(super) mutes: BTreeMap<u64, Option<String>>,
     pub(super) numbers: Numbers,
@@ -38,12 +45,30 @@ impl Pending {
 
     /// Adds changes that were submitted after these.
     pub(super) fn append(&mut self, later: Pending) {
+        if later.is_cleared {
+            self.is_cleared = true;
+            self.alerts.clear();
+            self.mutes.clear();
+        }
         self.alerts.extend(later.alerts);
         self.mutes.extend(later.mutes);
         self.numbers = self.numbers.max(later.numbers);
         later.notices.into_values().for_each(|(notice, sinks)| self.keep(notice, sinks));
         later.settled.into_iter().for_each(|(notice, sink)| self.settle(notice, sink));
         self.counters.extend(later.counters);
+    }
+
+    /// Replaces the removals by one of all rows if they are too many. Returns true if it does that for the first time:
+    /// all alerts and mutes that are to be kept have to be submitted again.
+    pub(super) fn limit_removals(&mut self) -> bool {
+        let removed = self.alerts.values().filter(|body| body.is_none()).count()
+            + self.mutes.values().filter(|body| body.is_none()).count();
+        if removed <= REMOVALS_MAX && !self.is_cleared {
+            return false;
+        }
+        self.alerts.retain(|_, body| body.is_some());
+        self.mutes.retain(|_, body| body.is_some());
+        !std::mem::replace(&mut self.is_cleared, true)
     }
 
     /// Adds sinks that have yet to deliver a notice, to those that are known.
@@ -67,7 +92,7 @@ impl Pending {
 
     /// Returns the number of rows that are to be written or removed.
     pub(super) fn rows(&self) -> usize {
-        let Self { alerts, mutes, numbers: _, notices, settled, counters } = self;
+        let Self { is_cleared: _, alerts, mutes, numbers: _, notices, settled, counters } = self;
         alerts.len() + mutes.len() + notices.len() + settled.len() + counters.len()
     }
 }

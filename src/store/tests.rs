@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
+use super::pending::{Pending, REMOVALS_MAX};
 use super::*;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -314,4 +315,140 @@ fn pages_of_removed_rows_go_back_to_the_file_system() {
     }
     assert!(writer.finish(LONG));
     assert!(size() < before / 2, "{before} {}", size());
+}
+
+#[test]
+fn a_database_in_place_of_the_one_in_use_is_set_aside_and_that_is_told() {
+    let (folder, other) =
+        (tempfile::tempdir().expect("a folder for the test"), tempfile::tempdir().expect("another"));
+    let (_, writer) = open(other.path());
+    writer.submit(Changes { alerts: vec![alert("1-7", "of a backup")], ..Changes::default() });
+    assert!(writer.finish(LONG));
+    let (_, writer) = open(folder.path());
+    let ticket = writer.submit(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
+    assert!(writer.wait_committed(ticket, LONG) && !writer.take_lost());
+    // The WAL of the earlier one stays at its name.
+    fs::rename(other.path().join(DATABASE), folder.path().join(DATABASE)).expect("the folders are ours");
+    let ticket = writer.submit(Changes { alerts: vec![alert("1-2", "b")], ..Changes::default() });
+    assert!(writer.wait_committed(ticket, LONG));
+    assert!(writer.take_lost() && !writer.take_lost());
+    assert_eq!(rows(folder.path(), "SELECT body FROM alerts"), ["b"]);
+    assert!(writer.finish(LONG));
+    assert!(!folder.path().join("state.db.unread-wal").exists(), "it is not the one of the backup");
+    fs::rename(folder.path().join("state.db.unread"), folder.path().join(DATABASE)).expect("it was kept");
+    assert_eq!(rows(folder.path(), "SELECT body FROM alerts"), ["of a backup"]);
+}
+
+#[test]
+fn a_wal_that_is_removed_while_it_is_in_use_loses_nothing() {
+    for name in ["state.db-wal", "state.db-shm"] {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let (_, writer) = open(folder.path());
+        let ticket = writer.submit(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
+        assert!(writer.wait_committed(ticket, LONG) && !writer.take_lost());
+        fs::remove_file(folder.path().join(name)).expect("it is there");
+        let ticket = writer.submit(Changes { alerts: vec![alert("1-2", "b")], ..Changes::default() });
+        assert!(writer.wait_committed(ticket, LONG));
+        assert!(writer.take_lost() && !writer.take_lost(), "{name}");
+        assert_eq!(rows(folder.path(), "SELECT body FROM alerts ORDER BY id"), ["a", "b"], "{name}");
+        assert!(writer.finish(LONG));
+    }
+}
+
+#[test]
+fn a_database_that_can_be_read_only_after_the_start_is_set_aside() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (_, writer) = open(folder.path());
+    writer.submit(Changes {
+        alerts: vec![alert("1-1", "earlier")],
+        mutes: vec![MuteRow { id: 1, body: "earlier".to_owned() }],
+        ..Changes::default()
+    });
+    assert!(writer.finish(LONG));
+    let other = rusqlite::Connection::open(folder.path().join(DATABASE)).expect("it is there");
+    other
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; DELETE FROM counters; COMMIT")
+        .expect("nobody has it");
+    let (restored, writer) = open(folder.path());
+    assert_eq!(restored, Restored::default());
+    other.close().expect("nothing holds it");
+    let mutes = vec![MuteRow { id: 1, body: "new".to_owned() }];
+    let ticket = writer.submit(Changes { mutes, ..Changes::default() });
+    assert!(writer.wait_committed(ticket, LONG));
+    assert!(writer.take_lost());
+    assert_eq!(rows(folder.path(), "SELECT body FROM mutes UNION SELECT body FROM alerts"), ["new"]);
+    assert!(writer.finish(LONG));
+    fs::rename(folder.path().join("state.db.unread"), folder.path().join(DATABASE)).expect("it was kept");
+    assert_eq!(
+        rows(folder.path(), "SELECT body FROM mutes UNION ALL SELECT body FROM alerts"),
+        ["earlier"; 2]
+    );
+}
+
+#[test]
+fn removals_that_wait_are_limited() {
+    let removal = |number: usize| Changes {
+        alerts_removed: vec![format!("1-{number}")],
+        mutes_removed: vec![number as u64],
+        ..Changes::default()
+    };
+    let mut pending = Pending::default();
+    (0..REMOVALS_MAX / 2).for_each(|number| pending.add(removal(number)));
+    assert!(!pending.limit_removals());
+    assert_eq!(pending.rows(), REMOVALS_MAX);
+    pending.add(Changes { alerts: vec![alert("2-1", "a")], ..removal(REMOVALS_MAX) });
+    assert!(pending.limit_removals(), "everything has to be submitted again");
+    assert_eq!(pending.rows(), 1);
+    pending.add(removal(REMOVALS_MAX + 1));
+    assert!(!pending.limit_removals(), "that was said");
+    assert_eq!(pending.rows(), 1);
+    let mut earlier = Pending::default();
+    earlier.add(Changes { alerts: vec![alert("1-5", "b")], ..removal(1) });
+    earlier.append(pending);
+    assert!(earlier.is_cleared);
+    assert_eq!(earlier.alerts.into_keys().collect::<Vec<_>>(), ["2-1"]);
+}
+
+#[test]
+fn rows_whose_removal_did_not_wait_are_removed_when_the_disk_takes_changes_again() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (_, writer) = open(folder.path());
+    let ticket = writer.submit(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
+    assert!(writer.wait_committed(ticket, LONG));
+    let other = rusqlite::Connection::open(folder.path().join(DATABASE)).expect("it is there");
+    other.execute_batch("BEGIN IMMEDIATE").expect("nobody writes");
+    let alerts_removed = (0..=REMOVALS_MAX).map(|number| format!("1-{number}")).collect();
+    writer.submit(Changes { alerts_removed, ..Changes::default() });
+    assert!(writer.take_lost() && !writer.take_lost());
+    writer.submit(Changes { alerts: vec![alert("1-99999", "b")], ..Changes::default() });
+    other.execute_batch("COMMIT").expect("it is ours");
+    assert!(writer.finish(LONG));
+    assert_eq!(rows(folder.path(), "SELECT body FROM alerts"), ["b"]);
+}
+
+#[test]
+fn nothing_is_written_without_the_lock() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let parent = folder.path().join("parent");
+    let state = parent.join("state");
+    fs::create_dir_all(&state).expect("the folder is ours");
+    let (_, database) = database::Database::open(&state).expect("it is ours");
+    let writer = StateWriter::start(database, None).expect("a thread");
+    fs::remove_dir_all(&parent).expect("it is ours");
+    writer.submit(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
+    assert!(!writer.finish(LONG));
+    let error = writer.status().error.expect("it failed");
+    assert!(error.contains(LOCK_FILE) && error.contains("cannot be opened"), "{error}");
+}
+
+#[test]
+fn a_check_finds_that_the_database_was_removed_although_nothing_waits() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (_, writer) = open(folder.path());
+    writer.check(LONG);
+    assert!(!writer.take_lost());
+    fs::remove_file(folder.path().join(DATABASE)).expect("it is there");
+    writer.check(LONG);
+    assert!(writer.take_lost());
+    assert!(writer.finish(LONG));
 }

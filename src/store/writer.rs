@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::database::Database;
-use super::error::StoreError;
+use super::error::{StoreError, StoreFault};
 use super::folder::{self, FolderLock};
 use super::pending::Pending;
 use super::rows::Changes;
@@ -63,7 +63,7 @@ struct Queue {
     submitted: u64,
     committed: u64,
     error: Option<String>,
-    /// True if the database was replaced by an empty one.
+    /// True if everything that is to be kept has to be submitted again.
     is_lost: bool,
     is_ending: bool,
     is_ended: bool,
@@ -100,6 +100,7 @@ impl StateWriter {
         queue.submitted += 1;
         queue.waits_since.get_or_insert_with(Instant::now);
         queue.pending.add(changes);
+        queue.limit_removals();
         let ticket = Ticket(queue.submitted);
         drop(queue);
         self.shared.has_work.notify_one();
@@ -136,11 +137,25 @@ impl StateWriter {
         self.shared.lock().is_durable()
     }
 
-    /// Returns true, once, if the database was removed or damaged while it was in use, so that an empty one has taken
-    /// its place. Everything that is to be kept has to be submitted again.
+    /// Returns true, once, if the database was removed, replaced or damaged while it was in use, so that an empty one
+    /// has taken its place, or if too many removals waited for the disk. Everything that is to be kept has to be
+    /// submitted again.
     #[must_use]
     pub fn take_lost(&self) -> bool {
         std::mem::take(&mut self.shared.lock().is_lost)
+    }
+
+    /// Writes what waits, and looks whether the database is still the one that was opened, even if nothing waits. Waits
+    /// for that for at most `timeout`. Then [`take_lost`](Self::take_lost) tells what was found.
+    pub fn check(&self, timeout: Duration) {
+        let mut queue = self.shared.lock();
+        queue.submitted += 1;
+        queue.waits_since.get_or_insert_with(Instant::now);
+        let ticket = Ticket(queue.submitted);
+        drop(queue);
+        self.shared.has_work.notify_one();
+        // The disk may take nothing. The end of the thread makes another attempt and tells what was not written.
+        let _ = self.wait_committed(ticket, timeout);
     }
 
     /// Returns what the API shows.
@@ -190,6 +205,11 @@ impl Queue {
         self.error.is_none() && self.waits_since.is_none_or(|since| since.elapsed() <= DURABLE_WITHIN)
     }
 
+    /// Has everything submitted again if the removals that wait became too many to be kept one by one.
+    fn limit_removals(&mut self) {
+        self.is_lost |= self.pending.limit_removals();
+    }
+
     fn has_waiting(&self) -> bool {
         self.committed < self.submitted
     }
@@ -219,6 +239,7 @@ impl Thread {
                 Err(_) => {
                     let later = std::mem::replace(&mut queue.pending, pending);
                     queue.pending.append(later);
+                    queue.limit_removals();
                 }
             }
             let is_last = queue.is_ending;
@@ -261,8 +282,15 @@ impl Thread {
     /// Writes the changes. Returns in words why that failed.
     fn write(&mut self, pending: &Pending) -> Result<(), String> {
         if self.lock.is_none() {
-            // The lock file could not be made at the start.
-            self.lock = folder::lock(&self.shared.directory).map_err(|error| error.to_string())?;
+            // The lock file could not be opened at the start. Without it another process may write to the database.
+            let locked = folder::lock(&self.shared.directory).map_err(|error| error.to_string())?;
+            self.lock = Some(locked.map_err(|error| {
+                format!(
+                    "its lock {} cannot be opened: {}",
+                    folder::LOCK_FILE,
+                    StoreFault::Io(error).explain()
+                )
+            })?);
         }
         self.database.write(pending).map_err(|fault| fault.explain())
     }
