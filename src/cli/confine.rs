@@ -65,7 +65,7 @@ pub(super) fn confine(
         [files.refused, secrets.refused]
             .iter()
             .flatten()
-            .for_each(|why| warn!("{why}; change it with chown"));
+            .for_each(|why| warn!("{why}; look at what it is, then move it away or change its owner"));
     }
     let confinement = drop_to(identity)?;
     if let Some(account) = &identity.account {

@@ -50,15 +50,15 @@ pub fn folder_problem(folder: &Path) -> Option<FolderProblem> {
         );
     }
     if metadata.mode() & 0o002 != 0 {
-        // In a folder with the sticky bit, such as /tmp, others can add files but not replace ours.
-        let is_sticky = metadata.mode() & 0o1000 != 0;
+        // Also with the sticky bit, as in /tmp: a pipe under a name that SQLite opens would stop the start for ever.
         let text = format!(
             "every user may write to {}: take that away (chmod o-w), or name another folder",
             folder.display()
         );
-        return problem(text, !is_sticky);
+        return problem(text, true);
     }
-    let names = [DATABASE, "state.db-wal", "state.db-shm", LOCK_FILE];
+    // A database in WAL mode has no rollback journal, but SQLite looks for one.
+    let names = [DATABASE, "state.db-wal", "state.db-shm", "state.db-journal", LOCK_FILE];
     let unsafe_file = names.iter().find_map(|name| file_problem(&folder.join(name), metadata.uid()));
     unsafe_file.and_then(|text| problem(text, true))
 }

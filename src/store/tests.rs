@@ -121,7 +121,7 @@ fn what_is_of_no_use_is_set_aside() {
 
 #[test]
 fn links_and_what_is_no_file_are_refused() {
-    for name in [DATABASE, "state.db-wal", "state.db-shm", LOCK_FILE] {
+    for name in [DATABASE, "state.db-wal", "state.db-shm", "state.db-journal", LOCK_FILE] {
         let folder = tempfile::tempdir().expect("a folder for the test");
         symlink("/dev/null", folder.path().join(name)).expect("the folder is ours");
         let refused = StateDatabase::open(folder.path()).expect_err("it is a link").to_string();
@@ -139,12 +139,12 @@ fn a_folder_that_all_may_write_to_is_refused_and_tmp_is_not() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = tempfile::tempdir().expect("a folder for the test");
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("it is ours");
-    let refused = StateDatabase::open(folder.path()).expect_err("others may write there").to_string();
-    assert!(refused.contains("chmod o-w"), "{refused}");
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o1777)).expect("it is ours");
-    let (_, writer) = open(folder.path());
-    assert!(writer.finish(LONG));
+    for mode in [0o777, 0o1777] {
+        fs::set_permissions(folder.path(), Permissions::from_mode(mode)).expect("it is ours");
+        let refused = StateDatabase::open(folder.path()).expect_err("others may write there").to_string();
+        assert!(refused.contains("chmod o-w"), "{refused}");
+    }
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("it is ours");
     let path = folder.path().join("new");
     let (_, writer) = open(&path);
     assert!(writer.finish(LONG));

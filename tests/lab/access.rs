@@ -51,9 +51,7 @@ fn without_a_token_changes_need_the_socket_and_the_log_names_their_author() {
         assert_eq!(program.request("DELETE /api/v1/mutes/1 HTTP/1.1\r\n", "").0, 403);
         assert_eq!(status(&at_socket(&path, "GET /all HTTP/1.1\r\n", "")), 200);
         assert_eq!(status(&at_socket(&path, &format!("{POST}{JSON}"), MUTE)), 201);
-        program.wait_for_log(
-            "mute 1 holds back all alerts about 10.0.0.5/32 until ",
-        );
+        program.wait_for_log("mute 1 holds back all alerts about 10.0.0.5/32 until ");
         assert_eq!(status(&at_socket(&path, &format!("{POST}{JSON}"), EVERYTHING)), 201);
         program.wait_for_log("mute 2 holds back all alerts about all of 0.0.0.0/0 until ");
         assert_eq!(status(&at_socket(&path, "DELETE /api/v1/mutes/1 HTTP/1.1\r\n", "")), 204);
