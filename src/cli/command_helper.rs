@@ -1,4 +1,4 @@
-//! The hidden command `command-helper`: the process that runs the programs of `AlertCommand`.
+//! The hidden command `command-helper`: the process that runs the program of `AlertCommand`.
 
 use anyhow::Context;
 use clap::Args;
@@ -18,7 +18,7 @@ pub(super) struct CommandHelperArgs {
 }
 
 impl CommandHelperArgs {
-    /// Runs the programs that the process at the other end of standard input asks for.
+    /// Runs the program that the process at the other end of standard input names at the start, whenever it asks.
     ///
     /// # Errors
     /// Standard input is no socket of this program, or it fails.
@@ -32,10 +32,8 @@ impl CommandHelperArgs {
 /// # Errors
 /// The process cannot be started, or cannot become its user.
 pub(super) fn start(config: &Config, identity: &Identity) -> anyhow::Result<Option<CommandHelper>> {
-    if config.sink_options().command.is_none() {
-        return Ok(None);
-    }
-    let helper = CommandHelper::start(identity, &[NAME]);
+    let Some(options) = config.sink_options().command else { return Ok(None) };
+    let helper = CommandHelper::start(&options, identity, &[NAME]);
     let helper = helper
         .context("cannot start the helper of AlertCommand: is /proc mounted, and are there free tasks?")?;
     Ok(Some(helper))

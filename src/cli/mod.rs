@@ -51,7 +51,7 @@ enum Command {
     TestAlert(test_alert::TestAlertArgs),
     /// Run the same engine over capture files (pcap, pcapng).
     Replay(replay::ReplayArgs),
-    /// Run the programs of AlertCommand; the program starts this itself.
+    /// Run the program of AlertCommand; the program starts this itself.
     #[command(name = command_helper::NAME, hide = true)]
     Helper(command_helper::CommandHelperArgs),
     /// Make a token for changes over the API, and for the API on other machines.

@@ -123,10 +123,7 @@ impl Prepared {
         let new = load(path)?;
         let warnings = new.warnings(Viewer::Program);
         log_warnings(&warnings, prefix);
-        let (in_force, mut later) = running.reload_within(new.into_config(), sandbox::grants());
-        if helper.is_none() && in_force.sink_options().command.is_some() {
-            later.push("AlertCommand");
-        }
+        let (in_force, later) = running.reload_within(new.into_config(), sandbox::grants());
         let sinks = if running.sink_options() == in_force.sink_options() {
             geoip.read_again(warnings.keys());
             None
@@ -147,7 +144,7 @@ struct Monitor<'p> {
     server: RunningServer,
     sinks: Sinks,
     geoip: GeoIp,
-    /// What runs `AlertCommand`; `None` if there was none at the start.
+    /// What runs `AlertCommand`; `None` if the configuration has none.
     helper: Option<CommandHelper>,
     /// The reload whose files are being read.
     reload: Option<Background<Result<Prepared, ConfigError>>>,
@@ -306,12 +303,9 @@ impl<'p> Monitor<'p> {
     }
 }
 
-/// Returns the options of the sinks. `warnings` are logged already. Without a helper there is no `AlertCommand`.
+/// Returns the options of the sinks. `warnings` are logged already.
 fn sink_options(config: &Config, warnings: &Warnings, helper: Option<&CommandHelper>) -> SinkOptions {
-    let mut options = SinkOptions { faults_logged: warnings.keys().to_vec(), ..config.sink_options() };
-    options.command = options.command.filter(|_| helper.is_some());
-    options.helper = helper.cloned();
-    options
+    SinkOptions { faults_logged: warnings.keys().to_vec(), helper: helper.cloned(), ..config.sink_options() }
 }
 
 /// Logs what the configuration names and what cannot be used: each as one record of JSON, or as the lines of its

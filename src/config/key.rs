@@ -98,6 +98,8 @@ pub(super) enum RestartReason {
     FileOrSocket,
     /// The user of the program or of its command.
     Privileges,
+    /// What the helper process of `AlertCommand` runs.
+    Helper,
 }
 
 impl SettingKey {

@@ -60,6 +60,9 @@ fn entry(page: &mut String, key: SettingKey) {
         Reload::Restart(RestartReason::Logging) => "takes a restart, since the log is opened at the start",
         Reload::Restart(RestartReason::FileOrSocket) => "takes a restart, since it is opened at the start",
         Reload::Restart(RestartReason::Privileges) => "takes a restart, since root is given up at the start",
+        Reload::Restart(RestartReason::Helper) => {
+            "takes a restart, since a helper process that runs it is told so at the start only"
+        }
     };
     wrap(page, "* ", &format!("A change {change}."));
     if let Some(more) = key.more() {

@@ -96,7 +96,7 @@ mod tests {
     use crate::config::machine::tests::two_cores;
 
     /// Every setting that takes a restart, in the order in which the log names them.
-    const RESTART: [SettingKey; 18] = [
+    const RESTART: [SettingKey; 20] = [
         SettingKey::TrafficInterval,
         SettingKey::AnalyzePorts,
         SettingKey::PortInterval,
@@ -115,6 +115,8 @@ mod tests {
         SettingKey::User,
         SettingKey::Sandbox,
         SettingKey::AlertCommandUser,
+        SettingKey::AlertCommand,
+        SettingKey::AlertCommandTimeout,
     ];
 
     #[test]

@@ -247,13 +247,13 @@ Sinks {
     /// Program that is run for each alert, by its absolute path, and its arguments. No shell is used.
     AlertCommand {
         alert_command: Vec<String> = Vec::new(),
-        kind: ProgramCall, reload: Live, example: "/usr/local/bin/notify --to \"the operator\"",
+        kind: ProgramCall, reload: Restart(Helper), example: "/usr/local/bin/notify --to \"the operator\"",
         more: "Command"
     }
     /// Seconds after which the program of `AlertCommand` is ended.
     AlertCommandTimeout {
         alert_command_timeout_s: u64 = 10,
-        kind: Seconds(1..=600), reload: Live, example: "30", more: "Command"
+        kind: Seconds(1..=600), reload: Restart(Helper), example: "30", more: "Command"
     }
     /// User that runs the program of `AlertCommand`, by name or number. If it is empty, that is `User`. Only a start as
     /// root can give it another one.

@@ -13,6 +13,7 @@ mod packets;
 mod access;
 mod alert_file;
 mod api;
+mod command_helper;
 mod config_cli;
 #[cfg(feature = "dashboard")]
 mod dashboard;

@@ -193,7 +193,7 @@ fn users_that_cannot_be_used_are_errors() {
 }
 
 #[test]
-fn a_command_gets_nothing_and_a_reload_changes_it() {
+fn a_command_gets_nothing_and_a_restart_changes_it() {
     inside_with_users(|| {
         let (_far, router, injector) = network();
         let folder = open_folder();
@@ -232,9 +232,13 @@ fn a_command_gets_nothing_and_a_reload_changes_it() {
         assert!(read("environment").lines().any(|line| line == "HOME=/"), "{}", read("environment"));
         program.wait_for_log("AlertCommand says: forged\\x1b");
 
+        // Nothing that comes to the helper later names a program, so a reload keeps the first.
+        fs::remove_file(path("first.json")).expect("it was written before");
         program.reload(&config("second"));
+        program.wait_for_log("not before a restart: AlertCommand");
         injector.send_at_rate(&heavy(Ipv4Addr::new(10, 0, 0, 6)), 50_000);
-        wait_for(&program, &path("second.json"));
+        wait_for(&program, &path("first.json"));
+        assert!(!path("second.json").exists());
 
         // A helper that dies is said, and the program goes on.
         kill(Pid::from_raw(helper.cast_signed()), Signal::SIGKILL).expect("it runs");
@@ -245,6 +249,11 @@ fn a_command_gets_nothing_and_a_reload_changes_it() {
         );
         let ended = program.stop(Signal::SIGTERM);
         assert_eq!(ended.code, Some(0), "{}", ended.text());
+
+        let mut program = Program::start(&router, &config("second"));
+        injector.send_at_rate(&heavy(Ipv4Addr::new(10, 0, 0, 8)), 50_000);
+        program.alert("TRAFFIC", "10.0.0.8");
+        wait_for(&program, &path("second.json"));
     });
 }
 

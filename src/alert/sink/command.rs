@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!   this process                              helper: its own user, no other descriptor
-//!   sink --call of the program--> [socket] --> starts it, waits, ends its group
+//!   sink --TA_* and the alert---> [socket] --> starts the program, waits, ends its group
 //!        <--what became of it---- [socket] <--
 //!   log  <-----------lines------- [pipe] <---- standard error of the program
 //! ```
@@ -94,17 +94,6 @@ impl AlertCommand {
             NoAnswer::End => self.failure("was ended, since the program ends"),
         })
     }
-
-    /// Returns the program, and what it is told about a notice.
-    fn call(&self, queued: &QueuedNotice) -> Call {
-        Call {
-            program: self.options.program.to_string_lossy().into_owned(),
-            arguments: self.options.arguments.clone(),
-            variables: variables(queued),
-            input: json::text(&queued.notice, queued.source()),
-            time_limit_ms: u64::try_from(self.options.time_limit.as_millis()).unwrap_or(u64::MAX),
-        }
-    }
 }
 
 impl Sink for AlertCommand {
@@ -121,10 +110,9 @@ impl Sink for AlertCommand {
     }
 
     fn begin(&mut self) -> Result<(), Failure> {
-        let program = self.options.program.to_string_lossy().into_owned();
         let shutdown =
             Shutdown::new().map_err(|error| Failure::passing(format!("no descriptor: {error}")))?;
-        match self.ask(|number| HelperRequest::Check { number, program }, ANSWER_TIMEOUT, &shutdown)? {
+        match self.ask(|number| HelperRequest::Check { number }, ANSWER_TIMEOUT, &shutdown)? {
             Outcome::NotStarted(error) => Err(self.not_started(Errno::from_raw(error))),
             _ => Ok(()),
         }
@@ -132,7 +120,8 @@ impl Sink for AlertCommand {
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], shutdown: &Shutdown) -> Result<usize, Failure> {
         let limit = self.options.time_limit;
-        let call = self.call(&batch[0]);
+        let queued = &batch[0];
+        let call = Call { variables: variables(queued), input: json::text(&queued.notice, queued.source()) };
         let longest = limit.saturating_add(ANSWER_TIMEOUT);
         match self.ask(|number| HelperRequest::Run { number, call }, longest, shutdown)? {
             Outcome::Exited(0) => Ok(1),
@@ -204,7 +193,12 @@ mod tests {
     fn command(script: &str, words: &[&str], time_limit: Duration) -> AlertCommand {
         let arguments = ["-c", script, "sh"].iter().chain(words).map(|word| (*word).to_owned()).collect();
         let options = CommandOptions { program: "/bin/sh".into(), arguments, time_limit };
-        AlertCommand::new(options, Retry::default(), Some(CommandHelper::in_thread()))
+        with_helper(options)
+    }
+
+    fn with_helper(options: CommandOptions) -> AlertCommand {
+        let helper = CommandHelper::in_thread(&options);
+        AlertCommand::new(options, Retry::default(), Some(helper))
     }
 
     fn deliver(mut command: AlertCommand) -> Result<usize, Failure> {
@@ -278,8 +272,7 @@ mod tests {
         for (program, want) in cases {
             let program = program.to_owned();
             let options = CommandOptions { program, arguments: vec![], time_limit: HOUR };
-            let command = AlertCommand::new(options, Retry::default(), Some(CommandHelper::in_thread()));
-            let failure = deliver(command).expect_err("it is not a program");
+            let failure = deliver(with_helper(options)).expect_err("it is not a program");
             assert!(failure.why.contains(want) && failure.is_passing, "{}", failure.why);
         }
     }
@@ -322,6 +315,7 @@ mod tests {
         for (name, value) in [("TA_STATE", "possible"), ("TA_UP_TO", "1200000007")] {
             assert!(of(possible.clone()).contains(&(name.to_owned(), value.to_owned())), "{name}");
         }
+        assert!(of(possible).iter().all(|(name, _)| protocol::is_of_alert(name)));
         let has_error = |there: &(String, String)| there.0 == "TA_UP_TO";
         assert!(!of(sample::traffic()).iter().any(has_error));
     }

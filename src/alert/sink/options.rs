@@ -29,7 +29,8 @@ pub struct SinkOptions {
     pub file: Option<FileOptions>,
     /// `AlertCommand`.
     pub command: Option<CommandOptions>,
-    /// What runs the program of `AlertCommand`. Without it, notices for the program wait for a restart.
+    /// What runs the program of `AlertCommand`, and was started with that program. Without it, notices for the program
+    /// wait for a restart.
     pub helper: Option<CommandHelper>,
     /// `WebhookURL`.
     pub webhook: Option<WebhookOptions>,

@@ -1,9 +1,10 @@
-//! The helper of `AlertCommand`: a process that runs programs, so that this process need not be able to.
+//! The helper of `AlertCommand`: a process that runs its program, so that this process need not be able to.
 //!
 //! It is started before any socket is open, from the executable of this process (`/proc/self/exe`, which is this
 //! version also after an update of the file). It shares no memory with this process, and has no descriptor but its end
 //! of a socket, `/dev/null` and a pipe to the log. It has a user of its own, no capability and no-new-privileges. It
-//! ends when the socket is closed. It cannot be started again, since this process can no longer start programs.
+//! ends when the socket is closed. It cannot be started again, since this process can no longer start programs. It
+//! learns at its start which program it runs, and then runs no other, whatever comes through the socket.
 
 use std::env;
 use std::fs;
@@ -27,7 +28,8 @@ use crate::alert::sink::shutdown::{Shutdown, Waited, is_readable};
 use crate::privileges::{Account, Identity, drop_to};
 use crate::sandbox::{self, ThreadKind};
 
-use super::protocol::{HelperReply, HelperRequest, Outcome, receive, send};
+use super::CommandOptions;
+use super::protocol::{HelperReply, HelperRequest, Outcome, Program, receive, send};
 use super::runner::{is_internal, serve};
 
 /// A handle to the helper. Clones are the same helper, which ends with the last of them.
@@ -71,12 +73,12 @@ pub(super) enum NoAnswer {
 }
 
 impl CommandHelper {
-    /// Starts the helper as the user of `identity`. `words` are the arguments by which this executable runs
-    /// [`run_helper`]; the user follows them.
+    /// Starts the helper of the program of `options` as the user of `identity`. `words` are the arguments by which this
+    /// executable runs [`run_helper`]; the user follows them.
     ///
     /// # Errors
     /// The process cannot be started, or cannot become its user.
-    pub fn start(identity: &Identity, words: &[&str]) -> io::Result<Self> {
+    pub fn start(options: &CommandOptions, identity: &Identity, words: &[&str]) -> io::Result<Self> {
         let (socket, other) = UnixStream::pair()?;
         let (errors, writer) = io::pipe()?;
         let mut command = Command::new("/proc/self/exe");
@@ -99,7 +101,7 @@ impl CommandHelper {
         // The command holds the other ends as well.
         drop(command);
         let helper = Self::new(socket, Some(child), Some(errors));
-        helper.await_start()?;
+        helper.await_start(&Program::of(options))?;
         Ok(helper)
     }
 
@@ -112,10 +114,12 @@ impl CommandHelper {
         }))
     }
 
-    fn await_start(&self) -> io::Result<()> {
+    /// Tells the helper its program, and waits until it has its user.
+    fn await_start(&self, program: &Program) -> io::Result<()> {
         let socket = self.0.socket();
         socket.set_write_timeout(Some(TRANSFER_TIMEOUT))?;
         socket.set_read_timeout(Some(START_TIMEOUT))?;
+        send(&*socket, program)?;
         let reply: HelperReply = receive(&*socket)?;
         socket.set_read_timeout(Some(TRANSFER_TIMEOUT))?;
         match reply.outcome {
@@ -176,6 +180,16 @@ impl CommandHelper {
                 outcome if !is_ended || outcome == Outcome::Exited(0) => return Ok(outcome),
                 _ => return Err(NoAnswer::End),
             }
+        }
+    }
+}
+
+impl Program {
+    fn of(options: &CommandOptions) -> Self {
+        Self {
+            path: options.program.to_string_lossy().into_owned(),
+            arguments: options.arguments.clone(),
+            time_limit_ms: u64::try_from(options.time_limit.as_millis()).unwrap_or(u64::MAX),
         }
     }
 }
@@ -286,8 +300,8 @@ fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> 
     }
 }
 
-/// Runs as the helper: becomes the user `user` (`UID:GID`, or the one that it is), and serves the socket at standard
-/// input until it is closed.
+/// Runs as the helper: becomes the user `user` (`UID:GID`, or the one that it is), receives the program from the socket
+/// at standard input, and runs it for each request until the socket is closed.
 ///
 /// # Errors
 /// Standard input is no socket of [`CommandHelper::start`].
@@ -302,13 +316,14 @@ pub fn run_helper(user: Option<&str>) -> io::Result<()> {
     // This also fails if standard input is no socket.
     socket.set_read_timeout(None)?;
     dup2_stdin(fs::File::open("/dev/null")?)?;
+    let program: Program = receive(&socket)?;
     let outcome = match drop_to(&identity) {
         Ok(_) => Outcome::Ready,
         Err(error) => Outcome::Unfit(error.to_string()),
     };
     let is_ready = outcome == Outcome::Ready;
     send(&socket, &HelperReply { number: 0, outcome })?;
-    match if is_ready { serve(&socket) } else { Ok(()) } {
+    match if is_ready { serve(&program, &socket) } else { Ok(()) } {
         // The program has ended while a command ran.
         Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe) => {
             Ok(())
@@ -343,9 +358,10 @@ fn close_inherited() -> io::Result<()> {
 #[cfg(test)]
 impl CommandHelper {
     /// Starts the helper as a thread of this process.
-    pub(in crate::alert::sink) fn in_thread() -> Self {
+    pub(in crate::alert::sink) fn in_thread(options: &CommandOptions) -> Self {
         let (socket, other) = UnixStream::pair().expect("descriptors");
-        thread::spawn(move || serve(&other));
+        let program = Program::of(options);
+        thread::spawn(move || serve(&program, &other));
         Self::new(socket, None, None)
     }
 }
@@ -384,12 +400,13 @@ mod tests {
 
     #[test]
     fn a_helper_that_is_gone_is_said_with_each_request() {
-        let helper = CommandHelper::in_thread();
+        let (program, time_limit) = ("/bin/sh".into(), Duration::from_secs(60));
+        let helper = CommandHelper::in_thread(&CommandOptions { program, arguments: vec![], time_limit });
         let _ = helper.0.socket().shutdown(std::net::Shutdown::Both);
         let shutdown = Shutdown::new().expect("descriptors");
         for _ in 0..2 {
-            let make = |number| HelperRequest::Check { number, program: "/bin/sh".to_owned() };
-            let answer = helper.ask(make, Duration::from_secs(60), &shutdown);
+            let answer =
+                helper.ask(|number| HelperRequest::Check { number }, Duration::from_secs(60), &shutdown);
             assert!(
                 matches!(&answer, Err(NoAnswer::Gone(how)) if how.starts_with("has ended")),
                 "{answer:?}"

@@ -7,38 +7,57 @@
 //!   +--------+---------+------------------+--------------------+
 //! ```
 //!
-//! Both ends are the same executable, so another version means that something else is at the other end. The helper
-//! answers each [`HelperRequest`] but [`HelperRequest::Abort`] with one [`HelperReply`] of the same number.
+//! Both ends are the same executable, so another version means that something else is at the other end. The first
+//! message is the [`Program`], and no later one can name another: every thread of the monitor can write to the socket,
+//! also one that was taken over. The helper answers it, and each [`HelperRequest`] but [`HelperRequest::Abort`], with
+//! one [`HelperReply`] of the same number. It ends at a message that is none of these or has a field that it does not
+//! know.
 
 use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// A message to the helper.
+/// The program that the helper runs. It is the first message to the helper.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Program {
+    /// Its absolute path.
+    pub(super) path: String,
+    /// Its arguments, without its own name.
+    pub(super) arguments: Vec<String>,
+    /// Maximum time that it may run.
+    pub(super) time_limit_ms: u64,
+}
+
+/// A later message to the helper.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) enum HelperRequest {
     /// Tells whether the user of the helper may execute the program.
-    Check { number: u64, program: String },
-    /// Runs a program.
+    Check { number: u64 },
+    /// Runs the program.
     Run { number: u64, call: Call },
     /// Ends the program that runs.
     Abort,
 }
 
-/// A program and what it gets.
+/// What the program gets about a notice.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Call {
-    /// Its absolute path.
-    pub(super) program: String,
-    /// Its arguments, without its own name.
-    pub(super) arguments: Vec<String>,
-    /// The variables that it gets besides those of the helper.
+    /// The variables that it gets besides those of the helper. Their names are those of [`is_of_alert`].
     pub(super) variables: Vec<(String, String)>,
     /// What it reads from its standard input.
     pub(super) input: String,
-    /// Maximum time that it may run.
-    pub(super) time_limit_ms: u64,
+}
+
+/// Returns true for the name of a variable that tells of an alert: `TA_` and capital letters or `_`. No loader, shell
+/// or library takes orders from such a variable.
+pub(super) fn is_of_alert(name: &str) -> bool {
+    name.strip_prefix("TA_").is_some_and(|rest| {
+        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+    })
 }
 
 /// A message of the helper. Number 0 reports its start.
@@ -107,7 +126,7 @@ pub(super) fn receive<T: DeserializeOwned>(mut socket: impl Read) -> io::Result<
 }
 
 /// Three letters and the version.
-const MAGIC: [u8; 4] = *b"TAH\x01";
+const MAGIC: [u8; 4] = *b"TAH\x02";
 const HEADER_BYTES: usize = 8;
 /// Maximum number of bytes of a message. The configuration, which has the arguments, has at most 64 KiB, and an alert
 /// has less.
@@ -131,13 +150,30 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_refused_before_it_is_read() {
-        for bytes in [*b"TAH\x02\x02\0\0\0{}", *b"GET / HTTP", *b"TAH\x01\xff\xff\xff\xff{}"] {
+        for bytes in [*b"TAH\x01\x02\0\0\0{}", *b"GET / HTTP", *b"TAH\x02\xff\xff\xff\xff{}"] {
             let error = receive::<HelperReply>(&bytes[..]).expect_err("it is none");
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{bytes:?}");
         }
         let long = "x".repeat(MESSAGE_BYTES_MAX as usize);
-        let error =
-            send(Vec::new(), &HelperRequest::Check { number: 1, program: long }).expect_err("it is too long");
+        let program = Program { path: long, arguments: vec![], time_limit_ms: 1 };
+        let error = send(Vec::new(), &program).expect_err("it is too long");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn only_variables_of_alerts_are_taken() {
+        for (name, want) in [
+            ("TA_ID", true),
+            ("TA_SOURCE_NAME", true),
+            ("TA_", false),
+            ("LD_PRELOAD", false),
+            ("PATH", false),
+            ("XTA_ID", false),
+            ("TA_ID=x\nLD_PRELOAD", false),
+            ("TA_ID\0", false),
+            ("ta_id", false),
+        ] {
+            assert_eq!(is_of_alert(name), want, "{name:?}");
+        }
     }
 }

@@ -1,4 +1,6 @@
-//! The part of `AlertCommand` that runs programs, one at a time. It serves one socket, in a process of its own.
+//! The part of `AlertCommand` that runs its program, once at a time. It serves one socket, in a process of its own.
+//! What comes through the socket after the start chooses neither the program nor its arguments, its time limit or
+//! variables other than those of alerts.
 //!
 //! Programs are started with `posix_spawn(3)`, not with `std::process::Command`, whose child inherits the signal mask:
 //! this process blocks SIGTERM. The mask could be reset in `pre_exec`, which is unsafe.
@@ -21,27 +23,27 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::alert::sink::shutdown::{is_readable, wait};
 
-use super::protocol::{Call, HelperReply, HelperRequest, Outcome, receive, send};
+use super::protocol::{Call, HelperReply, HelperRequest, Outcome, Program, is_of_alert, receive, send};
 
-/// Serves requests until the other end of the socket is closed, which also ends the program that runs.
+/// Serves requests to run `program` until the other end of the socket is closed, which also ends the program.
 ///
 /// # Errors
-/// The socket fails, or delivers something else than requests.
-pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
+/// The socket fails, or delivers something else than requests. Nothing is run for such a message.
+pub(super) fn serve(program: &Program, socket: &UnixStream) -> io::Result<()> {
     loop {
         let request = match receive(socket) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
             result => result?,
         };
         let (number, outcome) = match request {
-            HelperRequest::Check { number, program } => {
-                let executable = access(program.as_str(), AccessFlags::X_OK);
+            HelperRequest::Check { number } => {
+                let executable = access(program.path.as_str(), AccessFlags::X_OK);
                 (
                     number,
                     executable.map_or_else(|error| Outcome::NotStarted(error as i32), |()| Outcome::Ready),
                 )
             }
-            HelperRequest::Run { number, call } => (number, run(&call, socket)?),
+            HelperRequest::Run { number, call } => (number, run(program, &call, socket)?),
             // The program has ended while this was on its way.
             HelperRequest::Abort => continue,
         };
@@ -49,13 +51,17 @@ pub(super) fn serve(socket: &UnixStream) -> io::Result<()> {
     }
 }
 
-/// Runs a program until it ends, its time is over, or the socket says that it is to end.
-fn run(call: &Call, socket: &UnixStream) -> io::Result<Outcome> {
-    let child = match spawn(call) {
+/// Runs the program until it ends, its time is over, or the socket says that it is to end.
+fn run(program: &Program, call: &Call, socket: &UnixStream) -> io::Result<Outcome> {
+    if let Some((name, _)) = call.variables.iter().find(|(name, _)| !is_of_alert(name)) {
+        let why = format!("a request with the variable {name:?}, which is none of an alert");
+        return Err(io::Error::new(ErrorKind::InvalidData, why));
+    }
+    let child = match spawn(program, call) {
         Ok(child) => child,
         Err(outcome) => return Ok(outcome),
     };
-    let deadline = Instant::now() + Duration::from_millis(call.time_limit_ms);
+    let deadline = Instant::now() + Duration::from_millis(program.time_limit_ms);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let [has_ended, has_request] = wait(&[child.ended.as_fd(), socket.as_fd()], left)[..] else {
@@ -84,15 +90,15 @@ fn run(call: &Call, socket: &UnixStream) -> io::Result<Outcome> {
     }
 }
 
-fn spawn(call: &Call) -> Result<Child, Outcome> {
+fn spawn(program: &Program, call: &Call) -> Result<Child, Outcome> {
     let exhausted = |error: io::Error| Outcome::Exhausted(error.to_string());
     let input = standard_input(&call.input).map_err(exhausted)?;
     let output = File::options().write(true).open("/dev/null").map_err(exhausted)?;
-    let program = c_string(call.program.clone().into_bytes());
-    let words = call.arguments.iter().map(|word| c_string(word.clone().into_bytes()));
-    let arguments: Vec<CString> = [program.clone()].into_iter().chain(words).collect();
+    let path = c_string(program.path.clone().into_bytes());
+    let words = program.arguments.iter().map(|word| c_string(word.clone().into_bytes()));
+    let arguments: Vec<CString> = [path.clone()].into_iter().chain(words).collect();
     let spawned = actions(&input, &output).and_then(|actions| {
-        posix_spawn(program.as_c_str(), &actions, &attributes()?, &arguments, &environment(&call.variables))
+        posix_spawn(path.as_c_str(), &actions, &attributes()?, &arguments, &environment(&call.variables))
     });
     let id = spawned.map_err(|error| Outcome::NotStarted(error as i32))?;
     Child::of(id).map_err(|error| Outcome::NotWaitable(error.to_string()))
