@@ -207,7 +207,10 @@ impl<'p> Monitor<'p> {
         supervisor::reloading();
         let (path, running) = (self.path.to_owned(), self.config.clone());
         let (prefix, geoip, helper) = (self.prefix.clone(), self.geoip.clone(), self.helper.clone());
-        let read = move || Prepared::read(&path, &running, &prefix, &geoip, helper.as_ref());
+        let read = move || {
+            sandbox::enter(ThreadKind::ConfigReader);
+            Prepared::read(&path, &running, &prefix, &geoip, helper.as_ref())
+        };
         match Background::start("config", READ_USUALLY, read) {
             Ok(reload) => self.reload = Some(reload),
             Err(error) => {

@@ -98,7 +98,10 @@ pub(super) fn lists(kind: ThreadKind) -> &'static [&'static [SystemCall]] {
         ThreadKind::Lookup => {
             &[EVERY_THREAD, WAIT, OLD_WAIT, READ_FILES, OLD_READ_FILES, NAME_SERVERS, INTERNET]
         }
-        ThreadKind::ConfigReader => &[EVERY_THREAD, WAIT, OLD_WAIT, READ_FILES, OLD_READ_FILES, NAME_SERVERS],
+        // The users of the configuration may be in a database that a daemon keeps behind a local socket (nscd(8)).
+        ThreadKind::ConfigReader => {
+            &[EVERY_THREAD, WAIT, OLD_WAIT, READ_FILES, OLD_READ_FILES, NAME_SERVERS, LOCAL_SOCKETS]
+        }
         ThreadKind::Main => &[
             EVERY_THREAD,
             WAIT,
@@ -355,14 +358,14 @@ const INTERNET: &[SystemCall] = calls![
     SYS_getpeername,
 ];
 
-/// The socket of a local collector.
+/// The socket of a local collector, or of a daemon.
 const LOCAL_SOCKETS: &[SystemCall] = calls![
     SYS_socket when [is(0, libc::AF_UNIX)],
 ];
 
 /// The socket pair of the helper process, and its end.
 const TALK_TO_HELPER: &[SystemCall] = calls![
-    // A command that a reload changes is prepared by the thread itself.
+    // A sink that a reload makes again is prepared by the thread itself.
     SYS_eventfd2,
     SYS_wait4,
     SYS_waitid,
@@ -383,8 +386,7 @@ const START_THREADS: &[SystemCall] = calls![
 ];
 
 /// What the main thread makes at a reload, and ends.
-const START_AND_STOP: &[SystemCall] =
-    calls![SYS_epoll_create1, SYS_pipe2, SYS_signalfd4, SYS_tkill, SYS_listen, SYS_accept4,];
+const START_AND_STOP: &[SystemCall] = calls![SYS_epoll_create1, SYS_pipe2, SYS_signalfd4];
 
 /// The bits of the type of a socket that are no flags (`SOCK_TYPE_MASK` of the kernel).
 const SOCKET_TYPE: i32 = 0xf;

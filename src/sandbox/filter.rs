@@ -129,6 +129,7 @@ mod tests {
             libc::SYS_io_uring_setup,
             libc::SYS_io_uring_register,
             libc::SYS_kill,
+            libc::SYS_tkill,
             libc::SYS_pidfd_getfd,
             libc::SYS_setuid,
             libc::SYS_setresuid,
