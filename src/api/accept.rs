@@ -28,16 +28,18 @@ use super::timed_io::{TimedIo, refuse};
 /// The listening sockets, and what is needed to know who connects.
 #[derive(Debug)]
 pub(super) struct Acceptor {
-    pub(super) tcp: TcpListener,
-    pub(super) unix: Option<UnixListener>,
+    tcp: TcpListener,
+    unix: Option<UnixListener>,
+    /// True if the Unix listener is asked before the TCP listener the next time.
+    asks_unix_first: bool,
     pub(super) owners: SocketOwners,
     /// The names by which clients over TCP may call this server.
-    pub(super) names: HostNames,
+    names: HostNames,
 }
 
 /// Accepts connections until `stopped`, then waits for the open ones.
 pub(super) async fn serve(
-    acceptor: Acceptor,
+    mut acceptor: Acceptor,
     router: Arc<Router>,
     bounds: Bounds,
     mut stopped: oneshot::Receiver<()>,
@@ -87,14 +89,34 @@ pub(super) async fn serve(
 }
 
 impl Acceptor {
-    /// Accepts a connection of either listener. Which of them is asked first does not matter: each is asked again as
-    /// soon as the other's connection was taken.
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(ClientStream, Caller)>> {
-        if let Some(unix) = &self.unix
-            && let Poll::Ready(accepted) = unix.poll_accept(cx)
-        {
-            return Poll::Ready(accepted.and_then(|(stream, _)| unix_client(stream)));
+    pub(super) fn new(
+        tcp: TcpListener,
+        unix: Option<UnixListener>,
+        owners: SocketOwners,
+        names: HostNames,
+    ) -> Self {
+        Self { tcp, unix, asks_unix_first: true, owners, names }
+    }
+
+    /// Accepts a connection of either listener. The other listener is asked first the next time, so that a client that
+    /// connects to one of them again and again keeps nobody from the other.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(ClientStream, Caller)>> {
+        for asks_unix in [self.asks_unix_first, !self.asks_unix_first] {
+            let accepted = if asks_unix { self.poll_unix(cx) } else { self.poll_tcp(cx) };
+            if accepted.is_ready() {
+                self.asks_unix_first = !asks_unix;
+                return accepted;
+            }
         }
+        Poll::Pending
+    }
+
+    fn poll_unix(&self, cx: &mut Context<'_>) -> Poll<io::Result<(ClientStream, Caller)>> {
+        let Some(unix) = &self.unix else { return Poll::Pending };
+        unix.poll_accept(cx).map(|accepted| accepted.and_then(|(stream, _)| unix_client(stream)))
+    }
+
+    fn poll_tcp(&self, cx: &mut Context<'_>) -> Poll<io::Result<(ClientStream, Caller)>> {
         self.tcp.poll_accept(cx).map_ok(|(stream, from)| self.network_client(stream, from))
     }
 
@@ -223,6 +245,34 @@ const HEALTH_BYTES_MAX: usize = 13;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_of_one_listener_do_not_keep_out_those_of_the_other() {
+        use std::os::unix::net::UnixStream as StdUnixStream;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("api.sock");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        runtime.block_on(async {
+            let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let addr = tcp.local_addr().expect("it is bound");
+            let unix = UnixListener::bind(&path).expect("a socket");
+            let mut acceptor = Acceptor::new(tcp, Some(unix), SocketOwners::open(addr), HostNames::Loopback);
+            let connect = || StdUnixStream::connect(&path).expect("it listens");
+            let mut clients = vec![connect(), connect()];
+            let _client = std::net::TcpStream::connect(addr).expect("it listens");
+            for _ in 0..100 {
+                let (stream, _) = poll_fn(|cx| acceptor.poll_accept(cx)).await.expect("it accepts");
+                match stream {
+                    ClientStream::Tcp(_) => return,
+                    ClientStream::Unix(_) => clients.push(connect()),
+                }
+                // The runtime looks at its descriptors only when no task is ready.
+                tokio::task::yield_now().await;
+            }
+            panic!("the client over TCP was not accepted");
+        });
+    }
 
     #[test]
     fn a_request_for_the_health_is_told_by_its_first_bytes() {

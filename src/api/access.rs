@@ -6,8 +6,10 @@
 //! | on loopback | yes | with the token |
 //! | elsewhere | with the token | with the token |
 //!
+//! A request that a proxy has forwarded comes from elsewhere, wherever the proxy runs.
+//!
 //! The token comes in `Authorization: Bearer` (RFC 6750, 2.1), or the cookie of a session proves that it was shown
-//! before. Nothing here logs or returns a token.
+//! before to the same client. Nothing here logs or returns a token.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,7 +20,7 @@ use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::attempts::Attempts;
-use super::client::Client;
+use super::client::{Client, is_forwarded};
 use super::reply::{self, Reply};
 use super::sessions::Sessions;
 use super::token::HashedSecret;
@@ -132,13 +134,15 @@ impl Access {
 
     /// Checks that the client may read.
     pub(super) fn check_read(&self, client: &Client, headers: &HeaderMap) -> Result<(), Denial> {
-        // The header is not looked at for these, so that they cannot try tokens here.
-        if client.is_local() { Ok(()) } else { self.check_proof(client, headers).map(drop) }
+        // The token is not looked at for these, so that they cannot try tokens here.
+        if reads_freely(client, headers) { Ok(()) } else { self.check_proof(client, headers).map(drop) }
     }
 
     /// Checks that the client may make changes.
     pub(super) fn check_change(&self, client: &Client, headers: &HeaderMap) -> Result<Author, Denial> {
-        if let Client::Unix { uid, gid } = *client {
+        if let Client::Unix { uid, gid } = *client
+            && !is_forwarded(headers)
+        {
             if self.users.read().allow(uid, gid) {
                 return Ok(Author { client: *client, by: Proof::User });
             }
@@ -151,11 +155,16 @@ impl Access {
         self.check_proof(client, headers)
     }
 
+    /// Returns true if the client could read as it is.
+    pub(super) fn may_read(&self, client: &Client, headers: &HeaderMap) -> bool {
+        reads_freely(client, headers) || self.session(client, headers).is_some()
+    }
+
     /// Returns true if the client could make changes as it is.
     pub(super) fn may_change(&self, client: &Client, headers: &HeaderMap) -> bool {
         match *client {
-            Client::Unix { uid, gid } if self.users.read().allow(uid, gid) => true,
-            _ => self.session(headers).is_some(),
+            Client::Unix { uid, gid } if !is_forwarded(headers) && self.users.read().allow(uid, gid) => true,
+            _ => self.session(client, headers).is_some(),
         }
     }
 
@@ -165,7 +174,7 @@ impl Access {
         }
         let mut all = headers.get_all(AUTHORIZATION).iter();
         match (all.next(), all.next()) {
-            (None, _) => match self.session(headers) {
+            (None, _) => match self.session(client, headers) {
                 Some(number) => Ok(Author { client: *client, by: Proof::Session(number) }),
                 None => Err(Denial::Unauthorized(TOKEN_NEEDED)),
             },
@@ -208,7 +217,7 @@ impl Access {
 
     /// Opens a session for somebody who has shown the token, and returns the id for the cookie.
     pub(super) fn open_session(&self, client: &Client) -> std::io::Result<String> {
-        let (id, number) = lock(&self.sessions).open(Instant::now())?;
+        let (id, number) = lock(&self.sessions).open(client.holder(), Instant::now())?;
         tracing::info!("session {number} of the API is open for {client}");
         Ok(id)
     }
@@ -219,11 +228,11 @@ impl Access {
         session_ids(headers).for_each(|id| sessions.end(id));
     }
 
-    /// Returns the number of the session whose cookie the request has.
-    fn session(&self, headers: &HeaderMap) -> Option<u64> {
+    /// Returns the number of the session of `client` whose cookie the request has.
+    fn session(&self, client: &Client, headers: &HeaderMap) -> Option<u64> {
         let now = Instant::now();
         let mut sessions = lock(&self.sessions);
-        session_ids(headers).take(COOKIES_MAX).find_map(|id| sessions.find(id, now))
+        session_ids(headers).take(COOKIES_MAX).find_map(|id| sessions.find(id, client.holder(), now))
     }
 
     fn no_token(&self) -> String {
@@ -236,6 +245,11 @@ impl Access {
              `ApiTokenFile: {PROPOSED_FILE}` to the configuration and reload{socket}"
         )
     }
+}
+
+/// Returns true if the client may read without the token: it is on this host, and asks for itself.
+pub(super) fn reads_freely(client: &Client, headers: &HeaderMap) -> bool {
+    client.is_local() && !is_forwarded(headers)
 }
 
 /// Returns the token of an `Authorization` header; `None` if the header has another scheme.
@@ -319,6 +333,40 @@ mod tests {
                 status(without.check_change(&client, headers).map(drop)),
             ];
             assert_eq!(found, expected, "{client} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_proxy_forwards_needs_the_token_wherever_the_proxy_runs() {
+        let root = Client::Unix { uid: 0, gid: 0 };
+        let access = access(Some(TOKEN));
+        let bearer = format!("Bearer {TOKEN}");
+        for client in [from("127.0.0.1"), from("::1"), root] {
+            for name in ["forwarded", "x-forwarded-for", "X-Forwarded-Proto", "x-real-ip", "via"] {
+                let name = hyper::header::HeaderName::try_from(name).expect("it is a name");
+                let mark = (name, "192.0.2.1");
+                let none = headers(std::slice::from_ref(&mark));
+                let right = headers(&[mark, (AUTHORIZATION, &bearer)]);
+                assert_eq!(status(access.check_read(&client, &none)), 401, "{client} {none:?}");
+                assert_eq!(status(access.check_change(&client, &none).map(drop)), 401, "{client} {none:?}");
+                assert!(!access.may_read(&client, &none) && !access.may_change(&client, &none));
+                assert_eq!(status(access.check_read(&client, &right)), 200, "{client} {none:?}");
+                assert_eq!(status(access.check_change(&client, &right).map(drop)), 200, "{client} {none:?}");
+            }
+            assert!(access.may_read(&client, &HeaderMap::new()), "{client}");
+        }
+    }
+
+    #[test]
+    fn the_cookie_of_a_session_is_of_no_use_to_another_user() {
+        let access = access(Some(TOKEN));
+        let user = |uid| Client::Network { addr: "127.0.0.1".parse().expect("an address"), uid: Some(uid) };
+        let cookie = format!("{COOKIE_NAME}={}", access.open_session(&user(7)).expect("random bytes"));
+        let headers = headers(&[(COOKIE, &cookie)]);
+        assert_eq!(status(access.check_change(&user(7), &headers).map(drop)), 200);
+        for other in [user(8), from("127.0.0.1"), from("10.0.0.1")] {
+            assert_eq!(status(access.check_change(&other, &headers).map(drop)), 401, "{other}");
+            assert!(!access.may_change(&other, &headers), "{other}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use hyper::header::{FORWARDED, HeaderMap, VIA};
 use ipnet::{IpNet, Ipv6Net};
 
 /// Who is at the other end of a connection. The kernel says so; the client cannot choose it.
@@ -62,6 +63,16 @@ impl Holder {
     pub(super) fn is_local(self) -> bool {
         !matches!(self, Self::Remote(_))
     }
+}
+
+/// Returns true if a proxy has forwarded the request for somebody else: it has `Forwarded` (RFC 7239), `Via` (RFC 9110,
+/// 7.6.3), or one of the headers that proxies added before there was a standard. Whoever adds one himself only loses
+/// rights.
+pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
+    let is_mark = |name: &str| name.starts_with("x-forwarded-") || name == "x-real-ip";
+    headers.contains_key(FORWARDED)
+        || headers.contains_key(VIA)
+        || headers.keys().any(|name| is_mark(name.as_str()))
 }
 
 /// Returns the /64 of an IPv6 address.

@@ -31,7 +31,7 @@ pub(super) enum HostNames {
         /// The name of this machine; empty if it has none.
         machine: Arc<str>,
     },
-    /// Any name: no browser connects to the Unix socket.
+    /// Any name: a browser reaches the Unix socket only through a proxy, and what a proxy forwards needs the token.
     Any,
 }
 
@@ -83,7 +83,8 @@ pub(super) fn check_address<B>(request: &Request<B>, caller: &Caller) -> Result<
 
 /// Checks that the request does not come from another web page: changes are accepted only from this server's own page
 /// and from non-browser clients. A browser sends the origin of the page (`Sec-Fetch-Site`, Fetch Metadata; `Origin`,
-/// RFC 6454), and the page cannot change these headers. Other clients send neither header.
+/// RFC 6454), and the page cannot change these headers. Other clients send neither header. The scheme of the origin is
+/// `https` if a proxy with TLS passes the request on.
 pub(super) fn check_same_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     // `none` means that the user himself made the request, as by typing the address.
     let is_same_origin_or_user = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
@@ -91,7 +92,10 @@ pub(super) fn check_same_origin(headers: &HeaderMap) -> Result<(), Refusal> {
         return Err(CROSS_ORIGIN);
     }
     let host = headers.get(HOST).map_or(&b""[..], HeaderValue::as_bytes);
-    let origin_matches_host = |origin: &HeaderValue| origin.as_bytes().strip_prefix(b"http://") == Some(host);
+    let origin_matches_host = |origin: &HeaderValue| {
+        let origin = origin.as_bytes();
+        origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://")) == Some(host)
+    };
     if headers.get_all(ORIGIN).iter().all(origin_matches_host) { Ok(()) } else { Err(CROSS_ORIGIN) }
 }
 
@@ -299,7 +303,13 @@ mod tests {
             (&[("sec-fetch-site", "cross-site")], false),
             (&[("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")], false),
             (&[("origin", "http://localhost:8699")], false),
-            (&[("origin", "https://localhost:8698")], false),
+            (&[("origin", "https://localhost:8698")], true),
+            (&[("sec-fetch-site", "same-origin"), ("origin", "https://localhost:8698")], true),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "https://localhost:8698")], false),
+            (&[("origin", "https://localhost")], false),
+            (&[("origin", "https://evil.example")], false),
+            (&[("origin", "ftp://localhost:8698")], false),
+            (&[("origin", "localhost:8698")], false),
             (&[("origin", "http://evil.example")], false),
             (&[("origin", "null")], false),
             (&[("origin", "http://localhost:8698"), ("origin", "null")], false),

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Bytes};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 
-use super::access::Access;
+use super::access::{self, Access};
 use super::body::BodyLimits;
 use super::bounds::Bounds;
 use super::etag::{self, ClosedTag};
@@ -16,6 +16,7 @@ use super::mutes::{self, MutesEndpoint};
 use super::reply::Reply;
 use super::response_cache::ResponseCache;
 use super::routes::{self, DASHBOARD, Endpoint, HttpRoute, READ, STATE};
+use super::socket_owner::OwnersStatus;
 use super::view::{self, Capabilities};
 use super::{assets, guard, legacy, query, reply, session_endpoint, v1};
 use crate::enrich::GeoIp;
@@ -43,6 +44,7 @@ pub(super) struct Router {
     body_limits: BodyLimits,
     /// `None` without a state directory.
     state: Option<StateWriter>,
+    owners: OwnersStatus,
 }
 
 impl Router {
@@ -70,6 +72,7 @@ impl Router {
             access,
             body_limits: BodyLimits::new(bounds),
             state: None,
+            owners: OwnersStatus::default(),
         }
     }
 
@@ -83,6 +86,11 @@ impl Router {
         Self { state, ..self }
     }
 
+    /// Adds whether the kernel names the users of loopback connections, which the status shows.
+    pub(super) fn with_owners(self, owners: OwnersStatus) -> Self {
+        Self { owners, ..self }
+    }
+
     /// Answers any request. The body of a request that only reads (GET, HEAD) is not received.
     pub(super) async fn serve<B>(&self, request: Request<B>, caller: &Caller) -> Response<Full<Bytes>>
     where
@@ -92,7 +100,7 @@ impl Router {
         let found = routes::find(request.uri().path());
         // Somebody without the token does not learn either which paths there are.
         let is_open = found.is_some_and(|(route, _)| route.is_open());
-        if !is_open && !caller.client.is_local() {
+        if !is_open && !access::reads_freely(&caller.client, request.headers()) {
             if let Err(refusal) = guard::check_address(&request, caller) {
                 return reply::refusal(refusal);
             }
@@ -149,7 +157,7 @@ impl Router {
                 }
                 None => not_found(&request, caller),
             },
-            Endpoint::Status => reply::json(v1::status(self.state.as_ref())),
+            Endpoint::Status => reply::json(v1::status(self.state.as_ref(), self.owners.error())),
             Endpoint::Session => {
                 session_endpoint::answer(request, caller, &self.access, &self.body_limits, route.methods)
                     .await

@@ -94,7 +94,7 @@ impl Server {
             if addr.ip().to_canonical().is_loopback() { HostNames::Loopback } else { machine_names() };
         Ok(Server {
             runtime,
-            acceptor: Acceptor { tcp: listener, unix, owners: SocketOwners::open(), names },
+            acceptor: Acceptor::new(listener, unix, SocketOwners::open(local_addr), names),
             local_addr,
             socket_file,
             token,
@@ -162,7 +162,7 @@ impl Server {
         if let Some(desk) = desk {
             router = router.with_mutes(MutesEndpoint::new(desk, &bounds));
         }
-        let router = Arc::new(router.with_state(state));
+        let router = Arc::new(router.with_state(state).with_owners(acceptor.owners.status()));
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("api".into())

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! Scripts cannot read the cookie (HttpOnly), and no other site makes a browser send it (SameSite=Strict).
+//! It is of no use to another user or address.
 
 use hyper::body::{Body, Bytes};
 use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
@@ -61,11 +62,10 @@ where
 
 fn show(headers: &HeaderMap, caller: &Caller, access: &Access) -> Reply {
     let client = &caller.client;
-    let may_change = access.may_change(client, headers);
     let view = SessionView {
         token_is_set: access.has_token(),
-        may_read: client.is_local() || may_change,
-        may_change,
+        may_read: access.may_read(client, headers),
+        may_change: access.may_change(client, headers),
     };
     reply::json(view::json(&view))
 }

@@ -5,7 +5,8 @@
 //! capability. It answers a question about one socket within the system call, so the thread of the API may ask.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkBuffer};
 use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
@@ -14,11 +15,55 @@ use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
 pub(super) struct SocketOwners {
     /// `None` if the system refuses it; then no owner is known.
     socket: Option<Socket>,
+    status: OwnersStatus,
+}
+
+/// Whether the kernel names the owners of sockets. Copies of a status show the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OwnersStatus {
+    /// The first thing that went wrong.
+    error: Arc<OnceLock<String>>,
+}
+
+impl OwnersStatus {
+    /// Returns why the kernel has not named an owner; `None` if nothing went wrong.
+    pub(super) fn error(&self) -> Option<&str> {
+        self.error.get().map(String::as_str)
+    }
+
+    /// Logs the first of all errors, and keeps it.
+    fn failed(&self, error: impl Into<String>) {
+        let mut error = Some(error.into());
+        let kept = self.error.get_or_init(|| error.take().unwrap_or_default());
+        if error.is_none() {
+            tracing::warn!(
+                "the kernel does not name the users of loopback connections: {kept}; these users share one limit on \
+                 connections and one pause after wrong tokens, so one of them can keep the others out: use ApiSocket, \
+                 or allow AF_NETLINK and load the kernel module tcp_diag"
+            );
+        }
+    }
 }
 
 impl SocketOwners {
-    /// Opens the socket.
-    pub(super) fn open() -> Self {
+    /// Opens the socket, and asks the kernel for the owner of `listener`, the address of a TCP socket of this process
+    /// that listens. If it does not answer as it should, this is logged.
+    pub(super) fn open(listener: SocketAddr) -> Self {
+        let owners = Self::open_unchecked();
+        let loopback = match listener.ip() {
+            IpAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        let addr = if listener.ip().is_unspecified() { loopback } else { listener.ip() };
+        // A socket that listens answers for every address at its other end.
+        let asked = owners.owner(SocketAddr::new(addr, listener.port()), SocketAddr::new(addr, 1));
+        if asked.is_none() {
+            owners.status.failed("it knows nothing of a socket of this program");
+        }
+        owners
+    }
+
+    fn open_unchecked() -> Self {
         let open = || -> io::Result<Socket> {
             let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
             socket.bind_auto()?;
@@ -26,7 +71,14 @@ impl SocketOwners {
             socket.set_non_blocking(true)?;
             Ok(socket)
         };
-        Self { socket: open().ok() }
+        let status = OwnersStatus::default();
+        let socket = open().map_err(|error| status.failed(error.to_string())).ok();
+        Self { socket, status }
+    }
+
+    /// Returns whether the kernel names owners.
+    pub(super) fn status(&self) -> OwnersStatus {
+        self.status.clone()
     }
 
     /// Returns the user that owns the socket with address `client`, which is connected to `server`; both are on this
@@ -38,9 +90,10 @@ impl SocketOwners {
         while socket.recv(&mut datagram, libc::MSG_DONTWAIT).is_ok() {
             datagram.clear();
         }
-        socket.send(&request(client, server)?, 0).ok()?;
+        let request = request(client, server)?;
         datagram.clear();
-        socket.recv(&mut datagram, libc::MSG_DONTWAIT).ok()?;
+        let answered = socket.send(&request, 0).and_then(|_| socket.recv(&mut datagram, libc::MSG_DONTWAIT));
+        answered.map_err(|error| self.status.failed(error.to_string())).ok()?;
         let message = NetlinkBuffer::new_checked(datagram.as_slice()).ok()?;
         if message.message_type() != SOCK_DIAG_BY_FAMILY {
             return None;
@@ -115,7 +168,8 @@ mod tests {
 
     #[test]
     fn the_owner_of_a_client_on_loopback_is_known() {
-        let owners = SocketOwners::open();
+        let own = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let owners = SocketOwners::open(own.local_addr().expect("it is bound"));
         for addr in ["127.0.0.1:0", "[::1]:0"] {
             // A machine may have no IPv6.
             let Ok(listener) = TcpListener::bind(addr) else { continue };
@@ -131,6 +185,32 @@ mod tests {
                 "the refusal is not taken for this answer"
             );
         }
+    }
+
+    #[test]
+    fn the_status_tells_whether_the_kernel_names_owners() {
+        // A machine may have no IPv6.
+        for addr in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
+            let Ok(listener) = TcpListener::bind(addr) else { continue };
+            let owners = SocketOwners::open(listener.local_addr().expect("it is bound"));
+            assert_eq!(owners.status().error(), None, "{addr}");
+        }
+        // Nobody listens on port 1, as if the kernel had no answer.
+        let owners = SocketOwners::open(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let status = owners.status();
+        assert_eq!(status.error(), Some("it knows nothing of a socket of this program"));
+        owners.status.failed("another");
+        assert_eq!(status.error(), Some("it knows nothing of a socket of this program"), "it is logged once");
+        let body = crate::api::v1::status(None, status.error());
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("it is JSON");
+        assert_eq!(body["clients"]["users_known"], false);
+        assert!(
+            body["clients"]["error"].as_str().is_some_and(|error| error.starts_with("it knows")),
+            "{body}"
+        );
+        let known: serde_json::Value =
+            serde_json::from_slice(&crate::api::v1::status(None, None)).expect("it is JSON");
+        assert_eq!(known["clients"], serde_json::json!({"users_known": true, "error": null}));
     }
 
     #[test]

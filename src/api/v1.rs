@@ -30,6 +30,15 @@ pub(super) fn sinks(report: &Report) -> Bytes {
 struct StatusView {
     state: StateView,
     confinement: ConfinementView,
+    clients: ClientsView,
+}
+
+/// Whether the kernel says which user of this host a loopback connection belongs to.
+#[derive(Serialize)]
+struct ClientsView {
+    users_known: bool,
+    /// Why not.
+    error: Option<String>,
 }
 
 /// Whether alerts, mutes and waiting notices are on disk.
@@ -42,8 +51,9 @@ struct StateView {
     error: Option<String>,
 }
 
-/// Returns the body of `/api/v1/status`. `state` is `None` without a state directory.
-pub(super) fn status(state: Option<&StateWriter>) -> Bytes {
+/// Returns the body of `/api/v1/status`. `state` is `None` without a state directory, and `owners_error` is `None`
+/// while the kernel names the users of loopback connections.
+pub(super) fn status(state: Option<&StateWriter>, owners_error: Option<&str>) -> Bytes {
     let view = match state.map(StateWriter::status) {
         Some(StateStatus { directory, is_durable, waiting_changes, error }) => StateView {
             directory: Some(directory.to_string_lossy().into_owned()),
@@ -53,7 +63,8 @@ pub(super) fn status(state: Option<&StateWriter>) -> Bytes {
         },
         None => StateView { directory: None, durable: false, waiting_changes: 0, error: None },
     };
-    view::json(&StatusView { state: view, confinement: ConfinementView::now() })
+    let clients = ClientsView { users_known: owners_error.is_none(), error: owners_error.map(str::to_owned) };
+    view::json(&StatusView { state: view, confinement: ConfinementView::now(), clients })
 }
 
 /// `/api/v1/alerts`: the open alerts, certain and possible ones, the oldest first. Muted alerts are included and marked

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
-use traffic_alerted::alert::{Alert, AlertKind, AlertProgress, Counts, SinkName};
+use traffic_alerted::alert::{Alert, AlertKind, AlertProgress, Counts, Secret, SinkName};
 use traffic_alerted::api::view::{Capabilities, LimitsInForce};
 use traffic_alerted::api::{ApiError, Bounds, Options, RunningServer, Server, SocketOption};
 use traffic_alerted::detect::{HostLimits, LimitException, ScanRule};
@@ -396,6 +396,42 @@ fn every_answer_carries_the_headers_that_protect_it() {
         assert!(policy.starts_with("default-src 'none'"), "{path}: {policy}");
         assert_eq!(reply.header("access-control-allow-origin"), None, "{path}");
     }
+}
+
+#[test]
+fn what_a_proxy_on_this_host_forwards_needs_the_token() {
+    let token = "0123456789abcdefghijklmnopqrstuv";
+    let with_token = Options { token: Some(Secret::Here(token.into())), ..options() };
+    let served = Served::bound(&with_token, Bounds::default(), Report::default());
+    let forwarded = "X-Forwarded-For: 192.0.2.1\r\n";
+    for path in ["/active", "/all", "/capabilities", "/api/v1/alerts", "/api/v1/status", "/nothing"] {
+        assert_eq!(served.request("GET", path, forwarded).status, 401, "{path}");
+    }
+    assert_eq!(served.get("/active").status, 200, "this host reads");
+    assert_eq!(served.request("GET", "/healthz", forwarded).status, 200);
+    let bearer = format!("{forwarded}Authorization: Bearer {token}\r\n");
+    assert_eq!(served.request("GET", "/active", &bearer).status, 200);
+
+    let may_read = |headers: &str| {
+        let session: serde_json::Value =
+            serde_json::from_slice(&served.request("GET", "/api/v1/session", headers).body).unwrap();
+        session["may_read"] == true
+    };
+    assert!(may_read("") && !may_read(forwarded));
+    // The page at https:// signs in, and its session reads.
+    let body = format!("{{\"token\":\"{token}\"}}");
+    let host = served.addr;
+    let sign_in = format!(
+        "POST /api/v1/session HTTP/1.1\r\nHost: {host}\r\nOrigin: https://{host}\r\n{forwarded}\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let signed_in = served.exchange(sign_in.as_bytes());
+    assert_eq!(signed_in.status, 204);
+    let cookie = signed_in.header("set-cookie").unwrap().split(';').next().unwrap();
+    let with_cookie = format!("{forwarded}Cookie: {cookie}\r\n");
+    assert_eq!(served.request("GET", "/active", &with_cookie).status, 200);
+    assert!(may_read(&with_cookie));
 }
 
 #[test]
