@@ -4,14 +4,14 @@
 //! | --- | --- |
 //! | ends or growths wait | the oldest of them |
 //! | else confirmations wait | the oldest of them |
-//! | only openings and summaries wait | the notice that comes |
+//! | only openings and tests wait | the notice that comes |
 //!
 //! So an opening that waits is never shed. The end of an alert whose opening was shed is shed as well, unless a growth
 //! or confirmation between them said that it is open.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::alert::notice::Notice;
 
@@ -42,8 +42,6 @@ pub(super) enum NextStep<R> {
     Deliver(Vec<Arc<QueuedNotice>>),
     /// Use this from now on.
     Replace(R),
-    /// The time that the thread waits for has come.
-    Due,
     /// The queue is closed and empty.
     End,
 }
@@ -104,16 +102,12 @@ impl<R> NoticeQueue<R> {
         self.lock().is_closed
     }
 
-    /// Waits for something to do. Returns [`NextStep::Due`] at `due` at the latest. Gives out at most `max` notices.
-    pub(super) fn next(&self, max: usize, due: Option<Instant>) -> NextStep<R> {
+    /// Waits for something to do. Gives out at most `max` notices.
+    pub(super) fn next(&self, max: usize) -> NextStep<R> {
         let mut state = self.lock();
         loop {
             if let Some(replacement) = state.replacement.take() {
                 return NextStep::Replace(replacement);
-            }
-            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return NextStep::Due;
             }
             if !state.waiting.is_empty() {
                 let batch = state.waiting.take(max);
@@ -123,14 +117,7 @@ impl<R> NoticeQueue<R> {
             if state.is_closed {
                 return NextStep::End;
             }
-            state = match left {
-                None => self.has_changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    let (state, _) =
-                        self.has_changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-                    state
-                }
-            };
+            state = self.has_changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -308,7 +295,7 @@ mod tests {
                 })
                 .collect();
             assert_eq!(gone.join(" "), shed, "{pushed}");
-            let NextStep::Deliver(rest) = queue.next(9, None) else { panic!("{pushed}") };
+            let NextStep::Deliver(rest) = queue.next(9) else { panic!("{pushed}") };
             let rest: Vec<String> = rest.iter().map(|queued| text(queued)).collect();
             assert_eq!(rest.join(" "), delivered, "{pushed}");
         }
@@ -326,20 +313,20 @@ mod tests {
         assert!(push("+a"));
         assert!(!push("+b"));
         assert!(!push("+c"));
-        assert!(matches!(queue.next(9, None), NextStep::Deliver(_)));
+        assert!(matches!(queue.next(9), NextStep::Deliver(_)));
         assert!(!push("-b"), "nothing was said of it");
         assert!(push("^c"), "this says that it is open");
-        assert!(matches!(queue.next(9, None), NextStep::Deliver(_)));
+        assert!(matches!(queue.next(9), NextStep::Deliver(_)));
         assert!(push("-c"));
-        assert!(matches!(queue.next(9, None), NextStep::Deliver(_)));
+        assert!(matches!(queue.next(9), NextStep::Deliver(_)));
         // It opens again.
         assert!(push("+b"));
-        assert!(matches!(queue.next(9, None), NextStep::Deliver(_)));
+        assert!(matches!(queue.next(9), NextStep::Deliver(_)));
         assert!(push("-b"));
     }
 
     #[test]
-    fn a_replacement_and_a_due_time_come_before_notices_and_the_end_after_them() {
+    fn a_replacement_comes_before_notices_and_the_end_after_them() {
         let queue = NoticeQueue::new(3, false);
         let push = |number, word| {
             queue.push(Arc::new(QueuedNotice::new(number, UnixNanos(0), notice(word)))).is_taken
@@ -348,13 +335,12 @@ mod tests {
         assert!(push(2, "+a"));
         queue.replace("new", 3, true);
         queue.pause(Duration::MAX);
-        assert!(matches!(queue.next(1, None), NextStep::Replace("new")));
+        assert!(matches!(queue.next(1), NextStep::Replace("new")));
         assert!(queue.wants(&notice("^a")) && push(3, "^a"));
-        assert!(matches!(queue.next(1, Some(Instant::now())), NextStep::Due));
         queue.close();
         queue.pause(Duration::MAX);
-        assert!(matches!(queue.next(1, None), NextStep::Deliver(batch) if batch[0].number == 2));
-        assert!(matches!(queue.next(9, None), NextStep::Deliver(batch) if batch[0].number == 3));
-        assert!(matches!(queue.next(9, None), NextStep::End));
+        assert!(matches!(queue.next(1), NextStep::Deliver(batch) if batch[0].number == 2));
+        assert!(matches!(queue.next(9), NextStep::Deliver(batch) if batch[0].number == 3));
+        assert!(matches!(queue.next(9), NextStep::End));
     }
 }

@@ -265,7 +265,7 @@ fn queue_again(workers: &mut [SinkWorker], waiting: &[Vec<u64>], restored: Resto
         let queued = Arc::new(QueuedNotice::new(number, at, notice));
         for (worker, waiting) in workers.iter_mut().zip(waiting) {
             if waiting.binary_search(&number).is_ok() {
-                worker.queue(Arc::clone(&queued));
+                worker.queue_again(Arc::clone(&queued));
             }
         }
     }

@@ -54,13 +54,14 @@ struct Scripted {
     attempts: Sender<u64>,
     outcomes: Receiver<Result<usize, Failure>>,
     retry: Retry,
+    wants_growth: bool,
 }
 
 impl Scripted {
     fn new(retry: Retry) -> (Self, Receiver<u64>, Sender<Result<usize, Failure>>) {
         let (attempts, attempted) = channel();
         let (outcome, outcomes) = channel();
-        (Self { attempts, outcomes, retry }, attempted, outcome)
+        (Self { attempts, outcomes, retry, wants_growth: true }, attempted, outcome)
     }
 }
 
@@ -74,7 +75,7 @@ impl Sink for Scripted {
     }
 
     fn wants_growth(&self) -> bool {
-        true
+        self.wants_growth
     }
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
@@ -471,6 +472,38 @@ fn a_restart_without_a_sink_drops_what_waited_for_it() {
     let finished = sinks.expect("a thread").finish(TIMEOUTS);
     assert_eq!((finished[0].counts.delivered, finished[0].counts.waiting()), (1, 0));
     assert_eq!(slow.text().matches("EVENT=").count(), 1);
+    assert!(writer.finish(TIMEOUTS.others));
+    let (restored, writer) = open(&folder);
+    assert_eq!((&restored.notices[..], &restored.outbox[..]), (&[][..], &[][..]));
+    assert!(writer.finish(TIMEOUTS.others));
+}
+
+/// The options of a sink change between two starts, so that it takes no growths any more.
+#[test]
+fn a_growth_that_the_sink_no_longer_takes_does_not_wait_for_ever() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (mut restored, writer) = open(&folder);
+    let (scripted, attempted, _outcomes) = Scripted::new(SOON);
+    let state = SinkState::take(&mut restored, writer.clone());
+    let sinks =
+        Sinks::start_sinks(vec![Box::new(scripted)], None, no_geoip(), Some(state)).expect("a thread");
+    let grown = Notice::Grown(sample::traffic(), 5);
+    sinks.notify_all(UnixNanos(7), [opening("a-1"), grown], Changes::default());
+    attempted.recv().expect("it attempts");
+    assert!(writer.finish(TIMEOUTS.others));
+    drop(sinks);
+
+    let (mut restored, writer) = open(&folder);
+    assert_eq!(restored.outbox.len(), 2);
+    let (scripted, attempted, outcomes) = Scripted::new(SOON);
+    let state = SinkState::take(&mut restored, writer.clone());
+    let scripted = Scripted { wants_growth: false, ..scripted };
+    let sinks =
+        Sinks::start_sinks(vec![Box::new(scripted)], None, no_geoip(), Some(state)).expect("a thread");
+    attempted.recv().expect("it attempts");
+    outcomes.send(Ok(1)).expect("it waits for an outcome");
+    let finished = sinks.finish(TIMEOUTS);
+    assert_eq!((finished[0].counts.delivered, finished[0].counts.queued), (1, 1));
     assert!(writer.finish(TIMEOUTS.others));
     let (restored, writer) = open(&folder);
     assert_eq!((&restored.notices[..], &restored.outbox[..]), (&[][..], &[][..]));

@@ -183,6 +183,16 @@ impl SinkWorker {
         pushed.is_taken
     }
 
+    /// Queues a notice that an earlier process left for the sink. One that the sink does not take any more, because its
+    /// options have changed, is settled, so that it does not wait in the outbox for ever.
+    pub(super) fn queue_again(&mut self, queued: Arc<QueuedNotice>) {
+        if self.queue.wants(&queued.notice) {
+            self.queue(queued);
+        } else {
+            self.outbox.settle(self.name, [queued.number].into_iter(), self.counters.read());
+        }
+    }
+
     fn log_shed(&mut self) {
         if self.shed_logged.is_some_and(|at| at.elapsed() < LOSS_LOG_INTERVAL) {
             return;
@@ -274,10 +284,9 @@ impl SinkThread {
         // What the sink keeps open is open now.
         sandbox::enter(self.name().thread_kind());
         while !self.leaves_rest {
-            match self.queue.next(self.setup.sink.batch_max(), None) {
+            match self.queue.next(self.setup.sink.batch_max()) {
                 NextStep::Deliver(batch) => self.deliver(batch),
                 NextStep::Replace(setup) => self.replace(setup),
-                NextStep::Due => {}
                 NextStep::End => break,
             }
         }
