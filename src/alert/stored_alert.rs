@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::notice::Notice;
+use super::persisted_ledger::NUMBERS_MAX;
 use super::record::{Alert, AlertKind, AlertProgress};
 use super::storm::{STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm};
 use crate::detect::{Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole};
@@ -423,7 +424,10 @@ impl StormForm {
         if sample.len() > STORM_HOSTS_MAX || networks.len() > STORM_NETWORKS_MAX {
             return Err(StoredFault::Wrong("more hosts or networks than a storm names"));
         }
-        if hosts == 0 || said_singly > hosts || open > hosts {
+        let is_more = |count: u64| count > hosts;
+        let is_wrong =
+            is_more(said_singly) || is_more(open) || networks.iter().any(|&(_, count)| is_more(count));
+        if hosts == 0 || hosts > NUMBERS_MAX || is_wrong {
             return Err(StoredFault::Wrong("the number of hosts of a storm"));
         }
         if !network.iter().chain(networks.iter().map(|(network, _)| network)).all(|net| net.trunc() == *net) {
@@ -603,7 +607,7 @@ pub(super) mod tests {
 
     fn storms() -> impl Strategy<Value = Storm> {
         let network = |addr| super::super::storm::network_of(addr);
-        let numbers = (1..u64::MAX, any::<u64>(), any::<u64>());
+        let numbers = (1..=NUMBERS_MAX, any::<u64>(), any::<u64>());
         let sample = prop::collection::vec(addresses(), 0..5);
         let options = (proptest::option::of(addresses()), proptest::option::of(addresses()), any::<bool>());
         (numbers, sample, options).prop_map(move |((hosts, said, open), sample, (net, target, is_local))| {
@@ -741,6 +745,33 @@ pub(super) mod tests {
         let want = r#"{"version":1,"occasion":"opened","multiple":null,"alert":{"id":"test-1790000000","kind":"TRAFFIC","source":"192.0.2.1","opened_at":1790000000000000000,"closed_at":null,"measured":1200000000,"limit":1000000000,"window":170000000000,"ip_bytes":1200000000,"destinations":[["198.51.100.1",1200000000]],"ports":[22],"loss":{"packets":0,"drops":0,"freezes":0},"scan":{"role":"scanner","class":"sweep","confidence":"high","contacted":6,"outcomes":{"answered":1,"refused":0,"expired":0,"silent":5,"unseen":0,"early":0},"answers_visible":true,"ports":[{"protocol":6,"port":22,"outcomes":{"answered":1,"refused":0,"expired":0,"silent":5,"unseen":0,"early":0},"served":0,"traced":1,"hosts_in_one_network":2}],"ports_at_one_host":1,"targets":[{"addr":"10.9.0.1","port":[6,22],"outcome":"silent"}],"pace_contacts":6,"pace_over":1000000000,"why":"swept port 22"},"progress":{"last":1200000000,"exceeded_at":1790000000000000000,"reopened":0,"is_muted":false,"is_possible":false,"error":0}}}"#;
         assert_eq!(notice_to_json(&scanner()), want);
         assert_eq!(notice_from_json(want).ok(), Some(scanner()));
+    }
+
+    #[test]
+    fn a_storm_with_impossible_numbers_is_refused() {
+        let storm = Storm {
+            hosts: 50,
+            said_singly: 20,
+            open: 40,
+            networks: vec![("192.0.2.0/24".parse().expect("a network"), 30)],
+            ..Storm::default()
+        };
+        let progress = AlertProgress { storm: Some(Arc::new(storm)), ..AlertProgress::default() };
+        let json = notice_to_json(&Notice::Opened(Alert { source: None, progress, ..sample::traffic() }));
+        assert!(notice_from_json(&json).is_ok());
+        let cases = [
+            (r#""hosts":50"#, r#""hosts":0"#),
+            (r#""hosts":50"#, r#""hosts":29"#),
+            (r#""hosts":50"#, r#""hosts":18446744073709551615"#),
+            (r#""said_singly":20"#, r#""said_singly":51"#),
+            (r#""open":40"#, r#""open":51"#),
+            (r#"["192.0.2.0/24",30]"#, r#"["192.0.2.0/24",51]"#),
+        ];
+        for (from, to) in cases {
+            assert!(json.contains(from), "{from}: {json}");
+            let fault = notice_from_json(&json.replacen(from, to, 1)).expect_err(to).to_string();
+            assert!(fault.contains("the number of hosts of a storm"), "{to}: {fault}");
+        }
     }
 
     #[test]

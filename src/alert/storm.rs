@@ -28,6 +28,8 @@ pub struct Storm {
     /// The latest of these hosts, in the order in which their alerts opened; at most [`STORM_HOSTS_MAX`].
     pub sample: Vec<IpAddr>,
     /// The networks with the most of these hosts, and how many of them are in each; at most [`STORM_NETWORKS_MAX`].
+    /// Only the first 1024 networks of a storm are counted, so one that comes later is not named, however many hosts it
+    /// has.
     pub networks: Vec<(IpNet, u64)>,
 }
 

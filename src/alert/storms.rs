@@ -12,7 +12,8 @@
 //! A storm opens, grows and closes like an alert. Its opening is notified when no host has joined it for 270 ms, after
 //! 500 ms at the latest, so that it names the hosts that begin at the same time, or at once if it has more hosts than
 //! it names. When the program stops, all that waits is notified. Its growth is notified when its hosts are
-//! 2, 5, 10, 100 and so on times as many as at its opening, and when it goes on after a minute without an opening. As
+//! 2, 5, 10, 100 and so on times as many as at its opening, or as at the last start of the program if it opened before
+//! that, and when it goes on after a minute without an opening. As
 //! long as it can name all its hosts, further ones are named after 1, 2, 4, 8 and so on seconds. It closes when none of
 //! its alerts is open. An alert whose value is ten times the geometric mean of the storm or more is notified singly,
 //! but not more than `AlertBurst` of them within a minute. So whoever keeps a storm going hides nobody who does far
@@ -134,12 +135,14 @@ struct OpenStorm {
     storm: Storm,
     latest: VecDeque<IpAddr>,
     networks: BTreeMap<IpNet, u64>,
+    /// True if a host was named since the last [`refresh`](Self::refresh).
+    are_names_stale: bool,
     /// Number of openings, each with the time of the first of them; the latest last.
     joined: VecDeque<(Moment, u64)>,
     last_joined_at: Moment,
     /// The sum of the [`excess`] of its open alerts.
     excess: u64,
-    /// Number of hosts when it opened, and the number of multiples of them that were notified.
+    /// Number of hosts when it opened or was restored, and the number of multiples of them that were notified.
     hosts_at_opening: u64,
     growths: usize,
     /// When the last of its alerts closed.
@@ -323,6 +326,7 @@ impl Storms {
             scope,
             latest: storm.sample.iter().copied().collect(),
             networks: storm.networks.iter().copied().collect(),
+            are_names_stale: false,
             joined: VecDeque::new(),
             last_joined_at: now,
             excess: members.iter().sum(),
@@ -476,6 +480,7 @@ impl OpenStorm {
             storm: Storm { network, target, is_local, ..Storm::default() },
             latest: VecDeque::new(),
             networks: BTreeMap::new(),
+            are_names_stale: true,
             joined: VecDeque::new(),
             last_joined_at: at.now,
             excess: 0,
@@ -521,14 +526,16 @@ impl OpenStorm {
 
     /// Counts a host and names it.
     fn name(&mut self, source: IpAddr) {
-        self.storm.hosts += 1;
+        self.storm.hosts = self.storm.hosts.saturating_add(1);
+        self.are_names_stale = true;
         if self.latest.len() == STORM_HOSTS_MAX {
             self.latest.pop_front();
         }
         self.latest.push_back(source);
         let network = network_of(source);
         if self.networks.len() < COUNTED_NETWORKS_MAX || self.networks.contains_key(&network) {
-            *self.networks.entry(network).or_default() += 1;
+            let count = self.networks.entry(network).or_default();
+            *count = count.saturating_add(1);
         }
     }
 
@@ -551,8 +558,9 @@ impl OpenStorm {
             self.hosts_at_opening = self.storm.hosts;
             return;
         }
-        let reached =
-            GROWTH.into_iter().take_while(|times| self.storm.hosts >= times * self.hosts_at_opening);
+        let reached = GROWTH
+            .into_iter()
+            .take_while(|times| self.storm.hosts >= times.saturating_mul(self.hosts_at_opening));
         let reached = reached.count();
         let has_grown = was_calm || reached > self.growths;
         self.growths = self.growths.max(reached);
@@ -570,15 +578,87 @@ impl OpenStorm {
 
     /// Stores the present numbers in the alert.
     fn refresh(&mut self) {
-        self.storm.sample = self.latest.iter().copied().collect();
-        let mut networks: Vec<_> = self.networks.iter().map(|(network, count)| (*network, *count)).collect();
-        networks.sort_unstable_by_key(|&(network, count)| (std::cmp::Reverse(count), network));
-        networks.truncate(STORM_NETWORKS_MAX);
-        self.storm.networks = networks;
+        if std::mem::take(&mut self.are_names_stale) {
+            self.storm.sample = self.latest.iter().copied().collect();
+            let mut networks: Vec<_> =
+                self.networks.iter().map(|(network, count)| (*network, *count)).collect();
+            networks.sort_unstable_by_key(|&(network, count)| (std::cmp::Reverse(count), network));
+            networks.truncate(STORM_NETWORKS_MAX);
+            self.storm.networks = networks;
+        }
         if self.alert.progress.storm.as_deref() != Some(&self.storm) {
             self.alert.progress.storm = Some(Arc::new(self.storm.clone()));
         }
         self.alert.measured = self.storm.hosts;
         self.alert.progress.last = self.storm.hosts;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: At = At { now: Moment(0), wall_clock: UnixNanos(0) };
+
+    fn flood(storms: &mut Storms, hosts: std::ops::Range<u32>) {
+        let opening = |n: u32| Opening {
+            source: IpAddr::V4((0xc000_0001 + (n << 8)).into()),
+            target: None,
+            excess: 0,
+            is_possible: false,
+        };
+        let openings: Vec<_> = hosts.map(opening).collect();
+        let class = (AlertKind::Scanning, false);
+        assert!(storms.decide(class, &openings, AT, || "1-1".to_owned()).iter().all(Option::is_some));
+    }
+
+    fn networks(storms: &Storms) -> Vec<(IpNet, u64)> {
+        let storm = storms.open().next().and_then(|alert| alert.progress.storm.clone());
+        storm.expect("it is a storm").networks.clone()
+    }
+
+    #[test]
+    fn networks_are_sorted_again_only_after_a_further_host() {
+        let mut storms = Storms::default();
+        storms.set_burst(Some(5));
+        flood(&mut storms, 0..20);
+        storms.refresh(|_, _| false);
+        let sorted = networks(&storms);
+        assert_eq!(sorted.len(), STORM_NETWORKS_MAX);
+        // A change that no host made shows whether they are sorted again.
+        storms.each_mut().for_each(|storm| storm.networks.clear());
+        storms.refresh(|_, _| false);
+        assert_eq!(networks(&storms), sorted);
+        storms.leave("1-1", 0, UnixNanos(1));
+        storms.refresh(|_, _| false);
+        let open = storms.open().filter_map(|alert| Some(alert.progress.storm.as_ref()?.open));
+        assert_eq!(
+            (networks(&storms), open.sum::<u64>()),
+            (sorted, 19),
+            "the numbers are those of the present"
+        );
+        flood(&mut storms, 30..31);
+        storms.refresh(|_, _| false);
+        assert_eq!(networks(&storms).len(), 1);
+    }
+
+    /// The row of a storm may have any numbers that its check lets pass; these are even larger.
+    #[test]
+    fn a_restored_storm_of_very_many_hosts_counts_on() {
+        let mut storms = Storms::default();
+        storms.set_burst(Some(5));
+        flood(&mut storms, 0..20);
+        storms.refresh(|_, _| false);
+        let mut alert = storms.open().next().expect("it is open").clone();
+        let mut storm = alert.progress.storm.as_deref().expect("it is a storm").clone();
+        storm.hosts = u64::MAX - 1;
+        storm.networks[0].1 = u64::MAX;
+        alert.progress.storm = Some(Arc::new(storm));
+        let mut after = Storms::default();
+        after.set_burst(Some(5));
+        after.restore(alert, &[0], AT.now);
+        flood(&mut after, 0..20);
+        after.refresh(|_, _| false);
+        assert_eq!(after.open().map(|alert| alert.measured).collect::<Vec<_>>(), [u64::MAX]);
     }
 }
