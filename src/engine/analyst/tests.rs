@@ -318,3 +318,29 @@ fn hidden_destinations_are_not_in_later_reports() {
     bench.analyst.apply(hiding);
     assert_eq!(shown(&report(&mut bench)), (0, 0));
 }
+
+/// The alerts of many hosts are hidden by a mute. Its removal is no reason to notify each of them.
+#[test]
+fn hosts_that_are_no_longer_muted_are_one_storm() {
+    let mut rules = rules();
+    rules.alert.burst = Some(5);
+    let mut bench = Bench::new(&rules);
+    let new = NewMute {
+        source: "10.0.0.0/24".parse().expect("a network"),
+        kind: None,
+        span: Duration::from_secs(3600),
+        reason: String::new(),
+    };
+    let mute = bench.analyst.mute(new, Moment(0), UnixNanos(0)).expect("there is room");
+    for src in 1..=50 {
+        bench.send(src, 1, 20_000, TcpFlags::ACK);
+    }
+    bench.turn(SECOND);
+    assert_eq!((bench.notices.len(), bench.analyst.ledger().open().count()), (0, 50));
+    let (now, civil) = (Moment(2 * SECOND), UnixNanos(2 * SECOND));
+    assert!(bench.analyst.unmute(mute.id, now, civil, &mut bench.notices));
+    assert_eq!(bench.notices, []);
+    bench.judge(3 * SECOND);
+    let [Notice::Opened(storm)] = &bench.notices[..] else { panic!("{:?}", bench.notices) };
+    assert_eq!(storm.progress.storm.as_ref().map(|storm| (storm.hosts, storm.open)), Some((50, 50)));
+}
