@@ -5,7 +5,7 @@ use std::time::Duration;
 
 pub use super::sink::fuzzing::{syslog_answer, webhook_answer};
 
-use super::ledger::{CloseTimeouts, Ledger};
+use super::ledger::{CloseTimeouts, Ledger, PeakSave};
 use super::line::Line;
 use super::persisted_ledger::PersistedLedger;
 use super::sentence::sentence;
@@ -67,7 +67,7 @@ fn continue_from(persisted: &PersistedLedger) {
     for wall_clock in [UnixNanos(1_790_000_000_000_000_000), UnixNanos(1_000_000_000)] {
         ledger.restore(persisted.clone(), Moment(1), wall_clock, &mut notices);
         ledger.note_everything();
-        let Changes { alerts, mutes, numbers, .. } = ledger.take_changes(true);
+        let Changes { alerts, mutes, numbers, .. } = ledger.take_changes(PeakSave::All);
         let rows = Restored { alerts, mutes, numbers: Some(numbers), ..Restored::default() };
         let read = PersistedLedger::from_rows(&rows);
         assert!(read.are_all_used(), "a ledger continues with what can be saved: {read:?}");

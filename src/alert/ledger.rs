@@ -50,6 +50,7 @@ use super::room::{Room, Weight};
 use super::storms::{Storms, excess};
 use super::wall_clock::WallClock;
 use room::FullTable;
+pub(crate) use save::PeakSave;
 use save::UnsavedChanges;
 
 /// How long a host must have been within its limit before its alert closes: the window of that limit.

@@ -43,7 +43,7 @@ pub use closed::{CLOSED_ALERTS_MAX, ClosedList};
 pub(crate) use evidence::{Evidence, EvidenceNeeded};
 pub use json::json;
 pub(crate) use json::{json_with_origin, rfc3339};
-pub(crate) use ledger::{CloseTimeouts, Ledger};
+pub(crate) use ledger::{CloseTimeouts, Ledger, PeakSave};
 pub use line::Line;
 pub use mute::MuteHandle;
 pub(crate) use mute::{

@@ -12,7 +12,8 @@ use ipnet::IpNet;
 use tracing::warn;
 
 use crate::alert::{
-    CloseTimeouts, Evidence, EvidenceNeeded, Ledger, Mute, NewMute, Notice, PersistedLedger, TooManyMutes,
+    CloseTimeouts, Evidence, EvidenceNeeded, Ledger, Mute, NewMute, Notice, PeakSave, PersistedLedger,
+    TooManyMutes,
 };
 use crate::capture::KernelStats;
 use crate::detect::{self, Finding, FindingKind, ImpreciseLimit, LogDetails};
@@ -164,9 +165,9 @@ impl Analyst {
         self.ledger.note_everything();
     }
 
-    /// Returns what has to be saved of the ledger since the last call; peaks and evidence only `with_peaks`.
-    pub(super) fn take_changes(&mut self, with_peaks: bool) -> Changes {
-        self.ledger.take_changes(with_peaks)
+    /// Returns what has to be saved of the ledger since the last call.
+    pub(super) fn take_changes(&mut self, peaks: PeakSave) -> Changes {
+        self.ledger.take_changes(peaks)
     }
 
     /// Takes a reading of the clocks, before a judgement or a change of mutes with the same wall clock.

@@ -11,7 +11,7 @@ use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
 
-use crate::alert::{Mute, MuteRequest, Notice, Sinks};
+use crate::alert::{Mute, MuteRequest, Notice, PeakSave, Sinks};
 use crate::capture::KernelStats;
 use crate::flow::{AnalystEnd, Delta, HandedOver};
 use crate::published::Published;
@@ -113,6 +113,15 @@ impl LoopState {
             save_peaks_at: Moment::default(),
         }
     }
+
+    /// Returns whether peaks and evidence are due to be saved, and notes that they are.
+    fn peaks_due(&mut self, now: Moment) -> PeakSave {
+        if now < self.save_peaks_at {
+            return PeakSave::Continue;
+        }
+        self.save_peaks_at = now.plus(PEAK_SAVE_INTERVAL);
+        PeakSave::Begin
+    }
 }
 
 impl AnalystThread {
@@ -138,11 +147,11 @@ impl AnalystThread {
             }
             let has_ended = is_last && !state.is_advancing;
             if has_ended {
-                state.save_peaks_at = now;
                 let clocks = Clocks::read();
                 self.analyst.say_rest(clocks.now, clocks.civil, &mut state.notices);
             }
-            self.send_notices(&mut state, now);
+            let peaks = if has_ended { PeakSave::All } else { state.peaks_due(now) };
+            self.send_notices(&mut state, peaks);
             if has_ended {
                 // The server was stopped before the engine, so no further report is made.
                 return (self.analyst, self.sinks);
@@ -197,18 +206,14 @@ impl AnalystThread {
 
     /// Publishes the mutes if they have changed, submits what has changed to the store, and sends the notices to the
     /// sinks.
-    fn send_notices(&mut self, state: &mut LoopState, now: Moment) {
+    fn send_notices(&mut self, state: &mut LoopState, peaks: PeakSave) {
         if let Some(mutes) = self.analyst.take_mutes() {
             self.mutes.publish(mutes);
-        }
-        let with_peaks = now >= state.save_peaks_at;
-        if with_peaks {
-            state.save_peaks_at = now.plus(PEAK_SAVE_INTERVAL);
         }
         state.schedule.has_new_notice |= !state.notices.is_empty();
         let LoopState { step_timer, notices, .. } = state;
         step_timer.time(AnalystStep::Judge, || {
-            save_and_notify(&mut self.analyst, self.store.as_ref(), &self.sinks, notices, with_peaks);
+            save_and_notify(&mut self.analyst, self.store.as_ref(), &self.sinks, notices, peaks);
         });
     }
 
@@ -257,7 +262,7 @@ impl AnalystThread {
         any = true;
         // The answers come after the list is published and submitted, so that a client finds its change in it, and can
         // wait until it is saved.
-        self.send_notices(state, clocks.now);
+        self.send_notices(state, PeakSave::Continue);
         answers.into_iter().for_each(|answer| answer());
         any
     }
@@ -317,19 +322,19 @@ impl AnalystThread {
 }
 
 /// Sends the notices to the sinks. What has changed in the ledger, and what each sink has to deliver, is submitted as
-/// one transaction to `store`, with which the sinks were started. Peaks and evidence are submitted only `with_peaks`.
+/// one transaction to `store`, with which the sinks were started.
 pub(super) fn save_and_notify(
     analyst: &mut Analyst,
     store: Option<&StateWriter>,
     sinks: &Sinks,
     notices: &mut Vec<Notice>,
-    with_peaks: bool,
+    peaks: PeakSave,
 ) {
     if store.is_some_and(StateWriter::take_lost) {
         analyst.keep_everything();
         sinks.keep_everything();
     }
-    let changes = analyst.take_changes(with_peaks);
+    let changes = analyst.take_changes(peaks);
     if !notices.is_empty() || !changes.is_empty() {
         sinks.notify_all(unix_now(), notices.drain(..), changes);
     }

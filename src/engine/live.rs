@@ -11,7 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tracing::{error, info, warn};
 
-use crate::alert::{MuteHandle, Notice, PersistedLedger, ShutdownTimeouts, SinkResult, Sinks};
+use crate::alert::{MuteHandle, Notice, PeakSave, PersistedLedger, ShutdownTimeouts, SinkResult, Sinks};
 use crate::capture::{
     self, CaptureError, LinkMonitor, LiveSeed, Mechanism, OpenError, OpenedCapture, WaitPoint, Waker,
 };
@@ -117,7 +117,7 @@ impl Engine {
             analyst.keep_changes();
         }
         let mut notices = restore(&mut analyst, persisted);
-        save_and_notify(&mut analyst, store.as_ref(), &sinks, &mut notices, true);
+        save_and_notify(&mut analyst, store.as_ref(), &sinks, &mut notices, PeakSave::All);
         if let Some(restored) = analyst.take_mutes() {
             mutes.publish(restored);
         }

@@ -16,6 +16,21 @@ use super::{AlertKey, AlertKind, Ledger};
 const RESERVED_ALERTS: u64 = 1 << 16;
 const RESERVED_MUTES: u64 = 1000;
 
+/// Maximum number of alerts whose peaks and evidence one call of [`Ledger::take_changes`] returns, unless all are
+/// wanted.
+const PEAKS_MAX: usize = 250;
+
+/// Which peaks and which evidence [`Ledger::take_changes`] returns. They change often and are saved rarely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeakSave {
+    /// A part of those that wait since the last [`Begin`](Self::Begin), if any do.
+    Continue,
+    /// All that have changed wait from now on, and a part of them is returned.
+    Begin,
+    /// All that have changed.
+    All,
+}
+
 /// The keys of what has changed.
 #[derive(Debug, Default)]
 pub(super) struct UnsavedChanges {
@@ -23,6 +38,8 @@ pub(super) struct UnsavedChanges {
     is_kept: bool,
     /// Alerts that opened, closed or were forgotten, or whose notices have changed: id and key.
     alerts: BTreeMap<String, AlertKey>,
+    /// Alerts whose peaks and evidence wait to be saved; the next is the last.
+    peaks: Vec<AlertKey>,
     /// True if a storm was notified, has grown or closed.
     pub(super) storms: bool,
     /// Ids of the storms that have a row.
@@ -80,21 +97,14 @@ impl Ledger {
         self.unsaved.mutes = true;
     }
 
-    /// Returns what has changed since the last call, and forgets it. Peaks and evidence are included only
-    /// `with_peaks`; they change often and may be saved rarely. Returns nothing before
-    /// [`keep_changes`](Self::keep_changes).
-    pub(crate) fn take_changes(&mut self, with_peaks: bool) -> Changes {
+    /// Returns what has changed since the last call, and forgets it; of peaks and evidence only what `peaks` says, so
+    /// that no call takes long in a flood. Returns nothing before [`keep_changes`](Self::keep_changes).
+    pub(crate) fn take_changes(&mut self, peaks: PeakSave) -> Changes {
         let mut changes = Changes::default();
         if !self.unsaved.is_kept {
             return changes;
         }
-        if with_peaks {
-            for (key, open) in &mut self.open {
-                if std::mem::take(&mut open.has_unsaved_peak) {
-                    self.unsaved.note(&open.alert.id, *key);
-                }
-            }
-        }
+        self.note_peaks(peaks);
         for (id, key) in std::mem::take(&mut self.unsaved.alerts) {
             let open = self.open.get(&key).filter(|open| open.alert.id == id);
             let closed = self.closed.get(&key).filter(|closed| closed.alert.id == id);
@@ -123,6 +133,24 @@ impl Ledger {
         }
         self.reserve(&mut changes);
         changes
+    }
+
+    /// Notes the alerts whose peaks and evidence are returned now.
+    fn note_peaks(&mut self, peaks: PeakSave) {
+        if peaks != PeakSave::Continue {
+            let changed = self.open.iter().filter(|(_, open)| open.has_unsaved_peak).map(|(key, _)| *key);
+            self.unsaved.peaks = changed.rev().collect();
+        }
+        let most = if peaks == PeakSave::All { usize::MAX } else { PEAKS_MAX };
+        let from = self.unsaved.peaks.len().saturating_sub(most);
+        for key in self.unsaved.peaks.split_off(from) {
+            // One that has closed meanwhile was noted then.
+            if let Some(open) = self.open.get_mut(&key)
+                && std::mem::take(&mut open.has_unsaved_peak)
+            {
+                self.unsaved.note(&open.alert.id, key);
+            }
+        }
     }
 
     /// Has more numbers saved as given out before those that were saved so far are used up.

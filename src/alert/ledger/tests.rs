@@ -40,7 +40,7 @@ fn close(ledger: &mut Ledger, seconds: u64) -> Vec<Notice> {
 pub(super) fn restarted(ledger: &mut Ledger) -> PersistedLedger {
     ledger.keep_changes();
     ledger.note_everything();
-    let Changes { alerts, mutes, .. } = ledger.take_changes(true);
+    let Changes { alerts, mutes, .. } = ledger.take_changes(PeakSave::All);
     let numbers = Numbers { opened: ledger.opened, last_mute: ledger.mutes.last_id(), ..Numbers::default() };
     PersistedLedger::from_rows(&Restored { alerts, mutes, numbers: Some(numbers), ..Restored::default() })
 }
@@ -403,10 +403,10 @@ fn times_follow_a_step_of_the_clock_and_nothing_lasts_longer() {
     let saved = before.mutes().next().cloned().expect("it was made");
     assert_eq!((saved.made_at, saved.until), (wall(1005), wall(4605)));
     before.keep_changes();
-    before.take_changes(false);
+    before.take_changes(PeakSave::Continue);
     before.follow(clocks(10, 2_000_010));
     before.close_inactive(at(10), wall(2_000_010), &mut Vec::new());
-    let changes = before.take_changes(false);
+    let changes = before.take_changes(PeakSave::Continue);
     assert!(!changes.alerts.is_empty() && !changes.mutes.is_empty(), "the corrected times are saved");
     assert!(before.expire_mutes(at(10), &mut Vec::new()), "the corrected times are published");
     assert!(!before.expire_mutes(at(10), &mut Vec::new()), "once");
@@ -628,8 +628,8 @@ proptest! {
 struct Rows(Restored);
 
 impl Rows {
-    fn write(&mut self, ledger: &mut Ledger, with_peaks: bool) {
-        let changes = ledger.take_changes(with_peaks);
+    fn write(&mut self, ledger: &mut Ledger, peaks: PeakSave) {
+        let changes = ledger.take_changes(peaks);
         let numbers = self.0.numbers.unwrap_or_default().max(changes.numbers);
         self.0.numbers = Some(numbers);
         let is_replaced = |id: &String| changes.alerts.iter().any(|row| row.id == *id);
@@ -659,7 +659,7 @@ fn the_changes_of_each_judgement_leave_the_rows_of_the_whole_ledger() {
         let mut notices = Vec::new();
         ledger.close_inactive(Moment(second * SECOND), UnixNanos(second * SECOND), &mut notices);
         ledger.expire_mutes(Moment(second * SECOND), &mut notices);
-        rows.write(&mut ledger, true);
+        rows.write(&mut ledger, PeakSave::All);
         let (mut known, whole) = (PersistedLedger::from_rows(&rows.0), restarted(&mut ledger));
         // The order of rows is that of ids, and numbers are saved ahead.
         (known.opened, known.last_mute) = (whole.opened, whole.last_mute);
@@ -679,7 +679,7 @@ fn no_number_is_given_out_twice_although_the_last_changes_were_lost() {
     before.keep_changes();
     let mut rows = Rows::default();
     apply(&mut before, &finding(1, AlertKind::Traffic, 200), 1000);
-    rows.write(&mut before, false);
+    rows.write(&mut before, PeakSave::Continue);
     // The disk takes nothing of these, and the process is killed.
     let lost = apply(&mut before, &finding(2, AlertKind::Traffic, 200), 1000).expect("it opens");
     mute(&mut before, "10.0.0.9/32", 60, 1000);
@@ -708,7 +708,7 @@ fn one_row_that_cannot_be_true_is_left_out_and_removed() {
         apply(&mut before, &finding(host, AlertKind::Traffic, 200), 1000);
         mute(&mut before, &format!("10.1.0.{host}/32"), 60, 1000);
     }
-    rows.write(&mut before, true);
+    rows.write(&mut before, PeakSave::All);
     for (from, to) in [
         ("\"version\":1", "\"version\":2"),
         ("\"kind\":\"TRAFFIC\"", "\"kind\":\"SPAM\""),
@@ -731,20 +731,51 @@ fn one_row_that_cannot_be_true_is_left_out_and_removed() {
         let mut after = ledger();
         after.keep_changes();
         after.restore(persisted, Moment(SECOND), UnixNanos(1001 * SECOND), &mut Vec::new());
-        wrong.write(&mut after, false);
+        wrong.write(&mut after, PeakSave::Continue);
         let ids: Vec<&str> = wrong.0.alerts.iter().map(|row| row.id.as_str()).collect();
         assert_eq!(ids, ["1000-1", "1000-3"], "{to}");
         assert_eq!(wrong.0.mutes.iter().map(|row| row.id).collect::<Vec<_>>(), [1, 3]);
     }
 }
 
+/// The number of alerts is that of a flood. What changes while the others wait is saved with its latest state.
+#[test]
+fn a_few_peaks_are_saved_at_a_time() {
+    const ALERTS: u32 = 600;
+    let mut ledger = ledger();
+    ledger.keep_changes();
+    let find = |ledger: &mut Ledger, measured: u64| {
+        for n in 0..ALERTS {
+            let source = Some(std::net::Ipv4Addr::from(0x0a00_0000 + n).into());
+            apply(ledger, &Finding { source, ..finding(1, AlertKind::Traffic, measured) }, 1000);
+        }
+    };
+    find(&mut ledger, 110);
+    assert_eq!(ledger.take_changes(PeakSave::Continue).alerts.len(), 600);
+    find(&mut ledger, 120);
+    assert!(ledger.take_changes(PeakSave::Continue).alerts.is_empty(), "peaks are not due");
+    let mut saved = Vec::new();
+    for (peaks, count) in [(PeakSave::Begin, 250), (PeakSave::Continue, 250), (PeakSave::Continue, 100)] {
+        let rows = ledger.take_changes(peaks).alerts;
+        assert_eq!(rows.len(), count);
+        saved.extend(rows.into_iter().map(|row| row.id));
+    }
+    saved.sort_unstable();
+    saved.dedup();
+    assert_eq!(saved.len(), 600, "each is saved once");
+    assert!(ledger.take_changes(PeakSave::Begin).alerts.is_empty());
+    find(&mut ledger, 130);
+    assert_eq!(ledger.take_changes(PeakSave::Begin).alerts.len(), 250);
+    assert_eq!(ledger.take_changes(PeakSave::All).alerts.len(), 350, "at the end none waits");
+}
+
 #[test]
 fn a_ledger_that_is_not_saved_notes_nothing() {
     let mut ledger = ledger();
     apply(&mut ledger, &finding(1, AlertKind::Traffic, 200), 1000);
-    assert!(ledger.take_changes(true).is_empty());
+    assert!(ledger.take_changes(PeakSave::All).is_empty());
     ledger.keep_changes();
-    assert!(ledger.take_changes(true).alerts.is_empty(), "it was not noted before");
+    assert!(ledger.take_changes(PeakSave::All).alerts.is_empty(), "it was not noted before");
 }
 
 /// Earlier versions did not save evidence.
