@@ -551,3 +551,51 @@ fn a_database_that_was_removed_has_everything_that_waits_again() {
     assert!(restored.counters.contains(&("AlertFile".to_owned(), counters.to_owned())), "{restored:?}");
     assert!(writer.finish(TIMEOUTS.others));
 }
+
+/// Takes no growths, unlike the sink in it.
+struct WithoutGrowth(Scripted);
+
+impl Sink for WithoutGrowth {
+    fn name(&self) -> SinkName {
+        self.0.name()
+    }
+
+    fn retry(&self) -> Retry {
+        self.0.retry()
+    }
+
+    fn wants_growth(&self) -> bool {
+        false
+    }
+
+    fn deliver(&mut self, batch: &[Arc<QueuedNotice>], shutdown: &Shutdown) -> Result<usize, Failure> {
+        self.0.deliver(batch, shutdown)
+    }
+}
+
+#[test]
+fn a_growth_that_waited_for_a_sink_that_takes_none_any_more_leaves_the_outbox() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (mut restored, writer) = open(&folder);
+    let (scripted, attempted, outcomes) = Scripted::new(SOON);
+    let state = SinkState::take(&mut restored, writer.clone());
+    let sinks =
+        Sinks::start_sinks(vec![Box::new(scripted)], None, no_geoip(), Some(state)).expect("a thread");
+    let growth = Notice::Grown(Alert { id: "a-1".to_owned(), ..sample::traffic() }, 2);
+    sinks.notify(UnixNanos(7), growth);
+    attempted.recv().expect("it attempts");
+    assert!(writer.finish(TIMEOUTS.others));
+    drop((sinks, outcomes));
+
+    let (mut restored, writer) = open(&folder);
+    assert_eq!(restored.outbox.len(), 1);
+    let (scripted, _attempted, _outcomes) = Scripted::new(SOON);
+    let state = SinkState::take(&mut restored, writer.clone());
+    let started = vec![Box::new(WithoutGrowth(scripted)) as Box<dyn Sink>];
+    let sinks = Sinks::start_sinks(started, None, no_geoip(), Some(state)).expect("a thread");
+    assert!(writer.finish(TIMEOUTS.others));
+    drop(sinks);
+    let (restored, writer) = open(&folder);
+    assert_eq!((&restored.notices[..], &restored.outbox[..]), (&[][..], &[][..]));
+    assert!(writer.finish(TIMEOUTS.others));
+}
