@@ -318,7 +318,7 @@ impl RunningEngine {
             // A database that was removed since the last write is made anew with everything, while the sinks know what
             // waits for them.
             store.check(LAST_STATE_TIMEOUT);
-            save_and_notify(&mut analyst, Some(store), &sinks, &mut Vec::new(), true);
+            save_and_notify(&mut analyst, Some(store), &sinks, &mut Vec::new(), PeakSave::All);
         }
         let sinks = sinks.finish(SINK_SHUTDOWN_TIMEOUTS);
         if self.store.is_some_and(|store| !store.finish(LAST_STATE_TIMEOUT) || store.take_lost()) {

@@ -1,6 +1,5 @@
-//! The open database: opens or replaces the file, and writes changes in one transaction.
+//! The open database: opens or replaces the file, and notices when others remove or replace it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -8,24 +7,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, params};
+use rusqlite::{Connection, OpenFlags};
 use tracing::warn;
 
 use super::error::{StoreError, StoreFault};
 use super::folder::{DATABASE, beside, open_own};
 use super::pending::Pending;
 use super::read;
-use super::rows::{NoticeRow, Numbers, Restored};
+use super::rows::Restored;
 use super::schema::{self, Recognised};
+use super::write::write;
 
 /// How long a write waits for another program that holds a lock, such as a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The WAL is copied into the database when it has this many pages of 4 KiB, and shrinks to as many bytes after that.
 const WAL_PAGES: i64 = 1000;
-
-/// Free pages of 4 KiB that stay in the file for the next rows.
-const FREE_PAGES_MAX: i64 = 1024;
 
 /// Where the header of a database has the version that a program must know to write it.
 const WRITE_VERSION_AT: u64 = 18;
@@ -322,104 +319,6 @@ fn set_up(connection: &Connection) -> Result<(), StoreFault> {
 fn check_pages(connection: &Connection) -> Result<(), StoreFault> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if found == "ok" { Ok(()) } else { Err(StoreFault::Foreign(format!("it is damaged: {found}"))) }
-}
-
-fn write(connection: &mut Connection, pending: &Pending, must_clear: bool) -> Result<(), StoreFault> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    if must_clear {
-        // The numbers that were given out stay.
-        transaction.execute_batch(
-            "DELETE FROM outbox; DELETE FROM notices; DELETE FROM counters; DELETE FROM alerts; DELETE FROM mutes",
-        )?;
-    } else if pending.is_cleared {
-        transaction.execute_batch("DELETE FROM alerts; DELETE FROM mutes")?;
-    }
-    write_rows(&transaction, pending)?;
-    release_pages(&transaction)?;
-    transaction.commit()?;
-    Ok(())
-}
-
-/// Gives pages of removed rows back to the file system, a few at a time, if there are many.
-fn release_pages(transaction: &Transaction<'_>) -> Result<(), StoreFault> {
-    let free: i64 = transaction.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
-    if free > FREE_PAGES_MAX {
-        let mut vacuum = transaction.prepare("PRAGMA incremental_vacuum(256)")?;
-        let mut rows = vacuum.query([])?;
-        while rows.next()?.is_some() {}
-    }
-    Ok(())
-}
-
-fn write_rows(transaction: &Transaction<'_>, pending: &Pending) -> Result<(), StoreFault> {
-    let Pending { is_cleared: _, alerts, mutes, numbers, notices, settled, counters } = pending;
-    let mut upsert =
-        transaction.prepare("INSERT INTO alerts VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = ?2")?;
-    let mut delete = transaction.prepare("DELETE FROM alerts WHERE id = ?1")?;
-    for (id, body) in alerts {
-        match body {
-            Some(body) => upsert.execute(params![id, body])?,
-            None => delete.execute([id])?,
-        };
-    }
-    let mut upsert =
-        transaction.prepare("INSERT INTO mutes VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = ?2")?;
-    let mut delete = transaction.prepare("DELETE FROM mutes WHERE id = ?1")?;
-    for (id, body) in mutes {
-        match body {
-            Some(body) => upsert.execute(params![integer(*id), body])?,
-            None => delete.execute([integer(*id)])?,
-        };
-    }
-    let mut raise = transaction.prepare(
-        "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = max(value, ?2)",
-    )?;
-    let Numbers { opened, last_mute, last_notice } = *numbers;
-    for (name, number) in [("opened", opened), ("last_mute", last_mute), ("last_notice", last_notice)] {
-        raise.execute(params![name, integer(number)])?;
-    }
-    let mut upsert = transaction
-        .prepare("INSERT INTO counters VALUES (?1, ?2) ON CONFLICT (sink) DO UPDATE SET body = ?2")?;
-    for (sink, body) in counters {
-        upsert.execute(params![sink, body])?;
-    }
-    write_notices(transaction, notices)?;
-    remove_settled(transaction, settled)
-}
-
-fn write_notices(
-    transaction: &Transaction<'_>,
-    notices: &BTreeMap<u64, (NoticeRow, BTreeSet<String>)>,
-) -> Result<(), StoreFault> {
-    let mut insert = transaction.prepare("INSERT OR REPLACE INTO notices VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    let mut insert_outbox = transaction.prepare("INSERT OR IGNORE INTO outbox VALUES (?1, ?2)")?;
-    for (NoticeRow { number, alert_id, step, queued_at, body }, sinks) in notices.values() {
-        insert.execute(params![integer(*number), alert_id, step, integer(*queued_at), body])?;
-        for sink in sinks {
-            insert_outbox.execute(params![integer(*number), sink])?;
-        }
-    }
-    Ok(())
-}
-
-fn remove_settled(
-    transaction: &Transaction<'_>,
-    settled: &BTreeSet<(u64, String)>,
-) -> Result<(), StoreFault> {
-    let mut delete = transaction.prepare("DELETE FROM outbox WHERE notice = ?1 AND sink = ?2")?;
-    let mut delete_notice = transaction.prepare(
-        "DELETE FROM notices WHERE number = ?1 AND NOT EXISTS (SELECT 1 FROM outbox WHERE notice = ?1)",
-    )?;
-    for (notice, sink) in settled {
-        delete.execute(params![integer(*notice), sink])?;
-        delete_notice.execute([integer(*notice)])?;
-    }
-    Ok(())
-}
-
-/// Returns the number as SQLite has it. Numbers that the program gives out are far smaller than the largest one.
-fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {

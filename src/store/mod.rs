@@ -23,6 +23,7 @@ mod pending;
 mod read;
 mod rows;
 mod schema;
+mod write;
 mod writer;
 
 use std::path::Path;
