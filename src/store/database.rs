@@ -40,9 +40,9 @@ pub(super) struct Database {
     /// `None` while the disk does not let it be opened.
     open: Option<Connection>,
     /// The WAL and its index, as they were when it was opened last.
-    logs: [Option<Identity>; 2],
+    logs: [Option<DatabaseFileId>; 2],
     /// The file that this process has read or made; `None` before that. Any other file at the path is set aside.
-    known: Option<Identity>,
+    known: Option<DatabaseFileId>,
     /// True if a database was made since the folder was last synced.
     has_unsynced_name: bool,
     is_lost: bool,
@@ -51,7 +51,7 @@ pub(super) struct Database {
 }
 
 /// Device and inode of a file, which tell whether it was removed or replaced.
-type Identity = (u64, u64);
+type DatabaseFileId = (u64, u64);
 
 impl Database {
     /// Opens the database of a folder and reads it. A file that is of no use is set aside.
@@ -115,7 +115,7 @@ impl Database {
     }
 
     /// Opens the database, and creates its tables if it has none. Nothing is read.
-    fn connect(&mut self) -> Result<(Opened, Identity), StoreFault> {
+    fn connect(&mut self) -> Result<(Opened, DatabaseFileId), StoreFault> {
         // The file is made with its mode before SQLite opens it. The WAL and its index get the mode of the database.
         let file = open_own(&self.path)?;
         let metadata = file.metadata()?;
@@ -286,11 +286,11 @@ fn connect(path: &Path, file: &File, metadata: &fs::Metadata) -> Result<Connecti
 /// What SQLite appends to the name of the database for its WAL and the index of it.
 const LOG_SUFFIXES: [&str; 2] = ["-wal", "-shm"];
 
-fn identity_of(metadata: &fs::Metadata) -> Identity {
+fn identity_of(metadata: &fs::Metadata) -> DatabaseFileId {
     (metadata.dev(), metadata.ino())
 }
 
-fn logs_of(path: &Path) -> [Option<Identity>; 2] {
+fn logs_of(path: &Path) -> [Option<DatabaseFileId>; 2] {
     LOG_SUFFIXES
         .map(|suffix| fs::symlink_metadata(beside(path, suffix)).ok().map(|metadata| identity_of(&metadata)))
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::{AlertRow, Changes, MuteRow, NoticeRow, Numbers};
 
-/// Maximum number of alerts and mutes to be removed. Ids are never used twice, so without it each alert of a flood would
-/// leave one while the disk is full.
+/// Maximum number of alerts and mutes to be removed. Ids are never used twice, so without it each alert of a flood
+/// would leave one while the disk is full.
 pub(super) const REMOVALS_MAX: usize = 20_000;
 
 /// Changes that were submitted and are not in the database yet. `None` stands for a row to be removed.
