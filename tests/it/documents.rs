@@ -30,7 +30,8 @@ const README_LINES_MAX: usize = 150;
 const REFERENCE: &str = "docs/configuration.md";
 
 /// Words in code that begin with a capital letter and are no settings.
-const OTHER_NAMES: &[&str] = &["Bearer", "DestinationIP", "ETag", "EventType", "Host", "TrafficAlerted"];
+const OTHER_NAMES: &[&str] =
+    &["Bearer", "DestinationIP", "ETag", "EventType", "Forwarded", "Host", "TrafficAlerted", "Via"];
 
 /// What log lines of alerts begin with.
 const LINE_WORDS: &[&str] = &["EVENT", "GROWN", "CLOSED", "POSSIBLE", "TEST", "WHY"];
