@@ -147,7 +147,9 @@ fn what_the_log_said_before_a_kill_arrives_at_a_slow_webhook() {
     inside(|| {
         let state = tempfile::tempdir().expect("a folder for the test");
         // In memory, each commit is in time for the line in the log, which waits for it 200 ms at most.
-        run(tool("mount", "mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(state.path()));
+        run(tool("mount", "mount")
+            .args(["-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs"])
+            .arg(state.path()));
         let (far, router) = (Host::new(), Host::router());
         far.plug("far0", &router, "near0");
         let listener = router.on(|| TcpListener::bind(("127.0.0.1", 0)).expect("a port is free"));
