@@ -26,7 +26,7 @@ use super::mutes::MutesEndpoint;
 use super::router::Router;
 use super::token::HashedSecret;
 use super::users::AllowedUsers;
-use super::view::{Capabilities, LimitsInForce};
+use super::view::Capabilities;
 use crate::alert::{
     AlertKind, CloseTimeouts, Ledger, MUTE_MAX, Mute, MuteHandle, MuteRequest, is_reason, is_wide_network,
 };
@@ -158,7 +158,7 @@ impl Site {
             }
         };
         let mutes = MuteHandle::new(queue, answer_all, published, None);
-        let capabilities = Arc::new(Published::new(capabilities()));
+        let capabilities = Arc::new(Published::new(Capabilities::sample()));
         let report = Arc::new(Published::new(Report::default()));
         let geoip = Arc::new(Published::new(GeoIp::default()));
         let bounds = Bounds::default();
@@ -181,23 +181,6 @@ impl Site {
 }
 
 const WALL_CLOCK: UnixNanos = UnixNanos(1_790_000_000_000_000_000);
-
-fn capabilities() -> Capabilities {
-    Capabilities {
-        traffic_interval: 170,
-        byte_limit: 1,
-        no_destinations: false,
-        contacted_ips_analyze: true,
-        number_contacted_ips: 1,
-        analyze_ports: false,
-        num_contacted_ports: 1,
-        port_interval: 1,
-        chart_min_bytes: 1,
-        excluded_interfaces: Vec::new(),
-        further: Vec::new(),
-        limits: LimitsInForce::default(),
-    }
-}
 
 /// The stream of a client that has sent everything and reads what is written.
 struct CannedClient {

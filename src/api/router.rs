@@ -241,7 +241,6 @@ mod tests {
     use crate::api::client::Client;
     use crate::api::guard::HostNames;
     use crate::api::users::AllowedUsers;
-    use crate::api::view::LimitsInForce;
 
     /// 50,000 hosts with two destinations each.
     fn large_report() -> Report {
@@ -262,22 +261,8 @@ mod tests {
 
     #[test]
     fn all_readers_of_a_large_report_share_one_body() {
-        let capabilities = Capabilities {
-            traffic_interval: 170,
-            byte_limit: 1,
-            no_destinations: false,
-            contacted_ips_analyze: true,
-            number_contacted_ips: 1,
-            analyze_ports: false,
-            num_contacted_ports: 1,
-            port_interval: 1,
-            chart_min_bytes: 1,
-            excluded_interfaces: Vec::new(),
-            further: Vec::new(),
-            limits: LimitsInForce::default(),
-        };
         let router = Router::new(
-            Arc::new(Published::new(capabilities)),
+            Arc::new(Published::new(Capabilities::sample())),
             Arc::new(Published::new(large_report())),
             Arc::new(Published::new(GeoIp::default())),
             Arc::new(Access::new(None, AllowedUsers::default(), None)),

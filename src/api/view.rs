@@ -47,6 +47,27 @@ pub struct Capabilities {
     pub limits: LimitsInForce,
 }
 
+#[cfg(any(test, fuzzing))]
+impl Capabilities {
+    /// Returns limits for tests that do not depend on them.
+    pub(super) fn sample() -> Self {
+        Self {
+            traffic_interval: 170,
+            byte_limit: 1,
+            no_destinations: false,
+            contacted_ips_analyze: true,
+            number_contacted_ips: 1,
+            analyze_ports: false,
+            num_contacted_ports: 1,
+            port_interval: 1,
+            chart_min_bytes: 1,
+            excluded_interfaces: Vec::new(),
+            further: Vec::new(),
+            limits: LimitsInForce::default(),
+        }
+    }
+}
+
 /// The limits in force as numbers, for `/api/v1/limits`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitsInForce {
