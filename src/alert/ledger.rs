@@ -14,7 +14,8 @@
 //! certain until it closes.
 //!
 //! A muted alert changes its state in the same way, but its opening, confirmation and growth are not notified. Its end
-//! is notified if its opening was, before it was muted. If it is still open when its mute ends, it is notified then.
+//! is notified if its opening was, before it was muted. If it is still open when its mute ends, it is notified with the
+//! next judgement, with the values and evidence of then if its host still exceeds the limit.
 //!
 //! The openings of a judgement may belong to a storm, which is notified in their place ([`Ledger::finish_judgement`]).
 //! Neither the growth nor the end of an alert of a storm is notified.
@@ -41,11 +42,12 @@ use crate::flow::Metric;
 use crate::time::{Moment, UnixNanos};
 
 use super::closed::{ClosedAlerts, ClosedList};
+use super::cooldowns::{ClosedAlert, Cooldowns};
 use super::evidence::{Evidence, EvidenceNeeded};
 use super::mute::Mutes;
 use super::notice::Notice;
 use super::open_alert::OpenAlert;
-use super::record::{Alert, AlertKey, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
+use super::record::{Alert, AlertKey, AlertKind, AlertProgress};
 use super::room::{Room, Weight};
 use super::storms::{Storms, excess};
 use super::wall_clock::WallClock;
@@ -83,7 +85,7 @@ impl CloseTimeouts {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     open: BTreeMap<AlertKey, OpenAlert>,
-    closed: BTreeMap<AlertKey, ClosedAlert>,
+    closed: Cooldowns,
     /// The alerts that closed within the last day, for readers.
     recently_closed: ClosedAlerts,
     mutes: Mutes,
@@ -98,38 +100,21 @@ pub(crate) struct Ledger {
     room: Room,
     full_table: FullTable,
     storms: Storms,
+    /// True if an alert may owe a notice, since it is no longer muted.
+    owes_notices: bool,
     /// The networks whose hosts are local, also as a list to be compared with.
     local: PrefixMap<()>,
     local_networks: Vec<IpNet>,
     unsaved: UnsavedChanges,
 }
 
-/// An alert that may open again under its id.
-#[derive(Debug)]
-struct ClosedAlert {
-    alert: Alert,
-    /// When it closed, or when it was restored after a restart.
-    since: Moment,
-    /// For how long it had been closed at that time. The monotonic clock starts with the machine, so it may have no
-    /// time at which a restored alert closed.
-    closed_before: Duration,
-}
-
-impl ClosedAlert {
-    /// Returns for how long it has been closed.
-    fn closed_for(&self, now: Moment) -> Duration {
-        self.closed_before + now.since(self.since)
-    }
-}
-
 impl Ledger {
     /// Creates an empty ledger. An alert whose limit is exceeded again within `cooldown` of its end opens again under
     /// the same id.
     pub(crate) fn new(timeouts: CloseTimeouts, cooldown: Duration) -> Self {
-        let (open, closed) = (BTreeMap::new(), BTreeMap::new());
         Self {
-            open,
-            closed,
+            open: BTreeMap::new(),
+            closed: Cooldowns::default(),
             recently_closed: ClosedAlerts::default(),
             mutes: Mutes::default(),
             wall_clock: WallClock::default(),
@@ -140,6 +125,7 @@ impl Ledger {
             room: Room::default(),
             full_table: FullTable::default(),
             storms: Storms::default(),
+            owes_notices: false,
             local: PrefixMap::default(),
             local_networks: Vec::new(),
             unsaved: UnsavedChanges::default(),
@@ -155,14 +141,14 @@ impl Ledger {
     /// to none.
     ///
     /// The first finding of a host and kind opens an alert. Further ones keep it open and raise its peak, and lead to a
-    /// notice when they confirm it or reach 2, 5 or 10 times the limit. `evidence` returns the evidence of the host as
-    /// of now; it is called at most once, when the alert needs evidence.
+    /// notice when they confirm it or reach 2, 5 or 10 times the limit, or when the alert is no longer muted. `evidence`
+    /// returns the evidence of the host as of now; it is called when the alert needs evidence.
     pub(crate) fn apply(
         &mut self,
         finding: &Finding,
         now: Moment,
         wall_clock: UnixNanos,
-        evidence: impl FnOnce(EvidenceNeeded) -> Evidence,
+        evidence: impl Fn(EvidenceNeeded) -> Evidence,
     ) -> Option<Notice> {
         let key = (finding.source, finding.kind);
         if let Some(open) = self.open.get_mut(&key) {
@@ -170,7 +156,7 @@ impl Ledger {
             let notified = open.notified();
             let is_confirmed = open.is_confirmed_by(finding);
             let excess_before = excess(&open.alert);
-            open.update_evidence(finding, now, evidence);
+            open.update_evidence(finding, now, &evidence);
             let mut notice = open.exceed(finding, now, wall_clock);
             let mut left_storm = false;
             let weight = Weight::of(&open.alert);
@@ -182,7 +168,7 @@ impl Ledger {
             if let (Some(id), Some(source)) = (open.alert.progress.storm_id.clone(), finding.source)
                 && self.storms.raise(&id, excess_before, storms::opening(&open.alert, source), now)
             {
-                notice = open.leave_storm();
+                notice = open.leave_storm(now, &evidence);
                 left_storm = true;
             }
             open.has_unsaved_peak |= (open.alert.measured, open.alert.progress.error_bound) != before;
@@ -211,7 +197,7 @@ impl Ledger {
         evidence: Evidence,
     ) -> Alert {
         let key = (finding.source, finding.kind);
-        let known = self.closed.remove(&key);
+        let known = self.closed.take(key);
         if let Some(closed) = &known {
             self.unsaved.note(&closed.alert.id, key);
         }
@@ -257,7 +243,7 @@ impl Ledger {
     pub(crate) fn close_inactive(&mut self, now: Moment, wall_clock: UnixNanos, notices: &mut Vec<Notice>) {
         let (timeouts, cooldown) = (self.timeouts, self.cooldown);
         self.recently_closed.expire(now);
-        for (key, over) in self.closed.extract_if(.., |_, closed| closed.closed_for(now) >= cooldown) {
+        for (key, over) in self.closed.expire(now, cooldown) {
             self.unsaved.note(&over.alert.id, key);
         }
         let closing =
@@ -274,9 +260,10 @@ impl Ledger {
                 self.storms.leave(id, excess(&alert), closed_at);
             }
             self.recently_closed.add(alert.clone(), at);
-            if late < cooldown && self.closed.len() < OPEN_ALERTS_MAX {
-                let closed = ClosedAlert { alert: alert.clone(), since: at, closed_before: Duration::ZERO };
-                self.closed.insert(key, closed);
+            if late < cooldown
+                && let Some(forgotten) = self.closed.keep(key, alert.clone(), at, open.is_local)
+            {
+                self.unsaved.note(&forgotten.alert.id, (forgotten.alert.source, forgotten.alert.kind));
             }
             if open.is_notified {
                 notices.push(Notice::Closed(alert));
@@ -293,7 +280,7 @@ impl Ledger {
     /// Removes the addresses of peers from all alerts, after destinations were hidden.
     pub(crate) fn hide_destinations(&mut self) {
         self.open.values_mut().for_each(|open| open.alert.hide_destinations());
-        self.closed.values_mut().for_each(|closed| closed.alert.hide_destinations());
+        self.closed.change_each(Alert::hide_destinations);
         self.recently_closed.hide_destinations();
         self.storms.hide_destinations();
         self.note_all();

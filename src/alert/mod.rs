@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod closed;
+mod cooldowns;
 mod disk;
 mod evidence;
 #[cfg(any(test, fuzzing))]
@@ -24,14 +25,17 @@ mod line;
 mod mute;
 mod notice;
 mod open_alert;
+mod open_storm;
 mod persisted_ledger;
 mod record;
 mod room;
 pub(crate) mod sample;
 mod sentence;
 mod sink;
+mod state_error;
 mod stored_alert;
 mod stored_ledger;
+mod stored_storm;
 mod storm;
 mod storms;
 mod wall_clock;
@@ -51,7 +55,7 @@ pub(crate) use mute::{
     is_wide_network,
 };
 pub use notice::Notice;
-pub use persisted_ledger::{PersistedLedger, StateError};
+pub use persisted_ledger::PersistedLedger;
 pub use record::{Alert, AlertKind, AlertProgress, AlertState, OPEN_ALERTS_MAX};
 pub use sentence::sentence;
 pub use sink::{
@@ -60,6 +64,7 @@ pub use sink::{
     SyslogTarget, WebhookFormat, WebhookOptions, run_helper,
 };
 pub(crate) use sink::{why_no_token, why_no_webhook};
+pub use state_error::StateError;
 pub use storm::{STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm};
 pub use why_line::WhyLine;
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::detect::Finding;
+use crate::flow::Metric;
 use crate::store::AlertRow;
 use crate::time::{Moment, UnixNanos};
 
 use super::evidence::{Evidence, EvidenceNeeded, complete_at};
 use super::notice::Notice;
 use super::persisted_ledger::PersistedAlert;
-use super::record::Alert;
+use super::record::{Alert, AlertProgress};
 use super::room::Weight;
 use super::stored_ledger::alert_row;
 
@@ -88,7 +89,8 @@ impl OpenAlert {
         alert_row(&self.alert, self.multiple_reached, self.is_notified, self.is_notified_as_possible)
     }
 
-    /// Replaces all evidence if the alert lacks it or this finding confirms the alert. Gathers only the scan evidence
+    /// Replaces all evidence if the alert lacks it, if this finding confirms the alert, or if a notice is owed, so that
+    /// the notice shows value and evidence of one moment. Gathers only the scan evidence
     /// again if the value has doubled since the last time, or if contacts that were too recent have an outcome now.
     /// Call it before [`exceed`](Self::exceed), which clears what tells a confirmation.
     pub(super) fn update_evidence(
@@ -97,7 +99,8 @@ impl OpenAlert {
         now: Moment,
         evidence: impl FnOnce(EvidenceNeeded) -> Evidence,
     ) {
-        if std::mem::take(&mut self.lacks_evidence) || self.is_confirmed_by(finding) {
+        let lacks_evidence = std::mem::take(&mut self.lacks_evidence);
+        if lacks_evidence || self.is_confirmed_by(finding) || self.owes_notice() {
             self.replace_evidence(evidence(EvidenceNeeded::Everything), now);
         } else if finding.measured >= self.regather_at || self.pending_until.is_some_and(|at| now >= at) {
             self.regather_scan(finding.measured, now, evidence);
@@ -166,23 +169,42 @@ impl OpenAlert {
         if alert.progress.is_muted || alert.progress.storm_id.is_some() {
             return None;
         }
-        // A confirmation shows the value, so growth in the same tick is not notified as well.
-        self.confirm().or_else(|| has_grown.then(|| Notice::Grown(self.alert.clone(), multiple)))
+        // An opening and a confirmation show the value, so growth in the same tick is not notified as well.
+        self.take_owed().or_else(|| has_grown.then(|| Notice::Grown(self.alert.clone(), multiple)))
     }
 
-    /// Stores whether the alert is muted. If it is not, returns `Opened` if its opening was not notified, or
-    /// `Confirmed` if its confirmation was not; otherwise returns `None`.
-    pub(super) fn set_muted(&mut self, is_muted: bool) -> Option<Notice> {
-        self.alert.progress.is_muted = is_muted;
-        if is_muted || self.alert.progress.storm_id.is_some() {
+    /// Returns true if the alert is neither muted nor in a storm, and its opening or its confirmation was not notified:
+    /// a mute has ended.
+    pub(super) fn owes_notice(&self) -> bool {
+        let AlertProgress { is_muted, is_possible, ref storm_id, .. } = self.alert.progress;
+        let is_said = self.is_notified && (is_possible || !self.is_notified_as_possible);
+        !is_muted && storm_id.is_none() && !is_said
+    }
+
+    /// Returns the notice that is [owed](Self::owes_notice); `None` if none is.
+    fn take_owed(&mut self) -> Option<Notice> {
+        self.take_owed_showing(self.alert.progress.last)
+    }
+
+    /// Returns the notice that is owed of an alert whose host does not exceed its limit at the moment. The bytes that it
+    /// shows are those of its evidence, as its destinations are.
+    pub(super) fn take_owed_as_of_evidence(&mut self) -> Option<Notice> {
+        let Alert { kind, ip_bytes, measured, ref progress, .. } = self.alert;
+        let is_about_bytes = kind.metric() == Some(Metric::IpBytes) && ip_bytes > 0;
+        self.take_owed_showing(if is_about_bytes { ip_bytes.min(measured) } else { progress.last })
+    }
+
+    fn take_owed_showing(&mut self, last: u64) -> Option<Notice> {
+        if !self.owes_notice() {
             return None;
         }
-        if self.is_notified {
-            return self.confirm();
-        }
-        self.is_notified = true;
-        self.is_notified_as_possible = self.alert.progress.is_possible;
-        Some(Notice::Opened(self.alert.clone()))
+        let mut alert = self.alert.clone();
+        alert.progress.last = last;
+        self.is_notified_as_possible = alert.progress.is_possible;
+        Some(match std::mem::replace(&mut self.is_notified, true) {
+            true => Notice::Confirmed(alert),
+            false => Notice::Opened(alert),
+        })
     }
 
     /// Makes the alert, whose opening would be notified now, a part of a storm, which is notified instead.
@@ -192,20 +214,18 @@ impl OpenAlert {
         self.is_notified_as_possible = false;
     }
 
-    /// Takes the alert out of its storm. Returns the notice of its opening; `None` if it is muted.
-    pub(super) fn leave_storm(&mut self) -> Option<Notice> {
+    /// Takes the alert out of its storm. Returns the notice of its opening, with the evidence of now; `None` if it is
+    /// muted.
+    pub(super) fn leave_storm(
+        &mut self,
+        now: Moment,
+        evidence: impl FnOnce(EvidenceNeeded) -> Evidence,
+    ) -> Option<Notice> {
         self.alert.progress.storm_id = None;
-        let is_muted = self.alert.progress.is_muted;
-        self.set_muted(is_muted)
-    }
-
-    /// Returns `Confirmed` if the alert is certain and was notified as possible; `None` otherwise.
-    fn confirm(&mut self) -> Option<Notice> {
-        if !self.is_notified_as_possible || self.alert.progress.is_possible {
-            return None;
+        if self.owes_notice() {
+            self.replace_evidence(evidence(EvidenceNeeded::Everything), now);
         }
-        self.is_notified_as_possible = false;
-        Some(Notice::Confirmed(self.alert.clone()))
+        self.take_owed()
     }
 
     /// Returns the fields that decide which notices are still to come. A change of any of them must be saved at once.

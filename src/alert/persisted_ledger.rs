@@ -7,15 +7,17 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use super::mute::{MUTES_MAX, Mute, is_reason};
 use super::record::{Alert, AlertKind, AlertProgress, OPEN_ALERTS_MAX};
+use super::state_error::StateError;
+use super::storm::StormProgress;
 use crate::flow::KernelCounts;
 use crate::time::UnixNanos;
 
@@ -46,7 +48,9 @@ pub struct PersistedLedger {
     /// Mutes in force.
     pub(super) mutes: Vec<Mute>,
     /// Open storms. Their alerts are in `open`, with the id of the storm.
-    pub(super) storms: Vec<Alert>,
+    pub(super) storms: Vec<PersistedStorm>,
+    /// Alerts of a state file of earlier versions, which have no row: their ids.
+    pub(super) taken_over: Vec<String>,
     /// Ids of alerts in the database that are of no use.
     pub(super) refused_alerts: Vec<String>,
     /// Numbers of mutes in the database that are of no use.
@@ -65,18 +69,11 @@ pub(super) struct PersistedAlert {
     pub(super) has_evidence: bool,
 }
 
-/// Why the content of a state file is not used.
-#[derive(Debug, Error)]
-pub enum StateError {
-    /// It is not a JSON object with these fields.
-    #[error("it is not of this form: {0}")]
-    Form(#[from] serde_json::Error),
-    /// Another program wrote it, or a version of this one with another form.
-    #[error("its version is {0}, and this program knows {VERSION}")]
-    Version(u32),
-    /// A value in it is impossible.
-    #[error("it cannot be true: {0}")]
-    Wrong(&'static str),
+/// An open storm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PersistedStorm {
+    pub(super) alert: Alert,
+    pub(super) progress: StormProgress,
 }
 
 #[derive(Deserialize)]
@@ -166,14 +163,30 @@ impl PersistedLedger {
         self.refused_alerts.is_empty() && self.refused_mutes.is_empty()
     }
 
+    /// Removes the addresses of peers from all alerts.
+    pub(crate) fn hide_destinations(&mut self) {
+        let open = self.open.iter_mut().map(|known| &mut known.alert);
+        let storms = self.storms.iter_mut().map(|storm| &mut storm.alert);
+        for alert in open.chain(&mut self.closed).chain(storms) {
+            alert.hide_destinations();
+            if let Some(storm) = &mut alert.progress.storm {
+                Arc::make_mut(storm).target = None;
+            }
+        }
+    }
+
     /// Adds the alerts and mutes of a state file. What is known already stays as it is.
     pub fn take_over(&mut self, earlier: PersistedLedger) {
         let known = self.open.iter().map(|known| &known.alert).chain(&self.closed);
         let known: Vec<_> = known.map(|alert| (alert.id.clone(), (alert.source, alert.kind))).collect();
         let (ids, keys): (BTreeSet<_>, BTreeSet<_>) = known.into_iter().unzip();
         let is_new = |alert: &Alert| !ids.contains(&alert.id) && !keys.contains(&(alert.source, alert.kind));
-        self.open.extend(earlier.open.into_iter().filter(|known| is_new(&known.alert)));
-        self.closed.extend(earlier.closed.into_iter().filter(is_new));
+        let open: Vec<_> = earlier.open.into_iter().filter(|known| is_new(&known.alert)).collect();
+        let closed: Vec<_> = earlier.closed.into_iter().filter(is_new).collect();
+        self.taken_over
+            .extend(open.iter().map(|known| &known.alert).chain(&closed).map(|alert| alert.id.clone()));
+        self.open.extend(open);
+        self.closed.extend(closed);
         let mutes: BTreeSet<u64> = self.mutes.iter().map(|mute| mute.id).collect();
         self.mutes.extend(earlier.mutes.into_iter().filter(|mute| !mutes.contains(&mute.id)));
         self.opened = self.opened.max(earlier.opened);
@@ -204,9 +217,9 @@ impl PersistedLedger {
     /// # Errors
     /// The content has another form or version, or an impossible value.
     pub fn from_json(json: &[u8]) -> Result<Self, StateError> {
-        let Versioned { version } = serde_json::from_slice(json)?;
-        if version != VERSION {
-            return Err(StateError::Version(version));
+        let Versioned { version: found } = serde_json::from_slice(json)?;
+        if found != VERSION {
+            return Err(StateError::Version { found, known: VERSION });
         }
         let SavedState { opened, last_mute, open, closed, mutes, .. } = serde_json::from_slice(json)?;
         if opened.max(last_mute) > NUMBERS_MAX {
@@ -453,6 +466,7 @@ pub(super) mod tests {
         let earlier = || PersistedLedger::from_json(json.as_bytes()).expect("earlier versions wrote it");
         let mut ledger = PersistedLedger::default();
         ledger.take_over(earlier());
+        assert_eq!(std::mem::take(&mut ledger.taken_over).len(), 4, "they have no row");
         assert_eq!(ledger, sample());
         ledger.open.remove(0);
         ledger.open[0].alert.measured = 400;

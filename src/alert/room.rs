@@ -1,4 +1,4 @@
-//! The room of the table of open alerts: who gets a place in it when it is full, and who gives up his.
+//! The room of the tables of open and of closed alerts: who gets a place in it when it is full, and who gives up his.
 //!
 //! Each kind has a small reserve for local and one for remote hosts, so that no kind and no crowd of remote hosts takes
 //! all places. Beyond the reserves a place belongs to whoever needs it first. In a full table an alert of more weight
@@ -66,34 +66,34 @@ pub(super) enum Admission {
     Refused,
 }
 
-/// The open alerts about hosts, by kind and locality, each set ordered by weight.
+/// Alerts about hosts, by kind and locality, each set ordered by weight.
 #[derive(Debug)]
-pub(super) struct Room {
-    pools: [[BTreeSet<(Weight, AlertKey)>; 2]; AlertKind::ALL.len()],
+pub(super) struct Room<W = Weight> {
+    pools: [[BTreeSet<(W, AlertKey)>; 2]; AlertKind::ALL.len()],
     taken: usize,
     places: usize,
 }
 
-impl Default for Room {
+impl<W: Copy + Ord> Default for Room<W> {
     fn default() -> Self {
         Self::with_places(OPEN_ALERTS_MAX)
     }
 }
 
-impl Room {
+impl<W: Copy + Ord> Room<W> {
     pub(super) fn with_places(places: usize) -> Self {
         Self { pools: std::array::from_fn(|_| [BTreeSet::new(), BTreeSet::new()]), taken: 0, places }
     }
 
     /// Adds an alert. One that is about no host takes no place.
-    pub(super) fn add(&mut self, key: AlertKey, is_local: bool, weight: Weight) {
+    pub(super) fn add(&mut self, key: AlertKey, is_local: bool, weight: W) {
         if key.0.is_some() && self.pool(key.1, is_local).insert((weight, key)) {
             self.taken += 1;
         }
     }
 
     /// Removes an alert that was added with this weight.
-    pub(super) fn remove(&mut self, key: AlertKey, is_local: bool, weight: Weight) {
+    pub(super) fn remove(&mut self, key: AlertKey, is_local: bool, weight: W) {
         if self.pool(key.1, is_local).remove(&(weight, key)) {
             self.taken -= 1;
         }
@@ -105,7 +105,7 @@ impl Room {
     }
 
     /// Decides whether an alert of this kind, locality and weight gets a place.
-    pub(super) fn admit(&self, kind: AlertKind, is_local: bool, weight: Weight) -> Admission {
+    pub(super) fn admit(&self, kind: AlertKind, is_local: bool, weight: W) -> Admission {
         let is_below_reserve =
             self.pools[kind as usize][usize::from(is_local)].len() < self.reserve(is_local);
         if self.taken < self.places && (is_below_reserve || self.left() > 0) {
@@ -121,7 +121,7 @@ impl Room {
 
     /// Returns the alert of least weight among those that have more places than their reserve, or at least as many and
     /// are of this kind and locality.
-    fn least(&self, kind: AlertKind, is_local: bool) -> Option<(bool, Weight, AlertKey)> {
+    fn least(&self, kind: AlertKind, is_local: bool) -> Option<(bool, W, AlertKey)> {
         let mut least = None;
         for (of_kind, pools) in AlertKind::ALL.into_iter().zip(&self.pools) {
             for (of_local, pool) in [false, true].into_iter().zip(pools) {
@@ -147,7 +147,7 @@ impl Room {
         of_all * self.places / OPEN_ALERTS_MAX
     }
 
-    fn pool(&mut self, kind: AlertKind, is_local: bool) -> &mut BTreeSet<(Weight, AlertKey)> {
+    fn pool(&mut self, kind: AlertKind, is_local: bool) -> &mut BTreeSet<(W, AlertKey)> {
         &mut self.pools[kind as usize][usize::from(is_local)]
     }
 }

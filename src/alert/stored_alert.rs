@@ -8,23 +8,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use super::notice::Notice;
-use super::persisted_ledger::NUMBERS_MAX;
 use super::record::{Alert, AlertKind, AlertProgress};
-use super::storm::{STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm};
+use super::state_error::{STORED_BYTES_MAX, StateError};
+use super::stored_storm::StormForm;
 use crate::detect::{Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole};
 use crate::flow::{ContactTarget, KernelCounts, Outcome, Outcomes, Pace, PeerBytes, PortHosts};
 use crate::time::UnixNanos;
 
 /// Version of the form; only one exists so far.
 const VERSION: u32 = 1;
-
-/// Maximum number of bytes of a stored text; the lists of an alert are bounded, and the largest has fewer.
-pub(crate) const STORED_BYTES_MAX: usize = 1 << 20;
 
 /// Maximum number of characters in an id; the ids of this program have at most 31.
 const ID_CHARS_MAX: usize = 64;
@@ -37,23 +32,6 @@ const PORTS_MAX: usize = 1 << 16;
 
 /// Maximum number of destinations or targets that are read; an alert has a few tens.
 const PEERS_MAX: usize = 1024;
-
-/// Why a stored text is not used.
-#[derive(Debug, Error)]
-pub(crate) enum StoredFault {
-    /// It is longer than any text of this program.
-    #[error("it is longer than {STORED_BYTES_MAX} bytes")]
-    TooLong,
-    /// It is not a JSON object with these fields.
-    #[error("it is not of this form: {0}")]
-    Form(#[from] serde_json::Error),
-    /// A version of this program with another form wrote it.
-    #[error("its version is {0}, and this program knows {VERSION}")]
-    Version(u32),
-    /// A value in it is impossible.
-    #[error("it cannot be true: {0}")]
-    Wrong(&'static str),
-}
 
 /// Returns the stored form of a notice.
 pub(crate) fn notice_to_json(notice: &Notice) -> String {
@@ -71,12 +49,12 @@ pub(crate) fn notice_to_json(notice: &Notice) -> String {
 ///
 /// # Errors
 /// The text has another form or version, or an impossible value.
-pub(crate) fn notice_from_json(json: &str) -> Result<Notice, StoredFault> {
-    check_version(json)?;
+pub(crate) fn notice_from_json(json: &str) -> Result<Notice, StateError> {
+    check_version(json, VERSION)?;
     let StoredNotice { occasion, multiple, alert, .. } = serde_json::from_str(json)?;
     let alert = alert.check()?;
     if alert.closed_at.is_some() != (occasion == OccasionForm::Closed) {
-        return Err(StoredFault::Wrong("an alert that is open and closed"));
+        return Err(StateError::Wrong("an alert that is open and closed"));
     }
     match (occasion, multiple) {
         (OccasionForm::Opened, None) => Ok(Notice::Opened(alert)),
@@ -84,7 +62,7 @@ pub(crate) fn notice_from_json(json: &str) -> Result<Notice, StoredFault> {
         (OccasionForm::Grown, Some(multiple)) => Ok(Notice::Grown(alert, multiple)),
         (OccasionForm::Closed, None) => Ok(Notice::Closed(alert)),
         (OccasionForm::Test, None) => Ok(Notice::Test(alert)),
-        _ => Err(StoredFault::Wrong("the multiple of the limit")),
+        _ => Err(StateError::Wrong("the multiple of the limit")),
     }
 }
 
@@ -92,19 +70,17 @@ fn text(form: &impl Serialize) -> String {
     serde_json::to_string(form).expect("forms are structs of numbers and text with string keys")
 }
 
-/// Reads only the version, so that a text of another version is named as such and not as a fault of its form.
-pub(super) fn check_version(json: &str) -> Result<(), StoredFault> {
+/// Reads only the version, so that a text of a version after `known` is named as such and not as a fault of its form.
+pub(super) fn check_version(json: &str, known: u32) -> Result<(), StateError> {
     #[derive(Deserialize)]
     struct FormVersion {
         version: u32,
     }
     if json.len() > STORED_BYTES_MAX {
-        return Err(StoredFault::TooLong);
+        return Err(StateError::TooLong);
     }
-    match serde_json::from_str(json)? {
-        FormVersion { version: VERSION } => Ok(()),
-        FormVersion { version } => Err(StoredFault::Version(version)),
-    }
+    let FormVersion { version: found } = serde_json::from_str(json)?;
+    if (1..=known).contains(&found) { Ok(()) } else { Err(StateError::Version { found, known }) }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -171,19 +147,6 @@ struct ProgressForm {
     storm_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     storm: Option<StormForm>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StormForm {
-    network: Option<IpNet>,
-    target: Option<IpAddr>,
-    is_local: bool,
-    hosts: u64,
-    said_singly: u64,
-    open: u64,
-    sample: Vec<IpAddr>,
-    networks: Vec<(IpNet, u64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -344,8 +307,8 @@ impl AlertForm {
         }
     }
 
-    pub(super) fn check(self) -> Result<Alert, StoredFault> {
-        let kind = AlertKind::named(&self.kind).ok_or(StoredFault::Wrong("the kind of an alert"))?;
+    pub(super) fn check(self) -> Result<Alert, StateError> {
+        let kind = AlertKind::named(&self.kind).ok_or(StateError::Wrong("the kind of an alert"))?;
         let ProgressForm {
             last,
             exceeded_at,
@@ -358,21 +321,21 @@ impl AlertForm {
             storm,
         } = self.progress;
         if !is_id(&self.id) || storm_id.as_deref().is_some_and(|id| !is_id(id)) {
-            return Err(StoredFault::Wrong("the id of an alert"));
+            return Err(StateError::Wrong("the id of an alert"));
         }
         let has_no_source = kind == AlertKind::Loss || storm.is_some();
         if self.source.is_none() != has_no_source || (storm.is_some() && storm_id.is_some()) {
-            return Err(StoredFault::Wrong("the source of an alert"));
+            return Err(StateError::Wrong("the source of an alert"));
         }
         if self.limit == 0 || self.measured < last || self.measured.checked_add(error).is_none() {
-            return Err(StoredFault::Wrong("the limit or peak of an alert"));
+            return Err(StateError::Wrong("the limit or peak of an alert"));
         }
         if self.destinations.len() > PEERS_MAX || self.ports.len() > PORTS_MAX {
-            return Err(StoredFault::Wrong("more destinations or ports than there may be"));
+            return Err(StateError::Wrong("more destinations or ports than there may be"));
         }
         let LossForm { packets, drops, freezes } = self.loss;
         if drops > packets {
-            return Err(StoredFault::Wrong("more frames lost than there were"));
+            return Err(StateError::Wrong("more frames lost than there were"));
         }
         let peer = |(addr, ip_bytes)| PeerBytes { addr, ip_bytes };
         Ok(Alert {
@@ -401,39 +364,6 @@ impl AlertForm {
                 storm: storm.map(StormForm::check).transpose()?.map(Arc::new),
             },
         })
-    }
-}
-
-impl StormForm {
-    fn of(storm: &Storm) -> Self {
-        let Storm { network, target, is_local, hosts, said_singly, open, sample, networks } = storm;
-        Self {
-            network: *network,
-            target: *target,
-            is_local: *is_local,
-            hosts: *hosts,
-            said_singly: *said_singly,
-            open: *open,
-            sample: sample.clone(),
-            networks: networks.clone(),
-        }
-    }
-
-    fn check(self) -> Result<Storm, StoredFault> {
-        let Self { network, target, is_local, hosts, said_singly, open, sample, networks } = self;
-        if sample.len() > STORM_HOSTS_MAX || networks.len() > STORM_NETWORKS_MAX {
-            return Err(StoredFault::Wrong("more hosts or networks than a storm names"));
-        }
-        let is_more = |count: u64| count > hosts;
-        let is_wrong =
-            is_more(said_singly) || is_more(open) || networks.iter().any(|&(_, count)| is_more(count));
-        if hosts == 0 || hosts > NUMBERS_MAX || is_wrong {
-            return Err(StoredFault::Wrong("the number of hosts of a storm"));
-        }
-        if !network.iter().chain(networks.iter().map(|(network, _)| network)).all(|net| net.trunc() == *net) {
-            return Err(StoredFault::Wrong("the network of a storm"));
-        }
-        Ok(Storm { network, target, is_local, hosts, said_singly, open, sample, networks })
     }
 }
 
@@ -472,17 +402,17 @@ impl ScanForm {
         }
     }
 
-    fn check(self) -> Result<ScanEvidence, StoredFault> {
+    fn check(self) -> Result<ScanEvidence, StateError> {
         if self.ports.len() > PORTS_SHOWN || self.targets.len() > PEERS_MAX {
-            return Err(StoredFault::Wrong("more ports or targets of a scan than there may be"));
+            return Err(StateError::Wrong("more ports or targets of a scan than there may be"));
         }
         let is_possible =
             |port: &PortForm| total(port.0.outcomes).is_some_and(|total| port.0.traced <= total);
         if total(self.outcomes).is_none() || !self.ports.iter().all(is_possible) {
-            return Err(StoredFault::Wrong("the contacts of a scan"));
+            return Err(StateError::Wrong("the contacts of a scan"));
         }
         if self.why.chars().count() > WHY_CHARS_MAX || self.why.contains(char::is_control) {
-            return Err(StoredFault::Wrong("the explanation of a scan"));
+            return Err(StateError::Wrong("the explanation of a scan"));
         }
         Ok(ScanEvidence {
             role: self.role,
@@ -515,7 +445,9 @@ fn nanos(span: Duration) -> u64 {
 pub(super) mod tests {
     use proptest::prelude::*;
 
+    use crate::alert::persisted_ledger::NUMBERS_MAX;
     use crate::alert::sample;
+    use crate::alert::storm::Storm;
 
     use super::*;
 
@@ -810,6 +742,6 @@ pub(super) mod tests {
             assert!(fault.contains(why), "{to}: {fault}");
         }
         let fault = notice_from_json(&" ".repeat(STORED_BYTES_MAX + 1)).expect_err("it is too long");
-        assert!(matches!(fault, StoredFault::TooLong), "{fault}");
+        assert!(matches!(fault, StateError::TooLong), "{fault}");
     }
 }

@@ -9,15 +9,21 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::mute::MUTES_MAX;
-use super::persisted_ledger::{NUMBERS_MAX, PersistedAlert, PersistedLedger, SavedMute};
-use super::record::{Alert, OPEN_ALERTS_MAX};
-use super::stored_alert::{AlertForm, StoredFault, check_version};
+use super::persisted_ledger::{NUMBERS_MAX, PersistedAlert, PersistedLedger, PersistedStorm, SavedMute};
+use super::record::{Alert, AlertKey, OPEN_ALERTS_MAX};
+use super::state_error::StateError;
+use super::stored_alert::{AlertForm, check_version};
+use super::stored_storm::StormProgressForm;
+use super::storm::StormProgress;
 use super::storms::STORMS_MAX;
 use crate::alert::mute::Mute;
 use crate::store::{AlertRow, MuteRow, Numbers, Restored};
 
-/// Version of the forms.
+/// Version of the forms of alerts of hosts and of mutes.
 const VERSION: u32 = 1;
+
+/// Version of the form of a storm, which has `storm` from 2 on. Rows of version 1, which lack it, are read as well.
+const STORM_VERSION: u32 = 2;
 
 /// An alert of the ledger. Field names are part of the form.
 #[derive(Serialize, Deserialize)]
@@ -29,6 +35,9 @@ struct LedgerAlertForm {
     is_notified: bool,
     is_notified_as_possible: bool,
     alert: AlertForm,
+    /// What a storm needs to go on; alerts of hosts lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    storm: Option<StormProgressForm>,
 }
 
 /// A mute of the ledger.
@@ -53,6 +62,20 @@ pub(super) fn alert_row(
         is_notified,
         is_notified_as_possible,
         alert: alert_form,
+        storm: None,
+    };
+    AlertRow { id: alert.id.clone(), body: text(&form) }
+}
+
+/// Returns the row of an open storm.
+pub(super) fn storm_row(alert: &Alert, progress: StormProgress) -> AlertRow {
+    let form = LedgerAlertForm {
+        version: STORM_VERSION,
+        multiple_reached: 1,
+        is_notified: true,
+        is_notified_as_possible: false,
+        alert: AlertForm::of(alert),
+        storm: Some(StormProgressForm::of(progress)),
     };
     AlertRow { id: alert.id.clone(), body: text(&form) }
 }
@@ -75,37 +98,15 @@ impl PersistedLedger {
         let mut keys = BTreeSet::new();
         let mut first_fault = None;
         for row in &restored.alerts {
-            let checked = alert_of(row).and_then(|known| {
-                let is_open = known.alert.closed_at.is_none();
-                if known.alert.progress.storm.is_some() {
-                    return match ledger.storms.len() {
-                        0..STORMS_MAX if is_open => Ok(known),
-                        _ => Err(StoredFault::Wrong("a storm that is closed, or more than there may be")),
-                    };
-                }
-                let same = if is_open { ledger.open.len() } else { ledger.closed.len() };
-                if same >= OPEN_ALERTS_MAX {
-                    return Err(StoredFault::Wrong("more alerts than there may be"));
-                }
-                if !keys.insert((known.alert.source, known.alert.kind)) {
-                    return Err(StoredFault::Wrong("an alert that is there twice"));
-                }
-                Ok(known)
-            });
-            match checked {
-                Ok(known) if known.alert.progress.storm.is_some() => ledger.storms.push(known.alert),
-                Ok(known) if known.alert.closed_at.is_none() => ledger.open.push(known),
-                Ok(known) => ledger.closed.push(known.alert),
-                Err(fault) => {
-                    ledger.refused_alerts.push(row.id.clone());
-                    first_fault.get_or_insert(format!("alert {}: {fault}", row.id));
-                }
+            if let Err(fault) = row_of(row).and_then(|row| ledger.add_row(row, &mut keys)) {
+                ledger.refused_alerts.push(row.id.clone());
+                first_fault.get_or_insert(format!("alert {}: {fault}", row.id));
             }
         }
         for row in &restored.mutes {
             let checked = match ledger.mutes.len() {
                 0..MUTES_MAX => mute_of(row),
-                _ => Err(StoredFault::Wrong("more mutes than there may be")),
+                _ => Err(StateError::Wrong("more mutes than there may be")),
             };
             match checked {
                 Ok(mute) => ledger.mutes.push(mute),
@@ -124,35 +125,83 @@ impl PersistedLedger {
         }
         ledger
     }
+
+    /// Adds an alert or a storm, unless there are too many or one of its host and kind is there.
+    fn add_row(&mut self, row: CheckedRow, keys: &mut BTreeSet<AlertKey>) -> Result<(), StateError> {
+        let known = match row {
+            CheckedRow::Storm(storm) if storm.alert.closed_at.is_none() && self.storms.len() < STORMS_MAX => {
+                self.storms.push(storm);
+                return Ok(());
+            }
+            CheckedRow::Storm(_) => {
+                return Err(StateError::Wrong("a storm that is closed, or more than there may be"));
+            }
+            CheckedRow::Alert(known) => known,
+        };
+        let (key, is_open) = ((known.alert.source, known.alert.kind), known.alert.closed_at.is_none());
+        let same = if is_open { self.open.len() } else { self.closed.len() };
+        // An alert about lost frames takes no place.
+        if same >= OPEN_ALERTS_MAX + usize::from(key.0.is_none()) {
+            return Err(StateError::Wrong("more alerts than there may be"));
+        }
+        if !keys.insert(key) {
+            return Err(StateError::Wrong("an alert that is there twice"));
+        }
+        if is_open {
+            self.open.push(known);
+        } else {
+            self.closed.push(known.alert);
+        }
+        Ok(())
+    }
 }
 
-fn alert_of(row: &AlertRow) -> Result<PersistedAlert, StoredFault> {
-    check_version(&row.body)?;
+/// What a row of an alert stands for.
+enum CheckedRow {
+    Alert(PersistedAlert),
+    Storm(PersistedStorm),
+}
+
+fn row_of(row: &AlertRow) -> Result<CheckedRow, StateError> {
+    check_version(&row.body, STORM_VERSION)?;
     let form: LedgerAlertForm = serde_json::from_str(&row.body)?;
+    if form.storm.is_some() != (form.version == STORM_VERSION) {
+        return Err(StateError::Version { found: form.version, known: VERSION });
+    }
     let mut alert = form.alert.check()?;
     if alert.id != row.id {
-        return Err(StoredFault::Wrong("the id of an alert"));
+        return Err(StateError::Wrong("the id of an alert"));
     }
     if form.is_notified_as_possible && !form.is_notified {
-        return Err(StoredFault::Wrong("what was said of an alert"));
+        return Err(StateError::Wrong("what was said of an alert"));
     }
     // This is derived from the mutes.
     alert.progress.is_muted = false;
-    Ok(PersistedAlert {
+    if let Some(storm) = alert.progress.storm.clone() {
+        let progress = match form.storm {
+            Some(progress) => progress.check(&storm)?,
+            None => StormProgress::of_alert_alone(&storm, alert.progress.exceeded_at),
+        };
+        return Ok(CheckedRow::Storm(PersistedStorm { alert, progress }));
+    }
+    if form.storm.is_some() {
+        return Err(StateError::Wrong("an alert of a host that is a storm"));
+    }
+    Ok(CheckedRow::Alert(PersistedAlert {
         alert,
         multiple_reached: form.multiple_reached,
         is_notified: form.is_notified,
         is_notified_as_possible: form.is_notified_as_possible,
         has_evidence: true,
-    })
+    }))
 }
 
-fn mute_of(row: &MuteRow) -> Result<Mute, StoredFault> {
-    check_version(&row.body)?;
+fn mute_of(row: &MuteRow) -> Result<Mute, StateError> {
+    check_version(&row.body, VERSION)?;
     let form: LedgerMuteForm = serde_json::from_str(&row.body)?;
-    let mute = form.mute.check().map_err(|_| StoredFault::Wrong("the mute"))?;
+    let mute = form.mute.check().map_err(|_| StateError::Wrong("the mute"))?;
     if mute.id != row.id {
-        return Err(StoredFault::Wrong("the number of a mute"));
+        return Err(StateError::Wrong("the number of a mute"));
     }
     Ok(mute)
 }

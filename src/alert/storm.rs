@@ -1,8 +1,11 @@
 //! What a storm consists of: many alerts of one kind that opened within a minute and are notified as one.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
+
+use crate::time::UnixNanos;
 
 /// Maximum number of hosts that a storm names.
 pub const STORM_HOSTS_MAX: usize = 100;
@@ -31,6 +34,46 @@ pub struct Storm {
     /// Only the first 1024 networks of a storm are counted, so one that comes later is not named, however many hosts it
     /// has.
     pub networks: Vec<(IpNet, u64)>,
+}
+
+/// Maximum number of networks of a storm that are counted.
+pub(super) const COUNTED_NETWORKS_MAX: usize = 1024;
+
+/// Time from the first notice of a storm to one that names further hosts; it doubles with each.
+pub(super) const NAMES_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What a storm needs, besides its alert, to go on after a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct StormProgress {
+    /// True if its hosts have a target in common. The storm itself does not show it if destinations are hidden.
+    pub(super) has_target: bool,
+    /// The networks that are counted, and how many of its hosts are in each; at most [`COUNTED_NETWORKS_MAX`].
+    pub(super) networks: Vec<(IpNet, u64)>,
+    /// Number of hosts when its opening was notified, and the number of multiples of them that were reached since.
+    pub(super) hosts_at_opening: u64,
+    pub(super) growths: usize,
+    /// Number of hosts when it was notified last, and the pause until further ones are named.
+    pub(super) hosts_said: u64,
+    pub(super) pause: Duration,
+    /// Number of openings of the last minute, each with the time of the first of them; the latest last.
+    pub(super) joined: Vec<(UnixNanos, u64)>,
+    pub(super) last_joined_at: UnixNanos,
+}
+
+impl StormProgress {
+    /// Returns what is known of a storm of which an earlier version saved the alert alone.
+    pub(super) fn of_alert_alone(storm: &Storm, exceeded_at: UnixNanos) -> Self {
+        Self {
+            has_target: storm.target.is_some(),
+            networks: storm.networks.clone(),
+            hosts_at_opening: storm.hosts,
+            growths: 0,
+            hosts_said: storm.hosts,
+            pause: NAMES_AGAIN_AFTER,
+            joined: Vec::new(),
+            last_joined_at: exceeded_at,
+        }
+    }
 }
 
 /// Returns the network by which the hosts of a storm are grouped: a /24, of IPv6 a /64.

@@ -12,30 +12,24 @@
 //! A storm opens, grows and closes like an alert. Its opening is notified when no host has joined it for 270 ms, after
 //! 500 ms at the latest, so that it names the hosts that begin at the same time, or at once if it has more hosts than
 //! it names. When the program stops, all that waits is notified. Its growth is notified when its hosts are
-//! 2, 5, 10, 100 and so on times as many as at its opening, or as at the last start of the program if it opened before
-//! that, and when it goes on after a minute without an opening. As
+//! 2, 5, 10, 100 and so on times as many as at its opening, and when it goes on after a minute without an opening. As
 //! long as it can name all its hosts, further ones are named after 1, 2, 4, 8 and so on seconds. It closes when none of
-//! its alerts is open. An alert whose value is ten times the geometric mean of the storm or more is notified singly,
+//! its alerts is open. After a restart it goes on as the same storm. An alert whose value is ten times the geometric mean of the storm or more is notified singly,
 //! but not more than `AlertBurst` of them within a minute. So whoever keeps a storm going hides nobody who does far
 //! more.
 //!
 //! Each opening costs one look at a few dozen records, and each judgement with openings a sort of them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use ipnet::IpNet;
-
-use crate::flow::KernelCounts;
 use crate::time::{Moment, UnixNanos};
 
-use super::record::{Alert, AlertKind, AlertProgress};
-use super::storm::{STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm, network_of};
-
-/// The time within which openings are counted.
-pub(super) const BURST_WITHIN: Duration = Duration::from_secs(60);
+use super::open_storm::{AlertClass, At, BURST_WITHIN, OpenStorm, Opening, Scope, StormChange};
+use super::persisted_ledger::PersistedStorm;
+use super::record::{Alert, AlertKind};
+use super::storm::{Storm, StormProgress, network_of};
+use super::wall_clock::ClockStep;
 
 /// Maximum number of storms of one network or target, for each kind and locality.
 const SCOPED_MAX: usize = 2;
@@ -43,64 +37,8 @@ const SCOPED_MAX: usize = 2;
 /// Maximum number of open storms.
 pub(super) const STORMS_MAX: usize = (SCOPED_MAX + 1) * 2 * AlertKind::ALL.len();
 
-/// Maximum number of networks of a storm that are counted.
-const COUNTED_NETWORKS_MAX: usize = 1024;
-
-/// Multiples of the hosts at the opening of a storm at which its growth is notified.
-const GROWTH: [u64; 7] = [2, 5, 10, 100, 1000, 10_000, 100_000];
-
 /// How far the value of an alert that is notified singly is above the mean of its storm: ten times, as an [`excess`].
 const OUTSTANDING: u64 = 832;
-
-/// Time without a further host until the first notice of a storm. It is a little more than a tick, because hosts that
-/// begin together may be in the deltas of two ticks.
-const GATHERS_FOR: Duration = Duration::from_millis(270);
-
-/// Longest time from the opening of a storm to its first notice.
-const GATHERS_FOR_MAX: Duration = Duration::from_millis(500);
-
-/// Time from the first notice to one that names further hosts; it doubles with each.
-const NAMES_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// Openings of a storm are counted for each such time.
-const COUNTED_FOR: Duration = Duration::from_secs(5);
-
-/// The kind and the locality of alerts that are counted together.
-pub(super) type AlertClass = (AlertKind, bool);
-
-/// An alert that opened and whose opening would be notified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Opening {
-    pub(super) source: IpAddr,
-    /// The host that it sent nearly everything to; `None` if there is none.
-    pub(super) target: Option<IpAddr>,
-    /// Its value; see [`excess`].
-    pub(super) excess: u64,
-    pub(super) is_possible: bool,
-}
-
-/// What the hosts of a storm have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Scope {
-    Network(IpNet),
-    Target(IpAddr),
-    Everything,
-}
-
-/// What a storm must notify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StormChange {
-    Opened,
-    Confirmed,
-    Grown,
-}
-
-/// The times that a decision needs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct At {
-    pub(super) now: Moment,
-    pub(super) wall_clock: UnixNanos,
-}
 
 /// All open storms.
 #[derive(Debug, Default)]
@@ -124,35 +62,6 @@ struct Single {
     opening: Opening,
     /// True if it was notified singly although there was a storm.
     is_outstanding: bool,
-}
-
-/// An open storm.
-#[derive(Debug)]
-struct OpenStorm {
-    id: Arc<str>,
-    scope: Scope,
-    alert: Alert,
-    storm: Storm,
-    latest: VecDeque<IpAddr>,
-    networks: BTreeMap<IpNet, u64>,
-    /// True if a host was named since the last [`refresh`](Self::refresh).
-    are_names_stale: bool,
-    /// Number of openings, each with the time of the first of them; the latest last.
-    joined: VecDeque<(Moment, u64)>,
-    last_joined_at: Moment,
-    /// The sum of the [`excess`] of its open alerts.
-    excess: u64,
-    /// Number of hosts when it opened or was restored, and the number of multiples of them that were notified.
-    hosts_at_opening: u64,
-    growths: usize,
-    /// When the last of its alerts closed.
-    closed_at: UnixNanos,
-    change: Option<StormChange>,
-    opened_at: Moment,
-    /// When the storm was last notified, the pause after that, and the number of hosts then.
-    said_at: Moment,
-    pause: Duration,
-    hosts_said: u64,
 }
 
 /// Returns how far the value of an alert is above its limit: 256 times the binary logarithm of the multiple, whose
@@ -197,7 +106,7 @@ impl Storms {
             match scope {
                 Some(scope) if !outstanding[n] => {
                     let joined = storms.storm_of(*scope, class, burst, at, &mut new_id);
-                    joined.join(opening, at.now);
+                    joined.join(opening, at);
                     ids[n] = Some(Arc::clone(&joined.id));
                 }
                 _ => storms.singles.push_back(Single {
@@ -262,7 +171,7 @@ impl Storms {
             for mut storm in class.storms.extract_if(.., |storm| storm.storm.open == 0) {
                 storm.refresh();
                 let closed_at = Some(storm.closed_at.max(storm.alert.opened_at));
-                let was_said = storm.change != Some(StormChange::Opened);
+                let was_said = storm.is_said();
                 closed.push((was_said, Alert { closed_at, ..storm.alert }));
             }
         }
@@ -271,19 +180,27 @@ impl Storms {
 
     /// Returns true if a storm waits for its first notice.
     pub(super) fn are_pending(&self) -> bool {
-        let mut storms = self.classes.values().flat_map(|class| &class.storms);
-        storms.any(|storm| storm.change == Some(StormChange::Opened))
+        self.each().any(|storm| !storm.is_said())
     }
 
-    /// Returns the open storms that were notified, as alerts.
-    pub(super) fn said(&self) -> impl Iterator<Item = &Alert> {
-        let storms = self.classes.values().flat_map(|class| &class.storms);
-        storms.filter(|storm| storm.change != Some(StormChange::Opened)).map(|storm| &storm.alert)
+    /// Returns the ids of the open storms that were notified. The others are not saved.
+    pub(super) fn said(&self) -> impl Iterator<Item = &str> {
+        self.each().filter(|storm| storm.is_said()).map(|storm| &*storm.id)
+    }
+
+    /// Returns what has to be saved of the storms that are due since the last call.
+    pub(super) fn take_saves(&mut self) -> impl Iterator<Item = (&Alert, StormProgress)> {
+        self.each_mut().filter_map(|storm| storm.take_save().then(|| (&storm.alert, storm.progress())))
+    }
+
+    /// Has all storms saved.
+    pub(super) fn note_all(&mut self) {
+        self.each_mut().for_each(OpenStorm::note_change);
     }
 
     /// Returns the open storms as alerts.
     pub(super) fn open(&self) -> impl Iterator<Item = &Alert> {
-        self.classes.values().flat_map(|class| &class.storms).map(|storm| &storm.alert)
+        self.each().map(|storm| &storm.alert)
     }
 
     /// Stores the present numbers in the alerts of all storms, and which of them are muted.
@@ -294,53 +211,29 @@ impl Storms {
         }
     }
 
-    /// Changes the alerts of all storms: corrects their times, or removes addresses that are hidden now.
-    pub(super) fn change_each(&mut self, change: impl Fn(&mut Alert)) {
-        self.each_mut().for_each(|storm| change(&mut storm.alert));
+    /// Corrects the times of all storms after a step of the wall clock.
+    pub(super) fn correct(&mut self, step: ClockStep) {
+        self.each_mut().for_each(|storm| storm.correct(step));
     }
 
     /// Removes the targets of all storms, after destinations were hidden.
     pub(super) fn hide_destinations(&mut self) {
-        for storm in self.each_mut() {
-            storm.storm.target = None;
-            storm.refresh();
-        }
+        self.each_mut().for_each(OpenStorm::hide_destinations);
         self.classes.values_mut().flat_map(|class| &mut class.singles).for_each(|single| {
             single.opening.target = None;
         });
     }
 
     /// Continues a storm after a restart; `members` are the values of its open alerts.
-    pub(super) fn restore(&mut self, alert: Alert, members: &[u64], now: Moment) {
-        let Some(storm) = alert.progress.storm.as_deref().cloned().filter(|_| !members.is_empty()) else {
-            return;
-        };
-        let scope = match (storm.network, storm.target) {
-            (Some(network), _) => Scope::Network(network),
-            (None, Some(target)) => Scope::Target(target),
-            (None, None) => Scope::Everything,
-        };
-        let class = self.classes.entry((alert.kind, storm.is_local)).or_default();
-        class.storms.push(OpenStorm {
-            id: alert.id.as_str().into(),
-            scope,
-            latest: storm.sample.iter().copied().collect(),
-            networks: storm.networks.iter().copied().collect(),
-            are_names_stale: false,
-            joined: VecDeque::new(),
-            last_joined_at: now,
-            excess: members.iter().sum(),
-            hosts_at_opening: storm.hosts.max(1),
-            growths: 0,
-            closed_at: alert.opened_at,
-            change: None,
-            opened_at: now,
-            said_at: now,
-            pause: NAMES_AGAIN_AFTER,
-            hosts_said: storm.hosts,
-            storm: Storm { open: members.len() as u64, ..storm },
-            alert,
-        });
+    pub(super) fn restore(&mut self, persisted: PersistedStorm, members: &[u64], at: At) {
+        let kind = persisted.alert.kind;
+        if let Some(storm) = OpenStorm::restore(persisted, members, at) {
+            self.classes.entry((kind, storm.storm.is_local)).or_default().storms.push(storm);
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = &OpenStorm> {
+        self.classes.values().flat_map(|class| &class.storms)
     }
 
     fn each_mut(&mut self) -> impl Iterator<Item = &mut OpenStorm> {
@@ -417,9 +310,8 @@ impl ClassStorms {
     /// Returns the number of openings of the last minute in the storm of this scope.
     fn joined(&self, scope: Scope, now: Moment) -> usize {
         let storm = self.storms.iter().find(|storm| storm.scope == scope);
-        let recent = storm.into_iter().flat_map(|storm| &storm.joined);
-        let counts = recent.filter(|(since, _)| now.since(*since) < BURST_WITHIN).map(|(_, count)| count);
-        usize::try_from(counts.sum::<u64>()).unwrap_or(usize::MAX)
+        let count = storm.map_or(0, |storm| storm.joined_lately(now));
+        usize::try_from(count).unwrap_or(usize::MAX)
     }
 
     /// Returns the storm of this scope, which opens if it is not open.
@@ -448,154 +340,15 @@ impl ClassStorms {
     }
 }
 
-impl OpenStorm {
-    fn new(scope: Scope, kind: AlertKind, is_local: bool, burst: u64, at: At, id: String) -> Self {
-        let (network, target) = match scope {
-            Scope::Network(network) => (Some(network), None),
-            Scope::Target(target) => (None, Some(target)),
-            Scope::Everything => (None, None),
-        };
-        let progress =
-            AlertProgress { exceeded_at: at.wall_clock, is_possible: true, ..AlertProgress::default() };
-        let alert = Alert {
-            id,
-            kind,
-            source: None,
-            opened_at: at.wall_clock,
-            closed_at: None,
-            measured: 0,
-            limit: burst.max(1),
-            window: BURST_WITHIN,
-            ip_bytes: 0,
-            destinations: Vec::new(),
-            ports: Vec::new(),
-            loss: KernelCounts::default(),
-            scan: None,
-            progress,
-        };
-        Self {
-            id: alert.id.as_str().into(),
-            scope,
-            alert,
-            storm: Storm { network, target, is_local, ..Storm::default() },
-            latest: VecDeque::new(),
-            networks: BTreeMap::new(),
-            are_names_stale: true,
-            joined: VecDeque::new(),
-            last_joined_at: at.now,
-            excess: 0,
-            hosts_at_opening: 0,
-            growths: 0,
-            closed_at: at.wall_clock,
-            change: Some(StormChange::Opened),
-            opened_at: at.now,
-            said_at: at.now,
-            pause: NAMES_AGAIN_AFTER,
-            hosts_said: 0,
-        }
-    }
-
-    /// Takes what must be notified now; `None` if nothing must.
-    fn take_change(&mut self, now: Moment, is_last: bool) -> Option<StormChange> {
-        let names_all = self.storm.hosts <= STORM_HOSTS_MAX as u64;
-        let gathers = names_all
-            && now.since(self.last_joined_at) < GATHERS_FOR
-            && now.since(self.opened_at) < GATHERS_FOR_MAX;
-        if self.change == Some(StormChange::Opened) && gathers && !is_last {
-            return None;
-        }
-        let mut change = self.change.take();
-        let is_unnamed = names_all && self.storm.hosts > self.hosts_said;
-        if change.is_none() && is_unnamed && (is_last || now.since(self.said_at) >= self.pause) {
-            self.pause *= 2;
-            change = Some(StormChange::Grown);
-        }
-        if change.is_some() {
-            (self.said_at, self.hosts_said) = (now, self.storm.hosts);
-        }
-        change
-    }
-
-    fn covers(&self, opening: &Opening) -> bool {
-        match self.scope {
-            Scope::Network(network) => network_of(opening.source) == network,
-            Scope::Target(target) => opening.target == Some(target),
-            Scope::Everything => true,
-        }
-    }
-
-    /// Counts a host and names it.
-    fn name(&mut self, source: IpAddr) {
-        self.storm.hosts = self.storm.hosts.saturating_add(1);
-        self.are_names_stale = true;
-        if self.latest.len() == STORM_HOSTS_MAX {
-            self.latest.pop_front();
-        }
-        self.latest.push_back(source);
-        let network = network_of(source);
-        if self.networks.len() < COUNTED_NETWORKS_MAX || self.networks.contains_key(&network) {
-            let count = self.networks.entry(network).or_default();
-            *count = count.saturating_add(1);
-        }
-    }
-
-    fn join(&mut self, opening: &Opening, now: Moment) {
-        self.name(opening.source);
-        self.storm.open += 1;
-        self.excess += opening.excess;
-        match self.joined.back_mut().filter(|(since, _)| now.since(*since) < COUNTED_FOR) {
-            Some((_, count)) => *count += 1,
-            None => self.joined.push_back((now, 1)),
-        }
-        while self.joined.front().is_some_and(|(since, _)| now.since(*since) >= BURST_WITHIN) {
-            self.joined.pop_front();
-        }
-        let was_calm = now.since(self.last_joined_at) >= BURST_WITHIN;
-        self.last_joined_at = now;
-        let is_confirmed = self.alert.progress.is_possible && !opening.is_possible;
-        self.alert.progress.is_possible &= opening.is_possible;
-        if self.change == Some(StormChange::Opened) {
-            self.hosts_at_opening = self.storm.hosts;
-            return;
-        }
-        let reached = GROWTH
-            .into_iter()
-            .take_while(|times| self.storm.hosts >= times.saturating_mul(self.hosts_at_opening));
-        let reached = reached.count();
-        let has_grown = was_calm || reached > self.growths;
-        self.growths = self.growths.max(reached);
-        if is_confirmed {
-            self.change = Some(StormChange::Confirmed);
-        } else if has_grown && self.change.is_none() {
-            self.change = Some(StormChange::Grown);
-        }
-    }
-
-    fn lose(&mut self, excess: u64) {
-        self.storm.open = self.storm.open.saturating_sub(1);
-        self.excess = self.excess.saturating_sub(excess);
-    }
-
-    /// Stores the present numbers in the alert.
-    fn refresh(&mut self) {
-        if std::mem::take(&mut self.are_names_stale) {
-            self.storm.sample = self.latest.iter().copied().collect();
-            let mut networks: Vec<_> =
-                self.networks.iter().map(|(network, count)| (*network, *count)).collect();
-            networks.sort_unstable_by_key(|&(network, count)| (std::cmp::Reverse(count), network));
-            networks.truncate(STORM_NETWORKS_MAX);
-            self.storm.networks = networks;
-        }
-        if self.alert.progress.storm.as_deref() != Some(&self.storm) {
-            self.alert.progress.storm = Some(Arc::new(self.storm.clone()));
-        }
-        self.alert.measured = self.storm.hosts;
-        self.alert.progress.last = self.storm.hosts;
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    use ipnet::IpNet;
+
+    use crate::alert::storm::{STORM_NETWORKS_MAX, StormProgress};
+
     use super::*;
 
     const AT: At = At { now: Moment(0), wall_clock: UnixNanos(0) };
@@ -653,10 +406,11 @@ mod tests {
         let mut storm = alert.progress.storm.as_deref().expect("it is a storm").clone();
         storm.hosts = u64::MAX - 1;
         storm.networks[0].1 = u64::MAX;
-        alert.progress.storm = Some(Arc::new(storm));
+        alert.progress.storm = Some(Arc::new(storm.clone()));
         let mut after = Storms::default();
         after.set_burst(Some(5));
-        after.restore(alert, &[0], AT.now);
+        let progress = StormProgress::of_alert_alone(&storm, AT.wall_clock);
+        after.restore(PersistedStorm { alert, progress }, &[0], AT);
         flood(&mut after, 0..20);
         after.refresh(|_, _| false);
         assert_eq!(after.open().map(|alert| alert.measured).collect::<Vec<_>>(), [u64::MAX]);

@@ -63,6 +63,8 @@ struct AlertTableView {
     places: usize,
     discarded_findings: u64,
     displaced: u64,
+    /// Closed alerts that are not kept for the cooldown.
+    forgotten: u64,
 }
 
 /// How far the analyst lags behind the workers. When it lags, it postpones reports first, and judging (so alerts) only
@@ -189,6 +191,7 @@ impl AlertTableView {
             places: OPEN_ALERTS_MAX,
             discarded_findings: report.discarded_findings,
             displaced: report.displaced_alerts,
+            forgotten: report.forgotten_alerts,
         }
     }
 }

@@ -150,7 +150,7 @@ impl Site {
                         reply.send(made);
                     }
                     MuteRequest::Remove(id, reply) => {
-                        let was_there = ledger.unmute(id, &mut Vec::new());
+                        let was_there = ledger.unmute(id);
                         list.publish(ledger.mutes().cloned().collect());
                         reply.send(was_there);
                     }

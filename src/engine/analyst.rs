@@ -141,17 +141,17 @@ impl Analyst {
     /// Restores the ledger of an earlier process, and appends the notices that result.
     pub(super) fn restore(
         &mut self,
-        memory: PersistedLedger,
+        mut memory: PersistedLedger,
         now: Moment,
         civil: UnixNanos,
         notices: &mut Vec<Notice>,
     ) {
+        if self.hides_destinations {
+            memory.hide_destinations();
+        }
         let from = notices.len();
         self.ledger.restore(memory, now, civil, notices);
         self.ledger.finish_judgement(now, civil, notices, from);
-        if self.hides_destinations {
-            self.ledger.hide_destinations();
-        }
         self.mutes_changed = true;
     }
 
@@ -170,6 +170,11 @@ impl Analyst {
         self.ledger.take_changes(peaks)
     }
 
+    /// Returns true if [`take_changes`](Self::take_changes) has further parts to return.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.ledger.has_backlog()
+    }
+
     /// Takes a reading of the clocks, before a judgement or a change of mutes with the same wall clock.
     pub(super) fn follow(&mut self, clocks: Clocks) {
         self.ledger.follow(clocks);
@@ -185,17 +190,9 @@ impl Analyst {
         mute
     }
 
-    /// Removes a mute, and appends the notices that result. Returns true if the mute existed.
-    pub(super) fn unmute(
-        &mut self,
-        id: u64,
-        now: Moment,
-        civil: UnixNanos,
-        notices: &mut Vec<Notice>,
-    ) -> bool {
-        let from = notices.len();
-        let existed = self.ledger.unmute(id, notices);
-        self.ledger.finish_judgement(now, civil, notices, from);
+    /// Removes a mute. The notices that result come with the next judgement. Returns true if the mute existed.
+    pub(super) fn unmute(&mut self, id: u64) -> bool {
+        let existed = self.ledger.unmute(id);
         self.mutes_changed |= existed;
         existed
     }
@@ -240,7 +237,7 @@ impl Analyst {
         let from = notices.len();
         // Alerts close first, so that a host that exceeds a limit again after a whole window gets another notice.
         self.ledger.close_inactive(now, civil, notices);
-        self.mutes_changed |= self.ledger.expire_mutes(now, notices);
+        self.mutes_changed |= self.ledger.expire_mutes(now);
 
         if self.window.received_bytes_lost() > 0 && !self.has_warned_of_full {
             self.has_warned_of_full = true;
@@ -352,6 +349,7 @@ impl Analyst {
             alerts,
             discarded_findings: self.ledger.discarded_findings(),
             displaced_alerts: self.ledger.displaced_alerts(),
+            forgotten_alerts: self.ledger.forgotten_alerts(),
             active,
             closed,
             is_wire_exact,

@@ -160,7 +160,7 @@ impl AnalystThread {
             if self.analyst.is_reporting() || (state.schedule.is_due(now) && !is_last) {
                 self.report(&mut state, now, waited);
             }
-            if state.is_advancing || self.analyst.is_reporting() {
+            if state.is_advancing || self.analyst.is_reporting() || self.analyst.has_backlog() {
                 continue;
             }
             // A worker that begins to count or hands over early, a command, and a stop unpark this thread.
@@ -255,7 +255,7 @@ impl AnalystThread {
             }
         }
         let clocks = Clocks::read();
-        let answers = self.change_mutes(clocks, &mut state.notices);
+        let answers = self.change_mutes(clocks);
         if answers.is_empty() {
             return any;
         }
@@ -269,7 +269,7 @@ impl AnalystThread {
 
     /// Changes the mutes as requested. Returns a closure for each request that sends the answer; the caller calls them
     /// after it has published the mutes.
-    fn change_mutes(&mut self, clocks: Clocks, notices: &mut Vec<Notice>) -> Vec<Box<dyn FnOnce()>> {
+    fn change_mutes(&mut self, clocks: Clocks) -> Vec<Box<dyn FnOnce()>> {
         let mut answers: Vec<Box<dyn FnOnce()>> = Vec::new();
         for request in self.mute_requests.try_iter() {
             // A mute that is made after a step of the clock is not corrected by it later.
@@ -280,7 +280,7 @@ impl AnalystThread {
                     answers.push(Box::new(move || answer.send(mute)));
                 }
                 MuteRequest::Remove(id, answer) => {
-                    let existed = self.analyst.unmute(id, clocks.now, clocks.civil, notices);
+                    let existed = self.analyst.unmute(id);
                     answers.push(Box::new(move || answer.send(existed)));
                 }
             }

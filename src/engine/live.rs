@@ -117,7 +117,7 @@ impl Engine {
             analyst.keep_changes();
         }
         let mut notices = restore(&mut analyst, persisted);
-        save_and_notify(&mut analyst, store.as_ref(), &sinks, &mut notices, PeakSave::All);
+        save_and_notify(&mut analyst, store.as_ref(), &sinks, &mut notices, PeakSave::Continue);
         if let Some(restored) = analyst.take_mutes() {
             mutes.publish(restored);
         }

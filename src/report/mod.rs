@@ -33,6 +33,8 @@ pub struct Report {
     pub discarded_findings: u64,
     /// Number of alerts that ended because one of more weight took their place.
     pub displaced_alerts: u64,
+    /// Number of closed alerts that were forgotten before their cooldown was over, because too many are kept.
+    pub forgotten_alerts: u64,
     /// Alerts that closed within the last day, the newest first.
     pub closed: ClosedList,
     /// Hosts with at least one open alert that is certain, ordered by address.

@@ -343,7 +343,7 @@ fn accounting_has_every_count_of_frames() {
             r#""reports_put_off":2,"judgements_put_off":1},"interfaces":[],"#,
             r#""topology":{"forwards":false,"local_networks":[],"#,
             r#""changes":{"count":0,"last_ms":0.0,"max_ms":0.0}},"#,
-            r#""alerts":{"open":0,"places":10000,"discarded_findings":0,"displaced":0}}"#
+            r#""alerts":{"open":0,"places":10000,"discarded_findings":0,"displaced":0,"forgotten":0}}"#
         )
     );
 }

@@ -19,27 +19,26 @@ impl Ledger {
         wall_clock: UnixNanos,
     ) -> Result<Mute, TooManyMutes> {
         let mute = self.mutes.add(new, now, wall_clock)?;
-        // A new mute unmutes no alert, and the notices of alerts without a mute have been returned already.
-        self.apply_mutes(&mut Vec::new());
+        self.apply_mutes();
         Ok(mute)
     }
 
-    /// Removes a mute and appends to `notices` one notice for each open alert that is no longer muted and whose present
-    /// state was not notified. Returns true if the mute was in force.
-    pub(crate) fn unmute(&mut self, id: u64, notices: &mut Vec<Notice>) -> bool {
+    /// Removes a mute. An open alert that is no longer muted and whose present state was not notified is notified in the
+    /// next judgement. Returns true if the mute was in force.
+    pub(crate) fn unmute(&mut self, id: u64) -> bool {
         let was_there = self.mutes.remove(id);
         if was_there {
-            self.apply_mutes(notices);
+            self.apply_mutes();
         }
         was_there
     }
 
-    /// Removes the mutes whose time is over and appends notices as [`unmute`](Self::unmute) does. Returns true if a
-    /// mute was removed, or shows other times since the wall clock has stepped.
-    pub(crate) fn expire_mutes(&mut self, now: Moment, notices: &mut Vec<Notice>) -> bool {
+    /// Removes the mutes whose time is over, as [`unmute`](Self::unmute) does; call it in a judgement before the
+    /// findings. Returns true if a mute was removed, or shows other times since the wall clock has stepped.
+    pub(crate) fn expire_mutes(&mut self, now: Moment) -> bool {
         let any = self.mutes.expire(now);
         if any {
-            self.apply_mutes(notices);
+            self.apply_mutes();
         }
         any | std::mem::take(&mut self.are_mutes_corrected)
     }
@@ -49,15 +48,25 @@ impl Ledger {
         self.mutes.list()
     }
 
-    /// Mutes and unmutes the open alerts according to the mutes in force, and appends the notices of those that are no
-    /// longer muted.
-    pub(super) fn apply_mutes(&mut self, notices: &mut Vec<Notice>) {
+    /// Mutes and unmutes the open alerts according to the mutes in force.
+    pub(super) fn apply_mutes(&mut self) {
         self.unsaved.mutes = true;
         for (&(source, kind), open) in &mut self.open {
-            let notified = open.notified();
-            notices.extend(open.set_muted(self.mutes.cover(source, kind)));
-            if open.notified() != notified {
-                self.unsaved.note(&open.alert.id, (source, kind));
+            open.alert.progress.is_muted = self.mutes.cover(source, kind);
+            self.owes_notices |= open.owes_notice();
+        }
+    }
+
+    /// Appends the notices of alerts that are no longer muted and had no finding since. They show what was found with
+    /// their evidence.
+    pub(super) fn say_unmuted(&mut self, notices: &mut Vec<Notice>) {
+        if !std::mem::take(&mut self.owes_notices) {
+            return;
+        }
+        for (key, open) in &mut self.open {
+            if let Some(notice) = open.take_owed_as_of_evidence() {
+                self.unsaved.note(&open.alert.id, *key);
+                notices.push(notice);
             }
         }
     }
@@ -75,9 +84,9 @@ impl Ledger {
 
     fn correct_times(&mut self, step: ClockStep) {
         self.open.values_mut().for_each(|open| step.correct_alert(&mut open.alert));
-        self.closed.values_mut().for_each(|closed| step.correct_alert(&mut closed.alert));
+        self.closed.change_each(|alert| step.correct_alert(alert));
         self.recently_closed.correct(step);
-        self.storms.change_each(|alert| step.correct_alert(alert));
+        self.storms.correct(step);
         self.mutes.correct(step);
         self.are_mutes_corrected = true;
         self.note_all();

@@ -13,7 +13,7 @@ use crate::alert::storms::excess;
 use crate::detect::{Finding, PrefixMap};
 use crate::time::{Moment, UnixNanos};
 
-use super::{ClosedAlert, Ledger};
+use super::Ledger;
 
 /// Shortest time between two warnings that the table is full.
 const WARN_EVERY: Duration = Duration::from_secs(60);
@@ -79,7 +79,7 @@ impl Ledger {
         source.is_some_and(|source| self.local.of(&source).is_some())
     }
 
-    /// Gives all open alerts their places anew.
+    /// Gives all open alerts, and those that may open again, their places anew.
     pub(super) fn index_room(&mut self) {
         self.room = Room::default();
         for (key, open) in &mut self.open {
@@ -87,6 +87,8 @@ impl Ledger {
             open.weight = Weight::of(&open.alert);
             self.room.add(*key, open.is_local, open.weight);
         }
+        let local = &self.local;
+        self.closed.index(|key| key.0.is_some_and(|source| local.of(&source).is_some()));
     }
 
     /// Returns the number of alerts that can still open without taking the place of another.
@@ -134,9 +136,10 @@ impl Ledger {
             self.storms.leave(id, excess(&alert), closed_at);
         }
         self.recently_closed.add(alert.clone(), now);
-        if !self.cooldown.is_zero() && self.closed.len() < OPEN_ALERTS_MAX {
-            let closed = ClosedAlert { alert: alert.clone(), since: now, closed_before: Duration::ZERO };
-            self.closed.insert(key, closed);
+        if !self.cooldown.is_zero()
+            && let Some(forgotten) = self.closed.keep(key, alert.clone(), now, open.is_local)
+        {
+            self.unsaved.note(&forgotten.alert.id, (forgotten.alert.source, forgotten.alert.kind));
         }
         if open.is_notified {
             self.full_table.ends.push(Notice::Closed(alert));
@@ -146,6 +149,11 @@ impl Ledger {
     /// Returns the number of alerts that ended because one of more weight took their place.
     pub(crate) fn displaced_alerts(&self) -> u64 {
         self.full_table.displaced_alerts
+    }
+
+    /// Returns the number of closed alerts that were forgotten before their cooldown was over, since too many are kept.
+    pub(crate) fn forgotten_alerts(&self) -> u64 {
+        self.closed.forgotten()
     }
 
     /// Returns the number of findings that opened no alert because the table was full. A host that stays over its limit

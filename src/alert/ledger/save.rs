@@ -1,13 +1,15 @@
 //! What of the ledger has changed since it was last saved, as rows of the state database.
 //!
 //! The changes of a judgement and its notices go into one transaction: an alert whose opening counts as said has its
-//! notice in the outbox.
+//! notice in the outbox. What may be a little older in the database is saved in parts, so that no step takes long: peaks
+//! and evidence, the whole ledger after a restart, a step of the clock or the loss of the database, and the alerts of a
+//! storm beyond the first ones, which have no notices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::alert::mute::Mute;
-use crate::alert::stored_ledger::{alert_row, mute_row};
-use crate::store::{Changes, Numbers};
+use crate::alert::stored_ledger::{alert_row, mute_row, storm_row};
+use crate::store::{AlertRow, Changes, Numbers};
 
 use super::{AlertKey, AlertKind, Ledger};
 
@@ -16,18 +18,19 @@ use super::{AlertKey, AlertKind, Ledger};
 const RESERVED_ALERTS: u64 = 1 << 16;
 const RESERVED_MUTES: u64 = 1000;
 
-/// Maximum number of alerts whose peaks and evidence one call of [`Ledger::take_changes`] returns, unless all are
-/// wanted.
-const PEAKS_MAX: usize = 250;
+/// Maximum number of rows of the backlog that one call of [`Ledger::take_changes`] returns, unless all are wanted. The
+/// largest rows have some 10 KB, and each takes less than 40 us.
+const BACKLOG_PART: usize = 250;
 
-/// Which peaks and which evidence [`Ledger::take_changes`] returns. They change often and are saved rarely.
+/// Which peaks and which evidence [`Ledger::take_changes`] returns. They change often and are saved rarely, as a part of
+/// the backlog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PeakSave {
-    /// A part of those that wait since the last [`Begin`](Self::Begin), if any do.
+    /// A part of the backlog.
     Continue,
-    /// All that have changed wait from now on, and a part of them is returned.
+    /// All that have changed are in the backlog from now on, a part of which is returned.
     Begin,
-    /// All that have changed.
+    /// All that have changed, and the whole backlog.
     All,
 }
 
@@ -38,10 +41,8 @@ pub(super) struct UnsavedChanges {
     is_kept: bool,
     /// Alerts that opened, closed or were forgotten, or whose notices have changed: id and key.
     alerts: BTreeMap<String, AlertKey>,
-    /// Alerts whose peaks and evidence wait to be saved; the next is the last.
-    peaks: Vec<AlertKey>,
-    /// True if a storm was notified, has grown or closed.
-    pub(super) storms: bool,
+    /// Alerts whose rows are written a few at a time, because they may be a little older.
+    backlog: BTreeSet<AlertKey>,
     /// Ids of the storms that have a row.
     pub(super) saved_storms: BTreeSet<String>,
     /// True if a mute was made, removed or corrected.
@@ -85,43 +86,58 @@ impl Ledger {
         self.note_all();
     }
 
-    /// Notes that every alert and mute has changed.
+    /// Notes that every alert and mute has changed. The alerts are saved in parts.
     pub(super) fn note_all(&mut self) {
-        for (key, open) in &self.open {
-            self.unsaved.note(&open.alert.id, *key);
+        if self.unsaved.is_kept {
+            let closed = self.closed.alerts().map(|alert| (alert.source, alert.kind));
+            self.unsaved.backlog.extend(self.open.keys().copied().chain(closed));
         }
-        for (key, closed) in &self.closed {
-            self.unsaved.note(&closed.alert.id, *key);
-        }
-        self.unsaved.storms = true;
+        self.storms.note_all();
         self.unsaved.mutes = true;
     }
 
-    /// Returns what has changed since the last call, and forgets it; of peaks and evidence only what `peaks` says, so
-    /// that no call takes long in a flood. Returns nothing before [`keep_changes`](Self::keep_changes).
+    /// Returns true if [`take_changes`](Self::take_changes) has further parts to return.
+    pub(crate) fn has_backlog(&self) -> bool {
+        !self.unsaved.backlog.is_empty()
+    }
+
+    /// Returns what has changed since the last call, and forgets it; of the backlog a part, and of peaks and evidence
+    /// only what `peaks` says, so that no call takes long in a flood. Returns nothing before
+    /// [`keep_changes`](Self::keep_changes).
     pub(crate) fn take_changes(&mut self, peaks: PeakSave) -> Changes {
         let mut changes = Changes::default();
         if !self.unsaved.is_kept {
             return changes;
         }
-        self.note_peaks(peaks);
+        if peaks != PeakSave::Continue {
+            let changed = self.open.iter().filter(|(_, open)| open.has_unsaved_peak).map(|(key, _)| *key);
+            self.unsaved.backlog.extend(changed);
+        }
+        let part = if peaks == PeakSave::All { usize::MAX } else { BACKLOG_PART };
         for (id, key) in std::mem::take(&mut self.unsaved.alerts) {
-            let open = self.open.get(&key).filter(|open| open.alert.id == id);
-            let closed = self.closed.get(&key).filter(|closed| closed.alert.id == id);
-            match (open, closed) {
-                (Some(open), _) => changes.alerts.push(open.row()),
-                (None, Some(closed)) => changes.alerts.push(alert_row(&closed.alert, 1, true, false)),
-                (None, None) => changes.alerts_removed.push(id),
+            let known = self.open.get(&key).map(|open| &open.alert).or_else(|| self.closed.get(&key));
+            match known.filter(|alert| alert.id == id) {
+                Some(alert) if alert.progress.storm_id.is_some() && changes.alerts.len() >= part => {
+                    self.unsaved.backlog.insert(key);
+                }
+                Some(_) => {
+                    self.unsaved.backlog.remove(&key);
+                    changes.alerts.extend(self.row_of(key));
+                }
+                None => changes.alerts_removed.push(id),
             }
         }
-        if std::mem::take(&mut self.unsaved.storms) {
-            // The alerts of a storm that was not notified yet are notified after a restart.
-            let rows: Vec<_> = self.storms.said().map(|storm| alert_row(storm, 1, true, false)).collect();
-            let ids = rows.iter().map(|row| row.id.clone()).collect();
-            let saved = std::mem::replace(&mut self.unsaved.saved_storms, ids);
-            changes.alerts_removed.extend(saved.difference(&self.unsaved.saved_storms).cloned());
-            changes.alerts.extend(rows);
+        for _ in changes.alerts.len()..part {
+            let Some(key) = self.unsaved.backlog.pop_first() else { break };
+            // The row of one that was forgotten meanwhile is removed already.
+            changes.alerts.extend(self.row_of(key));
         }
+        for (alert, progress) in self.storms.take_saves() {
+            changes.alerts.push(storm_row(alert, progress));
+        }
+        let storms: BTreeSet<String> = self.storms.said().map(str::to_owned).collect();
+        changes.alerts_removed.extend(self.unsaved.saved_storms.difference(&storms).cloned());
+        self.unsaved.saved_storms = storms;
         if std::mem::take(&mut self.unsaved.mutes) {
             let now: BTreeMap<u64, Mute> = self.mutes.list().map(|mute| (mute.id, mute.clone())).collect();
             let saved = std::mem::take(&mut self.unsaved.saved_mutes);
@@ -135,22 +151,13 @@ impl Ledger {
         changes
     }
 
-    /// Notes the alerts whose peaks and evidence are returned now.
-    fn note_peaks(&mut self, peaks: PeakSave) {
-        if peaks != PeakSave::Continue {
-            let changed = self.open.iter().filter(|(_, open)| open.has_unsaved_peak).map(|(key, _)| *key);
-            self.unsaved.peaks = changed.rev().collect();
-        }
-        let most = if peaks == PeakSave::All { usize::MAX } else { PEAKS_MAX };
-        let from = self.unsaved.peaks.len().saturating_sub(most);
-        for key in self.unsaved.peaks.split_off(from) {
-            // One that has closed meanwhile was noted then.
-            if let Some(open) = self.open.get_mut(&key)
-                && std::mem::take(&mut open.has_unsaved_peak)
-            {
-                self.unsaved.note(&open.alert.id, key);
-            }
-        }
+    /// Returns the row of the alert of a host and kind, which is open or may open again.
+    fn row_of(&mut self, key: AlertKey) -> Option<AlertRow> {
+        let Some(open) = self.open.get_mut(&key) else {
+            return self.closed.get(&key).map(|alert| alert_row(alert, 1, true, false));
+        };
+        open.has_unsaved_peak = false;
+        Some(open.row())
     }
 
     /// Has more numbers saved as given out before those that were saved so far are used up.

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::alert::notice::Notice;
+use crate::alert::open_storm::{AlertClass, At, Opening, StormChange};
+use crate::alert::persisted_ledger::PersistedStorm;
 use crate::alert::record::{Alert, AlertKey, AlertKind};
-use crate::alert::storms::{AlertClass, At, Opening, StormChange, excess};
+use crate::alert::storms::excess;
 use crate::time::{Moment, UnixNanos};
 
 use super::Ledger;
@@ -28,8 +30,8 @@ impl Ledger {
     }
 
     /// Ends a judgement. `notices` has its notices from index `from` on: replaces the openings among them that
-    /// belong to storms by the notices of the storms, and adds the ends of displaced alerts. Warns if the table is
-    /// full.
+    /// belong to storms by the notices of the storms, and adds those of alerts that are no longer muted and had no
+    /// finding, and the ends of displaced alerts. Warns if a table is full.
     pub(crate) fn finish_judgement(
         &mut self,
         now: Moment,
@@ -37,6 +39,7 @@ impl Ledger {
         notices: &mut Vec<Notice>,
         from: usize,
     ) {
+        self.say_unmuted(notices);
         let storm_ids = self.decide(&notices[from..], At { now, wall_clock });
         let ends = std::mem::take(&mut self.full_table.ends);
         if storm_ids.is_empty() {
@@ -53,6 +56,7 @@ impl Ledger {
         }
         self.say_storms(At { now, wall_clock }, false, notices);
         self.full_table.warn_if_due(now);
+        self.closed.warn_if_due(now);
     }
 
     /// Appends what storms have still to notify. Call it after the last judgement, before the program ends.
@@ -99,7 +103,6 @@ impl Ledger {
     fn say_storms(&mut self, at: At, is_last: bool, notices: &mut Vec<Notice>) {
         let mut changes = Vec::new();
         self.storms.take_changes(at, is_last, &mut changes);
-        self.unsaved.storms |= !changes.is_empty();
         notices.extend(changes.into_iter().map(|(change, alert)| match change {
             StormChange::Opened => Notice::Opened(alert),
             StormChange::Confirmed => Notice::Confirmed(alert),
@@ -116,7 +119,6 @@ impl Ledger {
     /// Closes the storms of which no alert is open, and appends the notices of that.
     pub(super) fn close_storms(&mut self, now: Moment, notices: &mut Vec<Notice>) {
         for (was_said, alert) in self.storms.close() {
-            self.unsaved.storms = true;
             if !was_said {
                 notices.push(Notice::Opened(Alert { closed_at: None, ..alert.clone() }));
             }
@@ -125,20 +127,21 @@ impl Ledger {
         }
     }
 
-    /// Continues the storms after a restart. An alert of a storm that is not known is in none.
-    pub(super) fn restore_storms(&mut self, storms: Vec<Alert>, now: Moment) {
+    /// Continues the storms after a restart. An alert of a storm that is not known is in none. A storm of which no alert
+    /// is open any more closes with the next judgement.
+    pub(super) fn restore_storms(&mut self, storms: Vec<PersistedStorm>, at: At) {
         let mut members: HashMap<Arc<str>, Vec<u64>> = HashMap::new();
         for open in self.open.values_mut() {
             let Some(id) = open.alert.progress.storm_id.clone() else { continue };
-            if storms.iter().any(|storm| storm.id == *id && storm.kind == open.alert.kind) {
+            if storms.iter().any(|storm| storm.alert.id == *id && storm.alert.kind == open.alert.kind) {
                 members.entry(id).or_default().push(excess(&open.alert));
             } else {
                 open.alert.progress.storm_id = None;
             }
         }
         for storm in storms {
-            let members = members.remove(storm.id.as_str()).unwrap_or_default();
-            self.storms.restore(storm, &members, now);
+            let members = members.remove(storm.alert.id.as_str()).unwrap_or_default();
+            self.storms.restore(storm, &members, at);
         }
     }
 }

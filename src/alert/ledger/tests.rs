@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::alert::mute::NewMute;
 use crate::alert::persisted_ledger::PersistedLedger;
+use crate::alert::record::OPEN_ALERTS_MAX;
 use crate::alert::room::{LOCAL_RESERVE, REMOTE_RESERVE};
 use crate::detect::{Confidence, ScanEvidence, ScanRole};
 use crate::flow::{ContactTarget, Outcome, Outcomes, Pace, PeerBytes};
@@ -150,7 +151,7 @@ fn hidden_destinations_leave_alerts_that_are_open_and_those_that_have_closed() {
     let peers = |ledger: &mut Ledger| -> Vec<[bool; 2]> {
         let recently_closed = ledger.recently_closed();
         let all = ledger.open().chain(recently_closed.iter().map(|alert| &**alert));
-        all.chain(ledger.closed.values().map(|closed| &closed.alert)).map(has_peers).collect()
+        all.chain(ledger.closed.alerts()).map(has_peers).collect()
     };
     assert_eq!(peers(&mut ledger), [[true; 2]; 3]);
     ledger.hide_destinations();
@@ -251,7 +252,8 @@ fn an_alert_confirmed_while_muted_or_after_a_restart_is_notified() {
             assert_eq!(notices, [], "the alert is still muted");
         }
         let mut notices = Vec::new();
-        ledger.expire_mutes(Moment(1006 * SECOND), &mut notices);
+        ledger.expire_mutes(Moment(1006 * SECOND));
+        ledger.say_unmuted(&mut notices);
         assert!(matches!(&notices[..], [Notice::Confirmed(alert)] if alert.measured == 110), "{notices:?}");
         assert_eq!(
             apply(&mut ledger, &imprecise(1, 120, 5), 1007),
@@ -266,7 +268,8 @@ fn an_alert_confirmed_while_muted_or_after_a_restart_is_notified() {
         assert_eq!(apply(&mut ledger, &imprecise(1, measured, 50), second), None);
     }
     let mut notices = Vec::new();
-    ledger.expire_mutes(Moment(1005 * SECOND), &mut notices);
+    ledger.expire_mutes(Moment(1005 * SECOND));
+    ledger.say_unmuted(&mut notices);
     assert!(matches!(&notices[..], [Notice::Opened(alert)] if !alert.progress.is_possible), "{notices:?}");
 }
 
@@ -291,12 +294,14 @@ fn a_muted_alert_opens_without_notice_and_is_notified_when_the_mute_ends() {
         }
         assert!(ledger.open().all(|alert| alert.progress.is_muted));
         let mut notices = Vec::new();
-        assert!(!ledger.expire_mutes(Moment(1007 * SECOND), &mut notices));
+        assert!(!ledger.expire_mutes(Moment(1007 * SECOND)));
+        ledger.say_unmuted(&mut notices);
         assert_eq!(notices, []);
         match is_removed {
-            true => assert!(ledger.unmute(id, &mut notices)),
-            false => assert!(ledger.expire_mutes(Moment(1008 * SECOND), &mut notices)),
+            true => assert!(ledger.unmute(id)),
+            false => assert!(ledger.expire_mutes(Moment(1008 * SECOND))),
         }
+        ledger.say_unmuted(&mut notices);
         assert_eq!(value_opened(&notices), 120);
         assert!(ledger.open().all(|alert| !alert.progress.is_muted && alert.measured == 250));
         assert_eq!(
@@ -379,8 +384,8 @@ fn after_a_restart_no_notice_is_repeated_and_inactive_alerts_close() {
     let closed = close(&mut after, 60);
     assert!(matches!(&closed[..], [Notice::Closed(alert)] if alert.id == "1000-2"), "{closed:?}");
     // The mute ends 30 seconds after it was made by the wall clock: 20 seconds after the restart.
-    assert!(!after.expire_mutes(Moment(69 * SECOND), &mut notices));
-    assert!(after.expire_mutes(Moment(70 * SECOND), &mut notices));
+    assert!(!after.expire_mutes(Moment(69 * SECOND)));
+    assert!(after.expire_mutes(Moment(70 * SECOND)));
 }
 
 /// A machine without a battery starts with the clock at 1000, and the clock is set to 2,000,000 later.
@@ -408,8 +413,8 @@ fn times_follow_a_step_of_the_clock_and_nothing_lasts_longer() {
     before.close_inactive(at(10), wall(2_000_010), &mut Vec::new());
     let changes = before.take_changes(PeakSave::Continue);
     assert!(!changes.alerts.is_empty() && !changes.mutes.is_empty(), "the corrected times are saved");
-    assert!(before.expire_mutes(at(10), &mut Vec::new()), "the corrected times are published");
-    assert!(!before.expire_mutes(at(10), &mut Vec::new()), "once");
+    assert!(before.expire_mutes(at(10)), "the corrected times are published");
+    assert!(!before.expire_mutes(at(10)), "once");
     let open = before.open().next().expect("it is open");
     assert_eq!((open.opened_at, open.progress.exceeded_at), (wall(2_000_005), wall(2_000_005)));
     let mute = before.mutes().next().expect("it is in force");
@@ -427,7 +432,7 @@ fn times_follow_a_step_of_the_clock_and_nothing_lasts_longer() {
     before.close_inactive(at(12), wall(3_000_012), &mut Vec::new());
     let mute = before.mutes().find(|mute| mute.id == id).expect("it is in force");
     assert_eq!((mute.made_at, mute.until), (wall(3_000_011), wall(3_000_071)));
-    assert!(before.unmute(id, &mut Vec::new()));
+    assert!(before.unmute(id));
 
     // Another process, whose clock is behind again, takes what it reads for times in the future.
     let persisted = restarted(&mut before);
@@ -446,9 +451,7 @@ fn times_follow_a_step_of_the_clock_and_nothing_lasts_longer() {
     after.close_inactive(at(60), wall(2010), &mut notices);
     let [Notice::Closed(closed)] = &notices[..] else { panic!("{notices:?}") };
     assert_eq!((closed.opened_at, closed.closed_at), (wall(2000), Some(wall(2010))));
-    assert!(
-        !after.expire_mutes(at(50 + 3599), &mut notices) && after.expire_mutes(at(50 + 3600), &mut notices)
-    );
+    assert!(!after.expire_mutes(at(50 + 3599)) && after.expire_mutes(at(50 + 3600)));
 }
 
 /// The monotonic clock stops while the machine is suspended, and the times that a mute shows do not move.
@@ -465,8 +468,8 @@ fn a_mute_ends_when_it_says_although_the_machine_was_suspended() {
     ledger.follow(clocks(1010, 3000));
     let until = ledger.mutes().next().map(|mute| mute.until);
     assert_eq!(until, Some(UnixNanos(4600 * SECOND)), "it is no step of the clock");
-    assert!(!ledger.expire_mutes(Moment(1599 * SECOND), &mut Vec::new()));
-    assert!(ledger.expire_mutes(Moment(1600 * SECOND), &mut Vec::new()), "4600 by the wall clock");
+    assert!(!ledger.expire_mutes(Moment(1599 * SECOND)));
+    assert!(ledger.expire_mutes(Moment(1600 * SECOND)), "4600 by the wall clock");
 }
 
 /// A window can change at a restart, since `TrafficInterval` takes one.
@@ -658,7 +661,8 @@ fn the_changes_of_each_judgement_leave_the_rows_of_the_whole_ledger() {
         }
         let mut notices = Vec::new();
         ledger.close_inactive(Moment(second * SECOND), UnixNanos(second * SECOND), &mut notices);
-        ledger.expire_mutes(Moment(second * SECOND), &mut notices);
+        ledger.expire_mutes(Moment(second * SECOND));
+        ledger.say_unmuted(&mut notices);
         rows.write(&mut ledger, PeakSave::All);
         let (mut known, whole) = (PersistedLedger::from_rows(&rows.0), restarted(&mut ledger));
         // The order of rows is that of ids, and numbers are saved ahead.
@@ -791,4 +795,116 @@ fn an_alert_without_saved_evidence_gathers_it_again() {
     let (now, wall_clock) = (Moment(1002 * SECOND), UnixNanos(1002 * SECOND));
     assert_eq!(after.apply(&finding(1, AlertKind::Traffic, 220), now, wall_clock, evidence), None);
     assert_eq!(after.open().next().map(|alert| alert.ip_bytes), Some(220));
+}
+
+/// `TOTALBYTES=` and the sentence are of one moment, whether the host still exceeds its limit when the mute ends or not.
+#[test]
+fn the_notice_at_the_end_of_a_mute_shows_value_and_evidence_of_one_moment() {
+    for goes_on in [true, false] {
+        let mut ledger = ledger();
+        mute(&mut ledger, "10.0.0.1/32", 5, 1000);
+        let find = |ledger: &mut Ledger, measured: u64, second: u64| {
+            let evidence = |_| Evidence { ip_bytes: measured, ..Evidence::default() };
+            let (now, wall_clock) = (Moment(second * SECOND), UnixNanos(second * SECOND));
+            ledger.apply(&finding(1, AlertKind::Traffic, measured), now, wall_clock, evidence)
+        };
+        assert_eq!(find(&mut ledger, 110, 1001), None);
+        assert_eq!(find(&mut ledger, 180, 1002), None);
+        assert!(ledger.expire_mutes(Moment(1005 * SECOND)));
+        let mut notices = Vec::new();
+        if goes_on {
+            notices.extend(find(&mut ledger, 190, 1005));
+        }
+        ledger.finish_judgement(Moment(1005 * SECOND), UnixNanos(1005 * SECOND), &mut notices, 0);
+        let [Notice::Opened(alert)] = &notices[..] else { panic!("{notices:?}") };
+        let bytes = if goes_on { 190 } else { 110 };
+        assert_eq!((alert.ip_bytes, alert.progress.last), (bytes, bytes), "{goes_on}");
+        assert_eq!(alert.measured, if goes_on { 190 } else { 180 });
+        notices.clear();
+        ledger.finish_judgement(Moment(1006 * SECOND), UnixNanos(1006 * SECOND), &mut notices, 0);
+        assert_eq!(notices, [], "once");
+        assert_eq!(
+            ledger.open().next().map(|alert| alert.progress.last),
+            Some(if goes_on { 190 } else { 180 })
+        );
+    }
+}
+
+#[test]
+fn a_flood_that_closed_leaves_the_cooldown_of_others() {
+    let mut ledger = ledger();
+    ledger.know_local(&["10.0.0.0/24".parse().expect("a network")]);
+    let flood = |ledger: &mut Ledger, from: u32, second: u64| {
+        for n in from..from + 9000 {
+            let source = Some(std::net::Ipv4Addr::from(0xc000_0000 + n).into());
+            apply(ledger, &Finding { source, ..finding(1, AlertKind::Traffic, 200) }, second);
+        }
+    };
+    flood(&mut ledger, 0, 1000);
+    close(&mut ledger, 1010);
+    flood(&mut ledger, 9000, 1011);
+    close(&mut ledger, 1021);
+    assert!(ledger.forgotten_alerts() > 5000, "{}", ledger.forgotten_alerts());
+    let others = [(1, AlertKind::Traffic), (2, AlertKind::Scanning)];
+    let mut ids = Vec::new();
+    for (host, kind) in others {
+        let opened = apply(&mut ledger, &finding(host, kind, 110), 1021).expect("it opens");
+        ids.push(opened.alert().id.clone());
+    }
+    let remote = Finding { source: Some([198, 51, 100, 1].into()), ..finding(1, AlertKind::Scanning, 110) };
+    ids.push(apply(&mut ledger, &remote, 1021).expect("it opens").alert().id.clone());
+    close(&mut ledger, 1031);
+    let mut again = Vec::new();
+    for (host, kind) in others {
+        again.extend(apply(&mut ledger, &finding(host, kind, 110), 1032));
+    }
+    again.extend(apply(&mut ledger, &remote, 1032));
+    assert_eq!(again.iter().map(|notice| notice.alert().id.clone()).collect::<Vec<_>>(), ids);
+}
+
+/// A restart, a step of the clock and a lost database have everything saved again, but not in one step.
+#[test]
+fn everything_is_saved_again_in_parts() {
+    const ALERTS: u32 = 1000;
+    let mut ledger = ledger();
+    ledger.keep_changes();
+    let source = |n: u32| Some(std::net::Ipv4Addr::from(0x0a00_0000 + n).into());
+    let find = |ledger: &mut Ledger, n: u32, measured: u64| {
+        apply(ledger, &Finding { source: source(n), ..finding(1, AlertKind::Traffic, measured) }, 1000)
+    };
+    let mut rows = Rows::default();
+    (0..ALERTS).for_each(|n| assert!(find(&mut ledger, n, 110).is_some()));
+    rows.write(&mut ledger, PeakSave::Continue);
+    assert_eq!(rows.0.alerts.len(), 1000, "what has a notice does not wait");
+
+    ledger.note_everything();
+    let mut rows = Rows::default();
+    for part in 1..=4 {
+        assert!(ledger.has_backlog());
+        // One that grows is saved at once.
+        assert!(find(&mut ledger, ALERTS - part, 210).is_some());
+        let before = rows.0.alerts.len();
+        rows.write(&mut ledger, PeakSave::Continue);
+        assert_eq!(rows.0.alerts.len() - before, 250);
+        let id = ledger.find(source(ALERTS - part), AlertKind::Traffic).map(|alert| alert.id.clone());
+        assert!(rows.0.alerts.iter().any(|row| Some(&row.id) == id.as_ref() && row.body.contains("210")));
+    }
+    assert!(!ledger.has_backlog());
+    let ids = |persisted: &PersistedLedger| {
+        let ids = persisted.open.iter().map(|known| known.alert.id.clone());
+        ids.collect::<BTreeSet<_>>()
+    };
+    assert_eq!(ids(&PersistedLedger::from_rows(&rows.0)), ids(&restarted(&mut ledger)));
+
+    // After a restart nothing is missing in the database in the meantime, except what has no row yet.
+    let mut persisted = PersistedLedger::from_rows(&rows.0);
+    persisted.taken_over = vec![persisted.open[7].alert.id.clone(), persisted.open[999].alert.id.clone()];
+    let taken_over = persisted.taken_over.clone();
+    let mut after = super::tests::ledger();
+    after.keep_changes();
+    after.restore(persisted, Moment(SECOND), UnixNanos(1001 * SECOND), &mut Vec::new());
+    let first = after.take_changes(PeakSave::Continue).alerts;
+    assert_eq!(first.len(), 250);
+    assert!(taken_over.iter().all(|id| first.iter().any(|row| row.id == *id)));
+    assert_eq!(after.take_changes(PeakSave::All).alerts.len(), 750);
 }

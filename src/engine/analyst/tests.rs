@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use crate::alert;
 use crate::flow::InterfaceDirection;
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
+use crate::store::Restored;
 
 use super::*;
 
@@ -337,10 +338,39 @@ fn hosts_that_are_no_longer_muted_are_one_storm() {
     }
     bench.turn(SECOND);
     assert_eq!((bench.notices.len(), bench.analyst.ledger().open().count()), (0, 50));
-    let (now, civil) = (Moment(2 * SECOND), UnixNanos(2 * SECOND));
-    assert!(bench.analyst.unmute(mute.id, now, civil, &mut bench.notices));
+    assert!(bench.analyst.unmute(mute.id));
+    bench.judge(2 * SECOND);
     assert_eq!(bench.notices, []);
     bench.judge(3 * SECOND);
     let [Notice::Opened(storm)] = &bench.notices[..] else { panic!("{:?}", bench.notices) };
     assert_eq!(storm.progress.storm.as_ref().map(|storm| (storm.hosts, storm.open)), Some((50, 50)));
+}
+
+/// An earlier process showed destinations. What its mute held back does not show them.
+#[test]
+fn hidden_destinations_are_not_in_the_notices_of_a_restart() {
+    let mut before = Bench::new(&rules());
+    before.analyst.keep_changes();
+    let new = NewMute {
+        source: "10.0.0.0/24".parse().expect("a network"),
+        kind: None,
+        span: Duration::from_secs(60),
+        reason: String::new(),
+    };
+    before.analyst.mute(new, Moment(0), UnixNanos(0)).expect("there is room");
+    before.send(4, 9, 20_000, TcpFlags::ACK);
+    before.turn(SECOND);
+    let Changes { alerts, mutes, .. } = before.analyst.take_changes(PeakSave::All);
+    assert!(alerts[0].body.contains("10.0.1.9"), "{alerts:?}");
+    let restored = Restored { alerts, mutes, ..Restored::default() };
+    let mut hiding = rules();
+    hiding.alert.hide_destinations = true;
+    let mut after = Bench::new(&hiding);
+    after.analyst.keep_changes();
+    let (now, civil) = (Moment(100 * SECOND), UnixNanos(100 * SECOND));
+    after.analyst.restore(PersistedLedger::from_rows(&restored), now, civil, &mut after.notices);
+    let [Notice::Opened(alert)] = &after.notices[..] else { panic!("{:?}", after.notices) };
+    assert!(alert.destinations.is_empty(), "{alert:?}");
+    let rows = after.analyst.take_changes(PeakSave::All).alerts;
+    assert!(rows.len() == 1 && !rows[0].body.contains("10.0.1.9"), "{rows:?}");
 }

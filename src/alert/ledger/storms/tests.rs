@@ -7,14 +7,17 @@ use proptest::prelude::*;
 
 use crate::alert::evidence::Evidence;
 use crate::alert::ledger::CloseTimeouts;
+use crate::alert::ledger::PeakSave;
 use crate::alert::ledger::tests::restarted;
 use crate::alert::line::Line;
 use crate::alert::mute::NewMute;
+use crate::alert::persisted_ledger::PersistedLedger;
 use crate::alert::record::{AlertState, OPEN_ALERTS_MAX};
 use crate::alert::sentence;
 use crate::alert::why_line::WhyLine;
 use crate::detect::Finding;
 use crate::flow::PeerBytes;
+use crate::store::{AlertRow, Changes, Restored};
 
 use super::*;
 
@@ -50,7 +53,7 @@ impl Scenario {
         let (now, wall) = (Moment(second * SECOND), UnixNanos(second * SECOND));
         let notices = &mut self.notices;
         self.ledger.close_inactive(now, wall, notices);
-        self.ledger.expire_mutes(now, notices);
+        self.ledger.expire_mutes(now);
         for &(kind, source, percent) in findings {
             let finding =
                 Finding { kind, source: Some(source), measured: percent, error_bound: 0, limit: 100 };
@@ -284,7 +287,7 @@ fn muted_hosts_are_in_no_storm_and_a_muted_network_holds_its_storm_back() {
     assert_eq!(notices.len(), 20, "{notices:?}");
     // Those that were muted are a storm once they are not.
     let mut unmuted = Vec::new();
-    assert!(scenario.ledger.unmute(id, &mut unmuted));
+    assert!(scenario.ledger.unmute(id));
     scenario.ledger.finish_judgement(Moment(1001 * SECOND), UnixNanos(1001 * SECOND), &mut unmuted, 0);
     assert_eq!(unmuted, [], "it waits for others");
     scenario.ledger.finish_judgement(Moment(1002 * SECOND), UnixNanos(1002 * SECOND), &mut unmuted, 0);
@@ -311,6 +314,144 @@ fn a_storm_survives_a_restart() {
     assert_eq!(after.judge(7, &all(AlertKind::Scanning, local, 0..50)), []);
     let closed = after.judge(17, &[]);
     assert!(matches!(&closed[..], [Notice::Closed(storm)] if Some(&storm.id) == id.as_ref()), "{closed:?}");
+}
+
+/// Two programs see the same, and one of them is restarted twice meanwhile. Both say the same.
+#[test]
+fn a_restarted_storm_goes_on_as_if_nothing_had_happened() {
+    let mut whole = Scenario::new();
+    let mut restarts = Scenario::new();
+    whole.ledger.set_cooldown(Duration::from_secs(60));
+    restarts.ledger.set_cooldown(Duration::from_secs(60));
+    let turns: [(u64, std::ops::Range<u32>); 8] = [
+        (1000, 0..150),
+        (1002, 150..190),
+        (1004, 190..191),
+        (1006, 20..299),
+        (1008, 0..300),
+        (1017, 5..6),
+        (1024, 5..6),
+        (1029, 7..8),
+    ];
+    for (second, hosts) in turns {
+        let findings = all(AlertKind::Scanning, remote, hosts);
+        assert_eq!(
+            lines(&restarts.judge(second, &findings)),
+            lines(&whole.judge(second, &findings)),
+            "{second}"
+        );
+        let (saved, without) = (restarted(&mut restarts.ledger), restarted(&mut whole.ledger));
+        // The alerts that were open at the second restart close a window after it.
+        assert!(second == 1024 || saved.storms == without.storms, "{second}: {saved:?}");
+        if second == 1004 || second == 1017 {
+            let mut after = Scenario::new();
+            after.ledger.set_cooldown(Duration::from_secs(60));
+            let (now, wall) = (Moment((second + 1) * SECOND), UnixNanos((second + 1) * SECOND));
+            assert!(second != 1004 || saved.storms[0].progress.networks.len() == 191);
+            after.ledger.restore(saved, now, wall, &mut after.notices);
+            after.ledger.finish_judgement(now, wall, &mut after.notices, 0);
+            assert_eq!(after.notices, []);
+            restarts = after;
+        }
+    }
+    // A member that closed and returned has joined again.
+    let hosts =
+        |scenario: &Scenario| scenario.ledger.storms().map(|storm| storm.measured).collect::<Vec<_>>();
+    assert_eq!(hosts(&restarts), [301]);
+    let closed = restarts.judge(1100, &[]);
+    assert_eq!(lines(&closed), ["CLOSED=STORM KIND=SCANNING HOSTS=301 SECONDS=39"]);
+    assert_eq!(lines(&whole.judge(1100, &[])), lines(&closed));
+}
+
+/// A version that saved the alert of a storm alone is read as well, and a storm without open alerts ends with a notice.
+#[test]
+fn a_storm_of_an_earlier_version_goes_on_and_one_without_alerts_ends() {
+    let mut before = Scenario::new();
+    before.judge(1000, &all(AlertKind::Scanning, remote, 0..50));
+    before.ledger.keep_changes();
+    before.ledger.note_everything();
+    let Changes { mut alerts, .. } = before.ledger.take_changes(PeakSave::All);
+    let storm = alerts.iter_mut().find(|row| row.body.contains("has_target")).expect("it has a row");
+    let mut body: serde_json::Value = serde_json::from_str(&storm.body).expect("JSON");
+    assert_eq!((&body["version"], &body["storm"]["networks"][49][1]), (&2.into(), &1.into()));
+    body["version"] = 1.into();
+    body.as_object_mut().expect("an object").remove("storm");
+    storm.body = body.to_string();
+    let id = storm.id.clone();
+    let mut persisted = PersistedLedger::from_rows(&Restored { alerts, ..Restored::default() });
+    assert_eq!((persisted.storms.len(), persisted.open.len()), (1, 50));
+    assert_eq!(persisted.storms[0].progress.networks.len(), 10);
+    let mut after = Scenario::new();
+    let (now, wall) = (Moment(5 * SECOND), UnixNanos(1003 * SECOND));
+    after.ledger.restore(persisted.clone(), now, wall, &mut Vec::new());
+    assert_eq!(after.judge(7, &all(AlertKind::Scanning, remote, 0..50)), []);
+    assert_eq!(
+        after.ledger.storms().map(|storm| (storm.id.clone(), storm.measured)).collect::<Vec<_>>(),
+        [(id, 50)]
+    );
+
+    persisted.open.clear();
+    let mut after = Scenario::new();
+    after.ledger.restore(persisted, now, wall, &mut Vec::new());
+    let closed = after.judge(7, &[]);
+    assert_eq!(lines(&closed), ["CLOSED=STORM KIND=SCANNING HOSTS=50 SECONDS=0"]);
+}
+
+/// The row of a storm is checked as all others are.
+#[test]
+fn a_storm_that_cannot_be_true_is_left_out() {
+    let mut before = Scenario::new();
+    let target = Some([198, 51, 100, 7].into());
+    before.judge_towards(1000, &all(AlertKind::Scanning, remote, 0..50), target);
+    before.ledger.keep_changes();
+    before.ledger.note_everything();
+    let Changes { alerts, .. } = before.ledger.take_changes(PeakSave::All);
+    let storm = alerts.into_iter().find(|row| row.body.contains("has_target")).expect("it has a row");
+    let read = |body: String| {
+        let alerts = vec![AlertRow { body, ..storm.clone() }];
+        PersistedLedger::from_rows(&Restored { alerts, ..Restored::default() }).storms.len()
+    };
+    assert_eq!(read(storm.body.clone()), 1);
+    for (from, to) in [
+        ("\"version\":2", "\"version\":3"),
+        ("\"hosts_at_opening\":50", "\"hosts_at_opening\":0"),
+        ("\"hosts_at_opening\":50", "\"hosts_at_opening\":51"),
+        ("\"hosts_said\":50", "\"hosts_said\":51"),
+        ("\"pause\":1000000000", "\"pause\":0"),
+        ("\"pause\":1000000000", "\"pause\":18446744073709551615"),
+        (",50]]", ",18446744073709551615],[1,1]]"),
+        ("\"has_target\":true", "\"has_target\":false"),
+        (
+            "\"has_target\":true,\"networks\":[[\"192.0.0.0/24\",1]",
+            "\"has_target\":true,\"networks\":[[\"192.0.0.1/24\",1]",
+        ),
+        (
+            "\"has_target\":true,\"networks\":[[\"192.0.0.0/24\",1]",
+            "\"has_target\":true,\"networks\":[[\"192.0.1.0/24\",1]",
+        ),
+        (
+            "\"has_target\":true,\"networks\":[[\"192.0.0.0/24\",1]",
+            "\"has_target\":true,\"networks\":[[\"192.0.0.0/24\",99]",
+        ),
+    ] {
+        assert!(storm.body.contains(from), "{from}: {}", storm.body);
+        assert_eq!(read(storm.body.replacen(from, to, 1)), 0, "{to}");
+    }
+}
+
+/// A mute of many ends: their alerts are parts of one storm, which has the notice, and they are saved in parts.
+#[test]
+fn the_alerts_of_a_storm_are_saved_in_parts() {
+    let mut scenario = Scenario::new();
+    scenario.ledger.keep_changes();
+    scenario.judge(1000, &all(AlertKind::Scanning, local, 0..1000));
+    let mut saved = BTreeSet::new();
+    for _ in 0..4 {
+        let alerts = scenario.ledger.take_changes(PeakSave::Continue).alerts;
+        assert!(alerts.len() <= 251, "{}", alerts.len());
+        saved.extend(alerts.into_iter().map(|row| row.id));
+    }
+    assert!(saved.len() == 1001 && !scenario.ledger.has_backlog(), "{}", saved.len());
 }
 
 /// A program that ends in the time in which a storm waits for further hosts, or names them later, says all of them.
