@@ -163,6 +163,17 @@ impl PersistedLedger {
         self.refused_alerts.is_empty() && self.refused_mutes.is_empty()
     }
 
+    /// Returns in words how much there is of what: alerts, storms, and the mutes that are still in force at `now`.
+    pub fn summary(&self, now: UnixNanos) -> String {
+        let mutes = self.mutes.iter().filter(|mute| mute.until > now).count();
+        format!(
+            "{} open alerts, {} storms, {} alerts that may open again, {mutes} mutes",
+            self.open.len(),
+            self.storms.len(),
+            self.closed.len()
+        )
+    }
+
     /// Removes the addresses of peers from all alerts.
     pub(crate) fn hide_destinations(&mut self) {
         let open = self.open.iter_mut().map(|known| &mut known.alert);
@@ -457,6 +468,14 @@ pub(super) mod tests {
         assert!(json.contains(r#""times_said":2,"is_said":true}"#) && !json.contains("possible"), "{json}");
         assert!(!json.contains("window"), "{json}");
         assert_eq!(PersistedLedger::from_json(json.as_bytes()).ok(), Some(persisted));
+    }
+
+    #[test]
+    fn the_summary_counts_the_mutes_in_force() {
+        for (now, mutes) in [(1, 1), (2, 0)] {
+            let expected = format!("3 open alerts, 0 storms, 1 alerts that may open again, {mutes} mutes");
+            assert_eq!(sample().summary(UnixNanos(now)), expected);
+        }
     }
 
     #[test]

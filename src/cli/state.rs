@@ -4,12 +4,16 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tracing::{info, warn};
 use traffic_alerted::alert::{PersistedLedger, SinkState};
 use traffic_alerted::config::Config;
-use traffic_alerted::store::{StateDatabase, StateWriter, beside, read_regular};
+use traffic_alerted::human::HumanDuration;
+use traffic_alerted::store::{
+    DATABASE, Restored, StateDatabase, StateWriter, beside, last_written, read_regular,
+};
+use traffic_alerted::time::unix_now;
 
 use super::provided_folder::provided_folder;
 
@@ -49,6 +53,7 @@ pub(super) fn open(config: &Config) -> anyhow::Result<OpenedState> {
             taken_over: None,
         });
     };
+    let written_at = last_written(&folder);
     let (mut restored, writer) = StateDatabase::open(&folder)?;
     let mut ledger = PersistedLedger::from_rows(&restored);
     let path = config.state_file().map_or_else(|| folder.join("state.json"), Path::to_owned);
@@ -60,8 +65,25 @@ pub(super) fn open(config: &Config) -> anyhow::Result<OpenedState> {
         None => None,
     };
     ledger.begin_numbers();
+    log_restored(&folder.join(DATABASE), written_at, &restored, &ledger);
     let sinks = Some(SinkState::take(&mut restored, writer.clone()));
     Ok(OpenedState { ledger, sinks, writer: Some(writer), taken_over })
+}
+
+/// Logs in one line what was found in the database, or that nothing was.
+fn log_restored(path: &Path, written_at: Option<SystemTime>, restored: &Restored, ledger: &PersistedLedger) {
+    let path = path.display();
+    if restored.numbers.is_none() {
+        info!("the state is kept in {path}; nothing was restored from it");
+        return;
+    }
+    let age = written_at.and_then(|at| SystemTime::now().duration_since(at).ok());
+    let age = age.map(|age| format!(", last written {} ago", HumanDuration(age))).unwrap_or_default();
+    info!(
+        "restored from {path}{age}: {}, {} notices that wait",
+        ledger.summary(unix_now()),
+        restored.notices.len()
+    );
 }
 
 /// Renames the state file that was taken over, once its content is in the database. Call it after the ledger has been

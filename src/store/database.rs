@@ -1,4 +1,4 @@
-//! The open database: opens or replaces the file, and notices when others remove or replace it.
+//! The open database: opens or replaces the file, and notices when others remove, replace or change it.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,7 +11,8 @@ use rusqlite::{Connection, OpenFlags};
 use tracing::warn;
 
 use super::error::{StoreError, StoreFault};
-use super::folder::{DATABASE, beside, open_own};
+use super::files::{DatabaseFiles, FileId, FileStamp, SHM};
+use super::folder::{DATABASE, WAL, beside, open_own};
 use super::pending::Pending;
 use super::read;
 use super::rows::Restored;
@@ -21,8 +22,8 @@ use super::write::write;
 /// How long a write waits for another program that holds a lock, such as a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The WAL is copied into the database when it has this many pages of 4 KiB, and shrinks to as many bytes after that.
-const WAL_PAGES: i64 = 1000;
+/// The WAL is copied into the database when it is larger than this, and shrinks to as many bytes after that.
+const WAL_BYTES: u64 = 4 << 20;
 
 /// Where the header of a database has the version that a program must know to write it.
 const WRITE_VERSION_AT: u64 = 18;
@@ -39,19 +40,16 @@ pub(super) struct Database {
     path: PathBuf,
     /// `None` while the disk does not let it be opened.
     open: Option<Connection>,
-    /// The WAL and its index, as they were when it was opened last.
-    logs: [Option<DatabaseFileId>; 2],
+    /// The files as this process left them; `None` if it is not known whether it left them so.
+    left: Option<DatabaseFiles>,
     /// The file that this process has read or made; `None` before that. Any other file at the path is set aside.
-    known: Option<DatabaseFileId>,
+    known: Option<FileId>,
     /// True if a database was made since the folder was last synced.
     has_unsynced_name: bool,
     is_lost: bool,
     /// True if the next write has to remove all rows first: they are older than those that were written last.
     must_clear: bool,
 }
-
-/// Device and inode of a file, which tell whether it was removed or replaced.
-type DatabaseFileId = (u64, u64);
 
 impl Database {
     /// Opens the database of a folder and reads it. A file that is of no use is set aside.
@@ -65,7 +63,7 @@ impl Database {
         let mut database = Self {
             path,
             open: None,
-            logs: [None; 2],
+            left: None,
             known: None,
             has_unsynced_name: false,
             is_lost: false,
@@ -79,7 +77,7 @@ impl Database {
             }
             Ok(Opened::Newer(found)) => return Err(StoreError::Newer { path: database.path, found }),
             Err(fault) if fault.is_damage() => {
-                set_aside(&database.path, &fault);
+                database.set_aside(&fault);
                 // Without room for an empty database the first write tries again.
                 let _ = database.ensure_open();
                 Restored::default()
@@ -115,18 +113,18 @@ impl Database {
     }
 
     /// Opens the database, and creates its tables if it has none. Nothing is read.
-    fn connect(&mut self) -> Result<(Opened, DatabaseFileId), StoreFault> {
+    fn connect(&mut self) -> Result<(Opened, FileId), StoreFault> {
         // The file is made with its mode before SQLite opens it. The WAL and its index get the mode of the database.
         let file = open_own(&self.path)?;
         let metadata = file.metadata()?;
-        let identity = identity_of(&metadata);
+        let identity = FileStamp::of(&metadata).id;
         if metadata.len() == 0 {
             // Whatever fails from here on, the next attempt knows that this file is a new one.
             self.known = Some(identity);
             self.has_unsynced_name = true;
             self.is_lost = true;
         }
-        let mut connection = connect(&self.path, &file, &metadata)?;
+        let mut connection = connect(&self.path, file, &metadata)?;
         let recognised = schema::recognise(&connection).map_err(StoreFault::of_first_read)?;
         if let Recognised::Newer(version) = recognised {
             return Ok((Opened::Newer(version), identity));
@@ -140,7 +138,7 @@ impl Database {
             self.has_unsynced_name = false;
         }
         self.open = Some(connection);
-        self.logs = logs_of(&self.path);
+        self.left = DatabaseFiles::at(&self.path).ok();
         let opened = match recognised {
             Recognised::Empty => {
                 self.known = Some(identity);
@@ -165,49 +163,89 @@ impl Database {
         Ok(())
     }
 
-    /// Closes the database if one of its files was removed or replaced. A database at the path that this process has
-    /// neither read nor made is renamed: its rows would be mixed with those of this process.
+    /// Closes the database if one of its files was removed, replaced or changed by others. A database at the path that
+    /// this process has neither read nor made, or that others have changed, is renamed: its rows would be mixed with
+    /// those of this process.
     fn check_files(&mut self) -> Result<(), StoreFault> {
-        let now = match fs::symlink_metadata(&self.path) {
-            Ok(metadata) => Some((identity_of(&metadata), metadata.len())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error.into()),
-        };
+        let now = DatabaseFiles::at(&self.path)?;
         let path = self.path.display();
-        if self.known.is_some() && now.map(|(identity, _)| identity) == self.known {
-            if self.open.is_some() && self.logs != logs_of(&self.path) {
+        let is_known = self.known.is_some() && now.database.map(|file| file.id) == self.known;
+        let was_written = self.left.is_some_and(|left| now.was_written_since(&left));
+        if is_known && !was_written {
+            if self.open.is_some() && self.left.is_some_and(|left| !now.has_logs_of(&left)) {
                 warn!(
                     "{path}-wal or {path}-shm was removed or replaced while it was in use; all is written again"
                 );
                 // SQLite still has the removed WAL open. What cannot be copied from it now is lost with it.
                 self.must_clear |= !self.open.take().is_some_and(|open| copy_wal(&open));
+                self.left = None;
                 self.is_lost = true;
             }
             return Ok(());
         }
-        if self.known.is_some() {
-            warn!("{path} was removed or replaced while it was in use; all is written again to a new one");
+        self.close_as_it_is();
+        let left = self.left.take();
+        if left.is_some_and(|left| left.wal == now.wal) {
+            // It belongs to what was in the database before, and SQLite would take it for the WAL of what is in it now.
+            let _ = fs::remove_file(beside(&self.path, WAL));
         }
-        self.open = None;
-        for ((suffix, own), now) in LOG_SUFFIXES.iter().zip(self.logs).zip(logs_of(&self.path)) {
-            if own.is_some() && own == now {
-                // It belongs to the database that is gone, and SQLite would take it for the one of the next.
-                let _ = fs::remove_file(beside(&self.path, suffix));
-            }
+        if left.is_some_and(|left| left.shm == now.shm) {
+            let _ = fs::remove_file(beside(&self.path, SHM));
         }
-        self.logs = [None; 2];
-        if now.is_some_and(|(_, len)| len > 0) {
-            let unread = beside(&self.path, ".unread");
+        let unread = beside(&self.path, ".unread");
+        let is_there = now.database.is_some_and(|file| file.len > 0);
+        if is_there {
             rename_all(&self.path, &unread)?;
-            warn!(
-                "{path} is a database that this process has not read, and is now {}; to use it, stop the program \
-                 and rename it back",
-                unread.display()
-            );
+        }
+        let (path, unread) = (self.path.display(), unread.display());
+        let how = if was_written { "changed by another program" } else { "removed or replaced" };
+        match (self.known.is_some(), is_there) {
+            (true, true) => warn!(
+                "{path} was {how} while it was in use; all is written again to a new one. What was there is now \
+                 {unread}; to use it, stop the program and rename it back"
+            ),
+            (true, false) => {
+                warn!("{path} was {how} while it was in use; all is written again to a new one");
+            }
+            (false, true) => warn!(
+                "{path} is a database that this process has not read, and is now {unread}; to use it, stop the \
+                 program and rename it back"
+            ),
+            (false, false) => {}
         }
         self.known = None;
         self.is_lost = true;
         Ok(())
+    }
+
+    /// Looks whether the files are still those that this process left, and makes them anew if they are not.
+    pub(super) fn look(&mut self) {
+        // The next write makes another attempt, and logs why it fails.
+        let _ = self.ensure_open();
+    }
+
+    /// Closes the database and leaves its files as they are: copying the WAL would write into what others have put
+    /// there.
+    fn close_as_it_is(&mut self) {
+        if let Some(open) = self.open.take() {
+            let _ = open.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
+    }
+
+    /// Renames a database that is of no use, with its WAL, and logs that. The next attempt makes a new one.
+    fn set_aside(&mut self, fault: &StoreFault) {
+        self.close_as_it_is();
+        let (path, bad) = (self.path.display(), beside(&self.path, ".bad"));
+        match rename_all(&self.path, &bad) {
+            Ok(()) => {
+                warn!("the state in {path} is of no use: {fault}; it is now {}", bad.display());
+                (self.known, self.left) = (None, None);
+                self.is_lost = true;
+            }
+            Err(error) => {
+                warn!("the state in {path} is of no use: {fault}; it cannot be set aside: {error}");
+            }
+        }
     }
 
     /// Returns true, once, if the database was replaced by an empty one since it was opened, or may lack what was
@@ -224,22 +262,58 @@ impl Database {
         let opened = self.ensure_open();
         let must_clear = self.must_clear;
         let written = opened.and_then(|()| match &mut self.open {
-            Some(open) => write(open, pending, must_clear),
+            Some(open) => write(open, pending, must_clear).map_err(StoreFault::of_own_statement),
             None => Err(io::Error::other("it is not open").into()),
         });
+        let written = written.and_then(|()| self.check_after_commit());
         self.must_clear &= written.is_err();
         if let Err(fault) = &written {
-            // The next attempt opens the file again: after a failed sync, or once files can be opened again.
-            self.open = None;
             if fault.is_damage() {
-                set_aside(&self.path, fault);
+                self.set_aside(fault);
+            } else {
+                self.reopen_later();
             }
         }
         written
     }
 
+    /// Looks whether others changed the database during the commit, which writes to the WAL alone. Then copies the WAL
+    /// into the database if it is large, and takes note of the files.
+    fn check_after_commit(&mut self) -> Result<(), StoreFault> {
+        let now = DatabaseFiles::at(&self.path)?;
+        if self.left.is_some_and(|left| left.database != now.database) {
+            return Err(io::Error::other("another program has changed it just now").into());
+        }
+        if let Some(open) = &self.open
+            && now.wal.is_some_and(|wal| wal.len > WAL_BYTES)
+        {
+            // Readers may keep a part of it from being copied. The next commit tries again.
+            let _ = open.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        }
+        self.left = Some(DatabaseFiles::at(&self.path)?);
+        Ok(())
+    }
+
+    /// Closes the database, so that the next attempt opens the file again: after a failed sync, or once files can be
+    /// opened again.
+    fn reopen_later(&mut self) {
+        let now = DatabaseFiles::at(&self.path).ok();
+        let is_own = |left: DatabaseFiles| now.is_some_and(|now| left.database == now.database);
+        if self.left.is_none_or(is_own) {
+            // The last connection copies the WAL and removes it.
+            self.open = None;
+            self.left = DatabaseFiles::at(&self.path).ok();
+        } else {
+            self.close_as_it_is();
+        }
+    }
+
     /// Copies the WAL into the database, so that the file alone has everything.
     pub(super) fn close(&mut self) {
+        // What others have put there stays as it is; the next start reads it, or sets it aside.
+        if self.left.zip(DatabaseFiles::at(&self.path).ok()).is_some_and(|(left, now)| left != now) {
+            self.close_as_it_is();
+        }
         if let Some(open) = self.open.take() {
             // The last connection does this when it closes. A failure leaves the WAL, which the next start reads.
             let _ = open.close();
@@ -256,7 +330,7 @@ enum Opened {
     Newer(i64),
 }
 
-fn connect(path: &Path, file: &File, metadata: &fs::Metadata) -> Result<Connection, StoreFault> {
+fn connect(path: &Path, file: File, metadata: &fs::Metadata) -> Result<Connection, StoreFault> {
     if metadata.len() > FILE_BYTES_MAX {
         return Err(StoreFault::Foreign(format!("it is larger than {FILE_BYTES_MAX} bytes")));
     }
@@ -271,6 +345,9 @@ fn connect(path: &Path, file: &File, metadata: &fs::Metadata) -> Result<Connecti
             format!("its format has the write version {}, which this SQLite cannot write", write_version[0]);
         return Err(StoreFault::Foreign(text));
     }
+    // A later close of any descriptor of the file would release the locks of SQLite, and the next program that only reads
+    // would take itself for the last one and remove the WAL (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    drop(file);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
@@ -281,18 +358,6 @@ fn connect(path: &Path, file: &File, metadata: &fs::Metadata) -> Result<Connecti
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     Ok(connection)
-}
-
-/// What SQLite appends to the name of the database for its WAL and the index of it.
-const LOG_SUFFIXES: [&str; 2] = ["-wal", "-shm"];
-
-fn identity_of(metadata: &fs::Metadata) -> DatabaseFileId {
-    (metadata.dev(), metadata.ino())
-}
-
-fn logs_of(path: &Path) -> [Option<DatabaseFileId>; 2] {
-    LOG_SUFFIXES
-        .map(|suffix| fs::symlink_metadata(beside(path, suffix)).ok().map(|metadata| identity_of(&metadata)))
 }
 
 /// Copies the whole WAL into the database. Returns true if that succeeded.
@@ -310,7 +375,8 @@ fn set_up(connection: &Connection) -> Result<(), StoreFault> {
         return Err(io::Error::other(format!("it cannot have a WAL: the mode is {mode}")).into());
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    // A commit writes to the WAL alone, so that a change of the database during one is that of another program.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.query_row("PRAGMA journal_size_limit = 4194304", [], |_| Ok(()))?;
     Ok(())
 }
@@ -325,21 +391,10 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// Renames a database that is of no use, with its WAL, and logs that.
-fn set_aside(path: &Path, fault: &StoreFault) {
-    let bad = beside(path, ".bad");
-    match rename_all(path, &bad) {
-        Ok(()) => warn!("the state in {} is of no use: {fault}; it is now {}", path.display(), bad.display()),
-        Err(error) => {
-            warn!("the state in {} is of no use: {fault}; it cannot be set aside: {error}", path.display());
-        }
-    }
-}
-
 /// Renames a database with its WAL and the index of that.
 fn rename_all(from: &Path, to: &Path) -> io::Result<()> {
     let renamed = fs::rename(from, to);
-    for suffix in LOG_SUFFIXES {
+    for suffix in [WAL, SHM] {
         // A WAL that stayed would be taken for the one of the next database, and an earlier one for that of this one.
         if fs::rename(beside(from, suffix), beside(to, suffix)).is_err() {
             let _ = fs::remove_file(beside(to, suffix));

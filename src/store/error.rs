@@ -83,6 +83,22 @@ impl StoreFault {
         }
     }
 
+    /// Returns the fault of a write. The statements are constant and fit the tables of this program, so if SQLite finds
+    /// an error in them, another program has changed the tables.
+    pub(super) fn of_own_statement(self) -> Self {
+        use rusqlite::ErrorCode as Code;
+        let Self::Sqlite(error) = &self else { return self };
+        let is_other_schema = match error.sqlite_error_code() {
+            Some(Code::ConstraintViolation | Code::TypeMismatch | Code::SchemaChanged) => true,
+            _ => error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_ERROR),
+        };
+        if is_other_schema {
+            Self::Foreign(format!("its tables are not those of this program any more: {error}"))
+        } else {
+            self
+        }
+    }
+
     /// Returns what failed, in words, and what can be done about it.
     pub(super) fn explain(&self) -> String {
         use rusqlite::ErrorCode as Code;

@@ -4,8 +4,12 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::error::StoreError;
+
+/// What SQLite appends to the name of the database for its WAL.
+pub(super) const WAL: &str = "-wal";
 
 /// Name of the database in the state directory.
 pub const DATABASE: &str = "state.db";
@@ -162,6 +166,15 @@ pub fn read_regular(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 
 fn check_regular(file: File) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
+}
+
+/// Returns when the database of a state directory was written last; `None` if there is none.
+#[must_use]
+pub fn last_written(folder: &Path) -> Option<SystemTime> {
+    let path = folder.join(DATABASE);
+    let written =
+        [beside(&path, WAL), path].map(|path| fs::metadata(path).and_then(|file| file.modified()).ok());
+    written.into_iter().flatten().max()
 }
 
 /// Returns the path with an extension appended, such as `.bad`.

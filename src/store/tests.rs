@@ -1,9 +1,10 @@
 //! Tests of the store with real files.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::pending::{Pending, REMOVALS_MAX};
 use super::*;
@@ -451,4 +452,132 @@ fn a_check_finds_that_the_database_was_removed_although_nothing_waits() {
     writer.check(LONG);
     assert!(writer.take_lost());
     assert!(writer.finish(LONG));
+}
+
+/// Overwrites a file in place, as cp(1) and dd(1) do: it stays the same file.
+fn overwrite(path: &Path, bytes: &[u8]) {
+    let mut file = fs::OpenOptions::new().write(true).truncate(true).open(path).expect("the folder is ours");
+    file.write_all(bytes).expect("there is room");
+    // The clock of the file system may stand still for some milliseconds.
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).expect("it is ours");
+}
+
+#[test]
+fn a_database_that_is_overwritten_in_place_is_set_aside_as_it_is() {
+    let other = tempfile::tempdir().expect("a folder for the test");
+    let (_, writer) = open(other.path());
+    writer.submit(Changes { alerts: vec![alert("1-7", "of a backup")], ..Changes::default() });
+    assert!(writer.finish(LONG));
+    let backup = fs::read(other.path().join(DATABASE)).expect("it is there");
+    let with = |change: fn(&mut Vec<u8>)| {
+        let mut bytes = backup.clone();
+        change(&mut bytes);
+        bytes
+    };
+    for bytes in [
+        backup.clone(),
+        b"no database at all".to_vec(),
+        with(|bytes| bytes.truncate(5000)),
+        with(|bytes| bytes[4096..].fill(0)),
+        with(|bytes| bytes.resize(bytes.len() * 2, 7)),
+        Vec::new(),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join(DATABASE);
+        let unread = folder.path().join("state.db.unread");
+        let (_, writer) = open(folder.path());
+        let ticket = writer.submit(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
+        assert!(writer.wait_committed(ticket, LONG) && !writer.take_lost());
+        overwrite(&path, &bytes);
+        let ticket = writer.submit(Changes { alerts: vec![alert("1-2", "b")], ..Changes::default() });
+        assert!(writer.wait_committed(ticket, LONG));
+        assert!(writer.take_lost() && !writer.take_lost());
+        assert_eq!(rows(folder.path(), "SELECT body FROM alerts"), ["b"]);
+        assert_eq!(fs::read(&unread).unwrap_or_default(), bytes, "it is as it was");
+        assert!(!folder.path().join("state.db.unread-wal").exists(), "the WAL was not its own");
+        // The end of the program leaves what it finds as well.
+        overwrite(&path, &bytes);
+        assert!(writer.finish(LONG));
+        assert_eq!(fs::read(&path).expect("it is there"), bytes);
+    }
+}
+
+#[test]
+fn a_wal_that_is_overwritten_and_tables_that_others_change_are_set_aside() {
+    let cut: fn(&Path) = |folder| overwrite(&folder.join("state.db-wal"), b"");
+    let zero: fn(&Path) = |folder| {
+        let wal = folder.join("state.db-wal");
+        let len = fs::metadata(&wal).expect("it is there").len();
+        overwrite(&wal, &vec![0; usize::try_from(len).expect("it is small")]);
+    };
+    let drop_table: fn(&Path) = |folder| {
+        let other = rusqlite::Connection::open(folder.join(DATABASE)).expect("it is there");
+        other.execute_batch("DROP TABLE mutes; PRAGMA application_id = 7").expect("nobody writes");
+    };
+    for change in [cut, zero, drop_table] {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let (_, writer) = open(folder.path());
+        let ticket = writer.submit(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
+        assert!(writer.wait_committed(ticket, LONG) && !writer.take_lost());
+        change(folder.path());
+        let mutes = vec![MuteRow { id: 1, body: "m".to_owned() }];
+        let ticket = writer.submit(Changes { alerts: vec![alert("1-2", "b")], mutes, ..Changes::default() });
+        assert!(writer.wait_committed(ticket, LONG));
+        assert!(writer.take_lost() && !writer.take_lost());
+        assert_eq!(
+            rows(folder.path(), "SELECT body FROM alerts UNION ALL SELECT body FROM mutes"),
+            ["b", "m"]
+        );
+        assert!(folder.path().join("state.db.unread").exists());
+        assert!(writer.finish(LONG));
+    }
+}
+
+#[test]
+fn a_file_that_others_only_read_or_whose_mode_they_change_stays_in_use() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let path = folder.path().join(DATABASE);
+    let (_, writer) = open(folder.path());
+    for round in 0..3 {
+        let ticket =
+            writer.submit(Changes { alerts: vec![alert("1-1", &round.to_string())], ..Changes::default() });
+        assert!(writer.wait_committed(ticket, LONG));
+        let other = rusqlite::Connection::open(&path).expect("it is there");
+        let count: i64 = other.query_row("SELECT count(*) FROM alerts", [], |row| row.get(0)).expect("a row");
+        assert_eq!(count, 1);
+        other.close().expect("nothing holds it");
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640)).expect("it is ours");
+    }
+    assert!(!writer.take_lost());
+    // Another process that reads must not take itself for the last one, and remove the WAL when it closes.
+    let inode = fs::metadata(&path).expect("it is there").ino();
+    let locks = fs::read_to_string("/proc/locks").expect("the kernel has it");
+    let own = format!(" {} ", std::process::id());
+    let of_file = format!(":{inode} ");
+    assert!(locks.lines().any(|line| line.contains(&own) && line.contains(&of_file)), "{locks}");
+    assert!(writer.finish(LONG));
+}
+
+#[test]
+fn a_look_makes_a_database_anew_that_others_removed() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (_, mut database) = database::Database::open(folder.path()).expect("it is ours");
+    assert!(!database.take_lost());
+    database.look();
+    assert!(!database.take_lost());
+    fs::remove_file(folder.path().join(DATABASE)).expect("it is there");
+    database.look();
+    assert!(database.take_lost() && folder.path().join(DATABASE).exists());
+}
+
+#[test]
+fn tables_of_another_form_are_no_reason_to_try_again() {
+    let connection = rusqlite::Connection::open_in_memory().expect("memory");
+    connection.execute_batch("CREATE TABLE alerts (id INTEGER CHECK (id > 5)) STRICT").expect("a statement");
+    for statement in
+        ["INSERT INTO mutes VALUES (1)", "INSERT INTO alerts VALUES (1)", "INSERT INTO alerts VALUES ('a')"]
+    {
+        let error = connection.execute(statement, []).expect_err(statement);
+        assert!(error::StoreFault::from(error).of_own_statement().is_damage(), "{statement}");
+    }
 }

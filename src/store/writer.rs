@@ -17,6 +17,9 @@ use crate::sandbox::{self, ThreadKind};
 /// Time between two attempts while writes fail.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Longest time until it is noticed that others removed, replaced or changed the database while nothing is written.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
 /// Changes that wait longer than this count as not durable.
 const DURABLE_WITHIN: Duration = Duration::from_millis(200);
 
@@ -215,6 +218,15 @@ impl Queue {
     }
 }
 
+/// What the thread does next.
+enum Work {
+    /// Write these changes, up to the ticket with this number.
+    Write(Pending, u64),
+    /// Look whether the database is still the one that was opened.
+    Look,
+    End,
+}
+
 struct Thread {
     shared: Arc<Shared>,
     database: Database,
@@ -224,7 +236,15 @@ struct Thread {
 impl Thread {
     fn run(mut self) {
         sandbox::enter(ThreadKind::Store);
-        while let Some((pending, ticket)) = self.next() {
+        loop {
+            let (pending, ticket) = match self.next() {
+                Work::Write(pending, ticket) => (pending, ticket),
+                Work::Look => {
+                    self.look();
+                    continue;
+                }
+                Work::End => break,
+            };
             let written = self.write(&pending);
             let explained = written.as_ref().err().cloned();
             let mut queue = self.shared.lock();
@@ -257,8 +277,8 @@ impl Thread {
         self.shared.has_written.notify_all();
     }
 
-    /// Waits for changes and takes them. Returns `None` at the end.
-    fn next(&self) -> Option<(Pending, u64)> {
+    /// Waits for changes and takes them.
+    fn next(&self) -> Work {
         let mut queue = self.shared.lock();
         if queue.error.is_some() && !queue.is_ending {
             (queue, _) = self
@@ -267,16 +287,24 @@ impl Thread {
                 .wait_timeout_while(queue, RETRY_AFTER, |queue| !queue.is_ending)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        queue = self
+        (queue, _) = self
             .shared
             .has_work
-            .wait_while(queue, |queue| !queue.has_waiting() && !queue.is_ending)
+            .wait_timeout_while(queue, LOOK_EVERY, |queue| !queue.has_waiting() && !queue.is_ending)
             .unwrap_or_else(PoisonError::into_inner);
         if !queue.has_waiting() {
-            return None;
+            return if queue.is_ending { Work::End } else { Work::Look };
         }
         queue.in_flight = queue.pending.rows();
-        Some((std::mem::take(&mut queue.pending), queue.submitted))
+        Work::Write(std::mem::take(&mut queue.pending), queue.submitted)
+    }
+
+    /// Has everything submitted again if others removed, replaced or changed the database.
+    fn look(&mut self) {
+        if self.lock.is_some() {
+            self.database.look();
+            self.shared.lock().is_lost |= self.database.take_lost();
+        }
     }
 
     /// Writes the changes. Returns in words why that failed.

@@ -64,6 +64,10 @@ fn a_program_restarts_with_the_alerts_of_a_killed_one() {
         assert_eq!(program.stop(Signal::SIGKILL).code, None);
 
         let mut program = Program::start(&router, &config);
+        program.wait_for_log(&format!("restored from {}/state.db, last written ", folder.path().display()));
+        let counts =
+            " ago: 2 open alerts, 0 storms, 0 alerts that may open again, 1 mutes, 0 notices that wait";
+        program.wait_for_log(counts);
         // The API does not answer before the state is restored.
         let known = ids(&program);
         assert_eq!((known, program.get("/api/v1/mutes")), (open, mutes));
