@@ -19,4 +19,4 @@ mod take_over;
 pub use account::{Account, UserName};
 pub use capabilities::{PrivilegeError, drop_all};
 pub use identity::{Confinement, Identity, IdentityError, drop_to};
-pub use take_over::{OwnFiles, TakenOver, take_over, take_over_secrets};
+pub use take_over::{OwnFiles, TakenOver, take_over, take_over_secrets, would_take_over};

@@ -63,7 +63,9 @@ pub use sink::{
     ShutdownTimeouts, SinkName, SinkOptions, SinkResult, SinkState, SinkUpdate, Sinks, SyslogOptions,
     SyslogTarget, WebhookFormat, WebhookOptions, run_helper,
 };
-pub(crate) use sink::{why_no_token, why_no_webhook};
+pub(crate) use sink::{
+    is_foreign, lock_path, why_no_secret, why_no_token, why_no_token_in, why_no_webhook, why_no_webhook_in,
+};
 pub use state_error::StateError;
 pub use storm::{STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm};
 pub use why_line::WhyLine;

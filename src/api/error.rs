@@ -63,8 +63,15 @@ pub enum ApiError {
     },
 }
 
+impl ApiError {
+    /// Returns the error of the kernel about an address, with what to do about it.
+    pub(super) fn refused(addr: SocketAddr, source: io::Error) -> Self {
+        Self::Listen { addr, remedy: remedy(source.kind()), source }
+    }
+}
+
 /// Returns what to do about an address that the kernel refuses.
-pub(super) fn remedy(kind: io::ErrorKind) -> &'static str {
+fn remedy(kind: io::ErrorKind) -> &'static str {
     match kind {
         io::ErrorKind::PermissionDenied => {
             "a port below 1024 needs CAP_NET_BIND_SERVICE; choose a higher one with ListenAddress"

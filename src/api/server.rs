@@ -2,11 +2,10 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use nix::unistd::geteuid;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -14,17 +13,18 @@ use tokio::sync::oneshot;
 use super::accept::{self, Acceptor};
 use super::access::Access;
 use super::bounds::Bounds;
-use super::error::{ApiError, remedy};
+use super::error::ApiError;
 use super::guard::HostNames;
 use super::mutes::MutesEndpoint;
 use super::options::Options;
+use super::refusals;
 use super::router::Router;
 use super::socket_owner::SocketOwners;
-use super::token::{HashedSecret, TokenError, read_token_file};
+use super::token::{GivenToken, HashedSecret, TokenError};
 use super::unix_socket::{self, BoundSocket, SocketFile, SocketOption};
 use super::users::AllowedUsers;
 use super::view;
-use crate::alert::{MuteHandle, Secret};
+use crate::alert::MuteHandle;
 use crate::enrich::GeoIp;
 use crate::flow::Published;
 use crate::report::Report;
@@ -61,13 +61,11 @@ impl Server {
     /// refuses the descriptors of the event loop.
     pub fn bind(options: &Options) -> Result<Server, ApiError> {
         let addr = options.listen;
-        if !addr.ip().is_loopback() && options.token.is_none() {
-            return Err(ApiError::NotLoopback { addr });
-        }
+        refusals::check_reach(options)?;
         let token = GivenToken::read(options.token.as_ref()).map_err(ApiError::Token)?;
         let refused = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => ApiError::InUse { addr, port: addr.port(), source },
-            kind => ApiError::Listen { addr, remedy: remedy(kind), source },
+            _ => ApiError::refused(addr, source),
         };
         let listener = StdListener::bind(addr).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
@@ -255,53 +253,13 @@ impl std::fmt::Debug for NewAccess {
     }
 }
 
-/// A token, and the file it comes from with the owner of the file.
-struct GivenToken {
-    token: String,
-    file: Option<(PathBuf, u32)>,
-}
-
-impl GivenToken {
-    /// Reads the token that the options name.
-    fn read(secret: Option<&Secret>) -> Result<Option<Self>, TokenError> {
-        Ok(match secret {
-            None => None,
-            Some(Secret::Here(token)) => Some(Self { token: token.clone(), file: None }),
-            Some(Secret::InFile(path)) => {
-                let read = read_token_file(path)?;
-                Some(Self { token: read.token, file: Some((path.clone(), read.owner)) })
-            }
-        })
-    }
-
-    /// Returns the token, if its file belongs to the user of this process or to root.
-    fn checked(self) -> Result<String, TokenError> {
-        match self.file {
-            Some((path, owner)) if owner != 0 && owner != geteuid().as_raw() => {
-                let why = format!("it belongs to uid {owner}, who could read and replace it: chown it");
-                Err(TokenError::Unsafe { path, why })
-            }
-            _ => Ok(self.token),
-        }
-    }
-}
-
-impl std::fmt::Debug for GivenToken {
-    /// Leaves the token out, since debug output may be logged.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GivenToken").field("file", &self.file).finish_non_exhaustive()
-    }
-}
-
 /// Binds the Unix socket. Where the options do not name it, the program goes on without it.
 fn bind_socket(option: &SocketOption) -> Result<Option<BoundSocket>, ApiError> {
     let Some(path) = option.path() else { return Ok(None) };
     match unix_socket::bind(&path) {
         Ok(socket) => Ok(Some(socket)),
         Err(error) if *option == SocketOption::Auto => {
-            tracing::warn!(
-                "there is no API socket: {error}; `ApiSocket: off` or another path ends this warning"
-            );
+            tracing::warn!("{}", refusals::without_socket(&error));
             Ok(None)
         }
         Err(error) => Err(ApiError::Socket(error)),

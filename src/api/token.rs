@@ -8,8 +8,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
 use ring::hmac;
 use ring::rand::SystemRandom;
+
+use crate::alert::Secret;
 
 /// Minimum number of characters of a token.
 const TOKEN_CHARS_MIN: usize = 32;
@@ -72,10 +75,65 @@ impl HashedSecret {
     }
 }
 
+/// A token, and the file it comes from with the owner of the file.
+pub(super) struct GivenToken {
+    token: String,
+    file: Option<(PathBuf, u32)>,
+}
+
+impl GivenToken {
+    /// Reads the token that the options name.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub(super) fn read(secret: Option<&Secret>) -> Result<Option<Self>, TokenError> {
+        Ok(match secret {
+            None => None,
+            Some(Secret::Here(token)) => Some(Self { token: token.clone(), file: None }),
+            Some(Secret::InFile(path)) => {
+                let read = read_token_file(path)?;
+                Some(Self { token: read.token, file: Some((path.clone(), read.owner)) })
+            }
+        })
+    }
+
+    /// Returns the token, if its file belongs to the user of this process or to root.
+    ///
+    /// # Errors
+    /// The file belongs to somebody else.
+    pub(super) fn checked(self) -> Result<String, TokenError> {
+        self.checked_for(&[geteuid().as_raw()])
+    }
+
+    /// Returns the token, if its file belongs to one of these users or to root.
+    ///
+    /// # Errors
+    /// The file belongs to somebody else.
+    pub(super) fn checked_for(self, owners: &[u32]) -> Result<String, TokenError> {
+        match self.file {
+            Some((path, owner)) if owner != 0 && !owners.contains(&owner) => {
+                let why = format!(
+                    "it belongs to uid {owner}, who could read and replace it: run `chown root {}`",
+                    path.display()
+                );
+                Err(TokenError::Unsafe { path, why })
+            }
+            _ => Ok(self.token),
+        }
+    }
+}
+
+impl std::fmt::Debug for GivenToken {
+    /// Leaves the token out, since debug output may be logged.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GivenToken").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
 /// A token that was read from a file, and the user who owns the file.
-pub(super) struct TokenFile {
-    pub(super) token: String,
-    pub(super) owner: u32,
+struct TokenFile {
+    token: String,
+    owner: u32,
 }
 
 /// Why a file gives no token. No text contains what is in the file.
@@ -123,7 +181,7 @@ pub enum TokenError {
 ///
 /// # Errors
 /// The file cannot be read, others can read it, or it holds no token.
-pub(super) fn read_token_file(path: &Path) -> Result<TokenFile, TokenError> {
+fn read_token_file(path: &Path) -> Result<TokenFile, TokenError> {
     let read_error =
         |source: io::Error| TokenError::Read { path: path.to_owned(), remedy: remedy(&source), source };
     let refused = |why: String| TokenError::Unsafe { path: path.to_owned(), why };

@@ -45,7 +45,7 @@ impl SocketOption {
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// The system refuses it.
-    #[error("{what} {path}: {source}", path = .path.display())]
+    #[error("{what} {path}: {source}; {remedy}", path = .path.display(), remedy = remedy(.source))]
     System {
         /// What was tried.
         what: &'static str,
@@ -137,9 +137,14 @@ fn make_folder(path: &Path) -> Result<(), SocketError> {
                 .map_err(system("cannot open the folder"))?;
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(system("cannot make the folder")(error)),
+        Err(error) => return Err(system(MAKE_FOLDER)(error)),
     }
     let metadata = fs::symlink_metadata(folder).map_err(system("cannot look at"))?;
+    check_folder(folder, &metadata)
+}
+
+/// Checks that what is at the path of the folder is a folder in which no other user can replace the socket.
+fn check_folder(folder: &Path, metadata: &Metadata) -> Result<(), SocketError> {
     let mode = metadata.permissions().mode();
     let refused = |why| Err(SocketError::Refused { path: folder.to_owned(), why });
     match metadata.file_type() {
@@ -151,17 +156,46 @@ fn make_folder(path: &Path) -> Result<(), SocketError> {
     }
 }
 
+/// Checks what [`bind`] would find, and changes nothing. Whether a process listens there is not looked at: it may be
+/// the one that is to be replaced.
+///
+/// # Errors
+/// The folder or what is at the path is refused, or they cannot be looked at.
+pub(super) fn look(path: &Path) -> Result<(), SocketError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    let system = |what| move |source| SocketError::System { what, path: folder.to_owned(), source };
+    match fs::symlink_metadata(folder) {
+        Ok(metadata) => {
+            check_folder(folder, &metadata)?;
+            has_old_socket(path).map(drop)
+        }
+        // It is made if the folder above it is there.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            folder.parent().map_or(Ok(()), |above| fs::metadata(above).map(drop)).map_err(system(MAKE_FOLDER))
+        }
+        Err(error) => Err(system("cannot look at")(error)),
+    }
+}
+
+/// Returns true if a socket is at the path.
+///
+/// # Errors
+/// Something else is there, or it cannot be looked at.
+fn has_old_socket(path: &Path) -> Result<bool, SocketError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => Ok(true),
+        Ok(_) => {
+            Err(SocketError::Refused { path: path.to_owned(), why: "is there already and is no socket" })
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(SocketError::System { what: "cannot look at", path: path.to_owned(), source }),
+    }
+}
+
 /// Removes the socket of a process that has ended.
 fn clear(path: &Path) -> Result<(), SocketError> {
-    let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(source) => {
-            return Err(SocketError::System { what: "cannot look at", path: path.to_owned(), source });
-        }
-    };
-    if !metadata.file_type().is_socket() {
-        return Err(SocketError::Refused { path: path.to_owned(), why: "is there already and is no socket" });
+    if !has_old_socket(path)? {
+        return Ok(());
     }
     match UnixStream::connect(path) {
         Ok(stream) => Err(SocketError::InUse { path: path.to_owned(), owner: owner(&stream) }),
@@ -194,6 +228,19 @@ type FileIdentity = (u64, u64, i64, i64);
 fn identity(metadata: &Metadata) -> FileIdentity {
     (metadata.dev(), metadata.ino(), metadata.mtime(), metadata.mtime_nsec())
 }
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "make the folder above it, or choose another path with ApiSocket",
+        ErrorKind::PermissionDenied => {
+            "let the user that starts TrafficAlerted write there, or choose another path with ApiSocket"
+        }
+        _ => "choose another path with ApiSocket",
+    }
+}
+
+/// What fails if the folder cannot be made.
+const MAKE_FOLDER: &str = "cannot make the folder";
 
 /// The folder of the socket without a service manager.
 const FOLDER: &str = "/run/TrafficAlerted";

@@ -4,9 +4,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use traffic_alerted::config::{ConfigFile, Viewer};
+use nix::unistd::geteuid;
+use traffic_alerted::api;
+use traffic_alerted::config::ConfigFile;
+use traffic_alerted::privileges::drop_to;
 
-use super::{check_interfaces, confine, exit};
+use super::{check_interfaces, confine, exit, preflight};
 
 /// The arguments of `check`.
 #[derive(Debug, Args)]
@@ -18,10 +21,11 @@ pub(super) struct CheckArgs {
 
 impl CheckArgs {
     /// Prints every key with its value in force and what would be done with the interfaces of this machine; then, on
-    /// standard error, what does not work as things are, and advice.
+    /// standard error, what does not work as things are, advice, and what stops the start. Root looks for files as the
+    /// user that the program would become.
     ///
     /// # Errors
-    /// The configuration is wrong, or standard output cannot be written.
+    /// The configuration is wrong, the program would not start with it, or standard output cannot be written.
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let file = ConfigFile::load(&self.config)?;
         file.check_users(confine::keeps_state())?;
@@ -31,13 +35,20 @@ impl CheckArgs {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             result => result?,
         }
+        let config = file.config();
+        let identity = confine::identity(config)?;
+        let refusals = preflight::refusals(config, &identity);
+        let no_socket = api::socket_warning(&config.api_options());
+        let given = confine::would_take_over(config, &identity);
+        // Whoever is not root checks on behalf of another user, whose rights are not known.
+        let become_user = || geteuid().is_root() && drop_to(&identity).is_ok();
         let coloured = exit::wants_colour();
-        let reports =
-            file.warnings(Viewer::Operator).reports(coloured).into_iter().chain(file.advice(coloured));
-        for report in reports {
-            // If stderr is closed, the exit code alone says that the file is right.
+        let warnings = file.warnings_before_start(&given, become_user).reports(coloured);
+        let no_socket = no_socket.map(|warning| format!("warning: {warning}\n"));
+        for report in warnings.into_iter().chain(no_socket).chain(file.advice(coloured)) {
+            // If stderr is closed, the exit code alone says whether the file is right.
             let _ = writeln!(io::stderr().lock(), "\n{report}");
         }
-        Ok(())
+        preflight::stop_for(refusals)
     }
 }

@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 use tracing::{info, warn};
 use traffic_alerted::config::Config;
 use traffic_alerted::privileges::{
     Confinement, Identity, IdentityError, OwnFiles, PrivilegeError, drop_to, take_over, take_over_secrets,
+    would_take_over as would_take_over_for,
 };
 
 use super::provided_folder::provided_folder;
@@ -34,6 +35,12 @@ pub(super) fn command_identity(config: &Config, own: &Identity) -> Result<Identi
     let identity = Identity::resolve(config.command_user(), &[])?;
     identity.notes.iter().for_each(|note| warn!("AlertCommandUser: {note}"));
     Ok(identity)
+}
+
+/// Returns the files and folders that [`confine`] would give to the user. Changes nothing.
+pub(super) fn would_take_over(config: &Config, identity: &Identity) -> Vec<PathBuf> {
+    let Some(account) = &identity.account else { return Vec::new() };
+    would_take_over_for(&own_files(config), config.secret_files(), account)
 }
 
 /// Gives the user the files of earlier runs, the files of secrets and the socket of the API, becomes the user, and

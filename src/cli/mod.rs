@@ -10,6 +10,7 @@ mod command_helper;
 mod confine;
 pub(crate) mod exit;
 mod monitor;
+mod preflight;
 mod provided_folder;
 mod replay;
 mod replay_json;

@@ -23,7 +23,7 @@ use traffic_alerted::supervisor;
 use super::background::Background;
 use super::exit::say;
 use super::state::{self, OpenedState};
-use super::{begin_log, command_helper, confine, rules};
+use super::{begin_log, command_helper, confine, preflight, rules};
 
 /// Monitors with the configuration at `path` until SIGTERM or SIGINT; SIGHUP reads the file again.
 ///
@@ -33,13 +33,14 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     // Signals are blocked before the first thread starts, because threads inherit the mask.
     let signals = Signals::block().context("cannot take over SIGTERM, SIGINT and SIGHUP")?;
     let Some(read) = read_beside(path, &signals)? else { return Ok(()) };
-    let file = read.inspect_err(|error| {
+    let (file, refusals) = read.inspect_err(|error| {
         // If the file is wrong, its log format is still used for the report. Without a log the report is text.
         if error.log_format() == LogFormat::Json {
             let _ = begin_log(LogFormat::Json);
         }
     })?;
     let prefix = begin_log(file.config().log_format())?;
+    preflight::stop_for(refusals)?;
     let mut monitor = Monitor::start(file, path, prefix)?;
     supervisor::ready();
     let reason = loop {
@@ -68,14 +69,26 @@ fn load(path: &Path) -> Result<ConfigFile, ConfigError> {
     Ok(file)
 }
 
+/// Reads the configuration, and looks for what stops the start with it.
+fn load_for_start(path: &Path) -> Result<(ConfigFile, Vec<anyhow::Error>), ConfigError> {
+    let file = load(path)?;
+    // Without an identity the start says why.
+    let identity = confine::identity(file.config()).ok();
+    let refusals = identity.map_or_else(Vec::new, |identity| preflight::refusals(file.config(), &identity));
+    Ok((file, refusals))
+}
+
+/// What [`load_for_start`] returns, or `None` after a signal to stop.
+type LoadedForStart = Option<Result<(ConfigFile, Vec<anyhow::Error>), ConfigError>>;
+
 /// Reads the configuration on a thread of its own, so that a signal to stop ends the program also if the file system
 /// hangs. Returns `None` after such a signal.
 ///
 /// # Errors
 /// The system refuses a thread.
-fn read_beside(path: &Path, signals: &Signals) -> anyhow::Result<Option<Result<ConfigFile, ConfigError>>> {
+fn read_beside(path: &Path, signals: &Signals) -> anyhow::Result<LoadedForStart> {
     let name = path.to_owned();
-    let mut reading = Background::start("config", READ_USUALLY, move || load(&name))
+    let mut reading = Background::start("config", READ_USUALLY, move || load_for_start(&name))
         .context("cannot start the thread that reads the configuration: raise the limit on tasks")?;
     loop {
         let other = WaitFor { failure: None, task: Some(reading.as_fd()), deadline: reading.deadline() };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::check::{check, contact_limit};
 use super::checked::Config;
@@ -12,11 +12,12 @@ use super::error::ConfigError;
 use super::file::{FILE_BYTES_MAX, RawConfig, Setting, Text};
 use super::key::SettingKey;
 use super::machine::{Machine, MemoryLimit};
-use super::missing_files::{Viewer, missing};
+use super::missing_files::{Missing, Viewer, missing};
 use super::problem::{Problem, Problems, Severity};
 use super::units::Bytes;
 use super::users::{WrongUser, wrong_users};
 use super::values::Settings;
+use crate::alert::Secret;
 use crate::bounded_file::{self, ReadFileError};
 use crate::detect::ScanRule;
 use crate::escape::Escaped;
@@ -145,8 +146,24 @@ impl ConfigFile {
 
     /// Looks for what the file names: programs, files and folders. Returns a warning for each that cannot be used, and
     /// for a `MemoryLimit` that this process may not have.
-    pub fn warnings(&self, viewer: Viewer) -> Warnings {
-        let missing = missing(&self.config.settings, viewer);
+    pub fn warnings(&self, viewer: Viewer<'_>) -> Warnings {
+        self.warnings_of(missing(&self.config.settings, viewer))
+    }
+
+    /// Does the same before a start that gives the files and folders in `given` to the user of the program. If
+    /// `become_user` returns true, this process is that user from then on, and looks again with the rights of that user.
+    pub fn warnings_before_start(&self, given: &[PathBuf], become_user: impl FnOnce() -> bool) -> Warnings {
+        let mut found = missing(&self.config.settings, Viewer::Operator);
+        if become_user() {
+            let of_user = missing(&self.config.settings, Viewer::BeforeStart(given));
+            let of_user = of_user.into_iter().filter(|more| found.iter().all(|known| known.key != more.key));
+            found = [of_user.collect(), found].concat();
+            found.sort_by_key(|missing| self.line(missing.key).map(|line| line.key_span.start));
+        }
+        self.warnings_of(found)
+    }
+
+    fn warnings_of(&self, missing: Vec<Missing>) -> Warnings {
         let keys = missing.iter().map(|missing| missing.key.name()).collect();
         let problems = missing.into_iter().filter_map(|missing| {
             let value = self.line(missing.key)?.value_span.clone();
@@ -163,7 +180,7 @@ impl ConfigFile {
             })
         });
         let problems =
-            self.token_for_everybody().into_iter().chain(problems).chain(self.too_much_memory()).collect();
+            self.secrets_for_everybody().into_iter().chain(problems).chain(self.too_much_memory()).collect();
         let problems = Problems::new(Severity::Warning, &self.name, self.text.clone(), problems);
         Warnings { problems, keys }
     }
@@ -191,11 +208,34 @@ impl ConfigFile {
         })
     }
 
+    /// Returns a warning for each secret that is in a file that everybody can read.
+    fn secrets_for_everybody(&self) -> Vec<Problem> {
+        let Settings { webhook_url, webhook_token_file, .. } = &self.config.settings;
+        let address_file = match webhook_url {
+            Some(Secret::InFile(path)) => Some(path),
+            _ => None,
+        };
+        let of_file = |key, path: Option<&PathBuf>| {
+            let path = path.filter(|path| everybody_reads(path))?;
+            Some(Problem {
+                title: format!("`{key}` is known to everybody on this host"),
+                span: self.line(key)?.value_span.clone(),
+                label: "others can read this file".to_owned(),
+                context: None,
+                help: format!("run `chmod 600 {}`, change the secret and restart", path.display()),
+            })
+        };
+        let files = [
+            of_file(SettingKey::WebhookURL, address_file),
+            of_file(SettingKey::WebhookTokenFile, webhook_token_file.as_ref()),
+        ];
+        [self.token_for_everybody()].into_iter().chain(files).flatten().collect()
+    }
+
     /// Returns a warning if the file holds the token of the API and everybody can read the file.
     fn token_for_everybody(&self) -> Option<Problem> {
         self.config.settings.api_token.as_ref()?;
-        let mode = std::fs::metadata(&self.name).ok()?.permissions().mode();
-        (mode & 0o004 != 0).then_some(())?;
+        everybody_reads(Path::new(&self.name)).then_some(())?;
         Some(Problem {
             title: "`ApiToken` is known to everybody on this host".to_owned(),
             span: self.line(SettingKey::ApiToken)?.key_span.clone(),
@@ -302,6 +342,12 @@ impl fmt::Display for ConfigFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.config.write(f, |key| self.comment(key))
     }
+}
+
+/// Returns true if the mode of a file lets everybody read it.
+fn everybody_reads(path: &Path) -> bool {
+    std::fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o004 != 0)
 }
 
 /// What a configuration names and what cannot be used.

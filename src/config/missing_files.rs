@@ -3,27 +3,39 @@
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
 use super::key::SettingKey;
 use super::values::Settings;
-use crate::alert::{Secret, SyslogTarget};
+use crate::alert::{
+    Secret, SyslogTarget, is_foreign, lock_path, why_no_secret, why_no_token_in, why_no_webhook_in,
+};
+use crate::enrich::GeoIp;
 use crate::store;
 
 /// On whose behalf files are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Viewer {
+pub enum Viewer<'a> {
     /// The user of this process, who is going to use the files: what this user has no right to cannot be used.
     Program,
+    /// The same user, before a start that gives these files and folders to it.
+    BeforeStart(&'a [PathBuf]),
     /// Somebody who checks a configuration that another user is going to use: rights of this process say nothing.
     Operator,
 }
 
+impl Viewer<'_> {
+    /// Returns true if the start gives the file or folder to the user of the program.
+    fn will_own(self, path: &Path) -> bool {
+        matches!(self, Self::BeforeStart(given) if given.iter().any(|given| given == path))
+    }
+}
+
 /// Something that a setting names and that cannot be used.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Missing {
     /// The setting.
     pub(super) key: SettingKey,
@@ -36,14 +48,15 @@ pub(super) struct Missing {
 }
 
 /// Returns what is missing of all that the settings name, in the order of the table.
-pub(super) fn missing(settings: &Settings, viewer: Viewer) -> Vec<Missing> {
+pub(super) fn missing(settings: &Settings, viewer: Viewer<'_>) -> Vec<Missing> {
     let mut found = Vec::new();
     let mut look = |key, path: Option<&Path>, look_for: LookFor, until: &str| {
         // Another user runs the program, so the rights of this process say nothing.
         let is_other_users = key == SettingKey::AlertCommand && settings.alert_command_user.is_some();
         let viewer = if is_other_users { Viewer::Operator } else { viewer };
-        if let Some(Cause { path, label, remedy }) = path.and_then(|path| look_for(path, viewer)) {
-            found.push(Missing { key, path, label, help: format!("{remedy}; {until}") });
+        if let Some(Cause { path, label, remedy, until: own }) = path.and_then(|path| look_for(path, viewer))
+        {
+            found.push(Missing { key, path, label, help: format!("{remedy}; {}", own.unwrap_or(until)) });
         }
     };
     let forgets = "until then a restart forgets alerts and mutes";
@@ -53,10 +66,13 @@ pub(super) fn missing(settings: &Settings, viewer: Viewer) -> Vec<Missing> {
     look(SettingKey::AlertFile, settings.alert_file.as_deref(), growing_file, wait);
     let program = settings.alert_command.first().map(Path::new);
     look(SettingKey::AlertCommand, program, executable, "until then no alert is passed to it");
-    look(SettingKey::WebhookURL, settings.webhook_url.as_ref().and_then(file_of), secret_file, wait);
-    look(SettingKey::WebhookTokenFile, settings.webhook_token_file.as_deref(), secret_file, wait);
-    let no_token = "until then the program does not start, or keeps the token it has";
-    look(SettingKey::ApiTokenFile, settings.api_token_file.as_deref(), secret_file, no_token);
+    look(SettingKey::WebhookURL, settings.webhook_url.as_ref().and_then(file_of), address_file, wait);
+    look(SettingKey::WebhookTokenFile, settings.webhook_token_file.as_deref(), token_file, wait);
+    if viewer == Viewer::Program {
+        // Before the start, everything about this file is a reason not to start (`api::refusals`).
+        let no_token = "until then a reload keeps the token that is in force";
+        look(SettingKey::ApiTokenFile, settings.api_token_file.as_deref(), secret_file, no_token);
+    }
     let socket_path = match &settings.syslog {
         Some(SyslogTarget::Unix(path)) => Some(path.as_path()),
         _ => None,
@@ -75,17 +91,19 @@ pub(super) fn missing(settings: &Settings, viewer: Viewer) -> Vec<Missing> {
 }
 
 /// Returns why a path cannot be used, or `None` if it can, or if the viewer cannot know.
-type LookFor = fn(&Path, Viewer) -> Option<Cause>;
+type LookFor = fn(&Path, Viewer<'_>) -> Option<Cause>;
 
 /// Why something cannot be used, and what to do.
 struct Cause {
     path: String,
     label: String,
     remedy: String,
+    /// What happens until then, if it is something else than for the other causes of the setting.
+    until: Option<&'static str>,
 }
 
 /// Looks for a program.
-fn executable(path: &Path, viewer: Viewer) -> Option<Cause> {
+fn executable(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
     let metadata = match look_at(path, viewer, "install the program, or correct the path") {
         Ok(metadata) => metadata,
         Err(cause) => return cause,
@@ -100,20 +118,43 @@ fn executable(path: &Path, viewer: Viewer) -> Option<Cause> {
 }
 
 /// Looks for a file that holds a secret.
-fn secret_file(path: &Path, viewer: Viewer) -> Option<Cause> {
+fn secret_file(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
     // The service manager makes these files when it starts the service, and nobody else may see them.
-    if viewer == Viewer::Operator && path.starts_with("/run/credentials") {
+    if viewer != Viewer::Program && path.starts_with("/run/credentials") {
         return None;
     }
-    readable(path, viewer, "put the file there, or correct the path")
+    readable(path, viewer, "put the file there, or correct the path").or_else(|| {
+        let (label, remedy) = why_no_secret(path)?;
+        cause(path, label, remedy)
+    })
+}
+
+/// Looks for the file that holds the address of a webhook.
+fn address_file(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
+    secret_file(path, viewer).or_else(|| {
+        let (label, remedy) = why_no_webhook_in(path)?;
+        cause(path, label, remedy)
+    })
+}
+
+/// Looks for the file that holds the token of a webhook.
+fn token_file(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
+    secret_file(path, viewer).or_else(|| {
+        let (label, remedy) = why_no_token_in(path)?;
+        cause(path, label, remedy)
+    })
 }
 
 /// Looks for a database, which is read at the start and at a reload.
-fn database(path: &Path, viewer: Viewer) -> Option<Cause> {
-    readable(path, viewer, "put the file there and reload, or correct the path")
+fn database(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
+    readable(path, viewer, "put the file there and reload, or correct the path").or_else(|| {
+        // The program reads it anyway, and logs its fault then.
+        let fault = if viewer == Viewer::Program { None } else { GeoIp::fault(path) };
+        cause(path, "not a usable database", fault?)
+    })
 }
 
-fn readable(path: &Path, viewer: Viewer, remedy: &str) -> Option<Cause> {
+fn readable(path: &Path, viewer: Viewer<'_>, remedy: &str) -> Option<Cause> {
     match look_at(path, viewer, remedy) {
         Err(cause) => cause,
         Ok(metadata) if metadata.is_dir() => cause(path, "a folder, not a file", "write the path of a file"),
@@ -125,20 +166,53 @@ fn readable(path: &Path, viewer: Viewer, remedy: &str) -> Option<Cause> {
 }
 
 /// Looks for a socket of this host.
-fn socket(path: &Path, viewer: Viewer) -> Option<Cause> {
-    look_at(path, viewer, "start the collector, or correct the path").err().flatten()
+fn socket(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
+    match look_at(path, viewer, "start the collector, or correct the path") {
+        Err(cause) => cause,
+        Ok(metadata) if metadata.file_type().is_socket() => None,
+        Ok(_) => cause(path, "not a socket", "write the path of the collector's socket, such as /dev/log"),
+    }
 }
 
 /// Looks for a file that lines are appended to, or for its folder.
-fn growing_file(path: &Path, viewer: Viewer) -> Option<Cause> {
-    if path.is_file() {
-        return refused(path, viewer, AccessFlags::W_OK, "not writable for this user", "write to it");
+fn growing_file(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(metadata) if !metadata.is_dir() => {
+            return cause(path, "not a regular file", "write the path of a file in a folder of its own");
+        }
+        _ => return replaced_file(path, viewer),
     }
-    replaced_file(path, viewer)
+    if is_foreign(path) {
+        return cause(path, "something else than alerts is in it", "it is left as it is: write another path");
+    }
+    refused(path, viewer, AccessFlags::W_OK, NOT_WRITABLE, "write to it")
+        .or_else(|| not_rotatable(path, viewer))
 }
 
+/// Looks at the folder of an `AlertFile` that is there and can be written. A full file is renamed in its folder, and the
+/// file of the lock is made there.
+fn not_rotatable(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
+    let rights = AccessFlags::W_OK | AccessFlags::X_OK;
+    let folder = refused(path.parent()?, viewer, rights, NOT_WRITABLE, FOLDER_RIGHT)?;
+    let lock = lock_path(path);
+    if lock.is_file() && refused(&lock, viewer, AccessFlags::W_OK, NOT_WRITABLE, "").is_none() {
+        return Some(Cause {
+            label: "not writable for this user, so a full file cannot be put aside".to_owned(),
+            until: Some("until then alerts wait once the file has AlertFileMaxSize"),
+            ..folder
+        });
+    }
+    Some(folder)
+}
+
+const NOT_WRITABLE: &str = "not writable for this user";
+
+/// What the user of the program must be let do with the folder of an `AlertFile`.
+const FOLDER_RIGHT: &str = "write to this folder (in the unit: LogsDirectory=)";
+
 /// Looks for the folder of a file that is written anew each time.
-fn replaced_file(path: &Path, viewer: Viewer) -> Option<Cause> {
+fn replaced_file(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
     if path.is_dir() {
         return cause(path, "a folder, not a file", "write the path of a file");
     }
@@ -163,22 +237,28 @@ fn replaced_file(path: &Path, viewer: Viewer) -> Option<Cause> {
 }
 
 /// Looks for the folder of the database, or for the folder that it is made in.
-fn state_folder(path: &Path, viewer: Viewer) -> Option<Cause> {
+fn state_folder(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
     if !path.exists() {
-        return replaced_file(path, viewer);
+        // The start makes it before it gives up its rights.
+        let maker = if matches!(viewer, Viewer::BeforeStart(_)) { Viewer::Operator } else { viewer };
+        return replaced_file(path, maker);
     }
-    if !path.is_dir() {
-        return cause(path, "not a folder", "write the path of a folder");
-    }
-    if let Some(problem) = store::folder_problem(path) {
-        return cause(path, "not safe to use", problem.text);
+    let problem = match store::folder_problem(path) {
+        _ if !path.is_dir() => cause(path, "not a folder", "write the path of a folder"),
+        Some(problem) => cause(path, "not safe to use", problem.text),
+        None => None,
+    };
+    if let Some(problem) = problem {
+        // Before the start these are reasons not to start (`store::refusal`).
+        let refuses = Cause { until: Some("until then the program does not start"), ..problem };
+        return (viewer == Viewer::Program).then_some(refuses);
     }
     let rights = AccessFlags::W_OK | AccessFlags::X_OK;
     refused(path, viewer, rights, "not writable for this user", "write to it")
 }
 
 /// Returns the metadata of a file, or why there are none; that is `None` if the viewer cannot know.
-fn look_at(path: &Path, viewer: Viewer, remedy: &str) -> Result<Metadata, Option<Cause>> {
+fn look_at(path: &Path, viewer: Viewer<'_>, remedy: &str) -> Result<Metadata, Option<Cause>> {
     fs::metadata(path).map_err(|error| match is_absent(&error) {
         true => cause(path, "no such file", remedy),
         false => unseen(path, &error, viewer),
@@ -190,10 +270,11 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 /// Returns the cause of an error other than that the file is absent.
-fn unseen(path: &Path, error: &io::Error, viewer: Viewer) -> Option<Cause> {
+fn unseen(path: &Path, error: &io::Error, viewer: Viewer<'_>) -> Option<Cause> {
     match (error.kind(), viewer) {
         (ErrorKind::PermissionDenied, Viewer::Operator) => None,
-        (ErrorKind::PermissionDenied, Viewer::Program) => {
+        (ErrorKind::PermissionDenied, _) if path.ancestors().any(|above| viewer.will_own(above)) => None,
+        (ErrorKind::PermissionDenied, _) => {
             let remedy = "let the user that runs TrafficAlerted into its folders";
             cause(path, "this user may not look there", remedy)
         }
@@ -202,8 +283,8 @@ fn unseen(path: &Path, error: &io::Error, viewer: Viewer) -> Option<Cause> {
 }
 
 /// Returns a cause if the program's user lacks a right that the program needs.
-fn refused(path: &Path, viewer: Viewer, right: AccessFlags, label: &str, what: &str) -> Option<Cause> {
-    if viewer == Viewer::Operator || access(path, right).is_ok() {
+fn refused(path: &Path, viewer: Viewer<'_>, right: AccessFlags, label: &str, what: &str) -> Option<Cause> {
+    if viewer == Viewer::Operator || access(path, right).is_ok() || viewer.will_own(path) {
         return None;
     }
     cause(path, label, format!("let the user that runs TrafficAlerted {what}"))
@@ -211,7 +292,8 @@ fn refused(path: &Path, viewer: Viewer, right: AccessFlags, label: &str, what: &
 
 #[allow(clippy::unnecessary_wraps, reason = "each caller returns it as it is")]
 fn cause(path: &Path, label: impl ToString, remedy: impl Into<String>) -> Option<Cause> {
-    Some(Cause { path: path.to_string_lossy().into_owned(), label: label.to_string(), remedy: remedy.into() })
+    let path = path.to_string_lossy().into_owned();
+    Some(Cause { path, label: label.to_string(), remedy: remedy.into(), until: None })
 }
 
 /// Returns the path of the file that holds a secret, or `None` if the configuration holds it.
@@ -225,12 +307,16 @@ fn file_of(secret: &Secret) -> Option<&Path> {
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
+    use std::os::unix::net::UnixListener;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
 
     use super::*;
     use crate::config::ConfigFile;
 
     /// Returns the label and the help of the only cause, or `None` if nothing is missing.
-    fn only(line: &str, viewer: Viewer) -> Option<(String, String)> {
+    fn only(line: &str, viewer: Viewer<'_>) -> Option<(String, String)> {
         let file = ConfigFile::parse("test.conf", line).unwrap_or_else(|error| panic!("{error}"));
         let mut found = missing(&file.config().settings, viewer);
         assert!(found.len() <= 1, "{line}: {found:?}");
@@ -241,10 +327,10 @@ mod tests {
     fn each_thing_that_is_missing_is_said_to_everybody() {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let here = folder.path().display();
-        fs::write(folder.path().join("file"), "x\n").expect("the folder is writable");
-        let open = folder.path().join("open");
-        fs::create_dir(&open).expect("the folder is writable");
-        fs::set_permissions(&open, Permissions::from_mode(0o777)).expect("it is ours");
+        for (name, text) in [("file", "x\n"), ("empty", "\n"), ("spaces", "a b\n")] {
+            fs::write(folder.path().join(name), text).expect("the folder is writable");
+        }
+        mkfifo(&folder.path().join("fifo"), Mode::S_IRWXU).expect("the folder is writable");
         let cases = [
             (format!("AlertCommand: {here}/none a b"), "no such file", "install the program"),
             (format!("AlertCommand: {here}/file/none"), "no such file", "install the program"),
@@ -254,23 +340,57 @@ mod tests {
             (format!("AlertFile: {here}/file/a.jsonl"), "not a folder", "correct the path"),
             (format!("AlertFile: {here}"), "a folder, not a file", "the path of a file"),
             (format!("StateDirectory: {here}/none/state"), "no such folder", "forgets alerts and mutes"),
-            (format!("StateDirectory: {here}/file"), "not a folder", "the path of a folder"),
-            (format!("StateDirectory: {here}/open"), "not safe to use", "every user may write to"),
+            (format!("AlertFile: {here}/fifo"), "not a regular file", "a folder of its own"),
+            (format!("AlertFile: {here}/file"), "something else than alerts is in it", "write another path"),
             (format!("StateFile: {here}/none/state.json"), "no such folder", "forgets alerts and mutes"),
             (format!("WebhookURL: {here}/none"), "no such file", "put the file there"),
+            (
+                format!("WebhookURL: {here}/file"),
+                "the address in it is neither http:// nor https://",
+                "write http://host/path",
+            ),
+            (format!("WebhookURL: {here}/empty"), "empty", "whose first line is the secret"),
             (format!("WebhookTokenFile: {here}/none"), "no such file", "put the file there"),
             (format!("WebhookTokenFile: {here}"), "a folder, not a file", "the path of a file"),
-            (format!("ApiTokenFile: {here}/none"), "no such file", "put the file there"),
+            (
+                format!("WebhookTokenFile: {here}/spaces"),
+                "the token in it has a character that no token has",
+                "write the token alone",
+            ),
             ("ApiUsers: root,no-such-user-x".to_owned(), "no `no-such-user-x` on this machine", "create it"),
             (format!("Syslog: unix:{here}/none"), "no such file", "start the collector"),
+            (format!("Syslog: unix:{here}/file"), "not a socket", "the collector's socket"),
             (format!("CountryDatabase: {here}/none.mmdb"), "no such file", "reload"),
             (format!("AsnDatabase: {here}"), "a folder, not a file", "the path of a file"),
         ];
-        for viewer in [Viewer::Program, Viewer::Operator] {
+        for viewer in [Viewer::Program, Viewer::BeforeStart(&[]), Viewer::Operator] {
             for (line, label, help) in &cases {
                 let (found, remedy) = only(line, viewer).unwrap_or_else(|| panic!("{line}"));
                 assert_eq!(&found, label, "{line}");
                 assert!(remedy.contains(help), "{line}: {remedy}");
+            }
+        }
+    }
+
+    /// Before the start it is an error (`api::refusals`, `store::refusal`), so it is said to whoever reloads.
+    #[test]
+    fn what_stops_the_start_is_a_warning_for_a_program_that_runs() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let here = folder.path().display();
+        fs::write(folder.path().join("file"), "x\n").expect("the folder is writable");
+        let open = folder.path().join("open");
+        fs::create_dir(&open).expect("the folder is writable");
+        fs::set_permissions(&open, Permissions::from_mode(0o777)).expect("it is ours");
+        let cases = [
+            (format!("StateDirectory: {here}/file"), "not a folder", "the program does not start"),
+            (format!("StateDirectory: {here}/open"), "not safe to use", "every user may write to"),
+            (format!("ApiTokenFile: {here}/none"), "no such file", "keeps the token that is in force"),
+        ];
+        for (line, label, help) in &cases {
+            let (found, remedy) = only(line, Viewer::Program).unwrap_or_else(|| panic!("{line}"));
+            assert!(found == *label && remedy.contains(help), "{line}: {found}: {remedy}");
+            for viewer in [Viewer::BeforeStart(&[]), Viewer::Operator] {
+                assert_eq!(only(line, viewer), None, "{line}");
             }
         }
     }
@@ -282,20 +402,22 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "x\n").expect("the folder is writable");
         fs::set_permissions(&file, Permissions::from_mode(0o700)).expect("it is ours");
+        fs::write(folder.path().join("url"), "https://host/path\n").expect("the folder is writable");
+        fs::write(folder.path().join("alerts"), "{\"id\":\"1\"}\n").expect("the folder is writable");
+        let _socket = UnixListener::bind(folder.path().join("socket")).expect("the folder is writable");
         let lines = [
             String::new(),
             format!("AlertCommand: {here}/file a"),
-            format!("AlertFile: {here}/file"),
+            format!("AlertFile: {here}/alerts"),
             format!("AlertFile: {here}/new.jsonl"),
             format!("StateDirectory: {here}"),
             format!("StateDirectory: {here}/new"),
             format!("StateFile: {here}/new.json"),
-            format!("WebhookURL: {here}/file"),
+            format!("WebhookURL: {here}/url"),
             "WebhookURL: https://host/path".to_owned(),
             format!("WebhookTokenFile: {here}/file"),
-            format!("Syslog: unix:{here}/file"),
+            format!("Syslog: unix:{here}/socket"),
             "Syslog: udp://host:514".to_owned(),
-            format!("CountryDatabase: {here}/file"),
         ];
         for line in &lines {
             for viewer in [Viewer::Program, Viewer::Operator] {

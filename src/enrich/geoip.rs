@@ -100,6 +100,11 @@ impl GeoIp {
         Self { options: GeoIpOptions::default(), databases: Arc::new(Published::new(databases)) }
     }
 
+    /// Returns why a file cannot be used as a database, with the remedy; `None` if it can.
+    pub(crate) fn fault(path: &Path) -> Option<String> {
+        Database::open("", path).err().map(|error| error.to_string())
+    }
+
     /// Returns the data of an address in the databases; a field is `None` if it is missing or malformed there.
     pub(crate) fn of(&self, address: IpAddr) -> GeoIpRecord {
         let databases = self.databases.read();

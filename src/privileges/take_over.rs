@@ -73,6 +73,27 @@ impl OwnFiles {
 /// Gives the files to the user, and also the folders of root that hold nothing else and that no other user may write
 /// to. Needs CAP_CHOWN, and changes what it can.
 pub fn take_over(files: &[OwnFiles], account: &Account) -> TakenOver {
+    visit(files, account, Action::Give)
+}
+
+/// Returns the files and folders that [`take_over()`] and [`take_over_secrets`] would give to the user. Changes nothing.
+pub fn would_take_over<'p>(
+    files: &[OwnFiles],
+    secrets: impl Iterator<Item = &'p Path>,
+    account: &Account,
+) -> Vec<PathBuf> {
+    let files = visit(files, account, Action::Look).changed;
+    [files, visit_secrets(secrets, account, Action::Look).changed].concat()
+}
+
+/// What is done with a file that may be given.
+#[derive(Clone, Copy)]
+enum Action {
+    Give,
+    Look,
+}
+
+fn visit(files: &[OwnFiles], account: &Account, action: Action) -> TakenOver {
     let mut result = TakenOver::default();
     let mut folders: Vec<OwnFiles> = Vec::new();
     for own in files {
@@ -86,12 +107,12 @@ pub fn take_over(files: &[OwnFiles], account: &Account) -> TakenOver {
         }
     }
     for own in &folders {
-        take_over_folder(own, account, &mut result);
+        visit_folder(own, account, action, &mut result);
     }
     result
 }
 
-fn take_over_folder(own: &OwnFiles, account: &Account, result: &mut TakenOver) {
+fn visit_folder(own: &OwnFiles, account: &Account, action: Action, result: &mut TakenOver) {
     let folder = match open_folder(&own.folder) {
         Ok(folder) => folder,
         // A folder that does not exist is reported when it is used.
@@ -120,7 +141,7 @@ fn take_over_folder(own: &OwnFiles, account: &Account, result: &mut TakenOver) {
         let path = own.folder.join(name);
         match look(&folder, name) {
             Ok((_, stat)) if stat.st_uid == account.uid => {}
-            Ok((file, stat)) => match why_not(&stat).map_or_else(|| give(&file, account), Err) {
+            Ok((file, stat)) => match why_not(&stat).map_or_else(|| action.on(&file, account), Err) {
                 Ok(()) => result.changed.push(path),
                 Err(why) => refuse(&path, why),
             },
@@ -133,7 +154,7 @@ fn take_over_folder(own: &OwnFiles, account: &Account, result: &mut TakenOver) {
         return;
     }
     if own.is_own_folder || is_deep(&own.folder) {
-        match give(&folder, account) {
+        match action.on(&folder, account) {
             Ok(()) => result.changed.push(own.folder.clone()),
             Err(why) => refuse(&own.folder, why),
         }
@@ -142,6 +163,10 @@ fn take_over_folder(own: &OwnFiles, account: &Account, result: &mut TakenOver) {
 
 /// Gives the user the files of secrets that root alone can read, and not their folders. Needs CAP_CHOWN.
 pub fn take_over_secrets<'p>(files: impl Iterator<Item = &'p Path>, account: &Account) -> TakenOver {
+    visit_secrets(files, account, Action::Give)
+}
+
+fn visit_secrets<'p>(files: impl Iterator<Item = &'p Path>, account: &Account, action: Action) -> TakenOver {
     let mut result = TakenOver::default();
     for path in files {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
@@ -152,7 +177,7 @@ pub fn take_over_secrets<'p>(files: impl Iterator<Item = &'p Path>, account: &Ac
         if is_link || !is_roots_alone || stat.st_uid == account.uid {
             continue;
         }
-        match why_not(&stat).map_or_else(|| give(&file, account), Err) {
+        match why_not(&stat).map_or_else(|| action.on(&file, account), Err) {
             Ok(()) => result.changed.push(path.to_owned()),
             Err(why) => result.refused.push(format!("{} is not given to {account}: {why}", path.display())),
         }
@@ -212,6 +237,15 @@ fn why_not(stat: &FileStat) -> Option<&'static str> {
 /// Returns true for root, and for an id that an earlier run took since there was no user.
 fn is_roots(uid: u32) -> bool {
     uid == 0 || is_nobodys(uid)
+}
+
+impl Action {
+    fn on(self, file: &impl AsFd, account: &Account) -> Result<(), &'static str> {
+        match self {
+            Self::Give => give(file, account),
+            Self::Look => Ok(()),
+        }
+    }
 }
 
 fn give(file: &impl AsFd, account: &Account) -> Result<(), &'static str> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::error::StoreError;
+use super::schema;
 
 /// What SQLite appends to the name of the database for its WAL.
 pub(super) const WAL: &str = "-wal";
@@ -32,6 +33,24 @@ pub struct FolderProblem {
 /// Returns what is wrong with a state directory as it is now; `None` if it can be used. Creates nothing.
 #[must_use]
 pub fn folder_problem(folder: &Path) -> Option<FolderProblem> {
+    folder_problem_for(folder, &[nix::unistd::geteuid().as_raw()])
+}
+
+/// Returns why the program would not start with a state directory as it is now; `None` if nothing is seen. `owners` are
+/// the users, besides root, to whom its files may belong. Creates nothing, and asks for no lock.
+#[must_use]
+pub fn refusal(folder: &Path, owners: &[u32]) -> Option<StoreError> {
+    match folder_problem_for(folder, owners) {
+        Some(FolderProblem { text, stops_start: true }) => Some(StoreError::Unsafe(text)),
+        Some(_) => None,
+        None => {
+            let path = folder.join(DATABASE);
+            schema::newer_version(&path).map(|found| StoreError::Newer { path, found })
+        }
+    }
+}
+
+fn folder_problem_for(folder: &Path, owners: &[u32]) -> Option<FolderProblem> {
     let problem = |text: String, stops_start| Some(FolderProblem { text, stops_start });
     let metadata = match fs::metadata(folder) {
         Ok(metadata) => metadata,
@@ -63,12 +82,12 @@ pub fn folder_problem(folder: &Path) -> Option<FolderProblem> {
     }
     // A database in WAL mode has no rollback journal, but SQLite looks for one.
     let names = [DATABASE, "state.db-wal", "state.db-shm", "state.db-journal", LOCK_FILE];
-    let unsafe_file = names.iter().find_map(|name| file_problem(&folder.join(name), metadata.uid()));
+    let unsafe_file = names.iter().find_map(|name| file_problem(&folder.join(name), metadata.uid(), owners));
     unsafe_file.and_then(|text| problem(text, true))
 }
 
 /// Returns what is wrong with a file of the state; `None` if it is a regular file of ours or does not exist.
-fn file_problem(path: &Path, owner_of_folder: u32) -> Option<String> {
+fn file_problem(path: &Path, owner_of_folder: u32, owners: &[u32]) -> Option<String> {
     let metadata = fs::symlink_metadata(path).ok()?;
     let name = path.display();
     if metadata.file_type().is_symlink() {
@@ -77,9 +96,8 @@ fn file_problem(path: &Path, owner_of_folder: u32) -> Option<String> {
     if !metadata.is_file() {
         return Some(format!("{name} is not a regular file: move it away"));
     }
-    let own = nix::unistd::geteuid().as_raw();
     let owner = metadata.uid();
-    (![own, 0, owner_of_folder].contains(&owner)).then(|| {
+    (![0, owner_of_folder].contains(&owner) && !owners.contains(&owner)).then(|| {
         format!("{name} belongs to the user {owner}: give it to the user of this program, or move it away")
     })
 }

@@ -1,5 +1,9 @@
 //! The schema of the database, and how it is recognised.
 
+use std::fs::File;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
 use rusqlite::{Connection, OptionalExtension};
 
 use super::error::StoreFault;
@@ -36,6 +40,24 @@ pub(super) enum Recognised {
     /// A database of this program with a schema of a later version.
     Newer(i64),
 }
+
+/// Returns the version of the schema that the header of a file says, if it is a later one of this program. What is only
+/// in the WAL is not seen.
+pub(super) fn newer_version(path: &Path) -> Option<i64> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    let number = |offset| {
+        let mut bytes = [0; 4];
+        file.read_exact_at(&mut bytes, offset).ok()?;
+        Some(i64::from(i32::from_be_bytes(bytes)))
+    };
+    let is_ours = number(HEADER_APPLICATION_AT)? == APPLICATION_ID;
+    number(HEADER_VERSION_AT).filter(|&version| is_ours && version > SCHEMA_VERSION)
+}
+
+/// Where the header of a database has its marks ("The Database File Format", sqlite.org/fileformat2.html, 1.3).
+const HEADER_VERSION_AT: u64 = 60;
+const HEADER_APPLICATION_AT: u64 = 68;
 
 /// Returns what the database is.
 ///

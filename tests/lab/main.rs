@@ -59,6 +59,7 @@ mod state;
 mod stopping;
 mod storm;
 mod techniques;
+mod verdicts;
 mod volume;
 mod waiting;
 mod wire_exact;

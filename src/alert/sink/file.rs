@@ -195,6 +195,13 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
+/// Returns the path of the file of the lock.
+pub(crate) fn lock_path(alert_file: &Path) -> PathBuf {
+    let mut path = OsString::from(alert_file);
+    path.push(".lock");
+    path.into()
+}
+
 /// The lock of the writers of an `AlertFile`: the file of the same name with `.lock` appended, under flock(2).
 struct WriteLock(File);
 
@@ -202,9 +209,7 @@ impl WriteLock {
     /// Locks `held` if the path of the lock still leads to it, otherwise the file there, which is created if it does
     /// not exist. No symbolic link is followed to it.
     fn take(alert_file: &Path, mut held: Option<File>) -> Result<Self, FileError> {
-        let mut path = OsString::from(alert_file);
-        path.push(".lock");
-        let path = Path::new(&path);
+        let path = &lock_path(alert_file);
         // The file may be removed while it is being locked, but hardly several times in a row.
         for _ in 0..ATTEMPTS {
             let file = match held.take() {
@@ -272,29 +277,7 @@ impl OpenFile {
     fn truncate_partial_line(&mut self) -> Result<u64, FileError> {
         let file = &self.0;
         let length = file.metadata().map_err(FileError::Open)?.len();
-        if length == 0 {
-            return Ok(0);
-        }
-        let at = |offset| {
-            let mut byte = [0];
-            file.read_exact_at(&mut byte, offset).map_err(FileError::Open)?;
-            Ok(byte[0])
-        };
-        let whole = match at(length - 1)? {
-            b'\n' => length,
-            _ => line_end(file, length).map_err(FileError::Open)?.ok_or(FileError::Foreign)?,
-        };
-        // A file system that lost its last blocks in a crash shows zeros in their place.
-        let begins_a_line = |offset: u64| {
-            let mut bytes = [0; LINE_BEGIN.len()];
-            let read = usize::try_from(length - offset).map_or(bytes.len(), |rest| rest.min(bytes.len()));
-            file.read_exact_at(&mut bytes[..read], offset).map_err(FileError::Open)?;
-            let written = bytes[..read].split(|byte| *byte == 0).next().unwrap_or_default();
-            Ok(LINE_BEGIN.starts_with(written))
-        };
-        if whole > 0 && !begins_a_line(0)? || whole < length && !begins_a_line(whole)? {
-            return Err(FileError::Foreign);
-        }
+        let whole = whole_lines(file, length)?;
         if whole < length {
             file.set_len(whole).map_err(FileError::Write)?;
             let partial = length - whole;
@@ -302,6 +285,43 @@ impl OpenFile {
         }
         Ok(whole)
     }
+}
+
+/// Returns true if a file holds something else than alerts, so that nothing will be written to it; false also if it
+/// cannot be read. Changes nothing.
+pub(crate) fn is_foreign(path: &Path) -> bool {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(path) else { return false };
+    let Ok(metadata) = file.metadata() else { return false };
+    metadata.is_file() && matches!(whole_lines(&file, metadata.len()), Err(FileError::Foreign))
+}
+
+/// Returns the number of bytes up to the end of the last whole line.
+fn whole_lines(file: &File, length: u64) -> Result<u64, FileError> {
+    if length == 0 {
+        return Ok(0);
+    }
+    let at = |offset| {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, offset).map_err(FileError::Open)?;
+        Ok(byte[0])
+    };
+    let whole = match at(length - 1)? {
+        b'\n' => length,
+        _ => line_end(file, length).map_err(FileError::Open)?.ok_or(FileError::Foreign)?,
+    };
+    // A file system that lost its last blocks in a crash shows zeros in their place.
+    let begins_a_line = |offset: u64| {
+        let mut bytes = [0; LINE_BEGIN.len()];
+        let read = usize::try_from(length - offset).map_or(bytes.len(), |rest| rest.min(bytes.len()));
+        file.read_exact_at(&mut bytes[..read], offset).map_err(FileError::Open)?;
+        let written = bytes[..read].split(|byte| *byte == 0).next().unwrap_or_default();
+        Ok(LINE_BEGIN.starts_with(written))
+    };
+    if whole > 0 && !begins_a_line(0)? || whole < length && !begins_a_line(whole)? {
+        return Err(FileError::Foreign);
+    }
+    Ok(whole)
 }
 
 /// Returns the offset of the end of the last whole line; `None` if the bytes after it are longer than any line.

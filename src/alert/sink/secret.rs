@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ureq::http::Uri;
 
@@ -40,9 +40,29 @@ impl Secret {
             let error = io::Error::from(io::ErrorKind::InvalidData);
             format!("cannot read {}: {error}: {}", path.display(), remedy(&error))
         })?;
-        let line = text.lines().next().unwrap_or_default().trim();
-        if line.is_empty() { Err(format!("{} is empty", path.display())) } else { Ok(line.to_owned()) }
+        let line = first_line(&text);
+        if line.is_empty() {
+            return Err(format!("{} is empty: write the secret into its first line", path.display()));
+        }
+        Ok(line.to_owned())
     }
+}
+
+/// Returns why a file holds no secret, and what to do; `None` if it does, or if it cannot be opened.
+pub(crate) fn why_no_secret(path: &Path) -> Option<(String, &'static str)> {
+    match bounded_file::read(path, BYTES_MAX) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) if first_line(&text).is_empty() => Some(("empty".to_owned(), NO_SECRET_REMEDY)),
+            Ok(_) => None,
+            Err(_) => Some(("not text".to_owned(), NO_SECRET_REMEDY)),
+        },
+        Err(ReadFileError::Io(_)) => None,
+        Err(error) => Some((error.to_string(), NO_SECRET_REMEDY)),
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default().trim()
 }
 
 impl Secret {

@@ -16,6 +16,7 @@
 pub(super) mod fuzzing;
 
 use std::io::{self, ErrorKind, Read};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +96,22 @@ pub(crate) fn why_no_token(token: &str) -> Option<&'static str> {
     (!token.bytes().all(is_visible)).then_some("a character that no token has")
 }
 
+/// Returns what is wrong with the URL in a file, and what to do; `None` if it can be used, or if the file cannot be read.
+pub(crate) fn why_no_webhook_in(path: &Path) -> Option<(String, &'static str)> {
+    let url = Secret::InFile(path.to_owned()).read().ok()?;
+    why_no_webhook(&url).map(|why| (format!("the address in it is {why}"), URL_REMEDY))
+}
+
+/// Returns what is wrong with the token in a file, and what to do; `None` if it can be used, or if the file cannot be
+/// read.
+pub(crate) fn why_no_token_in(path: &Path) -> Option<(String, &'static str)> {
+    let token = Secret::InFile(path.to_owned()).read().ok()?;
+    why_no_token(&token).map(|why| (format!("the token in it has {why}"), TOKEN_REMEDY))
+}
+
+const URL_REMEDY: &str = "write http://host/path or https://host/path";
+const TOKEN_REMEDY: &str = "write the token alone";
+
 /// True if an agent has the certificate authorities of this system.
 type IsSecure = bool;
 
@@ -117,9 +134,7 @@ impl Webhook {
             (None, Ok(uri)) => Ok(uri),
             (why, _) => {
                 let why = why.unwrap_or("not an address");
-                Err(Failure::passing(format!(
-                    "the address is {why}: write http://host/path or https://host/path"
-                )))
+                Err(Failure::passing(format!("the address is {why}: {URL_REMEDY}")))
             }
         }
     }
@@ -141,7 +156,7 @@ impl Webhook {
         let url = self.url()?;
         let token = self.options.token.as_ref().map(Secret::read).transpose().map_err(Failure::passing)?;
         if let Some(why) = token.as_deref().and_then(why_no_token) {
-            return Err(Failure::passing(format!("the token has {why}: write the token alone")));
+            return Err(Failure::passing(format!("the token has {why}: {TOKEN_REMEDY}")));
         }
         let body = body(self.options.format, queued, &self.gateway);
         let host = url.host().unwrap_or_default().to_owned();
