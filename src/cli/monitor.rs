@@ -3,12 +3,13 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use tracing::{Level, error, info, warn};
 use traffic_alerted::alert::{
-    CommandHelper, OPEN_ALERTS_MAX, SinkName, SinkOptions, SinkResult, SinkUpdate, Sinks,
+    CommandHelper, Hurry, OPEN_ALERTS_MAX, RemovedSinks, SinkName, SinkOptions, SinkResult, SinkUpdate, Sinks,
 };
 use traffic_alerted::api::{NewAccess, RunningServer, Server, TokenError};
 use traffic_alerted::config::{Config, ConfigError, ConfigFile, Viewer, Warnings};
@@ -44,15 +45,11 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     let mut monitor = Monitor::start(file, path, prefix)?;
     supervisor::ready();
     let reason = loop {
-        let reload = monitor.reload.as_ref();
-        let other = WaitFor {
-            failure: Some(monitor.engine.as_fd()),
-            task: reload.map(AsFd::as_fd),
-            deadline: reload.and_then(Background::deadline),
-        };
-        match signals.wait(other).context("cannot wait for a signal")? {
+        match signals.wait(monitor.waits_for()).context("cannot wait for a signal")? {
             WakeReason::Reload => monitor.begin_reload(),
-            WakeReason::TaskEnded => monitor.finish_reload(),
+            WakeReason::TaskEnded if monitor.reload.is_some() => monitor.finish_reload(),
+            WakeReason::TaskEnded => monitor.finish_removal(),
+            WakeReason::HelperEnded => monitor.helper_has_ended(),
             WakeReason::DeadlineOver => monitor.reload_is_late(),
             WakeReason::Stop(signal) => break signal,
             WakeReason::ThreadFailed => break "failure",
@@ -91,7 +88,8 @@ fn read_beside(path: &Path, signals: &Signals) -> anyhow::Result<LoadedForStart>
     let mut reading = Background::start("config", READ_USUALLY, move || load_for_start(&name))
         .context("cannot start the thread that reads the configuration: raise the limit on tasks")?;
     loop {
-        let other = WaitFor { failure: None, task: Some(reading.as_fd()), deadline: reading.deadline() };
+        let task = Some(reading.as_fd());
+        let other = WaitFor { task, deadline: reading.deadline(), ..WaitFor::default() };
         match signals.wait(other).context("cannot wait for a signal")? {
             WakeReason::TaskEnded => return Ok(Some(reading.finish())),
             WakeReason::Stop(_) => return Ok(None),
@@ -100,7 +98,7 @@ fn read_beside(path: &Path, signals: &Signals) -> anyhow::Result<LoadedForStart>
                 reading.go_on();
             }
             // The newest file is being read already.
-            WakeReason::Reload | WakeReason::ThreadFailed => {}
+            WakeReason::Reload | WakeReason::ThreadFailed | WakeReason::HelperEnded => {}
         }
     }
 }
@@ -159,10 +157,22 @@ struct Monitor<'p> {
     geoip: GeoIp,
     /// What runs `AlertCommand`; `None` if the configuration has none.
     helper: Option<CommandHelper>,
+    /// True until the log has that the helper has ended.
+    watches_helper: bool,
+    /// True if what waits for a sink at the end is delivered after the next start.
+    keeps_notices: bool,
     /// The reload whose files are being read.
     reload: Option<Background<Result<Prepared, ConfigError>>>,
+    /// The sinks that the last reload has removed, while they make their last attempts.
+    removal: Option<Removal>,
     /// True if another reload was asked for meanwhile.
     reload_again: bool,
+}
+
+/// Sinks that a reload has removed. They are waited for on a thread of its own, since one of them may hang.
+struct Removal {
+    task: Background<Vec<SinkResult>>,
+    hurry: Hurry,
 }
 
 impl<'p> Monitor<'p> {
@@ -206,14 +216,53 @@ impl<'p> Monitor<'p> {
         // Threads that are started later inherit the filter of this one.
         sandbox::enter(ThreadKind::Main);
         let config = file.into_config();
-        let (reload, reload_again) = (None, false);
-        Ok(Self { path, config, prefix, engine, server, sinks, geoip, helper, reload, reload_again })
+        Ok(Self {
+            path,
+            config,
+            prefix,
+            engine,
+            server,
+            sinks,
+            geoip,
+            watches_helper: helper.is_some(),
+            keeps_notices: store.is_some(),
+            helper,
+            reload: None,
+            removal: None,
+            reload_again: false,
+        })
+    }
+
+    /// Returns what the main thread waits for besides signals.
+    fn waits_for(&self) -> WaitFor<'_> {
+        let removal = self.removal.as_ref().map(|removal| removal.task.as_fd());
+        let helper = self.helper.as_ref().filter(|_| self.watches_helper);
+        WaitFor {
+            failure: Some(self.engine.as_fd()),
+            task: self.reload.as_ref().map(AsFd::as_fd).or(removal),
+            helper: helper.and_then(CommandHelper::ended),
+            deadline: self.reload.as_ref().and_then(Background::deadline),
+        }
+    }
+
+    /// Says that the helper has ended, and what becomes of alerts. It cannot be started again: this process can no
+    /// longer start programs.
+    fn helper_has_ended(&mut self) {
+        self.watches_helper = false;
+        let how = self.helper.as_ref().and_then(CommandHelper::how_it_ended);
+        let how = how.unwrap_or_else(|| "has ended".to_owned());
+        let what_next = match self.keeps_notices {
+            true => "alerts wait for it until then",
+            false => "alerts wait for it, but without a StateDirectory a restart loses those that wait",
+        };
+        error!("AlertCommand: the helper that runs its program {how}: restart TrafficAlerted; {what_next}");
     }
 
     /// Begins to read the configuration again, on a thread of its own. If one is being read, it is read once more after
-    /// that, since the file may have changed.
+    /// that, since the file may have changed. So it is if sinks of the last reload are still ending: a sink that comes
+    /// back must not overtake itself.
     fn begin_reload(&mut self) {
-        if self.reload.is_some() {
+        if self.reload.is_some() || self.removal.is_some() {
             self.reload_again = true;
             return;
         }
@@ -272,19 +321,54 @@ impl<'p> Monitor<'p> {
             }
         }
         supervisor::ready();
-        if std::mem::take(&mut self.reload_again) {
+        self.begin_next_reload();
+    }
+
+    /// Begins the reload that was asked for during the last one.
+    fn begin_next_reload(&mut self) {
+        if self.removal.is_none() && std::mem::take(&mut self.reload_again) {
             self.begin_reload();
+        }
+    }
+
+    /// Logs what the sinks that the last reload has removed have not delivered.
+    fn finish_removal(&mut self) {
+        let results = self.removal.take().map(|removal| removal.task.finish());
+        results.iter().flatten().for_each(warn_undelivered);
+        self.begin_next_reload();
+    }
+
+    /// Waits for the last attempts of sinks on a thread of its own. If the system refuses a thread, they have no time.
+    fn begin_removal(&mut self, removed: RemovedSinks) {
+        if removed.is_empty() {
+            return;
+        }
+        let hurry = removed.hurry();
+        // The thread takes them if it starts.
+        let removed = Arc::new(Mutex::new(Some(removed)));
+        let taken = Arc::clone(&removed);
+        let wait = move || {
+            sandbox::enter(ThreadKind::Records);
+            take(&taken).map_or_else(Vec::new, |removed| removed.wait(SINK_SHUTDOWN_TIMEOUTS))
+        };
+        match Background::start("removed-sinks", SINK_SHUTDOWN_TIMEOUTS.others, wait) {
+            Ok(task) => self.removal = Some(Removal { task, hurry }),
+            Err(_) => {
+                hurry.now();
+                let results = take(&removed).map(|removed| removed.wait(SINK_SHUTDOWN_TIMEOUTS));
+                results.iter().flatten().for_each(warn_undelivered);
+            }
         }
     }
 
     /// Applies the options of the sinks if they have changed; queues and counters stay.
     fn update_sinks(&mut self, update: Option<SinkUpdate>) {
         let Some(update) = update else { return self.server.set_geoip(self.geoip.clone()) };
-        match self.sinks.reconfigure(update, SINK_SHUTDOWN_TIMEOUTS) {
+        match self.sinks.reconfigure(update) {
             Ok(removed) => {
                 self.geoip = self.sinks.geoip();
                 self.server.set_geoip(self.geoip.clone());
-                removed.iter().for_each(warn_undelivered);
+                self.begin_removal(removed);
             }
             Err(error) => error!(
                 "alerts go where they went before: cannot start the threads of the sinks: {error}: raise the limits \
@@ -297,6 +381,11 @@ impl<'p> Monitor<'p> {
     fn stop(self, reason: &str) -> anyhow::Result<()> {
         self.server.stop();
         let summary = self.engine.stop();
+        if let Some(Removal { task, hurry }) = self.removal {
+            // They had as long as the engine took to stop.
+            hurry.now();
+            task.finish().iter().for_each(warn_undelivered);
+        }
         // The last lines of commands are logged before the totals.
         drop(self.helper);
         let counted = &summary.accounting;
@@ -317,6 +406,11 @@ impl<'p> Monitor<'p> {
         summary.sinks.iter().for_each(warn_undelivered);
         summary.failure.map_or(Ok(()), |failure| Err(failure.into()))
     }
+}
+
+fn take(removed: &Mutex<Option<RemovedSinks>>) -> Option<RemovedSinks> {
+    // A panic of another thread ends the process.
+    removed.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Returns the options of the sinks. `warnings` are logged already.

@@ -28,6 +28,8 @@ pub enum WakeReason {
     ThreadFailed,
     /// The descriptor of a task is readable.
     TaskEnded,
+    /// The helper process has ended: its descriptor is readable.
+    HelperEnded,
     /// The deadline is over.
     DeadlineOver,
 }
@@ -39,6 +41,8 @@ pub struct WaitFor<'a> {
     pub failure: Option<BorrowedFd<'a>>,
     /// Becomes readable when a task has ended.
     pub task: Option<BorrowedFd<'a>>,
+    /// Becomes readable when the helper process has ended.
+    pub helper: Option<BorrowedFd<'a>>,
     /// The time at which the wait ends.
     pub deadline: Option<Instant>,
 }
@@ -87,8 +91,9 @@ impl Signals {
         // A descriptor that is not there is that of the signals a second time.
         let signals = self.0.as_fd();
         loop {
-            let mut all = [signals, other.failure.unwrap_or(signals), other.task.unwrap_or(signals)]
-                .map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            let others = [other.failure, other.task, other.helper].map(|fd| fd.unwrap_or(signals));
+            let [failure, task, helper] = others;
+            let mut all = [signals, failure, task, helper].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
             let left = other.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             match poll(&mut all, left.map_or(PollTimeout::NONE, timeout)) {
                 Err(Errno::EINTR) => continue,
@@ -107,6 +112,9 @@ impl Signals {
             }
             if other.task.is_some() && is_readable(2) {
                 return Ok(WakeReason::TaskEnded);
+            }
+            if other.helper.is_some() && is_readable(3) {
+                return Ok(WakeReason::HelperEnded);
             }
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(WakeReason::DeadlineOver);
@@ -137,10 +145,11 @@ mod tests {
             block_stray_signals().expect("they may be blocked");
             STRAY.iter().for_each(|signal| raise(*signal).expect("it is this thread"));
             let signals = Signals::block().expect("they may be blocked");
-            let (failure, task) = (Waker::new().expect("a descriptor"), Waker::new().expect("a descriptor"));
+            let [failure, task, helper] = [(); 3].map(|()| Waker::new().expect("a descriptor"));
             let other = WaitFor {
                 failure: Some(failure.as_fd()),
                 task: Some(task.as_fd()),
+                helper: Some(helper.as_fd()),
                 deadline: Some(Instant::now()),
             };
             let mut seen = vec![signals.wait(other).expect("it waits")];
@@ -148,6 +157,8 @@ mod tests {
                 raise(signal).expect("it is this thread");
                 seen.push(signals.wait(WaitFor { deadline: None, ..other }).expect("it waits"));
             }
+            helper.wake();
+            seen.push(signals.wait(WaitFor { deadline: None, ..other }).expect("it waits"));
             task.wake();
             seen.push(signals.wait(WaitFor { deadline: None, ..other }).expect("it waits"));
             failure.wake();
@@ -162,6 +173,7 @@ mod tests {
                 WakeReason::DeadlineOver,
                 WakeReason::Reload,
                 stop,
+                WakeReason::HelperEnded,
                 WakeReason::TaskEnded,
                 WakeReason::ThreadFailed
             ]

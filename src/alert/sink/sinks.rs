@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::alert::notice::Notice;
 use crate::enrich::{GeoIp, ReverseDns, ReverseDnsOptions};
@@ -15,6 +15,7 @@ use crate::time::UnixNanos;
 use super::counters::{Counts, SinkName};
 use super::options::SinkOptions;
 use super::outbox::{Outbox, RestoredOutbox, SinkState};
+use super::removed::RemovedSinks;
 use super::worker::{QueuedNotice, Sink, SinkSetup, SinkWorker};
 
 /// The running sinks. Clones share them. The notices that wait are lost, unless an outbox keeps them, if the last clone
@@ -137,13 +138,12 @@ impl Sinks {
     }
 
     /// Applies other options, while notices come and are delivered. A sink that stays keeps its queue, its order and
-    /// its counters, and has the new options from its next attempt on. A new one starts empty. One that is removed
-    /// makes a last attempt for each notice that waits, until the timeouts; what it cannot deliver then is given up.
-    /// Returns the results of those that were removed. New threads are started by the thread that calls this.
+    /// its counters, and has the new options from its next attempt on. A new one starts empty. Never waits for a sink:
+    /// returns those that were removed, which end by themselves. New threads are started by the thread that calls this.
     ///
     /// # Errors
     /// The system cannot create a thread or descriptor. Nothing has changed then.
-    pub fn reconfigure(&self, update: SinkUpdate, timeouts: ShutdownTimeouts) -> io::Result<Vec<SinkResult>> {
+    pub fn reconfigure(&self, update: SinkUpdate) -> io::Result<RemovedSinks> {
         let SinkUpdate { sinks, names, geoip } = update;
         let names = names.map(|options| Arc::new(ReverseDns::new(options)));
         let running: Vec<SinkName> = self.table().workers.iter().map(|worker| worker.name).collect();
@@ -175,7 +175,7 @@ impl Sinks {
         table.workers.extend(started);
         table.workers.sort_by_key(|worker| worker.name);
         drop(table);
-        Ok(end(removed, true, timeouts))
+        Ok(RemovedSinks::close(removed, true))
     }
 
     /// Queues a notice for every sink. Never waits for a sink.
@@ -250,7 +250,7 @@ impl Sinks {
     /// each sink. Notices that come later are not delivered.
     pub fn finish(&self, timeouts: ShutdownTimeouts) -> Vec<SinkResult> {
         let workers = std::mem::take(&mut self.table().workers);
-        end(workers, false, timeouts)
+        RemovedSinks::close(workers, false).wait(timeouts)
     }
 
     fn table(&self) -> MutexGuard<'_, SinkTable> {
@@ -269,17 +269,4 @@ fn queue_again(workers: &mut [SinkWorker], waiting: &[Vec<u64>], restored: Resto
             }
         }
     }
-}
-
-/// Closes the sinks and waits for them.
-fn end(workers: Vec<SinkWorker>, is_removed: bool, timeouts: ShutdownTimeouts) -> Vec<SinkResult> {
-    let began = Instant::now();
-    let closing: Vec<_> = workers.into_iter().map(|worker| worker.close(is_removed)).collect();
-    let finished = closing.into_iter().map(|closing| {
-        let (sink, is_kept) = (closing.name, closing.is_kept);
-        let longest = if sink == SinkName::Log { timeouts.log } else { timeouts.others };
-        let (counts, in_time) = closing.wait(began + longest);
-        SinkResult { sink, counts, in_time, is_kept }
-    });
-    finished.collect()
 }

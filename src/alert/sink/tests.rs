@@ -348,9 +348,9 @@ fn a_sink_that_is_replaced_keeps_its_queue_its_order_and_its_counters() {
     // The pause of an hour ends, and the new sink makes the next attempt for the same notice.
     let (new, attempted, outcomes) = Scripted::new(SOON);
     let removed = sinks
-        .reconfigure(SinkUpdate { sinks: vec![Box::new(new)], names: None, geoip: no_geoip() }, TIMEOUTS)
+        .reconfigure(SinkUpdate { sinks: vec![Box::new(new)], names: None, geoip: no_geoip() })
         .expect("no thread is needed");
-    assert_eq!(removed, []);
+    assert!(removed.is_empty());
     sinks.notify(UnixNanos(0), notice(4));
     for number in 2..=4 {
         assert_eq!(attempted.recv(), Ok(number));
@@ -373,8 +373,9 @@ fn a_sink_that_is_removed_makes_its_last_attempts_and_a_new_one_begins_empty() {
     assert_eq!(attempted.recv(), Ok(1));
     drop(outcomes);
     let removed = sinks
-        .reconfigure(SinkUpdate { sinks: Vec::new(), names: None, geoip: no_geoip() }, TIMEOUTS)
-        .expect("no thread is needed");
+        .reconfigure(SinkUpdate { sinks: Vec::new(), names: None, geoip: no_geoip() })
+        .expect("no thread is needed")
+        .wait(TIMEOUTS);
     let [SinkResult { sink: SinkName::File, counts: gone, in_time: true, is_kept: false }] = removed[..]
     else {
         panic!("{removed:?}")
@@ -382,13 +383,35 @@ fn a_sink_that_is_removed_makes_its_last_attempts_and_a_new_one_begins_empty() {
     assert_eq!((gone.delivered, gone.failed, gone.waiting()), (1, 1, 0));
     let (new, attempted, outcomes) = Scripted::new(SOON);
     sinks
-        .reconfigure(SinkUpdate { sinks: vec![Box::new(new)], names: None, geoip: no_geoip() }, TIMEOUTS)
+        .reconfigure(SinkUpdate { sinks: vec![Box::new(new)], names: None, geoip: no_geoip() })
         .expect("a thread");
     sinks.notify(UnixNanos(0), notice(3));
     assert_eq!(attempted.recv(), Ok(3));
     outcomes.send(Ok(1)).expect("it waits for an outcome");
     sinks.finish(TIMEOUTS);
     assert_eq!(slow.text().matches("EVENT=").count(), 3, "the log stays in any case");
+}
+
+#[test]
+fn a_removed_sink_that_hangs_can_be_hurried_and_its_notices_are_counted() {
+    let (hangs, attempted, outcomes) = Scripted::new(SOON);
+    let sinks = Sinks::start_sinks(vec![Box::new(hangs)], None, no_geoip(), None).expect("a thread");
+    sinks.notify(UnixNanos(0), notice(1));
+    assert_eq!(attempted.recv(), Ok(1));
+    let hour = Duration::from_secs(3600);
+    let removed = sinks
+        .reconfigure(SinkUpdate { sinks: Vec::new(), names: None, geoip: no_geoip() })
+        .expect("no thread is needed");
+    let hurry = removed.hurry();
+    let waiting = std::thread::spawn(move || removed.wait(ShutdownTimeouts { log: hour, others: hour }));
+    hurry.now();
+    hurry.now();
+    let results = waiting.join().expect("it returns long before an hour is over");
+    let [SinkResult { sink: SinkName::File, counts, in_time: false, .. }] = results[..] else {
+        panic!("{results:?}")
+    };
+    assert_eq!((counts.queued, counts.waiting()), (1, 1));
+    drop(outcomes);
 }
 
 fn open(folder: &tempfile::TempDir) -> (Restored, StateWriter) {

@@ -13,7 +13,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -114,7 +114,7 @@ pub(super) struct SinkWorker {
     pub(super) acknowledged: Arc<AtomicU64>,
     is_removed: Arc<AtomicBool>,
     shutdown: Shutdown,
-    finished: Receiver<()>,
+    end: EndChannel,
     /// When the log last had that the queue is full.
     shed_logged: Option<Instant>,
 }
@@ -130,7 +130,8 @@ impl SinkWorker {
         let queue = Arc::new(NoticeQueue::new(sink.queue_max(), sink.wants_growth()));
         let counters = Arc::new(AtomicCounts::continue_from(before));
         let (acknowledged, is_removed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (done, finished) = channel();
+        let end = EndChannel::new();
+        let done = end.sender.clone();
         let shutdown = Shutdown::new()?;
         let thread = SinkThread {
             retry: sink.retry(),
@@ -156,7 +157,7 @@ impl SinkWorker {
             acknowledged,
             is_removed,
             shutdown,
-            finished,
+            end,
             shed_logged,
         })
     }
@@ -220,12 +221,12 @@ impl SinkWorker {
     /// Closes the queue. The thread makes one attempt to deliver each notice that waits. If the sink is removed, what
     /// it cannot deliver then is given up, otherwise the outbox keeps it if there is one.
     pub(super) fn close(self, is_removed: bool) -> Closing {
-        let Self { name, queue, counters, before, outbox, shutdown, finished, .. } = self;
+        let Self { name, queue, counters, before, outbox, shutdown, end, .. } = self;
         // Release: pairs with the load of the thread after it has found the queue closed.
         self.is_removed.store(is_removed, Ordering::Release);
         queue.close();
         let is_kept = outbox.is_kept() && !is_removed;
-        Closing { name, counters, before, is_kept, shutdown, finished }
+        Closing { name, counters, before, is_kept, shutdown, end }
     }
 }
 
@@ -238,22 +239,52 @@ pub(super) struct Closing {
     /// True if what waits is delivered after the next start.
     pub(super) is_kept: bool,
     shutdown: Shutdown,
-    finished: Receiver<()>,
+    end: EndChannel,
+}
+
+/// Tells whoever waits for the end of a sink why the wait is over.
+#[derive(Debug)]
+struct EndChannel {
+    sender: Sender<WaitOver>,
+    receiver: Receiver<WaitOver>,
+}
+
+impl EndChannel {
+    fn new() -> Self {
+        let (sender, receiver) = channel();
+        Self { sender, receiver }
+    }
+}
+
+/// Why a wait for the end of a sink is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WaitOver {
+    /// The thread of the sink has finished.
+    Finished,
+    /// There is no time to wait any longer.
+    Hurry,
 }
 
 impl Closing {
-    /// Waits for the thread until the deadline, then aborts the present attempt and waits for at most
-    /// [`ABORT_TIMEOUT`]. Returns what was counted since the start of the sink, and true if the thread finished before
-    /// the deadline.
+    /// Returns what ends [`wait`](Self::wait) early if [`WaitOver::Hurry`] is sent.
+    pub(super) fn hurry(&self) -> Sender<WaitOver> {
+        self.end.sender.clone()
+    }
+
+    /// Waits for the thread until the deadline or [`WaitOver::Hurry`], then aborts the present attempt and waits for at
+    /// most [`ABORT_TIMEOUT`]. Returns what was counted since the start of the sink, and true if the thread finished
+    /// before the deadline.
     pub(super) fn wait(self, deadline: Instant) -> (Counts, bool) {
         let is_done = |deadline: Instant| {
             let left = deadline.saturating_duration_since(Instant::now());
-            !matches!(self.finished.recv_timeout(left), Err(RecvTimeoutError::Timeout))
+            self.end.receiver.recv_timeout(left) == Ok(WaitOver::Finished)
         };
         let in_time = is_done(deadline);
         if !in_time {
             self.shutdown.now();
-            is_done(Instant::now() + ABORT_TIMEOUT);
+            let aborted = Instant::now() + ABORT_TIMEOUT;
+            // A request to hurry may come meanwhile.
+            while !is_done(aborted) && Instant::now() < aborted {}
         }
         (self.counters.read().since(self.before), in_time)
     }
@@ -279,7 +310,7 @@ struct SinkThread {
 }
 
 impl SinkThread {
-    fn run(mut self, done: &Sender<()>) {
+    fn run(mut self, done: &Sender<WaitOver>) {
         self.begin();
         // What the sink keeps open is open now.
         sandbox::enter(self.name().thread_kind());
@@ -291,7 +322,7 @@ impl SinkThread {
             }
         }
         // After the deadline the receiver no longer exists.
-        let _ = done.send(());
+        let _ = done.send(WaitOver::Finished);
     }
 
     fn begin(&mut self) {

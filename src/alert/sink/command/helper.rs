@@ -9,7 +9,7 @@
 use std::env;
 use std::fs;
 use std::io::{self, BufRead, BufReader, PipeReader};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{close, dup2_stdin};
+use rustix::process::{PidfdFlags, pidfd_open};
 use tracing::warn;
 
 use crate::alert::sink::shutdown::{Shutdown, Waited, is_readable};
@@ -43,6 +44,8 @@ struct Helper {
     number: AtomicU64,
     /// The process; `None` in tests, which run the helper as a thread.
     process: Mutex<Option<Child>>,
+    /// A pidfd, which is readable once the process has ended; `None` on a kernel without pidfds (before Linux 5.3).
+    ended: Option<OwnedFd>,
     errors: Mutex<Errors>,
 }
 
@@ -106,7 +109,11 @@ impl CommandHelper {
     }
 
     fn new(socket: UnixStream, process: Option<Child>, errors: Option<PipeReader>) -> Self {
+        let id = process.as_ref().and_then(|child| i32::try_from(child.id()).ok());
+        let id = id.and_then(rustix::process::Pid::from_raw);
+        let ended = id.and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
         Self(Arc::new(Helper {
+            ended,
             socket: Mutex::new(socket),
             number: AtomicU64::new(0),
             process: Mutex::new(process),
@@ -127,6 +134,18 @@ impl CommandHelper {
             Outcome::Unfit(why) => Err(io::Error::other(why)),
             other => Err(io::Error::other(format!("it answers {other:?}"))),
         }
+    }
+
+    /// Returns a descriptor that is readable once the process has ended, if the kernel has such descriptors.
+    pub fn ended(&self) -> Option<BorrowedFd<'_>> {
+        self.0.ended.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Returns what has become of the process, as the rest of a sentence; `None` while it runs.
+    pub fn how_it_ended(&self) -> Option<String> {
+        let mut process = lock(&self.0.process);
+        let status = process.as_mut()?.try_wait().ok().flatten()?;
+        Some(format!("has ended ({status})"))
     }
 
     /// Starts the thread that logs what programs write to their standard error: lines as warnings, at most

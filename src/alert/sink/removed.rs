@@ -1,0 +1,59 @@
+//! Sinks that are no longer in use and make their last attempts.
+
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+use super::counters::SinkName;
+use super::sinks::{ShutdownTimeouts, SinkResult};
+use super::worker::{Closing, SinkWorker, WaitOver};
+
+/// Sinks that make a last attempt for each notice that waits. If a reload has removed them, what they cannot deliver
+/// then is given up.
+#[derive(Debug)]
+pub struct RemovedSinks {
+    closing: Vec<Closing>,
+}
+
+impl RemovedSinks {
+    /// Closes the queues of these sinks.
+    pub(super) fn close(workers: Vec<SinkWorker>, is_removed: bool) -> Self {
+        Self { closing: workers.into_iter().map(|worker| worker.close(is_removed)).collect() }
+    }
+
+    /// Returns true if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.closing.is_empty()
+    }
+
+    /// Returns what ends [`wait`](Self::wait) early.
+    pub fn hurry(&self) -> Hurry {
+        Hurry(self.closing.iter().map(Closing::hurry).collect())
+    }
+
+    /// Waits for the sinks until the timeouts, counted from now, then aborts their attempts. Returns what became of
+    /// each.
+    pub fn wait(self, timeouts: ShutdownTimeouts) -> Vec<SinkResult> {
+        let began = Instant::now();
+        let finished = self.closing.into_iter().map(|closing| {
+            let (sink, is_kept) = (closing.name, closing.is_kept);
+            let longest = if sink == SinkName::Log { timeouts.log } else { timeouts.others };
+            let (counts, in_time) = closing.wait(began + longest);
+            SinkResult { sink, counts, in_time, is_kept }
+        });
+        finished.collect()
+    }
+}
+
+/// Ends a wait for sinks early.
+#[derive(Debug)]
+pub struct Hurry(Vec<Sender<WaitOver>>);
+
+impl Hurry {
+    /// Lets [`RemovedSinks::wait`] abort the present attempts and return.
+    pub fn now(&self) {
+        for sender in &self.0 {
+            // Nobody waits any more.
+            let _ = sender.send(WaitOver::Hurry);
+        }
+    }
+}
