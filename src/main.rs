@@ -13,12 +13,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use traffic_alerted::sys::allocator::Allocator;
 use traffic_alerted::{engine, logging};
 
 use cli::{CommandLine, exit};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     // mimalloc requests huge pages for all of its memory, and an idle program touches only a little of each: it takes

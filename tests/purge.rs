@@ -6,7 +6,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use traffic_alerted::sys::allocator;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 const PIECE: usize = 256 << 10;
 const PIECES: usize = 256;

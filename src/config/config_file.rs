@@ -14,6 +14,7 @@ use super::key::SettingKey;
 use super::machine::{Machine, MemoryLimit};
 use super::missing_files::{Missing, Viewer, missing};
 use super::problem::{Problem, Problems, Severity};
+use super::ranges::MEMORY_BYTES;
 use super::units::Bytes;
 use super::users::{WrongUser, wrong_users};
 use super::values::Settings;
@@ -61,7 +62,8 @@ impl ConfigFile {
     /// ```
     ///
     /// # Errors
-    /// [`ConfigError::Wrong`] with every problem of the text, or [`ConfigError::TooLarge`].
+    /// [`ConfigError::Wrong`] with every problem of the text, [`ConfigError::TooLarge`], or
+    /// [`ConfigError::TooLittleMemory`].
     pub fn parse(name: &str, text: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::parse_on(name, text.as_ref(), &Machine::here())
     }
@@ -109,6 +111,7 @@ impl ConfigFile {
         match settings {
             Some(settings) if problems.is_empty() => {
                 let config = Config { settings, machine: machine.clone() };
+                config.check_memory(&name)?;
                 Ok(Self { name, text: text.text, config, lines, contact_limit })
             }
             _ => Err(ConfigError::Wrong(Problems::new(Severity::Error, &name, text.text, problems))),
@@ -201,9 +204,10 @@ impl ConfigFile {
             context: None,
             help: format!(
                 "leave a quarter for the rest of the program: write `{}: auto`, which is {} here, or allow more (in \
-                 the unit: MemoryMax=)",
+                 the unit: {})",
                 SettingKey::MemoryLimit,
-                Bytes(auto)
+                Bytes(auto),
+                allowance.unit_key()
             ),
         })
     }
@@ -387,7 +391,8 @@ impl Config {
     /// ```
     ///
     /// # Errors
-    /// [`ConfigError::Wrong`] with every problem of the text, or [`ConfigError::TooLarge`].
+    /// [`ConfigError::Wrong`] with every problem of the text, [`ConfigError::TooLarge`], or
+    /// [`ConfigError::TooLittleMemory`].
     pub fn parse(name: &str, text: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::parse_on(name, text.as_ref(), &Machine::here())
     }
@@ -408,6 +413,30 @@ impl Config {
     /// Parses a configuration for `machine`, which may be another one than this.
     pub(super) fn parse_on(name: &str, bytes: &[u8], machine: &Machine) -> Result<Self, ConfigError> {
         ConfigFile::parse_on(name, bytes, machine).map(ConfigFile::into_config)
+    }
+
+    /// Checks that the limits of the process leave room for the tables. `name` is that of the file.
+    fn check_memory(&self, name: &str) -> Result<(), ConfigError> {
+        let Settings { memory_limit, ring_memory_bytes, log_format, .. } = self.settings;
+        let table_bytes = memory_limit.bytes(&self.machine, ring_memory_bytes);
+        let Some(refusal) = self.machine.refusal(table_bytes, ring_memory_bytes) else { return Ok(()) };
+        let needed = Bytes(refusal.needed_bytes(table_bytes).div_ceil(1_000_000) * 1_000_000);
+        let (memory, rings) = (SettingKey::MemoryLimit, SettingKey::RingMemory);
+        Err(ConfigError::TooLittleMemory {
+            name: name.to_owned(),
+            reason: format!(
+                "the program may not have the memory that it needs: {refusal}, and `{memory}: {}` with `{rings}: {}` \
+                 needs {needed}",
+                Bytes(table_bytes),
+                Bytes(ring_memory_bytes)
+            ),
+            remedy: format!(
+                "allow {needed} ({} in the unit), or lower `{memory}` (down to {}) or `{rings}`",
+                refusal.unit_key(),
+                Bytes(*MEMORY_BYTES.start())
+            ),
+            log_format,
+        })
     }
 }
 
@@ -437,6 +466,32 @@ mod tests {
               MemoryMax=)"
             ]
         );
+    }
+
+    #[test]
+    fn memory_that_the_process_may_not_have_is_refused_with_the_numbers() {
+        let refused = |text: &str, machine: &Machine| {
+            ConfigFile::parse_on("my.conf", text.as_bytes(), machine).err().map(|error| error.in_one_line())
+        };
+        let limited = |address_space| Machine { address_space: Some(address_space), ..two_cores() };
+        assert_eq!(refused("", &limited(400_000_000)), None);
+        assert_eq!(refused("MemoryLimit: 64M", &limited(400_000_000)), None);
+        assert_eq!(
+            refused("LogFormat: json\nMemoryLimit: 200M", &limited(300_000_000)).as_deref(),
+            Some(
+                "my.conf: the program may not have the memory that it needs: RLIMIT_AS allows 300M, and `MemoryLimit: \
+                 200M` with `RingMemory: 64M` needs 395M: allow 395M (LimitAS= in the unit), or lower `MemoryLimit` \
+                 (down to 32M) or `RingMemory`"
+            )
+        );
+        let error = refused("", &limited(100_000_000)).expect("it is too little");
+        assert!(
+            error.contains("RLIMIT_AS allows 100M, and `MemoryLimit: 32M` with `RingMemory: 25M` needs 132M"),
+            "{error}"
+        );
+        let error =
+            refused("", &Machine { data: Some(64_000_000), ..two_cores() }).expect("it is too little");
+        assert!(error.contains("allow 75M (LimitDATA= in the unit)"), "{error}");
     }
 
     #[test]

@@ -25,6 +25,17 @@ pub enum ConfigError {
     },
     /// The file was read and has problems.
     Wrong(Problems),
+    /// The process may not have the memory that the configuration needs.
+    TooLittleMemory {
+        /// The path of the file, as it was given.
+        name: String,
+        /// What is allowed and what is needed.
+        reason: String,
+        /// What to do.
+        remedy: String,
+        /// The format of the log that the file asks for.
+        log_format: LogFormat,
+    },
 }
 
 impl ConfigError {
@@ -48,6 +59,7 @@ impl ConfigError {
                 )
             }
             Self::Wrong(problems) => problems.in_one_line(),
+            Self::TooLittleMemory { name, reason, remedy, .. } => format!("{name}: {reason}: {remedy}"),
         }
     }
 
@@ -56,6 +68,7 @@ impl ConfigError {
         match self {
             Self::Unreadable { .. } | Self::TooLarge { .. } => LogFormat::default(),
             Self::Wrong(problems) => problems.log_format().unwrap_or_default(),
+            Self::TooLittleMemory { log_format, .. } => *log_format,
         }
     }
 
@@ -80,6 +93,9 @@ impl ConfigError {
                 style.bare(&title, TOO_LARGE_REMEDY)
             }
             Self::Wrong(problems) => problems.render(&style),
+            Self::TooLittleMemory { name, reason, remedy, .. } => {
+                style.bare(&format!("{name}: {reason}"), remedy)
+            }
         }
     }
 }
@@ -94,7 +110,7 @@ impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Unreadable { source, .. } => Some(source),
-            Self::TooLarge { .. } | Self::Wrong(_) => None,
+            Self::TooLarge { .. } | Self::Wrong(_) | Self::TooLittleMemory { .. } => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::cgroup::CgroupLimits;
 use super::ranges::{MEMORY_BYTES, MEMORY_BYTES_AUTO, RING_MEMORY_BYTES, WORKERS};
 use super::units::Bytes;
 use crate::capture::RING_BYTES_MIN;
+use crate::sys::allocator::ADDRESS_SPACE_NEEDED;
 
 /// The CPUs and the memory that this process may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,23 +54,44 @@ impl Machine {
 
     /// Returns the bytes that the tables and the rest of the program may take together, beside rings of
     /// `ring_memory_bytes`, and what allows no more. Returns `None` if nothing allows less than the machine has.
-    ///
-    /// The kernel charges rings to no control group (`alloc_one_pg_vec_page` of net/packet/af_packet.c has no
-    /// `__GFP_ACCOUNT`), and mapping them takes no private memory.
     pub(super) fn allowance(&self, ring_memory_bytes: u64) -> Option<Allowance> {
-        let beside_rings =
-            self.address_space.map(|bytes| bytes.saturating_sub(ring_memory_bytes + ADDRESS_SPACE_RESERVED));
-        let allowances = [
-            (self.cgroup.memory_bytes, self.cgroup.memory_bytes, "the cgroup allows"),
-            (beside_rings, self.address_space, "RLIMIT_AS allows"),
-            (self.data, self.data, "RLIMIT_DATA allows"),
-        ];
-        let allowances = allowances.into_iter().filter_map(|(room, allowed, by)| {
-            Some(Allowance { room_bytes: room?, allowed_bytes: allowed?, by })
-        });
-        let smallest = allowances.min_by_key(|allowance| allowance.room_bytes)?;
+        let smallest = self.allowances(ring_memory_bytes).min_by_key(|allowance| allowance.room_bytes)?;
         let machine = if self.memory_bytes == 0 { MEMORY_UNKNOWN } else { self.memory_bytes };
         (smallest.room_bytes < machine).then_some(smallest)
+    }
+
+    /// Returns the limit of the process under which tables of `table_bytes` leave too little for the rest of the
+    /// program: the kernel would refuse it memory, which ends it. `None` if there is no such limit.
+    pub(super) fn refusal(&self, table_bytes: u64, ring_memory_bytes: u64) -> Option<Allowance> {
+        let of_process =
+            self.allowances(ring_memory_bytes).filter(|allowance| allowance.by != Allower::Cgroup);
+        of_process
+            .min_by_key(|allowance| allowance.room_bytes)
+            .filter(|allowance| table_bytes > allowance.sensible_bytes_max())
+    }
+
+    /// Returns what each limit allows beside rings of `ring_memory_bytes`.
+    ///
+    /// The kernel charges rings to no control group (`alloc_one_pg_vec_page` of net/packet/af_packet.c has no
+    /// `__GFP_ACCOUNT`), and mapping them takes address space and no private memory.
+    fn allowances(&self, ring_memory_bytes: u64) -> impl Iterator<Item = Allowance> {
+        let of = |allowed: Option<u64>, reserved_bytes, by| {
+            let room = |allowed_bytes: u64| allowed_bytes.saturating_sub(reserved_bytes);
+            let with_room =
+                |bytes| Allowance { room_bytes: room(bytes), allowed_bytes: bytes, reserved_bytes, by };
+            allowed.map(with_room)
+        };
+        // A worker for each CPU.
+        let stacks = STACK_BYTES.saturating_mul(self.cores.len() as u64);
+        let address_space = ring_memory_bytes
+            .saturating_add(stacks)
+            .saturating_add(address_space_reserved(self.address_space));
+        let allowances = [
+            of(self.cgroup.memory_bytes, 0, Allower::Cgroup),
+            of(self.address_space, address_space, Allower::AddressSpace),
+            of(self.data, DATA_RESERVED.saturating_add(stacks), Allower::Data),
+        ];
+        allowances.into_iter().flatten()
     }
 
     /// Returns the most that `RingMemory` may be, and the memory that it is a quarter of: that of the machine, of the
@@ -98,11 +120,48 @@ pub(super) struct Allowance {
     pub(super) room_bytes: u64,
     /// The bytes that are allowed, with the rings if these count.
     allowed_bytes: u64,
-    /// What allows no more, with the verb.
-    by: &'static str,
+    /// The bytes of what is allowed that are for rings, stacks and code.
+    reserved_bytes: u64,
+    /// What allows no more.
+    by: Allower,
+}
+
+/// What allows a process only a part of the memory. Displayed with its verb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Allower {
+    /// A control group. Where it allows no more, the kernel writes pages back and ends a process at last.
+    Cgroup,
+    /// RLIMIT_AS: where it allows no more, the kernel refuses memory.
+    AddressSpace,
+    /// RLIMIT_DATA: the same.
+    Data,
+}
+
+impl fmt::Display for Allower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cgroup => "the cgroup allows",
+            Self::AddressSpace => "RLIMIT_AS allows",
+            Self::Data => "RLIMIT_DATA allows",
+        })
+    }
 }
 
 impl Allowance {
+    /// Returns what tables of `table_bytes` and all else need to be allowed, in bytes.
+    pub(super) fn needed_bytes(&self, table_bytes: u64) -> u64 {
+        self.reserved_bytes.saturating_add(table_bytes.div_ceil(3).saturating_mul(4))
+    }
+
+    /// Returns the key of the unit of systemd that sets this limit.
+    pub(super) fn unit_key(&self) -> &'static str {
+        match self.by {
+            Allower::Cgroup => "MemoryMax=",
+            Allower::AddressSpace => "LimitAS=",
+            Allower::Data => "LimitDATA=",
+        }
+    }
+
     /// Returns the largest sensible `MemoryLimit`. A quarter is left for the program, for databases of countries, and
     /// for alerts that wait.
     pub(super) fn sensible_bytes_max(&self) -> u64 {
@@ -183,9 +242,23 @@ impl MemoryLimit {
     }
 }
 
-/// Address space that mimalloc reserves without using it, and that stacks of threads take, in bytes: a process that
-/// counts little has 850 MB of address space.
-const ADDRESS_SPACE_RESERVED: u64 = 1_000_000_000;
+/// Bytes of the stack of a thread, as the standard library makes it.
+const STACK_BYTES: u64 = 2_000_000;
+
+/// Private memory that the program takes beside tables, alerts and workers, most of it for the stacks of its other
+/// threads, in bytes: without a sink but the log it takes 13 MB.
+const DATA_RESERVED: u64 = 28_000_000;
+
+/// Returns the address space that the program takes beside rings, tables, alerts and workers where it may have
+/// `allowed` bytes of it.
+fn address_space_reserved(allowed: Option<u64>) -> u64 {
+    match allowed {
+        // Its code, libraries, and the stacks of its other threads: without a sink but the log it takes 38 MB.
+        Some(bytes) if bytes < ADDRESS_SPACE_NEEDED => 60_000_000,
+        // mimalloc reserves a gigabyte that it does not use.
+        _ => 1_000_000_000,
+    }
+}
 
 /// The memory of a machine of which nothing is known, for comparisons: none has more. A v1 group without a limit allows
 /// the largest number of pages, some bytes below 2^63.
@@ -231,15 +304,36 @@ pub(super) mod tests {
             ("200 MiB", group(200 << 20), 64),
             ("100 MB", group(100_000_000), 50),
             ("40 MB", group(40_000_000), 32),
-            ("address space", Machine { address_space: Some(1_264_000_000), ..large.clone() }, 64),
-            ("little address space", Machine { address_space: Some(1_144_000_000), ..large.clone() }, 40),
-            ("data", Machine { data: Some(400_000_000), ..large.clone() }, 100),
+            ("much address space", Machine { address_space: Some(5_068_000_000), ..large.clone() }, 1_000),
+            ("address space", Machine { address_space: Some(400_000_000), ..large.clone() }, 68),
+            ("little address space", Machine { address_space: Some(208_000_000), ..large.clone() }, 40),
+            ("data", Machine { data: Some(400_000_000), ..large.clone() }, 92),
             ("no limits", Machine { address_space: Some(u64::MAX), data: Some(u64::MAX), ..large }, 4_000),
         ];
         for (what, machine, want) in cases {
             assert_eq!(MemoryLimit::Auto.bytes(&machine, RING), want * 1_000_000, "{what}");
         }
         assert_eq!(MemoryLimit::Bytes(7).bytes(&in_cgroup(), RING), 7);
+    }
+
+    /// The rings do not count as private memory, and a control group ends no process for its address space.
+    #[test]
+    fn tables_that_leave_less_than_a_quarter_of_what_the_process_may_have_are_refused() {
+        let limited = |address_space, data| Machine { address_space, data, ..two_cores() };
+        let cases = [
+            ("no limit", two_cores(), u64::MAX, None),
+            ("a group", in_cgroup(), u64::MAX, None),
+            ("address space", limited(Some(228_000_000), None), 75_000_000, None),
+            ("one byte more", limited(Some(228_000_000), None), 75_000_001, Some(228_000_008)),
+            ("less than the rings", limited(Some(50_000_000), None), 32_000_000, Some(170_666_668)),
+            ("data", limited(None, Some(132_000_000)), 75_000_000, None),
+            ("too little data", limited(None, Some(132_000_000)), 96_000_000, Some(160_000_000)),
+            ("both", limited(Some(228_000_000), Some(32_000_000)), 32_000_000, Some(74_666_668)),
+        ];
+        for (what, machine, table_bytes, want) in cases {
+            let refusal = machine.refusal(table_bytes, RING);
+            assert_eq!(refusal.map(|refusal| refusal.needed_bytes(table_bytes)), want, "{what}");
+        }
     }
 
     #[test]

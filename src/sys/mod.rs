@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`abi`] | nothing; it asserts the layouts that the others rely on |
 //! | `descriptors` | closing a range of descriptors |
-//! | [`allocator`] | calling mimalloc, which is written in C, to return memory to the system |
+//! | [`allocator`] | the global allocator, and calling mimalloc and glibc to return memory to the system |
 //! | [`packet_socket`] | `setsockopt`, `getsockopt` and the address of `bind` |
 //! | [`ring`] | the block status and the bytes of a block in memory shared with the kernel |
 //! | [`poller`] | pushing a poll request on the io_uring submission queue |

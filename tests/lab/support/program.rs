@@ -1,6 +1,8 @@
 //! The program under test: its start and end, its log and its HTTP responses.
 
 use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
 use std::fmt::Debug;
 use std::fs;
 use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
@@ -169,7 +171,7 @@ fn whole(config: &str) -> String {
 impl Program {
     /// Starts it on a host and waits until it listens, from when on it counts.
     pub(crate) fn start(host: &Host, config: &str) -> Self {
-        Self::start_as(Command::new(BINARY), host, config)
+        Self::start_as(Command::new(binary()), host, config)
     }
 
     /// The same through a command that takes the program and its arguments as further arguments.
@@ -192,7 +194,7 @@ impl Program {
         while has_room(&stderr) {
             stderr.write_all(&[b'.'; libc::PIPE_BUF]).expect("its other end is here");
         }
-        let mut program = Self::launch(Command::new(BINARY), host, config, stderr.into());
+        let mut program = Self::launch(Command::new(binary()), host, config, stderr.into());
         program.unread_log = Some(log);
         let listens = |_: &Self| host.on(|| TcpStream::connect(("127.0.0.1", PORT)).is_ok());
         program.wait_for("it listens", listens, |&listens| listens);
@@ -471,6 +473,17 @@ impl Ended {
 }
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_TrafficAlerted");
+
+/// Returns the path of the program that most tests start: `LAB_PROGRAM` of the environment, as `scripts/load` sets it
+/// to the optimised one, else [`BINARY`].
+pub(crate) fn binary() -> OsString {
+    env::var_os("LAB_PROGRAM").unwrap_or_else(|| BINARY.into())
+}
+
+/// Returns true if that program is optimised; the one of `cargo test` takes several times as long for everything.
+pub(crate) fn is_optimised() -> bool {
+    !cfg!(debug_assertions) || env::var_os("LAB_PROGRAM").is_some()
+}
 
 /// The default port of the program.
 pub(crate) const PORT: u16 = 8698;
