@@ -29,6 +29,9 @@ pub fn state_rows(bytes: &[u8]) {
         is_one_line(&super::json::text(&notice, HostDetails::default()));
         super::sink::fuzzing::say(notice);
     }
+    if let Ok(text) = str::from_utf8(bytes) {
+        super::sink::fuzzing::stored_summary(text);
+    }
     if let Ok(persisted) = PersistedLedger::from_json(bytes) {
         continue_from(&persisted);
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::alert::{Counts, SinkName};
 
-/// The counts of a sink: `queued = delivered + failed + waiting`; dropped notices are in none of these.
+/// The counts of a sink: `queued = delivered + failed + summarised + waiting`; dropped notices are in none of these.
 #[derive(Debug, Serialize)]
 pub(super) struct SinkView {
     name: &'static str,
@@ -18,13 +18,15 @@ pub(super) struct SinkView {
     dropped: u64,
     /// Number of dropped notices that said that an alert opened.
     dropped_openings: u64,
+    /// Number of notices that were more than `AlertRate`, so that a summary took their place.
+    summarised: u64,
     waiting: u64,
 }
 
 impl SinkView {
     pub(super) fn of((name, counts): &(SinkName, Counts)) -> Self {
-        let &Counts { queued, delivered, retried, failed, dropped, dropped_openings } = counts;
+        let &Counts { queued, delivered, retried, failed, dropped, dropped_openings, summarised } = counts;
         let (name, waiting) = (name.name(), counts.waiting());
-        Self { name, queued, delivered, retried, failed, dropped, dropped_openings, waiting }
+        Self { name, queued, delivered, retried, failed, dropped, dropped_openings, summarised, waiting }
     }
 }

@@ -206,10 +206,11 @@ impl Config {
     /// Returns the sinks of alerts besides the log, and what is looked up for them.
     ///
     /// ```
-    /// use traffic_alerted::alert::SinkOptions;
+    /// use traffic_alerted::alert::{AlertRate, SinkOptions};
     /// use traffic_alerted::config::Config;
     ///
-    /// assert_eq!(Config::default().sink_options(), SinkOptions::default());
+    /// let rate = Some(AlertRate::per_minute(60));
+    /// assert_eq!(Config::default().sink_options(), SinkOptions { rate, ..SinkOptions::default() });
     /// ```
     pub fn sink_options(&self) -> alert::SinkOptions {
         let settings = &self.settings;
@@ -217,6 +218,7 @@ impl Config {
         let token = token_file.or_else(|| settings.webhook_token.clone());
         alert::SinkOptions {
             retry: alert::Retry::default(),
+            rate: settings.alert_rate.map(alert::AlertRate::per_minute),
             names: settings.reverse_dns.then(enrich::ReverseDnsOptions::default),
             geoip: enrich::GeoIpOptions {
                 country_database: settings.country_database.clone(),
@@ -339,6 +341,7 @@ IgnoredSources: 10.0.0.9, fd00::/32
 GroupIPv6: 56
 AlertCooldown: 90
 AlertBurst: 20
+AlertRate: 7
 StateDirectory: /var/lib/TrafficAlerted
 StateFile: /var/lib/TrafficAlerted/state.json
 Direction: in+own
@@ -465,6 +468,7 @@ mod tests {
         assert_eq!(config.log_format(), LogFormat::Json);
         let sinks = alert::SinkOptions {
             retry: alert::Retry::default(),
+            rate: Some(alert::AlertRate::per_minute(7)),
             names: Some(enrich::ReverseDnsOptions::default()),
             geoip: enrich::GeoIpOptions {
                 country_database: Some("/usr/share/GeoIP/country.mmdb".into()),

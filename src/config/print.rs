@@ -163,6 +163,7 @@ IgnoredSources:
 GroupIPv6: off
 AlertCooldown: 170
 AlertBurst: 20
+AlertRate: 60
 StateDirectory:
 StateFile:
 Direction: auto

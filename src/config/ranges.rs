@@ -12,6 +12,9 @@ pub(super) const COOLDOWN_S: RangeInclusive<u64> = 0..=*INTERVAL_S.end();
 /// Number of alerts within a minute. With more than the maximum a storm would be no relief.
 pub(super) const ALERT_BURST: RangeInclusive<u32> = 1..=10_000;
 
+/// Number of notices within a minute. With more than the maximum the queue of a sink fills within a few seconds.
+pub(super) const ALERT_RATE: RangeInclusive<u32> = 1..=10_000;
+
 /// Limit in bytes. The maximum is an exabyte, so that a sum of 18 such values still fits into 64 bits.
 pub(super) const LIMIT_BYTES: RangeInclusive<u64> = 1..=1_000_000_000_000_000_000;
 

@@ -127,6 +127,13 @@ Alerts {
         alert_burst: Option<u32> = Some(20),
         kind: OrOff(Whole(ALERT_BURST)), reload: Live, example: "50", more: "Storms"
     }
+    /// Number of notices that `AlertCommand`, `WebhookURL` and `Syslog` each get one by one within a minute. When the
+    /// minute is over, the others follow as one summary; `off` delivers each notice by itself. The log and `AlertFile`
+    /// have each notice in any case.
+    AlertRate {
+        alert_rate: Option<u32> = Some(60),
+        kind: OrOff(Whole(ALERT_RATE)), reload: Live, example: "10", more: "At most so many a minute"
+    }
     /// Folder of the [database](state.md) that keeps alerts, mutes and the notices that wait for a sink over a restart.
     /// If it is not set, it is the folder that the service unit provides (`StateDirectory=`), else the folder of
     /// `StateFile`; without any of them, nothing is kept. One process at a time uses it, and no other user may write to

@@ -351,13 +351,21 @@ fn accounting_has_every_count_of_frames() {
 #[test]
 fn sinks_have_the_counts_of_their_notices() {
     let mut report = Report::default();
-    let counts = Counts { queued: 9, delivered: 5, retried: 7, failed: 1, dropped: 2, dropped_openings: 1 };
+    let counts = Counts {
+        queued: 9,
+        delivered: 5,
+        retried: 7,
+        failed: 1,
+        dropped: 2,
+        dropped_openings: 1,
+        summarised: 0,
+    };
     report.sinks = vec![(SinkName::Log, Counts::default()), (SinkName::Webhook, counts)];
     assert_eq!(
         Served::with(report).get("/api/v1/sinks").text(),
         concat!(
-            r#"[{"name":"log","queued":0,"delivered":0,"retried":0,"failed":0,"dropped":0,"dropped_openings":0,"waiting":0},"#,
-            r#"{"name":"WebhookURL","queued":9,"delivered":5,"retried":7,"failed":1,"dropped":2,"dropped_openings":1,"waiting":3}]"#
+            r#"[{"name":"log","queued":0,"delivered":0,"retried":0,"failed":0,"dropped":0,"dropped_openings":0,"summarised":0,"waiting":0},"#,
+            r#"{"name":"WebhookURL","queued":9,"delivered":5,"retried":7,"failed":1,"dropped":2,"dropped_openings":1,"summarised":0,"waiting":3}]"#
         )
     );
 }

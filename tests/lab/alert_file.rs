@@ -94,7 +94,7 @@ fn what_a_full_disk_and_a_webhook_did_not_take_arrives_after_a_restart() {
         let port = listen(0).local_addr().expect("it is bound").port();
         let path = disk.path().join("alerts.jsonl");
         let config = format!(
-            "{EVERY_HOST}ByteLimit: 5K\nAlertBurst: off\nStateDirectory: {}\nAlertFile: {}\n\
+            "{EVERY_HOST}ByteLimit: 5K\nAlertBurst: off\nAlertRate: off\nStateDirectory: {}\nAlertFile: {}\n\
              WebhookURL: http://127.0.0.1:{port}/\n",
             state.path().display(),
             path.display(),
@@ -156,7 +156,7 @@ fn what_the_log_said_before_a_kill_arrives_at_a_slow_webhook() {
         let port = listener.local_addr().expect("it is bound").port();
         let posted = take_posts(listener, Duration::from_millis(40));
         let config = format!(
-            "{EVERY_HOST}ByteLimit: 5K\nAlertBurst: off\nStateDirectory: {}\n\
+            "{EVERY_HOST}ByteLimit: 5K\nAlertBurst: off\nAlertRate: off\nStateDirectory: {}\n\
              WebhookURL: http://127.0.0.1:{port}/\n",
             state.path().display(),
         );
@@ -202,7 +202,7 @@ fn a_reload_of_any_key_of_a_sink_loses_nothing() {
         let posted = take_posts(listener, Duration::from_millis(40));
         let config = |more: &str| {
             format!(
-                "{EVERY_HOST}ByteLimit: 5K\nAlertBurst: off\nStateDirectory: {}\nAlertFile: {}\n\
+                "{EVERY_HOST}ByteLimit: 5K\nAlertBurst: off\nAlertRate: off\nStateDirectory: {}\nAlertFile: {}\n\
                  WebhookURL: http://127.0.0.1:{port}/\n{more}",
                 folder.path().display(),
                 path.display(),

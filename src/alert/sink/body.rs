@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::worker::QueuedNotice;
+use super::queued_notice::{QueuedContent, QueuedNotice};
+use super::summary::{NoticeSummary, SUMMARY_KIND, summary_id};
 use crate::alert::json;
+use crate::alert::notice::Notice;
 use crate::alert::record::AlertState;
-use crate::alert::sentence::Sentence;
 
 /// The kind of receiver of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -47,19 +48,16 @@ pub(super) struct WebhookRequest {
     pub(super) text: String,
 }
 
-/// Returns the request that delivers a notice. `gateway` is the name of this machine.
+/// Returns the request that delivers a notice or a summary. `gateway` is the name of this machine.
 pub(super) fn body(format: WebhookFormat, queued: &QueuedNotice, gateway: &str) -> WebhookRequest {
-    let sentence = sentence(queued);
-    let notice = &queued.notice;
+    let sentence = queued.sentence();
     let line = format!("{gateway}: {sentence}");
     let of_json = |value: Value| WebhookRequest {
         headers: vec![("Content-Type", "application/json".to_owned())],
         text: value.to_string(),
     };
     match format {
-        WebhookFormat::Json => {
-            WebhookRequest { text: json::text(notice, queued.source()), ..of_json(Value::Null) }
-        }
+        WebhookFormat::Json => WebhookRequest { text: queued.json(queued.source()), ..of_json(Value::Null) },
         WebhookFormat::Slack => of_json(json!({ "text": escaped(&line) })),
         WebhookFormat::Mattermost => of_json(json!({ "username": NAME, "text": line })),
         WebhookFormat::Discord => {
@@ -67,12 +65,7 @@ pub(super) fn body(format: WebhookFormat, queued: &QueuedNotice, gateway: &str) 
             of_json(json!({ "username": NAME, "content": line, "allowed_mentions": { "parse": [] } }))
         }
         WebhookFormat::Ntfy => {
-            let (priority, tag) = match notice.state() {
-                AlertState::Open => ("high", "warning"),
-                AlertState::Possible => ("default", "grey_question"),
-                AlertState::Closed => ("default", "white_check_mark"),
-                AlertState::Test => ("low", "test_tube"),
-            };
+            let (priority, tag) = priority_and_tag(&queued.content);
             let headers = [
                 ("Content-Type", "text/plain; charset=utf-8"),
                 ("Title", &format!("{NAME} on {gateway}")),
@@ -82,12 +75,31 @@ pub(super) fn body(format: WebhookFormat, queued: &QueuedNotice, gateway: &str) 
             let headers = headers.map(|(name, value)| (name, value.to_owned())).to_vec();
             WebhookRequest { headers, text: sentence }
         }
-        WebhookFormat::Alertmanager => of_json(Value::Array(vec![alertmanager(queued, gateway)])),
+        WebhookFormat::Alertmanager => {
+            let alert = match &queued.content {
+                QueuedContent::Notice(notice) => alertmanager(notice, &sentence, gateway),
+                QueuedContent::Summary(summary) => {
+                    let id = summary_id(queued.number, queued.at);
+                    alertmanager_summary(summary, &id, &sentence, gateway)
+                }
+            };
+            of_json(Value::Array(vec![alert]))
+        }
     }
 }
 
-fn sentence(queued: &QueuedNotice) -> String {
-    Sentence::about(&queued.notice, queued.source()).to_string()
+/// Returns the priority and the tag of a notification of ntfy.
+fn priority_and_tag(content: &QueuedContent) -> (&'static str, &'static str) {
+    match content {
+        QueuedContent::Notice(notice) => match notice.state() {
+            AlertState::Open => ("high", "warning"),
+            AlertState::Possible => ("default", "grey_question"),
+            AlertState::Closed => ("default", "white_check_mark"),
+            AlertState::Test => ("low", "test_tube"),
+        },
+        QueuedContent::Summary(summary) if summary.steps().opened > 0 => ("high", "warning"),
+        QueuedContent::Summary(_) => ("default", "information_source"),
+    }
 }
 
 /// The name that receivers show as the sender.
@@ -95,19 +107,16 @@ const NAME: &str = "TrafficAlerted";
 
 /// Returns the alert in the form of Alertmanager. The labels identify it there, so they are the same when it opens and
 /// when it closes.
-fn alertmanager(queued: &QueuedNotice, gateway: &str) -> Value {
-    let notice = &queued.notice;
+fn alertmanager(notice: &Notice, sentence: &str, gateway: &str) -> Value {
     let alert = notice.alert();
     let text = |value: &str| Value::String(value.to_owned());
-    let mut labels = Map::new();
-    let name = match notice.state() {
-        AlertState::Test => "TEST",
-        AlertState::Open | AlertState::Possible | AlertState::Closed => alert.kind.name(),
-    };
-    labels.insert("alertname".to_owned(), text(name));
-    labels.insert("job".to_owned(), text(NAME));
-    labels.insert("instance".to_owned(), text(gateway));
-    labels.insert("severity".to_owned(), text("warning"));
+    let mut labels = labels(
+        gateway,
+        match notice.state() {
+            AlertState::Test => "TEST",
+            AlertState::Open | AlertState::Possible | AlertState::Closed => alert.kind.name(),
+        },
+    );
     labels.extend(alert.source.map(|source| ("source".to_owned(), text(&source.to_string()))));
     // Storms have no source, and several of one kind may be open.
     labels.extend(alert.progress.storm.as_ref().map(|_| ("storm".to_owned(), text(&alert.id))));
@@ -116,7 +125,7 @@ fn alertmanager(queued: &QueuedNotice, gateway: &str) -> Value {
         alert.opened_at.plus(lasts)
     });
     let mut annotations = Map::new();
-    annotations.insert("summary".to_owned(), Value::String(sentence(queued)));
+    annotations.insert("summary".to_owned(), text(sentence));
     annotations.insert("id".to_owned(), text(&alert.id));
     annotations.insert("measured".to_owned(), text(&alert.measured.to_string()));
     annotations.insert("limit".to_owned(), text(&alert.limit.to_string()));
@@ -130,6 +139,25 @@ fn alertmanager(queued: &QueuedNotice, gateway: &str) -> Value {
         "endsAt": json::rfc3339(ends_at),
     })
 }
+
+fn labels(gateway: &str, name: &str) -> Map<String, Value> {
+    let labels = [("alertname", name), ("job", NAME), ("instance", gateway), ("severity", "warning")];
+    labels.into_iter().map(|(label, value)| (label.to_owned(), Value::String(value.to_owned()))).collect()
+}
+
+/// Returns a summary in the form of Alertmanager. All summaries have the same labels, so that those of a long flood are
+/// one alert there, which lasts until none has come for a while.
+fn alertmanager_summary(summary: &NoticeSummary, id: &str, sentence: &str, gateway: &str) -> Value {
+    json!({
+        "labels": labels(gateway, SUMMARY_KIND),
+        "annotations": { "summary": sentence, "id": id, "notices": summary.notices().to_string() },
+        "startsAt": json::rfc3339(summary.from),
+        "endsAt": json::rfc3339(summary.to.plus(SUMMARY_LASTS)),
+    })
+}
+
+/// Time from the last notice in a summary to the end of the summary in Alertmanager.
+const SUMMARY_LASTS: Duration = Duration::from_secs(600);
 
 /// Time from the opening of an alert to its end in Alertmanager while it is open. Alertmanager resolves an alert
 /// without an end if it is not repeated within five minutes (`resolve_timeout`), and this program sends it once. The
@@ -145,7 +173,6 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::alert::notice::Notice;
     use crate::alert::record::AlertProgress;
     use crate::alert::{Alert, sample};
     use crate::enrich::HostDetails;
@@ -176,7 +203,7 @@ mod tests {
             (WebhookFormat::Alertmanager, notice.clone(), body)
         };
         let test = Notice::Test(sample::traffic());
-        let tested = super::sentence(&queued(&test));
+        let tested = queued(&test).sentence();
         let cases = [
             (
                 WebhookFormat::Json,
@@ -214,7 +241,7 @@ mod tests {
         };
         assert_eq!(alert(&possible)["labels"], alert(&open)["labels"]);
         let annotations = json!({
-            "summary": super::sentence(&queued(&possible)), "id": "test-1790000000", "measured": "1200000000",
+            "summary": queued(&possible).sentence(), "id": "test-1790000000", "measured": "1200000000",
             "limit": "1400000000", "up_to": "1500000000",
         });
         assert_eq!(alert(&possible)["annotations"], annotations);

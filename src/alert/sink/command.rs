@@ -24,11 +24,13 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use crate::alert::json;
-use crate::alert::sentence::Sentence;
+use crate::alert::notice::Notice;
 
 use super::counters::SinkName;
+use super::queued_notice::QueuedContent;
 use super::retry::Retry;
 use super::shutdown::Shutdown;
+use super::summary::{self, summary_id};
 use super::worker::{Failure, QueuedNotice, Sink};
 
 use helper::NoAnswer;
@@ -121,7 +123,7 @@ impl Sink for AlertCommand {
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], shutdown: &Shutdown) -> Result<usize, Failure> {
         let limit = self.options.time_limit;
         let queued = &batch[0];
-        let call = Call { variables: variables(queued), input: json::text(&queued.notice, queued.source()) };
+        let call = Call { variables: variables(queued), input: queued.json(queued.source()) };
         let longest = limit.saturating_add(ANSWER_TIMEOUT);
         match self.ask(|number| HelperRequest::Run { number, call }, longest, shutdown)? {
             Outcome::Exited(0) => Ok(1),
@@ -146,9 +148,16 @@ impl Sink for AlertCommand {
 /// Maximum time for an answer of the helper besides the time limit of the program: it waits for processes that it ends.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Returns the variables of the alert.
+/// Returns the variables of the alert, or of the summary.
 fn variables(queued: &QueuedNotice) -> Vec<(String, String)> {
-    let QueuedNotice { notice, .. } = queued;
+    let variables = match &queued.content {
+        QueuedContent::Notice(notice) => notice_variables(queued, notice),
+        QueuedContent::Summary(summary) => summary::variables(&summary_id(queued.number, queued.at), summary),
+    };
+    variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn notice_variables(queued: &QueuedNotice, notice: &Notice) -> Vec<(&'static str, String)> {
     let source = queued.source();
     let alert = notice.alert();
     let mut all = vec![
@@ -159,7 +168,7 @@ fn variables(queued: &QueuedNotice) -> Vec<(String, String)> {
         ("TA_LIMIT", alert.limit.to_string()),
         ("TA_IP_BYTES", alert.ip_bytes.to_string()),
         ("TA_OPENED_AT", json::rfc3339(alert.opened_at)),
-        ("TA_TEXT", Sentence::about(notice, source).to_string()),
+        ("TA_TEXT", queued.sentence()),
     ];
     all.extend(alert.source.map(|source| ("TA_SOURCE", source.to_string())));
     all.extend((alert.progress.error_bound > 0).then(|| ("TA_UP_TO", alert.upper_bound().to_string())));
@@ -167,7 +176,7 @@ fn variables(queued: &QueuedNotice) -> Vec<(String, String)> {
     all.extend(source.country.map(|country| ("TA_SOURCE_COUNTRY", country.to_owned())));
     all.extend(source.asn.map(|number| ("TA_SOURCE_ASN", number.to_string())));
     all.extend(alert.closed_at.map(|at| ("TA_CLOSED_AT", json::rfc3339(at))));
-    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    all
 }
 
 #[cfg(test)]
@@ -181,7 +190,6 @@ mod tests {
 
     use serde_json::Value;
 
-    use crate::alert::notice::Notice;
     use crate::alert::record::{Alert, AlertProgress};
     use crate::alert::sample;
     use crate::time::UnixNanos;

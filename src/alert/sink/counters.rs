@@ -54,8 +54,8 @@ impl fmt::Display for SinkName {
 }
 
 /// The counters of one sink. With a state directory they continue those of the process before. Every notice either was
-/// dropped or is queued, and a queued notice was delivered, has failed or waits: `queued = delivered + failed +
-/// waiting`.
+/// dropped or is queued, and a queued notice was delivered, has failed, is in a summary or waits: `queued = delivered +
+/// failed + summarised + waiting`. A summary is a notice as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Number of notices that its queue took.
@@ -70,6 +70,8 @@ pub struct Counts {
     pub dropped: u64,
     /// Number of notices in `dropped` that said that an alert opened.
     pub dropped_openings: u64,
+    /// Number of notices in `queued` that were more than `AlertRate`: a summary has taken their place.
+    pub summarised: u64,
 }
 
 impl Counts {
@@ -80,42 +82,45 @@ impl Counts {
 
     /// Returns the number of notices that wait or are being delivered.
     pub fn waiting(self) -> u64 {
-        self.queued.saturating_sub(self.delivered + self.failed)
+        self.queued.saturating_sub(self.delivered + self.failed + self.summarised)
     }
 
     /// Returns what was counted since `before`. What waited then counts as queued since.
     pub(super) fn since(self, before: Self) -> Self {
         Self {
-            queued: self.queued.saturating_sub(before.delivered + before.failed),
+            queued: self.queued.saturating_sub(before.delivered + before.failed + before.summarised),
             delivered: self.delivered.saturating_sub(before.delivered),
             retried: self.retried.saturating_sub(before.retried),
             failed: self.failed.saturating_sub(before.failed),
             dropped: self.dropped.saturating_sub(before.dropped),
             dropped_openings: self.dropped_openings.saturating_sub(before.dropped_openings),
+            summarised: self.summarised.saturating_sub(before.summarised),
         }
     }
 
     /// Returns the form in which the state keeps the counters. What waits is in the outbox.
     pub(super) fn to_json(self) -> String {
-        let Self { queued: _, delivered, retried, failed, dropped, dropped_openings } = self;
-        let stored = StoredCounts { delivered, retried, failed, dropped, dropped_openings };
+        let Self { queued: _, delivered, retried, failed, dropped, dropped_openings, summarised } = self;
+        let stored = StoredCounts { delivered, retried, failed, dropped, dropped_openings, summarised };
         serde_json::to_string(&stored).expect("numbers with string keys are JSON")
     }
 
     /// Parses the form in which the state keeps the counters; `None` if it has another form or an impossible value.
     /// Nothing waits.
     pub(super) fn from_json(json: &str) -> Option<Self> {
-        let StoredCounts { delivered, retried, failed, dropped, dropped_openings } =
+        let StoredCounts { delivered, retried, failed, dropped, dropped_openings, summarised } =
             serde_json::from_str(json).ok()?;
-        let is_possible = [delivered, retried, failed, dropped].into_iter().all(|count| count <= COUNT_MAX)
-            && dropped_openings <= dropped;
+        let are_possible =
+            [delivered, retried, failed, dropped, summarised].into_iter().all(|count| count <= COUNT_MAX);
+        let is_possible = are_possible && dropped_openings <= dropped;
         is_possible.then(|| Self {
-            queued: delivered + failed,
+            queued: delivered + failed + summarised,
             delivered,
             retried,
             failed,
             dropped,
             dropped_openings,
+            summarised,
         })
     }
 }
@@ -131,6 +136,14 @@ struct StoredCounts {
     failed: u64,
     dropped: u64,
     dropped_openings: u64,
+    /// Earlier versions had none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    summarised: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The counters of one sink, which its thread and the analyst write.
@@ -142,12 +155,13 @@ pub(super) struct AtomicCounts {
     failed: AtomicU64,
     dropped: AtomicU64,
     dropped_openings: AtomicU64,
+    summarised: AtomicU64,
 }
 
 impl AtomicCounts {
     /// Creates counters that continue others.
     pub(super) fn continue_from(counts: Counts) -> Self {
-        let Counts { queued, delivered, retried, failed, dropped, dropped_openings } = counts;
+        let Counts { queued, delivered, retried, failed, dropped, dropped_openings, summarised } = counts;
         Self {
             queued: queued.into(),
             delivered: delivered.into(),
@@ -155,6 +169,7 @@ impl AtomicCounts {
             failed: failed.into(),
             dropped: dropped.into(),
             dropped_openings: dropped_openings.into(),
+            summarised: summarised.into(),
         }
     }
 
@@ -169,8 +184,18 @@ impl AtomicCounts {
         self.dropped_openings.fetch_add(is_opening.into(), Ordering::Relaxed);
     }
 
+    /// Counts as not queued what was counted before and is the draft of a summary.
+    pub(super) fn count_draft(&self) {
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+
     pub(super) fn count_delivered(&self, notices: usize) {
         self.delivered.fetch_add(notices as u64, Ordering::Relaxed);
+    }
+
+    /// Counts notices whose place a summary has taken.
+    pub(super) fn count_summarised(&self, notices: usize) {
+        self.summarised.fetch_add(notices as u64, Ordering::Release);
     }
 
     pub(super) fn count_retried(&self) {
@@ -186,9 +211,11 @@ impl AtomicCounts {
         // of the outcomes never exceeds `queued`.
         let delivered = self.delivered.load(Ordering::Acquire);
         let failed = self.failed.load(Ordering::Acquire);
+        let summarised = self.summarised.load(Ordering::Acquire);
         Counts {
             delivered,
             failed,
+            summarised,
             retried: self.retried.load(Ordering::Relaxed),
             dropped_openings: self.dropped_openings.load(Ordering::Relaxed),
             dropped: self.dropped.load(Ordering::Relaxed),
@@ -203,8 +230,15 @@ mod tests {
 
     #[test]
     fn counters_are_kept_without_what_waits() {
-        let counts =
-            Counts { queued: 9, delivered: 3, retried: 4, failed: 2, dropped: 5, dropped_openings: 1 };
+        let counts = Counts {
+            queued: 9,
+            delivered: 3,
+            retried: 4,
+            failed: 2,
+            dropped: 5,
+            dropped_openings: 1,
+            summarised: 0,
+        };
         let json = counts.to_json();
         assert_eq!(json, r#"{"delivered":3,"retried":4,"failed":2,"dropped":5,"dropped_openings":1}"#);
         assert_eq!(Counts::from_json(&json), Some(Counts { queued: 5, ..counts }));
@@ -212,6 +246,11 @@ mod tests {
         {
             assert_eq!(Counts::from_json(&json.replacen(from, to, 1)), None, "{to}");
         }
+        let summarised = Counts { queued: 18, summarised: 6, ..counts };
+        let json = summarised.to_json();
+        assert!(json.ends_with(r#","dropped_openings":1,"summarised":6}"#), "{json}");
+        assert_eq!(Counts::from_json(&json), Some(Counts { queued: 11, ..summarised }));
+        assert_eq!(summarised.waiting(), 7);
         let later = Counts { queued: 20, delivered: 10, ..counts };
         assert_eq!(later.since(counts), Counts { queued: 15, delivered: 7, ..Counts::default() });
     }

@@ -8,7 +8,10 @@
 //! * **Readers.** The lock is not that of the file itself, which any reader may hold for as long as it likes. The file
 //!   of the lock has mode 0600, so that only the user of this program and root can hold it.
 //! * **Foreign files.** A file with other content than lines of JSON is not changed.
+//! * **Floods.** Files that fill up within an hour take the place of each other and not of older ones.
 //! * **Full disk.** No alert is given up for its age: alerts wait in the queue until the disk has room.
+
+mod rotation;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -16,11 +19,11 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tracing::{info, warn};
 
 use crate::alert::disk::sync_folder;
-use crate::alert::json;
 use crate::sandbox::{self, IoUringUse};
 use crate::sys::file_writer::FileWriter;
 
@@ -29,6 +32,7 @@ use super::log::LOCAL_QUEUE_MAX;
 use super::retry::Retry;
 use super::shutdown::Shutdown;
 use super::worker::{Failure, QueuedNotice, Sink};
+use rotation::{FLOOD_FILLS_WITHIN, Rotation, Rotator};
 
 /// The file that lines are appended to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,12 +54,24 @@ pub(super) struct AlertFile {
     open: Option<File>,
     /// The file of the lock; `None` before the first write and after a failure.
     lock: Option<File>,
+    rotator: Rotator,
+    /// When the log last had that a flood replaces its own lines.
+    flood_logged: Option<Instant>,
 }
 
 impl AlertFile {
     pub(super) fn new(options: FileOptions, retry: Retry) -> Self {
         // No alert is too old for the file.
-        Self { options, retry: Retry { give_up_after: None, ..retry }, writer: None, open: None, lock: None }
+        let retry = Retry { give_up_after: None, ..retry };
+        Self {
+            options,
+            retry,
+            writer: None,
+            open: None,
+            lock: None,
+            rotator: Rotator::default(),
+            flood_logged: None,
+        }
     }
 
     /// Appends as many of the lines as the current file has room for, at least one. Returns their number.
@@ -66,7 +82,15 @@ impl AlertFile {
         let mut length = file.truncate_partial_line()?;
         let first = lines.first().map_or(0, |line| line.len() as u64);
         if length > 0 && length + first > self.options.bytes_max {
-            rotate(path, self.options.keep)?;
+            let rotation = self.rotator.rotate(path, self.options.keep).map_err(FileError::Rotate)?;
+            let was_logged = self.flood_logged.is_some_and(|at| at.elapsed() < FLOOD_FILLS_WITHIN);
+            if rotation == Rotation::Youngest && !was_logged {
+                self.flood_logged = Some(Instant::now());
+                warn!(
+                    "AlertFile: a flood fills {} within an hour again and again: only its last lines are kept, so that                      older alerts stay; to keep more of it, raise AlertFileMaxSize",
+                    path.display()
+                );
+            }
             file = OpenFile::at(path, None)?;
             length = file.truncate_partial_line()?;
         }
@@ -145,7 +169,7 @@ impl Sink for AlertFile {
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
         let lines: Vec<String> =
-            batch.iter().map(|queued| format!("{}\n", json::text(&queued.notice, queued.source()))).collect();
+            batch.iter().map(|queued| format!("{}\n", queued.json(queued.source()))).collect();
         self.append(&lines).map_err(|error| self.failure(&error))
     }
 }
@@ -358,24 +382,6 @@ fn open_or_create(path: &Path) -> Result<File, FileError> {
     Ok(file)
 }
 
-/// Renames `path` to `path.1`, `path.1` to `path.2` and so on, up to `keep` files; the last one is replaced. Removes
-/// `path` if `keep` is 0.
-fn rotate(path: &Path, keep: u32) -> Result<(), FileError> {
-    let numbered = |number: u32| {
-        let mut name = OsString::from(path);
-        name.push(format!(".{number}"));
-        PathBuf::from(name)
-    };
-    for number in (1..keep).rev() {
-        match fs::rename(numbered(number), numbered(number + 1)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(FileError::Rotate(error)),
-            _ => {}
-        }
-    }
-    let moved = if keep == 0 { fs::remove_file(path) } else { fs::rename(path, numbered(1)) };
-    moved.and_then(|()| sync_folder(path)).map_err(FileError::Rotate)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -440,9 +446,18 @@ mod tests {
             let text = |n: usize| line(&format!("{n:010}"));
             let lines: Vec<String> = (0..22).map(text).chain([line(&"z".repeat(200)), text(99)]).collect();
             let mut sizes = Vec::new();
+            let mut hours = 0;
             let mut rest = lines.as_slice();
             while !rest.is_empty() {
                 let taken = file.append(rest).unwrap_or_else(|error| panic!("{error}"));
+                // The files are filled an hour apart, so that they are none of a flood.
+                hours += 1;
+                let at = std::time::UNIX_EPOCH + hours * FLOOD_FILLS_WITHIN;
+                File::options()
+                    .append(true)
+                    .open(&path)
+                    .and_then(|file| file.set_modified(at))
+                    .expect("it is ours");
                 sizes.push(taken);
                 rest = &rest[taken..];
             }

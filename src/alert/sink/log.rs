@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use crate::alert::json;
 use crate::alert::line::Line;
 use crate::alert::record::OPEN_ALERTS_MAX;
 use crate::alert::why_line::WhyLine;
@@ -14,8 +13,10 @@ use crate::enrich::HostDetails;
 use crate::logging::LinePrefix;
 
 use super::counters::SinkName;
+use super::queued_notice::QueuedContent;
 use super::retry::Retry;
 use super::shutdown::Shutdown;
+use super::summary::SummaryLine;
 use super::worker::{Failure, QueuedNotice, Sink};
 
 /// Maximum number of notices that wait for a sink on this machine: the number of alerts that one tick can open, since
@@ -53,14 +54,16 @@ impl<W: Write + Send> Sink for LogSink<W> {
     }
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
-        let QueuedNotice { at, notice, .. } = &*batch[0];
-        let prefix = self.prefix.at(*at, Level::WARN);
-        let lines = match self.prefix.is_json() {
-            true => format!("{prefix}{}\n", json::text(notice, HostDetails::default())),
-            false => {
+        let queued = &*batch[0];
+        let prefix = self.prefix.at(queued.at, Level::WARN);
+        let lines = match &queued.content {
+            _ if self.prefix.is_json() => format!("{prefix}{}\n", queued.json(HostDetails::default())),
+            QueuedContent::Notice(notice) => {
                 let why = WhyLine::of(notice).map(|why| format!("{prefix}{why}\n")).unwrap_or_default();
                 format!("{prefix}{}\n{why}", Line(notice))
             }
+            // The log has each notice, so only a database that another program wrote has a summary for it.
+            QueuedContent::Summary(summary) => format!("{prefix}{}\n", SummaryLine(summary)),
         };
         // The lines of a notice are one write, so that those of several writers to one log do not mix.
         match self.out.write_all(lines.as_bytes()) {

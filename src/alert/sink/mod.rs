@@ -11,6 +11,9 @@
 //! memory as the longest. A delivery that fails is repeated after a pause, which doubles each time. Notices that a full
 //! queue dropped or that were given up are counted ([`Counts`]) and logged.
 //!
+//! Program, webhook and syslog get at most so many notices a minute ([`AlertRate`]), and one summary of the rest when
+//! the minute is over. The log and `AlertFile` have each notice.
+//!
 //! With a state directory an outbox in the state database keeps what waits. A notice is done for a sink when the sink
 //! has it. So it is delivered at least once, in order, also if the process dies before; a repetition has the same id.
 //!
@@ -23,6 +26,8 @@ mod counters;
 mod delivery_test;
 mod failure;
 mod file;
+#[cfg(test)]
+mod flood_bytes;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod gateway;
@@ -31,15 +36,19 @@ mod options;
 mod outbox;
 mod queue;
 mod queued_notice;
+mod rate;
 mod removed;
 mod retry;
 mod secret;
 mod shutdown;
 mod sink_log;
 mod sinks;
+mod summary;
+mod summary_maker;
 mod syslog;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod webhook;
 mod worker;
 
@@ -51,6 +60,7 @@ pub use file::FileOptions;
 pub(crate) use file::{is_foreign, lock_path};
 pub use options::SinkOptions;
 pub use outbox::SinkState;
+pub use rate::AlertRate;
 pub use removed::{Hurry, RemovedSinks};
 pub use retry::Retry;
 pub use secret::Secret;

@@ -10,6 +10,7 @@ use super::command::{AlertCommand, CommandHelper, CommandOptions};
 use super::counters::SinkName;
 use super::file::{AlertFile, FileOptions};
 use super::log::LogSink;
+use super::rate::AlertRate;
 use super::retry::Retry;
 use super::shutdown::Shutdown;
 use super::syslog::{Syslog, SyslogOptions};
@@ -21,6 +22,8 @@ use super::worker::{Failure, QueuedNotice, Sink};
 pub struct SinkOptions {
     /// Pauses between attempts.
     pub retry: Retry,
+    /// How many notices program, webhook and syslog get one by one; `None` if all.
+    pub rate: Option<AlertRate>,
     /// The name servers for names of hosts, and the timeout of a lookup; `None` turns reverse DNS off.
     pub names: Option<ReverseDnsOptions>,
     /// The GeoIP databases.
@@ -64,50 +67,62 @@ impl SinkOptions {
         if let Some(syslog) = &self.syslog {
             sinks.push(Box::new(Syslog::new(syslog.clone(), self.retry)));
         }
-        let is_known = |sink: &dyn Sink| self.faults_logged.contains(&sink.name().name());
-        let mark = |sink: Box<dyn Sink>| -> Box<dyn Sink> {
-            if is_known(&*sink) { Box::new(KnownFault(sink)) } else { sink }
+        let configured = |sink: Box<dyn Sink>| -> Box<dyn Sink> {
+            let name = sink.name();
+            let is_limited = matches!(name, SinkName::Command | SinkName::Webhook | SinkName::Syslog);
+            let rate = self.rate.filter(|_| is_limited);
+            let has_known_fault = self.faults_logged.contains(&name.name());
+            Box::new(ConfiguredSink { sink, rate, has_known_fault })
         };
-        sinks.into_iter().map(mark).collect()
+        sinks.into_iter().map(configured).collect()
     }
 }
 
-/// A sink whose start fails for a reason that is logged already.
-struct KnownFault(Box<dyn Sink>);
+/// A sink with the options that are not of its kind.
+struct ConfiguredSink {
+    sink: Box<dyn Sink>,
+    rate: Option<AlertRate>,
+    /// True if its start fails for a reason that is logged already.
+    has_known_fault: bool,
+}
 
-impl Sink for KnownFault {
+impl Sink for ConfiguredSink {
     fn name(&self) -> SinkName {
-        self.0.name()
+        self.sink.name()
     }
 
     fn retry(&self) -> Retry {
-        self.0.retry()
+        self.sink.retry()
     }
 
     fn wants_growth(&self) -> bool {
-        self.0.wants_growth()
+        self.sink.wants_growth()
+    }
+
+    fn rate(&self) -> Option<AlertRate> {
+        self.rate
     }
 
     fn queue_max(&self) -> usize {
-        self.0.queue_max()
+        self.sink.queue_max()
     }
 
     fn batch_max(&self) -> usize {
-        self.0.batch_max()
+        self.sink.batch_max()
     }
 
     fn caveat(&self) -> Option<&'static str> {
-        self.0.caveat()
+        self.sink.caveat()
     }
 
     fn begin(&mut self) -> Result<(), Failure> {
-        // If the fault lasts, the first delivery fails and logs it with its consequence.
-        let _ = self.0.begin();
-        Ok(())
+        let begun = self.sink.begin();
+        // If a known fault lasts, the first delivery fails and logs it with its consequence.
+        if self.has_known_fault { Ok(()) } else { begun }
     }
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], shutdown: &Shutdown) -> Result<usize, Failure> {
-        self.0.deliver(batch, shutdown)
+        self.sink.deliver(batch, shutdown)
     }
 }
 

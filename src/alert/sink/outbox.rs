@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::alert::notice::Notice;
 use crate::alert::stored_alert::{notice_from_json, notice_to_json};
 use crate::store::{Changes, NoticeRow, Numbers, OutboxRow, Restored, StateWriter};
 use crate::time::{UnixNanos, monotonic_now, unix_now};
 
 use super::counters::{Counts, SinkName};
-use super::queued_notice::QueuedNotice;
+use super::queued_notice::{QueuedContent, QueuedNotice};
+use super::summary::{SUMMARY_STATE, summary_from_json, summary_id, summary_to_json};
 
 /// How long a sink waits, from the time when a notice is queued, until the database has it. A line of the log comes
 /// after that time in any case: an alert is not late because of a disk.
@@ -63,7 +63,7 @@ pub(super) struct RestoredOutbox {
     /// The number of the last notice.
     pub(super) last_notice: u64,
     /// The notices that wait, in order.
-    pub(super) notices: Vec<(u64, UnixNanos, Notice)>,
+    pub(super) notices: Vec<(u64, UnixNanos, QueuedContent)>,
     sinks: Vec<(SinkName, RestoredSink)>,
 }
 
@@ -90,9 +90,13 @@ impl Outbox {
         };
         let mut restored = RestoredOutbox { last_notice, ..RestoredOutbox::default() };
         let mut useless = Vec::new();
-        for NoticeRow { number, queued_at, body, .. } in notices {
-            match notice_from_json(&body) {
-                Ok(notice) => restored.notices.push((number, UnixNanos(queued_at), notice)),
+        for NoticeRow { number, queued_at, step, body, .. } in notices {
+            let content = match step.as_str() {
+                SUMMARY_STATE => summary_from_json(&body).map(QueuedContent::from),
+                _ => notice_from_json(&body).map(QueuedContent::from),
+            };
+            match content {
+                Ok(content) => restored.notices.push((number, UnixNanos(queued_at), content)),
                 Err(fault) => useless.push((number, fault)),
             }
         }
@@ -142,12 +146,20 @@ impl Outbox {
             return;
         }
         changes.numbers = changes.numbers.max(Numbers { last_notice: queued.number, ..Numbers::default() });
+        let (alert_id, step, body) = match &queued.content {
+            QueuedContent::Notice(notice) => {
+                (notice.alert().id.clone(), notice.step(), notice_to_json(notice))
+            }
+            QueuedContent::Summary(summary) => {
+                (summary_id(queued.number, queued.at), SUMMARY_STATE, summary_to_json(summary))
+            }
+        };
         let row = NoticeRow {
             number: queued.number,
-            alert_id: queued.notice.alert().id.clone(),
-            step: queued.notice.step().to_owned(),
+            alert_id,
+            step: step.to_owned(),
             queued_at: queued.at.0,
-            body: notice_to_json(&queued.notice),
+            body,
         };
         changes.notices.push((row, sinks));
     }

@@ -1,21 +1,21 @@
-//! The queue of one sink: bounded, in order, and what it sheds when it is full.
+//! The queue of one sink: bounded, in order, with what it gives out next and what it turns into a summary.
 //!
-//! | the queue is full and | what is shed |
-//! | --- | --- |
-//! | ends or growths wait | the oldest of them |
-//! | else confirmations wait | the oldest of them |
-//! | only openings and tests wait | the notice that comes |
-//!
-//! So an opening that waits is never shed. The end of an alert whose opening was shed is shed as well, unless a growth
-//! or confirmation between them said that it is open.
+//! Without `AlertRate` a full queue sheds notices, and all that wait are given out one by one. With it, so many are
+//! given out within a minute. What waits then is replaced by a summary when the minute is over, or when the queue is
+//! closed. If the queue is full before that, all but the weightiest notices go into a draft of that summary, so none is
+//! shed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::alert::notice::Notice;
+use crate::time::{Moment, monotonic_now};
 
-use super::queued_notice::QueuedNotice;
+use super::queued_notice::{QueuedContent, QueuedNotice};
+use super::rate::{AlertRate, RateWindow};
+use super::summary_maker::SummaryMaker;
+use super::waiting::Waiting;
 
 /// A queue between the analyst and the thread of a sink. Neither holds its lock for longer than a change of it takes.
 #[derive(Debug)]
@@ -26,13 +26,30 @@ pub(super) struct NoticeQueue<R> {
 
 #[derive(Debug)]
 struct QueueState<R> {
+    limits: QueueLimits,
     waiting: Waiting,
+    /// Complete summaries that wait. They are given out before notices.
+    summaries: VecDeque<Arc<QueuedNotice>>,
+    /// The summary that is not complete: what a full queue had no room for.
+    draft: Option<Arc<QueuedNotice>>,
+    window: RateWindow,
+    summary_maker: SummaryMaker,
     /// What was given out and is not done, in order.
     given_out: VecDeque<Arc<QueuedNotice>>,
-    wants_growth: bool,
     /// What is to replace the sink, before its next attempt.
     replacement: Option<R>,
     is_closed: bool,
+}
+
+/// What a sink takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct QueueLimits {
+    /// Maximum number of notices that wait.
+    pub(super) max: usize,
+    /// True if it takes notices that an alert grows.
+    pub(super) wants_growth: bool,
+    /// How many it takes one by one; `None` if all.
+    pub(super) rate: Option<AlertRate>,
 }
 
 /// What the thread of a sink does next.
@@ -46,6 +63,15 @@ pub(super) enum NextStep<R> {
     End,
 }
 
+/// What is to be done with what waits.
+#[derive(Debug)]
+enum Due {
+    Deliver(Vec<Arc<QueuedNotice>>),
+    /// Nothing before this time, unless something comes.
+    Later(Moment),
+    Nothing,
+}
+
 /// What became of a notice that was given to a queue.
 #[derive(Debug)]
 pub(super) struct PushResult {
@@ -56,11 +82,15 @@ pub(super) struct PushResult {
 }
 
 impl<R> NoticeQueue<R> {
-    pub(super) fn new(max: usize, wants_growth: bool) -> Self {
+    pub(super) fn new(limits: QueueLimits, summary_maker: SummaryMaker) -> Self {
         let state = QueueState {
-            waiting: Waiting::new(max),
+            limits,
+            waiting: Waiting::new(limits.max),
+            summaries: VecDeque::new(),
+            draft: None,
+            window: RateWindow::default(),
+            summary_maker,
             given_out: VecDeque::new(),
-            wants_growth,
             replacement: None,
             is_closed: false,
         };
@@ -69,25 +99,42 @@ impl<R> NoticeQueue<R> {
 
     /// Returns true if the sink takes notices like this one.
     pub(super) fn wants(&self, notice: &Notice) -> bool {
-        !matches!(notice, Notice::Grown(..)) || self.lock().wants_growth
+        !matches!(notice, Notice::Grown(..)) || self.lock().limits.wants_growth
     }
 
     /// Queues a notice that the sink [wants](Self::wants). Never waits for the sink.
     pub(super) fn push(&self, queued: Arc<QueuedNotice>) -> PushResult {
         let mut state = self.lock();
         let number = queued.number;
+        state.make_room();
         let shed = state.waiting.push(queued);
         drop(state);
         self.has_changed.notify_all();
         PushResult { is_taken: shed.as_ref().is_none_or(|shed| shed.number != number), shed }
     }
 
+    /// Queues a summary that an earlier process left. Returns true if it is complete.
+    pub(super) fn push_summary(&self, queued: Arc<QueuedNotice>) -> bool {
+        let mut state = self.lock();
+        let is_draft = matches!(&queued.content, QueuedContent::Summary(summary) if !summary.is_complete);
+        // There is one draft only; a second one comes from another program.
+        let is_complete = !is_draft || state.draft.is_some();
+        if is_complete {
+            state.summaries.push_back(queued);
+        } else {
+            state.draft = Some(queued);
+        }
+        drop(state);
+        self.has_changed.notify_all();
+        is_complete
+    }
+
     /// Replaces the sink before its next attempt. What waits stays.
-    pub(super) fn replace(&self, replacement: R, max: usize, wants_growth: bool) {
+    pub(super) fn replace(&self, replacement: R, limits: QueueLimits) {
         let mut state = self.lock();
         state.replacement = Some(replacement);
-        state.waiting.max = max;
-        state.wants_growth = wants_growth;
+        state.waiting.set_max(limits.max);
+        state.limits = limits;
         drop(state);
         self.has_changed.notify_all();
     }
@@ -109,29 +156,33 @@ impl<R> NoticeQueue<R> {
             if let Some(replacement) = state.replacement.take() {
                 return NextStep::Replace(replacement);
             }
-            if !state.waiting.is_empty() {
-                let batch = state.waiting.take(max);
-                state.given_out.extend(batch.iter().cloned());
-                return NextStep::Deliver(batch);
+            let now = monotonic_now();
+            match state.due(max, now) {
+                Due::Deliver(batch) => return NextStep::Deliver(batch),
+                Due::Nothing if state.is_closed => return NextStep::End,
+                Due::Nothing => {
+                    state = self.has_changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                Due::Later(at) => {
+                    let wait = self.has_changed.wait_timeout(state, at.since(now));
+                    (state, _) = wait.unwrap_or_else(PoisonError::into_inner);
+                }
             }
-            if state.is_closed {
-                return NextStep::End;
-            }
-            state = self.has_changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Notes that the oldest notices that were given out are done: delivered, or given up.
     pub(super) fn note_done(&self, count: usize) {
-        let mut state = self.lock();
-        let count = count.min(state.given_out.len());
-        state.given_out.drain(..count);
+        self.lock().note_done(count, monotonic_now());
     }
 
     /// Calls `submit` with every notice that is not done. None becomes done before `submit` returns.
     pub(super) fn with_undone(&self, submit: impl FnOnce(&mut dyn Iterator<Item = &QueuedNotice>)) {
         let state = self.lock();
-        submit(&mut state.given_out.iter().chain(state.waiting.notices.values()).map(|queued| &**queued));
+        let summaries = state.summaries.iter().chain(&state.draft);
+        submit(
+            &mut state.given_out.iter().chain(summaries).chain(state.waiting.iter()).map(|queued| &**queued),
+        );
     }
 
     /// Takes a replacement of the sink that has come meanwhile.
@@ -154,90 +205,91 @@ impl<R> NoticeQueue<R> {
     }
 }
 
-/// How much a notice matters when the queue is full; the least is shed first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    Later,
-    Confirmation,
-    Opening,
-}
-
-impl Rank {
-    const ALL: [Self; 3] = [Self::Later, Self::Confirmation, Self::Opening];
-
-    fn of(notice: &Notice) -> Self {
-        match notice {
-            Notice::Closed(_) | Notice::Grown(..) => Self::Later,
-            Notice::Confirmed(_) => Self::Confirmation,
-            Notice::Opened(_) | Notice::Test(_) => Self::Opening,
+impl<R> QueueState<R> {
+    /// Returns what is to be done at `now`. Gives out at most `max` notices.
+    fn due(&mut self, max: usize, now: Moment) -> Due {
+        self.summarise_if_due(now);
+        let (waiting, left) = (self.waiting.len(), self.left());
+        let batch = if let Some(summary) = self.summaries.pop_front() {
+            vec![summary]
+        } else if waiting > left {
+            self.waiting.take_weightiest(max.min(left))
+        } else {
+            self.waiting.take(max)
+        };
+        if !batch.is_empty() {
+            self.given_out.extend(batch.iter().cloned());
+            return Due::Deliver(batch);
         }
-    }
-}
-
-/// The notices that wait, by number and by rank.
-#[derive(Debug)]
-struct Waiting {
-    max: usize,
-    notices: BTreeMap<u64, Arc<QueuedNotice>>,
-    by_rank: [BTreeSet<u64>; Rank::ALL.len()],
-    /// Ids of alerts whose openings were shed, and of which nothing was queued since.
-    unheard: BTreeSet<String>,
-}
-
-/// Maximum number of ids of alerts whose openings were shed. Beyond it the end of such an alert is delivered.
-const UNHEARD_MAX: usize = 20_000;
-
-impl Waiting {
-    fn new(max: usize) -> Self {
-        Self { max, notices: BTreeMap::new(), by_rank: Default::default(), unheard: BTreeSet::new() }
+        let ends_at = self.limits.rate.and_then(|rate| self.window.ends_at(rate));
+        let has_rest = !self.waiting.is_empty() || self.draft.is_some();
+        ends_at.filter(|_| has_rest).map_or(Due::Nothing, Due::Later)
     }
 
-    fn is_empty(&self) -> bool {
-        self.notices.is_empty()
+    /// Returns how many notices may be given out one by one now.
+    fn left(&self) -> usize {
+        self.limits.rate.map_or(usize::MAX, |rate| self.window.left(rate))
     }
 
-    /// Adds a notice. Returns the one that was shed: none, it, or another.
-    fn push(&mut self, queued: Arc<QueuedNotice>) -> Option<Arc<QueuedNotice>> {
-        let rank = Rank::of(&queued.notice);
-        let id = &queued.notice.alert().id;
-        if matches!(queued.notice, Notice::Closed(_)) && self.unheard.remove(id) {
-            return Some(queued);
-        }
-        let mut shed = None;
-        if self.notices.len() >= self.max {
-            let least = Rank::ALL.into_iter().find(|rank| !self.by_rank[*rank as usize].is_empty());
-            match least {
-                Some(least) if least <= rank && least < Rank::Opening => {
-                    let oldest = self.by_rank[least as usize].pop_first();
-                    shed = oldest.and_then(|number| self.notices.remove(&number));
-                }
-                _ => {
-                    if rank == Rank::Opening && self.unheard.len() < UNHEARD_MAX {
-                        self.unheard.insert(id.clone());
-                    }
-                    return Some(queued);
-                }
+    /// Replaces what waits beyond the rate by a summary, if its minute is over or no minute is to be waited for.
+    fn summarise_if_due(&mut self, now: Moment) {
+        let Some(rate) = self.limits.rate else {
+            // A reload has turned the rate off.
+            return self.complete_summary(Vec::new());
+        };
+        match self.window.ends_at(rate) {
+            Some(ends_at) if ends_at <= now => {
+                // What came after the end of the window belongs to the next one.
+                let is_used_up = self.window.left(rate) == 0;
+                let rest = if is_used_up { self.waiting.take_before(ends_at) } else { Vec::new() };
+                self.window.end();
+                self.complete_summary(rest);
             }
+            Some(_) if self.is_closed && self.window.left(rate) == 0 => {
+                let rest = self.waiting.take(usize::MAX);
+                self.complete_summary(rest);
+            }
+            _ if self.is_closed && self.waiting.is_empty() => self.complete_summary(Vec::new()),
+            None if self.waiting.is_empty() => self.complete_summary(Vec::new()),
+            _ => {}
         }
-        self.unheard.remove(id);
-        self.by_rank[rank as usize].insert(queued.number);
-        self.notices.insert(queued.number, queued);
-        shed
     }
 
-    fn take(&mut self, max: usize) -> Vec<Arc<QueuedNotice>> {
-        let mut taken = Vec::new();
-        while taken.len() < max {
-            let Some((number, queued)) = self.notices.pop_first() else { break };
-            self.by_rank[Rank::of(&queued.notice) as usize].remove(&number);
-            taken.push(queued);
+    /// Completes the draft with these notices; without both it does nothing.
+    fn complete_summary(&mut self, rest: Vec<Arc<QueuedNotice>>) {
+        if !rest.is_empty() || self.draft.is_some() {
+            let summary = self.summary_maker.replace(self.draft.take(), rest, true);
+            self.summaries.push_back(summary);
         }
-        taken
+    }
+
+    /// Puts all but the weightiest notices into the draft of a summary if the queue is full.
+    fn make_room(&mut self) {
+        if let Some(rate) = self.limits.rate
+            && self.waiting.is_full()
+        {
+            let kept = self.limits.max / 2;
+            let rest = self.waiting.take_all_but(kept.min(rate.max as usize));
+            self.draft = Some(self.summary_maker.replace(self.draft.take(), rest, false));
+        }
+    }
+
+    fn note_done(&mut self, count: usize, now: Moment) {
+        let count = count.min(self.given_out.len());
+        let done = self.given_out.drain(..count);
+        let notices = done.filter(|queued| matches!(queued.content, QueuedContent::Notice(_))).count();
+        if let Some(rate) = self.limits.rate {
+            self.window.note_done(rate, now, notices);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::alert::sink::counters::SinkName;
+    use crate::alert::sink::outbox::Outbox;
+    use crate::alert::sink::summary::NoticeSummary;
+    use crate::alert::sink::summary_maker::LastNotice;
     use crate::alert::{Alert, sample};
     use crate::time::UnixNanos;
 
@@ -259,14 +311,28 @@ mod tests {
         }
     }
 
+    fn queue<R>(max: usize, wants_growth: bool, rate: Option<AlertRate>) -> NoticeQueue<R> {
+        let summary_maker = SummaryMaker {
+            sink: SinkName::Webhook,
+            outbox: Outbox::default(),
+            counters: Arc::default(),
+            last_notice: LastNotice::after(1000),
+        };
+        NoticeQueue::new(QueueLimits { max, wants_growth, rate }, summary_maker)
+    }
+
     fn text(queued: &QueuedNotice) -> String {
-        let kind = match queued.notice {
+        let notice = match &queued.content {
+            QueuedContent::Notice(notice) => notice,
+            QueuedContent::Summary(summary) => return format!("*{}", summary.notices()),
+        };
+        let kind = match notice {
             Notice::Opened(_) => "+",
             Notice::Confirmed(_) => "!",
             Notice::Grown(..) => "^",
             _ => "-",
         };
-        format!("{kind}{}", queued.notice.alert().id)
+        format!("{kind}{}", notice.alert().id)
     }
 
     #[test]
@@ -283,7 +349,7 @@ mod tests {
             ("+a +b +c +d -d -a", "+d -d -a", "+a +b +c"),
         ];
         for (pushed, shed, delivered) in cases {
-            let queue = NoticeQueue::<()>::new(3, true);
+            let queue = queue::<()>(3, true, None);
             let gone: Vec<String> = (1_u64..)
                 .zip(pushed.split(' '))
                 .filter_map(|(number, word)| {
@@ -304,7 +370,7 @@ mod tests {
     /// The receiver never hears the end of an alert of which it heard nothing.
     #[test]
     fn the_end_of_an_alert_whose_opening_was_shed_is_shed_even_when_there_is_room() {
-        let queue = NoticeQueue::<()>::new(1, true);
+        let queue = queue::<()>(1, true, None);
         let mut number = 0;
         let mut push = |word: &str| {
             number += 1;
@@ -327,13 +393,13 @@ mod tests {
 
     #[test]
     fn a_replacement_comes_before_notices_and_the_end_after_them() {
-        let queue = NoticeQueue::new(3, false);
+        let queue = queue(3, false, None);
         let push = |number, word| {
             queue.push(Arc::new(QueuedNotice::new(number, UnixNanos(0), notice(word)))).is_taken
         };
         assert!(!queue.wants(&notice("^a")) && queue.wants(&notice("+a")));
         assert!(push(2, "+a"));
-        queue.replace("new", 3, true);
+        queue.replace("new", QueueLimits { max: 3, wants_growth: true, rate: None });
         queue.pause(Duration::MAX);
         assert!(matches!(queue.next(1), NextStep::Replace("new")));
         assert!(queue.wants(&notice("^a")) && push(3, "^a"));
@@ -342,5 +408,191 @@ mod tests {
         assert!(matches!(queue.next(1), NextStep::Deliver(batch) if batch[0].number == 2));
         assert!(matches!(queue.next(9), NextStep::Deliver(batch) if batch[0].number == 3));
         assert!(matches!(queue.next(9), NextStep::End));
+    }
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A queue whose sink takes some notices a minute, driven by a clock of the test.
+    struct Paced {
+        queue: NoticeQueue<()>,
+        now: u64,
+        number: u64,
+    }
+
+    impl Paced {
+        fn new(max: usize, rate: u32) -> Self {
+            let rate = Some(AlertRate::per_minute(rate));
+            Self { queue: queue(max, true, rate), now: 1000, number: 0 }
+        }
+
+        /// Queues notices now.
+        fn push(&mut self, words: &str) {
+            for word in words.split(' ') {
+                self.number += 1;
+                let since = Moment(self.now * SECOND);
+                let mut queued = QueuedNotice::new(self.number, UnixNanos(self.now * SECOND), notice(word));
+                queued.since = since;
+                let result = self.queue.push(Arc::new(queued));
+                assert!(result.is_taken && result.shed.is_none(), "nothing is shed");
+            }
+        }
+
+        /// Delivers what is due now. Returns it, and when there is more.
+        fn deliver(&mut self) -> (String, Option<u64>) {
+            let mut delivered = Vec::new();
+            let now = Moment(self.now * SECOND);
+            loop {
+                let due = self.queue.lock().due(1, now);
+                match due {
+                    Due::Deliver(batch) => {
+                        delivered.extend(batch.iter().map(|queued| text(queued)));
+                        self.queue.lock().note_done(batch.len(), now);
+                    }
+                    Due::Later(at) => return (delivered.join(" "), Some(at.0 / SECOND)),
+                    Due::Nothing => return (delivered.join(" "), None),
+                }
+            }
+        }
+
+        fn counts(&self) -> (u64, u64) {
+            let counts = self.queue.lock().summary_maker.counters.read();
+            (counts.summarised, counts.queued)
+        }
+    }
+
+    fn said(delivered: &str, more_at: Option<u64>) -> (String, Option<u64>) {
+        (delivered.to_owned(), more_at)
+    }
+
+    #[test]
+    fn what_exceeds_the_rate_is_one_summary_when_the_minute_is_over() {
+        let mut paced = Paced::new(100, 2);
+        paced.push("+a");
+        assert_eq!(paced.deliver(), said("+a", None));
+        // The minute began with that delivery.
+        paced.now += 50;
+        paced.push("+b +c +d");
+        assert_eq!(paced.deliver(), said("+b", Some(1060)));
+        paced.now += 9;
+        paced.push("-a");
+        assert_eq!(paced.deliver(), said("", Some(1060)));
+        paced.now = 1060;
+        assert_eq!(paced.deliver(), said("*3", None));
+        assert_eq!(paced.counts(), (3, 1), "the queue counts the summary itself");
+        // The summary begins the next minute and counts for none of its notices.
+        paced.push("+e +f +g");
+        assert_eq!(paced.deliver(), said("+e +f", Some(1120)));
+        paced.now = 1120;
+        assert_eq!(paced.deliver(), said("*1", None));
+    }
+
+    #[test]
+    fn a_quiet_minute_has_no_summary_and_what_comes_after_it_is_delivered() {
+        let mut paced = Paced::new(100, 2);
+        paced.push("+a +b");
+        assert_eq!(paced.deliver(), said("+a +b", None));
+        // Nothing was too much, although the rate was used up, and this is of another minute.
+        paced.now += 61;
+        paced.push("+c +d");
+        assert_eq!(paced.deliver(), said("+c +d", None));
+        // What comes before the end of the minute is in the summary, and what comes later is not, also if nobody looked
+        // in between.
+        paced.now += 59;
+        paced.push("+e");
+        paced.now += 2;
+        paced.push("+f");
+        assert_eq!(paced.deliver(), said("*1 +f", None));
+    }
+
+    #[test]
+    fn openings_go_first_when_there_is_too_much_and_never_before_an_earlier_notice_of_their_alert() {
+        let cases = [
+            // Within the rate the order is that of the queue.
+            ("+a ^a -a", 3, "+a ^a -a"),
+            ("+a ^a -a +b !b +c", 4, "+a +b !b +c"),
+            ("^x -y +a", 2, "+a ^x"),
+            // The alert opens again: its end comes before that.
+            ("-a +a +b", 2, "+b -a"),
+            ("-a +a +b", 1, "+b"),
+            ("^a !a -a +b", 3, "+b ^a !a"),
+        ];
+        for (pushed, rate, delivered) in cases {
+            let mut paced = Paced::new(100, rate);
+            paced.push(pushed);
+            assert_eq!(paced.deliver().0, delivered, "{pushed}");
+            paced.now += 60;
+            let rest = pushed.split(' ').count() - delivered.split(' ').count();
+            let summary = if rest == 0 { String::new() } else { format!("*{rest}") };
+            assert_eq!(paced.deliver(), (summary, None), "{pushed}");
+        }
+    }
+
+    /// The receiver is down while a flood comes.
+    #[test]
+    fn a_full_queue_sheds_nothing_if_there_is_a_rate() {
+        let mut paced = Paced::new(10, 3);
+        paced.push("-x +a");
+        for n in 0..1000 {
+            paced.push(&format!("+n{n} -n{n}"));
+        }
+        let (singly, more_at) = paced.deliver();
+        assert_eq!((singly.as_str(), more_at), ("+a +n0 +n1", Some(1060)), "the first openings stayed");
+        paced.now = 1060;
+        assert_eq!(paced.deliver(), said("*1999", None));
+        assert_eq!(paced.counts().0, 1999);
+        // A draft without a minute that it waits for is complete when nothing waits before it.
+        let mut paced = Paced::new(2, 5);
+        paced.push("+a +b +c");
+        assert_eq!(paced.deliver(), said("+a +c", Some(1060)));
+        paced.now = 1060;
+        assert_eq!(paced.deliver(), said("*1", None));
+    }
+
+    #[test]
+    fn at_the_end_and_without_a_rate_nothing_waits_for_the_end_of_the_minute() {
+        let mut paced = Paced::new(100, 1);
+        paced.push("+a +b +c");
+        assert_eq!(paced.deliver(), said("+a", Some(1060)));
+        paced.queue.close();
+        assert_eq!(paced.deliver(), said("*2", None));
+
+        let mut paced = Paced::new(4, 1);
+        paced.push("+a +b +c +d +e +f");
+        assert_eq!(paced.deliver(), said("+a", Some(1060)));
+        let limits = QueueLimits { max: 4, wants_growth: true, rate: None };
+        paced.queue.replace((), limits);
+        assert_eq!(paced.deliver(), said("*3 +e +f", None), "the draft has been one already");
+
+        let mut paced = Paced::new(100, 1);
+        paced.push("+a +b +c +d");
+        assert_eq!(paced.deliver(), said("+a", Some(1060)));
+        paced.queue.replace((), QueueLimits { rate: Some(AlertRate::per_minute(3)), ..limits });
+        assert_eq!(paced.deliver(), said("+b +c", Some(1060)), "a higher rate is in force at once");
+        paced.queue.replace((), QueueLimits { rate: Some(AlertRate::per_minute(1)), ..limits });
+        paced.push("+e");
+        assert_eq!(paced.deliver(), said("", Some(1060)));
+        paced.now = 1060;
+        assert_eq!(paced.deliver(), said("*2", None));
+    }
+
+    #[test]
+    fn a_restored_summary_comes_first_and_a_restored_draft_takes_in_more() {
+        let summary = |number, is_complete| {
+            let mut summary = NoticeSummary { is_complete, ..NoticeSummary::default() };
+            summary.take_in([(UnixNanos(7), &notice("+z"))]);
+            Arc::new(QueuedNotice::new(number, UnixNanos(9), summary))
+        };
+        let mut paced = Paced::new(100, 1);
+        paced.number = 10;
+        assert!(paced.queue.push_summary(summary(1, true)));
+        assert!(!paced.queue.push_summary(summary(2, false)));
+        assert!(paced.queue.push_summary(summary(3, false)), "there is one draft only");
+        paced.push("+a +b");
+        assert_eq!(paced.deliver(), said("*1 *1 +a", Some(1060)));
+        let mut undone = Vec::new();
+        paced.queue.with_undone(|waiting| undone.extend(waiting.map(text)));
+        assert_eq!(undone, ["*1", "+b"], "a new database gets the draft, too");
+        paced.now = 1060;
+        assert_eq!(paced.deliver(), said("*2", None));
     }
 }

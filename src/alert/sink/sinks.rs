@@ -16,6 +16,7 @@ use super::counters::{Counts, SinkName};
 use super::options::SinkOptions;
 use super::outbox::{Outbox, RestoredOutbox, SinkState};
 use super::removed::RemovedSinks;
+use super::summary_maker::LastNotice;
 use super::worker::{QueuedNotice, Sink, SinkSetup, SinkWorker};
 
 /// The running sinks. Clones share them. The notices that wait are lost, unless an outbox keeps them, if the last clone
@@ -37,8 +38,7 @@ struct SinkTable {
     /// In the order of their names.
     workers: Vec<SinkWorker>,
     geoip: GeoIp,
-    /// The number of the last notice.
-    last_notice: u64,
+    last_notice: LastNotice,
 }
 
 /// What a sink has counted until its end.
@@ -125,13 +125,13 @@ impl Sinks {
         let names = names.map(|options| Arc::new(ReverseDns::new(options)));
         let mut workers = Vec::new();
         let mut waiting = Vec::new();
+        let last_notice = LastNotice::after(restored.last_notice);
         for sink in sinks {
             let left = restored.take(sink.name());
             let setup = SinkSetup::new(sink, names.clone(), geoip.clone());
-            workers.push(SinkWorker::start(setup, left.counts, outbox.clone())?);
+            workers.push(SinkWorker::start(setup, left.counts, outbox.clone(), last_notice.clone())?);
             waiting.push(left.waiting);
         }
-        let last_notice = restored.last_notice;
         queue_again(&mut workers, &waiting, restored);
         let table = Mutex::new(SinkTable { workers, geoip, last_notice });
         Ok(Self { shared: Arc::new(SharedSinks { table, outbox }) })
@@ -146,14 +146,18 @@ impl Sinks {
     pub fn reconfigure(&self, update: SinkUpdate) -> io::Result<RemovedSinks> {
         let SinkUpdate { sinks, names, geoip } = update;
         let names = names.map(|options| Arc::new(ReverseDns::new(options)));
-        let running: Vec<SinkName> = self.table().workers.iter().map(|worker| worker.name).collect();
+        let (running, last_notice): (Vec<SinkName>, LastNotice) = {
+            let table = self.table();
+            (table.workers.iter().map(|worker| worker.name).collect(), table.last_notice.clone())
+        };
         let mut setups = Vec::new();
         let mut started = Vec::new();
         for sink in sinks {
             let is_new = !running.contains(&sink.name());
             let setup = SinkSetup::new(sink, names.clone(), geoip.clone());
             if is_new {
-                started.push(SinkWorker::start(setup, Counts::default(), self.shared.outbox.clone())?);
+                let outbox = self.shared.outbox.clone();
+                started.push(SinkWorker::start(setup, Counts::default(), outbox, last_notice.clone())?);
             } else {
                 setups.push(setup);
             }
@@ -195,10 +199,9 @@ impl Sinks {
         let mut table = self.table();
         let mut numbered = Vec::new();
         for notice in notices {
-            table.last_notice += 1;
-            let queued = QueuedNotice::new(table.last_notice, at, notice);
-            let wanting = table.workers.iter().filter(|worker| worker.wants(&queued.notice));
+            let wanting = table.workers.iter().filter(|worker| worker.wants(&notice));
             let sinks = wanting.map(|worker| worker.name.name().to_owned()).collect();
+            let queued = QueuedNotice::new(table.last_notice.next(), at, notice);
             self.shared.outbox.add(&mut changes, &queued, sinks);
             numbered.push(queued);
         }
@@ -223,7 +226,7 @@ impl Sinks {
     pub fn keep_everything(&self) {
         let table = self.table();
         table.workers.iter().for_each(SinkWorker::keep_everything);
-        let numbers = Numbers { last_notice: table.last_notice, ..Numbers::default() };
+        let numbers = Numbers { last_notice: table.last_notice.get(), ..Numbers::default() };
         self.shared.outbox.submit(Changes { numbers, ..Changes::default() });
     }
 
@@ -261,8 +264,8 @@ impl Sinks {
 
 /// Queues what an earlier process left, in order. The numbers in `waiting` ascend, those of one sink each.
 fn queue_again(workers: &mut [SinkWorker], waiting: &[Vec<u64>], restored: RestoredOutbox) {
-    for (number, at, notice) in restored.notices {
-        let queued = Arc::new(QueuedNotice::new(number, at, notice));
+    for (number, at, content) in restored.notices {
+        let queued = Arc::new(QueuedNotice::new(number, at, content));
         for (worker, waiting) in workers.iter_mut().zip(waiting) {
             if waiting.binary_search(&number).is_ok() {
                 worker.queue_again(Arc::clone(&queued));

@@ -37,13 +37,18 @@ use ureq::http::Uri;
 
 use crate::alert::json::timestamp;
 use crate::alert::line::Line;
+use crate::alert::notice::Notice;
 use crate::alert::record::AlertState;
 use crate::alert::why_line::WhyLine;
 
 use super::counters::SinkName;
 use super::gateway::gateway_name;
+use super::queued_notice::QueuedContent;
 use super::retry::Retry;
 use super::shutdown::Shutdown;
+use super::summary::{
+    NoticeSummary, SUMMARY_KIND, SUMMARY_STATE, StepCounts, SummaryLine, SummarySentence, summary_id,
+};
 use super::worker::{Failure, QueuedNotice, Sink};
 use crate::enrich::resolve;
 
@@ -166,6 +171,10 @@ impl Facility {
         };
         self.code * 8 + severity
     }
+
+    fn summary_priority(self, summary: &NoticeSummary) -> u8 {
+        self.priority(if summary.steps().opened > 0 { AlertState::Open } else { AlertState::Closed })
+    }
 }
 
 const WARNING: u8 = 4;
@@ -194,12 +203,24 @@ impl Syslog {
 
     /// Returns the messages of a notice: its log line, and the line with its sentence.
     fn messages(&self, queued: &QueuedNotice) -> [String; 2] {
-        let why = WhyLine::with(&queued.notice, queued.source()).to_string();
-        [Line(&queued.notice).to_string(), why].map(|text| self.message(queued, &text))
+        let texts = match &queued.content {
+            QueuedContent::Notice(notice) => {
+                [Line(notice).to_string(), WhyLine::with(notice, queued.source()).to_string()]
+            }
+            QueuedContent::Summary(summary) => {
+                let why = format!("WHY={SUMMARY_KIND} | {}", SummarySentence(summary).body());
+                [SummaryLine(summary).to_string(), why]
+            }
+        };
+        texts.map(|text| self.message(queued, &text))
     }
 
     fn message(&self, queued: &QueuedNotice, text: &str) -> String {
-        let priority = self.options.facility.priority(queued.notice.state());
+        let facility = self.options.facility;
+        let priority = match &queued.content {
+            QueuedContent::Notice(notice) => facility.priority(notice.state()),
+            QueuedContent::Summary(summary) => facility.summary_priority(summary),
+        };
         match self.options.target {
             SyslogTarget::Unix(_) => local_message(priority, queued, text, &TimeZone::system()),
             SyslogTarget::Udp(_) => {
@@ -379,22 +400,42 @@ const STRUCTURED: &str = "alert@32473";
 
 /// Formats a message as RFC 5424, section 6.
 fn network_message(priority: u8, queued: &QueuedNotice, text: &str, gateway: &str) -> String {
-    let alert = queued.notice.alert();
     let at = timestamp(queued.at).strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
-    let data: String = [
-        Some(("id", alert.id.clone())),
-        Some(("state", queued.notice.state().word().to_owned())),
-        alert.source.map(|source| ("source", source.to_string())),
-        Some(("measured", alert.measured.to_string())),
-        Some(("limit", alert.limit.to_string())),
-        (alert.progress.error_bound > 0).then(|| ("up_to", alert.upper_bound().to_string())),
-    ]
-    .into_iter()
-    .flatten()
-    .map(|(name, value)| format!(" {name}=\"{}\"", escaped(&value)))
-    .collect();
-    let (id, kind) = (process::id(), alert.kind.name());
+    let (kind, data) = match &queued.content {
+        QueuedContent::Notice(notice) => (notice.alert().kind.name(), notice_data(notice)),
+        QueuedContent::Summary(summary) => {
+            (SUMMARY_KIND, summary_data(summary, summary_id(queued.number, queued.at)))
+        }
+    };
+    let data: String =
+        data.into_iter().map(|(name, value)| format!(" {name}=\"{}\"", escaped(&value))).collect();
+    let id = process::id();
     format!("<{priority}>1 {at} {gateway} TrafficAlerted {id} {kind} [{STRUCTURED}{data}] {text}")
+}
+
+/// Returns the structured data of a notice.
+fn notice_data(notice: &Notice) -> Vec<(&'static str, String)> {
+    let alert = notice.alert();
+    let mut data = vec![("id", alert.id.clone()), ("state", notice.state().word().to_owned())];
+    data.extend(alert.source.map(|source| ("source", source.to_string())));
+    data.extend([("measured", alert.measured.to_string()), ("limit", alert.limit.to_string())]);
+    data.extend((alert.progress.error_bound > 0).then(|| ("up_to", alert.upper_bound().to_string())));
+    data
+}
+
+/// Returns the structured data of a summary.
+fn summary_data(summary: &NoticeSummary, id: String) -> Vec<(&'static str, String)> {
+    let StepCounts { opened, confirmed, grown, closed } = summary.steps();
+    let counts = [
+        ("notices", summary.notices()),
+        ("opened", opened),
+        ("confirmed", confirmed),
+        ("grown", grown),
+        ("closed", closed),
+    ];
+    let mut data = vec![("id", id), ("state", SUMMARY_STATE.to_owned())];
+    data.extend(counts.map(|(name, count)| (name, count.to_string())));
+    data
 }
 
 /// Escapes a value of structured data (RFC 5424, section 6.3.3).
@@ -418,7 +459,6 @@ fn bounded(mut message: String, bytes_max: usize) -> String {
 mod tests {
     use std::net::TcpListener;
 
-    use crate::alert::notice::Notice;
     use crate::alert::record::{Alert, AlertProgress};
     use crate::alert::sample;
     use crate::time::UnixNanos;
@@ -591,8 +631,8 @@ mod tests {
     fn a_possible_alert_shows_its_upper_bound() {
         let progress =
             AlertProgress { is_possible: true, error_bound: 300_000_000, ..AlertProgress::default() };
-        let possible = queued(Notice::Opened(Alert { limit: 1_400_000_000, progress, ..sample::traffic() }));
-        let message = network_message(29, &possible, &Line(&possible.notice).to_string(), "gw");
+        let possible = Notice::Opened(Alert { limit: 1_400_000_000, progress, ..sample::traffic() });
+        let message = network_message(29, &queued(possible.clone()), &Line(&possible).to_string(), "gw");
         let end = "state=\"possible\" source=\"192.0.2.1\" measured=\"1200000000\" limit=\"1400000000\" \
                    up_to=\"1500000000\"] POSSIBLE=TRAFFIC SRC=192.0.2.1 TOTALBYTES=1200000000 | \
                    DSTINFO=[{198.51.100.1 1200000000}] | UPTO=1500000000 LIMIT=1400000000";

@@ -55,13 +55,14 @@ struct Scripted {
     outcomes: Receiver<Result<usize, Failure>>,
     retry: Retry,
     wants_growth: bool,
+    rate: Option<AlertRate>,
 }
 
 impl Scripted {
     fn new(retry: Retry) -> (Self, Receiver<u64>, Sender<Result<usize, Failure>>) {
         let (attempts, attempted) = channel();
         let (outcome, outcomes) = channel();
-        (Self { attempts, outcomes, retry, wants_growth: true }, attempted, outcome)
+        (Self { attempts, outcomes, retry, wants_growth: true, rate: None }, attempted, outcome)
     }
 }
 
@@ -76,6 +77,10 @@ impl Sink for Scripted {
 
     fn wants_growth(&self) -> bool {
         self.wants_growth
+    }
+
+    fn rate(&self) -> Option<AlertRate> {
+        self.rate
     }
 
     fn deliver(&mut self, batch: &[Arc<QueuedNotice>], _: &Shutdown) -> Result<usize, Failure> {
@@ -621,4 +626,142 @@ fn a_growth_that_waited_for_a_sink_that_takes_none_any_more_leaves_the_outbox() 
     let (restored, writer) = open(&folder);
     assert_eq!((&restored.notices[..], &restored.outbox[..]), (&[][..], &[][..]));
     assert!(writer.finish(TIMEOUTS.others));
+}
+
+/// Starts a scripted sink that takes some notices within a time, with the state in a folder.
+fn start_limited(folder: &tempfile::TempDir, max: u32, within: Duration) -> LimitedSink {
+    let (mut restored, writer) = open(folder);
+    let (scripted, attempted, outcomes) = Scripted::new(SOON);
+    let scripted = Scripted { rate: Some(AlertRate { max, within }), ..scripted };
+    let state = SinkState::take(&mut restored, writer.clone());
+    let sinks =
+        Sinks::start_sinks(vec![Box::new(scripted)], None, no_geoip(), Some(state)).expect("a thread");
+    LimitedSink { sinks, writer, attempted, outcomes }
+}
+
+struct LimitedSink {
+    sinks: Sinks,
+    writer: StateWriter,
+    attempted: Receiver<u64>,
+    outcomes: Sender<Result<usize, Failure>>,
+}
+
+impl LimitedSink {
+    /// Lets the next attempt succeed. Returns the number of its notice.
+    fn deliver(&self) -> u64 {
+        self.outcomes.send(Ok(1)).expect("it waits for an outcome");
+        self.attempted.recv().expect("it attempts")
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn what_exceeds_the_rate_survives_a_kill_and_is_summarised_after_it() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let limited = start_limited(&folder, 2, HOUR);
+    let receipts =
+        limited.sinks.notify_all(UnixNanos(7), ["a", "b", "c", "d", "e"].map(opening), Changes::default());
+    let first = receipts[0].number;
+    assert_eq!([limited.deliver(), limited.deliver()], [first, first + 1]);
+    while counts(&limited.sinks, SinkName::File).delivered < 2 {
+        std::thread::yield_now();
+    }
+    assert_eq!(limited.attempted.try_recv().ok(), None, "the others wait for the end of the hour");
+    assert!(limited.writer.finish(TIMEOUTS.others));
+    drop(limited);
+
+    let (restored, writer) = open(&folder);
+    let ids: Vec<_> = restored.notices.iter().map(|row| row.alert_id.as_str()).collect();
+    assert_eq!(ids, ["c", "d", "e"]);
+    assert!(writer.finish(TIMEOUTS.others));
+    let limited = start_limited(&folder, 1, HOUR);
+    assert_eq!(limited.deliver(), first + 2);
+    // The end of the program does not wait for that of the hour. The summary has a number of its own.
+    limited.outcomes.send(Ok(1)).expect("it will wait for an outcome");
+    let finished = limited.sinks.finish(TIMEOUTS);
+    assert_eq!(limited.attempted.recv(), Ok(first + 5));
+    let want = Counts { queued: 4, delivered: 2, summarised: 2, ..Counts::default() };
+    assert_eq!(finished, [SinkResult { sink: SinkName::File, counts: want, in_time: true, is_kept: true }]);
+    assert!(limited.writer.finish(TIMEOUTS.others));
+    let (restored, writer) = open(&folder);
+    assert_eq!((&restored.notices[..], &restored.outbox[..]), (&[][..], &[][..]));
+    let counters =
+        r#"{"delivered":4,"retried":0,"failed":0,"dropped":0,"dropped_openings":0,"summarised":2}"#;
+    assert_eq!(restored.counters, [("AlertFile".to_owned(), counters.to_owned())]);
+    assert!(writer.finish(TIMEOUTS.others));
+}
+
+/// The program is killed while it delivers a summary.
+#[test]
+fn a_summary_takes_the_place_of_its_notices_in_the_state_and_comes_again_as_the_same() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    // The window is over at once, so what waited when it began is summarised.
+    let limited = start_limited(&folder, 1, Duration::ZERO);
+    let receipts = limited.sinks.notify_all(UnixNanos(7), ["a", "b", "c"].map(opening), Changes::default());
+    let first = receipts[0].number;
+    assert_eq!(limited.deliver(), first);
+    assert_eq!(limited.attempted.recv(), Ok(first + 3));
+    assert!(limited.writer.finish(TIMEOUTS.others));
+
+    let rows = || {
+        let (restored, writer) = open(&folder);
+        assert!(writer.finish(TIMEOUTS.others));
+        restored.notices
+    };
+    let [row] = &rows()[..] else { panic!("{:?}", rows()) };
+    assert_eq!((row.step.as_str(), row.number), ("summary", first + 3));
+    assert!(row.alert_id.starts_with("summary-") && row.alert_id.ends_with(&format!("-{}", first + 3)));
+    let again = start_limited(&folder, 1, Duration::ZERO);
+    assert_eq!(counts(&again.sinks, SinkName::File).waiting(), 1);
+    assert_eq!(again.deliver(), first + 3);
+    let finished = again.sinks.finish(TIMEOUTS);
+    assert_eq!((finished[0].counts.delivered, finished[0].counts.waiting()), (1, 0));
+    assert!(again.writer.finish(TIMEOUTS.others));
+    assert_eq!(rows(), []);
+}
+
+#[test]
+fn a_rate_that_is_turned_off_by_a_reload_lets_everything_through_in_order() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let limited = start_limited(&folder, 1, HOUR);
+    limited.sinks.notify_all(UnixNanos(7), ["a", "b", "c"].map(opening), Changes::default());
+    let first = limited.deliver();
+    while counts(&limited.sinks, SinkName::File).delivered < 1 {
+        std::thread::yield_now();
+    }
+    let (scripted, attempted, outcomes) = Scripted::new(SOON);
+    let update = SinkUpdate { sinks: vec![Box::new(scripted)], names: None, geoip: no_geoip() };
+    limited.sinks.reconfigure(update).expect("no thread is needed");
+    for number in [first + 1, first + 2] {
+        assert_eq!(attempted.recv(), Ok(number));
+        outcomes.send(Ok(1)).expect("it waits for an outcome");
+    }
+    let want = Counts { queued: 3, delivered: 3, ..Counts::default() };
+    assert_eq!(limited.sinks.finish(TIMEOUTS)[0].counts, want);
+    assert!(limited.writer.finish(TIMEOUTS.others));
+}
+
+/// The log and `AlertFile` have each notice.
+#[test]
+fn the_rate_applies_to_program_webhook_and_syslog() {
+    let rate = Some(AlertRate::per_minute(3));
+    let options = SinkOptions {
+        rate,
+        file: Some(FileOptions { path: "/none/alerts.jsonl".into(), bytes_max: 1_000_000, keep: 0 }),
+        command: Some(CommandOptions { program: "/none".into(), arguments: Vec::new(), time_limit: HOUR }),
+        webhook: Some(WebhookOptions::new(Secret::InFile("/none".into()), WebhookFormat::Json, None)),
+        syslog: Some(SyslogOptions::new(SyslogTarget::Unix("/none".into()), Facility::DAEMON)),
+        ..SinkOptions::default()
+    };
+    let sinks = options.sinks(Vec::new(), LinePrefix::Journal);
+    let rates: Vec<_> = sinks.iter().map(|sink| (sink.name(), sink.rate())).collect();
+    let want = [
+        (SinkName::Log, None),
+        (SinkName::File, None),
+        (SinkName::Command, rate),
+        (SinkName::Webhook, rate),
+        (SinkName::Syslog, rate),
+    ];
+    assert_eq!(rates, want);
 }

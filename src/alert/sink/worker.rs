@@ -27,11 +27,14 @@ use crate::time::monotonic_now;
 use super::counters::{AtomicCounts, Counts, SinkName};
 pub(super) use super::failure::Failure;
 use super::outbox::Outbox;
-use super::queue::{NextStep, NoticeQueue};
+use super::queue::{NextStep, NoticeQueue, QueueLimits};
+use super::queued_notice::QueuedContent;
 pub(super) use super::queued_notice::QueuedNotice;
+use super::rate::AlertRate;
 use super::retry::Retry;
 use super::shutdown::Shutdown;
 use super::sink_log::{LOSS_LOG_INTERVAL, SinkLog};
+use super::summary_maker::{LastNotice, SummaryMaker};
 
 /// A receiver of notices, served by a thread of its own.
 pub(super) trait Sink: Send {
@@ -53,6 +56,11 @@ pub(super) trait Sink: Send {
 
     /// Returns true if the sink takes notices that an alert grows.
     fn wants_growth(&self) -> bool;
+
+    /// Returns how many notices the sink takes one by one; `None` if all.
+    fn rate(&self) -> Option<AlertRate> {
+        None
+    }
 
     /// Returns the sentence about what a successful delivery does not prove; `None` if it proves that the notice
     /// arrived.
@@ -99,6 +107,12 @@ impl SinkSetup {
         let is_log = sink.name() == SinkName::Log;
         Self { sink, names: names.filter(|_| !is_log), geoip: Some(geoip).filter(|_| !is_log) }
     }
+
+    /// Returns what the sink takes.
+    fn limits(&self) -> QueueLimits {
+        let sink = &self.sink;
+        QueueLimits { max: sink.queue_max(), wants_growth: sink.wants_growth(), rate: sink.rate() }
+    }
 }
 
 /// The handle of the analyst to a sink.
@@ -124,17 +138,23 @@ impl SinkWorker {
     ///
     /// # Errors
     /// The system cannot create a thread or descriptor.
-    pub(super) fn start(setup: SinkSetup, before: Counts, outbox: Outbox) -> io::Result<Self> {
-        let sink = &setup.sink;
-        let name = sink.name();
-        let queue = Arc::new(NoticeQueue::new(sink.queue_max(), sink.wants_growth()));
+    pub(super) fn start(
+        setup: SinkSetup,
+        before: Counts,
+        outbox: Outbox,
+        last_notice: LastNotice,
+    ) -> io::Result<Self> {
+        let name = setup.sink.name();
         let counters = Arc::new(AtomicCounts::continue_from(before));
+        let summary_maker =
+            SummaryMaker { sink: name, outbox: outbox.clone(), counters: Arc::clone(&counters), last_notice };
+        let queue = Arc::new(NoticeQueue::new(setup.limits(), summary_maker));
         let (acknowledged, is_removed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let end = EndChannel::new();
         let done = end.sender.clone();
         let shutdown = Shutdown::new()?;
         let thread = SinkThread {
-            retry: sink.retry(),
+            retry: setup.sink.retry(),
             setup,
             queue: Arc::clone(&queue),
             log: SinkLog::new(name, Arc::clone(&counters)),
@@ -170,14 +190,15 @@ impl SinkWorker {
     /// Queues a notice. Returns false, and counts it as dropped, if the queue is full of more important ones. Returns
     /// false, and counts nothing, if the sink does not take such notices. Never waits for the sink.
     pub(super) fn queue(&mut self, queued: Arc<QueuedNotice>) -> bool {
-        if !self.queue.wants(&queued.notice) {
+        if !self.takes(&queued) {
             return false;
         }
         // The notice is counted before it is queued, so that `delivered` never exceeds `queued`.
         self.counters.count_queued();
         let pushed = self.queue.push(queued);
         if let Some(shed) = pushed.shed {
-            self.counters.count_dropped(matches!(shed.notice, Notice::Opened(_)));
+            let is_opening = matches!(shed.content, QueuedContent::Notice(Notice::Opened(_)));
+            self.counters.count_dropped(is_opening);
             self.outbox.settle(self.name, [shed.number].into_iter(), self.counters.read());
             self.log_shed();
         }
@@ -187,10 +208,23 @@ impl SinkWorker {
     /// Queues a notice that an earlier process left for the sink. One that the sink does not take any more, because its
     /// options have changed, is settled, so that it does not wait in the outbox for ever.
     pub(super) fn queue_again(&mut self, queued: Arc<QueuedNotice>) {
-        if self.queue.wants(&queued.notice) {
+        if let QueuedContent::Summary(_) = queued.content {
+            // Counted first, as a notice is. A draft is not counted before it is complete.
+            self.counters.count_queued();
+            if !self.queue.push_summary(queued) {
+                self.counters.count_draft();
+            }
+        } else if self.takes(&queued) {
             self.queue(queued);
         } else {
             self.outbox.settle(self.name, [queued.number].into_iter(), self.counters.read());
+        }
+    }
+
+    fn takes(&self, queued: &QueuedNotice) -> bool {
+        match &queued.content {
+            QueuedContent::Notice(notice) => self.queue.wants(notice),
+            QueuedContent::Summary(_) => true,
         }
     }
 
@@ -214,8 +248,8 @@ impl SinkWorker {
 
     /// Replaces the sink before its next attempt. Queue, order and counters stay.
     pub(super) fn replace(&self, setup: SinkSetup) {
-        let (max, wants_growth) = (setup.sink.queue_max(), setup.sink.wants_growth());
-        self.queue.replace(setup, max, wants_growth);
+        let limits = setup.limits();
+        self.queue.replace(setup, limits);
     }
 
     /// Closes the queue. The thread makes one attempt to deliver each notice that waits. If the sink is removed, what

@@ -69,6 +69,18 @@ fn state_rows_seeds_have_every_form() {
             r#"{{"version":1,"multiple_reached":2,"is_notified":true,"is_notified_as_possible":false,"alert":{alert}}}"#
         )
     };
+    let summary = |is_complete: bool, kinds: &str, named: &str| {
+        packed(&format!(
+            r#"{{"version":1,"from":1790000000000000000,"to":1790000058000000000,"kinds":[{kinds}],
+            "named":[{named}],"is_complete":{is_complete}}}"#
+        ))
+    };
+    let counts = |kind: &str| format!(r#"{{"kind":"{kind}","opened":3,"confirmed":1,"grown":2,"closed":1}}"#);
+    let named = |n: u32, kind: &str, source: &str, is_storm: bool| {
+        format!(
+            r#"{{"id":"1790000000-{n}","kind":"{kind}","source":{source},"state":"open","measured":1200,"limit":100,"is_storm":{is_storm}}}"#
+        )
+    };
     let mute_row = format!(r#"{{"version":1,"mute":{mute}}}"#);
     compare(
         "state_rows",
@@ -87,6 +99,20 @@ fn state_rows_seeds_have_every_form() {
             ("closed", notice("closed", "null", &end)),
             ("test", notice("test", "null", &traffic)),
             ("extreme", notice("grown", "18446744073709551615", &extreme)),
+            ("summary", summary(true, &counts("TRAFFIC"), &named(1, "TRAFFIC", host, false))),
+            (
+                "summary_draft",
+                summary(
+                    false,
+                    &[counts("SCANNING"), counts("LOSS")].join(","),
+                    &[
+                        named(1, "SCANNING", "null", true),
+                        named(2, "LOSS", "null", false).replace("open", "possible"),
+                        named(3, "SCANNING", r#""fd00::1""#, false).replace("open", "closed"),
+                    ]
+                    .join(","),
+                ),
+            ),
             ("later_version", r#"{"version":2,"alert":{}}"#.to_owned()),
             (
                 "rows",
