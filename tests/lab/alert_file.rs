@@ -246,7 +246,7 @@ fn a_reload_of_any_key_of_a_sink_loses_nothing() {
 }
 
 /// Answers each POST with 200 after a pause. Returns the bodies. A connection that breaks off is no POST.
-fn take_posts(listener: TcpListener, pause: Duration) -> Receiver<Value> {
+pub(crate) fn take_posts(listener: TcpListener, pause: Duration) -> Receiver<Value> {
     let (sender, posted) = channel();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {

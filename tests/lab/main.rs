@@ -30,6 +30,7 @@ mod access;
 mod accounting;
 mod alert_file;
 mod alert_floods;
+mod alert_rate;
 mod answers;
 mod busy_hosts;
 mod changes;

@@ -696,8 +696,8 @@ fn what_exceeds_the_rate_survives_a_kill_and_is_summarised_after_it() {
 #[test]
 fn a_summary_takes_the_place_of_its_notices_in_the_state_and_comes_again_as_the_same() {
     let folder = tempfile::tempdir().expect("a folder for the test");
-    // The window is over at once, so what waited when it began is summarised.
-    let limited = start_limited(&folder, 1, Duration::ZERO);
+    // The thread wakes up at the end of the window, and summarises what waited when it began.
+    let limited = start_limited(&folder, 1, Duration::from_millis(50));
     let receipts = limited.sinks.notify_all(UnixNanos(7), ["a", "b", "c"].map(opening), Changes::default());
     let first = receipts[0].number;
     assert_eq!(limited.deliver(), first);
