@@ -188,8 +188,8 @@ const EVERY_THREAD: &[SystemCall] = calls![
     SYS_prctl when [is(0, libc::PR_SET_VMA)],
     SYS_prctl when [is(0, libc::PR_SET_NO_NEW_PRIVS)],
     SYS_prctl when [is(0, libc::PR_GET_NO_NEW_PRIVS)],
-    // Limits are read, not set.
-    SYS_prlimit64 when [is_null(2)],
+    // Limits of this process are read, not set.
+    SYS_prlimit64 when [is(0, 0), is_null(2)],
     SYS_exit,
     SYS_exit_group,
 ];
@@ -332,13 +332,14 @@ const SERVE: &[SystemCall] = calls![
     SYS_ioctl when [is(1, libc::FIONBIO as i32)],
 ];
 
-/// Asking name servers over UDP.
+/// Asking name servers over UDP. No other protocol than that of the type is asked for (0): echo requests are datagrams
+/// as well.
 const NAME_SERVERS: &[SystemCall] = calls![
-    SYS_socket when [is(0, libc::AF_INET), bits(1, SOCKET_TYPE, libc::SOCK_DGRAM)],
-    SYS_socket when [is(0, libc::AF_INET6), bits(1, SOCKET_TYPE, libc::SOCK_DGRAM)],
+    SYS_socket when [is(0, libc::AF_INET), bits(1, SOCKET_TYPE, libc::SOCK_DGRAM), is(2, 0)],
+    SYS_socket when [is(0, libc::AF_INET6), bits(1, SOCKET_TYPE, libc::SOCK_DGRAM), is(2, 0)],
     SYS_bind,
     SYS_connect,
-    SYS_sendto,
+    SYS_sendto when [NO_CONNECTION_BY_DATA_OF_SENDTO],
     SYS_recvfrom,
     SYS_recvmsg,
     SYS_getsockopt,
@@ -348,12 +349,12 @@ const NAME_SERVERS: &[SystemCall] = calls![
     SYS_ioctl when [is(1, libc::FIONREAD as i32)],
 ];
 
-/// TCP, and name servers as glibc asks them.
+/// TCP, and name servers as glibc asks them. Landlock restricts the ports of TCP alone, so no MPTCP or SCTP.
 const INTERNET: &[SystemCall] = calls![
-    SYS_socket when [is(0, libc::AF_INET), bits(1, SOCKET_TYPE, libc::SOCK_STREAM)],
-    SYS_socket when [is(0, libc::AF_INET6), bits(1, SOCKET_TYPE, libc::SOCK_STREAM)],
-    SYS_sendmmsg,
-    SYS_sendmsg,
+    SYS_socket when [is(0, libc::AF_INET), bits(1, SOCKET_TYPE, libc::SOCK_STREAM), is(2, 0)],
+    SYS_socket when [is(0, libc::AF_INET6), bits(1, SOCKET_TYPE, libc::SOCK_STREAM), is(2, 0)],
+    SYS_sendmmsg when [bits(3, libc::MSG_FASTOPEN, 0)],
+    SYS_sendmsg when [bits(2, libc::MSG_FASTOPEN, 0)],
     SYS_shutdown,
     SYS_getpeername,
 ];
@@ -370,7 +371,7 @@ const TALK_TO_HELPER: &[SystemCall] = calls![
     SYS_wait4,
     SYS_waitid,
     SYS_sendto when [is_null(4)],
-    SYS_sendmsg,
+    SYS_sendmsg when [bits(2, libc::MSG_FASTOPEN, 0)],
     SYS_recvfrom,
     SYS_recvmsg,
     SYS_shutdown,
@@ -388,6 +389,8 @@ const START_THREADS: &[SystemCall] = calls![
 /// What the main thread makes at a reload, and ends.
 const START_AND_STOP: &[SystemCall] = calls![SYS_epoll_create1, SYS_pipe2, SYS_signalfd4];
 
+/// Data with the first segment connects a socket (TCP Fast Open), and Landlock looks at connect(2) alone.
+const NO_CONNECTION_BY_DATA_OF_SENDTO: Condition = bits(3, libc::MSG_FASTOPEN, 0);
 /// The bits of the type of a socket that are no flags (`SOCK_TYPE_MASK` of the kernel).
 const SOCKET_TYPE: i32 = 0xf;
 /// What distinguishes a thread from a process.

@@ -112,6 +112,31 @@ mod tests {
         }
     }
 
+    /// Landlock looks at connect(2) of TCP sockets alone.
+    #[test]
+    fn no_kind_connects_by_another_protocol_or_by_sending() {
+        let is_zero = |call: &SystemCall, argument: u8, mask: u64| {
+            let bits = Condition { argument, mask, expected: Expected::Value(0) };
+            call.when.contains(&bits)
+        };
+        for kind in ThreadKind::ALL {
+            for call in lists(kind).iter().copied().flatten() {
+                let fast_open = u64::from(libc::MSG_FASTOPEN as u32);
+                let others = [libc::AF_NETLINK, libc::AF_UNIX].map(|family| Expected::Value(family as u64));
+                let other_family =
+                    call.when.iter().any(|when| when.argument == 0 && others.contains(&when.expected));
+                let is_harmless = match call.number {
+                    libc::SYS_socket => other_family || is_zero(call, 2, u64::from(u32::MAX)),
+                    libc::SYS_sendto => is_zero(call, 4, u64::MAX) || is_zero(call, 3, fast_open),
+                    libc::SYS_sendmsg => is_zero(call, 2, fast_open),
+                    libc::SYS_sendmmsg => is_zero(call, 3, fast_open),
+                    _ => true,
+                };
+                assert!(is_harmless, "{kind:?}: {call:?}");
+            }
+        }
+    }
+
     #[test]
     fn no_kind_may_execute_or_leave() {
         let never = [
