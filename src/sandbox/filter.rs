@@ -27,13 +27,33 @@ pub(super) fn enter(kind: ThreadKind) -> Result<(), String> {
     apply_filter(&program).map_err(|error| error.to_string())
 }
 
+/// Refuses these calls to this thread, and to the threads and processes that it starts.
+///
+/// # Errors
+/// As [`enter`].
+pub(super) fn refuse(calls: &[SystemCall]) -> Result<(), String> {
+    let program = compile(calls.iter(), SeccompAction::Allow, refusal())?;
+    apply_filter(&other_numbers().into_iter().chain(program).collect::<BpfProgram>())
+        .map_err(|error| error.to_string())
+}
+
 fn program(kind: ThreadKind) -> Result<BpfProgram, String> {
+    compile(lists(kind).iter().copied().flatten(), refusal(), SeccompAction::Allow)
+}
+
+fn refusal() -> SeccompAction {
+    SeccompAction::Errno(libc::EPERM as u32)
+}
+
+/// Makes the filter that takes one action for calls that are listed, and the other one for the rest.
+fn compile<'c>(
+    calls: impl Iterator<Item = &'c SystemCall>,
+    rest: SeccompAction,
+    listed: SeccompAction,
+) -> Result<BpfProgram, String> {
     let architecture = TargetArch::try_from(ARCH).map_err(|_| format!("no list of calls for {ARCH}"))?;
-    let calls = lists(kind).iter().copied().flatten();
-    let compiled = rules(calls).and_then(|rules| {
-        let refused = SeccompAction::Errno(libc::EPERM as u32);
-        SeccompFilter::new(rules, refused, SeccompAction::Allow, architecture)?.try_into()
-    });
+    let compiled =
+        rules(calls).and_then(|rules| SeccompFilter::new(rules, rest, listed, architecture)?.try_into());
     let compiled: BpfProgram = compiled.map_err(|error: BackendError| error.to_string())?;
     Ok(unknown_clone3().into_iter().chain(compiled).collect())
 }
@@ -78,8 +98,26 @@ fn unknown_clone3() -> [sock_filter; 3] {
     ]
 }
 
+/// The first instructions of a filter that lists what is refused: the other numbers that x86-64 has for the same calls
+/// (`__X32_SYSCALL_BIT`) are refused altogether.
+#[cfg(target_arch = "x86_64")]
+fn other_numbers() -> [sock_filter; 3] {
+    let instruction = |code: u32, jf, k| sock_filter { code: code as u16, jt: 0, jf, k };
+    [
+        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        instruction(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 1, 0x4000_0000),
+        instruction(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+    ]
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn other_numbers() -> [sock_filter; 0] {
+    []
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::calls::REFUSED_TO_HELPER;
     use super::*;
 
     /// What threads that `main` or a sink starts may do, the starter may do as well, since the kernel applies both
@@ -110,6 +148,8 @@ mod tests {
             // BPF_MAXINSNS.
             assert!(program.len() < 4096, "{kind:?}: {}", program.len());
         }
+        let program = compile(REFUSED_TO_HELPER.iter(), SeccompAction::Allow, refusal());
+        assert!(program.is_ok_and(|program| program.len() < 4096));
     }
 
     /// Landlock looks at connect(2) of TCP sockets alone.

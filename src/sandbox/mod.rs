@@ -20,6 +20,7 @@
 mod calls;
 mod filter;
 mod folders;
+mod helper;
 mod kind;
 mod status;
 
@@ -33,6 +34,7 @@ use tracing::warn;
 use crate::sys::descriptors;
 
 pub use folders::Grants;
+pub use helper::enter_helper;
 pub use kind::ThreadKind;
 pub use status::{IoUringUse, SandboxStatus};
 

@@ -320,11 +320,12 @@ fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> 
 }
 
 /// Runs as the helper: becomes the user `user` (`UID:GID`, or the one that it is), receives the program from the socket
-/// at standard input, and runs it for each request until the socket is closed.
+/// at standard input, and runs it for each request until the socket is closed. If `is_confined` is true, it and the
+/// program may not make the calls of [`sandbox::enter_helper`].
 ///
 /// # Errors
 /// Standard input is no socket of [`CommandHelper::start`].
-pub fn run_helper(user: Option<&str>) -> io::Result<()> {
+pub fn run_helper(user: Option<&str>, is_confined: bool) -> io::Result<()> {
     let identity = identity_of(user)?;
     // A service manager sends these to each process of a service; the socket says when it is time.
     let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>();
@@ -340,6 +341,10 @@ pub fn run_helper(user: Option<&str>) -> io::Result<()> {
         Ok(_) => Outcome::Ready,
         Err(error) => Outcome::Unfit(error.to_string()),
     };
+    if is_confined {
+        // The threads of the program say what the kernel lacks.
+        let _ = sandbox::enter_helper();
+    }
     let is_ready = outcome == Outcome::Ready;
     send(&socket, &HelperReply { number: 0, outcome })?;
     match if is_ready { serve(&program, &socket) } else { Ok(()) } {
