@@ -76,7 +76,7 @@ impl Grants {
         self.write.push(folder.to_owned());
     }
 
-    /// Lets the program remove a file, or another one in the same folder.
+    /// Lets the program remove a file and, since that is a right to its folder, every other one in it.
     pub fn remove_file(&mut self, file: &Path) {
         self.remove.push(folder_of(file).to_owned());
     }

@@ -264,6 +264,30 @@ fn sandbox_off_is_said() {
     });
 }
 
+#[test]
+fn the_socket_of_the_api_is_removed_only_from_a_folder_of_its_own() {
+    inside(|| {
+        let router = Host::router();
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let socket = folder.path().join("api.sock");
+        let config = format!("{EVERY_HOST}User: root\nApiSocket: {}\n", socket.display());
+        let run = || {
+            let program = Program::start(&router, &config);
+            assert!(socket.exists());
+            program.stop(Signal::SIGTERM)
+        };
+        let ended = run();
+        assert_eq!((ended.code, socket.exists()), (Some(0), false), "{}", ended.text());
+        fs::write(folder.path().join("other"), "").expect("it is ours");
+        // The second start replaces what the first has left.
+        for _ in 0..2 {
+            let ended = run();
+            assert_eq!((ended.code, socket.exists()), (Some(0), true), "{}", ended.text());
+            assert!(ended.text().contains("stays when the program ends"), "{}", ended.text());
+        }
+    });
+}
+
 /// A thread of a process, as proc(5) shows it.
 #[derive(Debug)]
 struct Thread {
