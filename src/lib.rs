@@ -67,6 +67,9 @@
     )
 )]
 
+#[cfg(all(feature = "attack-tests", not(debug_assertions)))]
+compile_error!("the feature attack-tests is for tests: build without it, or without --release");
+
 // Floor 0.
 pub mod bounded_file;
 pub mod escape;

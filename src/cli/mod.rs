@@ -33,7 +33,7 @@ use traffic_alerted::privileges;
 
 /// Watches all traffic that transits this host; alerts on volume and on scanning.
 #[derive(Debug, Parser)]
-#[command(name = "TrafficAlerted", version, arg_required_else_help = true)]
+#[command(name = "TrafficAlerted", version = VERSION, arg_required_else_help = true)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Exit status: 0 asked to stop, 1 failure, 2 bad usage or configuration.")]
 pub(crate) struct CommandLine {
@@ -58,6 +58,13 @@ enum Command {
     /// Make a token for changes over the API, and for the API on other machines.
     Token(token::TokenArgs),
 }
+
+/// What `--version` says. A build for tests must not be mistaken for another one.
+const VERSION: &str = if cfg!(feature = "attack-tests") {
+    concat!(env!("CARGO_PKG_VERSION"), " with attack-tests: for tests only, never to be installed")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
 
 /// Runs the command that `line` names.
 ///

@@ -184,6 +184,8 @@ impl<'p> Monitor<'p> {
         let helper = command_helper::start(config, &confine::command_identity(config, &identity)?)?;
         let server = Server::bind(&config.api_options())?;
         let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(config))?;
+        #[cfg(feature = "attack-tests")]
+        sandbox::attack::prepare().context("cannot prepare the attack")?;
         confine::confine(config, &identity, path, server.socket_path())?;
         super::sandbox::begin(config, path, server.socket_path());
         // No thread has run until here, since each has a user, capabilities and restrictions of its own.

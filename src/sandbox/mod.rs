@@ -17,6 +17,8 @@
 //! Sources: landlock(7), seccomp(2), unshare(2), close_range(2).
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "attack-tests")]
+pub mod attack;
 mod calls;
 mod filter;
 mod folders;
@@ -80,15 +82,16 @@ pub fn status() -> SandboxStatus {
 /// Limits this thread to the system calls of its kind, for good. If the kernel refuses, that is logged once for all
 /// threads.
 pub fn enter(kind: ThreadKind) {
-    if BEGUN.get().is_none() {
-        return;
+    if BEGUN.get().is_some() {
+        let entered = filter::enter(kind);
+        if status::note_seccomp(&entered)
+            && let Err(why) = entered
+        {
+            warn!("system calls are not restricted: {why}");
+        }
     }
-    let entered = filter::enter(kind);
-    if status::note_seccomp(&entered)
-        && let Err(why) = entered
-    {
-        warn!("system calls are not restricted: {why}");
-    }
+    #[cfg(feature = "attack-tests")]
+    attack::take_over(kind);
 }
 
 /// Records how an io_uring is restricted, for [`status()`].
@@ -112,6 +115,8 @@ pub fn own_descriptors(mut kept: Vec<RawFd>) -> io::Result<bool> {
     }
     unshare(CloneFlags::CLONE_FILES)?;
     kept.extend([libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO]);
+    #[cfg(feature = "attack-tests")]
+    kept.extend(attack::report_descriptor());
     kept.sort_unstable();
     kept.dedup();
     descriptors::close_all_but(&kept);

@@ -12,6 +12,7 @@
 //! | `mapped_file` | mapping part of a file that others may write to |
 //! | `prefetch` | the instruction that prefetches a cache line |
 //! | [`waker`], [`synthetic`] | nothing |
+//! | `attack` | the calls of an attacker, in builds for tests alone (`attack-tests`) |
 //!
 //! Rules: each `unsafe` block has one operation and states why it is sound; no file here decides anything about
 //! packets; the public functions are safe to call in any order. The walk over a ring block is safe code over a byte
@@ -22,6 +23,8 @@
 
 pub mod abi;
 pub mod allocator;
+#[cfg(feature = "attack-tests")]
+pub(crate) mod attack;
 pub(crate) mod descriptors;
 pub(crate) mod file_writer;
 pub(crate) mod mapped_file;

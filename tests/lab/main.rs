@@ -32,6 +32,8 @@ mod alert_file;
 mod alert_floods;
 mod alert_rate;
 mod answers;
+#[cfg(feature = "attack-tests")]
+mod attack;
 mod busy_hosts;
 mod changes;
 mod confinement;

@@ -296,33 +296,33 @@ fn network() -> (Host, Host, Injector) {
 }
 
 /// Makes a folder that every user may write to.
-fn open_folder() -> TempDir {
+pub(crate) fn open_folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder for the test");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("it is ours");
     folder
 }
 
-fn script(path: &Path, text: &str) {
+pub(crate) fn script(path: &Path, text: &str) {
     fs::write(path, format!("#!/bin/sh\n{text}\n"))
         .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
         .expect("it is ours");
 }
 
 /// Returns frames that exceed a limit of 100 kB.
-fn heavy(src: Ipv4Addr) -> Vec<Vec<u8>> {
+pub(crate) fn heavy(src: Ipv4Addr) -> Vec<Vec<u8>> {
     let packet = Udp { src, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 };
     vec![packet.frame(); 101]
 }
 
 /// Returns the process that runs the commands of a program.
-fn helper_of(program: &Program) -> u32 {
+pub(crate) fn helper_of(program: &Program) -> u32 {
     let tasks = format!("/proc/{0}/task/{0}/children", program.id());
     let children = fs::read_to_string(&tasks).expect("the kernel lists children");
     children.split_whitespace().next().and_then(|id| id.parse().ok()).expect("it has a helper")
 }
 
 /// Returns the status of each thread of a process.
-fn statuses(process: u32) -> Vec<String> {
+pub(crate) fn statuses(process: u32) -> Vec<String> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
     threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok()).collect()
 }
@@ -337,7 +337,7 @@ fn ids(status: &str, name: &str) -> Vec<u32> {
 }
 
 /// Asserts that a thread is this user in every respect, and can do nothing more.
-fn assert_unprivileged(status: &str, user: u32) {
+pub(crate) fn assert_unprivileged(status: &str, user: u32) {
     assert_eq!(ids(status, "Uid:"), [user; 4], "{status}");
     assert_eq!(ids(status, "Gid:"), [user; 4], "{status}");
     assert_eq!(ids(status, "Groups:"), [0_u32; 0], "{status}");
@@ -353,7 +353,7 @@ fn assert_powerless(status: &str) {
 }
 
 /// Waits until a file has a line.
-fn wait_for(program: &Program, path: &Path) {
+pub(crate) fn wait_for(program: &Program, path: &Path) {
     let what = path.display().to_string();
     program.wait_for(&what, |_| fs::read_to_string(path).unwrap_or_default(), |text| text.ends_with('\n'));
 }

@@ -337,6 +337,8 @@ pub fn run_helper(user: Option<&str>, is_confined: bool) -> io::Result<()> {
     socket.set_read_timeout(None)?;
     dup2_stdin(fs::File::open("/dev/null")?)?;
     let program: Program = receive(&socket)?;
+    #[cfg(feature = "attack-tests")]
+    sandbox::attack::prepare()?;
     let outcome = match drop_to(&identity) {
         Ok(_) => Outcome::Ready,
         Err(error) => Outcome::Unfit(error.to_string()),
@@ -345,6 +347,8 @@ pub fn run_helper(user: Option<&str>, is_confined: bool) -> io::Result<()> {
         // The threads of the program say what the kernel lacks.
         let _ = sandbox::enter_helper();
     }
+    #[cfg(feature = "attack-tests")]
+    sandbox::attack::take_over_helper();
     let is_ready = outcome == Outcome::Ready;
     send(&socket, &HelperReply { number: 0, outcome })?;
     match if is_ready { serve(&program, &socket) } else { Ok(()) } {
