@@ -101,7 +101,7 @@ fn a_million_packets_take_no_memory() {
             alert: config.alert_options(),
             direction: config.capture_options().direction,
         };
-        let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules)
+        let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules, None)
             .expect("the kernel gives a ring");
         let report = engine.report();
         let accounting = || report.read().snapshot.accounting.clone();

@@ -42,6 +42,17 @@ pub enum OpenError {
         /// The maximum number of sockets in a fanout group.
         workers_max: usize,
     },
+    /// The sockets were opened for another configuration.
+    #[error(
+        "{sockets} packet sockets were opened for {workers} workers: the configuration has changed during the start. \
+         Start the program again"
+    )]
+    FewSockets {
+        /// The number of sockets.
+        sockets: usize,
+        /// The number of workers that is configured now.
+        workers: usize,
+    },
     /// A call on a packet socket failed.
     #[error("{call} failed for the ring of worker {worker}: {remedy}")]
     Socket {
@@ -140,4 +151,28 @@ pub enum CaptureError {
     /// The interfaces cannot be followed any more.
     #[error(transparent)]
     Interfaces(#[from] NetlinkError),
+}
+
+/// Returns a function that turns an error of a packet socket into an [`OpenError`] with a remedy.
+pub(super) fn socket_error(worker: usize, call: &'static str) -> impl Fn(Errno) -> OpenError {
+    move |source| {
+        let remedy = match source {
+            Errno::EPERM | Errno::EACCES => return OpenError::NoCapability { program: program() },
+            Errno::ENOMEM => "there is not enough kernel memory; lower RingMemory or Workers",
+            Errno::ENOBUFS => "there is not enough kernel memory; lower RingMemory",
+            Errno::EMFILE | Errno::ENFILE => "too many files are open; raise LimitNOFILE in the service unit",
+            Errno::EAFNOSUPPORT => {
+                "the kernel has no packet sockets (CONFIG_PACKET), or RestrictAddressFamilies in the service unit \
+                 lacks AF_PACKET"
+            }
+            Errno::EINVAL | Errno::ENOPROTOOPT => "the kernel is too old; Linux 5.10 or later is needed",
+            _ => "the kernel gives no reason that could be acted upon",
+        };
+        OpenError::Socket { call, worker, remedy, source }
+    }
+}
+
+/// Returns the path of this binary, for the command that grants it the capability.
+fn program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/local/bin/TrafficAlerted"))
 }

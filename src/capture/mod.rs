@@ -43,6 +43,7 @@ mod name_pattern;
 mod netlink;
 mod open;
 mod options;
+mod packet_sockets;
 mod policy;
 mod prefixes;
 mod promiscuous;
@@ -67,6 +68,7 @@ pub(crate) use name_pattern::NamePattern;
 pub use open::{LiveSeed, OpenedCapture, open};
 pub(crate) use open::{RING_BYTES_MIN, open_on};
 pub use options::{DirectionPolicy, EventLoop, LocalNetworks, Options, WireExact};
+pub use packet_sockets::{AdoptError, PacketSockets};
 pub use replay::{
     CaptureReport, CaptureWarning, CaptureWarningKind, CountedDirection, DirectionReason, DirectionVerdicts,
     Replay, ReplayBatch, ReplayError, ReplayFrames, UndecodedLink, UndirectedBatch, UndirectedFrames,

@@ -2,40 +2,39 @@
 //!
 //! 1. A netlink socket subscribes to changes of interfaces. The table and the filter are made of the present
 //!    interfaces.
-//! 2. For each worker: a packet socket that receives nothing (protocol 0); its ring, with a `virtio_net_hdr` per frame
-//!    if the kernel supports it; a filter that drops everything. The kernel allocates the pages of a ring on the memory
-//!    node of the calling CPU, so the ring is allocated on the core of its worker, if it has one.
+//! 2. For each worker: a packet socket that receives nothing (protocol 0), opened here or before; its ring, with a
+//!    `virtio_net_hdr` per frame if the kernel supports it; a filter that drops everything. The kernel allocates the
+//!    pages of a ring on the memory node of the calling CPU, so the ring is allocated on the core of its worker, if it
+//!    has one.
 //! 3. Each socket is bound to all interfaces and joins one fanout group. Between these two calls a socket would receive
 //!    every frame instead of its share; the filter of step 2 prevents that. Binding after joining is an error.
 //! 4. When all sockets have joined, the content of the rings is discarded, the statistics are reset, and each socket
 //!    gets the real filter.
 //!
-//! These steps need CAP_NET_RAW and may be done on any thread. Nothing needs the capability afterwards. A [`LiveSeed`]
-//! moves to the thread of its worker and becomes a [`Live`] there. The caller runs these threads.
+//! The sockets need CAP_NET_RAW to be opened, and nothing else does. These steps may be done on any thread. A
+//! [`LiveSeed`] moves to the thread of its worker and becomes a [`Live`] there. The caller runs these threads.
 //!
 //! Sources: packet(7), `net/packet/af_packet.c` (`fanout_add`, `packet_set_ring`).
 
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 use tracing::{debug, info};
 
-use super::error::{CaptureError, OpenError};
+use super::error::{CaptureError, OpenError, socket_error};
 use super::filter;
 use super::kernel_stats::KernelStats;
 use super::link_monitor::LinkMonitor;
 use super::live::{KnownInterfaces, Live};
 use super::mailbox::Mailbox;
 use super::options::{EventLoop, Options, WireExact};
+use super::packet_sockets::PacketSockets;
 use super::policy::Policy;
 use crate::published::Published;
-use crate::sys::packet_socket::PacketSocket;
 use crate::sys::poller::{self, Poller};
 use crate::sys::ring::{Ring, RingSize, VnetHeader};
 use crate::sys::waker::Waker;
@@ -89,24 +88,36 @@ impl LiveSeed {
 /// # Errors
 /// CAP_NET_RAW is missing, the ring memory is too small, or a system call failed. The message names the remedy.
 pub fn open(options: &Options) -> Result<OpenedCapture, OpenError> {
-    open_on(options, &[])
+    open_on(options, &[], None)
 }
 
 /// Opens live capture like [`open`], with each ring on the memory node of its worker's core. `cores` has the core of
-/// each worker, or `None` if the worker is not pinned.
+/// each worker, or `None` if the worker is not pinned. With `sockets`, which were opened before, no capability is
+/// needed.
 ///
 /// # Errors
-/// The errors of [`open`]. If a core cannot be used, that is not an error: the ring is allocated where this thread
-/// runs.
-pub(crate) fn open_on(options: &Options, cores: &[Option<usize>]) -> Result<OpenedCapture, OpenError> {
+/// The errors of [`open`]. There are fewer sockets than workers. If a core cannot be used, that is not an error: the
+/// ring is allocated where this thread runs.
+pub(crate) fn open_on(
+    options: &Options,
+    cores: &[Option<usize>],
+    sockets: Option<PacketSockets>,
+) -> Result<OpenedCapture, OpenError> {
     let size = ring_size(options)?;
+    let sockets = match sockets {
+        Some(sockets) if sockets.count() < options.workers => {
+            return Err(OpenError::FewSockets { sockets: sockets.count(), workers: options.workers });
+        }
+        Some(sockets) => sockets,
+        None => PacketSockets::open(options.workers)?,
+    };
     let mut link_monitor = LinkMonitor::open(Policy::new(options))?;
     let vnet_header = vnet_header(options.wire_exact);
 
     let mut rings = Vec::with_capacity(options.workers);
     let mut group = None;
-    for worker in 0..options.workers {
-        let socket = Arc::new(PacketSocket::open().map_err(socket_error(worker, "socket(AF_PACKET)"))?);
+    for (worker, socket) in sockets.into_sockets().take(options.workers).enumerate() {
+        let socket = Arc::new(socket);
         let core = cores.get(worker).copied().flatten();
         let ring = on_core(core, || Ring::allocate(Arc::clone(&socket), size, BLOCK_RETIRE_MS, vnet_header))
             .map_err(socket_error(worker, "setsockopt(PACKET_RX_RING)"))?;
@@ -241,32 +252,10 @@ fn ring_size(options: &Options) -> Result<RingSize, OpenError> {
     }
 }
 
-/// Returns a function that turns an error of a packet socket into an [`OpenError`] with a remedy.
-fn socket_error(worker: usize, call: &'static str) -> impl Fn(Errno) -> OpenError {
-    move |source| {
-        let remedy = match source {
-            Errno::EPERM | Errno::EACCES => return OpenError::NoCapability { program: program() },
-            Errno::ENOMEM => "there is not enough kernel memory; lower RingMemory or Workers",
-            Errno::ENOBUFS => "there is not enough kernel memory; lower RingMemory",
-            Errno::EMFILE | Errno::ENFILE => "too many files are open; raise LimitNOFILE in the service unit",
-            Errno::EAFNOSUPPORT => {
-                "the kernel has no packet sockets (CONFIG_PACKET), or RestrictAddressFamilies in the service unit \
-                 lacks AF_PACKET"
-            }
-            Errno::EINVAL | Errno::ENOPROTOOPT => "the kernel is too old; Linux 5.10 or later is needed",
-            _ => "the kernel gives no reason that could be acted upon",
-        };
-        OpenError::Socket { call, worker, remedy, source }
-    }
-}
-
-/// Returns the path of this binary, for the command that grants it the capability.
-fn program() -> PathBuf {
-    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/local/bin/TrafficAlerted"))
-}
-
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
 
     fn options(workers: usize, ring_memory_bytes: u64) -> Options {

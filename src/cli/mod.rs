@@ -18,6 +18,7 @@ mod replay_notes;
 mod replay_progress;
 mod replay_text;
 mod sandbox;
+mod second_start;
 mod state;
 mod table;
 mod test_alert;

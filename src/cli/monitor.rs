@@ -12,6 +12,7 @@ use traffic_alerted::alert::{
     CommandHelper, Hurry, OPEN_ALERTS_MAX, RemovedSinks, SinkName, SinkOptions, SinkResult, SinkUpdate, Sinks,
 };
 use traffic_alerted::api::{NewAccess, RunningServer, Server, TokenError};
+use traffic_alerted::capture::PacketSockets;
 use traffic_alerted::config::{Config, ConfigError, ConfigFile, Viewer, Warnings};
 use traffic_alerted::engine::{Engine, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, Signals, WaitFor, WakeReason};
 use traffic_alerted::enrich::GeoIp;
@@ -24,13 +25,15 @@ use traffic_alerted::supervisor;
 use super::background::Background;
 use super::exit::say;
 use super::state::{self, OpenedState};
-use super::{begin_log, command_helper, confine, preflight, rules};
+use super::{begin_log, command_helper, confine, preflight, rules, second_start};
 
 /// Monitors with the configuration at `path` until SIGTERM or SIGINT; SIGHUP reads the file again.
 ///
 /// # Errors
 /// The configuration is wrong, something cannot be opened or started, or a thread failed while it ran.
 pub(super) fn run(path: &Path) -> anyhow::Result<()> {
+    // Descriptors are adopted before the first thread starts, which could open others.
+    let sockets = second_start::passed_on()?;
     // Signals are blocked before the first thread starts, because threads inherit the mask.
     let signals = Signals::block().context("cannot take over SIGTERM, SIGINT and SIGHUP")?;
     let Some(read) = read_beside(path, &signals)? else { return Ok(()) };
@@ -42,7 +45,10 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     })?;
     let prefix = begin_log(file.config().log_format())?;
     preflight::stop_for(refusals)?;
-    let mut monitor = Monitor::start(file, path, prefix)?;
+    if sockets.is_none() {
+        second_start::start_again_if_needed(file.config().capture_options().workers)?;
+    }
+    let mut monitor = Monitor::start(file, path, prefix, sockets)?;
     supervisor::ready();
     let reason = loop {
         match signals.wait(monitor.waits_for()).context("cannot wait for a signal")? {
@@ -177,13 +183,20 @@ struct Removal {
 
 impl<'p> Monitor<'p> {
     /// Opens all sockets and rings, drops privileges, and starts all threads; `engine/mod.rs` lists the order.
-    fn start(file: ConfigFile, path: &'p Path, prefix: LinePrefix) -> anyhow::Result<Self> {
+    /// `sockets` are the packet sockets, if they are open already.
+    fn start(
+        file: ConfigFile,
+        path: &'p Path,
+        prefix: LinePrefix,
+        sockets: Option<PacketSockets>,
+    ) -> anyhow::Result<Self> {
         let config = file.config();
         let identity = confine::identity(config)?;
         // The helper is started before any socket is open, and while this process can still start programs.
         let helper = command_helper::start(config, &confine::command_identity(config, &identity)?)?;
         let server = Server::bind(&config.api_options())?;
-        let engine = Engine::open(&config.capture_options(), &config.engine_options(), rules(config))?;
+        let engine =
+            Engine::open(&config.capture_options(), &config.engine_options(), rules(config), sockets)?;
         #[cfg(feature = "attack-tests")]
         sandbox::attack::prepare().context("cannot prepare the attack")?;
         confine::confine(config, &identity, path, server.socket_path())?;

@@ -70,14 +70,20 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens a ring for each worker. It needs CAP_NET_RAW; no later call needs a capability.
+    /// Opens a ring for each worker. It needs CAP_NET_RAW unless `sockets` were opened before; no later call needs a
+    /// capability.
     ///
     /// # Errors
     /// The kernel refuses a ring, or the tables do not fit the memory that the rules allow.
-    pub fn open(capture: &capture::Options, options: &Options, rules: Rules) -> Result<Self, StartError> {
+    pub fn open(
+        capture: &capture::Options,
+        options: &Options,
+        rules: Rules,
+        sockets: Option<capture::PacketSockets>,
+    ) -> Result<Self, StartError> {
         let limits = rules.limits(capture.workers)?;
         let cores = threads::cores(&options.pin_cores, capture.workers);
-        let opened = capture::open_on(capture, &cores)?;
+        let opened = capture::open_on(capture, &cores, sockets)?;
         let report = Arc::new(Published::new(Report::default()));
         Ok(Self { opened, cores, rules, limits, report })
     }

@@ -8,7 +8,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum PrivilegeError {
     /// A set of capabilities cannot be cleared.
-    #[error("cannot give up the {set} capabilities: a security module may forbid capset(2)")]
+    #[error(
+        "cannot give up the {set} capabilities: a security module or SystemCallFilter= of the unit may forbid capset(2)"
+    )]
     Capabilities {
         /// The name of the set.
         set: &'static str,
@@ -27,8 +29,11 @@ pub enum PrivilegeError {
         /// The error of the system.
         source: nix::Error,
     },
-    /// The user was changed and this process can change it back.
-    #[error("the program is {account} now and can become root again: a sandbox interferes with setresuid(2)")]
+    /// The user or a group was not changed wholly, or this process can change it back.
+    #[error(
+        "the program should be {account} with its group alone, and is not or can become root again: a sandbox \
+         interferes with setresuid(2), setresgid(2) or setgroups(2)"
+    )]
     Reversible {
         /// The user, as a sentence names it.
         account: String,
@@ -37,10 +42,11 @@ pub enum PrivilegeError {
 
 /// Gives up every capability of this thread. Threads that it starts later inherit that they have none.
 ///
-/// Capabilities belong to threads, so a thread that was started earlier must call this as well.
+/// Capabilities belong to threads, so a thread that was started earlier must call this as well. Where capset(2) is
+/// refused, a thread that has none already succeeds.
 ///
 /// # Errors
-/// The kernel refuses, which only a security module can cause.
+/// The kernel refuses, which a security module or a filter of system calls can cause.
 pub fn drop_all() -> Result<(), PrivilegeError> {
     for (name, set) in [
         ("ambient", CapSet::Ambient),
@@ -48,9 +54,26 @@ pub fn drop_all() -> Result<(), PrivilegeError> {
         ("effective", CapSet::Effective),
         ("permitted", CapSet::Permitted),
     ] {
-        caps::clear(None, set).map_err(|source| PrivilegeError::Capabilities { set: name, source })?;
+        match caps::clear(None, set) {
+            Err(source) if !is_powerless(set) => {
+                return Err(PrivilegeError::Capabilities { set: name, source });
+            }
+            _ => {}
+        }
     }
     Ok(())
+}
+
+/// Returns true if this set gives this thread nothing: it is empty. The inheritable set may have members under
+/// no-new-privileges, if nothing is permitted, since nothing can be gained from it then (`second_start.rs`).
+fn is_powerless(set: CapSet) -> bool {
+    let is_empty = |set| caps::read(None, set).is_ok_and(|held| held.is_empty());
+    let gives_nothing = || {
+        nix::sys::prctl::get_no_new_privs().unwrap_or(false)
+            && is_empty(CapSet::Permitted)
+            && is_empty(CapSet::Ambient)
+    };
+    is_empty(set) || (matches!(set, CapSet::Inheritable) && gives_nothing())
 }
 
 /// Returns true if this thread can use the capability.

@@ -5,7 +5,7 @@
 //! | [`abi`] | nothing; it asserts the layouts that the others rely on |
 //! | `descriptors` | closing a range of descriptors |
 //! | [`allocator`] | the global allocator, and calling mimalloc and glibc to return memory to the system |
-//! | [`packet_socket`] | `setsockopt`, `getsockopt` and the address of `bind` |
+//! | [`packet_socket`] | `setsockopt`, `getsockopt`, the address of `bind`, owning a descriptor that was inherited |
 //! | [`ring`] | the block status and the bytes of a block in memory shared with the kernel |
 //! | [`poller`] | pushing a poll request on the io_uring submission queue |
 //! | `file_writer` | pushing a write of bytes on the io_uring submission queue |
