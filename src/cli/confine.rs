@@ -96,15 +96,15 @@ pub(super) fn keeps_state() -> bool {
     provided_folder("STATE_DIRECTORY").is_some()
 }
 
-/// Returns the files that the program writes: its state, and `AlertFile` with its rotations.
+/// Returns the files that the program writes: its state, which comes first, and `AlertFile` with its rotations.
 fn own_files(config: &Config) -> Vec<OwnFiles> {
     let alert_file = config.sink_options().file.map(|file| file.path);
     let named = [config.state_file().map(Path::to_owned), alert_file].into_iter().flatten();
-    let mut files: Vec<OwnFiles> = named.filter_map(|path| OwnFiles::of(&path, is_provided(&path))).collect();
+    let named = named.filter_map(|path| OwnFiles::of(&path, is_provided(&path)));
     let names = || STATE_NAMES.iter().map(OsString::from).collect();
     let is_own_folder = config.state_directory().is_some() || keeps_state();
-    files.extend(state::directory(config).map(|folder| OwnFiles { folder, names: names(), is_own_folder }));
-    files
+    let state = state::directory(config).map(|folder| OwnFiles { folder, names: names(), is_own_folder });
+    state.into_iter().chain(named).collect()
 }
 
 /// Returns true if systemd provides the folder of this file.

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use traffic_alerted::alert::{DeliveryTest, SinkOptions};
-use traffic_alerted::config::Config;
-use traffic_alerted::privileges::{self, Identity};
+use traffic_alerted::config::ConfigFile;
+use traffic_alerted::logging;
 
-use super::command_helper;
+use super::{command_helper, confine};
 
 /// The arguments of `test-alert`.
 #[derive(Debug, Args)]
@@ -20,15 +20,21 @@ pub(super) struct TestAlertArgs {
 }
 
 impl TestAlertArgs {
-    /// Drops privileges as the monitor does, then sends a sample to every sink and prints each result.
+    /// Becomes the users that the monitor and its command would be, and drops privileges as the monitor does; files
+    /// that root has left become the user's, as at a start. Then sends a sample to every sink and prints each result.
     ///
     /// # Errors
     /// The configuration is wrong, the system refuses a thread, or a sink did not deliver the sample.
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let config = Config::load(&self.config)?;
-        let helper = command_helper::start(&config, &Identity::unchanged())?;
-        let prefix = super::start_log(&config)?;
-        privileges::drop_all()?;
+        let file = ConfigFile::load(&self.config)?;
+        file.check_users(confine::keeps_state())?;
+        let config = file.into_config();
+        let prefix = super::begin_log(config.log_format())?;
+        let identity = confine::identity(&config)?;
+        let helper = command_helper::start(&config, &confine::command_identity(&config, &identity)?)?;
+        confine::confine(&config, &identity, &self.config, None)?;
+        // Threads have the user of the one that starts them.
+        logging::start_thread(|| ())?;
         if let Some(helper) = &helper {
             helper.start_log()?;
         }

@@ -175,7 +175,7 @@ impl ConfigFile {
             let span =
                 start.map_or(value.clone(), |at| value.start + at..value.start + at + missing.path.len());
             Some(Problem {
-                title: format!("`{}` cannot be used now", missing.key),
+                title: missing.title(),
                 span,
                 label: missing.label,
                 context: None,

@@ -47,6 +47,16 @@ pub(super) struct Missing {
     pub(super) help: String,
 }
 
+impl Missing {
+    /// Returns the title of the warning. The running program has read the token of the API, maybe as root, before it
+    /// looks for the file, so that token is in force.
+    pub(super) fn title(&self) -> String {
+        let what =
+            if self.key == SettingKey::ApiTokenFile { "cannot be read again" } else { "cannot be used now" };
+        format!("`{}` {what}", self.key)
+    }
+}
+
 /// Returns what is missing of all that the settings name, in the order of the table.
 pub(super) fn missing(settings: &Settings, viewer: Viewer<'_>) -> Vec<Missing> {
     let mut found = Vec::new();

@@ -6,7 +6,9 @@ use caps::Capability;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, getegid, geteuid, getresuid, setgroups, setresgid, setresuid};
+use nix::unistd::{
+    Gid, Uid, getegid, geteuid, getgroups, getresgid, getresuid, setgroups, setresgid, setresuid,
+};
 use thiserror::Error;
 
 use super::account::{Account, UserName};
@@ -75,7 +77,7 @@ impl Identity {
                 ],
             }),
             Some(account) => Ok(match rights.why_not(account.uid, account.gid) {
-                None => Self { account: Some(account), notes: Vec::new() },
+                None => Self { notes: in_roots_group(&account).into_iter().collect(), account: Some(account) },
                 Some(why) => Self::stays_root(&format!("cannot become {account}"), &why),
             }),
             None if name.is_default() => Ok(Self::nameless(owners, &rights)),
@@ -103,6 +105,17 @@ impl Identity {
         let note = format!("{what}, and {why}: the program stays user id 0, without capabilities");
         Self { account: None, notes: vec![note] }
     }
+}
+
+/// Returns a sentence about a user whose primary group is that of root.
+fn in_roots_group(account: &Account) -> Option<String> {
+    let Account { name, gid, .. } = account;
+    (*gid == 0).then(|| {
+        format!(
+            "the primary group of {account} is root, so the program may do what that group may: \
+             usermod --gid GROUP {name}"
+        )
+    })
 }
 
 /// Whether this process may change its user, and to which ids.
@@ -186,12 +199,15 @@ pub fn drop_to(identity: &Identity) -> Result<Confinement, PrivilegeError> {
         refused.extend(empty_bounding_set().err());
         refused.extend(lock_securebits().err());
     }
+    let mut keeps_groups = false;
     if let Some(account) = &identity.account {
-        refused.extend(become_user(account)?);
+        let kept = become_user(account)?;
+        keeps_groups = kept.is_some();
+        refused.extend(kept);
     }
     drop_all()?;
     if let Some(account) = &identity.account {
-        ensure_final(account)?;
+        ensure_final(account, keeps_groups)?;
     }
     let refusal = |what: &str, error: Errno| format!("{what}: {error}");
     refused.extend(
@@ -232,13 +248,21 @@ fn become_user(account: &Account) -> Result<Option<String>, PrivilegeError> {
     Ok(groups)
 }
 
-/// Checks that the user is changed for good.
-fn ensure_final(account: &Account) -> Result<(), PrivilegeError> {
-    let ids = getresuid().map(|ids| [ids.real, ids.effective, ids.saved]);
-    let is_changed = ids == Ok([Uid::from_raw(account.uid); 3]);
-    let root = Uid::from_raw(0);
-    // Without CAP_SETUID it fails, unless one of the three ids is still 0.
-    if !is_changed || setresuid(root, root, root).is_ok() {
+/// Checks that the user and the groups are changed for good. `keeps_groups` says that supplementary groups had to stay.
+fn ensure_final(account: &Account, keeps_groups: bool) -> Result<(), PrivilegeError> {
+    let users = getresuid().map(|ids| [ids.real, ids.effective, ids.saved].map(Uid::as_raw));
+    let groups = getresgid().map(|ids| [ids.real, ids.effective, ids.saved].map(Gid::as_raw));
+    let further = getgroups().unwrap_or_default();
+    let is_changed = users == Ok([account.uid; 3])
+        && groups == Ok([account.gid; 3])
+        && (keeps_groups || further.iter().all(|group| group.as_raw() == account.gid));
+    let (root, root_group) = (Uid::from_raw(0), Gid::from_raw(0));
+    // Without CAP_SETUID and CAP_SETGID it fails, unless one of the three ids is still 0.
+    let is_reversible = || {
+        setresuid(root, root, root).is_ok()
+            || (account.gid != 0 && setresgid(root_group, root_group, root_group).is_ok())
+    };
+    if !is_changed || is_reversible() {
         return Err(PrivilegeError::Reversible { account: account.to_string() });
     }
     Ok(())
@@ -276,5 +300,23 @@ mod tests {
         let account = identity.account.expect("one of thousands is free");
         assert!(identity.notes[0].contains(UserName::USERADD), "{:?}", identity.notes);
         assert_eq!(account.uid, account.gid);
+    }
+
+    #[test]
+    fn the_group_of_root_is_said() {
+        let account = |gid| Account { gid, ..Account::nameless(61_700) };
+        assert_eq!(in_roots_group(&account(61_700)), None);
+        let note = in_roots_group(&account(0)).expect("it is the group of root");
+        assert!(note.contains("primary group") && note.contains("usermod --gid"), "{note}");
+    }
+
+    #[test]
+    fn a_user_that_was_not_changed_wholly_is_found() {
+        let own = |uid, gid| Account { uid, gid, ..Account::nameless(uid) };
+        let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+        for account in [own(uid, gid.wrapping_add(1)), own(uid.wrapping_add(1), gid)] {
+            let result = ensure_final(&account, true);
+            assert!(matches!(result, Err(PrivilegeError::Reversible { .. })), "{account:?}");
+        }
     }
 }

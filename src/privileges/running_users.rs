@@ -1,8 +1,9 @@
-//! Which user ids are in use: by a process, or by an entry of the user database.
+//! Which ids of users and groups are in use: by a process, by an entry of the user database, or by systemd.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User};
 
@@ -10,17 +11,27 @@ use nix::unistd::{Gid, Group, Uid, User};
 /// programs leave them alone.
 pub(super) const DYNAMIC_IDS: RangeInclusive<u32> = 61_184..=65_519;
 
-/// Returns true if the id is one of [`DYNAMIC_IDS`] and no user has it.
+/// Returns true if the id is one of [`DYNAMIC_IDS`] and neither a user nor a service of systemd has it.
 pub(super) fn is_nobodys(id: u32) -> bool {
-    DYNAMIC_IDS.contains(&id) && has_no_name(id)
+    // systemd keeps a file for each id that a service has now; without nss-systemd(8) the database does not know them.
+    let is_a_services = || Path::new(SERVICES).join(id.to_string()).symlink_metadata().is_ok();
+    DYNAMIC_IDS.contains(&id) && has_no_name(id) && !is_a_services()
 }
 
-/// Returns the first id of which `is_usable` returns true and that no user, group and process has: one of `first`, else
-/// the lowest of [`DYNAMIC_IDS`].
-pub(super) fn unused_id(first: &[u32], is_usable: impl Fn(u32) -> bool) -> Option<u32> {
-    let running = running();
-    let is_free = |id: &u32| !running.contains(id) && is_usable(*id) && is_nobodys(*id);
-    first.iter().copied().chain(DYNAMIC_IDS).find(is_free)
+/// The folder of systemd with a file for each id that it has given to a service (`src/core/dynamic-user.c`).
+const SERVICES: &str = "/run/systemd/dynamic-uid";
+
+/// Returns an id of which `is_usable` returns true and that no user and group has: the first of `owners` in
+/// [`DYNAMIC_IDS`], else the lowest that no process has either.
+///
+/// `owners` own files of earlier runs. A process of such an id is one of an earlier run, which may not have ended yet,
+/// or one that can write to these files in any case: another id would only lead to another owner at each restart.
+pub(super) fn unused_id(owners: &[u32], is_usable: impl Fn(u32) -> bool) -> Option<u32> {
+    let is_free = |id: &u32| is_usable(*id) && is_nobodys(*id);
+    owners.iter().copied().find(is_free).or_else(|| {
+        let running = running();
+        DYNAMIC_IDS.into_iter().find(|id| !running.contains(id) && is_free(id))
+    })
 }
 
 /// Returns true if the user database has neither a user nor a group of this number.
@@ -29,7 +40,7 @@ fn has_no_name(id: u32) -> bool {
         && matches!(Group::from_gid(Gid::from_raw(id)), Ok(None))
 }
 
-/// Returns the user ids of all processes that /proc shows: real, effective, saved and file system ids.
+/// Returns the ids of users and groups of all processes that /proc shows: real, effective, saved and file system ids.
 fn running() -> BTreeSet<u32> {
     let Ok(processes) = fs::read_dir("/proc") else { return BTreeSet::new() };
     let statuses =
@@ -37,10 +48,13 @@ fn running() -> BTreeSet<u32> {
     statuses.flat_map(|status| ids_of(&status)).collect()
 }
 
-/// Returns the user ids in a status of proc(5).
+/// Returns the ids of users and groups in a status of proc(5), the supplementary groups included.
 fn ids_of(status: &str) -> Vec<u32> {
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    line.into_iter().flat_map(str::split_whitespace).filter_map(|id| id.parse().ok()).collect()
+    let ids = |line: &'_ str| {
+        let name = ["Uid:", "Gid:", "Groups:"].into_iter().find(|name| line.starts_with(name))?;
+        Some(line[name.len()..].split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>())
+    };
+    status.lines().filter_map(ids).flatten().collect()
 }
 
 #[cfg(test)]
@@ -57,8 +71,25 @@ mod tests {
     }
 
     #[test]
+    fn the_owner_of_earlier_files_is_taken_again_even_while_it_runs() {
+        let free = unused_id(&[], |_| true).expect("one of thousands is free");
+        let owner = free + 9;
+        for _ in 0..2 {
+            assert_eq!(
+                unused_id(&[0, 1000, owner, free], |_| true),
+                Some(owner),
+                "root and others are users"
+            );
+        }
+        assert_eq!(unused_id(&[owner], |id| id != owner), Some(free), "a namespace does not map it");
+        // Whether a process has it is not asked: see `running`, which has the ids of this process.
+        assert_eq!(unused_id(&[*DYNAMIC_IDS.end() + 1], |_| true), Some(free), "it is out of the range");
+    }
+
+    #[test]
     fn the_ids_of_a_process_are_read_from_its_status() {
-        assert_eq!(ids_of("Name:\tx\nUid:\t0\t61184\t0\t3\nGid:\t5\t5\t5\t5\n"), [0, 61_184, 0, 3]);
+        let status = "Name:\tx\nUid:\t0\t61184\t0\t3\nGid:\t5\t6\t5\t5\nGroups:\t7 61185 \nVmPeak:\t9 kB\n";
+        assert_eq!(ids_of(status), [0, 61_184, 0, 3, 5, 6, 5, 5, 7, 61_185]);
         assert!(ids_of("Name:\tx\n").is_empty());
         assert!(running().contains(&nix::unistd::getuid().as_raw()));
     }

@@ -48,17 +48,25 @@ impl OwnFiles {
         Some(Self { folder: folder.to_owned(), names: vec![name.to_owned()], is_own_folder })
     }
 
-    /// Returns the owners of the files that exist, without doubles.
+    /// Returns the owners of what exists, without doubles: those of the program's own folders, then those of the files,
+    /// both in the order of `files`.
     pub fn owners(files: &[Self]) -> Vec<u32> {
-        let mut owners = Vec::new();
+        let (mut of_folders, mut of_files) = (Vec::new(), Vec::new());
         for own in files {
             let Ok(folder) = open_folder(&own.folder) else { continue };
-            let names = entries(&folder).unwrap_or_default();
-            let stats = names.iter().filter(|name| own.has(name)).filter_map(|name| look(&folder, name).ok());
-            owners.extend(stats.map(|(_, stat)| stat.st_uid));
+            if own.is_own_folder {
+                of_folders.extend(fstat(&folder).map(|stat| stat.st_uid));
+            }
+            let names = entries(&folder, own).unwrap_or_default().own;
+            let stats = names.iter().filter_map(|name| look(&folder, name).ok());
+            of_files.extend(stats.map(|(_, stat)| stat.st_uid));
         }
-        owners.sort_unstable();
-        owners.dedup();
+        let mut owners: Vec<u32> = Vec::new();
+        for owner in of_folders.into_iter().chain(of_files) {
+            if !owners.contains(&owner) {
+                owners.push(owner);
+            }
+        }
         owners
     }
 
@@ -127,8 +135,8 @@ fn visit_folder(own: &OwnFiles, account: &Account, action: Action, result: &mut 
             return;
         }
     };
-    let names = match entries(&folder) {
-        Ok(names) => names,
+    let entries = match entries(&folder, own) {
+        Ok(entries) => entries,
         Err(error) => {
             result.refused.push(format!("{} cannot be listed: {}", own.folder.display(), error.desc()));
             return;
@@ -137,7 +145,11 @@ fn visit_folder(own: &OwnFiles, account: &Account, action: Action, result: &mut 
     let mut refuse = |path: &Path, why: &str| {
         result.refused.push(format!("{} is not given to {account}: {why}", path.display()));
     };
-    for name in names.iter().filter(|name| own.has(name)) {
+    if entries.are_cut {
+        refuse(&own.folder, TOO_MANY);
+        return;
+    }
+    for name in &entries.own {
         let path = own.folder.join(name);
         match look(&folder, name) {
             Ok((_, stat)) if stat.st_uid == account.uid => {}
@@ -149,7 +161,7 @@ fn visit_folder(own: &OwnFiles, account: &Account, action: Action, result: &mut 
         }
     }
     let Ok(stat) = fstat(&folder) else { return };
-    let is_ours_alone = names.iter().all(|name| own.has(name)) && !others_may_write(&stat);
+    let is_ours_alone = !entries.has_others && !others_may_write(&stat);
     if stat.st_uid == account.uid || !is_roots(stat.st_uid) || !is_ours_alone {
         return;
     }
@@ -173,7 +185,9 @@ fn visit_secrets<'p>(files: impl Iterator<Item = &'p Path>, account: &Account, a
         // What cannot be looked at here, or is a link, is reported when it is read.
         let Ok((file, stat)) = open_folder(parent).and_then(|folder| look(&folder, name)) else { continue };
         let is_link = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFLNK.bits();
-        let is_roots_alone = is_roots(stat.st_uid) && stat.st_mode & 0o077 == 0;
+        // Whoever is in the group of root may be given what root has.
+        let others = if stat.st_gid == 0 { 0o007 } else { 0o077 };
+        let is_roots_alone = is_roots(stat.st_uid) && stat.st_mode & others == 0;
         if is_link || !is_roots_alone || stat.st_uid == account.uid {
             continue;
         }
@@ -199,21 +213,41 @@ fn open_folder(path: &Path) -> nix::Result<OwnedFd> {
     Ok(folder)
 }
 
-/// Returns the names in a folder; at most [`ENTRIES_MAX`], since a folder with more is not the program's own.
-fn entries(folder: &OwnedFd) -> nix::Result<Vec<OsString>> {
-    let mut listed = Dir::from_fd(folder.try_clone().map_err(|_| Errno::last())?)?;
-    let mut names = Vec::new();
-    for entry in listed.iter().take(ENTRIES_MAX) {
-        let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
-        if name != "." && name != ".." {
-            names.push(name);
-        }
-    }
-    Ok(names)
+/// What a folder holds.
+#[derive(Debug, Default)]
+struct Entries {
+    /// The names of the program's own files, at most [`OWN_FILES_MAX`].
+    own: Vec<OsString>,
+    /// True if there is anything else.
+    has_others: bool,
+    /// True if there are more own files.
+    are_cut: bool,
 }
 
-/// Maximum number of entries of a folder that are looked at: more than `AlertFileKeep` allows.
-const ENTRIES_MAX: usize = 10_000;
+/// Reads a whole folder, however much it holds, and keeps the names that `own` has.
+fn entries(folder: &OwnedFd, own: &OwnFiles) -> nix::Result<Entries> {
+    let mut listed = Dir::from_fd(folder.try_clone().map_err(|_| Errno::last())?)?;
+    let mut entries = Entries::default();
+    for entry in listed.iter() {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        match () {
+            () if name == "." || name == ".." => {}
+            () if !own.has(name) => entries.has_others = true,
+            () if entries.own.len() == OWN_FILES_MAX => {
+                entries.are_cut = true;
+                break;
+            }
+            () => entries.own.push(name.to_owned()),
+        }
+    }
+    Ok(entries)
+}
+
+/// Maximum number of files of the program in a folder: more than `AlertFileKeep` allows.
+const OWN_FILES_MAX: usize = 10_000;
+/// Why nothing of a folder is given if it holds more of them.
+const TOO_MANY: &str = "it holds more than 10000 files of the program; remove the oldest";
 
 /// Opens a file only to look at it and to change its owner.
 fn look(folder: &OwnedFd, name: &OsStr) -> nix::Result<(OwnedFd, FileStat)> {
@@ -323,5 +357,40 @@ mod tests {
         let result = open_folder(&path("way"));
         assert!(matches!(result, Err(Errno::ELOOP | Errno::ENOTDIR)), "{result:?}");
         assert!(open_folder(Path::new("/proc/../etc")).is_err());
+    }
+
+    #[test]
+    fn a_folder_is_read_to_its_end() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let own = OwnFiles::of(&folder.path().join("state"), true).expect("a file in a folder");
+        let add = |name: String| std::fs::write(folder.path().join(name), "").expect("it is ours");
+        let read = || {
+            entries(&open_folder(folder.path()).expect("no link leads there"), &own).expect("it is readable")
+        };
+        (1..OWN_FILES_MAX).for_each(|number| add(format!("state.{number}")));
+        add("other".to_owned());
+        let entries = read();
+        assert_eq!(entries.own.len(), OWN_FILES_MAX - 1);
+        assert!(entries.has_others && !entries.are_cut, "the last one was seen among as many");
+        add("state".to_owned());
+        assert!(!read().are_cut);
+        add("state.0".to_owned());
+        assert!(read().are_cut);
+        let result = take_over(std::slice::from_ref(&own), &Account::nameless(61_184));
+        assert!(result.changed.is_empty(), "{:?}", result.changed);
+        assert!(result.refused.len() == 1 && result.refused[0].contains(TOO_MANY), "{:?}", result.refused);
+    }
+
+    #[test]
+    fn the_owner_of_the_programs_folder_comes_first() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        std::fs::write(folder.path().join("state.db"), "").expect("it is ours");
+        let own = OwnFiles::of(&folder.path().join("state.db"), true).expect("a file in a folder");
+        let uid = std::fs::metadata(folder.path()).expect("it is there").uid();
+        let foreign =
+            OwnFiles { folder: "/proc".into(), names: vec!["version".into()], is_own_folder: false };
+        // /proc belongs to another user, or to root like the test: a folder that is not the program's does not count.
+        assert_eq!(OwnFiles::owners(&[foreign, own]).first(), Some(&uid));
     }
 }

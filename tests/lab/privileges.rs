@@ -163,6 +163,117 @@ fn without_the_default_user_an_unused_one_is_taken_and_said() {
 }
 
 #[test]
+fn a_restart_keeps_an_unused_user_while_a_process_of_it_ends() {
+    inside_with_users(|| {
+        let router = Host::router();
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let config = format!("{EVERY_HOST}StateDirectory: {}\n", folder.path().join("state").display());
+        let user = || {
+            let program = Program::start(&router, &config);
+            let user = ids(&statuses(program.id())[0], "Uid:")[0];
+            assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
+            user
+        };
+        let first = user();
+        if !(61_184..=65_519).contains(&first) {
+            return eprintln!("NOT CHECKED: this machine has a user trafficalerted");
+        }
+        let mut late = tool("setpriv", "util-linux")
+            .args([
+                &format!("--reuid={first}"),
+                &format!("--regid={first}"),
+                "--clear-groups",
+                "sleep",
+                "1000",
+            ])
+            .spawn()
+            .expect("it starts");
+        let second = user();
+        late.kill().and_then(|()| late.wait()).expect("it is ours");
+        assert_eq!(second, first);
+        assert_eq!(user(), first);
+    });
+}
+
+#[test]
+fn a_test_of_alerts_is_made_by_the_users_of_the_program() {
+    inside_with_users(|| {
+        let folder = open_folder();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("log")).expect("it is ours");
+        fs::write(path("log/alerts.jsonl"), "").expect("it is ours");
+        script(&path("command"), "id -u > \"$1/command-user\"");
+        let config = format!(
+            "User: {USER}\nAlertCommandUser: {COMMAND_USER}\nAlertFile: {}\nAlertCommand: {} {}\n",
+            path("log/alerts.jsonl").display(),
+            path("command").display(),
+            folder.path().display()
+        );
+        fs::write(path("lab.conf"), config).expect("it is ours");
+        let test = || {
+            let output = Command::new(BINARY).arg("test-alert").arg(path("lab.conf")).output();
+            let output = output.expect("it starts");
+            (
+                output.status.code(),
+                String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+            )
+        };
+        let (code, text) = test();
+        assert_eq!(code, Some(0), "{text}");
+        let owner = |name: &str| fs::metadata(path(name)).expect("it is there").uid();
+        assert_eq!([owner("log/alerts.jsonl"), owner("command-user")], [USER, COMMAND_USER], "{text}");
+        let user = fs::read_to_string(path("command-user")).expect("it was written");
+        assert_eq!(user.trim(), COMMAND_USER.to_string());
+
+        // What the program's user may not do fails here too.
+        fs::remove_dir_all(path("log")).and_then(|()| fs::create_dir(path("log"))).expect("it is ours");
+        fs::write(path("log/other"), "").expect("it is ours");
+        let (code, text) = test();
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("AlertFile: failed"), "{text}");
+    });
+}
+
+#[test]
+fn a_token_that_the_group_of_root_may_read_is_the_users_and_one_out_of_reach_is_said() {
+    inside_with_users(|| {
+        let router = Host::router();
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let path = |name: &str| folder.path().join(name);
+        let token = "0123456789abcdef".repeat(4);
+        fs::create_dir(path("closed")).expect("it is ours");
+        for (name, mode) in [("token", 0o640), ("closed/token", 0o600), ("closed", 0o700)] {
+            if name != "closed" {
+                fs::write(path(name), format!("{token}\n")).expect("it is ours");
+            }
+            fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).expect("it is ours");
+        }
+
+        // Root has read it and the program's user cannot: its token is in force all the same.
+        let config = format!("{EVERY_HOST}User: {USER}\nApiTokenFile: {}\n", path("closed/token").display());
+        let program = Program::start(&router, &config);
+        let head = format!(
+            "POST /api/v1/mutes HTTP/1.1\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}\r\n"
+        );
+        assert_eq!(program.request(&head, r#"{"source":"10.0.0.5","minutes":1}"#).0, 201);
+        let ended = program.stop(Signal::SIGTERM);
+        assert!(ended.text().contains("`ApiTokenFile` cannot be read again"), "{}", ended.text());
+        assert!(ended.text().contains("a reload keeps the token that is in force"), "{}", ended.text());
+        assert!(!ended.text().contains("cannot be used now"), "{}", ended.text());
+
+        let config = format!(
+            "{EVERY_HOST}User: {USER}\nWebhookURL: http://127.0.0.1:9/\nWebhookTokenFile: {}\n",
+            path("token").display()
+        );
+        let ended = Program::start(&router, &config).stop(Signal::SIGTERM);
+        assert_eq!(fs::metadata(path("token")).expect("it is there").uid(), USER);
+        assert!(!ended.text().contains("cannot be used now"), "{}", ended.text());
+    });
+}
+
+#[test]
 fn where_there_is_no_other_user_root_stays_without_capabilities() {
     inside(|| {
         let router = Host::router();
