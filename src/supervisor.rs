@@ -1,5 +1,8 @@
-//! Sends notifications to the service manager (sd_notify(3)). Nothing is sent if `NOTIFY_SOCKET` is not set.
+//! The service manager: notifications to it (sd_notify(3)), and which addresses it lets this process reach
+//! ([`address_filter`]). Nothing is sent if `NOTIFY_SOCKET` is not set.
 #![forbid(unsafe_code)]
+
+pub mod address_filter;
 
 use sd_notify::NotifyState;
 use tracing::warn;

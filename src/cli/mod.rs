@@ -12,6 +12,7 @@ pub(crate) mod exit;
 mod monitor;
 mod preflight;
 mod provided_folder;
+mod reach;
 mod replay;
 mod replay_json;
 mod replay_notes;

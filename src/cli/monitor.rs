@@ -25,7 +25,7 @@ use traffic_alerted::supervisor;
 use super::background::Background;
 use super::exit::say;
 use super::state::{self, OpenedState};
-use super::{begin_log, command_helper, confine, preflight, rules, second_start};
+use super::{begin_log, command_helper, confine, preflight, reach, rules, second_start};
 
 /// Monitors with the configuration at `path` until SIGTERM or SIGINT; SIGHUP reads the file again.
 ///
@@ -228,6 +228,8 @@ impl<'p> Monitor<'p> {
         if let Some(path) = server.socket_path() {
             info!("the API is also at the socket {}", path.display());
         }
+        reach::check_clients(config.api_options().listen);
+        reach::check_receivers(config);
         // Threads that are started later inherit the filter of this one.
         sandbox::enter(ThreadKind::Main);
         let config = file.into_config();
@@ -327,6 +329,9 @@ impl<'p> Monitor<'p> {
                     Err(error) => error!("the API token and its users stay as they were: {error}"),
                 }
                 self.server.set_capabilities(in_force.api_options().capabilities);
+                if sinks.is_some() {
+                    reach::check_receivers(&in_force);
+                }
                 self.update_sinks(sinks);
                 info!("{} is in force", self.path.display());
                 if !later.is_empty() {

@@ -41,6 +41,30 @@ impl Config {
         tokens.into_iter().flatten().chain(address).map(PathBuf::as_path)
     }
 
+    /// Returns what the program sends to beside its own host: settings, and the `host:port` of each. Reads the file
+    /// that `WebhookURL` may name.
+    ///
+    /// ```
+    /// use traffic_alerted::config::Config;
+    ///
+    /// let config = Config::parse("my.conf", "WebhookURL: https://hooks.example/path\nSyslog: udp://[fd00::5]:514")?;
+    /// let receivers = [("WebhookURL", "hooks.example:443".to_owned()), ("Syslog", "[fd00::5]:514".to_owned())];
+    /// assert_eq!(config.receivers(), receivers);
+    /// # Ok::<(), traffic_alerted::config::ConfigError>(())
+    /// ```
+    pub fn receivers(&self) -> Vec<(&'static str, String)> {
+        let settings = &self.settings;
+        let webhook = settings.webhook_url.as_ref().and_then(Secret::host_and_port);
+        let webhook = webhook.map(|(host, port)| (SettingKey::WebhookURL.name(), format!("{host}:{port}")));
+        let syslog = match &settings.syslog {
+            Some(SyslogTarget::Udp(to) | SyslogTarget::Tcp(to)) => {
+                Some((SettingKey::Syslog.name(), to.clone()))
+            }
+            Some(SyslogTarget::Unix(_)) | None => None,
+        };
+        webhook.into_iter().chain(syslog).collect()
+    }
+
     /// Returns the settings whose values need more than `grants` allow. Those of one receiver stay together, so that no
     /// secret goes to another receiver than its own.
     pub(super) fn settings_beyond(&self, grants: &Grants) -> Vec<SettingKey> {

@@ -35,6 +35,13 @@ impl Default for ReverseDnsOptions {
     }
 }
 
+impl ReverseDnsOptions {
+    /// Returns the name servers of the options, else those of `/etc/resolv.conf` now; none if it cannot be read.
+    pub fn name_servers(&self) -> Vec<SocketAddr> {
+        self.servers.clone().or_else(|| system_servers().ok()).unwrap_or_default()
+    }
+}
+
 /// A caching client of reverse DNS.
 #[derive(Debug)]
 pub(crate) struct ReverseDns {

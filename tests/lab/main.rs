@@ -28,6 +28,7 @@ mod support;
 
 mod access;
 mod accounting;
+mod address_filter;
 mod alert_file;
 mod alert_floods;
 mod alert_rate;

@@ -68,9 +68,15 @@ fn first_line(text: &str) -> &str {
 impl Secret {
     /// Returns the TCP port of the address that is the secret; `None` if it cannot be read or is no address.
     pub(crate) fn port(&self) -> Option<u16> {
+        Some(self.host_and_port()?.1)
+    }
+
+    /// Returns the host, with brackets around an IPv6 address, and the TCP port of the address that is the secret;
+    /// `None` if it cannot be read or is no address.
+    pub(crate) fn host_and_port(&self) -> Option<(String, u16)> {
         let uri: Uri = self.read().ok()?.parse().ok()?;
         let default = if uri.scheme_str() == Some("http") { 80 } else { 443 };
-        Some(uri.port_u16().unwrap_or(default))
+        Some((uri.host()?.to_owned(), uri.port_u16().unwrap_or(default)))
     }
 }
 
