@@ -324,7 +324,7 @@ pub(super) mod tests {
             ("no limit", two_cores(), u64::MAX, None),
             ("a group", in_cgroup(), u64::MAX, None),
             ("address space", limited(Some(228_000_000), None), 75_000_000, None),
-            ("one byte more", limited(Some(228_000_000), None), 75_000_001, Some(228_000_008)),
+            ("one byte more", limited(Some(228_000_000), None), 75_000_001, Some(228_000_004)),
             ("less than the rings", limited(Some(50_000_000), None), 32_000_000, Some(170_666_668)),
             ("data", limited(None, Some(132_000_000)), 75_000_000, None),
             ("too little data", limited(None, Some(132_000_000)), 96_000_000, Some(160_000_000)),

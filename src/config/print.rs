@@ -131,8 +131,8 @@ mod tests {
         let text = printed(&in_cgroup());
         assert!(text.contains("\n# 64M: the cgroup allows 209M\nMemoryLimit: auto\n"), "{text}");
         assert!(text.contains("\n# 1: the cgroup allows 1.5 CPUs\nWorkers: auto\n"), "{text}");
-        let text = printed(&Machine { address_space: Some(1_264_000_000), ..two_cores() });
-        assert!(text.contains("\n# 64M: RLIMIT_AS allows 1264M\nMemoryLimit: auto\n"), "{text}");
+        let text = printed(&Machine { address_space: Some(384_000_000), ..two_cores() });
+        assert!(text.contains("\n# 64M: RLIMIT_AS allows 384M\nMemoryLimit: auto\n"), "{text}");
         assert_eq!(
             [Milli(1000), Milli(1500), Milli(50)].map(|milli| milli.to_string()),
             ["1", "1.5", "0.05"]
