@@ -231,7 +231,9 @@ impl OpenStorm {
     /// Continues a storm after a restart; `members` are the values of its open alerts. Times in the future become the
     /// present. Returns `None` if the alert is not that of a storm.
     pub(super) fn restore(persisted: PersistedStorm, members: &[u64], at: At) -> Option<Self> {
-        let PersistedStorm { alert, progress } = persisted;
+        let PersistedStorm { mut alert, progress } = persisted;
+        // The number of hosts is exact, and takes the place of what was measured.
+        alert.progress.error_bound = 0;
         let mut storm = alert.progress.storm.as_deref()?.clone();
         let scope = match (storm.network, storm.target) {
             (Some(network), _) => Scope::Network(network),

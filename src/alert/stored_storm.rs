@@ -93,6 +93,8 @@ impl StormProgressForm {
             joined,
             last_joined_at,
         } = progress;
+        let earlier = joined.len().saturating_sub(JOINED_MAX);
+        let latest = joined.into_iter().skip(earlier);
         Self {
             has_target,
             networks,
@@ -100,7 +102,7 @@ impl StormProgressForm {
             growths,
             hosts_said,
             pause: u64::try_from(pause.min(PAUSE_MAX).as_nanos()).unwrap_or(u64::MAX),
-            joined: joined.into_iter().map(|(since, count)| (since.0, count)).collect(),
+            joined: latest.map(|(since, count)| (since.0, count)).collect(),
             last_joined_at: last_joined_at.0,
         }
     }

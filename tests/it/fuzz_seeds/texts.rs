@@ -81,6 +81,24 @@ fn state_rows_seeds_have_every_form() {
             r#"{{"id":"1790000000-{n}","kind":"{kind}","source":{source},"state":"open","measured":1200,"limit":100,"is_storm":{is_storm}}}"#
         )
     };
+    let of_storm = r#","storm":{"network":null,"target":"198.51.100.1","is_local":false,"hosts":3,"said_singly":1,"open":2,
+        "sample":["10.0.0.1","10.0.1.1"],"networks":[["10.0.0.0/24",2],["10.0.1.0/24",1]]}"#;
+    let storm = alert("SCANNING", "null", "null", "null")
+        .replace(r#""error":5"#, &format!(r#""error":5{}"#, packed(of_storm)));
+    let goes_on = packed(
+        r#","storm":{"has_target":true,"networks":[["10.0.0.0/24",2],["10.0.1.0/24",1]],"hosts_at_opening":2,"growths":1,
+        "hosts_said":2,"pause":2000000000,"joined":[[1790000000000000000,3]],"last_joined_at":1790000001000000000}"#,
+    );
+    let member = traffic
+        .replace("1790000000-1", "1790000000-5")
+        .replace("TRAFFIC", "SCANNING")
+        .replace(r#""error":5"#, r#""error":5,"storm_id":"1790000000-1""#);
+    let member_row = row(&member);
+    let storm_row = |version: u32, more: &str| {
+        let row = row(&storm).replacen(r#""version":1"#, &format!(r#""version":{version}"#), 1);
+        let storm_row = format!("{}{more}}}", row.strip_suffix('}').expect("an object"));
+        [storm_row, member_row.clone()].join("\n")
+    };
     let mute_row = format!(r#"{{"version":1,"mute":{mute}}}"#);
     compare(
         "state_rows",
@@ -121,6 +139,8 @@ fn state_rows_seeds_have_every_form() {
                     .join("\n"),
             ),
             ("rows_twice", [row(&traffic), row(&end), mute_row.clone(), mute_row.clone()].join("\n")),
+            ("rows_storm", storm_row(2, &goes_on)),
+            ("rows_storm_earlier", storm_row(1, "")),
             (
                 "rows_closed",
                 [row(&end), row(&extreme), mute_row.replace("1790000600", "1690000600")].join("\n"),
