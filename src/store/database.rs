@@ -124,12 +124,14 @@ impl Database {
             self.has_unsynced_name = true;
             self.is_lost = true;
         }
+        // What fails from here on may have changed the file.
+        self.left = None;
         let mut connection = connect(&self.path, file, &metadata)?;
         let recognised = schema::recognise(&connection).map_err(StoreFault::of_first_read)?;
         if let Recognised::Newer(version) = recognised {
             return Ok((Opened::Newer(version), identity));
         }
-        set_up(&connection)?;
+        set_up(&connection, recognised == Recognised::Empty)?;
         if recognised == Recognised::Empty {
             schema::create(&mut connection)?;
         }
@@ -189,7 +191,7 @@ impl Database {
             // It belongs to what was in the database before, and SQLite would take it for the WAL of what is in it now.
             let _ = fs::remove_file(beside(&self.path, WAL));
         }
-        if left.is_some_and(|left| left.shm == now.shm) {
+        if left.is_some_and(|left| left.shm.map(|shm| shm.id) == now.shm.map(|shm| shm.id)) {
             let _ = fs::remove_file(beside(&self.path, SHM));
         }
         let unread = beside(&self.path, ".unread");
@@ -311,7 +313,11 @@ impl Database {
     /// Copies the WAL into the database, so that the file alone has everything.
     pub(super) fn close(&mut self) {
         // What others have put there stays as it is; the next start reads it, or sets it aside.
-        if self.left.zip(DatabaseFiles::at(&self.path).ok()).is_some_and(|(left, now)| left != now) {
+        let now = DatabaseFiles::at(&self.path).ok();
+        let is_other = |(left, now): (DatabaseFiles, DatabaseFiles)| {
+            now.was_written_since(&left) || !now.has_files_of(&left)
+        };
+        if self.left.zip(now).is_some_and(is_other) {
             self.close_as_it_is();
         }
         if let Some(open) = self.open.take() {
@@ -366,9 +372,11 @@ fn copy_wal(connection: &Connection) -> bool {
     is_busy.is_ok_and(|is_busy| is_busy == 0)
 }
 
-/// Sets how the database is written.
-fn set_up(connection: &Connection) -> Result<(), StoreFault> {
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+/// Sets how the database is written. One with tables is not written here, so that a start on a full disk reads it.
+fn set_up(connection: &Connection, is_empty: bool) -> Result<(), StoreFault> {
+    if is_empty {
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     // The answer to this pragma is a row.
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {

@@ -54,7 +54,7 @@ impl FileStamp {
 pub(super) struct DatabaseFiles {
     pub(super) database: Option<FileStamp>,
     pub(super) wal: Option<FileStamp>,
-    pub(super) shm: Option<FileId>,
+    pub(super) shm: Option<FileStamp>,
 }
 
 impl DatabaseFiles {
@@ -66,21 +66,33 @@ impl DatabaseFiles {
         Ok(Self {
             database: FileStamp::at(path)?,
             wal: FileStamp::at(&beside(path, WAL))?,
-            shm: FileStamp::at(&beside(path, SHM))?.map(|stamp| stamp.id),
+            shm: FileStamp::at(&beside(path, SHM))?,
         })
+    }
+
+    /// Returns true if the same database, WAL and index are there, whatever is in them.
+    pub(super) fn has_files_of(&self, earlier: &Self) -> bool {
+        let id = |files: &Self| files.database.map(|file| file.id);
+        id(self) == id(earlier) && self.has_logs_of(earlier)
     }
 
     /// Returns true if the same WAL and index are there, whatever is in them.
     pub(super) fn has_logs_of(&self, earlier: &Self) -> bool {
-        self.wal.map(|wal| wal.id) == earlier.wal.map(|wal| wal.id) && self.shm == earlier.shm
+        let id = |file: Option<FileStamp>| file.map(|file| file.id);
+        id(self.wal) == id(earlier.wal) && id(self.shm) == id(earlier.shm)
     }
 
-    /// Returns true if others wrote to the database or to its WAL, neither of which was removed or replaced.
+    /// Returns true if others wrote to the database or to its WAL, neither of which was removed or replaced, or if they
+    /// cut the index: an access to what is missing of it would end the process (SIGBUS).
     pub(super) fn was_written_since(&self, earlier: &Self) -> bool {
         let is_other = |now: Option<FileStamp>, before: Option<FileStamp>| match (now, before) {
             (Some(now), Some(before)) => now.id == before.id && now != before,
             _ => false,
         };
-        is_other(self.database, earlier.database) || is_other(self.wal, earlier.wal)
+        let is_cut = match (self.shm, earlier.shm) {
+            (Some(now), Some(before)) => now.id == before.id && now.len < before.len,
+            _ => false,
+        };
+        is_other(self.database, earlier.database) || is_other(self.wal, earlier.wal) || is_cut
     }
 }

@@ -106,6 +106,9 @@ fn file_problem(path: &Path, owner_of_folder: u32, owners: &[u32]) -> Option<Str
 #[derive(Debug)]
 pub(super) struct FolderLock {
     _file: File,
+    /// The folder itself is locked too: unlike the file, it cannot be removed while the database is in it. `None` if it
+    /// cannot be opened, or if its file system locks no folders.
+    _folder: Option<File>,
 }
 
 /// Checks the folder, creates it if it does not exist, and locks it. Returns the error of the system if the lock file
@@ -119,6 +122,16 @@ pub(super) fn lock(folder: &Path) -> Result<io::Result<FolderLock>, StoreError> 
     }
     // If it cannot be made, opening the lock file fails below.
     let _ = DirBuilder::new().mode(0o700).create(folder);
+    let locked_folder = match lock_itself(folder) {
+        Ok(locked) => locked,
+        Err(TryLockError::WouldBlock) => {
+            let holder = File::open(folder.join(LOCK_FILE)).ok().map(|mut file| holder_in(&mut file));
+            let holder = holder
+                .unwrap_or_else(|| format!("its {LOCK_FILE} was removed; find it with fuser {DATABASE}"));
+            return Err(StoreError::InUse { folder: folder.to_owned(), holder });
+        }
+        Err(TryLockError::Error(_)) => None,
+    };
     let mut file = match open_own(&folder.join(LOCK_FILE)) {
         Ok(file) => file,
         Err(error) => return Ok(Err(error)),
@@ -127,7 +140,7 @@ pub(super) fn lock(folder: &Path) -> Result<io::Result<FolderLock>, StoreError> 
         Ok(()) => {
             // Without its pid in the file the lock holds as well.
             let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-            Ok(Ok(FolderLock { _file: file }))
+            Ok(Ok(FolderLock { _file: file, _folder: locked_folder }))
         }
         Err(TryLockError::WouldBlock) => {
             Err(StoreError::InUse { folder: folder.to_owned(), holder: holder_in(&mut file) })
@@ -135,9 +148,19 @@ pub(super) fn lock(folder: &Path) -> Result<io::Result<FolderLock>, StoreError> 
         // The file system has no locks.
         Err(TryLockError::Error(error)) => {
             tracing::warn!("{} cannot be locked: {error}; run one process with it only", folder.display());
-            Ok(Ok(FolderLock { _file: file }))
+            Ok(Ok(FolderLock { _file: file, _folder: locked_folder }))
         }
     }
+}
+
+/// Locks the folder itself.
+///
+/// # Errors
+/// Another process holds this lock, or the file system locks no folders.
+fn lock_itself(folder: &Path) -> Result<Option<File>, TryLockError> {
+    let Ok(opened) = File::open(folder) else { return Ok(None) };
+    opened.try_lock()?;
+    Ok(Some(opened))
 }
 
 fn holder_in(file: &mut File) -> String {

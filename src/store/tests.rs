@@ -514,7 +514,8 @@ fn a_wal_that_is_overwritten_and_tables_that_others_change_are_set_aside() {
         let other = rusqlite::Connection::open(folder.join(DATABASE)).expect("it is there");
         other.execute_batch("DROP TABLE mutes; PRAGMA application_id = 7").expect("nobody writes");
     };
-    for change in [cut, zero, drop_table] {
+    let cut_index: fn(&Path) = |folder| overwrite(&folder.join("state.db-shm"), b"");
+    for change in [cut, zero, drop_table, cut_index] {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let (_, writer) = open(folder.path());
         let ticket = writer.submit(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
@@ -555,6 +556,20 @@ fn a_file_that_others_only_read_or_whose_mode_they_change_stays_in_use() {
     let own = format!(" {} ", std::process::id());
     let of_file = format!(":{inode} ");
     assert!(locks.lines().any(|line| line.contains(&own) && line.contains(&of_file)), "{locks}");
+    assert!(writer.finish(LONG));
+}
+
+/// The lock file may be removed by somebody who cleans up.
+#[test]
+fn one_process_has_the_folder_although_its_lock_file_was_removed() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (_, writer) = open(folder.path());
+    fs::remove_file(folder.path().join(LOCK_FILE)).expect("it is there");
+    let refused = StateDatabase::open(folder.path()).expect_err("another has it").to_string();
+    assert!(refused.contains("another process keeps its state in"), "{refused}");
+    assert!(!folder.path().join(LOCK_FILE).exists(), "a file without the lock would name nobody");
+    assert!(writer.finish(LONG));
+    let (_, writer) = open(folder.path());
     assert!(writer.finish(LONG));
 }
 

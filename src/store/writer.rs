@@ -205,7 +205,9 @@ impl Shared {
 
 impl Queue {
     fn is_durable(&self) -> bool {
-        self.error.is_none() && self.waits_since.is_none_or(|since| since.elapsed() <= DURABLE_WITHIN)
+        self.error.is_none()
+            && !self.is_lost
+            && self.waits_since.is_none_or(|since| since.elapsed() <= DURABLE_WITHIN)
     }
 
     /// Has everything submitted again if the removals that wait became too many to be kept one by one.
