@@ -141,8 +141,8 @@ impl Ledger {
     /// to none.
     ///
     /// The first finding of a host and kind opens an alert. Further ones keep it open and raise its peak, and lead to a
-    /// notice when they confirm it or reach 2, 5 or 10 times the limit, or when the alert is no longer muted. `evidence`
-    /// returns the evidence of the host as of now; it is called when the alert needs evidence.
+    /// notice when they confirm it or reach 2, 5 or 10 times the limit, or when the alert is no longer muted.
+    /// `evidence` returns the evidence of the host as of now; it is called when the alert needs evidence.
     pub(crate) fn apply(
         &mut self,
         finding: &Finding,

@@ -186,8 +186,8 @@ impl OpenAlert {
         self.take_owed_showing(self.alert.progress.last)
     }
 
-    /// Returns the notice that is owed of an alert whose host does not exceed its limit at the moment. The bytes that it
-    /// shows are those of its evidence, as its destinations are.
+    /// Returns the notice that is owed of an alert whose host does not exceed its limit at the moment. The bytes that
+    /// it shows are those of its evidence, as its destinations are.
     pub(super) fn take_owed_as_of_evidence(&mut self) -> Option<Notice> {
         let Alert { kind, ip_bytes, measured, ref progress, .. } = self.alert;
         let is_about_bytes = kind.metric() == Some(Metric::IpBytes) && ip_bytes > 0;

@@ -14,9 +14,9 @@
 //! it names. When the program stops, all that waits is notified. Its growth is notified when its hosts are
 //! 2, 5, 10, 100 and so on times as many as at its opening, and when it goes on after a minute without an opening. As
 //! long as it can name all its hosts, further ones are named after 1, 2, 4, 8 and so on seconds. It closes when none of
-//! its alerts is open. After a restart it goes on as the same storm. An alert whose value is ten times the geometric mean of the storm or more is notified singly,
-//! but not more than `AlertBurst` of them within a minute. So whoever keeps a storm going hides nobody who does far
-//! more.
+//! its alerts is open. After a restart it goes on as the same storm. An alert whose value is ten times the geometric
+//! mean of the storm or more is notified singly, but not more than `AlertBurst` of them within a minute. So whoever
+//! keeps a storm going hides nobody who does far more.
 //!
 //! Each opening costs one look at a few dozen records, and each judgement with openings a sort of them.
 

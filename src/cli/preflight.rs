@@ -1,5 +1,5 @@
-//! What stops the start, as far as it can be seen without changing anything. `check` and the start look for the same and
-//! say the same; the start finds the rest, such as a port that another program has, when it opens things.
+//! What stops the start, as far as it can be seen without changing anything. `check` and the start look for the same
+//! and say the same; the start finds the rest, such as a port that another program has, when it opens things.
 
 use nix::unistd::geteuid;
 use traffic_alerted::api;

@@ -12,7 +12,8 @@ use traffic_alerted::sandbox::{self, SandboxMode};
 use super::provided_folder::provided_folder;
 
 /// Confines this thread, and those that it starts, to what the configuration at `path` needs, and to the removal of
-/// the API's socket at the end, if nothing else can be removed with the right to do so. Call it after privileges were given up and before threads are started.
+/// the API's socket at the end, if nothing else can be removed with the right to do so. Call it after privileges were
+/// given up and before threads are started.
 pub(super) fn begin(config: &Config, path: &Path, socket: Option<&Path>) {
     if config.sandbox() == SandboxMode::Off {
         warn!("Sandbox is off: whoever takes over the program can do all that its user can");

@@ -154,7 +154,8 @@ impl ConfigFile {
     }
 
     /// Does the same before a start that gives the files and folders in `given` to the user of the program. If
-    /// `become_user` returns true, this process is that user from then on, and looks again with the rights of that user.
+    /// `become_user` returns true, this process is that user from then on, and looks again with the rights of that
+    /// user.
     pub fn warnings_before_start(&self, given: &[PathBuf], become_user: impl FnOnce() -> bool) -> Warnings {
         let mut found = missing(&self.config.settings, Viewer::Operator);
         if become_user() {

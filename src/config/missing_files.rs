@@ -200,8 +200,8 @@ fn growing_file(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
         .or_else(|| not_rotatable(path, viewer))
 }
 
-/// Looks at the folder of an `AlertFile` that is there and can be written. A full file is renamed in its folder, and the
-/// file of the lock is made there.
+/// Looks at the folder of an `AlertFile` that is there and can be written. A full file is renamed in its folder, and
+/// the file of the lock is made there.
 fn not_rotatable(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
     let rights = AccessFlags::W_OK | AccessFlags::X_OK;
     let folder = refused(path.parent()?, viewer, rights, NOT_WRITABLE, FOLDER_RIGHT)?;

@@ -84,7 +84,8 @@ pub fn take_over(files: &[OwnFiles], account: &Account) -> TakenOver {
     visit(files, account, Action::Give)
 }
 
-/// Returns the files and folders that [`take_over()`] and [`take_over_secrets`] would give to the user. Changes nothing.
+/// Returns the files and folders that [`take_over()`] and [`take_over_secrets`] would give to the user. Changes
+/// nothing.
 pub fn would_take_over<'p>(
     files: &[OwnFiles],
     secrets: impl Iterator<Item = &'p Path>,

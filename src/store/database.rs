@@ -351,8 +351,8 @@ fn connect(path: &Path, file: File, metadata: &fs::Metadata) -> Result<Connectio
             format!("its format has the write version {}, which this SQLite cannot write", write_version[0]);
         return Err(StoreFault::Foreign(text));
     }
-    // A later close of any descriptor of the file would release the locks of SQLite, and the next program that only reads
-    // would take itself for the last one and remove the WAL (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    // A later close of any descriptor of the file would release the locks of SQLite, and the next program that only
+    // reads would take itself for the last one and remove the WAL (https://www.sqlite.org/howtocorrupt.html, 2.2).
     drop(file);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX

@@ -30,7 +30,9 @@ mod writer;
 use std::path::Path;
 
 pub use error::StoreError;
-pub use folder::{DATABASE, FolderProblem, LOCK_FILE, beside, folder_problem, last_written, read_regular, refusal};
+pub use folder::{
+    DATABASE, FolderProblem, LOCK_FILE, beside, folder_problem, last_written, read_regular, refusal,
+};
 pub use rows::{AlertRow, Changes, MuteRow, NoticeRow, Numbers, OutboxRow, Restored};
 pub use writer::{StateStatus, StateWriter, Ticket};
 

@@ -23,8 +23,8 @@ impl Ledger {
         Ok(mute)
     }
 
-    /// Removes a mute. An open alert that is no longer muted and whose present state was not notified is notified in the
-    /// next judgement. Returns true if the mute was in force.
+    /// Removes a mute. An open alert that is no longer muted and whose present state was not notified is notified in
+    /// the next judgement. Returns true if the mute was in force.
     pub(crate) fn unmute(&mut self, id: u64) -> bool {
         let was_there = self.mutes.remove(id);
         if was_there {

@@ -1,9 +1,9 @@
 //! What of the ledger has changed since it was last saved, as rows of the state database.
 //!
 //! The changes of a judgement and its notices go into one transaction: an alert whose opening counts as said has its
-//! notice in the outbox. What may be a little older in the database is saved in parts, so that no step takes long: peaks
-//! and evidence, the whole ledger after a restart, a step of the clock or the loss of the database, and the alerts of a
-//! storm beyond the first ones, which have no notices.
+//! notice in the outbox. What may be a little older in the database is saved in parts, so that no step takes long:
+//! peaks and evidence, the whole ledger after a restart, a step of the clock or the loss of the database, and the
+//! alerts of a storm beyond the first ones, which have no notices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,8 +22,8 @@ const RESERVED_MUTES: u64 = 1000;
 /// largest rows have some 10 KB, and each takes less than 40 us.
 const BACKLOG_PART: usize = 250;
 
-/// Which peaks and which evidence [`Ledger::take_changes`] returns. They change often and are saved rarely, as a part of
-/// the backlog.
+/// Which peaks and which evidence [`Ledger::take_changes`] returns. They change often and are saved rarely, as a part
+/// of the backlog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PeakSave {
     /// A part of the backlog.

@@ -127,8 +127,8 @@ impl Ledger {
         }
     }
 
-    /// Continues the storms after a restart. An alert of a storm that is not known is in none. A storm of which no alert
-    /// is open any more closes with the next judgement.
+    /// Continues the storms after a restart. An alert of a storm that is not known is in none. A storm of which no
+    /// alert is open any more closes with the next judgement.
     pub(super) fn restore_storms(&mut self, storms: Vec<PersistedStorm>, at: At) {
         let mut members: HashMap<Arc<str>, Vec<u64>> = HashMap::new();
         for open in self.open.values_mut() {

@@ -797,7 +797,8 @@ fn an_alert_without_saved_evidence_gathers_it_again() {
     assert_eq!(after.open().next().map(|alert| alert.ip_bytes), Some(220));
 }
 
-/// `TOTALBYTES=` and the sentence are of one moment, whether the host still exceeds its limit when the mute ends or not.
+/// `TOTALBYTES=` and the sentence are of one moment, whether the host still exceeds its limit when the mute ends or
+/// not.
 #[test]
 fn the_notice_at_the_end_of_a_mute_shows_value_and_evidence_of_one_moment() {
     for goes_on in [true, false] {

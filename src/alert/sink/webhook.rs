@@ -96,7 +96,8 @@ pub(crate) fn why_no_token(token: &str) -> Option<&'static str> {
     (!token.bytes().all(is_visible)).then_some("a character that no token has")
 }
 
-/// Returns what is wrong with the URL in a file, and what to do; `None` if it can be used, or if the file cannot be read.
+/// Returns what is wrong with the URL in a file, and what to do; `None` if it can be used, or if the file cannot be
+/// read.
 pub(crate) fn why_no_webhook_in(path: &Path) -> Option<(String, &'static str)> {
     let url = Secret::InFile(path.to_owned()).read().ok()?;
     why_no_webhook(&url).map(|why| (format!("the address in it is {why}"), URL_REMEDY))
