@@ -191,6 +191,7 @@ fn growing_file(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
         Ok(metadata) if !metadata.is_dir() => {
             return cause(path, "not a regular file", "write the path of a file in a folder of its own");
         }
+        Err(error) if !is_absent(&error) => return unseen(path, &error, viewer),
         _ => return replaced_file(path, viewer),
     }
     if is_foreign(path) {

@@ -163,8 +163,13 @@ impl Database {
             .custom_flags(libc::O_NONBLOCK)
             .open(path)
             .map_err(GeoIpError::Read)?;
-        if !file.metadata().map_err(GeoIpError::Read)?.is_file() {
+        let metadata = file.metadata().map_err(GeoIpError::Read)?;
+        if !metadata.is_file() {
             return Err(GeoIpError::NotRegular);
+        }
+        // Before memory is taken for it.
+        if metadata.len() > DATABASE_BYTES_MAX {
+            return Err(GeoIpError::TooLarge);
         }
         let mut bytes = Vec::new();
         // One byte more than is allowed shows that a file is too large.

@@ -27,7 +27,7 @@ pub enum ThreadKind {
     Store,
     /// Writes log records.
     Records,
-    /// Resolves the name of a receiver.
+    /// Resolves the name of a receiver, or reads the certificate authorities.
     Lookup,
     /// Reads the configuration and the files that it names.
     ConfigReader,

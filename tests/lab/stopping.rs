@@ -1,13 +1,20 @@
 //! On a signal the program ends within a second, after it has counted and logged all that it has seen.
 
+use std::fs::{self, File};
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpStream};
-use std::time::Duration;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use crate::support::host::{Host, Sum};
 use crate::support::injector::Udp;
 use crate::support::namespaces::inside;
-use crate::support::program::{EVERY_HOST, PORT, Program, Signal};
+use crate::support::program::{BINARY, EVERY_HOST, PORT, Program, Signal};
 
 const SOON: Duration = Duration::from_secs(1);
 const HEAVY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -79,5 +86,149 @@ fn a_log_that_hangs_does_not_delay_the_end() {
         eprintln!("with a log that hangs: {:?}", ended.took);
         assert!(ended.took < SOON, "{:?}", ended.took);
         assert_eq!(ended.code, Some(0));
+    });
+}
+
+#[test]
+fn a_removed_sink_that_hangs_delays_neither_the_reload_nor_the_end() {
+    inside(|| {
+        let (far, router) = (Host::new(), Host::router());
+        far.plug("far0", &router, "near0");
+        // Accepts, and never answers.
+        let silent = router.on(|| TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"));
+        let port = silent.local_addr().expect("it is bound").port();
+        let config = format!("{EVERY_HOST}ByteLimit: 100K\n");
+        let hanging = format!("{config}WebhookURL: http://127.0.0.1:{port}/\n");
+        let packet = Udp { src: HEAVY, dst: Ipv4Addr::new(198, 18, 0, 1), dst_port: 53, ip_bytes: 1000 };
+        let lost = "WebhookURL: 1 alerts were still waiting at the end";
+
+        let program = Program::start(&router, &hanging);
+        far.injector("far0").send_at_rate(&vec![packet.frame(); 101], 50_000);
+        let _held = silent.accept().expect("it listens");
+        let asked = Instant::now();
+        program.reload(&config);
+        assert!(asked.elapsed() < SOON, "{:?}\n{}", asked.elapsed(), program.log_text());
+        // The next one comes after it, so that the sink does not overtake itself.
+        program.reload(&hanging);
+        assert!(program.log_text().contains(lost), "{}", program.log_text());
+        program.reload(&config);
+        let ended = program.stop(Signal::SIGTERM);
+        assert!(ended.took < SOON, "{:?}\n{}", ended.took, ended.text());
+        assert_eq!(ended.code, Some(0), "{}", ended.text());
+
+        let program = Program::start(&router, &hanging);
+        far.injector("far0").send_at_rate(&vec![packet.frame(); 101], 50_000);
+        let _held = silent.accept().expect("it listens");
+        program.reload(&config);
+        let ended = program.stop(Signal::SIGTERM);
+        assert!(ended.took < SOON, "{:?}\n{}", ended.took, ended.text());
+        assert_eq!(ended.code, Some(0), "{}", ended.text());
+        assert!(ended.text().contains(lost), "{}", ended.text());
+    });
+}
+
+/// What is put in the place of a file.
+type Replacement = (&'static str, fn(&Path));
+
+const REPLACEMENTS: &[Replacement] = &[
+    ("a pipe", |path| mkfifo(path, Mode::S_IRWXU).expect("the folder is ours")),
+    ("a folder", |path| fs::create_dir(path).expect("the folder is ours")),
+    ("a link to a device without an end", |path| symlink("/dev/zero", path).expect("the folder is ours")),
+    ("a link to a full device", |path| symlink("/dev/full", path).expect("the folder is ours")),
+    ("a link to itself", |path| symlink(path, path).expect("the folder is ours")),
+    ("a file of 10 GB", |path| {
+        File::create(path).and_then(|file| file.set_len(10_000_000_000)).expect("it takes no room");
+    }),
+];
+
+/// Nothing that the program reads or writes may keep a signal waiting.
+#[test]
+fn files_that_became_something_else_do_not_delay_the_end() {
+    inside(|| {
+        let router = Host::router();
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("state")).expect("the folder is ours");
+        let files = [
+            ("ApiTokenFile", "api-token", "stopping-token-0123456789-abcdefg\n"),
+            ("WebhookTokenFile", "webhook-token", "token\n"),
+            ("WebhookURL", "url", "http://127.0.0.1:9/\n"),
+            ("CountryDatabase", "country.mmdb", ""),
+            ("AsnDatabase", "asn.mmdb", ""),
+            ("StateFile", "state/state.json", ""),
+            ("AlertFile", "alerts.jsonl", ""),
+        ];
+        let lines = files.map(|(key, name, _)| format!("{key}: {}\n", at(name).display()));
+        let config = lines.concat();
+        let remove = |name: &str| {
+            if fs::remove_file(at(name)).is_err() {
+                // It is a folder, or it is not there.
+                let _ = fs::remove_dir(at(name));
+            }
+        };
+        let make = |name: &str, text: &str| {
+            remove(name);
+            fs::write(at(name), text).expect("the folder is ours");
+            fs::set_permissions(at(name), fs::Permissions::from_mode(0o600)).expect("it is ours");
+        };
+        for (what, replace) in REPLACEMENTS {
+            files.iter().for_each(|(_, name, text)| make(name, text));
+            let program = Program::start(&router, &config);
+            for (_, name, _) in files {
+                remove(name);
+                replace(&at(name));
+            }
+            program.reload(&config);
+            program.replace_config(replace);
+            program.signal(Signal::SIGHUP);
+            let ended = program.stop(Signal::SIGTERM);
+            assert!(ended.took < SOON, "{what}: {:?}\n{}", ended.took, ended.text());
+            assert_eq!(ended.code, Some(0), "{what}: {}", ended.text());
+            assert!(
+                ended.text().contains("the API token and its users stay as they were"),
+                "{}",
+                ended.text()
+            );
+
+            // The start refuses such a token, and says of each of the others that it cannot be used.
+            make("api-token", files[0].2);
+            let ended = Program::start(&router, &config).stop(Signal::SIGTERM);
+            assert!(ended.took < SOON, "{what}: {:?}\n{}", ended.took, ended.text());
+            assert_eq!(ended.code, Some(0), "{what}: {}", ended.text());
+            for key in ["WebhookTokenFile", "WebhookURL", "AlertFile"] {
+                let warning = format!("`{key}` cannot be used now");
+                assert!(ended.text().contains(&warning), "{what}: {warning}\n{}", ended.text());
+            }
+        }
+    });
+}
+
+#[test]
+fn authorities_and_names_that_are_never_read_do_not_delay_the_end() {
+    inside(|| {
+        let router = Host::router();
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let pipe = folder.path().join("pipe");
+        mkfifo(&pipe, Mode::S_IRWXU).expect("the folder is ours");
+        let mut command = Command::new(BINARY);
+        command.env("SSL_CERT_FILE", &pipe).env_remove("SSL_CERT_DIR");
+        let program = Program::start_as(command, &router, "WebhookURL: https://127.0.0.1:9/\n");
+        program.wait_for_log("the certificate authorities of this system are not read");
+        let ended = program.stop(Signal::SIGTERM);
+        assert!(ended.took < SOON, "{:?}\n{}", ended.took, ended.text());
+        assert_eq!(ended.code, Some(0), "{}", ended.text());
+
+        // The same while the sinks still wait for them.
+        for config in ["WebhookURL: https://127.0.0.1:9/\n", "Syslog: tcp://collector.example:601\n"] {
+            let mut command = Command::new("unshare");
+            command
+                .args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""])
+                .args([pipe.as_os_str(), BINARY.as_ref()])
+                .env("SSL_CERT_FILE", &pipe)
+                .env_remove("SSL_CERT_DIR");
+            let ended = Program::start_as(command, &router, config).stop(Signal::SIGTERM);
+            assert!(ended.took < SOON, "{config}: {:?}\n{}", ended.took, ended.text());
+            assert_eq!(ended.code, Some(0), "{config}: {}", ended.text());
+        }
     });
 }

@@ -20,7 +20,9 @@
 //! [`Sinks::start`] must be called after capabilities are dropped and signals are blocked: the threads inherit both.
 //! [`Sinks::reconfigure`] starts threads as well.
 
+mod authorities;
 mod body;
+mod closing;
 mod command;
 mod counters;
 mod delivery_test;

@@ -3,9 +3,10 @@
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
+use super::closing::{Closing, WaitOver};
 use super::counters::SinkName;
 use super::sinks::{ShutdownTimeouts, SinkResult};
-use super::worker::{Closing, SinkWorker, WaitOver};
+use super::worker::SinkWorker;
 
 /// Sinks that make a last attempt for each notice that waits. If a reload has removed them, what they cannot deliver
 /// then is given up.
@@ -37,7 +38,7 @@ impl RemovedSinks {
         let finished = self.closing.into_iter().map(|closing| {
             let (sink, is_kept) = (closing.name, closing.is_kept);
             let longest = if sink == SinkName::Log { timeouts.log } else { timeouts.others };
-            let (counts, in_time) = closing.wait(began + longest);
+            let (counts, in_time) = closing.wait(began, longest);
             SinkResult { sink, counts, in_time, is_kept }
         });
         finished.collect()

@@ -32,6 +32,7 @@ use ureq::{Agent, Body as ResponseBody, Timeout};
 use crate::alert::json::timestamp;
 use crate::time::unix_now;
 
+use super::authorities::authorities;
 use super::body::{WebhookFormat, body};
 use super::counters::SinkName;
 use super::gateway::gateway_name;
@@ -213,17 +214,6 @@ fn agent_config(options: &WebhookOptions, authorities: &[Certificate<'static>]) 
         .timeout_connect(Some(options.connect_timeout))
         .timeout_global(Some(options.answer_timeout))
         .build()
-}
-
-fn authorities() -> Result<Vec<Certificate<'static>>, Failure> {
-    let loaded = rustls_native_certs::load_native_certs();
-    if loaded.certs.is_empty() {
-        let cause = loaded.errors.first().map_or_else(String::new, |error| format!(" ({error})"));
-        return Err(Failure::passing(format!(
-            "this system trusts no certificate authority{cause}: install ca-certificates"
-        )));
-    }
-    Ok(loaded.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect())
 }
 
 /// Resolves names without `std::thread::spawn`, which panics if the system cannot create a thread.

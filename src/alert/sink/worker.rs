@@ -13,9 +13,9 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Sender;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tracing::warn;
 
@@ -24,6 +24,7 @@ use crate::enrich::{GeoIp, ReverseDns};
 use crate::sandbox;
 use crate::time::monotonic_now;
 
+use super::closing::{Closing, EndChannel, WaitOver};
 use super::counters::{AtomicCounts, Counts, SinkName};
 pub(super) use super::failure::Failure;
 use super::outbox::Outbox;
@@ -263,69 +264,6 @@ impl SinkWorker {
         Closing { name, counters, before, is_kept, shutdown, end }
     }
 }
-
-/// A sink whose queue is closed and whose last attempts are under way.
-#[derive(Debug)]
-pub(super) struct Closing {
-    pub(super) name: SinkName,
-    counters: Arc<AtomicCounts>,
-    before: Counts,
-    /// True if what waits is delivered after the next start.
-    pub(super) is_kept: bool,
-    shutdown: Shutdown,
-    end: EndChannel,
-}
-
-/// Tells whoever waits for the end of a sink why the wait is over.
-#[derive(Debug)]
-struct EndChannel {
-    sender: Sender<WaitOver>,
-    receiver: Receiver<WaitOver>,
-}
-
-impl EndChannel {
-    fn new() -> Self {
-        let (sender, receiver) = channel();
-        Self { sender, receiver }
-    }
-}
-
-/// Why a wait for the end of a sink is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WaitOver {
-    /// The thread of the sink has finished.
-    Finished,
-    /// There is no time to wait any longer.
-    Hurry,
-}
-
-impl Closing {
-    /// Returns what ends [`wait`](Self::wait) early if [`WaitOver::Hurry`] is sent.
-    pub(super) fn hurry(&self) -> Sender<WaitOver> {
-        self.end.sender.clone()
-    }
-
-    /// Waits for the thread until the deadline or [`WaitOver::Hurry`], then aborts the present attempt and waits for at
-    /// most [`ABORT_TIMEOUT`]. Returns what was counted since the start of the sink, and true if the thread finished
-    /// before the deadline.
-    pub(super) fn wait(self, deadline: Instant) -> (Counts, bool) {
-        let is_done = |deadline: Instant| {
-            let left = deadline.saturating_duration_since(Instant::now());
-            self.end.receiver.recv_timeout(left) == Ok(WaitOver::Finished)
-        };
-        let in_time = is_done(deadline);
-        if !in_time {
-            self.shutdown.now();
-            let aborted = Instant::now() + ABORT_TIMEOUT;
-            // A request to hurry may come meanwhile.
-            while !is_done(aborted) && Instant::now() < aborted {}
-        }
-        (self.counters.read().since(self.before), in_time)
-    }
-}
-
-/// How long the end of the program waits for an attempt that was aborted, such as a command whose processes are killed.
-const ABORT_TIMEOUT: Duration = Duration::from_millis(200);
 
 struct SinkThread {
     setup: SinkSetup,
