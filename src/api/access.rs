@@ -242,7 +242,7 @@ impl Access {
         };
         format!(
             "this needs a token, and none is set: run `TrafficAlerted token --file {PROPOSED_FILE}`, add the line \
-             `ApiTokenFile: {PROPOSED_FILE}` to the configuration and reload{socket}"
+             `ApiTokenFile: {PROPOSED_FILE}` to the configuration and restart TrafficAlerted{socket}"
         )
     }
 }

@@ -233,7 +233,8 @@ fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "`TrafficAlerted token --file PATH` makes such a file",
         io::ErrorKind::PermissionDenied => {
-            "give the file to the user that runs TrafficAlerted (chown, or LoadCredential= in the unit)"
+            "give the file to the user that runs TrafficAlerted (chown, or LoadCredential= in the unit), or restart: a \
+             start as root gives it"
         }
         io::ErrorKind::InvalidData => "it must be text",
         _ => "write the path of a file with a token",

@@ -7,6 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::key::SettingKey;
 use super::keyword::Keyword;
+use crate::api::why_no_api_token;
 use crate::escape::{self, Escaped};
 use crate::logging::LogFormat;
 
@@ -127,7 +128,7 @@ fn without_tokens(text: &str) -> String {
         let key = &key
             [..key.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').unwrap_or(key.len())];
         if !is_key_of_token(key) {
-            hidden.push_str(line);
+            hide_words(line, &mut hidden);
             continue;
         }
         let value = line.len() - line.trim_start().len() + key.len();
@@ -143,11 +144,29 @@ fn without_tokens(text: &str) -> String {
     hidden
 }
 
-/// Returns true for `ApiToken`, and for a key that its author may have meant so.
+/// Adds a line to the text, with a star for each byte of a word that has the form of a token.
+fn hide_words(line: &str, hidden: &mut String) {
+    let is_of_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let mut rest = line;
+    while !rest.is_empty() {
+        let word = rest.find(|c| !is_of_token(c)).unwrap_or(rest.len());
+        let next = rest[word..].find(is_of_token).map_or(rest.len(), |at| word + at);
+        match why_no_api_token(&rest[..word]) {
+            None => hidden.extend(std::iter::repeat_n('*', word)),
+            Some(_) => hidden.push_str(&rest[..word]),
+        }
+        hidden.push_str(&rest[word..next]);
+        rest = &rest[next..];
+    }
+}
+
+/// Returns true for keys whose value is a token, and for a key that its author may have meant so.
 fn is_key_of_token(key: &str) -> bool {
-    let is_another = SettingKey::named(key).is_some_and(|key| key != SettingKey::ApiToken);
+    let tokens = [SettingKey::ApiToken, SettingKey::WebhookToken];
+    let is_another = SettingKey::named(key).is_some_and(|key| !tokens.contains(&key));
     let is_alike = || {
-        SettingKey::nearest(key) == Some(SettingKey::ApiToken) || key.to_ascii_lowercase().ends_with("token")
+        SettingKey::nearest(key).is_some_and(|key| tokens.contains(&key))
+            || key.to_ascii_lowercase().ends_with("token")
     };
     !is_another && is_alike()
 }
@@ -263,6 +282,11 @@ mod tests {
             "  apitoken: Secret-secret",
             "Token: Secret-secret",
             "ApiToken: é Secret-secret # Secret-secret",
+            "WebhookToken: Secret secret",
+            "WebhookTokn: Secret-secret",
+            "Authorization: Bearer Secret-secret0123456789abcdefghij",
+            "Secret-secret0123456789abcdef0123456789abcdef",
+            "ByteLimit: 1G é Secret-secret0123456789abcdefghij",
             "ApiToken: 0123456789abcdef0123456789abcdef\nApiToken: Secret-secret0123456789abcdef0123456789abcdef",
         ] {
             let error = Config::parse("my.conf", line).expect_err("it is wrong");
