@@ -2,12 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::host::Host;
-use crate::support::namespaces::inside;
+use crate::support::namespaces::{inside, inside_with_users};
 use crate::support::program::{Program, Signal, TIMEOUT, TOKEN_LINE, WITH_TOKEN};
 
 const JSON: &str = "Content-Type: application/json\r\n";
@@ -169,3 +172,114 @@ fn a_user_who_holds_all_connections_does_not_hide_the_health() {
         assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
     });
 }
+
+/// A page in a browser on this host can make it send requests, and owns the name by which it calls this server.
+#[test]
+fn a_web_page_on_this_host_changes_nothing() {
+    inside(|| {
+        let router = Host::router();
+        let program = Program::start(&router, TOKEN_LINE);
+        let token = TOKEN_LINE.trim_end().strip_prefix("ApiToken: ").expect("it begins so");
+        let ask = |line: &str, host: &str, headers: &str, body: &str| {
+            router.on(|| {
+                let stream = TcpStream::connect(("127.0.0.1", 8698)).expect("it listens");
+                stream.set_read_timeout(Some(TIMEOUT)).expect("not zero");
+                status(&exchange(stream, &format!("{line} HTTP/1.1\r\nHost: {host}\r\n{headers}"), body))
+            })
+        };
+        let local = "localhost:8698";
+        let sign_in = format!(r#"{{"token":"{token}"}}"#);
+        let (_, answer) = program.request(&format!("POST /api/v1/session HTTP/1.1\r\n{JSON}"), "{}");
+        assert!(answer.contains("token"), "{answer}");
+        for headers in [
+            "Origin: http://evil.example\r\n",
+            "Origin: null\r\n",
+            "Origin: http://localhost:3000\r\n",
+            "Origin: http://127.0.0.1:8698\r\n",
+            "Sec-Fetch-Site: cross-site\r\n",
+            "Sec-Fetch-Site: same-site\r\n",
+        ] {
+            let all = format!("{headers}{JSON}{WITH_TOKEN}");
+            assert_eq!(ask("POST /api/v1/mutes", local, &all, MUTE), 403, "{headers}");
+            assert_eq!(ask("POST /api/v1/session", local, &all, &sign_in), 403, "{headers}");
+            assert_eq!(ask("DELETE /api/v1/session", local, headers, ""), 403, "{headers}");
+        }
+        for host in
+            ["evil.example:8698", "localhost.evil.example", "127.0.0.1.evil.example:8698", "2130706433"]
+        {
+            let all = format!("Origin: http://{host}\r\n{JSON}{WITH_TOKEN}");
+            assert_eq!(ask("POST /api/v1/mutes", host, &all, MUTE), 421, "{host}");
+            assert_eq!(ask("GET /all", host, WITH_TOKEN, ""), 421, "{host}");
+        }
+        // What a form can send, and what no program means.
+        let two = format!("{JSON}Content-Type: text/plain\r\n");
+        for kind in [
+            "Content-Type: text/plain\r\n",
+            "Content-Type: application/x-www-form-urlencoded\r\n",
+            "Content-Type: multipart/form-data; boundary=x\r\n",
+            "",
+            &two,
+        ] {
+            assert_eq!(
+                ask("POST /api/v1/mutes", local, &format!("{kind}{WITH_TOKEN}"), MUTE),
+                415,
+                "{kind:?}"
+            );
+        }
+        // A token in an address ends up in histories and logs, so it is taken from no address.
+        assert_eq!(ask(&format!("POST /api/v1/mutes?token={token}"), local, JSON, MUTE), 400);
+        assert_eq!(ask(&format!("DELETE /api/v1/mutes/1?token={token}"), local, "", ""), 400);
+        for method in ["PUT", "PATCH", "TRACE", "OPTIONS", "BREW"] {
+            assert_eq!(ask(&format!("{method} /api/v1/mutes"), local, WITH_TOKEN, ""), 405, "{method}");
+        }
+        assert_eq!(program.get("/api/v1/mutes"), "[]");
+        let ended = program.stop(Signal::SIGTERM);
+        assert!(ended.code == Some(0) && !ended.text().contains(token), "{}", ended.text());
+    });
+}
+
+#[test]
+fn another_user_at_the_socket_reads_and_changes_with_the_token_alone() {
+    inside_with_users(|| {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let path = folder.path().join("run/api.sock");
+        let config = format!("{TOKEN_LINE}ApiSocket: {}\n", path.display());
+        let program = Program::start(&Host::router(), &config);
+        let ask = |line: &str, headers: &str, body: &str| {
+            let length =
+                if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+            let request =
+                format!("{line} HTTP/1.1\r\nHost: api\r\n{headers}{length}Connection: close\r\n\r\n{body}");
+            let output = Command::new("perl")
+                .args(["-MIO::Socket::UNIX", "-e", AT_SOCKET])
+                .args([path.as_os_str(), request.as_ref()])
+                .uid(OTHER_USER)
+                .gid(OTHER_USER)
+                .output()
+                .expect("perl is installed");
+            let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+            (status(&answer), answer)
+        };
+        assert_eq!(ask("GET /all", "", "").0, 200);
+        let (refused, answer) = ask("POST /api/v1/mutes", JSON, MUTE);
+        assert!(refused == 403 && answer.contains("uid 4321 may read, but not make changes"), "{answer}");
+        // Whoever has root's right at the socket by a header of his own has none.
+        assert_eq!(ask("POST /api/v1/mutes", &format!("{JSON}X-Forwarded-User: root\r\n"), MUTE).0, 401);
+        assert_eq!(ask("POST /api/v1/mutes", &format!("{JSON}{WITH_TOKEN}"), MUTE).0, 201);
+        program.wait_for_log("; made by uid 4321 at the socket, with the token");
+        // His wrong tokens slow down him alone.
+        let wrong = format!("{JSON}Authorization: Bearer wrong\r\n");
+        let statuses = [(); 4].map(|()| ask("POST /api/v1/mutes", &wrong, MUTE).0);
+        assert_eq!(statuses, [401, 401, 401, 429]);
+        assert_eq!(program.request(&format!("{POST}{WITH_TOKEN}{JSON}"), MUTE).0, 201);
+        assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
+    });
+}
+
+/// A user that the machine does not have.
+const OTHER_USER: u32 = 4321;
+
+/// Sends its second argument to the socket of its first one, and prints what comes.
+const AT_SOCKET: &str = "my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die $!; print $s $ARGV[1]; $s->flush; \
+                         while (<$s>) { print }";
