@@ -58,7 +58,7 @@ const WARNED: &[Case] = &[
     ("a good token", "ApiTokenFile: HERE/token", &[]),
     ("a new state", "StateDirectory: HERE/new-state", &[]),
     ("a pipe for alerts", "AlertFile: HERE/pipe", &["AlertFile: not a regular file"]),
-    ("a device for alerts", "AlertFile: /dev/full", &["AlertFile: not a regular file"]),
+    ("a device for alerts", "AlertFile: HERE/full", &["AlertFile: not a regular file"]),
     ("a folder for alerts", "AlertFile: HERE", &["AlertFile: a folder, not a file"]),
     ("a text for alerts", "AlertFile: HERE/text", &["AlertFile: something else than alerts is in it"]),
     ("no folder for alerts", "AlertFile: HERE/none/alerts.jsonl", &["AlertFile: no such folder"]),
@@ -136,6 +136,29 @@ fn check_and_start_say_the_same_to_a_user() {
     inside_unprivileged(|| compare(&Folder::make(), REFUSED, WARNED));
 }
 
+/// Once the program has run, its files are its user's, and root without capabilities has no right to them.
+#[test]
+fn test_alert_of_root_has_the_rights_of_the_program() {
+    inside_with_users(|| {
+        let folder = Folder::make();
+        fs::create_dir(folder.0.path().join("alerts")).expect("it is ours");
+        let config = folder
+            .whole("AlertFile: HERE/alerts/alerts.jsonl\nAlertCommand: /bin/sh -c \"test $(id -u) -ne 0\"");
+        let host = Host::new();
+        let ended = Program::start(&host, &config).stop(Signal::SIGTERM);
+        assert_eq!(ended.code, Some(0), "{}", ended.text());
+        fs::write(folder.0.path().join("lab.conf"), config).expect("it is ours");
+        let mut command = Command::new(BINARY);
+        command.args(["test-alert", "lab.conf"]).current_dir(folder.0.path());
+        let output = host.on(|| command.output().expect("the binary starts"));
+        let printed = String::from_utf8_lossy(&output.stdout);
+        for sink in ["AlertFile", "AlertCommand"] {
+            assert!(printed.contains(&format!("{sink}: delivered in ")), "{printed}");
+        }
+        assert!(output.status.success(), "{output:?}");
+    });
+}
+
 fn compare(folder: &Folder, refused: &[Case], warned: &[Case]) {
     let host = Host::new();
     for (what, config, expected) in refused {
@@ -203,6 +226,7 @@ impl Folder {
             save(name, text.as_bytes(), mode);
         }
         symlink(at("token"), at("token-link")).expect("it is ours");
+        symlink("/dev/full", at("full")).expect("it is ours");
         mkfifo(&at("pipe"), Mode::S_IRWXU).expect("it is ours");
         for name in ["open", "linked", "piped", "later"] {
             fs::create_dir(at(name)).expect("it is ours");
