@@ -13,6 +13,8 @@ mod monitor;
 mod preflight;
 mod provided_folder;
 mod reach;
+mod reading;
+mod removal;
 mod replay;
 mod replay_json;
 mod replay_notes;

@@ -3,27 +3,24 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::Context;
-use tracing::{Level, error, info, warn};
+use tracing::{error, info, warn};
 use traffic_alerted::alert::{
-    CommandHelper, Hurry, OPEN_ALERTS_MAX, RemovedSinks, SinkName, SinkOptions, SinkResult, SinkUpdate, Sinks,
+    CommandHelper, OPEN_ALERTS_MAX, SinkName, SinkOptions, SinkResult, SinkUpdate, Sinks,
 };
 use traffic_alerted::api::{NewAccess, RunningServer, Server, TokenError};
 use traffic_alerted::capture::PacketSockets;
 use traffic_alerted::config::{Config, ConfigError, ConfigFile, Viewer, Warnings};
-use traffic_alerted::engine::{Engine, RunningEngine, SINK_SHUTDOWN_TIMEOUTS, Signals, WaitFor, WakeReason};
+use traffic_alerted::engine::{Engine, RunningEngine, Signals, WaitFor, WakeReason};
 use traffic_alerted::enrich::GeoIp;
-use traffic_alerted::escape::Escaped;
-use traffic_alerted::human::HumanDuration;
 use traffic_alerted::logging::{self, LinePrefix, LogFormat};
 use traffic_alerted::sandbox::{self, ThreadKind};
 use traffic_alerted::supervisor;
 
 use super::background::Background;
-use super::exit::say;
+use super::reading::{READ_USUALLY, late, load, read_beside};
+use super::removal::Removal;
 use super::state::{self, OpenedState};
 use super::{begin_log, command_helper, confine, preflight, reach, rules, second_start};
 
@@ -63,57 +60,6 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     };
     supervisor::stopping();
     monitor.stop(reason)
-}
-
-/// Reads the configuration and checks that its users exist.
-fn load(path: &Path) -> Result<ConfigFile, ConfigError> {
-    let file = ConfigFile::load(path)?;
-    file.check_users(confine::keeps_state())?;
-    Ok(file)
-}
-
-/// Reads the configuration, and looks for what stops the start with it.
-fn load_for_start(path: &Path) -> Result<(ConfigFile, Vec<anyhow::Error>), ConfigError> {
-    let file = load(path)?;
-    // Without an identity the start says why.
-    let identity = confine::identity(file.config()).ok();
-    let refusals = identity.map_or_else(Vec::new, |identity| preflight::refusals(file.config(), &identity));
-    Ok((file, refusals))
-}
-
-/// What [`load_for_start`] returns, or `None` after a signal to stop.
-type LoadedForStart = Option<Result<(ConfigFile, Vec<anyhow::Error>), ConfigError>>;
-
-/// Reads the configuration on a thread of its own, so that a signal to stop ends the program also if the file system
-/// hangs. Returns `None` after such a signal.
-///
-/// # Errors
-/// The system refuses a thread.
-fn read_beside(path: &Path, signals: &Signals) -> anyhow::Result<LoadedForStart> {
-    let name = path.to_owned();
-    let mut reading = Background::start("config", READ_USUALLY, move || load_for_start(&name))
-        .context("cannot start the thread that reads the configuration: raise the limit on tasks")?;
-    loop {
-        let task = Some(reading.as_fd());
-        let other = WaitFor { task, deadline: reading.deadline(), ..WaitFor::default() };
-        match signals.wait(other).context("cannot wait for a signal")? {
-            WakeReason::TaskEnded => return Ok(Some(reading.finish())),
-            WakeReason::Stop(_) => return Ok(None),
-            WakeReason::DeadlineOver => {
-                say(Level::WARN, &format!("{} is not read after {}", Escaped::path(path), late()));
-                reading.go_on();
-            }
-            // The newest file is being read already.
-            WakeReason::Reload | WakeReason::ThreadFailed | WakeReason::HelperEnded => {}
-        }
-    }
-}
-
-/// Time that reading the configuration and what it names takes at most, unless a disk or a network hangs.
-const READ_USUALLY: Duration = Duration::from_secs(10);
-
-fn late() -> String {
-    format!("{}: does its disk or its network file system hang?", HumanDuration(READ_USUALLY))
 }
 
 /// What a reload puts into force: everything that takes reading files.
@@ -173,12 +119,6 @@ struct Monitor<'p> {
     removal: Option<Removal>,
     /// True if another reload was asked for meanwhile.
     reload_again: bool,
-}
-
-/// Sinks that a reload has removed. They are waited for on a thread of its own, since one of them may hang.
-struct Removal {
-    task: Background<Vec<SinkResult>>,
-    hurry: Hurry,
 }
 
 impl<'p> Monitor<'p> {
@@ -252,7 +192,7 @@ impl<'p> Monitor<'p> {
 
     /// Returns what the main thread waits for besides signals.
     fn waits_for(&self) -> WaitFor<'_> {
-        let removal = self.removal.as_ref().map(|removal| removal.task.as_fd());
+        let removal = self.removal.as_ref().map(AsFd::as_fd);
         let helper = self.helper.as_ref().filter(|_| self.watches_helper);
         WaitFor {
             failure: Some(self.engine.as_fd()),
@@ -353,32 +293,9 @@ impl<'p> Monitor<'p> {
 
     /// Logs what the sinks that the last reload has removed have not delivered.
     fn finish_removal(&mut self) {
-        let results = self.removal.take().map(|removal| removal.task.finish());
+        let results = self.removal.take().map(Removal::finish);
         results.iter().flatten().for_each(warn_undelivered);
         self.begin_next_reload();
-    }
-
-    /// Waits for the last attempts of sinks on a thread of its own. If the system refuses a thread, they have no time.
-    fn begin_removal(&mut self, removed: RemovedSinks) {
-        if removed.is_empty() {
-            return;
-        }
-        let hurry = removed.hurry();
-        // The thread takes them if it starts.
-        let removed = Arc::new(Mutex::new(Some(removed)));
-        let taken = Arc::clone(&removed);
-        let wait = move || {
-            sandbox::enter(ThreadKind::Records);
-            take(&taken).map_or_else(Vec::new, |removed| removed.wait(SINK_SHUTDOWN_TIMEOUTS))
-        };
-        match Background::start("removed-sinks", SINK_SHUTDOWN_TIMEOUTS.others, wait) {
-            Ok(task) => self.removal = Some(Removal { task, hurry }),
-            Err(_) => {
-                hurry.now();
-                let results = take(&removed).map(|removed| removed.wait(SINK_SHUTDOWN_TIMEOUTS));
-                results.iter().flatten().for_each(warn_undelivered);
-            }
-        }
     }
 
     /// Applies the options of the sinks if they have changed; queues and counters stay.
@@ -388,7 +305,10 @@ impl<'p> Monitor<'p> {
             Ok(removed) => {
                 self.geoip = self.sinks.geoip();
                 self.server.set_geoip(self.geoip.clone());
-                self.begin_removal(removed);
+                match Removal::begin(removed) {
+                    Ok(removal) => self.removal = removal,
+                    Err(results) => results.iter().for_each(warn_undelivered),
+                }
             }
             Err(error) => error!(
                 "alerts go where they went before: cannot start the threads of the sinks: {error}: raise the limits \
@@ -401,11 +321,9 @@ impl<'p> Monitor<'p> {
     fn stop(self, reason: &str) -> anyhow::Result<()> {
         self.server.stop();
         let summary = self.engine.stop();
-        if let Some(Removal { task, hurry }) = self.removal {
-            // They had as long as the engine took to stop.
-            hurry.now();
-            task.finish().iter().for_each(warn_undelivered);
-        }
+        // They had as long as the engine took to stop.
+        let removed = self.removal.map(Removal::hurry);
+        removed.iter().flatten().for_each(warn_undelivered);
         // The last lines of commands are logged before the totals.
         drop(self.helper);
         let counted = &summary.accounting;
@@ -426,11 +344,6 @@ impl<'p> Monitor<'p> {
         summary.sinks.iter().for_each(warn_undelivered);
         summary.failure.map_or(Ok(()), |failure| Err(failure.into()))
     }
-}
-
-fn take(removed: &Mutex<Option<RemovedSinks>>) -> Option<RemovedSinks> {
-    // A panic of another thread ends the process.
-    removed.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Returns the options of the sinks. `warnings` are logged already.
