@@ -189,8 +189,10 @@ Each error shows the line and what to write. These are errors:
 
 A byte order mark at the beginning of the file, and the line ends of Windows, are accepted.
 
-A program, a file or a folder that is not there is a warning, in `check` and in the log at the start and at each reload:
-it may come later.
+A program, a file or a folder that is not there, or that its user has no right to, is a warning, in `check` and in the
+log at the start and at each reload: it may come later. Root's `check` looks as the user that the program would become.
+Some things stop the start, and `check` refuses them with the same words and exit code 1: the token in `ApiTokenFile`, a
+folder of the state that is not safe, an `ApiSocket` that cannot be made, and a `ListenAddress` of another machine.
 
 ## Defaults that depend on the file
 
