@@ -48,10 +48,10 @@ impl Closing {
         self.end.sender.clone()
     }
 
-    /// Waits for the thread for `longest` from `began`, or until [`WaitOver::Hurry`], then aborts the present attempt and
-    /// waits for at most [`ABORT_TIMEOUT`]. A thread without a notice, which may hang in its preparations, has no more
-    /// than [`IDLE_TIMEOUT`]. Returns what was counted since the start of the sink, and true if the thread finished in
-    /// time or no notice waits.
+    /// Waits for the thread for `longest` from `began`, or until [`WaitOver::Hurry`], then aborts the present attempt
+    /// and waits for at most [`ABORT_TIMEOUT`]. A thread without a notice, which may hang in its preparations, has no
+    /// more than [`IDLE_TIMEOUT`]. Returns what was counted since the start of the sink, and true if the thread
+    /// finished in time or no notice waits.
     pub(super) fn wait(self, began: Instant, longest: Duration) -> (Counts, bool) {
         let has_nothing = || self.counters.read().waiting() == 0;
         let deadline = began + if has_nothing() { longest.min(IDLE_TIMEOUT) } else { longest };

@@ -1,12 +1,33 @@
 //! Sinks that are no longer in use and make their last attempts.
 
 use std::sync::mpsc::Sender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::closing::{Closing, WaitOver};
-use super::counters::SinkName;
-use super::sinks::{ShutdownTimeouts, SinkResult};
+use super::counters::{Counts, SinkName};
 use super::worker::SinkWorker;
+
+/// What a sink has counted until its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SinkResult {
+    /// The sink.
+    pub sink: SinkName,
+    /// Its counters since the start of the program.
+    pub counts: Counts,
+    /// True if every notice in its queue was delivered, given up or left for the next start before the timeout.
+    pub in_time: bool,
+    /// True if what waits is in the outbox and is delivered after the next start; otherwise it is lost.
+    pub is_kept: bool,
+}
+
+/// How long the end of sinks is waited for, from the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShutdownTimeouts {
+    /// For the log, which writes a line at once or hangs.
+    pub log: Duration,
+    /// For sinks that wait for a disk, a program or a network.
+    pub others: Duration,
+}
 
 /// Sinks that make a last attempt for each notice that waits. If a reload has removed them, what they cannot deliver
 /// then is given up.

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crate::alert::notice::Notice;
 use crate::enrich::{GeoIp, ReverseDns, ReverseDnsOptions};
@@ -15,7 +14,7 @@ use crate::time::UnixNanos;
 use super::counters::{Counts, SinkName};
 use super::options::SinkOptions;
 use super::outbox::{Outbox, RestoredOutbox, SinkState};
-use super::removed::RemovedSinks;
+use super::removed::{RemovedSinks, ShutdownTimeouts, SinkResult};
 use super::summary_maker::LastNotice;
 use super::worker::{QueuedNotice, Sink, SinkSetup, SinkWorker};
 
@@ -41,19 +40,6 @@ struct SinkTable {
     last_notice: LastNotice,
 }
 
-/// What a sink has counted until its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SinkResult {
-    /// The sink.
-    pub sink: SinkName,
-    /// Its counters since the start of the program.
-    pub counts: Counts,
-    /// True if every notice in its queue was delivered, given up or left for the next start before the timeout.
-    pub in_time: bool,
-    /// True if what waits is in the outbox and is delivered after the next start; otherwise it is lost.
-    pub is_kept: bool,
-}
-
 /// The number of a queued notice, and whether `AlertFile` will contain it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueReceipt {
@@ -62,15 +48,6 @@ pub struct QueueReceipt {
     /// True if the queue of `AlertFile` took it. Once [`Sinks::filed`] returns its number or a larger one, it is in the
     /// file as a whole line.
     pub is_for_file: bool,
-}
-
-/// How long [`Sinks::finish`] waits for the sinks, from its call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShutdownTimeouts {
-    /// For the log, which writes a line at once or hangs.
-    pub log: Duration,
-    /// For sinks that wait for a disk, a program or a network.
-    pub others: Duration,
 }
 
 /// Sinks with other options, before they are in force.
