@@ -140,8 +140,8 @@ impl Ledger {
     /// Applies a finding to the alert of its host and kind. Returns the notice that it leads to, or `None` if it leads
     /// to none.
     ///
-    /// The first finding of a host and kind opens an alert. Further ones keep it open and raise its peak, and lead to a
-    /// notice when they confirm it or reach 2, 5 or 10 times the limit, or when the alert is no longer muted.
+    /// The first finding of a host and kind opens an alert. Further ones keep it open and raise its peak, and lead to
+    /// a notice when they confirm it or reach 2, 5 or 10 times the limit, or when the alert is no longer muted.
     /// `evidence` returns the evidence of the host as of now; it is called when the alert needs evidence.
     pub(crate) fn apply(
         &mut self,

@@ -9,14 +9,14 @@
 //! if at most [`SCOPED_MAX`] such storms are open; other openings share the storm of everything. So a flood from
 //! thousands of networks leads to few storms.
 //!
-//! A storm opens, grows and closes like an alert. Its opening is notified when no host has joined it for 270 ms, after
-//! 500 ms at the latest, so that it names the hosts that begin at the same time, or at once if it has more hosts than
-//! it names. When the program stops, all that waits is notified. Its growth is notified when its hosts are
+//! A storm opens, grows and closes like an alert. Its opening is notified when no host has joined it for 270 ms,
+//! after 500 ms at the latest, so that it names the hosts that begin at the same time, or at once if it has more
+//! hosts than it names. When the program stops, all that waits is notified. Its growth is notified when its hosts are
 //! 2, 5, 10, 100 and so on times as many as at its opening, and when it goes on after a minute without an opening. As
-//! long as it can name all its hosts, further ones are named after 1, 2, 4, 8 and so on seconds. It closes when none of
-//! its alerts is open. After a restart it goes on as the same storm. An alert whose value is ten times the geometric
-//! mean of the storm or more is notified singly, but not more than `AlertBurst` of them within a minute. So whoever
-//! keeps a storm going hides nobody who does far more.
+//! long as it can name all its hosts, further ones are named after 1, 2, 4, 8 and so on seconds. It closes when none
+//! of its alerts is open. After a restart it goes on as the same storm. An alert whose value is ten times the
+//! geometric mean of the storm or more is notified singly, but not more than `AlertBurst` of them within a minute. So
+//! whoever keeps a storm going hides nobody who does far more.
 //!
 //! Each opening costs one look at a few dozen records, and each judgement with openings a sort of them.
 

@@ -82,6 +82,14 @@ impl Database {
                 let _ = database.ensure_open();
                 Restored::default()
             }
+            Err(fault) if let Some(restored) = database.read_without_writing(&fault) => {
+                warn!(
+                    "the state in {} was read and cannot be written: {}",
+                    database.path.display(),
+                    fault.explain()
+                );
+                restored
+            }
             Err(fault) => {
                 warn!(
                     "the state in {} cannot be read: {}; starting without it",
@@ -110,6 +118,19 @@ impl Database {
             return read.map(Opened::Restored);
         }
         Ok(opened)
+    }
+
+    /// Reads the database if `fault` says that its file system is read-only. Returns `None` if it cannot be read
+    /// either.
+    fn read_without_writing(&mut self, fault: &StoreFault) -> Option<Restored> {
+        if !fault.is_read_only() {
+            return None;
+        }
+        let left = DatabaseFiles::at(&self.path).ok()?;
+        let restored = read_at_rest(&self.path).ok()?;
+        self.known = left.database.map(|file| file.id);
+        self.left = Some(left);
+        Some(restored)
     }
 
     /// Opens the database, and creates its tables if it has none. Nothing is read.
@@ -307,6 +328,10 @@ impl Database {
             self.left = DatabaseFiles::at(&self.path).ok();
         } else {
             self.close_as_it_is();
+            // What this process wrote to the WAL is still its own.
+            if let Some((left, now)) = self.left.as_mut().zip(now) {
+                (left.wal, left.shm) = (now.wal, now.shm);
+            }
         }
     }
 
@@ -360,10 +385,38 @@ fn connect(path: &Path, file: File, metadata: &fs::Metadata) -> Result<Connectio
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    distrust(&connection)?;
+    Ok(connection)
+}
+
+/// Has SQLite take nothing in the file for granted.
+fn distrust(connection: &Connection) -> Result<(), StoreFault> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
-    Ok(connection)
+    Ok(())
+}
+
+/// Reads a database to which nobody can write, with its WAL. The index of the WAL is in memory then, which takes an
+/// exclusive lock, and a file that is open for reading only cannot have one; so this VFS has no locks
+/// (https://www.sqlite.org/vfs.html, 2.1).
+fn read_at_rest(path: &Path) -> Result<Restored, StoreFault> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
+        return Err(StoreFault::Foreign("it is no regular file, or too large".to_owned()));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let connection = Connection::open_with_flags_and_vfs(path, flags, "unix-none")?;
+    distrust(&connection)?;
+    connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+    if schema::recognise(&connection)? != Recognised::Current {
+        return Err(StoreFault::Foreign("it has no tables of this version".to_owned()));
+    }
+    check_pages(&connection)?;
+    read::all(&connection)
 }
 
 /// Copies the whole WAL into the database. Returns true if that succeeded.

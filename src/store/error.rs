@@ -68,6 +68,15 @@ impl StoreFault {
         }
     }
 
+    /// Returns true if the file system is read-only.
+    pub(super) fn is_read_only(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly),
+            Self::Io(error) => error.raw_os_error() == Some(libc::EROFS),
+            Self::Foreign(_) => false,
+        }
+    }
+
     /// Returns the fault of the first statements after the open. Those are constant, so if SQLite finds an error in
     /// them, it does not support what the header of the file says.
     pub(super) fn of_first_read(self) -> Self {

@@ -221,3 +221,37 @@ fn a_mute_that_was_answered_while_the_disk_was_full_is_there_after_a_kill() {
         assert_eq!(program.stop(Signal::SIGTERM).code, Some(0));
     });
 }
+
+/// As after an error of the disk, on which the kernel mounts a file system read-only.
+#[test]
+fn a_start_on_a_read_only_file_system_reads_what_was_written_last() {
+    inside(|| {
+        let router = Host::router();
+        let disk = tempfile::tempdir().expect("a folder for the test");
+        run(tool("mount", "mount").args(["-t", "tmpfs", "-o", "mode=0755", "tmpfs"]).arg(disk.path()));
+        let remount = |how: &str| run(tool("mount", "mount").args(["-o", how]).arg(disk.path()));
+        let config = format!("{TOKEN_LINE}StateDirectory: {}\n", disk.path().join("state").display());
+        let post = &format!("POST /api/v1/mutes HTTP/1.1\r\n{WITH_TOKEN}Content-Type: application/json\r\n");
+        let program = Program::start(&router, &config);
+        assert_eq!(program.request(post, MUTE).0, 201);
+        let ids = ids_of_mutes(&program);
+        // The killed process leaves it in the WAL.
+        assert_eq!(program.stop(Signal::SIGKILL).code, None);
+
+        remount("remount,ro");
+        let program = Program::start(&router, &config);
+        program.wait_for_log("was read and cannot be written: Read-only file system");
+        assert_eq!(ids_of_mutes(&program), ids);
+        assert_eq!(program.request(post, MUTE).0, 201);
+        let ids = ids_of_mutes(&program);
+        remount("remount,rw");
+        program.wait_for_log("the state is kept again");
+        assert_eq!(program.stop(Signal::SIGKILL).code, None);
+
+        let program = Program::start(&router, &config);
+        assert_eq!((ids.len(), ids_of_mutes(&program)), (2, ids));
+        let ended = program.stop(Signal::SIGTERM);
+        assert!(!ended.text().contains("has not read"), "{}", ended.text());
+        assert!(!disk.path().join("state/state.db.unread").exists());
+    });
+}
