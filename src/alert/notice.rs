@@ -29,6 +29,17 @@ impl Notice {
         }
     }
 
+    /// Removes the addresses of the peers of its alert.
+    pub(super) fn hide_destinations(&mut self) {
+        match self {
+            Self::Opened(alert)
+            | Self::Confirmed(alert)
+            | Self::Grown(alert, _)
+            | Self::Closed(alert)
+            | Self::Test(alert) => alert.hide_destinations(),
+        }
+    }
+
     /// Converts the notice into its alert.
     pub fn into_alert(self) -> Alert {
         match self {

@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -178,12 +177,7 @@ impl PersistedLedger {
     pub(crate) fn hide_destinations(&mut self) {
         let open = self.open.iter_mut().map(|known| &mut known.alert);
         let storms = self.storms.iter_mut().map(|storm| &mut storm.alert);
-        for alert in open.chain(&mut self.closed).chain(storms) {
-            alert.hide_destinations();
-            if let Some(storm) = &mut alert.progress.storm {
-                Arc::make_mut(storm).target = None;
-            }
-        }
+        open.chain(&mut self.closed).chain(storms).for_each(Alert::hide_destinations);
     }
 
     /// Adds the alerts and mutes of a state file. What is known already stays as it is.

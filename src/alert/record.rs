@@ -94,11 +94,14 @@ impl Alert {
         self.closed_at.map_or(Duration::ZERO, |closed_at| closed_at.since(self.opened_at))
     }
 
-    /// Removes the addresses of its peers.
+    /// Removes the addresses of its peers, of a storm that of its target.
     pub(super) fn hide_destinations(&mut self) {
         self.destinations.clear();
         if let Some(scan) = &mut self.scan {
             scan.targets.clear();
+        }
+        if let Some(storm) = &mut self.progress.storm {
+            Arc::make_mut(storm).target = None;
         }
     }
 }

@@ -66,7 +66,8 @@ pub(super) fn open(config: &Config) -> anyhow::Result<OpenedState> {
     };
     ledger.begin_numbers();
     log_restored(&folder.join(DATABASE), written_at, &restored, &ledger);
-    let sinks = Some(SinkState::take(&mut restored, writer.clone()));
+    let sinks = SinkState::take(&mut restored, writer.clone());
+    let sinks = Some(sinks.hiding_destinations(config.alert_options().hide_destinations));
     Ok(OpenedState { ledger, sinks, writer: Some(writer), taken_over })
 }
 

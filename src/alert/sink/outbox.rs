@@ -32,6 +32,7 @@ pub struct SinkState {
     outbox: Vec<OutboxRow>,
     counters: Vec<(String, String)>,
     last_notice: u64,
+    hides_destinations: bool,
 }
 
 impl SinkState {
@@ -45,7 +46,14 @@ impl SinkState {
             // A database that cannot be read now may be readable at the next start. So that no number of it is used
             // again, and what waits in it stays first, the numbers begin after all that it can have.
             last_notice: restored.numbers.map_or_else(|| unix_now().0, |numbers| numbers.last_notice),
+            hides_destinations: false,
         }
+    }
+
+    /// Removes the destinations of the notices that wait if `hides` is true: the earlier process may have shown them.
+    #[must_use]
+    pub fn hiding_destinations(self, hides: bool) -> Self {
+        Self { hides_destinations: hides, ..self }
     }
 }
 
@@ -85,9 +93,8 @@ impl Outbox {
     /// Opens the outbox for these sinks. What waits for a sink that is no longer configured, and rows that cannot be
     /// used, are removed and logged.
     pub(super) fn open(state: Option<SinkState>, configured: &[SinkName]) -> (Self, RestoredOutbox) {
-        let Some(SinkState { writer, notices, outbox, counters, last_notice }) = state else {
-            return (Self::default(), RestoredOutbox::default());
-        };
+        let Some(state) = state else { return (Self::default(), RestoredOutbox::default()) };
+        let SinkState { writer, notices, outbox, counters, last_notice, hides_destinations } = state;
         let mut restored = RestoredOutbox { last_notice, ..RestoredOutbox::default() };
         let mut useless = Vec::new();
         for NoticeRow { number, queued_at, step, body, .. } in notices {
@@ -96,7 +103,14 @@ impl Outbox {
                 _ => notice_from_json(&body).map(QueuedContent::from),
             };
             match content {
-                Ok(content) => restored.notices.push((number, UnixNanos(queued_at), content)),
+                Ok(mut content) => {
+                    if let QueuedContent::Notice(notice) = &mut content
+                        && hides_destinations
+                    {
+                        notice.hide_destinations();
+                    }
+                    restored.notices.push((number, UnixNanos(queued_at), content));
+                }
                 Err(fault) => useless.push((number, fault)),
             }
         }
@@ -197,5 +211,36 @@ impl Outbox {
             // The notice is delivered either way; the outbox repeats it if the process dies before that.
             let _ = writer.wait_committed(ticket, COMMIT_TIMEOUT.saturating_sub(age));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::alert::{Notice, sample};
+    use crate::store::StateDatabase;
+
+    use super::*;
+
+    /// The process before showed destinations, and this one may not.
+    #[test]
+    fn destinations_that_are_hidden_now_are_not_in_what_waited() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let (mut restored, writer) = StateDatabase::open(folder.path()).expect("the folder is ours");
+        let notice = Notice::Opened(sample::traffic());
+        restored.notices.push(NoticeRow {
+            number: 1,
+            alert_id: notice.alert().id.clone(),
+            step: notice.step().to_owned(),
+            queued_at: 7,
+            body: notice_to_json(&notice),
+        });
+        restored.outbox.push(OutboxRow { sink: SinkName::File.name().to_owned(), notice: 1 });
+        for hides in [false, true] {
+            let state = SinkState::take(&mut restored.clone(), writer.clone()).hiding_destinations(hides);
+            let (_, waiting) = Outbox::open(Some(state), &[SinkName::File]);
+            let [(1, _, QueuedContent::Notice(notice))] = &waiting.notices[..] else { panic!("{waiting:?}") };
+            assert_eq!(notice.alert().destinations.is_empty(), hides);
+        }
+        assert!(writer.finish(Duration::from_secs(60)));
     }
 }
