@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use nix::sys::socket::{Backlog, listen};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
@@ -75,6 +76,10 @@ pub(super) async fn serve(
         };
         refused_by_kernel = false;
 
+        if places.is_full() || fleeting.is_full() {
+            // Connections arrive in crowds. Whoever has sent a request is answered before another gets his place.
+            tokio::task::yield_now().await;
+        }
         let holder = caller.client.holder();
         if let Some((permit, closed)) = places.admit(holder, Instant::now()) {
             tokio::spawn(until_closed(closed, server.connection(stream, caller, permit)));
@@ -95,6 +100,10 @@ impl Acceptor {
         owners: SocketOwners,
         names: HostNames,
     ) -> Self {
+        // The standard library has the kernel queue 128 connections; the connection of one more is tried again by its
+        // client after a second, and the health would be as late. A queue that stays short is no reason to fail.
+        let _ = listen(&tcp, Backlog::MAXCONN);
+        let _ = unix.as_ref().map(|unix| listen(unix, Backlog::MAXCONN));
         Self { tcp, unix, asks_unix_first: true, owners, names }
     }
 

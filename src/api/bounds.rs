@@ -62,7 +62,9 @@ impl Default for Bounds {
 const CONNECTIONS_MAX: usize = 64;
 /// A quarter, so that it takes four users to fill all places.
 const CONNECTIONS_PER_HOLDER_MAX: usize = CONNECTIONS_MAX / 4;
-const REFUSALS_MAX: usize = 32;
+/// A client that connects and asks for the health has the time in which others open so many connections: some 10 ms of
+/// a flood.
+const REFUSALS_MAX: usize = 256;
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;

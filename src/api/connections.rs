@@ -57,6 +57,11 @@ impl Connections {
         Arc::new(Self { max, per_holder_max: max, displaces_always: true, table: Mutex::default() })
     }
 
+    /// Returns true if all places are taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.lock().open.len() >= self.max
+    }
+
     /// Gives a place to a connection of `holder`; `None` if there is none for it. The receiver ends when the connection
     /// must close.
     pub(super) fn admit(

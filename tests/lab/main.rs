@@ -42,6 +42,7 @@ mod copies;
 mod cores;
 mod counted_once;
 mod devices;
+mod heavy_load;
 mod helper;
 mod interfaces;
 mod limits;

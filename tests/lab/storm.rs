@@ -144,7 +144,7 @@ fn packet_from(src: Ipv4Addr) -> Vec<u8> {
 
 impl Program {
     /// Returns the number of its open files.
-    fn descriptors(&self) -> usize {
+    pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.id())).expect("it runs, as the same user").count()
     }
 
