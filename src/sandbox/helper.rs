@@ -2,8 +2,9 @@
 //!
 //! These programs are the operator's, so this is a list of what is refused: what no such program needs and what could
 //! gain something back. A user namespace gives capabilities over the namespaces in it; the other calls reach into other
-//! processes or deep into the kernel. `TrafficAlerted.service` refuses them as well, but for those of keys. Programs for
-//! another architecture than that of this program are killed by the kernel, since the numbers of their calls are others.
+//! processes or deep into the kernel. `TrafficAlerted.service` refuses them as well, but for those of keys. Programs
+//! for another architecture than that of this program are killed by the kernel, since the numbers of their calls are
+//! others.
 
 use super::calls::REFUSED_TO_HELPER;
 use super::filter;

@@ -265,8 +265,8 @@ fn hides_nobody(settings: &str, sweep: Sweep, flood: &[Vec<u8>]) {
     let lines = program.log_text().lines().count();
     let analyst = program.get_json::<Value>("/api/v1/accounting")["analyst"].clone();
     eprintln!("said after {took:?}, {lines} lines; {analyst}");
-    // Only the optimised program judges ten thousand hosts and their flood in time; the other one says it later. The list
-    // is in a report, which a busy analyst puts off.
+    // Only the optimised program judges ten thousand hosts and their flood in time; the other one says it later. The
+    // list is in a report, which a busy analyst puts off.
     let in_time = if sweep == Sweep::Said { in_time() } else { 5 * in_time() };
     assert!(!is_optimised() || took.iter().all(|took| *took <= in_time), "{took:?}\n{}", program.log_text());
     // Beside those of the flood: of the start and of the four, and two for each alert that opened before the storm.

@@ -1,5 +1,5 @@
-//! Everything at once: packets at a steady rate, two thousand slow clients, a thousand reloads, and clients that connect
-//! and reset. No frame is dropped, the health is answered all the time, and afterwards nothing is left of it.
+//! Everything at once: packets at a steady rate, two thousand slow clients, a thousand reloads, and clients that
+//! connect and reset. No frame is dropped, the health is answered all the time, and afterwards nothing is left of it.
 //!
 //! `scripts/load` runs it in full on the optimised program; with `cargo test` it is a tenth of that or less.
 
