@@ -144,8 +144,8 @@ pub(crate) fn start_process(number: i64, flags: i64) -> Result<i64, Errno> {
     let arguments = [program, ptr::null()];
     let result: i64;
     // SAFETY: the child runs the instructions of this block only: it touches no stack and no memory, and ends as
-    // another program or by exit_group. So it may share the memory of the parent, as after vfork(2). The registers
-    // that both change are listed.
+    // another program or by exit_group. So it may share the memory of the parent, as after vfork(2). The registers that
+    // both change are listed.
     unsafe {
         std::arch::asm!(
             "syscall",

@@ -1,11 +1,10 @@
 //! The hook for attacks: in builds with the feature `attack-tests` each thread of the running program, and the helper
 //! process, is taken over once, after the start, and tries what an attacker would try.
 //!
-//! 1. [`prepare`] reads the plan that the environment variable [`VARIABLE`] names and opens the report, while
-//!    everything is still allowed. Without the variable nothing happens here.
-//! 2. Each thread calls [`take_over`] where it has just been confined. It waits there until the main thread is
-//!    confined, since the start is over then, and until the threads before it are done, since what one has open others
-//!    can see.
+//! 1. [`prepare`] reads the plan that the environment variable [`VARIABLE`] names and opens the report, while all is
+//!    still allowed. Without the variable nothing happens here.
+//! 2. Each thread calls [`take_over`] where it has just been confined. It waits until the main thread is confined,
+//!    since the start is over then, and until the threads before it are done, since what one has open others can see.
 //! 3. Each attempt is a line of JSON in the report: the thread, its kind, what was tried, and `done` or an `errno`. A
 //!    call that is refused fails with `EPERM`, `EACCES` or `ENOSYS`; where it could succeed only with what the attacker
 //!    lacks (a file that is a program, an address of another process), another error means that it was allowed.

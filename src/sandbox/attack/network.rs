@@ -144,8 +144,7 @@ fn frames(attacker: &Attacker, note: Note<'_>) {
     }
 }
 
-/// Tries with a frame and then, as sockets with `PACKET_VNET_HDR` expect it, with a header without an offload before
-/// it.
+/// Tries a frame and then, as sockets with `PACKET_VNET_HDR` expect it, with an empty header before it.
 fn either(send: impl Fn(&[u8]) -> Result<i64, Errno>) -> Result<(), Errno> {
     let frame = frame();
     done(send(&frame).or_else(|_| send(&[&[0; 10], frame.as_slice()].concat())))
