@@ -28,7 +28,8 @@ struct Amounts {
     clients: usize,
     reloads: u32,
     resets: u32,
-    /// Maximum time of an answer of `/healthz`.
+    /// Maximum time of an answer of `/healthz`. The packets, the clients and the program share the CPUs, so that it is
+    /// longer here than where connections are merely held.
     healthy_within: Duration,
 }
 
@@ -40,7 +41,7 @@ impl Amounts {
                 clients: 2_000,
                 reloads: 1_000,
                 resets: 20_000,
-                healthy_within: Duration::from_millis(100),
+                healthy_within: Duration::from_millis(500),
             },
             false => Self {
                 packets_per_s: 4_000,
