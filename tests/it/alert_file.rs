@@ -108,7 +108,8 @@ impl Writing {
 }
 
 fn write_until_killed(path: &Path, life: &str) {
-    let file = FileOptions { path: path.to_owned(), bytes_max: 1_000_000, keep: 1000 };
+    // So large that three files hold the 13 MB: a flood replaces its own files from the fourth on.
+    let file = FileOptions { path: path.to_owned(), bytes_max: 6_000_000, keep: 1000 };
     let options = SinkOptions { file: Some(file), retry: Retry::default(), ..SinkOptions::default() };
     let sinks =
         Sinks::start(io::sink(), LinePrefix::Journal, &options, None).expect("the system gives threads");
