@@ -338,6 +338,11 @@ pub(super) fn save_and_notify(
     if !notices.is_empty() || !changes.is_empty() {
         sinks.notify_all(unix_now(), notices.drain(..), changes);
     }
+    if let Some(store) = store
+        && !analyst.has_backlog()
+    {
+        store.note_resubmitted();
+    }
 }
 
 /// When the next report is due.

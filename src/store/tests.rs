@@ -261,8 +261,13 @@ fn a_database_that_is_removed_while_it_is_in_use_is_made_anew_and_that_is_told()
     }
     let ticket = writer.submit(Changes { alerts: vec![alert("1-2", "b")], ..Changes::default() });
     assert!(writer.wait_committed(ticket, LONG));
+    assert!(!writer.is_durable(), "the other alert is in no database");
     assert!(writer.take_lost() && !writer.take_lost());
     assert_eq!(rows(folder.path(), "SELECT body FROM alerts"), ["b"]);
+    assert!(!writer.is_durable(), "the other alert has still to be submitted again");
+    let ticket = writer.submit(Changes { alerts: vec![alert("1-1", "a")], ..Changes::default() });
+    writer.note_resubmitted();
+    assert!(writer.wait_committed(ticket, LONG) && writer.is_durable());
     assert!(writer.finish(LONG));
 }
 

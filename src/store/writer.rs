@@ -38,7 +38,7 @@ pub struct StateWriter {
 pub struct StateStatus {
     /// The state directory.
     pub directory: PathBuf,
-    /// True if everything that was submitted is in the database, or will be within a moment.
+    /// True if everything that is to be kept is in the database, or will be within a moment.
     pub is_durable: bool,
     /// Number of rows that wait to be written.
     pub waiting_changes: usize,
@@ -68,6 +68,8 @@ struct Queue {
     error: Option<String>,
     /// True if everything that is to be kept has to be submitted again.
     is_lost: bool,
+    /// True while that is being submitted again, in parts.
+    is_resubmitting: bool,
     is_ending: bool,
     is_ended: bool,
 }
@@ -134,7 +136,8 @@ impl StateWriter {
         self.shared.lock().committed >= ticket.0
     }
 
-    /// Returns true if the last write succeeded and no change has waited for longer than 200 ms.
+    /// Returns true if the last write succeeded, no change has waited for longer than 200 ms, and nothing of a lost
+    /// database has still to be submitted again.
     #[must_use]
     pub fn is_durable(&self) -> bool {
         self.shared.lock().is_durable()
@@ -142,10 +145,18 @@ impl StateWriter {
 
     /// Returns true, once, if the database was removed, replaced or damaged while it was in use, so that an empty one
     /// has taken its place, or if too many removals waited for the disk. Everything that is to be kept has to be
-    /// submitted again.
+    /// submitted again, and then [`note_resubmitted`](Self::note_resubmitted) called: until then the state is not
+    /// durable.
     #[must_use]
     pub fn take_lost(&self) -> bool {
-        std::mem::take(&mut self.shared.lock().is_lost)
+        let mut queue = self.shared.lock();
+        queue.is_resubmitting |= queue.is_lost;
+        std::mem::take(&mut queue.is_lost)
+    }
+
+    /// Notes that everything was submitted again since [`take_lost`](Self::take_lost) returned true.
+    pub fn note_resubmitted(&self) {
+        self.shared.lock().is_resubmitting = false;
     }
 
     /// Writes what waits, and looks whether the database is still the one that was opened, even if nothing waits. Waits
@@ -207,6 +218,7 @@ impl Queue {
     fn is_durable(&self) -> bool {
         self.error.is_none()
             && !self.is_lost
+            && !self.is_resubmitting
             && self.waits_since.is_none_or(|since| since.elapsed() <= DURABLE_WITHIN)
     }
 

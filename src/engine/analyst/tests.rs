@@ -5,9 +5,11 @@ use proptest::prelude::*;
 
 use crate::alert;
 use crate::flow::InterfaceDirection;
+use crate::logging::LinePrefix;
 use crate::packet::{Endpoints, Summary, TcpFlags, Transport};
-use crate::store::Restored;
+use crate::store::{Restored, StateDatabase};
 
+use super::super::analyst_thread::save_and_notify;
 use super::*;
 
 const SECOND: u64 = 1_000_000_000;
@@ -373,4 +375,39 @@ fn hidden_destinations_are_not_in_the_notices_of_a_restart() {
     assert!(alert.destinations.is_empty(), "{alert:?}");
     let rows = after.analyst.take_changes(PeakSave::All).alerts;
     assert!(rows.len() == 1 && !rows[0].body.contains("10.0.1.9"), "{rows:?}");
+}
+
+/// The alerts of a lost database are submitted again in parts of 250 rows.
+#[test]
+fn a_lost_database_is_durable_again_when_all_alerts_are_in_the_new_one() {
+    const HOSTS: u8 = 200;
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let (mut restored, store) = StateDatabase::open(folder.path()).expect("the folder is ours");
+    let state = alert::SinkState::take(&mut restored, store.clone());
+    let options = alert::SinkOptions::default();
+    let sinks = alert::Sinks::start(std::io::sink(), LinePrefix::Journal, &options, Some(state));
+    let sinks = sinks.expect("threads");
+    let mut bench = Bench::new(&rules());
+    bench.analyst.keep_changes();
+    // Each of them has an alert about its bytes and one about its contacts.
+    for src in 0..HOSTS {
+        (0..6).for_each(|dst| bench.send(src, dst, 2_000, TcpFlags::SYN));
+    }
+    bench.turn(10 * SECOND);
+    let mut save = |peaks| {
+        save_and_notify(&mut bench.analyst, Some(&store), &sinks, &mut bench.notices, peaks);
+        assert!(store.flush(Duration::from_secs(60)));
+        (bench.analyst.has_backlog(), store.is_durable())
+    };
+    assert_eq!(save(PeakSave::All), (false, true));
+    for suffix in ["", "-wal", "-shm"] {
+        std::fs::remove_file(folder.path().join(format!("state.db{suffix}"))).expect("it was made");
+    }
+    store.check(Duration::from_secs(60));
+    assert!(!store.is_durable());
+    assert_eq!(save(PeakSave::Continue), (true, false), "most alerts are in no database");
+    assert_eq!(save(PeakSave::Continue), (false, true));
+    assert!(store.finish(Duration::from_secs(60)));
+    let (restored, _store) = StateDatabase::open(folder.path()).expect("the folder is ours");
+    assert!(restored.alerts.len() >= 2 * usize::from(HOSTS), "{}", restored.alerts.len());
 }
