@@ -1,7 +1,9 @@
 //! Everything at once: packets at a steady rate, two thousand slow clients, a thousand reloads, and clients that
-//! connect and reset. No frame is dropped, the health is answered all the time, and afterwards nothing is left of it.
+//! connect and reset. Every frame is accounted for, the health is answered all the time, and afterwards nothing is left
+//! of it.
 //!
-//! `scripts/load` runs it in full on the optimised program; with `cargo test` it is a tenth of that or less.
+//! `scripts/load` runs it in full on the optimised program, which needs two free CPUs and must then drop no frame and
+//! answer in time. With `cargo test` it is a tenth of that or less, beside other tests, and neither is required.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
@@ -19,7 +21,7 @@ use crate::support::host::Host;
 use crate::support::injector::Udp;
 use crate::support::namespaces::inside;
 use crate::support::over::Over;
-use crate::support::program::{PORT, Program, Signal, TOKEN_LINE, WITH_TOKEN, is_optimised};
+use crate::support::program::{Accounting, PORT, Program, Signal, TOKEN_LINE, WITH_TOKEN, is_optimised};
 
 /// How much of each there is.
 struct Amounts {
@@ -28,28 +30,17 @@ struct Amounts {
     clients: usize,
     reloads: u32,
     resets: u32,
-    /// Maximum time of an answer of `/healthz`. The packets, the clients and the program share the CPUs, so that it is
-    /// longer here than where connections are merely held.
-    healthy_within: Duration,
 }
+
+/// Maximum time of an answer of `/healthz` of the optimised program. The packets, the clients and the program share the
+/// CPUs, so that it is longer here than where connections are merely held.
+const HEALTHY_WITHIN: Duration = Duration::from_millis(500);
 
 impl Amounts {
     fn here() -> Self {
         match is_optimised() {
-            true => Self {
-                packets_per_s: 40_000,
-                clients: 2_000,
-                reloads: 1_000,
-                resets: 20_000,
-                healthy_within: Duration::from_millis(500),
-            },
-            false => Self {
-                packets_per_s: 4_000,
-                clients: 200,
-                reloads: 60,
-                resets: 1_000,
-                healthy_within: Duration::from_secs(2),
-            },
+            true => Self { packets_per_s: 40_000, clients: 2_000, reloads: 1_000, resets: 20_000 },
+            false => Self { packets_per_s: 4_000, clients: 200, reloads: 60, resets: 1_000 },
         }
     }
 }
@@ -110,12 +101,14 @@ fn under_slow_clients_reloads_and_resets_no_frame_is_dropped_and_nothing_is_left
         );
         assert_eq!(resets, u64::from(amounts.resets / 2 * 2));
 
-        let expected = sent * u64::from(IP_BYTES);
-        program.wait_for_bytes(LOAD, expected);
-        let accounting =
-            program.wait_for("every frame is counted or skipped", Program::accounting, |now| now.adds_up());
-        assert_eq!(accounting.kernel.tp_drops, 0, "{accounting:?}");
-        assert!(worst <= amounts.healthy_within, "{worst:?}");
+        // Frames that the rings had no room for are counted as dropped.
+        let is_whole = |now: &Accounting| now.adds_up() && now.kernel.tp_packets >= sent;
+        let accounting = program.wait_for("every frame is accounted for", Program::accounting, is_whole);
+        if is_optimised() {
+            program.wait_for_bytes(LOAD, sent * u64::from(IP_BYTES));
+            assert_eq!(accounting.kernel.tp_drops, 0, "{accounting:?}");
+            assert!(worst <= HEALTHY_WITHIN, "{worst:?}");
+        }
         // Connections that close wait for their other side for a moment.
         program.wait_for("as many open files as before", Program::descriptors, |&now| now <= descriptors);
         let rss_now = program.rss();
@@ -123,7 +116,8 @@ fn under_slow_clients_reloads_and_resets_no_frame_is_dropped_and_nothing_is_left
         assert!(rss_now <= rss + RSS_GROWTH_MAX, "{rss} to {rss_now} bytes");
         let ended = program.stop(Signal::SIGTERM);
         assert_eq!(ended.code, Some(0));
-        assert!(ended.text().contains(" 0 dropped by the kernel"), "{}", ended.text());
+        let says_none = ended.text().contains(" 0 dropped by the kernel");
+        assert!(says_none || !is_optimised(), "{}", ended.text());
     });
 }
 
