@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use ipnet::IpNet;
@@ -40,30 +41,74 @@ pub(super) fn check_clients(listen: SocketAddr) {
     }
 }
 
+/// The check of the receivers that runs, and the one that follows it.
+static CHECKS: Mutex<Checks<Config>> = Mutex::new(Checks { is_running: false, next: None });
+
+/// At most one check at a time: the resolver of the system has no timeout, so with name servers that do not answer the
+/// threads of many reloads would pile up. What comes while one runs is checked after it, the newest only.
+struct Checks<T> {
+    is_running: bool,
+    next: Option<T>,
+}
+
+impl<T> Checks<T> {
+    /// Takes what is to be checked. Returns it if a thread must be started that checks it; otherwise the running one
+    /// does that later.
+    fn begin(&mut self, new: T) -> Option<T> {
+        if self.is_running {
+            self.next = Some(new);
+            return None;
+        }
+        self.is_running = true;
+        Some(new)
+    }
+
+    /// Returns what the thread that has ended a check must check next; `None` if it must end.
+    fn next(&mut self) -> Option<T> {
+        let next = self.next.take();
+        self.is_running = next.is_some();
+        next
+    }
+}
+
 /// Looks up the receivers and logs which of them are refused, on a thread of its own, since name servers may be slow.
-/// Sends nothing else that leaves this host. Without receivers there is no thread.
+/// Sends nothing else that leaves this host. Without receivers there is no thread, and never more than one.
 pub(super) fn check_receivers(config: &Config) {
     let sinks = config.sink_options();
-    if sinks.webhook.is_none() && sinks.syslog.is_none() && sinks.names.is_none() {
+    let has_receivers = sinks.webhook.is_some() || sinks.syslog.is_some() || sinks.names.is_some();
+    // No code panics while it holds this lock.
+    let checks = || CHECKS.lock().unwrap_or_else(PoisonError::into_inner);
+    if !has_receivers {
+        // What waits to be checked is no longer in force.
+        checks().next = None;
         return;
     }
-    let config = config.clone();
+    let Some(first) = checks().begin(config.clone()) else { return };
     let check = move || {
         sandbox::enter(ThreadKind::Lookup);
-        let receivers = config.receivers();
-        let servers = || ReverseDnsOptions::default().name_servers();
-        for (key, receiver) in &receivers {
-            match receiver.to_socket_addrs() {
-                Ok(addresses) => check_receiver(key, "", addresses),
-                Err(_) => check_receiver(key, "its name server ", servers().into_iter()),
-            }
-        }
-        if let Some(names) = sinks.names.as_ref().filter(|_| has_sink(&sinks)) {
-            check_receiver("ReverseDNS", "the name server ", names.name_servers().into_iter());
+        let mut config = Some(first);
+        while let Some(due) = config {
+            look_up_receivers(&due);
+            config = checks().next();
         }
     };
     if let Err(error) = thread::Builder::new().name("lookup".to_owned()).spawn(check) {
+        *checks() = Checks { is_running: false, next: None };
         debug!("the receivers are not checked: {error}");
+    }
+}
+
+fn look_up_receivers(config: &Config) {
+    let sinks = config.sink_options();
+    let servers = || ReverseDnsOptions::default().name_servers();
+    for (key, receiver) in &config.receivers() {
+        match receiver.to_socket_addrs() {
+            Ok(addresses) => check_receiver(key, "", addresses),
+            Err(_) => check_receiver(key, "its name server ", servers().into_iter()),
+        }
+    }
+    if let Some(names) = sinks.names.as_ref().filter(|_| has_sink(&sinks)) {
+        check_receiver("ReverseDNS", "the name server ", names.name_servers().into_iter());
     }
 }
 
@@ -136,4 +181,19 @@ fn own_networks() -> io::Result<Vec<IpNet>> {
 fn ip_of(address: &nix::sys::socket::SockaddrStorage) -> Option<IpAddr> {
     let v4 = || address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
     v4().or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_check_runs_at_a_time_and_the_newest_of_those_that_wait_follows() {
+        let mut checks = Checks { is_running: false, next: None };
+        assert_eq!(checks.begin(1), Some(1));
+        // Reloads while the name servers do not answer start no further thread.
+        assert_eq!((2..100).find_map(|n| checks.begin(n)), None);
+        assert_eq!((checks.next(), checks.next()), (Some(99), None));
+        assert_eq!(checks.begin(100), Some(100), "the thread has ended");
+    }
 }
