@@ -239,9 +239,10 @@ impl<R> QueueState<R> {
         };
         match self.window.ends_at(rate) {
             Some(ends_at) if ends_at <= now => {
-                // What came after the end of the window belongs to the next one.
-                let is_used_up = self.window.left(rate) == 0;
-                let rest = if is_used_up { self.waiting.take_before(ends_at) } else { Vec::new() };
+                // What came after the end of the window belongs to the next one. A slow receiver may not have got as
+                // many as it may get one by one; what waits is too much for it all the same.
+                let is_too_much = self.waiting.count_before(ends_at) > self.window.left(rate);
+                let rest = if is_too_much { self.waiting.take_before(ends_at) } else { Vec::new() };
                 self.window.end();
                 self.complete_summary(rest);
             }
@@ -278,8 +279,8 @@ impl<R> QueueState<R> {
         let count = count.min(self.given_out.len());
         let done = self.given_out.drain(..count);
         let notices = done.filter(|queued| matches!(queued.content, QueuedContent::Notice(_))).count();
-        if let Some(rate) = self.limits.rate {
-            self.window.note_done(rate, now, notices);
+        if self.limits.rate.is_some() {
+            self.window.note_done(now, notices);
         }
     }
 }
@@ -484,6 +485,59 @@ mod tests {
         assert_eq!(paced.deliver(), said("+e +f", Some(1120)));
         paced.now = 1120;
         assert_eq!(paced.deliver(), said("*1", None));
+    }
+
+    /// Each delivery takes 2 seconds, so 30 of 1200 notices a minute are delivered one by one.
+    #[test]
+    fn a_receiver_slower_than_the_rate_gets_a_summary_each_minute() {
+        let mut paced = Paced::new(1000, 60);
+        let (start, mut busy_until, mut summaries, mut singly) = (paced.now, None, Vec::new(), 0);
+        for second in 0..600_u64 {
+            paced.now = start + second;
+            for n in 0..20 {
+                paced.push(&format!("+{second}x{n}"));
+            }
+            let now = Moment(paced.now * SECOND);
+            let mut state = paced.queue.lock();
+            if busy_until == Some(paced.now) {
+                state.note_done(1, now);
+                busy_until = None;
+            }
+            if busy_until.is_none() {
+                let Due::Deliver(batch) = state.due(1, now) else { panic!("something always waits") };
+                busy_until = Some(paced.now + 2);
+                match &batch[0].content {
+                    QueuedContent::Summary(summary) => summaries.push((second, summary.notices())),
+                    QueuedContent::Notice(_) => singly += 1,
+                }
+            }
+        }
+        let times: Vec<u64> = summaries.iter().map(|(second, _)| *second).collect();
+        assert_eq!(times, [62, 124, 186, 248, 310, 372, 434, 496, 558]);
+        let told = singly + summaries.iter().map(|(_, notices)| notices).sum::<u64>();
+        assert!(told > 550 * 20, "what waits is of the last minute: {told}");
+    }
+
+    /// A delivery that takes longer than the minute does not begin another one.
+    #[test]
+    fn a_minute_that_ends_during_a_delivery_has_its_summary() {
+        let mut paced = Paced::new(100, 1);
+        paced.push("+a +b +c");
+        assert_eq!(paced.deliver(), said("+a", Some(1060)));
+        paced.now = 1060;
+        let due = paced.queue.lock().due(1, Moment(1060 * SECOND));
+        let Due::Deliver(batch) = due else { panic!("{due:?}") };
+        assert_eq!(text(&batch[0]), "*2");
+        paced.queue.lock().note_done(1, Moment(1060 * SECOND));
+        // The window of that summary ends at 1120, while the next notice is being delivered.
+        paced.now = 1061;
+        paced.push("+d +e +f");
+        let due = paced.queue.lock().due(1, Moment(1061 * SECOND));
+        assert!(matches!(due, Due::Deliver(_)), "{due:?}");
+        paced.now = 1130;
+        paced.push("+g");
+        paced.queue.lock().note_done(1, Moment(1130 * SECOND));
+        assert_eq!(paced.deliver(), said("*2 +g", None));
     }
 
     #[test]

@@ -149,6 +149,11 @@ impl Waiting {
         self.remove_all(&taken)
     }
 
+    /// Returns how many notices this process queued before `end`.
+    pub(super) fn count_before(&self, end: Moment) -> usize {
+        self.iter().filter(|queued| queued.since < end).count()
+    }
+
     /// Takes the notices that this process queued before `end`.
     pub(super) fn take_before(&mut self, end: Moment) -> Vec<Arc<QueuedNotice>> {
         let taken: Vec<u64> =
