@@ -184,11 +184,6 @@ impl AtomicCounts {
         self.dropped_openings.fetch_add(is_opening.into(), Ordering::Relaxed);
     }
 
-    /// Counts as not queued what was counted before and is the draft of a summary.
-    pub(super) fn count_draft(&self) {
-        self.queued.fetch_sub(1, Ordering::Relaxed);
-    }
-
     pub(super) fn count_delivered(&self, notices: usize) {
         self.delivered.fetch_add(notices as u64, Ordering::Relaxed);
     }

@@ -3,7 +3,8 @@
 //! Without `AlertRate` a full queue sheds notices, and all that wait are given out one by one. With it, so many are
 //! given out within a minute. What waits then is replaced by a summary when the minute is over, or when the queue is
 //! closed. If the queue is full before that, all but the weightiest notices go into a draft of that summary, so none is
-//! shed.
+//! shed. What comes after a draft is not given out before it: its alerts may be in the draft, and the receiver would be
+//! told of their end before their opening.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -32,6 +33,8 @@ struct QueueState<R> {
     summaries: VecDeque<Arc<QueuedNotice>>,
     /// The summary that is not complete: what a full queue had no room for.
     draft: Option<Arc<QueuedNotice>>,
+    /// The notices that came after the draft, in order. Those in `waiting` came before it.
+    after_draft: Vec<Arc<QueuedNotice>>,
     window: RateWindow,
     summary_maker: SummaryMaker,
     /// What was given out and is not done, in order.
@@ -88,6 +91,7 @@ impl<R> NoticeQueue<R> {
             waiting: Waiting::new(limits.max),
             summaries: VecDeque::new(),
             draft: None,
+            after_draft: Vec::new(),
             window: RateWindow::default(),
             summary_maker,
             given_out: VecDeque::new(),
@@ -106,33 +110,29 @@ impl<R> NoticeQueue<R> {
     pub(super) fn push(&self, queued: Arc<QueuedNotice>) -> PushResult {
         let mut state = self.lock();
         let number = queued.number;
-        state.make_room();
-        let shed = state.waiting.push(queued);
+        let shed = state.push(queued);
         drop(state);
         self.has_changed.notify_all();
         PushResult { is_taken: shed.as_ref().is_none_or(|shed| shed.number != number), shed }
     }
 
-    /// Queues a summary that an earlier process left. Returns true if it is complete.
-    pub(super) fn push_summary(&self, queued: Arc<QueuedNotice>) -> bool {
+    /// Queues and counts the summaries among what an earlier process left, in order. They are given out before all
+    /// notices. A draft is completed, with the notices that have lower numbers: some were queued before those in the
+    /// draft, and some after them. Returns the other notices, which are yet to be queued.
+    pub(super) fn push_restored(&self, restored: Vec<Arc<QueuedNotice>>) -> Vec<Arc<QueuedNotice>> {
         let mut state = self.lock();
-        let is_draft = matches!(&queued.content, QueuedContent::Summary(summary) if !summary.is_complete);
-        // There is one draft only; a second one comes from another program.
-        let is_complete = !is_draft || state.draft.is_some();
-        if is_complete {
-            state.summaries.push_back(queued);
-        } else {
-            state.draft = Some(queued);
-        }
+        let others = state.push_restored(restored);
         drop(state);
         self.has_changed.notify_all();
-        is_complete
+        others
     }
 
     /// Replaces the sink before its next attempt. What waits stays.
     pub(super) fn replace(&self, replacement: R, limits: QueueLimits) {
         let mut state = self.lock();
         state.replacement = Some(replacement);
+        // With a higher rate more could be given out now than what waits before the draft.
+        state.complete_draft();
         state.waiting.set_max(limits.max);
         state.limits = limits;
         drop(state);
@@ -180,9 +180,8 @@ impl<R> NoticeQueue<R> {
     pub(super) fn with_undone(&self, submit: impl FnOnce(&mut dyn Iterator<Item = &QueuedNotice>)) {
         let state = self.lock();
         let summaries = state.summaries.iter().chain(&state.draft);
-        submit(
-            &mut state.given_out.iter().chain(summaries).chain(state.waiting.iter()).map(|queued| &**queued),
-        );
+        let notices = state.waiting.iter().chain(&state.after_draft);
+        submit(&mut state.given_out.iter().chain(summaries).chain(notices).map(|queued| &**queued));
     }
 
     /// Takes a replacement of the sink that has come meanwhile.
@@ -233,46 +232,111 @@ impl<R> QueueState<R> {
 
     /// Replaces what waits beyond the rate by a summary, if its minute is over or no minute is to be waited for.
     fn summarise_if_due(&mut self, now: Moment) {
-        let Some(rate) = self.limits.rate else {
-            // A reload has turned the rate off.
-            return self.complete_summary(Vec::new());
-        };
+        // Without a rate there is no draft.
+        let Some(rate) = self.limits.rate else { return };
         match self.window.ends_at(rate) {
             Some(ends_at) if ends_at <= now => {
-                // What came after the end of the window belongs to the next one. A slow receiver may not have got as
-                // many as it may get one by one; what waits is too much for it all the same.
-                let is_too_much = self.waiting.count_before(ends_at) > self.window.left(rate);
-                let rest = if is_too_much { self.waiting.take_before(ends_at) } else { Vec::new() };
+                // A slow receiver may not have got as many as it may get one by one; what waits is too much for it all
+                // the same.
+                let left = self.window.left(rate);
                 self.window.end();
-                self.complete_summary(rest);
+                if self.draft.is_some() || self.waiting.count_before(ends_at) > left {
+                    self.summarise_before(ends_at);
+                }
             }
             Some(_) if self.is_closed && self.window.left(rate) == 0 => {
-                let rest = self.waiting.take(usize::MAX);
-                self.complete_summary(rest);
+                self.summarise_before(Moment(u64::MAX))
             }
-            _ if self.is_closed && self.waiting.is_empty() => self.complete_summary(Vec::new()),
-            None if self.waiting.is_empty() => self.complete_summary(Vec::new()),
+            _ if self.is_closed && self.waiting.is_empty() => self.summarise_before(Moment(u64::MAX)),
+            None if self.waiting.is_empty() => self.complete_draft(),
             _ => {}
         }
     }
 
-    /// Completes the draft with these notices; without both it does nothing.
-    fn complete_summary(&mut self, rest: Vec<Arc<QueuedNotice>>) {
+    /// Replaces what was queued before `end` by a summary. What came later belongs to the next minute.
+    fn summarise_before(&mut self, end: Moment) {
+        if self.draft.is_none() {
+            let rest = self.waiting.take_before(end);
+            return self.summarise(rest);
+        }
+        // What waits before the draft is in it: the draft may have later notices of the same alerts.
+        let mut rest = self.waiting.take(usize::MAX);
+        let (before, later) =
+            std::mem::take(&mut self.after_draft).into_iter().partition(|queued| queued.since < end);
+        self.after_draft = later;
+        rest.extend::<Vec<_>>(before);
+        self.summarise(rest);
+        self.release_after_draft();
+    }
+
+    /// Completes the draft, if there is one, with what waits before it.
+    fn complete_draft(&mut self) {
+        if self.draft.is_some() {
+            let rest = self.waiting.take(usize::MAX);
+            self.summarise(rest);
+            self.release_after_draft();
+        }
+    }
+
+    /// Replaces the draft and these notices by a complete summary; without both it does nothing.
+    fn summarise(&mut self, rest: Vec<Arc<QueuedNotice>>) {
         if !rest.is_empty() || self.draft.is_some() {
             let summary = self.summary_maker.replace(self.draft.take(), rest, true);
             self.summaries.push_back(summary);
         }
     }
 
-    /// Puts all but the weightiest notices into the draft of a summary if the queue is full.
-    fn make_room(&mut self) {
-        if let Some(rate) = self.limits.rate
-            && self.waiting.is_full()
-        {
-            let kept = self.limits.max / 2;
-            let rest = self.waiting.take_all_but(kept.min(rate.max as usize));
-            self.draft = Some(self.summary_maker.replace(self.draft.take(), rest, false));
+    /// Lets what came after the draft be given out once the draft is complete.
+    fn release_after_draft(&mut self) {
+        std::mem::take(&mut self.after_draft).into_iter().for_each(|queued| self.waiting.insert(queued));
+    }
+
+    /// Queues a notice. Returns the one that was shed: none, it, or another.
+    fn push(&mut self, queued: Arc<QueuedNotice>) -> Option<Arc<QueuedNotice>> {
+        self.make_room();
+        if self.draft.is_none() || self.waiting.is_unheard_end(&queued) {
+            return self.waiting.push(queued);
         }
+        self.after_draft.push(queued);
+        None
+    }
+
+    /// Makes room in a full queue: puts what came after the draft into it, or all but the weightiest notices into a new
+    /// one.
+    fn make_room(&mut self) {
+        let Some(rate) = self.limits.rate else { return };
+        if self.waiting.len() + self.after_draft.len() < self.limits.max {
+            return;
+        }
+        let rest = if self.draft.is_some() {
+            std::mem::take(&mut self.after_draft)
+        } else {
+            let kept = self.limits.max / 2;
+            self.waiting.take_all_but(kept.min(rate.max as usize))
+        };
+        self.draft = Some(self.summary_maker.replace(self.draft.take(), rest, false));
+    }
+
+    fn push_restored(&mut self, mut restored: Vec<Arc<QueuedNotice>>) -> Vec<Arc<QueuedNotice>> {
+        let (mut complete, mut drafts) = (Vec::new(), Vec::new());
+        restored.retain(|queued| {
+            let QueuedContent::Summary(summary) = &queued.content else { return true };
+            let summaries = if summary.is_complete { &mut complete } else { &mut drafts };
+            summaries.push(Arc::clone(queued));
+            false
+        });
+        for summary in complete {
+            self.summary_maker.counters.count_queued();
+            self.summaries.push_back(summary);
+        }
+        for draft in drafts {
+            let drafted = restored.partition_point(|queued| queued.number < draft.number);
+            let rest: Vec<_> = restored.drain(..drafted).collect();
+            rest.iter().for_each(|_| self.summary_maker.counters.count_queued());
+            self.draft = Some(draft);
+            self.summarise(rest);
+        }
+        restored
     }
 
     fn note_done(&mut self, count: usize, now: Moment) {
@@ -597,9 +661,9 @@ mod tests {
         // A draft without a minute that it waits for is complete when nothing waits before it.
         let mut paced = Paced::new(2, 5);
         paced.push("+a +b +c");
-        assert_eq!(paced.deliver(), said("+a +c", Some(1060)));
+        assert_eq!(paced.deliver(), said("+a", Some(1060)), "what comes after the draft waits for it");
         paced.now = 1060;
-        assert_eq!(paced.deliver(), said("*1", None));
+        assert_eq!(paced.deliver(), said("*2", None));
     }
 
     #[test]
@@ -630,23 +694,74 @@ mod tests {
     }
 
     #[test]
-    fn a_restored_summary_comes_first_and_a_restored_draft_takes_in_more() {
-        let summary = |number, is_complete| {
-            let mut summary = NoticeSummary { is_complete, ..NoticeSummary::default() };
-            summary.take_in([(UnixNanos(7), &notice("+z"))]);
-            Arc::new(QueuedNotice::new(number, UnixNanos(9), summary))
-        };
-        let mut paced = Paced::new(100, 1);
+    fn no_notice_is_delivered_before_an_earlier_one_of_its_alert_that_is_in_a_draft() {
+        // The queue and rate, what comes, and what is delivered at once and at the end of the minute.
+        let cases = [
+            (2, 5, "+a +b -b", "+a", "*2"),
+            (4, 2, "+a +b +c +d -d -c", "+a +b", "*4"),
+            // The draft takes in more, several times.
+            (2, 1, "+a +b -a +c -c -b +d -d", "+a", "*7"),
+        ];
+        for (max, rate, pushed, singly, summary) in cases {
+            let mut paced = Paced::new(max, rate);
+            paced.push(pushed);
+            assert_eq!(paced.deliver(), said(singly, Some(1060)), "{pushed}");
+            paced.now = 1060;
+            assert_eq!(paced.deliver(), said(summary, None), "{pushed}");
+        }
+        // What comes after the end of the minute is of the next one, and comes after the summary.
+        let mut paced = Paced::new(4, 2);
+        paced.push("+a +b +c +d +e");
+        assert_eq!(paced.deliver(), said("+a +b", Some(1060)));
+        paced.now = 1061;
+        paced.push("-d");
+        assert_eq!(paced.deliver(), said("*3 -d", None));
+        // A slow receiver did not get what waits before the draft: the draft has later notices of that.
+        let mut paced = Paced::new(4, 2);
+        paced.push("+x");
+        assert_eq!(paced.deliver(), said("+x", None));
+        paced.push("+a +b -a -b +c");
+        paced.now = 1060;
+        assert_eq!(paced.deliver(), said("*5", None));
+    }
+
+    /// A higher rate lets more through at once, but nothing that is later than what is in the draft.
+    #[test]
+    fn a_reload_completes_a_draft() {
+        let mut paced = Paced::new(4, 1);
+        paced.push("+a +b +c +d -c");
+        assert_eq!(paced.deliver(), said("+a", Some(1060)));
+        let rate = Some(AlertRate::per_minute(3));
+        paced.queue.replace((), QueueLimits { max: 4, wants_growth: true, rate });
+        assert_eq!(paced.deliver(), said("*3 -c", None));
+    }
+
+    /// Returns a summary that an earlier process left, about one opening.
+    fn restored_summary(number: u64, is_complete: bool) -> Arc<QueuedNotice> {
+        let mut summary = NoticeSummary { is_complete, ..NoticeSummary::default() };
+        summary.take_in([(UnixNanos(7), &notice("+z"))]);
+        Arc::new(QueuedNotice::new(number, UnixNanos(9), summary))
+    }
+
+    #[test]
+    fn restored_summaries_and_drafts_come_before_all_notices() {
+        let mut paced = Paced::new(100, 2);
         paced.number = 10;
-        assert!(paced.queue.push_summary(summary(1, true)));
-        assert!(!paced.queue.push_summary(summary(2, false)));
-        assert!(paced.queue.push_summary(summary(3, false)), "there is one draft only");
-        paced.push("+a +b");
-        assert_eq!(paced.deliver(), said("*1 *1 +a", Some(1060)));
+        let restored_notice = |number, word| Arc::new(QueuedNotice::new(number, UnixNanos(8), notice(word)));
+        let others = paced.queue.push_restored(vec![
+            // This notice may be later than those in the draft: numbers are given out before notices are queued.
+            restored_notice(2, "-z"),
+            restored_summary(3, false),
+            restored_summary(4, true),
+            restored_summary(5, false),
+            restored_notice(6, "+y"),
+        ]);
+        assert_eq!(others.iter().map(|queued| queued.number).collect::<Vec<_>>(), [6]);
+        assert_eq!(paced.counts(), (1, 4), "a notice that is in the draft now, and three summaries");
         let mut undone = Vec::new();
         paced.queue.with_undone(|waiting| undone.extend(waiting.map(text)));
-        assert_eq!(undone, ["*1", "+b"], "a new database gets the draft, too");
-        paced.now = 1060;
-        assert_eq!(paced.deliver(), said("*2", None));
+        assert_eq!(undone, ["*1", "*2", "*1"]);
+        paced.push("-z +b");
+        assert_eq!(paced.deliver(), said("*1 *2 *1 -z +b", None));
     }
 }

@@ -241,12 +241,11 @@ impl Sinks {
 
 /// Queues what an earlier process left, in order. The numbers in `waiting` ascend, those of one sink each.
 fn queue_again(workers: &mut [SinkWorker], waiting: &[Vec<u64>], restored: RestoredOutbox) {
-    for (number, at, content) in restored.notices {
-        let queued = Arc::new(QueuedNotice::new(number, at, content));
-        for (worker, waiting) in workers.iter_mut().zip(waiting) {
-            if waiting.binary_search(&number).is_ok() {
-                worker.queue_again(Arc::clone(&queued));
-            }
-        }
+    let restored = restored.notices.into_iter();
+    let all: Vec<_> =
+        restored.map(|(number, at, content)| Arc::new(QueuedNotice::new(number, at, content))).collect();
+    for (worker, waiting) in workers.iter_mut().zip(waiting) {
+        let is_waiting = |queued: &&Arc<QueuedNotice>| waiting.binary_search(&queued.number).is_ok();
+        worker.queue_again(all.iter().filter(is_waiting).cloned().collect());
     }
 }

@@ -99,8 +99,8 @@ impl Waiting {
     pub(super) fn push(&mut self, queued: Arc<QueuedNotice>) -> Option<Arc<QueuedNotice>> {
         let rank = Rank::of(&queued);
         let id = queued.alert_id();
-        let is_end = matches!(queued.content, QueuedContent::Notice(Notice::Closed(_)));
-        if is_end && self.unheard.remove(id) {
+        if self.is_unheard_end(&queued) {
+            self.unheard.remove(id);
             return Some(queued);
         }
         let mut shed = None;
@@ -119,6 +119,20 @@ impl Waiting {
                 }
             }
         }
+        self.insert(queued);
+        shed
+    }
+
+    /// Returns true if a notice is the end of an alert whose opening was shed. Then it is shed as well.
+    pub(super) fn is_unheard_end(&self, queued: &QueuedNotice) -> bool {
+        let is_end = matches!(queued.content, QueuedContent::Notice(Notice::Closed(_)));
+        is_end && self.unheard.contains(queued.alert_id())
+    }
+
+    /// Adds a notice for which there is room.
+    pub(super) fn insert(&mut self, queued: Arc<QueuedNotice>) {
+        let rank = Rank::of(&queued);
+        let id = queued.alert_id();
         self.unheard.remove(id);
         self.by_rank[rank as usize].insert(queued.number);
         if rank > Rank::Later && !self.behind.contains_key(id) {
@@ -127,7 +141,6 @@ impl Waiting {
             *self.behind.entry(id.to_owned()).or_default() += 1;
         }
         self.notices.insert(queued.number, queued);
-        shed
     }
 
     /// Takes at most `max` notices in their order.

@@ -206,19 +206,16 @@ impl SinkWorker {
         pushed.is_taken
     }
 
-    /// Queues a notice that an earlier process left for the sink. One that the sink does not take any more, because its
-    /// options have changed, is settled, so that it does not wait in the outbox for ever.
-    pub(super) fn queue_again(&mut self, queued: Arc<QueuedNotice>) {
-        if let QueuedContent::Summary(_) = queued.content {
-            // Counted first, as a notice is. A draft is not counted before it is complete.
-            self.counters.count_queued();
-            if !self.queue.push_summary(queued) {
-                self.counters.count_draft();
-            }
-        } else if self.takes(&queued) {
+    /// Queues what an earlier process left for the sink, in order. A notice that the sink does not take any more, because
+    /// its options have changed, is settled, so that it does not wait in the outbox for ever.
+    pub(super) fn queue_again(&mut self, restored: Vec<Arc<QueuedNotice>>) {
+        let (taken, refused): (Vec<_>, Vec<_>) = restored.into_iter().partition(|queued| self.takes(queued));
+        if !refused.is_empty() {
+            let refused = refused.iter().map(|queued| queued.number);
+            self.outbox.settle(self.name, refused, self.counters.read());
+        }
+        for queued in self.queue.push_restored(taken) {
             self.queue(queued);
-        } else {
-            self.outbox.settle(self.name, [queued.number].into_iter(), self.counters.read());
         }
     }
 
