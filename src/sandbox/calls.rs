@@ -417,6 +417,10 @@ pub(super) const REFUSED_TO_HELPER: &[SystemCall] = calls![
     SYS_open_tree,
     SYS_move_mount,
     SYS_mount_setattr,
+    // Typing into a terminal or a console, and taking a terminal.
+    SYS_ioctl when [is(1, libc::TIOCSTI as i32)],
+    SYS_ioctl when [is(1, libc::TIOCLINUX as i32)],
+    SYS_ioctl when [is(1, libc::TIOCSCTTY as i32)],
     // Other processes.
     SYS_ptrace,
     SYS_process_vm_readv,

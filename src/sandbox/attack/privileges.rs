@@ -18,6 +18,7 @@ pub(super) fn all(attacker: &Attacker, kind: &str, note: Note<'_>) {
     processes(attacker, kind, note);
     administration(attacker, note);
     machine(note);
+    terminals(note);
 }
 
 /// User, capabilities and what protects them.
@@ -52,6 +53,19 @@ fn privileges(note: Note<'_>) {
     note("prctl: dumpable", prctl(libc::PR_SET_DUMPABLE, 1, 0));
     note("prctl: may be traced by all", prctl(libc::PR_SET_PTRACER, -1, 0));
     note("prctl: move the end of the heap", prctl(libc::PR_SET_MM, 7, 0));
+}
+
+/// Typing into the terminal or the console of somebody else. Standard input is none here: a call that gets through says
+/// so (`ENOTTY`).
+fn terminals(note: Note<'_>) {
+    for (name, request) in [
+        ("type into a terminal", libc::TIOCSTI),
+        ("paste into a console", libc::TIOCLINUX),
+        ("take a terminal", libc::TIOCSCTTY),
+    ] {
+        let request = i64::try_from(request).unwrap_or_default();
+        note(name, done(call(libc::SYS_ioctl, [0.into(), request.into(), c"\n".into()])));
+    }
 }
 
 /// Namespaces, in which capabilities could be gained.

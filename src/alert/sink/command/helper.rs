@@ -2,7 +2,8 @@
 //!
 //! It is started before any socket is open, from the executable of this process (`/proc/self/exe`, which is this
 //! version also after an update of the file). It shares no memory with this process, and has no descriptor but its end
-//! of a socket, `/dev/null` and a pipe to the log. It has a user of its own, no capability and no-new-privileges. It
+//! of a socket, `/dev/null` and a pipe to the log. It has a user of its own, no capability,
+//! no-new-privileges, and no terminal. It
 //! ends when the socket is closed. It cannot be started again, since this process can no longer start programs. It
 //! learns at its start which program it runs, and then runs no other, whatever comes through the socket.
 
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{close, dup2_stdin};
+use nix::unistd::{Pid, close, dup2_stdin, getpgid, getppid, getsid, setpgid, setsid};
 use rustix::process::{PidfdFlags, pidfd_open};
 use tracing::warn;
 
@@ -85,7 +86,8 @@ impl CommandHelper {
         let (socket, other) = UnixStream::pair()?;
         let (errors, writer) = io::pipe()?;
         let mut command = Command::new("/proc/self/exe");
-        // A group of its own: Ctrl-C in a terminal is for the program, which lets the last commands run.
+        // A group of its own: Ctrl-C in a terminal is for the program, which lets the last commands run. The helper
+        // soon begins a session of its own, which a new process cannot do by safe means before it runs.
         command.args(words).arg0("TrafficAlerted").process_group(0);
         for (name, _) in env::vars_os().filter(|(name, _)| is_internal(&name.to_string_lossy())) {
             command.env_remove(name);
@@ -330,6 +332,7 @@ pub fn run_helper(user: Option<&str>, is_confined: bool) -> io::Result<()> {
     // A service manager sends these to each process of a service; the socket says when it is time.
     let signals = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect::<SigSet>();
     signals.thread_block()?;
+    leave_terminal()?;
     close_inherited()?;
     let _ = prctl::set_name(c"command-helper");
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -358,6 +361,19 @@ pub fn run_helper(user: Option<&str>, is_confined: bool) -> io::Result<()> {
         }
         result => result,
     }
+}
+
+/// Begins a session of its own, which has no controlling terminal: through that of root, from which the program may have
+/// been started, another user could type commands for the shell of root (`TIOCSTI`, tty_ioctl(4)).
+fn leave_terminal() -> io::Result<()> {
+    let own = Pid::from_raw(0);
+    if getsid(None)? == Pid::this() {
+        return Ok(());
+    }
+    // The leader of a group cannot begin a session (setsid(2)). The signals of the other group are blocked.
+    setpgid(own, getpgid(Some(getppid()))?)?;
+    setsid()?;
+    Ok(())
 }
 
 /// Returns the identity of an argument that [`CommandHelper::start`] has written.
