@@ -142,6 +142,10 @@ const NOT_EXECUTABLE: Condition = bits(2, libc::PROT_EXEC, 0);
 const fn is_null(argument: u8) -> Condition {
     Condition { argument, mask: u64::MAX, expected: Expected::Value(0) }
 }
+/// A mode without setuid, setgid and sticky bit, such that nobody leaves a program that runs as the user of this one.
+const fn no_setuid(argument: u8) -> Condition {
+    bits(argument, 0o7000, 0)
+}
 const OWN_PROCESS: Condition =
     Condition { argument: 0, mask: u32::MAX as u64, expected: Expected::OwnProcess };
 
@@ -286,7 +290,7 @@ const OLD_READ_FILES: &[SystemCall] = &[];
 
 /// Making, changing, renaming and removing files. Landlock says where.
 const WRITE_FILES: &[SystemCall] = calls![
-    SYS_openat,
+    SYS_openat when [no_setuid(3)],
     SYS_pwrite64,
     SYS_pwritev,
     SYS_fsync,
@@ -296,8 +300,8 @@ const WRITE_FILES: &[SystemCall] = calls![
     SYS_renameat,
     SYS_renameat2,
     SYS_unlinkat,
-    SYS_mkdirat,
-    SYS_fchmod,
+    SYS_mkdirat when [no_setuid(2)],
+    SYS_fchmod when [no_setuid(1)],
     SYS_fchown,
     SYS_utimensat,
     SYS_fcntl when [is(1, libc::F_GETLK)],
@@ -309,7 +313,13 @@ const WRITE_FILES: &[SystemCall] = calls![
 
 /// The same by the names of before, which other architectures lack.
 #[cfg(target_arch = "x86_64")]
-const OLD_WRITE_FILES: &[SystemCall] = calls![SYS_open, SYS_rename, SYS_unlink, SYS_mkdir, SYS_rmdir];
+const OLD_WRITE_FILES: &[SystemCall] = calls![
+    SYS_open when [no_setuid(2)],
+    SYS_rename,
+    SYS_unlink,
+    SYS_mkdir when [no_setuid(1)],
+    SYS_rmdir,
+];
 #[cfg(not(target_arch = "x86_64"))]
 const OLD_WRITE_FILES: &[SystemCall] = &[];
 

@@ -178,6 +178,36 @@ mod tests {
     }
 
     #[test]
+    fn no_kind_makes_a_setuid_file() {
+        #[cfg(target_arch = "x86_64")]
+        const OLD: &[(i64, u8)] = &[(libc::SYS_open, 2), (libc::SYS_mkdir, 1)];
+        #[cfg(not(target_arch = "x86_64"))]
+        const OLD: &[(i64, u8)] = &[];
+        let modes = [(libc::SYS_openat, 3), (libc::SYS_mkdirat, 2), (libc::SYS_fchmod, 1)];
+        let has_zeros = |call: &SystemCall, bits: i32| {
+            call.when
+                .iter()
+                .any(|when| when.expected == Expected::Value(0) && when.mask & bits as u64 == bits as u64)
+        };
+        for kind in ThreadKind::ALL {
+            for call in lists(kind).iter().copied().flatten() {
+                let Some(&(_, argument)) = modes.iter().chain(OLD).find(|(number, _)| *number == call.number)
+                else {
+                    continue;
+                };
+                let has_no_bit = call.when.iter().any(|when| {
+                    (when.argument, when.mask, when.expected) == (argument, 0o7000, Expected::Value(0))
+                });
+                let makes_nothing = has_zeros(call, libc::O_CREAT | libc::O_ACCMODE);
+                assert!(has_no_bit || makes_nothing, "{kind:?}: {call:?}");
+            }
+            let others = [libc::SYS_fchmodat, libc::SYS_fchmodat2, libc::SYS_mknodat, libc::SYS_openat2];
+            let has = |number: &i64| lists(kind).iter().copied().flatten().any(|call| call.number == *number);
+            assert!(!others.iter().any(has), "{kind:?}");
+        }
+    }
+
+    #[test]
     fn no_kind_may_execute_or_leave() {
         let never = [
             libc::SYS_execve,

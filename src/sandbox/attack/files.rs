@@ -1,6 +1,7 @@
 //! What an attacker tries with files.
 
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -15,6 +16,7 @@ pub(super) fn all(attacker: &Attacker, removable: &str, note: Note<'_>) {
     contents(attacker, note);
     names(attacker, note);
     changes(attacker, removable, note);
+    setuid_files(attacker, note);
     kernel_files(note);
 }
 
@@ -97,6 +99,31 @@ fn changes(attacker: &Attacker, removable: &str, note: Note<'_>) {
     let change_mode = [libc::AT_FDCWD.into(), existing.as_c_str().into(), 0o666.into()];
     note("change the mode of a file of others", done(call(libc::SYS_fchmodat, change_mode)));
     note("remove a file of others", fs::remove_file(plan.outside.join(removable)).map_err(errno));
+}
+
+/// Makes files that would run as the user of this thread, whoever starts them.
+fn setuid_files(attacker: &Attacker, note: Note<'_>) {
+    let file = attacker.plan.own_folder.join(format!("setuid-{}", gettid()));
+    let text = path(&file);
+    let flags = i64::from(libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL);
+    for (name, mode) in [("make a setuid file", 0o4755_i64), ("make a setgid file", 0o2755)] {
+        let arguments = [libc::AT_FDCWD.into(), text.as_c_str().into(), flags.into(), mode.into()];
+        note(name, closed(call(libc::SYS_openat, arguments)));
+        let _ = fs::remove_file(&file);
+    }
+    #[cfg(target_arch = "x86_64")]
+    {
+        note("creat a setuid file", closed(call(libc::SYS_creat, [text.as_c_str().into(), 0o4755.into()])));
+        let _ = fs::remove_file(&file);
+        let arguments = [text.as_c_str().into(), flags.into(), 0o4755.into()];
+        note("open a setuid file", closed(call(libc::SYS_open, arguments)));
+        let _ = fs::remove_file(&file);
+    }
+    let report = attacker.report.as_raw_fd();
+    for (name, mode) in [("make a file setuid", 0o4600_i64), ("make a file setgid", 0o2600)] {
+        note(name, done(call(libc::SYS_fchmod, [report.into(), mode.into()])));
+        let _ = call(libc::SYS_fchmod, [report.into(), 0o600.into()]);
+    }
 }
 
 /// Opens what the kernel shows as files, and leaves the folder.
