@@ -22,5 +22,6 @@ mod take_over;
 pub use account::{Account, UserName};
 pub use capabilities::{PrivilegeError, drop_all};
 pub use identity::{Confinement, Identity, IdentityError, drop_to};
+pub use running_users::{is_dynamic_id, is_nobodys};
 pub use second_start::{SecondStartError, needs_second_start, passed_on, start_again, wrong_descriptor};
 pub use take_over::{OwnFiles, TakenOver, take_over, take_over_secrets, would_take_over};

@@ -79,16 +79,24 @@ pub(super) fn confine(
         info!("the program is {account} from now on");
     }
     confinement.refused.iter().for_each(|refused| warn!("{refused}; the program continues without it"));
-    if let Some(account) = &identity.account
-        && access(path, AccessFlags::R_OK).is_err()
-    {
-        let path = path.display();
-        warn!(
-            "{account} cannot read {path}, so a reload will fail: chgrp {} {path} && chmod g+r {path}",
-            account.gid
-        );
+    if let Some(warning) = unreadable_configuration(identity, path) {
+        warn!("{warning}");
     }
     Ok(confinement)
+}
+
+/// Returns the warning that the user of the program, whom this process has become, cannot read the configuration at
+/// `path`; `None` if it can, or if the user stays as it is.
+pub(super) fn unreadable_configuration(identity: &Identity, path: &Path) -> Option<String> {
+    let account = identity.account.as_ref()?;
+    access(path, AccessFlags::R_OK).err()?;
+    let gid = account.gid;
+    let folder = path.parent().filter(|folder| access(*folder, AccessFlags::X_OK).is_err());
+    let folder = folder.map(|folder| format!("let it into {}, then ", folder.display())).unwrap_or_default();
+    let path = path.display();
+    Some(format!(
+        "{account} cannot read {path}, so a reload will fail: {folder}chgrp {gid} {path} && chmod g+r {path}"
+    ))
 }
 
 /// Returns true if systemd provides a folder for the state.

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::check::{check, contact_limit};
 use super::checked::Config;
 use super::error::ConfigError;
+use super::exposed_secrets::{Reader, everybody_reads, hide_file, hide_token};
 use super::file::{FILE_BYTES_MAX, RawConfig, Setting, Text};
 use super::key::SettingKey;
 use super::machine::{Machine, MemoryLimit};
@@ -150,7 +150,7 @@ impl ConfigFile {
     /// Looks for what the file names: programs, files and folders. Returns a warning for each that cannot be used, and
     /// for a `MemoryLimit` that this process may not have.
     pub fn warnings(&self, viewer: Viewer<'_>) -> Warnings {
-        self.warnings_of(missing(&self.config.settings, viewer))
+        self.warnings_of(missing(&self.config.settings, viewer), viewer)
     }
 
     /// Does the same before a start that gives the files and folders in `given` to the user of the program. If
@@ -164,10 +164,10 @@ impl ConfigFile {
             found = [of_user.collect(), found].concat();
             found.sort_by_key(|missing| self.line(missing.key).map(|line| line.key_span.start));
         }
-        self.warnings_of(found)
+        self.warnings_of(found, Viewer::Operator)
     }
 
-    fn warnings_of(&self, missing: Vec<Missing>) -> Warnings {
+    fn warnings_of(&self, missing: Vec<Missing>, viewer: Viewer<'_>) -> Warnings {
         let keys = missing.iter().map(|missing| missing.key.name()).collect();
         let problems = missing.into_iter().filter_map(|missing| {
             let value = self.line(missing.key)?.value_span.clone();
@@ -183,8 +183,9 @@ impl ConfigFile {
                 help: missing.help,
             })
         });
-        let problems =
-            self.secrets_for_everybody().into_iter().chain(problems).chain(self.too_much_memory()).collect();
+        let reader = Reader::of(&self.config.settings.user, viewer);
+        let exposed = self.secrets_for_everybody(reader);
+        let problems = exposed.into_iter().chain(problems).chain(self.too_much_memory()).collect();
         let problems = Problems::new(Severity::Warning, &self.name, self.text.clone(), problems);
         Warnings { problems, keys }
     }
@@ -214,7 +215,7 @@ impl ConfigFile {
     }
 
     /// Returns a warning for each secret that is in a file that everybody can read.
-    fn secrets_for_everybody(&self) -> Vec<Problem> {
+    fn secrets_for_everybody(&self, reader: Option<Reader>) -> Vec<Problem> {
         let Settings { webhook_url, webhook_token_file, .. } = &self.config.settings;
         let address_file = match webhook_url {
             Some(Secret::InFile(path)) => Some(path),
@@ -227,18 +228,18 @@ impl ConfigFile {
                 span: self.line(key)?.value_span.clone(),
                 label: "others can read this file".to_owned(),
                 context: None,
-                help: format!("run `chmod 600 {}`, change the secret and restart", path.display()),
+                help: hide_file(path, reader),
             })
         };
         let files = [
             of_file(SettingKey::WebhookURL, address_file),
             of_file(SettingKey::WebhookTokenFile, webhook_token_file.as_ref()),
         ];
-        [self.token_for_everybody()].into_iter().chain(files).flatten().collect()
+        [self.token_for_everybody(reader)].into_iter().chain(files).flatten().collect()
     }
 
     /// Returns a warning if the file holds the token of the API and everybody can read the file.
-    fn token_for_everybody(&self) -> Option<Problem> {
+    fn token_for_everybody(&self, reader: Option<Reader>) -> Option<Problem> {
         self.config.settings.api_token.as_ref()?;
         everybody_reads(Path::new(&self.name)).then_some(())?;
         Some(Problem {
@@ -246,7 +247,7 @@ impl ConfigFile {
             span: self.line(SettingKey::ApiToken)?.key_span.clone(),
             label: "others can read this file".to_owned(),
             context: None,
-            help: format!("run `chmod o= {}` and change the token, or use `ApiTokenFile`", self.name),
+            help: hide_token(Path::new(&self.name), reader),
         })
     }
 
@@ -347,12 +348,6 @@ impl fmt::Display for ConfigFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.config.write(f, |key| self.comment(key))
     }
-}
-
-/// Returns true if the mode of a file lets everybody read it.
-fn everybody_reads(path: &Path) -> bool {
-    std::fs::metadata(path)
-        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o004 != 0)
 }
 
 /// What a configuration names and what cannot be used.

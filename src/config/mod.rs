@@ -33,6 +33,7 @@ mod checked;
 mod config_file;
 mod context;
 mod error;
+mod exposed_secrets;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

@@ -11,8 +11,14 @@ use nix::unistd::{Gid, Group, Uid, User};
 /// programs leave them alone.
 pub(super) const DYNAMIC_IDS: RangeInclusive<u32> = 61_184..=65_519;
 
-/// Returns true if the id is one of [`DYNAMIC_IDS`] and neither a user nor a service of systemd has it.
-pub(super) fn is_nobodys(id: u32) -> bool {
+/// Returns true if the id is of the range that is lent to services without a user of their own, 61184 to 65519, so that
+/// another service may have it later.
+pub fn is_dynamic_id(id: u32) -> bool {
+    DYNAMIC_IDS.contains(&id)
+}
+
+/// Returns true if the id is of the range of [`is_dynamic_id`] and neither a user nor a service of systemd has it.
+pub fn is_nobodys(id: u32) -> bool {
     // systemd keeps a file for each id that a service has now; without nss-systemd(8) the database does not know them.
     let is_a_services = || Path::new(SERVICES).join(id.to_string()).symlink_metadata().is_ok();
     DYNAMIC_IDS.contains(&id) && has_no_name(id) && !is_a_services()

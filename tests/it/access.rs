@@ -88,6 +88,26 @@ fn check_refuses_a_token_that_the_start_refuses() {
     assert_eq!(check().status.code(), Some(1));
 }
 
+/// Only root can look with the rights of another user.
+#[test]
+fn check_as_root_says_what_the_user_of_the_program_cannot_read() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = folder.path().join("a.conf");
+    fs::write(&path, "ApiSocket: off\nUser: 1\n").unwrap();
+    for (mode, is_warned) in [(0o600, true), (0o640, true), (0o644, false)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let checked = run(&["check", path.to_str().unwrap()]);
+        let err = text(&checked.stderr);
+        assert!(checked.status.success(), "{err}");
+        let warning = format!("cannot read {}, so a reload will fail: chgrp ", path.display());
+        assert_eq!(err.contains(&warning), is_warned, "{mode:o}: {err}");
+    }
+}
+
 #[test]
 fn a_token_is_not_in_what_check_prints() {
     let folder = tempfile::tempdir().unwrap();
@@ -100,7 +120,8 @@ fn a_token_is_not_in_what_check_prints() {
     assert!(checked.status.success(), "{err}");
     assert!(out.contains("# it is set, and not shown\nApiToken:\n"), "{out}");
     assert!(
-        err.contains("`ApiToken` is known to everybody on this host") && err.contains("chmod o= "),
+        err.contains("`ApiToken` is known to everybody on this host")
+            && err.contains("write `ApiTokenFile: PATH`"),
         "{err}"
     );
     assert!(!out.contains("ecret") && !err.contains("ecret"), "{out}{err}");
