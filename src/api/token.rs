@@ -13,6 +13,7 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 
 use crate::alert::Secret;
+use crate::privileges::is_nobodys;
 
 /// Minimum number of characters of a token.
 const TOKEN_CHARS_MIN: usize = 32;
@@ -105,13 +106,14 @@ impl GivenToken {
         self.checked_for(&[geteuid().as_raw()])
     }
 
-    /// Returns the token, if its file belongs to one of these users or to root.
+    /// Returns the token, if its file belongs to one of these users, to root, or to an id that an earlier run took since
+    /// there was no user: the start gives that file to the user of the program.
     ///
     /// # Errors
     /// The file belongs to somebody else.
     pub(super) fn checked_for(self, owners: &[u32]) -> Result<String, TokenError> {
         match self.file {
-            Some((path, owner)) if owner != 0 && !owners.contains(&owner) => {
+            Some((path, owner)) if owner != 0 && !owners.contains(&owner) && !is_nobodys(owner) => {
                 let why = format!(
                     "it belongs to uid {owner}, who could read and replace it: run `chown root {}`",
                     path.display()
@@ -282,6 +284,17 @@ mod tests {
             assert!(!secret.matches(other));
         }
         assert!(!format!("{secret:?}").contains("abcdefgh"));
+    }
+
+    /// A run without the user `trafficalerted` gives the file to an id that nobody has; the user may be made later.
+    #[test]
+    fn a_token_of_an_earlier_run_without_a_user_is_used() {
+        let of = |owner| GivenToken { token: "t".to_owned(), file: Some((PathBuf::from("/x"), owner)) };
+        let nobodys = (61_184..=65_519).find(|&id| is_nobodys(id)).expect("one of thousands is free");
+        for (owner, is_used) in [(0, true), (998, true), (nobodys, true), (1, false), (3_999_999_999, false)]
+        {
+            assert_eq!(of(owner).checked_for(&[998]).is_ok(), is_used, "{owner}");
+        }
     }
 
     #[test]
