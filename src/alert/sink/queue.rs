@@ -351,6 +351,7 @@ impl<R> QueueState<R> {
 
 #[cfg(test)]
 mod tests {
+    use crate::alert::record::AlertState;
     use crate::alert::sink::counters::SinkName;
     use crate::alert::sink::outbox::Outbox;
     use crate::alert::sink::summary::NoticeSummary;
@@ -723,6 +724,16 @@ mod tests {
         paced.push("+a +b -a -b +c");
         paced.now = 1060;
         assert_eq!(paced.deliver(), said("*5", None));
+        // The summary has the state of each alert, although the openings that were kept back were taken in last.
+        let mut paced = Paced::new(4, 2);
+        paced.push("+a +b -a -b +c");
+        paced.now = 1060;
+        paced.queue.replace((), QueueLimits { max: 4, wants_growth: true, rate: None });
+        let due = paced.queue.lock().due(1, Moment(0));
+        let Due::Deliver(batch) = due else { panic!("{due:?}") };
+        let QueuedContent::Summary(summary) = &batch[0].content else { panic!("{batch:?}") };
+        let states = summary.named.iter().map(|named| (named.id.as_str(), named.state));
+        assert_eq!(states.collect::<Vec<_>>(), [("a", AlertState::Closed), ("b", AlertState::Closed)]);
     }
 
     /// A higher rate lets more through at once, but nothing that is later than what is in the draft.
@@ -739,7 +750,7 @@ mod tests {
     /// Returns a summary that an earlier process left, about one opening.
     fn restored_summary(number: u64, is_complete: bool) -> Arc<QueuedNotice> {
         let mut summary = NoticeSummary { is_complete, ..NoticeSummary::default() };
-        summary.take_in([(UnixNanos(7), &notice("+z"))]);
+        summary.take_in([(1, UnixNanos(7), &notice("+z"))]);
         Arc::new(QueuedNotice::new(number, UnixNanos(9), summary))
     }
 

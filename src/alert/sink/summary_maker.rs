@@ -61,7 +61,7 @@ impl SummaryMaker {
             Some(QueuedContent::Notice(_)) | None => NoticeSummary::default(),
         };
         summary.take_in(notices.iter().filter_map(|queued| match &queued.content {
-            QueuedContent::Notice(notice) => Some((queued.at, notice)),
+            QueuedContent::Notice(notice) => Some((queued.number, queued.at, notice)),
             QueuedContent::Summary(_) => None,
         }));
         summary.is_complete = is_complete;

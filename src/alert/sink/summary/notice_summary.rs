@@ -31,6 +31,8 @@ pub(in crate::alert::sink) struct NoticeSummary {
     /// The weightiest of the alerts, at most [`NAMED_MAX`]: first those that were not over, then those that exceeded
     /// their limits most often.
     pub(in crate::alert::sink) named: Vec<NamedAlert>,
+    /// The number of the latest notice in it.
+    pub(in crate::alert::sink) last: u64,
     /// True once its minute is over. Before that it takes in further notices and is not delivered.
     pub(in crate::alert::sink) is_complete: bool,
 }
@@ -63,6 +65,8 @@ impl StepCounts {
 /// An alert that a summary names, as the latest of its notices in the summary had it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::alert::sink) struct NamedAlert {
+    /// The number of the notice.
+    pub(in crate::alert::sink) notice: u64,
     pub(in crate::alert::sink) id: String,
     pub(in crate::alert::sink) kind: AlertKind,
     /// The host; `None` if it is a storm or about the capture itself.
@@ -75,9 +79,10 @@ pub(in crate::alert::sink) struct NamedAlert {
 }
 
 impl NamedAlert {
-    fn of(notice: &Notice) -> Self {
+    fn of(number: u64, notice: &Notice) -> Self {
         let alert = notice.alert();
         Self {
+            notice: number,
             id: alert.id.clone(),
             kind: alert.kind,
             source: alert.source,
@@ -116,19 +121,30 @@ impl NoticeSummary {
         })
     }
 
-    /// Takes in notices, in their order. They are later than those it has.
+    /// Takes in notices with their numbers and the times when they were queued. They may be earlier than some that it
+    /// has, since a full queue keeps the first openings back.
     pub(in crate::alert::sink) fn take_in<'a>(
         &mut self,
-        notices: impl IntoIterator<Item = (UnixNanos, &'a Notice)>,
+        notices: impl IntoIterator<Item = (u64, UnixNanos, &'a Notice)>,
     ) {
+        let (last, is_full) = (self.last, self.named.len() == NAMED_MAX);
         let mut named: BTreeMap<String, NamedAlert> =
             std::mem::take(&mut self.named).into_iter().map(|named| (named.id.clone(), named)).collect();
-        for (at, notice) in notices {
+        for (number, at, notice) in notices {
             let is_first = self.kinds.is_empty();
             self.from = if is_first { at } else { self.from.min(at) };
             self.to = self.to.max(at);
             self.kinds.entry(notice.alert().kind).or_default().count(notice);
-            named.insert(notice.alert().id.clone(), NamedAlert::of(notice));
+            self.last = self.last.max(number);
+            let id = &notice.alert().id;
+            let is_latest = match named.get(id) {
+                Some(known) => known.notice < number,
+                // A later notice of the alert, such as its end, may be among those that had no room.
+                None => !is_full || last < number,
+            };
+            if is_latest {
+                named.insert(id.clone(), NamedAlert::of(number, notice));
+            }
         }
         self.named = named.into_values().collect();
         self.named.sort_by_cached_key(NamedAlert::weight);

@@ -31,6 +31,7 @@ struct SummaryForm {
     to: u64,
     kinds: Vec<KindForm>,
     named: Vec<NamedForm>,
+    last: u64,
     is_complete: bool,
 }
 
@@ -47,6 +48,7 @@ struct KindForm {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NamedForm {
+    notice: u64,
     id: String,
     kind: String,
     source: Option<IpAddr>,
@@ -78,6 +80,7 @@ pub(in crate::alert::sink) fn summary_to_json(summary: &NoticeSummary) -> String
         to: summary.to.0,
         kinds: kinds.collect(),
         named: summary.named.iter().map(NamedForm::of).collect(),
+        last: summary.last,
         is_complete: summary.is_complete,
     };
     serde_json::to_string(&form).expect("forms are structs of numbers and text with string keys")
@@ -89,7 +92,7 @@ pub(in crate::alert::sink) fn summary_to_json(summary: &NoticeSummary) -> String
 /// The text has another form or version, or an impossible value.
 pub(in crate::alert::sink) fn summary_from_json(json: &str) -> Result<NoticeSummary, StateError> {
     check_version(json, VERSION)?;
-    let SummaryForm { version: _, from, to, kinds, named, is_complete } = serde_json::from_str(json)?;
+    let SummaryForm { version: _, from, to, kinds, named, last, is_complete } = serde_json::from_str(json)?;
     if from > to {
         return Err(StateError::Wrong("the time of a summary"));
     }
@@ -97,6 +100,7 @@ pub(in crate::alert::sink) fn summary_from_json(json: &str) -> Result<NoticeSumm
         from: UnixNanos(from),
         to: UnixNanos(to),
         named: named.into_iter().map(NamedForm::check).collect::<Result<_, _>>()?,
+        last,
         is_complete,
         ..NoticeSummary::default()
     };
@@ -116,8 +120,9 @@ pub(in crate::alert::sink) fn summary_from_json(json: &str) -> Result<NoticeSumm
 
 impl NamedForm {
     fn of(named: &NamedAlert) -> Self {
-        let NamedAlert { id, kind, source, state, measured, limit, is_storm } = named;
+        let NamedAlert { notice, id, kind, source, state, measured, limit, is_storm } = named;
         Self {
+            notice: *notice,
             id: id.clone(),
             kind: kind.name().to_owned(),
             source: *source,
@@ -129,7 +134,7 @@ impl NamedForm {
     }
 
     fn check(self) -> Result<NamedAlert, StateError> {
-        let Self { id, kind, source, state, measured, limit, is_storm } = self;
+        let Self { notice, id, kind, source, state, measured, limit, is_storm } = self;
         let kind = AlertKind::named(&kind).ok_or(StateError::Wrong("the kind of an alert"))?;
         let is_id = (1..=ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_id {
@@ -141,6 +146,6 @@ impl NamedForm {
         if source.is_none() != (is_storm || kind == AlertKind::Loss) {
             return Err(StateError::Wrong("the source of an alert"));
         }
-        Ok(NamedAlert { id, kind, source, state, measured, limit, is_storm })
+        Ok(NamedAlert { notice, id, kind, source, state, measured, limit, is_storm })
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use crate::alert::notice::Notice;
-use crate::alert::record::{Alert, AlertKind, AlertProgress};
+use crate::alert::record::{Alert, AlertKind, AlertProgress, AlertState};
 use crate::alert::sample;
 use crate::alert::storm::Storm;
 use crate::enrich::HostDetails;
@@ -59,7 +59,8 @@ fn summary() -> NoticeSummary {
     let times = [0, 1, 2, 30, 58].map(|second| UnixNanos(BEGAN + second * SECOND));
     let mut summary = NoticeSummary { is_complete: true, ..NoticeSummary::default() };
     // In parts, as a queue that is full several times within a minute does it.
-    let all: Vec<_> = times.into_iter().zip(&notices).collect();
+    let times = (1..).zip(times).zip(&notices);
+    let all: Vec<_> = times.map(|((number, at), notice)| (number, at, notice)).collect();
     summary.take_in(all[..2].iter().copied());
     summary.take_in(all[2..].iter().copied());
     summary
@@ -90,14 +91,48 @@ fn a_summary_counts_what_was_said_and_names_the_weightiest_open_alerts_first() {
     let notices: Vec<Notice> =
         (1..=200).map(|n| Notice::Opened(alert(n, AlertKind::Traffic, u64::from(n)))).collect();
     let mut many = NoticeSummary::default();
-    for part in notices.chunks(7) {
-        many.take_in(part.iter().map(|notice| (UnixNanos(BEGAN), notice)));
+    let numbered: Vec<_> =
+        (1..).zip(&notices).map(|(number, notice)| (number, UnixNanos(BEGAN), notice)).collect();
+    for part in numbered.chunks(7) {
+        many.take_in(part.iter().copied());
     }
     let text = SummaryLine(&many).to_string();
     let named: Vec<&str> =
         text.split(" TRAFFIC 10.0.0.").skip(1).filter_map(|n| n.split('}').next()).collect();
     assert_eq!(named, ["200", "199", "198", "197", "196", "195", "194", "193", "192", "191"]);
     assert_eq!(many.notices(), 200);
+}
+
+/// A full queue keeps the first openings back, while their ends go into the draft.
+#[test]
+fn an_alert_is_named_as_its_latest_notice_had_it_in_whatever_order_they_are_taken_in() {
+    let opened = |n| Notice::Opened(alert(n, AlertKind::Traffic, 50));
+    let ended = |n| closed(alert(n, AlertKind::Traffic, 50));
+    let state_of = |summary: &NoticeSummary, n: u8| {
+        let id = format!("1790000000-{n}");
+        summary.named.iter().find(|named| named.id == id).map(|named| named.state)
+    };
+    let mut summary = NoticeSummary::default();
+    summary.take_in([(2, UnixNanos(BEGAN), &ended(1))]);
+    summary.take_in([(1, UnixNanos(BEGAN), &opened(1))]);
+    assert_eq!(state_of(&summary, 1), Some(AlertState::Closed));
+    assert_eq!(summary.steps(), StepCounts { opened: 1, closed: 1, ..StepCounts::default() });
+    summary.take_in([(3, UnixNanos(BEGAN), &opened(1))]);
+    assert_eq!(state_of(&summary, 1), Some(AlertState::Open), "it opens again");
+
+    // The end of the first has no room among the named, so its opening cannot be taken for its state.
+    let mut summary = NoticeSummary::default();
+    let (end, others) = (ended(1), (2..=30).map(opened).collect::<Vec<_>>());
+    let numbered = (40..).zip(others.iter().chain([&end]));
+    summary.take_in(numbered.map(|(number, notice)| (number, UnixNanos(BEGAN), notice)));
+    let again = summary_from_json(&summary_to_json(&summary)).expect("it is as it was");
+    for mut summary in [summary, again] {
+        summary.take_in([(1, UnixNanos(BEGAN), &opened(1))]);
+        assert_eq!(state_of(&summary, 1), None);
+        summary.take_in([(90, UnixNanos(BEGAN), &Notice::Opened(alert(1, AlertKind::Traffic, 60)))]);
+        assert_eq!(state_of(&summary, 1), Some(AlertState::Open));
+        assert_eq!(summary.notices(), 32);
+    }
 }
 
 #[test]
