@@ -5,12 +5,15 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::counters::{AtomicCounts, Counts, SinkName};
+use super::queue::NoticeQueue;
 use super::shutdown::Shutdown;
+use super::worker::SinkSetup;
 
 /// A sink whose queue is closed and whose last attempts are under way.
 #[derive(Debug)]
 pub(super) struct Closing {
     pub(super) name: SinkName,
+    pub(super) queue: Arc<NoticeQueue<SinkSetup>>,
     pub(super) counters: Arc<AtomicCounts>,
     pub(super) before: Counts,
     /// True if what waits is delivered after the next start.
@@ -53,7 +56,7 @@ impl Closing {
     /// more than [`IDLE_TIMEOUT`]. Returns what was counted since the start of the sink, and true if the thread
     /// finished in time or no notice waits.
     pub(super) fn wait(self, began: Instant, longest: Duration) -> (Counts, bool) {
-        let has_nothing = || self.counters.read().waiting() == 0;
+        let has_nothing = || !self.queue.has_undone();
         let deadline = began + if has_nothing() { longest.min(IDLE_TIMEOUT) } else { longest };
         let is_done = |deadline: Instant| {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -139,10 +139,23 @@ impl<R> NoticeQueue<R> {
         self.has_changed.notify_all();
     }
 
-    /// Ends the queue: what waits is still given out, and pauses end.
+    /// Ends the queue: what waits is still given out, and pauses end. With a rate, what exceeds one attempt becomes a
+    /// summary, since the time left may not suffice for more.
     pub(super) fn close(&self) {
-        self.lock().is_closed = true;
+        let mut state = self.lock();
+        state.is_closed = true;
+        if state.draft.is_some() {
+            state.summarise_before(Moment(u64::MAX));
+        }
+        drop(state);
         self.has_changed.notify_all();
+    }
+
+    /// Returns true if a notice or summary, or the draft of one, waits or is being delivered.
+    pub(super) fn has_undone(&self) -> bool {
+        let mut has_undone = false;
+        self.with_undone(|undone| has_undone = undone.next().is_some());
+        has_undone
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -234,6 +247,12 @@ impl<R> QueueState<R> {
     fn summarise_if_due(&mut self, now: Moment) {
         // Without a rate there is no draft.
         let Some(rate) = self.limits.rate else { return };
+        if self.is_closed {
+            if self.waiting.len() > self.window.left(rate).min(1) {
+                self.summarise_before(Moment(u64::MAX));
+            }
+            return;
+        }
         match self.window.ends_at(rate) {
             Some(ends_at) if ends_at <= now => {
                 // A slow receiver may not have got as many as it may get one by one; what waits is too much for it all
@@ -244,10 +263,6 @@ impl<R> QueueState<R> {
                     self.summarise_before(ends_at);
                 }
             }
-            Some(_) if self.is_closed && self.window.left(rate) == 0 => {
-                self.summarise_before(Moment(u64::MAX))
-            }
-            _ if self.is_closed && self.waiting.is_empty() => self.summarise_before(Moment(u64::MAX)),
             None if self.waiting.is_empty() => self.complete_draft(),
             _ => {}
         }
@@ -674,6 +689,27 @@ mod tests {
         assert_eq!(paced.deliver(), said("+a", Some(1060)));
         paced.queue.close();
         assert_eq!(paced.deliver(), said("*2", None));
+
+        // Neither does what the rate lets through: the time left may suffice for one attempt only.
+        for (pushed, delivered) in [("+a", "+a"), ("+a +b +c", "*3")] {
+            let mut paced = Paced::new(100, 60);
+            assert!(!paced.queue.has_undone());
+            paced.push(pushed);
+            assert!(paced.queue.has_undone());
+            paced.queue.close();
+            assert_eq!(paced.deliver(), said(delivered, None));
+            assert!(!paced.queue.has_undone());
+        }
+        // A draft is not done, although no notice waits.
+        let mut paced = Paced::new(4, 2);
+        paced.push("+a +b +c +d");
+        paced.push("+e");
+        assert_eq!(paced.deliver(), said("+a +b", Some(1060)));
+        assert!(paced.queue.has_undone());
+        paced.queue.close();
+        assert_eq!(paced.counts().1, 1, "the summary is queued at once");
+        assert_eq!(paced.deliver(), said("*3", None));
+        assert!(!paced.queue.has_undone());
 
         let mut paced = Paced::new(4, 1);
         paced.push("+a +b +c +d +e +f");

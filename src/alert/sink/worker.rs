@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A reload replaces the sink between two attempts; queue, order and counters stay. At the end of the program each
-//! notice that waits gets one last attempt. With a state directory the first that fails ends the attempts, and what
-//! waits is delivered after the next start.
+//! notice that waits gets one last attempt; with `AlertRate` several become one summary, which gets one. With a state
+//! directory the first attempt that fails ends them, and what waits is delivered after the next start.
 
 use std::io;
 use std::sync::Arc;
@@ -258,7 +258,7 @@ impl SinkWorker {
         self.is_removed.store(is_removed, Ordering::Release);
         queue.close();
         let is_kept = outbox.is_kept() && !is_removed;
-        Closing { name, counters, before, is_kept, shutdown, end }
+        Closing { name, queue, counters, before, is_kept, shutdown, end }
     }
 }
 
