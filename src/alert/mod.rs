@@ -59,8 +59,8 @@ pub use persisted_ledger::PersistedLedger;
 pub use record::{Alert, AlertKind, AlertProgress, AlertState, OPEN_ALERTS_MAX};
 pub use sentence::sentence;
 pub use sink::{
-    AlertRate, CommandHelper, CommandOptions, Counts, DeliveryTest, Facility, FileOptions, Hurry,
-    QueueReceipt, RemovedSinks, Retry, Secret, ShutdownTimeouts, SinkName, SinkOptions, SinkResult,
+    ALERT_RATE_MAX, AlertRate, CommandHelper, CommandOptions, Counts, DeliveryTest, Facility, FileOptions,
+    Hurry, QueueReceipt, RemovedSinks, Retry, Secret, ShutdownTimeouts, SinkName, SinkOptions, SinkResult,
     SinkState, SinkUpdate, Sinks, SyslogOptions, SyslogTarget, WebhookFormat, WebhookOptions, run_helper,
 };
 pub(crate) use sink::{

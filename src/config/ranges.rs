@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use crate::alert::ALERT_RATE_MAX;
+
 /// Length of an interval in seconds. A slot is a tenth of it, so at least 100 ms. The maximum is a month of 30 days,
 /// the longest span by which traffic is usually billed.
 pub(super) const INTERVAL_S: RangeInclusive<u64> = 1..=30 * 24 * 3600;
@@ -12,8 +14,9 @@ pub(super) const COOLDOWN_S: RangeInclusive<u64> = 0..=*INTERVAL_S.end();
 /// Number of alerts within a minute. With more than the maximum a storm would be no relief.
 pub(super) const ALERT_BURST: RangeInclusive<u32> = 1..=10_000;
 
-/// Number of notices within a minute. With more than the maximum the queue of a sink fills within a few seconds.
-pub(super) const ALERT_RATE: RangeInclusive<u32> = 1..=10_000;
+/// Number of notices within a minute. A full queue keeps as many as the rate lets through, and has room for as many
+/// again.
+pub(super) const ALERT_RATE: RangeInclusive<u32> = 1..=ALERT_RATE_MAX;
 
 /// Limit in bytes. The maximum is an exabyte, so that a sum of 18 such values still fits into 64 bits.
 pub(super) const LIMIT_BYTES: RangeInclusive<u64> = 1..=1_000_000_000_000_000_000;

@@ -62,7 +62,7 @@ pub use file::FileOptions;
 pub(crate) use file::{is_foreign, lock_path};
 pub use options::SinkOptions;
 pub use outbox::SinkState;
-pub use rate::AlertRate;
+pub use rate::{ALERT_RATE_MAX, AlertRate};
 pub use removed::{Hurry, RemovedSinks, ShutdownTimeouts, SinkResult};
 pub use retry::Retry;
 pub use secret::Secret;

@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use crate::time::Moment;
 
+use super::worker::REMOTE_QUEUE_MAX;
+
+/// Maximum number of notices a minute: half of the queue of a sink.
+#[allow(clippy::cast_possible_truncation, reason = "a queue is short")]
+pub const ALERT_RATE_MAX: u32 = REMOTE_QUEUE_MAX as u32 / 2;
+
 /// The number of notices that a sink gets one by one within a window. Those beyond it become one summary when the
 /// window is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
