@@ -87,7 +87,8 @@ impl AlertFile {
             if rotation == Rotation::Youngest && !was_logged {
                 self.flood_logged = Some(Instant::now());
                 warn!(
-                    "AlertFile: a flood fills {} within an hour again and again: only its last lines are kept, so that                      older alerts stay; to keep more of it, raise AlertFileMaxSize",
+                    "AlertFile: a flood fills {} within an hour again and again: only its last lines are kept, so that \
+                     older alerts stay; to keep more of it, raise AlertFileMaxSize",
                     path.display()
                 );
             }
