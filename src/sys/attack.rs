@@ -1,8 +1,9 @@
 //! System calls as an attacker makes them: by number, on descriptors that the thread happens to see, through rings that
 //! it has not made. Only builds with the feature `attack-tests` have them.
 //!
-//! [`call`] passes numbers and slices, so the kernel reads and writes nothing but what is lent to it. Calls that change
-//! the memory of this process, or close what others own, are refused by an assertion.
+//! [`call`] takes only the calls of a table, in which none changes mappings or closes what others own, and only numbers
+//! that cannot be addresses and slices that are as long as the call takes them to be. So the kernel reads and writes
+//! nothing of this process but what is lent to it.
 //!
 //! Sources: syscall(2), clone(2), vfork(2), packet(7), io_uring(7), `include/uapi/linux/io_uring.h`.
 
@@ -64,42 +65,195 @@ impl<'a> From<&'a mut [u8]> for Argument<'a> {
     }
 }
 
-/// Makes a system call with up to six arguments. The lengths among the numbers are those of the slices, at most.
+/// Makes a system call with up to six arguments.
 ///
 /// # Panics
-/// The call is one of those that take memory or descriptors away from this process.
+/// The call is not in the table, or its arguments are not as the table requires them. The attacker would break its own
+/// process then.
 pub(crate) fn call<const N: usize>(number: i64, mut arguments: [Argument<'_>; N]) -> Result<i64, Errno> {
-    assert!(!TAKES_AWAY.contains(&number) && N <= 6, "the attacker must not break its own process");
+    let rules = ALLOWED.iter().find(|(allowed, _)| *allowed == number).map(|(_, rules)| *rules);
+    let rules = rules.unwrap_or_else(|| panic!("call {number} is not in the table"));
+    assert!(N <= 6 && are_lent(&arguments, rules), "call {number} would reach beyond what is lent to it");
     let mut words = [0; 6];
     for (word, argument) in words.iter_mut().zip(&mut arguments) {
         *word = argument.word();
     }
     let [a, b, c, d, e, f] = words;
-    // SAFETY: syscall(2) reads six words. Those that are addresses are of slices that `arguments` borrows until the
-    // call has returned, and the kernel writes only to those that are borrowed mutably. The calls that change mappings
-    // are excluded above.
+    // SAFETY: syscall(2) reads six words. `are_lent` holds: those that are addresses of this process are of slices, which
+    // `arguments` borrows until the call has returned, where the call expects a buffer of at most that length, and
+    // mutably where it writes. No call in `ALLOWED` changes mappings, closes descriptors or returns twice.
     Errno::result(unsafe { libc::syscall(number, a, b, c, d, e, f) })
 }
 
-/// Calls that take memory, descriptors or the end of the process.
-const TAKES_AWAY: &[i64] = &[
-    libc::SYS_munmap,
-    libc::SYS_mremap,
-    libc::SYS_mprotect,
-    libc::SYS_madvise,
-    libc::SYS_brk,
-    libc::SYS_close,
-    libc::SYS_close_range,
-    libc::SYS_dup3,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_sigaltstack,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
-    // Their children would return here on the same stack; see `start_process`.
-    libc::SYS_clone,
-    libc::SYS_clone3,
-];
+/// Returns true if each argument is a number that is no address of this process, or a slice that a rule expects there,
+/// and if all rules hold.
+fn are_lent(arguments: &[Argument<'_>], rules: &[Rule]) -> bool {
+    // This process has no memory below 4 GiB: it is position-independent, and maps nothing at addresses of its choice.
+    // Negative numbers of 32 bits are addresses of the kernel, which it does not take from a process.
+    let is_no_address = |number: i64| u32::try_from(number).is_ok() || i32::try_from(number).is_ok();
+    let marker = 0_u8;
+    assert!(
+        ptr::from_ref(&marker).addr() > u32::MAX as usize
+            && (are_lent as *const ()).addr() > u32::MAX as usize
+    );
+    let is_expected = |at: usize| rules.iter().any(|rule| rule.buffer() == Some(at));
+    let is_lent = |(at, argument): (usize, &Argument<'_>)| match argument {
+        Argument::Number(number) => is_no_address(*number),
+        _ => is_expected(at),
+    };
+    arguments.iter().enumerate().all(is_lent) && rules.iter().all(|rule| rule.holds(arguments))
+}
+
+/// What an argument of a call must be. A buffer may be a number instead, which is no address.
+#[derive(Clone, Copy)]
+enum Rule {
+    Text(usize),
+    /// The call reads a buffer of this length.
+    Reads(usize, Length),
+    /// The call may write to a buffer of this length.
+    Writes(usize, Length),
+    /// The call reads an array of addresses up to the first null, which is the first of them.
+    NoAddresses(usize),
+    Is(usize, i64),
+}
+
+/// The length of a buffer.
+#[derive(Clone, Copy)]
+enum Length {
+    /// The call reads or writes at most so many bytes.
+    Max(usize),
+    /// It is another argument.
+    Of(usize),
+}
+
+impl Rule {
+    /// Returns the index of the buffer.
+    fn buffer(self) -> Option<usize> {
+        match self {
+            Self::Text(at) | Self::Reads(at, _) | Self::Writes(at, _) | Self::NoAddresses(at) => Some(at),
+            Self::Is(..) => None,
+        }
+    }
+
+    fn holds(self, arguments: &[Argument<'_>]) -> bool {
+        let number = |at: usize| match arguments.get(at) {
+            Some(Argument::Number(number)) => Some(*number),
+            _ => None,
+        };
+        let takes = |length: Length| match length {
+            Length::Max(bytes) => Some(bytes),
+            Length::Of(at) => number(at).and_then(|bytes| usize::try_from(bytes).ok()),
+        };
+        let argument = self.buffer().and_then(|at| arguments.get(at));
+        match (self, argument) {
+            (Self::Is(at, value), _) => number(at) == Some(value),
+            // An argument that is left out is zero.
+            (_, None | Some(Argument::Number(_))) | (Self::Text(_), Some(Argument::Text(_))) => true,
+            (Self::Reads(_, length), Some(Argument::Bytes(bytes))) => {
+                takes(length).is_some_and(|taken| taken <= bytes.len())
+            }
+            (Self::Writes(_, length), Some(Argument::Room(room))) => {
+                takes(length).is_some_and(|taken| taken <= room.len())
+            }
+            (Self::NoAddresses(_), Some(Argument::Bytes(bytes))) => {
+                bytes.starts_with(&[0; size_of::<usize>()])
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The calls that may be made. Those that are not here would take memory, descriptors or the end of the process, or
+/// return twice. The lengths are those that their man pages, and the kernel for what they leave open, have.
+const ALLOWED: &[(i64, &[Rule])] = {
+    use Length::{Max, Of};
+    use Rule::{Is, NoAddresses, Reads, Text, Writes};
+    &[
+        // Files and descriptors.
+        (libc::SYS_read, &[Writes(1, Of(2))]),
+        (libc::SYS_write, &[Reads(1, Of(2))]),
+        (libc::SYS_openat2, &[Text(1), Reads(2, Of(3))]),
+        (libc::SYS_mknodat, &[Text(1)]),
+        (libc::SYS_truncate, &[Text(0)]),
+        (libc::SYS_fchmodat, &[Text(1)]),
+        (libc::SYS_chdir, &[Text(0)]),
+        (libc::SYS_chroot, &[Text(0)]),
+        // `MAX_HANDLE_SZ` behind two numbers of 32 bits.
+        (libc::SYS_open_by_handle_at, &[Reads(1, Max(8 + 128))]),
+        (libc::SYS_memfd_create, &[Text(0)]),
+        (libc::SYS_splice, &[]),
+        (libc::SYS_sendfile, &[]),
+        // Sockets.
+        (libc::SYS_socket, &[]),
+        (libc::SYS_socketpair, &[Writes(3, Max(8))]),
+        (libc::SYS_connect, &[Reads(1, Of(2))]),
+        (libc::SYS_bind, &[Reads(1, Of(2))]),
+        (libc::SYS_sendto, &[Reads(1, Of(2)), Reads(4, Of(5))]),
+        (libc::SYS_setsockopt, &[Reads(3, Of(4))]),
+        // `struct ifreq`.
+        (libc::SYS_ioctl, &[Is(1, libc::SIOCSIFFLAGS as i64), Reads(2, Max(40))]),
+        // Rings of io_uring; `struct io_uring_params`.
+        (libc::SYS_io_uring_setup, &[Writes(1, Max(120))]),
+        (libc::SYS_io_uring_enter, &[]),
+        (libc::SYS_io_uring_register, &[]),
+        // Programs and processes.
+        (libc::SYS_execve, &[Text(0), NoAddresses(1), NoAddresses(2)]),
+        (libc::SYS_execve | X32, &[]),
+        (libc::SYS_execveat, &[Text(1), NoAddresses(2), NoAddresses(3)]),
+        (libc::SYS_personality, &[]),
+        (libc::SYS_wait4, &[Writes(1, Max(4))]),
+        // `PTRACE_SEIZE`, which stops nobody.
+        (libc::SYS_ptrace, &[Is(0, 0x4206)]),
+        (libc::SYS_kill, &[]),
+        (libc::SYS_tkill, &[]),
+        (libc::SYS_tgkill, &[]),
+        (libc::SYS_pidfd_open, &[]),
+        (libc::SYS_pidfd_getfd, &[]),
+        (libc::SYS_pidfd_send_signal, &[]),
+        (libc::SYS_prlimit64, &[]),
+        // Privileges and namespaces. The kernel may write the version into the header of capset(2).
+        (libc::SYS_setuid, &[]),
+        (libc::SYS_setgid, &[]),
+        (libc::SYS_setresuid, &[]),
+        (libc::SYS_setresgid, &[]),
+        (libc::SYS_setgroups, &[Is(0, 1), Reads(1, Max(4))]),
+        (libc::SYS_setfsuid, &[]),
+        (libc::SYS_capset, &[Writes(0, Max(8)), Reads(1, Max(24))]),
+        (libc::SYS_prctl, &[]),
+        (libc::SYS_unshare, &[]),
+        (libc::SYS_setns, &[]),
+        // The kernel. The size in a `struct perf_event_attr` is at most a page, and the kernel may write it.
+        (libc::SYS_mount, &[Text(0), Text(1), Text(2)]),
+        (libc::SYS_umount2, &[Text(0)]),
+        (libc::SYS_pivot_root, &[Text(0), Text(1)]),
+        (libc::SYS_open_tree, &[Text(1)]),
+        (libc::SYS_fsopen, &[Text(0)]),
+        // `BPF_MAP_CREATE`, whose attributes have no address.
+        (libc::SYS_bpf, &[Is(0, 0), Reads(1, Of(2))]),
+        (libc::SYS_perf_event_open, &[Writes(0, Max(PAGE))]),
+        (libc::SYS_userfaultfd, &[]),
+        (libc::SYS_keyctl, &[]),
+        (libc::SYS_add_key, &[Text(0), Text(1), Reads(2, Of(3))]),
+        (libc::SYS_request_key, &[Text(0), Text(1)]),
+        (libc::SYS_init_module, &[Reads(0, Of(1)), Text(2)]),
+        (libc::SYS_finit_module, &[Text(1)]),
+        (libc::SYS_delete_module, &[Text(0)]),
+        (libc::SYS_kexec_load, &[]),
+        (libc::SYS_sethostname, &[]),
+        (libc::SYS_clock_settime, &[Reads(1, Max(16))]),
+        (libc::SYS_syslog, &[Writes(1, Of(2))]),
+        (libc::SYS_fanotify_init, &[]),
+        (libc::SYS_quotactl, &[]),
+        (libc::SYS_acct, &[]),
+        (libc::SYS_swapoff, &[Text(0)]),
+        (libc::SYS_reboot, &[]),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_iopl, &[]),
+    ]
+};
+
+/// The bit of calls by their numbers of the x32 ABI.
+pub(crate) const X32: i64 = 0x4000_0000;
 
 /// Calls `clone3` with arguments of a size that no kernel takes: where the call is allowed, it fails with `EINVAL`.
 pub(crate) fn clone3_of_no_size() -> Result<i64, Errno> {
@@ -363,4 +517,36 @@ pub(crate) fn executable_memory(is_changed: bool) -> io::Result<()> {
         )
     };
     if made == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_takes_no_more_than_is_lent_to_it() {
+        let mut room = [0_u8; 8];
+        let address = room.as_ptr().addr().cast_signed() as i64;
+        let mut is_taken = |number: i64, length: i64, make: fn(&mut [u8], i64) -> Vec<Argument<'_>>| {
+            let rules = ALLOWED.iter().find(|(allowed, _)| *allowed == number).map(|(_, rules)| *rules);
+            are_lent(&make(&mut room, length), rules.unwrap_or_else(|| panic!("{number}")))
+        };
+        let read: fn(&mut [u8], i64) -> Vec<Argument<'_>> =
+            |room, length| vec![0.into(), room.into(), length.into()];
+        assert!(is_taken(libc::SYS_read, 8, read) && !is_taken(libc::SYS_read, 9, read));
+        assert!(
+            !is_taken(libc::SYS_read, -1, read) && !is_taken(libc::SYS_write, 8, read),
+            "it would be written to"
+        );
+        assert!(!is_taken(libc::SYS_kill, 8, read), "it takes no buffer");
+        assert!(!is_taken(libc::SYS_read, address, |_, address| vec![0.into(), address.into(), 8.into()]));
+        let run: fn(&mut [u8], i64) -> Vec<Argument<'_>> = |room, first| {
+            room[0] = u8::try_from(first).unwrap_or_default();
+            vec![c"/bin/true".into(), (&*room).into(), 0.into()]
+        };
+        assert!(is_taken(libc::SYS_execve, 0, run) && !is_taken(libc::SYS_execve, 1, run));
+        for number in [libc::SYS_mmap, libc::SYS_munmap, libc::SYS_shmat, libc::SYS_close, libc::SYS_clone] {
+            assert!(ALLOWED.iter().all(|(allowed, _)| *allowed != number), "{number}");
+        }
+    }
 }

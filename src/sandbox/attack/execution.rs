@@ -7,7 +7,7 @@ use std::process::Command;
 use super::outcome::wait_for;
 use super::outcome::{Note, closed, done, errno, path};
 use super::{Attacker, HELPER};
-use crate::sys::attack::{self, call};
+use crate::sys::attack::{self, X32, call};
 
 /// Tries everything of this kind.
 pub(super) fn all(attacker: &Attacker, kind: &str, note: Note<'_>) {
@@ -51,6 +51,3 @@ pub(super) fn all(attacker: &Attacker, kind: &str, note: Note<'_>) {
     let made = call(libc::SYS_memfd_create, [c"attack".into(), 0.into()]);
     note("memfd_create", closed(made));
 }
-
-/// The bit of calls by their numbers of the x32 ABI.
-const X32: i64 = 0x4000_0000;

@@ -141,7 +141,7 @@ fn kernel_files(note: Note<'_>) {
     note("open /dev/mem", read(Path::new("/dev/mem")));
     note("change the working folder", done(call(libc::SYS_chdir, [c"/".into()])));
     note("chroot", done(call(libc::SYS_chroot, [c"/".into()])));
-    let handle = [0_u8; 64];
+    let handle = [0_u8; 136];
     note(
         "open_by_handle_at",
         closed(call(

@@ -39,9 +39,9 @@ fn privileges(note: Note<'_>) {
         },
     );
     // _LINUX_CAPABILITY_VERSION_3, this thread; every capability in each set.
-    let header = [0x2008_0522_u32, 0].map(u32::to_ne_bytes).concat();
+    let mut header = [0x2008_0522_u32, 0].map(u32::to_ne_bytes).concat();
     let sets = [u32::MAX, u32::MAX, u32::MAX, 0x1ff, 0x1ff, 0x1ff].map(u32::to_ne_bytes).concat();
-    note("capset", done(call(libc::SYS_capset, [header.as_slice().into(), sets.as_slice().into()])));
+    note("capset", done(call(libc::SYS_capset, [header.as_mut_slice().into(), sets.as_slice().into()])));
     const RAISE: i64 = 2;
     const NET_RAW: i64 = 13;
     let prctl = |option: i32, second: i64, third: i64| {
@@ -146,11 +146,11 @@ fn administration(attacker: &Attacker, note: Note<'_>) {
     let map = [ARRAY_MAP.map(u32::to_ne_bytes).concat(), vec![0; 112]].concat();
     note("bpf", closed(call(libc::SYS_bpf, [0.into(), map.as_slice().into(), 128.into()])));
     // PERF_TYPE_SOFTWARE, size 128, PERF_COUNT_SW_CPU_CLOCK, without the kernel.
-    let mut event = [0_u8; 128];
+    let mut event = [0_u8; 4096];
     event[0] = 1;
     event[4] = 128;
     event[40] = 0b110_0000;
-    let arguments = [event.as_slice().into(), 0.into(), (-1).into(), (-1).into(), 0.into()];
+    let arguments = [event.as_mut_slice().into(), 0.into(), (-1).into(), (-1).into(), 0.into()];
     note("perf_event_open", closed(call(libc::SYS_perf_event_open, arguments)));
     const USER_MODE_ONLY: i64 = 1;
     note("userfaultfd", closed(call(libc::SYS_userfaultfd, [USER_MODE_ONLY.into()])));
@@ -167,13 +167,12 @@ fn administration(attacker: &Attacker, note: Note<'_>) {
 /// The kernel as a whole.
 fn machine(note: Note<'_>) {
     let none = [0_u8; 128];
-    let zeros = || Argument::from(none.as_slice());
-    note("init_module", done(call(libc::SYS_init_module, [zeros(), 128.into(), c"".into()])));
+    note("init_module", done(call(libc::SYS_init_module, [none.as_slice().into(), 128.into(), c"".into()])));
     note("finit_module", done(call(libc::SYS_finit_module, [0.into(), c"".into(), 0.into()])));
     note("delete_module", done(call(libc::SYS_delete_module, [c"attack".into(), 0.into()])));
     note("kexec_load", done(call(libc::SYS_kexec_load, [0.into(), 0.into(), 0.into(), 0.into()])));
     // Neither a name nor a time: nothing is set where it is allowed.
-    note("sethostname", done(call(libc::SYS_sethostname, [zeros(), (-1).into()])));
+    note("sethostname", done(call(libc::SYS_sethostname, [0.into(), (-1).into()])));
     let no_time = [0xff_u8; 16];
     let clock = [libc::CLOCK_REALTIME.into(), no_time.as_slice().into()];
     note("set the clock", done(call(libc::SYS_clock_settime, clock)));
