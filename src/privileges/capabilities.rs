@@ -64,8 +64,9 @@ pub fn drop_all() -> Result<(), PrivilegeError> {
     Ok(())
 }
 
-/// Returns true if this set gives this thread nothing: it is empty. The inheritable set may have members under
-/// no-new-privileges, if nothing is permitted, since nothing can be gained from it then (`second_start.rs`).
+/// Returns true if this thread gains nothing from this set. An empty set gives nothing. Neither does an inheritable set
+/// with members if no-new-privileges is set and the permitted and the ambient set are empty, since execve(2) adds none
+/// of its members then; a second start leaves such a set (`second_start.rs`).
 fn is_powerless(set: CapSet) -> bool {
     let is_empty = |set| caps::read(None, set).is_ok_and(|held| held.is_empty());
     let gives_nothing = || {

@@ -109,7 +109,7 @@ pub fn passed_on() -> Result<Option<Vec<RawFd>>, SecondStartError> {
     let numbers =
         numbers.ok_or_else(|| SecondStartError::Variable("was not written by this process".to_owned()))?;
     ensure_powerless()?;
-    // The kernel has named this thread after the link.
+    // execve(2) names the thread after the file that it was given, so it is called `exe` here.
     let _ = prctl::set_name(c"TrafficAlerted");
     Ok(Some(numbers))
 }

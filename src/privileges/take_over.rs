@@ -154,7 +154,7 @@ fn visit_folder(own: &OwnFiles, account: &Account, action: Action, result: &mut 
         let path = own.folder.join(name);
         match look(&folder, name) {
             Ok((_, stat)) if stat.st_uid == account.uid => {}
-            Ok((file, stat)) => match why_not(&stat).map_or_else(|| action.on(&file, account), Err) {
+            Ok((file, stat)) => match why_not(&stat).map_or_else(|| action.apply(&file, account), Err) {
                 Ok(()) => result.changed.push(path),
                 Err(why) => refuse(&path, why),
             },
@@ -167,7 +167,7 @@ fn visit_folder(own: &OwnFiles, account: &Account, action: Action, result: &mut 
         return;
     }
     if own.is_own_folder || is_deep(&own.folder) {
-        match action.on(&folder, account) {
+        match action.apply(&folder, account) {
             Ok(()) => result.changed.push(own.folder.clone()),
             Err(why) => refuse(&own.folder, why),
         }
@@ -192,7 +192,7 @@ fn visit_secrets<'p>(files: impl Iterator<Item = &'p Path>, account: &Account, a
         if is_link || !is_roots_alone || stat.st_uid == account.uid {
             continue;
         }
-        match why_not(&stat).map_or_else(|| action.on(&file, account), Err) {
+        match why_not(&stat).map_or_else(|| action.apply(&file, account), Err) {
             Ok(()) => result.changed.push(path.to_owned()),
             Err(why) => result.refused.push(format!("{} is not given to {account}: {why}", path.display())),
         }
@@ -232,14 +232,16 @@ fn entries(folder: &OwnedFd, own: &OwnFiles) -> nix::Result<Entries> {
     for entry in listed.iter() {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        match () {
-            () if name == "." || name == ".." => {}
-            () if !own.has(name) => entries.has_others = true,
-            () if entries.own.len() == OWN_FILES_MAX => {
-                entries.are_cut = true;
-                break;
-            }
-            () => entries.own.push(name.to_owned()),
+        if name == "." || name == ".." {
+            continue;
+        }
+        if !own.has(name) {
+            entries.has_others = true;
+        } else if entries.own.len() < OWN_FILES_MAX {
+            entries.own.push(name.to_owned());
+        } else {
+            entries.are_cut = true;
+            break;
         }
     }
     Ok(entries)
@@ -275,7 +277,7 @@ fn is_roots(uid: u32) -> bool {
 }
 
 impl Action {
-    fn on(self, file: &impl AsFd, account: &Account) -> Result<(), &'static str> {
+    fn apply(self, file: &impl AsFd, account: &Account) -> Result<(), &'static str> {
         match self {
             Self::Give => give(file, account),
             Self::Look => Ok(()),

@@ -105,7 +105,7 @@ fn decide() -> u8 {
         .into_iter()
         .any(|resource| getrlimit(resource).is_ok_and(|(soft, _)| soft < ADDRESS_SPACE_NEEDED));
     let choice = if is_limited { C_LIBRARY } else { MIMALLOC };
-    // The value stands for itself and guards no other memory, so no order is needed.
+    // Relaxed: nothing else is published with this value.
     match IN_FORCE.compare_exchange(UNDECIDED, choice, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) if is_limited => c_library::share_one_arena(),
         Ok(_) => {}

@@ -439,7 +439,7 @@ fn a_storm_that_cannot_be_true_is_left_out() {
     }
 }
 
-/// A mute of many ends: their alerts are parts of one storm, which has the notice, and they are saved in parts.
+/// The alerts of a storm have no notices, so those beyond the first ones are saved later, in parts.
 #[test]
 fn the_alerts_of_a_storm_are_saved_in_parts() {
     let mut scenario = Scenario::new();
