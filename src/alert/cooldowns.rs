@@ -11,11 +11,9 @@ use tracing::warn;
 
 use crate::time::Moment;
 
+use super::rate_limited_warning::RateLimitedWarning;
 use super::record::{Alert, AlertKey, OPEN_ALERTS_MAX};
 use super::room::{Admission, Room, Weight};
-
-/// Shortest time between two warnings that alerts are forgotten.
-const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// An alert that may open again under its id.
 #[derive(Debug)]
@@ -57,7 +55,7 @@ pub(super) struct Cooldowns {
     /// Number of alerts that were forgotten before their cooldown was over: since the start and since the last warning.
     forgotten: u64,
     unwarned: u64,
-    warned_at: Option<Moment>,
+    warning: RateLimitedWarning,
 }
 
 impl Cooldowns {
@@ -142,10 +140,9 @@ impl Cooldowns {
         self.forgotten
     }
 
-    /// Logs how many were forgotten since the last warning, at most once each [`WARN_EVERY`].
+    /// Logs how many were forgotten since the last warning, at most once a minute.
     pub(super) fn warn_if_due(&mut self, now: Moment) {
-        let is_due = self.warned_at.is_none_or(|at| now.since(at) >= WARN_EVERY);
-        if !is_due || self.unwarned == 0 {
+        if self.unwarned == 0 || !self.warning.take_due(now) {
             return;
         }
         warn!(
@@ -153,7 +150,6 @@ impl Cooldowns {
              exceed their limits again, that is said as a new alert; raise the limits, or shorten AlertCooldown",
             self.unwarned
         );
-        self.warned_at = Some(now);
         self.unwarned = 0;
     }
 

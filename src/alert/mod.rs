@@ -27,6 +27,7 @@ mod notice;
 mod open_alert;
 mod open_storm;
 mod persisted_ledger;
+mod rate_limited_warning;
 mod record;
 mod room;
 pub(crate) mod sample;

@@ -17,38 +17,33 @@ pub enum Notice {
     Test(Alert),
 }
 
+/// Returns the alert of a notice, or a reference to it if the notice is one.
+macro_rules! alert_of {
+    ($notice:expr) => {
+        match $notice {
+            Notice::Opened(alert)
+            | Notice::Confirmed(alert)
+            | Notice::Grown(alert, _)
+            | Notice::Closed(alert)
+            | Notice::Test(alert) => alert,
+        }
+    };
+}
+
 impl Notice {
     /// Returns the alert as it was when the notice was made.
     pub fn alert(&self) -> &Alert {
-        match self {
-            Self::Opened(alert)
-            | Self::Confirmed(alert)
-            | Self::Grown(alert, _)
-            | Self::Closed(alert)
-            | Self::Test(alert) => alert,
-        }
+        alert_of!(self)
     }
 
     /// Removes the addresses of the peers of its alert.
     pub(super) fn hide_destinations(&mut self) {
-        match self {
-            Self::Opened(alert)
-            | Self::Confirmed(alert)
-            | Self::Grown(alert, _)
-            | Self::Closed(alert)
-            | Self::Test(alert) => alert.hide_destinations(),
-        }
+        alert_of!(self).hide_destinations();
     }
 
     /// Converts the notice into its alert.
     pub fn into_alert(self) -> Alert {
-        match self {
-            Self::Opened(alert)
-            | Self::Confirmed(alert)
-            | Self::Grown(alert, _)
-            | Self::Closed(alert)
-            | Self::Test(alert) => alert,
-        }
+        alert_of!(self)
     }
 
     /// Returns the word for what happened to the alert.

@@ -1,12 +1,12 @@
 //! Which findings open an alert when the table of open alerts is full, and which alerts end for them.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use tracing::warn;
 
 use crate::alert::notice::Notice;
+use crate::alert::rate_limited_warning::RateLimitedWarning;
 use crate::alert::record::{Alert, AlertKey, AlertKind, OPEN_ALERTS_MAX};
 use crate::alert::room::{Admission, Room, Weight};
 use crate::alert::storms::excess;
@@ -14,9 +14,6 @@ use crate::detect::{Finding, PrefixMap};
 use crate::time::{Moment, UnixNanos};
 
 use super::Ledger;
-
-/// Shortest time between two warnings that the table is full.
-const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// What the full table has cost: findings without a place, and alerts that lost theirs.
 #[derive(Debug, Default)]
@@ -28,7 +25,7 @@ pub(super) struct FullTable {
     /// The same since the start.
     pub(super) discarded_findings: u64,
     pub(super) displaced_alerts: u64,
-    warned_at: Option<Moment>,
+    warning: RateLimitedWarning,
     /// The ends of displaced alerts whose opening was notified.
     pub(super) ends: Vec<Notice>,
 }
@@ -39,10 +36,10 @@ impl FullTable {
         self.discarded_findings += 1;
     }
 
-    /// Logs a warning with the numbers since the last one, at most one each [`WARN_EVERY`].
+    /// Logs a warning with the numbers since the last one, at most one a minute.
     pub(super) fn warn_if_due(&mut self, now: Moment) {
-        let is_due = self.warned_at.is_none_or(|at| now.since(at) >= WARN_EVERY);
-        if !is_due || (self.displaced == 0 && self.refused.iter().sum::<u64>() == 0) {
+        let has_cost = self.displaced > 0 || self.refused.iter().sum::<u64>() > 0;
+        if !has_cost || !self.warning.take_due(now) {
             return;
         }
         let refused: Vec<String> = AlertKind::ALL
@@ -57,7 +54,6 @@ impl FullTable {
              for others of more weight: {}; raise the limits, or mute the network that floods",
             self.displaced
         );
-        self.warned_at = Some(now);
         self.refused = Default::default();
         self.displaced = 0;
     }
