@@ -14,6 +14,7 @@
 //! `docs/state.md` describes the schema for whoever reads the file with other programs.
 #![forbid(unsafe_code)]
 
+mod connection;
 mod database;
 mod error;
 mod files;
