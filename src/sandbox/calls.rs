@@ -21,33 +21,7 @@
 )]
 
 use super::kind::ThreadKind;
-
-/// One system call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SystemCall {
-    /// Its number on this architecture.
-    pub(super) number: i64,
-    /// What its arguments must be.
-    pub(super) when: &'static [Condition],
-}
-
-/// A condition on one argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Condition {
-    /// Index of the argument, from 0.
-    pub(super) argument: u8,
-    /// The bits that are compared.
-    pub(super) mask: u64,
-    pub(super) expected: Expected,
-}
-
-/// What the compared bits must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Expected {
-    Value(u64),
-    /// The id of this process.
-    OwnProcess,
-}
+use super::system_call::{Condition, Expected, SystemCall, bits, calls, is, is_null};
 
 /// Returns the lists of a kind of thread.
 pub(super) fn lists(kind: ThreadKind) -> &'static [&'static [SystemCall]] {
@@ -119,35 +93,6 @@ pub(super) fn lists(kind: ThreadKind) -> &'static [&'static [SystemCall]] {
         ],
     }
 }
-
-/// Lists system calls: `name`, or `name when [condition, ...]`.
-macro_rules! calls {
-    ($($name:ident $(when [$($condition:expr),* $(,)?])?),* $(,)?) => {
-        &[$(SystemCall { number: libc::$name, when: &[$($($condition),*)?] }),*]
-    };
-}
-
-const fn is(argument: u8, value: i32) -> Condition {
-    bits(argument, u32::MAX as i32, value)
-}
-
-/// The bits of `mask` in an argument of 32 bits are those of `value`.
-const fn bits(argument: u8, mask: i32, value: i32) -> Condition {
-    Condition { argument, mask: mask as u32 as u64, expected: Expected::Value(value as u32 as u64) }
-}
-
-/// Memory that is not executable.
-const NOT_EXECUTABLE: Condition = bits(2, libc::PROT_EXEC, 0);
-/// A pointer or a length that is null.
-const fn is_null(argument: u8) -> Condition {
-    Condition { argument, mask: u64::MAX, expected: Expected::Value(0) }
-}
-/// A mode without setuid, setgid and sticky bit, such that nobody leaves a program that runs as the user of this one.
-const fn no_setuid(argument: u8) -> Condition {
-    bits(argument, 0o7000, 0)
-}
-const OWN_PROCESS: Condition =
-    Condition { argument: 0, mask: u32::MAX as u64, expected: Expected::OwnProcess };
 
 /// Memory, locks, time, the end, and reading and writing what is open. On a packet socket a write fails, since the
 /// socket is bound to no interface (`ENXIO` of `packet_snd` in `net/packet/af_packet.c`), and nobody who has one can
@@ -399,69 +344,6 @@ const START_THREADS: &[SystemCall] = calls![
 /// What the main thread makes at a reload, and ends.
 const START_AND_STOP: &[SystemCall] = calls![SYS_epoll_create1, SYS_pipe2, SYS_signalfd4];
 
-/// What [`super::helper`] refuses. `clone3` is unknown here as well.
-pub(super) const REFUSED_TO_HELPER: &[SystemCall] = calls![
-    // Namespaces.
-    SYS_unshare when [bits(0, libc::CLONE_NEWNS, libc::CLONE_NEWNS)],
-    SYS_unshare when [bits(0, libc::CLONE_NEWCGROUP, libc::CLONE_NEWCGROUP)],
-    SYS_unshare when [bits(0, libc::CLONE_NEWUTS, libc::CLONE_NEWUTS)],
-    SYS_unshare when [bits(0, libc::CLONE_NEWIPC, libc::CLONE_NEWIPC)],
-    SYS_unshare when [bits(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)],
-    SYS_unshare when [bits(0, libc::CLONE_NEWPID, libc::CLONE_NEWPID)],
-    SYS_unshare when [bits(0, libc::CLONE_NEWNET, libc::CLONE_NEWNET)],
-    SYS_clone when [bits(0, libc::CLONE_NEWNS, libc::CLONE_NEWNS)],
-    SYS_clone when [bits(0, libc::CLONE_NEWCGROUP, libc::CLONE_NEWCGROUP)],
-    SYS_clone when [bits(0, libc::CLONE_NEWUTS, libc::CLONE_NEWUTS)],
-    SYS_clone when [bits(0, libc::CLONE_NEWIPC, libc::CLONE_NEWIPC)],
-    SYS_clone when [bits(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)],
-    SYS_clone when [bits(0, libc::CLONE_NEWPID, libc::CLONE_NEWPID)],
-    SYS_clone when [bits(0, libc::CLONE_NEWNET, libc::CLONE_NEWNET)],
-    SYS_setns,
-    // Mounts.
-    SYS_mount,
-    SYS_umount2,
-    SYS_pivot_root,
-    SYS_chroot,
-    SYS_fsopen,
-    SYS_fspick,
-    SYS_open_tree,
-    SYS_move_mount,
-    SYS_mount_setattr,
-    // Typing into a terminal or a console, and taking a terminal.
-    SYS_ioctl when [is(1, libc::TIOCSTI as i32)],
-    SYS_ioctl when [is(1, libc::TIOCLINUX as i32)],
-    SYS_ioctl when [is(1, libc::TIOCSCTTY as i32)],
-    // Other processes.
-    SYS_ptrace,
-    SYS_process_vm_readv,
-    SYS_process_vm_writev,
-    SYS_pidfd_getfd,
-    SYS_kcmp,
-    // The kernel and its keys.
-    SYS_bpf,
-    SYS_perf_event_open,
-    SYS_userfaultfd,
-    SYS_keyctl,
-    SYS_add_key,
-    SYS_request_key,
-    SYS_init_module,
-    SYS_finit_module,
-    SYS_delete_module,
-    SYS_kexec_load,
-    SYS_reboot,
-    SYS_swapon,
-    SYS_swapoff,
-    SYS_acct,
-    SYS_quotactl,
-    SYS_syslog,
-    SYS_fanotify_init,
-    SYS_open_by_handle_at,
-    SYS_settimeofday,
-    SYS_clock_settime,
-    SYS_sethostname,
-    SYS_setdomainname,
-];
-
 /// Data with the first segment connects a socket (TCP Fast Open), and Landlock looks at connect(2) alone.
 const NO_CONNECTION_BY_DATA_OF_SENDTO: Condition = bits(3, libc::MSG_FASTOPEN, 0);
 /// The bits of the type of a socket that are no flags (`SOCK_TYPE_MASK` of the kernel).
@@ -475,3 +357,11 @@ const NAMESPACE_FLAGS: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWUSER
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET;
+/// Memory that is not executable.
+const NOT_EXECUTABLE: Condition = bits(2, libc::PROT_EXEC, 0);
+/// A mode without setuid, setgid and sticky bit, such that nobody leaves a program that runs as the user of this one.
+const fn no_setuid(argument: u8) -> Condition {
+    bits(argument, 0o7000, 0)
+}
+const OWN_PROCESS: Condition =
+    Condition { argument: 0, mask: u32::MAX as u64, expected: Expected::OwnProcess };

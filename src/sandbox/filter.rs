@@ -15,8 +15,9 @@ use seccompiler::{
     SeccompRule, TargetArch, apply_filter, sock_filter,
 };
 
-use super::calls::{Condition, Expected, SystemCall, lists};
+use super::calls::lists;
 use super::kind::ThreadKind;
+use super::system_call::{Condition, Expected, SystemCall};
 
 /// Limits this thread to the calls of its kind.
 ///
@@ -117,7 +118,7 @@ fn other_numbers() -> [sock_filter; 0] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::calls::REFUSED_TO_HELPER;
+    use super::super::refused_calls::REFUSED_TO_HELPER;
     use super::*;
 
     /// What threads that `main` or a sink starts may do, the starter may do as well, since the kernel applies both

@@ -6,8 +6,8 @@
 //! for another architecture than that of this program are killed by the kernel, since the numbers of their calls are
 //! others.
 
-use super::calls::REFUSED_TO_HELPER;
 use super::filter;
+use super::refused_calls::REFUSED_TO_HELPER;
 
 /// Refuses these calls to this process and to those that it starts, for good. Call it once no-new-privileges is set.
 ///

@@ -24,7 +24,9 @@ mod filter;
 mod folders;
 mod helper;
 mod kind;
+mod refused_calls;
 mod status;
+mod system_call;
 
 use std::io;
 use std::os::fd::RawFd;

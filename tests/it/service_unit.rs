@@ -67,7 +67,7 @@ fn the_unit_refuses_what_the_helper_of_alert_command_refuses() {
         }
     }
     assert!(allowed.contains("io_uring_enter") && allowed.contains("openat"), "{allowed:?}");
-    let source = include_str!("../../src/sandbox/calls.rs");
+    let source = include_str!("../../src/sandbox/refused_calls.rs");
     let list = source
         .split("REFUSED_TO_HELPER: &[SystemCall] = calls![")
         .nth(1)
