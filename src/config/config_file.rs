@@ -159,9 +159,10 @@ impl ConfigFile {
     pub fn warnings_before_start(&self, given: &[PathBuf], become_user: impl FnOnce() -> bool) -> Warnings {
         let mut found = missing(&self.config.settings, Viewer::Operator);
         if become_user() {
+            // The start looks as that user too, and says the same.
             let of_user = missing(&self.config.settings, Viewer::BeforeStart(given));
-            let of_user = of_user.into_iter().filter(|more| found.iter().all(|known| known.key != more.key));
-            found = [of_user.collect(), found].concat();
+            found.retain(|known| of_user.iter().all(|more| more.key != known.key));
+            found.extend(of_user);
             found.sort_by_key(|missing| self.line(missing.key).map(|line| line.key_span.start));
         }
         self.warnings_of(found, Viewer::Operator)
@@ -194,7 +195,9 @@ impl ConfigFile {
     fn too_much_memory(&self) -> Option<Problem> {
         let settings = &self.config.settings;
         let MemoryLimit::Bytes(bytes) = settings.memory_limit else { return None };
-        let allowance = self.config.machine.allowance(settings.ring_memory_bytes)?;
+        let Some(allowance) = self.config.machine.allowance(settings.ring_memory_bytes) else {
+            return self.more_than_the_machine(bytes);
+        };
         if bytes <= allowance.sensible_bytes_max() {
             return None;
         }
@@ -210,6 +213,28 @@ impl ConfigFile {
                 SettingKey::MemoryLimit,
                 Bytes(auto),
                 allowance.unit_key()
+            ),
+        })
+    }
+
+    /// Returns a warning if the tables may need more memory than the machine has.
+    fn more_than_the_machine(&self, bytes: u64) -> Option<Problem> {
+        let machine = &self.config.machine;
+        // 0 stands for a machine that does not say.
+        if bytes <= machine.memory_bytes || machine.memory_bytes == 0 {
+            return None;
+        }
+        let rounded = machine.memory_bytes / 1_000_000 * 1_000_000;
+        let auto = MemoryLimit::Auto.bytes(machine, self.config.settings.ring_memory_bytes);
+        Some(Problem {
+            title: format!("`{}` is more than this machine has", SettingKey::MemoryLimit),
+            span: self.line(SettingKey::MemoryLimit)?.value_span.clone(),
+            label: format!("the machine has {}", Bytes(rounded)),
+            context: None,
+            help: format!(
+                "the kernel may end the program before this limit does anything: write `{}: auto`, which is {} here",
+                SettingKey::MemoryLimit,
+                Bytes(auto)
             ),
         })
     }
@@ -460,6 +485,18 @@ mod tests {
                 "my.conf:2: `MemoryLimit` is more than this process may have: the cgroup allows 209M: leave a quarter for \
               the rest of the program: write `MemoryLimit: auto`, which is 64M here, or allow more (in the unit: \
               MemoryMax=)"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_memory_limit_beyond_what_the_machine_has_is_a_warning() {
+        let file = ConfigFile::parse_on("my.conf", b"MemoryLimit: 500G", &two_cores()).expect("it is right");
+        assert_eq!(
+            file.warnings(Viewer::Program).one_line_each().collect::<Vec<_>>(),
+            [
+                "my.conf:1: `MemoryLimit` is more than this machine has: the machine has 512M: the kernel may end the \
+              program before this limit does anything: write `MemoryLimit: auto`, which is 128M here"
             ]
         );
     }

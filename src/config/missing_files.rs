@@ -14,6 +14,7 @@ use crate::alert::{
     Secret, SyslogTarget, is_foreign, lock_path, why_no_secret, why_no_token_in, why_no_webhook_in,
 };
 use crate::enrich::GeoIp;
+use crate::sandbox;
 use crate::store;
 
 /// On whose behalf files are looked for.
@@ -71,7 +72,12 @@ pub(super) fn missing(settings: &Settings, viewer: Viewer<'_>) -> Vec<Missing> {
     };
     let forgets = "until then a restart forgets alerts and mutes";
     look(SettingKey::StateDirectory, settings.state_directory.as_deref(), state_folder, forgets);
-    look(SettingKey::StateFile, settings.state_file.as_deref(), replaced_file, forgets);
+    // With a state directory the file is only taken over, and the state is kept without it.
+    let keeps_state_elsewhere =
+        settings.state_directory.is_some() || std::env::var_os("STATE_DIRECTORY").is_some();
+    if !keeps_state_elsewhere {
+        look(SettingKey::StateFile, settings.state_file.as_deref(), replaced_file, forgets);
+    }
     let wait = "until then alerts wait";
     look(SettingKey::AlertFile, settings.alert_file.as_deref(), growing_file, wait);
     let program = settings.alert_command.first().map(Path::new);
@@ -199,6 +205,13 @@ fn growing_file(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
     }
     refused(path, viewer, AccessFlags::W_OK, NOT_WRITABLE, "write to it")
         .or_else(|| not_rotatable(path, viewer))
+        .or_else(|| made_later(path.parent()?, viewer))
+}
+
+/// Looks whether the running program needs a restart for a folder that is there.
+fn made_later(folder: &Path, viewer: Viewer<'_>) -> Option<Cause> {
+    (viewer == Viewer::Program && sandbox::needs_restart_for(folder)).then_some(())?;
+    cause(folder, "not there when the program started", format!("restart: {}", sandbox::MADE_LATER))
 }
 
 /// Looks at the folder of an `AlertFile` that is there and can be written. A full file is renamed in its folder, and
@@ -232,10 +245,14 @@ fn replaced_file(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
         Ok(metadata) if metadata.is_dir() => {
             let rights = AccessFlags::W_OK | AccessFlags::X_OK;
             refused(folder, viewer, rights, "not writable for this user", "write to it")
+                .or_else(|| made_later(folder, viewer))
         }
         Ok(_) => cause(folder, "not a folder", "correct the path"),
         Err(error) if is_absent(&error) => {
             let remedy = match folder.to_str() {
+                _ if viewer == Viewer::Program && sandbox::needs_restart_for(folder) => {
+                    "create it and restart, since the sandbox allows no folder that is made after the start"
+                }
                 Some("/var/log/TrafficAlerted" | "/var/lib/TrafficAlerted") => {
                     "create it, or start the service, whose unit makes it"
                 }
@@ -266,6 +283,7 @@ fn state_folder(path: &Path, viewer: Viewer<'_>) -> Option<Cause> {
     }
     let rights = AccessFlags::W_OK | AccessFlags::X_OK;
     refused(path, viewer, rights, "not writable for this user", "write to it")
+        .or_else(|| made_later(path, viewer))
 }
 
 /// Returns the metadata of a file, or why there are none; that is `None` if the viewer cannot know.
@@ -424,6 +442,7 @@ mod tests {
             format!("StateDirectory: {here}"),
             format!("StateDirectory: {here}/new"),
             format!("StateFile: {here}/new.json"),
+            format!("StateDirectory: {here}\nStateFile: {here}/none/old.json"),
             format!("WebhookURL: {here}/url"),
             "WebhookURL: https://host/path".to_owned(),
             format!("WebhookTokenFile: {here}/file"),

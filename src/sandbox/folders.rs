@@ -4,6 +4,7 @@
 //! is another one. So the folder of a file is granted where a file may be replaced by renaming. TCP ports are
 //! restricted from ABI 4 on, signals and abstract sockets from ABI 6 on.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -25,6 +26,8 @@ pub struct Grants {
     ports: Option<Vec<u16>>,
     /// True if neither folders nor ports are restricted.
     is_unlimited: bool,
+    /// Device and inode of each folder of `write` when the thread was restricted; `None` if there was none.
+    at_start: Vec<(PathBuf, Option<(u64, u64)>)>,
 }
 
 impl Grants {
@@ -103,6 +106,21 @@ impl Grants {
         self.is_unlimited || self.ports.as_ref().is_none_or(|ports| ports.contains(&port))
     }
 
+    /// Notes which folders are there. Call it before [`restrict_this_thread`](Self::restrict_this_thread).
+    pub(super) fn note_folders(&mut self) {
+        self.at_start = self.write.iter().map(|folder| (folder.clone(), identity(folder))).collect();
+    }
+
+    /// Returns true if the folder is, or is below, one that may be written to, but that was not there when the thread
+    /// was restricted or has been made anew since: then it can be used after a restart only.
+    pub(super) fn need_restart_for(&self, folder: &Path) -> bool {
+        let mut granted = self.at_start.iter().filter(|(granted, _)| folder.starts_with(granted)).peekable();
+        let was_wanted = granted.peek().is_some();
+        let is_same =
+            |(path, then): &(PathBuf, Option<(u64, u64)>)| then.is_some() && identity(path) == *then;
+        !self.is_unlimited && was_wanted && !granted.any(is_same)
+    }
+
     /// Returns what these grants mean to a kernel with this ABI.
     pub(super) fn in_force(self, abi: i32) -> Self {
         let ports = self.ports.filter(|_| abi >= FIRST_ABI_WITH_PORTS);
@@ -168,6 +186,10 @@ fn writing() -> BitFlags<AccessFs> {
         | AccessFs::MakeSock
         | AccessFs::RemoveFile
         | AccessFs::Refer
+}
+
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    folder.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 fn folder_of(file: &Path) -> &Path {
@@ -280,5 +302,25 @@ mod tests {
         let old = grants.clone().in_force(3);
         assert!(old.allow_port(80) && !old.allow_writing(other.path()), "ABI 3 knows no ports");
         assert!(Grants::unlimited().allow_port(80) && Grants::unlimited().allow_writing(other.path()));
+    }
+
+    #[test]
+    fn a_folder_that_is_made_after_the_start_needs_a_restart() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let [there, later] = ["there", "later"].map(|name| folder.path().join(name));
+        std::fs::create_dir(&there).expect("it is ours");
+        let mut grants = Grants::default();
+        grants.write_folder(&there);
+        grants.write_folder(&later);
+        grants.note_folders();
+        assert!(!grants.need_restart_for(&there) && grants.need_restart_for(&later));
+        assert!(!grants.need_restart_for(folder.path()), "nothing was to be written there");
+        std::fs::create_dir(&later).expect("it is ours");
+        assert!(grants.need_restart_for(&later) && grants.need_restart_for(&later.join("deep")));
+        // The inode of a folder that was removed may be used again, so the first one stays beside the second.
+        std::fs::rename(&there, folder.path().join("moved")).expect("it is ours");
+        std::fs::create_dir(&there).expect("it is ours");
+        assert!(grants.need_restart_for(&there), "the folder of the start is another one");
+        assert!(!Grants::unlimited().need_restart_for(&later));
     }
 }

@@ -30,6 +30,7 @@ mod system_call;
 
 use std::io;
 use std::os::fd::RawFd;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use nix::sched::{CloneFlags, unshare};
@@ -57,7 +58,8 @@ static BEGUN: OnceLock<Grants> = OnceLock::new();
 
 /// Restricts this thread, and those that it starts later, to the folders and ports of `grants`, and makes [`enter`] and
 /// [`own_descriptors`] effective. A part that the kernel lacks is logged and left out.
-pub fn begin(grants: Grants) {
+pub fn begin(mut grants: Grants) {
+    grants.note_folders();
     let landlock = grants.restrict_this_thread();
     if let Err(why) = &landlock {
         warn!("folders and ports are not restricted: {why}");
@@ -74,6 +76,15 @@ pub fn begin(grants: Grants) {
 /// Returns the folders and ports that this process is restricted to; `None` if it is not confined.
 pub fn grants() -> Option<&'static Grants> {
     BEGUN.get()
+}
+
+/// Why a folder takes a restart, in words.
+pub const MADE_LATER: &str = "the sandbox allows no folder that is made after the start";
+
+/// Returns true if this process can use the folder after a restart only, although the configuration names it: it was not
+/// there when the process was confined, or it was made anew since.
+pub fn needs_restart_for(folder: &Path) -> bool {
+    BEGUN.get().is_some_and(|grants| grants.need_restart_for(folder))
 }
 
 /// Returns what the kernel has put in force.

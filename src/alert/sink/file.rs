@@ -18,7 +18,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Instant;
 
 use tracing::{info, warn};
@@ -118,7 +118,12 @@ impl AlertFile {
     }
 
     fn failure(&self, error: &FileError) -> Failure {
-        Failure::passing(format!("cannot write {}: {error}", self.options.path.display()))
+        let path = self.options.path.display();
+        let folder = self.options.path.parent().unwrap_or(Path::new("/"));
+        Failure::passing(match sandbox::needs_restart_for(folder) {
+            true => format!("cannot write {path}: {error}, and restart: {}", sandbox::MADE_LATER),
+            false => format!("cannot write {path}: {error}"),
+        })
     }
 }
 
@@ -146,7 +151,9 @@ impl Sink for AlertFile {
     fn begin(&mut self) -> Result<(), Failure> {
         let writer = self.writer.get_or_insert_default();
         if let Some(refusal) = writer.refusal() {
-            info!("AlertFile is written without io_uring: {refusal}");
+            // A reload makes the sink again, when the program's own sandbox refuses what it allowed at the start.
+            static SAID: Once = Once::new();
+            SAID.call_once(|| info!("AlertFile is written without io_uring: {refusal}"));
         }
         sandbox::note_io_uring(match (writer.refusal(), writer.unrestricted()) {
             (Some(_), _) => IoUringUse::None,
