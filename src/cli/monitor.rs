@@ -67,6 +67,8 @@ struct Prepared {
     in_force: Config,
     /// The keys whose new values take a restart.
     later: Vec<&'static str>,
+    /// The keys whose values need a file, folder or port that the sandbox does not allow.
+    beyond: Vec<&'static str>,
     /// The new options of the sinks; `None` if they have not changed.
     sinks: Option<SinkUpdate>,
     /// Who may ask the API what from now on.
@@ -79,14 +81,15 @@ impl Prepared {
     fn read(
         path: &Path,
         running: &Config,
-        prefix: &LinePrefix,
         geoip: &GeoIp,
         helper: Option<&CommandHelper>,
     ) -> Result<Self, ConfigError> {
         let new = load(path)?;
         let warnings = new.warnings(Viewer::Program);
-        log_warnings(&warnings, prefix);
-        let (in_force, later) = running.reload_within(new.into_config(), sandbox::grants());
+        log_warnings(&warnings);
+        let new = new.into_config();
+        let beyond = sandbox::grants().map(|grants| new.beyond(grants)).unwrap_or_default();
+        let (in_force, later) = running.reload_within(new, sandbox::grants());
         let sinks = if running.sink_options() == in_force.sink_options() {
             geoip.read_again(warnings.keys());
             None
@@ -94,7 +97,7 @@ impl Prepared {
             Some(SinkUpdate::read(&sink_options(&in_force, &warnings, helper)))
         };
         let access = NewAccess::read(&in_force.api_options());
-        Ok(Self { in_force, later, sinks, access })
+        Ok(Self { in_force, later, beyond, sinks, access })
     }
 }
 
@@ -102,7 +105,6 @@ impl Prepared {
 struct Monitor<'p> {
     path: &'p Path,
     config: Config,
-    prefix: LinePrefix,
     engine: RunningEngine,
     server: RunningServer,
     sinks: Sinks,
@@ -148,11 +150,11 @@ impl<'p> Monitor<'p> {
         }
         // The files are looked for with the rights that the sinks have.
         let warnings = file.warnings(Viewer::Program);
-        log_warnings(&warnings, &prefix);
+        log_warnings(&warnings);
         let report = engine.report();
         let OpenedState { ledger, sinks: waiting, writer: store, taken_over } = state::open(config)?;
         let options = sink_options(config, &warnings, helper.as_ref());
-        let sinks = Sinks::start(io::stderr(), prefix.clone(), &options, waiting)
+        let sinks = Sinks::start(io::stderr(), prefix, &options, waiting)
             .context("cannot start the threads of the sinks: raise the limits on tasks and open files")?;
         let geoip = sinks.geoip();
         let engine = engine.start(sinks.clone(), ledger, store.clone())?;
@@ -176,7 +178,6 @@ impl<'p> Monitor<'p> {
         Ok(Self {
             path,
             config,
-            prefix,
             engine,
             server,
             sinks,
@@ -225,10 +226,10 @@ impl<'p> Monitor<'p> {
         }
         supervisor::reloading();
         let (path, running) = (self.path.to_owned(), self.config.clone());
-        let (prefix, geoip, helper) = (self.prefix.clone(), self.geoip.clone(), self.helper.clone());
+        let (geoip, helper) = (self.geoip.clone(), self.helper.clone());
         let read = move || {
             sandbox::enter(ThreadKind::ConfigReader);
-            Prepared::read(&path, &running, &prefix, &geoip, helper.as_ref())
+            Prepared::read(&path, &running, &geoip, helper.as_ref())
         };
         match Background::start("config", READ_USUALLY, read) {
             Ok(reload) => self.reload = Some(reload),
@@ -255,14 +256,10 @@ impl<'p> Monitor<'p> {
     fn finish_reload(&mut self) {
         match self.reload.take().map(Background::finish) {
             None => {}
-            Some(Err(error)) if self.prefix.is_json() => {
+            Some(Err(error)) => {
                 error!("{} is wrong, so nothing changes: {}", self.path.display(), error.in_one_line());
             }
-            Some(Err(error)) => {
-                error!("{} is wrong, so nothing changes:", self.path.display());
-                error.render(false).lines().for_each(|line| error!("{line}"));
-            }
-            Some(Ok(Prepared { in_force, later, sinks, access })) => {
+            Some(Ok(Prepared { in_force, later, beyond, sinks, access })) => {
                 self.engine.apply(rules(&in_force), &in_force.capture_options());
                 match access {
                     Ok(access) => self.server.set_access(access),
@@ -275,7 +272,7 @@ impl<'p> Monitor<'p> {
                 self.update_sinks(sinks);
                 info!("{} is in force", self.path.display());
                 if !later.is_empty() {
-                    warn!("not before a restart: {}", later.join(", "));
+                    warn!("not before a restart: {}", with_reason(&later, &beyond));
                 }
                 self.config = in_force;
             }
@@ -294,7 +291,7 @@ impl<'p> Monitor<'p> {
     /// Logs what the sinks that the last reload has removed have not delivered.
     fn finish_removal(&mut self) {
         let results = self.removal.take().map(Removal::finish);
-        results.iter().flatten().for_each(warn_undelivered);
+        results.iter().flatten().for_each(|result| warn_undelivered(result, 0));
         self.begin_next_reload();
     }
 
@@ -307,7 +304,7 @@ impl<'p> Monitor<'p> {
                 self.server.set_geoip(self.geoip.clone());
                 match Removal::begin(removed) {
                     Ok(removal) => self.removal = removal,
-                    Err(results) => results.iter().for_each(warn_undelivered),
+                    Err(results) => results.iter().for_each(|result| warn_undelivered(result, 0)),
                 }
             }
             Err(error) => error!(
@@ -323,7 +320,7 @@ impl<'p> Monitor<'p> {
         let summary = self.engine.stop();
         // They had as long as the engine took to stop.
         let removed = self.removal.map(Removal::hurry);
-        removed.iter().flatten().for_each(warn_undelivered);
+        removed.iter().flatten().for_each(|result| warn_undelivered(result, 0));
         // The last lines of commands are logged before the totals.
         drop(self.helper);
         let counted = &summary.accounting;
@@ -341,7 +338,10 @@ impl<'p> Monitor<'p> {
         if summary.discarded_findings > 0 {
             warn!("alerts are missing: {OPEN_ALERTS_MAX} were open at once, so the limits are too low");
         }
-        summary.sinks.iter().for_each(warn_undelivered);
+        for result in &summary.sinks {
+            let unwritten = summary.unwritten.of_sinks.get(result.sink.name()).copied();
+            warn_undelivered(result, unwritten.unwrap_or(0));
+        }
         summary.failure.map_or(Ok(()), |failure| Err(failure.into()))
     }
 }
@@ -351,23 +351,24 @@ fn sink_options(config: &Config, warnings: &Warnings, helper: Option<&CommandHel
     SinkOptions { faults_logged: warnings.keys().to_vec(), helper: helper.cloned(), ..config.sink_options() }
 }
 
-/// Logs what the configuration names and what cannot be used: each as one record of JSON, or as the lines of its
-/// report.
-fn log_warnings(warnings: &Warnings, prefix: &LinePrefix) {
-    if prefix.is_json() {
-        warnings.one_line_each().for_each(|line| warn!("{line}"));
-        return;
-    }
-    for report in warnings.reports(false) {
-        // The log has its own word for the level.
-        let report = report.strip_prefix("warning: ").unwrap_or(&report);
-        report.lines().for_each(|line| warn!("{line}"));
-    }
+/// Returns the keys that take a restart, and the reason for those that are `beyond` what the sandbox allows.
+fn with_reason(later: &[&str], beyond: &[&str]) -> String {
+    let confined: Vec<&str> = later.iter().copied().filter(|key| beyond.contains(key)).collect();
+    let reason = match confined.join(", ") {
+        keys if keys.is_empty() => String::new(),
+        keys => format!("; the sandbox allows only the files, folders and ports of the start: {keys}"),
+    };
+    later.join(", ") + &reason
+}
+
+/// Logs what the configuration names and what cannot be used, each in one line with its cause.
+fn log_warnings(warnings: &Warnings) {
+    warnings.one_line_each().for_each(|line| warn!("{line}"));
 }
 
 /// Logs the numbers of notices that a sink has not delivered: those that failed or were dropped, and those that still
-/// waited when the time was over.
-fn warn_undelivered(SinkResult { sink, counts, in_time, is_kept }: &SinkResult) {
+/// waited when the time was over. Of these, `unwritten` are not in the database, so the next start has them not.
+fn warn_undelivered(SinkResult { sink, counts, in_time, is_kept }: &SinkResult, unwritten: u64) {
     let (lost, waiting) = (counts.lost(), counts.waiting());
     match sink {
         SinkName::Log if lost > 0 => {
@@ -376,10 +377,32 @@ fn warn_undelivered(SinkResult { sink, counts, in_time, is_kept }: &SinkResult) 
         _ if lost > 0 => warn!("{sink}: {lost} alerts were not delivered"),
         _ => {}
     }
+    let unwritten = unwritten.min(waiting);
     match sink {
-        _ if *is_kept && waiting > 0 => info!("{sink}: {waiting} alerts wait for the next start"),
+        _ if *is_kept && waiting > 0 => {
+            if unwritten > 0 {
+                warn!("{sink}: {unwritten} alerts that waited are lost, since the state was not written");
+            }
+            if waiting > unwritten {
+                info!("{sink}: {} alerts wait for the next start", waiting - unwritten);
+            }
+        }
         SinkName::Log if !in_time => warn!("the last alerts were not written: the log took nothing"),
         _ if waiting > 0 => warn!("{sink}: {waiting} alerts were still waiting at the end"),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_the_sandbox_holds_back_has_its_reason() {
+        assert_eq!(with_reason(&["Workers"], &["AlertFile"]), "Workers");
+        assert_eq!(
+            with_reason(&["Workers", "WebhookURL"], &["WebhookURL", "WebhookToken"]),
+            "Workers, WebhookURL; the sandbox allows only the files, folders and ports of the start: WebhookURL"
+        );
     }
 }

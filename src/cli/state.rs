@@ -32,7 +32,15 @@ pub(super) struct OpenedState {
     /// `None` without a state directory.
     pub(super) writer: Option<StateWriter>,
     /// The state file whose content is in `ledger`, for [`finish_takeover`].
-    pub(super) taken_over: Option<PathBuf>,
+    pub(super) taken_over: Option<TakenOverFile>,
+}
+
+/// A state file of an earlier version, whose content is in the ledger.
+#[derive(Debug)]
+pub(super) struct TakenOverFile {
+    path: PathBuf,
+    /// What was in it, in words.
+    summary: String,
 }
 
 /// Opens the state directory: `StateDirectory`, else the first that systemd provides, else the folder of `StateFile`.
@@ -59,13 +67,17 @@ pub(super) fn open(config: &Config) -> anyhow::Result<OpenedState> {
     let path = config.state_file().map_or_else(|| folder.join("state.json"), Path::to_owned);
     let taken_over = match read(&path) {
         Some(earlier) => {
+            let summary = earlier.summary(unix_now());
             ledger.take_over(earlier);
-            Some(path)
+            Some(TakenOverFile { path, summary })
         }
         None => None,
     };
     ledger.begin_numbers();
-    log_restored(&folder.join(DATABASE), written_at, &restored, &ledger);
+    // What is taken over, or cannot be opened, has a line of its own, which says where the state is.
+    if restored.numbers.is_some() || (taken_over.is_none() && writer.status().error.is_none()) {
+        log_restored(&folder.join(DATABASE), written_at, &restored, &ledger);
+    }
     let sinks = SinkState::take(&mut restored, writer.clone());
     let sinks = Some(sinks.hiding_destinations(config.alert_options().hide_destinations));
     Ok(OpenedState { ledger, sinks, writer: Some(writer), taken_over })
@@ -89,18 +101,25 @@ fn log_restored(path: &Path, written_at: Option<SystemTime>, restored: &Restored
 
 /// Renames the state file that was taken over, once its content is in the database. Call it after the ledger has been
 /// restored. If the database does not take it in time, the file stays, and the next start reads it again.
-pub(super) fn finish_takeover(writer: &StateWriter, file: &Path) {
+pub(super) fn finish_takeover(writer: &StateWriter, file: &TakenOverFile) {
+    let TakenOverFile { path, summary } = file;
+    let database = writer.status().directory.join(DATABASE);
+    let restored = format!("restored from the state file {}: {summary}", path.display());
     if !writer.flush(TAKEOVER_TIMEOUT) {
-        warn!("{} stays as it is until its content is in the database", file.display());
+        warn!("{restored}; the file stays as it is until its content is in {}", database.display());
         return;
     }
-    let renamed = beside(file, ".taken-over");
-    match fs::rename(file, &renamed) {
-        Ok(()) => info!("the state file {} is taken over; it is now {}", file.display(), renamed.display()),
+    let renamed = beside(path, ".taken-over");
+    match fs::rename(path, &renamed) {
+        Ok(()) => info!(
+            "{restored}; the state is now in {}, and the file is taken over: it is now {}",
+            database.display(),
+            renamed.display()
+        ),
         Err(error) => warn!(
-            "the state file {} is taken over and cannot be renamed: {error}; remove it, or the next start reads it \
-             again",
-            file.display()
+            "{restored}; the state is now in {}, and the file cannot be renamed: {error}; remove it, or the next start \
+             reads it again",
+            database.display()
         ),
     }
 }

@@ -65,6 +65,11 @@ impl Config {
         webhook.into_iter().chain(syslog).collect()
     }
 
+    /// Returns the names of the settings whose values need another file, folder or port than `grants` allow.
+    pub fn beyond(&self, grants: &Grants) -> Vec<&'static str> {
+        self.settings_beyond(grants).into_iter().map(SettingKey::name).collect()
+    }
+
     /// Returns the settings whose values need more than `grants` allow. Those of one receiver stay together, so that no
     /// secret goes to another receiver than its own.
     pub(super) fn settings_beyond(&self, grants: &Grants) -> Vec<SettingKey> {
@@ -154,6 +159,8 @@ mod tests {
         for (text, expected) in cases {
             let (in_force, later) = running.reload_within(parse(&text), Some(&grants));
             assert_eq!(later, expected, "{text}");
+            let beyond = parse(&text).beyond(&grants);
+            assert!(expected.iter().all(|key| beyond.contains(key)), "the reason is known: {text}");
             for key in expected {
                 let key = SettingKey::named(key).expect("it is the name of a key");
                 assert_eq!(in_force.settings.lines(key), running.settings.lines(key), "{text}");

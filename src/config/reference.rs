@@ -37,6 +37,7 @@ fn contents(page: &mut String, keys: &[SettingKey]) {
     row(page, &format!("| **[{title}](#{})** | | |", anchor(title)));
     for &key in keys {
         let takes = match key.reload() {
+            Reload::Live if beyond_the_start(key).is_some() => "a reload; see there",
             Reload::Live => "a reload",
             Reload::Restart(_) => "a restart",
         };
@@ -64,9 +65,28 @@ fn entry(page: &mut String, key: SettingKey) {
             "takes a restart, since a helper process that runs it is told so at the start only"
         }
     };
-    wrap(page, "* ", &format!("A change {change}."));
+    let limit = beyond_the_start(key).map(|what| {
+        format!(
+            ", except that {what} than at the start takes a restart: the sandbox allows no other until then"
+        )
+    });
+    wrap(page, "* ", &format!("A change {change}{}.", limit.unwrap_or_default()));
     if let Some(more) = key.more() {
         row(page, &format!("* More: [{more}]({}#{})", page_of(more), anchor(more)));
+    }
+}
+
+/// Returns what a running program may not reach, if a new value of the setting may need it (`Config::beyond`).
+fn beyond_the_start(key: SettingKey) -> Option<&'static str> {
+    match key {
+        SettingKey::WebhookURL => Some("another port, or a file in another folder"),
+        SettingKey::Syslog => Some("another TCP port"),
+        SettingKey::AlertFile => Some("another folder"),
+        SettingKey::CountryDatabase
+        | SettingKey::AsnDatabase
+        | SettingKey::WebhookTokenFile
+        | SettingKey::ApiTokenFile => Some("another file"),
+        _ => None,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::capture::{
 use crate::flow::{self, Accounting, AnalystEnd, Delta, Published, Seed, WorkerEnd, handover};
 use crate::report::Report;
 use crate::sandbox::{self, IoUringUse, ThreadKind};
-use crate::store::StateWriter;
+use crate::store::{StateWriter, Unwritten};
 use crate::time::{Clocks, unix_now};
 
 use super::analyst::Analyst;
@@ -275,6 +275,8 @@ pub struct RunSummary {
     pub discarded_findings: u64,
     /// The counts of each sink.
     pub sinks: Vec<SinkResult>,
+    /// What is not in the database, although it was to be.
+    pub unwritten: Unwritten,
     /// The error of a thread that failed; `None` if none failed.
     pub failure: Option<CaptureError>,
 }
@@ -327,19 +329,43 @@ impl RunningEngine {
             save_and_notify(&mut analyst, Some(store), &sinks, &mut Vec::new(), PeakSave::All);
         }
         let sinks = sinks.finish(SINK_SHUTDOWN_TIMEOUTS);
-        if self.store.is_some_and(|store| !store.finish(LAST_STATE_TIMEOUT) || store.take_lost()) {
-            warn!(
-                "the last state was not written in time: after the restart some alerts may be said again, and what \
-                 waited for a sink may be missing"
-            );
-        }
+        let unwritten = self.store.as_ref().map(finish_store).unwrap_or_default();
         RunSummary {
             accounting: analyst.accounting().clone(),
             discarded_findings: analyst.ledger().discarded_findings(),
             sinks,
+            unwritten,
             failure,
         }
     }
+}
+
+/// Ends the store, and logs what is lost with this process. Returns it.
+fn finish_store(store: &StateWriter) -> Unwritten {
+    let is_written = store.finish(LAST_STATE_TIMEOUT);
+    let unwritten = if is_written { Unwritten::default() } else { store.unwritten() };
+    if let Some(sentence) = what_is_lost(&unwritten) {
+        warn!("{sentence}");
+    }
+    if store.take_lost() {
+        warn!(
+            "the last state was not written in time: after the restart some alerts may be said again, and what waited \
+             for a sink may be missing"
+        );
+    }
+    unwritten
+}
+
+/// Returns the sentence about what was not written; `None` if nothing was to be written.
+fn what_is_lost(unwritten: &Unwritten) -> Option<String> {
+    let Unwritten { alerts, mutes, notices, outdated, cause, .. } = unwritten;
+    let cause = cause.as_deref().unwrap_or("the disk did not take it in time");
+    if alerts + mutes + notices > 0 {
+        let counts = format!("{notices} notices, {alerts} alerts, {mutes} mutes");
+        return Some(format!("the last state was not written, so {counts} are LOST: {cause}"));
+    }
+    (*outdated > 0)
+        .then(|| format!("the last state was not written, so the next start says some alerts again: {cause}"))
 }
 
 impl AsFd for RunningEngine {
@@ -411,4 +437,29 @@ fn waker(what: &str) -> Result<Waker, StartError> {
 
 fn join<T>(thread: JoinHandle<T>) -> T {
     thread.join().expect("a panic ends the whole process, so a thread that can be joined has returned")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lost_is_said_with_numbers_and_cause_and_nothing_is_not_said() {
+        let full = || Some("database or disk is full; make room on its file system".to_owned());
+        let of = |notices, alerts, mutes, outdated, cause| {
+            what_is_lost(&Unwritten { notices, alerts, mutes, outdated, cause, ..Unwritten::default() })
+        };
+        assert_eq!(of(0, 0, 0, 0, full()), None);
+        let lost = of(50, 3, 1, 2, full()).expect("much is lost");
+        assert!(
+            lost.contains("50 notices, 3 alerts, 1 mutes are LOST: database or disk is full; make room"),
+            "{lost}"
+        );
+        let lost = of(0, 0, 1, 0, None).expect("a mute is lost");
+        assert!(lost.contains("1 mutes are LOST: the disk did not take it in time"), "{lost}");
+        let again = of(0, 0, 0, 2, full()).expect("what is over is in the database");
+        assert!(
+            again.contains("says some alerts again: database or disk is full") && !again.contains("LOST")
+        );
+    }
 }

@@ -36,6 +36,8 @@ pub(super) struct Database {
     is_lost: bool,
     /// True if the next write has to remove all rows first: they are older than those that were written last.
     must_clear: bool,
+    /// Why the database could not be opened for writing at the start, in words.
+    fault: Option<String>,
 }
 
 impl Database {
@@ -55,6 +57,7 @@ impl Database {
             has_unsynced_name: false,
             is_lost: false,
             must_clear: false,
+            fault: None,
         };
         let restored = match database.open_and_read() {
             Ok(Opened::Restored(restored)) => restored,
@@ -70,19 +73,19 @@ impl Database {
                 Restored::default()
             }
             Err(fault) if let Some(restored) = database.read_without_writing(&fault) => {
-                warn!(
-                    "the state in {} was read and cannot be written: {}",
-                    database.path.display(),
-                    fault.explain()
-                );
+                let why = fault.explain();
+                warn!("the state in {} was read and cannot be written: {why}", database.path.display());
+                database.fault = Some(why);
                 restored
             }
             Err(fault) => {
+                let why = super::writer::explain(&fault, folder);
                 warn!(
-                    "the state in {} cannot be read: {}; starting without it",
-                    database.path.display(),
-                    fault.explain()
+                    "the state in {} cannot be read: {why}; starting without it: what is to be kept stays in memory, \
+                     and a restart forgets it until that works",
+                    database.path.display()
                 );
+                database.fault = Some(why);
                 Restored::default()
             }
         };
@@ -91,6 +94,11 @@ impl Database {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns why nothing could be written at the start; `None` if it could.
+    pub(super) fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
     }
 
     /// Opens the database and reads it.

@@ -35,7 +35,7 @@ pub use folder::{
     DATABASE, FolderProblem, LOCK_FILE, beside, folder_problem, last_written, read_regular, refusal,
 };
 pub use rows::{AlertRow, Changes, MuteRow, NoticeRow, Numbers, OutboxRow, Restored};
-pub use writer::{StateStatus, StateWriter, Ticket};
+pub use writer::{StateStatus, StateWriter, Ticket, Unwritten};
 
 /// Opens the database of a state directory.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The thread that writes, and the handle through which others give it changes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -46,6 +47,51 @@ pub struct StateStatus {
     pub error: Option<String>,
 }
 
+/// What was submitted and is not in the database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unwritten {
+    /// Number of alerts.
+    pub alerts: usize,
+    /// Number of mutes.
+    pub mutes: usize,
+    /// Number of notices that wait for a sink.
+    pub notices: usize,
+    /// For each sink, the number of these notices that wait for it.
+    pub of_sinks: BTreeMap<String, u64>,
+    /// Number of alerts and mutes that are over, and of deliveries, which are in the database as if they were not.
+    pub outdated: usize,
+    /// Why the last write failed; `None` if it has not failed yet.
+    pub cause: Option<String>,
+}
+
+impl Unwritten {
+    /// Returns true if nothing is lost when the process ends.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { alerts, mutes, notices, of_sinks: _, outdated, cause: _ } = self;
+        alerts + mutes + notices + outdated == 0
+    }
+
+    fn of(pending: &Pending) -> Self {
+        let mut of_sinks = BTreeMap::<String, u64>::new();
+        for sink in pending.notices.values().flat_map(|(_, sinks)| sinks) {
+            *of_sinks.entry(sink.clone()).or_default() += 1;
+        }
+        let kept = |is_kept: &bool| *is_kept;
+        let alerts = pending.alerts.values().map(Option::is_some);
+        let mutes = pending.mutes.values().map(Option::is_some);
+        let removed = alerts.clone().chain(mutes.clone()).filter(|is_kept| !is_kept).count();
+        Self {
+            alerts: alerts.filter(kept).count(),
+            mutes: mutes.filter(kept).count(),
+            notices: pending.notices.len(),
+            of_sinks,
+            outdated: removed + pending.settled.len(),
+            cause: None,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     directory: PathBuf,
@@ -60,7 +106,9 @@ struct Shared {
 struct Queue {
     pending: Pending,
     /// Number of rows that the thread is writing.
-    in_flight: usize,
+    in_flight_rows: usize,
+    /// What is lost if the process ends before the thread has written these rows.
+    in_flight: Unwritten,
     /// When the oldest change that is not in the database was submitted; `None` if all are.
     waits_since: Option<Instant>,
     submitted: u64,
@@ -81,9 +129,11 @@ impl StateWriter {
     /// The system cannot create a thread.
     pub(super) fn start(database: Database, lock: Option<FolderLock>) -> Result<Self, StoreError> {
         let directory = database.path().parent().map(Path::to_owned).unwrap_or_default();
+        // What kept the database from being opened is logged already.
+        let queue = Queue { error: database.fault().map(str::to_owned), ..Queue::default() };
         let shared = Arc::new(Shared {
             directory,
-            queue: Mutex::default(),
+            queue: Mutex::new(queue),
             has_work: Condvar::new(),
             has_written: Condvar::new(),
         });
@@ -179,7 +229,7 @@ impl StateWriter {
         StateStatus {
             directory: self.shared.directory.clone(),
             is_durable: queue.is_durable(),
-            waiting_changes: queue.pending.rows() + queue.in_flight,
+            waiting_changes: queue.pending.rows() + queue.in_flight_rows,
             error: queue.error.clone(),
         }
     }
@@ -204,6 +254,24 @@ impl StateWriter {
             .wait_timeout_while(queue, timeout, |queue| !queue.is_ended)
             .unwrap_or_else(PoisonError::into_inner);
         queue.is_ended && queue.committed == queue.submitted
+    }
+}
+
+impl StateWriter {
+    /// Returns what was submitted and is not in the database.
+    #[must_use]
+    pub fn unwritten(&self) -> Unwritten {
+        let queue = self.shared.lock();
+        let (mut all, writing) = (Unwritten::of(&queue.pending), queue.in_flight.clone());
+        all.alerts += writing.alerts;
+        all.mutes += writing.mutes;
+        all.notices += writing.notices;
+        all.outdated += writing.outdated;
+        for (sink, count) in writing.of_sinks {
+            *all.of_sinks.entry(sink).or_default() += count;
+        }
+        all.cause.clone_from(&queue.error);
+        all
     }
 }
 
@@ -262,7 +330,8 @@ impl Thread {
             let written = self.write(&pending);
             let explained = written.as_ref().err().cloned();
             let mut queue = self.shared.lock();
-            queue.in_flight = 0;
+            queue.in_flight_rows = 0;
+            queue.in_flight = Unwritten::default();
             queue.is_lost |= self.database.take_lost();
             let failed_before = std::mem::replace(&mut queue.error, explained).is_some();
             match &written {
@@ -309,7 +378,8 @@ impl Thread {
         if !queue.has_waiting() {
             return if queue.is_ending { Work::End } else { Work::Look };
         }
-        queue.in_flight = queue.pending.rows();
+        queue.in_flight_rows = queue.pending.rows();
+        queue.in_flight = Unwritten::of(&queue.pending);
         Work::Write(std::mem::take(&mut queue.pending), queue.submitted)
     }
 
@@ -327,14 +397,12 @@ impl Thread {
             // The lock file could not be opened at the start. Without it another process may write to the database.
             let locked = folder::lock(&self.shared.directory).map_err(|error| error.to_string())?;
             self.lock = Some(locked.map_err(|error| {
-                format!(
-                    "its lock {} cannot be opened: {}",
-                    folder::LOCK_FILE,
-                    StoreFault::Io(error).explain()
-                )
+                let why = explain(&StoreFault::Io(error), &self.shared.directory);
+                format!("its lock {} cannot be opened: {why}", folder::LOCK_FILE)
             })?);
         }
-        self.database.write(pending).map_err(|fault| fault.explain())
+        let directory = self.shared.directory.clone();
+        self.database.write(pending).map_err(|fault| explain(&fault, &directory))
     }
 
     /// Logs the first of several failures, and the next success.
@@ -348,5 +416,59 @@ impl Thread {
             ),
             Ok(()) | Err(_) => {}
         }
+    }
+}
+
+/// Returns in words what failed and what can be done about it.
+pub(super) fn explain(fault: &StoreFault, directory: &Path) -> String {
+    match sandbox::needs_restart_for(directory) {
+        true => format!("{fault}; make the folder if it is missing, and restart: {}", sandbox::MADE_LATER),
+        false => fault.explain(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::rows::{AlertRow, MuteRow, NoticeRow, Numbers};
+
+    #[test]
+    fn what_is_not_written_is_counted_by_kind_and_sink() {
+        let notice = |number| NoticeRow {
+            number,
+            alert_id: "a".to_owned(),
+            step: "open".to_owned(),
+            queued_at: 0,
+            body: "{}".to_owned(),
+        };
+        let sinks = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let mut pending = Pending::default();
+        pending
+            .add(Changes { numbers: Numbers { last_notice: 9, ..Numbers::default() }, ..Changes::default() });
+        assert!(Unwritten::of(&pending).is_empty(), "numbers alone are no loss");
+        pending.add(Changes {
+            alerts: vec![AlertRow { id: "a".to_owned(), body: "{}".to_owned() }],
+            alerts_removed: vec!["b".to_owned()],
+            mutes: vec![MuteRow { id: 1, body: "{}".to_owned() }],
+            mutes_removed: vec![2, 3],
+            notices: vec![
+                (notice(1), sinks(&["AlertFile", "WebhookURL"])),
+                (notice(2), sinks(&["AlertFile"])),
+            ],
+            settled: vec![("AlertFile".to_owned(), 7)],
+            ..Changes::default()
+        });
+        let unwritten = Unwritten::of(&pending);
+        let of_sinks = [("AlertFile", 2), ("WebhookURL", 1)].map(|(sink, count)| (sink.to_owned(), count));
+        let want = Unwritten {
+            alerts: 1,
+            mutes: 1,
+            notices: 2,
+            of_sinks: of_sinks.into(),
+            outdated: 4,
+            cause: None,
+        };
+        assert_eq!(unwritten, want);
+        assert!(!unwritten.is_empty());
     }
 }
