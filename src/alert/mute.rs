@@ -12,6 +12,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tracing::info;
 
 use crate::detect::PrefixMap;
 use crate::published::Published;
@@ -182,7 +183,14 @@ impl Mutes {
     /// Removes the mutes whose time is over. Returns true if a mute was removed.
     pub(super) fn expire(&mut self, now: Moment) -> bool {
         let before = self.in_force.len();
-        self.in_force.retain(|_, (_, ends)| now < *ends);
+        self.in_force.retain(|id, (mute, ends)| {
+            let is_in_force = now < *ends;
+            if !is_in_force {
+                let kind = mute.kind.map_or("all", AlertKind::name);
+                info!("mute {id} is over: it held back {kind} alerts about {}", mute.source);
+            }
+            is_in_force
+        });
         let any = self.in_force.len() < before;
         if any {
             self.index();

@@ -34,8 +34,9 @@ use crate::alert::{
     AlertKind, MUTE_MAX, MUTES_MAX, Mute, MuteHandle, MuteReply, MuteRequest, NewMute, REASON_CHARS_MAX,
     TooManyMutes, is_reason, is_wide_network, rfc3339,
 };
-use crate::escape;
+use crate::escape::{self, Escaped};
 use crate::flow::why_no_host;
+use crate::time::UnixNanos;
 
 /// How long an answer waits until the change is saved.
 const SAVED_WITHIN: Duration = Duration::from_millis(200);
@@ -156,13 +157,18 @@ impl MutesEndpoint {
         match mute {
             Ok(mute) => {
                 let Mute { id, source, .. } = &mute;
-                let (kind, until) = (mute.kind.map_or("all", AlertKind::name), rfc3339(mute.until));
+                let kind = mute.kind.map_or("all", AlertKind::name);
+                let until = rfc3339(UnixNanos(mute.until.0 / 1_000_000_000 * 1_000_000_000));
+                let reason = match mute.reason.as_str() {
+                    "" => String::new(),
+                    reason => format!("; reason: {}", Escaped::text(reason)),
+                };
                 match is_wide_network(source) {
                     true => tracing::warn!(
-                        "mute {id} holds back {kind} alerts about all of {source} until {until}; made by {author}"
+                        "mute {id} holds back {kind} alerts about all of {source} until {until}; made by {author}{reason}"
                     ),
                     false => tracing::info!(
-                        "mute {id} holds back {kind} alerts about {source} until {until}; made by {author}"
+                        "mute {id} holds back {kind} alerts about {source} until {until}; made by {author}{reason}"
                     ),
                 }
                 let body = shown(view::json(&MuteView::of(&mute)));

@@ -210,13 +210,24 @@ fn clear(path: &Path) -> Result<(), SocketError> {
     }
 }
 
+/// Returns the effective user id in a status of proc(5).
+fn effective_uid(status: &str) -> Option<u32> {
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    ids.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// Returns the process that listens, and its user, in words.
 fn owner(stream: &UnixStream) -> String {
     match getsockopt(stream, PeerCredentials) {
         Ok(peer) => {
             let name = fs::read_to_string(format!("/proc/{}/comm", peer.pid())).unwrap_or_default();
             let name = if name.is_empty() { "a process" } else { name.trim_end() };
-            format!("{name} (process {}, uid {})", peer.pid(), peer.uid())
+            // The socket names the user that made it, which the program may have ceased to be.
+            let uid = fs::read_to_string(format!("/proc/{}/status", peer.pid()))
+                .ok()
+                .and_then(|status| effective_uid(&status))
+                .unwrap_or_else(|| peer.uid());
+            format!("{name} (process {}, uid {uid})", peer.pid())
         }
         Err(_) => "another process".to_owned(),
     }
@@ -250,6 +261,12 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn the_user_of_a_process_is_the_effective_one() {
+        assert_eq!(effective_uid("Name:\tx\nUid:\t0\t61184\t0\t3\nGid:\t5\t6\t5\t5\n"), Some(61_184));
+        assert_eq!(effective_uid("Name:\tx\n"), None);
+    }
 
     #[test]
     fn the_socket_of_a_dead_process_is_replaced_and_that_of_a_live_one_is_not() {
