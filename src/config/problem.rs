@@ -76,9 +76,13 @@ impl Problems {
     /// Returns each problem in one line.
     pub(super) fn one_line_each(&self) -> impl Iterator<Item = String> {
         self.lines().zip(&self.problems).map(|((line, _), problem)| {
-            let Problem { title, label, help, .. } = problem;
+            let Problem { title, label, help, span, .. } = problem;
             let label = if label.is_empty() { String::new() } else { format!(": {label}") };
-            Escaped::text(&format!("{}:{line}: {title}{label}: {help}", self.name)).to_string()
+            // The line is not shown beside it, so a file that a warning is about is named. Secrets are no paths.
+            let path = self.text.get(span.clone()).filter(|text| text.starts_with('/'));
+            let path = path.filter(|_| self.severity == Severity::Warning);
+            let path = path.map(|path| format!(": {path}")).unwrap_or_default();
+            Escaped::text(&format!("{}:{line}: {title}{path}{label}: {help}", self.name)).to_string()
         })
     }
 

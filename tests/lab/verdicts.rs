@@ -189,7 +189,7 @@ fn of_errors(text: &str) -> String {
     text.find("error: ").map_or_else(String::new, |at| text[at..].trim_end().to_owned())
 }
 
-/// Returns the settings that a report underlines, each with its label.
+/// Returns the settings that a report underlines, or that a line of the log names with a path, each with its label.
 fn of_settings(text: &str) -> BTreeSet<String> {
     let mut settings = BTreeSet::new();
     let mut key = None;
@@ -199,9 +199,18 @@ fn of_settings(text: &str) -> BTreeSet<String> {
         } else if let (Some((_, label)), Some(named)) = (line.split_once("^ "), &key) {
             settings.insert(format!("{named}: {label}"));
             key = None;
+        } else if let Some((named, rest)) = of_log(line) {
+            let label = rest.split(": ").nth(2).unwrap_or_default();
+            settings.insert(format!("{named}: {label}"));
         }
     }
     settings
+}
+
+/// Splits a line of the log such as "warning: lab.conf:1: `AlertFile` cannot be used now: /path: label: help".
+fn of_log(line: &str) -> Option<(&str, &str)> {
+    let (_, place) = line.split_once("warning: lab.conf:")?;
+    place.split_once(": `")?.1.split_once('`').filter(|(_, rest)| rest.contains(": /"))
 }
 
 /// A folder with what is wrong.
