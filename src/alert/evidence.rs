@@ -9,7 +9,9 @@ use crate::time::Moment;
 /// What an alert shows about its host beside the measured value.
 ///
 /// All of it is gathered when the alert opens and when it is confirmed. The scan evidence is gathered again each time
-/// the value has doubled, and once more after every contact had the time to be answered.
+/// the value has doubled, and once more after every contact had the time to be answered. Scan evidence that rests on
+/// clearly less than before does not replace what the alert has: contacts leave the traffic window before the limit of
+/// ports has forgotten them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Evidence {
     /// IP bytes that the host sent in the traffic window.
@@ -31,6 +33,20 @@ pub(crate) enum EvidenceNeeded {
     Everything,
     /// Only `scan`; the other fields may have their defaults.
     Scan,
+}
+
+/// Returns true if scan evidence rests on about as much as the evidence before, or on more, and has no less confidence.
+///
+/// The window of the ports may be longer than that of the hosts that they were contacted at. Once these have expired, a
+/// host that exceeds its limit of ports all the same seems to be a client whose answers do not pass here.
+pub(super) fn is_as_much(scan: &ScanEvidence, before: &ScanEvidence) -> bool {
+    let amounts = |scan: &ScanEvidence| {
+        let examined = scan.outcomes.total();
+        let hosts: u32 = scan.ports.iter().map(|port| port.outcomes.total()).sum();
+        [scan.contacted, examined, examined - scan.outcomes.unseen, hosts + scan.ports_at_one_host]
+    };
+    let is_about = |(now, before): (u32, u32)| u64::from(now) * 4 >= u64::from(before) * 3;
+    scan.confidence >= before.confidence && amounts(scan).into_iter().zip(amounts(before)).all(is_about)
 }
 
 /// Returns the time at which the contacts that were too recent for this scan evidence have an outcome; `None` if there

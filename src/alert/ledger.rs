@@ -15,7 +15,8 @@
 //!
 //! A muted alert changes its state in the same way, but its opening, confirmation and growth are not notified. Its end
 //! is notified if its opening was, before it was muted. If it is still open when its mute ends, it is notified with the
-//! next judgement, with the values and evidence of then if its host still exceeds the limit.
+//! next judgement, with the values of then if its host still exceeds the limit, and with the evidence of then if that
+//! rests on about as much as the evidence that it has.
 //!
 //! The openings of a judgement may belong to a storm, which is notified in their place ([`Ledger::finish_judgement`]).
 //! Neither the growth nor the end of an alert of a storm is notified.

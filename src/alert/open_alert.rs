@@ -7,7 +7,7 @@ use crate::flow::Metric;
 use crate::store::AlertRow;
 use crate::time::{Moment, UnixNanos};
 
-use super::evidence::{Evidence, EvidenceNeeded, complete_at};
+use super::evidence::{Evidence, EvidenceNeeded, complete_at, is_as_much};
 use super::notice::Notice;
 use super::persisted_ledger::PersistedAlert;
 use super::record::{Alert, AlertProgress};
@@ -90,9 +90,9 @@ impl OpenAlert {
     }
 
     /// Replaces all evidence if the alert lacks it, if this finding confirms the alert, or if a notice is owed, so that
-    /// the notice shows value and evidence of one moment. Gathers only the scan evidence
-    /// again if the value has doubled since the last time, or if contacts that were too recent have an outcome now.
-    /// Call it before [`exceed`](Self::exceed), which clears what tells a confirmation.
+    /// the notice shows value and evidence of one moment, unless the evidence of now rests on less. Gathers only the scan
+    /// evidence again if the value has doubled since the last time, or if contacts that were too recent have an outcome
+    /// now. Call it before [`exceed`](Self::exceed), which clears what tells a confirmation.
     pub(super) fn update_evidence(
         &mut self,
         finding: &Finding,
@@ -117,9 +117,15 @@ impl OpenAlert {
         self.pending_until.is_some()
     }
 
+    /// Replaces the evidence, unless that of a scan is there and the new one is not [as much](is_as_much).
     fn replace_evidence(&mut self, evidence: Evidence, now: Moment) {
         let Evidence { ip_bytes, destinations, ports, loss, scan } = evidence;
         self.pending_until = scan.as_ref().and_then(|scan| complete_at(scan, now));
+        if let Some(before) = &self.alert.scan
+            && !scan.as_ref().is_some_and(|scan| is_as_much(scan, before))
+        {
+            return;
+        }
         self.alert.scan = scan;
         self.alert.ip_bytes = ip_bytes;
         self.alert.destinations = destinations;
@@ -127,8 +133,8 @@ impl OpenAlert {
         self.alert.loss = loss;
     }
 
-    /// Gathers the scan evidence again. Keeps the earlier evidence if the new one has less confidence, which means that
-    /// too many of its contacts are too recent to have an outcome.
+    /// Gathers the scan evidence again. Keeps the earlier evidence if the new one is not [as much](is_as_much): too many
+    /// of its contacts are too recent to have an outcome, or have expired.
     fn regather_scan(
         &mut self,
         measured: u64,
@@ -142,7 +148,7 @@ impl OpenAlert {
         let Some(scan) = evidence(EvidenceNeeded::Scan).scan else { return };
         // After the gathering for pending contacts there is no further one until the value has doubled.
         self.pending_until = if has_grown { complete_at(&scan, now) } else { None };
-        if scan.confidence >= before.confidence {
+        if is_as_much(&scan, before) {
             *before = scan;
         }
     }

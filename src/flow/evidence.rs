@@ -69,6 +69,11 @@ impl Outcomes {
         self.early += other.early;
     }
 
+    /// Counts as unanswered what is not visible, once it is known that answers pass here.
+    pub fn see_answers(&mut self) {
+        self.silent += std::mem::take(&mut self.unseen);
+    }
+
     /// Returns the number of contacts that were refused or unanswered.
     pub fn failed(&self) -> u32 {
         self.refused + self.silent
@@ -176,6 +181,8 @@ pub struct PortSample {
     pub contacted: u32,
     /// Outcomes of the ports that were examined, at any destination.
     pub outcomes: Outcomes,
+    /// True if answers to this host pass here, or passed in the port window.
+    pub answers_visible: bool,
     /// Rate of the contacts.
     pub pace: Pace,
     /// Time from the first to the last of these contacts, plus one tick.

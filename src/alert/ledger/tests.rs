@@ -831,6 +831,65 @@ fn the_notice_at_the_end_of_a_mute_shows_value_and_evidence_of_one_moment() {
     }
 }
 
+/// The contacts of the opening have expired, and what is left of them proves less.
+#[test]
+fn evidence_of_a_scan_is_replaced_only_by_about_as_much() {
+    let scan = |contacted: u32, unseen: u32, confidence: Confidence| ScanEvidence {
+        role: ScanRole::Scanner,
+        class: None,
+        confidence,
+        contacted,
+        outcomes: Outcomes { silent: contacted - unseen, unseen, ..Outcomes::default() },
+        answers_visible: unseen == 0,
+        ports: Vec::new(),
+        ports_at_one_host: contacted,
+        targets: Vec::new(),
+        pace: Pace::default(),
+        why: String::new(),
+    };
+    let evidence = |scan: Option<ScanEvidence>| {
+        move |_| Evidence { ip_bytes: 1, scan: scan.clone(), ..Evidence::default() }
+    };
+    let at = |second: u64| (Moment(second * SECOND), UnixNanos(second * SECOND));
+    let opening = scan(200, 0, Confidence::Medium);
+    let cases = [
+        (Some(scan(200, 200, Confidence::Medium)), false, "nothing of it is visible"),
+        (Some(scan(149, 0, Confidence::High)), false, "much less"),
+        (Some(scan(900, 0, Confidence::Low)), false, "less sure"),
+        (Some(ScanEvidence { ports_at_one_host: 0, ..opening.clone() }), false, "the target has expired"),
+        (None, false, "the host is not in the window"),
+        (Some(scan(150, 0, Confidence::Medium)), true, "about as much"),
+        (Some(scan(210, 0, Confidence::High)), true, "more"),
+    ];
+    for (later, is_replaced, why) in cases {
+        // The mute is removed, its time is over, the alert is confirmed, or its value has doubled.
+        for (occasion, error_bound, measured) in
+            [("unmuted", 0, 200), ("expired", 0, 200), ("confirmed", 0, 200), ("grown", 0, 500)]
+        {
+            let mut ledger = ledger();
+            let is_muted = ["unmuted", "expired"].contains(&occasion);
+            let number = is_muted.then(|| mute(&mut ledger, "10.0.0.1/32", 30, 1000));
+            let mut first = finding(1, AlertKind::ScanningPort, 200);
+            if occasion == "confirmed" {
+                (first.measured, first.error_bound) = (90, 90);
+            }
+            let (now, wall_clock) = at(1001);
+            ledger.apply(&first, now, wall_clock, evidence(Some(opening.clone())));
+            let (now, wall_clock) = at(1030);
+            match occasion {
+                "unmuted" => assert!(number.is_some_and(|number| ledger.unmute(number))),
+                "expired" => assert!(ledger.expire_mutes(now)),
+                _ => {}
+            }
+            let next = Finding { error_bound, measured, ..finding(1, AlertKind::ScanningPort, 200) };
+            let notice = ledger.apply(&next, now, wall_clock, evidence(later.clone()));
+            let shown = notice.as_ref().map(|notice| notice.alert().scan.clone());
+            let expected = if is_replaced { later.clone() } else { Some(opening.clone()) };
+            assert_eq!(shown, Some(expected), "{why}, {occasion}");
+        }
+    }
+}
+
 #[test]
 fn a_flood_that_closed_leaves_the_cooldown_of_others() {
     let mut ledger = ledger();

@@ -208,6 +208,7 @@ fn a_host_that_contacts_many_ports_is_classified_by_the_outcomes() {
         contacted: outcomes.total() + traceroute,
         outcomes,
         traceroute,
+        answers_visible: false,
         pace: Pace::default(),
         span: Duration::from_secs(3),
     };

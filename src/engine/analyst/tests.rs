@@ -348,6 +348,55 @@ fn hosts_that_are_no_longer_muted_are_one_storm() {
     assert_eq!(storm.progress.storm.as_ref().map(|storm| (storm.hosts, storm.open)), Some((50, 50)));
 }
 
+/// A scan of ports is judged by a longer window than that in which its contacts are examined. Once they have expired,
+/// neither the end of a mute nor an alert that opens late makes a client of the scanner.
+#[test]
+fn a_scanner_of_ports_stays_one_after_its_contacts_have_expired() {
+    for is_muted in [true, false] {
+        let mut rules = rules();
+        rules.flow.port_interval = Some(6 * Duration::from_nanos(INTERVAL));
+        let limit = if is_muted { 50 } else { 1000 };
+        rules.detect.hosts =
+            detect::HostLimits::default().with(detect::FindingKind::ScanningPort, Some(limit));
+        let mut bench = Bench::new(&rules);
+        let new = NewMute {
+            source: "10.0.0.1/32".parse().expect("a network"),
+            kind: None,
+            span: Duration::from_secs(3600),
+            reason: String::new(),
+        };
+        let mute = bench.analyst.mute(new, Moment(0), UnixNanos(0)).expect("there is room");
+        let ends = [[10, 0, 0, 1].into(), [10, 0, 1, 1].into()];
+        for port in 1..=200 {
+            for (ends, ports, flags) in [
+                (ends, [40_000, port], TcpFlags::SYN),
+                ([ends[1], ends[0]], [port, 40_000], TcpFlags::RST | TcpFlags::ACK),
+            ] {
+                let [src_port, dst_port] = ports;
+                let transport = Transport::Tcp { src_port, dst_port, flags: Some(TcpFlags(flags)) };
+                let endpoints = Endpoints::V4 { src: ends[0], dst: ends[1] };
+                let packet = Summary::plain(endpoints, 44, 6, transport);
+                bench.delta.count(InterfaceDirection::default(), &packet, UnixNanos(0));
+            }
+        }
+        bench.turn(SECOND);
+        bench.judge(3 * SECOND);
+        assert_eq!(bench.notices, []);
+        bench.judge(3 * INTERVAL);
+        assert!(bench.analyst.unmute(mute.id));
+        rules.detect.hosts = detect::HostLimits::default().with(detect::FindingKind::ScanningPort, Some(50));
+        bench.analyst.apply(rules);
+        bench.judge(3 * INTERVAL + SECOND);
+        let [Notice::Opened(alert)] = &bench.notices[..] else { panic!("{:?}", bench.notices) };
+        let scan = alert.scan.as_ref().expect("it is about contacts");
+        assert!(scan.answers_visible && !scan.why.contains("not pass"), "{scan:?}");
+        assert!(scan.why.contains("200 refused"), "{scan:?}");
+        if is_muted {
+            assert_eq!(scan.confidence, detect::Confidence::High, "{scan:?}");
+        }
+    }
+}
+
 /// An earlier process showed destinations. What its mute held back does not show them.
 #[test]
 fn hidden_destinations_are_not_in_the_notices_of_a_restart() {

@@ -108,7 +108,10 @@ impl Window {
     /// Returns the outcomes of the contacted ports of a host at `now`; `None` if it is not in the window.
     pub fn contacted_ports_of(&self, addr: &IpAddr, now: Moment) -> Option<PortSample> {
         let (ports, id) = (self.ports.as_ref()?, self.hosts.find(addr)?);
-        let answers_visible = self.hosts.has_return_path(id) || self.is_answered(id);
+        // The answers that were seen may have left the traffic window, which is that of these two.
+        let mut answers_visible = self.hosts.has_return_path(id) || self.is_answered(id);
+        let answers =
+            Observations::ACCEPTED | Observations::RESET | Observations::UNREACHABLE | Observations::EXPIRED;
         let mut sample = PortSample { contacted: ports.count(id), ..PortSample::default() };
         let now = CoarseInstant::of(now);
         let mut ages = Vec::new();
@@ -122,6 +125,7 @@ impl Window {
                 continue;
             }
             ages.push(now.since(row.contacted_at));
+            answers_visible |= row.observations.has_any(answers);
             let is_high = row.protocol == UDP && row.port >= MTR_PORTS_MIN;
             let outcomes = if is_high { &mut high } else { &mut sample.outcomes };
             let unanswered = unanswered(row.contacted_at, answers_visible, now);
@@ -138,6 +142,10 @@ impl Window {
                 expired.add(unanswered);
                 continue;
             });
+        }
+        sample.answers_visible = answers_visible;
+        if answers_visible {
+            [&mut sample.outcomes, &mut high, &mut expired].into_iter().for_each(Outcomes::see_answers);
         }
         if expired.total() > TRACED_PORTS_MAX {
             sample.outcomes.merge(expired);
