@@ -78,6 +78,14 @@ impl StormProgress {
 
 /// Returns the network by which the hosts of a storm are grouped: a /24, of IPv6 a /64.
 pub(super) fn network_of(host: IpAddr) -> IpNet {
-    let prefix = if host.is_ipv4() { 24 } else { 64 };
+    network_of_length(host, if host.is_ipv4() { 24 } else { 64 })
+}
+
+/// Returns the network of a host and of its neighbours, from which a flood may go on: a /16, of IPv6 a /48.
+pub(super) fn vicinity_of(host: IpAddr) -> IpNet {
+    network_of_length(host, if host.is_ipv4() { 16 } else { 48 })
+}
+
+fn network_of_length(host: IpAddr, prefix: u8) -> IpNet {
     IpNet::new(host, prefix).map_or_else(|_| IpNet::from(host), |network| network.trunc())
 }

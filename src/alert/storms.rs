@@ -7,7 +7,9 @@
 //!
 //! A network or a target has a storm of its own if it has at least half of the openings that are decided together, and
 //! if at most [`SCOPED_MAX`] such storms are open; other openings share the storm of everything. So a flood from
-//! thousands of networks leads to few storms.
+//! thousands of networks leads to few storms. A flood that moves on to the next networks is one as well: remote hosts
+//! near the network of a storm that had openings within the last minute are in the storm of everything, however few
+//! they are. Each opening counts in one storm, also one that was notified singly before.
 //!
 //! A storm opens, grows and closes like an alert. Its opening is notified when no host has joined it for 270 ms,
 //! after 500 ms at the latest, so that it names the hosts that begin at the same time, or at once if it has more
@@ -23,12 +25,14 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::time::{Moment, UnixNanos};
 
 use super::open_storm::{AlertClass, At, BURST_WITHIN, OpenStorm, Opening, Scope, StormChange};
 use super::persisted_ledger::PersistedStorm;
 use super::record::{Alert, AlertKind};
-use super::storm::{Storm, StormProgress, network_of};
+use super::storm::{Storm, StormProgress, network_of, vicinity_of};
 use super::wall_clock::ClockStep;
 
 /// Maximum number of storms of one network or target, for each kind and locality.
@@ -62,6 +66,8 @@ struct Single {
     opening: Opening,
     /// True if it was notified singly although there was a storm.
     is_outstanding: bool,
+    /// True if a storm has counted it among its hosts.
+    is_counted: bool,
 }
 
 /// Returns how far the value of an alert is above its limit: 256 times the binary logarithm of the multiple, whose
@@ -99,7 +105,7 @@ impl Storms {
         let burst = burst as usize;
         let storms = self.classes.entry(class).or_default();
         storms.singles.retain(|single| at.now.since(single.at) < BURST_WITHIN);
-        let scopes = storms.scopes(openings, burst, at.now);
+        let scopes = storms.scopes(class, openings, burst, at.now);
         let outstanding = storms.outstanding(openings, &scopes, burst);
         let mut ids = vec![None; openings.len()];
         for (n, (opening, scope)) in openings.iter().zip(&scopes).enumerate() {
@@ -113,6 +119,7 @@ impl Storms {
                     at: at.now,
                     opening: *opening,
                     is_outstanding: outstanding[n],
+                    is_counted: false,
                 }),
             }
         }
@@ -149,7 +156,7 @@ impl Storms {
                 return false;
             }
             storm.lose(opening.excess);
-            singles.push_back(Single { at: now, opening, is_outstanding: true });
+            singles.push_back(Single { at: now, opening, is_outstanding: true, is_counted: true });
             return true;
         }
         false
@@ -243,7 +250,13 @@ impl Storms {
 
 impl ClassStorms {
     /// Returns the scope of the storm that each opening belongs to; `None` if it belongs to none.
-    fn scopes(&self, openings: &[Opening], burst: usize, now: Moment) -> Vec<Option<Scope>> {
+    fn scopes(
+        &self,
+        (_, is_local): AlertClass,
+        openings: &[Opening],
+        burst: usize,
+        now: Moment,
+    ) -> Vec<Option<Scope>> {
         let mut scopes = vec![None; openings.len()];
         let mut scoped = self.storms.iter().filter(|storm| storm.scope != Scope::Everything).count();
         let by: [fn(&Opening) -> Option<Scope>; 2] = [
@@ -280,8 +293,24 @@ impl ClassStorms {
         let rest = scopes.iter().filter(|scope| scope.is_none()).count();
         if self.singles.len() + self.joined(Scope::Everything, now) + rest > burst {
             scopes.iter_mut().for_each(|scope| *scope = scope.or(Some(Scope::Everything)));
+        } else if !is_local {
+            let flooded = self.flooded(now);
+            for (opening, slot) in openings.iter().zip(&mut scopes).filter(|(_, slot)| slot.is_none()) {
+                *slot = flooded.contains(&vicinity_of(opening.source)).then_some(Scope::Everything);
+            }
         }
         scopes
+    }
+
+    /// Returns the vicinities of the networks that have a storm with openings within the last minute.
+    fn flooded(&self, now: Moment) -> Vec<IpNet> {
+        let lately = self.storms.iter().filter(|storm| storm.joined_lately(now) > 0);
+        lately
+            .filter_map(|storm| match storm.scope {
+                Scope::Network(network) => Some(vicinity_of(network.addr())),
+                Scope::Target(_) | Scope::HiddenTarget | Scope::Everything => None,
+            })
+            .collect()
     }
 
     /// Returns, for each opening that belongs to a storm, whether it is notified singly all the same.
@@ -327,9 +356,10 @@ impl ClassStorms {
         let position = position.unwrap_or_else(|| {
             let mut storm = OpenStorm::new(scope, kind, is_local, burst as u64, at, new_id());
             // It names those that were notified singly as well, so that it names all.
-            for Single { opening, .. } in &self.singles {
-                if storm.covers(opening) {
-                    storm.name(opening.source);
+            for single in self.singles.iter_mut().filter(|single| !single.is_counted) {
+                if storm.covers(&single.opening) {
+                    single.is_counted = true;
+                    storm.name(single.opening.source);
                 }
             }
             storm.storm.said_singly = storm.storm.hosts;
@@ -344,8 +374,6 @@ impl ClassStorms {
 mod tests {
     use std::net::IpAddr;
     use std::sync::Arc;
-
-    use ipnet::IpNet;
 
     use crate::alert::storm::{STORM_NETWORKS_MAX, StormProgress};
 

@@ -161,6 +161,56 @@ fn twenty_within_a_minute_are_notified_singly_and_a_storm_names_them_too() {
     );
 }
 
+/// The sources of a flood are numbered through several networks, so each judgement has hosts of one or two of them.
+#[test]
+fn a_flood_that_moves_on_to_the_next_networks_has_no_single_notices_and_counts_each_host_once() {
+    let from = |n: u32| IpAddr::V4((0x6440_0001 + n).into());
+    for step in [30, 45, 50, 67] {
+        let mut scenario = Scenario::new();
+        let mut notices = Vec::new();
+        let mut n = 0;
+        while n < 1500 {
+            let end = (n + step).min(1500);
+            notices
+                .extend(scenario.judge(1000 + u64::from(n / 200), &all(AlertKind::Scanning, from, n..end)));
+            n = end;
+        }
+        let singles = notices.iter().filter(|notice| notice.alert().source.is_some()).count();
+        assert_eq!(singles, 0, "{step}");
+        let hosts = scenario.ledger.storms().map(|storm| storm.measured).collect::<Vec<_>>();
+        assert_eq!((hosts.iter().sum::<u64>(), hosts.len()), (1500, 3), "{step}: {hosts:?}");
+        let opened = scenario.judge(1008, &[(AlertKind::Scanning, local(7), 110)]);
+        assert!(
+            matches!(&opened[..], [Notice::Opened(alert)] if alert.source == Some(local(7))),
+            "{opened:?}"
+        );
+    }
+    // A remote host from elsewhere is notified singly too.
+    let mut scenario = Scenario::new();
+    scenario.judge(1000, &all(AlertKind::Scanning, from, 0..250));
+    let opened = scenario.judge(1001, &[(AlertKind::Scanning, remote(7), 110)]);
+    assert!(matches!(&opened[..], [Notice::Opened(alert)] if alert.source == Some(remote(7))), "{opened:?}");
+}
+
+/// Two storms of networks are open, and a third one begins among hosts that one of them has named.
+#[test]
+fn a_host_that_was_notified_singly_counts_in_one_storm() {
+    let mut scenario = Scenario::new();
+    let at = |network: u32, n: u32| IpAddr::V4((0xc000_0001 + (network << 16) + n).into());
+    let openings = |network: u32, range: std::ops::Range<u32>| -> Vec<_> {
+        range.map(|n| (AlertKind::Scanning, at(network, n), 110)).collect()
+    };
+    let mut hosts = 0;
+    for (second, network, range) in
+        [(1000, 1, 0..17), (1001, 1, 17..60), (1002, 2, 0..40), (1003, 3, 0..3), (1004, 4, 0..9)]
+    {
+        hosts += u64::from(range.end - range.start);
+        scenario.judge(second, &openings(network, range));
+    }
+    let counted = scenario.ledger.storms().map(|storm| storm.measured).collect::<Vec<_>>();
+    assert_eq!((counted.iter().sum::<u64>(), counted.len()), (hosts, 3), "{counted:?}");
+}
+
 #[test]
 fn a_flood_from_everywhere_leads_to_few_notices_and_hides_nobody() {
     let mut scenario = Scenario::new();
