@@ -148,13 +148,23 @@ impl Sink for AlertCommand {
 /// Maximum time for an answer of the helper besides the time limit of the program: it waits for processes that it ends.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Returns the variables of the alert, or of the summary.
+/// Returns the variables of the alert, or of the summary. `TA_SOURCE` and `TA_STORM` are always among them, since a
+/// script with `set -u` ends at one that is not set.
 fn variables(queued: &QueuedNotice) -> Vec<(String, String)> {
-    let variables = match &queued.content {
-        QueuedContent::Notice(notice) => notice_variables(queued, notice),
-        QueuedContent::Summary(summary) => summary::variables(&summary_id(queued.number, queued.at), summary),
+    let (variables, source, is_storm) = match &queued.content {
+        QueuedContent::Notice(notice) => {
+            let alert = notice.alert();
+            (notice_variables(queued, notice), alert.source, alert.progress.storm.is_some())
+        }
+        QueuedContent::Summary(summary) => {
+            (summary::variables(&summary_id(queued.number, queued.at), summary), None, false)
+        }
     };
-    variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let source = source.map(|source| source.to_string()).unwrap_or_default();
+    let storm = if is_storm { "1" } else { "" };
+    let always = [("TA_SOURCE", source), ("TA_STORM", storm.to_owned())];
+    let variables = variables.into_iter().chain(always);
+    variables.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn notice_variables(queued: &QueuedNotice, notice: &Notice) -> Vec<(&'static str, String)> {
@@ -170,7 +180,6 @@ fn notice_variables(queued: &QueuedNotice, notice: &Notice) -> Vec<(&'static str
         ("TA_OPENED_AT", json::rfc3339(alert.opened_at)),
         ("TA_TEXT", queued.sentence()),
     ];
-    all.extend(alert.source.map(|source| ("TA_SOURCE", source.to_string())));
     all.extend((alert.progress.error_bound > 0).then(|| ("TA_UP_TO", alert.upper_bound().to_string())));
     all.extend(source.name.map(|name| ("TA_SOURCE_NAME", name.to_owned())));
     all.extend(source.country.map(|country| ("TA_SOURCE_COUNTRY", country.to_owned())));
@@ -190,8 +199,9 @@ mod tests {
 
     use serde_json::Value;
 
-    use crate::alert::record::{Alert, AlertProgress};
+    use crate::alert::record::{Alert, AlertKind, AlertProgress};
     use crate::alert::sample;
+    use crate::alert::storm::Storm;
     use crate::time::UnixNanos;
 
     use super::*;
@@ -213,6 +223,22 @@ mod tests {
         let notice = Notice::Test(sample::traffic());
         let queued = QueuedNotice::new(1, UnixNanos(0), notice);
         command.deliver(&[Arc::new(queued)], &Shutdown::new().expect("descriptors"))
+    }
+
+    /// Neither a storm nor lost frames have a source.
+    #[test]
+    fn a_script_that_refuses_unset_variables_runs_for_each_alert_and_knows_storms() {
+        let storm = Some(Arc::new(Storm { hosts: 50, ..Storm::default() }));
+        let storm = AlertProgress { storm, ..AlertProgress::default() };
+        let storm = Alert { source: None, progress: storm, ..sample::traffic() };
+        let loss = Alert { source: None, kind: AlertKind::Loss, ..sample::traffic() };
+        for (alert, want) in [(sample::traffic(), "192.0.2.1,"), (storm, ",1"), (loss, ",")] {
+            let script = format!("set -u; test \"$TA_SOURCE,$TA_STORM\" = '{want}'");
+            let mut command = command(&script, &[], HOUR);
+            let queued = QueuedNotice::new(1, UnixNanos(0), Notice::Opened(alert));
+            let delivered = command.deliver(&[Arc::new(queued)], &Shutdown::new().expect("descriptors"));
+            assert_eq!(delivered.map_err(|failure| failure.why), Ok(1), "{want}");
+        }
     }
 
     #[test]
