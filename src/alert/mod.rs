@@ -61,8 +61,9 @@ pub use record::{Alert, AlertKind, AlertProgress, AlertState, OPEN_ALERTS_MAX};
 pub use sentence::sentence;
 pub use sink::{
     ALERT_RATE_MAX, AlertRate, CommandHelper, CommandOptions, Counts, DeliveryTest, Facility, FileOptions,
-    Hurry, QueueReceipt, RemovedSinks, Retry, Secret, ShutdownTimeouts, SinkName, SinkOptions, SinkResult,
-    SinkState, SinkUpdate, Sinks, SyslogOptions, SyslogTarget, WebhookFormat, WebhookOptions, run_helper,
+    Hurry, QueueReceipt, RemovedSinks, Retry, Secret, ShutdownTimeouts, SinkHealth, SinkName, SinkOptions,
+    SinkResult, SinkState, SinkUpdate, Sinks, SyslogOptions, SyslogTarget, WebhookFormat, WebhookOptions,
+    run_helper,
 };
 pub(crate) use sink::{
     is_foreign, lock_path, why_no_secret, why_no_token, why_no_token_in, why_no_webhook, why_no_webhook_in,

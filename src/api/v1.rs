@@ -22,7 +22,7 @@ pub(super) fn accounting(report: &Report) -> Bytes {
 
 /// Returns the body of `/api/v1/sinks`, the log first.
 pub(super) fn sinks(report: &Report) -> Bytes {
-    view::json_array(report.sinks.iter().map(SinkView::of))
+    view::json_array(report.sinks.iter().map(|sink| SinkView::of(sink, &report.sink_health)))
 }
 
 /// The body of `/api/v1/status`.

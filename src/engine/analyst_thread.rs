@@ -234,8 +234,8 @@ impl AnalystThread {
         let lag = state.step_timer.lag(now, &state.reports, &state.judgements);
         let ((), took) = state.step_timer.time(AnalystStep::Report, || {
             let report = self.analyst.report(unix_now(), self.kernel_stats.read(), self.is_wire_exact);
-            let sinks = self.sinks.counts();
-            self.analyst.retire(self.report.replace(Report { sinks, lag, ..report }));
+            let (sinks, sink_health) = (self.sinks.counts(), self.sinks.health());
+            self.analyst.retire(self.report.replace(Report { sinks, sink_health, lag, ..report }));
             // Reports are made rarely, and least often under load, which suits a purge.
             allocator::purge();
         });

@@ -13,7 +13,7 @@ mod lag;
 
 use std::sync::Arc;
 
-use crate::alert::{Alert, AlertKind, ClosedList, Counts, SinkName};
+use crate::alert::{Alert, AlertKind, ClosedList, Counts, SinkHealth, SinkName};
 use crate::capture::KernelStats;
 use crate::flow::{HostRow, Snapshot};
 
@@ -47,6 +47,8 @@ pub struct Report {
     pub interfaces: Vec<InterfaceReport>,
     /// The counters of each sink.
     pub sinks: Vec<(SinkName, Counts)>,
+    /// Whether the sinks deliver; one that is not listed has made no attempt.
+    pub sink_health: Vec<(SinkName, SinkHealth)>,
     /// How long deltas wait for the analyst, and the durations of its steps.
     pub lag: AnalystLag,
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
-use traffic_alerted::alert::{Alert, AlertKind, AlertProgress, Counts, Secret, SinkName};
+use traffic_alerted::alert::{Alert, AlertKind, AlertProgress, Counts, Secret, SinkHealth, SinkName};
 use traffic_alerted::api::view::{Capabilities, LimitsInForce};
 use traffic_alerted::api::{ApiError, Bounds, Options, RunningServer, Server, SocketOption};
 use traffic_alerted::detect::{HostLimits, LimitException, ScanRule};
@@ -349,7 +349,7 @@ fn accounting_has_every_count_of_frames() {
 }
 
 #[test]
-fn sinks_have_the_counts_of_their_notices() {
+fn sinks_have_the_counts_of_their_notices_and_say_whether_they_deliver() {
     let mut report = Report::default();
     let counts = Counts {
         queued: 9,
@@ -360,12 +360,26 @@ fn sinks_have_the_counts_of_their_notices() {
         dropped_openings: 1,
         summarised: 0,
     };
-    report.sinks = vec![(SinkName::Log, Counts::default()), (SinkName::Webhook, counts)];
+    report.sinks = vec![
+        (SinkName::Log, Counts::default()),
+        (SinkName::Command, Counts::default()),
+        (SinkName::Webhook, counts),
+    ];
+    let error = Some((UnixNanos(1_790_000_001_000_000_000), "the helper \"is\" gone".to_owned()));
+    let failing =
+        SinkHealth { failing_since: Some(UnixNanos(1_790_000_000_000_000_000)), ..SinkHealth::default() };
+    report.sink_health = vec![
+        (SinkName::Command, SinkHealth { last_error: error, ..failing }),
+        (SinkName::Webhook, SinkHealth { is_holding: true, ..SinkHealth::default() }),
+    ];
     assert_eq!(
         Served::with(report).get("/api/v1/sinks").text(),
         concat!(
-            r#"[{"name":"log","queued":0,"delivered":0,"retried":0,"failed":0,"dropped":0,"dropped_openings":0,"summarised":0,"waiting":0},"#,
-            r#"{"name":"WebhookURL","queued":9,"delivered":5,"retried":7,"failed":1,"dropped":2,"dropped_openings":1,"summarised":0,"waiting":3}]"#
+            r#"[{"name":"log","queued":0,"delivered":0,"retried":0,"failed":0,"dropped":0,"dropped_openings":0,"summarised":0,"waiting":0,"state":"ok","failing_since":null,"error":null},"#,
+            r#"{"name":"AlertCommand","queued":0,"delivered":0,"retried":0,"failed":0,"dropped":0,"dropped_openings":0,"summarised":0,"waiting":0,"#,
+            r#""state":"failing","failing_since":"2026-09-21T14:13:20Z","error":{"at":"2026-09-21T14:13:21Z","text":"the helper \"is\" gone"}},"#,
+            r#"{"name":"WebhookURL","queued":9,"delivered":5,"retried":7,"failed":1,"dropped":2,"dropped_openings":1,"summarised":0,"waiting":3,"#,
+            r#""state":"waiting","failing_since":null,"error":null}]"#
         )
     );
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::sandbox::ThreadKind;
 
+use super::health::SharedHealth;
+
 /// The kinds of sinks, in the order in which they are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SinkName {
@@ -156,6 +158,8 @@ pub(super) struct AtomicCounts {
     dropped: AtomicU64,
     dropped_openings: AtomicU64,
     summarised: AtomicU64,
+    /// Whether the sink delivers.
+    pub(super) health: SharedHealth,
 }
 
 impl AtomicCounts {
@@ -170,6 +174,7 @@ impl AtomicCounts {
             dropped: dropped.into(),
             dropped_openings: dropped_openings.into(),
             summarised: summarised.into(),
+            health: SharedHealth::default(),
         }
     }
 

@@ -33,6 +33,7 @@ mod flood_bytes;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod gateway;
+mod health;
 mod log;
 mod options;
 mod outbox;
@@ -60,6 +61,7 @@ pub use counters::{Counts, SinkName};
 pub use delivery_test::DeliveryTest;
 pub use file::FileOptions;
 pub(crate) use file::{is_foreign, lock_path};
+pub use health::SinkHealth;
 pub use options::SinkOptions;
 pub use outbox::SinkState;
 pub use rate::{ALERT_RATE_MAX, AlertRate};

@@ -30,6 +30,7 @@ impl SinkLog {
     }
 
     pub(super) fn attempt_failed(&mut self, failure: &Failure) {
+        self.counters.health.note_failed(&failure.why);
         self.failures += 1;
         let consequence = if failure.is_passing { "; alerts wait until it works" } else { "" };
         if self.failures == 1 {
@@ -38,6 +39,7 @@ impl SinkLog {
     }
 
     pub(super) fn gave_up(&mut self, failure: &Failure) {
+        self.counters.health.note_failed(&failure.why);
         let now = Instant::now();
         let lost = self.counters.read().lost() - self.lost_before;
         match self.loss_logged {
@@ -50,6 +52,7 @@ impl SinkLog {
     }
 
     pub(super) fn delivered(&mut self) {
+        self.counters.health.note_delivered();
         if self.failures > 0 {
             info!("{}: delivers again, after {} failed attempts", self.name, self.failures);
             self.failures = 0;

@@ -12,6 +12,7 @@ use crate::store::{Changes, Numbers};
 use crate::time::UnixNanos;
 
 use super::counters::{Counts, SinkName};
+use super::health::SinkHealth;
 use super::options::SinkOptions;
 use super::outbox::{Outbox, RestoredOutbox, SinkState};
 use super::removed::{RemovedSinks, ShutdownTimeouts, SinkResult};
@@ -218,6 +219,14 @@ impl Sinks {
     /// Returns each sink with its counters, the log first.
     pub fn counts(&self) -> Vec<(SinkName, Counts)> {
         self.table().workers.iter().map(|worker| (worker.name, worker.counters.read())).collect()
+    }
+
+    /// Returns whether each sink delivers, in the order of [`counts`](Self::counts).
+    pub fn health(&self) -> Vec<(SinkName, SinkHealth)> {
+        let of = |worker: &SinkWorker| {
+            (worker.name, worker.counters.health.read(worker.counters.read().waiting()))
+        };
+        self.table().workers.iter().map(of).collect()
     }
 
     /// Returns a handle to the GeoIP databases, by which they can be read again.

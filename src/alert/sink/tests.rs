@@ -459,7 +459,7 @@ fn what_a_sink_has_not_delivered_waits_for_the_next_start_with_its_counters() {
     assert!(writer.finish(TIMEOUTS.others));
 
     let (sinks, writer, attempted, outcomes) = start(SOON);
-    assert_eq!(counts(&sinks, SinkName::File), Counts { retried: 0, ..left }, "the retry was not yet kept");
+    assert_eq!(counts(&sinks, SinkName::File), left, "the retry is kept too");
     assert_eq!(sinks.notify(UnixNanos(9), opening("a-4")).number, first + 3, "no number is used twice");
     for number in first + 1..=first + 3 {
         assert_eq!(attempted.recv(), Ok(number));
@@ -470,7 +470,7 @@ fn what_a_sink_has_not_delivered_waits_for_the_next_start_with_its_counters() {
     assert!(writer.finish(TIMEOUTS.others));
     let (restored, writer) = open(&folder);
     assert_eq!((&restored.notices[..], &restored.outbox[..]), (&[][..], &[][..]));
-    let counters = r#"{"delivered":4,"retried":0,"failed":0,"dropped":0,"dropped_openings":0}"#;
+    let counters = r#"{"delivered":4,"retried":1,"failed":0,"dropped":0,"dropped_openings":0}"#;
     assert_eq!(restored.counters, [("AlertFile".to_owned(), counters.to_owned())]);
     assert!(writer.finish(TIMEOUTS.others));
 }
@@ -504,6 +504,34 @@ fn a_restart_without_a_sink_drops_what_waited_for_it() {
     let (restored, writer) = open(&folder);
     assert_eq!((&restored.notices[..], &restored.outbox[..]), (&[][..], &[][..]));
     assert!(writer.finish(TIMEOUTS.others));
+}
+
+/// The receiver is down when the program ends and when it starts again, so nothing is delivered.
+#[test]
+fn failed_attempts_are_counted_on_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    for before in [0, 5] {
+        let (mut restored, writer) = open(&folder);
+        let (scripted, attempted, outcomes) = Scripted::new(SOON);
+        let state = SinkState::take(&mut restored, writer.clone());
+        let sinks =
+            Sinks::start_sinks(vec![Box::new(scripted)], None, no_geoip(), Some(state)).expect("a thread");
+        assert_eq!(counts(&sinks, SinkName::File).retried, before);
+        if before == 0 {
+            sinks.notify(UnixNanos(7), opening("a-1"));
+        }
+        for _ in 0..5 {
+            attempted.recv().expect("it attempts");
+            outcomes.send(Err(Failure::passing("the receiver is down"))).expect("the sink waits");
+        }
+        // A failure is counted and submitted before the next attempt.
+        attempted.recv().expect("it attempts");
+        let health = sinks.health().remove(0).1;
+        assert!(health.failing_since.is_some(), "{health:?}");
+        assert_eq!(health.last_error.map(|(_, why)| why).as_deref(), Some("the receiver is down"));
+        assert!(writer.finish(TIMEOUTS.others));
+        drop((sinks, outcomes));
+    }
 }
 
 /// The options of a sink change between two starts, so that it takes no growths any more.

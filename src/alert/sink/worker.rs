@@ -285,7 +285,11 @@ impl SinkThread {
         sandbox::enter(self.name().thread_kind());
         while !self.leaves_rest {
             match self.queue.next(self.setup.sink.batch_max()) {
-                NextStep::Deliver(batch) => self.deliver(batch),
+                NextStep::Deliver(batch) => {
+                    self.counters.health.set_delivering(true);
+                    self.deliver(batch);
+                    self.counters.health.set_delivering(false);
+                }
                 NextStep::Replace(setup) => self.replace(setup),
                 NextStep::End => break,
             }
@@ -295,6 +299,7 @@ impl SinkThread {
     }
 
     fn begin(&mut self) {
+        self.counters.health.set_rated(self.setup.sink.rate().is_some());
         if let Err(failure) = self.setup.sink.begin() {
             self.log.attempt_failed(&failure);
         }
@@ -369,6 +374,8 @@ impl SinkThread {
                 return 1;
             }
             self.counters.count_retried();
+            // The row of the counters alone, so that a restart before the next delivery continues them.
+            self.outbox.settle(self.name(), std::iter::empty(), self.counters.read());
             self.log.attempt_failed(&failure);
             self.queue.pause(pause);
         }
