@@ -69,7 +69,7 @@ pub(crate) use sink::{
     is_foreign, lock_path, why_no_secret, why_no_token, why_no_token_in, why_no_webhook, why_no_webhook_in,
 };
 pub use state_error::StateError;
-pub use storm::{STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm};
+pub use storm::{CommonPort, STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm};
 pub use why_line::WhyLine;
 
 /// Whether alerts show destinations, how long an alert may open again under its id, and how many make a storm.

@@ -13,8 +13,8 @@ use crate::time::{Moment, UnixNanos};
 use super::persisted_ledger::PersistedStorm;
 use super::record::{Alert, AlertKind, AlertProgress};
 use super::storm::{
-    COUNTED_NETWORKS_MAX, NAMES_AGAIN_AFTER, STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm, StormProgress,
-    network_of,
+    COUNTED_NETWORKS_MAX, COUNTED_PORTS_MAX, CommonPort, NAMES_AGAIN_AFTER, STORM_HOSTS_MAX,
+    STORM_NETWORKS_MAX, Storm, StormProgress, network_of,
 };
 use super::wall_clock::ClockStep;
 
@@ -47,6 +47,10 @@ pub(super) struct Opening {
     pub(super) source: IpAddr,
     /// The host that it sent nearly everything to; `None` if there is none.
     pub(super) target: Option<IpAddr>,
+    /// The protocol and port at which it made most of its contacts; `None` if there is none.
+    pub(super) port: Option<(u8, u16)>,
+    /// The limit that it exceeds.
+    pub(super) limit: u64,
     /// Its value; see [`excess`].
     pub(super) excess: u64,
     pub(super) is_possible: bool,
@@ -86,6 +90,8 @@ pub(super) struct OpenStorm {
     pub(super) storm: Storm,
     latest: VecDeque<IpAddr>,
     pub(super) networks: BTreeMap<IpNet, u64>,
+    /// The number of hosts by the port at which they made most of their contacts.
+    ports: BTreeMap<(u8, u16), u64>,
     /// True if a host was named since the last [`refresh`](Self::refresh).
     are_names_stale: bool,
     /// Number of openings, each with the time of the first of them; the latest last.
@@ -144,6 +150,7 @@ impl OpenStorm {
             storm: Storm { network, target, is_local, ..Storm::default() },
             latest: VecDeque::new(),
             networks: BTreeMap::new(),
+            ports: BTreeMap::new(),
             are_names_stale: true,
             joined: VecDeque::new(),
             last_joined: at,
@@ -253,6 +260,7 @@ impl OpenStorm {
             scope,
             latest: storm.sample.iter().copied().collect(),
             networks: progress.networks.into_iter().collect(),
+            ports: storm.port.iter().map(|port| ((port.protocol, port.port), port.hosts)).collect(),
             are_names_stale: true,
             joined: progress.joined.into_iter().map(|(since, count)| (past(since), count)).collect(),
             last_joined: past(progress.last_joined_at),
@@ -303,13 +311,22 @@ impl OpenStorm {
     }
 
     /// Counts a host and names it.
-    pub(super) fn name(&mut self, source: IpAddr) {
+    pub(super) fn name(&mut self, opening: &Opening) {
+        let source = opening.source;
+        let limit = Some(opening.limit).filter(|_| self.storm.hosts == 0);
+        self.storm.host_limit = limit.or(self.storm.host_limit.filter(|limit| *limit == opening.limit));
         self.storm.hosts = self.storm.hosts.saturating_add(1);
         self.are_names_stale = true;
         if self.latest.len() == STORM_HOSTS_MAX {
             self.latest.pop_front();
         }
         self.latest.push_back(source);
+        if let Some(port) = opening.port
+            && (self.ports.len() < COUNTED_PORTS_MAX || self.ports.contains_key(&port))
+        {
+            let count = self.ports.entry(port).or_default();
+            *count = count.saturating_add(1);
+        }
         let network = network_of(source);
         if self.networks.len() < COUNTED_NETWORKS_MAX || self.networks.contains_key(&network) {
             let count = self.networks.entry(network).or_default();
@@ -320,7 +337,7 @@ impl OpenStorm {
     /// Takes a host into the storm.
     pub(super) fn join(&mut self, opening: &Opening, at: At) {
         let now = at.now;
-        self.name(opening.source);
+        self.name(opening);
         self.storm.open += 1;
         self.excess += opening.excess;
         match self.joined.back_mut().filter(|(since, _)| now.since(since.now) < COUNTED_FOR) {
@@ -367,6 +384,10 @@ impl OpenStorm {
             networks.sort_unstable_by_key(|&(network, count)| (std::cmp::Reverse(count), network));
             networks.truncate(STORM_NETWORKS_MAX);
             self.storm.networks = networks;
+            let most = self.ports.iter().max_by_key(|&(port, count)| (*count, std::cmp::Reverse(*port)));
+            self.storm.port = most
+                .map(|(&(protocol, port), &hosts)| CommonPort { protocol, port, hosts })
+                .filter(|port| port.hosts > self.storm.hosts / 2);
         }
         if self.alert.progress.storm.as_deref() != Some(&self.storm) {
             self.alert.progress.storm = Some(Arc::new(self.storm.clone()));

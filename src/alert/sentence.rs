@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::notice::Notice;
 use super::record::{Alert, AlertState};
 use super::storm::Storm;
-use crate::detect::{PartsPerMillion, ScanEvidence, ScanRole};
+use crate::detect::{PartsPerMillion, ScanEvidence, ScanRole, port_name};
 use crate::enrich::HostDetails;
 use crate::flow::Metric;
 use crate::human::{HumanBytes, HumanCount, HumanDuration, rounded_up};
@@ -25,8 +25,8 @@ use crate::human::{HumanBytes, HumanCount, HumanDuration, rounded_up};
 /// SCANNING: 10.0.0.7 <why>; scanner, confidence high; 253 hosts in 170 s, the limit is 15
 /// PACKET_RATE: 10.0.0.5 sent 12K packets in a second, the limit is 10K; it <why>; <role, confidence>
 /// TRAFFIC is displaced after 2 s: 10.0.0.5 sent at most 1.2 GB in 170 s, the limit is 1 GB; <consequence>
-/// SCANNING storm: 50 hosts of 10.0.0.0/24 exceed their limits, the latest: 10.0.0.50, 10.0.0.49 ... and 45 more
-/// SCANNING storm grows: 312 hosts have exceeded their limits so far, all towards 10.9.0.1, the latest: 192.0.2.4, ...
+/// SCANNING storm: 50 hosts of 10.0.0.0/24 exceed the limit of 15 hosts, all at TCP port 445 (SMB), the latest: 10.0.0.50, ...
+/// TRAFFIC storm grows: 312 hosts have exceeded their limits so far, all towards 10.9.0.1, the latest: 192.0.2.4, ...
 /// SCANNING storm is over after 3 min 32 s: 312 hosts exceeded their limits
 /// LOSS: this gateway lost 2.1729% of the frames it should have counted in 170 s, the limit is 0.1%; <consequence>
 /// TEST, nothing happened: 192.0.2.1 sent 1.2 GB in 170 s, the limit is 1 GB
@@ -123,7 +123,7 @@ impl fmt::Display for Body<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(Sentence { alert, occasion, source }) = self;
         if let Some(storm) = &alert.progress.storm {
-            return write_storm(storm, *occasion, f);
+            return write_storm(alert, storm, *occasion, f);
         }
         match alert.source {
             Some(address) => write!(f, "{address}{source} ")?,
@@ -141,16 +141,35 @@ impl fmt::Display for Body<'_> {
 /// Number of hosts that the sentence about a storm names.
 const STORM_HOSTS_NAMED: usize = 5;
 
-/// Writes how many hosts a storm has, what they have in common, and some of them by address.
-fn write_storm(storm: &Storm, occasion: Occasion, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Writes how many hosts a storm has, which limit they exceed, what they have in common, and some of them by address.
+fn write_storm(alert: &Alert, storm: &Storm, occasion: Occasion, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let local = if storm.is_local { "local " } else { "" };
-    write!(f, "{} {local}hosts", storm.hosts)?;
+    let is_one = storm.hosts == 1;
+    write!(f, "{} {local}{}", storm.hosts, if is_one { "host" } else { "hosts" })?;
     storm.network.map_or(Ok(()), |network| write!(f, " of {network}"))?;
-    f.write_str(match occasion {
-        Occasion::State(AlertState::Closed) => " exceeded their limits",
-        Occasion::Growth => " have exceeded their limits so far",
-        _ => " exceed their limits",
+    f.write_str(match (occasion, is_one) {
+        (Occasion::State(AlertState::Closed), _) => " exceeded ",
+        (Occasion::Growth, true) => " has exceeded ",
+        (Occasion::Growth, false) => " have exceeded ",
+        (_, true) => " exceeds ",
+        (_, false) => " exceed ",
     })?;
+    match storm.host_limit {
+        Some(limit) => write!(f, "the limit of {}", HumanAmount::of(alert, limit))?,
+        None => f.write_str(if is_one { "its limit" } else { "their limits" })?,
+    }
+    let has_unit = !matches!(alert.kind.metric(), None | Some(Metric::IpBytes | Metric::ReceivedBytes));
+    if storm.host_limit.is_some() && has_unit {
+        write!(f, " {}", alert.kind.detector().words.unit)?;
+    }
+    if occasion == Occasion::Growth {
+        f.write_str(" so far")?;
+    }
+    if let Some(port) = storm.port {
+        let share =
+            if port.hosts >= storm.hosts { "all".to_owned() } else { format!("{} of them", port.hosts) };
+        write!(f, ", {share} {}", port_name(port.protocol, port.port))?;
+    }
     storm.target.map_or(Ok(()), |target| write!(f, ", all towards {target}"))?;
     if occasion == Occasion::State(AlertState::Closed) {
         return Ok(());

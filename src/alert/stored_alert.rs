@@ -447,6 +447,7 @@ pub(super) mod tests {
 
     use crate::alert::persisted_ledger::NUMBERS_MAX;
     use crate::alert::sample;
+    use crate::alert::storm::CommonPort;
     use crate::alert::storm::Storm;
 
     use super::*;
@@ -547,6 +548,8 @@ pub(super) mod tests {
                 network: net.map(network),
                 target,
                 is_local,
+                host_limit: target.map(|_| said),
+                port: net.map(|_| CommonPort { protocol: 6, port: 445, hosts: open % hosts }),
                 hosts,
                 said_singly: said % hosts,
                 open: open % hosts,
@@ -686,6 +689,7 @@ pub(super) mod tests {
             said_singly: 20,
             open: 40,
             networks: vec![("192.0.2.0/24".parse().expect("a network"), 30)],
+            port: Some(CommonPort { protocol: 6, port: 445, hosts: 45 }),
             ..Storm::default()
         };
         let progress = AlertProgress { storm: Some(Arc::new(storm)), ..AlertProgress::default() };
@@ -698,6 +702,7 @@ pub(super) mod tests {
             (r#""said_singly":20"#, r#""said_singly":51"#),
             (r#""open":40"#, r#""open":51"#),
             (r#"["192.0.2.0/24",30]"#, r#"["192.0.2.0/24",51]"#),
+            ("[6,445,45]", "[6,445,51]"),
         ];
         for (from, to) in cases {
             assert!(json.contains(from), "{from}: {json}");

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::persisted_ledger::NUMBERS_MAX;
 use super::state_error::StateError;
 use super::storm::{
-    COUNTED_NETWORKS_MAX, NAMES_AGAIN_AFTER, STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm, StormProgress,
+    COUNTED_NETWORKS_MAX, CommonPort, NAMES_AGAIN_AFTER, STORM_HOSTS_MAX, STORM_NETWORKS_MAX, Storm,
+    StormProgress,
 };
 use crate::time::UnixNanos;
 
@@ -32,6 +33,12 @@ pub(super) struct StormForm {
     open: u64,
     sample: Vec<IpAddr>,
     networks: Vec<(IpNet, u64)>,
+    /// Earlier versions had neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    host_limit: Option<u64>,
+    /// Protocol, port and number of hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    port: Option<(u8, u16, u64)>,
 }
 
 /// What a storm needs to go on. Times and spans are nanoseconds; times count from 1970-01-01 UTC.
@@ -50,7 +57,8 @@ pub(super) struct StormProgressForm {
 
 impl StormForm {
     pub(super) fn of(storm: &Storm) -> Self {
-        let Storm { network, target, is_local, hosts, said_singly, open, sample, networks } = storm;
+        let Storm { network, target, is_local, host_limit, port, hosts, said_singly, open, sample, networks } =
+            storm;
         Self {
             network: *network,
             target: *target,
@@ -60,24 +68,30 @@ impl StormForm {
             open: *open,
             sample: sample.clone(),
             networks: networks.clone(),
+            host_limit: *host_limit,
+            port: port.map(|CommonPort { protocol, port, hosts }| (protocol, port, hosts)),
         }
     }
 
     pub(super) fn check(self) -> Result<Storm, StateError> {
-        let Self { network, target, is_local, hosts, said_singly, open, sample, networks } = self;
+        let Self { network, target, is_local, hosts, said_singly, open, sample, networks, host_limit, port } =
+            self;
         if sample.len() > STORM_HOSTS_MAX || networks.len() > STORM_NETWORKS_MAX {
             return Err(StateError::Wrong("more hosts or networks than a storm names"));
         }
         let is_more = |count: u64| count > hosts;
-        let is_wrong =
-            is_more(said_singly) || is_more(open) || networks.iter().any(|&(_, count)| is_more(count));
+        let is_wrong = is_more(said_singly)
+            || is_more(open)
+            || port.is_some_and(|(.., count)| is_more(count))
+            || networks.iter().any(|&(_, count)| is_more(count));
         if hosts == 0 || hosts > NUMBERS_MAX || is_wrong {
             return Err(StateError::Wrong("the number of hosts of a storm"));
         }
         if !network.iter().chain(networks.iter().map(|(network, _)| network)).all(is_network) {
             return Err(StateError::Wrong("the network of a storm"));
         }
-        Ok(Storm { network, target, is_local, hosts, said_singly, open, sample, networks })
+        let port = port.map(|(protocol, port, hosts)| CommonPort { protocol, port, hosts });
+        Ok(Storm { network, target, is_local, host_limit, port, hosts, said_singly, open, sample, networks })
     }
 }
 

@@ -22,6 +22,11 @@ pub struct Storm {
     pub target: Option<IpAddr>,
     /// True if all its hosts are local. Local and remote hosts are never in one storm.
     pub is_local: bool,
+    /// The limit that all its hosts exceed, in the unit of its kind; `None` if they have different ones, or if it is not
+    /// known.
+    pub host_limit: Option<u64>,
+    /// The port at which more than half of its hosts made most of their contacts; `None` if there is none.
+    pub port: Option<CommonPort>,
     /// Number of hosts so far: each opening of an alert counts.
     pub hosts: u64,
     /// Number of these whose alerts were notified singly before the storm began.
@@ -35,6 +40,20 @@ pub struct Storm {
     /// has.
     pub networks: Vec<(IpNet, u64)>,
 }
+
+/// A port that hosts of a storm have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommonPort {
+    /// The protocol that the port belongs to.
+    pub protocol: u8,
+    /// The port; 0 for protocols without ports.
+    pub port: u16,
+    /// Number of hosts that made most of their contacts there.
+    pub hosts: u64,
+}
+
+/// Maximum number of ports of a storm that are counted; of a port that comes later it does not tell.
+pub(super) const COUNTED_PORTS_MAX: usize = 256;
 
 /// Maximum number of networks of a storm that are counted.
 pub(super) const COUNTED_NETWORKS_MAX: usize = 1024;

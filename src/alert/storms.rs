@@ -359,7 +359,7 @@ impl ClassStorms {
             for single in self.singles.iter_mut().filter(|single| !single.is_counted) {
                 if storm.covers(&single.opening) {
                     single.is_counted = true;
-                    storm.name(single.opening.source);
+                    storm.name(&single.opening);
                 }
             }
             storm.storm.said_singly = storm.storm.hosts;
@@ -385,6 +385,8 @@ mod tests {
         let opening = |n: u32| Opening {
             source: IpAddr::V4((0xc000_0001 + (n << 8)).into()),
             target: None,
+            port: None,
+            limit: 100,
             excess: 0,
             is_possible: false,
         };

@@ -12,7 +12,7 @@ use crate::enrich::HostDetails;
 /// ```text
 /// WHY=SCANNING SRC=10.0.0.7 | 10.0.0.7 <why>; scanner, confidence high; 253 hosts in 170 s, the limit is 15
 /// WHY=RECEIVED DST=10.0.0.9 | 10.0.0.9 received 20.1 GB in 170 s, the limit is 20 GB
-/// WHY=STORM KIND=SCANNING | 50 hosts of 10.0.0.0/24 exceed their limits, the latest: 10.0.0.50, ... and 45 more
+/// WHY=STORM KIND=SCANNING | 50 hosts of 10.0.0.0/24 exceed the limit of 15 hosts, all at TCP port 445 (SMB), ...
 /// WHY=LOSS | this gateway lost 2.1729% of the frames it should have counted in 170 s, the limit is 0.1%; ...
 /// ```
 ///

@@ -31,6 +31,7 @@ pub use limits::{HostLimits, ImpreciseLimit, LimitException, Limits};
 pub use parts_per_million::PartsPerMillion;
 pub use prefix_map::PrefixMap;
 pub use reconciliation::InterfaceReconciliation;
+pub(crate) use scan::port_name;
 pub use scan::{
     Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole, ScanRule, evaluate_hosts, evaluate_ports,
     evaluate_rate,

@@ -53,6 +53,7 @@ mod service_port;
 mod why;
 
 pub use evidence::{Confidence, PORTS_SHOWN, ScanClass, ScanEvidence, ScanRole};
+pub(crate) use service_port::port_name;
 
 use crate::flow::{ContactSample, Outcomes, PortHosts, PortSample};
 

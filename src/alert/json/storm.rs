@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::alert::storm::Storm;
+use crate::alert::storm::{CommonPort, Storm};
 
 /// The hosts of a storm, as far as it names them, and what they have in common.
 #[derive(Serialize)]
@@ -20,9 +20,20 @@ pub(super) struct StormView<'a> {
     /// The host that all of them sent to; `null` if there is none.
     target: Option<IpAddr>,
     local: bool,
+    /// The limit that all of them exceed; `null` if they have different ones.
+    limit: Option<u64>,
+    /// The port at which more than half of them made most of their contacts; `null` if there is none.
+    port: Option<StormPortView>,
     networks: Vec<StormNetworkView>,
     /// The latest of the hosts, at most a hundred.
     sample: &'a [IpAddr],
+}
+
+#[derive(Serialize)]
+struct StormPortView {
+    protocol: u8,
+    port: u16,
+    hosts: u64,
 }
 
 #[derive(Serialize)]
@@ -33,7 +44,8 @@ struct StormNetworkView {
 
 impl<'a> StormView<'a> {
     pub(super) fn of(storm: &'a Storm) -> Self {
-        let Storm { network, target, is_local, hosts, said_singly, open, sample, networks } = storm;
+        let Storm { network, target, is_local, host_limit, port, hosts, said_singly, open, sample, networks } =
+            storm;
         let networks = networks.iter();
         Self {
             hosts: *hosts,
@@ -42,6 +54,8 @@ impl<'a> StormView<'a> {
             network: network.map(|network| network.to_string()),
             target: *target,
             local: *is_local,
+            limit: *host_limit,
+            port: port.map(|CommonPort { protocol, port, hosts }| StormPortView { protocol, port, hosts }),
             networks: networks
                 .map(|(network, hosts)| StormNetworkView { network: network.to_string(), hosts: *hosts })
                 .collect(),

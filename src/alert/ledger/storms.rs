@@ -151,9 +151,17 @@ pub(super) fn opening(alert: &Alert, source: IpAddr) -> Opening {
     // The host that receives too much is the source of its alert, and its destinations do not matter.
     let main = alert.destinations.first().filter(|_| alert.kind != AlertKind::Received);
     let target = main.filter(|peer| peer.ip_bytes > 0 && peer.ip_bytes >= alert.ip_bytes / 10 * 9);
+    // In the alert of a scan of ports, the contacted ports are not those that hosts have in common.
+    let scan = alert.scan.as_ref().filter(|_| alert.kind != AlertKind::ScanningPort);
+    let busiest = scan.and_then(|scan| {
+        let is_most = |hosts: u32| u64::from(hosts) * 2 > u64::from(scan.outcomes.total());
+        scan.ports.first().filter(|port| is_most(port.outcomes.total()))
+    });
     Opening {
         source,
         target: target.map(|peer| peer.addr),
+        port: busiest.map(|port| (port.protocol, port.port)),
+        limit: alert.limit,
         excess: excess(alert),
         is_possible: alert.progress.is_possible,
     }

@@ -65,14 +65,14 @@ const GUARDED_SERVICES: [(u8, u16, &str); 24] = [
 ];
 
 /// Returns the name of a service that clients do not use at many hosts; `None` for the port of another one.
-fn guarded_service(port: &PortHosts) -> Option<&'static str> {
+fn guarded_service(protocol: u8, port: u16) -> Option<&'static str> {
     let mut services = GUARDED_SERVICES.iter();
-    services.find(|service| (service.0, service.1) == (port.protocol, port.port)).map(|service| service.2)
+    services.find(|service| (service.0, service.1) == (protocol, port)).map(|service| service.2)
 }
 
 /// Returns true for the port of a service that clients do not use at many hosts.
 pub(super) fn is_guarded(port: &PortHosts) -> bool {
-    guarded_service(port).is_some()
+    guarded_service(port.protocol, port.port).is_some()
 }
 
 /// Returns true for the requests of ICMP, which ask whether a host is there.
@@ -81,9 +81,9 @@ pub(super) fn is_ping(port: &PortHosts) -> bool {
 }
 
 /// Returns the name of a port in a sentence, with its preposition.
-pub(super) fn port_name(port: &PortHosts) -> String {
-    let service = guarded_service(port).map(|service| format!(" ({service})")).unwrap_or_default();
-    match (port.protocol, port.port) {
+pub(crate) fn port_name(protocol: u8, port: u16) -> String {
+    let service = guarded_service(protocol, port).map(|service| format!(" ({service})")).unwrap_or_default();
+    match (protocol, port) {
         (ICMP, _) => "by ICMP".to_owned(),
         (ICMPV6, _) => "by ICMPv6".to_owned(),
         (TCP, port) => format!("at TCP port {port}{service}"),

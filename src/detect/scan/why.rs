@@ -84,7 +84,9 @@ pub(super) fn of_other(sample: &ContactSample, ports: Option<&PortSample>, role:
         }
         _ => {
             let busiest = match (ports, sample.ports.first()) {
-                (None, Some(port)) => format!(", {} of them {}", port.outcomes.total(), port_name(port)),
+                (None, Some(port)) => {
+                    format!(", {} of them {}", port.outcomes.total(), port_name(port.protocol, port.port))
+                }
                 _ => String::new(),
             };
             format!("contacted {contacted}{time}{busiest}: {}", results(outcomes))
@@ -110,7 +112,7 @@ fn results(outcomes: Outcomes) -> String {
 }
 
 fn hosts_at(port: &PortHosts) -> String {
-    format!("{} {}", count(port.outcomes.total(), "host"), port_name(port))
+    format!("{} {}", count(port.outcomes.total(), "host"), port_name(port.protocol, port.port))
 }
 
 fn count(number: u32, of: &str) -> String {

@@ -15,8 +15,8 @@ use crate::alert::persisted_ledger::PersistedLedger;
 use crate::alert::record::{AlertState, OPEN_ALERTS_MAX};
 use crate::alert::sentence;
 use crate::alert::why_line::WhyLine;
-use crate::detect::Finding;
-use crate::flow::PeerBytes;
+use crate::detect::{Confidence, Finding, ScanEvidence, ScanRole};
+use crate::flow::{Outcomes, Pace, PeerBytes, PortHosts};
 use crate::store::{AlertRow, Changes, Restored};
 
 use super::*;
@@ -109,13 +109,13 @@ fn fifty_scanners_are_one_alert_that_names_them() {
     assert_eq!(
         why.as_deref(),
         Some(
-            "WHY=STORM KIND=SCANNING | 50 local hosts of 10.0.0.0/24 exceed their limits, the latest: 10.0.0.50, \
-             10.0.0.49, 10.0.0.48, 10.0.0.47, 10.0.0.46 and 45 more"
+            "WHY=STORM KIND=SCANNING | 50 local hosts of 10.0.0.0/24 exceed the limit of 100 hosts, the \
+             latest: 10.0.0.50, 10.0.0.49, 10.0.0.48, 10.0.0.47, 10.0.0.46 and 45 more"
         )
     );
     assert_eq!(
         sentence(storm, AlertState::Open).to_string(),
-        "SCANNING storm: 50 local hosts of 10.0.0.0/24 exceed their limits, the latest: 10.0.0.50, 10.0.0.49, \
+        "SCANNING storm: 50 local hosts of 10.0.0.0/24 exceed the limit of 100 hosts, the latest: 10.0.0.50, 10.0.0.49, \
          10.0.0.48, 10.0.0.47, 10.0.0.46 and 45 more"
     );
     // Readers find each alert, with the id of the storm, and the storm itself.
@@ -133,8 +133,88 @@ fn fifty_scanners_are_one_alert_that_names_them() {
     assert_eq!(lines(&notices), ["CLOSED=STORM KIND=SCANNING HOSTS=50 NETWORK=10.0.0.0/24 SECONDS=15"]);
     assert_eq!(
         sentence(notices[0].alert(), AlertState::Closed).to_string(),
-        "SCANNING storm is over after 15 s: 50 local hosts of 10.0.0.0/24 exceeded their limits"
+        "SCANNING storm is over after 15 s: 50 local hosts of 10.0.0.0/24 exceeded the limit of 100 hosts"
     );
+}
+
+/// Which port most hosts have in common is what tells the operator what happens.
+#[test]
+fn a_storm_says_the_limit_and_the_port_that_most_of_its_hosts_have_in_common() {
+    let opening = |n: u32, port: u16, limit: u64| Opening {
+        source: local(n),
+        target: None,
+        port: (port > 0).then_some((6, port)),
+        limit,
+        excess: 0,
+        is_possible: false,
+    };
+    let at = At { now: Moment(1000 * SECOND), wall_clock: UnixNanos(1000 * SECOND) };
+    let said = |kind: AlertKind, openings: Vec<Opening>| {
+        let mut storms = crate::alert::storms::Storms::default();
+        storms.set_burst(Some(2));
+        storms.decide((kind, true), &openings, at, || "1-1".to_owned());
+        storms.refresh(|_, _| false);
+        let alert = storms.open().next().expect("it is open").clone();
+        let json = serde_json::to_value(crate::alert::json(&alert, AlertState::Open)).expect("JSON");
+        (sentence(&alert, AlertState::Open).to_string(), json["storm"].clone())
+    };
+    let latest = "the latest: 10.0.0.5, 10.0.0.4, 10.0.0.3, 10.0.0.2, 10.0.0.1";
+    for (ports, limit, words) in [
+        ([445; 5], 15, "the limit of 15 hosts, all at TCP port 445 (SMB), "),
+        ([445, 445, 22, 445, 80], 15, "the limit of 15 hosts, 3 of them at TCP port 445 (SMB), "),
+        ([445, 445, 22, 23, 0], 15, "the limit of 15 hosts, "),
+        ([22; 5], 0, "their limits, all at TCP port 22 (SSH), "),
+    ] {
+        let hosts = ports.into_iter().zip(0_u32..);
+        let openings =
+            hosts.map(|(port, n)| opening(n, port, if limit > 0 { limit } else { 15 + u64::from(n) }));
+        let (text, json) = said(AlertKind::Scanning, openings.collect());
+        assert_eq!(text, format!("SCANNING storm: 5 local hosts of 10.0.0.0/24 exceed {words}{latest}"));
+        let common = ports.iter().filter(|&&port| port == ports[0]).count();
+        assert_eq!(json["limit"].as_u64(), (limit > 0).then_some(limit), "{json}");
+        assert_eq!(json["port"]["hosts"].as_u64(), (common > 2).then_some(common as u64), "{json}");
+    }
+    let traffic = (0..5).map(|n| opening(n, 0, 1_000_000_000)).collect();
+    let (text, _) = said(AlertKind::Traffic, traffic);
+    assert_eq!(
+        text,
+        format!("TRAFFIC storm: 5 local hosts of 10.0.0.0/24 exceed the limit of 1 GB, {latest}")
+    );
+}
+
+/// The port of a host is the one at which it made more than half of its contacts.
+#[test]
+fn the_port_of_an_opening_is_that_of_most_contacts() {
+    let port = |port: u16, silent: u32| PortHosts {
+        protocol: 6,
+        port,
+        outcomes: Outcomes { silent, ..Outcomes::default() },
+        served: 0,
+        traced: 0,
+        hosts_in_one_network: 0,
+    };
+    let scan = |ports: Vec<PortHosts>| ScanEvidence {
+        role: ScanRole::Scanner,
+        class: None,
+        confidence: Confidence::High,
+        contacted: 100,
+        outcomes: Outcomes { silent: 100, ..Outcomes::default() },
+        answers_visible: true,
+        ports,
+        ports_at_one_host: 1,
+        targets: Vec::new(),
+        pace: Pace::default(),
+        why: String::new(),
+    };
+    for (kind, ports, want) in [
+        (AlertKind::Scanning, vec![port(445, 90), port(22, 10)], Some((6, 445))),
+        (AlertKind::Scanning, vec![port(445, 50), port(22, 50)], None),
+        (AlertKind::ScanningPort, vec![port(1, 100)], None),
+        (AlertKind::PacketRate, vec![port(53, 51)], Some((6, 53))),
+    ] {
+        let alert = Alert { kind, scan: Some(scan(ports)), ..crate::alert::sample::traffic() };
+        assert_eq!(opening(&alert, local(1)).port, want, "{kind:?}");
+    }
 }
 
 #[test]
