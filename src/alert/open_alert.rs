@@ -90,9 +90,9 @@ impl OpenAlert {
     }
 
     /// Replaces all evidence if the alert lacks it, if this finding confirms the alert, or if a notice is owed, so that
-    /// the notice shows value and evidence of one moment, unless the evidence of now rests on less. Gathers only the scan
-    /// evidence again if the value has doubled since the last time, or if contacts that were too recent have an outcome
-    /// now. Call it before [`exceed`](Self::exceed), which clears what tells a confirmation.
+    /// the notice shows value and evidence of one moment, unless the evidence of now rests on less. Gathers only the
+    /// scan evidence again if the value has doubled since the last time, or if contacts that were too recent have an
+    /// outcome now. Call it before [`exceed`](Self::exceed), which clears what tells a confirmation.
     pub(super) fn update_evidence(
         &mut self,
         finding: &Finding,
@@ -133,8 +133,8 @@ impl OpenAlert {
         self.alert.loss = loss;
     }
 
-    /// Gathers the scan evidence again. Keeps the earlier evidence if the new one is not [as much](is_as_much): too many
-    /// of its contacts are too recent to have an outcome, or have expired.
+    /// Gathers the scan evidence again. Keeps the earlier evidence if the new one is not [as much](is_as_much): too
+    /// many of its contacts are too recent to have an outcome, or have expired.
     fn regather_scan(
         &mut self,
         measured: u64,

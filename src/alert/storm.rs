@@ -22,8 +22,8 @@ pub struct Storm {
     pub target: Option<IpAddr>,
     /// True if all its hosts are local. Local and remote hosts are never in one storm.
     pub is_local: bool,
-    /// The limit that all its hosts exceed, in the unit of its kind; `None` if they have different ones, or if it is not
-    /// known.
+    /// The limit that all its hosts exceed, in the unit of its kind; `None` if they have different ones, or if it is
+    /// not known.
     pub host_limit: Option<u64>,
     /// The port at which more than half of its hosts made most of their contacts; `None` if there is none.
     pub port: Option<CommonPort>,

@@ -1,4 +1,5 @@
-//! Whether a sink delivers, and the last error of its attempts. The thread of the sink writes it and any thread reads it.
+//! Whether a sink delivers, and the last error of its attempts. The thread of the sink writes it and any thread reads
+//! it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

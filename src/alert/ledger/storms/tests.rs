@@ -115,7 +115,8 @@ fn fifty_scanners_are_one_alert_that_names_them() {
     );
     assert_eq!(
         sentence(storm, AlertState::Open).to_string(),
-        "SCANNING storm: 50 local hosts of 10.0.0.0/24 exceed the limit of 100 hosts, the latest: 10.0.0.50, 10.0.0.49, \
+        "SCANNING storm: 50 local hosts of 10.0.0.0/24 exceed the limit of 100 hosts, the latest: 10.0.0.50, \
+         10.0.0.49, \
          10.0.0.48, 10.0.0.47, 10.0.0.46 and 45 more"
     );
     // Readers find each alert, with the id of the storm, and the storm itself.
