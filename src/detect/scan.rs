@@ -209,7 +209,7 @@ fn vertical(sample: &ContactSample, ports: &PortSample) -> Option<Reason> {
     if is_narrow || sample.packet_bytes > PROBE_BYTES_MAX {
         return None;
     }
-    if are_answers_visible(sample, Some(ports)) {
+    if sample.are_answers_visible(Some(ports)) {
         let are_failed = failures_prevail(ports.outcomes, SCANNED_PORTS_MIN);
         return are_failed.then_some(Reason::FailedPorts(ports.outcomes));
     }
@@ -244,18 +244,13 @@ fn evidence(
         confidence,
         contacted,
         outcomes,
-        answers_visible: are_answers_visible(sample, ports),
+        answers_visible: sample.are_answers_visible(ports),
         ports: sample.ports.iter().copied().take(PORTS_SHOWN).collect(),
         ports_at_one_host: sample.ports_at_one_host,
         targets: sample.targets.clone(),
         pace,
         why,
     }
-}
-
-/// Returns true if answers to the host pass here. Those to its contacts of before the traffic window count as well.
-fn are_answers_visible(sample: &ContactSample, ports: Option<&PortSample>) -> bool {
-    sample.answers_visible || ports.is_some_and(|ports| ports.answers_visible)
 }
 
 /// Returns true if at least `failed_min` contacts failed, and so many more than were answered that TRW decides.

@@ -174,6 +174,13 @@ pub struct ContactSample {
     pub rows: usize,
 }
 
+impl ContactSample {
+    /// Returns true if answers to the host pass here, or passed in the window of its ports, which may be longer.
+    pub fn are_answers_visible(&self, ports: Option<&PortSample>) -> bool {
+        self.answers_visible || ports.is_some_and(|ports| ports.answers_visible)
+    }
+}
+
 /// Outcomes of the contacted ports of a host in the port window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortSample {

@@ -76,7 +76,7 @@ pub(super) fn of_other(sample: &ContactSample, ports: Option<&PortSample>, role:
         ScanRole::Scanner | ScanRole::Client if outcomes.total() == 0 => {
             format!("contacted {contacted}{time}")
         }
-        _ if !super::are_answers_visible(sample, ports) => {
+        _ if !sample.are_answers_visible(ports) => {
             format!("contacted {contacted}{time}; answers to it do not pass here")
         }
         _ if outcomes.expired * 2 >= outcomes.total() => {
